@@ -1,0 +1,125 @@
+package v1
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The paths of the API.
+const (
+	EventsPath    = "/api/v1/events"
+	ResourcesPath = "/api/v1/resources"
+	HealthPath    = "/health"
+	LivezPath     = "/livez"
+	ReadyzPath    = "/readyz"
+	MetricsPath   = "/metrics"
+)
+
+// The header fields of an answer that carries records.
+const (
+	TotalCountHeader         = "X-Total-Count"          // all matches of the query, not only the page's
+	TotalCountRelationHeader = "X-Total-Count-Relation" // "gte" where counting stopped early; else absent
+	HasMoreHeader            = "X-Has-More"             // "true" or "false"
+	NextCursorHeader         = "X-Next-Cursor"          // where there is more: the cursor parameter of the next page
+)
+
+// The constants of every [Event]: a watch knows neither the user nor the request.
+const (
+	WatcherUser           = "system:k8s-watcher"
+	StageResponseComplete = "ResponseComplete"
+	StatusOK              = 200
+)
+
+// Event is one recorded version of an object, in the shape of an audit event.
+type Event struct {
+	Timestamp      time.Time         `json:"timestamp"` // UTC
+	Verb           string            `json:"verb"`      // "create", "update" or "delete"
+	User           string            `json:"user"`
+	Namespace      string            `json:"namespace"` // "" for cluster-scoped objects
+	ResourceType   string            `json:"resourceType"`
+	ResourceName   string            `json:"resourceName"`
+	ResponseStatus int               `json:"responseStatus"`
+	Message        string            `json:"message"`
+	ObjectChanges  json.RawMessage   `json:"objectChanges,omitempty"` // the whole object; absent where no bodies were asked for
+	Annotations    map[string]string `json:"annotations,omitempty"`
+	Stage          string            `json:"stage"`
+	RequestURI     string            `json:"requestURI"`
+	SourceIPs      []string          `json:"sourceIPs,omitempty"`
+
+	Group           string `json:"group"`
+	APIVersion      string `json:"apiVersion"`
+	Kind            string `json:"kind"`
+	UID             string `json:"uid"`
+	ResourceVersion string `json:"resourceVersion"`
+	// Revision numbers the versions of one UID from 1.
+	Revision uint64 `json:"revision"`
+	// Managers are the field managers that wrote this version, the newest first.
+	Managers []Manager `json:"managers,omitempty"`
+	// Initial: the object existed already when recording began.
+	Initial bool `json:"initial,omitempty"`
+	// Inferred: a relist implied the change; it happened somewhere in the interval.
+	Inferred *Interval `json:"inferred,omitempty"`
+	// Summary says in a few words what changed.
+	Summary string `json:"summary,omitempty"`
+}
+
+// Manager is a field manager and how it wrote.
+type Manager struct {
+	Manager     string    `json:"manager"`
+	Operation   string    `json:"operation,omitempty"`
+	Subresource string    `json:"subresource,omitempty"`
+	Time        time.Time `json:"time,omitzero"`
+}
+
+// Interval is a span of time, both ends UTC.
+type Interval struct {
+	Start time.Time `json:"start"`
+	End   time.Time `json:"end"`
+}
+
+// ObjectHistory answers for one object: its own records and those of the Kubernetes Events regarding it. Neither list is
+// ever null.
+type ObjectHistory struct {
+	Namespace     string  `json:"namespace"`
+	ResourceType  string  `json:"resourceType"`
+	ResourceName  string  `json:"resourceName"`
+	WatchEvents   []Event `json:"watchEvents"`
+	RelatedEvents []Event `json:"relatedEvents"`
+}
+
+// ResourceList is the recorder's catalogue: every resource that it records or has recorded.
+type ResourceList struct {
+	Resources []Resource `json:"resources"`
+}
+
+// Resource describes a recorded resource with the names that discovery gave it.
+type Resource struct {
+	Group      string   `json:"group"`
+	Version    string   `json:"version"`
+	Plural     string   `json:"plural"`
+	Singular   string   `json:"singular,omitempty"`
+	Kind       string   `json:"kind"`
+	ShortNames []string `json:"shortNames,omitempty"`
+	Namespaced bool     `json:"namespaced"`
+	// State is "watching", "syncing", "waiting" (for the server to serve it or to permit it) or "stopped" (recorded once,
+	// not any more).
+	State string `json:"state"`
+	// Reason says why a resource is waiting.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Health is the answer of [HealthPath].
+type Health struct {
+	Status string `json:"status"`
+}
+
+// ErrorBody is how an additive endpoint, or an additive parameter, reports an error.
+type ErrorBody struct {
+	Error Error `json:"error"`
+}
+
+// Error is a code for programs and a message for people.
+type Error struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}

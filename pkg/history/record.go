@@ -1,0 +1,82 @@
+package history
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Record is one observed version of an object.
+type Record struct {
+	Ref     ObjectRef
+	Version string // the API version that the object was read in, without the group: "v1"
+	Kind    string
+	Verb    Verb
+	RV      string // the server's resourceVersion, verbatim
+
+	// Time is when the record was committed. The log sets it: unique, strictly increasing even when the clock jumps, in
+	// nanoseconds, UTC.
+	Time time.Time
+	// Revision counts the versions of one incarnation from 1. The log sets it.
+	Revision uint64
+
+	// Initial marks an object that already existed when recording began: its creation was not seen.
+	Initial bool
+	// InferredSince, where it is not zero, marks a record that a relist implied: the change happened somewhere between
+	// InferredSince and Time.
+	InferredSince time.Time
+
+	// Managers wrote this version, as far as managedFields tell; the newest first.
+	Managers []Manager
+	// Writers are fingerprints of all managedFields entries of this version, which the next version's managers are told
+	// from. They are kept in the object's head, not in the record, and are set only on the way into the log.
+	Writers []uint64
+	// Owners are the UIDs in the object's owner references.
+	Owners []types.UID
+	// Regarding is an Event's target; nil for every other object.
+	Regarding *Target
+
+	// Object is the version's JSON, without managedFields and redacted. It is nil in records that were read without
+	// bodies. A deletion carries the object's last state.
+	Object []byte
+}
+
+// Manager is a field manager that took part in a version.
+type Manager struct {
+	Name        string    `json:"manager"`
+	Operation   string    `json:"operation,omitempty"` // "Update" or "Apply"
+	Subresource string    `json:"subresource,omitempty"`
+	Time        time.Time `json:"time,omitzero"`
+}
+
+// Target is what an Event regards: involvedObject in core/v1. An Event's emitter fills it by hand, so that any field but
+// the kind may be empty, and UID may be something else than a UID (kubelets put the node's name there).
+type Target struct {
+	Group     string    `json:"group,omitempty"`
+	Kind      string    `json:"kind"`
+	Namespace string    `json:"namespace,omitempty"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid,omitempty"`
+}
+
+// Head is the newest version of an object that is alive, as much of it as is needed to go on from there.
+type Head struct {
+	Ref     ObjectRef
+	RV      string
+	Writers []uint64
+}
+
+// Checkpoint is the durable resume point of one resource: every version up to RV is committed.
+type Checkpoint struct {
+	Group    string
+	Resource string
+	RV       string
+	Time     time.Time // when it was last committed; the log sets it
+}
+
+// Batch is committed as a whole or not at all: records, in the order in which they are to be numbered, and the
+// checkpoints that they lead up to.
+type Batch struct {
+	Records     []*Record
+	Checkpoints []Checkpoint
+}
