@@ -1,0 +1,122 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// DefaultConfigPath is read where CONFIG_PATH is not set. Only this file may be absent.
+const DefaultConfigPath = "/config/resources.yaml"
+
+// Config is what the recorder is told. Its file form is described in docs/operations.md.
+type Config struct {
+	DiscoverCRDs  bool               // record every CRD's objects too
+	StoragePath   string             // the database's directory
+	RetentionDays int                // how long versions are kept, at least 1
+	BindAddress   string             // the IP address that the REST API listens on
+	ServerPort    int                // its port; 0 takes a free one
+	MaxQueryLimit int                // the most records in one answer, at least 1
+	Resources     []history.Resource // what to record
+}
+
+// DefaultConfig returns what is recorded, kept and served where nothing else is said.
+func DefaultConfig() Config {
+	return Config{
+		DiscoverCRDs:  true,
+		StoragePath:   "/data/watch-events",
+		RetentionDays: 14,
+		BindAddress:   "127.0.0.1",
+		ServerPort:    8080,
+		MaxQueryLimit: 1000,
+		Resources: []history.Resource{
+			{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true},
+			{Version: "v1", Kind: "Node", Plural: "nodes"},
+			{Version: "v1", Kind: "Service", Plural: "services", Namespaced: true},
+			{Version: "v1", Kind: "ConfigMap", Plural: "configmaps", Namespaced: true},
+			{Version: "v1", Kind: "Secret", Plural: "secrets", Namespaced: true},
+			{Version: "v1", Kind: "PersistentVolumeClaim", Plural: "persistentvolumeclaims", Namespaced: true},
+			{Version: "v1", Kind: "PersistentVolume", Plural: "persistentvolumes"},
+			{Version: "v1", Kind: "Event", Plural: "events", Namespaced: true},
+			{Version: "v1", Kind: "Namespace", Plural: "namespaces"},
+			{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
+			{Group: "apps", Version: "v1", Kind: "ReplicaSet", Plural: "replicasets", Namespaced: true},
+			{Group: "apps", Version: "v1", Kind: "StatefulSet", Plural: "statefulsets", Namespaced: true},
+			{Group: "apps", Version: "v1", Kind: "DaemonSet", Plural: "daemonsets", Namespaced: true},
+			{Group: "batch", Version: "v1", Kind: "Job", Plural: "jobs", Namespaced: true},
+			{Group: "batch", Version: "v1", Kind: "CronJob", Plural: "cronjobs", Namespaced: true},
+			{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress", Plural: "ingresses", Namespaced: true},
+			{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy", Plural: "networkpolicies", Namespaced: true},
+		},
+	}
+}
+
+// LoadConfig returns the defaults, overridden by the file that CONFIG_PATH names (or [DefaultConfigPath], where there is
+// one), overridden by BADGER_PATH, SERVER_PORT and BIND_ADDRESS. getenv is [os.Getenv] or stands in for it. Mistakes are
+// errors that name the file, the line and the field, or the variable.
+func LoadConfig(getenv func(string) string) (Config, error) {
+	c, err := readConfig(getenv("CONFIG_PATH"))
+	if err != nil {
+		return Config{}, err
+	}
+	if v := getenv("BADGER_PATH"); v != "" {
+		c.StoragePath = v
+	}
+	if v := getenv("SERVER_PORT"); v != "" {
+		if c.ServerPort, err = parsePort(v); err != nil {
+			return Config{}, history.Errorf(history.Invalid, "SERVER_PORT: %v", err)
+		}
+	}
+	if v := getenv("BIND_ADDRESS"); v != "" {
+		if c.BindAddress, err = parseAddress(v); err != nil {
+			return Config{}, history.Errorf(history.Invalid, "BIND_ADDRESS: %v", err)
+		}
+	}
+	return c, nil
+}
+
+func readConfig(path string) (Config, error) {
+	explicit := path != ""
+	if !explicit {
+		path = DefaultConfigPath
+	}
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !explicit:
+		return DefaultConfig(), nil
+	case err != nil:
+		return Config{}, history.Errorf(history.Invalid, "read the configuration that CONFIG_PATH names: %v", err)
+	}
+	c, err := ParseConfig(data)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Retention returns how long versions are kept.
+func (c Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
+
+// Address returns the host:port to listen on.
+func (c Config) Address() string { return net.JoinHostPort(c.BindAddress, strconv.Itoa(c.ServerPort)) }
+
+func parsePort(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 65535 {
+		return 0, fmt.Errorf("want a port from 0 (any free one) to 65535, got %q", s)
+	}
+	return n, nil
+}
+
+func parseAddress(s string) (string, error) {
+	if net.ParseIP(s) == nil {
+		return "", fmt.Errorf("want an IP address such as 127.0.0.1 or 0.0.0.0, got %q", s)
+	}
+	return s, nil
+}
