@@ -12,6 +12,7 @@ type Code string
 const (
 	Invalid     Code = "invalid"     // the caller asked for something that can't be
 	NotFound    Code = "not_found"   // nothing is recorded under that name
+	Forbidden   Code = "forbidden"   // the caller may not; somebody else can permit it
 	Unavailable Code = "unavailable" // not now; trying again may help
 	Internal    Code = "internal"
 )

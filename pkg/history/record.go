@@ -72,6 +72,10 @@ type Checkpoint struct {
 	Resource string
 	RV       string
 	Time     time.Time // when it was last committed; the log sets it
+
+	// SyncingSince, where it is not zero, says that a full sync began and has not ended: RV is no place to resume from,
+	// and what changed since that time is known only as far as the sync finds it out. The log keeps it as it is given.
+	SyncingSince time.Time
 }
 
 // Batch is committed as a whole or not at all: records, in the order in which they are to be numbered, and the

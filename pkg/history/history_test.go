@@ -1,0 +1,175 @@
+package history_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/quick"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+func TestVerbsRoundTrip(t *testing.T) {
+	for v, s := range map[history.Verb]string{history.Create: "create", history.Update: "update", history.Delete: "delete"} {
+		if got, err := history.ParseVerb(s); v.String() != s || got != v || err != nil {
+			t.Errorf("%s: String %q, ParseVerb %v, %v", s, v, got, err)
+		}
+	}
+	for _, s := range []string{"", "patch", "Create"} {
+		if _, err := history.ParseVerb(s); history.CodeOf(err) != history.Invalid {
+			t.Errorf("ParseVerb(%q): %v, want an invalid error", s, err)
+		}
+	}
+}
+
+func TestCursorsRoundTrip(t *testing.T) {
+	roundTrip := func(nanos int64) bool {
+		c := history.Cursor{Time: time.Unix(0, nanos).UTC()}
+		got, err := history.ParseCursor(c.String())
+		return err == nil && got.Equal(c.Time)
+	}
+	if err := quick.Check(roundTrip, nil); err != nil {
+		t.Error(err)
+	}
+	if c, err := history.ParseCursor(""); err != nil || !c.IsZero() || c.String() != "" {
+		t.Errorf("the empty cursor is %v (%q), %v; want the beginning", c, c, err)
+	}
+}
+
+func FuzzParseCursor(f *testing.F) {
+	f.Add("AAAAAAAAAAA")
+	f.Add("not a cursor")
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := history.ParseCursor(s)
+		if err != nil && history.CodeOf(err) != history.Invalid {
+			t.Errorf("%q: %v has code %s", s, err, history.CodeOf(err))
+		}
+		if again, err2 := history.ParseCursor(c.String()); err == nil && (err2 != nil || !again.Equal(c.Time)) {
+			t.Errorf("%q reads as %v, written again as %v, %v", s, c, again, err2)
+		}
+	})
+}
+
+func TestResourceIsNamedAsKubectlNamesIt(t *testing.T) {
+	deployment := history.Resource{
+		Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment",
+		ShortNames: []string{"deploy"}, Namespaced: true,
+	}
+	pod := history.Resource{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}}
+	for _, arg := range []string{
+		"deployments", "deployment", "deploy", "Deployment", "deployments.apps", "deploy.apps", "deployments.v1.apps",
+	} {
+		if !deployment.Named(arg) || pod.Named(arg) {
+			t.Errorf("%q: names the deployment %v, the pod %v", arg, deployment.Named(arg), pod.Named(arg))
+		}
+	}
+	for _, arg := range []string{"", "deployments.extensions", "deployments.v2.apps", "deploym", "deployments.", ".apps"} {
+		if deployment.Named(arg) {
+			t.Errorf("%q names the deployment", arg)
+		}
+	}
+	for _, arg := range []string{"po", "pods.v1", "pods."} {
+		if !pod.Named(arg) {
+			t.Errorf("%q does not name the pod", arg)
+		}
+	}
+}
+
+func TestResourcePaths(t *testing.T) {
+	deployments := history.Resource{Group: "apps", Version: "v1", Plural: "deployments", Namespaced: true}
+	nodes := history.Resource{Version: "v1", Plural: "nodes"}
+	for want, got := range map[string]string{
+		"/apis/apps/v1/namespaces/shop/deployments/web": deployments.Path("shop", "web"),
+		"/apis/apps/v1/namespaces/shop/deployments":     deployments.Path("shop", ""),
+		"/apis/apps/v1/deployments":                     deployments.Path("", ""),
+		"/api/v1/nodes/n1":                              nodes.Path("", "n1"),
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestFilterMatchesOnlyWhatEveryFieldSelects(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
+	event := &history.Record{
+		Ref:      history.ObjectRef{Resource: "events", Namespace: "shop", Name: "web.1", UID: "e1"},
+		Verb:     history.Create,
+		Time:     at,
+		Revision: 3,
+		Managers: []history.Manager{{Name: "kubelet"}},
+		Owners:   []types.UID{"o1"},
+		Regarding: &history.Target{
+			Kind: "Pod", Namespace: "shop", Name: "web", UID: "p1",
+		},
+	}
+	node := &history.Record{Ref: history.ObjectRef{Resource: "nodes", Name: "n1", UID: "n1"}, Verb: history.Update, Time: at}
+	gr := func(s string) []schema.GroupResource { return []schema.GroupResource{schema.ParseGroupResource(s)} }
+	target := func(name string, uid types.UID) *history.Target {
+		return &history.Target{Kind: "Pod", Namespace: "shop", Name: name, UID: uid}
+	}
+	tests := []struct {
+		name   string
+		filter history.Filter
+		event  bool
+		node   bool
+	}{
+		{"all", history.Filter{}, true, true},
+		{"from its very time", history.Filter{Start: at}, true, true},
+		{"from later", history.Filter{Start: at.Add(1)}, false, false},
+		{"up to its time", history.Filter{End: at}, false, false},
+		{"up to later", history.Filter{End: at.Add(1)}, true, true},
+		{"resource", history.Filter{Resources: gr("events")}, true, false},
+		{"same plural, other group", history.Filter{Resources: gr("events.events.k8s.io")}, false, false},
+		{"namespace", history.Filter{Namespace: "shop"}, true, false},
+		{"no namespace", history.Filter{Namespace: history.NoNamespace}, false, true},
+		{"name", history.Filter{Name: "n1"}, false, true},
+		{"uid", history.Filter{UID: "e1"}, true, false},
+		{"verb", history.Filter{Verbs: []history.Verb{history.Update, history.Delete}}, false, true},
+		{"revision", history.Filter{Revisions: []uint64{2, 3}}, true, false},
+		{"manager", history.Filter{Manager: "kubelet"}, true, false},
+		{"owner", history.Filter{Owner: "o1"}, true, false},
+		{"regarding", history.Filter{Regarding: target("web", "p1")}, true, false},
+		{"regarding any incarnation", history.Filter{Regarding: target("web", "")}, true, false},
+		{"regarding another incarnation", history.Filter{Regarding: target("web", "p2")}, false, false},
+		{"regarding another name", history.Filter{Regarding: target("db", "")}, false, false},
+		{"two fields, one of them wrong", history.Filter{Name: "web.1", Namespace: "db"}, false, false},
+	}
+	for _, tt := range tests {
+		if got := tt.filter.Matches(event); got != tt.event {
+			t.Errorf("%s: matches the event: %v", tt.name, got)
+		}
+		if got := tt.filter.Matches(node); got != tt.node {
+			t.Errorf("%s: matches the node: %v", tt.name, got)
+		}
+	}
+}
+
+// A kubelet's Events about its node carry the node's name in place of its UID.
+func TestRegardingANodeByItsNameAsUID(t *testing.T) {
+	r := &history.Record{Regarding: &history.Target{Kind: "Node", Name: "n1", UID: "n1"}}
+	f := history.Filter{Regarding: &history.Target{Kind: "Node", Name: "n1", UID: "0d4c"}}
+	if !f.Matches(r) {
+		t.Error("an Event whose target's UID is only the target's name does not match")
+	}
+}
+
+func TestCodes(t *testing.T) {
+	wrapped := fmt.Errorf("scan: %w", history.Errorf(history.NotFound, "no pod %s", "web"))
+	for want, err := range map[history.Code]error{
+		"":               nil,
+		history.NotFound: wrapped,
+		history.Internal: errors.New("disk"),
+	} {
+		if got := history.CodeOf(err); got != want {
+			t.Errorf("%v: got %q, want %q", err, got, want)
+		}
+	}
+	if wrapped.Error() != "scan: no pod web" {
+		t.Errorf("got %q", wrapped)
+	}
+}
