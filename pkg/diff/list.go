@@ -1,0 +1,195 @@
+package diff
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// listKeys returns the fields that identify an item in the lists of the Kubernetes API, the first that fits a list wins: each
+// item has the first field of a key (and perhaps the others), and no two items have the same.
+func listKeys() [][]string {
+	return [][]string{
+		{"uid"}, // owner references; they have names too
+		{"mountPath"},
+		{"name"},
+		{"containerPort", "protocol"},
+		{"port", "protocol"},
+		{"type"},
+		{"topologyKey"},
+		{"ip"},
+	}
+}
+
+// pair is an item's position in the old and in the new list, -1 where it is not there.
+type pair struct{ old, new int }
+
+// maxCells bounds the work and the memory of [commonSubsequence].
+const maxCells = 1 << 16
+
+// commonKey returns the function that identifies the items of both lists, and whether there is one. Where there is none,
+// the function returns "" for everything.
+func commonKey(old, new []any) (keyOf func(any) string, ok bool) {
+	for _, fields := range listKeys() {
+		key := func(item any) string { return itemKey(item, fields) }
+		if (len(old) > 0 || len(new) > 0) && unique(old, key) && unique(new, key) {
+			return key, true
+		}
+	}
+	return func(any) string { return "" }, false
+}
+
+// itemKey writes the key of an item, as in "containerPort=80,protocol=TCP", or "" where it has none.
+func itemKey(item any, fields []string) string {
+	object, ok := item.(map[string]any)
+	if !ok {
+		return ""
+	}
+	var parts []string
+	for i, field := range fields {
+		switch value := object[field].(type) {
+		case string, float64, int64, int, json.Number:
+			parts = append(parts, fmt.Sprintf("%s=%v", field, value))
+		default:
+			if i == 0 {
+				return ""
+			}
+		}
+	}
+	return strings.Join(parts, ",")
+}
+
+func unique(items []any, key func(any) string) bool {
+	seen := make(map[string]bool, len(items))
+	for _, item := range items {
+		k := key(item)
+		if k == "" || seen[k] {
+			return false
+		}
+		seen[k] = true
+	}
+	return true
+}
+
+// alignByKey pairs the items with the same key: the removed ones first, then all of the new list in its order.
+func alignByKey(old, new []any, key func(any) string) []pair {
+	at := make(map[string]int, len(old))
+	for i, item := range old {
+		at[key(item)] = i
+	}
+	var kept []pair
+	for i, item := range new {
+		k := key(item)
+		j, ok := at[k]
+		if !ok {
+			j = -1
+		}
+		delete(at, k)
+		kept = append(kept, pair{j, i})
+	}
+	var pairs []pair
+	for i, item := range old {
+		if _, gone := at[key(item)]; gone {
+			pairs = append(pairs, pair{i, -1})
+		}
+	}
+	return append(pairs, kept...)
+}
+
+// alignByEquality pairs the items of a longest common subsequence and, between those, items of the same shape in their
+// order, so that one changed item is a change inside it. Both positions of the pairs grow.
+func alignByEquality(old, new []any) []pair {
+	var pairs []pair
+	i, j := 0, 0
+	for _, anchor := range append(commonSubsequence(old, new), pair{len(old), len(new)}) {
+		pairs = append(pairs, alignGap(old, new, pair{i, j}, anchor)...)
+		if anchor.old < len(old) {
+			pairs = append(pairs, anchor)
+		}
+		i, j = anchor.old+1, anchor.new+1
+	}
+	return pairs
+}
+
+// alignGap pairs what lies between two equal items.
+func alignGap(old, new []any, from, to pair) []pair {
+	var pairs []pair
+	i, j := from.old, from.new
+	for ; i < to.old && j < to.new; i, j = i+1, j+1 {
+		if shape(old[i]) == shape(new[j]) {
+			pairs = append(pairs, pair{i, j})
+		} else {
+			pairs = append(pairs, pair{i, -1}, pair{-1, j})
+		}
+	}
+	for ; i < to.old; i++ {
+		pairs = append(pairs, pair{i, -1})
+	}
+	for ; j < to.new; j++ {
+		pairs = append(pairs, pair{-1, j})
+	}
+	return pairs
+}
+
+func shape(value any) reflect.Kind {
+	switch value.(type) {
+	case map[string]any:
+		return reflect.Map
+	case []any:
+		return reflect.Slice
+	default:
+		return reflect.Invalid
+	}
+}
+
+// commonSubsequence returns the positions of a longest common subsequence. Of lists that differ in more than maxCells
+// combinations it returns the common beginning and end only.
+func commonSubsequence(old, new []any) []pair {
+	var head, tail []pair
+	for len(old) > len(head) && len(new) > len(head) && reflect.DeepEqual(old[len(head)], new[len(head)]) {
+		head = append(head, pair{len(head), len(head)})
+	}
+	n, m := len(old), len(new)
+	for n > len(head) && m > len(head) && reflect.DeepEqual(old[n-1], new[m-1]) {
+		n, m = n-1, m-1
+		tail = append(tail, pair{n, m})
+	}
+	slices.Reverse(tail)
+	middle := longest(old[len(head):n], new[len(head):m], len(head))
+	return slices.Concat(head, middle, tail)
+}
+
+// longest is the textbook's dynamic programme; length[i][j] is for the rests from i and j. Positions are moved by offset.
+func longest(old, new []any, offset int) []pair {
+	if len(old)*len(new) > maxCells {
+		return nil
+	}
+	equal := make([][]bool, len(old)+1)
+	length := make([][]int, len(old)+1)
+	length[len(old)] = make([]int, len(new)+1)
+	for i := len(old) - 1; i >= 0; i-- {
+		equal[i], length[i] = make([]bool, len(new)), make([]int, len(new)+1)
+		for j := len(new) - 1; j >= 0; j-- {
+			if equal[i][j] = reflect.DeepEqual(old[i], new[j]); equal[i][j] {
+				length[i][j] = length[i+1][j+1] + 1
+			} else {
+				length[i][j] = max(length[i+1][j], length[i][j+1])
+			}
+		}
+	}
+	var pairs []pair
+	for i, j := 0, 0; i < len(old) && j < len(new); {
+		switch {
+		case equal[i][j]:
+			pairs = append(pairs, pair{i + offset, j + offset})
+			i, j = i+1, j+1
+		case length[i+1][j] >= length[i][j+1]:
+			i++
+		default:
+			j++
+		}
+	}
+	return pairs
+}

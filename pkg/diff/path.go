@@ -1,0 +1,86 @@
+package diff
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Segment is one step into a JSON document: to a field of an object or to an item of a list.
+type Segment struct {
+	// Field is the name of an object's field.
+	Field string
+	// Item tells a step to a list item from a step to a field.
+	Item bool
+	// Key identifies an item within its list, as in "name=app" or "containerPort=80,protocol=TCP". It is empty where the
+	// items have no such key, and Index counts.
+	Key string
+	// Index is the item's position: in the old list for an item that was removed, else in the new one.
+	Index int
+}
+
+// Path leads from an object's root to a value.
+type Path []Segment
+
+// String writes the path as in spec.template.spec.containers[name=app].image. Field names that would be ambiguous are
+// quoted: metadata.labels["app.kubernetes.io/name"].
+func (p Path) String() string {
+	var b strings.Builder
+	for _, s := range p {
+		b.WriteString(s.text(b.Len() == 0))
+	}
+	return b.String()
+}
+
+// Below tells whether the path starts with these fields.
+func (p Path) Below(fields ...string) bool {
+	if len(p) < len(fields) {
+		return false
+	}
+	for i, field := range fields {
+		if p[i].Item || p[i].Field != field {
+			return false
+		}
+	}
+	return true
+}
+
+func (s Segment) text(first bool) string {
+	switch {
+	case s.Item && s.Key != "":
+		return "[" + s.Key + "]"
+	case s.Item:
+		return "[" + strconv.Itoa(s.Index) + "]"
+	case s.Field == "" || strings.ContainsAny(s.Field, ".[]\"/ \t\r\n"):
+		return "[" + strconv.Quote(s.Field) + "]"
+	case first:
+		return s.Field
+	default:
+		return "." + s.Field
+	}
+}
+
+// name is what identifies an item, without the name of the key: "app" for "name=app".
+func (s Segment) name() string {
+	if s.Key == "" {
+		return strconv.Itoa(s.Index)
+	}
+	var values []string
+	for part := range strings.SplitSeq(s.Key, ",") {
+		_, value, _ := strings.Cut(part, "=")
+		values = append(values, value)
+	}
+	return strings.Join(values, "/")
+}
+
+// last returns the i-th segment from the end, from 0, and the zero Segment beyond the root.
+func (p Path) last(i int) Segment {
+	if i >= len(p) {
+		return Segment{}
+	}
+	return p[len(p)-1-i]
+}
+
+// with returns a copy of the path, one step longer.
+func (p Path) with(s Segment) Path {
+	return append(p[:len(p):len(p)], s)
+}
