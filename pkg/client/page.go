@@ -1,0 +1,121 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Page says where a page stands in its query.
+type Page struct {
+	Total      int  // matches of the whole query
+	TotalExact bool // false: the recorder stopped counting, and there are at least Total
+	HasMore    bool
+	Next       string // the cursor of the next page; empty where there is none
+}
+
+// EventsPage is one page of records.
+type EventsPage struct {
+	Page
+
+	Events []v1.Event
+}
+
+// ObjectPage is one page of an object's history.
+type ObjectPage struct {
+	Page
+	v1.ObjectHistory
+}
+
+// Events returns one page. A query without matches is an empty page and no error.
+func (c *Client) Events(ctx context.Context, q EventsQuery) (*EventsPage, error) {
+	at := c.base.JoinPath(v1.EventsPath)
+	at.RawQuery = q.values().Encode()
+	page := &EventsPage{Events: []v1.Event{}}
+	header, err := c.get(ctx, at, &page.Events)
+	if err != nil {
+		return nil, err
+	}
+	page.Page, err = c.page(header, len(page.Events))
+	return page, err
+}
+
+// All returns every record of the query, page by page as they are needed; q.Limit is the size of a page. The first error
+// ends it. Stop early by breaking out of the loop.
+func (c *Client) All(ctx context.Context, q EventsQuery) iter.Seq2[v1.Event, error] {
+	return func(yield func(v1.Event, error) bool) {
+		for {
+			page, err := c.Events(ctx, q)
+			if err != nil {
+				yield(v1.Event{}, err)
+				return
+			}
+			for i := range page.Events {
+				if !yield(page.Events[i], nil) {
+					return
+				}
+			}
+			if !page.HasMore {
+				return
+			}
+			if page.Next == q.Cursor {
+				yield(v1.Event{}, c.stranger("its pages do not advance"))
+				return
+			}
+			q.Cursor = page.Next
+		}
+	}
+}
+
+// Object returns one page of an object's own records, and the Events regarding it. An object without history is two empty
+// lists and no error.
+func (c *Client) Object(ctx context.Context, q ObjectQuery) (*ObjectPage, error) {
+	if err := q.validate(); err != nil {
+		return nil, err
+	}
+	at := c.base.JoinPath(v1.EventsPath)
+	for _, segment := range q.path() {
+		at = at.JoinPath(url.PathEscape(segment))
+	}
+	at.RawQuery = q.values().Encode()
+	page := &ObjectPage{ObjectHistory: v1.ObjectHistory{
+		Namespace: q.Namespace, ResourceType: q.Resource, ResourceName: q.Name,
+		WatchEvents: []v1.Event{}, RelatedEvents: []v1.Event{},
+	}}
+	header, err := c.get(ctx, at, &page.ObjectHistory)
+	if err != nil {
+		return nil, err
+	}
+	page.Page, err = c.page(header, len(page.WatchEvents))
+	return page, err
+}
+
+// page reads the header fields. Without them, which is what a 404 for "nothing" looks like, the page is all there is.
+func (c *Client) page(header http.Header, n int) (Page, error) {
+	page := Page{
+		Total:      n,
+		TotalExact: header.Get(v1.TotalCountRelationHeader) == "",
+		HasMore:    header.Get(v1.HasMoreHeader) == "true",
+		Next:       header.Get(v1.NextCursorHeader),
+	}
+	if count := header.Get(v1.TotalCountHeader); count != "" {
+		total, err := strconv.Atoi(count)
+		if err != nil || total < 0 {
+			return Page{}, c.stranger(v1.TotalCountHeader + " is " + quotable(count))
+		}
+		page.Total = total
+	}
+	if page.HasMore && page.Next == "" {
+		return Page{}, &Error{
+			Code:    history.Unavailable,
+			Message: c.route.target + " has more records and gives no cursor to them",
+			Hint:    "It is older than this client: upgrade the recorder, or narrow the query.",
+		}
+	}
+	return page, nil
+}
