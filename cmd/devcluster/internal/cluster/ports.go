@@ -1,0 +1,50 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"strconv"
+)
+
+// Ports are taken from below the range that operating systems hand out to
+// outgoing connections, so that none of those can take a port between the
+// moment it is chosen and the moment its component listens.
+const (
+	firstPort = 20000
+	lastPort  = 31999
+)
+
+// reservePorts returns n different free ports of the loopback interface. The
+// listeners that prove them free stay open until the closer is called.
+func reservePorts(n int) ([]int, io.Closer, error) {
+	var held listeners
+	var ports []int
+	for range 1000 {
+		if len(ports) == n {
+			return ports, held, nil
+		}
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		held = append(held, listener)
+		ports = append(ports, port)
+	}
+	return nil, nil, errors.Join(
+		fmt.Errorf("no %d free ports on 127.0.0.1 between %d and %d", n, firstPort, lastPort),
+		held.Close())
+}
+
+type listeners []net.Listener
+
+func (l listeners) Close() error {
+	var errs []error
+	for _, listener := range l {
+		errs = append(errs, listener.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,88 @@
+// Command devcluster boots a throwaway Kubernetes control plane from Go
+// modules alone: no container runtime, no downloaded binaries.
+//
+// It is a module of its own because it links the Kubernetes servers, which no
+// user of the other programs should have to download.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/cluster"
+	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/command"
+	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/component"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run leaves kubectl to the command line, and turns this process into any
+// other component that is asked for.
+func run(args []string) int {
+	if len(args) > 0 && args[0] != "kubectl" && component.Known(args[0]) {
+		if os.Getenv(cluster.Lifeline) != "" {
+			go dieWithInput()
+		}
+		return component.Run(args[0], args[1:])
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return explain(fmt.Errorf("find this program: %w", err))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	// A supervisor outlives the pipes that its start was watched through.
+	signal.Ignore(syscall.SIGPIPE)
+	streams := command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	root := command.New(streams, executable, runKubectl)
+	root.SetArgs(args)
+	return explain(root.ExecuteContext(ctx))
+}
+
+// dieWithInput ends a component together with its supervisor on systems
+// without a signal for that.
+func dieWithInput() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(1)
+}
+
+// runKubectl gives kubectl a cluster to talk to where the user named none, and
+// a cache outside the user's home directory.
+func runKubectl(args []string) int {
+	signal.Reset()
+	root, err := cluster.Root()
+	if err != nil {
+		return explain(err)
+	}
+	defaults := map[string]string{"KUBECACHEDIR": filepath.Join(root, ".kubectl-cache")}
+	if state, err := cluster.Read(filepath.Join(root, "default")); err == nil {
+		defaults["KUBECONFIG"] = state.Kubeconfig
+	}
+	for name, value := range defaults {
+		if os.Getenv(name) != "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return explain(err)
+		}
+	}
+	return component.Run("kubectl", args)
+}
+
+func explain(err error) int {
+	if err == nil {
+		return 0
+	}
+	var code command.ExitCode
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	_, _ = fmt.Fprintf(os.Stderr, "error: %v\n", err)
+	return 1
+}
