@@ -1,6 +1,9 @@
 package diff
 
-import "strings"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // fallback names the field and its values.
 func fallback(c Change) phrase {
@@ -29,7 +32,7 @@ func mapEntry(c Change) string {
 func isCount(c Change) bool {
 	for _, value := range []any{c.Old, c.New} {
 		switch value.(type) {
-		case float64, int64, int:
+		case float64, int64, int, json.Number:
 			return true
 		}
 	}

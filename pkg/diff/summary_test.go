@@ -1,6 +1,7 @@
 package diff_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -72,6 +73,19 @@ func TestSummaryIsBounded(t *testing.T) {
 	checkSummary(t, got)
 	if !strings.HasPrefix(got, "image ü") || !strings.HasSuffix(got, " more)") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestNumbers: numbers may be decoded in either way.
+func TestNumbers(t *testing.T) {
+	replicas := func(ready, text any) map[string]any {
+		return map[string]any{"status": map[string]any{"a": text, "readyReplicas": ready}}
+	}
+	for _, pair := range [][2]any{{2.0, 3.0}, {int64(2), int64(3)}, {json.Number("2"), json.Number("3")}} {
+		got := diff.Summary(diff.Objects(replicas(pair[0], "x"), replicas(pair[1], "y")))
+		if want := "status.readyReplicas 2 → 3 (+1 more)"; got != want {
+			t.Errorf("%T: got %q, want %q", pair[0], got, want)
+		}
 	}
 }
 
