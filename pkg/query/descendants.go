@@ -1,0 +1,64 @@
+package query
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// descendants returns everything that objects with these UIDs ever owned, directly or not, dead or alive, level by level.
+// It reports false where it stopped at a bound. Objects that own each other in a circle are followed once.
+func (s *Service) descendants(ctx context.Context, uids map[types.UID]bool) (family, bool, error) {
+	d := descent{seen: maps.Clone(uids), effort: s.options.Effort, room: s.options.Descendants, targets: map[history.Target]bool{}}
+	level := slices.Sorted(maps.Keys(uids))
+	for depth := 0; len(level) > 0 && depth < ownershipDepth && !d.exhausted(); depth++ {
+		var next []types.UID
+		for _, owner := range level {
+			owned, err := d.children(ctx, s.reader, owner)
+			if err != nil {
+				return family{}, false, err
+			}
+			next = append(next, owned...)
+		}
+		level = next
+	}
+	of := family{targets: slices.Collect(maps.Keys(d.targets)), uids: d.seen, closed: true}
+	return of, len(level) == 0 && !d.exhausted(), nil
+}
+
+// descent walks down the owner references.
+type descent struct {
+	seen    map[types.UID]bool
+	targets map[history.Target]bool // without UIDs: the incarnations under one name are read together
+	effort  int                     // records that may still be gone through
+	room    int                     // objects that may still be found
+}
+
+func (d *descent) exhausted() bool { return d.effort <= 0 || d.room <= 0 }
+
+// children returns the UIDs of the objects that name the owner and were not seen yet, the newest first.
+func (d *descent) children(ctx context.Context, reader Reader, owner types.UID) ([]types.UID, error) {
+	var found []types.UID
+	owned := history.Scan{Filter: history.Filter{Owner: owner}, Order: history.NewestFirst}
+	for r, err := range reader.Scan(ctx, owned) {
+		if err != nil {
+			return nil, err
+		}
+		if d.exhausted() {
+			break
+		}
+		d.effort--
+		if d.seen[r.Ref.UID] {
+			continue
+		}
+		d.room--
+		d.seen[r.Ref.UID] = true
+		d.targets[history.Target{Group: r.Ref.Group, Kind: r.Kind, Namespace: r.Ref.Namespace, Name: r.Ref.Name}] = true
+		found = append(found, r.Ref.UID)
+	}
+	return found, nil
+}

@@ -1,0 +1,73 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Object asks for one object's history.
+type Object struct {
+	Namespace string // [history.NoNamespace] for cluster-scoped objects
+	Type      string // one resource in any form that kubectl takes
+	Name      string
+	UID       types.UID // one incarnation; "" means all
+	Group     string    // as in [Timeline]
+
+	Start, End time.Time
+	// Revisions selects versions by their number in their incarnation. With it, no Events are asked for.
+	Revisions []uint64
+	// Descendants asks for the Events regarding everything that the object owned, too.
+	Descendants bool
+
+	Order        history.Order
+	After        history.Cursor // of the object's own records
+	RelatedAfter history.Cursor // of the Events
+	Limit        int            // records of either; must be positive
+}
+
+// ObjectHistory is the answer: a page of the object's own records, and one of the Events regarding it.
+type ObjectHistory struct {
+	// Resource is the plural of what the question's type names; the type itself where it names nothing.
+	Resource string
+	Own     Page
+	Related Page
+}
+
+// ErrRelated is in the chain of an error that came up while the Events regarding an object were read.
+var ErrRelated = errors.New("related events")
+
+// Object returns the history of the object under all its incarnations. An object that was never recorded has none; that is
+// no error.
+func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
+	empty := ObjectHistory{Resource: q.Type, Own: Page{Exact: true}, Related: Page{Exact: true}}
+	resources, err := s.resolve(ctx, []string{q.Type}, q.Group)
+	if err != nil || len(resources) == 0 {
+		return empty, err
+	}
+	empty.Resource = resources[0].Plural
+	all := history.Filter{Namespace: q.Namespace, Name: q.Name, UID: q.UID}
+	for _, r := range resources {
+		all.Resources = append(all.Resources, r.GroupResource())
+	}
+	own := history.Scan{Filter: all, Order: q.Order, After: q.After, Limit: q.Limit}
+	own.Start, own.End, own.Revisions = q.Start, q.End, q.Revisions
+	answer := empty
+	if answer.Own, err = s.scan(ctx, own); err != nil {
+		return empty, err
+	}
+	if err := s.total(ctx, own, &answer.Own); err != nil {
+		return empty, err
+	}
+	if len(q.Revisions) > 0 {
+		return answer, nil
+	}
+	if answer.Related, err = s.related(ctx, q, resources, all); err != nil {
+		return empty, errors.Join(ErrRelated, err)
+	}
+	return answer, nil
+}

@@ -1,0 +1,80 @@
+package query
+
+import (
+	"context"
+	"iter"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Reader is the part of the log that questions are answered from. A record that it yields belongs to the caller.
+type Reader interface {
+	Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error]
+	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	Resources(ctx context.Context) ([]history.Resource, error)
+}
+
+// Options bound what one answer may cost. Zero fields take their defaults.
+type Options struct {
+	// Effort is the number of records that are counted, or gone through for what they refer to, before the rest is left
+	// uncounted. Default: 100,000.
+	Effort int
+	// PageBytes is the size of all objects of one page, in bytes, past which it is cut. Default: 64 MiB.
+	PageBytes int
+	// Descendants is the number of owned objects that are followed, the newest first. Default: 1,000.
+	Descendants int
+}
+
+// The defaults of [Options], and how far ownership is followed: Kubernetes' own chains have three links.
+const (
+	defaultEffort      = 100_000
+	defaultPageBytes   = 64 << 20
+	defaultDescendants = 1_000
+	ownershipDepth     = 10
+)
+
+// Service answers questions. It is safe for concurrent use.
+type Service struct {
+	reader  Reader
+	options Options
+}
+
+// New returns a service that reads from the log.
+func New(reader Reader, o Options) *Service {
+	if o.Effort <= 0 {
+		o.Effort = defaultEffort
+	}
+	if o.PageBytes <= 0 {
+		o.PageBytes = defaultPageBytes
+	}
+	if o.Descendants <= 0 {
+		o.Descendants = defaultDescendants
+	}
+	return &Service{reader: reader, options: o}
+}
+
+// Resources returns the catalogue: every resource that was ever recorded.
+func (s *Service) Resources(ctx context.Context) ([]history.Resource, error) {
+	return s.reader.Resources(ctx)
+}
+
+// Version is a record with what can be said about it in words. It always has its object.
+type Version struct {
+	*history.Record
+
+	// Summary says in a few words what changed against the version before; "" where nothing but noise did.
+	Summary string
+	// Trouble says what is wrong with the object by its own status, in the status' words; "" where nothing is.
+	Trouble string
+}
+
+// Page is a part of an answer, in the order that was asked for.
+type Page struct {
+	Versions []Version
+	// Total is the number of matches of the whole question; at least so many, unless Exact.
+	Total int
+	Exact bool
+	// More tells that matches follow behind Next.
+	More bool
+	Next history.Cursor
+}
