@@ -1,0 +1,53 @@
+package api
+
+import (
+	"io"
+	"net/http"
+	"slices"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+)
+
+// stateStopped is the state of a resource that was recorded once and is not any more.
+const stateStopped = "stopped"
+
+// healthy is the whole body of an answer, to the byte.
+const healthy = `{"status":"healthy"}`
+
+func health(w http.ResponseWriter) {
+	w.Header().Set(headerType, contentTypeJSON)
+	_, _ = io.WriteString(w, healthy)
+}
+
+func livez(w http.ResponseWriter) {
+	w.Header().Set(headerType, "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, "ok\n")
+}
+
+func (h *handler) readyz(w http.ResponseWriter) {
+	if err := h.options.Ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	livez(w)
+}
+
+// resources answers with the catalogue: what is recorded or waited for, and then what was recorded once.
+func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
+	catalogue, err := h.service.Resources(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	list := v1.ResourceList{Resources: append([]v1.Resource{}, h.options.States()...)}
+	for _, c := range catalogue {
+		if slices.ContainsFunc(list.Resources, func(l v1.Resource) bool { return l.Group == c.Group && l.Plural == c.Plural }) {
+			continue
+		}
+		list.Resources = append(list.Resources, v1.Resource{
+			Group: c.Group, Version: c.Version, Plural: c.Plural, Singular: c.Singular, Kind: c.Kind,
+			ShortNames: c.ShortNames, Namespaced: c.Namespaced, State: stateStopped,
+		})
+	}
+	writeJSON(w, http.StatusOK, list)
+}
