@@ -1,0 +1,99 @@
+// Package apiserver reads an API server's raw answers. It owns the connection and its errors: whatever is no success
+// comes back as the [k8s.io/apimachinery/pkg/api/errors.StatusError] that the server meant. It decodes no success, never
+// retries, and does not throttle: who calls it watches a bounded number of resources.
+package apiserver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
+)
+
+// maxErrorBody bounds what is read of an answer that is no success, in bytes.
+const maxErrorBody = 64 << 10
+
+// Client talks to one API server. It is safe for concurrent use.
+type Client struct {
+	base      *url.URL
+	http      *http.Client
+	discovery *discovery.DiscoveryClient
+}
+
+// New returns a client with the credentials of cfg. It does not connect.
+func New(cfg *rest.Config) (*Client, error) {
+	cfg = rest.CopyConfig(cfg)
+	cfg.Timeout = 0 // a watch lasts
+	cfg.QPS = -1
+	cfg.WarningHandlerWithContext = rest.NoWarnings{}
+	base, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("API server's address: %w", err)
+	}
+	h, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("API server's credentials: %w", err)
+	}
+	d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, h)
+	if err != nil {
+		return nil, fmt.Errorf("discovery: %w", err)
+	}
+	return &Client{base: base, http: h, discovery: d}, nil
+}
+
+// Get returns the body of the answer to a GET of path, which the caller closes. It ends with ctx.
+func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	u := c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("request for %s: %w", path, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // it names the method and the address
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	return nil, responseError(resp)
+}
+
+// StatusError returns the error that the JSON of a Status stands for.
+func StatusError(object []byte) error {
+	var status metav1.Status
+	if err := json.Unmarshal(object, &status); err != nil {
+		return fmt.Errorf("error of the API server: %w", err)
+	}
+	return &apierrors.StatusError{ErrStatus: status}
+}
+
+func responseError(resp *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if err != nil {
+		return fmt.Errorf("%s: %w", resp.Status, err)
+	}
+	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+	var status metav1.Status
+	if err := json.Unmarshal(body, &status); err != nil || status.Kind != "Status" {
+		return apierrors.NewGenericServerResponse(resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", string(body), seconds, true)
+	}
+	if seconds > 0 {
+		if status.Details == nil {
+			status.Details = &metav1.StatusDetails{}
+		}
+		status.Details.RetryAfterSeconds = int32(min(seconds, 3600))
+	}
+	return &apierrors.StatusError{ErrStatus: status}
+}

@@ -1,0 +1,60 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A watch's usual event fits into bufferSize bytes. What was needed for an unusual one is kept only up to keepSize.
+const (
+	bufferSize = 32 << 10
+	keepSize   = 1 << 20
+)
+
+// Lines reads the lines of a watch.
+type Lines struct {
+	r    *bufio.Reader
+	max  int
+	long []byte // room for a line that the buffer has not
+}
+
+// NewLines returns a reader of the lines in r, none of which may be longer than max bytes.
+func NewLines(r io.Reader, limit int) *Lines {
+	return &Lines{r: bufio.NewReaderSize(r, bufferSize), max: limit}
+}
+
+// Next returns the next line, which the caller owns. The error is [io.EOF] where the input ends behind a line, and
+// [io.ErrUnexpectedEOF] where it ends within one.
+func (l *Lines) Next() ([]byte, error) {
+	l.long = l.long[:0]
+	for {
+		part, err := l.r.ReadSlice('\n')
+		if len(l.long)+len(part) > l.max {
+			return nil, fmt.Errorf("watch event is longer than %d MiB", l.max>>20)
+		}
+		switch {
+		case err == nil && len(l.long) == 0:
+			return bytes.Clone(part), nil
+		case err == nil:
+			return l.take(part), nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			l.long = append(l.long, part...)
+		case errors.Is(err, io.EOF) && len(l.long)+len(part) > 0:
+			return nil, io.ErrUnexpectedEOF
+		default:
+			return nil, err
+		}
+	}
+}
+
+func (l *Lines) take(part []byte) []byte {
+	l.long = append(l.long, part...)
+	line := bytes.Clone(l.long)
+	if cap(l.long) > keepSize {
+		l.long = nil
+	}
+	return line
+}

@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Page is what a list's page says besides its items.
+type Page struct {
+	RV       string `json:"resourceVersion"`
+	Continue string `json:"continue"` // the next page's token; "" on the last page
+}
+
+// ReadPage reads one page of a list and calls each with the JSON of every item as it arrives; each owns the bytes. An
+// error of each ends the reading and is returned as it is. The page is complete only where ReadPage returns no error.
+func ReadPage(r io.Reader, each func(item []byte) error) (Page, error) {
+	p := pageReader{dec: json.NewDecoder(r), each: each}
+	if err := p.read(); err != nil {
+		return Page{}, err
+	}
+	if p.page.RV == "" {
+		return Page{}, errors.New("list without a resourceVersion")
+	}
+	return p.page, nil
+}
+
+type pageReader struct {
+	dec  *json.Decoder
+	each func([]byte) error
+	page Page
+}
+
+func (p *pageReader) read() error {
+	if err := p.expect(json.Delim('{')); err != nil {
+		return err
+	}
+	for p.dec.More() {
+		key, err := p.dec.Token()
+		if err != nil {
+			return fmt.Errorf("list: %w", err)
+		}
+		if err := p.value(key); err != nil {
+			return err
+		}
+	}
+	return p.expect(json.Delim('}'))
+}
+
+func (p *pageReader) value(key json.Token) error {
+	var skipped json.RawMessage
+	var err error
+	switch key {
+	case "items":
+		return p.items()
+	case "metadata":
+		err = p.dec.Decode(&p.page)
+	default:
+		err = p.dec.Decode(&skipped)
+	}
+	if err != nil {
+		return fmt.Errorf("list's %v: %w", key, err)
+	}
+	return nil
+}
+
+func (p *pageReader) items() error {
+	open, err := p.dec.Token()
+	if err != nil {
+		return fmt.Errorf("list's items: %w", err)
+	}
+	if open == nil { // "items":null is an empty list
+		return nil
+	}
+	if open != json.Delim('[') {
+		return fmt.Errorf("list's items begin with %v", open)
+	}
+	for p.dec.More() {
+		var item json.RawMessage
+		if err := p.dec.Decode(&item); err != nil {
+			return fmt.Errorf("list's items: %w", err)
+		}
+		if err := p.each(item); err != nil {
+			return err
+		}
+	}
+	return p.expect(json.Delim(']'))
+}
+
+func (p *pageReader) expect(want json.Delim) error {
+	got, err := p.dec.Token()
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	if got != want {
+		return fmt.Errorf("list: %v stands where %v belongs", got, want)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package wire_test
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/wire"
+)
+
+func readPage(s string) (wire.Page, []string, error) {
+	var items []string
+	p, err := wire.ReadPage(strings.NewReader(s), func(item []byte) error {
+		items = append(items, string(item))
+		return nil
+	})
+	return p, items, err
+}
+
+func TestReadPage(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, body string
+		want       wire.Page
+		items      []string
+	}{
+		{
+			"built-in type",
+			`{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9","continue":"t","remainingItemCount":3},` +
+				`"items":[{"metadata":{"name":"a","continue":"x"}},{"items":[1]}]}` + "\n",
+			wire.Page{RV: "9", Continue: "t"},
+			[]string{`{"metadata":{"name":"a","continue":"x"}}`, `{"items":[1]}`},
+		},
+		{
+			"custom resource, metadata last",
+			`{"apiVersion":"v1","items":[{"kind":"A"}],"kind":"List","metadata":{"resourceVersion":"9"}}`,
+			wire.Page{RV: "9"}, []string{`{"kind":"A"}`},
+		},
+		{"empty", `{"metadata":{"resourceVersion":"9"},"items":[]}`, wire.Page{RV: "9"}, nil},
+		{"null", `{"metadata":{"resourceVersion":"9"},"items":null}`, wire.Page{RV: "9"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, items, err := readPage(c.body)
+			if err != nil || got != c.want || !slices.Equal(items, c.items) {
+				t.Errorf("got %+v with %q and %v, want %+v with %q", got, items, err, c.want, c.items)
+			}
+		})
+	}
+}
+
+func TestReadPageRefuses(t *testing.T) {
+	t.Parallel()
+	const whole = `{"metadata":{"resourceVersion":"9"},"items":[{"a":1},{"b":2}]}`
+	for n := range whole {
+		if _, _, err := readPage(whole[:n]); err == nil {
+			t.Errorf("%q was taken for a whole page", whole[:n])
+		}
+	}
+	for _, body := range []string{`[]`, `null`, `{"items":[]}`, `{"items":{}}`, `{"metadata":1}`} {
+		if _, _, err := readPage(body); err == nil {
+			t.Errorf("%q was taken for a page", body)
+		}
+	}
+}
+
+func TestReadPageStopsWithItsReceiver(t *testing.T) {
+	t.Parallel()
+	full, calls := errors.New("full"), 0
+	_, err := wire.ReadPage(strings.NewReader(`{"items":[{},{}]}`), func([]byte) error { calls++; return full })
+	if !errors.Is(err, full) || calls != 1 {
+		t.Errorf("%d calls and %v, want one and the receiver's error", calls, err)
+	}
+}
+
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	for item, want := range map[string]string{
+		`{"metadata":{}}`:       `{"kind":"Pod","apiVersion":"v1","metadata":{}}`,
+		` { "metadata":{} } `:   `{"kind":"Pod","apiVersion":"v1", "metadata":{} }`,
+		`{}`:                    `{"kind":"Pod","apiVersion":"v1"}`,
+		`{"a":1,"kind":"Else"}`: `{"a":1,"kind":"Else"}`,
+	} {
+		got, err := wire.Complete([]byte(item), "v1", "Pod")
+		if err != nil || string(got) != want || !json.Valid(got) {
+			t.Errorf("%s became %s (%v), want %s", item, got, err, want)
+		}
+	}
+	for _, item := range []string{`null`, `[]`, `{`, `1`} {
+		if got, err := wire.Complete([]byte(item), "v1", "Pod"); err == nil {
+			t.Errorf("%s became %s", item, got)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+package watcher
+
+import (
+	"log/slog"
+	"time"
+)
+
+// maxLine bounds one watch event, in bytes. API servers refuse objects a tenth of that.
+const maxLine = 64 << 20
+
+// Options are how a [Watcher] goes about its work. The zero Options are the usual ones.
+type Options struct {
+	Logger *slog.Logger // nil: silent
+	// OnChange is told each change of state. It is called by the watcher's goroutine and must not block.
+	OnChange func(Change)
+	// StallAfter is how long a watch may bring nothing, not even a bookmark, before it is cut and resumed. Servers send
+	// a bookmark about once a minute. 3 minutes by default.
+	StallAfter time.Duration
+	// RetryAfter bounds the time between two attempts to reach a server or a resource that does not answer. 30 seconds
+	// by default.
+	RetryAfter time.Duration
+	// PageSize is the number of objects in a page of a list, where a list is needed. 500 by default.
+	PageSize int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnChange == nil {
+		o.OnChange = func(Change) {}
+	}
+	if o.StallAfter <= 0 {
+		o.StallAfter = 3 * time.Minute
+	}
+	if o.RetryAfter <= 0 {
+		o.RetryAfter = 30 * time.Second
+	}
+	if o.PageSize <= 0 {
+		o.PageSize = 500
+	}
+	return o
+}
