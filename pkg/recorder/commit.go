@@ -1,0 +1,141 @@
+package recorder
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Run commits what the streams accept until ctx ends or a commit fails for good. It is called once.
+//
+// When ctx ends, streams accept nothing more and answer [ErrStopped]; everything that they accepted before is committed
+// within Options.StopWithin, and Run returns nil. So the watchers are stopped first and Run's context ends after that. When a
+// commit fails for good, Run returns its error, and so does every stream, those that are blocked included.
+func (r *Recorder) Run(ctx context.Context) error {
+	work, cancel := outlive(ctx, r.opts.StopWithin)
+	defer cancel()
+	idle := time.NewTicker(r.opts.IdleDelay)
+	defer idle.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-r.queue.ready:
+			r.gather(ctx)
+		case <-idle.C:
+		case <-ctx.Done():
+		}
+		if err := r.commit(work, r.queue.take()); err != nil {
+			return err
+		}
+	}
+	return r.drain(work)
+}
+
+// outlive returns a context that ends only this long after ctx did, or with the returned function.
+func outlive(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(within)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-work.Done():
+		}
+	})
+	return work, func() { stop(); cancel() }
+}
+
+// gather waits until a whole batch is there, but not for long.
+func (r *Recorder) gather(ctx context.Context) {
+	timer := time.NewTimer(r.opts.BatchDelay)
+	defer timer.Stop()
+	for !r.queue.whole() {
+		select {
+		case <-r.queue.full: // of this batch, or left over from one before
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Recorder) drain(ctx context.Context) error {
+	r.queue.close(ErrStopped)
+	for {
+		entries := r.queue.take()
+		if len(entries) == 0 {
+			return nil
+		}
+		if err := r.commit(ctx, entries); err != nil {
+			return err
+		}
+	}
+}
+
+// commit makes the entries durable. It ends with an error only when the recorder has to end.
+func (r *Recorder) commit(ctx context.Context, entries []entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	b := batch(entries)
+	if err := r.append(ctx, b); err != nil {
+		err = fmt.Errorf("commit %d records: %w", len(b.Records), err)
+		r.queue.close(err)
+		return err
+	}
+	for i := range entries {
+		entries[i].stream.count(&entries[i])
+	}
+	r.batches.Add(1)
+	r.lastCommit.Store(time.Now().UnixNano())
+	r.queue.commit(len(entries))
+	return nil
+}
+
+// append retries for a while.
+func (r *Recorder) append(ctx context.Context, b *history.Batch) error {
+	delay := r.opts.RetryDelay
+	for retry := 1; ; retry++ {
+		err := r.log.Append(ctx, b)
+		if err == nil || retry > r.opts.Retries || history.CodeOf(err) == history.Invalid {
+			return err
+		}
+		r.retries.Add(1)
+		r.opts.Logger.WarnContext(ctx, "a commit failed and is tried again", "records", len(b.Records), "retry", retry, "in", delay, "err", err)
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return err
+		}
+		delay *= 2
+	}
+}
+
+// batch joins the entries; of each resource's checkpoints the last one stays.
+func batch(entries []entry) *history.Batch {
+	b := &history.Batch{Records: make([]*history.Record, 0, len(entries))}
+	last := map[schema.GroupResource]int{}
+	for _, e := range entries {
+		b.Records = append(b.Records, e.records...)
+		if e.checkpoint == nil {
+			continue
+		}
+		resource := schema.GroupResource{Group: e.checkpoint.Group, Resource: e.checkpoint.Resource}
+		if i, ok := last[resource]; ok {
+			b.Checkpoints[i] = *e.checkpoint
+			continue
+		}
+		last[resource] = len(b.Checkpoints)
+		b.Checkpoints = append(b.Checkpoints, *e.checkpoint)
+	}
+	return b
+}
+
+func wrap(operation string, resource schema.GroupResource, err error) error {
+	return fmt.Errorf("%s %s: %w", operation, resource, err)
+}

@@ -1,0 +1,183 @@
+package recorder
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+)
+
+// lastApplied is the annotation in which "kubectl apply" keeps the whole object as it was applied.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// parser reads frames of one resource. It serves one frame after the other.
+type parser struct {
+	resource history.Resource
+	redact   *redactor // nil where nothing has to be redacted
+	events   bool      // the objects are Events, which regard others
+}
+
+func newParser(resource history.Resource, key []byte) parser {
+	return parser{
+		resource: resource,
+		redact:   newRedactor(resource, key),
+		events:   resource.Plural == "events" && (resource.Group == "" || resource.Group == "events.k8s.io"),
+	}
+}
+
+// version is what is recorded of a frame.
+type version struct {
+	apiVersion, kind string
+	namespace, name  string
+	uid              types.UID
+	rv               string
+	owners           []types.UID
+	writers          []writer
+	regarding        *history.Target
+	object           []byte // without managedFields and redacted
+
+	managed int  // how often managedFields are given
+	opaque  bool // something that should have been redacted in part had to be hashed as a whole
+}
+
+// parse walks once over the object. All of it is checked to be JSON, and every byte stays but for the edits: managedFields go,
+// what is secret is replaced, and the kind and API version that a list's items lack are put in front, where a watch
+// has them.
+func (p *parser) parse(object []byte) (*version, error) {
+	v := &version{}
+	var edits []rawjson.Edit
+	scan := rawjson.Scan(object)
+	start := scan.Offset() + 1
+	for _, key := range scan.Members() {
+		switch string(key) {
+		case "apiVersion":
+			v.apiVersion = scan.Text()
+		case "kind":
+			v.kind = scan.Text()
+		case "metadata":
+			edits = p.metadata(&scan, object, v, edits)
+		default:
+			if p.events && (string(key) == "involvedObject" || string(key) == "regarding") {
+				v.regarding = target(&scan)
+			}
+			edits = p.redact.member(&scan, string(key), edits)
+		}
+	}
+	if err := scan.End(); err != nil {
+		return nil, err
+	}
+	if prefix := p.complete(v); prefix != "" {
+		edits = append([]rawjson.Edit{{Start: start, End: start, With: []byte(prefix)}}, edits...)
+	}
+	v.object = rawjson.Apply(object, edits)
+	return v, v.check()
+}
+
+func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edits []rawjson.Edit) []rawjson.Edit {
+	for at, key := range scan.Members() {
+		switch string(key) {
+		case "namespace":
+			v.namespace = scan.Text()
+		case "name":
+			v.name = scan.Text()
+		case "uid":
+			v.uid = types.UID(scan.Text())
+		case "resourceVersion":
+			v.rv = scan.Text()
+		case "ownerReferences":
+			v.owners = owners(scan)
+		case "annotations":
+			edits = p.redact.annotations(scan, v, edits)
+		case "managedFields":
+			v.managed++
+			v.writers = writers(scan, object)
+			edits = append(edits, rawjson.Cut(object, at, scan.Offset()))
+		}
+	}
+	return edits
+}
+
+// complete fills in what list items lack, and returns it as members to put in front, in the order that the API server's
+// encoder gives them.
+func (p *parser) complete(v *version) string {
+	var prefix strings.Builder
+	if v.kind == "" {
+		v.kind = p.resource.Kind
+		fmt.Fprintf(&prefix, `"kind":%q,`, v.kind)
+	}
+	if v.apiVersion == "" {
+		v.apiVersion = p.resource.APIVersion()
+		fmt.Fprintf(&prefix, `"apiVersion":%q,`, v.apiVersion)
+	}
+	return prefix.String()
+}
+
+// target reads which object an Event regards.
+func target(scan *rawjson.Scanner) *history.Target {
+	var t history.Target
+	for _, key := range scan.Members() {
+		switch string(key) {
+		case "kind":
+			t.Kind = scan.Text()
+		case "namespace":
+			t.Namespace = scan.Text()
+		case "name":
+			t.Name = scan.Text()
+		case "uid":
+			t.UID = types.UID(scan.Text())
+		case "apiVersion":
+			if gv, err := schema.ParseGroupVersion(scan.Text()); err == nil { // its emitter may write anything
+				t.Group = gv.Group
+			}
+		}
+	}
+	if t.Kind == "" {
+		return nil
+	}
+	return &t
+}
+
+func owners(scan *rawjson.Scanner) (uids []types.UID) {
+	for range scan.Elements() {
+		for _, key := range scan.Members() {
+			if string(key) == "uid" {
+				uids = append(uids, types.UID(scan.Text()))
+			}
+		}
+	}
+	return uids
+}
+
+// check refuses what could not be told apart from other versions, and what could not be edited.
+func (v *version) check() error {
+	var wrong []error
+	for _, field := range []struct{ name, value string }{{"name", v.name}, {"uid", string(v.uid)}, {"resourceVersion", v.rv}} {
+		if field.value == "" {
+			wrong = append(wrong, fmt.Errorf("metadata.%s is missing", field.name))
+		}
+	}
+	if v.managed > 1 {
+		wrong = append(wrong, errors.New("metadata.managedFields are given twice"))
+	}
+	return errors.Join(wrong...)
+}
+
+// record makes a record of the version.
+func (p *parser) record(v *version, verb history.Verb) *history.Record {
+	_, apiVersion, grouped := strings.Cut(v.apiVersion, "/")
+	if !grouped {
+		apiVersion = v.apiVersion
+	}
+	return &history.Record{
+		Ref: history.ObjectRef{
+			Group: p.resource.Group, Resource: p.resource.Plural, Namespace: v.namespace, Name: v.name, UID: v.uid,
+		},
+		Version: apiVersion, Kind: v.kind, Verb: verb, RV: v.rv,
+		Owners: v.owners, Regarding: v.regarding, Object: v.object, Writers: fingerprints(v.writers),
+	}
+}

@@ -1,0 +1,113 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// ErrStopped is what streams answer once their recorder has been stopped.
+var ErrStopped = errors.New("the recorder has been stopped")
+
+// Log is what the recorder writes, and what it goes on from.
+type Log interface {
+	// Append commits the batch as a whole or not at all, and is durable when it returns.
+	Append(ctx context.Context, b *history.Batch) error
+	// Heads yields the newest version of every object of the resource that is alive.
+	Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[history.Head, error]
+	// Latest returns an object's newest record, with its body.
+	Latest(ctx context.Context, o history.ObjectRef) (*history.Record, error)
+	// Checkpoint returns the last one committed, or one without an RV.
+	Checkpoint(ctx context.Context, r schema.GroupResource) (history.Checkpoint, error)
+	// Register keeps the resource's names for as long as its records.
+	Register(ctx context.Context, r history.Resource) error
+}
+
+// Options are a recorder's settings. Zero numbers stand for the defaults.
+type Options struct {
+	Logger *slog.Logger // slog.Default when nil
+	// RedactionKey is the secret with which Secret values are hashed. Without one no stream of Secrets can be had.
+	RedactionKey []byte
+
+	QueueRecords int // accepted and not yet committed; 4096
+	QueueBytes   int // 32 MiB
+	BatchRecords int // committed at once; 512
+	BatchBytes   int // 4 MiB
+
+	BatchDelay time.Duration // how long a record waits for others; 5 ms
+	IdleDelay  time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
+	Retries    int           // of a commit that fails, before the recorder gives up; 5
+	RetryDelay time.Duration // before the first retry; it doubles with each; 100 ms
+	StopWithin time.Duration // for the commits after Run's context has ended; 20 s
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	setDefault(&o.QueueRecords, 4096)
+	setDefault(&o.QueueBytes, 32<<20)
+	setDefault(&o.BatchRecords, 512)
+	setDefault(&o.BatchBytes, 4<<20)
+	setDefault(&o.BatchDelay, 5*time.Millisecond)
+	setDefault(&o.IdleDelay, 3*time.Second)
+	setDefault(&o.Retries, 5)
+	setDefault(&o.RetryDelay, 100*time.Millisecond)
+	setDefault(&o.StopWithin, 20*time.Second)
+	return o
+}
+
+func setDefault[T int | time.Duration](value *T, fallback T) {
+	if *value <= 0 {
+		*value = fallback
+	}
+}
+
+// Recorder commits what its streams accept. Its methods may be called by any goroutine.
+type Recorder struct {
+	log   Log
+	opts  Options
+	queue *queue
+
+	batches, retries atomic.Uint64
+	lastCommit       atomic.Int64 // in nanoseconds since 1970; 0 before the first
+
+	mu      sync.Mutex // guards streams
+	streams map[schema.GroupResource]*Stream
+}
+
+// New returns a recorder that writes to log. Its streams accept frames at once, and fill a queue that [Recorder.Run]
+// empties.
+func New(log Log, opts Options) *Recorder {
+	opts = opts.withDefaults()
+	return &Recorder{log: log, opts: opts, queue: newQueue(opts), streams: map[schema.GroupResource]*Stream{}}
+}
+
+// Stream returns the sink for the frames of one resource. It registers the resource and reads its heads and checkpoint from the
+// log, once: asked again for a resource, it returns the same stream, which has learned the resource's new API version
+// and names. Who asks again must have stopped using the stream before.
+func (r *Recorder) Stream(ctx context.Context, resource history.Resource) (*Stream, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.log.Register(ctx, resource); err != nil {
+		return nil, wrap("register", resource.GroupResource(), err)
+	}
+	if s := r.streams[resource.GroupResource()]; s != nil {
+		s.parser.resource = resource
+		return s, nil
+	}
+	s, err := newStream(ctx, r, resource)
+	if err != nil {
+		return nil, err
+	}
+	r.streams[resource.GroupResource()] = s
+	return s, nil
+}

@@ -1,0 +1,136 @@
+package recorder
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+)
+
+// maxApplied is how many last-applied configurations may lie within one another before the innermost is replaced whole.
+const maxApplied = 4
+
+// redactor replaces the values of Secrets by keyed hashes: equal values have equal hashes, so that a change shows and the
+// value does not. It works by leaving through only what is known to be harmless. A nil redactor leaves everything
+// through.
+type redactor struct{ key []byte }
+
+func newRedactor(resource history.Resource, key []byte) *redactor {
+	if resource.Group != "" || resource.Plural != "secrets" {
+		return nil
+	}
+	return &redactor{key: key}
+}
+
+// member redacts the member of a Secret whose value comes next.
+func (r *redactor) member(scan *rawjson.Scanner, key string, edits []rawjson.Edit) []rawjson.Edit {
+	if r == nil {
+		return edits
+	}
+	kind := scan.Kind()
+	switch key {
+	case "kind", "apiVersion", "type", "immutable":
+		if kind == rawjson.String || kind == rawjson.Bool {
+			return edits
+		}
+	}
+	switch kind {
+	case rawjson.Null:
+		return edits
+	case rawjson.Object:
+		for range scan.Members() {
+			edits = r.value(scan, key == "data", edits)
+		}
+		return edits
+	}
+	return r.value(scan, false, edits)
+}
+
+// annotations redacts the annotations of v, which come next.
+func (r *redactor) annotations(scan *rawjson.Scanner, v *version, edits []rawjson.Edit) []rawjson.Edit {
+	if r == nil {
+		return edits
+	}
+	edits, readable := r.applied(scan, edits, maxApplied)
+	v.opaque = v.opaque || !readable
+	return edits
+}
+
+// applied redacts the annotation that holds the Secret as it was applied, and tells whether it could be read.
+func (r *redactor) applied(scan *rawjson.Scanner, edits []rawjson.Edit, depth int) (_ []rawjson.Edit, readable bool) {
+	readable = true
+	for _, key := range scan.Members() {
+		if string(key) != lastApplied {
+			continue
+		}
+		if scan.Kind() != rawjson.String {
+			edits, readable = r.value(scan, false, edits), false
+			continue
+		}
+		start := scan.Offset()
+		text := []byte(scan.Text())
+		with, ok := r.configuration(text, depth-1)
+		if !ok {
+			with, readable = r.hash(text), false
+		}
+		edits = append(edits, rawjson.Edit{Start: start, End: scan.Offset(), With: with})
+	}
+	return edits, readable
+}
+
+// configuration redacts a Secret as it was applied, and returns it as a JSON string. What is not the JSON of an object it
+// leaves to the caller to hide.
+func (r *redactor) configuration(text []byte, depth int) (_ []byte, ok bool) {
+	var edits []rawjson.Edit
+	scan := rawjson.Scan(text)
+	if scan.Kind() != rawjson.Object || depth == 0 {
+		return nil, false
+	}
+	readable := true
+	for _, key := range scan.Members() {
+		if string(key) != "metadata" {
+			edits = r.member(&scan, string(key), edits)
+			continue
+		}
+		for _, key := range scan.Members() {
+			if string(key) == "annotations" {
+				edits, ok = r.applied(&scan, edits, depth)
+				readable = readable && ok
+			}
+		}
+	}
+	if scan.End() != nil || !readable {
+		return nil, false
+	}
+	quoted, err := json.Marshal(string(rawjson.Apply(text, edits)))
+	return quoted, err == nil
+}
+
+// value replaces the value that comes next. Base64 is decoded first, so that the same value has the same hash in data
+// and in stringData.
+func (r *redactor) value(scan *rawjson.Scanner, encoded bool, edits []rawjson.Edit) []rawjson.Edit {
+	start, kind := scan.Offset(), scan.Kind()
+	var secret []byte
+	if kind == rawjson.String {
+		secret = []byte(scan.Text())
+	} else {
+		secret = scan.Skip()
+	}
+	if encoded && kind == rawjson.String {
+		if decoded, err := base64.StdEncoding.DecodeString(string(secret)); err == nil {
+			secret = decoded
+		}
+	}
+	return append(edits, rawjson.Edit{Start: start, End: scan.Offset(), With: r.hash(secret)})
+}
+
+// hash returns the keyed hash of a value as a JSON string: the first 128 bits of HMAC-SHA256.
+func (r *redactor) hash(secret []byte) []byte {
+	mac := hmac.New(sha256.New, r.key)
+	mac.Write(secret)
+	return []byte(`"hmac-sha256:` + hex.EncodeToString(mac.Sum(nil)[:16]) + `"`)
+}

@@ -1,0 +1,204 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// errUnsynced keeps a checkpoint from moving on behind which nothing is known.
+var errUnsynced = errors.New("a full sync has to come first")
+
+// Stream turns the frames of one resource into records. It is used by one goroutine at a time. A method returns when what
+// it was told is accepted, not yet committed; after an error the stream has ended, for what it was told is not recorded.
+type Stream struct {
+	recorder *Recorder
+	parser   parser
+	resource schema.GroupResource
+
+	heads    map[objectKey]head
+	rv       string // of the last checkpoint that was accepted; "" where there is none to resume from
+	initial  bool   // there never was a checkpoint: no sync has ended
+	syncing  bool
+	round    uint32    // number of the sync, which heads are marked with once they are seen in it
+	since    time.Time // in a sync: when this resource was last known to be complete
+	accepted uint64    // number of the last entry that was accepted
+
+	committed [history.Delete + 1]atomic.Uint64
+	known     atomic.Uint64 // repeated and skipped
+	alive     atomic.Int64
+}
+
+type objectKey struct{ namespace, name string }
+
+// head is the newest version of an object that is alive.
+type head struct {
+	uid     string
+	rv      string
+	writers []uint64
+	round   uint32
+}
+
+func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
+	s := &Stream{
+		recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{},
+		parser: newParser(resource, r.opts.RedactionKey),
+	}
+	if s.parser.redact != nil && len(r.opts.RedactionKey) == 0 {
+		return nil, wrap("record", s.resource, errors.New("there is no key to hash secret values with"))
+	}
+	checkpoint, err := r.log.Checkpoint(ctx, s.resource)
+	if err != nil {
+		return nil, wrap("read the checkpoint of", s.resource, err)
+	}
+	if s.initial = checkpoint.RV == ""; checkpoint.SyncingSince.IsZero() {
+		s.rv = checkpoint.RV
+	}
+	for h, err := range r.log.Heads(ctx, s.resource) {
+		if err != nil {
+			return nil, wrap("read the heads of", s.resource, err)
+		}
+		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, writers: h.Writers}
+	}
+	s.alive.Store(int64(len(s.heads)))
+	return s, nil
+}
+
+// Checkpoint returns the resourceVersion to watch from, or "" where only a sync leads on: before the first one has
+// ended, and from the beginning of any other to its end, also when that began before a crash.
+func (s *Stream) Checkpoint() string { return s.rv }
+
+// Observe takes one frame. A version that is recorded already is skipped.
+func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
+	if !s.syncing && s.rv == "" {
+		return wrap("record", s.resource, errUnsynced)
+	}
+	v, err := s.parser.parse(f.Object)
+	if err != nil {
+		return wrap("read a frame of", s.resource, err)
+	}
+	if v.opaque {
+		s.recorder.opts.Logger.ErrorContext(ctx, "a secret's last-applied configuration can't be read and is hashed as a whole",
+			"namespace", v.namespace, "name", v.name, "rv", v.rv)
+	}
+	var records []*history.Record
+	switch f.Type {
+	case history.Added, history.Modified:
+		records, err = s.alter(ctx, v, f.Type)
+	case history.Deleted:
+		records = s.remove(v)
+	default:
+		err = fmt.Errorf("a frame of type %s", f.Type)
+	}
+	if err != nil {
+		return wrap("record", s.resource, err)
+	}
+	if len(records) == 0 {
+		s.known.Add(1)
+	}
+	return s.accept(ctx, records, v.rv)
+}
+
+// alter records that an object has a version, unless the log has it.
+func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType) ([]*history.Record, error) {
+	key := objectKey{v.namespace, v.name}
+	h, known := s.heads[key]
+	var records []*history.Record
+	var record *history.Record
+	switch {
+	case known && h.uid == string(v.uid) && h.rv == v.rv:
+		h.round = s.round
+		s.heads[key] = h
+		return nil, nil
+	case known && h.uid == string(v.uid):
+		record = s.parser.record(v, history.Update)
+		if err := s.infer(ctx, record, h); err != nil {
+			return nil, err
+		}
+		record.Managers = attribute(v.writers, h.writers, !record.InferredSince.IsZero())
+	default:
+		if known {
+			deletion, err := s.inferDeletion(ctx, key, h)
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, deletion)
+		}
+		record = s.create(v, frame)
+	}
+	s.heads[key] = head{uid: string(v.uid), rv: v.rv, writers: record.Writers, round: s.round}
+	s.alive.Store(int64(len(s.heads)))
+	return append(records, record), nil
+}
+
+// create records an object's first version. A watch reports a creation as added: any other frame tells that the creation was
+// not seen.
+func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
+	record := s.parser.record(v, history.Create)
+	switch {
+	case s.syncing && !s.initial:
+		record.InferredSince = s.since
+	case s.syncing, frame != history.Added:
+		record.Initial = true
+	}
+	record.Managers = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
+	return record
+}
+
+// remove records a deletion that a watch reported, unless the log knows that this incarnation is gone.
+func (s *Stream) remove(v *version) []*history.Record {
+	key := objectKey{v.namespace, v.name}
+	h, known := s.heads[key]
+	if !known || h.uid != string(v.uid) {
+		return nil
+	}
+	record := s.parser.record(v, history.Delete)
+	record.Managers = attributeDeletion(v.writers, h.writers)
+	s.forget(key)
+	return []*history.Record{record}
+}
+
+func (s *Stream) forget(key objectKey) {
+	delete(s.heads, key)
+	s.alive.Store(int64(len(s.heads)))
+}
+
+// accept hands the records to the recorder, together with the checkpoint that they lead up to. In a sync there is none.
+func (s *Stream) accept(ctx context.Context, records []*history.Record, rv string) error {
+	e := entry{stream: s, records: records}
+	if !s.syncing && rv != s.rv {
+		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0
+		s.rv = rv
+	}
+	if e.checkpoint == nil && len(records) == 0 {
+		return nil
+	}
+	return s.put(ctx, e)
+}
+
+func (s *Stream) put(ctx context.Context, e entry) error {
+	number, err := s.recorder.queue.put(ctx, e)
+	if err != nil {
+		return wrap("record", s.resource, err)
+	}
+	s.accepted = number
+	return nil
+}
+
+func (s *Stream) checkpoint(rv string) *history.Checkpoint {
+	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv}
+}
+
+// Bookmark takes a resourceVersion up to which nothing else happened. It is committed with the next record, or after a while.
+func (s *Stream) Bookmark(ctx context.Context, rv string) error {
+	if !s.syncing && s.rv == "" {
+		return wrap("record", s.resource, errUnsynced)
+	}
+	return s.accept(ctx, nil, rv)
+}

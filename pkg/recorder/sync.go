@@ -1,0 +1,111 @@
+package recorder
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// BeginSync begins a comparison of the resource's whole state with the heads. Until EndSync there is no checkpoint to resume
+// from, which is committed before any record of the sync: those are newer than it, and a watch from there would serve
+// some of them again.
+func (s *Stream) BeginSync(ctx context.Context) error {
+	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
+		return wrap("sync", s.resource, err)
+	}
+	s.syncing, s.rv = true, ""
+	s.round++
+	if s.initial {
+		return nil
+	}
+	checkpoint, err := s.recorder.log.Checkpoint(ctx, s.resource)
+	if err != nil {
+		return wrap("read the checkpoint of", s.resource, err)
+	}
+	if checkpoint.SyncingSince.IsZero() {
+		checkpoint.SyncingSince = checkpoint.Time
+	}
+	s.since = checkpoint.SyncingSince
+	return s.put(ctx, entry{stream: s, checkpoint: &checkpoint})
+}
+
+// EndSync infers that the objects that were not observed since BeginSync are gone, and moves the checkpoint to rv.
+func (s *Stream) EndSync(ctx context.Context, rv string) error {
+	if !s.syncing {
+		return wrap("record", s.resource, errUnsynced)
+	}
+	for _, key := range s.unseen() {
+		deletion, err := s.inferDeletion(ctx, key, s.heads[key])
+		if err != nil {
+			return wrap("record", s.resource, err)
+		}
+		if err := s.put(ctx, entry{stream: s, records: []*history.Record{deletion}}); err != nil {
+			return err
+		}
+		s.forget(key)
+	}
+	s.syncing, s.initial, s.rv = false, false, rv
+	return s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv)})
+}
+
+// AbortSync says that the sync broke off. What it found is recorded, what it did not find means nothing, and only another sync
+// leads on.
+func (s *Stream) AbortSync() { s.syncing = false }
+
+func (s *Stream) unseen() (keys []objectKey) {
+	for key, h := range s.heads {
+		if h.round != s.round {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b objectKey) int {
+		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
+	})
+	return keys
+}
+
+// infer marks an update of an object that a sync has just come upon: versions between it and the head may be lost.
+func (s *Stream) infer(ctx context.Context, record *history.Record, h head) (err error) {
+	if !s.syncing || h.round == s.round {
+		return nil
+	}
+	if record.InferredSince = s.since; !s.since.IsZero() {
+		return nil
+	}
+	before, err := s.latest(ctx, objectKey{record.Ref.Namespace, record.Ref.Name}, h)
+	if err == nil {
+		record.InferredSince = before.Time
+	}
+	return err
+}
+
+// inferDeletion makes the record of a deletion that nobody reported, from the object's last version.
+func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*history.Record, error) {
+	last, err := s.latest(ctx, key, h)
+	if err != nil {
+		return nil, err
+	}
+	deletion := *last
+	deletion.Verb, deletion.RV = history.Delete, h.rv
+	deletion.Initial, deletion.Managers, deletion.Writers = false, nil, nil
+	deletion.Time, deletion.Revision = time.Time{}, 0
+	if deletion.InferredSince = last.Time; s.syncing && !s.since.IsZero() {
+		deletion.InferredSince = s.since
+	}
+	return &deletion, nil
+}
+
+// latest reads an object's last version from the log, once all that was accepted has got there.
+func (s *Stream) latest(ctx context.Context, key objectKey, h head) (*history.Record, error) {
+	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
+		return nil, err
+	}
+	return s.recorder.log.Latest(ctx, history.ObjectRef{
+		Group: s.resource.Group, Resource: s.resource.Resource, Namespace: key.namespace, Name: key.name, UID: types.UID(h.uid),
+	})
+}

@@ -1,0 +1,123 @@
+package recorder
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+)
+
+// writer is one entry of managedFields.
+type writer struct {
+	history.Manager
+	// fingerprint stands for the whole entry: manager, operation, subresource, time and fields. It is kept in the log, so the
+	// hash (XXH64, seed 0) is a part of the format.
+	fingerprint uint64
+}
+
+func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
+	for start := range scan.Elements() {
+		var w writer
+		for _, key := range scan.Members() {
+			switch string(key) {
+			case "manager":
+				w.Name = scan.Text()
+			case "operation":
+				w.Operation = scan.Text()
+			case "subresource":
+				w.Subresource = scan.Text()
+			case "time":
+				w.Time, _ = time.Parse(time.RFC3339, scan.Text()) // an entry without a time is the oldest
+			}
+		}
+		w.fingerprint = xxhash.Sum64(object[start:scan.Offset()])
+		entries = append(entries, w)
+	}
+	return entries
+}
+
+func fingerprints(entries []writer) []uint64 {
+	if len(entries) == 0 {
+		return nil
+	}
+	prints := make([]uint64, len(entries))
+	for i := range entries {
+		prints[i] = entries[i].fingerprint
+	}
+	slices.Sort(prints)
+	return prints
+}
+
+// attribute tells who wrote a version: the entries that the version before did not have; where a second write within the same
+// second left its entry as it was, the entries with the newest time.
+//
+// An entry also changes when its manager loses a field to another one, which leaves its time alone. So an entry that is
+// older than one that stayed counts only when there is no other, which clocks that differ explain; and when no version
+// was missed in between, which makes it one write, only the newest entries count.
+func attribute(entries []writer, before []uint64, missed bool) []history.Manager {
+	changed, stayed := split(entries, before)
+	if len(changed) == 0 {
+		return managers(newest(entries))
+	}
+	since := latest(stayed)
+	candidates := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return w.Time.Before(since) })
+	if len(candidates) == 0 {
+		candidates = changed
+	}
+	if !missed {
+		candidates = newest(candidates)
+	}
+	return managers(candidates)
+}
+
+// attributeDeletion names only who left a new entry: deleting leaves none.
+func attributeDeletion(entries []writer, before []uint64) []history.Manager {
+	changed, _ := split(entries, before)
+	return managers(newest(changed))
+}
+
+func split(entries []writer, before []uint64) (changed, stayed []writer) {
+	for _, w := range entries {
+		if slices.Contains(before, w.fingerprint) {
+			stayed = append(stayed, w)
+		} else {
+			changed = append(changed, w)
+		}
+	}
+	return changed, stayed
+}
+
+func latest(entries []writer) (at time.Time) {
+	for _, w := range entries {
+		if w.Time.After(at) {
+			at = w.Time
+		}
+	}
+	return at
+}
+
+func newest(entries []writer) (top []writer) {
+	at := latest(entries)
+	for _, w := range entries {
+		if w.Time.Equal(at) {
+			top = append(top, w)
+		}
+	}
+	return top
+}
+
+// managers returns the entries' managers, the newest first and otherwise by name, each once.
+func managers(entries []writer) []history.Manager {
+	found := make([]history.Manager, 0, len(entries))
+	for _, w := range entries {
+		found = append(found, w.Manager)
+	}
+	slices.SortFunc(found, func(a, b history.Manager) int {
+		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Subresource, b.Subresource))
+	})
+	return slices.Compact(found)
+}
