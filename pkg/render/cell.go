@@ -1,0 +1,46 @@
+package render
+
+import (
+	"strings"
+	"unicode"
+
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+	"k8s.io/cli-runtime/pkg/printers"
+)
+
+// escape makes a text from a cluster harmless to a terminal. Line breaks and tabs stay.
+func escape(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t' || r == '\u200d': // the joiner builds emoji
+			return r
+		case unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp): // C1, and what turns the direction of writing
+			return unicode.ReplacementChar
+		default:
+			return r
+		}
+	}, printers.EscapeTerminal(strings.ToValidUTF8(text, "\uFFFD")))
+}
+
+// cell is an escaped text on one line; "-" where there is none.
+func cell(text string) string {
+	if text = strings.Join(strings.Fields(escape(text)), " "); text == "" {
+		return "-"
+	}
+	return text
+}
+
+// cut shortens a text without styles to that many columns.
+func cut(text string, width int) string {
+	if twwidth.Width(text) <= width {
+		return text
+	}
+	kept, used := 0, 1 // the ellipsis
+	for i, r := range text {
+		if used += twwidth.Width(string(r)); used > width {
+			break
+		}
+		kept = i + len(string(r))
+	}
+	return strings.TrimRight(text[:kept], " ") + "…"
+}

@@ -1,0 +1,130 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+)
+
+// Related writes Kubernetes Events, the one seen last first: one row for each, however often it was counted up.
+func (p *Printer) Related(events []v1.Event) error {
+	titles := []string{"LAST SEEN", "TYPE", "REASON", "OBJECT"}
+	if p.opts.Namespaces {
+		titles = append([]string{"NAMESPACE"}, titles...)
+	}
+	if p.opts.Wide {
+		titles = append(titles, "SOURCE", "NAME")
+	}
+	occurrences := occurrencesOf(events)
+	rows := make([][]field, len(occurrences))
+	for i, o := range occurrences {
+		rows[i] = p.relatedRow(o)
+	}
+	return p.table(append(titles, "MESSAGE"), rows)
+}
+
+func (p *Printer) relatedRow(o *occurrence) []field {
+	var row []field
+	if p.opts.Namespaces {
+		row = plain(cell(o.event.Namespace))
+	}
+	row = append(row,
+		field{text: p.lastSeen(o)},
+		field{text: cell(o.Type), style: p.styles.of(o.Type)},
+		field{text: cell(o.Reason)},
+		field{text: cell(o.regarding())})
+	if p.opts.Wide {
+		row = append(row, plain(cell(o.reporter()), cell(o.event.ResourceName))...)
+	}
+	return append(row, field{text: cell(o.Message)})
+}
+
+// lastSeen is "2m (x5 over 3m)" for an Event that was counted up.
+func (p *Printer) lastSeen(o *occurrence) string {
+	text := p.when(o.last())
+	if n := o.times(); n > 1 && !o.first().IsZero() {
+		text += fmt.Sprintf(" (x%d over %s)", n, duration.HumanDuration(max(p.opts.Now.Sub(o.first()), 0)))
+	}
+	return text
+}
+
+// occurrence is a Kubernetes Event, as the newest record of it tells; the field names are those of core/v1.
+type occurrence struct {
+	event *v1.Event
+
+	Type, Reason, Message     string
+	InvolvedObject            struct{ Kind, Name string }
+	FirstTimestamp, EventTime time.Time
+	LastTimestamp             time.Time
+	Count                     int
+	Series                    struct {
+		Count            int
+		LastObservedTime time.Time
+	}
+	ReportingComponent string
+	Source             struct{ Component string }
+}
+
+// occurrencesOf keeps the newest record of each Event, and sorts them by when they were last seen. A body that can't be
+// read still makes a row, from what the record itself tells.
+func occurrencesOf(events []v1.Event) []*occurrence {
+	newest := map[string]*v1.Event{}
+	for i := range events {
+		e := &events[i]
+		if known := newest[e.UID]; known == nil || e.Timestamp.After(known.Timestamp) {
+			newest[e.UID] = e
+		}
+	}
+	var all []*occurrence
+	for i := range events {
+		if e := &events[i]; newest[e.UID] == e {
+			o := &occurrence{event: e}
+			if json.Unmarshal(e.ObjectChanges, o) != nil {
+				o = &occurrence{event: e, Message: e.Summary}
+			}
+			all = append(all, o)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *occurrence) int { return b.last().Compare(a.last()) })
+	return all
+}
+
+func (o *occurrence) last() time.Time {
+	for _, t := range []time.Time{o.Series.LastObservedTime, o.LastTimestamp, o.EventTime, o.FirstTimestamp} {
+		if !t.IsZero() {
+			return t
+		}
+	}
+	return o.event.Timestamp
+}
+
+func (o *occurrence) first() time.Time {
+	if o.FirstTimestamp.IsZero() {
+		return o.EventTime
+	}
+	return o.FirstTimestamp
+}
+
+func (o *occurrence) times() int {
+	return max(o.Count, o.Series.Count)
+}
+
+func (o *occurrence) regarding() string {
+	if o.InvolvedObject.Kind == "" {
+		return ""
+	}
+	return strings.ToLower(o.InvolvedObject.Kind) + "/" + o.InvolvedObject.Name
+}
+
+func (o *occurrence) reporter() string {
+	if o.ReportingComponent != "" {
+		return o.ReportingComponent
+	}
+	return o.Source.Component
+}

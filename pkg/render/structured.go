@@ -1,0 +1,67 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+)
+
+// Items is the document of the formats for programs. Its fields are those of the REST API; times are UTC.
+type Items struct {
+	Items []v1.Event `json:"items"` // never null
+}
+
+// JSON writes a document, indented.
+func (p *Printer) JSON(items Items) error {
+	e := json.NewEncoder(p.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "    ")
+	if err := e.Encode(items); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+// YAML writes a document.
+func (p *Printer) YAML(items Items) error {
+	text, err := json.Marshal(items)
+	if err == nil {
+		text, err = toYAML(text)
+	}
+	if err != nil {
+		return fmt.Errorf("write YAML: %w", err)
+	}
+	return p.write(string(text))
+}
+
+// toYAML converts JSON, also such with characters that YAML takes only in their escaped form.
+func toYAML(text []byte) ([]byte, error) {
+	var b strings.Builder
+	for _, r := range string(text) {
+		if r >= 0x7f && r <= 0xffff && !unicode.IsGraphic(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return yaml.JSONToYAML([]byte(b.String()))
+}
+
+// Names writes "deployment.apps/web" for each object once, in the order in which they come first.
+func (p *Printer) Names(events []v1.Event) error {
+	seen := map[string]bool{}
+	var b strings.Builder
+	for i := range events {
+		name := fullName(&events[i])
+		if id := events[i].Namespace + "/" + name; !seen[id] {
+			seen[id] = true
+			b.WriteString(cell(name) + "\n")
+		}
+	}
+	return p.write(b.String())
+}

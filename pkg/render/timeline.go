@@ -1,0 +1,110 @@
+package render
+
+import (
+	"strconv"
+	"strings"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+)
+
+// Timeline writes changes of many objects, in the order in which they come.
+func (p *Printer) Timeline(events []v1.Event) error {
+	titles := []string{"TIME", "CHANGE", "OBJECT", "WHO"}
+	if p.opts.Namespaces {
+		titles = append([]string{"NAMESPACE"}, titles...)
+	}
+	if p.opts.Wide {
+		titles = append(titles, "REV", "RESOURCEVERSION", "UID")
+	}
+	rows := make([][]field, len(events))
+	for i := range events {
+		rows[i] = p.timelineRow(&events[i])
+	}
+	return p.table(append(titles, "SUMMARY"), rows)
+}
+
+func (p *Printer) timelineRow(e *v1.Event) []field {
+	var row []field
+	if p.opts.Namespaces {
+		row = plain(cell(e.Namespace))
+	}
+	row = append(row, field{text: p.when(e.Timestamp)}, p.change(e), field{text: cell(shortName(e))}, p.who(e))
+	if p.opts.Wide {
+		row = append(row, plain(strconv.FormatUint(e.Revision, 10), cell(e.ResourceVersion), cell(e.UID))...)
+	}
+	return append(row, p.summary(e))
+}
+
+// History writes the versions of one object, in the order in which they come.
+func (p *Printer) History(events []v1.Event) error {
+	titles := []string{"REV", "TIME", "CHANGE", "WHO"}
+	if p.opts.Wide {
+		titles = append(titles, "RESOURCEVERSION", "UID")
+	}
+	rows := make([][]field, len(events))
+	for i := range events {
+		e := &events[i]
+		rows[i] = append(plain(strconv.FormatUint(e.Revision, 10), p.when(e.Timestamp)), p.change(e), p.who(e))
+		if p.opts.Wide {
+			rows[i] = append(rows[i], plain(cell(e.ResourceVersion), cell(e.UID))...)
+		}
+		rows[i] = append(rows[i], p.summary(e))
+	}
+	return p.table(append(titles, "SUMMARY"), rows)
+}
+
+// change is the verb; "initial" where the object was there before recording began.
+func (p *Printer) change(e *v1.Event) field {
+	word := cell(e.Verb)
+	if e.Initial {
+		word = "initial"
+	}
+	return field{text: word, style: p.styles.of(word)}
+}
+
+// who wrote the version: the newest manager or, wide, all of them with their subresources.
+func (p *Printer) who(e *v1.Event) field {
+	var names []string
+	for _, m := range e.Managers {
+		name := m.Manager
+		if p.opts.Wide && m.Subresource != "" {
+			name += "(" + m.Subresource + ")"
+		}
+		names = append(names, name)
+	}
+	if len(names) > 1 && !p.opts.Wide {
+		names = names[:1]
+	}
+	return field{text: cell(strings.Join(names, ","))}
+}
+
+func (p *Printer) summary(e *v1.Event) field {
+	text := e.Summary
+	if text == "" && e.Verb == "update" {
+		text = "nothing but noise"
+	}
+	if e.Inferred != nil {
+		text += " (inferred; it happened between " + p.when(e.Inferred.Start) + " and " + p.ago(e.Inferred.End) + ")"
+	}
+	return field{text: cell(text)}
+}
+
+// shortName is "pod/web-1"; fullName is "deployment.apps/web", as kubectl names objects with -o name.
+func shortName(e *v1.Event) string {
+	return kind(e) + "/" + e.ResourceName
+}
+
+func fullName(e *v1.Event) string {
+	if e.Group == "" {
+		return shortName(e)
+	}
+	return kind(e) + "." + e.Group + "/" + e.ResourceName
+}
+
+// kind is the kind in lower case, or the plural where a record has none.
+func kind(e *v1.Event) string {
+	if e.Kind == "" {
+		return e.ResourceType
+	}
+	return strings.ToLower(e.Kind)
+}
