@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+)
+
+// maxText is the length in bytes of the longest group, resource or namespace that is taken.
+const maxText = 1024
+
+// Append commits a batch, sets the Time and Revision of its records and the Time of its checkpoints, and returns once
+// readers see it; unless [Options.NoSync] is set, it is on disk then. A batch that does not fit one transaction is cut
+// between records, and its checkpoints commit with the last part.
+//
+// An invalid batch is a [history.Invalid] error, and nothing of it is committed. After any other error of a commit the log
+// can't be appended to until it is opened again: what was committed is then told by the heads and checkpoints.
+func (s *Store) Append(ctx context.Context, b *history.Batch) error {
+	if err := checkBatch(b); err != nil {
+		return err
+	}
+	release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	bodies := make([][]byte, len(b.Records))
+	for i, r := range b.Records {
+		if len(r.Object) > 0 {
+			bodies[i] = s.bodies.Encode(r.Object)
+		}
+	}
+
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	if err := errors.Join(s.failed, ctx.Err()); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
+	if err := s.write(b, bodies); err != nil {
+		s.failed = history.Errorf(history.Unavailable, "the history's database failed and must be opened again: %v", err)
+		return fmt.Errorf("append: %w", err)
+	}
+	return nil
+}
+
+// write commits the batch in as few transactions as it fits. The context is not asked in between: half a batch is worse
+// than a late end.
+func (s *Store) write(b *history.Batch, bodies [][]byte) error {
+	w := s.newWriter()
+	defer func() { w.txn.Discard() }()
+	for i, r := range b.Records {
+		if err := w.record(r, bodies[i]); err != nil {
+			return fmt.Errorf("%s: %w", r.Ref, err)
+		}
+	}
+	for i := range b.Checkpoints {
+		if err := w.checkpoint(&b.Checkpoints[i]); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	return w.commit()
+}
+
+func checkBatch(b *history.Batch) error {
+	for _, r := range b.Records {
+		if err := checkRecord(r); err != nil {
+			return err
+		}
+	}
+	for _, c := range b.Checkpoints {
+		if err := checkResource(schema.GroupResource{Group: c.Group, Resource: c.Resource}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkRecord(r *history.Record) error {
+	switch {
+	case r.Verb < history.Create || r.Verb > history.Delete:
+		return history.Errorf(history.Invalid, "record of %s has no verb", r.Ref)
+	case r.Ref.Name == "" || len(r.Ref.Name) > maxText || len(r.Ref.UID) > maxText || len(r.Ref.Namespace) > maxText:
+		return history.Errorf(history.Invalid, "record of %s has an empty name, or one too long", r.Ref.GroupResource())
+	case r.Ref.Namespace == history.NoNamespace:
+		return history.Errorf(history.Invalid, "record of %s: %q is no namespace", r.Ref, history.NoNamespace)
+	case len(r.Version)+len(r.Kind) > maxText:
+		return history.Errorf(history.Invalid, "record of %s has a kind too long", r.Ref)
+	case len(r.Object) > codec.MaxObject:
+		return history.Errorf(history.Invalid, "object %s has %d bytes; the most that can be kept is %d",
+			r.Ref, len(r.Object), codec.MaxObject)
+	default:
+		return checkResource(r.Ref.GroupResource())
+	}
+}
+
+func checkResource(r schema.GroupResource) error {
+	if r.Resource == "" || len(r.Resource)+len(r.Group) > maxText {
+		return history.Errorf(history.Invalid, "resource %q has an empty name, or one too long", r)
+	}
+	return nil
+}

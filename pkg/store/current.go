@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// Heads answers the newest version of each of a resource's objects that are alive, in no order that means anything, as
+// they were when it began. After an error, which comes with a zero head, it ends.
+func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error] {
+	return func(yield func(history.Head, error) bool) {
+		err := s.view(func(r *reader) error {
+			n, err := r.resource(resource)
+			if err != nil || n == 0 {
+				return err
+			}
+			return r.each(key.Heads(n), func(item *badger.Item) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				head, alive, err := r.head(item)
+				if err == nil && alive && !yield(head, nil) {
+					return errStop
+				}
+				return err
+			})
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
+		}
+	}
+}
+
+func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error) {
+	b, err := item.ValueCopy(nil)
+	if err != nil {
+		return h, false, err
+	}
+	head, err := codec.DecodeHead(b)
+	if err != nil || !head.Alive {
+		return h, false, err
+	}
+	ref, err := r.identity(head.Object)
+	return history.Head{Ref: ref, RV: head.RV, Writers: head.Writers}, true, err
+}
+
+// Checkpoint returns a resource's checkpoint. One that was never committed has no RV.
+func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (history.Checkpoint, error) {
+	c := history.Checkpoint{Group: resource.Group, Resource: resource.Resource}
+	err := s.view(func(r *reader) error {
+		n, err := r.resource(resource)
+		if err != nil || n == 0 {
+			return err
+		}
+		b, err := get(r.txn, key.Checkpoint(n))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.RV, c.Time, err = codec.DecodeCheckpoint(b)
+		return err
+	})
+	if err != nil {
+		return c, fmt.Errorf("checkpoint of %s: %w", resource, err)
+	}
+	return c, nil
+}
+
+// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural.
+func (s *Store) Register(ctx context.Context, resource history.Resource) error {
+	if err := checkResource(resource.GroupResource()); err != nil {
+		return err
+	}
+	release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	b, err := json.Marshal(resource)
+	if err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	if err := errors.Join(s.failed, ctx.Err()); err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	err = s.db.Update(func(txn *badger.Txn) error {
+		return txn.Set(key.Catalogued(resource.Group, resource.Plural), b)
+	})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	return nil
+}
+
+// Resources returns the catalogue, sorted by group and plural: whatever is or once was recorded.
+func (s *Store) Resources(ctx context.Context) ([]history.Resource, error) {
+	var list []history.Resource
+	err := s.view(func(r *reader) error {
+		return r.each(key.Catalogue(), func(item *badger.Item) error {
+			var one history.Resource
+			err := item.Value(func(v []byte) error { return json.Unmarshal(v, &one) })
+			list = append(list, one)
+			return errors.Join(err, ctx.Err())
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("resources: %w", err)
+	}
+	return list, nil
+}
+
+// view calls f with a reader of the log as it is now.
+func (s *Store) view(f func(*reader) error) error {
+	release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.db.View(func(txn *badger.Txn) error { return f(s.newReader(txn)) })
+}

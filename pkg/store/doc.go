@@ -1,0 +1,20 @@
+// Package store is the log: every version of every object, with its indexes, on BadgerDB.
+//
+// What it promises:
+//
+//  1. A record, its body, its index entries, the head that it moves and the numbers that it needs commit in one
+//     transaction. A batch that is larger than a transaction is cut between records.
+//  2. A checkpoint commits in the last transaction of its batch, so never ahead of the records that it covers.
+//  3. The times of records are unique and strictly increasing, across restarts and whatever the clock does.
+//  4. Every key that belongs to a version expires, and so does everything else about an object that is deleted. What is
+//     older than the retention is not answered, whether it has expired yet or not.
+//  5. What is read has the checksum that was written, or is an error.
+//
+// There is one committer at a time, so that transactions can't conflict and Badger does not look for conflicts. Readers
+// see the log as it was when they began, run beside the committer and beside one another, and are never waited for but
+// by Close. After a commit that failed the log refuses to be written: what is on disk is then known only to whoever opens
+// it again.
+//
+// The store knows nothing about watching or HTTP. It reads no body that is not asked for, and parses none. Keys are
+// described byte by byte in docs/storage-format.md.
+package store

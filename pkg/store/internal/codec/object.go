@@ -1,0 +1,127 @@
+package codec
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// The first bytes of the encodings of what is kept once an object or once a resource.
+const (
+	headV1       = 1
+	identityV1   = 1
+	checkpointV1 = 1
+	stateV1      = 1
+)
+
+// Head is the newest version of an object, as much of it as the next version needs.
+type Head struct {
+	Object   uint64
+	Revision uint64
+	Alive    bool
+	RV       string
+	Writers  []uint64
+}
+
+// Encode returns the head's bytes.
+func (h *Head) Encode() []byte {
+	b := []byte{headV1, 0}
+	if h.Alive {
+		b[1] = 1
+	}
+	b = binary.AppendUvarint(binary.AppendUvarint(b, h.Object), h.Revision)
+	b = appendString(b, h.RV)
+	b = binary.AppendUvarint(b, uint64(len(h.Writers)))
+	for _, w := range h.Writers {
+		b = binary.BigEndian.AppendUint64(b, w)
+	}
+	return b
+}
+
+// DecodeHead is the inverse of [Head.Encode].
+func DecodeHead(b []byte) (Head, error) {
+	r := &reader{b: b}
+	r.expect(headV1, "head of an unknown encoding")
+	alive := r.byte()
+	if alive > 1 {
+		r.fail("bad flags")
+	}
+	h := Head{Alive: alive == 1, Object: r.uvarint(), Revision: r.uvarint(), RV: r.string()}
+	n := r.count()
+	for i := 0; i < n && r.err == nil; i++ {
+		if w := r.bytes(8); w != nil {
+			h.Writers = append(h.Writers, binary.BigEndian.Uint64(w))
+		}
+	}
+	return h, r.done()
+}
+
+// Identity is what an object number stands for.
+type Identity struct {
+	Resource  uint16
+	Namespace uint32
+	Name      string
+	UID       types.UID
+}
+
+// Encode returns the identity's bytes.
+func (i *Identity) Encode() []byte {
+	b := binary.AppendUvarint([]byte{identityV1}, uint64(i.Resource))
+	b = binary.AppendUvarint(b, uint64(i.Namespace))
+	return appendString(appendString(b, i.Name), i.UID)
+}
+
+// DecodeIdentity is the inverse of [Identity.Encode].
+func DecodeIdentity(b []byte) (Identity, error) {
+	r := &reader{b: b}
+	r.expect(identityV1, "identity of an unknown encoding")
+	i := Identity{
+		Resource: uint16(r.uint(math.MaxUint16)), Namespace: uint32(r.uint(math.MaxUint32)),
+		Name: r.string(), UID: types.UID(r.string()),
+	}
+	return i, r.done()
+}
+
+// EncodeCheckpoint returns the bytes of a checkpoint.
+func EncodeCheckpoint(rv string, at time.Time) []byte {
+	return appendTime(appendString([]byte{checkpointV1}, rv), at)
+}
+
+// DecodeCheckpoint is the inverse of [EncodeCheckpoint].
+func DecodeCheckpoint(b []byte) (rv string, at time.Time, err error) {
+	r := &reader{b: b}
+	r.expect(checkpointV1, "checkpoint of an unknown encoding")
+	rv, at = r.string(), r.time()
+	return rv, at, r.done()
+}
+
+// State is what the log goes on from: the time of its last record and the highest numbers that it gave out.
+type State struct {
+	Last       uint64 // nanoseconds since 1970
+	Object     uint64
+	Resources  uint32
+	Namespaces uint32
+	Kinds      uint32
+}
+
+// Encode returns the state's bytes.
+func (s *State) Encode() []byte {
+	b := binary.AppendUvarint(binary.AppendUvarint([]byte{stateV1}, s.Last), s.Object)
+	for _, n := range []uint32{s.Resources, s.Namespaces, s.Kinds} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return b
+}
+
+// DecodeState is the inverse of [State.Encode].
+func DecodeState(b []byte) (State, error) {
+	r := &reader{b: b}
+	r.expect(stateV1, "state of an unknown encoding")
+	s := State{Last: r.uvarint(), Object: r.uvarint()}
+	s.Resources, s.Namespaces, s.Kinds = r.uint32(), r.uint32(), r.uint32()
+	return s, r.done()
+}
+
+func (r *reader) uint32() uint32 { return uint32(r.uint(math.MaxUint32)) }

@@ -1,0 +1,153 @@
+package store
+
+import (
+	"bytes"
+	"container/heap"
+	"encoding/binary"
+	"fmt"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// maxChunk is how many keys of a range are read ahead at the most. A range begins with few, so that small pages stay
+// cheap, and doubles.
+const (
+	minChunk = 8
+	maxChunk = 512
+)
+
+// hit is a key of an index, with its value where the class is [key.Record].
+type hit struct {
+	key.Entry
+	meta []byte
+}
+
+// span is an interval of time, in either direction. Both ends are included.
+type span struct {
+	from, to uint64
+	reverse  bool
+}
+
+// stream is one range of one day. Its hits come in the span's order.
+type stream struct {
+	prefix []byte
+	span   span
+	chunk  int
+	hits   []hit // read ahead
+	done   bool  // nothing is behind hits
+}
+
+// fill reads ahead with an iterator that it need not have to itself.
+func (s *stream) fill(it *badger.Iterator) error {
+	s.hits = s.hits[:0]
+	s.chunk = min(max(minChunk, 2*s.chunk), maxChunk)
+	it.Seek(s.start())
+	for ; it.Valid(); it.Next() {
+		k := it.Item().Key()
+		if !bytes.HasPrefix(k, s.prefix) {
+			break
+		}
+		if len(s.hits) == s.chunk {
+			return nil
+		}
+		h, err := s.hit(it.Item())
+		if err != nil {
+			return err
+		}
+		if h.TS < s.span.from || h.TS > s.span.to {
+			break
+		}
+		s.hits = append(s.hits, h)
+		if s.span.reverse {
+			s.span.to = h.TS - 1
+		} else {
+			s.span.from = h.TS + 1
+		}
+	}
+	s.done = true
+	return nil
+}
+
+// start is where the next hits are looked for: times are unique, so that a time is a place. Going back, it is behind
+// every key of that time.
+func (s *stream) start() []byte {
+	if !s.span.reverse {
+		return binary.BigEndian.AppendUint64(bytes.Clone(s.prefix), s.span.from)
+	}
+	k := binary.BigEndian.AppendUint64(bytes.Clone(s.prefix), s.span.to)
+	return append(k, bytes.Repeat([]byte{0xff}, 16)...)
+}
+
+func (s *stream) hit(item *badger.Item) (h hit, err error) {
+	if h.Entry, err = key.Decode(item.Key()); err != nil {
+		return hit{}, fmt.Errorf("index %q: %w", s.prefix, err)
+	}
+	if h.Class == key.Record {
+		h.meta, err = item.ValueCopy(nil)
+	}
+	return h, err
+}
+
+// merge is a heap of streams, the one with the next hit on top.
+type merge []*stream
+
+func (m merge) Len() int      { return len(m) }
+func (m merge) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
+func (m *merge) Push(x any)   { *m = append(*m, x.(*stream)) }
+func (m *merge) Pop() any {
+	last := (*m)[len(*m)-1]
+	*m = (*m)[:len(*m)-1]
+	return last
+}
+
+func (m merge) Less(i, j int) bool {
+	a, b := m[i].hits[0].TS, m[j].hits[0].TS
+	return a < b != m[i].span.reverse
+}
+
+// day calls f for every hit of one day, in the span's order, until f returns false.
+func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (bool, error) {
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})
+	defer it.Close()
+	var m merge
+	for i := range p.ranges {
+		s := &stream{prefix: p.ranges[i].Prefix(day), span: sp}
+		if err := s.fill(it); err != nil {
+			return false, err
+		}
+		if len(s.hits) > 0 {
+			m = append(m, s)
+		}
+	}
+	heap.Init(&m)
+	for len(m) > 0 {
+		h, err := m.next(it)
+		if err != nil {
+			return false, err
+		}
+		if more, err := f(h); !more || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// next takes the next hit of all streams.
+func (m *merge) next(it *badger.Iterator) (hit, error) {
+	s := (*m)[0]
+	h := s.hits[0]
+	s.hits = s.hits[1:]
+	if len(s.hits) == 0 && !s.done {
+		if err := s.fill(it); err != nil {
+			return hit{}, err
+		}
+	}
+	if len(s.hits) == 0 {
+		heap.Pop(m)
+	} else {
+		heap.Fix(m, 0)
+	}
+	return h, nil
+}

@@ -1,0 +1,325 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// model is the log as a slice, and what has to be true of it by definition.
+type model struct {
+	rng         *rand.Rand
+	clock       *clock
+	retention   time.Duration
+	records     []*history.Record
+	revisions   map[history.ObjectRef]uint64
+	heads       map[history.ObjectRef]history.Head
+	checkpoints map[schema.GroupResource]string
+	rv          int
+}
+
+var groupResources = []schema.GroupResource{
+	{Resource: "pods"}, {Resource: "events"}, {Resource: "nodes"}, {Group: "apps", Resource: "deployments"},
+	{Group: "example.com", Resource: "pods"},
+}
+
+func pick[T any](m *model, of ...T) T { return of[m.rng.IntN(len(of))] }
+
+func (m *model) chance(percent int) bool { return m.rng.IntN(100) < percent }
+
+func (m *model) uid() types.UID { return types.UID(fmt.Sprintf("uid-%d", m.rng.IntN(6))) }
+
+func (m *model) namespace() string { return pick(m, "shop", "kube-system", "café\xff\x00") }
+
+func (m *model) name() string {
+	return pick(m, "web", "web-1", "db", "", "\x00\xff", string(bytes.Repeat([]byte{'n'}, 253)))
+}
+
+func (m *model) target() *history.Target {
+	return &history.Target{
+		Group: pick(m, "", "apps"), Kind: pick(m, "Pod", "Node"), Namespace: pick(m, "", m.namespace()),
+		Name: m.name(), UID: pick(m, "", types.UID("web"), m.uid()),
+	}
+}
+
+func (m *model) ref() history.ObjectRef {
+	gr := pick(m, groupResources...)
+	ref := history.ObjectRef{Group: gr.Group, Resource: gr.Resource, Name: m.name(), UID: m.uid()}
+	if ref.Name == "" {
+		ref.Name = "x"
+	}
+	if gr.Resource != "nodes" {
+		ref.Namespace = m.namespace()
+	}
+	return ref
+}
+
+func (m *model) record() *history.Record {
+	m.rv++
+	r := &history.Record{
+		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
+		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
+		RV:   fmt.Sprint(m.rv), Initial: m.chance(10), Writers: []uint64{m.rng.Uint64(), 7},
+		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff"}`, m.rv, m.rng.Uint64()),
+	}
+	if m.chance(10) {
+		r.InferredSince = m.clock.t.Add(-time.Minute).UTC()
+	}
+	for range m.rng.IntN(3) {
+		r.Managers = append(r.Managers, history.Manager{
+			Name: pick(m, "kubectl-edit", "kubelet"), Operation: "Update", Subresource: pick(m, "", "status"),
+			Time: pick(m, time.Time{}, m.clock.t.UTC()),
+		})
+		r.Owners = append(r.Owners, m.uid())
+	}
+	if m.chance(30) {
+		r.Regarding = m.target()
+	}
+	return r
+}
+
+func (m *model) batch() *history.Batch {
+	b := &history.Batch{}
+	for range m.rng.IntN(6) {
+		b.Records = append(b.Records, m.record())
+	}
+	if m.chance(50) {
+		gr := pick(m, groupResources...)
+		b.Checkpoints = append(b.Checkpoints, history.Checkpoint{Group: gr.Group, Resource: gr.Resource, RV: fmt.Sprint(m.rv)})
+	}
+	return b
+}
+
+// commit checks what the log set in a batch, and takes the batch over.
+func (m *model) commit(t *testing.T, b *history.Batch) {
+	t.Helper()
+	for _, r := range b.Records {
+		m.revisions[r.Ref]++
+		if want := m.revisions[r.Ref]; r.Revision != want {
+			t.Fatalf("revision of %s is %d, want %d", r.Ref, r.Revision, want)
+		}
+		if n := len(m.records); n > 0 && !r.Time.After(m.records[n-1].Time) {
+			t.Fatalf("time %v does not come after %v", r.Time, m.records[n-1].Time)
+		}
+		if r.Verb == history.Delete {
+			delete(m.heads, r.Ref)
+		} else {
+			m.heads[r.Ref] = history.Head{Ref: r.Ref, RV: r.RV, Writers: r.Writers}
+		}
+		m.records = append(m.records, r)
+	}
+	for _, c := range b.Checkpoints {
+		m.checkpoints[schema.GroupResource{Group: c.Group, Resource: c.Resource}] = c.RV
+	}
+}
+
+func maybe[T any](m *model, percent int, v T) (none T) {
+	if m.chance(percent) {
+		return v
+	}
+	return none
+}
+
+func (m *model) filter() history.Filter {
+	f := history.Filter{
+		Namespace: maybe(m, 30, pick(m, "-", m.namespace(), "nowhere")), Name: maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
+		Owner: maybe(m, 15, m.uid()), Manager: maybe(m, 15, "kubelet"), Regarding: maybe(m, 15, m.target()),
+		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
+	}
+	if m.chance(40) {
+		f.Resources = []schema.GroupResource{pick(m, groupResources...), pick(m, append(groupResources, schema.GroupResource{Resource: "no"})...)}
+	}
+	if m.chance(15) {
+		f.Revisions = []uint64{1, uint64(m.rng.IntN(5))}
+	}
+	if m.chance(30) {
+		f.Start = m.someTime()
+	}
+	if m.chance(30) {
+		f.End = m.someTime()
+	}
+	return f
+}
+
+// someTime is the time of a record, one beside it, or one far away.
+func (m *model) someTime() time.Time {
+	if len(m.records) == 0 || m.chance(10) {
+		return pick(m, time.Unix(0, 0), time.Unix(-1, 0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+	}
+	return pick(m, m.records...).Time.Add(time.Duration(m.rng.IntN(3) - 1))
+}
+
+// answer is what a scan has to answer, by definition.
+func (m *model) answer(sc history.Scan) []*history.Record {
+	var list []*history.Record
+	for _, r := range m.records {
+		if sc.Matches(r) && !r.Time.Before(m.clock.t.Add(-m.retention)) {
+			list = append(list, r)
+		}
+	}
+	if sc.Order == history.NewestFirst {
+		slices.Reverse(list)
+	}
+	if !sc.After.IsZero() {
+		list = slices.DeleteFunc(list, func(r *history.Record) bool {
+			return !r.Time.After(sc.After.Time) == (sc.Order == history.OldestFirst) || r.Time.Equal(sc.After.Time)
+		})
+	}
+	if sc.Limit > 0 && len(list) > sc.Limit {
+		list = list[:sc.Limit]
+	}
+	return list
+}
+
+// read makes of a record what reading it has to give.
+func read(r *history.Record, bodies bool) *history.Record {
+	c := *r
+	c.Writers = nil
+	if !bodies {
+		c.Object = nil
+	}
+	return &c
+}
+
+func (m *model) checkScan(t *testing.T, s *store.Store) {
+	t.Helper()
+	sc := history.Scan{Filter: m.filter(), Order: pick(m, history.OldestFirst, history.NewestFirst), Bodies: m.chance(50)}
+	sc.Limit = maybe(m, 50, 1+m.rng.IntN(40))
+	if m.chance(30) {
+		sc.After = history.Cursor{Time: m.someTime()}
+	}
+	var got []*history.Record
+	for r, err := range s.Scan(t.Context(), sc) {
+		if err != nil {
+			t.Fatalf("scan %+v: %v", sc, err)
+		}
+		got = append(got, r)
+	}
+	var want []*history.Record
+	for _, r := range m.answer(sc) {
+		want = append(want, read(r, sc.Bodies))
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatalf("scan %+v (regarding %+v):\n%s", sc, sc.Regarding, d)
+	}
+}
+
+func (m *model) checkCount(t *testing.T, s *store.Store) {
+	t.Helper()
+	f, most := m.filter(), 1+m.rng.IntN(60)
+	want := len(m.answer(history.Scan{Filter: f}))
+	n, exact, err := s.Count(t.Context(), f, most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exact && n != want || n > min(want, most) {
+		t.Fatalf("count of %+v up to %d: %d, exact %v; want %d", f, most, n, exact, want)
+	}
+	if n, exact, err = s.Count(t.Context(), f, 1_000_000); n != want || !exact || err != nil {
+		t.Fatalf("count of %+v: %d, exact %v, %v; want %d", f, n, exact, err, want)
+	}
+}
+
+func (m *model) checkCurrent(t *testing.T, s *store.Store) {
+	t.Helper()
+	for _, gr := range groupResources {
+		got := map[history.ObjectRef]history.Head{}
+		for h, err := range s.Heads(t.Context(), gr) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got[h.Ref] = h
+		}
+		want := maps.Clone(m.heads)
+		maps.DeleteFunc(want, func(ref history.ObjectRef, _ history.Head) bool { return ref.GroupResource() != gr })
+		if d := cmp.Diff(want, got); d != "" {
+			t.Fatalf("heads of %s:\n%s", gr, d)
+		}
+		if c, err := s.Checkpoint(t.Context(), gr); err != nil || c.RV != m.checkpoints[gr] {
+			t.Fatalf("checkpoint of %s is %+v, %v; want %q", gr, c, err, m.checkpoints[gr])
+		}
+	}
+}
+
+func (m *model) checkLatest(t *testing.T, s *store.Store) {
+	t.Helper()
+	ref := m.ref()
+	sc := history.Scan{Order: history.NewestFirst, Limit: 1}
+	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name, ref.UID
+	if ref.Namespace == "" {
+		sc.Namespace = history.NoNamespace
+	}
+	want := m.answer(sc)
+	got, err := s.Latest(t.Context(), ref)
+	if len(want) == 0 {
+		if history.CodeOf(err) != history.NotFound {
+			t.Fatalf("latest of %s: %v, %v; want not found", ref, got, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(read(want[0], true), got); d != "" {
+		t.Fatalf("latest of %s:\n%s", ref, d)
+	}
+}
+
+// TestModel runs random operations against the log and against a slice. The clock stands still, runs over several days,
+// and jumps back; the log is opened again midway.
+func TestModel(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			m := &model{
+				rng: rand.New(rand.NewPCG(seed, 1)), clock: &clock{time.Now().UTC()}, retention: 72 * time.Hour,
+				revisions: map[history.ObjectRef]uint64{}, heads: map[history.ObjectRef]history.Head{},
+				checkpoints: map[schema.GroupResource]string{},
+			}
+			m.run(t)
+		})
+	}
+}
+
+func (m *model) run(t *testing.T) {
+	dir, opts := t.TempDir(), store.Options{Now: m.clock.now, Retention: m.retention}
+	s := open(t, dir, opts)
+	steps := 1200
+	if testing.Short() {
+		steps = 400
+	}
+	for range steps {
+		switch n := m.rng.IntN(100); {
+		case n < 2:
+			s = reopen(t, s, dir, opts)
+		case n < 20:
+			m.clock.t = m.clock.t.Add(time.Duration(m.rng.Int64N(int64(3 * time.Hour))))
+		case n < 22:
+			m.clock.t = m.clock.t.Add(-time.Minute)
+		case n < 50:
+			b := m.batch()
+			if err := s.Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			m.commit(t, b)
+		case n < 85:
+			m.checkScan(t, s)
+		case n < 90:
+			m.checkCount(t, s)
+		case n < 95:
+			m.checkCurrent(t, s)
+		default:
+			m.checkLatest(t, s)
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// format is the version of the database's layout: of the keys and of the values' encodings.
+const format = 1
+
+// Open opens the log in a directory, which it makes where there is none, and locks the directory. A directory that is in
+// use, that can't be written, or that holds something else is an [history.Error] for the user; nothing in it is changed.
+func Open(dir string, opts Options) (*Store, error) {
+	opts = withDefaults(opts)
+	lock, err := claim(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(dir, opts)
+	if err != nil {
+		return nil, errors.Join(err, lock.release())
+	}
+	s.lock = lock
+	return s, nil
+}
+
+func withDefaults(o Options) Options {
+	if o.Retention == 0 {
+		o.Retention = DefaultRetention
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// claim makes the directory, sees that it can be written, and locks it.
+func claim(dir string) (*dirLock, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, unwritable(dir, err)
+	}
+	lock, err := lockDir(dir)
+	if errors.Is(err, errLocked) {
+		return nil, history.Errorf(history.Invalid,
+			"storage directory %s is in use by another process: stop it, or set storagePath (BADGER_PATH) to another directory", dir)
+	}
+	if err != nil {
+		return nil, unwritable(dir, err)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return nil, errors.Join(unwritable(dir, err), lock.release())
+	}
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
+		return nil, errors.Join(unwritable(dir, err), lock.release())
+	}
+	return lock, nil
+}
+
+func unwritable(dir string, err error) error {
+	return history.Errorf(history.Invalid,
+		"storage directory %s can't be written: %v: mend its permissions, or set storagePath (BADGER_PATH) to another directory", dir, err)
+}
+
+// open opens the database of a directory that is locked already.
+func open(dir string, opts Options) (*Store, error) {
+	if err := mend(dir, opts.Logger); err != nil {
+		return nil, err
+	}
+	bodies, err := codec.NewBodies()
+	if err != nil {
+		return nil, err
+	}
+	db, err := badger.Open(tuned(dir, opts))
+	if err != nil {
+		bodies.Close()
+		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
+	}
+	s := &Store{
+		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, terms: newDictionary(),
+	}
+	if err := s.load(dir); err != nil {
+		bodies.Close()
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// mend removes the empty files that a killed process can leave behind, which Badger would not open. They were made but
+// not written yet. The directory must be locked.
+func mend(dir string, log *slog.Logger) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return fmt.Errorf("look for torn files: %w", err)
+		}
+		for _, f := range files {
+			if st, err := os.Stat(f); err != nil || st.Size() > 0 {
+				continue
+			}
+			if err := os.Remove(f); err != nil {
+				return fmt.Errorf("remove an empty file: %w", err)
+			}
+			log.Info("removed an empty file that an earlier process left behind", "path", f)
+		}
+	}
+	return nil
+}
+
+// tuned returns Badger's options for little memory: two small memtables, small caches, no conflict detection, since
+// there is one committer. The directory is locked already where [dirLock] can do that.
+func tuned(dir string, o Options) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithBypassLockGuard(ownLock).
+		WithLogger(&badgerLogger{o.Logger}).
+		WithSyncWrites(!o.NoSync).
+		WithDetectConflicts(false).
+		WithMetricsEnabled(false).
+		WithMemTableSize(16 << 20).
+		WithNumMemtables(2).
+		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTablesStall(10).
+		WithNumCompactors(2).
+		WithNumGoroutines(1).
+		WithBaseTableSize(2 << 20).
+		WithValueLogFileSize(16 << 20).
+		WithBlockSize(16 << 10).
+		WithBlockCacheSize(16 << 20).
+		WithIndexCacheSize(16 << 20).
+		WithCompression(options.ZSTD).
+		WithZSTDCompressionLevel(1)
+}
+
+// load checks the format and restores what the log goes on from. An empty database becomes a log.
+func (s *Store) load(dir string) error {
+	return s.db.Update(func(txn *badger.Txn) error {
+		version, err := get(txn, key.Format())
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return s.create(txn, dir)
+		}
+		if err != nil {
+			return fmt.Errorf("read the format version: %w", err)
+		}
+		if err := checkFormat(version, dir); err != nil {
+			return err
+		}
+		return s.restore(txn)
+	})
+}
+
+func checkFormat(version []byte, dir string) error {
+	switch v := binary.BigEndian.Uint16(append([]byte{0, 0}, version...)[len(version):]); {
+	case len(version) != 2 || v == 0:
+		return fmt.Errorf("format version of %s: %w", dir, codec.ErrCorrupt)
+	case v > format:
+		return history.Errorf(history.Invalid,
+			"storage directory %s has format %d, and this recorder knows formats up to %d: run a newer recorder, or set storagePath (BADGER_PATH) to another directory",
+			dir, v, format)
+	default:
+		return nil
+	}
+}
+
+func (s *Store) create(txn *badger.Txn, dir string) error {
+	it := txn.NewIterator(badger.IteratorOptions{})
+	defer it.Close()
+	if it.Rewind(); it.Valid() {
+		return history.Errorf(history.Invalid,
+			"storage directory %s holds the database of another program: set storagePath (BADGER_PATH) to another directory", dir)
+	}
+	s.redaction = make([]byte, 32)
+	if _, err := rand.Read(s.redaction); err != nil {
+		return fmt.Errorf("make the redaction key: %w", err)
+	}
+	return errors.Join(
+		txn.Set(key.Format(), binary.BigEndian.AppendUint16(nil, format)),
+		txn.Set(key.Redaction(), s.redaction),
+		txn.Set(key.State(), s.state.Encode()),
+	)
+}
+
+func (s *Store) restore(txn *badger.Txn) error {
+	state, err := get(txn, key.State())
+	if err != nil {
+		return fmt.Errorf("read the log's state: %w", err)
+	}
+	if s.state, err = codec.DecodeState(state); err != nil {
+		return fmt.Errorf("read the log's state: %w", err)
+	}
+	if s.redaction, err = get(txn, key.Redaction()); err != nil {
+		return fmt.Errorf("read the redaction key: %w", err)
+	}
+	s.last.Store(s.state.Last)
+	return nil
+}
+
+// get returns a copy of a key's value, or [badger.ErrKeyNotFound].
+func get(txn *badger.Txn, k []byte) ([]byte, error) {
+	item, err := txn.Get(k)
+	if err != nil {
+		return nil, err
+	}
+	return item.ValueCopy(nil)
+}

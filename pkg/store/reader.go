@@ -1,0 +1,116 @@
+package store
+
+import (
+	"fmt"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// maxIdentities bounds how many identities a reader remembers.
+const maxIdentities = 4096
+
+// reader reads the log as it was when its transaction began. It is for one goroutine.
+type reader struct {
+	s          *Store
+	txn        *badger.Txn
+	identities map[uint64]history.ObjectRef
+}
+
+func (s *Store) newReader(txn *badger.Txn) *reader {
+	return &reader{s: s, txn: txn, identities: map[uint64]history.ObjectRef{}}
+}
+
+// record puts a record together from its metadata and its object's identity.
+func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, error) {
+	rec := &history.Record{Time: moment(e.TS)}
+	m, err := codec.DecodeMeta(meta, rec)
+	if err != nil {
+		return nil, m, fmt.Errorf("metadata of object %d at %d: %w", e.Object, e.TS, err)
+	}
+	if rec.Ref, err = r.identity(e.Object); err != nil {
+		return nil, m, err
+	}
+	kind, err := r.s.terms.text(r.txn, index{key.Kinds, uint32(m.Kind)})
+	if err != nil {
+		return nil, m, err
+	}
+	rec.Version, rec.Kind, err = codec.SplitPair(kind)
+	return rec, m, err
+}
+
+// meta returns a copy of a version's metadata. That there is none is an error: an index entry never lacks its record.
+func (r *reader) meta(e key.Entry) ([]byte, error) {
+	b, err := get(r.txn, e.In(key.Record))
+	if err != nil {
+		return nil, fmt.Errorf("read the record of object %d at %d: %w", e.Object, e.TS, err)
+	}
+	return b, nil
+}
+
+// body reads a version's body and checks it.
+func (r *reader) body(e key.Entry, parts uint16) ([]byte, error) {
+	if parts == 0 {
+		return nil, nil
+	}
+	var b []byte
+	for e.Part = 0; e.Part < parts; e.Part++ {
+		item, err := r.txn.Get(e.In(key.Body))
+		if err != nil {
+			return nil, fmt.Errorf("read the body: %w", err)
+		}
+		if err := item.Value(func(v []byte) error { b = append(b, v...); return nil }); err != nil {
+			return nil, fmt.Errorf("read the body: %w", err)
+		}
+	}
+	return r.s.bodies.Decode(b)
+}
+
+// identity returns the object that a number stands for.
+func (r *reader) identity(object uint64) (history.ObjectRef, error) {
+	if ref, ok := r.identities[object]; ok {
+		return ref, nil
+	}
+	b, err := get(r.txn, key.Identity(object))
+	if err != nil {
+		return history.ObjectRef{}, fmt.Errorf("read the identity of object %d: %w", object, err)
+	}
+	id, err := codec.DecodeIdentity(b)
+	if err != nil {
+		return history.ObjectRef{}, fmt.Errorf("identity of object %d: %w", object, err)
+	}
+	ref, err := r.ref(id)
+	if err != nil {
+		return history.ObjectRef{}, fmt.Errorf("identity of object %d: %w", object, err)
+	}
+	if len(r.identities) == maxIdentities {
+		clear(r.identities)
+	}
+	r.identities[object] = ref
+	return ref, nil
+}
+
+func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {
+	resource, err := r.s.terms.text(r.txn, index{key.Resources, uint32(id.Resource)})
+	if err != nil {
+		return history.ObjectRef{}, err
+	}
+	ref := history.ObjectRef{Name: id.Name, UID: id.UID}
+	if ref.Group, ref.Resource, err = codec.SplitPair(resource); err != nil {
+		return history.ObjectRef{}, err
+	}
+	if id.Namespace != 0 {
+		ref.Namespace, err = r.s.terms.text(r.txn, index{key.Namespaces, id.Namespace})
+	}
+	return ref, err
+}
+
+// resource returns a resource's number, and 0 for one that the log does not know.
+func (r *reader) resource(g schema.GroupResource) (uint16, error) {
+	n, err := r.s.terms.number(r.txn, term{key.Resources, codec.Pair(g.Group, g.Resource)})
+	return uint16(n), err
+}

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// The effort of counting, in keys looked at: reading a record takes about as long as passing over this many keys, and a
+// count gives up after this many times as many as it may count to.
+const (
+	recordEffort = 16
+	countEffort  = 32
+)
+
+// errStop ends a walk without an error.
+var errStop = errors.New("stop")
+
+// Scan answers a page of records, as the log was when the scan began, in the scan's order, and reads no further than it
+// is asked to. After an error, which comes with a nil record, it ends. What it yields belongs to the caller. It holds back
+// Close, and the space of what is deleted meanwhile, until it ends.
+func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Record, error] {
+	return func(yield func(*history.Record, error) bool) {
+		n := 0
+		err := s.walk(ctx, sc, func(r *reader, p *plan, h hit) error {
+			rec, err := r.match(&sc.Filter, h, sc.Bodies)
+			if err != nil || rec == nil {
+				return err
+			}
+			n++
+			if !yield(rec, nil) || n == sc.Limit {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, err)
+		}
+	}
+}
+
+// Count counts the records that a filter selects, but not beyond most (at least 1) and not with more effort than that is
+// worth. exact says that n is all of them; otherwise there are n at least.
+func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, exact bool, err error) {
+	most = max(most, 1)
+	effort := countEffort * most
+	err = s.walk(ctx, history.Scan{Filter: f}, func(r *reader, p *plan, h hit) error {
+		if n == most || effort <= 0 {
+			return errStop
+		}
+		effort--
+		if !p.byKey {
+			effort -= recordEffort - 1
+			if rec, err := r.match(&f, h, false); err != nil || rec == nil {
+				return err
+			}
+		}
+		n++
+		return nil
+	})
+	if errors.Is(err, errStop) {
+		return n, false, nil
+	}
+	return n, err == nil, err
+}
+
+// Latest returns the newest version of an object that is kept, with its body. Without a UID it is the newest of all
+// incarnations. That there is none is a [history.NotFound] error.
+func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Record, error) {
+	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
+	sc.Resources = append(sc.Resources, ref.GroupResource())
+	sc.Namespace, sc.Name, sc.UID = ref.Namespace, ref.Name, ref.UID
+	if ref.Namespace == "" {
+		sc.Namespace = history.NoNamespace
+	}
+	if ref.Name == "" {
+		return nil, history.Errorf(history.Invalid, "no name is given of which %s", ref.GroupResource())
+	}
+	for rec, err := range s.Scan(ctx, sc) {
+		return rec, err
+	}
+	return nil, history.Errorf(history.NotFound, "no version of %s is recorded", ref)
+}
+
+// match returns the record of a hit if the filter selects it, and nil if not.
+func (r *reader) match(f *history.Filter, h hit, body bool) (*history.Record, error) {
+	meta := h.meta
+	if meta == nil {
+		var err error
+		if meta, err = r.meta(h.Entry); err != nil {
+			return nil, err
+		}
+	}
+	rec, m, err := r.record(h.Entry, meta)
+	if err != nil || !f.Matches(rec) {
+		return nil, err
+	}
+	if body {
+		rec.Object, err = r.body(h.Entry, m.Parts)
+	}
+	return rec, err
+}
+
+// walk calls f for what a scan has to look at, in its order.
+func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan, hit) error) error {
+	release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	sp, ok := s.span(sc)
+	if !ok {
+		return ctx.Err()
+	}
+	return s.db.View(func(txn *badger.Txn) error {
+		r := s.newReader(txn)
+		p, err := r.plan(&sc.Filter)
+		if err != nil {
+			return err
+		}
+		each := func(h hit) (bool, error) {
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
+			if s.closing.Load() {
+				return false, errClosed
+			}
+			if !p.allows(h.Entry) {
+				return true, nil
+			}
+			return true, f(r, p, h)
+		}
+		return r.days(p, sp, each)
+	})
+}
+
+// days goes through the days of a span in its order.
+func (r *reader) days(p *plan, sp span, f func(hit) (bool, error)) error {
+	if len(p.ranges) == 0 {
+		return nil
+	}
+	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
+	day, step := first, 1
+	if sp.reverse {
+		day, step = last, -1
+	}
+	for ; first <= day && day <= last; day += step {
+		if more, err := r.day(p, uint16(day), sp, f); !more || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// span returns the interval that a scan may answer: what it asks for, behind its cursor, of what is kept. It is false
+// where that is empty.
+func (s *Store) span(sc history.Scan) (span, bool) {
+	sp := span{from: max(timestamp(sc.Start), s.horizon()), to: s.last.Load(), reverse: sc.Order == history.NewestFirst}
+	if !sc.End.IsZero() {
+		end := timestamp(sc.End)
+		if end == 0 {
+			return sp, false
+		}
+		sp.to = min(sp.to, end-1)
+	}
+	if !sc.After.IsZero() {
+		after := timestamp(sc.After.Time)
+		switch {
+		case !sp.reverse:
+			sp.from = max(sp.from, after+1)
+		case after == 0:
+			return sp, false
+		default:
+			sp.to = min(sp.to, after-1)
+		}
+	}
+	return sp, sp.from <= sp.to
+}

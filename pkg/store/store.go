@@ -1,0 +1,118 @@
+package store
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+)
+
+// DefaultRetention is the retention of a log that is opened without one.
+const DefaultRetention = 14 * 24 * time.Hour
+
+// backstop is how long Badger keeps a version beyond its retention. Until then it is only hidden, so that its day can be
+// dropped as a whole: Badger does not drop what has expired already.
+const backstop = 2 * 24 * time.Hour
+
+// Options configure a log. The zero Options are usable.
+type Options struct {
+	// Retention is how long versions are kept. 0 means [DefaultRetention].
+	Retention time.Duration
+	// Now is the clock that records are dated with; nil means time.Now. Badger expires keys by the system's clock, so a
+	// clock further behind it than the retention writes what has expired already.
+	Now func() time.Time
+	// Logger takes what the log and Badger have to say; nil discards it.
+	Logger *slog.Logger
+	// NoSync leaves writing to the disk to the operating system. What was appended survives the end of the process, but
+	// not a loss of power.
+	NoSync bool
+}
+
+// Store is an open log. Its methods are safe for concurrent use.
+type Store struct {
+	db        *badger.DB
+	lock      *dirLock
+	log       *slog.Logger
+	now       func() time.Time
+	retention time.Duration
+	bodies    *codec.Bodies
+	terms     *dictionary
+	redaction []byte
+
+	// last is the time of the newest record that readers may see.
+	last atomic.Uint64
+	// closing ends running scans.
+	closing atomic.Bool
+
+	users  sync.RWMutex // held for reading while the database is used, for writing while it is closed
+	closed bool         // guarded by users
+
+	commits sync.Mutex  // held by the one committer; taken after users
+	state   codec.State // guarded by commits
+	failed  error       // guarded by commits; what made the log read-only
+}
+
+// errClosed is what every method of a closed log answers.
+var errClosed = history.Errorf(history.Unavailable, "the history's database is closed")
+
+// use keeps the database open until the returned function is called. It never waits for Close, so that it can be called
+// while the caller uses the database already.
+func (s *Store) use() (func(), error) {
+	if !s.users.TryRLock() {
+		return nil, errClosed
+	}
+	if s.closed {
+		s.users.RUnlock()
+		return nil, errClosed
+	}
+	return s.users.RUnlock, nil
+}
+
+// Close ends running scans with an error, waits for them and for a running commit, and closes the log. A scan must not
+// close the log that it reads. Closing a log again does nothing.
+func (s *Store) Close() error {
+	s.closing.Store(true)
+	s.users.Lock()
+	defer s.users.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	err := s.db.Close()
+	s.bodies.Close()
+	return errors.Join(err, s.lock.release())
+}
+
+// RedactionKey returns the 32 random bytes that secret values are hashed with. They were made when the log was, and stay
+// the same as long as it lives.
+func (s *Store) RedactionKey() []byte { return slices.Clone(s.redaction) }
+
+// horizon returns the time of the oldest record that may be answered.
+func (s *Store) horizon() uint64 { return timestamp(s.now().Add(-s.retention)) }
+
+// expiry returns when Badger may forget what was written at a time, in seconds since 1970.
+func (s *Store) expiry(ts uint64) uint64 {
+	return (ts + uint64(s.retention) + uint64(backstop)) / uint64(time.Second)
+}
+
+// timestamp returns a time as keys carry it. What keys can't carry becomes the nearest that they can.
+func timestamp(t time.Time) uint64 {
+	switch {
+	case t.Unix() < 0:
+		return 0
+	case t.Year() > 2200:
+		return uint64(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())
+	default:
+		return uint64(t.UnixNano())
+	}
+}
+
+// moment is the inverse of [timestamp].
+func moment(ts uint64) time.Time { return time.Unix(0, int64(ts)).UTC() }

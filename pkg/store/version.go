@@ -1,0 +1,139 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// maxPart is the length in bytes of the longest value. Badger keeps longer ones than 1 MB in another file, and no
+// transaction takes more than 2.4 MB, so that bodies are cut.
+const maxPart = 512 << 10
+
+// record adds a version: its body's parts, then in one group its metadata, its index entries and its object's head. The
+// parts may come to stand in an earlier transaction, where nothing refers to them yet.
+func (w *writer) record(r *history.Record, body []byte) error {
+	var g group
+	o, err := w.object(&g, &r.Ref)
+	if err != nil {
+		return err
+	}
+	kind, err := w.number(&g, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
+	if err != nil {
+		return err
+	}
+	ts, err := w.tick()
+	if err != nil {
+		return err
+	}
+	e := key.Entry{
+		TS: ts, Object: o.head.Object, Resource: o.id.Resource, Namespace: o.id.Namespace, Verb: byte(r.Verb),
+	}
+	parts, err := w.body(e, body)
+	if err != nil {
+		return err
+	}
+	written := *r
+	written.Revision = o.head.Revision + 1
+	meta := codec.AppendMeta(nil, &written, codec.Meta{Kind: uint16(kind), Parts: parts})
+	g.set(e.In(key.Record), meta, w.s.expiry(ts))
+	w.indexes(&g, e, r)
+	w.head(&g, o, &written, ts)
+	if err := w.add(g); err != nil {
+		return err
+	}
+	w.done = append(w.done, func() { r.Time, r.Revision = moment(ts), written.Revision })
+	return nil
+}
+
+// body adds the parts of a body and returns their number.
+func (w *writer) body(e key.Entry, body []byte) (uint16, error) {
+	var n uint16
+	for part := range slices.Chunk(body, maxPart) {
+		e.Part = n
+		var g group
+		g.set(e.In(key.Body), part, w.s.expiry(e.TS))
+		if err := w.add(g); err != nil {
+			return 0, fmt.Errorf("body: %w", err)
+		}
+		n++
+	}
+	return n, nil
+}
+
+// indexes adds the version's index entries.
+func (w *writer) indexes(g *group, e key.Entry, r *history.Record) {
+	expires := w.s.expiry(e.TS)
+	for _, class := range []key.Class{key.ByTime, key.ByResource, key.ByNamespace} {
+		g.set(e.In(class), nil, expires)
+	}
+	if r.Regarding != nil {
+		e.Hash = targetHash(r.Regarding)
+		g.set(e.In(key.ByTarget), nil, expires)
+	}
+	for _, uid := range r.Owners {
+		e.Hash = key.Sum(string(uid))
+		g.set(e.In(key.ByOwner), nil, expires)
+	}
+}
+
+// targetHash leaves the UID out: not every Event gives one, and a filter need not either.
+func targetHash(t *history.Target) key.Hash { return key.Sum(t.Kind, t.Namespace, t.Name) }
+
+// object is what is kept once an object.
+type object struct {
+	key  []byte // of the head
+	head codec.Head
+	id   codec.Identity
+}
+
+// object finds the object that a version belongs to. One that has no head yet gets a number.
+func (w *writer) object(g *group, ref *history.ObjectRef) (object, error) {
+	resource, err := w.number(g, term{key.Resources, codec.Pair(ref.Group, ref.Resource)})
+	if err != nil {
+		return object{}, err
+	}
+	var namespace uint32
+	if ref.Namespace != "" {
+		if namespace, err = w.number(g, term{key.Namespaces, ref.Namespace}); err != nil {
+			return object{}, err
+		}
+	}
+	o := object{
+		key: key.Head(uint16(resource), namespace, ref.Name, string(ref.UID)),
+		id:  codec.Identity{Resource: uint16(resource), Namespace: namespace, Name: ref.Name, UID: ref.UID},
+	}
+	b, err := get(w.txn, o.key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		w.state.Object++
+		o.head.Object = w.state.Object
+		return o, nil
+	}
+	if err != nil {
+		return object{}, fmt.Errorf("read the head: %w", err)
+	}
+	o.head, err = codec.DecodeHead(b)
+	return o, err
+}
+
+// head moves an object's head on. What is kept once an object is written when it comes to life and, with an expiry no
+// earlier than that of its last version, when it is deleted.
+func (w *writer) head(g *group, o object, r *history.Record, ts uint64) {
+	alive := r.Verb != history.Delete
+	var expires uint64
+	if !alive {
+		expires = w.s.expiry(ts)
+	}
+	if o.head.Revision == 0 || alive != o.head.Alive || !alive {
+		g.set(key.Identity(o.head.Object), o.id.Encode(), expires)
+		g.set(key.Name(o.id.Name, o.id.Resource, o.id.Namespace, o.head.Object), nil, expires)
+	}
+	head := codec.Head{Object: o.head.Object, Revision: r.Revision, Alive: alive, RV: r.RV, Writers: r.Writers}
+	g.set(o.key, head.Encode(), expires)
+}
