@@ -1,0 +1,173 @@
+package tools_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/linter"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
+)
+
+// stages parses the Dockerfile as BuildKit does. A lint warning fails the test.
+func stages(t *testing.T) []instructions.Stage {
+	t.Helper()
+	result, err := parser.Parse(bytes.NewReader(read(t, "Dockerfile")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range result.Warnings {
+		t.Errorf("Dockerfile: %s", w.Short)
+	}
+	lint := linter.New(&linter.Config{
+		Warn: func(rule, _, _, message string, location []parser.Range) {
+			t.Errorf("Dockerfile %v: %s: %s", location, rule, message)
+		},
+	})
+	parsed, _, err := instructions.Parse(result.AST, lint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// copied returns what the Dockerfile takes out of the build context.
+func copied(t *testing.T) []string {
+	t.Helper()
+	var sources []string
+	for _, stage := range stages(t) {
+		for _, command := range stage.Commands {
+			if c, ok := command.(*instructions.CopyCommand); ok && c.From == "" {
+				sources = append(sources, c.SourcePaths...)
+			}
+		}
+	}
+	if len(sources) == 0 {
+		t.Fatal("the Dockerfile copies nothing")
+	}
+	return sources
+}
+
+func TestImageIsMinimalAndRunsAsNobody(t *testing.T) {
+	all := stages(t)
+	last := all[len(all)-1]
+	if len(all) < 2 || !strings.HasPrefix(last.BaseName, "gcr.io/distroless/static-") {
+		t.Errorf("the image is built from %s in %d stages", last.BaseName, len(all))
+	}
+	var user, entrypoint string
+	for _, command := range last.Commands {
+		switch c := command.(type) {
+		case *instructions.UserCommand:
+			user = c.User
+		case *instructions.EntrypointCommand:
+			entrypoint = strings.Join(c.CmdLine, " ")
+			if c.PrependShell {
+				t.Error("the entry point needs a shell, and there is none")
+			}
+		case *instructions.RunCommand:
+			t.Errorf("the image has no shell for %s", c)
+		}
+	}
+	if user != "65532:65532" {
+		t.Errorf("the image runs as %q", user)
+	}
+	if entrypoint != "/watchhistory-recorder" {
+		t.Errorf("the image runs %q", entrypoint)
+	}
+}
+
+func TestImageFetchesNothingButModules(t *testing.T) {
+	for _, stage := range stages(t) {
+		for _, command := range stage.Commands {
+			switch c := command.(type) {
+			case *instructions.AddCommand:
+				t.Errorf("ADD may fetch: %s", c)
+			case *instructions.RunCommand:
+				line := strings.Join(c.CmdLine, " ")
+				if strings.Contains(line, "curl") || strings.Contains(line, "wget") || strings.Contains(line, "apt") {
+					t.Errorf("RUN fetches: %s", line)
+				}
+			}
+		}
+	}
+}
+
+func TestImageIsBuiltStatically(t *testing.T) {
+	var static, version bool
+	for _, command := range stages(t)[0].Commands {
+		switch c := command.(type) {
+		case *instructions.EnvCommand:
+			static = static || slices.ContainsFunc(c.Env, func(kv instructions.KeyValuePair) bool {
+				return kv.Key == "CGO_ENABLED" && kv.Value == "0"
+			})
+		case *instructions.RunCommand:
+			line := strings.Join(c.CmdLine, " ")
+			version = version || strings.Contains(line, "go build") && strings.Contains(line, "-X main.version=$VERSION")
+		}
+	}
+	if !static || !version {
+		t.Errorf("static: %t, linked with its version: %t", static, version)
+	}
+}
+
+// The build context is what .dockerignore leaves of the tree. What the Dockerfile copies of that has to hold every
+// package that the recorder is made of.
+func TestImageContextIsEnough(t *testing.T) {
+	patterns, err := ignorefile.ReadAll(bytes.NewReader(read(t, ".dockerignore")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignored, err := patternmatcher.New(patterns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, source := range copied(t) {
+		copyTree(t, dir, source, ignored)
+	}
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/watchhistory-recorder")
+	list.Dir = dir
+	list.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
+	if out, err := list.CombinedOutput(); err != nil {
+		t.Errorf("what the image is built from is not enough: %v\n%s", err, out)
+	}
+	tests, err := filepath.Glob(filepath.Join(dir, "pkg", "*", "*_test.go"))
+	if err != nil || len(tests) > 0 {
+		t.Errorf("tests are sent to the builder too: %v %v", tests, err)
+	}
+}
+
+func copyTree(t *testing.T, to, source string, ignored *patternmatcher.PatternMatcher) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(root, source), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		relative, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if out, err := ignored.MatchesOrParentMatches(relative); err != nil || out {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(to, relative)), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, relative), data, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,158 @@
+package tools_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goreleaser/goreleaser/v2/pkg/config"
+)
+
+// release loads .goreleaser.yaml as goreleaser does: an unknown field is an error.
+func release(t *testing.T) config.Project {
+	t.Helper()
+	project, err := config.Load(filepath.Join(root, ".goreleaser.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if project.Version != 2 {
+		t.Fatalf("version is %d, want 2", project.Version)
+	}
+	return project
+}
+
+func build(t *testing.T, project config.Project, id string) config.Build {
+	t.Helper()
+	i := slices.IndexFunc(project.Builds, func(b config.Build) bool { return b.ID == id })
+	if i < 0 {
+		t.Fatalf("there is no build %q", id)
+	}
+	return project.Builds[i]
+}
+
+// platforms returns the os/arch pairs that a build makes.
+func platforms(b config.Build) []string {
+	var pairs []string
+	for _, goos := range b.Goos {
+		for _, goarch := range b.Goarch {
+			pairs = append(pairs, goos+"/"+goarch)
+		}
+	}
+	return pairs
+}
+
+func TestReleaseUsesNothingDeprecated(t *testing.T) {
+	project := release(t)
+	if len(project.Brews)+len(project.Dockers)+len(project.DockerManifests) > 0 || project.Snapshot.NameTemplate != "" {
+		t.Error("a deprecated section is in use")
+	}
+	for _, a := range project.Archives {
+		if a.Format != "" || len(a.Builds) > 0 {
+			t.Errorf("archive %s: a deprecated field is in use", a.ID)
+		}
+		for _, o := range a.FormatOverrides {
+			if o.Format != "" {
+				t.Errorf("archive %s: a deprecated field is in use", a.ID)
+			}
+		}
+	}
+	for _, b := range project.Builds {
+		if b.GoBinary != "" {
+			t.Errorf("build %s: a deprecated field is in use", b.ID)
+		}
+	}
+}
+
+func TestReleaseBuildsBothProgramsStatically(t *testing.T) {
+	project := release(t)
+	want := map[string][]string{
+		"watchhistory-recorder": {"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"},
+		"kubectl-watchhistory": {
+			"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64",
+		},
+	}
+	if len(project.Builds) != len(want) {
+		t.Errorf("%d builds, want %d", len(project.Builds), len(want))
+	}
+	for id, targets := range want {
+		b := build(t, project, id)
+		if got := platforms(b); !reflect.DeepEqual(got, targets) {
+			t.Errorf("%s is built for %v, want %v", id, got, targets)
+		}
+		if !slices.Contains(b.Env, "CGO_ENABLED=0") || !slices.Contains([]string(b.Flags), "-trimpath") {
+			t.Errorf("%s: want CGO_ENABLED=0 and -trimpath, got %v and %v", id, b.Env, b.Flags)
+		}
+		if !strings.Contains(strings.Join(b.Ldflags, " "), "-X main.version=") {
+			t.Errorf("%s: the linker is not told the version", id)
+		}
+		if !declaresVersion(t, b.Main) {
+			t.Errorf("%s: %s is no main package with a variable named version", id, b.Main)
+		}
+	}
+}
+
+func TestReleaseArchivesWhatItBuilds(t *testing.T) {
+	project := release(t)
+	archived := map[string]bool{}
+	for _, a := range project.Archives {
+		for _, id := range a.IDs {
+			build(t, project, id)
+			archived[id] = true
+		}
+		// krew takes only archives that hold the licence.
+		if !slices.ContainsFunc(a.Files, func(f config.File) bool { return f.Source == "LICENSE" }) {
+			t.Errorf("archive %s has no LICENSE", a.ID)
+		}
+		for _, f := range a.Files {
+			read(t, f.Source)
+		}
+	}
+	for _, b := range project.Builds {
+		if !archived[b.ID] {
+			t.Errorf("%s is in no archive", b.ID)
+		}
+	}
+}
+
+func TestReleaseImageIsTheManifests(t *testing.T) {
+	image := release(t).DockersV2[0]
+	var kustomization struct {
+		Images []struct {
+			Name   string `yaml:"name"`
+			NewTag string `yaml:"newTag"`
+		} `yaml:"images"`
+		Others map[string]any `yaml:",inline"`
+	}
+	strictly(t, "kustomization.yaml", read(t, "deploy/kustomization.yaml"), &kustomization)
+	if got := kustomization.Images[0].Name; !slices.Contains(image.Images, got) {
+		t.Errorf("the manifests run %s, the release pushes %v", got, image.Images)
+	}
+	tag := kustomization.Images[0].NewTag
+	if !slices.Contains(image.Tags, "v{{ .Version }}") || !strings.HasPrefix(tag, "v") {
+		t.Errorf("the manifests run the tag %s, the release pushes %v", tag, image.Tags)
+	}
+	recorder := build(t, release(t), "watchhistory-recorder")
+	for _, p := range image.Platforms {
+		if !slices.Contains(platforms(recorder), p) {
+			t.Errorf("an image for %s, but no build", p)
+		}
+	}
+}
+
+// goreleaser gives docker a directory of its own, which holds extra_files and nothing else of the tree.
+func TestReleaseImageGetsWhatTheDockerfileCopies(t *testing.T) {
+	image := release(t).DockersV2[0]
+	for _, f := range image.ExtraFiles {
+		if _, err := os.Stat(filepath.Join(root, f)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, source := range copied(t) {
+		if !slices.Contains(image.ExtraFiles, source) {
+			t.Errorf("the Dockerfile copies %s, which is not among extra_files %v", source, image.ExtraFiles)
+		}
+	}
+}
