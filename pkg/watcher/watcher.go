@@ -90,8 +90,10 @@ func (w *Watcher) settle(err error, lasted time.Duration) time.Duration {
 		w.log.Info("initial state can't be streamed", "err", err)
 		w.paged = true
 		return w.backoff.next(err)
-	case errors.Is(err, errStalled):
-		w.suspect = w.rv != ""
+	case errors.Is(err, errStalled) && w.state.State == Watching && !w.suspect:
+		w.log.Debug("watch stalled", "rv", w.rv)
+		w.suspect = true
+		return w.backoff.next(err)
 	}
 	w.waitFor(err)
 	return w.backoff.next(err)

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 )
@@ -69,6 +70,9 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.Rea
 	defer resp.Body.Close() //nolint:errcheck // read only
 	return nil, responseError(resp)
 }
+
+// CloseIdle closes the connections that are not in use.
+func (c *Client) CloseIdle() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
 
 // StatusError returns the error that the JSON of a Status stands for.
 func StatusError(object []byte) error {

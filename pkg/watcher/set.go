@@ -1,0 +1,111 @@
+package watcher
+
+import (
+	"context"
+	"log/slog"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
+)
+
+// SetOptions are what a [Set] watches, and how.
+type SetOptions struct {
+	Options
+
+	// Resources are the configured ones: by group and plural, or by group and kind. The version is a preference.
+	Resources []history.Resource
+	// DiscoverCRDs watches the resources of all CRDs too, also of those that appear later.
+	DiscoverCRDs bool
+	// Open returns the sink of a resource with the names that the server has for it. It is called again for a resource
+	// whose version or names have changed, after the watcher of the former sink has ended. An error ends the set.
+	Open func(context.Context, history.Resource) (Sink, error)
+}
+
+// Set keeps one [Watcher] running for each resource that is configured or, with discovery, defined by a CRD. Its methods
+// are safe for concurrent use.
+type Set struct {
+	server *apiserver.Client
+	opts   SetOptions
+	log    *slog.Logger
+	board  *board
+
+	configured chan plans    // from discovery to the supervisor
+	defined    chan plans    // from the CRDs' watch to the supervisor
+	again      chan struct{} // something changed that discovery may see
+}
+
+// NewSet returns a set that watches with the credentials of cfg. It does not connect.
+func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
+	server, err := apiserver.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	opts.Options = opts.withDefaults()
+	return &Set{
+		server:     server,
+		opts:       opts,
+		log:        opts.Logger,
+		board:      newBoard(),
+		configured: make(chan plans),
+		defined:    make(chan plans),
+		again:      make(chan struct{}, 1),
+	}, nil
+}
+
+// Run watches until ctx is done, and then returns nil, or until a sink fails or can't be opened, and then returns that
+// error. When it returns, all watchers have ended. Run must be called once.
+func (s *Set) Run(ctx context.Context) error {
+	defer s.server.CloseIdle()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.discover(ctx) })
+	if s.opts.DiscoverCRDs {
+		group.Go(func() error { return s.watchDefinitions(ctx) })
+	}
+	group.Go(func() error { return s.supervise(ctx, group) })
+	return group.Wait()
+}
+
+// States returns the state of every resource that is configured or defined by a CRD, ordered by group and plural.
+func (s *Set) States() []Status { return s.board.states() }
+
+// Ready returns nil when every configured resource was observed once from end to end, or is refused by the API server:
+// what is not served, or not permitted, is not waited for. The error names what is missing.
+func (s *Set) Ready() error { return s.board.ready() }
+
+func (s *Set) watchDefinitions(ctx context.Context) error {
+	opts := s.opts.Options
+	opts.OnChange = nil
+	sink := &definitions{known: map[string]plan{}, publish: func(ctx context.Context, p plans) error {
+		s.lookAgain()
+		return send(ctx, s.defined, p)
+	}}
+	return newWatcher(s.server, definitionResource(), sink, opts).Run(ctx)
+}
+
+// changed is told the states of all the set's watchers.
+func (s *Set) changed(c Change) {
+	s.board.note(c)
+	s.opts.OnChange(c)
+	if c.Refused {
+		s.lookAgain()
+	}
+}
+
+func (s *Set) lookAgain() {
+	select {
+	case s.again <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+func send(ctx context.Context, to chan<- plans, p plans) error {
+	select {
+	case to <- p:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,94 @@
+package watcher_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// tape is a sink that writes down what it is told: "begin", "ADDED shop/a@7", "end 9", "abort", "bookmark 12".
+type tape struct {
+	checkpoint string
+	// refuse, where it is set, is asked before each call is written down.
+	refuse func(ctx context.Context, call string) error
+
+	mu     sync.Mutex
+	calls  []string
+	frames []history.Frame
+	rv     string
+}
+
+func (s *tape) Checkpoint() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rv != "" {
+		return s.rv
+	}
+	return s.checkpoint
+}
+
+func (s *tape) BeginSync(ctx context.Context) error          { return s.write(ctx, "begin", "") }
+func (s *tape) EndSync(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
+func (s *tape) AbortSync()                                   { _ = s.write(context.Background(), "abort", "") }
+
+func (s *tape) Bookmark(ctx context.Context, rv string) error {
+	return s.write(ctx, "bookmark "+rv, rv)
+}
+
+func (s *tape) Observe(ctx context.Context, f history.Frame) error {
+	var o metav1.PartialObjectMetadata
+	if err := json.Unmarshal(f.Object, &o); err != nil {
+		return err
+	}
+	name := o.Name
+	if o.Namespace != "" {
+		name = o.Namespace + "/" + name
+	}
+	if err := s.write(ctx, fmt.Sprintf("%s %s@%s", f.Type, name, o.ResourceVersion), ""); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frames = append(s.frames, f)
+	return nil
+}
+
+func (s *tape) write(ctx context.Context, call, rv string) error {
+	if s.refuse != nil {
+		if err := s.refuse(ctx, call); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, call)
+	if rv != "" {
+		s.rv = rv
+	}
+	return nil
+}
+
+// told returns what the sink was told so far.
+func (s *tape) told() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
+// eventually waits until the condition holds; the test fails where it doesn't within a minute.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package watcher_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
+	fresh := hang(frame("ADDED", "b", 4), frame("ADDED", "a", 8), initialEnd(9), frame("MODIFIED", "a", 10))
+	synced := []string{"begin", "ADDED b@4", "ADDED a@8", "end 9", "MODIFIED a@10"}
+	for _, c := range []struct {
+		name       string
+		checkpoint string
+		answers    []http.HandlerFunc
+		requests   []string
+		told       []string
+	}{
+		{
+			"the first run streams", "",
+			[]http.HandlerFunc{fresh},
+			[]string{"stream"},
+			synced,
+		},
+		{
+			"a checkpoint is resumed from, without a sync", "5",
+			[]http.HandlerFunc{
+				lines(frame("MODIFIED", "a", 6), bookmark(7)),
+				lines(bookmark(8), frame("DELETED", "a", 9)),
+				cut(frame("ADDED", "a", 11)),
+				hang(frame("MODIFIED", "a", 12)),
+			},
+			[]string{"watch 5", "watch 7", "watch 9", "watch 11"},
+			[]string{"MODIFIED a@6", "bookmark 7", "bookmark 8", "DELETED a@9", "ADDED a@11", "MODIFIED a@12"},
+		},
+		{
+			"410 as a status", "5",
+			[]http.HandlerFunc{status(410, "Expired", "too old"), fresh},
+			[]string{"watch 5", "stream"},
+			synced,
+		},
+		{
+			"410 as a frame", "5",
+			[]http.HandlerFunc{lines(frame("MODIFIED", "a", 6), gone), fresh},
+			[]string{"watch 5", "stream"},
+			append([]string{"MODIFIED a@6"}, synced...),
+		},
+		{
+			"a resourceVersion that the server does not understand", "x",
+			[]http.HandlerFunc{status(400, "BadRequest", "invalid resource version"), fresh},
+			[]string{"watch x", "stream"},
+			synced,
+		},
+		{
+			"a stream that breaks off is aborted, and said again", "",
+			[]http.HandlerFunc{cut(frame("ADDED", "b", 4)), lines(frame("ADDED", "a", 8), bookmark(8)), fresh},
+			[]string{"stream", "stream", "stream"},
+			slices.Concat([]string{"begin", "ADDED b@4", "abort", "begin", "ADDED a@8", "abort"}, synced),
+		},
+		{
+			"a server that can't stream is listed by pages", "",
+			[]http.HandlerFunc{
+				status(422, "Invalid", "sendInitialEvents: Forbidden"),
+				lines(`{"metadata":{"resourceVersion":"9","continue":"p2"},"items":[` + object("b", 4) + `]}`),
+				lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("a", 8) + `]}`),
+				hang(frame("MODIFIED", "a", 10)),
+			},
+			[]string{"stream", "list 500", "list 500 p2", "watch 9"},
+			synced,
+		},
+		{
+			"a server that can't stream says so in a frame", "",
+			[]http.HandlerFunc{
+				lines(`{"type":"ERROR","object":` + failure(500, "InternalError", "storage feature is disabled") + `}`),
+				lines(`{"metadata":{"resourceVersion":"9"},"items":[]}`),
+				hang(),
+			},
+			[]string{"stream", "list 500", "watch 9"},
+			[]string{"begin", "abort", "begin", "end 9"},
+		},
+		{
+			"a page that expires restarts the sync, in one page", "",
+			[]http.HandlerFunc{
+				status(400, "BadRequest", "unknown"),
+				lines(`{"metadata":{"resourceVersion":"7","continue":"p2"},"items":[` + object("c", 1) + `]}`),
+				status(410, "Expired", "continue too old"),
+				lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("b", 4) + `,` + object("a", 8) + `]}`),
+				hang(frame("MODIFIED", "a", 10)),
+			},
+			[]string{"stream", "list 500", "list 500 p2", "list", "watch 9"},
+			append([]string{"begin", "ADDED c@1", "abort"}, synced...),
+		},
+		{
+			"half a page is no page", "",
+			[]http.HandlerFunc{
+				status(400, "BadRequest", "unknown"),
+				lines(`{"metadata":{"resourceVersion":"7"},"items":[` + object("c", 1) + `,`),
+				lines(`{"metadata":{"resourceVersion":"9"},"items":[]}`),
+				hang(),
+			},
+			[]string{"stream", "list 500", "list 500", "watch 9"},
+			[]string{"begin", "ADDED c@1", "abort", "begin", "end 9"},
+		},
+		{
+			"frames that make no sense are asked for again", "5",
+			[]http.HandlerFunc{
+				lines(frame("ADDED", "a", 6), `{"type":"ADDED","object":{"metadata":{}}}`),
+				lines(frame("ADDED", "b", 7), `{"type":"ADDED"}`),
+				lines(frame("ADDED", "c", 8), `{"type":"STRANGE","object":{}}`),
+				hang(frame("ADDED", "d", 9)),
+			},
+			[]string{"watch 5", "watch 6", "watch 7", "watch 8"},
+			[]string{"ADDED a@6", "ADDED b@7", "ADDED c@8", "ADDED d@9"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, sink := &script{answers: c.answers}, &tape{checkpoint: c.checkpoint}
+				if _, err := play(t, s, sink, watcher.Options{}, 2*time.Minute); err != nil {
+					t.Error(err)
+				}
+				if got := s.requests(); !slices.Equal(got, c.requests) {
+					t.Errorf("requests\n got %q\nwant %q", got, c.requests)
+				}
+				if got := sink.told(); !slices.Equal(got, c.told) {
+					t.Errorf("the sink was told\n got %q\nwant %q", got, c.told)
+				}
+			})
+		})
+	}
+}
+
+// A sync that is going on when the watcher ends has not ended.
+func TestEndsWithinASync(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sink := &tape{}
+		if _, err := play(t, &script{answers: []http.HandlerFunc{hang(frame("ADDED", "b", 4))}}, sink, watcher.Options{}, time.Minute); err != nil {
+			t.Error(err)
+		}
+		if got, want := sink.told(), []string{"begin", "ADDED b@4", "abort"}; !slices.Equal(got, want) {
+			t.Errorf("the sink was told %q, want %q", got, want)
+		}
+	})
+}
+
+func TestSinkFails(t *testing.T) {
+	t.Parallel()
+	full := errors.New("disk full")
+	for _, call := range []string{"begin", "ADDED b@4", "end 9", "MODIFIED a@10", "bookmark 11"} {
+		t.Run(call, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: []http.HandlerFunc{
+					lines(frame("ADDED", "b", 4), initialEnd(9), frame("MODIFIED", "a", 10), bookmark(11)), hang(),
+				}}
+				sink := &tape{refuse: func(_ context.Context, c string) error {
+					if c == call {
+						return full
+					}
+					return nil
+				}}
+				if _, err := play(t, s, sink, watcher.Options{}, time.Minute); !errors.Is(err, full) {
+					t.Errorf("Run returned %v, want the sink's error", err)
+				}
+				if n := len(s.requests()); n != 1 {
+					t.Errorf("%d requests, want the one in which the sink failed", n)
+				}
+			})
+		})
+	}
+}
+
+// A sink that blocks longer than a watch may be silent is no stalled watch; the frames wait for it.
+func TestSinkBlocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{hang(frame("ADDED", "a", 6), frame("ADDED", "b", 7), bookmark(8))}}
+		sink := &tape{checkpoint: "5", refuse: func(ctx context.Context, _ string) error {
+			time.Sleep(time.Hour)
+			return ctx.Err()
+		}}
+		if _, err := play(t, s, sink, watcher.Options{}, 3*time.Hour+time.Minute); err != nil {
+			t.Error(err)
+		}
+		if got, want := sink.told(), []string{"ADDED a@6", "ADDED b@7", "bookmark 8"}; !slices.Equal(got, want) {
+			t.Errorf("the sink was told %q, want %q", got, want)
+		}
+		if got := s.requests(); len(got) != 1 {
+			t.Errorf("requests %q, want one", got)
+		}
+	})
+}
+
+// A silent watch is cut and resumed, after the server was asked whether it knows the checkpoint at all: it says nothing
+// about a watch from a future that it has lost.
+func TestStalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		page := lines(`{"metadata":{"resourceVersion":"6"},"items":[]}`)
+		s := &script{answers: []http.HandlerFunc{
+			hang(bookmark(6)), page, hang(), status(504, "Timeout", "Too large resource version: 6, current: 3"),
+			hang(frame("ADDED", "a", 2), initialEnd(3)),
+		}}
+		sink := &tape{checkpoint: "5"}
+		changes, err := play(t, s, sink, watcher.Options{}, 7*time.Minute)
+		if err != nil || slices.ContainsFunc(changes, func(c watcher.Change) bool { return c.State == watcher.Waiting }) {
+			t.Errorf("changes of state %+v (%v), want none that waits: a resource may be quiet", changes, err)
+		}
+		if got, want := s.requests(), []string{"watch 5", "probe 6", "watch 6", "probe 6", "stream"}; !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+		if got, want := sink.told(), []string{"bookmark 6", "begin", "ADDED a@2", "end 3"}; !slices.Equal(got, want) {
+			t.Errorf("the sink was told %q, want %q", got, want)
+		}
+	})
+}
+
+// A server that does not end the initial state, because it does not know how to, is listed.
+func TestStallsWithinASync(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{
+			hang(frame("ADDED", "a", 2)), lines(`{"metadata":{"resourceVersion":"6"},"items":[]}`), hang(),
+		}}
+		sink := &tape{}
+		if _, err := play(t, s, sink, watcher.Options{}, 5*time.Minute); err != nil {
+			t.Error(err)
+		}
+		if got, want := s.requests(), []string{"stream", "list 500", "watch 6"}; !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+	})
+}
+
+func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{
+			status(429, "TooManyRequests", "slow down", "Retry-After", "77"), hang(bookmark(6)),
+		}}
+		changes, err := play(t, s, &tape{checkpoint: "5"}, watcher.Options{}, 2*time.Minute)
+		if err != nil || len(s.when) != 2 || s.when[1].Sub(s.when[0]) < 77*time.Second {
+			t.Errorf("asked at %v (%v), want twice, 77 s apart", s.when, err)
+		}
+		if len(changes) != 2 || changes[0].State != watcher.Waiting || changes[1].State != watcher.Watching {
+			t.Errorf("changes of state: %+v", changes)
+		}
+	})
+}
+
+// Attempts grow rarer, up to the bound, and do not stop.
+func TestBacksOff(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"failure":                     status(500, "", "etcd is down"),
+		"watches that end at once":    lines(),
+		"frames cut before the first": cut(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: []http.HandlerFunc{answer}}
+				if _, err := play(t, s, &tape{checkpoint: "5"}, watcher.Options{}, time.Hour); err != nil {
+					t.Error(err)
+				}
+				if n := len(s.when); n < 100 || n > 200 {
+					t.Errorf("%d requests in an hour, want one about every 30 s", n)
+				}
+			})
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		{status(403, "Forbidden", `cannot watch resource "configmaps"`), "needs the verbs list and watch on configmaps"},
+		{status(404, "NotFound", "not found"), "does not serve configmaps in version v1"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{answers: []http.HandlerFunc{c.answer, c.answer, c.answer, hang(frame("MODIFIED", "a", 6))}}
+			sink := &tape{checkpoint: "5"}
+			changes, err := play(t, s, sink, watcher.Options{}, 2*time.Minute)
+			if err != nil || len(changes) != 2 || !changes[0].Refused || !strings.Contains(changes[0].Reason, c.want) ||
+				changes[1].State != watcher.Watching || changes[1].Refused {
+				t.Errorf("changes of state %+v (%v), want one that names %q, and its end", changes, err, c.want)
+			}
+			if got, want := sink.told(), []string{"MODIFIED a@6"}; !slices.Equal(got, want) {
+				t.Errorf("the sink was told %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// An event that is too large for memory is reported, not skipped: what follows it is not observed.
+func TestHugeLine(t *testing.T) {
+	t.Parallel()
+	huge := func(w http.ResponseWriter, _ *http.Request) {
+		write(w, []string{frame("ADDED", "a", 6)})
+		for block := strings.Repeat("x", 1<<20); ; {
+			if _, err := w.Write([]byte(block)); err != nil {
+				return
+			}
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s, sink := &script{answers: []http.HandlerFunc{huge, hang()}}, &tape{checkpoint: "5"}
+		changes, err := play(t, s, sink, watcher.Options{}, time.Minute)
+		if err != nil || !slices.ContainsFunc(changes, func(c watcher.Change) bool {
+			return strings.Contains(c.Reason, "longer than 64 MiB")
+		}) {
+			t.Errorf("changes of state %+v (%v), want one that names the limit", changes, err)
+		}
+		if got, want := s.requests(), []string{"watch 5", "watch 6"}; !slices.Equal(got, want) {
+			t.Errorf("requests %q, want %q", got, want)
+		}
+	})
+}
+
+// Listed objects are completed, so that they look like watched ones.
+func TestListedObjectsAreWhole(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{
+			status(400, "BadRequest", "unknown"),
+			lines(`{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a","resourceVersion":"8"}}]}`), hang(),
+		}}
+		sink := &tape{}
+		if _, err := play(t, s, sink, watcher.Options{}, time.Minute); err != nil {
+			t.Error(err)
+		}
+		if len(sink.frames) != 1 || string(sink.frames[0].Object) != object("a", 8) || sink.frames[0].Type != history.Added {
+			t.Errorf("observed %s, want %s", sink.frames, object("a", 8))
+		}
+	})
+}
