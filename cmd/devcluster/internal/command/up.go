@@ -109,8 +109,9 @@ func (o *up) supervise(ctx context.Context, spec cluster.Spec) error {
 	err := cluster.Supervise(ctx, spec, o.executable, cluster.Observer{
 		Progress: func(line string) { _, _ = fmt.Fprintf(o.streams.Err, "%s: %s\n", spec.Name, line) },
 		Ready: func(state cluster.State) {
-			_, _ = fmt.Fprintln(o.streams.Out, state.Kubeconfig)
+			// Whoever reads the path may let go of the lifeline at once.
 			close(ready)
+			_, _ = fmt.Fprintln(o.streams.Out, state.Kubeconfig)
 		},
 	})
 	select {

@@ -1,0 +1,179 @@
+// Package demo shows the whole of watchhistory on a cluster of its own: it
+// boots one, installs the recorder's manifests, runs the recorder with exactly
+// the rights that they give, plays a broken rollout, and asks for its history
+// through the plugin and a port-forward of the real API server.
+//
+// Everything lies in one temporary directory. Unless it is to be kept, nothing
+// is left of it, and nothing is left running, however the demo ends.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Where the manifests put the recorder, and where the scenario plays.
+const (
+	recorderNamespace = "watchhistory"
+	recorderName      = "watchhistory-recorder"
+	recorderPort      = 8080
+	shop              = "shop"
+)
+
+// cleanUp bounds the end of what was started.
+const cleanUp = 30 * time.Second
+
+// Options say which programs to show.
+type Options struct {
+	Executable string // this program
+	Recorder   string // watchhistory-recorder
+	Plugin     string // kubectl-watchhistory; kubectl finds it by this name
+	Manifests  string // the directory that "kubectl apply -k" takes
+	Keep       bool   // leave everything running
+	// Out gets what a user would see, Err the progress.
+	Out, Err io.Writer
+}
+
+// demo is one run.
+type demo struct {
+	Options
+
+	dir        string // holds everything
+	kubeconfig string
+	port       int // the recorder's own
+	recorder   *recorder
+}
+
+// Run shows it all. When ctx ends, it clears up and returns ctx's error.
+func Run(ctx context.Context, o Options) (err error) {
+	dir, err := os.MkdirTemp("", "watchhistory-demo-")
+	if err != nil {
+		return fmt.Errorf("make the demo's directory: %w", err)
+	}
+	d := &demo{Options: o, dir: dir}
+	defer func() {
+		if err == nil && d.Keep {
+			d.explainHowToGoOn()
+			return
+		}
+		err = errors.Join(err, d.clear(ctx))
+	}()
+	for _, step := range []struct {
+		title string
+		do    func(context.Context) error
+	}{
+		{"booting a control plane", d.boot},
+		{"installing the recorder's manifests", d.install},
+		{"starting the recorder with the rights of its role", d.record},
+		{"playing a broken rollout", d.play},
+	} {
+		d.say("demo: " + step.title)
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.title, err)
+		}
+	}
+	return d.ask(ctx)
+}
+
+// boot starts a cluster in which port-forwards to the recorder's pod reach the
+// local process that plays it.
+func (d *demo) boot(ctx context.Context) error {
+	port, err := freePort(ctx)
+	if err != nil {
+		return err
+	}
+	d.port = port
+	d.kubeconfig, err = d.output(ctx, nil, "up", "--dir", d.clusterDir(), "--name", "demo",
+		"--forward", fmt.Sprintf("%d=127.0.0.1:%d", recorderPort, port))
+	return err
+}
+
+// install applies the manifests as a user would. Simulated nodes have no
+// storage, so the volume that the recorder claims is made beforehand.
+func (d *demo) install(ctx context.Context) error {
+	if err := d.kubectl(ctx, volume, "apply", "-f", "-"); err != nil {
+		return err
+	}
+	if err := d.kubectl(ctx, "", "apply", "-k", d.Manifests); err != nil {
+		return err
+	}
+	return d.kubectl(ctx, "", "rollout", "status", "statefulset/"+recorderName, "-n", recorderNamespace, "--timeout=2m")
+}
+
+func (d *demo) record(ctx context.Context) error {
+	token, err := d.output(ctx, nil, "kubectl", "--kubeconfig", d.kubeconfig,
+		"create", "token", recorderName, "-n", recorderNamespace, "--duration=24h")
+	if err != nil {
+		return err
+	}
+	kubeconfig, err := d.withToken(token)
+	if err != nil {
+		return err
+	}
+	d.recorder, err = startRecorder(d.Recorder, d.dir, kubeconfig, d.port, d.Keep)
+	if err != nil {
+		return err
+	}
+	return d.recorder.awaitReady(ctx)
+}
+
+func (d *demo) play(ctx context.Context) error {
+	return d.run(ctx, "", "play", "broken-rollout", "--kubeconfig", d.kubeconfig, "-n", shop)
+}
+
+// ask shows each command as its user would type it, and what it answers.
+func (d *demo) ask(ctx context.Context) error {
+	for _, question := range questions() {
+		if err := d.show(ctx, question); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func questions() [][]string {
+	return [][]string{
+		{"watchhistory", "get", "deployments,replicasets,pods", "-n", shop, "--since", "10m"},
+		{"watchhistory", "history", "deployment/web", "-n", shop},
+		{"watchhistory", "history", "deployment/web", "-n", shop, "--diff", "--revision", "-1"},
+		{"watchhistory", "related", "deployment/web", "-n", shop},
+	}
+}
+
+func (d *demo) clusterDir() string { return filepath.Join(d.dir, "cluster") }
+
+// clear ends what was started, also where ctx has ended already.
+func (d *demo) clear(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
+	defer cancel()
+	var errs []error
+	if d.recorder != nil {
+		errs = append(errs, d.recorder.stop(ctx))
+	}
+	if d.kubeconfig != "" {
+		errs = append(errs, d.run(ctx, "", "down", "--dir", d.clusterDir()))
+	}
+	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
+}
+
+func (d *demo) explainHowToGoOn() {
+	_, _ = fmt.Fprintf(d.Out, `
+It goes on running. To ask more:
+
+  export KUBECONFIG=%s PATH=%s:$PATH
+  alias kubectl='%s kubectl'
+  kubectl watchhistory get -A
+  %s play crash-loop
+
+To end it:
+
+  kill %d && %s down --dir %s && rm -r %s
+`, d.kubeconfig, absoluteDir(d.Plugin), d.Executable, d.Executable, d.recorder.pid(), d.Executable, d.clusterDir(), d.dir)
+}
+
+func (d *demo) say(line string) { _, _ = fmt.Fprintln(d.Err, line) }

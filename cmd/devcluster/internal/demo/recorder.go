@@ -1,0 +1,118 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/process"
+)
+
+const readyPoll = 100 * time.Millisecond
+
+// recorder is the running watchhistory-recorder.
+type recorder struct {
+	cmd   *exec.Cmd
+	url   string
+	log   string
+	ended chan struct{} // closed when the process has ended
+	err   error         // how; valid then
+}
+
+// startRecorder starts it on a loopback port. Unless it is to outlive this
+// process, the two end together.
+func startRecorder(executable, dir, kubeconfig string, port int, outlive bool) (*recorder, error) {
+	r := &recorder{
+		url:   "http://127.0.0.1:" + strconv.Itoa(port),
+		log:   filepath.Join(dir, "recorder.log"),
+		ended: make(chan struct{}),
+	}
+	log, err := os.Create(r.log)
+	if err != nil {
+		return nil, fmt.Errorf("make the recorder's log: %w", err)
+	}
+	r.cmd = exec.Command(executable) //nolint:noctx // ended by stop, in its own time
+	r.cmd.Stdout, r.cmd.Stderr = log, log
+	r.cmd.Env = append(os.Environ(),
+		"KUBECONFIG="+kubeconfig, "SERVER_PORT="+strconv.Itoa(port), "BADGER_PATH="+filepath.Join(dir, "data"))
+	if outlive {
+		process.Detach(r.cmd)
+	} else {
+		process.Tie(r.cmd)
+	}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // what a tied process is tied to
+		defer func() { _ = log.Close() }()
+		err := r.cmd.Start()
+		started <- err
+		if err == nil {
+			r.err = r.cmd.Wait()
+			close(r.ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start the recorder: %w", err)
+	}
+	return r, nil
+}
+
+// awaitReady returns when the recorder has seen everything that exists.
+func (r *recorder) awaitReady(ctx context.Context) error {
+	for {
+		select {
+		case <-r.ended:
+			log, err := os.ReadFile(r.log)
+			return errors.Join(fmt.Errorf("the recorder ended: %w\n%s", r.err, log), err)
+		default:
+		}
+		if r.ready(ctx) {
+			return nil
+		}
+		if err := pause(ctx, readyPoll); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *recorder) ready(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+func (r *recorder) pid() int { return r.cmd.Process.Pid }
+
+// stop lets the recorder write what it has, and ends it the hard way where it
+// does not end in time. One that ended by itself before is a failure.
+func (r *recorder) stop(ctx context.Context) error {
+	select {
+	case <-r.ended:
+		return fmt.Errorf("the recorder had ended: %w", r.err)
+	default:
+	}
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("end the recorder: %w", err)
+	}
+	select {
+	case <-r.ended:
+		return r.err
+	case <-ctx.Done():
+		return errors.Join(errors.New("the recorder did not end in time"), r.cmd.Process.Kill())
+	}
+}

@@ -1,0 +1,128 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/kube"
+)
+
+// manager writes everything but the status of pods, which is the kubelet's.
+const manager = "devcluster-load"
+
+// kind writes objects of one resource. Returned objects are the server's; an
+// object of nil from delete says that the server did not show it.
+type kind interface {
+	resource() schema.GroupVersionResource
+	create(ctx context.Context, name string) (metav1.Object, error)
+	// update makes the nth update of the object, which changes it.
+	update(ctx context.Context, current metav1.Object, n int) (metav1.Object, error)
+	delete(ctx context.Context, current metav1.Object) (metav1.Object, error)
+	get(ctx context.Context, name string) (metav1.Object, error)
+}
+
+// Kinds lists the resources that Options.Kinds may name.
+func Kinds() []string { return []string{"pods", "configmaps", "secrets", "widgets"} }
+
+// widget is the custom resource under load.
+func widget() kube.Resource {
+	return kube.Resource{
+		Group: "load.devcluster.dev", Version: "v1", Plural: "widgets", Singular: "widget", Kind: "Widget",
+	}
+}
+
+// open makes the namespace and the custom resource where need be, and returns
+// the kinds in the order of Options.Kinds.
+func open(ctx context.Context, config *rest.Config, o Options) ([]kind, error) {
+	customConfig := rest.CopyConfig(config)
+	config = rest.CopyConfig(config)
+	config.ContentType = runtime.ContentTypeProtobuf
+	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	custom, err := dynamic.NewForConfig(customConfig)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.Namespace}}
+	_, err = client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: manager})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("create namespace: %w", err)
+	}
+	var kinds []kind
+	for _, name := range o.Kinds {
+		k, err := openKind(ctx, name, client, custom, o.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds, nil
+}
+
+func openKind(
+	ctx context.Context, name string, client kubernetes.Interface, custom dynamic.Interface, namespace string,
+) (kind, error) {
+	core := client.CoreV1()
+	switch name {
+	case "pods":
+		return pods{core.Pods(namespace), core.RESTClient(), namespace}, nil
+	case "configmaps":
+		return configMaps{core.ConfigMaps(namespace)}, nil
+	case "secrets":
+		return secrets{core.Secrets(namespace)}, nil
+	case "widgets":
+		if err := kube.Define(ctx, custom, widget(), manager); err != nil {
+			return nil, err
+		}
+		return widgets{custom.Resource(widget().GVR()).Namespace(namespace)}, nil
+	}
+	return nil, fmt.Errorf("unknown kind %q: choose from %s", name, strings.Join(Kinds(), ", "))
+}
+
+func createOptions() metav1.CreateOptions { return metav1.CreateOptions{FieldManager: manager} }
+func updateOptions() metav1.UpdateOptions { return metav1.UpdateOptions{FieldManager: manager} }
+
+// payload is text of the given size that differs from one n to the next in a
+// few bytes, as configuration does.
+func payload(n, size int) string {
+	line := "setting.%04d = value that somebody chose once and nobody touched since\n"
+	var b strings.Builder
+	fmt.Fprintf(&b, "generation = %d\n", n)
+	for i := 0; b.Len() < size; i++ {
+		fmt.Fprintf(&b, line, i)
+	}
+	return b.String()
+}
+
+func asStatus(err error, status *apierrors.APIStatus) bool { return errors.As(err, status) }
+
+// decodeObject reads an object from a response that may hold a Status
+// instead, and returns nil then.
+func decodeObject(raw []byte, into metav1.Object) (metav1.Object, error) {
+	var typeMeta metav1.TypeMeta
+	if err := json.Unmarshal(raw, &typeMeta); err != nil {
+		return nil, fmt.Errorf("decode response: %w", err)
+	}
+	if typeMeta.Kind == "Status" {
+		return nil, nil
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return nil, fmt.Errorf("decode response: %w", err)
+	}
+	return into, nil
+}

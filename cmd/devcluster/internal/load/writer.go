@@ -1,0 +1,139 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// writer owns its objects: nobody else writes to them.
+type writer struct {
+	options Options
+	limiter *rate.Limiter
+	sink    func(Write) error
+	objects []*object
+}
+
+// object is what a writer knows about one of its objects: the version that
+// the server has.
+type object struct {
+	kind    kind
+	name    string
+	current metav1.Object
+}
+
+func (w *writer) run(ctx context.Context) error {
+	if err := w.each(ctx, Create, func(ctx context.Context, o *object) (metav1.Object, error) {
+		return o.kind.create(ctx, o.name)
+	}); err != nil {
+		return err
+	}
+	for n := range w.options.Updates {
+		if err := w.each(ctx, Update, func(ctx context.Context, o *object) (metav1.Object, error) {
+			return o.kind.update(ctx, o.current, n+1)
+		}); err != nil {
+			return err
+		}
+	}
+	if !w.options.Delete {
+		return nil
+	}
+	return w.each(ctx, Delete, func(ctx context.Context, o *object) (metav1.Object, error) {
+		return o.kind.delete(ctx, o.current)
+	})
+}
+
+type request func(context.Context, *object) (metav1.Object, error)
+
+// each takes every object through one step.
+func (w *writer) each(ctx context.Context, verb string, send request) error {
+	for _, o := range w.objects {
+		if err := w.limiter.Wait(ctx); err != nil {
+			return err
+		}
+		now, err := w.write(ctx, o, verb, send)
+		if err != nil {
+			return fmt.Errorf("%s %s %s: %w", verb, o.kind.resource().Resource, o.name, err)
+		}
+		if err := w.sink(o.written(verb, now)); err != nil {
+			return fmt.Errorf("keep truth: %w", err)
+		}
+		if verb != Delete {
+			o.current = now
+		}
+	}
+	return nil
+}
+
+// write sends until the server's answer, or the object's state afterwards,
+// tells that the write was accepted.
+func (w *writer) write(ctx context.Context, o *object, verb string, send request) (metav1.Object, error) {
+	deadline := time.Now().Add(outagePatience)
+	for {
+		now, err := send(ctx, o)
+		if err == nil || ctx.Err() != nil || !broken(err) {
+			return now, err
+		}
+		now, accepted, askErr := o.ask(ctx, verb, deadline)
+		if askErr != nil || accepted {
+			return now, askErr
+		}
+	}
+}
+
+// broken reports whether err leaves open if the server accepted the write:
+// everything that is not an answer of the API server, and answers given while
+// it was going down.
+func broken(err error) bool {
+	if status := apierrors.APIStatus(nil); !asStatus(err, &status) {
+		return true
+	}
+	return apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) ||
+		apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err)
+}
+
+// ask waits for the server and compares its version of the object with the
+// one known before the write.
+func (o *object) ask(ctx context.Context, verb string, deadline time.Time) (metav1.Object, bool, error) {
+	for {
+		now, err := o.kind.get(ctx, o.name)
+		switch {
+		case err == nil && verb == Create:
+			return now, true, nil
+		case err == nil && verb == Update:
+			return now, now.GetResourceVersion() != o.current.GetResourceVersion(), nil
+		case err == nil:
+			return nil, false, nil
+		case apierrors.IsNotFound(err):
+			return nil, verb == Delete, nil
+		case !broken(err) || ctx.Err() != nil || time.Now().After(deadline):
+			return nil, false, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, false, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// written makes the truth's entry. A delete may have no object to show.
+func (o *object) written(verb string, now metav1.Object) Write {
+	known := now
+	if known == nil {
+		known = o.current
+	}
+	gvr := o.kind.resource()
+	write := Write{
+		Group: gvr.Group, Resource: gvr.Resource, Verb: verb,
+		Namespace: known.GetNamespace(), Name: o.name, UID: string(known.GetUID()),
+	}
+	if now != nil {
+		write.ResourceVersion = now.GetResourceVersion()
+	}
+	return write
+}
