@@ -1,0 +1,78 @@
+# `make` alone prints what there is.
+SHELL   := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BIN     := bin
+# The dev cluster is Kubernetes itself: its first build takes minutes, later ones come from Go's build cache.
+DEVCLUSTER := cmd/devcluster
+
+.PHONY: help
+help: ## print this text
+	@awk 'BEGIN {FS = ":.*## "; print "usage: make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: recorder plugin devcluster ## build watchhistory-recorder, kubectl-watchhistory and devcluster into bin/
+
+.PHONY: recorder
+recorder: ## build bin/watchhistory-recorder only
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/watchhistory-recorder ./cmd/watchhistory-recorder
+
+.PHONY: plugin
+plugin: ## build bin/kubectl-watchhistory only
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/kubectl-watchhistory ./plugins/kubectl-watchhistory
+
+.PHONY: devcluster
+devcluster: ## build bin/devcluster only (the first time takes minutes)
+	@test -x $(BIN)/devcluster || echo 'building the dev cluster: the first build on a machine compiles Kubernetes and takes minutes' >&2
+	cd $(DEVCLUSTER) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../$(BIN)/devcluster .
+
+.PHONY: demo
+demo: build ## boot a real control plane, record a broken rollout, and show it through the plugin (KEEP=1: leave it running)
+	$(BIN)/devcluster demo --recorder $(BIN)/watchhistory-recorder --plugin $(BIN)/kubectl-watchhistory $(if $(filter-out 0,$(KEEP)),--keep)
+
+.PHONY: run
+run: recorder ## record the cluster of your own kubeconfig into ./data, on 127.0.0.1:8080
+	BADGER_PATH=$${BADGER_PATH:-data} $(BIN)/watchhistory-recorder $(ARGS)
+
+.PHONY: test
+test: devcluster ## run every test, the dev cluster's and the packaging's too
+	cd $(DEVCLUSTER) && go test ./...
+	cd tools && go test ./...
+	go test ./...
+
+.PHONY: race
+race: devcluster ## run the product's tests under the race detector
+	go test -race ./...
+
+.PHONY: lint
+lint: ## run golangci-lint with the import directions
+	go tool -modfile=tools/go.mod golangci-lint run ./...
+	cd $(DEVCLUSTER) && go tool -modfile=../../tools/go.mod golangci-lint run --config ../../.golangci.yaml ./...
+
+.PHONY: fmt
+fmt: ## format the code
+	go tool -modfile=tools/go.mod golangci-lint fmt ./...
+
+.PHONY: bench
+bench: ## run the benchmarks; do nothing else on the machine meanwhile
+	go test -run '^$$' -bench . -benchmem -p 1 ./pkg/...
+
+.PHONY: cross
+cross: ## build for linux, darwin and windows
+	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do \
+	  echo "building for $$target" >&2; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 go build -o /dev/null ./cmd/watchhistory-recorder; \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} CGO_ENABLED=0 go build -o /dev/null ./plugins/kubectl-watchhistory; \
+	done
+
+.PHONY: docs
+docs: ## generate docs/cli.md anew
+	go test ./pkg/cli -run TestDocs -update
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf $(BIN) dist

@@ -1,0 +1,27 @@
+// Command watchhistory-recorder records every version of a cluster's objects and serves them over a REST API.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+)
+
+// version is set by the linker.
+var version = "dev" //nolint:gochecknoglobals // the linker knows no other way
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	cmd := daemon.NewCommand(version, os.Getenv)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "watchhistory-recorder: "+err.Error())
+		stop()
+		os.Exit(1)
+	}
+}

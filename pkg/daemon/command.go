@@ -1,0 +1,119 @@
+package daemon
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+type flags struct {
+	config     string
+	kubeconfig string
+	context    string
+	logLevel   slog.Level
+	logFormat  string
+}
+
+// NewCommand returns the command line of watchhistory-recorder. getenv is [os.Getenv] or stands in for it. The command
+// prints nothing but its log, on the error stream; its error is one line for the caller to print.
+func NewCommand(version string, getenv func(string) string) *cobra.Command {
+	f := flags{logFormat: "text"}
+	cmd := &cobra.Command{
+		Use:   "watchhistory-recorder",
+		Short: "Record every version of a cluster's objects and serve them over a REST API",
+		Long: `watchhistory-recorder watches a Kubernetes cluster, keeps every version of every object in an embedded database, and
+serves what it recorded over a REST API.
+
+It reads the YAML file that --config or CONFIG_PATH names (` + DefaultConfigPath + `, where there is one). BADGER_PATH,
+SERVER_PORT and BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records 17
+kinds of built-in objects and the objects of every CRD, keeps them for 14 days, and listens on 127.0.0.1:8080.
+
+The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the one that it runs in.`,
+		Example: `  # Record the cluster of the current kubeconfig context into ./data
+  BADGER_PATH=data watchhistory-recorder
+
+  # Another context, another port, a configuration file
+  SERVER_PORT=9090 watchhistory-recorder --context staging --config resources.yaml`,
+		Args:          cobra.NoArgs,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd, f, version, getenv)
+		},
+	}
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration `file` (instead of CONFIG_PATH)")
+	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster to record")
+	cmd.Flags().StringVar(&f.context, "context", "", "kubeconfig `context` to use")
+	cmd.Flags().TextVar(&f.logLevel, "log-level", slog.LevelInfo, "least `level` to log: debug, info, warn or error")
+	cmd.Flags().StringVar(&f.logFormat, "log-format", f.logFormat, "`form` of the log: text or json")
+	cmd.SetVersionTemplate("watchhistory-recorder {{.Version}}\n")
+	return cmd
+}
+
+func run(cmd *cobra.Command, f flags, version string, getenv func(string) string) error {
+	logger, err := newLogger(cmd.ErrOrStderr(), f)
+	if err != nil {
+		return err
+	}
+	c, err := LoadConfig(func(name string) string {
+		if name == "CONFIG_PATH" && f.config != "" {
+			return f.config
+		}
+		return getenv(name)
+	})
+	if err != nil {
+		return err
+	}
+	cluster, err := clusterConfig(f.kubeconfig, f.context)
+	if err != nil {
+		return err
+	}
+	cluster.UserAgent = "watchhistory-recorder/" + version
+	d, err := New(cmd.Context(), c, cluster, logger)
+	if err != nil {
+		return err
+	}
+	return d.Run(cmd.Context())
+}
+
+// newLogger returns the process's logger, which client-go's messages go to as well.
+func newLogger(w io.Writer, f flags) (*slog.Logger, error) {
+	options := &slog.HandlerOptions{Level: f.logLevel}
+	var handler slog.Handler
+	switch f.logFormat {
+	case "text":
+		handler = slog.NewTextHandler(w, options)
+	case "json":
+		handler = slog.NewJSONHandler(w, options)
+	default:
+		return nil, history.Errorf(history.Invalid, "--log-format: want text or json, got %q", f.logFormat)
+	}
+	klog.SetLogger(logr.FromSlogHandler(handler.WithAttrs([]slog.Attr{slog.String("component", "client-go")})))
+	return slog.New(handler), nil
+}
+
+// clusterConfig finds the cluster as kubectl does, and inside a cluster falls back to that one.
+func clusterConfig(kubeconfig, kubecontext string) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	rules.WarnIfAllMissing = false
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: kubecontext}
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, history.Errorf(history.Invalid,
+			"no cluster to record: give --kubeconfig FILE, set KUBECONFIG, or run inside a cluster")
+	case err != nil:
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,77 @@
+package daemon
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+)
+
+// metrics serves what the recorder counts, and the Go runtime's and the process's own numbers.
+func (d *Daemon) metrics() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newCollector(d.recorder.Stats),
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
+// collector turns one snapshot of the recorder's counters into metrics at each scrape.
+type collector struct {
+	stats func() recorder.Stats
+
+	versions, known, alive *prometheus.Desc
+	queueRecords           *prometheus.Desc
+	queueBytes             *prometheus.Desc
+	commits, retries, last *prometheus.Desc
+}
+
+func newCollector(stats func() recorder.Stats) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("watchhistory_"+name, help, labels, nil)
+	}
+	return &collector{
+		stats:        stats,
+		versions:     desc("versions_recorded_total", "Versions committed since the start.", "group", "resource", "verb"),
+		known:        desc("versions_known_total", "Versions that came again and were recorded already.", "group", "resource"),
+		alive:        desc("objects_alive", "Objects that exist, as far as is known.", "group", "resource"),
+		queueRecords: desc("queue_records", "Versions accepted and not yet committed."),
+		queueBytes:   desc("queue_bytes", "Memory that these versions take."),
+		commits:      desc("commits_total", "Transactions committed since the start."),
+		retries:      desc("commit_retries_total", "Commits that failed and were tried again."),
+		last:         desc("last_commit_timestamp_seconds", "When the last transaction was committed."),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements [prometheus.Collector].
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	counter := func(desc *prometheus.Desc, n uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), labels...)
+	}
+	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
+	}
+	s := c.stats()
+	for _, r := range s.Resources {
+		counter(c.versions, r.Created, r.Group, r.Resource, "create")
+		counter(c.versions, r.Updated, r.Group, r.Resource, "update")
+		counter(c.versions, r.Deleted, r.Group, r.Resource, "delete")
+		counter(c.known, r.Known, r.Group, r.Resource)
+		gauge(c.alive, float64(r.Alive), r.Group, r.Resource)
+	}
+	counter(c.commits, s.Batches)
+	counter(c.retries, s.Retries)
+	gauge(c.queueRecords, float64(s.QueueRecords))
+	gauge(c.queueBytes, float64(s.QueueBytes))
+	if !s.LastCommit.IsZero() {
+		gauge(c.last, float64(s.LastCommit.UnixNano())/1e9)
+	}
+}
