@@ -91,15 +91,18 @@ func (q *queue) tryPut(e entry, size int) (number uint64, changed <-chan struct{
 	return q.accepted, nil, nil
 }
 
-// take gives out the oldest entries, up to a batch: at least one where there is any.
+// take gives out the oldest entries, up to a batch: at least one where there is any. Only an entry that is larger than a
+// batch makes one that is too large.
 func (q *queue) take() []entry {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n, records, bytes := 0, 0, 0
-	for n < len(q.entries) && records < q.cutRecords && bytes < q.cutBytes {
-		records += len(q.entries[n].records)
-		bytes += q.entries[n].size()
-		n++
+	for ; n < len(q.entries); n++ {
+		more, size := len(q.entries[n].records), q.entries[n].size()
+		if n > 0 && (records+more > q.cutRecords || bytes+size > q.cutBytes) {
+			break
+		}
+		records, bytes = records+more, bytes+size
 	}
 	batch := append([]entry(nil), q.entries[:n]...)
 	rest := copy(q.entries, q.entries[n:])

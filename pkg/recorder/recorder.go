@@ -40,7 +40,7 @@ type Options struct {
 	QueueRecords int // accepted and not yet committed; 4096
 	QueueBytes   int // 32 MiB
 	BatchRecords int // committed at once; 512
-	BatchBytes   int // 4 MiB
+	BatchBytes   int // of their bodies and about 400 for each, which has to fit one transaction of the log; 2 MiB
 
 	BatchDelay time.Duration // how long a record waits for others; 5 ms
 	IdleDelay  time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
@@ -56,7 +56,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.QueueRecords, 4096)
 	setDefault(&o.QueueBytes, 32<<20)
 	setDefault(&o.BatchRecords, 512)
-	setDefault(&o.BatchBytes, 4<<20)
+	setDefault(&o.BatchBytes, 2<<20)
 	setDefault(&o.BatchDelay, 5*time.Millisecond)
 	setDefault(&o.IdleDelay, 3*time.Second)
 	setDefault(&o.Retries, 5)

@@ -74,7 +74,7 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 // ended, and from the beginning of any other to its end, also when that began before a crash.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe takes one frame. A version that is recorded already is skipped.
+// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one.
 func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
@@ -101,6 +101,7 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	}
 	if len(records) == 0 {
 		s.known.Add(1)
+		return nil
 	}
 	return s.accept(ctx, records, v.rv)
 }

@@ -15,8 +15,8 @@ import (
 // from, which is committed before any record of the sync: those are newer than it, and a watch from there would serve
 // some of them again.
 func (s *Stream) BeginSync(ctx context.Context) error {
-	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
-		return wrap("sync", s.resource, err)
+	if err := s.settled(ctx); err != nil {
+		return err
 	}
 	s.syncing, s.rv = true, ""
 	s.round++
@@ -31,7 +31,10 @@ func (s *Stream) BeginSync(ctx context.Context) error {
 		checkpoint.SyncingSince = checkpoint.Time
 	}
 	s.since = checkpoint.SyncingSince
-	return s.put(ctx, entry{stream: s, checkpoint: &checkpoint})
+	if err := s.put(ctx, entry{stream: s, checkpoint: &checkpoint}); err != nil {
+		return err
+	}
+	return s.settled(ctx)
 }
 
 // EndSync infers that the objects that were not observed since BeginSync are gone, and moves the checkpoint to rv.
@@ -100,9 +103,17 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	return &deletion, nil
 }
 
+// settled waits until all that was accepted is in the log.
+func (s *Stream) settled(ctx context.Context) error {
+	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
+		return wrap("commit records of", s.resource, err)
+	}
+	return nil
+}
+
 // latest reads an object's last version from the log, once all that was accepted has got there.
 func (s *Stream) latest(ctx context.Context, key objectKey, h head) (*history.Record, error) {
-	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
+	if err := s.settled(ctx); err != nil {
 		return nil, err
 	}
 	return s.recorder.log.Latest(ctx, history.ObjectRef{
