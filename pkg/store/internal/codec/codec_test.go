@@ -1,0 +1,142 @@
+package codec_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+)
+
+func full() *history.Record {
+	at := time.Unix(1_790_000_000, 123_456_789).UTC()
+	return &history.Record{
+		Verb: history.Delete, RV: "123456", Revision: 300, Initial: true, InferredSince: at,
+		Managers:  []history.Manager{{Name: "kubectl-edit", Operation: "Update", Subresource: "status", Time: at}, {Name: "x"}},
+		Owners:    []types.UID{"a", "\xff\x00"},
+		Regarding: &history.Target{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: strings.Repeat("n", 253), UID: "u"},
+	}
+}
+
+func TestMeta(t *testing.T) {
+	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Regarding: &history.Target{}}} {
+		var got history.Record
+		m, err := codec.DecodeMeta(codec.AppendMeta(nil, want, codec.Meta{Kind: 65535, Parts: 7}), &got)
+		if err != nil || m != (codec.Meta{Kind: 65535, Parts: 7}) {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		if d := cmp.Diff(want, &got); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+// FuzzMeta checks that arbitrary bytes give an error or a record that comes back from its own encoding.
+func FuzzMeta(f *testing.F) {
+	f.Add(codec.AppendMeta(nil, full(), codec.Meta{Kind: 3, Parts: 1}))
+	f.Add(codec.AppendMeta(nil, &history.Record{Verb: history.Create}, codec.Meta{}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var one, two history.Record
+		m, err := codec.DecodeMeta(b, &one)
+		if err != nil {
+			if !errors.Is(err, codec.ErrCorrupt) {
+				t.Fatal(err)
+			}
+			return
+		}
+		again, err := codec.DecodeMeta(codec.AppendMeta(nil, &one, m), &two)
+		if err != nil || m != again || !cmp.Equal(one, two) {
+			t.Errorf("%x: %+v comes back as %+v, %v", b, one, two, err)
+		}
+	})
+}
+
+// FuzzObject does the same for what is kept once an object or once a resource.
+func FuzzObject(f *testing.F) {
+	at := time.Unix(1_790_000_000, 1)
+	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1, 1 << 63}}).Encode())
+	f.Add((&codec.Identity{Resource: 3, Namespace: 1 << 20, Name: "web", UID: "u"}).Encode())
+	f.Add(codec.EncodeCheckpoint("17", at))
+	f.Add((&codec.State{Last: 1 << 60, Object: 7, Resources: 1, Namespaces: 2, Kinds: 3}).Encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := codec.DecodeHead(b); err == nil {
+			again, err := codec.DecodeHead(h.Encode())
+			check(t, h, again, err)
+		}
+		if i, err := codec.DecodeIdentity(b); err == nil {
+			again, err := codec.DecodeIdentity(i.Encode())
+			check(t, i, again, err)
+		}
+		if rv, at, err := codec.DecodeCheckpoint(b); err == nil {
+			rv2, at2, err := codec.DecodeCheckpoint(codec.EncodeCheckpoint(rv, at))
+			check(t, []any{rv, at}, []any{rv2, at2}, err)
+		}
+		if s, err := codec.DecodeState(b); err == nil {
+			again, err := codec.DecodeState(s.Encode())
+			check(t, s, again, err)
+		}
+	})
+}
+
+func check[T any](t *testing.T, want, got T, err error) {
+	t.Helper()
+	if err != nil || !cmp.Equal(want, got) {
+		t.Errorf("%+v comes back as %+v, %v", want, got, err)
+	}
+}
+
+func FuzzPair(f *testing.F) {
+	f.Add("apps", "deployments")
+	f.Add("", "\x00")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if x, y, err := codec.SplitPair(codec.Pair(a, b)); x != a || y != b || err != nil {
+			t.Errorf("%q and %q come back as %q and %q, %v", a, b, x, y, err)
+		}
+		_, _, _ = codec.SplitPair(a)
+	})
+}
+
+func bodies(t testing.TB) *codec.Bodies {
+	t.Helper()
+	c, err := codec.NewBodies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func FuzzBody(f *testing.F) {
+	c := bodies(f)
+	f.Add([]byte(`{"kind":"Pod"}`))
+	f.Add([]byte{})
+	f.Add(c.Encode([]byte(`{"kind":"Pod"}`)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if got, err := c.Decode(c.Encode(b)); err != nil || !bytes.Equal(got, b) {
+			t.Errorf("%x comes back as %x, %v", b, got, err)
+		}
+		if _, err := c.Decode(b); err != nil && !errors.Is(err, codec.ErrCorrupt) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestBodyChecksum flips every bit of a body: each one is an error, never another JSON.
+func TestBodyChecksum(t *testing.T) {
+	c := bodies(t)
+	json := []byte(`{"kind":"Pod","metadata":{"name":"web-1","namespace":"shop"}}`)
+	b := c.Encode(json)
+	for i := range len(b) * 8 {
+		torn := bytes.Clone(b)
+		torn[i/8] ^= 1 << (i % 8)
+		if got, err := c.Decode(torn); err == nil && !bytes.Equal(got, json) {
+			t.Errorf("bit %d: %s", i, got)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package key_test
+
+import (
+	"bytes"
+	"cmp"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+var classes = []key.Class{
+	key.Record, key.Body, key.ByTime, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner,
+}
+
+func FuzzDecode(f *testing.F) {
+	e := key.Entry{TS: 1_790_000_000_123_456_789, Object: 1 << 40, Resource: 513, Namespace: 1 << 24, Verb: 2, Part: 258}
+	for _, c := range classes {
+		f.Add(e.In(c))
+	}
+	f.Add([]byte("v\x00\x00o"))
+	f.Fuzz(func(t *testing.T, k []byte) {
+		e, err := key.Decode(k)
+		if err == nil && !bytes.Equal(e.Encode(), k) {
+			t.Errorf("%x decodes to %+v, which encodes to %x", k, e, e.Encode())
+		}
+	})
+}
+
+// carried is the entry with only those fields that its class keeps.
+func carried(e key.Entry) key.Entry {
+	c := key.Entry{Class: e.Class, TS: e.TS, Object: e.Object}
+	switch e.Class {
+	case key.Record:
+		return c
+	case key.Body:
+		c.Part = e.Part
+		return c
+	case key.ByTarget, key.ByOwner:
+		c.Hash = e.Hash
+	default:
+		c.Resource, c.Namespace = e.Resource, e.Namespace
+	}
+	c.Verb = e.Verb
+	return c
+}
+
+// FuzzRoundTrip checks that an entry comes back from its key, and that within a prefix keys sort by time.
+func FuzzRoundTrip(f *testing.F) {
+	for i := range classes {
+		f.Add(i, uint64(1_790_000_000_123_456_789), uint64(5), uint64(7), uint16(1), uint32(2), byte(3), uint16(0), []byte("hash"))
+	}
+	f.Add(2, uint64(key.MaxTS), uint64(0), uint64(1<<64-1), uint16(1<<16-1), uint32(1<<32-1), byte(255), uint16(1<<16-1), []byte{})
+	f.Fuzz(func(t *testing.T, class int, ts, other, object uint64, resource uint16, namespace uint32, verb byte, part uint16, hash []byte) {
+		e := key.Entry{
+			Class: classes[uint(class)%uint(len(classes))], TS: ts % (key.MaxTS + 1), Object: object, Resource: resource,
+			Namespace: namespace, Verb: verb, Part: part,
+		}
+		copy(e.Hash[:], hash)
+		got, err := key.Decode(e.Encode())
+		if err != nil || got != carried(e) {
+			t.Fatalf("%+v comes back as %+v, %v", e, got, err)
+		}
+		if !bytes.HasPrefix(e.Encode(), e.Prefix(key.Day(e.TS))) || !bytes.HasPrefix(e.Encode(), key.ClassPrefix(key.Day(e.TS), e.Class)) {
+			t.Fatalf("%x does not begin with its prefix %x", e.Encode(), e.Prefix(key.Day(e.TS)))
+		}
+		later := e
+		later.TS, later.Object = other%(key.MaxTS+1), e.Object
+		if want, got := cmp.Compare(e.TS, later.TS), bytes.Compare(e.Encode(), later.Encode()); want != got {
+			t.Errorf("keys of %d and %d compare %d, want %d", e.TS, later.TS, got, want)
+		}
+	})
+}
+
+func FuzzDecodeName(f *testing.F) {
+	f.Add(key.Name("web-1", 1, 2, 3))
+	f.Add([]byte("n"))
+	f.Fuzz(func(t *testing.T, k []byte) {
+		resource, namespace, object, err := key.DecodeName(k)
+		if err != nil {
+			return
+		}
+		if again := key.Name("", resource, namespace, object); !bytes.Equal(again[9:], k[9:]) {
+			t.Errorf("%x comes back as %x", k[9:], again[9:])
+		}
+	})
+}
+
+// TestSum checks that texts can't be moved from one to the next without another hash.
+func TestSum(t *testing.T) {
+	if key.Sum("ab", "c") == key.Sum("a", "bc") || key.Sum("a", "") == key.Sum("a") {
+		t.Error("different texts have the same hash")
+	}
+	if bytes.Equal(key.Head(1, 0, "a", "u"), key.Head(1, 0, "b", "u")) {
+		t.Error("objects without a UID of their own share a head")
+	}
+}

@@ -1,0 +1,40 @@
+package sample_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/sample"
+)
+
+// TestSameSeed checks that benchmarks that are compared with one another see the same data.
+func TestSameSeed(t *testing.T) {
+	if d := cmp.Diff(sample.New(7, 30).Take(500), sample.New(7, 30).Take(500)); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestSequence checks that every object is created before anything else happens to it, and that nothing happens to it
+// behind its deletion.
+func TestSequence(t *testing.T) {
+	alive := map[history.ObjectRef]bool{}
+	verbs := map[history.Verb]int{}
+	for _, r := range sample.New(1, 20).Take(5000) {
+		verbs[r.Verb]++
+		if alive[r.Ref] == (r.Verb == history.Create) {
+			t.Fatalf("%s of %s, alive: %v", r.Verb, r.Ref, alive[r.Ref])
+		}
+		alive[r.Ref] = r.Verb != history.Delete
+		if !json.Valid(r.Object) {
+			t.Fatalf("%s is no JSON", r.Ref)
+		}
+	}
+	for _, v := range []history.Verb{history.Create, history.Update, history.Delete} {
+		if verbs[v] < 20 {
+			t.Errorf("only %d times %s", verbs[v], v)
+		}
+	}
+}
