@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -57,6 +58,9 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 // run executes devcluster and returns its standard output.
 func (c *Cluster) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Binary, args...)
+	// An interrupted load still writes out what it knows.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = endPatience
 	var messages bytes.Buffer
 	cmd.Stderr = &messages
 	out, err := cmd.Output()

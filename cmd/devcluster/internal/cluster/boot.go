@@ -76,7 +76,7 @@ func (s *supervisor) bootRest(ctx context.Context, config *rest.Config, start fu
 		check := func(ctx context.Context) error {
 			err := probe(ctx, config, s.ports.of(component), "/healthz")
 			if err == nil && component == Kwok {
-				err = nodesReady(ctx, client)
+				err = nodesReady(ctx, client, s.spec.runs(ControllerManager))
 			}
 			return err
 		}
@@ -126,7 +126,9 @@ func probe(ctx context.Context, config *rest.Config, port int, path string) erro
 	return nil
 }
 
-func nodesReady(ctx context.Context, client kubernetes.Interface) error {
+// nodesReady also asks that pods can be scheduled, which the controller
+// manager allows a moment after a node became ready.
+func nodesReady(ctx context.Context, client kubernetes.Interface, schedulable bool) error {
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list nodes: %w", err)
@@ -134,6 +136,9 @@ func nodesReady(ctx context.Context, client kubernetes.Interface) error {
 	for _, node := range nodes.Items {
 		if !nodeReady(node) {
 			return fmt.Errorf("%s is not ready", node.Name)
+		}
+		if schedulable && len(node.Spec.Taints) > 0 {
+			return fmt.Errorf("%s is tainted with %s", node.Name, node.Spec.Taints[0].Key)
 		}
 	}
 	return nil

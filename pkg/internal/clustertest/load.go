@@ -1,0 +1,101 @@
+package clustertest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Write is one write that the API server accepted. Verb is create, update or
+// delete. ResourceVersion is the one that a watch shows with it; a delete of
+// anything but a pod has none, so identify deletes by UID and verb.
+type Write struct {
+	Group           string `json:"group"`
+	Resource        string `json:"resource"`
+	Namespace       string `json:"namespace"`
+	Name            string `json:"name"`
+	UID             string `json:"uid"`
+	ResourceVersion string `json:"resourceVersion"`
+	Verb            string `json:"verb"`
+}
+
+// Load describes writes to drive: each object is created, updated Updates
+// times and, with Delete, deleted, always by the same writer. Nobody but the
+// load touches the objects.
+type Load struct {
+	// Namespace is made if need be; "load" where it is empty.
+	Namespace string
+	// Kinds names resources among pods, configmaps, secrets and widgets, a
+	// custom resource; pods where it is empty.
+	Kinds   []string
+	Objects int
+	Updates int
+	Writers int
+	// Rate is in writes per second for all writers together; 0 is no limit.
+	Rate   float64
+	Delete bool
+}
+
+// Load drives writes and returns those that the API server accepted, in the
+// order of each object's own versions. With an error it returns the writes up
+// to then, without those that were under way when ctx was done.
+func (c *Cluster) Load(ctx context.Context, load Load) (writes []Write, err error) {
+	dir, err := os.MkdirTemp("", "clustertest-")
+	if err != nil {
+		return nil, fmt.Errorf("make directory for truth: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	truth := filepath.Join(dir, "truth.jsonl")
+	_, loadErr := c.run(ctx, append(load.arguments(), "--kubeconfig="+c.Kubeconfig, "--truth="+truth)...)
+	writes, err = readTruth(truth)
+	return writes, errors.Join(loadErr, err)
+}
+
+func (l Load) arguments() []string {
+	args := []string{
+		"load", "--objects=" + strconv.Itoa(l.Objects), "--updates=" + strconv.Itoa(l.Updates),
+		"--writers=" + strconv.Itoa(l.Writers), "--delete=" + strconv.FormatBool(l.Delete),
+		"--rate=" + strconv.FormatFloat(l.Rate, 'f', -1, 64),
+	}
+	if l.Namespace != "" {
+		args = append(args, "--namespace="+l.Namespace)
+	}
+	if len(l.Kinds) > 0 {
+		args = append(args, "--kinds="+strings.Join(l.Kinds, ","))
+	}
+	return args
+}
+
+func readTruth(file string) ([]Write, error) {
+	in, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("open truth: %w", err)
+	}
+	defer func() { _ = in.Close() }()
+	var writes []Write
+	decoder := json.NewDecoder(in)
+	for {
+		var w Write
+		if err := decoder.Decode(&w); errors.Is(err, io.EOF) {
+			return writes, nil
+		} else if err != nil {
+			return writes, fmt.Errorf("read truth: %w", err)
+		}
+		writes = append(writes, w)
+	}
+}
+
+// Play plays one of devcluster's scenarios in a namespace, which is made if
+// need be. The cluster needs Options.All.
+func (c *Cluster) Play(ctx context.Context, scenario, namespace string, flags ...string) error {
+	_, err := c.run(ctx, append([]string{
+		"play", scenario, "--namespace=" + namespace, "--kubeconfig=" + c.Kubeconfig,
+	}, flags...)...)
+	return err
+}
