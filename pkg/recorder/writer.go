@@ -14,10 +14,13 @@ import (
 // writer is one entry of managedFields.
 type writer struct {
 	history.Manager
-	// fingerprint stands for the whole entry: manager, operation, subresource, time and fields. It is kept in the log, so the
-	// hash (XXH64, seed 0) is a part of the format.
+	// fingerprint stands for the whole entry: its upper half for who wrote and when (manager, operation, subresource,
+	// time), its lower half for all of it. It is kept in the log, so the hashes (of XXH64, seed 0) are a part of the format.
 	fingerprint uint64
 }
+
+// write returns the half of a fingerprint that stands for who wrote and when.
+func write(fingerprint uint64) uint32 { return uint32(fingerprint >> 32) }
 
 func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
 	for start := range scan.Elements() {
@@ -34,10 +37,21 @@ func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
 				w.Time, _ = time.Parse(time.RFC3339, scan.Text()) // an entry without a time is the oldest
 			}
 		}
-		w.fingerprint = xxhash.Sum64(object[start:scan.Offset()])
+		whole := xxhash.Sum64(object[start:scan.Offset()])
+		w.fingerprint = w.identity()<<32 | whole>>32
 		entries = append(entries, w)
 	}
 	return entries
+}
+
+// identity hashes who wrote and when, in 32 bits.
+func (w *writer) identity() uint64 {
+	h := xxhash.New()
+	for _, part := range []string{w.Name, w.Operation, w.Subresource, w.Time.UTC().Format(time.RFC3339)} {
+		_, _ = h.WriteString(part)
+		_, _ = h.Write([]byte{0})
+	}
+	return h.Sum64() >> 32
 }
 
 func fingerprints(entries []writer) []uint64 {
@@ -72,6 +86,11 @@ func attribute(entries []writer, before []uint64, missed bool) []history.Manager
 		candidates = newest(candidates)
 	}
 	return managers(candidates)
+}
+
+// wroteBefore tells whether the version before had an entry of the same writer and time.
+func wroteBefore(w writer, before []uint64) bool {
+	return slices.ContainsFunc(before, func(f uint64) bool { return write(f) == write(w.fingerprint) })
 }
 
 // attributeDeletion names only who left a new entry: deleting leaves none.

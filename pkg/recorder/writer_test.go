@@ -1,0 +1,88 @@
+package recorder_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+)
+
+// managed returns a pod's JSON whose managedFields have these entries: "manager second fields", the fields being one word.
+func managed(rv string, entries ...string) string {
+	var fields []string
+	for _, e := range entries {
+		word := strings.Fields(e)
+		fields = append(fields, fmt.Sprintf(`{"manager":%q,"operation":"Update","time":"2026-01-02T03:04:%sZ","fieldsV1":{"f:%s":{}}}`, word[0], word[1], word[2]))
+	}
+	return `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"` + rv + `","managedFields":[` + strings.Join(fields, ",") + `]}}`
+}
+
+func TestVersionsAreAttributedToTheirWriters(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		sync   bool // the second version is found by a sync
+		before []string
+		after  []string
+		want   string
+	}{
+		{"a new entry", false, []string{"kubectl 01 x"}, []string{"kubectl 01 x", "kubelet 02 y"}, "kubelet"},
+		{"an entry that moved", false, []string{"a 01 x", "b 02 y"}, []string{"a 03 x", "b 02 y"}, "a"},
+		{"a second write within the same second", false, []string{"a 01 x", "b 02 y"}, []string{"a 01 x", "b 02 y"}, "b"},
+		{"a manager that lost a field to another", false, []string{"a 01 xy", "b 02 z"}, []string{"a 01 x", "b 03 yz"}, "b"},
+		{"a manager that lost a field within the same second", false, []string{"a 01 xy"}, []string{"a 01 x", "b 01 y"}, "b"},
+		{"the newest writer lost a field", false, []string{"a 01 x", "b 02 yz"}, []string{"a 03 xz", "b 02 y"}, "a"},
+		{"a clock that is behind", false, []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "b"},
+		{"two writers within a second", false, []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "b c"},
+		{"several writes after a gap", true, []string{"a 01 xy"}, []string{"a 01 xy", "b 03 z", "c 04 v"}, "c b"},
+		{"a loser after a gap", true, []string{"a 01 x", "b 02 y"}, []string{"a 01 ", "b 02 y", "c 04 v"}, "c"},
+		{"nobody", false, []string{"a 01 x"}, nil, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for i := range tc.after {
+				if len(strings.Fields(tc.after[i])) == 2 {
+					tc.after[i] += " less"
+				}
+			}
+			w := open(t, recorder.Options{}, nil)
+			s := w.stream(pods)
+			w.feed(s, "sync", "end 1")
+			if err := s.Observe(t.Context(), frame("+", managed("2", tc.before...))); err != nil {
+				t.Fatal(err)
+			}
+			w.restart() // the writers of the version before come from the log
+			s = w.stream(pods)
+			if tc.sync {
+				w.feed(s, "sync")
+			}
+			if err := s.Observe(t.Context(), frame("~", managed("3", tc.after...))); err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, m := range w.records(pods)[1].Managers {
+				names = append(names, m.Name)
+			}
+			if got := strings.Join(names, " "); got != tc.want {
+				t.Errorf("attributed to %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestDeletionIsAttributedToNobody(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(pods)
+	w.feed(s, "sync", "end 1")
+	for _, f := range []string{"+", "-"} {
+		if err := s.Observe(t.Context(), frame(f, managed("2", "a 01 x"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records := w.records(pods)
+	if len(records) != 2 || len(records[1].Managers) != 0 {
+		t.Errorf("the deletion is attributed to %v", records[1].Managers)
+	}
+	if m := records[0].Managers; len(m) != 1 || m[0].Operation != "Update" || m[0].Time.Second() != 1 {
+		t.Errorf("the creation is attributed to %v", m)
+	}
+}
