@@ -34,8 +34,8 @@ type Object struct {
 type ObjectHistory struct {
 	// Resource is the plural of what the question's type names; the type itself where it names nothing.
 	Resource string
-	Own     Page
-	Related Page
+	Own      Page
+	Related  Page
 }
 
 // ErrRelated is in the chain of an error that came up while the Events regarding an object were read.

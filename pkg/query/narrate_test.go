@@ -1,0 +1,118 @@
+package query_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+)
+
+func image(tag string) string {
+	return `{"metadata":{"resourceVersion":"` + tag + `"},"spec":{"containers":[{"name":"app","image":"shop/web:` + tag + `"}]}}`
+}
+
+func TestSummariesSayWhatChanged(t *testing.T) {
+	l := newLog(t)
+	web, old := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "old", 1)
+	initial := record(old, history.Create, `{"metadata":{"resourceVersion":"6","generation":2}}`)
+	initial.Initial = true
+	l.put(
+		initial,
+		owned(ref("apps", "replicasets", "shop", "web-7d9f", 1), ref("apps", "deployments", "shop", "web", 1)),
+		record(web, history.Create, image("1.4")),
+		record(web, history.Update, image("1.5")),
+		record(old, history.Update, `{"metadata":{"resourceVersion":"7","generation":3}}`),
+		event("web.1", web, web.UID),
+		record(web, history.Update, image("1.6")),
+		record(web, history.Delete, image("1.6")),
+	)
+	want := []string{
+		"existed when recording began", "owned by deployment/web", "created", "image app: 1.4 → 1.5", "",
+		"Scheduled: about web", "image app: 1.5 → 1.6", "deleted",
+	}
+	s := l.service(query.Options{})
+	page, err := s.Timeline(t.Context(), query.Timeline{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := summaries(page); !slices.Equal(got, want) {
+		t.Errorf("oldest first\ngot  %q\nwant %q", got, want)
+	}
+	page, err = s.Timeline(t.Context(), query.Timeline{Limit: 100, Order: history.NewestFirst})
+	slices.Reverse(want)
+	if got := summaries(page); err != nil || !slices.Equal(got, want) {
+		t.Errorf("newest first, %v\ngot  %q\nwant %q", err, got, want)
+	}
+}
+
+// A page may begin in the middle of an object's life, and a filter may leave out the version before.
+func TestSummariesCompareWithTheVersionBeforeWhereverItIs(t *testing.T) {
+	l := newLog(t)
+	web, again := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "web", 2)
+	l.put(
+		record(web, history.Create, image("1")),
+		record(web, history.Update, image("2")),
+		record(web, history.Update, image("3")),
+		record(web, history.Delete, image("3")),
+		record(again, history.Create, image("8")),
+		record(again, history.Update, image("9")),
+	)
+	for _, c := range []struct {
+		name string
+		q    query.Timeline
+		want []string
+	}{
+		{"one revision", query.Timeline{Filter: history.Filter{Revisions: []uint64{3}}}, []string{"image app: 2 → 3"}},
+		{"updates", query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Update}}}, []string{"image app: 1 → 2", "image app: 2 → 3", "image app: 8 → 9"}},
+		{"first and third", query.Timeline{Filter: history.Filter{Revisions: []uint64{1, 3}}}, []string{"created", "image app: 2 → 3", "created"}},
+		{"from a time", query.Timeline{Filter: history.Filter{Start: l.now.Add(-time.Second / 2)}}, []string{"image app: 8 → 9"}},
+	} {
+		c.q.Limit = 100
+		page, err := l.service(query.Options{}).Timeline(t.Context(), c.q)
+		if got := summaries(page); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v\ngot  %q\nwant %q", c.name, err, got, c.want)
+		}
+	}
+}
+
+func TestAnUpdateWhoseVersionBeforeIsNotKeptSaysSo(t *testing.T) {
+	l := newLog(t)
+	web := ref("", "pods", "shop", "web", 1)
+	l.put(record(web, history.Create, image("1")))
+	l.now = l.now.Add(10 * 24 * time.Hour)
+	l.put(record(web, history.Update, image("2")))
+	l.now = l.now.Add(5 * 24 * time.Hour)
+	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 10})
+	if got := summaries(page); err != nil || !slices.Equal(got, []string{"the version before is not kept"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestARestartIsTroubleInTheVersionThatShowsIt(t *testing.T) {
+	l := newLog(t)
+	web := ref("", "pods", "shop", "web", 1)
+	running := func(restarts, last string) string {
+		return `{"status":{"phase":"Running","containerStatuses":[{"name":"app","ready":true,"restartCount":` + restarts +
+			`,"state":{"running":{}},"lastState":{` + last + `}}]}}`
+	}
+	oom := `"terminated":{"reason":"OOMKilled","exitCode":137}`
+	l.put(
+		record(web, history.Create, running("0", "")),
+		record(web, history.Update, running("1", oom)),
+		record(web, history.Update, running("1", oom)),
+	)
+	q := query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Update}}, Limit: 10}
+	page, err := l.service(query.Options{}).Timeline(t.Context(), q)
+	if err != nil || len(page.Versions) != 2 {
+		t.Fatalf("%d versions, %v", len(page.Versions), err)
+	}
+	if got := page.Versions[0].Trouble; !strings.Contains(got, "OOMKilled") {
+		t.Errorf("the restart says %q", got)
+	}
+	if got := page.Versions[1].Trouble; got != "" {
+		t.Errorf("a version that only repeats it says %q", got)
+	}
+}

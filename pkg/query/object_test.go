@@ -1,0 +1,209 @@
+package query_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+)
+
+func ask(t *testing.T, s *query.Service, q query.Object) query.ObjectHistory {
+	t.Helper()
+	if q.Limit == 0 {
+		q.Limit = 100
+	}
+	h, err := s.Object(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestAnObjectHasAllItsIncarnations(t *testing.T) {
+	l := newLog(t)
+	first, second, other := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "web", 2), ref("", "pods", "bank", "web", 1)
+	l.put(
+		record(first, history.Create, `{}`), record(other, history.Create, `{}`), record(first, history.Delete, `{}`),
+		record(second, history.Create, `{}`), record(second, history.Update, `{"a":1}`),
+		event("one", first, first.UID), event("two", second, second.UID), event("none", second, ""),
+		event("elsewhere", other, other.UID), event("before", first, "uid-from-before-recording-began"),
+	)
+	s := l.service(query.Options{})
+	h := ask(t, s, query.Object{Namespace: "shop", Type: "po", Name: "web"})
+	if h.Resource != "pods" || len(h.Own.Versions) != 4 || h.Own.Total != 4 {
+		t.Errorf("%s: %d of %d versions", h.Resource, len(h.Own.Versions), h.Own.Total)
+	}
+	if got := names(h.Related); !slices.Equal(got, []string{"one", "two", "none", "before"}) || h.Related.Total != 4 {
+		t.Errorf("events %v of %d", got, h.Related.Total)
+	}
+	h = ask(t, s, query.Object{Namespace: "shop", Type: "po", Name: "web", UID: second.UID})
+	if got := names(h.Related); len(h.Own.Versions) != 2 || !slices.Equal(got, []string{"two", "none"}) {
+		t.Errorf("one incarnation: %d versions, events %v", len(h.Own.Versions), got)
+	}
+	h = ask(t, s, query.Object{Namespace: "shop", Type: "po", Name: "web", Revisions: []uint64{2}})
+	if len(h.Own.Versions) != 2 || len(h.Related.Versions) != 0 {
+		t.Errorf("revision 2: %d versions, %d events", len(h.Own.Versions), len(h.Related.Versions))
+	}
+	h = ask(t, s, query.Object{Namespace: "shop", Type: "gadgets", Name: "web"})
+	if len(h.Own.Versions)+len(h.Related.Versions) != 0 {
+		t.Error("an unknown type has a history")
+	}
+}
+
+func TestClusterScopedObjectsHaveNoNamespace(t *testing.T) {
+	l := newLog(t)
+	node := ref("", "nodes", "", "node-1", 1)
+	// A kubelet puts the node's name where the UID belongs.
+	l.put(record(node, history.Create, `{}`), event("ready", node, "node-1"), event("lost", node, node.UID))
+	h := ask(t, l.service(query.Options{}), query.Object{Namespace: history.NoNamespace, Type: "no", Name: "node-1"})
+	if got := names(h.Related); len(h.Own.Versions) != 1 || !slices.Equal(got, []string{"ready", "lost"}) {
+		t.Errorf("%d versions, events %v", len(h.Own.Versions), got)
+	}
+}
+
+func TestEventsOfAnotherGroupsObjectStayOut(t *testing.T) {
+	l := newLog(t)
+	core, knative := ref("", "services", "shop", "web", 1), ref("serving.knative.dev", "services", "shop", "web", 2)
+	l.put(
+		record(core, history.Create, `{}`), record(knative, history.Create, `{}`),
+		event("core", core, core.UID), event("knative", knative, knative.UID), event("nobody-knows", core, ""),
+	)
+	s := l.service(query.Options{})
+	for group, want := range map[string][]string{
+		query.CoreGroup: {"core", "nobody-knows"}, "serving.knative.dev": {"knative", "nobody-knows"}, "": {"core", "knative", "nobody-knows"},
+	} {
+		h := ask(t, s, query.Object{Namespace: "shop", Type: "services", Name: "web", Group: group})
+		if got := names(h.Related); !slices.Equal(got, want) || h.Related.Total != len(want) {
+			t.Errorf("group %q: events %v of %d, want %v", group, got, h.Related.Total, want)
+		}
+	}
+}
+
+// rollout writes a deployment, its replica sets and their pods, and an Event regarding each.
+func rollout(l *log, replicaSets, pods int) (deployment history.ObjectRef, events []string) {
+	deployment = ref("apps", "deployments", "shop", "web", 1)
+	tell := func(o history.ObjectRef) {
+		events = append(events, "about-"+o.Name)
+		l.put(event("about-"+o.Name, o, o.UID))
+	}
+	l.put(record(deployment, history.Create, `{}`))
+	tell(deployment)
+	for i := range replicaSets {
+		set := ref("apps", "replicasets", "shop", fmt.Sprintf("web-%d", i), 1)
+		l.put(owned(set, deployment))
+		tell(set)
+		for j := range pods {
+			pod := ref("", "pods", "shop", fmt.Sprintf("web-%d-%d", i, j), 1)
+			l.put(owned(pod, set), record(pod, history.Delete, `{}`))
+			tell(pod)
+		}
+	}
+	return deployment, events
+}
+
+func TestEventsOfAllThatAnObjectOwned(t *testing.T) {
+	l := newLog(t)
+	deployment, want := rollout(l, 2, 3)
+	stranger := ref("", "pods", "shop", "web-0-0", 2) // a pod of the same name that nobody owned
+	l.put(record(stranger, history.Create, `{}`), event("about-a-stranger", stranger, stranger.UID))
+	s := l.service(query.Options{})
+	q := query.Object{Namespace: "shop", Type: "deploy", Name: "web"}
+	if got := names(ask(t, s, q).Related); !slices.Equal(got, want[:1]) {
+		t.Errorf("without descendants: %v", got)
+	}
+	q.Descendants = true
+	h := ask(t, s, q)
+	if got := names(h.Related); !slices.Equal(got, want) || h.Related.Total != len(want) || !h.Related.Exact {
+		t.Errorf("got  %v of %d\nwant %v", got, h.Related.Total, want)
+	}
+	if len(h.Own.Versions) != 1 {
+		t.Errorf("%d versions of its own", len(h.Own.Versions))
+	}
+	q.UID = deployment.UID
+	if got := names(ask(t, s, q).Related); !slices.Equal(got, want) {
+		t.Errorf("by UID: %v", got)
+	}
+	q.UID = "of-nobody"
+	if got := names(ask(t, s, q).Related); len(got) != 0 {
+		t.Errorf("by another UID: %v", got)
+	}
+}
+
+func TestRelatedEventsComeInPages(t *testing.T) {
+	l := newLog(t)
+	_, want := rollout(l, 3, 4)
+	s := l.service(query.Options{})
+	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+		for _, limit := range []int{1, 3, 5, 15, 16} {
+			q := query.Object{Namespace: "shop", Type: "deploy", Name: "web", Descendants: true, Order: order, Limit: limit}
+			var got []string
+			for {
+				h := ask(t, s, q)
+				if h.Related.Total != len(want) {
+					t.Errorf("limit %d: total %d, want %d", limit, h.Related.Total, len(want))
+				}
+				got = append(got, names(h.Related)...)
+				if q.RelatedAfter = h.Related.Next; !h.Related.More {
+					break
+				}
+			}
+			if order == history.NewestFirst {
+				slices.Reverse(got)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("order %d, limit %d\ngot  %v\nwant %v", order, limit, got, want)
+			}
+		}
+	}
+}
+
+func TestRelatedEventsKeepToTheInterval(t *testing.T) {
+	l := newLog(t)
+	pod := ref("", "pods", "shop", "web", 1)
+	l.put(record(pod, history.Create, `{}`), event("early", pod, pod.UID), event("late", pod, pod.UID))
+	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Start: l.now.Add(-time.Second / 2)})
+	if got := names(h.Related); !slices.Equal(got, []string{"late"}) || len(h.Own.Versions) != 0 {
+		t.Errorf("%v, %d versions", got, len(h.Own.Versions))
+	}
+	h = ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", End: l.now})
+	if got := names(h.Related); !slices.Equal(got, []string{"early"}) || len(h.Own.Versions) != 1 {
+		t.Errorf("%v, %d versions", got, len(h.Own.Versions))
+	}
+}
+
+func TestDescendantsAreBoundedAndSaySo(t *testing.T) {
+	l := newLog(t)
+	_, want := rollout(l, 3, 4)
+	q := query.Object{Namespace: "shop", Type: "deploy", Name: "web", Descendants: true}
+	h := ask(t, l.service(query.Options{Descendants: 2}), q)
+	if got := len(h.Related.Versions); got != 3 || h.Related.Exact {
+		t.Errorf("%d events, exact %v, want 3 that are not all", got, h.Related.Exact)
+	}
+	h = ask(t, l.service(query.Options{Effort: 4}), q)
+	if got := len(h.Related.Versions); got >= len(want) || h.Related.Exact {
+		t.Errorf("%d events, exact %v", got, h.Related.Exact)
+	}
+}
+
+func TestOwnershipMayBeACircleOrAMile(t *testing.T) {
+	l := newLog(t)
+	widget := func(i int) history.ObjectRef { return ref("example.com", "widgets", "shop", fmt.Sprintf("w-%d", i), 1) }
+	l.put(owned(widget(0), widget(2)), owned(widget(1), widget(0)), owned(widget(2), widget(1)), event("two", widget(2), widget(2).UID))
+	s := l.service(query.Options{})
+	h := ask(t, s, query.Object{Namespace: "shop", Type: "widgets", Name: "w-0", Descendants: true})
+	if got := names(h.Related); !slices.Equal(got, []string{"two"}) || !h.Related.Exact {
+		t.Errorf("circle: %v, exact %v", got, h.Related.Exact)
+	}
+	for i := 3; i < 20; i++ {
+		l.put(owned(widget(i), widget(i-1)))
+	}
+	h = ask(t, s, query.Object{Namespace: "shop", Type: "widgets", Name: "w-3", UID: types.UID(widget(3).UID), Descendants: true})
+	if h.Related.Exact {
+		t.Error("a chain longer than the bound was said to be all")
+	}
+}
