@@ -35,6 +35,7 @@ type Client struct {
 type route struct {
 	// target names the recorder in messages: its URL, or "recorder watchhistory/watchhistory-recorder".
 	target string
+	advice string // where to look when it does not answer
 	// refused explains an answer that the API server gave in the recorder's stead; nil where none is in between.
 	refused func(status int, message string) error
 	close   func() error // nil: nothing to close
@@ -51,7 +52,10 @@ func New(baseURL string, transport http.RoundTripper, opts Options) (*Client, er
 			Hint:    "Give it as http://HOST[:PORT], with --recorder-url.",
 		}
 	}
-	return newClient(base, transport, opts, route{target: base.Redacted()}), nil
+	return newClient(base, transport, opts, route{
+		target: base.Redacted(),
+		advice: "Try again; if it stays so, look at the recorder's log.",
+	}), nil
 }
 
 func newClient(base *url.URL, transport http.RoundTripper, opts Options, via route) *Client {

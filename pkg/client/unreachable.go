@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"syscall"
 
+	"github.com/watchhistory/watchhistory/pkg/client/internal/tunnel"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -36,13 +37,16 @@ func (c *Client) diagnose(err error) (what, hint string) {
 	if what, hint := secure(err); what != "" {
 		return what, hint
 	}
+	if refusal, ok := errors.AsType[*tunnel.Refusal](err); ok {
+		return "does not take connections in its pod: " + quotable(refusal.Message), c.route.advice
+	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "refuses connections", "Nothing listens there: is the recorder running, and is the port right?"
 	}
 	if unknown, ok := errors.AsType[*net.DNSError](err); ok {
 		return "can't be found: " + quotable(unknown.Error()), "Check the host's name in the URL."
 	}
-	return "can't be reached: " + quotable(err.Error()), "Try again; if it stays so, look at the recorder's log."
+	return "can't be reached: " + quotable(err.Error()), c.route.advice
 }
 
 // secure explains what went wrong with TLS; it returns nothing where TLS was not at fault.

@@ -1,0 +1,93 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// role is what a caller needs in one namespace, to be shown when it is missing.
+type role struct {
+	namespace string
+	rules     string // YAML
+}
+
+// forwardRole permits finding the recorder and forwarding to it. A WebSocket is a GET, for which servers from 1.35 on ask
+// for create too; SPDY is a POST.
+func forwardRole(namespace string) role {
+	return role{namespace, `- {apiGroups: [""], resources: [services, pods], verbs: [get, list]}
+- {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}`}
+}
+
+func proxyRole(namespace string) role {
+	return role{namespace, `- {apiGroups: [""], resources: [services], verbs: [get, list]}
+- {apiGroups: [""], resources: [services/proxy], verbs: [get]}`}
+}
+
+// hint is the role, and its binding to whom the server named in its refusal, as a command to paste.
+func (r role) hint(refusal string) string {
+	return fmt.Sprintf(`Somebody who administers the cluster can permit it with:
+
+kubectl apply -f - <<'EOF'
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: watchhistory-reader, namespace: %[1]s}
+rules:
+%[2]s
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: watchhistory-reader, namespace: %[1]s}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: watchhistory-reader}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: %[3]q}
+EOF
+
+or give the recorder's URL with --recorder-url.`, r.namespace, r.rules, userIn(refusal))
+}
+
+// userIn finds the user in an API server's refusal: `pods "x" is forbidden: User "jane" cannot …`.
+func userIn(refusal string) string {
+	if found := regexp.MustCompile(`User "([^"]+)" cannot`).FindStringSubmatch(refusal); found != nil {
+		return found[1]
+	}
+	return "YOU"
+}
+
+// apiFailure explains why the API server did not do what was wanted; needed is the role that permits it.
+func apiFailure(doing string, err error, needed role) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	says := said(err)
+	failure := &Error{Code: history.Unavailable, Message: "can't " + doing + ": " + says, Err: err}
+	switch {
+	case apierrors.IsForbidden(err) || strings.Contains(says, " is forbidden: "):
+		failure.Code = history.Forbidden
+		failure.Message = "you may not " + doing + ": " + says
+		failure.Hint = needed.hint(says)
+	case apierrors.IsUnauthorized(err):
+		failure.Code = history.Forbidden
+		failure.Hint = "The cluster does not accept your credentials: log in again, or choose another context."
+	case apierrors.ReasonForError(err) != "":
+		failure.Hint = "Try again, or reach the recorder another way, with --connect or --recorder-url."
+	default:
+		failure.Hint = "Does the API server answer? kubectl version should; the context chooses the cluster."
+	}
+	return failure
+}
+
+// said is an API server's own message where there is one, without what the layers in between add.
+func said(err error) string {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Message != "" {
+		return quotable(status.Status().Message)
+	}
+	return quotable(err.Error())
+}
