@@ -69,13 +69,17 @@ func fingerprints(entries []writer) []uint64 {
 // attribute tells who wrote a version: the entries that the version before did not have; where a second write within the same
 // second left its entry as it was, the entries with the newest time.
 //
-// An entry also changes when its manager loses a field to another one, which leaves its time alone. So an entry that is
-// older than one that stayed counts only when there is no other, which clocks that differ explain; and when no version
-// was missed in between, which makes it one write, only the newest entries count.
+// An entry also changes when its manager loses a field to another one, which leaves its time alone. So entries of a new
+// writer or a new time go before those of which only the fields changed; an entry that is older than one that stayed
+// counts only when there is no other, which clocks that differ explain; and when no version was missed in between, which
+// makes it one write, only the newest entries count.
 func attribute(entries []writer, before []uint64, missed bool) []history.Manager {
 	changed, stayed := split(entries, before)
 	if len(changed) == 0 {
 		return managers(newest(entries))
+	}
+	if wrote := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return wroteBefore(w, before) }); len(wrote) > 0 {
+		changed = wrote
 	}
 	since := latest(stayed)
 	candidates := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return w.Time.Before(since) })
