@@ -1,0 +1,169 @@
+package daemon_test
+
+import (
+	"encoding/base64"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+)
+
+func verbs(events []v1.Event) string {
+	var said []string
+	for _, e := range events {
+		verb := e.Verb
+		if e.Initial {
+			verb = "initial"
+		}
+		said = append(said, verb)
+	}
+	return strings.Join(said, " ")
+}
+
+func TestAnObjectsLifeIsRecorded(t *testing.T) {
+	noLeaks(t)
+	kubectl(t, "create", "namespace", "life")
+	kubectl(t, "create", "configmap", "before", "-n", "life", "--from-literal=a=1")
+	r := start(t, t.TempDir(), cluster.Config(), nil)
+
+	kubectl(t, "create", "configmap", "during", "-n", "life", "--from-literal=a=1")
+	kubectl(t, "patch", "configmap", "during", "-n", "life", "-p", `{"data":{"a":"2"}}`)
+	kubectl(t, "delete", "configmap", "during", "-n", "life")
+	const during = "namespace=life&resourceType=configmaps&resourceName=during"
+	r.eventually(t, "the deletion is recorded", func() (bool, string) {
+		got := verbs(r.events(t, during))
+		return got == "create update delete", got
+	})
+	if got := verbs(r.events(t, "namespace=life&resourceType=configmaps&resourceName=before")); got != "initial" {
+		t.Errorf("an object from before the recording has %q, want it once, as initial", got)
+	}
+	events := r.events(t, during)
+	if events[1].ResourceVersion == events[0].ResourceVersion || events[0].UID == "" || events[1].Kind != "ConfigMap" {
+		t.Errorf("the update is %+v", events[1])
+	}
+	if got := events[1].Managers; len(got) != 1 || got[0].Manager != "kubectl-patch" {
+		t.Errorf("the update was written by %+v, want kubectl-patch", got)
+	}
+}
+
+func TestARestartRecordsNothingTwice(t *testing.T) {
+	noLeaks(t)
+	dir := t.TempDir()
+	kubectl(t, "create", "namespace", "restart")
+	first := start(t, dir, cluster.Config(), nil)
+	kubectl(t, "create", "configmap", "one", "-n", "restart")
+	first.eventually(t, "the creation is recorded", func() (bool, string) {
+		got := verbs(first.events(t, "namespace=restart&resourceName=one"))
+		return got == "create", got
+	})
+	before := len(first.events(t, ""))
+	first.stop(t)
+
+	// What happens meanwhile is not lost: the watch goes on from the checkpoint.
+	kubectl(t, "create", "configmap", "two", "-n", "restart")
+	kubectl(t, "delete", "configmap", "two", "-n", "restart")
+	second := start(t, dir, cluster.Config(), nil)
+	second.eventually(t, "what happened meanwhile is recorded", func() (bool, string) {
+		got := verbs(second.events(t, "namespace=restart&resourceName=two"))
+		return got == "create delete", got
+	})
+	if after := len(second.events(t, "")); after != before+2 {
+		t.Errorf("%d records before the restart and 2 changes since, but %d after it", before, after)
+	}
+}
+
+const widgets = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.daemon.example.com}
+spec:
+  group: daemon.example.com
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, shortNames: [wd]}
+  versions:
+  - {name: v1alpha1, served: true, storage: false, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+`
+
+func TestACRDThatAppearsLaterIsRecordedOnce(t *testing.T) {
+	noLeaks(t)
+	r := start(t, t.TempDir(), cluster.Config(), nil)
+	apply(t, widgets)
+	t.Cleanup(func() { _, _ = cluster.Kubectl(t.Context(), "delete", "crd", "widgets.daemon.example.com") })
+	kubectl(t, "wait", "--for=condition=Established", "crd/widgets.daemon.example.com")
+	apply(t, `{"apiVersion":"daemon.example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"default"},"spec":{"size":1}}`)
+	kubectl(t, "patch", "widget", "w", "--type=merge", "-p", `{"spec":{"size":2}}`)
+	r.eventually(t, "the widget's two versions are recorded", func() (bool, string) {
+		events := r.events(t, "resourceType=wd")
+		return len(events) > 0 && strings.HasSuffix(verbs(events), "update") || verbs(events) == "initial", verbs(events)
+	})
+	events := r.events(t, "resourceType=widgets.daemon.example.com")
+	seen := map[string]bool{}
+	for _, e := range events {
+		if seen[e.ResourceVersion] || e.APIVersion != "daemon.example.com/v1" {
+			t.Errorf("%s %s of resourceVersion %s in %s is there twice, or not in the storage version",
+				e.Verb, e.ResourceName, e.ResourceVersion, e.APIVersion)
+		}
+		seen[e.ResourceVersion] = true
+	}
+}
+
+func TestAResourceThatIsNotServedStopsNothingElse(t *testing.T) {
+	noLeaks(t)
+	r := start(t, t.TempDir(), cluster.Config(), func(c *daemon.Config) {
+		unknown := c.Resources[0]
+		unknown.Group, unknown.Plural, unknown.Kind = "nobody.example.com", "gadgets", "Gadget"
+		c.Resources = append(c.Resources, unknown)
+	})
+	if _, body := r.get(t, v1.ResourcesPath); !strings.Contains(body, `"gadgets"`) || !strings.Contains(body, `"waiting"`) {
+		t.Errorf("the catalogue does not say that gadgets are waited for: %s", body)
+	}
+	if events := r.events(t, "resourceType=namespaces"); len(events) == 0 {
+		t.Error("namespaces are not recorded")
+	}
+}
+
+func TestSecretValuesAreNowhere(t *testing.T) {
+	noLeaks(t)
+	const value = "correct-horse-battery-staple"
+	kubectl(t, "create", "namespace", "vault")
+	r := start(t, t.TempDir(), cluster.Config(), nil)
+	apply(t, `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s","namespace":"vault"},"stringData":{"password":"`+value+`"}}`)
+	r.eventually(t, "the Secret is recorded", func() (bool, string) {
+		got := verbs(r.events(t, "namespace=vault&resourceType=secrets"))
+		return got == "create", got
+	})
+	encoded := base64.StdEncoding.EncodeToString([]byte(value))
+	_, body := r.get(t, v1.EventsPath+"?resourceType=secrets&namespace=vault")
+	if strings.Contains(body, value) || strings.Contains(body, encoded) || !strings.Contains(body, "hmac-sha256:") {
+		t.Errorf("the API answers %s", body)
+	}
+	r.stop(t)
+	err := filepath.WalkDir(r.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if strings.Contains(string(data), value) || strings.Contains(string(data), encoded) {
+			t.Errorf("%s holds the value", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMetricsCountWhatIsRecorded(t *testing.T) {
+	noLeaks(t)
+	r := start(t, t.TempDir(), cluster.Config(), nil)
+	r.eventually(t, "namespaces are counted", func() (bool, string) {
+		_, body := r.get(t, v1.MetricsPath)
+		return strings.Contains(body, `watchhistory_versions_recorded_total{group="",resource="namespaces",verb="create"}`) &&
+			strings.Contains(body, "watchhistory_last_commit_timestamp_seconds") && strings.Contains(body, "go_goroutines"), body
+	})
+}

@@ -1,0 +1,92 @@
+package daemon_test
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+)
+
+// TestFaultsAtTheStartAreOneClearLine runs the command line as a user would, with one thing wrong at a time.
+func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
+	occupied, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer occupied.Close() //nolint:errcheck // a test's
+	_, port, _ := net.SplitHostPort(occupied.Addr().String())
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("serverPort: many\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(dir, "nowhere.kubeconfig")
+	kubeconfig, err := os.ReadFile(cluster.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := strings.TrimSpace(strings.SplitN(strings.SplitN(string(kubeconfig), "server:", 2)[1], "\n", 2)[0])
+	gone := strings.ReplaceAll(string(kubeconfig), server, "https://127.0.0.1:1")
+	if err := os.WriteFile(nowhere, []byte(gone), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	locked := filepath.Join(dir, "locked")
+	start(t, locked, cluster.Config(), nil)
+
+	tests := []struct {
+		name string
+		args []string
+		env  map[string]string
+		want []string // in the error
+	}{
+		{"port in use", nil, map[string]string{"SERVER_PORT": port}, []string{port + " is in use", "SERVER_PORT"}},
+		{"locked directory", nil, map[string]string{"BADGER_PATH": locked}, []string{locked, "in use by another process"}},
+		{"no directory", nil, map[string]string{"BADGER_PATH": file}, []string{file, "BADGER_PATH"}},
+		{"bad configuration", []string{"--config", file}, nil, []string{file + ": line 1: serverPort: want a whole number"}},
+		{"no configuration", []string{"--config", file + ".absent"}, nil, []string{"CONFIG_PATH", "no such file"}},
+		{"unreachable cluster", []string{"--kubeconfig", nowhere}, nil, []string{"https://127.0.0.1:1 does not answer", "--kubeconfig"}},
+		{"no kubeconfig", []string{"--kubeconfig", nowhere + ".absent"}, nil, []string{"read the kubeconfig", "no such file"}},
+		{"no such context", []string{"--context", "moon"}, nil, []string{`"moon"`}},
+		{"unknown flag", []string{"--frobnicate"}, nil, []string{"unknown flag: --frobnicate"}},
+		{"argument", []string{"now"}, nil, []string{`"now"`}},
+		{"log format", []string{"--log-format", "xml"}, nil, []string{"--log-format", "text or json"}},
+		{"log level", []string{"--log-level", "loud"}, nil, []string{"--log-level", "loud"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			env := map[string]string{"SERVER_PORT": "0", "BADGER_PATH": filepath.Join(t.TempDir(), "data")}
+			for k, v := range tt.env {
+				env[k] = v
+			}
+			t.Setenv("KUBECONFIG", cluster.Kubeconfig)
+			cmd := daemon.NewCommand("test", func(name string) string { return env[name] })
+			var stdout, stderr bytes.Buffer
+			cmd.SetOut(&stdout)
+			cmd.SetErr(&stderr)
+			cmd.SetArgs(tt.args)
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.ExecuteContext(t.Context()) }()
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Fatal("it ran")
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("the error is %q, want %q in it", err, want)
+					}
+				}
+				if strings.Contains(err.Error(), "\n") || stdout.Len() > 0 {
+					t.Errorf("the error %q is not one line, or standard output has %q", err, stdout.String())
+				}
+			case <-time.After(patience):
+				t.Fatal("it neither ran nor failed")
+			}
+		})
+	}
+}

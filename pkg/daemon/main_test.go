@@ -1,0 +1,154 @@
+package daemon_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"k8s.io/client-go/rest"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+)
+
+var cluster *clustertest.Cluster
+
+func TestMain(m *testing.M) {
+	os.Exit(clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c }))
+}
+
+// patience bounds what is waited for: far longer than it takes, on any machine.
+const patience = time.Minute
+
+// running is a daemon in this process.
+type running struct {
+	url    string
+	dir    string
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// start runs a daemon on a free port, over the database in dir, until the test ends. It returns when the daemon is ready.
+func start(t *testing.T, dir string, cfg *rest.Config, change func(*daemon.Config)) *running {
+	t.Helper()
+	c := daemon.DefaultConfig()
+	c.ServerPort, c.StoragePath = 0, dir
+	if change != nil {
+		change(&c)
+	}
+	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	r := &running{url: "http://" + d.Address(), dir: dir, cancel: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- d.Run(ctx) }()
+	t.Cleanup(func() { r.stop(t) })
+	r.eventually(t, "the recorder is ready", func() (bool, string) {
+		status, body := r.get(t, v1.ReadyzPath)
+		return status == http.StatusOK, body
+	})
+	return r
+}
+
+// stop ends the daemon in an orderly way; a daemon that has been stopped stays so.
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	if r.cancel == nil {
+		return
+	}
+	r.cancel()
+	r.cancel = nil
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			t.Errorf("the daemon ended: %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("the daemon did not end")
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func (r *running) get(t *testing.T, path string) (status int, body string) {
+	t.Helper()
+	response, err := http.Get(r.url + path) //nolint:noctx // loopback, and bounded by the server
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // read only
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(data)
+}
+
+// events returns all pages of a query, without bodies.
+func (r *running) events(t *testing.T, query string) []v1.Event {
+	t.Helper()
+	var all []v1.Event
+	for cursor := ""; ; {
+		request := fmt.Sprintf("%s%s?empty=200&%s&cursor=%s", r.url, v1.EventsPath, query, cursor)
+		response, err := http.Get(request) //nolint:noctx // loopback, and bounded by the server
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page []v1.Event
+		err = json.NewDecoder(response.Body).Decode(&page)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("GET %s: %s, %v", request, response.Status, err)
+		}
+		all = append(all, page...)
+		if cursor = response.Header.Get(v1.NextCursorHeader); cursor == "" {
+			return all
+		}
+	}
+}
+
+func (r *running) eventually(t *testing.T, what string, check func() (bool, string)) {
+	t.Helper()
+	last := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		ok, seen := check()
+		if ok {
+			return
+		}
+		last = seen
+	}
+	t.Fatalf("not in time: %s; last seen: %s", what, last)
+}
+
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := cluster.Kubectl(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func apply(t *testing.T, manifest string) {
+	t.Helper()
+	file := t.TempDir() + "/manifest.yaml"
+	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "apply", "-f", file)
+}
+
+// noLeaks fails the test where goroutines outlive it.
+func noLeaks(t *testing.T) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
