@@ -1,0 +1,252 @@
+package watcher_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
+
+// run starts a watcher of ConfigMaps and returns how to end it.
+func run(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options) (stop func()) {
+	t.Helper()
+	w, err := watcher.New(cfg, configMaps, sink, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// truth writes ConfigMaps of one namespace and keeps what the server made of them, as a sink is told it.
+type truth struct {
+	t         *testing.T
+	namespace string
+	mu        sync.Mutex
+	versions  []string
+}
+
+func (h *truth) put(name string) {
+	h.t.Helper()
+	client := kube.CoreV1().ConfigMaps(h.namespace)
+	cm, err := client.Get(h.t.Context(), name, metav1.GetOptions{})
+	verb := "MODIFIED"
+	if err != nil {
+		verb = "ADDED"
+		cm, err = client.Create(h.t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	} else {
+		cm.Data = map[string]string{"n": cm.ResourceVersion, "pad": strings.Repeat("x", rand.IntN(50_000))}
+		cm, err = client.Update(h.t.Context(), cm, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		h.t.Error(err)
+		return
+	}
+	h.keep(verb, cm.Name, cm.ResourceVersion)
+}
+
+func (h *truth) remove(name string) {
+	h.t.Helper()
+	if err := kube.CoreV1().ConfigMaps(h.namespace).Delete(h.t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		h.t.Error(err)
+	}
+	h.keep("DELETED", name, "?") // a deletion's answer does not tell its resourceVersion
+}
+
+func (h *truth) keep(verb, name, rv string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.versions = append(h.versions, fmt.Sprintf("%s %s/%s@%s", verb, h.namespace, name, rv))
+}
+
+// of returns the versions of one object, in order.
+func (h *truth) of(name string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return about(h.versions, h.namespace+"/"+name)
+}
+
+// about returns what was told about one object, with the resourceVersions of deletions left out.
+func about(told []string, object string) (all []string) {
+	for _, call := range told {
+		verb, rest, _ := strings.Cut(call, " ")
+		name, rv, _ := strings.Cut(rest, "@")
+		if name != object {
+			continue
+		}
+		if verb == "DELETED" {
+			rv = "?"
+		}
+		all = append(all, verb+"@"+rv)
+	}
+	return all
+}
+
+func (h *truth) arrivesAt(sink *tape, name string) {
+	h.t.Helper()
+	want := h.of(name)
+	eventually(h.t, strings.Join(want, " "), func() bool {
+		return len(about(sink.told(), h.namespace+"/"+name)) >= len(want)
+	})
+	if got := about(sink.told(), h.namespace+"/"+name); !slices.Equal(got, want) {
+		h.t.Errorf("%s\n got %q\nwant %q", name, got, want)
+	}
+}
+
+func TestResumesWithoutAList(t *testing.T) {
+	t.Parallel()
+	h, sink, first := &truth{t: t, namespace: namespace(t)}, &tape{}, &wire{}
+	h.put("a")
+	stop := run(t, first.config(t), sink, watcher.Options{})
+	h.arrivesAt(sink, "a")
+	h.put("a")
+	h.put("b")
+	h.arrivesAt(sink, "a")
+	h.arrivesAt(sink, "b")
+	stop()
+	if got := first.requests("configmaps"); !slices.Equal(got, []string{"stream"}) {
+		t.Errorf("first run's requests %q, want one stream", got)
+	}
+
+	// What the sink has taken up to here is its checkpoint.
+	resumed := &tape{checkpoint: lastRV(t, sink)}
+	h.put("a")
+	h.remove("b")
+	h.put("b")
+	h.put("c")
+	second := &wire{}
+	run(t, second.config(t), resumed, watcher.Options{})
+	eventually(t, "c", func() bool { return len(about(resumed.told(), h.namespace+"/c")) == 1 })
+	for _, name := range []string{"a", "b", "c"} {
+		before := about(sink.told(), h.namespace+"/"+name)
+		if got, want := about(resumed.told(), h.namespace+"/"+name), h.of(name)[len(before):]; !slices.Equal(got, want) {
+			t.Errorf("%s after the restart: %q, want %q", name, got, want)
+		}
+	}
+	if got := second.requests("configmaps"); len(got) != 1 || got[0] != "watch "+resumed.checkpoint {
+		t.Errorf("second run's requests %q, want one watch from %s", got, resumed.checkpoint)
+	}
+}
+
+// lastRV returns the resourceVersion of the last frame or bookmark that the sink was told of.
+func lastRV(t *testing.T, sink *tape) string {
+	t.Helper()
+	told := sink.told()
+	last := told[len(told)-1]
+	return last[strings.LastIndexAny(last, "@ ")+1:]
+}
+
+// However a sync and the connection's faults fall among the writes: what is observed of an object is a part of its
+// history without a hole.
+func TestUnderLoad(t *testing.T) {
+	t.Parallel()
+	h := &truth{t: t, namespace: namespace(t)}
+	sinks, wires := make([]*tape, 4), make([]*wire, 4)
+	names := []string{"a", "b", "c", "d"}
+	var writers sync.WaitGroup
+	for _, name := range names {
+		writers.Go(func() {
+			for n := range 150 {
+				if n%10 == 9 {
+					h.remove(name)
+				} else {
+					h.put(name)
+				}
+			}
+		})
+	}
+	for i := range sinks {
+		time.Sleep(200 * time.Millisecond)
+		sinks[i], wires[i] = &tape{}, &wire{}
+		run(t, wires[i].config(t), sinks[i], watcher.Options{})
+		wires[i/2].cut()
+	}
+	writers.Wait()
+	for i, sink := range sinks {
+		for _, name := range names {
+			want := h.of(name)
+			end := want[len(want)-3:] // removed, or put, for the last times
+			eventually(t, "the end of "+name, func() bool {
+				got := about(sink.told(), h.namespace+"/"+name)
+				return len(got) >= 3 && slices.Equal(got[len(got)-3:], end)
+			})
+			got := about(sink.told(), h.namespace+"/"+name)
+			part := slices.Clone(want[len(want)-len(got):])
+			part[0] = strings.Replace(part[0], "MODIFIED", "ADDED", 1) // as a sync begins
+			if !slices.Equal(got, part) {
+				t.Errorf("sink %d, %s\n got %q\nwant %q", i, name, got, part)
+			}
+		}
+	}
+}
+
+// Pages of a real server hold what its watch holds.
+func TestPagesAgreeWithTheWatch(t *testing.T) {
+	t.Parallel()
+	h := &truth{t: t, namespace: namespace(t)}
+	for n := range 10 {
+		h.put(fmt.Sprint("cm-", n))
+	}
+	noStreams := &wire{answer: func(r *http.Request) *http.Response {
+		if !r.URL.Query().Has("sendInitialEvents") {
+			return nil
+		}
+		return &http.Response{
+			StatusCode: http.StatusUnprocessableEntity, Request: r, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(failure(422, "Invalid", "sendInitialEvents: Forbidden"))),
+		}
+	}}
+	streamed, listed := &tape{}, &tape{}
+	stopStream := run(t, (&wire{}).config(t), streamed, watcher.Options{})
+	stopList := run(t, noStreams.config(t), listed, watcher.Options{PageSize: 3})
+	h.arrivesAt(streamed, "cm-9")
+	h.arrivesAt(listed, "cm-9")
+	h.put("late")
+	h.arrivesAt(streamed, "late")
+	h.arrivesAt(listed, "late")
+	stopStream()
+	stopList()
+	if n := len(noStreams.requests("configmaps")); n < 6 {
+		t.Errorf("%d requests, want a stream, 4 pages or more, and a watch", n)
+	}
+	for n := range 10 {
+		name := fmt.Sprint("cm-", n)
+		if got, want := objectOf(listed, h.namespace, name), objectOf(streamed, h.namespace, name); got != want || got == "" {
+			t.Errorf("%s is listed as\n%s and watched as\n%s", name, got, want)
+		}
+	}
+}
+
+func objectOf(sink *tape, namespace, name string) string {
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	for _, f := range sink.frames {
+		var o metav1.PartialObjectMetadata
+		if json.Unmarshal(f.Object, &o) == nil && o.Namespace == namespace && o.Name == name {
+			return string(f.Object)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,105 @@
+package watcher_test
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
+
+// These tests take the API server away from everybody, so they are not parallel: they run before those that are.
+
+func TestAPIServerGoesAndComes(t *testing.T) {
+	h, sink := &truth{t: t, namespace: namespace(t)}, &tape{}
+	var mu sync.Mutex
+	var states []string
+	run(t, (&wire{}).config(t), sink, watcher.Options{RetryAfter: time.Second, OnChange: func(c watcher.Change) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(states) == 0 || states[len(states)-1] != c.State.String() {
+			states = append(states, c.State.String())
+		}
+	}})
+	reaches := func(want ...string) {
+		t.Helper()
+		eventually(t, strings.Join(want, " "), func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(states) >= len(want) && slices.Equal(states[len(states)-len(want):], want)
+		})
+	}
+	h.put("a")
+	h.put("b")
+	reaches("syncing", "watching")
+	if err := cluster.StopComponent(t.Context(), clustertest.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	reaches("watching", "waiting")
+	if err := cluster.StartComponent(t.Context(), clustertest.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	h.put("a")
+	h.remove("b")
+	h.put("c")
+	reaches("watching")
+	h.put("c")
+	for _, name := range []string{"a", "c"} {
+		want := h.of(name)
+		eventually(t, name, func() bool {
+			told := about(sink.told(), h.namespace+"/"+name)
+			return len(told) > 0 && rvOf(told[len(told)-1]) == rvOf(want[len(want)-1])
+		})
+	}
+}
+
+func rvOf(call string) string {
+	_, rv, _ := strings.Cut(call, "@")
+	return rv
+}
+
+// A checkpoint that etcd has forgotten leads to a sync that ends, after which only what exists was observed.
+func TestCheckpointIsTooOld(t *testing.T) {
+	h, sink := &truth{t: t, namespace: namespace(t)}, &tape{}
+	h.put("a")
+	h.put("b")
+	stop := run(t, (&wire{}).config(t), sink, watcher.Options{})
+	h.put("c") // its frame is a checkpoint, whenever the sync ends
+	h.arrivesAt(sink, "c")
+	eventually(t, "the sync's end", func() bool { return sink.Checkpoint() != "" })
+	stop()
+	checkpoint := sink.Checkpoint()
+	h.put("a")
+	h.remove("b")
+	h.put("d")
+	if _, err := cluster.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
+		t.Fatal(err)
+	}
+
+	resumed, connection := &tape{checkpoint: checkpoint}, &wire{}
+	run(t, connection.config(t), resumed, watcher.Options{})
+	eventually(t, "the sync's end", func() bool { return resumed.Checkpoint() != checkpoint })
+	if got, want := connection.requests("configmaps"), []string{"watch " + checkpoint, "stream"}; !slices.Equal(got, want) {
+		t.Errorf("requests %q, want %q", got, want)
+	}
+	told := resumed.told()
+	if told[0] != "begin" || slices.Contains(told, "abort") {
+		t.Errorf("the sink was told %q, want one whole sync", told)
+	}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		got, versions := about(told, h.namespace+"/"+name), h.of(name)
+		want := []string{"ADDED@" + rvOf(versions[len(versions)-1])}
+		if name == "b" {
+			want = nil
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s was observed as %q, want %q", name, got, want)
+		}
+	}
+}

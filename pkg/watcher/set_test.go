@@ -1,0 +1,429 @@
+package watcher_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
+
+// world is a running set with its sinks, one per resource, which outlive the watchers that feed them.
+type world struct {
+	*watcher.Set
+
+	mu     sync.Mutex
+	opened []string
+	sinks  map[string]*tape
+	log    bytes.Buffer
+}
+
+// record runs a set until the test ends.
+func record(t *testing.T, cfg *rest.Config, opts watcher.SetOptions) *world {
+	t.Helper()
+	w := &world{sinks: map[string]*tape{}}
+	opts.Open = w.open
+	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
+	opts.RetryAfter = time.Second
+	set, err := watcher.NewSet(cfg, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Set = set
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run returned %v", err)
+		}
+	})
+	return w
+}
+
+func (w *world) open(_ context.Context, r history.Resource) (watcher.Sink, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.opened = append(w.opened, r.Version+" "+r.GroupResource().String())
+	return w.sink(r.GroupResource().String()), nil
+}
+
+func (w *world) sink(gr string) *tape {
+	if w.sinks[gr] == nil {
+		w.sinks[gr] = &tape{}
+	}
+	return w.sinks[gr]
+}
+
+// told returns what was told about an object of a resource.
+func (w *world) told(gr, object string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return about(w.sink(gr).told(), object)
+}
+
+// opens returns the versions in which a resource's sink was opened.
+func (w *world) opens(gr string) (versions []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, o := range w.opened {
+		if version, of, _ := strings.Cut(o, " "); of == gr {
+			versions = append(versions, version)
+		}
+	}
+	return versions
+}
+
+func (w *world) state(gr string) (watcher.Status, bool) {
+	for _, s := range w.States() {
+		if s.Resource.GroupResource().String() == gr {
+			return s, true
+		}
+	}
+	return watcher.Status{}, false
+}
+
+func (w *world) reaches(t *testing.T, gr string, state watcher.State) {
+	t.Helper()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("states at the end: %+v", w.States())
+		}
+	})
+	eventually(t, gr+" is "+state.String(), func() bool {
+		s, ok := w.state(gr)
+		return ok && s.State == state
+	})
+}
+
+// Write takes the log.
+func (w *world) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.Write(p)
+}
+
+func (w *world) logged(what ...string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for line := range strings.Lines(w.log.String()) {
+		if !slices.ContainsFunc(what, func(s string) bool { return !strings.Contains(line, s) }) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestConfiguredResources(t *testing.T) {
+	t.Parallel()
+	w := record(t, (&wire{}).config(t), watcher.SetOptions{Resources: []history.Resource{
+		{Version: "v1", Plural: "configmaps"},
+		{Group: "apps", Version: "v1beta1", Plural: "deployments"},
+		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole"},
+		{Version: "v1", Plural: "events"},
+		{Group: "events.k8s.io", Version: "v1", Plural: "events"},
+		{Version: "v1", Plural: "bindings"}, // can be created only
+		{Group: "none.example.com", Version: "v1", Plural: "widgets", Kind: "Widget"},
+	}})
+	eventually(t, "ready", func() bool { return w.Ready() == nil })
+	var got []string
+	for _, s := range w.States() {
+		r := s.Resource
+		if !s.Configured {
+			t.Errorf("%s is not configured", r.Plural)
+		}
+		got = append(got, fmt.Sprintf("%s %s %s %v %v %v", r.APIVersion(), r.Plural, r.Kind, r.ShortNames, r.Namespaced, s.State))
+	}
+	want := []string{
+		"v1 bindings  [] false waiting",
+		"v1 configmaps ConfigMap [cm] true watching",
+		"v1 events Event [ev] true watching",
+		"apps/v1 deployments Deployment [deploy] true watching",
+		"none.example.com/v1 widgets Widget [] false waiting",
+		"rbac.authorization.k8s.io/v1 clusterroles ClusterRole [] false watching",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("states\n got %q\nwant %q", got, want)
+	}
+	for _, said := range [][]string{
+		{"level=WARN", "widgets.none.example.com", "not served"},
+		{"level=WARN", "bindings", "not served"},
+		{"level=INFO", "deployments.apps", "version=v1beta1", "served=v1"},
+		{"level=INFO", "events.events.k8s.io", "not watched twice"},
+	} {
+		if n := w.logged(said...); n != 1 {
+			t.Errorf("logged %q %d times, want once", said, n)
+		}
+	}
+}
+
+func TestUnreachableIsNotReady(t *testing.T) {
+	t.Parallel()
+	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.SetOptions{
+		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}, DiscoverCRDs: true,
+	})
+	eventually(t, "a reason", func() bool {
+		s, ok := w.state("configmaps")
+		return ok && s.State == watcher.Waiting && strings.Contains(s.Reason, "refused") && !s.Refused
+	})
+	if w.Ready() == nil {
+		t.Error("ready without a server")
+	}
+}
+
+func TestSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
+	t.Parallel()
+	locked := errors.New("locked")
+	set, err := watcher.NewSet((&wire{}).config(t), watcher.SetOptions{
+		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}},
+		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
+			if r.Plural == "secrets" {
+				return nil, locked
+			}
+			return &tape{}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Run(t.Context()); !errors.Is(err, locked) || !strings.Contains(err.Error(), "secrets") {
+		t.Errorf("Run returned %v, want what Open returned, and for what", err)
+	}
+}
+
+func TestPermissionsComeAndGo(t *testing.T) {
+	t.Parallel()
+	connection := &wire{}
+	cfg, user := nobody(t, connection)
+	allow(t, user, "configmaps")
+	w := record(t, cfg, watcher.SetOptions{Resources: []history.Resource{
+		{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"},
+	}, DiscoverCRDs: true})
+	w.reaches(t, "configmaps", watcher.Watching)
+	eventually(t, "a refusal", func() bool {
+		s, ok := w.state("secrets")
+		return ok && s.State == watcher.Waiting && s.Refused && strings.Contains(s.Reason, "list and watch on secrets")
+	})
+	if err := w.Ready(); err != nil {
+		t.Errorf("one resource that is not permitted keeps the set from being ready: %v", err)
+	}
+	eventually(t, "a few attempts", func() bool { return len(connection.requests("secrets")) >= 4 })
+	if n := w.logged("level=WARN", "resource=secrets"); n != 1 {
+		t.Errorf("the refusal was logged %d times, want once", n)
+	}
+	if n := w.logged("level=WARN", "resource=customresourcedefinitions"); n != 1 {
+		t.Errorf("that CRDs are not permitted was logged %d times, want once", n)
+	}
+	allow(t, user, "configmaps", "secrets")
+	w.reaches(t, "secrets", watcher.Watching)
+	if got := w.opens("configmaps"); len(got) != 1 {
+		t.Errorf("configmaps were opened %d times, want once", len(got))
+	}
+}
+
+// A permission that is lost while the resource was watched is waited for, from where the watch was.
+func TestPermissionIsLost(t *testing.T) {
+	t.Parallel()
+	connection := &wire{}
+	cfg, user := nobody(t, connection)
+	allow(t, user, "configmaps")
+	h := &truth{t: t, namespace: namespace(t)}
+	w := record(t, cfg, watcher.SetOptions{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
+	w.reaches(t, "configmaps", watcher.Watching)
+	h.put("a")
+	h.put("b")
+	eventually(t, "b", func() bool { return len(w.told("configmaps", h.namespace+"/b")) == 1 })
+	allow(t, user)
+	refused := func() bool {
+		connection.cut()
+		s, _ := w.state("configmaps")
+		return s.Refused
+	}
+	eventually(t, "the loss", refused)
+	h.put("a")
+	h.remove("b")
+	allow(t, user, "configmaps")
+	w.reaches(t, "configmaps", watcher.Watching)
+	for _, name := range []string{"a", "b"} {
+		eventually(t, name, func() bool { return slices.Equal(w.told("configmaps", h.namespace+"/"+name), h.of(name)) })
+	}
+	if told := w.sinks["configmaps"].told(); slices.Index(told[1:], "begin") >= 0 {
+		t.Errorf("everything was observed anew: %q", told)
+	}
+}
+
+// nobody returns the configuration of a user who may do nothing but discover.
+func nobody(t *testing.T, w *wire) (cfg *rest.Config, user string) {
+	t.Helper()
+	user = "recorder-" + namespace(t)
+	cfg = w.config(t)
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	return cfg, user
+}
+
+// allow permits the user to list and watch these resources of the core group, and nothing else.
+func allow(t *testing.T, user string, plurals ...string) {
+	t.Helper()
+	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}}
+	if len(plurals) > 0 {
+		role.Rules = []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: plurals, Verbs: []string{"list", "watch"}}}
+	}
+	// The API server creates a role that is updated before it exists.
+	if _, err := kube.RbacV1().ClusterRoles().Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := kube.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: user},
+		Subjects:   []rbacv1.Subject{{Kind: "User", Name: user}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
+	}, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
+}
+
+// crd is a definition of a test's own.
+type crd struct {
+	t             *testing.T
+	group, plural string
+}
+
+var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+
+func (d crd) name() string { return d.plural + "." + d.group }
+
+// serve creates the definition, or changes which versions it has: the first is stored, and those with a "-" in front
+// are not served.
+func (d crd) serve(versions ...string) {
+	d.t.Helper()
+	var list []any
+	for i, v := range versions {
+		list = append(list, map[string]any{
+			"name": strings.TrimPrefix(v, "-"), "served": !strings.HasPrefix(v, "-"), "storage": i == 0,
+			"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+		})
+	}
+	body := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+		"metadata": map[string]any{"name": d.name()},
+		"spec": map[string]any{
+			"group": d.group, "scope": "Namespaced", "versions": list,
+			"names": map[string]any{"plural": d.plural, "singular": "gadget", "kind": "Gadget", "shortNames": []any{"gd"}},
+		},
+	}}
+	client := objects.Resource(definitions)
+	if now, err := client.Get(d.t.Context(), d.name(), metav1.GetOptions{}); err == nil {
+		body.SetResourceVersion(now.GetResourceVersion())
+		if _, err := client.Update(d.t.Context(), body, metav1.UpdateOptions{}); err != nil {
+			d.t.Fatal(err)
+		}
+		return
+	}
+	if _, err := client.Create(d.t.Context(), body, metav1.CreateOptions{}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d crd) remove() {
+	d.t.Helper()
+	if err := objects.Resource(definitions).Delete(d.t.Context(), d.name(), metav1.DeleteOptions{}); err != nil {
+		d.t.Fatal(err)
+	}
+	eventually(d.t, "the CRD's end", func() bool {
+		_, err := objects.Resource(definitions).Get(d.t.Context(), d.name(), metav1.GetOptions{})
+		return err != nil
+	})
+}
+
+// create makes an object of the definition, as soon as it can be made.
+func (d crd) create(version, namespace, name string) {
+	d.t.Helper()
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": d.group + "/" + version, "kind": "Gadget", "metadata": map[string]any{"name": name},
+	}}
+	client := objects.Resource(schema.GroupVersionResource{Group: d.group, Version: version, Resource: d.plural}).Namespace(namespace)
+	eventually(d.t, "create "+name, func() bool {
+		_, err := client.Create(d.t.Context(), object, metav1.CreateOptions{})
+		return err == nil
+	})
+}
+
+func TestDefinitionsComeChangeAndGo(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	gadgets := crd{t, ns + ".example.com", "gadgets"}
+	gr := gadgets.name()
+	w := record(t, (&wire{}).config(t), watcher.SetOptions{DiscoverCRDs: true})
+
+	gadgets.serve("v1beta1", "v1alpha1")
+	w.reaches(t, gr, watcher.Watching)
+	gadgets.create("v1beta1", ns, "a")
+	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	if s, _ := w.state(gr); s.Configured || s.Resource.Kind != "Gadget" || !slices.Equal(s.Resource.ShortNames, []string{"gd"}) {
+		t.Errorf("state %+v", s)
+	}
+
+	gadgets.serve("v1", "v1beta1")
+	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v1beta1", "v1"}) })
+	gadgets.create("v1beta1", ns, "b")
+	eventually(t, "b", func() bool { return len(w.told(gr, ns+"/b")) == 1 })
+
+	gadgets.serve("-v1", "v1beta1", "v1alpha1")
+	eventually(t, "v1beta1", func() bool { return slices.Equal(w.opens(gr), []string{"v1beta1", "v1", "v1beta1"}) })
+	gadgets.create("v1beta1", ns, "c")
+	eventually(t, "c", func() bool { return len(w.told(gr, ns+"/c")) == 1 })
+
+	gadgets.remove()
+	for _, name := range []string{"a", "b", "c"} {
+		eventually(t, "the deletion of "+name, func() bool {
+			told := w.told(gr, ns+"/"+name)
+			return told[len(told)-1] == "DELETED@?"
+		})
+	}
+	eventually(t, "its end", func() bool { _, ok := w.state(gr); return !ok })
+
+	gadgets.serve("v1")
+	gadgets.create("v1", ns, "d")
+	eventually(t, "d", func() bool { return len(w.told(gr, ns+"/d")) == 1 })
+	if told := w.told(gr, ns+"/c"); len(told) < 2 || told[len(told)-1] != "DELETED@?" {
+		t.Errorf("c after its definition came back: %q", told)
+	}
+}
+
+// A configured resource that appears later is found without the discovery of CRDs, and keeps being found in another
+// version when its own goes.
+func TestConfiguredResourceAppearsLater(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	gadgets := crd{t, ns + ".example.com", "gadgets"}
+	gr := gadgets.name()
+	w := record(t, (&wire{}).config(t), watcher.SetOptions{Resources: []history.Resource{
+		{Version: "v1", Plural: "configmaps"}, {Group: gadgets.group, Version: "v2", Plural: "gadgets"},
+	}})
+	w.reaches(t, "configmaps", watcher.Watching)
+	w.reaches(t, gr, watcher.Waiting)
+	gadgets.serve("v1", "v2")
+	w.reaches(t, gr, watcher.Watching)
+	gadgets.create("v1", ns, "a")
+	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	gadgets.serve("v1", "-v2")
+	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v2", "v1"}) })
+	gadgets.create("v1", ns, "b")
+	eventually(t, "b", func() bool { return len(w.told(gr, ns+"/b")) == 1 })
+}
