@@ -18,11 +18,11 @@ type dump struct {
 	expires map[string]uint64 // seconds since 1970; 0: never
 }
 
-func dumped(t testing.TB, dir string) dump {
-	t.Helper()
+func dumped(tb testing.TB, dir string) dump {
+	tb.Helper()
 	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	d := dump{values: map[string][]byte{}, expires: map[string]uint64{}}
 	err = db.View(func(txn *badger.Txn) error {
@@ -38,10 +38,10 @@ func dumped(t testing.TB, dir string) dump {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := db.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return d
 }
@@ -49,9 +49,9 @@ func dumped(t testing.TB, dir string) dump {
 // audit checks a closed database key by key: every record has its body, its index entries and its object's identity,
 // every index entry and body has its record, and exactly what has to expire expires, when it has to. It returns the
 // number of records.
-func audit(t testing.TB, dir string, retention time.Duration) int {
-	t.Helper()
-	d := dumped(t, dir)
+func audit(tb testing.TB, dir string, retention time.Duration) int {
+	tb.Helper()
+	d := dumped(tb, dir)
 	want := map[string]bool{} // the historical keys that there have to be
 	newest := map[uint64]uint64{}
 	records := 0
@@ -61,42 +61,42 @@ func audit(t testing.TB, dir string, retention time.Duration) int {
 			continue
 		}
 		if err != nil {
-			t.Errorf("key %q: %v", k, err)
+			tb.Errorf("key %q: %v", k, err)
 		}
 		if seconds := (e.TS + uint64(retention+48*time.Hour)) / uint64(time.Second); d.expires[k] != seconds {
-			t.Errorf("class %c of object %d at %d expires at %d, want %d", e.Class, e.Object, e.TS, d.expires[k], seconds)
+			tb.Errorf("class %c of object %d at %d expires at %d, want %d", e.Class, e.Object, e.TS, d.expires[k], seconds)
 		}
 		if e.Class == key.Record {
 			records++
 			newest[e.Object] = max(newest[e.Object], e.TS)
-			d.expect(t, e, v, want)
+			d.expect(tb, e, v, want)
 		}
 	}
 	for k := range d.values {
 		if k[0] == key.History && !want[k] {
-			t.Errorf("key %q belongs to no record", k)
+			tb.Errorf("key %q belongs to no record", k)
 		}
 	}
 	for k := range want {
 		if _, ok := d.values[k]; !ok {
-			t.Errorf("key %q is missing", k)
+			tb.Errorf("key %q is missing", k)
 		}
 	}
-	d.auditObjects(t, newest, retention)
+	d.auditObjects(tb, newest, retention)
 	return records
 }
 
 // expect adds the keys that a record's version has to have.
-func (d dump) expect(t testing.TB, e key.Entry, meta []byte, want map[string]bool) {
-	t.Helper()
+func (d dump) expect(tb testing.TB, e key.Entry, meta []byte, want map[string]bool) {
+	tb.Helper()
 	var r history.Record
 	m, err := codec.DecodeMeta(meta, &r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	id, err := codec.DecodeIdentity(d.values[string(key.Identity(e.Object))])
 	if err != nil {
-		t.Fatalf("identity of object %d: %v", e.Object, err)
+		tb.Fatalf("identity of object %d: %v", e.Object, err)
 	}
 	e.Resource, e.Namespace, e.Verb = id.Resource, id.Namespace, byte(r.Verb)
 	for _, c := range []key.Class{key.Record, key.ByTime, key.ByResource, key.ByNamespace} {
@@ -117,8 +117,8 @@ func (d dump) expect(t testing.TB, e key.Entry, meta []byte, want map[string]boo
 
 // auditObjects checks what is kept once an object: it expires with the last version of an object that is deleted, and
 // never before.
-func (d dump) auditObjects(t testing.TB, newest map[uint64]uint64, retention time.Duration) {
-	t.Helper()
+func (d dump) auditObjects(tb testing.TB, newest map[uint64]uint64, retention time.Duration) {
+	tb.Helper()
 	objects := 0
 	for k, v := range d.values {
 		if k[0] != 'h' {
@@ -127,11 +127,11 @@ func (d dump) auditObjects(t testing.TB, newest map[uint64]uint64, retention tim
 		objects++
 		head, err := codec.DecodeHead(v)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		id, err := codec.DecodeIdentity(d.values[string(key.Identity(head.Object))])
 		if err != nil {
-			t.Fatalf("identity of object %d: %v", head.Object, err)
+			tb.Fatalf("identity of object %d: %v", head.Object, err)
 		}
 		var expires uint64
 		if !head.Alive {
@@ -142,15 +142,15 @@ func (d dump) auditObjects(t testing.TB, newest map[uint64]uint64, retention tim
 		} {
 			got, ok := d.expires[string(own)]
 			if !ok || got != expires {
-				t.Errorf("key %q of object %d (alive: %v) is there: %v, expires at %d, want %d", own, head.Object, head.Alive, ok, got, expires)
+				tb.Errorf("key %q of object %d (alive: %v) is there: %v, expires at %d, want %d", own, head.Object, head.Alive, ok, got, expires)
 			}
 		}
 	}
 	if n := d.count('i'); n != objects {
-		t.Errorf("%d identities of %d objects", n, objects)
+		tb.Errorf("%d identities of %d objects", n, objects)
 	}
 	if n := d.count('n'); n != objects {
-		t.Errorf("%d names of %d objects", n, objects)
+		tb.Errorf("%d names of %d objects", n, objects)
 	}
 }
 

@@ -23,12 +23,12 @@ import (
 // crashDir names the environment variable that makes this test binary append to a log until it is killed.
 const crashDir = "WATCHHISTORY_CRASH_DIR"
 
-var pods = schema.GroupResource{Resource: "pods"}
+func pods() schema.GroupResource { return schema.GroupResource{Resource: "pods"} }
 
 // reached returns the highest resourceVersion among the heads: what was committed last, checkpoint or not.
 func reached(ctx context.Context, s *store.Store) (int, error) {
 	top := 0
-	for h, err := range s.Heads(ctx, pods) {
+	for h, err := range s.Heads(ctx, pods()) {
 		if err != nil {
 			return 0, err
 		}
@@ -90,15 +90,18 @@ func TestKill(t *testing.T) {
 	for range rounds {
 		acknowledged := killed(t, dir)
 		s := open(t, dir, store.Options{})
-		c, err := s.Checkpoint(t.Context(), pods)
+		c, err := s.Checkpoint(t.Context(), pods())
 		if err != nil {
 			t.Fatal(err)
 		}
 		n := 0
 		for r, err := range s.Scan(t.Context(), history.Scan{Bodies: true}) {
 			n++
-			if err != nil || r.RV != strconv.Itoa(n) || !bytes.Equal(r.Object, crashRecord(n).Object) {
-				t.Fatalf("record %d: %+v, %v", n, r, err)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.RV != strconv.Itoa(n) || !bytes.Equal(r.Object, crashRecord(n).Object) {
+				t.Fatalf("record %d has RV %s and %d bytes", n, r.RV, len(r.Object))
 			}
 		}
 		if rv, _ := strconv.Atoi(c.RV); acknowledged > rv || rv > n {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,14 +10,22 @@ import (
 // matter, the rest for debugging only.
 type badgerLogger struct{ log *slog.Logger }
 
-func (l *badgerLogger) Errorf(format string, args ...any)   { l.say(slog.LevelWarn, format, args) }
-func (l *badgerLogger) Warningf(format string, args ...any) { l.say(slog.LevelWarn, format, args) }
-func (l *badgerLogger) Infof(format string, args ...any)    { l.say(slog.LevelDebug, format, args) }
-func (l *badgerLogger) Debugf(format string, args ...any)   { l.say(slog.LevelDebug, format, args) }
+func (l *badgerLogger) Errorf(f string, args ...any) { l.log.Warn("badger", "said", sentence{f, args}) }
+func (l *badgerLogger) Warningf(f string, args ...any) {
+	l.log.Warn("badger", "said", sentence{f, args})
+}
+func (l *badgerLogger) Infof(f string, args ...any) { l.log.Debug("badger", "said", sentence{f, args}) }
+func (l *badgerLogger) Debugf(f string, args ...any) {
+	l.log.Debug("badger", "said", sentence{f, args})
+}
 
-func (l *badgerLogger) say(level slog.Level, format string, args []any) {
-	ctx := context.Background()
-	if l.log.Enabled(ctx, level) {
-		l.log.Log(ctx, level, "badger", "said", strings.TrimSpace(fmt.Sprintf(format, args...)))
-	}
+// sentence is put together only where it is logged.
+type sentence struct {
+	format string
+	args   []any
+}
+
+// LogValue returns the sentence.
+func (s sentence) LogValue() slog.Value {
+	return slog.StringValue(strings.TrimSpace(fmt.Sprintf(s.format, s.args...)))
 }

@@ -23,25 +23,25 @@ type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
 
-func open(t testing.TB, dir string, opts store.Options) *store.Store {
-	t.Helper()
+func open(tb testing.TB, dir string, opts store.Options) *store.Store {
+	tb.Helper()
 	opts.NoSync = true
 	s, err := store.Open(dir, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return s
 }
 
-func reopen(t testing.TB, s *store.Store, dir string, opts store.Options) *store.Store {
-	t.Helper()
+func reopen(tb testing.TB, s *store.Store, dir string, opts store.Options) *store.Store {
+	tb.Helper()
 	if err := s.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return open(t, dir, opts)
+	return open(tb, dir, opts)
 }

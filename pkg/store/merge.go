@@ -95,7 +95,15 @@ type merge []*stream
 
 func (m merge) Len() int      { return len(m) }
 func (m merge) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *merge) Push(x any)   { *m = append(*m, x.(*stream)) }
+
+// Push is there for the interface: no stream comes in once the heap is made.
+func (m *merge) Push(x any) {
+	if s, ok := x.(*stream); ok {
+		*m = append(*m, s)
+	}
+}
+
+// Pop is for the heap's own use.
 func (m *merge) Pop() any {
 	last := (*m)[len(*m)-1]
 	*m = (*m)[:len(*m)-1]

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,11 +13,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
-
-// format is the version of the database's layout: of the keys and of the values' encodings.
-const format = 1
 
 // Open opens the log in a directory, which it makes where there is none, and locks the directory. A directory that is in
 // use, that can't be written, or that holds something else is an [history.Error] for the user; nothing in it is changed.
@@ -145,76 +139,4 @@ func tuned(dir string, o Options) badger.Options {
 		WithIndexCacheSize(16 << 20).
 		WithCompression(options.ZSTD).
 		WithZSTDCompressionLevel(1)
-}
-
-// load checks the format and restores what the log goes on from. An empty database becomes a log.
-func (s *Store) load(dir string) error {
-	return s.db.Update(func(txn *badger.Txn) error {
-		version, err := get(txn, key.Format())
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return s.create(txn, dir)
-		}
-		if err != nil {
-			return fmt.Errorf("read the format version: %w", err)
-		}
-		if err := checkFormat(version, dir); err != nil {
-			return err
-		}
-		return s.restore(txn)
-	})
-}
-
-func checkFormat(version []byte, dir string) error {
-	switch v := binary.BigEndian.Uint16(append([]byte{0, 0}, version...)[len(version):]); {
-	case len(version) != 2 || v == 0:
-		return fmt.Errorf("format version of %s: %w", dir, codec.ErrCorrupt)
-	case v > format:
-		return history.Errorf(history.Invalid,
-			"storage directory %s has format %d, and this recorder knows formats up to %d: run a newer recorder, or set storagePath (BADGER_PATH) to another directory",
-			dir, v, format)
-	default:
-		return nil
-	}
-}
-
-func (s *Store) create(txn *badger.Txn, dir string) error {
-	it := txn.NewIterator(badger.IteratorOptions{})
-	defer it.Close()
-	if it.Rewind(); it.Valid() {
-		return history.Errorf(history.Invalid,
-			"storage directory %s holds the database of another program: set storagePath (BADGER_PATH) to another directory", dir)
-	}
-	s.redaction = make([]byte, 32)
-	if _, err := rand.Read(s.redaction); err != nil {
-		return fmt.Errorf("make the redaction key: %w", err)
-	}
-	return errors.Join(
-		txn.Set(key.Format(), binary.BigEndian.AppendUint16(nil, format)),
-		txn.Set(key.Redaction(), s.redaction),
-		txn.Set(key.State(), s.state.Encode()),
-	)
-}
-
-func (s *Store) restore(txn *badger.Txn) error {
-	state, err := get(txn, key.State())
-	if err != nil {
-		return fmt.Errorf("read the log's state: %w", err)
-	}
-	if s.state, err = codec.DecodeState(state); err != nil {
-		return fmt.Errorf("read the log's state: %w", err)
-	}
-	if s.redaction, err = get(txn, key.Redaction()); err != nil {
-		return fmt.Errorf("read the redaction key: %w", err)
-	}
-	s.last.Store(s.state.Last)
-	return nil
-}
-
-// get returns a copy of a key's value, or [badger.ErrKeyNotFound].
-func get(txn *badger.Txn, k []byte) ([]byte, error) {
-	item, err := txn.Get(k)
-	if err != nil {
-		return nil, err
-	}
-	return item.ValueCopy(nil)
 }

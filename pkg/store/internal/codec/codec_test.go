@@ -102,13 +102,13 @@ func FuzzPair(f *testing.F) {
 	})
 }
 
-func bodies(t testing.TB) *codec.Bodies {
-	t.Helper()
+func bodies(tb testing.TB) *codec.Bodies {
+	tb.Helper()
 	c, err := codec.NewBodies()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(c.Close)
+	tb.Cleanup(c.Close)
 	return c
 }
 

@@ -8,13 +8,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-var classes = []key.Class{
-	key.Record, key.Body, key.ByTime, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner,
+func classes() []key.Class {
+	return []key.Class{key.Record, key.Body, key.ByTime, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner}
 }
 
 func FuzzDecode(f *testing.F) {
 	e := key.Entry{TS: 1_790_000_000_123_456_789, Object: 1 << 40, Resource: 513, Namespace: 1 << 24, Verb: 2, Part: 258}
-	for _, c := range classes {
+	for _, c := range classes() {
 		f.Add(e.In(c))
 	}
 	f.Add([]byte("v\x00\x00o"))
@@ -46,13 +46,13 @@ func carried(e key.Entry) key.Entry {
 
 // FuzzRoundTrip checks that an entry comes back from its key, and that within a prefix keys sort by time.
 func FuzzRoundTrip(f *testing.F) {
-	for i := range classes {
+	for i := range classes() {
 		f.Add(i, uint64(1_790_000_000_123_456_789), uint64(5), uint64(7), uint16(1), uint32(2), byte(3), uint16(0), []byte("hash"))
 	}
 	f.Add(2, uint64(key.MaxTS), uint64(0), uint64(1<<64-1), uint16(1<<16-1), uint32(1<<32-1), byte(255), uint16(1<<16-1), []byte{})
 	f.Fuzz(func(t *testing.T, class int, ts, other, object uint64, resource uint16, namespace uint32, verb byte, part uint16, hash []byte) {
 		e := key.Entry{
-			Class: classes[uint(class)%uint(len(classes))], TS: ts % (key.MaxTS + 1), Object: object, Resource: resource,
+			Class: classes()[uint(class)%uint(len(classes()))], TS: ts % (key.MaxTS + 1), Object: object, Resource: resource,
 			Namespace: namespace, Verb: verb, Part: part,
 		}
 		copy(e.Hash[:], hash)

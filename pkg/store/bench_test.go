@@ -1,0 +1,204 @@
+package store_test
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/sample"
+)
+
+// benchVersions is the number of versions that the benchmarks of reading find in the log.
+const benchVersions = 50_000
+
+func mustOpen(b *testing.B, dir string, opts store.Options) *store.Store {
+	b.Helper()
+	s, err := store.Open(dir, opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// BenchmarkAppend appends a sample cluster's versions in batches. One operation is one version.
+func BenchmarkAppend(b *testing.B) {
+	for _, sync := range []bool{false, true} {
+		for _, size := range []int{1, 16, 256, 1024} {
+			b.Run(fmt.Sprintf("sync=%v/batch=%d", sync, size), func(b *testing.B) { benchAppend(b, sync, size) })
+		}
+	}
+}
+
+func benchAppend(b *testing.B, sync bool, size int) {
+	dir := b.TempDir()
+	s := mustOpen(b, dir, store.Options{NoSync: !sync})
+	cluster, raw := sample.New(1, 1000), 0
+	var batch []*history.Record
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if len(batch) == 0 {
+			b.StopTimer()
+			batch = cluster.Take(size)
+			for _, r := range batch {
+				raw += len(r.Object)
+			}
+			b.StartTimer()
+		}
+		if i%size == size-1 {
+			appendTo(b, s, batch...)
+			batch = nil
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "versions/s")
+	b.ReportMetric(float64(raw)/float64(b.N), "JSON-bytes/version")
+}
+
+// BenchmarkDisk appends a fixed number of a sample cluster's versions, closes the log and opens it again, so that all of
+// them stand in tables, and tells how large they are.
+func BenchmarkDisk(b *testing.B) {
+	for b.Loop() {
+		dir := b.TempDir()
+		fillLog(b, dir)
+		s := mustOpen(b, dir, store.Options{NoSync: true})
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(diskUse(b, dir))/benchVersions, "disk-bytes/version")
+	}
+}
+
+// diskUse is the size of a closed log's tables.
+func diskUse(b *testing.B, dir string) (n int64) {
+	b.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".sst" {
+			return err
+		}
+		st, err := d.Info()
+		if err == nil {
+			n += st.Size()
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// fillLog appends benchVersions versions and returns those of the object that has the most.
+func fillLog(b *testing.B, dir string) []*history.Record {
+	b.Helper()
+	s, err := store.Open(dir, store.Options{NoSync: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	of := map[history.ObjectRef][]*history.Record{}
+	cluster := sample.New(1, 1000)
+	for range benchVersions / 500 {
+		batch := cluster.Take(500)
+		appendTo(b, s, batch...)
+		for _, r := range batch {
+			r.Object = nil
+			of[r.Ref] = append(of[r.Ref], r)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	var most []*history.Record
+	for _, list := range of {
+		if len(list) > len(most) && list[0].Ref.Resource == "pods" {
+			most = list
+		}
+	}
+	return most
+}
+
+// BenchmarkScan reads pages by each of the indexes, newest first. One operation is one page.
+func BenchmarkScan(b *testing.B) {
+	dir := b.TempDir()
+	busiest := fillLog(b, dir)
+	s := mustOpen(b, dir, store.Options{NoSync: true})
+	ref := busiest[0].Ref
+	one := []schema.GroupResource{ref.GroupResource()}
+	for _, c := range []struct {
+		name   string
+		filter history.Filter
+	}{
+		{"time", history.Filter{}},
+		{"resource", history.Filter{Resources: []schema.GroupResource{{Resource: "nodes"}}}},
+		{"namespace", history.Filter{Namespace: ref.Namespace}},
+		{"namespace+resource", history.Filter{Resources: one, Namespace: ref.Namespace}},
+		{"verb", history.Filter{Verbs: []history.Verb{history.Delete}}},
+		{"object", history.Filter{Resources: one, Namespace: ref.Namespace, Name: ref.Name}},
+		{"uid", history.Filter{UID: ref.UID}},
+		{"target", history.Filter{Regarding: &history.Target{Kind: "Pod", Namespace: ref.Namespace, Name: ref.Name}}},
+		{"owner", history.Filter{Owner: busiest[0].Owners[0]}},
+	} {
+		for _, bodies := range []bool{false, true} {
+			sc := history.Scan{Filter: c.filter, Order: history.NewestFirst, Limit: 100, Bodies: bodies}
+			b.Run(fmt.Sprintf("%s/bodies=%v", c.name, bodies), func(b *testing.B) {
+				n := 0
+				b.ReportAllocs()
+				for b.Loop() {
+					n = len(all(b, s, sc))
+				}
+				b.ReportMetric(float64(n), "records")
+			})
+		}
+	}
+}
+
+// BenchmarkAsOf finds one object's state as of times all over the log.
+func BenchmarkAsOf(b *testing.B) {
+	dir := b.TempDir()
+	busiest := fillLog(b, dir)
+	s := mustOpen(b, dir, store.Options{NoSync: true})
+	ref := busiest[0].Ref
+	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
+	sc.Resources, sc.Namespace, sc.Name = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name
+	times := slices.Clone(busiest)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		sc.End = times[i%len(times)].Time.Add(1)
+		if got := all(b, s, sc); len(got) != 1 {
+			b.Fatalf("%d records", len(got))
+		}
+	}
+}
+
+// BenchmarkCount counts all versions by keys alone.
+func BenchmarkCount(b *testing.B) {
+	dir := b.TempDir()
+	fillLog(b, dir)
+	s := mustOpen(b, dir, store.Options{NoSync: true})
+	for b.Loop() {
+		if n, exact, err := s.Count(b.Context(), history.Filter{}, benchVersions); n != benchVersions || !exact || err != nil {
+			b.Fatal(n, exact, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*benchVersions/b.Elapsed().Seconds(), "keys/s")
+}
+
+// BenchmarkOpen opens a log and closes it.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	fillLog(b, dir)
+	for b.Loop() {
+		s, err := store.Open(dir, store.Options{NoSync: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
