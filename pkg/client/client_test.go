@@ -16,7 +16,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// After a tunnel that broke, it offers the error of closing it for a second, to nobody.
+		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown"))
+}
 
 // asked is a server that keeps the last request and gives one answer.
 type asked struct {

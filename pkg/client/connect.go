@@ -106,7 +106,22 @@ func newCluster(o ConnectOptions) (*cluster, error) {
 	return &cluster{cfg: cfg, http: web, core: core}, nil
 }
 
-func (k *cluster) close() { utilnet.CloseIdleConnectionsFor(k.http.Transport) }
+// close gives back idle connections, as far as the transport's layers let through to them. The library's own function for
+// this logs to stderr about layers that it does not know.
+func (k *cluster) close() {
+	transport := k.http.Transport
+	for {
+		if idle, ok := transport.(interface{ CloseIdleConnections() }); ok {
+			idle.CloseIdleConnections()
+			return
+		}
+		outer, ok := transport.(utilnet.RoundTripperWrapper)
+		if !ok {
+			return
+		}
+		transport = outer.WrappedRoundTripper()
+	}
+}
 
 func (k *cluster) connect(ctx context.Context, o ConnectOptions) (*Client, error) {
 	if o.Timeout <= 0 {

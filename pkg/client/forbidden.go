@@ -30,8 +30,9 @@ func proxyRole(namespace string) role {
 - {apiGroups: [""], resources: [services/proxy], verbs: [get]}`}
 }
 
-// hint is the role, and its binding to whom the server named in its refusal, as a command to paste.
-func (r role) hint(refusal string) string {
+// hint is the role, and its binding to whom the server refused, as a command to paste.
+func (r role) hint(says string) string {
+	user, _ := refusal(says)
 	return fmt.Sprintf(`Somebody who administers the cluster can permit it with:
 
 kubectl apply -f - <<'EOF'
@@ -49,15 +50,16 @@ subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: %[3]q}
 EOF
 
-or give the recorder's URL with --recorder-url.`, r.namespace, r.rules, userIn(refusal))
+or give the recorder's URL with --recorder-url.`, r.namespace, r.rules, user)
 }
 
-// userIn finds the user in an API server's refusal: `pods "x" is forbidden: User "jane" cannot …`.
-func userIn(refusal string) string {
-	if found := regexp.MustCompile(`User "([^"]+)" cannot`).FindStringSubmatch(refusal); found != nil {
-		return found[1]
+// refusal finds whom an API server refused what: `pods "x" is forbidden: User "jane" cannot …`.
+func refusal(text string) (user, sentence string) {
+	found := regexp.MustCompile(`User "([^"]+)" cannot [^\n]+`).FindStringSubmatch(text)
+	if found == nil {
+		return "YOU", ""
 	}
-	return "YOU"
+	return found[1], found[0]
 }
 
 // apiFailure explains why the API server did not do what was wanted; needed is the role that permits it.
@@ -83,11 +85,16 @@ func apiFailure(doing string, err error, needed role) error {
 	return failure
 }
 
-// said is an API server's own message where there is one, without what the layers in between add.
+// said is an API server's own message where there is one, without what the layers in between add. A server that was asked
+// twice, for a WebSocket and for SPDY, may have told only the second time what is missing.
 func said(err error) string {
 	var status apierrors.APIStatus
-	if errors.As(err, &status) && status.Status().Message != "" {
-		return quotable(status.Status().Message)
+	if !errors.As(err, &status) || status.Status().Message == "" {
+		return quotable(err.Error())
 	}
-	return quotable(err.Error())
+	message := status.Status().Message
+	if _, sentence := refusal(err.Error()); !strings.Contains(message, sentence) {
+		message += " " + sentence
+	}
+	return quotable(message)
 }

@@ -56,12 +56,16 @@ func (t *Tunnel) alive() bool {
 	}
 }
 
-// Close breaks all connections in the tunnel.
+// Close breaks all connections in the tunnel. A tunnel that is broken already can't say goodbye, which is no error.
 func (t *Tunnel) Close() error {
 	t.mu.Lock()
+	alive := t.alive()
 	t.closed = true
 	t.mu.Unlock()
-	return t.conn.Close()
+	if err := t.conn.Close(); err != nil && alive {
+		return fmt.Errorf("close tunnel: %w", err)
+	}
+	return nil
 }
 
 // Open returns a connection to a port of the pod. Whether something listens there shows only at the first read or write,

@@ -1,0 +1,420 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+)
+
+// Ports of the recorder's pod.
+const (
+	servedPort  = 8080 // forwarded to a recorder
+	refusedPort = 8081 // forwarded to where nothing listens
+)
+
+// site is a real cluster with a recorder in it: its pod is simulated, and what is forwarded to it reaches this process.
+type site struct {
+	*clustertest.Cluster
+	core corev1client.CoreV1Interface
+	node string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := httptest.NewServer(recorder(t, api.Options{}))
+	t.Cleanup(s.Close)
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nowhere := closed.Addr().String()
+	_ = closed.Close()
+	cluster := clustertest.New(t, clustertest.Options{
+		Components: []string{"etcd", "kube-apiserver", "kwok"},
+		Nodes:      1,
+		Forwards:   map[int]string{servedPort: s.Listener.Addr().String(), refusedPort: nowhere},
+	})
+	web, err := rest.HTTPClientFor(cluster.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(web.Transport) })
+	core, err := corev1client.NewForConfigAndClient(cluster.Config(), web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := core.Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(nodes.Items) == 0 {
+		t.Fatalf("nodes: %v, %v", nodes, err)
+	}
+	return &site{Cluster: cluster, core: core, node: nodes.Items[0].Name}
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func (s *site) namespace(t *testing.T, name string) {
+	t.Helper()
+	must[*corev1.Namespace](t)(s.core.Namespaces().Create(t.Context(),
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}))
+}
+
+func labels() map[string]string {
+	return map[string]string{"app.kubernetes.io/name": "watchhistory-recorder"}
+}
+
+func (s *site) service(t *testing.T, namespace, name string, target intstr.IntOrString) {
+	t.Helper()
+	must[*corev1.Service](t)(s.core.Services(namespace).Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels()},
+		Spec: corev1.ServiceSpec{Selector: labels(), Ports: []corev1.ServicePort{
+			{Name: "metrics", Port: 9090}, {Name: "http", Port: 80, TargetPort: target},
+		}},
+	}, metav1.CreateOptions{}))
+}
+
+func (s *site) pod(t *testing.T, namespace, name string) {
+	t.Helper()
+	s.podAt(t, namespace, name, servedPort)
+}
+
+// podAt makes a pod whose port named api has that number, and waits until it is ready.
+func (s *site) podAt(t *testing.T, namespace, name string, port int32) {
+	t.Helper()
+	ports := []corev1.ContainerPort{{Name: "api", ContainerPort: port}}
+	if port != refusedPort {
+		ports = append(ports, corev1.ContainerPort{Name: "broken", ContainerPort: refusedPort})
+	}
+	must[*corev1.Pod](t)(s.core.Pods(namespace).Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels()},
+		Spec: corev1.PodSpec{
+			NodeName:   s.node,
+			Containers: []corev1.Container{{Name: "recorder", Image: "watchhistory", Ports: ports}},
+		},
+	}, metav1.CreateOptions{}))
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		pod, err := s.core.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		for _, c := range pod.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	if err != nil {
+		t.Fatalf("pod %s does not become ready: %v", name, err)
+	}
+}
+
+// as returns the cluster's configuration for somebody without any rights of their own.
+func (s *site) as(user string) *rest.Config {
+	cfg := s.Config()
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: user}
+	return cfg
+}
+
+func (s *site) apply(t *testing.T, manifest string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "manifest.yaml")
+	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must[string](t)(s.Kubectl(t.Context(), "apply", "-f", file))
+}
+
+func connect(t *testing.T, o client.ConnectOptions) (*client.Client, error) {
+	t.Helper()
+	c, err := client.Connect(t.Context(), o)
+	if err == nil {
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return c, err
+}
+
+func (s *site) connect(t *testing.T, o client.ConnectOptions) *client.Client {
+	t.Helper()
+	if o.RESTConfig == nil {
+		o.RESTConfig = s.Config()
+	}
+	return must[*client.Client](t)(connect(t, o))
+}
+
+// TestCluster is one story on one cluster: each part finds what those before it left.
+func TestCluster(t *testing.T) {
+	var mu sync.Mutex
+	var logged []string
+	// It stays: what the libraries still have running when this test ends may log yet.
+	klog.SetLogger(funcr.New(func(prefix, args string) {
+		mu.Lock()
+		defer mu.Unlock()
+		logged = append(logged, prefix+" "+args)
+	}, funcr.Options{}))
+	s := newSite(t)
+
+	t.Run("no recorder", s.testNoRecorder)
+	t.Run("no ready pod", s.testNoReadyPod)
+	t.Run("one tunnel for all", s.testOneTunnel)
+	t.Run("found elsewhere", s.testFoundElsewhere)
+	t.Run("refused", s.testRefused)
+	t.Run("forbidden", s.testForbidden)
+	t.Run("the proxy is the last road", s.testProxy)
+	t.Run("API server restarts", s.testRestart)
+	t.Run("recorder goes away", s.testReplaced)
+	t.Run("no API server", s.testNoAPIServer)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(logged) > 0 {
+		t.Errorf("klog, which writes to stderr, was told: %q", logged)
+	}
+}
+
+func (s *site) testNoRecorder(t *testing.T) {
+	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config()})
+	wantCode(t, err, history.NotFound, "no watchhistory recorder found", "kubectl apply -k deploy/", "--recorder-url")
+	_, err = connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "shop"})
+	wantCode(t, err, history.NotFound, "There is none in namespace shop")
+}
+
+func (s *site) testNoReadyPod(t *testing.T) {
+	s.namespace(t, "watchhistory")
+	s.service(t, "watchhistory", "watchhistory-recorder", intstr.FromString("api"))
+	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config()})
+	wantCode(t, err, history.Unavailable, "watchhistory/watchhistory-recorder has no pods")
+
+	pods := s.core.Pods("watchhistory")
+	must[*corev1.Pod](t)(pods.Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "unscheduled", Labels: labels()},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "recorder", Image: "watchhistory"}}},
+	}, metav1.CreateOptions{}))
+	_, err = connect(t, client.ConnectOptions{RESTConfig: s.Config()})
+	wantCode(t, err, history.Unavailable, "pod watchhistory/unscheduled is not ready: its phase is Pending", "describe pod unscheduled")
+}
+
+func (s *site) testOneTunnel(t *testing.T) {
+	s.pod(t, "watchhistory", "recorder-0")
+	var tunnels atomic.Int64
+	cfg := s.Config()
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/portforward") {
+				tunnels.Add(1)
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	c := s.connect(t, client.ConnectOptions{RESTConfig: cfg})
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			page, err := c.Events(t.Context(), client.EventsQuery{Limit: i%5 + 1})
+			if err != nil || len(page.Events) != i%5+1 || page.Total != versions+1 {
+				t.Errorf("request %d: got %+v, %v", i, page, err)
+			}
+		})
+	}
+	all.Wait()
+	if n := tunnels.Load(); n != 1 {
+		t.Errorf("opened %d tunnels, want one", n)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func (s *site) testFoundElsewhere(t *testing.T) {
+	s.namespace(t, "audit")
+	s.service(t, "audit", "history", intstr.FromInt32(servedPort))
+	s.pod(t, "audit", "history-0")
+	in := func(namespace string) string {
+		return s.connect(t, client.ConnectOptions{Namespace: namespace}).Target()
+	}
+	if got := in(""); got != "recorder watchhistory/watchhistory-recorder" {
+		t.Errorf("by default: %q", got)
+	}
+	if got := in("audit"); got != "recorder audit/history" {
+		t.Errorf("in audit: %q", got)
+	}
+	if err := s.connect(t, client.ConnectOptions{Namespace: "audit"}).Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+	s.service(t, "audit", "another", intstr.FromInt32(servedPort))
+	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "audit"})
+	wantCode(t, err, history.Invalid, "several", "audit/another, audit/history", "--recorder-namespace")
+}
+
+func (s *site) testRefused(t *testing.T) {
+	s.namespace(t, "broken")
+	s.service(t, "broken", "recorder", intstr.FromString("broken"))
+	s.pod(t, "broken", "recorder-0")
+	c := s.connect(t, client.ConnectOptions{Namespace: "broken"})
+	for range 3 { // no connection is spoilt by the one before it
+		wantCode(t, c.Health(t.Context()), history.Unavailable,
+			"recorder broken/recorder does not take connections in its pod", "refused", "kubectl -n broken get pods")
+	}
+	s.namespace(t, "unnamed")
+	s.service(t, "unnamed", "recorder", intstr.FromString("gopher"))
+	s.pod(t, "unnamed", "recorder-0")
+	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "unnamed"})
+	wantCode(t, err, history.NotFound, "has no port named gopher")
+}
+
+// pasted is what a person would paste into a shell, without the shell.
+func pasted(t *testing.T, err error) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(fmt.Sprint(err), "kubectl apply -f - <<'EOF'\n")
+	manifest, _, found := strings.Cut(rest, "\nEOF\n")
+	if !found {
+		t.Fatalf("no Role to paste in: %v", err)
+	}
+	return manifest
+}
+
+func (s *site) testForbidden(t *testing.T) {
+	jane := client.ConnectOptions{RESTConfig: s.as("jane"), Mode: client.PortForward}
+	_, err := connect(t, jane)
+	wantCode(t, err, history.Forbidden, "you may not look for the recorder's Service",
+		`User "jane" cannot list resource "services"`, `in the namespace "watchhistory"`)
+
+	manifest := pasted(t, err)
+	s.apply(t, strings.ReplaceAll(manifest, "pods/portforward", "nothing"))
+	_, err = connect(t, jane)
+	wantCode(t, err, history.Forbidden, "you may not forward a port to pod watchhistory/recorder-0",
+		`User "jane" cannot get resource "pods/portforward"`)
+	if again := pasted(t, err); again != manifest {
+		t.Errorf("another Role than at first:\n%s\n%s", manifest, again)
+	}
+
+	s.apply(t, strings.ReplaceAll(manifest, "[get, create]", "[get]"))
+	_, err = connect(t, jane)
+	wantCode(t, err, history.Forbidden, `User "jane" cannot create resource "pods/portforward"`)
+
+	s.apply(t, manifest)
+	if err = s.connect(t, jane).Health(t.Context()); err != nil {
+		t.Errorf("with the Role that was suggested: %v", err)
+	}
+}
+
+// testProxy stops where the API server would dial the pod, whose address leads nowhere.
+func (s *site) testProxy(t *testing.T) {
+	s.apply(t, `apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: joe, namespace: watchhistory}
+rules:
+- {apiGroups: [""], resources: [services, pods], verbs: [list]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: joe, namespace: watchhistory}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: joe}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: User, name: joe}
+`)
+	asked := make(chan string, 1)
+	cfg := s.as("joe")
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, "/health") {
+				asked <- r.URL.Path
+			}
+			return next.RoundTrip(r)
+		})
+	})
+	c := s.connect(t, client.ConnectOptions{RESTConfig: cfg})
+	wantCode(t, c.Health(t.Context()), history.Forbidden, "forward a port", "pods/portforward], verbs: [get, create]")
+	want := "/api/v1/namespaces/watchhistory/services/http:watchhistory-recorder:http/proxy/health"
+	if got := <-asked; got != want {
+		t.Errorf("asked the proxy for %q, want %q", got, want)
+	}
+	c = s.connect(t, client.ConnectOptions{RESTConfig: cfg, Mode: client.Proxy})
+	wantCode(t, c.Health(t.Context()), history.Forbidden, "by the API server's proxy",
+		`cannot get resource "services/proxy"`, "resources: [services/proxy], verbs: [get]")
+}
+
+func (s *site) testRestart(t *testing.T) {
+	c := s.connect(t, client.ConnectOptions{})
+	if err := c.Health(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("through a new tunnel: %v", err)
+	}
+}
+
+func (s *site) testReplaced(t *testing.T) {
+	s.namespace(t, "moving")
+	s.service(t, "moving", "recorder", intstr.FromString("api"))
+	s.podAt(t, "moving", "recorder-0", refusedPort)
+	c := s.connect(t, client.ConnectOptions{Namespace: "moving"})
+	wantCode(t, c.Health(t.Context()), history.Unavailable, "does not take connections in its pod")
+
+	if err := s.core.Pods("moving").Delete(t.Context(), "recorder-0", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.podAt(t, "moving", "recorder-1", servedPort)
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("the same client, with another pod: %v", err)
+	}
+}
+
+func (s *site) testNoAPIServer(t *testing.T) {
+	c := s.connect(t, client.ConnectOptions{})
+	if err := c.Health(t.Context()); err != nil { // leaves an idle connection, which will notice the tunnel's end
+		t.Fatal(err)
+	}
+	if err := s.StopComponent(t.Context(), clustertest.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, c.Health(t.Context()), history.Unavailable, "connection refused")
+	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config()})
+	wantCode(t, err, history.Unavailable, "can't look for the recorder's Service", "kubectl version")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err = client.Connect(ctx, client.ConnectOptions{RESTConfig: s.Config()}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: got %v", err)
+	}
+}
