@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -64,14 +65,17 @@ func writeHeaders(w http.ResponseWriter, r *http.Request, total int, exact bool,
 // writeEvents writes an array, one event a line, so that no more than one is held as text. Errors of writing mean that
 // nobody reads any more; the writer remembers them.
 func (h *handler) writeEvents(out *bufio.Writer, versions []query.Version, summary bool) {
-	encoder := json.NewEncoder(out)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
 	_ = out.WriteByte('[')
 	for i := range versions {
 		if i > 0 {
-			_ = out.WriteByte(',')
+			_, _ = out.WriteString(",\n")
 		}
-		_ = encoder.Encode(h.event(&versions[i], summary))
+		line.Reset()
+		_ = encoder.Encode(h.event(&versions[i], summary)) // whatever is raw in it was found valid
+		_, _ = out.Write(bytes.TrimSuffix(line.Bytes(), []byte("\n")))
 	}
 	_ = out.WriteByte(']')
 }

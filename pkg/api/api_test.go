@@ -1,0 +1,212 @@
+package api_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+func TestProbes(t *testing.T) {
+	ready := errors.New("pods: not synced")
+	s := newServer(t, api.Options{
+		Ready:   func() error { return ready },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
+	})
+	for _, c := range []struct {
+		path string
+		code int
+		body string
+	}{
+		{"/health", http.StatusOK, `{"status":"healthy"}`},
+		{"//health", http.StatusOK, `{"status":"healthy"}`},
+		{"/livez", http.StatusOK, "ok\n"},
+		{"/readyz", http.StatusServiceUnavailable, "pods: not synced\n"},
+		{"/metrics", http.StatusOK, "up 1\n"},
+		{"/", http.StatusNotFound, ""},
+		{"/api/v1", http.StatusNotFound, ""},
+		{"/api/v1/eventsandmore", http.StatusNotFound, ""},
+	} {
+		code, header, body := s.get(c.path)
+		if code != c.code || c.body != "" && body != c.body {
+			t.Errorf("%s: %d %q", c.path, code, body)
+		}
+		if c.path == "/health" && header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s is %q", c.path, header.Get("Content-Type"))
+		}
+	}
+	ready = nil
+	if code, _, body := s.get("/readyz"); code != http.StatusOK || body != "ok\n" {
+		t.Errorf("/readyz: %d %q", code, body)
+	}
+}
+
+func TestResourcesHaveStates(t *testing.T) {
+	pods := v1.Resource{Version: "v1", Plural: "pods", Kind: "Pod", State: "watching"}
+	gadgets := v1.Resource{Group: "example.com", Version: "v1", Plural: "gadgets", State: "waiting", Reason: "not served"}
+	s := newServer(t, api.Options{States: func() []v1.Resource { return []v1.Resource{pods, gadgets} }})
+	_, _, body := s.get("/api/v1/resources")
+	var list v1.ResourceList
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	for _, r := range list.Resources {
+		states[r.Plural] += r.State + r.Reason
+	}
+	if len(list.Resources) != 9 || states["pods"] != "watching" || states["gadgets"] != "waitingnot served" || states["nodes"] != "stopped" {
+		t.Errorf("%v", states)
+	}
+}
+
+func TestTheAPIOnlyReads(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
+		code, header, _ := s.do(method, "/api/v1/events")
+		if code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: %d, Allow %q", method, code, header.Get("Allow"))
+		}
+	}
+	if code, header, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusOK || header.Get("X-Total-Count") != "4" {
+		t.Errorf("HEAD: %d %v", code, header)
+	}
+}
+
+func TestAPanicIsAnAnswerAndALogLine(t *testing.T) {
+	var lines bytes.Buffer
+	s := newServer(t, api.Options{
+		Logger: slog.New(slog.NewJSONHandler(&lines, nil)),
+		Ready:  func() error { panic("the sky fell") },
+	})
+	code, _, body := s.get("/readyz")
+	if code != http.StatusInternalServerError || strings.Contains(body, "sky") {
+		t.Errorf("%d %q", code, body)
+	}
+	if !strings.Contains(lines.String(), "the sky fell") {
+		t.Errorf("logged %q", lines.String())
+	}
+}
+
+func TestALogThatFailsIsToldInTheFixedWords(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	if err := s.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[string]string{
+		"/api/v1/events":                 "Query failed: ",
+		"/api/v1/events?resourceType=po": "Query failed: ",
+		"/api/v1/events/shop/pods/web":   "Failed to query object history: ",
+	} {
+		code, header, body := s.get(target)
+		if code != http.StatusInternalServerError || !strings.HasPrefix(body, want) || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+			t.Errorf("%s: %d %q", target, code, body)
+		}
+	}
+	if code, header, _ := s.get("/api/v1/resources"); code != http.StatusServiceUnavailable || header.Get("Content-Type") != "application/json" {
+		t.Errorf("resources: %d %v", code, header)
+	}
+}
+
+func TestATimeoutEndsAQuery(t *testing.T) {
+	s := newServer(t, api.Options{Timeout: time.Nanosecond})
+	sample(s)
+	if code, _, body := s.get("/api/v1/events"); code != http.StatusInternalServerError || body != "Query failed: context deadline exceeded\n" {
+		t.Errorf("%d %q", code, body)
+	}
+}
+
+func TestAClientThatGoesAwayIsNoError(t *testing.T) {
+	var lines bytes.Buffer
+	s := newServer(t, api.Options{Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	sample(s)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/events", http.NoBody))
+	if w.Code != http.StatusInternalServerError || lines.Len() != 0 {
+		t.Errorf("%d, logged %q", w.Code, lines.String())
+	}
+}
+
+// While one query holds the only room, another waits for it, until its timeout.
+func TestQueriesWaitForRoom(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := newServer(t, api.Options{
+		Concurrency: 1, Timeout: 20 * time.Millisecond,
+		States: func() []v1.Resource { close(entered); <-release; return nil },
+	})
+	sample(s)
+	var slow sync.WaitGroup
+	slow.Go(func() { s.get("/api/v1/resources") })
+	<-entered
+	if code, _, body := s.get("/api/v1/events"); code != http.StatusInternalServerError || !strings.Contains(body, "deadline") {
+		t.Errorf("without room: %d %q", code, body)
+	}
+	if code, _, _ := s.get("/health"); code != http.StatusOK {
+		t.Errorf("health has to wait: %d", code)
+	}
+	close(release)
+	slow.Wait()
+	if len(s.running()) != 4 {
+		t.Error("the room was not given back")
+	}
+}
+
+// running asks until there is an answer, for the machine may be slower than the timeout.
+func (s *server) running() []string {
+	for range 100 {
+		if code, _, _ := s.get("/api/v1/events"); code == http.StatusOK {
+			return list(s.t, s, "")
+		}
+	}
+	return nil
+}
+
+func TestLargeAnswersAreCompressedForThoseWhoAsk(t *testing.T) {
+	s := newServer(t, api.Options{})
+	s.put(change(history.Create, "configmaps", "shop", "large", `{"data":{"a":"`+strings.Repeat("x", 100_000)+`"}}`))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/events", http.NoBody)
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if w.Header().Get("Content-Encoding") != "gzip" || w.Body.Len() > 10_000 {
+		t.Fatalf("%v, %d bytes", w.Header(), w.Body.Len())
+	}
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(z)
+	if _, _, plain := s.get("/api/v1/events"); err != nil || string(body) != plain {
+		t.Errorf("the compressed answer is another one: %v", err)
+	}
+}
+
+// A record whose object is damaged is told without it, instead of hiding the rest of the page.
+func TestADamagedObjectHidesNothingElse(t *testing.T) {
+	var lines bytes.Buffer
+	s := newServer(t, api.Options{Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	sample(s)
+	s.put(change(history.Update, "pods", "shop", "web", `{"metadata":{`), change(history.Update, "pods", "shop", "web", ``))
+	if got := list(t, s, ""); len(got) != 6 {
+		t.Errorf("%v", got)
+	}
+	if strings.Count(lines.String(), "record holds no object") != 2 {
+		t.Errorf("logged %q", lines.String())
+	}
+}

@@ -1,0 +1,218 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+const podBody = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"shop","uid":"uid-of-web","resourceVersion":"4711",` +
+	`"generation":3,"selfLink":"/x","managedFields":[{"manager":"kubelet"}],"creationTimestamp":"2100-01-01T00:00:00Z",` +
+	`"annotations":{"note":"<b> & \"quoted\""}},"spec":{"replicas":12345678901234567890,"ratio":1.50,"template":{"metadata":{"uid":"kept","generation":1}}}}`
+
+// sample writes one record of each sort.
+func sample(s *server) {
+	pod := change(history.Create, "pods", "shop", "web", podBody)
+	pod.Initial = true
+	update := change(history.Update, "pods", "shop", "web", strings.Replace(podBody, "1.50", "2.50", 1))
+	update.RV = "4712"
+	update.Managers = []history.Manager{{Name: "kubelet", Operation: "Update", Subresource: "status", Time: time.Date(2100, 1, 2, 3, 4, 0, 0, time.UTC)}}
+	gone := change(history.Delete, "deployments", "shop", "old", `{"kind":"Deployment","metadata":{"name":"old"}}`)
+	gone.InferredSince = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+	node := change(history.Create, "nodes", "", "node-1", `{"kind":"Node","metadata":{"name":"node-1"},"status":{"conditions":[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown","message":"Kubelet stopped posting node status."}]}}`)
+	s.put(pod, update, gone, node)
+}
+
+func TestAnAnswerToTheByte(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	code, header, body := s.get("/api/v1/events?limit=4")
+	var text strings.Builder
+	fmt.Fprintln(&text, code)
+	if err := header.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "events.golden", text.String()+"\n"+body)
+
+	code, header, body = s.get("/api/v1/events?limit=1&order=desc&summary=true&resourceType=po")
+	text.Reset()
+	fmt.Fprintln(&text, code)
+	if err := header.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "summary.golden", text.String()+"\n"+body)
+}
+
+// list asks for events and returns "verb name" of each.
+func list(t testing.TB, s *server, rawQuery string) []string {
+	t.Helper()
+	code, _, body := s.get("/api/v1/events?" + rawQuery)
+	if code == http.StatusNotFound {
+		if body != "no audit data available for the specified time range\n" {
+			t.Errorf("%s: 404 says %q", rawQuery, body)
+		}
+		return nil
+	}
+	var events []v1.Event
+	if err := json.Unmarshal([]byte(body), &events); code != http.StatusOK || err != nil {
+		t.Fatalf("%s: %d %s, %v", rawQuery, code, body, err)
+	}
+	var got []string
+	for _, e := range events {
+		got = append(got, e.Verb+" "+e.ResourceName)
+	}
+	return got
+}
+
+func TestParametersSelect(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	all := []string{"create web", "update web", "delete old", "create node-1"}
+	for rawQuery, want := range map[string][]string{
+		"":                                     all,
+		"limit=":                               all,
+		"limit=0":                              all,
+		"limit=-3":                             all,
+		"limit=2":                              all[:2],
+		"limit=99999":                          all,
+		"limit=99999999999999999999":           all,
+		"limit=-99999999999999999999":          all,
+		"verb=create":                          {"create web", "create node-1"},
+		"verb=patch":                           nil,
+		"verb=Update":                          nil,
+		"verb=get":                             nil,
+		"user=system:k8s-watcher":              all,
+		"user=alice":                           nil,
+		"namespace=shop":                       all[:3],
+		"namespace=-":                          all[3:],
+		"namespace=bank":                       nil,
+		"resourceType=nodes":                   all[3:],
+		"resourceType=deploy,no":               all[2:3],
+		"resourceType=deploy,Node":             all[2:],
+		"resourceType=gadgets":                 nil,
+		"resourceName=web":                     all[:2],
+		"group=apps":                           all[2:3],
+		"uid=uid-of-node-1":                    all[3:],
+		"manager=kubelet":                      all[1:2],
+		"order=asc":                            all,
+		"order=desc&limit=2":                   {"create node-1", "delete old"},
+		"unknown=x":                            all,
+		"start=2100-01-02T03:04:07.006007008Z": all[1:], // the second one's time: inclusive
+		"start=2100-01-02T03:04:07.006007009Z": all[2:],
+		"end=2100-01-02T03:04:07.006007008Z":   all[:1], // exclusive
+		"start=2100-01-02T05:04:08%2B02:00":    all[2:],
+		"start=2100-01-02T05:04:08+02:00":      all[2:], // the plus sign is a space
+		"start=2100-01-01T22:04:08-05:00&end=2100-01-02T03:04:09Z":   all[2:3],
+		"start=0001-01-01T00:00:00Z&end=9999-12-31T23:59:59Z":        all,
+		"end=0001-01-01T00:00:00Z":                                   nil,
+		"start=9999-01-01T00:00:00Z":                                 nil,
+		"start=2100-01-02T03:04:09.5Z&end=2100-01-02T03:04:06Z":      nil,
+		"start=2100-01-02T03:04:06Z&end=2100-01-02T03:04:07Z&verb=x": nil,
+	} {
+		if got := list(t, s, rawQuery); !slices.Equal(got, want) {
+			t.Errorf("%q: got %v, want %v", rawQuery, got, want)
+		}
+	}
+}
+
+func TestTheMaximumBoundsEveryLimit(t *testing.T) {
+	s := newServer(t, api.Options{MaxLimit: 3})
+	sample(s)
+	for _, rawQuery := range []string{"", "limit=0", "limit=4", "limit=1000"} {
+		_, header, _ := s.get("/api/v1/events?" + rawQuery)
+		if got := list(t, s, rawQuery); len(got) != 3 || header.Get("X-Has-More") != "true" || header.Get("X-Total-Count") != "4" {
+			t.Errorf("%q: %v, %v", rawQuery, got, header)
+		}
+	}
+}
+
+func TestMistakesAreToldInTheWordsThatClientsKnow(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	for target, want := range map[string]string{
+		"/api/v1/events?start=yesterday":               "Invalid start time format: ",
+		"/api/v1/events?start=2100-01-02":              "Invalid start time format: ",
+		"/api/v1/events?end=5":                         "Invalid end time format: ",
+		"/api/v1/events?limit=ten":                     "Invalid limit: ",
+		"/api/v1/events?limit=1.5&order=sideways":      "Invalid limit: ",
+		"/api/v1/events/shop/pods/web?start=yesterday": "Invalid start time format: ",
+		"/api/v1/events/":                              "namespace, resourceType, and name are required\n",
+		"/api/v1/events/shop":                          "namespace, resourceType, and name are required\n",
+		"/api/v1/events/shop/pods":                     "namespace, resourceType, and name are required\n",
+		"/api/v1/events/shop/pods/":                    "namespace, resourceType, and name are required\n",
+		"/api/v1/events//pods/web":                     "namespace, resourceType, and name are required\n",
+	} {
+		code, header, body := s.get(target)
+		if code != http.StatusBadRequest || !strings.HasPrefix(body, want) || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+			t.Errorf("%s: %d %q %q", target, code, header.Get("Content-Type"), body)
+		}
+	}
+}
+
+func TestMistakesInAdditiveParametersAreJSON(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	for target, parameter := range map[string]string{
+		"/api/v1/events?order=sideways":                     "order",
+		"/api/v1/events?cursor=x":                           "cursor",
+		"/api/v1/events?cursor=__________8":                 "cursor",
+		"/api/v1/events?summary=perhaps":                    "summary",
+		"/api/v1/events?empty=204":                          "empty",
+		"/api/v1/events/shop/pods/web?revision=0":           "revision",
+		"/api/v1/events/shop/pods/web?revision=1,x":         "revision",
+		"/api/v1/events/shop/pods/web?descendants=x":        "descendants",
+		"/api/v1/events/shop/pods/web?cursor=F7Tk5Z0AAAA":   "cursor",
+		"/api/v1/events/shop/pods/web?cursor=F7Tk5Z0AAAA.x": "cursor",
+	} {
+		code, header, body := s.get(target)
+		var e v1.ErrorBody
+		err := json.Unmarshal([]byte(body), &e)
+		if code != http.StatusBadRequest || err != nil || header.Get("Content-Type") != "application/json" ||
+			e.Error.Code != "invalid" || !strings.Contains(e.Error.Message, "parameter "+parameter+":") {
+			t.Errorf("%s: %d %q", target, code, body)
+		}
+	}
+}
+
+func TestNothingMayBeAnAnswer(t *testing.T) {
+	s := newServer(t, api.Options{})
+	code, header, body := s.get("/api/v1/events")
+	if code != http.StatusNotFound || body != "no audit data available for the specified time range\n" || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+		t.Errorf("%d %q %q", code, header.Get("Content-Type"), body)
+	}
+	code, header, body = s.get("/api/v1/events?empty=200")
+	if code != http.StatusOK || body != "[]\n" || header.Get("X-Total-Count") != "0" || header.Get("X-Has-More") != "false" {
+		t.Errorf("%d %v %q", code, header, body)
+	}
+	code, _, body = s.get("/api/v1/events?empty=200&verb=patch")
+	if code != http.StatusOK || body != "[]\n" {
+		t.Errorf("%d %q", code, body)
+	}
+}
+
+func TestCursorsLeadThroughAllPages(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	var got []string
+	next := "limit=1&order=desc&summary=true"
+	for next != "" {
+		got = append(got, list(t, s, next)...)
+		_, header, _ := s.get("/api/v1/events?" + next)
+		link, cursor := header.Get("Link"), header.Get("X-Next-Cursor")
+		if (link == "") != (cursor == "") || (cursor != "") != (header.Get("X-Has-More") == "true") || !strings.Contains(link, cursor) {
+			t.Errorf("link %q, cursor %q, more %q", link, cursor, header.Get("X-Has-More"))
+		}
+		next = strings.TrimSuffix(strings.TrimPrefix(link, "<?"), `>; rel="next"`)
+	}
+	if want := []string{"create node-1", "delete old", "update web", "create web"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

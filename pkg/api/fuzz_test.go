@@ -1,0 +1,43 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+)
+
+// FuzzRequests asks whatever can be asked: no answer may be the server's fault, and what claims to be JSON has to be.
+func FuzzRequests(f *testing.F) {
+	s := newServer(f, api.Options{MaxLimit: 3})
+	story(s)
+	for _, seed := range [][2]string{
+		{"/api/v1/events", "limit=1&order=desc&cursor=OO8ob_zTbuA&summary=1&empty=200"},
+		{"//api/v1/events", "start=2100-01-01T00:00:00Z&end=2100-02-01T00:00:00+02:00&verb=create&user=x&manager=m&uid=u"},
+		{"/api/v1/events/shop/deploy/web", "descendants=true&revision=1,2&group=apps"},
+		{"/api/v1/events/-/nodes/node-1", "cursor=OO8ob_zTbuA.&limit=1"},
+		{"/api/v1/events/%2f/%/\xff", "start=0000-01-01T00:00:00Z&end=9999-12-31T23:59:59.999999999-23:59"},
+		{"/api/v1/resources", "%zz&;&="}, {"", ""}, {"*", "namespace=-&resourceType=,,.,&resourceName=\x00"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, path, rawQuery string) {
+		if strings.Contains(path, "?") {
+			return
+		}
+		one := *s
+		one.t = t
+		code, header, body := one.get(path + "?" + rawQuery)
+		if code >= http.StatusInternalServerError {
+			t.Fatalf("%q %q: %d %q", path, rawQuery, code, body)
+		}
+		if header.Get("Content-Type") == "application/json" && !json.Valid([]byte(body)) {
+			t.Fatalf("%q %q: no JSON: %q", path, rawQuery, body)
+		}
+		if code == http.StatusOK && strings.HasPrefix(body, "[") && header.Get("X-Total-Count") == "" {
+			t.Fatalf("%q %q: no count", path, rawQuery)
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package api_test
+
+import (
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write the golden files")
+	flag.Parse()
+	goleak.VerifyTestMain(m)
+}
+
+// golden compares with a file, or writes it where the tests run with -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	file = "testdata/" + file
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; got\n%s", file, got)
+	}
+}
+
+// server is the API in front of a real log. The log's clock moves on by a second with every record.
+type server struct {
+	http.Handler
+
+	t   testing.TB
+	log *store.Store
+	now time.Time
+}
+
+func newServer(t testing.TB, o api.Options) *server {
+	t.Helper()
+	s := &server{t: t, now: time.Date(2100, 1, 2, 3, 4, 5, 6007008, time.UTC)}
+	log, err := store.Open(t.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return s.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.log, s.Handler = log, api.New(query.New(log, query.Options{}), o)
+	for _, r := range []history.Resource{
+		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
+		{Version: "v1", Plural: "nodes", Singular: "node", Kind: "Node"},
+		{Version: "v1", Plural: "events", Singular: "event", Kind: "Event", Namespaced: true},
+		{Version: "v1", Plural: "configmaps", Singular: "configmap", Kind: "ConfigMap", ShortNames: []string{"cm"}, Namespaced: true},
+		{Version: "v1", Plural: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", ShortNames: []string{"pvc"}, Namespaced: true},
+		{Version: "v1", Plural: "persistentvolumes", Kind: "PersistentVolume", ShortNames: []string{"pv"}},
+		{Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
+		{Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset", Kind: "ReplicaSet", Namespaced: true},
+	} {
+		if err := log.Register(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func (s *server) put(records ...*history.Record) {
+	s.t.Helper()
+	for _, r := range records {
+		s.now = s.now.Add(time.Second)
+		if err := s.log.Append(s.t.Context(), &history.Batch{Records: []*history.Record{r}}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// get asks, and returns the status, the header and the body.
+func (s *server) get(target string) (int, http.Header, string) {
+	s.t.Helper()
+	return s.do(http.MethodGet, target)
+}
+
+func (s *server) do(method, target string) (int, http.Header, string) {
+	s.t.Helper()
+	r := httptest.NewRequestWithContext(s.t.Context(), method, "/", http.NoBody)
+	path, raw, _ := strings.Cut(target, "?")
+	r.URL.Path, r.URL.RawQuery = path, raw
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w.Code, w.Header(), w.Body.String()
+}
+
+// change is a version of an object of one of the resources above, with a body that says what it is.
+func change(verb history.Verb, resource, namespace, name, body string) *history.Record {
+	group, kind := "", map[string]string{
+		"pods": "Pod", "nodes": "Node", "events": "Event", "configmaps": "ConfigMap", "deployments": "Deployment", "replicasets": "ReplicaSet",
+		"persistentvolumeclaims": "PersistentVolumeClaim", "persistentvolumes": "PersistentVolume",
+	}[resource]
+	if resource == "deployments" || resource == "replicasets" {
+		group = "apps"
+	}
+	return &history.Record{
+		Ref:     history.ObjectRef{Group: group, Resource: resource, Namespace: namespace, Name: name, UID: types.UID("uid-of-" + name)},
+		Version: "v1", Kind: kind, Verb: verb, RV: "4711", Object: []byte(body),
+	}
+}
+
+// regarding is an Event about a record's object.
+func regarding(name string, of *history.Record, body string) *history.Record {
+	r := change(history.Create, "events", "shop", name, body)
+	r.Regarding = &history.Target{
+		Group: of.Ref.Group, Kind: of.Kind, Namespace: of.Ref.Namespace, Name: of.Ref.Name, UID: of.Ref.UID,
+	}
+	return r
+}
