@@ -2,9 +2,8 @@ package sample_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/sample"
@@ -12,8 +11,11 @@ import (
 
 // TestSameSeed checks that benchmarks that are compared with one another see the same data.
 func TestSameSeed(t *testing.T) {
-	if d := cmp.Diff(sample.New(7, 30).Take(500), sample.New(7, 30).Take(500)); d != "" {
-		t.Error(d)
+	if !reflect.DeepEqual(sample.New(7, 30).Take(500), sample.New(7, 30).Take(500)) {
+		t.Error("the same seed gave other versions")
+	}
+	if reflect.DeepEqual(sample.New(7, 30).Take(5), sample.New(8, 30).Take(5)) {
+		t.Error("another seed gave the same versions")
 	}
 }
 
