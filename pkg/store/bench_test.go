@@ -2,8 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -58,39 +56,6 @@ func benchAppend(b *testing.B, sync bool, size int) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "versions/s")
 	b.ReportMetric(float64(raw)/float64(b.N), "JSON-bytes/version")
-}
-
-// BenchmarkDisk appends a fixed number of a sample cluster's versions, closes the log and opens it again, so that all of
-// them stand in tables, and tells how large they are.
-func BenchmarkDisk(b *testing.B) {
-	for b.Loop() {
-		dir := b.TempDir()
-		fillLog(b, dir)
-		s := mustOpen(b, dir, store.Options{NoSync: true})
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
-		}
-		b.ReportMetric(float64(diskUse(b, dir))/benchVersions, "disk-bytes/version")
-	}
-}
-
-// diskUse is the size of a closed log's tables.
-func diskUse(b *testing.B, dir string) (n int64) {
-	b.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".sst" {
-			return err
-		}
-		st, err := d.Info()
-		if err == nil {
-			n += st.Size()
-		}
-		return err
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return n
 }
 
 // fillLog appends benchVersions versions and returns those of the object that has the most.
