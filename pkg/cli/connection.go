@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+)
+
+// discoveryPatience bounds a discovery request where the recorder is reached without the cluster, which may be gone.
+const discoveryPatience = 5 * time.Second
+
+// connection is how to reach the cluster and its recorder; all commands share its flags.
+type connection struct {
+	env       Environment
+	config    *genericclioptions.ConfigFlags
+	url       string
+	namespace string // the recorder's
+	mode      string
+}
+
+func newConnection(env Environment) *connection {
+	c := &connection{env: env, config: genericclioptions.NewConfigFlags(true)}
+	c.config.WrapConfigFn = func(cfg *rest.Config) *rest.Config {
+		cfg.UserAgent = c.userAgent()
+		cfg.WarningHandler = rest.NoWarnings{} // they are not about what is asked here
+		if c.url != "" && cfg.Timeout == 0 {
+			cfg.Timeout = discoveryPatience
+		}
+		return cfg
+	}
+	return c
+}
+
+func (c *connection) addFlags(root *cobra.Command) {
+	fs := root.PersistentFlags()
+	c.config.AddFlags(fs)
+	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, where it is not to be reached through the API server.")
+	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+client.DefaultNamespace+", or else where there is one).")
+	fs.StringVar(&c.mode, "connect", string(client.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
+	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
+		[]string{string(client.Auto), string(client.PortForward), string(client.Proxy), string(client.Direct)}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
+
+// session is an open connection, and what is asked through it.
+type session struct {
+	*client.Client
+
+	types     resolver
+	namespace string // the objects'
+}
+
+// open connects to the recorder. Close the session after use.
+func (c *connection) open(ctx context.Context) (*session, error) {
+	opts := client.ConnectOptions{
+		Options: client.Options{UserAgent: c.userAgent()},
+		Mode:    client.Mode(c.mode), URL: c.url, Namespace: c.namespace,
+	}
+	timeout, err := clientcmd.ParseTimeout(*c.config.Timeout)
+	if err != nil {
+		return nil, invalidf("--request-timeout %q is no duration: want one like 30s", *c.config.Timeout)
+	}
+	opts.Timeout = timeout
+	if c.url == "" {
+		if opts.RESTConfig, err = c.config.ToRESTConfig(); err != nil {
+			return nil, invalidf("no cluster to ask: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
+		}
+	}
+	recorder, err := client.Connect(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{Client: recorder}
+	s.types = resolver{
+		mapper:   func() (meta.RESTMapper, error) { return c.config.ToRESTMapper() },
+		recorded: recorder.Resources,
+		warnings: c.env.ErrOut,
+	}
+	if s.namespace, err = c.objectNamespace(); err != nil {
+		_ = recorder.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// objectNamespace is that of --namespace or, as with kubectl, of the kubeconfig's context.
+func (c *connection) objectNamespace() (string, error) {
+	if *c.config.Namespace != "" {
+		return *c.config.Namespace, nil
+	}
+	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return "", invalidf("no namespace: %v; give one with --namespace", err)
+	}
+	return namespace, nil
+}
+
+// with runs ask with an open session, and shows on a terminal that it takes its time.
+func (c *connection) with(ctx context.Context, ask func(*session) error) error {
+	done := progress(c.env.ErrOut, "Asking the recorder…")
+	defer done()
+	s, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close() //nolint:errcheck // everything was read
+	return ask(s)
+}

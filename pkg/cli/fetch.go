@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// answer is what several queries found.
+type answer struct {
+	events  []v1.Event // newest first
+	matches []int      // of each query
+	exact   bool       // false: there are at least so many matches
+}
+
+// total is the number of matches of all queries.
+func (a *answer) total() (n int) {
+	for _, m := range a.matches {
+		n += m
+	}
+	return n
+}
+
+// newest reads the newest records of all queries together, as many as the window allows.
+func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *window) (*answer, error) {
+	a := &answer{events: []v1.Event{}, exact: true}
+	for _, q := range queries {
+		q.Order, q.Start, q.End = history.NewestFirst, w.start, w.end
+		if err := s.read(ctx, q, w, a); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(a.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
+	a.events = slices.CompactFunc(a.events, func(x, y v1.Event) bool { // queries may overlap
+		return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID
+	})
+	if w.limit > 0 && len(a.events) > w.limit {
+		a.events = a.events[:w.limit]
+	}
+	return a, nil
+}
+
+// read appends the newest records of one query, page by page.
+func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, a *answer) error {
+	for n := 0; ; {
+		q.Limit = w.chunkSize
+		if w.limit > 0 {
+			q.Limit = min(q.Limit, w.limit-n)
+		}
+		page, err := s.Events(ctx, q)
+		if err != nil {
+			return err
+		}
+		a.events = append(a.events, page.Events...)
+		n += len(page.Events)
+		if !page.HasMore || w.limit > 0 && n >= w.limit {
+			a.matches = append(a.matches, max(page.Total, n))
+			a.exact = a.exact && page.TotalExact
+			return nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+// cutNote says that an answer is not the whole one, and how to get that; "" where it is.
+func (a *answer) cutNote(what string) string {
+	total := a.total()
+	if len(a.events) >= total || len(a.events) == 0 {
+		return ""
+	}
+	count := fmt.Sprint(total)
+	if !a.exact {
+		count = "at least " + count
+	}
+	return fmt.Sprintf("These are the newest %d of %s %s: --limit=0 shows all, --since or a type fewer.", len(a.events), count, what)
+}

@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// getOptions are those of get: the timeline.
+type getOptions struct {
+	*connection
+	window
+	output
+
+	allNamespaces bool
+	showNoise     bool
+	exitCode      bool
+}
+
+func newGet(conn *connection) *cobra.Command {
+	o := &getOptions{connection: conn}
+	cmd := &cobra.Command{
+		Use:   "get [TYPE[/NAME] ...]",
+		Short: "Show the timeline: every recorded change of a namespace, of some types or of all",
+		Long: paragraphs(`
+			Show the timeline: every recorded change of a namespace, of some types or of all, the
+			newest at the bottom.
+
+			Types are given as to kubectl: deploy, deployments.apps, pods,svc, or with a name as
+			deploy/web. Objects that are gone, and types that are, have their history still.`),
+		Example: examples(conn.env, `
+			# What happened in the namespace shop within the last 15 minutes
+			watchhistory get -n shop --since 15m
+
+			# What happened to pods and services, in all namespaces
+			watchhistory get pods,svc -A
+
+			# All changes of one Deployment and one ConfigMap, as JSON
+			watchhistory get deploy/web configmap/web -n shop --limit=0 -o json`),
+		ValidArgsFunction: conn.completeMany,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.complete(); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), args)
+		},
+	}
+	o.window.addFlags(cmd.Flags(), "changes")
+	o.output.addFlags(cmd)
+	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show all namespaces, and what belongs to none.")
+	addNoise(cmd, &o.showNoise)
+	addExitCode(cmd, &o.exitCode)
+	return cmd
+}
+
+func addNoise(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "show-noise", false, "Show also what is nothing but noise: heartbeats, counters of the server and the like.")
+}
+
+func addExitCode(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "exit-code", false, "Exit with 0 where there is nothing to show, 1 where there is something, 2 for errors.")
+}
+
+func (o *getOptions) complete() error {
+	if err := o.window.complete(o.env.Now()); err != nil {
+		return err
+	}
+	return o.output.complete()
+}
+
+func (o *getOptions) validate() error {
+	if err := o.window.validate(); err != nil {
+		return err
+	}
+	return o.output.validate()
+}
+
+func (o *getOptions) run(ctx context.Context, args []string) error {
+	shown := 0
+	err := o.with(ctx, func(s *session) error {
+		if o.allNamespaces {
+			s.namespace = ""
+		}
+		targets, err := s.targets(ctx, args)
+		if err != nil {
+			return err
+		}
+		found, err := s.newest(ctx, o.queries(s, targets), &o.window)
+		if err != nil {
+			return err
+		}
+		if shown, err = o.show(s, targets, found); err != nil {
+			return err
+		}
+		return o.reportMissing(ctx, s, targets, found)
+	})
+	if err == nil && o.exitCode && shown > 0 {
+		return foundError{}
+	}
+	return err
+}
+
+// targets resolves the types of the arguments.
+func (s *session) targets(ctx context.Context, args []string) ([]target, error) {
+	all, err := parseMany(ctx, args, s.types.known)
+	if err != nil {
+		return nil, err
+	}
+	var targets []target
+	for _, p := range all {
+		t, err := s.types.resolve(ctx, p.kind)
+		if err != nil {
+			return nil, err
+		}
+		targets = append(targets, target{t, p.name})
+	}
+	// Those with a name come first, each with a query of its own.
+	slices.SortStableFunc(targets, func(a, b target) int { return min(len(b.name), 1) - min(len(a.name), 1) })
+	return targets, nil
+}
+
+// queries returns one query for each named target, in their order, and then as few as possible for the types.
+func (o *getOptions) queries(s *session, targets []target) []client.EventsQuery {
+	if len(targets) == 0 {
+		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
+	}
+	var queries []client.EventsQuery
+	types := map[string][]string{}
+	for _, t := range targets {
+		namespace := t.namespaceOf(s.namespace)
+		if t.name == "" {
+			types[namespace] = append(types[namespace], t.wire())
+			continue
+		}
+		queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: []string{t.wire()}, Name: t.name, Summary: o.isLean()})
+	}
+	for _, namespace := range []string{s.namespace, history.NoNamespace} {
+		if len(types[namespace]) > 0 {
+			queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
+		}
+	}
+	return queries
+}
+
+// show writes the timeline, oldest first, and what is to be said about it.
+func (o *getOptions) show(s *session, targets []target, found *answer) (shown int, err error) {
+	slices.Reverse(found.events)
+	visible := o.visible(found.events, o.showNoise)
+	p := o.printer(&o.env, o.allNamespaces, o.showNoise)
+	if err := o.write(&o.env, p, visible, p.Timeline); err != nil {
+		return 0, err
+	}
+	o.env.note(found.cutNote("changes"))
+	o.env.note(hiddenNote(len(found.events)-len(visible), "change"))
+	if len(found.events) == 0 && (len(targets) == 0 || targets[0].name == "") {
+		namespace := s.namespace
+		if len(targets) > 0 && !slices.ContainsFunc(targets, func(t target) bool { return t.Namespaced }) {
+			namespace = history.NoNamespace
+		}
+		o.env.note("No history found" + in(namespace) + ".")
+	}
+	return len(visible), nil
+}
+
+// reportMissing is an error about the first named target without history, and warns of types that nobody records.
+func (o *getOptions) reportMissing(ctx context.Context, s *session, targets []target, found *answer) error {
+	for i, t := range targets {
+		if t.name != "" && found.matches[i] == 0 {
+			return s.missing(ctx, &o.env, t, &o.window)
+		}
+		if t.name == "" && len(found.events) == 0 {
+			if recorded, err := s.types.known(ctx, t.wire()); err == nil && !recorded {
+				s.types.warnf("the recorder does not record %s", t.GroupResource())
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+)
+
+// The kinds of diffs.
+const (
+	diffStructural = "structural"
+	diffUnified    = "unified"
+)
+
+// historyOptions are those of history: one object's versions.
+type historyOptions struct {
+	*connection
+	window
+	output
+
+	diff      string // empty: none
+	revision  string
+	uid       string
+	showNoise bool
+	exitCode  bool
+
+	revisions revisions
+}
+
+func newHistory(conn *connection) *cobra.Command {
+	o := &historyOptions{connection: conn}
+	cmd := &cobra.Command{
+		Use:   "history (TYPE NAME | TYPE/NAME)",
+		Short: "Show the versions of one object, what changed and who did it",
+		Long: paragraphs(`
+			Show the versions of one object, newest first: what changed in each, and who did it. Objects
+			that are gone have their history still, as have earlier objects of the same name.
+
+			Revisions are numbered from 1 within the life of one object, which its UID tells from others
+			of its name. Where a revision is given, it is one of the newest, or of the one with --uid.`),
+		Example: examples(conn.env, `
+			# All versions of a Deployment
+			watchhistory history deploy/web -n shop
+
+			# What changed in each of them
+			watchhistory history deploy/web -n shop --diff
+
+			# What the last change but one was
+			watchhistory history deploy web -n shop --diff --revision -1
+
+			# From one version to another
+			watchhistory history deploy/web -n shop --diff --revision 2..5
+
+			# One version, whole
+			watchhistory history deploy/web -n shop --revision 14 -o yaml`),
+		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		ValidArgsFunction: conn.completeOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.complete(); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), args)
+		},
+	}
+	o.window.addFlags(cmd.Flags(), "versions")
+	o.output.addFlags(cmd)
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *historyOptions) addFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
+	fs.Lookup("diff").NoOptDefVal = diffStructural
+	fs.StringVar(&o.revision, "revision", "", "Only this revision, like 14; -1 is the one before the newest, 2..5 are several.")
+	fs.StringVar(&o.uid, "uid", "", "Only this incarnation of the object.")
+	addNoise(cmd, &o.showNoise)
+	addExitCode(cmd, &o.exitCode)
+	_ = cmd.RegisterFlagCompletionFunc("diff", cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (o *historyOptions) complete() (err error) {
+	if err = o.window.complete(o.env.Now()); err != nil {
+		return err
+	}
+	if o.revision != "" {
+		if o.revisions, err = parseRevisions(o.revision); err != nil {
+			return err
+		}
+	}
+	return o.output.complete()
+}
+
+func (o *historyOptions) validate() error {
+	switch {
+	case o.diff != "" && o.diff != diffStructural && o.diff != diffUnified:
+		return invalidf("--diff %q: want structural or unified", o.diff)
+	case o.diff != "" && o.format != "":
+		return invalidf("--diff writes no --output %s: leave one of them out", o.format)
+	case o.revision != "" && o.isSet():
+		return invalidf("--revision and a time exclude each other: leave out --since, --since-time and --until")
+	}
+	if err := o.window.validate(); err != nil {
+		return err
+	}
+	return o.output.validate()
+}
+
+func (o *historyOptions) run(ctx context.Context, args []string) error {
+	object, err := parseObject(args)
+	if err != nil {
+		return err
+	}
+	shown := 0
+	err = o.with(ctx, func(s *session) error {
+		resolved, err := s.types.resolve(ctx, object.kind)
+		if err != nil {
+			return err
+		}
+		v := versions{session: s, env: &o.env, target: target{resolved, object.name}, uid: o.uid}
+		if o.revision != "" {
+			shown, err = o.runRevisions(ctx, &v)
+		} else {
+			shown, err = o.runAll(ctx, &v)
+		}
+		return err
+	})
+	if err == nil && o.exitCode && shown > 0 {
+		return foundError{}
+	}
+	return err
+}
+
+// runAll shows all versions of the window.
+func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, err error) {
+	found, err := v.newest(ctx, []client.EventsQuery{v.query(o.isLean() && o.diff == "")}, &o.window)
+	if err != nil {
+		return 0, err
+	}
+	if len(found.events) == 0 {
+		return 0, v.missing(ctx, &o.env, v.target, &o.window)
+	}
+	visible := o.visible(found.events, o.showNoise)
+	if o.diff != "" {
+		err = o.showDiffs(ctx, v, visible, found.events)
+	} else {
+		p := o.printer(&o.env, false, o.showNoise)
+		err = o.write(&o.env, p, visible, p.History)
+	}
+	if err != nil {
+		return 0, err
+	}
+	o.env.note(found.cutNote("versions"))
+	o.env.note(hiddenNote(len(found.events)-len(visible), "version"))
+	return len(visible), nil
+}

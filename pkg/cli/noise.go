@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+)
+
+// visible leaves out of a table the updates that are nothing but noise: the recorder has no words for them.
+func (o *output) visible(events []v1.Event, noise bool) []v1.Event {
+	if noise || !o.isTable() {
+		return events
+	}
+	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool { return e.Verb == "update" && e.Summary == "" })
+}
+
+// hiddenNote says how many were left out.
+func hiddenNote(n int, noun string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s with noise only %s hidden; --show-noise lists them", plural(n, noun), are(n))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// note writes a line to stderr; an empty one not at all.
+func (e *Environment) note(text string) {
+	if text != "" {
+		_, _ = fmt.Fprintln(e.ErrOut, printers.EscapeTerminal(text))
+	}
+}
+
+// in is " in shop namespace" or, where that says nothing, "".
+func in(namespace string) string {
+	if namespace == "" || namespace == history.NoNamespace {
+		return ""
+	}
+	return " in " + namespace + " namespace"
+}
+
+// missing is the error for an object that has no history.
+func (s *session) missing(ctx context.Context, env *Environment, t target, w *window) error {
+	where, hint := in(t.namespaceOf(s.namespace)), ""
+	if w != nil && w.isSet() {
+		return history.Errorf(history.NotFound, "no history of %s%s in that time: leave out --since and --until to see all", t, where)
+	}
+	if recorded, err := s.types.known(ctx, t.wire()); err == nil && !recorded {
+		hint = fmt.Sprintf("the recorder does not record %s", t.GroupResource())
+	} else {
+		hint = fmt.Sprintf("'%s get %s -A' shows which have one", env.Name, t.GroupResource())
+	}
+	return history.Errorf(history.NotFound, "no history of %s%s: %s", t, where, hint)
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/render"
+)
+
+// output is how an answer is written.
+type output struct {
+	format     string
+	noHeaders  bool
+	timestamps bool
+	timezone   string
+	color      string
+	templates  *genericclioptions.KubeTemplatePrintFlags
+
+	location *time.Location
+}
+
+func (o *output) addFlags(cmd *cobra.Command) {
+	o.templates = genericclioptions.NewKubeTemplatePrintFlags()
+	o.templates.AddFlags(cmd)
+	fs := cmd.Flags()
+	fs.StringVarP(&o.format, "output", "o", "", "Output format. One of: ("+strings.Join(o.formats(), ", ")+").")
+	fs.BoolVar(&o.noHeaders, "no-headers", false, "Print no headers of tables.")
+	fs.BoolVar(&o.timestamps, "timestamps", false, "Print times instead of ages.")
+	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of --timestamps, like UTC or Europe/Berlin.")
+	fs.StringVar(&o.color, "color", "auto", "Print colors: auto, always or never. auto means on a terminal, unless NO_COLOR is set.")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (o *output) formats() []string {
+	return append([]string{"json", "yaml", "name", "wide"}, o.templates.AllowedFormats()...)
+}
+
+func (o *output) complete() (err error) {
+	if o.location, err = time.LoadLocation(o.timezone); err != nil {
+		return invalidf("--timezone %q is unknown: want a name like UTC, Local or Europe/Berlin", o.timezone)
+	}
+	return nil
+}
+
+func (o *output) validate() error {
+	if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
+		return invalidf("--color %q: want auto, always or never", o.color)
+	}
+	switch o.format {
+	case "", "wide", "json", "yaml", "name":
+		return nil
+	}
+	if _, err := o.templates.ToPrinter(o.format); genericclioptions.IsNoCompatiblePrinterError(err) {
+		return invalidf("--output %q: want one of %s", o.format, strings.Join(o.formats(), ", "))
+	} else if err != nil {
+		return invalidf("--output %q: %v", o.format, err)
+	}
+	return nil
+}
+
+// isTable tells whether the answer is for people.
+func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
+
+// isLean tells whether the answer needs no objects.
+func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
+
+func (o *output) printer(env *Environment, namespaces, noise bool) *render.Printer {
+	return render.New(env.Out, render.Options{
+		Now: env.Now(), Timestamps: o.timestamps, Location: o.location,
+		Color: env.color(o.color), Width: terminalWidth(env.Out),
+		NoHeaders: o.noHeaders, Namespaces: namespaces, Wide: o.format == "wide", ShowNoise: noise,
+	})
+}
+
+// tablePage is the number of rows that are laid out at a time.
+const tablePage = 1000
+
+// write writes records in the format that was asked for; table does, where that is a table.
+func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, table func([]v1.Event) error) error {
+	switch o.format {
+	case "json":
+		return p.JSON(render.Items{Items: events})
+	case "yaml":
+		return p.YAML(render.Items{Items: events})
+	case "name":
+		return p.Names(events)
+	case "", "wide":
+		for page := range slices.Chunk(events, tablePage) {
+			if err := table(page); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		return o.template(env, events)
+	}
+}
+
+// template applies JSONPath or a Go template to the document that -o json writes.
+func (o *output) template(env *Environment, events []v1.Event) error {
+	printer, err := o.templates.ToPrinter(o.format)
+	if err != nil {
+		return invalidf("--output %q: %v", o.format, err)
+	}
+	text, err := json.Marshal(render.Items{Items: events})
+	if err != nil {
+		return fmt.Errorf("apply a template: %w", err)
+	}
+	document := map[string]any{}
+	if err := json.Unmarshal(text, &document); err != nil {
+		return fmt.Errorf("apply a template: %w", err)
+	}
+	return printer.PrintObj(&unstructured.Unstructured{Object: document}, env.Out)
+}

@@ -1,0 +1,153 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// relatedOptions are those of related: the Kubernetes Events regarding an object.
+type relatedOptions struct {
+	*connection
+	window
+	output
+
+	descendants bool
+	uid         string
+}
+
+func newRelated(conn *connection) *cobra.Command {
+	o := &relatedOptions{connection: conn}
+	cmd := &cobra.Command{
+		Use:   "related (TYPE NAME | TYPE/NAME)",
+		Short: "Show the Kubernetes Events regarding an object and what it owned",
+		Long: paragraphs(`
+			Show the Kubernetes Events regarding an object and everything that it owned then, as a
+			Deployment's ReplicaSets and pods, dead ones too. The one seen last comes first.
+
+			Events outlive here the hour that the cluster keeps them.`),
+		Example: examples(conn.env, `
+			# What was reported about a Deployment and its pods within the last 10 minutes
+			watchhistory related deploy/web -n shop --since 10m
+
+			# Only about the Deployment itself
+			watchhistory related deploy web -n shop --descendants=false`),
+		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		ValidArgsFunction: conn.completeOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.complete(); err != nil {
+				return err
+			}
+			if err := o.validate(); err != nil {
+				return err
+			}
+			return o.run(cmd.Context(), args)
+		},
+	}
+	o.window.addFlags(cmd.Flags(), "records of Events")
+	o.output.addFlags(cmd)
+	cmd.Flags().BoolVar(&o.descendants, "descendants", true, "Show also the Events regarding everything that the object owned.")
+	cmd.Flags().StringVar(&o.uid, "uid", "", "Only this incarnation of the object.")
+	return cmd
+}
+
+func (o *relatedOptions) complete() error {
+	if err := o.window.complete(o.env.Now()); err != nil {
+		return err
+	}
+	return o.output.complete()
+}
+
+func (o *relatedOptions) validate() error {
+	if err := o.window.validate(); err != nil {
+		return err
+	}
+	return o.output.validate()
+}
+
+func (o *relatedOptions) run(ctx context.Context, args []string) error {
+	object, err := parseObject(args)
+	if err != nil {
+		return err
+	}
+	return o.with(ctx, func(s *session) error {
+		resolved, err := s.types.resolve(ctx, object.kind)
+		if err != nil {
+			return err
+		}
+		t := target{resolved, object.name}
+		found, err := o.read(ctx, s, t)
+		if err != nil {
+			return err
+		}
+		return o.show(ctx, s, t, found)
+	})
+}
+
+// reading is what came of the pages of an object's answer.
+type reading struct {
+	events []v1.Event // regarding it, newest first
+	known  bool       // the object itself has history
+	more   bool       // older ones were left out
+}
+
+// read asks for pages until the limit. The object's own records come with them and are only looked at.
+func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*reading, error) {
+	q := client.ObjectQuery{
+		Namespace: t.namespaceOf(s.namespace), Resource: t.wire(), Name: t.name, UID: o.uid,
+		Start: o.start, End: o.end, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,
+	}
+	if o.limit > 0 {
+		q.Limit = min(q.Limit, o.limit)
+	}
+	found := &reading{events: []v1.Event{}}
+	for {
+		page, err := s.Object(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		found.known = found.known || len(page.WatchEvents) > 0
+		found.events = append(found.events, page.RelatedEvents...)
+		full := o.limit > 0 && len(found.events) >= o.limit
+		if full || !page.HasMore {
+			found.more = page.HasMore && len(page.RelatedEvents) > 0
+			return found, nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *reading) error {
+	if len(found.events) == 0 && !found.known {
+		if err := o.checkKnown(ctx, s, t); err != nil {
+			return err
+		}
+	}
+	p := o.printer(&o.env, false, false)
+	if err := o.write(&o.env, p, found.events, p.Related); err != nil {
+		return err
+	}
+	if len(found.events) == 0 {
+		o.env.note(fmt.Sprintf("No Events regarding %s found%s.", t, in(t.namespaceOf(s.namespace))))
+	}
+	if found.more {
+		o.env.note(fmt.Sprintf("These are the newest %d records of Events: --limit=0 reads all, --since fewer.", len(found.events)))
+	}
+	return nil
+}
+
+// checkKnown tells an object without Events in a window from one that was never there.
+func (o *relatedOptions) checkKnown(ctx context.Context, s *session, t target) error {
+	page, err := s.Events(ctx, client.EventsQuery{
+		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name, UID: o.uid, Limit: 1, Summary: true,
+	})
+	if err == nil && len(page.Events) == 0 {
+		return s.missing(ctx, &o.env, t, nil)
+	}
+	return err
+}

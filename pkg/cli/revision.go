@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// revisions is what --revision says: one revision, or a range. Numbers below 1 count from the newest, which is 0.
+type revisions struct {
+	first, last int
+	isRange     bool
+}
+
+// parseRevisions reads "14", "-1" and "2..5"; of a range either end may be left out.
+func parseRevisions(text string) (r revisions, err error) {
+	first, last, isRange := strings.Cut(text, "..")
+	if r = (revisions{isRange: isRange, first: 1}); !isRange {
+		last = first
+	}
+	ok := !isRange || first != "" || last != ""
+	if first != "" {
+		r.first, err = strconv.Atoi(first)
+		ok = ok && err == nil
+	}
+	if last != "" {
+		r.last, err = strconv.Atoi(last)
+		ok = ok && err == nil
+	}
+	if !ok || !isRange && first == "" {
+		return r, invalidf("--revision %q: want a number like 14, -1 for the one before the newest, or a range like 2..5", text)
+	}
+	return r, nil
+}
+
+// absolute counts from the beginning. It is empty where the range is.
+func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
+	count := func(n int) int {
+		if n > 0 {
+			return n
+		}
+		return int(newest) + n //nolint:gosec // revisions fit
+	}
+	f, l := count(r.first), count(r.last)
+	if f < 1 || l < f {
+		return 0, 0, false
+	}
+	return uint64(f), uint64(l), true
+}
+
+// runRevisions shows one revision, or a range of them.
+func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown int, err error) {
+	newest, err := v.newestVersion(ctx)
+	if err != nil {
+		return 0, err
+	}
+	first, last, ok := o.revisions.absolute(newest.Revision)
+	if !ok {
+		return 0, invalidf("--revision %s: there is none, for the newest is %d", o.revision, newest.Revision)
+	}
+	if o.diff != "" {
+		return o.compare(ctx, v, first, last, newest.Revision)
+	}
+	found, err := v.between(ctx, first, min(last, newest.Revision), o.isLean())
+	if err != nil {
+		return 0, err
+	}
+	if len(found) == 0 {
+		return 0, notRecorded(v, last, newest.Revision)
+	}
+	p := o.printer(&o.env, false, o.showNoise)
+	return len(found), o.write(&o.env, p, found, p.History)
+}
+
+func notRecorded(v *versions, revision, newest uint64) error {
+	return history.Errorf(history.NotFound, "%s has no recorded revision %d: the newest is %d, and old ones are dropped in time",
+		v.target, revision, newest)
+}
+
+// compare shows the difference of two revisions; of a single one, that to the one before.
+func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, newest uint64) (shown int, err error) {
+	numbers := []uint64{last}
+	if !o.revisions.isRange {
+		first--
+	}
+	if first > 0 {
+		numbers = append(numbers, first)
+	}
+	found, err := v.exactly(ctx, v.uid, numbers...)
+	if err != nil {
+		return 0, err
+	}
+	if found[last] == nil || o.revisions.isRange && found[first] == nil {
+		missing := last
+		if found[last] != nil {
+			missing = first
+		}
+		return 0, notRecorded(v, missing, newest)
+	}
+	d := o.differ()
+	if err := d.write(found[first], found[last]); err != nil {
+		return 0, err
+	}
+	d.finish()
+	return 1, nil
+}
+
+// versions are those of one object.
+type versions struct {
+	*session
+
+	env    *Environment
+	target target
+	uid    string // empty: of all incarnations
+}
+
+func (v *versions) query(lean bool) client.EventsQuery {
+	return client.EventsQuery{
+		Namespace: v.target.namespaceOf(v.namespace), Resources: []string{v.target.wire()},
+		Name: v.target.name, UID: v.uid, Order: history.NewestFirst, Summary: lean,
+	}
+}
+
+// newestVersion returns the newest version, and settles for its incarnation.
+func (v *versions) newestVersion(ctx context.Context) (*v1.Event, error) {
+	q := v.query(true)
+	q.Limit = 1
+	page, err := v.Events(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if len(page.Events) == 0 {
+		return nil, v.missing(ctx, v.env, v.target, nil)
+	}
+	v.uid = page.Events[0].UID
+	return &page.Events[0], nil
+}
+
+// between returns the revisions of a range, newest first.
+func (v *versions) between(ctx context.Context, first, last uint64, lean bool) ([]v1.Event, error) {
+	if first == last {
+		found, err := v.exactly(ctx, v.uid, first)
+		if found[first] == nil || err != nil {
+			return nil, err
+		}
+		return []v1.Event{*found[first]}, nil
+	}
+	var found []v1.Event
+	for e, err := range v.All(ctx, v.query(lean)) {
+		if err != nil {
+			return nil, err
+		}
+		if e.Revision < first {
+			break
+		}
+		if e.Revision <= last {
+			found = append(found, e)
+		}
+	}
+	return found, nil
+}
+
+// exactly returns revisions of one incarnation by their numbers, with their objects; those that are not kept are not in it.
+func (v *versions) exactly(ctx context.Context, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
+	page, err := v.Object(ctx, client.ObjectQuery{
+		Namespace: v.target.namespaceOf(v.namespace), Resource: v.target.wire(), Name: v.target.name, UID: uid, Revisions: numbers,
+	})
+	if err != nil {
+		return nil, err
+	}
+	found := map[uint64]*v1.Event{}
+	for i := range page.WatchEvents {
+		found[page.WatchEvents[i].Revision] = &page.WatchEvents[i]
+	}
+	return found, nil
+}

@@ -1,0 +1,85 @@
+package cli_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/rogpeppe/go-internal/testscript"
+	"k8s.io/klog/v2"
+
+	"github.com/watchhistory/watchhistory/pkg/cli"
+)
+
+var update = flag.Bool("update", false, "rewrite the expectations in the scripts and docs/cli.md")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"watchhistory": plugin})
+}
+
+// plugin is the plugin's main with the clock of the story.
+func plugin() {
+	klog.SetLogger(logr.Discard())
+	env := cli.System("v1.2.3")
+	env.Name = "kubectl watchhistory"
+	env.Now = func() time.Time {
+		now, err := time.Parse(time.RFC3339, os.Getenv("STORY_NOW"))
+		if err != nil {
+			panic(err)
+		}
+		return now
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := cli.Main(ctx, env, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// kubeconfig is one whose API server is not there.
+const kubeconfig = `
+apiVersion: v1
+kind: Config
+current-context: gone
+clusters: [{name: gone, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: me, user: {token: t}}]
+contexts: [{name: gone, context: {cluster: gone, user: me, namespace: shop}}]
+`
+
+// TestScripts runs the plugin as a process of its own against a recorder whose cluster is not there.
+func TestScripts(t *testing.T) {
+	r := newRecording(t)
+	r.tell()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("RECORDER", r.url)
+			e.Setenv("STORY_NOW", r.now.Format(time.RFC3339))
+			e.Setenv("KUBECACHEDIR", filepath.Join(e.WorkDir, "cache"))
+			e.Setenv("KUBECONFIG", filepath.Join(e.WorkDir, "kubeconfig"))
+			return os.WriteFile(filepath.Join(e.WorkDir, "kubeconfig"), []byte(kubeconfig), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"lines": lines,
+		},
+	})
+}
+
+// lines checks that a stream has that many lines: lines stderr 1.
+func lines(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: lines stdout|stderr N")
+	}
+	text := ts.ReadFile(args[0])
+	if n := fmt.Sprint(strings.Count(text, "\n")); n != args[1] {
+		ts.Fatalf("%s has %s lines, want %s:\n%s", args[0], n, args[1], text)
+	}
+}

@@ -1,0 +1,26 @@
+// Command kubectl-watchhistory is the kubectl plugin: "kubectl watchhistory".
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+
+	"github.com/watchhistory/watchhistory/pkg/cli"
+)
+
+// version is set by the linker; else the build tells.
+var version string //nolint:gochecknoglobals // the linker needs a variable
+
+func main() {
+	klog.SetLogger(logr.Discard()) // what libraries log is no part of an answer
+	env := cli.System(version)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Main(ctx, env, cli.Arguments(os.Args))
+	stop()
+	os.Exit(code)
+}
