@@ -18,6 +18,8 @@ import (
 func (r *Recorder) Run(ctx context.Context) error {
 	work, cancel := outlive(ctx, r.opts.StopWithin)
 	defer cancel()
+	refuse := context.AfterFunc(ctx, func() { r.queue.close(ErrStopped) }) // at once, also when a commit hangs
+	defer refuse()
 	idle := time.NewTicker(r.opts.IdleDelay)
 	defer idle.Stop()
 	for ctx.Err() == nil {
@@ -64,6 +66,7 @@ func (r *Recorder) gather(ctx context.Context) {
 	}
 }
 
+// drain commits what was accepted before the queue closed.
 func (r *Recorder) drain(ctx context.Context) error {
 	r.queue.close(ErrStopped)
 	for {

@@ -132,11 +132,11 @@ func (q *queue) commit(n int) {
 	q.broadcast()
 }
 
-// wait blocks until the entry with this number is durable.
+// wait blocks until the entry with this number is durable. Once the queue is closed it only tells why.
 func (q *queue) wait(ctx context.Context, number uint64) error {
 	for {
 		done, changed, err := q.durable(number)
-		if done || err != nil {
+		if err != nil || done {
 			return err
 		}
 		signal(q.ready)

@@ -1,0 +1,213 @@
+package recorder_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// treasure is what may be found nowhere; it does not compress into anything else.
+const treasure = "hunter2-Zk3vQ9xL0pWm"
+
+func encoded(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// secret returns a Secret's JSON with these top-level members and this last-applied configuration.
+func secret(rv, members, applied string) string {
+	annotations := ""
+	if applied != "" {
+		annotations = fmt.Sprintf(`,"annotations":{"team":"shop","kubectl.kubernetes.io/last-applied-configuration":%s}`, applied)
+	}
+	return fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1","metadata":{"name":"s","namespace":"shop","uid":"u1","resourceVersion":%q%s},%s"type":"Opaque"}`,
+		rv, annotations, members)
+}
+
+func quote(s string) string {
+	b, _ := json.Marshal(s)
+	return string(b)
+}
+
+func record(t *testing.T, objects ...string) (*world, []*history.Record) {
+	t.Helper()
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(secrets)
+	w.feed(s, "sync", "end 1")
+	for _, object := range objects {
+		if err := s.Observe(t.Context(), frame("+", object)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w, w.records(secrets)
+}
+
+func TestSecretValuesAreNowhereOnDisk(t *testing.T) {
+	applied := func(doc string) string { return quote(doc) }
+	nested := `{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":` + quote(`{"data":{"p":"`+encoded(treasure)+`"}}`) + `}}}`
+	objects := []string{
+		`"data":{"p":"` + encoded(treasure) + `"},`,
+		`"stringData":{"p":"` + treasure + `"},`,
+		`"data":{"p":"not base64 ` + treasure + `"},`,
+		`"data":{"p":{"deep":["` + treasure + `"]},"n":null,"b":true},`,
+		`"data":"` + treasure + `",`,
+		`"d\u0061ta":{"p":"` + encoded(treasure) + `"},`,
+		`"data":{"p":"` + encoded(treasure) + `","p":"` + encoded(treasure) + `"},`,
+		`"stringdata":{"p":"` + treasure + `"},"regarding":{"name":"` + treasure + `"},"type":{"p":"` + treasure + `"},`,
+	}
+	var all []string
+	for i, members := range objects {
+		all = append(all, secret(fmt.Sprint(10+i), members, ""))
+	}
+	for i, annotation := range []string{
+		applied(`{"data":{"p":"` + encoded(treasure) + `"},"stringData":{"q":"` + treasure + `"}}`),
+		applied(`{"data":{"p":"` + treasure),
+		applied(`["` + treasure + `"]`),
+		`{"p":"` + treasure + `"}`,
+		applied(nested),
+		applied(`{"Data":{"p":"` + treasure + `"},"kind":["` + treasure + `"]}`),
+	} {
+		all = append(all, secret(fmt.Sprint(30+i), "", annotation))
+	}
+	w, records := record(t, all...)
+	if len(records) != len(all) {
+		t.Fatalf("%d records of %d versions", len(records), len(all))
+	}
+	for _, r := range records {
+		if !json.Valid(r.Object) || !bytes.Contains(r.Object, []byte("hmac-sha256:")) {
+			t.Errorf("version %s is recorded as %s", r.RV, r.Object)
+		}
+		refuse(t, "version "+r.RV, r.Object)
+	}
+	if err := w.close(); err != nil {
+		t.Fatal(err)
+	}
+	searchFiles(t, w.dir)
+}
+
+// refuse fails the test where the treasure shows, in any of its forms.
+func refuse(t *testing.T, where string, data []byte) {
+	t.Helper()
+	for _, form := range []string{treasure, encoded(treasure), strings.TrimRight(encoded(treasure), "="), encoded(encoded(treasure))} {
+		if bytes.Contains(data, []byte(form)) {
+			t.Errorf("%s holds %q", where, form)
+		}
+	}
+}
+
+func searchFiles(t *testing.T, dir string) {
+	t.Helper()
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		refuse(t, path, data)
+		files++
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("searched %d files: %v", files, err)
+	}
+}
+
+func TestEqualValuesHaveEqualHashes(t *testing.T) {
+	_, records := record(t,
+		secret("10", `"data":{"p":"`+encoded(treasure)+`"},`, quote(`{"stringData":{"p":"`+treasure+`"}}`)),
+		secret("11", `"data":{"p":"`+encoded("another")+`"},`, ""))
+	var first, second struct {
+		Metadata struct{ Annotations map[string]string }
+		Data     map[string]string
+	}
+	decode(t, records[0], &first)
+	decode(t, records[1], &second)
+	hash := first.Data["p"]
+	if len(hash) != len("hmac-sha256:")+32 || hash == second.Data["p"] {
+		t.Errorf("hashes %q and %q", hash, second.Data["p"])
+	}
+	want := `{"stringData":{"p":"` + hash + `"}}`
+	if got := first.Metadata.Annotations["kubectl.kubernetes.io/last-applied-configuration"]; got != want {
+		t.Errorf("applied %s, want %s", got, want)
+	}
+	if first.Metadata.Annotations["team"] != "shop" {
+		t.Error("another annotation was touched")
+	}
+}
+
+func decode(t *testing.T, r *history.Record, into any) {
+	t.Helper()
+	if err := json.Unmarshal(r.Object, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestHashesDependOnTheKey(t *testing.T) {
+	object := secret("10", `"data":{"p":"`+encoded(treasure)+`"},`, "")
+	_, one := record(t, object)
+	_, other := record(t, object)
+	if bytes.Equal(one[0].Object, other[0].Object) {
+		t.Error("two logs have the same hash for a value")
+	}
+}
+
+func TestRedactionLeavesEveryOtherByte(t *testing.T) {
+	_, records := record(t, secret("10", `"data" : { "p" : "`+encoded(treasure)+`" , "q":"" } , "immutable": true, `, ""))
+	got := string(records[0].Object)
+	before, rest, _ := strings.Cut(got, `"hmac-sha256:`)
+	after := rest[33:]
+	if want := strings.TrimSuffix(secret("10", `"data" : { "p" : `, ""), `"type":"Opaque"}`); before != want {
+		t.Errorf("before the value\n\t%s\nwant\n\t%s", before, want)
+	}
+	if !strings.HasPrefix(after, ` , "q":"hmac-sha256:`) || !strings.HasSuffix(after, ` } , "immutable": true, "type":"Opaque"}`) {
+		t.Errorf("behind the value\n\t%s", after)
+	}
+}
+
+func TestUnreadableConfigurationIsLoggedWithoutItsContent(t *testing.T) {
+	var logged bytes.Buffer
+	w := open(t, recorder.Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, nil)
+	s := w.stream(secrets)
+	w.feed(s, "sync")
+	if err := s.Observe(t.Context(), frame("+", secret("10", "", quote("{"+treasure)))); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(logged.String(), "level=ERROR") || !strings.Contains(logged.String(), "name=s") {
+		t.Errorf("logged %q", logged.String())
+	}
+	refuse(t, "the log", logged.Bytes())
+}
+
+func TestBrokenSecretIsRefusedWithoutItsContent(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(secrets)
+	w.feed(s, "sync")
+	err := s.Observe(t.Context(), frame("+", `{"metadata":{"name":"s","uid":"u"},"data":{"p":"`+treasure+`"`))
+	if err == nil {
+		t.Fatal("half a Secret is taken")
+	}
+	refuse(t, "the error", []byte(err.Error()))
+}
+
+func TestNoSecretsWithoutAKey(t *testing.T) {
+	log, err := store.Open(t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	r := recorder.New(log, recorder.Options{})
+	if _, err := r.Stream(t.Context(), secrets); err == nil {
+		t.Error("secrets would be hashed without a key")
+	}
+	if _, err := r.Stream(t.Context(), pods); err != nil {
+		t.Errorf("pods need no key: %v", err)
+	}
+}
