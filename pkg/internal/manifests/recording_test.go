@@ -1,0 +1,91 @@
+package manifests_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"testing"
+	"time"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+)
+
+// patience bounds how long the recorder may take to list a small cluster.
+const patience = time.Minute
+
+// The recorder itself, with the manifests' configuration and with the rights of their role only.
+func TestRecorderWatchesEverythingWithItsRole(t *testing.T) {
+	w := recorder(t)
+	kubectl(t, "apply", "-f", "testdata/crd.yaml")
+	kubectl(t, "wait", "--for=condition=Established", "crd/lamps.house.example.com", "--timeout=30s")
+	config, err := daemon.ParseConfig([]byte(w.config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.StoragePath, config.BindAddress, config.ServerPort = t.TempDir(), "127.0.0.1", 0
+	url := run(t, config)
+
+	deadline, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		waiting := notWatched(t, url)
+		if len(waiting) == 0 {
+			return
+		}
+		select {
+		case <-deadline.Done():
+			t.Fatalf("not watched: %v", waiting)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// run starts a recorder, which ends with the test, and returns the URL of its API.
+func run(t *testing.T, config daemon.Config) string {
+	t.Helper()
+	d, err := daemon.New(t.Context(), config, asRecorder(), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the recorder ended with: %v", err)
+		}
+	})
+	return "http://" + d.Address()
+}
+
+// notWatched returns those of the 17 defaults and the CRD's resource that are not watched, with the reason.
+func notWatched(t *testing.T, url string) []string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+v1.ResourcesPath, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // it is only read
+	var list v1.ResourceList
+	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	var waiting []string
+	for _, r := range list.Resources {
+		if r.State != "watching" {
+			waiting = append(waiting, fmt.Sprintf("%s: %s: %s", r.Plural, r.State, r.Reason))
+		}
+	}
+	if got := len(list.Resources); got < 17+1 {
+		waiting = append(waiting, fmt.Sprintf("only %d resources are known", got))
+	}
+	return waiting
+}
