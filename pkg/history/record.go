@@ -66,16 +66,13 @@ type Head struct {
 	Writers []uint64
 }
 
-// Checkpoint is the durable resume point of one resource: every version up to RV is committed.
+// Checkpoint is the durable resume point of one resource: every version up to RV is committed. Without an RV there is
+// none: no full sync has ended yet, or one has begun since.
 type Checkpoint struct {
 	Group    string
 	Resource string
 	RV       string
 	Time     time.Time // when it was last committed; the log sets it
-
-	// SyncingSince, where it is not zero, says that a full sync began and has not ended: RV is no place to resume from,
-	// and what changed since that time is known only as far as the sync finds it out. The log keeps it as it is given.
-	SyncingSince time.Time
 }
 
 // Batch is committed as a whole or not at all: records, in the order in which they are to be numbered, and the

@@ -24,10 +24,9 @@ type Stream struct {
 
 	heads    map[objectKey]head
 	rv       string // of the last checkpoint that was accepted; "" where there is none to resume from
-	initial  bool   // there never was a checkpoint: no sync has ended
 	syncing  bool
 	round    uint32    // number of the sync, which heads are marked with once they are seen in it
-	since    time.Time // in a sync: when this resource was last known to be complete
+	since    time.Time // without an rv: when the last checkpoint was committed; zero where that is not known
 	accepted uint64    // number of the last entry that was accepted
 
 	committed [history.Delete + 1]atomic.Uint64
@@ -57,9 +56,7 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 	if err != nil {
 		return nil, wrap("read the checkpoint of", s.resource, err)
 	}
-	if s.initial = checkpoint.RV == ""; checkpoint.SyncingSince.IsZero() {
-		s.rv = checkpoint.RV
-	}
+	s.rv = checkpoint.RV
 	for h, err := range r.log.Heads(ctx, s.resource) {
 		if err != nil {
 			return nil, wrap("read the heads of", s.resource, err)
@@ -71,7 +68,7 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 }
 
 // Checkpoint returns the resourceVersion to watch from, or "" where only a sync leads on: before the first one has
-// ended, and from the beginning of any other to its end, also when that began before a crash.
+// ended, and from the beginning of any other to its end, which outlasts crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
 // Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one.
@@ -143,7 +140,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
-	case s.syncing && !s.initial:
+	case !s.since.IsZero():
 		record.InferredSince = s.since
 	case s.syncing, frame != history.Added:
 		record.Initial = true

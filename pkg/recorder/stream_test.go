@@ -76,6 +76,27 @@ func TestObjectsSeenOnlyInABrokenSyncAreFoundGone(t *testing.T) {
 	}
 }
 
+func TestSyncThatACrashCutOffIsBegunAgain(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "+b/u2@2", "end 3")
+	w.restart()
+	w.feed(w.stream(pods), "sync", "+a/u1@9")
+	w.restart()
+	s := w.stream(pods)
+	if s.Checkpoint() != "" {
+		t.Errorf("a sync that did not end leaves %q to resume from: versions before 9 would come after it", s.Checkpoint())
+	}
+	w.feed(s, "sync", "+a/u1@9", "+c/u3@8", "end 10")
+	records := w.records(pods)
+	expect(t, records[2:], "update a/u1@9 inferred", "create c/u3@8 initial", "delete b/u2@2 inferred")
+	if !records[4].InferredSince.Equal(records[1].Time) {
+		t.Error("with the checkpoint withdrawn, what is inferred happened since the object's last version")
+	}
+	if got := w.stream(pods).Checkpoint(); got != "10" {
+		t.Errorf("checkpoint %q after the sync has ended", got)
+	}
+}
+
 func TestAnotherUIDUnderANameEndsTheOldOne(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 2", "+a/u2@5", "-a/u1@6", "~a/u2@7")

@@ -11,30 +11,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// BeginSync begins a comparison of the resource's whole state with the heads. Until EndSync there is no checkpoint to resume
-// from, which is committed before any record of the sync: those are newer than it, and a watch from there would serve
-// some of them again.
+// BeginSync begins a comparison of the resource's whole state with the heads. The checkpoint is withdrawn until EndSync, and
+// that is durable before any record of the sync: those are newer than the checkpoint was, and a watch from there would
+// serve some of them again. After a crash in between, everything is as in a first sync.
 func (s *Stream) BeginSync(ctx context.Context) error {
 	if err := s.settled(ctx); err != nil {
 		return err
 	}
-	s.syncing, s.rv = true, ""
+	if s.rv != "" {
+		checkpoint, err := s.recorder.log.Checkpoint(ctx, s.resource)
+		if err != nil {
+			return wrap("read the checkpoint of", s.resource, err)
+		}
+		if err := s.put(ctx, entry{stream: s, checkpoint: s.checkpoint("")}); err != nil {
+			return err
+		}
+		if err := s.settled(ctx); err != nil {
+			return err
+		}
+		s.since, s.rv = checkpoint.Time, ""
+	}
+	s.syncing = true
 	s.round++
-	if s.initial {
-		return nil
-	}
-	checkpoint, err := s.recorder.log.Checkpoint(ctx, s.resource)
-	if err != nil {
-		return wrap("read the checkpoint of", s.resource, err)
-	}
-	if checkpoint.SyncingSince.IsZero() {
-		checkpoint.SyncingSince = checkpoint.Time
-	}
-	s.since = checkpoint.SyncingSince
-	if err := s.put(ctx, entry{stream: s, checkpoint: &checkpoint}); err != nil {
-		return err
-	}
-	return s.settled(ctx)
+	return nil
 }
 
 // EndSync infers that the objects that were not observed since BeginSync are gone, and moves the checkpoint to rv.
@@ -52,7 +51,7 @@ func (s *Stream) EndSync(ctx context.Context, rv string) error {
 		}
 		s.forget(key)
 	}
-	s.syncing, s.initial, s.rv = false, false, rv
+	s.syncing, s.since, s.rv = false, time.Time{}, rv
 	return s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv)})
 }
 
@@ -97,7 +96,7 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	deletion.Verb, deletion.RV = history.Delete, h.rv
 	deletion.Initial, deletion.Managers, deletion.Writers = false, nil, nil
 	deletion.Time, deletion.Revision = time.Time{}, 0
-	if deletion.InferredSince = last.Time; s.syncing && !s.since.IsZero() {
+	if deletion.InferredSince = last.Time; !s.since.IsZero() {
 		deletion.InferredSince = s.since
 	}
 	return &deletion, nil
