@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/cluster"
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/command"
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/component"
@@ -39,6 +41,8 @@ func run(args []string) int {
 	defer stop()
 	// A supervisor outlives the pipes that its start was watched through.
 	signal.Ignore(syscall.SIGPIPE)
+	// The servers put flags there that cobra would give to every command.
+	pflag.CommandLine = pflag.NewFlagSet("devcluster", pflag.ContinueOnError)
 	streams := command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	root := command.New(streams, executable, runKubectl)
 	root.SetArgs(args)

@@ -13,8 +13,8 @@ import (
 )
 
 // Write is one write that the API server accepted. Verb is create, update or
-// delete. ResourceVersion is the one that a watch shows with it; a delete of
-// anything but a pod has none, so identify deletes by UID and verb.
+// delete. ResourceVersion is the one that a watch shows with it; a delete has
+// none, because no response tells it, so identify deletes by UID and verb.
 type Write struct {
 	Group           string `json:"group"`
 	Resource        string `json:"resource"`
@@ -26,7 +26,8 @@ type Write struct {
 }
 
 // Load describes writes to drive: each object is created, updated Updates
-// times and, with Delete, deleted, always by the same writer. Nobody but the
+// times and, with Delete, deleted, always by the same writer. Deleting a pod
+// takes two writes: an update that marks it, and the delete. Nobody but the
 // load touches the objects.
 type Load struct {
 	// Namespace is made if need be; "load" where it is empty.

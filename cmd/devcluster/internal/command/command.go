@@ -43,7 +43,6 @@ on it and loads it. It needs no container runtime and downloads nothing.`,
   devcluster down`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)

@@ -32,10 +32,11 @@ func newLoad(streams Streams) *cobra.Command {
 		Long: `Creates objects, updates each of them again and again, and deletes them.
 
 The truth is one JSON line for every write that the API server accepted: group,
-resource, namespace, name, uid, resourceVersion and verb. A delete's
-resourceVersion is empty where its response does not tell it (all kinds but
-pods): identify deletes by uid and verb. Nobody else touches the objects, in a
-whole control plane too: pods are never scheduled, and belong to nobody.`,
+resource, namespace, name, uid, resourceVersion and verb. A delete has no
+resourceVersion, because no response tells it: identify deletes by uid and
+verb. Deleting a pod takes two writes, an update that marks it and the delete.
+Nobody else touches the objects, in a whole control plane too: pods are never
+scheduled, and belong to nobody.`,
 		Example: `  # 8,000 status updates of pods, back to back
   devcluster load --kinds pods --objects 80 --updates 100 --writers 8 --truth truth.jsonl
 

@@ -2,8 +2,6 @@ package load
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -22,15 +20,20 @@ import (
 // manager writes everything but the status of pods, which is the kubelet's.
 const manager = "devcluster-load"
 
-// kind writes objects of one resource. Returned objects are the server's; an
-// object of nil from delete says that the server did not show it.
+// kind writes objects of one resource. Returned objects are the server's.
 type kind interface {
 	resource() schema.GroupVersionResource
 	create(ctx context.Context, name string) (metav1.Object, error)
 	// update makes the nth update of the object, which changes it.
 	update(ctx context.Context, current metav1.Object, n int) (metav1.Object, error)
-	delete(ctx context.Context, current metav1.Object) (metav1.Object, error)
+	delete(ctx context.Context, current metav1.Object) error
 	get(ctx context.Context, name string) (metav1.Object, error)
+}
+
+// marker is a kind whose objects must be marked for deletion before they are
+// deleted. Marking is a write that a watch shows as an update.
+type marker interface {
+	mark(ctx context.Context, current metav1.Object) (metav1.Object, error)
 }
 
 // Kinds lists the resources that Options.Kinds may name.
@@ -107,22 +110,4 @@ func payload(n, size int) string {
 		fmt.Fprintf(&b, line, i)
 	}
 	return b.String()
-}
-
-func asStatus(err error, status *apierrors.APIStatus) bool { return errors.As(err, status) }
-
-// decodeObject reads an object from a response that may hold a Status
-// instead, and returns nil then.
-func decodeObject(raw []byte, into metav1.Object) (metav1.Object, error) {
-	var typeMeta metav1.TypeMeta
-	if err := json.Unmarshal(raw, &typeMeta); err != nil {
-		return nil, fmt.Errorf("decode response: %w", err)
-	}
-	if typeMeta.Kind == "Status" {
-		return nil, nil
-	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return nil, fmt.Errorf("decode response: %w", err)
-	}
-	return into, nil
 }

@@ -39,15 +39,15 @@ type Write struct {
 	Name      string `json:"name"`
 	UID       string `json:"uid"`
 	// ResourceVersion is the one that a watch shows with this write. It is
-	// empty for a delete whose response does not tell it, which holds for all
-	// kinds but pods, and for one whose response was lost; uid and verb
-	// identify a delete all the same.
+	// empty for a delete, since no response tells it: uid and verb identify
+	// a delete all the same.
 	ResourceVersion string `json:"resourceVersion"`
 	Verb            string `json:"verb"`
 }
 
 // Options describe a load. Each object is created, updated Updates times and,
-// with Delete, deleted, always by the same writer; a writer takes all of its
+// with Delete, deleted (a pod by two writes, an update that marks it and the
+// delete proper), always by the same writer; a writer takes all of its
 // objects through one step before the next.
 type Options struct {
 	Namespace string

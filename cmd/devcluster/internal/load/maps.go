@@ -32,8 +32,8 @@ func (k configMaps) update(ctx context.Context, current metav1.Object, n int) (m
 	return k.client.Update(ctx, object, updateOptions())
 }
 
-func (k configMaps) delete(ctx context.Context, current metav1.Object) (metav1.Object, error) {
-	return nil, k.client.Delete(ctx, current.GetName(), metav1.DeleteOptions{})
+func (k configMaps) delete(ctx context.Context, current metav1.Object) error {
+	return k.client.Delete(ctx, current.GetName(), metav1.DeleteOptions{})
 }
 
 func (k configMaps) get(ctx context.Context, name string) (metav1.Object, error) {
@@ -58,8 +58,8 @@ func (k secrets) update(ctx context.Context, current metav1.Object, n int) (meta
 	return k.client.Update(ctx, object, updateOptions())
 }
 
-func (k secrets) delete(ctx context.Context, current metav1.Object) (metav1.Object, error) {
-	return nil, k.client.Delete(ctx, current.GetName(), metav1.DeleteOptions{})
+func (k secrets) delete(ctx context.Context, current metav1.Object) error {
+	return k.client.Delete(ctx, current.GetName(), metav1.DeleteOptions{})
 }
 
 func (k secrets) get(ctx context.Context, name string) (metav1.Object, error) {
@@ -91,8 +91,8 @@ func (k widgets) update(ctx context.Context, current metav1.Object, n int) (meta
 	return k.client.Update(ctx, object, updateOptions())
 }
 
-func (k widgets) delete(ctx context.Context, current metav1.Object) (metav1.Object, error) {
-	return nil, k.client.Delete(ctx, current.GetName(), metav1.DeleteOptions{})
+func (k widgets) delete(ctx context.Context, current metav1.Object) error {
+	return k.client.Delete(ctx, current.GetName(), metav1.DeleteOptions{})
 }
 
 func (k widgets) get(ctx context.Context, name string) (metav1.Object, error) {

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -9,15 +10,23 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	typed "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 )
 
+// finalizer holds a pod between the two halves of its deletion.
+const finalizer = "load.devcluster.dev/truth"
+
 // pods are updated through their status, as a kubelet does. They are never
-// bound to a node: a delete then takes effect at once instead of waiting for
-// a kubelet, so that it is one write and not two.
+// bound to a node, since nobody but the load is to write to them.
+//
+// The API server takes a request to delete a pod in two writes, which a watch
+// shows both, and answers with one of them. A finalizer splits them: the
+// request marks the pod, and the update that takes the finalizer away deletes
+// it.
 type pods struct {
 	client    typed.PodInterface
 	raw       rest.Interface
@@ -38,14 +47,25 @@ func (p pods) update(ctx context.Context, current metav1.Object, n int) (metav1.
 	return p.client.UpdateStatus(ctx, pod, metav1.UpdateOptions{FieldManager: "kubelet"})
 }
 
-// delete asks for JSON, because the answer's kind is not known beforehand.
-func (p pods) delete(ctx context.Context, current metav1.Object) (metav1.Object, error) {
+// mark asks for JSON, so that the answer can be told from a mere status.
+func (p pods) mark(ctx context.Context, current metav1.Object) (metav1.Object, error) {
 	raw, err := p.raw.Delete().Namespace(p.namespace).Resource("pods").Name(current.GetName()).
-		SetHeader("Accept", "application/json").Do(ctx).Raw()
+		SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
 	if err != nil {
 		return nil, err
 	}
-	return decodeObject(raw, &corev1.Pod{})
+	marked := &corev1.Pod{}
+	if err := json.Unmarshal(raw, marked); err != nil {
+		return nil, fmt.Errorf("decode pod: %w", err)
+	}
+	return marked, nil
+}
+
+func (p pods) delete(ctx context.Context, current metav1.Object) error {
+	pod := current.(*corev1.Pod).DeepCopy()
+	pod.Finalizers = nil
+	_, err := p.client.Update(ctx, pod, updateOptions())
+	return err
 }
 
 func (p pods) get(ctx context.Context, name string) (metav1.Object, error) {
@@ -63,7 +83,7 @@ func newPod(name string) *corev1.Pod {
 	}
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Labels: labels,
+			Name: name, Labels: labels, Finalizers: []string{finalizer},
 			Annotations: map[string]string{
 				"prometheus.io/scrape": "true", "prometheus.io/port": "9102", "prometheus.io/path": "/metrics",
 				"checksum/config": "4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a",

@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,9 +43,26 @@ func (w *writer) run(ctx context.Context) error {
 	if !w.options.Delete {
 		return nil
 	}
+	if err := w.mark(ctx); err != nil {
+		return err
+	}
 	return w.each(ctx, Delete, func(ctx context.Context, o *object) (metav1.Object, error) {
-		return o.kind.delete(ctx, o.current)
+		return o.current, o.kind.delete(ctx, o.current)
 	})
+}
+
+// mark takes only those objects through its step that need it.
+func (w *writer) mark(ctx context.Context) error {
+	for _, o := range w.objects {
+		if m, ok := o.kind.(marker); ok {
+			if err := w.step(ctx, o, Update, func(ctx context.Context, o *object) (metav1.Object, error) {
+				return m.mark(ctx, o.current)
+			}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 type request func(context.Context, *object) (metav1.Object, error)
@@ -52,30 +70,39 @@ type request func(context.Context, *object) (metav1.Object, error)
 // each takes every object through one step.
 func (w *writer) each(ctx context.Context, verb string, send request) error {
 	for _, o := range w.objects {
-		if err := w.limiter.Wait(ctx); err != nil {
+		if err := w.step(ctx, o, verb, send); err != nil {
 			return err
-		}
-		now, err := w.write(ctx, o, verb, send)
-		if err != nil {
-			return fmt.Errorf("%s %s %s: %w", verb, o.kind.resource().Resource, o.name, err)
-		}
-		if err := w.sink(o.written(verb, now)); err != nil {
-			return fmt.Errorf("keep truth: %w", err)
-		}
-		if verb != Delete {
-			o.current = now
 		}
 	}
 	return nil
 }
 
+// step makes one write and adds it to the truth.
+func (w *writer) step(ctx context.Context, o *object, verb string, send request) error {
+	if err := w.limiter.Wait(ctx); err != nil {
+		return err
+	}
+	now, err := w.write(ctx, o, verb, send)
+	if err != nil {
+		return fmt.Errorf("%s %s %s: %w", verb, o.kind.resource().Resource, o.name, err)
+	}
+	if err := w.sink(o.written(verb, now)); err != nil {
+		return fmt.Errorf("keep truth: %w", err)
+	}
+	if verb != Delete {
+		o.current = now
+	}
+	return nil
+}
+
 // write sends until the server's answer, or the object's state afterwards,
-// tells that the write was accepted.
+// tells that the write was accepted. Once an answer was lost, the lost request
+// may still overtake the next one.
 func (w *writer) write(ctx context.Context, o *object, verb string, send request) (metav1.Object, error) {
 	deadline := time.Now().Add(outagePatience)
-	for {
+	for unsure := false; ; unsure = true {
 		now, err := send(ctx, o)
-		if err == nil || ctx.Err() != nil || !broken(err) {
+		if err == nil || ctx.Err() != nil || !broken(err) && !(unsure && overtaken(err)) {
 			return now, err
 		}
 		now, accepted, askErr := o.ask(ctx, verb, deadline)
@@ -85,11 +112,17 @@ func (w *writer) write(ctx context.Context, o *object, verb string, send request
 	}
 }
 
+// overtaken reports whether err is what a request meets whose twin came
+// first.
+func overtaken(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
+}
+
 // broken reports whether err leaves open if the server accepted the write:
 // everything that is not an answer of the API server, and answers given while
 // it was going down.
 func broken(err error) bool {
-	if status := apierrors.APIStatus(nil); !asStatus(err, &status) {
+	if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
 		return true
 	}
 	return apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) ||
@@ -107,9 +140,9 @@ func (o *object) ask(ctx context.Context, verb string, deadline time.Time) (meta
 		case err == nil && verb == Update:
 			return now, now.GetResourceVersion() != o.current.GetResourceVersion(), nil
 		case err == nil:
-			return nil, false, nil
+			return o.current, false, nil
 		case apierrors.IsNotFound(err):
-			return nil, verb == Delete, nil
+			return o.current, verb == Delete, nil
 		case !broken(err) || ctx.Err() != nil || time.Now().After(deadline):
 			return nil, false, err
 		}
@@ -121,18 +154,15 @@ func (o *object) ask(ctx context.Context, verb string, deadline time.Time) (meta
 	}
 }
 
-// written makes the truth's entry. A delete may have no object to show.
+// written makes the truth's entry from the version that the server has now,
+// or had last.
 func (o *object) written(verb string, now metav1.Object) Write {
-	known := now
-	if known == nil {
-		known = o.current
-	}
 	gvr := o.kind.resource()
 	write := Write{
 		Group: gvr.Group, Resource: gvr.Resource, Verb: verb,
-		Namespace: known.GetNamespace(), Name: o.name, UID: string(known.GetUID()),
+		Namespace: now.GetNamespace(), Name: o.name, UID: string(now.GetUID()),
 	}
-	if now != nil {
+	if verb != Delete {
 		write.ResourceVersion = now.GetResourceVersion()
 	}
 	return write
