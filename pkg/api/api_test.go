@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +19,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/api"
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 func TestProbes(t *testing.T) {
@@ -119,6 +122,26 @@ func TestALogThatFailsIsToldInTheFixedWords(t *testing.T) {
 	}
 	if code, header, _ := s.get("/api/v1/resources"); code != http.StatusServiceUnavailable || header.Get("Content-Type") != "application/json" {
 		t.Errorf("resources: %d %v", code, header)
+	}
+}
+
+// torn is a log whose index of Events is broken. A real one does not break in this place alone.
+type torn struct{ *store.Store }
+
+func (l torn) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
+	if scan.Regarding != nil {
+		return func(yield func(*history.Record, error) bool) { yield(nil, errors.New("index torn")) }
+	}
+	return l.Store.Scan(ctx, scan)
+}
+
+func TestEventsThatCannotBeReadAreToldApart(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	s.Handler = api.New(query.New(torn{s.log}, query.Options{}), api.Options{})
+	code, _, body := s.get("/api/v1/events/shop/pods/web")
+	if code != http.StatusInternalServerError || body != "Failed to query related events: index torn\n" {
+		t.Errorf("%d %q", code, body)
 	}
 }
 

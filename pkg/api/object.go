@@ -23,8 +23,9 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
 	if err == nil {
 		found, err = h.service.Object(r.Context(), q)
 	}
+	_, related := errors.AsType[*query.RelatedError](err)
 	switch {
-	case errors.Is(err, query.ErrRelated):
+	case related:
 		h.failFixed(w, r, textRelated, err)
 	case err != nil:
 		h.failFixed(w, r, textHistory, err)

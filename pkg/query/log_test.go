@@ -38,7 +38,7 @@ func newLog(t *testing.T) *log {
 	l.Store = s
 	for _, r := range []history.Resource{
 		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
-		{Version: "v1", Plural: "nodes", Singular: "node", Kind: "Node", ShortNames: []string{"no"}},
+		{Version: "v1", Plural: "nodes", Kind: "Node", ShortNames: []string{"no"}},
 		{Version: "v1", Plural: "events", Singular: "event", Kind: "Event", ShortNames: []string{"ev"}, Namespaced: true},
 		{Version: "v1", Plural: "services", Singular: "service", Kind: "Service", ShortNames: []string{"svc"}, Namespaced: true},
 		{Group: "serving.knative.dev", Version: "v1", Plural: "services", Singular: "service", Kind: "Service", ShortNames: []string{"kservice"}, Namespaced: true},

@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -38,8 +37,14 @@ type ObjectHistory struct {
 	Related  Page
 }
 
-// ErrRelated is in the chain of an error that came up while the Events regarding an object were read.
-var ErrRelated = errors.New("related events")
+// RelatedError says that the object's own records could be read, but not the Events regarding it.
+type RelatedError struct{ Err error }
+
+// Error returns the reason alone: what was read is clear from the type.
+func (e *RelatedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *RelatedError) Unwrap() error { return e.Err }
 
 // Object returns the history of the object under all its incarnations. An object that was never recorded has none; that is
 // no error.
@@ -67,7 +72,7 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 		return answer, nil
 	}
 	if answer.Related, err = s.related(ctx, q, resources, all); err != nil {
-		return empty, errors.Join(ErrRelated, err)
+		return empty, &RelatedError{Err: err}
 	}
 	return answer, nil
 }

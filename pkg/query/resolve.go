@@ -41,7 +41,7 @@ func named(catalogue []history.Resource, arg string) []history.Resource {
 	var byPlural, byAny []history.Resource
 	for _, r := range catalogue {
 		switch {
-		case !r.Named(arg):
+		case plural == "" || !r.Named(arg): // a resource may have no singular, which is not its name
 		case r.Plural == plural:
 			byPlural = append(byPlural, r)
 		default:

@@ -123,6 +123,7 @@ func TestTypesAreWhatTheCatalogueKnows(t *testing.T) {
 		{"unknown", "", nil},
 		{"pod", "apps", nil},
 		{",", "", nil},
+		{".v1", "", nil},
 		{"", "", []string{"pod", "node", "service", "knative", "deployment", "widget"}},
 	} {
 		q := query.Timeline{Group: c.group, Limit: 10}
