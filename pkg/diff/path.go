@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -82,5 +83,5 @@ func (p Path) last(i int) Segment {
 
 // with returns a copy of the path, one step longer.
 func (p Path) with(s Segment) Path {
-	return append(p[:len(p):len(p)], s)
+	return append(slices.Clip(p), s)
 }
