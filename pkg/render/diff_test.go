@@ -3,6 +3,7 @@ package render_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,20 +28,17 @@ func versions() (old, new v1.Event) {
 }
 
 func TestDiff(t *testing.T) {
-	looks(t, func(t *testing.T, p *render.Printer) {
+	looks(t, func(p *render.Printer) error {
 		old, new := versions()
 		hidden, err := p.Diff(&old, &new)
-		if err != nil || hidden != 1 {
-			t.Errorf("hidden %d, %v; want 1", hidden, err)
+		if err == nil && hidden != 1 {
+			err = fmt.Errorf("%d changes hidden, want 1", hidden)
 		}
 		gone := web(15, time.Minute, "delete", "deleted")
 		gone.ObjectChanges = new.ObjectChanges
-		if _, err := p.Diff(&new, &gone); err != nil {
-			t.Error(err)
-		}
-		if _, err := p.Diff(nil, &gone); err != nil {
-			t.Error(err)
-		}
+		_, errGone := p.Diff(&new, &gone)
+		_, errAlone := p.Diff(nil, &gone)
+		return errors.Join(err, errGone, errAlone)
 	})
 }
 

@@ -44,7 +44,7 @@ func golden(t *testing.T, got string) {
 }
 
 // looks are the ways in which every table and diff is tested.
-func looks(t *testing.T, run func(*testing.T, *render.Printer)) {
+func looks(t *testing.T, run func(*render.Printer) error) {
 	t.Helper()
 	for name, opts := range map[string]render.Options{
 		"plain":      {},
@@ -56,7 +56,9 @@ func looks(t *testing.T, run func(*testing.T, *render.Printer)) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			opts.Now = now()
-			run(t, render.New(&out, opts))
+			if err := run(render.New(&out, opts)); err != nil {
+				t.Fatal(err)
+			}
 			for line := range strings.Lines(out.String()) {
 				if strings.HasSuffix(strings.TrimSuffix(line, "\n"), " ") {
 					t.Errorf("trailing space: %q", line)
@@ -95,11 +97,7 @@ func changes() []v1.Event {
 }
 
 func TestTimeline(t *testing.T) {
-	looks(t, func(t *testing.T, p *render.Printer) {
-		if err := p.Timeline(changes()); err != nil {
-			t.Fatal(err)
-		}
-	})
+	looks(t, func(p *render.Printer) error { return p.Timeline(changes()) })
 }
 
 // TestContinued: the next page of a table has no header and no narrower columns.
@@ -115,11 +113,7 @@ func TestContinued(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	looks(t, func(t *testing.T, p *render.Printer) {
-		if err := p.History(changes()); err != nil {
-			t.Fatal(err)
-		}
-	})
+	looks(t, func(p *render.Printer) error { return p.History(changes()) })
 }
 
 func TestEmptyTables(t *testing.T) {
@@ -133,11 +127,7 @@ func TestEmptyTables(t *testing.T) {
 }
 
 func TestRelated(t *testing.T) {
-	looks(t, func(t *testing.T, p *render.Printer) {
-		if err := p.Related(kubernetesEvents()); err != nil {
-			t.Fatal(err)
-		}
-	})
+	looks(t, func(p *render.Printer) error { return p.Related(kubernetesEvents()) })
 }
 
 func kubernetesEvents() []v1.Event {
