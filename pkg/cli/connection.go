@@ -111,6 +111,6 @@ func (c *connection) with(ctx context.Context, ask func(*session) error) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // everything was read
+	defer s.Close()
 	return ask(s)
 }

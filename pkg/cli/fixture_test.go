@@ -139,3 +139,6 @@ func (r *recording) tellPods() {
 	r.write(12*time.Minute, scaled)
 	r.write(10*time.Minute, event("backoff", "Pod", "web-7d9f-x2k1p", "uid-pod", `"type":"Warning","reason":"BackOff","message":"Back-off restarting failed container"`))
 }
+
+// clockOfReader is when the story is looked at.
+func (r *recording) clockOfReader() time.Time { return r.now }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -119,5 +120,11 @@ func (o *output) template(env *Environment, events []v1.Event) error {
 	if err := json.Unmarshal(text, &document); err != nil {
 		return fmt.Errorf("apply a template: %w", err)
 	}
-	return printer.PrintObj(&unstructured.Unstructured{Object: document}, env.Out)
+	var out bytes.Buffer
+	if err := printer.PrintObj(&unstructured.Unstructured{Object: document}, &out); err != nil {
+		why, _, _ := strings.Cut(err.Error(), ". Printing more information") // which is the whole document
+		return invalidf("--output %s: %s", o.format, why)
+	}
+	_, err = out.WriteTo(env.Out)
+	return err
 }

@@ -20,7 +20,7 @@ func New(env Environment) *cobra.Command {
 			--recorder-url names another one.
 
 			kubectl completes types and the names of objects, deleted ones too, where this program is
-			also in the PATH under the name `+completerName+`.`),
+			also in the PATH under the name ` + completerName + `.`),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: env.Name},
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,

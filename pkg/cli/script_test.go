@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 	"k8s.io/klog/v2"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
@@ -21,7 +22,20 @@ import (
 var update = flag.Bool("update", false, "rewrite the expectations in the scripts and docs/cli.md")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"watchhistory": plugin})
+	testscript.Main(tidy{m}, map[string]func(){"watchhistory": plugin})
+}
+
+// tidy runs tests that must leave no goroutine behind.
+type tidy struct{ *testing.M }
+
+// Run returns the exit code.
+func (m tidy) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // plugin is the plugin's main with the clock of the story.
@@ -39,7 +53,7 @@ func plugin() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code := cli.Main(ctx, env, os.Args[1:])
 	stop()
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // the scripts run this as a main
 }
 
 // kubeconfig is one whose API server is not there.

@@ -44,7 +44,7 @@ func (c *connection) suggest(cmd *cobra.Command, ask func(context.Context, *sess
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	defer s.Close() //nolint:errcheck // everything was read
+	defer s.Close()
 	return ask(ctx, s), cobra.ShellCompDirectiveNoFileComp
 }
 
