@@ -28,7 +28,7 @@ plugin: ## build bin/kubectl-watchhistory only
 .PHONY: devcluster
 devcluster: ## build bin/devcluster only (the first time takes minutes)
 	@test -x $(BIN)/devcluster || echo 'building the dev cluster: the first build on a machine compiles Kubernetes and takes minutes' >&2
-	cd $(DEVCLUSTER) && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../$(BIN)/devcluster .
+	cd $(DEVCLUSTER) && go build '-ldflags=-s -w' -o ../../$(BIN)/devcluster .
 
 .PHONY: demo
 demo: build ## boot a real control plane, record a broken rollout, and show it through the plugin (KEEP=1: leave it running)

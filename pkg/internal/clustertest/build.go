@@ -47,7 +47,8 @@ func compile(ctx context.Context, source, binary string) error {
 			"clustertest: building devcluster; the first build on a machine compiles Kubernetes and takes minutes")
 	})
 	defer notice.Stop()
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", binary, ".")
+	// The Makefile's flags: with others, each would link what the other has linked.
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, ".")
 	cmd.Dir = source
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build devcluster: %w\n%s", err, output)
