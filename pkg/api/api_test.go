@@ -194,7 +194,7 @@ func TestQueriesWaitForRoom(t *testing.T) {
 func (s *server) running() []string {
 	for range 100 {
 		if code, _, _ := s.get("/api/v1/events"); code == http.StatusOK {
-			return list(s.t, s, "")
+			return list(s.tb, s, "")
 		}
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 
 // event writes a version in the shape of an audit event.
 func (h *handler) event(v *query.Version, summary bool) v1.Event {
-	resource := history.Resource{Group: v.Ref.Group, Version: v.Record.Version, Plural: v.Ref.Resource}
+	resource := history.Resource{Group: v.Ref.Group, Version: v.Version, Plural: v.Ref.Resource}
 	e := v1.Event{
 		Timestamp:       v.Time.UTC(),
 		Verb:            v.Verb.String(),

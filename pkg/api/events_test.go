@@ -52,18 +52,18 @@ func TestAnAnswerToTheByte(t *testing.T) {
 }
 
 // list asks for events and returns "verb name" of each.
-func list(t testing.TB, s *server, rawQuery string) []string {
-	t.Helper()
+func list(tb testing.TB, s *server, rawQuery string) []string {
+	tb.Helper()
 	code, _, body := s.get("/api/v1/events?" + rawQuery)
 	if code == http.StatusNotFound {
 		if body != "no audit data available for the specified time range\n" {
-			t.Errorf("%s: 404 says %q", rawQuery, body)
+			tb.Errorf("%s: 404 says %q", rawQuery, body)
 		}
 		return nil
 	}
 	var events []v1.Event
 	if err := json.Unmarshal([]byte(body), &events); code != http.StatusOK || err != nil {
-		t.Fatalf("%s: %d %s, %v", rawQuery, code, body, err)
+		tb.Fatalf("%s: %d %s, %v", rawQuery, code, body, err)
 	}
 	var got []string
 	for _, e := range events {

@@ -19,7 +19,9 @@ func FuzzRequests(f *testing.F) {
 		{"/api/v1/events/shop/deploy/web", "descendants=true&revision=1,2&group=apps"},
 		{"/api/v1/events/-/nodes/node-1", "cursor=OO8ob_zTbuA.&limit=1"},
 		{"/api/v1/events/%2f/%/\xff", "start=0000-01-01T00:00:00Z&end=9999-12-31T23:59:59.999999999-23:59"},
-		{"/api/v1/resources", "%zz&;&="}, {"", ""}, {"*", "namespace=-&resourceType=,,.,&resourceName=\x00"},
+		{"/api/v1/resources", "%zz&;&="},
+		{"", ""},
+		{"*", "namespace=-&resourceType=,,.,&resourceName=\x00"},
 	} {
 		f.Add(seed[0], seed[1])
 	}
@@ -28,7 +30,7 @@ func FuzzRequests(f *testing.F) {
 			return
 		}
 		one := *s
-		one.t = t
+		one.tb = t
 		code, header, body := one.get(path + "?" + rawQuery)
 		if code >= http.StatusInternalServerError {
 			t.Fatalf("%q %q: %d %q", path, rawQuery, code, body)

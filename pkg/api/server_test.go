@@ -46,21 +46,21 @@ func golden(t *testing.T, file, got string) {
 type server struct {
 	http.Handler
 
-	t   testing.TB
+	tb  testing.TB
 	log *store.Store
 	now time.Time
 }
 
-func newServer(t testing.TB, o api.Options) *server {
-	t.Helper()
-	s := &server{t: t, now: time.Date(2100, 1, 2, 3, 4, 5, 6007008, time.UTC)}
-	log, err := store.Open(t.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return s.now }})
+func newServer(tb testing.TB, o api.Options) *server {
+	tb.Helper()
+	s := &server{tb: tb, now: time.Date(2100, 1, 2, 3, 4, 5, 6007008, time.UTC)}
+	log, err := store.Open(tb.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return s.now }})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := log.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	s.log, s.Handler = log, api.New(query.New(log, query.Options{}), o)
@@ -74,32 +74,32 @@ func newServer(t testing.TB, o api.Options) *server {
 		{Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
 		{Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset", Kind: "ReplicaSet", Namespaced: true},
 	} {
-		if err := log.Register(t.Context(), r); err != nil {
-			t.Fatal(err)
+		if err := log.Register(tb.Context(), r); err != nil {
+			tb.Fatal(err)
 		}
 	}
 	return s
 }
 
 func (s *server) put(records ...*history.Record) {
-	s.t.Helper()
+	s.tb.Helper()
 	for _, r := range records {
 		s.now = s.now.Add(time.Second)
-		if err := s.log.Append(s.t.Context(), &history.Batch{Records: []*history.Record{r}}); err != nil {
-			s.t.Fatal(err)
+		if err := s.log.Append(s.tb.Context(), &history.Batch{Records: []*history.Record{r}}); err != nil {
+			s.tb.Fatal(err)
 		}
 	}
 }
 
 // get asks, and returns the status, the header and the body.
 func (s *server) get(target string) (int, http.Header, string) {
-	s.t.Helper()
+	s.tb.Helper()
 	return s.do(http.MethodGet, target)
 }
 
 func (s *server) do(method, target string) (int, http.Header, string) {
-	s.t.Helper()
-	r := httptest.NewRequestWithContext(s.t.Context(), method, "/", http.NoBody)
+	s.tb.Helper()
+	r := httptest.NewRequestWithContext(s.tb.Context(), method, "/", http.NoBody)
 	path, raw, _ := strings.Cut(target, "?")
 	r.URL.Path, r.URL.RawQuery = path, raw
 	w := httptest.NewRecorder()

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
@@ -202,7 +200,7 @@ func TestOwnershipMayBeACircleOrAMile(t *testing.T) {
 	for i := 3; i < 20; i++ {
 		l.put(owned(widget(i), widget(i-1)))
 	}
-	h = ask(t, s, query.Object{Namespace: "shop", Type: "widgets", Name: "w-3", UID: types.UID(widget(3).UID), Descendants: true})
+	h = ask(t, s, query.Object{Namespace: "shop", Type: "widgets", Name: "w-3", UID: widget(3).UID, Descendants: true})
 	if h.Related.Exact {
 		t.Error("a chain longer than the bound was said to be all")
 	}
