@@ -19,6 +19,7 @@ type failing struct {
 	recorder.Log
 
 	mu      sync.Mutex
+	after   int // appends that succeed before those that fail
 	fails   int
 	appends int
 	largest int           // records in the largest batch
@@ -36,7 +37,9 @@ func (f *failing) Append(ctx context.Context, b *history.Batch) error {
 	defer f.mu.Unlock()
 	f.appends++
 	f.largest = max(f.largest, len(b.Records))
-	if f.fails > 0 {
+	if f.after > 0 {
+		f.after--
+	} else if f.fails > 0 {
 		f.fails--
 		return errDisk
 	}
