@@ -7,6 +7,7 @@ import (
 	"os"
 	"testing"
 
+	"go.uber.org/goleak"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -43,6 +44,41 @@ func TestClusterAnswersAndCleansUp(t *testing.T) {
 	}
 	if _, err := client(t, cluster).Discovery().ServerVersion(); err == nil {
 		t.Error("the API server still answers after Stop")
+	}
+}
+
+func TestLoadReturnsTheTruth(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	cluster, err := clustertest.Start(t.Context(), clustertest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goleak.VerifyNone(t) // a running cluster keeps no goroutine here
+	writes, err := cluster.Load(t.Context(), clustertest.Load{
+		Kinds: []string{"configmaps", "widgets"}, Objects: 4, Updates: 3, Writers: 2, Delete: true,
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	counts := map[string]int{}
+	for _, w := range writes {
+		counts[w.Resource+" "+w.Verb]++
+		if (w.ResourceVersion == "") != (w.Verb == "delete") || w.UID == "" || w.Namespace != "load" {
+			t.Errorf("incomplete: %+v", w)
+		}
+	}
+	for _, resource := range []string{"configmaps", "widgets"} {
+		for verb, want := range map[string]int{"create": 2, "update": 6, "delete": 2} {
+			if got := counts[resource+" "+verb]; got != want {
+				t.Errorf("%d times %s %s, want %d", got, verb, resource, want)
+			}
+		}
+	}
+	if err := cluster.Play(t.Context(), "configmap-change", "shop"); err != nil {
+		t.Error(err)
+	}
+	if err := cluster.Stop(); err != nil {
+		t.Error(err)
 	}
 }
 
