@@ -45,23 +45,43 @@ func (s *Service) narrate(ctx context.Context, records []*history.Record, order 
 	return versions, nil
 }
 
-// state is a version, and its object once it was decoded.
+// state is a version, and the fields of its object once they were asked for.
 type state struct {
 	*history.Record
 
-	object map[string]any
+	fields map[string]json.RawMessage
 }
 
-// decode returns the object; nil where it is none.
-func (s *state) decode() map[string]any {
-	if s.object == nil {
-		d := json.NewDecoder(bytes.NewReader(s.Object))
+// split returns the object's fields; none where it is no object.
+func (s *state) split() map[string]json.RawMessage {
+	if s.fields == nil && json.Unmarshal(s.Object, &s.fields) != nil {
+		s.fields = map[string]json.RawMessage{}
+	}
+	return s.fields
+}
+
+// difference decodes those fields in which two versions of an object differ in their bytes. Most versions share the larger
+// ones, and decoding is what a summary costs.
+func difference(before, now *state) (old, new map[string]any) {
+	was, is := before.split(), now.split()
+	return decode(was, is), decode(is, was)
+}
+
+// decode decodes the fields that the other version does not have to the byte.
+func decode(fields, other map[string]json.RawMessage) map[string]any {
+	object := map[string]any{}
+	for name, raw := range fields {
+		if bytes.Equal(raw, other[name]) {
+			continue
+		}
+		d := json.NewDecoder(bytes.NewReader(raw))
 		d.UseNumber()
-		if d.Decode(&s.object) != nil {
-			s.object = map[string]any{}
+		var value any
+		if d.Decode(&value) == nil { // it was found valid when the object was split
+			object[name] = value
 		}
 	}
-	return s.object
+	return object
 }
 
 // narrator goes through records, oldest first, and remembers each object's newest version for the next one.
@@ -125,7 +145,7 @@ func summary(now, before *state) string {
 	case before == nil:
 		return summaryOrphaned
 	default:
-		return diff.Summary(diff.Objects(before.decode(), now.decode()))
+		return diff.Summary(diff.Objects(difference(before, now)))
 	}
 }
 

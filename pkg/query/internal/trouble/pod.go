@@ -59,7 +59,11 @@ type termination struct {
 
 // pod tells what is wrong with a pod: with the whole of it first, then with its containers, in their order.
 func pod(object, before []byte) []string {
-	p, was := decode[podObject](object), decode[podObject](before)
+	p := decode[podObject](object)
+	var was podObject
+	if p.ended() {
+		was = decode[podObject](before)
+	}
 	reasons := p.whole()
 	for _, c := range p.Status.InitContainerStatuses {
 		reasons = append(reasons, p.container("init container", c, restarts(was.Status.InitContainerStatuses, c))...)
@@ -75,6 +79,12 @@ func pod(object, before []byte) []string {
 
 // ending tells whether the pod is on its way out, when terminated containers and lost readiness are as they should be.
 func (p *podObject) ending() bool { return p.Metadata.DeletionTimestamp != "" }
+
+// ended tells whether a container of the pod ran before, so that the version before has something to tell.
+func (p *podObject) ended() bool {
+	again := func(c container) bool { return c.LastState.Terminated != nil }
+	return slices.ContainsFunc(p.Status.ContainerStatuses, again) || slices.ContainsFunc(p.Status.InitContainerStatuses, again)
+}
 
 // whole tells what is wrong with the pod apart from its containers: it failed, it can't be scheduled, it was evicted.
 func (p *podObject) whole() []string {
