@@ -67,6 +67,9 @@ func TestResourceIsNamedAsKubectlNamesIt(t *testing.T) {
 			t.Errorf("%q: names the deployment %v, the pod %v", arg, deployment.Named(arg), pod.Named(arg))
 		}
 	}
+	if nameless := (history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}); nameless.Named("") {
+		t.Error("no text at all names a resource without a singular")
+	}
 	for _, arg := range []string{"", "deployments.extensions", "deployments.v2.apps", "deploym", "deployments.", ".apps"} {
 		if deployment.Named(arg) {
 			t.Errorf("%q names the deployment", arg)

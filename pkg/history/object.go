@@ -55,7 +55,7 @@ func (r Resource) Named(arg string) bool {
 	if qualified && rest != r.Group && rest != r.Version+"."+r.Group && (r.Group != "" || rest != r.Version) {
 		return false
 	}
-	return name == r.Plural || name == r.Singular || name == strings.ToLower(r.Kind) || slices.Contains(r.ShortNames, name)
+	return name != "" && (name == r.Plural || name == r.Singular || name == strings.ToLower(r.Kind) || slices.Contains(r.ShortNames, name))
 }
 
 // ObjectRef identifies one incarnation of an object: the life of one UID under a name. The API version is no part of it.
