@@ -50,8 +50,10 @@ func TestEventsRegardTheirTarget(t *testing.T) {
 		member   string
 		want     *history.Target
 	}{
-		{events, `"involvedObject":{"kind":"Pod","namespace":"shop","name":"web","uid":"u9","apiVersion":"v1"}`,
-			&history.Target{Kind: "Pod", Namespace: "shop", Name: "web", UID: "u9"}},
+		{
+			events, `"involvedObject":{"kind":"Pod","namespace":"shop","name":"web","uid":"u9","apiVersion":"v1"}`,
+			&history.Target{Kind: "Pod", Namespace: "shop", Name: "web", UID: "u9"},
+		},
 		{newer, `"regarding":{"kind":"Deployment","name":"web","apiVersion":"apps/v1"}`, &history.Target{Group: "apps", Kind: "Deployment", Name: "web"}},
 		{events, `"involvedObject":{"kind":"Pod","name":"web","apiVersion":"a/b/c"}`, &history.Target{Kind: "Pod", Name: "web"}},
 		{events, `"involvedObject":{}`, nil},

@@ -40,7 +40,8 @@ func container(d []byte, i, depth int, bracket byte) (int, bool) {
 	if i = space(d, i+1); i < len(d) && d[i] == bracket {
 		return i + 1, true
 	}
-	for ok := true; ; {
+	var ok bool
+	for {
 		if bracket == '}' {
 			if i, ok = text(d, i); !ok {
 				return i, false
@@ -114,7 +115,7 @@ func escape(d []byte, i int) (int, bool) {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return i + 1, true
 	case 'u':
-		for n := 0; n < 4; n++ {
+		for range 4 {
 			if i++; i >= len(d) || !hex(d[i]) {
 				return i, false
 			}
@@ -132,7 +133,7 @@ func number(d []byte, i int) (int, bool) {
 	if i < len(d) && d[i] == '-' {
 		i++
 	}
-	ok := true
+	var ok bool
 	if i < len(d) && d[i] == '0' {
 		i++
 	} else if i, ok = digits(d, i); !ok {
