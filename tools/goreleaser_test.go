@@ -1,6 +1,7 @@
 package tools_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -44,26 +45,35 @@ func platforms(b config.Build) []string {
 	return pairs
 }
 
+// goreleaser marks what it is going to drop in its own schema.
 func TestReleaseUsesNothingDeprecated(t *testing.T) {
-	project := release(t)
-	if len(project.Brews)+len(project.Dockers)+len(project.DockerManifests) > 0 || project.Snapshot.NameTemplate != "" {
-		t.Error("a deprecated section is in use")
+	for _, field := range deprecated(reflect.ValueOf(release(t)), "") {
+		t.Errorf("%s is deprecated", field)
 	}
-	for _, a := range project.Archives {
-		if a.Format != "" || len(a.Builds) > 0 {
-			t.Errorf("archive %s: a deprecated field is in use", a.ID)
+}
+
+// deprecated returns the paths of all fields within v that are set and that their struct's tag calls deprecated.
+func deprecated(v reflect.Value, path string) []string {
+	var found []string
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			found = deprecated(v.Elem(), path)
 		}
-		for _, o := range a.FormatOverrides {
-			if o.Format != "" {
-				t.Errorf("archive %s: a deprecated field is in use", a.ID)
+	case reflect.Slice:
+		for i := range v.Len() {
+			found = append(found, deprecated(v.Index(i), fmt.Sprintf("%s[%d]", path, i))...)
+		}
+	case reflect.Struct:
+		for field, value := range v.Fields() {
+			at := path + "." + field.Name
+			if strings.Contains(field.Tag.Get("jsonschema"), "deprecated=true") && !value.IsZero() {
+				found = append(found, at)
 			}
+			found = append(found, deprecated(value, at)...)
 		}
 	}
-	for _, b := range project.Builds {
-		if b.GoBinary != "" {
-			t.Errorf("build %s: a deprecated field is in use", b.ID)
-		}
-	}
+	return found
 }
 
 func TestReleaseBuildsBothProgramsStatically(t *testing.T) {

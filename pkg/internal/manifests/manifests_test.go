@@ -22,7 +22,7 @@ const (
 	name      = "watchhistory-recorder"
 )
 
-var cluster *clustertest.Cluster //nolint:gochecknoglobals // one for the package's tests
+var cluster *clustertest.Cluster
 
 func TestMain(m *testing.M) {
 	os.Exit(clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c }))
