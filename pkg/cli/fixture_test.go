@@ -45,6 +45,7 @@ func newRecording(t *testing.T) *recording {
 		{Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
 		{Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset", Kind: "ReplicaSet", ShortNames: []string{"rs"}, Namespaced: true},
 		{Group: "toys.example", Version: "v1", Plural: "wolves", Singular: "wolf", Kind: "Wolf", Namespaced: true},
+		{Group: "packs.example", Version: "v1", Plural: "packs", Kind: "Pack", ShortNames: []string{"wolves"}, Namespaced: true},
 		{Group: "a.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
 		{Group: "b.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
 	} {

@@ -53,7 +53,7 @@ func plugin() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	code := cli.Main(ctx, env, os.Args[1:])
 	stop()
-	os.Exit(code) //nolint:forbidigo // the scripts run this as a main
+	os.Exit(code)
 }
 
 // kubeconfig is one whose API server is not there.

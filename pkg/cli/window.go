@@ -80,7 +80,7 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 
 // duration reads what [time.ParseDuration] does, and days and weeks before it: "1w2d12h".
 func duration(text string) (time.Duration, error) {
-	parts := regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,5})d)?(.*)$`).FindStringSubmatch(text)
+	parts := regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`).FindStringSubmatch(text)
 	weeks, _ := strconv.Atoi(parts[1])
 	days, _ := strconv.Atoi(parts[2])
 	total := time.Duration(7*weeks+days) * 24 * time.Hour
