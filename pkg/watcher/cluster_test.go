@@ -15,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/watcher"
@@ -23,7 +24,7 @@ import (
 // run starts a watcher of ConfigMaps and returns how to end it.
 func run(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options) (stop func()) {
 	t.Helper()
-	w, err := watcher.New(cfg, configMaps, sink, opts)
+	w, err := watcher.New(cfg, configMaps(), sink, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,7 @@ func run(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options
 // truth writes ConfigMaps of one namespace and keeps what the server made of them, as a sink is told it.
 type truth struct {
 	t         *testing.T
+	kube      *kubernetes.Clientset
 	namespace string
 	mu        sync.Mutex
 	versions  []string
@@ -50,7 +52,7 @@ type truth struct {
 
 func (h *truth) put(name string) {
 	h.t.Helper()
-	client := kube.CoreV1().ConfigMaps(h.namespace)
+	client := h.kube.CoreV1().ConfigMaps(h.namespace)
 	cm, err := client.Get(h.t.Context(), name, metav1.GetOptions{})
 	verb := "MODIFIED"
 	if err != nil {
@@ -69,7 +71,7 @@ func (h *truth) put(name string) {
 
 func (h *truth) remove(name string) {
 	h.t.Helper()
-	if err := kube.CoreV1().ConfigMaps(h.namespace).Delete(h.t.Context(), name, metav1.DeleteOptions{}); err != nil {
+	if err := h.kube.CoreV1().ConfigMaps(h.namespace).Delete(h.t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		h.t.Error(err)
 	}
 	h.keep("DELETED", name, "?") // a deletion's answer does not tell its resourceVersion
@@ -115,11 +117,11 @@ func (h *truth) arrivesAt(sink *tape, name string) {
 	}
 }
 
-func TestResumesWithoutAList(t *testing.T) {
-	t.Parallel()
-	h, sink, first := &truth{t: t, namespace: namespace(t)}, &tape{}, &wire{}
+func (l *lab) testResumesWithoutAList(t *testing.T) {
+	t.Helper()
+	h, sink, first := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &tape{}, &wire{}
 	h.put("a")
-	stop := run(t, first.config(t), sink, watcher.Options{})
+	stop := run(t, l.config(t, first), sink, watcher.Options{})
 	h.arrivesAt(sink, "a")
 	h.put("a")
 	h.put("b")
@@ -137,7 +139,7 @@ func TestResumesWithoutAList(t *testing.T) {
 	h.put("b")
 	h.put("c")
 	second := &wire{}
-	run(t, second.config(t), resumed, watcher.Options{})
+	run(t, l.config(t, second), resumed, watcher.Options{})
 	eventually(t, "c", func() bool { return len(about(resumed.told(), h.namespace+"/c")) == 1 })
 	for _, name := range []string{"a", "b", "c"} {
 		before := about(sink.told(), h.namespace+"/"+name)
@@ -160,9 +162,9 @@ func lastRV(t *testing.T, sink *tape) string {
 
 // However a sync and the connection's faults fall among the writes: what is observed of an object is a part of its
 // history without a hole.
-func TestUnderLoad(t *testing.T) {
-	t.Parallel()
-	h := &truth{t: t, namespace: namespace(t)}
+func (l *lab) testUnderLoad(t *testing.T) {
+	t.Helper()
+	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
 	sinks, wires := make([]*tape, 4), make([]*wire, 4)
 	names := []string{"a", "b", "c", "d"}
 	var writers sync.WaitGroup
@@ -180,7 +182,7 @@ func TestUnderLoad(t *testing.T) {
 	for i := range sinks {
 		time.Sleep(200 * time.Millisecond)
 		sinks[i], wires[i] = &tape{}, &wire{}
-		run(t, wires[i].config(t), sinks[i], watcher.Options{})
+		run(t, l.config(t, wires[i]), sinks[i], watcher.Options{})
 		wires[i/2].cut()
 	}
 	writers.Wait()
@@ -203,9 +205,9 @@ func TestUnderLoad(t *testing.T) {
 }
 
 // Pages of a real server hold what its watch holds.
-func TestPagesAgreeWithTheWatch(t *testing.T) {
-	t.Parallel()
-	h := &truth{t: t, namespace: namespace(t)}
+func (l *lab) testPagesAgreeWithTheWatch(t *testing.T) {
+	t.Helper()
+	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
 	for n := range 10 {
 		h.put(fmt.Sprint("cm-", n))
 	}
@@ -219,8 +221,8 @@ func TestPagesAgreeWithTheWatch(t *testing.T) {
 		}
 	}}
 	streamed, listed := &tape{}, &tape{}
-	stopStream := run(t, (&wire{}).config(t), streamed, watcher.Options{})
-	stopList := run(t, noStreams.config(t), listed, watcher.Options{PageSize: 3})
+	stopStream := run(t, l.config(t, &wire{}), streamed, watcher.Options{})
+	stopList := run(t, l.config(t, noStreams), listed, watcher.Options{PageSize: 3})
 	h.arrivesAt(streamed, "cm-9")
 	h.arrivesAt(listed, "cm-9")
 	h.put("late")

@@ -28,7 +28,7 @@ type plans map[schema.GroupResource]plan
 // definitions is the sink of the CRDs' own watch. It keeps the resources that they define, and hands the whole set on
 // whenever it changed. Where a sync breaks off, nothing is handed on.
 type definitions struct {
-	publish func(context.Context, plans) error
+	publish func(context.Context, plans)
 
 	known     map[string]plan // by the CRD's name
 	seen      map[string]bool // in this sync; nil outside of one
@@ -58,7 +58,8 @@ func (d *definitions) EndSync(ctx context.Context, _ string) error {
 	seen := d.seen
 	d.seen = nil
 	maps.DeleteFunc(d.known, func(name string, _ plan) bool { return !seen[name] })
-	return d.announce(ctx)
+	d.announce(ctx)
+	return nil
 }
 
 // Bookmark implements [Sink].
@@ -80,22 +81,20 @@ func (d *definitions) Observe(ctx context.Context, f history.Frame) error {
 		d.seen[c.Metadata.Name] = ok
 		return nil
 	}
-	return d.announce(ctx)
+	d.announce(ctx)
+	return nil
 }
 
-func (d *definitions) announce(ctx context.Context) error {
+func (d *definitions) announce(ctx context.Context) {
 	if d.published != nil && reflect.DeepEqual(d.known, d.published) {
-		return nil
+		return
 	}
 	all := make(plans, len(d.known))
 	for _, p := range d.known {
 		all[p.resource.GroupResource()] = p
 	}
-	if err := d.publish(ctx, all); err != nil {
-		return err
-	}
+	d.publish(ctx, all)
 	d.published = maps.Clone(d.known)
-	return nil
 }
 
 // definition is what is needed of a CRD.

@@ -6,18 +6,18 @@ import (
 )
 
 // discover finds the configured resources, and looks again while one is missing or when something has changed.
-func (s *Set) discover(ctx context.Context) error {
+func (s *Set) discover(ctx context.Context) {
 	pace := newBackoff(s.opts.RetryAfter)
 	search := newSearch(s.opts.Resources, s.log)
-	for {
+	for ctx.Err() == nil {
 		served, err := s.server.Resources(ctx)
-		if ctx.Err() != nil {
-			return nil
+		if err != nil && ctx.Err() != nil {
+			break
 		}
 		missing := search.among(ctx, served, err)
 		s.board.discover(len(served) > 0, search.found, missing)
-		if send(ctx, s.configured, search.plans()) != nil {
-			return nil
+		if !send(ctx, s.configured, search.plans()) {
+			break
 		}
 		var soon <-chan time.Time
 		if err != nil || len(missing) > 0 || s.board.refused() {
@@ -25,13 +25,10 @@ func (s *Set) discover(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-soon:
 		case <-s.again:
 			pace.reset()
-			if !sleep(ctx, pace.shortest) { // what changes together is looked at together
-				return nil
-			}
+			sleep(ctx, pace.shortest) // what changes together is looked at together
 		}
 	}
 }

@@ -24,7 +24,9 @@ import (
 // The answers of a server that is at fault, which a real one can't be brought to give. The network is a pipe, so that
 // waiting takes no time in a synctest bubble.
 
-var configMaps = history.Resource{Version: "v1", Plural: "configmaps", Kind: "ConfigMap", Namespaced: true}
+func configMaps() history.Resource {
+	return history.Resource{Version: "v1", Plural: "configmaps", Kind: "ConfigMap", Namespaced: true}
+}
 
 // script answers one request after the other, the last answer for ever, and keeps what was asked.
 type script struct {
@@ -130,16 +132,16 @@ func initialEnd(rv int) string {
 }
 
 // play runs a watcher against the script for a while of the bubble's time and returns what Run returned.
-func play(t *testing.T, s *script, sink *tape, opts watcher.Options, while time.Duration) (changes []watcher.Change, err error) {
+func play(t *testing.T, s *script, sink *tape, while time.Duration) (changes []watcher.Change, err error) {
 	t.Helper()
 	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Hour}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(network) }()
 
-	opts.OnChange = func(c watcher.Change) { changes = append(changes, c) }
+	opts := watcher.Options{OnChange: func(c watcher.Change) { changes = append(changes, c) }}
 	transport := &http.Transport{DialContext: network.dial}
-	w, err := watcher.New(&rest.Config{Host: "http://server", Transport: transport}, configMaps, sink, opts)
+	w, err := watcher.New(&rest.Config{Host: "http://server", Transport: transport}, configMaps(), sink, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,14 +2,14 @@ package watcher_test
 
 import (
 	"context"
-	"fmt"
+	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
@@ -22,37 +22,56 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
 )
 
-var (
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// lab is a real cluster and its administrator.
+type lab struct {
 	cluster *clustertest.Cluster
 	kube    *kubernetes.Clientset
 	objects *dynamic.DynamicClient
-)
+}
 
-func TestMain(m *testing.M) {
-	var admin *http.Client
-	code := clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) {
-		cluster = c
-		var err error
-		if admin, err = rest.HTTPClientFor(c.Config()); err != nil {
-			panic(err)
-		}
-		kube = kubernetes.NewForConfigOrDie(c.Config())
-		objects = dynamic.NewForConfigOrDie(c.Config())
-	})
-	if admin != nil {
-		utilnet.CloseIdleConnectionsFor(admin.Transport)
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	c := clustertest.New(t, clustertest.Options{})
+	admin, err := rest.HTTPClientFor(c.Config())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		code = 1
+	t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(admin.Transport) })
+	return &lab{c, kubernetes.NewForConfigOrDie(c.Config()), dynamic.NewForConfigOrDie(c.Config())}
+}
+
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	// The first two take the API server away from everybody, so they are not parallel.
+	t.Run("API server goes and comes", l.testAPIServerGoesAndComes)
+	t.Run("checkpoint is too old", l.testCheckpointIsTooOld)
+	for name, test := range map[string]func(*testing.T){
+		"resumes without a list":                    l.testResumesWithoutAList,
+		"under load":                                l.testUnderLoad,
+		"pages agree with the watch":                l.testPagesAgreeWithTheWatch,
+		"configured resources":                      l.testConfiguredResources,
+		"sink that cannot be opened ends the set":   l.testSinkThatCannotBeOpenedEndsTheSet,
+		"permissions come and go":                   l.testPermissionsComeAndGo,
+		"permission is lost":                        l.testPermissionIsLost,
+		"definitions come change and go":            l.testDefinitionsComeChangeAndGo,
+		"deletions arrive after their definition's": l.testDeletionsArriveAfterTheirDefinitions,
+		"definition is deleted and comes back":      l.testDefinitionIsDeletedAndComesBack,
+		"configured resource appears later":         l.testConfiguredResourceAppearsLater,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
 	}
-	os.Exit(code)
 }
 
 // namespace makes a namespace with a unique name.
-func namespace(t *testing.T) string {
+func (l *lab) namespace(t *testing.T) string {
 	t.Helper()
-	ns, err := kube.CoreV1().Namespaces().Create(t.Context(),
+	ns, err := l.kube.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "watch-"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -64,6 +83,8 @@ func namespace(t *testing.T) string {
 type wire struct {
 	// answer, where it is set, answers a request in the server's stead; with nil it is passed on.
 	answer func(*http.Request) *http.Response
+	// late, where it is set, is the resource whose answers arrive a second late.
+	late string
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -71,9 +92,9 @@ type wire struct {
 }
 
 // config returns a configuration whose connections are the wire's, and which is closed with the test.
-func (w *wire) config(t *testing.T) *rest.Config {
+func (l *lab) config(t *testing.T, w *wire) *rest.Config {
 	t.Helper()
-	cfg := cluster.Config()
+	cfg := l.cluster.Config()
 	dialer := &net.Dialer{}
 	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dialer.DialContext(ctx, network, address)
@@ -133,5 +154,18 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 			return resp, nil
 		}
 	}
-	return p.next.RoundTrip(r)
+	resp, err := p.next.RoundTrip(r)
+	if err == nil && about == p.wire.late {
+		resp.Body = lateBody{resp.Body}
+	}
+	return resp, err
+}
+
+// lateBody is a body that is read a second after it arrived.
+type lateBody struct{ io.ReadCloser }
+
+func (b lateBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	time.Sleep(time.Second)
+	return n, err
 }

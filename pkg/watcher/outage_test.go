@@ -11,13 +11,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// These tests take the API server away from everybody, so they are not parallel: they run before those that are.
-
-func TestAPIServerGoesAndComes(t *testing.T) {
-	h, sink := &truth{t: t, namespace: namespace(t)}, &tape{}
+func (l *lab) testAPIServerGoesAndComes(t *testing.T) {
+	t.Helper()
+	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &tape{}
 	var mu sync.Mutex
 	var states []string
-	run(t, (&wire{}).config(t), sink, watcher.Options{RetryAfter: time.Second, OnChange: func(c watcher.Change) {
+	run(t, l.config(t, &wire{}), sink, watcher.Options{RetryAfter: time.Second, OnChange: func(c watcher.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(states) == 0 || states[len(states)-1] != c.State.String() {
@@ -35,11 +34,11 @@ func TestAPIServerGoesAndComes(t *testing.T) {
 	h.put("a")
 	h.put("b")
 	reaches("syncing", "watching")
-	if err := cluster.StopComponent(t.Context(), clustertest.APIServer); err != nil {
+	if err := l.cluster.StopComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	reaches("watching", "waiting")
-	if err := cluster.StartComponent(t.Context(), clustertest.APIServer); err != nil {
+	if err := l.cluster.StartComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
 	}
 	h.put("a")
@@ -62,11 +61,12 @@ func rvOf(call string) string {
 }
 
 // A checkpoint that etcd has forgotten leads to a sync that ends, after which only what exists was observed.
-func TestCheckpointIsTooOld(t *testing.T) {
-	h, sink := &truth{t: t, namespace: namespace(t)}, &tape{}
+func (l *lab) testCheckpointIsTooOld(t *testing.T) {
+	t.Helper()
+	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &tape{}
 	h.put("a")
 	h.put("b")
-	stop := run(t, (&wire{}).config(t), sink, watcher.Options{})
+	stop := run(t, l.config(t, &wire{}), sink, watcher.Options{})
 	h.put("c") // its frame is a checkpoint, whenever the sync ends
 	h.arrivesAt(sink, "c")
 	eventually(t, "the sync's end", func() bool { return sink.Checkpoint() != "" })
@@ -75,15 +75,15 @@ func TestCheckpointIsTooOld(t *testing.T) {
 	h.put("a")
 	h.remove("b")
 	h.put("d")
-	if _, err := cluster.Compact(t.Context()); err != nil {
+	if _, err := l.cluster.Compact(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
+	if err := l.cluster.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
 	}
 
 	resumed, connection := &tape{checkpoint: checkpoint}, &wire{}
-	run(t, connection.config(t), resumed, watcher.Options{})
+	run(t, l.config(t, connection), resumed, watcher.Options{})
 	eventually(t, "the sync's end", func() bool { return resumed.Checkpoint() != checkpoint })
 	if got, want := connection.requests("configmaps"), []string{"watch " + checkpoint, "stream"}; !slices.Equal(got, want) {
 		t.Errorf("requests %q, want %q", got, want)

@@ -36,41 +36,51 @@ func (s *search) among(ctx context.Context, served []history.Resource, err error
 	if failed := err != nil; failed != s.trouble {
 		s.trouble = failed
 		if failed {
-			s.log.Warn("API server can't be discovered", "err", err)
+			s.log.WarnContext(ctx, "API server can't be discovered", "err", err)
 		}
 	}
 	claimed := map[schema.GroupResource]bool{}
 	for i, wanted := range s.wanted {
 		r, ok := resolve(served, wanted)
 		switch {
-		case !ok && !s.by[i]:
-			c := unresolved(wanted, served, err)
-			missing = append(missing, c)
-			if c.Refused {
-				s.say(ctx, i, slog.LevelWarn, "configured resource is not served, and waited for", "reason", c.Reason)
-			}
-		case !ok:
-		case claimed[identity(r)]:
+		case ok && claimed[identity(r)]:
 			s.by[i] = true
-			s.say(ctx, i, slog.LevelInfo, "configured resource holds the same objects as another, and is not watched twice")
-		default:
-			claimed[identity(r)], s.by[i] = true, true
-			s.found[identity(r)] = plan{resource: r}
-			if wanted.Version != "" && r.Version != wanted.Version {
-				s.say(ctx, i, slog.LevelInfo, "configured version is not served; another is watched", "served", r.Version)
+			if log, news := s.news(i, "same"); news {
+				log.InfoContext(ctx, "configured resource holds the same objects as another, and is not watched twice")
 			}
+		case ok:
+			claimed[identity(r)] = true
+			s.take(ctx, i, r)
+		case !s.by[i]:
+			missing = append(missing, s.miss(ctx, i, served, err))
 		}
 	}
 	return missing
 }
 
-// say logs something about one of the wanted resources, unless it was the last thing that was said about it.
-func (s *search) say(ctx context.Context, i int, level slog.Level, msg string, args ...any) {
-	if line := fmt.Sprint(msg, args); s.said[i] != line {
-		s.said[i] = line
-		w := s.wanted[i]
-		s.log.With("resource", nameOf(w), "version", w.Version).Log(ctx, level, msg, args...)
+func (s *search) take(ctx context.Context, i int, r history.Resource) {
+	s.by[i] = true
+	s.found[identity(r)] = plan{resource: r}
+	if wanted := s.wanted[i].Version; wanted != "" && r.Version != wanted {
+		if log, news := s.news(i, r.Version); news {
+			log.InfoContext(ctx, "configured version is not served; another is watched", "served", r.Version)
+		}
 	}
+}
+
+func (s *search) miss(ctx context.Context, i int, served []history.Resource, err error) Change {
+	c := unresolved(s.wanted[i], served, err)
+	if log, news := s.news(i, c.Reason); news && c.Refused {
+		log.WarnContext(ctx, "configured resource is not served, and waited for", "reason", c.Reason)
+	}
+	return c
+}
+
+// news tells whether something is not what was last said about one of the wanted resources, and returns its logger.
+func (s *search) news(i int, what string) (*slog.Logger, bool) {
+	news := s.said[i] != what
+	s.said[i] = what
+	return s.log.With("resource", nameOf(s.wanted[i]), "version", s.wanted[i].Version), news
 }
 
 // resolve finds a resource among those that are served: by its plural, or by its kind where it has no plural; in its

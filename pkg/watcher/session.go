@@ -71,7 +71,7 @@ func (w *Watcher) watch(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	defer body.Close() //nolint:errcheck // read only
+	defer body.Close()
 	if err := w.opened(ctx); err != nil {
 		return err
 	}

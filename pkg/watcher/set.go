@@ -60,7 +60,7 @@ func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 func (s *Set) Run(ctx context.Context) error {
 	defer s.server.CloseIdle()
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.discover(ctx) })
+	group.Go(func() error { s.discover(ctx); return nil })
 	if s.opts.DiscoverCRDs {
 		group.Go(func() error { return s.watchDefinitions(ctx) })
 	}
@@ -78,9 +78,9 @@ func (s *Set) Ready() error { return s.board.ready() }
 func (s *Set) watchDefinitions(ctx context.Context) error {
 	opts := s.opts.Options
 	opts.OnChange = nil
-	sink := &definitions{known: map[string]plan{}, publish: func(ctx context.Context, p plans) error {
+	sink := &definitions{known: map[string]plan{}, publish: func(ctx context.Context, p plans) {
 		s.lookAgain()
-		return send(ctx, s.defined, p)
+		send(ctx, s.defined, p)
 	}}
 	return newWatcher(s.server, definitionResource(), sink, opts).Run(ctx)
 }
@@ -101,11 +101,12 @@ func (s *Set) lookAgain() {
 	}
 }
 
-func send(ctx context.Context, to chan<- plans, p plans) error {
+// send tells whether p was taken before ctx was done.
+func send(ctx context.Context, to chan<- plans, p plans) bool {
 	select {
 	case to <- p:
-		return nil
+		return true
 	case <-ctx.Done():
-		return ctx.Err()
+		return false
 	}
 }

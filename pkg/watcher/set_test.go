@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -130,9 +131,9 @@ func (w *world) logged(what ...string) (n int) {
 	return n
 }
 
-func TestConfiguredResources(t *testing.T) {
-	t.Parallel()
-	w := record(t, (&wire{}).config(t), watcher.SetOptions{Resources: []history.Resource{
+func (l *lab) testConfiguredResources(t *testing.T) {
+	t.Helper()
+	w := record(t, l.config(t, &wire{}), watcher.SetOptions{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"},
 		{Group: "apps", Version: "v1beta1", Plural: "deployments"},
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole"},
@@ -187,10 +188,10 @@ func TestUnreachableIsNotReady(t *testing.T) {
 	}
 }
 
-func TestSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
-	t.Parallel()
+func (l *lab) testSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
+	t.Helper()
 	locked := errors.New("locked")
-	set, err := watcher.NewSet((&wire{}).config(t), watcher.SetOptions{
+	set, err := watcher.NewSet(l.config(t, &wire{}), watcher.SetOptions{
 		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}},
 		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
 			if r.Plural == "secrets" {
@@ -207,11 +208,11 @@ func TestSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
 	}
 }
 
-func TestPermissionsComeAndGo(t *testing.T) {
-	t.Parallel()
+func (l *lab) testPermissionsComeAndGo(t *testing.T) {
+	t.Helper()
 	connection := &wire{}
-	cfg, user := nobody(t, connection)
-	allow(t, user, "configmaps")
+	cfg, user := l.nobody(t, connection)
+	l.allow(t, user, "configmaps")
 	w := record(t, cfg, watcher.SetOptions{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"},
 	}, DiscoverCRDs: true})
@@ -230,7 +231,7 @@ func TestPermissionsComeAndGo(t *testing.T) {
 	if n := w.logged("level=WARN", "resource=customresourcedefinitions"); n != 1 {
 		t.Errorf("that CRDs are not permitted was logged %d times, want once", n)
 	}
-	allow(t, user, "configmaps", "secrets")
+	l.allow(t, user, "configmaps", "secrets")
 	w.reaches(t, "secrets", watcher.Watching)
 	if got := w.opens("configmaps"); len(got) != 1 {
 		t.Errorf("configmaps were opened %d times, want once", len(got))
@@ -238,18 +239,18 @@ func TestPermissionsComeAndGo(t *testing.T) {
 }
 
 // A permission that is lost while the resource was watched is waited for, from where the watch was.
-func TestPermissionIsLost(t *testing.T) {
-	t.Parallel()
+func (l *lab) testPermissionIsLost(t *testing.T) {
+	t.Helper()
 	connection := &wire{}
-	cfg, user := nobody(t, connection)
-	allow(t, user, "configmaps")
-	h := &truth{t: t, namespace: namespace(t)}
+	cfg, user := l.nobody(t, connection)
+	l.allow(t, user, "configmaps")
+	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
 	w := record(t, cfg, watcher.SetOptions{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
 	w.reaches(t, "configmaps", watcher.Watching)
 	h.put("a")
 	h.put("b")
 	eventually(t, "b", func() bool { return len(w.told("configmaps", h.namespace+"/b")) == 1 })
-	allow(t, user)
+	l.allow(t, user)
 	refused := func() bool {
 		connection.cut()
 		s, _ := w.state("configmaps")
@@ -258,7 +259,7 @@ func TestPermissionIsLost(t *testing.T) {
 	eventually(t, "the loss", refused)
 	h.put("a")
 	h.remove("b")
-	allow(t, user, "configmaps")
+	l.allow(t, user, "configmaps")
 	w.reaches(t, "configmaps", watcher.Watching)
 	for _, name := range []string{"a", "b"} {
 		eventually(t, name, func() bool { return slices.Equal(w.told("configmaps", h.namespace+"/"+name), h.of(name)) })
@@ -269,26 +270,26 @@ func TestPermissionIsLost(t *testing.T) {
 }
 
 // nobody returns the configuration of a user who may do nothing but discover.
-func nobody(t *testing.T, w *wire) (cfg *rest.Config, user string) {
+func (l *lab) nobody(t *testing.T, w *wire) (cfg *rest.Config, user string) {
 	t.Helper()
-	user = "recorder-" + namespace(t)
-	cfg = w.config(t)
+	user = "recorder-" + l.namespace(t)
+	cfg = l.config(t, w)
 	cfg.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
 	return cfg, user
 }
 
 // allow permits the user to list and watch these resources of the core group, and nothing else.
-func allow(t *testing.T, user string, plurals ...string) {
+func (l *lab) allow(t *testing.T, user string, plurals ...string) {
 	t.Helper()
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}}
 	if len(plurals) > 0 {
 		role.Rules = []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: plurals, Verbs: []string{"list", "watch"}}}
 	}
 	// The API server creates a role that is updated before it exists.
-	if _, err := kube.RbacV1().ClusterRoles().Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
+	if _, err := l.kube.RbacV1().ClusterRoles().Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := kube.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+	_, err := l.kube.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
 		Subjects:   []rbacv1.Subject{{Kind: "User", Name: user}},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: user},
@@ -301,10 +302,15 @@ func allow(t *testing.T, user string, plurals ...string) {
 // crd is a definition of a test's own.
 type crd struct {
 	t             *testing.T
+	objects       *dynamic.DynamicClient
 	group, plural string
 }
 
-var definitions = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+func (d crd) client() dynamic.ResourceInterface {
+	return d.objects.Resource(schema.GroupVersionResource{
+		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+	})
+}
 
 func (d crd) name() string { return d.plural + "." + d.group }
 
@@ -327,7 +333,7 @@ func (d crd) serve(versions ...string) {
 			"names": map[string]any{"plural": d.plural, "singular": "gadget", "kind": "Gadget", "shortNames": []any{"gd"}},
 		},
 	}}
-	client := objects.Resource(definitions)
+	client := d.client()
 	if now, err := client.Get(d.t.Context(), d.name(), metav1.GetOptions{}); err == nil {
 		body.SetResourceVersion(now.GetResourceVersion())
 		if _, err := client.Update(d.t.Context(), body, metav1.UpdateOptions{}); err != nil {
@@ -342,11 +348,11 @@ func (d crd) serve(versions ...string) {
 
 func (d crd) remove() {
 	d.t.Helper()
-	if err := objects.Resource(definitions).Delete(d.t.Context(), d.name(), metav1.DeleteOptions{}); err != nil {
+	if err := d.client().Delete(d.t.Context(), d.name(), metav1.DeleteOptions{}); err != nil {
 		d.t.Fatal(err)
 	}
 	eventually(d.t, "the CRD's end", func() bool {
-		_, err := objects.Resource(definitions).Get(d.t.Context(), d.name(), metav1.GetOptions{})
+		_, err := d.client().Get(d.t.Context(), d.name(), metav1.GetOptions{})
 		return err != nil
 	})
 }
@@ -357,21 +363,21 @@ func (d crd) create(version, namespace, name string) {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": d.group + "/" + version, "kind": "Gadget", "metadata": map[string]any{"name": name},
 	}}
-	client := objects.Resource(schema.GroupVersionResource{Group: d.group, Version: version, Resource: d.plural}).Namespace(namespace)
+	client := d.objects.Resource(schema.GroupVersionResource{Group: d.group, Version: version, Resource: d.plural}).Namespace(namespace)
 	eventually(d.t, "create "+name, func() bool {
 		_, err := client.Create(d.t.Context(), object, metav1.CreateOptions{})
 		return err == nil
 	})
 }
 
-func TestDefinitionsComeChangeAndGo(t *testing.T) {
-	t.Parallel()
-	ns := namespace(t)
-	gadgets := crd{t, ns + ".example.com", "gadgets"}
+func (l *lab) testDefinitionsComeChangeAndGo(t *testing.T) {
+	t.Helper()
+	ns := l.namespace(t)
+	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, (&wire{}).config(t), watcher.SetOptions{DiscoverCRDs: true})
+	w := record(t, l.config(t, &wire{}), watcher.SetOptions{DiscoverCRDs: true})
 
-	gadgets.serve("v1beta1", "v1alpha1")
+	gadgets.serve("v1alpha1", "v1beta1") // what is stored comes before what has priority
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1beta1", ns, "a")
 	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
@@ -379,13 +385,13 @@ func TestDefinitionsComeChangeAndGo(t *testing.T) {
 		t.Errorf("state %+v", s)
 	}
 
-	gadgets.serve("v1", "v1beta1")
-	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v1beta1", "v1"}) })
+	gadgets.serve("v1", "v1beta1", "v1alpha1")
+	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v1alpha1", "v1"}) })
 	gadgets.create("v1beta1", ns, "b")
 	eventually(t, "b", func() bool { return len(w.told(gr, ns+"/b")) == 1 })
 
 	gadgets.serve("-v1", "v1beta1", "v1alpha1")
-	eventually(t, "v1beta1", func() bool { return slices.Equal(w.opens(gr), []string{"v1beta1", "v1", "v1beta1"}) })
+	eventually(t, "v1beta1", func() bool { return slices.Equal(w.opens(gr), []string{"v1alpha1", "v1", "v1beta1"}) })
 	gadgets.create("v1beta1", ns, "c")
 	eventually(t, "c", func() bool { return len(w.told(gr, ns+"/c")) == 1 })
 
@@ -406,14 +412,48 @@ func TestDefinitionsComeChangeAndGo(t *testing.T) {
 	}
 }
 
+// The objects' watch may be slower than the CRDs'.
+func (l *lab) testDeletionsArriveAfterTheirDefinitions(t *testing.T) {
+	t.Helper()
+	ns := l.namespace(t)
+	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
+	gr := gadgets.name()
+	w := record(t, l.config(t, &wire{late: "gadgets"}), watcher.SetOptions{DiscoverCRDs: true})
+	gadgets.serve("v1")
+	w.reaches(t, gr, watcher.Watching)
+	gadgets.create("v1", ns, "a")
+	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	gadgets.remove()
+	eventually(t, "its end", func() bool { _, ok := w.state(gr); return !ok })
+	if told := w.told(gr, ns+"/a"); !slices.Equal(told, []string{"ADDED@" + rvOf(told[0]), "DELETED@?"}) {
+		t.Errorf("a: %q, want its deletion too", told)
+	}
+}
+
+// A definition that comes back at once is another one: the watch of the former's objects shows nothing of its.
+func (l *lab) testDefinitionIsDeletedAndComesBack(t *testing.T) {
+	t.Helper()
+	ns := l.namespace(t)
+	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
+	gr := gadgets.name()
+	w := record(t, l.config(t, &wire{}), watcher.SetOptions{DiscoverCRDs: true})
+	gadgets.serve("v1")
+	w.reaches(t, gr, watcher.Watching)
+	gadgets.remove()
+	gadgets.serve("v1")
+	eventually(t, "another life", func() bool { return len(w.opens(gr)) == 2 })
+	gadgets.create("v1", ns, "a")
+	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+}
+
 // A configured resource that appears later is found without the discovery of CRDs, and keeps being found in another
 // version when its own goes.
-func TestConfiguredResourceAppearsLater(t *testing.T) {
-	t.Parallel()
-	ns := namespace(t)
-	gadgets := crd{t, ns + ".example.com", "gadgets"}
+func (l *lab) testConfiguredResourceAppearsLater(t *testing.T) {
+	t.Helper()
+	ns := l.namespace(t)
+	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, (&wire{}).config(t), watcher.SetOptions{Resources: []history.Resource{
+	w := record(t, l.config(t, &wire{}), watcher.SetOptions{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Group: gadgets.group, Version: "v2", Plural: "gadgets"},
 	}})
 	w.reaches(t, "configmaps", watcher.Watching)

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -99,16 +100,17 @@ func (s *Set) start(ctx context.Context, group *errgroup.Group, p plan) *unit {
 	group.Go(func() error {
 		defer close(done)
 		defer cancel()
-		return s.run(ctx, p)
+		err := s.run(ctx, p)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil
+		}
+		return err
 	})
 	return &unit{plan: p, stop: func() { cancel(); <-done }}
 }
 
 func (s *Set) run(ctx context.Context, p plan) error {
 	sink, err := s.opts.Open(ctx, p.resource)
-	if ctx.Err() != nil {
-		return nil
-	}
 	if err != nil {
 		return fmt.Errorf("open the record of %s: %w", p.resource.GroupResource(), err)
 	}

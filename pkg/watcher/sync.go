@@ -55,7 +55,7 @@ func (w *Watcher) page(ctx context.Context, l *link, query url.Values) (wire.Pag
 	if err != nil {
 		return wire.Page{}, err
 	}
-	defer body.Close() //nolint:errcheck // read only
+	defer body.Close()
 	if !w.syncing {
 		if err := w.begin(ctx); err != nil {
 			return wire.Page{}, err

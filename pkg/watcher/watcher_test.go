@@ -127,7 +127,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s, sink := &script{answers: c.answers}, &tape{checkpoint: c.checkpoint}
-				if _, err := play(t, s, sink, watcher.Options{}, 2*time.Minute); err != nil {
+				if _, err := play(t, s, sink, 2*time.Minute); err != nil {
 					t.Error(err)
 				}
 				if got := s.requests(); !slices.Equal(got, c.requests) {
@@ -146,7 +146,7 @@ func TestEndsWithinASync(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sink := &tape{}
-		if _, err := play(t, &script{answers: []http.HandlerFunc{hang(frame("ADDED", "b", 4))}}, sink, watcher.Options{}, time.Minute); err != nil {
+		if _, err := play(t, &script{answers: []http.HandlerFunc{hang(frame("ADDED", "b", 4))}}, sink, time.Minute); err != nil {
 			t.Error(err)
 		}
 		if got, want := sink.told(), []string{"begin", "ADDED b@4", "abort"}; !slices.Equal(got, want) {
@@ -171,7 +171,7 @@ func TestSinkFails(t *testing.T) {
 					}
 					return nil
 				}}
-				if _, err := play(t, s, sink, watcher.Options{}, time.Minute); !errors.Is(err, full) {
+				if _, err := play(t, s, sink, time.Minute); !errors.Is(err, full) {
 					t.Errorf("Run returned %v, want the sink's error", err)
 				}
 				if n := len(s.requests()); n != 1 {
@@ -191,7 +191,7 @@ func TestSinkBlocks(t *testing.T) {
 			time.Sleep(time.Hour)
 			return ctx.Err()
 		}}
-		if _, err := play(t, s, sink, watcher.Options{}, 3*time.Hour+time.Minute); err != nil {
+		if _, err := play(t, s, sink, 3*time.Hour+time.Minute); err != nil {
 			t.Error(err)
 		}
 		if got, want := sink.told(), []string{"ADDED a@6", "ADDED b@7", "bookmark 8"}; !slices.Equal(got, want) {
@@ -214,7 +214,7 @@ func TestStalls(t *testing.T) {
 			hang(frame("ADDED", "a", 2), initialEnd(3)),
 		}}
 		sink := &tape{checkpoint: "5"}
-		changes, err := play(t, s, sink, watcher.Options{}, 7*time.Minute)
+		changes, err := play(t, s, sink, 7*time.Minute)
 		if err != nil || slices.ContainsFunc(changes, func(c watcher.Change) bool { return c.State == watcher.Waiting }) {
 			t.Errorf("changes of state %+v (%v), want none that waits: a resource may be quiet", changes, err)
 		}
@@ -235,7 +235,7 @@ func TestStallsWithinASync(t *testing.T) {
 			hang(frame("ADDED", "a", 2)), lines(`{"metadata":{"resourceVersion":"6"},"items":[]}`), hang(),
 		}}
 		sink := &tape{}
-		if _, err := play(t, s, sink, watcher.Options{}, 5*time.Minute); err != nil {
+		if _, err := play(t, s, sink, 5*time.Minute); err != nil {
 			t.Error(err)
 		}
 		if got, want := s.requests(), []string{"stream", "list 500", "watch 6"}; !slices.Equal(got, want) {
@@ -250,7 +250,7 @@ func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 		s := &script{answers: []http.HandlerFunc{
 			status(429, "TooManyRequests", "slow down", "Retry-After", "77"), hang(bookmark(6)),
 		}}
-		changes, err := play(t, s, &tape{checkpoint: "5"}, watcher.Options{}, 2*time.Minute)
+		changes, err := play(t, s, &tape{checkpoint: "5"}, 2*time.Minute)
 		if err != nil || len(s.when) != 2 || s.when[1].Sub(s.when[0]) < 77*time.Second {
 			t.Errorf("asked at %v (%v), want twice, 77 s apart", s.when, err)
 		}
@@ -263,16 +263,24 @@ func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 // Attempts grow rarer, up to the bound, and do not stop.
 func TestBacksOff(t *testing.T) {
 	t.Parallel()
-	for name, answer := range map[string]http.HandlerFunc{
-		"failure":                     status(500, "", "etcd is down"),
-		"watches that end at once":    lines(),
-		"frames cut before the first": cut(),
+	slow := func(w http.ResponseWriter, _ *http.Request) {
+		write(w, []string{frame("ADDED", "a", 4)})
+		time.Sleep(time.Second)
+	}
+	for name, c := range map[string]struct {
+		checkpoint string
+		answer     http.HandlerFunc
+	}{
+		"failure":                     {"5", status(500, "", "etcd is down")},
+		"watches that end at once":    {"5", lines()},
+		"frames cut before the first": {"5", cut()},
+		"syncs that do not end":       {"", slow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{answers: []http.HandlerFunc{answer}}
-				if _, err := play(t, s, &tape{checkpoint: "5"}, watcher.Options{}, time.Hour); err != nil {
+				s := &script{answers: []http.HandlerFunc{c.answer}}
+				if _, err := play(t, s, &tape{checkpoint: c.checkpoint}, time.Hour); err != nil {
 					t.Error(err)
 				}
 				if n := len(s.when); n < 100 || n > 200 {
@@ -295,7 +303,7 @@ func TestRefused(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &script{answers: []http.HandlerFunc{c.answer, c.answer, c.answer, hang(frame("MODIFIED", "a", 6))}}
 			sink := &tape{checkpoint: "5"}
-			changes, err := play(t, s, sink, watcher.Options{}, 2*time.Minute)
+			changes, err := play(t, s, sink, 2*time.Minute)
 			if err != nil || len(changes) != 2 || !changes[0].Refused || !strings.Contains(changes[0].Reason, c.want) ||
 				changes[1].State != watcher.Watching || changes[1].Refused {
 				t.Errorf("changes of state %+v (%v), want one that names %q, and its end", changes, err, c.want)
@@ -320,7 +328,7 @@ func TestHugeLine(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s, sink := &script{answers: []http.HandlerFunc{huge, hang()}}, &tape{checkpoint: "5"}
-		changes, err := play(t, s, sink, watcher.Options{}, time.Minute)
+		changes, err := play(t, s, sink, time.Minute)
 		if err != nil || !slices.ContainsFunc(changes, func(c watcher.Change) bool {
 			return strings.Contains(c.Reason, "longer than 64 MiB")
 		}) {
@@ -341,7 +349,7 @@ func TestListedObjectsAreWhole(t *testing.T) {
 			lines(`{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a","resourceVersion":"8"}}]}`), hang(),
 		}}
 		sink := &tape{}
-		if _, err := play(t, s, sink, watcher.Options{}, time.Minute); err != nil {
+		if _, err := play(t, s, sink, time.Minute); err != nil {
 			t.Error(err)
 		}
 		if len(sink.frames) != 1 || string(sink.frames[0].Object) != object("a", 8) || sink.frames[0].Type != history.Added {

@@ -67,7 +67,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.Rea
 	if resp.StatusCode == http.StatusOK {
 		return resp.Body, nil
 	}
-	defer resp.Body.Close() //nolint:errcheck // read only
+	defer resp.Body.Close()
 	return nil, responseError(resp)
 }
 

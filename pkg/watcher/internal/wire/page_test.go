@@ -36,7 +36,8 @@ func TestReadPage(t *testing.T) {
 		{
 			"custom resource, metadata last",
 			`{"apiVersion":"v1","items":[{"kind":"A"}],"kind":"List","metadata":{"resourceVersion":"9"}}`,
-			wire.Page{RV: "9"}, []string{`{"kind":"A"}`},
+			wire.Page{RV: "9"},
+			[]string{`{"kind":"A"}`},
 		},
 		{"empty", `{"metadata":{"resourceVersion":"9"},"items":[]}`, wire.Page{RV: "9"}, nil},
 		{"null", `{"metadata":{"resourceVersion":"9"},"items":null}`, wire.Page{RV: "9"}, nil},
