@@ -112,14 +112,14 @@ func (s *site) pod(t *testing.T, namespace, name string) {
 }
 
 // podAt makes a pod whose port named api has that number, and waits until it is ready.
-func (s *site) podAt(t *testing.T, namespace, name string, port int32) {
+func (s *site) podAt(t *testing.T, namespace, name string, port int32, finalizers ...string) {
 	t.Helper()
 	ports := []corev1.ContainerPort{{Name: "api", ContainerPort: port}}
 	if port != refusedPort {
 		ports = append(ports, corev1.ContainerPort{Name: "broken", ContainerPort: refusedPort})
 	}
 	must[*corev1.Pod](t)(s.core.Pods(namespace).Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels()},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels(), Finalizers: finalizers},
 		Spec: corev1.PodSpec{
 			NodeName:   s.node,
 			Containers: []corev1.Container{{Name: "recorder", Image: "watchhistory", Ports: ports}},
@@ -384,19 +384,24 @@ func (s *site) testRestart(t *testing.T) {
 	}
 }
 
+// testReplaced makes the pod that is chosen first one that refuses connections, so that the choice shows.
 func (s *site) testReplaced(t *testing.T) {
 	s.namespace(t, "moving")
 	s.service(t, "moving", "recorder", intstr.FromString("api"))
-	s.podAt(t, "moving", "recorder-0", refusedPort)
+	s.podAt(t, "moving", "recorder-1", servedPort)
+	s.podAt(t, "moving", "recorder-0", refusedPort, "watchhistory.io/lingers")
 	c := s.connect(t, client.ConnectOptions{Namespace: "moving"})
 	wantCode(t, c.Health(t.Context()), history.Unavailable, "does not take connections in its pod")
 
 	if err := s.core.Pods("moving").Delete(t.Context(), "recorder-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.podAt(t, "moving", "recorder-1", servedPort)
+	lingering := must[*corev1.Pod](t)(s.core.Pods("moving").Get(t.Context(), "recorder-0", metav1.GetOptions{}))
+	if lingering.Status.Phase != corev1.PodRunning {
+		t.Errorf("the deleted pod is %s: this shows nothing", lingering.Status.Phase)
+	}
 	if err := c.Health(t.Context()); err != nil {
-		t.Errorf("the same client, with another pod: %v", err)
+		t.Errorf("the same client, with the newest pod being deleted: %v", err)
 	}
 }
 
