@@ -49,7 +49,8 @@ on it and loads it. It needs no container runtime and downloads nothing.`,
 	root.SetErr(streams.Err)
 	root.AddCommand(
 		newUp(streams, executable), newDown(streams), newStatus(streams),
-		newStop(), newStart(), newRestart(), newCompact(streams), newLoad(streams), newPlay(streams), newKubectl(kubectl),
+		newStop(), newStart(), newRestart(), newCompact(streams), newLoad(streams), newPlay(streams),
+		newDemo(streams, executable), newKubectl(kubectl),
 	)
 	return root
 }
