@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,7 +24,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
-	"github.com/watchhistory/watchhistory/pkg/api"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
@@ -46,14 +44,11 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := httptest.NewServer(recorder(t, api.Options{}))
+	s := httptest.NewServer(recorder(t))
 	t.Cleanup(s.Close)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nowhere := closed.Addr().String()
-	_ = closed.Close()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	nowhere := closed.Listener.Addr().String()
+	closed.Close()
 	cluster := clustertest.New(t, clustertest.Options{
 		Components: []string{"etcd", "kube-apiserver", "kwok"},
 		Nodes:      1,

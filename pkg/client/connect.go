@@ -26,6 +26,9 @@ const (
 	Direct      Mode = "direct"       // a URL
 )
 
+// idleConnections are kept for the next requests.
+const idleConnections = 8
+
 // ConnectOptions say where the recorder is.
 type ConnectOptions struct {
 	Options
@@ -43,8 +46,13 @@ func Connect(ctx context.Context, o ConnectOptions) (*Client, error) {
 		return nil, err
 	}
 	if o.URL != "" {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		return New(o.URL, transport, o.Options)
+		return New(o.URL, &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			ForceAttemptHTTP2:   true,
+			TLSHandshakeTimeout: tunnelTimeout,
+			MaxIdleConnsPerHost: idleConnections,
+			IdleConnTimeout:     time.Minute,
+		}, o.Options)
 	}
 	k, err := newCluster(o)
 	if err != nil {
@@ -151,7 +159,7 @@ func (k *cluster) forward(ctx context.Context, service *corev1.Service, opts Opt
 	}
 	transport := &http.Transport{
 		DialContext:         f.DialContext,
-		MaxIdleConnsPerHost: 8,
+		MaxIdleConnsPerHost: idleConnections,
 		IdleConnTimeout:     time.Minute,
 	}
 	base := &url.URL{Scheme: "http", Host: service.Name + "." + service.Namespace + ".svc"}

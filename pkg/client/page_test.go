@@ -159,7 +159,10 @@ func TestAll(t *testing.T) {
 	if diff := cmp.Diff([]string{"o0", "o1", "o2", "o3", "o4"}, got); diff != "" {
 		t.Error(diff)
 	}
-	for event := range c.All(t.Context(), client.EventsQuery{}) {
+	for event, err := range c.All(t.Context(), client.EventsQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		got = append(got, event.ResourceName)
 		break
 	}

@@ -21,7 +21,7 @@ import (
 const versions = 9
 
 // recorder returns the handler of a recorder that has seen a little history: versions of shop/web, and one node.
-func recorder(t *testing.T, o api.Options) http.Handler {
+func recorder(t *testing.T) http.Handler {
 	t.Helper()
 	log, err := store.Open(t.TempDir(), store.Options{NoSync: true})
 	if err != nil {
@@ -43,7 +43,7 @@ func recorder(t *testing.T, o api.Options) http.Handler {
 	if err = log.Append(t.Context(), &history.Batch{Records: records()}); err != nil {
 		t.Fatal(err)
 	}
-	return api.New(query.New(log, query.Options{}), o)
+	return api.New(query.New(log, query.Options{}), api.Options{})
 }
 
 func records() []*history.Record {
@@ -68,15 +68,15 @@ func records() []*history.Record {
 	return all
 }
 
-func serving(t *testing.T, o api.Options) *client.Client {
+func serving(t *testing.T) *client.Client {
 	t.Helper()
-	s := httptest.NewServer(recorder(t, o))
+	s := httptest.NewServer(recorder(t))
 	t.Cleanup(s.Close)
 	return dial(t, s.URL, client.Options{})
 }
 
 func TestRecorderAnswersEveryQuery(t *testing.T) {
-	c := serving(t, api.Options{})
+	c := serving(t)
 	if err := c.Health(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -120,7 +120,7 @@ func TestRecorderAnswersEveryQuery(t *testing.T) {
 }
 
 func TestRecorderPagesBothWays(t *testing.T) {
-	c := serving(t, api.Options{})
+	c := serving(t)
 	var forth, back []string
 	for _, walk := range []struct {
 		order history.Order
@@ -144,7 +144,7 @@ func TestRecorderPagesBothWays(t *testing.T) {
 }
 
 func TestRecorderWindow(t *testing.T) {
-	c := serving(t, api.Options{})
+	c := serving(t)
 	all, err := c.Events(t.Context(), client.EventsQuery{Namespace: "shop"})
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +161,7 @@ func TestRecorderWindow(t *testing.T) {
 func sameVersion(a, b v1.Event) bool { return a.UID == b.UID && a.ResourceVersion == b.ResourceVersion }
 
 func TestRecorderObject(t *testing.T) {
-	c := serving(t, api.Options{})
+	c := serving(t)
 	page, err := c.Object(t.Context(), client.ObjectQuery{
 		Namespace: "shop", Resource: "deploy", Name: "web", Order: history.NewestFirst, Limit: 2,
 	})
@@ -186,7 +186,7 @@ func TestRecorderObject(t *testing.T) {
 }
 
 func TestRecorderRefusals(t *testing.T) {
-	c := serving(t, api.Options{})
+	c := serving(t)
 	_, err := c.Events(t.Context(), client.EventsQuery{Cursor: "no cursor"})
 	wantCode(t, err, history.Invalid, "no cursor")
 	_, err = c.Object(t.Context(), client.ObjectQuery{Resource: "nodes", Name: "node-1", Revisions: []uint64{0}})

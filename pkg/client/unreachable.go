@@ -37,7 +37,7 @@ func (c *Client) diagnose(err error) (what, hint string) {
 	if what, hint := secure(err); what != "" {
 		return what, hint
 	}
-	if refusal, ok := errors.AsType[*tunnel.Refusal](err); ok {
+	if refusal, ok := errors.AsType[*tunnel.RefusedError](err); ok {
 		return "does not take connections in its pod: " + quotable(refusal.Message), c.route.advice
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {

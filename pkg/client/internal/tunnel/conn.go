@@ -55,7 +55,7 @@ func (c *conn) pump(t *Tunnel, s streams, port int32, far net.Conn) {
 	var fault error
 	switch {
 	case message != "":
-		fault = &Refusal{Port: port, Message: message}
+		fault = &RefusedError{Port: port, Message: message}
 	case t.lost():
 		fault = ErrLost
 	}

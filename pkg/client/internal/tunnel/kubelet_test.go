@@ -69,9 +69,11 @@ func (k *kubelet) accept(stream httpstream.Stream, replied <-chan struct{}) erro
 
 func (k *kubelet) forward(data, complaints httpstream.Stream) {
 	defer k.conn.RemoveStreams(data, complaints)
-	defer data.Reset() // what still comes is thrown away
-	defer data.Close()
-	defer complaints.Close()
+	defer func() {
+		_ = complaints.Close()
+		_ = data.Close()
+		_ = data.Reset() // what still comes is thrown away
+	}()
 	conn, err := k.dial(data.Headers().Get(corev1.PortHeader))
 	if err != nil {
 		_, _ = io.WriteString(complaints, err.Error())

@@ -16,14 +16,14 @@ import (
 // ErrLost is the error of a tunnel that broke: the API server, the kubelet or the network between them went away.
 var ErrLost = errors.New("lost connection to pod")
 
-// Refusal is what the kubelet said instead of forwarding, for example that nothing listens on the pod's port.
-type Refusal struct {
+// RefusedError is what the kubelet said instead of forwarding, for example that nothing listens on the pod's port.
+type RefusedError struct {
 	Port    int32
 	Message string
 }
 
 // Error returns the kubelet's words.
-func (r *Refusal) Error() string { return fmt.Sprintf("forward port %d: %s", r.Port, r.Message) }
+func (e *RefusedError) Error() string { return fmt.Sprintf("forward port %d: %s", e.Port, e.Message) }
 
 // Tunnel is an open port-forward to one pod. It is safe for concurrent use.
 type Tunnel struct {
@@ -69,7 +69,7 @@ func (t *Tunnel) Close() error {
 }
 
 // Open returns a connection to a port of the pod. Whether something listens there shows only at the first read or write,
-// whose error is then a [*Refusal]. [ErrLost] means that the tunnel is broken or closed.
+// whose error is then a [*RefusedError]. [ErrLost] means that the tunnel is broken or closed.
 //
 // The kubelet's side has to accept the streams, for which the library below waits 30 seconds, whatever happens to the
 // tunnel meanwhile. When Open gives up earlier, what it had begun is dropped as soon as that wait is over.

@@ -86,7 +86,7 @@ func TestRefusalEndsOneConnectionOnly(t *testing.T) {
 		t.Fatalf("before: %q, %v", got, err)
 	}
 	_, err := fetch(t.Context(), through(t, tun, 9), "/")
-	refusal, ok := errors.AsType[*tunnel.Refusal](err)
+	refusal, ok := errors.AsType[*tunnel.RefusedError](err)
 	if !ok || refusal.Port != 9 || refusal.Message != "dial tcp4 127.0.0.1:9: connect: connection refused" {
 		t.Errorf("got %v, want the kubelet's refusal", err)
 	}
