@@ -2,12 +2,14 @@ package command_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -123,29 +125,17 @@ func TestTruthSurvivesTheAPIServersDeath(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	killed := make(chan error, 1)
-	go func() {
-		var err error
-		for ctx.Err() == nil && err == nil {
-			err = f.command(ctx, "restart", "apiserver").Run()
-		}
-		killed <- err
-	}()
+	go func() { killed <- f.killAPIServer(ctx, client) }()
 	truth := f.load(t, "--objects", "8", "--updates", "40", "--writers", "8", "--rate", "80")
 	cancel()
-	if err := <-killed; err != nil && ctx.Err() == nil {
+	if err := <-killed; err != nil {
 		t.Errorf("restart: %v", err)
 	}
 	if len(truth) != 8*41 {
 		t.Errorf("truth has %d writes, want %d", len(truth), 8*41)
 	}
 	last := lastVersions(t, truth)
-	eventually(t, "the API server is back", func() bool {
-		_, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).
-			List(t.Context(), metav1.ListOptions{})
-		return err == nil
-	})
-	pods, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "pods"}).
-		Namespace("load").List(t.Context(), metav1.ListOptions{})
+	pods, err := loadedPods(t.Context(), client)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,6 +147,33 @@ func TestTruthSurvivesTheAPIServersDeath(t *testing.T) {
 	if len(pods.Items) != 8 {
 		t.Errorf("%d pods, want 8", len(pods.Items))
 	}
+}
+
+// killAPIServer waits for the load to begin, which needs an API server, and
+// then kills that again and again until ctx is done. The last one is healthy
+// when it returns.
+func (f fixture) killAPIServer(ctx context.Context, client dynamic.Interface) error {
+	for {
+		pods, err := loadedPods(ctx, client)
+		if ctx.Err() != nil {
+			return errors.New("the load was over before it was disturbed")
+		}
+		if err == nil && len(pods.Items) > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for ctx.Err() == nil {
+		if err := f.command(context.WithoutCancel(ctx), "restart", "apiserver").Run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func loadedPods(ctx context.Context, client dynamic.Interface) (*unstructured.UnstructuredList, error) {
+	pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	return client.Resource(pods).Namespace("load").List(ctx, metav1.ListOptions{})
 }
 
 // lastVersions also checks that versions grow.
