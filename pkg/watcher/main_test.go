@@ -155,7 +155,7 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	resp, err := p.next.RoundTrip(r)
-	if err == nil && about == p.wire.late {
+	if err == nil && about != "" && about == p.wire.late {
 		resp.Body = lateBody{resp.Body}
 	}
 	return resp, err
