@@ -83,8 +83,7 @@ func explain(err error) int {
 	if err == nil {
 		return 0
 	}
-	var code command.ExitCode
-	if errors.As(err, &code) {
+	if code, ok := errors.AsType[command.ExitError](err); ok {
 		return int(code)
 	}
 	_, _ = fmt.Fprintf(os.Stderr, "error: %v\n", err)

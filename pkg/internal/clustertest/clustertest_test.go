@@ -117,13 +117,14 @@ func TestCompactionAndRestartExpireOldWatches(t *testing.T) {
 }
 
 func TestInterruptedStartLeavesNothing(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := clustertest.Start(ctx, clustertest.Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("start with a cancelled context: %v", err)
 	}
-	entries, err := os.ReadDir(os.TempDir())
+	entries, err := os.ReadDir(temp)
 	if err != nil || len(entries) != 0 {
 		t.Errorf("left in the temporary directory: %v, %v", entries, err)
 	}

@@ -40,7 +40,7 @@ func (s *supervisor) keep(ctx context.Context, component string) error {
 			return fmt.Errorf("%s ended while the cluster started: %w\n%s",
 				component, err, tail(s.layout.log(component)))
 		}
-		s.logger.Warn("component ended", "component", component, "err", err)
+		s.logger.WarnContext(ctx, "component ended", "component", component, "err", err)
 		if err := sleep(ctx, restartPause); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (s *supervisor) runOnce(ctx context.Context, component string) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	if err := s.started(component, cmd.Process.Pid); err != nil {
-		s.logger.Error("record process", "component", component, "err", err)
+		s.logger.ErrorContext(ctx, "record process", "component", component, "err", err)
 	}
 	return cmd.Wait()
 }

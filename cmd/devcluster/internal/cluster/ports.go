@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,7 @@ const (
 
 // reservePorts returns n different free ports of the loopback interface. The
 // listeners that prove them free stay open until the closer is called.
-func reservePorts(n int) ([]int, io.Closer, error) {
+func reservePorts(ctx context.Context, n int) ([]int, io.Closer, error) {
 	var held listeners
 	var ports []int
 	for range 1000 {
@@ -27,7 +28,7 @@ func reservePorts(n int) ([]int, io.Closer, error) {
 			return ports, held, nil
 		}
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			continue
 		}

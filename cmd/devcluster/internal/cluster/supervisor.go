@@ -55,7 +55,7 @@ func Supervise(ctx context.Context, spec Spec, executable string, observer Obser
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(spec.Dir)) }()
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return err
 	}
 	logFile, err := os.OpenFile(s.layout.supervisorLog(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -86,11 +86,11 @@ func (s *supervisor) claim(ctx context.Context) error {
 
 // prepare writes everything that the components read, and chooses their
 // ports.
-func (s *supervisor) prepare() error {
+func (s *supervisor) prepare(ctx context.Context) error {
 	if err := s.layout.make(); err != nil {
 		return err
 	}
-	free, reservation, err := reservePorts(6)
+	free, reservation, err := reservePorts(ctx, 6)
 	if err != nil {
 		return err
 	}

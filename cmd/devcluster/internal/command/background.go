@@ -51,7 +51,7 @@ func (o *up) background(ctx context.Context, spec cluster.Spec) error {
 		return errors.Join(errors.New("interrupted"), o.abandon(cmd, relayed, spec))
 	case line := <-kubeconfig:
 		if line == "" {
-			return errors.Join(ExitCode(1), o.abandon(cmd, relayed, spec))
+			return errors.Join(ExitError(1), o.abandon(cmd, relayed, spec))
 		}
 		_, err := fmt.Fprintln(o.streams.Out, line)
 		return err

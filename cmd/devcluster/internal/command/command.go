@@ -15,11 +15,11 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/cluster"
 )
 
-// ExitCode is an error that was already explained on standard error; the
+// ExitError is an error that was already explained on standard error; the
 // process should end with this code and say no more.
-type ExitCode int
+type ExitError int
 
-func (e ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // Streams connect the commands with their surroundings.
 type Streams struct {

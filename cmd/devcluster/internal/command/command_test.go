@@ -36,7 +36,7 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.Command("go", "build", "-o", path, "../..")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-ldflags=-s -w", "-o", path, "../..")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build devcluster: %w\n%s", err, out)
 	}
@@ -52,7 +52,8 @@ func newFixture(t *testing.T) fixture {
 	t.Helper()
 	f := fixture{root: t.TempDir()}
 	t.Cleanup(func() {
-		if out, err := f.command(context.Background(), "down", "--all").CombinedOutput(); err != nil {
+		ctx := context.WithoutCancel(t.Context()) // the test's own is done by now
+		if out, err := f.command(ctx, "down", "--all").CombinedOutput(); err != nil {
 			t.Errorf("clean up: %v\n%s", err, out)
 		}
 		if left := f.processes(t); len(left) > 0 {
@@ -103,7 +104,7 @@ func (f fixture) up(t *testing.T, args ...string) *rest.Config {
 // processes lists the command lines that mention the fixture's directory.
 func (f fixture) processes(t *testing.T) []string {
 	t.Helper()
-	out, err := exec.Command("ps", "-e", "-o", "pid=,args=").Output()
+	out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "ps", "-e", "-o", "pid=,args=").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

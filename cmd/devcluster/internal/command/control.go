@@ -100,7 +100,7 @@ KUBECONFIG it talks to the cluster named default, where there is one.`,
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if code := kubectl(args); code != 0 {
-				return ExitCode(code)
+				return ExitError(code)
 			}
 			return nil
 		},

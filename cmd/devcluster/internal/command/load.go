@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -67,15 +66,15 @@ func (o *loadCommand) run(ctx context.Context) (err error) {
 	if o.options.Prefix == "" {
 		o.options.Prefix = "load-" + strconv.FormatInt(time.Now().UnixMilli(), 36)
 	}
-	var out io.Writer = io.Discard
+	file := os.DevNull
 	if o.truth != "" {
-		file, err := os.Create(o.truth)
-		if err != nil {
-			return fmt.Errorf("create truth file: %w", err)
-		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		out = file
+		file = o.truth
 	}
+	out, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("create truth file: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
 	truth := load.NewTruth(out)
 	began := time.Now()
 	err = errors.Join(load.Run(ctx, config, o.options, truth.Add), truth.Flush())

@@ -28,8 +28,10 @@ func TestTruthIsWhatAWatchSees(t *testing.T) {
 	}
 	f.run(t, "load", "--kinds", "widgets", "--objects", "1", "--updates", "0", "--prefix", "define")
 	kinds := []schema.GroupVersionResource{
-		{Version: "v1", Resource: "pods"}, {Version: "v1", Resource: "configmaps"},
-		{Version: "v1", Resource: "secrets"}, {Group: "load.devcluster.dev", Version: "v1", Resource: "widgets"},
+		{Version: "v1", Resource: "pods"},
+		{Version: "v1", Resource: "configmaps"},
+		{Version: "v1", Resource: "secrets"},
+		{Group: "load.devcluster.dev", Version: "v1", Resource: "widgets"},
 	}
 	var watches []watch.Interface
 	for _, gvr := range kinds {

@@ -45,6 +45,7 @@ func TestWholeCluster(t *testing.T) {
 }
 
 func statusShowsEverything(t *testing.T, f fixture) {
+	t.Helper()
 	out := f.run(t, "status")
 	if !strings.Contains(out, "default: running") || !strings.Contains(out, "KUBECONFIG="+f.root) {
 		t.Errorf("status:\n%s", out)
@@ -57,6 +58,7 @@ func statusShowsEverything(t *testing.T, f fixture) {
 }
 
 func kubectlIsTheServersVersion(t *testing.T, f fixture) {
+	t.Helper()
 	out := f.run(t, "kubectl", "version")
 	if strings.Count(out, "Version: v1.37.2") != 2 {
 		t.Errorf("kubectl version:\n%s", out)
@@ -70,6 +72,7 @@ func kubectlIsTheServersVersion(t *testing.T, f fixture) {
 }
 
 func portForwardReachesThisProcess(t *testing.T, f fixture, client kubernetes.Interface) {
+	t.Helper()
 	f.run(t, "kubectl", "create", "deployment", "local", "--image=registry.example.com/local:1")
 	f.run(t, "kubectl", "expose", "deployment", "local", "--port=80", "--target-port=8080")
 	eventually(t, "a pod runs", func() bool {
@@ -96,7 +99,12 @@ func portForwardReachesThisProcess(t *testing.T, f fixture, client kubernetes.In
 	if _, err := fmt.Sscanf(line, "Forwarding from 127.0.0.1:%d -> 8080", &port); err != nil {
 		t.Fatalf("%q: %v", line, err)
 	}
-	response, err := http.Get("http://" + net.JoinHostPort("127.0.0.1", fmt.Sprint(port)))
+	address := "http://" + net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +115,7 @@ func portForwardReachesThisProcess(t *testing.T, f fixture, client kubernetes.In
 }
 
 func brokenRolloutLooksReal(t *testing.T, f fixture, client kubernetes.Interface) {
+	t.Helper()
 	f.run(t, "play", "broken-rollout", "--pause", "0")
 	pods, err := client.CoreV1().Pods("shop").List(t.Context(), metav1.ListOptions{LabelSelector: "app=web"})
 	if err != nil {

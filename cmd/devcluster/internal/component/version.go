@@ -15,7 +15,7 @@ const Version = "v1.37.2"
 // version can't parse. Reaching it by name keeps a plain "go build" right.
 //
 //go:linkname gitVersion k8s.io/component-base/version.gitVersion
-var gitVersion string
+var gitVersion string //nolint:gochecknoglobals // it is the other package's
 
 // stampVersion must come before anything asks for the version.
 func stampVersion() error {

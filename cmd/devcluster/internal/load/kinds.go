@@ -100,14 +100,25 @@ func openKind(
 func createOptions() metav1.CreateOptions { return metav1.CreateOptions{FieldManager: manager} }
 func updateOptions() metav1.UpdateOptions { return metav1.UpdateOptions{FieldManager: manager} }
 
-// payload is text of the given size that differs from one n to the next in a
-// few bytes, as configuration does.
-func payload(n, size int) string {
-	line := "setting.%04d = value that somebody chose once and nobody touched since\n"
+// copied returns a copy of current to change, which must be a T.
+func copied[T interface {
+	metav1.Object
+	DeepCopy() T
+}](current metav1.Object) (T, error) {
+	object, ok := current.(T)
+	if !ok {
+		return object, fmt.Errorf("%s is a %T", current.GetName(), current)
+	}
+	return object.DeepCopy(), nil
+}
+
+// payload is text of about 1.5 kB that differs from one n to the next in a few
+// bytes, as configuration does.
+func payload(n int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "generation = %d\n", n)
-	for i := 0; b.Len() < size; i++ {
-		fmt.Fprintf(&b, line, i)
+	for i := range 20 {
+		fmt.Fprintf(&b, "setting.%04d = value that somebody chose once and nobody touched since\n", i)
 	}
 	return b.String()
 }

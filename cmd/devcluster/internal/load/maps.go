@@ -11,9 +11,6 @@ import (
 	typed "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// payloadSize is the size of a ConfigMap's, a Secret's or a widget's content.
-const payloadSize = 1500
-
 type configMaps struct{ client typed.ConfigMapInterface }
 
 func (configMaps) resource() schema.GroupVersionResource {
@@ -22,13 +19,16 @@ func (configMaps) resource() schema.GroupVersionResource {
 
 func (k configMaps) create(ctx context.Context, name string) (metav1.Object, error) {
 	return k.client.Create(ctx, &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"app.conf": payload(0, payloadSize)},
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Data: map[string]string{"app.conf": payload(0)},
 	}, createOptions())
 }
 
 func (k configMaps) update(ctx context.Context, current metav1.Object, n int) (metav1.Object, error) {
-	object := current.(*corev1.ConfigMap).DeepCopy()
-	object.Data["app.conf"] = payload(n, payloadSize)
+	object, err := copied[*corev1.ConfigMap](current)
+	if err != nil {
+		return nil, err
+	}
+	object.Data["app.conf"] = payload(n)
 	return k.client.Update(ctx, object, updateOptions())
 }
 
@@ -48,13 +48,16 @@ func (secrets) resource() schema.GroupVersionResource {
 
 func (k secrets) create(ctx context.Context, name string) (metav1.Object, error) {
 	return k.client.Create(ctx, &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: name}, StringData: map[string]string{"credentials": payload(0, payloadSize)},
+		ObjectMeta: metav1.ObjectMeta{Name: name}, StringData: map[string]string{"credentials": payload(0)},
 	}, createOptions())
 }
 
 func (k secrets) update(ctx context.Context, current metav1.Object, n int) (metav1.Object, error) {
-	object := current.(*corev1.Secret).DeepCopy()
-	object.Data["credentials"] = []byte(payload(n, payloadSize))
+	object, err := copied[*corev1.Secret](current)
+	if err != nil {
+		return nil, err
+	}
+	object.Data["credentials"] = []byte(payload(n))
 	return k.client.Update(ctx, object, updateOptions())
 }
 
@@ -77,17 +80,20 @@ func (k widgets) create(ctx context.Context, name string) (metav1.Object, error)
 	return k.client.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": r.Group + "/" + r.Version, "kind": r.Kind,
 		"metadata": map[string]any{"name": name},
-		"spec":     map[string]any{"size": int64(0), "text": payload(0, payloadSize)},
+		"spec":     map[string]any{"size": int64(0), "text": payload(0)},
 	}}, createOptions())
 }
 
 func (k widgets) update(ctx context.Context, current metav1.Object, n int) (metav1.Object, error) {
-	object := current.(*unstructured.Unstructured).DeepCopy()
+	object, err := copied[*unstructured.Unstructured](current)
+	if err != nil {
+		return nil, err
+	}
 	if n%2 == 0 {
 		object.Object["status"] = map[string]any{"observed": int64(n)}
 		return k.client.UpdateStatus(ctx, object, updateOptions())
 	}
-	object.Object["spec"] = map[string]any{"size": int64(n), "text": payload(n, payloadSize)}
+	object.Object["spec"] = map[string]any{"size": int64(n), "text": payload(n)}
 	return k.client.Update(ctx, object, updateOptions())
 }
 

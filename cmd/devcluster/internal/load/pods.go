@@ -42,7 +42,10 @@ func (p pods) create(ctx context.Context, name string) (metav1.Object, error) {
 }
 
 func (p pods) update(ctx context.Context, current metav1.Object, n int) (metav1.Object, error) {
-	pod := current.(*corev1.Pod).DeepCopy()
+	pod, err := copied[*corev1.Pod](current)
+	if err != nil {
+		return nil, err
+	}
 	setStatus(pod, n)
 	return p.client.UpdateStatus(ctx, pod, metav1.UpdateOptions{FieldManager: "kubelet"})
 }
@@ -62,9 +65,12 @@ func (p pods) mark(ctx context.Context, current metav1.Object) (metav1.Object, e
 }
 
 func (p pods) delete(ctx context.Context, current metav1.Object) error {
-	pod := current.(*corev1.Pod).DeepCopy()
+	pod, err := copied[*corev1.Pod](current)
+	if err != nil {
+		return err
+	}
 	pod.Finalizers = nil
-	_, err := p.client.Update(ctx, pod, updateOptions())
+	_, err = p.client.Update(ctx, pod, updateOptions())
 	return err
 }
 

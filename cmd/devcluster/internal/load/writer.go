@@ -102,7 +102,8 @@ func (w *writer) write(ctx context.Context, o *object, verb string, send request
 	deadline := time.Now().Add(outagePatience)
 	for unsure := false; ; unsure = true {
 		now, err := send(ctx, o)
-		if err == nil || ctx.Err() != nil || !broken(err) && !(unsure && overtaken(err)) {
+		open := broken(err) || unsure && overtaken(err)
+		if err == nil || ctx.Err() != nil || !open {
 			return now, err
 		}
 		now, accepted, askErr := o.ask(ctx, verb, deadline)
