@@ -20,6 +20,7 @@ type parser struct {
 	resource history.Resource
 	redact   *redactor // nil where nothing has to be redacted
 	events   bool      // the objects are Events, which regard others
+	pods     bool      // the objects are pods, which get bound to nodes
 }
 
 func newParser(resource history.Resource, key []byte) parser {
@@ -27,6 +28,7 @@ func newParser(resource history.Resource, key []byte) parser {
 		resource: resource,
 		redact:   newRedactor(resource, key),
 		events:   resource.Plural == "events" && (resource.Group == "" || resource.Group == "events.k8s.io"),
+		pods:     resource.Plural == "pods" && resource.Group == "",
 	}
 }
 
@@ -62,8 +64,11 @@ func (p *parser) parse(object []byte) (*version, error) {
 		case "metadata":
 			edits = p.metadata(&scan, object, v, edits)
 		default:
-			if p.events && (string(key) == "involvedObject" || string(key) == "regarding") {
+			switch {
+			case p.events && (string(key) == "involvedObject" || string(key) == "regarding"):
 				v.regarding = target(&scan)
+			case p.pods && string(key) == "spec":
+				v.writers = append(v.writers, binding(&scan)...)
 			}
 			edits = p.redact.member(&scan, string(key), edits)
 		}
@@ -93,9 +98,11 @@ func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edit
 			v.owners = owners(scan)
 		case "annotations":
 			edits = p.redact.annotations(scan, v, edits)
+		case "deletionTimestamp":
+			v.writers = append(v.writers, unnamed("deletion", scan.Text()))
 		case "managedFields":
 			v.managed++
-			v.writers = writers(scan, object)
+			v.writers = append(v.writers, writers(scan, object)...)
 			edits = append(edits, rawjson.Cut(object, at, scan.Offset()))
 		}
 	}
@@ -140,6 +147,16 @@ func target(scan *rawjson.Scanner) *history.Target {
 		return nil
 	}
 	return &t
+}
+
+// binding returns the write that bound a pod to its node, whose spec comes next.
+func binding(scan *rawjson.Scanner) (writes []writer) {
+	for _, key := range scan.Members() {
+		if string(key) == "nodeName" {
+			writes = append(writes, unnamed("binding", scan.Text()))
+		}
+	}
+	return writes
 }
 
 func owners(scan *rawjson.Scanner) (uids []types.UID) {

@@ -22,6 +22,12 @@ type writer struct {
 // write returns the half of a fingerprint that stands for who wrote and when.
 func write(fingerprint uint64) uint32 { return uint32(fingerprint >> 32) }
 
+// unnamed returns a write that leaves a trace in the object but no entry in managedFields: a request to delete, or a pod's
+// binding. Nobody can be named for it, least of all whoever wrote before.
+func unnamed(what, trace string) writer {
+	return writer{fingerprint: xxhash.Sum64String(what + "\x00" + trace)}
+}
+
 func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
 	for start := range scan.Elements() {
 		var w writer
@@ -67,7 +73,7 @@ func fingerprints(entries []writer) []uint64 {
 }
 
 // attribute tells who wrote a version: the entries that the version before did not have; where a second write within the same
-// second left its entry as it was, the entries with the newest time.
+// second left its entry as it was, the one with the newest time, if it is one.
 //
 // An entry also changes when its manager loses a field to another one, which leaves its time alone. So entries of a new
 // writer or a new time go before those of which only the fields changed; an entry that is older than one that stayed
@@ -76,7 +82,10 @@ func fingerprints(entries []writer) []uint64 {
 func attribute(entries []writer, before []uint64, missed bool) []history.Manager {
 	changed, stayed := split(entries, before)
 	if len(changed) == 0 {
-		return managers(newest(entries))
+		if last := managers(newest(entries)); len(last) == 1 {
+			return last
+		}
+		return nil
 	}
 	if wrote := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return wroteBefore(w, before) }); len(wrote) > 0 {
 		changed = wrote
@@ -133,11 +142,13 @@ func newest(entries []writer) (top []writer) {
 	return top
 }
 
-// managers returns the entries' managers, the newest first and otherwise by name, each once.
+// managers returns the entries' managers that have names, the newest first and otherwise by name, each once.
 func managers(entries []writer) []history.Manager {
 	found := make([]history.Manager, 0, len(entries))
 	for _, w := range entries {
-		found = append(found, w.Manager)
+		if w.Name != "" {
+			found = append(found, w.Manager)
+		}
 	}
 	slices.SortFunc(found, func(a, b history.Manager) int {
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Subresource, b.Subresource))

@@ -31,6 +31,7 @@ func TestVersionsAreAttributedToTheirWriters(t *testing.T) {
 		{"a second write within the same second", false, []string{"a 01 x", "b 02 y"}, []string{"a 01 x", "b 02 y"}, "b"},
 		{"a manager that lost a field to another", false, []string{"a 01 xy", "b 02 z"}, []string{"a 01 x", "b 03 yz"}, "b"},
 		{"a manager that lost a field within the same second", false, []string{"a 01 xy"}, []string{"a 01 x", "b 01 y"}, "b"},
+		{"a second write within the same second, by one of two", false, []string{"a 01 x", "b 01 y"}, []string{"a 01 x", "b 01 y"}, ""},
 		{"the newest writer lost a field", false, []string{"a 01 x", "b 02 yz"}, []string{"a 03 xz", "b 02 y"}, "a"},
 		{"a clock that is behind", false, []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "b"},
 		{"two writers within a second", false, []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "b c"},
@@ -66,6 +67,41 @@ func TestVersionsAreAttributedToTheirWriters(t *testing.T) {
 				t.Errorf("attributed to %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// Neither a request to delete nor a binding leaves an entry in managedFields: who wrote before did not write these.
+func TestWritesWithoutAnEntryAreAttributedToNobody(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(pods)
+	w.feed(s, "sync", "end 1")
+	bound := `"spec":{"nodeName":"node-1"},"metadata":{`
+	deleting := bound + `"deletionTimestamp":"2026-01-02T03:05:00Z",`
+	for _, version := range []string{
+		managed("2", "a 01 x"),
+		strings.Replace(managed("3", "a 01 x"), `"metadata":{`, bound, 1),
+		strings.Replace(managed("4", "a 01 x", "kubelet 05 y"), `"metadata":{`, bound, 1),
+		strings.Replace(managed("5", "a 01 x", "kubelet 05 y"), `"metadata":{`, deleting, 1),
+		strings.Replace(managed("6", "a 01 x", "kubelet 06 y"), `"metadata":{`, deleting, 1),
+	} {
+		frameType := "~"
+		if version == managed("2", "a 01 x") {
+			frameType = "+"
+		}
+		if err := s.Observe(t.Context(), frame(frameType, version)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var who []string
+	for _, r := range w.records(pods) {
+		name := "-"
+		if len(r.Managers) == 1 {
+			name = r.Managers[0].Name
+		}
+		who = append(who, name)
+	}
+	if got := strings.Join(who, " "); got != "a - kubelet - kubelet" {
+		t.Errorf("creation, binding, status, request to delete and status are attributed to %q", got)
 	}
 }
 
