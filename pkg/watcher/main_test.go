@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
@@ -83,8 +82,9 @@ func (l *lab) namespace(t *testing.T) string {
 type wire struct {
 	// answer, where it is set, answers a request in the server's stead; with nil it is passed on.
 	answer func(*http.Request) *http.Response
-	// late, where it is set, is the resource whose answers arrive a second late.
-	late string
+	// held, where it is set, is the resource whose answers are not read on while the gate is locked.
+	held string
+	gate sync.RWMutex
 
 	mu    sync.Mutex
 	conns []net.Conn
@@ -155,17 +155,21 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	resp, err := p.next.RoundTrip(r)
-	if err == nil && about != "" && about == p.wire.late {
-		resp.Body = lateBody{resp.Body}
+	if err == nil && about != "" && about == p.wire.held {
+		resp.Body = heldBody{resp.Body, &p.wire.gate}
 	}
 	return resp, err
 }
 
-// lateBody is a body that is read a second after it arrived.
-type lateBody struct{ io.ReadCloser }
+// heldBody is a body that passes on what arrived when its gate is open.
+type heldBody struct {
+	io.ReadCloser
+	gate *sync.RWMutex
+}
 
-func (b lateBody) Read(p []byte) (int, error) {
+func (b heldBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	time.Sleep(time.Second)
+	b.gate.RLock()
+	defer b.gate.RUnlock()
 	return n, err
 }

@@ -418,12 +418,16 @@ func (l *lab) testDeletionsArriveAfterTheirDefinitions(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{late: "gadgets"}), watcher.SetOptions{DiscoverCRDs: true})
+	connection := &wire{held: "gadgets"}
+	w := record(t, l.config(t, connection), watcher.SetOptions{DiscoverCRDs: true})
 	gadgets.serve("v1")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1", ns, "a")
 	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	connection.gate.Lock()
 	gadgets.remove()
+	time.Sleep(time.Second) // the CRDs' watch is not held
+	connection.gate.Unlock()
 	eventually(t, "its end", func() bool { _, ok := w.state(gr); return !ok })
 	if told := w.told(gr, ns+"/a"); !slices.Equal(told, []string{"ADDED@" + rvOf(told[0]), "DELETED@?"}) {
 		t.Errorf("a: %q, want its deletion too", told)

@@ -62,6 +62,9 @@ func (s *tape) Observe(ctx context.Context, f history.Frame) error {
 }
 
 func (s *tape) write(ctx context.Context, call, rv string) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if s.refuse != nil {
 		if err := s.refuse(ctx, call); err != nil {
 			return err

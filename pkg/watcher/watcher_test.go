@@ -291,6 +291,21 @@ func TestBacksOff(t *testing.T) {
 	}
 }
 
+// A watch that brings something was worth it: after it the next attempt comes soon again.
+func TestBacksOffAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := status(500, "", "etcd is down")
+		s := &script{answers: []http.HandlerFunc{down, down, down, down, down, cut(frame("ADDED", "a", 6)), hang()}}
+		if _, err := play(t, s, &tape{checkpoint: "5"}, 2*time.Minute); err != nil {
+			t.Error(err)
+		}
+		if len(s.when) != 7 || s.when[5].Sub(s.when[4]) < 2*time.Second || s.when[6].Sub(s.when[5]) > time.Second {
+			t.Errorf("asked at %v, want ever more rarely, and soon after the last", s.when)
+		}
+	})
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
