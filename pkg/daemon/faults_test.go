@@ -2,6 +2,7 @@ package daemon_test
 
 import (
 	"bytes"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer occupied.Close() //nolint:errcheck // a test's
+	defer occupied.Close()
 	_, port, _ := net.SplitHostPort(occupied.Addr().String())
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -60,9 +61,7 @@ func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			env := map[string]string{"SERVER_PORT": "0", "BADGER_PATH": filepath.Join(t.TempDir(), "data")}
-			for k, v := range tt.env {
-				env[k] = v
-			}
+			maps.Copy(env, tt.env)
 			t.Setenv("KUBECONFIG", cluster.Kubeconfig)
 			cmd := daemon.NewCommand("test", func(name string) string { return env[name] })
 			var stdout, stderr bytes.Buffer

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -63,9 +64,9 @@ func (p *pipeline) wait(ctx context.Context) {
 // stop ends all parts, the last started first, each before the next. It returns what the first part that failed failed
 // with: what failed after that, failed because of it.
 func (p *pipeline) stop() error {
-	for i := len(p.stages) - 1; i >= 0; i-- {
-		p.stages[i].stop()
-		<-p.stages[i].done
+	for _, s := range slices.Backward(p.stages) {
+		s.stop()
+		<-s.done
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -35,6 +35,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func benchAppend(b *testing.B, sync bool, size int) {
+	b.Helper()
 	dir := b.TempDir()
 	s := mustOpen(b, dir, store.Options{NoSync: !sync})
 	cluster, raw := sample.New(1, 1000), 0

@@ -11,10 +11,13 @@ import (
 type badgerLogger struct{ log *slog.Logger }
 
 func (l *badgerLogger) Errorf(f string, args ...any) { l.log.Warn("badger", "said", sentence{f, args}) }
+
 func (l *badgerLogger) Warningf(f string, args ...any) {
 	l.log.Warn("badger", "said", sentence{f, args})
 }
+
 func (l *badgerLogger) Infof(f string, args ...any) { l.log.Debug("badger", "said", sentence{f, args}) }
+
 func (l *badgerLogger) Debugf(f string, args ...any) {
 	l.log.Debug("badger", "said", sentence{f, args})
 }

@@ -191,6 +191,7 @@ func TestModel(t *testing.T) {
 }
 
 func (m *model) run(t *testing.T) {
+	t.Helper()
 	dir, opts := t.TempDir(), store.Options{Now: m.clock.now, Retention: m.retention}
 	s := open(t, dir, opts)
 	steps := 1200

@@ -13,7 +13,10 @@ import (
 
 func groupResources() []schema.GroupResource {
 	return []schema.GroupResource{
-		{Resource: "pods"}, {Resource: "events"}, {Resource: "nodes"}, {Group: "apps", Resource: "deployments"},
+		{Resource: "pods"},
+		{Resource: "events"},
+		{Resource: "nodes"},
+		{Group: "apps", Resource: "deployments"},
 		{Group: "example.com", Resource: "pods"},
 	}
 }

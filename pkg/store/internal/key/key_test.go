@@ -49,7 +49,7 @@ func FuzzRoundTrip(f *testing.F) {
 	for i := range classes() {
 		f.Add(i, uint64(1_790_000_000_123_456_789), uint64(5), uint64(7), uint16(1), uint32(2), byte(3), uint16(0), []byte("hash"))
 	}
-	f.Add(2, uint64(key.MaxTS), uint64(0), uint64(1<<64-1), uint16(1<<16-1), uint32(1<<32-1), byte(255), uint16(1<<16-1), []byte{})
+	f.Add(2, key.MaxTS, uint64(0), uint64(1<<64-1), uint16(1<<16-1), uint32(1<<32-1), byte(255), uint16(1<<16-1), []byte{})
 	f.Fuzz(func(t *testing.T, class int, ts, other, object uint64, resource uint16, namespace uint32, verb byte, part uint16, hash []byte) {
 		e := key.Entry{
 			Class: classes()[uint(class)%uint(len(classes()))], TS: ts % (key.MaxTS + 1), Object: object, Resource: resource,
