@@ -9,11 +9,14 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -122,27 +125,55 @@ func (d *demo) record(ctx context.Context) error {
 	return d.recorder.awaitReady(ctx)
 }
 
+// play takes the time that a kubelet takes: managedFields tell writes apart by
+// the second.
 func (d *demo) play(ctx context.Context) error {
-	return d.run(ctx, "", "play", "broken-rollout", "--kubeconfig", d.kubeconfig, "-n", shop)
+	return d.run(ctx, "", "play", "broken-rollout", "--kubeconfig", d.kubeconfig, "-n", shop, "--pause", "1s")
 }
 
 // ask shows each command as its user would type it, and what it answers.
 func (d *demo) ask(ctx context.Context) error {
-	for _, question := range questions() {
-		if err := d.show(ctx, question); err != nil {
+	breaking, err := d.revisionBy(ctx, "kubectl-set")
+	if err != nil {
+		return err
+	}
+	for _, question := range []string{
+		"get deployments,replicasets,pods -n shop --since 10m",
+		"history deployment/web -n shop",
+		"history deployment/web -n shop --diff --revision " + strconv.FormatUint(breaking, 10),
+		"related deployment/web -n shop --since 10m",
+	} {
+		if err := d.show(ctx, append([]string{"watchhistory"}, strings.Fields(question)...)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func questions() [][]string {
-	return [][]string{
-		{"watchhistory", "get", "deployments,replicasets,pods", "-n", shop, "--since", "10m"},
-		{"watchhistory", "history", "deployment/web", "-n", shop},
-		{"watchhistory", "history", "deployment/web", "-n", shop, "--diff", "--revision", "-1"},
-		{"watchhistory", "related", "deployment/web", "-n", shop},
+// revisionBy returns the newest version of the Deployment that the manager
+// wrote, as a script would find it.
+func (d *demo) revisionBy(ctx context.Context, manager string) (uint64, error) {
+	out, err := d.output(ctx, nil, "kubectl", "watchhistory", "history", "deployment/web", "-n", shop, "-o", "json")
+	if err != nil {
+		return 0, err
 	}
+	var history struct {
+		Items []struct {
+			Revision uint64
+			Managers []struct{ Manager string }
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &history); err != nil {
+		return 0, fmt.Errorf("read the history of deployment/web: %w", err)
+	}
+	for _, version := range history.Items {
+		for _, m := range version.Managers {
+			if m.Manager == manager {
+				return version.Revision, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("no version of deployment/web by %s is recorded", manager)
 }
 
 func (d *demo) clusterDir() string { return filepath.Join(d.dir, "cluster") }
