@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -65,6 +66,9 @@ func (s *supervisor) bootRest(ctx context.Context, config *rest.Config, start fu
 	if err := createNodes(ctx, client, s.spec.Nodes); err != nil {
 		return err
 	}
+	if err := createNamespace(ctx, client); err != nil {
+		return err
+	}
 	rest := s.spec.Components[2:]
 	if len(rest) > 0 {
 		s.observer.Progress("starting " + strings.Join(rest, ", "))
@@ -83,6 +87,24 @@ func (s *supervisor) bootRest(ctx context.Context, config *rest.Config, start fu
 		if err := s.waitFor(ctx, component, check); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// createNamespace makes the namespace of the recorder's manifests. A dry run of
+// them on the server, which creates nothing, needs it to be there.
+func createNamespace(ctx context.Context, client kubernetes.Interface) error {
+	const name = "watchhistory"
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: name,
+		// As kubectl apply leaves it, so that kubectl apply takes it over.
+		Annotations: map[string]string{
+			corev1.LastAppliedConfigAnnotation: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"` + name + `"}}`,
+		},
+	}}
+	_, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: "devcluster"})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create namespace %s: %w", name, err)
 	}
 	return nil
 }

@@ -34,6 +34,9 @@ type Client struct {
 func New(cfg *rest.Config) (*Client, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Timeout = 0 // a watch lasts
+	// A watch that begins with the initial state is compressed as that is, to its end. Both sides pay more CPU for it
+	// than the recorder needs for all the rest.
+	cfg.DisableCompression = true
 	cfg.QPS = -1
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
