@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 
@@ -22,7 +23,12 @@ const reachTimeout = 15 * time.Second
 func reach(ctx context.Context, cluster *rest.Config) (string, error) {
 	cfg := rest.CopyConfig(cluster)
 	cfg.Timeout = reachTimeout
-	client, err := discovery.NewDiscoveryClientForConfig(cfg)
+	connection, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return "", history.Errorf(history.Invalid, "the kubeconfig does not tell how to reach the cluster: %v", err)
+	}
+	defer utilnet.CloseIdleConnectionsFor(connection.Transport)
+	client, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, connection)
 	if err != nil {
 		return "", history.Errorf(history.Invalid, "the kubeconfig does not tell how to reach the cluster: %v", err)
 	}
