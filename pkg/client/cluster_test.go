@@ -211,7 +211,6 @@ func (s *site) testNoRecorder(t *testing.T) {
 }
 
 func (s *site) testNoReadyPod(t *testing.T) {
-	s.namespace(t, "watchhistory")
 	s.service(t, "watchhistory", "watchhistory-recorder", intstr.FromString("api"))
 	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config()})
 	wantCode(t, err, history.Unavailable, "watchhistory/watchhistory-recorder has no pods")
