@@ -122,8 +122,10 @@ func (w *Watcher) enter(c Change) {
 	case c.State == before.State && c.Refused == before.Refused && before.Reason != "":
 	case c.State == Waiting:
 		w.log.Warn("waiting for resource", "reason", c.Reason)
+	case c.State == Syncing:
+		w.log.Debug("observing what exists")
 	default:
-		w.log.Info("resource is observed", "state", c.State.String(), "rv", w.rv)
+		w.log.Info("resource is observed", "rv", w.rv)
 	}
 }
 
