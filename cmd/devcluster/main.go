@@ -57,22 +57,23 @@ func dieWithInput() {
 }
 
 // runKubectl gives kubectl a cluster to talk to where the user named none, and
-// a cache outside the user's home directory.
+// keeps its cache with the cluster, so that both go together.
 func runKubectl(args []string) int {
 	signal.Reset()
-	root, err := cluster.Root()
-	if err != nil {
-		return explain(err)
-	}
-	defaults := map[string]string{"KUBECACHEDIR": filepath.Join(root, ".kubectl-cache")}
-	if state, err := cluster.Read(filepath.Join(root, "default")); err == nil {
-		defaults["KUBECONFIG"] = state.Kubeconfig
-	}
-	for name, value := range defaults {
-		if os.Getenv(name) != "" {
-			continue
+	if os.Getenv("KUBECONFIG") == "" {
+		root, err := cluster.Root()
+		if err != nil {
+			return explain(err)
 		}
-		if err := os.Setenv(name, value); err != nil {
+		if state, err := cluster.Read(filepath.Join(root, "default")); err == nil {
+			if err := os.Setenv("KUBECONFIG", state.Kubeconfig); err != nil {
+				return explain(err)
+			}
+		}
+	}
+	dir := filepath.Dir(os.Getenv("KUBECONFIG"))
+	if _, err := cluster.Read(dir); err == nil && os.Getenv("KUBECACHEDIR") == "" {
+		if err := os.Setenv("KUBECACHEDIR", filepath.Join(dir, "kubectl-cache")); err != nil {
 			return explain(err)
 		}
 	}

@@ -58,6 +58,7 @@ func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 // run executes devcluster and returns its standard output.
 func (c *Cluster) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Binary, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
 	// An interrupted load still writes out what it knows.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = endPatience

@@ -34,7 +34,6 @@ func (d *demo) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, d.Executable, args...)
 	cmd.Env = append(os.Environ(),
 		"KUBECONFIG="+d.kubeconfig,
-		"KUBECACHEDIR="+filepath.Join(d.dir, "kubectl-cache"),
 		"PATH="+absoluteDir(d.Plugin)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = cleanUp
