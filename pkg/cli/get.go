@@ -12,9 +12,7 @@ import (
 
 // getOptions are those of get: the timeline.
 type getOptions struct {
-	*connection
-	window
-	output
+	question
 
 	allNamespaces bool
 	showNoise     bool
@@ -22,7 +20,7 @@ type getOptions struct {
 }
 
 func newGet(conn *connection) *cobra.Command {
-	o := &getOptions{connection: conn}
+	o := &getOptions{question: question{connection: conn}}
 	cmd := &cobra.Command{
 		Use:   "get [TYPE[/NAME] ...]",
 		Short: "Show the timeline: every recorded change of a namespace, of some types or of all",
@@ -42,15 +40,7 @@ func newGet(conn *connection) *cobra.Command {
 			# All changes of one Deployment and one ConfigMap, as JSON
 			watchhistory get deploy/web configmap/web -n shop --limit=0 -o json`),
 		ValidArgsFunction: conn.completeMany,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(); err != nil {
-				return err
-			}
-			if err := o.validate(); err != nil {
-				return err
-			}
-			return o.run(cmd.Context(), args)
-		},
+		RunE:              inSteps(o),
 	}
 	o.window.addFlags(cmd.Flags(), "changes")
 	o.output.addFlags(cmd)
@@ -66,20 +56,6 @@ func addNoise(cmd *cobra.Command, to *bool) {
 
 func addExitCode(cmd *cobra.Command, to *bool) {
 	cmd.Flags().BoolVar(to, "exit-code", false, "Exit with 0 where there is nothing to show, 1 where there is something, 2 for errors.")
-}
-
-func (o *getOptions) complete() error {
-	if err := o.window.complete(o.env.Now()); err != nil {
-		return err
-	}
-	return o.output.complete()
-}
-
-func (o *getOptions) validate() error {
-	if err := o.window.validate(); err != nil {
-		return err
-	}
-	return o.output.validate()
 }
 
 func (o *getOptions) run(ctx context.Context, args []string) error {

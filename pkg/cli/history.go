@@ -16,9 +16,7 @@ const (
 
 // historyOptions are those of history: one object's versions.
 type historyOptions struct {
-	*connection
-	window
-	output
+	question
 
 	diff      string // empty: none
 	revision  string
@@ -30,7 +28,7 @@ type historyOptions struct {
 }
 
 func newHistory(conn *connection) *cobra.Command {
-	o := &historyOptions{connection: conn}
+	o := &historyOptions{question: question{connection: conn}}
 	cmd := &cobra.Command{
 		Use:   "history (TYPE NAME | TYPE/NAME)",
 		Short: "Show the versions of one object, what changed and who did it",
@@ -57,15 +55,7 @@ func newHistory(conn *connection) *cobra.Command {
 			watchhistory history deploy/web -n shop --revision 14 -o yaml`),
 		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
 		ValidArgsFunction: conn.completeOne,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(); err != nil {
-				return err
-			}
-			if err := o.validate(); err != nil {
-				return err
-			}
-			return o.run(cmd.Context(), args)
-		},
+		RunE:              inSteps(o),
 	}
 	o.window.addFlags(cmd.Flags(), "versions")
 	o.output.addFlags(cmd)
@@ -85,15 +75,12 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 }
 
 func (o *historyOptions) complete() (err error) {
-	if err = o.window.complete(o.env.Now()); err != nil {
-		return err
-	}
 	if o.revision != "" {
 		if o.revisions, err = parseRevisions(o.revision); err != nil {
 			return err
 		}
 	}
-	return o.output.complete()
+	return o.question.complete()
 }
 
 func (o *historyOptions) validate() error {
@@ -105,10 +92,7 @@ func (o *historyOptions) validate() error {
 	case o.revision != "" && o.isSet():
 		return invalidf("--revision and a time exclude each other: leave out --since, --since-time and --until")
 	}
-	if err := o.window.validate(); err != nil {
-		return err
-	}
-	return o.output.validate()
+	return o.question.validate()
 }
 
 func (o *historyOptions) run(ctx context.Context, args []string) error {

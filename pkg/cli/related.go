@@ -13,16 +13,14 @@ import (
 
 // relatedOptions are those of related: the Kubernetes Events regarding an object.
 type relatedOptions struct {
-	*connection
-	window
-	output
+	question
 
 	descendants bool
 	uid         string
 }
 
 func newRelated(conn *connection) *cobra.Command {
-	o := &relatedOptions{connection: conn}
+	o := &relatedOptions{question: question{connection: conn}}
 	cmd := &cobra.Command{
 		Use:   "related (TYPE NAME | TYPE/NAME)",
 		Short: "Show the Kubernetes Events regarding an object and what it owned",
@@ -39,35 +37,13 @@ func newRelated(conn *connection) *cobra.Command {
 			watchhistory related deploy web -n shop --descendants=false`),
 		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
 		ValidArgsFunction: conn.completeOne,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.complete(); err != nil {
-				return err
-			}
-			if err := o.validate(); err != nil {
-				return err
-			}
-			return o.run(cmd.Context(), args)
-		},
+		RunE:              inSteps(o),
 	}
 	o.window.addFlags(cmd.Flags(), "records of Events")
 	o.output.addFlags(cmd)
 	cmd.Flags().BoolVar(&o.descendants, "descendants", true, "Show also the Events regarding everything that the object owned.")
 	cmd.Flags().StringVar(&o.uid, "uid", "", "Only this incarnation of the object.")
 	return cmd
-}
-
-func (o *relatedOptions) complete() error {
-	if err := o.window.complete(o.env.Now()); err != nil {
-		return err
-	}
-	return o.output.complete()
-}
-
-func (o *relatedOptions) validate() error {
-	if err := o.window.validate(); err != nil {
-		return err
-	}
-	return o.output.validate()
 }
 
 func (o *relatedOptions) run(ctx context.Context, args []string) error {
