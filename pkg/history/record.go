@@ -72,12 +72,17 @@ type Checkpoint struct {
 	Group    string
 	Resource string
 	RV       string
-	Time     time.Time // when it was last committed; the log sets it
+	Time     time.Time // when RV was received; where that is zero, the log sets it to when it was committed
 }
 
-// Batch is committed as a whole or not at all: records, in the order in which they are to be numbered, and the
-// checkpoints that they lead up to.
+// Complete returns a time before which no change is missing behind the checkpoint.
+func (c Checkpoint) Complete() time.Time { return c.Time.Add(-watchLag) }
+
+// Batch is committed as a whole or not at all: records, in the order in which they are to be numbered, the checkpoints
+// that they lead up to, and the gaps that open before them or end with them. A gap with an end replaces the open one of
+// its resource and start.
 type Batch struct {
 	Records     []*Record
 	Checkpoints []Checkpoint
+	Gaps        []Gap
 }

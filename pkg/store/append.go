@@ -14,9 +14,10 @@ import (
 // maxText is the length in bytes of the longest group, resource or namespace that is taken.
 const maxText = 1024
 
-// Append commits a batch, sets the Time and Revision of its records and the Time of its checkpoints, and returns once
-// readers see it; unless [Options.NoSync] is set, it is on disk then. A batch that does not fit one transaction is cut
-// between records, and its checkpoints commit with the last part.
+// Append commits a batch, sets the Time and Revision of its records and, where it is zero, the Time of its checkpoints,
+// and returns once readers see it; unless [Options.NoSync] is set, it is on disk then. A batch that does not fit one
+// transaction is cut between records. What says that something is missing, open gaps and checkpoints without an RV,
+// commits with the first part; what says that nothing is, other checkpoints and the ends of gaps, with the last.
 //
 // An invalid batch is a [history.Invalid] error, and nothing of it is committed. After any other error of a commit the log
 // can't be appended to until it is opened again: what was committed is then told by the heads and checkpoints.
@@ -53,17 +54,39 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 func (s *Store) write(b *history.Batch, bodies [][]byte) error {
 	w := s.newWriter()
 	defer func() { w.txn.Discard() }()
+	if err := w.claims(b, true); err != nil {
+		return err
+	}
 	for i, r := range b.Records {
 		if err := w.record(r, bodies[i]); err != nil {
 			return fmt.Errorf("%s: %w", r.Ref, err)
 		}
 	}
+	if err := w.claims(b, false); err != nil {
+		return err
+	}
+	return w.commit()
+}
+
+// claims adds what the batch says about its resources: that something is missing, or that nothing is.
+func (w *writer) claims(b *history.Batch, missing bool) error {
+	for i := range b.Gaps {
+		if b.Gaps[i].Open() != missing {
+			continue
+		}
+		if err := w.gap(&b.Gaps[i]); err != nil {
+			return fmt.Errorf("gap: %w", err)
+		}
+	}
 	for i := range b.Checkpoints {
+		if (b.Checkpoints[i].RV == "") != missing {
+			continue
+		}
 		if err := w.checkpoint(&b.Checkpoints[i]); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 	}
-	return w.commit()
+	return nil
 }
 
 func checkBatch(b *history.Batch) error {
@@ -74,6 +97,14 @@ func checkBatch(b *history.Batch) error {
 	}
 	for _, c := range b.Checkpoints {
 		if err := checkResource(schema.GroupResource{Group: c.Group, Resource: c.Resource}); err != nil {
+			return err
+		}
+	}
+	for _, g := range b.Gaps {
+		if g.Start.IsZero() {
+			return history.Errorf(history.Invalid, "a gap of %s has no start", g.GroupResource())
+		}
+		if err := checkResource(g.GroupResource()); err != nil {
 			return err
 		}
 	}

@@ -125,7 +125,7 @@ func (w *writer) next(of key.Dictionary) (uint32, error) {
 	return *counter, nil
 }
 
-// checkpoint adds a checkpoint to the last transaction.
+// checkpoint adds a checkpoint to this transaction.
 func (w *writer) checkpoint(c *history.Checkpoint) error {
 	var g group
 	n, err := w.number(&g, term{key.Resources, codec.Pair(c.Group, c.Resource)})
@@ -133,6 +133,9 @@ func (w *writer) checkpoint(c *history.Checkpoint) error {
 		return err
 	}
 	at := moment(max(timestamp(w.s.now()), w.state.Last))
+	if !c.Time.IsZero() && c.Time.Before(at) {
+		at = c.Time.UTC()
+	}
 	g.set(key.Checkpoint(uint16(n)), codec.EncodeCheckpoint(c.RV, at), 0)
 	if err := w.add(g); err != nil {
 		return err

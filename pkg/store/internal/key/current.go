@@ -13,6 +13,7 @@ const (
 	dictionaries = 'd' // dictionary, 't', text -> number; dictionary, 'n', number -> text
 	checkpoints  = 'c' // resource -> checkpoint
 	catalogue    = 'g' // group, plural -> the resource as discovery describes it
+	ledger       = 'l' // resource, start -> gap
 	meta         = 'm' // a letter -> what there is only one of
 )
 
@@ -93,6 +94,28 @@ func DecodeName(k []byte) (resource uint16, namespace uint32, object uint64, err
 // Checkpoint is the key of a resource's checkpoint.
 func Checkpoint(resource uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{checkpoints}, resource)
+}
+
+// Ledger is what the keys of all gaps begin with.
+func Ledger() []byte { return []byte{ledger} }
+
+// Gaps is what the keys of a resource's gaps begin with. They sort by the gaps' starts.
+func Gaps(resource uint16) []byte {
+	return binary.BigEndian.AppendUint16(Ledger(), resource)
+}
+
+// Gap is the key of the gap that starts at a time.
+func Gap(resource uint16, start uint64) []byte {
+	return binary.BigEndian.AppendUint64(Gaps(resource), start)
+}
+
+// DecodeGap is the inverse of [Gap]. Anything else is [ErrMalformed].
+func DecodeGap(k []byte) (resource uint16, start uint64, err error) {
+	if len(k) != 1+2+8 || k[0] != ledger {
+		return 0, 0, ErrMalformed
+	}
+	r := fields(k[1:])
+	return r.u16(), r.u64(), nil
 }
 
 // Catalogue is what the catalogue's keys begin with.

@@ -85,6 +85,17 @@ func FuzzDecodeName(f *testing.F) {
 	})
 }
 
+func FuzzDecodeGap(f *testing.F) {
+	f.Add(key.Gap(1, 2))
+	f.Add([]byte("l"))
+	f.Fuzz(func(t *testing.T, k []byte) {
+		resource, start, err := key.DecodeGap(k)
+		if err == nil && !bytes.Equal(key.Gap(resource, start), k) {
+			t.Errorf("%x comes back as %x", k, key.Gap(resource, start))
+		}
+	})
+}
+
 // TestSum checks that texts can't be moved from one to the next without another hash.
 func TestSum(t *testing.T) {
 	if key.Sum("ab", "c") == key.Sum("a", "bc") || key.Sum("a", "") == key.Sum("a") {

@@ -1,0 +1,48 @@
+package history
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// watchLag is how long after a change a watch may report it. A checkpoint's time is that of its receipt; a change that
+// happened a little before may have been under way still.
+const watchLag = time.Second
+
+// Gap is an interval in which changes of one resource may be missing. It is wider than what is missing, never narrower:
+// it starts no later than the last version behind which nothing is known.
+type Gap struct {
+	Group    string
+	Resource string
+	Start    time.Time
+	End      time.Time // zero: the gap is open, and nobody knows yet what is missing
+	Reason   GapReason
+	Detail   string // for people; may be empty
+}
+
+// GapReason says why changes could not be seen.
+type GapReason string
+
+// The reasons.
+const (
+	GapRestarted    GapReason = "restarted"    // the recorder was away for longer than the API server remembers changes
+	GapExpired      GapReason = "expired"      // the API server has forgotten the changes to go on with
+	GapInterrupted  GapReason = "interrupted"  // the very first sync broke off, and a later one had to go over it
+	GapDisconnected GapReason = "disconnected" // the API server did not answer
+	GapForbidden    GapReason = "forbidden"    // the API server did not permit it
+	GapNotServed    GapReason = "not_served"   // the API server did not serve the resource
+)
+
+// GroupResource returns the resource whose changes may be missing.
+func (g Gap) GroupResource() schema.GroupResource {
+	return schema.GroupResource{Group: g.Group, Resource: g.Resource}
+}
+
+// Open tells whether the gap has no end yet.
+func (g Gap) Open() bool { return g.End.IsZero() }
+
+// Touches tells whether the gap has a moment in common with the time from start to end; a zero end is no end.
+func (g Gap) Touches(start, end time.Time) bool {
+	return (g.Open() || !g.End.Before(start)) && (end.IsZero() || g.Start.Before(end))
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// gap adds a gap to this transaction. An open one is kept until it ends, however long that takes. No gap ends before the
+// records that it ends with.
+func (w *writer) gap(of *history.Gap) error {
+	var g group
+	n, err := w.number(&g, term{key.Resources, codec.Pair(of.Group, of.Resource)})
+	if err != nil {
+		return err
+	}
+	written, expires := *of, uint64(0)
+	if !of.Open() {
+		end := max(timestamp(of.End), w.state.Last)
+		written.End, expires = moment(end), w.s.expiry(end)
+	}
+	g.set(key.Gap(uint16(n), timestamp(of.Start)), codec.EncodeGap(&written), expires)
+	return w.add(g)
+}
+
+// Gaps returns the gaps of the resources, or of all where none is given, that touch the time from start to end, a zero end
+// being none, in the order of their starts. Gaps that ended before the retention are forgotten, as the records are.
+func (s *Store) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
+	if oldest := moment(s.horizon()); start.Before(oldest) {
+		start = oldest
+	}
+	var gaps []history.Gap
+	err := s.view(func(r *reader) error {
+		return r.ledger(resources, func(item *badger.Item) error {
+			g, err := r.gap(item)
+			if err == nil && g.Touches(start, end) {
+				gaps = append(gaps, g)
+			}
+			return errors.Join(err, ctx.Err())
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("gaps: %w", err)
+	}
+	slices.SortStableFunc(gaps, func(a, b history.Gap) int {
+		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource))
+	})
+	return gaps, nil
+}
+
+// ledger calls f for the gaps of the resources, or of all where none is given.
+func (r *reader) ledger(resources []schema.GroupResource, f func(*badger.Item) error) error {
+	if len(resources) == 0 {
+		return r.each(key.Ledger(), f)
+	}
+	for _, resource := range resources {
+		n, err := r.resource(resource)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		if err := r.each(key.Gaps(n), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) gap(item *badger.Item) (g history.Gap, err error) {
+	resource, start, err := key.DecodeGap(item.Key())
+	if err != nil {
+		return g, err
+	}
+	if err := item.Value(func(v []byte) (err error) { g, err = codec.DecodeGap(v); return err }); err != nil {
+		return g, err
+	}
+	pair, err := r.s.terms.text(r.txn, index{key.Resources, uint32(resource)})
+	if err != nil {
+		return g, err
+	}
+	g.Start = moment(start)
+	g.Group, g.Resource, err = codec.SplitPair(pair)
+	return g, err
+}
