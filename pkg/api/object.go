@@ -72,7 +72,7 @@ func objectQuestion(r *http.Request, rest string, maxLimit int) (parameters, que
 	q := query.Object{
 		Namespace: segments[0], Type: segments[1], Name: segments[2],
 		UID: types.UID(p.values.Get("uid")), Group: p.values.Get("group"),
-		Start: p.start, End: p.end, Order: p.order, Limit: p.limit,
+		Start: p.start, End: p.end, Order: p.order, Limit: p.limit, Bare: p.summary,
 	}
 	if q.Revisions, err = p.revisions(); err != nil {
 		return p, q, err

@@ -157,7 +157,7 @@ func invalid(name, value, want string) error {
 // timeline reads the question that the events endpoint is asked. It reports false where nothing can match: verbs and users
 // that no watch sees.
 func (p parameters) timeline() (query.Timeline, bool, error) {
-	q := query.Timeline{Group: p.values.Get("group"), Order: p.order, Limit: p.limit}
+	q := query.Timeline{Group: p.values.Get("group"), Order: p.order, Limit: p.limit, Bare: p.summary}
 	q.Start, q.End = p.start, p.end
 	q.Namespace, q.Name = p.values.Get("namespace"), p.values.Get("resourceName")
 	q.UID, q.Manager = types.UID(p.values.Get("uid")), p.values.Get("manager")

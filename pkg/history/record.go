@@ -36,9 +36,21 @@ type Record struct {
 	// Regarding is an Event's target; nil for every other object.
 	Regarding *Target
 
+	// Words say what the version is about. Nil where nobody has told yet, as of a version whose version before was not at hand
+	// when it was recorded.
+	Words *Words
+
 	// Object is the version's JSON, without managedFields and redacted. It is nil in records that were read without
 	// bodies. A deletion carries the object's last state.
 	Object []byte
+}
+
+// Words are what can be said about a version in one line each.
+type Words struct {
+	// Summary says in a few words what changed against the version before; "" where nothing but noise did.
+	Summary string
+	// Trouble says what is wrong with the object by its own status, in the status' words; "" where nothing is.
+	Trouble string
 }
 
 // Manager is a field manager that took part in a version.
@@ -47,6 +59,9 @@ type Manager struct {
 	Operation   string    `json:"operation,omitempty"` // "Update" or "Apply"
 	Subresource string    `json:"subresource,omitempty"`
 	Time        time.Time `json:"time,omitzero"`
+	// Fields are paths of what changed in the version and belongs to this manager, as in spec.replicas: the first few, and not
+	// what is noise. There are none where the version before is not known.
+	Fields []string `json:"fields,omitempty"`
 }
 
 // Target is what an Event regards: involvedObject in core/v1. An Event's emitter fills it by hand, so that any field but

@@ -27,6 +27,7 @@ type Object struct {
 	After        history.Cursor // of the object's own records
 	RelatedAfter history.Cursor // of the Events
 	Limit        int            // records of either; must be positive
+	Bare         bool           // without their objects
 }
 
 // ObjectHistory is the answer: a page of the object's own records, and one of the Events regarding it.
@@ -59,7 +60,7 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	for _, r := range resources {
 		all.Resources = append(all.Resources, r.GroupResource())
 	}
-	own := history.Scan{Filter: all, Order: q.Order, After: q.After, Limit: q.Limit}
+	own := history.Scan{Filter: all, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	own.Start, own.End, own.Revisions = q.Start, q.End, q.Revisions
 	answer := empty
 	if answer.Own, err = s.scan(ctx, own); err != nil {

@@ -155,11 +155,15 @@ func (g *gathering) sorted() []*history.Record {
 	})
 }
 
-// gathered reads the objects of the page's records, one by one.
+// gathered reads the objects of the page's records, one by one, if they are asked for.
 func (s *Service) gathered(ctx context.Context, g *gathering) (Page, error) {
 	all, size := g.sorted(), 0
 	var records []*history.Record
 	for _, r := range all[:min(len(all), g.question.Limit)] {
+		if g.question.Bare {
+			records = append(records, r)
+			continue
+		}
 		scan := history.Scan{Filter: exactly(r.Ref), Limit: 1, Bodies: true}
 		scan.Start, scan.End = r.Time, r.Time.Add(1)
 		for whole, err := range s.reader.Scan(ctx, scan) {

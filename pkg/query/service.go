@@ -58,7 +58,7 @@ func (s *Service) Resources(ctx context.Context) ([]history.Resource, error) {
 	return s.reader.Resources(ctx)
 }
 
-// Version is a record with what can be said about it in words. It always has its object.
+// Version is a record with what can be said about it in words. It has its object unless the question was for none.
 type Version struct {
 	*history.Record
 

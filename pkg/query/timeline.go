@@ -18,7 +18,8 @@ type Timeline struct {
 
 	Order history.Order
 	After history.Cursor
-	Limit int // records; must be positive
+	Limit int  // records; must be positive
+	Bare  bool // without their objects
 }
 
 // Timeline returns the page. A type that is in no catalogue has no matches; that is no error.
@@ -27,7 +28,7 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	if err != nil || !known {
 		return Page{Exact: true}, err
 	}
-	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit}
+	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	page, err := s.scan(ctx, scan)
 	if err != nil {
 		return Page{}, err
@@ -48,11 +49,11 @@ func (s *Service) filter(ctx context.Context, q Timeline) (history.Filter, bool,
 	return filter, len(resources) > 0, err
 }
 
-// scan reads one page of records with their objects. It does not count.
+// scan reads one page of records. It does not count.
 func (s *Service) scan(ctx context.Context, scan history.Scan) (Page, error) {
 	limit, size, more := scan.Limit, 0, false
 	var records []*history.Record
-	scan.Limit, scan.Bodies = limit+1, true
+	scan.Limit = limit + 1
 	for r, err := range s.reader.Scan(ctx, scan) {
 		if err != nil {
 			return Page{}, err

@@ -150,8 +150,9 @@ func managers(entries []writer) []history.Manager {
 			found = append(found, w.Manager)
 		}
 	}
-	slices.SortFunc(found, func(a, b history.Manager) int {
+	byTime := func(a, b history.Manager) int {
 		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Subresource, b.Subresource))
-	})
-	return slices.Compact(found)
+	}
+	slices.SortFunc(found, byTime)
+	return slices.CompactFunc(found, func(a, b history.Manager) bool { return byTime(a, b) == 0 })
 }

@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/watchhistory/watchhistory/pkg/query/internal/trouble"
+	"github.com/watchhistory/watchhistory/pkg/narrative/internal/trouble"
 )
 
 // words are what clients take for trouble when they find it in lower-cased text.
