@@ -125,6 +125,9 @@ func batch(entries []entry) *history.Batch {
 	last := map[schema.GroupResource]int{}
 	for _, e := range entries {
 		b.Records = append(b.Records, e.records...)
+		if e.gap != nil {
+			b.Gaps = append(b.Gaps, *e.gap)
+		}
 		if e.checkpoint == nil {
 			continue
 		}

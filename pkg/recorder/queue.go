@@ -12,6 +12,7 @@ type entry struct {
 	stream     *Stream
 	records    []*history.Record
 	checkpoint *history.Checkpoint
+	gap        *history.Gap // that opens before the records, or ends with them
 	// idle entries wait for others: a moved checkpoint alone is not worth a transaction of its own.
 	idle bool
 }

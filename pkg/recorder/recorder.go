@@ -27,6 +27,8 @@ type Log interface {
 	Latest(ctx context.Context, o history.ObjectRef) (*history.Record, error)
 	// Checkpoint returns the last one committed, or one without an RV.
 	Checkpoint(ctx context.Context, r schema.GroupResource) (history.Checkpoint, error)
+	// Gaps returns the gaps of the resources that touch the time from start to end; a zero end is no end.
+	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 	// Register keeps the resource's names for as long as its records.
 	Register(ctx context.Context, r history.Resource) error
 }
@@ -34,6 +36,8 @@ type Log interface {
 // Options are a recorder's settings. Zero numbers stand for the defaults.
 type Options struct {
 	Logger *slog.Logger // slog.Default when nil
+	// Now is the clock that checkpoints and gaps are dated with; time.Now when nil.
+	Now func() time.Time
 	// RedactionKey is the secret with which Secret values are hashed. Without one no stream of Secrets can be had.
 	RedactionKey []byte
 
@@ -52,6 +56,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	setDefault(&o.QueueRecords, 4096)
 	setDefault(&o.QueueBytes, 32<<20)

@@ -21,8 +21,9 @@ type Stats struct {
 type ResourceStats struct {
 	Group, Resource           string
 	Created, Updated, Deleted uint64
-	Known                     uint64 // versions that came again, which the log had already
-	Alive                     int    // objects that exist, as far as is known
+	Known                     uint64                       // versions that came again, which the log had already
+	Alive                     int                          // objects that exist, as far as is known
+	Gaps                      map[history.GapReason]uint64 // opened, by reason
 }
 
 // Stats returns the counters as they are, the resources in order of group and name.
@@ -47,12 +48,15 @@ func (s *Stream) stats() ResourceStats {
 	return ResourceStats{
 		Group: s.resource.Group, Resource: s.resource.Resource,
 		Created: s.committed[history.Create].Load(), Updated: s.committed[history.Update].Load(), Deleted: s.committed[history.Delete].Load(),
-		Known: s.known.Load(), Alive: int(s.alive.Load()),
+		Known: s.known.Load(), Alive: int(s.alive.Load()), Gaps: s.gaps.counts(),
 	}
 }
 
 func (s *Stream) count(e *entry) {
 	for _, r := range e.records {
 		s.committed[r.Verb].Add(1)
+	}
+	if e.gap != nil && e.gap.Open() {
+		s.gaps.count(e.gap.Reason)
 	}
 }

@@ -26,7 +26,9 @@ type Stream struct {
 	rv       string // of the last checkpoint that was accepted; "" where there is none to resume from
 	syncing  bool
 	round    uint32    // number of the sync, which heads are marked with once they are seen in it
-	since    time.Time // without an rv: when the last checkpoint was committed; zero where that is not known
+	since    time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
+	gaps     ledger
+	received time.Time // when the last frame, bookmark or end of a sync was
 	accepted uint64    // number of the last entry that was accepted
 
 	committed [history.Delete + 1]atomic.Uint64
@@ -57,6 +59,9 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 		return nil, wrap("read the checkpoint of", s.resource, err)
 	}
 	s.rv = checkpoint.RV
+	if err := s.resumeGap(ctx); err != nil {
+		return nil, err
+	}
 	for h, err := range r.log.Heads(ctx, s.resource) {
 		if err != nil {
 			return nil, wrap("read the heads of", s.resource, err)
@@ -76,6 +81,7 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
+	s.receive()
 	v, err := s.parser.parse(f.Object)
 	if err != nil {
 		return wrap("read a frame of", s.resource, err)
@@ -190,7 +196,7 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 }
 
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
-	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv}
+	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: s.received}
 }
 
 // Bookmark takes a resourceVersion up to which nothing else happened. It is committed with the next record, or after a while.
@@ -198,5 +204,6 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
+	s.receive()
 	return s.accept(ctx, nil, rv)
 }

@@ -12,24 +12,16 @@ import (
 )
 
 // BeginSync begins a comparison of the resource's whole state with the heads. The checkpoint is withdrawn until EndSync, and
-// that is durable before any record of the sync: those are newer than the checkpoint was, and a watch from there would
-// serve some of them again. After a crash in between, everything is as in a first sync.
+// a gap opens; both are durable before any record of the sync: those are newer than the checkpoint was, and a watch from there
+// would serve some of them again. A sync that broke off, or that a crash cut off, leaves its gap open for the next one.
 func (s *Stream) BeginSync(ctx context.Context) error {
 	if err := s.settled(ctx); err != nil {
 		return err
 	}
-	if s.rv != "" {
-		checkpoint, err := s.recorder.log.Checkpoint(ctx, s.resource)
-		if err != nil {
-			return wrap("read the checkpoint of", s.resource, err)
-		}
-		if err := s.put(ctx, entry{stream: s, checkpoint: s.checkpoint("")}); err != nil {
+	if s.gaps.open == nil {
+		if err := s.openGap(ctx); err != nil {
 			return err
 		}
-		if err := s.settled(ctx); err != nil {
-			return err
-		}
-		s.since, s.rv = checkpoint.Time, ""
 	}
 	s.syncing = true
 	s.round++
@@ -41,6 +33,7 @@ func (s *Stream) EndSync(ctx context.Context, rv string) error {
 	if !s.syncing {
 		return wrap("record", s.resource, errUnsynced)
 	}
+	s.receive()
 	for _, key := range s.unseen() {
 		deletion, err := s.inferDeletion(ctx, key, s.heads[key])
 		if err != nil {
@@ -52,7 +45,7 @@ func (s *Stream) EndSync(ctx context.Context, rv string) error {
 		s.forget(key)
 	}
 	s.syncing, s.since, s.rv = false, time.Time{}, rv
-	return s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv)})
+	return s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.endGap()})
 }
 
 // AbortSync says that the sync broke off. What it found is recorded, what it did not find means nothing, and only another sync

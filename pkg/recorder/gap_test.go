@@ -1,0 +1,195 @@
+package recorder_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+)
+
+// gaps returns what is in the log by now.
+func (w *world) gaps(r history.Resource) []history.Gap {
+	w.t.Helper()
+	gaps, err := w.store.Gaps(w.t.Context(), []schema.GroupResource{r.GroupResource()}, time.Time{}, time.Time{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return gaps
+}
+
+// one returns the only gap, and fails if it is not of this reason, or not as open as it should be.
+func (w *world) one(r history.Resource, reason history.GapReason, open bool) history.Gap {
+	w.t.Helper()
+	gaps := w.gaps(r)
+	if len(gaps) != 1 || gaps[0].Reason != reason || gaps[0].Open() != open {
+		w.t.Fatalf("gaps %+v, want one, %s, open: %t", gaps, reason, open)
+	}
+	return gaps[0]
+}
+
+func (w *world) checkpoint(r history.Resource) history.Checkpoint {
+	w.t.Helper()
+	c, err := w.store.Checkpoint(w.t.Context(), r.GroupResource())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+func TestRecordingAndResumingLeaveNoGap(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 2", "~a/u1@3", "bookmark 7")
+	w.restart()
+	w.Explain(pods.GroupResource(), history.GapDisconnected, "it was away for a while")
+	w.feed(w.stream(pods), "-a/u1@9", "bookmark 12")
+	w.restart()
+	if got := w.gaps(pods); len(got) > 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestASyncAfterTheFirstLeavesAGapAroundWhatItInfers(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "+b/u2@2", "end 3")
+	w.restart()
+	before := w.checkpoint(pods)
+	s := w.stream(pods)
+	w.feed(s, "~a/u1@4", "sync")
+	if open := w.one(pods, history.GapExpired, true); open.Start.Before(before.Complete()) {
+		t.Errorf("the gap starts at %s, and %s is complete", open.Start, before.Complete())
+	}
+	w.feed(s, "+a/u1@9", "end 10")
+	records := w.records(pods)
+	gap := w.one(pods, history.GapExpired, false)
+	for _, r := range records[3:] {
+		if r.InferredSince.Before(gap.Start) || r.Time.After(gap.End) {
+			t.Errorf("%s %s at %s, inferred since %s, is not within %s and %s", r.Verb, r.Ref, r.Time, r.InferredSince, gap.Start, gap.End)
+		}
+	}
+	if last := records[2]; gap.Start.After(last.Time) || !gap.End.Before(time.Now()) {
+		t.Errorf("the gap is from %s to %s, the last version before it of %s", gap.Start, gap.End, last.Time)
+	}
+	if !strings.Contains(gap.Detail, "resourceVersion 4") {
+		t.Errorf("detail %q", gap.Detail)
+	}
+	if stats := w.Stats(); len(stats.Resources) > 0 {
+		t.Errorf("a recorder that opened no gap counts %+v", stats.Resources)
+	}
+}
+
+func TestACrashInASyncLeavesTheGapOpenForTheNext(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 3")
+	w.restart()
+	before := w.checkpoint(pods)
+	w.feed(w.stream(pods), "sync", "+a/u1@9")
+	w.restart()
+	opened := w.one(pods, history.GapRestarted, true)
+	if !opened.Start.Equal(before.Complete()) {
+		t.Errorf("the gap starts at %s, the checkpoint is complete at %s", opened.Start, before.Complete())
+	}
+	s := w.stream(pods)
+	w.feed(s, "sync", "abort")
+	w.restart()
+	w.feed(w.stream(pods), "sync", "+a/u1@9")
+	w.feed(w.stream(pods), "end 10")
+	w.restart()
+	closed := w.one(pods, history.GapRestarted, false)
+	if !closed.Start.Equal(opened.Start) {
+		t.Errorf("the gap moved from %s to %s", opened.Start, closed.Start)
+	}
+	w.feed(w.stream(pods), "~a/u1@11")
+	if got := w.checkpoint(pods); !closed.End.Before(time.Now()) || got.Time.Before(closed.Start) {
+		t.Errorf("the gap %+v, the checkpoint %+v", closed, got)
+	}
+}
+
+func TestAnAbortedSyncIsOneGapWithTheNext(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 3", "sync", "+a/u1@4", "abort")
+	opened := w.one(pods, history.GapExpired, true)
+	w.feed(s, "sync", "abort", "sync", "+a/u1@5", "end 6", "bookmark 7", "sync", "+a/u1@8", "end 9")
+	eventually(t, "two gaps that are closed", func() bool {
+		gaps := w.gaps(pods)
+		return len(gaps) == 2 && gaps[0].Start.Equal(opened.Start) && !gaps[0].Open() && !gaps[1].Open()
+	})
+	if stats := w.Stats(); stats.Resources[0].Gaps[history.GapExpired] != 2 {
+		t.Errorf("counted %+v", stats.Resources)
+	}
+}
+
+func TestAFirstSyncThatBreaksOffIsAGapOnceItRecordedSomething(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	w.feed(w.stream(nodes), "sync", "abort", "sync", "+a/u1@1", "end 3")
+	began := time.Now()
+	w.feed(w.stream(pods), "sync", "+a/u1@1")
+	w.restart()
+	if got := w.gaps(nodes); len(got) > 0 {
+		t.Errorf("what never recorded anything has %+v", got)
+	}
+	s := w.stream(pods)
+	w.feed(s, "sync")
+	if gap := w.one(pods, history.GapInterrupted, true); gap.Start.After(began) {
+		t.Errorf("the gap starts at %s, recording began at %s", gap.Start, began)
+	}
+	w.restart()
+	w.feed(w.stream(pods), "sync", "+b/u2@2", "end 5")
+	expect(t, w.records(pods), "create a/u1@1 initial", "create b/u2@2 initial", "delete a/u1@1 inferred")
+	w.one(pods, history.GapInterrupted, false)
+}
+
+func TestWhatKeptAResourceFromBeingObservedIsTheReason(t *testing.T) {
+	for name, tt := range map[string]struct {
+		steps []string
+		why   history.GapReason
+		want  history.GapReason
+	}{
+		"lost rights":                      {[]string{"~a/u1@4"}, history.GapForbidden, history.GapForbidden},
+		"lost rights while it was away":    {nil, history.GapForbidden, history.GapForbidden},
+		"no answer":                        {[]string{"bookmark 4"}, history.GapDisconnected, history.GapDisconnected},
+		"no answer at first, but was away": {nil, history.GapDisconnected, history.GapRestarted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := open(t, recorder.Options{}, nil)
+			w.feed(w.stream(pods), "sync", "+a/u1@1", "end 3")
+			w.restart()
+			s := w.stream(pods)
+			w.feed(s, tt.steps...)
+			w.Explain(pods.GroupResource(), tt.why, "why")
+			w.feed(s, "sync")
+			w.one(pods, tt.want, true)
+		})
+	}
+}
+
+func TestAnExplanationIsForgottenOnceSomethingIsObserved(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 3")
+	w.Explain(pods.GroupResource(), history.GapForbidden, "why")
+	w.feed(s, "~a/u1@4", "sync")
+	w.one(pods, history.GapExpired, true)
+}
+
+// TestCheckpointsAreDatedByTheirReceipt: what is committed seconds later must not make a gap begin later.
+func TestCheckpointsAreDatedByTheirReceipt(t *testing.T) {
+	w, log := failOn(t, recorder.Options{})
+	s := w.stream(pods)
+	w.feed(s, "sync", "end 1")
+	eventually(t, "a commit", func() bool { return w.Stats().Batches > 0 })
+	gate := make(chan struct{})
+	log.set(func() { log.gate = gate })
+	w.feed(s, "+a/u1@2")
+	received := time.Now()
+	time.Sleep(20 * time.Millisecond)
+	close(gate)
+	w.restart()
+	if c := w.checkpoint(pods); c.RV != "2" || c.Time.After(received) {
+		t.Errorf("%+v, received before %s", c, received)
+	}
+}
