@@ -96,6 +96,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, func(w http.ResponseWriter, r *http.Request) { h.object(w, r, object) })
 	case path == v1.ResourcesPath:
 		h.query(w, r, h.resources)
+	case path == v1.GapsPath:
+		h.query(w, r, h.gaps)
 	case path == v1.HealthPath:
 		health(w)
 	case path == v1.LivezPath:

@@ -24,6 +24,9 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	if err == nil && possible {
 		page, err = h.service.Timeline(r.Context(), q)
 	}
+	if err == nil {
+		writeGaps(w, page.Gaps)
+	}
 	switch {
 	case err != nil:
 		h.failFixed(w, r, textQuery, err)

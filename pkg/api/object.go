@@ -23,6 +23,9 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
 	if err == nil {
 		found, err = h.service.Object(r.Context(), q)
 	}
+	if err == nil {
+		writeGaps(w, found.Gaps)
+	}
 	_, related := errors.AsType[*query.RelatedError](err)
 	switch {
 	case related:

@@ -52,12 +52,13 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	d.server = newServer(api.New(query.New(d.store, query.Options{}), api.Options{
+	log := &observed{d.store, d.watchers.States}
+	d.server = newServer(api.New(query.New(log, query.Options{}), api.Options{
 		Logger:   logger,
 		MaxLimit: c.MaxQueryLimit,
 		Ready:    d.watchers.Ready,
 		States:   d.states,
-		Metrics:  d.metrics(),
+		Metrics:  d.metrics(func() []history.Gap { return log.open(context.WithoutCancel(ctx)) }),
 	}), logger)
 	logger.InfoContext(ctx, "recording",
 		"cluster", cluster.Host, "server", serverVersion, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
@@ -66,7 +67,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	return watcher.NewSet(cluster, watcher.SetOptions{
-		Options:      watcher.Options{Logger: d.logger},
+		Options:      watcher.Options{Logger: d.logger, OnChange: d.explain},
 		Resources:    c.Resources,
 		DiscoverCRDs: c.DiscoverCRDs,
 		Open: func(ctx context.Context, r history.Resource) (watcher.Sink, error) {

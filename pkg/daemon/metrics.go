@@ -7,16 +7,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
 // metrics serves what the recorder counts, and the Go runtime's and the process's own numbers.
-func (d *Daemon) metrics() http.Handler {
+func (d *Daemon) metrics(open func() []history.Gap) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		newCollector(d.recorder.Stats),
+		newCollector(d.recorder.Stats, open),
 	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
@@ -24,19 +25,22 @@ func (d *Daemon) metrics() http.Handler {
 // collector turns one snapshot of the recorder's counters into metrics at each scrape.
 type collector struct {
 	stats func() recorder.Stats
+	open  func() []history.Gap
 
 	versions, known, alive *prometheus.Desc
 	queueRecords           *prometheus.Desc
 	queueBytes             *prometheus.Desc
 	commits, retries, last *prometheus.Desc
+	gaps, gapsOpen         *prometheus.Desc
 }
 
-func newCollector(stats func() recorder.Stats) *collector {
+func newCollector(stats func() recorder.Stats, open func() []history.Gap) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("watchhistory_"+name, help, labels, nil)
 	}
 	return &collector{
 		stats:        stats,
+		open:         open,
 		versions:     desc("versions_recorded_total", "Versions committed since the start.", "group", "resource", "verb"),
 		known:        desc("versions_known_total", "Versions that came again and were recorded already.", "group", "resource"),
 		alive:        desc("objects_alive", "Objects that exist, as far as is known.", "group", "resource"),
@@ -44,6 +48,8 @@ func newCollector(stats func() recorder.Stats) *collector {
 		queueBytes:   desc("queue_bytes", "Memory that these versions take."),
 		commits:      desc("commits_total", "Transactions committed since the start."),
 		retries:      desc("commit_retries_total", "Commits that failed and were tried again."),
+		gaps:         desc("gaps_total", "Gaps opened since the start that only a relist got over.", "group", "resource", "reason"),
+		gapsOpen:     desc("gaps_open", "Resources of which changes are not seen now.", "group", "resource", "reason"),
 		last:         desc("last_commit_timestamp_seconds", "When the last transaction was committed."),
 	}
 }
@@ -66,6 +72,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.versions, r.Deleted, r.Group, r.Resource, "delete")
 		counter(c.known, r.Known, r.Group, r.Resource)
 		gauge(c.alive, float64(r.Alive), r.Group, r.Resource)
+		for reason, n := range r.Gaps {
+			counter(c.gaps, n, r.Group, r.Resource, string(reason))
+		}
+	}
+	type label struct{ group, resource, reason string }
+	open := map[label]int{}
+	for _, g := range c.open() {
+		open[label{g.Group, g.Resource, string(g.Reason)}]++
+	}
+	for l, n := range open {
+		gauge(c.gapsOpen, float64(n), l.group, l.resource, l.reason)
 	}
 	counter(c.commits, s.Batches)
 	counter(c.retries, s.Retries)

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -36,6 +37,8 @@ type ObjectHistory struct {
 	Resource string
 	Own      Page
 	Related  Page
+	// Gaps are those of the object's resource and, where Events are asked for, of Events. The pages have none of their own.
+	Gaps []history.Gap
 }
 
 // RelatedError says that the object's own records could be read, but not the Events regarding it.
@@ -67,6 +70,13 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 		return empty, err
 	}
 	if err := s.total(ctx, own, &answer.Own); err != nil {
+		return empty, err
+	}
+	about := all.Resources
+	if len(q.Revisions) == 0 {
+		about = append(slices.Clone(about), eventResource())
+	}
+	if answer.Gaps, err = s.reader.Gaps(ctx, about, q.Start, q.End); err != nil {
 		return empty, err
 	}
 	if len(q.Revisions) > 0 {

@@ -3,6 +3,9 @@ package query
 import (
 	"context"
 	"iter"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -12,6 +15,7 @@ type Reader interface {
 	Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error]
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
 	Resources(ctx context.Context) ([]history.Resource, error)
+	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 }
 
 // Options bound what one answer may cost. Zero fields take their defaults.
@@ -77,4 +81,7 @@ type Page struct {
 	// More tells that matches follow behind Next.
 	More bool
 	Next history.Cursor
+	// Gaps touch the whole question's time and resources, whatever the page holds of them, and are in the order of their
+	// starts.
+	Gaps []history.Gap
 }

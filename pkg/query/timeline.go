@@ -33,6 +33,9 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
+		return Page{}, err
+	}
 	return page, s.total(ctx, scan, &page)
 }
 

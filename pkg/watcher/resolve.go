@@ -111,7 +111,10 @@ func identity(r history.Resource) schema.GroupResource {
 // unresolved is the state of a resource that was not found. A group whose own server is down is refused like one that
 // does not exist; only where nothing answers, the API server is what is waited for.
 func unresolved(wanted history.Resource, served []history.Resource, err error) Change {
-	c := Change{Resource: wanted, State: Waiting, Refused: len(served) > 0}
+	c := Change{Resource: wanted, State: Waiting, Refused: len(served) > 0, Cause: history.GapNotServed}
+	if !c.Refused {
+		c.Cause = history.GapDisconnected
+	}
 	groups, partly := discovery.GroupDiscoveryFailedErrorGroups(err)
 	for gv, cause := range groups {
 		if gv.Group == wanted.Group {

@@ -41,20 +41,26 @@ type Change struct {
 	State    State
 	// Reason says, for people, why a resource is waited for.
 	Reason string
+	// Cause says the same for programs; "" where a resource is not waited for, or was not tried yet.
+	Cause history.GapReason
 	// Refused says that the API server answers, but does not serve the resource, or not to this user: waiting can last
 	// forever.
 	Refused bool
 }
 
-// refusal returns why the server refuses the resource, and "" where err is something else.
-func refusal(r history.Resource, err error) string {
+// waiting returns why a resource can't be observed: because the server refuses it, or because of something else.
+func waiting(r history.Resource, err error) Change {
+	c := Change{State: Waiting, Refused: true}
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
-		return fmt.Sprintf("the API server does not serve %s in version %s", r.GroupResource(), r.Version)
+		c.Reason = fmt.Sprintf("the API server does not serve %s in version %s", r.GroupResource(), r.Version)
+		c.Cause = history.GapNotServed
 	case apierrors.IsForbidden(err):
-		return fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v",
+		c.Reason = fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v",
 			r.GroupResource(), err)
+		c.Cause = history.GapForbidden
 	default:
-		return ""
+		c.Reason, c.Refused, c.Cause = err.Error(), false, history.GapDisconnected
 	}
+	return c
 }

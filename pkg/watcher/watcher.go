@@ -95,18 +95,8 @@ func (w *Watcher) settle(err error, lasted time.Duration) time.Duration {
 		w.suspect = true
 		return w.backoff.next(err)
 	}
-	w.waitFor(err)
+	w.enter(waiting(w.resource, err))
 	return w.backoff.next(err)
-}
-
-// waitFor reports why nothing is observed now.
-func (w *Watcher) waitFor(err error) {
-	reason := refusal(w.resource, err)
-	if reason == "" {
-		w.enter(Change{State: Waiting, Reason: err.Error()})
-		return
-	}
-	w.enter(Change{State: Waiting, Reason: reason, Refused: true})
 }
 
 // enter reports a change of state, and logs it where more than the reason changed.

@@ -9,6 +9,7 @@ import (
 const (
 	EventsPath    = "/api/v1/events"
 	ResourcesPath = "/api/v1/resources"
+	GapsPath      = "/api/v1/gaps"
 	HealthPath    = "/health"
 	LivezPath     = "/livez"
 	ReadyzPath    = "/readyz"
@@ -21,7 +22,12 @@ const (
 	TotalCountRelationHeader = "X-Total-Count-Relation" // "gte" where counting stopped early; else absent
 	HasMoreHeader            = "X-Has-More"             // "true" or "false"
 	NextCursorHeader         = "X-Next-Cursor"          // where there is more: the cursor parameter of the next page
+	GapsHeader               = "X-History-Gaps"         // how many gaps touch the query's time and resources
+	GapListHeader            = "X-History-Gap-List"     // the newest of them, at most MaxGapsListed
 )
+
+// MaxGapsListed is how many gaps [GapListHeader] has room for. [GapsPath] has them all.
+const MaxGapsListed = 8
 
 // The constants of every [Event]: a watch knows neither the user nor the request.
 const (
@@ -90,6 +96,24 @@ type ObjectHistory struct {
 // ResourceList is the recorder's catalogue: every resource that it records or has recorded.
 type ResourceList struct {
 	Resources []Resource `json:"resources"`
+}
+
+// GapList is the answer of [GapsPath], in the order of the gaps' starts.
+type GapList struct {
+	Gaps []Gap `json:"gaps"` // never null
+}
+
+// Gap is an interval in which changes of a resource may be missing.
+type Gap struct {
+	Group    string    `json:"group"`
+	Resource string    `json:"resource"` // the plural
+	Start    time.Time `json:"start"`    // UTC, as is the end
+	// End is absent as long as the gap is open.
+	End time.Time `json:"end,omitzero"`
+	// Reason is "restarted", "expired", "interrupted", "disconnected", "forbidden" or "not_served". Others may follow.
+	Reason string `json:"reason"`
+	// Detail says more, for people.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Resource describes a recorded resource with the names that discovery gave it.
