@@ -48,6 +48,10 @@ test: devcluster ## run every test, the dev cluster's and the packaging's too
 load: devcluster ## compare the recorder with 8,000 writes by 8 writers, back to back
 	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 8000
 
+.PHONY: chaos
+chaos: devcluster ## kill, cut off and starve the recorder for long, and compare it with the truth
+	go test -count=1 -v -timeout 60m ./pkg/internal/chaos -long
+
 .PHONY: race
 race: devcluster ## run the product's tests under the race detector
 	go test -race ./...

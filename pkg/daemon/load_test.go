@@ -3,10 +3,8 @@ package daemon_test
 import (
 	"flag"
 	"fmt"
-	"strconv"
 	"testing"
 
-	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
 )
 
@@ -31,38 +29,7 @@ func TestEveryVersionOfALoadIsThereOnce(t *testing.T) {
 		n := len(r.events(t, query))
 		return n >= len(truth), fmt.Sprintf("%d of %d", n, len(truth))
 	})
-	compare(t, truth, r.events(t, query))
-}
-
-// compare fails for every version that is missing, invented, there twice, or out of order.
-func compare(t *testing.T, truth []clustertest.Write, recorded []v1.Event) {
-	t.Helper()
-	seen := map[string]int{}
-	newest := map[string]uint64{}
-	for _, e := range recorded {
-		seen[version(e.UID, e.ResourceVersion, e.Verb)]++
-		rv, err := strconv.ParseUint(e.ResourceVersion, 10, 64)
-		if err != nil || rv <= newest[e.UID] {
-			t.Errorf("%s %s: resourceVersion %s comes after %d", e.Verb, e.ResourceName, e.ResourceVersion, newest[e.UID])
-		}
-		newest[e.UID] = rv
+	for _, finding := range clustertest.Compare(truth, r.events(t, query)).Findings {
+		t.Error(finding)
 	}
-	for _, w := range truth {
-		id := version(w.UID, w.ResourceVersion, w.Verb)
-		if seen[id] != 1 {
-			t.Errorf("%s of %s %s is recorded %d times", w.Verb, w.Resource, w.Name, seen[id])
-		}
-		delete(seen, id)
-	}
-	for id, n := range seen {
-		t.Errorf("%s is recorded %d times and never happened", id, n)
-	}
-}
-
-// version identifies a write. A deletion's response does not tell its resourceVersion, and a UID has one deletion only.
-func version(uid, rv, verb string) string {
-	if verb == "delete" {
-		rv = ""
-	}
-	return uid + " " + rv + " " + verb
 }
