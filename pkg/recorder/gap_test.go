@@ -193,3 +193,21 @@ func TestCheckpointsAreDatedByTheirReceipt(t *testing.T) {
 		t.Errorf("%+v, received before %s", c, received)
 	}
 }
+
+// The log moves a gap's end behind the records in it; where there are none, the sync alone says where it ends.
+func TestAGapInWhichNothingIsInferredReachesToTheEndOfItsSync(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 2")
+	w.restart()
+	s := w.stream(pods)
+	w.feed(s, "sync")
+	w.one(pods, history.GapRestarted, true)
+	began := time.Now()
+	w.feed(s, "+a/u1@1", "end 10")
+	if n := len(w.records(pods)); n != 1 {
+		t.Fatalf("%d records, want the one from before", n)
+	}
+	if gap := w.one(pods, history.GapRestarted, false); gap.End.Before(began) {
+		t.Errorf("the gap ends at %s, and its sync had not ended at %s", gap.End, began)
+	}
+}
