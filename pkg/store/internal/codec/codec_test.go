@@ -18,14 +18,15 @@ func full() *history.Record {
 	at := time.Unix(1_790_000_000, 123_456_789).UTC()
 	return &history.Record{
 		Verb: history.Delete, RV: "123456", Revision: 300, Initial: true, InferredSince: at,
-		Managers:  []history.Manager{{Name: "kubectl-edit", Operation: "Update", Subresource: "status", Time: at}, {Name: "x"}},
+		Managers:  []history.Manager{{Name: "kubectl-edit", Operation: "Update", Subresource: "status", Time: at, Fields: []string{"spec.replicas", ""}}, {Name: "x"}},
 		Owners:    []types.UID{"a", "\xff\x00"},
 		Regarding: &history.Target{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: strings.Repeat("n", 253), UID: "u"},
+		Words:     &history.Words{Summary: "scaled 1 → 2", Trouble: "Failed"},
 	}
 }
 
 func TestMeta(t *testing.T) {
-	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Regarding: &history.Target{}}} {
+	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Words: &history.Words{}}, {Verb: history.Update, Regarding: &history.Target{}}} {
 		var got history.Record
 		m, err := codec.DecodeMeta(codec.AppendMeta(nil, want, codec.Meta{Kind: 65535, Parts: 7}), &got)
 		if err != nil || m != (codec.Meta{Kind: 65535, Parts: 7}) {
@@ -137,6 +138,25 @@ func TestBodyChecksum(t *testing.T) {
 		torn[i/8] ^= 1 << (i % 8)
 		if got, err := c.Decode(torn); err == nil && !bytes.Equal(got, json) {
 			t.Errorf("bit %d: %s", i, got)
+		}
+	}
+}
+
+// Logs hold metadata that was written before there were words.
+func TestMetaOfTheFirstEncodingIsRead(t *testing.T) {
+	first := []byte{1, 0x02 | 1<<4, 3, 1, 9, 2, '1', '7', 1, 1, 'm', 0, 0, 0, 1, 1, 'o', 1, 'g', 1, 'k', 0, 1, 'n', 0}
+	want := history.Record{
+		Verb: history.Update, RV: "17", Revision: 9, Managers: []history.Manager{{Name: "m"}}, Owners: []types.UID{"o"},
+		Regarding: &history.Target{Group: "g", Kind: "k", Name: "n"},
+	}
+	var got history.Record
+	m, err := codec.DecodeMeta(first, &got)
+	if d := cmp.Diff(want, got); err != nil || m != (codec.Meta{Kind: 3, Parts: 1}) || d != "" {
+		t.Errorf("%+v, %v\n%s", m, err, d)
+	}
+	for _, torn := range [][]byte{{1, 0x02 | 1<<5}, {3, 2}, {0, 2}} {
+		if _, err := codec.DecodeMeta(append(torn, first[2:]...), &history.Record{}); !errors.Is(err, codec.ErrCorrupt) {
+			t.Errorf("%x: %v", torn, err)
 		}
 	}
 }
