@@ -52,16 +52,17 @@ func summary(r *history.Record, c *Comparison) string {
 
 // creation names the object's controller, or says only that it was created.
 func creation(object []byte) string {
-	var o struct {
-		Metadata struct {
-			OwnerReferences []struct {
-				Kind, Name string
-				Controller bool
-			}
+	var metadata struct {
+		OwnerReferences []struct {
+			Kind, Name string
+			Controller bool
 		}
 	}
-	if json.Unmarshal(object, &o) == nil {
-		for _, owner := range o.Metadata.OwnerReferences {
+	for _, m := range members(object) {
+		if string(m.key) != "metadata" || json.Unmarshal(m.value, &metadata) != nil {
+			continue
+		}
+		for _, owner := range metadata.OwnerReferences {
 			if owner.Controller {
 				return "owned by " + strings.ToLower(owner.Kind) + "/" + owner.Name
 			}

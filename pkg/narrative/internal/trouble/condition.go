@@ -37,7 +37,7 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	failing := rule{condition: "ReplicaFailure", status: "True", words: "ReplicaFailure, replica failure"}
 	switch resource {
 	case schema.GroupResource{Group: "apps", Resource: "deployments"}:
-		return append(stuck(object), broken(decode[conditions](object).Status.Conditions, []rule{failing})...)
+		return append(stuck(object), broken(decode[conditions](narrow(object, "status")).Status.Conditions, []rule{failing})...)
 	case schema.GroupResource{Group: "apps", Resource: "replicasets"}, schema.GroupResource{Resource: "replicationcontrollers"}:
 		rules = []rule{failing}
 	case schema.GroupResource{Group: "batch", Resource: "jobs"}:
@@ -52,13 +52,13 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	if rules == nil {
 		return nil
 	}
-	return broken(decode[conditions](object).Status.Conditions, rules)
+	return broken(decode[conditions](narrow(object, "status")).Status.Conditions, rules)
 }
 
 // stuck tells of a deployment that makes no progress: a paused one has the same condition, with another reason.
 func stuck(object []byte) []string {
 	var reasons []string
-	for _, c := range decode[conditions](object).Status.Conditions {
+	for _, c := range decode[conditions](narrow(object, "status")).Status.Conditions {
 		if c.Type == "Progressing" && c.Status == "False" && c.Reason == "ProgressDeadlineExceeded" {
 			reasons = append(reasons, colon("progress deadline exceeded", c.Reason, c.Message))
 		}
@@ -69,7 +69,7 @@ func stuck(object []byte) []string {
 // node knows the conditions that kubelets, the node controller and the node problem detector set. When a kubelet is gone,
 // all its conditions turn Unknown; only Ready tells of it, for nobody knows whether there is pressure.
 func node(object []byte) []string {
-	found := decode[conditions](object).Status.Conditions
+	found := decode[conditions](narrow(object, "status")).Status.Conditions
 	reasons := broken(found, []rule{
 		{condition: "Ready", status: "False", words: "NotReady"},
 		{condition: "Ready", status: "Unknown", words: "NotReady"},
@@ -90,7 +90,7 @@ func volume(object []byte) []string {
 			Phase, Reason, Message string
 			Conditions             []condition
 		}
-	}](object)
+	}](narrow(object, "status"))
 	var reasons []string
 	switch v.Status.Phase {
 	case "Pending":

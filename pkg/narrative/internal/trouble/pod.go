@@ -7,18 +7,23 @@ import (
 
 // podObject is as much of a pod as can be in trouble.
 type podObject struct {
+	whole    []byte
 	Metadata struct{ DeletionTimestamp string }
-	Spec     struct {
-		Containers []struct {
-			Name           string
-			ReadinessProbe *struct{}
-		}
-	}
-	Status struct {
+	Status   struct {
 		Phase, Reason, Message string
 		Conditions             []condition
 		InitContainerStatuses  []container
 		ContainerStatuses      []container
+	}
+}
+
+// podSpec tells which containers have a readiness probe.
+type podSpec struct {
+	Spec struct {
+		Containers []struct {
+			Name           string
+			ReadinessProbe *struct{}
+		}
 	}
 }
 
@@ -59,12 +64,13 @@ type termination struct {
 
 // pod tells what is wrong with a pod: with the whole of it first, then with its containers, in their order.
 func pod(object, before []byte) []string {
-	p := decode[podObject](object)
+	p := decode[podObject](narrow(object, "metadata", "status"))
+	p.whole = object
 	var was podObject
 	if p.ended() {
-		was = decode[podObject](before)
+		was = decode[podObject](narrow(before, "status"))
 	}
-	reasons := p.whole()
+	reasons := p.itself()
 	for _, c := range p.Status.InitContainerStatuses {
 		reasons = append(reasons, p.container("init container", c, restarts(was.Status.InitContainerStatuses, c))...)
 	}
@@ -86,8 +92,8 @@ func (p *podObject) ended() bool {
 	return slices.ContainsFunc(p.Status.ContainerStatuses, again) || slices.ContainsFunc(p.Status.InitContainerStatuses, again)
 }
 
-// whole tells what is wrong with the pod apart from its containers: it failed, it can't be scheduled, it was evicted.
-func (p *podObject) whole() []string {
+// itself tells what is wrong with the pod apart from its containers: it failed, it can't be scheduled, it was evicted.
+func (p *podObject) itself() []string {
 	var reasons []string
 	if p.Status.Phase == "Failed" {
 		reasons = append(reasons, colon("Failed", p.Status.Reason, p.Status.Message))
@@ -152,7 +158,7 @@ func (p *podObject) unready() []string {
 }
 
 func (p *podObject) probed(name string) bool {
-	for _, c := range p.Spec.Containers {
+	for _, c := range decode[podSpec](narrow(p.whole, "spec")).Spec.Containers {
 		if c.Name == name {
 			return c.ReadinessProbe != nil
 		}
