@@ -13,14 +13,20 @@ import (
 )
 
 // BenchmarkPipeline feeds updates of 1,000 pods of 7 KB through one stream into a log on disk, synced. The time is that of a
-// version from the frame to the commit.
+// version from the frame to the commit: with the version before in memory, and with all of them read from the log.
 func BenchmarkPipeline(b *testing.B) {
+	b.Run("memory", func(b *testing.B) { benchPipeline(b, 0) })
+	b.Run("log", func(b *testing.B) { benchPipeline(b, 1) })
+}
+
+func benchPipeline(b *testing.B, memory int) {
+	b.Helper()
 	log, err := store.Open(b.TempDir(), store.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	r := recorder.New(log, recorder.Options{Logger: slog.New(slog.DiscardHandler), RedactionKey: log.RedactionKey()})
+	r := recorder.New(log, recorder.Options{Logger: slog.New(slog.DiscardHandler), Memory: memory, RedactionKey: log.RedactionKey()})
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	ended := make(chan error, 1)

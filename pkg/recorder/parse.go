@@ -18,7 +18,8 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 // parser reads frames of one resource. It serves one frame after the other.
 type parser struct {
 	resource history.Resource
-	redact   *redactor // nil where nothing has to be redacted
+	redact   *redactor // nil where the resource is not that of Secrets
+	rules    *ruleset  // nil before the first frame
 	events   bool      // the objects are Events, which regard others
 	pods     bool      // the objects are pods, which get bound to nodes
 }
@@ -42,6 +43,7 @@ type version struct {
 	writers          []writer
 	regarding        *history.Target
 	object           []byte // without managedFields and redacted
+	content          uint64 // a hash of what counts as a change; 0 where all of object does
 
 	managed int  // how often managedFields are given
 	opaque  bool // something that should have been redacted in part had to be hashed as a whole
@@ -80,7 +82,21 @@ func (p *parser) parse(object []byte) (*version, error) {
 		edits = append([]rawjson.Edit{{Start: start, End: start, With: []byte(prefix)}}, edits...)
 	}
 	v.object = rawjson.Apply(object, edits)
-	return v, v.check()
+	if err := v.check(); err != nil {
+		return nil, err
+	}
+	return v, p.rule(v)
+}
+
+// rule applies the rules to what is left of the object.
+func (p *parser) rule(v *version) error {
+	if p.rules == nil {
+		return nil
+	}
+	hidden, opaque, err := p.rules.hide(v.object)
+	v.object, v.opaque = hidden, v.opaque || opaque
+	v.content = p.rules.content(hidden)
+	return err
 }
 
 func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edits []rawjson.Edit) []rawjson.Edit {

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"iter"
 	"log/slog"
 	"sync"
@@ -41,6 +42,9 @@ type Options struct {
 	// RedactionKey is the secret with which Secret values are hashed. Without one no stream of Secrets can be had.
 	RedactionKey []byte
 
+	// Memory is for the newest versions of objects, in bytes, which the next ones are compared with; 32 MiB.
+	Memory int
+
 	QueueRecords int // accepted and not yet committed; 4096
 	QueueBytes   int // 32 MiB
 	BatchRecords int // committed at once; 512
@@ -60,6 +64,7 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	setDefault(&o.Memory, 32<<20)
 	setDefault(&o.QueueRecords, 4096)
 	setDefault(&o.QueueBytes, 32<<20)
 	setDefault(&o.BatchRecords, 512)
@@ -80,9 +85,12 @@ func setDefault[T int | time.Duration](value *T, fallback T) {
 
 // Recorder commits what its streams accept. Its methods may be called by any goroutine.
 type Recorder struct {
-	log   Log
-	opts  Options
-	queue *queue
+	log    Log
+	opts   Options
+	queue  *queue
+	memory *memory
+	rules  atomic.Pointer[rulebook]
+	seed   maphash.Seed // of the hashes that tell whether something changed that counts
 
 	batches, retries atomic.Uint64
 	lastCommit       atomic.Int64 // in nanoseconds since 1970; 0 before the first
@@ -95,7 +103,11 @@ type Recorder struct {
 // empties.
 func New(log Log, opts Options) *Recorder {
 	opts = opts.withDefaults()
-	return &Recorder{log: log, opts: opts, queue: newQueue(opts), streams: map[schema.GroupResource]*Stream{}}
+	r := &Recorder{
+		log: log, opts: opts, queue: newQueue(opts), memory: newMemory(opts.Memory), seed: maphash.MakeSeed(), streams: map[schema.GroupResource]*Stream{},
+	}
+	r.rules.Store(&rulebook{})
+	return r
 }
 
 // Stream returns the sink for the frames of one resource. It registers the resource and reads its heads and checkpoint from the

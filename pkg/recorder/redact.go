@@ -14,6 +14,9 @@ import (
 // maxApplied is how many last-applied configurations may lie within one another before the innermost is replaced whole.
 const maxApplied = 4
 
+// hashPrefix begins every hash that stands in a value's place; 32 hexadecimal digits follow.
+const hashPrefix = "hmac-sha256:"
+
 // redactor replaces the values of Secrets by keyed hashes: equal values have equal hashes, so that a change shows and the
 // value does not. It works by leaving through only what is known to be harmless. A nil redactor leaves everything
 // through.
@@ -132,5 +135,5 @@ func (r *redactor) value(scan *rawjson.Scanner, encoded bool, edits []rawjson.Ed
 func (r *redactor) hash(secret []byte) []byte {
 	mac := hmac.New(sha256.New, r.key)
 	mac.Write(secret)
-	return []byte(`"hmac-sha256:` + hex.EncodeToString(mac.Sum(nil)[:16]) + `"`)
+	return []byte(`"` + hashPrefix + hex.EncodeToString(mac.Sum(nil)[:16]) + `"`)
 }

@@ -24,6 +24,10 @@ type ResourceStats struct {
 	Known                     uint64                       // versions that came again, which the log had already
 	Alive                     int                          // objects that exist, as far as is known
 	Gaps                      map[history.GapReason]uint64 // opened, by reason
+
+	// IgnoredNamespace and IgnoredChange count the versions that a rule left out: for their namespace, or because nothing
+	// that counts was changed.
+	IgnoredNamespace, IgnoredChange uint64
 }
 
 // Stats returns the counters as they are, the resources in order of group and name.
@@ -49,6 +53,7 @@ func (s *Stream) stats() ResourceStats {
 		Group: s.resource.Group, Resource: s.resource.Resource,
 		Created: s.committed[history.Create].Load(), Updated: s.committed[history.Update].Load(), Deleted: s.committed[history.Delete].Load(),
 		Known: s.known.Load(), Alive: int(s.alive.Load()), Gaps: s.gaps.counts(),
+		IgnoredNamespace: s.ignoredNamespace.Load(), IgnoredChange: s.ignoredChange.Load(),
 	}
 }
 

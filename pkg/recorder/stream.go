@@ -33,7 +33,10 @@ type Stream struct {
 
 	committed [history.Delete + 1]atomic.Uint64
 	known     atomic.Uint64 // repeated and skipped
-	alive     atomic.Int64
+
+	ignoredNamespace, ignoredChange atomic.Uint64 // left out by a rule
+
+	alive atomic.Int64
 }
 
 type objectKey struct{ namespace, name string }
@@ -43,6 +46,7 @@ type head struct {
 	uid     string
 	rv      string
 	writers []uint64
+	content uint64 // that of its version; 0 where that is not known, or all of it counts
 	round   uint32
 }
 
@@ -81,14 +85,18 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
+	s.follow()
 	s.receive()
 	v, err := s.parser.parse(f.Object)
 	if err != nil {
 		return wrap("read a frame of", s.resource, err)
 	}
 	if v.opaque {
-		s.recorder.opts.Logger.ErrorContext(ctx, "a secret's last-applied configuration can't be read and is hashed as a whole",
+		s.recorder.opts.Logger.ErrorContext(ctx, "a last-applied configuration that has to be redacted can't be read and is hashed as a whole",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
+	}
+	if s.omits(v, f.Type) {
+		return s.accept(ctx, nil, v.rv)
 	}
 	var records []*history.Record
 	switch f.Type {
@@ -126,6 +134,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 			return nil, err
 		}
 		record.Managers = attribute(v.writers, h.writers, !record.InferredSince.IsZero())
+		tell(record, s.compare(ctx, record, h))
 	default:
 		if known {
 			deletion, err := s.inferDeletion(ctx, key, h)
@@ -136,7 +145,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 		}
 		record = s.create(v, frame)
 	}
-	s.heads[key] = head{uid: string(v.uid), rv: v.rv, writers: record.Writers, round: s.round}
+	s.heads[key] = head{uid: string(v.uid), rv: v.rv, writers: record.Writers, content: v.content, round: s.round}
 	s.alive.Store(int64(len(s.heads)))
 	return append(records, record), nil
 }
@@ -146,12 +155,16 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
-	case !s.since.IsZero():
+	case !s.since.IsZero() && !v.existed(s.since):
 		record.InferredSince = s.since
 	case s.syncing, frame != history.Added:
 		record.Initial = true
 	}
 	record.Managers = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
+	tell(record, nil)
+	if !s.parser.events {
+		s.recorder.memory.hold(string(v.uid), v.object)
+	}
 	return record
 }
 
@@ -164,11 +177,13 @@ func (s *Stream) remove(v *version) []*history.Record {
 	}
 	record := s.parser.record(v, history.Delete)
 	record.Managers = attributeDeletion(v.writers, h.writers)
+	tell(record, nil)
 	s.forget(key)
 	return []*history.Record{record}
 }
 
 func (s *Stream) forget(key objectKey) {
+	s.recorder.memory.forget(s.heads[key].uid)
 	delete(s.heads, key)
 	s.alive.Store(int64(len(s.heads)))
 }

@@ -85,13 +85,18 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	if err != nil {
 		return nil, err
 	}
+	s.recorder.memory.forget(h.uid)
 	deletion := *last
+	if deletion.Object, err = s.redacted(last.Object); err != nil {
+		return nil, err
+	}
 	deletion.Verb, deletion.RV = history.Delete, h.rv
 	deletion.Initial, deletion.Managers, deletion.Writers = false, nil, nil
 	deletion.Time, deletion.Revision = time.Time{}, 0
 	if deletion.InferredSince = last.Time; !s.since.IsZero() {
 		deletion.InferredSince = s.since
 	}
+	tell(&deletion, nil)
 	return &deletion, nil
 }
 

@@ -1,0 +1,82 @@
+package recorder
+
+import (
+	"bytes"
+	"container/list"
+	"sync"
+)
+
+// memory holds the JSON of the newest recorded version of the objects that changed last, by UID, within a bound. It is for
+// comparing the next version with; whoever finds nothing in it does without.
+type memory struct {
+	room int // in bytes
+
+	mu     sync.Mutex // guards what follows
+	size   int
+	newest *list.List // of memorised, the last used one in front
+	byUID  map[string]*list.Element
+}
+
+type memorised struct {
+	uid    string
+	object []byte
+}
+
+// size estimates what an object costs, in bytes.
+func (m memorised) size() int { return 200 + len(m.uid) + len(m.object) }
+
+func newMemory(room int) *memory {
+	return &memory{room: room, newest: list.New(), byUID: map[string]*list.Element{}}
+}
+
+// recall returns an object's newest version, and nil where it is not held. Nobody may write to it.
+func (m *memory) recall(uid string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.byUID[uid]
+	if e == nil {
+		return nil
+	}
+	m.newest.MoveToFront(e)
+	return held(e).object
+}
+
+// hold puts a version in the place of the object's last one. Those that were not used for longest make room.
+func (m *memory) hold(uid string, object []byte) {
+	if cap(object) > 2*len(object) {
+		object = bytes.Clone(object) // a part of something larger would keep all of it
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drop(m.byUID[uid])
+	one := memorised{uid, object}
+	if one.size() > m.room {
+		return
+	}
+	m.byUID[uid] = m.newest.PushFront(one)
+	for m.size += one.size(); m.size > m.room; {
+		m.drop(m.newest.Back())
+	}
+}
+
+// forget drops an object that is gone.
+func (m *memory) forget(uid string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drop(m.byUID[uid])
+}
+
+func (m *memory) drop(e *list.Element) {
+	if e == nil {
+		return
+	}
+	one := held(e)
+	m.newest.Remove(e)
+	delete(m.byUID, one.uid)
+	m.size -= one.size()
+}
+
+func held(e *list.Element) memorised {
+	one, _ := e.Value.(memorised) // nothing else is ever put in
+	return one
+}

@@ -1,0 +1,52 @@
+package recorder
+
+import (
+	"context"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/narrative"
+)
+
+// The bounds of what is done for a record's words, in bytes. What is beyond them is told when somebody asks.
+const (
+	maxCompared = 1 << 20 // of an object
+	maxWords    = 4 << 10 // of what is stored with every version
+)
+
+// compare compares an update with the version before it, and remembers it for the next one. It returns nil where the version
+// before is not at hand, and where nothing is to be compared.
+func (s *Stream) compare(ctx context.Context, record *history.Record, h head) *narrative.Comparison {
+	if !narrative.Compared(record) {
+		return nil
+	}
+	before := s.before(ctx, record, h)
+	s.recorder.memory.hold(string(record.Ref.UID), record.Object)
+	if before == nil || max(len(before), len(record.Object)) > maxCompared {
+		return nil
+	}
+	return narrative.Compare(before, record.Object)
+}
+
+// before returns the version before, as it was recorded. The log has what the memory does not: all but what waits to be
+// committed, which the memory usually has, and which is not waited for.
+func (s *Stream) before(ctx context.Context, record *history.Record, h head) []byte {
+	if object := s.recorder.memory.recall(string(record.Ref.UID)); object != nil {
+		return object
+	}
+	last, err := s.recorder.log.Latest(ctx, record.Ref)
+	if err != nil || last.RV != h.rv {
+		return nil // nothing but words depends on it
+	}
+	return last.Object
+}
+
+// tell puts a record into words, unless they depend on a version before that is not at hand.
+func tell(r *history.Record, c *narrative.Comparison) {
+	r.Words = nil
+	if c == nil && narrative.Compared(r) || len(r.Object) > maxCompared {
+		return
+	}
+	if words := narrative.Of(r, c); len(words.Summary)+len(words.Trouble) <= maxWords {
+		r.Words = &words
+	}
+}
