@@ -32,7 +32,7 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 		Summary:         v.Summary,
 	}
 	for _, m := range v.Managers {
-		e.Managers = append(e.Managers, v1.Manager{Manager: m.Name, Operation: m.Operation, Subresource: m.Subresource, Time: m.Time})
+		e.Managers = append(e.Managers, v1.Manager{Manager: m.Name, Operation: m.Operation, Subresource: m.Subresource, Time: m.Time, Fields: m.Fields})
 	}
 	if !v.InferredSince.IsZero() {
 		e.Inferred = &v1.Interval{Start: v.InferredSince.UTC(), End: v.Time.UTC()}

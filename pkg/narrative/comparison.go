@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
+	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
@@ -18,7 +19,16 @@ type Comparison struct {
 	// members at all.
 	Old, New map[string]any
 
-	before []byte
+	before  []byte
+	changes []diff.Change // nil until they are asked for
+}
+
+// Changes returns the changes between the versions, as [diff.Objects] does. They are found once.
+func (c *Comparison) Changes() []diff.Change {
+	if c.changes == nil {
+		c.changes = diff.Objects(c.Old, c.New)
+	}
+	return c.changes
 }
 
 // Compare compares two versions of an object, both as JSON that has been found valid; it keeps before. What is no object has

@@ -46,7 +46,7 @@ func summary(r *history.Record, c *Comparison) string {
 	case c == nil:
 		return summaryOrphaned
 	default:
-		return diff.Summary(diff.Objects(c.Old, c.New))
+		return diff.Summary(c.Changes())
 	}
 }
 

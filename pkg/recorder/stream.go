@@ -134,7 +134,9 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 			return nil, err
 		}
 		record.Managers = attribute(v.writers, h.writers, !record.InferredSince.IsZero())
-		tell(record, s.compare(ctx, record, h))
+		comparison := s.compare(ctx, record, h)
+		tell(record, comparison)
+		own(record, v.writers, comparison)
 	default:
 		if known {
 			deletion, err := s.inferDeletion(ctx, key, h)

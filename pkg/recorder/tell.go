@@ -50,3 +50,18 @@ func tell(r *history.Record, c *narrative.Comparison) {
 		r.Words = &words
 	}
 }
+
+// own tells which of the fields that changed belong to the managers who wrote the record.
+func own(r *history.Record, entries []writer, c *narrative.Comparison) {
+	if c == nil {
+		return
+	}
+	for i := range r.Managers {
+		m := &r.Managers[i]
+		for _, w := range entries {
+			if len(m.Fields) == 0 && w.Name == m.Name && w.Operation == m.Operation && w.Subresource == m.Subresource && w.Time.Equal(m.Time) {
+				m.Fields = c.Owned(w.fieldsV1)
+			}
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 // writer is one entry of managedFields.
 type writer struct {
 	history.Manager
+	fieldsV1 []byte // what the manager owns; a part of the frame
 	// fingerprint stands for the whole entry: its upper half for who wrote and when (manager, operation, subresource,
 	// time), its lower half for all of it. It is kept in the log, so the hashes (of XXH64, seed 0) are a part of the format.
 	fingerprint uint64
@@ -39,6 +40,8 @@ func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
 				w.Operation = scan.Text()
 			case "subresource":
 				w.Subresource = scan.Text()
+			case "fieldsV1":
+				w.fieldsV1 = scan.Skip()
 			case "time":
 				w.Time, _ = time.Parse(time.RFC3339, scan.Text()) // an entry without a time is the oldest
 			}

@@ -75,6 +75,8 @@ type Manager struct {
 	Operation   string    `json:"operation,omitempty"`
 	Subresource string    `json:"subresource,omitempty"`
 	Time        time.Time `json:"time,omitzero"`
+	// Fields are paths of what changed in the version and belongs to this manager, the first few.
+	Fields []string `json:"fields,omitempty"`
 }
 
 // Interval is a span of time, both ends UTC.

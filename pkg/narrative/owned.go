@@ -1,0 +1,150 @@
+package narrative
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/watchhistory/watchhistory/pkg/diff"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+)
+
+// The bounds of the paths that are told of one manager: they are stored with every version.
+const (
+	maxOwned      = 4
+	maxOwnedBytes = 200
+)
+
+// Owned returns the paths of the first few changes, noise left out, that a manager owns by its entry in managedFields, whose
+// fieldsV1 are given. A manager that has removed a field does not own it any more. The form of fieldsV1 is that of
+// structured-merge-diff: "f:" stands before a field's name, "k:" before the keys of a list's item, "v:" before an item of a
+// set, and what has no members is owned with all that is in it.
+func (c *Comparison) Owned(fieldsV1 []byte) []string {
+	var all []*diff.Change
+	for i := range c.Changes() {
+		if change := &c.Changes()[i]; !change.Noise() {
+			all = append(all, change)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	o := owner{Comparison: c, owned: map[*diff.Change]bool{}}
+	scan := rawjson.Scan(fieldsV1)
+	o.node(&scan, all, 0)
+	if scan.End() != nil {
+		return nil
+	}
+	var paths []string
+	size := 0
+	for _, change := range all {
+		if !o.owned[change] {
+			continue
+		}
+		path := change.Path.String()
+		if size += len(path); len(paths) == maxOwned || size > maxOwnedBytes {
+			break
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// owner finds out which changes are owned.
+type owner struct {
+	*Comparison
+
+	owned map[*diff.Change]bool
+}
+
+// node walks over what is owned of a value, to which the first depth segments of the changes' paths lead.
+func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
+	deeper := changes[:0:0]
+	for _, change := range changes {
+		if len(change.Path) == depth {
+			o.owned[change] = true
+		} else {
+			deeper = append(deeper, change)
+		}
+	}
+	if scan.Kind() != rawjson.Object || len(deeper) == 0 {
+		scan.Skip()
+		return
+	}
+	empty := true
+	for _, key := range scan.Members() {
+		empty = false
+		if below := slices.DeleteFunc(slices.Clone(deeper), func(c *diff.Change) bool { return !o.leads(key, c, depth) }); len(below) > 0 {
+			o.node(scan, below, depth+1)
+		}
+	}
+	if empty {
+		for _, change := range deeper {
+			o.owned[change] = true
+		}
+	}
+}
+
+// leads tells whether a key of fieldsV1 stands for the segment of a change's path at this depth.
+func (o *owner) leads(key []byte, change *diff.Change, depth int) bool {
+	prefix, rest, ok := strings.Cut(string(key), ":")
+	segment := change.Path[depth]
+	switch {
+	case !ok:
+		return false
+	case prefix == "f":
+		return !segment.Item && segment.Field == rest
+	case !segment.Item:
+		return false
+	case prefix == "k":
+		return identifies(rest, o.item(change, depth))
+	case prefix == "v":
+		return text(decode([]byte(rest))) == text(o.item(change, depth))
+	default:
+		return false
+	}
+}
+
+// item returns the item of a list that a change's path leads to at this depth. An item that was removed is one of the version
+// before.
+func (o *owner) item(change *diff.Change, depth int) any {
+	var at any = o.New
+	if change.Kind == diff.Removed && depth == len(change.Path)-1 {
+		at = o.Old
+	}
+	for _, segment := range change.Path[:depth+1] {
+		switch value := at.(type) {
+		case map[string]any:
+			at = value[segment.Field]
+		case []any:
+			if segment.Index >= len(value) {
+				return nil
+			}
+			at = value[segment.Index]
+		}
+	}
+	return at
+}
+
+// identifies tells whether an item of a list has all the keys of a "k:".
+func identifies(keys string, item any) bool {
+	object, ok := item.(map[string]any)
+	wanted, keyed := decode([]byte(keys)).(map[string]any)
+	if !ok || !keyed || len(wanted) == 0 {
+		return false
+	}
+	for name, value := range wanted {
+		if has, ok := object[name]; !ok || text(has) != text(value) {
+			return false
+		}
+	}
+	return true
+}
+
+func text(value any) string {
+	if s, ok := value.(string); ok {
+		return s
+	}
+	b, _ := json.Marshal(value) // it was decoded from JSON
+	return string(b)
+}

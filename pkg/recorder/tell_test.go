@@ -1,0 +1,96 @@
+package recorder_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+)
+
+// scaled returns a Deployment of so many replicas that kubectl wrote last, and whose paused field is another manager's.
+func scaled(rv string, replicas int, paused bool) string {
+	return fmt.Sprintf(`{"metadata":{"name":"web","namespace":"shop","uid":"u1","resourceVersion":%q,"managedFields":[`+
+		`{"manager":"helm","operation":"Apply","time":"2026-01-02T03:04:01Z","fieldsV1":{"f:spec":{"f:paused":{}}}},`+
+		`{"manager":"kubectl","operation":"Update","time":"2026-01-02T03:04:0%sZ","fieldsV1":{"f:spec":{"f:replicas":{}}}}]},`+
+		`"spec":{"paused":%t,"replicas":%d}}`, rv, rv, paused, replicas)
+}
+
+var deployments = history.Resource{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Namespaced: true}
+
+// told returns what a record says about itself: the words, and what each manager owns of the changes.
+func told(r *history.Record) string {
+	if r.Words == nil {
+		return "nothing"
+	}
+	text := r.Words.Summary
+	for _, m := range r.Managers {
+		text += "; " + m.Name + " " + strings.Join(m.Fields, " ")
+	}
+	return text
+}
+
+func TestVersionsArePutIntoWordsWhenTheyAreRecorded(t *testing.T) {
+	for name, tc := range map[string]struct {
+		memory  int
+		restart bool // nothing is in memory then
+	}{
+		"from memory": {}, "from the log": {memory: 1}, "after a restart": {restart: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := open(t, recorder.Options{Memory: tc.memory}, nil)
+			s := w.stream(deployments)
+			w.feed(s, "sync", "end 1")
+			for i, version := range []string{scaled("2", 1, false), scaled("3", 3, true), scaled("4", 3, true)} {
+				w.observe(s, []string{"+", "~", "~"}[i], version)
+				if tc.memory > 0 || tc.restart {
+					w.feed(s, "sync") // waits until all is in the log
+					w.observe(s, "+", version)
+					w.feed(s, fmt.Sprintf("end %d", 2+i))
+				}
+				if tc.restart {
+					w.restart()
+					s = w.stream(deployments)
+				}
+			}
+			w.observe(s, "-", strings.Replace(scaled("4", 3, true), `"4"`, `"5"`, 1))
+			var got []string
+			for _, r := range w.records(deployments) {
+				got = append(got, told(r))
+			}
+			want := []string{"created; kubectl ", "scaled 1 → 3 (+1 more); kubectl spec.replicas", "; kubectl ", "deleted"}
+			if !slices.Equal(got, want) {
+				t.Errorf("recorded %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestEachOfSeveralManagersOwnsItsFields(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(deployments)
+	w.feed(s, "sync", "end 1")
+	w.observe(s, "+", strings.ReplaceAll(scaled("2", 1, false), "03:04", "03:03"))
+	w.feed(s, "sync")
+	w.observe(s, "+", scaled("3", 3, true))
+	w.feed(s, "end 4")
+	r := w.records(deployments)[1]
+	if got := told(r); got != "scaled 1 → 3 (+1 more); kubectl spec.replicas; helm spec.paused" {
+		t.Errorf("an update that was found after a gap says %q", got)
+	}
+}
+
+// What the version before was is not guessed, and not waited for.
+func TestWithoutTheVersionBeforeNothingIsSaid(t *testing.T) {
+	w := open(t, recorder.Options{Memory: 1, BatchDelay: 1 << 40, BatchRecords: 100}, nil)
+	s := w.stream(deployments)
+	w.feed(s, "sync", "end 1")
+	w.observe(s, "+", scaled("2", 1, false))
+	w.observe(s, "~", scaled("3", 3, true))
+	records := w.records(deployments)
+	if records[1].Words != nil || records[1].Managers[0].Fields != nil {
+		t.Errorf("while the version before waits to be committed, %q is said", told(records[1]))
+	}
+}
