@@ -24,8 +24,8 @@ func TestARestartOnAnIdleClusterListsAndRecordsNothing(t *testing.T) {
 	before, records := lists(t), r.count(t)
 	for range form(1, 5) {
 		r.restart(t)
-		r.kill(t)
-		r.start(t)
+		r.Kill(t)
+		r.Start(t)
 		r.ready(t)
 	}
 	if now := r.count(t); now != records {
@@ -40,7 +40,7 @@ func TestARestartOnAnIdleClusterListsAndRecordsNothing(t *testing.T) {
 // count returns the number of all records.
 func (r *recorder) count(t *testing.T) (n int) {
 	t.Helper()
-	for _, err := range r.client.All(t.Context(), client.EventsQuery{Summary: true}) {
+	for _, err := range r.Client.All(t.Context(), client.EventsQuery{Summary: true}) {
 		if err != nil {
 			t.Fatal(err)
 		}

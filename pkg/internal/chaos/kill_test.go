@@ -23,9 +23,9 @@ func TestARecorderThatIsKilledLosesNothing(t *testing.T) {
 	w.under(t, round(), rounds(), func() {
 		for range form(5, 20) {
 			pause(random, 2*time.Second)
-			r.kill(t)
+			r.Kill(t)
 			pause(random, time.Second/2)
-			r.start(t)
+			r.Start(t)
 		}
 		r.ready(t)
 	})

@@ -6,12 +6,11 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/internal/recordertest"
 )
 
 var (
@@ -31,17 +30,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "watchhistory-recorder")
-	build := exec.Command("go", "build", "-o", binary, "github.com/watchhistory/watchhistory/cmd/watchhistory-recorder") //nolint:noctx // bounded by the tests
-	if output, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build the recorder: %v\n%s", err, output)
+	if binary, err = recordertest.Build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c })
 }
-
-// patience bounds what is waited for: far longer than it takes, on any machine.
-const patience = 2 * time.Minute
 
 // chance returns the test's random numbers, and says the seed that brings them back.
 func chance(t *testing.T) *rand.Rand {
@@ -67,17 +61,4 @@ func form[T any](short, extended T) T {
 // pause waits for a random time of up to longest.
 func pause(random *rand.Rand, longest time.Duration) {
 	time.Sleep(time.Duration(random.Int64N(int64(longest))))
-}
-
-func eventually(t *testing.T, what string, check func() (bool, string)) {
-	t.Helper()
-	last := ""
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		ok, seen := check()
-		if ok {
-			return
-		}
-		last = seen
-	}
-	t.Fatalf("not in time: %s; last seen: %s", what, last)
 }

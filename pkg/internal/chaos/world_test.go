@@ -18,6 +18,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/internal/recordertest"
 )
 
 // world is a namespace that nobody else writes to, and the truth about it.
@@ -117,9 +118,9 @@ func (w *world) caughtUp(t *testing.T, r *recorder) (first uint64) {
 		t.Fatal(err)
 	}
 	for _, m := range w.markers {
-		eventually(t, "the recorder has the newest "+m.Resource, func() (bool, string) {
-			r.alive(t)
-			page, err := r.client.Events(t.Context(), client.EventsQuery{
+		recordertest.Eventually(t, "the recorder has the newest "+m.Resource, func() (bool, string) {
+			r.Alive(t)
+			page, err := r.Client.Events(t.Context(), client.EventsQuery{
 				UID: m.UID, Order: history.NewestFirst, Limit: 1, Summary: true,
 			})
 			if err != nil || len(page.Events) == 0 {
@@ -174,7 +175,7 @@ func (w *world) under(t *testing.T, load clustertest.Load, rounds int, disturb f
 
 // drive drives one load. The driver survives an outage of the API server, but does not begin in one.
 func drive(ctx context.Context, load clustertest.Load) (writes []clustertest.Write, err error) {
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(recordertest.Patience); time.Now().Before(deadline); {
 		writes, err = cluster.Load(ctx, load)
 		if err == nil || len(writes) > 0 || ctx.Err() != nil {
 			return writes, err
