@@ -1,0 +1,155 @@
+package cost_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// informerVariable turns this test binary into the recorder to compare with, over the kubeconfig that it names.
+const informerVariable = "COST_INFORMER_KUBECONFIG"
+
+// informer is a recorder of the usual design, as a process of its own: a dynamic informer for each kind, and each object that it
+// hands out written to Badger as JSON, under the kind, the name and the time. It has no second index, does not sync, and
+// leaves it to Badger when to commit: it costs less than one that does all of what a recorder has to.
+type informer struct {
+	ask    io.Writer
+	answer *bufio.Reader
+}
+
+func newInformer(tb testing.TB) *informer {
+	tb.Helper()
+	process := exec.Command(os.Args[0]) //nolint:noctx,gosec // ends with its standard input
+	process.Env = append(os.Environ(), informerVariable+"="+cluster.Kubeconfig, "COST_INFORMER_DIR="+tb.TempDir())
+	process.Stderr = os.Stderr
+	in, err := process.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := process.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := process.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = in.Close()
+		if err := process.Wait(); err != nil {
+			tb.Errorf("the informer ended: %v", err)
+		}
+	})
+	return &informer{ask: in, answer: bufio.NewReader(out)}
+}
+
+func (i *informer) read(tb testing.TB) (cpu time.Duration, versions int) {
+	tb.Helper()
+	if _, err := fmt.Fprintln(i.ask); err != nil {
+		tb.Fatal(err)
+	}
+	line, err := i.answer.ReadString('\n')
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := fmt.Sscan(line, &cpu, &versions); err != nil {
+		tb.Fatalf("%q: %v", line, err)
+	}
+	return cpu, versions
+}
+
+// informerMain is the other process. It answers each line of its input with what it has cost, and ends with its input.
+func informerMain() int {
+	if err := recordByInformer(os.Getenv(informerVariable), os.Getenv("COST_INFORMER_DIR")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func recordByInformer(kubeconfig, dir string) error {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.QPS = -1
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	w := &informed{batch: db.NewWriteBatch()}
+	ctx, cancel := context.WithCancel(context.Background())
+	factory := dynamicinformer.NewDynamicSharedInformerFactory(client, 0)
+	for _, gvr := range []schema.GroupVersionResource{
+		{Version: "v1", Resource: "pods"}, {Version: "v1", Resource: "configmaps"}, {Version: "v1", Resource: "secrets"},
+		{Group: "load.devcluster.dev", Version: "v1", Resource: "widgets"},
+	} {
+		handler := cache.ResourceEventHandlerFuncs{AddFunc: w.store, UpdateFunc: func(_, now any) { w.store(now) }, DeleteFunc: w.store}
+		if _, err := factory.ForResource(gvr).Informer().AddEventHandler(handler); err != nil {
+			cancel()
+			return err
+		}
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		fmt.Println(cpuTime().Nanoseconds(), w.versions.Load())
+	}
+	cancel()
+	factory.Shutdown()
+	return w.batch.Flush()
+}
+
+type informed struct {
+	versions atomic.Int64
+
+	mu    sync.Mutex // guards batch
+	batch *badger.WriteBatch
+}
+
+func (w *informed) store(object any) {
+	o, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return // a deletion whose last state is not known
+	}
+	body, err := json.Marshal(o)
+	if err != nil {
+		return
+	}
+	key := binary.BigEndian.AppendUint64([]byte(o.GetKind()+"/"+o.GetNamespace()+"/"+o.GetName()+"/"), uint64(time.Now().UnixNano()))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.batch.Set(key, body) == nil {
+		w.versions.Add(1)
+	}
+}
+
+func cpuTime() time.Duration {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
