@@ -24,7 +24,11 @@ const minWatch = 5 * time.Minute
 // session does what is to be done next: it resumes the watch, or syncs, where streaming goes over into the watch. It
 // returns nil where the server ended the watch in an orderly way.
 func (w *Watcher) session(ctx context.Context) error {
-	w.moved = false
+	w.moved, w.relax = false, func() {}
+	if w.rv == "" {
+		w.relax = w.server.Hurry()
+	}
+	defer func() { w.relax() }()
 	l, hangUp := w.dial(ctx)
 	err := w.step(ctx, l)
 	stalled := hangUp()

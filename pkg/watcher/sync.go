@@ -23,6 +23,7 @@ func (w *Watcher) end(ctx context.Context, rv string) error {
 		return sinkFailure(err)
 	}
 	w.rv, w.syncing, w.paged, w.whole, w.moved = rv, false, false, false, true
+	w.relax()
 	w.enter(Change{State: Watching})
 	return nil
 }

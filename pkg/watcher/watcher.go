@@ -28,6 +28,7 @@ type Watcher struct {
 	whole   bool   // the next list is one page: pages expire faster than they are read
 	suspect bool   // rv may lie in the server's future
 	moved   bool   // this session took something that need not be taken again
+	relax   func() // ends the hurry of a sync
 	state   Change
 	backoff backoff
 }

@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +20,8 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
 )
 
 // maxErrorBody bounds what is read of an answer that is no success, in bytes.
@@ -27,6 +31,7 @@ const maxErrorBody = 64 << 10
 type Client struct {
 	base      *url.URL
 	http      *http.Client
+	dialer    *paced.Dialer
 	discovery *discovery.DiscoveryClient
 }
 
@@ -38,6 +43,11 @@ func New(cfg *rest.Config) (*Client, error) {
 	// than the recorder needs for all the rest.
 	cfg.DisableCompression = true
 	cfg.QPS = -1
+	if cfg.Dial == nil {
+		cfg.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+	dialer := paced.NewDialer(cfg.Dial)
+	cfg.Dial = dialer.DialContext
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
 	if err != nil {
@@ -51,7 +61,7 @@ func New(cfg *rest.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	return &Client{base: base, http: h, discovery: d}, nil
+	return &Client{base: base, http: h, dialer: dialer, discovery: d}, nil
 }
 
 // Get returns the body of the answer to a GET of path, which the caller closes. It ends with ctx.
@@ -63,6 +73,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.Rea
 		return nil, fmt.Errorf("request for %s: %w", path, err)
 	}
 	req.Header.Set("Accept", "application/json")
+	defer c.Hurry()()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it names the method and the address
@@ -73,6 +84,10 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.Rea
 	defer resp.Body.Close()
 	return nil, responseError(resp)
 }
+
+// Hurry lets everything be read as soon as it arrives, until the returned function is called. Otherwise what is read of an
+// answer once it has begun may wait for [paced.Beat].
+func (c *Client) Hurry() (over func()) { return c.dialer.Hurry() }
 
 // CloseIdle closes the connections that are not in use.
 func (c *Client) CloseIdle() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }

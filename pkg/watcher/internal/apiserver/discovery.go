@@ -16,6 +16,7 @@ import (
 // Resources returns everything that can be listed and watched, of each group the version first that the server prefers.
 // Where some groups could not be discovered, the others are returned together with the error.
 func (c *Client) Resources(ctx context.Context) ([]history.Resource, error) {
+	defer c.Hurry()()
 	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, discovery.ToDiscoveryInterfaceWithContext(c.discovery))
 	if err != nil {
 		err = fmt.Errorf("discover resources: %w", err)
