@@ -23,6 +23,17 @@ func listKeys() [][]string {
 	}
 }
 
+// IsKey tells whether a field is one of those that items of lists are identified by.
+func IsKey(field string) bool {
+	return slices.ContainsFunc(listKeys(), func(fields []string) bool { return slices.Contains(fields, field) })
+}
+
+// Keyed tells whether the items of two lists meet by a key that each has, and not by what they are equal in.
+func Keyed(old, new []any) bool {
+	_, ok := commonKey(old, new)
+	return ok
+}
+
 // pair is an item's position in the old and in the new list, -1 where it is not there.
 type pair struct{ old, new int }
 

@@ -3,6 +3,7 @@ package narrative
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
@@ -15,8 +16,8 @@ const maxLevels = 6
 // Comparison is a version beside the version before it.
 type Comparison struct {
 	// Old and New are the two versions, decoded with json.Number, without the members of objects that both have in the same
-	// bytes. Lists that differ are whole: their items meet by what identifies them. Objects without a difference have no
-	// members at all.
+	// bytes. Lists that differ have all their items, which meet by what identifies them: whole ones, or what identifies each and
+	// what of it differs. Objects without a difference have no members at all.
 	Old, New map[string]any
 
 	before  []byte
@@ -35,14 +36,14 @@ func (c *Comparison) Changes() []diff.Change {
 // no members. A member that is given twice, which no API server does, may be compared by either.
 func Compare(before, now []byte) *Comparison {
 	c := &Comparison{before: before}
-	c.Old, c.New = differing(before, now, 1)
+	r := reader{arena: make([]member, 0, 128)}
+	c.Old, c.New = r.differing(r.members(before), r.members(now), 1)
 	return c
 }
 
 // differing decodes those members of two objects in which they differ.
-func differing(old, new []byte, level int) (was, is map[string]any) {
+func (r *reader) differing(before, now []member, level int) (was, is map[string]any) {
 	was, is = map[string]any{}, map[string]any{}
-	before, now := members(old), members(new)
 	find := finder(now)
 	met := make([]bool, len(now))
 	for _, m := range before {
@@ -53,7 +54,7 @@ func differing(old, new []byte, level int) (was, is map[string]any) {
 		}
 		met[i] = true
 		if n := now[i]; !bytes.Equal(m.value, n.value) {
-			values(string(m.key), m.value, n.value, level, was, is)
+			r.values(string(m.key), m.value, n.value, level, was, is)
 		}
 	}
 	for i, m := range now {
@@ -65,34 +66,95 @@ func differing(old, new []byte, level int) (was, is map[string]any) {
 }
 
 // values decodes what differs of a member that both objects have.
-func values(key string, old, new []byte, level int, was, is map[string]any) {
-	if level == maxLevels || old[0] != '{' || new[0] != '{' {
-		was[key], is[key] = decode(old), decode(new)
+func (r *reader) values(key string, old, new []byte, level int, was, is map[string]any) {
+	switch {
+	case level < maxLevels && old[0] == '{' && new[0] == '{':
+		o, n := r.differing(r.members(old), r.members(new), level+1)
+		if len(o)+len(n) > 0 { // else only their order or white space differs
+			was[key], is[key] = o, n
+		}
 		return
+	case level < maxLevels && old[0] == '[' && new[0] == '[':
+		if o, n, ok := r.items(elements(old), elements(new), level+1); ok {
+			was[key], is[key] = o, n
+			return
+		}
 	}
-	o, n := differing(old, new, level+1)
-	if len(o)+len(n) > 0 { // else only their order or white space differs
-		was[key], is[key] = o, n
+	was[key], is[key] = decode(old), decode(new)
+}
+
+// items decodes of two lists' items what differs and what identifies them, if they meet one by one: each list has as many, they
+// are objects, and those at the same place are identified by the same.
+func (r *reader) items(old, new [][]byte, level int) (was, is []any, ok bool) {
+	if len(old) != len(new) {
+		return nil, nil, false
 	}
+	was, is = make([]any, len(old)), make([]any, len(old))
+	for i := range old {
+		if old[i][0] != '{' || new[i][0] != '{' {
+			return nil, nil, false
+		}
+		before, now := r.members(old[i]), r.members(new[i])
+		o, n := r.differing(before, now, level)
+		if !identify(before, now, o, n) {
+			return nil, nil, false
+		}
+		was[i], is[i] = o, n
+	}
+	return was, is, diff.Keyed(was, is)
+}
+
+// identify adds the members by which an item is known among others, and tells whether both have the same.
+func identify(before, now []member, was, is map[string]any) bool {
+	for _, m := range before {
+		if !diff.IsKey(string(m.key)) {
+			continue
+		}
+		i := slices.IndexFunc(now, func(n member) bool { return bytes.Equal(n.key, m.key) })
+		if i < 0 || !bytes.Equal(now[i].value, m.value) {
+			return false
+		}
+		value := decode(m.value)
+		was[string(m.key)], is[string(m.key)] = value, value
+	}
+	return !slices.ContainsFunc(now, func(n member) bool {
+		_, both := was[string(n.key)]
+		return !both && diff.IsKey(string(n.key))
+	})
 }
 
 // member is a member of an object: parts of the document.
 type member struct{ key, value []byte }
 
+// reader takes objects apart. What it returns of one stays as it is when it reads the next.
+type reader struct {
+	arena []member // that all members are taken from
+}
+
 // members returns an object's members; none where it is no object.
-func members(object []byte) []member {
+func (r *reader) members(object []byte) []member {
 	scan := rawjson.Scan(object)
 	if scan.Kind() != rawjson.Object {
 		return nil
 	}
-	list := make([]member, 0, 16)
+	start := len(r.arena)
 	for _, key := range scan.Members() {
-		list = append(list, member{key, scan.Skip()})
+		r.arena = append(r.arena, member{key, scan.Skip()})
 	}
 	if scan.End() != nil {
 		return nil
 	}
-	return list
+	return r.arena[start:len(r.arena):len(r.arena)]
+}
+
+// elements returns the items of a list, which is valid.
+func elements(list []byte) [][]byte {
+	scan := rawjson.Scan(list)
+	var all [][]byte
+	for range scan.Elements() {
+		all = append(all, scan.Skip())
+	}
+	return all
 }
 
 // finder returns a function that finds a member's index by its key, -1 where there is none. Asked in about the members' own
@@ -120,13 +182,38 @@ func finder(list []member) func(key []byte) int {
 	}
 }
 
-// decode decodes a valid value.
+// decode decodes a valid value, as encoding/json does with UseNumber, in a third of the time.
 func decode(raw []byte) any {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	var value any
-	if d.Decode(&value) != nil {
+	scan := rawjson.Scan(raw)
+	value := decodeNext(&scan)
+	if scan.End() != nil {
 		return nil // not reached: it was found valid when it was split off
 	}
 	return value
+}
+
+func decodeNext(scan *rawjson.Scanner) any {
+	switch scan.Kind() {
+	case rawjson.Object:
+		object := map[string]any{}
+		for _, key := range scan.Members() {
+			object[string(key)] = decodeNext(scan)
+		}
+		return object
+	case rawjson.Array:
+		list := []any{}
+		for range scan.Elements() {
+			list = append(list, decodeNext(scan))
+		}
+		return list
+	case rawjson.String:
+		return scan.Text()
+	case rawjson.Number:
+		return json.Number(scan.Skip())
+	case rawjson.Bool:
+		return string(scan.Skip()) == "true"
+	default:
+		scan.Skip()
+		return nil
+	}
 }

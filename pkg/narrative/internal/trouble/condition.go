@@ -7,11 +7,6 @@ type condition struct {
 	Type, Status, Reason, Message string
 }
 
-// conditions is any object's status, as far as it has conditions.
-type conditions struct {
-	Status struct{ Conditions []condition }
-}
-
 // rule says which status of a condition is trouble, and how to begin telling of it.
 type rule struct {
 	condition, status string
@@ -37,7 +32,7 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	failing := rule{condition: "ReplicaFailure", status: "True", words: "ReplicaFailure, replica failure"}
 	switch resource {
 	case schema.GroupResource{Group: "apps", Resource: "deployments"}:
-		return append(stuck(object), broken(decode[conditions](narrow(object, "status")).Status.Conditions, []rule{failing})...)
+		return append(stuck(object), broken(conditionsOf(object), []rule{failing})...)
 	case schema.GroupResource{Group: "apps", Resource: "replicasets"}, schema.GroupResource{Resource: "replicationcontrollers"}:
 		rules = []rule{failing}
 	case schema.GroupResource{Group: "batch", Resource: "jobs"}:
@@ -52,13 +47,13 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	if rules == nil {
 		return nil
 	}
-	return broken(decode[conditions](narrow(object, "status")).Status.Conditions, rules)
+	return broken(conditionsOf(object), rules)
 }
 
 // stuck tells of a deployment that makes no progress: a paused one has the same condition, with another reason.
 func stuck(object []byte) []string {
 	var reasons []string
-	for _, c := range decode[conditions](narrow(object, "status")).Status.Conditions {
+	for _, c := range conditionsOf(object) {
 		if c.Type == "Progressing" && c.Status == "False" && c.Reason == "ProgressDeadlineExceeded" {
 			reasons = append(reasons, colon("progress deadline exceeded", c.Reason, c.Message))
 		}
@@ -69,7 +64,7 @@ func stuck(object []byte) []string {
 // node knows the conditions that kubelets, the node controller and the node problem detector set. When a kubelet is gone,
 // all its conditions turn Unknown; only Ready tells of it, for nobody knows whether there is pressure.
 func node(object []byte) []string {
-	found := decode[conditions](narrow(object, "status")).Status.Conditions
+	found := conditionsOf(object)
 	reasons := broken(found, []rule{
 		{condition: "Ready", status: "False", words: "NotReady"},
 		{condition: "Ready", status: "Unknown", words: "NotReady"},

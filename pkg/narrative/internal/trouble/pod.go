@@ -64,11 +64,10 @@ type termination struct {
 
 // pod tells what is wrong with a pod: with the whole of it first, then with its containers, in their order.
 func pod(object, before []byte) []string {
-	p := decode[podObject](narrow(object, "metadata", "status"))
-	p.whole = object
+	p := readPod(object)
 	var was podObject
 	if p.ended() {
-		was = decode[podObject](narrow(before, "status"))
+		was = readPod(before)
 	}
 	reasons := p.itself()
 	for _, c := range p.Status.InitContainerStatuses {
