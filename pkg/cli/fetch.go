@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
@@ -15,6 +16,10 @@ type answer struct {
 	events  []v1.Event // newest first
 	matches []int      // of each query
 	exact   bool       // false: there are at least so many matches
+	cut     bool       // older records were left out
+	gaps    []v1.Gap   // that touch the time of the answer, in the order of their starts
+
+	blind []client.EventsQuery // those of the queries that gaps touch
 }
 
 // total is the number of matches of all queries.
@@ -39,9 +44,19 @@ func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *w
 		return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID
 	})
 	if w.limit > 0 && len(a.events) > w.limit {
-		a.events = a.events[:w.limit]
+		a.events, a.cut = a.events[:w.limit], true
 	}
-	return a, nil
+	var err error
+	a.gaps, err = s.gaps(ctx, a.blind, a.start(w), w.end)
+	return a, err
+}
+
+// start is when the time of the answer begins: with its oldest record, where older ones were left out.
+func (a *answer) start(w *window) time.Time {
+	if a.cut {
+		return a.events[len(a.events)-1].Timestamp
+	}
+	return w.start
 }
 
 // read appends the newest records of one query, page by page.
@@ -60,6 +75,10 @@ func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, a *
 		if !page.HasMore || w.limit > 0 && n >= w.limit {
 			a.matches = append(a.matches, max(page.Total, n))
 			a.exact = a.exact && page.TotalExact
+			a.cut = a.cut || page.HasMore
+			if page.Gaps > 0 {
+				a.blind = append(a.blind, q)
+			}
 			return nil
 		}
 		q.Cursor = page.Next

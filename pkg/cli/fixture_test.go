@@ -2,13 +2,17 @@ package cli_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -16,12 +20,14 @@ import (
 
 // recording is a real recorder's log with a story in it, behind the real API.
 type recording struct {
-	t     *testing.T
-	log   *store.Store
-	clock time.Time
-	rv    int
-	now   time.Time // when the story is looked at
-	url   string
+	t         *testing.T
+	log       *store.Store
+	resources []history.Resource
+	clock     time.Time
+	rv        int
+	now       time.Time // when the story is looked at
+	url       string
+	asked     atomic.Int32 // how often for gaps
 }
 
 func newRecording(t *testing.T) *recording {
@@ -37,7 +43,7 @@ func newRecording(t *testing.T) *recording {
 		}
 	})
 	r.log = log
-	for _, resource := range []history.Resource{
+	r.resources = []history.Resource{
 		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
 		{Version: "v1", Plural: "nodes", Singular: "node", Kind: "Node", ShortNames: []string{"no"}},
 		{Version: "v1", Plural: "configmaps", Singular: "configmap", Kind: "ConfigMap", ShortNames: []string{"cm"}, Namespaced: true},
@@ -48,12 +54,19 @@ func newRecording(t *testing.T) *recording {
 		{Group: "packs.example", Version: "v1", Plural: "packs", Kind: "Pack", ShortNames: []string{"wolves"}, Namespaced: true},
 		{Group: "a.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
 		{Group: "b.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
-	} {
+	}
+	for _, resource := range r.resources {
 		if err := log.Register(t.Context(), resource); err != nil {
 			t.Fatal(err)
 		}
 	}
-	server := httptest.NewServer(api.New(query.New(log, query.Options{}), api.Options{}))
+	recorder := api.New(query.New(log, query.Options{}), api.Options{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == v1.GapsPath {
+			r.asked.Add(1)
+		}
+		recorder.ServeHTTP(w, req)
+	}))
 	t.Cleanup(server.Close)
 	r.url = server.URL
 	return r
@@ -65,6 +78,23 @@ func (r *recording) write(ago time.Duration, rec *history.Record) {
 	r.clock, r.rv = r.now.Add(-ago), r.rv+1
 	rec.RV, rec.Version = fmt.Sprint(r.rv), "v1"
 	if err := r.log.Append(r.t.Context(), &history.Batch{Records: []*history.Record{rec}}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// miss records that types were not seen from one time to another, which in an open gap is -1.
+func (r *recording) miss(from, to time.Duration, reason history.GapReason, detail string, resources ...schema.GroupResource) {
+	r.t.Helper()
+	batch := &history.Batch{}
+	for i, resource := range resources {
+		g := history.Gap{Group: resource.Group, Resource: resource.Resource, Start: r.now.Add(time.Duration(i)*time.Second - from), Reason: reason, Detail: detail}
+		if to >= 0 {
+			g.End = r.now.Add(-to)
+		}
+		batch.Gaps = append(batch.Gaps, g)
+	}
+	r.clock = r.now.Add(-max(to, 0))
+	if err := r.log.Append(r.t.Context(), batch); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -83,7 +113,30 @@ const day = 24 * time.Hour
 func (r *recording) tell() {
 	r.t.Helper()
 	r.tellDeployment()
-	r.tellPods()
+	r.tellRollout()
+	r.tellRest()
+}
+
+// tellMissing writes the same story as a recorder has it that was away, and may not see pods any more.
+func (r *recording) tellMissing() {
+	r.t.Helper()
+	deployments := schema.GroupResource{Group: "apps", Resource: "deployments"}
+	r.miss(10*day, 9*day, history.GapExpired, "", deployments, schema.GroupResource{Resource: "events"})
+	r.tellDeployment()
+	r.miss(30*time.Minute, 25*time.Minute, history.GapDisconnected, "connection refused", deployments)
+	r.tellRollout()
+	r.tellRest()
+	var all []schema.GroupResource
+	for _, resource := range r.resources {
+		all = append(all, resource.GroupResource())
+	}
+	r.miss(6*time.Minute, 5*time.Minute, history.GapRestarted, "the recorder was away", all...)
+	r.miss(3*time.Minute, -1, history.GapForbidden, "pods is \x1b[31mforbidden", schema.GroupResource{Resource: "pods"})
+}
+
+// tellRest writes what happened besides.
+func (r *recording) tellRest() {
+	r.t.Helper()
 	r.write(9*time.Minute, &history.Record{Ref: ref("", "nodes", "", "node-1", "uid-node"), Kind: "Node", Verb: history.Create, Initial: true, Object: []byte(`{}`)})
 	r.write(8*time.Minute, &history.Record{
 		Ref: ref("", "configmaps", "other", "settings", "uid-cm"), Kind: "ConfigMap", Verb: history.Create, Managers: by("helm"), Object: []byte(`{"data":{"a":"b"}}`),
@@ -91,12 +144,14 @@ func (r *recording) tell() {
 	r.write(7*time.Minute, &history.Record{Ref: ref("toys.example", "wolves", "shop", "grey", "uid-wolf"), Kind: "Wolf", Verb: history.Create, Object: []byte(`{}`)})
 }
 
+func deployment(uid, image string, ready int, noise string) *history.Record {
+	object := fmt.Sprintf(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":%q}},
+		"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"app","image":"shop/web:%s"}]}}},"status":{"readyReplicas":%d}}`, noise, image, ready)
+	return &history.Record{Ref: ref("apps", "deployments", "shop", "web", uid), Kind: "Deployment", Verb: history.Update, Object: []byte(object)}
+}
+
 func (r *recording) tellDeployment() {
-	deployment := func(uid, image string, ready int, noise string) *history.Record {
-		object := fmt.Sprintf(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":%q}},
-			"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"app","image":"shop/web:%s"}]}}},"status":{"readyReplicas":%d}}`, noise, image, ready)
-		return &history.Record{Ref: ref("apps", "deployments", "shop", "web", uid), Kind: "Deployment", Verb: history.Update, Object: []byte(object)}
-	}
+	r.t.Helper()
 	old := deployment("uid-old", "1.0", 1, "1")
 	old.Verb = history.Create
 	r.write(8*day, old)
@@ -110,9 +165,14 @@ func (r *recording) tellDeployment() {
 	ready.Managers = by("kube-controller-manager")
 	r.write(41*time.Minute, ready)
 	r.write(40*time.Minute, deployment("uid-web", "1.4", 3, "2"))
+}
+
+func (r *recording) tellRollout() {
+	r.t.Helper()
 	rollout := deployment("uid-web", "1.5", 3, "3")
 	rollout.Managers = by("kubectl-set")
 	r.write(12*time.Minute, rollout)
+	r.tellPods()
 }
 
 func (r *recording) tellPods() {

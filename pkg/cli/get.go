@@ -29,7 +29,10 @@ func newGet(conn *connection) *cobra.Command {
 			newest at the bottom.
 
 			Types are given as to kubectl: deploy, deployments.apps, pods,svc, or with a name as
-			deploy/web. Objects that are gone, and types that are, have their history still.`),
+			deploy/web. Objects that are gone, and types that are, have their history still.
+
+			A line across the table says of which types, when and why the recorder could not see
+			changes: some may be missing there.`),
 		Example: examples(conn.env, `
 			# What happened in the namespace shop within the last 15 minutes
 			watchhistory get -n shop --since 15m
@@ -130,7 +133,7 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 	slices.Reverse(found.events)
 	visible := o.visible(found.events, o.showNoise)
 	p := o.printer(&o.env, o.allNamespaces, o.showNoise)
-	if err := o.write(&o.env, p, visible, p.Timeline); err != nil {
+	if err := o.write(&o.env, p, visible, found.gaps, p.Timeline); err != nil {
 		return 0, err
 	}
 	o.env.note(found.cutNote("changes"))
@@ -142,6 +145,7 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 		}
 		o.env.note("No history found" + in(namespace) + ".")
 	}
+	o.env.note(gapsNote(found.gaps, len(found.events) == 0, o.hides()))
 	return len(visible), nil
 }
 

@@ -37,7 +37,10 @@ func newHistory(conn *connection) *cobra.Command {
 			that are gone have their history still, as have earlier objects of the same name.
 
 			Revisions are numbered from 1 within the life of one object, which its UID tells from others
-			of its name. Where a revision is given, it is one of the newest, or of the one with --uid.`),
+			of its name. Where a revision is given, it is one of the newest, or of the one with --uid.
+
+			A line across the table says when and why the recorder could not see objects of that type:
+			versions may be missing there.`),
 		Example: examples(conn.env, `
 			# All versions of a Deployment
 			watchhistory history deploy/web -n shop
@@ -126,20 +129,32 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	if err != nil {
 		return 0, err
 	}
+	p := o.printer(&o.env, false, o.showNoise)
 	if len(found.events) == 0 {
+		if err := o.showBlind(found.gaps, p.History, o.hides()); err != nil {
+			return 0, err
+		}
 		return 0, v.missing(ctx, &o.env, v.target, &o.window)
 	}
 	visible := o.visible(found.events, o.showNoise)
 	if o.diff != "" {
 		err = o.showDiffs(ctx, v, visible, found.events)
 	} else {
-		p := o.printer(&o.env, false, o.showNoise)
-		err = o.write(&o.env, p, visible, p.History)
+		err = o.write(&o.env, p, visible, found.gaps, p.History)
 	}
 	if err != nil {
 		return 0, err
 	}
 	o.env.note(found.cutNote("versions"))
 	o.env.note(hiddenNote(len(found.events)-len(visible), "version"))
+	o.env.note(gapsNote(found.gaps, false, o.hides()))
 	return len(visible), nil
+}
+
+// hides is that of [output], and --diff, which shows no gaps either.
+func (o *historyOptions) hides() string {
+	if o.diff != "" {
+		return "--diff"
+	}
+	return o.output.hides()
 }

@@ -82,11 +82,11 @@ func (o *output) printer(env *Environment, namespaces, noise bool) *render.Print
 	})
 }
 
-// tablePage is the number of rows that are laid out at a time.
-const tablePage = 1000
+// table is how a command shows records to people, and gaps among them.
+type table func([]v1.Event, []v1.Gap) error
 
-// write writes records in the format that was asked for; table does, where that is a table.
-func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, table func([]v1.Event) error) error {
+// write writes records in the format that was asked for. Only a table shows gaps.
+func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
 	switch o.format {
 	case "json":
 		return p.JSON(render.Items{Items: events})
@@ -95,12 +95,7 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, t
 	case "name":
 		return p.Names(events)
 	case "", "wide":
-		for page := range slices.Chunk(events, tablePage) {
-			if err := table(page); err != nil {
-				return err
-			}
-		}
-		return nil
+		return table(events, gaps)
 	default:
 		return o.template(env, events)
 	}

@@ -28,7 +28,10 @@ func newRelated(conn *connection) *cobra.Command {
 			Show the Kubernetes Events regarding an object and everything that it owned then, as a
 			Deployment's ReplicaSets and pods, dead ones too. The one seen last comes first.
 
-			Events outlive here the hour that the cluster keeps them.`),
+			Events outlive here the hour that the cluster keeps them.
+
+			A line across the table says when and why the recorder could not see Events: some may be
+			missing there.`),
 		Example: examples(conn.env, `
 			# What was reported about a Deployment and its pods within the last 10 minutes
 			watchhistory related deploy/web -n shop --since 10m
@@ -70,7 +73,11 @@ type reading struct {
 	events []v1.Event // regarding it, newest first
 	known  bool       // the object itself has history
 	more   bool       // older ones were left out
+	blind  bool       // gaps touch the object's type or Events
 }
+
+// isEmpty tells whether there is nothing, not even of the object itself.
+func (r *reading) isEmpty() bool { return len(r.events) == 0 && !r.known }
 
 // read asks for pages until the limit. The object's own records come with them and are only looked at.
 func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*reading, error) {
@@ -91,6 +98,7 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 		found.events = append(found.events, page.RelatedEvents...)
 		full := o.limit > 0 && len(found.events) >= o.limit
 		if full || !page.HasMore {
+			found.blind = page.Gaps > 0
 			found.more = page.HasMore && len(page.RelatedEvents) > 0
 			return found, nil
 		}
@@ -98,14 +106,41 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 	}
 }
 
+// gaps returns those of Events, which are what may be missing. The gaps of the object's type matter only where nothing is
+// known of it.
+func (o *relatedOptions) gaps(ctx context.Context, s *session, t target, found *reading) ([]v1.Gap, error) {
+	if !found.blind {
+		return nil, nil
+	}
+	start, about := o.start, []string{resourceType{Plural: "events"}.wire()}
+	if found.more {
+		start = found.events[len(found.events)-1].Timestamp
+	}
+	if found.isEmpty() {
+		about = append(about, t.wire())
+	}
+	return s.gaps(ctx, []client.EventsQuery{{Resources: about}}, start, o.end)
+}
+
 func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *reading) error {
-	if len(found.events) == 0 && !found.known {
-		if err := o.checkKnown(ctx, s, t); err != nil {
-			return err
-		}
+	gaps, err := o.gaps(ctx, s, t, found)
+	if err != nil {
+		return err
 	}
 	p := o.printer(&o.env, false, false)
-	if err := o.write(&o.env, p, found.events, p.Related); err != nil {
+	if found.isEmpty() {
+		known, err := o.isKnown(ctx, s, t)
+		if err != nil {
+			return err
+		}
+		if !known {
+			if err := o.showBlind(gaps, p.Related, o.hides()); err != nil {
+				return err
+			}
+			return s.missing(ctx, &o.env, t, nil)
+		}
+	}
+	if err := o.write(&o.env, p, found.events, gaps, p.Related); err != nil {
 		return err
 	}
 	if len(found.events) == 0 {
@@ -114,16 +149,17 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 	if found.more {
 		o.env.note(fmt.Sprintf("These are the newest %d records of Events: --limit=0 reads all, --since fewer.", len(found.events)))
 	}
+	o.env.note(gapsNote(gaps, len(found.events) == 0, o.hides()))
 	return nil
 }
 
-// checkKnown tells an object without Events in a window from one that was never there.
-func (o *relatedOptions) checkKnown(ctx context.Context, s *session, t target) error {
+// isKnown tells an object without Events in a window from one that was never there.
+func (o *relatedOptions) isKnown(ctx context.Context, s *session, t target) (bool, error) {
 	page, err := s.Events(ctx, client.EventsQuery{
 		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name, UID: o.uid, Limit: 1, Summary: true,
 	})
-	if err == nil && len(page.Events) == 0 {
-		return s.missing(ctx, &o.env, t, nil)
+	if err != nil {
+		return false, err
 	}
-	return err
+	return len(page.Events) > 0, nil
 }

@@ -72,8 +72,16 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	if len(found) == 0 {
 		return 0, notRecorded(v, last, newest.Revision)
 	}
+	gaps, err := v.gapsBetween(ctx, &found[len(found)-1], &found[0])
+	if err != nil {
+		return 0, err
+	}
 	p := o.printer(&o.env, false, o.showNoise)
-	return len(found), o.write(&o.env, p, found, p.History)
+	if err := o.write(&o.env, p, found, gaps, p.History); err != nil {
+		return 0, err
+	}
+	o.env.note(gapsNote(gaps, false, o.hides()))
+	return len(found), nil
 }
 
 func notRecorded(v *versions, revision, newest uint64) error {
@@ -101,11 +109,16 @@ func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, 
 		}
 		return 0, notRecorded(v, missing, newest)
 	}
+	gaps, err := v.gapsBetween(ctx, found[first], found[last])
+	if err != nil {
+		return 0, err
+	}
 	d := o.differ()
 	if err := d.write(found[first], found[last]); err != nil {
 		return 0, err
 	}
 	d.finish()
+	o.env.note(gapsNote(gaps, false, o.hides()))
 	return 1, nil
 }
 
@@ -115,7 +128,8 @@ type versions struct {
 
 	env    *Environment
 	target target
-	uid    string // empty: of all incarnations
+	uid    string               // empty: of all incarnations
+	blind  []client.EventsQuery // the query, where gaps touch it
 }
 
 func (v *versions) query(lean bool) client.EventsQuery {
@@ -136,8 +150,19 @@ func (v *versions) newestVersion(ctx context.Context) (*v1.Event, error) {
 	if len(page.Events) == 0 {
 		return nil, v.missing(ctx, v.env, v.target, nil)
 	}
+	if page.Gaps > 0 {
+		v.blind = []client.EventsQuery{q}
+	}
 	v.uid = page.Events[0].UID
 	return &page.Events[0], nil
+}
+
+// gapsBetween returns the gaps between two versions, or around the second where there is no first.
+func (v *versions) gapsBetween(ctx context.Context, first, last *v1.Event) ([]v1.Gap, error) {
+	if first == nil {
+		first = last
+	}
+	return v.gaps(ctx, v.blind, first.Timestamp, last.Timestamp)
 }
 
 // between returns the revisions of a range, newest first.

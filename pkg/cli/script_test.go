@@ -68,14 +68,22 @@ contexts: [{name: gone, context: {cluster: gone, user: me, namespace: shop}}]
 
 // TestScripts runs the plugin as a process of its own against a recorder whose cluster is not there.
 func TestScripts(t *testing.T) {
-	r := newRecording(t)
+	r, missed := newRecording(t), newRecording(t)
+	missed.now = r.now
 	r.tell()
+	missed.tellMissing()
+	t.Cleanup(func() {
+		if n := r.asked.Load(); n > 0 {
+			t.Errorf("a recorder without gaps was asked %d times for them", n)
+		}
+	})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("RECORDER", r.url)
+			e.Setenv("MISSED", missed.url)
 			e.Setenv("STORY_NOW", r.now.Format(time.RFC3339))
 			e.Setenv("KUBECACHEDIR", filepath.Join(e.WorkDir, "cache"))
 			e.Setenv("KUBECONFIG", filepath.Join(e.WorkDir, "kubeconfig"))

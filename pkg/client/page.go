@@ -17,6 +17,7 @@ type Page struct {
 	TotalExact bool // false: the recorder stopped counting, and there are at least Total
 	HasMore    bool
 	Next       string // the cursor of the next page; empty where there is none
+	Gaps       int    // that touch the whole query's time and resources: [Client.Gaps] lists them
 }
 
 // EventsPage is one page of records.
@@ -95,20 +96,19 @@ func (c *Client) Object(ctx context.Context, q ObjectQuery) (*ObjectPage, error)
 	return page, err
 }
 
-// page reads the header fields. Without them, which is what a 404 for "nothing" looks like, the page is all there is.
-func (c *Client) page(header http.Header, n int) (Page, error) {
-	page := Page{
-		Total:      n,
+// page reads the header fields. Without them, which is what a 404 for "nothing" looks like, the page is all there is. A
+// recorder that is older than gaps says nothing of them.
+func (c *Client) page(header http.Header, n int) (page Page, err error) {
+	page = Page{
 		TotalExact: header.Get(v1.TotalCountRelationHeader) == "",
 		HasMore:    header.Get(v1.HasMoreHeader) == "true",
 		Next:       header.Get(v1.NextCursorHeader),
 	}
-	if count := header.Get(v1.TotalCountHeader); count != "" {
-		total, err := strconv.Atoi(count)
-		if err != nil || total < 0 {
-			return Page{}, c.stranger(v1.TotalCountHeader + " is " + quotable(count))
-		}
-		page.Total = total
+	if page.Total, err = c.count(header, v1.TotalCountHeader, n); err != nil {
+		return Page{}, err
+	}
+	if page.Gaps, err = c.count(header, v1.GapsHeader, 0); err != nil {
+		return Page{}, err
 	}
 	if page.HasMore && page.Next == "" {
 		return Page{}, &Error{
@@ -118,4 +118,17 @@ func (c *Client) page(header http.Header, n int) (Page, error) {
 		}
 	}
 	return page, nil
+}
+
+// count reads a header field that is a number, and returns absent where there is no such field.
+func (c *Client) count(header http.Header, name string, absent int) (int, error) {
+	text := header.Get(name)
+	if text == "" {
+		return absent, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, c.stranger(name + " is " + quotable(text))
+	}
+	return n, nil
 }

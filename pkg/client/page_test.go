@@ -109,6 +109,9 @@ func TestPageHeader(t *testing.T) {
 		"exact":     {[]string{"X-Total-Count", "12"}, client.Page{Total: 12, TotalExact: true}, ""},
 		"at least":  {[]string{"X-Total-Count", "12", "X-Total-Count-Relation", "gte"}, client.Page{Total: 12}, ""},
 		"no number": {[]string{"X-Total-Count", "many"}, client.Page{}, "not a watchhistory recorder"},
+		"gaps":      {[]string{"X-History-Gaps", "3"}, client.Page{Total: 1, TotalExact: true, Gaps: 3}, ""},
+		"no gaps":   {[]string{"X-History-Gaps", "0"}, client.Page{Total: 1, TotalExact: true}, ""},
+		"bad gaps":  {[]string{"X-History-Gaps", "-1"}, client.Page{}, "X-History-Gaps is -1"},
 		"no cursor": {[]string{"X-Has-More", "true"}, client.Page{}, "older than this client"},
 	} {
 		t.Run(name, func(t *testing.T) {

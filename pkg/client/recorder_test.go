@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,7 +21,8 @@ import (
 // versions is how many versions of deployment shop/web the recorder of these tests has.
 const versions = 9
 
-// recorder returns the handler of a recorder that has seen a little history: versions of shop/web, and one node.
+// recorder returns the handler of a recorder that has seen a little history, versions of shop/web, and one node, and that
+// has missed a little, too.
 func recorder(t *testing.T) http.Handler {
 	t.Helper()
 	log, err := store.Open(t.TempDir(), store.Options{NoSync: true})
@@ -39,6 +41,13 @@ func recorder(t *testing.T) http.Handler {
 		if err = log.Register(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
+	}
+	blind := time.Now().Add(-24 * time.Hour) // before everything that was seen
+	if err = log.Append(t.Context(), &history.Batch{Gaps: []history.Gap{
+		{Resource: "nodes", Start: blind, End: blind.Add(time.Minute), Reason: history.GapExpired, Detail: "too old"},
+		{Group: "apps", Resource: "deployments", Start: blind.Add(time.Hour), Reason: history.GapForbidden},
+	}}); err != nil {
+		t.Fatal(err)
 	}
 	if err = log.Append(t.Context(), &history.Batch{Records: records()}); err != nil {
 		t.Fatal(err)

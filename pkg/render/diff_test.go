@@ -95,10 +95,11 @@ func TestNothingEscapes(t *testing.T) {
 		e.ObjectChanges = json.RawMessage(fmt.Sprintf(`{"type":%[1]s,"reason":%[1]s,"message":%[1]s,"involvedObject":{"kind":%[1]s,"name":%[1]s},
 			"source":{"component":%[1]s},%[1]s:%[1]s,"l":[{"name":%[1]s,"x":%[1]s}],"t":"a\nb"}`, quoted))
 		old.ObjectChanges = json.RawMessage(fmt.Sprintf(`{"type":1,"l":[{"name":%[1]s,"x":1}],"t":%[2]s}`, quoted, `"a\nc`+string(quoted[1:])))
+		gaps := []v1.Gap{{Group: hostile, Resource: hostile, Start: now(), Reason: hostile, Detail: hostile}}
 		var out bytes.Buffer
 		for _, write := range []func(*render.Printer) error{
-			func(p *render.Printer) error { return p.Timeline([]v1.Event{e}) },
-			func(p *render.Printer) error { return p.Related([]v1.Event{e}) },
+			func(p *render.Printer) error { return p.Timeline([]v1.Event{e}, gaps) },
+			func(p *render.Printer) error { return p.Related([]v1.Event{e}, gaps) },
 			func(p *render.Printer) error { return p.Names([]v1.Event{e}) },
 			func(p *render.Printer) error { _, err := p.Diff(&old, &e); return err },
 			func(p *render.Printer) error { return p.Unified(&old, &e) },

@@ -10,10 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Related writes Kubernetes Events, the one seen last first: one row for each, however often it was counted up.
-func (p *Printer) Related(events []v1.Event) error {
+// Related writes Kubernetes Events, the one seen last first: one row for each, however often it was counted up. Among them
+// are the gaps, which are in the order of their starts.
+func (p *Printer) Related(events []v1.Event, gaps []v1.Gap) error {
 	titles := []string{"LAST SEEN", "TYPE", "REASON", "OBJECT"}
 	if p.opts.Namespaces {
 		titles = append([]string{"NAMESPACE"}, titles...)
@@ -26,7 +28,8 @@ func (p *Printer) Related(events []v1.Event) error {
 	for i, o := range occurrences {
 		rows[i] = p.relatedRow(o)
 	}
-	return p.table(append(titles, "MESSAGE"), rows)
+	at := func(i int) time.Time { return occurrences[i].last() }
+	return p.table(append(titles, "MESSAGE"), p.among(rows, at, history.NewestFirst, gaps))
 }
 
 func (p *Printer) relatedRow(o *occurrence) []field {

@@ -97,7 +97,7 @@ func changes() []v1.Event {
 }
 
 func TestTimeline(t *testing.T) {
-	looks(t, func(p *render.Printer) error { return p.Timeline(changes()) })
+	looks(t, func(p *render.Printer) error { return p.Timeline(changes(), nil) })
 }
 
 // TestContinued: the next page of a table has no header and no narrower columns.
@@ -105,7 +105,7 @@ func TestContinued(t *testing.T) {
 	var out bytes.Buffer
 	p, events := render.New(&out, render.Options{Now: now()}), changes()
 	for _, page := range [][]v1.Event{events[1:4], nil, events[:1]} {
-		if err := p.Timeline(page); err != nil {
+		if err := p.Timeline(page, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -113,21 +113,24 @@ func TestContinued(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	looks(t, func(p *render.Printer) error { return p.History(changes()) })
+	looks(t, func(p *render.Printer) error { return p.History(changes(), nil) })
 }
 
 func TestEmptyTables(t *testing.T) {
 	var out bytes.Buffer
 	p := render.New(&out, render.Options{})
-	for _, write := range []func([]v1.Event) error{p.Timeline, p.History, p.Related, p.Names} {
-		if err := write(nil); err != nil || out.Len() > 0 {
+	for _, write := range []func([]v1.Event, []v1.Gap) error{p.Timeline, p.History, p.Related} {
+		if err := write(nil, nil); err != nil || out.Len() > 0 {
 			t.Errorf("%v, %q", err, out.String())
 		}
+	}
+	if err := p.Names(nil); err != nil || out.Len() > 0 {
+		t.Errorf("%v, %q", err, out.String())
 	}
 }
 
 func TestRelated(t *testing.T) {
-	looks(t, func(p *render.Printer) error { return p.Related(kubernetesEvents()) })
+	looks(t, func(p *render.Printer) error { return p.Related(kubernetesEvents(), nil) })
 }
 
 func kubernetesEvents() []v1.Event {

@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -32,18 +33,50 @@ func plain(texts ...string) []field {
 	return fields
 }
 
-// table writes rows; without rows nothing, not even the header. The last column takes what is left of the width.
+// blockRows is the number of rows that are laid out at a time: laying out is slow, and the first row is waited for.
+const blockRows = 1000
+
+// table writes rows; without rows nothing. The header comes with the first row that has columns. The last column takes what
+// is left of the width. A row of a single field goes across all columns, makes none of them wider, and is never cut.
 func (p *Printer) table(titles []string, rows [][]field) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	if p.widths == nil {
+	if p.widths == nil && slices.ContainsFunc(rows, hasColumns) {
 		p.widths = make([]int, len(titles))
 		if !p.opts.NoHeaders {
 			rows = append([][]field{plain(titles...)}, rows...)
 		}
 	}
 	p.widen(rows)
+	for len(rows) > 0 {
+		n := block(rows)
+		text, err := p.layOut(rows[:n])
+		if err != nil {
+			return fmt.Errorf("lay out a table: %w", err)
+		}
+		if err := p.write(text); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func hasColumns(row []field) bool { return len(row) > 1 }
+
+// block returns how many of the first rows are laid out together: such with columns, or one without.
+func block(rows [][]field) int {
+	n := 0
+	for n < min(len(rows), blockRows) && hasColumns(rows[n]) {
+		n++
+	}
+	return max(n, 1)
+}
+
+// layOut returns the lines of a block. The tablewriter gets only what has columns: it would widen the first to a row that
+// goes across.
+func (p *Printer) layOut(rows [][]field) (string, error) {
+	if !hasColumns(rows[0]) {
+		return p.paint(rows[0][0]) + "\n", nil
+	}
 	var buf bytes.Buffer
 	t := tablewriter.NewTable(&buf,
 		tablewriter.WithRenderer(renderer.NewBlueprint()),
@@ -58,13 +91,13 @@ func (p *Printer) table(titles []string, rows [][]field) error {
 	)
 	for _, row := range rows {
 		if err := t.Append(p.cells(row)); err != nil {
-			return fmt.Errorf("lay out a table: %w", err)
+			return "", err
 		}
 	}
 	if err := t.Render(); err != nil {
-		return fmt.Errorf("lay out a table: %w", err)
+		return "", err
 	}
-	return p.write(trimLines(buf.String()))
+	return trimLines(buf.String()), nil
 }
 
 // widen makes the columns as wide as the rows need; all but the last, which nothing follows.

@@ -3,12 +3,14 @@ package render
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Timeline writes changes of many objects, in the order in which they come.
-func (p *Printer) Timeline(events []v1.Event) error {
+// Timeline writes changes of many objects, the oldest first, and among them the gaps, which are in the order of their starts.
+func (p *Printer) Timeline(events []v1.Event, gaps []v1.Gap) error {
 	titles := []string{"TIME", "CHANGE", "OBJECT", "WHO"}
 	if p.opts.Namespaces {
 		titles = append([]string{"NAMESPACE"}, titles...)
@@ -20,7 +22,8 @@ func (p *Printer) Timeline(events []v1.Event) error {
 	for i := range events {
 		rows[i] = p.timelineRow(&events[i])
 	}
-	return p.table(append(titles, "SUMMARY"), rows)
+	at := func(i int) time.Time { return events[i].Timestamp }
+	return p.table(append(titles, "SUMMARY"), p.among(rows, at, history.OldestFirst, gaps))
 }
 
 func (p *Printer) timelineRow(e *v1.Event) []field {
@@ -35,8 +38,9 @@ func (p *Printer) timelineRow(e *v1.Event) []field {
 	return append(row, p.summary(e))
 }
 
-// History writes the versions of one object, in the order in which they come.
-func (p *Printer) History(events []v1.Event) error {
+// History writes the versions of one object, the newest first, and among them the gaps, which are in the order of their
+// starts.
+func (p *Printer) History(events []v1.Event, gaps []v1.Gap) error {
 	titles := []string{"REV", "TIME", "CHANGE", "WHO"}
 	if p.opts.Wide {
 		titles = append(titles, "RESOURCEVERSION", "UID")
@@ -50,7 +54,8 @@ func (p *Printer) History(events []v1.Event) error {
 		}
 		rows[i] = append(rows[i], p.summary(e))
 	}
-	return p.table(append(titles, "SUMMARY"), rows)
+	at := func(i int) time.Time { return events[i].Timestamp }
+	return p.table(append(titles, "SUMMARY"), p.among(rows, at, history.NewestFirst, gaps))
 }
 
 // change is the verb; "initial" where the object was there before recording began.
