@@ -58,7 +58,7 @@ func creation(object []byte) string {
 			Controller bool
 		}
 	}
-	for _, m := range new(reader).members(object) {
+	for _, m := range new(reader).members(object, nil) {
 		if string(m.key) != "metadata" || json.Unmarshal(m.value, &metadata) != nil {
 			continue
 		}

@@ -107,3 +107,29 @@ func decode(s *rawjson.Scanner) any {
 		return nil
 	}
 }
+
+// FuzzSkipSame holds SkipSame to Skip: it consumes what Skip does where that has the same bytes, and nothing else.
+func FuzzSkipSame(f *testing.F) {
+	for _, pair := range [][2]string{{`[1,2]`, `1`}, {`[12]`, `1`}, {`[1.5]`, `1`}, {`[1 ]`, `1`}, {`["a"]`, `"a"`}, {`[{"a":{}}]`, `{"a":{}}`}, {`[true]`, `tru`}} {
+		f.Add([]byte(pair[0]), []byte(pair[1]))
+	}
+	f.Fuzz(func(t *testing.T, doc, other []byte) {
+		if !json.Valid(doc) || !json.Valid(other) || len(bytes.TrimSpace(other)) != len(other) {
+			return
+		}
+		all := rawjson.Scan(doc)
+		if all.Kind() != rawjson.Array {
+			return
+		}
+		for range all.Elements() {
+			same, ahead := all, all
+			value := ahead.Skip()
+			if got, want := same.SkipSame(other), bytes.Equal(value, other); got != want {
+				t.Fatalf("%q is the same as %q: %t", value, other, got)
+			} else if got && same.Offset() != ahead.Offset() {
+				t.Fatalf("%q ends at %d, not at %d", value, ahead.Offset(), same.Offset())
+			}
+			all.Skip()
+		}
+	})
+}

@@ -84,6 +84,29 @@ func (s *Scanner) Skip() []byte {
 	return s.data[start:end]
 }
 
+// SkipSame consumes the next value if it has the same bytes as another value, which was found valid, and tells whether it has. It
+// compares bytes, which is many times faster than walking over them.
+func (s *Scanner) SkipSame(valid []byte) bool {
+	if s.err != nil || len(valid) == 0 || !bytes.HasPrefix(s.data[s.pos:], valid) {
+		return false
+	}
+	if end := s.pos + len(valid); end == len(s.data) || delimits(s.data[end]) {
+		s.pos = end
+		return true
+	}
+	return false // a longer number
+}
+
+// delimits tells whether a byte may stand behind a value.
+func delimits(c byte) bool {
+	switch c {
+	case ',', '}', ']', ' ', '\n', '\t', '\r':
+		return true
+	default:
+		return false
+	}
+}
+
 // Text consumes the next value, which has to be a string, and returns its text; for null "".
 func (s *Scanner) Text() string {
 	switch s.Kind() {
