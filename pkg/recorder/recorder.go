@@ -42,11 +42,11 @@ type Options struct {
 	// RedactionKey is the secret with which Secret values are hashed. Without one no stream of Secrets can be had.
 	RedactionKey []byte
 
-	// Memory is for the newest versions of objects, in bytes, which the next ones are compared with; 32 MiB.
+	// Memory is for the newest versions of objects, in bytes, which the next ones are compared with; 12 MiB.
 	Memory int
 
 	QueueRecords int // accepted and not yet committed; 4096
-	QueueBytes   int // 32 MiB
+	QueueBytes   int // 8 MiB
 	BatchRecords int // committed at once; 512
 	BatchBytes   int // of their bodies and about 400 for each, which has to fit one transaction of the log; 2 MiB
 
@@ -64,9 +64,9 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	setDefault(&o.Memory, 32<<20)
+	setDefault(&o.Memory, 12<<20)
 	setDefault(&o.QueueRecords, 4096)
-	setDefault(&o.QueueBytes, 32<<20)
+	setDefault(&o.QueueBytes, 8<<20)
 	setDefault(&o.BatchRecords, 512)
 	setDefault(&o.BatchBytes, 2<<20)
 	setDefault(&o.BatchDelay, 5*time.Millisecond)

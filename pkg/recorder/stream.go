@@ -164,7 +164,7 @@ func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	}
 	record.Managers = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
 	tell(record, nil)
-	if !s.parser.events {
+	if !s.parser.events && !s.syncing { // a sync would fill the memory with whatever came last
 		s.recorder.memory.hold(string(v.uid), v.object)
 	}
 	return record

@@ -24,7 +24,7 @@ func TestLargeObjects(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
 	var want []*history.Record
-	for i, size := range []int{0, 1, 512 << 10, 512<<10 + 1, 1 << 20, 3 << 20, 10, 6 << 20, 3<<20 + 7, 100} {
+	for i, size := range []int{0, 1, 256 << 10, 256<<10 + 1, 1 << 20, 3 << 20, 10, 6 << 20, 3<<20 + 7, 100} {
 		r := pod(fmt.Sprint("web-", i), fmt.Sprint(i), history.Create)
 		if r.Object = random(size); size == 0 {
 			r.Object = nil

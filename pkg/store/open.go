@@ -118,7 +118,9 @@ func mend(dir string, log *slog.Logger) error {
 }
 
 // tuned returns Badger's options for little memory: two small memtables, small caches, no conflict detection, since
-// there is one committer. The directory is locked already where [dirLock] can do that.
+// there is one committer. What takes most memory are the buffers of the tables that are being built, of which Badger keeps
+// up to eight, each as large as the largest table ever built in it: small memtables make small tables. The directory is locked
+// already where [dirLock] can do that.
 func tuned(dir string, o Options) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithBypassLockGuard(ownLock).
@@ -126,13 +128,14 @@ func tuned(dir string, o Options) badger.Options {
 		WithSyncWrites(!o.NoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
-		WithMemTableSize(16 << 20).
+		WithMemTableSize(4 << 20).
+		WithValueThreshold(maxPart + 1<<10).
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(4).
 		WithNumLevelZeroTablesStall(10).
 		WithNumCompactors(2).
 		WithNumGoroutines(1).
-		WithBaseTableSize(2 << 20).
+		WithBaseTableSize(1 << 20).
 		WithValueLogFileSize(16 << 20).
 		WithBlockSize(16 << 10).
 		WithBlockCacheSize(16 << 20).

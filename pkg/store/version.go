@@ -12,9 +12,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// maxPart is the length in bytes of the longest value. Badger keeps longer ones than 1 MB in another file, and no
-// transaction takes more than 2.4 MB, so that bodies are cut.
-const maxPart = 512 << 10
+// maxPart is the length in bytes of the longest value. Badger keeps longer ones than that in another file, and no
+// transaction takes more than 0.6 MB, so that bodies are cut.
+const maxPart = 256 << 10
 
 // record adds a version: its body's parts, then in one group its metadata, its index entries and its object's head. The
 // parts may come to stand in an earlier transaction, where nothing refers to them yet.

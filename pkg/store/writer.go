@@ -47,7 +47,7 @@ func (w *writer) add(g group) error {
 	for _, e := range g {
 		size += int64(len(e.Key)+len(e.Value)) + overhead
 	}
-	if w.size+size > w.s.db.MaxBatchSize()-1024 || w.count+int64(len(g)) > w.s.db.MaxBatchCount()-2 {
+	if w.size+size > w.s.db.MaxBatchSize()-1024 || w.count+int64(len(g)) > w.s.db.MaxBatchCount()-3 {
 		if err := w.commit(); err != nil {
 			return err
 		}
