@@ -85,17 +85,19 @@ func (r *Recorder) commit(ctx context.Context, entries []entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	b := batch(entries)
+	b, began := batch(entries), time.Now()
 	if err := r.append(ctx, b); err != nil {
 		err = fmt.Errorf("commit %d records: %w", len(b.Records), err)
 		r.queue.close(err)
 		return err
 	}
+	r.commits.add(time.Since(began))
+	now := r.opts.Now()
 	for i := range entries {
-		entries[i].stream.count(&entries[i])
+		entries[i].stream.count(&entries[i], now)
 	}
 	r.batches.Add(1)
-	r.lastCommit.Store(time.Now().UnixNano())
+	r.lastCommit.Store(now.UnixNano())
 	r.queue.commit(len(entries))
 	return nil
 }

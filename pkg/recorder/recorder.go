@@ -94,6 +94,7 @@ type Recorder struct {
 
 	batches, retries atomic.Uint64
 	lastCommit       atomic.Int64 // in nanoseconds since 1970; 0 before the first
+	commits, lag     histogram
 
 	mu      sync.Mutex // guards streams
 	streams map[schema.GroupResource]*Stream

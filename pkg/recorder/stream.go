@@ -36,7 +36,9 @@ type Stream struct {
 
 	ignoredNamespace, ignoredChange atomic.Uint64 // left out by a rule
 
-	alive atomic.Int64
+	alive        atomic.Int64
+	syncs        atomic.Uint64
+	checkpointed atomic.Int64 // when the last checkpoint committed was received, in nanoseconds since 1970; 0: there is none
 }
 
 type objectKey struct{ namespace, name string }
@@ -62,7 +64,9 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 	if err != nil {
 		return nil, wrap("read the checkpoint of", s.resource, err)
 	}
-	s.rv = checkpoint.RV
+	if s.rv = checkpoint.RV; s.rv != "" {
+		s.checkpointed.Store(checkpoint.Time.UnixNano())
+	}
 	if err := s.resumeGap(ctx); err != nil {
 		return nil, err
 	}

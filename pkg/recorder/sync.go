@@ -24,6 +24,7 @@ func (s *Stream) BeginSync(ctx context.Context) error {
 		}
 	}
 	s.syncing = true
+	s.syncs.Add(1)
 	s.round++
 	return nil
 }
