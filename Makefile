@@ -48,6 +48,15 @@ test: devcluster ## run every test, the dev cluster's and the packaging's too
 load: devcluster ## compare the recorder with 8,000 writes by 8 writers, back to back
 	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 8000
 
+.PHONY: soak
+soak: devcluster ## hold the recorder's memory to its bound: 20,000 pods of 7 KB, and an hour of churn
+	go test -count=1 -v -timeout 90m -run TestMemoryStaysFlat ./pkg/internal/cost -pods 20000 -churn 1h
+
+.PHONY: cost
+cost: devcluster ## measure CPU and delay of a version on a real API server; do nothing else on the machine meanwhile
+	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x ./pkg/internal/cost
+	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 1000x ./pkg/internal/cost
+
 .PHONY: chaos
 chaos: devcluster ## kill, cut off and starve the recorder for long, and compare it with the truth
 	go test -count=1 -v -timeout 60m ./pkg/internal/chaos -long
