@@ -7,5 +7,5 @@
 //
 // No scenario forgives a version that did not happen, one that is there twice, or one out of order. A missing version is
 // forgiven only within an interval of resourceVersions in which nobody could have seen it, and only where the scenario makes
-// one.
+// one; and it has to lie in a gap that the recorder owns up to.
 package chaos

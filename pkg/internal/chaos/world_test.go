@@ -208,7 +208,13 @@ func (w *world) judge(t *testing.T, r *recorder, blind ...clustertest.Blind) clu
 func (w *world) compare(t *testing.T, r *recorder, blind []clustertest.Blind) clustertest.Result {
 	t.Helper()
 	const shown = 20
-	result := clustertest.Compare(w.truth, r.events(t, w.namespace), blind...)
+	events := r.events(t, w.namespace)
+	result := clustertest.Compare(w.truth, events, blind...)
+	gaps, err := r.Client.Gaps(t.Context(), client.GapsQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result.Findings = append(result.Findings, clustertest.OutsideGaps(w.truth, events, gaps)...)
 	if n := len(result.Findings); n > 0 {
 		t.Errorf("%d findings:\n%s", n, strings.Join(result.Findings[:min(n, shown)], "\n"))
 	}
