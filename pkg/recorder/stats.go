@@ -19,7 +19,7 @@ type Stats struct {
 	// Lag is the time from the API server's write to the commit, of versions that a watch brought and that name a writer. The
 	// API server dates writes in whole seconds, and by its own clock.
 	Lag       Histogram
-	Resources                []ResourceStats
+	Resources []ResourceStats
 }
 
 // ResourceStats are what one stream has done, in records committed.

@@ -103,7 +103,9 @@ func recordByInformer(kubeconfig, dir string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	factory := dynamicinformer.NewDynamicSharedInformerFactory(client, 0)
 	for _, gvr := range []schema.GroupVersionResource{
-		{Version: "v1", Resource: "pods"}, {Version: "v1", Resource: "configmaps"}, {Version: "v1", Resource: "secrets"},
+		{Version: "v1", Resource: "pods"},
+		{Version: "v1", Resource: "configmaps"},
+		{Version: "v1", Resource: "secrets"},
 		{Group: "load.devcluster.dev", Version: "v1", Resource: "widgets"},
 	} {
 		handler := cache.ResourceEventHandlerFuncs{AddFunc: w.store, UpdateFunc: func(_, now any) { w.store(now) }, DeleteFunc: w.store}
@@ -115,7 +117,7 @@ func recordByInformer(kubeconfig, dir string) error {
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		fmt.Println(cpuTime().Nanoseconds(), w.versions.Load())
+		_, _ = fmt.Fprintln(os.Stdout, cpuTime().Nanoseconds(), w.versions.Load())
 	}
 	cancel()
 	factory.Shutdown()
