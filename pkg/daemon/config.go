@@ -6,10 +6,15 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
 // DefaultConfigPath is read where CONFIG_PATH is not set. Only this file may be absent.
@@ -24,6 +29,7 @@ type Config struct {
 	ServerPort    int                // its port; 0 takes a free one
 	MaxQueryLimit int                // the most records in one answer, at least 1
 	Resources     []history.Resource // what to record
+	Rules         recorder.Rules     // what of it is hidden, and what is left out
 }
 
 // DefaultConfig returns what is recorded, kept and served where nothing else is said.
@@ -98,6 +104,27 @@ func readConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
+}
+
+// lists tells whether the resource is one of those to record by name.
+func (c *Config) lists(r schema.GroupResource) bool {
+	return slices.ContainsFunc(c.Resources, func(l history.Resource) bool { return l.GroupResource() == r })
+}
+
+// records tells whether the resource is recorded where the cluster serves it: by name, or because a CRD defines it. The
+// group of a CRD has a dot.
+func (c *Config) records(r schema.GroupResource) bool {
+	return c.lists(r) || c.DiscoverCRDs && strings.Contains(r.Group, ".") && !slices.Contains(c.excluded(), r)
+}
+
+// excluded returns the resources that are left out as a whole.
+func (c *Config) excluded() (all []schema.GroupResource) {
+	for _, o := range c.Rules.Ignore {
+		if o.Whole() {
+			all = append(all, o.Resource)
+		}
+	}
+	return all
 }
 
 // Retention returns how long versions are kept.
