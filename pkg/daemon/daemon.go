@@ -49,13 +49,16 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	d.recorder = recorder.New(d.store, recorder.Options{Logger: logger, RedactionKey: d.store.RedactionKey()})
+	if err = d.recorder.SetRules(c.Rules); err != nil {
+		return nil, err
+	}
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
 	log := &observed{d.store, d.watchers.States}
-	d.server = newServer(api.New(query.New(log, query.Options{}), api.Options{
+	d.server = newServer(api.New(query.New(log, query.Options{Omissions: func() []history.Omission { return c.Rules.Ignore }}), api.Options{
 		Logger:   logger,
-		MaxLimit: c.MaxQueryLimit,
+		MaxLimit: func() int { return c.MaxQueryLimit },
 		Ready:    d.watchers.Ready,
 		States:   d.states,
 		Metrics:  d.metrics(func() []history.Gap { return log.open(context.WithoutCancel(ctx)) }),
