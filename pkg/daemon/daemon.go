@@ -70,9 +70,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	return watcher.NewSet(cluster, watcher.SetOptions{
-		Options:      watcher.Options{Logger: d.logger, OnChange: d.explain},
-		Resources:    c.Resources,
-		DiscoverCRDs: c.DiscoverCRDs,
+		Options: watcher.Options{Logger: d.logger, OnChange: d.explain},
+		Targets: watcher.Targets{Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, Excluded: c.excluded()},
 		Open: func(ctx context.Context, r history.Resource) (watcher.Sink, error) {
 			return d.recorder.Stream(ctx, r)
 		},
