@@ -1,11 +1,8 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,10 +12,8 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
-
-// DefaultConfigPath is read where CONFIG_PATH is not set. Only this file may be absent.
-const DefaultConfigPath = "/config/resources.yaml"
 
 // Config is what the recorder is told. Its file form is described in docs/operations.md.
 type Config struct {
@@ -63,49 +58,6 @@ func DefaultConfig() Config {
 	}
 }
 
-// LoadConfig returns the defaults, overridden by the file that CONFIG_PATH names (or [DefaultConfigPath], where there is
-// one), overridden by BADGER_PATH, SERVER_PORT and BIND_ADDRESS. getenv is [os.Getenv] or stands in for it. Mistakes are
-// errors that name the file, the line and the field, or the variable.
-func LoadConfig(getenv func(string) string) (Config, error) {
-	c, err := readConfig(getenv("CONFIG_PATH"))
-	if err != nil {
-		return Config{}, err
-	}
-	if v := getenv("BADGER_PATH"); v != "" {
-		c.StoragePath = v
-	}
-	if v := getenv("SERVER_PORT"); v != "" {
-		if c.ServerPort, err = parsePort(v); err != nil {
-			return Config{}, history.Errorf(history.Invalid, "SERVER_PORT: %v", err)
-		}
-	}
-	if v := getenv("BIND_ADDRESS"); v != "" {
-		if c.BindAddress, err = parseAddress(v); err != nil {
-			return Config{}, history.Errorf(history.Invalid, "BIND_ADDRESS: %v", err)
-		}
-	}
-	return c, nil
-}
-
-func readConfig(path string) (Config, error) {
-	explicit := path != ""
-	if !explicit {
-		path = DefaultConfigPath
-	}
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !explicit:
-		return DefaultConfig(), nil
-	case err != nil:
-		return Config{}, history.Errorf(history.Invalid, "read the configuration that CONFIG_PATH names: %v", err)
-	}
-	c, err := ParseConfig(data)
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
-}
-
 // lists tells whether the resource is one of those to record by name.
 func (c *Config) lists(r schema.GroupResource) bool {
 	return slices.ContainsFunc(c.Resources, func(l history.Resource) bool { return l.GroupResource() == r })
@@ -125,6 +77,10 @@ func (c *Config) excluded() (all []schema.GroupResource) {
 		}
 	}
 	return all
+}
+
+func (c *Config) targets() watcher.Targets {
+	return watcher.Targets{Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, Excluded: c.excluded()}
 }
 
 // Retention returns how long versions are kept.

@@ -193,7 +193,7 @@ func TestEnvironmentIsStrongerThanTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := map[string]string{"CONFIG_PATH": path, "SERVER_PORT": "9001", "BADGER_PATH": "/from/env", "BIND_ADDRESS": "0.0.0.0"}
-	c, err := daemon.LoadConfig(func(k string) string { return env[k] })
+	c, err := daemon.NewSource(func(k string) string { return env[k] }, daemon.DefaultConfigPath).Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestEnvironmentIsStrongerThanTheFile(t *testing.T) {
 	}
 }
 
-func TestLoadConfigRefuses(t *testing.T) {
+func TestLoadRefuses(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	if err := os.WriteFile(bad, []byte("serverport: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{map[string]string{"BIND_ADDRESS": "localhost"}, `BIND_ADDRESS: want an IP address`},
 	}
 	for _, tt := range tests {
-		_, err := daemon.LoadConfig(func(k string) string { return tt.env[k] })
+		_, err := daemon.NewSource(func(k string) string { return tt.env[k] }, daemon.DefaultConfigPath).Load()
 		if err == nil || !strings.Contains(err.Error(), tt.want) || history.CodeOf(err) != history.Invalid {
 			t.Errorf("%v: got %v, want an invalid error with %q", tt.env, err, tt.want)
 		}
