@@ -94,7 +94,9 @@ func TestACRDThatAppearsLaterIsRecordedOnce(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), nil)
 	apply(t, widgets)
-	t.Cleanup(func() { _, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", "widgets.daemon.example.com") })
+	t.Cleanup(func() {
+		_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", "widgets.daemon.example.com")
+	})
 	kubectl(t, "wait", "--for=condition=Established", "crd/widgets.daemon.example.com")
 	apply(t, `{"apiVersion":"daemon.example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"default"},"spec":{"size":1}}`)
 	kubectl(t, "patch", "widget", "w", "--type=merge", "-p", `{"spec":{"size":2}}`)

@@ -6,8 +6,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"k8s.io/client-go/rest"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
@@ -16,7 +20,7 @@ import (
 )
 
 // following runs a daemon that follows the volume's file, over the database in dir.
-func following(t *testing.T, dir string, v *volume) *running {
+func following(t *testing.T, dir string, v *volume, cfg *rest.Config) *running {
 	t.Helper()
 	env := map[string]string{"CONFIG_PATH": v.path(), "SERVER_PORT": "0", "BADGER_PATH": dir}
 	source := daemon.NewSource(func(name string) string { return env[name] }, "")
@@ -24,7 +28,7 @@ func following(t *testing.T, dir string, v *volume) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return launch(t, c, cluster.Config(), source)
+	return launch(t, c, cfg, source)
 }
 
 // only is a configuration with resources of the core group and no others.
@@ -101,7 +105,7 @@ func TestRulesAreTakenUpWhileRecording(t *testing.T) {
 		kubectl(t, "create", "namespace", name)
 	}
 	v := newVolume(t, only("ConfigMap"))
-	r := following(t, t.TempDir(), v)
+	r := following(t, t.TempDir(), v, cluster.Config())
 	r.reaches(t, "configmaps", "watching")
 	kubectl(t, "create", "configmap", "plain", "-n", "rules", "--from-literal=password=in-the-clear")
 	r.records(t, "namespace=rules&resourceName=plain", "create")
@@ -152,7 +156,7 @@ func TestWhatIsNotConfiguredIsAGapUntilItIsAgain(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "left")
 	v := newVolume(t, only("ConfigMap"))
-	r := following(t, t.TempDir(), v)
+	r := following(t, t.TempDir(), v, cluster.Config())
 	kubectl(t, "create", "configmap", "a", "-n", "left")
 	const query = "namespace=left&resourceType=configmaps&resourceName=a"
 	r.records(t, query, "create")
@@ -219,11 +223,11 @@ func TestWhatIsNotConfiguredIsAGapUntilItIsAgain(t *testing.T) {
 func TestAGapOutlastsTheProcess(t *testing.T) {
 	noLeaks(t)
 	dir, v := t.TempDir(), newVolume(t, only("ConfigMap", "ServiceAccount"))
-	first := following(t, dir, v)
+	first := following(t, dir, v, cluster.Config())
 	first.reaches(t, "configmaps", "watching")
 	first.stop(t)
 	v.write(only("ServiceAccount"))
-	second := following(t, dir, v)
+	second := following(t, dir, v, cluster.Config())
 	second.eventually(t, "a gap is open", func() (bool, string) {
 		gaps := second.gaps(t, "")
 		return len(gaps) == 1 && gaps[0].Resource == "configmaps" && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
@@ -237,29 +241,70 @@ func TestUntilDiscoveryEverythingIsAGap(t *testing.T) {
 	first := start(t, dir, cluster.Config(), onlyConfigMaps)
 	first.reaches(t, "configmaps", "watching")
 	first.stop(t)
-	gate := make(chan struct{})
-	cfg := cluster.Config()
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &gated{next, gate} })
+	gate := &gate{}
+	cfg := gate.config()
+	open := gate.shut()
 	c := daemon.DefaultConfig()
 	onlyConfigMaps(&c)
 	c.ServerPort, c.StoragePath = 0, dir
 	second := boot(t, c, cfg, nil)
+	t.Cleanup(open)
 	gaps := second.gaps(t, "")
 	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapRestarted) || !gaps[0].End.IsZero() {
 		t.Errorf("gaps %+v, want an open one of configmaps", gaps)
 	}
-	close(gate)
+	open()
 	second.reaches(t, "configmaps", "watching")
 	if gaps := second.gaps(t, ""); len(gaps) > 0 {
 		t.Errorf("nothing was missed, and there is %+v", gaps)
 	}
 }
 
-// gated is a connection on which discovery waits for the gate.
+// TestWhatGoesWithItsRedactionIsRedactedToTheEnd: a watcher may outlast the configuration that it was begun by.
+func TestWhatGoesWithItsRedactionIsRedactedToTheEnd(t *testing.T) {
+	noLeaks(t)
+	kubectl(t, "create", "namespace", "parting")
+	v := newVolume(t, only("ConfigMap", "ServiceAccount")+`redact: [{resource: configmaps, paths: ["data[*]"]}]`)
+	gate := &gate{}
+	r := following(t, t.TempDir(), v, gate.config())
+	r.reaches(t, "configmaps", "watching")
+	open := gate.shut()
+	t.Cleanup(open)
+	r.takes(t, v, only("ConfigMap", "ServiceAccount", "Secret")+`redact: [{resource: configmaps, paths: ["data[*]"]}]`)
+	r.eventually(t, "discovery waits", func() (bool, string) { return gate.waiting.Load() > 0, "" })
+	r.takes(t, v, only("ServiceAccount"))
+	kubectl(t, "create", "configmap", "a", "-n", "parting", "--from-literal=password=in-the-clear")
+	r.records(t, "namespace=parting&resourceName=a", "create")
+	open()
+	if _, body := r.get(t, v1.EventsPath+"?namespace=parting&resourceName=a"); strings.Contains(body, "in-the-clear") {
+		t.Errorf("it was recorded in the clear: %s", body)
+	}
+	r.reaches(t, "configmaps", "stopped")
+}
+
+// gate keeps discovery waiting while it is shut.
+type gate struct {
+	mu      sync.RWMutex
+	waiting atomic.Int32
+}
+
+// config returns a configuration whose connection goes through the gate.
+func (g *gate) config() *rest.Config {
+	cfg := cluster.Config()
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &gated{next, g} })
+	return cfg
+}
+
+// shut shuts the gate, and returns how to open it.
+func (g *gate) shut() (open func()) {
+	g.mu.Lock()
+	return sync.OnceFunc(g.mu.Unlock)
+}
+
 type gated struct {
 	http.RoundTripper
 
-	gate chan struct{}
+	gate *gate
 }
 
 // WrappedRoundTripper lets idle connections be closed.
@@ -267,10 +312,10 @@ func (g *gated) WrappedRoundTripper() http.RoundTripper { return g.RoundTripper 
 
 func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path == "/api" || r.URL.Path == "/apis" {
-		select {
-		case <-g.gate:
-		case <-r.Context().Done():
-		}
+		g.gate.waiting.Add(1)
+		defer g.gate.waiting.Add(-1)
+		g.gate.mu.RLock()
+		defer g.gate.mu.RUnlock()
 	}
 	return g.RoundTripper.RoundTrip(r)
 }
@@ -279,7 +324,7 @@ func TestAMistakeLeavesInForceWhatIs(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "mistake")
 	v := newVolume(t, only("ConfigMap"))
-	r := following(t, t.TempDir(), v)
+	r := following(t, t.TempDir(), v, cluster.Config())
 	r.metric(t, "watchhistory_config_last_reload_successful 1")
 	v.write(only("Secret") + "redact:\n- resource: secrets\n  paths: [data.a]\n")
 	r.metric(t, "watchhistory_config_last_reload_successful 0")
@@ -313,7 +358,7 @@ func TestACRDIsLeftOutAndTakenIn(t *testing.T) {
 	kubectl(t, "wait", "--for=condition=Established", "crd/gears.reload.example.com")
 	const config = "resources: [{version: v1, kind: ConfigMap, plural: configmaps}]\n"
 	v := newVolume(t, config+"ignore: [{resource: gears.reload.example.com}]\n")
-	r := following(t, t.TempDir(), v)
+	r := following(t, t.TempDir(), v, cluster.Config())
 	r.reaches(t, "gears", "ignored")
 	if got := r.resource(t, "gears"); got.Kind != "Widget" || got.Group != "reload.example.com" || got.Reason == "" {
 		t.Errorf("the catalogue has %+v", got)
@@ -341,5 +386,8 @@ func TestACRDIsLeftOutAndTakenIn(t *testing.T) {
 	// A definition that is gone leaves nothing to be missed.
 	kubectl(t, "delete", "crd", "gears.reload.example.com")
 	r.reaches(t, "gears", "stopped")
-	r.eventually(t, "no gap", func() (bool, string) { gaps := r.gaps(t, "resourceType=gears.reload.example.com"); return len(gaps) == 0, fmt.Sprint(gaps) })
+	r.eventually(t, "no gap", func() (bool, string) {
+		gaps := r.gaps(t, "resourceType=gears.reload.example.com")
+		return len(gaps) == 0, fmt.Sprint(gaps)
+	})
 }

@@ -46,21 +46,24 @@ func (w *world) begins(gr string) (n int) {
 // sink has not moved on without it, and nothing is lost.
 func (l *lab) testConfigurationChanges(t *testing.T) {
 	t.Helper()
-	h, connection := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &wire{}
+	h, connection := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &wire{held: "services"}
 	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
 	w.reaches(t, "secrets", watcher.Watching)
 	w.reaches(t, "configmaps", watcher.Watching)
 	h.put("a")
 	eventually(t, "a", func() bool { return len(w.told("configmaps", h.namespace+"/a")) == 1 })
 
+	connection.gate.Lock()
 	w.Configure(watcher.Targets{Resources: named("services", "secrets")})
+	w.reaches(t, "services", watcher.Syncing)
+	if err := w.Ready(); err != nil {
+		t.Errorf("what is configured later is waited for: %v", err)
+	}
+	connection.gate.Unlock()
 	w.reaches(t, "services", watcher.Watching)
 	w.ends(t, "configmaps")
 	if reason, detail := w.Absence(core("configmaps")); reason != history.GapNotConfigured || detail == "" {
 		t.Errorf("configmaps are absent: %q, %q", reason, detail)
-	}
-	if err := w.Ready(); err != nil {
-		t.Error(err)
 	}
 	before := w.told("configmaps", h.namespace+"/a")
 	h.put("a")
