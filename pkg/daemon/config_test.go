@@ -102,6 +102,19 @@ ignore:
 	}
 }
 
+func TestTheDocumentedRulesAreRules(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\nredact:")
+	rules, _, found := strings.Cut(rest, "```")
+	c, err := daemon.ParseConfig([]byte("redact:" + rules))
+	if err != nil || !found || len(c.Rules.Redact) != 3 || len(c.Rules.Ignore) != 4 {
+		t.Errorf("%v, %+v", err, c.Rules)
+	}
+}
+
 func TestParseConfigNamesLineAndField(t *testing.T) {
 	const configMaps = "resources: [{version: v1, kind: ConfigMap, plural: configmaps}]\n"
 	tests := []struct{ name, in, want string }{

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -91,12 +92,18 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 	w.ends(t, "services")
 }
 
-// Discovery that fails neither keeps what is not wanted any more, nor takes what is.
+// Discovery that hangs or fails neither keeps what is not wanted any more, nor takes what is.
 func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {
 	t.Helper()
+	var hanging sync.RWMutex
 	var failing atomic.Bool
 	connection := &wire{answer: func(r *http.Request) *http.Response {
-		if len(strings.Split(r.URL.Path, "/")) >= 4 || !failing.Load() {
+		if len(strings.Split(r.URL.Path, "/")) >= 4 {
+			return nil
+		}
+		hanging.RLock()
+		defer hanging.RUnlock()
+		if !failing.Load() {
 			return nil
 		}
 		return &http.Response{
@@ -107,9 +114,13 @@ func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {
 	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
 	w.reaches(t, "secrets", watcher.Watching)
 	w.reaches(t, "configmaps", watcher.Watching)
+	hanging.Lock()
+	goOn := sync.OnceFunc(hanging.Unlock)
+	t.Cleanup(goOn)
 	failing.Store(true)
 	w.Configure(watcher.Targets{Resources: named("secrets", "services")})
 	w.ends(t, "configmaps")
+	goOn()
 	w.reaches(t, "services", watcher.Waiting)
 	if s, _ := w.state("secrets"); s.State != watcher.Watching {
 		t.Errorf("secrets are %s", s.State)
