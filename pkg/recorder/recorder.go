@@ -122,12 +122,12 @@ func (r *Recorder) Stream(ctx context.Context, resource history.Resource) (*Stre
 		s.parser.resource = resource
 		return s, s.mend(ctx)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	s, err := newStream(ctx, r, resource)
 	if err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.streams[resource.GroupResource()] = s
 	return s, nil
 }
