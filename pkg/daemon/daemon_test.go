@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -125,9 +126,10 @@ func TestAResourceThatIsNotServedStopsNothingElse(t *testing.T) {
 	if _, body := r.get(t, v1.ResourcesPath); !strings.Contains(body, `"gadgets"`) || !strings.Contains(body, `"waiting"`) {
 		t.Errorf("the catalogue does not say that gadgets are waited for: %s", body)
 	}
-	if events := r.events(t, "resourceType=namespaces"); len(events) == 0 {
-		t.Error("namespaces are not recorded")
-	}
+	r.eventually(t, "namespaces are recorded", func() (bool, string) { // what was observed is committed a little later
+		events := r.events(t, "resourceType=namespaces")
+		return len(events) > 0, fmt.Sprint(events)
+	})
 }
 
 func TestSecretValuesAreNowhere(t *testing.T) {

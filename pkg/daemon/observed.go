@@ -87,12 +87,12 @@ func (o *observed) unseen(r schema.GroupResource, status watcher.Status, known b
 	switch {
 	case !known:
 		return o.watchers.Absence(r)
-	case status.State != watcher.Waiting && status.State != watcher.Ignored:
-		return "", ""
-	case status.Cause == "":
+	case status.State == watcher.Waiting && status.Cause == "":
 		return history.GapRestarted, "the recorder was restarted and catches up"
-	default:
+	case status.State == watcher.Waiting, status.State == watcher.Ignored:
 		return status.Cause, status.Reason
+	default:
+		return "", ""
 	}
 }
 

@@ -32,8 +32,7 @@ type board struct {
 	others   []Status                         // configured and not found, or excluded
 	wasReady bool                             // everything configured was observed once
 
-	discovered  bool                          // the API server has answered once
-	served      map[schema.GroupResource]bool // by identity, when it answered last
+	served      []history.Resource            // when the API server answered last; empty: it never did
 	defined     bool                          // the CRDs are known
 	definitions Change                        // the state of their watch
 	gone        map[schema.GroupResource]bool // definitions that went while their resources were watched
@@ -58,10 +57,7 @@ func (b *board) discover(served []history.Resource, found plans, missing []Chang
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(served) > 0 {
-		b.discovered, b.served = true, map[schema.GroupResource]bool{}
-	}
-	for _, r := range served {
-		b.served[identity(r.GroupResource())] = true
+		b.served = served
 	}
 	for id, p := range found {
 		b.entry(id, Change{Resource: p.resource})
@@ -71,7 +67,7 @@ func (b *board) discover(served []history.Resource, found plans, missing []Chang
 	}
 	before := b.others
 	b.others = nil
-	for _, c := range slices.Concat(missing, b.targets.left(served)) {
+	for _, c := range slices.Concat(missing, b.targets.left(b.served)) {
 		s := Status{Change: c, Since: time.Now(), Configured: c.State != Ignored}
 		for _, old := range before {
 			if old.Resource.GroupResource() == c.Resource.GroupResource() && old.State == c.State {
@@ -162,7 +158,7 @@ func (b *board) states() []Status {
 
 func (b *board) ready() error {
 	b.mu.Lock()
-	discovered, was := b.discovered, b.wasReady
+	discovered, was := len(b.served) > 0, b.wasReady
 	b.mu.Unlock()
 	switch {
 	case was:
@@ -194,15 +190,19 @@ func (b *board) absence(r schema.GroupResource) (history.GapReason, string) {
 	switch {
 	case b.entries[id] != nil || other:
 		return "", ""
-	case !b.discovered:
+	case len(b.served) == 0:
 		return history.GapRestarted, "the recorder was restarted, and does not know yet what there is to record"
 	case b.targets.DiscoverCRDs && !b.defined && b.definitions.Cause != "":
 		return b.definitions.Cause, "the definitions of resources can't be watched: " + b.definitions.Reason
 	case b.targets.DiscoverCRDs && !b.defined:
 		return history.GapRestarted, "the recorder was restarted, and does not know yet which resources are defined"
-	case b.gone[id] || !b.served[id]:
+	case b.gone[id] || !serves(b.served, id):
 		return "", ""
 	default:
 		return history.GapNotConfigured, reasonUnnamed
 	}
+}
+
+func serves(served []history.Resource, id schema.GroupResource) bool {
+	return slices.ContainsFunc(served, func(r history.Resource) bool { return identity(r.GroupResource()) == id })
 }

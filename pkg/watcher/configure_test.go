@@ -172,8 +172,12 @@ func (l *lab) testDefinitionsAreDiscoveredOrNot(t *testing.T) {
 	if reason, detail := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); reason != "" {
 		t.Errorf("gadgets, whose definition is gone, are absent: %q, %q", reason, detail)
 	}
-	w.Configure(watcher.Targets{DiscoverCRDs: true})
+	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gadgets.group, Resource: gadgets.plural}}})
 	w.reaches(t, gizmos.name(), watcher.Watching)
+	eventually(t, "gadgets are excluded, and not there", func() bool {
+		s, _ := w.state(gadgets.name())
+		return s.State == watcher.Ignored && s.Cause == ""
+	})
 	if n := w.begins(gizmos.name()); n != 1 {
 		t.Errorf("gizmos were observed anew: %d begins", n)
 	}

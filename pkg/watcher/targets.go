@@ -30,15 +30,21 @@ func (t *Targets) excludes(id schema.GroupResource) bool {
 	return slices.ContainsFunc(t.Excluded, func(r schema.GroupResource) bool { return identity(r) == id })
 }
 
-// left returns the states of the excluded resources, with the names that the server has for them if it serves them.
+// left returns the states of the excluded resources, with the names that the server has for them. Changes of one that the
+// server does not serve can't be missed.
 func (t *Targets) left(served []history.Resource) []Change {
 	var all []Change
 	for _, excluded := range t.Excluded {
-		r := history.Resource{Group: excluded.Group, Plural: excluded.Resource}
-		if known, ok := resolve(served, r); ok {
-			r = known
+		c := Change{
+			Resource: history.Resource{Group: excluded.Group, Plural: excluded.Resource},
+			State:    Ignored, Reason: reasonExcluded, Cause: history.GapNotConfigured,
 		}
-		all = append(all, Change{Resource: r, State: Ignored, Reason: reasonExcluded, Cause: history.GapNotConfigured})
+		if r, ok := resolve(served, c.Resource); ok {
+			c.Resource = r
+		} else if len(served) > 0 {
+			c.Cause = ""
+		}
+		all = append(all, c)
 	}
 	return all
 }
