@@ -17,8 +17,11 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 
-	cmd := daemon.NewCommand(version, os.Getenv)
+	cmd := daemon.NewCommand(version, os.Getenv, hangup)
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "watchhistory-recorder: "+err.Error())
 		stop()

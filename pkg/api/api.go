@@ -19,8 +19,8 @@ import (
 // Options complete a handler. Zero fields take their defaults.
 type Options struct {
 	Logger *slog.Logger // default: none
-	// MaxLimit is the largest page, in records, and the page of those who name no limit. Default: 1,000.
-	MaxLimit int
+	// MaxLimit returns the largest page, in records, which is that of those who name no limit. Default: 1,000.
+	MaxLimit func() int
 	// Timeout bounds one request. Default: 30 s.
 	Timeout time.Duration
 	// Concurrency is the number of queries that run at a time; others wait, within their timeout. Default: 8.
@@ -55,6 +55,9 @@ func New(service *query.Service, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.MaxLimit == nil {
+		o.MaxLimit = func() int { return defaultMaxLimit }
+	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
 	}
@@ -64,7 +67,6 @@ func New(service *query.Service, o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = http.NotFoundHandler()
 	}
-	o.MaxLimit = cmp.Or(max(o.MaxLimit, 0), defaultMaxLimit)
 	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultTimeout)
 	o.Concurrency = cmp.Or(max(o.Concurrency, 0), defaultConcurrency)
 	h := &handler{service: service, options: o, running: make(chan struct{}, o.Concurrency)}

@@ -14,7 +14,7 @@ import (
 
 // events answers with a page of the timeline.
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
-	p, err := parse(r.URL.Query(), h.options.MaxLimit)
+	p, err := parse(r.URL.Query(), h.options.MaxLimit())
 	if err != nil {
 		h.failFixed(w, r, textQuery, err)
 		return
@@ -26,6 +26,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		writeGaps(w, page.Gaps)
+		writeIgnored(w, page.Omitted)
 	}
 	switch {
 	case err != nil:

@@ -124,7 +124,7 @@ func TestParametersSelect(t *testing.T) {
 }
 
 func TestTheMaximumBoundsEveryLimit(t *testing.T) {
-	s := newServer(t, api.Options{MaxLimit: 3})
+	s := newServer(t, api.Options{MaxLimit: func() int { return 3 }})
 	sample(s)
 	for _, rawQuery := range []string{"", "limit=0", "limit=4", "limit=1000"} {
 		_, header, _ := s.get("/api/v1/events?" + rawQuery)

@@ -11,7 +11,7 @@ import (
 
 // FuzzRequests asks whatever can be asked: no answer may be the server's fault, and what claims to be JSON has to be.
 func FuzzRequests(f *testing.F) {
-	s := newServer(f, api.Options{MaxLimit: 3})
+	s := newServer(f, api.Options{MaxLimit: func() int { return 3 }})
 	story(s)
 	for _, seed := range [][2]string{
 		{"/api/v1/events", "limit=1&order=desc&cursor=OO8ob_zTbuA&summary=1&empty=200"},

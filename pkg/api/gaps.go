@@ -34,7 +34,7 @@ func (h *handler) gaps(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) findGaps(r *http.Request) ([]history.Gap, error) {
-	p, err := parse(r.URL.Query(), h.options.MaxLimit)
+	p, err := parse(r.URL.Query(), h.options.MaxLimit())
 	if err != nil {
 		return nil, err
 	}

@@ -18,13 +18,14 @@ import (
 
 // object answers with one object's records and the Events regarding it. The rest of its path is escaped.
 func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
-	p, q, err := objectQuestion(r, rest, h.options.MaxLimit)
+	p, q, err := objectQuestion(r, rest, h.options.MaxLimit())
 	var found query.ObjectHistory
 	if err == nil {
 		found, err = h.service.Object(r.Context(), q)
 	}
 	if err == nil {
 		writeGaps(w, found.Gaps)
+		writeIgnored(w, found.Omitted)
 	}
 	_, related := errors.AsType[*query.RelatedError](err)
 	switch {

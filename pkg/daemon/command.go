@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -19,6 +21,9 @@ import (
 // in use are large buffers without pointers, which cost next to nothing to collect around.
 const gcPercent = 40
 
+// followEvery is how often the configuration file is looked at. A change is taken up when it has stood for as long.
+const followEvery = 2 * time.Second
+
 type flags struct {
 	config     string
 	kubeconfig string
@@ -27,9 +32,10 @@ type flags struct {
 	logFormat  string
 }
 
-// NewCommand returns the command line of watchhistory-recorder. getenv is [os.Getenv] or stands in for it. The command
-// prints nothing but its log, on the error stream; its error is one line for the caller to print.
-func NewCommand(version string, getenv func(string) string) *cobra.Command {
+// NewCommand returns the command line of watchhistory-recorder. getenv is [os.Getenv] or stands in for it; hangup, which may
+// be nil, asks to look at the configuration file at once. The command prints nothing but its log, on the error stream; its
+// error is one line for the caller to print.
+func NewCommand(version string, getenv func(string) string, hangup <-chan os.Signal) *cobra.Command {
 	f := flags{logFormat: "text"}
 	cmd := &cobra.Command{
 		Use:   "watchhistory-recorder",
@@ -40,6 +46,9 @@ serves what it recorded over a REST API.
 It reads the YAML file that --config or CONFIG_PATH names (` + DefaultConfigPath + `, where there is one). BADGER_PATH,
 SERVER_PORT and BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records 17
 kinds of built-in objects and the objects of every CRD, keeps them for 14 days, and listens on 127.0.0.1:8080.
+
+A file that changes is taken up without a restart, seconds later or at once on SIGHUP. A mistake in it is logged, and changes
+nothing.
 
 The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the one that it runs in.`,
 		Example: `  # Record the cluster of the current kubeconfig context into ./data
@@ -52,7 +61,7 @@ The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd, f, version, getenv)
+			return run(cmd, f, version, getenv, hangup)
 		},
 	}
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `file` (instead of CONFIG_PATH)")
@@ -64,7 +73,7 @@ The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the
 	return cmd
 }
 
-func run(cmd *cobra.Command, f flags, version string, getenv func(string) string) error {
+func run(cmd *cobra.Command, f flags, version string, getenv func(string) string, hangup <-chan os.Signal) error {
 	logger, err := newLogger(cmd.ErrOrStderr(), f)
 	if err != nil {
 		return err
@@ -72,12 +81,13 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	c, err := LoadConfig(func(name string) string {
+	source := NewSource(func(name string) string {
 		if name == "CONFIG_PATH" && f.config != "" {
 			return f.config
 		}
 		return getenv(name)
-	})
+	}, DefaultConfigPath)
+	c, err := source.Load()
 	if err != nil {
 		return err
 	}
@@ -90,6 +100,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 	if err != nil {
 		return err
 	}
+	d.Follow(source, followEvery, hangup)
 	return d.Run(cmd.Context())
 }
 

@@ -1,19 +1,19 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
-	"github.com/watchhistory/watchhistory/pkg/history"
-)
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
-// DefaultConfigPath is read where CONFIG_PATH is not set. Only this file may be absent.
-const DefaultConfigPath = "/config/resources.yaml"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
 
 // Config is what the recorder is told. Its file form is described in docs/operations.md.
 type Config struct {
@@ -24,6 +24,7 @@ type Config struct {
 	ServerPort    int                // its port; 0 takes a free one
 	MaxQueryLimit int                // the most records in one answer, at least 1
 	Resources     []history.Resource // what to record
+	Rules         recorder.Rules     // what of it is hidden, and what is left out
 }
 
 // DefaultConfig returns what is recorded, kept and served where nothing else is said.
@@ -57,47 +58,29 @@ func DefaultConfig() Config {
 	}
 }
 
-// LoadConfig returns the defaults, overridden by the file that CONFIG_PATH names (or [DefaultConfigPath], where there is
-// one), overridden by BADGER_PATH, SERVER_PORT and BIND_ADDRESS. getenv is [os.Getenv] or stands in for it. Mistakes are
-// errors that name the file, the line and the field, or the variable.
-func LoadConfig(getenv func(string) string) (Config, error) {
-	c, err := readConfig(getenv("CONFIG_PATH"))
-	if err != nil {
-		return Config{}, err
-	}
-	if v := getenv("BADGER_PATH"); v != "" {
-		c.StoragePath = v
-	}
-	if v := getenv("SERVER_PORT"); v != "" {
-		if c.ServerPort, err = parsePort(v); err != nil {
-			return Config{}, history.Errorf(history.Invalid, "SERVER_PORT: %v", err)
-		}
-	}
-	if v := getenv("BIND_ADDRESS"); v != "" {
-		if c.BindAddress, err = parseAddress(v); err != nil {
-			return Config{}, history.Errorf(history.Invalid, "BIND_ADDRESS: %v", err)
-		}
-	}
-	return c, nil
+// lists tells whether the resource is one of those to record by name.
+func (c *Config) lists(r schema.GroupResource) bool {
+	return slices.ContainsFunc(c.Resources, func(l history.Resource) bool { return l.GroupResource() == r })
 }
 
-func readConfig(path string) (Config, error) {
-	explicit := path != ""
-	if !explicit {
-		path = DefaultConfigPath
+// records tells whether the resource is recorded where the cluster serves it: by name, or because a CRD defines it. The
+// group of a CRD has a dot.
+func (c *Config) records(r schema.GroupResource) bool {
+	return c.lists(r) || c.DiscoverCRDs && strings.Contains(r.Group, ".") && !slices.Contains(c.excluded(), r)
+}
+
+// excluded returns the resources that are left out as a whole.
+func (c *Config) excluded() (all []schema.GroupResource) {
+	for _, o := range c.Rules.Ignore {
+		if o.Whole() {
+			all = append(all, o.Resource)
+		}
 	}
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !explicit:
-		return DefaultConfig(), nil
-	case err != nil:
-		return Config{}, history.Errorf(history.Invalid, "read the configuration that CONFIG_PATH names: %v", err)
-	}
-	c, err := ParseConfig(data)
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
-	}
-	return c, nil
+	return all
+}
+
+func (c *Config) targets() watcher.Targets {
+	return watcher.Targets{Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, Excluded: c.excluded()}
 }
 
 // Retention returns how long versions are kept.

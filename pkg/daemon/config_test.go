@@ -3,14 +3,17 @@ package daemon_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
 func TestDefaultsAreTheContracts(t *testing.T) {
@@ -58,7 +61,62 @@ resources:
 	}
 }
 
+func TestParseConfigReadsRules(t *testing.T) {
+	got, err := daemon.ParseConfig([]byte(`
+redact:
+  - resource: pods
+    paths: ["spec.containers[*].env[*].value"]
+    names: ["(?i)password|token", secret]
+  - paths: [data]
+    resource: configmaps
+  - {resource: widgets.example.com, paths: ["spec.key", "metadata.annotations[\"a/b\"]"]}
+ignore:
+  - resource: leases.coordination.k8s.io
+  - resource: jobs.batch
+  - namespaces: [noisy, "2nd"]
+  - {resource: pods, namespaces: [quiet]}
+  - resource: nodes
+    changes: ["status.conditions[*].lastHeartbeatTime"]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := daemon.DefaultConfig()
+	want.Resources = slices.DeleteFunc(want.Resources, func(r history.Resource) bool { return r.Plural == "jobs" })
+	want.Rules = recorder.Rules{
+		Redact: []recorder.Redaction{
+			{Resource: schema.GroupResource{Resource: "pods"}, Paths: []string{"spec.containers[*].env[*].value"}, Names: []string{"(?i)password|token", "secret"}},
+			{Resource: schema.GroupResource{Resource: "configmaps"}, Paths: []string{"data"}},
+			{Resource: schema.GroupResource{Group: "example.com", Resource: "widgets"}, Paths: []string{"spec.key", `metadata.annotations["a/b"]`}},
+		},
+		Ignore: []history.Omission{
+			{Resource: schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}},
+			{Resource: schema.GroupResource{Group: "batch", Resource: "jobs"}},
+			{Namespaces: []string{"noisy", "2nd"}},
+			{Resource: schema.GroupResource{Resource: "pods"}, Namespaces: []string{"quiet"}},
+			{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.conditions[*].lastHeartbeatTime"}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestTheDocumentedRulesAreRules(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\nredact:")
+	rules, _, found := strings.Cut(rest, "```")
+	c, err := daemon.ParseConfig([]byte("redact:" + rules))
+	if err != nil || !found || len(c.Rules.Redact) != 3 || len(c.Rules.Ignore) != 4 {
+		t.Errorf("%v, %+v", err, c.Rules)
+	}
+}
+
 func TestParseConfigNamesLineAndField(t *testing.T) {
+	const configMaps = "resources: [{version: v1, kind: ConfigMap, plural: configmaps}]\n"
 	tests := []struct{ name, in, want string }{
 		{"unknown field", "serverPort: 1\nretentionHours: 3\n", "line 2: retentionHours: unknown field; known are bindAddress, "},
 		{"wrong type", "\nretentionDays: two weeks\n", `line 2: retentionDays: want a whole number from 1 to 3650, got "two weeks"`},
@@ -79,6 +137,55 @@ func TestParseConfigNamesLineAndField(t *testing.T) {
 		{"a list", "- a\n", "line 1: want a mapping"},
 		{"second document", "serverPort: 1\n---\nserverPort: 2\n", "line 2: a second document"},
 		{"no YAML", "a: [\n", "line 1: "},
+
+		{"no list of rules", "redact: pods\n", "line 1: redact: want a list"},
+		{"unknown field of a rule", "redact:\n- {resource: pods, path: a}\n", "line 2: redact[0].path: unknown field; known are names, paths, resource"},
+		{"redacts nothing", "redact:\n- resource: pods\n", "line 2: redact[0].paths: missing"},
+		{"redacts no path", "redact:\n- {resource: pods, paths: []}\n", "line 2: redact[0].paths: is empty"},
+		{"redacts of nothing", "redact:\n- paths: [spec]\n", "line 2: redact[0].resource: missing"},
+		{"bad resource", "redact:\n- resource: Pod\n  paths: [spec]\n", `line 2: redact[0].resource: want a plural, or plural.group, got "Pod"`},
+		{"bad group", "ignore:\n- resource: pods.\n", `line 2: ignore[0].resource: want a plural, or plural.group, got "pods."`},
+		{"bad path", "redact:\n- resource: pods\n  paths:\n  - spec\n  - a..b\n", `line 5: redact[0].paths[1]: "a..b": want a field`},
+		{"path of an identity", "redact:\n- {resource: pods, paths: [metadata.name]}\n", "line 2: redact[0].paths[0]: \"metadata.name\": objects are told apart by this"},
+		{"bad expression", "redact:\n- {resource: pods, paths: [\"a[*]\"], names: [\"(\"]}\n", "line 2: redact[0].names[0]: error parsing regexp: missing closing )"},
+		{"empty expression", "redact:\n- {resource: pods, paths: [\"a[*]\"], names: [\"\"]}\n", "line 2: redact[0].names[0]: is empty"},
+		{
+			"names of nothing", "redact:\n- resource: pods\n  paths: [\"a[*].b\", 'metadata.labels[\"[*]\"]']\n  names: [x]\n",
+			"line 3: redact[0].paths[1]: \"metadata.labels[\\\"[*]\\\"]\" has no [*]",
+		},
+		{"path twice", "redact:\n- resource: pods\n  paths:\n  - spec\n  - spec\n", `line 5: redact[0].paths[1]: "spec" stands on line 4 already`},
+		{
+			"path in two rules", "redact:\n- {resource: pods, paths: [spec]}\n- {resource: nodes, paths: [spec]}\n- {resource: pods, paths: [spec]}\n",
+			`line 4: redact[2].paths[0]: "spec" stands on line 2 already`,
+		},
+		{"plural without its group", "redact:\n- {resource: deployments, paths: [spec]}\n", "line 2: redact[0].resource: deployments is not recorded"},
+		{"not recorded", "discoverCRDs: false\nredact:\n- {resource: a.example.com, paths: [spec]}\n", "line 3: redact[0].resource: a.example.com is not recorded"},
+		{"not listed", configMaps + "ignore:\n- {resource: pods, namespaces: [a]}\n", "line 3: ignore[0].resource: pods is not recorded"},
+
+		{"ignores nothing", "ignore:\n- {}\n", "line 2: ignore[0]: is empty"},
+		{"an empty entry", "ignore:\n-\n", "line 2: ignore[0]: want a mapping"},
+		{"an empty resource", "ignore:\n- resource: \"\"\n", "line 2: ignore[0].resource: is empty"},
+		{"changes of all", "ignore:\n- changes: [status]\n", "line 2: ignore[0].resource: missing"},
+		{"two rules in one", "ignore:\n- {resource: pods, changes: [status], namespaces: [a]}\n", "line 2: ignore[0]: namespaces and changes are two rules"},
+		{"bad namespace", "ignore:\n- namespaces: [kube_system]\n", "line 2: ignore[0].namespaces[0]: \"kube_system\""},
+		{"no namespace", "ignore:\n- namespaces: []\n", "line 2: ignore[0].namespaces: is empty"},
+		{"bad changes", "ignore:\n- {resource: nodes, changes: [\"a[\"]}\n", "line 2: ignore[0].changes[0]: \"a[\": want [*]"},
+		{
+			"changes twice", "ignore:\n- {resource: nodes, changes: [status]}\n- {resource: nodes, changes: [status]}\n",
+			`line 3: ignore[1].changes[0]: "status" stands on line 2 already`,
+		},
+		{
+			"namespace of all and of one", "ignore:\n- {resource: pods, namespaces: [a]}\n- {resource: events, namespaces: [a]}\n- namespaces: [a]\n",
+			`line 4: ignore[2].namespaces[0]: "a" is left out by line 2 already`,
+		},
+		{"namespace of one and of all", "ignore:\n- namespaces: [a]\n- {resource: pods, namespaces: [a]}\n", `line 3: ignore[1].namespaces[0]: "a" is left out by line 2 already`},
+		{"resource twice", "ignore:\n- resource: pods\n- resource: pods\n", "line 3: ignore[1].resource: pods is ignored by line 2 already"},
+		{"recorded and ignored", "ignore:\n- resource: configmaps\n" + configMaps, "line 2: ignore[0].resource: configmaps is listed in resources, and ignored as a whole"},
+		{
+			"ignored in whole and in part", "ignore:\n- {resource: pods, namespaces: [a]}\n- resource: pods\n",
+			"line 2: ignore[0].resource: pods is ignored as a whole by line 3",
+		},
+		{"redacted and ignored", "ignore:\n- resource: a.example.com\nredact:\n- {resource: a.example.com, paths: [spec]}\n", "line 4: redact[0].resource: a.example.com is ignored as a whole by line 2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -99,7 +206,7 @@ func TestEnvironmentIsStrongerThanTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := map[string]string{"CONFIG_PATH": path, "SERVER_PORT": "9001", "BADGER_PATH": "/from/env", "BIND_ADDRESS": "0.0.0.0"}
-	c, err := daemon.LoadConfig(func(k string) string { return env[k] })
+	c, err := daemon.NewSource(func(k string) string { return env[k] }, daemon.DefaultConfigPath).Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +215,7 @@ func TestEnvironmentIsStrongerThanTheFile(t *testing.T) {
 	}
 }
 
-func TestLoadConfigRefuses(t *testing.T) {
+func TestLoadRefuses(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	if err := os.WriteFile(bad, []byte("serverport: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -123,7 +230,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 		{map[string]string{"BIND_ADDRESS": "localhost"}, `BIND_ADDRESS: want an IP address`},
 	}
 	for _, tt := range tests {
-		_, err := daemon.LoadConfig(func(k string) string { return tt.env[k] })
+		_, err := daemon.NewSource(func(k string) string { return tt.env[k] }, daemon.DefaultConfigPath).Load()
 		if err == nil || !strings.Contains(err.Error(), tt.want) || history.CodeOf(err) != history.Invalid {
 			t.Errorf("%v: got %v, want an invalid error with %q", tt.env, err, tt.want)
 		}
@@ -134,6 +241,7 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte("resources: [{version: v1, kind: Pod, plural: pods}]"))
 	f.Add([]byte("a: &a {<<: *a}"))
 	f.Add([]byte("serverPort: *x"))
+	f.Add([]byte("redact: [{resource: pods, paths: ['a[*].b', metadata.labels.x], names: [a]}]\nignore: [{namespaces: [a]}, {resource: a.b.c}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := daemon.ParseConfig(data)
 		if err != nil {
@@ -141,6 +249,9 @@ func FuzzParseConfig(f *testing.F) {
 		}
 		if c.RetentionDays < 1 || c.MaxQueryLimit < 1 || c.StoragePath == "" || c.ServerPort < 0 {
 			t.Errorf("accepted %q as %+v", data, c)
+		}
+		if err := recorder.New(nil, recorder.Options{RedactionKey: []byte("k")}).SetRules(c.Rules); err != nil {
+			t.Errorf("accepted %q, and the recorder refuses it: %v", data, err)
 		}
 	})
 }

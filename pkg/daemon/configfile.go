@@ -17,9 +17,12 @@ import (
 )
 
 // ParseConfig returns the defaults overridden by a YAML document. It is strict: an unknown or repeated field, a value of
-// the wrong form or a resource named twice is an [history.Invalid] error that gives the line and the field.
+// the wrong form, a resource named twice or a rule that makes no sense is an [history.Invalid] error that gives the line
+// and the field.
 func ParseConfig(data []byte) (Config, error) {
 	c := DefaultConfig()
+	var listed []history.Resource
+	rules := newRuleReader(&c.Rules)
 	root, err := parseDocument(data)
 	if err != nil || root == nil {
 		return c, err
@@ -31,9 +34,17 @@ func ParseConfig(data []byte) (Config, error) {
 		"bindAddress":   setString(&c.BindAddress, func(s string) error { _, err := parseAddress(s); return err }),
 		"serverPort":    setInt(&c.ServerPort, 0, 65535),
 		"maxQueryLimit": setInt(&c.MaxQueryLimit, 1, 100_000),
-		"resources":     setResources(&c.Resources),
+		"resources":     setResources(&listed),
+		"redact":        func(node *yaml.Node) error { return eachItem(node, "redact", rules.redact) },
+		"ignore":        func(node *yaml.Node) error { return eachItem(node, "ignore", rules.ignore) },
 	})
 	if err != nil {
+		return Config{}, err
+	}
+	if listed != nil {
+		c.Resources = listed
+	}
+	if err := rules.finish(&c, listed != nil); err != nil {
 		return Config{}, err
 	}
 	return c, nil
@@ -85,15 +96,24 @@ func eachField(node *yaml.Node, at string, setters map[string]func(*yaml.Node) e
 	return nil
 }
 
+// eachItem calls read for every item of a list. at is the list's own path, for errors.
+func eachItem(node *yaml.Node, at string, read func(item *yaml.Node, at string) error) error {
+	if node.Kind != yaml.SequenceNode {
+		return mistake(node, at, "want a list")
+	}
+	for i, item := range node.Content {
+		if err := read(item, fmt.Sprintf("%s[%d]", at, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func setResources(dst *[]history.Resource) func(*yaml.Node) error {
 	return func(node *yaml.Node) error {
-		if node.Kind != yaml.SequenceNode {
-			return errors.New("want a list of resources")
-		}
 		*dst = []history.Resource{}
 		lines := map[string]int{}
-		for i, item := range node.Content {
-			at := fmt.Sprintf("resources[%d]", i)
+		return eachItem(node, "resources", func(item *yaml.Node, at string) error {
 			r, err := parseResource(resolve(item), at)
 			if err != nil {
 				return err
@@ -104,8 +124,8 @@ func setResources(dst *[]history.Resource) func(*yaml.Node) error {
 			}
 			lines[id] = item.Line
 			*dst = append(*dst, r)
-		}
-		return nil
+			return nil
+		})
 	}
 }
 

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/api"
-	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
@@ -26,13 +29,24 @@ type Daemon struct {
 	store    *store.Store
 	recorder *recorder.Recorder
 	watchers *watcher.Set
+	log      *observed
 	server   *http.Server
+	follow   func(context.Context) error // keeps to the configuration's source; nil: it stays as it is
+
+	started  Config
+	config   atomic.Pointer[Config] // in force, as far as it can be without a restart
+	reloaded atomic.Pointer[reload]
+
+	mu   sync.Mutex                      // guards left
+	left map[schema.GroupResource]string // why the configuration leaves resources out, until they are recorded again
 }
 
 // New opens the port and the database and reaches the cluster, in this order: what fails at once is tried first. Its
 // errors say what to do. The caller runs the daemon or closes it.
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
-	d := &Daemon{logger: logger}
+	d := &Daemon{logger: logger, started: c, left: map[schema.GroupResource]string{}}
+	d.config.Store(&c)
+	d.reloaded.Store(&reload{at: time.Now(), ok: true})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -49,17 +63,14 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	d.recorder = recorder.New(d.store, recorder.Options{Logger: logger, RedactionKey: d.store.RedactionKey()})
+	if err = d.recorder.SetRules(c.Rules); err != nil {
+		return nil, err
+	}
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	log := &observed{d.store, d.watchers.States}
-	d.server = newServer(api.New(query.New(log, query.Options{}), api.Options{
-		Logger:   logger,
-		MaxLimit: c.MaxQueryLimit,
-		Ready:    d.watchers.Ready,
-		States:   d.states,
-		Metrics:  d.metrics(func() []history.Gap { return log.open(context.WithoutCancel(ctx)) }),
-	}), logger)
+	d.log = &observed{d.store, d.watchers}
+	d.server = newServer(d.newHandler(ctx), logger)
 	logger.InfoContext(ctx, "recording",
 		"cluster", cluster.Host, "server", serverVersion, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
 	return d, nil
@@ -67,12 +78,18 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	return watcher.NewSet(cluster, watcher.SetOptions{
-		Options:      watcher.Options{Logger: d.logger, OnChange: d.explain},
-		Resources:    c.Resources,
-		DiscoverCRDs: c.DiscoverCRDs,
-		Open: func(ctx context.Context, r history.Resource) (watcher.Sink, error) {
-			return d.recorder.Stream(ctx, r)
-		},
+		Options: watcher.Options{Logger: d.logger, OnChange: d.explain}, Targets: c.targets(), Open: d.open,
+	})
+}
+
+func (d *Daemon) newHandler(ctx context.Context) http.Handler {
+	service := query.New(d.log, query.Options{Omissions: func() []history.Omission { return d.config.Load().Rules.Ignore }})
+	return api.New(service, api.Options{
+		Logger:   d.logger,
+		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },
+		Ready:    d.watchers.Ready,
+		States:   d.states,
+		Metrics:  d.metrics(func() []history.Gap { return d.log.open(context.WithoutCancel(ctx)) }),
 	})
 }
 
@@ -85,6 +102,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	p := newPipeline(ctx)
 	p.start("write", d.recorder.Run)
 	p.start("watch", d.watchers.Run)
+	if d.follow != nil {
+		p.start("follow the configuration", d.follow)
+	}
 	p.start("serve", func(ctx context.Context) error { return serve(ctx, d.server, d.listener) })
 	p.wait(ctx)
 	d.logger.InfoContext(ctx, "stopping")
@@ -109,18 +129,4 @@ func (d *Daemon) Close() error {
 		d.store = nil
 	}
 	return errors.Join(errs...)
-}
-
-// states tells the API what is recorded and what is waited for.
-func (d *Daemon) states() []v1.Resource {
-	statuses := d.watchers.States()
-	resources := make([]v1.Resource, len(statuses))
-	for i, s := range statuses {
-		r := s.Resource
-		resources[i] = v1.Resource{
-			Group: r.Group, Version: r.Version, Plural: r.Plural, Singular: r.Singular, Kind: r.Kind,
-			ShortNames: r.ShortNames, Namespaced: r.Namespaced, State: s.State.String(), Reason: s.Reason,
-		}
-	}
-	return resources
 }

@@ -1,7 +1,9 @@
 package daemon_test
 
 import (
+	"context"
 	"encoding/base64"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -93,7 +95,9 @@ func TestACRDThatAppearsLaterIsRecordedOnce(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), nil)
 	apply(t, widgets)
-	t.Cleanup(func() { _, _ = cluster.Kubectl(t.Context(), "delete", "crd", "widgets.daemon.example.com") })
+	t.Cleanup(func() {
+		_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", "widgets.daemon.example.com")
+	})
 	kubectl(t, "wait", "--for=condition=Established", "crd/widgets.daemon.example.com")
 	apply(t, `{"apiVersion":"daemon.example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"default"},"spec":{"size":1}}`)
 	kubectl(t, "patch", "widget", "w", "--type=merge", "-p", `{"spec":{"size":2}}`)
@@ -122,9 +126,10 @@ func TestAResourceThatIsNotServedStopsNothingElse(t *testing.T) {
 	if _, body := r.get(t, v1.ResourcesPath); !strings.Contains(body, `"gadgets"`) || !strings.Contains(body, `"waiting"`) {
 		t.Errorf("the catalogue does not say that gadgets are waited for: %s", body)
 	}
-	if events := r.events(t, "resourceType=namespaces"); len(events) == 0 {
-		t.Error("namespaces are not recorded")
-	}
+	r.eventually(t, "namespaces are recorded", func() (bool, string) { // what was observed is committed a little later
+		events := r.events(t, "resourceType=namespaces")
+		return len(events) > 0, fmt.Sprint(events)
+	})
 }
 
 func TestSecretValuesAreNowhere(t *testing.T) {

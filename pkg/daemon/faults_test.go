@@ -63,7 +63,7 @@ func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
 			env := map[string]string{"SERVER_PORT": "0", "BADGER_PATH": filepath.Join(t.TempDir(), "data")}
 			maps.Copy(env, tt.env)
 			t.Setenv("KUBECONFIG", cluster.Kubeconfig)
-			cmd := daemon.NewCommand("test", func(name string) string { return env[name] })
+			cmd := daemon.NewCommand("test", func(name string) string { return env[name] }, nil)
 			var stdout, stderr bytes.Buffer
 			cmd.SetOut(&stdout)
 			cmd.SetErr(&stderr)

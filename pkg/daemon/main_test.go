@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +35,7 @@ const patience = time.Minute
 type running struct {
 	url    string
 	dir    string
+	log    *logbook
 	cancel context.CancelFunc
 	ended  chan error
 }
@@ -44,19 +48,64 @@ func start(t *testing.T, dir string, cfg *rest.Config, change func(*daemon.Confi
 	if change != nil {
 		change(&c)
 	}
-	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	r := &running{url: "http://" + d.Address(), dir: dir, cancel: cancel, ended: make(chan error, 1)}
-	go func() { r.ended <- d.Run(ctx) }()
-	t.Cleanup(func() { r.stop(t) })
+	return launch(t, c, cfg, nil)
+}
+
+// launch is boot, and waits until the daemon is ready.
+func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
+	t.Helper()
+	r := boot(t, c, cfg, source)
 	r.eventually(t, "the recorder is ready", func() (bool, string) {
 		status, body := r.get(t, v1.ReadyzPath)
 		return status == http.StatusOK, body
 	})
 	return r
+}
+
+// boot runs a daemon with a configuration, which follows a source where there is one, until the test ends.
+func boot(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
+	t.Helper()
+	log := &logbook{out: t.Output()}
+	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if source != nil {
+		d.Follow(source, 20*time.Millisecond, nil)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	r := &running{url: "http://" + d.Address(), dir: c.StoragePath, log: log, cancel: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- d.Run(ctx) }()
+	t.Cleanup(func() { r.stop(t) })
+	return r
+}
+
+// logbook is a daemon's log, which tests may look into.
+type logbook struct {
+	out io.Writer
+
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write takes a line.
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Write(p)
+	return l.out.Write(p)
+}
+
+// count returns how many lines have all of these.
+func (l *logbook) count(parts ...string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			n++
+		}
+	}
+	return n
 }
 
 // stop ends the daemon in an orderly way; a daemon that has been stopped stays so.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -17,32 +18,37 @@ func (d *Daemon) metrics(open func() []history.Gap) http.Handler {
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		newCollector(d.recorder.Stats, open),
+		newCollector(d.recorder.Stats, open, d.reloaded.Load),
 	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 
 // collector turns one snapshot of the recorder's counters into metrics at each scrape.
 type collector struct {
-	stats func() recorder.Stats
-	open  func() []history.Gap
+	stats    func() recorder.Stats
+	open     func() []history.Gap
+	reloaded func() *reload
 
 	versions, known, alive *prometheus.Desc
+	ignored                *prometheus.Desc
 	queueRecords           *prometheus.Desc
 	queueBytes             *prometheus.Desc
 	commits, retries, last *prometheus.Desc
 	gaps, gapsOpen         *prometheus.Desc
+	reloadOK, reloadAt     *prometheus.Desc
 }
 
-func newCollector(stats func() recorder.Stats, open func() []history.Gap) *collector {
+func newCollector(stats func() recorder.Stats, open func() []history.Gap, reloaded func() *reload) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("watchhistory_"+name, help, labels, nil)
 	}
 	return &collector{
 		stats:        stats,
 		open:         open,
+		reloaded:     reloaded,
 		versions:     desc("versions_recorded_total", "Versions committed since the start.", "group", "resource", "verb"),
 		known:        desc("versions_known_total", "Versions that came again and were recorded already.", "group", "resource"),
+		ignored:      desc("versions_ignored_total", "Versions that a rule left out since the start.", "group", "resource", "rule"),
 		alive:        desc("objects_alive", "Objects that exist, as far as is known.", "group", "resource"),
 		queueRecords: desc("queue_records", "Versions accepted and not yet committed."),
 		queueBytes:   desc("queue_bytes", "Memory that these versions take."),
@@ -51,6 +57,8 @@ func newCollector(stats func() recorder.Stats, open func() []history.Gap) *colle
 		gaps:         desc("gaps_total", "Gaps opened since the start that only a relist got over.", "group", "resource", "reason"),
 		gapsOpen:     desc("gaps_open", "Resources of which changes are not seen now.", "group", "resource", "reason"),
 		last:         desc("last_commit_timestamp_seconds", "When the last transaction was committed."),
+		reloadOK:     desc("config_last_reload_successful", "1 where the last change of the configuration is in force, 0 where it was refused."),
+		reloadAt:     desc("config_last_reload_timestamp_seconds", "When the configuration was last taken up or refused; at first, the start."),
 	}
 }
 
@@ -71,6 +79,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.versions, r.Updated, r.Group, r.Resource, "update")
 		counter(c.versions, r.Deleted, r.Group, r.Resource, "delete")
 		counter(c.known, r.Known, r.Group, r.Resource)
+		counter(c.ignored, r.IgnoredNamespace, r.Group, r.Resource, "namespace")
+		counter(c.ignored, r.IgnoredChange, r.Group, r.Resource, "change")
 		gauge(c.alive, float64(r.Alive), r.Group, r.Resource)
 		for reason, n := range r.Gaps {
 			counter(c.gaps, n, r.Group, r.Resource, string(reason))
@@ -89,6 +99,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.queueRecords, float64(s.QueueRecords))
 	gauge(c.queueBytes, float64(s.QueueBytes))
 	if !s.LastCommit.IsZero() {
-		gauge(c.last, float64(s.LastCommit.UnixNano())/1e9)
+		gauge(c.last, seconds(s.LastCommit))
 	}
+	reloaded := c.reloaded()
+	ok := 0.0
+	if reloaded.ok {
+		ok = 1
+	}
+	gauge(c.reloadOK, ok)
+	gauge(c.reloadAt, seconds(reloaded.at))
 }
+
+// seconds returns a time as Prometheus has it.
+func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }

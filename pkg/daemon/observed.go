@@ -17,12 +17,12 @@ import (
 // is waited for may yet be caught up with, and until then it is missing just the same.
 type observed struct {
 	*store.Store
-	states func() []watcher.Status
+	watchers *watcher.Set
 }
 
-// Gaps returns the log's gaps and those that are open as long as a resource is waited for.
+// Gaps returns the log's gaps and those that are open as long as a resource is not observed.
 func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
-	now, err := o.waiting(ctx) // first: what turns into a durable gap meanwhile is there twice rather than not at all
+	now, err := o.waiting(ctx, resources) // first: what turns into a durable gap meanwhile is there twice rather than not at all
 	if err != nil {
 		return nil, err
 	}
@@ -31,11 +31,10 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 		return nil, err
 	}
 	for _, g := range now {
-		asked := len(resources) == 0 || slices.Contains(resources, g.GroupResource())
 		known := slices.ContainsFunc(gaps, func(d history.Gap) bool {
-			return d.GroupResource() == g.GroupResource() && d.Start.Equal(g.Start)
+			return d.GroupResource() == g.GroupResource() && (d.Open() || d.Start.Equal(g.Start))
 		})
-		if asked && !known && g.Touches(start, end) {
+		if !known && g.Touches(start, end) {
 			gaps = append(gaps, g)
 		}
 	}
@@ -45,29 +44,56 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 	return gaps, nil
 }
 
-// waiting returns an open gap for each resource that was observed once and is not now. What was never observed has none.
-func (o *observed) waiting(ctx context.Context) ([]history.Gap, error) {
-	var gaps []history.Gap
-	for _, status := range o.states() {
-		if status.State != watcher.Waiting {
-			continue
-		}
-		checkpoint, err := o.Checkpoint(ctx, status.Resource.GroupResource())
+// waiting returns an open gap for each of the resources, or of all where none is given, that was observed once and is not now.
+// What was never observed has none.
+func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource) ([]history.Gap, error) {
+	if len(resources) == 0 {
+		catalogue, err := o.Resources(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if checkpoint.RV == "" { // never observed, or the log has an open gap
+		for _, r := range catalogue {
+			resources = append(resources, r.GroupResource())
+		}
+	}
+	states := map[schema.GroupResource]watcher.Status{}
+	for _, status := range o.watchers.States() {
+		states[status.Resource.GroupResource()] = status
+	}
+	var gaps []history.Gap
+	for _, r := range resources {
+		status, known := states[r]
+		reason, detail := o.unseen(r, status, known)
+		if reason == "" {
 			continue
 		}
-		reason, detail := status.Cause, status.Reason
-		if reason == "" {
-			reason, detail = history.GapRestarted, "the recorder was restarted and catches up"
+		checkpoint, err := o.Checkpoint(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		// Without an RV it was never observed, its first list is not at its end, or the log has an open gap.
+		if checkpoint.RV == "" && (checkpoint.Time.IsZero() || known && status.State == watcher.Waiting) {
+			continue
 		}
 		gaps = append(gaps, history.Gap{
-			Group: checkpoint.Group, Resource: checkpoint.Resource, Start: checkpoint.Complete(), Reason: reason, Detail: detail,
+			Group: r.Group, Resource: r.Resource, Start: checkpoint.Complete(), Reason: reason, Detail: detail,
 		})
 	}
 	return gaps, nil
+}
+
+// unseen tells why changes of a resource are not seen now; "" where they are, or where there is nothing to see.
+func (o *observed) unseen(r schema.GroupResource, status watcher.Status, known bool) (history.GapReason, string) {
+	switch {
+	case !known:
+		return o.watchers.Absence(r)
+	case status.State == watcher.Waiting && status.Cause == "":
+		return history.GapRestarted, "the recorder was restarted and catches up"
+	case status.State == watcher.Waiting, status.State == watcher.Ignored:
+		return status.Cause, status.Reason
+	default:
+		return "", ""
+	}
 }
 
 // open returns the gaps that are open now; none where the log can't be read, which shows elsewhere.

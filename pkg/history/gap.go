@@ -26,12 +26,13 @@ type GapReason string
 
 // The reasons.
 const (
-	GapRestarted    GapReason = "restarted"    // the recorder was away for longer than the API server remembers changes
-	GapExpired      GapReason = "expired"      // the API server has forgotten the changes to go on with
-	GapInterrupted  GapReason = "interrupted"  // the very first sync broke off, and a later one had to go over it
-	GapDisconnected GapReason = "disconnected" // the API server did not answer
-	GapForbidden    GapReason = "forbidden"    // the API server did not permit it
-	GapNotServed    GapReason = "not_served"   // the API server did not serve the resource
+	GapRestarted     GapReason = "restarted"      // the recorder was away for longer than the API server remembers changes
+	GapExpired       GapReason = "expired"        // the API server has forgotten the changes to go on with
+	GapInterrupted   GapReason = "interrupted"    // the very first sync broke off, and a later one had to go over it
+	GapDisconnected  GapReason = "disconnected"   // the API server did not answer
+	GapForbidden     GapReason = "forbidden"      // the API server did not permit it
+	GapNotServed     GapReason = "not_served"     // the API server did not serve the resource
+	GapNotConfigured GapReason = "not_configured" // the configuration did not name the resource, or left it out
 )
 
 // GroupResource returns the resource whose changes may be missing.

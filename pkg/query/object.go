@@ -39,6 +39,8 @@ type ObjectHistory struct {
 	Related  Page
 	// Gaps are those of the object's resource and, where Events are asked for, of Events. The pages have none of their own.
 	Gaps []history.Gap
+	// Omitted is what the rules leave out of both, in the object's namespace.
+	Omitted []history.Omission
 }
 
 // RelatedError says that the object's own records could be read, but not the Events regarding it.
@@ -54,6 +56,10 @@ func (e *RelatedError) Unwrap() error { return e.Err }
 // no error.
 func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	empty := ObjectHistory{Resource: q.Type, Own: Page{Exact: true}, Related: Page{Exact: true}}
+	var err error
+	if empty.Omitted, err = s.omitted(ctx, q.scopes()...); err != nil {
+		return empty, err
+	}
 	resources, err := s.resolve(ctx, []string{q.Type}, q.Group)
 	if err != nil || len(resources) == 0 {
 		return empty, err
@@ -86,4 +92,17 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 		return empty, &RelatedError{Err: err}
 	}
 	return answer, nil
+}
+
+// scopes returns where the object and the Events regarding it are. Those of a cluster-scoped object may be in any namespace.
+func (q Object) scopes() []scope {
+	own := scope{[]string{q.Type}, q.Group, q.Namespace}
+	if len(q.Revisions) > 0 {
+		return []scope{own}
+	}
+	related := scope{[]string{eventResource().Resource}, CoreGroup, q.Namespace}
+	if q.Namespace == history.NoNamespace {
+		related.namespace = ""
+	}
+	return []scope{own, related}
 }

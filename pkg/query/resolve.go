@@ -18,11 +18,16 @@ func (s *Service) resolve(ctx context.Context, types []string, group string) ([]
 	if err != nil {
 		return nil, err
 	}
+	return choose(catalogue, types, group), nil
+}
+
+// choose is resolve for a catalogue that is at hand.
+func choose(catalogue []history.Resource, types []string, group string) []history.Resource {
 	catalogue = slices.DeleteFunc(slices.Clone(catalogue), func(r history.Resource) bool {
 		return group != "" && group != r.Group && (group != CoreGroup || r.Group != "")
 	})
 	if len(types) == 0 {
-		return catalogue, nil
+		return catalogue
 	}
 	var found []history.Resource
 	for _, arg := range types {
@@ -32,7 +37,7 @@ func (s *Service) resolve(ctx context.Context, types []string, group string) ([]
 			}
 		}
 	}
-	return found, nil
+	return found
 }
 
 // named returns what arg names. A plural that is spelled out wins over another resource's short name or kind.

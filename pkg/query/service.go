@@ -18,7 +18,7 @@ type Reader interface {
 	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 }
 
-// Options bound what one answer may cost. Zero fields take their defaults.
+// Options bound what one answer may cost, and say what no answer has. Zero fields take their defaults.
 type Options struct {
 	// Effort is the number of records that are counted, or gone through for what they refer to, before the rest is left
 	// uncounted. Default: 100,000.
@@ -27,6 +27,8 @@ type Options struct {
 	PageBytes int
 	// Descendants is the number of owned objects that are followed, the newest first. Default: 1,000.
 	Descendants int
+	// Omissions returns what the recorder's rules leave out now. Default: nothing.
+	Omissions func() []history.Omission
 }
 
 // The defaults of [Options], and how far ownership is followed: Kubernetes' own chains have three links.
@@ -53,6 +55,9 @@ func New(reader Reader, o Options) *Service {
 	}
 	if o.Descendants <= 0 {
 		o.Descendants = defaultDescendants
+	}
+	if o.Omissions == nil {
+		o.Omissions = func() []history.Omission { return nil }
 	}
 	return &Service{reader: reader, options: o}
 }
@@ -84,4 +89,6 @@ type Page struct {
 	// Gaps touch the whole question's time and resources, whatever the page holds of them, and are in the order of their
 	// starts.
 	Gaps []history.Gap
+	// Omitted is what the rules that hold now leave out of the question's resources and namespace, whatever else narrows it.
+	Omitted []history.Omission
 }

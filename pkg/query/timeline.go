@@ -24,15 +24,20 @@ type Timeline struct {
 
 // Timeline returns the page. A type that is in no catalogue has no matches; that is no error.
 func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
+	omitted, err := s.omitted(ctx, scope{q.Types, q.Group, q.Namespace})
+	if err != nil {
+		return Page{}, err
+	}
 	filter, known, err := s.filter(ctx, q)
 	if err != nil || !known {
-		return Page{Exact: true}, err
+		return Page{Exact: true, Omitted: omitted}, err
 	}
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	page, err := s.scan(ctx, scan)
 	if err != nil {
 		return Page{}, err
 	}
+	page.Omitted = omitted
 	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
 		return Page{}, err
 	}

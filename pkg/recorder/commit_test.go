@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -229,4 +230,56 @@ func TestStreamsShareBatches(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A watcher that is stopped while the queue is full leaves a stream behind that took a version for recorded.
+func TestAStreamThatWasCutOffGoesOnFromTheLog(t *testing.T) {
+	w, log := failOn(t, recorder.Options{QueueRecords: 4, BatchRecords: 2})
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 2")
+	eventually(t, "a commit", func() bool { return w.checkpoint(pods).RV == "2" })
+	gate := make(chan struct{})
+	log.set(func() { log.gate = gate })
+	want := []string{"create a/u1@1 initial"}
+	rv := 3
+	step := func() string { return fmt.Sprintf("~a/u1@%d", rv) }
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	for ; s.Observe(ctx, frame("~", pod("a", "u1", fmt.Sprint(rv)))) == nil; rv++ {
+		want = append(want, "update "+step()[1:])
+	}
+	time.AfterFunc(20*time.Millisecond, func() { close(gate) })
+	s = w.stream(pods)
+	if got := s.Checkpoint(); got != fmt.Sprint(rv-1) {
+		t.Errorf("it goes on from %q, and the last version that was accepted is %d", got, rv-1)
+	}
+	w.feed(s, step())
+	records := w.records(pods)
+	expect(t, records, append(want, "update "+step()[1:])...)
+	if words := records[len(records)-1].Words; words == nil || !strings.Contains(words.Summary, "nodeName") {
+		t.Errorf("the version that was refused at first is compared with itself: %+v", words)
+	}
+}
+
+// A sync that is cut off between its gap and its beginning must not be resumed behind the gap.
+func TestASyncThatWasCutOffIsBegunAnew(t *testing.T) {
+	w, log := failOn(t, recorder.Options{})
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 2")
+	eventually(t, "a commit", func() bool { return w.checkpoint(pods).RV == "2" })
+	gate := make(chan struct{})
+	log.set(func() { log.gate = gate })
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := s.BeginSync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	time.AfterFunc(20*time.Millisecond, func() { close(gate) })
+	s = w.stream(pods)
+	if got := s.Checkpoint(); got != "" {
+		t.Errorf("it goes on from %q, which the log does not hold any more", got)
+	}
+	w.feed(s, "sync", "+a/u1@1", "end 9")
+	w.restart()
+	w.one(pods, history.GapExpired, false)
 }

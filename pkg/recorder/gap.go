@@ -38,14 +38,14 @@ func (l *ledger) counts() map[history.GapReason]uint64 {
 }
 
 // Explain says what keeps a resource from being observed, which becomes the reason of the gap if it can't be made up for.
-// It is forgotten as soon as something is observed. The caller is the goroutine that uses the resource's stream.
+// It is forgotten as soon as something is observed; that the API server does not answer, either, explains nothing more. The
+// caller is the goroutine that uses the resource's stream.
 func (r *Recorder) Explain(resource schema.GroupResource, reason history.GapReason, detail string) {
-	r.mu.Lock()
-	s := r.streams[resource]
-	r.mu.Unlock()
-	if s != nil {
-		s.gaps.why = &history.Gap{Reason: reason, Detail: detail}
+	s := r.stream(resource)
+	if s == nil || reason == history.GapDisconnected && s.gaps.why != nil {
+		return
 	}
+	s.gaps.why = &history.Gap{Reason: reason, Detail: detail}
 }
 
 // receive notes that the API server has sent something.

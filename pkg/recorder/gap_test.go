@@ -167,6 +167,18 @@ func TestWhatKeptAResourceFromBeingObservedIsTheReason(t *testing.T) {
 	}
 }
 
+func TestNoAnswerDoesNotReplaceAnotherReason(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 3")
+	w.Explain(pods.GroupResource(), history.GapNotConfigured, "it was left out")
+	w.Explain(pods.GroupResource(), history.GapDisconnected, "no route")
+	w.feed(s, "sync")
+	if gap := w.one(pods, history.GapNotConfigured, true); gap.Detail != "it was left out" {
+		t.Errorf("detail %q", gap.Detail)
+	}
+}
+
 func TestAnExplanationIsForgottenOnceSomethingIsObserved(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)

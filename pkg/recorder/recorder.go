@@ -113,21 +113,29 @@ func New(log Log, opts Options) *Recorder {
 
 // Stream returns the sink for the frames of one resource. It registers the resource and reads its heads and checkpoint from the
 // log, once: asked again for a resource, it returns the same stream, which has learned the resource's new API version
-// and names. Who asks again must have stopped using the stream before.
+// and names. A stream that was cut off while it waited goes on from the log, for not all that it was told is recorded. Who
+// asks again must have stopped using the stream before.
 func (r *Recorder) Stream(ctx context.Context, resource history.Resource) (*Stream, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if err := r.log.Register(ctx, resource); err != nil {
 		return nil, wrap("register", resource.GroupResource(), err)
 	}
-	if s := r.streams[resource.GroupResource()]; s != nil {
+	if s := r.stream(resource.GroupResource()); s != nil {
 		s.parser.resource = resource
-		return s, nil
+		return s, s.mend(ctx)
 	}
 	s, err := newStream(ctx, r, resource)
 	if err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.streams[resource.GroupResource()] = s
 	return s, nil
+}
+
+// stream returns the resource's stream, nil where there is none yet.
+func (r *Recorder) stream(resource schema.GroupResource) *Stream {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.streams[resource]
 }

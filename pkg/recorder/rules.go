@@ -17,7 +17,7 @@ import (
 // is. Resources that are left out as a whole are not the recorder's business: nobody watches them.
 type Rules struct {
 	Redact []Redaction
-	Ignore []Omission
+	Ignore []history.Omission
 }
 
 // Redaction replaces the values at the paths by keyed hashes, in the objects of one resource and in their last-applied
@@ -27,14 +27,6 @@ type Redaction struct {
 	Resource schema.GroupResource
 	Paths    []string
 	Names    []string
-}
-
-// Omission leaves out the versions of objects in some namespaces, of one resource or of all where it is zero; or the versions
-// of a resource's objects that differ from the version before in nothing but the values at some paths.
-type Omission struct {
-	Resource   schema.GroupResource
-	Namespaces []string
-	Changes    []string
 }
 
 // CheckRedacted tells what is wrong with a path that is to be redacted in a resource's objects: it is no path, or what an

@@ -144,7 +144,7 @@ func TestSetRulesRefuses(t *testing.T) {
 		`"metadata[*]": objects`:     redact(pods, nil, "metadata[*]"),
 		"redacted anyway":            secret,
 		`"involvedObject.name": obj`: event,
-		"at character 4":             {Ignore: []recorder.Omission{{Changes: []string{"a.b["}}}},
+		"at character 4":             {Ignore: []history.Omission{{Changes: []string{"a.b["}}}},
 	} {
 		err := w.SetRules(rules)
 		if err == nil || history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), want) {

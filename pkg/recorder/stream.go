@@ -30,6 +30,7 @@ type Stream struct {
 	gaps     ledger
 	received time.Time // when the last frame, bookmark or end of a sync was
 	accepted uint64    // number of the last entry that was accepted
+	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
 
 	committed [history.Delete + 1]atomic.Uint64
 	known     atomic.Uint64 // repeated and skipped
@@ -60,24 +61,49 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 	if s.parser.redact != nil && len(r.opts.RedactionKey) == 0 {
 		return nil, wrap("record", s.resource, errors.New("there is no key to hash secret values with"))
 	}
-	checkpoint, err := r.log.Checkpoint(ctx, s.resource)
-	if err != nil {
-		return nil, wrap("read the checkpoint of", s.resource, err)
+	if err := s.load(ctx); err != nil {
+		return nil, err
 	}
-	if s.rv = checkpoint.RV; s.rv != "" {
+	return s, nil
+}
+
+// load takes up what the log holds of the resource. All that the stream accepted has to be in it.
+func (s *Stream) load(ctx context.Context) error {
+	checkpoint, err := s.recorder.log.Checkpoint(ctx, s.resource)
+	if err != nil {
+		return wrap("read the checkpoint of", s.resource, err)
+	}
+	s.rv, s.syncing, s.since, s.gaps.open = checkpoint.RV, false, time.Time{}, nil
+	if s.rv != "" {
 		s.checkpointed.Store(checkpoint.Time.UnixNano())
 	}
 	if err := s.resumeGap(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	for h, err := range r.log.Heads(ctx, s.resource) {
+	for _, h := range s.heads {
+		s.recorder.memory.forget(h.uid)
+	}
+	clear(s.heads)
+	for h, err := range s.recorder.log.Heads(ctx, s.resource) {
 		if err != nil {
-			return nil, wrap("read the heads of", s.resource, err)
+			return wrap("read the heads of", s.resource, err)
 		}
 		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, writers: h.Writers}
 	}
 	s.alive.Store(int64(len(s.heads)))
-	return s, nil
+	s.cut = false
+	return nil
+}
+
+// mend lets a stream that was cut off go on from the log.
+func (s *Stream) mend(ctx context.Context) error {
+	if !s.cut {
+		return nil
+	}
+	if err := s.settled(ctx); err != nil {
+		return err
+	}
+	return s.load(ctx)
 }
 
 // Checkpoint returns the resourceVersion to watch from, or "" where only a sync leads on: before the first one has
@@ -210,6 +236,7 @@ func (s *Stream) accept(ctx context.Context, records []*history.Record, rv strin
 func (s *Stream) put(ctx context.Context, e entry) error {
 	number, err := s.recorder.queue.put(ctx, e)
 	if err != nil {
+		s.cut = true
 		return wrap("record", s.resource, err)
 	}
 	s.accepted = number

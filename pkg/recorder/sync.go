@@ -104,6 +104,7 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 // settled waits until all that was accepted is in the log.
 func (s *Stream) settled(ctx context.Context) error {
 	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
+		s.cut = true
 		return wrap("commit records of", s.resource, err)
 	}
 	return nil

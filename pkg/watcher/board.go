@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // Status is the state of one resource of a [Set].
@@ -18,55 +20,107 @@ type Status struct {
 	Since time.Time // when the state was entered
 	// Synced says that everything that exists was observed once, now or by an earlier run whose checkpoint was resumed.
 	Synced bool
-	// Configured says that the resource is one of [SetOptions.Resources], and not only a CRD's.
+	// Configured says that the resource is one of [Targets.Resources], and not only a CRD's.
 	Configured bool
 }
 
-// board holds the states of a set's resources.
+// board holds the states of a set's resources, and what is known of those that have none.
 type board struct {
-	mu         sync.Mutex
-	discovered bool // the API server has answered once
-	entries    map[schema.GroupResource]*Status
-	missing    []Status // configured, but not found
+	mu       sync.Mutex
+	targets  *Targets
+	entries  map[schema.GroupResource]*Status // of what is watched
+	others   []Status                         // configured and not found, or excluded
+	wasReady bool                             // everything configured was observed once
+
+	served      []history.Resource            // when the API server answered last; empty: it never did
+	defined     bool                          // the CRDs are known
+	definitions Change                        // the state of their watch
+	gone        map[schema.GroupResource]bool // definitions that went while their resources were watched
 }
 
-func newBoard() *board { return &board{entries: map[schema.GroupResource]*Status{}} }
+func newBoard() *board {
+	return &board{targets: &Targets{}, entries: map[schema.GroupResource]*Status{}, gone: map[schema.GroupResource]bool{}}
+}
 
-// discover takes the outcome of a discovery.
-func (b *board) discover(answered bool, found plans, missing []Change) {
+// aim takes what is to be watched from now on.
+func (b *board) aim(targets *Targets) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.discovered = b.discovered || answered
-	for id, p := range found {
-		b.entry(id, Change{Resource: p.resource}).Configured = true
+	b.targets = targets
+	if !targets.DiscoverCRDs { // nobody sees definitions come back
+		clear(b.gone)
 	}
-	before := b.missing
-	b.missing = nil
-	for _, c := range missing {
-		s := Status{Change: c, Since: time.Now(), Configured: true}
+}
+
+// discover takes the outcome of a discovery: what of the configured resources is to be watched, and what was not found.
+func (b *board) discover(served []history.Resource, found plans, missing []Change) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(served) > 0 {
+		b.served = served
+	}
+	for id, p := range found {
+		b.entry(id, Change{Resource: p.resource})
+	}
+	for id, e := range b.entries {
+		_, e.Configured = found[id]
+	}
+	before := b.others
+	b.others = nil
+	for _, c := range slices.Concat(missing, b.targets.left(b.served)) {
+		s := Status{Change: c, Since: time.Now(), Configured: c.State != Ignored}
 		for _, old := range before {
 			if old.Resource.GroupResource() == c.Resource.GroupResource() && old.State == c.State {
 				s.Since = old.Since
 			}
 		}
-		b.missing = append(b.missing, s)
+		b.others = append(b.others, s)
 	}
+}
+
+// plan takes what is to be watched, before it is, and whether the CRDs are known.
+func (b *board) plan(wanted plans, defined bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.defined = defined
+	for id, p := range wanted {
+		b.entry(id, Change{Resource: p.resource})
+	}
+}
+
+// watched returns the resources that have a watcher.
+func (b *board) watched() (all []history.Resource) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		all = append(all, e.Resource)
+	}
+	return all
 }
 
 func (b *board) entry(id schema.GroupResource, first Change) *Status {
 	if b.entries[id] == nil {
 		b.entries[id] = &Status{Change: first, Since: time.Now()}
+		delete(b.gone, id)
 	}
 	return b.entries[id]
+}
+
+// noteDefinitions takes a change of the state of the CRDs' own watch.
+func (b *board) noteDefinitions(c Change) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.definitions = c
 }
 
 // note takes a change of state.
 func (b *board) note(c Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	id := identity(c.Resource)
+	id := identity(c.Resource.GroupResource())
 	if c.State == Stopped {
 		delete(b.entries, id)
+		b.gone[id] = c.Cause == ""
 		return
 	}
 	e := b.entry(id, c)
@@ -92,7 +146,7 @@ func (b *board) refused() bool {
 func (b *board) states() []Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := slices.Clone(b.missing)
+	all := slices.Clone(b.others)
 	for _, e := range b.entries {
 		all = append(all, *e)
 	}
@@ -104,9 +158,12 @@ func (b *board) states() []Status {
 
 func (b *board) ready() error {
 	b.mu.Lock()
-	discovered := b.discovered
+	discovered, was := len(b.served) > 0, b.wasReady
 	b.mu.Unlock()
-	if !discovered {
+	switch {
+	case was:
+		return nil
+	case !discovered:
 		return errors.New("the API server has not answered yet")
 	}
 	var pending []string
@@ -118,5 +175,34 @@ func (b *board) ready() error {
 	if len(pending) > 0 {
 		return fmt.Errorf("not observed yet: %s", strings.Join(pending, ", "))
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wasReady = true
 	return nil
+}
+
+// absence tells why a resource that has no state is not observed.
+func (b *board) absence(r schema.GroupResource) (history.GapReason, string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id := identity(r)
+	other := slices.ContainsFunc(b.others, func(s Status) bool { return s.Resource.GroupResource() == r })
+	switch {
+	case b.entries[id] != nil || other:
+		return "", ""
+	case len(b.served) == 0:
+		return history.GapRestarted, "the recorder was restarted, and does not know yet what there is to record"
+	case b.targets.DiscoverCRDs && !b.defined && b.definitions.Cause != "":
+		return b.definitions.Cause, "the definitions of resources can't be watched: " + b.definitions.Reason
+	case b.targets.DiscoverCRDs && !b.defined:
+		return history.GapRestarted, "the recorder was restarted, and does not know yet which resources are defined"
+	case b.gone[id] || !serves(b.served, id):
+		return "", ""
+	default:
+		return history.GapNotConfigured, reasonUnnamed
+	}
+}
+
+func serves(served []history.Resource, id schema.GroupResource) bool {
+	return slices.ContainsFunc(served, func(r history.Resource) bool { return identity(r.GroupResource()) == id })
 }

@@ -59,6 +59,10 @@ func TestCluster(t *testing.T) {
 		"deletions arrive after their definition's": l.testDeletionsArriveAfterTheirDefinitions,
 		"definition is deleted and comes back":      l.testDefinitionIsDeletedAndComesBack,
 		"configured resource appears later":         l.testConfiguredResourceAppearsLater,
+		"configuration changes":                     l.testConfigurationChanges,
+		"configuration changes without discovery":   l.testConfigurationChangesWithoutDiscovery,
+		"definitions are discovered or not":         l.testDefinitionsAreDiscoveredOrNot,
+		"definitions may not be watched":            l.testDefinitionsMayNotBeWatched,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,14 +18,35 @@ type search struct {
 	wanted []history.Resource
 	log    *slog.Logger
 
-	found   plans          // by identity
-	by      map[int]bool   // which of wanted were found, in found or as the same objects as another
-	said    map[int]string // what was last logged about one of wanted
-	trouble bool           // the last discovery failed
+	found   plans                           // by identity
+	as      map[string]schema.GroupResource // the identities of those of wanted that were found, by nameOf
+	said    map[string]string               // what was last logged about one of wanted, by nameOf
+	trouble bool                            // the last discovery failed
 }
 
-func newSearch(wanted []history.Resource, log *slog.Logger) *search {
-	return &search{wanted: wanted, log: log, found: plans{}, by: map[int]bool{}, said: map[int]string{}}
+func newSearch(log *slog.Logger) *search {
+	return &search{log: log, found: plans{}, as: map[string]schema.GroupResource{}, said: map[string]string{}}
+}
+
+// aim replaces what is wanted. What was found and is still wanted stays found, and what is watched already is found.
+func (s *search) aim(wanted, watched []history.Resource) {
+	s.wanted = wanted
+	names, kept := map[string]bool{}, map[schema.GroupResource]bool{}
+	for _, r := range wanted {
+		names[nameOf(r)] = true
+	}
+	maps.DeleteFunc(s.said, func(name, _ string) bool { return !names[name] })
+	maps.DeleteFunc(s.as, func(name string, _ schema.GroupResource) bool { return !names[name] })
+	for _, id := range s.as {
+		kept[id] = true
+	}
+	maps.DeleteFunc(s.found, func(id schema.GroupResource, _ plan) bool { return !kept[id] })
+	for _, r := range wanted {
+		known, ok := resolve(watched, r)
+		if id := identity(known.GroupResource()); ok && !kept[id] {
+			s.as[nameOf(r)], s.found[id] = id, plan{resource: known}
+		}
+	}
 }
 
 // plans returns a copy of what was found.
@@ -40,47 +61,50 @@ func (s *search) among(ctx context.Context, served []history.Resource, err error
 		}
 	}
 	claimed := map[schema.GroupResource]bool{}
-	for i, wanted := range s.wanted {
+	for _, wanted := range s.wanted {
 		r, ok := resolve(served, wanted)
+		id := identity(r.GroupResource())
+		_, before := s.as[nameOf(wanted)]
 		switch {
-		case ok && claimed[identity(r)]:
-			s.by[i] = true
-			if log, news := s.news(i, "same"); news {
+		case ok && claimed[id]:
+			s.as[nameOf(wanted)] = id
+			if log, news := s.news(wanted, "same"); news {
 				log.InfoContext(ctx, "configured resource holds the same objects as another, and is not watched twice")
 			}
 		case ok:
-			claimed[identity(r)] = true
-			s.take(ctx, i, r)
-		case !s.by[i]:
-			missing = append(missing, s.miss(ctx, i, served, err))
+			claimed[id] = true
+			s.take(ctx, wanted, r)
+		case !before:
+			missing = append(missing, s.miss(ctx, wanted, served, err))
 		}
 	}
 	return missing
 }
 
-func (s *search) take(ctx context.Context, i int, r history.Resource) {
-	s.by[i] = true
-	s.found[identity(r)] = plan{resource: r}
-	if wanted := s.wanted[i].Version; wanted != "" && r.Version != wanted {
-		if log, news := s.news(i, r.Version); news {
+func (s *search) take(ctx context.Context, wanted, r history.Resource) {
+	id := identity(r.GroupResource())
+	s.as[nameOf(wanted)], s.found[id] = id, plan{resource: r}
+	if wanted.Version != "" && r.Version != wanted.Version {
+		if log, news := s.news(wanted, r.Version); news {
 			log.InfoContext(ctx, "configured version is not served; another is watched", "served", r.Version)
 		}
 	}
 }
 
-func (s *search) miss(ctx context.Context, i int, served []history.Resource, err error) Change {
-	c := unresolved(s.wanted[i], served, err)
-	if log, news := s.news(i, c.Reason); news && c.Refused {
+func (s *search) miss(ctx context.Context, wanted history.Resource, served []history.Resource, err error) Change {
+	c := unresolved(wanted, served, err)
+	if log, news := s.news(wanted, c.Reason); news && c.Refused {
 		log.WarnContext(ctx, "configured resource is not served, and waited for", "reason", c.Reason)
 	}
 	return c
 }
 
 // news tells whether something is not what was last said about one of the wanted resources, and returns its logger.
-func (s *search) news(i int, what string) (*slog.Logger, bool) {
-	news := s.said[i] != what
-	s.said[i] = what
-	return s.log.With("resource", nameOf(s.wanted[i]), "version", s.wanted[i].Version), news
+func (s *search) news(wanted history.Resource, what string) (*slog.Logger, bool) {
+	name := nameOf(wanted)
+	news := s.said[name] != what
+	s.said[name] = what
+	return s.log.With("resource", name, "version", wanted.Version), news
 }
 
 // resolve finds a resource among those that are served: by its plural, or by its kind where it has no plural; in its
@@ -100,8 +124,7 @@ func resolve(served []history.Resource, wanted history.Resource) (found history.
 }
 
 // identity returns the same for resources that hold the same objects: Events are served by two groups.
-func identity(r history.Resource) schema.GroupResource {
-	gr := r.GroupResource()
+func identity(gr schema.GroupResource) schema.GroupResource {
 	if gr == (schema.GroupResource{Group: "events.k8s.io", Resource: "events"}) {
 		gr.Group = ""
 	}

@@ -3,22 +3,21 @@ package watcher
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// SetOptions are what a [Set] watches, and how.
+// SetOptions are what a [Set] watches at first, and how.
 type SetOptions struct {
 	Options
+	Targets
 
-	// Resources are the configured ones: by group and plural, or by group and kind. The version is a preference.
-	Resources []history.Resource
-	// DiscoverCRDs watches the resources of all CRDs too, also of those that appear later.
-	DiscoverCRDs bool
 	// Open returns the sink of a resource with the names that the server has for it. It is called again for a resource
 	// whose version or names have changed, after the watcher of the former sink has ended. An error ends the set.
 	Open func(context.Context, history.Resource) (Sink, error)
@@ -27,12 +26,13 @@ type SetOptions struct {
 // Set keeps one [Watcher] running for each resource that is configured or, with discovery, defined by a CRD. Its methods
 // are safe for concurrent use.
 type Set struct {
-	server *apiserver.Client
-	opts   SetOptions
-	log    *slog.Logger
-	board  *board
+	server  *apiserver.Client
+	opts    SetOptions
+	log     *slog.Logger
+	board   *board
+	targets atomic.Pointer[Targets] // never written through
 
-	configured chan plans    // from discovery to the supervisor
+	configured chan choice   // from discovery to the supervisor
 	defined    chan plans    // from the CRDs' watch to the supervisor
 	again      chan struct{} // something changed that discovery may see
 }
@@ -44,15 +44,26 @@ func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 		return nil, err
 	}
 	opts.Options = opts.withDefaults()
-	return &Set{
+	s := &Set{
 		server:     server,
 		opts:       opts,
 		log:        opts.Logger,
 		board:      newBoard(),
-		configured: make(chan plans),
+		configured: make(chan choice),
 		defined:    make(chan plans),
 		again:      make(chan struct{}, 1),
-	}, nil
+	}
+	s.targets.Store(&opts.Targets)
+	return s, nil
+}
+
+// Configure replaces what is watched, soon after it returns. What was configured, or a CRD's, and is configured now, or still
+// a CRD's, is not disturbed, unless its version changes. What is not wanted any more ends, and resumes from its sink's
+// checkpoint when it is wanted again. The caller writes to t no more.
+func (s *Set) Configure(t Targets) {
+	_ = s.board.ready() // if it is, it stays so
+	s.targets.Store(&t)
+	s.lookAgain()
 }
 
 // Run watches until ctx is done, and then returns nil, or until a sink fails or can't be opened, and then returns that
@@ -61,23 +72,25 @@ func (s *Set) Run(ctx context.Context) error {
 	defer s.server.CloseIdle()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.discover(ctx); return nil })
-	if s.opts.DiscoverCRDs {
-		group.Go(func() error { return s.watchDefinitions(ctx) })
-	}
 	group.Go(func() error { return s.supervise(ctx, group) })
 	return group.Wait()
 }
 
-// States returns the state of every resource that is configured or defined by a CRD, ordered by group and plural.
+// States returns the state of every resource that is configured, defined by a CRD, or excluded, ordered by group and plural.
 func (s *Set) States() []Status { return s.board.states() }
 
-// Ready returns nil when every configured resource was observed once from end to end, or is refused by the API server:
-// what is not served, or not permitted, is not waited for. The error names what is missing.
+// Ready returns nil once every configured resource was observed from end to end, or is refused by the API server: what is
+// not served, or not permitted, is not waited for. The error names what is missing. What is configured later does not
+// take it back.
 func (s *Set) Ready() error { return s.board.ready() }
+
+// Absence tells why changes of a resource that has no state are not seen: for programs, "" where none can be missed, and for
+// people. There is nothing to see where no API server serves the resource, or its definition is gone.
+func (s *Set) Absence(r schema.GroupResource) (history.GapReason, string) { return s.board.absence(r) }
 
 func (s *Set) watchDefinitions(ctx context.Context) error {
 	opts := s.opts.Options
-	opts.OnChange = nil
+	opts.OnChange = s.board.noteDefinitions
 	sink := &definitions{known: map[string]plan{}, publish: func(ctx context.Context, p plans) {
 		s.lookAgain()
 		send(ctx, s.defined, p)
@@ -102,7 +115,7 @@ func (s *Set) lookAgain() {
 }
 
 // send tells whether p was taken before ctx was done.
-func send(ctx context.Context, to chan<- plans, p plans) bool {
+func send[T any](ctx context.Context, to chan<- T, p T) bool {
 	select {
 	case to <- p:
 		return true

@@ -35,10 +35,10 @@ type world struct {
 }
 
 // record runs a set until the test ends.
-func record(t *testing.T, cfg *rest.Config, opts watcher.SetOptions) *world {
+func record(t *testing.T, cfg *rest.Config, targets watcher.Targets) *world {
 	t.Helper()
 	w := &world{sinks: map[string]*tape{}}
-	opts.Open = w.open
+	opts := watcher.SetOptions{Targets: targets, Open: w.open}
 	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
 	opts.RetryAfter = time.Second
 	set, err := watcher.NewSet(cfg, opts)
@@ -133,7 +133,7 @@ func (w *world) logged(what ...string) (n int) {
 
 func (l *lab) testConfiguredResources(t *testing.T) {
 	t.Helper()
-	w := record(t, l.config(t, &wire{}), watcher.SetOptions{Resources: []history.Resource{
+	w := record(t, l.config(t, &wire{}), watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"},
 		{Group: "apps", Version: "v1beta1", Plural: "deployments"},
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole"},
@@ -176,7 +176,7 @@ func (l *lab) testConfiguredResources(t *testing.T) {
 
 func TestUnreachableIsNotReady(t *testing.T) {
 	t.Parallel()
-	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.SetOptions{
+	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{
 		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}, DiscoverCRDs: true,
 	})
 	eventually(t, "a reason", func() bool {
@@ -192,7 +192,7 @@ func (l *lab) testSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
 	t.Helper()
 	locked := errors.New("locked")
 	set, err := watcher.NewSet(l.config(t, &wire{}), watcher.SetOptions{
-		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}},
+		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
 		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
 			if r.Plural == "secrets" {
 				return nil, locked
@@ -213,7 +213,7 @@ func (l *lab) testPermissionsComeAndGo(t *testing.T) {
 	connection := &wire{}
 	cfg, user := l.nobody(t, connection)
 	l.allow(t, user, "configmaps")
-	w := record(t, cfg, watcher.SetOptions{Resources: []history.Resource{
+	w := record(t, cfg, watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"},
 	}, DiscoverCRDs: true})
 	w.reaches(t, "configmaps", watcher.Watching)
@@ -245,7 +245,7 @@ func (l *lab) testPermissionIsLost(t *testing.T) {
 	cfg, user := l.nobody(t, connection)
 	l.allow(t, user, "configmaps")
 	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
-	w := record(t, cfg, watcher.SetOptions{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
+	w := record(t, cfg, watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
 	w.reaches(t, "configmaps", watcher.Watching)
 	h.put("a")
 	h.put("b")
@@ -375,7 +375,7 @@ func (l *lab) testDefinitionsComeChangeAndGo(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.SetOptions{DiscoverCRDs: true})
+	w := record(t, l.config(t, &wire{}), watcher.Targets{DiscoverCRDs: true})
 
 	gadgets.serve("v1alpha1", "v1beta1") // what is stored comes before what has priority
 	w.reaches(t, gr, watcher.Watching)
@@ -419,7 +419,7 @@ func (l *lab) testDeletionsArriveAfterTheirDefinitions(t *testing.T) {
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
 	connection := &wire{held: "gadgets"}
-	w := record(t, l.config(t, connection), watcher.SetOptions{DiscoverCRDs: true})
+	w := record(t, l.config(t, connection), watcher.Targets{DiscoverCRDs: true})
 	gadgets.serve("v1")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1", ns, "a")
@@ -440,7 +440,7 @@ func (l *lab) testDefinitionIsDeletedAndComesBack(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.SetOptions{DiscoverCRDs: true})
+	w := record(t, l.config(t, &wire{}), watcher.Targets{DiscoverCRDs: true})
 	gadgets.serve("v1")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.remove()
@@ -457,7 +457,7 @@ func (l *lab) testConfiguredResourceAppearsLater(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.SetOptions{Resources: []history.Resource{
+	w := record(t, l.config(t, &wire{}), watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Group: gadgets.group, Version: "v2", Plural: "gadgets"},
 	}})
 	w.reaches(t, "configmaps", watcher.Watching)

@@ -16,7 +16,8 @@ const (
 	Waiting  State = iota // for the server to be reached, to serve the resource, or to permit it
 	Syncing               // everything that exists is being observed
 	Watching              // changes are being observed
-	Stopped               // nothing is observed any more: the resource's definition is gone
+	Stopped               // nothing is observed any more: the definition is gone, or the configuration does not want it
+	Ignored               // nothing is observed: the configuration excludes it
 )
 
 // String returns the state as the REST API writes it.
@@ -30,6 +31,8 @@ func (s State) String() string {
 		return "watching"
 	case Stopped:
 		return "stopped"
+	case Ignored:
+		return "ignored"
 	default:
 		return fmt.Sprintf("state(%d)", uint8(s))
 	}
@@ -39,9 +42,9 @@ func (s State) String() string {
 type Change struct {
 	Resource history.Resource
 	State    State
-	// Reason says, for people, why a resource is waited for.
+	// Reason says, for people, why a resource is waited for or not observed.
 	Reason string
-	// Cause says the same for programs; "" where a resource is not waited for, or was not tried yet.
+	// Cause says the same for programs; "" where nothing is missed, or nothing was tried yet.
 	Cause history.GapReason
 	// Refused says that the API server answers, but does not serve the resource, or not to this user: waiting can last
 	// forever.

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // linger is how long the watcher of a deleted CRD goes on: the deletions of its objects come before the CRD's own, but
@@ -23,21 +24,32 @@ type unit struct {
 	gone time.Time // when the plan was given up; zero: it was not
 }
 
-// supervise starts and stops watchers, so that one runs for each plan. It alone knows the units.
+// supervise starts and stops watchers, so that one runs for each plan, and one for the CRDs where they are discovered. It
+// alone knows the units.
 func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	units := map[schema.GroupResource]*unit{}
-	var configured, defined plans
+	chosen := choice{targets: &Targets{}}
+	var defined plans         // nil: not known
+	var endDefinitions func() // nil: they are not watched
 	var lingered <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case configured = <-s.configured:
+		case chosen = <-s.configured:
 		case defined = <-s.defined:
 		case <-lingered:
 		}
-		wanted := merge(configured, defined)
-		lingered = s.retire(units, wanted, time.Now())
+		switch watched := endDefinitions != nil; {
+		case chosen.targets.DiscoverCRDs && !watched:
+			endDefinitions = spawn(ctx, group, s.watchDefinitions)
+		case !chosen.targets.DiscoverCRDs && watched:
+			endDefinitions()
+			endDefinitions, defined = nil, nil
+		}
+		wanted := chosen.wanted(defined)
+		lingered = s.retire(units, chosen, wanted, time.Now())
+		s.board.plan(wanted, defined != nil)
 		for id, p := range wanted {
 			if units[id] == nil {
 				units[id] = s.start(ctx, group, p)
@@ -46,44 +58,37 @@ func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	}
 }
 
-// merge returns the plans of both. A configured resource keeps its version, and takes the life of its definition.
-func merge(configured, defined plans) plans {
-	all := maps.Clone(configured)
-	if all == nil {
-		all = plans{}
-	}
-	for id, d := range defined {
-		if c, ok := all[id]; ok {
-			d.resource = c.resource
-		}
-		all[id] = d
-	}
-	return all
-}
-
 // retire stops the units that are not wanted any more, or not as they are. It returns when to look again.
-func (s *Set) retire(units map[schema.GroupResource]*unit, wanted plans, now time.Time) (again <-chan time.Time) {
+func (s *Set) retire(units map[schema.GroupResource]*unit, chosen choice, wanted plans, now time.Time) (again <-chan time.Time) {
 	for id, u := range units {
 		p, ok := wanted[id]
-		switch {
+		switch dropped := chosen.dropped(id, u); {
 		case ok && u.same(p):
 			u.gone = time.Time{}
 		case ok:
 			u.stop()
 			delete(units, id)
+		case dropped != "":
+			s.end(units, id, dropped, history.GapNotConfigured)
 		case u.gone.IsZero():
 			u.gone = now
 			again = time.After(linger)
 		case now.Sub(u.gone) < linger:
 			again = time.After(linger - now.Sub(u.gone))
 		default:
-			u.stop()
-			delete(units, id)
-			s.log.Info("resource is observed no longer: its definition is gone", "resource", id.String())
-			s.changed(Change{Resource: u.resource, State: Stopped, Reason: "its definition is gone"})
+			s.end(units, id, reasonGone, "")
 		}
 	}
 	return again
+}
+
+// end stops a unit for good, as far as anybody knows.
+func (s *Set) end(units map[schema.GroupResource]*unit, id schema.GroupResource, reason string, cause history.GapReason) {
+	u := units[id]
+	u.stop()
+	delete(units, id)
+	s.log.Info("resource is observed no longer", "resource", id.String(), "reason", reason)
+	s.changed(Change{Resource: u.resource, State: Stopped, Reason: reason, Cause: cause})
 }
 
 // same tells whether the plan is the unit's. A life that becomes known later is no other life.
@@ -95,18 +100,23 @@ func (u *unit) same(p plan) bool {
 }
 
 func (s *Set) start(ctx context.Context, group *errgroup.Group, p plan) *unit {
+	return &unit{plan: p, stop: spawn(ctx, group, func(ctx context.Context) error { return s.run(ctx, p) })}
+}
+
+// spawn runs something in the group, and returns how to end it alone and wait for that.
+func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	group.Go(func() error {
 		defer close(done)
 		defer cancel()
-		err := s.run(ctx, p)
+		err := run(ctx)
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return nil
 		}
 		return err
 	})
-	return &unit{plan: p, stop: func() { cancel(); <-done }}
+	return func() { cancel(); <-done }
 }
 
 func (s *Set) run(ctx context.Context, p plan) error {

@@ -24,10 +24,14 @@ const (
 	NextCursorHeader         = "X-Next-Cursor"          // where there is more: the cursor parameter of the next page
 	GapsHeader               = "X-History-Gaps"         // how many gaps touch the query's time and resources
 	GapListHeader            = "X-History-Gap-List"     // the newest of them, at most MaxGapsListed
+	IgnoredHeader            = "X-History-Ignored"      // what rules leave out of the query's resources and namespace; else absent
 )
 
 // MaxGapsListed is how many gaps [GapListHeader] has room for. [GapsPath] has them all.
 const MaxGapsListed = 8
+
+// MaxIgnoredLength bounds the value of [IgnoredHeader], in bytes; a longer one ends in "...". [ResourcesPath] has all of it.
+const MaxIgnoredLength = 1000
 
 // The constants of every [Event]: a watch knows neither the user nor the request.
 const (
@@ -112,7 +116,8 @@ type Gap struct {
 	Start    time.Time `json:"start"`    // UTC, as is the end
 	// End is absent as long as the gap is open.
 	End time.Time `json:"end,omitzero"`
-	// Reason is "restarted", "expired", "interrupted", "disconnected", "forbidden" or "not_served". Others may follow.
+	// Reason is "restarted", "expired", "interrupted", "disconnected", "forbidden", "not_served" or "not_configured". Others
+	// may follow.
 	Reason string `json:"reason"`
 	// Detail says more, for people.
 	Detail string `json:"detail,omitempty"`
@@ -127,11 +132,20 @@ type Resource struct {
 	Kind       string   `json:"kind"`
 	ShortNames []string `json:"shortNames,omitempty"`
 	Namespaced bool     `json:"namespaced"`
-	// State is "watching", "syncing", "waiting" (for the server to serve it or to permit it) or "stopped" (recorded once,
-	// not any more).
+	// State is "watching", "syncing", "waiting" (for the server to serve it or to permit it), "ignored" (by a rule, as a
+	// whole) or "stopped" (recorded once, not any more).
 	State string `json:"state"`
-	// Reason says why a resource is waiting.
+	// Reason says why a resource is waiting or ignored.
 	Reason string `json:"reason,omitempty"`
+	// Ignored is what rules leave out of the resource, or have left out; absent where there is nothing.
+	Ignored *Ignored `json:"ignored,omitempty"`
+}
+
+// Ignored says which versions of a resource's objects rules leave out.
+type Ignored struct {
+	Namespaces []string `json:"namespaces,omitempty"` // all versions of the objects in them
+	Changes    []string `json:"changes,omitempty"`    // versions in which only the values at these paths changed
+	Versions   uint64   `json:"versions"`             // left out since the recorder started
 }
 
 // Health is the answer of [HealthPath].

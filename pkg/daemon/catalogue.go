@@ -1,0 +1,45 @@
+package daemon
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// states tells the API what is recorded, waited for and left out.
+func (d *Daemon) states() []v1.Resource {
+	versions := map[schema.GroupResource]uint64{}
+	for _, s := range d.recorder.Stats().Resources {
+		versions[schema.GroupResource{Group: s.Group, Resource: s.Resource}] = s.IgnoredNamespace + s.IgnoredChange
+	}
+	rules := d.config.Load().Rules.Ignore
+	statuses := d.watchers.States()
+	resources := make([]v1.Resource, len(statuses))
+	for i, s := range statuses {
+		r := s.Resource
+		resources[i] = v1.Resource{
+			Group: r.Group, Version: r.Version, Plural: r.Plural, Singular: r.Singular, Kind: r.Kind,
+			ShortNames: r.ShortNames, Namespaced: r.Namespaced, State: s.State.String(), Reason: s.Reason,
+			Ignored: ignored(r, rules, versions[r.GroupResource()]),
+		}
+	}
+	return resources
+}
+
+// ignored returns what the rules leave out of a resource, and how many versions that were; nil where there is nothing.
+func ignored(r history.Resource, rules []history.Omission, versions uint64) *v1.Ignored {
+	all := v1.Ignored{Versions: versions}
+	for _, o := range rules {
+		if r.Namespaced && o.Resource == (schema.GroupResource{}) || o.Resource == r.GroupResource() {
+			all.Namespaces = slices.Concat(all.Namespaces, o.Namespaces)
+			all.Changes = slices.Concat(all.Changes, o.Changes)
+		}
+	}
+	if versions == 0 && len(all.Namespaces)+len(all.Changes) == 0 {
+		return nil
+	}
+	return &all
+}

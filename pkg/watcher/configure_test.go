@@ -1,0 +1,210 @@
+package watcher_test
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
+
+func named(plurals ...string) (all []history.Resource) {
+	for _, plural := range plurals {
+		all = append(all, history.Resource{Version: "v1", Plural: plural})
+	}
+	return all
+}
+
+func core(plural string) schema.GroupResource { return schema.GroupResource{Resource: plural} }
+
+// ends waits until the resource has no state.
+func (w *world) ends(t *testing.T, gr string) {
+	t.Helper()
+	eventually(t, "the end of "+gr, func() bool { _, ok := w.state(gr); return !ok })
+}
+
+// begins returns how often the resource's sink was told that everything follows.
+func (w *world) begins(gr string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, call := range w.sink(gr).told() {
+		if call == "begin" {
+			n++
+		}
+	}
+	return n
+}
+
+// What is configured anew begins, what is not ends, and what stays is not touched. A resource that comes back is resumed: the
+// sink has not moved on without it, and nothing is lost.
+func (l *lab) testConfigurationChanges(t *testing.T) {
+	t.Helper()
+	h, connection := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &wire{held: "services"}
+	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
+	w.reaches(t, "secrets", watcher.Watching)
+	w.reaches(t, "configmaps", watcher.Watching)
+	h.put("a")
+	eventually(t, "a", func() bool { return len(w.told("configmaps", h.namespace+"/a")) == 1 })
+
+	connection.gate.Lock()
+	w.Configure(watcher.Targets{Resources: named("services", "secrets")})
+	w.reaches(t, "services", watcher.Syncing)
+	if err := w.Ready(); err != nil {
+		t.Errorf("what is configured later is waited for: %v", err)
+	}
+	connection.gate.Unlock()
+	w.reaches(t, "services", watcher.Watching)
+	w.ends(t, "configmaps")
+	if reason, detail := w.Absence(core("configmaps")); reason != history.GapNotConfigured || detail == "" {
+		t.Errorf("configmaps are absent: %q, %q", reason, detail)
+	}
+	before := w.told("configmaps", h.namespace+"/a")
+	h.put("a")
+	h.put("b")
+	h.remove("b")
+
+	w.Configure(watcher.Targets{Resources: named("secrets", "configmaps")})
+	w.reaches(t, "configmaps", watcher.Watching)
+	for _, name := range []string{"a", "b"} {
+		want := h.of(name)
+		eventually(t, name, func() bool {
+			told := w.told("configmaps", h.namespace+"/"+name)
+			return len(told) >= len(want) && slices.Equal(told[len(told)-len(want):], want)
+		})
+	}
+	if told := w.told("configmaps", h.namespace+"/a"); !slices.Equal(told[:len(before)], before) {
+		t.Errorf("a: %q, and before %q", told, before)
+	}
+	if got := connection.requests("configmaps"); len(got) != 2 || got[0] != "stream" || !strings.HasPrefix(got[1], "watch ") {
+		t.Errorf("configmaps were asked for with %q, want a stream and a watch", got)
+	}
+	if got := connection.requests("secrets"); !slices.Equal(got, []string{"stream"}) || w.begins("secrets") != 1 || len(w.opens("secrets")) != 1 {
+		t.Errorf("secrets were disturbed: %q", got)
+	}
+	w.ends(t, "services")
+}
+
+// Discovery that hangs or fails neither keeps what is not wanted any more, nor takes what is.
+func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {
+	t.Helper()
+	var hanging sync.RWMutex
+	var failing atomic.Bool
+	connection := &wire{answer: func(r *http.Request) *http.Response {
+		if len(strings.Split(r.URL.Path, "/")) >= 4 {
+			return nil
+		}
+		hanging.RLock()
+		defer hanging.RUnlock()
+		if !failing.Load() {
+			return nil
+		}
+		return &http.Response{
+			StatusCode: http.StatusServiceUnavailable, Request: r, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(failure(503, "ServiceUnavailable", "not now"))),
+		}
+	}}
+	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
+	w.reaches(t, "secrets", watcher.Watching)
+	w.reaches(t, "configmaps", watcher.Watching)
+	hanging.Lock()
+	goOn := sync.OnceFunc(hanging.Unlock)
+	t.Cleanup(goOn)
+	failing.Store(true)
+	w.Configure(watcher.Targets{Resources: named("secrets", "services")})
+	w.ends(t, "configmaps")
+	goOn()
+	w.reaches(t, "services", watcher.Waiting)
+	if s, _ := w.state("secrets"); s.State != watcher.Watching {
+		t.Errorf("secrets are %s", s.State)
+	}
+	failing.Store(false)
+	w.reaches(t, "services", watcher.Watching)
+	if got := connection.requests("secrets"); !slices.Equal(got, []string{"stream"}) {
+		t.Errorf("secrets were disturbed: %q", got)
+	}
+}
+
+func (l *lab) testDefinitionsAreDiscoveredOrNot(t *testing.T) {
+	t.Helper()
+	ns := l.namespace(t)
+	gadgets, gizmos := crd{t, l.objects, ns + ".example.com", "gadgets"}, crd{t, l.objects, ns + ".example.org", "gadgets"}
+	connection := &wire{}
+	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
+	gadgets.serve("v1")
+	gizmos.serve("v1")
+	w.reaches(t, gadgets.name(), watcher.Watching)
+	w.reaches(t, gizmos.name(), watcher.Watching)
+	gadgets.create("v1", ns, "a")
+	eventually(t, "a", func() bool { return len(w.told(gadgets.name(), ns+"/a")) == 1 })
+
+	own := history.Resource{Group: gizmos.group, Version: "v1", Plural: gizmos.plural}
+	w.Configure(watcher.Targets{Resources: append(named("configmaps"), own)})
+	w.ends(t, gadgets.name())
+	if reason, _ := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); reason != history.GapNotConfigured {
+		t.Errorf("gadgets are absent: %q", reason)
+	}
+	gadgets.create("v1", ns, "b")
+
+	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gizmos.group, Resource: gizmos.plural}, core("configmaps")}})
+	eventually(t, "b", func() bool { return len(w.told(gadgets.name(), ns+"/b")) == 1 })
+	w.reaches(t, gizmos.name(), watcher.Ignored)
+	w.reaches(t, "configmaps", watcher.Ignored)
+	if s, _ := w.state(gizmos.name()); s.Resource.Kind != "Gadget" || s.Cause != history.GapNotConfigured || s.Configured || !strings.Contains(s.Reason, "configuration") {
+		t.Errorf("gizmos are %+v", s)
+	}
+	if n := w.begins(gadgets.name()); n != 1 {
+		t.Errorf("gadgets were observed anew: %d begins", n)
+	}
+	if n := len(w.opens(gizmos.name())); n != 1 {
+		t.Errorf("gizmos were opened %d times though they stayed, or were excluded", n)
+	}
+
+	gadgets.remove()
+	w.ends(t, gadgets.name())
+	if reason, detail := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); reason != "" {
+		t.Errorf("gadgets, whose definition is gone, are absent: %q, %q", reason, detail)
+	}
+	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gadgets.group, Resource: gadgets.plural}}})
+	w.reaches(t, gizmos.name(), watcher.Watching)
+	eventually(t, "gadgets are excluded, and not there", func() bool {
+		s, _ := w.state(gadgets.name())
+		return s.State == watcher.Ignored && s.Cause == ""
+	})
+	if n := w.begins(gizmos.name()); n != 1 {
+		t.Errorf("gizmos were observed anew: %d begins", n)
+	}
+}
+
+func (l *lab) testDefinitionsMayNotBeWatched(t *testing.T) {
+	t.Helper()
+	gadgets := crd{t, l.objects, l.namespace(t) + ".example.com", "gadgets"}
+	gadgets.serve("v1")
+	gr := schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}
+	cfg, user := l.nobody(t, &wire{})
+	l.allow(t, user, "configmaps")
+	w := record(t, cfg, watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
+	w.reaches(t, "configmaps", watcher.Watching)
+	eventually(t, "a reason", func() bool { reason, _ := w.Absence(gr); return reason == history.GapForbidden })
+}
+
+func TestNothingIsKnownToBeAbsentBeforeDiscovery(t *testing.T) {
+	t.Parallel()
+	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{Resources: named("configmaps")})
+	w.reaches(t, "configmaps", watcher.Waiting)
+	for _, plural := range []string{"secrets", "unknowns"} {
+		if reason, _ := w.Absence(core(plural)); reason != history.GapRestarted {
+			t.Errorf("%s are absent: %q", plural, reason)
+		}
+	}
+	if reason, _ := w.Absence(core("configmaps")); reason != "" {
+		t.Errorf("configmaps are waited for, and absent: %q", reason)
+	}
+}
