@@ -36,6 +36,7 @@ type Daemon struct {
 	started  Config
 	config   atomic.Pointer[Config] // in force, as far as it can be without a restart
 	reloaded atomic.Pointer[reload]
+	failures failures
 
 	mu   sync.Mutex                      // guards left
 	left map[schema.GroupResource]string // why the configuration leaves resources out, until they are recorded again

@@ -168,7 +168,15 @@ func TestMetricsCountWhatIsRecorded(t *testing.T) {
 	r := start(t, t.TempDir(), cluster.Config(), nil)
 	r.eventually(t, "namespaces are counted", func() (bool, string) {
 		_, body := r.get(t, v1.MetricsPath)
-		return strings.Contains(body, `watchhistory_versions_recorded_total{group="",resource="namespaces",verb="create"}`) &&
-			strings.Contains(body, "watchhistory_last_commit_timestamp_seconds") && strings.Contains(body, "go_goroutines"), body
+		for _, metric := range []string{
+			`versions_recorded_total{group="",resource="namespaces",verb="create"}`, "last_commit_timestamp_seconds",
+			`syncs_total{group="",resource="namespaces"} 1`, `checkpoint_timestamp_seconds{group="",resource="namespaces"}`,
+			`commit_duration_seconds_bucket{le="300"}`, `version_lag_seconds_bucket{le="0.25"}`,
+		} {
+			if !strings.Contains(body, "\nwatchhistory_"+metric) {
+				return false, metric
+			}
+		}
+		return strings.Contains(body, "go_goroutines"), "no goroutines"
 	})
 }

@@ -118,8 +118,11 @@ func TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack(t *testing.T) {
 		gaps := r.gaps(t, "")
 		return len(gaps) == 1 && gaps[0].End.IsZero() && gaps[0].Reason == string(history.GapForbidden), fmt.Sprint(gaps)
 	})
-	if _, body := r.get(t, v1.MetricsPath); !strings.Contains(body, "watchhistory_gaps_open{") {
-		t.Error("the open gap is not in the metrics")
+	_, body := r.get(t, v1.MetricsPath)
+	for _, metric := range []string{"gaps_open", "watch_failures_total"} {
+		if !strings.Contains(body, `watchhistory_`+metric+`{group="",reason="forbidden",resource="configmaps"} 1`) {
+			t.Errorf("the metrics have no %s", metric)
+		}
 	}
 	kubectl(t, "patch", "configmap", "one", "-n", "rights", "-p", `{"data":{"a":"2"}}`)
 	grant()

@@ -18,7 +18,7 @@ func (d *Daemon) metrics(open func() []history.Gap) http.Handler {
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		newCollector(d.recorder.Stats, open, d.reloaded.Load),
+		newCollector(d.recorder.Stats, open, d.failures.counts, d.reloaded.Load),
 	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
@@ -27,6 +27,7 @@ func (d *Daemon) metrics(open func() []history.Gap) http.Handler {
 type collector struct {
 	stats    func() recorder.Stats
 	open     func() []history.Gap
+	failed   func() map[cause]uint64
 	reloaded func() *reload
 
 	versions, known, alive *prometheus.Desc
@@ -34,17 +35,23 @@ type collector struct {
 	queueRecords           *prometheus.Desc
 	queueBytes             *prometheus.Desc
 	commits, retries, last *prometheus.Desc
+	commitTime, lag        *prometheus.Desc
+	syncs, checkpoints     *prometheus.Desc
+	failures               *prometheus.Desc
 	gaps, gapsOpen         *prometheus.Desc
 	reloadOK, reloadAt     *prometheus.Desc
 }
 
-func newCollector(stats func() recorder.Stats, open func() []history.Gap, reloaded func() *reload) *collector {
+func newCollector(
+	stats func() recorder.Stats, open func() []history.Gap, failed func() map[cause]uint64, reloaded func() *reload,
+) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("watchhistory_"+name, help, labels, nil)
 	}
 	return &collector{
 		stats:        stats,
 		open:         open,
+		failed:       failed,
 		reloaded:     reloaded,
 		versions:     desc("versions_recorded_total", "Versions committed since the start.", "group", "resource", "verb"),
 		known:        desc("versions_known_total", "Versions that came again and were recorded already.", "group", "resource"),
@@ -54,11 +61,17 @@ func newCollector(stats func() recorder.Stats, open func() []history.Gap, reload
 		queueBytes:   desc("queue_bytes", "Memory that these versions take."),
 		commits:      desc("commits_total", "Transactions committed since the start."),
 		retries:      desc("commit_retries_total", "Commits that failed and were tried again."),
-		gaps:         desc("gaps_total", "Gaps opened since the start that only a relist got over.", "group", "resource", "reason"),
-		gapsOpen:     desc("gaps_open", "Resources of which changes are not seen now.", "group", "resource", "reason"),
-		last:         desc("last_commit_timestamp_seconds", "When the last transaction was committed."),
-		reloadOK:     desc("config_last_reload_successful", "1 where the last change of the configuration is in force, 0 where it was refused."),
-		reloadAt:     desc("config_last_reload_timestamp_seconds", "When the configuration was last taken up or refused; at first, the start."),
+		commitTime:   desc("commit_duration_seconds", "How long a transaction took, retries included."),
+		lag: desc("version_lag_seconds", "Time from the API server's write to the commit, of versions that a watch brought and that name a writer. "+
+			"The API server dates writes in whole seconds, so that up to one is too much."),
+		syncs:       desc("syncs_total", "Lists of everything since the start, the first included.", "group", "resource"),
+		checkpoints: desc("checkpoint_timestamp_seconds", "When the resourceVersion was received that a restart would go on from.", "group", "resource"),
+		failures:    desc("watch_failures_total", "Times that a resource could not be observed any more.", "group", "resource", "reason"),
+		gaps:        desc("gaps_total", "Gaps opened since the start that only a relist got over.", "group", "resource", "reason"),
+		gapsOpen:    desc("gaps_open", "Resources of which changes are not seen now.", "group", "resource", "reason"),
+		last:        desc("last_commit_timestamp_seconds", "When the last transaction was committed."),
+		reloadOK:    desc("config_last_reload_successful", "1 where the last change of the configuration is in force, 0 where it was refused."),
+		reloadAt:    desc("config_last_reload_timestamp_seconds", "When the configuration was last taken up or refused; at first, the start."),
 	}
 }
 
@@ -82,18 +95,29 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.ignored, r.IgnoredNamespace, r.Group, r.Resource, "namespace")
 		counter(c.ignored, r.IgnoredChange, r.Group, r.Resource, "change")
 		gauge(c.alive, float64(r.Alive), r.Group, r.Resource)
+		counter(c.syncs, r.Syncs, r.Group, r.Resource)
+		if !r.Checkpoint.IsZero() {
+			gauge(c.checkpoints, seconds(r.Checkpoint), r.Group, r.Resource)
+		}
 		for reason, n := range r.Gaps {
 			counter(c.gaps, n, r.Group, r.Resource, string(reason))
 		}
 	}
-	type label struct{ group, resource, reason string }
-	open := map[label]int{}
+	open := map[cause]int{}
 	for _, g := range c.open() {
-		open[label{g.Group, g.Resource, string(g.Reason)}]++
+		open[cause{g.GroupResource(), g.Reason}]++
 	}
 	for l, n := range open {
-		gauge(c.gapsOpen, float64(n), l.group, l.resource, l.reason)
+		gauge(c.gapsOpen, float64(n), l.Group, l.Resource, string(l.reason))
 	}
+	for l, n := range c.failed() {
+		counter(c.failures, n, l.Group, l.Resource, string(l.reason))
+	}
+	histogram := func(desc *prometheus.Desc, h recorder.Histogram) {
+		ch <- prometheus.MustNewConstHistogram(desc, h.Count, h.Sum.Seconds(), h.AtMost)
+	}
+	histogram(c.commitTime, s.Commits)
+	histogram(c.lag, s.Lag)
 	counter(c.commits, s.Batches)
 	counter(c.retries, s.Retries)
 	gauge(c.queueRecords, float64(s.QueueRecords))

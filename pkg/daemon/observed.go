@@ -105,9 +105,10 @@ func (o *observed) open(ctx context.Context) []history.Gap {
 	return slices.DeleteFunc(gaps, func(g history.Gap) bool { return !g.Open() })
 }
 
-// explain passes on why a resource is waited for, in case that this becomes a gap.
+// explain counts that a resource can't be observed, and passes on why, in case that this becomes a gap.
 func (d *Daemon) explain(c watcher.Change) {
 	if c.State == watcher.Waiting && c.Cause != "" {
+		d.failures.add(cause{c.Resource.GroupResource(), c.Cause})
 		d.recorder.Explain(c.Resource.GroupResource(), c.Cause, c.Reason)
 	}
 }
