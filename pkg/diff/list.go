@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 )
 
 // listKeys returns the fields that identify an item in the lists of the Kubernetes API, the first that fits a list wins: each
@@ -58,18 +57,28 @@ func itemKey(item any, fields []string) string {
 	if !ok {
 		return ""
 	}
-	var parts []string
+	key := ""
 	for i, field := range fields {
+		text := ""
 		switch value := object[field].(type) {
-		case string, float64, int64, int, json.Number:
-			parts = append(parts, fmt.Sprintf("%s=%v", field, value))
+		case string:
+			text = value
+		case json.Number:
+			text = string(value)
+		case float64, int64, int:
+			text = fmt.Sprint(value)
 		default:
 			if i == 0 {
 				return ""
 			}
+			continue
 		}
+		if key != "" {
+			key += ","
+		}
+		key += field + "=" + text
 	}
-	return strings.Join(parts, ",")
+	return key
 }
 
 func unique(items []any, key func(any) string) bool {

@@ -45,6 +45,9 @@ func (p Path) Below(fields ...string) bool {
 	return true
 }
 
+// is tells whether the path consists of these fields.
+func (p Path) is(fields ...string) bool { return len(p) == len(fields) && p.Below(fields...) }
+
 func (s Segment) text(first bool) string {
 	switch {
 	case s.Item && s.Key != "":

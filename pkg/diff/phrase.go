@@ -18,15 +18,14 @@ func phraseOf(c Change) phrase {
 
 // object knows what any object may go through.
 func object(c Change) phrase {
-	path := c.Path.String()
 	switch {
-	case path == "metadata.deletionTimestamp" && c.Kind == Added:
+	case c.Kind == Added && c.Path.is("metadata", "deletionTimestamp"):
 		return phrase{rank: byDeletion, text: "deletion requested"}
-	case path == "metadata.deletionGracePeriodSeconds":
+	case c.Path.is("metadata", "deletionGracePeriodSeconds"):
 		return phrase{rank: byAftermath, text: "grace period " + c.transition()}
-	case path == "spec.replicas" && c.Kind == Changed:
+	case c.Kind == Changed && c.Path.is("spec", "replicas"):
 		return phrase{rank: byScale, text: "scaled " + c.transition()}
-	case path == "status.phase":
+	case c.Path.is("status", "phase"):
 		return phrase{rank: byPhase, text: "phase " + c.transition()}
 	default:
 		return phrase{}
@@ -35,18 +34,19 @@ func object(c Change) phrase {
 
 // pod knows pods and nodes.
 func pod(c Change) phrase {
-	switch c.Path.String() {
-	case "spec.nodeName":
-		if c.Kind == Added {
-			return phrase{rank: byScheduling, text: "scheduled to " + scalar(c.New)}
-		}
-	case "spec.unschedulable":
+	switch {
+	case c.Kind == Added && c.Path.is("spec", "nodeName"):
+		return phrase{rank: byScheduling, text: "scheduled to " + scalar(c.New)}
+	case c.Path.is("spec", "unschedulable"):
 		if c.New == true {
 			return phrase{rank: byScheduling, text: "cordoned"}
 		}
 		return phrase{rank: byScheduling, text: "uncordoned"}
-	case "status.podIP", "status.podIPs", "status.hostIP", "status.hostIPs", "status.startTime":
-		return phrase{rank: byAftermath, text: c.Path.last(0).Field + " " + c.transition()}
+	case len(c.Path) == 2 && c.Path.Below("status"):
+		switch field := c.Path[1].Field; field {
+		case "podIP", "podIPs", "hostIP", "hostIPs", "startTime":
+			return phrase{rank: byAftermath, text: field + " " + c.transition()}
+		}
 	}
 	return phrase{}
 }

@@ -110,11 +110,12 @@ func (c Change) transition() string {
 		return "set to " + scalar(c.New)
 	case c.Kind == Removed:
 		return "removed (was " + scalar(c.Old) + ")"
-	case scalar(c.Old) == scalar(c.New):
-		return "changed"
-	default:
-		return scalar(c.Old) + " → " + scalar(c.New)
 	}
+	old, now := scalar(c.Old), scalar(c.New)
+	if old == now {
+		return "changed"
+	}
+	return old + " → " + now
 }
 
 func isScalar(value any) bool {
@@ -142,15 +143,31 @@ func scalar(value any) string {
 
 // line makes one line of a text: white space and control characters become one space.
 func line(text string) string {
+	if isLine(text) {
+		return text
+	}
 	if len(text) > 4*summaryWidth { // nobody sees the rest
 		text = text[:4*summaryWidth]
 	}
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
 }
 
+// isLine tells whether a text is one line as it is, which most are.
+func isLine(text string) bool {
+	before := byte(' ')
+	for i := range len(text) {
+		c := text[i]
+		if c < ' ' || c >= 0x7f || c == ' ' && before == ' ' {
+			return false
+		}
+		before = c
+	}
+	return (text == "" || before != ' ') && len(text) <= summaryWidth
+}
+
 // cut shortens a text to that many runes, with an ellipsis.
 func cut(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
+	if len(text) <= width || utf8.RuneCountInString(text) <= width {
 		return text
 	}
 	return strings.TrimRight(string([]rune(text)[:width-1]), " ") + "…"

@@ -2,7 +2,6 @@ package narrative
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
@@ -74,7 +73,17 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	empty := true
 	for _, key := range scan.Members() {
 		empty = false
-		if below := slices.DeleteFunc(slices.Clone(deeper), func(c *diff.Change) bool { return !o.leads(key, c, depth) }); len(below) > 0 {
+		prefix, rest, ok := strings.Cut(string(key), ":")
+		if !ok {
+			continue
+		}
+		var below []*diff.Change
+		for _, change := range deeper {
+			if o.leads(prefix, rest, change, depth) {
+				below = append(below, change)
+			}
+		}
+		if len(below) > 0 {
 			o.node(scan, below, depth+1)
 		}
 	}
@@ -85,13 +94,10 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	}
 }
 
-// leads tells whether a key of fieldsV1 stands for the segment of a change's path at this depth.
-func (o *owner) leads(key []byte, change *diff.Change, depth int) bool {
-	prefix, rest, ok := strings.Cut(string(key), ":")
+// leads tells whether a key of fieldsV1, cut at its colon, stands for the segment of a change's path at this depth.
+func (o *owner) leads(prefix, rest string, change *diff.Change, depth int) bool {
 	segment := change.Path[depth]
 	switch {
-	case !ok:
-		return false
 	case prefix == "f":
 		return !segment.Item && segment.Field == rest
 	case !segment.Item:
