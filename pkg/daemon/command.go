@@ -19,7 +19,7 @@ import (
 
 // gcPercent is how much of what is in use may be left over until it is collected, where GOGC says nothing else. Most of what is
 // in use are large buffers without pointers, which cost next to nothing to collect around.
-const gcPercent = 40
+const gcPercent = 75
 
 // followEvery is how often the configuration file is looked at. A change is taken up when it has stood for as long.
 const followEvery = 2 * time.Second

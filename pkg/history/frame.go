@@ -5,7 +5,7 @@ import "fmt"
 // Frame is one change as the API server's watch or list served it: what happened, and the object's JSON, byte for byte.
 type Frame struct {
 	Type FrameType
-	// Object belongs to whoever the frame was handed to: the giver neither reads nor writes it again.
+	// Object belongs to the giver, who uses its room again for the next frame: whoever keeps anything of it copies that.
 	Object []byte
 }
 

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -51,7 +52,7 @@ type version struct {
 
 // parse walks once over the object. All of it is checked to be JSON, and every byte stays but for the edits: managedFields go,
 // what is secret is replaced, and the kind and API version that a list's items lack are put in front, where a watch
-// has them.
+// has them. The version keeps nothing of the frame but its writers' fields, which are for as long as the frame is.
 func (p *parser) parse(object []byte) (*version, error) {
 	v := &version{}
 	var edits []rawjson.Edit
@@ -81,7 +82,9 @@ func (p *parser) parse(object []byte) (*version, error) {
 	if prefix := p.complete(v); prefix != "" {
 		edits = append([]rawjson.Edit{{Start: start, End: start, With: []byte(prefix)}}, edits...)
 	}
-	v.object = rawjson.Apply(object, edits)
+	if v.object = rawjson.Apply(object, edits); len(edits) == 0 {
+		v.object = bytes.Clone(object)
+	}
 	if err := v.check(); err != nil {
 		return nil, err
 	}

@@ -108,3 +108,35 @@ func TestFramesThatCannotBeReadAreErrors(t *testing.T) {
 	}
 	expect(t, w.records(pods))
 }
+
+// A frame's room is used again for the next one.
+func TestNothingOfAFrameIsKept(t *testing.T) {
+	for name, object := range map[string]string{
+		"with managedFields": managed("2", "a 01 x"),
+		"as it is":           pod("a", "u1", "2"),
+		"an Event":           `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop","uid":"u2","resourceVersion":"2"},"involvedObject":{"kind":"Pod","name":"web"},"reason":"Started"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			resource := pods
+			if name == "an Event" {
+				resource = events
+			}
+			want := one(t, resource, object)
+			w := open(t, recorder.Options{}, nil)
+			s := w.stream(resource)
+			w.feed(s, "sync", "end 1")
+			f := frame("+", object)
+			if err := s.Observe(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
+			for i := range f.Object {
+				f.Object[i] = '#'
+			}
+			got := w.records(resource)[0]
+			got.Time = want.Time
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("recorded\n\t%+v\nwant\n\t%+v", got, want)
+			}
+		})
+	}
+}

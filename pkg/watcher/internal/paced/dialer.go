@@ -14,7 +14,7 @@ import (
 )
 
 // Beat is how long what has arrived waits at the most for what else may arrive.
-const Beat = 40 * time.Millisecond
+const Beat = 50 * time.Millisecond
 
 // Ahead is how much is read at once, in bytes.
 const Ahead = 64 << 10

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,10 +25,12 @@ func NewLines(r io.Reader, limit int) *Lines {
 	return &Lines{r: bufio.NewReaderSize(r, bufferSize), max: limit}
 }
 
-// Next returns the next line, which the caller owns. The error is [io.EOF] where the input ends behind a line, and
+// Next returns the next line, which is valid until it is called again. The error is [io.EOF] where the input ends behind a line, and
 // [io.ErrUnexpectedEOF] where it ends within one.
 func (l *Lines) Next() ([]byte, error) {
-	l.long = l.long[:0]
+	if l.long = l.long[:0]; cap(l.long) > keepSize {
+		l.long = nil
+	}
 	for {
 		part, err := l.r.ReadSlice('\n')
 		if len(l.long)+len(part) > l.max {
@@ -37,9 +38,10 @@ func (l *Lines) Next() ([]byte, error) {
 		}
 		switch {
 		case err == nil && len(l.long) == 0:
-			return bytes.Clone(part), nil
+			return part, nil
 		case err == nil:
-			return l.take(part), nil
+			l.long = append(l.long, part...)
+			return l.long, nil
 		case errors.Is(err, bufio.ErrBufferFull):
 			l.long = append(l.long, part...)
 		case errors.Is(err, io.EOF) && len(l.long)+len(part) > 0:
@@ -48,13 +50,4 @@ func (l *Lines) Next() ([]byte, error) {
 			return nil, err
 		}
 	}
-}
-
-func (l *Lines) take(part []byte) []byte {
-	l.long = append(l.long, part...)
-	line := bytes.Clone(l.long)
-	if cap(l.long) > keepSize {
-		l.long = nil
-	}
-	return line
 }

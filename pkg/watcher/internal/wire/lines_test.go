@@ -13,18 +13,13 @@ import (
 
 func readLines(r io.Reader, limit int) (lines []string, err error) {
 	l := wire.NewLines(r, limit)
-	var owned [][]byte
 	for {
-		var line []byte
-		if line, err = l.Next(); err != nil {
-			break
+		line, err := l.Next()
+		if err != nil {
+			return lines, err
 		}
-		owned = append(owned, line)
-	}
-	for _, line := range owned {
 		lines = append(lines, string(line))
 	}
-	return lines, err
 }
 
 func TestLines(t *testing.T) {
