@@ -18,6 +18,7 @@ type answer struct {
 	exact   bool       // false: there are at least so many matches
 	cut     bool       // older records were left out
 	gaps    []v1.Gap   // that touch the time of the answer, in the order of their starts
+	ignored ignored
 
 	blind []client.EventsQuery // those of the queries that gaps touch
 }
@@ -76,6 +77,7 @@ func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, a *
 			a.matches = append(a.matches, max(page.Total, n))
 			a.exact = a.exact && page.TotalExact
 			a.cut = a.cut || page.HasMore
+			a.ignored.add(page.Ignored)
 			if page.Gaps > 0 {
 				a.blind = append(a.blind, q)
 			}

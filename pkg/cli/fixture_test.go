@@ -27,6 +27,7 @@ type recording struct {
 	rv        int
 	now       time.Time // when the story is looked at
 	url       string
+	rules     []history.Omission
 	asked     atomic.Int32 // how often for gaps
 }
 
@@ -60,7 +61,7 @@ func newRecording(t *testing.T) *recording {
 			t.Fatal(err)
 		}
 	}
-	recorder := api.New(query.New(log, query.Options{}), api.Options{})
+	recorder := api.New(query.New(log, query.Options{Omissions: func() []history.Omission { return r.rules }}), api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
 			r.asked.Add(1)

@@ -145,6 +145,7 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 		}
 		o.env.note("No history found" + in(namespace) + ".")
 	}
+	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, len(found.events) == 0, o.hides()))
 	return len(visible), nil
 }

@@ -134,6 +134,7 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 		if err := o.showBlind(found.gaps, p.History, o.hides()); err != nil {
 			return 0, err
 		}
+		o.env.note(found.ignored.note())
 		return 0, v.missing(ctx, &o.env, v.target, &o.window)
 	}
 	visible := o.visible(found.events, o.showNoise)
@@ -147,6 +148,7 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	}
 	o.env.note(found.cutNote("versions"))
 	o.env.note(hiddenNote(len(found.events)-len(visible), "version"))
+	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, false, o.hides()))
 	return len(visible), nil
 }

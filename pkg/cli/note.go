@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"k8s.io/cli-runtime/pkg/printers"
 
@@ -14,6 +16,26 @@ func (e *Environment) note(text string) {
 	if text != "" {
 		_, _ = fmt.Fprintln(e.ErrOut, printers.EscapeTerminal(text))
 	}
+}
+
+// ignored collects what the recorder's configuration leaves out of answers, by rule.
+type ignored []string
+
+// add takes what one answer says.
+func (i *ignored) add(rules string) {
+	for rule := range strings.SplitSeq(rules, "; ") {
+		if rule != "" && !slices.Contains(*i, rule) {
+			*i = append(*i, rule)
+		}
+	}
+}
+
+// note is "" where nothing is left out.
+func (i ignored) note() string {
+	if len(i) == 0 {
+		return ""
+	}
+	return "The recorder is configured to leave out: " + strings.Join(i, "; ") + "."
 }
 
 // in is " in shop namespace" or, where that says nothing, "".

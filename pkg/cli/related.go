@@ -74,6 +74,8 @@ type reading struct {
 	known  bool       // the object itself has history
 	more   bool       // older ones were left out
 	blind  bool       // gaps touch the object's type or Events
+
+	ignored ignored // of either
 }
 
 // isEmpty tells whether there is nothing, not even of the object itself.
@@ -99,6 +101,7 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 		full := o.limit > 0 && len(found.events) >= o.limit
 		if full || !page.HasMore {
 			found.blind = page.Gaps > 0
+			found.ignored.add(page.Ignored)
 			found.more = page.HasMore && len(page.RelatedEvents) > 0
 			return found, nil
 		}
@@ -134,6 +137,7 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 			return err
 		}
 		if !known {
+			o.env.note(found.ignored.note())
 			if err := o.showBlind(gaps, p.Related, o.hides()); err != nil {
 				return err
 			}
@@ -149,6 +153,7 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 	if found.more {
 		o.env.note(fmt.Sprintf("These are the newest %d records of Events: --limit=0 reads all, --since fewer.", len(found.events)))
 	}
+	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(gaps, len(found.events) == 0, o.hides()))
 	return nil
 }

@@ -14,9 +14,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 var update = flag.Bool("update", false, "rewrite the expectations in the scripts and docs/cli.md")
@@ -68,10 +70,15 @@ contexts: [{name: gone, context: {cluster: gone, user: me, namespace: shop}}]
 
 // TestScripts runs the plugin as a process of its own against a recorder whose cluster is not there.
 func TestScripts(t *testing.T) {
-	r, missed := newRecording(t), newRecording(t)
-	missed.now = r.now
+	r, missed, ruled := newRecording(t), newRecording(t), newRecording(t)
+	missed.now, ruled.now = r.now, r.now
 	r.tell()
 	missed.tellMissing()
+	ruled.tell()
+	ruled.rules = []history.Omission{
+		{Namespaces: []string{"noisy"}}, {Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.images"}},
+		{Resource: schema.GroupResource{Resource: "events"}, Namespaces: []string{"shop"}},
+	}
 	t.Cleanup(func() {
 		if n := r.asked.Load(); n > 0 {
 			t.Errorf("a recorder without gaps was asked %d times for them", n)
@@ -84,6 +91,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("RECORDER", r.url)
 			e.Setenv("MISSED", missed.url)
+			e.Setenv("RULED", ruled.url)
 			e.Setenv("STORY_NOW", r.now.Format(time.RFC3339))
 			e.Setenv("KUBECACHEDIR", filepath.Join(e.WorkDir, "cache"))
 			e.Setenv("KUBECONFIG", filepath.Join(e.WorkDir, "kubeconfig"))

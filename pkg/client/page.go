@@ -18,6 +18,7 @@ type Page struct {
 	HasMore    bool
 	Next       string // the cursor of the next page; empty where there is none
 	Gaps       int    // that touch the whole query's time and resources: [Client.Gaps] lists them
+	Ignored    string // what the recorder's configuration leaves out of the query's resources and namespace
 }
 
 // EventsPage is one page of records.
@@ -103,6 +104,7 @@ func (c *Client) page(header http.Header, n int) (page Page, err error) {
 		TotalExact: header.Get(v1.TotalCountRelationHeader) == "",
 		HasMore:    header.Get(v1.HasMoreHeader) == "true",
 		Next:       header.Get(v1.NextCursorHeader),
+		Ignored:    header.Get(v1.IgnoredHeader),
 	}
 	if page.Total, err = c.count(header, v1.TotalCountHeader, n); err != nil {
 		return Page{}, err

@@ -111,6 +111,7 @@ func TestPageHeader(t *testing.T) {
 		"no number": {[]string{"X-Total-Count", "many"}, client.Page{}, "not a watchhistory recorder"},
 		"gaps":      {[]string{"X-History-Gaps", "3"}, client.Page{Total: 1, TotalExact: true, Gaps: 3}, ""},
 		"no gaps":   {[]string{"X-History-Gaps", "0"}, client.Page{Total: 1, TotalExact: true}, ""},
+		"ignored":   {[]string{"X-History-Ignored", "pods namespaces=noisy"}, client.Page{Total: 1, TotalExact: true, Ignored: "pods namespaces=noisy"}, ""},
 		"bad gaps":  {[]string{"X-History-Gaps", "-1"}, client.Page{}, "X-History-Gaps is -1"},
 		"no cursor": {[]string{"X-Has-More", "true"}, client.Page{}, "older than this client"},
 	} {
