@@ -45,8 +45,8 @@ test: devcluster ## run every test, the dev cluster's and the packaging's too
 	go test ./...
 
 .PHONY: load
-load: devcluster ## compare the recorder with 8,000 writes by 8 writers, back to back
-	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 8000
+load: devcluster ## compare the recorder with 20,000 writes by 8 writers, back to back
+	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 20000
 
 .PHONY: soak
 soak: devcluster ## hold the recorder's memory to its bound: 20,000 pods of 7 KB, and an hour of churn

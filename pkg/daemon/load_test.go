@@ -1,22 +1,39 @@
 package daemon_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
 	"testing"
 
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
 )
 
-var updates = flag.Int("updates", 1200, "how many updates the load test drives; make load takes 8,000")
+var updates = flag.Int("updates", 1200, "how many updates the load test drives; make load takes 20,000")
 
-// TestEveryVersionOfALoadIsThereOnce compares the recorder with what the API server accepted from 8 writers at once.
+// TestEveryVersionOfALoadIsThereOnce compares the recorder with what the API server accepted from 8 writers at once: several kinds
+// of objects and a custom resource, created, updated and deleted.
 func TestEveryVersionOfALoadIsThereOnce(t *testing.T) {
 	noLeaks(t)
+	kinds := []string{"pods", "configmaps", "secrets", "widgets"}
+	define := clustertest.Load{Namespace: "define", Kinds: kinds, Objects: len(kinds), Writers: 1, Delete: true}
+	if _, err := cluster.Load(t.Context(), define); err != nil {
+		t.Fatal(err)
+	}
 	r := start(t, t.TempDir(), cluster.Config(), nil)
-	const objects = 40
+	r.eventually(t, "the custom resource is watched", func() (bool, string) {
+		_, body := r.get(t, v1.ResourcesPath)
+		var list v1.ResourceList
+		if err := json.Unmarshal([]byte(body), &list); err != nil {
+			return false, err.Error()
+		}
+		return slices.ContainsFunc(list.Resources, func(r v1.Resource) bool { return r.Plural == "widgets" && r.State == "watching" }), body
+	})
+	const objects = 80
 	truth, err := cluster.Load(t.Context(), clustertest.Load{
-		Namespace: "load", Kinds: []string{"pods", "configmaps"}, Objects: objects, Updates: *updates / objects, Writers: 8, Delete: true,
+		Namespace: "load", Kinds: kinds, Objects: objects, Updates: *updates / objects, Writers: 8, Delete: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -24,7 +41,7 @@ func TestEveryVersionOfALoadIsThereOnce(t *testing.T) {
 	if len(truth) < *updates {
 		t.Fatalf("the load is %d writes", len(truth))
 	}
-	const query = "namespace=load&resourceType=pods,configmaps&summary=true"
+	const query = "namespace=load&resourceType=pods,configmaps,secrets,widgets&summary=true"
 	r.eventually(t, "as many records as writes", func() (bool, string) {
 		n := len(r.events(t, query))
 		return n >= len(truth), fmt.Sprintf("%d of %d", n, len(truth))
