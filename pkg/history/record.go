@@ -40,6 +40,10 @@ type Record struct {
 	// when it was recorded.
 	Words *Words
 
+	// Before is the Object of the version before, nil where it is not at hand. It is set only on the way into the log, which
+	// takes less room with it, and which finds out whether it is what it is said to be.
+	Before []byte
+
 	// Object is the version's JSON, without managedFields and redacted. It is nil in records that were read without
 	// bodies. A deletion carries the object's last state.
 	Object []byte

@@ -164,7 +164,8 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 			return nil, err
 		}
 		record.Managers = attribute(v.writers, h.writers, !record.InferredSince.IsZero())
-		comparison := s.compare(ctx, record, h)
+		record.Before = s.before(ctx, record, h)
+		comparison := s.compare(record)
 		tell(record, comparison)
 		own(record, v.writers, comparison)
 	default:
@@ -194,7 +195,7 @@ func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	}
 	record.Managers = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
 	tell(record, nil)
-	if !s.parser.events && !s.syncing { // a sync would fill the memory with whatever came last
+	if !s.syncing { // a sync would fill the memory with whatever came last
 		s.recorder.memory.hold(string(v.uid), v.object)
 	}
 	return record
@@ -208,6 +209,7 @@ func (s *Stream) remove(v *version) []*history.Record {
 		return nil
 	}
 	record := s.parser.record(v, history.Delete)
+	record.Before = s.recorder.memory.recall(h.uid)
 	record.Managers = attributeDeletion(v.writers, h.writers)
 	tell(record, nil)
 	s.forget(key)

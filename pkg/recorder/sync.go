@@ -88,6 +88,7 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	}
 	s.recorder.memory.forget(h.uid)
 	deletion := *last
+	deletion.Before = last.Object
 	if deletion.Object, err = s.redacted(last.Object); err != nil {
 		return nil, err
 	}

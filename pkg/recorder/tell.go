@@ -13,29 +13,26 @@ const (
 	maxWords    = 4 << 10 // of what is stored with every version
 )
 
-// compare compares an update with the version before it, and remembers it for the next one. It returns nil where the version
-// before is not at hand, and where nothing is to be compared.
-func (s *Stream) compare(ctx context.Context, record *history.Record, h head) *narrative.Comparison {
-	if !narrative.Compared(record) {
+// compare compares an update with the version before it. It returns nil where the version before is not at hand, and where
+// nothing is to be compared.
+func (s *Stream) compare(record *history.Record) *narrative.Comparison {
+	if record.Before == nil || !narrative.Compared(record) || max(len(record.Before), len(record.Object)) > maxCompared {
 		return nil
 	}
-	before := s.before(ctx, record, h)
-	s.recorder.memory.hold(string(record.Ref.UID), record.Object)
-	if before == nil || max(len(before), len(record.Object)) > maxCompared {
-		return nil
-	}
-	return narrative.Compare(before, record.Object)
+	return narrative.Compare(record.Before, record.Object)
 }
 
-// before returns the version before, as it was recorded. The log has what the memory does not: all but what waits to be
-// committed, which the memory usually has, and which is not waited for.
+// before returns the version before an update, as it was recorded, and remembers the update for the next one. The log has what
+// the memory does not: all but what waits to be committed, which the memory usually has, and which is not waited for.
 func (s *Stream) before(ctx context.Context, record *history.Record, h head) []byte {
-	if object := s.recorder.memory.recall(string(record.Ref.UID)); object != nil {
-		return object
+	before := s.recorder.memory.recall(string(record.Ref.UID))
+	s.recorder.memory.hold(string(record.Ref.UID), record.Object)
+	if before != nil {
+		return before
 	}
 	last, err := s.recorder.log.Latest(ctx, record.Ref)
 	if err != nil || last.RV != h.rv {
-		return nil // nothing but words depends on it
+		return nil // nothing but words, and room, depend on it
 	}
 	return last.Object
 }

@@ -30,11 +30,9 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 		return err
 	}
 	defer release()
-	bodies := make([][]byte, len(b.Records))
+	bodies := make([]body, len(b.Records))
 	for i, r := range b.Records {
-		if len(r.Object) > 0 {
-			bodies[i] = s.bodies.Encode(r.Object)
-		}
+		bodies[i] = s.encode(r)
 	}
 
 	s.commits.Lock()
@@ -51,7 +49,7 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 
 // write commits the batch in as few transactions as it fits. The context is not asked in between: half a batch is worse
 // than a late end.
-func (s *Store) write(b *history.Batch, bodies [][]byte) error {
+func (s *Store) write(b *history.Batch, bodies []body) error {
 	w := s.newWriter()
 	defer func() { w.txn.Discard() }()
 	if err := w.claims(b, true); err != nil {

@@ -76,6 +76,7 @@ func (s *Store) restore(txn *badger.Txn) error {
 		return fmt.Errorf("read the redaction key: %w", err)
 	}
 	s.last.Store(s.state.Last)
+	s.opened = s.state.Last + 1
 	return nil
 }
 

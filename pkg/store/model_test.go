@@ -24,6 +24,7 @@ type model struct {
 	records     []*history.Record
 	revisions   map[history.ObjectRef]uint64
 	heads       map[history.ObjectRef]history.Head
+	bodies      map[history.ObjectRef][]byte // of the newest versions
 	checkpoints map[schema.GroupResource]string
 	rv          int
 }
@@ -76,7 +77,7 @@ func (m *model) answer(sc history.Scan) []*history.Record {
 // read makes of a record what reading it has to give.
 func read(r *history.Record, bodies bool) *history.Record {
 	c := *r
-	c.Writers = nil
+	c.Writers, c.Before = nil, nil
 	if !bodies {
 		c.Object = nil
 	}
@@ -183,7 +184,7 @@ func TestModel(t *testing.T) {
 			m := &model{
 				rng: rand.New(rand.NewPCG(seed, 1)), clock: &clock{time.Now().Round(0).UTC()}, retention: 72 * time.Hour,
 				revisions: map[history.ObjectRef]uint64{}, heads: map[history.ObjectRef]history.Head{},
-				checkpoints: map[schema.GroupResource]string{},
+				checkpoints: map[schema.GroupResource]string{}, bodies: map[history.ObjectRef][]byte{},
 			}
 			m.run(t)
 		})

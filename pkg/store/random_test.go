@@ -40,7 +40,11 @@ func (m *model) target() *history.Target {
 	}
 }
 
+// ref is an object's, often that of a record before.
 func (m *model) ref() history.ObjectRef {
+	if len(m.records) > 0 && m.chance(40) {
+		return m.records[max(0, len(m.records)-1-m.rng.IntN(8))].Ref
+	}
 	gr := pick(m, groupResources()...)
 	ref := history.ObjectRef{Group: gr.Group, Resource: gr.Resource, Name: m.name(), UID: m.uid()}
 	if ref.Name == "" {
@@ -58,8 +62,11 @@ func (m *model) record() *history.Record {
 		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
 		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
 		RV:   fmt.Sprint(m.rv), Initial: m.chance(10), Writers: []uint64{m.rng.Uint64(), 7},
-		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff"}`, m.rv, m.rng.Uint64()),
+		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff","spec":"which is the same in all versions of all objects, and so takes room only once"}`, m.rv, m.rng.Uint64()),
 	}
+	// What is said to be the version before may be none, or another object's.
+	r.Before = pick(m, m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[m.ref()], nil)
+	m.bodies[r.Ref] = r.Object
 	if m.chance(10) {
 		r.InferredSince = m.clock.t.Add(-time.Minute).UTC()
 	}

@@ -19,10 +19,12 @@ type reader struct {
 	s          *Store
 	txn        *badger.Txn
 	identities map[uint64]history.ObjectRef
+	bodies     map[version][]byte // decoded, for others that are deltas against them
+	size       int                // of bodies, in bytes
 }
 
 func (s *Store) newReader(txn *badger.Txn) *reader {
-	return &reader{s: s, txn: txn, identities: map[uint64]history.ObjectRef{}}
+	return &reader{s: s, txn: txn, identities: map[uint64]history.ObjectRef{}, bodies: map[version][]byte{}}
 }
 
 // record puts a record together from its metadata and its object's identity.
@@ -50,24 +52,6 @@ func (r *reader) meta(e key.Entry) ([]byte, error) {
 		return nil, fmt.Errorf("read the record of object %d at %d: %w", e.Object, e.TS, err)
 	}
 	return b, nil
-}
-
-// body reads a version's body and checks it.
-func (r *reader) body(e key.Entry, parts uint16) ([]byte, error) {
-	if parts == 0 {
-		return nil, nil
-	}
-	var b []byte
-	for e.Part = 0; e.Part < parts; e.Part++ {
-		item, err := r.txn.Get(e.In(key.Body))
-		if err != nil {
-			return nil, fmt.Errorf("read the body: %w", err)
-		}
-		if err := item.Value(func(v []byte) error { b = append(b, v...); return nil }); err != nil {
-			return nil, fmt.Errorf("read the body: %w", err)
-		}
-	}
-	return r.s.bodies.Decode(b)
 }
 
 // identity returns the object that a number stands for.

@@ -45,6 +45,7 @@ type Store struct {
 	bodies    *codec.Bodies
 	terms     *dictionary
 	redaction []byte
+	opened    uint64 // the time of the log's newest record then, and one more
 
 	// last is the time of the newest record that readers may see.
 	last atomic.Uint64

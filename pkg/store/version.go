@@ -18,7 +18,7 @@ const maxPart = 256 << 10
 
 // record adds a version: its body's parts, then in one group its metadata, its index entries and its object's head. The
 // parts may come to stand in an earlier transaction, where nothing refers to them yet.
-func (w *writer) record(r *history.Record, body []byte) error {
+func (w *writer) record(r *history.Record, b body) error {
 	var g group
 	o, err := w.object(&g, &r.Ref)
 	if err != nil {
@@ -35,7 +35,8 @@ func (w *writer) record(r *history.Record, body []byte) error {
 	e := key.Entry{
 		TS: ts, Object: o.head.Object, Resource: o.id.Resource, Namespace: o.id.Namespace, Verb: byte(r.Verb),
 	}
-	parts, err := w.body(e, body)
+	encoded, chain := w.encoded(r, b, &o.head.Last, ts)
+	parts, err := w.body(e, encoded)
 	if err != nil {
 		return err
 	}
@@ -44,6 +45,7 @@ func (w *writer) record(r *history.Record, body []byte) error {
 	meta := codec.AppendMeta(nil, &written, codec.Meta{Kind: uint16(kind), Parts: parts})
 	g.set(e.In(key.Record), meta, w.s.expiry(ts))
 	w.indexes(&g, e, r)
+	o.head.Last = codec.Last{TS: ts, Sum: b.sum, Parts: parts, Chain: chain}
 	w.head(&g, o, &written, ts)
 	if err := w.add(g); err != nil {
 		return err
@@ -134,6 +136,6 @@ func (w *writer) head(g *group, o object, r *history.Record, ts uint64) {
 		g.set(key.Identity(o.head.Object), o.id.Encode(), expires)
 		g.set(key.Name(o.id.Name, o.id.Resource, o.id.Namespace, o.head.Object), nil, expires)
 	}
-	head := codec.Head{Object: o.head.Object, Revision: r.Revision, Alive: alive, RV: r.RV, Writers: r.Writers}
+	head := codec.Head{Object: o.head.Object, Revision: r.Revision, Alive: alive, RV: r.RV, Writers: r.Writers, Last: o.head.Last}
 	g.set(o.key, head.Encode(), expires)
 }

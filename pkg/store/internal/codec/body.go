@@ -8,8 +8,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// snapshot is the kind byte of a body that stands alone: a zstd frame of the whole JSON.
-const snapshot = 1
+// The kinds of bodies, which are their first bytes.
+const (
+	snapshot = 1 // stands alone: a zstd frame of the whole JSON
+	delta    = 2 // an S2 block whose dictionary is the JSON of an earlier version
+)
 
 // MaxObject is the length in bytes of the largest object that can be kept.
 const MaxObject = 64 << 20
@@ -41,10 +44,13 @@ func (c *Bodies) Close() {
 	c.dec.Close()
 }
 
+// Sum is the checksum that goes with the JSON of a version: XXH64.
+func Sum(json []byte) uint64 { return xxhash.Sum64(json) }
+
 // Encode returns the kind byte, the checksum of the JSON, its length, and the JSON compressed.
 func (c *Bodies) Encode(json []byte) []byte {
 	b := make([]byte, 0, 16+len(json)/2)
-	b = binary.BigEndian.AppendUint64(append(b, snapshot), xxhash.Sum64(json))
+	b = binary.BigEndian.AppendUint64(append(b, snapshot), Sum(json))
 	return c.enc.EncodeAll(json, binary.AppendUvarint(b, uint64(len(json))))
 }
 
@@ -52,17 +58,28 @@ func (c *Bodies) Encode(json []byte) []byte {
 func (c *Bodies) Decode(b []byte) ([]byte, error) {
 	r := &reader{b: b}
 	r.expect(snapshot, "body of an unknown kind")
-	sum := r.bytes(8)
-	size := r.uint(MaxObject)
+	sum, size := r.sum(), r.uint(MaxObject)
 	if r.err != nil {
 		return nil, r.err
 	}
 	json, err := c.dec.DecodeAll(r.b, make([]byte, 0, size))
-	if err != nil {
+	return checked(json, err, size, sum)
+}
+
+func (r *reader) sum() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func checked(json []byte, err error, size, sum uint64) ([]byte, error) {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if uint64(len(json)) != size || xxhash.Sum64(json) != binary.BigEndian.Uint64(sum) {
+	case uint64(len(json)) != size || Sum(json) != sum:
 		return nil, corrupt("checksum of a body")
+	default:
+		return json, nil
 	}
-	return json, nil
 }

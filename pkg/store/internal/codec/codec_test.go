@@ -61,7 +61,7 @@ func FuzzMeta(f *testing.F) {
 // FuzzObject does the same for what is kept once an object or once a resource.
 func FuzzObject(f *testing.F) {
 	at := time.Unix(1_790_000_000, 1)
-	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1, 1 << 63}}).Encode())
+	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1, 1 << 63}, Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}}).Encode())
 	f.Add((&codec.Identity{Resource: 3, Namespace: 1 << 20, Name: "web", UID: "u"}).Encode())
 	f.Add(codec.EncodeCheckpoint("17", at))
 	f.Add((&codec.State{Last: 1 << 60, Object: 7, Resources: 1, Namespaces: 2, Kinds: 3}).Encode())
@@ -158,5 +158,65 @@ func TestMetaOfTheFirstEncodingIsRead(t *testing.T) {
 		if _, err := codec.DecodeMeta(append(torn, first[2:]...), &history.Record{}); !errors.Is(err, codec.ErrCorrupt) {
 			t.Errorf("%x: %v", torn, err)
 		}
+	}
+}
+
+func TestDelta(t *testing.T) {
+	text := bytes.Repeat([]byte("a pod of which most stays as it is; "), 60)
+	before, now := append(bytes.Clone(text), "phase Pending"...), append(bytes.Clone(text), "phase Running"...)
+	d := codec.NewDelta(before, now)
+	if d == nil {
+		t.Fatal("there is no delta")
+	}
+	base := codec.Base{Ago: 1 << 40, Parts: 3}
+	b := d.Encode(base)
+	if len(b) > 60 {
+		t.Errorf("it takes %d bytes", len(b))
+	}
+	if got, is, err := codec.IsDelta(b); got != base || !is || err != nil {
+		t.Errorf("its base is %+v, %t, %v", got, is, err)
+	}
+	if got, err := codec.Apply(b, before); err != nil || !bytes.Equal(got, now) {
+		t.Errorf("it comes back as %q, %v", got, err)
+	}
+	for _, wrong := range [][]byte{text[1:], nil, []byte("{}"), make([]byte, codec.MaxBase), make([]byte, codec.MaxBase+1)} {
+		if got, err := codec.Apply(b, wrong); !errors.Is(err, codec.ErrCorrupt) {
+			t.Errorf("against %.20q it comes back as %.20q, %v", wrong, got, err)
+		}
+	}
+	for i := range len(b) * 8 {
+		torn := bytes.Clone(b)
+		torn[i/8] ^= 1 << (i % 8)
+		if got, err := codec.Apply(torn, before); err == nil && !bytes.Equal(got, now) {
+			t.Errorf("bit %d: %q", i, got)
+		}
+	}
+	if _, is, err := codec.IsDelta(bodies(t).Encode(now)); is || err != nil {
+		t.Errorf("a snapshot is a delta: %t, %v", is, err)
+	}
+}
+
+func FuzzDelta(f *testing.F) {
+	f.Add([]byte(`{"kind":"Pod","phase":"Pending"}`), []byte(`{"kind":"Pod","phase":"Running"}`))
+	f.Fuzz(func(t *testing.T, before, b []byte) {
+		if d := codec.NewDelta(before, b); d != nil {
+			if got, err := codec.Apply(d.Encode(codec.Base{}), before); err != nil || !bytes.Equal(got, b) {
+				t.Errorf("%x comes back as %x, %v", b, got, err)
+			}
+		}
+		if _, err := codec.Apply(b, before); err != nil && !errors.Is(err, codec.ErrCorrupt) {
+			t.Error(err)
+		}
+		if _, _, err := codec.IsDelta(b); err != nil && !errors.Is(err, codec.ErrCorrupt) {
+			t.Error(err)
+		}
+	})
+}
+
+// Logs hold heads that were written before there were deltas.
+func TestHeadOfTheFirstEncodingIsRead(t *testing.T) {
+	got, err := codec.DecodeHead([]byte{1, 1, 5, 9, 2, '1', '7', 1, 0, 0, 0, 0, 0, 0, 0, 1})
+	if want := (codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1}}); err != nil || !cmp.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -10,7 +10,8 @@ import (
 
 // The first bytes of the encodings of what is kept once an object or once a resource.
 const (
-	headV1       = 1
+	headV1       = 1 // without what follows RV's writers
+	headV2       = 2
 	identityV1   = 1
 	checkpointV1 = 1
 	stateV1      = 1
@@ -23,11 +24,20 @@ type Head struct {
 	Alive    bool
 	RV       string
 	Writers  []uint64
+	Last     Last
+}
+
+// Last is what a delta against an object's newest version needs to know of that.
+type Last struct {
+	TS    uint64 // in nanoseconds since 1970; 0: not known
+	Sum   uint64 // of its JSON
+	Parts uint16 // of its body
+	Chain uint8  // how many deltas lead to it from a snapshot
 }
 
 // Encode returns the head's bytes.
 func (h *Head) Encode() []byte {
-	b := []byte{headV1, 0}
+	b := []byte{headV2, 0}
 	if h.Alive {
 		b[1] = 1
 	}
@@ -37,14 +47,17 @@ func (h *Head) Encode() []byte {
 	for _, w := range h.Writers {
 		b = binary.BigEndian.AppendUint64(b, w)
 	}
-	return b
+	b = binary.BigEndian.AppendUint64(binary.AppendUvarint(b, h.Last.TS), h.Last.Sum)
+	return append(binary.AppendUvarint(b, uint64(h.Last.Parts)), h.Last.Chain)
 }
 
 // DecodeHead is the inverse of [Head.Encode].
 func DecodeHead(b []byte) (Head, error) {
 	r := &reader{b: b}
-	r.expect(headV1, "head of an unknown encoding")
-	alive := r.byte()
+	encoding, alive := r.byte(), r.byte()
+	if encoding < headV1 || encoding > headV2 {
+		r.fail("head of an unknown encoding")
+	}
 	if alive > 1 {
 		r.fail("bad flags")
 	}
@@ -54,6 +67,9 @@ func DecodeHead(b []byte) (Head, error) {
 		if w := r.bytes(8); w != nil {
 			h.Writers = append(h.Writers, binary.BigEndian.Uint64(w))
 		}
+	}
+	if encoding >= headV2 {
+		h.Last = Last{TS: r.uvarint(), Sum: r.sum(), Parts: uint16(r.uint(math.MaxUint16)), Chain: r.byte()}
 	}
 	return h, r.done()
 }

@@ -26,11 +26,12 @@ type Cluster struct {
 	now   time.Time
 	pods  []*corev1.Pod
 	nodes []*corev1.Node
+	last  map[types.UID][]byte // the newest versions' JSON
 }
 
 // New returns a cluster that holds so many pods at a time, and a node for every ten of them.
 func New(seed uint64, pods int) *Cluster {
-	c := &Cluster{rng: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1_790_000_000, 0)}
+	c := &Cluster{rng: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1_790_000_000, 0), last: map[types.UID][]byte{}}
 	c.pods = make([]*corev1.Pod, pods)
 	c.nodes = make([]*corev1.Node, pods/10+1)
 	return c
@@ -91,7 +92,10 @@ func (c *Cluster) record(verb history.Verb, resource, kind string, m *metav1.Obj
 	r := &history.Record{
 		Ref:     history.ObjectRef{Resource: resource, Namespace: m.Namespace, Name: m.Name, UID: m.UID},
 		Version: "v1", Kind: kind, Verb: verb, RV: m.ResourceVersion, Object: b,
-		Writers: []uint64{c.rng.Uint64(), 1, 2},
+		Writers: []uint64{c.rng.Uint64(), 1, 2}, Before: c.last[m.UID],
+	}
+	if c.last[m.UID] = b; verb == history.Delete || kind == "Event" {
+		delete(c.last, m.UID) // no other version follows
 	}
 	for _, o := range m.OwnerReferences {
 		r.Owners = append(r.Owners, o.UID)
