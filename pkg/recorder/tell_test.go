@@ -1,6 +1,7 @@
 package recorder_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -92,5 +93,43 @@ func TestWithoutTheVersionBeforeNothingIsSaid(t *testing.T) {
 	records := w.records(deployments)
 	if records[1].Words != nil || records[1].Managers[0].Fields != nil {
 		t.Errorf("while the version before waits to be committed, %q is said", told(records[1]))
+	}
+}
+
+// batches passes on what is committed.
+type batches struct {
+	recorder.Log
+
+	records []*history.Record
+}
+
+func (b *batches) Append(ctx context.Context, batch *history.Batch) error {
+	b.records = append(b.records, batch.Records...)
+	return b.Log.Append(ctx, batch)
+}
+
+// The log takes less room with the version before, which the recorder has at hand.
+func TestTheVersionBeforeGoesAlong(t *testing.T) {
+	var log *batches
+	w := open(t, recorder.Options{}, func(l recorder.Log) recorder.Log {
+		log = &batches{Log: l}
+		return log
+	})
+	s := w.stream(pods)
+	w.feed(s, "sync", "end 1", "+a/u1@2", "~a/u1@3", "+b/u2@4")
+	w.restart()
+	s = w.stream(pods)
+	w.feed(s, "~a/u1@5", "-a/u1@6", "sync", "end 7")
+	if err := w.stop(); err != nil { // which commits what was accepted
+		t.Fatal(err)
+	}
+	got := log.records
+	if len(got) != 3 {
+		t.Fatalf("%d records", len(got))
+	}
+	for i, want := range []string{pod("a", "u1", "3"), pod("a", "u1", "5"), pod("b", "u2", "4")} {
+		if string(got[i].Before) != want {
+			t.Errorf("with %s goes\n\t%s\nwant\n\t%s", lines(got[i:i+1]), got[i].Before, want)
+		}
 	}
 }
