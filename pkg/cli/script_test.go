@@ -76,7 +76,8 @@ func TestScripts(t *testing.T) {
 	missed.tellMissing()
 	ruled.tell()
 	ruled.rules = []history.Omission{
-		{Namespaces: []string{"noisy"}}, {Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.images"}},
+		{Namespaces: []string{"noisy"}},
+		{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.images"}},
 		{Resource: schema.GroupResource{Resource: "events"}, Namespaces: []string{"shop"}},
 	}
 	t.Cleanup(func() {

@@ -62,7 +62,7 @@ func (r *reader) byte() byte {
 	return c
 }
 
-func (r *reader) expect(c byte, what string) { //nolint:unparam // each encoding has a version, and all are at their first
+func (r *reader) expect(c byte, what string) {
 	if r.byte() != c {
 		r.fail(what)
 	}
