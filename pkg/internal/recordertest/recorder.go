@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -74,11 +75,24 @@ func (r *Recorder) Start(tb testing.TB) {
 	r.process = exec.Command(r.binary, "--kubeconfig="+r.kubeconfig, "--log-format=json") //nolint:noctx // killed with the test
 	r.process.Env = append(os.Environ(), "BADGER_PATH="+r.dir, "SERVER_PORT=0", "CONFIG_PATH=", "BIND_ADDRESS=127.0.0.1")
 	r.process.Stderr = log
-	if err := r.process.Start(); err != nil {
+	started := make(chan error)
+	r.ended = make(chan error, 1)
+	go run(r.process, started, r.ended)
+	if err := <-started; err != nil {
+		r.process = nil
 		tb.Fatal(err)
 	}
-	r.ended = make(chan error, 1)
-	go func(process *exec.Cmd, ended chan<- error) { ended <- process.Wait() }(r.process, r.ended)
+}
+
+// run runs a process to its end. It holds on to its thread meanwhile: with that one's end the kernel would end the process.
+func run(process *exec.Cmd, started, ended chan<- error) {
+	runtime.LockOSThread()
+	endWithParent(process)
+	err := process.Start()
+	started <- err
+	if err == nil {
+		ended <- process.Wait()
+	}
 }
 
 // Ready waits until everything is watched that is to be recorded, these resources too.
