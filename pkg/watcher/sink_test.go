@@ -1,6 +1,7 @@
 package watcher_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,6 +58,7 @@ func (s *tape) Observe(ctx context.Context, f history.Frame) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	f.Object = bytes.Clone(f.Object)
 	s.frames = append(s.frames, f)
 	return nil
 }
