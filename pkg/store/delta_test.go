@@ -3,6 +3,8 @@ package store_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,23 +52,13 @@ func kinds(t *testing.T, dir string) (kinds []byte, size int) {
 	t.Helper()
 	d := dumped(t, dir)
 	at := map[uint64][]byte{}
-	var oldest, newest uint64
 	for k, v := range d.values {
-		e, err := key.Decode([]byte(k))
-		if err != nil || e.Class != key.Body {
-			continue
-		}
-		at[e.TS], size = v, size+len(v)
-		newest = max(newest, e.TS)
-		if oldest == 0 || e.TS < oldest {
-			oldest = e.TS
+		if e, err := key.Decode([]byte(k)); err == nil && e.Class == key.Body {
+			at[e.TS], size = v, size+len(v)
 		}
 	}
-	for ; oldest <= newest && len(at) > 0; oldest++ {
-		if v, ok := at[oldest]; ok {
-			kinds = append(kinds, v[0])
-			delete(at, oldest)
-		}
+	for _, ts := range slices.Sorted(maps.Keys(at)) {
+		kinds = append(kinds, at[ts][0])
 	}
 	return kinds, size
 }
