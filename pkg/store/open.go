@@ -119,8 +119,9 @@ func mend(dir string, log *slog.Logger) error {
 
 // tuned returns Badger's options for little memory: two small memtables, small caches, no conflict detection, since
 // there is one committer. What takes most memory are the buffers of the tables that are being built, of which Badger keeps
-// up to eight, each as large as the largest table ever built in it: small memtables make small tables. The directory is locked
-// already where [dirLock] can do that.
+// up to eight, each as large as the largest table ever built in it: small memtables make small tables. Four tables of level 0
+// that Badger can't move down it joins into one, with a buffer of 256 MB: so it begins to move them down at two. The
+// directory is locked already where [dirLock] can do that.
 func tuned(dir string, o Options) badger.Options {
 	return badger.DefaultOptions(dir).
 		WithBypassLockGuard(ownLock).
@@ -131,7 +132,7 @@ func tuned(dir string, o Options) badger.Options {
 		WithMemTableSize(4 << 20).
 		WithValueThreshold(maxPart + 1<<10).
 		WithNumMemtables(2).
-		WithNumLevelZeroTables(4).
+		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(10).
 		WithNumCompactors(2).
 		WithNumGoroutines(1).
