@@ -2,7 +2,7 @@
 // covers.
 //
 // It owns what a version means: whether a frame is new, which verb it stands for, who wrote it, what of it may be stored
-// at all. One [Stream] for each resource decides that, by the head of every object that is alive, about 200 bytes
+// at all. One [Stream] for each resource decides that, by the head of every object that is alive, about 300 bytes
 // each; the [Recorder] commits what all streams accepted, in their order, many records to a transaction.
 //
 // Its invariants: a version that the log holds is not recorded again, so that a sync over an unchanged cluster records
