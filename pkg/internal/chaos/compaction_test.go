@@ -17,7 +17,7 @@ func TestACompactionHidesOnlyWhatHappenedWhileTheRecorderWasDown(t *testing.T) {
 	var blind []clustertest.Blind
 	for range form(1, 3) {
 		kept, doomed := w.settle(t, 12), w.settle(t, 12)
-		w.under(t, round(), rounds(), func() { pause(random, 2*time.Second) })
+		w.under(t, round(), 1, func() { pause(random, 2*time.Second) })
 		before := w.caughtUp(t, r)
 		r.Kill(t)
 		down := time.Now()
@@ -26,7 +26,7 @@ func TestACompactionHidesOnlyWhatHappenedWhileTheRecorderWasDown(t *testing.T) {
 		r.Start(t)
 		r.ready(t)
 		blind = append(blind, clustertest.Blind{From: before, To: w.backInSight(t, r)})
-		w.under(t, round(), rounds(), func() {})
+		w.under(t, round(), 1, func() {})
 		deletionsAreInferred(t, r.events(t, w.namespace), doomed, down, up)
 	}
 	result := w.judge(t, r, blind...)
