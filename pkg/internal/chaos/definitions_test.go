@@ -95,20 +95,13 @@ func TestRightsThatAreLostHideNothingOnceTheyAreBack(t *testing.T) {
 		for range form(2, 8) {
 			pause(random, time.Second)
 			u.may(t, false)
-			// A watch that is open stays so: only the next one is refused.
-			recordertest.Eventually(t, "the recorder is refused", func() (bool, string) {
-				p.cut(false)
+			r.widgets(t, func(w *v1.Resource) bool {
+				if w.State == "waiting" {
+					return true
+				}
+				p.cut(false) // a watch that is open stays so: only the next one is refused
 				time.Sleep(300 * time.Millisecond)
-				list, err := r.Client.Resources(t.Context())
-				if err != nil {
-					return false, err.Error()
-				}
-				for _, w := range list.Resources {
-					if w.Plural == "widgets" {
-						return w.State == "waiting", w.Reason
-					}
-				}
-				return false, ""
+				return false
 			})
 			pause(random, time.Second)
 			u.may(t, true)

@@ -24,7 +24,7 @@ func metric(url, name string) (sum float64, err error) {
 	}
 	family := families[name]
 	if family == nil {
-		return 0, fmt.Errorf("%s: %w", name, errNoMetric)
+		return 0, fmt.Errorf("no metric %s", name)
 	}
 	for _, m := range family.GetMetric() {
 		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()

@@ -3,7 +3,6 @@ package recordertest
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -226,6 +225,3 @@ func Eventually(tb testing.TB, what string, check func() (ok bool, seen string))
 	}
 	tb.Fatalf("not in time: %s; last seen: %s", what, last)
 }
-
-// errNoMetric is the error of a metric that is not served.
-var errNoMetric = errors.New("no such metric")

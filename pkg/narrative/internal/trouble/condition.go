@@ -32,7 +32,8 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	failing := rule{condition: "ReplicaFailure", status: "True", words: "ReplicaFailure, replica failure"}
 	switch resource {
 	case schema.GroupResource{Group: "apps", Resource: "deployments"}:
-		return append(stuck(object), broken(conditionsOf(object), []rule{failing})...)
+		found := conditionsOf(object)
+		return append(stuck(found), broken(found, []rule{failing})...)
 	case schema.GroupResource{Group: "apps", Resource: "replicasets"}, schema.GroupResource{Resource: "replicationcontrollers"}:
 		rules = []rule{failing}
 	case schema.GroupResource{Group: "batch", Resource: "jobs"}:
@@ -51,9 +52,9 @@ func workload(resource schema.GroupResource, object []byte) []string {
 }
 
 // stuck tells of a deployment that makes no progress: a paused one has the same condition, with another reason.
-func stuck(object []byte) []string {
+func stuck(found []condition) []string {
 	var reasons []string
-	for _, c := range conditionsOf(object) {
+	for _, c := range found {
 		if c.Type == "Progressing" && c.Status == "False" && c.Reason == "ProgressDeadlineExceeded" {
 			reasons = append(reasons, colon("progress deadline exceeded", c.Reason, c.Message))
 		}
