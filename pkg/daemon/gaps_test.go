@@ -92,6 +92,26 @@ func TestWhatIsLostLiesInAGap(t *testing.T) {
 	}
 }
 
+// TestWhoeverSeesNoGapSeesEverything: a recorder that was away is ready, and shows no gap, only once it has caught up.
+func TestWhoeverSeesNoGapSeesEverything(t *testing.T) {
+	noLeaks(t)
+	dir := t.TempDir()
+	kubectl(t, "create", "namespace", "behind")
+	start(t, dir, cluster.Config(), onlyConfigMaps).stop(t)
+	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "behind", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, dir, cluster.Config(), onlyConfigMaps)
+	gaps := r.gaps(t, "")
+	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=behind&resourceType=configmaps")).Findings {
+		t.Errorf("a ready recorder with the gaps %v: %s", gaps, finding)
+	}
+	if len(gaps) > 0 {
+		t.Errorf("a recorder that lost nothing shows %v", gaps)
+	}
+}
+
 // TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack: nothing is missing in the end, so that no gap is left.
 func TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack(t *testing.T) {
 	noLeaks(t)

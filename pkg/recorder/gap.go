@@ -97,7 +97,7 @@ func (s *Stream) openGap(ctx context.Context) error {
 	if err := s.put(ctx, e); err != nil {
 		return err
 	}
-	if err := s.settled(ctx); err != nil {
+	if err := s.Settle(ctx); err != nil {
 		return err
 	}
 	if checkpoint.RV != "" {

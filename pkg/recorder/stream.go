@@ -100,7 +100,7 @@ func (s *Stream) mend(ctx context.Context) error {
 	if !s.cut {
 		return nil
 	}
-	if err := s.settled(ctx); err != nil {
+	if err := s.Settle(ctx); err != nil {
 		return err
 	}
 	return s.load(ctx)

@@ -15,7 +15,7 @@ import (
 // a gap opens; both are durable before any record of the sync: those are newer than the checkpoint was, and a watch from there
 // would serve some of them again. A sync that broke off, or that a crash cut off, leaves its gap open for the next one.
 func (s *Stream) BeginSync(ctx context.Context) error {
-	if err := s.settled(ctx); err != nil {
+	if err := s.Settle(ctx); err != nil {
 		return err
 	}
 	if s.gaps.open == nil {
@@ -102,8 +102,8 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	return &deletion, nil
 }
 
-// settled waits until all that was accepted is in the log.
-func (s *Stream) settled(ctx context.Context) error {
+// Settle waits until all that was accepted is in the log.
+func (s *Stream) Settle(ctx context.Context) error {
 	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
 		s.cut = true
 		return wrap("commit records of", s.resource, err)
@@ -113,7 +113,7 @@ func (s *Stream) settled(ctx context.Context) error {
 
 // latest reads an object's last version from the log, once all that was accepted has got there.
 func (s *Stream) latest(ctx context.Context, key objectKey, h head) (*history.Record, error) {
-	if err := s.settled(ctx); err != nil {
+	if err := s.Settle(ctx); err != nil {
 		return nil, err
 	}
 	return s.recorder.log.Latest(ctx, history.ObjectRef{

@@ -76,10 +76,12 @@ func (w *Watcher) watch(ctx context.Context, l *link) error {
 		return err
 	}
 	defer body.Close()
-	if err := w.opened(ctx); err != nil {
-		return err
+	if w.rv == "" {
+		if err := w.begin(ctx); err != nil {
+			return err
+		}
 	}
-	lines := wire.NewLines(body, maxLine)
+	lines := wire.NewLines(w.catchUp(ctx, body), maxLine)
 	for {
 		l.await()
 		line, err := lines.Next()
@@ -111,15 +113,6 @@ func (w *Watcher) watchQuery() url.Values {
 	q.Set("sendInitialEvents", "true")
 	q.Set("resourceVersionMatch", string(metav1.ResourceVersionMatchNotOlderThan))
 	return q
-}
-
-// opened is called when the server has accepted the watch.
-func (w *Watcher) opened(ctx context.Context) error {
-	if w.rv == "" {
-		return w.begin(ctx)
-	}
-	w.enter(Change{State: Watching})
-	return nil
 }
 
 func (w *Watcher) take(ctx context.Context, line []byte) error {

@@ -6,7 +6,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Sink takes what happens to one resource. All its methods are called by one goroutine, one after the other. An error
+// Sink takes what happens to one resource. All its methods are called one after the other. An error
 // from any of them ends the watcher, so a sink retries what can be retried by itself.
 type Sink interface {
 	// Checkpoint returns the resourceVersion to go on from, or "" when there is none and everything has to be listed.
@@ -24,4 +24,6 @@ type Sink interface {
 	AbortSync()
 	// Bookmark says that every change up to the resourceVersion rv was observed.
 	Bookmark(ctx context.Context, rv string) error
+	// Settle returns when all that was observed can be read by everybody.
+	Settle(ctx context.Context) error
 }

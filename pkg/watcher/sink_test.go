@@ -44,6 +44,14 @@ func (s *tape) Bookmark(ctx context.Context, rv string) error {
 	return s.write(ctx, "bookmark "+rv, rv)
 }
 
+// Settle asks whether it is refused, and writes nothing down: when it is called depends on when the server pauses.
+func (s *tape) Settle(ctx context.Context) error {
+	if s.refuse != nil {
+		return s.refuse(ctx, "settle")
+	}
+	return nil
+}
+
 func (s *tape) Observe(ctx context.Context, f history.Frame) error {
 	var o metav1.PartialObjectMetadata
 	if err := json.Unmarshal(f.Object, &o); err != nil {
