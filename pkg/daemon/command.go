@@ -17,10 +17,6 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// gcPercent is how much of what is in use may be left over until it is collected, where GOGC says nothing else. Most of what is
-// in use are large buffers without pointers, which cost next to nothing to collect around.
-const gcPercent = 75
-
 // followEvery is how often the configuration file is looked at. A change is taken up when it has stood for as long.
 const followEvery = 2 * time.Second
 
@@ -101,6 +97,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	d.Follow(source, followEvery, hangup)
+	go holdMemory(cmd.Context())
 	return d.Run(cmd.Context())
 }
 

@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"context"
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// gcPercent is how much of what is in use may be left over until it is collected, where GOGC says nothing else. Most of what is
+// in use are large buffers without pointers, which cost next to nothing to collect around.
+const gcPercent = 75
+
+// leastLimit and limitEvery belong to [holdMemory].
+const (
+	leastLimit = 96 << 20 // bytes
+	limitEvery = 2 * time.Second
+)
+
+// holdMemory keeps the runtime's memory below a soft limit until ctx is done: while Badger joins tables it takes tens of
+// megabytes for a moment, gives them back, and takes as many again before a collector that waits for gcPercent has begun. The
+// limit is leastLimit or twice what is in use, so that a recorder of very many objects does not collect all the time, and never
+// more than GOMEMLIMIT.
+func holdMemory(ctx context.Context) {
+	most := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(most)
+	tick := time.NewTicker(limitEvery)
+	defer tick.Stop()
+	for {
+		debug.SetMemoryLimit(memoryLimit(inUse(), most))
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// memoryLimit returns the limit for so many bytes in use.
+func memoryLimit(live uint64, most int64) int64 {
+	twice := int64(min(live, math.MaxInt64/2)) * 2
+	return min(max(leastLimit, twice), most)
+}
+
+// inUse returns what the last collection left, in bytes.
+func inUse() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
+}
