@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/store"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
@@ -20,6 +22,7 @@ type Config struct {
 	DiscoverCRDs  bool               // record every CRD's objects too
 	StoragePath   string             // the database's directory
 	RetentionDays int                // how long versions are kept, at least 1
+	SyncWrites    bool               // a version counts as recorded only once it is on the disk
 	BindAddress   string             // the IP address that the REST API listens on
 	ServerPort    int                // its port; 0 takes a free one
 	MaxQueryLimit int                // the most records in one answer, at least 1
@@ -33,6 +36,7 @@ func DefaultConfig() Config {
 		DiscoverCRDs:  true,
 		StoragePath:   "/data/watch-events",
 		RetentionDays: 14,
+		SyncWrites:    true,
 		BindAddress:   "127.0.0.1",
 		ServerPort:    8080,
 		MaxQueryLimit: 1000,
@@ -85,6 +89,10 @@ func (c *Config) targets() watcher.Targets {
 
 // Retention returns how long versions are kept.
 func (c Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
+
+func (c *Config) storage(logger *slog.Logger) store.Options {
+	return store.Options{Retention: c.Retention(), NoSync: !c.SyncWrites, Logger: logger}
+}
 
 // Address returns the host:port to listen on.
 func (c Config) Address() string { return net.JoinHostPort(c.BindAddress, strconv.Itoa(c.ServerPort)) }

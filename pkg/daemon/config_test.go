@@ -28,7 +28,7 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 	if diff := cmp.Diff(strings.Fields(want), plurals); diff != "" {
 		t.Errorf("default resources (-want +got):\n%s", diff)
 	}
-	if !c.DiscoverCRDs || c.StoragePath != "/data/watch-events" || c.Retention() != 14*24*time.Hour ||
+	if !c.DiscoverCRDs || !c.SyncWrites || c.StoragePath != "/data/watch-events" || c.Retention() != 14*24*time.Hour ||
 		c.Address() != "127.0.0.1:8080" || c.MaxQueryLimit != 1000 {
 		t.Errorf("defaults are %+v", c)
 	}
@@ -37,6 +37,7 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 func TestParseConfigOverridesOnlyWhatItNames(t *testing.T) {
 	got, err := daemon.ParseConfig([]byte(`
 discoverCRDs: false
+syncWrites: false
 serverPort: 9000
 resources:
   - {group: apps, version: v1, kind: Deployment, plural: deployments, namespaced: true}
@@ -46,7 +47,7 @@ resources:
 		t.Fatal(err)
 	}
 	want := daemon.DefaultConfig()
-	want.DiscoverCRDs, want.ServerPort = false, 9000
+	want.DiscoverCRDs, want.SyncWrites, want.ServerPort = false, false, 9000
 	want.Resources = []history.Resource{
 		{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
 		{Version: "v1", Kind: "Node", Plural: "nodes"},

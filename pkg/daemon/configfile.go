@@ -31,6 +31,7 @@ func ParseConfig(data []byte) (Config, error) {
 		"discoverCRDs":  setBool(&c.DiscoverCRDs),
 		"storagePath":   setString(&c.StoragePath, notEmpty),
 		"retentionDays": setInt(&c.RetentionDays, 1, 3650),
+		"syncWrites":    setBool(&c.SyncWrites),
 		"bindAddress":   setString(&c.BindAddress, func(s string) error { _, err := parseAddress(s); return err }),
 		"serverPort":    setInt(&c.ServerPort, 0, 65535),
 		"maxQueryLimit": setInt(&c.MaxQueryLimit, 1, 100_000),

@@ -56,7 +56,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.listener, err = listen(ctx, c.Address()); err != nil {
 		return nil, err
 	}
-	if d.store, err = store.Open(c.StoragePath, store.Options{Retention: c.Retention(), Logger: logger}); err != nil {
+	if d.store, err = store.Open(c.StoragePath, c.storage(logger)); err != nil {
 		return nil, err
 	}
 	serverVersion, err := reach(ctx, cluster)
