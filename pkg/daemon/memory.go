@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime/debug"
 	"runtime/metrics"
+	"slices"
 	"time"
 )
 
@@ -12,23 +13,26 @@ import (
 // in use are large buffers without pointers, which cost next to nothing to collect around.
 const gcPercent = 75
 
-// leastLimit and limitEvery belong to [holdMemory].
+// What [holdMemory] goes by. A join of tables is over within limitAfter looks, each limitEvery after the one before.
 const (
-	leastLimit = 96 << 20 // bytes
+	leastLimit = 80 << 20 // bytes
 	limitEvery = 2 * time.Second
+	limitAfter = 8
 )
 
 // holdMemory keeps the runtime's memory below a soft limit until ctx is done: while Badger joins tables it takes tens of
 // megabytes for a moment, gives them back, and takes as many again before a collector that waits for gcPercent has begun. The
-// limit is leastLimit or twice what is in use, so that a recorder of very many objects does not collect all the time, and never
-// more than GOMEMLIMIT.
+// limit is leastLimit or twice what is in use for longer than such a moment, so that a recorder of very many objects does not
+// collect all the time, and never more than GOMEMLIMIT.
 func holdMemory(ctx context.Context) {
 	most := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(most)
 	tick := time.NewTicker(limitEvery)
 	defer tick.Stop()
-	for {
-		debug.SetMemoryLimit(memoryLimit(inUse(), most))
+	var seen [limitAfter]uint64
+	for n := 0; ; n++ {
+		seen[n%limitAfter] = inUse()
+		debug.SetMemoryLimit(memoryLimit(slices.Min(seen[:]), most))
 		select {
 		case <-ctx.Done():
 			return

@@ -118,12 +118,13 @@ func mend(dir string, log *slog.Logger) error {
 }
 
 // tuned returns Badger's options for little memory: two small memtables, small caches, no conflict detection, since
-// there is one committer. What takes most memory are the buffers of the tables that are being built, of which Badger keeps
-// up to eight, each as large as the largest table ever built in it: small memtables make small tables. Four tables of level 0
-// that Badger can't move down it joins into one, with a buffer of 256 MB: so it begins to move them down at two. The
-// directory is locked already where [dirLock] can do that.
+// there is one committer. What takes most memory are the buffers of the tables that are being built, each of about six times the
+// size of its table. A dozen are in flight while tables are joined, and Badger keeps up to eight for later. So memtables are
+// small, and tables are, on all levels, however large the database gets; smaller ones would be too many, for Linux maps 65,530
+// files for a process, and 40 GB are 40,000 tables already. Four tables of level 0 that Badger can't move down it joins into one,
+// with a buffer of 256 MB: so it begins to move them down at two. The directory is locked already where [dirLock] can do that.
 func tuned(dir string, o Options) badger.Options {
-	return badger.DefaultOptions(dir).
+	tuned := badger.DefaultOptions(dir).
 		WithBypassLockGuard(ownLock).
 		WithLogger(&badgerLogger{o.Logger}).
 		WithSyncWrites(!o.NoSync).
@@ -143,4 +144,6 @@ func tuned(dir string, o Options) badger.Options {
 		WithIndexCacheSize(16 << 20).
 		WithCompression(options.ZSTD).
 		WithZSTDCompressionLevel(1)
+	tuned.TableSizeMultiplier = 1
+	return tuned
 }
