@@ -76,6 +76,9 @@ func (w *writer) near(end int) match {
 
 // far looks for the end of a change all over the base.
 func (w *writer) far(end int) match {
+	if w.done > end-window {
+		return match{}
+	}
 	w.index.know(w.base)
 	inPlace := w.done + len(w.base) - w.at - word
 	for t := w.done; t <= end-window; t++ {
