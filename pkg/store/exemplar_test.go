@@ -157,3 +157,15 @@ func TestLargeObjectsAreDeltas(t *testing.T) {
 		t.Errorf("snapshots and deltas are %s", got)
 	}
 }
+
+// A patch that is not much smaller than a snapshot is worth less than another exemplar.
+func TestWhatHasLittleInCommonIsAnotherExemplar(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{})
+	for i, end := range []int{1, 2, 2, 1} {
+		first(t, s, "pods", fmt.Sprint("web-", i), shape(0)+shape(0)[:100]+shape(end)[:450], 3)
+	}
+	if got := closed(t, s, dir); got != "ssll" {
+		t.Errorf("snapshots and deltas are %s", got)
+	}
+}
