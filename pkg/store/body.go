@@ -51,14 +51,13 @@ func (s *Store) encodeFirst(r *history.Record, sum uint64) (*codec.Body, *exempl
 		return s.bodies.Snapshot(r.Object, sum), nil
 	}
 	d := s.bodies.Delta(like.json, r.Object, sum, len(r.Object)/2)
-	if d != nil && d.Len() <= len(r.Object)/8 {
-		return d, like
+	if d == nil || d.Len() > len(r.Object)/8 {
+		if whole := s.bodies.Snapshot(r.Object, sum); d == nil || 5*d.Len() > 3*whole.Len() {
+			return whole, nil
+		}
 	}
-	whole := s.bodies.Snapshot(r.Object, sum)
-	if d != nil && 5*d.Len() <= 3*whole.Len() {
-		return d, like
-	}
-	return whole, nil
+	s.exemplars.used(r.Ref.GroupResource(), like)
+	return d, like
 }
 
 // encoded returns what is to be written of the body of a version, and how many deltas lead to it. A delta's base is of the same

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -54,12 +55,21 @@ func (x *exemplars) like(of schema.GroupResource, json []byte) *exemplar {
 		return nil
 	}
 	like := list[best]
-	copy(list[1:], list[:best])
-	list[0] = like
 	if like.uses++; like.uses%maxLikenesses == 0 {
 		return nil
 	}
 	return like
+}
+
+// used puts an exemplar that was of use in front of the others.
+func (x *exemplars) used(of schema.GroupResource, e *exemplar) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	list := x.of[of]
+	if i := slices.Index(list, e); i > 0 {
+		copy(list[1:], list[:i])
+		list[0] = e
+	}
 }
 
 // hold makes an exemplar of a record's snapshot. It takes the place of the one that was not used for longest, and of those of
