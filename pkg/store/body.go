@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -9,114 +10,163 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// maxChain is how many deltas may follow one another until the next snapshot: what reading a version costs at the most.
-const maxChain = 31
+// maxChain is how many deltas lead from a snapshot to a version: what reading it costs at the most. Half as many would take a
+// twentieth more room, twice as many a fortieth less.
+const maxChain = 15
+
+// maxChainRead is how many there were before there were exemplars.
+const maxChainRead = 31
 
 // maxDecoded bounds the bodies that a reader keeps as bases of others, in bytes.
 const maxDecoded = 4 << 20
 
-// body is a record's JSON on its way into the log.
+// body is a record's JSON on its way into the log, encoded as what it can be. Whether it may, only the committer knows.
 type body struct {
 	sum    uint64
-	whole  []byte       // nil where a delta is at hand
-	delta  *codec.Delta // from the record's Before
-	before uint64       // checksum of that
+	delta  *codec.Body // against the record's Before; nil where there is none
+	before uint64      // checksum of that
+	first  *codec.Body // what does without the record's Before; nil where delta is not
+	like   *exemplar   // what first is a delta against; nil where it is a snapshot
 }
 
-// encode encodes a record's JSON: as a delta where it can be one. Whether it may, only the committer knows.
+// encode encodes a record's JSON, whose checksum it computes once.
 func (s *Store) encode(r *history.Record) body {
 	if len(r.Object) == 0 {
 		return body{}
 	}
 	b := body{sum: codec.Sum(r.Object)}
-	if len(r.Before) > 0 {
-		if b.delta = codec.NewDelta(r.Before, r.Object); b.delta != nil {
-			b.before = codec.Sum(r.Before)
-			return b
-		}
+	if b.delta = s.bodies.Delta(r.Before, r.Object, b.sum, len(r.Object)/2); b.delta != nil {
+		b.before = codec.Sum(r.Before)
+		return b
 	}
-	b.whole = s.bodies.Encode(r.Object)
+	b.first, b.like = s.encodeFirst(r, b.sum)
 	return b
 }
 
-// encoded returns what is to be written of a body, and how many deltas lead to it. A delta's base is the version before: written
-// on the same day, so that it is dropped no earlier; by this process, since another one's retention may have been shorter; and
-// what the delta was made against.
-func (w *writer) encoded(r *history.Record, b body, last *codec.Last, ts uint64) (encoded []byte, chain uint8) {
-	switch {
-	case b.delta == nil && len(r.Object) == 0:
-		return nil, 0
-	case b.delta == nil:
-		return b.whole, 0
-	case last.TS < w.s.opened, last.Sum != b.before, last.Parts == 0, last.Chain >= maxChain, key.Day(last.TS) != key.Day(ts):
-		return w.s.bodies.Encode(r.Object), 0
-	default:
-		return b.delta.Encode(codec.Base{Ago: ts - last.TS, Parts: last.Parts}), last.Chain + 1
+// encodeFirst encodes a JSON as if it were an object's first: as a delta against an exemplar where that is clearly smaller than a
+// snapshot, since otherwise the snapshot is worth more, as another exemplar. Below an eighth of the JSON it always is.
+func (s *Store) encodeFirst(r *history.Record, sum uint64) (*codec.Body, *exemplar) {
+	like := s.exemplars.like(r.Ref.GroupResource(), r.Object)
+	if like == nil {
+		return s.bodies.Snapshot(r.Object, sum), nil
 	}
+	d := s.bodies.Delta(like.json, r.Object, sum, len(r.Object)/2)
+	if d == nil || d.Len() > len(r.Object)/8 {
+		if whole := s.bodies.Snapshot(r.Object, sum); d == nil || 5*d.Len() > 3*whole.Len() {
+			return whole, nil
+		}
+	}
+	s.exemplars.used(r.Ref.GroupResource(), like)
+	return d, like
+}
+
+// encoded returns what is to be written of the body of a version, and how many deltas lead to it. A delta's base is of the same
+// day, so that it is dropped no earlier, and written by this process, since another one's retention may have been shorter.
+func (w *writer) encoded(r *history.Record, b body, last *codec.Last, v version) (encoded []byte, chain uint8) {
+	if len(r.Object) == 0 {
+		return nil, 0
+	}
+	if b.delta != nil && w.follows(b, last, v) {
+		b.delta.Base = codec.Base{Ago: v.ts - last.TS, Parts: last.Parts}
+		return b.delta.Encode(), last.Chain + 1
+	}
+	if b.first == nil {
+		b.first, b.like = w.s.encodeFirst(r, b.sum)
+	}
+	switch {
+	case b.like == nil:
+		return b.first.Encode(), 0
+	case key.Day(b.like.ts) != key.Day(v.ts):
+		return w.s.bodies.Snapshot(r.Object, b.sum).Encode(), 0
+	default:
+		b.first.Base = codec.Base{Object: int64(v.object - b.like.object), Ago: v.ts - b.like.ts, Parts: b.like.parts}
+		return b.first.Encode(), 1
+	}
+}
+
+// follows tells whether a body may be a delta against its object's last version.
+func (w *writer) follows(b body, last *codec.Last, v version) bool {
+	return last.Sum == b.before && last.Parts > 0 && last.Chain < maxChain &&
+		last.TS >= w.s.opened && key.Day(last.TS) == key.Day(v.ts)
 }
 
 // version is a version's place.
 type version struct{ object, ts uint64 }
+
+// decoded is a body and the JSON that it stands for.
+type decoded struct {
+	body codec.Body
+	json []byte
+}
 
 // body reads a version's body and checks it. What it returns belongs to the caller.
 func (r *reader) body(e key.Entry, parts uint16) ([]byte, error) {
 	if parts == 0 {
 		return nil, nil
 	}
-	json, err := r.decoded(e, parts, maxChain)
-	return append([]byte(nil), json...), err
-}
-
-// decoded is body for a version that at most so many deltas lead to. Nobody may write to what it returns.
-func (r *reader) decoded(e key.Entry, parts uint16, chain int) ([]byte, error) {
 	at := version{e.Object, e.TS}
-	if json, ok := r.bodies[at]; ok {
-		return json, nil
-	}
-	b, err := r.stored(e, parts)
-	if err != nil {
-		return nil, err
-	}
-	base, isDelta, err := codec.IsDelta(b)
-	var json []byte
-	switch {
-	case err != nil:
-		return nil, err
-	case !isDelta:
-		json, err = r.s.bodies.Decode(b)
-	case chain == 0 || base.Ago == 0 || base.Ago > e.TS:
-		return nil, fmt.Errorf("body of object %d at %d: %w: a delta of too many", e.Object, e.TS, codec.ErrCorrupt)
-	default:
-		json, err = r.applied(b, e, base, chain)
+	d, err := r.decoded(at, parts, maxChainRead)
+	if err == nil {
+		err = d.body.Verify(d.json)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("body of object %d at %d: %w", e.Object, e.TS, err)
 	}
-	r.keep(at, json)
-	return json, nil
+	return bytes.Clone(d.json), nil
 }
 
-func (r *reader) applied(b []byte, e key.Entry, base codec.Base, chain int) ([]byte, error) {
-	of := e
-	of.TS -= base.Ago
-	before, err := r.decoded(of, base.Parts, chain-1)
-	if err != nil {
-		return nil, fmt.Errorf("base of the body at %d: %w", e.TS, err)
+// decoded decodes the body of a version that at most so many deltas lead to. Only its length is checked: where the checksum of what is
+// returned in the end is right, so were its bases. Nobody may write to what it returns.
+func (r *reader) decoded(at version, parts uint16, chain int) (decoded, error) {
+	if d, ok := r.bodies[at]; ok {
+		return d, nil
 	}
-	return codec.Apply(b, before)
+	b, err := r.stored(at, parts)
+	if err != nil {
+		return decoded{}, err
+	}
+	d := decoded{}
+	if d.body, err = codec.ParseBody(b); err != nil {
+		return decoded{}, err
+	}
+	var base []byte
+	if d.body.IsDelta() {
+		if base, err = r.base(at, &d.body.Base, chain); err != nil {
+			return decoded{}, err
+		}
+	}
+	if d.json, err = r.s.bodies.Decode(nil, &d.body, base); err != nil {
+		return decoded{}, err
+	}
+	r.keep(at, d)
+	return d, nil
+}
+
+// base decodes the base of a version's delta.
+func (r *reader) base(of version, base *codec.Base, chain int) ([]byte, error) {
+	at := version{of.object - uint64(base.Object), of.ts - base.Ago}
+	if chain == 0 || base.Ago == 0 || base.Ago > of.ts {
+		return nil, fmt.Errorf("%w: a delta of too many", codec.ErrCorrupt)
+	}
+	d, err := r.decoded(at, base.Parts, chain-1)
+	if err != nil {
+		return nil, fmt.Errorf("base of object %d at %d: %w", at.object, at.ts, err)
+	}
+	return d.json, nil
 }
 
 // keep remembers a body for those that are deltas against it.
-func (r *reader) keep(at version, json []byte) {
-	if r.size += len(json); r.size > maxDecoded {
+func (r *reader) keep(at version, d decoded) {
+	if r.size += len(d.json); r.size > maxDecoded {
 		clear(r.bodies)
-		r.size = len(json)
+		r.size = len(d.json)
 	}
-	r.bodies[at] = json
+	r.bodies[at] = d
 }
 
 // stored reads the bytes of a body.
-func (r *reader) stored(e key.Entry, parts uint16) (b []byte, err error) {
+func (r *reader) stored(at version, parts uint16) (b []byte, err error) {
+	e := key.Entry{Object: at.object, TS: at.ts}
 	for e.Part = 0; e.Part < parts; e.Part++ {
 		item, err := r.txn.Get(e.In(key.Body))
 		if err == nil {

@@ -47,18 +47,36 @@ func bodiesOf(t *testing.T, s *store.Store, order history.Order) (all [][]byte) 
 	return all
 }
 
-// kinds returns the first byte of each body in a closed log, oldest first: 1 for a snapshot, 2 for a delta; and their bytes.
-func kinds(t *testing.T, dir string) (kinds []byte, size int) {
+// kinds tells how each body in a closed log is written, oldest first, and how many bytes all take: s is a snapshot, d a delta
+// against the version before, and l one against another snapshot.
+func kinds(t *testing.T, dir string) (kinds string, size int) {
 	t.Helper()
 	d := dumped(t, dir)
-	at := map[uint64][]byte{}
-	for k, v := range d.values {
-		if e, err := key.Decode([]byte(k)); err == nil && e.Class == key.Body {
-			at[e.TS], size = v, size+len(v)
+	at, newest := map[uint64]key.Entry{}, map[uint64]uint64{}
+	for k := range d.values {
+		if e, err := key.Decode([]byte(k)); err == nil && e.Class == key.Body && e.Part == 0 {
+			at[e.TS] = e
 		}
 	}
 	for _, ts := range slices.Sorted(maps.Keys(at)) {
-		kinds = append(kinds, at[ts][0])
+		e := at[ts]
+		b := d.values[string(e.In(key.Body))]
+		body, err := codec.ParseBody(b)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case !body.IsDelta():
+			kinds += "s"
+		case body.Base.Object == 0 && ts-body.Base.Ago == newest[e.Object]:
+			kinds += "d"
+		default:
+			kinds += "l"
+			base := at[ts-body.Base.Ago]
+			if of, err := codec.ParseBody(d.values[string(base.In(key.Body))]); of.IsDelta() || err != nil || base.Object != e.Object-uint64(body.Base.Object) {
+				t.Errorf("the base of what is like another is no snapshot: %v", err)
+			}
+		}
+		newest[e.Object], size = ts, size+len(b)
 	}
 	return kinds, size
 }
@@ -88,8 +106,8 @@ func TestVersionsAreDeltasBetweenSnapshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, size := kinds(t, dir)
-	if want := "\x01" + strings.Repeat("\x02", 31) + "\x01" + strings.Repeat("\x02", 31) + "\x01" + strings.Repeat("\x02", 5); string(got) != want {
-		t.Errorf("snapshots and deltas are %x, want %x", got, want)
+	if want := "s" + strings.Repeat("d", 15) + strings.Repeat("l"+strings.Repeat("d", 14), 4)[:54]; got != want {
+		t.Errorf("snapshots and deltas are %s, want %s", got, want)
 	}
 	if size > 70*150 {
 		t.Errorf("70 versions take %d bytes", size)
@@ -110,30 +128,30 @@ func TestADayAndAProcessBeginWithSnapshots(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := kinds(t, dir); string(got) != "\x01\x02\x01\x02\x01\x02" {
-		t.Errorf("snapshots and deltas are %x", got)
+	if got, _ := kinds(t, dir); got != "sdsdsd" {
+		t.Errorf("snapshots and deltas are %s", got)
 	}
 }
 
-func TestWhatIsNotTheVersionBeforeMakesASnapshot(t *testing.T) {
+func TestWhatIsNotTheVersionBeforeIsNoBase(t *testing.T) {
 	for name, before := range map[string][]byte{
-		"none": nil, "another one": large(0), "too short": []byte("{}"), "too long": bytes.Repeat(large(1), 40),
+		"none": nil, "another one": large(0), "short": []byte("{}"), "nothing alike": random(3000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, store.Options{})
-			versions(t, s, 1, 1)
-			r := pod("web", "2", history.Update)
-			r.Object, r.Before = large(2), before
+			versions(t, s, 1, 2)
+			r := pod("web", "3", history.Update)
+			r.Object, r.Before = large(3), before
 			appendTo(t, s, r)
-			if got := bodiesOf(t, s, history.OldestFirst); !bytes.Equal(got[1], r.Object) {
+			if got := bodiesOf(t, s, history.OldestFirst); !bytes.Equal(got[2], r.Object) {
 				t.Error("the body is another one")
 			}
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if got, _ := kinds(t, dir); string(got) != "\x01\x01" {
-				t.Errorf("snapshots and deltas are %x", got)
+			if got, _ := kinds(t, dir); got != "sdl" {
+				t.Errorf("snapshots and deltas are %s", got)
 			}
 		})
 	}
@@ -145,10 +163,10 @@ func TestADeltaWithoutItsBaseIsAnError(t *testing.T) {
 		"gone":    func(txn *badger.Txn, k, _ []byte) error { return txn.Delete(k) },
 		"damaged": func(txn *badger.Txn, k, v []byte) error { v[len(v)/2] ^= 1; return txn.Set(k, v) },
 		"a delta against itself": func(txn *badger.Txn, k, _ []byte) error {
-			return txn.Set(k, codec.NewDelta(large(1), large(1)).Encode(codec.Base{Parts: 1}))
+			return txn.Set(k, against(t, large(1), codec.Base{Parts: 1}))
 		},
 		"a delta against what was never there": func(txn *badger.Txn, k, _ []byte) error {
-			return txn.Set(k, codec.NewDelta(large(1), large(1)).Encode(codec.Base{Ago: 1, Parts: 1}))
+			return txn.Set(k, against(t, large(1), codec.Base{Ago: 1, Parts: 1}))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,6 +191,19 @@ func TestADeltaWithoutItsBaseIsAnError(t *testing.T) {
 			}
 		})
 	}
+}
+
+// against returns the encoded body of a JSON as a delta against itself, of a version that stands elsewhere.
+func against(t *testing.T, json []byte, base codec.Base) []byte {
+	t.Helper()
+	c, err := codec.NewBodies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b := c.Delta(json, json, codec.Sum(json), len(json))
+	b.Base = base
+	return b.Encode()
 }
 
 // change lets a function at the oldest body of a closed log.

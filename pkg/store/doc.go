@@ -9,8 +9,8 @@
 //  4. Every key that belongs to a version expires, and so does everything else about an object that is deleted. What is
 //     older than the retention is not answered, whether it has expired yet or not.
 //  5. What is read has the checksum that was written, or is an error.
-//  6. A version is a snapshot or the difference to the version before, of the same day and process: whatever a version needs
-//     to be read is there for as long as it may be answered.
+//  6. A version is a snapshot or the difference to another one, of the same day and process: whatever a version needs to be
+//     read is there for as long as it may be answered.
 //
 // There is one committer at a time, so that transactions can't conflict and Badger does not look for conflicts. Readers
 // see the log as it was when they began, run beside the committer and beside one another, and are never waited for but

@@ -19,12 +19,12 @@ type reader struct {
 	s          *Store
 	txn        *badger.Txn
 	identities map[uint64]history.ObjectRef
-	bodies     map[version][]byte // decoded, for others that are deltas against them
-	size       int                // of bodies, in bytes
+	bodies     map[version]decoded // for others that are deltas against them
+	size       int                 // of bodies, in bytes
 }
 
 func (s *Store) newReader(txn *badger.Txn) *reader {
-	return &reader{s: s, txn: txn, identities: map[uint64]history.ObjectRef{}, bodies: map[version][]byte{}}
+	return &reader{s: s, txn: txn, identities: map[uint64]history.ObjectRef{}, bodies: map[version]decoded{}}
 }
 
 // record puts a record together from its metadata and its object's identity.

@@ -43,6 +43,7 @@ type Store struct {
 	now       func() time.Time
 	retention time.Duration
 	bodies    *codec.Bodies
+	exemplars *exemplars
 	terms     *dictionary
 	redaction []byte
 	opened    uint64 // the time of the log's newest record then, and one more

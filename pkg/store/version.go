@@ -35,7 +35,7 @@ func (w *writer) record(r *history.Record, b body) error {
 	e := key.Entry{
 		TS: ts, Object: o.head.Object, Resource: o.id.Resource, Namespace: o.id.Namespace, Verb: byte(r.Verb),
 	}
-	encoded, chain := w.encoded(r, b, &o.head.Last, ts)
+	encoded, chain := w.encoded(r, b, &o.head.Last, version{e.Object, ts})
 	parts, err := w.body(e, encoded)
 	if err != nil {
 		return err
@@ -50,7 +50,12 @@ func (w *writer) record(r *history.Record, b body) error {
 	if err := w.add(g); err != nil {
 		return err
 	}
-	w.done = append(w.done, func() { r.Time, r.Revision = moment(ts), written.Revision })
+	w.done = append(w.done, func() {
+		r.Time, r.Revision = moment(ts), written.Revision
+		if chain == 0 && parts > 0 {
+			w.s.exemplars.hold(r, exemplar{version: version{e.Object, ts}, parts: parts})
+		}
+	})
 	return nil
 }
 

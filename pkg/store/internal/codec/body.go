@@ -3,6 +3,8 @@ package codec
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
@@ -10,23 +12,96 @@ import (
 
 // The kinds of bodies, which are their first bytes.
 const (
-	snapshot = 1 // stands alone: a zstd frame of the whole JSON
-	delta    = 2 // an S2 block whose dictionary is the JSON of an earlier version
+	snapshot    = iota + 1 // stands alone: a zstd frame of the whole JSON
+	blockDelta             // an S2 block whose dictionary is the base's JSON: of logs that were written before there were the others
+	patchDelta             // a patch of the base's JSON
+	packedDelta            // the same, in a zstd frame
 )
 
 // MaxObject is the length in bytes of the largest object that can be kept.
 const MaxObject = 64 << 20
 
+// Body is what a version's JSON is encoded to, taken apart.
+type Body struct {
+	Base Base // of a delta
+	sum  uint64
+	size int // of the JSON, in bytes
+	kind byte
+	data []byte
+}
+
+// Base is where the version is that a delta was made against.
+type Base struct {
+	Object int64  // by how much the number of its object is lower: 0 is the same object
+	Ago    uint64 // in nanoseconds
+	Parts  uint16 // of its body
+}
+
+// Sum is the checksum that goes with the JSON of a version: XXH64.
+func Sum(json []byte) uint64 { return xxhash.Sum64(json) }
+
+// ParseBody takes an encoded body apart. The body refers to the bytes.
+func ParseBody(b []byte) (Body, error) {
+	r := &reader{b: b}
+	body := Body{kind: r.byte(), sum: r.sum(), size: int(r.uint(MaxObject))}
+	switch body.kind {
+	case snapshot:
+	case patchDelta, packedDelta:
+		body.Base.Object = r.varint()
+		fallthrough
+	case blockDelta:
+		body.Base.Ago, body.Base.Parts = r.uvarint(), uint16(r.uint(math.MaxUint16))
+	default:
+		r.fail("body of an unknown kind")
+	}
+	body.data = r.b
+	return body, r.err
+}
+
+// IsDelta tells whether another version's JSON is needed to decode the body: that of its Base.
+func (b *Body) IsDelta() bool { return b.kind != snapshot }
+
+// Verify returns an error where json is not what was encoded, which it tells by the checksum.
+func (b *Body) Verify(json []byte) error {
+	if Sum(json) != b.sum {
+		return corrupt("checksum of a body")
+	}
+	return nil
+}
+
+// Encode returns the body's bytes, which refer to nothing else.
+func (b *Body) Encode() []byte {
+	out := make([]byte, 0, 40+len(b.data))
+	out = binary.BigEndian.AppendUint64(append(out, b.kind), b.sum)
+	out = binary.AppendUvarint(out, uint64(b.size))
+	if b.IsDelta() {
+		out = binary.AppendUvarint(binary.AppendVarint(out, b.Base.Object), b.Base.Ago)
+		out = binary.AppendUvarint(out, uint64(b.Base.Parts))
+	}
+	return append(out, b.data...)
+}
+
+// Len is about how many bytes the body takes.
+func (b *Body) Len() int { return len(b.data) }
+
+func (r *reader) sum() uint64 {
+	if b := r.bytes(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
 // Bodies encodes and decodes versions' JSON. It is safe for concurrent use; Close releases it.
 type Bodies struct {
-	enc *zstd.Encoder
-	dec *zstd.Decoder
+	enc       *zstd.Encoder
+	dec       *zstd.Decoder
+	scratches sync.Pool // of *scratch
 }
 
 // NewBodies returns a codec for bodies.
 func NewBodies() (*Bodies, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		return nil, fmt.Errorf("zstd encoder: %w", err)
 	}
@@ -44,42 +119,22 @@ func (c *Bodies) Close() {
 	c.dec.Close()
 }
 
-// Sum is the checksum that goes with the JSON of a version: XXH64.
-func Sum(json []byte) uint64 { return xxhash.Sum64(json) }
-
-// Encode returns the kind byte, the checksum of the JSON, its length, and the JSON compressed.
-func (c *Bodies) Encode(json []byte) []byte {
-	b := make([]byte, 0, 16+len(json)/2)
-	b = binary.BigEndian.AppendUint64(append(b, snapshot), Sum(json))
-	return c.enc.EncodeAll(json, binary.AppendUvarint(b, uint64(len(json))))
+// Snapshot returns the body of a JSON that stands alone. Its checksum is sum.
+func (c *Bodies) Snapshot(json []byte, sum uint64) *Body {
+	data := c.enc.EncodeAll(json, make([]byte, 0, 64+len(json)/3))
+	return &Body{sum: sum, size: len(json), kind: snapshot, data: data}
 }
 
-// Decode is the inverse of [Bodies.Encode]. What does not have the checksum that was written is an error.
-func (c *Bodies) Decode(b []byte) ([]byte, error) {
-	r := &reader{b: b}
-	r.expect(snapshot, "body of an unknown kind")
-	sum, size := r.sum(), r.uint(MaxObject)
-	if r.err != nil {
-		return nil, r.err
-	}
-	json, err := c.dec.DecodeAll(r.b, make([]byte, 0, size))
-	return checked(json, err, size, sum)
-}
-
-func (r *reader) sum() uint64 {
-	if b := r.bytes(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-func checked(json []byte, err error, size, sum uint64) ([]byte, error) {
+// Decode appends a body's JSON to dst and returns the extended buffer. Of a delta, base is the JSON of its Base. It has the
+// length that was encoded, and whether it has the checksum, Verify tells: where it has, the bases were right, too.
+func (c *Bodies) Decode(dst []byte, b *Body, base []byte) ([]byte, error) {
+	out, err := c.decode(dst, b, base)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	case uint64(len(json)) != size || Sum(json) != sum:
-		return nil, corrupt("checksum of a body")
+	case len(out) != len(dst)+b.size:
+		return nil, corrupt("length of a body")
 	default:
-		return json, nil
+		return out, nil
 	}
 }

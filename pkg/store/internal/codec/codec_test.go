@@ -1,7 +1,6 @@
 package codec_test
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -103,45 +102,6 @@ func FuzzPair(f *testing.F) {
 	})
 }
 
-func bodies(tb testing.TB) *codec.Bodies {
-	tb.Helper()
-	c, err := codec.NewBodies()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(c.Close)
-	return c
-}
-
-func FuzzBody(f *testing.F) {
-	c := bodies(f)
-	f.Add([]byte(`{"kind":"Pod"}`))
-	f.Add([]byte{})
-	f.Add(c.Encode([]byte(`{"kind":"Pod"}`)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if got, err := c.Decode(c.Encode(b)); err != nil || !bytes.Equal(got, b) {
-			t.Errorf("%x comes back as %x, %v", b, got, err)
-		}
-		if _, err := c.Decode(b); err != nil && !errors.Is(err, codec.ErrCorrupt) {
-			t.Error(err)
-		}
-	})
-}
-
-// TestBodyChecksum flips every bit of a body: each one is an error, never another JSON.
-func TestBodyChecksum(t *testing.T) {
-	c := bodies(t)
-	json := []byte(`{"kind":"Pod","metadata":{"name":"web-1","namespace":"shop"}}`)
-	b := c.Encode(json)
-	for i := range len(b) * 8 {
-		torn := bytes.Clone(b)
-		torn[i/8] ^= 1 << (i % 8)
-		if got, err := c.Decode(torn); err == nil && !bytes.Equal(got, json) {
-			t.Errorf("bit %d: %s", i, got)
-		}
-	}
-}
-
 // Logs hold metadata that was written before there were words.
 func TestMetaOfTheFirstEncodingIsRead(t *testing.T) {
 	first := []byte{1, 0x02 | 1<<4, 3, 1, 9, 2, '1', '7', 1, 1, 'm', 0, 0, 0, 1, 1, 'o', 1, 'g', 1, 'k', 0, 1, 'n', 0}
@@ -159,58 +119,6 @@ func TestMetaOfTheFirstEncodingIsRead(t *testing.T) {
 			t.Errorf("%x: %v", torn, err)
 		}
 	}
-}
-
-func TestDelta(t *testing.T) {
-	text := bytes.Repeat([]byte("a pod of which most stays as it is; "), 60)
-	before, now := append(bytes.Clone(text), "phase Pending"...), append(bytes.Clone(text), "phase Running"...)
-	d := codec.NewDelta(before, now)
-	if d == nil {
-		t.Fatal("there is no delta")
-	}
-	base := codec.Base{Ago: 1 << 40, Parts: 3}
-	b := d.Encode(base)
-	if len(b) > 60 {
-		t.Errorf("it takes %d bytes", len(b))
-	}
-	if got, is, err := codec.IsDelta(b); got != base || !is || err != nil {
-		t.Errorf("its base is %+v, %t, %v", got, is, err)
-	}
-	if got, err := codec.Apply(b, before); err != nil || !bytes.Equal(got, now) {
-		t.Errorf("it comes back as %q, %v", got, err)
-	}
-	for _, wrong := range [][]byte{text[1:], nil, []byte("{}"), make([]byte, codec.MaxBase), make([]byte, codec.MaxBase+1)} {
-		if got, err := codec.Apply(b, wrong); !errors.Is(err, codec.ErrCorrupt) {
-			t.Errorf("against %.20q it comes back as %.20q, %v", wrong, got, err)
-		}
-	}
-	for i := range len(b) * 8 {
-		torn := bytes.Clone(b)
-		torn[i/8] ^= 1 << (i % 8)
-		if got, err := codec.Apply(torn, before); err == nil && !bytes.Equal(got, now) {
-			t.Errorf("bit %d: %q", i, got)
-		}
-	}
-	if _, is, err := codec.IsDelta(bodies(t).Encode(now)); is || err != nil {
-		t.Errorf("a snapshot is a delta: %t, %v", is, err)
-	}
-}
-
-func FuzzDelta(f *testing.F) {
-	f.Add([]byte(`{"kind":"Pod","phase":"Pending"}`), []byte(`{"kind":"Pod","phase":"Running"}`))
-	f.Fuzz(func(t *testing.T, before, b []byte) {
-		if d := codec.NewDelta(before, b); d != nil {
-			if got, err := codec.Apply(d.Encode(codec.Base{}), before); err != nil || !bytes.Equal(got, b) {
-				t.Errorf("%x comes back as %x, %v", b, got, err)
-			}
-		}
-		if _, err := codec.Apply(b, before); err != nil && !errors.Is(err, codec.ErrCorrupt) {
-			t.Error(err)
-		}
-		if _, _, err := codec.IsDelta(b); err != nil && !errors.Is(err, codec.ErrCorrupt) {
-			t.Error(err)
-		}
-	})
 }
 
 // Logs hold heads that were written before there were deltas.

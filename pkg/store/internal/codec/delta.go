@@ -3,81 +3,117 @@ package codec
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
+
+	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
 )
 
-// MaxBase is the length in bytes of the longest JSON that a delta can be made against: what S2 takes as a dictionary.
-const MaxBase = s2.MaxDictSize
+// minPacked is the length in bytes of the shortest patch that is compressed. The database compresses shorter ones better
+// together with those around them.
+const minPacked = 1024
 
-// Base is where the version is that a delta was made against: of the same object, earlier.
-type Base struct {
-	Ago   uint64 // in nanoseconds
-	Parts uint16 // of its body
-}
+// maxScratch bounds the buffers that are kept for the next delta, in bytes.
+const maxScratch = 256 << 10
 
-// Delta is a version's JSON as its difference to an earlier one's.
-type Delta struct {
-	sum  uint64
-	size int
-	data []byte
-}
-
-// NewDelta returns the difference from before to json; nil where it can't be made, or would take more than half of the room
-// that json takes. It has been decoded again, and came out as json.
-func NewDelta(before, json []byte) *Delta {
-	if len(before) < s2.MinDictSize || len(before) > MaxBase || len(json) == 0 || len(json) > MaxObject {
+// Delta returns the body of a JSON as its difference to base; nil where that would take more than most bytes. Its checksum is sum.
+// It has been decoded again, and came out as json. Its Base is for the caller to set.
+func (c *Bodies) Delta(base, json []byte, sum uint64, most int) *Body {
+	if len(base) == 0 || len(base) > MaxObject {
 		return nil
 	}
-	dict := s2.MakeDict(before, nil)
-	data := dict.Encode(nil, json)
-	if len(data) > len(json)/2 {
+	s := c.borrow()
+	defer c.giveBack(s)
+	s.patch = s.encoder.Append(s.patch[:0], base, json)
+	b := c.packed(s.patch)
+	b.sum, b.size = sum, len(json)
+	if len(b.data) > most {
 		return nil
 	}
-	again, err := dict.Decode(nil, data)
+	again, err := c.Decode(s.json[:0], b, base)
 	if err != nil || !bytes.Equal(again, json) {
 		return nil
 	}
-	return &Delta{sum: Sum(json), size: len(json), data: data}
+	s.json = again
+	return b
 }
 
-// Encode returns the kind byte, the checksum of the JSON, its length, where the base is, and the difference.
-func (d *Delta) Encode(base Base) []byte {
-	b := make([]byte, 0, 32+len(d.data))
-	b = binary.BigEndian.AppendUint64(append(b, delta), d.sum)
-	b = binary.AppendUvarint(b, uint64(d.size))
-	b = binary.AppendUvarint(binary.AppendUvarint(b, base.Ago), uint64(base.Parts))
-	return append(b, d.data...)
-}
-
-// IsDelta tells whether a body is a delta, and where its base is then.
-func IsDelta(b []byte) (Base, bool, error) {
-	if len(b) == 0 || b[0] != delta {
-		return Base{}, false, nil
+// packed returns a body of a patch: compressed where that saves an eighth.
+func (c *Bodies) packed(patch []byte) *Body {
+	if len(patch) >= minPacked {
+		frame := c.enc.EncodeAll(patch, binary.AppendUvarint(nil, uint64(len(patch))))
+		if len(frame) < len(patch)-len(patch)/8 {
+			return &Body{kind: packedDelta, data: frame}
+		}
 	}
-	base, _, _, r := decodeDelta(b)
-	return base, true, r.err
+	return &Body{kind: patchDelta, data: bytes.Clone(patch)}
 }
 
-// Apply returns the JSON that a delta stands for, given that of its base. What does not have the checksum that was written is
-// an error.
-func Apply(b, before []byte) ([]byte, error) {
-	_, sum, size, r := decodeDelta(b)
+// decode is Decode without its checks.
+func (c *Bodies) decode(dst []byte, b *Body, base []byte) ([]byte, error) {
+	switch b.kind {
+	case snapshot:
+		return c.unpack(dst, b.data, b.size)
+	case blockDelta:
+		return decodeBlock(dst, b, base)
+	case patchDelta:
+		return delta.Apply(dst, base, b.data, b.size)
+	default:
+		return c.applyPacked(dst, b, base)
+	}
+}
+
+func (c *Bodies) applyPacked(dst []byte, b *Body, base []byte) ([]byte, error) {
+	r := &reader{b: b.data}
+	n := int(r.uint(uint64(b.size + delta.Overhead)))
 	if r.err != nil {
 		return nil, r.err
 	}
-	if n, err := s2.DecodedLen(r.b); err != nil || uint64(n) != size || len(before) < s2.MinDictSize || len(before) > MaxBase {
-		return nil, corrupt("length of a delta")
+	s := c.borrow()
+	defer c.giveBack(s)
+	var err error
+	if s.patch, err = c.unpack(s.patch[:0], r.b, n); err != nil {
+		return nil, err
 	}
-	json, err := s2.MakeDict(before, nil).Decode(nil, r.b)
-	return checked(json, err, size, sum)
+	return delta.Apply(dst, base, s.patch, b.size)
 }
 
-// decodeDelta reads all but the difference, which is what the reader has left.
-func decodeDelta(b []byte) (base Base, sum, size uint64, r *reader) {
-	r = &reader{b: b}
-	r.expect(delta, "body of an unknown kind")
-	sum, size = r.sum(), r.uint(MaxObject)
-	base.Ago, base.Parts = r.uvarint(), uint16(r.uint(1<<16-1))
-	return base, sum, size, r
+// unpack appends what a zstd frame holds, which is size bytes at the most.
+func (c *Bodies) unpack(dst, frame []byte, size int) ([]byte, error) {
+	dst = slices.Grow(dst, size)
+	return c.dec.DecodeAll(frame, dst[:len(dst):len(dst)+size])
+}
+
+var errLength = errors.New("length of a delta")
+
+// decodeBlock decodes what nothing writes any more.
+func decodeBlock(dst []byte, b *Body, base []byte) ([]byte, error) {
+	n, err := s2.DecodedLen(b.data)
+	if err != nil || n != b.size || len(base) < s2.MinDictSize || len(base) > s2.MaxDictSize {
+		return nil, errLength
+	}
+	json, err := s2.MakeDict(base, nil).Decode(nil, b.data)
+	return append(dst, json...), err
+}
+
+// scratch is what making a delta, and applying a packed one, needs for a moment.
+type scratch struct {
+	encoder     delta.Encoder
+	patch, json []byte
+}
+
+func (c *Bodies) borrow() *scratch {
+	if s, ok := c.scratches.Get().(*scratch); ok {
+		return s
+	}
+	return new(scratch)
+}
+
+// giveBack keeps the buffers for others, unless they have grown for a large object.
+func (c *Bodies) giveBack(s *scratch) {
+	if cap(s.patch)+cap(s.json) <= maxScratch {
+		c.scratches.Put(s)
+	}
 }

@@ -62,7 +62,7 @@ func (r *reader) byte() byte {
 	return c
 }
 
-func (r *reader) expect(c byte, what string) {
+func (r *reader) expect(c byte, what string) { //nolint:unparam // 1 is the first encoding of each, not the last
 	if r.byte() != c {
 		r.fail(what)
 	}

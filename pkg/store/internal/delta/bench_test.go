@@ -1,0 +1,136 @@
+package delta_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/sample"
+)
+
+// pair is a version and the one before.
+type pair struct{ before, now []byte }
+
+// inputs are what patches are compared over: the sample, and what is far from it.
+func inputs() map[string][]pair {
+	var versions []pair
+	for _, r := range sample.New(1, 100).Take(3000) {
+		if r.Before != nil {
+			versions = append(versions, pair{r.Before, r.Object})
+		}
+	}
+	large, medium := []byte(lines(32_000)), []byte(lines(4500))
+	line := func(b []byte) []byte { return bytes.Replace(b, []byte(`"line":1000,`), []byte(`"line":"changed",`), 1) }
+	half := len(medium) / 2
+	return map[string][]pair{
+		"sample":           versions,
+		"1.5MB,a line":     {{large, line(large)}},
+		"200KB,a line":     {{medium, line(medium)}},
+		"200KB,in halves":  {{medium, append(bytes.Clone(medium[half:]), medium[:half]...)}},
+		"200KB,all new":    {{medium, bytes.Repeat([]byte("another"), len(medium)/7)}},
+		"50KB,a line":      {{medium[:50_000], line(medium[:50_000])}},
+		"50KB,in halves":   {{medium[:50_000], append(bytes.Clone(medium[25_000:50_000]), medium[:25_000]...)}},
+		"50KB,a line more": {{medium[:50_000], append([]byte("a line at the beginning"), medium[:50_000]...)}},
+	}
+}
+
+// codec is one way to write a version as its difference to another; encode returns nil where it can't.
+type codec struct {
+	encode func(dst []byte, p pair) []byte
+	decode func(dst []byte, p pair, patch []byte) error
+}
+
+func codecs() map[string]codec {
+	var e delta.Encoder
+	return map[string]codec{
+		"patch": {
+			func(dst []byte, p pair) []byte { return e.Append(dst[:0], p.before, p.now) },
+			func(dst []byte, p pair, patch []byte) error {
+				_, err := delta.Apply(dst[:0], p.before, patch, len(p.now))
+				return err
+			},
+		},
+		"s2": {
+			func(dst []byte, p pair) []byte {
+				if len(p.before) > s2.MaxDictSize {
+					return nil
+				}
+				return s2.MakeDict(p.before, nil).Encode(dst[:cap(dst)], p.now)
+			},
+			func(dst []byte, p pair, patch []byte) error {
+				_, err := s2.MakeDict(p.before, nil).Decode(dst[:cap(dst)], patch)
+				return err
+			},
+		},
+	}
+}
+
+// BenchmarkPatch compares patches with blocks of S2 whose dictionary is the version before, which is at most 64 KiB long. One
+// operation is one version, encoded or decoded.
+func BenchmarkPatch(b *testing.B) {
+	for name, pairs := range inputs() {
+		for of, c := range codecs() {
+			patches, size, ok := encodeAll(c, pairs)
+			if !ok {
+				continue
+			}
+			dst := make([]byte, 0, 4<<20)
+			b.Run(fmt.Sprintf("%s/encode/%s", name, of), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					c.encode(dst, pairs[i%len(pairs)])
+				}
+				b.ReportMetric(float64(size)/float64(len(pairs)), "bytes/version")
+			})
+			b.Run(fmt.Sprintf("%s/decode/%s", name, of), func(b *testing.B) {
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if err := c.decode(dst, pairs[i%len(pairs)], patches[i%len(pairs)]); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func encodeAll(c codec, pairs []pair) (patches [][]byte, size int, ok bool) {
+	for _, p := range pairs {
+		patch := c.encode(nil, p)
+		if patch == nil {
+			return nil, 0, false
+		}
+		patches, size = append(patches, bytes.Clone(patch)), size+len(patch)
+	}
+	return patches, size, true
+}
+
+// BenchmarkRatio takes turns with both over the sample, so that both have the same share of the machine, and tells how many times as
+// fast patches are, and how much of the room they take.
+func BenchmarkRatio(b *testing.B) {
+	pairs, all := inputs()["sample"], codecs()
+	spent := map[string][2]time.Duration{}
+	size := map[string]int{}
+	dst := make([]byte, 0, 1<<20)
+	for i := 0; b.Loop(); i++ {
+		p := pairs[i%len(pairs)]
+		for name, c := range all {
+			start := time.Now()
+			patch := bytes.Clone(c.encode(dst, p))
+			middle := time.Now()
+			if err := c.decode(dst, p, patch); err != nil {
+				b.Fatal(err)
+			}
+			size[name] += len(patch)
+			spent[name] = [2]time.Duration{spent[name][0] + middle.Sub(start), spent[name][1] + time.Since(middle)}
+		}
+	}
+	patch, block := spent["patch"], spent["s2"]
+	b.ReportMetric(float64(block[0])/float64(patch[0]), "×encode")
+	b.ReportMetric(float64(block[1])/float64(patch[1]), "×decode")
+	b.ReportMetric(float64(size["patch"])/float64(size["s2"]), "×bytes")
+}
