@@ -87,7 +87,7 @@ func open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
 	s := &Store{
-		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, terms: newDictionary(),
+		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, terms: newDictionary(), identities: newIdentities(),
 	}
 	if err := s.load(dir); err != nil {
 		bodies.Close()
