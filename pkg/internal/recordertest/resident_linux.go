@@ -34,7 +34,9 @@ func resident(pid, dir string) (all, database int64, err error) {
 		words := strings.Fields(lines.Text())
 		switch {
 		case len(words) > 4 && strings.Contains(words[0], "-"):
-			table = strings.HasPrefix(words[len(words)-1], dir) && strings.HasSuffix(words[len(words)-1], ".sst")
+			// Tables that were compacted stay mapped for as long as somebody reads them.
+			file := strings.TrimSuffix(lines.Text(), " (deleted)")
+			table = strings.Contains(file, dir) && strings.HasSuffix(file, ".sst")
 		case len(words) == 3 && words[0] == "Rss:":
 			var kilobytes int64
 			if _, err := fmt.Sscan(words[1], &kilobytes); err != nil {
