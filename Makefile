@@ -79,6 +79,12 @@ fmt: ## format the code
 bench: ## run the benchmarks; do nothing else on the machine meanwhile
 	go test -run '^$$' -bench . -benchmem -p 1 ./pkg/...
 
+.PHONY: bench-storage
+bench-storage: ## judge the store: size and speed beside the naive layout, memory and answers up to a million versions
+	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/internal/scale -compared 60000
+	go test -count=1 -v -run TestStorageIsSmall -timeout 60m ./pkg/internal/scale -compared 60000
+	go test -count=1 -v -run TestScale -timeout 120m ./pkg/internal/scale -versions 10000,100000,1000000 -queries 1000
+
 .PHONY: cross
 cross: ## build for linux, darwin and windows
 	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do \

@@ -2,14 +2,16 @@ package store_test
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/sample"
 	"github.com/watchhistory/watchhistory/pkg/store"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/sample"
 )
 
 // benchVersions is the number of versions that the benchmarks of reading find in the log.
@@ -25,6 +27,37 @@ func mustOpen(b *testing.B, dir string, opts store.Options) *store.Store {
 	return s
 }
 
+// records returns a source of a sample cluster's records, as the recorder hands them over.
+func records(b *testing.B) func() *history.Record {
+	b.Helper()
+	batches := sample.Batches(b, sample.Frames(sample.Options{Seed: 1, Objects: 2000, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
+	next, stop := iter.Pull(func(yield func(*history.Record) bool) {
+		for batch := range batches {
+			for _, r := range batch.Records {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	})
+	b.Cleanup(stop)
+	return func() *history.Record {
+		r, ok := next()
+		if !ok {
+			b.Fatal("no more records")
+		}
+		return r
+	}
+}
+
+func take(n int, next func() *history.Record) []*history.Record {
+	list := make([]*history.Record, n)
+	for i := range list {
+		list[i] = next()
+	}
+	return list
+}
+
 // BenchmarkAppend appends a sample cluster's versions in batches. One operation is one version.
 func BenchmarkAppend(b *testing.B) {
 	for _, sync := range []bool{false, true} {
@@ -38,13 +71,13 @@ func benchAppend(b *testing.B, sync bool, size int) {
 	b.Helper()
 	dir := b.TempDir()
 	s := mustOpen(b, dir, store.Options{NoSync: !sync})
-	cluster, raw := sample.New(1, 1000), 0
+	next, raw := records(b), 0
 	var batch []*history.Record
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if len(batch) == 0 {
 			b.StopTimer()
-			batch = cluster.Take(size)
+			batch = take(size, next)
 			for _, r := range batch {
 				raw += len(r.Object)
 			}
@@ -67,12 +100,12 @@ func fillLog(b *testing.B, dir string) []*history.Record {
 		b.Fatal(err)
 	}
 	of := map[history.ObjectRef][]*history.Record{}
-	cluster := sample.New(1, 1000)
+	next := records(b)
 	for range benchVersions / 500 {
-		batch := cluster.Take(500)
+		batch := take(500, next)
 		appendTo(b, s, batch...)
 		for _, r := range batch {
-			r.Object = nil
+			r.Object, r.Before = nil, nil
 			of[r.Ref] = append(of[r.Ref], r)
 		}
 	}

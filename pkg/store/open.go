@@ -88,6 +88,7 @@ func open(dir string, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, exemplars: newExemplars(), terms: newDictionary(),
+		identities: newIdentities(),
 	}
 	if err := s.load(dir); err != nil {
 		bodies.Close()

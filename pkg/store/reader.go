@@ -11,20 +11,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// maxIdentities bounds how many identities a reader remembers.
-const maxIdentities = 4096
-
 // reader reads the log as it was when its transaction began. It is for one goroutine.
 type reader struct {
-	s          *Store
-	txn        *badger.Txn
-	identities map[uint64]history.ObjectRef
-	bodies     map[version]decoded // for others that are deltas against them
-	size       int                 // of bodies, in bytes
+	s      *Store
+	txn    *badger.Txn
+	bodies map[version]decoded // for others that are deltas against them
+	size   int                 // of bodies, in bytes
 }
 
 func (s *Store) newReader(txn *badger.Txn) *reader {
-	return &reader{s: s, txn: txn, identities: map[uint64]history.ObjectRef{}, bodies: map[version]decoded{}}
+	return &reader{s: s, txn: txn, bodies: map[version]decoded{}}
 }
 
 // record puts a record together from its metadata and its object's identity.
@@ -56,7 +52,7 @@ func (r *reader) meta(e key.Entry) ([]byte, error) {
 
 // identity returns the object that a number stands for.
 func (r *reader) identity(object uint64) (history.ObjectRef, error) {
-	if ref, ok := r.identities[object]; ok {
+	if ref, ok := r.s.identities.recall(object); ok {
 		return ref, nil
 	}
 	b, err := get(r.txn, key.Identity(object))
@@ -71,10 +67,7 @@ func (r *reader) identity(object uint64) (history.ObjectRef, error) {
 	if err != nil {
 		return history.ObjectRef{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
-	if len(r.identities) == maxIdentities {
-		clear(r.identities)
-	}
-	r.identities[object] = ref
+	r.s.identities.remember(object, ref)
 	return ref, nil
 }
 

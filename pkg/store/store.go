@@ -37,16 +37,17 @@ type Options struct {
 
 // Store is an open log. Its methods are safe for concurrent use.
 type Store struct {
-	db        *badger.DB
-	lock      *dirLock
-	log       *slog.Logger
-	now       func() time.Time
-	retention time.Duration
-	bodies    *codec.Bodies
-	exemplars *exemplars
-	terms     *dictionary
-	redaction []byte
-	opened    uint64 // the time of the log's newest record then, and one more
+	db         *badger.DB
+	lock       *dirLock
+	log        *slog.Logger
+	now        func() time.Time
+	retention  time.Duration
+	bodies     *codec.Bodies
+	exemplars  *exemplars
+	terms      *dictionary
+	identities *identities
+	redaction  []byte
+	opened     uint64 // the time of the log's newest record then, and one more
 
 	// last is the time of the newest record that readers may see.
 	last atomic.Uint64

@@ -8,26 +8,38 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
+	"github.com/watchhistory/watchhistory/pkg/internal/sample"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/sample"
 )
 
 // pair is a version and the one before.
 type pair struct{ before, now []byte }
 
-// inputs are what patches are compared over: the sample, and what is far from it.
-func inputs() map[string][]pair {
-	var versions []pair
-	for _, r := range sample.New(1, 100).Take(3000) {
-		if r.Before != nil {
-			versions = append(versions, pair{r.Before, r.Object})
+// pairs returns so many versions of a made-up cluster that have one before.
+func pairs(tb testing.TB, n int) (all []pair) {
+	tb.Helper()
+	frames := sample.Frames(sample.Options{Seed: 1, Objects: 200, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10})
+	for batch := range sample.Batches(tb, frames) {
+		for _, r := range batch.Records {
+			if len(all) == n {
+				return all
+			}
+			if r.Before != nil {
+				all = append(all, pair{r.Before, r.Object})
+			}
 		}
 	}
+	return all
+}
+
+// inputs are what patches are compared over: the sample, and what is far from it.
+func inputs(b *testing.B) map[string][]pair {
+	b.Helper()
 	large, medium := []byte(lines(32_000)), []byte(lines(4500))
 	line := func(b []byte) []byte { return bytes.Replace(b, []byte(`"line":1000,`), []byte(`"line":"changed",`), 1) }
 	half := len(medium) / 2
 	return map[string][]pair{
-		"sample":           versions,
+		"sample":           pairs(b, 2000),
 		"1.5MB,a line":     {{large, line(large)}},
 		"200KB,a line":     {{medium, line(medium)}},
 		"200KB,in halves":  {{medium, append(bytes.Clone(medium[half:]), medium[:half]...)}},
@@ -72,9 +84,9 @@ func codecs() map[string]codec {
 // BenchmarkPatch compares patches with blocks of S2 whose dictionary is the version before, which is at most 64 KiB long. One
 // operation is one version, encoded or decoded.
 func BenchmarkPatch(b *testing.B) {
-	for name, pairs := range inputs() {
+	for name, versions := range inputs(b) {
 		for of, c := range codecs() {
-			patches, size, ok := encodeAll(c, pairs)
+			patches, size, ok := encodeAll(c, versions)
 			if !ok {
 				continue
 			}
@@ -82,14 +94,14 @@ func BenchmarkPatch(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/encode/%s", name, of), func(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					c.encode(dst, pairs[i%len(pairs)])
+					c.encode(dst, versions[i%len(versions)])
 				}
-				b.ReportMetric(float64(size)/float64(len(pairs)), "bytes/version")
+				b.ReportMetric(float64(size)/float64(len(versions)), "bytes/version")
 			})
 			b.Run(fmt.Sprintf("%s/decode/%s", name, of), func(b *testing.B) {
 				b.ReportAllocs()
 				for i := 0; b.Loop(); i++ {
-					if err := c.decode(dst, pairs[i%len(pairs)], patches[i%len(pairs)]); err != nil {
+					if err := c.decode(dst, versions[i%len(versions)], patches[i%len(versions)]); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -112,12 +124,12 @@ func encodeAll(c codec, pairs []pair) (patches [][]byte, size int, ok bool) {
 // BenchmarkRatio takes turns with both over the sample, so that both have the same share of the machine, and tells how many times as
 // fast patches are, and how much of the room they take.
 func BenchmarkRatio(b *testing.B) {
-	pairs, all := inputs()["sample"], codecs()
+	versions, all := pairs(b, 2000), codecs()
 	spent := map[string][2]time.Duration{}
 	size := map[string]int{}
 	dst := make([]byte, 0, 1<<20)
 	for i := 0; b.Loop(); i++ {
-		p := pairs[i%len(pairs)]
+		p := versions[i%len(versions)]
 		for name, c := range all {
 			start := time.Now()
 			patch := bytes.Clone(c.encode(dst, p))

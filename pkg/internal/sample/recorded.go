@@ -1,0 +1,69 @@
+package sample
+
+import (
+	"bufio"
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// recorded is what TestRecordedFrames -record wrote: a line for each frame, with the resource, a tab, and the watch's line.
+//
+//go:embed recorded.zst
+var recorded []byte
+
+// maxLine is the length in bytes of the longest line.
+const maxLine = 1 << 20
+
+// Recorded returns the frames that a dev cluster's API server served, in the order in which they came.
+func Recorded() iter.Seq2[Frame, error] {
+	return func(yield func(Frame, error) bool) {
+		unzipped, err := zstd.NewReader(bytes.NewReader(recorded), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			yield(Frame{}, err)
+			return
+		}
+		defer unzipped.Close()
+		lines := bufio.NewScanner(unzipped)
+		lines.Buffer(nil, maxLine)
+		for lines.Scan() {
+			if f, err := parseLine(lines.Bytes()); !yield(f, err) || err != nil {
+				return
+			}
+		}
+		if err := lines.Err(); err != nil {
+			yield(Frame{}, fmt.Errorf("read recorded frames: %w", err))
+		}
+	}
+}
+
+func parseLine(line []byte) (Frame, error) {
+	name, watched, _ := bytes.Cut(line, []byte("\t"))
+	part := strings.Split(string(name), "/")
+	if len(part) != 4 {
+		return Frame{}, fmt.Errorf("a recorded frame of the resource %q", name)
+	}
+	f := Frame{Resource: resource(part[0], part[1], part[2], part[3])}
+	var event struct {
+		Type   string
+		Object json.RawMessage
+	}
+	if err := json.Unmarshal(watched, &event); err != nil {
+		return Frame{}, fmt.Errorf("a recorded frame of %s: %w", name, err)
+	}
+	f.Object = event.Object
+	for _, t := range []history.FrameType{history.Added, history.Modified, history.Deleted} {
+		if t.String() == event.Type {
+			f.Type = t
+			return f, nil
+		}
+	}
+	return Frame{}, fmt.Errorf("a recorded frame of type %q", event.Type)
+}
