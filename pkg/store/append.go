@@ -19,8 +19,9 @@ const maxText = 1024
 // transaction is cut between records. What says that something is missing, open gaps and checkpoints without an RV,
 // commits with the first part; what says that nothing is, other checkpoints and the ends of gaps, with the last.
 //
-// An invalid batch is a [history.Invalid] error, and nothing of it is committed. After any other error of a commit the log
-// can't be appended to until it is opened again: what was committed is then told by the heads and checkpoints.
+// An invalid batch is a [history.Invalid] error, and one for which the volume has no room a [history.Unavailable] one; nothing
+// of it is committed, and the log goes on. After any other error of a commit the log can't be appended to until it is
+// opened again: what was committed is then told by the heads and checkpoints.
 func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return err
@@ -30,9 +31,10 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 		return err
 	}
 	defer release()
-	bodies := make([]body, len(b.Records))
+	bodies, size := make([]body, len(b.Records)), int64(0)
 	for i, r := range b.Records {
 		bodies[i] = s.encode(r)
+		size += int64(len(r.Object))
 	}
 
 	s.commits.Lock()
@@ -40,8 +42,11 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
+	if err := s.room(size); err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
 	if err := s.write(b, bodies); err != nil {
-		s.failed = history.Errorf(history.Unavailable, "the history's database failed and must be opened again: %v", err)
+		s.failed = fmt.Errorf("the history's database failed and must be opened again: %w", err)
 		return fmt.Errorf("append: %w", err)
 	}
 	return nil

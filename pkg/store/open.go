@@ -77,6 +77,9 @@ func open(dir string, opts Options) (*Store, error) {
 	if err := mend(dir, opts.Logger); err != nil {
 		return nil, err
 	}
+	if err := roomToOpen(dir); err != nil {
+		return nil, err
+	}
 	bodies, err := codec.NewBodies()
 	if err != nil {
 		return nil, err
@@ -87,7 +90,7 @@ func open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
 	s := &Store{
-		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, terms: newDictionary(),
+		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, terms: newDictionary(),
 	}
 	if err := s.load(dir); err != nil {
 		bodies.Close()

@@ -38,6 +38,7 @@ type Options struct {
 // Store is an open log. Its methods are safe for concurrent use.
 type Store struct {
 	db        *badger.DB
+	dir       string
 	lock      *dirLock
 	log       *slog.Logger
 	now       func() time.Time
