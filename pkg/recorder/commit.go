@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -89,7 +90,7 @@ func (r *Recorder) commit(ctx context.Context, entries []entry) error {
 		return nil
 	}
 	b, began := batch(entries), time.Now()
-	if err := r.insist(ctx, "commit", func() error { return r.log.Append(ctx, b) }); err != nil {
+	if err := r.insist(ctx, "commit", func() error { return r.append(ctx, b) }); err != nil {
 		err = fmt.Errorf("commit %d records: %w", len(b.Records), err)
 		r.queue.close(err)
 		return err
@@ -103,6 +104,13 @@ func (r *Recorder) commit(ctx context.Context, entries []entry) error {
 	r.lastCommit.Store(now.UnixNano())
 	r.queue.commit(len(entries))
 	return nil
+}
+
+// append bounds how long the log may take. One that takes longer can't be read either.
+func (r *Recorder) append(ctx context.Context, b *history.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.CommitWithin)
+	defer cancel()
+	return r.log.Append(ctx, b)
 }
 
 // insist tries again what the log did not do: for a while where it failed, as long as ctx lasts where it says that it can't
@@ -129,10 +137,10 @@ func (r *Recorder) insist(ctx context.Context, what string, do func() error) err
 
 // final tells whether an error of the log stands, the first time that it comes or after so many retries.
 func (r *Recorder) final(err error, retry int) bool {
-	switch history.CodeOf(err) {
-	case history.Invalid:
+	switch code := history.CodeOf(err); {
+	case code == history.Invalid, errors.Is(err, context.DeadlineExceeded):
 		return true
-	case history.Unavailable:
+	case code == history.Unavailable:
 		return false
 	default:
 		return retry > r.opts.Retries

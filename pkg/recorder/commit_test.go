@@ -33,7 +33,11 @@ func (f *failing) Append(ctx context.Context, b *history.Batch) error {
 	gate := f.gate
 	f.mu.Unlock()
 	if gate != nil {
-		<-gate
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -89,6 +93,24 @@ func TestALogThatCannotNowIsWaitedFor(t *testing.T) {
 	log.set(func() { log.fails = 0 })
 	eventually(t, "all is committed", func() bool { return w.Stats().Refused == nil && w.Stats().QueueRecords == 0 })
 	expect(t, w.records(pods), "create a/u1@1 initial", "update a/u1@4")
+}
+
+func TestACommitWithoutAnEndEndsEverything(t *testing.T) {
+	w, log := failOn(t, recorder.Options{CommitWithin: time.Millisecond})
+	log.set(func() { log.gate = make(chan struct{}) })
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 2")
+	var err error
+	for i := 3; err == nil; i++ {
+		err = w.tell(s, fmt.Sprintf("~a/u1@%d", i))
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the stream got %v", err)
+	}
+	if err := w.stop(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run returned %v", err)
+	}
+	w.stop = func() error { return nil }
 }
 
 func TestCommitThatKeepsFailingEndsEverything(t *testing.T) {

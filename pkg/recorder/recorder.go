@@ -55,7 +55,9 @@ type Options struct {
 	IdleDelay  time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
 	Retries    int           // of a commit that fails, before the recorder gives up; 5
 	RetryDelay time.Duration // before the first retry; it doubles with each, up to 10 s; 100 ms
-	StopWithin time.Duration // for the commits after Run's context has ended; 20 s
+	// CommitWithin is how long one commit may be under way before the recorder gives up; 1 minute.
+	CommitWithin time.Duration
+	StopWithin   time.Duration // for the commits after Run's context has ended; 20 s
 }
 
 func (o Options) withDefaults() Options {
@@ -74,6 +76,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.IdleDelay, 3*time.Second)
 	setDefault(&o.Retries, 5)
 	setDefault(&o.RetryDelay, 100*time.Millisecond)
+	setDefault(&o.CommitWithin, time.Minute)
 	setDefault(&o.StopWithin, 20*time.Second)
 	return o
 }

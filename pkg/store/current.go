@@ -136,13 +136,3 @@ func (s *Store) Resources(ctx context.Context) ([]history.Resource, error) {
 	}
 	return list, nil
 }
-
-// view calls f with a reader of the log as it is now.
-func (s *Store) view(f func(*reader) error) error {
-	release, err := s.use()
-	if err != nil {
-		return err
-	}
-	defer release()
-	return s.db.View(func(txn *badger.Txn) error { return f(s.newReader(txn)) })
-}

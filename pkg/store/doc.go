@@ -14,8 +14,8 @@
 //
 // There is one committer at a time, so that transactions can't conflict and Badger does not look for conflicts. Readers
 // see the log as it was when they began, run beside the committer and beside one another, and are never waited for but
-// by Close. After a commit that failed the log refuses to be written: what is on disk is then known only to whoever opens
-// it again.
+// by Close. After a commit that failed the log refuses to be written, and may refuse to be read: what is on disk is then known
+// only to whoever opens it again. A batch for which the volume has no room is refused before it is begun, and changes nothing.
 //
 // The store knows nothing about watching or HTTP. It reads no body that is not asked for, and parses none. Keys are
 // described byte by byte in docs/storage-format.md.

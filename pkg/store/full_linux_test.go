@@ -1,8 +1,6 @@
 package store_test
 
 import (
-	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,57 +10,6 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
-
-// filler appends bodies that don't compress, and remembers what was acknowledged.
-type filler struct {
-	log  *store.Store
-	want []*history.Record
-}
-
-// add appends a batch of 1 MB, or returns why that was refused.
-func (f *filler) add(t *testing.T) error {
-	t.Helper()
-	b := &history.Batch{}
-	for i := range 10 {
-		n := len(f.want) + i
-		r := pod(fmt.Sprint("web-", n%100), fmt.Sprint(n), history.Update)
-		r.Object = random(100<<10 + n)
-		b.Records = append(b.Records, r)
-	}
-	err := f.log.Append(t.Context(), b)
-	if err == nil {
-		f.want = append(f.want, b.Records...)
-	}
-	return err
-}
-
-// fill appends until that is refused.
-func (f *filler) fill(t *testing.T) {
-	t.Helper()
-	var err error
-	for n := 0; err == nil; n++ {
-		if n > 1000 {
-			t.Fatal("the volume takes more than it has room for")
-		}
-		err = f.add(t)
-	}
-	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "is full") || strings.Contains(err.Error(), "\n") {
-		t.Fatalf("refused with %q", err)
-	}
-}
-
-func (f *filler) check(t *testing.T) {
-	t.Helper()
-	got := all(t, f.log, history.Scan{Bodies: true})
-	if len(got) != len(f.want) {
-		t.Fatalf("%d records, acknowledged %d", len(got), len(f.want))
-	}
-	for i, r := range got {
-		if w := f.want[i]; r.Ref != w.Ref || r.RV != w.RV || r.Revision != w.Revision || !bytes.Equal(r.Object, w.Object) {
-			t.Fatalf("record %d is %s at %s", i, r.Ref, r.RV)
-		}
-	}
-}
 
 // TestFullVolume fills a volume, makes room, and fills it again. A log that writes where there is no room does not end with
 // an error but with SIGBUS, and this test with it.

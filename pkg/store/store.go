@@ -21,6 +21,9 @@ const DefaultRetention = 14 * 24 * time.Hour
 // dropped as a whole: Badger does not drop what has expired already.
 const backstop = 2 * 24 * time.Hour
 
+// closeWithin is how long closing may take.
+const closeWithin = 10 * time.Second
+
 // Options configure a log. The zero Options are usable.
 type Options struct {
 	// Retention is how long versions are kept. 0 means [DefaultRetention].
@@ -79,8 +82,23 @@ func (s *Store) use() (func(), error) {
 
 // Close ends running scans with an error, waits for them and for a running commit, and closes the log. A scan must not
 // close the log that it reads. Closing a log again does nothing.
+//
+// A disk that takes nothing any more can't keep it for long: what is committed is in the write-ahead log, and what closing
+// would have written is made of that when the log is opened again. Until the process ends or the disk is mended, the
+// directory stays locked then.
 func (s *Store) Close() error {
 	s.closing.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- s.close() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeWithin):
+		return history.Errorf(history.Internal, "the history's database could not be closed within %s: its disk does not take what is to be written", closeWithin)
+	}
+}
+
+func (s *Store) close() error {
 	s.users.Lock()
 	defer s.users.Unlock()
 	if s.closed {
