@@ -23,7 +23,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "what the random moments and loads of the tests of faults follow from; 0 takes a new one")
-	kills = flag.Int("kills", 10, "how often TestKill kills")
+	kills = flag.Int("kills", 10, "how often TestKill kills; above 10, how often TestDamage damages each kind of file")
 )
 
 // roundsOfADirectory is how many kills one log lives through: later ones would spend their time on reading what is there.

@@ -8,7 +8,8 @@
 //  3. The times of records are unique and strictly increasing, across restarts and whatever the clock does.
 //  4. Every key that belongs to a version expires, and so does everything else about an object that is deleted. What is
 //     older than the retention is not answered, whether it has expired yet or not.
-//  5. What is read has the checksum that was written, or is an error.
+//  5. What is read has the checksum that was written, or is an error. A table that is damaged when the log is opened is an error
+//     for whoever needs it, and ends committing; behind a damaged write-ahead log there is nothing, checkpoints included.
 //  6. A version is a snapshot or the difference to the version before, of the same day and process: whatever a version needs
 //     to be read is there for as long as it may be answered.
 //

@@ -48,6 +48,7 @@ type Store struct {
 	retention time.Duration
 	bodies    *codec.Bodies
 	terms     *dictionary
+	sound     *soundness
 	redaction []byte
 	opened    uint64 // the time of the log's newest record then, and one more
 
@@ -105,6 +106,7 @@ func (s *Store) close() error {
 		return nil
 	}
 	s.closed = true
+	s.sound.close()
 	err := s.db.Close()
 	s.bodies.Close()
 	return errors.Join(err, s.lock.release())
