@@ -61,6 +61,17 @@ cost: devcluster ## measure CPU and delay of a version on a real API server; do 
 chaos: devcluster ## kill, cut off and starve the recorder for long, and compare it with the truth
 	go test -count=1 -v -timeout 60m ./pkg/internal/chaos -long
 
+.PHONY: crash
+crash: ## kill a process that appends to the store 100 times (KILLS), and damage each kind of file as often
+	go test -count=1 -v -timeout 60m -run '^Test(Kill|Damage)$$' ./pkg/store -kills $(or $(KILLS),100)
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target of the repository for 30 seconds (TIME=10m)
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do \
+	  target=$${target#func }; echo "fuzzing $$target in $$(dirname $$file)" >&2; \
+	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) . </dev/null); \
+	done
+
 .PHONY: race
 race: devcluster ## run the product's tests under the race detector
 	go test -race ./...

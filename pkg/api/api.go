@@ -27,6 +27,9 @@ type Options struct {
 	Concurrency int
 	// Ready tells why the recorder is not ready, nil when it is. Default: it always is.
 	Ready func() error
+	// Refused tells why nothing can be recorded now, nil when it can. It is no reason not to be ready: what is recorded is
+	// answered. Default: it always can.
+	Refused func() error
 	// States returns every resource that is recorded or waited for, with its state. Others of the catalogue are stopped.
 	States func() []v1.Resource
 	// Metrics serves [v1.MetricsPath]. Default: not found.
@@ -60,6 +63,9 @@ func New(service *query.Service, o Options) http.Handler {
 	}
 	if o.Ready == nil {
 		o.Ready = func() error { return nil }
+	}
+	if o.Refused == nil {
+		o.Refused = func() error { return nil }
 	}
 	if o.States == nil {
 		o.States = func() []v1.Resource { return nil }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -30,6 +31,9 @@ func (h *handler) readyz(w http.ResponseWriter) {
 		return
 	}
 	livez(w)
+	if err := h.options.Refused(); err != nil {
+		_, _ = fmt.Fprintf(w, "nothing is recorded now: %v\n", err)
+	}
 }
 
 // resources answers with the catalogue: what is recorded or waited for, and then what was recorded once.

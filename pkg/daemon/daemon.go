@@ -70,7 +70,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	d.log = &observed{d.store, d.watchers}
+	d.log = &observed{d.store, d.watchers, d.recorder.Refused}
 	d.server = newServer(d.newHandler(ctx), logger)
 	logger.InfoContext(ctx, "recording",
 		"cluster", cluster.Host, "server", serverVersion, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
@@ -89,6 +89,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Logger:   d.logger,
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },
 		Ready:    d.watchers.Ready,
+		Refused:  d.recorder.Refused,
 		States:   d.states,
 		Metrics:  d.metrics(func() []history.Gap { return d.log.open(context.WithoutCancel(ctx)) }),
 	})

@@ -18,7 +18,7 @@ func (d *Daemon) metrics(open func() []history.Gap) http.Handler {
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		newCollector(d.recorder.Stats, open, d.failures.counts, d.reloaded.Load),
+		newCollector(d.recorder.Stats, d.store.Free, open, d.failures.counts, d.reloaded.Load),
 	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
@@ -26,6 +26,7 @@ func (d *Daemon) metrics(open func() []history.Gap) http.Handler {
 // collector turns one snapshot of the recorder's counters into metrics at each scrape.
 type collector struct {
 	stats    func() recorder.Stats
+	free     func() (int64, error)
 	open     func() []history.Gap
 	failed   func() map[cause]uint64
 	reloaded func() *reload
@@ -36,6 +37,7 @@ type collector struct {
 	queueBytes             *prometheus.Desc
 	commits, retries, last *prometheus.Desc
 	commitTime, lag        *prometheus.Desc
+	refused, room          *prometheus.Desc
 	syncs, checkpoints     *prometheus.Desc
 	failures               *prometheus.Desc
 	gaps, gapsOpen         *prometheus.Desc
@@ -43,13 +45,14 @@ type collector struct {
 }
 
 func newCollector(
-	stats func() recorder.Stats, open func() []history.Gap, failed func() map[cause]uint64, reloaded func() *reload,
+	stats func() recorder.Stats, free func() (int64, error), open func() []history.Gap, failed func() map[cause]uint64, reloaded func() *reload,
 ) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("watchhistory_"+name, help, labels, nil)
 	}
 	return &collector{
 		stats:        stats,
+		free:         free,
 		open:         open,
 		failed:       failed,
 		reloaded:     reloaded,
@@ -61,6 +64,8 @@ func newCollector(
 		queueBytes:   desc("queue_bytes", "Memory that these versions take."),
 		commits:      desc("commits_total", "Transactions committed since the start."),
 		retries:      desc("commit_retries_total", "Commits that failed and were tried again."),
+		refused:      desc("commits_refused", "1 while a commit fails and is tried again, 0 else."),
+		room:         desc("storage_free_bytes", "Room on the volume of the database."),
 		commitTime:   desc("commit_duration_seconds", "How long a transaction took, retries included."),
 		lag: desc("version_lag_seconds", "Time from the API server's write to the commit, of versions that a watch brought and that name a writer. "+
 			"The API server dates writes in whole seconds, so that up to one is too much."),
@@ -122,17 +127,25 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(c.retries, s.Retries)
 	gauge(c.queueRecords, float64(s.QueueRecords))
 	gauge(c.queueBytes, float64(s.QueueBytes))
+	gauge(c.refused, truth(s.Refused != nil))
+	if free, err := c.free(); err == nil {
+		gauge(c.room, float64(free))
+	}
 	if !s.LastCommit.IsZero() {
 		gauge(c.last, seconds(s.LastCommit))
 	}
 	reloaded := c.reloaded()
-	ok := 0.0
-	if reloaded.ok {
-		ok = 1
-	}
-	gauge(c.reloadOK, ok)
+	gauge(c.reloadOK, truth(reloaded.ok))
 	gauge(c.reloadAt, seconds(reloaded.at))
 }
 
 // seconds returns a time as Prometheus has it.
 func seconds(t time.Time) float64 { return float64(t.UnixNano()) / 1e9 }
+
+// truth returns a condition as Prometheus has it.
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

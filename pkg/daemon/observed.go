@@ -18,6 +18,7 @@ import (
 type observed struct {
 	*store.Store
 	watchers *watcher.Set
+	refused  func() error // why what is observed can't be written; nil where it can
 }
 
 // Gaps returns the log's gaps and those that are open as long as a resource is not observed.
@@ -91,9 +92,11 @@ func (o *observed) unseen(r schema.GroupResource, status watcher.Status, known b
 		return history.GapRestarted, "the recorder was restarted and catches up"
 	case status.State == watcher.Waiting, status.State == watcher.Ignored:
 		return status.Cause, status.Reason
-	default:
-		return "", ""
 	}
+	if err := o.refused(); err != nil {
+		return history.GapStorage, err.Error()
+	}
+	return "", ""
 }
 
 // open returns the gaps that are open now; none where the log can't be read, which shows elsewhere.

@@ -33,6 +33,7 @@ const (
 	GapForbidden     GapReason = "forbidden"      // the API server did not permit it
 	GapNotServed     GapReason = "not_served"     // the API server did not serve the resource
 	GapNotConfigured GapReason = "not_configured" // the configuration did not name the resource, or left it out
+	GapStorage       GapReason = "storage"        // the storage takes nothing: its volume is full, or writing to it fails
 )
 
 // GroupResource returns the resource whose changes may be missing.

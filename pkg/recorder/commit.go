@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,9 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
+
+// maxRetryDelay bounds how long the log is left alone that can take nothing now: what waits is written so soon after it can.
+const maxRetryDelay = 10 * time.Second
 
 // Run commits what the streams accept until ctx ends or a commit fails for good. It is called once.
 //
@@ -86,7 +90,7 @@ func (r *Recorder) commit(ctx context.Context, entries []entry) error {
 		return nil
 	}
 	b, began := batch(entries), time.Now()
-	if err := r.append(ctx, b); err != nil {
+	if err := r.insist(ctx, "commit", func() error { return r.append(ctx, b) }); err != nil {
 		err = fmt.Errorf("commit %d records: %w", len(b.Records), err)
 		r.queue.close(err)
 		return err
@@ -102,22 +106,44 @@ func (r *Recorder) commit(ctx context.Context, entries []entry) error {
 	return nil
 }
 
-// append retries for a while.
+// append bounds how long the log may take. One that takes longer can't be read either.
 func (r *Recorder) append(ctx context.Context, b *history.Batch) error {
+	ctx, cancel := context.WithTimeout(ctx, r.opts.CommitWithin)
+	defer cancel()
+	return r.log.Append(ctx, b)
+}
+
+// insist tries again what the log did not do: for a while where it failed, as long as ctx lasts where it says that it can't
+// now, and not at all where it never will.
+func (r *Recorder) insist(ctx context.Context, what string, do func() error) error {
 	delay := r.opts.RetryDelay
 	for retry := 1; ; retry++ {
-		err := r.log.Append(ctx, b)
-		if err == nil || retry > r.opts.Retries || history.CodeOf(err) == history.Invalid {
+		err := do()
+		if err == nil || r.final(err, retry) {
+			r.refused.Store(nil)
 			return err
 		}
 		r.retries.Add(1)
-		r.opts.Logger.WarnContext(ctx, "a commit failed and is tried again", "records", len(b.Records), "retry", retry, "in", delay, "err", err)
+		r.refused.Store(&err)
+		r.opts.Logger.WarnContext(ctx, "the log did not take what is to be written, and is asked again", "to", what, "retry", retry, "in", delay, "err", err)
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
 			return err
 		}
-		delay *= 2
+		delay = min(2*delay, maxRetryDelay)
+	}
+}
+
+// final tells whether an error of the log stands, the first time that it comes or after so many retries.
+func (r *Recorder) final(err error, retry int) bool {
+	switch code := history.CodeOf(err); {
+	case code == history.Invalid, errors.Is(err, context.DeadlineExceeded):
+		return true
+	case code == history.Unavailable:
+		return false
+	default:
+		return retry > r.opts.Retries
 	}
 }
 

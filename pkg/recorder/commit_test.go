@@ -22,6 +22,7 @@ type failing struct {
 	mu      sync.Mutex
 	after   int // appends that succeed before those that fail
 	fails   int
+	with    error // what they fail with; nil for errDisk
 	appends int
 	largest int           // records in the largest batch
 	gate    chan struct{} // appends wait until it is closed; nil for none
@@ -32,7 +33,11 @@ func (f *failing) Append(ctx context.Context, b *history.Batch) error {
 	gate := f.gate
 	f.mu.Unlock()
 	if gate != nil {
-		<-gate
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -42,6 +47,9 @@ func (f *failing) Append(ctx context.Context, b *history.Batch) error {
 		f.after--
 	} else if f.fails > 0 {
 		f.fails--
+		if f.with != nil {
+			return f.with
+		}
 		return errDisk
 	}
 	return f.Log.Append(ctx, b)
@@ -70,6 +78,39 @@ func TestFailedCommitIsTriedAgain(t *testing.T) {
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "+b/u2@2", "end 3", "~a/u1@4")
 	eventually(t, "three retries", func() bool { return w.Stats().Retries == 3 })
 	expect(t, w.records(pods), "create a/u1@1 initial", "create b/u2@2 initial", "update a/u1@4")
+}
+
+// TestALogThatCannotNowIsWaitedFor checks that what is no failure is waited for, however long it takes, and is told meanwhile.
+func TestALogThatCannotNowIsWaitedFor(t *testing.T) {
+	w, log := failOn(t, recorder.Options{Retries: 2})
+	full := history.Errorf(history.Unavailable, "the volume is full")
+	log.set(func() { log.fails, log.with = 1000, fmt.Errorf("append: %w", full) })
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 3", "~a/u1@4")
+	eventually(t, "more retries than a failure gets", func() bool { return w.Stats().Retries > 5 })
+	if err := w.Stats().Refused; !errors.Is(err, full) {
+		t.Errorf("refused for %v", err)
+	}
+	log.set(func() { log.fails = 0 })
+	eventually(t, "all is committed", func() bool { return w.Stats().Refused == nil && w.Stats().QueueRecords == 0 })
+	expect(t, w.records(pods), "create a/u1@1 initial", "update a/u1@4")
+}
+
+func TestACommitWithoutAnEndEndsEverything(t *testing.T) {
+	w, log := failOn(t, recorder.Options{CommitWithin: time.Millisecond})
+	log.set(func() { log.gate = make(chan struct{}) })
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 2")
+	var err error
+	for i := 3; err == nil; i++ {
+		err = w.tell(s, fmt.Sprintf("~a/u1@%d", i))
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the stream got %v", err)
+	}
+	if err := w.stop(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run returned %v", err)
+	}
+	w.stop = func() error { return nil }
 }
 
 func TestCommitThatKeepsFailingEndsEverything(t *testing.T) {

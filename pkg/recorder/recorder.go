@@ -20,7 +20,8 @@ var ErrStopped = errors.New("the recorder has been stopped")
 
 // Log is what the recorder writes, and what it goes on from.
 type Log interface {
-	// Append commits the batch as a whole or not at all, and is durable when it returns.
+	// Append commits the batch as a whole or not at all, and is durable when it returns. An Unavailable error says that it
+	// can't now and changed nothing; then it is asked again until it can.
 	Append(ctx context.Context, b *history.Batch) error
 	// Heads yields the newest version of every object of the resource that is alive.
 	Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[history.Head, error]
@@ -53,8 +54,10 @@ type Options struct {
 	BatchDelay time.Duration // how long a record waits for others; 5 ms
 	IdleDelay  time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
 	Retries    int           // of a commit that fails, before the recorder gives up; 5
-	RetryDelay time.Duration // before the first retry; it doubles with each; 100 ms
-	StopWithin time.Duration // for the commits after Run's context has ended; 20 s
+	RetryDelay time.Duration // before the first retry; it doubles with each, up to 10 s; 100 ms
+	// CommitWithin is how long one commit may be under way before the recorder gives up; 1 minute.
+	CommitWithin time.Duration
+	StopWithin   time.Duration // for the commits after Run's context has ended; 20 s
 }
 
 func (o Options) withDefaults() Options {
@@ -73,6 +76,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.IdleDelay, 3*time.Second)
 	setDefault(&o.Retries, 5)
 	setDefault(&o.RetryDelay, 100*time.Millisecond)
+	setDefault(&o.CommitWithin, time.Minute)
 	setDefault(&o.StopWithin, 20*time.Second)
 	return o
 }
@@ -93,7 +97,8 @@ type Recorder struct {
 	seed   maphash.Seed // of the hashes that tell whether something changed that counts
 
 	batches, retries atomic.Uint64
-	lastCommit       atomic.Int64 // in nanoseconds since 1970; 0 before the first
+	refused          atomic.Pointer[error] // why the log took nothing when it was asked last; nil where it did
+	lastCommit       atomic.Int64          // in nanoseconds since 1970; 0 before the first
 	commits, lag     histogram
 
 	mu      sync.Mutex // guards streams
@@ -116,7 +121,7 @@ func New(log Log, opts Options) *Recorder {
 // and names. A stream that was cut off while it waited goes on from the log, for not all that it was told is recorded. Who
 // asks again must have stopped using the stream before.
 func (r *Recorder) Stream(ctx context.Context, resource history.Resource) (*Stream, error) {
-	if err := r.log.Register(ctx, resource); err != nil {
+	if err := r.insist(ctx, "register", func() error { return r.log.Register(ctx, resource) }); err != nil {
 		return nil, wrap("register", resource.GroupResource(), err)
 	}
 	if s := r.stream(resource.GroupResource()); s != nil {

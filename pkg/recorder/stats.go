@@ -14,6 +14,7 @@ type Stats struct {
 	Batches                  uint64    // transactions committed
 	Retries                  uint64    // commits that failed and were tried again
 	LastCommit               time.Time // zero before the first
+	Refused                  error     // why the log took nothing when it was asked last; nil where it did
 	// Commits are how long transactions took, retries included.
 	Commits Histogram
 	// Lag is the time from the API server's write to the commit, of versions that a watch brought and that name a writer. The
@@ -41,6 +42,7 @@ type ResourceStats struct {
 func (r *Recorder) Stats() Stats {
 	stats := Stats{Batches: r.batches.Load(), Retries: r.retries.Load(), Commits: r.commits.snapshot(), Lag: r.lag.snapshot()}
 	stats.QueueRecords, stats.QueueBytes = r.queue.depth()
+	stats.Refused = r.Refused()
 	if at := r.lastCommit.Load(); at != 0 {
 		stats.LastCommit = time.Unix(0, at)
 	}
@@ -53,6 +55,14 @@ func (r *Recorder) Stats() Stats {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource))
 	})
 	return stats
+}
+
+// Refused returns why the log takes nothing, as long as it is asked again; nil where it takes what there is.
+func (r *Recorder) Refused() error {
+	if err := r.refused.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (s *Stream) stats() ResourceStats {

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 )
+
+// commitWithin is how long a commit may take that is under way when its context ends: half a batch is worse than a late end.
+const commitWithin = 5 * time.Second
 
 // maxText is the length in bytes of the longest group, resource or namespace that is taken.
 const maxText = 1024
@@ -19,8 +23,12 @@ const maxText = 1024
 // transaction is cut between records. What says that something is missing, open gaps and checkpoints without an RV,
 // commits with the first part; what says that nothing is, other checkpoints and the ends of gaps, with the last.
 //
-// An invalid batch is a [history.Invalid] error, and nothing of it is committed. After any other error of a commit the log
-// can't be appended to until it is opened again: what was committed is then told by the heads and checkpoints.
+// An invalid batch is a [history.Invalid] error, and one for which the volume has no room a [history.Unavailable] one; nothing
+// of it is committed, and the log goes on. After any other error of a commit the log can't be appended to until it is
+// opened again: what was committed is then told by the heads and checkpoints.
+//
+// A disk that takes no table blocks a commit, and whoever begins to read meanwhile, for as long. When ctx ends, it is waited for a little; what becomes of it then is told
+// by the log alone, and the batch must not be touched any more.
 func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return err
@@ -29,20 +37,43 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err != nil {
 		return err
 	}
-	defer release()
-	bodies := make([]body, len(b.Records))
+	done := make(chan error, 1)
+	go func() {
+		defer release()
+		done <- s.append(ctx, b)
+	}()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		select {
+		case err = <-done:
+		case <-time.After(commitWithin):
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) append(ctx context.Context, b *history.Batch) error {
+	bodies, size := make([]body, len(b.Records)), int64(0)
 	for i, r := range b.Records {
 		bodies[i] = s.encode(r)
+		size += int64(len(r.Object))
 	}
-
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
-		return fmt.Errorf("append: %w", err)
+		return err
+	}
+	if err := errors.Join(s.sound.damage(), s.room(size)); err != nil {
+		return err
 	}
 	if err := s.write(b, bodies); err != nil {
-		s.failed = history.Errorf(history.Unavailable, "the history's database failed and must be opened again: %v", err)
-		return fmt.Errorf("append: %w", err)
+		s.failed = fmt.Errorf("the history's database failed and must be opened again: %w", err)
+		return err
 	}
 	return nil
 }

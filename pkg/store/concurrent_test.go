@@ -83,7 +83,7 @@ func TestFailed(t *testing.T) {
 		t.Fatalf("appended at %v: %v", lost.Time, err)
 	}
 	c.t = before
-	if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{lost}}); history.CodeOf(err) != history.Unavailable {
+	if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{lost}}); history.CodeOf(err) != history.Internal {
 		t.Errorf("append behind a failure: %v", err)
 	}
 	if n := len(all(t, s, history.Scan{})); n != 1 {

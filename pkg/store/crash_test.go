@@ -4,124 +4,128 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
-
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// crashDir names the environment variable that makes this test binary append to a log until it is killed.
-const crashDir = "WATCHHISTORY_CRASH_DIR"
+var (
+	seed  = flag.Uint64("seed", 0, "what the random moments and loads of the tests of faults follow from; 0 takes a new one")
+	kills = flag.Int("kills", 10, "how often TestKill kills; above 10, how often TestDamage damages each kind of file")
+)
 
-func pods() schema.GroupResource { return schema.GroupResource{Resource: "pods"} }
+// roundsOfADirectory is how many kills one log lives through: later ones would spend their time on reading what is there.
+const roundsOfADirectory = 10
 
-// reached returns the highest resourceVersion among the heads: what was committed last, checkpoint or not.
-func reached(ctx context.Context, s *store.Store) (int, error) {
-	top := 0
-	for h, err := range s.Heads(ctx, pods()) {
-		if err != nil {
-			return 0, err
-		}
-		rv, err := strconv.Atoi(h.RV)
-		if err != nil {
-			return 0, err
-		}
-		top = max(top, rv)
+// chance returns the test's random numbers, and says the seed that brings them back.
+func chance(t *testing.T) *rand.Rand {
+	t.Helper()
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
 	}
-	return top, nil
+	t.Logf("seed %d: go test -run '^%s$' ./pkg/store -seed %d -kills %d", s, t.Name(), s, *kills)
+	return rand.New(rand.NewPCG(s, 1))
 }
 
-// crashChild goes on from where the log ends, and prints the resourceVersion of every checkpoint once it is committed.
-// It ends by being killed or, when nobody listens any more, by a failing print. Anything else is a panic, which the parent
-// takes for a failure.
-func crashChild(dir string) {
-	ctx := context.Background()
-	s, err := store.Open(dir, store.Options{NoSync: true})
-	if err != nil {
-		panic(err)
-	}
-	rv, err := reached(ctx, s)
-	if err != nil {
-		panic(err)
-	}
-	for {
-		b := &history.Batch{}
-		for range 1 + rand.IntN(60) {
-			rv++
-			b.Records = append(b.Records, crashRecord(rv))
-		}
-		b.Checkpoints = []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(rv)}}
-		if err := s.Append(ctx, b); err != nil {
-			panic(err)
-		}
-		if _, err := fmt.Fprintln(os.Stdout, rv); err != nil {
-			return
-		}
-	}
+// life is one process that appends until it is killed.
+type life struct {
+	rng  *rand.Rand
+	dir  string
+	last promise // what any process has acknowledged
 }
 
-func crashRecord(rv int) *history.Record {
-	r := pod(fmt.Sprint("web-", rv%40), strconv.Itoa(rv), history.Update)
-	r.Owners = []types.UID{"owner"}
-	r.Regarding = &history.Target{Kind: "Node", Name: "node-1"}
-	if r.Object = fmt.Appendf(nil, `{"rv":%d}`, rv); rv%250 == 0 {
-		r.Object = append(r.Object, random(1_300_000)...) // none of these fits a transaction
-	}
-	return r
-}
-
-// TestKill kills a process that appends, again and again, and checks that every opening works unaided, that everything
-// that was acknowledged is there, once and without a hole, that no checkpoint is ahead of it, and that no key is torn.
+// TestKill kills a process that appends, again and again: after so many commits, after so many milliseconds, while it opens the
+// log, and when it has just made or removed a table. It checks that every opening works unaided, that everything that was
+// acknowledged is there, once and without a hole, that no checkpoint and no end of a gap is ahead of its records, and that
+// no key is torn.
 func TestKill(t *testing.T) {
-	dir, rounds := t.TempDir(), 10
+	rng, rounds := chance(t), *kills
 	if testing.Short() {
-		rounds = 3
+		rounds = min(rounds, 3)
 	}
-	for range rounds {
-		acknowledged := killed(t, dir)
-		s := open(t, dir, store.Options{})
-		c, err := s.Checkpoint(t.Context(), pods())
+	var l *life
+	for round := range rounds {
+		if round%roundsOfADirectory == 0 {
+			l = &life{rng: rng, dir: t.TempDir()}
+		}
+		l.live(t)
+		l.check(t)
+	}
+}
+
+// check looks at what is left of a log whose process was killed.
+func (l *life) check(t *testing.T) {
+	t.Helper()
+	s := open(t, l.dir, store.Options{})
+	n := 0
+	for r, err := range s.Scan(t.Context(), history.Scan{Bodies: true}) {
+		n++
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := 0
-		for r, err := range s.Scan(t.Context(), history.Scan{Bodies: true}) {
-			n++
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.RV != strconv.Itoa(n) || !bytes.Equal(r.Object, crashRecord(n).Object) {
-				t.Fatalf("record %d has RV %s and %d bytes", n, r.RV, len(r.Object))
-			}
+		if want := crashRecord(n); r.RV != want.RV || r.Ref != want.Ref || r.Verb != want.Verb || !bytes.Equal(r.Object, want.Object) {
+			t.Fatalf("record %d is %s %s, RV %s with %d bytes", n, r.Verb, r.Ref, r.RV, len(r.Object))
 		}
-		if rv, _ := strconv.Atoi(c.RV); acknowledged > rv || rv > n {
-			t.Errorf("acknowledged %d, checkpoint %d, recorded %d", acknowledged, rv, n)
+	}
+	if n < l.last.RV {
+		t.Errorf("acknowledged %d, recorded %d", l.last.RV, n)
+	}
+	l.checkClaims(t, s, n)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := audit(t, l.dir, store.DefaultRetention, key.Body); got != n {
+		t.Errorf("%d records by key, %d by scan", got, n)
+	}
+}
+
+// checkClaims checks what the log of n records says about what it has seen.
+func (l *life) checkClaims(t *testing.T, s *store.Store, n int) {
+	t.Helper()
+	c, err := s.Checkpoint(t.Context(), pods())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No RV says that nothing is known to be complete: a batch that withdrew the checkpoint may have been on its way.
+	if rv, _ := strconv.Atoi(c.RV); c.RV != "" && (rv < l.last.Checkpoint || rv > n) {
+		t.Errorf("acknowledged checkpoint %d, found %q at %d records", l.last.Checkpoint, c.RV, n)
+	}
+	ends := map[int]bool{}
+	for _, g := range gaps(t, s, time.Time{}, time.Time{}, pods()) {
+		began := int(g.Start.Unix())
+		ends[began] = !g.Open()
+		if g.Open() && c.RV != "" {
+			t.Errorf("there is checkpoint %s within the open gap %d", c.RV, began)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
+		if last, _ := strconv.Atoi(g.Detail); !g.Open() && last > n {
+			t.Errorf("gap %d ends with record %d, and there are %d", began, last, n)
 		}
-		if got := audit(t, dir, store.DefaultRetention, key.Body); got != n {
-			t.Errorf("%d records by key, %d by scan", got, n)
+	}
+	for began, ended := range l.last.Gaps {
+		if now, ok := ends[began]; !ok || ended && !now {
+			t.Errorf("gap %d (ended: %v) was acknowledged, and is there: %v, ended: %v", began, ended, ok, now)
 		}
 	}
 }
 
-// killed runs a child for a while and returns the last resourceVersion that it acknowledged.
-func killed(t *testing.T, dir string) int {
+// live runs a process until it is killed.
+func (l *life) live(t *testing.T) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDir+"="+dir)
+	cmd.Env = append(os.Environ(), crashDir+"="+l.dir, crashSeed+"="+strconv.FormatUint(l.rng.Uint64(), 10))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -130,19 +134,25 @@ func killed(t *testing.T, dir string) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// Some die by the number of commits, the others wherever they are by then, even while they open the log.
-	commits, limit := 1+rand.IntN(60), time.Hour
-	if rand.IntN(3) == 0 {
-		limit = time.Duration(rand.IntN(400)) * time.Millisecond
+	ctx, done := context.WithCancel(t.Context())
+	defer done()
+	commits := 1 << 30
+	switch l.rng.IntN(4) {
+	case 0:
+		commits = 1 + l.rng.IntN(60)
+	case 1:
+		go killAfter(ctx, cmd, time.Duration(l.rng.IntN(600))*time.Millisecond)
+	case 2:
+		go killAfter(ctx, cmd, time.Duration(l.rng.IntN(60))*time.Millisecond)
+	default:
+		go killAtTables(ctx, cmd, l.dir, 1+l.rng.IntN(6))
 	}
-	timer := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	last := 0
 	for lines := bufio.NewScanner(out); lines.Scan(); commits-- {
 		if commits == 0 {
 			_ = cmd.Process.Kill()
 		}
-		if last, err = strconv.Atoi(lines.Text()); err != nil {
+		l.last = promise{}
+		if err := json.Unmarshal(lines.Bytes(), &l.last); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,5 +160,32 @@ func killed(t *testing.T, dir string) int {
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.Exited() {
 		t.Fatalf("the child ended by itself: %v", err)
 	}
-	return last
+}
+
+func killAfter(ctx context.Context, cmd *exec.Cmd, d time.Duration) {
+	select {
+	case <-time.After(d):
+		_ = cmd.Process.Kill()
+	case <-ctx.Done():
+	}
+}
+
+// killAtTables kills when the tables in a directory have changed so often: in the middle of a flush or of a compaction.
+func killAtTables(ctx context.Context, cmd *exec.Cmd, dir string, changes int) {
+	before := ""
+	for ctx.Err() == nil {
+		tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+		if err != nil {
+			return
+		}
+		if now := fmt.Sprint(tables); now != before {
+			before = now
+			changes--
+		}
+		if changes < 0 {
+			_ = cmd.Process.Kill()
+			return
+		}
+		time.Sleep(time.Millisecond / 2)
+	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -97,13 +98,26 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
 	}
-	err = s.db.Update(func(txn *badger.Txn) error {
-		return txn.Set(key.Catalogued(resource.Group, resource.Plural), b)
-	})
-	if err != nil {
+	if err := s.catalogue(key.Catalogued(resource.Group, resource.Plural), b); err != nil {
 		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
 	}
 	return nil
+}
+
+// catalogue writes an entry of the catalogue, unless it is there.
+func (s *Store) catalogue(k, v []byte) error {
+	var before []byte
+	err := s.db.View(func(txn *badger.Txn) (err error) { before, err = get(txn, k); return err })
+	if err == nil && bytes.Equal(before, v) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+		return err
+	}
+	if err := s.room(int64(len(v))); err != nil {
+		return err
+	}
+	return s.db.Update(func(txn *badger.Txn) error { return txn.Set(k, v) })
 }
 
 // Resources returns the catalogue, sorted by group and plural: whatever is or once was recorded.
@@ -121,14 +135,4 @@ func (s *Store) Resources(ctx context.Context) ([]history.Resource, error) {
 		return nil, fmt.Errorf("resources: %w", err)
 	}
 	return list, nil
-}
-
-// view calls f with a reader of the log as it is now.
-func (s *Store) view(f func(*reader) error) error {
-	release, err := s.use()
-	if err != nil {
-		return err
-	}
-	defer release()
-	return s.db.View(func(txn *badger.Txn) error { return f(s.newReader(txn)) })
 }

@@ -15,6 +15,10 @@ func TestMain(m *testing.M) {
 		crashChild(dir)
 		return
 	}
+	if dir := os.Getenv(damagedDir); dir != "" {
+		damagedChild(dir)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

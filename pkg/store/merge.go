@@ -117,6 +117,9 @@ func (m merge) Less(i, j int) bool {
 
 // day calls f for every hit of one day, in the span's order, until f returns false.
 func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (bool, error) {
+	if err := r.s.sound.wait(func(t *vetted) bool { return t.holds(key.DayPrefix(day)) }); err != nil {
+		return false, err
+	}
 	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})
 	defer it.Close()
 	var m merge

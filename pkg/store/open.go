@@ -77,21 +77,35 @@ func open(dir string, opts Options) (*Store, error) {
 	if err := mend(dir, opts.Logger); err != nil {
 		return nil, err
 	}
+	if err := roomToOpen(dir); err != nil {
+		return nil, err
+	}
+	if err := cutLogs(dir, opts.Logger); err != nil {
+		return nil, err
+	}
 	bodies, err := codec.NewBodies()
 	if err != nil {
 		return nil, err
 	}
+	tables, err := openTables(dir)
+	if err != nil {
+		bodies.Close()
+		return nil, err
+	}
 	db, err := badger.Open(tuned(dir, opts))
 	if err != nil {
+		closeTables(tables)
 		bodies.Close()
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
 	s := &Store{
-		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, exemplars: newExemplars(), terms: newDictionary(),
-		identities: newIdentities(),
+		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, exemplars: newExemplars(),
+		terms: newDictionary(), identities: newIdentities(),
 	}
+	s.sound = vet(db, tables, opts.Logger)
 	if err := s.load(dir); err != nil {
 		bodies.Close()
+		s.sound.close()
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
@@ -131,6 +145,7 @@ func tuned(dir string, o Options) badger.Options {
 		WithSyncWrites(!o.NoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
+		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMemTableSize(4 << 20).
 		WithValueThreshold(maxPart + 1<<10).
 		WithNumMemtables(2).

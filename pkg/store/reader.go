@@ -23,6 +23,32 @@ func (s *Store) newReader(txn *badger.Txn) *reader {
 	return &reader{s: s, txn: txn, bodies: map[version]decoded{}}
 }
 
+// view calls f with a reader of the log as it is now.
+func (s *Store) view(f func(*reader) error) (err error) {
+	release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	defer func() {
+		if p := recover(); p != nil {
+			err = s.broken(p)
+		}
+	}()
+	return s.db.View(func(txn *badger.Txn) error { return f(s.newReader(txn)) })
+}
+
+// broken makes an error of a panic of a database whose commit failed: Badger has no memtable then, and can't be read without
+// one. Any other panic goes on.
+func (s *Store) broken(p any) error {
+	s.commits.Lock() // the commit that fails may not be at its end
+	defer s.commits.Unlock()
+	if s.failed == nil {
+		panic(p)
+	}
+	return history.Errorf(history.Unavailable, "%v", s.failed)
+}
+
 // record puts a record together from its metadata and its object's identity.
 func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, error) {
 	rec := &history.Record{Time: moment(e.TS)}

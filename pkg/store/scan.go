@@ -5,8 +5,6 @@ import (
 	"errors"
 	"iter"
 
-	badger "github.com/dgraph-io/badger/v4"
-
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
@@ -108,22 +106,16 @@ func (r *reader) match(f *history.Filter, h hit, body bool) (*history.Record, er
 
 // walk calls f for what a scan has to look at, in its order.
 func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan, hit) error) error {
-	release, err := s.use()
-	if err != nil {
-		return err
-	}
-	defer release()
-	sp, ok := s.span(sc)
-	if !ok {
-		return ctx.Err()
-	}
-	return s.db.View(func(txn *badger.Txn) error {
-		r := s.newReader(txn)
+	return s.view(func(r *reader) error {
+		sp, ok := s.span(sc)
+		if !ok {
+			return ctx.Err()
+		}
 		p, err := r.plan(&sc.Filter)
 		if err != nil {
 			return err
 		}
-		each := func(h hit) (bool, error) {
+		return r.days(p, sp, func(h hit) (bool, error) {
 			if err := ctx.Err(); err != nil {
 				return false, err
 			}
@@ -134,8 +126,7 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan
 				return true, nil
 			}
 			return true, f(r, p, h)
-		}
-		return r.days(p, sp, each)
+		})
 	})
 }
 

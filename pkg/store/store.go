@@ -21,6 +21,9 @@ const DefaultRetention = 14 * 24 * time.Hour
 // dropped as a whole: Badger does not drop what has expired already.
 const backstop = 2 * 24 * time.Hour
 
+// closeWithin is how long closing may take.
+const closeWithin = 10 * time.Second
+
 // Options configure a log. The zero Options are usable.
 type Options struct {
 	// Retention is how long versions are kept. 0 means [DefaultRetention].
@@ -38,6 +41,7 @@ type Options struct {
 // Store is an open log. Its methods are safe for concurrent use.
 type Store struct {
 	db         *badger.DB
+	dir        string
 	lock       *dirLock
 	log        *slog.Logger
 	now        func() time.Time
@@ -46,6 +50,7 @@ type Store struct {
 	exemplars  *exemplars
 	terms      *dictionary
 	identities *identities
+	sound      *soundness
 	redaction  []byte
 	opened     uint64 // the time of the log's newest record then, and one more
 
@@ -80,14 +85,30 @@ func (s *Store) use() (func(), error) {
 
 // Close ends running scans with an error, waits for them and for a running commit, and closes the log. A scan must not
 // close the log that it reads. Closing a log again does nothing.
+//
+// A disk that takes nothing any more can't keep it for long: what is committed is in the write-ahead log, and what closing
+// would have written is made of that when the log is opened again. Until the process ends or the disk is mended, the
+// directory stays locked then.
 func (s *Store) Close() error {
 	s.closing.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- s.close() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeWithin):
+		return history.Errorf(history.Internal, "the history's database could not be closed within %s: its disk does not take what is to be written", closeWithin)
+	}
+}
+
+func (s *Store) close() error {
 	s.users.Lock()
 	defer s.users.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
+	s.sound.close()
 	err := s.db.Close()
 	s.bodies.Close()
 	return errors.Join(err, s.lock.release())

@@ -1,0 +1,255 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// damagedDir names the environment variable that makes this test binary read a log that may be damaged.
+const damagedDir = "WATCHHISTORY_DAMAGED_DIR"
+
+// reading is what reading a log gives: numbers of records, or an error.
+type reading struct {
+	Forward, Backward, Bodies, Heads int
+	Checkpoint                       string
+	Err                              string
+}
+
+// damagedChild prints a [reading]. It is a process of its own, because Badger ends the process for some damages.
+func damagedChild(dir string) {
+	var r reading
+	if err := r.read(context.Background(), dir); err != nil {
+		r.Err = err.Error()
+	}
+	_ = json.NewEncoder(os.Stdout).Encode(r)
+}
+
+func (r *reading) read(ctx context.Context, dir string) error {
+	s, err := store.Open(dir, store.Options{NoSync: true})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for rec, err := range s.Scan(ctx, history.Scan{Bodies: true}) {
+		if err != nil {
+			return err
+		}
+		r.Bodies++
+		if want := crashRecord(r.Bodies); rec.RV != want.RV || rec.Ref != want.Ref || rec.Verb != want.Verb || !bytes.Equal(rec.Object, want.Object) {
+			panic(fmt.Sprintf("record %d is %s at %s", r.Bodies, rec.Ref, rec.RV))
+		}
+	}
+	for order, n := range map[history.Order]*int{history.OldestFirst: &r.Forward, history.NewestFirst: &r.Backward} {
+		sc := history.Scan{Order: order}
+		sc.Resources = append(sc.Resources, pods())
+		for _, err := range s.Scan(ctx, sc) {
+			if err != nil {
+				return err
+			}
+			*n++
+		}
+	}
+	for _, err := range s.Heads(ctx, pods()) {
+		if err != nil {
+			return err
+		}
+		r.Heads++
+	}
+	c, err := s.Checkpoint(ctx, pods())
+	r.Checkpoint = c.RV
+	return err
+}
+
+// image makes the files that a process leaves that is killed while tables can't be made, so that there are several write-ahead
+// logs, and returns how many records there are, and how many of them are in tables.
+func image(t *testing.T) (dir string, records, flushed int) {
+	t.Helper()
+	live, rv := t.TempDir(), 0
+	s := open(t, live, store.Options{})
+	add := func(n int) {
+		for range n {
+			b := &history.Batch{}
+			for range 20 {
+				rv++
+				b.Records = append(b.Records, crashRecord(rv))
+			}
+			b.Checkpoints = []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(rv)}}
+			if err := s.Append(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(30) // which make one table: two would be compacted while they are copied
+	s = reopen(t, s, live, store.Options{})
+	flushed = rv
+	for n := range 200 {
+		_ = os.Mkdir(filepath.Join(live, fmt.Sprintf("%06d.sst", n)), 0o700) // where there is no table
+	}
+	add(80)
+	dir = t.TempDir()
+	copyFiles(t, live, dir)
+	for n := range 200 {
+		_ = os.Remove(filepath.Join(live, fmt.Sprintf("%06d.sst", n))) // if it is a directory, which is empty
+	}
+	if logs, err := filepath.Glob(filepath.Join(dir, "*.mem")); err != nil || len(logs) < 2 {
+		t.Fatalf("%d write-ahead logs, %v", len(logs), err)
+	}
+	return dir, rv, flushed
+}
+
+// writeSparse writes a file whose zeros at the end take no room.
+func writeSparse(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path, bytes.TrimRight(b, "\x00"), 0o600), os.Truncate(path, int64(len(b)))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	files, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.IsDir() {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(from, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeSparse(t, filepath.Join(to, f.Name()), b)
+	}
+}
+
+// TestDamage flips a bit of a file, or cuts the file off, at random places of every kind of file, and reads everything. What comes
+// of it is an error, or all that there was or, where a write-ahead log is damaged, all that there was at some moment, with
+// the checkpoint of that moment.
+func TestDamage(t *testing.T) {
+	rng := chance(t)
+	from, records, flushed := image(t)
+	for _, kind := range []string{".sst", ".mem", "MANIFEST", "KEYREGISTRY", ".vlog"} {
+		for n := range form(4, *kills) {
+			t.Run(fmt.Sprint(kind, n), func(t *testing.T) {
+				dir := t.TempDir()
+				copyFiles(t, from, dir)
+				what := damage(t, rng, dir, kind)
+				r, died := readApart(t, dir)
+				switch {
+				case died != "":
+					if !strings.Contains(died, "panic: record ") { // which is a wrong answer
+						t.Logf("%s: the process ended: %s", what, died)
+						return
+					}
+					t.Errorf("%s: %s", what, died)
+				case r.Err != "":
+					t.Logf("%s: %s", what, r.Err)
+				default:
+					r.judge(t, what, kind, records, flushed)
+				}
+			})
+		}
+	}
+}
+
+func form[T any](short, long T) T {
+	if *kills > 10 {
+		return long
+	}
+	return short
+}
+
+// judge looks at what was read without an error.
+func (r *reading) judge(t *testing.T, what, kind string, records, flushed int) {
+	t.Helper()
+	if r.Forward != r.Bodies || r.Backward != r.Bodies {
+		t.Errorf("%s: %+v", what, *r)
+	}
+	least := records
+	if kind == ".mem" {
+		least = flushed
+	}
+	if r.Bodies < least || r.Bodies > records {
+		t.Errorf("%s: %d records of %d, and no error", what, r.Bodies, records)
+	}
+	rv, err := strconv.Atoi(r.Checkpoint)
+	if err != nil || rv > r.Bodies || r.Bodies-rv >= 20 {
+		t.Errorf("%s: checkpoint %q at %d records", what, r.Checkpoint, r.Bodies)
+	}
+	if want := liveObjects(r.Bodies); r.Heads != want {
+		t.Errorf("%s: %d heads, want %d", what, r.Heads, want)
+	}
+}
+
+// liveObjects returns how many objects are alive behind so many records.
+func liveObjects(records int) int {
+	alive := map[history.ObjectRef]bool{}
+	for rv := 1; rv <= records; rv++ {
+		if r := crashRecord(rv); r.Verb == history.Delete {
+			delete(alive, r.Ref)
+		} else {
+			alive[r.Ref] = true
+		}
+	}
+	return len(alive)
+}
+
+// damage flips a bit or cuts a file off, and says so.
+func damage(t *testing.T, rng *rand.Rand, dir, kind string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"+kind))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no %s, %v", kind, err)
+	}
+	path := files[rng.IntN(len(files))]
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := max(1, len(bytes.TrimRight(b, "\x00")))
+	at := rng.IntN(end)
+	if rng.IntN(2) == 0 {
+		at = end - 1 - rng.IntN(1+end/64) // where a table has its indexes, and a log what came last
+	}
+	what := fmt.Sprintf("%s cut off at %d of %d", filepath.Base(path), at, len(b))
+	if rng.IntN(3) > 0 {
+		bit := rng.IntN(8)
+		b[at] ^= 1 << bit
+		what = fmt.Sprintf("bit %d flipped at %d of %d of %s", bit, at, len(b), filepath.Base(path))
+	} else {
+		b = b[:at]
+	}
+	writeSparse(t, path, b)
+	return what
+}
+
+// readApart reads a log in a process of its own, and returns the last words of one that does not come to its end.
+func readApart(t *testing.T, dir string) (r reading, died string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), damagedDir+"="+dir)
+	var words bytes.Buffer
+	cmd.Stderr = &words
+	out, err := cmd.Output()
+	if err != nil {
+		return r, fmt.Sprint(err, ": ", strings.SplitN(strings.TrimSpace(words.String()), "\n\n", 2)[0])
+	}
+	if err := json.Unmarshal(out, &r); err != nil {
+		t.Fatalf("%v: %q", err, out)
+	}
+	return r, ""
+}

@@ -1,0 +1,82 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// filler appends bodies that don't compress, and remembers what was acknowledged.
+type filler struct {
+	log  *store.Store
+	want []*history.Record
+}
+
+// add appends a batch of 1 MB, or returns why that was refused.
+func (f *filler) add(t *testing.T) error {
+	t.Helper()
+	return f.addWithin(t.Context())
+}
+
+func (f *filler) addWithin(ctx context.Context) error {
+	b := &history.Batch{}
+	for i := range 10 {
+		b.Records = append(b.Records, fillRecord(len(f.want)+i))
+	}
+	err := f.log.Append(ctx, b)
+	if err == nil {
+		f.want = append(f.want, b.Records...)
+	}
+	return err
+}
+
+// resume takes over what a batch left that failed half-way: whole records, in order.
+func (f *filler) resume(t *testing.T) {
+	t.Helper()
+	for _, r := range all(t, f.log, history.Scan{Bodies: true})[len(f.want):] {
+		n := len(f.want)
+		if want := fillRecord(n); r.RV != want.RV || r.Ref != want.Ref || !bytes.Equal(r.Object, want.Object) {
+			t.Fatalf("record %d is %s at %s", n, r.Ref, r.RV)
+		}
+		f.want = append(f.want, r)
+	}
+}
+
+// fill appends until that is refused.
+func (f *filler) fill(t *testing.T) {
+	t.Helper()
+	var err error
+	for n := 0; err == nil; n++ {
+		if n > 1000 {
+			t.Fatal("the volume takes more than it has room for")
+		}
+		err = f.add(t)
+	}
+	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "is full") || strings.Contains(err.Error(), "\n") {
+		t.Fatalf("refused with %q", err)
+	}
+}
+
+func (f *filler) check(t *testing.T) {
+	t.Helper()
+	got := all(t, f.log, history.Scan{Bodies: true})
+	if len(got) != len(f.want) {
+		t.Fatalf("%d records, acknowledged %d", len(got), len(f.want))
+	}
+	for i, r := range got {
+		if w := f.want[i]; r.Ref != w.Ref || r.RV != w.RV || r.Revision != w.Revision || !bytes.Equal(r.Object, w.Object) {
+			t.Fatalf("record %d is %s at %s", i, r.Ref, r.RV)
+		}
+	}
+}
+
+func fillRecord(n int) *history.Record {
+	r := pod(fmt.Sprint("web-", n%100), fmt.Sprint(n), history.Update)
+	r.Object = random(100<<10 + n)
+	return r
+}

@@ -1,0 +1,140 @@
+//go:build unix
+
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// limitFiles lets files of this process grow to so many bytes only: writing more is an I/O error, wherever that happens. The
+// returned function takes the limit away.
+func limitFiles(t *testing.T, bytes uint64) (lift func()) {
+	t.Helper()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: bytes, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	lift = func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(lift)
+	return lift
+}
+
+// TestAWriteErrorEndsTheLog makes the next write-ahead log impossible: the commit that needs it fails with an error that says
+// why, and so does every other until the log is opened again. Nothing that is read meanwhile is less than was acknowledged.
+func TestAWriteErrorEndsTheLog(t *testing.T) {
+	dir := t.TempDir()
+	f := &filler{log: open(t, dir, store.Options{})}
+	lift := limitFiles(t, 6<<20)
+	var err error
+	for n := 0; err == nil; n++ {
+		if n > 100 {
+			t.Fatal("100 MB fit into one write-ahead log")
+		}
+		err = f.add(t)
+	}
+	if history.CodeOf(err) != history.Internal || !strings.Contains(err.Error(), "file too large") {
+		t.Errorf("failed with %q", err)
+	}
+	for _, err := range f.log.Scan(t.Context(), history.Scan{}) {
+		if history.CodeOf(err) != history.Unavailable {
+			t.Errorf("read without a memtable: %v", err)
+		}
+	}
+	if _, err := f.log.Checkpoint(t.Context(), pods()); history.CodeOf(err) != history.Unavailable {
+		t.Errorf("read a checkpoint without a memtable: %v", err)
+	}
+	lift()
+	if err := f.add(t); history.CodeOf(err) != history.Internal || !strings.Contains(err.Error(), "must be opened again") {
+		t.Errorf("went on with %v", err)
+	}
+	f.log = reopen(t, f.log, dir, store.Options{})
+	f.resume(t)
+	f.check(t)
+	if err := f.add(t); err != nil {
+		t.Error(err)
+	}
+	f.check(t)
+}
+
+// TestAFlushThatFailsIsWaitedFor makes tables impossible. Badger tries again for ever; neither a commit that waits for room nor
+// closing the log waits with it for ever, and when the disk takes tables again, nothing is lost.
+func TestAFlushThatFailsIsWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	f := &filler{log: open(t, dir, store.Options{})}
+	for range 3 {
+		if err := f.add(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lift := limitFiles(t, 1<<20)
+	err := f.log.Close()
+	if err == nil || !strings.Contains(err.Error(), "could not be closed") {
+		t.Errorf("closed without a table: %v", err)
+	}
+	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid {
+		t.Errorf("opened what is being closed: %v", err)
+	}
+	lift()
+	for err = errors.New("not yet"); err != nil; {
+		f.log, err = store.Open(dir, store.Options{NoSync: true})
+	}
+	t.Cleanup(func() {
+		if err := f.log.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f.check(t)
+}
+
+// TestACommitThatWaitsForTheDiskEndsWithItsContext puts something in the way of every table: commits go on until all memtables
+// are full, and then wait. One whose context ends is waited for no longer, and when the way is free, it is in the log.
+func TestACommitThatWaitsForTheDiskEndsWithItsContext(t *testing.T) {
+	dir := t.TempDir()
+	f := &filler{log: open(t, dir, store.Options{})}
+	for n := range 200 {
+		if err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%06d.sst", n)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	for err == nil {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err = f.addWithin(ctx)
+		cancel()
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	for n := range 200 {
+		if err := os.Remove(filepath.Join(dir, fmt.Sprintf("%06d.sst", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.log.Append(t.Context(), &history.Batch{}); err != nil { // behind the commit that nobody waited for
+		t.Fatal(err)
+	}
+	before := len(f.want)
+	if f.resume(t); len(f.want) != before+10 {
+		t.Errorf("%d records of the batch are there", len(f.want)-before)
+	}
+	f.log = reopen(t, f.log, dir, store.Options{})
+	f.check(t)
+}

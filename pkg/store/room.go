@@ -1,0 +1,65 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// What has to stay free of a volume, in bytes. Badger writes into files that it has mapped: where the volume has no block for
+// such a page, the kernel ends the process with SIGBUS, and nobody gets an error. So nothing is written unless there is room
+// for all that Badger may write until the next look:
+//
+//   - the write-ahead logs of three memtables (one is written to, two wait) of 5 MB each: a memtable is full at 4 MB, and a
+//     transaction takes 0.6 MB at the most; and the three tables made of them, no larger: 30 MB;
+//   - what compactions write before they remove what they read, which is no more than all tables together. Two compactions
+//     run at a time; one reads at the most ten tables of level 0 (50 MB) and a base level of 20 MB, the other a table and what
+//     overlaps with it one level down, some 100 MB where tables are largest.
+const (
+	roomForMemtables   = 32 << 20
+	roomForCompactions = 224 << 20
+	// roomForOpening is for the tables that are made of the write-ahead logs of a process that was killed.
+	roomForOpening = 16 << 20
+)
+
+// room refuses a batch whose bodies have so many bytes where the volume does not have the room. It looks at the tables only where
+// it is nearly full.
+func (s *Store) room(size int64) error {
+	free, err := s.Free()
+	if err != nil {
+		return history.Errorf(history.Unavailable, "storage directory %s can't be looked at: %v: mend that, and recording goes on", s.dir, err)
+	}
+	need := roomForMemtables + 2*size // into the write-ahead log, and into a table
+	if free >= need+roomForCompactions {
+		return nil
+	}
+	var tables int64
+	for _, level := range s.db.Levels() {
+		tables += level.Size
+	}
+	if need += min(tables, roomForCompactions); free >= need {
+		return nil
+	}
+	return full(s.dir, free, need)
+}
+
+// Free returns how many bytes of the log's volume are free to this process. Where the system does not tell, it is
+// [math.MaxInt64].
+func (s *Store) Free() (int64, error) { return free(s.dir) }
+
+// roomToOpen refuses a directory whose volume is so full that opening the database would end the process.
+func roomToOpen(dir string) error {
+	left, err := free(dir)
+	if err != nil {
+		return fmt.Errorf("look at the volume of %s: %w", dir, err)
+	}
+	if left < roomForOpening {
+		return full(dir, left, roomForOpening)
+	}
+	return nil
+}
+
+func full(dir string, free, need int64) error {
+	return history.Errorf(history.Unavailable,
+		"the volume of storage directory %s is full: %d MB are free, and %d MB have to be: make room or enlarge it", dir, free>>20, need>>20)
+}

@@ -1,0 +1,190 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
+)
+
+// soundness is what is known about the tables that a log was opened with. Badger passes over a block that it can't read as if
+// that were the end of its table: what stands behind it is not there then, without an error, and when Badger writes the
+// table anew, for good. So every table is read once after the log is opened, beside it: those with what there is once an object
+// or a log first, then the days, the newest first. Who reads waits for the tables that it needs. Once a table is found
+// damaged, nothing is committed any more.
+type soundness struct {
+	tables []*vetted
+	stop   chan struct{} // closed to end vetting early
+	ended  chan struct{} // closed when vetting has ended
+	whole  atomic.Bool   // all tables have been read, and are sound
+}
+
+// vetted is a table that has been read, or will be. Its file stays open until then, even if Badger removes it.
+type vetted struct {
+	name        string
+	table       *table.Table
+	left, right []byte        // its first and last key
+	done        chan struct{} // closed when err is known
+	err         error
+}
+
+// openTables opens the tables of a directory's database. Badger would end the process for one that it can't open.
+func openTables(dir string) (map[uint64]*vetted, error) {
+	tables := map[uint64]*vetted{}
+	manifest, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
+	if os.IsNotExist(err) {
+		return tables, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the list of tables: %w", err)
+	}
+	defer manifest.Close()
+	listed, end, err := badger.ReplayManifestFile(manifest, 0, badger.DefaultOptions(dir).WithLogger(nil))
+	if err != nil {
+		return nil, damaged(manifest.Name(), err)
+	}
+	if st, err := manifest.Stat(); err != nil || st.Size() != end { // Badger would remove the tables that are not listed any more
+		return nil, damaged(manifest.Name(), errors.Join(err, errors.New("it is cut off")))
+	}
+	for id, made := range listed.Tables {
+		if made.Compression != options.ZSTD {
+			continue // another program made it
+		}
+		path := filepath.Join(dir, fmt.Sprintf("%06d.sst", id))
+		t, err := table.Open(path)
+		if err != nil {
+			closeTables(tables)
+			return nil, damaged(path, err)
+		}
+		tables[id] = &vetted{name: path, table: t, done: make(chan struct{})}
+	}
+	return tables, nil
+}
+
+func closeTables(tables map[uint64]*vetted) {
+	for _, t := range tables {
+		_ = t.table.Close() // which was only read
+	}
+}
+
+func damaged(path string, err error) error {
+	return history.Errorf(history.Internal,
+		"%s of the history's database is damaged: %v: restore the directory from a backup, or move it away to begin anew", path, err)
+}
+
+// vet begins to read the tables.
+func vet(db *badger.DB, tables map[uint64]*vetted, log *slog.Logger) *soundness {
+	s := &soundness{stop: make(chan struct{}), ended: make(chan struct{})}
+	for _, info := range db.Tables() {
+		if t := tables[info.ID]; t != nil { // what Badger has made since then, it has made of these
+			t.left, t.right = info.Left, info.Right
+		}
+	}
+	for _, t := range tables {
+		if t.left == nil { // removed already, so that nobody knows what it held
+			t.left, t.right = []byte{0}, []byte{0xff}
+		}
+		s.tables = append(s.tables, t)
+	}
+	slices.SortFunc(s.tables, func(a, b *vetted) int {
+		if a.current() != b.current() {
+			if a.current() {
+				return -1
+			}
+			return 1
+		}
+		return bytes.Compare(b.right, a.right)
+	})
+	go s.run(log)
+	return s
+}
+
+func (s *soundness) run(log *slog.Logger) {
+	defer close(s.ended)
+	defer func() { s.whole.Store(s.wait(func(*vetted) bool { return true }) == nil) }()
+	for _, t := range s.tables {
+		select {
+		case <-s.stop:
+		default:
+			if t.err = t.read(); t.err != nil {
+				log.Error("a file of the database is damaged, and nothing is recorded any more", "err", t.err)
+			}
+			close(t.done)
+		}
+		_ = t.table.Close() // which was only read
+	}
+}
+
+// read reads all blocks.
+func (t *vetted) read() error {
+	for i := range t.table.Blocks {
+		if _, err := t.table.Read(i); err != nil {
+			return damaged(t.name, err)
+		}
+	}
+	return nil
+}
+
+// current tells whether the table may hold what there is once an object or a log.
+func (t *vetted) current() bool { return t.left[0] < key.History || t.right[0] > key.History }
+
+// holds tells whether the table may hold keys with the prefix.
+func (t *vetted) holds(prefix []byte) bool {
+	n := len(prefix)
+	return bytes.Compare(t.left[:min(n, len(t.left))], prefix) <= 0 && bytes.Compare(t.right[:min(n, len(t.right))], prefix) >= 0
+}
+
+// wait waits for the tables that are needed, and returns what is wrong with one of them.
+func (s *soundness) wait(needed func(*vetted) bool) error {
+	if s.whole.Load() {
+		return nil
+	}
+	for _, t := range s.tables {
+		if !needed(t) {
+			continue
+		}
+		select {
+		case <-t.done:
+		case <-s.stop:
+			return errClosed
+		}
+		if t.err != nil {
+			return t.err
+		}
+	}
+	return nil
+}
+
+// damage returns what is wrong with any of the tables that have been read.
+func (s *soundness) damage() error {
+	if s.whole.Load() {
+		return nil
+	}
+	for _, t := range s.tables {
+		select {
+		case <-t.done:
+			if t.err != nil {
+				return t.err
+			}
+		default:
+		}
+	}
+	return nil
+}
+
+// close ends vetting.
+func (s *soundness) close() {
+	close(s.stop)
+	<-s.ended
+}
