@@ -89,7 +89,7 @@ func TestKill(t *testing.T) {
 		rounds = 3
 	}
 	for range rounds {
-		acknowledged := killed(t, dir)
+		acknowledged := killed(t, dir, "")
 		s := open(t, dir, store.Options{})
 		c, err := s.Checkpoint(t.Context(), pods())
 		if err != nil {
@@ -117,11 +117,11 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// killed runs a child for a while and returns the last resourceVersion that it acknowledged.
-func killed(t *testing.T, dir string) int {
+// killed runs a child for a while and returns the last resourceVersion that it acknowledged. With a text, the child prunes too.
+func killed(t *testing.T, dir, pruning string) int {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDir+"="+dir)
+	cmd.Env = append(os.Environ(), crashDir+"="+dir, crashPruning+"="+pruning)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

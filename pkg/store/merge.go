@@ -21,7 +21,8 @@ const (
 // hit is a key of an index, with its value where the class is [key.Record].
 type hit struct {
 	key.Entry
-	meta []byte
+	meta    []byte
+	carried bool // to behind the days; see [reader.standing]
 }
 
 // span is an interval of time, in either direction. Both ends are included.

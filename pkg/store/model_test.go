@@ -27,7 +27,43 @@ type model struct {
 	bodies      map[history.ObjectRef][]byte // of the newest versions
 	checkpoints map[schema.GroupResource]string
 	rv          int
+	floor       time.Time // before it, everything is dropped
 }
+
+// bottom is the time before which nothing is answered but what stood then.
+func (m *model) bottom() time.Time {
+	if b := m.clock.t.Add(-m.retention); b.After(m.floor) {
+		return b
+	}
+	return m.floor
+}
+
+// prune takes over that the log dropped what it has to: the days that are older than the retention or, with all, every day but
+// the newest. Objects that were deleted in a day that is gone, and have not come back, begin anew.
+func (m *model) prune(all bool) {
+	if len(m.records) == 0 {
+		return
+	}
+	until := day(m.records[len(m.records)-1].Time)
+	if aged := day(m.clock.t.Add(-m.retention)); !all && aged.Before(until) {
+		until = aged
+	}
+	newest := map[history.ObjectRef]*history.Record{}
+	for _, r := range m.records {
+		newest[r.Ref] = r
+		if next := day(r.Time).Add(24 * time.Hour); !next.After(until) && next.After(m.floor) {
+			m.floor = next
+		}
+	}
+	for ref, r := range newest {
+		if r.Verb == history.Delete && r.Time.Before(m.floor) {
+			delete(m.revisions, ref)
+		}
+	}
+}
+
+// day returns the beginning of a time's day.
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
 // commit checks what the log set in a batch, and takes the batch over.
 func (m *model) commit(t *testing.T, b *history.Batch) {
@@ -55,8 +91,15 @@ func (m *model) commit(t *testing.T, b *history.Batch) {
 // answer is what a scan has to answer, by definition.
 func (m *model) answer(sc history.Scan) []*history.Record {
 	var list []*history.Record
+	stood := map[history.ObjectRef]*history.Record{}
 	for _, r := range m.records {
-		if sc.Matches(r) && !r.Time.Before(m.clock.t.Add(-m.retention)) {
+		if r.Time.Before(m.bottom()) {
+			stood[r.Ref] = r
+		}
+	}
+	for _, r := range m.records {
+		stands := stood[r.Ref] == r && r.Verb != history.Delete && (sc.Name != "" || sc.UID != "")
+		if sc.Matches(r) && (stands || !r.Time.Before(m.bottom())) {
 			list = append(list, r)
 		}
 	}
@@ -176,8 +219,25 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 	}
 }
 
+// checkLosses checks that a gap covers whatever is younger than the retention and was dropped.
+func (m *model) checkLosses(t *testing.T, s *store.Store) {
+	t.Helper()
+	for _, r := range m.records {
+		if r.Time.Before(m.clock.t.Add(-m.retention)) || !r.Time.Before(m.floor) {
+			continue
+		}
+		gaps, err := s.Gaps(t.Context(), []schema.GroupResource{r.Ref.GroupResource()}, r.Time, r.Time.Add(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(gaps) != 1 || gaps[0].Reason != history.GapDropped || gaps[0].End.After(m.floor) {
+			t.Fatalf("a version of %s at %v is gone, and the gaps are %+v", r.Ref, r.Time, gaps)
+		}
+	}
+}
+
 // TestModel runs random operations against the log and against a slice. The clock stands still, runs over several days,
-// and jumps back; the log is opened again midway.
+// and jumps back; the log is opened again and days are dropped midway. At the end the database is looked at key by key.
 func TestModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -203,6 +263,14 @@ func (m *model) run(t *testing.T) {
 		switch n := m.rng.IntN(100); {
 		case n < 2:
 			s = reopen(t, s, dir, opts)
+		case n < 4:
+			opts.MaxBytes = maybe(m, 20, int64(1)) // that is always too little
+			s = reopen(t, s, dir, opts)
+			if err := s.Prune(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			m.prune(opts.MaxBytes > 0)
+			m.checkLosses(t, s)
 		case n < 20:
 			m.clock.t = m.clock.t.Add(time.Duration(m.rng.Int64N(int64(3 * time.Hour))))
 		case n < 22:
@@ -223,4 +291,8 @@ func (m *model) run(t *testing.T) {
 			m.checkLatest(t, s)
 		}
 	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	audit(t, dir, m.retention)
 }

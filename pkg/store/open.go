@@ -87,8 +87,9 @@ func open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
 	s := &Store{
-		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, terms: newDictionary(),
+		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, bodies: bodies, terms: newDictionary(),
 	}
+	s.usage.Store(&Usage{Limit: opts.MaxBytes})
 	if err := s.load(dir); err != nil {
 		bodies.Close()
 		return nil, errors.Join(err, db.Close())

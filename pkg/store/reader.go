@@ -18,6 +18,7 @@ const maxIdentities = 4096
 type reader struct {
 	s          *Store
 	txn        *badger.Txn
+	floor      uint32 // the first day that is kept; set by enter
 	identities map[uint64]history.ObjectRef
 	bodies     map[version][]byte // decoded, for others that are deltas against them
 	size       int                // of bodies, in bytes
