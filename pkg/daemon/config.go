@@ -20,6 +20,7 @@ type Config struct {
 	DiscoverCRDs  bool               // record every CRD's objects too
 	StoragePath   string             // the database's directory
 	RetentionDays int                // how long versions are kept, at least 1
+	MaxStorage    int64              // bytes of the database's files, past nine tenths of which the oldest day is dropped; 0: no limit
 	BindAddress   string             // the IP address that the REST API listens on
 	ServerPort    int                // its port; 0 takes a free one
 	MaxQueryLimit int                // the most records in one answer, at least 1

@@ -56,7 +56,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.listener, err = listen(ctx, c.Address()); err != nil {
 		return nil, err
 	}
-	if d.store, err = store.Open(c.StoragePath, store.Options{Retention: c.Retention(), Logger: logger}); err != nil {
+	kept := store.Options{Retention: c.Retention(), MaxBytes: c.MaxStorage, Logger: logger}
+	if d.store, err = store.Open(c.StoragePath, kept); err != nil {
 		return nil, err
 	}
 	serverVersion, err := reach(ctx, cluster)
@@ -102,6 +103,7 @@ func (d *Daemon) Address() string { return d.listener.Addr().String() }
 func (d *Daemon) Run(ctx context.Context) error {
 	p := newPipeline(ctx)
 	p.start("write", d.recorder.Run)
+	p.start("prune", func(ctx context.Context) error { return prune(ctx, d.store, d.logger) })
 	p.start("watch", d.watchers.Run)
 	if d.follow != nil {
 		p.start("follow the configuration", d.follow)

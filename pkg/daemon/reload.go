@@ -76,6 +76,7 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 	}{
 		{"storagePath", c.StoragePath != other.StoragePath},
 		{"retentionDays", c.RetentionDays != other.RetentionDays},
+		{"maxStorage", c.MaxStorage != other.MaxStorage},
 		{"bindAddress", c.BindAddress != other.BindAddress},
 		{"serverPort", c.ServerPort != other.ServerPort},
 	} {

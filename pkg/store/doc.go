@@ -15,8 +15,8 @@
 //
 // There is one committer at a time, so that transactions can't conflict and Badger does not look for conflicts. Readers
 // see the log as it was when they began, run beside the committer and beside one another, and are never waited for but
-// by Close; only a scan that reads a day which is dropped meanwhile has to be made again. After a commit that failed the log refuses to be written: what is on disk is then known only to whoever opens
-// it again.
+// by Close; only a scan that reads a day which is dropped meanwhile has to be made again. After a commit that failed the log
+// refuses to be written: what is on disk is then known only to whoever opens it again.
 //
 // The store knows nothing about watching or HTTP. It reads no body that is not asked for, and parses none. Keys are
 // described byte by byte in docs/storage-format.md.

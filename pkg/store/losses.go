@@ -12,19 +12,23 @@ import (
 
 func encodeFloor(day uint32) []byte { return binary.BigEndian.AppendUint32(nil, day) }
 
-// losses returns, for each resource that has records in a day, the gap that dropping the day makes: from the first record that
-// is lost to the day's end. Where the day before was lost, too, its gap goes on.
+// losses returns, for each resource that has records in a day, the gap that dropping the day makes: from the first record that is
+// lost, of whatever resource, to the day's end. Where the day before was lost, too, its gap goes on.
 func (r *reader) losses(day uint16) (gaps []group, err error) {
+	lost, _, err := r.first(key.Entry{Class: key.ByTime}, day)
+	if err != nil {
+		return nil, err
+	}
+	begin, end := key.Start(uint32(day)), key.Start(uint32(day)+1)
 	err = r.eachResource(nil, func(n uint16) error {
-		first, found, err := r.firstOf(n, day)
+		_, found, err := r.first(key.Entry{Class: key.ByResource, Resource: n}, day)
 		if err != nil || !found {
 			return err
 		}
-		start, err := r.gapStart(n, max(first, r.s.horizon()), key.Start(uint32(day)))
+		start, err := r.gapStart(n, max(lost, r.s.horizon()), begin)
 		if err != nil {
 			return err
 		}
-		end := key.Start(uint32(day) + 1)
 		var g group
 		g.set(key.Gap(n, start), codec.EncodeGap(&history.Gap{
 			End: moment(end), Reason: history.GapDropped, Detail: "the storage neared its limit, and its oldest days were dropped",
@@ -35,9 +39,8 @@ func (r *reader) losses(day uint16) (gaps []group, err error) {
 	return gaps, err
 }
 
-// firstOf returns the time of a resource's first record in a day.
-func (r *reader) firstOf(resource, day uint16) (uint64, bool, error) {
-	e := key.Entry{Class: key.ByResource, Resource: resource}
+// first returns the time of the first key in a range of a day, and whether there is one.
+func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
 	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: e.Prefix(day)})
 	defer it.Close()
 	if it.Rewind(); !it.Valid() {
