@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"testing"
 	"time"
@@ -81,21 +82,59 @@ func checkNewestDay(t *testing.T, s *store.Store, when string) {
 	}
 }
 
+// A crowd is days of versions of one object that don't compress: about a megabyte a day.
+const crowdDays, crowdVersions = 12, 60
+
+func crowd(t *testing.T, s *store.Store, c *clock) {
+	t.Helper()
+	for d := range crowdDays {
+		c.t = noon(d)
+		for i := range crowdVersions {
+			r := pod("web", fmt.Sprint(d*crowdVersions+i), history.Update)
+			r.Object = append(random(20_000), []byte(r.RV)...)
+			appendTo(t, s, r)
+		}
+	}
+}
+
+// TestPruneBelowAScan drops days that a scan is reading. The scan says that it has to be made again, answers no half of a record, and
+// does not make more days go, though it holds on to the tables of those that did.
+func TestPruneBelowAScan(t *testing.T) {
+	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+		dir, c := t.TempDir(), &clock{noon(1)}
+		opts := store.Options{Now: c.now}
+		s := open(t, dir, opts)
+		crowd(t, s, c)
+		opts.MaxBytes = 10 << 20
+		s = reopen(t, s, dir, opts)
+		sc := history.Scan{Filter: history.Filter{End: noon(0).Add(time.Hour)}, Bodies: true, Order: order}
+		next, stop := iter.Pull2(s.Scan(t.Context(), sc))
+		if r, err, _ := next(); err != nil || len(r.Object) == 0 {
+			t.Fatal(r, err)
+		}
+		if err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.Usage().Dropped[store.BySize].Days; n == 0 || n > crowdDays/2 {
+			t.Errorf("%d of %d days were dropped while a scan held their tables", n, crowdDays)
+		}
+		if r, err, ok := next(); history.CodeOf(err) != history.Unavailable {
+			t.Errorf("the scan goes on over a day that is dropped: %v, %v, %v", r, err, ok)
+		}
+		stop()
+		if n := len(all(t, s, sc)); n != 0 {
+			t.Errorf("made again, the scan answers %d records of a day that is dropped", n)
+		}
+	}
+}
+
 // TestPruneBesideOthers reads and appends while days are dropped: no commit fails, and a scan answers all that it should, or
 // says that it can't.
 func TestPruneBesideOthers(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	opts := store.Options{Now: c.now}
 	s := open(t, dir, opts)
-	const days, each = 12, 60
-	for d := range days {
-		c.t = noon(d)
-		for i := range each {
-			r := pod("web", fmt.Sprint(d*each+i), history.Update)
-			r.Object = append(random(20_000), []byte(r.RV)...)
-			appendTo(t, s, r)
-		}
-	}
+	crowd(t, s, c)
 	opts.MaxBytes = 1
 	s = reopen(t, s, dir, opts)
 	done, ctx := make(chan struct{}), t.Context()
@@ -124,8 +163,8 @@ func TestPruneBesideOthers(t *testing.T) {
 	}
 	close(done)
 	wg.Wait()
-	if u := s.Usage(); u.Dropped[store.BySize].Days != days-1 {
-		t.Errorf("usage is %+v, want %d days by size", u, days-1)
+	if u := s.Usage(); u.Dropped[store.BySize].Days != crowdDays-1 {
+		t.Errorf("usage is %+v, want %d days by size", u, crowdDays-1)
 	}
 }
 
@@ -151,7 +190,7 @@ func readBesidePrune(ctx context.Context, t *testing.T, s *store.Store, i int) {
 		}
 		last = r.Revision
 	}
-	if sc.Order == history.OldestFirst && last != 12*60 {
+	if sc.Order == history.OldestFirst && last != crowdDays*crowdVersions {
 		t.Errorf("a scan ends with revision %d without an error", last)
 	}
 }
