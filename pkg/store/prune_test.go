@@ -17,8 +17,8 @@ import (
 func noon(n int) time.Time { return day(time.Now()).Add(time.Duration(n)*24*time.Hour + 12*time.Hour) }
 
 // calendar appends what happens on five days: an object that never changes, with a body of several parts; one that changes every
-// day, as deltas; one that changes on the fourth day; one that is deleted on the second; and one that is deleted on the second and
-// comes back on the fourth. Every version's resourceVersion tells its day.
+// day, as deltas; one that changes on the fourth day; one that is deleted on the second; one that is deleted on the second and
+// comes back on the fourth; and one that does so and is deleted again on the fifth. Every version's resourceVersion tells its day.
 func calendar(t *testing.T, s *store.Store, c *clock) {
 	t.Helper()
 	still := pod("still", "1", history.Create)
@@ -34,6 +34,7 @@ func calendar(t *testing.T, s *store.Store, c *clock) {
 		{1: still},
 		versionsOf("late", history.Update, 1, 4), versionsOf("gone", history.Create, 1), versionsOf("gone", history.Delete, 2),
 		versionsOf("back", history.Create, 1, 4), versionsOf("back", history.Delete, 2),
+		versionsOf("again", history.Create, 1, 4), versionsOf("again", history.Delete, 2, 5),
 	}
 	for d := 1; d <= 5; d++ {
 		c.t = noon(d)
@@ -66,6 +67,7 @@ func checkCalendar(t *testing.T, s *store.Store, when string) {
 	t.Helper()
 	for name, want := range map[string][3]string{
 		"still": {"1", "1", "1"}, "web": {"35", "45", "55"}, "late": {"1", "4", "4"}, "gone": {}, "back": {"", "4", "4"},
+		"again": {"", "4", ""},
 	} {
 		got := [3]string{asOf(t, s, name, day(noon(4))), asOf(t, s, name, day(noon(5))), asOf(t, s, name, noon(6))}
 		if got != want {
@@ -102,11 +104,11 @@ func TestPruneByAge(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := audit(t, dir, opts.Retention); n != 2*6+2 {
+	if n := audit(t, dir, opts.Retention); n != 2*6+4 {
 		t.Errorf("%d records are left, want those of two days", n)
 	}
 	d := dumped(t, dir)
-	if n := d.count('i'); n != 4 {
+	if n := d.count('i'); n != 5 {
 		t.Errorf("%d objects are left, want all but the deleted one", n)
 	}
 	if _, ok := d.values[string(key.Floor())]; !ok {
@@ -137,7 +139,7 @@ func TestPruneNothing(t *testing.T) {
 			t.Errorf("%d days were dropped, want %d", got, want)
 		}
 	}
-	for name, want := range map[string]string{"still": "1", "web": "55", "late": "4", "back": "4", "gone": ""} {
+	for name, want := range map[string]string{"still": "1", "web": "55", "late": "4", "back": "4", "again": "", "gone": ""} {
 		if got := asOf(t, s, name, c.t); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
@@ -187,10 +189,10 @@ func TestPruneBySize(t *testing.T) {
 			t.Errorf("gap is %+v, want from %v to %v", g, first, end)
 		}
 	}
-	if got := len(all(t, s, history.Scan{})); got != 6 {
+	if got := len(all(t, s, history.Scan{})); got != 7 {
 		t.Errorf("%d records, want those of the newest day", got)
 	}
-	for name, want := range map[string]string{"still": "1", "web": "45", "late": "4", "back": "4", "gone": "", "node": "1"} {
+	for name, want := range map[string]string{"still": "1", "web": "45", "late": "4", "back": "4", "again": "4", "gone": "", "node": "1"} {
 		if got := asOf(t, s, name, day(noon(5))); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
