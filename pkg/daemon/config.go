@@ -23,6 +23,7 @@ type Config struct {
 	StoragePath   string             // the database's directory
 	RetentionDays int                // how long versions are kept, at least 1
 	SyncWrites    bool               // a version counts as recorded only once it is on the disk
+	MaxStorage    int64              // bytes of the database's files, past nine tenths of which the oldest day is dropped; 0: no limit
 	BindAddress   string             // the IP address that the REST API listens on
 	ServerPort    int                // its port; 0 takes a free one
 	MaxQueryLimit int                // the most records in one answer, at least 1
@@ -91,7 +92,7 @@ func (c *Config) targets() watcher.Targets {
 func (c Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
 
 func (c *Config) storage(logger *slog.Logger) store.Options {
-	return store.Options{Retention: c.Retention(), NoSync: !c.SyncWrites, Logger: logger}
+	return store.Options{Retention: c.Retention(), MaxBytes: c.MaxStorage, NoSync: !c.SyncWrites, Logger: logger}
 }
 
 // Address returns the host:port to listen on.

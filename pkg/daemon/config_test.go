@@ -62,6 +62,16 @@ resources:
 	}
 }
 
+func TestParseConfigReadsQuantities(t *testing.T) {
+	for text, want := range map[string]int64{
+		"maxStorage: 40Gi": 40 << 30, "maxStorage: 1G": 1e9, `maxStorage: "0.5Gi"`: 1 << 29, "maxStorage: 1000000000": 1e9, "maxStorage: 0": 0, "": 0,
+	} {
+		if c, err := daemon.ParseConfig([]byte(text)); err != nil || c.MaxStorage != want {
+			t.Errorf("%q gives %d bytes, %v; want %d", text, c.MaxStorage, err, want)
+		}
+	}
+}
+
 func TestParseConfigReadsRules(t *testing.T) {
 	got, err := daemon.ParseConfig([]byte(`
 redact:
@@ -121,6 +131,10 @@ func TestParseConfigNamesLineAndField(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"unknown field", "serverPort: 1\nretentionHours: 3\n", "line 2: retentionHours: unknown field; known are bindAddress, "},
 		{"wrong type", "\nretentionDays: two weeks\n", `line 2: retentionDays: want a whole number from 1 to 3650, got "two weeks"`},
+		{"no quantity", "serverPort: 1\nmaxStorage: plenty\n", `line 2: maxStorage: want a quantity of bytes such as 40Gi, at least 256Mi, or 0 for no limit, got "plenty"`},
+		{"too little", "maxStorage: 100Mi\n", "line 1: maxStorage: want a quantity of bytes"},
+		{"negative", "maxStorage: -1\n", "line 1: maxStorage: want a quantity of bytes"},
+		{"a list of quantities", "maxStorage: [1Gi]\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"out of range", "serverPort: 70000\n", "line 1: serverPort: want a whole number from 0 to 65535"},
 		{"quoted number", "serverPort: \"80\"\n", "line 1: serverPort: want a whole number"},
 		{"no boolean", "discoverCRDs: perhaps\n", `line 1: discoverCRDs: want true or false, got "perhaps"`},

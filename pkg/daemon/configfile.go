@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -32,6 +33,7 @@ func ParseConfig(data []byte) (Config, error) {
 		"storagePath":   setString(&c.StoragePath, notEmpty),
 		"retentionDays": setInt(&c.RetentionDays, 1, 3650),
 		"syncWrites":    setBool(&c.SyncWrites),
+		"maxStorage":    setBytes(&c.MaxStorage, leastStorage),
 		"bindAddress":   setString(&c.BindAddress, func(s string) error { _, err := parseAddress(s); return err }),
 		"serverPort":    setInt(&c.ServerPort, 0, 65535),
 		"maxQueryLimit": setInt(&c.MaxQueryLimit, 1, 100_000),
@@ -168,6 +170,22 @@ func setInt(dst *int, least, most int) func(*yaml.Node) error {
 			return fmt.Errorf("want a whole number from %d to %d, got %q", least, most, node.Value)
 		}
 		*dst = n
+		return nil
+	}
+}
+
+// leastStorage is what the database takes before there is anything in it, and a little history.
+const leastStorage = 256 << 20
+
+// setBytes reads a quantity of bytes as Kubernetes writes them.
+func setBytes(dst *int64, least int64) func(*yaml.Node) error {
+	return func(node *yaml.Node) error {
+		q, err := resource.ParseQuantity(node.Value)
+		if node.Kind != yaml.ScalarNode || err != nil || q.Sign() != 0 && q.Value() < least {
+			return fmt.Errorf("want a quantity of bytes such as 40Gi, at least %s, or 0 for no limit, got %q",
+				resource.NewQuantity(least, resource.BinarySI), node.Value)
+		}
+		*dst = q.Value()
 		return nil
 	}
 }

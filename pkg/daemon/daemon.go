@@ -103,6 +103,7 @@ func (d *Daemon) Address() string { return d.listener.Addr().String() }
 func (d *Daemon) Run(ctx context.Context) error {
 	p := newPipeline(ctx)
 	p.start("write", d.recorder.Run)
+	p.start("prune", func(ctx context.Context) error { return prune(ctx, d.store, d.logger) })
 	p.start("watch", d.watchers.Run)
 	if d.follow != nil {
 		p.start("follow the configuration", d.follow)

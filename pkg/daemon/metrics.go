@@ -19,6 +19,7 @@ func (d *Daemon) metrics(open func() []history.Gap) http.Handler {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newCollector(d.recorder.Stats, d.store.Free, open, d.failures.counts, d.reloaded.Load),
+		newStorageCollector(d.store.Usage),
 	)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }

@@ -77,6 +77,7 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"storagePath", c.StoragePath != other.StoragePath},
 		{"retentionDays", c.RetentionDays != other.RetentionDays},
 		{"syncWrites", c.SyncWrites != other.SyncWrites},
+		{"maxStorage", c.MaxStorage != other.MaxStorage},
 		{"bindAddress", c.BindAddress != other.BindAddress},
 		{"serverPort", c.ServerPort != other.ServerPort},
 	} {

@@ -338,9 +338,9 @@ func TestAMistakeLeavesInForceWhatIs(t *testing.T) {
 		return r.log.count("level=ERROR", "configuration is refused", "no such file") == 1, ""
 	})
 
-	r.takes(t, v, only("ConfigMap")+"serverPort: 9999\nretentionDays: 3\nsyncWrites: false\nstoragePath: /elsewhere\nbindAddress: 0.0.0.0\nmaxQueryLimit: 7\n")
+	r.takes(t, v, only("ConfigMap")+"serverPort: 9999\nretentionDays: 3\nsyncWrites: false\nmaxStorage: 1Gi\nstoragePath: /elsewhere\nbindAddress: 0.0.0.0\nmaxQueryLimit: 7\n")
 	r.metric(t, "watchhistory_config_last_reload_successful 1")
-	for field, want := range map[string]int{"retentionDays": 1, "syncWrites": 1, "bindAddress": 1, "maxQueryLimit": 0, "storagePath": 0, "serverPort": 0} {
+	for field, want := range map[string]int{"retentionDays": 1, "syncWrites": 1, "maxStorage": 1, "bindAddress": 1, "maxQueryLimit": 0, "storagePath": 0, "serverPort": 0} {
 		// The path and the port are the environment's, which is stronger.
 		if n := r.log.count("level=WARN", "takes a restart", "field="+field); n != want {
 			t.Errorf("%s was warned of %d times, want %d", field, n, want)

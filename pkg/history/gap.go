@@ -21,7 +21,7 @@ type Gap struct {
 	Detail   string // for people; may be empty
 }
 
-// GapReason says why changes could not be seen.
+// GapReason says why changes could not be seen, or are not there any more.
 type GapReason string
 
 // The reasons.
@@ -34,6 +34,7 @@ const (
 	GapNotServed     GapReason = "not_served"     // the API server did not serve the resource
 	GapNotConfigured GapReason = "not_configured" // the configuration did not name the resource, or left it out
 	GapStorage       GapReason = "storage"        // the storage takes nothing: its volume is full, or writing to it fails
+	GapDropped       GapReason = "dropped"        // it was recorded, and dropped before its time, because the storage neared its limit
 )
 
 // GroupResource returns the resource whose changes may be missing.

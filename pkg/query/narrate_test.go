@@ -78,16 +78,26 @@ func TestSummariesCompareWithTheVersionBeforeWhereverItIs(t *testing.T) {
 	}
 }
 
+// The version that stands when the retention begins is kept, and the one after it is compared with it. The one before it is not.
 func TestAnUpdateWhoseVersionBeforeIsNotKeptSaysSo(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "pods", "shop", "web", 1)
-	l.put(record(web, history.Create, image("1")))
+	l.put(record(web, history.Create, image("1")), record(web, history.Update, image("2")))
 	l.now = l.now.Add(10 * 24 * time.Hour)
-	l.put(record(web, history.Update, image("2")))
+	l.put(record(web, history.Update, image("3")))
 	l.now = l.now.Add(5 * 24 * time.Hour)
-	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 10})
-	if got := summaries(page); err != nil || !slices.Equal(got, []string{"the version before is not kept"}) {
-		t.Errorf("%q, %v", got, err)
+	for _, when := range []string{"before pruning", "pruned"} {
+		page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 10})
+		if got := summaries(page); err != nil || !slices.Equal(got, []string{"image app: 2 → 3"}) {
+			t.Errorf("%s: %q, %v", when, got, err)
+		}
+		page, err = l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Filter: history.Filter{Name: "web"}, Limit: 10})
+		if got := summaries(page); err != nil || !slices.Equal(got, []string{"the version before is not kept", "image app: 2 → 3"}) {
+			t.Errorf("%s, by name: %q, %v", when, got, err)
+		}
+		if err := l.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -205,3 +205,22 @@ func TestOwnershipMayBeACircleOrAMile(t *testing.T) {
 		t.Error("a chain longer than the bound was said to be all")
 	}
 }
+
+// What an object looked like is known for any time within the retention, however long before it last changed.
+func TestTheStateAsOfATimeIsThatOfTheLastChange(t *testing.T) {
+	l := newLog(t)
+	web := ref("", "pods", "shop", "web", 1)
+	l.put(record(web, history.Create, image("1")), record(web, history.Update, image("2")))
+	l.now = l.now.Add(40 * 24 * time.Hour)
+	l.put(record(ref("", "pods", "shop", "other", 1), history.Create, image("1")))
+	if err := l.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Time{l.now.Add(-10 * 24 * time.Hour), l.now} {
+		q := query.Object{Namespace: "shop", Type: "pods", Name: "web", End: at, Order: history.NewestFirst, Limit: 1}
+		found, err := l.service(query.Options{}).Object(t.Context(), q)
+		if err != nil || len(found.Own.Versions) != 1 || string(found.Own.Versions[0].Object) != image("2") || found.Own.Total != 1 {
+			t.Errorf("as of %v: %+v, %v", at, found.Own, err)
+		}
+	}
+}

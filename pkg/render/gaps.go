@@ -113,9 +113,12 @@ func (s *blindSpot) why(wide bool) string {
 // blind is a row that goes across all columns.
 func (p *Printer) blind(s *blindSpot) []field {
 	text := ""
-	if what, why := s.names(p.opts.Wide), s.why(p.opts.Wide); s.isOpen() {
+	switch what, why := s.names(p.opts.Wide), s.why(p.opts.Wide); {
+	case s.isOpen():
 		text = fmt.Sprintf("recorder sees no %s since %s: %s", what, p.when(s.start), why)
-	} else {
+	case s.gaps[0].Reason == string(history.GapDropped):
+		text = fmt.Sprintf("recorder kept no %s %s (%s)", what, p.span(s.start, s.end), why)
+	default:
 		text = fmt.Sprintf("recorder saw no %s %s (%s)", what, p.span(s.start, s.end), why)
 	}
 	return []field{{text: "-- " + cell(text) + " --", style: p.styles.warn}}

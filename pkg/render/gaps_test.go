@@ -139,6 +139,10 @@ func TestGapsOnOneRow(t *testing.T) {
 			[]v1.Gap{gap("pods", minute, 30*time.Second, "expired"), gap("nodes", minute, -1, "expired")},
 			"saw no pods from 60s to 30s (expired)\nsees no nodes since 60s: expired",
 		},
+		"dropped": {
+			[]v1.Gap{gap("pods", 9*day, 8*day, "dropped"), gap("nodes", 9*day, 8*day, "dropped")},
+			"kept no pods and nodes from 9d to 8d (dropped)",
+		},
 		"no creeping": {
 			[]v1.Gap{gap("a", 30*minute, 20*minute, "expired"), gap("b", 29*minute, 18*minute, "expired"), gap("c", 29*minute, 17*minute, "expired")},
 			"saw no a and b from 30m to 18m (expired)\nsaw no c from 29m to 17m (expired)",

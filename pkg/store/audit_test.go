@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"testing"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
+
+// backstop is how much longer than the retention everything is kept that nobody prunes.
+const backstop = 365 * 24 * time.Hour
 
 // dump is all that a closed database holds.
 type dump struct {
@@ -65,7 +69,7 @@ func audit(tb testing.TB, dir string, retention time.Duration, orphans ...key.Cl
 		if err != nil {
 			tb.Errorf("key %q: %v", k, err)
 		}
-		if seconds := (e.TS + uint64(retention+48*time.Hour)) / uint64(time.Second); d.expires[k] != seconds {
+		if seconds := (e.TS + uint64(retention+backstop)) / uint64(time.Second); d.expires[k] != seconds {
 			tb.Errorf("class %c of object %d at %d expires at %d, want %d", e.Class, e.Object, e.TS, d.expires[k], seconds)
 		}
 		if e.Class == key.Record {
@@ -88,7 +92,42 @@ func audit(tb testing.TB, dir string, retention time.Duration, orphans ...key.Cl
 		}
 	}
 	d.auditObjects(tb, newest, retention)
+	d.auditStanding(tb)
 	return records
+}
+
+// auditStanding checks that nothing is left of the days before the floor but one version of each object that stood then, whole,
+// and that belongs to an object.
+func (d dump) auditStanding(tb testing.TB) {
+	tb.Helper()
+	floor := uint64(0)
+	if b := d.values[string(key.Floor())]; b != nil {
+		floor = key.Start(binary.BigEndian.Uint32(b))
+	}
+	stood, parts := map[uint64]int{}, 0
+	for k, v := range d.values {
+		if e, err := key.Decode([]byte(k)); err == nil && e.TS < floor {
+			tb.Errorf("class %c of object %d at %d is before the floor", e.Class, e.Object, e.TS)
+		}
+		object, ts, err := key.DecodeStanding([]byte(k))
+		if err != nil {
+			continue
+		}
+		stood[object]++
+		m, err := codec.DecodeMeta(v, &history.Record{})
+		if _, known := d.values[string(key.Identity(object))]; err != nil || !known || ts >= floor || d.expires[k] != 0 || stood[object] > 1 {
+			tb.Errorf("standing version of object %d (known: %v) at %d, floor %d, is number %d: %v", object, known, ts, floor, stood[object], err)
+		}
+		for part := range m.Parts {
+			parts++
+			if _, ok := d.values[string(key.StandingBody(object, ts, part))]; !ok {
+				tb.Errorf("part %d of the standing body of object %d is missing", part, object)
+			}
+		}
+	}
+	if n := d.count('s'); n != len(stood)+parts {
+		tb.Errorf("%d keys of %d standing versions with %d parts", n, len(stood), parts)
+	}
 }
 
 // expect adds the keys that a record's version has to have.
@@ -140,7 +179,7 @@ func (d dump) auditObjects(tb testing.TB, newest map[uint64]uint64, retention ti
 		}
 		var expires uint64
 		if !head.Alive {
-			expires = (newest[head.Object] + uint64(retention+48*time.Hour)) / uint64(time.Second)
+			expires = (newest[head.Object] + uint64(retention+backstop)) / uint64(time.Second)
 		}
 		for _, own := range [][]byte{
 			[]byte(k), key.Identity(head.Object), key.Name(id.Name, id.Resource, id.Namespace, head.Object),

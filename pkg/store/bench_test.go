@@ -27,10 +27,10 @@ func mustOpen(b *testing.B, dir string, opts store.Options) *store.Store {
 	return s
 }
 
-// records returns a source of a sample cluster's records, as the recorder hands them over.
-func records(b *testing.B) func() *history.Record {
-	b.Helper()
-	batches := sample.Batches(b, sample.Frames(sample.Options{Seed: 1, Objects: 2000, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
+// records returns a source of the records of a sample cluster of so many objects, as the recorder hands them over.
+func records(tb testing.TB, objects int) func() *history.Record {
+	tb.Helper()
+	batches := sample.Batches(tb, sample.Frames(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
 	next, stop := iter.Pull(func(yield func(*history.Record) bool) {
 		for batch := range batches {
 			for _, r := range batch.Records {
@@ -40,11 +40,11 @@ func records(b *testing.B) func() *history.Record {
 			}
 		}
 	})
-	b.Cleanup(stop)
+	tb.Cleanup(stop)
 	return func() *history.Record {
 		r, ok := next()
 		if !ok {
-			b.Fatal("no more records")
+			tb.Fatal("no more records")
 		}
 		return r
 	}
@@ -71,7 +71,7 @@ func benchAppend(b *testing.B, sync bool, size int) {
 	b.Helper()
 	dir := b.TempDir()
 	s := mustOpen(b, dir, store.Options{NoSync: !sync})
-	next, raw := records(b), 0
+	next, raw := records(b, 2000), 0
 	var batch []*history.Record
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -100,7 +100,7 @@ func fillLog(b *testing.B, dir string) []*history.Record {
 		b.Fatal(err)
 	}
 	of := map[history.ObjectRef][]*history.Record{}
-	next := records(b)
+	next := records(b, 2000)
 	for range benchVersions / 500 {
 		batch := take(500, next)
 		appendTo(b, s, batch...)

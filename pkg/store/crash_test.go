@@ -121,11 +121,20 @@ func (l *life) checkClaims(t *testing.T, s *store.Store, n int) {
 	}
 }
 
-// live runs a process until it is killed.
+// live runs a process that makes promises until it is killed.
 func (l *life) live(t *testing.T) {
 	t.Helper()
+	l.run(t, crashSeed+"="+strconv.FormatUint(l.rng.Uint64(), 10), func(line []byte) error {
+		l.last = promise{}
+		return json.Unmarshal(line, &l.last)
+	})
+}
+
+// run runs a process, told by a variable what to do, until it is killed, and hears each line that it prints.
+func (l *life) run(t *testing.T, variable string, hear func(line []byte) error) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDir+"="+l.dir, crashSeed+"="+strconv.FormatUint(l.rng.Uint64(), 10))
+	cmd.Env = append(os.Environ(), crashDir+"="+l.dir, variable)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -151,8 +160,7 @@ func (l *life) live(t *testing.T) {
 		if commits == 0 {
 			_ = cmd.Process.Kill()
 		}
-		l.last = promise{}
-		if err := json.Unmarshal(lines.Bytes(), &l.last); err != nil {
+		if err := hear(lines.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 	}

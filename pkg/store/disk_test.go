@@ -27,8 +27,8 @@ func BenchmarkDisk(b *testing.B) {
 }
 
 // diskUse is the size of a closed log's tables.
-func diskUse(b *testing.B, dir string) (n int64) {
-	b.Helper()
+func diskUse(tb testing.TB, dir string) (n int64) {
+	tb.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".sst" {
 			return err
@@ -40,7 +40,7 @@ func diskUse(b *testing.B, dir string) (n int64) {
 		return err
 	})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	return n
 }

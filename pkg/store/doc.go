@@ -6,8 +6,9 @@
 //     transaction. A batch that is larger than a transaction is cut between records.
 //  2. A checkpoint commits in the last transaction of its batch, so never ahead of the records that it covers.
 //  3. The times of records are unique and strictly increasing, across restarts and whatever the clock does.
-//  4. Every key that belongs to a version expires, and so does everything else about an object that is deleted. What is
-//     older than the retention is not answered, whether it has expired yet or not.
+//  4. What is older than the retention is not answered, whether it is still there or not, but for one version of each object: the
+//     one that stood when the retention begins. Pruning drops whole days from the disk, takes those versions along, and takes
+//     along what is kept of objects that were deleted. Where nobody prunes, all of that expires, a year later.
 //  5. What is read has the checksum that was written, or is an error. A table that is damaged when the log is opened is an error
 //     for whoever needs it, and ends committing; behind a damaged write-ahead log there is nothing, checkpoints included.
 //  6. A version is a snapshot or the difference to another one, of the same day and process: whatever a version needs to be
@@ -15,8 +16,9 @@
 //
 // There is one committer at a time, so that transactions can't conflict and Badger does not look for conflicts. Readers
 // see the log as it was when they began, run beside the committer and beside one another, and are never waited for but
-// by Close. After a commit that failed the log refuses to be written, and may refuse to be read: what is on disk is then known
-// only to whoever opens it again. A batch for which the volume has no room is refused before it is begun, and changes nothing.
+// by Close; only a scan that reads a day which is dropped meanwhile has to be made again. After a commit that failed the log
+// refuses to be written, and may refuse to be read: what is on disk is then known only to whoever opens it again. A batch for
+// which the volume has no room is refused before it is begun, and changes nothing.
 //
 // The store knows nothing about watching or HTTP. It reads no body that is not asked for, and parses none. Keys are
 // described byte by byte in docs/storage-format.md.

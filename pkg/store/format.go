@@ -56,6 +56,7 @@ func (s *Store) create(txn *badger.Txn, dir string) error {
 		return history.Errorf(history.Invalid,
 			"storage directory %s holds the database of another program: set storagePath (BADGER_PATH) to another directory", dir)
 	}
+	s.oldest.Store(noDay)
 	s.redaction = make([]byte, 32)
 	if _, err := rand.Read(s.redaction); err != nil {
 		return fmt.Errorf("make the redaction key: %w", err)
@@ -80,7 +81,9 @@ func (s *Store) restore(txn *badger.Txn) error {
 	}
 	s.last.Store(s.state.Last)
 	s.opened = s.state.Last + 1
-	return nil
+	oldest, err := oldestDay(txn)
+	s.oldest.Store(oldest)
+	return err
 }
 
 // get returns a copy of a key's value, or [badger.ErrKeyNotFound].

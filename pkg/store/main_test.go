@@ -12,7 +12,11 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(crashDir); dir != "" {
-		crashChild(dir)
+		if os.Getenv(crashPruning) != "" {
+			pruneChild(dir)
+		} else {
+			crashChild(dir)
+		}
 		return
 	}
 	if dir := os.Getenv(damagedDir); dir != "" {

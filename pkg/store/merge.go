@@ -21,7 +21,8 @@ const (
 // hit is a key of an index, with its value where the class is [key.Record].
 type hit struct {
 	key.Entry
-	meta []byte
+	meta    []byte
+	carried bool // to behind the days; see [reader.standing]
 }
 
 // span is an interval of time, in either direction. Both ends are included.
@@ -117,7 +118,7 @@ func (m merge) Less(i, j int) bool {
 
 // day calls f for every hit of one day, in the span's order, until f returns false.
 func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (bool, error) {
-	if err := r.s.sound.wait(func(t *vetted) bool { return t.holds(key.DayPrefix(day)) }); err != nil {
+	if err := r.vetted(day); err != nil {
 		return false, err
 	}
 	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})

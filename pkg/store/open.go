@@ -99,9 +99,10 @@ func open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
 	s := &Store{
-		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, exemplars: newExemplars(),
-		terms: newDictionary(), identities: newIdentities(),
+		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, bodies: bodies,
+		exemplars: newExemplars(), terms: newDictionary(), identities: newIdentities(),
 	}
+	s.usage.Store(&Usage{Limit: opts.MaxBytes})
 	s.sound = vet(db, tables, opts.Logger)
 	if err := s.load(dir); err != nil {
 		bodies.Close()

@@ -15,6 +15,7 @@ import (
 type reader struct {
 	s      *Store
 	txn    *badger.Txn
+	floor  uint32              // the first day that is kept; set by enter
 	bodies map[version]decoded // for others that are deltas against them
 	size   int                 // of bodies, in bytes
 }

@@ -19,6 +19,9 @@ const (
 // errStop ends a walk without an error.
 var errStop = errors.New("stop")
 
+// errDropped ends a walk that reads a day while it is dropped.
+var errDropped = history.Errorf(history.Unavailable, "the oldest day of history was dropped while it was read: ask again")
+
 // Scan answers a page of records, as the log was when the scan began, in the scan's order, and reads no further than it
 // is asked to. After an error, which comes with a nil record, it ends. What it yields belongs to the caller. It holds back
 // Close, and the space of what is deleted meanwhile, until it ends.
@@ -61,10 +64,14 @@ func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, e
 		n++
 		return nil
 	})
-	if errors.Is(err, errStop) {
+	switch {
+	case errors.Is(err, errStop):
 		return n, false, nil
+	case errors.Is(err, errDropped):
+		return s.Count(ctx, f, most)
+	default:
+		return n, err == nil, err
 	}
-	return n, err == nil, err
 }
 
 // Latest returns the newest version of an object that is kept, with its body. Without a UID it is the newest of all
@@ -85,8 +92,17 @@ func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Rec
 	return nil, history.Errorf(history.NotFound, "no version of %s is recorded", ref)
 }
 
-// match returns the record of a hit if the filter selects it, and nil if not.
+// match returns the record of a hit if the filter selects it, and nil if not. What could not be read whole because its day is
+// being dropped is [errDropped].
 func (r *reader) match(f *history.Filter, h hit, body bool) (*history.Record, error) {
+	rec, err := r.selected(f, h, body)
+	if r.lost(key.Day(h.TS)) {
+		return nil, errDropped
+	}
+	return rec, err
+}
+
+func (r *reader) selected(f *history.Filter, h hit, body bool) (*history.Record, error) {
 	meta := h.meta
 	if meta == nil {
 		var err error
@@ -98,7 +114,10 @@ func (r *reader) match(f *history.Filter, h hit, body bool) (*history.Record, er
 	if err != nil || !f.Matches(rec) {
 		return nil, err
 	}
-	if body {
+	switch {
+	case body && h.carried:
+		rec.Object, err = r.carriedBody(h.Entry, m.Parts)
+	case body:
 		rec.Object, err = r.body(h.Entry, m.Parts)
 	}
 	return rec, err
@@ -111,11 +130,14 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan
 		if !ok {
 			return ctx.Err()
 		}
+		if err := r.enter(); err != nil {
+			return err
+		}
 		p, err := r.plan(&sc.Filter)
 		if err != nil {
 			return err
 		}
-		return r.days(p, sp, func(h hit) (bool, error) {
+		return r.through(p, sp, func(h hit) (bool, error) {
 			if err := ctx.Err(); err != nil {
 				return false, err
 			}
@@ -132,7 +154,7 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan
 
 // days goes through the days of a span in its order.
 func (r *reader) days(p *plan, sp span, f func(hit) (bool, error)) error {
-	if len(p.ranges) == 0 {
+	if len(p.ranges) == 0 || sp.from > sp.to {
 		return nil
 	}
 	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
@@ -144,14 +166,17 @@ func (r *reader) days(p *plan, sp span, f func(hit) (bool, error)) error {
 		if more, err := r.day(p, uint16(day), sp, f); !more || err != nil {
 			return err
 		}
+		if r.lost(uint16(day)) {
+			return errDropped
+		}
 	}
 	return nil
 }
 
-// span returns the interval that a scan may answer: what it asks for, behind its cursor, of what is kept. It is false
-// where that is empty.
+// span returns the interval that a scan asks for: behind its cursor, and of what readers may see. It is false where that is
+// empty.
 func (s *Store) span(sc history.Scan) (span, bool) {
-	sp := span{from: max(timestamp(sc.Start), s.horizon()), to: s.last.Load(), reverse: sc.Order == history.NewestFirst}
+	sp := span{from: timestamp(sc.Start), to: s.last.Load(), reverse: sc.Order == history.NewestFirst}
 	if !sc.End.IsZero() {
 		end := timestamp(sc.End)
 		if end == 0 {

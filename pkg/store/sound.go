@@ -166,6 +166,11 @@ func (s *soundness) wait(needed func(*vetted) bool) error {
 	return nil
 }
 
+// vetted waits until the tables of a day have been read, and returns what is wrong with one of them.
+func (r *reader) vetted(day uint16) error {
+	return r.s.sound.wait(func(t *vetted) bool { return t.holds(key.DayPrefix(day)) })
+}
+
 // damage returns what is wrong with any of the tables that have been read.
 func (s *soundness) damage() error {
 	if s.whole.Load() {

@@ -17,9 +17,10 @@ import (
 // DefaultRetention is the retention of a log that is opened without one.
 const DefaultRetention = 14 * 24 * time.Hour
 
-// backstop is how long Badger keeps a version beyond its retention. Until then it is only hidden, so that its day can be
-// dropped as a whole: Badger does not drop what has expired already.
-const backstop = 2 * 24 * time.Hour
+// backstop is how long Badger keeps beyond the retention what nobody prunes. It is how long a recorder may be off, or by how much
+// its retention may grow, without losing what [Store.Prune] would have carried on. It costs nothing: Prune frees the disk long
+// before, and Badger neither gives back what expires in time-ordered keys, nor drops by prefix what has expired already.
+const backstop = 365 * 24 * time.Hour
 
 // closeWithin is how long closing may take.
 const closeWithin = 10 * time.Second
@@ -36,6 +37,8 @@ type Options struct {
 	// NoSync leaves writing to the disk to the operating system. What was appended survives the end of the process, but
 	// not a loss of power.
 	NoSync bool
+	// MaxBytes is what [Store.Prune] keeps the database's files below, by dropping the oldest days. 0 means no limit.
+	MaxBytes int64
 }
 
 // Store is an open log. Its methods are safe for concurrent use.
@@ -46,6 +49,7 @@ type Store struct {
 	log        *slog.Logger
 	now        func() time.Time
 	retention  time.Duration
+	limit      int64 // on the files' bytes; 0: none
 	bodies     *codec.Bodies
 	exemplars  *exemplars
 	terms      *dictionary
@@ -58,11 +62,20 @@ type Store struct {
 	last atomic.Uint64
 	// closing ends running scans.
 	closing atomic.Bool
+	// oldest is a day before which there is no version; noDay before the very first.
+	oldest atomic.Uint32
+	// dropped is the day behind the last one that this process has dropped, or begun to.
+	dropped atomic.Uint32
+	// usage is as of the last pruning.
+	usage atomic.Pointer[Usage]
 
 	users  sync.RWMutex // held for reading while the database is used, for writing while it is closed
 	closed bool         // guarded by users
 
-	commits sync.Mutex  // held by the one committer; taken after users
+	pruning sync.Mutex // held by the one pruner; taken after users
+	full    bool       // guarded by pruning; the limit is passed, and there is nothing to drop
+
+	commits sync.Mutex  // held by the one committer; taken after users and pruning
 	state   codec.State // guarded by commits
 	failed  error       // guarded by commits; what made the log read-only
 }

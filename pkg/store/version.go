@@ -32,6 +32,7 @@ func (w *writer) record(r *history.Record, b body) error {
 	if err != nil {
 		return err
 	}
+	w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(ts)))
 	e := key.Entry{
 		TS: ts, Object: o.head.Object, Resource: o.id.Resource, Namespace: o.id.Namespace, Verb: byte(r.Verb),
 	}

@@ -41,6 +41,9 @@ func (g *group) set(k, v []byte, expires uint64) {
 	*g = append(*g, &badger.Entry{Key: k, Value: v, ExpiresAt: expires})
 }
 
+// remove makes Badger forget a key: what has expired is, for readers and compactions, what was deleted.
+func (g *group) remove(k []byte) { g.set(k, nil, 1) }
+
 // add puts a group into this transaction or, where it does not fit, into the next one.
 func (w *writer) add(g group) error {
 	var size int64

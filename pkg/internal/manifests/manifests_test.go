@@ -116,13 +116,14 @@ func recorder(t *testing.T) workload {
 	return w
 }
 
-func TestConfigurationIsTheDefaultOpenedToTheService(t *testing.T) {
-	got, err := daemon.ParseConfig([]byte(recorder(t).config))
+func TestConfigurationIsTheDefaultOpenedToTheServiceAndFitToTheVolume(t *testing.T) {
+	w := recorder(t)
+	got, err := daemon.ParseConfig([]byte(w.config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := daemon.DefaultConfig()
-	want.BindAddress = "0.0.0.0"
+	want.BindAddress, want.MaxStorage = "0.0.0.0", w.claims[0].Spec.Resources.Requests.Storage().Value()/5*4
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

@@ -14,6 +14,7 @@ const (
 	checkpoints  = 'c' // resource -> checkpoint
 	catalogue    = 'g' // group, plural -> the resource as discovery describes it
 	ledger       = 'l' // resource, start -> gap
+	standing     = 's' // 'o', object, time -> metadata; 'b', object, time, part -> body
 	meta         = 'm' // a letter -> what there is only one of
 )
 
@@ -32,6 +33,9 @@ func Format() []byte { return []byte{meta, 'f'} }
 
 // State is the key of the log's last time and next numbers.
 func State() []byte { return []byte{meta, 's'} }
+
+// Floor is the key of the first day that is kept.
+func Floor() []byte { return []byte{meta, 'd'} }
 
 // Redaction is the key of the redaction key.
 func Redaction() []byte { return []byte{meta, 'k'} }
@@ -116,6 +120,31 @@ func DecodeGap(k []byte) (resource uint16, start uint64, err error) {
 	}
 	r := fields(k[1:])
 	return r.u16(), r.u64(), nil
+}
+
+// StandingOf is what the keys of an object's standing versions begin with. They sort by time.
+func StandingOf(object uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{standing, byte(Record)}, object)
+}
+
+// Standing is the key of the metadata of an object's standing version.
+func Standing(object, ts uint64) []byte {
+	return binary.BigEndian.AppendUint64(StandingOf(object), ts)
+}
+
+// StandingBody is the key of a part of the body of an object's standing version.
+func StandingBody(object, ts uint64, part uint16) []byte {
+	b := binary.BigEndian.AppendUint64([]byte{standing, byte(Body)}, object)
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint64(b, ts), part)
+}
+
+// DecodeStanding is the inverse of [Standing]. Anything else is [ErrMalformed].
+func DecodeStanding(k []byte) (object, ts uint64, err error) {
+	if len(k) != 2+8+8 || k[0] != standing || k[1] != byte(Record) {
+		return 0, 0, ErrMalformed
+	}
+	r := fields(k[2:])
+	return r.u64(), r.u64(), nil
 }
 
 // Catalogue is what the catalogue's keys begin with.

@@ -56,6 +56,9 @@ var ErrMalformed = errors.New("malformed key")
 // Day returns the number of the day, counted from 1970 in UTC, that a time falls in.
 func Day(ts uint64) uint16 { return uint16(ts / uint64(24*time.Hour)) }
 
+// Start returns the first time of a day; of the day behind the last one, the first that no key can carry.
+func Start(day uint32) uint64 { return uint64(day) * uint64(24*time.Hour) }
+
 // DayPrefix is what all historical keys of one day begin with.
 func DayPrefix(day uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{History}, day)

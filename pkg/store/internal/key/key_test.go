@@ -96,6 +96,17 @@ func FuzzDecodeGap(f *testing.F) {
 	})
 }
 
+func FuzzDecodeStanding(f *testing.F) {
+	f.Add(key.Standing(1, 2))
+	f.Add(key.StandingBody(1, 2, 3))
+	f.Fuzz(func(t *testing.T, k []byte) {
+		object, ts, err := key.DecodeStanding(k)
+		if err == nil && !bytes.Equal(key.Standing(object, ts), k) {
+			t.Errorf("%x comes back as %x", k, key.Standing(object, ts))
+		}
+	})
+}
+
 // TestSum checks that texts can't be moved from one to the next without another hash.
 func TestSum(t *testing.T) {
 	if key.Sum("ab", "c") == key.Sum("a", "bc") || key.Sum("a", "") == key.Sum("a") {
