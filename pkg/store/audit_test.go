@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -167,4 +168,17 @@ func (d dump) count(prefix byte) int {
 		}
 	}
 	return n
+}
+
+// dropDay drops a day of a closed database.
+func dropDay(tb testing.TB, dir string, day time.Time) {
+	tb.Helper()
+	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	err = db.DropPrefix(key.DayPrefix(key.Day(uint64(day.UnixNano()))))
+	if err := errors.Join(err, db.Close()); err != nil {
+		tb.Fatal(err)
+	}
 }

@@ -74,17 +74,17 @@ func unwritable(dir string, err error) error {
 
 // open opens the database of a directory that is locked already.
 func open(dir string, opts Options) (*Store, error) {
-	if err := mend(dir, opts.Logger); err != nil {
+	if err := errors.Join(checkFinished(dir), mend(dir, opts.Logger)); err != nil {
 		return nil, err
 	}
 	bodies, err := codec.NewBodies()
 	if err != nil {
 		return nil, err
 	}
-	db, err := badger.Open(tuned(dir, opts))
+	db, err := openDB(dir, opts)
 	if err != nil {
 		bodies.Close()
-		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
+		return nil, err
 	}
 	s := &Store{
 		db: db, log: opts.Logger, now: opts.Now, retention: opts.Retention, bodies: bodies, terms: newDictionary(),
@@ -94,6 +94,14 @@ func open(dir string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+func openDB(dir string, opts Options) (*badger.DB, error) {
+	db, err := badger.Open(tuned(dir, opts))
+	if err != nil {
+		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
+	}
+	return db, nil
 }
 
 // mend removes the empty files that a killed process can leave behind, which Badger would not open. They were made but
