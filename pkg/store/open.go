@@ -137,6 +137,7 @@ func tuned(dir string, o Options) badger.Options {
 		WithSyncWrites(!o.NoSync).
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
+		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMemTableSize(4 << 20).
 		WithValueThreshold(maxPart + 1<<10).
 		WithNumMemtables(2).

@@ -1,0 +1,170 @@
+// Package table reads the database's table files beside the database, which takes a damaged file for one that ends early: its
+// iterators pass over what they can't read, and its start ends the process.
+//
+// The invariant: whatever bytes a file has, reading it gives an error or what was written, by the checksums that the database
+// writes; never a panic, and never more memory than a block and the table's index take. It reads with read(2), since a mapped
+// file that is shorter than its mapping kills the process.
+//
+// A table is blocks, then their index, its length, its checksum and that one's length. A block holds entries, their offsets and
+// number, its checksum and that one's length, and is compressed as a whole with zstd.
+package table
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/pb"
+	"github.com/dgraph-io/badger/v4/y"
+	"github.com/klauspost/compress/zstd"
+	"google.golang.org/protobuf/proto"
+)
+
+// ErrDamaged is wrapped by every error that says that a file is not what was written.
+var ErrDamaged = errors.New("damaged")
+
+// maxBlock is the length in bytes of the largest block that is taken for one: far beyond what a value and its neighbours take.
+const maxBlock = 16 << 20
+
+// version is the length of the database's version, which ends every key in a table.
+const version = 8
+
+// Block is a part of a table.
+type Block struct {
+	First  []byte // the smallest key in it, without the database's version
+	offset int64
+	size   int64
+}
+
+// Table is an open table file. It is for one goroutine.
+type Table struct {
+	Blocks []Block // in the order of their keys
+	file   *os.File
+	dec    *zstd.Decoder
+	data   []byte
+	whole  []byte
+}
+
+// Open reads a table's index and checks it. The caller closes the table.
+func Open(path string) (*Table, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	t := &Table{file: f}
+	if err := t.index(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	t.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return t, nil
+}
+
+// Close closes the file.
+func (t *Table) Close() error {
+	t.dec.Close()
+	return t.file.Close()
+}
+
+func damaged(what string) error { return fmt.Errorf("%w: %s", ErrDamaged, what) }
+
+// index reads the index, from the end of the file.
+func (t *Table) index() error {
+	st, err := t.file.Stat()
+	if err != nil {
+		return err
+	}
+	sum, at, err := t.before(st.Size())
+	if err != nil {
+		return err
+	}
+	index, at, err := t.before(at)
+	if err != nil {
+		return err
+	}
+	if err := check(index, sum); err != nil {
+		return fmt.Errorf("its index: %w", err)
+	}
+	if t.Blocks, err = blocks(index, at); err != nil {
+		return err
+	}
+	if len(t.Blocks) == 0 {
+		return damaged("it has no blocks")
+	}
+	return nil
+}
+
+// blocks decodes an index. The checksum has told already that it is what was written, unless that came out by chance: the
+// decoder panics then.
+func blocks(index []byte, end int64) (list []Block, err error) {
+	defer func() {
+		if recover() != nil {
+			err = damaged("its index does not fit the file")
+		}
+	}()
+	root := fb.GetRootAsTableIndex(index, 0)
+	for i := range root.OffsetsLength() {
+		var o fb.BlockOffset
+		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock || int64(o.Offset())+int64(o.Len()) > end {
+			return nil, damaged("its index does not fit the file")
+		}
+		k := o.KeyBytes()
+		list = append(list, Block{First: k[:len(k)-version], offset: int64(o.Offset()), size: int64(o.Len())})
+	}
+	return list, nil
+}
+
+// before reads what stands before a position, with its length behind it, and tells where that begins.
+func (t *Table) before(end int64) (b []byte, at int64, err error) {
+	var length [4]byte
+	if end < int64(len(length)) {
+		return nil, 0, damaged("it is cut off")
+	}
+	if _, err := t.file.ReadAt(length[:], end-4); err != nil {
+		return nil, 0, err
+	}
+	n := int64(binary.BigEndian.Uint32(length[:]))
+	if at = end - 4 - n; at < 0 {
+		return nil, 0, damaged("it is cut off")
+	}
+	b = make([]byte, n)
+	_, err = t.file.ReadAt(b, at)
+	return b, at, err
+}
+
+func check(data, sum []byte) error {
+	var want pb.Checksum
+	if err := proto.Unmarshal(sum, &want); err != nil || len(sum) == 0 || want.GetAlgo() != pb.Checksum_CRC32C && want.GetAlgo() != pb.Checksum_XXHash64 {
+		return damaged("it has no checksum")
+	}
+	if y.CalculateChecksum(data, want.GetAlgo()) != want.GetSum() {
+		return damaged("its checksum does not match")
+	}
+	return nil
+}
+
+// Read reads a block and checks it. What it returns is valid until the next call.
+func (t *Table) Read(i int) ([]byte, error) {
+	b := t.Blocks[i]
+	t.data = append(t.data[:0], make([]byte, b.size)...)
+	if _, err := t.file.ReadAt(t.data, b.offset); err != nil {
+		return nil, err
+	}
+	var err error
+	if t.whole, err = t.dec.DecodeAll(t.data, t.whole[:0]); err != nil {
+		return nil, damaged("a block can't be decompressed")
+	}
+	n := len(t.whole) - 4
+	if n < 0 {
+		return nil, damaged("a block is cut off")
+	}
+	sum := int(binary.BigEndian.Uint32(t.whole[n:]))
+	if sum > n {
+		return nil, damaged("a block is cut off")
+	}
+	return t.whole[:n-sum], check(t.whole[:n-sum], t.whole[n-sum:n])
+}
