@@ -53,6 +53,10 @@ func (s *Store) create(txn *badger.Txn, dir string) error {
 		return history.Errorf(history.Invalid,
 			"storage directory %s holds the database of another program: set storagePath (BADGER_PATH) to another directory", dir)
 	}
+	if len(s.db.Tables()) > 0 { // what can't be read, Badger passes over
+		return history.Errorf(history.Invalid,
+			"the database in %s is damaged, and nothing in it can be read: restore a backup, or set storagePath (BADGER_PATH) to another directory", dir)
+	}
 	s.redaction = make([]byte, 32)
 	if _, err := rand.Read(s.redaction); err != nil {
 		return fmt.Errorf("make the redaction key: %w", err)

@@ -74,8 +74,14 @@ func unwritable(dir string, err error) error {
 
 // open opens the database of a directory that is locked already.
 func open(dir string, opts Options) (*Store, error) {
-	if err := errors.Join(checkFinished(dir), mend(dir, opts.Logger)); err != nil {
-		return nil, err
+	for _, look := range []func() error{
+		func() error { return checkFinished(dir) },
+		func() error { return mend(dir, opts.Logger) },
+		func() error { return check(dir) },
+	} {
+		if err := look(); err != nil {
+			return nil, err
+		}
 	}
 	bodies, err := codec.NewBodies()
 	if err != nil {

@@ -41,6 +41,7 @@ type Block struct {
 // Table is an open table file. It is for one goroutine.
 type Table struct {
 	Blocks []Block // in the order of their keys
+	Newest uint64  // of the database's versions in it
 	file   *os.File
 	dec    *zstd.Decoder
 	data   []byte
@@ -89,7 +90,7 @@ func (t *Table) index() error {
 	if err := check(index, sum); err != nil {
 		return fmt.Errorf("its index: %w", err)
 	}
-	if t.Blocks, err = blocks(index, at); err != nil {
+	if t.Blocks, t.Newest, err = blocks(index, at); err != nil {
 		return err
 	}
 	if len(t.Blocks) == 0 {
@@ -100,7 +101,7 @@ func (t *Table) index() error {
 
 // blocks decodes an index. The checksum has told already that it is what was written, unless that came out by chance: the
 // decoder panics then.
-func blocks(index []byte, end int64) (list []Block, err error) {
+func blocks(index []byte, end int64) (list []Block, newest uint64, err error) {
 	defer func() {
 		if recover() != nil {
 			err = damaged("its index does not fit the file")
@@ -110,12 +111,12 @@ func blocks(index []byte, end int64) (list []Block, err error) {
 	for i := range root.OffsetsLength() {
 		var o fb.BlockOffset
 		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock || int64(o.Offset())+int64(o.Len()) > end {
-			return nil, damaged("its index does not fit the file")
+			return nil, 0, damaged("its index does not fit the file")
 		}
 		k := o.KeyBytes()
 		list = append(list, Block{First: k[:len(k)-version], offset: int64(o.Offset()), size: int64(o.Len())})
 	}
-	return list, nil
+	return list, root.MaxVersion(), nil
 }
 
 // before reads what stands before a position, with its length behind it, and tells where that begins.
