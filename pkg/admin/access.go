@@ -34,12 +34,14 @@ func access(ctx context.Context, storage string, logger *slog.Logger) (log Log, 
 
 // checkThere refuses a directory without a history: opening it would make one.
 func checkThere(storage string) error {
-	_, err := os.Stat(filepath.Join(storage, "MANIFEST"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return history.Errorf(history.Invalid, "storage directory %s holds no history: name the recorder's with --storage", storage)
-	}
-	if err != nil {
+	entries, err := os.ReadDir(storage)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return history.Errorf(history.Invalid, "storage directory %s can't be read: %v", storage, err)
 	}
-	return nil
+	for _, e := range entries {
+		if e.Name() == "MANIFEST" || filepath.Ext(e.Name()) == ".sst" {
+			return nil
+		}
+	}
+	return history.Errorf(history.Invalid, "storage directory %s holds no history: name the recorder's with --storage", storage)
 }

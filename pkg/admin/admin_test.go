@@ -188,6 +188,8 @@ func TestRefusals(t *testing.T) {
 		{dir, []string{"verify"}, "in use by another process", 2},
 		{none, []string{"backup", file}, "holds no history", 1},
 		{none, []string{"verify"}, "holds no history", 2},
+		{none, []string{"repair"}, "holds no history", 1},
+		{dir, []string{"repair"}, "in use by another process", 1},
 		{none, []string{"verify", "-o", "yaml"}, "text or json", 2},
 		{none, []string{"backup", file, "--since", "neither"}, "neither a backup's file nor its position", 1},
 		{none, []string{"backup", file, "--since", file}, "no backup", 1},
@@ -279,5 +281,25 @@ func TestSocket(t *testing.T) {
 	}
 	if _, err := admin.Listen(t.Context(), filepath.Join(dir, strings.Repeat("long/", 30))); history.CodeOf(err) != history.Invalid {
 		t.Errorf("too long a path: %v", err)
+	}
+}
+
+// TestRepair takes the manifest away, which no recorder would open the history without.
+func TestRepair(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	record(t, s, 1, 3)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "MANIFEST")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := run(t, nil, dir, "verify"); admin.ExitCode(err) != 2 || !strings.Contains(err.Error(), "watchhistory-recorder repair") {
+		t.Errorf("verify: %v", err)
+	}
+	out, said := must(t, dir, "repair")
+	if !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(said, "verified 3 versions") || recorded(t, dir) != "1 2 3" {
+		t.Errorf("repair says %q and %q", out, said)
 	}
 }

@@ -59,7 +59,7 @@ func (t *target) dir() (string, error) {
 // Commands returns the commands that keep a history whole. They print data on the output stream, and everything else on the error
 // stream.
 func Commands(env Environment) []*cobra.Command {
-	return []*cobra.Command{newBackupCommand(env), newRestoreCommand(env), newVerifyCommand(env)}
+	return []*cobra.Command{newBackupCommand(env), newRestoreCommand(env), newVerifyCommand(env), newRepairCommand(env)}
 }
 
 // warnings returns a logger for what a database that a command opens has to complain of.

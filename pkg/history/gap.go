@@ -33,6 +33,7 @@ const (
 	GapForbidden     GapReason = "forbidden"      // the API server did not permit it
 	GapNotServed     GapReason = "not_served"     // the API server did not serve the resource
 	GapNotConfigured GapReason = "not_configured" // the configuration did not name the resource, or left it out
+	GapDamaged       GapReason = "damaged"        // what was recorded is lost: a file of the history was damaged
 )
 
 // GroupResource returns the resource whose changes may be missing.

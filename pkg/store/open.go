@@ -76,6 +76,7 @@ func unwritable(dir string, err error) error {
 func open(dir string, opts Options) (*Store, error) {
 	for _, look := range []func() error{
 		func() error { return checkFinished(dir) },
+		func() error { return checkRepaired(dir) },
 		func() error { return mend(dir, opts.Logger) },
 		func() error { return check(dir) },
 	} {
@@ -83,6 +84,11 @@ func open(dir string, opts Options) (*Store, error) {
 			return nil, err
 		}
 	}
+	return openLog(dir, opts)
+}
+
+// openLog opens a database whose files are whole.
+func openLog(dir string, opts Options) (*Store, error) {
 	bodies, err := codec.NewBodies()
 	if err != nil {
 		return nil, err

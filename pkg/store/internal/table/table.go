@@ -169,3 +169,31 @@ func (t *Table) Read(i int) ([]byte, error) {
 	}
 	return t.whole[:n-sum], check(t.whole[:n-sum], t.whole[n-sum:n])
 }
+
+// Last returns the largest key, without the database's version. For that it reads the last block.
+func (t *Table) Last() ([]byte, error) {
+	const header = 4 // how many bytes of a key are those of the block's first key, and how many follow
+	b, err := t.Read(len(t.Blocks) - 1)
+	if err != nil {
+		return nil, err
+	}
+	misfit := damaged("a block does not fit itself")
+	n := len(b) - 4
+	if n < 4 {
+		return nil, misfit
+	}
+	offsets := n - 4*int(binary.BigEndian.Uint32(b[n:]))
+	if offsets < header || offsets > n-4 {
+		return nil, misfit
+	}
+	at := int(binary.LittleEndian.Uint32(b[n-4:]))
+	if at > offsets-header {
+		return nil, misfit
+	}
+	shared, own := int(binary.LittleEndian.Uint16(b[at:])), int(binary.LittleEndian.Uint16(b[at+2:]))
+	if shared > offsets-header || own > offsets-header-at || shared+own < version {
+		return nil, misfit
+	}
+	k := append(append([]byte(nil), b[header:header+shared]...), b[at+header:at+header+own]...)
+	return k[:len(k)-version], nil
+}
