@@ -132,7 +132,7 @@ func dropDay(tb testing.TB, dir string, day time.Time) {
 // raw opens a log's database beside the log.
 func raw(tb testing.TB, dir string) *badger.DB {
 	tb.Helper()
-	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD))
+	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD).WithNumLevelZeroTables(14))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	badger "github.com/dgraph-io/badger/v4"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
@@ -78,15 +80,9 @@ func TestRepairOfALostDay(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db := raw(t, dir)
-	if err := errors.Join(db.Flatten(1), db.Close()); err != nil {
-		t.Fatal(err)
-	}
+	layered(t, dir)
 	path, lost := middle(t, dir)
 	flip(t, path, 100)
-	if all := damages(t, dir); len(all) == 0 {
-		t.Fatal("nothing is damaged")
-	}
 	said, err := repaired(t, dir)
 	if err != nil || !strings.Contains(said, filepath.Base(path)) || !strings.Contains(said, "become a gap") {
 		t.Fatalf("%v, said %q", err, said)
@@ -110,6 +106,36 @@ func TestRepairOfALostDay(t *testing.T) {
 		}
 	}
 	appendTo(t, s, pod("huge0", "99", history.Update))
+}
+
+// layered writes a closed database anew: each day's versions into a table of their own, and all else into another.
+func layered(t *testing.T, dir string) {
+	t.Helper()
+	d := dumped(t, dir)
+	groups := map[uint16][]string{}
+	for k := range d.values {
+		day := uint16(0)
+		if e, err := key.Decode([]byte(k)); err == nil {
+			day = key.Day(e.TS)
+		}
+		groups[day] = append(groups[day], k)
+	}
+	db := raw(t, dir)
+	if err := errors.Join(db.DropAll(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range groups {
+		db := raw(t, dir)
+		batch := db.NewWriteBatch()
+		for _, k := range keys {
+			if err := batch.SetEntry(&badger.Entry{Key: []byte(k), Value: d.values[k], ExpiresAt: d.expires[k]}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(batch.Flush(), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // middle returns a table of a log that holds versions only, and not the last ones, and a time of which it has some.
