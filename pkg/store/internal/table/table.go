@@ -6,7 +6,7 @@
 // file that is shorter than its mapping kills the process.
 //
 // A table is blocks, then their index, its length, its checksum and that one's length. A block holds entries, their offsets and
-// number, its checksum and that one's length, and is compressed as a whole with zstd.
+// number, its checksum and that one's length, and is compressed as a whole.
 package table
 
 import (
@@ -18,6 +18,7 @@ import (
 	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/y"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/proto"
 )
@@ -156,7 +157,7 @@ func (t *Table) Read(i int) ([]byte, error) {
 		return nil, err
 	}
 	var err error
-	if t.whole, err = t.dec.DecodeAll(t.data, t.whole[:0]); err != nil {
+	if t.whole, err = t.decompress(); err != nil {
 		return nil, damaged("a block can't be decompressed")
 	}
 	n := len(t.whole) - 4
@@ -168,6 +169,18 @@ func (t *Table) Read(i int) ([]byte, error) {
 		return nil, damaged("a block is cut off")
 	}
 	return t.whole[:n-sum], check(t.whole[:n-sum], t.whole[n-sum:n])
+}
+
+// decompress decompresses what was read of a block: zstd or, where a tool changed the database by the defaults, Snappy.
+func (t *Table) decompress() ([]byte, error) {
+	var h zstd.Header
+	if h.Decode(t.data) == nil {
+		return t.dec.DecodeAll(t.data, t.whole[:0])
+	}
+	if n, err := s2.DecodedLen(t.data); err != nil || n > maxBlock {
+		return nil, ErrDamaged
+	}
+	return s2.Decode(t.whole[:cap(t.whole)], t.data)
 }
 
 // Last returns the largest key, without the database's version. For that it reads the last block.
