@@ -25,6 +25,6 @@ func main() {
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "watchhistory-recorder: "+err.Error())
 		stop()
-		os.Exit(1)
+		os.Exit(daemon.ExitCode(err))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -30,7 +31,7 @@ type flags struct {
 
 // NewCommand returns the command line of watchhistory-recorder. getenv is [os.Getenv] or stands in for it; hangup, which may
 // be nil, asks to look at the configuration file at once. The command prints nothing but its log, on the error stream; its
-// error is one line for the caller to print.
+// error is one line for the caller to print, before it ends with [ExitCode].
 func NewCommand(version string, getenv func(string) string, hangup <-chan os.Signal) *cobra.Command {
 	f := flags{logFormat: "text"}
 	cmd := &cobra.Command{
@@ -46,7 +47,9 @@ kinds of built-in objects and the objects of every CRD, keeps them for 14 days, 
 A file that changes is taken up without a restart, seconds later or at once on SIGHUP. A mistake in it is logged, and changes
 nothing.
 
-The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the one that it runs in.`,
+The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the one that it runs in.
+
+The commands below keep what it has recorded, also while it runs.`,
 		Example: `  # Record the cluster of the current kubeconfig context into ./data
   BADGER_PATH=data watchhistory-recorder
 
@@ -66,8 +69,16 @@ The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the
 	cmd.Flags().TextVar(&f.logLevel, "log-level", slog.LevelInfo, "least `level` to log: debug, info, warn or error")
 	cmd.Flags().StringVar(&f.logFormat, "log-format", f.logFormat, "`form` of the log: text or json")
 	cmd.SetVersionTemplate("watchhistory-recorder {{.Version}}\n")
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	cmd.AddCommand(admin.Commands(admin.Environment{Storage: func(config string) (string, error) {
+		c, err := newSource(getenv, config).Load()
+		return c.StoragePath, err
+	}})...)
 	return cmd
 }
+
+// ExitCode returns the exit code of a command that returned this error.
+func ExitCode(err error) int { return admin.ExitCode(err) }
 
 func run(cmd *cobra.Command, f flags, version string, getenv func(string) string, hangup <-chan os.Signal) error {
 	logger, err := newLogger(cmd.ErrOrStderr(), f)
@@ -77,12 +88,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	source := NewSource(func(name string) string {
-		if name == "CONFIG_PATH" && f.config != "" {
-			return f.config
-		}
-		return getenv(name)
-	}, DefaultConfigPath)
+	source := newSource(getenv, f.config)
 	c, err := source.Load()
 	if err != nil {
 		return err
@@ -99,6 +105,16 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 	d.Follow(source, followEvery, hangup)
 	go holdMemory(cmd.Context())
 	return d.Run(cmd.Context())
+}
+
+// newSource returns the configuration's source; a file that a flag names is stronger than CONFIG_PATH.
+func newSource(getenv func(string) string, config string) *Source {
+	return NewSource(func(name string) string {
+		if name == "CONFIG_PATH" && config != "" {
+			return config
+		}
+		return getenv(name)
+	}, DefaultConfigPath)
 }
 
 // newLogger returns the process's logger, which client-go's messages go to as well.

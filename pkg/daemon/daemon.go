@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/api"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
@@ -31,6 +32,7 @@ type Daemon struct {
 	watchers *watcher.Set
 	log      *observed
 	server   *http.Server
+	socket   net.Listener                // for the commands of pkg/admin; nil where it can't be opened
 	follow   func(context.Context) error // keeps to the configuration's source; nil: it stays as it is
 
 	started  Config
@@ -58,6 +60,9 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	}
 	if d.store, err = store.Open(c.StoragePath, c.storage(logger)); err != nil {
 		return nil, err
+	}
+	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
+		logger.WarnContext(ctx, "backup and verify work only while the recorder is stopped, for want of a socket", "err", err)
 	}
 	serverVersion, err := reach(ctx, cluster)
 	if err != nil {
@@ -109,6 +114,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 		p.start("follow the configuration", d.follow)
 	}
 	p.start("serve", func(ctx context.Context) error { return serve(ctx, d.server, d.listener) })
+	if d.socket != nil {
+		p.start("serve the socket", func(ctx context.Context) error {
+			return serve(ctx, admin.NewServer(d.store, d.logger), d.socket)
+		})
+	}
 	p.wait(ctx)
 	d.logger.InfoContext(ctx, "stopping")
 	err := errors.Join(p.stop(), d.Close())
@@ -116,15 +126,18 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return err
 }
 
-// Close gives back the port and the database of a daemon that does not run. It may be called again.
+// Close gives back the port, the socket and the database of a daemon that does not run. It may be called again.
 func (d *Daemon) Close() error {
 	var errs []error
-	if d.listener != nil {
-		if err := d.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			errs = append(errs, fmt.Errorf("close the port: %w", err))
+	for _, l := range []net.Listener{d.listener, d.socket} {
+		if l == nil {
+			continue
 		}
-		d.listener = nil
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, fmt.Errorf("close %s: %w", l.Addr(), err))
+		}
 	}
+	d.listener, d.socket = nil, nil
 	if d.store != nil {
 		if err := d.store.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the database: %w", err))

@@ -35,6 +35,7 @@ const (
 	GapNotConfigured GapReason = "not_configured" // the configuration did not name the resource, or left it out
 	GapStorage       GapReason = "storage"        // the storage takes nothing: its volume is full, or writing to it fails
 	GapDropped       GapReason = "dropped"        // it was recorded, and dropped before its time, because the storage neared its limit
+	GapDamaged       GapReason = "damaged"        // what was recorded is lost: a file of the history was damaged
 )
 
 // GroupResource returns the resource whose changes may be missing.

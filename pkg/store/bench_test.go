@@ -17,13 +17,13 @@ import (
 // benchVersions is the number of versions that the benchmarks of reading find in the log.
 const benchVersions = 50_000
 
-func mustOpen(b *testing.B, dir string, opts store.Options) *store.Store {
-	b.Helper()
+func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
+	tb.Helper()
 	s, err := store.Open(dir, opts)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	b.Cleanup(func() { _ = s.Close() })
+	tb.Cleanup(func() { _ = s.Close() })
 	return s
 }
 

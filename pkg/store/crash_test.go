@@ -18,7 +18,6 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
 var (
@@ -87,7 +86,7 @@ func (l *life) check(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := audit(t, l.dir, store.DefaultRetention, key.Body); got != n {
+	if got := audit(t, l.dir, store.DefaultRetention, true); got != n {
 		t.Errorf("%d records by key, %d by scan", got, n)
 	}
 }

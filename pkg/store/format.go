@@ -19,7 +19,7 @@ const format = 1
 // load checks the format and restores what the log goes on from. An empty database becomes a log.
 func (s *Store) load(dir string) error {
 	if err := s.sound.wait((*vetted).current); err != nil {
-		return err
+		return history.Errorf(history.Invalid, "%v", err)
 	}
 	return s.db.Update(func(txn *badger.Txn) error {
 		version, err := get(txn, key.Format())
@@ -56,6 +56,10 @@ func (s *Store) create(txn *badger.Txn, dir string) error {
 		return history.Errorf(history.Invalid,
 			"storage directory %s holds the database of another program: set storagePath (BADGER_PATH) to another directory", dir)
 	}
+	if len(s.db.Tables()) > 0 { // what can't be read, Badger passes over
+		return history.Errorf(history.Invalid,
+			"the database in %s is damaged, and nothing in it can be read: restore a backup, or set storagePath (BADGER_PATH) to another directory", dir)
+	}
 	s.oldest.Store(noDay)
 	s.redaction = make([]byte, 32)
 	if _, err := rand.Read(s.redaction); err != nil {
@@ -81,9 +85,8 @@ func (s *Store) restore(txn *badger.Txn) error {
 	}
 	s.last.Store(s.state.Last)
 	s.opened = s.state.Last + 1
-	oldest, err := oldestDay(txn)
-	s.oldest.Store(oldest)
-	return err
+	s.oldest.Store(oldestDay(txn))
+	return nil
 }
 
 // get returns a copy of a key's value, or [badger.ErrKeyNotFound].

@@ -39,7 +39,7 @@ func TestLargeObjects(t *testing.T) {
 		}
 	}
 	_ = s.Close()
-	if n := audit(t, dir, store.DefaultRetention); n != len(want) {
+	if n := audit(t, dir, store.DefaultRetention, false); n != len(want) {
 		t.Errorf("%d records, want %d", n, len(want))
 	}
 }
@@ -68,7 +68,7 @@ func TestLargeBatch(t *testing.T) {
 		t.Errorf("checkpoint %+v, %v; committed %+v", c, err, b.Checkpoints[0])
 	}
 	_ = s.Close()
-	if n := audit(t, dir, store.DefaultRetention); n != 9000 {
+	if n := audit(t, dir, store.DefaultRetention, false); n != 9000 {
 		t.Errorf("%d records, want 9000", n)
 	}
 }

@@ -242,5 +242,5 @@ func (m *model) run(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	audit(t, dir, m.retention)
+	audit(t, dir, m.retention, false)
 }

@@ -104,5 +104,5 @@ func TestMonth(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	audit(t, dir, store.DefaultRetention)
+	audit(t, dir, store.DefaultRetention, false)
 }

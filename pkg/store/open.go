@@ -74,15 +74,23 @@ func unwritable(dir string, err error) error {
 
 // open opens the database of a directory that is locked already.
 func open(dir string, opts Options) (*Store, error) {
-	if err := mend(dir, opts.Logger); err != nil {
-		return nil, err
+	for _, look := range []func() error{
+		func() error { return checkFinished(dir) },
+		func() error { return checkRepaired(dir) },
+		func() error { return mend(dir, opts.Logger) },
+		func() error { return roomToOpen(dir) },
+		func() error { return check(dir) },
+		func() error { return cutLogs(dir, opts.Logger) },
+	} {
+		if err := look(); err != nil {
+			return nil, err
+		}
 	}
-	if err := roomToOpen(dir); err != nil {
-		return nil, err
-	}
-	if err := cutLogs(dir, opts.Logger); err != nil {
-		return nil, err
-	}
+	return openLog(dir, opts)
+}
+
+// openLog opens a database whose files are whole.
+func openLog(dir string, opts Options) (*Store, error) {
 	bodies, err := codec.NewBodies()
 	if err != nil {
 		return nil, err
@@ -92,11 +100,11 @@ func open(dir string, opts Options) (*Store, error) {
 		bodies.Close()
 		return nil, err
 	}
-	db, err := badger.Open(tuned(dir, opts))
+	db, err := openDB(dir, opts)
 	if err != nil {
 		closeTables(tables)
 		bodies.Close()
-		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
+		return nil, err
 	}
 	s := &Store{
 		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, bodies: bodies,
@@ -110,6 +118,14 @@ func open(dir string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
+}
+
+func openDB(dir string, opts Options) (*badger.DB, error) {
+	db, err := badger.Open(tuned(dir, opts))
+	if err != nil {
+		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
+	}
+	return db, nil
 }
 
 // mend removes the empty files that a killed process can leave behind, which Badger would not open. They were made but

@@ -35,16 +35,7 @@ func refused(t *testing.T, dir string, words ...string) {
 
 func set(t *testing.T, dir string, k, v []byte) {
 	t.Helper()
-	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Update(func(txn *badger.Txn) error { return txn.Set(k, v) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	alter(t, dir, func(txn *badger.Txn) error { return txn.Set(k, v) })
 }
 
 func TestOpenRefuses(t *testing.T) {

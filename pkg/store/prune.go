@@ -71,9 +71,8 @@ func (s *Store) Prune(ctx context.Context) error {
 func (s *Store) due() (*drop, error) {
 	var oldest, first uint32
 	err := s.view(func(r *reader) (err error) {
-		if oldest, err = oldestDay(r.txn); err == nil {
-			first, err = floor(r.txn)
-		}
+		oldest = oldestDay(r.txn)
+		first, err = floor(r.txn)
 		return err
 	})
 	if err != nil || oldest == noDay {
@@ -174,8 +173,8 @@ func (s *Store) remove(day uint16) error {
 		return err
 	}
 	return s.db.View(func(txn *badger.Txn) error {
-		if oldest, err := oldestDay(txn); err != nil || oldest > uint32(day) {
-			return err
+		if oldestDay(txn) > uint32(day) {
+			return nil
 		}
 		return errors.New("the database has not dropped it")
 	})

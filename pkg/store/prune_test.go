@@ -104,7 +104,7 @@ func TestPruneByAge(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := audit(t, dir, opts.Retention); n != 2*6+4 {
+	if n := audit(t, dir, opts.Retention, false); n != 2*6+4 {
 		t.Errorf("%d records are left, want those of two days", n)
 	}
 	d := dumped(t, dir)
@@ -200,5 +200,5 @@ func TestPruneBySize(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	audit(t, dir, store.DefaultRetention)
+	audit(t, dir, store.DefaultRetention, false)
 }

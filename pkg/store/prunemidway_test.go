@@ -61,7 +61,7 @@ func TestPruneInterrupted(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			audit(t, dir, opts.Retention)
+			audit(t, dir, opts.Retention, false)
 			if t.Failed() {
 				return
 			}

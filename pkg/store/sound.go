@@ -52,10 +52,10 @@ func openTables(dir string) (map[uint64]*vetted, error) {
 	defer manifest.Close()
 	listed, end, err := badger.ReplayManifestFile(manifest, 0, badger.DefaultOptions(dir).WithLogger(nil))
 	if err != nil {
-		return nil, damaged(manifest.Name(), err)
+		return nil, damaged(history.Invalid, manifest.Name(), err)
 	}
 	if st, err := manifest.Stat(); err != nil || st.Size() != end { // Badger would remove the tables that are not listed any more
-		return nil, damaged(manifest.Name(), errors.Join(err, errors.New("it is cut off")))
+		return nil, damaged(history.Invalid, manifest.Name(), errors.Join(err, errors.New("it is cut off")))
 	}
 	for id, made := range listed.Tables {
 		if made.Compression != options.ZSTD {
@@ -65,7 +65,7 @@ func openTables(dir string) (map[uint64]*vetted, error) {
 		t, err := table.Open(path)
 		if err != nil {
 			closeTables(tables)
-			return nil, damaged(path, err)
+			return nil, damaged(history.Invalid, path, err)
 		}
 		tables[id] = &vetted{name: path, table: t, done: make(chan struct{})}
 	}
@@ -78,9 +78,11 @@ func closeTables(tables map[uint64]*vetted) {
 	}
 }
 
-func damaged(path string, err error) error {
-	return history.Errorf(history.Internal,
-		"%s of the history's database is damaged: %v: restore the directory from a backup, or move it away to begin anew", path, err)
+// damaged is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
+func damaged(code history.Code, path string, err error) error {
+	return history.Errorf(code,
+		"the database in %s is damaged (%s: %v): run watchhistory-recorder repair, restore a backup, or set storagePath (BADGER_PATH) to another directory",
+		filepath.Dir(path), filepath.Base(path), err)
 }
 
 // vet begins to read the tables.
@@ -130,7 +132,7 @@ func (s *soundness) run(log *slog.Logger) {
 func (t *vetted) read() error {
 	for i := range t.table.Blocks {
 		if _, err := t.table.Read(i); err != nil {
-			return damaged(t.name, err)
+			return damaged(history.Internal, t.name, err)
 		}
 	}
 	return nil

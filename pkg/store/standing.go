@@ -18,17 +18,15 @@ import (
 const noDay = 1 << 16
 
 // oldestDay returns the first day that has a version; noDay where there is none.
-func oldestDay(txn *badger.Txn) (uint32, error) {
+func oldestDay(txn *badger.Txn) uint32 {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{key.History}})
 	defer it.Close()
-	if it.Rewind(); !it.Valid() {
-		return noDay, nil
+	for it.Rewind(); it.Valid(); it.Next() {
+		if e, err := key.Decode(it.Item().Key()); err == nil { // what is no key of a version, Verify tells
+			return uint32(key.Day(e.TS))
+		}
 	}
-	e, err := key.Decode(it.Item().Key())
-	if err != nil {
-		return 0, fmt.Errorf("oldest day: %w", err)
-	}
-	return uint32(key.Day(e.TS)), nil
+	return noDay
 }
 
 // floor returns the first day that is kept: 0 where none was ever dropped.

@@ -59,7 +59,7 @@ func TestEveryKey(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := audit(t, dir, opts.Retention); n != 11 {
+	if n := audit(t, dir, opts.Retention, false); n != 11 {
 		t.Errorf("%d records, want 11", n)
 	}
 }

@@ -89,13 +89,13 @@ func logEntry(r *bufio.Reader) (meta byte, err error) {
 	for range 2 {
 		b, err := r.ReadByte()
 		if err != nil {
-			return 0, torn(err)
+			return 0, cutShort(err)
 		}
 		head = append(head, b)
 	}
 	for i := range numbers {
 		if numbers[i], err = binary.ReadUvarint(r); err != nil {
-			return 0, torn(err)
+			return 0, cutShort(err)
 		}
 		head = binary.AppendUvarint(head, numbers[i])
 	}
@@ -104,7 +104,7 @@ func logEntry(r *bufio.Reader) (meta byte, err error) {
 	}
 	b := make([]byte, numbers[0]+numbers[1]+crc32.Size)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return 0, torn(err)
+		return 0, cutShort(err)
 	}
 	data, sum := b[:len(b)-crc32.Size], binary.BigEndian.Uint32(b[len(b)-crc32.Size:])
 	table := crc32.MakeTable(crc32.Castagnoli)
@@ -114,8 +114,8 @@ func logEntry(r *bufio.Reader) (meta byte, err error) {
 	return head[0], nil
 }
 
-// torn makes of an end in the middle of an entry, or of a number that is none, that the entry is torn.
-func torn(err error) error {
+// cutShort makes of an end in the middle of an entry, or of a number that is none, that the entry is torn.
+func cutShort(err error) error {
 	if perr := (*os.PathError)(nil); errors.As(err, &perr) {
 		return err
 	}

@@ -6,7 +6,7 @@
 // file that is shorter than its mapping kills the process.
 //
 // A table is blocks, then their index, its length, its checksum and that one's length. A block holds entries, their offsets and
-// number, its checksum and that one's length, and is compressed as a whole with zstd.
+// number, its checksum and that one's length, and is compressed as a whole.
 package table
 
 import (
@@ -18,6 +18,7 @@ import (
 	"github.com/dgraph-io/badger/v4/fb"
 	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/y"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"google.golang.org/protobuf/proto"
 )
@@ -41,6 +42,7 @@ type Block struct {
 // Table is an open table file. It is for one goroutine.
 type Table struct {
 	Blocks []Block // in the order of their keys
+	Newest uint64  // of the database's versions in it
 	file   *os.File
 	dec    *zstd.Decoder
 	data   []byte
@@ -89,7 +91,7 @@ func (t *Table) index() error {
 	if err := check(index, sum); err != nil {
 		return fmt.Errorf("its index: %w", err)
 	}
-	if t.Blocks, err = blocks(index, at); err != nil {
+	if t.Blocks, t.Newest, err = blocks(index, at); err != nil {
 		return err
 	}
 	if len(t.Blocks) == 0 {
@@ -100,7 +102,7 @@ func (t *Table) index() error {
 
 // blocks decodes an index. The checksum has told already that it is what was written, unless that came out by chance: the
 // decoder panics then.
-func blocks(index []byte, end int64) (list []Block, err error) {
+func blocks(index []byte, end int64) (list []Block, newest uint64, err error) {
 	defer func() {
 		if recover() != nil {
 			err = damaged("its index does not fit the file")
@@ -110,12 +112,12 @@ func blocks(index []byte, end int64) (list []Block, err error) {
 	for i := range root.OffsetsLength() {
 		var o fb.BlockOffset
 		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock || int64(o.Offset())+int64(o.Len()) > end {
-			return nil, damaged("its index does not fit the file")
+			return nil, 0, damaged("its index does not fit the file")
 		}
 		k := o.KeyBytes()
 		list = append(list, Block{First: k[:len(k)-version], offset: int64(o.Offset()), size: int64(o.Len())})
 	}
-	return list, nil
+	return list, root.MaxVersion(), nil
 }
 
 // before reads what stands before a position, with its length behind it, and tells where that begins.
@@ -155,7 +157,7 @@ func (t *Table) Read(i int) ([]byte, error) {
 		return nil, err
 	}
 	var err error
-	if t.whole, err = t.dec.DecodeAll(t.data, t.whole[:0]); err != nil {
+	if t.whole, err = t.decompress(); err != nil {
 		return nil, damaged("a block can't be decompressed")
 	}
 	n := len(t.whole) - 4
@@ -167,4 +169,44 @@ func (t *Table) Read(i int) ([]byte, error) {
 		return nil, damaged("a block is cut off")
 	}
 	return t.whole[:n-sum], check(t.whole[:n-sum], t.whole[n-sum:n])
+}
+
+// decompress decompresses what was read of a block: zstd or, where a tool changed the database by the defaults, Snappy.
+func (t *Table) decompress() ([]byte, error) {
+	var h zstd.Header
+	if h.Decode(t.data) == nil {
+		return t.dec.DecodeAll(t.data, t.whole[:0])
+	}
+	if n, err := s2.DecodedLen(t.data); err != nil || n > maxBlock {
+		return nil, ErrDamaged
+	}
+	return s2.Decode(t.whole[:cap(t.whole)], t.data)
+}
+
+// Last returns the largest key, without the database's version. For that it reads the last block.
+func (t *Table) Last() ([]byte, error) {
+	const header = 4 // how many bytes of a key are those of the block's first key, and how many follow
+	b, err := t.Read(len(t.Blocks) - 1)
+	if err != nil {
+		return nil, err
+	}
+	misfit := damaged("a block does not fit itself")
+	n := len(b) - 4
+	if n < 4 {
+		return nil, misfit
+	}
+	offsets := n - 4*int(binary.BigEndian.Uint32(b[n:]))
+	if offsets < header || offsets > n-4 {
+		return nil, misfit
+	}
+	at := int(binary.LittleEndian.Uint32(b[n-4:]))
+	if at > offsets-header {
+		return nil, misfit
+	}
+	shared, own := int(binary.LittleEndian.Uint16(b[at:])), int(binary.LittleEndian.Uint16(b[at+2:]))
+	if shared > offsets-header || own > offsets-header-at || shared+own < version {
+		return nil, misfit
+	}
+	k := append(append([]byte(nil), b[header:header+shared]...), b[at+header:at+header+own]...)
+	return k[:len(k)-version], nil
 }

@@ -46,6 +46,7 @@ func read(path string) (all []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	_, _ = t.Last() // it has to return
 	for i := range t.Blocks {
 		b, err := t.Read(i)
 		if err != nil {
@@ -65,6 +66,9 @@ func TestEveryDamageIsNoticed(t *testing.T) {
 	}
 	if n := len(one.Blocks); n < 3 || string(one.Blocks[0].First) != "key-000" || string(one.Blocks[n-1].First) < "key-020" {
 		t.Errorf("%d blocks, from %q", n, one.Blocks[0].First)
+	}
+	if last, err := one.Last(); string(last) != "key-049" {
+		t.Errorf("the last key is %q, %v", last, err)
 	}
 	want, err := read(path)
 	if err := errors.Join(err, one.Close()); err != nil {

@@ -1,0 +1,47 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// access returns the log of a storage directory: that of the recorder that runs on it or, where none does, the directory's own.
+// The caller calls done, which ends what was opened.
+func access(ctx context.Context, storage string, logger *slog.Logger) (log Log, done func() error, err error) {
+	r, err := newRemote(ctx, storage)
+	if err == nil {
+		return r, func() error { return nil }, nil
+	}
+	if !errors.Is(err, errNobody) {
+		return nil, nil, err
+	}
+	if err := checkThere(storage); err != nil {
+		return nil, nil, err
+	}
+	s, err := store.Open(storage, store.Options{Logger: logger})
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, s.Close, nil
+}
+
+// checkThere refuses a directory without a history: opening it would make one.
+func checkThere(storage string) error {
+	entries, err := os.ReadDir(storage)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return history.Errorf(history.Invalid, "storage directory %s can't be read: %v", storage, err)
+	}
+	for _, e := range entries {
+		if e.Name() == "MANIFEST" || filepath.Ext(e.Name()) == ".sst" {
+			return nil
+		}
+	}
+	return history.Errorf(history.Invalid, "storage directory %s holds no history: name the recorder's with --storage", storage)
+}

@@ -1,0 +1,204 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
+)
+
+// repaired repairs a log, and returns what was said.
+func repaired(tb testing.TB, dir string) (said string, err error) {
+	tb.Helper()
+	err = store.Repair(tb.Context(), dir, store.Options{NoSync: true}, func(line string) { said += line + "\n" })
+	return said, err
+}
+
+// TestRepairWithoutALoss damages what holds no versions: all of them are there afterwards.
+func TestRepairWithoutALoss(t *testing.T) {
+	whole := mixed(t)
+	logs, err := filepath.Glob(filepath.Join(whole, "*.vlog"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("%v, %v", logs, err)
+	}
+	for _, damage := range []struct {
+		file string
+		at   int64
+		flip bool
+	}{
+		{"MANIFEST", -1, false},
+		{"MANIFEST", 4, false},
+		{"MANIFEST", 15, false},
+		{"MANIFEST", 12, true},
+		{"KEYREGISTRY", 4, false},
+		{"KEYREGISTRY", 20, true},
+		{filepath.Base(logs[0]), 5, true},
+	} {
+		dir := copied(t, whole)
+		spoil(t, filepath.Join(dir, damage.file), damage.at, damage.flip)
+		said, err := repaired(t, dir)
+		if err != nil || !strings.Contains(said, damage.file+": ") {
+			t.Errorf("%v: %v, said %q", damage, err, said)
+			continue
+		}
+		s := open(t, dir, store.Options{})
+		if v := verified(t, s); v.Versions != 406 {
+			t.Errorf("%v: %d versions, want 406", damage, v.Versions)
+		}
+		appendTo(t, s, pod("after", "1", history.Create))
+		reopen(t, s, dir, store.Options{}).Close()
+	}
+	if said, err := repaired(t, copied(t, whole)); err != nil || said != "" {
+		t.Errorf("a whole log: %q, %v", said, err)
+	}
+}
+
+// TestRepairOfALostDay damages a table that holds versions only: its days are dropped, and are a gap; what else there is stays, and
+// the log is whole.
+func TestRepairOfALostDay(t *testing.T) {
+	dir, c := t.TempDir(), &clock{time.Now().Add(-96 * time.Hour)}
+	opts := store.Options{Now: c.now}
+	s := open(t, dir, opts)
+	for i := range 4 {
+		for j := range 4 {
+			r := huge(10*i + j)
+			r.Ref.Name = "huge" + strconv.Itoa(i)
+			appendTo(t, s, r)
+		}
+		c.t = c.t.Add(24 * time.Hour)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	layered(t, dir)
+	path, lost := middle(t, dir)
+	flip(t, path, 100)
+	said, err := repaired(t, dir)
+	if err != nil || !strings.Contains(said, filepath.Base(path)) || !strings.Contains(said, "become a gap") {
+		t.Fatalf("%v, said %q", err, said)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "damaged", filepath.Base(path))); err != nil {
+		t.Error(err)
+	}
+	s = open(t, dir, opts)
+	verified(t, s)
+	records := all(t, s, history.Scan{Bodies: true})
+	gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{})
+	if err != nil || len(gaps) != 1 || gaps[0].Reason != history.GapDamaged || len(records) == 0 || len(records) == 16 {
+		t.Fatalf("%d records; gaps %+v, %v", len(records), gaps, err)
+	}
+	if !gaps[0].Touches(lost, lost.Add(1)) {
+		t.Errorf("the loss at %v is not in %+v", lost, gaps[0])
+	}
+	for _, r := range records {
+		if gaps[0].Touches(r.Time, r.Time.Add(1)) {
+			t.Errorf("a version of %v is left in %+v", r.Time, gaps[0])
+		}
+	}
+	appendTo(t, s, pod("huge0", "99", history.Update))
+}
+
+// layered writes a closed database anew: each day's versions into a table of their own, and all else into another.
+func layered(t *testing.T, dir string) {
+	t.Helper()
+	d := dumped(t, dir)
+	groups := map[uint16][]string{}
+	for k := range d.values {
+		day := uint16(0)
+		if e, err := key.Decode([]byte(k)); err == nil {
+			day = key.Day(e.TS)
+		}
+		groups[day] = append(groups[day], k)
+	}
+	db := raw(t, dir)
+	if err := errors.Join(db.DropAll(), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range groups {
+		db := raw(t, dir)
+		batch := db.NewWriteBatch()
+		for _, k := range keys {
+			if err := batch.SetEntry(&badger.Entry{Key: []byte(k), Value: d.values[k], ExpiresAt: d.expires[k]}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(batch.Flush(), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// middle returns a table of a log that holds versions only, and not the last ones, and a time of which it has some.
+func middle(t *testing.T, dir string) (path string, of time.Time) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		one, err := table.Open(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := key.Decode(one.Blocks[0].First)
+		if err2 := one.Close(); err2 != nil {
+			t.Fatal(err2)
+		}
+		at := time.Unix(0, int64(e.TS))
+		if err == nil && (path == "" || at.Before(of)) {
+			path, of = f, at
+		}
+	}
+	if path == "" {
+		t.Fatalf("no table of %d holds versions only", len(files))
+	}
+	return path, of
+}
+
+// TestRepairRefuses checks that what can't be told is not thrown away.
+func TestRepairRefuses(t *testing.T) {
+	whole := mixed(t)
+	sst := onlyTable(t, whole)
+	for what, spoiling := range map[string]func(string){
+		"gone":  func(path string) { spoil(t, path, -1, false) },
+		"cut":   func(path string) { spoil(t, path, 1000, false) },
+		"heads": func(path string) { spoil(t, path, 100, true) }, // among them everything else
+	} {
+		dir := copied(t, whole)
+		spoiling(filepath.Join(dir, sst))
+		before := sizes(t, dir)
+		if said, err := repaired(t, dir); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "restore a backup") {
+			t.Errorf("%s: %v, said %q", what, err, said)
+		}
+		if after := sizes(t, dir); after != before {
+			t.Errorf("%s: was %s, and is %s", what, before, after)
+		}
+	}
+}
+
+// TestARepairThatBrokeOffIsGoneOnWith checks that no log is opened in between.
+func TestARepairThatBrokeOffIsGoneOnWith(t *testing.T) {
+	dir := mixed(t)
+	today := strconv.FormatInt(time.Now().Unix()/86400, 10)
+	if err := os.WriteFile(filepath.Join(dir, "REPAIRING"), []byte("["+today+"]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, dir, "repair again")
+	if _, err := repaired(t, dir); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, store.Options{})
+	if v := verified(t, s); v.Versions != 0 {
+		t.Errorf("%d versions of a day that is dropped", v.Versions)
+	}
+}

@@ -1,0 +1,208 @@
+package store_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// damages returns what is damaged of a log that is not open.
+func damages(tb testing.TB, dir string) (all []string) {
+	tb.Helper()
+	s := mustOpen(tb, dir, store.Options{NoSync: true})
+	v, err := s.Verify(tb.Context(), func(d store.Damage) { all = append(all, d.String()) }, nil)
+	if err := errors.Join(err, s.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	if int(v.Damaged) != len(all) {
+		tb.Errorf("%d damages are counted, and %d reported", v.Damaged, len(all))
+	}
+	return all
+}
+
+// mixed makes a log of a little of everything, and returns its directory.
+func mixed(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	s := open(tb, dir, store.Options{})
+	load(tb, s, records(tb, 40), 400)
+	ev := pod("web.1", "3", history.Create)
+	ev.Ref.Resource, ev.Kind, ev.Owners = "events", "Event", []types.UID{"a", "b", "a"}
+	ev.Regarding = &history.Target{Kind: "Pod", Namespace: "shop", Name: "web"}
+	first := pod("web", "1", history.Create)
+	first.Object = []byte(`{"kind":"Pod","spec":"which is long enough for a delta to be worth while, and so is"}`)
+	second := pod("web", "2", history.Update)
+	second.Object, second.Before = []byte(`{"kind":"Pod","spec":"which is long enough for a delta to be worth while, and so isn't"}`), first.Object
+	appendTo(tb, s, first, second, ev, huge(1), pod("gone", "5", history.Create), pod("gone", "6", history.Delete))
+	if err := s.Register(tb.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}); err != nil {
+		tb.Fatal(err)
+	}
+	if v := verified(tb, s); v.Versions != 406 || v.Entries < 406*5 || v.Leftovers != 0 {
+		tb.Errorf("verified %+v", v)
+	}
+	if err := s.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
+// TestVerifyFindsWhatIsGone takes one key after the other out of a log, one of each kind, and spoils the value of each that has
+// one. Each has to be found.
+func TestVerifyFindsWhatIsGone(t *testing.T) {
+	dir := mixed(t)
+	if all := damages(t, dir); len(all) > 0 {
+		t.Fatalf("damaged: %q", all)
+	}
+	for what, prefix := range map[string]string{
+		"record": "o", "body": "b", "by time": "t", "by resource": "g", "by namespace": "k", "by target": "r", "by owner": "w",
+	} {
+		spoiled(t, dir, what, func(k []byte) bool {
+			e, err := key.Decode(k)
+			return err == nil && e.Class == key.Class(prefix[0])
+		})
+	}
+	for what, prefix := range map[string]string{"head": "h", "identity": "i", "name": "n", "text": "drt", "number": "drn"} {
+		spoiled(t, dir, what, func(k []byte) bool { return strings.HasPrefix(string(k), prefix) })
+	}
+}
+
+// spoiled takes the last key that is of a kind out of a log, and then spoils its value, and puts it back.
+func spoiled(t *testing.T, dir, what string, is func([]byte) bool) {
+	t.Helper()
+	d := dumped(t, dir)
+	var keys []string
+	for k := range d.values {
+		if is([]byte(k)) {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		t.Errorf("%s: there is none", what)
+		return
+	}
+	k := slices.Max(keys)
+	write := func(v []byte) {
+		alter(t, dir, func(txn *badger.Txn) error {
+			if v == nil {
+				return txn.Delete([]byte(k))
+			}
+			return txn.SetEntry(&badger.Entry{Key: []byte(k), Value: v, ExpiresAt: d.expires[k]})
+		})
+	}
+	write(nil)
+	if all := damages(t, dir); len(all) == 0 {
+		t.Errorf("%s: %x is gone, and nothing is found", what, k)
+	}
+	if v := d.values[k]; len(v) > 0 {
+		torn := slices.Clone(v)
+		torn[len(torn)-1] ^= 0x80
+		write(torn)
+		if all := damages(t, dir); len(all) == 0 && what != "record" { // metadata has no checksum of its own
+			t.Errorf("%s: %x is spoiled, and nothing is found", what, k)
+		}
+	}
+	write(append([]byte{}, d.values[k]...))
+	if all := damages(t, dir); len(all) > 0 {
+		t.Errorf("%s: put back, and still damaged: %q", what, all)
+	}
+}
+
+// TestVerifyFindsWhatIsTooMuch puts keys into a log that belong to nothing.
+func TestVerifyFindsWhatIsTooMuch(t *testing.T) {
+	dir := mixed(t)
+	k := slices.MaxFunc(keysIn(t, dir), strings.Compare) // an index entry of an owner
+	e, err := key.Decode([]byte(k))
+	if err != nil || e.Class != key.ByOwner {
+		t.Fatalf("the last key is %x, %v", k, err)
+	}
+	other := e
+	other.Hash[0]++
+	nobody := e
+	nobody.TS++
+	for what, entry := range map[string]badger.Entry{
+		"does not fit":   {Key: other.Encode(), ExpiresAt: 1 << 40},
+		"and is missing": {Key: nobody.Encode(), ExpiresAt: 1 << 40},
+		"never expires":  {Key: []byte(k)},
+		"none that":      {Key: []byte("v rubbish")},
+		"nothing writes": {Key: []byte("zebra")},
+		"names do not":   {Key: key.Name("x", 1, 1, 1)},
+	} {
+		added := slices.Clone(entry.Key) // committing changes it
+		alter(t, dir, func(txn *badger.Txn) error { return txn.SetEntry(&entry) })
+		if all := damages(t, dir); len(all) != 1 || !strings.Contains(all[0], what) {
+			t.Errorf("%s: found %q", what, all)
+		}
+		alter(t, dir, func(txn *badger.Txn) error {
+			if string(added) == k {
+				return txn.SetEntry(&badger.Entry{Key: added, ExpiresAt: 1 << 40})
+			}
+			return txn.Delete(added)
+		})
+	}
+}
+
+func keysIn(tb testing.TB, dir string) (all []string) {
+	tb.Helper()
+	for k := range dumped(tb, dir).values {
+		all = append(all, k)
+	}
+	return all
+}
+
+// alter commits to a closed database.
+func alter(tb testing.TB, dir string, f func(*badger.Txn) error) {
+	tb.Helper()
+	db := raw(tb, dir)
+	if err := errors.Join(db.Update(f), db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// TestVerifyNamesTheFile flips a bit in the middle of a table.
+func TestVerifyNamesTheFile(t *testing.T) {
+	dir := mixed(t)
+	files, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	largest := slices.MaxFunc(files, func(a, b string) int { return int(size(t, a) - size(t, b)) })
+	flip(t, largest, size(t, largest)/2)
+	var all []string
+	n, err := store.Inspect(dir, func(d store.Damage) { all = append(all, d.String()) })
+	if len(all) != 1 || !strings.HasPrefix(all[0], filepath.Base(largest)+": ") || int(n) != len(files) || err != nil {
+		t.Errorf("%s is damaged, and found is %q in %d files, %v", largest, all, n, err)
+	}
+	refused(t, dir, "is damaged ("+filepath.Base(largest)+": ")
+}
+
+func size(tb testing.TB, path string) int64 {
+	tb.Helper()
+	st, err := os.Stat(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return st.Size()
+}
+
+// flip flips a bit of a file.
+func flip(tb testing.TB, path string, at int64) {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b[at] ^= 8
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+}
