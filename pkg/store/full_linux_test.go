@@ -34,7 +34,7 @@ func TestFullVolume(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.fill(t)
-		if more := len(f.want) - full; more < 100 {
+		if more := len(f.want) - full; more < 50 { // how many it is depends on what is joined already
 			t.Errorf("40 MB of room took %d records of 100 KB", more)
 		}
 		f.check(t)
