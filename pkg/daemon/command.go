@@ -16,6 +16,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/footprint"
 )
 
 // followEvery is how often the configuration file is looked at. A change is taken up when it has stood for as long.
@@ -86,7 +87,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	if getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(footprint.GCPercent)
 	}
 	source := newSource(getenv, f.config)
 	c, err := source.Load()
@@ -103,7 +104,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	d.Follow(source, followEvery, hangup)
-	go holdMemory(cmd.Context())
+	go footprint.Hold(cmd.Context())
 	return d.Run(cmd.Context())
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/footprint"
 	"github.com/watchhistory/watchhistory/pkg/internal/sample"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
@@ -25,10 +26,6 @@ var (
 // the store, and the made-up cluster.
 const mostResident = 256e6
 
-// softLimit is what the collector aims at, as with GOMEMLIMIT: without it, the garbage beside the buffers that Badger builds tables
-// in takes up to 300 MB.
-const softLimit = 192 << 20
-
 // The span of a log's versions, and how many objects there are: one for every 50 versions.
 const (
 	days      = 10
@@ -38,8 +35,8 @@ const (
 // TestScale records versions of a made-up cluster, spread over ten days, through the recorder, opens the log again, and asks it in
 // every way that it is asked in. It checks the answers against what was recorded, holds memory to a bound, and tells the times.
 func TestScale(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(75)) // as the recorder's program does
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(softLimit))
+	defer debug.SetGCPercent(debug.SetGCPercent(footprint.GCPercent)) // this and the next as the recorder's program does
+	go footprint.Hold(t.Context())
 	for size := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil {

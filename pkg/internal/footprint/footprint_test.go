@@ -1,0 +1,47 @@
+package footprint_test
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/footprint"
+)
+
+func TestHold(t *testing.T) {
+	before := debug.SetMemoryLimit(1 << 30)
+	defer debug.SetMemoryLimit(before)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		go footprint.Hold(ctx)
+		limit := func() int64 { synctest.Wait(); return debug.SetMemoryLimit(-1) }
+		if got := limit(); got != 80<<20 {
+			t.Errorf("at first the limit is %d", got)
+		}
+		large := make([]byte, 200<<20)
+		runtime.GC()
+		time.Sleep(10 * time.Second)
+		if got := limit(); got != 80<<20 {
+			t.Errorf("what is in use for a moment sets the limit to %d", got)
+		}
+		time.Sleep(10 * time.Second)
+		if got := limit(); got < 400<<20 || got > 500<<20 {
+			t.Errorf("200 MB that stay in use set the limit to %d, want twice as much", got)
+		}
+		runtime.KeepAlive(large)
+		larger := make([]byte, 600<<20)
+		runtime.GC()
+		time.Sleep(20 * time.Second)
+		if got := limit(); got != 1<<30 {
+			t.Errorf("600 MB set the limit to %d, want no more than it was before", got)
+		}
+		runtime.KeepAlive(larger)
+		cancel()
+		if got := limit(); got != 1<<30 {
+			t.Errorf("afterwards the limit is %d, want what it was before", got)
+		}
+	})
+}
