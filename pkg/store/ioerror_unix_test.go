@@ -138,3 +138,40 @@ func TestACommitThatWaitsForTheDiskEndsWithItsContext(t *testing.T) {
 	f.log = reopen(t, f.log, dir, store.Options{})
 	f.check(t)
 }
+
+// TestTooManyTables lets this process have few more files than it has: what would make tables that can't be made is refused, and
+// what is there stays. Badger forgets what it joins into a table that can't be made.
+func TestTooManyTables(t *testing.T) {
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	restore := func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(restore)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 120, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	f := &filler{log: open(t, dir, store.Options{})}
+	var err error
+	for n := 0; err == nil; n++ {
+		if n > 1000 {
+			t.Fatal("1 GB fits into sixty tables")
+		}
+		err = f.add(t)
+	}
+	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Errorf("refused with %q", err)
+	}
+	f.check(t)
+	restore()
+	f.log = reopen(t, f.log, dir, store.Options{})
+	if err := f.add(t); err != nil {
+		t.Errorf("with as many files as before: %v", err)
+	}
+	f.check(t)
+}

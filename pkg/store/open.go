@@ -107,7 +107,7 @@ func openLog(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, bodies: bodies,
+		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, files: mostFiles(), bodies: bodies,
 		exemplars: newExemplars(), terms: newDictionary(), identities: newIdentities(),
 	}
 	s.usage.Store(&Usage{Limit: opts.MaxBytes})

@@ -22,6 +22,25 @@ const (
 	roomForOpening = 16 << 20
 )
 
+// spareFiles is how many files, of those that a process may have open and mapped, are not for tables: connections, the program's own
+// mappings, and what compactions make before they remove what they read. Badger takes a compaction for done whose tables could not
+// be made, and forgets what it read.
+const spareFiles = 1024
+
+// tables refuses every batch where the database has nearly as many tables as there may be.
+func (s *Store) tables() error {
+	n := int64(0)
+	for _, level := range s.db.Levels() {
+		n += int64(level.NumTables)
+	}
+	if most := s.files - min(spareFiles, s.files/2); n > most {
+		return history.Errorf(history.Unavailable,
+			"the history has %d tables, and this process may have %d files open or mapped: raise the limit (ulimit -n, vm.max_map_count), or lower maxStorage",
+			n, s.files)
+	}
+	return nil
+}
+
 // room refuses a batch whose bodies have so many bytes where the volume does not have the room. It looks at the tables only where
 // it is nearly full.
 func (s *Store) room(size int64) error {

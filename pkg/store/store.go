@@ -50,6 +50,7 @@ type Store struct {
 	now        func() time.Time
 	retention  time.Duration
 	limit      int64 // on the files' bytes; 0: none
+	files      int64 // that this process may have open and mapped
 	bodies     *codec.Bodies
 	exemplars  *exemplars
 	terms      *dictionary
