@@ -23,8 +23,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrDamaged is wrapped by every error that says that a file is not what was written.
+// ErrDamaged is what every error is that says that a file is not what was written.
 var ErrDamaged = errors.New("damaged")
+
+// damaged says in which way a file is not what was written.
+type damaged string
+
+// Error returns what is wrong.
+func (d damaged) Error() string { return string(d) }
+
+// Is tells that it is [ErrDamaged].
+func (d damaged) Is(target error) bool { return target == ErrDamaged } //nolint:errorlint // a sentinel
 
 // maxBlock is the length in bytes of the largest block that is taken for one: far beyond what a value and its neighbours take.
 const maxBlock = 16 << 20
@@ -71,8 +80,6 @@ func (t *Table) Close() error {
 	t.dec.Close()
 	return t.file.Close()
 }
-
-func damaged(what string) error { return fmt.Errorf("%w: %s", ErrDamaged, what) }
 
 // index reads the index, from the end of the file.
 func (t *Table) index() error {
