@@ -85,8 +85,8 @@ func cursorsOutliveDrops(s *subject) {
 	}
 }
 
-// scansOutliveDrops drops what a scan is reading: it goes on to the end of all that it began with, or fails with an error that says to
-// ask again. It never ends as if what is left had been all.
+// scansOutliveDrops drops what a scan is reading: it goes on to the end of all that it began with, or fails with an error that
+// says to ask again. It never ends as if what is left had been all.
 func scansOutliveDrops(s *subject) {
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		s, records := s.crowded()
@@ -124,4 +124,50 @@ func idleLogsStay(s *subject) {
 		}
 		s.reopen()
 	}
+}
+
+// pruningHoldsNobodyUp appends and reads while records are dropped: all that is appended is there, and what is read has no hole,
+// or ends with an error that says to ask again.
+func pruningHoldsNobodyUp(s *subject) {
+	s, records := s.crowded()
+	newest := matching(history.Filter{Name: "web"}, history.NewestFirst, records)[0].Revision
+	var arrived []*history.Record
+	s.beside(3, func(reader int) bool {
+		if reader > 0 {
+			return s.readWithoutHole(history.Order(reader-1), newest)
+		}
+		r := version("arrives", fmt.Sprint(len(arrived)), history.Update)
+		if err := s.Append(s.t.Context(), &history.Batch{Records: []*history.Record{r}}); err != nil {
+			s.t.Error(err)
+			return false
+		}
+		arrived = append(arrived, r)
+		return true
+	}, s.prune)
+	s.same("what arrived", read(true, arrived...), s.all(history.Scan{Filter: history.Filter{Name: "arrives"}, Bodies: true}))
+}
+
+// readWithoutHole reads the object that changes all the time, up to its newest version, and tells whether that was as it should be.
+func (s *subject) readWithoutHole(order history.Order, newest uint64) bool {
+	var got []uint64
+	for r, err := range s.Scan(s.t.Context(), history.Scan{Filter: history.Filter{Name: "web"}, Order: order}) {
+		switch {
+		case history.CodeOf(err) == history.Unavailable:
+			return true
+		case err != nil:
+			s.t.Error(err)
+			return false
+		}
+		got = append(got, r.Revision)
+	}
+	if order == history.NewestFirst {
+		slices.Reverse(got)
+	}
+	for i, revision := range got {
+		if want := newest + 1 - uint64(len(got)-i); revision != want {
+			s.t.Errorf("order %d: the revisions %d, up to %d", order, got, newest)
+			return false
+		}
+	}
+	return len(got) > 0
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -147,6 +148,19 @@ func forgettingFaults() []fault {
 		}},
 		{"drops nothing", []string{"PruningBySizeIsToldByGaps"}, func(b *broken) {
 			b.prune = func(context.Context) error { return nil }
+		}},
+		{"loses what arrives while it prunes", []string{"RecordsArriveWhileOthersAreDropped"}, func(b *broken) {
+			var pruning atomic.Bool
+			b.prune = func(ctx context.Context) error {
+				pruning.Store(true)
+				return b.Log.Prune(ctx)
+			}
+			b.commit = func(ctx context.Context, batch *history.Batch) error {
+				if pruning.Load() {
+					return nil
+				}
+				return b.Log.Append(ctx, batch)
+			}
 		}},
 		{"looks for the record of a cursor", []string{"ACursorStaysValidWhileRecordsAreDropped"}, func(b *broken) {
 			b.scan = func(ctx context.Context, sc history.Scan) records {

@@ -101,6 +101,7 @@ func promises() []promise {
 		{"WhatNeverChangesOutlivesItsRetention", idleLogsStay},
 		{"ACursorStaysValidWhileRecordsAreDropped", cursorsOutliveDrops},
 		{"AScanIsWholeOrFailsWhileRecordsAreDropped", scansOutliveDrops},
+		{"RecordsArriveWhileOthersAreDropped", pruningHoldsNobodyUp},
 
 		{"ObjectsOfAnySizeAreKept", anySizeIsKept},
 		{"NamesOfAnyBytesAreKeptApart", anyNameIsKept},
