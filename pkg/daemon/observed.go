@@ -9,14 +9,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
+
+// recorded is what is asked of the log: what is read, and how far each resource is.
+type recorded interface {
+	query.Reader
+	Checkpoint(ctx context.Context, resource schema.GroupResource) (history.Checkpoint, error)
+}
 
 // observed is the log together with what is not observed now. The log's own gaps are those that nothing can make up for; what
 // is waited for may yet be caught up with, and until then it is missing just the same.
 type observed struct {
-	*store.Store
+	recorded
 	watchers *watcher.Set
 	refused  func() error // why what is observed can't be written; nil where it can
 }
@@ -27,7 +33,7 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 	if err != nil {
 		return nil, err
 	}
-	gaps, err := o.Store.Gaps(ctx, resources, start, end)
+	gaps, err := o.recorded.Gaps(ctx, resources, start, end)
 	if err != nil {
 		return nil, err
 	}

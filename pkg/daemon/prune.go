@@ -4,16 +4,19 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 // pruneEvery is how often days that are over are looked for, and the files are measured.
 const pruneEvery = time.Minute
 
+// pruner is what is asked of the log: to drop what is over.
+type pruner interface {
+	Prune(ctx context.Context) error
+}
+
 // prune prunes the log at once and then every minute, until ctx ends. Recording goes on where that fails: what is written can't be
 // lost by it, only take up room for longer.
-func prune(ctx context.Context, log *store.Store, logger *slog.Logger) error {
+func prune(ctx context.Context, log pruner, logger *slog.Logger) error {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {

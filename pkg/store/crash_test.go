@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
@@ -102,8 +104,12 @@ func (l *life) checkClaims(t *testing.T, s *store.Store, n int) {
 	if rv, _ := strconv.Atoi(c.RV); c.RV != "" && (rv < l.last.Checkpoint || rv > n) {
 		t.Errorf("acknowledged checkpoint %d, found %q at %d records", l.last.Checkpoint, c.RV, n)
 	}
+	gaps, err := s.Gaps(t.Context(), []schema.GroupResource{pods()}, time.Time{}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ends := map[int]bool{}
-	for _, g := range gaps(t, s, time.Time{}, time.Time{}, pods()) {
+	for _, g := range gaps {
 		began := int(g.Start.Unix())
 		ends[began] = !g.Open()
 		if g.Open() && c.RV != "" {

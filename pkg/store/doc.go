@@ -20,6 +20,8 @@
 // refuses to be written, and may refuse to be read: what is on disk is then known only to whoever opens it again. A batch for
 // which the volume has no room is refused before it is begun, and changes nothing.
 //
+// What users of a log rely on, whatever its engine, is package storetest; this one has to pass it.
+//
 // The store knows nothing about watching or HTTP. It reads no body that is not asked for, and parses none. Keys are
 // described byte by byte in docs/storage-format.md.
 package store

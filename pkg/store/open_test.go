@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
@@ -84,37 +83,5 @@ func TestOpenMends(t *testing.T) {
 	s = open(t, dir, store.Options{})
 	if got := all(t, s, history.Scan{}); len(got) != 1 {
 		t.Errorf("%d records, want 1", len(got))
-	}
-}
-
-func TestRedactionKeyStays(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, store.Options{})
-	before := s.RedactionKey()
-	if len(before) != 32 || bytes.Equal(before, make([]byte, 32)) {
-		t.Fatalf("redaction key %x", before)
-	}
-	clear(s.RedactionKey())
-	if after := reopen(t, s, dir, store.Options{}).RedactionKey(); !bytes.Equal(before, after) {
-		t.Errorf("redaction key %x, before %x", after, before)
-	}
-	if other := open(t, t.TempDir(), store.Options{}).RedactionKey(); bytes.Equal(before, other) {
-		t.Error("two logs have the same redaction key")
-	}
-}
-
-func TestClosed(t *testing.T) {
-	s := open(t, t.TempDir(), store.Options{})
-	appendTo(t, s, pod("web", "1", history.Create), pod("web", "2", history.Update))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, err := range s.Scan(t.Context(), history.Scan{}) {
-		if history.CodeOf(err) != history.Unavailable {
-			t.Errorf("scan: %v", err)
-		}
-	}
-	if err := s.Append(t.Context(), &history.Batch{}); history.CodeOf(err) != history.Unavailable {
-		t.Errorf("append: %v", err)
 	}
 }

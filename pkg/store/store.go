@@ -59,7 +59,7 @@ type Store struct {
 	redaction  []byte
 	opened     uint64 // the time of the log's newest record then, and one more
 
-	// last is the time of the newest record that readers may see.
+	// last is a time behind which no reader sees a record: that of the newest one or, during a commit, of the newest that it adds.
 	last atomic.Uint64
 	// closing ends running scans.
 	closing atomic.Bool

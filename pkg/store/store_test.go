@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -62,65 +60,4 @@ func TestEveryKey(t *testing.T) {
 	if n := audit(t, dir, opts.Retention, false); n != 11 {
 		t.Errorf("%d records, want 11", n)
 	}
-}
-
-// TestCheckpointAlone checks what a bookmark does.
-func TestCheckpointAlone(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, store.Options{})
-	gr := schema.GroupResource{Group: "apps", Resource: "deployments"}
-	for _, rv := range []string{"7", "8"} {
-		if err := s.Append(t.Context(), &history.Batch{Checkpoints: []history.Checkpoint{{Group: gr.Group, Resource: gr.Resource, RV: rv}}}); err != nil {
-			t.Fatal(err)
-		}
-		s = reopen(t, s, dir, store.Options{})
-		if c, err := s.Checkpoint(t.Context(), gr); err != nil || c.RV != rv {
-			t.Errorf("checkpoint %+v, %v; want %s", c, err, rv)
-		}
-	}
-}
-
-func TestCatalogue(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir, store.Options{})
-	deploy := history.Resource{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true}
-	pods := history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}
-	old := deploy
-	old.Version = "v1beta1"
-	for _, r := range []history.Resource{old, pods, deploy} {
-		if err := s.Register(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s = reopen(t, s, dir, store.Options{})
-	got, err := s.Resources(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff([]history.Resource{pods, deploy}, got); d != "" {
-		t.Error(d)
-	}
-}
-
-// TestInvalid checks that nothing of a batch with a mistake is committed, and that the log goes on.
-func TestInvalid(t *testing.T) {
-	s := open(t, t.TempDir(), store.Options{})
-	for what, spoil := range map[string]func(*history.Record){
-		"verb":      func(r *history.Record) { r.Verb = 0 },
-		"resource":  func(r *history.Record) { r.Ref.Resource = "" },
-		"name":      func(r *history.Record) { r.Ref.Name = "" },
-		"namespace": func(r *history.Record) { r.Ref.Namespace = history.NoNamespace },
-		"long":      func(r *history.Record) { r.Ref.Namespace = string(make([]byte, 2000)) },
-	} {
-		r := pod("bad", "1", history.Create)
-		spoil(r)
-		err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{pod("good", "1", history.Create), r}})
-		if history.CodeOf(err) != history.Invalid {
-			t.Errorf("%s: %v", what, err)
-		}
-	}
-	if n := len(all(t, s, history.Scan{})); n != 0 {
-		t.Errorf("%d records of invalid batches", n)
-	}
-	appendTo(t, s, pod("good", "1", history.Create))
 }

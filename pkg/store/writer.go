@@ -73,6 +73,7 @@ func (w *writer) commit() error {
 	if err := w.txn.Set(key.State(), w.state.Encode()); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	w.s.last.Store(w.state.Last) // first: who sees the checkpoint, a head or a gap of the commit has to see its records, too
 	if err := w.txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -80,7 +81,6 @@ func (w *writer) commit() error {
 		f()
 	}
 	w.s.state = w.state
-	w.s.last.Store(w.state.Last)
 	return nil
 }
 

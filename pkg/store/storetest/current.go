@@ -1,0 +1,166 @@
+package storetest
+
+import (
+	"bytes"
+	"iter"
+	"maps"
+	"slices"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// headsAreWhatIsAlive compares the heads of each resource with the newest versions that are no deletions, step by step and opened
+// again. Two incarnations under one name are two objects.
+func headsAreWhatIsAlive(s *subject) {
+	next := version("web", "5", history.Create)
+	next.Ref.UID, next.Writers = "next", []uint64{3, 4}
+	other := version("web", "6", history.Create)
+	other.Ref.Group = "example.com"
+	node := version("node", "7", history.Create)
+	node.Ref.Resource, node.Ref.Namespace, node.Writers = "nodes", "", nil
+	want := map[history.ObjectRef]history.Head{}
+	for _, batch := range [][]*history.Record{
+		{version("web", "1", history.Create), version("db", "2", history.Create), version("web", "3", history.Update)},
+		{version("web", "4", history.Delete), next, other, node},
+		{version("db", "8", history.Delete), version("db", "9", history.Update)},
+		{version("db", "10", history.Delete), version("web", "11", history.Create), version("never", "12", history.Delete)},
+	} {
+		s.put(batch...)
+		for _, r := range batch {
+			if want[r.Ref] = (history.Head{Ref: r.Ref, RV: r.RV, Writers: r.Writers}); r.Verb == history.Delete {
+				delete(want, r.Ref)
+			}
+		}
+		for range 2 {
+			got := s.heads(pods())
+			maps.Copy(got, s.heads(other.Ref.GroupResource()))
+			maps.Copy(got, s.heads(node.Ref.GroupResource()))
+			if d := cmp.Diff(want, got); d != "" {
+				s.t.Error(d)
+			}
+			s.reopen()
+		}
+	}
+	if got := s.heads(schema.GroupResource{Resource: "unknown"}); len(got) > 0 {
+		s.t.Errorf("heads of an unknown resource: %v", got)
+	}
+	s.headsAreOfOneMoment()
+}
+
+// headsAreOfOneMoment deletes and creates objects while their heads are read, and stops reading others half-way.
+func (s *subject) headsAreOfOneMoment() {
+	s.t.Helper()
+	s.put(version("one", "100", history.Create), version("two", "101", history.Create), version("three", "102", history.Create))
+	want, got := s.heads(pods()), map[history.ObjectRef]history.Head{}
+	next, stop := iter.Pull2(s.Heads(s.t.Context(), pods()))
+	defer stop()
+	for h, err, ok := next(); ok; h, err, ok = next() {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if len(got) == 0 {
+			s.put(version("one", "103", history.Delete), version("two", "104", history.Delete), version("four", "105", history.Create))
+		}
+		got[h.Ref] = h
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		s.t.Errorf("of one moment: %s", d)
+	}
+	next, enough := iter.Pull2(s.Heads(s.t.Context(), pods()))
+	_, _, _ = next()
+	enough()
+}
+
+// latestIsTheNewest asks for objects with and without their UID, deleted ones, and some that were never there.
+func latestIsTheNewest(s *subject) {
+	first, last, next := version("web", "1", history.Create), version("web", "2", history.Delete), version("web", "3", history.Create)
+	next.Ref.UID = "next"
+	node := version("web", "4", history.Create)
+	node.Ref.Namespace = ""
+	other := version("web", "5", history.Create)
+	other.Ref.Group = "example.com"
+	s.put(first, last, next, node, other)
+	anyOf := func(o history.ObjectRef) history.ObjectRef { o.UID = ""; return o }
+	for name, tt := range map[string]struct {
+		ask  history.ObjectRef
+		want *history.Record
+	}{
+		"incarnation":         {last.Ref, last},
+		"next incarnation":    {next.Ref, next},
+		"newest incarnation":  {anyOf(last.Ref), next},
+		"without a namespace": {anyOf(node.Ref), node},
+		"of another group":    {anyOf(other.Ref), other},
+	} {
+		got, err := s.Latest(s.t.Context(), tt.ask)
+		if err != nil {
+			s.t.Errorf("%s: %v", name, err)
+			continue
+		}
+		s.same(name, read(true, tt.want), []*history.Record{got})
+	}
+	for _, absent := range []func(*history.ObjectRef){
+		func(o *history.ObjectRef) { o.UID = "another" }, func(o *history.ObjectRef) { o.Name = "we" },
+		func(o *history.ObjectRef) { o.Namespace = "another" }, func(o *history.ObjectRef) { o.Resource = "others" },
+	} {
+		ref := first.Ref
+		absent(&ref)
+		if r, err := s.Latest(s.t.Context(), ref); history.CodeOf(err) != history.NotFound {
+			s.t.Errorf("latest of %s (%s), which was never there: %v, %v", ref, ref.UID, r, err)
+		}
+	}
+	if _, err := s.Latest(s.t.Context(), history.ObjectRef{Resource: "pods"}); history.CodeOf(err) != history.Invalid {
+		s.t.Errorf("latest without a name: %v", err)
+	}
+}
+
+// catalogueKeeps registers resources, one of them again in another version, and one that has no name.
+func catalogueKeeps(s *subject) {
+	deploy := history.Resource{
+		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Singular: "deployment",
+		ShortNames: []string{"deploy"}, Namespaced: true,
+	}
+	beta, pods, others := deploy, deploy, deploy
+	beta.Version, beta.ShortNames = "v1beta1", nil
+	pods.Group, pods.Plural, pods.Kind = "", "pods", "Pod"
+	others.Group = "example.com"
+	for _, r := range []history.Resource{beta, others, pods, pods, deploy} {
+		if err := s.Register(s.t.Context(), r); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := s.Register(s.t.Context(), history.Resource{Group: "apps", Version: "v1"}); history.CodeOf(err) != history.Invalid {
+		s.t.Errorf("a resource without a name is registered: %v", err)
+	}
+	s.put(version("web", "1", history.Create)) // of a resource that is catalogued; recording alone catalogues nothing
+	for range 2 {
+		got, err := s.Resources(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if d := cmp.Diff([]history.Resource{pods, deploy, others}, got); d != "" {
+			s.t.Error(d)
+		}
+		s.reopen()
+	}
+}
+
+// redactionKeyStays compares the keys of a log that is opened again, and of another one.
+func redactionKeyStays(s *subject) {
+	before := s.RedactionKey()
+	if len(before) < 16 || bytes.Equal(before, make([]byte, len(before))) {
+		s.t.Fatalf("the key has %d bytes, or only zeros", len(before))
+	}
+	clear(s.RedactionKey()) // it is the caller's
+	for range 2 {
+		if after := s.RedactionKey(); !slices.Equal(before, after) {
+			s.t.Errorf("the key became another")
+		}
+		s.reopen()
+	}
+	if other := s.another(s.t, Options{}).RedactionKey(); slices.Equal(before, other) {
+		s.t.Error("two logs have the same key")
+	}
+}

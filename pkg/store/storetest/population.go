@@ -1,0 +1,128 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// population appends versions of objects that have all sorts of things in common, over two days and in batches of all sizes, and
+// returns them in their order. Their clock stands still within a batch.
+func (s *subject) population() (all []*history.Record) {
+	s.t.Helper()
+	web, db, node := version("web", "", history.Create).Ref, version("db", "", history.Create).Ref, version("web", "", history.Create).Ref
+	node.Resource, node.Namespace = "nodes", ""
+	again, elsewhere, thing, event := web, web, web, web
+	again.UID, elsewhere.Namespace, thing.Group, event.Resource = "again", "db", "example.com", "events"
+	for i, batch := range [][]*history.Record{
+		{of(web, history.Create), of(node, history.Create), of(db, history.Create)},
+		{of(web, history.Update)},
+		{of(event, history.Create), of(thing, history.Create), of(web, history.Update), of(web, history.Delete), of(again, history.Create)},
+		{of(elsewhere, history.Create), of(event, history.Update), of(node, history.Update), of(db, history.Delete)},
+		{of(again, history.Update), of(thing, history.Delete), of(event, history.Create), of(db, history.Create)},
+	} {
+		s.now = s.now.Add(7 * time.Hour)
+		for j, r := range batch {
+			s.adorn(r, len(all)+j)
+		}
+		if i == 3 {
+			s.reopen()
+		}
+		s.put(batch...)
+		all = append(all, batch...)
+	}
+	return all
+}
+
+// of returns a version of an object.
+func of(o history.ObjectRef, verb history.Verb) *history.Record {
+	return &history.Record{Ref: o, Version: "v1", Kind: "Kind of " + o.Resource, Verb: verb}
+}
+
+// adorn gives the nth record what it can have, some of it.
+func (s *subject) adorn(r *history.Record, n int) {
+	r.RV, r.Writers = fmt.Sprint(100-n), []uint64{uint64(n)}
+	r.Object = fmt.Appendf(nil, `{"n":%d,"name":%q}`, n, r.Ref.Name)
+	r.Initial = n < 2
+	if n%5 == 3 {
+		r.Version, r.InferredSince = "v1beta1", s.now.Add(-time.Hour)
+	}
+	if n%2 == 0 {
+		r.Managers = []history.Manager{
+			{Name: "kubelet", Operation: "Update", Subresource: "status", Time: s.now.Truncate(time.Second), Fields: []string{"status.phase"}},
+			{Name: "kubectl"},
+		}[n%4/2:]
+		r.Words = &history.Words{Summary: "replicas 1 → 2", Trouble: "CrashLoopBackOff"}
+	}
+	if n%3 == 1 {
+		r.Owners = []types.UID{"owner-1", "owner-2"}[n%2:]
+	}
+	if r.Ref.Resource == "events" {
+		r.Regarding = &history.Target{Group: "apps", Kind: "Pod", Namespace: "shop", Name: "web", UID: types.UID([]string{"", "uid-web"}[n%2])}
+	}
+}
+
+// filters returns filters by what they ask for: each thing that can be asked for, and each two of them.
+func filters(records []*history.Record) map[string]history.Filter {
+	alone := conditions(records)
+	all := map[string]history.Filter{"everything": {}}
+	for name, narrow := range alone {
+		for other, further := range alone {
+			var f history.Filter
+			further(&f)
+			narrow(&f)
+			if name == other {
+				all[name] = f
+			} else {
+				all[name+" and "+other] = f
+			}
+		}
+	}
+	return all
+}
+
+// conditions returns what can be asked for, by name. Times are those of records, and the moments beside them.
+func conditions(records []*history.Record) map[string]func(*history.Filter) {
+	first, some, last := records[0].Time, records[len(records)/2].Time, records[len(records)-1].Time
+	resources := func(of ...schema.GroupResource) func(*history.Filter) {
+		return func(f *history.Filter) { f.Resources = of }
+	}
+	regarding := func(name string, uid types.UID) func(*history.Filter) {
+		return func(f *history.Filter) {
+			f.Regarding = &history.Target{Kind: "Pod", Namespace: "shop", Name: name, UID: uid}
+		}
+	}
+	return map[string]func(*history.Filter){
+		"from a record on":         func(f *history.Filter) { f.Start = some },
+		"from behind a record on":  func(f *history.Filter) { f.Start = some.Add(1) },
+		"from before time began":   func(f *history.Filter) { f.Start = time.Unix(-1, 0) },
+		"from the far future on":   func(f *history.Filter) { f.Start = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"up to a record":           func(f *history.Filter) { f.End = some },
+		"up to behind a record":    func(f *history.Filter) { f.End = some.Add(1) },
+		"up to the first":          func(f *history.Filter) { f.End = first },
+		"up to behind the last":    func(f *history.Filter) { f.End = last.Add(1) },
+		"up to the far future":     func(f *history.Filter) { f.End = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"of pods":                  resources(pods()),
+		"of pods and nodes":        resources(pods(), schema.GroupResource{Resource: "nodes"}),
+		"of another group's pods":  resources(schema.GroupResource{Group: "example.com", Resource: "pods"}),
+		"of an unknown resource":   resources(schema.GroupResource{Resource: "unknown"}),
+		"in a namespace":           func(f *history.Filter) { f.Namespace = "shop" },
+		"in no namespace":          func(f *history.Filter) { f.Namespace = history.NoNamespace },
+		"in an unknown namespace":  func(f *history.Filter) { f.Namespace = "unknown" },
+		"of a name":                func(f *history.Filter) { f.Name = "web" },
+		"of an unknown name":       func(f *history.Filter) { f.Name = "we" },
+		"of a UID":                 func(f *history.Filter) { f.UID = "uid-web" },
+		"created or deleted":       func(f *history.Filter) { f.Verbs = []history.Verb{history.Create, history.Delete} },
+		"updated":                  func(f *history.Filter) { f.Verbs = []history.Verb{history.Update} },
+		"regarding a pod":          regarding("web", ""),
+		"regarding an incarnation": regarding("web", "uid-web"),
+		"regarding another":        regarding("web", "another"),
+		"owned":                    func(f *history.Filter) { f.Owner = "owner-2" },
+		"written by a manager":     func(f *history.Filter) { f.Manager = "kubelet" },
+		"of two revisions":         func(f *history.Filter) { f.Revisions = []uint64{2, 4} },
+	}
+}

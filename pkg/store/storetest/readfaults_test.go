@@ -1,0 +1,207 @@
+package storetest_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+func readingFaults() []fault {
+	return []fault{
+		{"swaps two records", []string{"RecordsAreReadAsTheyWereAppended", "AFilterSelectsWhatItMatches"}, func(b *broken) {
+			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+				if n := len(list); n > 1 {
+					list[n-1], list[n-2] = list[n-2], list[n-1]
+				}
+				return list
+			})
+		}},
+		{"ignores the end", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
+			b.ask(func(sc *history.Scan) { sc.End = time.Time{} })
+		}},
+		{"counts one too many", []string{"ACountIsThatOfTheScan"}, func(b *broken) {
+			b.count = func(n int) int { return n + 1 }
+		}},
+		{"includes the end", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
+			b.ask(func(sc *history.Scan) {
+				if !sc.End.IsZero() {
+					sc.End = sc.End.Add(1)
+				}
+			})
+		}},
+		{"takes no namespace for all of them", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
+			b.ask(func(sc *history.Scan) { sc.Namespace = strings.TrimPrefix(sc.Namespace, history.NoNamespace) })
+		}},
+		{"ignores the manager", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
+			b.ask(func(sc *history.Scan) { sc.Manager = "" })
+		}},
+		{"answers one more than the limit", []string{"PagesAreTheWholeCutByTheirLimit"}, func(b *broken) {
+			b.ask(func(sc *history.Scan) {
+				if sc.Limit > 0 {
+					sc.Limit++
+				}
+			})
+		}},
+		{"cuts a page before it filters", []string{"PagesAreTheWholeCutByTheirLimit"}, func(b *broken) {
+			b.scan = func(ctx context.Context, sc history.Scan) records {
+				wide := sc
+				wide.Filter = history.Filter{}
+				return func(yield func(*history.Record, error) bool) {
+					for r, err := range b.Log.Scan(ctx, wide) {
+						if (err != nil || sc.Matches(r)) && !yield(r, err) {
+							return
+						}
+					}
+				}
+			}
+		}},
+		{"begins a page with the last record of the one before", []string{"PagesAreTheWholeCutByTheirLimit"}, func(b *broken) {
+			b.ask(func(sc *history.Scan) {
+				if !sc.After.IsZero() {
+					sc.After.Time = sc.After.Add([]time.Duration{-1, 1}[sc.Order])
+				}
+			})
+		}},
+		{"pages by offset", []string{"ACursorStaysValidWhileRecordsArrive"}, func(b *broken) {
+			b.scan = func(ctx context.Context, sc history.Scan) records {
+				return func(yield func(*history.Record, error) bool) {
+					offset, n := b.offset, 0
+					if sc.After.IsZero() {
+						offset = 0
+					}
+					b.offset = offset + sc.Limit
+					sc.After = history.Cursor{}
+					whole := sc
+					whole.Limit = 0
+					for r, err := range b.Log.Scan(ctx, whole) {
+						if n++; n > offset && (!yield(r, err) || n == b.offset) {
+							return
+						}
+					}
+				}
+			}
+		}},
+		{"sees what arrives during a scan", []string{"AScanSeesTheLogAsItWasWhenItBegan"}, func(b *broken) {
+			b.scan = func(ctx context.Context, sc history.Scan) records {
+				sc.Limit = 1
+				return func(yield func(*history.Record, error) bool) {
+					for more := true; more; {
+						more = false
+						for r, err := range b.Log.Scan(ctx, sc) {
+							if !yield(r, err) {
+								return
+							}
+							more, sc.After.Time = true, r.Time
+						}
+					}
+				}
+			}
+		}},
+		{"hands out what it keeps", []string{"WhatIsReadBelongsToTheReader"}, func(b *broken) {
+			kept := map[time.Time]*history.Record{}
+			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+				for i, r := range list {
+					if kept[r.Time] == nil {
+						kept[r.Time] = r
+					}
+					list[i] = kept[r.Time]
+				}
+				return list
+			})
+		}},
+		{"has holes", []string{"ReadersSeeABeginningOfTheLogBesideAWriter"}, func(b *broken) {
+			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+				return slices.DeleteFunc(list, func(r *history.Record) bool { return r.Revision == 7 })
+			})
+		}},
+	}
+}
+
+// old tells whether a record is older than the retention, where the test gave one.
+func (b *broken) old(r *history.Record) bool {
+	return b.opts.Retention > 0 && r.Time.Before(b.opts.Now().Add(-b.opts.Retention))
+}
+
+func forgettingFaults() []fault {
+	dropsOld := func(b *broken) {
+		b.answer(func(_ history.Scan, list []*history.Record) []*history.Record { return slices.DeleteFunc(list, b.old) })
+	}
+	return []fault{
+		{"answers as long as it is there", []string{"WhatIsOlderThanTheRetentionIsNotAnswered"}, func(b *broken) {
+			b.opts.Retention *= 100
+		}},
+		{"forgets whatever is older than the retention", []string{
+			"WhatStandsWhenTheRetentionBeginsIsAnswered", "WhatNeverChangesOutlivesItsRetention",
+		}, dropsOld},
+		{"prunes what stands", []string{"PruningByAgeChangesNoAnswer"}, func(b *broken) {
+			b.prune = func(ctx context.Context) error {
+				dropsOld(b)
+				return b.Log.Prune(ctx)
+			}
+		}},
+		{"drops without a word", []string{"PruningBySizeIsToldByGaps"}, func(b *broken) {
+			b.gaps = func([]history.Gap) []history.Gap { return nil }
+		}},
+		{"drops nothing", []string{"PruningBySizeIsToldByGaps"}, func(b *broken) {
+			b.prune = func(context.Context) error { return nil }
+		}},
+		{"loses what arrives while it prunes", []string{"RecordsArriveWhileOthersAreDropped"}, func(b *broken) {
+			var pruning atomic.Bool
+			b.prune = func(ctx context.Context) error {
+				pruning.Store(true)
+				return b.Log.Prune(ctx)
+			}
+			b.commit = func(ctx context.Context, batch *history.Batch) error {
+				if pruning.Load() {
+					return nil
+				}
+				return b.Log.Append(ctx, batch)
+			}
+		}},
+		{"looks for the record of a cursor", []string{"ACursorStaysValidWhileRecordsAreDropped"}, func(b *broken) {
+			b.scan = func(ctx context.Context, sc history.Scan) records {
+				if n, _, _ := b.Log.Count(ctx, history.Filter{Start: sc.After.Time, End: sc.After.Add(1)}, 1); n == 0 && !sc.After.IsZero() {
+					return func(yield func(*history.Record, error) bool) {
+						yield(nil, history.Errorf(history.Invalid, "no record has the cursor's time"))
+					}
+				}
+				return b.Log.Scan(ctx, sc)
+			}
+		}},
+		{"ends a scan where records are dropped", []string{"AScanIsWholeOrFailsWhileRecordsAreDropped"}, endsQuietly},
+	}
+}
+
+// endsQuietly makes scans end without an error where they should end with an unavailable one.
+func endsQuietly(b *broken) {
+	b.scan = func(ctx context.Context, sc history.Scan) records {
+		return func(yield func(*history.Record, error) bool) {
+			for r, err := range b.Log.Scan(ctx, sc) {
+				if history.CodeOf(err) == history.Unavailable || !yield(r, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func otherFaults() []fault {
+	return []fault{
+		{"reads on when it is closed", []string{"ClosingEndsScansWithAnError"}, func(b *broken) {
+			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record { return list })
+		}},
+		{"is empty when it is closed", []string{"AClosedLogIsUnavailable"}, endsQuietly},
+		{"reads on when the context has ended", []string{"AContextThatEndsEndsScansAndAppends"}, func(b *broken) {
+			b.scan = func(ctx context.Context, sc history.Scan) records { return b.Log.Scan(context.WithoutCancel(ctx), sc) }
+		}},
+		{"appends when the context has ended", []string{"AContextThatEndsEndsScansAndAppends"}, func(b *broken) {
+			b.commit = func(ctx context.Context, batch *history.Batch) error {
+				return b.Log.Append(context.WithoutCancel(ctx), batch)
+			}
+		}},
+	}
+}

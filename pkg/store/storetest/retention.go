@@ -1,0 +1,172 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// retentionHides lets the clock pass over the retention of records, to the nanosecond. Nothing has to be pruned for that.
+func retentionHides(s *subject) {
+	s = s.another(s.t, Options{Retention: time.Hour})
+	first, second := version("web", "1", history.Create), version("db", "2", history.Delete)
+	s.put(first, second)
+	everything := history.Scan{Bodies: true}
+	for _, tt := range []struct {
+		now  time.Time
+		want []*history.Record
+	}{
+		{first.Time.Add(time.Hour), []*history.Record{first, second}},
+		{first.Time.Add(time.Hour + 1), []*history.Record{second}},
+		{second.Time.Add(time.Hour), []*history.Record{second}},
+		{second.Time.Add(time.Hour + 1), nil},
+	} {
+		s.now = tt.now
+		for _, sc := range []history.Scan{everything, {Filter: history.Filter{Namespace: "shop", Resources: nil}, Bodies: true}} {
+			s.same(fmt.Sprint("at ", tt.now), read(true, tt.want...), s.all(sc))
+		}
+		if n, exact, err := s.Count(s.t.Context(), history.Filter{}, 100); n != len(tt.want) || !exact || err != nil {
+			s.t.Errorf("at %v: count %d, exact %v, %v; want %d", tt.now, n, exact, err, len(tt.want))
+		}
+	}
+	if r, err := s.Latest(s.t.Context(), second.Ref); history.CodeOf(err) != history.NotFound {
+		s.t.Errorf("latest of what was deleted before the retention: %v, %v", r, err)
+	}
+	s.put(version("web", "3", history.Update))
+	if n := len(s.all(everything)); n != 1 {
+		s.t.Errorf("%d records behind the retention and one more", n)
+	}
+}
+
+// standingVersionsStay asks for objects by their name and by their UID: before what the retention keeps of one comes the version that
+// stood when it began, unless that is a deletion. Pages of more than one object have none of those.
+func standingVersionsStay(s *subject) {
+	s = s.another(s.t, Options{Retention: time.Hour})
+	old, stood, later := version("web", "1", history.Create), version("web", "2", history.Update), version("web", "3", history.Update)
+	deleted, back := version("db", "4", history.Delete), version("db", "5", history.Create)
+	still := version("still", "6", history.Create)
+	s.put(still, version("db", "7", history.Create), old, stood, deleted)
+	s.now = s.now.Add(40 * time.Minute)
+	s.put(later, back)
+	s.now = s.now.Add(40 * time.Minute)
+	for range 2 {
+		for _, tt := range []struct {
+			of   history.ObjectRef
+			want []*history.Record
+		}{
+			{later.Ref, []*history.Record{stood, later}}, {back.Ref, []*history.Record{back}}, {still.Ref, []*history.Record{still}},
+		} {
+			for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+				for _, f := range []history.Filter{{Name: tt.of.Name}, {UID: tt.of.UID}, {Name: tt.of.Name, Namespace: "shop"}} {
+					want := read(true, matching(f, order, tt.want)...)
+					s.same(fmt.Sprintf("%+v", f), want, s.all(history.Scan{Filter: f, Order: order, Bodies: true}))
+					s.same(fmt.Sprintf("pages of %+v", f), want, s.pages(history.Scan{Filter: f, Order: order, Bodies: true, Limit: 1}, func() {}))
+				}
+			}
+			r, err := s.Latest(s.t.Context(), tt.of)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.same("the latest", read(true, tt.want[len(tt.want)-1]), []*history.Record{r})
+		}
+		s.same("of more than one object", read(false, later, back), s.all(history.Scan{Filter: history.Filter{Namespace: "shop"}}))
+		if n := len(s.heads(pods())); n != 3 {
+			s.t.Errorf("%d heads, want 3", n)
+		}
+		s.reopen()
+	}
+}
+
+// names are the objects of [subject.week].
+func names() []string { return []string{"still", "web", "gone", "back"} }
+
+// week appends what happens on six days, and returns it: an object that never changes, and is large; one that changes three times a
+// day; one that is deleted on the second day; and one that is deleted then, and comes back on the fourth.
+func (s *subject) week() (all []*history.Record) {
+	s.t.Helper()
+	put := func(r *history.Record) {
+		s.put(r)
+		all = append(all, r)
+	}
+	for day := range 6 {
+		s.now = s.noon(day)
+		if day == 0 {
+			still := version("still", "0", history.Create)
+			still.Object = noise(600_000)
+			put(still)
+		}
+		for i := range 3 {
+			r := version("web", fmt.Sprint(3*day+i), history.Update)
+			r.Object = append(noise(20_000), r.RV...)
+			put(r)
+		}
+		switch day {
+		case 0:
+			put(version("gone", "1", history.Create))
+			put(version("back", "1", history.Create))
+		case 1:
+			put(version("gone", "2", history.Delete))
+			put(version("back", "2", history.Delete))
+		case 3:
+			put(version("back", "3", history.Create))
+		}
+	}
+	return all
+}
+
+// answers is what pruning must not change: everything, each object, and what each was at some times.
+func (s *subject) answers(at ...time.Time) map[string][]*history.Record {
+	s.t.Helper()
+	m := map[string][]*history.Record{"all": s.all(history.Scan{Bodies: true})}
+	for _, name := range names() {
+		f := history.Filter{Name: name}
+		m[name] = s.all(history.Scan{Filter: f, Bodies: true})
+		for _, f.End = range at {
+			what := fmt.Sprintf("%s at %s", name, f.End)
+			m[what] = s.all(history.Scan{Filter: f, Order: history.NewestFirst, Limit: 1, Bodies: true})
+		}
+	}
+	for _, h := range s.heads(pods()) {
+		m["head of "+h.Ref.Name] = []*history.Record{{Ref: h.Ref, RV: h.RV, Writers: h.Writers}}
+	}
+	return m
+}
+
+// pruningChangesNoAnswer prunes when three days are over, twice, and opens the log again: what is answered stays the same, for there
+// is no gap in it.
+func pruningChangesNoAnswer(s *subject) {
+	s = s.another(s.t, Options{Retention: 36 * time.Hour})
+	if err := s.Prune(s.t.Context()); err != nil {
+		s.t.Errorf("a log that is empty: %v", err)
+	}
+	s.week()
+	s.now = s.noon(5).Add(time.Hour)
+	at := []time.Time{s.now.Add(-s.opts.Retention + 1), s.midnight(5), s.now}
+	want := s.answers(at...)
+	check := func(when string) {
+		s.t.Helper()
+		got := s.answers(at...)
+		for what := range want {
+			s.same(when+", "+what, want[what], got[what])
+		}
+		if len(got) != len(want) {
+			s.t.Errorf("%s: %d heads more than before", when, len(got)-len(want))
+		}
+		if gaps := s.everyGap(); len(gaps) > 0 {
+			s.t.Errorf("%s, there are gaps of what is older than the retention: %+v", when, gaps)
+		}
+	}
+	for range 2 {
+		if err := s.Prune(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+		check("pruned")
+	}
+	s.reopen()
+	check("opened again")
+	r := version("web", "100", history.Update)
+	if s.put(r); r.Revision != 3*6+1 {
+		s.t.Errorf("the numbers go on with %d", r.Revision)
+	}
+}

@@ -1,0 +1,205 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// subject is a log under test, with its directory and its clock. The clock is set by hand, and runs only when it is told to.
+type subject struct {
+	Log
+
+	t    *testing.T
+	open Open
+	dir  string
+	opts Options
+	// today is when the tests' calendar begins; now is what the clock shows.
+	today, now time.Time
+}
+
+// newSubject opens a log that is empty. Its clock begins at noon, so that hours don't make another day of it.
+func newSubject(t *testing.T, open Open, o Options) *subject {
+	t.Helper()
+	s := &subject{t: t, open: open, dir: t.TempDir(), opts: o, today: time.Now().UTC().Truncate(aDay)}
+	s.now = s.noon(0)
+	s.opts.Now = func() time.Time { return s.now }
+	s.start()
+	return s
+}
+
+// another opens another log, with other options, for a subtest or beside this one.
+func (s *subject) another(t *testing.T, o Options) *subject {
+	t.Helper()
+	return newSubject(t, s.open, o)
+}
+
+func (s *subject) start() {
+	s.t.Helper()
+	log := s.open(s.t, s.dir, s.opts)
+	s.Log = log
+	s.t.Cleanup(func() {
+		if err := log.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// reopen closes the log and opens it again.
+func (s *subject) reopen() {
+	s.t.Helper()
+	if err := s.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.start()
+}
+
+// commit appends a batch.
+func (s *subject) commit(b *history.Batch) {
+	s.t.Helper()
+	if err := s.Append(s.t.Context(), b); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// put appends records as a batch.
+func (s *subject) put(records ...*history.Record) {
+	s.t.Helper()
+	s.commit(&history.Batch{Records: records})
+}
+
+// all returns what a scan answers.
+func (s *subject) all(sc history.Scan) (list []*history.Record) {
+	s.t.Helper()
+	for r, err := range s.Scan(s.t.Context(), sc) {
+		if err != nil {
+			s.t.Fatalf("scan %+v: %v", sc, err)
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// gaps returns what Gaps answers.
+func (s *subject) gaps(start, end time.Time, of ...schema.GroupResource) []history.Gap {
+	s.t.Helper()
+	found, err := s.Gaps(s.t.Context(), of, start, end)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
+
+// heads returns a resource's heads by their objects.
+func (s *subject) heads(of schema.GroupResource) map[history.ObjectRef]history.Head {
+	s.t.Helper()
+	found := map[history.ObjectRef]history.Head{}
+	for h, err := range s.Heads(s.t.Context(), of) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if _, twice := found[h.Ref]; twice {
+			s.t.Errorf("%s has two heads", h.Ref)
+		}
+		found[h.Ref] = h
+	}
+	return found
+}
+
+// checkpoint returns a resource's checkpoint.
+func (s *subject) checkpoint(of schema.GroupResource) history.Checkpoint {
+	s.t.Helper()
+	c, err := s.Checkpoint(s.t.Context(), of)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// same fails the test where a list of records is not the one that it should be.
+func (s *subject) same(what string, want, got []*history.Record) {
+	s.t.Helper()
+	if len(want)+len(got) > 0 && !reflect.DeepEqual(want, got) {
+		s.t.Errorf("%s: %s", what, cmp.Diff(brief(want), brief(got)))
+	}
+}
+
+// brief returns copies of records in which large objects are told apart, but not told.
+func brief(records []*history.Record) (list []*history.Record) {
+	for _, r := range records {
+		c := *r
+		if len(c.Object) > 1<<10 {
+			c.Object = fmt.Appendf(nil, "%d bytes with the sum %x", len(c.Object), sha256.Sum256(c.Object))
+		}
+		list = append(list, &c)
+	}
+	return list
+}
+
+// read makes of records what reading them has to give.
+func read(bodies bool, records ...*history.Record) (list []*history.Record) {
+	for _, r := range records {
+		c := *r
+		c.Writers, c.Before = nil, nil
+		if !bodies {
+			c.Object = nil
+		}
+		list = append(list, &c)
+	}
+	return list
+}
+
+// pods is the resource of [version].
+func pods() schema.GroupResource { return schema.GroupResource{Resource: "pods"} }
+
+// version returns a version of a pod, which is unlike any other.
+func version(name, rv string, verb history.Verb) *history.Record {
+	return &history.Record{
+		Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: name, UID: types.UID("uid-" + name)},
+		Version: "v1", Kind: "Pod", Verb: verb, RV: rv, Writers: []uint64{1},
+		Object: fmt.Appendf(nil, `{"kind":"Pod","metadata":{"name":%q,"resourceVersion":%q}}`, name, rv),
+	}
+}
+
+// noise returns bytes that don't compress, the same ones for each length.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(b)
+	return b
+}
+
+const aDay = 24 * time.Hour
+
+// midnight returns the beginning of a day of the test's calendar, in which the day 0 is today; noon returns its middle.
+func (s *subject) midnight(day int) time.Time { return s.today.Add(time.Duration(day) * aDay) }
+
+func (s *subject) noon(day int) time.Time { return s.midnight(day).Add(aDay / 2) }
+
+// beside calls write while some readers call read, again and again until it is false, and once more after write has returned.
+func (s *subject) beside(readers int, read func(reader int) bool, write func()) {
+	s.t.Helper()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var written atomic.Bool
+	defer written.Store(true)
+	for i := range readers {
+		wg.Go(func() {
+			for more := true; more; {
+				more = !written.Load()
+				more = read(i) && more
+			}
+		})
+	}
+	write()
+}
