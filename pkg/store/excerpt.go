@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -26,7 +25,7 @@ func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*histor
 		return err
 	}
 	defer release()
-	err = s.guard(func() error {
+	return s.guard(func() error {
 		now := s.now()
 		txn, to := s.snapshot()
 		defer txn.Discard()
@@ -43,10 +42,6 @@ func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*histor
 		}
 		return use(e)
 	})
-	if err != nil {
-		return fmt.Errorf("excerpt: %w", err)
-	}
-	return nil
 }
 
 // excerpt is one that is being read.
