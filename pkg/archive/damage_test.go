@@ -85,13 +85,14 @@ func entries(records ...*history.Record) string {
 	return string(b)
 }
 
-// TestAWholeFileOfNonsenseIsRefused puts files together whose checksums are right.
+// TestAWholeFileOfNonsenseIsRefused puts files together whose checksums are right. Those that are taken are older than anything that a
+// recorder keeps.
 func TestAWholeFileOfNonsenseIsRefused(t *testing.T) {
-	const begin = `"start":"2026-01-02T12:00:00Z","end":"2026-01-02T13:00:00Z"`
+	const begin = `"start":"2021-01-02T12:00:00Z","end":"2021-01-02T13:00:00Z"`
 	header, catalogue := part{'H', `{"format":1,` + begin + `}`}, part{'C', `[{"plural":"pods","version":"v1","kind":"Pod"}]`}
 	at := func(clock string, revision uint64) *history.Record {
 		r := version("pods", "web", history.Update)
-		r.Time, r.Revision = moment(t, "2026-01-02T"+clock+"Z"), revision
+		r.Time, r.Revision = moment(t, "2021-01-02T"+clock+"Z"), revision
 		return r
 	}
 	gone := at("11:00:00", 1)

@@ -75,7 +75,7 @@ func FuzzFrames(f *testing.F) {
 
 func wholeFile() []part {
 	return []part{
-		{'H', `{"format":1,"start":"2026-01-02T12:00:00Z","end":"2026-01-02T13:00:00Z"}`},
+		{'H', `{"format":1,"start":"2021-01-02T12:00:00Z","end":"2021-01-02T13:00:00Z"}`},
 		{'C', `[]`},
 		{'S', entries(sampleVersion())},
 		{'V', entries(sampleVersion(), sampleVersion())},
