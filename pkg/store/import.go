@@ -81,7 +81,7 @@ func (s *Store) importAll(ctx context.Context, from *history.Excerpt) error {
 	}
 	s.commits.Lock()
 	defer s.commits.Unlock()
-	w := &importer{writer: s.newWriter(), ctx: ctx, start: timestamp(from.Start), end: timestamp(from.End)}
+	w := &importer{writer: s.newWriter(), ctx: ctx, start: timestamp(from.Start), end: timestamp(from.End), latest: map[history.ObjectRef][]byte{}}
 	defer func() { w.txn.Discard() }()
 	if err := w.all(from); err != nil {
 		return err
@@ -96,7 +96,12 @@ type importer struct {
 
 	ctx        context.Context //nolint:containedctx // of one call
 	start, end uint64
+	latest     map[history.ObjectRef][]byte // of some objects, what the next version may be a delta against
+	size       int                          // of latest, in bytes
 }
+
+// maxLatest bounds the bodies that an importer keeps, in bytes.
+const maxLatest = 12 << 20
 
 // all writes gaps first: they may end before the records do.
 func (w *importer) all(from *history.Excerpt) error {
@@ -142,8 +147,20 @@ func (w *importer) append(r *history.Record, ts uint64) error {
 		return history.Errorf(history.Invalid, "record of %s at %s is not in its order", r.Ref, r.Time)
 	}
 	w.state.Last = ts
+	r.Before = w.latest[r.Ref]
 	_, err := w.at(r, w.s.encode(r), ts, r.Revision)
+	r.Before = nil
+	w.keep(r)
 	return err
+}
+
+// keep remembers a version's body, in place of all others where there is no room.
+func (w *importer) keep(r *history.Record) {
+	if w.size += len(r.Object) - len(w.latest[r.Ref]); w.size > maxLatest {
+		clear(w.latest)
+		w.size = len(r.Object)
+	}
+	w.latest[r.Ref] = r.Object
 }
 
 // stand adds the version of an object that stood when the extent begins. One of the same day is kept as records are, since the floor
