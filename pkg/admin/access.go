@@ -3,8 +3,8 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -12,9 +12,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// access returns the log of a storage directory: that of the recorder that runs on it or, where none does, the directory's own.
-// The caller calls done, which ends what was opened.
-func access(ctx context.Context, storage string, logger *slog.Logger) (log Log, done func() error, err error) {
+// access returns the keeper of a storage directory: the recorder that runs on it or, where none does, the directory's own log. What
+// that has to complain of goes to errOut. The caller calls done, which ends what was opened.
+func (t *target) access(ctx context.Context, storage string, errOut io.Writer) (log keeper, done func() error, err error) {
 	r, err := newRemote(ctx, storage)
 	if err == nil {
 		return r, func() error { return nil }, nil
@@ -25,11 +25,11 @@ func access(ctx context.Context, storage string, logger *slog.Logger) (log Log, 
 	if err := checkThere(storage); err != nil {
 		return nil, nil, err
 	}
-	s, err := store.Open(storage, store.Options{Logger: logger})
+	s, err := store.Open(storage, store.Options{Logger: warnings(errOut)})
 	if err != nil {
 		return nil, nil, err
 	}
-	return s, s.Close, nil
+	return local{s, t.env.Program}, s.Close, nil
 }
 
 // checkThere refuses a directory without a history: opening it would make one.

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
@@ -30,14 +31,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // run runs a command line over a storage directory.
 func run(t *testing.T, in io.Reader, storage string, args ...string) (out, errOut string, err error) {
 	t.Helper()
+	return runIn(t.Context(), in, storage, args...)
+}
+
+// runIn is run in a context.
+func runIn(ctx context.Context, in io.Reader, storage string, args ...string) (out, errOut string, err error) {
 	root := &cobra.Command{Use: "watchhistory-recorder", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(admin.Commands(admin.Environment{Storage: func(string) (string, error) { return storage, nil }})...)
+	root.AddCommand(admin.Commands(admin.Environment{Storage: func(string) (string, error) { return storage, nil }, Program: "test/1"})...)
 	var stdout, stderr bytes.Buffer
 	root.SetArgs(args)
 	root.SetIn(in)
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)
-	err = root.ExecuteContext(t.Context())
+	err = root.ExecuteContext(ctx)
 	return stdout.String(), stderr.String(), err
 }
 
@@ -107,7 +113,7 @@ func serve(t *testing.T, dir string, log admin.Log) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := admin.NewServer(log, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	server := admin.NewServer(log, "test/1", slog.New(slog.NewTextHandler(t.Output(), nil)))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() {
@@ -247,6 +253,13 @@ func (damagedLog) Backup(_ context.Context, w io.Writer, _ store.Position, _ sto
 		err = os.ErrDeadlineExceeded
 	}
 	return store.Position{}, err
+}
+
+func (damagedLog) Resources(context.Context) ([]history.Resource, error) { return nil, nil }
+
+func (damagedLog) Excerpt(_ context.Context, of history.Extent, use func(*history.Excerpt) error) error {
+	of.End = time.Now()
+	return use(&history.Excerpt{Extent: of, Standing: func(yield func(*history.Record, error) bool) { yield(nil, os.ErrDeadlineExceeded) }})
 }
 
 func (damagedLog) Verify(_ context.Context, report func(store.Damage), _ store.Progress) (store.Verification, error) {

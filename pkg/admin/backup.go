@@ -11,18 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/durable"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
-
-// stream stands for the standard streams where a file is asked for.
-const stream = "-"
 
 // backupOptions are the arguments of backup.
 type backupOptions struct {
 	target
 	since string
-	file  string
+	file  destination
 }
 
 func newBackupCommand(env Environment) *cobra.Command {
@@ -44,7 +40,7 @@ A backup holds the key that values of Secrets are hashed with: keep it as you ke
   kubectl -n watchhistory exec watchhistory-recorder-0 -- /watchhistory-recorder backup - > history.whb`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.file = args[0]
+			o.file = destination(args[0])
 			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -54,8 +50,8 @@ A backup holds the key that values of Secrets are hashed with: keep it as you ke
 }
 
 func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) (err error) {
-	if o.file == stream && isTerminal(out) {
-		return history.Errorf(history.Invalid, "a backup is not for a terminal: name a file, or redirect the output")
+	if err := o.file.check(out, "a backup"); err != nil {
+		return err
 	}
 	from, err := o.from()
 	if err != nil {
@@ -65,14 +61,18 @@ func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	log, done, err := access(ctx, dir, warnings(errOut))
+	log, done, err := o.access(ctx, dir, errOut)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
 	m := newMeter(errOut, "backing up")
 	defer m.clear()
-	to, err := o.write(ctx, log, from, out, m)
+	var to store.Position
+	err = o.file.write(out, m, func(w io.Writer) (err error) {
+		to, err = log.Backup(ctx, w, from, m.progress)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -101,35 +101,4 @@ func (o *backupOptions) from() (p store.Position, err error) {
 		return p, fmt.Errorf("--since: %s: %w", o.since, err)
 	}
 	return p, nil
-}
-
-func (o *backupOptions) write(ctx context.Context, log Log, from store.Position, out io.Writer, m *meter) (store.Position, error) {
-	if o.file == stream {
-		to, err := log.Backup(ctx, &counted{w: out, m: m}, from, m.progress)
-		return to, err
-	}
-	f, err := durable.Create(o.file)
-	if err != nil {
-		return store.Position{}, history.Errorf(history.Invalid, "%s can't be written: %v", o.file, err)
-	}
-	to, err := log.Backup(ctx, &counted{w: f, m: m}, from, m.progress)
-	if err != nil {
-		return to, errors.Join(err, f.Discard())
-	}
-	return to, f.Commit()
-}
-
-// counted tells a meter what was written.
-type counted struct {
-	w io.Writer
-	m *meter
-	n int64
-}
-
-// Write writes and counts.
-func (c *counted) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	c.m.progress(c.m.entries, c.n)
-	return n, err
 }

@@ -35,6 +35,8 @@ func ExitCode(err error) int {
 type Environment struct {
 	// Storage finds the recorder's storage directory, as the recorder does with this configuration file; "" is none.
 	Storage func(config string) (string, error)
+	// Program is this program, with its version.
+	Program string
 }
 
 // target is the storage directory that a command is about.
@@ -59,7 +61,7 @@ func (t *target) dir() (string, error) {
 // Commands returns the commands that keep a history whole. They print data on the output stream, and everything else on the error
 // stream.
 func Commands(env Environment) []*cobra.Command {
-	return []*cobra.Command{newBackupCommand(env), newRestoreCommand(env), newVerifyCommand(env), newRepairCommand(env)}
+	return []*cobra.Command{newBackupCommand(env), newRestoreCommand(env), newVerifyCommand(env), newRepairCommand(env), newExportCommand(env)}
 }
 
 // warnings returns a logger for what a database that a command opens has to complain of.

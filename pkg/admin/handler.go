@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,29 +16,27 @@ import (
 const (
 	backupPath     = "/backup"
 	verifyPath     = "/verify"
+	exportPath     = "/export"
 	sinceParameter = "since"
-	positionHeader = "X-Backup-Position" // a trailer: where it is missing, the backup is not whole
+	partParameter  = "part"
+	positionHeader = "X-Backup-Position" // a trailer, as the next one: where it is missing, what came is not whole
+	exportedHeader = "X-Exported"
 )
-
-// Log is what can be kept whole.
-type Log interface {
-	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
-	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
-}
 
 // handler serves a log's operations.
 type handler struct {
-	log    Log
+	log    local
 	logger *slog.Logger
 }
 
 // NewServer returns the server of a recorder's socket. It sets no limit to how long an answer takes, nor to reading: that one would
-// end whatever takes longer.
-func NewServer(log Log, logger *slog.Logger) *http.Server {
-	h := &handler{log, logger}
+// end whatever takes longer. program is the recorder, with its version.
+func NewServer(log Log, program string, logger *slog.Logger) *http.Server {
+	h := &handler{local{log, program}, logger}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+backupPath, h.backup)
 	mux.HandleFunc("GET "+verifyPath, h.verify)
+	mux.HandleFunc("GET "+exportPath, h.export)
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -89,19 +86,40 @@ func (h *handler) backup(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	w.Header().Set("Trailer", positionHeader)
+	h.stream(w, r, positionHeader, func(out io.Writer) (string, error) {
+		to, err := h.log.Backup(r.Context(), out, from, nil)
+		return to.String(), err
+	})
+}
+
+func (h *handler) export(w http.ResponseWriter, r *http.Request) {
+	var wanted Wanted
+	if err := json.Unmarshal([]byte(r.URL.Query().Get(partParameter)), &wanted); err != nil {
+		refuse(w, history.Errorf(history.Invalid, "%s: %v", partParameter, err))
+		return
+	}
+	h.stream(w, r, exportedHeader, func(out io.Writer) (string, error) {
+		x, err := h.log.Export(r.Context(), out, wanted, nil)
+		said, also := json.Marshal(x)
+		return string(said), errors.Join(err, also)
+	})
+}
+
+// stream answers with what write writes and, in a trailer, with what it returns.
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string, write func(io.Writer) (string, error)) {
+	w.Header().Set("Trailer", trailer)
 	w.Header().Set("Content-Type", "application/octet-stream")
 	out := &started{ResponseWriter: w}
 	begin := time.Now()
-	to, err := h.log.Backup(r.Context(), out, from, nil)
+	said, err := write(out)
 	switch {
 	case err == nil:
-		w.Header().Set(positionHeader, to.String())
-		h.logger.InfoContext(r.Context(), "backed up", "position", to, "took", time.Since(begin))
+		w.Header().Set(trailer, said)
+		h.logger.InfoContext(r.Context(), "passed history on", "path", r.URL.Path, "result", said, "took", time.Since(begin))
 	case !out.begun:
 		refuse(w, err)
 	default:
-		h.logger.WarnContext(r.Context(), "backup broke off", "err", err)
+		h.logger.WarnContext(r.Context(), "passing history on broke off", "path", r.URL.Path, "err", err)
 		panic(http.ErrAbortHandler) // so that the other side does not take it for whole
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
@@ -63,18 +64,41 @@ func brokeOff(ctx context.Context, err error) error {
 
 // Backup is [store.Store.Backup] of the recorder's log, but for the progress, of which the recorder says nothing.
 func (r *remote) Backup(ctx context.Context, w io.Writer, from store.Position, _ store.Progress) (to store.Position, err error) {
-	response, err := r.get(ctx, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode())
+	said, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(), positionHeader)
 	if err != nil {
 		return to, err
 	}
+	return to, to.UnmarshalText([]byte(said))
+}
+
+// Export is Export of the recorder's log, but for the progress, of which the recorder says nothing.
+func (r *remote) Export(ctx context.Context, w io.Writer, wanted Wanted, _ archive.Progress) (x Exported, err error) {
+	part, err := json.Marshal(wanted)
+	if err != nil {
+		return x, err
+	}
+	said, err := r.stream(ctx, w, exportPath+"?"+url.Values{partParameter: {string(part)}}.Encode(), exportedHeader)
+	if err != nil {
+		return x, err
+	}
+	return x, json.Unmarshal([]byte(said), &x)
+}
+
+// stream writes the recorder's answer, and returns what it says in a trailer.
+func (r *remote) stream(ctx context.Context, w io.Writer, path, trailer string) (string, error) {
+	response, err := r.get(ctx, path)
+	if err != nil {
+		return "", err
+	}
 	defer response.Body.Close()
 	if _, err := io.Copy(w, &body{ctx, response.Body}); err != nil {
-		return to, err
+		return "", err
 	}
-	if err := to.UnmarshalText([]byte(response.Trailer.Get(positionHeader))); err != nil || to.IsZero() {
-		return to, brokeOff(ctx, errors.New("the end is missing"))
+	said := response.Trailer.Get(trailer)
+	if said == "" {
+		return "", brokeOff(ctx, errors.New("the end is missing"))
 	}
-	return to, nil
+	return said, nil
 }
 
 // body tells errors of the recorder from those of whom the bytes are for.

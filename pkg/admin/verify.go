@@ -74,7 +74,7 @@ func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 			r.Damage = append(r.Damage, d)
 		}
 	}
-	log, done, err := access(ctx, dir, warnings(errOut))
+	log, done, err := o.access(ctx, dir, errOut)
 	if err != nil {
 		if r.inspect(dir, show); r.Damaged > 0 {
 			return o.conclude(&r, out, errOut)

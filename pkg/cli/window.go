@@ -1,12 +1,11 @@
 package cli
 
 import (
-	"fmt"
-	"regexp"
-	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/period"
 )
 
 // window is the part of history that is asked for.
@@ -32,7 +31,7 @@ func (w *window) addFlags(fs *pflag.FlagSet, what string) {
 }
 
 func (w *window) complete(now time.Time) (err error) {
-	if w.start, err = moment("--since", w.since, now); err != nil {
+	if w.start, err = period.ParseTime("--since", w.since, now); err != nil {
 		return err
 	}
 	if w.sinceTime != "" {
@@ -40,7 +39,7 @@ func (w *window) complete(now time.Time) (err error) {
 			return invalidf("--since-time %q is no time: want RFC 3339, as in %s", w.sinceTime, now.UTC().Format(time.RFC3339))
 		}
 	}
-	w.end, err = moment("--until", w.until, now)
+	w.end, err = period.ParseTime("--until", w.until, now)
 	return err
 }
 
@@ -61,35 +60,3 @@ func (w *window) validate() error {
 
 // isSet tells whether the window is narrower than all of history.
 func (w *window) isSet() bool { return !w.start.IsZero() || !w.end.IsZero() }
-
-// moment reads a time, or how long before now it was; "" is the zero time.
-func moment(flag, text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	age, err := duration(text)
-	if err != nil {
-		return time.Time{}, invalidf("%s %q is no duration: want one like 15m, 2h or 3d, or a time like %s",
-			flag, text, now.UTC().Format(time.RFC3339))
-	}
-	return now.Add(-age), nil
-}
-
-// duration reads what [time.ParseDuration] does, and days and weeks before it: "1w2d12h".
-func duration(text string) (time.Duration, error) {
-	parts := regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`).FindStringSubmatch(text)
-	weeks, _ := strconv.Atoi(parts[1])
-	days, _ := strconv.Atoi(parts[2])
-	total := time.Duration(7*weeks+days) * 24 * time.Hour
-	if parts[3] == "" && text != "" {
-		return total, nil
-	}
-	rest, err := time.ParseDuration(parts[3])
-	if err != nil || rest < 0 {
-		return 0, fmt.Errorf("parse %q as a duration", text)
-	}
-	return total + rest, nil
-}

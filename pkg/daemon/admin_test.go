@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/watchhistory/watchhistory/pkg/admin"
+	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // command runs a command of the recorder's command line over a storage directory.
@@ -40,6 +42,7 @@ func TestABackupOfARunningRecorderIsGoneOnWith(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "history.whb")
 	command(t, first.dir, "backup", file)
 	command(t, first.dir, "verify")
+	checkExport(t, first.dir)
 	kubectl(t, "patch", "configmap", "one", "-n", "backup", "-p", `{"data":{"a":"2"}}`)
 	first.stop(t)
 	if _, err := os.Lstat(filepath.Join(first.dir, admin.SocketName)); err == nil {
@@ -62,6 +65,31 @@ func TestABackupOfARunningRecorderIsGoneOnWith(t *testing.T) {
 		seen[key] = true
 	}
 	_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "namespace", "backup", "--wait=false")
+}
+
+// checkExport exports a running recorder's last hour, and looks for the object in it.
+func checkExport(t *testing.T, dir string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "hour.whx")
+	command(t, dir, "export", file, "--start", "1h", "--namespace", "backup", "--resource", "cm")
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := archive.Open(t.Context(), f, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	rec, err := r.Latest(t.Context(), history.ObjectRef{Resource: "configmaps", Namespace: "backup", Name: "one"})
+	if err != nil || rec.Verb != history.Create || rec.Revision != 1 {
+		t.Errorf("%+v, %v", rec, err)
+	}
 }
 
 // TestAStorageDirectoryTooDeepForASocketIsRecordedInto checks that a recorder does without its socket.

@@ -74,9 +74,12 @@ The commands below keep what it has recorded, also while it runs.`,
 	cmd.AddCommand(admin.Commands(admin.Environment{Storage: func(config string) (string, error) {
 		c, err := newSource(getenv, config).Load()
 		return c.StoragePath, err
-	}})...)
+	}, Program: userAgent(version)})...)
 	return cmd
 }
+
+// userAgent is this program, with its version.
+func userAgent(version string) string { return "watchhistory-recorder/" + version }
 
 // ExitCode returns the exit code of a command that returned this error.
 func ExitCode(err error) int { return admin.ExitCode(err) }
@@ -98,7 +101,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 	if err != nil {
 		return err
 	}
-	cluster.UserAgent = "watchhistory-recorder/" + version
+	cluster.UserAgent = userAgent(version)
 	d, err := New(cmd.Context(), c, cluster, logger)
 	if err != nil {
 		return err

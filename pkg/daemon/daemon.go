@@ -26,6 +26,7 @@ import (
 // Daemon is a recorder that is ready to run: its port is open and its database is its own.
 type Daemon struct {
 	logger   *slog.Logger
+	program  string // that this is, with its version
 	listener net.Listener
 	store    *store.Store
 	recorder *recorder.Recorder
@@ -47,7 +48,7 @@ type Daemon struct {
 // New opens the port and the database and reaches the cluster, in this order: what fails at once is tried first. Its
 // errors say what to do. The caller runs the daemon or closes it.
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
-	d := &Daemon{logger: logger, started: c, left: map[schema.GroupResource]string{}}
+	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, left: map[schema.GroupResource]string{}}
 	d.config.Store(&c)
 	d.reloaded.Store(&reload{at: time.Now(), ok: true})
 	defer func() {
@@ -62,7 +63,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
-		logger.WarnContext(ctx, "backup and verify work only while the recorder is stopped, for want of a socket", "err", err)
+		logger.WarnContext(ctx, "backup, verify and export work only while the recorder is stopped, for want of a socket", "err", err)
 	}
 	serverVersion, err := reach(ctx, cluster)
 	if err != nil {
@@ -116,7 +117,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	p.start("serve", func(ctx context.Context) error { return serve(ctx, d.server, d.listener) })
 	if d.socket != nil {
 		p.start("serve the socket", func(ctx context.Context) error {
-			return serve(ctx, admin.NewServer(d.store, d.logger), d.socket)
+			return serve(ctx, admin.NewServer(d.store, d.program, d.logger), d.socket)
 		})
 	}
 	p.wait(ctx)

@@ -31,7 +31,7 @@ func choose(catalogue []history.Resource, types []string, group string) []histor
 	}
 	var found []history.Resource
 	for _, arg := range types {
-		for _, r := range named(catalogue, arg) {
+		for _, r := range Named(catalogue, arg) {
 			if !slices.ContainsFunc(found, func(f history.Resource) bool { return f.GroupResource() == r.GroupResource() }) {
 				found = append(found, r)
 			}
@@ -40,8 +40,8 @@ func choose(catalogue []history.Resource, types []string, group string) []histor
 	return found
 }
 
-// named returns what arg names. A plural that is spelled out wins over another resource's short name or kind.
-func named(catalogue []history.Resource, arg string) []history.Resource {
+// Named returns what arg names, in any form that kubectl takes. A plural that is spelled out wins over another resource's short name or kind.
+func Named(catalogue []history.Resource, arg string) []history.Resource {
 	plural, _, _ := strings.Cut(strings.ToLower(arg), ".")
 	var byPlural, byAny []history.Resource
 	for _, r := range catalogue {

@@ -130,14 +130,18 @@ func checkBatch(b *history.Batch) error {
 		}
 	}
 	for _, g := range b.Gaps {
-		if g.Start.IsZero() {
-			return history.Errorf(history.Invalid, "a gap of %s has no start", g.GroupResource())
-		}
-		if err := checkResource(g.GroupResource()); err != nil {
+		if err := checkGap(g); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func checkGap(g history.Gap) error {
+	if g.Start.IsZero() {
+		return history.Errorf(history.Invalid, "a gap of %s has no start", g.GroupResource())
+	}
+	return checkResource(g.GroupResource())
 }
 
 func checkRecord(r *history.Record) error {

@@ -13,7 +13,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/frame"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 

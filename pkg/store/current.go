@@ -123,16 +123,22 @@ func (s *Store) catalogue(k, v []byte) error {
 // Resources returns the catalogue, sorted by group and plural: whatever is or once was recorded.
 func (s *Store) Resources(ctx context.Context) ([]history.Resource, error) {
 	var list []history.Resource
-	err := s.view(func(r *reader) error {
-		return r.each(key.Catalogue(), func(item *badger.Item) error {
-			var one history.Resource
-			err := item.Value(func(v []byte) error { return json.Unmarshal(v, &one) })
-			list = append(list, one)
-			return errors.Join(err, ctx.Err())
-		})
+	err := s.view(func(r *reader) (err error) {
+		list, err = r.catalogue(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("resources: %w", err)
 	}
 	return list, nil
+}
+
+func (r *reader) catalogue(ctx context.Context) (list []history.Resource, err error) {
+	err = r.each(key.Catalogue(), func(item *badger.Item) error {
+		var one history.Resource
+		err := item.Value(func(v []byte) error { return json.Unmarshal(v, &one) })
+		list = append(list, one)
+		return errors.Join(err, ctx.Err())
+	})
+	return list, err
 }

@@ -40,22 +40,28 @@ func (s *Store) Gaps(ctx context.Context, resources []schema.GroupResource, star
 		start = oldest
 	}
 	var gaps []history.Gap
-	err := s.view(func(r *reader) error {
-		return r.ledger(resources, func(item *badger.Item) error {
-			g, err := r.gap(item)
-			if err == nil && g.Touches(start, end) {
-				gaps = append(gaps, g)
-			}
-			return errors.Join(err, ctx.Err())
-		})
+	err := s.view(func(r *reader) (err error) {
+		gaps, err = r.gaps(ctx, resources, start, end)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gaps: %w", err)
 	}
+	return gaps, nil
+}
+
+func (r *reader) gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) (gaps []history.Gap, err error) {
+	err = r.ledger(resources, func(item *badger.Item) error {
+		g, err := r.gap(item)
+		if err == nil && g.Touches(start, end) {
+			gaps = append(gaps, g)
+		}
+		return errors.Join(err, ctx.Err())
+	})
 	slices.SortStableFunc(gaps, func(a, b history.Gap) int {
 		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Resource, b.Resource))
 	})
-	return gaps, nil
+	return gaps, err
 }
 
 // ledger calls f for the gaps of the resources, or of all where none is given.

@@ -76,6 +76,7 @@ func unwritable(dir string, err error) error {
 func open(dir string, opts Options) (*Store, error) {
 	for _, look := range []func() error{
 		func() error { return checkFinished(dir) },
+		func() error { return checkNotImported(dir) },
 		func() error { return checkRepaired(dir) },
 		func() error { return mend(dir, opts.Logger) },
 		func() error { return roomToOpen(dir) },

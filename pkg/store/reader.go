@@ -31,12 +31,19 @@ func (s *Store) view(f func(*reader) error) (err error) {
 		return err
 	}
 	defer release()
+	return s.guard(func() error {
+		return s.db.View(func(txn *badger.Txn) error { return f(s.newReader(txn)) })
+	})
+}
+
+// guard calls what reads the database.
+func (s *Store) guard(read func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = s.broken(p)
 		}
 	}()
-	return s.db.View(func(txn *badger.Txn) error { return f(s.newReader(txn)) })
+	return read()
 }
 
 // broken makes an error of a panic of a database whose commit failed: Badger has no memtable then, and can't be read without

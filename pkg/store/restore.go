@@ -40,7 +40,7 @@ func Restore(ctx context.Context, dir string, opts Options, progress Progress, b
 	if err := checkEmpty(dir); err != nil {
 		return Position{}, err
 	}
-	if err := mark(dir); err != nil {
+	if err := mark(dir, unfinished); err != nil {
 		return Position{}, unwritable(dir, err)
 	}
 	db, err := openDB(dir, opts)
@@ -73,9 +73,9 @@ func checkEmpty(dir string) error {
 	return nil
 }
 
-// mark makes a directory one that no log is opened in.
-func mark(dir string) error {
-	f, err := os.OpenFile(filepath.Join(dir, unfinished), os.O_CREATE|os.O_WRONLY, 0o600)
+// mark makes a directory one that no log is opened in, by a file that says why.
+func mark(dir, file string) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

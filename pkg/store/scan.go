@@ -137,19 +137,21 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan
 		if err != nil {
 			return err
 		}
-		return r.through(p, sp, func(h hit) (bool, error) {
-			if err := ctx.Err(); err != nil {
-				return false, err
-			}
-			if s.closing.Load() {
-				return false, errClosed
-			}
-			if !p.allows(h.Entry) {
-				return true, nil
-			}
-			return true, f(r, p, h)
-		})
+		return r.through(p, sp, r.allowed(ctx, p, func(h hit) error { return f(r, p, h) }))
 	})
+}
+
+// allowed calls f for the hits that a plan's keys allow, until the context or the log ends.
+func (r *reader) allowed(ctx context.Context, p *plan, f func(hit) error) func(hit) (bool, error) {
+	return func(h hit) (bool, error) {
+		if err := r.s.goesOn(ctx); err != nil {
+			return false, err
+		}
+		if !p.allows(h.Entry) {
+			return true, nil
+		}
+		return true, f(h)
+	}
 }
 
 // days goes through the days of a span in its order.

@@ -9,7 +9,7 @@ import (
 	"io"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/frame"
 )
 
 // source is a backup that is being read.

@@ -77,12 +77,12 @@ func (r *reader) through(p *plan, sp span, f func(hit) (bool, error)) error {
 
 // stood calls f for the versions of the plan's objects that stood at a time and lie in the span, in its order.
 func (r *reader) stood(p *plan, sp span, at uint64, f func(hit) (bool, error)) error {
-	if p.class != key.Record || sp.from >= at {
+	if sp.from >= at {
 		return nil
 	}
 	var hits []hit
-	for i := range p.ranges {
-		h, ok, err := r.standing(p.ranges[i].Object, at)
+	for _, object := range r.mayStand(p) {
+		h, ok, err := r.standing(object, at)
 		if err != nil {
 			return err
 		}
@@ -100,6 +100,20 @@ func (r *reader) stood(p *plan, sp span, at uint64, f func(hit) (bool, error)) e
 		}
 	}
 	return nil
+}
+
+// mayStand returns the plan's objects, as far as it knows them without an index of versions: those that it names and, in an
+// imported log, those of an owner.
+func (r *reader) mayStand(p *plan) (objects []uint64) {
+	for i := range p.ranges {
+		switch p.class {
+		case key.Record:
+			objects = append(objects, p.ranges[i].Object)
+		case key.ByOwner:
+			objects = append(objects, r.s.owned[p.ranges[i].Hash]...)
+		}
+	}
+	return objects
 }
 
 // standing returns an object's version that stood at a time, which is not before the floor: its newest one before, be it in a day
@@ -123,6 +137,7 @@ func (r *reader) standing(object, at uint64) (hit, bool, error) {
 				return hit{}, false, err
 			}
 			verb, err := verbOf(meta)
+			h.Verb = byte(verb)
 			return h, verb != history.Delete, err
 		}
 	}
@@ -142,6 +157,7 @@ func (r *reader) carried(object uint64) (hit, bool, error) {
 		return hit{}, false, err
 	}
 	verb, err := verbOf(meta)
+	h.Verb = byte(verb)
 	return h, verb != history.Delete, err
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
 // DefaultRetention is the retention of a log that is opened without one.
@@ -58,6 +59,11 @@ type Store struct {
 	sound      *soundness
 	redaction  []byte
 	opened     uint64 // the time of the log's newest record then, and one more
+	endless    bool   // nothing expires while keys can carry the time
+
+	// owned has the objects that stand when an imported log begins, by their owners: its other objects have their owners in an
+	// index. It does not change once the log is there.
+	owned map[key.Hash][]uint64
 
 	// last is a time behind which no reader sees a record: that of the newest one or, during a commit, of the newest that it adds.
 	last atomic.Uint64
@@ -137,6 +143,9 @@ func (s *Store) horizon() uint64 { return timestamp(s.now().Add(-s.retention)) }
 
 // expiry returns when Badger may forget what was written at a time, in seconds since 1970.
 func (s *Store) expiry(ts uint64) uint64 {
+	if s.endless {
+		return key.MaxTS / uint64(time.Second)
+	}
 	return (ts + uint64(s.retention) + uint64(backstop)) / uint64(time.Second)
 }
 

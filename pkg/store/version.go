@@ -19,18 +19,28 @@ const maxPart = 256 << 10
 // record adds a version: its body's parts, then in one group its metadata, its index entries and its object's head. The
 // parts may come to stand in an earlier transaction, where nothing refers to them yet.
 func (w *writer) record(r *history.Record, b body) error {
-	var g group
-	o, err := w.object(&g, &r.Ref)
-	if err != nil {
-		return err
-	}
-	kind, err := w.number(&g, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
-	if err != nil {
-		return err
-	}
 	ts, err := w.tick()
 	if err != nil {
 		return err
+	}
+	_, err = w.at(r, b, ts, 0)
+	return err
+}
+
+// at adds a version of a time, which must be that of no other, with a revision or, where that is 0, the next one. It returns the
+// object's number.
+func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, error) {
+	var g group
+	o, err := w.object(&g, &r.Ref)
+	if err != nil {
+		return 0, err
+	}
+	if revision > 0 && revision <= o.head.Revision {
+		return 0, history.Errorf(history.Invalid, "revision %d does not come after %d", revision, o.head.Revision)
+	}
+	kind, err := w.number(&g, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
+	if err != nil {
+		return 0, err
 	}
 	w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(ts)))
 	e := key.Entry{
@@ -39,17 +49,19 @@ func (w *writer) record(r *history.Record, b body) error {
 	encoded, chain := w.encoded(r, b, &o.head.Last, version{e.Object, ts})
 	parts, err := w.body(e, encoded)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	written := *r
-	written.Revision = o.head.Revision + 1
+	if written.Revision = revision; revision == 0 {
+		written.Revision = o.head.Revision + 1
+	}
 	meta := codec.AppendMeta(nil, &written, codec.Meta{Kind: uint16(kind), Parts: parts})
 	g.set(e.In(key.Record), meta, w.s.expiry(ts))
 	w.indexes(&g, e, r)
 	o.head.Last = codec.Last{TS: ts, Sum: b.sum, Parts: parts, Chain: chain}
 	w.head(&g, o, &written, ts)
 	if err := w.add(g); err != nil {
-		return err
+		return 0, err
 	}
 	w.done = append(w.done, func() {
 		r.Time, r.Revision = moment(ts), written.Revision
@@ -57,7 +69,7 @@ func (w *writer) record(r *history.Record, b body) error {
 			w.s.exemplars.hold(r, exemplar{version: version{e.Object, ts}, parts: parts})
 		}
 	})
-	return nil
+	return e.Object, nil
 }
 
 // body adds the parts of a body and returns their number.

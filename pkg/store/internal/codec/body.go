@@ -3,11 +3,12 @@ package codec
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/wire"
 )
 
 // The kinds of bodies, which are their first bytes.
@@ -42,20 +43,20 @@ func Sum(json []byte) uint64 { return xxhash.Sum64(json) }
 
 // ParseBody takes an encoded body apart. The body refers to the bytes.
 func ParseBody(b []byte) (Body, error) {
-	r := &reader{b: b}
-	body := Body{kind: r.byte(), sum: r.sum(), size: int(r.uint(MaxObject))}
+	r := wire.NewReader(b)
+	body := Body{kind: r.Byte(), sum: r.Fixed64(), size: int(r.Uint(MaxObject))}
 	switch body.kind {
 	case snapshot:
 	case patchDelta, packedDelta:
-		body.Base.Object = r.varint()
+		body.Base.Object = r.Varint()
 		fallthrough
 	case blockDelta:
-		body.Base.Ago, body.Base.Parts = r.uvarint(), uint16(r.uint(math.MaxUint16))
+		body.Base.Ago, body.Base.Parts = r.Uvarint(), r.Uint16()
 	default:
-		r.fail("body of an unknown kind")
+		r.Fail("body of an unknown kind")
 	}
-	body.data = r.b
-	return body, r.err
+	body.data = r.Rest()
+	return body, r.Err()
 }
 
 // IsDelta tells whether another version's JSON is needed to decode the body: that of its Base.
@@ -64,7 +65,7 @@ func (b *Body) IsDelta() bool { return b.kind != snapshot }
 // Verify returns an error where json is not what was encoded, which it tells by the checksum.
 func (b *Body) Verify(json []byte) error {
 	if Sum(json) != b.sum {
-		return corrupt("checksum of a body")
+		return wire.Corrupt("checksum of a body")
 	}
 	return nil
 }
@@ -83,13 +84,6 @@ func (b *Body) Encode() []byte {
 
 // Len is about how many bytes the body takes.
 func (b *Body) Len() int { return len(b.data) }
-
-func (r *reader) sum() uint64 {
-	if b := r.bytes(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
 
 // Bodies encodes and decodes versions' JSON. It is safe for concurrent use; Close releases it.
 type Bodies struct {
@@ -133,7 +127,7 @@ func (c *Bodies) Decode(dst []byte, b *Body, base []byte) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	case len(out) != len(dst)+b.size:
-		return nil, corrupt("length of a body")
+		return nil, wire.Corrupt("length of a body")
 	default:
 		return out, nil
 	}

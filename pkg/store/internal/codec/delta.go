@@ -8,6 +8,7 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
+	"github.com/watchhistory/watchhistory/pkg/internal/wire"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
 )
 
@@ -66,15 +67,15 @@ func (c *Bodies) decode(dst []byte, b *Body, base []byte) ([]byte, error) {
 }
 
 func (c *Bodies) applyPacked(dst []byte, b *Body, base []byte) ([]byte, error) {
-	r := &reader{b: b.data}
-	n := int(r.uint(uint64(b.size + delta.Overhead)))
-	if r.err != nil {
-		return nil, r.err
+	r := wire.NewReader(b.data)
+	n := int(r.Uint(uint64(b.size + delta.Overhead)))
+	if r.Err() != nil {
+		return nil, r.Err()
 	}
 	s := c.borrow()
 	defer c.giveBack(s)
 	var err error
-	if s.patch, err = c.unpack(s.patch[:0], r.b, n); err != nil {
+	if s.patch, err = c.unpack(s.patch[:0], r.Rest(), n); err != nil {
 		return nil, err
 	}
 	return delta.Apply(dst, base, s.patch, b.size)

@@ -2,10 +2,11 @@ package codec
 
 import (
 	"encoding/binary"
-	"math"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/wire"
 )
 
 // The first bytes of the encodings of what is kept once an object or once a resource.
@@ -42,7 +43,7 @@ func (h *Head) Encode() []byte {
 		b[1] = 1
 	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, h.Object), h.Revision)
-	b = appendString(b, h.RV)
+	b = wire.AppendText(b, h.RV)
 	b = binary.AppendUvarint(b, uint64(len(h.Writers)))
 	for _, w := range h.Writers {
 		b = binary.BigEndian.AppendUint64(b, w)
@@ -53,25 +54,25 @@ func (h *Head) Encode() []byte {
 
 // DecodeHead is the inverse of [Head.Encode].
 func DecodeHead(b []byte) (Head, error) {
-	r := &reader{b: b}
-	encoding, alive := r.byte(), r.byte()
+	r := wire.NewReader(b)
+	encoding, alive := r.Byte(), r.Byte()
 	if encoding < headV1 || encoding > headV2 {
-		r.fail("head of an unknown encoding")
+		r.Fail("head of an unknown encoding")
 	}
 	if alive > 1 {
-		r.fail("bad flags")
+		r.Fail("bad flags")
 	}
-	h := Head{Alive: alive == 1, Object: r.uvarint(), Revision: r.uvarint(), RV: r.string()}
-	n := r.count()
-	for i := 0; i < n && r.err == nil; i++ {
-		if w := r.bytes(8); w != nil {
+	h := Head{Alive: alive == 1, Object: r.Uvarint(), Revision: r.Uvarint(), RV: r.Text()}
+	n := r.Count()
+	for i := 0; i < n && r.Err() == nil; i++ {
+		if w := r.Bytes(8); w != nil {
 			h.Writers = append(h.Writers, binary.BigEndian.Uint64(w))
 		}
 	}
 	if encoding >= headV2 {
-		h.Last = Last{TS: r.uvarint(), Sum: r.sum(), Parts: uint16(r.uint(math.MaxUint16)), Chain: r.byte()}
+		h.Last = Last{TS: r.Uvarint(), Sum: r.Fixed64(), Parts: r.Uint16(), Chain: r.Byte()}
 	}
-	return h, r.done()
+	return h, r.Done()
 }
 
 // Identity is what an object number stands for.
@@ -86,31 +87,31 @@ type Identity struct {
 func (i *Identity) Encode() []byte {
 	b := binary.AppendUvarint([]byte{identityV1}, uint64(i.Resource))
 	b = binary.AppendUvarint(b, uint64(i.Namespace))
-	return appendString(appendString(b, i.Name), i.UID)
+	return wire.AppendText(wire.AppendText(b, i.Name), i.UID)
 }
 
 // DecodeIdentity is the inverse of [Identity.Encode].
 func DecodeIdentity(b []byte) (Identity, error) {
-	r := &reader{b: b}
-	r.expect(identityV1, "identity of an unknown encoding")
+	r := wire.NewReader(b)
+	r.Expect(identityV1, "identity of an unknown encoding")
 	i := Identity{
-		Resource: uint16(r.uint(math.MaxUint16)), Namespace: uint32(r.uint(math.MaxUint32)),
-		Name: r.string(), UID: types.UID(r.string()),
+		Resource: r.Uint16(), Namespace: r.Uint32(),
+		Name: r.Text(), UID: types.UID(r.Text()),
 	}
-	return i, r.done()
+	return i, r.Done()
 }
 
 // EncodeCheckpoint returns the bytes of a checkpoint.
 func EncodeCheckpoint(rv string, at time.Time) []byte {
-	return appendTime(appendString([]byte{checkpointV1}, rv), at)
+	return wire.AppendTime(wire.AppendText([]byte{checkpointV1}, rv), at)
 }
 
 // DecodeCheckpoint is the inverse of [EncodeCheckpoint].
 func DecodeCheckpoint(b []byte) (rv string, at time.Time, err error) {
-	r := &reader{b: b}
-	r.expect(checkpointV1, "checkpoint of an unknown encoding")
-	rv, at = r.string(), r.time()
-	return rv, at, r.done()
+	r := wire.NewReader(b)
+	r.Expect(checkpointV1, "checkpoint of an unknown encoding")
+	rv, at = r.Text(), r.Time()
+	return rv, at, r.Done()
 }
 
 // State is what the log goes on from: the time of its last record and the highest numbers that it gave out.
@@ -133,11 +134,9 @@ func (s *State) Encode() []byte {
 
 // DecodeState is the inverse of [State.Encode].
 func DecodeState(b []byte) (State, error) {
-	r := &reader{b: b}
-	r.expect(stateV1, "state of an unknown encoding")
-	s := State{Last: r.uvarint(), Object: r.uvarint()}
-	s.Resources, s.Namespaces, s.Kinds = r.uint32(), r.uint32(), r.uint32()
-	return s, r.done()
+	r := wire.NewReader(b)
+	r.Expect(stateV1, "state of an unknown encoding")
+	s := State{Last: r.Uvarint(), Object: r.Uvarint()}
+	s.Resources, s.Namespaces, s.Kinds = r.Uint32(), r.Uint32(), r.Uint32()
+	return s, r.Done()
 }
-
-func (r *reader) uint32() uint32 { return uint32(r.uint(math.MaxUint32)) }

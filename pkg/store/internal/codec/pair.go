@@ -1,11 +1,13 @@
 package codec
 
+import "github.com/watchhistory/watchhistory/pkg/internal/wire"
+
 // Pair joins two texts into one that [SplitPair] takes apart again, whatever bytes they hold.
-func Pair(a, b string) string { return string(append(appendString(nil, a), b...)) }
+func Pair(a, b string) string { return string(append(wire.AppendText(nil, a), b...)) }
 
 // SplitPair is the inverse of [Pair].
 func SplitPair(text string) (a, b string, err error) {
-	r := &reader{b: []byte(text)}
-	a = r.string()
-	return a, string(r.b), r.err
+	r := wire.NewReader([]byte(text))
+	a = r.Text()
+	return a, string(r.Rest()), r.Err()
 }

@@ -73,6 +73,18 @@ func Identity(object uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{identities}, object)
 }
 
+// Identities is what the keys of all identities begin with.
+func Identities() []byte { return []byte{identities} }
+
+// DecodeIdentity is the inverse of [Identity]. Anything else is [ErrMalformed].
+func DecodeIdentity(k []byte) (object uint64, err error) {
+	if len(k) != 1+8 || k[0] != identities {
+		return 0, ErrMalformed
+	}
+	r := fields(k[1:])
+	return r.u64(), nil
+}
+
 // Names is what the name index's keys of one name begin with.
 func Names(name string) []byte {
 	h := Sum(name)

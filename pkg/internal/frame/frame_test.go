@@ -6,7 +6,7 @@ import (
 	"io"
 	"testing"
 
-	"github.com/watchhistory/watchhistory/pkg/store/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/frame"
 )
 
 const magic = "test\n"

@@ -1,4 +1,4 @@
-// Package frame is the container of backups: compressed frames between a magic and an end, each of which carries a checksum
+// Package frame is the container of backups and exports: compressed frames between a magic and an end, each of which carries a checksum
 // of all that stands before it.
 //
 // The invariant: what [Reader.Next] returns is what [Writer.Write] was given, in its order, and a stream that does not end with

@@ -1,0 +1,205 @@
+package archive_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/archive"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+)
+
+// scanned returns what a scan answers.
+func scanned(tb testing.TB, r query.Reader, sc history.Scan) []*history.Record {
+	tb.Helper()
+	var list []*history.Record
+	for rec, err := range r.Scan(tb.Context(), sc) {
+		if err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, rec)
+	}
+	return list
+}
+
+// filters returns filters of each kind that have answers in a log.
+func filters(records []*history.Record) map[string]history.Filter {
+	f := map[string]history.Filter{
+		"all":       {},
+		"resource":  {Resources: append(history.Filter{}.Resources, resource("pods"), resource("deployments.apps"))},
+		"namespace": {Namespace: records[0].Ref.Namespace},
+		"none":      {Namespace: history.NoNamespace},
+		"deletions": {Verbs: []history.Verb{history.Delete}},
+		"revisions": {Revisions: []uint64{2, 3}},
+		"unknown":   {Name: "nobody"},
+	}
+	for _, r := range records {
+		ref := r.Ref
+		f["name "+ref.String()] = history.Filter{Name: ref.Name, Namespace: ref.Namespace}
+		f["uid"] = history.Filter{UID: ref.UID}
+		if r.Regarding != nil {
+			f["regarding"] = history.Filter{Regarding: r.Regarding}
+		}
+		if len(r.Owners) > 0 {
+			f["owner"] = history.Filter{Owner: r.Owners[0]}
+		}
+		if len(r.Managers) > 0 {
+			f["manager "+r.Managers[0].Name] = history.Filter{Manager: r.Managers[0].Name}
+		}
+	}
+	return f
+}
+
+// TestAnswersAreThoseOfTheLog exports extents of a made-up cluster's log, and compares all that can be asked about them.
+func TestAnswersAreThoseOfTheLog(t *testing.T) {
+	w := newWorld(t)
+	now := w.clock.t
+	for name, of := range map[string]history.Extent{
+		"a day":            {Start: w.at(28), End: w.at(52)},
+		"till now":         {Start: w.at(45)},
+		"all":              {},
+		"an hour":          {Start: w.at(50.5), End: w.at(51.5)},
+		"one namespace":    {Start: w.at(28), End: w.at(52), Namespace: "team-1"},
+		"of the cluster":   {Start: w.at(28), Namespace: history.NoNamespace},
+		"two resources":    {Start: w.at(28), Resources: append(history.Extent{}.Resources, resource("pods"), resource("deployments.apps"))},
+		"of no resource":   {Start: w.at(28), Resources: append(history.Extent{}.Resources, resource("idles.idle.example.com"))},
+		"between versions": {Start: now.Add(-time.Nanosecond), End: now},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, cut := w.export(t, of)
+			r := read(t, file)
+			h := r.Header()
+			if !h.Start.Equal(cut.Start) || !h.End.Equal(cut.End) || h.Namespace != of.Namespace || len(h.Resources) != len(of.Resources) ||
+				h.MadeBy != "a test" || h.Format != 1 {
+				t.Errorf("header %+v of %+v", h, cut)
+			}
+			t.Logf("%d bytes: %+v", len(file), r.Counts())
+			compareScans(t, w, r, cut)
+			compareStates(t, w, r, cut)
+			compareRest(t, w, r, cut)
+		})
+	}
+}
+
+// compareScans compares whole scans, pages and counts.
+func compareScans(t *testing.T, w *world, r *archive.Reader, of history.Extent) {
+	t.Helper()
+	for name, f := range filters(scanned(t, w, history.Scan{})) {
+		within := of.Filter()
+		if !narrowed(&f, within) {
+			continue
+		}
+		for _, sc := range []history.Scan{
+			{Filter: f, Bodies: true},
+			{Filter: f, Order: history.NewestFirst, Limit: 7, Bodies: true},
+			{Filter: f, Limit: 5, After: history.Cursor{Time: of.Start.Add(of.End.Sub(of.Start) / 3)}},
+		} {
+			want, got := scanned(t, w, sc), scanned(t, r, sc)
+			if !reflect.DeepEqual(want, got) {
+				t.Errorf("%s, order %d, limit %d: %d records, want %d, or others: %s", name, sc.Order, sc.Limit, len(got), len(want), differing(want, got))
+			}
+		}
+		want, exact, err := w.Count(t.Context(), f, 100_000)
+		got, also, err2 := r.Count(t.Context(), f, 100_000)
+		if want != got || !exact || !also || err != nil || err2 != nil {
+			t.Errorf("%s: counts %d, want %d (%v, %v)", name, got, want, err, err2)
+		}
+	}
+}
+
+// narrowed narrows a filter to an extent's; it is false where both exclude one another.
+func narrowed(f *history.Filter, within history.Filter) bool {
+	f.Start, f.End = within.Start, within.End
+	if within.Namespace != "" {
+		if f.Namespace != "" && f.Namespace != within.Namespace {
+			return false
+		}
+		f.Namespace = within.Namespace
+	}
+	if len(within.Resources) > 0 {
+		f.Resources = within.Resources
+	}
+	return true
+}
+
+func differing(want, got []*history.Record) string {
+	for i := range min(len(want), len(got)) {
+		if !reflect.DeepEqual(want[i], got[i]) {
+			return fmt.Sprintf("%+v instead of %+v", got[i], want[i])
+		}
+	}
+	return ""
+}
+
+// compareStates compares the version of each object at moments of the extent, which for some objects stood before it.
+func compareStates(t *testing.T, w *world, r *archive.Reader, of history.Extent) {
+	t.Helper()
+	refs := map[history.ObjectRef]bool{}
+	for _, rec := range scanned(t, w, history.Scan{}) {
+		refs[rec.Ref] = true
+	}
+	for _, rec := range scanned(t, w, history.Scan{Filter: history.Filter{Name: "node-0"}}) {
+		refs[rec.Ref] = true
+	}
+	stood := 0
+	for ref := range refs {
+		probe := history.Record{Ref: ref, Time: of.Start}
+		within := of.Filter()
+		for _, at := range []time.Time{of.Start, of.Start.Add(of.End.Sub(of.Start) / 2), of.End} {
+			sc := history.Scan{Filter: history.Filter{
+				Resources: append(history.Filter{}.Resources, ref.GroupResource()), Namespace: ref.Namespace, Name: ref.Name, UID: ref.UID, End: at,
+			}, Order: history.NewestFirst, Limit: 1, Bodies: true}
+			want, got := scanned(t, w, sc), scanned(t, r, sc)
+			if !within.Matches(&probe) || len(want) > 0 && want[0].Verb == history.Delete && want[0].Time.Before(of.Start) {
+				want = nil
+			}
+			if !reflect.DeepEqual(want, got) {
+				t.Errorf("%s at %v: %v, want %v", ref, at, got, want)
+			}
+			if len(got) > 0 && got[0].Time.Before(of.Start) {
+				stood++
+			}
+		}
+	}
+	if want := r.Counts().Standing; (stood == 0) != (want == 0) {
+		t.Errorf("%d states are of before, of %d standing versions", stood, want)
+	}
+}
+
+// compareRest compares gaps, the catalogue, and what the questions of users make of all.
+func compareRest(t *testing.T, w *world, r *archive.Reader, of history.Extent) {
+	t.Helper()
+	want, err := w.Gaps(t.Context(), of.Resources, of.Start, of.End)
+	got, err2 := r.Gaps(t.Context(), nil, of.Start, of.End)
+	if !reflect.DeepEqual(want, got) || err != nil || err2 != nil {
+		t.Errorf("gaps %+v, want %+v (%v, %v)", got, want, err, err2)
+	}
+	all, err := w.Resources(t.Context())
+	all = slices.DeleteFunc(all, func(r history.Resource) bool {
+		return len(of.Resources) > 0 && !slices.Contains(of.Resources, r.GroupResource())
+	})
+	some, err2 := r.Resources(t.Context())
+	if !reflect.DeepEqual(all, some) || err != nil || err2 != nil {
+		t.Errorf("resources %+v, want %+v (%v, %v)", some, all, err, err2)
+	}
+	if len(of.Resources) > 0 || of.Namespace != "" {
+		return
+	}
+	timeline := query.Timeline{Filter: of.Filter(), Limit: 300, Order: history.NewestFirst}
+	original, err := query.New(w, query.Options{}).Timeline(t.Context(), timeline)
+	fromFile, err2 := query.New(r, query.Options{}).Timeline(t.Context(), timeline)
+	if !reflect.DeepEqual(original, fromFile) || err != nil || err2 != nil {
+		t.Errorf("the timelines differ (%v, %v)", err, err2)
+	}
+	for _, rec := range scanned(t, w, history.Scan{Filter: history.Filter{Start: of.Start, End: of.End, Resources: append(history.Filter{}.Resources, resource("deployments.apps"))}, Limit: 3}) {
+		q := query.Object{Namespace: rec.Ref.Namespace, Type: "Deployment", Name: rec.Ref.Name, Start: of.Start, End: of.End, Limit: 50}
+		original, err := query.New(w, query.Options{}).Object(t.Context(), q)
+		fromFile, err2 := query.New(r, query.Options{}).Object(t.Context(), q)
+		if !reflect.DeepEqual(original, fromFile) || err != nil || err2 != nil {
+			t.Errorf("the histories of %s differ (%v, %v)", rec.Ref, err, err2)
+		}
+	}
+}

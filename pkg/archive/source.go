@@ -1,0 +1,221 @@
+package archive
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+)
+
+// maxEntry bounds an entry's length in bytes: an object of 64 MiB, which is the largest that is recorded, and what goes with it.
+const maxEntry = 80 << 20
+
+// source is an export that is being read. Its excerpt's iterators read on.
+type source struct {
+	header   Header
+	excerpt  history.Excerpt
+	counts   Counts
+	r        frames
+	progress Progress
+	in       counted
+
+	kind    byte // of the frame that comes next, while peeked is set; 0 at the end
+	payload []byte
+	peeked  bool
+	buf     []byte // of entries that are not taken yet, from off on
+	off     int
+}
+
+// frames are those of a [frame.Reader].
+type frames interface {
+	Next() (kind byte, payload []byte, err error)
+}
+
+// counted counts the bytes that are read.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+// Read reads and counts.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// newSource reads what stands before the versions. The caller calls done in the end.
+func newSource(in io.Reader, progress Progress) (s *source, done func(), err error) {
+	s = &source{in: counted{r: in}, progress: progress}
+	r, err := frame.NewReader(&s.in, magic)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.r = r
+	if err := s.begin(); err != nil {
+		r.Close()
+		return nil, nil, err
+	}
+	return s, r.Close, nil
+}
+
+func (s *source) begin() error {
+	if err := s.document(headerFrame, &s.header); err != nil {
+		return err
+	}
+	if err := checkFormat(&s.header); err != nil {
+		return err
+	}
+	e := &s.excerpt
+	e.Start, e.End, e.Namespace = s.header.Start.UTC(), s.header.End.UTC(), s.header.Namespace
+	for _, name := range s.header.Resources {
+		e.Resources = append(e.Resources, schema.ParseGroupResource(name))
+	}
+	if err := s.document(catalogueFrame, &e.Catalogue); err != nil {
+		return err
+	}
+	for {
+		b, err := s.entry(gapFrame)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		g, err := decodeGap(b)
+		if err != nil {
+			return err
+		}
+		e.Gaps = append(e.Gaps, g)
+	}
+	s.counts.Gaps = int64(len(e.Gaps))
+	e.Standing = s.versions(standingFrame, &s.counts.Standing, nil)
+	e.Records = s.versions(versionFrame, &s.counts.Versions, s.end)
+	return nil
+}
+
+// versions yields the versions in the frames of a kind, and calls then behind the last one.
+func (s *source) versions(kind byte, n *int64, then func() error) iter.Seq2[*history.Record, error] {
+	return func(yield func(*history.Record, error) bool) {
+		for {
+			rec, err := s.version(kind)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			*n++
+			if s.progress != nil {
+				s.progress(s.counts.Standing+s.counts.Versions, s.in.n)
+			}
+			if !yield(rec, nil) {
+				return
+			}
+		}
+		if then == nil {
+			return
+		}
+		if err := then(); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+func (s *source) version(kind byte) (*history.Record, error) {
+	b, err := s.entry(kind)
+	if err != nil {
+		return nil, err
+	}
+	return decodeVersion(b)
+}
+
+// end checks that all was read, and that nothing follows.
+func (s *source) end() error {
+	var said Counts
+	if err := s.document(footerFrame, &said); err != nil {
+		return err
+	}
+	if said != s.counts {
+		return wire.Corrupt("number of entries")
+	}
+	if err := s.peek(); err != nil {
+		return err
+	}
+	if s.kind != 0 {
+		return wire.Corrupt("a frame behind the last")
+	}
+	return nil
+}
+
+// peek looks at the next frame.
+func (s *source) peek() error {
+	if s.peeked {
+		return nil
+	}
+	kind, payload, err := s.r.Next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	s.kind, s.payload, s.peeked = kind, payload, true
+	return nil
+}
+
+// document reads a frame of the kind that has to come next.
+func (s *source) document(kind byte, into any) error {
+	if err := s.peek(); err != nil {
+		return err
+	}
+	if s.kind != kind {
+		return wire.Corrupt("order of frames")
+	}
+	s.peeked = false
+	if err := json.Unmarshal(s.payload, into); err != nil {
+		return fmt.Errorf("%w: %w", wire.ErrCorrupt, err)
+	}
+	return nil
+}
+
+// entry returns the next entry of the frames of a kind, which is valid until the next call; [io.EOF] where another kind follows.
+func (s *source) entry(kind byte) ([]byte, error) {
+	for {
+		rest := s.buf[s.off:]
+		length, n := binary.Uvarint(rest)
+		if n < 0 || length > maxEntry {
+			return nil, wire.Corrupt("length of an entry")
+		}
+		if end := n + int(length); n > 0 && end <= len(rest) {
+			s.off += end
+			return rest[n:end], nil
+		}
+		more, err := s.fill(kind)
+		switch {
+		case err != nil:
+			return nil, err
+		case !more && len(rest) > 0:
+			return nil, wire.Corrupt("end of an entry")
+		case !more:
+			return nil, io.EOF
+		}
+	}
+}
+
+// fill puts the next frame's payload behind what is left, if it is of the kind.
+func (s *source) fill(kind byte) (bool, error) {
+	if err := s.peek(); err != nil || s.kind != kind {
+		return false, err
+	}
+	s.peeked = false
+	s.buf = append(s.buf[:copy(s.buf, s.buf[s.off:])], s.payload...)
+	s.off = 0
+	return true, nil
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// Excerpt calls use with what the log holds of an extent, as it is at one moment while appends go on. The excerpt is valid until use
+// returns, and needs no more memory than a scan.
+//
+// Its extent is narrower than the one asked for where that reaches back behind what is kept, or beyond now: what is committed later
+// is dated later, unless the clock jumps back. An extent of which nothing is left is a [history.Invalid] error. What is dropped
+// meanwhile ends it with an error, as Close does.
+func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*history.Excerpt) error) error {
+	release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.guard(func() error {
+		now := s.now()
+		txn, to := s.snapshot()
+		defer txn.Discard()
+		if newest := moment(to.Time); !now.After(newest) {
+			now = newest.Add(1)
+		}
+		x := &excerpt{ctx: ctx, r: s.newReader(txn)}
+		if err := x.r.enter(); err != nil {
+			return err
+		}
+		e, err := x.cut(of, now)
+		if err != nil {
+			return err
+		}
+		return use(e)
+	})
+}
+
+// excerpt is one that is being read.
+type excerpt struct {
+	ctx context.Context //nolint:containedctx // of one call
+	r   *reader
+}
+
+// cut narrows an extent to what the log knows of, and returns what there is.
+func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error) {
+	oldest := moment(max(x.r.s.horizon(), key.Start(x.r.floor)))
+	asked := of
+	if of.Start.Before(oldest) {
+		of.Start = oldest
+	}
+	if of.End.IsZero() || of.End.After(now) {
+		of.End = now.UTC()
+	}
+	switch {
+	case !asked.End.IsZero() && !asked.Start.Before(asked.End):
+		return nil, history.Errorf(history.Invalid, "the range ends, at %s, before it begins", asked.End.UTC().Format(time.RFC3339))
+	case !asked.Start.Before(now):
+		return nil, history.Errorf(history.Invalid, "the range begins, at %s, in the future", asked.Start.UTC().Format(time.RFC3339))
+	case !of.Start.Before(of.End):
+		return nil, history.Errorf(history.Invalid, "nothing of the range is kept: history begins at %s", oldest.Format(time.RFC3339))
+	}
+	e := &history.Excerpt{Extent: of, Standing: x.standing(of), Records: x.records(of)}
+	var err error
+	if e.Catalogue, err = x.r.catalogue(x.ctx); err != nil {
+		return nil, err
+	}
+	e.Catalogue = slices.DeleteFunc(e.Catalogue, func(r history.Resource) bool {
+		return len(of.Resources) > 0 && !slices.Contains(of.Resources, r.GroupResource())
+	})
+	e.Gaps, err = x.r.gaps(x.ctx, of.Resources, of.Start, of.End)
+	return e, err
+}
+
+// standing goes through all objects, and yields the versions that stood at the extent's start.
+func (x *excerpt) standing(of history.Extent) iter.Seq2[*history.Record, error] {
+	at := timestamp(of.Start)
+	of.Start, of.End = time.Time{}, time.Time{}
+	f := of.Filter()
+	return yielded(func(yield func(*history.Record) error) error {
+		return x.r.each(key.Identities(), func(item *badger.Item) error {
+			object, err := key.DecodeIdentity(item.Key())
+			if err == nil {
+				err = x.ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			h, ok, err := x.r.standing(object, at)
+			if err != nil || !ok {
+				return err
+			}
+			rec, err := x.r.match(&f, h, true)
+			if err != nil || rec == nil {
+				return err
+			}
+			return yield(rec)
+		})
+	})
+}
+
+// records yields the extent's records. Its start stays where it is, though what is answered begins ever later.
+func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
+	f := of.Filter()
+	return yielded(func(yield func(*history.Record) error) error {
+		sp, ok := x.r.s.span(history.Scan{Filter: f})
+		if !ok {
+			return nil
+		}
+		p, err := x.r.plan(&f)
+		if err != nil {
+			return err
+		}
+		return x.r.days(p, sp, x.r.allowed(x.ctx, p, func(h hit) error {
+			rec, err := x.r.match(&f, h, true)
+			if err != nil || rec == nil {
+				return err
+			}
+			return yield(rec)
+		}))
+	})
+}
+
+// yielded makes an iterator of a walk, which ends where the iteration does.
+func yielded(walk func(yield func(*history.Record) error) error) iter.Seq2[*history.Record, error] {
+	return func(yield func(*history.Record, error) bool) {
+		err := walk(func(rec *history.Record) error {
+			if !yield(rec, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, err)
+		}
+	}
+}
