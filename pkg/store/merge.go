@@ -38,6 +38,7 @@ type stream struct {
 	chunk  int
 	hits   []hit // read ahead
 	done   bool  // nothing is behind hits
+	metas  bool  // read values, where there are some
 }
 
 // fill reads ahead with an iterator that it need not have to itself.
@@ -85,7 +86,7 @@ func (s *stream) hit(item *badger.Item) (h hit, err error) {
 	if h.Entry, err = key.Decode(item.Key()); err != nil {
 		return hit{}, fmt.Errorf("index %q: %w", s.prefix, err)
 	}
-	if h.Class == key.Record {
+	if s.metas && item.ValueSize() > 0 {
 		h.meta, err = item.ValueCopy(nil)
 	}
 	return h, err
@@ -125,7 +126,7 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (b
 	defer it.Close()
 	var m merge
 	for i := range p.ranges {
-		s := &stream{prefix: p.ranges[i].Prefix(day), span: sp}
+		s := &stream{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas}
 		if err := s.fill(it); err != nil {
 			return false, err
 		}

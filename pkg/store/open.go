@@ -150,12 +150,26 @@ func mend(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// tuned returns Badger's options for little memory: two small memtables, small caches, no conflict detection, since
-// there is one committer. What takes most memory are the buffers of the tables that are being built, each of about six times the
-// size of its table. A dozen are in flight while tables are joined, and Badger keeps up to eight for later. So memtables are
-// small, and tables are, on all levels, however large the database gets; smaller ones would be too many, for Linux maps 65,530
-// files for a process, and 40 GB are 40,000 tables already. Four tables of level 0 that Badger can't move down it joins into one,
-// with a buffer of 256 MB: so it begins to move them down at two. The directory is locked already where [dirLock] can do that.
+// The sizes of tables, in bytes: a database that may grow to so many tables' size has as many, and never smaller ones than leastTable.
+const (
+	wantedTables = 40_000
+	leastTable   = 256 << 10
+	usualTable   = 1 << 20 // where nobody says how large the database may be
+)
+
+// tableSize returns how large tables are to be, compressed. What takes most memory are the buffers of the tables that are being
+// built, each of about ten times that, of which a dozen are in flight while tables are joined, and up to eight kept for later. So
+// tables are as small as they can be: Linux maps 65,530 files for a process.
+func tableSize(limit int64) int64 {
+	if limit == 0 {
+		return usualTable
+	}
+	return max(limit/wantedTables, leastTable)
+}
+
+// tuned returns Badger's options for little memory: two small memtables, small caches, small tables of one size on all levels, no
+// conflict detection, since there is one committer. Four tables of level 0 that Badger can't move down it joins into one, with a
+// buffer of 256 MB: so it begins to move them down at two. The directory is locked already where [dirLock] can do that.
 func tuned(dir string, o Options) badger.Options {
 	tuned := badger.DefaultOptions(dir).
 		WithBypassLockGuard(ownLock).
@@ -171,7 +185,7 @@ func tuned(dir string, o Options) badger.Options {
 		WithNumLevelZeroTablesStall(10).
 		WithNumCompactors(2).
 		WithNumGoroutines(1).
-		WithBaseTableSize(1 << 20).
+		WithBaseTableSize(tableSize(o.MaxBytes)).
 		WithValueLogFileSize(16 << 20).
 		WithBlockSize(16 << 10).
 		WithBlockCacheSize(16 << 20).

@@ -23,6 +23,7 @@ type plan struct {
 	place     bool
 	// byKey says that allows decides the filter; otherwise it only excludes.
 	byKey bool
+	metas bool // metadata is needed
 }
 
 // plan chooses an index: an object's own records before an Event's target, an owner, a resource in a namespace, a

@@ -75,8 +75,14 @@ func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, 
 	return rec, m, err
 }
 
-// meta returns a copy of a version's metadata. That there is none is an error: an index entry never lacks its record.
+// meta returns a copy of a version's metadata: from the index by time where that can be found, since what happened at about the same
+// time stands together there, and else from the record. That there is none is an error: an index entry never lacks its record.
 func (r *reader) meta(e key.Entry) ([]byte, error) {
+	if e.Class == key.ByResource || e.Class == key.ByNamespace {
+		if b, err := get(r.txn, e.In(key.ByTime)); err == nil && len(b) > 0 {
+			return b, nil
+		}
+	}
 	b, err := get(r.txn, e.In(key.Record))
 	if err != nil {
 		return nil, fmt.Errorf("read the record of object %d at %d: %w", e.Object, e.TS, err)

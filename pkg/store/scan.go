@@ -28,7 +28,7 @@ var errDropped = history.Errorf(history.Unavailable, "the oldest day of history 
 func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Record, error] {
 	return func(yield func(*history.Record, error) bool) {
 		n := 0
-		err := s.walk(ctx, sc, func(r *reader, p *plan, h hit) error {
+		err := s.walk(ctx, sc, true, func(r *reader, p *plan, h hit) error {
 			rec, err := r.match(&sc.Filter, h, sc.Bodies)
 			if err != nil || rec == nil {
 				return err
@@ -50,7 +50,7 @@ func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Re
 func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, exact bool, err error) {
 	most = max(most, 1)
 	effort := countEffort * most
-	err = s.walk(ctx, history.Scan{Filter: f}, func(r *reader, p *plan, h hit) error {
+	err = s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, h hit) error {
 		if n == most || effort <= 0 {
 			return errStop
 		}
@@ -123,8 +123,8 @@ func (r *reader) selected(f *history.Filter, h hit, body bool) (*history.Record,
 	return rec, err
 }
 
-// walk calls f for what a scan has to look at, in its order.
-func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan, hit) error) error {
+// walk calls f for what a scan has to look at, in its order, with the metadata where that is near, if whatever is found needs it.
+func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, f func(*reader, *plan, hit) error) error {
 	return s.view(func(r *reader) error {
 		sp, ok := s.span(sc)
 		if !ok {
@@ -137,6 +137,7 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, f func(*reader, *plan
 		if err != nil {
 			return err
 		}
+		p.metas = metas || !p.byKey
 		return r.through(p, sp, r.allowed(ctx, p, func(h hit) error { return f(r, p, h) }))
 	})
 }

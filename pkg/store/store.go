@@ -38,7 +38,8 @@ type Options struct {
 	// NoSync leaves writing to the disk to the operating system. What was appended survives the end of the process, but
 	// not a loss of power.
 	NoSync bool
-	// MaxBytes is what [Store.Prune] keeps the database's files below, by dropping the oldest days. 0 means no limit.
+	// MaxBytes is what [Store.Prune] keeps the database's files below, by dropping the oldest days. 0 means no limit. The smaller it
+	// is, the smaller are tables, and the less memory is taken while they are built.
 	MaxBytes int64
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 
@@ -16,7 +17,8 @@ import (
 type day struct {
 	number  uint16
 	entries map[key.Class]*pairing
-	parts   int64 // of bodies that have no record, if nothing else is wrong
+	metas   pairing // the entries by time with their metadata, and what that has to be
+	parts   int64   // of bodies that have no record, if nothing else is wrong
 }
 
 // pairing compares two sets of keys.
@@ -57,6 +59,11 @@ func (v *verifier) versioned(k []byte, e key.Entry, value []byte) error {
 		return v.record(e, value)
 	case key.Body:
 		v.day.parts++
+	case key.ByTime:
+		if len(value) > 0 {
+			v.day.metas.got.add(append(k[:len(k):len(k)], value...))
+		}
+		fallthrough
 	default:
 		v.day.pairing(e.Class).got.add(k)
 	}
@@ -78,6 +85,7 @@ func (v *verifier) record(e key.Entry, meta []byte) error {
 	for _, k := range keysOf(e, rec) {
 		v.day.pairing(key.Class(k[3])).want.add(k)
 	}
+	v.day.metas.want.add(append(e.In(key.ByTime), meta...))
 	v.day.parts -= int64(m.Parts)
 	if m.Parts == 0 {
 		return nil
@@ -123,8 +131,36 @@ func (v *verifier) endOfDay() error {
 			return err
 		}
 	}
+	if v.day.metas.want != v.day.metas.got {
+		if err := v.differing(); err != nil {
+			return err
+		}
+	}
 	v.Leftovers += max(v.day.parts, 0)
 	return nil
+}
+
+// differing reports the versions of the day whose metadata is another in the index by time. Entries from before that had it have none.
+func (v *verifier) differing() error {
+	return v.r.each(key.ClassPrefix(v.day.number, key.ByTime), func(item *badger.Item) error {
+		e, err := key.Decode(item.Key())
+		if err != nil || item.ValueSize() == 0 {
+			return nil //nolint:nilerr // reported where the key was met
+		}
+		meta, err := get(v.r.txn, e.In(key.Record))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil // reported as missing
+		}
+		if err != nil {
+			return err
+		}
+		return item.Value(func(value []byte) error {
+			if !bytes.Equal(meta, value) {
+				v.version(e, "its metadata is another in the index by time")
+			}
+			return v.s.goesOn(v.ctx)
+		})
+	})
 }
 
 // missing reports the versions of the day that have no entry in an index.

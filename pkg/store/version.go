@@ -57,7 +57,7 @@ func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, err
 	}
 	meta := codec.AppendMeta(nil, &written, codec.Meta{Kind: uint16(kind), Parts: parts})
 	g.set(e.In(key.Record), meta, w.s.expiry(ts))
-	w.indexes(&g, e, r)
+	w.indexes(&g, e, r, meta)
 	o.head.Last = codec.Last{TS: ts, Sum: b.sum, Parts: parts, Chain: chain}
 	w.head(&g, o, &written, ts)
 	if err := w.add(g); err != nil {
@@ -87,12 +87,12 @@ func (w *writer) body(e key.Entry, body []byte) (uint16, error) {
 	return n, nil
 }
 
-// indexes adds the version's index entries.
-func (w *writer) indexes(g *group, e key.Entry, r *history.Record) {
+// indexes adds the version's index entries. That by time has the metadata, too, next to that of what happened before and after.
+func (w *writer) indexes(g *group, e key.Entry, r *history.Record, meta []byte) {
 	expires := w.s.expiry(e.TS)
-	for _, class := range []key.Class{key.ByTime, key.ByResource, key.ByNamespace} {
-		g.set(e.In(class), nil, expires)
-	}
+	g.set(e.In(key.ByTime), meta, expires)
+	g.set(e.In(key.ByResource), nil, expires)
+	g.set(e.In(key.ByNamespace), nil, expires)
 	if r.Regarding != nil {
 		e.Hash = targetHash(r.Regarding)
 		g.set(e.In(key.ByTarget), nil, expires)

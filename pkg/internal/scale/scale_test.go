@@ -26,6 +26,9 @@ var (
 // the store, and the made-up cluster.
 const mostResident = 256e6
 
+// maxStorage is what the logs may take: enough for thirty million versions.
+const maxStorage = 10 << 30
+
 // The span of a log's versions, and how many objects there are: one for every 50 versions.
 const (
 	days      = 10
@@ -80,7 +83,7 @@ type log struct {
 
 func (l *log) open(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(l.dir, store.Options{Now: func() time.Time { return time.Unix(0, l.now.Load()) }})
+	s, err := store.Open(l.dir, store.Options{MaxBytes: maxStorage, Now: func() time.Time { return time.Unix(0, l.now.Load()) }})
 	if err != nil {
 		t.Fatal(err)
 	}
