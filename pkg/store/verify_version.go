@@ -61,7 +61,7 @@ func (v *verifier) versioned(k []byte, e key.Entry, value []byte) error {
 		v.day.parts++
 	case key.ByTime:
 		if len(value) > 0 {
-			v.day.metas.got.add(append(k[:len(k):len(k)], value...))
+			v.day.metas.got.add(append(slices.Clip(k), value...))
 		}
 		fallthrough
 	default:

@@ -33,7 +33,7 @@ type damaged string
 func (d damaged) Error() string { return string(d) }
 
 // Is tells that it is [ErrDamaged].
-func (d damaged) Is(target error) bool { return target == ErrDamaged } //nolint:errorlint // a sentinel
+func (d damaged) Is(target error) bool { return target == ErrDamaged }
 
 // maxBlock is the length in bytes of the largest block that is taken for one: far beyond what a value and its neighbours take.
 const maxBlock = 16 << 20
