@@ -49,7 +49,7 @@ A backup holds the key that values of Secrets are hashed with: keep it as you ke
 	return cmd
 }
 
-func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) (err error) {
+func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	if err := o.file.check(out, "a backup"); err != nil {
 		return err
 	}
@@ -57,26 +57,14 @@ func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	dir, err := o.dir()
-	if err != nil {
-		return err
-	}
-	log, done, err := o.access(ctx, dir, errOut)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	m := newMeter(errOut, "backing up")
-	defer m.clear()
 	var to store.Position
-	err = o.file.write(out, m, func(w io.Writer) (err error) {
-		to, err = log.Backup(ctx, w, from, m.progress)
+	m, err := o.file.produce(ctx, &o.target, out, errOut, "backing up", func(log keeper, w io.Writer, progress func(entries, bytes int64)) (err error) {
+		to, err = log.Backup(ctx, w, from, progress)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	m.clear()
 	_, _ = fmt.Fprintf(errOut, "backed up %s; position %s\n", m, to)
 	return nil
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -20,6 +21,24 @@ func (d destination) check(out io.Writer, what string) error {
 		return history.Errorf(history.Invalid, "%s is not for a terminal: name a file, or redirect the output", what)
 	}
 	return nil
+}
+
+// produce writes what f makes of the target's log, and shows how far that has come. The meter tells afterwards how much it was.
+func (d destination) produce(
+	ctx context.Context, t *target, out, errOut io.Writer, doing string, f func(log keeper, w io.Writer, progress func(entries, bytes int64)) error,
+) (m *meter, err error) {
+	dir, err := t.dir()
+	if err != nil {
+		return nil, err
+	}
+	log, done, err := t.access(ctx, dir, errOut)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	m = newMeter(errOut, doing)
+	defer m.clear()
+	return m, d.write(out, m, func(w io.Writer) error { return f(log, w, m.progress) })
 }
 
 // write writes what f writes, and tells a meter. A file gets its name once all of it is there.

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -70,33 +69,21 @@ func (o *exportOptions) complete(now time.Time) (err error) {
 	return nil
 }
 
-func (o *exportOptions) run(ctx context.Context, out, errOut io.Writer) (err error) {
+func (o *exportOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	if err := o.complete(time.Now()); err != nil {
 		return err
 	}
 	if err := o.file.check(out, "an export"); err != nil {
 		return err
 	}
-	dir, err := o.dir()
-	if err != nil {
-		return err
-	}
-	log, done, err := o.access(ctx, dir, errOut)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	m := newMeter(errOut, "exporting")
-	defer m.clear()
 	var x Exported
-	err = o.file.write(out, m, func(w io.Writer) (err error) {
-		x, err = log.Export(ctx, w, o.wanted, m.progress)
+	m, err := o.file.produce(ctx, &o.target, out, errOut, "exporting", func(log keeper, w io.Writer, progress func(entries, bytes int64)) (err error) {
+		x, err = log.Export(ctx, w, o.wanted, progress)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	m.clear()
 	if x.Start.After(o.wanted.Start) {
 		_, _ = fmt.Fprintf(errOut, "history begins at %s, and so does the export\n", x.Start.Format(time.RFC3339))
 	}

@@ -27,8 +27,8 @@ const maxText = 1024
 // of it is committed, and the log goes on. After any other error of a commit the log can't be appended to until it is
 // opened again: what was committed is then told by the heads and checkpoints.
 //
-// A disk that takes no table blocks a commit, and whoever begins to read meanwhile, for as long. When ctx ends, it is waited for a little; what becomes of it then is told
-// by the log alone, and the batch must not be touched any more.
+// A disk that takes no table blocks a commit, and whoever begins to read meanwhile, for as long. When ctx ends, it is waited for a
+// little; what becomes of it then is told by the log alone, and the batch must not be touched any more.
 func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return err
@@ -72,10 +72,15 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 		return err
 	}
 	if err := s.write(b, bodies); err != nil {
-		s.failed = fmt.Errorf("the history's database failed and must be opened again: %w", err)
-		return err
+		return s.fail(err)
 	}
 	return nil
+}
+
+// fail lets nothing be committed until the log is opened again, and returns why. The caller holds commits.
+func (s *Store) fail(err error) error {
+	s.failed = fmt.Errorf("the history's database failed and must be opened again: %w", err)
+	return err
 }
 
 // write commits the batch in as few transactions as it fits. The context is not asked in between: half a batch is worse

@@ -101,8 +101,16 @@ func readFiles(dir string) (*files, error) {
 		return nil, unwritable(dir, err)
 	}
 	defer m.Close()
-	if f.manifest, _, err = badger.ReplayManifestFile(m, 0, tuned(dir, Options{})); err != nil {
+	end := int64(0)
+	if f.manifest, end, err = badger.ReplayManifestFile(m, 0, tuned(dir, Options{})); err != nil {
 		return f, &torn{manifestFile, firstLine(err)}
+	}
+	st, err := m.Stat()
+	if err != nil {
+		return nil, unwritable(dir, err)
+	}
+	if st.Size() != end { // Badger would remove the tables that are not listed any more
+		return f, &torn{manifestFile, "it is cut off"}
 	}
 	return f, nil
 }

@@ -175,3 +175,23 @@ func TestTooManyTables(t *testing.T) {
 	}
 	f.check(t)
 }
+
+// TestAFailedPruningEndsTheLog makes the write-ahead log impossible that follows a drop: commits fail for good then, and are not
+// refused as if room would help.
+func TestAFailedPruningEndsTheLog(t *testing.T) {
+	c := &clock{noon(0)}
+	f := &filler{log: open(t, t.TempDir(), store.Options{Now: c.now})}
+	if err := f.add(t); err != nil {
+		t.Fatal(err)
+	}
+	c.t = noon(30)
+	appendTo(t, f.log, pod("late", "1", history.Create))
+	lift := limitFiles(t, 6<<20)
+	if err := f.log.Prune(t.Context()); err == nil {
+		t.Fatal("pruned without a write-ahead log")
+	}
+	if err := f.add(t); history.CodeOf(err) != history.Internal {
+		t.Errorf("after a pruning that failed, a commit fails with %q", err)
+	}
+	lift()
+}

@@ -8,7 +8,6 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
@@ -169,8 +168,7 @@ func (s *Store) remove(day uint16) error {
 	}
 	s.dropped.Store(max(s.dropped.Load(), uint32(day)+1))
 	if err := s.db.DropPrefix(key.DayPrefix(day)); err != nil {
-		s.failed = history.Errorf(history.Unavailable, "the history's database failed and must be opened again: %v", err)
-		return err
+		return s.fail(err)
 	}
 	return s.db.View(func(txn *badger.Txn) error {
 		if oldestDay(txn) > uint32(day) {
@@ -194,7 +192,7 @@ func (s *Store) transact(ctx context.Context, f func(*writer) error) error {
 		err = w.commit()
 	}
 	if err != nil {
-		s.failed = history.Errorf(history.Unavailable, "the history's database failed and must be opened again: %v", err)
+		return s.fail(err)
 	}
-	return err
+	return nil
 }

@@ -1,9 +1,7 @@
 package store
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 
@@ -21,17 +19,25 @@ func (v *verifier) tables() error {
 			return err
 		}
 		path := tablePath(v.s.db.Opts().Dir, t.ID)
-		err := eachDamage(path, func(d Damage) { v.damage(d) })
-		gone := errors.Is(err, fs.ErrNotExist)
-		if gone && !slices.ContainsFunc(v.s.db.Tables(), func(i badger.TableInfo) bool { return i.ID == t.ID }) {
-			continue // compacted into others meanwhile
+		var found []Damage
+		if err := eachDamage(path, func(d Damage) { found = append(found, d) }); err != nil {
+			found = append(found, Damage{File: filepath.Base(path), Problem: err.Error()})
 		}
-		if err != nil {
-			v.damage(Damage{File: filepath.Base(path), Problem: err.Error()})
+		if len(found) > 0 && !has(v.s.db, path) {
+			continue
+		}
+		for _, d := range found {
+			v.damage(d)
 		}
 		v.Files++
 	}
 	return nil
+}
+
+// has tells whether a table is still one of the database's. Badger empties the file of one that it has joined with others before
+// it removes it, so that whoever reads it meanwhile takes it for damaged.
+func has(db *badger.DB, path string) bool {
+	return slices.ContainsFunc(db.Tables(), func(t badger.TableInfo) bool { return filepath.Base(tablePath("", t.ID)) == filepath.Base(path) })
 }
 
 // Inspect reports what is damaged of the tables in a directory, without opening the log that a damaged one may keep from being
