@@ -17,8 +17,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// limitFiles lets files of this process grow to so many bytes only: writing more is an I/O error, wherever that happens. The
-// returned function takes the limit away.
+// limitFiles lets files of this process, which has to be the test's own, grow to so many bytes only: writing more is an I/O error,
+// wherever that happens. The returned function takes the limit away.
 func limitFiles(t *testing.T, bytes uint64) (lift func()) {
 	t.Helper()
 	var before syscall.Rlimit
@@ -39,8 +39,10 @@ func limitFiles(t *testing.T, bytes uint64) (lift func()) {
 
 // TestAWriteErrorEndsTheLog makes the next write-ahead log impossible: the commit that needs it fails with an error that says
 // why, and so does every other until the log is opened again. Nothing that is read meanwhile is less than was acknowledged.
-func TestAWriteErrorEndsTheLog(t *testing.T) {
-	dir := t.TempDir()
+func TestAWriteErrorEndsTheLog(t *testing.T) { alone(t, aWriteErrorEndsTheLog) }
+
+func aWriteErrorEndsTheLog(t *testing.T, dir string) {
+	t.Helper()
 	f := &filler{log: open(t, dir, store.Options{})}
 	lift := limitFiles(t, 6<<20)
 	var err error
@@ -76,8 +78,10 @@ func TestAWriteErrorEndsTheLog(t *testing.T) {
 
 // TestAFlushThatFailsIsWaitedFor makes tables impossible. Badger tries again for ever; neither a commit that waits for room nor
 // closing the log waits with it for ever, and when the disk takes tables again, nothing is lost.
-func TestAFlushThatFailsIsWaitedFor(t *testing.T) {
-	dir := t.TempDir()
+func TestAFlushThatFailsIsWaitedFor(t *testing.T) { alone(t, aFlushThatFailsIsWaitedFor) }
+
+func aFlushThatFailsIsWaitedFor(t *testing.T, dir string) {
+	t.Helper()
 	f := &filler{log: open(t, dir, store.Options{})}
 	for range 3 {
 		if err := f.add(t); err != nil {
@@ -141,7 +145,10 @@ func TestACommitThatWaitsForTheDiskEndsWithItsContext(t *testing.T) {
 
 // TestTooManyTables lets this process have few more files than it has: what would make tables that can't be made is refused, and
 // what is there stays. Badger forgets what it joins into a table that can't be made.
-func TestTooManyTables(t *testing.T) {
+func TestTooManyTables(t *testing.T) { alone(t, tooManyTables) }
+
+func tooManyTables(t *testing.T, dir string) {
+	t.Helper()
 	var before syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
@@ -155,7 +162,6 @@ func TestTooManyTables(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 120, Max: before.Max}); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	f := &filler{log: open(t, dir, store.Options{})}
 	var err error
 	for n := 0; err == nil; n++ {
@@ -178,9 +184,12 @@ func TestTooManyTables(t *testing.T) {
 
 // TestAFailedPruningEndsTheLog makes the write-ahead log impossible that follows a drop: commits fail for good then, and are not
 // refused as if room would help.
-func TestAFailedPruningEndsTheLog(t *testing.T) {
+func TestAFailedPruningEndsTheLog(t *testing.T) { alone(t, aFailedPruningEndsTheLog) }
+
+func aFailedPruningEndsTheLog(t *testing.T, dir string) {
+	t.Helper()
 	c := &clock{noon(0)}
-	f := &filler{log: open(t, t.TempDir(), store.Options{Now: c.now})}
+	f := &filler{log: open(t, dir, store.Options{Now: c.now})}
 	if err := f.add(t); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,9 +37,9 @@ func onVolume(t *testing.T, size string, f func(dir string)) {
 		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
 	}
 	dir := t.TempDir()
-	out, err := again(t, dir, attr)
+	out, err := again(t, volumeDir+"="+dir, attr)
 	if errors.Is(err, fs.ErrPermission) || strings.Contains(out, "operation not permitted") {
-		out, err = again(t, dir, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL})
+		out, err = again(t, volumeDir+"="+dir, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL})
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		t.Fatalf("a full disk takes a file system of its own, so a user namespace (sysctl kernel.apparmor_restrict_unprivileged_userns=0, "+
@@ -50,14 +49,4 @@ func onVolume(t *testing.T, size string, f func(dir string)) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	t.Log(out)
-}
-
-// again runs this very test in a process of its own.
-func again(t *testing.T, dir string, attr *syscall.SysProcAttr) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run", "^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), volumeDir+"="+dir)
-	cmd.SysProcAttr = attr
-	out, err := cmd.CombinedOutput()
-	return string(out), err
 }
