@@ -83,14 +83,17 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 	if told := w.told("configmaps", h.namespace+"/a"); !slices.Equal(told[:len(before)], before) {
 		t.Errorf("a: %q, and before %q", told, before)
 	}
-	if got := connection.requests("configmaps"); len(got) != 2 || got[0] != "stream" || !strings.HasPrefix(got[1], "watch ") {
-		t.Errorf("configmaps were asked for with %q, want a stream and a watch", got)
+	// A server under load ends watches whose reader is not quick enough, so there may be more than one.
+	if got := connection.requests("configmaps"); len(got) < 2 || got[0] != "stream" || slices.ContainsFunc(got[1:], notAWatch) {
+		t.Errorf("configmaps were asked for with %q, want a stream and watches", got)
 	}
 	if got := connection.requests("secrets"); !slices.Equal(got, []string{"stream"}) || w.begins("secrets") != 1 || len(w.opens("secrets")) != 1 {
 		t.Errorf("secrets were disturbed: %q", got)
 	}
 	w.ends(t, "services")
 }
+
+func notAWatch(request string) bool { return !strings.HasPrefix(request, "watch ") }
 
 // Discovery that hangs or fails neither keeps what is not wanted any more, nor takes what is.
 func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {

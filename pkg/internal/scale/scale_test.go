@@ -52,6 +52,7 @@ func TestScale(t *testing.T) {
 func scaled(t *testing.T, n int) {
 	t.Helper()
 	l := &log{dir: t.TempDir(), n: n, truth: newTruth(n)}
+	debug.FreeOSMemory() // what the tests before took
 	m := watchMemory(t, l.dir)
 	l.fill(t)
 	t.Logf("recorded %d versions of %d objects alive, with %d bytes of JSON and %.0f on disk each, in %v (%.0f a second): resident at most %s",
