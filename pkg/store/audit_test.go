@@ -71,7 +71,11 @@ func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int 
 		if err != nil {
 			continue
 		}
-		if seconds := (e.TS + uint64(retention+backstop)) / uint64(time.Second); d.expires[k] != seconds {
+		last := e.TS // that the key is needed for
+		if e.Class == key.Phrase {
+			last = key.Start(uint32(key.Day(e.TS)) + 1)
+		}
+		if seconds := (last + uint64(retention+backstop)) / uint64(time.Second); d.expires[k] != seconds {
 			tb.Errorf("class %c of object %d at %d expires at %d, want %d", e.Class, e.Object, e.TS, d.expires[k], seconds)
 		}
 		if e.Class == key.Record {
@@ -80,6 +84,7 @@ func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int 
 	}
 	d.auditObjects(tb, newest, retention)
 	d.auditStanding(tb)
+	d.auditPhrases(tb)
 	return int(v.Versions)
 }
 
@@ -101,7 +106,7 @@ func (d dump) auditStanding(tb testing.TB) {
 			continue
 		}
 		stood[object]++
-		m, err := codec.DecodeMeta(v, &history.Record{})
+		m, err := codec.DecodeMeta(v, ts, &history.Record{}, nil)
 		if _, known := d.values[string(key.Identity(object))]; err != nil || !known || ts >= floor || d.expires[k] != 0 || stood[object] > 1 {
 			tb.Errorf("standing version of object %d (known: %v) at %d, floor %d, is number %d: %v", object, known, ts, floor, stood[object], err)
 		}

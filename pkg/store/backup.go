@@ -165,7 +165,7 @@ func (b *backup) entries(txn *badger.Txn) error {
 				continue
 			}
 		}
-		if !historical || b.from.IsZero() || e.TS > b.from.Time {
+		if !historical || b.from.IsZero() || e.TS > b.from.Time || e.Class == key.Phrase {
 			if err := b.entry(item); err != nil {
 				return err
 			}

@@ -70,8 +70,7 @@ func (s *Store) carry(ctx context.Context, day uint16) error {
 // copied returns the entries of a standing version, its metadata last. A version that is damaged is carried as damaged as it is,
 // because it is what stands: who reads it gets the error that he would have got before.
 func (r *reader) copied(h hit) ([]group, error) {
-	var rec history.Record
-	m, err := codec.DecodeMeta(h.meta, &rec)
+	rec, m, err := r.record(h.Entry, h.meta)
 	var groups []group
 	switch {
 	case err != nil:
@@ -86,7 +85,7 @@ func (r *reader) copied(h hit) ([]group, error) {
 	meta := h.meta
 	switch {
 	case err == nil:
-		meta = codec.AppendMeta(nil, &rec, m)
+		meta = codec.AppendMeta(nil, h.TS, rec, codec.Meta{Kind: m.Kind, Parts: m.Parts}, nil) // the day's phrases go with it
 	case errors.Is(err, codec.ErrCorrupt), errors.Is(err, badger.ErrKeyNotFound):
 		r.s.log.Error("a version is damaged", "object", h.Object, "at", moment(h.TS), "err", err)
 	default:
@@ -118,15 +117,14 @@ func (r *reader) copiedBody(h hit, m *codec.Meta) (groups []group, err error) {
 func (s *Store) sweep(ctx context.Context, day uint16) error {
 	b := bulk{s: s}
 	err := s.lasts(ctx, day, func(r *reader, h hit) error {
-		var rec history.Record
-		_, damage := codec.DecodeMeta(h.meta, &rec) // reported when it was carried
-		deleted := damage == nil && rec.Verb == history.Delete
+		verb, revision, damage := codec.Brief(h.meta) // reported when it was carried
+		deleted := damage == nil && verb == history.Delete
 		old, err := r.superseded(h, deleted)
 		if err == nil && len(old) > 0 {
 			err = b.add(ctx, old.bytes(), func(w *writer) error { return w.add(old) })
 		}
 		if err == nil && deleted {
-			err = b.add(ctx, buried, func(w *writer) error { return w.bury(h.Object, rec.Revision) })
+			err = b.add(ctx, buried, func(w *writer) error { return w.bury(h.Object, revision) })
 		}
 		return err
 	})

@@ -51,8 +51,8 @@ func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error)
 	if err != nil || !head.Alive {
 		return h, false, err
 	}
-	ref, err := r.identity(head.Object)
-	return history.Head{Ref: ref, RV: head.RV, Writers: head.Writers}, true, err
+	id, err := r.identity(head.Object)
+	return history.Head{Ref: id.ref, RV: head.RV, Writers: head.Writers}, true, err
 }
 
 // Checkpoint returns a resource's checkpoint. One that was never committed has no RV.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -13,8 +14,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// format is the version of the database's layout: of the keys and of the values' encodings.
-const format = 1
+// format is the version of the database's layout: of the keys and of the values' encodings. A log of format 1 has no phrases, and in
+// its indexes by resource and by namespace no metadata; it is read as it is, and what is recorded from now on is of this format.
+const format = 2
 
 // load checks the format and restores what the log goes on from. An empty database becomes a log.
 func (s *Store) load(dir string) error {
@@ -31,6 +33,11 @@ func (s *Store) load(dir string) error {
 		}
 		if err := checkFormat(version, dir); err != nil {
 			return err
+		}
+		if current := binary.BigEndian.AppendUint16(nil, format); !bytes.Equal(version, current) {
+			if err := txn.Set(key.Format(), current); err != nil {
+				return fmt.Errorf("raise the format version: %w", err)
+			}
 		}
 		return s.restore(txn)
 	})

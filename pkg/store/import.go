@@ -192,7 +192,7 @@ func (w *importer) stand(r *history.Record, ts uint64) error {
 // carried adds a version that stands since before the floor. It returns the object's number.
 func (w *importer) carried(r *history.Record, b body, ts uint64) (uint64, error) {
 	var g group
-	o, err := w.object(&g, &r.Ref)
+	o, err := w.object(&g, r)
 	if err != nil {
 		return 0, err
 	}
@@ -214,7 +214,9 @@ func (w *importer) carried(r *history.Record, b body, ts uint64) (uint64, error)
 			m.Parts++
 		}
 	}
-	g.set(key.Standing(o.head.Object, ts), codec.AppendMeta(nil, r, m), 0)
-	w.head(&g, o, r, ts)
+	g.set(key.Standing(o.head.Object, ts), codec.AppendMeta(nil, ts, r, m, nil), 0)
+	if err := w.head(&g, o, r, ts); err != nil {
+		return 0, err
+	}
 	return o.head.Object, w.add(g)
 }

@@ -110,6 +110,7 @@ func openLog(dir string, opts Options) (*Store, error) {
 	s := &Store{
 		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, files: mostFiles(), bodies: bodies,
 		exemplars: newExemplars(), terms: newDictionary(), identities: newIdentities(),
+		phrases: newPhrases(), texts: newTexts(),
 	}
 	s.usage.Store(&Usage{Limit: opts.MaxBytes})
 	s.sound = vet(db, tables, opts.Logger)

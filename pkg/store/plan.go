@@ -168,11 +168,11 @@ func (p *plan) objects(r *reader, f *history.Filter) error {
 
 // object adds an object's range if it is what the filter asks for: hashes may collide.
 func (p *plan) object(r *reader, f *history.Filter, object uint64) error {
-	ref, err := r.identity(object)
+	id, err := r.identity(object)
 	if err != nil {
 		return err
 	}
-	if (f.Name == "" || f.Name == ref.Name) && (f.UID == "" || f.UID == ref.UID) {
+	if (f.Name == "" || f.Name == id.ref.Name) && (f.UID == "" || f.UID == id.ref.UID) {
 		p.ranges = append(p.ranges, key.Entry{Object: object})
 	}
 	return nil

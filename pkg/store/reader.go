@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -60,12 +61,21 @@ func (s *Store) broken(p any) error {
 // record puts a record together from its metadata and its object's identity.
 func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, error) {
 	rec := &history.Record{Time: moment(e.TS)}
-	m, err := codec.DecodeMeta(meta, rec)
+	m, err := codec.DecodeMeta(meta, e.TS, rec, func(n uint16) (string, error) { return r.phrase(key.Day(e.TS), n) })
 	if err != nil {
 		return nil, m, fmt.Errorf("metadata of object %d at %d: %w", e.Object, e.TS, err)
 	}
-	if rec.Ref, err = r.identity(e.Object); err != nil {
+	id, err := r.identity(e.Object)
+	if err != nil {
 		return nil, m, err
+	}
+	rec.Ref = id.ref
+	if m.Same {
+		rec.Owners = slices.Clone(id.owners)
+		if id.regarding != nil {
+			target := *id.regarding
+			rec.Regarding = &target
+		}
 	}
 	kind, err := r.s.terms.text(r.txn, index{key.Kinds, uint32(m.Kind)})
 	if err != nil {
@@ -75,14 +85,9 @@ func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, 
 	return rec, m, err
 }
 
-// meta returns a copy of a version's metadata: from the index by time where that can be found, since what happened at about the same
-// time stands together there, and else from the record. That there is none is an error: an index entry never lacks its record.
+// meta returns a copy of the metadata of a version whose entry has none. That there is none is an error: an index entry never lacks
+// its record.
 func (r *reader) meta(e key.Entry) ([]byte, error) {
-	if e.Class == key.ByResource || e.Class == key.ByNamespace {
-		if b, err := get(r.txn, e.In(key.ByTime)); err == nil && len(b) > 0 {
-			return b, nil
-		}
-	}
 	b, err := get(r.txn, e.In(key.Record))
 	if err != nil {
 		return nil, fmt.Errorf("read the record of object %d at %d: %w", e.Object, e.TS, err)
@@ -91,24 +96,25 @@ func (r *reader) meta(e key.Entry) ([]byte, error) {
 }
 
 // identity returns the object that a number stands for.
-func (r *reader) identity(object uint64) (history.ObjectRef, error) {
-	if ref, ok := r.s.identities.recall(object); ok {
-		return ref, nil
+func (r *reader) identity(object uint64) (identity, error) {
+	if id, ok := r.s.identities.recall(object); ok {
+		return id, nil
 	}
 	b, err := get(r.txn, key.Identity(object))
 	if err != nil {
-		return history.ObjectRef{}, fmt.Errorf("read the identity of object %d: %w", object, err)
+		return identity{}, fmt.Errorf("read the identity of object %d: %w", object, err)
 	}
 	id, err := codec.DecodeIdentity(b)
 	if err != nil {
-		return history.ObjectRef{}, fmt.Errorf("identity of object %d: %w", object, err)
+		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
 	ref, err := r.ref(id)
 	if err != nil {
-		return history.ObjectRef{}, fmt.Errorf("identity of object %d: %w", object, err)
+		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
-	r.s.identities.remember(object, ref)
-	return ref, nil
+	known := identity{ref: ref, owners: id.Owners, regarding: id.Regarding}
+	r.s.identities.remember(object, known)
+	return known, nil
 }
 
 func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {

@@ -136,7 +136,7 @@ func (r *reader) standing(object, at uint64) (hit, bool, error) {
 			if h.Entry, err = key.Decode(k); err != nil {
 				return hit{}, false, err
 			}
-			verb, err := verbOf(meta)
+			verb, _, err := codec.Brief(meta)
 			h.Verb = byte(verb)
 			return h, verb != history.Delete, err
 		}
@@ -156,7 +156,7 @@ func (r *reader) carried(object uint64) (hit, bool, error) {
 	if h.Object, h.TS, err = key.DecodeStanding(k); err != nil {
 		return hit{}, false, err
 	}
-	verb, err := verbOf(meta)
+	verb, _, err := codec.Brief(meta)
 	h.Verb = byte(verb)
 	return h, verb != history.Delete, err
 }
@@ -195,11 +195,4 @@ func (r *reader) carriedBody(e key.Entry, parts uint16) ([]byte, error) {
 	}
 	json, err := r.s.bodies.Decode(nil, &body, nil)
 	return json, errors.Join(err, body.Verify(json))
-}
-
-// verbOf returns the verb of a version by its metadata.
-func verbOf(meta []byte) (history.Verb, error) {
-	var rec history.Record
-	_, err := codec.DecodeMeta(meta, &rec)
-	return rec.Verb, err
 }

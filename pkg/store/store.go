@@ -57,6 +57,8 @@ type Store struct {
 	exemplars  *exemplars
 	terms      *dictionary
 	identities *identities
+	phrases    *phrases // under commits
+	texts      *texts
 	sound      *soundness
 	redaction  []byte
 	opened     uint64 // the time of the log's newest record then, and one more

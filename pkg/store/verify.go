@@ -146,8 +146,8 @@ func (v *verifier) entry(item *badger.Item, value []byte) error {
 // version reports damage of a version.
 func (v *verifier) version(e key.Entry, format string, args ...any) {
 	d := Damage{Time: moment(e.TS), Problem: fmt.Sprintf(format, args...)}
-	if ref, err := v.r.identity(e.Object); err == nil {
-		d.Object = ref.String()
+	if id, err := v.r.identity(e.Object); err == nil {
+		d.Object = id.ref.String()
 	} else {
 		d.Object = fmt.Sprintf("object %d", e.Object)
 	}

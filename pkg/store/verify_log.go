@@ -58,7 +58,7 @@ func (v *verifier) head(k, value []byte) error {
 		return err
 	}
 	v.highest.Object = max(v.highest.Object, h.Object)
-	v.objects.heads.got.add(binary.BigEndian.AppendUint64(slices.Clip(k), h.Object))
+	v.objects.heads.got.add(headOf(k, h.Object, h.Relations))
 	if h.Last.TS == 0 {
 		return nil // written before heads knew their newest version
 	}
@@ -117,7 +117,7 @@ func (v *verifier) standing(k, value []byte) error {
 // newest compares the newest version of an object with the object's head.
 func (v *verifier) newest(e key.Entry, h codec.Head, meta []byte) {
 	var rec history.Record
-	m, err := codec.DecodeMeta(meta, &rec)
+	m, err := codec.DecodeMeta(meta, e.TS, &rec, func(n uint16) (string, error) { return v.r.phrase(key.Day(e.TS), n) })
 	switch {
 	case err != nil: // reported where the version is met
 	case rec.Revision != h.Revision, rec.RV != h.RV:
@@ -125,6 +125,11 @@ func (v *verifier) newest(e key.Entry, h codec.Head, meta []byte) {
 	case m.Parts != h.Last.Parts, h.Last.Chain > maxChain:
 		v.version(e, "its head has another JSON in mind")
 	}
+}
+
+// headOf is what a head and an identity have in common.
+func headOf(k []byte, object, relations uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(slices.Clip(k), object), relations)
 }
 
 func (v *verifier) identity(k, value []byte) error {
@@ -139,7 +144,7 @@ func (v *verifier) identity(k, value []byte) error {
 	v.highest.Object = max(v.highest.Object, object)
 	v.objects.names.want.add(key.Name(id.Name, id.Resource, id.Namespace, object))
 	head := key.Head(id.Resource, id.Namespace, id.Name, string(id.UID))
-	v.objects.heads.want.add(binary.BigEndian.AppendUint64(head, object))
+	v.objects.heads.want.add(headOf(head, object, id.Relations))
 	_, err = v.r.ref(id)
 	return err
 }

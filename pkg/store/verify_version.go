@@ -17,7 +17,7 @@ import (
 type day struct {
 	number  uint16
 	entries map[key.Class]*pairing
-	metas   pairing // the entries by time with their metadata, and what that has to be
+	metas   pairing // the entries that have metadata, with it, and what that has to be
 	parts   int64   // of bodies that have no record, if nothing else is wrong
 }
 
@@ -59,12 +59,11 @@ func (v *verifier) versioned(k []byte, e key.Entry, value []byte) error {
 		return v.record(e, value)
 	case key.Body:
 		v.day.parts++
-	case key.ByTime:
+	case key.Phrase: // read with what refers to it
+	default:
 		if len(value) > 0 {
 			v.day.metas.got.add(append(slices.Clip(k), value...))
 		}
-		fallthrough
-	default:
 		v.day.pairing(e.Class).got.add(k)
 	}
 	return nil
@@ -85,7 +84,9 @@ func (v *verifier) record(e key.Entry, meta []byte) error {
 	for _, k := range keysOf(e, rec) {
 		v.day.pairing(key.Class(k[3])).want.add(k)
 	}
-	v.day.metas.want.add(append(e.In(key.ByTime), meta...))
+	for _, class := range withMetadata() {
+		v.day.metas.want.add(append(e.In(class), meta...))
+	}
 	v.day.parts -= int64(m.Parts)
 	if m.Parts == 0 {
 		return nil
@@ -140,9 +141,21 @@ func (v *verifier) endOfDay() error {
 	return nil
 }
 
-// differing reports the versions of the day whose metadata is another in the index by time. Entries from before that had it have none.
+// withMetadata returns the indexes whose entries have the versions' metadata.
+func withMetadata() []key.Class { return []key.Class{key.ByTime, key.ByResource, key.ByNamespace} }
+
+// differing reports the versions of the day whose metadata is another in an index. Entries from before they had it have none.
 func (v *verifier) differing() error {
-	return v.r.each(key.ClassPrefix(v.day.number, key.ByTime), func(item *badger.Item) error {
+	for _, class := range withMetadata() {
+		if err := v.differingIn(class); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) differingIn(class key.Class) error {
+	return v.r.each(key.ClassPrefix(v.day.number, class), func(item *badger.Item) error {
 		e, err := key.Decode(item.Key())
 		if err != nil || item.ValueSize() == 0 {
 			return nil //nolint:nilerr // reported where the key was met
@@ -156,7 +169,7 @@ func (v *verifier) differing() error {
 		}
 		return item.Value(func(value []byte) error {
 			if !bytes.Equal(meta, value) {
-				v.version(e, "its metadata is another in the index by time")
+				v.version(e, "its metadata is another in its %s", nameOf(class))
 			}
 			return v.s.goesOn(v.ctx)
 		})
@@ -250,6 +263,8 @@ func nameOf(c key.Class) string {
 		return "entry in the index of targets"
 	case key.ByOwner:
 		return "entry in the index of owners"
+	case key.Phrase:
+		return "phrase of the day"
 	default:
 		return "key"
 	}

@@ -31,7 +31,7 @@ func (w *writer) record(r *history.Record, b body) error {
 // object's number.
 func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, error) {
 	var g group
-	o, err := w.object(&g, &r.Ref)
+	o, err := w.object(&g, r)
 	if err != nil {
 		return 0, err
 	}
@@ -55,11 +55,18 @@ func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, err
 	if written.Revision = revision; revision == 0 {
 		written.Revision = o.head.Revision + 1
 	}
-	meta := codec.AppendMeta(nil, &written, codec.Meta{Kind: uint16(kind), Parts: parts})
+	phrases, err := w.phrases(&g, ts)
+	if err != nil {
+		return 0, err
+	}
+	m := codec.Meta{Kind: uint16(kind), Parts: parts, Same: o.head.Relations == codec.Relations(r.Owners, r.Regarding)}
+	meta := codec.AppendMeta(make([]byte, 0, 64), ts, &written, m, phrases)
 	g.set(e.In(key.Record), meta, w.s.expiry(ts))
 	w.indexes(&g, e, r, meta)
 	o.head.Last = codec.Last{TS: ts, Sum: b.sum, Parts: parts, Chain: chain}
-	w.head(&g, o, &written, ts)
+	if err := w.head(&g, o, &written, ts); err != nil {
+		return 0, err
+	}
 	if err := w.add(g); err != nil {
 		return 0, err
 	}
@@ -87,12 +94,13 @@ func (w *writer) body(e key.Entry, body []byte) (uint16, error) {
 	return n, nil
 }
 
-// indexes adds the version's index entries. That by time has the metadata, too, next to that of what happened before and after.
+// indexes adds the version's index entries. Those by time, which pages are read from, have the metadata as well: next to that of
+// what happened before and after.
 func (w *writer) indexes(g *group, e key.Entry, r *history.Record, meta []byte) {
 	expires := w.s.expiry(e.TS)
 	g.set(e.In(key.ByTime), meta, expires)
-	g.set(e.In(key.ByResource), nil, expires)
-	g.set(e.In(key.ByNamespace), nil, expires)
+	g.set(e.In(key.ByResource), meta, expires)
+	g.set(e.In(key.ByNamespace), meta, expires)
 	if r.Regarding != nil {
 		e.Hash = targetHash(r.Regarding)
 		g.set(e.In(key.ByTarget), nil, expires)
@@ -114,7 +122,8 @@ type object struct {
 }
 
 // object finds the object that a version belongs to. One that has no head yet gets a number.
-func (w *writer) object(g *group, ref *history.ObjectRef) (object, error) {
+func (w *writer) object(g *group, r *history.Record) (object, error) {
+	ref := &r.Ref
 	resource, err := w.number(g, term{key.Resources, codec.Pair(ref.Group, ref.Resource)})
 	if err != nil {
 		return object{}, err
@@ -133,6 +142,8 @@ func (w *writer) object(g *group, ref *history.ObjectRef) (object, error) {
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		w.state.Object++
 		o.head.Object = w.state.Object
+		o.id.Owners, o.id.Regarding, o.id.Relations = r.Owners, r.Regarding, codec.Relations(r.Owners, r.Regarding)
+		o.head.Relations = o.id.Relations
 		return o, nil
 	}
 	if err != nil {
@@ -144,16 +155,33 @@ func (w *writer) object(g *group, ref *history.ObjectRef) (object, error) {
 
 // head moves an object's head on. What is kept once an object is written when it comes to life and, with an expiry no
 // earlier than that of its last version, when it is deleted.
-func (w *writer) head(g *group, o object, r *history.Record, ts uint64) {
+func (w *writer) head(g *group, o object, r *history.Record, ts uint64) error {
 	alive := r.Verb != history.Delete
 	var expires uint64
 	if !alive {
 		expires = w.s.expiry(ts)
 	}
 	if o.head.Revision == 0 || alive != o.head.Alive || !alive {
-		g.set(key.Identity(o.head.Object), o.id.Encode(), expires)
+		id, err := w.identity(o)
+		if err != nil {
+			return err
+		}
+		g.set(key.Identity(o.head.Object), id, expires)
 		g.set(key.Name(o.id.Name, o.id.Resource, o.id.Namespace, o.head.Object), nil, expires)
 	}
-	head := codec.Head{Object: o.head.Object, Revision: r.Revision, Alive: alive, RV: r.RV, Writers: r.Writers, Last: o.head.Last}
-	g.set(o.key, head.Encode(), expires)
+	o.head.Revision, o.head.Alive, o.head.RV, o.head.Writers = r.Revision, alive, r.RV, r.Writers
+	g.set(o.key, o.head.Encode(), expires)
+	return nil
+}
+
+// identity returns an object's identity, which stays what it was when the object was met first: versions refer to it.
+func (w *writer) identity(o object) ([]byte, error) {
+	if o.head.Revision == 0 {
+		return o.id.Encode(), nil
+	}
+	b, err := get(w.txn, key.Identity(o.head.Object))
+	if err != nil {
+		return nil, fmt.Errorf("read the identity of object %d: %w", o.head.Object, err)
+	}
+	return b, nil
 }

@@ -37,13 +37,25 @@ func Flags(r *history.Record) byte {
 
 // Flags reads the flags of a version, and sets the record's verb and whether it is initial.
 func (r *Reader) Flags(rec *history.Record) byte {
+	f, _ := r.FlagsBeside(rec, 0)
+	return f
+}
+
+// FlagsBeside reads the flags of a version, as Flags does, among which there may be another one that is not of the version's, and
+// tells that.
+func (r *Reader) FlagsBeside(rec *history.Record, other byte) (flags byte, set bool) {
 	f := r.Byte()
+	set = f&other != 0
+	f &^= other
 	if rec.Verb = history.Verb(f & 3); rec.Verb == 0 || f >= flagsEnd {
 		r.Fail("bad flags")
 	}
 	rec.Initial = f&flagInitial != 0
-	return f
+	return f, set
 }
+
+// HasTarget tells whether flags say that the version has a target.
+func HasTarget(flags byte) bool { return flags&flagRegarding != 0 }
 
 // HasWords tells whether flags say that the version has words.
 func HasWords(flags byte) bool { return flags&flagWords != 0 }
@@ -56,7 +68,7 @@ func AppendAttributes(b []byte, r *history.Record) []byte {
 	}
 	b = AppendTexts(appendManagers(b, r.Managers), r.Owners)
 	if r.Regarding != nil {
-		b = appendTarget(b, r.Regarding)
+		b = AppendTarget(b, r.Regarding)
 	}
 	if r.Words != nil {
 		b = AppendText(AppendText(b, r.Words.Summary), r.Words.Trouble)
@@ -66,17 +78,23 @@ func AppendAttributes(b []byte, r *history.Record) []byte {
 
 // Attributes reads what [AppendAttributes] wrote; without the managers' fields, where none were written.
 func (r *Reader) Attributes(rec *history.Record, flags byte, fields bool) {
-	if flags&flagInferred != 0 {
-		if rec.InferredSince = r.Time(); rec.InferredSince.IsZero() {
-			r.Fail("inferred, but not since when")
-		}
-	}
-	rec.Managers, rec.Owners = r.managers(fields), texts[types.UID](r)
-	if flags&flagRegarding != 0 {
-		rec.Regarding = &history.Target{Group: r.Text(), Kind: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text())}
+	r.Since(rec, flags)
+	rec.Managers, rec.Owners = r.managers(fields), Texts[types.UID](r)
+	if HasTarget(flags) {
+		rec.Regarding = r.Target()
 	}
 	if flags&flagWords != 0 {
 		rec.Words = &history.Words{Summary: r.Text(), Trouble: r.Text()}
+	}
+}
+
+// Since reads since when the version is inferred, where its flags say that it is.
+func (r *Reader) Since(rec *history.Record, flags byte) {
+	if flags&flagInferred == 0 {
+		return
+	}
+	if rec.InferredSince = r.Time(); rec.InferredSince.IsZero() {
+		r.Fail("inferred, but not since when")
 	}
 }
 
@@ -96,7 +114,7 @@ func (r *Reader) managers(fields bool) []history.Manager {
 	for n := r.Count(); len(list) < n && r.err == nil; {
 		m := history.Manager{Name: r.Text(), Operation: r.Text(), Subresource: r.Text(), Time: r.Time()}
 		if fields {
-			m.Fields = texts[string](r)
+			m.Fields = Texts[string](r)
 		}
 		list = append(list, m)
 	}
@@ -112,8 +130,8 @@ func AppendTexts[S ~string](b []byte, list []S) []byte {
 	return b
 }
 
-// texts reads what [AppendTexts] wrote. Of none it makes nil.
-func texts[S ~string](r *Reader) []S {
+// Texts reads what [AppendTexts] wrote. Of none it makes nil.
+func Texts[S ~string](r *Reader) []S {
 	var list []S
 	for n := r.Count(); len(list) < n && r.err == nil; {
 		list = append(list, S(r.Text()))
@@ -121,7 +139,13 @@ func texts[S ~string](r *Reader) []S {
 	return list
 }
 
-func appendTarget(b []byte, t *history.Target) []byte {
+// AppendTarget appends what an Event is about.
+func AppendTarget(b []byte, t *history.Target) []byte {
 	b = AppendText(AppendText(b, t.Group), t.Kind)
 	return AppendText(AppendText(AppendText(b, t.Namespace), t.Name), t.UID)
+}
+
+// Target reads what [AppendTarget] wrote.
+func (r *Reader) Target() *history.Target {
+	return &history.Target{Group: r.Text(), Kind: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text())}
 }

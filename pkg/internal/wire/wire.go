@@ -144,6 +144,15 @@ func (r *Reader) Bytes(n int) []byte {
 	return b
 }
 
+// Upto reads so many bytes; that there are not as many is an error.
+func (r *Reader) Upto(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.Fail("cut off")
+		return nil
+	}
+	return r.Bytes(int(n))
+}
+
 // Text reads a text.
 func (r *Reader) Text() string { return string(r.Bytes(r.Count())) }
 

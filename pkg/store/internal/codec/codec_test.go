@@ -1,7 +1,9 @@
 package codec_test
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 )
+
+// at is when versions are committed, in nanoseconds since 1970.
+const at = 1_790_000_060_000_000_001
+
+// book is a day's phrases.
+type book []string
+
+func (b *book) number(phrase []byte) uint16 {
+	if i := slices.Index(*b, string(phrase)); i >= 0 {
+		return uint16(i + 1)
+	}
+	*b = append(*b, string(phrase))
+	return uint16(len(*b))
+}
+
+func (b *book) text(n uint16) (string, error) {
+	if int(n) > len(*b) {
+		return "", errMissing
+	}
+	return (*b)[n-1], nil
+}
+
+var errMissing = errors.New("missing")
 
 func full() *history.Record {
 	at := time.Unix(1_790_000_000, 123_456_789).UTC()
@@ -27,7 +52,7 @@ func full() *history.Record {
 func TestMeta(t *testing.T) {
 	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Words: &history.Words{}}, {Verb: history.Update, Regarding: &history.Target{}}} {
 		var got history.Record
-		m, err := codec.DecodeMeta(codec.AppendMeta(nil, want, codec.Meta{Kind: 65535, Parts: 7}), &got)
+		m, err := codec.DecodeMeta(codec.AppendMeta(nil, at, want, codec.Meta{Kind: 65535, Parts: 7}, nil), at, &got, nil)
 		if err != nil || m != (codec.Meta{Kind: 65535, Parts: 7}) {
 			t.Fatalf("%+v, %v", m, err)
 		}
@@ -37,20 +62,73 @@ func TestMeta(t *testing.T) {
 	}
 }
 
+// Texts that have numbers are written as these, and come back.
+func TestMetaOfPhrases(t *testing.T) {
+	want := full()
+	want.Managers[1].Time = time.Unix(1_790_000_061, 0).UTC() // a clock that is ahead
+	want.Words.Trouble = want.Words.Summary
+	var b book
+	literal, first := codec.AppendMeta(nil, at, want, codec.Meta{}, nil), codec.AppendMeta(nil, at, want, codec.Meta{}, b.number)
+	if len(b) != 2 || len(first) >= len(literal) || bytes.Contains(first, []byte("kubectl-edit")) || bytes.Contains(first, []byte("scaled")) {
+		t.Errorf("%q with the phrases %q", first, b)
+	}
+	var got history.Record
+	if _, err := codec.DecodeMeta(first, at, &got, b.text); err != nil || !cmp.Equal(want, &got) {
+		t.Error(err, cmp.Diff(want, &got))
+	}
+	b = b[:1]
+	if _, err := codec.DecodeMeta(first, at, &history.Record{}, b.text); !errors.Is(err, errMissing) {
+		t.Errorf("without a phrase: %v", err)
+	}
+	if _, err := codec.DecodeMeta(first, at, &history.Record{}, nil); !errors.Is(err, codec.ErrCorrupt) {
+		t.Errorf("without phrases: %v", err)
+	}
+}
+
+// Owners and target that are those of the identity are not written, and not set.
+func TestMetaOfTheSameRelations(t *testing.T) {
+	want := full()
+	b := codec.AppendMeta(nil, at, want, codec.Meta{Same: true}, nil)
+	var got history.Record
+	m, err := codec.DecodeMeta(b, at, &got, nil)
+	if want.Owners, want.Regarding = nil, nil; err != nil || !m.Same || !cmp.Equal(want, &got) {
+		t.Error(m, err, cmp.Diff(want, &got))
+	}
+	verb, revision, err := codec.Brief(b)
+	if verb != want.Verb || revision != want.Revision || err != nil {
+		t.Errorf("in brief: %v, %d, %v", verb, revision, err)
+	}
+	if codec.Relations(nil, nil) == codec.Relations(nil, &history.Target{}) || codec.Relations([]types.UID{"a"}, nil) == codec.Relations([]types.UID{"b"}, nil) {
+		t.Error("other relations have the same sum")
+	}
+}
+
+// Numbers are short, and nothing that only looks like one is taken for one.
+func TestResourceVersions(t *testing.T) {
+	for _, rv := range []string{"", "0", "17", "017", "-1", "+1", "9223372036854775807", "9223372036854775808", "18446744073709551616", "abc", "1 "} {
+		var got history.Record
+		b := codec.AppendMeta(nil, at, &history.Record{Verb: history.Update, RV: rv}, codec.Meta{}, nil)
+		if _, err := codec.DecodeMeta(b, at, &got, nil); err != nil || got.RV != rv {
+			t.Errorf("%q comes back as %q, %v", rv, got.RV, err)
+		}
+	}
+}
+
 // FuzzMeta checks that arbitrary bytes give an error or a record that comes back from its own encoding.
 func FuzzMeta(f *testing.F) {
-	f.Add(codec.AppendMeta(nil, full(), codec.Meta{Kind: 3, Parts: 1}))
-	f.Add(codec.AppendMeta(nil, &history.Record{Verb: history.Create}, codec.Meta{}))
+	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1}, nil))
+	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1, Same: true}, (&book{}).number))
+	f.Add(codec.AppendMeta(nil, at, &history.Record{Verb: history.Create}, codec.Meta{}, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var one, two history.Record
-		m, err := codec.DecodeMeta(b, &one)
+		m, err := codec.DecodeMeta(b, at, &one, func(n uint16) (string, error) { return strings.Repeat("\x00", int(n)%5), nil })
 		if err != nil {
 			if !errors.Is(err, codec.ErrCorrupt) {
 				t.Fatal(err)
 			}
 			return
 		}
-		again, err := codec.DecodeMeta(codec.AppendMeta(nil, &one, m), &two)
+		again, err := codec.DecodeMeta(codec.AppendMeta(nil, at, &one, m, nil), at, &two, nil)
 		if err != nil || m != again || !cmp.Equal(one, two) {
 			t.Errorf("%x: %+v comes back as %+v, %v", b, one, two, err)
 		}
@@ -60,8 +138,8 @@ func FuzzMeta(f *testing.F) {
 // FuzzObject does the same for what is kept once an object or once a resource.
 func FuzzObject(f *testing.F) {
 	at := time.Unix(1_790_000_000, 1)
-	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1, 1 << 63}, Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}}).Encode())
-	f.Add((&codec.Identity{Resource: 3, Namespace: 1 << 20, Name: "web", UID: "u"}).Encode())
+	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1, 1 << 63}, Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}, Relations: 8}).Encode())
+	f.Add((&codec.Identity{Resource: 3, Namespace: 1 << 20, Name: "web", UID: "u", Owners: []types.UID{"o"}, Regarding: &history.Target{Kind: "Pod"}, Relations: 1}).Encode())
 	f.Add(codec.EncodeCheckpoint("17", at))
 	f.Add((&codec.State{Last: 1 << 60, Object: 7, Resources: 1, Namespaces: 2, Kinds: 3}).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -110,12 +188,12 @@ func TestMetaOfTheFirstEncodingIsRead(t *testing.T) {
 		Regarding: &history.Target{Group: "g", Kind: "k", Name: "n"},
 	}
 	var got history.Record
-	m, err := codec.DecodeMeta(first, &got)
+	m, err := codec.DecodeMeta(first, at, &got, nil)
 	if d := cmp.Diff(want, got); err != nil || m != (codec.Meta{Kind: 3, Parts: 1}) || d != "" {
 		t.Errorf("%+v, %v\n%s", m, err, d)
 	}
-	for _, torn := range [][]byte{{1, 0x02 | 1<<5}, {3, 2}, {0, 2}} {
-		if _, err := codec.DecodeMeta(append(torn, first[2:]...), &history.Record{}); !errors.Is(err, codec.ErrCorrupt) {
+	for _, torn := range [][]byte{{1, 0x02 | 1<<5}, {4, 2}, {0, 2}} {
+		if _, err := codec.DecodeMeta(append(torn, first[2:]...), at, &history.Record{}, nil); !errors.Is(err, codec.ErrCorrupt) {
 			t.Errorf("%x: %v", torn, err)
 		}
 	}

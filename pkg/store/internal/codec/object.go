@@ -6,14 +6,17 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/wire"
 )
 
 // The first bytes of the encodings of what is kept once an object or once a resource.
 const (
 	headV1       = 1 // without what follows RV's writers
-	headV2       = 2
-	identityV1   = 1
+	headV2       = 2 // without the sum of relations
+	headV3       = 3
+	identityV1   = 1 // without relations
+	identityV2   = 2
 	checkpointV1 = 1
 	stateV1      = 1
 )
@@ -26,6 +29,8 @@ type Head struct {
 	RV       string
 	Writers  []uint64
 	Last     Last
+	// Relations is that of the object's identity.
+	Relations uint64
 }
 
 // Last is what a delta against an object's newest version needs to know of that.
@@ -38,7 +43,7 @@ type Last struct {
 
 // Encode returns the head's bytes.
 func (h *Head) Encode() []byte {
-	b := []byte{headV2, 0}
+	b := []byte{headV3, 0}
 	if h.Alive {
 		b[1] = 1
 	}
@@ -49,14 +54,15 @@ func (h *Head) Encode() []byte {
 		b = binary.BigEndian.AppendUint64(b, w)
 	}
 	b = binary.BigEndian.AppendUint64(binary.AppendUvarint(b, h.Last.TS), h.Last.Sum)
-	return append(binary.AppendUvarint(b, uint64(h.Last.Parts)), h.Last.Chain)
+	b = append(binary.AppendUvarint(b, uint64(h.Last.Parts)), h.Last.Chain)
+	return binary.BigEndian.AppendUint64(b, h.Relations)
 }
 
 // DecodeHead is the inverse of [Head.Encode].
 func DecodeHead(b []byte) (Head, error) {
 	r := wire.NewReader(b)
 	encoding, alive := r.Byte(), r.Byte()
-	if encoding < headV1 || encoding > headV2 {
+	if encoding < headV1 || encoding > headV3 {
 		r.Fail("head of an unknown encoding")
 	}
 	if alive > 1 {
@@ -72,6 +78,9 @@ func DecodeHead(b []byte) (Head, error) {
 	if encoding >= headV2 {
 		h.Last = Last{TS: r.Uvarint(), Sum: r.Fixed64(), Parts: r.Uint16(), Chain: r.Byte()}
 	}
+	if encoding >= headV3 {
+		h.Relations = r.Fixed64()
+	}
 	return h, r.Done()
 }
 
@@ -81,24 +90,77 @@ type Identity struct {
 	Namespace uint32
 	Name      string
 	UID       types.UID
+
+	// The owners and the target of the object's first version, which are mostly those of all its versions, and their sum; 0: they
+	// are not known.
+	Owners    []types.UID
+	Regarding *history.Target
+	Relations uint64
 }
 
 // Encode returns the identity's bytes.
 func (i *Identity) Encode() []byte {
-	b := binary.AppendUvarint([]byte{identityV1}, uint64(i.Resource))
-	b = binary.AppendUvarint(b, uint64(i.Namespace))
-	return wire.AppendText(wire.AppendText(b, i.Name), i.UID)
+	b := []byte{identityV2}
+	if i.Relations == 0 {
+		b[0] = identityV1
+	}
+	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(i.Resource)), uint64(i.Namespace))
+	b = wire.AppendText(wire.AppendText(b, i.Name), i.UID)
+	if i.Relations == 0 {
+		return b
+	}
+	if i.Regarding != nil {
+		return appendRelations(append(b, 1), i.Owners, i.Regarding)
+	}
+	return appendRelations(append(b, 0), i.Owners, nil)
 }
 
 // DecodeIdentity is the inverse of [Identity.Encode].
 func DecodeIdentity(b []byte) (Identity, error) {
 	r := wire.NewReader(b)
-	r.Expect(identityV1, "identity of an unknown encoding")
+	encoding := r.Byte()
+	if encoding != identityV1 && encoding != identityV2 {
+		r.Fail("identity of an unknown encoding")
+	}
 	i := Identity{
 		Resource: r.Uint16(), Namespace: r.Uint32(),
 		Name: r.Text(), UID: types.UID(r.Text()),
 	}
+	if encoding == identityV2 {
+		target := r.Byte()
+		if target > 1 {
+			r.Fail("bad flags")
+		}
+		i.Owners, i.Regarding = relations(r, target == 1)
+		i.Relations = Relations(i.Owners, i.Regarding)
+	}
 	return i, r.Done()
+}
+
+// Relations returns a sum of owners and a target: where it is that of an object's identity, they are as well. It is never 0.
+func Relations(owners []types.UID, target *history.Target) uint64 {
+	b := make([]byte, 0, 256)
+	if target != nil {
+		b = append(b, 1)
+	}
+	return max(Sum(appendRelations(b, owners, target)), 1)
+}
+
+// appendRelations appends owners and, where there is one, a target.
+func appendRelations(b []byte, owners []types.UID, target *history.Target) []byte {
+	b = wire.AppendTexts(b, owners)
+	if target != nil {
+		b = wire.AppendTarget(b, target)
+	}
+	return b
+}
+
+func relations(r *wire.Reader, target bool) (owners []types.UID, of *history.Target) {
+	owners = wire.Texts[types.UID](r)
+	if target {
+		of = r.Target()
+	}
+	return owners, of
 }
 
 // EncodeCheckpoint returns the bytes of a checkpoint.

@@ -16,6 +16,8 @@ func (c Class) size() int {
 		return head + 2 + 4 + 8 + 8 + 1
 	case ByTarget, ByOwner:
 		return head + 16 + 8 + 8 + 1
+	case Phrase:
+		return head + 2
 	default:
 		return 0
 	}
@@ -28,7 +30,9 @@ func Decode(k []byte) (Entry, error) {
 	}
 	e := Entry{Class: Class(k[3])}
 	r := fields(k[head:])
-	e.decode(&r)
+	if e.decode(&r); e.Class == Phrase {
+		e.TS = Start(uint32(binary.BigEndian.Uint16(k[1:])))
+	}
 	if e.TS > MaxTS || Day(e.TS) != binary.BigEndian.Uint16(k[1:]) {
 		return Entry{}, ErrMalformed
 	}
@@ -51,6 +55,8 @@ func (e *Entry) decode(r *fields) {
 	case ByTarget, ByOwner:
 		e.Hash = Hash(r.next(len(e.Hash)))
 		e.TS, e.Object, e.Verb = r.u64(), r.u64(), r.u8()
+	case Phrase:
+		e.Part = r.u16()
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 	ByNamespace Class = 'k' // resource, namespace
 	ByTarget    Class = 'r' // hash of an Event's target
 	ByOwner     Class = 'w' // hash of an owner's UID
+	Phrase      Class = 'd' // belongs to a day and to no version: a number, as the part, and no time
 )
 
 // Hash is the first half of a SHA-256.
@@ -83,13 +84,22 @@ func (e *Entry) Prefix(day uint16) []byte {
 		b = binary.BigEndian.AppendUint32(b, e.Namespace)
 	case ByTarget, ByOwner:
 		b = append(b, e.Hash[:]...)
-	case ByTime:
+	case ByTime, Phrase:
 	}
 	return b
 }
 
+// Numbered returns the key of a day's phrase.
+func Numbered(day, phrase uint16) []byte {
+	e := Entry{Class: Phrase, TS: Start(uint32(day)), Part: phrase}
+	return e.Encode()
+}
+
 // Encode returns the entry's key. Its time must not be behind [MaxTS].
 func (e *Entry) Encode() []byte {
+	if e.Class == Phrase {
+		return binary.BigEndian.AppendUint16(e.Prefix(Day(e.TS)), e.Part)
+	}
 	b := binary.BigEndian.AppendUint64(e.Prefix(Day(e.TS)), e.TS)
 	switch e.Class {
 	case Record:
