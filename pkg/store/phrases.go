@@ -24,7 +24,7 @@ const maxTexts = 16384
 
 // phrases are the texts in the metadata of one day that have numbers: who wrote what, and what changed in words. They are few, and come
 // again and again. A text gets its number when it is met for the second time within a while, so that what is met once costs nothing.
-// Only the committer uses them, and only for the newest day that it has written to.
+// Only the committer uses them, for the day that it writes to.
 type phrases struct {
 	day     int // -1: none yet
 	numbers map[string]uint16
@@ -70,13 +70,10 @@ func (p *phrases) again(text []byte) bool {
 // phrases returns what gives the phrases of a version's day their numbers, and puts new ones into the version's group.
 func (w *writer) phrases(g *group, ts uint64) (codec.Phrases, error) {
 	p, day := w.s.phrases, key.Day(ts)
-	if int(day) > p.day {
+	if int(day) != p.day {
 		if err := p.turn(w.txn, day); err != nil {
 			return nil, fmt.Errorf("phrases of the day: %w", err)
 		}
-	}
-	if int(day) != p.day {
-		return nil, nil //nolint:nilnil // an import comes back to days of before, and writes them out
 	}
 	return func(text []byte) uint16 {
 		n, known := p.numbers[string(text)]
