@@ -150,7 +150,7 @@ func middle(t *testing.T, dir string) (path string, of time.Time) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := key.Decode(one.Blocks[0].First)
+		e, err := key.Decode(one.First[0])
 		if err2 := one.Close(); err2 != nil {
 			t.Fatal(err2)
 		}
