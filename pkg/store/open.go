@@ -89,9 +89,6 @@ func open(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cutLogs(dir, opts.Logger); err != nil {
-		return nil, err
-	}
 	return openLog(dir, tables, opts)
 }
 
@@ -120,7 +117,11 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// openDB opens a database with Badger, which goes on behind a damaged write-ahead log: what stands there is set aside before.
 func openDB(dir string, opts Options) (*badger.DB, error) {
+	if err := cutLogs(dir, opts.Logger); err != nil {
+		return nil, err
+	}
 	db, err := badger.Open(tuned(dir, opts))
 	if err != nil {
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
