@@ -3,28 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
 )
 
-const (
-	maxHeaderBytes  = 64 << 10
-	shutdownTimeout = 5 * time.Second
-)
-
-// newServer returns an HTTP server with every limit set that a stranger could try.
-func newServer(handler http.Handler, logger *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
-}
+const shutdownTimeout = 5 * time.Second
 
 // serve answers on the listener until ctx ends, and then lets running requests end within [shutdownTimeout].
 func serve(ctx context.Context, server *http.Server, listener net.Listener) error {

@@ -38,39 +38,35 @@ type files struct {
 	logs     []string        // names of write-ahead and value logs
 }
 
-// check looks at the files of a database that is about to be opened. Badger would end the process over some kinds of damage, and
-// make an empty database over others: it deletes the tables that its manifest does not name. Of a table only the index is read,
-// and what is damaged in its blocks is left to [Store.Verify]. The directory must be locked.
-func check(dir string) error {
-	err := checkFiles(dir)
+// check looks at the files of a database that is about to be opened, and returns its tables, which [vet] reads on. Badger would
+// end the process over some kinds of damage, and make an empty database over others: it deletes the tables that its manifest does
+// not name. The directory must be locked.
+func check(dir string) (indexes, error) {
+	tables, err := checkFiles(dir)
 	if t, ok := errors.AsType[*torn](err); ok {
-		return damaged(history.Invalid, filepath.Join(dir, t.file), errors.New(t.problem))
+		return nil, damaged(history.Invalid, filepath.Join(dir, t.file), errors.New(t.problem))
 	}
-	return err
+	return tables, err
 }
 
-func checkFiles(dir string) error {
+func checkFiles(dir string) (indexes, error) {
 	f, err := readFiles(dir)
 	if err != nil || f == nil {
-		return err
+		return nil, err
 	}
 	if err := checkRegistry(dir); err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range f.logs {
 		if err := checkLog(dir, name); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	var newest uint64
-	for id := range f.manifest.Tables {
-		version, err := f.check(id)
-		if err != nil {
-			return err
-		}
-		newest = max(newest, version)
+	tables, err := f.tables()
+	if err != nil {
+		return nil, err
 	}
-	return f.unknown(newest)
+	return tables, f.unknown(tables.newest())
 }
 
 // readFiles returns nil where there is no database yet.
@@ -120,25 +116,50 @@ func firstLine(err error) string {
 	return strings.TrimSuffix(line, ".")
 }
 
-// check reads the index of a table, and returns the newest of the database's versions in it.
-func (f *files) check(id uint64) (uint64, error) {
+// indexes are the tables of a database by their numbers, closed: there may be nearly as many as a process may have files.
+// Of each are read its index and its last block, which is what Badger opens it by.
+type indexes map[uint64]*table.Table
+
+// newest returns the newest of the database's versions in the tables.
+func (i indexes) newest() (n uint64) {
+	for _, t := range i {
+		n = max(n, t.Newest)
+	}
+	return n
+}
+
+// tables reads the tables that the manifest names.
+func (f *files) tables() (indexes, error) {
+	tables := make(indexes, len(f.manifest.Tables))
+	for id := range f.manifest.Tables {
+		t, err := f.table(id)
+		if err != nil {
+			return nil, err
+		}
+		tables[id] = t
+	}
+	return tables, nil
+}
+
+// table reads one of the [indexes].
+func (f *files) table(id uint64) (*table.Table, error) {
 	path := tablePath(f.dir, id)
 	name := filepath.Base(path)
 	if !f.found[id] {
-		return 0, &torn{name, "it is missing"}
+		return nil, &torn{name, "it is missing"}
 	}
 	t, err := table.Open(path)
 	if errors.Is(err, table.ErrDamaged) {
-		return 0, &torn{name, err.Error()}
+		return nil, &torn{name, err.Error()}
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", path, err)
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	defer t.Close()
-	if _, err := t.Read(len(t.Blocks) - 1); err != nil { // Badger reads it to open the table
-		return 0, &torn{name, err.Error()}
+	_, err = t.Read(len(t.Blocks) - 1)
+	if err := errors.Join(err, t.Close()); err != nil {
+		return nil, &torn{name, err.Error()}
 	}
-	return t.Newest, nil
+	return t, nil
 }
 
 // unknown checks the tables that the manifest does not name. After a crash there may be some: what a compaction was making, which

@@ -56,7 +56,7 @@ func newImported(dir string, opts Options) (*Store, error) {
 	if err := mark(dir, imported); err != nil {
 		return nil, unwritable(dir, err)
 	}
-	s, err := openLog(dir, opts)
+	s, err := openLog(dir, nil, opts)
 	if err != nil {
 		return nil, err
 	}

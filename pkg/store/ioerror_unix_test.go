@@ -174,6 +174,8 @@ func tooManyTables(t *testing.T, dir string) {
 		t.Errorf("refused with %q", err)
 	}
 	f.check(t)
+	f.log = reopen(t, f.log, dir, store.Options{}) // what may be recorded can be opened
+	f.check(t)
 	restore()
 	f.log = reopen(t, f.log, dir, store.Options{})
 	if err := f.add(t); err != nil {

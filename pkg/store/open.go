@@ -80,30 +80,26 @@ func open(dir string, opts Options) (*Store, error) {
 		func() error { return checkRepaired(dir) },
 		func() error { return mend(dir, opts.Logger) },
 		func() error { return roomToOpen(dir) },
-		func() error { return check(dir) },
-		func() error { return cutLogs(dir, opts.Logger) },
 	} {
 		if err := look(); err != nil {
 			return nil, err
 		}
 	}
-	return openLog(dir, opts)
+	tables, err := check(dir)
+	if err != nil {
+		return nil, err
+	}
+	return openLog(dir, tables, opts)
 }
 
-// openLog opens a database whose files are whole.
-func openLog(dir string, opts Options) (*Store, error) {
+// openLog opens a database that has these tables, and whose other files are whole.
+func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 	bodies, err := codec.NewBodies()
 	if err != nil {
 		return nil, err
 	}
-	tables, err := openTables(dir)
-	if err != nil {
-		bodies.Close()
-		return nil, err
-	}
 	db, err := openDB(dir, opts)
 	if err != nil {
-		closeTables(tables)
 		bodies.Close()
 		return nil, err
 	}
@@ -122,7 +118,11 @@ func openLog(dir string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// openDB opens a database with Badger, which goes on behind a damaged write-ahead log: what stands there is set aside before.
 func openDB(dir string, opts Options) (*badger.DB, error) {
+	if err := cutLogs(dir, opts.Logger); err != nil {
+		return nil, err
+	}
 	db, err := badger.Open(tuned(dir, opts))
 	if err != nil {
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)

@@ -39,7 +39,7 @@ func Repair(ctx context.Context, dir string, opts Options, say func(string)) (er
 	if err := r.files(ctx, opts); err != nil || len(r.days) == 0 {
 		return errors.Join(err, lock.release())
 	}
-	s, err := openLog(dir, opts)
+	s, err := openRepaired(dir, opts)
 	if err != nil {
 		return errors.Join(err, lock.release())
 	}
@@ -49,6 +49,20 @@ func Repair(ctx context.Context, dir string, opts Options, say func(string)) (er
 		err = errors.Join(s.db.Sync(), os.Remove(filepath.Join(dir, repairing)), durable.SyncDir(dir))
 	}
 	return errors.Join(err, s.Close())
+}
+
+// openRepaired opens the database of a directory. What the manifest does not name is left to Badger to remove: it may be newer than
+// all that it names where a damaged table was the newest.
+func openRepaired(dir string, opts Options) (*Store, error) {
+	f, err := readFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	tables, err := f.tables()
+	if err != nil {
+		return nil, err
+	}
+	return openLog(dir, tables, opts)
 }
 
 // repairing is the file that names the days to drop, as long as that is not done. No log is opened beside it.
@@ -136,8 +150,8 @@ func (r *repair) files(ctx context.Context, opts Options) error {
 // newest returns the newest of the database's versions in the tables that the manifest names, as far as they can be read.
 func (f *files) newest() (n uint64) {
 	for id := range f.manifest.Tables {
-		if version, err := f.check(id); err == nil {
-			n = max(n, version)
+		if t, err := f.table(id); err == nil {
+			n = max(n, t.Newest)
 		}
 	}
 	return n
@@ -188,9 +202,9 @@ func (r *repair) lose(id uint64, name, what string) error {
 	}
 	last, unknown := t.Last()
 	if unknown != nil {
-		last = t.Blocks[len(t.Blocks)-1].First
+		last = t.First[len(t.First)-1]
 	}
-	from, err1 := key.Decode(t.Blocks[0].First)
+	from, err1 := key.Decode(t.First[0])
 	to, err2 := key.Decode(last)
 	if err := t.Close(); err != nil {
 		return err

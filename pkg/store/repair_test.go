@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,21 +68,7 @@ func TestRepairWithoutALoss(t *testing.T) {
 // TestRepairOfALostDay damages a table that holds versions only: its days are dropped, and are a gap; what else there is stays, and
 // the log is whole.
 func TestRepairOfALostDay(t *testing.T) {
-	dir, c := t.TempDir(), &clock{time.Now().Add(-96 * time.Hour)}
-	opts := store.Options{Now: c.now}
-	s := open(t, dir, opts)
-	for i := range 4 {
-		for j := range 4 {
-			r := huge(10*i + j)
-			r.Ref.Name = "huge" + strconv.Itoa(i)
-			appendTo(t, s, r)
-		}
-		c.t = c.t.Add(24 * time.Hour)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	layered(t, dir)
+	dir, opts := fourDays(t)
 	path, lost := middle(t, dir)
 	flip(t, path, 100)
 	said, err := repaired(t, dir)
@@ -90,7 +78,7 @@ func TestRepairOfALostDay(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "damaged", filepath.Base(path))); err != nil {
 		t.Error(err)
 	}
-	s = open(t, dir, opts)
+	s := open(t, dir, opts)
 	verified(t, s)
 	records := all(t, s, history.Scan{Bodies: true})
 	gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{})
@@ -106,6 +94,78 @@ func TestRepairOfALostDay(t *testing.T) {
 		}
 	}
 	appendTo(t, s, pod("huge0", "99", history.Update))
+}
+
+// fourDays makes a log of four days, with a table for each of them and one for all else.
+func fourDays(t *testing.T) (dir string, opts store.Options) {
+	t.Helper()
+	c := &clock{time.Now().Add(-96 * time.Hour)}
+	dir, opts = t.TempDir(), store.Options{Now: c.now}
+	s := open(t, dir, opts)
+	for i := range 4 {
+		for j := range 4 {
+			r := huge(10*i + j)
+			r.Ref.Name = "huge" + strconv.Itoa(i)
+			appendTo(t, s, r)
+		}
+		c.t = c.t.Add(24 * time.Hour)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	layered(t, dir)
+	return dir, opts
+}
+
+// TestRepairBesideADamagedWriteAheadLog leaves two of them behind a damaged table, the first one damaged, too. What the second one
+// holds came later: with it, a checkpoint would cover what is lost.
+func TestRepairBesideADamagedWriteAheadLog(t *testing.T) {
+	dir, opts := fourDays(t)
+	live := copied(t, dir)
+	s := open(t, live, opts)
+	appendTo(t, s, pod("first", "100", history.Create))
+	before := writeAhead(t, live)
+	appendBatch(t, s, &history.Batch{
+		Records: []*history.Record{pod("second", "101", history.Create)}, Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "101"}},
+	})
+	after := writeAhead(t, live)
+	const header = 20
+	second := slices.Concat(after[:header], after[len(before):])
+	before[len(before)-1] ^= 1
+	for name, b := range map[string][]byte{"00001.mem": before, "00002.mem": second} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, _ := middle(t, dir)
+	flip(t, path, 100)
+	if _, err := repaired(t, dir); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, opts)
+	verified(t, s)
+	sc := history.Scan{}
+	sc.Name = "second"
+	if got := all(t, s, sc); len(got) > 0 {
+		t.Error("there is what came behind the damage")
+	}
+	if c, err := s.Checkpoint(t.Context(), pods()); err != nil || c.RV == "101" {
+		t.Errorf("checkpoint %q covers what is lost, %v", c.RV, err)
+	}
+}
+
+// writeAhead returns what an open log's only write-ahead log holds.
+func writeAhead(t *testing.T, dir string) []byte {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("%v, %v", logs, err)
+	}
+	b, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimRight(b, "\x00")
 }
 
 // layered writes a closed database anew: each day's versions into a table of their own, and all else into another.
@@ -150,7 +210,7 @@ func middle(t *testing.T, dir string) (path string, of time.Time) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := key.Decode(one.Blocks[0].First)
+		e, err := key.Decode(one.First[0])
 		if err2 := one.Close(); err2 != nil {
 			t.Fatal(err2)
 		}

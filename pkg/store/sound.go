@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	badger "github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
@@ -17,9 +16,9 @@ import (
 
 // soundness is what is known about the tables that a log was opened with. Badger passes over a block that it can't read as if
 // that were the end of its table: what stands behind it is not there then, without an error, and when Badger writes the
-// table anew, for good. So every table is read once after the log is opened, beside it: those with what there is once an object
-// or a log first, then the days, the newest first. Who reads waits for the tables that it needs. Once a table is found
-// damaged, nothing is committed any more.
+// table anew, for good. So every table is read once: what Badger opens it by, before that ([check]), and the rest beside the open log:
+// the tables with what there is once an object or a log first, then the days, the newest first. Who reads waits for the tables that
+// it needs. Once a table is found damaged, nothing is committed any more.
 type soundness struct {
 	tables []*vetted
 	stop   chan struct{} // closed to end vetting early
@@ -27,41 +26,12 @@ type soundness struct {
 	whole  atomic.Bool   // all tables have been read, and are sound
 }
 
-// vetted is a table that has been read, or will be. Its file stays open until then.
+// vetted is a table that has been read, or will be.
 type vetted struct {
-	name        string
-	table       *table.Table
+	table       *table.Table  // nil once err is known
 	left, right []byte        // its first and last key
 	done        chan struct{} // closed when err is known
 	err         error
-}
-
-// openTables opens the tables of a directory's database. Badger would end the process for one that it can't open.
-func openTables(dir string) (map[uint64]*vetted, error) {
-	tables := map[uint64]*vetted{}
-	f, err := readFiles(dir)
-	if err != nil || f == nil {
-		return tables, err
-	}
-	for id, made := range f.manifest.Tables {
-		if made.Compression != options.ZSTD {
-			continue // another program made it
-		}
-		path := tablePath(dir, id)
-		t, err := table.Open(path)
-		if err != nil {
-			closeTables(tables)
-			return nil, damaged(history.Invalid, path, err)
-		}
-		tables[id] = &vetted{name: path, table: t, done: make(chan struct{})}
-	}
-	return tables, nil
-}
-
-func closeTables(tables map[uint64]*vetted) {
-	for _, t := range tables {
-		_ = t.table.Close() // which was only read
-	}
 }
 
 // damaged is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
@@ -71,19 +41,19 @@ func damaged(code history.Code, path string, err error) error {
 		filepath.Dir(path), filepath.Base(path), err)
 }
 
-// vet begins to read the tables.
-func vet(db *badger.DB, tables map[uint64]*vetted, log *slog.Logger) *soundness {
+// vet begins to read the tables that were there before Badger opened them.
+func vet(db *badger.DB, tables indexes, log *slog.Logger) *soundness {
 	s := &soundness{stop: make(chan struct{}), ended: make(chan struct{})}
-	for _, info := range db.Tables() {
-		if t := tables[info.ID]; t != nil { // what Badger has made since then, it has made of these
-			t.left, t.right = info.Left, info.Right
-		}
+	known := map[uint64]badger.TableInfo{}
+	for _, info := range db.Tables() { // what it has made since then, it has made of these
+		known[info.ID] = info
 	}
-	for _, t := range tables {
-		if t.left == nil { // removed already, so that nobody knows what it held
-			t.left, t.right = []byte{0}, []byte{0xff}
+	for id, t := range tables {
+		v := &vetted{table: t, left: []byte{0}, right: []byte{0xff}, done: make(chan struct{})}
+		if info, ok := known[id]; ok { // otherwise it is removed already, so that nobody knows what it held
+			v.left, v.right = info.Left, info.Right
 		}
-		s.tables = append(s.tables, t)
+		s.tables = append(s.tables, v)
 	}
 	slices.SortFunc(s.tables, func(a, b *vetted) int {
 		if a.current() != b.current() {
@@ -104,25 +74,29 @@ func (s *soundness) run(db *badger.DB, log *slog.Logger) {
 	for _, t := range s.tables {
 		select {
 		case <-s.stop:
+			return
 		default:
 			if t.err = t.read(db); t.err != nil {
 				log.Error("a file of the database is damaged, and nothing is recorded any more", "err", t.err)
 			}
+			t.table = nil
 			close(t.done)
 		}
-		_ = t.table.Close() // which was only read
 	}
 }
 
-// read reads all blocks. A table that Badger has joined with others meanwhile is empty: it says nothing any more.
+// read reads all blocks but the last, which was read before Badger read it. A table that Badger has joined with others meanwhile
+// is empty or gone: it says nothing any more.
 func (t *vetted) read(db *badger.DB) error {
-	for i := range t.table.Blocks {
-		if _, err := t.table.Read(i); err != nil {
-			if !has(db, t.name) {
-				return nil
-			}
-			return damaged(history.Internal, t.name, err)
+	err := t.table.Reopen()
+	if err == nil {
+		for i := 0; err == nil && i < len(t.table.Blocks)-1; i++ {
+			_, err = t.table.Read(i)
 		}
+		_ = t.table.Close() // which was only read
+	}
+	if err != nil && has(db, t.table.Path) {
+		return damaged(history.Internal, t.table.Path, err)
 	}
 	return nil
 }

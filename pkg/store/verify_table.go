@@ -65,10 +65,10 @@ func eachDamage(path string, report func(Damage)) error {
 	if err != nil {
 		return err
 	}
-	for i, b := range t.Blocks {
+	for i, first := range t.First {
 		if _, err := t.Read(i); err != nil {
 			d := Damage{File: filepath.Base(path), Problem: fmt.Sprintf("block %d of %d: %v", i+1, len(t.Blocks), err)}
-			if e, err := key.Decode(b.First); err == nil {
+			if e, err := key.Decode(first); err == nil {
 				d.Time = moment(e.TS)
 			}
 			report(d)

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -168,21 +169,39 @@ func alter(tb testing.TB, dir string, f func(*badger.Txn) error) {
 	}
 }
 
-// TestVerifyNamesTheFile flips a bit in the middle of a table.
+// TestVerifyNamesTheFile flips a bit of a table's first block, of one in its middle, and of its last. The log is refused for it, too.
 func TestVerifyNamesTheFile(t *testing.T) {
-	dir := mixed(t)
-	files, err := filepath.Glob(filepath.Join(dir, "*.sst"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%v, %v", files, err)
+	whole := mixed(t)
+	files, err := filepath.Glob(filepath.Join(whole, "*.sst"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	largest := slices.MaxFunc(files, func(a, b string) int { return int(size(t, a) - size(t, b)) })
-	flip(t, largest, size(t, largest)/2)
-	var all []string
-	n, err := store.Inspect(dir, func(d store.Damage) { all = append(all, d.String()) })
-	if len(all) != 1 || !strings.HasPrefix(all[0], filepath.Base(largest)+": ") || int(n) != len(files) || err != nil {
-		t.Errorf("%s is damaged, and found is %q in %d files, %v", largest, all, n, err)
+	sst := onlyTable(t, whole)
+	last := blocksEnd(t, filepath.Join(whole, sst)) - 10
+	for _, at := range []int64{100, last / 2, last} {
+		dir := copied(t, whole)
+		flip(t, filepath.Join(dir, sst), at)
+		var all []string
+		n, err := store.Inspect(dir, func(d store.Damage) { all = append(all, d.String()) })
+		if len(all) != 1 || !strings.HasPrefix(all[0], sst+": ") || int(n) != len(files) || err != nil {
+			t.Errorf("%s is damaged at %d, and found is %q in %d files, %v", sst, at, all, n, err)
+		}
+		refused(t, dir, "is damaged ("+sst+": ")
 	}
-	refused(t, dir, "is damaged ("+filepath.Base(largest)+": ")
+}
+
+// blocksEnd returns where a table's last block ends. Behind it are the index and a checksum, each with its length behind it.
+func blocksEnd(tb testing.TB, path string) int64 {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for range 2 {
+		end := len(b) - 4
+		b = b[:end-int(binary.BigEndian.Uint32(b[end:]))]
+	}
+	return int64(len(b))
 }
 
 func size(tb testing.TB, path string) int64 {

@@ -41,43 +41,50 @@ const maxBlock = 16 << 20
 // version is the length of the database's version, which ends every key in a table.
 const version = 8
 
-// Block is a part of a table.
-type Block struct {
-	First  []byte // the smallest key in it, without the database's version
-	offset int64
-	size   int64
-}
+// Block is where a part of a table stands in the file.
+type Block struct{ offset, size uint32 }
 
-// Table is an open table file. It is for one goroutine.
+// Table is a table's file. It is for one goroutine.
 type Table struct {
-	Blocks []Block // in the order of their keys
-	Newest uint64  // of the database's versions in it
+	Path   string
+	Newest uint64   // of the database's versions in it
+	Blocks []Block  // in the order of their keys
+	First  [][]byte // the smallest key of each block, without the database's version; nil once the table is closed
 	file   *os.File
 	dec    *zstd.Decoder
 	data   []byte
 	whole  []byte
 }
 
-// Open reads a table's index and checks it. The caller closes the table.
+// Open opens a table, and reads its index and checks it. The caller closes the table.
 func Open(path string) (*Table, error) {
-	f, err := os.Open(path)
-	if err != nil {
+	t := &Table{Path: path}
+	if err := t.Reopen(); err != nil {
 		return nil, err
 	}
-	t := &Table{file: f}
 	if err := t.index(); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	t.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, t.Close())
 	}
 	return t, nil
 }
 
-// Close closes the file.
+// Reopen opens a closed table again, without reading its index again. The caller closes it once more.
+func (t *Table) Reopen() (err error) {
+	t.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
+	if err != nil {
+		return err
+	}
+	if t.file, err = os.Open(t.Path); err != nil {
+		t.dec.Close()
+		return err
+	}
+	return nil
+}
+
+// Close closes the file. Of the index only where the blocks are stays in memory: the rest is ten times as large.
 func (t *Table) Close() error {
 	t.dec.Close()
+	t.First, t.data, t.whole = nil, nil, nil
 	return t.file.Close()
 }
 
@@ -98,7 +105,7 @@ func (t *Table) index() error {
 	if err := check(index, sum); err != nil {
 		return fmt.Errorf("its index: %w", err)
 	}
-	if t.Blocks, t.Newest, err = blocks(index, at); err != nil {
+	if err := t.decode(index, at); err != nil {
 		return err
 	}
 	if len(t.Blocks) == 0 {
@@ -107,9 +114,9 @@ func (t *Table) index() error {
 	return nil
 }
 
-// blocks decodes an index. The checksum has told already that it is what was written, unless that came out by chance: the
+// decode decodes an index. The checksum has told already that it is what was written, unless that came out by chance: the
 // decoder panics then.
-func blocks(index []byte, end int64) (list []Block, newest uint64, err error) {
+func (t *Table) decode(index []byte, end int64) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = damaged("its index does not fit the file")
@@ -119,12 +126,14 @@ func blocks(index []byte, end int64) (list []Block, newest uint64, err error) {
 	for i := range root.OffsetsLength() {
 		var o fb.BlockOffset
 		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock || int64(o.Offset())+int64(o.Len()) > end {
-			return nil, 0, damaged("its index does not fit the file")
+			return damaged("its index does not fit the file")
 		}
 		k := o.KeyBytes()
-		list = append(list, Block{First: k[:len(k)-version], offset: int64(o.Offset()), size: int64(o.Len())})
+		t.First = append(t.First, k[:len(k)-version])
+		t.Blocks = append(t.Blocks, Block{o.Offset(), o.Len()})
 	}
-	return list, root.MaxVersion(), nil
+	t.Newest = root.MaxVersion()
+	return nil
 }
 
 // before reads what stands before a position, with its length behind it, and tells where that begins.
@@ -160,7 +169,7 @@ func check(data, sum []byte) error {
 func (t *Table) Read(i int) ([]byte, error) {
 	b := t.Blocks[i]
 	t.data = append(t.data[:0], make([]byte, b.size)...)
-	if _, err := t.file.ReadAt(t.data, b.offset); err != nil {
+	if _, err := t.file.ReadAt(t.data, int64(b.offset)); err != nil {
 		return nil, err
 	}
 	var err error

@@ -64,8 +64,8 @@ func TestEveryDamageIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(one.Blocks); n < 3 || string(one.Blocks[0].First) != "key-000" || string(one.Blocks[n-1].First) < "key-020" {
-		t.Errorf("%d blocks, from %q", n, one.Blocks[0].First)
+	if n := len(one.Blocks); n < 3 || string(one.First[0]) != "key-000" || string(one.First[n-1]) < "key-020" {
+		t.Errorf("%d blocks, from %q", n, one.First[0])
 	}
 	if last, err := one.Last(); string(last) != "key-049" {
 		t.Errorf("the last key is %q, %v", last, err)
