@@ -17,7 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// auditPhrases checks that the phrases of every day are numbered from 1 without a hole, and that none has two numbers.
+// auditPhrases checks that the phrases of every day are numbered from 1 without a hole, and that none has two numbers or is long.
 func (d dump) auditPhrases(tb testing.TB) {
 	tb.Helper()
 	numbers, texts := map[uint16]map[uint16]bool{}, map[string]bool{}
@@ -25,6 +25,9 @@ func (d dump) auditPhrases(tb testing.TB) {
 		e, err := key.Decode([]byte(k))
 		if err != nil || e.Class != key.Phrase {
 			continue
+		}
+		if len(v) > 1<<10 {
+			tb.Errorf("a phrase has %d bytes", len(v))
 		}
 		day := key.Day(e.TS)
 		if numbers[day] == nil {
@@ -106,6 +109,7 @@ func TestPhrases(t *testing.T) {
 	}
 	d := dumped(t, dir)
 	d.auditPhrases(t)
+	d.auditMetadata(t)
 	if n := d.holding("turn 3 of the wheel"); n > 36 { // of 12 versions, each in four places; and the phrase of three days
 		t.Errorf("a phrase is written out %d times", n)
 	}
@@ -114,6 +118,20 @@ func TestPhrases(t *testing.T) {
 	}
 	if n := d.holding("owner-3"); n != 1 {
 		t.Errorf("an owner stands %d times, want it with its object alone", n)
+	}
+}
+
+// auditMetadata checks that every entry that pages are read from has the metadata of its version.
+func (d dump) auditMetadata(tb testing.TB) {
+	tb.Helper()
+	for k, v := range d.values {
+		e, err := key.Decode([]byte(k))
+		if err != nil || e.Class != key.ByTime && e.Class != key.ByResource && e.Class != key.ByNamespace {
+			continue
+		}
+		if meta := d.values[string(e.In(key.Record))]; len(meta) == 0 || !bytes.Equal(meta, v) {
+			tb.Errorf("the entry %x has %x, and its version %x", k, v, meta)
+		}
 	}
 }
 
