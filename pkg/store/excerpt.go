@@ -84,48 +84,43 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 func (x *excerpt) standing(of history.Extent) iter.Seq2[*history.Record, error] {
 	at := timestamp(of.Start)
 	of.Start, of.End = time.Time{}, time.Time{}
-	f := of.Filter()
+	sc := history.Scan{Filter: of.Filter(), Bodies: true}
 	return yielded(func(yield func(*history.Record) error) error {
-		return x.r.each(key.Identities(), func(item *badger.Item) error {
-			object, err := key.DecodeIdentity(item.Key())
-			if err == nil {
-				err = x.ctx.Err()
-			}
-			if err != nil {
-				return err
-			}
-			h, ok, err := x.r.standing(object, at)
-			if err != nil || !ok {
-				return err
-			}
-			rec, err := x.r.match(&f, h, true)
-			if err != nil || rec == nil {
-				return err
-			}
-			return yield(rec)
-		})
+		return x.r.records(x.ctx, &sc, func(f func(hit) error) error { return x.stood(at, f) }, yield)
+	})
+}
+
+// stood calls f for the versions that stood at a time, of all objects.
+func (x *excerpt) stood(at uint64, f func(hit) error) error {
+	return x.r.each(key.Identities(), func(item *badger.Item) error {
+		object, err := key.DecodeIdentity(item.Key())
+		if err == nil {
+			err = x.ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		h, ok, err := x.r.standing(object, at)
+		if err != nil || !ok {
+			return err
+		}
+		return f(h)
 	})
 }
 
 // records yields the extent's records. Its start stays where it is, though what is answered begins ever later.
 func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
-	f := of.Filter()
+	sc := history.Scan{Filter: of.Filter(), Bodies: true}
 	return yielded(func(yield func(*history.Record) error) error {
-		sp, ok := x.r.s.span(history.Scan{Filter: f})
+		sp, ok := x.r.s.span(sc)
 		if !ok {
 			return nil
 		}
-		p, err := x.r.plan(&f)
+		p, err := x.r.plan(&sc.Filter)
 		if err != nil {
 			return err
 		}
-		return x.r.days(p, sp, x.r.allowed(x.ctx, p, func(h hit) error {
-			rec, err := x.r.match(&f, h, true)
-			if err != nil || rec == nil {
-				return err
-			}
-			return yield(rec)
-		}))
+		return x.r.records(x.ctx, &sc, func(f func(hit) error) error { return x.r.days(p, sp, x.r.allowed(x.ctx, p, f)) }, yield)
 	})
 }
 

@@ -3,9 +3,11 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,8 +46,14 @@ func TestAWriteErrorEndsTheLog(t *testing.T) { alone(t, aWriteErrorEndsTheLog) }
 func aWriteErrorEndsTheLog(t *testing.T, dir string) {
 	t.Helper()
 	f := &filler{log: open(t, dir, store.Options{})}
+	err := f.add(t)
+	all(t, f.log, history.Scan{}) // from here on, who an object is, is remembered, and a scan reads only its body
+	next, stop := iter.Pull2(f.log.Scan(t.Context(), history.Scan{Bodies: true}))
+	defer stop()
+	if r, err, _ := next(); err != nil || !bytes.Equal(r.Object, f.want[0].Object) {
+		t.Fatal(r, err)
+	}
 	lift := limitFiles(t, 6<<20)
-	var err error
 	for n := 0; err == nil; n++ {
 		if n > 100 {
 			t.Fatal("100 MB fit into one write-ahead log")
@@ -55,6 +63,10 @@ func aWriteErrorEndsTheLog(t *testing.T, dir string) {
 	if history.CodeOf(err) != history.Internal || !strings.Contains(err.Error(), "file too large") {
 		t.Errorf("failed with %q", err)
 	}
+	if r, err, ok := next(); history.CodeOf(err) != history.Unavailable {
+		t.Errorf("a scan goes on without a memtable: %v, %v, %v", r, err, ok)
+	}
+	stop()
 	for _, err := range f.log.Scan(t.Context(), history.Scan{}) {
 		if history.CodeOf(err) != history.Unavailable {
 			t.Errorf("read without a memtable: %v", err)

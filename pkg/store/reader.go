@@ -12,17 +12,17 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// reader reads the log as it was when its transaction began. It is for one goroutine.
+// reader reads the log as it was when its transaction began. It is for one goroutine, apart from the bodies, which any number may read
+// at a time where the transaction is read-only.
 type reader struct {
 	s      *Store
 	txn    *badger.Txn
-	floor  uint32              // the first day that is kept; set by enter
-	bodies map[version]decoded // for others that are deltas against them
-	size   int                 // of bodies, in bytes
+	floor  uint32 // the first day that is kept; set by enter
+	bodies *decodings
 }
 
 func (s *Store) newReader(txn *badger.Txn) *reader {
-	return &reader{s: s, txn: txn, bodies: map[version]decoded{}}
+	return &reader{s: s, txn: txn, bodies: newDecodings()}
 }
 
 // view calls f with a reader of the log as it is now.

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
@@ -23,26 +24,15 @@ var errStop = errors.New("stop")
 var errDropped = history.Errorf(history.Unavailable, "the oldest day of history was dropped while it was read: ask again")
 
 // Scan answers a page of records, as the log was when the scan began, in the scan's order, and reads no further than it
-// is asked to. After an error, which comes with a nil record, it ends. What it yields belongs to the caller. It holds back
+// is asked to: nothing beyond the limit and, where it stops before, fewer bodies ahead than it has yielded, which it reads several at a
+// time. After an error, which comes with a nil record, it ends. What it yields belongs to the caller. It holds back
 // Close, and the space of what is deleted meanwhile, until it ends.
 func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Record, error] {
-	return func(yield func(*history.Record, error) bool) {
-		n := 0
-		err := s.walk(ctx, sc, true, func(r *reader, p *plan, h hit) error {
-			rec, err := r.match(&sc.Filter, h, sc.Bodies)
-			if err != nil || rec == nil {
-				return err
-			}
-			n++
-			if !yield(rec, nil) || n == sc.Limit {
-				return errStop
-			}
-			return nil
+	return yielded(func(yield func(*history.Record) error) error {
+		return s.walk(ctx, sc, true, func(r *reader, _ *plan, hits hits) error {
+			return r.records(ctx, &sc, hits, yield)
 		})
-		if err != nil && !errors.Is(err, errStop) {
-			yield(nil, err)
-		}
-	}
+	})
 }
 
 // Count counts the records that a filter selects, but not beyond most (at least 1) and not with more effort than that is
@@ -50,19 +40,21 @@ func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Re
 func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, exact bool, err error) {
 	most = max(most, 1)
 	effort := countEffort * most
-	err = s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, h hit) error {
-		if n == most || effort <= 0 {
-			return errStop
-		}
-		effort--
-		if !p.byKey {
-			effort -= recordEffort - 1
-			if rec, err := r.match(&f, h, false); err != nil || rec == nil {
-				return err
+	err = s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, hits hits) error {
+		return hits(func(h hit) error {
+			if n == most || effort <= 0 {
+				return errStop
 			}
-		}
-		n++
-		return nil
+			effort--
+			if !p.byKey {
+				effort -= recordEffort - 1
+				if rec, _, err := r.match(&f, h); err != nil || rec == nil {
+					return err
+				}
+			}
+			n++
+			return nil
+		})
 	})
 	switch {
 	case errors.Is(err, errStop):
@@ -92,39 +84,35 @@ func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Rec
 	return nil, history.Errorf(history.NotFound, "no version of %s is recorded", ref)
 }
 
-// match returns the record of a hit if the filter selects it, and nil if not. What could not be read whole because its day is
-// being dropped is [errDropped].
-func (r *reader) match(f *history.Filter, h hit, body bool) (*history.Record, error) {
-	rec, err := r.selected(f, h, body)
+// match returns the record of a hit without its body, and of how many parts that is, if the filter selects it; nil if not. What could
+// not be read because its day is being dropped is [errDropped].
+func (r *reader) match(f *history.Filter, h hit) (*history.Record, uint16, error) {
+	rec, m, err := r.selected(f, h)
 	if r.lost(key.Day(h.TS)) {
-		return nil, errDropped
+		return nil, 0, errDropped
 	}
-	return rec, err
+	return rec, m.Parts, err
 }
 
-func (r *reader) selected(f *history.Filter, h hit, body bool) (*history.Record, error) {
+func (r *reader) selected(f *history.Filter, h hit) (rec *history.Record, m codec.Meta, err error) {
 	meta := h.meta
 	if meta == nil {
-		var err error
 		if meta, err = r.meta(h.Entry); err != nil {
-			return nil, err
+			return nil, m, err
 		}
 	}
-	rec, m, err := r.record(h.Entry, meta)
+	rec, m, err = r.record(h.Entry, meta)
 	if err != nil || !f.Matches(rec) {
-		return nil, err
+		return nil, m, err
 	}
-	switch {
-	case body && h.carried:
-		rec.Object, err = r.carriedBody(h.Entry, m.Parts)
-	case body:
-		rec.Object, err = r.body(h.Entry, m.Parts)
-	}
-	return rec, err
+	return rec, m, nil
 }
 
-// walk calls f for what a scan has to look at, in its order, with the metadata where that is near, if whatever is found needs it.
-func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, f func(*reader, *plan, hit) error) error {
+// hits calls f for the hits of a walk, in its order, until f returns an error, which it returns then.
+type hits func(f func(hit) error) error
+
+// walk calls use with what a scan has to look at, with the metadata where that is near, if whatever is found needs it.
+func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(*reader, *plan, hits) error) error {
 	return s.view(func(r *reader) error {
 		sp, ok := s.span(sc)
 		if !ok {
@@ -138,7 +126,7 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, f func(*r
 			return err
 		}
 		p.metas = metas || !p.byKey
-		return r.through(p, sp, r.allowed(ctx, p, func(h hit) error { return f(r, p, h) }))
+		return use(r, p, func(f func(hit) error) error { return r.through(p, sp, r.allowed(ctx, p, f)) })
 	})
 }
 
