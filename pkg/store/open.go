@@ -123,7 +123,11 @@ func openDB(dir string, opts Options) (*badger.DB, error) {
 	if err := cutLogs(dir, opts.Logger); err != nil {
 		return nil, err
 	}
-	db, err := badger.Open(tuned(dir, opts))
+	memtable, err := memtableSize(dir)
+	if err != nil {
+		return nil, err
+	}
+	db, err := badger.Open(tuned(dir, opts).WithMemTableSize(memtable))
 	if err != nil {
 		return nil, fmt.Errorf("open the database in %s: %w", dir, err)
 	}
@@ -151,21 +155,27 @@ func mend(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// The sizes of tables, in bytes: a database that may grow to so many tables' size has as many, and never smaller ones than leastTable.
+// The sizes of tables, in bytes: a database that may grow to at most so many tables' size has the smallest ones, of which none are
+// smaller than leastTable.
 const (
-	wantedTables = 40_000
-	leastTable   = 256 << 10
-	usualTable   = 1 << 20 // where nobody says how large the database may be
+	mostTables = 50_000
+	leastTable = 256 << 10
+	usualTable = 1 << 20 // where nobody says how large the database may be
 )
 
 // tableSize returns how large tables are to be, compressed. What takes most memory are the buffers of the tables that are being
 // built, each of about ten times that, of which a dozen are in flight while tables are joined, and up to eight kept for later. So
-// tables are as small as they can be: Linux maps 65,530 files for a process.
+// tables are as small as they can be: Linux maps 65,530 files for a process. The size is a power of two, because a buffer grows by
+// doubling from twice a table, rounded up to one: a table that is a little larger than leastTable has a buffer twice as large.
 func tableSize(limit int64) int64 {
 	if limit == 0 {
 		return usualTable
 	}
-	return max(limit/wantedTables, leastTable)
+	size := int64(leastTable)
+	for size < limit/mostTables {
+		size *= 2
+	}
+	return size
 }
 
 // tuned returns Badger's options for little memory: two small memtables, small caches, small tables of one size on all levels, no
@@ -179,7 +189,7 @@ func tuned(dir string, o Options) badger.Options {
 		WithDetectConflicts(false).
 		WithMetricsEnabled(false).
 		WithChecksumVerificationMode(options.OnBlockRead).
-		WithMemTableSize(4 << 20).
+		WithMemTableSize(usualMemtable).
 		WithValueThreshold(maxPart + 1<<10).
 		WithNumMemtables(2).
 		WithNumLevelZeroTables(2).

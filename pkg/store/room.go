@@ -10,8 +10,8 @@ import (
 // such a page, the kernel ends the process with SIGBUS, and nobody gets an error. So nothing is written unless there is room
 // for all that Badger may write until the next look:
 //
-//   - the write-ahead logs of three memtables (one is written to, two wait) of 5 MB each: a memtable is full at 4 MB, and a
-//     transaction takes 0.6 MB at the most; and the three tables made of them, no larger: 30 MB;
+//   - the write-ahead logs of three memtables (one is written to, two wait) of 5 MB each: a memtable is full at 4 MB, where there
+//     are logs of an earlier recorder, and a transaction takes 0.6 MB at the most; and the three tables made of them, no larger: 30 MB;
 //   - what compactions write before they remove what they read, which is no more than all tables together. Two compactions
 //     run at a time; one reads at the most ten tables of level 0 (50 MB) and a base level of 20 MB, the other a table and what
 //     overlaps with it one level down, some 100 MB where tables are largest.

@@ -13,7 +13,7 @@ import (
 )
 
 // maxPart is the length in bytes of the longest value. Badger keeps longer ones than that in another file, and no
-// transaction takes more than 0.6 MB, so that bodies are cut.
+// transaction takes more than 0.5 MB, so that bodies are cut.
 const maxPart = 256 << 10
 
 // record adds a version: its body's parts, then in one group its metadata, its index entries and its object's head. The
