@@ -58,9 +58,8 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 }
 
 func (s *Store) append(ctx context.Context, b *history.Batch) error {
-	bodies, size := make([]body, len(b.Records)), int64(0)
-	for i, r := range b.Records {
-		bodies[i] = s.encode(r)
+	bodies, size := s.encodeAll(b.Records), int64(0)
+	for _, r := range b.Records {
 		size += int64(len(r.Object))
 	}
 	s.commits.Lock()

@@ -215,7 +215,7 @@ func (w *importer) carried(r *history.Record, b body, ts uint64) (uint64, error)
 		}
 	}
 	g.set(key.Standing(o.head.Object, ts), codec.AppendMeta(nil, ts, r, m, nil), 0)
-	if err := w.head(&g, o, r, ts); err != nil {
+	if err := w.head(&g, &o, r, ts); err != nil {
 		return 0, err
 	}
 	return o.head.Object, w.add(g)

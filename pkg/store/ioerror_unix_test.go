@@ -171,14 +171,17 @@ func tooManyTables(t *testing.T, dir string) {
 		}
 	}
 	t.Cleanup(restore)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 120, Max: before.Max}); err != nil {
-		t.Fatal(err)
+	limit := func(files uint64) {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: before.Max}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	limit(120)
 	f := &filler{log: open(t, dir, store.Options{})}
 	var err error
 	for n := 0; err == nil; n++ {
 		if n > 1000 {
-			t.Fatal("1 GB fits into sixty tables")
+			t.Fatal("1 GB fits into forty tables")
 		}
 		err = f.add(t)
 	}
@@ -188,6 +191,17 @@ func tooManyTables(t *testing.T, dir string) {
 	f.check(t)
 	f.log = reopen(t, f.log, dir, store.Options{}) // what may be recorded can be opened
 	f.check(t)
+	if err := f.log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit(2 * uint64(len(tables))) // too few to join them all
+	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "ulimit -n") {
+		t.Errorf("opened with fewer files: %v", err)
+	}
 	restore()
 	f.log = reopen(t, f.log, dir, store.Options{})
 	if err := f.add(t); err != nil {

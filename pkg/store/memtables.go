@@ -14,6 +14,9 @@ const (
 	earlierMemtable = 4 << 20 // what earlier recorders had
 )
 
+// mostMemtables is how many there are at a time: one is written to, two wait.
+const mostMemtables = 3
+
 // memtableSize returns how large memtables are to be for a database. Badger reads what an earlier process left in a write-ahead log
 // into a memtable, and ends the process where that is too small. A log is as long as two memtables, until Badger cuts off what it
 // did not need: one of any other length may have been an earlier recorder's. The next process has usual memtables again.

@@ -94,6 +94,9 @@ func open(dir string, opts Options) (*Store, error) {
 
 // openLog opens a database that has these tables, and whose other files are whole.
 func openLog(dir string, tables indexes, opts Options) (*Store, error) {
+	if err := tablesToOpen(tables); err != nil {
+		return nil, err
+	}
 	bodies, err := codec.NewBodies()
 	if err != nil {
 		return nil, err
@@ -105,8 +108,9 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, files: mostFiles(), bodies: bodies,
-		exemplars: newExemplars(), terms: newDictionary(), identities: newIdentities(),
-		phrases: newPhrases(), texts: newTexts(),
+		exemplars: newExemplars(), terms: newDictionary(),
+		identities: newBounded[uint64, identity](maxIdentities), texts: newBounded[uint32, string](maxTexts),
+		phrases: newPhrases(), objects: newBounded[history.ObjectRef, object](maxObjects),
 	}
 	s.usage.Store(&Usage{Limit: opts.MaxBytes})
 	s.sound = vet(db, tables, opts.Logger)
@@ -191,7 +195,7 @@ func tuned(dir string, o Options) badger.Options {
 		WithChecksumVerificationMode(options.OnBlockRead).
 		WithMemTableSize(usualMemtable).
 		WithValueThreshold(maxPart + 1<<10).
-		WithNumMemtables(2).
+		WithNumMemtables(mostMemtables - 1).
 		WithNumLevelZeroTables(2).
 		WithNumLevelZeroTablesStall(10).
 		WithNumCompactors(2).

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
-	"sync"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -19,7 +18,7 @@ const (
 	maxPhrases     = math.MaxUint16
 )
 
-// maxTexts bounds how many phrases are remembered for readers: about 2 MB of them.
+// maxTexts bounds how many phrases are remembered, for all readers: about 2 MB of them.
 const maxTexts = 16384
 
 // phrases are the texts in the metadata of one day that have numbers: who wrote what, and what changed in words. They are few, and come
@@ -87,36 +86,16 @@ func (w *writer) phrases(g *group, ts uint64) (codec.Phrases, error) {
 	}, nil
 }
 
-// texts remembers phrases for all readers. What a number of a day stands for never changes, and only what is committed is ever
-// remembered. It is safe for concurrent use.
-type texts struct {
-	mu sync.Mutex // guards of
-	of map[uint32]string
-}
-
-func newTexts() *texts { return &texts{of: map[uint32]string{}} }
-
-// phrase returns what a number stands for on a day.
+// phrase returns what a number stands for on a day, which never changes. Only what is committed is remembered.
 func (r *reader) phrase(day, n uint16) (string, error) {
-	t, at := r.s.texts, uint32(day)<<16|uint32(n)
-	t.mu.Lock()
-	text, ok := t.of[at]
-	t.mu.Unlock()
-	if ok {
+	at := uint32(day)<<16 | uint32(n)
+	if text, ok := r.s.texts.get(at); ok {
 		return text, nil
 	}
 	b, err := get(r.txn, key.Numbered(day, n))
 	if err != nil {
 		return "", fmt.Errorf("read phrase %d of the day: %w", n, err)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for other := range t.of {
-		if len(t.of) < maxTexts {
-			break
-		}
-		delete(t.of, other)
-	}
-	t.of[at] = string(b)
-	return t.of[at], nil
+	r.s.texts.put(at, string(b))
+	return string(b), nil
 }

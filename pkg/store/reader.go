@@ -6,6 +6,7 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
@@ -58,6 +59,18 @@ func (s *Store) broken(p any) error {
 	return history.Errorf(history.Unavailable, "%v", s.failed)
 }
 
+// maxIdentities bounds how many identities are remembered, for all readers: about 3 MB of them. A page names as many objects as it has
+// records. What a number stands for never changes, and only what is committed is remembered.
+const maxIdentities = 8192
+
+// identity is what an object number stands for, with the owners and the target that versions have which name none of their own.
+// Nobody may change it.
+type identity struct {
+	ref       history.ObjectRef
+	owners    []types.UID
+	regarding *history.Target
+}
+
 // record puts a record together from its metadata and its object's identity.
 func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, error) {
 	rec := &history.Record{Time: moment(e.TS)}
@@ -97,7 +110,7 @@ func (r *reader) meta(e key.Entry) ([]byte, error) {
 
 // identity returns the object that a number stands for.
 func (r *reader) identity(object uint64) (identity, error) {
-	if id, ok := r.s.identities.recall(object); ok {
+	if id, ok := r.s.identities.get(object); ok {
 		return id, nil
 	}
 	b, err := get(r.txn, key.Identity(object))
@@ -113,7 +126,7 @@ func (r *reader) identity(object uint64) (identity, error) {
 		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
 	known := identity{ref: ref, owners: id.Owners, regarding: id.Regarding}
-	r.s.identities.remember(object, known)
+	r.s.identities.put(object, known)
 	return known, nil
 }
 

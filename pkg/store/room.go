@@ -22,23 +22,45 @@ const (
 	roomForOpening = 16 << 20
 )
 
-// spareFiles is how many files, of those that a process may have open and mapped, are not for tables: connections, the program's own
-// mappings, and what compactions make before they remove what they read. Badger takes a compaction for done whose tables could not
-// be made, and forgets what it read.
-const spareFiles = 1024
+// How many files, of those that a process may have open and mapped, are not for tables: connections, the program's own mappings, and
+// what compactions make before they remove what they read, which in a small database is all of it. Badger takes a compaction for done
+// whose tables could not be made, and forgets what it read. To open a log takes fewer than to go on with it, so that one which may not
+// grow can still be opened.
+const (
+	spareToCommit = 1024 // at most, and two thirds of all
+	spareToOpen   = 640  // at most, and seven twelfths of all
+)
 
-// tables refuses every batch where the database has nearly as many tables as there may be.
+// tables refuses every batch where the database has nearly as many tables as there may be, once all that is written stands in tables
+// of the usual size: those of level 0 have that of a memtable.
 func (s *Store) tables() error {
-	n := int64(0)
+	size := tableSize(s.limit)
+	n := mostMemtables * usualMemtable / size
 	for _, level := range s.db.Levels() {
+		if level.Level == 0 {
+			n += level.Size / size
+		}
 		n += int64(level.NumTables)
 	}
-	if most := s.files - min(spareFiles, s.files/2); n > most {
-		return history.Errorf(history.Unavailable,
-			"the history has %d tables, and this process may have %d files open or mapped: raise the limit (ulimit -n, vm.max_map_count), or lower maxStorage",
-			n, s.files)
+	if n > s.files-min(spareToCommit, s.files-s.files/3) {
+		return tooManyTables(history.Unavailable, n, s.files)
 	}
 	return nil
+}
+
+// tablesToOpen refuses a database of so many tables that they can't be joined.
+func tablesToOpen(tables indexes) error {
+	n, files := int64(len(tables)), mostFiles()
+	if n > files-min(spareToOpen, files-files/12*5) {
+		return tooManyTables(history.Invalid, n, files)
+	}
+	return nil
+}
+
+func tooManyTables(code history.Code, n, files int64) error {
+	return history.Errorf(code,
+		"the history has %d tables, and this process may have %d files open or mapped: raise the limit (ulimit -n, vm.max_map_count), or lower maxStorage",
+		n, files)
 }
 
 // room refuses a batch whose bodies have so many bytes where the volume does not have the room. It looks at the tables only where

@@ -56,9 +56,10 @@ type Store struct {
 	bodies     *codec.Bodies
 	exemplars  *exemplars
 	terms      *dictionary
-	identities *identities
-	phrases    *phrases // under commits
-	texts      *texts
+	identities *bounded[uint64, identity]          // by object number: it never changes
+	texts      *bounded[uint32, string]            // phrases by day and number: neither do these
+	phrases    *phrases                            // under commits
+	objects    *bounded[history.ObjectRef, object] // alive, as they were written last; under commits
 	sound      *soundness
 	redaction  []byte
 	opened     uint64 // the time of the log's newest record then, and one more

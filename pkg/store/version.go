@@ -64,12 +64,13 @@ func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, err
 	g.set(e.In(key.Record), meta, w.s.expiry(ts))
 	w.indexes(&g, e, r, meta)
 	o.head.Last = codec.Last{TS: ts, Sum: b.sum, Parts: parts, Chain: chain}
-	if err := w.head(&g, o, &written, ts); err != nil {
+	if err := w.head(&g, &o, &written, ts); err != nil {
 		return 0, err
 	}
 	if err := w.add(g); err != nil {
 		return 0, err
 	}
+	w.met(&r.Ref, o)
 	w.done = append(w.done, func() {
 		r.Time, r.Revision = moment(ts), written.Revision
 		if chain == 0 && parts > 0 {
@@ -114,6 +115,9 @@ func (w *writer) indexes(g *group, e key.Entry, r *history.Record, meta []byte) 
 // targetHash leaves the UID out: not every Event gives one, and a filter need not either.
 func targetHash(t *history.Target) key.Hash { return key.Sum(t.Kind, t.Namespace, t.Name) }
 
+// maxObjects bounds how many objects the committer remembers: about 2 MB of them.
+const maxObjects = 4096
+
 // object is what is kept once an object.
 type object struct {
 	key  []byte // of the head
@@ -124,6 +128,9 @@ type object struct {
 // object finds the object that a version belongs to. One that has no head yet gets a number.
 func (w *writer) object(g *group, r *history.Record) (object, error) {
 	ref := &r.Ref
+	if o, ok := w.s.objects.get(*ref); ok {
+		return o, nil
+	}
 	resource, err := w.number(g, term{key.Resources, codec.Pair(ref.Group, ref.Resource)})
 	if err != nil {
 		return object{}, err
@@ -155,7 +162,7 @@ func (w *writer) object(g *group, r *history.Record) (object, error) {
 
 // head moves an object's head on. What is kept once an object is written when it comes to life and, with an expiry no
 // earlier than that of its last version, when it is deleted.
-func (w *writer) head(g *group, o object, r *history.Record, ts uint64) error {
+func (w *writer) head(g *group, o *object, r *history.Record, ts uint64) error {
 	alive := r.Verb != history.Delete
 	var expires uint64
 	if !alive {
@@ -169,13 +176,24 @@ func (w *writer) head(g *group, o object, r *history.Record, ts uint64) error {
 		g.set(key.Identity(o.head.Object), id, expires)
 		g.set(key.Name(o.id.Name, o.id.Resource, o.id.Namespace, o.head.Object), nil, expires)
 	}
-	o.head.Revision, o.head.Alive, o.head.RV, o.head.Writers = r.Revision, alive, r.RV, r.Writers
+	o.head.Revision, o.head.Alive, o.head.RV, o.head.Writers = r.Revision, alive, r.RV, slices.Clone(r.Writers)
 	g.set(o.key, o.head.Encode(), expires)
 	return nil
 }
 
+// met remembers an object for its next version. What is kept of one that is deleted may be removed, or expire. A writer that fails is
+// the log's last one, so that nothing is remembered that is not committed.
+func (w *writer) met(ref *history.ObjectRef, o object) {
+	if !o.head.Alive {
+		w.s.objects.forget(*ref)
+		return
+	}
+	o.id.Owners, o.id.Regarding = nil, nil // which only its first version writes
+	w.s.objects.put(*ref, o)
+}
+
 // identity returns an object's identity, which stays what it was when the object was met first: versions refer to it.
-func (w *writer) identity(o object) ([]byte, error) {
+func (w *writer) identity(o *object) ([]byte, error) {
 	if o.head.Revision == 0 {
 		return o.id.Encode(), nil
 	}
