@@ -3,10 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"runtime"
-	"runtime/debug"
-	"sync"
 	"sync/atomic"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -18,7 +14,6 @@ import (
 const (
 	maxAhead      = 32      // records
 	maxAheadBytes = 4 << 20 // of JSON, from where on no further body is begun
-	maxBuilders   = 4       // goroutines, of one scan
 )
 
 // records yields the records that a scan selects of hits, in their order, and goes no further than to its limit.
@@ -90,45 +85,26 @@ func (a *ahead) flush(ctx context.Context) error {
 
 // build reads the bodies of the first one of the records and of as many of those behind it as may be read ahead.
 func (r *reader) build(waiting []*bodiless) {
-	var next, size atomic.Int64
-	var failure atomic.Pointer[string]
-	work := func() {
-		defer func() {
-			if p := recover(); p != nil {
-				text := fmt.Sprintf("%v\n%s", p, debug.Stack())
-				failure.Store(&text)
-			}
-		}()
-		for size.Load() < maxAheadBytes {
-			i := int(next.Add(1)) - 1
-			if i >= len(waiting) {
-				return
-			}
-			b := waiting[i]
-			b.rec.Object, b.err = r.whole(b.hit, b.parts)
-			b.built = true
-			size.Add(int64(len(b.rec.Object)))
+	var size atomic.Int64
+	parallel(len(waiting), objectsOf(waiting), func(i int) {
+		if size.Load() >= maxAheadBytes {
+			return
 		}
-	}
-	var others sync.WaitGroup
-	for range builders(waiting) - 1 {
-		others.Go(work)
-	}
-	work()
-	others.Wait()
-	if text := failure.Load(); text != nil {
-		panic(*text) // where whoever reads can catch it
-	}
+		b := waiting[i]
+		b.rec.Object, b.err = r.whole(b.hit, b.parts)
+		b.built = true
+		size.Add(int64(len(b.rec.Object)))
+	})
 }
 
-// builders is how many goroutines read the bodies of records. Those of one object lead through one another, so that there is nothing to
-// do for a second one.
-func builders(waiting []*bodiless) int {
+// objectsOf is of how many objects the records are. Bodies of one object lead through one another, so that there is nothing to do for a
+// second goroutine.
+func objectsOf(waiting []*bodiless) int {
 	objects := map[uint64]bool{}
 	for _, b := range waiting {
 		objects[b.hit.Object] = true
 	}
-	return min(runtime.GOMAXPROCS(0), maxBuilders, len(objects))
+	return len(objects)
 }
 
 // whole reads the body of a hit. What could not be read whole because its day is being dropped is [errDropped].

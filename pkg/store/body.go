@@ -1,10 +1,6 @@
 package store
 
 import (
-	"runtime"
-	"sync"
-	"sync/atomic"
-
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
@@ -23,24 +19,13 @@ type body struct {
 	like   *exemplar   // what first is a delta against; nil where it is a snapshot
 }
 
-// shared is the number of records from which on another goroutine is worth its start, for each as many.
+// shared is for how many records another goroutine is worth its start.
 const shared = 16
 
 // encodeAll encodes the records' JSON, by several goroutines where there is much.
 func (s *Store) encodeAll(records []*history.Record) []body {
 	bodies := make([]body, len(records))
-	var next atomic.Int64
-	work := func() {
-		for i := int(next.Add(1)) - 1; i < len(records); i = int(next.Add(1)) - 1 {
-			bodies[i] = s.encode(records[i])
-		}
-	}
-	var others sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), maxBuilders, len(records)/shared) - 1 {
-		others.Go(work)
-	}
-	work()
-	others.Wait()
+	parallel(len(records), len(records)/shared, func(i int) { bodies[i] = s.encode(records[i]) })
 	return bodies
 }
 

@@ -41,11 +41,21 @@ type stream struct {
 	metas  bool  // read values, where there are some
 }
 
+// walker is an iterator for all streams of a day. It goes on where it is for the stream that used it last: to seek is to decompress a
+// block again.
+type walker struct {
+	*badger.Iterator
+	of *stream
+}
+
 // fill reads ahead with an iterator that it need not have to itself.
-func (s *stream) fill(it *badger.Iterator) error {
+func (s *stream) fill(it *walker) error {
 	s.hits = s.hits[:0]
 	s.chunk = min(max(minChunk, 2*s.chunk), maxChunk)
-	it.Seek(s.start())
+	if it.of != s {
+		it.of = s
+		it.Seek(s.start())
+	}
 	for ; it.Valid(); it.Next() {
 		k := it.Item().Key()
 		if !bytes.HasPrefix(k, s.prefix) {
@@ -122,9 +132,10 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (b
 	if err := r.vetted(day); err != nil {
 		return false, err
 	}
-	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})
+	it := &walker{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})}
 	defer it.Close()
 	var m merge
+	var first []hit
 	for i := range p.ranges {
 		s := &stream{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas}
 		if err := s.fill(it); err != nil {
@@ -132,11 +143,13 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (b
 		}
 		if len(s.hits) > 0 {
 			m = append(m, s)
+			first = append(first, s.hits...)
 		}
 	}
+	r.meet(p, first)
 	heap.Init(&m)
 	for len(m) > 0 {
-		h, err := m.next(it)
+		h, err := m.next(r, p, it)
 		if err != nil {
 			return false, err
 		}
@@ -147,8 +160,21 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (b
 	return true, nil
 }
 
+// meet looks up the objects of hits that were read ahead, several at a time, if whatever is found needs them: each may stand in
+// another block.
+func (r *reader) meet(p *plan, hits []hit) {
+	if !p.metas {
+		return
+	}
+	parallel(len(hits), len(hits)/minChunk, func(i int) {
+		if p.allows(hits[i].Entry) {
+			_, _ = r.identity(hits[i].Object) // what fails, fails again when it is needed
+		}
+	})
+}
+
 // next takes the next hit of all streams.
-func (m *merge) next(it *badger.Iterator) (hit, error) {
+func (m *merge) next(r *reader, p *plan, it *walker) (hit, error) {
 	s := (*m)[0]
 	h := s.hits[0]
 	s.hits = s.hits[1:]
@@ -156,6 +182,7 @@ func (m *merge) next(it *badger.Iterator) (hit, error) {
 		if err := s.fill(it); err != nil {
 			return hit{}, err
 		}
+		r.meet(p, s.hits)
 	}
 	if len(s.hits) == 0 {
 		heap.Pop(m)
