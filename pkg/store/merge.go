@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"container/heap"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -132,15 +134,15 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (b
 	if err := r.vetted(day); err != nil {
 		return false, err
 	}
-	it := &walker{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})}
+	it := r.walker(p, day, sp)
 	defer it.Close()
+	streams, err := r.streams(p, day, sp, it)
+	if err != nil {
+		return false, err
+	}
 	var m merge
 	var first []hit
-	for i := range p.ranges {
-		s := &stream{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas}
-		if err := s.fill(it); err != nil {
-			return false, err
-		}
+	for _, s := range streams {
 		if len(s.hits) > 0 {
 			m = append(m, s)
 			first = append(first, s.hits...)
@@ -160,6 +162,37 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (b
 	return true, nil
 }
 
+func (r *reader) walker(p *plan, day uint16, sp span) *walker {
+	return &walker{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})}
+}
+
+// rangesEach is for how many ranges of a day another goroutine, with an iterator of its own, is worth its start: where a range begins,
+// a block has to be decompressed.
+const rangesEach = 4
+
+// streams returns the streams of a plan's ranges, filled for the first time.
+func (r *reader) streams(p *plan, day uint16, sp span, it *walker) ([]*stream, error) {
+	streams, errs := make([]*stream, len(p.ranges)), make([]error, len(p.ranges))
+	for i := range p.ranges {
+		streams[i] = &stream{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas}
+	}
+	if len(streams) < 2*rangesEach {
+		for i, s := range streams {
+			errs[i] = s.fill(it)
+		}
+		return streams, errors.Join(errs...)
+	}
+	parts := slices.Collect(slices.Chunk(streams, rangesEach))
+	parallel(len(parts), len(parts), func(part int) {
+		it := r.walker(p, day, sp)
+		defer it.Close()
+		for i, s := range parts[part] {
+			errs[part*rangesEach+i] = s.fill(it)
+		}
+	})
+	return streams, errors.Join(errs...)
+}
+
 // meet looks up the objects of hits that were read ahead, several at a time, if whatever is found needs them: each may stand in
 // another block.
 func (r *reader) meet(p *plan, hits []hit) {
@@ -168,7 +201,7 @@ func (r *reader) meet(p *plan, hits []hit) {
 	}
 	parallel(len(hits), len(hits)/minChunk, func(i int) {
 		if p.allows(hits[i].Entry) {
-			_, _ = r.identity(hits[i].Object) // what fails, fails again when it is needed
+			_, _ = r.encodedIdentity(hits[i].Object) // what fails, fails again when it is needed
 		}
 	})
 }

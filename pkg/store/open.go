@@ -109,7 +109,7 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 	s := &Store{
 		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, files: mostFiles(), bodies: bodies,
 		exemplars: newExemplars(), terms: newDictionary(),
-		identities: newBounded[uint64, identity](maxIdentities), texts: newBounded[uint32, string](maxTexts),
+		identities: newBounded[uint64, string](maxIdentities), texts: newBounded[uint32, string](maxTexts),
 		phrases: newPhrases(), objects: newBounded[history.ObjectRef, object](maxObjects),
 	}
 	s.usage.Store(&Usage{Limit: opts.MaxBytes})

@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -59,12 +58,11 @@ func (s *Store) broken(p any) error {
 	return history.Errorf(history.Unavailable, "%v", s.failed)
 }
 
-// maxIdentities bounds how many identities are remembered, for all readers: about 3 MB of them. A page names as many objects as it has
-// records. What a number stands for never changes, and only what is committed is remembered.
-const maxIdentities = 8192
+// maxIdentities bounds how many identities are remembered, as they are encoded, for all readers: about 7 MB of them. A page names as many
+// objects as it has records. What a number stands for never changes, and only what is committed is remembered.
+const maxIdentities = 49_152
 
 // identity is what an object number stands for, with the owners and the target that versions have which name none of their own.
-// Nobody may change it.
 type identity struct {
 	ref       history.ObjectRef
 	owners    []types.UID
@@ -84,11 +82,7 @@ func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, 
 	}
 	rec.Ref = id.ref
 	if m.Same {
-		rec.Owners = slices.Clone(id.owners)
-		if id.regarding != nil {
-			target := *id.regarding
-			rec.Regarding = &target
-		}
+		rec.Owners, rec.Regarding = id.owners, id.regarding
 	}
 	kind, err := r.s.terms.text(r.txn, index{key.Kinds, uint32(m.Kind)})
 	if err != nil {
@@ -108,16 +102,13 @@ func (r *reader) meta(e key.Entry) ([]byte, error) {
 	return b, nil
 }
 
-// identity returns the object that a number stands for.
+// identity returns the object that a number stands for. It belongs to the caller.
 func (r *reader) identity(object uint64) (identity, error) {
-	if id, ok := r.s.identities.get(object); ok {
-		return id, nil
-	}
-	b, err := get(r.txn, key.Identity(object))
+	encoded, err := r.encodedIdentity(object)
 	if err != nil {
 		return identity{}, fmt.Errorf("read the identity of object %d: %w", object, err)
 	}
-	id, err := codec.DecodeIdentity(b)
+	id, err := codec.DecodeIdentity([]byte(encoded))
 	if err != nil {
 		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
@@ -125,9 +116,19 @@ func (r *reader) identity(object uint64) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
-	known := identity{ref: ref, owners: id.Owners, regarding: id.Regarding}
-	r.s.identities.put(object, known)
-	return known, nil
+	return identity{ref: ref, owners: id.Owners, regarding: id.Regarding}, nil
+}
+
+func (r *reader) encodedIdentity(object uint64) (string, error) {
+	if encoded, ok := r.s.identities.get(object); ok {
+		return encoded, nil
+	}
+	b, err := get(r.txn, key.Identity(object))
+	if err != nil {
+		return "", err
+	}
+	r.s.identities.put(object, string(b))
+	return string(b), nil
 }
 
 func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {

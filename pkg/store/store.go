@@ -56,7 +56,7 @@ type Store struct {
 	bodies     *codec.Bodies
 	exemplars  *exemplars
 	terms      *dictionary
-	identities *bounded[uint64, identity]          // by object number: it never changes
+	identities *bounded[uint64, string]            // encoded, by object number: they never change
 	texts      *bounded[uint32, string]            // phrases by day and number: neither do these
 	phrases    *phrases                            // under commits
 	objects    *bounded[history.ObjectRef, object] // alive, as they were written last; under commits
