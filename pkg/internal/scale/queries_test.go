@@ -70,15 +70,20 @@ func (a *asker) before(limit int, f history.Filter) history.Scan {
 }
 
 // ask asks every question, without and with objects, checks that the filter selects what is answered and that it is in order, and
-// tells the times.
+// tells the times: those of a log that was just opened, and those of one that has been asked as much already.
 func ask(t *testing.T, s *store.Store, l *log) {
 	t.Helper()
-	rows := table{{"page of", "records", "p50", "p99", "p50 with objects", "p99 with objects"}}
+	rows := table{{"page of", "records", "p50 at first", "p50", "p99", "p50 with objects", "p99 with objects"}}
+	first := map[string]time.Duration{}
 	for _, q := range questions() {
-		bare, whole := newAsker(t, s, l), newAsker(t, s, l)
-		short, records := q.ask(t, s, bare, false)
-		long, _ := q.ask(t, s, whole, true)
-		rows.add(q.name, "%.1f", records, "%v", percentile(short, 50), "%v", percentile(short, 99), "%v", percentile(long, 50), "%v", percentile(long, 99))
+		cold, _ := q.ask(t, s, newAsker(t, s, l, 1), false)
+		first[q.name] = percentile(cold, 50)
+	}
+	for _, q := range questions() {
+		short, records := q.ask(t, s, newAsker(t, s, l, 2), false)
+		long, _ := q.ask(t, s, newAsker(t, s, l, 3), true)
+		rows.add(q.name, "%.1f", records, "%v", first[q.name], "%v", percentile(short, 50), "%v", percentile(short, 99),
+			"%v", percentile(long, 50), "%v", percentile(long, 99))
 	}
 	t.Log(rows)
 }
@@ -116,10 +121,11 @@ func (q question) check(t *testing.T, sc *history.Scan, page []*history.Record) 
 	}
 }
 
-// newAsker returns one that knows objects of many versions, of all resources, and what Events are about.
-func newAsker(t *testing.T, s *store.Store, l *log) *asker {
+// newAsker returns one that knows objects of many versions, of all resources, and what Events are about. With another seed it asks
+// about others.
+func newAsker(t *testing.T, s *store.Store, l *log, seed uint64) *asker {
 	t.Helper()
-	a := &asker{rng: rand.New(rand.NewPCG(1, uint64(l.n))), log: l} //nolint:gosec // repeatable
+	a := &asker{rng: rand.New(rand.NewPCG(seed, uint64(l.n))), log: l} //nolint:gosec // repeatable
 	uids := slices.Sorted(maps.Keys(l.truth.of))
 	slices.SortStableFunc(uids, func(x, y types.UID) int { return len(l.truth.of[y]) - len(l.truth.of[x]) })
 	for _, uid := range uids[:max(1, len(uids)/10)] {
