@@ -16,7 +16,7 @@ import (
 // maxChunk is how many keys of a range are read ahead at the most. A range begins with few, so that small pages stay
 // cheap, and doubles.
 const (
-	minChunk = 8
+	minChunk = 16
 	maxChunk = 512
 )
 
