@@ -202,3 +202,29 @@ func TestPruneBySize(t *testing.T) {
 	}
 	audit(t, dir, store.DefaultRetention, false)
 }
+
+// TestAnObjectThatWasRemovedBeginsAnew drops the day of an object's deletion, and with it what was kept once the object. Should it come
+// back, in the same life of the log, it is another one.
+func TestAnObjectThatWasRemovedBeginsAnew(t *testing.T) {
+	dir, c := t.TempDir(), &clock{noon(0)}
+	opts := store.Options{Now: c.now}
+	s := open(t, dir, opts)
+	appendTo(t, s, pod("back", "1", history.Create), pod("back", "2", history.Delete))
+	c.t = noon(30)
+	appendTo(t, s, pod("other", "3", history.Create))
+	if err := s.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	back := pod("back", "4", history.Create)
+	appendTo(t, s, back)
+	if back.Revision != 1 {
+		t.Errorf("its revision is %d", back.Revision)
+	}
+	if got := all(t, s, history.Scan{Filter: history.Filter{Name: "back"}, Bodies: true}); len(got) != 1 || got[0].RV != "4" {
+		t.Errorf("%d versions of it are there: %v", len(got), got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	audit(t, dir, store.DefaultRetention, false)
+}
