@@ -69,7 +69,7 @@ func (s *Set) Configure(t Targets) {
 // Run watches until ctx is done, and then returns nil, or until a sink fails or can't be opened, and then returns that
 // error. When it returns, all watchers have ended. Run must be called once.
 func (s *Set) Run(ctx context.Context) error {
-	defer s.server.CloseIdle()
+	defer s.server.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.discover(ctx); return nil })
 	group.Go(func() error { return s.supervise(ctx, group) })

@@ -17,9 +17,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/connrotation"
 
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
 )
@@ -31,6 +31,7 @@ const maxErrorBody = 64 << 10
 type Client struct {
 	base      *url.URL
 	http      *http.Client
+	network   *network
 	dialer    *paced.Dialer
 	discovery *discovery.DiscoveryClient
 }
@@ -46,7 +47,8 @@ func New(cfg *rest.Config) (*Client, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
-	dialer := paced.NewDialer(cfg.Dial)
+	network := &network{Dialer: connrotation.NewDialer(cfg.Dial)}
+	dialer := paced.NewDialer(network.DialContext)
 	cfg.Dial = dialer.DialContext
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
@@ -61,7 +63,7 @@ func New(cfg *rest.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
-	return &Client{base: base, http: h, dialer: dialer, discovery: d}, nil
+	return &Client{base: base, http: h, network: network, dialer: dialer, discovery: d}, nil
 }
 
 // Get returns the body of the answer to a GET of path, which the caller closes. It ends with ctx.
@@ -89,8 +91,8 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.Rea
 // answer once it has begun may wait for [paced.Beat].
 func (c *Client) Hurry() (over func()) { return c.dialer.Hurry() }
 
-// CloseIdle closes the connections that are not in use.
-func (c *Client) CloseIdle() { utilnet.CloseIdleConnectionsFor(c.http.Transport) }
+// Close closes all connections, and lets none be opened any more. What still reads from one fails.
+func (c *Client) Close() { c.network.close() }
 
 // StatusError returns the error that the JSON of a Status stands for.
 func StatusError(object []byte) error {
