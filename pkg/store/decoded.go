@@ -132,10 +132,18 @@ func (l *links) base(of version, base *codec.Base, chain int) ([]byte, error) {
 }
 
 // stored reads the bytes of a body.
-func (r *reader) stored(at version, parts uint16) (b []byte, err error) {
+func (r *reader) stored(at version, parts uint16) ([]byte, error) {
 	e := key.Entry{Object: at.object, TS: at.ts}
-	for e.Part = 0; e.Part < parts; e.Part++ {
-		item, err := r.txn.Get(e.In(key.Body))
+	return r.joined(parts, func(part uint16) []byte {
+		e.Part = part
+		return e.In(key.Body)
+	})
+}
+
+// joined reads the parts of a body under their keys.
+func (r *reader) joined(parts uint16, keyOf func(part uint16) []byte) (b []byte, err error) {
+	for part := range parts {
+		item, err := r.txn.Get(keyOf(part))
 		if err == nil {
 			err = item.Value(func(v []byte) error { b = append(b, v...); return nil })
 		}

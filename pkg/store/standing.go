@@ -179,15 +179,9 @@ func (r *reader) carriedBody(e key.Entry, parts uint16) ([]byte, error) {
 	if parts == 0 {
 		return nil, nil
 	}
-	var b []byte
-	for part := range parts {
-		item, err := r.txn.Get(key.StandingBody(e.Object, e.TS, part))
-		if err == nil {
-			err = item.Value(func(v []byte) error { b = append(b, v...); return nil })
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the standing body of object %d at %d: %w", e.Object, e.TS, err)
-		}
+	b, err := r.joined(parts, func(part uint16) []byte { return key.StandingBody(e.Object, e.TS, part) })
+	if err != nil {
+		return nil, fmt.Errorf("object %d at %d, which stands: %w", e.Object, e.TS, err)
 	}
 	body, err := codec.ParseBody(b)
 	if err != nil {
