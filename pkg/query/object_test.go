@@ -224,3 +224,22 @@ func TestTheStateAsOfATimeIsThatOfTheLastChange(t *testing.T) {
 		}
 	}
 }
+
+// Events are found down to pods that have not changed for longer than anything is kept, and before the days are dropped, too.
+func TestDescendantsMayBeOlderThanTheRetention(t *testing.T) {
+	l := newLog(t)
+	web := ref("apps", "deployments", "shop", "web", 1)
+	set, pod := ref("apps", "replicasets", "shop", "web-1", 1), ref("", "pods", "shop", "web-1-a", 1)
+	l.put(record(web, history.Create, image("1")), owned(set, web), owned(pod, set))
+	l.now = l.now.Add(15 * 24 * time.Hour)
+	l.put(event("unhealthy", pod, pod.UID))
+	for _, when := range []string{"behind the retention", "dropped"} {
+		h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "deployments", Name: "web", Descendants: true})
+		if got := names(h.Related); !slices.Equal(got, []string{"unhealthy"}) || !h.Related.Exact {
+			t.Errorf("%s: %v, exact %v", when, got, h.Related.Exact)
+		}
+		if err := l.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -96,7 +97,7 @@ func (d dump) auditStanding(tb testing.TB) {
 	if b := d.values[string(key.Floor())]; b != nil {
 		floor = key.Start(binary.BigEndian.Uint32(b))
 	}
-	stood, parts := map[uint64]int{}, 0
+	stood, parts, owned := map[uint64]int{}, 0, 0
 	for k, v := range d.values {
 		if e, err := key.Decode([]byte(k)); err == nil && e.TS < floor {
 			tb.Errorf("class %c of object %d at %d is before the floor", e.Class, e.Object, e.TS)
@@ -106,9 +107,17 @@ func (d dump) auditStanding(tb testing.TB) {
 			continue
 		}
 		stood[object]++
-		m, err := codec.DecodeMeta(v, ts, &history.Record{}, nil)
+		var r history.Record
+		m, err := codec.DecodeMeta(v, ts, &r, nil)
 		if _, known := d.values[string(key.Identity(object))]; err != nil || !known || ts >= floor || d.expires[k] != 0 || stood[object] > 1 {
 			tb.Errorf("standing version of object %d (known: %v) at %d, floor %d, is number %d: %v", object, known, ts, floor, stood[object], err)
+		}
+		slices.Sort(r.Owners)
+		for _, uid := range slices.Compact(r.Owners) {
+			owned++
+			if _, ok := d.values[string(key.StandingOwned(key.Sum(string(uid)), object, ts))]; !ok {
+				tb.Errorf("object %d, which stands, is not in the index by its owner %q", object, uid)
+			}
 		}
 		for part := range m.Parts {
 			parts++
@@ -117,8 +126,8 @@ func (d dump) auditStanding(tb testing.TB) {
 			}
 		}
 	}
-	if n := d.count('s'); n != len(stood)+parts {
-		tb.Errorf("%d keys of %d standing versions with %d parts", n, len(stood), parts)
+	if n := d.count('s'); n != len(stood)+parts+owned {
+		tb.Errorf("%d keys of %d standing versions with %d parts and %d owners", n, len(stood), parts, owned)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -93,7 +94,28 @@ func (r *reader) copied(h hit) ([]group, error) {
 	}
 	var last group
 	last.set(key.Standing(h.Object, h.TS), meta, 0)
+	if err == nil {
+		last.ownStanding(rec, h.Object, h.TS)
+	}
 	return append(groups, last), nil
+}
+
+// ownStanding adds the index entries of a standing version by its owners.
+func (g *group) ownStanding(rec *history.Record, object, ts uint64) {
+	for k := range standingOwned(rec, object, ts) {
+		g.set(k, nil, 0)
+	}
+}
+
+// standingOwned yields the keys of the index entries of a standing version by its owners, each once.
+func standingOwned(rec *history.Record, object, ts uint64) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i, uid := range rec.Owners {
+			if !slices.Contains(rec.Owners[:i], uid) && !yield(key.StandingOwned(key.Sum(string(uid)), object, ts)) {
+				return
+			}
+		}
+	}
 }
 
 // copiedBody returns the parts of a version's body as a snapshot, and sets their number.
@@ -132,7 +154,7 @@ func (s *Store) sweep(ctx context.Context, day uint16) error {
 }
 
 // superseded returns the removal of an object's standing versions that are older than one of its versions, and of the copy of
-// that where it is a deletion.
+// that where it is a deletion. Of one that is damaged, owners are not known, and stay in their index.
 func (r *reader) superseded(h hit, deleted bool) (old group, err error) {
 	err = r.each(key.StandingOf(h.Object), func(item *badger.Item) error {
 		_, ts, err := key.DecodeStanding(item.Key())
@@ -140,6 +162,15 @@ func (r *reader) superseded(h hit, deleted bool) (old group, err error) {
 			return err
 		}
 		old.remove(item.KeyCopy(nil))
+		meta, err := item.ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		if rec, _, err := r.record(key.Entry{Object: h.Object, TS: ts}, meta); err == nil {
+			for k := range standingOwned(rec, h.Object, ts) {
+				old.remove(k)
+			}
+		}
 		body := key.StandingBody(h.Object, ts, 0)
 		return r.each(body[:len(body)-2], func(item *badger.Item) error {
 			old.remove(item.KeyCopy(nil))

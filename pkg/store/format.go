@@ -15,8 +15,9 @@ import (
 )
 
 // format is the version of the database's layout: of the keys and of the values' encodings. A log of format 1 has no phrases, and in
-// its indexes by resource and by namespace no metadata; it is read as it is, and what is recorded from now on is of this format.
-const format = 2
+// its indexes by resource and by namespace no metadata; it is read as it is, and what is recorded from now on is of this format. One of
+// format 2 or older has no index of what stands by its owner, which it gets when it is opened.
+const format = 3
 
 // load checks the format and restores what the log goes on from. An empty database becomes a log.
 func (s *Store) load(dir string) error {
@@ -34,13 +35,45 @@ func (s *Store) load(dir string) error {
 		if err := checkFormat(version, dir); err != nil {
 			return err
 		}
+		if err := s.restore(txn); err != nil {
+			return err
+		}
 		if current := binary.BigEndian.AppendUint16(nil, format); !bytes.Equal(version, current) {
-			if err := txn.Set(key.Format(), current); err != nil {
+			if err := errors.Join(s.indexStanding(txn), txn.Set(key.Format(), current)); err != nil {
 				return fmt.Errorf("raise the format version: %w", err)
 			}
 		}
-		return s.restore(txn)
+		return nil
 	})
+}
+
+// indexStanding writes the index of the standing versions by their owners, in transactions of its own. Doing so again does no harm.
+func (s *Store) indexStanding(txn *badger.Txn) error {
+	batch := s.db.NewWriteBatch()
+	defer batch.Cancel()
+	r := s.newReader(txn)
+	err := r.each(key.StandingOf(0)[:2], func(item *badger.Item) error {
+		object, ts, err := key.DecodeStanding(item.Key())
+		if err != nil {
+			return err
+		}
+		meta, err := item.ValueCopy(nil)
+		if err != nil {
+			return err
+		}
+		rec, _, err := r.record(key.Entry{Object: object, TS: ts}, meta)
+		if err != nil {
+			return nil //nolint:nilerr // a version that is damaged stands as damaged as it is
+		}
+		for k := range standingOwned(rec, object, ts) {
+			err = errors.Join(err, batch.Set(k, nil))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return batch.Flush()
 }
 
 func checkFormat(version []byte, dir string) error {

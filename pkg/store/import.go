@@ -60,7 +60,7 @@ func newImported(dir string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.endless, s.owned = true, map[key.Hash][]uint64{}
+	s.endless = true
 	return s, nil
 }
 
@@ -148,7 +148,7 @@ func (w *importer) append(r *history.Record, ts uint64) error {
 	}
 	w.state.Last = ts
 	r.Before = w.latest[r.Ref]
-	_, err := w.at(r, w.s.encode(r), ts, r.Revision)
+	err := w.at(r, w.s.encode(r), ts, r.Revision)
 	r.Before = nil
 	w.keep(r)
 	return err
@@ -175,33 +175,25 @@ func (w *importer) stand(r *history.Record, ts uint64) error {
 		b.sum = codec.Sum(r.Object)
 		b.first = w.s.bodies.Snapshot(r.Object, b.sum)
 	}
-	var object uint64
-	var err error
 	if key.Day(ts) == key.Day(w.start) {
-		object, err = w.at(r, b, ts, r.Revision)
-	} else {
-		object, err = w.carried(r, b, ts)
+		return w.at(r, b, ts, r.Revision)
 	}
-	for _, uid := range r.Owners {
-		owner := key.Sum(string(uid))
-		w.s.owned[owner] = append(w.s.owned[owner], object)
-	}
-	return err
+	return w.carried(r, b, ts)
 }
 
-// carried adds a version that stands since before the floor. It returns the object's number.
-func (w *importer) carried(r *history.Record, b body, ts uint64) (uint64, error) {
+// carried adds a version that stands since before the floor.
+func (w *importer) carried(r *history.Record, b body, ts uint64) error {
 	var g group
 	o, err := w.object(&g, r)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if o.head.Revision != 0 {
-		return 0, history.Errorf(history.Invalid, "two versions of %s stand when the range begins", r.Ref)
+		return history.Errorf(history.Invalid, "two versions of %s stand when the range begins", r.Ref)
 	}
 	kind, err := w.number(&g, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	m := codec.Meta{Kind: uint16(kind)}
 	if b.first != nil {
@@ -209,14 +201,15 @@ func (w *importer) carried(r *history.Record, b body, ts uint64) (uint64, error)
 			var p group
 			p.set(key.StandingBody(o.head.Object, ts, m.Parts), part, 0)
 			if err := w.add(p); err != nil {
-				return 0, err
+				return err
 			}
 			m.Parts++
 		}
 	}
 	g.set(key.Standing(o.head.Object, ts), codec.AppendMeta(nil, ts, r, m, nil), 0)
+	g.ownStanding(r, o.head.Object, ts)
 	if err := w.head(&g, &o, r, ts); err != nil {
-		return 0, err
+		return err
 	}
-	return o.head.Object, w.add(g)
+	return w.add(g)
 }

@@ -63,7 +63,7 @@ func (m *model) answer(sc history.Scan) []*history.Record {
 		}
 	}
 	for _, r := range m.records {
-		stands := stood[r.Ref] == r && r.Verb != history.Delete && (sc.Name != "" || sc.UID != "")
+		stands := stood[r.Ref] == r && r.Verb != history.Delete && (sc.Name != "" || sc.UID != "" || sc.Owner != "")
 		if sc.Matches(r) && (stands || !r.Time.Before(m.bottom())) {
 			list = append(list, r)
 		}

@@ -55,9 +55,9 @@ func TestOpenRefuses(t *testing.T) {
 	t.Run("newer", func(t *testing.T) {
 		dir := t.TempDir()
 		reopen(t, open(t, dir, store.Options{}), dir, store.Options{}).Close()
+		set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, 4))
+		refused(t, dir, "format 4", "newer recorder")
 		set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, 3))
-		refused(t, dir, "format 3", "newer recorder")
-		set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, 2))
 		open(t, dir, store.Options{})
 	})
 	t.Run("foreign", func(t *testing.T) {

@@ -21,6 +21,7 @@ type plan struct {
 	verbs     map[byte]bool
 	namespace uint32 // that the filter wants, where place is set
 	place     bool
+	owner     *key.Hash // that the filter wants; nil: none
 	// byKey says that allows decides the filter; otherwise it only excludes.
 	byKey bool
 	metas bool // metadata is needed
@@ -43,7 +44,7 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 		p.ranges = []key.Entry{{Hash: targetHash(f.Regarding)}}
 	case f.Owner != "":
 		p.class = key.ByOwner
-		p.ranges = []key.Entry{{Hash: key.Sum(string(f.Owner))}}
+		p.ranges = []key.Entry{{Hash: *p.owner}}
 	case p.place:
 		p.class = key.ByNamespace
 		err = p.perResource(r)
@@ -69,6 +70,10 @@ func (p *plan) facts(r *reader, f *history.Filter) (bool, error) {
 			p.verbs = map[byte]bool{}
 		}
 		p.verbs[byte(v)] = true
+	}
+	if f.Owner != "" {
+		owner := key.Sum(string(f.Owner))
+		p.owner = &owner
 	}
 	if f.Namespace != "" {
 		p.place = true

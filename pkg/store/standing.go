@@ -80,8 +80,12 @@ func (r *reader) stood(p *plan, sp span, at uint64, f func(hit) (bool, error)) e
 	if sp.from >= at {
 		return nil
 	}
+	objects, err := r.mayStand(p, at)
+	if err != nil {
+		return err
+	}
 	var hits []hit
-	for _, object := range r.mayStand(p) {
+	for _, object := range objects {
 		h, ok, err := r.standing(object, at)
 		if err != nil {
 			return err
@@ -102,18 +106,32 @@ func (r *reader) stood(p *plan, sp span, at uint64, f func(hit) (bool, error)) e
 	return nil
 }
 
-// mayStand returns the plan's objects, as far as it knows them without an index of versions: those that it names and, in an
-// imported log, those of an owner.
-func (r *reader) mayStand(p *plan) (objects []uint64) {
-	for i := range p.ranges {
-		switch p.class {
-		case key.Record:
+// mayStand returns the objects of which a plan answers what stood at a time: those that it names, or those of an owner, as far as
+// they had it in one of their versions since the floor or in the one that stood there.
+func (r *reader) mayStand(p *plan, at uint64) (objects []uint64, err error) {
+	if p.class == key.Record {
+		for i := range p.ranges {
 			objects = append(objects, p.ranges[i].Object)
-		case key.ByOwner:
-			objects = append(objects, r.s.owned[p.ranges[i].Hash]...)
 		}
+		return objects, nil
 	}
-	return objects
+	if p.owner == nil {
+		return nil, nil
+	}
+	err = r.each(key.StandingOwnedBy(*p.owner), func(item *badger.Item) error {
+		object, _, err := key.DecodeStandingOwned(item.Key())
+		objects = append(objects, object)
+		return err
+	})
+	if begin := key.Start(r.floor); err == nil && at > begin {
+		owned := &plan{class: key.ByOwner, ranges: []key.Entry{{Class: key.ByOwner, Hash: *p.owner}}}
+		err = r.days(owned, span{from: begin, to: at - 1}, func(h hit) (bool, error) {
+			objects = append(objects, h.Object)
+			return true, nil
+		})
+	}
+	slices.Sort(objects)
+	return slices.Compact(objects), err
 }
 
 // standing returns an object's version that stood at a time, which is not before the floor: its newest one before, be it in a day

@@ -65,10 +65,6 @@ type Store struct {
 	opened     uint64 // the time of the log's newest record then, and one more
 	endless    bool   // nothing expires while keys can carry the time
 
-	// owned has the objects that stand when an imported log begins, by their owners: its other objects have their owners in an
-	// index. It does not change once the log is there.
-	owned map[key.Hash][]uint64
-
 	// last is a time behind which no reader sees a record: that of the newest one or, during a commit, of the newest that it adds.
 	last atomic.Uint64
 	// closing ends running scans.

@@ -84,6 +84,7 @@ type verifier struct {
 	objects objects
 	// standingParts counts the parts of versions that were carried on, without those that such a version has.
 	standingParts int64
+	standingOwned pairing // of the entries of these by their owners
 	terms         pairing // of numbers and their texts
 	highest       codec.State
 	Verification

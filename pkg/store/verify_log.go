@@ -97,15 +97,22 @@ func (v *verifier) stands(e key.Entry, h codec.Head) error {
 
 // standing looks at a key of a version that was carried on.
 func (v *verifier) standing(k, value []byte) error {
+	if _, _, err := key.DecodeStandingOwned(k); err == nil {
+		v.standingOwned.got.add(k)
+		return nil
+	}
 	object, ts, err := key.DecodeStanding(k)
 	if err != nil { // a part of a body, which is read with its metadata
 		v.standingParts++
 		return nil //nolint:nilerr // endOfLog counts them
 	}
 	e := key.Entry{Object: object, TS: ts}
-	_, m, err := v.r.record(e, value)
+	rec, m, err := v.r.record(e, value)
 	if err == nil {
 		v.standingParts -= int64(m.Parts)
+		for k := range standingOwned(rec, object, ts) {
+			v.standingOwned.want.add(k)
+		}
 		_, err = v.r.carriedBody(e, m.Parts)
 	}
 	if err != nil {
@@ -186,7 +193,7 @@ func (v *verifier) resource(n uint16) error {
 // endOfLog compares what there is once an object and once a log.
 func (v *verifier) endOfLog() error {
 	for what, p := range map[string]pairing{
-		"heads": v.objects.heads, "names": v.objects.names, "numbers": v.terms,
+		"heads": v.objects.heads, "names": v.objects.names, "numbers": v.terms, "owners of standing versions": v.standingOwned,
 	} {
 		if p.want != p.got {
 			v.problem("%s do not fit: %d where there have to be %d, or others", what, p.got.n, p.want.n)

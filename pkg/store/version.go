@@ -23,24 +23,22 @@ func (w *writer) record(r *history.Record, b body) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.at(r, b, ts, 0)
-	return err
+	return w.at(r, b, ts, 0)
 }
 
-// at adds a version of a time, which must be that of no other, with a revision or, where that is 0, the next one. It returns the
-// object's number.
-func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, error) {
+// at adds a version of a time, which must be that of no other, with a revision or, where that is 0, the next one.
+func (w *writer) at(r *history.Record, b body, ts, revision uint64) error {
 	var g group
 	o, err := w.object(&g, r)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if revision > 0 && revision <= o.head.Revision {
-		return 0, history.Errorf(history.Invalid, "revision %d does not come after %d", revision, o.head.Revision)
+		return history.Errorf(history.Invalid, "revision %d does not come after %d", revision, o.head.Revision)
 	}
 	kind, err := w.number(&g, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(ts)))
 	e := key.Entry{
@@ -49,7 +47,7 @@ func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, err
 	encoded, chain := w.encoded(r, b, &o.head.Last, version{e.Object, ts})
 	parts, err := w.body(e, encoded)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	written := *r
 	if written.Revision = revision; revision == 0 {
@@ -57,7 +55,7 @@ func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, err
 	}
 	phrases, err := w.phrases(&g, ts)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	m := codec.Meta{Kind: uint16(kind), Parts: parts, Same: o.head.Relations == codec.Relations(r.Owners, r.Regarding)}
 	meta := codec.AppendMeta(make([]byte, 0, 64), ts, &written, m, phrases)
@@ -65,10 +63,10 @@ func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, err
 	w.indexes(&g, e, r, meta)
 	o.head.Last = codec.Last{TS: ts, Sum: b.sum, Parts: parts, Chain: chain}
 	if err := w.head(&g, &o, &written, ts); err != nil {
-		return 0, err
+		return err
 	}
 	if err := w.add(g); err != nil {
-		return 0, err
+		return err
 	}
 	w.met(&r.Ref, o)
 	w.done = append(w.done, func() {
@@ -77,7 +75,7 @@ func (w *writer) at(r *history.Record, b body, ts, revision uint64) (uint64, err
 			w.s.exemplars.hold(r, exemplar{version: version{e.Object, ts}, parts: parts})
 		}
 	})
-	return e.Object, nil
+	return nil
 }
 
 // body adds the parts of a body and returns their number.

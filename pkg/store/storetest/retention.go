@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -39,13 +41,17 @@ func retentionHides(s *subject) {
 	}
 }
 
-// standingVersionsStay asks for objects by their name and by their UID: before what the retention keeps of one comes the version that
-// stood when it began, unless that is a deletion. Pages of more than one object have none of those.
+// standingVersionsStay asks for objects by their name, by their UID and by their owner: before what the retention keeps of one comes the
+// version that stood when it began, unless that is a deletion. Other pages of more than one object have none of those.
 func standingVersionsStay(s *subject) {
 	s = s.another(s.t, Options{Retention: time.Hour})
 	old, stood, later := version("web", "1", history.Create), version("web", "2", history.Update), version("web", "3", history.Update)
 	deleted, back := version("db", "4", history.Delete), version("db", "5", history.Create)
 	still := version("still", "6", history.Create)
+	for _, r := range []*history.Record{old, stood, later, deleted, back, still} {
+		r.Owners = []types.UID{"of " + types.UID(r.Ref.Name), "of all", "of all"}
+	}
+	old.Owners = append(old.Owners, "once")
 	s.put(still, version("db", "7", history.Create), old, stood, deleted)
 	s.now = s.now.Add(40 * time.Minute)
 	s.put(later, back)
@@ -58,7 +64,9 @@ func standingVersionsStay(s *subject) {
 			{later.Ref, []*history.Record{stood, later}}, {back.Ref, []*history.Record{back}}, {still.Ref, []*history.Record{still}},
 		} {
 			for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
-				for _, f := range []history.Filter{{Name: tt.of.Name}, {UID: tt.of.UID}, {Name: tt.of.Name, Namespace: "shop"}} {
+				for _, f := range []history.Filter{
+					{Name: tt.of.Name}, {UID: tt.of.UID}, {Name: tt.of.Name, Namespace: "shop"}, {Owner: "of " + types.UID(tt.of.Name)},
+				} {
 					want := read(true, matching(f, order, tt.want)...)
 					s.same(fmt.Sprintf("%+v", f), want, s.all(history.Scan{Filter: f, Order: order, Bodies: true}))
 					s.same(fmt.Sprintf("pages of %+v", f), want, s.pages(history.Scan{Filter: f, Order: order, Bodies: true, Limit: 1}, func() {}))
@@ -70,6 +78,8 @@ func standingVersionsStay(s *subject) {
 			}
 			s.same("the latest", read(true, tt.want[len(tt.want)-1]), []*history.Record{r})
 		}
+		s.same("of one owner", read(false, still, stood, later, back), s.all(history.Scan{Filter: history.Filter{Owner: "of all"}}))
+		s.same("of one that has lost its object since", nil, s.all(history.Scan{Filter: history.Filter{Owner: "once"}}))
 		s.same("of more than one object", read(false, later, back), s.all(history.Scan{Filter: history.Filter{Namespace: "shop"}}))
 		if n := len(s.heads(pods())); n != 3 {
 			s.t.Errorf("%d heads, want 3", n)

@@ -14,7 +14,7 @@ const (
 	checkpoints  = 'c' // resource -> checkpoint
 	catalogue    = 'g' // group, plural -> the resource as discovery describes it
 	ledger       = 'l' // resource, start -> gap
-	standing     = 's' // 'o', object, time -> metadata; 'b', object, time, part -> body
+	standing     = 's' // 'o', object, time -> metadata; 'b', object, time, part -> body; 'w', hash of an owner's UID, object, time -> nothing
 	meta         = 'm' // a letter -> what there is only one of
 )
 
@@ -156,6 +156,25 @@ func DecodeStanding(k []byte) (object, ts uint64, err error) {
 		return 0, 0, ErrMalformed
 	}
 	r := fields(k[2:])
+	return r.u64(), r.u64(), nil
+}
+
+// StandingOwnedBy is what the owner index's keys of the standing versions that have an owner begin with.
+func StandingOwnedBy(owner Hash) []byte {
+	return append([]byte{standing, byte(ByOwner)}, owner[:]...)
+}
+
+// StandingOwned is the owner index's key of an object's standing version.
+func StandingOwned(owner Hash, object, ts uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(StandingOwnedBy(owner), object), ts)
+}
+
+// DecodeStandingOwned returns what [StandingOwned] put behind the owner's hash. Anything else is [ErrMalformed].
+func DecodeStandingOwned(k []byte) (object, ts uint64, err error) {
+	if len(k) != 2+len(Hash{})+8+8 || k[0] != standing || k[1] != byte(ByOwner) {
+		return 0, 0, ErrMalformed
+	}
+	r := fields(k[2+len(Hash{}):])
 	return r.u64(), r.u64(), nil
 }
 

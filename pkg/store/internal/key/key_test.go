@@ -113,6 +113,20 @@ func FuzzDecodeStanding(f *testing.F) {
 	})
 }
 
+func FuzzDecodeStandingOwned(f *testing.F) {
+	f.Add(key.StandingOwned(key.Sum("owner"), 1, 2))
+	f.Add(key.Standing(1, 2))
+	f.Fuzz(func(t *testing.T, k []byte) {
+		object, ts, err := key.DecodeStandingOwned(k)
+		if err != nil {
+			return
+		}
+		if again := key.StandingOwned(key.Hash(k[2:18]), object, ts); !bytes.Equal(again, k) {
+			t.Errorf("%x comes back as %x", k, again)
+		}
+	})
+}
+
 // TestSum checks that texts can't be moved from one to the next without another hash.
 func TestSum(t *testing.T) {
 	if key.Sum("ab", "c") == key.Sum("a", "bc") || key.Sum("a", "") == key.Sum("a") {
