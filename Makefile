@@ -67,10 +67,10 @@ crash: ## kill a process that appends to the store 100 times (KILLS), and damage
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target of the repository for 30 seconds (TIME=10m)
-	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | while IFS=: read -r file target; do \
+	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | { failed=; while IFS=: read -r file target; do \
 	  target=$${target#func }; echo "fuzzing $$target in $$(dirname $$file)" >&2; \
-	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) . </dev/null); \
-	done
+	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) . </dev/null) || failed="$$failed $$target"; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }; }
 
 .PHONY: race
 race: devcluster ## run the product's tests under the race detector
