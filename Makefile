@@ -74,7 +74,7 @@ fuzz: ## run each fuzz target of the repository for 30 seconds (TIME=10m)
 
 .PHONY: race
 race: devcluster ## run the product's tests under the race detector
-	go test -race ./...
+	go test -race -timeout 60m ./...
 
 .PHONY: lint
 lint: ## run golangci-lint with the import directions
