@@ -163,9 +163,11 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 		if err := s.infer(ctx, record, h); err != nil {
 			return nil, err
 		}
-		record.Managers = attribute(v.writers, h.writers, !record.InferredSince.IsZero())
 		record.Before = s.before(ctx, record, h)
-		comparison := s.compare(record)
+		comparison, sure := s.compare(record), false
+		if record.Managers, sure = attribute(v.writers, h.writers, !record.InferredSince.IsZero()); !sure {
+			record.Managers = confirm(record.Managers, v.writers, comparison)
+		}
 		tell(record, comparison)
 		own(record, v.writers, comparison)
 	default:
@@ -193,7 +195,7 @@ func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	case s.syncing, frame != history.Added:
 		record.Initial = true
 	}
-	record.Managers = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
+	record.Managers, _ = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
 	tell(record, nil)
 	if !s.syncing { // a sync would fill the memory with whatever came last
 		s.recorder.memory.hold(string(v.uid), v.object)
