@@ -83,7 +83,7 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 			continue
 		}
 		gaps = append(gaps, history.Gap{
-			Group: r.Group, Resource: r.Resource, Start: checkpoint.Complete(), Reason: reason, Detail: detail,
+			Group: r.Group, Resource: r.Resource, Start: checkpoint.BlindSince(time.Now()), Reason: reason, Detail: detail,
 		})
 	}
 	return gaps, nil
