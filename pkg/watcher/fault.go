@@ -42,11 +42,11 @@ func malformed(err error) bool {
 }
 
 // rejectsStreaming tells whether the server can't stream initial state, as far as one can know: servers that can't
-// differ in what they say.
+// differ in what they say, and one that does not know what is asked of it watches, and never says that the state is complete.
 func rejectsStreaming(err error) bool {
 	return malformed(err) || apierrors.IsInternalError(err) || apierrors.IsNotAcceptable(err) ||
 		apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && isStatus(err) ||
-		errors.Is(err, errStalled)
+		errors.Is(err, errStalled) || errors.Is(err, errCutShort)
 }
 
 func isStatus(err error) bool {

@@ -63,9 +63,34 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"a stream that breaks off is aborted, and said again", "",
-			[]http.HandlerFunc{cut(frame("ADDED", "b", 4)), lines(frame("ADDED", "a", 8), bookmark(8)), fresh},
-			[]string{"stream", "stream", "stream"},
-			slices.Concat([]string{"begin", "ADDED b@4", "abort", "begin", "ADDED a@8", "abort"}, synced),
+			[]http.HandlerFunc{cut(frame("ADDED", "b", 4)), fresh},
+			[]string{"stream", "stream"},
+			append([]string{"begin", "ADDED b@4", "abort"}, synced...),
+		},
+		{
+			"a server that does not know of streaming never says that the state is complete, and is listed", "",
+			[]http.HandlerFunc{
+				lines(frame("ADDED", "c", 8), bookmark(8)),
+				lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("b", 4) + `,` + object("a", 8) + `]}`),
+				hang(frame("MODIFIED", "a", 10)),
+			},
+			[]string{"stream", "list 500", "watch 9"},
+			append([]string{"begin", "ADDED c@8", "abort"}, synced...),
+		},
+		{
+			"a server that was away may come back from a backup", "50",
+			[]http.HandlerFunc{
+				cut(), status(503, "ServiceUnavailable", "down"),
+				status(504, "Timeout", "Too large resource version: 50, current: 9"), fresh,
+			},
+			[]string{"watch 50", "watch 50", "probe 50", "stream"},
+			synced,
+		},
+		{
+			"a server that was away and is the same is gone on with", "50",
+			[]http.HandlerFunc{cut(), status(500, "InternalError", "etcd"), lines(`{}`), hang(frame("MODIFIED", "a", 51))},
+			[]string{"watch 50", "watch 50", "probe 50", "watch 50"},
+			[]string{"MODIFIED a@51"},
 		},
 		{
 			"a server that can't stream is listed by pages", "",
