@@ -152,6 +152,27 @@ func TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack(t *testing.T) {
 	})
 }
 
+// TestWhatIsRefusedFromTheStartIsAnOpenGap: the configuration names it, so that an empty answer would say that nothing happens.
+func TestWhatIsRefusedFromTheStartIsAnOpenGap(t *testing.T) {
+	noLeaks(t)
+	cfg := cluster.Config()
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: "newcomer", Groups: []string{"system:authenticated"}}
+	before := time.Now()
+	r := start(t, t.TempDir(), cfg, onlyConfigMaps)
+	const query = "resourceType=configmaps&namespace=default"
+	gaps := r.gaps(t, "")
+	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapForbidden) || !gaps[0].End.IsZero() ||
+		gaps[0].Start.Before(before) || r.header(t, v1.EventsPath+"?"+query, v1.GapsHeader) != "1" {
+		t.Errorf("gaps %+v since %s, want an open one of configmaps", gaps, before)
+	}
+	kubectl(t, "create", "clusterrole", "new-rights", "--verb=list,watch", "--resource=configmaps")
+	kubectl(t, "create", "clusterrolebinding", "new-rights", "--clusterrole=new-rights", "--user=newcomer")
+	r.eventually(t, "recording begins, and no gap is left", func() (bool, string) {
+		gaps := r.gaps(t, "")
+		return len(gaps) == 0 && r.resource(t, "configmaps").State == "watching", fmt.Sprint(gaps)
+	})
+}
+
 // lines are connections that can be cut.
 type lines struct {
 	mu  sync.Mutex

@@ -52,7 +52,7 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 }
 
 // waiting returns an open gap for each of the resources, or of all where none is given, that was observed once and is not now.
-// What was never observed has none.
+// What was never observed has none, unless it is refused though the configuration names it.
 func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource) ([]history.Gap, error) {
 	if len(resources) == 0 {
 		catalogue, err := o.Resources(ctx)
@@ -78,13 +78,15 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 		if err != nil {
 			return nil, err
 		}
+		start := checkpoint.BlindSince(time.Now())
+		switch never := checkpoint.RV == "" && checkpoint.Time.IsZero(); {
+		case never && status.Configured && status.Refused:
+			start = status.Since.UTC()
 		// Without an RV it was never observed, its first list is not at its end, or the log has an open gap.
-		if checkpoint.RV == "" && (checkpoint.Time.IsZero() || known && status.State == watcher.Waiting) {
+		case never, checkpoint.RV == "" && known && status.State == watcher.Waiting:
 			continue
 		}
-		gaps = append(gaps, history.Gap{
-			Group: r.Group, Resource: r.Resource, Start: checkpoint.BlindSince(time.Now()), Reason: reason, Detail: detail,
-		})
+		gaps = append(gaps, history.Gap{Group: r.Group, Resource: r.Resource, Start: start, Reason: reason, Detail: detail})
 	}
 	return gaps, nil
 }
