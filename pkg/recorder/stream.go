@@ -110,7 +110,8 @@ func (s *Stream) mend(ctx context.Context) error {
 // ended, and from the beginning of any other to its end, which outlasts crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one.
+// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one. A frame
+// that can't be read is a [history.Invalid] error, after which the stream is as it was.
 func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
@@ -119,7 +120,7 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	s.receive()
 	v, err := s.parser.parse(f.Object)
 	if err != nil {
-		return wrap("read a frame of", s.resource, err)
+		return history.Errorf(history.Invalid, "read a frame of %s: %v", s.resource, err)
 	}
 	if v.opaque {
 		s.recorder.opts.Logger.ErrorContext(ctx, "a last-applied configuration that has to be redacted can't be read and is hashed as a whole",

@@ -6,6 +6,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 var (
@@ -25,6 +27,14 @@ func sinkFailure(err error) error {
 		return nil
 	}
 	return &sinkError{err}
+}
+
+// observing tells apart what a sink can't do and what a server should not have sent.
+func observing(err error) error {
+	if history.CodeOf(err) == history.Invalid {
+		return err
+	}
+	return sinkFailure(err)
 }
 
 // expired tells whether the server can't go on from the resourceVersion that it was asked for: it is forgotten, or from

@@ -142,7 +142,7 @@ func (w *Watcher) observe(ctx context.Context, t history.FrameType, e wire.Event
 		return errors.New("watch event whose object has no resourceVersion")
 	}
 	if err := w.sink.Observe(ctx, history.Frame{Type: t, Object: e.Object}); err != nil {
-		return sinkFailure(err)
+		return observing(err)
 	}
 	if !w.syncing {
 		w.rv, w.moved = e.RV, true

@@ -207,6 +207,53 @@ func TestSinkFails(t *testing.T) {
 	}
 }
 
+// What one resource's server sends, and nobody can read, must not end the watchers of all others. Nor is it passed over.
+func TestFrameThatTheSinkCannotRead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		checkpoint string
+		answers    []http.HandlerFunc
+		requests   []string
+		told       []string
+	}{
+		"of a watch": {
+			"5",
+			[]http.HandlerFunc{lines(frame("ADDED", "a", 6), frame("ADDED", "bad", 7), frame("ADDED", "c", 8)), hang(frame("MODIFIED", "bad", 9))},
+			[]string{"watch 5", "watch 6"},
+			[]string{"ADDED a@6", "MODIFIED bad@9"},
+		},
+		"of a list": {
+			"",
+			[]http.HandlerFunc{
+				status(422, "Invalid", "no"), lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("bad", 7) + `]}`),
+				lines(`{"metadata":{"resourceVersion":"10"},"items":[]}`), hang(),
+			},
+			[]string{"stream", "list 500", "list 500", "watch 10"},
+			[]string{"begin", "abort", "begin", "end 10"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: c.answers}
+				sink := &tape{checkpoint: c.checkpoint, refuse: func(_ context.Context, call string) error {
+					if call == "ADDED bad@7" {
+						return history.Errorf(history.Invalid, "it has no UID")
+					}
+					return nil
+				}}
+				changes, err := play(t, s, sink, time.Minute)
+				said := slices.ContainsFunc(changes, func(c watcher.Change) bool {
+					return c.State == watcher.Waiting && strings.Contains(c.Reason, "no UID") && c.Cause == history.GapDisconnected
+				})
+				if err != nil || !said || !slices.Equal(s.requests(), c.requests) || !slices.Equal(sink.told(), c.told) {
+					t.Errorf("changes %+v (%v), requests %q, told %q", changes, err, s.requests(), sink.told())
+				}
+			})
+		})
+	}
+}
+
 // A sink that blocks longer than a watch may be silent is no stalled watch; the frames wait for it.
 func TestSinkBlocks(t *testing.T) {
 	t.Parallel()
