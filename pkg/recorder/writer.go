@@ -118,10 +118,10 @@ func wroteBefore(w writer, before []uint64) bool {
 	return slices.ContainsFunc(before, func(f uint64) bool { return write(f) == write(w.fingerprint) })
 }
 
-// attributeDeletion names only who left a new entry: deleting leaves none.
+// attributeDeletion names only who left a new entry, and not who lost a field with a finalizer: deleting leaves none.
 func attributeDeletion(entries []writer, before []uint64) []history.Manager {
 	changed, _ := split(entries, before)
-	return managers(newest(changed))
+	return managers(newest(slices.DeleteFunc(changed, func(w writer) bool { return wroteBefore(w, before) })))
 }
 
 func split(entries []writer, before []uint64) (changed, stayed []writer) {

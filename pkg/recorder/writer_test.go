@@ -123,8 +123,8 @@ func TestDeletionIsAttributedToNobody(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
-	for _, f := range []string{"+", "-"} {
-		if err := s.Observe(t.Context(), frame(f, managed("2", "a 01 x"))); err != nil {
+	for _, f := range []string{"+ a 01 xy", "- a 01 x"} {
+		if err := s.Observe(t.Context(), frame(f[:1], managed("2", f[2:]))); err != nil {
 			t.Fatal(err)
 		}
 	}
