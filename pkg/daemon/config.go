@@ -74,6 +74,21 @@ func (c *Config) records(r schema.GroupResource) bool {
 	return c.lists(r) || c.DiscoverCRDs && strings.Contains(r.Group, ".") && !slices.Contains(c.excluded(), r)
 }
 
+// recordedAs returns the resource under whose name the objects are recorded: those of Events are served by two groups, and the
+// first that is listed stands for both.
+func (c *Config) recordedAs(r schema.GroupResource) schema.GroupResource {
+	both := []schema.GroupResource{{Resource: "events"}, {Group: "events.k8s.io", Resource: "events"}}
+	if !slices.Contains(both, r) {
+		return r
+	}
+	for _, l := range c.Resources {
+		if slices.Contains(both, l.GroupResource()) {
+			return l.GroupResource()
+		}
+	}
+	return r
+}
+
 // excluded returns the resources that are left out as a whole.
 func (c *Config) excluded() (all []schema.GroupResource) {
 	for _, o := range c.Rules.Ignore {

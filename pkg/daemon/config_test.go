@@ -176,6 +176,15 @@ func TestParseConfigNamesLineAndField(t *testing.T) {
 		{"plural without its group", "redact:\n- {resource: deployments, paths: [spec]}\n", "line 2: redact[0].resource: deployments is not recorded"},
 		{"not recorded", "discoverCRDs: false\nredact:\n- {resource: a.example.com, paths: [spec]}\n", "line 3: redact[0].resource: a.example.com is not recorded"},
 		{"not listed", configMaps + "ignore:\n- {resource: pods, namespaces: [a]}\n", "line 3: ignore[0].resource: pods is not recorded"},
+		{
+			"events of the other group", "redact:\n- {resource: events.events.k8s.io, paths: [note]}\n",
+			"line 2: redact[0].resource: events.events.k8s.io are recorded as events: name that",
+		},
+		{
+			"events of the second group", "resources:\n- {group: events.k8s.io, version: v1, kind: Event, plural: events}\n- {version: v1, kind: Event, plural: events}\n" +
+				"ignore:\n- {resource: events, changes: [count]}\n",
+			"line 5: ignore[0].resource: events are recorded as events.events.k8s.io: name that",
+		},
 
 		{"ignores nothing", "ignore:\n- {}\n", "line 2: ignore[0]: is empty"},
 		{"an empty entry", "ignore:\n-\n", "line 2: ignore[0]: want a mapping"},

@@ -192,6 +192,8 @@ func (r *ruleReader) finish(c *Config, listed bool) error {
 		case a.whole:
 		case line > 0:
 			return a.mistake(fmt.Sprintf("%s is ignored as a whole by line %d", a.resource, line))
+		case c.recordedAs(a.resource) != a.resource:
+			return a.mistake(fmt.Sprintf("%s are recorded as %s: name that, and its fields", a.resource, c.recordedAs(a.resource)))
 		case !c.records(a.resource):
 			return a.mistake(fmt.Sprintf("%s is not recorded: resources does not list it, and discoverCRDs does not find it", a.resource))
 		}

@@ -39,6 +39,7 @@ type Daemon struct {
 	started  Config
 	config   atomic.Pointer[Config] // in force, as far as it can be without a restart
 	reloaded atomic.Pointer[reload]
+	redacted []recorder.Redaction // in force, those of resources that are recorded no longer included; for who follows the source
 	failures failures
 
 	mu   sync.Mutex                      // guards left
@@ -48,7 +49,7 @@ type Daemon struct {
 // New opens the port and the database and reaches the cluster, in this order: what fails at once is tried first. Its
 // errors say what to do. The caller runs the daemon or closes it.
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
-	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, left: map[schema.GroupResource]string{}}
+	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, redacted: c.Rules.Redact, left: map[schema.GroupResource]string{}}
 	d.config.Store(&c)
 	d.reloaded.Store(&reload{at: time.Now(), ok: true})
 	defer func() {

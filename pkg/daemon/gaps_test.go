@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -150,6 +151,64 @@ func TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack(t *testing.T) {
 		got, gaps := verbs(r.events(t, query)), r.gaps(t, "")
 		return got == "create update" && len(gaps) == 0, fmt.Sprint(got, gaps)
 	})
+}
+
+// TestWhatIsRefusedFromTheStartIsAnOpenGap: the configuration names it, so that an empty answer would say that nothing happens.
+func TestWhatIsRefusedFromTheStartIsAnOpenGap(t *testing.T) {
+	noLeaks(t)
+	cfg := cluster.Config()
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: "newcomer", Groups: []string{"system:authenticated"}}
+	before := time.Now()
+	r := start(t, t.TempDir(), cfg, onlyConfigMaps)
+	const query = "resourceType=configmaps&namespace=default"
+	gaps := r.gaps(t, "")
+	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapForbidden) || !gaps[0].End.IsZero() ||
+		gaps[0].Start.Before(before) || r.header(t, v1.EventsPath+"?"+query, v1.GapsHeader) != "1" {
+		t.Errorf("gaps %+v since %s, want an open one of configmaps", gaps, before)
+	}
+	kubectl(t, "create", "clusterrole", "new-rights", "--verb=list,watch", "--resource=configmaps")
+	kubectl(t, "create", "clusterrolebinding", "new-rights", "--clusterrole=new-rights", "--user=newcomer")
+	r.eventually(t, "recording begins, and no gap is left", func() (bool, string) {
+		gaps := r.gaps(t, "")
+		return len(gaps) == 0 && r.resource(t, "configmaps").State == "watching", fmt.Sprint(gaps)
+	})
+}
+
+// TestADefinitionThatGoesUnseenIsAGap: its objects went with it, and in the history they are alive.
+func TestADefinitionThatGoesUnseenIsAGap(t *testing.T) {
+	noLeaks(t)
+	dir := t.TempDir()
+	define := func() {
+		apply(t, strings.ReplaceAll(widgets, "daemon.example.com", "unseen.example.com"))
+		kubectl(t, "wait", "--for=condition=Established", "crd/widgets.unseen.example.com")
+	}
+	undefine := func() { kubectl(t, "delete", "crd", "widgets.unseen.example.com") }
+	const query = "resourceType=widgets.unseen.example.com"
+	define()
+	apply(t, `{"apiVersion":"unseen.example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"default"}}`)
+	first := start(t, dir, cluster.Config(), nil)
+	first.records(t, query, "initial")
+	first.stop(t)
+	undefine()
+
+	second := start(t, dir, cluster.Config(), nil)
+	open := func(n int) {
+		t.Helper()
+		second.eventually(t, "gaps are open", func() (bool, string) {
+			gaps := second.gaps(t, query)
+			open := slices.DeleteFunc(slices.Clone(gaps), func(g v1.Gap) bool { return !g.End.IsZero() || g.Reason != string(history.GapNotServed) })
+			return len(open) == n && (n > 0 || len(gaps) == 1), fmt.Sprint(gaps)
+		})
+	}
+	open(1)
+	define()
+	second.records(t, query, "initial delete")
+	open(0)
+	undefine()
+	second.reaches(t, "widgets", "stopped")
+	if gaps := second.gaps(t, query); len(gaps) != 1 || gaps[0].End.IsZero() {
+		t.Errorf("gaps %+v, though it ended without objects", gaps)
+	}
 }
 
 // lines are connections that can be cut.

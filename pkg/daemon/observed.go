@@ -3,6 +3,7 @@ package daemon
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // recorded is what is asked of the log: what is read, and how far each resource is.
 type recorded interface {
 	query.Reader
+	Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error]
 	Checkpoint(ctx context.Context, resource schema.GroupResource) (history.Checkpoint, error)
 }
 
@@ -52,7 +54,7 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 }
 
 // waiting returns an open gap for each of the resources, or of all where none is given, that was observed once and is not now.
-// What was never observed has none.
+// What was never observed has none, unless it is refused though the configuration names it.
 func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource) ([]history.Gap, error) {
 	if len(resources) == 0 {
 		catalogue, err := o.Resources(ctx)
@@ -68,9 +70,15 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 		states[status.Resource.GroupResource()] = status
 	}
 	var gaps []history.Gap
+	var err error
 	for _, r := range resources {
 		status, known := states[r]
 		reason, detail := o.unseen(r, status, known)
+		if reason == "" && !known {
+			if reason, detail, err = o.unended(ctx, r); err != nil {
+				return nil, err
+			}
+		}
 		if reason == "" {
 			continue
 		}
@@ -78,13 +86,15 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 		if err != nil {
 			return nil, err
 		}
+		start := checkpoint.BlindSince(time.Now())
+		switch never := checkpoint.RV == "" && checkpoint.Time.IsZero(); {
+		case never && status.Configured && status.Refused:
+			start = status.Since.UTC()
 		// Without an RV it was never observed, its first list is not at its end, or the log has an open gap.
-		if checkpoint.RV == "" && (checkpoint.Time.IsZero() || known && status.State == watcher.Waiting) {
+		case never, checkpoint.RV == "" && known && status.State == watcher.Waiting:
 			continue
 		}
-		gaps = append(gaps, history.Gap{
-			Group: r.Group, Resource: r.Resource, Start: checkpoint.Complete(), Reason: reason, Detail: detail,
-		})
+		gaps = append(gaps, history.Gap{Group: r.Group, Resource: r.Resource, Start: start, Reason: reason, Detail: detail})
 	}
 	return gaps, nil
 }
@@ -103,6 +113,15 @@ func (o *observed) unseen(r schema.GroupResource, status watcher.Status, known b
 		return history.GapStorage, err.Error()
 	}
 	return "", ""
+}
+
+// unended tells why changes of a resource are missing of which nothing can be seen any more: with its definition its objects went,
+// and where the recorder did not see that, they seem to be alive.
+func (o *observed) unended(ctx context.Context, r schema.GroupResource) (reason history.GapReason, detail string, err error) {
+	for _, err := range o.Heads(ctx, r) {
+		return history.GapNotServed, "it is served no longer, and not all of its objects were seen to be deleted", err
+	}
+	return "", "", nil
 }
 
 // open returns the gaps that are open now; none where the log can't be read, which shows elsewhere.

@@ -43,10 +43,11 @@ func (d *Daemon) reload(ctx context.Context, c Config, err error) bool {
 // recorded without those that hide something of it.
 func (d *Daemon) configure(ctx context.Context, c Config) error {
 	rules := c.Rules
-	rules.Redact = slices.Concat(rules.Redact, parting(d.config.Load(), &c))
+	rules.Redact = slices.Concat(rules.Redact, parting(d.redacted, &c))
 	if err := d.recorder.SetRules(rules); err != nil {
 		return err
 	}
+	d.redacted = rules.Redact
 	d.remember(ctx)
 	d.config.Store(&c)
 	d.watchers.Configure(c.targets())
@@ -58,9 +59,10 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 	return nil
 }
 
-// parting returns the redactions of resources that are recorded no longer. Their watchers end a little later than that.
-func parting(before, now *Config) (all []recorder.Redaction) {
-	for _, r := range before.Rules.Redact {
+// parting returns those of the redactions in force that are of resources that are recorded no longer. Their watchers end later
+// than that, maybe after the next configuration, so these redactions stay until a configuration records the resource again.
+func parting(inForce []recorder.Redaction, now *Config) (all []recorder.Redaction) {
+	for _, r := range inForce {
 		if !now.records(r.Resource) {
 			all = append(all, r)
 		}

@@ -273,6 +273,7 @@ func TestWhatGoesWithItsRedactionIsRedactedToTheEnd(t *testing.T) {
 	r.takes(t, v, only("ConfigMap", "ServiceAccount", "Secret")+`redact: [{resource: configmaps, paths: ["data[*]"]}]`)
 	r.eventually(t, "discovery waits", func() (bool, string) { return gate.waiting.Load() > 0, "" })
 	r.takes(t, v, only("ServiceAccount"))
+	r.takes(t, v, only("ServiceAccount")+"maxQueryLimit: 7\n") // that the rule went with its resource is two configurations ago
 	kubectl(t, "create", "configmap", "a", "-n", "parting", "--from-literal=password=in-the-clear")
 	r.records(t, "namespace=parting&resourceName=a", "create")
 	open()

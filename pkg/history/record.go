@@ -97,6 +97,15 @@ type Checkpoint struct {
 // Complete returns a time before which no change is missing behind the checkpoint.
 func (c Checkpoint) Complete() time.Time { return c.Time.Add(-watchLag) }
 
+// BlindSince returns when a gap behind the checkpoint starts that is found now. That is never later: if the clock was set back
+// since, what is seen from now on is dated before the checkpoint.
+func (c Checkpoint) BlindSince(now time.Time) time.Time {
+	if complete := c.Complete(); complete.Before(now) {
+		return complete
+	}
+	return now.UTC()
+}
+
 // Batch is committed as a whole or not at all: records, in the order in which they are to be numbered, the checkpoints
 // that they lead up to, and the gaps that open before them or end with them. A gap with an end replaces the open one of
 // its resource and start.

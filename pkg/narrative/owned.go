@@ -28,16 +28,11 @@ func (c *Comparison) Owned(fieldsV1 []byte) []string {
 	if len(all) == 0 {
 		return nil
 	}
-	o := owner{Comparison: c, owned: map[*diff.Change]bool{}}
-	scan := rawjson.Scan(fieldsV1)
-	o.node(&scan, all, 0)
-	if scan.End() != nil {
-		return nil
-	}
+	owned := c.owned(fieldsV1, all)
 	var paths []string
 	size := 0
 	for _, change := range all {
-		if !o.owned[change] {
+		if !owned[change] {
 			continue
 		}
 		path := change.Path.String()
@@ -47,6 +42,26 @@ func (c *Comparison) Owned(fieldsV1 []byte) []string {
 		paths = append(paths, path)
 	}
 	return paths
+}
+
+// Owns tells whether a manager owns any of the changes, noise included, by its entry in managedFields.
+func (c *Comparison) Owns(fieldsV1 []byte) bool {
+	var all []*diff.Change
+	for i := range c.Changes() {
+		all = append(all, &c.Changes()[i])
+	}
+	return len(c.owned(fieldsV1, all)) > 0
+}
+
+// owned returns which of the changes are owned; none where fieldsV1 can't be read.
+func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change) map[*diff.Change]bool {
+	o := owner{Comparison: c, owned: map[*diff.Change]bool{}}
+	scan := rawjson.Scan(fieldsV1)
+	o.node(&scan, changes, 0)
+	if scan.End() != nil {
+		return nil
+	}
+	return o.owned
 }
 
 // owner finds out which changes are owned.

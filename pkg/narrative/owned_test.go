@@ -47,6 +47,9 @@ func TestOwned(t *testing.T) {
 			if got := c.Owned([]byte(tt.fields)); !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
+			if got := c.Owns([]byte(tt.fields)); got != (tt.want != nil || tt.name == "noise") {
+				t.Errorf("it is %t that anything is owned", got)
+			}
 		})
 	}
 }

@@ -25,5 +25,7 @@ func (s *Service) Gaps(ctx context.Context, q Gaps) ([]history.Gap, error) {
 	return s.reader.Gaps(ctx, filter.Resources, q.Start, q.End)
 }
 
-// eventResource is the one that Kubernetes Events are recorded under.
-func eventResource() schema.GroupResource { return schema.GroupResource{Resource: "events"} }
+// eventResources are those that Kubernetes Events may be recorded under: it depends on which of them is configured.
+func eventResources() []schema.GroupResource {
+	return []schema.GroupResource{{Resource: "events"}, {Group: "events.k8s.io", Resource: "events"}}
+}

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -80,7 +81,7 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	}
 	about := all.Resources
 	if len(q.Revisions) == 0 {
-		about = append(slices.Clone(about), eventResource())
+		about = slices.Concat(about, eventResources())
 	}
 	if answer.Gaps, err = s.reader.Gaps(ctx, about, q.Start, q.End); err != nil {
 		return empty, err
@@ -100,9 +101,13 @@ func (q Object) scopes() []scope {
 	if len(q.Revisions) > 0 {
 		return []scope{own}
 	}
-	related := scope{[]string{eventResource().Resource}, CoreGroup, q.Namespace}
-	if q.Namespace == history.NoNamespace {
-		related.namespace = ""
+	namespace := q.Namespace
+	if namespace == history.NoNamespace {
+		namespace = ""
 	}
-	return []scope{own, related}
+	scopes := []scope{own}
+	for _, r := range eventResources() {
+		scopes = append(scopes, scope{[]string{r.Resource}, cmp.Or(r.Group, CoreGroup), namespace})
+	}
+	return scopes
 }

@@ -64,6 +64,27 @@ func TestClusterScopedObjectsHaveNoNamespace(t *testing.T) {
 	}
 }
 
+// Events may be recorded under either of the groups that serve them; what is missing of them is missing in either case.
+func TestGapsAndRulesOfEventsOfEitherGroupAreTold(t *testing.T) {
+	for _, group := range []string{"", "events.k8s.io"} {
+		l := newLog(t)
+		resource := history.Resource{Group: group, Version: "v1", Plural: "events", Kind: "Event", Namespaced: true}
+		if err := l.Register(t.Context(), resource); err != nil {
+			t.Fatal(err)
+		}
+		gap := history.Gap{Group: group, Resource: "events", Start: l.now, Reason: history.GapForbidden}
+		if err := l.Append(t.Context(), &history.Batch{Gaps: []history.Gap{gap}}); err != nil {
+			t.Fatal(err)
+		}
+		l.put(record(ref("", "pods", "shop", "web", 1), history.Create, `{}`))
+		rules := []history.Omission{{Resource: resource.GroupResource(), Namespaces: []string{"shop"}}}
+		h := ask(t, l.service(query.Options{Omissions: func() []history.Omission { return rules }}), query.Object{Namespace: "shop", Type: "po", Name: "web"})
+		if len(h.Gaps) != 1 || len(h.Omitted) != 1 {
+			t.Errorf("group %q: gaps %v, omitted %v, want one of each", group, h.Gaps, h.Omitted)
+		}
+	}
+}
+
 func TestEventsOfAnotherGroupsObjectStayOut(t *testing.T) {
 	l := newLog(t)
 	core, knative := ref("", "services", "shop", "web", 1), ref("serving.knative.dev", "services", "shop", "web", 2)

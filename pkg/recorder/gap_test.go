@@ -1,7 +1,9 @@
 package recorder_test
 
 import (
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,5 +223,49 @@ func TestAGapInWhichNothingIsInferredReachesToTheEndOfItsSync(t *testing.T) {
 	}
 	if gap := w.one(pods, history.GapRestarted, false); gap.End.Before(began) {
 		t.Errorf("the gap ends at %s, and its sync had not ended at %s", gap.End, began)
+	}
+}
+
+// TestAClockThatIsSetBackHidesNoGap: the checkpoint is dated in what is the future now, and what is recorded comes before that.
+func TestAClockThatIsSetBackHidesNoGap(t *testing.T) {
+	var clock atomic.Pointer[time.Time]
+	set := func(at time.Time) time.Time { clock.Store(&at); return at }
+	w := &world{t: t, dir: t.TempDir(), now: func() time.Time { return *clock.Load() }}
+	w.opts = recorder.Options{Now: w.now, Logger: slog.New(slog.DiscardHandler)}
+	began := set(time.Now())
+	w.start()
+	t.Cleanup(func() { _ = w.close() })
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 2")
+	w.restart()
+	set(began.Add(2 * time.Hour))
+	w.feed(w.stream(pods), "bookmark 3")
+	w.restart()
+
+	back := set(began.Add(time.Hour))
+	s := w.stream(pods)
+	w.feed(s, "sync")
+	if g := w.one(pods, history.GapRestarted, true); g.Start.After(back) {
+		t.Errorf("the open gap starts at %s, and it is %s", g.Start, back)
+	}
+	found := set(back.Add(time.Minute))
+	w.feed(s, "+a/u1@4", "end 5")
+	changed := w.records(pods)[1]
+	gap := w.one(pods, history.GapRestarted, false)
+	if gap.Start.After(back) || gap.End.Before(found) || changed.InferredSince.After(changed.Time) {
+		t.Errorf("between %s and %s nothing was seen, the gap is from %s to %s, and the change from %s to %s",
+			back, found, gap.Start, gap.End, changed.InferredSince, changed.Time)
+	}
+
+	set(found.Add(time.Hour))
+	w.feed(w.stream(pods), "bookmark 6")
+	w.restart()
+	w.feed(w.stream(pods), "sync")
+	set(back) // while the sync is under way
+	w.feed(w.stream(pods), "end 7")
+	w.restart()
+	for _, g := range w.gaps(pods) {
+		if g.Open() || g.End.Before(g.Start) {
+			t.Errorf("a gap from %s to %s", g.Start, g.End)
+		}
 	}
 }

@@ -1,11 +1,13 @@
 package recorder
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
@@ -63,26 +65,37 @@ func (r *redactor) annotations(scan *rawjson.Scanner, v *version, edits []rawjso
 	return edits
 }
 
-// applied redacts the annotation that holds the Secret as it was applied, and tells whether it could be read.
+// applied redacts the annotations that may hold the Secret as it was applied: that of kubectl, and those of other tools that
+// hold a document. It tells whether that of kubectl could be read.
 func (r *redactor) applied(scan *rawjson.Scanner, edits []rawjson.Edit, depth int) (_ []rawjson.Edit, readable bool) {
 	readable = true
 	for _, key := range scan.Members() {
-		if string(key) != lastApplied {
-			continue
-		}
+		kubectls := string(key) == lastApplied
 		if scan.Kind() != rawjson.String {
-			edits, readable = r.value(scan, false, edits), false
+			if kubectls {
+				edits, readable = r.value(scan, false, edits), false
+			}
 			continue
 		}
 		start := scan.Offset()
 		text := []byte(scan.Text())
+		if !kubectls && !holdsDocument(text) {
+			continue
+		}
 		with, ok := r.configuration(text, depth-1)
 		if !ok {
-			with, readable = r.hash(text), false
+			with, readable = r.hash(text), readable && !kubectls
 		}
 		edits = append(edits, rawjson.Edit{Start: start, End: scan.Offset(), With: with})
 	}
 	return edits, readable
+}
+
+// holdsDocument tells whether an annotation begins like JSON, or like the base64 of what gzip or zip made, as which tools keep
+// the objects that they applied.
+func holdsDocument(text []byte) bool {
+	text = bytes.TrimSpace(text)
+	return slices.ContainsFunc([]string{"{", "[", "H4sI", "UEsD"}, func(begin string) bool { return bytes.HasPrefix(text, []byte(begin)) })
 }
 
 // configuration redacts a Secret as it was applied, and returns it as a JSON string. What is not the JSON of an object it

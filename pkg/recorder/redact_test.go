@@ -77,6 +77,11 @@ func TestSecretValuesAreNowhereOnDisk(t *testing.T) {
 	} {
 		all = append(all, secret(fmt.Sprint(30+i), "", annotation))
 	}
+	for i, annotation := range []string{ // of tools other than kubectl
+		`{"kind":"Secret","data":{"p":"` + encoded(treasure) + `"}}`, ` [{"data":"` + treasure + `"}]`, "H4sI" + treasure, "UEsDB" + treasure, `{"data":"` + treasure,
+	} {
+		all = append(all, strings.Replace(secret(fmt.Sprint(50+i), "", quote(`{"a":{}}`)), `"team":"shop"`, `"example.com/original":`+quote(annotation), 1))
+	}
 	w, records := record(t, all...)
 	if len(records) != len(all) {
 		t.Fatalf("%d records of %d versions", len(records), len(all))

@@ -110,7 +110,8 @@ func (s *Stream) mend(ctx context.Context) error {
 // ended, and from the beginning of any other to its end, which outlasts crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one.
+// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one. A frame
+// that can't be read is a [history.Invalid] error, after which the stream is as it was.
 func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
@@ -119,7 +120,7 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	s.receive()
 	v, err := s.parser.parse(f.Object)
 	if err != nil {
-		return wrap("read a frame of", s.resource, err)
+		return history.Errorf(history.Invalid, "read a frame of %s: %v", s.resource, err)
 	}
 	if v.opaque {
 		s.recorder.opts.Logger.ErrorContext(ctx, "a last-applied configuration that has to be redacted can't be read and is hashed as a whole",
@@ -163,9 +164,11 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 		if err := s.infer(ctx, record, h); err != nil {
 			return nil, err
 		}
-		record.Managers = attribute(v.writers, h.writers, !record.InferredSince.IsZero())
 		record.Before = s.before(ctx, record, h)
-		comparison := s.compare(record)
+		comparison, sure := s.compare(record), false
+		if record.Managers, sure = attribute(v.writers, h.writers, !record.InferredSince.IsZero()); !sure {
+			record.Managers = confirm(record.Managers, v.writers, comparison)
+		}
 		tell(record, comparison)
 		own(record, v.writers, comparison)
 	default:
@@ -193,7 +196,7 @@ func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	case s.syncing, frame != history.Added:
 		record.Initial = true
 	}
-	record.Managers = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
+	record.Managers, _ = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
 	tell(record, nil)
 	if !s.syncing { // a sync would fill the memory with whatever came last
 		s.recorder.memory.hold(string(v.uid), v.object)

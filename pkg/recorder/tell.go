@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/narrative"
@@ -48,6 +49,17 @@ func tell(r *history.Record, c *narrative.Comparison) {
 	}
 }
 
+// confirm keeps of the managers who are guessed to have written the record those that own something of what changed. Nobody is
+// kept where the version before is not at hand.
+func confirm(guessed []history.Manager, entries []writer, c *narrative.Comparison) (who []history.Manager) {
+	for _, m := range guessed {
+		if c != nil && slices.ContainsFunc(entries, func(w writer) bool { return w.of(m) && c.Owns(w.fieldsV1) }) {
+			who = append(who, m)
+		}
+	}
+	return who
+}
+
 // own tells which of the fields that changed belong to the managers who wrote the record.
 func own(r *history.Record, entries []writer, c *narrative.Comparison) {
 	if c == nil {
@@ -56,7 +68,7 @@ func own(r *history.Record, entries []writer, c *narrative.Comparison) {
 	for i := range r.Managers {
 		m := &r.Managers[i]
 		for _, w := range entries {
-			if len(m.Fields) == 0 && w.Name == m.Name && w.Operation == m.Operation && w.Subresource == m.Subresource && w.Time.Equal(m.Time) {
+			if len(m.Fields) == 0 && w.of(*m) {
 				m.Fields = c.Owned(w.fieldsV1)
 			}
 		}

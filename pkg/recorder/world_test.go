@@ -33,6 +33,7 @@ type world struct {
 	dir  string
 	opts recorder.Options
 	wrap func(recorder.Log) recorder.Log // puts faults between the recorder and its log; nil for none
+	now  func() time.Time                // the log's clock; nil for the system's
 
 	store *store.Store
 	*recorder.Recorder
@@ -52,7 +53,7 @@ func open(t *testing.T, opts recorder.Options, wrap func(recorder.Log) recorder.
 
 func (w *world) start() {
 	w.t.Helper()
-	s, err := store.Open(w.dir, store.Options{})
+	s, err := store.Open(w.dir, store.Options{Now: w.now})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -20,6 +20,11 @@ type writer struct {
 	fingerprint uint64
 }
 
+// of tells whether the entry is the manager's.
+func (w *writer) of(m history.Manager) bool {
+	return w.Name == m.Name && w.Operation == m.Operation && w.Subresource == m.Subresource && w.Time.Equal(m.Time)
+}
+
 // write returns the half of a fingerprint that stands for who wrote and when.
 func write(fingerprint uint64) uint32 { return uint32(fingerprint >> 32) }
 
@@ -75,22 +80,26 @@ func fingerprints(entries []writer) []uint64 {
 	return prints
 }
 
-// attribute tells who wrote a version: the entries that the version before did not have; where a second write within the same
-// second left its entry as it was, the one with the newest time, if it is one.
+// attribute tells who wrote a version: the entries that the version before did not have, and whether that is sure.
 //
 // An entry also changes when its manager loses a field to another one, which leaves its time alone. So entries of a new
 // writer or a new time go before those of which only the fields changed; an entry that is older than one that stayed
 // counts only when there is no other, which clocks that differ explain; and when no version was missed in between, which
 // makes it one write, only the newest entries count.
-func attribute(entries []writer, before []uint64, missed bool) []history.Manager {
+//
+// Without an entry of a new writer or a new time it is a guess, which confirm has to bear out: a second write within
+// the same second leaves its entry's time as it was, and perhaps all of it. But so does a write that only removes fields,
+// whoever's they were: it leaves no entry of its own, and takes the fields out of those of others.
+func attribute(entries []writer, before []uint64, missed bool) (who []history.Manager, sure bool) {
 	changed, stayed := split(entries, before)
 	if len(changed) == 0 {
 		if last := managers(newest(entries)); len(last) == 1 {
-			return last
+			return last, false
 		}
-		return nil
+		return nil, false
 	}
-	if wrote := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return wroteBefore(w, before) }); len(wrote) > 0 {
+	wrote := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return wroteBefore(w, before) })
+	if sure = len(wrote) > 0; sure {
 		changed = wrote
 	}
 	since := latest(stayed)
@@ -101,7 +110,7 @@ func attribute(entries []writer, before []uint64, missed bool) []history.Manager
 	if !missed {
 		candidates = newest(candidates)
 	}
-	return managers(candidates)
+	return managers(candidates), sure
 }
 
 // wroteBefore tells whether the version before had an entry of the same writer and time.
@@ -109,10 +118,10 @@ func wroteBefore(w writer, before []uint64) bool {
 	return slices.ContainsFunc(before, func(f uint64) bool { return write(f) == write(w.fingerprint) })
 }
 
-// attributeDeletion names only who left a new entry: deleting leaves none.
+// attributeDeletion names only who left a new entry, and not who lost a field with a finalizer: deleting leaves none.
 func attributeDeletion(entries []writer, before []uint64) []history.Manager {
 	changed, _ := split(entries, before)
-	return managers(newest(changed))
+	return managers(newest(slices.DeleteFunc(changed, func(w writer) bool { return wroteBefore(w, before) })))
 }
 
 func split(entries []writer, before []uint64) (changed, stayed []writer) {

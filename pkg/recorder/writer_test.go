@@ -24,20 +24,26 @@ func TestVersionsAreAttributedToTheirWriters(t *testing.T) {
 		sync   bool // the second version is found by a sync
 		before []string
 		after  []string
+		member string // that the second version has, or with a minus before it the first
 		want   string
 	}{
-		{"a new entry", false, []string{"kubectl 01 x"}, []string{"kubectl 01 x", "kubelet 02 y"}, "kubelet"},
-		{"an entry that moved", false, []string{"a 01 x", "b 02 y"}, []string{"a 03 x", "b 02 y"}, "a"},
-		{"a second write within the same second", false, []string{"a 01 x", "b 02 y"}, []string{"a 01 x", "b 02 y"}, "b"},
-		{"a manager that lost a field to another", false, []string{"a 01 xy", "b 02 z"}, []string{"a 01 x", "b 03 yz"}, "b"},
-		{"a manager that lost a field within the same second", false, []string{"a 01 xy"}, []string{"a 01 x", "b 01 y"}, "b"},
-		{"a second write within the same second, by one of two", false, []string{"a 01 x", "b 01 y"}, []string{"a 01 x", "b 01 y"}, ""},
-		{"the newest writer lost a field", false, []string{"a 01 x", "b 02 yz"}, []string{"a 03 xz", "b 02 y"}, "a"},
-		{"a clock that is behind", false, []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "b"},
-		{"two writers within a second", false, []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "b c"},
-		{"several writes after a gap", true, []string{"a 01 xy"}, []string{"a 01 xy", "b 03 z", "c 04 v"}, "c b"},
-		{"a loser after a gap", true, []string{"a 01 x", "b 02 y"}, []string{"a 01 ", "b 02 y", "c 04 v"}, "c"},
-		{"nobody", false, []string{"a 01 x"}, nil, ""},
+		{"a new entry", false, []string{"kubectl 01 x"}, []string{"kubectl 01 x", "kubelet 02 y"}, "", "kubelet"},
+		{"an entry that moved", false, []string{"a 01 x", "b 02 y"}, []string{"a 03 x", "b 02 y"}, "", "a"},
+		{"a second write within the same second", false, []string{"a 01 x", "b 02 y"}, []string{"a 01 x", "b 02 y"}, "y", "b"},
+		{"a manager that lost a field to another", false, []string{"a 01 xy", "b 02 z"}, []string{"a 01 x", "b 03 yz"}, "", "b"},
+		{"a manager that lost a field within the same second", false, []string{"a 01 xy"}, []string{"a 01 x", "b 01 y"}, "", "b"},
+		{"a second write within the same second, by one of two", false, []string{"a 01 x", "b 01 y"}, []string{"a 01 x", "b 01 y"}, "", ""},
+		{"the newest writer lost a field", false, []string{"a 01 x", "b 02 yz"}, []string{"a 03 xz", "b 02 y"}, "", "a"},
+		{"a clock that is behind", false, []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "", "b"},
+		{"two writers within a second", false, []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "", "b c"},
+		{"several writes after a gap", true, []string{"a 01 xy"}, []string{"a 01 xy", "b 03 z", "c 04 v"}, "", "c b"},
+		{"a loser after a gap", true, []string{"a 01 x", "b 02 y"}, []string{"a 01 ", "b 02 y", "c 04 v"}, "", "c"},
+		{"nobody", false, []string{"a 01 x"}, nil, "", ""},
+		{"more fields within the same second", false, []string{"a 01 x"}, []string{"a 01 y"}, "y", "a"},
+		{"a field is removed, whose owner has others", false, []string{"a 01 x", "b 02 yz"}, []string{"a 01 x", "b 02 z"}, "-y", ""},
+		{"a field is removed, whose owner has no others", false, []string{"a 01 x", "b 02 y"}, []string{"a 01 x"}, "-y", ""},
+		{"a field is removed that nobody owned", false, []string{"a 01 x"}, []string{"a 01 x"}, "-y", ""},
+		{"a field is removed in a gap", true, []string{"a 01 xy"}, []string{"a 01 x"}, "-y", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for i := range tc.after {
@@ -48,7 +54,15 @@ func TestVersionsAreAttributedToTheirWriters(t *testing.T) {
 			w := open(t, recorder.Options{}, nil)
 			s := w.stream(pods)
 			w.feed(s, "sync", "end 1")
-			if err := s.Observe(t.Context(), frame("+", managed("2", tc.before...))); err != nil {
+			removed, isRemoved := strings.CutPrefix(tc.member, "-")
+			before, after := managed("2", tc.before...), managed("3", tc.after...)
+			switch with := `{"` + removed + `":1,`; {
+			case isRemoved:
+				before = strings.Replace(before, "{", with, 1)
+			case tc.member != "":
+				after = strings.Replace(after, "{", with, 1)
+			}
+			if err := s.Observe(t.Context(), frame("+", before)); err != nil {
 				t.Fatal(err)
 			}
 			w.restart() // the writers of the version before come from the log
@@ -56,7 +70,7 @@ func TestVersionsAreAttributedToTheirWriters(t *testing.T) {
 			if tc.sync {
 				w.feed(s, "sync")
 			}
-			if err := s.Observe(t.Context(), frame("~", managed("3", tc.after...))); err != nil {
+			if err := s.Observe(t.Context(), frame("~", after)); err != nil {
 				t.Fatal(err)
 			}
 			var names []string
@@ -109,8 +123,8 @@ func TestDeletionIsAttributedToNobody(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
-	for _, f := range []string{"+", "-"} {
-		if err := s.Observe(t.Context(), frame(f, managed("2", "a 01 x"))); err != nil {
+	for _, f := range []string{"+ a 01 xy", "- a 01 x"} {
+		if err := s.Observe(t.Context(), frame(f[:1], managed("2", f[2:]))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 var (
@@ -27,6 +29,14 @@ func sinkFailure(err error) error {
 	return &sinkError{err}
 }
 
+// observing tells apart what a sink can't do and what a server should not have sent.
+func observing(err error) error {
+	if history.CodeOf(err) == history.Invalid {
+		return err
+	}
+	return sinkFailure(err)
+}
+
 // expired tells whether the server can't go on from the resourceVersion that it was asked for: it is forgotten, or from
 // a future that the server has lost.
 func expired(err error) bool {
@@ -42,11 +52,11 @@ func malformed(err error) bool {
 }
 
 // rejectsStreaming tells whether the server can't stream initial state, as far as one can know: servers that can't
-// differ in what they say.
+// differ in what they say, and one that does not know what is asked of it watches, and never says that the state is complete.
 func rejectsStreaming(err error) bool {
 	return malformed(err) || apierrors.IsInternalError(err) || apierrors.IsNotAcceptable(err) ||
 		apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && isStatus(err) ||
-		errors.Is(err, errStalled)
+		errors.Is(err, errStalled) || errors.Is(err, errCutShort)
 }
 
 func isStatus(err error) bool {

@@ -24,7 +24,7 @@ const minWatch = 5 * time.Minute
 // session does what is to be done next: it resumes the watch, or syncs, where streaming goes over into the watch. It
 // returns nil where the server ended the watch in an orderly way.
 func (w *Watcher) session(ctx context.Context) error {
-	w.moved, w.relax = false, func() {}
+	w.answered, w.moved, w.relax = false, false, func() {}
 	if w.rv == "" {
 		w.relax = w.server.Hurry()
 	}
@@ -76,6 +76,7 @@ func (w *Watcher) watch(ctx context.Context, l *link) error {
 		return err
 	}
 	defer body.Close()
+	w.answered = true
 	if w.rv == "" {
 		if err := w.begin(ctx); err != nil {
 			return err
@@ -141,7 +142,7 @@ func (w *Watcher) observe(ctx context.Context, t history.FrameType, e wire.Event
 		return errors.New("watch event whose object has no resourceVersion")
 	}
 	if err := w.sink.Observe(ctx, history.Frame{Type: t, Object: e.Object}); err != nil {
-		return sinkFailure(err)
+		return observing(err)
 	}
 	if !w.syncing {
 		w.rv, w.moved = e.RV, true

@@ -15,7 +15,9 @@ type Sink interface {
 	// BeginSync says that the whole present state follows: one [history.Added] frame for every object that exists, in no
 	// particular order. What happens to them while the state is being streamed follows as the frame that it is.
 	BeginSync(ctx context.Context) error
-	// Observe takes one frame. It may block for as long as it has no room; the watch is not read meanwhile.
+	// Observe takes one frame. It may block for as long as it has no room; the watch is not read meanwhile. A frame that it can
+	// make nothing of is a [history.Invalid] error, which ends no watcher: the frame is asked for again, and nothing behind it
+	// is observed until the server mends it.
 	Observe(ctx context.Context, f history.Frame) error
 	// EndSync says that every object that existed at the resourceVersion rv was observed since BeginSync.
 	EndSync(ctx context.Context, rv string) error

@@ -76,5 +76,5 @@ func (w *Watcher) listed(ctx context.Context, item []byte) error {
 	if err != nil {
 		return err
 	}
-	return sinkFailure(w.sink.Observe(ctx, history.Frame{Type: history.Added, Object: object}))
+	return observing(w.sink.Observe(ctx, history.Frame{Type: history.Added, Object: object}))
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -22,15 +23,16 @@ type Watcher struct {
 
 	// All that follows belongs to Run's goroutine.
 
-	rv      string // everything up to it was observed; "": nothing was, or it is too old to go on from
-	syncing bool   // between BeginSync and its end
-	paged   bool   // the next sync lists pages: the server does not stream
-	whole   bool   // the next list is one page: pages expire faster than they are read
-	suspect bool   // rv may lie in the server's future
-	moved   bool   // this session took something that need not be taken again
-	relax   func() // ends the hurry of a sync
-	state   Change
-	backoff backoff
+	rv       string // everything up to it was observed; "": nothing was, or it is too old to go on from
+	syncing  bool   // between BeginSync and its end
+	paged    bool   // the next sync lists pages: the server does not stream
+	whole    bool   // the next list is one page: pages expire faster than they are read
+	suspect  bool   // rv may lie in the server's future, which has to be asked before a watch hides it
+	answered bool   // this session's watch was opened
+	moved    bool   // this session took something that need not be taken again
+	relax    func() // ends the hurry of a sync
+	state    Change
+	backoff  backoff
 }
 
 // New returns a watcher that feeds the resource to the sink. It does not connect.
@@ -96,7 +98,11 @@ func (w *Watcher) settle(err error, lasted time.Duration) time.Duration {
 		w.suspect = true
 		return w.backoff.next(err)
 	}
-	w.enter(waiting(w.resource, err))
+	c := waiting(w.resource, err)
+	if w.rv != "" && !w.answered && !c.Refused && !apierrors.IsTooManyRequests(err) {
+		w.suspect = true // the server is away, and may come back from a backup
+	}
+	w.enter(c)
 	return w.backoff.next(err)
 }
 

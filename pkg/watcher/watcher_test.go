@@ -63,9 +63,34 @@ func TestFaults(t *testing.T) {
 		},
 		{
 			"a stream that breaks off is aborted, and said again", "",
-			[]http.HandlerFunc{cut(frame("ADDED", "b", 4)), lines(frame("ADDED", "a", 8), bookmark(8)), fresh},
-			[]string{"stream", "stream", "stream"},
-			slices.Concat([]string{"begin", "ADDED b@4", "abort", "begin", "ADDED a@8", "abort"}, synced),
+			[]http.HandlerFunc{cut(frame("ADDED", "b", 4)), fresh},
+			[]string{"stream", "stream"},
+			append([]string{"begin", "ADDED b@4", "abort"}, synced...),
+		},
+		{
+			"a server that does not know of streaming never says that the state is complete, and is listed", "",
+			[]http.HandlerFunc{
+				lines(frame("ADDED", "c", 8), bookmark(8)),
+				lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("b", 4) + `,` + object("a", 8) + `]}`),
+				hang(frame("MODIFIED", "a", 10)),
+			},
+			[]string{"stream", "list 500", "watch 9"},
+			append([]string{"begin", "ADDED c@8", "abort"}, synced...),
+		},
+		{
+			"a server that was away may come back from a backup", "50",
+			[]http.HandlerFunc{
+				cut(), status(503, "ServiceUnavailable", "down"),
+				status(504, "Timeout", "Too large resource version: 50, current: 9"), fresh,
+			},
+			[]string{"watch 50", "watch 50", "probe 50", "stream"},
+			synced,
+		},
+		{
+			"a server that was away and is the same is gone on with", "50",
+			[]http.HandlerFunc{cut(), status(500, "InternalError", "etcd"), lines(`{}`), hang(frame("MODIFIED", "a", 51))},
+			[]string{"watch 50", "watch 50", "probe 50", "watch 50"},
+			[]string{"MODIFIED a@51"},
 		},
 		{
 			"a server that can't stream is listed by pages", "",
@@ -176,6 +201,53 @@ func TestSinkFails(t *testing.T) {
 				}
 				if n := len(s.requests()); n != 1 {
 					t.Errorf("%d requests, want the one in which the sink failed", n)
+				}
+			})
+		})
+	}
+}
+
+// What one resource's server sends, and nobody can read, must not end the watchers of all others. Nor is it passed over.
+func TestFrameThatTheSinkCannotRead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		checkpoint string
+		answers    []http.HandlerFunc
+		requests   []string
+		told       []string
+	}{
+		"of a watch": {
+			"5",
+			[]http.HandlerFunc{lines(frame("ADDED", "a", 6), frame("ADDED", "bad", 7), frame("ADDED", "c", 8)), hang(frame("MODIFIED", "bad", 9))},
+			[]string{"watch 5", "watch 6"},
+			[]string{"ADDED a@6", "MODIFIED bad@9"},
+		},
+		"of a list": {
+			"",
+			[]http.HandlerFunc{
+				status(422, "Invalid", "no"), lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("bad", 7) + `]}`),
+				lines(`{"metadata":{"resourceVersion":"10"},"items":[]}`), hang(),
+			},
+			[]string{"stream", "list 500", "list 500", "watch 10"},
+			[]string{"begin", "abort", "begin", "end 10"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: c.answers}
+				sink := &tape{checkpoint: c.checkpoint, refuse: func(_ context.Context, call string) error {
+					if call == "ADDED bad@7" {
+						return history.Errorf(history.Invalid, "it has no UID")
+					}
+					return nil
+				}}
+				changes, err := play(t, s, sink, time.Minute)
+				said := slices.ContainsFunc(changes, func(c watcher.Change) bool {
+					return c.State == watcher.Waiting && strings.Contains(c.Reason, "no UID") && c.Cause == history.GapDisconnected
+				})
+				if err != nil || !said || !slices.Equal(s.requests(), c.requests) || !slices.Equal(sink.told(), c.told) {
+					t.Errorf("changes %+v (%v), requests %q, told %q", changes, err, s.requests(), sink.told())
 				}
 			})
 		})

@@ -23,6 +23,9 @@ func ReadPage(r io.Reader, each func(item []byte) error) (Page, error) {
 	if p.page.RV == "" {
 		return Page{}, errors.New("list without a resourceVersion")
 	}
+	if !p.listed { // what is no list must not pass for an empty one
+		return Page{}, errors.New("list without items")
+	}
 	return p.page, nil
 }
 
@@ -30,6 +33,8 @@ type pageReader struct {
 	dec  *json.Decoder
 	each func([]byte) error
 	page Page
+
+	listed bool // there were items, perhaps none
 }
 
 func (p *pageReader) read() error {
@@ -53,6 +58,7 @@ func (p *pageReader) value(key json.Token) error {
 	var err error
 	switch key {
 	case "items":
+		p.listed = true
 		return p.items()
 	case "metadata":
 		err = p.dec.Decode(&p.page)

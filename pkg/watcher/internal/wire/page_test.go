@@ -60,7 +60,7 @@ func TestReadPageRefuses(t *testing.T) {
 			t.Errorf("%q was taken for a whole page", whole[:n])
 		}
 	}
-	for _, body := range []string{`[]`, `null`, `{"items":[]}`, `{"items":{}}`, `{"metadata":1}`} {
+	for _, body := range []string{`[]`, `null`, `{"items":[]}`, `{"items":{}}`, `{"metadata":1}`, `{"metadata":{"resourceVersion":"9"},"rows":[]}`} {
 		if _, _, err := readPage(body); err == nil {
 			t.Errorf("%q was taken for a page", body)
 		}
