@@ -126,3 +126,23 @@ func TestARestartIsTroubleInTheVersionThatShowsIt(t *testing.T) {
 		t.Errorf("a version that only repeats it says %q", got)
 	}
 }
+
+// Two resources may show one object, under one UID, and there may be objects without any.
+func TestSummariesCompareVersionsOfOneObject(t *testing.T) {
+	l := newLog(t)
+	one, other := ref("", "pods", "shop", "web", 1), ref("example.com", "widgets", "shop", "web", 1)
+	other.UID = one.UID
+	nobody, anybody := ref("", "pods", "shop", "a", 1), ref("", "pods", "shop", "b", 1)
+	nobody.UID, anybody.UID = "", ""
+	l.put(
+		record(other, history.Create, image("7")), record(anybody, history.Create, image("8")), record(other, history.Update, image("7")),
+		record(one, history.Create, image("1")), record(nobody, history.Create, image("1")), record(anybody, history.Update, image("8")),
+		record(one, history.Update, image("2")), record(nobody, history.Update, image("2")),
+		record(other, history.Update, image("9")), record(one, history.Update, image("3")),
+	)
+	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 100})
+	want := []string{"created", "created", "", "created", "created", "", "image app: 1 → 2", "image app: 1 → 2", "image app: 7 → 9", "image app: 2 → 3"}
+	if got := summaries(page); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v\ngot  %q\nwant %q", err, got, want)
+	}
+}

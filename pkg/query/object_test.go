@@ -243,3 +243,15 @@ func TestDescendantsMayBeOlderThanTheRetention(t *testing.T) {
 		}
 	}
 }
+
+// What has no UID, nobody can name as an owner.
+func TestAnObjectWithoutAUIDOwnsNothing(t *testing.T) {
+	l := newLog(t)
+	web, stranger := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "stranger", 1)
+	web.UID = ""
+	l.put(record(web, history.Create, `{}`), record(stranger, history.Create, `{}`), event("own", web, ""), event("other", stranger, stranger.UID))
+	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Descendants: true})
+	if got := names(h.Related); !slices.Equal(got, []string{"own"}) || !h.Related.Exact {
+		t.Errorf("got %v, exact %v", got, h.Related.Exact)
+	}
+}
