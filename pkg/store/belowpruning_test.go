@@ -1,0 +1,83 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// slowly is a writer that does something before it takes its first bytes.
+type slowly struct {
+	io.Writer
+	first func()
+}
+
+func (w *slowly) Write(b []byte) (int, error) {
+	if w.first != nil {
+		w.first()
+		w.first = nil
+	}
+	return w.Writer.Write(b)
+}
+
+// TestBackupBelowAPruning drops a day when a backup has begun, and its reader has taken nothing yet.
+func TestBackupBelowAPruning(t *testing.T) {
+	c := &clock{noon(0)}
+	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
+	s := open(t, t.TempDir(), opts)
+	appendTo(t, s, pod("idle", "1", history.Create), pod("idle", "2", history.Update))
+	c.t = noon(1)
+	appendTo(t, s, pod("other", "3", history.Create))
+	c.t = noon(3)
+	var b bytes.Buffer
+	w := &slowly{&b, func() {
+		if err := s.Prune(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := s.Backup(t.Context(), w, store.Position{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if s.Usage().Dropped[store.ByAge].Days != 1 {
+		t.Fatalf("%+v", s.Usage())
+	}
+	r := restored(t, opts, b.Bytes())
+	verified(t, r)
+	if got := asOf(t, r, "idle", c.t); got != "2" {
+		t.Errorf("it is %q, want what stood", got)
+	}
+}
+
+// TestVerifyBelowAPruning drops a day while it is verified, whose versions have phrases.
+func TestVerifyBelowAPruning(t *testing.T) {
+	dir, c := t.TempDir(), &clock{noon(0)}
+	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
+	s := open(t, dir, opts)
+	for i := range 3000 {
+		r := pod(fmt.Sprint("web-", i%10), fmt.Sprint(i), history.Update)
+		r.Words = &history.Words{Summary: fmt.Sprint("phrase ", i%20)}
+		r.Managers = []history.Manager{{Name: fmt.Sprint("manager ", i%7)}}
+		appendTo(t, s, r)
+	}
+	c.t = noon(1)
+	appendTo(t, s, pod("other", "9999", history.Create))
+	s = reopen(t, s, dir, opts) // nothing is remembered
+	c.t = noon(3)
+	pruned := false
+	v, err := s.Verify(t.Context(), func(d store.Damage) { t.Errorf("%.300v", d) }, func(entries, _ int64) {
+		if !pruned {
+			pruned = true
+			if err := s.Prune(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || !pruned || s.Usage().Dropped[store.ByAge].Days == 0 {
+		t.Errorf("%v, pruned %v, %+v, %+v", err, pruned, v, s.Usage())
+	}
+}
