@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
@@ -79,5 +81,44 @@ func TestVerifyBelowAPruning(t *testing.T) {
 	})
 	if err != nil || !pruned || s.Usage().Dropped[store.ByAge].Days == 0 {
 		t.Errorf("%v, pruned %v, %+v, %+v", err, pruned, v, s.Usage())
+	}
+}
+
+// TestWhatStandsBelowAPruning drops, while it is read of, the day in which an object came that has not changed since. Whoever
+// reads has to ask again, or is answered: that there is no such object, nobody may say.
+func TestWhatStandsBelowAPruning(t *testing.T) {
+	c := &clock{noon(0)}
+	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
+	for _, owner := range []bool{false, true} {
+		c.t = noon(0)
+		s := open(t, t.TempDir(), opts)
+		first, second := pod("web", "1", history.Create), pod("web", "2", history.Create)
+		second.Ref.UID = "another"
+		first.Owners, second.Owners = []types.UID{"o"}, []types.UID{"o"}
+		appendTo(t, s, first)
+		c.t = noon(3)
+		appendTo(t, s, second)
+		sc := history.Scan{Filter: history.Filter{Name: "web"}, Order: history.NewestFirst}
+		if owner {
+			sc.Filter = history.Filter{Owner: "o"}
+		}
+		var got []string
+		var failed error
+		for r, err := range s.Scan(t.Context(), sc) {
+			if failed = err; err != nil {
+				break
+			}
+			if got = append(got, r.RV); len(got) == 1 {
+				if err := s.Prune(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if s.Usage().Dropped[store.ByAge].Days != 1 {
+			t.Fatalf("%+v", s.Usage())
+		}
+		if len(got) != 2 && history.CodeOf(failed) != history.Unavailable {
+			t.Errorf("by owner: %v: got %q, %v", owner, got, failed)
+		}
 	}
 }
