@@ -205,8 +205,13 @@ func (w *writer) bury(object, revision uint64) error {
 	if err != nil || head.Alive || head.Object != object || head.Revision != revision {
 		return err
 	}
+	return w.unmake(k, object, &id)
+}
+
+// unmake removes what is kept once an object, whose head has the given key.
+func (w *writer) unmake(head []byte, object uint64, id *codec.Identity) error {
 	var g group
-	g.remove(k)
+	g.remove(head)
 	g.remove(key.Identity(object))
 	g.remove(key.Name(id.Name, id.Resource, id.Namespace, object))
 	return w.add(g)
