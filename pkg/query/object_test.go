@@ -3,6 +3,7 @@ package query_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -253,5 +254,35 @@ func TestAnObjectWithoutAUIDOwnsNothing(t *testing.T) {
 	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Descendants: true})
 	if got := names(h.Related); !slices.Equal(got, []string{"own"}) || !h.Related.Exact {
 		t.Errorf("got %v, exact %v", got, h.Related.Exact)
+	}
+}
+
+// TestBothListsOfAnObjectShareTheirBytes asks page by page for large versions, and large Events about them.
+func TestBothListsOfAnObjectShareTheirBytes(t *testing.T) {
+	l := newLog(t)
+	web := ref("", "pods", "shop", "web", 1)
+	large := `{"spec":"` + strings.Repeat("x", 1000) + `"}`
+	for i := range 4 {
+		about := event(fmt.Sprint("about-", i), web, web.UID)
+		about.Object = []byte(large)
+		l.put(record(web, history.Update, large), about)
+	}
+	s := l.service(query.Options{PageBytes: 2500})
+	q := query.Object{Namespace: "shop", Type: "pod", Name: "web", Limit: 10}
+	var own, related []string
+	for range 8 {
+		h := ask(t, s, q)
+		if n := len(h.Own.Versions) + len(h.Related.Versions); n > 3 {
+			t.Errorf("%d large objects in one answer", n)
+		}
+		own, related = append(own, names(h.Own)...), append(related, names(h.Related)...)
+		for page, after := range map[*query.Page]*history.Cursor{&h.Own: &q.After, &h.Related: &q.RelatedAfter} {
+			if n := len(page.Versions); n > 0 {
+				after.Time = page.Versions[n-1].Time
+			}
+		}
+	}
+	if len(own) != 4 || !slices.Equal(related, []string{"about-0", "about-1", "about-2", "about-3"}) {
+		t.Errorf("own %v, related %v", own, related)
 	}
 }

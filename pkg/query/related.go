@@ -10,8 +10,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// related returns a page of the Events regarding an object of one of the resources, and its descendants.
-func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter) (Page, error) {
+// related returns a page of the Events regarding an object of one of the resources, and its descendants. room is how many bytes of
+// objects are left for it.
+func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
 	uids, exact, err := s.incarnations(ctx, all)
 	if err != nil {
 		return Page{}, err
@@ -31,7 +32,7 @@ func (s *Service) related(ctx context.Context, q Object, resources []history.Res
 			return Page{}, err
 		}
 	}
-	return s.gathered(ctx, &g)
+	return s.gathered(ctx, &g, room)
 }
 
 // family is a set of objects that Events may regard: by what Events name, and by the UIDs that are known. Where it is
@@ -156,8 +157,8 @@ func (g *gathering) sorted() []*history.Record {
 }
 
 // gathered reads the objects of the page's records, one by one, if they are asked for.
-func (s *Service) gathered(ctx context.Context, g *gathering) (Page, error) {
-	all, size := g.sorted(), 0
+func (s *Service) gathered(ctx context.Context, g *gathering, room int) (Page, error) {
+	all := g.sorted()
 	var records []*history.Record
 	for _, r := range all[:min(len(all), g.question.Limit)] {
 		if g.question.Bare {
@@ -170,10 +171,10 @@ func (s *Service) gathered(ctx context.Context, g *gathering) (Page, error) {
 			if err != nil {
 				return Page{}, err
 			}
-			size += len(whole.Object)
+			room -= len(whole.Object)
 			records = append(records, whole)
 		}
-		if size > s.options.PageBytes {
+		if room < 0 {
 			break
 		}
 	}
