@@ -286,3 +286,21 @@ func TestBothListsOfAnObjectShareTheirBytes(t *testing.T) {
 		t.Errorf("own %v, related %v", own, related)
 	}
 }
+
+// TestAnEventIsCountedOnce asks with a type that names two resources of one kind: an Event about an object of either is found twice.
+func TestAnEventIsCountedOnce(t *testing.T) {
+	l := newLog(t)
+	web := ref("", "services", "shop", "web", 1)
+	l.put(record(web, history.Create, `{}`))
+	for i := range 9 {
+		l.put(event(fmt.Sprint("about-", i), web, web.UID))
+	}
+	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+		for _, limit := range []int{1, 3, 20} {
+			h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "services", Name: "web", Limit: limit, Order: order})
+			if h.Related.Total != 9 || !h.Related.Exact || len(h.Related.Versions) != min(limit, 9) {
+				t.Errorf("order %v, limit %d: %d of %d, exact %v", order, limit, len(h.Related.Versions), h.Related.Total, h.Related.Exact)
+			}
+		}
+	}
+}

@@ -17,7 +17,7 @@ func (s *Service) related(ctx context.Context, q Object, resources []history.Res
 	if err != nil {
 		return Page{}, err
 	}
-	g := gathering{question: q, effort: s.options.Effort, exact: exact, found: map[int64]*history.Record{}}
+	g := gathering{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
 	of := family{targets: targets(q, resources), uids: uids}
 	if err := g.gather(ctx, s.reader, of); err != nil {
 		return Page{}, err
@@ -77,9 +77,9 @@ type gathering struct {
 	question Object
 	effort   int
 
-	total int
-	exact bool
-	found map[int64]*history.Record // by their time, which is unique: a record that several targets select is one
+	exact   bool
+	counted map[int64]bool            // by their time, which is unique: a record that several targets select is one
+	found   map[int64]*history.Record // as counted, those that are kept
 }
 
 func (g *gathering) gather(ctx context.Context, reader Reader, of family) error {
@@ -99,13 +99,13 @@ func (g *gathering) regarding(ctx context.Context, reader Reader, target history
 		switch {
 		case err != nil:
 			return err
-		case kept > g.question.Limit && g.total >= g.effort:
+		case kept > g.question.Limit && len(g.counted) >= g.effort:
 			g.exact = false
 			return nil
-		case g.found[r.Time.UnixNano()] != nil || !of.admits(target, r.Regarding):
+		case g.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
 			continue
 		}
-		g.total++
+		g.counted[r.Time.UnixNano()] = true
 		if kept <= g.question.Limit && g.ahead(r) {
 			kept++
 			g.keep(r)
@@ -180,6 +180,6 @@ func (s *Service) gathered(ctx context.Context, g *gathering, room int) (Page, e
 	}
 	more := len(records) > 0 && !records[len(records)-1].Time.Equal(all[len(all)-1].Time)
 	page, err := s.page(ctx, records, g.question.Order, more)
-	page.Total, page.Exact = g.total, g.exact
+	page.Total, page.Exact = len(g.counted), g.exact
 	return page, err
 }
