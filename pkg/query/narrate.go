@@ -96,7 +96,10 @@ func (n *narrator) before(ctx context.Context, r *history.Record) (*history.Reco
 	scan := history.Scan{Filter: exactly(r.Ref), Order: history.NewestFirst, Limit: 1, Bodies: true}
 	scan.End = r.Time
 	for before, err := range n.reader.Scan(ctx, scan) {
-		return before, err
+		if err != nil || before.Revision+1 != r.Revision { // a day in between may be lost
+			return nil, err
+		}
+		return before, nil
 	}
 	return nil, nil
 }
