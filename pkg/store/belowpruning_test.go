@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"testing"
@@ -120,5 +121,40 @@ func TestWhatStandsBelowAPruning(t *testing.T) {
 		if len(got) != 2 && history.CodeOf(failed) != history.Unavailable {
 			t.Errorf("by owner: %v: got %q, %v", owner, got, failed)
 		}
+	}
+}
+
+// meanwhile is a context that does something when it is asked first.
+type meanwhile struct {
+	context.Context //nolint:containedctx // what it does not answer itself
+
+	first func()
+}
+
+func (m *meanwhile) Err() error {
+	if f := m.first; f != nil {
+		m.first = nil
+		f()
+	}
+	return m.Context.Err()
+}
+
+// TestTheLatestVersionBelowAPruning drops the day of an object's only version while that is read. The recorder, which needs it to go
+// on, is answered.
+func TestTheLatestVersionBelowAPruning(t *testing.T) {
+	c := &clock{noon(0)}
+	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 24 * time.Hour})
+	web := pod("web", "1", history.Create)
+	appendTo(t, s, web)
+	c.t = noon(3)
+	appendTo(t, s, pod("other", "2", history.Create))
+	ctx := &meanwhile{t.Context(), func() {
+		if err := s.Prune(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}}
+	r, err := s.Latest(ctx, web.Ref)
+	if err != nil || r.RV != "1" || string(r.Object) != string(web.Object) || s.Usage().Dropped[store.ByAge].Days != 1 {
+		t.Errorf("%+v, %v; %+v", r, err, s.Usage())
 	}
 }
