@@ -7,10 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
+
+// endless is the retention of a log that nobody records: of what is there, all is answered.
+const endless = 100 * 365 * 24 * time.Hour
 
 // access returns the keeper of a storage directory: the recorder that runs on it or, where none does, the directory's own log. What
 // that has to complain of goes to errOut. The caller calls done, which ends what was opened.
@@ -25,7 +29,7 @@ func (t *target) access(ctx context.Context, storage string, errOut io.Writer) (
 	if err := checkThere(storage); err != nil {
 		return nil, nil, err
 	}
-	s, err := store.Open(storage, store.Options{Logger: warnings(errOut)})
+	s, err := store.Open(storage, store.Options{Logger: warnings(errOut), Retention: endless})
 	if err != nil {
 		return nil, nil, err
 	}

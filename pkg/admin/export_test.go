@@ -11,6 +11,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 // readExport reads an export's file, and returns it with the resourceVersions in it.
@@ -118,5 +119,32 @@ func TestAnExportThatBreaksOffLeavesNothing(t *testing.T) {
 	}
 	if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestExportOfADirectoryThatWasLongLeftAlone exports what was recorded longer ago than any recorder would keep it by now. Nobody has
+// dropped it, so it is all there.
+func TestExportOfADirectoryThatWasLongLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now().Add(-60 * 24 * time.Hour)
+	s, err := store.Open(dir, store.Options{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record(t, s, 1, 3)
+	now = now.Add(48 * time.Hour)
+	record(t, s, 4, 2)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	streamed, said := must(t, dir, "export", "-", "--start", "52w")
+	r, rvs := readExport(t, []byte(streamed))
+	first := now.Add(-48 * time.Hour).UTC().Truncate(24 * time.Hour)
+	if rvs != "1 2 3 4 5" || !r.Header().Start.Equal(first) || !strings.HasPrefix(said, "history begins at "+first.Format(time.RFC3339)) {
+		t.Errorf("exported %q from %v, and said %q", rvs, r.Header().Start, said)
+	}
+	streamed, _ = must(t, dir, "export", "-", "--start", now.Add(-time.Hour).Format(time.RFC3339))
+	if r, rvs := readExport(t, []byte(streamed)); r.Counts().Versions != 2 || r.Counts().Standing != 1 {
+		t.Errorf("of the end it exported %q: %+v", rvs, r.Counts())
 	}
 }

@@ -40,8 +40,12 @@ type descent struct {
 
 func (d *descent) exhausted() bool { return d.effort <= 0 || d.room <= 0 }
 
-// children returns the UIDs of the objects that name the owner and were not seen yet, the newest first.
+// children returns the UIDs of the objects that name the owner and were not seen yet, the newest first. An owner without a UID can't be
+// named.
 func (d *descent) children(ctx context.Context, reader Reader, owner types.UID) ([]types.UID, error) {
+	if owner == "" {
+		return nil, nil
+	}
 	var found []types.UID
 	owned := history.Scan{Filter: history.Filter{Owner: owner}, Order: history.NewestFirst}
 	for r, err := range reader.Scan(ctx, owned) {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/narrative"
 )
@@ -14,7 +12,7 @@ import (
 // narrate puts records, which are in order, into words. Most records have theirs; others cost a read for an update whose
 // version before is not among them, and another where the records were read without objects.
 func (s *Service) narrate(ctx context.Context, records []*history.Record, order history.Order) ([]Version, error) {
-	n := narrator{reader: s.reader, room: s.options.PageBytes, newest: map[types.UID]*history.Record{}}
+	n := narrator{reader: s.reader, room: s.options.PageBytes, newest: map[history.ObjectRef]*history.Record{}}
 	versions := make([]Version, 0, len(records))
 	if order == history.NewestFirst {
 		records = slices.Clone(records)
@@ -38,7 +36,7 @@ func (s *Service) narrate(ctx context.Context, records []*history.Record, order 
 type narrator struct {
 	reader Reader
 	room   int // in bytes
-	newest map[types.UID]*history.Record
+	newest map[history.ObjectRef]*history.Record
 	size   int
 }
 
@@ -69,7 +67,7 @@ func (n *narrator) remember(r *history.Record) {
 		n.size = 0
 	}
 	if r.Object != nil {
-		n.newest[r.Ref.UID] = r
+		n.newest[r.Ref] = r
 		n.size += len(r.Object)
 	}
 }
@@ -92,13 +90,16 @@ func (n *narrator) before(ctx context.Context, r *history.Record) (*history.Reco
 	if r.Revision <= 1 || !narrative.Compared(r) {
 		return nil, nil
 	}
-	if last := n.newest[r.Ref.UID]; last != nil && last.Revision+1 == r.Revision {
+	if last := n.newest[r.Ref]; last != nil && last.Revision+1 == r.Revision {
 		return last, nil
 	}
 	scan := history.Scan{Filter: exactly(r.Ref), Order: history.NewestFirst, Limit: 1, Bodies: true}
 	scan.End = r.Time
 	for before, err := range n.reader.Scan(ctx, scan) {
-		return before, err
+		if err != nil || before.Revision+1 != r.Revision { // a day in between may be lost
+			return nil, err
+		}
+		return before, nil
 	}
 	return nil, nil
 }

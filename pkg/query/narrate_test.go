@@ -2,12 +2,14 @@ package query_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 func image(tag string) string {
@@ -124,5 +126,56 @@ func TestARestartIsTroubleInTheVersionThatShowsIt(t *testing.T) {
 	}
 	if got := page.Versions[1].Trouble; got != "" {
 		t.Errorf("a version that only repeats it says %q", got)
+	}
+}
+
+// Two resources may show one object, under one UID, and there may be objects without any.
+func TestSummariesCompareVersionsOfOneObject(t *testing.T) {
+	l := newLog(t)
+	one, other := ref("", "pods", "shop", "web", 1), ref("example.com", "widgets", "shop", "web", 1)
+	other.UID = one.UID
+	nobody, anybody := ref("", "pods", "shop", "a", 1), ref("", "pods", "shop", "b", 1)
+	nobody.UID, anybody.UID = "", ""
+	l.put(
+		record(other, history.Create, image("7")), record(anybody, history.Create, image("8")), record(other, history.Update, image("7")),
+		record(one, history.Create, image("1")), record(nobody, history.Create, image("1")), record(anybody, history.Update, image("8")),
+		record(one, history.Update, image("2")), record(nobody, history.Update, image("2")),
+		record(other, history.Update, image("9")), record(one, history.Update, image("3")),
+	)
+	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 100})
+	want := []string{"created", "created", "", "created", "created", "", "image app: 1 → 2", "image app: 1 → 2", "image app: 7 → 9", "image app: 2 → 3"}
+	if got := summaries(page); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v\ngot  %q\nwant %q", err, got, want)
+	}
+}
+
+// A day whose file was damaged is lost in the middle of an object's life: what changed in it is nothing that the next version did.
+func TestAVersionBehindALossIsComparedWithNothing(t *testing.T) {
+	start := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	from := &history.Excerpt{
+		Extent:   history.Extent{Start: start, End: start.Add(72 * time.Hour)},
+		Standing: func(func(*history.Record, error) bool) {},
+		Records: func(yield func(*history.Record, error) bool) {
+			for i, revision := range []uint64{1, 2, 5, 6} {
+				r := record(ref("", "pods", "shop", "web", 1), history.Update, image(strconv.Itoa(int(revision))))
+				r.Revision, r.Time = revision, start.Add(time.Duration(i)*time.Hour)
+				if !yield(r, nil) {
+					return
+				}
+			}
+		},
+	}
+	log, err := store.Import(t.Context(), t.TempDir(), from, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	want := []string{"the version before is not kept", "image app: 5 → 6"}
+	for i, after := range []time.Duration{90 * time.Minute, 30 * time.Minute} {
+		filter := history.Filter{Name: "web", Start: start.Add(after)}
+		page, err := query.New(log, query.Options{}).Timeline(t.Context(), query.Timeline{Filter: filter, Limit: 10})
+		if got := summaries(page); err != nil || !slices.Equal(got[i:], want) {
+			t.Errorf("%v\ngot  %q\nwant %q", err, got, want)
+		}
 	}
 }

@@ -89,7 +89,7 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if len(q.Revisions) > 0 {
 		return answer, nil
 	}
-	if answer.Related, err = s.related(ctx, q, resources, all); err != nil {
+	if answer.Related, err = s.related(ctx, q, resources, all, s.options.PageBytes-answer.Own.bytes()); err != nil {
 		return empty, &RelatedError{Err: err}
 	}
 	return answer, nil

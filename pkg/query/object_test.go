@@ -3,6 +3,7 @@ package query_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -261,6 +262,66 @@ func TestDescendantsMayBeOlderThanTheRetention(t *testing.T) {
 		}
 		if err := l.Prune(t.Context()); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// What has no UID, nobody can name as an owner.
+func TestAnObjectWithoutAUIDOwnsNothing(t *testing.T) {
+	l := newLog(t)
+	web, stranger := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "stranger", 1)
+	web.UID = ""
+	l.put(record(web, history.Create, `{}`), record(stranger, history.Create, `{}`), event("own", web, ""), event("other", stranger, stranger.UID))
+	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Descendants: true})
+	if got := names(h.Related); !slices.Equal(got, []string{"own"}) || !h.Related.Exact {
+		t.Errorf("got %v, exact %v", got, h.Related.Exact)
+	}
+}
+
+// TestBothListsOfAnObjectShareTheirBytes asks page by page for large versions, and large Events about them.
+func TestBothListsOfAnObjectShareTheirBytes(t *testing.T) {
+	l := newLog(t)
+	web := ref("", "pods", "shop", "web", 1)
+	large := `{"spec":"` + strings.Repeat("x", 1000) + `"}`
+	for i := range 4 {
+		about := event(fmt.Sprint("about-", i), web, web.UID)
+		about.Object = []byte(large)
+		l.put(record(web, history.Update, large), about)
+	}
+	s := l.service(query.Options{PageBytes: 2500})
+	q := query.Object{Namespace: "shop", Type: "pod", Name: "web", Limit: 10}
+	var own, related []string
+	for range 8 {
+		h := ask(t, s, q)
+		if n := len(h.Own.Versions) + len(h.Related.Versions); n > 3 {
+			t.Errorf("%d large objects in one answer", n)
+		}
+		own, related = append(own, names(h.Own)...), append(related, names(h.Related)...)
+		for page, after := range map[*query.Page]*history.Cursor{&h.Own: &q.After, &h.Related: &q.RelatedAfter} {
+			if n := len(page.Versions); n > 0 {
+				after.Time = page.Versions[n-1].Time
+			}
+		}
+	}
+	if len(own) != 4 || !slices.Equal(related, []string{"about-0", "about-1", "about-2", "about-3"}) {
+		t.Errorf("own %v, related %v", own, related)
+	}
+}
+
+// TestAnEventIsCountedOnce asks with a type that names two resources of one kind: an Event about an object of either is found twice.
+func TestAnEventIsCountedOnce(t *testing.T) {
+	l := newLog(t)
+	web := ref("", "services", "shop", "web", 1)
+	l.put(record(web, history.Create, `{}`))
+	for i := range 9 {
+		l.put(event(fmt.Sprint("about-", i), web, web.UID))
+	}
+	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+		for _, limit := range []int{1, 3, 20} {
+			h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "services", Name: "web", Limit: limit, Order: order})
+			if h.Related.Total != 9 || !h.Related.Exact || len(h.Related.Versions) != min(limit, 9) {
+				t.Errorf("order %v, limit %d: %d of %d, exact %v", order, limit, len(h.Related.Versions), h.Related.Total, h.Related.Exact)
+			}
 		}
 	}
 }

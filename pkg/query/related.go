@@ -10,13 +10,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// related returns a page of the Events regarding an object of one of the resources, and its descendants.
-func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter) (Page, error) {
+// related returns a page of the Events regarding an object of one of the resources, and its descendants. room is how many bytes of
+// objects are left for it.
+func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
 	uids, exact, err := s.incarnations(ctx, all)
 	if err != nil {
 		return Page{}, err
 	}
-	g := gathering{question: q, effort: s.options.Effort, exact: exact, found: map[int64]*history.Record{}}
+	g := gathering{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
 	of := family{targets: targets(q, resources), uids: uids}
 	if err := g.gather(ctx, s.reader, of); err != nil {
 		return Page{}, err
@@ -31,7 +32,7 @@ func (s *Service) related(ctx context.Context, q Object, resources []history.Res
 			return Page{}, err
 		}
 	}
-	return s.gathered(ctx, &g)
+	return s.gathered(ctx, &g, room)
 }
 
 // family is a set of objects that Events may regard: by what Events name, and by the UIDs that are known. Where it is
@@ -76,9 +77,9 @@ type gathering struct {
 	question Object
 	effort   int
 
-	total int
-	exact bool
-	found map[int64]*history.Record // by their time, which is unique: a record that several targets select is one
+	exact   bool
+	counted map[int64]bool            // by their time, which is unique: a record that several targets select is one
+	found   map[int64]*history.Record // as counted, those that are kept
 }
 
 func (g *gathering) gather(ctx context.Context, reader Reader, of family) error {
@@ -98,13 +99,13 @@ func (g *gathering) regarding(ctx context.Context, reader Reader, target history
 		switch {
 		case err != nil:
 			return err
-		case kept > g.question.Limit && g.total >= g.effort:
+		case kept > g.question.Limit && len(g.counted) >= g.effort:
 			g.exact = false
 			return nil
-		case g.found[r.Time.UnixNano()] != nil || !of.admits(target, r.Regarding):
+		case g.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
 			continue
 		}
-		g.total++
+		g.counted[r.Time.UnixNano()] = true
 		if kept <= g.question.Limit && g.ahead(r) {
 			kept++
 			g.keep(r)
@@ -156,8 +157,8 @@ func (g *gathering) sorted() []*history.Record {
 }
 
 // gathered reads the objects of the page's records, one by one, if they are asked for.
-func (s *Service) gathered(ctx context.Context, g *gathering) (Page, error) {
-	all, size := g.sorted(), 0
+func (s *Service) gathered(ctx context.Context, g *gathering, room int) (Page, error) {
+	all := g.sorted()
 	var records []*history.Record
 	for _, r := range all[:min(len(all), g.question.Limit)] {
 		if g.question.Bare {
@@ -170,15 +171,15 @@ func (s *Service) gathered(ctx context.Context, g *gathering) (Page, error) {
 			if err != nil {
 				return Page{}, err
 			}
-			size += len(whole.Object)
+			room -= len(whole.Object)
 			records = append(records, whole)
 		}
-		if size > s.options.PageBytes {
+		if room < 0 {
 			break
 		}
 	}
 	more := len(records) > 0 && !records[len(records)-1].Time.Equal(all[len(all)-1].Time)
 	page, err := s.page(ctx, records, g.question.Order, more)
-	page.Total, page.Exact = g.total, g.exact
+	page.Total, page.Exact = len(g.counted), g.exact
 	return page, err
 }

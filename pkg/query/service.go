@@ -23,7 +23,7 @@ type Options struct {
 	// Effort is the number of records that are counted, or gone through for what they refer to, before the rest is left
 	// uncounted. Default: 100,000.
 	Effort int
-	// PageBytes is the size of all objects of one page, in bytes, past which it is cut. Default: 64 MiB.
+	// PageBytes is the size of all objects of one answer, in bytes, past which its pages are cut. Default: 32 MiB.
 	PageBytes int
 	// Descendants is the number of owned objects that are followed, the newest first. Default: 1,000.
 	Descendants int
@@ -34,7 +34,7 @@ type Options struct {
 // The defaults of [Options], and how far ownership is followed: Kubernetes' own chains have three links.
 const (
 	defaultEffort      = 100_000
-	defaultPageBytes   = 64 << 20
+	defaultPageBytes   = 32 << 20
 	defaultDescendants = 1_000
 	ownershipDepth     = 10
 )
@@ -91,4 +91,12 @@ type Page struct {
 	Gaps []history.Gap
 	// Omitted is what the rules that hold now leave out of the question's resources and namespace, whatever else narrows it.
 	Omitted []history.Omission
+}
+
+// bytes returns the size of the page's objects.
+func (p *Page) bytes() (n int) {
+	for i := range p.Versions {
+		n += len(p.Versions[i].Object)
+	}
+	return n
 }

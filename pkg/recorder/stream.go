@@ -181,6 +181,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 		}
 		record = s.create(v, frame)
 	}
+	bound(record)
 	s.heads[key] = head{uid: string(v.uid), rv: v.rv, writers: record.Writers, content: v.content, round: s.round}
 	s.alive.Store(int64(len(s.heads)))
 	return append(records, record), nil
@@ -215,6 +216,7 @@ func (s *Stream) remove(v *version) []*history.Record {
 	record.Before = s.recorder.memory.recall(h.uid)
 	record.Managers = attributeDeletion(v.writers, h.writers)
 	tell(record, nil)
+	bound(record)
 	s.forget(key)
 	return []*history.Record{record}
 }

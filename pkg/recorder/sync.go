@@ -99,6 +99,7 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 		deletion.InferredSince = s.since
 	}
 	tell(&deletion, nil)
+	bound(&deletion)
 	return &deletion, nil
 }
 

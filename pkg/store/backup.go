@@ -60,8 +60,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, from Position, progress
 		return Position{}, err
 	}
 	defer release()
-	txn, to := s.snapshot()
+	txn, it, to := s.frozen()
 	defer txn.Discard()
+	defer it.Close()
 	if err := s.follows(txn, from, to); err != nil {
 		return Position{}, err
 	}
@@ -70,7 +71,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, from Position, progress
 		return Position{}, fmt.Errorf("backup: %w", err)
 	}
 	b := &backup{s: s, ctx: ctx, w: f, from: from, progress: progress}
-	if err := errors.Join(b.run(txn, to), f.Close()); err != nil {
+	if err := errors.Join(b.run(it, to), f.Close()); err != nil {
 		return Position{}, fmt.Errorf("backup: %w", err)
 	}
 	return to, nil
@@ -82,6 +83,15 @@ func (s *Store) snapshot() (*badger.Txn, Position) {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	return s.db.NewTransaction(false), Position{Log: s.id(), Time: s.state.Last}
+}
+
+// frozen begins to read the log as [Store.snapshot] does, with an iterator over all keys that sees what is dropped from now on: a
+// transaction alone does not.
+func (s *Store) frozen() (*badger.Txn, *badger.Iterator, Position) {
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	txn := s.db.NewTransaction(false)
+	return txn, txn.NewIterator(badger.IteratorOptions{}), Position{Log: s.id(), Time: s.state.Last}
 }
 
 // follows checks that what came after the position is all here. The record of that time tells this log from a copy of it that
@@ -120,12 +130,12 @@ type backup struct {
 	footer
 }
 
-func (b *backup) run(txn *badger.Txn, to Position) error {
+func (b *backup) run(it *badger.Iterator, to Position) error {
 	h := header{Format: format, From: b.from, To: to, Created: time.Now().UTC().Truncate(time.Second)}
 	if err := b.document(backupHeader, h); err != nil {
 		return err
 	}
-	if err := b.entries(txn); err != nil {
+	if err := b.entries(it); err != nil {
 		return err
 	}
 	if err := b.flush(); err != nil {
@@ -144,9 +154,7 @@ func (b *backup) document(kind byte, of any) error {
 
 // entries goes over all keys with one iterator: a second one would not see what is dropped in between. Days before the position
 // are only counted; everything that belongs to no day is small, and always written.
-func (b *backup) entries(txn *badger.Txn) error {
-	it := txn.NewIterator(badger.IteratorOptions{})
-	defer it.Close()
+func (b *backup) entries(it *badger.Iterator) error {
 	first := key.DayPrefix(key.Day(b.from.Time))
 	for it.Rewind(); it.Valid(); {
 		if err := b.s.goesOn(b.ctx); err != nil {

@@ -69,35 +69,36 @@ func (s *Store) carry(ctx context.Context, day uint16) error {
 }
 
 // copied returns the entries of a standing version, its metadata last. A version that is damaged is carried as damaged as it is,
-// because it is what stands: who reads it gets the error that he would have got before.
+// because it is what stands: who reads it gets the error that he would have got before. Where only its body is, the rest is not.
 func (r *reader) copied(h hit) ([]group, error) {
+	var last group
 	rec, m, err := r.record(h.Entry, h.meta)
+	if err != nil {
+		last.set(key.Standing(h.Object, h.TS), h.meta, 0)
+		return []group{last}, r.tolerated(h, err)
+	}
 	var groups []group
-	switch {
-	case err != nil:
-	case rec.Verb == history.Delete:
+	if rec.Verb == history.Delete {
 		if k, _, err := r.newest(key.StandingOf(h.Object), h.TS); err != nil || k == nil {
 			return nil, err
 		}
 		m.Parts = 0
-	default:
-		groups, err = r.copiedBody(h, &m)
-	}
-	meta := h.meta
-	switch {
-	case err == nil:
-		meta = codec.AppendMeta(nil, h.TS, rec, codec.Meta{Kind: m.Kind, Parts: m.Parts}, nil) // the day's phrases go with it
-	case errors.Is(err, codec.ErrCorrupt), errors.Is(err, badger.ErrKeyNotFound):
-		r.s.log.Error("a version is damaged", "object", h.Object, "at", moment(h.TS), "err", err)
-	default:
+	} else if groups, err = r.copiedBody(h, &m); r.tolerated(h, err) != nil {
 		return nil, err
 	}
-	var last group
+	meta := codec.AppendMeta(nil, h.TS, rec, codec.Meta{Kind: m.Kind, Parts: m.Parts}, nil) // the day's phrases go with it
 	last.set(key.Standing(h.Object, h.TS), meta, 0)
-	if err == nil {
-		last.ownStanding(rec, h.Object, h.TS)
-	}
+	last.ownStanding(rec, h.Object, h.TS)
 	return append(groups, last), nil
+}
+
+// tolerated logs that a version is damaged; any other error it returns.
+func (r *reader) tolerated(h hit, err error) error {
+	if errors.Is(err, codec.ErrCorrupt) || errors.Is(err, badger.ErrKeyNotFound) {
+		r.s.log.Error("a version is damaged", "object", h.Object, "at", moment(h.TS), "err", err)
+		return nil
+	}
+	return err
 }
 
 // ownStanding adds the index entries of a standing version by its owners.
@@ -204,8 +205,13 @@ func (w *writer) bury(object, revision uint64) error {
 	if err != nil || head.Alive || head.Object != object || head.Revision != revision {
 		return err
 	}
+	return w.unmake(k, object, &id)
+}
+
+// unmake removes what is kept once an object, whose head has the given key.
+func (w *writer) unmake(head []byte, object uint64, id *codec.Identity) error {
 	var g group
-	g.remove(k)
+	g.remove(head)
 	g.remove(key.Identity(object))
 	g.remove(key.Name(id.Name, id.Resource, id.Namespace, object))
 	return w.add(g)

@@ -52,7 +52,7 @@ type excerpt struct {
 
 // cut narrows an extent to what the log knows of, and returns what there is.
 func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error) {
-	oldest := moment(max(x.r.s.horizon(), key.Start(x.r.floor)))
+	oldest := moment(x.bottom())
 	asked := of
 	if of.Start.Before(oldest) {
 		of.Start = oldest
@@ -78,6 +78,16 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 	})
 	e.Gaps, err = x.r.gaps(x.ctx, of.Resources, of.Start, of.End)
 	return e, err
+}
+
+// bottom returns the time from which on the log knows what happened: where neither retention nor a drop bounds that, from the day of
+// the first version on.
+func (x *excerpt) bottom() uint64 {
+	bottom, oldest := max(x.r.s.horizon(), key.Start(x.r.floor)), x.r.s.oldest.Load()
+	if bottom == 0 && oldest != noDay {
+		return key.Start(oldest)
+	}
+	return bottom
 }
 
 // standing goes through all objects, and yields the versions that stood at the extent's start.

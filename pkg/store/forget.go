@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -13,8 +14,8 @@ import (
 )
 
 // forget drops days some of whose versions are lost, in order. First they become gaps of every resource, so that a crash leaves
-// what says too much, and heads forget the versions that go.
-func (s *Store) forget(days []uint16) error {
+// what says too much, and heads forget the versions that go. In the end heads are settled with what is left.
+func (s *Store) forget(ctx context.Context, days []uint16) error {
 	err := s.db.View(func(txn *badger.Txn) error {
 		r := s.newReader(txn)
 		return r.eachResource(nil, func(resource uint16) error { return s.lostDays(resource, days) })
@@ -29,7 +30,10 @@ func (s *Store) forget(days []uint16) error {
 	for _, day := range days {
 		prefixes = append(prefixes, key.DayPrefix(day))
 	}
-	return s.db.DropPrefix(prefixes...)
+	if err := s.db.DropPrefix(prefixes...); err != nil {
+		return err
+	}
+	return s.settle(ctx)
 }
 
 // lostDays adds a gap for each stretch of days.

@@ -178,11 +178,15 @@ func (s *Store) remove(day uint16) error {
 	})
 }
 
-// transact commits what f adds to a writer. After an error the log can't be written to until it is opened again.
+// transact commits what f adds to a writer. After an error of that the log can't be written to until it is opened again; where there is
+// no room, nothing is written.
 func (s *Store) transact(ctx context.Context, f func(*writer) error) error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
+		return err
+	}
+	if err := s.roomToPrune(); err != nil {
 		return err
 	}
 	w := s.newWriter()

@@ -44,7 +44,7 @@ func Repair(ctx context.Context, dir string, opts Options, say func(string)) (er
 		return errors.Join(err, lock.release())
 	}
 	s.lock = lock
-	err = s.forget(slices.Sorted(maps.Keys(r.days)))
+	err = s.forget(ctx, slices.Sorted(maps.Keys(r.days)))
 	if err == nil {
 		err = errors.Join(s.db.Sync(), os.Remove(filepath.Join(dir, repairing)), durable.SyncDir(dir))
 	}

@@ -201,28 +201,38 @@ func layered(t *testing.T, dir string) {
 // middle returns a table of a log that holds versions only, and not the last ones, and a time of which it has some.
 func middle(t *testing.T, dir string) (path string, of time.Time) {
 	t.Helper()
+	for at, f := range tablesOfVersions(t, dir) {
+		if path == "" || at.Before(of) {
+			path, of = f, at
+		}
+	}
+	if path == "" {
+		t.Fatal("no table holds versions only")
+	}
+	return path, of
+}
+
+// tablesOfVersions returns the tables that begin with a version's key, by its time.
+func tablesOfVersions(t *testing.T, dir string) map[time.Time]string {
+	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.sst"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	tables := map[time.Time]string{}
 	for _, f := range files {
 		one, err := table.Open(f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := key.Decode(one.First[0])
-		if err2 := one.Close(); err2 != nil {
-			t.Fatal(err2)
+		if e, err := key.Decode(one.First[0]); err == nil {
+			tables[time.Unix(0, int64(e.TS))] = f
 		}
-		at := time.Unix(0, int64(e.TS))
-		if err == nil && (path == "" || at.Before(of)) {
-			path, of = f, at
+		if err := one.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if path == "" {
-		t.Fatalf("no table of %d holds versions only", len(files))
-	}
-	return path, of
+	return tables
 }
 
 // TestRepairRefuses checks that what can't be told is not thrown away.

@@ -63,22 +63,29 @@ func tooManyTables(code history.Code, n, files int64) error {
 		n, files)
 }
 
-// room refuses a batch whose bodies have so many bytes where the volume does not have the room. It looks at the tables only where
-// it is nearly full.
-func (s *Store) room(size int64) error {
+// room refuses a batch whose bodies have so many bytes where the volume does not have the room.
+func (s *Store) room(size int64) error { return s.reserve(size, 1) }
+
+// roomToPrune refuses what pruning writes where the volume does not have the room. It may take half of what is kept for compactions, so
+// that a volume which takes no batch any more can still be pruned.
+func (s *Store) roomToPrune() error { return s.reserve(maxBulk, 2) }
+
+// reserve refuses so many bytes where the volume would have less left than Badger may write, with a part of what is kept for
+// compactions. It looks at the tables only where the volume is nearly full.
+func (s *Store) reserve(size, part int64) error {
 	free, err := s.Free()
 	if err != nil {
 		return history.Errorf(history.Unavailable, "storage directory %s can't be looked at: %v: mend that, and recording goes on", s.dir, err)
 	}
 	need := roomForMemtables + 2*size // into the write-ahead log, and into a table
-	if free >= need+roomForCompactions {
+	if free >= need+roomForCompactions/part {
 		return nil
 	}
 	var tables int64
 	for _, level := range s.db.Levels() {
 		tables += level.Size
 	}
-	if need += min(tables, roomForCompactions); free >= need {
+	if need += min(tables, roomForCompactions) / part; free >= need {
 		return nil
 	}
 	return full(s.dir, free, need)

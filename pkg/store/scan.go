@@ -79,6 +79,9 @@ func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Rec
 		return nil, history.Errorf(history.Invalid, "no name is given of which %s", ref.GroupResource())
 	}
 	for rec, err := range s.Scan(ctx, sc) {
+		if errors.Is(err, errDropped) {
+			return s.Latest(ctx, ref)
+		}
 		return rec, err
 	}
 	return nil, history.Errorf(history.NotFound, "no version of %s is recorded", ref)

@@ -159,6 +159,9 @@ func (r *reader) standing(object, at uint64) (hit, bool, error) {
 			return h, verb != history.Delete, err
 		}
 	}
+	if r.lost(uint16(r.floor)) { // before the loop, maybe: the oldest day is that of now
+		return hit{}, false, errDropped
+	}
 	return r.carried(object)
 }
 

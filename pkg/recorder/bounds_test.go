@@ -1,0 +1,74 @@
+package recorder_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+)
+
+// many joins so many texts of which each has its number in it.
+func many(n int, format string) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(format, i)
+	}
+	return strings.Join(all, ",")
+}
+
+// TestNobodyCanNameTooMuch records objects that name more owners, managers, fields and a longer target than there is room for beside an
+// object: each is kept as it is, and what comes behind it is recorded.
+func TestNobodyCanNameTooMuch(t *testing.T) {
+	const manager = `{"manager":"m%0100d","operation":"Apply","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:data":{}}}`
+	long := strings.Repeat("x", 150_000)
+	w := open(t, recorder.Options{}, nil)
+	pods, events := w.stream(pods), w.stream(events)
+	w.feed(pods, "sync", "end 1")
+	w.feed(events, "sync", "end 1")
+	metadata := func(rv int, more string) string {
+		return fmt.Sprintf(`"metadata":{"name":"wide","namespace":"shop","uid":"u","resourceVersion":"%d"%s}`, rv, more)
+	}
+	for i, more := range []string{
+		`,"ownerReferences":[` + many(9000, `{"uid":"%036d"}`) + `]`,
+		`,"ownerReferences":[` + many(3000, `{"uid":"other %036d"}`) + `]`,
+		`,"ownerReferences":[{"uid":"` + long + `"},{"uid":"o1"}]`,
+		`,"managedFields":[` + many(9000, manager) + `]`,
+		`,"managedFields":[{"manager":"` + long + `","operation":"Apply"}]`,
+	} {
+		w.observe(pods, []string{"+", "~"}[min(i, 1)], "{"+metadata(2+i, more)+"}")
+	}
+	for i, sign := range []string{"+", "~", "~"} {
+		w.observe(events, sign, fmt.Sprintf(`{%s,"involvedObject":{"kind":"Pod","name":"%d%s"}}`, metadata(2+i, ""), i, long))
+	}
+	fields := `,"managedFields":[{"manager":"m","operation":"Update","time":"2026-01-02T03:04:0%dZ","fieldsV1":{"f:spec":{"f:` + long + `":{}}}}]`
+	for i, sign := range []string{"+", "~"} {
+		deep := strings.Replace(metadata(20+i, fmt.Sprintf(fields, i)), "wide", "deep", 1)
+		w.observe(pods, sign, fmt.Sprintf(`{%s,"spec":{"%s":%d}}`, strings.Replace(deep, `"u"`, `"v"`, 1), long, i))
+	}
+	w.feed(pods, "+after/a@30", "-wide/u@31")
+	found := w.records(history.Resource{Version: "v1", Plural: "pods"})
+	if len(found) != 9 {
+		t.Fatalf("%d versions: %v", len(found), lines(found))
+	}
+	for i, want := range []int{512, 512, 1, 0} {
+		if r := found[i]; len(r.Owners) != want {
+			t.Errorf("version %d has %d owners, want %d", i, len(r.Owners), want)
+		}
+	}
+	if n := len(found[3].Managers); n == 0 || n > 300 {
+		t.Errorf("%d managers are named", n)
+	}
+	if !strings.Contains(string(found[0].Object), fmt.Sprintf("%036d", 8999)) {
+		t.Error("the object lacks its last owner")
+	}
+	if m := found[6].Managers; len(m) != 1 || m[0].Name != "m" || len(m[0].Fields) != 0 {
+		t.Errorf("the manager of a long field is %.100v", m)
+	}
+	for _, r := range w.records(history.Resource{Version: "v1", Plural: "events"}) {
+		if r.Regarding != nil {
+			t.Errorf("%s regards what no object is called", r.Ref)
+		}
+	}
+}
