@@ -77,7 +77,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	d.log = &observed{d.store, d.watchers, d.recorder.Refused}
+	d.log = &observed{recorded: d.store, watchers: d.watchers, refused: d.recorder.Refused}
 	d.server = api.NewServer(d.newHandler(ctx), api.Patience{}, logger)
 	logger.InfoContext(ctx, "recording",
 		"cluster", cluster.Host, "server", serverVersion, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -27,6 +28,7 @@ type observed struct {
 	recorded
 	watchers *watcher.Set
 	refused  func() error // why what is observed can't be written; nil where it can
+	ended    sync.Map     // of resources that are served no longer, the checkpoint as of which all objects were seen to be deleted
 }
 
 // Gaps returns the log's gaps and those that are open as long as a resource is not observed.
@@ -70,21 +72,21 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 		states[status.Resource.GroupResource()] = status
 	}
 	var gaps []history.Gap
-	var err error
 	for _, r := range resources {
 		status, known := states[r]
 		reason, detail := o.unseen(r, status, known)
-		if reason == "" && !known {
-			if reason, detail, err = o.unended(ctx, r); err != nil {
-				return nil, err
-			}
-		}
-		if reason == "" {
+		if reason == "" && known {
 			continue
 		}
 		checkpoint, err := o.Checkpoint(ctx, r)
+		if err == nil && reason == "" {
+			reason, detail, err = o.unended(ctx, checkpoint)
+		}
 		if err != nil {
 			return nil, err
+		}
+		if reason == "" {
+			continue
 		}
 		start := checkpoint.BlindSince(time.Now())
 		switch never := checkpoint.RV == "" && checkpoint.Time.IsZero(); {
@@ -116,11 +118,16 @@ func (o *observed) unseen(r schema.GroupResource, status watcher.Status, known b
 }
 
 // unended tells why changes of a resource are missing of which nothing can be seen any more: with its definition its objects went,
-// and where the recorder did not see that, they seem to be alive.
-func (o *observed) unended(ctx context.Context, r schema.GroupResource) (reason history.GapReason, detail string, err error) {
+// and where the recorder did not see that, they seem to be alive. That there are none is looked up once, since many may have been.
+func (o *observed) unended(ctx context.Context, of history.Checkpoint) (reason history.GapReason, detail string, err error) {
+	r := schema.GroupResource{Group: of.Group, Resource: of.Resource}
+	if known, ok := o.ended.Load(r); ok && known == of {
+		return "", "", nil
+	}
 	for _, err := range o.Heads(ctx, r) {
 		return history.GapNotServed, "it is served no longer, and not all of its objects were seen to be deleted", err
 	}
+	o.ended.Store(r, of)
 	return "", "", nil
 }
 

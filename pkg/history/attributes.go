@@ -2,6 +2,7 @@ package history
 
 // How much a record may say beside its object. It stands in every index, and in one transaction: a log refuses more.
 const (
+	MaxText       = 1 << 10  // bytes of a name, a namespace, a UID or a resourceVersion, and of a group with its resource or a version with its kind
 	MaxOwners     = 512      // owners; each has an entry in an index
 	MaxWriters    = 4096     // writers
 	MaxAttributes = 64 << 10 // bytes, as [Record.Attributes] counts them

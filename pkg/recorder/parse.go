@@ -189,12 +189,21 @@ func owners(scan *rawjson.Scanner) (uids []types.UID) {
 	return uids
 }
 
-// check refuses what could not be told apart from other versions, and what could not be edited.
+// check refuses what could not be told apart from other versions, what is named too long for an index, and what could not be edited.
 func (v *version) check() error {
 	var wrong []error
-	for _, field := range []struct{ name, value string }{{"name", v.name}, {"uid", string(v.uid)}, {"resourceVersion", v.rv}} {
-		if field.value == "" {
-			wrong = append(wrong, fmt.Errorf("metadata.%s is missing", field.name))
+	for _, field := range []struct{ name, value string }{
+		{"metadata.name", v.name},
+		{"metadata.uid", string(v.uid)},
+		{"metadata.resourceVersion", v.rv},
+		{"metadata.namespace", v.namespace},
+		{"apiVersion and kind", v.apiVersion + v.kind},
+	} {
+		switch {
+		case field.value == "" && field.name != "metadata.namespace":
+			wrong = append(wrong, fmt.Errorf("%s is missing", field.name))
+		case len(field.value) > history.MaxText:
+			wrong = append(wrong, fmt.Errorf("%s has %d bytes, and the most that is recorded are %d", field.name, len(field.value), history.MaxText))
 		}
 	}
 	if v.managed > 1 {

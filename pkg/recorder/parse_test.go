@@ -98,6 +98,7 @@ func TestFramesThatCannotBeReadAreErrors(t *testing.T) {
 		"", "null", "[]", "{}", valid[:len(valid)-1], valid + "x", strings.Replace(valid, `"shop"`, `7`, 1), strings.Replace(valid, `"u1"`, `""`, 1),
 		strings.Replace(valid, `"5"`, `""`, 1), strings.Replace(valid, `"name":"a"`, `"name":null`, 1),
 		strings.Replace(valid, `"name":"a"`, `"name":"a","managedFields":[],"managedFields":[]`, 1),
+		strings.Replace(valid, `"name":"a"`, `"name":"`+strings.Repeat("r", 1025)+`"`, 1), // as roles may be called
 	} {
 		if err := s.Observe(t.Context(), frame("+", object)); history.CodeOf(err) != history.Invalid {
 			t.Errorf("taken, or not the frame's fault: %s, %v", object, err)

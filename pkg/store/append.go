@@ -15,9 +15,6 @@ import (
 // commitWithin is how long a commit may take that is under way when its context ends: half a batch is worse than a late end.
 const commitWithin = 5 * time.Second
 
-// maxText is the length in bytes of the longest group, resource or namespace that is taken.
-const maxText = 1024
-
 // Append commits a batch, sets the Time and Revision of its records and, where it is zero, the Time of its checkpoints,
 // and returns once readers see it; unless [Options.NoSync] is set, it is on disk then. A batch that does not fit one
 // transaction is cut between records. What says that something is missing, open gaps and checkpoints without an RV,
@@ -152,11 +149,11 @@ func checkRecord(r *history.Record) error {
 	switch {
 	case r.Verb < history.Create || r.Verb > history.Delete:
 		return history.Errorf(history.Invalid, "record of %s has no verb", r.Ref)
-	case r.Ref.Name == "" || len(r.Ref.Name) > maxText || len(r.Ref.UID) > maxText || len(r.Ref.Namespace) > maxText:
+	case r.Ref.Name == "" || len(r.Ref.Name) > history.MaxText || len(r.Ref.UID) > history.MaxText || len(r.Ref.Namespace) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s has an empty name, or one too long", r.Ref.GroupResource())
 	case r.Ref.Namespace == history.NoNamespace:
 		return history.Errorf(history.Invalid, "record of %s: %q is no namespace", r.Ref, history.NoNamespace)
-	case len(r.Version)+len(r.Kind) > maxText:
+	case len(r.Version)+len(r.Kind) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s has a kind too long", r.Ref)
 	case len(r.Owners) > history.MaxOwners, len(r.Writers) > history.MaxWriters, r.Attributes() > history.MaxAttributes:
 		return history.Errorf(history.Invalid, "record of %s names too much beside its object: %d owners, %d writers, %d bytes",
@@ -170,7 +167,7 @@ func checkRecord(r *history.Record) error {
 }
 
 func checkResource(r schema.GroupResource) error {
-	if r.Resource == "" || len(r.Resource)+len(r.Group) > maxText {
+	if r.Resource == "" || len(r.Resource)+len(r.Group) > history.MaxText {
 		return history.Errorf(history.Invalid, "resource %q has an empty name, or one too long", r)
 	}
 	return nil

@@ -62,6 +62,9 @@ func (s *Store) broken(p any) error {
 // objects as it has records. What a number stands for never changes, and only what is committed is remembered.
 const maxIdentities = 49_152
 
+// maxRemembered is how long, in bytes, an identity is at the most that is remembered: one that names hundreds of owners has 30 KB.
+const maxRemembered = 1 << 10
+
 // identity is what an object number stands for, with the owners and the target that versions have which name none of their own.
 type identity struct {
 	ref       history.ObjectRef
@@ -127,7 +130,9 @@ func (r *reader) encodedIdentity(object uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	r.s.identities.put(object, string(b))
+	if len(b) <= maxRemembered {
+		r.s.identities.put(object, string(b))
+	}
 	return string(b), nil
 }
 

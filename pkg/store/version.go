@@ -113,8 +113,11 @@ func (w *writer) indexes(g *group, e key.Entry, r *history.Record, meta []byte) 
 // targetHash leaves the UID out: not every Event gives one, and a filter need not either.
 func targetHash(t *history.Target) key.Hash { return key.Sum(t.Kind, t.Namespace, t.Name) }
 
-// maxObjects bounds how many objects the committer remembers: about 2 MB of them.
-const maxObjects = 4096
+// What the committer remembers of objects: about 2 MB, and 8 at the most.
+const (
+	maxObjects = 4096
+	maxWriters = 64 // of one object
+)
 
 // object is what is kept once an object.
 type object struct {
@@ -179,10 +182,10 @@ func (w *writer) head(g *group, o *object, r *history.Record, ts uint64) error {
 	return nil
 }
 
-// met remembers an object for its next version. What is kept of one that is deleted may be removed, or expire. A writer that fails is
+// met remembers an object for its next version, unless it is large. What is kept of one that is deleted may be removed, or expire. A writer that fails is
 // the log's last one, so that nothing is remembered that is not committed.
 func (w *writer) met(ref *history.ObjectRef, o object) {
-	if !o.head.Alive {
+	if !o.head.Alive || len(o.head.Writers) > maxWriters {
 		w.s.objects.forget(*ref)
 		return
 	}
