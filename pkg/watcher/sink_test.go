@@ -40,6 +40,9 @@ func (s *tape) BeginSync(ctx context.Context) error          { return s.write(ct
 func (s *tape) EndSync(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
 func (s *tape) AbortSync()                                   { _ = s.write(context.Background(), "abort", "") }
 
+// Resume is not written down: it comes with each watch.
+func (s *tape) Resume() {}
+
 func (s *tape) Bookmark(ctx context.Context, rv string) error {
 	return s.write(ctx, "bookmark "+rv, rv)
 }
