@@ -22,7 +22,8 @@ func detailOf(reason Reason) string {
 }
 
 // losses returns, for each resource that has records in a day, the gap that dropping the day makes: from the first record that is
-// lost, of whatever resource, to the day's end. Where the day before was lost, too, its gap goes on.
+// lost, of whatever resource, to the day's end. Where the day before was lost for the same
+// reason, its gap goes on.
 func (r *reader) losses(day uint16, reason Reason) (gaps []group, err error) {
 	lost, _, err := r.first(key.Entry{Class: key.ByTime}, day)
 	if err != nil {
@@ -37,7 +38,7 @@ func (r *reader) losses(day uint16, reason Reason) (gaps []group, err error) {
 		if err != nil || !found {
 			return err
 		}
-		start, err := r.gapStart(n, lost, begin)
+		start, err := r.gapStart(n, lost, begin, detailOf(reason))
 		if err != nil {
 			return err
 		}
@@ -64,7 +65,7 @@ func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
 
 // gapStart returns where the gap starts of what is lost from a time of a day on: where the gap does that ends with the day before
 // and has the same reason, or there. No other gap may start at the same time, because the key is the start.
-func (r *reader) gapStart(resource uint16, lost, begin uint64) (uint64, error) {
+func (r *reader) gapStart(resource uint16, lost, begin uint64, detail string) (uint64, error) {
 	taken := map[uint64]bool{}
 	continued, found := uint64(0), false
 	err := r.each(key.Gaps(resource), func(item *badger.Item) error {
@@ -74,7 +75,7 @@ func (r *reader) gapStart(resource uint16, lost, begin uint64) (uint64, error) {
 		}
 		start := timestamp(g.Start)
 		taken[start] = true
-		if g.Reason == history.GapDropped && g.End.Equal(moment(begin)) {
+		if g.Reason == history.GapDropped && g.Detail == detail && g.End.Equal(moment(begin)) {
 			continued, found = start, true
 		}
 		return nil

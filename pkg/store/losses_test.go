@@ -58,3 +58,27 @@ func TestDaysThatAreWithinTheRetentionAgainAreAGap(t *testing.T) {
 		})
 	}
 }
+
+// What is dropped by size begins within the retention, whatever was dropped by age before it.
+func TestALossBySizeDoesNotReachBackToWhatWasOld(t *testing.T) {
+	dir, c := t.TempDir(), &clock{noon(1)}
+	s := open(t, dir, store.Options{Retention: 24 * time.Hour, Now: c.now})
+	for d := 1; d <= 3; d++ {
+		c.t = noon(d)
+		appendTo(t, s, pod("web", "1", history.Update))
+	}
+	if err := s.Prune(t.Context()); err != nil { // the first day
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, store.Options{Retention: 24 * time.Hour, Now: c.now, MaxBytes: 1})
+	if err := s.Prune(t.Context()); err != nil { // the second
+		t.Fatal(err)
+	}
+	gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{})
+	if err != nil || len(gaps) != 1 || gaps[0].Start.Before(noon(2)) || !gaps[0].End.Equal(day(noon(3))) {
+		t.Errorf("gaps %+v (%v), want one from the second noon to the end of that day", gaps, err)
+	}
+}
