@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/watchhistory/watchhistory/pkg/api"
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -214,5 +215,19 @@ func TestCursorsLeadThroughAllPages(t *testing.T) {
 	}
 	if want := []string{"create node-1", "delete old", "update web", "create web"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// What a server sends in strings is recorded as it is, and answered as JSON that every client can read.
+func TestAnswersAreUTF8(t *testing.T) {
+	s := newServer(t, api.Options{})
+	s.put(change(history.Create, "pods", "sh\x00op", "a\xff\x00\n\x1b[31m",
+		"{\"metadata\":{\"name\":\"a\xff\",\"annotations\":{\"k\xfe\":\"v\xff\\u0000\"}},\"spec\":{\"\xc3\":[\"\\ud800\"]}}"))
+	for _, target := range []string{"/api/v1/events", "/api/v1/events?summary=true"} {
+		status, _, body := s.get(target)
+		var events []v1.Event
+		if err := json.Unmarshal([]byte(body), &events); status != http.StatusOK || err != nil || len(events) != 1 || !utf8.ValidString(body) {
+			t.Errorf("%s: %d, %v, %d events in %q", target, status, err, len(events), body)
+		}
 	}
 }

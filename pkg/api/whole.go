@@ -1,14 +1,17 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
 // whole returns an object as clients see it, without what the server keeps for itself, and its annotations, nil where it
-// has none. All other bytes stay as they are: numbers, the order of fields, whatever stands in strings.
+// has none. All other bytes stay as they are: numbers, the order of fields, whatever stands in strings. Only where that is no UTF-8, as
+// an aggregated API server may send it, U+FFFD stands in its place: a client's parser would refuse the whole answer.
 func whole(object []byte) (json.RawMessage, map[string]string, error) {
 	var edits []rawjson.Edit
 	var annotations map[string]string
@@ -25,7 +28,11 @@ func whole(object []byte) (json.RawMessage, map[string]string, error) {
 	if err := s.End(); err != nil {
 		return nil, nil, fmt.Errorf("read object: %w", err)
 	}
-	return rawjson.Apply(object, edits), annotations, nil
+	kept := rawjson.Apply(object, edits)
+	if !utf8.Valid(kept) {
+		kept = bytes.ToValidUTF8(kept, []byte("\uFFFD"))
+	}
+	return kept, annotations, nil
 }
 
 // metadata consumes the metadata of an object, and returns what is kept of it.

@@ -91,7 +91,7 @@ type Checkpoint struct {
 	Group    string
 	Resource string
 	RV       string
-	Time     time.Time // when RV was received; where that is zero, the log sets it to when it was committed
+	Time     time.Time // by when everything up to RV was received; where that is zero, the log sets it to when it was committed
 }
 
 // Complete returns a time before which no change is missing behind the checkpoint.

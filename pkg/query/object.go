@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -38,7 +39,8 @@ type ObjectHistory struct {
 	Resource string
 	Own      Page
 	Related  Page
-	// Gaps are those of the object's resource and, where Events are asked for, of Events. The pages have none of their own.
+	// Gaps are those of the object's resource and, where Events are asked for, of Events; where those of descendants are, of
+	// every resource that may be one. The pages have none of their own.
 	Gaps []history.Gap
 	// Omitted is what the rules leave out of both, in the object's namespace.
 	Omitted []history.Omission
@@ -79,9 +81,9 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if err := s.total(ctx, own, &answer.Own); err != nil {
 		return empty, err
 	}
-	about := all.Resources
-	if len(q.Revisions) == 0 {
-		about = slices.Concat(about, eventResources())
+	about, err := s.about(ctx, q, all.Resources)
+	if err != nil {
+		return empty, err
 	}
 	if answer.Gaps, err = s.reader.Gaps(ctx, about, q.Start, q.End); err != nil {
 		return empty, err
@@ -93,6 +95,26 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 		return empty, &RelatedError{Err: err}
 	}
 	return answer, nil
+}
+
+// about returns the resources whose gaps touch the answer. What was missed of descendants can't be narrowed to those that were found: of
+// an owner that was never seen, nobody knows that it stands in between.
+func (s *Service) about(ctx context.Context, q Object, own []schema.GroupResource) ([]schema.GroupResource, error) {
+	switch {
+	case len(q.Revisions) > 0:
+		return own, nil
+	case !q.Descendants:
+		return slices.Concat(own, eventResources()), nil
+	}
+	catalogue, err := s.reader.Resources(ctx)
+	about := slices.Concat(own, eventResources())
+	for _, r := range catalogue {
+		ownable := r.Namespaced || q.Namespace == history.NoNamespace // what is in a namespace owns nothing outside of it
+		if ownable && !slices.Contains(about, r.GroupResource()) {
+			about = append(about, r.GroupResource())
+		}
+	}
+	return about, err
 }
 
 // scopes returns where the object and the Events regarding it are. Those of a cluster-scoped object may be in any namespace.

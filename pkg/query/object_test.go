@@ -86,6 +86,49 @@ func TestGapsAndRulesOfEventsOfEitherGroupAreTold(t *testing.T) {
 	}
 }
 
+// Who owned what is not known of an owner that was never seen, whatever its resource is.
+func TestGapsOfWhateverMayBeOwnedAreToldWithDescendants(t *testing.T) {
+	l := newLog(t)
+	var gaps []history.Gap
+	for _, r := range []history.Resource{
+		{Group: "apps", Version: "v1", Plural: "replicasets", Kind: "ReplicaSet", Namespaced: true},
+		{Version: "v1", Plural: "nodes", Kind: "Node"},
+		{Version: "v1", Plural: "persistentvolumes", Kind: "PersistentVolume"},
+	} {
+		if err := l.Register(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		gaps = append(gaps, history.Gap{Group: r.Group, Resource: r.Plural, Start: l.now, Reason: history.GapExpired})
+	}
+	if err := l.Append(t.Context(), &history.Batch{Gaps: gaps}); err != nil {
+		t.Fatal(err)
+	}
+	l.put(record(ref("apps", "deployments", "shop", "web", 1), history.Create, `{}`), record(ref("", "nodes", "", "n", 1), history.Create, `{}`))
+	web, n := query.Object{Namespace: "shop", Type: "deploy", Name: "web"}, query.Object{Namespace: history.NoNamespace, Type: "nodes", Name: "n"}
+	for _, tc := range []struct {
+		of          query.Object
+		descendants bool
+		revisions   []uint64
+		want        []string
+	}{
+		{web, true, nil, []string{"replicasets"}},
+		{web, false, nil, nil},
+		{web, true, []uint64{1}, nil},
+		{n, true, nil, []string{"nodes", "persistentvolumes", "replicasets"}},
+		{n, false, nil, []string{"nodes"}},
+	} {
+		q := tc.of
+		q.Descendants, q.Revisions = tc.descendants, tc.revisions
+		var got []string
+		for _, g := range ask(t, l.service(query.Options{}), q).Gaps {
+			got = append(got, g.Resource)
+		}
+		if slices.Sort(got); !slices.Equal(got, tc.want) {
+			t.Errorf("%s, descendants %t, revisions %v: gaps of %v, want %v", q.Name, q.Descendants, q.Revisions, got, tc.want)
+		}
+	}
+}
+
 func TestEventsOfAnotherGroupsObjectStayOut(t *testing.T) {
 	l := newLog(t)
 	core, knative := ref("", "services", "shop", "web", 1), ref("serving.knative.dev", "services", "shop", "web", 2)

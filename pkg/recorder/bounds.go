@@ -16,6 +16,9 @@ const (
 	maxManagers  = 16 << 10 // of all managers, with the fields that they own
 )
 
+// maxKinds is how many kinds and API versions the objects of one resource may have while the recorder runs: they have one.
+const maxKinds = 16
+
 // bound leaves out of a record what is beyond the bounds. The object has all of it.
 func bound(r *history.Record) {
 	r.Owners = firstOwners(r.Owners)

@@ -72,3 +72,25 @@ func TestNobodyCanNameTooMuch(t *testing.T) {
 		}
 	}
 }
+
+// A server that gives each object another kind must not use up the numbers that the log has for kinds.
+func TestTheKindsOfOneResourceAreBounded(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(pods)
+	w.feed(s, "sync", "end 1")
+	const n = 40
+	for i := range n {
+		object := fmt.Sprintf(`{"kind":"K%d","apiVersion":"v1","metadata":{"name":"a%d","namespace":"shop","uid":"u%d","resourceVersion":"%d"}}`, i, i, i, i+2)
+		if err := s.Observe(t.Context(), frame("+", object)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kinds := map[string]int{}
+	records := w.records(pods)
+	for _, r := range records {
+		kinds[r.Version+" "+r.Kind]++
+	}
+	if len(records) != n || len(kinds) != 17 || kinds["v1 Pod"] != n-16 || kinds["v1 K0"] != 1 {
+		t.Errorf("%d records, of kinds %v", len(records), kinds)
+	}
+}

@@ -38,11 +38,11 @@ func (l *ledger) counts() map[history.GapReason]uint64 {
 }
 
 // Explain says what keeps a resource from being observed, which becomes the reason of the gap if it can't be made up for.
-// It is forgotten as soon as something is observed; that the API server does not answer, either, explains nothing more. The
-// caller is the goroutine that uses the resource's stream.
+// It is forgotten as soon as something is observed; that the API server does not answer, either, explains nothing more, and that it
+// has forgotten the changes is what a gap says that has no other reason. The caller is the goroutine that uses the resource's stream.
 func (r *Recorder) Explain(resource schema.GroupResource, reason history.GapReason, detail string) {
 	s := r.stream(resource)
-	if s == nil || reason == history.GapDisconnected && s.gaps.why != nil {
+	if s == nil || reason == history.GapExpired || reason == history.GapDisconnected && s.gaps.why != nil {
 		return
 	}
 	s.gaps.why = &history.Gap{Reason: reason, Detail: detail}
@@ -51,6 +51,20 @@ func (r *Recorder) Explain(resource schema.GroupResource, reason history.GapReas
 // receive notes that the API server has sent something.
 func (s *Stream) receive() {
 	s.received = s.recorder.opts.Now().UTC()
+	s.gaps.why, s.gaps.used = nil, true
+}
+
+// Resume says that a watch goes on from the checkpoint: what it brings may have happened long ago, until it has caught up. A
+// checkpoint that it leads up to is as old as the one that it began with.
+func (s *Stream) Resume() {
+	if s.behind.IsZero() {
+		s.behind = s.received
+	}
+}
+
+// catchUp notes that the resource is observed as it changes. What kept it from that before explains no gap that comes later.
+func (s *Stream) catchUp() {
+	s.behind = time.Time{}
 	s.gaps.why, s.gaps.used = nil, true
 }
 
@@ -97,7 +111,7 @@ func (s *Stream) openGap(ctx context.Context) error {
 	if err := s.put(ctx, e); err != nil {
 		return err
 	}
-	if err := s.Settle(ctx); err != nil {
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	if checkpoint.RV != "" {

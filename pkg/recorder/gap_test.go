@@ -155,6 +155,8 @@ func TestWhatKeptAResourceFromBeingObservedIsTheReason(t *testing.T) {
 		"lost rights while it was away":    {nil, history.GapForbidden, history.GapForbidden},
 		"no answer":                        {[]string{"bookmark 4"}, history.GapDisconnected, history.GapDisconnected},
 		"no answer at first, but was away": {nil, history.GapDisconnected, history.GapRestarted},
+		"forgotten":                        {[]string{"bookmark 4"}, history.GapExpired, history.GapExpired},
+		"forgotten while it was away":      {nil, history.GapExpired, history.GapRestarted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, recorder.Options{}, nil)
@@ -169,12 +171,13 @@ func TestWhatKeptAResourceFromBeingObservedIsTheReason(t *testing.T) {
 	}
 }
 
-func TestNoAnswerDoesNotReplaceAnotherReason(t *testing.T) {
+func TestNoAnswerAndNoMemoryReplaceNoOtherReason(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "+a/u1@1", "end 3")
 	w.Explain(pods.GroupResource(), history.GapNotConfigured, "it was left out")
 	w.Explain(pods.GroupResource(), history.GapDisconnected, "no route")
+	w.Explain(pods.GroupResource(), history.GapExpired, "forgotten")
 	w.feed(s, "sync")
 	if gap := w.one(pods, history.GapNotConfigured, true); gap.Detail != "it was left out" {
 		t.Errorf("detail %q", gap.Detail)
@@ -268,4 +271,97 @@ func TestAClockThatIsSetBackHidesNoGap(t *testing.T) {
 			t.Errorf("a gap from %s to %s", g.Start, g.End)
 		}
 	}
+}
+
+// clocked is a world with a clock of its own.
+func clocked(t *testing.T) (w *world, pass func(time.Duration) time.Time) {
+	t.Helper()
+	var clock atomic.Pointer[time.Time]
+	began := time.Now().UTC()
+	clock.Store(&began)
+	w = &world{t: t, dir: t.TempDir(), now: func() time.Time { return *clock.Load() }}
+	w.opts = recorder.Options{Now: w.now, Logger: slog.New(slog.DiscardHandler)}
+	w.start()
+	t.Cleanup(func() { _ = w.close() })
+	return w, func(d time.Duration) time.Time {
+		now := clock.Load().Add(d)
+		clock.Store(&now)
+		return now
+	}
+}
+
+// The resourceVersion of a list by pages is that of its beginning. What came and went during the list is in none of its pages, and if
+// the resourceVersion expires at once, it is in no watch either.
+func TestACheckpointIsAsOldAsTheSyncThatItEnds(t *testing.T) {
+	w, pass := clocked(t)
+	s := w.stream(pods)
+	began := pass(time.Minute)
+	w.feed(s, "sync")
+	pass(10 * time.Minute)
+	w.feed(s, "+a/u1@1", "end 3")
+	s.Resume()
+	pass(time.Second)
+	w.feed(s, "~a/u1@4") // of the time of the list, too
+	w.restart()
+	if got := w.checkpoint(pods); got.RV != "4" || got.Time.After(began) {
+		t.Errorf("the checkpoint %+v is later than the beginning of the sync, %s", got, began)
+	}
+	w.feed(w.stream(pods), "sync", "+a/u1@9", "end 10")
+	changed := w.records(pods)[2]
+	gap := w.one(pods, history.GapRestarted, false)
+	if gap.Start.After(began) || changed.InferredSince.IsZero() || changed.InferredSince.After(began) {
+		t.Errorf("nothing is known since %s, the gap starts at %s, and the change is inferred since %s", began, gap.Start, changed.InferredSince)
+	}
+}
+
+// A watch brings at once what happened while nobody watched. If it breaks off in the middle of that, the rest is as old.
+func TestACheckpointIsNoLaterThanWhatItsWatchHasYetToBring(t *testing.T) {
+	for name, caughtUp := range map[string]func(*world, *recorder.Stream) error{
+		"nothing more came":  func(w *world, s *recorder.Stream) error { return s.Settle(w.t.Context()) },
+		"a bookmark":         func(w *world, s *recorder.Stream) error { return s.Bookmark(w.t.Context(), "6") },
+		"it goes on by then": func(*world, *recorder.Stream) error { return nil },
+	} {
+		for _, restarted := range []bool{true, false} {
+			t.Run(name, func(t *testing.T) {
+				w, pass := clocked(t)
+				s := w.stream(pods)
+				w.feed(s, "sync", "+a/u1@1", "end 2", "bookmark 3")
+				left := pass(0)
+				if restarted {
+					w.restart()
+					s = w.stream(pods)
+				}
+				pass(time.Hour)
+				s.Resume()
+				w.feed(s, "~a/u1@5")
+				if err := caughtUp(w, s); err != nil {
+					t.Fatal(err)
+				}
+				now := pass(time.Minute)
+				w.feed(s, "~a/u1@7")
+				w.restart()
+				want := now
+				if strings.HasPrefix(name, "it goes on") {
+					want = left
+				}
+				if got := w.checkpoint(pods); got.RV != "7" || !got.Time.Equal(want) {
+					t.Errorf("the checkpoint %+v, want it of %s", got, want)
+				}
+			})
+		}
+	}
+}
+
+func TestAnExplanationIsForgottenOnceTheResourceIsObservedAgain(t *testing.T) {
+	w := open(t, recorder.Options{}, nil)
+	s := w.stream(pods)
+	w.feed(s, "sync", "+a/u1@1", "end 3")
+	w.Explain(pods.GroupResource(), history.GapForbidden, "why")
+	s.Resume()
+	if err := s.Settle(t.Context()); err != nil { // and nothing happens
+		t.Fatal(err)
+	}
+	w.Explain(pods.GroupResource(), history.GapExpired, "it has forgotten 3")
+	w.feed(s, "sync")
+	w.one(pods, history.GapExpired, true)
 }

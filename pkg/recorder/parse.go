@@ -23,6 +23,8 @@ type parser struct {
 	rules    *ruleset  // nil before the first frame
 	events   bool      // the objects are Events, which regard others
 	pods     bool      // the objects are pods, which get bound to nodes
+
+	kinds map[[2]string]bool // API versions and kinds that objects said they have
 }
 
 func newParser(resource history.Resource, key []byte) parser {
@@ -212,17 +214,32 @@ func (v *version) check() error {
 	return errors.Join(wrong...)
 }
 
-// record makes a record of the version.
-func (p *parser) record(v *version, verb history.Verb) *history.Record {
+// kindOf returns the API version, without its group, and the kind that an object says it has. Where a server gives the objects of one
+// resource ever more of them, it returns the resource's: the log can tell a limited number apart, and no server is to use them up.
+func (p *parser) kindOf(v *version) (apiVersion, kind string) {
 	_, apiVersion, grouped := strings.Cut(v.apiVersion, "/")
 	if !grouped {
 		apiVersion = v.apiVersion
 	}
+	said := [2]string{apiVersion, v.kind}
+	switch {
+	case p.kinds == nil:
+		p.kinds = map[[2]string]bool{}
+	case !p.kinds[said] && len(p.kinds) >= maxKinds:
+		return p.resource.Version, p.resource.Kind
+	}
+	p.kinds[said] = true
+	return apiVersion, v.kind
+}
+
+// record makes a record of the version.
+func (p *parser) record(v *version, verb history.Verb) *history.Record {
+	apiVersion, kind := p.kindOf(v)
 	return &history.Record{
 		Ref: history.ObjectRef{
 			Group: p.resource.Group, Resource: p.resource.Plural, Namespace: v.namespace, Name: v.name, UID: v.uid,
 		},
-		Version: apiVersion, Kind: v.kind, Verb: verb, RV: v.rv,
+		Version: apiVersion, Kind: kind, Verb: verb, RV: v.rv,
 		Owners: v.owners, Regarding: v.regarding, Object: v.object, Writers: fingerprints(v.writers),
 	}
 }

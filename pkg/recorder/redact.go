@@ -38,8 +38,12 @@ func (r *redactor) member(scan *rawjson.Scanner, key string, edits []rawjson.Edi
 	}
 	kind := scan.Kind()
 	switch key {
-	case "kind", "apiVersion", "type", "immutable":
-		if kind == rawjson.String || kind == rawjson.Bool {
+	case "kind", "apiVersion", "type":
+		if kind == rawjson.String {
+			return edits
+		}
+	case "immutable":
+		if kind == rawjson.Bool {
 			return edits
 		}
 	}
@@ -72,8 +76,8 @@ func (r *redactor) applied(scan *rawjson.Scanner, edits []rawjson.Edit, depth in
 	for _, key := range scan.Members() {
 		kubectls := string(key) == lastApplied
 		if scan.Kind() != rawjson.String {
-			if kubectls {
-				edits, readable = r.value(scan, false, edits), false
+			if kubectls || scan.Kind() != rawjson.Null {
+				edits, readable = r.value(scan, false, edits), readable && !kubectls
 			}
 			continue
 		}
@@ -91,11 +95,13 @@ func (r *redactor) applied(scan *rawjson.Scanner, edits []rawjson.Edit, depth in
 	return edits, readable
 }
 
-// holdsDocument tells whether an annotation begins like JSON, or like the base64 of what gzip or zip made, as which tools keep
-// the objects that they applied.
+// holdsDocument tells whether an annotation begins like JSON or YAML, or like the base64 of JSON or of what gzip or zip made, as which
+// tools keep the objects that they applied. Keys in PEM and tokens begin like that, too.
 func holdsDocument(text []byte) bool {
 	text = bytes.TrimSpace(text)
-	return slices.ContainsFunc([]string{"{", "[", "H4sI", "UEsD"}, func(begin string) bool { return bytes.HasPrefix(text, []byte(begin)) })
+	return slices.ContainsFunc([]string{"{", "[", "---", "apiVersion:", "kind:", "eyJ", "ewog", "H4sI", "UEsD"}, func(begin string) bool {
+		return bytes.HasPrefix(text, []byte(begin))
+	})
 }
 
 // configuration redacts a Secret as it was applied, and returns it as a JSON string. What is not the JSON of an object it
@@ -113,9 +119,14 @@ func (r *redactor) configuration(text []byte, depth int) (_ []byte, ok bool) {
 			continue
 		}
 		for _, key := range scan.Members() {
-			if string(key) == "annotations" {
+			switch string(key) {
+			case "annotations":
 				edits, ok = r.applied(&scan, edits, depth)
 				readable = readable && ok
+			case "name", "namespace", "generateName", "labels", "finalizers", "ownerReferences", "uid", "resourceVersion", "generation",
+				"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields":
+			default: // what nobody validated may stand where it does not belong
+				edits = r.member(&scan, string(key), edits)
 			}
 		}
 	}

@@ -59,6 +59,8 @@ func TestSecretValuesAreNowhereOnDisk(t *testing.T) {
 		`"data":{"p":"not base64 ` + treasure + `"},`,
 		`"data":{"p":{"deep":["` + treasure + `"]},"n":null,"b":true},`,
 		`"data":"` + treasure + `",`,
+		`"data":["` + treasure + `",{"p":"` + treasure + `"}],"Data":"` + treasure + `","data":{"data":{"p":"` + encoded(treasure) + `"}},`,
+		`"immutable":"` + treasure + `","kind":"Secret",`,
 		`"d\u0061ta":{"p":"` + encoded(treasure) + `"},`,
 		`"data":{"p":"` + encoded(treasure) + `","p":"` + encoded(treasure) + `"},`,
 		`"stringdata":{"p":"` + treasure + `"},"regarding":{"name":"` + treasure + `"},"type":{"p":"` + treasure + `"},`,
@@ -74,11 +76,16 @@ func TestSecretValuesAreNowhereOnDisk(t *testing.T) {
 		`{"p":"` + treasure + `"}`,
 		applied(nested),
 		applied(`{"Data":{"p":"` + treasure + `"},"kind":["` + treasure + `"]}`),
+		applied(`{"immutable":"` + treasure + `","metadata":{"name":"s","labels":{"a":"b"},"data":{"p":"` + treasure + `"},"Name":"` + treasure + `"}}`),
+		applied(`{"kind":"List","items":[{"data":{"p":"` + treasure + `"}}]}`),
+		applied(`{"metadata":{"annotations":{"a":{"p":"` + treasure + `"},"b":["` + treasure + `"]}}}`),
 	} {
 		all = append(all, secret(fmt.Sprint(30+i), "", annotation))
 	}
 	for i, annotation := range []string{ // of tools other than kubectl
 		`{"kind":"Secret","data":{"p":"` + encoded(treasure) + `"}}`, ` [{"data":"` + treasure + `"}]`, "H4sI" + treasure, "UEsDB" + treasure, `{"data":"` + treasure,
+		"---\nstringData:\n  p: " + treasure, "apiVersion: v1\nstringData: {p: " + treasure + "}", "kind: Secret\ndata:\n  p: " + encoded(treasure),
+		"eyJ" + treasure, "ewog" + treasure, "-----BEGIN PRIVATE KEY-----\n" + treasure,
 	} {
 		all = append(all, strings.Replace(secret(fmt.Sprint(50+i), "", quote(`{"a":{}}`)), `"team":"shop"`, `"example.com/original":`+quote(annotation), 1))
 	}

@@ -29,6 +29,7 @@ type Stream struct {
 	since    time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
 	gaps     ledger
 	received time.Time // when the last frame, bookmark or end of a sync was
+	behind   time.Time // up to when everything is known while the past is read; zero: as it happens
 	accepted uint64    // number of the last entry that was accepted
 	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
 
@@ -75,6 +76,7 @@ func (s *Stream) load(ctx context.Context) error {
 	}
 	s.rv, s.syncing, s.since, s.gaps.open = checkpoint.RV, false, time.Time{}, nil
 	if s.rv != "" {
+		s.behind = checkpoint.Time
 		s.checkpointed.Store(checkpoint.Time.UnixNano())
 	}
 	if err := s.resumeGap(ctx); err != nil {
@@ -100,7 +102,7 @@ func (s *Stream) mend(ctx context.Context) error {
 	if !s.cut {
 		return nil
 	}
-	if err := s.Settle(ctx); err != nil {
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	return s.load(ctx)
@@ -250,8 +252,13 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 	return nil
 }
 
+// checkpoint is dated when everything up to rv had been received, or earlier.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
-	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: s.received}
+	at := s.received
+	if !s.behind.IsZero() && s.behind.Before(at) {
+		at = s.behind
+	}
+	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: at}
 }
 
 // Bookmark takes a resourceVersion up to which nothing else happened. It is committed with the next record, or after a while.
@@ -260,5 +267,8 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 		return wrap("record", s.resource, errUnsynced)
 	}
 	s.receive()
+	if !s.syncing {
+		s.catchUp()
+	}
 	return s.accept(ctx, nil, rv)
 }

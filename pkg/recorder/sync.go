@@ -15,7 +15,8 @@ import (
 // a gap opens; both are durable before any record of the sync: those are newer than the checkpoint was, and a watch from there
 // would serve some of them again. A sync that broke off, or that a crash cut off, leaves its gap open for the next one.
 func (s *Stream) BeginSync(ctx context.Context) error {
-	if err := s.Settle(ctx); err != nil {
+	began := s.recorder.opts.Now().UTC()
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	if s.gaps.open == nil {
@@ -23,13 +24,14 @@ func (s *Stream) BeginSync(ctx context.Context) error {
 			return err
 		}
 	}
-	s.syncing = true
+	s.syncing, s.behind = true, began
 	s.syncs.Add(1)
 	s.round++
 	return nil
 }
 
-// EndSync infers that the objects that were not observed since BeginSync are gone, and moves the checkpoint to rv.
+// EndSync infers that the objects that were not observed since BeginSync are gone, and moves the checkpoint to rv. That may be as
+// old as the sync is, which the checkpoint tells.
 func (s *Stream) EndSync(ctx context.Context, rv string) error {
 	if !s.syncing {
 		return wrap("record", s.resource, errUnsynced)
@@ -103,8 +105,14 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	return &deletion, nil
 }
 
-// Settle waits until all that was accepted is in the log.
+// Settle says that a watch has brought what lay behind it, and waits until that is in the log.
 func (s *Stream) Settle(ctx context.Context) error {
+	s.catchUp()
+	return s.settle(ctx)
+}
+
+// settle waits until all that was accepted is in the log.
+func (s *Stream) settle(ctx context.Context) error {
 	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
 		s.cut = true
 		return wrap("commit records of", s.resource, err)
@@ -114,7 +122,7 @@ func (s *Stream) Settle(ctx context.Context) error {
 
 // latest reads an object's last version from the log, once all that was accepted has got there.
 func (s *Stream) latest(ctx context.Context, key objectKey, h head) (*history.Record, error) {
-	if err := s.Settle(ctx); err != nil {
+	if err := s.settle(ctx); err != nil {
 		return nil, err
 	}
 	return s.recorder.log.Latest(ctx, history.ObjectRef{

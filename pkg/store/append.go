@@ -64,7 +64,7 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return err
 	}
-	if err := errors.Join(s.sound.damage(), s.tables(), s.room(size)); err != nil {
+	if err := errors.Join(s.sound.damage(), s.tables(), s.numbers(b), s.room(size)); err != nil {
 		return err
 	}
 	if err := s.write(b, bodies); err != nil {

@@ -79,7 +79,8 @@ func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (hi
 	return c, nil
 }
 
-// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural.
+// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural. One that can't be
+// recorded, because its name is too long or the log knows too many, is a [history.Invalid] error.
 func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := checkResource(resource.GroupResource()); err != nil {
 		return err
@@ -96,6 +97,12 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	err = s.numbered(map[term]bool{
+		resourceTerm(resource.GroupResource()): true, {key.Kinds, codec.Pair(resource.Version, resource.Kind)}: true,
+	})
+	if err != nil {
 		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
 	}
 	if err := s.catalogue(key.Catalogued(resource.Group, resource.Plural), b); err != nil {

@@ -47,11 +47,12 @@ func (s *Store) load(dir string) error {
 	})
 }
 
-// indexStanding writes the index of the standing versions by their owners, in transactions of its own. Doing so again does no harm.
+// indexStanding writes the index of the standing versions by their owners, in transactions of its own, where the volume has the room.
+// Doing so again does no harm.
 func (s *Store) indexStanding(txn *badger.Txn) error {
 	batch := s.db.NewWriteBatch()
 	defer batch.Cancel()
-	r := s.newReader(txn)
+	r, size := s.newReader(txn), maxBulk // of what is written without another look
 	err := r.each(key.StandingOf(0)[:2], func(item *badger.Item) error {
 		object, ts, err := key.DecodeStanding(item.Key())
 		if err != nil {
@@ -66,7 +67,12 @@ func (s *Store) indexStanding(txn *badger.Txn) error {
 			return nil //nolint:nilerr // a version that is damaged stands as damaged as it is
 		}
 		for k := range standingOwned(rec, object, ts) {
-			err = errors.Join(err, batch.Set(k, nil))
+			if size += len(k) + overhead; size >= maxBulk {
+				err, size = errors.Join(err, s.roomToPrune()), 0
+			}
+			if err == nil {
+				err = batch.Set(k, nil)
+			}
 		}
 		return err
 	})

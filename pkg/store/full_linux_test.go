@@ -1,11 +1,15 @@
 package store_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -66,6 +70,49 @@ func TestRegisterOnAFullVolume(t *testing.T) {
 		pods.Version = "v2"
 		if err := s.Register(t.Context(), pods); history.CodeOf(err) != history.Unavailable {
 			t.Errorf("registered another version: %v", err)
+		}
+	})
+}
+
+// TestRaiseTheFormatOnAFullVolume opens a log of an earlier format where there is room to open it, and not to index what stands.
+func TestRaiseTheFormatOnAFullVolume(t *testing.T) {
+	onVolume(t, "160m", func(volume string) {
+		dir, c := filepath.Join(volume, "log"), &clock{noon(0)}
+		opts := store.Options{Now: c.now}
+		s := open(t, dir, opts)
+		owned := pod("web", "1", history.Create)
+		owned.Owners = []types.UID{"owner"}
+		appendTo(t, s, owned)
+		c.t = noon(20)
+		appendTo(t, s, pod("other", "2", history.Create))
+		if err := errors.Join(s.Prune(t.Context()), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		aged(t, dir, 2, func(uint16) (string, error) { return "", nil })
+		var ballast []string
+		for n := 0; ; n++ {
+			file := filepath.Join(volume, fmt.Sprint(n))
+			ballast = append(ballast, file)
+			if err := os.WriteFile(file, make([]byte, 1<<20), 0o600); err != nil {
+				break
+			}
+		}
+		remove := func(files []string) {
+			for _, file := range files {
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		remove(ballast[:25]) // 16 MB are for opening, and 32 for what is written
+		_, err := store.Open(dir, opts)
+		if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "is full") {
+			t.Fatalf("opened: %v", err)
+		}
+		remove(ballast[25:])
+		s = open(t, dir, opts)
+		if got := all(t, s, history.Scan{Filter: history.Filter{Owner: "owner"}}); len(got) != 1 {
+			t.Errorf("%d records of the owner, want the one that stands", len(got))
 		}
 	})
 }

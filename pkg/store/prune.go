@@ -137,11 +137,9 @@ func (s *Store) drop(ctx context.Context, d *drop) error {
 // raise makes the next day the floor.
 func (s *Store) raise(ctx context.Context, d *drop) error {
 	var lost []group
-	if d.reason == BySize {
-		err := s.view(func(r *reader) (err error) { lost, err = r.losses(d.day); return err })
-		if err != nil {
-			return err
-		}
+	err := s.view(func(r *reader) (err error) { lost, err = r.losses(d.day, d.reason); return err })
+	if err != nil {
+		return err
 	}
 	return s.transact(ctx, func(w *writer) error {
 		for _, g := range lost {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -113,19 +112,12 @@ func (w *writer) number(g *group, t term) (uint32, error) {
 
 // next returns a dictionary's next number. They begin with 1; 0 stands for nothing.
 func (w *writer) next(of key.Dictionary) (uint32, error) {
-	counter, limit := &w.state.Namespaces, uint32(math.MaxUint32)
-	switch of {
-	case key.Resources:
-		counter, limit = &w.state.Resources, math.MaxUint16
-	case key.Kinds:
-		counter, limit = &w.state.Kinds, math.MaxUint16
-	case key.Namespaces:
+	highest, limit := counter(&w.state, of)
+	if *highest == limit {
+		return 0, noNumber(of, limit)
 	}
-	if *counter == limit {
-		return 0, fmt.Errorf("dictionary %c is full", of)
-	}
-	*counter++
-	return *counter, nil
+	*highest++
+	return *highest, nil
 }
 
 // checkpoint adds a checkpoint to this transaction.

@@ -86,3 +86,29 @@ func TestABacklogThatCannotBeWritten(t *testing.T) {
 		}
 	})
 }
+
+// Every watch that goes on may begin with the past, also one that takes the place of one that ended in an orderly way.
+func TestEachWatchSaysWhenItGoesOnAndWhenItHasCaughtUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var resumed []int // watches by when the sink was settled
+		sink := &tape{}
+		sink.refuse = func(_ context.Context, call string) error {
+			if call == "settle" {
+				resumed = append(resumed, sink.resumed)
+			}
+			return nil
+		}
+		ends := func(w http.ResponseWriter, _ *http.Request) {
+			write(w, []string{frame("MODIFIED", "a", 6)})
+			time.Sleep(time.Second)
+		}
+		stream := lines(frame("ADDED", "a", 4), initialEnd(5))
+		if _, err := play(t, &script{answers: []http.HandlerFunc{stream, ends, ends, hang()}}, sink, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{1, 2, 3}; !slices.Equal(resumed, want) {
+			t.Errorf("caught up after %v watches, want %v", resumed, want)
+		}
+	})
+}

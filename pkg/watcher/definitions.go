@@ -68,6 +68,9 @@ func (d *definitions) Bookmark(context.Context, string) error { return nil }
 // Settle implements [Sink].
 func (d *definitions) Settle(context.Context) error { return nil }
 
+// Resume implements [Sink].
+func (d *definitions) Resume() {}
+
 // Observe implements [Sink]. A CRD that can't be understood defines nothing.
 func (d *definitions) Observe(ctx context.Context, f history.Frame) error {
 	var c definition

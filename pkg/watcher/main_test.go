@@ -53,6 +53,7 @@ func TestCluster(t *testing.T) {
 		"pages agree with the watch":                l.testPagesAgreeWithTheWatch,
 		"configured resources":                      l.testConfiguredResources,
 		"sink that cannot be opened ends the set":   l.testSinkThatCannotBeOpenedEndsTheSet,
+		"resource that cannot be recorded":          l.testResourceThatCannotBeRecorded,
 		"permissions come and go":                   l.testPermissionsComeAndGo,
 		"permission is lost":                        l.testPermissionIsLost,
 		"definitions come change and go":            l.testDefinitionsComeChangeAndGo,

@@ -77,10 +77,10 @@ func (w *Watcher) watch(ctx context.Context, l *link) error {
 	}
 	defer body.Close()
 	w.answered = true
-	if w.rv == "" {
-		if err := w.begin(ctx); err != nil {
-			return err
-		}
+	if w.rv != "" {
+		w.sink.Resume()
+	} else if err := w.begin(ctx); err != nil {
+		return err
 	}
 	lines := wire.NewLines(w.catchUp(ctx, body), maxLine)
 	for {

@@ -19,7 +19,8 @@ type SetOptions struct {
 	Targets
 
 	// Open returns the sink of a resource with the names that the server has for it. It is called again for a resource
-	// whose version or names have changed, after the watcher of the former sink has ended. An error ends the set.
+	// whose version or names have changed, after the watcher of the former sink has ended. An error ends the set,
+	// but for a [history.Invalid] one: the resource can't be recorded, and is waited for until it is planned anew.
 	Open func(context.Context, history.Resource) (Sink, error)
 }
 

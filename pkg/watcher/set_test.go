@@ -208,6 +208,44 @@ func (l *lab) testSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
 	}
 }
 
+// What can't be recorded, whatever is tried, keeps nothing else from being recorded.
+func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
+	t.Helper()
+	sink := &tape{}
+	set, err := watcher.NewSet(l.config(t, &wire{}), watcher.SetOptions{
+		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
+		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
+			if r.Plural == "secrets" {
+				return nil, fmt.Errorf("register: %w", history.Errorf(history.Invalid, "no number is left"))
+			}
+			return sink, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	state := func(plural string) (s watcher.Status) {
+		for _, s := range set.States() {
+			if s.Resource.Plural == plural {
+				return s
+			}
+		}
+		return s
+	}
+	eventually(t, "configmaps are observed, and secrets are said not to be", func() bool {
+		s := state("secrets")
+		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting && s.Cause == history.GapStorage && s.Refused &&
+			strings.Contains(s.Reason, "no number is left") && set.Ready() == nil
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func (l *lab) testPermissionsComeAndGo(t *testing.T) {
 	t.Helper()
 	connection := &wire{}

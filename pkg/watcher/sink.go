@@ -26,6 +26,8 @@ type Sink interface {
 	AbortSync()
 	// Bookmark says that every change up to the resourceVersion rv was observed.
 	Bookmark(ctx context.Context, rv string) error
-	// Settle returns when all that was observed can be read by everybody.
+	// Resume says that a watch goes on from where the sink is. What it brings may have happened long ago, until Settle or Bookmark.
+	Resume()
+	// Settle says that the watch has brought what was in stock, and returns when all of it can be read by everybody.
 	Settle(ctx context.Context) error
 }

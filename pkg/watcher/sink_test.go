@@ -25,6 +25,8 @@ type tape struct {
 	calls  []string
 	frames []history.Frame
 	rv     string
+
+	resumed int
 }
 
 func (s *tape) Checkpoint() string {
@@ -39,6 +41,13 @@ func (s *tape) Checkpoint() string {
 func (s *tape) BeginSync(ctx context.Context) error          { return s.write(ctx, "begin", "") }
 func (s *tape) EndSync(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
 func (s *tape) AbortSync()                                   { _ = s.write(context.Background(), "abort", "") }
+
+// Resume is counted, and not written down: it comes with each watch.
+func (s *tape) Resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resumed++
+}
 
 func (s *tape) Bookmark(ctx context.Context, rv string) error {
 	return s.write(ctx, "bookmark "+rv, rv)

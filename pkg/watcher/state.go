@@ -51,6 +51,14 @@ type Change struct {
 	Refused bool
 }
 
+// outdated returns why a resource is not observed until a sync begins.
+func outdated(rv string, err error) Change {
+	return Change{
+		State: Waiting, Cause: history.GapExpired,
+		Reason: fmt.Sprintf("the API server could not go on from resourceVersion %s, and everything is observed anew: %v", rv, err),
+	}
+}
+
 // waiting returns why a resource can't be observed: because the server refuses it, or because of something else.
 func waiting(r history.Resource, err error) Change {
 	c := Change{State: Waiting, Refused: true}

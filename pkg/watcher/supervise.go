@@ -121,6 +121,12 @@ func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context)
 
 func (s *Set) run(ctx context.Context, p plan) error {
 	sink, err := s.opts.Open(ctx, p.resource)
+	if history.CodeOf(err) == history.Invalid {
+		s.changed(Change{Resource: p.resource, State: Waiting, Reason: err.Error(), Cause: history.GapStorage, Refused: true})
+		s.log.ErrorContext(ctx, "resource can't be recorded", "resource", p.resource.GroupResource().String(), "err", err)
+		<-ctx.Done()
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("open the record of %s: %w", p.resource.GroupResource(), err)
 	}

@@ -10,11 +10,11 @@ import (
 )
 
 func (w *Watcher) begin(ctx context.Context) error {
-	w.enter(Change{State: Syncing})
 	if err := w.sink.BeginSync(ctx); err != nil {
 		return sinkFailure(err)
 	}
 	w.syncing = true
+	w.enter(Change{State: Syncing}) // no earlier: what a sync can't make up for is in the sink from now on
 	return nil
 }
 

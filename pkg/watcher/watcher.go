@@ -87,6 +87,9 @@ func (w *Watcher) settle(err error, lasted time.Duration) time.Duration {
 		err = errAtOnce
 	case expired(err) || w.rv != "" && malformed(err):
 		w.log.Info("everything has to be observed anew", "rv", w.rv, "err", err)
+		if w.rv != "" {
+			w.enter(outdated(w.rv, err))
+		}
 		w.rv, w.suspect = "", false
 		return w.backoff.next(err)
 	case w.rv == "" && !w.paged && rejectsStreaming(err):

@@ -287,8 +287,9 @@ func TestStalls(t *testing.T) {
 		}}
 		sink := &tape{checkpoint: "5"}
 		changes, err := play(t, s, sink, 7*time.Minute)
-		if err != nil || slices.ContainsFunc(changes, func(c watcher.Change) bool { return c.State == watcher.Waiting }) {
-			t.Errorf("changes of state %+v (%v), want none that waits: a resource may be quiet", changes, err)
+		quiet := func(c watcher.Change) bool { return c.State == watcher.Waiting && c.Cause != history.GapExpired }
+		if err != nil || slices.ContainsFunc(changes, quiet) {
+			t.Errorf("changes of state %+v (%v), want none that waits for a server that is silent: a resource may be quiet", changes, err)
 		}
 		if got, want := s.requests(), []string{"watch 5", "probe 6", "watch 6", "probe 6", "stream"}; !slices.Equal(got, want) {
 			t.Errorf("requests %q, want %q", got, want)
@@ -441,6 +442,41 @@ func TestListedObjectsAreWhole(t *testing.T) {
 		}
 		if len(sink.frames) != 1 || string(sink.frames[0].Object) != object("a", 8) || sink.frames[0].Type != history.Added {
 			t.Errorf("observed %s, want %s", sink.frames, object("a", 8))
+		}
+	})
+}
+
+// Between the server's refusal to go on and the sync, nothing is observed, and the state has to say so: the sink has no gap yet.
+func TestWhatExpiredIsNotObservedUntilTheSyncHasBegun(t *testing.T) {
+	t.Parallel()
+	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
+	synctest.Test(t, func(t *testing.T) {
+		fresh := hang(frame("ADDED", "a", 8), initialEnd(9))
+		s := &script{answers: []http.HandlerFunc{paused(time.Second, bookmark(6), gone), fresh}}
+		changes, err := play(t, s, &tape{checkpoint: "5"}, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var states []watcher.State
+		for _, c := range changes {
+			states = append(states, c.State)
+		}
+		want := []watcher.State{watcher.Watching, watcher.Waiting, watcher.Syncing, watcher.Watching}
+		if !slices.Equal(states, want) || changes[1].Cause != history.GapExpired || changes[1].Refused {
+			t.Errorf("changes of state %+v, want %v", changes, want)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		full := errors.New("disk full")
+		sink := &tape{checkpoint: "5", refuse: func(_ context.Context, call string) error {
+			if call == "begin" {
+				return full
+			}
+			return nil
+		}}
+		changes, err := play(t, &script{answers: []http.HandlerFunc{lines(gone), hang()}}, sink, time.Minute)
+		if !errors.Is(err, full) || len(changes) != 1 || changes[0].State != watcher.Waiting {
+			t.Errorf("changes of state %+v (%v), want that it waits for a sync that has not begun", changes, err)
 		}
 	})
 }
