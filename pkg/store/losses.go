@@ -22,8 +22,7 @@ func detailOf(reason Reason) string {
 }
 
 // losses returns, for each resource that has records in a day, the gap that dropping the day makes: from the first record that is
-// lost, of whatever resource, to the day's end. Where the day before was lost for the same
-// reason, its gap goes on.
+// lost, of whatever resource, to the day's end. Where the day before was lost for the same reason, its gap goes on.
 func (r *reader) losses(day uint16, reason Reason) (gaps []group, err error) {
 	lost, _, err := r.first(key.Entry{Class: key.ByTime}, day)
 	if err != nil {

@@ -26,12 +26,13 @@ func counter(state *codec.State, of key.Dictionary) (highest *uint32, limit uint
 // numbers refuses a batch that names more new resources, kinds or namespaces than there are numbers left for. It looks them up only
 // where few are. The caller holds commits.
 func (s *Store) numbers(b *history.Batch) error {
-	most := uint32(len(b.Records) + len(b.Checkpoints) + len(b.Gaps))
-	if few := func(of key.Dictionary) bool { highest, limit := counter(&s.state, of); return limit-*highest < most }; !few(key.Resources) &&
-		!few(key.Kinds) && !few(key.Namespaces) {
-		return nil
+	most := uint32(len(b.Records) + len(b.Checkpoints) + len(b.Gaps)) // of each dictionary
+	for _, of := range []key.Dictionary{key.Resources, key.Kinds, key.Namespaces} {
+		if highest, limit := counter(&s.state, of); limit-*highest < most {
+			return s.numbered(named(b))
+		}
 	}
-	return s.numbered(named(b))
+	return nil
 }
 
 // numbered refuses texts for which there are not enough numbers left.
