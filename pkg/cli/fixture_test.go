@@ -29,6 +29,7 @@ type recording struct {
 	url       string
 	rules     []history.Omission
 	asked     atomic.Int32 // how often for gaps
+	asking    func()       // before each page of the timeline; nil: nothing
 }
 
 func newRecording(t *testing.T) *recording {
@@ -65,6 +66,9 @@ func newRecording(t *testing.T) *recording {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
 			r.asked.Add(1)
+		}
+		if req.URL.Path == v1.EventsPath && r.asking != nil {
+			r.asking()
 		}
 		recorder.ServeHTTP(w, req)
 	}))
