@@ -70,9 +70,9 @@ func (p *Printer) texts(b *strings.Builder, indent, before, after string) {
 		}
 		sign, rest := line[:1], strings.TrimRight(line[1:], "\n")
 		if style := p.signStyle(sign); sign == "-" || sign == "+" {
-			p.line(b, sign, indent+rest, style)
+			p.line(b, sign, indented(indent, rest), style)
 		} else {
-			p.line(b, " ", indent+strings.TrimPrefix(sign, " ")+rest, style)
+			p.line(b, " ", indented(indent, strings.TrimPrefix(sign, " ")+rest), style)
 		}
 	}
 }
