@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -101,7 +102,7 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, g
 	}
 }
 
-// template applies JSONPath or a Go template to the document that -o json writes.
+// template applies JSONPath or a Go template to the document that -o json writes. Whole numbers stay whole.
 func (o *output) template(env *Environment, events []v1.Event) error {
 	printer, err := o.templates.ToPrinter(o.format)
 	if err != nil {
@@ -112,7 +113,7 @@ func (o *output) template(env *Environment, events []v1.Event) error {
 		return fmt.Errorf("apply a template: %w", err)
 	}
 	document := map[string]any{}
-	if err := json.Unmarshal(text, &document); err != nil {
+	if err := utiljson.Unmarshal(text, &document); err != nil {
 		return fmt.Errorf("apply a template: %w", err)
 	}
 	var out bytes.Buffer

@@ -119,7 +119,7 @@ func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, 
 	}
 	d.finish()
 	o.env.note(gapsNote(gaps, false, o.hides()))
-	return 1, nil
+	return d.shown, nil
 }
 
 // versions are those of one object.

@@ -18,7 +18,7 @@ func diffOf(t *testing.T, before, after string, opts render.Options) []string {
 	old.ObjectChanges, new.ObjectChanges = json.RawMessage(before), json.RawMessage(after)
 	var out bytes.Buffer
 	opts.Now = now()
-	if _, err := render.New(&out, opts).Diff(&old, &new); err != nil {
+	if _, _, err := render.New(&out, opts).Diff(&old, &new); err != nil {
 		t.Fatal(err)
 	}
 	_, body, _ := strings.Cut(out.String(), "\n")
