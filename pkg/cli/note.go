@@ -14,6 +14,7 @@ import (
 // note writes a line to stderr; an empty one not at all.
 func (e *Environment) note(text string) {
 	if text != "" {
+		e.answer()
 		_, _ = fmt.Fprintln(e.ErrOut, printers.EscapeTerminal(text))
 	}
 }

@@ -75,7 +75,9 @@ func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
 // isLean tells whether the answer needs no objects.
 func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
 
+// printer returns what writes the answer. Nothing is shown of waiting any more.
 func (o *output) printer(env *Environment, namespaces, noise bool) *render.Printer {
+	env.answer()
 	return render.New(env.Out, render.Options{
 		Now: env.Now(), Timestamps: o.timestamps, Location: o.location,
 		Color: env.color(o.color), Width: terminalWidth(env.Out),

@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/cli-runtime/pkg/printers"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -38,7 +36,7 @@ func (t resourceType) wire() string {
 type resolver struct {
 	mapper    func() (meta.RESTMapper, error)
 	recorded  func(context.Context) (*v1.ResourceList, error)
-	warnings  io.Writer
+	env       *Environment       // for warnings
 	catalogue []history.Resource // nil: not asked for yet
 	warned    bool
 }
@@ -190,5 +188,5 @@ func resources(list *v1.ResourceList) []history.Resource {
 }
 
 func (r *resolver) warnf(format string, args ...any) {
-	_, _ = fmt.Fprintln(r.warnings, "Warning: "+printers.EscapeTerminal(fmt.Sprintf(format, args...)))
+	r.env.note("Warning: " + fmt.Sprintf(format, args...))
 }
