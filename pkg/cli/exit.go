@@ -7,9 +7,8 @@ import (
 	"strings"
 	"syscall"
 
-	"k8s.io/cli-runtime/pkg/printers"
-
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // The exit codes. With --exit-code they are those of diff: 0 for nothing to show, 1 for something, 2 for trouble.
@@ -36,7 +35,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 	case errors.Is(err, syscall.EPIPE): // whoever reads has enough
 		return exitOK
 	default:
-		_, _ = fmt.Fprintln(env.ErrOut, "error: "+printers.EscapeTerminal(strings.TrimSpace(err.Error())))
+		_, _ = fmt.Fprintln(env.ErrOut, "error: "+render.Escape(strings.TrimSpace(err.Error())))
 		return verdict.failed
 	}
 }

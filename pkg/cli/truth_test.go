@@ -108,3 +108,24 @@ func TestPagesThatDoNotAdvanceEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestNotesAreHarmlessToATerminal: what answers may be anything, and so may its header.
+func TestNotesAreHarmlessToATerminal(t *testing.T) {
+	const hostile = "\u009b2J\u202e\u200b"
+	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set(v1.IgnoredHeader, hostile)
+		if req.URL.Path == v1.ResourcesPath {
+			_, _ = w.Write([]byte(`{"resources":[{"group":"` + hostile + `","version":"v1","plural":"things"},{"group":"b","version":"v1","plural":"things"}]}`))
+			return
+		}
+		_, _ = w.Write([]byte(`[]`))
+	}))
+	defer stranger.Close()
+	r := &recording{url: stranger.URL, now: time.Now()}
+	for _, args := range []string{"get", "get things"} {
+		if _, stdout, stderr := r.ask(t, strings.Fields(args)...); stdout != "" || !strings.Contains(stderr, "\ufffd2J") || strings.ContainsAny(stderr, hostile[:2]+"\u202e\u200b") {
+			t.Errorf("%s: %q, stderr %q", args, stdout, stderr)
+		}
+	}
+}

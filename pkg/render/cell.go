@@ -11,8 +11,8 @@ import (
 // joiner builds emoji.
 const joiner = '\u200d'
 
-// escape makes a text from a cluster harmless to a terminal. Line breaks and tabs stay.
-func escape(text string) string {
+// Escape makes a text from a cluster harmless to a terminal. Line breaks and tabs stay.
+func Escape(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == joiner:
@@ -32,7 +32,7 @@ func isHostile(r rune) bool {
 
 // cell is an escaped text on one line; "-" where there is none.
 func cell(text string) string {
-	if text = strings.Join(strings.Fields(escape(text)), " "); text == "" {
+	if text = strings.Join(strings.Fields(Escape(text)), " "); text == "" {
 		return "-"
 	}
 	return text

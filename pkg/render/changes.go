@@ -108,5 +108,5 @@ func (p *Printer) line(b *strings.Builder, sign, text string, style lipgloss.Sty
 	if text == "" {
 		sign = strings.TrimRight(sign, " ")
 	}
-	b.WriteString(p.paint(field{sign + escape(text), style}) + "\n")
+	b.WriteString(p.paint(field{sign + Escape(text), style}) + "\n")
 }
