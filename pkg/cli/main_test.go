@@ -35,6 +35,7 @@ func TestCluster(t *testing.T) {
 	r.tell()
 	cluster := clustertest.New(t, clustertest.Options{})
 	t.Run("discovery", func(t *testing.T) { testDiscovery(t, r, cluster) })
+	t.Run("newer Events", func(t *testing.T) { testNewerEvents(t, cluster) })
 	t.Run("no recorder", func(t *testing.T) { testNoRecorder(t, r, cluster) })
 }
 

@@ -9,11 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
 )
 
-// TestRelatedOfEventsInTheirNewerForm: a recorder may be configured to record Events as events.k8s.io serves them.
-func TestRelatedOfEventsInTheirNewerForm(t *testing.T) {
-	r := newRecording(t)
+// tellOfNewerEvents records a Deployment and one Event, as events.k8s.io serves it, and that Events were not seen later.
+func (r *recording) tellOfNewerEvents(t *testing.T) {
+	t.Helper()
 	events := history.Resource{Group: "events.k8s.io", Version: "v1", Plural: "events", Kind: "Event", Namespaced: true}
 	if err := r.log.Register(t.Context(), events); err != nil {
 		t.Fatal(err)
@@ -27,6 +28,12 @@ func TestRelatedOfEventsInTheirNewerForm(t *testing.T) {
 			"deprecatedSource":{"component":"deployment-controller"}}`),
 	})
 	r.miss(6*time.Minute, 5*time.Minute, history.GapDisconnected, "", schema.GroupResource{Group: "events.k8s.io", Resource: "events"})
+}
+
+// TestRelatedOfEventsInTheirNewerForm: a recorder may be configured to record Events as events.k8s.io serves them.
+func TestRelatedOfEventsInTheirNewerForm(t *testing.T) {
+	r := newRecording(t)
+	r.tellOfNewerEvents(t)
 	var out bytes.Buffer
 	code, stderr := run(t.Context(), r, &out, "related", "deploy/web", "--recorder-url", r.url, "-n", "shop", "-o", "wide", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir())
 	want := `LAST SEEN          TYPE     REASON              OBJECT           SOURCE                  NAME     MESSAGE
@@ -35,5 +42,19 @@ func TestRelatedOfEventsInTheirNewerForm(t *testing.T) {
 `
 	if code != 0 || strings.ReplaceAll(out.String(), " ", "") != strings.ReplaceAll(want, " ", "") {
 		t.Errorf("exit code %d, stderr %s, got\n%swant\n%s", code, stderr, out.String(), want)
+	}
+}
+
+// testNewerEvents: the server's first name for Events is not the one that they are recorded under.
+func testNewerEvents(t *testing.T, cluster *clustertest.Cluster) {
+	t.Helper()
+	r := newRecording(t, "events")
+	r.tellOfNewerEvents(t)
+	for _, args := range []string{"get ev -o name", "get events.events.k8s.io -o name", "history events scaled -o name"} {
+		var out bytes.Buffer
+		code, stderr := run(t.Context(), r, &out, append(strings.Fields(args), "-n", "shop", "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())...)
+		if code != 0 || out.String() != "event.events.k8s.io/scaled\n" || strings.Contains(stderr, "not record") {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", args, code, out.String(), stderr)
+		}
 	}
 }

@@ -118,8 +118,10 @@ func (o *relatedOptions) gaps(ctx context.Context, s *session, t target, found *
 	if !found.blind {
 		return nil, nil
 	}
-	// Which of the groups that serve Events they are recorded from, the recorder's configuration says.
-	start, about := o.start, []string{resourceType{Plural: "events"}.wire(), resourceType{Group: "events.k8s.io", Plural: "events"}.wire()}
+	start, about := o.start, []string(nil)
+	for _, events := range eventTypes() {
+		about = append(about, events.wire())
+	}
 	if found.more {
 		start = found.events[len(found.events)-1].Timestamp
 	}

@@ -45,7 +45,7 @@ type resolver struct {
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
 	found, discoveryErr := r.discover(arg)
 	if discoveryErr == nil {
-		return found, nil
+		return r.recordedAs(ctx, found), nil
 	}
 	if ctx.Err() != nil {
 		return found, context.Cause(ctx)
@@ -61,6 +61,29 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 		r.warnf("the API server did not say which types there are (%v); the recorder's types are used", discoveryErr)
 	}
 	return found, nil
+}
+
+// recordedAs returns the type under which objects are recorded. Those of Events are served by two groups, and recorded from the one
+// that the recorder's configuration names.
+func (r *resolver) recordedAs(ctx context.Context, found resourceType) resourceType {
+	both := eventTypes()
+	i := slices.Index(both, found)
+	if i < 0 {
+		return found
+	}
+	other := both[1-i]
+	if known, err := r.known(ctx, found.wire()); known || err != nil {
+		return found
+	}
+	if known, err := r.known(ctx, other.wire()); known && err == nil {
+		return other
+	}
+	return found
+}
+
+// eventTypes are those under which Events may be recorded.
+func eventTypes() []resourceType {
+	return []resourceType{{Plural: "events", Namespaced: true}, {Group: "events.k8s.io", Plural: "events", Namespaced: true}}
 }
 
 // discover takes every form that kubectl does: plural, singular, short name, kind, with a group and a version or without.
