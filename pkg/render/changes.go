@@ -22,11 +22,18 @@ func (p *Printer) changes(changes []diff.Change) error {
 		}
 		if above := c.Path[:len(c.Path)-1].String(); above != parent {
 			parent = above
-			p.line(&b, " ", indented(" ", parent), p.styles.place)
+			p.place(&b, parent)
 		}
 		p.one(&b, c)
 	}
 	return p.write(b.String())
+}
+
+// place names the parent of the changes below it. Those of the object itself have none; they are not indented as far.
+func (p *Printer) place(b *strings.Builder, parent string) {
+	if parent != "" {
+		p.line(b, " ", " "+parent, p.styles.place)
+	}
 }
 
 func (p *Printer) reordered(b *strings.Builder, c diff.Change) {

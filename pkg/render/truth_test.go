@@ -38,6 +38,14 @@ func TestChangesStandBelowTheirOwnParent(t *testing.T) {
 	}
 }
 
+// TestAFieldOfTheObjectItselfStandsInItsDiff: an empty line sets diffs apart.
+func TestAFieldOfTheObjectItselfStandsInItsDiff(t *testing.T) {
+	got := diffOf(t, `{"data":{"a":1},"immutable":true}`, `{"data":{"a":2},"immutable":null}`, render.Options{})
+	if want := []string{"  data", "-   a: 1", "+   a: 2", "- immutable: true", "+ immutable: null"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 // TestWhiteSpaceIsAChange: lines of a text that differ in white space only look different, with colours too.
 func TestWhiteSpaceIsAChange(t *testing.T) {
 	for _, color := range []bool{false, true} {
