@@ -82,7 +82,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	s.types = resolver{
 		mapper:   func() (meta.RESTMapper, error) { return c.config.ToRESTMapper() },
 		recorded: recorder.Resources,
-		warnings: c.env.ErrOut,
+		env:      &c.env,
 	}
 	if s.namespace, err = c.objectNamespace(); err != nil {
 		_ = recorder.Close()
@@ -103,10 +103,10 @@ func (c *connection) objectNamespace() (string, error) {
 	return namespace, nil
 }
 
-// with runs ask with an open session, and shows on a terminal that it takes its time.
+// with runs ask with an open session, and shows on a terminal that it takes its time, until there is something to write.
 func (c *connection) with(ctx context.Context, ask func(*session) error) error {
-	done := progress(c.env.ErrOut, "Asking the recorder…")
-	defer done()
+	c.env.answering = progress(c.env.ErrOut, "Asking the recorder…")
+	defer c.env.answering()
 	s, err := c.open(ctx)
 	if err != nil {
 		return err

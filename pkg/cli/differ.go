@@ -13,20 +13,28 @@ type differ struct {
 	env     *Environment
 	printer *render.Printer
 	unified bool
-	hidden  int
+	shown   int // diffs that have something in them
+	hidden  int // changes
 }
 
 func (o *historyOptions) differ() *differ {
 	return &differ{env: &o.env, printer: o.printer(&o.env, false, o.showNoise), unified: o.diff == diffUnified}
 }
 
-// write writes one diff; old may be nil.
-func (d *differ) write(old, new *v1.Event) error {
+// write writes one diff; old may be nil: that there is no version before is something to show.
+func (d *differ) write(old, new *v1.Event) (err error) {
+	differs := false
 	if d.unified {
-		return d.printer.Unified(old, new)
+		differs, err = d.printer.Unified(old, new)
+	} else {
+		var shown, hidden int
+		shown, hidden, err = d.printer.Diff(old, new)
+		differs = shown > 0
+		d.hidden += hidden
 	}
-	hidden, err := d.printer.Diff(old, new)
-	d.hidden += hidden
+	if differs || old == nil {
+		d.shown++
+	}
 	return err
 }
 

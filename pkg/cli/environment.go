@@ -17,6 +17,15 @@ type Environment struct {
 	LookupEnv func(name string) (string, bool)
 	Name      string // how people call the program: "kubectl watchhistory"
 	Version   string // of the program
+
+	answering func() // ends what a terminal shows while it waits; nil where nothing does
+}
+
+// answer is called before anything of an answer is written, to whichever stream: both may be the terminal that shows progress.
+func (e *Environment) answer() {
+	if e.answering != nil {
+		e.answering()
+	}
 }
 
 // terminalWidth returns the number of columns of the terminal that w writes to, or 0 where it is none.

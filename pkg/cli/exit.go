@@ -7,9 +7,9 @@ import (
 	"strings"
 	"syscall"
 
-	"k8s.io/cli-runtime/pkg/printers"
-
+	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // The exit codes. With --exit-code they are those of diff: 0 for nothing to show, 1 for something, 2 for trouble.
@@ -33,12 +33,18 @@ func Main(ctx context.Context, env Environment, args []string) int {
 		return verdict.found
 	case ctx.Err() != nil:
 		return exitInterrupted
-	case errors.Is(err, syscall.EPIPE): // whoever reads has enough
+	case outputClosed(err):
 		return exitOK
 	default:
-		_, _ = fmt.Fprintln(env.ErrOut, "error: "+printers.EscapeTerminal(strings.TrimSpace(err.Error())))
+		_, _ = fmt.Fprintln(env.ErrOut, "error: "+render.Escape(strings.TrimSpace(err.Error())))
 		return verdict.failed
 	}
+}
+
+// outputClosed tells whether whoever reads has enough. A connection to the recorder may break in the same words.
+func outputClosed(err error) bool {
+	_, broken := errors.AsType[*client.Error](err)
+	return !broken && errors.Is(err, syscall.EPIPE)
 }
 
 // verdict is how an answer and an error turn into exit codes.

@@ -15,6 +15,7 @@ import (
 type answer struct {
 	events  []v1.Event // newest first
 	matches []int      // of each query
+	all     int        // matches of all of them together
 	exact   bool       // false: there are at least so many matches
 	cut     bool       // older records were left out
 	gaps    []v1.Gap   // that touch the time of the answer, in the order of their starts
@@ -23,12 +24,22 @@ type answer struct {
 	blind []client.EventsQuery // those of the queries that gaps touch
 }
 
-// total is the number of matches of all queries.
-func (a *answer) total() (n int) {
-	for _, m := range a.matches {
-		n += m
+// total is the number of matches of all queries together. What two of them ask for is counted once.
+func (a *answer) total(queries []client.EventsQuery) (n int) {
+	for i, m := range a.matches {
+		again := slices.ContainsFunc(queries, func(q client.EventsQuery) bool { return includes(&q, &queries[i]) && !includes(&queries[i], &q) }) ||
+			slices.ContainsFunc(queries[:i], func(q client.EventsQuery) bool { return includes(&q, &queries[i]) })
+		if !again {
+			n += m
+		}
 	}
 	return n
+}
+
+// includes tells whether a query of this command finds all that another one does.
+func includes(q, other *client.EventsQuery) bool {
+	return (q.Name == "" || q.Name == other.Name) && (q.Namespace == "" || q.Namespace == other.Namespace) &&
+		!slices.ContainsFunc(other.Resources, func(r string) bool { return !slices.Contains(q.Resources, r) })
 }
 
 // newest reads the newest records of all queries together, as many as the window allows.
@@ -40,6 +51,7 @@ func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *w
 			return nil, err
 		}
 	}
+	a.all = a.total(queries)
 	slices.SortStableFunc(a.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
 	a.events = slices.CompactFunc(a.events, func(x, y v1.Event) bool { // queries may overlap
 		return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID
@@ -89,11 +101,10 @@ func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, a *
 
 // cutNote says that an answer is not the whole one, and how to get that; "" where it is.
 func (a *answer) cutNote(what string) string {
-	total := a.total()
-	if len(a.events) >= total || len(a.events) == 0 {
+	if !a.cut || len(a.events) == 0 { // without being cut it may be less than the matches, for more arrive while it is read
 		return ""
 	}
-	count := fmt.Sprint(total)
+	count := fmt.Sprint(max(a.all, len(a.events)+1))
 	if !a.exact {
 		count = "at least " + count
 	}

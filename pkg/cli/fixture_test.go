@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,9 +30,11 @@ type recording struct {
 	url       string
 	rules     []history.Omission
 	asked     atomic.Int32 // how often for gaps
+	asking    func()       // before each page of the timeline; nil: nothing
 }
 
-func newRecording(t *testing.T) *recording {
+// newRecording returns one that knows some types, without those of the plurals that are given.
+func newRecording(t *testing.T, without ...string) *recording {
 	t.Helper()
 	r := &recording{t: t, rv: 100, now: time.Now().UTC().Truncate(time.Second)}
 	log, err := store.Open(t.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return r.clock }})
@@ -56,6 +59,7 @@ func newRecording(t *testing.T) *recording {
 		{Group: "a.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
 		{Group: "b.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
 	}
+	r.resources = slices.DeleteFunc(r.resources, func(known history.Resource) bool { return slices.Contains(without, known.Plural) })
 	for _, resource := range r.resources {
 		if err := log.Register(t.Context(), resource); err != nil {
 			t.Fatal(err)
@@ -65,6 +69,9 @@ func newRecording(t *testing.T) *recording {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
 			r.asked.Add(1)
+		}
+		if req.URL.Path == v1.EventsPath && r.asking != nil {
+			r.asking()
 		}
 		recorder.ServeHTTP(w, req)
 	}))

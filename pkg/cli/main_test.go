@@ -3,7 +3,9 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -14,6 +16,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
 )
 
@@ -31,6 +35,7 @@ func TestCluster(t *testing.T) {
 	r.tell()
 	cluster := clustertest.New(t, clustertest.Options{})
 	t.Run("discovery", func(t *testing.T) { testDiscovery(t, r, cluster) })
+	t.Run("newer Events", func(t *testing.T) { testNewerEvents(t, cluster) })
 	t.Run("no recorder", func(t *testing.T) { testNoRecorder(t, r, cluster) })
 }
 
@@ -90,6 +95,16 @@ func TestBrokenPipe(t *testing.T) {
 		if code != 0 || stderr != "" {
 			t.Errorf("-o %q: exit code %d, stderr %q", format, code, stderr)
 		}
+	}
+}
+
+// TestABrokenConnectionIsNoBrokenPipe: it is an error, and not silence with an exit code of 0.
+func TestABrokenConnectionIsNoBrokenPipe(t *testing.T) {
+	if err := (&client.Error{Code: history.Unavailable, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}}); cli.OutputClosed(err) {
+		t.Error("a broken connection passes for a reader that has enough")
+	}
+	if err := fmt.Errorf("write: %w", syscall.EPIPE); !cli.OutputClosed(err) {
+		t.Error("a reader that has enough is an error")
 	}
 }
 

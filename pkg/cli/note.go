@@ -6,15 +6,15 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/cli-runtime/pkg/printers"
-
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // note writes a line to stderr; an empty one not at all.
 func (e *Environment) note(text string) {
 	if text != "" {
-		_, _ = fmt.Fprintln(e.ErrOut, printers.EscapeTerminal(text))
+		e.answer()
+		_, _ = fmt.Fprintln(e.ErrOut, render.Escape(text))
 	}
 }
 

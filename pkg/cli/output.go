@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -74,7 +75,9 @@ func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
 // isLean tells whether the answer needs no objects.
 func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
 
+// printer returns what writes the answer. Nothing is shown of waiting any more.
 func (o *output) printer(env *Environment, namespaces, noise bool) *render.Printer {
+	env.answer()
 	return render.New(env.Out, render.Options{
 		Now: env.Now(), Timestamps: o.timestamps, Location: o.location,
 		Color: env.color(o.color), Width: terminalWidth(env.Out),
@@ -101,7 +104,7 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, g
 	}
 }
 
-// template applies JSONPath or a Go template to the document that -o json writes.
+// template applies JSONPath or a Go template to the document that -o json writes. Whole numbers stay whole.
 func (o *output) template(env *Environment, events []v1.Event) error {
 	printer, err := o.templates.ToPrinter(o.format)
 	if err != nil {
@@ -112,7 +115,7 @@ func (o *output) template(env *Environment, events []v1.Event) error {
 		return fmt.Errorf("apply a template: %w", err)
 	}
 	document := map[string]any{}
-	if err := json.Unmarshal(text, &document); err != nil {
+	if err := utiljson.Unmarshal(text, &document); err != nil {
 		return fmt.Errorf("apply a template: %w", err)
 	}
 	var out bytes.Buffer

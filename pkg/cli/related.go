@@ -81,14 +81,15 @@ type reading struct {
 // isEmpty tells whether there is nothing, not even of the object itself.
 func (r *reading) isEmpty() bool { return len(r.events) == 0 && !r.known }
 
-// read asks for pages until the limit. The object's own records come with them and are only looked at.
+// read asks for pages until there is one Event more than the limit: that more follows may be said of the object's own records,
+// which come with them and are only looked at.
 func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*reading, error) {
 	q := client.ObjectQuery{
 		Namespace: t.namespaceOf(s.namespace), Resource: t.wire(), Name: t.name, UID: o.uid,
 		Start: o.start, End: o.end, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,
 	}
 	if o.limit > 0 {
-		q.Limit = min(q.Limit, o.limit)
+		q.Limit = min(q.Limit, o.limit+1)
 	}
 	found := &reading{events: []v1.Event{}}
 	for {
@@ -98,11 +99,13 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 		}
 		found.known = found.known || len(page.WatchEvents) > 0
 		found.events = append(found.events, page.RelatedEvents...)
-		full := o.limit > 0 && len(found.events) >= o.limit
-		if full || !page.HasMore {
+		found.more = o.limit > 0 && len(found.events) > o.limit
+		if found.more || !page.HasMore {
 			found.blind = page.Gaps > 0
 			found.ignored.add(page.Ignored)
-			found.more = page.HasMore && len(page.RelatedEvents) > 0
+			if found.more {
+				found.events = found.events[:o.limit]
+			}
 			return found, nil
 		}
 		q.Cursor = page.Next
@@ -115,7 +118,10 @@ func (o *relatedOptions) gaps(ctx context.Context, s *session, t target, found *
 	if !found.blind {
 		return nil, nil
 	}
-	start, about := o.start, []string{resourceType{Plural: "events"}.wire()}
+	start, about := o.start, []string(nil)
+	for _, events := range eventTypes() {
+		about = append(about, events.wire())
+	}
 	if found.more {
 		start = found.events[len(found.events)-1].Timestamp
 	}

@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/cli-runtime/pkg/printers"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -38,7 +36,7 @@ func (t resourceType) wire() string {
 type resolver struct {
 	mapper    func() (meta.RESTMapper, error)
 	recorded  func(context.Context) (*v1.ResourceList, error)
-	warnings  io.Writer
+	env       *Environment       // for warnings
 	catalogue []history.Resource // nil: not asked for yet
 	warned    bool
 }
@@ -47,7 +45,7 @@ type resolver struct {
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
 	found, discoveryErr := r.discover(arg)
 	if discoveryErr == nil {
-		return found, nil
+		return r.recordedAs(ctx, found), nil
 	}
 	if ctx.Err() != nil {
 		return found, context.Cause(ctx)
@@ -63,6 +61,29 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 		r.warnf("the API server did not say which types there are (%v); the recorder's types are used", discoveryErr)
 	}
 	return found, nil
+}
+
+// recordedAs returns the type under which objects are recorded. Those of Events are served by two groups, and recorded from the one
+// that the recorder's configuration names.
+func (r *resolver) recordedAs(ctx context.Context, found resourceType) resourceType {
+	both := eventTypes()
+	i := slices.Index(both, found)
+	if i < 0 {
+		return found
+	}
+	other := both[1-i]
+	if known, err := r.known(ctx, found.wire()); known || err != nil {
+		return found
+	}
+	if known, err := r.known(ctx, other.wire()); known && err == nil {
+		return other
+	}
+	return found
+}
+
+// eventTypes are those under which Events may be recorded.
+func eventTypes() []resourceType {
+	return []resourceType{{Plural: "events", Namespaced: true}, {Group: "events.k8s.io", Plural: "events", Namespaced: true}}
 }
 
 // discover takes every form that kubectl does: plural, singular, short name, kind, with a group and a version or without.
@@ -190,5 +211,5 @@ func resources(list *v1.ResourceList) []history.Resource {
 }
 
 func (r *resolver) warnf(format string, args ...any) {
-	_, _ = fmt.Fprintln(r.warnings, "Warning: "+printers.EscapeTerminal(fmt.Sprintf(format, args...)))
+	r.env.note("Warning: " + fmt.Sprintf(format, args...))
 }

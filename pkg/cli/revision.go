@@ -52,6 +52,9 @@ func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
 	return uint64(f), uint64(l), true
 }
 
+// isBackward tells whether a range can't hold anything: both its ends count from the same side, and the second is the older.
+func (r revisions) isBackward() bool { return r.first > r.last && (r.first > 0) == (r.last > 0) }
+
 // runRevisions shows one revision, or a range of them.
 func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown int, err error) {
 	newest, err := v.newestVersion(ctx)
@@ -59,7 +62,10 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 		return 0, err
 	}
 	first, last, ok := o.revisions.absolute(newest.Revision)
-	if !ok {
+	switch {
+	case !ok && o.revisions.isBackward():
+		return 0, invalidf("--revision %s: want the older one first, as in %d..%d", o.revision, o.revisions.last, o.revisions.first)
+	case !ok:
 		return 0, invalidf("--revision %s: there is none, for the newest is %d", o.revision, newest.Revision)
 	}
 	if o.diff != "" {
@@ -119,7 +125,7 @@ func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, 
 	}
 	d.finish()
 	o.env.note(gapsNote(gaps, false, o.hides()))
-	return 1, nil
+	return d.shown, nil
 }
 
 // versions are those of one object.

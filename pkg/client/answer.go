@@ -74,7 +74,10 @@ func (c *Client) refusal(status int, kind string, body []byte) error {
 	if kind == "application/json" {
 		return c.structured(status, body)
 	}
-	if status == http.StatusNotFound || status < http.StatusBadRequest || kind != "text/plain" {
+	switch code := codeOf(status); {
+	case kind != "text/plain" && (code == history.Unavailable || code == history.Forbidden):
+		return c.gateway(code, status)
+	case status == http.StatusNotFound || status < http.StatusBadRequest || kind != "text/plain":
 		return c.stranger("it answers " + statusText(status))
 	}
 	return c.answered(codeOf(status), status, message)
@@ -104,7 +107,27 @@ func (c *Client) answered(code history.Code, status int, message string) error {
 	if message == "" {
 		message = statusText(status)
 	}
-	return &Error{Code: code, Message: c.route.target + " answers: " + quotable(message)}
+	failure := &Error{Code: code, Message: c.route.target + " answers: " + quotable(message)}
+	switch {
+	case code == history.Unavailable:
+		failure.Hint = c.route.advice
+	case strings.Contains(message, context.DeadlineExceeded.Error()): // the recorder's own
+		failure.Hint = "Narrow the query, with --since or a type."
+	}
+	return failure
+}
+
+// gateway is the error where a proxy or a load balancer answers in the recorder's stead.
+func (c *Client) gateway(code history.Code, status int) error {
+	failure := &Error{
+		Code:    code,
+		Message: c.route.target + " can't be reached: what stands before it answers " + statusText(status),
+		Hint:    c.route.advice,
+	}
+	if code == history.Forbidden {
+		failure.Hint = "Give what it wants in the URL, as in https://USER:PASSWORD@HOST, or leave out --recorder-url: the API server leads there, too."
+	}
+	return failure
 }
 
 // stranger says that whatever answers is no recorder.

@@ -47,6 +47,10 @@ func TestObjects(t *testing.T) {
 		{"order is kept", `{"l":[{"name":"a"},{"name":"b"}]}`, `{"l":[{"name":"b"},{"name":"a"}]}`, []string{"reordered l"}},
 		{"scalars meet by subsequence", `{"args":["--a","--b","--c"]}`, `{"args":["--new","--a","--x","--c"]}`, []string{"added args[0]", "changed args[2]"}},
 		{"items without a key change inside", `{"rules":[{"host":"a","n":1},{"host":"b"}]}`, `{"rules":[{"host":"a","n":2},{"host":"b"}]}`, []string{"changed rules[0].n"}},
+		{
+			"quoted keys", `{"l":[{"name":"a].b","x":1},{"name":"c d","x":1}]}`, `{"l":[{"name":"a].b","x":2},{"name":"c d","x":2}]}`,
+			[]string{`changed l[name="a].b"].x`, `changed l[name="c d"].x`},
+		},
 		{"types", `{"a":{"b":1},"c":[1]}`, `{"a":[1],"c":{"b":1}}`, []string{"changed a", "changed c"}},
 	}
 	for _, tt := range tests {

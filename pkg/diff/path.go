@@ -22,8 +22,8 @@ type Segment struct {
 // Path leads from an object's root to a value.
 type Path []Segment
 
-// String writes the path as in spec.template.spec.containers[name=app].image. Field names that would be ambiguous are
-// quoted: metadata.labels["app.kubernetes.io/name"].
+// String writes the path as in spec.template.spec.containers[name=app].image. Names that would be ambiguous are
+// quoted: metadata.labels["app.kubernetes.io/name"], or spec.tests[name="a b"].
 func (p Path) String() string {
 	var b strings.Builder
 	for _, s := range p {
@@ -50,6 +50,9 @@ func (p Path) is(fields ...string) bool { return len(p) == len(fields) && p.Belo
 
 func (s Segment) text(first bool) string {
 	switch {
+	case s.Item && strings.ContainsAny(s.Key, "[]\" \t\r\n"):
+		field, value, _ := strings.Cut(s.Key, "=")
+		return "[" + field + "=" + strconv.Quote(value) + "]"
 	case s.Item && s.Key != "":
 		return "[" + s.Key + "]"
 	case s.Item:
@@ -68,12 +71,11 @@ func (s Segment) name() string {
 	if s.Key == "" {
 		return strconv.Itoa(s.Index)
 	}
-	var values []string
-	for part := range strings.SplitSeq(s.Key, ",") {
-		_, value, _ := strings.Cut(part, "=")
-		values = append(values, value)
+	field, value, _ := strings.Cut(s.Key, "=")
+	if field == "port" || field == "containerPort" { // the keys of several fields
+		value = strings.Replace(value, ",protocol=", "/", 1)
 	}
-	return strings.Join(values, "/")
+	return value
 }
 
 // last returns the i-th segment from the end, from 0, and the zero Segment beyond the root.

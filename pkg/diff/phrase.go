@@ -59,6 +59,9 @@ func container(c Change) phrase {
 	if len(c.Path) < 2 || !c.Path.Below("status") || !strings.HasSuffix(strings.ToLower(c.Path[1].Field), "containerstatuses") {
 		return phrase{}
 	}
+	if c.Kind == Reordered {
+		return phrase{}
+	}
 	if len(c.Path) == 2 {
 		return firstContainer(c)
 	}
@@ -115,6 +118,8 @@ func containerState(c Change, rest Path, name string) phrase {
 		return stateOf(map[string]any{inside: c.New}, name)
 	case len(rest) == 2 && c.Kind == Removed:
 		return phrase{rank: byAftermath, subject: name, text: "no longer " + scalar(inside)}
+	case len(rest) == 3 && rest[2].Field == "reason" && inside != "running" && c.Kind == Removed:
+		return phrase{rank: byAftermath, subject: name, text: scalar(inside) + " reason " + c.transition()}
 	case len(rest) == 3 && rest[2].Field == "reason" && inside != "running":
 		return phrase{rank: byTrouble, subject: name, text: inside + " " + scalar(c.New)}
 	default:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -133,8 +134,8 @@ func scalar(value any) string {
 	switch {
 	case value == nil:
 		return "null"
-	case ok && text == "":
-		return `""`
+	case ok && (strings.TrimSpace(text) == "" || text == "null"): // unquoted it looks like nothing
+		return cut(strconv.Quote(text), valueWidth)
 	case !ok:
 		text = number(value)
 	}

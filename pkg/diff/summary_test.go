@@ -59,6 +59,23 @@ func TestSummary(t *testing.T) {
 		},
 		{"whole numbers", `{"spec":{"n":1}}`, `{"spec":{"n":30000000}}`, "spec.n 1 → 30000000"},
 		{"long values", `{"spec":{"a":"x"}}`, `{"spec":{"a":"` + long + `"}}`, "spec.a x → long long long long long long long long long lo…"},
+		{
+			"order of statuses", `{"status":{"containerStatuses":[{"name":"a"},{"name":"b"}]}}`, `{"status":{"containerStatuses":[{"name":"b"},{"name":"a"}]}}`,
+			"status.containerStatuses reordered",
+		},
+		{
+			"a reason that went", fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ErrImagePull"}}`), fmt.Sprintf(waiting, 0, true, `{"waiting":{}}`),
+			"app waiting reason removed (was ErrImagePull)",
+		},
+		{"a comma in a name", `{"spec":{"env":[{"name":"a,b","value":"1"}]}}`, `{"spec":{"env":[{"name":"a,b","value":"2"}]}}`, "spec.env[a,b].value 1 → 2"},
+		{"an equals sign in a name", `{"m":[{"mountPath":"/a=b,c","x":"1"}]}`, `{"m":[{"mountPath":"/a=b,c","x":"2"}]}`, "m[/a=b,c].x 1 → 2"},
+		{
+			"ports", `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":1}]}}`, `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":2}]}}`,
+			"spec.ports[80/TCP].nodePort 1 → 2",
+		},
+		{"spaces alone", `{"spec":{"a":" "}}`, `{"spec":{"a":"b"}}`, `spec.a " " → b`},
+		{"words that are no values", `{"spec":{"a":null}}`, `{"spec":{"a":"null"}}`, `spec.a null → "null"`},
+		{"a boolean as text", `{"data":{"a":"true"}}`, `{"data":{"a":true}}`, `data a changed`},
 		{"lines", `{"spec":{"a":"x"}}`, `{"spec":{"a":"\u001b[31m\n\ty"}}`, "spec.a x → [31m y"},
 	}
 	for _, tt := range tests {

@@ -8,13 +8,16 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 )
 
-// escape makes a text from a cluster harmless to a terminal. Line breaks and tabs stay.
-func escape(text string) string {
+// joiner builds emoji.
+const joiner = '\u200d'
+
+// Escape makes a text from a cluster harmless to a terminal. Line breaks and tabs stay.
+func Escape(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '\n' || r == '\t' || r == '\u200d': // the joiner builds emoji
+		case r == '\n' || r == '\t' || r == joiner:
 			return r
-		case unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp): // C1, and what turns the direction of writing
+		case isHostile(r):
 			return unicode.ReplacementChar
 		default:
 			return r
@@ -22,9 +25,14 @@ func escape(text string) string {
 	}, printers.EscapeTerminal(strings.ToValidUTF8(text, "\uFFFD")))
 }
 
+// isHostile tells what a terminal could take for a command, C1 included, and what turns the direction of writing or can't be seen.
+func isHostile(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
 // cell is an escaped text on one line; "-" where there is none.
 func cell(text string) string {
-	if text = strings.Join(strings.Fields(escape(text)), " "); text == "" {
+	if text = strings.Join(strings.Fields(Escape(text)), " "); text == "" {
 		return "-"
 	}
 	return text

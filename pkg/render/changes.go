@@ -17,15 +17,23 @@ func (p *Printer) changes(changes []diff.Change) error {
 	for _, c := range changes {
 		if c.Kind == diff.Reordered || len(c.Path) == 0 {
 			p.reordered(&b, c)
+			parent = c.Path.String()
 			continue
 		}
 		if above := c.Path[:len(c.Path)-1].String(); above != parent {
 			parent = above
-			p.line(&b, " ", " "+parent, p.styles.place)
+			p.place(&b, parent)
 		}
 		p.one(&b, c)
 	}
 	return p.write(b.String())
+}
+
+// place names the parent of the changes below it. Those of the object itself have none; they are not indented as far.
+func (p *Printer) place(b *strings.Builder, parent string) {
+	if parent != "" {
+		p.line(b, " ", " "+parent, p.styles.place)
+	}
 }
 
 func (p *Printer) reordered(b *strings.Builder, c diff.Change) {
@@ -66,7 +74,7 @@ func (p *Printer) value(b *strings.Builder, sign, indent, label string, value an
 		indent += "  "
 	}
 	for _, line := range lines {
-		p.line(b, sign, indent+line, style)
+		p.line(b, sign, indented(indent, line), style)
 	}
 }
 
@@ -94,8 +102,18 @@ func inline(value any) bool {
 	}
 }
 
-// line writes one escaped line behind its sign.
+// indented leaves a line empty that is.
+func indented(indent, line string) string {
+	if line == "" {
+		return ""
+	}
+	return indent + line
+}
+
+// line writes one escaped line behind its sign. White space at its end is part of it.
 func (p *Printer) line(b *strings.Builder, sign, text string, style lipgloss.Style) {
-	text = strings.TrimRight(sign+strings.ReplaceAll(escape(text), "\t", "    "), " ")
-	b.WriteString(p.paint(field{text, style}) + "\n")
+	if text == "" {
+		sign = strings.TrimRight(sign, " ")
+	}
+	b.WriteString(p.paint(field{sign + Escape(text), style}) + "\n")
 }

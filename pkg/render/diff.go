@@ -10,28 +10,28 @@ import (
 )
 
 // Diff writes what changed from one version of an object to another, under a heading. Where old is nil, it writes the
-// heading only. It returns how many changes it hid because they are noise.
-func (p *Printer) Diff(old, new *v1.Event) (hidden int, err error) {
+// heading only. It returns how many changes it showed, and how many it hid because they are noise.
+func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	if err := p.heading(old, new); err != nil || old == nil {
-		return 0, err
+		return 0, 0, err
 	}
 	before, err := decode(old)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	after, err := decode(new)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	var shown []diff.Change
+	var changes []diff.Change
 	for _, c := range diff.Objects(before, after) {
 		if c.Noise() && !p.opts.ShowNoise {
 			hidden++
 			continue
 		}
-		shown = append(shown, c)
+		changes = append(changes, c)
 	}
-	return hidden, p.changes(shown)
+	return len(changes), hidden, p.changes(changes)
 }
 
 // decode keeps numbers as they are written.

@@ -30,14 +30,14 @@ func versions() (old, new v1.Event) {
 func TestDiff(t *testing.T) {
 	looks(t, func(p *render.Printer) error {
 		old, new := versions()
-		hidden, err := p.Diff(&old, &new)
+		_, hidden, err := p.Diff(&old, &new)
 		if err == nil && hidden != 1 {
 			err = fmt.Errorf("%d changes hidden, want 1", hidden)
 		}
 		gone := web(15, time.Minute, "delete", "deleted")
 		gone.ObjectChanges = new.ObjectChanges
-		_, errGone := p.Diff(&new, &gone)
-		_, errAlone := p.Diff(nil, &gone)
+		_, _, errGone := p.Diff(&new, &gone)
+		_, _, errAlone := p.Diff(nil, &gone)
 		return errors.Join(err, errGone, errAlone)
 	})
 }
@@ -45,7 +45,7 @@ func TestDiff(t *testing.T) {
 func TestDiffWithNoise(t *testing.T) {
 	var out bytes.Buffer
 	old, new := versions()
-	hidden, err := render.New(&out, render.Options{Now: now(), ShowNoise: true}).Diff(&old, &new)
+	_, hidden, err := render.New(&out, render.Options{Now: now(), ShowNoise: true}).Diff(&old, &new)
 	if err != nil || hidden != 0 || !strings.Contains(out.String(), `-   ["deployment.kubernetes.io/revision"]: "1"`) {
 		t.Errorf("hidden %d, %v:\n%s", hidden, err, out.String())
 	}
@@ -58,7 +58,7 @@ func TestDiffOfWhatIsNoObject(t *testing.T) {
 		broken.ObjectChanges = json.RawMessage(body)
 		for _, pair := range [][2]*v1.Event{{&broken, &new}, {&new, &broken}} {
 			var out bytes.Buffer
-			_, err := render.New(&out, render.Options{Now: now()}).Diff(pair[0], pair[1])
+			_, _, err := render.New(&out, render.Options{Now: now()}).Diff(pair[0], pair[1])
 			if body != "null" && (err == nil || !strings.Contains(err.Error(), "revision 13 of deployment.apps/web")) {
 				t.Errorf("%q: %v", body, err)
 			}
@@ -72,10 +72,10 @@ func TestUnified(t *testing.T) {
 			var out bytes.Buffer
 			p := render.New(&out, render.Options{Now: now(), Color: color})
 			old, new := versions()
-			if err := p.Unified(&old, &new); err != nil {
+			if _, err := p.Unified(&old, &new); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Unified(nil, &new); err != nil {
+			if _, err := p.Unified(nil, &new); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, out.String())
@@ -101,8 +101,8 @@ func TestNothingEscapes(t *testing.T) {
 			func(p *render.Printer) error { return p.Timeline([]v1.Event{e}, gaps) },
 			func(p *render.Printer) error { return p.Related([]v1.Event{e}, gaps) },
 			func(p *render.Printer) error { return p.Names([]v1.Event{e}) },
-			func(p *render.Printer) error { _, err := p.Diff(&old, &e); return err },
-			func(p *render.Printer) error { return p.Unified(&old, &e) },
+			func(p *render.Printer) error { _, _, err := p.Diff(&old, &e); return err },
+			func(p *render.Printer) error { _, err := p.Unified(&old, &e); return err },
 		} {
 			if err := write(render.New(&out, render.Options{Wide: true, Namespaces: true})); err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -45,7 +46,7 @@ func (p *Printer) relatedRow(o *occurrence) []field {
 	if p.opts.Wide {
 		row = append(row, plain(cell(o.reporter()), cell(o.event.ResourceName))...)
 	}
-	return append(row, field{text: cell(o.Message)})
+	return append(row, field{text: cell(o.Message + o.Note)})
 }
 
 // lastSeen is "2m (x5 over 3m)" for an Event that was counted up.
@@ -57,12 +58,14 @@ func (p *Printer) lastSeen(o *occurrence) string {
 	return text
 }
 
-// occurrence is a Kubernetes Event, as the newest record of it tells; the field names are those of core/v1.
+// occurrence is a Kubernetes Event, as the newest record of it tells. The field names are those of core/v1 and, where they
+// differ, after them those of events.k8s.io/v1.
 type occurrence struct {
 	event *v1.Event
 
-	Type, Reason, Message     string
-	InvolvedObject            struct{ Kind, Name string }
+	Type, Reason              string
+	Message, Note             string
+	InvolvedObject, Regarding struct{ Kind, Name string }
 	FirstTimestamp, EventTime time.Time
 	LastTimestamp             time.Time
 	Count                     int
@@ -70,8 +73,10 @@ type occurrence struct {
 		Count            int
 		LastObservedTime time.Time
 	}
-	ReportingComponent string
-	Source             struct{ Component string }
+	ReportingComponent, ReportingController           string
+	Source, DeprecatedSource                          struct{ Component string }
+	DeprecatedFirstTimestamp, DeprecatedLastTimestamp time.Time
+	DeprecatedCount                                   int
 }
 
 // occurrencesOf keeps the newest record of each Event, and sorts them by when they were last seen. A body that can't be
@@ -99,7 +104,7 @@ func occurrencesOf(events []v1.Event) []*occurrence {
 }
 
 func (o *occurrence) last() time.Time {
-	for _, t := range []time.Time{o.Series.LastObservedTime, o.LastTimestamp, o.EventTime, o.FirstTimestamp} {
+	for _, t := range []time.Time{o.Series.LastObservedTime, o.LastTimestamp, o.DeprecatedLastTimestamp, o.EventTime, o.first()} {
 		if !t.IsZero() {
 			return t
 		}
@@ -108,26 +113,21 @@ func (o *occurrence) last() time.Time {
 }
 
 func (o *occurrence) first() time.Time {
-	if o.FirstTimestamp.IsZero() {
-		return o.EventTime
-	}
-	return o.FirstTimestamp
+	return cmp.Or(o.FirstTimestamp, o.DeprecatedFirstTimestamp, o.EventTime)
 }
 
 func (o *occurrence) times() int {
-	return max(o.Count, o.Series.Count)
+	return max(o.Count, o.DeprecatedCount, o.Series.Count)
 }
 
 func (o *occurrence) regarding() string {
-	if o.InvolvedObject.Kind == "" {
+	object := cmp.Or(o.InvolvedObject, o.Regarding)
+	if object.Kind == "" {
 		return ""
 	}
-	return strings.ToLower(o.InvolvedObject.Kind) + "/" + o.InvolvedObject.Name
+	return strings.ToLower(object.Kind) + "/" + object.Name
 }
 
 func (o *occurrence) reporter() string {
-	if o.ReportingComponent != "" {
-		return o.ReportingComponent
-	}
-	return o.Source.Component
+	return cmp.Or(o.ReportingComponent, o.ReportingController, o.Source.Component, o.DeprecatedSource.Component)
 }

@@ -1,10 +1,12 @@
 package render
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"sigs.k8s.io/yaml"
 
@@ -16,15 +18,34 @@ type Items struct {
 	Items []v1.Event `json:"items"` // never null
 }
 
-// JSON writes a document, indented.
+// JSON writes a document, indented. What could do harm in a terminal is in its escaped form, which means the same.
 func (p *Printer) JSON(items Items) error {
-	e := json.NewEncoder(p.out)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "    ")
 	if err := e.Encode(items); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
-	return nil
+	return p.write(escapeJSON(text.String()))
+}
+
+// escapeJSON escapes what the encoder leaves as it is; line feeds stand between tokens only.
+func escapeJSON(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r != '\n' && isHostile(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == joiner || !isHostile(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
 }
 
 // YAML writes a document.

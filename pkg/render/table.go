@@ -128,7 +128,7 @@ func (p *Printer) paint(f field) string {
 	if !p.opts.Color {
 		return f.text
 	}
-	return f.style.Render(f.text)
+	return f.style.TabWidth(lipgloss.NoTabConversion).Render(f.text)
 }
 
 func trimLines(text string) string {

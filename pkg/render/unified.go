@@ -14,22 +14,22 @@ import (
 const context = 3
 
 // Unified writes the difference of two versions as a unified diff of their YAML, noise included. Where old is nil, it writes
-// the heading only.
-func (p *Printer) Unified(old, new *v1.Event) error {
+// the heading only. It tells whether there is a difference.
+func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 	if old == nil {
-		return p.heading(nil, new)
+		return false, p.heading(nil, new)
 	}
 	before, err := document(old)
 	if err != nil {
-		return err
+		return false, err
 	}
 	after, err := document(new)
 	if err != nil {
-		return err
+		return false, err
 	}
 	text, err := udiff.ToUnified(p.label(old), p.label(new), before, udiff.Lines(before, after), context)
 	if err != nil {
-		return fmt.Errorf("compare %s: %w", fullName(new), err)
+		return false, fmt.Errorf("compare %s: %w", fullName(new), err)
 	}
 	var b strings.Builder
 	n := 0
@@ -41,7 +41,7 @@ func (p *Printer) Unified(old, new *v1.Event) error {
 		}
 		p.line(&b, sign, rest, style)
 	}
-	return p.write(b.String())
+	return text != "", p.write(b.String())
 }
 
 func document(e *v1.Event) (string, error) {
@@ -70,9 +70,9 @@ func (p *Printer) texts(b *strings.Builder, indent, before, after string) {
 		}
 		sign, rest := line[:1], strings.TrimRight(line[1:], "\n")
 		if style := p.signStyle(sign); sign == "-" || sign == "+" {
-			p.line(b, sign, indent+rest, style)
+			p.line(b, sign, indented(indent, rest), style)
 		} else {
-			p.line(b, " ", indent+strings.TrimPrefix(sign, " ")+rest, style)
+			p.line(b, " ", indented(indent, strings.TrimPrefix(sign, " ")+rest), style)
 		}
 	}
 }

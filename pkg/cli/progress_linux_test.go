@@ -1,0 +1,108 @@
+package cli_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/watchhistory/watchhistory/pkg/cli"
+)
+
+// screen is what is written to a terminal.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	seen chan struct{} // closed once there is something
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.text.Len() == 0 {
+		close(s.seen)
+	}
+	return s.text.Write(p)
+}
+
+// terminal returns one, and what closes it and returns all that was written to it.
+func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
+	t.Helper()
+	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no terminals here: ", err)
+	}
+	t.Cleanup(func() { _ = near.Close() })
+	if err := unix.IoctlSetPointerInt(int(near.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(near.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = &screen{seen: make(chan struct{})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = near.WriteTo(s) // until nobody has the terminal open
+	}()
+	return tty, s, func() string {
+		_ = tty.Close()
+		<-done
+		return s.text.String()
+	}
+}
+
+// TestProgressIsTakenAwayBeforeTheAnswer: what a terminal shows while it waits is no part of the first line, be that of a
+// table, a warning or an error.
+func TestProgressIsTakenAwayBeforeTheAnswer(t *testing.T) {
+	r := newRecording(t)
+	r.tell()
+	recorder, err := url.Parse(r.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const waiting, away = "Asking the recorder…", "\r\x1b[K"
+	for args, first := range map[string]string{
+		"get --since 13m":               "TIME ",
+		"get --since 1s":                "No history found",
+		"get --since 1s po":             "Warning: ",
+		"get --since 1s -o json":        "{",
+		"history deploy/web -o json":    "Warning: ",
+		"related deploy/web":            "Warning: ",
+		"related deploy/web --limit -1": "error: ",
+	} {
+		t.Run(args, func(t *testing.T) {
+			tty, s, written := terminal(t)
+			slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				<-s.seen
+				httputil.NewSingleHostReverseProxy(recorder).ServeHTTP(w, req)
+			}))
+			defer slow.Close()
+			env := cli.System("v1.2.3")
+			env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
+			env.Now = r.clockOfReader
+			cli.Main(t.Context(), env, append(strings.Fields(args), "--recorder-url", slow.URL, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
+			got := written()
+			if first == "error: " {
+				got = waiting + away + got
+			}
+			if !strings.HasPrefix(got, waiting+away+first) || strings.Count(got, waiting) != 1 {
+				t.Errorf("got %q", got[:min(len(got), 200)])
+			}
+		})
+	}
+}
