@@ -20,6 +20,7 @@ func main() {
 	klog.SetLogger(logr.Discard()) // what libraries log is no part of an answer
 	env := cli.System(version)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once, whatever it is busy with
 	code := cli.Main(ctx, env, cli.Arguments(os.Args))
 	stop()
 	os.Exit(code)
