@@ -82,8 +82,11 @@ func (r *resolver) recordedAs(ctx context.Context, found resourceType) resourceT
 }
 
 // eventTypes are those under which Events may be recorded.
-func eventTypes() []resourceType {
-	return []resourceType{{Plural: "events", Namespaced: true}, {Group: "events.k8s.io", Plural: "events", Namespaced: true}}
+func eventTypes() (types []resourceType) {
+	for _, r := range history.EventResources() {
+		types = append(types, resourceType{Group: r.Group, Plural: r.Resource, Namespaced: true})
+	}
+	return types
 }
 
 // discover takes every form that kubectl does: plural, singular, short name, kind, with a group and a version or without.

@@ -77,12 +77,11 @@ func (c *Config) records(r schema.GroupResource) bool {
 // recordedAs returns the resource under whose name the objects are recorded: those of Events are served by two groups, and the
 // first that is listed stands for both.
 func (c *Config) recordedAs(r schema.GroupResource) schema.GroupResource {
-	both := []schema.GroupResource{{Resource: "events"}, {Group: "events.k8s.io", Resource: "events"}}
-	if !slices.Contains(both, r) {
+	if !history.AreEvents(r) {
 		return r
 	}
 	for _, l := range c.Resources {
-		if slices.Contains(both, l.GroupResource()) {
+		if history.AreEvents(l.GroupResource()) {
 			return l.GroupResource()
 		}
 	}

@@ -73,7 +73,7 @@ func creation(object []byte) string {
 
 // isEvent tells whether the record is of a Kubernetes Event, in either of the two groups that serve them.
 func isEvent(r *history.Record) bool {
-	return r.Ref.Resource == "events" && (r.Ref.Group == "" || r.Ref.Group == "events.k8s.io")
+	return history.AreEvents(r.Ref.GroupResource())
 }
 
 // eventSummary is an Event's reason and message.

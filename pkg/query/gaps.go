@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -23,9 +21,4 @@ func (s *Service) Gaps(ctx context.Context, q Gaps) ([]history.Gap, error) {
 		return nil, err
 	}
 	return s.reader.Gaps(ctx, filter.Resources, q.Start, q.End)
-}
-
-// eventResources are those that Kubernetes Events may be recorded under: it depends on which of them is configured.
-func eventResources() []schema.GroupResource {
-	return []schema.GroupResource{{Resource: "events"}, {Group: "events.k8s.io", Resource: "events"}}
 }

@@ -100,14 +100,14 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 // about returns the resources whose gaps touch the answer. What was missed of descendants can't be narrowed to those that were found: of
 // an owner that was never seen, nobody knows that it stands in between.
 func (s *Service) about(ctx context.Context, q Object, own []schema.GroupResource) ([]schema.GroupResource, error) {
-	switch {
-	case len(q.Revisions) > 0:
+	if len(q.Revisions) > 0 {
 		return own, nil
-	case !q.Descendants:
-		return slices.Concat(own, eventResources()), nil
+	}
+	about := slices.Concat(own, history.EventResources())
+	if !q.Descendants {
+		return about, nil
 	}
 	catalogue, err := s.reader.Resources(ctx)
-	about := slices.Concat(own, eventResources())
 	for _, r := range catalogue {
 		ownable := r.Namespaced || q.Namespace == history.NoNamespace // what is in a namespace owns nothing outside of it
 		if ownable && !slices.Contains(about, r.GroupResource()) {
@@ -128,7 +128,7 @@ func (q Object) scopes() []scope {
 		namespace = ""
 	}
 	scopes := []scope{own}
-	for _, r := range eventResources() {
+	for _, r := range history.EventResources() {
 		scopes = append(scopes, scope{[]string{r.Resource}, cmp.Or(r.Group, CoreGroup), namespace})
 	}
 	return scopes

@@ -31,7 +31,7 @@ func newParser(resource history.Resource, key []byte) parser {
 	return parser{
 		resource: resource,
 		redact:   newRedactor(resource, key),
-		events:   resource.Plural == "events" && (resource.Group == "" || resource.Group == "events.k8s.io"),
+		events:   history.AreEvents(resource.GroupResource()),
 		pods:     resource.Plural == "pods" && resource.Group == "",
 	}
 }

@@ -98,7 +98,7 @@ func attribute(entries []writer, before []uint64, missed bool) (who []history.Ma
 		}
 		return nil, false
 	}
-	wrote := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return wroteBefore(w, before) })
+	wrote := anew(changed, before)
 	if sure = len(wrote) > 0; sure {
 		changed = wrote
 	}
@@ -113,15 +113,17 @@ func attribute(entries []writer, before []uint64, missed bool) (who []history.Ma
 	return managers(candidates), sure
 }
 
-// wroteBefore tells whether the version before had an entry of the same writer and time.
-func wroteBefore(w writer, before []uint64) bool {
-	return slices.ContainsFunc(before, func(f uint64) bool { return write(f) == write(w.fingerprint) })
+// anew returns the entries of whose writer and time the version before had none.
+func anew(entries []writer, before []uint64) []writer {
+	return slices.DeleteFunc(slices.Clone(entries), func(w writer) bool {
+		return slices.ContainsFunc(before, func(f uint64) bool { return write(f) == write(w.fingerprint) })
+	})
 }
 
 // attributeDeletion names only who left a new entry, and not who lost a field with a finalizer: deleting leaves none.
 func attributeDeletion(entries []writer, before []uint64) []history.Manager {
 	changed, _ := split(entries, before)
-	return managers(newest(slices.DeleteFunc(changed, func(w writer) bool { return wroteBefore(w, before) })))
+	return managers(newest(anew(changed, before)))
 }
 
 func split(entries []writer, before []uint64) (changed, stayed []writer) {

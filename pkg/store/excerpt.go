@@ -83,7 +83,7 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 // bottom returns the time from which on the log knows what happened: where neither retention nor a drop bounds that, from the day of
 // the first version on.
 func (x *excerpt) bottom() uint64 {
-	bottom, oldest := max(x.r.s.horizon(), key.Start(x.r.floor)), x.r.s.oldest.Load()
+	bottom, oldest := x.r.bottom(), x.r.s.oldest.Load()
 	if bottom == 0 && oldest != noDay {
 		return key.Start(oldest)
 	}

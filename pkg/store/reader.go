@@ -107,19 +107,28 @@ func (r *reader) meta(e key.Entry) ([]byte, error) {
 
 // identity returns the object that a number stands for. It belongs to the caller.
 func (r *reader) identity(object uint64) (identity, error) {
-	encoded, err := r.encodedIdentity(object)
+	id, err := r.identityOf(object)
 	if err != nil {
-		return identity{}, fmt.Errorf("read the identity of object %d: %w", object, err)
-	}
-	id, err := codec.DecodeIdentity([]byte(encoded))
-	if err != nil {
-		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
+		return identity{}, err
 	}
 	ref, err := r.ref(id)
 	if err != nil {
 		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
 	return identity{ref: ref, owners: id.Owners, regarding: id.Regarding}, nil
+}
+
+// identityOf returns an object's identity in numbers.
+func (r *reader) identityOf(object uint64) (codec.Identity, error) {
+	encoded, err := r.encodedIdentity(object)
+	if err != nil {
+		return codec.Identity{}, fmt.Errorf("read the identity of object %d: %w", object, err)
+	}
+	id, err := codec.DecodeIdentity([]byte(encoded))
+	if err != nil {
+		return id, fmt.Errorf("identity of object %d: %w", object, err)
+	}
+	return id, nil
 }
 
 func (r *reader) encodedIdentity(object uint64) (string, error) {

@@ -27,16 +27,16 @@ func (s *Store) settle(ctx context.Context) error {
 			return err
 		}
 		return r.each(key.Heads(0)[:1], func(item *badger.Item) error {
-			head, left, stands, err := r.left(item)
+			head, h, stands, err := r.left(item)
 			switch {
 			case err != nil:
 				return err
-			case !left:
+			case head.Last.TS == 0 && h.TS == 0:
 				k := item.KeyCopy(nil)
 				id, err := r.identityOf(head.Object)
 				return errors.Join(err, b.add(ctx, buried, func(w *writer) error { return w.unmake(k, head.Object, &id) }))
 			case stands && !head.Alive:
-				deleted = append(deleted, lostDeletion{head.Object, head.RV})
+				deleted = append(deleted, lostDeletion{h, head.RV})
 			}
 			return nil
 		})
@@ -54,22 +54,22 @@ func (s *Store) settle(ctx context.Context) error {
 
 // lostDeletion is that of an object that stands.
 type lostDeletion struct {
-	object uint64
-	rv     string // of the deletion
+	version hit    // that stands
+	rv      string // of the deletion
 }
 
-// left tells whether any version is left of the object of a head, and whether it stands now. Only heads that have forgotten their newest
-// version are looked at; others have it.
-func (r *reader) left(item *badger.Item) (head codec.Head, left, stands bool, err error) {
+// left returns a head and, where it has forgotten its object's newest version, the newest that is left, and whether that stands now; none
+// where nothing is left.
+func (r *reader) left(item *badger.Item) (head codec.Head, newest hit, stands bool, err error) {
 	value, err := item.ValueCopy(nil)
 	if err != nil {
-		return head, false, false, err
+		return head, hit{}, false, err
 	}
 	if head, err = codec.DecodeHead(value); err != nil || head.Last.TS != 0 {
-		return head, true, head.Alive, err
+		return head, hit{}, head.Alive, err
 	}
-	h, stands, err := r.standing(head.Object, key.MaxTS)
-	return head, h.TS != 0, stands, err
+	newest, stands, err = r.standing(head.Object, key.MaxTS)
+	return head, newest, stands, err
 }
 
 // tellDeletions records that objects which stand are deleted.
@@ -82,7 +82,7 @@ func (s *Store) tellDeletions(ctx context.Context, deleted []lostDeletion) error
 		for _, d := range deleted {
 			rec, err := r.deletion(d)
 			if err != nil {
-				return fmt.Errorf("tell the deletion of object %d: %w", d.object, err)
+				return fmt.Errorf("tell the deletion of object %d: %w", d.version.Object, err)
 			}
 			if rec != nil {
 				batch.Records = append(batch.Records, rec)
@@ -98,10 +98,7 @@ func (s *Store) tellDeletions(ctx context.Context, deleted []lostDeletion) error
 
 // deletion makes the record of an object's deletion, of its version that stands; nil where that is damaged.
 func (r *reader) deletion(of lostDeletion) (*history.Record, error) {
-	h, _, err := r.standing(of.object, key.MaxTS)
-	if err != nil {
-		return nil, err
-	}
+	h := of.version
 	rec, m, err := r.record(h.Entry, h.meta)
 	if err != nil {
 		return nil, r.tolerated(h, err)
@@ -112,13 +109,4 @@ func (r *reader) deletion(of lostDeletion) (*history.Record, error) {
 	rec.Verb, rec.RV, rec.InferredSince = history.Delete, of.rv, rec.Time
 	rec.Initial, rec.Managers, rec.Words = false, nil, nil
 	return rec, nil
-}
-
-// identityOf returns the identity of an object as it is encoded.
-func (r *reader) identityOf(object uint64) (codec.Identity, error) {
-	b, err := get(r.txn, key.Identity(object))
-	if err != nil {
-		return codec.Identity{}, err
-	}
-	return codec.DecodeIdentity(b)
 }

@@ -57,10 +57,13 @@ func (r *reader) lost(day uint16) bool {
 	return dropped > r.floor && uint32(day) < dropped
 }
 
+// bottom returns the time from which on days are read: what was before is older than the retention, or dropped.
+func (r *reader) bottom() uint64 { return max(r.s.horizon(), key.Start(r.floor)) }
+
 // through goes through a span in its order: the days, as far as they are kept, and before them the versions that stood when
 // what is kept begins.
 func (r *reader) through(p *plan, sp span, f func(hit) (bool, error)) error {
-	bottom := max(r.s.horizon(), key.Start(r.floor))
+	bottom := r.bottom()
 	kept := sp
 	kept.from = max(kept.from, bottom)
 	if sp.reverse {
