@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -78,16 +77,10 @@ func (p *Printer) value(b *strings.Builder, sign, indent, label string, value an
 	}
 }
 
-// yamlLines writes a value that came from JSON as YAML.
+// yamlLines writes a value that came from JSON as YAML. Characters that can't be
+// seen are escaped: they may be all that differs.
 func yamlLines(value any) []string {
-	text, err := json.Marshal(value)
-	if err == nil {
-		text, err = toYAML(text)
-	}
-	if err != nil {
-		text = fmt.Append(nil, value)
-	}
-	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	return strings.Split(strings.TrimSuffix(string(valueToYAML(value, true)), "\n"), "\n")
 }
 
 // inline: the value's YAML begins on the line of its label.

@@ -101,10 +101,12 @@ func TestNothingEscapes(t *testing.T) {
 			func(p *render.Printer) error { return p.Timeline([]v1.Event{e}, gaps) },
 			func(p *render.Printer) error { return p.Related([]v1.Event{e}, gaps) },
 			func(p *render.Printer) error { return p.Names([]v1.Event{e}) },
+			func(p *render.Printer) error { return p.JSON(render.Items{Items: []v1.Event{e}}) },
+			func(p *render.Printer) error { return p.YAML(render.Items{Items: []v1.Event{e}}) },
 			func(p *render.Printer) error { _, _, err := p.Diff(&old, &e); return err },
 			func(p *render.Printer) error { _, err := p.Unified(&old, &e); return err },
 		} {
-			if err := write(render.New(&out, render.Options{Wide: true, Namespaces: true})); err != nil {
+			if err := write(render.New(&out, render.Options{Wide: true, Namespaces: true, Terminal: true})); err != nil {
 				t.Fatal(err)
 			}
 		}

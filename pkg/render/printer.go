@@ -14,6 +14,7 @@ type Options struct {
 	Timestamps bool           // write times, not ages
 	Location   *time.Location // of the times; nil: UTC
 	Color      bool
+	Terminal   bool // escape in YAML and names, too, what a terminal could obey or hide
 	Width      int  // of the terminal, in columns; the last column of a table is cut to it. 0: nothing is cut
 	NoHeaders  bool // of tables
 	Namespaces bool // a first column with the namespace

@@ -8,8 +8,6 @@ import (
 	"unicode"
 	"unicode/utf16"
 
-	"sigs.k8s.io/yaml"
-
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
@@ -48,11 +46,12 @@ func escapeJSON(text string) string {
 	return b.String()
 }
 
-// YAML writes a document.
+// YAML writes a document. On a terminal, characters that it could obey or hide
+// are in their escaped form, which means the same.
 func (p *Printer) YAML(items Items) error {
 	text, err := json.Marshal(items)
 	if err == nil {
-		text, err = toYAML(text)
+		text, err = toYAML(text, p.opts.Terminal)
 	}
 	if err != nil {
 		return fmt.Errorf("write YAML: %w", err)
@@ -60,20 +59,7 @@ func (p *Printer) YAML(items Items) error {
 	return p.write(string(text))
 }
 
-// toYAML converts JSON, also such with characters that YAML takes only in their escaped form.
-func toYAML(text []byte) ([]byte, error) {
-	var b strings.Builder
-	for _, r := range string(text) {
-		if r >= 0x7f && r <= 0xffff && !unicode.IsGraphic(r) {
-			fmt.Fprintf(&b, `\u%04x`, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return yaml.JSONToYAML([]byte(b.String()))
-}
-
-// Names writes "deployment.apps/web" for each object once, in the order in which they come first.
+// Names writes "deployment.apps/web" for each object once, in the order in which they come first. A name is always one line.
 func (p *Printer) Names(events []v1.Event) error {
 	seen := map[string]bool{}
 	var b strings.Builder
@@ -81,8 +67,23 @@ func (p *Printer) Names(events []v1.Event) error {
 		name := fullName(&events[i])
 		if id := events[i].Namespace + "/" + name; !seen[id] {
 			seen[id] = true
-			b.WriteString(cell(name) + "\n")
+			b.WriteString(p.name(name) + "\n")
 		}
 	}
 	return p.write(b.String())
+}
+
+// name replaces what a name can't show: control characters, and on a terminal
+// everything else that it could obey or hide.
+func (p *Printer) name(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
+	if p.opts.Terminal {
+		return Escape(text)
+	}
+	return text
 }

@@ -45,7 +45,7 @@ func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 }
 
 func document(e *v1.Event) (string, error) {
-	text, err := toYAML(e.ObjectChanges)
+	text, err := toYAML(e.ObjectChanges, true)
 	if err != nil {
 		return "", fmt.Errorf("read revision %d of %s: %w", e.Revision, fullName(e), err)
 	}
