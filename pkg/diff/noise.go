@@ -1,13 +1,22 @@
 package diff
 
-// Noise tells whether the change says nothing about the object: the server's own counters, heartbeats, the times of
-// conditions, and annotations that repeat what is elsewhere. A status is never noise as a whole.
+// Noise reports whether the change says nothing about the object: the server's
+// own counters, heartbeats, the times of conditions, annotations that repeat
+// what is elsewhere, the second half of a deletion, and the order of lists in a
+// status. docs/noise.md lists all of it.
+//
+// A status, or anything else that is not known by its exact name, is never noise
+// as a whole.
 func (c Change) Noise() bool {
 	p := c.Path
 	switch {
+	case c.Kind == Reordered:
+		return p.Below("status")
+	case c.isHeartbeat():
+		return true
 	case len(p) > 1 && p.Below("metadata"):
 		return metadataNoise(c)
-	case p.Below("status", "observedGeneration") || p.Below("spec", "renewTime"): // of a Lease
+	case p.Below("status", "observedGeneration"):
 		return true
 	case inCondition(p):
 		return conditionNoise(p.last(0).Field)
@@ -20,6 +29,8 @@ func metadataNoise(c Change) bool {
 	switch c.Path[1].Field {
 	case "resourceVersion", "generation", "managedFields", "selfLink":
 		return true
+	case "deletionTimestamp", "deletionGracePeriodSeconds":
+		return c.Kind == Changed // it was requested before
 	case "annotations":
 		return annotationsNoise(c)
 	default:
@@ -30,7 +41,7 @@ func metadataNoise(c Change) bool {
 // annotationsNoise also knows the annotations as a whole, where one side has none.
 func annotationsNoise(c Change) bool {
 	if len(c.Path) > 2 {
-		return annotationNoise(c.Path[2].Field)
+		return annotationNoise(c.Path[2].Field) && !c.isNewLeader()
 	}
 	for _, side := range []any{c.Old, c.New} {
 		annotations, ok := side.(map[string]any)
@@ -52,7 +63,7 @@ func annotationNoise(name string) bool {
 		"deployment.kubernetes.io/revision",
 		"deployment.kubernetes.io/revision-history",
 		"deprecated.daemonset.template.generation",
-		"control-plane.alpha.kubernetes.io/leader":
+		leaderAnnotation:
 		return true
 	default:
 		return false

@@ -25,6 +25,9 @@ func object(c Change) phrase {
 		return phrase{rank: byAftermath, text: "grace period " + c.transition()}
 	case c.Kind == Changed && c.Path.is("spec", "replicas"):
 		return phrase{rank: byScale, text: "scaled " + c.transition()}
+	case c.isNewLeader():
+		old, now := c.holders()
+		return phrase{rank: byStatus, text: "leader " + scalar(old) + " → " + scalar(now)}
 	case c.Path.is("status", "phase"):
 		return phrase{rank: byPhase, text: "phase " + c.transition()}
 	default:

@@ -1,0 +1,147 @@
+package diff
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// leaderAnnotation is that of client-go's leader election on Endpoints and
+// ConfigMaps: JSON that the leader renews every few seconds.
+const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
+
+// renewal returns how to compare two values of a field that a controller renews
+// while nothing happens; nil for any other field. Fields are known by their exact
+// paths: a name that others may use for something else, such as ttl, is not
+// among them.
+func renewal(p Path) func(old, now string) bool {
+	switch p.String() {
+	case "spec.renewTime", // Leases
+		"metadata.annotations.renewTime", "metadata.annotations.acquireTime", // Patroni, for most PostgreSQL operators
+		`metadata.annotations["endpoints.kubernetes.io/last-change-trigger-time"]`,
+		`metadata.annotations["cluster-autoscaler.kubernetes.io/last-updated"]`,
+		"status.reconciledAt",                                // Argo CD
+		"status.refreshTime",                                 // External Secrets
+		"status.lastSyncedTime", "status.lastValidationTime", // Velero
+		"spec.syncRequestedAt", "status.lastSyncedAt", // Longhorn
+		"status.ceph.lastChecked", "status.ceph.capacity.lastUpdated", // Rook
+		"status.lastActiveTime",                                                             // KEDA
+		"status.lastPodEventTime",                                                           // Karpenter
+		"status.lastUpdated", "status.lastUpdateTime", "status.connectionState.lastConnect": // OLM
+		return times
+	case "metadata.annotations.optime", "metadata.annotations.transitions": // Patroni
+		return counts
+	case "metadata.annotations.status": // Patroni's members
+		return walPositions
+	case "data.status": // the cluster autoscaler
+		return autoscalerStatus
+	default:
+		return nil
+	}
+}
+
+// isHeartbeat reports whether the change renews a heartbeat. The first
+// appearance of one is a change as any other.
+func (c Change) isHeartbeat() bool {
+	old, wasText := c.Old.(string)
+	now, isText := c.New.(string)
+	if c.Kind != Changed || !wasText || !isText {
+		return false
+	}
+	renews := renewal(c.Path)
+	return renews != nil && renews(old, now)
+}
+
+// isNewLeader reports whether an annotation of client-go's leader election has
+// another holder.
+func (c Change) isNewLeader() bool {
+	old, now := c.holders()
+	return old != now
+}
+
+// holders returns the holders that an annotation of client-go's leader election
+// had and has; "" for any other change.
+func (c Change) holders() (old, now string) {
+	if c.Kind != Changed || !c.Path.is("metadata", "annotations", leaderAnnotation) {
+		return "", ""
+	}
+	holder := func(value any) string {
+		var record struct{ HolderIdentity string }
+		text, _ := value.(string)
+		if json.Unmarshal([]byte(text), &record) != nil {
+			return text
+		}
+		return record.HolderIdentity
+	}
+	return holder(c.Old), holder(c.New)
+}
+
+func times(old, now string) bool { return isTime(old) && isTime(now) }
+
+// isTime reports whether a text is a time as API servers, Python and Go write it.
+func isTime(text string) bool {
+	return slices.ContainsFunc([]string{time.RFC3339, "2006-01-02 15:04:05.999999999 -0700 MST"}, func(layout string) bool {
+		_, err := time.Parse(layout, text)
+		return err == nil
+	})
+}
+
+func counts(old, now string) bool {
+	_, errOld := strconv.ParseUint(old, 10, 64)
+	_, errNow := strconv.ParseUint(now, 10, 64)
+	return errOld == nil && errNow == nil
+}
+
+// walPositions compares the JSON in which a Patroni member reports its state:
+// only how far it has written and replayed may differ.
+func walPositions(old, now string) bool {
+	var before, after map[string]any
+	if json.Unmarshal([]byte(old), &before) != nil || json.Unmarshal([]byte(now), &after) != nil || before["xlog_location"] == nil {
+		return false
+	}
+	isPosition := func(name string, _ any) bool {
+		return name == "xlog_location" || name == "received_location" || name == "replayed_location" || name == "replayed_timestamp"
+	}
+	maps.DeleteFunc(before, isPosition)
+	maps.DeleteFunc(after, isPosition)
+	return reflect.DeepEqual(before, after)
+}
+
+// autoscalerStatus compares two reports of the cluster autoscaler, in either of
+// its formats: only the times of the report and of its probes may differ.
+func autoscalerStatus(old, now string) bool {
+	if !isAutoscalerStatus(old) || !isAutoscalerStatus(now) {
+		return false
+	}
+	before, after := strings.Split(old, "\n"), strings.Split(now, "\n")
+	if len(before) != len(after) {
+		return false
+	}
+	for i := range before {
+		if before[i] != after[i] && (probeTime(before[i]) == "" || probeTime(before[i]) != probeTime(after[i])) {
+			return false
+		}
+	}
+	return true
+}
+
+func isAutoscalerStatus(text string) bool {
+	return strings.HasPrefix(text, "time: ") && strings.Contains(text, "\nautoscalerStatus: ") ||
+		strings.HasPrefix(text, "Cluster-autoscaler status at ")
+}
+
+// probeTime returns which time a line of the autoscaler's report gives; "" for
+// any other line.
+func probeTime(line string) string {
+	line = strings.TrimSpace(line)
+	for _, prefix := range []string{"time: ", "lastProbeTime: ", "LastProbeTime: ", "Cluster-autoscaler status at "} {
+		if strings.HasPrefix(line, prefix) {
+			return prefix
+		}
+	}
+	return ""
+}
