@@ -30,6 +30,7 @@ const (
 	GapExpired       GapReason = "expired"        // the API server has forgotten the changes to go on with
 	GapInterrupted   GapReason = "interrupted"    // the very first sync broke off, and a later one had to go over it
 	GapDisconnected  GapReason = "disconnected"   // the API server did not answer
+	GapServerError   GapReason = "server_error"   // the API server answered with an error, or with something that can't be read
 	GapForbidden     GapReason = "forbidden"      // the API server did not permit it
 	GapNotServed     GapReason = "not_served"     // the API server did not serve the resource
 	GapNotConfigured GapReason = "not_configured" // the configuration did not name the resource, or left it out
@@ -49,4 +50,22 @@ func (g Gap) Open() bool { return g.End.IsZero() }
 // Touches tells whether the gap has a moment in common with the time from start to end; a zero end is no end.
 func (g Gap) Touches(start, end time.Time) bool {
 	return (g.Open() || !g.End.Before(start)) && (end.IsZero() || g.Start.Before(end))
+}
+
+// Specific reports whether the reason says more about what kept a resource
+// from being observed than another one.
+func (r GapReason) Specific(than GapReason) bool { return r.weight() > than.weight() }
+
+// weight orders the reasons for which a watch can end.
+func (r GapReason) weight() int {
+	switch r {
+	case GapExpired:
+		return 0
+	case GapDisconnected:
+		return 1
+	case GapServerError:
+		return 2
+	default:
+		return 3
+	}
 }

@@ -38,11 +38,12 @@ func (l *ledger) counts() map[history.GapReason]uint64 {
 }
 
 // Explain says what keeps a resource from being observed, which becomes the reason of the gap if it can't be made up for.
-// It is forgotten as soon as something is observed; that the API server does not answer, either, explains nothing more, and that it
-// has forgotten the changes is what a gap says that has no other reason. The caller is the goroutine that uses the resource's stream.
+// It is forgotten as soon as something is observed. Of several explanations the latest counts, unless it says less than the one
+// before: that the API server does not answer, either, explains nothing more, and that it has forgotten the changes is what a gap
+// says that has no other reason. The caller is the goroutine that uses the resource's stream.
 func (r *Recorder) Explain(resource schema.GroupResource, reason history.GapReason, detail string) {
 	s := r.stream(resource)
-	if s == nil || reason == history.GapExpired || reason == history.GapDisconnected && s.gaps.why != nil {
+	if s == nil || reason == history.GapExpired || s.gaps.why != nil && s.gaps.why.Reason.Specific(reason) {
 		return
 	}
 	s.gaps.why = &history.Gap{Reason: reason, Detail: detail}

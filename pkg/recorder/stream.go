@@ -28,7 +28,8 @@ type Stream struct {
 	round    uint32    // number of the sync, which heads are marked with once they are seen in it
 	since    time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
 	gaps     ledger
-	received time.Time // when the last frame, bookmark or end of a sync was
+	received time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
+	asked    time.Time // when the state of the next sync was asked for; zero: that is not known
 	behind   time.Time // up to when everything is known while the past is read; zero: as it happens
 	accepted uint64    // number of the last entry that was accepted
 	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
@@ -127,6 +128,14 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	if v.opaque {
 		s.recorder.opts.Logger.ErrorContext(ctx, "a last-applied configuration that has to be redacted can't be read and is hashed as a whole",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
+	}
+	again, err := s.repeated(ctx, v, f.Type)
+	if err != nil {
+		return wrap("record", s.resource, err)
+	}
+	if again {
+		s.known.Add(1)
+		return nil
 	}
 	if s.omits(v, f.Type) {
 		return s.accept(ctx, nil, v.rv)
@@ -232,7 +241,7 @@ func (s *Stream) forget(key objectKey) {
 // accept hands the records to the recorder, together with the checkpoint that they lead up to. In a sync there is none.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, rv string) error {
 	e := entry{stream: s, records: records}
-	if !s.syncing && rv != s.rv {
+	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {
 		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0
 		s.rv = rv
 	}
@@ -266,9 +275,22 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
+	if !s.syncing && history.Older(rv, s.rv) { // of a server that lags behind
+		return nil
+	}
 	s.receive()
 	if !s.syncing {
 		s.catchUp()
 	}
 	return s.accept(ctx, nil, rv)
+}
+
+// Alive says that all that the API server had sent by then was observed. What
+// a gap after that begins with is no older.
+func (s *Stream) Alive(ctx context.Context, at time.Time) error {
+	if s.syncing || s.rv == "" || !s.behind.IsZero() || !at.After(s.received) {
+		return nil
+	}
+	s.received = at.UTC()
+	return s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(s.rv)})
 }

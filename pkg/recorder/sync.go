@@ -11,11 +11,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
+// Ask says that the resource's whole state is asked for: what BeginSync
+// announces may be as old as that.
+func (s *Stream) Ask() { s.asked = s.recorder.opts.Now().UTC() }
+
 // BeginSync begins a comparison of the resource's whole state with the heads. The checkpoint is withdrawn until EndSync, and
 // a gap opens; both are durable before any record of the sync: those are newer than the checkpoint was, and a watch from there
 // would serve some of them again. A sync that broke off, or that a crash cut off, leaves its gap open for the next one.
 func (s *Stream) BeginSync(ctx context.Context) error {
-	began := s.recorder.opts.Now().UTC()
+	began := s.asked
+	if s.asked = (time.Time{}); began.IsZero() {
+		began = s.recorder.opts.Now().UTC()
+	}
 	if err := s.settle(ctx); err != nil {
 		return err
 	}

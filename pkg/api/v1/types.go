@@ -116,10 +116,10 @@ type Gap struct {
 	Start    time.Time `json:"start"`    // UTC, as is the end
 	// End is absent as long as the gap is open.
 	End time.Time `json:"end,omitzero"`
-	// Reason is "restarted", "expired", "interrupted", "disconnected", "forbidden", "not_served", "not_configured", "storage",
-	// "dropped" or "damaged". Others may follow.
+	// Reason is "restarted", "expired", "interrupted", "disconnected", "server_error", "forbidden", "not_served",
+	// "not_configured", "storage", "dropped" or "damaged". Others may follow.
 	Reason string `json:"reason"`
-	// Detail says more, for people.
+	// Detail says more, for people: in the API server's own words, if it gave any.
 	Detail string `json:"detail,omitempty"`
 }
 
