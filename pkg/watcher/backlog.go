@@ -55,7 +55,7 @@ func (b *backlog) finish() error {
 // catchUp returns what to read of a watch that goes on from an earlier one: the resource is observed only when what happened in
 // between is recorded.
 func (w *Watcher) catchUp(ctx context.Context, body io.Reader) io.Reader {
-	if w.syncing {
+	if w.rv == "" {
 		return body
 	}
 	return &backlog{Reader: body, opened: time.Now(), end: func() error {

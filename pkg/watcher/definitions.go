@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,6 +44,12 @@ func definitionResource() history.Resource {
 
 // Checkpoint returns none: what the CRDs are is kept in memory only.
 func (d *definitions) Checkpoint() string { return "" }
+
+// Ask implements [Sink].
+func (d *definitions) Ask() {}
+
+// Alive implements [Sink].
+func (d *definitions) Alive(context.Context, time.Time) error { return nil }
 
 // BeginSync implements [Sink].
 func (d *definitions) BeginSync(context.Context) error {

@@ -8,13 +8,45 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
 var (
 	errStalled  = errors.New("the watch brought nothing for too long")
+	errSilent   = errors.New("the API server accepted the request and did not answer it")
 	errAtOnce   = errors.New("the API server ended the watch at once")
 	errCutShort = errors.New("the API server ended the initial state before its end")
+	errEndless  = errors.New("the list does not go on: a page names itself as the next one")
+	errPartial  = errors.New("the list ends although the API server says that objects remain")
 )
+
+// kind groups the faults that share a back-off.
+type kind uint8
+
+const (
+	unreachable kind = iota // no answer, or one that broke off
+	throttled               // the server asks to come later
+	refused                 // the server does not serve the resource, or not to this user
+	failing                 // any other error that the server reports
+	garbled                 // an answer that can't be used
+	kinds
+)
+
+// kindOf returns the kind of a session's error.
+func kindOf(err error) kind {
+	switch {
+	case apierrors.IsTooManyRequests(err):
+		return throttled
+	case apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err), apierrors.IsForbidden(err):
+		return refused
+	case isStatus(err):
+		return failing
+	case errors.Is(err, errStalled), errors.Is(err, errSilent), apiserver.IsNetworkError(err):
+		return unreachable
+	default:
+		return garbled
+	}
+}
 
 // sinkError marks an error as the sink's: it ends the watcher.
 type sinkError struct{ err error }
@@ -37,11 +69,17 @@ func observing(err error) error {
 	return sinkFailure(err)
 }
 
-// expired tells whether the server can't go on from the resourceVersion that it was asked for: it is forgotten, or from
-// a future that the server has lost.
+// expired reports whether the server has forgotten the resourceVersion that
+// it was asked for.
 func expired(err error) bool {
-	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) ||
-		apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) ||
+	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
+}
+
+// ahead reports whether the resourceVersion that the server was asked for is
+// ahead of it. The server may be a replica that lags, or it has lost what came
+// after a backup.
+func ahead(err error) bool {
+	return apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) ||
 		apierrors.IsTimeout(err) && strings.Contains(err.Error(), "Too large resource version")
 }
 
@@ -56,7 +94,7 @@ func malformed(err error) bool {
 func rejectsStreaming(err error) bool {
 	return malformed(err) || apierrors.IsInternalError(err) || apierrors.IsNotAcceptable(err) ||
 		apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && isStatus(err) ||
-		errors.Is(err, errStalled) || errors.Is(err, errCutShort)
+		errors.Is(err, errStalled) || errors.Is(err, errSilent) || errors.Is(err, errCutShort)
 }
 
 func isStatus(err error) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -132,14 +133,17 @@ func initialEnd(rv int) string {
 }
 
 // play runs a watcher against the script for a while of the bubble's time and returns what Run returned.
-func play(t *testing.T, s *script, sink *tape, while time.Duration) (changes []watcher.Change, err error) {
+func play(t *testing.T, s http.Handler, sink *tape, while time.Duration) (changes []watcher.Change, err error) {
 	t.Helper()
 	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Hour}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(network) }()
 
-	opts := watcher.Options{OnChange: func(c watcher.Change) { changes = append(changes, c) }}
+	opts := watcher.Options{
+		Logger:   slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		OnChange: func(c watcher.Change) { changes = append(changes, c) },
+	}
 	transport := &http.Transport{DialContext: network.dial}
 	w, err := watcher.New(&rest.Config{Host: "http://server", Transport: transport}, configMaps(), sink, opts)
 	if err != nil {

@@ -16,6 +16,12 @@ type Options struct {
 	// StallAfter is how long a watch may bring nothing, not even a bookmark, before it is cut and resumed. Servers send
 	// a bookmark about once a minute. 3 minutes by default.
 	StallAfter time.Duration
+	// AnswerWithin is how long the server may take to begin its answer to a watch. 30 seconds by default, and at most
+	// StallAfter.
+	AnswerWithin time.Duration
+	// CatchUpWithin is how long a server is waited for that does not know the resourceVersion to go on from yet, before it
+	// is taken for one that lost it. 15 seconds by default.
+	CatchUpWithin time.Duration
 	// RetryAfter bounds the time between two attempts to reach a server or a resource that does not answer. 30 seconds
 	// by default.
 	RetryAfter time.Duration
@@ -32,6 +38,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.StallAfter <= 0 {
 		o.StallAfter = 3 * time.Minute
+	}
+	if o.AnswerWithin <= 0 {
+		o.AnswerWithin = 30 * time.Second
+	}
+	if o.CatchUpWithin <= 0 {
+		o.CatchUpWithin = 15 * time.Second
 	}
 	if o.RetryAfter <= 0 {
 		o.RetryAfter = 30 * time.Second

@@ -24,20 +24,21 @@ const minWatch = 5 * time.Minute
 // session does what is to be done next: it resumes the watch, or syncs, where streaming goes over into the watch. It
 // returns nil where the server ended the watch in an orderly way.
 func (w *Watcher) session(ctx context.Context) error {
-	w.answered, w.moved, w.relax = false, false, func() {}
+	w.opened, w.moved, w.began, w.relax = time.Time{}, false, false, func() {}
 	if w.rv == "" {
 		w.relax = w.server.Hurry()
+		w.sink.Ask()
 	}
 	defer func() { w.relax() }()
 	l, hangUp := w.dial(ctx)
 	err := w.step(ctx, l)
-	stalled := hangUp()
+	cut := hangUp()
 	if w.syncing {
 		w.syncing = false
 		w.sink.AbortSync()
 	}
-	if _, failed := errors.AsType[*sinkError](err); err != nil && stalled && !failed {
-		return errStalled
+	if _, failed := errors.AsType[*sinkError](err); err != nil && cut != nil && !failed {
+		return cut
 	}
 	return err
 }
@@ -65,7 +66,8 @@ func (w *Watcher) probe(l *link) error {
 	if err != nil {
 		return err
 	}
-	w.suspect = false
+	w.recovered()
+	w.suspect, w.behind = false, time.Time{}
 	return body.Close()
 }
 
@@ -76,29 +78,46 @@ func (w *Watcher) watch(ctx context.Context, l *link) error {
 		return err
 	}
 	defer body.Close()
-	w.answered = true
+	w.recovered()
 	if w.rv != "" {
+		w.opened = time.Now()
 		w.sink.Resume()
-	} else if err := w.begin(ctx); err != nil {
-		return err
 	}
+	return w.read(ctx, l, body)
+}
+
+// read takes the events of a watch until it ends.
+func (w *Watcher) read(ctx context.Context, l *link, body *apiserver.Body) error {
 	lines := wire.NewLines(w.catchUp(ctx, body), maxLine)
 	for {
 		l.await()
 		line, err := lines.Next()
 		l.arrived()
-		switch {
-		case errors.Is(err, io.EOF) && w.syncing:
-			return errCutShort
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("read the watch: %w", err)
+		if err != nil {
+			return w.ended(ctx, err, lines.Whole(), body.Alive())
 		}
 		if err := w.take(ctx, line); err != nil {
 			return err
 		}
 	}
+}
+
+// ended returns what the end of a watch means. The sink learns until when the
+// watch was alive, unless it ended within an event: that may be an old one.
+func (w *Watcher) ended(ctx context.Context, err error, whole bool, alive time.Time) error {
+	over := errors.Is(err, io.EOF)
+	switch {
+	case over && w.rv == "":
+		return errCutShort
+	case w.rv != "" && whole && !alive.IsZero() && (over || apiserver.IsNetworkError(err)):
+		if failed := w.sink.Alive(ctx, alive); failed != nil {
+			return sinkFailure(failed)
+		}
+	}
+	if over {
+		return nil
+	}
+	return fmt.Errorf("the watch broke off: %w", err)
 }
 
 func (w *Watcher) watchQuery() url.Values {
@@ -141,32 +160,57 @@ func (w *Watcher) observe(ctx context.Context, t history.FrameType, e wire.Event
 	if e.RV == "" {
 		return errors.New("watch event whose object has no resourceVersion")
 	}
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
 	if err := w.sink.Observe(ctx, history.Frame{Type: t, Object: e.Object}); err != nil {
 		return observing(err)
 	}
 	if !w.syncing {
-		w.rv, w.moved = e.RV, true
+		w.advance(e.RV)
 	}
 	return nil
 }
 
-func (w *Watcher) bookmark(ctx context.Context, e wire.Event) error {
-	if e.RV == "" {
-		return errors.New("bookmark without a resourceVersion")
+// advance moves on to a resourceVersion. What the server repeats does not lead
+// back: a watch from there would repeat what came after it, too.
+func (w *Watcher) advance(rv string) {
+	if rv != w.rv && !history.Older(rv, w.rv) {
+		w.rv, w.moved = rv, true
 	}
-	if w.syncing {
-		var o metav1.PartialObjectMetadata
-		if err := json.Unmarshal(e.Object, &o); err != nil {
-			return fmt.Errorf("bookmark: %w", err)
-		}
-		if o.Annotations[metav1.InitialEventsAnnotationKey] != "true" {
-			return nil
-		}
-		return w.end(ctx, e.RV)
+}
+
+// bookmark takes a bookmark. One without a resourceVersion says nothing, and
+// neither does one of a server that lags behind.
+func (w *Watcher) bookmark(ctx context.Context, e wire.Event) error {
+	switch {
+	case w.rv == "":
+		return w.initialBookmark(ctx, e)
+	case e.RV == "", history.Older(e.RV, w.rv):
+		w.log.DebugContext(ctx, "bookmark ignored", "rv", e.RV, "reached", w.rv)
+		return nil
 	}
 	if err := w.sink.Bookmark(ctx, e.RV); err != nil {
 		return sinkFailure(err)
 	}
-	w.rv, w.moved = e.RV, true
+	w.advance(e.RV)
 	return nil
+}
+
+// initialBookmark ends the initial state, if the bookmark says so.
+func (w *Watcher) initialBookmark(ctx context.Context, e wire.Event) error {
+	var o metav1.PartialObjectMetadata
+	if err := json.Unmarshal(e.Object, &o); err != nil {
+		return fmt.Errorf("bookmark: %w", err)
+	}
+	if o.Annotations[metav1.InitialEventsAnnotationKey] != "true" {
+		return nil
+	}
+	if e.RV == "" {
+		return fmt.Errorf("%w: the bookmark of its end has no resourceVersion", errCutShort)
+	}
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	return w.end(ctx, e.RV)
 }

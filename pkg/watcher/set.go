@@ -28,6 +28,7 @@ type SetOptions struct {
 // are safe for concurrent use.
 type Set struct {
 	server  *apiserver.Client
+	shared  *recovery
 	opts    SetOptions
 	log     *slog.Logger
 	board   *board
@@ -47,6 +48,7 @@ func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 	opts.Options = opts.withDefaults()
 	s := &Set{
 		server:     server,
+		shared:     newRecovery(),
 		opts:       opts,
 		log:        opts.Logger,
 		board:      newBoard(),
@@ -96,7 +98,7 @@ func (s *Set) watchDefinitions(ctx context.Context) error {
 		s.lookAgain()
 		send(ctx, s.defined, p)
 	}}
-	return newWatcher(s.server, definitionResource(), sink, opts).Run(ctx)
+	return newWatcher(s.server, s.shared, definitionResource(), sink, opts).Run(ctx)
 }
 
 // changed is told the states of all the set's watchers.

@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -12,6 +13,9 @@ type Sink interface {
 	// Checkpoint returns the resourceVersion to go on from, or "" when there is none and everything has to be listed.
 	// It is asked once, before anything else.
 	Checkpoint() string
+	// Ask says that the whole present state is asked for. What BeginSync announces is at least as new as the last Ask
+	// before it.
+	Ask()
 	// BeginSync says that the whole present state follows: one [history.Added] frame for every object that exists, in no
 	// particular order. What happens to them while the state is being streamed follows as the frame that it is.
 	BeginSync(ctx context.Context) error
@@ -28,6 +32,9 @@ type Sink interface {
 	Bookmark(ctx context.Context, rv string) error
 	// Resume says that a watch goes on from where the sink is. What it brings may have happened long ago, until Settle or Bookmark.
 	Resume()
+	// Alive says that every change that the server had sent by then was observed, after a watch has ended. It is not called
+	// in a sync.
+	Alive(ctx context.Context, at time.Time) error
 	// Settle says that the watch has brought what was in stock, and returns when all of it can be read by everybody.
 	Settle(ctx context.Context) error
 }

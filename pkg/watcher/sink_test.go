@@ -27,6 +27,7 @@ type tape struct {
 	rv     string
 
 	resumed int
+	alive   []time.Time
 }
 
 func (s *tape) Checkpoint() string {
@@ -41,6 +42,17 @@ func (s *tape) Checkpoint() string {
 func (s *tape) BeginSync(ctx context.Context) error          { return s.write(ctx, "begin", "") }
 func (s *tape) EndSync(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
 func (s *tape) AbortSync()                                   { _ = s.write(context.Background(), "abort", "") }
+
+// Ask is not written down: it comes with each sync.
+func (s *tape) Ask() {}
+
+// Alive is kept, and not written down: it comes with each end of a watch.
+func (s *tape) Alive(_ context.Context, at time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alive = append(s.alive, at)
+	return nil
+}
 
 // Resume is counted, and not written down: it comes with each watch.
 func (s *tape) Resume() {

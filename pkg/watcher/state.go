@@ -59,19 +59,34 @@ func outdated(rv string, err error) Change {
 	}
 }
 
-// waiting returns why a resource can't be observed: because the server refuses it, or because of something else.
+// lagging returns why a resource is not observed while the server does not
+// know the resourceVersion yet.
+func lagging(rv string, err error) Change {
+	return Change{
+		State: Waiting, Cause: history.GapExpired,
+		Reason: fmt.Sprintf("the API server does not know resourceVersion %s: it lags, or was restored from a backup: %v", rv, err),
+	}
+}
+
+// waiting returns why a resource can't be observed, in the server's own words
+// if it gave any.
 func waiting(r history.Resource, err error) Change {
-	c := Change{State: Waiting, Refused: true}
+	c := Change{State: Waiting}
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
-		c.Reason = fmt.Sprintf("the API server does not serve %s in version %s", r.GroupResource(), r.Version)
-		c.Cause = history.GapNotServed
+		c.Reason = fmt.Sprintf("the API server does not serve %s in version %s: %v", r.GroupResource(), r.Version, err)
+		c.Refused, c.Cause = true, history.GapNotServed
 	case apierrors.IsForbidden(err):
 		c.Reason = fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v",
 			r.GroupResource(), err)
+		c.Refused, c.Cause = true, history.GapForbidden
+	case apierrors.IsUnauthorized(err):
+		c.Reason = fmt.Sprintf("the API server rejects the recorder's credentials: %v", err)
 		c.Cause = history.GapForbidden
+	case kindOf(err) == unreachable:
+		c.Reason, c.Cause = err.Error(), history.GapDisconnected
 	default:
-		c.Reason, c.Refused, c.Cause = err.Error(), false, history.GapDisconnected
+		c.Reason, c.Cause = err.Error(), history.GapServerError
 	}
 	return c
 }

@@ -132,7 +132,7 @@ func (s *Set) run(ctx context.Context, p plan) error {
 	}
 	opts := s.opts.Options
 	opts.OnChange = s.changed
-	if err := newWatcher(s.server, p.resource, sink, opts).Run(ctx); err != nil {
+	if err := newWatcher(s.server, s.shared, p.resource, sink, opts).Run(ctx); err != nil {
 		return fmt.Errorf("record %s: %w", p.resource.GroupResource(), err)
 	}
 	return nil

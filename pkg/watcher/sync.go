@@ -2,18 +2,26 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/wire"
 )
 
+// begin begins a sync, unless one is under way or none is due. It is called
+// once the server sends objects: the sink gives up its checkpoint, and an
+// answer of something else is not worth that.
 func (w *Watcher) begin(ctx context.Context) error {
+	if w.rv != "" || w.syncing {
+		return nil
+	}
 	if err := w.sink.BeginSync(ctx); err != nil {
 		return sinkFailure(err)
 	}
-	w.syncing = true
+	w.syncing, w.began = true, true
 	w.enter(Change{State: Syncing}) // no earlier: what a sync can't make up for is in the sink from now on
 	return nil
 }
@@ -22,13 +30,15 @@ func (w *Watcher) end(ctx context.Context, rv string) error {
 	if err := w.sink.EndSync(ctx, rv); err != nil {
 		return sinkFailure(err)
 	}
-	w.rv, w.syncing, w.paged, w.whole, w.moved = rv, false, false, false, true
+	w.rv, w.syncing, w.paged, w.whole, w.moved, w.former = rv, false, false, false, true, ""
+	w.opened = time.Now()
 	w.relax()
 	w.enter(Change{State: Watching})
 	return nil
 }
 
-// list syncs by pages. A page that expires ends the sync: the rest would be of another time.
+// list syncs by pages. A page that expires ends the sync: the rest would be of
+// another time. What contradicts itself in pages is asked for in one.
 func (w *Watcher) list(ctx context.Context, l *link) error {
 	query := url.Values{}
 	if !w.whole {
@@ -37,8 +47,11 @@ func (w *Watcher) list(ctx context.Context, l *link) error {
 	rv := ""
 	for {
 		page, err := w.page(ctx, l, query)
+		if err == nil {
+			err = w.follows(page, query.Get("continue"))
+		}
 		if err != nil {
-			w.whole = w.whole || rv != "" && expired(err)
+			w.whole = w.whole || rv != "" && expired(err) || errors.Is(err, errEndless) || errors.Is(err, errPartial)
 			return err
 		}
 		if rv == "" {
@@ -51,29 +64,46 @@ func (w *Watcher) list(ctx context.Context, l *link) error {
 	}
 }
 
+// follows returns what is wrong with a page as the successor of the one that
+// named it, nil if nothing is. A list that seems to end early must not pass
+// for a whole one: whatever it lacks would be taken for deleted.
+func (w *Watcher) follows(page wire.Page, token string) error {
+	switch {
+	case page.Continue != "" && page.Continue == token:
+		return errEndless
+	case page.Continue == "" && page.Remaining > 0 && !w.whole:
+		return errPartial
+	default:
+		return nil
+	}
+}
+
 func (w *Watcher) page(ctx context.Context, l *link, query url.Values) (wire.Page, error) {
 	body, err := l.get(query)
 	if err != nil {
 		return wire.Page{}, err
 	}
 	defer body.Close()
-	if !w.syncing {
-		if err := w.begin(ctx); err != nil {
-			return wire.Page{}, err
-		}
-	}
+	w.recovered()
 	l.await()
 	defer l.arrived()
-	return wire.ReadPage(body, func(item []byte) error {
+	page, err := wire.ReadPage(body, func(item []byte) error {
 		l.arrived()
 		defer l.await()
 		return w.listed(ctx, item)
 	})
+	if err != nil {
+		return wire.Page{}, err
+	}
+	return page, w.begin(ctx) // an empty page has begun nothing
 }
 
 func (w *Watcher) listed(ctx context.Context, item []byte) error {
 	object, err := wire.Complete(item, w.resource.APIVersion(), w.resource.Kind)
 	if err != nil {
+		return err
+	}
+	if err := w.begin(ctx); err != nil {
 		return err
 	}
 	return observing(w.sink.Observe(ctx, history.Frame{Type: history.Added, Object: object}))

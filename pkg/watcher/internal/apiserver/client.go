@@ -5,27 +5,19 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
 
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
 )
-
-// maxErrorBody bounds what is read of an answer that is no success, in bytes.
-const maxErrorBody = 64 << 10
 
 // Client talks to one API server. It is safe for concurrent use.
 type Client struct {
@@ -67,9 +59,13 @@ func New(cfg *rest.Config) (*Client, error) {
 }
 
 // Get returns the body of the answer to a GET of path, which the caller closes. It ends with ctx.
-func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body, error) {
 	u := c.base.JoinPath(path)
 	u.RawQuery = query.Encode()
+	body := &Body{}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(used httptrace.GotConnInfo) { body.conn = c.dialer.Find(used.Conn) },
+	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("request for %s: %w", path, err)
@@ -78,13 +74,18 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (io.Rea
 	defer c.Hurry()()
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the method and the address
+		return nil, networkError(err)
 	}
-	if resp.StatusCode == http.StatusOK {
-		return resp.Body, nil
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, responseError(resp)
 	}
-	defer resp.Body.Close()
-	return nil, responseError(resp)
+	if isHTML(resp) {
+		_ = resp.Body.Close()
+		return nil, errHTML
+	}
+	body.stream = resp.Body
+	return body, nil
 }
 
 // Hurry lets everything be read as soon as it arrives, until the returned function is called. Otherwise what is read of an
@@ -93,31 +94,3 @@ func (c *Client) Hurry() (over func()) { return c.dialer.Hurry() }
 
 // Close closes all connections, and lets none be opened any more. What still reads from one fails.
 func (c *Client) Close() { c.network.close() }
-
-// StatusError returns the error that the JSON of a Status stands for.
-func StatusError(object []byte) error {
-	var status metav1.Status
-	if err := json.Unmarshal(object, &status); err != nil {
-		return fmt.Errorf("error of the API server: %w", err)
-	}
-	return &apierrors.StatusError{ErrStatus: status}
-}
-
-func responseError(resp *http.Response) error {
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	if err != nil {
-		return fmt.Errorf("%s: %w", resp.Status, err)
-	}
-	seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-	var status metav1.Status
-	if err := json.Unmarshal(body, &status); err != nil || status.Kind != "Status" {
-		return apierrors.NewGenericServerResponse(resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", string(body), seconds, true)
-	}
-	if seconds > 0 {
-		if status.Details == nil {
-			status.Details = &metav1.StatusDetails{}
-		}
-		status.Details.RetryAfterSeconds = int32(min(seconds, 3600))
-	}
-	return &apierrors.StatusError{ErrStatus: status}
-}

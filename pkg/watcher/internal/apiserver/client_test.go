@@ -2,6 +2,7 @@ package apiserver_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -115,5 +116,46 @@ func TestNothingIsOpenedAfterClose(t *testing.T) {
 	case <-conn.closed:
 	case <-time.After(patience):
 		t.Error("the connection stays open")
+	}
+}
+
+// TestBody_KnowsWhenTheServerWasAlive: whatever arrives on the connection while
+// an answer is read proves it.
+func TestBody_KnowsWhenTheServerWasAlive(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		for c := http.NewResponseController(w); r.Context().Err() == nil; {
+			_ = c.Flush()
+			if r.URL.Path == "/quiet" {
+				<-r.Context().Done()
+			}
+			_, _ = w.Write([]byte("x"))
+		}
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	client, ctx, cancel := connect(t, &rest.Config{Host: s.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
+	defer cancel()
+	defer client.Close()
+	busy, err := client.Get(ctx, "/busy", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	go func() { _, _ = io.Copy(io.Discard, busy) }()
+	before := time.Now()
+	quiet, err := client.Get(ctx, "/quiet", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer quiet.Close()
+	hangUp := time.AfterFunc(time.Second, client.Close)
+	defer hangUp.Stop()
+	if _, err := quiet.Read(make([]byte, 1)); !apiserver.IsNetworkError(err) {
+		t.Errorf("the answer ends with %v, want an error of the network", err)
+	}
+	if got := quiet.Alive(); got.Before(before) || got.After(time.Now()) {
+		t.Errorf("alive at %s, want it after %s", got, before)
 	}
 }

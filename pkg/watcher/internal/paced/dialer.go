@@ -23,7 +23,13 @@ const Ahead = 64 << 10
 type Dialer struct {
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	hurry atomic.Int32
+	conns sync.Map // *Conn by ends, while they are open
 }
+
+// ends are the two addresses of a connection.
+type ends struct{ local, remote string }
+
+func endsOf(c net.Conn) ends { return ends{c.LocalAddr().String(), c.RemoteAddr().String()} }
 
 // NewDialer returns a dialer of connections that dial opens.
 func NewDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) *Dialer {
@@ -42,11 +48,21 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it stands for the other dialer
 	}
-	return &conn{Conn: c, dialer: d, buffer: make([]byte, Ahead)}, nil
+	paced := &Conn{Conn: c, dialer: d, buffer: make([]byte, Ahead)}
+	d.conns.Store(endsOf(c), paced)
+	return paced, nil
 }
 
-// conn is a connection that is read in beats.
-type conn struct {
+// Find returns the open connection below another one, as below that of TLS;
+// nil if there is none. They have the same addresses.
+func (d *Dialer) Find(above net.Conn) *Conn {
+	found, _ := d.conns.Load(endsOf(above))
+	conn, _ := found.(*Conn)
+	return conn
+}
+
+// Conn is a connection that is read in beats.
+type Conn struct {
 	net.Conn
 
 	dialer  *Dialer
@@ -54,10 +70,27 @@ type conn struct {
 	rest    []byte    // of the buffer, not handed out yet
 	last    time.Time // of the last read
 	drained bool      // that read left nothing behind
+
+	read atomic.Pointer[time.Time] // when something was last read; nil if nothing ever was
+}
+
+// LastRead returns when something was last read; zero if nothing was. Any
+// goroutine may call it, after Close too.
+func (c *Conn) LastRead() time.Time {
+	if at := c.read.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
+// Close implements [net.Conn].
+func (c *Conn) Close() error {
+	c.dialer.conns.CompareAndDelete(endsOf(c.Conn), c)
+	return c.Conn.Close() //nolint:wrapcheck // it stands for the connection
 }
 
 // Read implements [net.Conn].
-func (c *conn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
 		if err := c.fill(); err != nil {
 			return 0, err
@@ -69,13 +102,15 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // fill reads what has arrived, or waits for it. An error that comes with bytes comes again with the next read.
-func (c *conn) fill() error {
+func (c *Conn) fill() error {
 	if wait := Beat - time.Since(c.last); c.drained && wait > 0 && c.dialer.hurry.Load() == 0 {
 		time.Sleep(wait)
 	}
 	n, err := c.Conn.Read(c.buffer)
 	c.rest, c.last, c.drained = c.buffer[:n], time.Now(), n < len(c.buffer)
 	if n > 0 {
+		at := c.last
+		c.read.Store(&at)
 		return nil
 	}
 	return err //nolint:wrapcheck // it stands for the connection

@@ -18,6 +18,7 @@ type Lines struct {
 	r    *bufio.Reader
 	max  int
 	long []byte // room for a line that the buffer has not
+	cut  bool   // the input ended within a line
 }
 
 // NewLines returns a reader of the lines in r, none of which may be longer than max bytes.
@@ -44,10 +45,16 @@ func (l *Lines) Next() ([]byte, error) {
 			return l.long, nil
 		case errors.Is(err, bufio.ErrBufferFull):
 			l.long = append(l.long, part...)
-		case errors.Is(err, io.EOF) && len(l.long)+len(part) > 0:
-			return nil, io.ErrUnexpectedEOF
-		default:
-			return nil, err
+			continue
 		}
+		l.cut = len(l.long)+len(part) > 0
+		if l.cut && errors.Is(err, io.EOF) {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return nil, err
 	}
 }
+
+// Whole reports whether the input, once Next has returned its error, ended
+// after a line.
+func (l *Lines) Whole() bool { return !l.cut }

@@ -11,6 +11,8 @@ import (
 type Page struct {
 	RV       string `json:"resourceVersion"`
 	Continue string `json:"continue"` // the next page's token; "" on the last page
+	// Remaining is how many objects follow this page, as far as the server says.
+	Remaining int64 `json:"remainingItemCount"`
 }
 
 // ReadPage reads one page of a list and calls each with the JSON of every item as it arrives; each owns the bytes. An

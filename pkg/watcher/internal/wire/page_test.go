@@ -30,7 +30,7 @@ func TestReadPage(t *testing.T) {
 			"built-in type",
 			`{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9","continue":"t","remainingItemCount":3},` +
 				`"items":[{"metadata":{"name":"a","continue":"x"}},{"items":[1]}]}` + "\n",
-			wire.Page{RV: "9", Continue: "t"},
+			wire.Page{RV: "9", Continue: "t", Remaining: 3},
 			[]string{`{"metadata":{"name":"a","continue":"x"}}`, `{"items":[1]}`},
 		},
 		{
