@@ -40,6 +40,7 @@ func (c *Client) get(ctx context.Context, at *url.URL, into any) (http.Header, e
 		return nil, c.unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
+	c.clock.observe(resp)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.opts.MaxResponse+1))
 	switch {
 	case err != nil:

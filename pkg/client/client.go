@@ -21,6 +21,8 @@ type Options struct {
 	UserAgent   string        // "kubectl-watchhistory/v1.2.3"
 	Timeout     time.Duration // of one request, its answer included; 0: [DefaultTimeout]
 	MaxResponse int64         // bytes of one answer, unpacked; 0: [DefaultMaxResponse]
+
+	Now func() time.Time // this machine's clock; nil: [time.Now]
 }
 
 // Client asks one recorder. It is safe for concurrent use.
@@ -29,6 +31,7 @@ type Client struct {
 	http  *http.Client
 	opts  Options
 	route route
+	clock clock
 }
 
 // route is how the recorder is reached, as far as a client has to know it.
@@ -65,6 +68,9 @@ func newClient(base *url.URL, transport http.RoundTripper, opts Options, via rou
 	if opts.MaxResponse <= 0 {
 		opts.MaxResponse = DefaultMaxResponse
 	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
 	return &Client{
 		base: base,
 		http: &http.Client{
@@ -74,6 +80,7 @@ func newClient(base *url.URL, transport http.RoundTripper, opts Options, via rou
 		},
 		opts:  opts,
 		route: via,
+		clock: clock{now: opts.Now},
 	}
 }
 

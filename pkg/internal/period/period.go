@@ -27,6 +27,12 @@ func ParseTime(flag, text string, now time.Time) (time.Time, error) {
 	return now.Add(-age), nil
 }
 
+// IsRelative reports whether [ParseTime] counts a time from now.
+func IsRelative(text string) bool {
+	_, err := time.Parse(time.RFC3339, text)
+	return text != "" && err != nil
+}
+
 // ParseDuration reads what [time.ParseDuration] does, but nothing negative, and days and weeks before it: "1w2d12h".
 func ParseDuration(text string) (time.Duration, error) {
 	parts := regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`).FindStringSubmatch(text)
