@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -27,6 +28,7 @@ type connection struct {
 
 func newConnection(env Environment) *connection {
 	c := &connection{env: env, config: genericclioptions.NewConfigFlags(true)}
+	c.config.WithWarningPrinter(genericiooptions.IOStreams{ErrOut: &warnings{env: &c.env}})
 	c.config.WrapConfigFn = func(cfg *rest.Config) *rest.Config {
 		cfg.UserAgent = c.userAgent()
 		cfg.WarningHandler = rest.NoWarnings{} // they are not about what is asked here
@@ -44,6 +46,7 @@ func (c *connection) addFlags(root *cobra.Command) {
 	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, where it is not to be reached through the API server.")
 	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+client.DefaultNamespace+", or else where there is one).")
 	fs.StringVar(&c.mode, "connect", string(client.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
+	c.completeFlags(root)
 	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
 		[]string{string(client.Auto), string(client.PortForward), string(client.Proxy), string(client.Direct)}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -61,7 +64,7 @@ type session struct {
 // open connects to the recorder. Close the session after use.
 func (c *connection) open(ctx context.Context) (*session, error) {
 	opts := client.ConnectOptions{
-		Options: client.Options{UserAgent: c.userAgent()},
+		Options: client.Options{UserAgent: c.userAgent(), Now: c.env.Now},
 		Mode:    client.Mode(c.mode), URL: c.url, Namespace: c.namespace,
 	}
 	timeout, err := clientcmd.ParseTimeout(*c.config.Timeout)
@@ -78,11 +81,16 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.env.ahead = func() time.Duration {
+		ahead, _ := recorder.ClockAhead()
+		return ahead
+	}
 	s := &session{Client: recorder}
 	s.types = resolver{
-		mapper:   func() (meta.RESTMapper, error) { return c.config.ToRESTMapper() },
-		recorded: recorder.Resources,
-		env:      &c.env,
+		mapper:    func() (meta.RESTMapper, error) { return c.config.ToRESTMapper() },
+		discovery: c.config.ToDiscoveryClient,
+		recorded:  recorder.Resources,
+		env:       &c.env,
 	}
 	if s.namespace, err = c.objectNamespace(); err != nil {
 		_ = recorder.Close()
@@ -105,12 +113,17 @@ func (c *connection) objectNamespace() (string, error) {
 
 // with runs ask with an open session, and shows on a terminal that it takes its time, until there is something to write.
 func (c *connection) with(ctx context.Context, ask func(*session) error) error {
-	c.env.answering = progress(c.env.ErrOut, "Asking the recorder…")
+	c.env.answering = func() {}
+	if !c.env.plain { // what shows progress is erased with an escape sequence
+		c.env.answering = progress(c.env.ErrOut, "Asking the recorder…")
+	}
 	defer c.env.answering()
 	s, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	return ask(s)
+	err = ask(s)
+	c.env.warnOfSkew()
+	return err
 }

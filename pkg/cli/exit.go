@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -21,11 +23,12 @@ const (
 
 // Main runs the command line args, without the program's name, until it is done or ctx is, and returns the exit code.
 func Main(ctx context.Context, env Environment, args []string) int {
+	restore := env.prepareTerminals()
+	defer restore()
 	root := New(env)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	likeDiff, _ := cmd.Flags().GetBool("exit-code") // not every command has it
-	verdict := verdictOf(likeDiff)
+	verdict := verdictOf(isLikeDiff(cmd, args))
 	switch found := (foundError{}); {
 	case err == nil:
 		return exitOK
@@ -34,17 +37,30 @@ func Main(ctx context.Context, env Environment, args []string) int {
 	case ctx.Err() != nil:
 		return exitInterrupted
 	case outputClosed(err):
-		return exitOK
+		return verdict.found // there was something to write
 	default:
 		_, _ = fmt.Fprintln(env.ErrOut, "error: "+render.Escape(strings.TrimSpace(err.Error())))
 		return verdict.failed
 	}
 }
 
+// isLikeDiff reports whether the exit code is asked to be diff's. Flags after a
+// mistake are not parsed any more, so the arguments decide, too.
+func isLikeDiff(cmd *cobra.Command, args []string) bool {
+	set, err := cmd.Flags().GetBool("exit-code")
+	if err != nil { // the command does not have it
+		return false
+	}
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i]
+	}
+	return set || slices.Contains(args, "--exit-code")
+}
+
 // outputClosed tells whether whoever reads has enough. A connection to the recorder may break in the same words.
 func outputClosed(err error) bool {
 	_, broken := errors.AsType[*client.Error](err)
-	return !broken && errors.Is(err, syscall.EPIPE)
+	return !broken && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
 }
 
 // verdict is how an answer and an error turn into exit codes.

@@ -15,7 +15,6 @@ import (
 type answer struct {
 	events  []v1.Event // newest first
 	matches []int      // of each query
-	all     int        // matches of all of them together
 	exact   bool       // false: there are at least so many matches
 	cut     bool       // older records were left out
 	gaps    []v1.Gap   // that touch the time of the answer, in the order of their starts
@@ -24,25 +23,7 @@ type answer struct {
 	blind []client.EventsQuery // those of the queries that gaps touch
 }
 
-// total is the number of matches of all queries together. What two of them ask for is counted once.
-func (a *answer) total(queries []client.EventsQuery) (n int) {
-	for i, m := range a.matches {
-		again := slices.ContainsFunc(queries, func(q client.EventsQuery) bool { return includes(&q, &queries[i]) && !includes(&queries[i], &q) }) ||
-			slices.ContainsFunc(queries[:i], func(q client.EventsQuery) bool { return includes(&q, &queries[i]) })
-		if !again {
-			n += m
-		}
-	}
-	return n
-}
-
-// includes tells whether a query of this command finds all that another one does.
-func includes(q, other *client.EventsQuery) bool {
-	return (q.Name == "" || q.Name == other.Name) && (q.Namespace == "" || q.Namespace == other.Namespace) &&
-		!slices.ContainsFunc(other.Resources, func(r string) bool { return !slices.Contains(q.Resources, r) })
-}
-
-// newest reads the newest records of all queries together, as many as the window allows.
+// newest reads the newest records of all queries together, as many as the window allows. No two queries find the same record.
 func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *window) (*answer, error) {
 	a := &answer{events: []v1.Event{}, exact: true}
 	for _, q := range queries {
@@ -51,11 +32,7 @@ func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *w
 			return nil, err
 		}
 	}
-	a.all = a.total(queries)
 	slices.SortStableFunc(a.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
-	a.events = slices.CompactFunc(a.events, func(x, y v1.Event) bool { // queries may overlap
-		return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID
-	})
 	if w.limit > 0 && len(a.events) > w.limit {
 		a.events, a.cut = a.events[:w.limit], true
 	}
@@ -104,7 +81,11 @@ func (a *answer) cutNote(what string) string {
 	if !a.cut || len(a.events) == 0 { // without being cut it may be less than the matches, for more arrive while it is read
 		return ""
 	}
-	count := fmt.Sprint(max(a.all, len(a.events)+1))
+	matches := 0
+	for _, n := range a.matches {
+		matches += n
+	}
+	count := fmt.Sprint(max(matches, len(a.events)+1))
 	if !a.exact {
 		count = "at least " + count
 	}

@@ -29,9 +29,13 @@ type recording struct {
 	now       time.Time // when the story is looked at
 	url       string
 	rules     []history.Omission
-	asked     atomic.Int32 // how often for gaps
-	asking    func()       // before each page of the timeline; nil: nothing
+	asked     atomic.Int32  // how often for gaps
+	asking    func()        // before each page of the timeline; nil: nothing
+	ahead     time.Duration // how far the recorder's clock is ahead of the reader's
 }
+
+// recorderNow is the time of answers.
+func (r *recording) recorderNow() time.Time { return r.now.Add(r.ahead) }
 
 // newRecording returns one that knows some types, without those of the plurals that are given.
 func newRecording(t *testing.T, without ...string) *recording {
@@ -73,6 +77,7 @@ func newRecording(t *testing.T, without ...string) *recording {
 		if req.URL.Path == v1.EventsPath && r.asking != nil {
 			r.asking()
 		}
+		w.Header().Set("Date", r.recorderNow().Format(http.TimeFormat))
 		recorder.ServeHTTP(w, req)
 	}))
 	t.Cleanup(server.Close)
@@ -153,7 +158,7 @@ func (r *recording) tellRest() {
 }
 
 func deployment(uid, image string, ready int, noise string) *history.Record {
-	object := fmt.Sprintf(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":%q}},
+	object := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop","annotations":{"deployment.kubernetes.io/revision":%q}},
 		"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"app","image":"shop/web:%s"}]}}},"status":{"readyReplicas":%d}}`, noise, image, ready)
 	return &history.Record{Ref: ref("apps", "deployments", "shop", "web", uid), Kind: "Deployment", Verb: history.Update, Object: []byte(object)}
 }

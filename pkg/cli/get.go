@@ -22,14 +22,14 @@ type getOptions struct {
 func newGet(conn *connection) *cobra.Command {
 	o := &getOptions{question: question{connection: conn}}
 	cmd := &cobra.Command{
-		Use:   "get [TYPE[/NAME] ...]",
+		Use:   "get [TYPE[,TYPE ...] [NAME ...] | TYPE/NAME ...]",
 		Short: "Show the timeline: every recorded change of a namespace, of some types or of all",
 		Long: paragraphs(`
 			Show the timeline: every recorded change of a namespace, of some types or of all, the
 			newest at the bottom.
 
-			Types are given as to kubectl: deploy, deployments.apps, pods,svc, or with a name as
-			deploy/web. Objects that are gone, and types that are, have their history still.
+			Types and names are given as to kubectl: deploy, deployments.apps, pods,svc, all, deploy web
+			or deploy/web. Deleted objects and removed types keep their history.
 
 			A line across the table says of which types, when and why the recorder could not see
 			changes: some may be missing there.`),
@@ -58,7 +58,7 @@ func addNoise(cmd *cobra.Command, to *bool) {
 }
 
 func addExitCode(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "exit-code", false, "Exit with 0 where there is nothing to show, 1 where there is something, 2 for errors.")
+	cmd.Flags().BoolVar(to, "exit-code", false, "Exit with 0 if nothing changed, 1 if something did, 2 on errors, as diff does.")
 }
 
 func (o *getOptions) run(ctx context.Context, args []string) error {
@@ -86,26 +86,40 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	return err
 }
 
-// targets resolves the types of the arguments.
+// targets resolves the types of the arguments, each target once. Either all of them have a name, or none.
 func (s *session) targets(ctx context.Context, args []string) ([]target, error) {
-	all, err := parseMany(ctx, args, s.types.known)
+	all, err := parseMany(args)
 	if err != nil {
 		return nil, err
 	}
 	var targets []target
 	for _, p := range all {
-		t, err := s.types.resolve(ctx, p.kind)
+		types, err := s.typesOf(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		targets = append(targets, target{t, p.name})
+		for _, t := range types {
+			if named := (target{t, p.name}); !slices.Contains(targets, named) {
+				targets = append(targets, named)
+			}
+		}
 	}
-	// Those with a name come first, each with a query of its own.
-	slices.SortStableFunc(targets, func(a, b target) int { return min(len(b.name), 1) - min(len(a.name), 1) })
 	return targets, nil
 }
 
-// queries returns one query for each named target, in their order, and then as few as possible for the types.
+// typesOf returns the type of an argument, or those of a category.
+func (s *session) typesOf(ctx context.Context, p parsed) ([]resourceType, error) {
+	if types := s.types.category(p.kind); len(types) > 0 {
+		if p.name != "" {
+			return nil, invalidf("%q is a category of several types: give the type of %q", p.kind, p.name)
+		}
+		return types, nil
+	}
+	t, err := s.types.resolve(ctx, p.kind)
+	return []resourceType{t}, err
+}
+
+// queries returns one query for each named target, in their order, or as few as possible for the types.
 func (o *getOptions) queries(s *session, targets []target) []client.EventsQuery {
 	if len(targets) == 0 {
 		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
@@ -150,11 +164,14 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 	return len(visible), nil
 }
 
-// reportMissing is an error about the first named target without history, and warns of types that nobody records.
+// reportMissing notes which named targets did not change, and warns of types that nobody records. Its error is about the
+// first named target without any history.
 func (o *getOptions) reportMissing(ctx context.Context, s *session, targets []target, found *answer) error {
 	for i, t := range targets {
 		if t.name != "" && found.matches[i] == 0 {
-			return s.missing(ctx, &o.env, t, &o.window)
+			if err := s.unchanged(ctx, &o.env, t, "", &o.window); err != nil {
+				return err
+			}
 		}
 		if t.name == "" && len(found.events) == 0 {
 			if recorded, err := s.types.known(ctx, t.wire()); err == nil && !recorded {

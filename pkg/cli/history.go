@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // The kinds of diffs.
@@ -39,6 +40,10 @@ func newHistory(conn *connection) *cobra.Command {
 			Revisions are numbered from 1 within the life of one object, which its UID tells from others
 			of its name. Where a revision is given, it is one of the newest, or of the one with --uid.
 
+			With --revision, the formats for programs print the object itself as it was, or a v1 List of
+			several, the newest first; kubectl can apply it. Without it they print the records of all
+			versions, as the REST API returns them.
+
 			A line across the table says when and why the recorder could not see objects of that type:
 			versions may be missing there.`),
 		Example: examples(conn.env, `
@@ -54,8 +59,11 @@ func newHistory(conn *connection) *cobra.Command {
 			# From one version to another
 			watchhistory history deploy/web -n shop --diff --revision 2..5
 
-			# One version, whole
-			watchhistory history deploy/web -n shop --revision 14 -o yaml`),
+			# The object as it was
+			watchhistory history deploy/web -n shop --revision 14 -o yaml
+
+			# Bring that version back
+			watchhistory history deploy/web -n shop --revision 14 -o yaml | kubectl apply -f -`),
 		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
 		ValidArgsFunction: conn.completeOne,
 		RunE:              inSteps(o),
@@ -74,6 +82,8 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs.StringVar(&o.uid, "uid", "", "Only this incarnation of the object.")
 	addNoise(cmd, &o.showNoise)
 	addExitCode(cmd, &o.exitCode)
+	_ = cmd.RegisterFlagCompletionFunc("revision", o.completeRevisions)
+	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
 	_ = cmd.RegisterFlagCompletionFunc("diff", cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -131,11 +141,7 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	}
 	p := o.printer(&o.env, false, o.showNoise)
 	if len(found.events) == 0 {
-		if err := o.showBlind(found.gaps, p.History, o.hides()); err != nil {
-			return 0, err
-		}
-		o.env.note(found.ignored.note())
-		return 0, v.missing(ctx, &o.env, v.target, &o.window)
+		return 0, o.showNothing(ctx, v, p, found)
 	}
 	visible := o.visible(found.events, o.showNoise)
 	if o.diff != "" {
@@ -151,6 +157,18 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, false, o.hides()))
 	return len(visible), nil
+}
+
+// showNothing answers for an object without versions in the window.
+func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render.Printer, found *answer) error {
+	if err := o.showBlind(found.gaps, p.History, o.hides()); err != nil {
+		return err
+	}
+	o.env.note(found.ignored.note())
+	if err := v.unchanged(ctx, &o.env, v.target, o.uid, &o.window); err != nil || o.isTable() {
+		return err
+	}
+	return o.write(&o.env, p, found.events, nil, p.History)
 }
 
 // hides is that of [output], and --diff, which shows no gaps either.

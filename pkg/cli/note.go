@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
@@ -16,6 +17,22 @@ func (e *Environment) note(text string) {
 		e.answer()
 		_, _ = fmt.Fprintln(e.ErrOut, render.Escape(text))
 	}
+}
+
+// warnings is the stream for the warnings of kubectl's libraries. Each is
+// written once.
+type warnings struct {
+	env  *Environment
+	seen []string
+}
+
+// Write expects one warning, and never fails.
+func (w *warnings) Write(p []byte) (int, error) {
+	if text := strings.TrimSpace(string(p)); !slices.Contains(w.seen, text) {
+		w.seen = append(w.seen, text)
+		w.env.note(text)
+	}
+	return len(p), nil
 }
 
 // ignored collects what the recorder's configuration leaves out of answers, by rule.
@@ -46,11 +63,44 @@ func in(namespace string) string {
 	return " in " + namespace + " namespace"
 }
 
-// missing is the error for an object that has no history.
-func (s *session) missing(ctx context.Context, env *Environment, t target, w *window) error {
+// unchanged returns nil, after a note, if an object has history, but none in
+// the window. Otherwise its error says what of the object was never recorded.
+func (s *session) unchanged(ctx context.Context, env *Environment, t target, uid string, w *window) error {
+	if w.isSet() {
+		known, err := s.isKnown(ctx, t, uid)
+		if err != nil {
+			return err
+		}
+		if known {
+			env.note(fmt.Sprintf("No changes of %s%s in that time.", t, in(t.namespaceOf(s.namespace))))
+			return nil
+		}
+	}
+	return s.missing(ctx, env, t, uid)
+}
+
+// isKnown reports whether an object, or one incarnation of it, has history.
+func (s *session) isKnown(ctx context.Context, t target, uid string) (bool, error) {
+	page, err := s.Events(ctx, client.EventsQuery{
+		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name, UID: uid, Limit: 1, Summary: true,
+	})
+	if err != nil {
+		return false, err
+	}
+	return len(page.Events) > 0, nil
+}
+
+// missing is the error for an object, or an incarnation of it, that has no history.
+func (s *session) missing(ctx context.Context, env *Environment, t target, uid string) error {
 	where, hint := in(t.namespaceOf(s.namespace)), ""
-	if w != nil && w.isSet() {
-		return history.Errorf(history.NotFound, "no history of %s%s in that time: leave out --since and --until to see all", t, where)
+	if uid != "" {
+		uids, err := s.incarnations(ctx, t)
+		if err != nil {
+			return err
+		}
+		if len(uids) > 0 {
+			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s", t, where, uid, strings.Join(uids, ", "))
+		}
 	}
 	if recorded, err := s.types.known(ctx, t.wire()); err == nil && !recorded {
 		hint = fmt.Sprintf("the recorder does not record %s", t.GroupResource())
@@ -58,4 +108,21 @@ func (s *session) missing(ctx context.Context, env *Environment, t target, w *wi
 		hint = fmt.Sprintf("'%s get %s -A' shows which have one", env.Name, t.GroupResource())
 	}
 	return history.Errorf(history.NotFound, "no history of %s%s: %s", t, where, hint)
+}
+
+// incarnations returns the UIDs of an object's newest versions, the newest first.
+func (s *session) incarnations(ctx context.Context, t target) (uids []string, err error) {
+	page, err := s.Events(ctx, client.EventsQuery{
+		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name,
+		Order: history.NewestFirst, Limit: defaultChunkSize, Summary: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range page.Events {
+		if uid := page.Events[i].UID; !slices.Contains(uids, uid) {
+			uids = append(uids, uid)
+		}
+	}
+	return uids, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type output struct {
 	templates  *genericclioptions.KubeTemplatePrintFlags
 
 	location *time.Location
+	objects  bool // the formats for programs show the objects themselves, not the records of them
 }
 
 func (o *output) addFlags(cmd *cobra.Command) {
@@ -79,8 +81,8 @@ func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
 func (o *output) printer(env *Environment, namespaces, noise bool) *render.Printer {
 	env.answer()
 	return render.New(env.Out, render.Options{
-		Now: env.Now(), Timestamps: o.timestamps, Location: o.location,
-		Color: env.color(o.color), Width: terminalWidth(env.Out),
+		Now: env.recorderNow(), Timestamps: o.timestamps, Location: o.location,
+		Color: env.color(o.color), Width: terminalWidth(env.Out), Terminal: terminalWidth(env.Out) > 0,
 		NoHeaders: o.noHeaders, Namespaces: namespaces, Wide: o.format == "wide", ShowNoise: noise,
 	})
 }
@@ -91,31 +93,39 @@ type table func([]v1.Event, []v1.Gap) error
 // write writes records in the format that was asked for. Only a table shows gaps.
 func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
 	switch o.format {
-	case "json":
-		return p.JSON(render.Items{Items: events})
-	case "yaml":
-		return p.YAML(render.Items{Items: events})
 	case "name":
 		return p.Names(events)
 	case "", "wide":
 		return table(events, gaps)
+	}
+	document, err := any(render.Items{Items: events}), error(nil)
+	if o.objects {
+		if document, err = render.Objects(events); err != nil {
+			return err
+		}
+	}
+	switch o.format {
+	case "json":
+		return p.JSON(document)
+	case "yaml":
+		return p.YAML(document)
 	default:
-		return o.template(env, events)
+		return o.template(env, document)
 	}
 }
 
 // template applies JSONPath or a Go template to the document that -o json writes. Whole numbers stay whole.
-func (o *output) template(env *Environment, events []v1.Event) error {
+func (o *output) template(env *Environment, answer any) error {
 	printer, err := o.templates.ToPrinter(o.format)
 	if err != nil {
 		return invalidf("--output %q: %v", o.format, err)
 	}
-	text, err := json.Marshal(render.Items{Items: events})
+	body, err := json.Marshal(answer)
 	if err != nil {
 		return fmt.Errorf("apply a template: %w", err)
 	}
 	document := map[string]any{}
-	if err := utiljson.Unmarshal(text, &document); err != nil {
+	if err := utiljson.Unmarshal(body, &document); err != nil {
 		return fmt.Errorf("apply a template: %w", err)
 	}
 	var out bytes.Buffer
@@ -123,6 +133,10 @@ func (o *output) template(env *Environment, events []v1.Event) error {
 		why, _, _ := strings.Cut(err.Error(), ". Printing more information") // which is the whole document
 		return invalidf("--output %s: %s", o.format, why)
 	}
-	_, err = out.WriteTo(env.Out)
+	text := out.String()
+	if terminalWidth(env.Out) > 0 {
+		text = render.Escape(text)
+	}
+	_, err = io.WriteString(env.Out, text)
 	return err
 }

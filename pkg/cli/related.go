@@ -46,6 +46,7 @@ func newRelated(conn *connection) *cobra.Command {
 	o.output.addFlags(cmd)
 	cmd.Flags().BoolVar(&o.descendants, "descendants", true, "Show also the Events regarding everything that the object owned.")
 	cmd.Flags().StringVar(&o.uid, "uid", "", "Only this incarnation of the object.")
+	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
 	return cmd
 }
 
@@ -138,7 +139,7 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 	}
 	p := o.printer(&o.env, false, false)
 	if found.isEmpty() {
-		known, err := o.isKnown(ctx, s, t)
+		known, err := s.isKnown(ctx, t, o.uid)
 		if err != nil {
 			return err
 		}
@@ -147,7 +148,7 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 			if err := o.showBlind(gaps, p.Related, o.hides()); err != nil {
 				return err
 			}
-			return s.missing(ctx, &o.env, t, nil)
+			return s.missing(ctx, &o.env, t, o.uid)
 		}
 	}
 	if err := o.write(&o.env, p, found.events, gaps, p.Related); err != nil {
@@ -162,15 +163,4 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(gaps, len(found.events) == 0, o.hides()))
 	return nil
-}
-
-// isKnown tells an object without Events in a window from one that was never there.
-func (o *relatedOptions) isKnown(ctx context.Context, s *session, t target) (bool, error) {
-	page, err := s.Events(ctx, client.EventsQuery{
-		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name, UID: o.uid, Limit: 1, Summary: true,
-	})
-	if err != nil {
-		return false, err
-	}
-	return len(page.Events) > 0, nil
 }

@@ -35,15 +35,21 @@ func (t resourceType) wire() string {
 // resolver finds out what a type's name means.
 type resolver struct {
 	mapper    func() (meta.RESTMapper, error)
+	discovery discoveryClient // nil: categories are not asked for
 	recorded  func(context.Context) (*v1.ResourceList, error)
 	env       *Environment       // for warnings
 	catalogue []history.Resource // nil: not asked for yet
 	warned    bool
+
+	unreachable error // why the API server did not say which types there are; nil: it was not asked, or it did
 }
 
 // resolve asks the cluster's discovery and, where that does not know the type or does not answer, the recorder.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
-	found, discoveryErr := r.discover(arg)
+	found, discoveryErr := resourceType{}, r.unreachable
+	if discoveryErr == nil {
+		found, discoveryErr = r.discover(arg)
+	}
 	if discoveryErr == nil {
 		return r.recordedAs(ctx, found), nil
 	}
@@ -51,6 +57,10 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 		return found, context.Cause(ctx)
 	}
 	found, err := r.remember(ctx, arg)
+	if history.CodeOf(err) == history.NotFound && !meta.IsNoMatchError(discoveryErr) {
+		return found, history.Errorf(history.NotFound,
+			"the recorder has no resource type %q, and the API server did not say which types there are: %v", arg, discoveryErr)
+	}
 	if err != nil {
 		return found, err
 	}

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,12 +85,19 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 		return 0, err
 	}
 	p := o.printer(&o.env, false, o.showNoise)
+	o.objects = true
 	if err := o.write(&o.env, p, found, gaps, p.History); err != nil {
 		return 0, err
+	}
+	if !o.isLean() && slices.ContainsFunc(found, isRedacted) {
+		v.types.warnf("values of %s were recorded as hashes; what they were can't be restored from here", v.target)
 	}
 	o.env.note(gapsNote(gaps, false, o.hides()))
 	return len(found), nil
 }
+
+// isRedacted reports whether a version has hashes in the place of values.
+func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte(`"hmac-sha256:`)) }
 
 func notRecorded(v *versions, revision, newest uint64) error {
 	return history.Errorf(history.NotFound, "%s has no recorded revision %d: the newest is %d, and old ones are dropped in time",
@@ -154,7 +163,7 @@ func (v *versions) newestVersion(ctx context.Context) (*v1.Event, error) {
 		return nil, err
 	}
 	if len(page.Events) == 0 {
-		return nil, v.missing(ctx, v.env, v.target, nil)
+		return nil, v.missing(ctx, v.env, v.target, v.uid)
 	}
 	if page.Gaps > 0 {
 		v.blind = []client.EventsQuery{q}

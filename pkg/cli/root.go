@@ -22,7 +22,6 @@ func New(env Environment) *cobra.Command {
 			kubectl completes types and the names of objects, deleted ones too, where this program is
 			also in the PATH under the name ` + completerName + `.`),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: env.Name},
-		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -2,9 +2,11 @@ package cli_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -24,6 +26,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expectations in the scripts and docs/cli.md")
 
 func TestMain(m *testing.M) {
+	klog.SetLogger(logr.Discard())
 	testscript.Main(tidy{m}, map[string]func(){"watchhistory": plugin})
 }
 
@@ -42,7 +45,6 @@ func (m tidy) Run() int {
 
 // plugin is the plugin's main with the clock of the story.
 func plugin() {
-	klog.SetLogger(logr.Discard())
 	env := cli.System("v1.2.3")
 	env.Name = "kubectl watchhistory"
 	env.Now = func() time.Time {
@@ -100,6 +102,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"lines": lines,
+			"exits": exits,
 		},
 	})
 }
@@ -112,5 +115,23 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(args[0])
 	if n := fmt.Sprint(strings.Count(text, "\n")); n != args[1] {
 		ts.Fatalf("%s has %s lines, want %s:\n%s", args[0], n, args[1], text)
+	}
+}
+
+// exits runs a command and checks its exit code: exits 1 watchhistory get.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: exits CODE COMMAND [ARGUMENT ...]")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("run %v: %v", args[1:], err)
+		}
+		code = fmt.Sprint(exit.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("%v: exit code %s, want %s", args[1:], code, args[0])
 	}
 }

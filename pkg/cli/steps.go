@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // steps are what a command does with its options, in this order; the first error ends it.
@@ -44,4 +48,31 @@ func (o *question) validate() error {
 		return err
 	}
 	return o.output.validate()
+}
+
+// with is that of [connection], with the window's relative times counted from
+// now on the recorder's clock.
+func (o *question) with(ctx context.Context, ask func(*session) error) error {
+	return o.connection.with(ctx, func(s *session) error {
+		if err := o.settle(ctx, s); err != nil {
+			return err
+		}
+		return ask(s)
+	})
+}
+
+func (o *question) settle(ctx context.Context, s *session) error {
+	if !o.isRelative() {
+		return nil
+	}
+	if _, known := s.ClockAhead(); !known {
+		err := s.Health(ctx)
+		if refusal, ok := errors.AsType[*client.Error](err); ok && refusal.Code == history.Unavailable || ctx.Err() != nil {
+			return err
+		}
+	}
+	if err := o.window.complete(o.env.recorderNow()); err != nil {
+		return err
+	}
+	return o.window.validate()
 }

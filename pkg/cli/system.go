@@ -42,7 +42,10 @@ func Arguments(args []string) []string {
 
 // called is what people type to call the program: a plugin is called by way of kubectl.
 func called(path string) string {
-	name := strings.TrimSuffix(filepath.Base(path), ".exe")
+	name := filepath.Base(path)
+	if ext := filepath.Ext(name); strings.EqualFold(ext, ".exe") {
+		name = strings.TrimSuffix(name, ext)
+	}
 	if plugin, ok := strings.CutPrefix(name, pluginPrefix); ok {
 		return "kubectl " + strings.ReplaceAll(plugin, "_", "-")
 	}

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"context"
+	"slices"
 	"strings"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -60,56 +60,55 @@ func parseObject(args []string) (parsed, error) {
 	}
 }
 
-// parseMany reads what get takes: types, with commas between them, and TYPE/NAME; or one list of types and names of their
-// objects. Several arguments without a slash are types where the recorder knows all of them, else names.
-func parseMany(ctx context.Context, args []string, known func(context.Context, string) (bool, error)) ([]parsed, error) {
-	if len(args) > 1 && !strings.Contains(strings.Join(args, ""), "/") {
-		types, err := allKnown(ctx, args[1:], known)
-		if err != nil {
-			return nil, err
+// parseMany reads what get takes, as kubectl reads it: types with commas
+// between them, the same with names of their objects, or TYPE/NAME any number
+// of times. A word after the types is a name, whatever else it may mean.
+func parseMany(args []string) ([]parsed, error) {
+	slashes := 0
+	for _, arg := range args {
+		if strings.Contains(arg, "/") {
+			slashes++
 		}
-		if !types {
-			return named(args[0], args[1:]), nil
-		}
+	}
+	switch {
+	case len(args) == 0:
+		return nil, nil
+	case slashes == 0:
+		return parseTypes(args[0], args[1:])
+	case slashes < len(args):
+		return nil, invalidf("there is no need to specify a resource type as a separate argument when passing arguments in " +
+			"resource/name form (e.g. 'get resource/<resource_name>' instead of 'get resource resource/<resource_name>')")
 	}
 	var all []parsed
 	for _, arg := range args {
-		if kind, name, slash := strings.Cut(arg, "/"); slash {
-			p, err := parseObject([]string{kind, name})
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, p)
-			continue
+		kind, name, _ := strings.Cut(arg, "/")
+		switch {
+		case strings.Contains(name, "/"):
+			return nil, invalidf("%q: arguments in resource/name form may not have more than one slash", arg)
+		case kind == "" || name == "" || strings.Contains(kind, ","):
+			return nil, invalidf("%q: arguments in resource/name form must have a single resource and name", arg)
 		}
-		for kind := range strings.SplitSeq(arg, ",") {
-			if kind == "" {
-				return nil, invalidf("%q has an empty type in it", arg)
-			}
-			all = append(all, parsed{kind: kind})
-		}
+		all = append(all, parsed{kind, name})
 	}
 	return all, nil
 }
 
-// named combines every type with every name.
-func named(types string, names []string) []parsed {
+// parseTypes combines every type with every name. Without names it stands for
+// all objects of the types.
+func parseTypes(types string, names []string) ([]parsed, error) {
+	if len(names) == 0 {
+		names = []string{""}
+	} else if slices.Contains(names, "") {
+		return nil, invalidf("resource name may not be empty")
+	}
 	var all []parsed
 	for kind := range strings.SplitSeq(types, ",") {
+		if kind == "" {
+			return nil, invalidf("%q has an empty type in it", types)
+		}
 		for _, name := range names {
 			all = append(all, parsed{kind, name})
 		}
 	}
-	return all
-}
-
-func allKnown(ctx context.Context, args []string, known func(context.Context, string) (bool, error)) (bool, error) {
-	for _, arg := range args {
-		for kind := range strings.SplitSeq(arg, ",") {
-			if ok, err := known(ctx, kind); !ok || err != nil {
-				return false, err
-			}
-		}
-	}
-	return true, nil
+	return all, nil
 }

@@ -14,10 +14,11 @@ func TestWholeAnswersAreNotCalledCut(t *testing.T) {
 	r := newRecording(t)
 	r.tell()
 	for args, want := range map[string]string{
-		"get deploy/web deploy -A --limit 0":              "",
-		"get deploy/web deploy/web deploy -A":             "",
-		"get deploy/web deploy -A --limit 1 --show-noise": "These are the newest 1 of 6 changes",
-		"get deploy/web deploy/web -A --limit 2":          "These are the newest 2 of 6 changes",
+		"get deploy,deployment -A --limit 0":                    "",
+		"get deploy/web deployments/web -A":                     "",
+		"get deploy,deployments.apps -A --limit 1 --show-noise": "These are the newest 1 of 6 changes",
+		"get deploy/web deploy/web deployment/web -A --limit 2": "These are the newest 2 of 6 changes",
+		"get deploy web web -A --limit 2":                       "These are the newest 2 of 6 changes",
 	} {
 		var out bytes.Buffer
 		_, stderr := run(t.Context(), r, &out, append(strings.Fields(args), "--recorder-url", r.url, "--cache-dir", t.TempDir(), "--server", "http://127.0.0.1:1")...)

@@ -60,3 +60,6 @@ func (w *window) validate() error {
 
 // isSet tells whether the window is narrower than all of history.
 func (w *window) isSet() bool { return !w.start.IsZero() || !w.end.IsZero() }
+
+// isRelative reports whether the window depends on what time it is.
+func (w *window) isRelative() bool { return period.IsRelative(w.since) || period.IsRelative(w.until) }

@@ -16,13 +16,39 @@ type Items struct {
 	Items []v1.Event `json:"items"` // never null
 }
 
-// JSON writes a document, indented. What could do harm in a terminal is in its escaped form, which means the same.
-func (p *Printer) JSON(items Items) error {
+// Objects returns the document of the objects themselves, as they were: a single
+// one by itself, several as a List.
+func Objects(events []v1.Event) (any, error) {
+	objects := make([]json.RawMessage, len(events))
+	for i := range events {
+		if objects[i] = events[i].ObjectChanges; len(objects[i]) == 0 {
+			return nil, fmt.Errorf("revision %d of %s was recorded without its object", events[i].Revision, fullName(&events[i]))
+		}
+	}
+	if len(objects) == 1 {
+		return objects[0], nil
+	}
+	return list{APIVersion: "v1", Items: objects, Kind: "List"}, nil
+}
+
+// list is a v1 List, with its fields in kubectl's order.
+type list struct {
+	APIVersion string            `json:"apiVersion"`
+	Items      []json.RawMessage `json:"items"`
+	Kind       string            `json:"kind"`
+	Metadata   struct {
+		ResourceVersion string `json:"resourceVersion"`
+	} `json:"metadata"`
+}
+
+// JSON writes a document, [Items] or one of [Objects], indented. What could do harm in a terminal is in its escaped form, which
+// means the same.
+func (p *Printer) JSON(document any) error {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "    ")
-	if err := e.Encode(items); err != nil {
+	if err := e.Encode(document); err != nil {
 		return fmt.Errorf("write JSON: %w", err)
 	}
 	return p.write(escapeJSON(text.String()))
@@ -46,10 +72,10 @@ func escapeJSON(text string) string {
 	return b.String()
 }
 
-// YAML writes a document. On a terminal, characters that it could obey or hide
+// YAML writes a document, [Items] or one of [Objects]. On a terminal, characters that it could obey or hide
 // are in their escaped form, which means the same.
-func (p *Printer) YAML(items Items) error {
-	text, err := json.Marshal(items)
+func (p *Printer) YAML(document any) error {
+	text, err := json.Marshal(document)
 	if err == nil {
 		text, err = toYAML(text, p.opts.Terminal)
 	}

@@ -72,7 +72,7 @@ func TestDocumentsAreHarmlessToATerminal(t *testing.T) {
 	}
 	e.ObjectChanges = body
 	const bidi = "\u202e\u200b\U000e0041" // YAML's printer takes them for letters
-	for name, write := range map[string]func(*render.Printer, render.Items) error{"json": (*render.Printer).JSON, "yaml": (*render.Printer).YAML} {
+	for name, write := range map[string]func(*render.Printer, any) error{"json": (*render.Printer).JSON, "yaml": (*render.Printer).YAML} {
 		var out bytes.Buffer
 		if err := write(render.New(&out, render.Options{}), render.Items{Items: []v1.Event{e}}); err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // for --timezone on machines without zone files
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
