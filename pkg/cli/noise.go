@@ -7,12 +7,14 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// visible leaves out of a table the updates that are nothing but noise: the recorder has no words for them.
+// visible returns the events that a table shows: without noise, which has no
+// summary. Noise is an update of nothing but noise fields, and the expiry of a
+// Kubernetes Event.
 func (o *output) visible(events []v1.Event, noise bool) []v1.Event {
 	if noise || !o.isTable() {
 		return events
 	}
-	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool { return e.Verb == "update" && e.Summary == "" })
+	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool { return e.Verb != "create" && e.Summary == "" })
 }
 
 // hiddenNote says how many were left out.

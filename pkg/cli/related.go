@@ -3,12 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // relatedOptions are those of related: the Kubernetes Events regarding an object.
@@ -28,7 +31,8 @@ func newRelated(conn *connection) *cobra.Command {
 			Show the Kubernetes Events regarding an object and everything that it owned then, as a
 			Deployment's ReplicaSets and pods, dead ones too. The one seen last comes first.
 
-			Events outlive here the hour that the cluster keeps them.
+			Events are kept here for longer than the hour that the cluster keeps them. --since and
+			--until select by when an Event happened. The object may be of any type, recorded or not.
 
 			A line across the table says when and why the recorder could not see Events: some may be
 			missing there.`),
@@ -37,7 +41,11 @@ func newRelated(conn *connection) *cobra.Command {
 			watchhistory related deploy/web -n shop --since 10m
 
 			# Only about the Deployment itself
-			watchhistory related deploy web -n shop --descendants=false`),
+			watchhistory related deploy web -n shop --descendants=false
+
+			# What was reported about an autoscaler, and about a namespace
+			watchhistory related hpa/web -n shop
+			watchhistory related ns/shop`),
 		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
 		ValidArgsFunction: conn.completeOne,
 		RunE:              inSteps(o),
@@ -84,10 +92,14 @@ func (r *reading) isEmpty() bool { return len(r.events) == 0 && !r.known }
 
 // read asks for pages until there is one Event more than the limit: that more follows may be said of the object's own records,
 // which come with them and are only looked at.
+//
+// The window is that of when Events happened. A record is never much older than
+// what it records, but may be much younger: recording began, or was
+// interrupted. So pages are read from the start of the window until now.
 func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*reading, error) {
 	q := client.ObjectQuery{
 		Namespace: t.namespaceOf(s.namespace), Resource: t.wire(), Name: t.name, UID: o.uid,
-		Start: o.start, End: o.end, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,
+		Start: o.start, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,
 	}
 	if o.limit > 0 {
 		q.Limit = min(q.Limit, o.limit+1)
@@ -99,7 +111,7 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 			return nil, err
 		}
 		found.known = found.known || len(page.WatchEvents) > 0
-		found.events = append(found.events, page.RelatedEvents...)
+		found.events = append(found.events, o.happened(page.RelatedEvents)...)
 		found.more = o.limit > 0 && len(found.events) > o.limit
 		if found.more || !page.HasMore {
 			found.blind = page.Gaps > 0
@@ -111,6 +123,17 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 		}
 		q.Cursor = page.Next
 	}
+}
+
+// happened returns the records of Events that happened within the window.
+// Expiries are left out: an Event that happened within it was recorded within
+// it, too. Timestamps of Events have no fractions of a second.
+func (o *relatedOptions) happened(events []v1.Event) []v1.Event {
+	start := o.start.Truncate(time.Second)
+	return slices.DeleteFunc(events, func(e v1.Event) bool {
+		at := render.Happened(&e)
+		return e.Verb == history.Delete.String() || at.Before(start) || !o.end.IsZero() && !at.Before(o.end)
+	})
 }
 
 // gaps returns those of Events, which are what may be missing. The gaps of the object's type matter only where nothing is

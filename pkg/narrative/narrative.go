@@ -26,6 +26,9 @@ func Of(r *history.Record, c *Comparison) history.Words {
 	if !Compared(r) {
 		c = nil
 	}
+	if isExpiry(r) {
+		return history.Words{}
+	}
 	var before []byte
 	if c != nil {
 		before = c.before
@@ -75,6 +78,11 @@ func creation(object []byte) string {
 func isEvent(r *history.Record) bool {
 	return history.AreEvents(r.Ref.GroupResource())
 }
+
+// isExpiry reports whether the record is the deletion of an Event. The API
+// server deletes each Event after an hour (--event-ttl); that says nothing
+// about the object that the Event regarded, so it is noise.
+func isExpiry(r *history.Record) bool { return r.Verb == history.Delete && isEvent(r) }
 
 // eventSummary is an Event's reason and message.
 func eventSummary(object []byte) string {

@@ -103,6 +103,16 @@ func occurrencesOf(events []v1.Event) []*occurrence {
 	return all
 }
 
+// Happened returns when a Kubernetes Event happened last, as a record of it
+// says: the time that its emitter gave it or, if there is none, the record's.
+func Happened(e *v1.Event) time.Time {
+	o := &occurrence{event: e}
+	if json.Unmarshal(e.ObjectChanges, o) != nil {
+		return e.Timestamp
+	}
+	return o.last()
+}
+
 func (o *occurrence) last() time.Time {
 	for _, t := range []time.Time{o.Series.LastObservedTime, o.LastTimestamp, o.DeprecatedLastTimestamp, o.EventTime, o.first()} {
 		if !t.IsZero() {
