@@ -70,7 +70,11 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	d.recorder = recorder.New(d.store, recorder.Options{Logger: logger, RedactionKey: d.store.RedactionKey()})
+	d.recorder = recorder.New(d.store, recorder.Options{
+		Logger: logger, RedactionKey: d.store.RedactionKey(),
+		// No stream is opened before the watchers are there.
+		Scope: func(group, kind string) (namespaced, known bool) { return d.watchers.Scope(group, kind) },
+	})
 	if err = d.recorder.SetRules(c.Rules); err != nil {
 		return nil, err
 	}
@@ -91,7 +95,10 @@ func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, erro
 }
 
 func (d *Daemon) newHandler(ctx context.Context) http.Handler {
-	service := query.New(d.log, query.Options{Omissions: func() []history.Omission { return d.config.Load().Rules.Ignore }})
+	service := query.New(d.log, query.Options{
+		Omissions: func() []history.Omission { return d.config.Load().Rules.Ignore },
+		Served:    d.watchers.Served,
+	})
 	return api.New(service, api.Options{
 		Logger:   d.logger,
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },

@@ -63,11 +63,11 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if empty.Omitted, err = s.omitted(ctx, q.scopes()...); err != nil {
 		return empty, err
 	}
-	resources, err := s.resolve(ctx, []string{q.Type}, q.Group)
+	resources, err := s.resolveObject(ctx, q)
 	if err != nil || len(resources) == 0 {
 		return empty, err
 	}
-	empty.Resource = resources[0].Plural
+	empty.Resource = cmp.Or(resources[0].Plural, q.Type)
 	all := history.Filter{Namespace: q.Namespace, Name: q.Name, UID: q.UID}
 	for _, r := range resources {
 		all.Resources = append(all.Resources, r.GroupResource())

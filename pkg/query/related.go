@@ -13,12 +13,13 @@ import (
 // related returns a page of the Events regarding an object of one of the resources, and its descendants. room is how many bytes of
 // objects are left for it.
 func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
-	uids, exact, err := s.incarnations(ctx, all)
+	about := targets(q, resources)
+	uids, exact, err := s.incarnations(ctx, all, about)
 	if err != nil {
 		return Page{}, err
 	}
 	g := gathering{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
-	of := family{targets: targets(q, resources), uids: uids}
+	of := family{targets: about, uids: uids}
 	if err := g.gather(ctx, s.reader, of); err != nil {
 		return Page{}, err
 	}
@@ -56,19 +57,42 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	return targets
 }
 
-// incarnations returns the UIDs under which the object lived.
-func (s *Service) incarnations(ctx context.Context, f history.Filter) (map[types.UID]bool, bool, error) {
-	uids, seen := map[types.UID]bool{}, 0
-	for r, err := range s.reader.Scan(ctx, history.Scan{Filter: f, Order: history.NewestFirst}) {
-		if err != nil {
+// incarnations returns the UIDs under which the object lived: those of its own
+// records or, if it has none, those that Events give it. It returns false if it
+// stopped at the bound of effort.
+func (s *Service) incarnations(ctx context.Context, own history.Filter, about []history.Target) (map[types.UID]bool, bool, error) {
+	uids, effort := map[types.UID]bool{}, s.options.Effort
+	collect := func(f history.Filter, uid func(*history.Record) types.UID) error {
+		for r, err := range s.reader.Scan(ctx, history.Scan{Filter: f, Order: history.NewestFirst}) {
+			if err != nil {
+				return err
+			}
+			uids[uid(r)] = true
+			if effort--; effort <= 0 {
+				return nil
+			}
+		}
+		return nil
+	}
+	if err := collect(own, func(r *history.Record) types.UID { return r.Ref.UID }); err != nil {
+		return nil, false, err
+	}
+	if len(uids) > 0 {
+		return uids, effort > 0, nil
+	}
+	for _, t := range about {
+		named := func(r *history.Record) types.UID {
+			if r.Regarding.Group != t.Group || string(r.Regarding.UID) == r.Regarding.Name {
+				return ""
+			}
+			return r.Regarding.UID
+		}
+		if err := collect(history.Filter{Regarding: &t}, named); err != nil {
 			return nil, false, err
 		}
-		uids[r.Ref.UID] = true
-		if seen++; seen >= s.options.Effort {
-			return uids, false, nil
-		}
 	}
-	return uids, true, nil
+	delete(uids, "")
+	return uids, effort > 0, nil
 }
 
 // gathering collects a page from the Events of many targets. It goes through each target's in order, counts them, and

@@ -29,6 +29,10 @@ type Options struct {
 	Descendants int
 	// Omissions returns what the recorder's rules leave out now. Default: nothing.
 	Omissions func() []history.Omission
+	// Served returns the resources that the API server served at the last
+	// discovery, recorded or not. They resolve types that the catalogue does not
+	// have: Events regard objects of any type. Default: none.
+	Served func() []history.Resource
 }
 
 // The defaults of [Options], and how far ownership is followed: Kubernetes' own chains have three links.
@@ -58,6 +62,9 @@ func New(reader Reader, o Options) *Service {
 	}
 	if o.Omissions == nil {
 		o.Omissions = func() []history.Omission { return nil }
+	}
+	if o.Served == nil {
+		o.Served = func() []history.Resource { return nil }
 	}
 	return &Service{reader: reader, options: o}
 }

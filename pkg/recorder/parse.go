@@ -23,13 +23,15 @@ type parser struct {
 	rules    *ruleset  // nil before the first frame
 	events   bool      // the objects are Events, which regard others
 	pods     bool      // the objects are pods, which get bound to nodes
+	scope    func(group, kind string) (namespaced, known bool)
 
 	kinds map[[2]string]bool // API versions and kinds that objects said they have
 }
 
-func newParser(resource history.Resource, key []byte) parser {
+func newParser(resource history.Resource, key []byte, scope func(group, kind string) (namespaced, known bool)) parser {
 	return parser{
 		resource: resource,
+		scope:    scope,
 		redact:   newRedactor(resource, key),
 		events:   history.AreEvents(resource.GroupResource()),
 		pods:     resource.Plural == "pods" && resource.Group == "",
@@ -90,6 +92,7 @@ func (p *parser) parse(object []byte) (*version, error) {
 	if err := v.check(); err != nil {
 		return nil, err
 	}
+	p.locate(v)
 	return v, p.rule(v)
 }
 
@@ -168,6 +171,22 @@ func target(scan *rawjson.Scanner) *history.Target {
 		return nil
 	}
 	return &t
+}
+
+// locate corrects the namespace of the object that an Event regards. The API
+// server demands that an Event outside of "default" gives its own namespace as
+// that of the object, even if the object is cluster-scoped; and it accepts an
+// Event in "default" that gives none.
+func (p *parser) locate(v *version) {
+	if v.regarding == nil {
+		return
+	}
+	switch namespaced, known := p.scope(v.regarding.Group, v.regarding.Kind); {
+	case known && !namespaced:
+		v.regarding.Namespace = ""
+	case known && v.regarding.Namespace == "":
+		v.regarding.Namespace = v.namespace
+	}
 }
 
 // binding returns the write that bound a pod to its node, whose spec comes next.

@@ -43,6 +43,11 @@ type Options struct {
 	// RedactionKey is the secret with which Secret values are hashed. Without one no stream of Secrets can be had.
 	RedactionKey []byte
 
+	// Scope returns whether objects of a kind live in namespaces, and false for
+	// known if the API server serves no such kind. An empty group means any. It
+	// locates the objects that Events regard. Default: nothing is known.
+	Scope func(group, kind string) (namespaced, known bool)
+
 	// Memory is for the newest versions of objects, in bytes, which the next ones are compared with; 12 MiB.
 	Memory int
 
@@ -66,6 +71,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Scope == nil {
+		o.Scope = func(string, string) (bool, bool) { return false, false }
 	}
 	setDefault(&o.Memory, 12<<20)
 	setDefault(&o.QueueRecords, 4096)

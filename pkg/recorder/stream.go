@@ -58,7 +58,7 @@ type head struct {
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
 	s := &Stream{
 		recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{},
-		parser: newParser(resource, r.opts.RedactionKey),
+		parser: newParser(resource, r.opts.RedactionKey, r.opts.Scope),
 	}
 	if s.parser.redact != nil && len(r.opts.RedactionKey) == 0 {
 		return nil, wrap("record", s.resource, errors.New("there is no key to hash secret values with"))

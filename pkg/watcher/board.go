@@ -33,6 +33,7 @@ type board struct {
 	wasReady bool                             // everything configured was observed once
 
 	served      []history.Resource            // when the API server answered last; empty: it never did
+	scopes      scopes                        // of served
 	defined     bool                          // the CRDs are known
 	definitions Change                        // the state of their watch
 	gone        map[schema.GroupResource]bool // definitions that went while their resources were watched
@@ -57,7 +58,7 @@ func (b *board) discover(served []history.Resource, found plans, missing []Chang
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(served) > 0 {
-		b.served = served
+		b.served, b.scopes = served, scopesOf(served)
 	}
 	for id, p := range found {
 		b.entry(id, Change{Resource: p.resource})

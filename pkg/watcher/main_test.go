@@ -64,6 +64,7 @@ func TestCluster(t *testing.T) {
 		"configuration changes without discovery":   l.testConfigurationChangesWithoutDiscovery,
 		"definitions are discovered or not":         l.testDefinitionsAreDiscoveredOrNot,
 		"definitions may not be watched":            l.testDefinitionsMayNotBeWatched,
+		"scope comes from discovery":                l.testScopeComesFromDiscovery,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
