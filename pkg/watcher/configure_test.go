@@ -56,7 +56,7 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 
 	connection.gate.Lock()
 	w.Configure(watcher.Targets{Resources: named("services", "secrets")})
-	w.reaches(t, "services", watcher.Syncing)
+	w.reaches(t, "services", watcher.Waiting)
 	if err := w.Ready(); err != nil {
 		t.Errorf("what is configured later is waited for: %v", err)
 	}
