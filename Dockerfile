@@ -17,12 +17,13 @@ ENV CGO_ENABLED=0
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/watchhistory-recorder
-# A volume that is mounted here for the first time takes over this directory's owner.
-RUN mkdir /out/data
+# A volume that is mounted here for the first time takes over this directory's
+# owner. OpenShift runs the image as any user of the group 0.
+RUN mkdir -m 0775 /out/data
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/watchhistory-recorder /watchhistory-recorder
-COPY --from=build --chown=65532:65532 /out/data /data
+COPY --from=build --chown=65532:0 /out/data /data
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/watchhistory-recorder"]

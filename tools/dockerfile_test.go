@@ -84,6 +84,25 @@ func TestImageIsMinimalAndRunsAsNobody(t *testing.T) {
 	}
 }
 
+// OpenShift runs an image as any user, who is in the group 0.
+func TestImage_LetsAnyUserOfGroup0WriteItsVolume(t *testing.T) {
+	all := stages(t)
+	var made, owned bool
+	for _, command := range all[0].Commands {
+		if c, ok := command.(*instructions.RunCommand); ok {
+			made = made || strings.Join(c.CmdLine, " ") == "mkdir -m 0775 /out/data"
+		}
+	}
+	for _, command := range all[len(all)-1].Commands {
+		if c, ok := command.(*instructions.CopyCommand); ok && c.DestPath == "/data" {
+			owned = strings.HasSuffix(c.Chown, ":0")
+		}
+	}
+	if !made || !owned {
+		t.Errorf("/data: writable for its group is %t, of the group 0 is %t, want both", made, owned)
+	}
+}
+
 func TestImageFetchesNothingButModules(t *testing.T) {
 	for _, stage := range stages(t) {
 		for _, command := range stage.Commands {

@@ -136,7 +136,7 @@ func TestReleaseImageIsTheManifests(t *testing.T) {
 		} `yaml:"images"`
 		Others map[string]any `yaml:",inline"`
 	}
-	strictly(t, "kustomization.yaml", read(t, "deploy/kustomization.yaml"), &kustomization)
+	strictly(t, "kustomization.yaml", read(t, "deploy/base/kustomization.yaml"), &kustomization)
 	if got := kustomization.Images[0].Name; !slices.Contains(image.Images, got) {
 		t.Errorf("the manifests run %s, the release pushes %v", got, image.Images)
 	}

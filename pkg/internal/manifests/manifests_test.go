@@ -56,7 +56,7 @@ func client(t *testing.T) kubernetes.Interface {
 
 // A dry run does not make the namespace that the other objects are in, so docs/operations.md has it made before.
 func TestServerAcceptsTheManifests(t *testing.T) {
-	kubectl(t, "apply", "-f", deploy+"/namespace.yaml")
+	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
 	kubectl(t, "apply", "-k", deploy, "--dry-run=server")
 	out := kubectl(t, "create", "-k", deploy, "--dry-run=client", "-o", "name")
 	if got := len(strings.Fields(out)); got != 8 {
@@ -67,7 +67,7 @@ func TestServerAcceptsTheManifests(t *testing.T) {
 
 // Warnings are how the server says that a pod breaks the namespace's security standard.
 func TestServerAppliesTheManifestsWithoutAWarning(t *testing.T) {
-	kubectl(t, "apply", "-f", deploy+"/namespace.yaml", "--warnings-as-errors")
+	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml", "--warnings-as-errors")
 	kubectl(t, "apply", "-k", deploy, "--warnings-as-errors")
 	kubectl(t, "apply", "-k", deploy+"/client", "--warnings-as-errors")
 }
