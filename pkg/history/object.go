@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +24,12 @@ type Resource struct {
 	Singular   string   `json:"singular,omitempty"`
 	ShortNames []string `json:"shortNames,omitempty"`
 	Namespaced bool     `json:"namespaced"`
+
+	// Since is from when on the log has the changes of the resource's objects:
+	// when its first sync ended, or what retention has left of that. The log sets
+	// it. It is zero before the first sync has ended, and for a resource that was
+	// recorded before logs kept it.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // GroupResource returns the resource's identity, which no change of API version moves.

@@ -79,7 +79,8 @@ func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (hi
 	return c, nil
 }
 
-// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural. One that can't be
+// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural, but for
+// a [history.Resource.Since] that is known already. One that can't be
 // recorded, because its name is too long or the log knows too many, is a [history.Invalid] error.
 func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := checkResource(resource.GroupResource()); err != nil {
@@ -90,13 +91,23 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 		return err
 	}
 	defer release()
-	b, err := json.Marshal(resource)
-	if err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
-	}
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	err = s.db.View(func(txn *badger.Txn) error {
+		before, _, err := catalogued(txn, resource.Group, resource.Plural)
+		if !before.Since.IsZero() {
+			resource.Since = before.Since
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	b, err := json.Marshal(resource)
+	if err != nil {
 		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
 	}
 	err = s.numbered(map[term]bool{
@@ -144,6 +155,7 @@ func (r *reader) catalogue(ctx context.Context) (list []history.Resource, err er
 	err = r.each(key.Catalogue(), func(item *badger.Item) error {
 		var one history.Resource
 		err := item.Value(func(v []byte) error { return json.Unmarshal(v, &one) })
+		one.Since = r.kept(one.Since)
 		list = append(list, one)
 		return errors.Join(err, ctx.Err())
 	})

@@ -76,6 +76,11 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 	e.Catalogue = slices.DeleteFunc(e.Catalogue, func(r history.Resource) bool {
 		return len(of.Resources) > 0 && !slices.Contains(of.Resources, r.GroupResource())
 	})
+	for i := range e.Catalogue {
+		if since := &e.Catalogue[i].Since; !since.IsZero() && since.Before(of.Start) {
+			*since = of.Start
+		}
+	}
 	e.Gaps, err = x.r.gaps(x.ctx, of.Resources, of.Start, of.End)
 	return e, err
 }

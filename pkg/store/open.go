@@ -110,7 +110,7 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, files: mostFiles(), bodies: bodies,
 		exemplars: newExemplars(), terms: newDictionary(),
 		identities: newBounded[uint64, string](maxIdentities), texts: newBounded[uint32, string](maxTexts),
-		phrases: newPhrases(), objects: newBounded[history.ObjectRef, object](maxObjects),
+		phrases: newPhrases(), objects: newBounded[history.ObjectRef, object](maxObjects), begun: map[uint16]bool{},
 	}
 	s.usage.Store(&Usage{Limit: opts.MaxBytes})
 	s.sound = vet(db, tables, opts.Logger)

@@ -85,6 +85,9 @@ type Store struct {
 	commits sync.Mutex  // held by the one committer; taken after users and pruning
 	state   codec.State // guarded by commits
 	failed  error       // guarded by commits; what made the log read-only
+	// begun holds the resources that had a checkpoint once, as far as they were
+	// committed by this process; guarded by commits
+	begun map[uint16]bool
 }
 
 // errClosed is what every method of a closed log answers.

@@ -132,9 +132,15 @@ func (w *writer) checkpoint(c *history.Checkpoint) error {
 		at = c.Time.UTC()
 	}
 	g.set(key.Checkpoint(uint16(n)), codec.EncodeCheckpoint(c.RV, at), 0)
+	if err := w.begin(&g, uint16(n), c, at); err != nil {
+		return err
+	}
 	if err := w.add(g); err != nil {
 		return err
 	}
-	w.done = append(w.done, func() { c.Time = at })
+	w.done = append(w.done, func() {
+		c.Time = at
+		w.s.begun[uint16(n)] = w.s.begun[uint16(n)] || c.RV != ""
+	})
 	return nil
 }

@@ -44,6 +44,7 @@ type broken struct {
 	gaps       func([]history.Gap) []history.Gap
 	count      func(n int) int
 	register   func(context.Context, history.Resource) error
+	resources  func(*history.Resource)
 	prune      func(context.Context) error
 	key        []byte
 	offset     int // of the next page
@@ -106,6 +107,16 @@ func (b *broken) Register(ctx context.Context, r history.Resource) error {
 		return b.register(ctx, r)
 	}
 	return b.Log.Register(ctx, r)
+}
+
+func (b *broken) Resources(ctx context.Context) ([]history.Resource, error) {
+	all, err := b.Log.Resources(ctx)
+	for i := range all {
+		if b.resources != nil {
+			b.resources(&all[i])
+		}
+	}
+	return all, err
 }
 
 func (b *broken) Prune(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -145,6 +146,54 @@ func catalogueKeeps(s *subject) {
 		}
 		s.reopen()
 	}
+}
+
+// catalogueKeepsBeginnings lets two resources begin at different times, and
+// retention pass the first one's beginning.
+func catalogueKeepsBeginnings(s *subject) {
+	const retention = 3 * time.Hour
+	s = s.another(s.t, Options{Retention: retention})
+	pods := history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}
+	roles := history.Resource{Group: "rbac.authorization.k8s.io", Version: "v1", Plural: "roles", Kind: "Role", Namespaced: true}
+	for _, r := range []history.Resource{pods, roles} {
+		if err := s.Register(s.t.Context(), r); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	checkpoint := func(r history.Resource, rv string) {
+		s.commit(&history.Batch{Checkpoints: []history.Checkpoint{{Group: r.Group, Resource: r.Plural, RV: rv}}})
+	}
+	expect := func(when string, sincePods, sinceRoles time.Time) {
+		s.t.Helper()
+		pods.Since, roles.Since = sincePods, sinceRoles
+		got, err := s.Resources(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if d := cmp.Diff([]history.Resource{pods, roles}, got); d != "" {
+			s.t.Errorf("%s (-want +got):\n%s", when, d)
+		}
+	}
+	checkpoint(pods, "") // a sync begins
+	expect("before the first sync has ended", time.Time{}, time.Time{})
+	began := s.now.UTC()
+	checkpoint(pods, "1")
+	s.now = s.now.Add(time.Hour)
+	checkpoint(pods, "")
+	checkpoint(pods, "2")
+	later := s.now.UTC()
+	checkpoint(roles, "2")
+	expect("after both began", began, later)
+	s.now = s.now.Add(time.Hour)
+	s.reopen()
+	checkpoint(pods, "3")
+	checkpoint(roles, "3")
+	if err := s.Register(s.t.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}); err != nil {
+		s.t.Fatal(err)
+	}
+	expect("after a restart", began, later)
+	s.now = later.Add(retention - time.Minute)
+	expect("once retention has passed the first beginning", s.now.Add(-retention).UTC(), later)
 }
 
 // redactionKeyStays compares the keys of a log that is opened again, and of another one.

@@ -194,6 +194,9 @@ func currentFaults() []fault {
 				return b.Log.Latest(ctx, o)
 			}
 		}},
+		{"forgets since when resources are recorded", []string{"TheCatalogueKeepsSinceWhenAResourceIsRecorded"}, func(b *broken) {
+			b.resources = func(r *history.Resource) { r.Since = time.Time{} }
+		}},
 		{"keeps the first names of a resource", []string{"TheCatalogueKeepsWhatIsRegistered"}, func(b *broken) {
 			known := map[string]bool{}
 			b.register = func(ctx context.Context, r history.Resource) error {

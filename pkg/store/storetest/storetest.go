@@ -85,6 +85,7 @@ func promises() []promise {
 		{"HeadsAreTheNewestVersionsOfWhatIsAlive", headsAreWhatIsAlive},
 		{"LatestIsTheNewestVersionOfAnObject", latestIsTheNewest},
 		{"TheCatalogueKeepsWhatIsRegistered", catalogueKeeps},
+		{"TheCatalogueKeepsSinceWhenAResourceIsRecorded", catalogueKeepsBeginnings},
 		{"TheRedactionKeyStays", redactionKeyStays},
 
 		{"AFilterSelectsWhatItMatches", filtersSelect},
