@@ -9,8 +9,12 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// stateStopped is the state of a resource that was recorded once and is not any more.
-const stateStopped = "stopped"
+// The states of resources that are not recorded. One that was recorded once is
+// stopped, though the configuration does not name it any more.
+const (
+	stateStopped       = "stopped"
+	stateNotConfigured = "not_configured"
+)
 
 // healthy is the whole body of an answer, to the byte.
 const healthy = `{"status":"healthy"}`
@@ -36,7 +40,7 @@ func (h *handler) readyz(w http.ResponseWriter) {
 	}
 }
 
-// resources answers with the catalogue: what is recorded or waited for, and then what was recorded once.
+// resources answers with the catalogue: what is recorded, waited for or served, and then what was recorded once.
 func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	catalogue, err := h.service.Resources(r.Context())
 	if err != nil {
@@ -45,7 +49,11 @@ func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	}
 	list := v1.ResourceList{Resources: append([]v1.Resource{}, h.options.States()...)}
 	for _, c := range catalogue {
-		if slices.ContainsFunc(list.Resources, func(l v1.Resource) bool { return l.Group == c.Group && l.Plural == c.Plural }) {
+		known := slices.IndexFunc(list.Resources, func(l v1.Resource) bool { return l.Group == c.Group && l.Plural == c.Plural })
+		if known >= 0 {
+			if l := &list.Resources[known]; l.State == stateNotConfigured {
+				l.State = stateStopped
+			}
 			continue
 		}
 		list.Resources = append(list.Resources, v1.Resource{

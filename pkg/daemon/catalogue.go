@@ -9,7 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// states tells the API what is recorded, waited for and left out.
+// states tells the API what is recorded, waited for and left out, and what else
+// the API server serves.
 func (d *Daemon) states() []v1.Resource {
 	versions := map[schema.GroupResource]uint64{}
 	for _, s := range d.recorder.Stats().Resources {
@@ -17,16 +18,23 @@ func (d *Daemon) states() []v1.Resource {
 	}
 	rules := d.config.Load().Rules.Ignore
 	statuses := d.watchers.States()
-	resources := make([]v1.Resource, len(statuses))
-	for i, s := range statuses {
-		r := s.Resource
-		resources[i] = v1.Resource{
-			Group: r.Group, Version: r.Version, Plural: r.Plural, Singular: r.Singular, Kind: r.Kind,
-			ShortNames: r.ShortNames, Namespaced: r.Namespaced, State: s.State.String(), Reason: s.Reason,
-			Ignored: ignored(r, rules, versions[r.GroupResource()]),
-		}
+	resources := make([]v1.Resource, 0, len(statuses))
+	for _, s := range statuses {
+		r := describe(s.Resource, s.State.String(), s.Reason)
+		r.Ignored = ignored(s.Resource, rules, versions[s.Resource.GroupResource()])
+		resources = append(resources, r)
+	}
+	for _, u := range d.watchers.Unwatched() {
+		resources = append(resources, describe(u.Resource, u.Why, u.Reason))
 	}
 	return resources
+}
+
+func describe(r history.Resource, state, reason string) v1.Resource {
+	return v1.Resource{
+		Group: r.Group, Version: r.Version, Plural: r.Plural, Singular: r.Singular, Kind: r.Kind,
+		ShortNames: r.ShortNames, Namespaced: r.Namespaced, State: state, Reason: reason,
+	}
 }
 
 // ignored returns what the rules leave out of a resource, and how many versions that were; nil where there is nothing.

@@ -42,8 +42,8 @@ func NewCommand(version string, getenv func(string) string, hangup <-chan os.Sig
 serves what it recorded over a REST API.
 
 It reads the YAML file that --config or CONFIG_PATH names (` + DefaultConfigPath + `, where there is one). BADGER_PATH,
-SERVER_PORT and BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records 17
-kinds of built-in objects and the objects of every CRD, keeps them for 14 days, and listens on 127.0.0.1:8080.
+SERVER_PORT and BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records every
+kind that can be watched, but for a few such as Leases, keeps it for 14 days, and listens on 127.0.0.1:8080.
 
 A file that changes is taken up without a restart, seconds later or at once on SIGHUP. A mistake in it is logged, and changes
 nothing.

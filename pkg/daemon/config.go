@@ -6,7 +6,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -20,6 +19,7 @@ import (
 // Config is what the recorder is told. Its file form is described in docs/operations.md.
 type Config struct {
 	DiscoverCRDs  bool               // record every CRD's objects too
+	DiscoverAll   bool               // record every other kind too that can be recorded and is not denied by default
 	StoragePath   string             // the database's directory
 	RetentionDays int                // how long versions are kept, at least 1
 	SyncWrites    bool               // a version counts as recorded only once it is on the disk
@@ -35,6 +35,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		DiscoverCRDs:  true,
+		DiscoverAll:   true,
 		StoragePath:   "/data/watch-events",
 		RetentionDays: 14,
 		SyncWrites:    true,
@@ -64,14 +65,15 @@ func DefaultConfig() Config {
 }
 
 // lists tells whether the resource is one of those to record by name.
-func (c *Config) lists(r schema.GroupResource) bool {
-	return slices.ContainsFunc(c.Resources, func(l history.Resource) bool { return l.GroupResource() == r })
+func (c *Config) lists(r schema.GroupResource) bool { return lists(c.Resources, r) }
+
+func lists(all []history.Resource, r schema.GroupResource) bool {
+	return slices.ContainsFunc(all, func(l history.Resource) bool { return l.GroupResource() == r })
 }
 
-// records tells whether the resource is recorded where the cluster serves it: by name, or because a CRD defines it. The
-// group of a CRD has a dot.
+// records tells whether the resource is recorded where the cluster serves it: by name, or because it is discovered.
 func (c *Config) records(r schema.GroupResource) bool {
-	return c.lists(r) || c.DiscoverCRDs && strings.Contains(r.Group, ".") && !slices.Contains(c.excluded(), r)
+	return c.lists(r) || c.discovers(r) && !slices.Contains(c.excluded(), r)
 }
 
 // recordedAs returns the resource under whose name the objects are recorded: those of Events are served by two groups, and the
@@ -99,7 +101,9 @@ func (c *Config) excluded() (all []schema.GroupResource) {
 }
 
 func (c *Config) targets() watcher.Targets {
-	return watcher.Targets{Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, Excluded: c.excluded()}
+	return watcher.Targets{
+		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll, Denied: denied, Excluded: c.excluded(),
+	}
 }
 
 // Retention returns how long versions are kept.

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +29,7 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 	if diff := cmp.Diff(strings.Fields(want), plurals); diff != "" {
 		t.Errorf("default resources (-want +got):\n%s", diff)
 	}
-	if !c.DiscoverCRDs || !c.SyncWrites || c.StoragePath != "/data/watch-events" || c.Retention() != 14*24*time.Hour ||
+	if !c.DiscoverCRDs || !c.DiscoverAll || !c.SyncWrites || c.StoragePath != "/data/watch-events" || c.Retention() != 14*24*time.Hour ||
 		c.Address() != "127.0.0.1:8080" || c.MaxQueryLimit != 1000 {
 		t.Errorf("defaults are %+v", c)
 	}
@@ -47,7 +48,7 @@ resources:
 		t.Fatal(err)
 	}
 	want := daemon.DefaultConfig()
-	want.DiscoverCRDs, want.SyncWrites, want.ServerPort = false, false, 9000
+	want.DiscoverCRDs, want.DiscoverAll, want.SyncWrites, want.ServerPort = false, false, false, 9000
 	want.Resources = []history.Resource{
 		{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
 		{Version: "v1", Kind: "Node", Plural: "nodes"},
@@ -58,6 +59,57 @@ resources:
 	for _, empty := range []string{"", "# nothing\n", "---\n"} {
 		if got, err := daemon.ParseConfig([]byte(empty)); err != nil || !cmp.Equal(daemon.DefaultConfig(), got) {
 			t.Errorf("%q: %+v, %v; want the defaults", empty, got, err)
+		}
+	}
+}
+
+// A file that was written before the field discover existed keeps its meaning.
+func TestParseConfig_DiscoversWhatTheFileSays(t *testing.T) {
+	const pods = "resources: [{version: v1, kind: Pod, plural: pods}]\n"
+	for text, want := range map[string]string{
+		"":                                    "17 all",
+		"retentionDays: 7\n":                  "17 all",
+		"discoverCRDs: true\n":                "17 all",
+		"discoverCRDs: false\n":               "17 none",
+		pods:                                  "1 crds",
+		pods + "discoverCRDs: true\n":         "1 crds",
+		pods + "discoverCRDs: false\n":        "1 none",
+		pods + "discover: all\n":              "1 all",
+		"discover: crds\n":                    "17 crds",
+		"discover: none\n" + pods:             "1 none",
+		"discover: all\ndiscoverCRDs: true\n": "17 all",
+		"include: [leases.coordination.k8s.io, pods]\n":                   "18 all",
+		pods + "include: [leases.coordination.k8s.io, serviceaccounts]\n": "3 crds",
+	} {
+		c, err := daemon.ParseConfig([]byte(text))
+		got := fmt.Sprint(len(c.Resources), " none")
+		switch {
+		case c.DiscoverAll && c.DiscoverCRDs:
+			got = fmt.Sprint(len(c.Resources), " all")
+		case c.DiscoverCRDs:
+			got = fmt.Sprint(len(c.Resources), " crds")
+		}
+		if got != want || err != nil {
+			t.Errorf("%q records %s, %v, want %s", text, got, err, want)
+		}
+	}
+}
+
+func TestParseConfig_RulesMayBeAboutDiscoveredKinds(t *testing.T) {
+	for text, want := range map[string]string{
+		"ignore: [{resource: resourcequotas, changes: [status]}]\n":                                 "",
+		"ignore: [{resource: horizontalpodautoscalers.autoscaling, namespaces: [a]}]\n":             "",
+		"redact: [{resource: networkpolicies.projectcalico.org, paths: [spec]}]\n":                  "",
+		"ignore: [{resource: leases.coordination.k8s.io}]\n":                                        "",
+		"include: [endpoints]\nignore: [{resource: endpoints, namespaces: [a]}]\n":                  "",
+		"ignore: [{resource: endpoints, namespaces: [a]}]\n":                                        "line 1: ignore[0].resource: endpoints is not recorded",
+		"ignore: [{resource: authcodes.dex.coreos.com, namespaces: [a]}]\n":                         "line 1: ignore[0].resource: authcodes.dex.coreos.com is not recorded",
+		"discover: crds\nignore: [{resource: resourcequotas, changes: [status]}]\n":                 "line 2: ignore[0].resource: resourcequotas is not recorded",
+		"include: [leases.coordination.k8s.io]\nignore: [{resource: leases.coordination.k8s.io}]\n": "line 2: ignore[0].resource: leases.coordination.k8s.io is listed in include, and ignored",
+	} {
+		_, err := daemon.ParseConfig([]byte(text))
+		if got := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%q: %s, want %q", text, got, want)
 		}
 	}
 }
@@ -138,6 +190,11 @@ func TestParseConfigNamesLineAndField(t *testing.T) {
 		{"out of range", "serverPort: 70000\n", "line 1: serverPort: want a whole number from 0 to 65535"},
 		{"quoted number", "serverPort: \"80\"\n", "line 1: serverPort: want a whole number"},
 		{"no boolean", "discoverCRDs: perhaps\n", `line 1: discoverCRDs: want true or false, got "perhaps"`},
+		{"no mode of discovery", "discover: some\n", `line 1: discover: want all, crds or none, got "some"`},
+		{"all without CRDs", "discover: all\ndiscoverCRDs: false\n", "line 1: discover: all contradicts discoverCRDs on line 2"},
+		{"none with CRDs", "discoverCRDs: true\ndiscover: none\n", "line 2: discover: none contradicts discoverCRDs on line 1"},
+		{"includes no resource", "include: [Lease]\n", `line 1: include[0]: want a plural, or plural.group, got "Lease"`},
+		{"includes twice", "include:\n- endpoints\n- endpoints\n", "line 3: include[1]: endpoints stands on line 2 already"},
 		{"repeated", "serverPort: 1\nserverPort: 2\n", "line 2: serverPort: given twice"},
 		{"no address", "bindAddress: everywhere\n", "line 1: bindAddress: want an IP address"},
 		{"empty path", "storagePath: \"\"\n", "line 1: storagePath: is empty"},

@@ -22,14 +22,16 @@ import (
 // and the field.
 func ParseConfig(data []byte) (Config, error) {
 	c := DefaultConfig()
-	var listed []history.Resource
+	var listed, included []history.Resource
+	var discover discoverFields
 	rules := newRuleReader(&c.Rules)
 	root, err := parseDocument(data)
 	if err != nil || root == nil {
 		return c, err
 	}
 	err = eachField(root, "", map[string]func(*yaml.Node) error{
-		"discoverCRDs":  setBool(&c.DiscoverCRDs),
+		"discover":      discover.setMode,
+		"discoverCRDs":  discover.setCRDs,
 		"storagePath":   setString(&c.StoragePath, notEmpty),
 		"retentionDays": setInt(&c.RetentionDays, 1, 3650),
 		"syncWrites":    setBool(&c.SyncWrites),
@@ -38,6 +40,7 @@ func ParseConfig(data []byte) (Config, error) {
 		"serverPort":    setInt(&c.ServerPort, 0, 65535),
 		"maxQueryLimit": setInt(&c.MaxQueryLimit, 1, 100_000),
 		"resources":     setResources(&listed),
+		"include":       setIncluded(&included),
 		"redact":        func(node *yaml.Node) error { return eachItem(node, "redact", rules.redact) },
 		"ignore":        func(node *yaml.Node) error { return eachItem(node, "ignore", rules.ignore) },
 	})
@@ -47,7 +50,11 @@ func ParseConfig(data []byte) (Config, error) {
 	if listed != nil {
 		c.Resources = listed
 	}
-	if err := rules.finish(&c, listed != nil); err != nil {
+	if err := discover.finish(&c, listed != nil); err != nil {
+		return Config{}, err
+	}
+	c.include(included)
+	if err := rules.finish(&c, listed, included); err != nil {
 		return Config{}, err
 	}
 	return c, nil

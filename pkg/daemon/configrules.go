@@ -134,6 +134,14 @@ func (r *ruleReader) ignore(item *yaml.Node, at string) error {
 
 // mention remembers that a rule is about a resource.
 func (r *ruleReader) mention(name text, whole bool) (schema.GroupResource, error) {
+	resource, err := parseGroupResource(name)
+	if err == nil {
+		r.about = append(r.about, aboutRule{name, resource, whole})
+	}
+	return resource, err
+}
+
+func parseGroupResource(name text) (schema.GroupResource, error) {
 	plural, group, qualified := strings.Cut(name.value, ".")
 	err := dnsLabel(plural)
 	if err == nil && qualified {
@@ -142,9 +150,7 @@ func (r *ruleReader) mention(name text, whole bool) (schema.GroupResource, error
 	if err != nil {
 		return schema.GroupResource{}, name.mistake(fmt.Sprintf("want a plural, or plural.group, got %q", name.value))
 	}
-	resource := schema.GroupResource{Group: group, Resource: plural}
-	r.about = append(r.about, aboutRule{name, resource, whole})
-	return resource, nil
+	return schema.GroupResource{Group: group, Resource: plural}, nil
 }
 
 // space refuses a namespace that another rule leaves out already.
@@ -170,8 +176,8 @@ func once(lines map[string]int, resource schema.GroupResource, path text) error 
 }
 
 // finish checks what the rules are about, once all of the configuration is read. Resources that are recorded by default
-// are taken out where they are ignored; listed tells that the file names its own.
-func (r *ruleReader) finish(c *Config, listed bool) error {
+// are taken out where they are ignored; those that the file names, in resources or in include, can't be.
+func (r *ruleReader) finish(c *Config, listed, included []history.Resource) error {
 	ignored := map[schema.GroupResource]int{}
 	for _, a := range r.about {
 		if !a.whole {
@@ -181,8 +187,11 @@ func (r *ruleReader) finish(c *Config, listed bool) error {
 			return a.mistake(fmt.Sprintf("%s is ignored by line %d already", a.resource, line))
 		}
 		ignored[a.resource] = a.node.Line
-		if listed && c.lists(a.resource) {
+		switch {
+		case lists(listed, a.resource):
 			return a.mistake(fmt.Sprintf("%s is listed in resources, and ignored as a whole", a.resource))
+		case lists(included, a.resource):
+			return a.mistake(fmt.Sprintf("%s is listed in include, and ignored as a whole", a.resource))
 		}
 	}
 	c.Resources = slices.DeleteFunc(c.Resources, func(r history.Resource) bool { return ignored[r.GroupResource()] > 0 })
@@ -194,8 +203,8 @@ func (r *ruleReader) finish(c *Config, listed bool) error {
 			return a.mistake(fmt.Sprintf("%s is ignored as a whole by line %d", a.resource, line))
 		case c.recordedAs(a.resource) != a.resource:
 			return a.mistake(fmt.Sprintf("%s are recorded as %s: name that, and its fields", a.resource, c.recordedAs(a.resource)))
-		case !c.records(a.resource):
-			return a.mistake(fmt.Sprintf("%s is not recorded: resources does not list it, and discoverCRDs does not find it", a.resource))
+		case !c.records(a.resource) && !c.mayDefine(a.resource):
+			return a.mistake(fmt.Sprintf("%s is not recorded: neither resources nor include names it, and it is not discovered", a.resource))
 		}
 	}
 	return nil

@@ -49,7 +49,7 @@ type Daemon struct {
 // New opens the port and the database and reaches the cluster, in this order: what fails at once is tried first. Its
 // errors say what to do. The caller runs the daemon or closes it.
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
-	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, redacted: c.Rules.Redact, left: map[schema.GroupResource]string{}}
+	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, left: map[schema.GroupResource]string{}}
 	d.config.Store(&c)
 	d.reloaded.Store(&reload{at: time.Now(), ok: true})
 	defer func() {
@@ -75,7 +75,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		// No stream is opened before the watchers are there.
 		Scope: func(group, kind string) (namespaced, known bool) { return d.watchers.Scope(group, kind) },
 	})
-	if err = d.recorder.SetRules(c.Rules); err != nil {
+	if err = d.recorder.SetRules(c.rules()); err != nil {
 		return nil, err
 	}
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {

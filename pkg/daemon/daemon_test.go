@@ -62,6 +62,7 @@ func TestARestartRecordsNothingTwice(t *testing.T) {
 		got := verbs(first.events(t, "namespace=restart&resourceName=one"))
 		return got == "create", got
 	})
+	first.observesAll(t)
 	before := len(first.events(t, ""))
 	first.stop(t)
 

@@ -31,7 +31,7 @@ func (r *running) gaps(t *testing.T, query string) []v1.Gap {
 }
 
 func onlyConfigMaps(c *daemon.Config) {
-	c.DiscoverCRDs = false
+	c.DiscoverCRDs, c.DiscoverAll = false, false
 	c.Resources = []history.Resource{{Version: "v1", Kind: "ConfigMap", Plural: "configmaps", Namespaced: true}}
 }
 

@@ -201,3 +201,23 @@ func noLeaks(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 }
+
+// observesAll waits until everything that is to be recorded was listed and all of
+// it is committed.
+func (r *running) observesAll(t *testing.T) {
+	t.Helper()
+	r.eventually(t, "everything is watched", func() (bool, string) {
+		_, body := r.get(t, v1.ResourcesPath)
+		var list v1.ResourceList
+		if err := json.Unmarshal([]byte(body), &list); err != nil {
+			return false, err.Error()
+		}
+		for _, l := range list.Resources {
+			if l.State == "syncing" || l.State == "waiting" {
+				return false, fmt.Sprintf("%+v", l)
+			}
+		}
+		_, metrics := r.get(t, v1.MetricsPath)
+		return strings.Contains(metrics, "\nwatchhistory_queue_records 0\n"), "the queue is not empty"
+	})
+}

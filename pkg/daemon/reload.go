@@ -42,7 +42,7 @@ func (d *Daemon) reload(ctx context.Context, c Config, err error) bool {
 // configure takes up what can be taken up without a restart, and says what can't. Rules come before resources, so that nothing is
 // recorded without those that hide something of it.
 func (d *Daemon) configure(ctx context.Context, c Config) error {
-	rules := c.Rules
+	rules := c.rules()
 	rules.Redact = slices.Concat(rules.Redact, parting(d.redacted, &c))
 	if err := d.recorder.SetRules(rules); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 	d.remember(ctx)
 	d.config.Store(&c)
 	d.watchers.Configure(c.targets())
-	d.logger.InfoContext(ctx, "configuration is taken up", "resources", len(c.Resources), "discover_crds", c.DiscoverCRDs,
+	d.logger.InfoContext(ctx, "configuration is taken up", "resources", len(c.Resources), "discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll,
 		"redact", len(c.Rules.Redact), "ignore", len(c.Rules.Ignore), "max_query_limit", c.MaxQueryLimit)
 	for _, field := range d.started.fixedIn(&c) {
 		d.logger.WarnContext(ctx, "a changed field takes a restart", "field", field)

@@ -34,7 +34,9 @@ type board struct {
 
 	served      []history.Resource            // when the API server answered last; empty: it never did
 	scopes      scopes                        // of served
+	listOnly    []history.Resource            // likewise
 	defined     bool                          // the CRDs are known
+	crds        map[schema.GroupResource]bool // what they define, denied or not
 	definitions Change                        // the state of their watch
 	gone        map[schema.GroupResource]bool // definitions that went while their resources were watched
 }
@@ -54,12 +56,12 @@ func (b *board) aim(targets *Targets) {
 }
 
 // discover takes the outcome of a discovery: what of the configured resources is to be watched, and what was not found.
-func (b *board) discover(served []history.Resource, found plans, missing []Change) {
+func (b *board) discover(outcome choice, missing []Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(served) > 0 {
-		b.served, b.scopes = served, scopesOf(served)
-	}
+	b.served, b.listOnly = outcome.served.Watchable, outcome.served.ListOnly
+	b.scopes = scopesOf(b.served)
+	found := outcome.configured()
 	for id, p := range found {
 		b.entry(id, Change{Resource: p.resource})
 	}
@@ -79,11 +81,14 @@ func (b *board) discover(served []history.Resource, found plans, missing []Chang
 	}
 }
 
-// plan takes what is to be watched, before it is, and whether the CRDs are known.
-func (b *board) plan(wanted plans, defined bool) {
+// plan takes what is to be watched, before it is, and what the CRDs define; nil where that is not known.
+func (b *board) plan(wanted, defined plans) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.defined = defined
+	b.defined, b.crds = defined != nil, map[schema.GroupResource]bool{}
+	for id := range defined {
+		b.crds[id] = true
+	}
 	for id, p := range wanted {
 		b.entry(id, Change{Resource: p.resource})
 	}
@@ -105,6 +110,14 @@ func (b *board) entry(id schema.GroupResource, first Change) *Status {
 		delete(b.gone, id)
 	}
 	return b.entries[id]
+}
+
+// definitionsRefused reports whether the API server refuses the watch of the
+// CRDs.
+func (b *board) definitionsRefused() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.definitions.Refused
 }
 
 // noteDefinitions takes a change of the state of the CRDs' own watch.
@@ -132,16 +145,38 @@ func (b *board) note(c Change) {
 	e.Synced = e.Synced || c.State == Watching
 }
 
-// refused tells whether a resource is waited for that discovery may find elsewhere.
+// refused tells whether a resource is waited for that discovery may find elsewhere. What is forbidden is forbidden in every version.
 func (b *board) refused() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, e := range b.entries {
-		if e.Refused {
+		if e.Refused && e.Cause != history.GapForbidden {
 			return true
 		}
 	}
 	return false
+}
+
+// refuses reports whether the API server refuses one resource.
+func (b *board) refuses(id schema.GroupResource) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entries[id]
+	return e != nil && e.Refused
+}
+
+// forbidden returns the resources that are not permitted and that the
+// configuration does not name, sorted.
+func (b *board) forbidden() (all []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.entries {
+		if e.Cause == history.GapForbidden && !e.Configured {
+			all = append(all, e.Resource.GroupResource().String())
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (b *board) states() []Status {
@@ -199,9 +234,11 @@ func (b *board) absence(r schema.GroupResource) (history.GapReason, string) {
 		return history.GapRestarted, "the recorder was restarted, and does not know yet which resources are defined"
 	case b.gone[id] || !serves(b.served, id):
 		return "", ""
-	default:
-		return history.GapNotConfigured, reasonUnnamed
 	}
+	if _, reason := b.unwanted(r); reason != "" {
+		return history.GapNotConfigured, reason
+	}
+	return history.GapRestarted, "the recorder is about to watch it"
 }
 
 func serves(served []history.Resource, id schema.GroupResource) bool {

@@ -21,10 +21,51 @@ import (
 type plan struct {
 	resource history.Resource
 	life     types.UID
+	named    bool // the configuration names it
 }
 
 // plans holds one plan per GroupResource.
 type plans map[schema.GroupResource]plan
+
+// definedPlans are the plans of the resources that CRDs define.
+type definedPlans struct {
+	now plans // nil: not known
+	// ended is when the CRD of a resource was seen to be gone, zero while it is
+	// there, for every CRD that was ever seen.
+	ended map[schema.GroupResource]time.Time
+}
+
+// staleDiscovery is how long discovery may go on to serve the resource of a CRD
+// that is gone.
+const staleDiscovery = 30 * time.Second
+
+func newDefinedPlans() definedPlans {
+	return definedPlans{ended: map[schema.GroupResource]time.Time{}}
+}
+
+// update takes the CRDs that there are now; nil if they are not watched any
+// more.
+func (d *definedPlans) update(defined plans, now time.Time) {
+	d.now = defined
+	if defined == nil {
+		clear(d.ended)
+	}
+	for id, ended := range d.ended {
+		if _, there := defined[id]; !there && ended.IsZero() {
+			d.ended[id] = now
+		}
+	}
+	for id := range defined {
+		d.ended[id] = time.Time{}
+	}
+}
+
+// decide reports whether the CRDs alone say whether a resource is there, and not
+// a discovery that began at that time.
+func (d *definedPlans) decide(id schema.GroupResource, began time.Time) bool {
+	ended, defined := d.ended[id]
+	return defined && (ended.IsZero() || began.Before(ended.Add(staleDiscovery)))
+}
 
 // definitions is the sink of the CRDs' own watch. It keeps the resources that they define, and hands the whole set on
 // whenever it changed. Where a sync breaks off, nothing is handed on.

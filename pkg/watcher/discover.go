@@ -2,6 +2,8 @@ package watcher
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,27 +14,31 @@ const survey = 10 * time.Minute
 func (s *Set) discover(ctx context.Context) {
 	pace := newBackoff(s.opts.RetryAfter)
 	search := newSearch(s.log)
-	var targets *Targets
+	found := choice{targets: &Targets{}}
 	for ctx.Err() == nil {
-		if now := s.targets.Load(); now != targets {
-			targets = now
-			search.aim(targets.Resources, s.board.watched())
-			s.board.aim(targets)
+		if now := s.targets.Load(); now != found.targets {
+			found.targets = now
+			search.aim(now.Resources, s.board.watched())
+			found.plans = search.plans()
+			s.board.aim(now)
 			// What is not wanted any more does not wait for the API server's answer.
-			if !send(ctx, s.configured, choice{targets, search.plans()}) {
+			if !send(ctx, s.configured, found) {
 				break
 			}
 		}
+		began := time.Now()
 		served, err := s.server.Resources(ctx)
 		if err != nil && ctx.Err() != nil {
 			break
 		}
-		missing := search.among(ctx, served, err)
-		found := choice{targets, search.plans()}
-		s.board.discover(served, found.wanted(nil), missing)
+		missing := search.among(ctx, served.Watchable, err)
+		served.Keep(found.served, err)
+		found.plans, found.served, found.began = search.plans(), served, began
+		s.board.discover(found, missing)
 		if !send(ctx, s.configured, found) {
 			break
 		}
+		s.reportForbidden(ctx)
 		wait := survey
 		if err != nil || len(missing) > 0 || s.board.refused() {
 			wait = pace.next(err)
@@ -44,5 +50,20 @@ func (s *Set) discover(ctx context.Context) {
 			pace.reset()
 			sleep(ctx, pace.shortest) // what changes together is looked at together
 		}
+	}
+}
+
+// reportForbidden logs, in one line, which resources are not recorded because
+// the API server does not permit it, whenever that has changed. The watchers of
+// resources that the configuration names have a line of their own.
+func (s *Set) reportForbidden(ctx context.Context) {
+	forbidden := s.board.forbidden()
+	if slices.Equal(forbidden, s.forbidden) {
+		return
+	}
+	s.forbidden = forbidden
+	if len(forbidden) > 0 {
+		s.log.WarnContext(ctx, "discovered resources not permitted, not recording them",
+			"count", len(forbidden), "resources", strings.Join(forbidden, ","))
 	}
 }

@@ -34,6 +34,7 @@ type Set struct {
 	board   *board
 	targets atomic.Pointer[Targets] // never written through
 
+	forbidden  []string      // as last logged; discovery's own
 	configured chan choice   // from discovery to the supervisor
 	defined    chan plans    // from the CRDs' watch to the supervisor
 	again      chan struct{} // something changed that discovery may see
@@ -79,7 +80,8 @@ func (s *Set) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// States returns the state of every resource that is configured, defined by a CRD, or excluded, ordered by group and plural.
+// States returns the state of every resource that is configured, defined by a CRD, discovered, or excluded, ordered by group and
+// plural.
 func (s *Set) States() []Status { return s.board.states() }
 
 // Ready returns nil once every configured resource was observed from end to end, or is refused by the API server: what is
@@ -93,12 +95,19 @@ func (s *Set) Absence(r schema.GroupResource) (history.GapReason, string) { retu
 
 func (s *Set) watchDefinitions(ctx context.Context) error {
 	opts := s.opts.Options
-	opts.OnChange = s.board.noteDefinitions
+	opts.OnChange = func(c Change) {
+		s.board.noteDefinitions(c)
+		if c.Refused { // then discovery alone says what CRDs define
+			s.lookAgain()
+		}
+	}
 	sink := &definitions{known: map[string]plan{}, publish: func(ctx context.Context, p plans) {
 		s.lookAgain()
 		send(ctx, s.defined, p)
 	}}
-	return newWatcher(s.server, s.shared, definitionResource(), sink, opts).Run(ctx)
+	w := newWatcher(s.server, s.shared, definitionResource(), sink, opts)
+	w.named = true
+	return w.Run(ctx)
 }
 
 // changed is told the states of all the set's watchers.

@@ -17,6 +17,10 @@ import (
 // by another watch.
 const linger = 5 * time.Second
 
+// definitionsWithin is how long the resources that are only discovered wait for
+// the CRDs at first. A CRD names the version to watch, and when it was created.
+const definitionsWithin = 10 * time.Second
+
 // unit is a running watcher of a set.
 type unit struct {
 	plan
@@ -29,31 +33,51 @@ type unit struct {
 func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	units := map[schema.GroupResource]*unit{}
 	chosen := choice{targets: &Targets{}}
-	var defined plans         // nil: not known
+	defined := newDefinedPlans()
 	var endDefinitions func() // nil: they are not watched
-	var lingered <-chan time.Time
+	var lingered, overdue <-chan time.Time
+	others := false // what is only discovered waits for the CRDs no longer
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case chosen = <-s.configured:
-		case defined = <-s.defined:
+		case now := <-s.defined:
+			defined.update(now, time.Now())
+		case <-overdue:
+			others = true
 		case <-lingered:
 		}
 		switch watched := endDefinitions != nil; {
 		case chosen.targets.DiscoverCRDs && !watched:
 			endDefinitions = spawn(ctx, group, s.watchDefinitions)
+			overdue = time.After(definitionsWithin)
 		case !chosen.targets.DiscoverCRDs && watched:
 			endDefinitions()
-			endDefinitions, defined = nil, nil
+			endDefinitions = nil
+			defined.update(nil, time.Now())
 		}
-		wanted := chosen.wanted(defined)
+		others = others || !chosen.targets.DiscoverCRDs || defined.now != nil || s.board.definitionsRefused()
+		wanted := chosen.wanted(defined, others)
+		s.keepServed(units, chosen, wanted)
 		lingered = s.retire(units, chosen, wanted, time.Now())
-		s.board.plan(wanted, defined != nil)
+		s.board.plan(wanted, defined.now)
 		for id, p := range wanted {
 			if units[id] == nil {
 				units[id] = s.start(ctx, group, p)
 			}
+		}
+	}
+}
+
+// keepServed adds the discovered resources that a discovery missed while their
+// watchers are not refused: a group that is away for a moment is missing in it,
+// and a watch that goes on is the better witness.
+func (s *Set) keepServed(units map[schema.GroupResource]*unit, chosen choice, wanted plans) {
+	for id, u := range units {
+		_, ok := wanted[id]
+		if !ok && u.life == "" && chosen.dropped(id, u) == "" && !s.board.refuses(id) {
+			wanted[id] = u.plan
 		}
 	}
 }
@@ -96,6 +120,7 @@ func (u *unit) same(p plan) bool {
 	if u.life == "" {
 		u.life = p.life
 	}
+	u.named = p.named
 	return reflect.DeepEqual(u.resource, p.resource) && (p.life == "" || p.life == u.life)
 }
 
@@ -132,8 +157,29 @@ func (s *Set) run(ctx context.Context, p plan) error {
 	}
 	opts := s.opts.Options
 	opts.OnChange = s.changed
-	if err := newWatcher(s.server, s.shared, p.resource, sink, opts).Run(ctx); err != nil {
+	if p.resource.GroupResource() == apiServices {
+		sink = &noticed{Sink: sink, notice: s.lookAgain}
+	}
+	w := newWatcher(s.server, s.shared, p.resource, sink, opts)
+	w.named = p.named
+	if err := w.Run(ctx); err != nil {
 		return fmt.Errorf("record %s: %w", p.resource.GroupResource(), err)
 	}
 	return nil
+}
+
+// apiServices are the registrations of the groups that other API servers serve.
+var apiServices = schema.GroupResource{Group: "apiregistration.k8s.io", Resource: "apiservices"}
+
+// noticed is a sink of objects whose changes change what discovery finds.
+type noticed struct {
+	Sink
+
+	notice func()
+}
+
+// Observe implements [Sink].
+func (n *noticed) Observe(ctx context.Context, f history.Frame) error {
+	n.notice()
+	return n.Sink.Observe(ctx, f) //nolint:wrapcheck // it stands for the sink
 }

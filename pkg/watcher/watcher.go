@@ -21,6 +21,9 @@ type Watcher struct {
 	sink     Sink
 	opts     Options
 	log      *slog.Logger
+	// named says that the configuration names the resource. Otherwise a refusal
+	// is nobody's mistake, and logged at debug level.
+	named bool
 
 	// All that follows belongs to Run's goroutine.
 
@@ -51,7 +54,9 @@ func New(cfg *rest.Config, r history.Resource, sink Sink, opts Options) (*Watche
 	if err != nil {
 		return nil, err
 	}
-	return newWatcher(server, newRecovery(), r, sink, opts), nil
+	w := newWatcher(server, newRecovery(), r, sink, opts)
+	w.named = true
+	return w, nil
 }
 
 func newWatcher(server *apiserver.Client, shared *recovery, r history.Resource, sink Sink, opts Options) *Watcher {
@@ -93,6 +98,9 @@ const (
 	// mostEmpty is how many watches in a row may end at once and bring
 	// nothing. Servers were seen that answer so to a stale resourceVersion.
 	mostEmpty = 3
+	// unasked is how many times longer than a configured resource one that is
+	// not named waits to be permitted. With a narrow role there are dozens.
+	unasked = 4
 )
 
 // settle draws the conclusions from how a session ended, and returns how long to wait before the next.
@@ -166,10 +174,14 @@ func (w *Watcher) fail(err error, lasted bool) time.Duration {
 	}
 	w.enter(c)
 	w.waitFor(err)
-	if lasted {
+	switch {
+	case lasted:
 		return 0
+	case c.Cause == history.GapForbidden && !w.named:
+		return unasked * w.pace.next(err)
+	default:
+		return w.pace.next(err)
 	}
-	return w.pace.next(err)
 }
 
 // waitFor notes what the watcher waits for to pass. An answer, even of an
@@ -206,6 +218,8 @@ func (w *Watcher) enter(c Change) {
 	w.opts.OnChange(c)
 	switch {
 	case c.State == before.State && c.Refused == before.Refused && before.Reason != "":
+	case c.State == Waiting && c.Refused && !w.named:
+		w.log.Debug("waiting for resource", "reason", c.Reason)
 	case c.State == Waiting:
 		w.log.Warn("waiting for resource", "reason", c.Reason)
 	case c.State == Syncing:

@@ -99,7 +99,7 @@ type ObjectHistory struct {
 	RelatedEvents []Event `json:"relatedEvents"`
 }
 
-// ResourceList is the recorder's catalogue: every resource that it records or has recorded.
+// ResourceList is the recorder's catalogue: every resource that it records or has recorded, and what else the server serves.
 type ResourceList struct {
 	Resources []Resource `json:"resources"`
 }
@@ -133,9 +133,10 @@ type Resource struct {
 	ShortNames []string `json:"shortNames,omitempty"`
 	Namespaced bool     `json:"namespaced"`
 	// State is "watching", "syncing", "waiting" (for the server to serve it or to permit it), "ignored" (by a rule, as a
-	// whole) or "stopped" (recorded once, not any more).
+	// whole) or "stopped" (recorded once, not any more). A resource that the server serves and that is not recorded is
+	// "excluded" (by default), "not_configured" or "not_watchable".
 	State string `json:"state"`
-	// Reason says why a resource is waiting or ignored.
+	// Reason says why a resource is waiting or not recorded.
 	Reason string `json:"reason,omitempty"`
 	// Ignored is what rules leave out of the resource, or have left out; absent where there is nothing.
 	Ignored *Ignored `json:"ignored,omitempty"`

@@ -13,9 +13,32 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Resources returns everything that can be listed and watched, of each group the version first that the server prefers.
-// Where some groups could not be discovered, the others are returned together with the error.
-func (c *Client) Resources(ctx context.Context) ([]history.Resource, error) {
+// Served is what one discovery found. Of each group, the version that the
+// server prefers comes first.
+type Served struct {
+	Watchable []history.Resource
+	// ListOnly can be listed but not watched.
+	ListOnly []history.Resource
+}
+
+// Keep adds what an earlier discovery found in the group versions that this one
+// could not ask, according to its error; in all of them if it failed as a whole.
+func (s *Served) Keep(before Served, err error) {
+	if err == nil {
+		return
+	}
+	failed, partly := discovery.GroupDiscoveryFailedErrorGroups(err)
+	asked := func(r history.Resource) bool {
+		_, failed := failed[schema.GroupVersion{Group: r.Group, Version: r.Version}]
+		return partly && !failed
+	}
+	s.Watchable = append(s.Watchable, slices.DeleteFunc(slices.Clone(before.Watchable), asked)...)
+	s.ListOnly = append(s.ListOnly, slices.DeleteFunc(slices.Clone(before.ListOnly), asked)...)
+}
+
+// Resources returns everything that can be listed. If some groups could not be
+// discovered, the others are returned together with the error.
+func (c *Client) Resources(ctx context.Context) (Served, error) {
 	defer c.Hurry()()
 	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, discovery.ToDiscoveryInterfaceWithContext(c.discovery))
 	if err != nil {
@@ -25,14 +48,14 @@ func (c *Client) Resources(ctx context.Context) ([]history.Resource, error) {
 	for _, l := range lists {
 		byVersion[l.GroupVersion] = l.APIResources
 	}
-	var all []history.Resource
+	var found Served
 	for _, g := range groups {
 		for _, version := range preferredFirst(g) {
 			gv := schema.GroupVersion{Group: g.Name, Version: version}
-			all = append(all, watchable(gv, byVersion[gv.String()])...)
+			found.add(gv, byVersion[gv.String()])
 		}
 	}
-	return all, err
+	return found, err
 }
 
 func preferredFirst(g *metav1.APIGroup) []string {
@@ -45,12 +68,12 @@ func preferredFirst(g *metav1.APIGroup) []string {
 	return versions
 }
 
-func watchable(gv schema.GroupVersion, resources []metav1.APIResource) (all []history.Resource) {
+func (s *Served) add(gv schema.GroupVersion, resources []metav1.APIResource) {
 	for _, r := range resources {
-		if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "watch") {
+		if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") {
 			continue
 		}
-		all = append(all, history.Resource{
+		found := history.Resource{
 			Group:      gv.Group,
 			Version:    gv.Version,
 			Plural:     r.Name,
@@ -58,7 +81,11 @@ func watchable(gv schema.GroupVersion, resources []metav1.APIResource) (all []hi
 			Singular:   r.SingularName,
 			ShortNames: r.ShortNames,
 			Namespaced: r.Namespaced,
-		})
+		}
+		if slices.Contains(r.Verbs, "watch") {
+			s.Watchable = append(s.Watchable, found)
+		} else {
+			s.ListOnly = append(s.ListOnly, found)
+		}
 	}
-	return all
 }

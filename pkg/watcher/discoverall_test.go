@@ -1,0 +1,358 @@
+package watcher_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
+
+// catalogue is an API server that serves any set of resources, all of them
+// empty. Its habits change while it runs.
+type catalogue struct {
+	mu      sync.Mutex
+	served  map[string][]string // "v1" or "group/version" to plurals; "pods-" can only be listed
+	down    map[string]bool     // group versions whose discovery and requests fail
+	refuse  map[string]int      // plurals whose requests get this status
+	frames  map[string][]string // what the watch of a plural brings after its initial state
+	watches map[string]context.CancelFunc
+}
+
+func newCatalogue(served map[string][]string) *catalogue {
+	return &catalogue{
+		served: served, down: map[string]bool{}, refuse: map[string]int{}, frames: map[string][]string{},
+		watches: map[string]context.CancelFunc{},
+	}
+}
+
+// change lets the server have other habits from now on.
+func (c *catalogue) change(habits func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	habits()
+}
+
+// cut ends the watch of a resource.
+func (c *catalogue) cut(plural string) { c.change(c.watches[plural]) }
+
+func (c *catalogue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	gv := strings.Join(path[1:min(len(path), 3)], "/")
+	if path[0] == "api" {
+		gv = "v1"
+	}
+	plural := path[len(path)-1]
+	c.mu.Lock()
+	down, refused := c.down[gv], c.refuse[plural]
+	c.mu.Unlock()
+	switch {
+	case r.URL.Path == "/api" || r.URL.Path == "/apis":
+		c.groups(w, r.URL.Path == "/api")
+	case down:
+		status(http.StatusServiceUnavailable, "ServiceUnavailable", "the server is down")(w, r)
+	case strings.HasSuffix(gv, plural):
+		c.resources(w, gv)
+	case refused != 0:
+		status(refused, string(reasons[refused]), "it is refused")(w, r)
+	default:
+		c.watch(w, r, plural)
+	}
+}
+
+var reasons = map[int]metav1.StatusReason{
+	http.StatusForbidden: metav1.StatusReasonForbidden, http.StatusNotFound: metav1.StatusReasonNotFound,
+	http.StatusInternalServerError: metav1.StatusReasonInternalError,
+}
+
+// groups answers /api or /apis as servers do that can't aggregate discovery.
+func (c *catalogue) groups(w http.ResponseWriter, core bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	if core {
+		_ = json.NewEncoder(w).Encode(metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}})
+		return
+	}
+	list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList"}}
+	byGroup := map[string][]metav1.GroupVersionForDiscovery{}
+	for gv := range c.served {
+		if group, version, ok := strings.Cut(gv, "/"); ok {
+			byGroup[group] = append(byGroup[group], metav1.GroupVersionForDiscovery{GroupVersion: gv, Version: version})
+		}
+	}
+	for group, versions := range byGroup {
+		slices.SortFunc(versions, func(a, b metav1.GroupVersionForDiscovery) int { return len(a.Version) - len(b.Version) })
+		list.Groups = append(list.Groups, metav1.APIGroup{Name: group, Versions: versions, PreferredVersion: versions[0]})
+	}
+	_ = json.NewEncoder(w).Encode(list)
+}
+
+func (c *catalogue) resources(w http.ResponseWriter, gv string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList"}, GroupVersion: gv}
+	for _, plural := range c.served[gv] {
+		verbs := metav1.Verbs{"list", "watch"}
+		if strings.HasSuffix(plural, "-") {
+			verbs = metav1.Verbs{"list"}
+		}
+		plural = strings.TrimSuffix(plural, "-")
+		list.APIResources = append(list.APIResources, metav1.APIResource{Name: plural, Kind: "Kind of " + plural, Verbs: verbs, Namespaced: true})
+	}
+	_ = json.NewEncoder(w).Encode(list)
+}
+
+// watch answers with an empty initial state, and then with bookmarks.
+func (c *catalogue) watch(w http.ResponseWriter, r *http.Request, plural string) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	c.mu.Lock()
+	c.watches[plural] = cancel
+	frames := c.frames[plural]
+	delete(c.frames, plural)
+	c.mu.Unlock()
+	if r.URL.Query().Get("sendInitialEvents") == "true" {
+		frames = append([]string{initialEnd(1)}, frames...)
+	}
+	write(w, frames)
+	beat := time.NewTicker(time.Minute)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-beat.C:
+			write(w, []string{bookmark(1)})
+		}
+	}
+}
+
+// discover runs a set against the server within a synctest bubble, and calls
+// test once the set has settled.
+func discover(t *testing.T, api *catalogue, targets watcher.Targets, test func(w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		server := &http.Server{Handler: api, ReadHeaderTimeout: time.Hour}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(network) }()
+		transport := &http.Transport{DialContext: network.dial}
+
+		w := &world{sinks: map[string]*tape{}}
+		opts := watcher.SetOptions{Targets: targets, Open: w.open}
+		opts.Logger = slog.New(slog.NewTextHandler(w, nil))
+		set, err := watcher.NewSet(&rest.Config{Host: "http://server", Transport: transport}, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Set = set
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- set.Run(ctx) }()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		test(w)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run returned %v, want nil", err)
+		}
+		transport.CloseIdleConnections()
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+// all returns "resource state" of every resource that has a state, and
+// "resource why" of every other one.
+func (w *world) all() []string {
+	var all []string
+	for _, s := range w.States() {
+		all = append(all, fmt.Sprint(s.Resource.GroupResource(), " ", s.State))
+	}
+	for _, u := range w.Unwatched() {
+		all = append(all, fmt.Sprint(u.Resource.GroupResource(), " ", u.Why))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (w *world) expect(t *testing.T, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if got := w.all(); !slices.Equal(got, want) {
+		t.Errorf("resources\n got %q\nwant %q", got, want)
+	}
+}
+
+func denyLeases(r schema.GroupResource, _ bool) string {
+	if r.Resource == "leases" {
+		return "leases are denied"
+	}
+	return ""
+}
+
+func TestDiscoverAll_WatchesEachKindOnceInThePreferredVersion(t *testing.T) {
+	api := newCatalogue(map[string][]string{
+		"v1":                        {"pods", "events", "secrets", "componentstatuses-"},
+		"events.k8s.io/v1":          {"events"},
+		"autoscaling/v2":            {"horizontalpodautoscalers"},
+		"autoscaling/v1beta1":       {"horizontalpodautoscalers"},
+		"coordination.k8s.io/v1":    {"leases"},
+		"metrics.k8s.io/v1beta1":    {"pods-"},
+		"apiextensions.k8s.io/v1":   {"customresourcedefinitions"},
+		"rbac.authorization.k8s/v1": {"roles"},
+	})
+	api.refuse["roles"] = http.StatusForbidden
+	targets := watcher.Targets{
+		Resources: []history.Resource{{Version: "v1", Plural: "pods"}}, DiscoverCRDs: true, DiscoverAll: true, Denied: denyLeases,
+		Excluded: []schema.GroupResource{{Resource: "secrets"}},
+	}
+	discover(t, api, targets, func(w *world) {
+		w.expect(t,
+			"pods watching", "events watching", "secrets ignored", "componentstatuses not_watchable",
+			"horizontalpodautoscalers.autoscaling watching", "leases.coordination.k8s.io excluded",
+			"pods.metrics.k8s.io not_watchable", "customresourcedefinitions.apiextensions.k8s.io watching",
+			"roles.rbac.authorization.k8s waiting")
+		if got := w.opens("horizontalpodautoscalers.autoscaling"); !slices.Equal(got, []string{"v2"}) {
+			t.Errorf("autoscalers are watched in %q, want v2", got)
+		}
+		roles, _ := w.state("roles.rbac.authorization.k8s")
+		if roles.Configured || roles.Cause != history.GapForbidden {
+			t.Errorf("roles are %+v, want them forbidden and not configured", roles)
+		}
+		if err := w.Ready(); err != nil {
+			t.Errorf("Ready returned %v, want nil", err)
+		}
+	})
+}
+
+func TestDiscoverAll_LogsForbiddenKindsInOneLine(t *testing.T) {
+	var plurals []string
+	for i := range 40 {
+		plurals = append(plurals, fmt.Sprint("kinds", i))
+	}
+	api := newCatalogue(map[string][]string{"v1": {"pods"}, "example.com/v1": plurals})
+	for _, plural := range plurals {
+		api.refuse[plural] = http.StatusForbidden
+	}
+	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *world) {
+		if n := w.logged("level=WARN"); n != 1 {
+			t.Errorf("%d warnings, want 1:\n%s", n, w.log.String())
+		}
+		if n := w.logged("count=40", "kinds39.example.com"); n != 1 {
+			t.Errorf("%d lines name the 40 resources, want 1:\n%s", n, w.log.String())
+		}
+		time.Sleep(time.Hour)
+		if n := w.logged("level=WARN"); n != 1 {
+			t.Errorf("%d warnings after an hour, want 1:\n%s", n, w.log.String())
+		}
+	})
+}
+
+// A group whose server is down is missing in discovery. Its watches, and what is
+// known of it, must outlast that.
+func TestDiscoverAll_KeepsGroupsThatDiscoveryCannotReach(t *testing.T) {
+	api := newCatalogue(map[string][]string{
+		"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiregistration.k8s.io/v1": {"apiservices"},
+	})
+	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *world) {
+		api.change(func() { api.down["example.com/v1"] = true })
+		time.Sleep(20 * time.Minute)
+		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
+		api.cut("lamps")
+		time.Sleep(time.Minute)
+		w.expect(t, "pods watching", "lamps.example.com waiting", "apiservices.apiregistration.k8s.io watching")
+		api.change(func() { clear(api.down) })
+		time.Sleep(time.Minute)
+		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
+		if got := w.opens("lamps.example.com"); len(got) != 1 {
+			t.Errorf("lamps were opened %d times, want once", len(got))
+		}
+	})
+}
+
+func TestDiscoverAll_EndsKindsThatAreNotServedAnyMore(t *testing.T) {
+	api := newCatalogue(map[string][]string{
+		"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiregistration.k8s.io/v1": {"apiservices"},
+	})
+	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *world) {
+		// The group is missing in an answer that has no error, as while an API
+		// server starts; the watch goes on.
+		api.change(func() { delete(api.served, "example.com/v1") })
+		time.Sleep(20 * time.Minute)
+		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
+		api.change(func() { api.refuse["lamps"] = http.StatusNotFound })
+		api.cut("lamps")
+		time.Sleep(time.Minute)
+		w.expect(t, "pods watching", "apiservices.apiregistration.k8s.io watching")
+		if reason, detail := w.Absence(schema.GroupResource{Group: "example.com", Resource: "lamps"}); reason != "" {
+			t.Errorf("lamps are absent: %q, %q, want no reason", reason, detail)
+		}
+
+		api.change(func() {
+			clear(api.refuse)
+			api.served["example.com/v1"] = []string{"lamps"}
+			api.frames["apiservices"] = []string{frame("ADDED", "v1.example.com", 7)}
+		})
+		api.cut("apiservices") // its next watch brings the frame
+		time.Sleep(10 * time.Second)
+		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
+	})
+}
+
+// One watch that fails must not keep everything else from being recorded.
+func TestDiscoverAll_DoesNotWaitForCRDsThatCannotBeRead(t *testing.T) {
+	for status, within := range map[int]time.Duration{http.StatusInternalServerError: 20 * time.Second, http.StatusForbidden: time.Second} {
+		api := newCatalogue(map[string][]string{"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiextensions.k8s.io/v1": {"customresourcedefinitions"}})
+		api.refuse["customresourcedefinitions"] = status
+		discover(t, api, watcher.Targets{DiscoverAll: true, DiscoverCRDs: true}, func(w *world) {
+			time.Sleep(within)
+			w.expect(t, "pods watching", "lamps.example.com watching", "customresourcedefinitions.apiextensions.k8s.io waiting")
+		})
+	}
+}
+
+func TestUnwatched_SaysWhyNothingWatchesAResource(t *testing.T) {
+	api := newCatalogue(map[string][]string{"v1": {"pods", "secrets", "services"}, "coordination.k8s.io/v1": {"leases"}})
+	targets := watcher.Targets{Resources: named("pods"), Denied: denyLeases}
+	discover(t, api, targets, func(w *world) {
+		w.expect(t, "pods watching", "secrets not_configured", "services not_configured", "leases.coordination.k8s.io not_configured")
+		everything := targets
+		everything.DiscoverAll = true
+		w.Configure(everything)
+		time.Sleep(10 * time.Second)
+		w.expect(t, "pods watching", "secrets watching", "services watching", "leases.coordination.k8s.io excluded")
+		leases := schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}
+		if reason, detail := w.Absence(leases); reason != history.GapNotConfigured || detail != "leases are denied" {
+			t.Errorf("leases are absent: %q, %q, want them denied", reason, detail)
+		}
+		everything.Resources = append(everything.Resources, history.Resource{Group: leases.Group, Plural: leases.Resource})
+		w.Configure(everything)
+		time.Sleep(10 * time.Second)
+		w.expect(t, "pods watching", "secrets watching", "services watching", "leases.coordination.k8s.io watching")
+		w.Configure(targets)
+		time.Sleep(10 * time.Second)
+		w.expect(t, "pods watching", "secrets not_configured", "services not_configured", "leases.coordination.k8s.io not_configured")
+	})
+}
