@@ -58,14 +58,24 @@ type Words struct {
 }
 
 // Manager is a field manager that took part in a version.
+//
+// The API server records none for a write through some subresources. If a
+// version shows that it was written so, its only manager is inferred: it has no
+// Operation and no Time, Subresource is what it was written through, and Name is
+// who writes there as a rule, or empty.
 type Manager struct {
 	Name        string    `json:"manager"`
-	Operation   string    `json:"operation,omitempty"` // "Update" or "Apply"
+	Operation   string    `json:"operation,omitempty"` // "Update" or "Apply"; empty for an inferred manager
 	Subresource string    `json:"subresource,omitempty"`
 	Time        time.Time `json:"time,omitzero"`
 	// Fields are paths of what changed in the version and belongs to this manager, as in spec.replicas: the first few, and not
 	// what is noise. There are none where the version before is not known.
 	Fields []string `json:"fields,omitempty"`
+}
+
+// IsInferred reports whether the API server recorded no manager of the write.
+func (m *Manager) IsInferred() bool {
+	return m.Operation == "" && m.Subresource != "" && m.Time.IsZero()
 }
 
 // Target is what an Event regards: involvedObject in core/v1. An Event's emitter fills it by hand, so that any field but

@@ -14,11 +14,17 @@ const (
 	maxOwnedBytes = 200
 )
 
-// Owned returns the paths of the first few changes, noise left out, that a manager owns by its entry in managedFields, whose
-// fieldsV1 are given. A manager that has removed a field does not own it any more. The form of fieldsV1 is that of
-// structured-merge-diff: "f:" stands before a field's name, "k:" before the keys of a list's item, "v:" before an item of a
-// set, and what has no members is owned with all that is in it.
-func (c *Comparison) Owned(fieldsV1 []byte) []string {
+// Owned returns the paths of the first few changes, without noise, that a
+// manager owns by its entry in managedFields, whose fieldsV1 are given. A
+// manager that has removed a field does not own it any more.
+//
+// A value that is owned without any of its members may be an atomic one, and
+// its owner's with all that is in it, or one whose members belong to others.
+// Changes inside it count if inside is set, which takes that nobody else wrote.
+//
+// The form of fieldsV1 is that of structured-merge-diff: "f:" and a field's
+// name, "k:" and the keys of a list's item, "v:" and an item of a set.
+func (c *Comparison) Owned(fieldsV1 []byte, inside bool) []string {
 	var all []*diff.Change
 	for i := range c.Changes() {
 		if change := &c.Changes()[i]; !change.Noise() {
@@ -28,7 +34,7 @@ func (c *Comparison) Owned(fieldsV1 []byte) []string {
 	if len(all) == 0 {
 		return nil
 	}
-	owned := c.owned(fieldsV1, all)
+	owned := c.owned(fieldsV1, all, inside)
 	var paths []string
 	size := 0
 	for _, change := range all {
@@ -44,18 +50,9 @@ func (c *Comparison) Owned(fieldsV1 []byte) []string {
 	return paths
 }
 
-// Owns tells whether a manager owns any of the changes, noise included, by its entry in managedFields.
-func (c *Comparison) Owns(fieldsV1 []byte) bool {
-	var all []*diff.Change
-	for i := range c.Changes() {
-		all = append(all, &c.Changes()[i])
-	}
-	return len(c.owned(fieldsV1, all)) > 0
-}
-
 // owned returns which of the changes are owned; none where fieldsV1 can't be read.
-func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change) map[*diff.Change]bool {
-	o := owner{Comparison: c, owned: map[*diff.Change]bool{}}
+func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change, inside bool) map[*diff.Change]bool {
+	o := owner{Comparison: c, inside: inside, owned: map[*diff.Change]bool{}}
 	scan := rawjson.Scan(fieldsV1)
 	o.node(&scan, changes, 0)
 	if scan.End() != nil {
@@ -68,7 +65,8 @@ func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change) map[*diff.Ch
 type owner struct {
 	*Comparison
 
-	owned map[*diff.Change]bool
+	inside bool // changes inside of an owned value count
+	owned  map[*diff.Change]bool
 }
 
 // node walks over what is owned of a value, to which the first depth segments of the changes' paths lead.
@@ -102,7 +100,7 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 			o.node(scan, below, depth+1)
 		}
 	}
-	if empty {
+	if empty && o.inside {
 		for _, change := range deeper {
 			o.owned[change] = true
 		}

@@ -25,7 +25,10 @@ func TestNobodyCanNameTooMuch(t *testing.T) {
 	long := strings.Repeat("x", 150_000)
 	w := open(t, recorder.Options{}, nil)
 	pods, events := w.stream(pods), w.stream(events)
-	w.feed(pods, "sync", "end 1")
+	w.feed(pods, "sync")
+	crowd := `"metadata":{"name":"crowd","namespace":"shop","uid":"c","resourceVersion":"1","managedFields":[` + many(9000, manager) + `]}`
+	w.observe(pods, "+", "{"+crowd+"}")
+	w.feed(pods, "end 1")
 	w.feed(events, "sync", "end 1")
 	metadata := func(rv int, more string) string {
 		return fmt.Sprintf(`"metadata":{"name":"wide","namespace":"shop","uid":"u","resourceVersion":"%d"%s}`, rv, more)
@@ -49,16 +52,20 @@ func TestNobodyCanNameTooMuch(t *testing.T) {
 	}
 	w.feed(pods, "+after/a@30", "-wide/u@31")
 	found := w.records(history.Resource{Version: "v1", Plural: "pods"})
-	if len(found) != 9 {
+	if len(found) != 10 {
 		t.Fatalf("%d versions: %v", len(found), lines(found))
 	}
+	if n := len(found[0].Managers); n == 0 || n > 300 {
+		t.Errorf("%d managers are named, want some of 9000 but not more than 300", n)
+	}
+	found = found[1:]
 	for i, want := range []int{512, 512, 1, 0} {
 		if r := found[i]; len(r.Owners) != want {
 			t.Errorf("version %d has %d owners, want %d", i, len(r.Owners), want)
 		}
 	}
-	if n := len(found[3].Managers); n == 0 || n > 300 {
-		t.Errorf("%d managers are named", n)
+	if got := found[3].Managers; len(got) != 0 {
+		t.Errorf("%d managers are named of a version that one of them wrote, want none", len(got))
 	}
 	if !strings.Contains(string(found[0].Object), fmt.Sprintf("%036d", 8999)) {
 		t.Error("the object lacks its last owner")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"sync"
+	"time"
 )
 
 // memory holds the JSON of the newest recorded version of the objects that changed last, by UID, within a bound. It is for
@@ -18,38 +19,47 @@ type memory struct {
 }
 
 type memorised struct {
-	uid    string
-	object []byte
+	lastVersion
+
+	uid string
+}
+
+// lastVersion is the newest recorded version of an object.
+type lastVersion struct {
+	rv     string
+	at     time.Time // when it was received
+	object []byte    // nil if it is not at hand
 }
 
 // size estimates what an object costs, in bytes.
-func (m memorised) size() int { return 200 + len(m.uid) + len(m.object) }
+func (m memorised) size() int { return 240 + len(m.uid) + len(m.object) }
 
 func newMemory(room int) *memory {
 	return &memory{room: room, newest: list.New(), byUID: map[string]*list.Element{}}
 }
 
-// recall returns an object's newest version, and nil where it is not held. Nobody may write to it.
-func (m *memory) recall(uid string) []byte {
+// recall returns an object's newest version, which nobody may write to. It has
+// no object if it is not held.
+func (m *memory) recall(uid string) lastVersion {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.byUID[uid]
 	if e == nil {
-		return nil
+		return lastVersion{}
 	}
 	m.newest.MoveToFront(e)
-	return held(e).object
+	return held(e).lastVersion
 }
 
 // hold puts a version in the place of the object's last one. Those that were not used for longest make room.
-func (m *memory) hold(uid string, object []byte) {
-	if cap(object) > 2*len(object) {
-		object = bytes.Clone(object) // a part of something larger would keep all of it
+func (m *memory) hold(uid string, last lastVersion) {
+	if cap(last.object) > 2*len(last.object) {
+		last.object = bytes.Clone(last.object) // a part of something larger would keep all of it
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.drop(m.byUID[uid])
-	one := memorised{uid, object}
+	one := memorised{last, uid}
 	if one.size() > m.room {
 		return
 	}

@@ -36,7 +36,7 @@ func (s *Stream) omits(v *version, frame history.FrameType) bool {
 		return false
 	}
 	if same {
-		s.heads[key] = head{uid: h.uid, rv: v.rv, writers: fingerprints(v.writers), round: s.round, content: v.content}
+		s.heads[key] = s.head(v, h, fingerprints(v.writers))
 	}
 	return true
 }

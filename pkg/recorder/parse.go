@@ -123,7 +123,7 @@ func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edit
 		case "annotations":
 			edits = p.redact.annotations(scan, v, edits)
 		case "deletionTimestamp":
-			v.writers = append(v.writers, unnamed("deletion", scan.Text()))
+			v.writers = append(v.writers, trace("deletion", scan.Text(), history.Manager{}))
 		case "managedFields":
 			v.managed++
 			v.writers = append(v.writers, writers(scan, object)...)
@@ -187,16 +187,6 @@ func (p *parser) locate(v *version) {
 	case known && v.regarding.Namespace == "":
 		v.regarding.Namespace = v.namespace
 	}
-}
-
-// binding returns the write that bound a pod to its node, whose spec comes next.
-func binding(scan *rawjson.Scanner) (writes []writer) {
-	for _, key := range scan.Members() {
-		if string(key) == "nodeName" {
-			writes = append(writes, unnamed("binding", scan.Text()))
-		}
-	}
-	return writes
 }
 
 func owners(scan *rawjson.Scanner) (uids []types.UID) {

@@ -53,6 +53,7 @@ type head struct {
 	writers []uint64
 	content uint64 // that of its version; 0 where that is not known, or all of it counts
 	round   uint32
+	newest  uint32 // second of the newest entry that the object ever had in managedFields; 0 if it is not known, as after a restart
 }
 
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
@@ -175,13 +176,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 		if err := s.infer(ctx, record, h); err != nil {
 			return nil, err
 		}
-		record.Before = s.before(ctx, record, h)
-		comparison, sure := s.compare(record), false
-		if record.Managers, sure = attribute(v.writers, h.writers, !record.InferredSince.IsZero()); !sure {
-			record.Managers = confirm(record.Managers, v.writers, comparison)
-		}
-		tell(record, comparison)
-		own(record, v.writers, comparison)
+		s.update(ctx, record, v, h)
 	default:
 		if known {
 			deletion, err := s.inferDeletion(ctx, key, h)
@@ -193,9 +188,19 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 		record = s.create(v, frame)
 	}
 	bound(record)
-	s.heads[key] = head{uid: string(v.uid), rv: v.rv, writers: record.Writers, content: v.content, round: s.round}
+	s.heads[key] = s.head(v, h, record.Writers)
 	s.alive.Store(int64(len(s.heads)))
 	return append(records, record), nil
+}
+
+// head returns the head of a version that follows another one, perhaps of an
+// earlier object of the name.
+func (s *Stream) head(v *version, last head, writers []uint64) head {
+	h := head{uid: string(v.uid), rv: v.rv, writers: writers, newest: newestSecond(v.writers), content: v.content, round: s.round}
+	if last.uid == h.uid {
+		h.newest = max(h.newest, last.newest)
+	}
+	return h
 }
 
 // create records an object's first version. A watch reports a creation as added: any other frame tells that the creation was
@@ -208,10 +213,10 @@ func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	case s.syncing, frame != history.Added:
 		record.Initial = true
 	}
-	record.Managers, _ = attribute(v.writers, nil, record.Initial || !record.InferredSince.IsZero())
+	record.Managers = creators(v.writers, record.Initial || !record.InferredSince.IsZero())
 	tell(record, nil)
 	if !s.syncing { // a sync would fill the memory with whatever came last
-		s.recorder.memory.hold(string(v.uid), v.object)
+		s.recorder.memory.hold(string(v.uid), s.lastVersion(record))
 	}
 	return record
 }
@@ -224,8 +229,8 @@ func (s *Stream) remove(v *version) []*history.Record {
 		return nil
 	}
 	record := s.parser.record(v, history.Delete)
-	record.Before = s.recorder.memory.recall(h.uid)
-	record.Managers = attributeDeletion(v.writers, h.writers)
+	record.Before = s.recorder.memory.recall(h.uid).object
+	record.Managers = attribution{entries: v.writers, before: h.writers, floor: h.newest}.attribute(false)
 	tell(record, nil)
 	bound(record)
 	s.forget(key)

@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"context"
-	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/narrative"
@@ -23,19 +22,43 @@ func (s *Stream) compare(record *history.Record) *narrative.Comparison {
 	return narrative.Compare(record.Before, record.Object)
 }
 
-// before returns the version before an update, as it was recorded, and remembers the update for the next one. The log has what
-// the memory does not: all but what waits to be committed, which the memory usually has, and which is not waited for.
-func (s *Stream) before(ctx context.Context, record *history.Record, h head) []byte {
-	before := s.recorder.memory.recall(string(record.Ref.UID))
-	s.recorder.memory.hold(string(record.Ref.UID), record.Object)
-	if before != nil {
-		return before
+// update completes the record of an update: what changed in it, and who wrote.
+func (s *Stream) update(ctx context.Context, record *history.Record, v *version, h head) {
+	last := s.last(ctx, record, h)
+	record.Before = last.object
+	comparison := s.compare(record)
+	missed := !record.InferredSince.IsZero()
+	a := attribution{
+		entries: v.writers, apiVersion: v.apiVersion, before: h.writers, floor: h.newest, elapsed: s.received.Sub(last.at),
 	}
-	last, err := s.recorder.log.Latest(ctx, record.Ref)
-	if err != nil || last.RV != h.rv {
-		return nil // nothing but words, and room, depend on it
+	if last.rv == h.rv { // otherwise a rule left out versions in between
+		a.comparison = comparison
 	}
-	return last.Object
+	record.Managers = a.attribute(missed)
+	tell(record, comparison)
+	own(record, v.writers, comparison, missed || last.rv != h.rv)
+}
+
+// last returns the version before an update, as it was recorded, and holds the
+// update for the next one. The log has what the memory does not: all but what
+// waits to be committed, which the memory usually has, and which is not waited
+// for.
+func (s *Stream) last(ctx context.Context, record *history.Record, h head) lastVersion {
+	last := s.recorder.memory.recall(string(record.Ref.UID))
+	s.recorder.memory.hold(string(record.Ref.UID), s.lastVersion(record))
+	if last.object != nil {
+		return last
+	}
+	before, err := s.recorder.log.Latest(ctx, record.Ref)
+	if err != nil || before.RV != h.rv {
+		return lastVersion{} // nothing but words, names and room depend on it
+	}
+	return lastVersion{before.RV, before.Time, before.Object}
+}
+
+// lastVersion returns what the memory holds of a record that was just received.
+func (s *Stream) lastVersion(record *history.Record) lastVersion {
+	return lastVersion{record.RV, s.received, record.Object}
 }
 
 // tell puts a record into words, unless they depend on a version before that is not at hand.
@@ -49,19 +72,10 @@ func tell(r *history.Record, c *narrative.Comparison) {
 	}
 }
 
-// confirm keeps of the managers who are guessed to have written the record those that own something of what changed. Nobody is
-// kept where the version before is not at hand.
-func confirm(guessed []history.Manager, entries []writer, c *narrative.Comparison) (who []history.Manager) {
-	for _, m := range guessed {
-		if c != nil && slices.ContainsFunc(entries, func(w writer) bool { return w.of(m) && c.Owns(w.fieldsV1) }) {
-			who = append(who, m)
-		}
-	}
-	return who
-}
-
-// own tells which of the fields that changed belong to the managers who wrote the record.
-func own(r *history.Record, entries []writer, c *narrative.Comparison) {
+// own finds out which of the fields that changed belong to the managers who
+// wrote the record. If others may have written too, what lies inside of an
+// owned value counts only if it is owned by its own path.
+func own(r *history.Record, entries []writer, c *narrative.Comparison, others bool) {
 	if c == nil {
 		return
 	}
@@ -69,7 +83,7 @@ func own(r *history.Record, entries []writer, c *narrative.Comparison) {
 		m := &r.Managers[i]
 		for _, w := range entries {
 			if len(m.Fields) == 0 && w.of(*m) {
-				m.Fields = c.Owned(w.fieldsV1)
+				m.Fields = c.Owned(w.fieldsV1, !others)
 			}
 		}
 	}

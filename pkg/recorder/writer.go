@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -11,27 +12,62 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// writer is one entry of managedFields.
+// writer is one entry of managedFields, or a trace: what a write leaves in the
+// object for which the API server records no entry.
 type writer struct {
 	history.Manager
-	fieldsV1 []byte // what the manager owns; a part of the frame
-	// fingerprint stands for the whole entry: its upper half for who wrote and when (manager, operation, subresource,
-	// time), its lower half for all of it. It is kept in the log, so the hashes (of XXH64, seed 0) are a part of the format.
+
+	apiVersion string // of fieldsV1; of entries only
+	fieldsV1   []byte // what the manager owns; a part of the frame
+	isTrace    bool
+	// fingerprint is a hash of the whole entry: its upper half of who wrote and
+	// when (manager, operation, subresource, time), its lower half of all of it.
+	// It is kept in the log, so the hashes (of XXH64, seed 0) are a part of the
+	// format.
 	fingerprint uint64
 }
 
-// of tells whether the entry is the manager's.
+// of reports whether the entry is the manager's.
 func (w *writer) of(m history.Manager) bool {
 	return w.Name == m.Name && w.Operation == m.Operation && w.Subresource == m.Subresource && w.Time.Equal(m.Time)
 }
 
-// write returns the half of a fingerprint that stands for who wrote and when.
+// made reports whether the API server made the entry up: it joins the oldest
+// entries of an object that has more than ten, and gives one to what an object
+// without entries holds when somebody first applies to it.
+func (w *writer) made() bool {
+	return w.Operation == "Update" && (w.Name == "ancient-changes" || w.Name == "before-first-apply")
+}
+
+// write returns the half of a fingerprint that identifies who wrote and when.
 func write(fingerprint uint64) uint32 { return uint32(fingerprint >> 32) }
 
-// unnamed returns a write that leaves a trace in the object but no entry in managedFields: a request to delete, or a pod's
-// binding. Nobody can be named for it, least of all whoever wrote before.
-func unnamed(what, trace string) writer {
-	return writer{fingerprint: xxhash.Sum64String(what + "\x00" + trace)}
+// trace returns what a write leaves that gets no entry in managedFields: a
+// request to delete, or the binding of a pod. The text differs from that of any
+// other such write to the object.
+func trace(what, text string, inferred history.Manager) writer {
+	return writer{Manager: inferred, isTrace: true, fingerprint: xxhash.Sum64String(what + "\x00" + text)}
+}
+
+// binding returns the trace of the write that bound a pod to its node, whose
+// spec comes next. It is inferred to be by the scheduler that the pod asks for.
+func binding(scan *rawjson.Scanner) []writer {
+	node, scheduler := "", ""
+	for _, key := range scan.Members() {
+		switch string(key) {
+		case "nodeName":
+			node = scan.Text()
+		case "schedulerName":
+			scheduler = scan.Text()
+		}
+	}
+	if node == "" {
+		return nil
+	}
+	if scheduler == "" || scheduler == "default-scheduler" {
+		scheduler = "kube-scheduler"
+	}
+	return []writer{trace("binding", node, history.Manager{Name: scheduler, Subresource: "binding"})}
 }
 
 func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
@@ -45,6 +81,8 @@ func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
 				w.Operation = scan.Text()
 			case "subresource":
 				w.Subresource = scan.Text()
+			case "apiVersion":
+				w.apiVersion = scan.Text()
 			case "fieldsV1":
 				w.fieldsV1 = scan.Skip()
 			case "time":
@@ -80,88 +118,30 @@ func fingerprints(entries []writer) []uint64 {
 	return prints
 }
 
-// attribute tells who wrote a version: the entries that the version before did not have, and whether that is sure.
-//
-// An entry also changes when its manager loses a field to another one, which leaves its time alone. So entries of a new
-// writer or a new time go before those of which only the fields changed; an entry that is older than one that stayed
-// counts only when there is no other, which clocks that differ explain; and when no version was missed in between, which
-// makes it one write, only the newest entries count.
-//
-// Without an entry of a new writer or a new time it is a guess, which confirm has to bear out: a second write within
-// the same second leaves its entry's time as it was, and perhaps all of it. But so does a write that only removes fields,
-// whoever's they were: it leaves no entry of its own, and takes the fields out of those of others.
-func attribute(entries []writer, before []uint64, missed bool) (who []history.Manager, sure bool) {
-	changed, stayed := split(entries, before)
-	if len(changed) == 0 {
-		if last := managers(newest(entries)); len(last) == 1 {
-			return last, false
-		}
-		return nil, false
+// second returns a time in seconds since 1970 within the range of a uint32,
+// which saves room in every head; 0 for no time.
+func second(t time.Time) uint32 {
+	if t.IsZero() {
+		return 0
 	}
-	wrote := anew(changed, before)
-	if sure = len(wrote) > 0; sure {
-		changed = wrote
-	}
-	since := latest(stayed)
-	candidates := slices.DeleteFunc(slices.Clone(changed), func(w writer) bool { return w.Time.Before(since) })
-	if len(candidates) == 0 {
-		candidates = changed
-	}
-	if !missed {
-		candidates = newest(candidates)
-	}
-	return managers(candidates), sure
+	return uint32(min(max(t.Unix(), 0), math.MaxUint32))
 }
 
-// anew returns the entries of whose writer and time the version before had none.
-func anew(entries []writer, before []uint64) []writer {
-	return slices.DeleteFunc(slices.Clone(entries), func(w writer) bool {
-		return slices.ContainsFunc(before, func(f uint64) bool { return write(f) == write(w.fingerprint) })
-	})
-}
-
-// attributeDeletion names only who left a new entry, and not who lost a field with a finalizer: deleting leaves none.
-func attributeDeletion(entries []writer, before []uint64) []history.Manager {
-	changed, _ := split(entries, before)
-	return managers(newest(anew(changed, before)))
-}
-
-func split(entries []writer, before []uint64) (changed, stayed []writer) {
-	for _, w := range entries {
-		if slices.Contains(before, w.fingerprint) {
-			stayed = append(stayed, w)
-		} else {
-			changed = append(changed, w)
-		}
-	}
-	return changed, stayed
-}
-
-func latest(entries []writer) (at time.Time) {
-	for _, w := range entries {
-		if w.Time.After(at) {
-			at = w.Time
-		}
+// newestSecond returns the second of the newest entry; 0 if none has a time.
+func newestSecond(entries []writer) (at uint32) {
+	for i := range entries {
+		at = max(at, second(entries[i].Time))
 	}
 	return at
 }
 
-func newest(entries []writer) (top []writer) {
-	at := latest(entries)
-	for _, w := range entries {
-		if w.Time.Equal(at) {
-			top = append(top, w)
-		}
-	}
-	return top
-}
-
-// managers returns the entries' managers that have names, the newest first and otherwise by name, each once.
+// managers returns the entries' managers that have names, and what is inferred
+// from traces; the newest first and otherwise by name, each once.
 func managers(entries []writer) []history.Manager {
 	found := make([]history.Manager, 0, len(entries))
-	for _, w := range entries {
-		if w.Name != "" {
-			found = append(found, w.Manager)
+	for i := range entries {
+		if m := &entries[i].Manager; m.Name != "" || m.IsInferred() {
+			found = append(found, entries[i].Manager)
 		}
 	}
 	byTime := func(a, b history.Manager) int {

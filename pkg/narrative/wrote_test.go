@@ -1,0 +1,85 @@
+package narrative_test
+
+import (
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/narrative"
+)
+
+func TestWrote(t *testing.T) {
+	const (
+		before = `{"apiVersion":"v1","metadata":{"labels":{"a":"1","gone":"1"},"finalizers":["x","gone"]},"spec":{"n":1,"same":2,"null":null,` +
+			`"map":{"m":"1"},"args":["a","b"],"ports":[{"port":80,"name":"web"},{"port":81,"name":"gone"}],"kind":"scalar"},"twice":[{"k":"a"},{"k":"a"}]}`
+		now = `{"apiVersion":"v1","metadata":{"labels":{"a":"2","new":"1"},"finalizers":["x","y"],"annotations":{"c":"1"}},"spec":{"n":1.0,"same":2,"null":{},` +
+			`"map":{"m":"2"},"args":["a"],"ports":[{"port":80,"name":"api"},{"port":82,"name":"new"}],"kind":{}},"twice":[{"k":"a","v":1},{"k":"a"}]}`
+	)
+	for _, tt := range []struct {
+		name, fields string
+		want         bool
+	}{
+		{"a changed scalar", `{"f:metadata":{"f:labels":{"f:a":{}}}}`, true},
+		{"an added field", `{"f:metadata":{"f:labels":{".":{},"f:new":{}}}}`, true},
+		{"an added object", `{"f:metadata":{"f:annotations":{".":{},"f:c":{}}}}`, true},
+		{"only that an added object exists", `{"f:metadata":{"f:annotations":{}}}`, true},
+		{"a removed field", `{"f:metadata":{"f:labels":{"f:gone":{}}}}`, false},
+		{"that an object exists, in which others wrote", `{"f:metadata":{"f:labels":{}}}`, false},
+		{"that an object exists, next to a field that is the same", `{"f:spec":{".":{},"f:same":{}}}`, false},
+		{"an atomic value, or members of others", `{"f:spec":{"f:map":{},"f:args":{}}}`, false},
+		{"another spelling of a number", `{"f:spec":{"f:n":{}}}`, false},
+		{"an object in place of a scalar", `{"f:spec":{"f:kind":{}}}`, true},
+		{"an empty object in place of null", `{"f:spec":{"f:null":{}}}`, false},
+		{"an added item of a set", `{"f:metadata":{"f:finalizers":{"v:\"y\"":{}}}}`, true},
+		{"an item of a set that moved up", `{"f:metadata":{"f:finalizers":{"v:\"x\"":{}}}}`, false},
+		{"a removed item of a set", `{"f:metadata":{"f:finalizers":{"v:\"gone\"":{}}}}`, false},
+		{"an item's field", `{"f:spec":{"f:ports":{"k:{\"port\":80}":{"f:name":{}}}}}`, true},
+		{"an item's key", `{"f:spec":{"f:ports":{"k:{\"port\":80}":{".":{},"f:port":{}}}}}`, false},
+		{"an added item", `{"f:spec":{"f:ports":{"k:{\"port\":82}":{".":{},"f:port":{}}}}}`, true},
+		{"a removed item", `{"f:spec":{"f:ports":{"k:{\"port\":81}":{".":{},"f:port":{}}}}}`, false},
+		{"one of two items with the same key", `{"f:twice":{"k:{\"k\":\"a\"}":{"f:v":{}}}}`, false},
+		{"a field inside of a scalar", `{"f:metadata":{"f:labels":{"f:a":{"f:b":{}}}}}`, false},
+		{"nothing", `{}`, false},
+		{"no fields", ``, false},
+		{"no JSON", `{"f:metadata":{"f:labels":{"f:a":{}}}`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := narrative.Compare([]byte(before), []byte(now)).Wrote([]byte(tt.fields)); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWrote_InAnotherVersionOfTheAPI(t *testing.T) {
+	c := narrative.Compare([]byte(`{"apiVersion":"v1beta1","a":1}`), []byte(`{"apiVersion":"v1","a":2}`))
+	if c.Wrote([]byte(`{"f:a":{}}`)) {
+		t.Error("got true, want false")
+	}
+}
+
+func TestScaled(t *testing.T) {
+	const before = `{"metadata":{"generation":1},"spec":{"replicas":1,"paused":false},"status":{"replicas":1}}`
+	for name, tt := range map[string]struct {
+		now  string
+		want bool
+	}{
+		"only replicas":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":false},"status":{"replicas":1}}`, true},
+		"another field":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":true},"status":{"replicas":1}}`, false},
+		"removed":           {`{"metadata":{"generation":2},"spec":{"paused":false},"status":{"replicas":1}}`, false},
+		"not at all":        {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":1}}`, false},
+		"only the status's": {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":2}}`, false},
+	} {
+		if got := narrative.Compare([]byte(before), []byte(tt.now)).Scaled(); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
+// A value that is owned without its members may be one whose members others own.
+func TestOwned_InsideOnlyIfNobodyElseWrote(t *testing.T) {
+	c := narrative.Compare([]byte(`{"spec":{"m":{"a":1,"b":1}}}`), []byte(`{"spec":{"m":{"a":2,"b":1}}}`))
+	for fields, want := range map[string][2]int{`{"f:spec":{"f:m":{}}}`: {1, 0}, `{"f:spec":{"f:m":{"f:a":{}}}}`: {1, 1}} {
+		if got := [2]int{len(c.Owned([]byte(fields), true)), len(c.Owned([]byte(fields), false))}; got != want {
+			t.Errorf("%s: got %d alone and %d next to others, want %v", fields, got[0], got[1], want)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package recorder_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/diff"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder"
+)
+
+var (
+	whoSeed    = flag.Uint64("who-seed", 0, "what the writes of the attribution tests follow from; 0 takes a new seed")
+	whoObjects = flag.Int("who-objects", 15, "how many objects the attribution tests write to, 60 times each; the long form takes 1000")
+)
+
+// lives returns the versions of random objects that managers wrote with pauses
+// between nothing and more than a second.
+func lives(t *testing.T, seed uint64) (objects [][]written) {
+	t.Helper()
+	rv := 10
+	synctest.Test(t, func(t *testing.T) {
+		for i := range *whoObjects {
+			r := rand.New(rand.NewPCG(seed, uint64(i)))
+			s := newFieldServer(t, r, fmt.Sprintf("g%d", i), rv)
+			for range 60 {
+				time.Sleep([]time.Duration{0, 0, 0, 150 * time.Millisecond, 400 * time.Millisecond, 1200 * time.Millisecond}[r.IntN(6)])
+				s.write()
+			}
+			s.remove()
+			rv = s.rv
+			objects = append(objects, s.versions)
+		}
+	})
+	return objects
+}
+
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	seed := *whoSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-who-seed=%d", seed)
+	return seed
+}
+
+// scripted opens a recorder whose clock is what the returned function sets.
+func scripted(t *testing.T) (w *world, set func(time.Time)) {
+	t.Helper()
+	var now time.Time
+	clock := make(chan time.Time, 1)
+	clock <- now
+	read := func() time.Time {
+		at := <-clock
+		clock <- at
+		return at
+	}
+	w = open(t, recorder.Options{Now: read, BatchDelay: 1}, nil)
+	return w, func(at time.Time) { <-clock; clock <- at }
+}
+
+// TestAttribution_NamesTheWriterOrNobody compares who is recorded with who wrote.
+func TestAttribution_NamesTheWriterOrNobody(t *testing.T) {
+	objects := lives(t, seed(t))
+	w, set := scripted(t)
+	s := w.stream(gauges)
+	w.feed(s, "sync", "end 1")
+	truth := map[string]written{}
+	for _, v := range slices.Concat(objects...) {
+		truth[v.rv] = v
+		set(v.at)
+		if err := s.Observe(t.Context(), v.frame); err != nil {
+			t.Fatal(err)
+		}
+	}
+	right, nobody := 0, map[string]int{}
+	for _, r := range w.records(gauges) {
+		want := truth[r.RV]
+		switch m := r.Managers; {
+		case len(m) == 0:
+			nobody[want.how]++
+		case len(m) == 1 && m[0].IsInferred() && m[0].Name == "" && m[0].Subresource == want.subresource:
+			nobody[want.how+", inferred"]++
+		case len(m) == 1 && !m[0].IsInferred() && m[0].Name == want.manager && m[0].Subresource == want.subresource:
+			right++
+		default:
+			t.Errorf("%s %s@%s: got %+v, want %s of %s by %q or nobody", r.Verb, r.Ref.Name, r.RV, m, want.how, want.subresource, want.manager)
+		}
+	}
+	for _, how := range slices.Sorted(maps.Keys(nobody)) {
+		t.Logf("nobody: %5d %s", nobody[how], how)
+	}
+	t.Logf("%d of %d writers are named", right, len(truth))
+	if right < len(truth)/2 {
+		t.Errorf("%d of %d writers are named, want at least half", right, len(truth))
+	}
+}
+
+// TestAttribution_AfterAGapNamesOnlyWritersInIt leaves out versions, which a
+// sync makes up for: whoever is named wrote one of them, and changed the fields.
+func TestAttribution_AfterAGapNamesOnlyWritersInIt(t *testing.T) {
+	n := seed(t)
+	r := rand.New(rand.NewPCG(n, 1<<32))
+	w, set := scripted(t)
+	s := w.stream(gauges)
+	w.feed(s, "sync", "end 1")
+	in := map[string][]written{} // the versions that a recorded one is the last of
+	before := map[string]written{}
+	for _, versions := range lives(t, n) {
+		for i := 0; i < len(versions); {
+			next := i
+			if i > 0 && i < len(versions)-2 && r.IntN(6) == 0 { // the last one is the deletion
+				next = min(i+1+r.IntN(6), len(versions)-2)
+			}
+			last := versions[next]
+			in[last.rv] = versions[i : next+1]
+			if i > 0 {
+				before[last.rv] = versions[i-1]
+			}
+			set(last.at)
+			gap := next > i
+			if gap {
+				w.feed(s, "sync")
+			}
+			if err := s.Observe(t.Context(), last.frame); err != nil {
+				t.Fatal(err)
+			}
+			if gap {
+				w.feed(s, "end "+last.rv)
+			}
+			i = next + 1
+		}
+	}
+	named := 0
+	for _, r := range w.records(gauges) {
+		if r.InferredSince.IsZero() {
+			continue
+		}
+		for _, m := range r.Managers {
+			named++
+			checkInGap(t, r, m, before[r.RV], in[r.RV])
+		}
+	}
+	if named == 0 {
+		t.Error("nobody is named after a gap")
+	}
+	t.Logf("%d writers are named after gaps", named)
+}
+
+// checkInGap checks that a manager wrote in a gap, and that its fields changed.
+func checkInGap(t *testing.T, r *history.Record, m history.Manager, before written, gap []written) {
+	t.Helper()
+	wrote := slices.ContainsFunc(gap, func(v written) bool {
+		// An upgrade gives the entry of a write in the gap another name, which does not show.
+		return v.manager == m.Name && v.subresource == m.Subresource || m.Name == upgraded && v.how == "upgrade to server-side apply"
+	})
+	if !wrote {
+		t.Errorf("%s@%s: got %+v, want nobody else than the writers since %s", r.Ref.Name, r.RV, m, before.rv)
+	}
+	changed := map[string]bool{}
+	for _, c := range diff.Objects(content(t, before), content(t, gap[len(gap)-1])) {
+		changed[c.Path.String()] = true
+	}
+	for _, field := range m.Fields {
+		if !changed[field] {
+			t.Errorf("%s@%s: %s is said to have changed %s, want one of %v", r.Ref.Name, r.RV, m.Name, field, changed)
+		}
+	}
+}
+
+func content(t *testing.T, v written) map[string]any {
+	t.Helper()
+	var object map[string]any
+	if err := json.Unmarshal(v.frame.Object, &object); err != nil {
+		t.Fatal(err)
+	}
+	return object
+}
