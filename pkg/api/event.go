@@ -31,9 +31,7 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 		Initial:         v.Initial,
 		Summary:         v.Summary,
 	}
-	for _, m := range v.Managers {
-		e.Managers = append(e.Managers, v1.Manager{Manager: m.Name, Operation: m.Operation, Subresource: m.Subresource, Time: m.Time, Fields: m.Fields})
-	}
+	e.Managers, e.Unmanaged = managers(v.Managers)
 	if !v.InferredSince.IsZero() {
 		e.Inferred = &v1.Interval{Start: v.InferredSince.UTC(), End: v.Time.UTC()}
 	}
@@ -46,6 +44,19 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 			"name", v.Ref.Name, "uid", v.Ref.UID, "revision", v.Revision, "err", err)
 	}
 	return e
+}
+
+// managers separates the managers that the API server recorded from the one
+// that was inferred.
+func managers(list []history.Manager) (recorded []v1.Manager, inferred *v1.Unmanaged) {
+	for _, m := range list {
+		if m.IsInferred() {
+			inferred = &v1.Unmanaged{Subresource: m.Subresource, Writer: m.Name}
+			continue
+		}
+		recorded = append(recorded, v1.Manager{Manager: m.Name, Operation: m.Operation, Subresource: m.Subresource, Time: m.Time, Fields: m.Fields})
+	}
+	return recorded, inferred
 }
 
 // message says what happened to which object and, where the object is in trouble, the reason.

@@ -152,6 +152,7 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 	}
 	o.env.note(found.cutNote("changes"))
 	o.env.note(hiddenNote(len(found.events)-len(visible), "change"))
+	o.env.note(o.whoNote(visible))
 	if len(found.events) == 0 && (len(targets) == 0 || targets[0].name == "") {
 		namespace := s.namespace
 		if len(targets) > 0 && !slices.ContainsFunc(targets, func(t target) bool { return t.Namespaced }) {

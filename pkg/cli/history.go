@@ -154,6 +154,9 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	}
 	o.env.note(found.cutNote("versions"))
 	o.env.note(hiddenNote(len(found.events)-len(visible), "version"))
+	if o.diff == "" {
+		o.env.note(o.whoNote(visible))
+	}
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, false, o.hides()))
 	return len(visible), nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // visible returns the events that a table shows: without noise, which has no
@@ -23,6 +24,14 @@ func hiddenNote(n int, noun string) string {
 		return ""
 	}
 	return fmt.Sprintf("%s with noise only %s hidden; --show-noise lists them", plural(n, noun), are(n))
+}
+
+// whoNote explains the question mark that a table shows as WHO, once.
+func (o *output) whoNote(shown []v1.Event) string {
+	if !o.isTable() || !slices.ContainsFunc(shown, func(e v1.Event) bool { return render.IsAnonymous(&e) }) {
+		return ""
+	}
+	return "? = the API server does not record who made this change (deletions, removed fields, some scaling); audit logs do"
 }
 
 func plural(n int, noun string) string {

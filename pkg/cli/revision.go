@@ -92,6 +92,7 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	if !o.isLean() && slices.ContainsFunc(found, isRedacted) {
 		v.types.warnf("values of %s were recorded as hashes; what they were can't be restored from here", v.target)
 	}
+	o.env.note(o.whoNote(found))
 	o.env.note(gapsNote(gaps, false, o.hides()))
 	return len(found), nil
 }

@@ -1,13 +1,10 @@
 package daemon_test
 
 import (
-	"encoding/json"
 	"flag"
 	"fmt"
-	"slices"
 	"testing"
 
-	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
 )
 
@@ -23,14 +20,7 @@ func TestEveryVersionOfALoadIsThereOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, t.TempDir(), cluster.Config(), nil)
-	r.eventually(t, "the custom resource is watched", func() (bool, string) {
-		_, body := r.get(t, v1.ResourcesPath)
-		var list v1.ResourceList
-		if err := json.Unmarshal([]byte(body), &list); err != nil {
-			return false, err.Error()
-		}
-		return slices.ContainsFunc(list.Resources, func(r v1.Resource) bool { return r.Plural == "widgets" && r.State == "watching" }), body
-	})
+	r.watches(t, "widgets")
 	const objects = 80
 	truth, err := cluster.Load(t.Context(), clustertest.Load{
 		Namespace: "load", Kinds: kinds, Objects: objects, Updates: *updates / objects, Writers: 8, Delete: true,

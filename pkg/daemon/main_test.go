@@ -164,6 +164,19 @@ func (r *running) events(t *testing.T, query string) []v1.Event {
 	}
 }
 
+// watches waits until the recorder watches a resource.
+func (r *running) watches(t *testing.T, plural string) {
+	t.Helper()
+	r.eventually(t, plural+" are watched", func() (bool, string) {
+		_, body := r.get(t, v1.ResourcesPath)
+		var list v1.ResourceList
+		if err := json.Unmarshal([]byte(body), &list); err != nil {
+			return false, err.Error()
+		}
+		return slices.ContainsFunc(list.Resources, func(r v1.Resource) bool { return r.Plural == plural && r.State == "watching" }), body
+	})
+}
+
 func (r *running) eventually(t *testing.T, what string, check func() (bool, string)) {
 	t.Helper()
 	last := ""

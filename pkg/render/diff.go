@@ -52,8 +52,8 @@ func (p *Printer) heading(old, new *v1.Event) error {
 		what = fmt.Sprintf("revision %d → %d", old.Revision, new.Revision)
 	}
 	what += "  " + p.ago(new.Timestamp)
-	if len(new.Managers) > 0 {
-		what += " by " + cell(new.Managers[0].Manager)
+	if isOneWrite := old == nil || old.Revision+1 == new.Revision; isOneWrite && !IsAnonymous(new) {
+		what += " by " + p.who(new).text
 	}
 	if new.Verb != "update" || old == nil {
 		what += ": " + cell(new.Summary)

@@ -91,8 +91,14 @@ func changes() []v1.Event {
 		Managers: []v1.Manager{{Manager: "kubelet", Subresource: "status"}, {Manager: "kube-controller-manager"}},
 		Summary:  "evil \x1b[31mred\u202e\u009b1m\r\nsecond\tline and a text which is longer than any terminal is wide: 東京 東京 東京 東京 東京 東京 東京",
 	}
+	scaled := web(3, 10*time.Minute, "update", "scaled 3 → 0")
+	scaled.Unmanaged = &v1.Unmanaged{Subresource: "scale"}
+	bound := v1.Event{
+		Timestamp: ago(10 * time.Minute), Verb: "update", Namespace: "shop", ResourceType: "pods", ResourceName: "web-7d9f-x2k1p", Kind: "Pod", Revision: 2,
+		Unmanaged: &v1.Unmanaged{Subresource: "binding", Writer: "kube-scheduler"}, Summary: "scheduled to node-1",
+	}
 	return []v1.Event{
-		initial, node, web(2, 12*time.Minute, "update", "image app: 1.4 → 1.5", v1.Manager{Manager: "kubectl-set"}), pod, inferred,
+		initial, node, web(2, 12*time.Minute, "update", "image app: 1.4 → 1.5", v1.Manager{Manager: "kubectl-set"}), pod, scaled, bound, inferred,
 	}
 }
 

@@ -67,8 +67,20 @@ func (p *Printer) change(e *v1.Event) field {
 	return field{text: word, style: p.styles.of(word)}
 }
 
-// who wrote the version: the newest manager or, wide, all of them with their subresources.
+// nobody is the WHO of a version without a manager.
+const nobody = "?"
+
+// IsAnonymous reports whether the WHO of a version names nobody.
+func IsAnonymous(e *v1.Event) bool {
+	return len(e.Managers) == 0 && (e.Unmanaged == nil || e.Unmanaged.Writer == "")
+}
+
+// who wrote the version: the newest manager or, wide, all of them with their
+// subresources.
 func (p *Printer) who(e *v1.Event) field {
+	if len(e.Managers) == 0 {
+		return field{text: cell(p.unmanaged(e.Unmanaged))}
+	}
 	var names []string
 	for _, m := range e.Managers {
 		name := m.Manager
@@ -81,6 +93,20 @@ func (p *Printer) who(e *v1.Event) field {
 		names = names[:1]
 	}
 	return field{text: cell(strings.Join(names, ","))}
+}
+
+// unmanaged is the WHO of a version of which the API server recorded no manager.
+func (p *Printer) unmanaged(u *v1.Unmanaged) string {
+	switch {
+	case u == nil:
+		return nobody
+	case u.Writer == "":
+		return nobody + " (" + u.Subresource + ")"
+	case p.opts.Wide:
+		return u.Writer + "(" + u.Subresource + ")"
+	default:
+		return u.Writer
+	}
 }
 
 func (p *Printer) summary(e *v1.Event) field {

@@ -64,7 +64,12 @@ type Event struct {
 	// Revision numbers the versions of one UID from 1.
 	Revision uint64 `json:"revision"`
 	// Managers are the field managers that wrote this version, the newest first.
+	// It is absent if the API server recorded none, and if it can't be told who
+	// of several it was.
 	Managers []Manager `json:"managers,omitempty"`
+	// Unmanaged is what shows of a write of which the API server recorded no
+	// manager. Otherwise it is absent.
+	Unmanaged *Unmanaged `json:"unmanaged,omitempty"`
 	// Initial: the object existed already when recording began.
 	Initial bool `json:"initial,omitempty"`
 	// Inferred: a relist implied the change; it happened somewhere in the interval.
@@ -81,6 +86,16 @@ type Manager struct {
 	Time        time.Time `json:"time,omitzero"`
 	// Fields are paths of what changed in the version and belongs to this manager, the first few.
 	Fields []string `json:"fields,omitempty"`
+}
+
+// Unmanaged is a write without a field manager. It is inferred from the version.
+type Unmanaged struct {
+	// Subresource is what the write came through: "binding" or "scale". Others
+	// may follow.
+	Subresource string `json:"subresource"`
+	// Writer is who writes there as a rule: of a binding the scheduler that the
+	// pod asked for.
+	Writer string `json:"writer,omitempty"`
 }
 
 // Interval is a span of time, both ends UTC.

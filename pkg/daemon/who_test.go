@@ -1,0 +1,205 @@
+package daemon_test
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/diff"
+)
+
+var (
+	whoSeed   = flag.Uint64("who-seed", 0, "what the writes of the attribution test follow from; 0 takes a new seed")
+	whoWrites = flag.Int("who-writes", 60, "how many writes each object of the attribution test gets; the long form takes 1000")
+)
+
+// authored is the truth about one write that made a version.
+type authored struct {
+	manager, subresource, how string
+}
+
+// truth collects what was written, by object and resourceVersion.
+type truth struct {
+	mu     sync.Mutex
+	writes map[string]authored
+}
+
+func (w *truth) add(name, rv string, a authored) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writes[name+" "+rv] = a
+}
+
+// TestWho_IsRightOrNobody lets random managers write to objects in every way
+// that there is, with and without pauses, so that many writes fall into the
+// same second, and compares who is recorded with who wrote.
+func TestWho_IsRightOrNobody(t *testing.T) {
+	seed := *whoSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("-who-seed=%d", seed)
+	apply(t, gauges)
+	t.Cleanup(func() {
+		_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", "gauges.who.example.com")
+	})
+	kubectl(t, "wait", "--for=condition=Established", "crd/gauges.who.example.com")
+	kubectl(t, "create", "namespace", "who")
+	r := start(t, t.TempDir(), cluster.Config(), nil)
+	r.watches(t, "gauges")
+	written := &truth{writes: map[string]authored{}}
+	var group sync.WaitGroup
+	for i := range 2 * len(subjects()) {
+		s := subjects()[i%len(subjects())]
+		a := newAuthor(t, written, s, fmt.Sprintf("%s-%d", s.resource.Resource, i), rand.New(rand.NewPCG(seed, uint64(i))))
+		group.Go(a.live)
+	}
+	group.Wait()
+	const query = "namespace=who"
+	r.eventually(t, "as many records as writes", func() (bool, string) {
+		n := 0
+		for _, e := range r.events(t, query+"&summary=true") {
+			if _, ok := written.writes[e.ResourceName+" "+e.ResourceVersion]; ok {
+				n++
+			}
+		}
+		return n >= len(written.writes), fmt.Sprintf("%d of %d", n, len(written.writes))
+	})
+	check(t, r.events(t, query), written)
+}
+
+// TestWho_OfWritesWithoutAManager scales to 0 and back, binds pods and deletes.
+func TestWho_OfWritesWithoutAManager(t *testing.T) {
+	kubectl(t, "create", "namespace", "unmanaged")
+	r := start(t, t.TempDir(), cluster.Config(), nil)
+	kubectl(t, "create", "deployment", "web", "-n", "unmanaged", "--image=web:1", "--replicas=2")
+	for _, replicas := range []string{"3", "0", "2"} {
+		kubectl(t, "scale", "deployment", "web", "-n", "unmanaged", "--replicas="+replicas)
+	}
+	for _, scheduler := range []string{"default-scheduler", "volcano"} {
+		apply(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"`+scheduler+`","namespace":"unmanaged"},`+
+			`"spec":{"schedulerName":"`+scheduler+`","containers":[{"name":"app","image":"app:1"}]}}`)
+		bind(t, scheduler)
+		kubectl(t, "delete", "pod", scheduler, "-n", "unmanaged", "--wait=false")
+	}
+	for query, want := range map[string]string{
+		"resourceType=deployments&resourceName=web":        "kubectl-create, kubectl (scale), ? (scale), ? (scale)",
+		"resourceType=pods&resourceName=default-scheduler": "kubectl-client-side-apply, kube-scheduler (binding), ?",
+		"resourceType=pods&resourceName=volcano":           "kubectl-client-side-apply, volcano (binding), ?",
+	} {
+		r.eventually(t, query, func() (bool, string) {
+			got := who(r.events(t, "namespace=unmanaged&summary=true&"+query))
+			return got == want, got + "; want " + want
+		})
+	}
+}
+
+// bind binds a pod to a node that does not have to exist.
+func bind(t *testing.T, pod string) {
+	t.Helper()
+	file := t.TempDir() + "/binding.json"
+	binding := `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"` + pod + `"},"target":{"apiVersion":"v1","kind":"Node","name":"node-1"}}`
+	if err := os.WriteFile(file, []byte(binding), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kubectl(t, "create", "--raw", "/api/v1/namespaces/unmanaged/pods/"+pod+"/binding", "-f", file)
+}
+
+// who says who wrote each of the versions.
+func who(events []v1.Event) string {
+	var all []string
+	for _, e := range events {
+		manager, subresource := "?", ""
+		switch {
+		case len(e.Managers) > 0:
+			manager, subresource = e.Managers[0].Manager, e.Managers[0].Subresource
+		case e.Unmanaged != nil:
+			manager, subresource = cmp.Or(e.Unmanaged.Writer, "?"), e.Unmanaged.Subresource
+		}
+		if subresource != "" {
+			manager += " (" + subresource + ")"
+		}
+		all = append(all, manager)
+	}
+	return strings.Join(all, ", ")
+}
+
+// check compares what was recorded with the truth.
+func check(t *testing.T, events []v1.Event, written *truth) {
+	t.Helper()
+	right, nobody, wrong, inferred := 0, map[string]int{}, 0, 0
+	before := map[string]v1.Event{}
+	for _, e := range events {
+		want, ours := written.writes[e.ResourceName+" "+e.ResourceVersion]
+		last := before[e.UID]
+		before[e.UID] = e
+		if !ours {
+			continue
+		}
+		switch m := e.Managers; {
+		case len(m) == 0:
+			nobody[want.how]++
+		case len(m) == 1 && m[0].Manager == want.manager && m[0].Subresource == want.subresource:
+			right++
+		default:
+			wrong++
+			t.Errorf("%s %s@%s: got %+v, want %+v or nobody", e.Verb, e.ResourceName, e.ResourceVersion, m, want)
+		}
+		if u := e.Unmanaged; u != nil {
+			inferred++
+			if u.Subresource != want.subresource || len(e.Managers) > 0 {
+				t.Errorf("%s %s@%s: got unmanaged %+v, want %+v", e.Verb, e.ResourceName, e.ResourceVersion, u, want)
+			}
+		}
+		checkFields(t, &last, &e)
+	}
+	left := 0
+	for _, how := range slices.Sorted(maps.Keys(nobody)) {
+		t.Logf("nobody: %4d %s", nobody[how], how)
+		left += nobody[how]
+	}
+	t.Logf("%d writes: %d right, %d nobody (%d with their subresource), %d wrong", right+left+wrong, right, left, inferred, wrong)
+	if right < (right+left)/2 {
+		t.Errorf("%d of %d writers are named, want at least half", right, right+left)
+	}
+}
+
+// checkFields compares the fields of a manager with what changed.
+func checkFields(t *testing.T, last, e *v1.Event) {
+	t.Helper()
+	if len(e.Managers) == 0 || last.ObjectChanges == nil {
+		return
+	}
+	changed := map[string]bool{}
+	for _, c := range diff.Objects(decoded(t, last.ObjectChanges), decoded(t, e.ObjectChanges)) {
+		changed[c.Path.String()] = true
+	}
+	for _, m := range e.Managers {
+		for _, field := range m.Fields {
+			if !changed[field] {
+				t.Errorf("%s@%s: %s is said to have changed %s, want one of %v", e.ResourceName, e.ResourceVersion, m.Manager, field, changed)
+			}
+		}
+	}
+}
+
+func decoded(t *testing.T, object []byte) map[string]any {
+	t.Helper()
+	var into map[string]any
+	d := json.NewDecoder(strings.NewReader(string(object)))
+	d.UseNumber()
+	if err := d.Decode(&into); err != nil {
+		t.Fatal(err)
+	}
+	return into
+}
