@@ -4,15 +4,14 @@ import (
 	"context"
 	"io"
 	"time"
-
-	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
 )
 
 // The server sends what happened since a resourceVersion in one go, and does not say where that ends and the present begins. It
-// has ended when nothing has come for longer than a beat, or, on a watch that never pauses, some time after it was opened: no
-// server keeps more of the past than can be read in that.
+// has ended when nothing has come for a while, or, on a watch that never pauses, some time after it was opened: no
+// server keeps more of the past than can be read in that. Until then the
+// connection is read without beats.
 const (
-	lull        = paced.Beat + paced.Beat/2
+	lull        = 75 * time.Millisecond
 	mostBacklog = 10 * time.Second
 )
 
@@ -58,7 +57,9 @@ func (w *Watcher) catchUp(ctx context.Context, body io.Reader) io.Reader {
 	if w.rv == "" {
 		return body
 	}
+	w.relax = w.server.Hurry()
 	return &backlog{Reader: body, opened: time.Now(), end: func() error {
+		defer w.relax()
 		if err := w.sink.Settle(ctx); err != nil {
 			return sinkFailure(err)
 		}

@@ -1,28 +1,53 @@
-// Package paced reads connections in beats. A busy watch brings an event every few milliseconds, and waking up for each costs more
-// than all that is done with it; what arrives within a beat is read at once.
+// Package paced reads connections in beats. A busy watch brings an event every
+// few milliseconds, and waking up for each costs more than all that is done
+// with it. So the bytes that arrive within a beat are handed out together, on
+// all connections at the same moments.
 //
-// It owns when a connection is read, and never what is read: bytes come out as they went in, all of them, in their order. What
-// comes after a silence waits for nothing, and neither does a stream that brings more than is read at once.
+// The package owns when bytes are handed out, and never which: bytes come out
+// as they went in, all of them, in their order. The first bytes after silence
+// wait for nothing.
 package paced
 
 import (
 	"context"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// Beat is how long what has arrived waits at the most for what else may arrive.
-const Beat = 50 * time.Millisecond
+const (
+	// Beat is how long bytes wait at most before they are handed out. After as
+	// long a silence they are handed out at once.
+	Beat = 200 * time.Millisecond
+	// Echo is when, after each beat, bytes are handed out once more. Whoever
+	// merges several streams finds there what was late for the beat.
+	Echo = 40 * time.Millisecond
 
-// Ahead is how much is read at once, in bytes.
-const Ahead = 64 << 10
+	// Ahead bounds the bytes that wait on one connection. They are handed out
+	// early when there are more.
+	Ahead = 1 << 20
+	// shared bounds the bytes that wait on all connections of a dialer, beside
+	// one chunk for each.
+	shared = 4 << 20
+	// chunk is the size of one buffer.
+	chunk = 64 << 10
 
-// Dialer opens connections that are read in beats, unless somebody is in a hurry. It is safe for concurrent use.
+	// The kernel's buffer is emptied at these intervals while bytes wait, so
+	// that the other end is never blocked. The short one is for connections
+	// that bring much.
+	longSlice  = 50 * time.Millisecond
+	shortSlice = 10 * time.Millisecond
+	// glance bounds a read of a connection that may have nothing.
+	glance = time.Millisecond
+)
+
+// Dialer opens connections that are read in beats, unless somebody is in a
+// hurry. It is safe for concurrent use.
 type Dialer struct {
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	hurry atomic.Int32
+	clock clock
+	pool  pool
+	hurry hurry
 	conns sync.Map // *Conn by ends, while they are open
 }
 
@@ -33,22 +58,23 @@ func endsOf(c net.Conn) ends { return ends{c.LocalAddr().String(), c.RemoteAddr(
 
 // NewDialer returns a dialer of connections that dial opens.
 func NewDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) *Dialer {
-	return &Dialer{dial: dial}
+	return &Dialer{dial: dial, hurry: hurry{begun: make(chan struct{})}}
 }
 
-// Hurry lets everything be read as soon as it arrives, until the returned function is called.
+// Hurry lets everything be handed out as soon as it arrives, until the
+// returned function is called.
 func (d *Dialer) Hurry() (over func()) {
-	d.hurry.Add(1)
-	return sync.OnceFunc(func() { d.hurry.Add(-1) })
+	d.hurry.begin()
+	return sync.OnceFunc(d.hurry.end)
 }
 
 // DialContext opens a connection, which one goroutine at a time may read.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := d.dial(ctx, network, address)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it stands for the other dialer
+		return nil, err //nolint:wrapcheck // the error is the other dialer's
 	}
-	paced := &Conn{Conn: c, dialer: d, buffer: make([]byte, Ahead)}
+	paced := &Conn{Conn: c, dialer: d, buffer: buffer{pool: &d.pool}}
 	d.conns.Store(endsOf(c), paced)
 	return paced, nil
 }
@@ -61,57 +87,72 @@ func (d *Dialer) Find(above net.Conn) *Conn {
 	return conn
 }
 
-// Conn is a connection that is read in beats.
-type Conn struct {
-	net.Conn
-
-	dialer  *Dialer
-	buffer  []byte
-	rest    []byte    // of the buffer, not handed out yet
-	last    time.Time // of the last read
-	drained bool      // that read left nothing behind
-
-	read atomic.Pointer[time.Time] // when something was last read; nil if nothing ever was
+// hurry counts those who are in a hurry.
+type hurry struct {
+	mu    sync.Mutex // guards the fields below
+	count int
+	begun chan struct{} // closed while count is not zero
 }
 
-// LastRead returns when something was last read; zero if nothing was. Any
-// goroutine may call it, after Close too.
-func (c *Conn) LastRead() time.Time {
-	if at := c.read.Load(); at != nil {
-		return *at
+func (h *hurry) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.count++; h.count == 1 {
+		close(h.begun)
 	}
-	return time.Time{}
 }
 
-// Close implements [net.Conn].
-func (c *Conn) Close() error {
-	c.dialer.conns.CompareAndDelete(endsOf(c.Conn), c)
-	return c.Conn.Close() //nolint:wrapcheck // it stands for the connection
+func (h *hurry) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.count--; h.count == 0 {
+		h.begun = make(chan struct{})
+	}
 }
 
-// Read implements [net.Conn].
-func (c *Conn) Read(p []byte) (int, error) {
-	if len(c.rest) == 0 {
-		if err := c.fill(); err != nil {
-			return 0, err
-		}
+// wait waits, and reports whether nobody was in a hurry meanwhile.
+func (h *hurry) wait(d time.Duration) bool {
+	h.mu.Lock()
+	begun := h.begun
+	h.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-begun:
+		return false
+	case <-timer.C:
+		return true
 	}
-	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
 }
 
-// fill reads what has arrived, or waits for it. An error that comes with bytes comes again with the next read.
-func (c *Conn) fill() error {
-	if wait := Beat - time.Since(c.last); c.drained && wait > 0 && c.dialer.hurry.Load() == 0 {
-		time.Sleep(wait)
+// clock says when bytes are handed out: at each beat from the first bytes
+// after silence on, and at the echo of each.
+type clock struct {
+	mu    sync.Mutex // guards the fields below
+	first time.Time  // beat after the last silence
+	last  time.Time  // when something was last handed out
+}
+
+// due returns how long bytes that are there now have to wait.
+func (c *clock) due(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.last) >= Beat {
+		return 0
 	}
-	n, err := c.Conn.Read(c.buffer)
-	c.rest, c.last, c.drained = c.buffer[:n], time.Now(), n < len(c.buffer)
-	if n > 0 {
-		at := c.last
-		c.read.Store(&at)
-		return nil
+	phase := now.Sub(c.first) % Beat
+	if phase < Echo {
+		return Echo - phase
 	}
-	return err //nolint:wrapcheck // it stands for the connection
+	return Beat - phase
+}
+
+// handed notes that something is handed out.
+func (c *clock) handed(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.last) >= Beat {
+		c.first = now
+	}
+	c.last = now
 }
