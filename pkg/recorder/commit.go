@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -24,20 +26,32 @@ func (r *Recorder) Run(ctx context.Context) error {
 	defer cancel()
 	refuse := context.AfterFunc(ctx, func() { r.queue.close(ErrStopped) }) // at once, also when a commit hangs
 	defer refuse()
-	idle := time.NewTicker(r.opts.IdleDelay)
-	defer idle.Stop()
 	for ctx.Err() == nil {
-		select {
-		case <-r.queue.ready:
-			r.gather(ctx)
-		case <-idle.C:
-		case <-ctx.Done():
+		entries, next := r.queue.take()
+		if len(entries) == 0 {
+			r.await(ctx, next)
+			continue
 		}
-		if err := r.commit(work, r.queue.take()); err != nil {
+		if err := r.commit(work, entries); err != nil {
 			return err
 		}
 	}
 	return r.drain(work)
+}
+
+// await returns when the queue has to be looked at again.
+func (r *Recorder) await(ctx context.Context, next time.Time) {
+	var due <-chan time.Time
+	if !next.IsZero() {
+		timer := time.NewTimer(time.Until(next))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-r.queue.ready:
+	case <-due:
+	case <-ctx.Done():
+	}
 }
 
 // outlive returns a context that ends only this long after ctx did, or with the returned function.
@@ -55,26 +69,11 @@ func outlive(ctx context.Context, within time.Duration) (context.Context, contex
 	return work, func() { stop(); cancel() }
 }
 
-// gather waits until a whole batch is there, but not for long.
-func (r *Recorder) gather(ctx context.Context) {
-	timer := time.NewTimer(r.opts.BatchDelay)
-	defer timer.Stop()
-	for !r.queue.whole() {
-		select {
-		case <-r.queue.full: // of this batch, or left over from one before
-		case <-timer.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // drain commits what was accepted before the queue closed.
 func (r *Recorder) drain(ctx context.Context) error {
 	r.queue.close(ErrStopped)
 	for {
-		entries := r.queue.take()
+		entries, _ := r.queue.take()
 		if len(entries) == 0 {
 			return nil
 		}
@@ -85,10 +84,7 @@ func (r *Recorder) drain(ctx context.Context) error {
 }
 
 // commit makes the entries durable. It ends with an error only when the recorder has to end.
-func (r *Recorder) commit(ctx context.Context, entries []entry) error {
-	if len(entries) == 0 {
-		return nil
-	}
+func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 	b, began := batch(entries), time.Now()
 	if err := r.insist(ctx, "commit", func() error { return r.append(ctx, b) }); err != nil {
 		err = fmt.Errorf("commit %d records: %w", len(b.Records), err)
@@ -97,12 +93,12 @@ func (r *Recorder) commit(ctx context.Context, entries []entry) error {
 	}
 	r.commits.add(time.Since(began))
 	now := r.opts.Now()
-	for i := range entries {
-		entries[i].stream.count(&entries[i], now)
+	for _, e := range entries {
+		e.stream.count(e, now)
 	}
 	r.batches.Add(1)
 	r.lastCommit.Store(now.UnixNano())
-	r.queue.commit(len(entries))
+	r.queue.commit(entries)
 	return nil
 }
 
@@ -148,7 +144,7 @@ func (r *Recorder) final(err error, retry int) bool {
 }
 
 // batch joins the entries; of each resource's checkpoints the last one stays.
-func batch(entries []entry) *history.Batch {
+func batch(entries []*entry) *history.Batch {
 	b := &history.Batch{Records: make([]*history.Record, 0, len(entries))}
 	last := map[schema.GroupResource]int{}
 	for _, e := range entries {
@@ -167,7 +163,41 @@ func batch(entries []entry) *history.Batch {
 		last[resource] = len(b.Checkpoints)
 		b.Checkpoints = append(b.Checkpoints, *e.checkpoint)
 	}
+	ownersFirst(b.Records)
 	return b
+}
+
+// ownersFirst moves owners before the objects that they own among the records
+// that a batch begins with and that report what existed before. They come from
+// lists, which have no order in time, and each is of another object.
+func ownersFirst(records []*history.Record) {
+	n := 0
+	for n < len(records) && records[n].Initial {
+		n++
+	}
+	listed := slices.Clone(records[:n])
+	at := make(map[types.UID]int, n)
+	for i, r := range listed {
+		at[r.Ref.UID] = i
+	}
+	placed, next := make([]bool, n), 0
+	var place func(i int)
+	place = func(i int) {
+		if placed[i] {
+			return
+		}
+		placed[i] = true // before its owners: references may form a cycle
+		for _, uid := range listed[i].Owners {
+			if owner, ok := at[uid]; ok {
+				place(owner)
+			}
+		}
+		records[next] = listed[i]
+		next++
+	}
+	for i := range listed {
+		place(i)
+	}
 }
 
 func wrap(operation string, resource schema.GroupResource, err error) error {

@@ -58,15 +58,22 @@ func (s *Stream) receive() {
 // Resume says that a watch goes on from the checkpoint: what it brings may have happened long ago, until it has caught up. A
 // checkpoint that it leads up to is as old as the one that it began with.
 func (s *Stream) Resume() {
+	s.recorder.queue.enter(&s.lane, resuming)
 	if s.behind.IsZero() {
 		s.behind = s.received
 	}
 }
 
+// Pause says that the watch has ended, and that another one will go on from
+// where the stream is. Records of other streams wait a little until that has
+// brought what was written before them.
+func (s *Stream) Pause() { s.recorder.queue.enter(&s.lane, lost) }
+
 // catchUp notes that the resource is observed as it changes. What kept it from that before explains no gap that comes later.
 func (s *Stream) catchUp() {
 	s.behind = time.Time{}
 	s.gaps.why, s.gaps.used = nil, true
+	s.recorder.queue.enter(&s.lane, resumed)
 }
 
 // resumeGap takes the gap up again that a sync left open.

@@ -56,10 +56,16 @@ type Options struct {
 	BatchRecords int // committed at once; 512
 	BatchBytes   int // of their bodies and about 400 for each, which has to fit one transaction of the log; 2 MiB
 
-	BatchDelay time.Duration // how long a record waits for others; 5 ms
-	IdleDelay  time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
-	Retries    int           // of a commit that fails, before the recorder gives up; 5
-	RetryDelay time.Duration // before the first retry; it doubles with each, up to 10 s; 100 ms
+	BatchDelay time.Duration // how long the first record after silence waits for others; 5 ms
+	// SkewDelay is how long any other record waits for records of other
+	// streams that were written before it and arrive after it; 60 ms.
+	SkewDelay time.Duration
+	// BatchInterval is the time between commits under load, and how long
+	// silence lasts; 200 ms.
+	BatchInterval time.Duration
+	IdleDelay     time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
+	Retries       int           // of a commit that fails, before the recorder gives up; 5
+	RetryDelay    time.Duration // before the first retry; it doubles with each, up to 10 s; 100 ms
 	// CommitWithin is how long one commit may be under way before the recorder gives up; 1 minute.
 	CommitWithin time.Duration
 	StopWithin   time.Duration // for the commits after Run's context has ended; 20 s
@@ -81,6 +87,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.BatchRecords, 512)
 	setDefault(&o.BatchBytes, 2<<20)
 	setDefault(&o.BatchDelay, 5*time.Millisecond)
+	setDefault(&o.SkewDelay, 60*time.Millisecond)
+	setDefault(&o.BatchInterval, 200*time.Millisecond)
 	setDefault(&o.IdleDelay, 3*time.Second)
 	setDefault(&o.Retries, 5)
 	setDefault(&o.RetryDelay, 100*time.Millisecond)

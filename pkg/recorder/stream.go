@@ -31,7 +31,7 @@ type Stream struct {
 	received time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
 	asked    time.Time // when the state of the next sync was asked for; zero: that is not known
 	behind   time.Time // up to when everything is known while the past is read; zero: as it happens
-	accepted uint64    // number of the last entry that was accepted
+	lane     lane      // the queue's
 	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
 
 	committed [history.Delete + 1]atomic.Uint64
@@ -96,6 +96,7 @@ func (s *Stream) load(ctx context.Context) error {
 	}
 	s.alive.Store(int64(len(s.heads)))
 	s.cut = false
+	s.recorder.queue.open(&s.lane, s.resource, s.rv)
 	return nil
 }
 
@@ -245,7 +246,7 @@ func (s *Stream) forget(key objectKey) {
 
 // accept hands the records to the recorder, together with the checkpoint that they lead up to. In a sync there is none.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, rv string) error {
-	e := entry{stream: s, records: records}
+	e := entry{stream: s, records: records, rv: rv}
 	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {
 		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0
 		s.rv = rv
@@ -257,12 +258,10 @@ func (s *Stream) accept(ctx context.Context, records []*history.Record, rv strin
 }
 
 func (s *Stream) put(ctx context.Context, e entry) error {
-	number, err := s.recorder.queue.put(ctx, e)
-	if err != nil {
+	if err := s.recorder.queue.put(ctx, &e); err != nil {
 		s.cut = true
 		return wrap("record", s.resource, err)
 	}
-	s.accepted = number
 	return nil
 }
 

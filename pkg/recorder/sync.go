@@ -32,6 +32,7 @@ func (s *Stream) BeginSync(ctx context.Context) error {
 		}
 	}
 	s.syncing, s.behind = true, began
+	s.recorder.queue.enter(&s.lane, syncing)
 	s.syncs.Add(1)
 	s.round++
 	return nil
@@ -49,18 +50,25 @@ func (s *Stream) EndSync(ctx context.Context, rv string) error {
 		if err != nil {
 			return wrap("record", s.resource, err)
 		}
-		if err := s.put(ctx, entry{stream: s, records: []*history.Record{deletion}}); err != nil {
+		if err := s.put(ctx, entry{stream: s, records: []*history.Record{deletion}, rv: rv}); err != nil {
 			return err
 		}
 		s.forget(key)
 	}
 	s.syncing, s.since, s.rv = false, time.Time{}, rv
-	return s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.endGap()})
+	if err := s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.endGap(), rv: rv}); err != nil {
+		return err
+	}
+	s.recorder.queue.enter(&s.lane, resumed)
+	return nil
 }
 
 // AbortSync says that the sync broke off. What it found is recorded, what it did not find means nothing, and only another sync
 // leads on.
-func (s *Stream) AbortSync() { s.syncing = false }
+func (s *Stream) AbortSync() {
+	s.syncing = false
+	s.recorder.queue.enter(&s.lane, live)
+}
 
 func (s *Stream) unseen() (keys []objectKey) {
 	for key, h := range s.heads {
@@ -114,13 +122,14 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 
 // Settle says that a watch has brought what lay behind it, and waits until that is in the log.
 func (s *Stream) Settle(ctx context.Context) error {
+	err := s.settle(ctx)
 	s.catchUp()
-	return s.settle(ctx)
+	return err
 }
 
 // settle waits until all that was accepted is in the log.
 func (s *Stream) settle(ctx context.Context) error {
-	if err := s.recorder.queue.wait(ctx, s.accepted); err != nil {
+	if err := s.recorder.queue.wait(ctx, &s.lane); err != nil {
 		s.cut = true
 		return wrap("commit records of", s.resource, err)
 	}

@@ -91,11 +91,11 @@ func TestABacklogThatCannotBeWritten(t *testing.T) {
 func TestEachWatchSaysWhenItGoesOnAndWhenItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var resumed []int // watches by when the sink was settled
+		var paused, resumed []int // watches by when the sink was settled
 		sink := &tape{}
 		sink.refuse = func(_ context.Context, call string) error {
 			if call == "settle" {
-				resumed = append(resumed, sink.resumed)
+				paused, resumed = append(paused, sink.paused), append(resumed, sink.resumed)
 			}
 			return nil
 		}
@@ -109,6 +109,9 @@ func TestEachWatchSaysWhenItGoesOnAndWhenItHasCaughtUp(t *testing.T) {
 		}
 		if want := []int{1, 2, 3}; !slices.Equal(resumed, want) {
 			t.Errorf("caught up after %v watches, want %v", resumed, want)
+		}
+		if want := []int{1, 2, 3}; !slices.Equal(paused, want) {
+			t.Errorf("caught up after the ends of %v watches, want %v", paused, want)
 		}
 	})
 }

@@ -116,6 +116,9 @@ func (d *definitions) Bookmark(context.Context, string) error { return nil }
 // Settle implements [Sink].
 func (d *definitions) Settle(context.Context) error { return nil }
 
+// Pause implements [Sink].
+func (d *definitions) Pause() {}
+
 // Resume implements [Sink].
 func (d *definitions) Resume() {}
 

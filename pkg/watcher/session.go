@@ -32,6 +32,9 @@ func (w *Watcher) session(ctx context.Context) error {
 	defer func() { w.relax() }()
 	l, hangUp := w.dial(ctx)
 	err := w.step(ctx, l)
+	if w.rv != "" && ctx.Err() == nil {
+		w.sink.Pause()
+	}
 	cut := hangUp()
 	if w.syncing {
 		w.syncing = false

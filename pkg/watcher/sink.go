@@ -30,6 +30,9 @@ type Sink interface {
 	AbortSync()
 	// Bookmark says that every change up to the resourceVersion rv was observed.
 	Bookmark(ctx context.Context, rv string) error
+	// Pause says that the watch has ended, and that another one or a sync will
+	// follow. What happens until then is not told yet.
+	Pause()
 	// Resume says that a watch goes on from where the sink is. What it brings may have happened long ago, until Settle or Bookmark.
 	Resume()
 	// Alive says that every change that the server had sent by then was observed, after a watch has ended. It is not called

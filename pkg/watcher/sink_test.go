@@ -26,8 +26,8 @@ type tape struct {
 	frames []history.Frame
 	rv     string
 
-	resumed int
-	alive   []time.Time
+	paused, resumed int
+	alive           []time.Time
 }
 
 func (s *tape) Checkpoint() string {
@@ -52,6 +52,13 @@ func (s *tape) Alive(_ context.Context, at time.Time) error {
 	defer s.mu.Unlock()
 	s.alive = append(s.alive, at)
 	return nil
+}
+
+// Pause is counted, and not written down: it comes with the end of each watch.
+func (s *tape) Pause() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paused++
 }
 
 // Resume is counted, and not written down: it comes with each watch.
