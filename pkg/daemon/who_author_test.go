@@ -178,6 +178,7 @@ func newAuthor(t *testing.T, w *truth, s subject, name string, r *rand.Rand) *au
 	return &author{t: t, rand: r, subject: s, name: name, client: client.Resource(s.resource).Namespace("who"), truth: w}
 }
 
+// live creates the object, lets managers write to it, and deletes it.
 func (a *author) live() {
 	object := a.document(a.subject.initial)
 	m := a.manager()
@@ -190,6 +191,16 @@ func (a *author) live() {
 	for range *whoWrites {
 		a.write()
 		a.pause()
+	}
+	m = a.manager()
+	final, err := a.patch(m, types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+	if err != nil {
+		a.t.Errorf("remove the finalizers of %s: %v", a.name, err)
+		return
+	}
+	a.note(final, authored{m, "", "removal"})
+	if err := a.client.Delete(a.t.Context(), a.name, metav1.DeleteOptions{}); err != nil {
+		a.t.Errorf("delete %s: %v", a.name, err)
 	}
 }
 
