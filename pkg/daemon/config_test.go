@@ -165,6 +165,44 @@ ignore:
 	}
 }
 
+func TestParseConfig_SecretAnnotations(t *testing.T) {
+	for in, want := range map[string][]string{
+		"": nil, "secretAnnotations: []\n": {}, "secretAnnotations: [example.com/team, owner]\n": {"example.com/team", "owner"},
+	} {
+		c, err := daemon.ParseConfig([]byte(in))
+		if diff := cmp.Diff(want, c.Rules.SecretAnnotations); err != nil || diff != "" {
+			t.Errorf("%q: error %v, annotations (-want +got):\n%s", in, err, diff)
+		}
+	}
+	for in, want := range map[string]string{
+		"secretAnnotations: team\n":      "line 1: secretAnnotations: want a list",
+		"secretAnnotations: [a, a]\n":    `line 1: secretAnnotations[1]: "a" stands on line 1 already`,
+		"secretAnnotations: [\"a b\"]\n": `line 1: secretAnnotations[0]: "a b": name part must consist of`,
+		"secretAnnotations:\n- {a: b}\n": "line 2: secretAnnotations[0]: want text",
+		"\nsecretAnnotations:\n- kubectl.kubernetes.io/last-applied-configuration\n": "line 3: secretAnnotations[0]: " +
+			`"kubectl.kubernetes.io/last-applied-configuration": holds the values of the Secret`,
+		"ignore: [{resource: secrets}]\nsecretAnnotations: [a]\n": "line 2: secretAnnotations: secrets is ignored as a whole by line 1",
+	} {
+		if _, err := daemon.ParseConfig([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", in, err, want)
+		}
+	}
+}
+
+// The annotations that the documentation lists are the default ones.
+func TestDefaultSecretAnnotations_AreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\nsecretAnnotations:")
+	list, _, _ := strings.Cut(rest, "```")
+	c, err := daemon.ParseConfig([]byte("secretAnnotations:" + list))
+	if diff := cmp.Diff(recorder.DefaultSecretAnnotations(), c.Rules.SecretAnnotations); err != nil || diff != "" {
+		t.Errorf("error %v, annotations of docs/operations.md (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestTheDocumentedRulesAreRules(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {

@@ -30,19 +30,20 @@ func ParseConfig(data []byte) (Config, error) {
 		return c, err
 	}
 	err = eachField(root, "", map[string]func(*yaml.Node) error{
-		"discover":      discover.setMode,
-		"discoverCRDs":  discover.setCRDs,
-		"storagePath":   setString(&c.StoragePath, notEmpty),
-		"retentionDays": setInt(&c.RetentionDays, 1, 3650),
-		"syncWrites":    setBool(&c.SyncWrites),
-		"maxStorage":    setBytes(&c.MaxStorage, leastStorage),
-		"bindAddress":   setString(&c.BindAddress, func(s string) error { _, err := parseAddress(s); return err }),
-		"serverPort":    setInt(&c.ServerPort, 0, 65535),
-		"maxQueryLimit": setInt(&c.MaxQueryLimit, 1, 100_000),
-		"resources":     setResources(&listed),
-		"include":       setIncluded(&included),
-		"redact":        func(node *yaml.Node) error { return eachItem(node, "redact", rules.redact) },
-		"ignore":        func(node *yaml.Node) error { return eachItem(node, "ignore", rules.ignore) },
+		"discover":          discover.setMode,
+		"discoverCRDs":      discover.setCRDs,
+		"storagePath":       setString(&c.StoragePath, notEmpty),
+		"retentionDays":     setInt(&c.RetentionDays, 1, 3650),
+		"syncWrites":        setBool(&c.SyncWrites),
+		"maxStorage":        setBytes(&c.MaxStorage, leastStorage),
+		"bindAddress":       setString(&c.BindAddress, func(s string) error { _, err := parseAddress(s); return err }),
+		"serverPort":        setInt(&c.ServerPort, 0, 65535),
+		"maxQueryLimit":     setInt(&c.MaxQueryLimit, 1, 100_000),
+		"resources":         setResources(&listed),
+		"include":           setIncluded(&included),
+		"secretAnnotations": rules.secretAnnotations,
+		"redact":            func(node *yaml.Node) error { return eachItem(node, "redact", rules.redact) },
+		"ignore":            func(node *yaml.Node) error { return eachItem(node, "ignore", rules.ignore) },
 	})
 	if err != nil {
 		return Config{}, err

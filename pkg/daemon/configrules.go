@@ -83,6 +83,24 @@ func (r *ruleReader) redact(item *yaml.Node, at string) error {
 	return nil
 }
 
+// secretAnnotations reads the list of annotations whose values are stored of
+// Secrets. It may be empty.
+func (r *ruleReader) secretAnnotations(node *yaml.Node) error {
+	const field = "secretAnnotations"
+	secrets := schema.GroupResource{Resource: "secrets"}
+	r.rules.SecretAnnotations = []string{}
+	if node.Kind == yaml.SequenceNode && len(node.Content) == 0 {
+		return nil
+	}
+	var keys []text
+	if err := setTexts(&keys, field, recorder.CheckSecretAnnotation)(node); err != nil {
+		return err
+	}
+	r.rules.SecretAnnotations = plain(keys)
+	r.about = append(r.about, aboutRule{text{node: node, field: field}, secrets, false})
+	return nil
+}
+
 func (r *ruleReader) redactable(resource schema.GroupResource, path text, named bool) error {
 	if err := recorder.CheckRedacted(resource, path.value); err != nil {
 		return path.mistake(err.Error())

@@ -56,10 +56,10 @@ func (v *version) existed(then time.Time) bool {
 	return err == nil && !created.IsZero() && created.Before(then.Add(-existedBefore))
 }
 
-// redacted hides what the rules of today hide in an object that was recorded under the rules of its time.
+// redacted hides what must not be stored today in an object that was recorded under the rules of its time.
 func (s *Stream) redacted(object []byte) ([]byte, error) {
 	s.follow()
-	hidden, err := s.parser.rules.hideAgain(object)
+	hidden, err := s.parser.hideAgain(object)
 	if err != nil {
 		return nil, wrap("redact an object of", s.resource, err)
 	}

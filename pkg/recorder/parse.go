@@ -19,10 +19,10 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 // parser reads frames of one resource. It serves one frame after the other.
 type parser struct {
 	resource history.Resource
-	redact   *redactor // nil where the resource is not that of Secrets
-	rules    *ruleset  // nil before the first frame
-	events   bool      // the objects are Events, which regard others
-	pods     bool      // the objects are pods, which get bound to nodes
+	secrets  *secretRedactor // nil if the resource is not that of Secrets
+	rules    *ruleset        // set before the first frame
+	events   bool            // the objects are Events, which regard others
+	pods     bool            // the objects are pods, which get bound to nodes
 	scope    func(group, kind string) (namespaced, known bool)
 
 	kinds map[[2]string]bool // API versions and kinds that objects said they have
@@ -32,7 +32,7 @@ func newParser(resource history.Resource, key []byte, scope func(group, kind str
 	return parser{
 		resource: resource,
 		scope:    scope,
-		redact:   newRedactor(resource, key),
+		secrets:  newSecretRedactor(resource, key),
 		events:   history.AreEvents(resource.GroupResource()),
 		pods:     resource.Plural == "pods" && resource.Group == "",
 	}
@@ -55,10 +55,18 @@ type version struct {
 }
 
 // parse walks once over the object. All of it is checked to be JSON, and every byte stays but for the edits: managedFields go,
-// what is secret is replaced, and the kind and API version that a list's items lack are put in front, where a watch
-// has them. The version keeps nothing of the frame but its writers' fields, which are for as long as the frame is.
-func (p *parser) parse(object []byte) (*version, error) {
+// and the kind and API version that a list's items lack are put in front, where a watch has them. The version keeps
+// nothing of the frame but its writers' fields, which are for as long as the frame is.
+//
+// What must not be stored is replaced before anything else is read, so that
+// nothing that is derived from the object (managers, owners, words) contains it.
+// previous returns the version before of an object, as it was recorded.
+func (p *parser) parse(object []byte, previous func(identity) []byte) (*version, error) {
 	v := &version{}
+	object, err := p.hide(object, previous, v)
+	if err != nil {
+		return nil, err
+	}
 	var edits []rawjson.Edit
 	scan := rawjson.Scan(object)
 	start := scan.Offset() + 1
@@ -77,7 +85,6 @@ func (p *parser) parse(object []byte) (*version, error) {
 			case p.pods && string(key) == "spec":
 				v.writers = append(v.writers, binding(&scan)...)
 			}
-			edits = p.redact.member(&scan, string(key), edits)
 		}
 	}
 	if err := scan.End(); err != nil {
@@ -93,18 +100,34 @@ func (p *parser) parse(object []byte) (*version, error) {
 		return nil, err
 	}
 	p.locate(v)
-	return v, p.rule(v)
+	v.content = p.rules.content(v.object)
+	return v, nil
 }
 
-// rule applies the rules to what is left of the object.
-func (p *parser) rule(v *version) error {
-	if p.rules == nil {
-		return nil
+// hide replaces what must not be stored of an object: the values of a Secret,
+// and what the rules hide.
+func (p *parser) hide(object []byte, previous func(identity) []byte, v *version) ([]byte, error) {
+	if p.secrets != nil {
+		redacted, opaque, err := p.secrets.redact(object, p.rules.allowed, previous)
+		if err != nil {
+			return nil, err
+		}
+		object, v.opaque = redacted, opaque
 	}
-	hidden, opaque, err := p.rules.hide(v.object)
-	v.object, v.opaque = hidden, v.opaque || opaque
-	v.content = p.rules.content(hidden)
-	return err
+	hidden, opaque, err := p.rules.hide(object)
+	v.opaque = v.opaque || opaque
+	return hidden, err
+}
+
+// hideAgain is hide for an object that was recorded under the rules of its
+// time.
+func (p *parser) hideAgain(object []byte) (_ []byte, err error) {
+	if p.secrets != nil {
+		if object, err = p.secrets.redactAgain(object, p.rules.allowed); err != nil {
+			return nil, err
+		}
+	}
+	return p.rules.hideAgain(object)
 }
 
 func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edits []rawjson.Edit) []rawjson.Edit {
@@ -120,8 +143,6 @@ func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edit
 			v.rv = scan.Text()
 		case "ownerReferences":
 			v.owners = owners(scan)
-		case "annotations":
-			edits = p.redact.annotations(scan, v, edits)
 		case "deletionTimestamp":
 			v.writers = append(v.writers, trace("deletion", scan.Text(), history.Manager{}))
 		case "managedFields":

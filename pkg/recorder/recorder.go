@@ -128,7 +128,9 @@ func New(log Log, opts Options) *Recorder {
 	r := &Recorder{
 		log: log, opts: opts, queue: newQueue(opts), memory: newMemory(opts.Memory), seed: maphash.MakeSeed(), streams: map[schema.GroupResource]*Stream{},
 	}
-	r.rules.Store(&rulebook{})
+	var none rulebook
+	none.allow(nil)
+	r.rules.Store(&none)
 	return r
 }
 

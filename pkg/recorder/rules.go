@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
@@ -18,6 +19,9 @@ import (
 type Rules struct {
 	Redact []Redaction
 	Ignore []history.Omission
+	// SecretAnnotations are the keys of annotations whose values are stored of
+	// Secrets. [DefaultSecretAnnotations] if nil.
+	SecretAnnotations []string
 }
 
 // Redaction replaces the values at the paths by keyed hashes, in the objects of one resource and in their last-applied
@@ -48,6 +52,18 @@ func CheckRedacted(resource schema.GroupResource, path string) error {
 	return nil
 }
 
+// CheckSecretAnnotation returns an error if a key can't be one of
+// [Rules].SecretAnnotations.
+func CheckSecretAnnotation(key string) error {
+	if problems := validation.IsQualifiedName(key); len(problems) > 0 {
+		return fmt.Errorf("%q: %s", key, problems[0])
+	}
+	if key == lastApplied {
+		return fmt.Errorf("%q: holds the values of the Secret", key)
+	}
+	return nil
+}
+
 // CheckOmitted tells what is wrong with a path whose changes are to be left out.
 func CheckOmitted(path string) error {
 	_, err := rawjson.ParsePath(path)
@@ -69,6 +85,7 @@ func (r *Recorder) SetRules(rules Rules) error {
 type rulebook struct {
 	key        []byte
 	seed       maphash.Seed
+	allowed    map[string]bool // keys of annotations whose values are stored of Secrets
 	redact     map[schema.GroupResource][]rawjson.Selector
 	namespaces map[schema.GroupResource][]string
 	changes    map[schema.GroupResource][]rawjson.Selector
@@ -82,6 +99,12 @@ func newRulebook(rules Rules, key []byte, seed maphash.Seed) (*rulebook, error) 
 	if len(rules.Redact) > 0 && len(key) == 0 {
 		return nil, errors.New("there is no key to hash redacted values with")
 	}
+	for _, key := range rules.SecretAnnotations {
+		if err := CheckSecretAnnotation(key); err != nil {
+			return nil, history.Errorf(history.Invalid, "annotation of Secrets: %v", err)
+		}
+	}
+	b.allow(rules.SecretAnnotations)
 	for _, rule := range rules.Redact {
 		for _, path := range rule.Paths {
 			if err := CheckRedacted(rule.Resource, path); err != nil {
@@ -103,6 +126,18 @@ func newRulebook(rules Rules, key []byte, seed maphash.Seed) (*rulebook, error) 
 		b.changes[rule.Resource] = append(b.changes[rule.Resource], selectors...)
 	}
 	return b, nil
+}
+
+// allow sets the keys of annotations whose values are stored of Secrets; the
+// default ones if keys is nil.
+func (b *rulebook) allow(keys []string) {
+	if keys == nil {
+		keys = DefaultSecretAnnotations()
+	}
+	b.allowed = make(map[string]bool, len(keys))
+	for _, key := range keys {
+		b.allowed[key] = true
+	}
 }
 
 func selectors(paths, names []string) ([]rawjson.Selector, error) {
@@ -130,9 +165,11 @@ func (b *rulebook) of(resource schema.GroupResource) *ruleset {
 	set := &ruleset{
 		book: b, redactor: redactor{key: b.key}, seed: b.seed, redact: b.redact[resource], changes: b.changes[resource],
 		namespaces: slices.Concat(b.namespaces[resource], b.namespaces[schema.GroupResource{}]),
+		events:     history.AreEvents(resource),
+		allowed:    b.allowed,
 	}
 	if len(set.redact) > 0 {
-		set.redact = append(slices.Clip(set.redact), mustSelect(`metadata.annotations["`+lastApplied+`"]`))
+		set.redact = append(slices.Clip(set.redact), mustSelect(`metadata.annotations["`+lastApplied+`"]`), mustSelect("metadata.annotations[*]"))
 	}
 	if len(set.changes) > 0 {
 		set.changes = append(slices.Clip(set.changes), mustSelect("metadata.resourceVersion"))

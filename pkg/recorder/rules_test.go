@@ -2,8 +2,11 @@ package recorder_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -88,6 +91,104 @@ func TestRedactedValuesAreNowhereOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	searchFiles(t, w.dir)
+}
+
+// copies are places of a pod, or of anything with a pod template, that repeat a
+// value which a rule hides at spec.env[*].value.
+var copies = map[string]struct{ metadata, members string }{
+	"kapp":             {`,"annotations":{"kapp.k14s.io/original":"{\"p\":%q}"}`, ""},
+	"rancher":          {`,"annotations":{"field.cattle.io/publicEndpoints":%s}`, ""},
+	"yaml":             {`,"annotations":{"a":"# applied\nspec: {env: [{name: P, value: \u0022%i\u0022}]}"}`, ""},
+	"template":         {"", `,"spec":{"template":{"metadata":{"annotations":{"a":%s}}}}`},
+	"template of kapp": {"", `,"spec":{"template":{"metadata":{"annotations":{"a":"{\"p\":%q}"}}}}`},
+	"annotation name":  {`,"annotations":{%s:"on"}`, ""},
+	"label":            {`,"labels":{"a":%s}`, ""},
+	"label name":       {`,"labels":{%s:"a"}`, ""},
+	"selector":         {"", `,"spec":{"selector":{"matchLabels":{"a":%s}}}`},
+	"finalizer":        {`,"finalizers":[%s]`, ""},
+	"arguments":        {"", `,"spec":{"containers":[{"name":"c","args":["--password",%s]}]}`},
+	"other variable":   {"", `,"spec":{"containers":[{"name":"c","env":[{"name":"URL","value":%s}]}]}`},
+	"message":          {"", `,"status":{"containerStatuses":[{"state":{"terminated":{"message":%s}}}]}`},
+	"condition":        {"", `,"status":{"conditions":[{"type":"Ready","status":"False","reason":"Failed","message":%s}]}`},
+	"manager":          {`,"managedFields":[{"manager":%s,"operation":"Update","time":"2026-01-02T03:04:05Z"}]`, ""},
+	"data":             {"", `,"data":{"a":%s}`},
+	"name of data":     {"", `,"data":{%s:"a"}`},
+}
+
+func TestRedact_HidesCopiesOfTheValue(t *testing.T) {
+	w, s := ruled(t, pods, redact(pods, nil, "hidden[*].value"))
+	var names []string
+	for name, place := range copies {
+		for _, form := range forms {
+			names = append(names, name)
+			text, rv := "a-"+form(treasure), fmt.Sprint(10+len(names))
+			fill := func(s string) string { return put(strings.ReplaceAll(s, "%i", text), text) }
+			w.observe(s, "~", object("shop", "a-"+rv, rv, fill(place.metadata), fill(place.members)+`,"hidden":[{"name":"P","value":"`+treasure+`"}]`))
+		}
+	}
+	records := w.records(pods)
+	if len(records) != len(names) {
+		t.Fatalf("got %d records, want %d", len(records), len(names))
+	}
+	for i, r := range records {
+		all, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		refuseForms(t, names[i], append(all, r.Object...), treasure)
+	}
+}
+
+// A copy of the object may have another value than the object has by now.
+func TestRedact_HidesOtherValuesOfCopies(t *testing.T) {
+	document := `{"hidden":[{"name":"P","value":"` + treasure + `"}],"plain":"seen"}`
+	for name, text := range map[string]string{
+		"json": document, "base64": encoded(document),
+		"gzip": encoded(compress(document, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })),
+	} {
+		w, s := ruled(t, pods, redact(pods, nil, "hidden[*].value"))
+		w.observe(s, "+", object("shop", "a", "10", `,"annotations":{"example.com/original":`+quote(text)+`}`, `,"hidden":[{"value":"by now"}]`))
+		r := w.records(pods)[0]
+		refuseForms(t, name, r.Object, treasure)
+		got := annotationsOf(t, r)["example.com/original"]
+		if name == "json" && !strings.Contains(got, `"plain":"seen"`) || name != "json" && hash.FindString(got) != got {
+			t.Errorf("%s: recorded as %q, want its other fields as they are, or a hash", name, got)
+		}
+	}
+}
+
+// What objects are known by, and what only happens to have a short hidden value
+// in it, stays as it is.
+func TestRedact_KeepsWhatOnlyResemblesTheValue(t *testing.T) {
+	for value, o := range map[string]string{
+		"1":      object("shop", "a", "10", `,"annotations":{"deployment.kubernetes.io/revision":"1"}`, `,"status":{"phase":"1"},"hidden":[{"value":%s}]`),
+		"8080":   object("shop", "a", "10", `,"labels":{"port":"8080"}`, `,"spec":{"port":"8080"},"hidden":[{"value":%s}]`),
+		"true":   object("shop", "a", "10", `,"annotations":{"sidecar.istio.io/inject":"true"}`, `,"status":{"conditions":[{"status":"True"}]},"hidden":[{"value":%s}]`),
+		"web":    object("shop", "a", "10", "", `,"spec":{"containers":[{"name":"web"}]},"hidden":[{"value":%s}]`),
+		"web-v1": object("shop", "web-v1-7f", "10", `,"labels":{"app":"web-v1"}`, `,"spec":{"args":["web-v1"]},"hidden":[{"value":%s}]`),
+		"postgres": object("shop", "a", "10", "", `,"spec":{"containers":[{"name":"postgres","image":"postgres:16","env":[{"name":"postgres"}]}]},`+
+			`"hidden":[{"value":%s}]`),
+	} {
+		w, s := ruled(t, pods, redact(pods, nil, "hidden[*].value"))
+		w.observe(s, "+", strings.ReplaceAll(o, "%s", quote(value)))
+		got := hash.ReplaceAllString(string(w.records(pods)[0].Object), "HASH")
+		if want := strings.ReplaceAll(o, "%s", `"HASH"`); got != want {
+			t.Errorf("a hidden value %q: recorded\n\t%s\nwant\n\t%s", value, got, want)
+		}
+	}
+}
+
+func TestRedact_LeavesTheTargetOfEventsAlone(t *testing.T) {
+	w, s := ruled(t, events, redact(events, nil, "message"))
+	reference := `{"kind":"Pod","namespace":"shop","name":"` + treasure + `","fieldPath":"` + treasure + `"}`
+	w.observe(s, "+", object("shop", "e", "10", "", `,"involvedObject":`+reference+`,"related":`+reference+`,"message":"`+treasure+`","note":"say `+treasure+`"`))
+	r := w.records(events)[0]
+	if r.Regarding == nil || r.Regarding.Name != treasure {
+		t.Errorf("the Event regards %+v, want %s", r.Regarding, treasure)
+	}
+	if got := bytes.Count(r.Object, []byte(treasure)); got != 4 {
+		t.Errorf("%d times in %s, want 4: in the references", got, r.Object)
+	}
 }
 
 func TestRedactionTouchesNothingElse(t *testing.T) {
@@ -225,11 +326,36 @@ func check(t *testing.T, in, out any) {
 		}
 		delete(was, "password")
 	}
-	before, _ := json.Marshal(in)
-	after, _ := json.Marshal(out)
-	if !bytes.Equal(before, after) {
+	if !resembles(in, out) {
+		before, _ := json.Marshal(in)
+		after, _ := json.Marshal(out)
 		t.Errorf("%s became %s", before, after)
 	}
+}
+
+// resembles reports whether a value is what it was but for strings and names
+// that are hashed, as those are that contain a hidden value.
+func resembles(before, after any) bool {
+	switch was := before.(type) {
+	case string:
+		is, ok := after.(string)
+		return ok && (is == was || hash.FindString(is) == is)
+	case []any:
+		is, ok := after.([]any)
+		ok = ok && len(is) == len(was)
+		for i := 0; ok && i < len(was); i++ {
+			ok = resembles(was[i], is[i])
+		}
+		return ok
+	case map[string]any:
+		is, ok := after.(map[string]any)
+		ok = ok && len(is) == len(was)
+		for key, value := range is {
+			ok = ok && (hash.FindString(key) == key || resembles(was[key], value))
+		}
+		return ok
+	}
+	return reflect.DeepEqual(before, after)
 }
 
 func redacted(t *testing.T, before, after any) {

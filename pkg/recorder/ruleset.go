@@ -1,9 +1,6 @@
 package recorder
 
 import (
-	"bytes"
-	"encoding/hex"
-	"encoding/json"
 	"hash/maphash"
 	"slices"
 
@@ -15,9 +12,11 @@ type ruleset struct {
 	book       *rulebook // that it is a part of
 	redactor   redactor
 	seed       maphash.Seed
-	redact     []rawjson.Selector // the last one selects the last-applied configuration; empty where there are no rules
+	redact     []rawjson.Selector // the last two select the last-applied configuration and all annotations; empty where there are no rules
 	changes    []rawjson.Selector // the last one selects the resourceVersion; empty where there are no rules
 	namespaces []string
+	events     bool            // the resource is that of Events
+	allowed    map[string]bool // keys of annotations whose values are stored of Secrets
 }
 
 // mustSelect returns the selector of a path that is written in this package.
@@ -34,7 +33,9 @@ func (r *ruleset) hide(object []byte) (hidden []byte, opaque bool, err error) {
 	if len(r.redact) == 0 {
 		return object, false, nil
 	}
-	return r.replace(object, maxApplied, false)
+	h := hiding{ruleset: r}
+	hidden, err = h.object(object)
+	return hidden, h.opaque, err
 }
 
 // hideAgain is hide for an object that may have been redacted before: hashes stay as they are.
@@ -42,74 +43,8 @@ func (r *ruleset) hideAgain(object []byte) ([]byte, error) {
 	if len(r.redact) == 0 {
 		return object, nil
 	}
-	hidden, _, err := r.replace(object, maxApplied, true)
-	return hidden, err
-}
-
-func (r *ruleset) replace(object []byte, depth int, again bool) (_ []byte, opaque bool, err error) {
-	var edits []rawjson.Edit
-	err = rawjson.Find(object, r.redact, func(scan *rawjson.Scanner, selector int) {
-		switch start := scan.Offset(); {
-		case scan.Kind() == rawjson.Null:
-		case selector == len(r.redact)-1 && scan.Kind() == rawjson.String:
-			with, readable := r.applied(scan, depth-1, again)
-			opaque = opaque || !readable
-			if with != nil {
-				edits = append(edits, rawjson.Edit{Start: start, End: scan.Offset(), With: with})
-			}
-		case again && hashed(scan):
-		default:
-			edits = r.redactor.value(scan, false, edits)
-		}
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	return rawjson.Apply(object, edits), opaque, nil
-}
-
-// applied redacts the last-applied configuration that comes next, and returns what to write in its place: nil where
-// nothing in it is to be hidden.
-func (r *ruleset) applied(scan *rawjson.Scanner, depth int, again bool) (with []byte, readable bool) {
-	text := []byte(scan.Text())
-	if again && isHash(string(text)) {
-		return nil, true
-	}
-	inner := rawjson.Scan(text)
-	if depth == 0 || inner.Kind() != rawjson.Object {
-		return r.redactor.hash(text), false
-	}
-	hidden, opaque, err := r.replace(text, depth, again)
-	switch {
-	case err != nil:
-		return r.redactor.hash(text), false
-	case bytes.Equal(hidden, text):
-		return nil, true
-	}
-	quoted, err := json.Marshal(string(hidden))
-	if err != nil {
-		return r.redactor.hash(text), false
-	}
-	return quoted, !opaque
-}
-
-// hashed tells whether the value that comes next is a hash, and consumes it if it is.
-func hashed(scan *rawjson.Scanner) bool {
-	if scan.Kind() != rawjson.String {
-		return false
-	}
-	ahead := *scan
-	if !isHash(ahead.Text()) {
-		return false
-	}
-	scan.Skip()
-	return true
-}
-
-func isHash(text string) bool {
-	digits, ok := bytes.CutPrefix([]byte(text), []byte(hashPrefix))
-	_, err := hex.DecodeString(string(digits))
-	return ok && err == nil && len(digits) == 32
+	h := hiding{ruleset: r, again: true}
+	return h.object(object)
 }
 
 // ignores tells whether the versions of objects in a namespace are left out.

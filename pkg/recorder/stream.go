@@ -61,7 +61,7 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 		recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{},
 		parser: newParser(resource, r.opts.RedactionKey, r.opts.Scope),
 	}
-	if s.parser.redact != nil && len(r.opts.RedactionKey) == 0 {
+	if s.parser.secrets != nil && len(r.opts.RedactionKey) == 0 {
 		return nil, wrap("record", s.resource, errors.New("there is no key to hash secret values with"))
 	}
 	if err := s.load(ctx); err != nil {
@@ -123,7 +123,7 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 	}
 	s.follow()
 	s.receive()
-	v, err := s.parser.parse(f.Object)
+	v, err := s.parser.parse(f.Object, func(id identity) []byte { return s.previous(ctx, id, f.Type) })
 	if err != nil {
 		return history.Errorf(history.Invalid, "read a frame of %s: %v", s.resource, err)
 	}

@@ -61,6 +61,25 @@ func (s *Stream) lastVersion(record *history.Record) lastVersion {
 	return lastVersion{record.RV, s.received, record.Object}
 }
 
+// previous returns the version before of an object whose next version is being
+// read; nil if there is none or if that version is recorded already. Unlike
+// last, it waits for what is to be committed.
+func (s *Stream) previous(ctx context.Context, id identity, frame history.FrameType) []byte {
+	h, known := s.heads[id.objectKey]
+	if !known || h.uid != id.uid || h.rv == id.rv && frame != history.Deleted {
+		return nil
+	}
+	if last := s.recorder.memory.recall(id.uid); last.object != nil {
+		return last.object
+	}
+	before, err := s.latest(ctx, id.objectKey, h)
+	if err != nil {
+		return nil // the next step that needs the log reports it
+	}
+	s.recorder.memory.hold(id.uid, lastVersion{before.RV, before.Time, before.Object})
+	return before.Object
+}
+
 // tell puts a record into words, unless they depend on a version before that is not at hand.
 func tell(r *history.Record, c *narrative.Comparison) {
 	r.Words = nil

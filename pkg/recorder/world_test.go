@@ -53,7 +53,7 @@ func open(t *testing.T, opts recorder.Options, wrap func(recorder.Log) recorder.
 
 func (w *world) start() {
 	w.t.Helper()
-	s, err := store.Open(w.dir, store.Options{Now: w.now})
+	s, err := store.Open(w.dir, store.Options{Now: w.now, Logger: w.opts.Logger})
 	if err != nil {
 		w.t.Fatal(err)
 	}

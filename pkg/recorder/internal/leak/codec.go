@@ -1,0 +1,111 @@
+package leak
+
+// What a byte is to a codec that it is no digit of.
+const (
+	noDigit = -1
+	between = -2 // may stand between digits
+	lines   = -3 // may stand between digits, and so may white space after it
+)
+
+// leastCompressed is the length in bytes from which a run may hold something
+// compressed, which may be shorter than the value in it: an empty zlib stream
+// has eight bytes.
+const leastCompressed = 12
+
+// codec is an encoding that writes bytes as digits of a fixed number of bits.
+type codec struct {
+	bits   int       // of a digit
+	period int       // digits after which a digit begins where a byte does
+	least  int       // digits of the shortest run that is worth decoding
+	digits [256]int8 // the digit that a byte is
+}
+
+// newCodecs returns the codecs for texts of at least so many bytes.
+func newCodecs(least int) [3]codec {
+	all := [3]codec{{bits: 6, period: 4}, {bits: 5, period: 8}, {bits: 4, period: 2}}
+	for i := range all {
+		c := &all[i]
+		c.least = (least*8 + c.bits - 1) / c.bits
+		for b := range c.digits {
+			c.digits[b] = noDigit
+		}
+		c.digits['\r'], c.digits['\n'] = lines, lines
+	}
+	base64, base32, hex := &all[0].digits, &all[1].digits, &all[2].digits
+	for i := range int8(26) {
+		upper, lower := 'A'+rune(i), 'a'+rune(i)
+		base64[upper], base64[lower] = i, 26+i
+		base32[upper], base32[lower] = i, i
+		if i < 6 {
+			hex[upper], hex[lower] = 10+i, 10+i
+		}
+	}
+	for i := range int8(10) {
+		digit := '0' + rune(i)
+		base64[digit], hex[digit] = 52+i, i
+		if 2 <= i && i <= 7 {
+			base32[digit] = 24 + i
+		}
+	}
+	base64['+'], base64['-'], base64['/'], base64['_'] = 62, 62, 63, 63
+	hex[' '], hex[':'], hex['-'] = between, between, between
+	return all
+}
+
+// decode appends to dst what the digits of a run stand for, without the first
+// skip of them.
+func (c *codec) decode(dst, run []byte, skip int) []byte {
+	var held uint32
+	bits := 0
+	for _, b := range run {
+		digit := c.digits[b]
+		switch {
+		case digit < 0:
+			continue
+		case skip > 0:
+			skip--
+			continue
+		}
+		held = held<<c.bits | uint32(digit)
+		if bits += c.bits; bits >= 8 {
+			bits -= 8
+			dst = append(dst, byte(held>>bits))
+		}
+	}
+	return dst
+}
+
+// inRuns reports whether a value is in one of the text's runs of digits.
+func (s *Set) inRuns(c *codec, text []byte, depth int) bool {
+	start, length, indented := 0, 0, false
+	for i, b := range text {
+		switch digit := c.digits[b]; {
+		case digit >= 0:
+			if length == 0 {
+				start = i
+			}
+			length++
+			indented = false
+		case digit == lines:
+			indented = true
+		case digit == noDigit && !(indented && (b == ' ' || b == '\t')):
+			if length >= c.least && s.inRun(c, text[start:i], depth) {
+				return true
+			}
+			length = 0
+		}
+	}
+	return length >= c.least && s.inRun(c, text[start:], depth)
+}
+
+// inRun reports whether a value is in what a run of digits stands for. What
+// was encoded may begin at any digit.
+func (s *Set) inRun(c *codec, run []byte, depth int) bool {
+	for skip := range c.period {
+		s.decoded[depth] = c.decode(s.decoded[depth][:0], run, skip)
+		if s.contains(s.decoded[depth], depth+1) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,168 @@
+package leak
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"slices"
+)
+
+// Shortest is the length in bytes from which a value is looked for inside
+// longer texts. The base64 of a shorter value has three characters that depend
+// on nothing else, which occur by chance in every tenth text. Values that are
+// shorter are found if they are all of the text.
+const Shortest = 4
+
+const (
+	maxPrefix = 64       // bytes of a value that have to occur in a text
+	maxDepth  = 6        // encodings around one another
+	maxWork   = 32 << 20 // bytes that one set looks at in all
+	textWork  = 16       // what each text costs in addition, in bytes
+)
+
+// Set is a set of values to look for. It is used by one goroutine at a time.
+// The bound of its work is one for all of its texts, so a set is for the texts
+// of one object.
+type Set struct {
+	prefixes [][]byte          // in lower case and order; none is a prefix of another
+	starts   map[uint32]bounds // the prefixes that begin with these four bytes
+	pairs    [1 << 10]uint64   // a bit for each two bytes that a prefix begins with
+	whole    map[string]bool   // the short values and their encodings, in lower case
+	spaces   bool              // a value contains a space
+	least    int               // bytes of the shortest text that may contain a prefix
+
+	codecs  [3]codec
+	work    int                  // left, in bytes
+	lowered []byte               // the text that is searched, in lower case
+	decoded [maxDepth + 1][]byte // a buffer for each depth
+}
+
+// bounds are the indexes from which and up to which prefixes are.
+type bounds struct{ from, to int }
+
+// New returns a set of values. White space around them does not count, and
+// neither does the case of letters. Values that are shorter than shortest,
+// which is at least [Shortest], are found only if they are all of a text.
+//
+// Of a long value only the beginning is looked for, so that no text costs more
+// than a constant for each of its bytes.
+func New(values [][]byte, shortest int) *Set {
+	s := &Set{starts: map[uint32]bounds{}, whole: map[string]bool{}, work: maxWork}
+	least := maxPrefix
+	for _, value := range values {
+		value = bytes.TrimSpace(value)
+		if len(value) < shortest {
+			s.addWhole(value)
+			continue
+		}
+		s.spaces = s.spaces || bytes.IndexByte(value, ' ') >= 0
+		least = min(least, len(value))
+		s.prefixes = append(s.prefixes, lower(nil, value[:min(len(value), maxPrefix)]))
+	}
+	slices.SortFunc(s.prefixes, bytes.Compare)
+	s.prefixes = withoutExtensions(s.prefixes)
+	for i, p := range s.prefixes {
+		start := binary.LittleEndian.Uint32(p)
+		b, ok := s.starts[start]
+		if !ok {
+			b.from = i
+		}
+		b.to = i + 1
+		s.starts[start] = b
+		pair := binary.LittleEndian.Uint16(p)
+		s.pairs[pair>>6] |= 1 << (pair & 63)
+	}
+	s.least = min(least, leastCompressed)
+	s.codecs = newCodecs(s.least)
+	return s
+}
+
+// addWhole adds a value that is found only if it is all of a text.
+func (s *Set) addWhole(value []byte) {
+	if len(value) == 0 {
+		return
+	}
+	for _, form := range []string{
+		string(value), hex.EncodeToString(value), base64.StdEncoding.EncodeToString(value), base64.RawStdEncoding.EncodeToString(value),
+		base64.URLEncoding.EncodeToString(value), base64.RawURLEncoding.EncodeToString(value),
+	} {
+		s.whole[string(lower(nil, []byte(form)))] = true
+	}
+}
+
+// withoutExtensions returns the sorted prefixes without those that another one
+// is a prefix of: a text that contains them contains that one, too.
+func withoutExtensions(sorted [][]byte) [][]byte {
+	kept := sorted[:0]
+	for _, p := range sorted {
+		if len(kept) == 0 || !bytes.HasPrefix(p, kept[len(kept)-1]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// In reports whether the text contains a value of the set, or may contain one
+// for all that can be found out within the bounds.
+func (s *Set) In(text []byte) bool {
+	if len(s.whole) > 0 {
+		s.lowered = lower(s.lowered[:0], bytes.TrimSpace(text))
+		if s.whole[string(s.lowered)] {
+			return true
+		}
+	}
+	return len(s.prefixes) > 0 && s.contains(text, 0)
+}
+
+// contains searches the text and whatever it decodes to.
+func (s *Set) contains(text []byte, depth int) bool {
+	if len(text) < s.least {
+		return false
+	}
+	s.work -= len(text) + textWork
+	if s.work < 0 || depth > maxDepth || s.matches(text) || s.inUnescaped(text, depth) {
+		return true
+	}
+	for i := range s.codecs {
+		if s.inRuns(&s.codecs[i], text, depth) {
+			return true
+		}
+	}
+	return depth > 0 && s.inCompressed(text, depth)
+}
+
+// matches reports whether a prefix occurs in the text as it is.
+//
+// At each position one prefix has to be compared. The last one that is not
+// greater than the rest of the text is the only one that the rest can begin
+// with: another one would have to be a prefix of it.
+func (s *Set) matches(text []byte) bool {
+	s.lowered = lower(s.lowered[:0], text)
+	for rest := s.lowered; len(rest) >= Shortest; rest = rest[1:] {
+		pair := binary.LittleEndian.Uint16(rest)
+		if s.pairs[pair>>6]&(1<<(pair&63)) == 0 {
+			continue
+		}
+		b, ok := s.starts[binary.LittleEndian.Uint32(rest)]
+		if !ok {
+			continue
+		}
+		after, found := slices.BinarySearchFunc(s.prefixes[b.from:b.to], rest, bytes.Compare)
+		if found || after > 0 && bytes.HasPrefix(rest, s.prefixes[b.from+after-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// lower appends the text to dst, its ASCII letters in lower case.
+func lower(dst, text []byte) []byte {
+	for _, c := range text {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
