@@ -8,26 +8,37 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 )
 
-// joiner builds emoji.
-const joiner = '\u200d'
+// The characters that build emoji, and are invisible anywhere else.
+const (
+	joiner     = '\u200d'
+	emojiStyle = '\ufe0f'
+)
 
 // Escape makes a text from a cluster harmless to a terminal. Line breaks and tabs stay.
 func Escape(text string) string {
+	hostile := hostility()
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t' || r == joiner:
-			return r
-		case isHostile(r):
+		if hostile(r) && r != '\n' && r != '\t' {
 			return unicode.ReplacementChar
-		default:
-			return r
 		}
+		return r
 	}, printers.EscapeTerminal(strings.ToValidUTF8(text, "\uFFFD")))
 }
 
-// isHostile tells what a terminal could take for a command, C1 included, and what turns the direction of writing or can't be seen.
-func isHostile(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+// hostility returns a function that is called with each character of a text, in
+// their order. It reports whether a terminal could take the character for a
+// command, C1 included, or does not show it, or writes it in another direction.
+func hostility() func(rune) bool {
+	var before rune
+	return func(r rune) bool {
+		hostile := unicode.IsControl(r) || r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp,
+			unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+		if r == joiner || r == emojiStyle {
+			hostile = !unicode.IsSymbol(before) && before != emojiStyle
+		}
+		before = r
+		return hostile
+	}
 }
 
 // cell is an escaped text on one line; "-" where there is none.

@@ -56,12 +56,10 @@ func (p *Printer) JSON(document any) error {
 
 // escapeJSON escapes what the encoder leaves as it is; line feeds stand between tokens only.
 func escapeJSON(text string) string {
-	if strings.IndexFunc(text, func(r rune) bool { return r != '\n' && isHostile(r) }) < 0 {
-		return text
-	}
+	hostile := hostility()
 	var b strings.Builder
 	for _, r := range text {
-		if r == '\n' || r == joiner || !isHostile(r) {
+		if !hostile(r) || r == '\n' {
 			b.WriteRune(r)
 			continue
 		}

@@ -152,7 +152,7 @@ func (w *yamlWriter) scalar(s string, indent int) {
 func (w *yamlWriter) quoted(s string) {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	switch {
-	case isTyped(s) || strings.ContainsAny(s, "\n\t") || strings.ContainsFunc(s, w.mustEscape):
+	case isTyped(s) || strings.ContainsAny(s, "\n\t") || strings.ContainsFunc(s, w.mustEscape()):
 		w.doubleQuoted(s)
 	case isPlain(s):
 		w.text.WriteString(s)
@@ -164,7 +164,7 @@ func (w *yamlWriter) quoted(s string) {
 // fitsLiteral reports whether a literal can hold a text: literals have no
 // escapes, and white space at the end of a line is easily lost.
 func (w *yamlWriter) fitsLiteral(s string) bool {
-	if !strings.Contains(s, "\n") || strings.Trim(s, "\n") == "" || strings.ContainsFunc(s, w.mustEscape) {
+	if !strings.Contains(s, "\n") || strings.Trim(s, "\n") == "" || strings.ContainsFunc(s, w.mustEscape()) {
 		return false
 	}
 	for line := range strings.Lines(s) {
@@ -196,16 +196,20 @@ func (w *yamlWriter) literal(s string, indent int) {
 	}
 }
 
-// mustEscape reports whether a character can't stand in a document as it is.
+// mustEscape returns a function that is called with each character of a string,
+// in their order, and reports whether it can't stand in the document as it is.
 // Line feeds and tabs are not among them.
-func (w *yamlWriter) mustEscape(r rune) bool {
-	switch {
-	case r == '\n' || r == '\t':
-		return false
-	case w.escape:
-		return r != joiner && isHostile(r) || isNoncharacter(r)
-	default:
-		return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || isNoncharacter(r)
+func (w *yamlWriter) mustEscape() func(rune) bool {
+	hostile := hostility()
+	return func(r rune) bool {
+		switch isHostile := hostile(r); {
+		case r == '\n' || r == '\t':
+			return false
+		case w.escape:
+			return isHostile || isNoncharacter(r)
+		default:
+			return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || isNoncharacter(r)
+		}
 	}
 }
 
@@ -215,15 +219,16 @@ func isNoncharacter(r rune) bool { return r == '\ufeff' || r&0xfffe == 0xfffe }
 
 func (w *yamlWriter) doubleQuoted(s string) {
 	w.text.WriteByte('"')
+	mustEscape := w.mustEscape()
 	for _, r := range s {
-		switch {
+		switch escape := mustEscape(r); {
 		case r == '"' || r == '\\':
 			w.text.WriteByte('\\')
 			w.text.WriteRune(r)
 		case r < ' ' && strings.ContainsRune("\n\t\r\x1b", r):
 			w.text.WriteByte('\\')
 			w.text.WriteByte(map[rune]byte{'\n': 'n', '\t': 't', '\r': 'r', '\x1b': 'e'}[r])
-		case !w.mustEscape(r):
+		case !escape:
 			w.text.WriteRune(r)
 		case r <= 0xff:
 			fmt.Fprintf(&w.text, `\x%02X`, r)

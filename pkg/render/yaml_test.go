@@ -190,17 +190,32 @@ func TestYAML_LooksLikeKubectls(t *testing.T) {
 // TestYAML_IsHarmlessToATerminal: what a terminal could obey or hide is
 // escaped there, and only there if YAML allows it as it is.
 func TestYAML_IsHarmlessToATerminal(t *testing.T) {
-	const hostile = "a\u202e\u200b\u00ad\U000e0041\u2066\nb\n"
+	const hostile = "a\u202e\u200b\u00ad\U000e0041\u2066\u200d\u3164\U000e0100\nb\n"
 	quoted, err := json.Marshal(hostile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	object := `{"` + strings.Trim(strings.ReplaceAll(string(quoted), `\n`, ""), `"`) + `":` + string(quoted) + `}`
-	if got := asYAML(t, object, render.Options{Terminal: true}); strings.ContainsAny(got, strings.Trim(hostile, "ab\n")) || !strings.Contains(got, `"a\u202E\u200B\xAD\U000E0041\u2066\nb\n"`) {
+	if got := asYAML(t, object, render.Options{Terminal: true}); strings.ContainsAny(got, strings.Trim(hostile, "ab\n")) || !strings.Contains(got, `"a\u202E\u200B\xAD\U000E0041\u2066\u200D\u3164\U000E0100\nb\n"`) {
 		t.Errorf("on a terminal: got\n%q", got)
 	}
-	if got := asYAML(t, object, render.Options{}); !strings.Contains(got, "|\n      a\u202e\u200b\u00ad\U000e0041\u2066\n      b\n") {
+	if got := asYAML(t, object, render.Options{}); !strings.Contains(got, "|\n      a\u202e\u200b\u00ad\U000e0041\u2066\u200d\u3164\U000e0100\n      b\n") {
 		t.Errorf("in a pipe: got\n%q", got)
+	}
+}
+
+// TestEscape_EmojiStay: what builds them is invisible anywhere else.
+func TestEscape_EmojiStay(t *testing.T) {
+	for text, want := range map[string]string{
+		"👩\u200d💻 ❤\ufe0f\u200d🔥 👍🏽":   "👩\u200d💻 ❤\ufe0f\u200d🔥 👍🏽",
+		"pay\u200dment a\ufe0f \u200d": "pay\ufffdment a\ufffd \ufffd",
+		"\u3164\u115f\u034f\U000e01ef": "\ufffd\ufffd\ufffd\ufffd",
+		"a\tb\nc":                      "a\tb\nc",
+		"\u09a8\u09be\u0902":           "\u09a8\u09be\u0902", // combining marks are visible
+	} {
+		if got := render.Escape(text); got != want {
+			t.Errorf("%+q: got %+q, want %+q", text, got, want)
+		}
 	}
 }
 
