@@ -56,7 +56,6 @@ The commands below keep what it has recorded, also while it runs.`,
 
   # Another context, another port, a configuration file
   SERVER_PORT=9090 watchhistory-recorder --context staging --config resources.yaml`,
-		Args:          cobra.NoArgs,
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -1,0 +1,29 @@
+package daemon_test
+
+import (
+	"io"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+)
+
+// TestCommand_UnknownOnesAreNamed: before their flags, which are not the
+// recorder's either.
+func TestCommand_UnknownOnesAreNamed(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"bakcup", "--to", "x"}, "unknown command \"bakcup\" for \"watchhistory-recorder\"\n\nDid you mean this?\n\tbackup\n"},
+		{[]string{"--config", "x", "frob", "--quick"}, "unknown command \"frob\" for \"watchhistory-recorder\""},
+		{[]string{"--bogus"}, "unknown flag: --bogus"},
+	} {
+		cmd := daemon.NewCommand("test", func(string) string { return "" }, nil)
+		cmd.SetArgs(tt.args)
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != tt.want {
+			t.Errorf("%v: got %v, want %s", tt.args, err, tt.want)
+		}
+	}
+}
