@@ -31,6 +31,9 @@ func newGet(conn *connection) *cobra.Command {
 			Types and names are given as to kubectl: deploy, deployments.apps, pods,svc, all, deploy web
 			or deploy/web. Deleted objects and removed types keep their history.
 
+			The formats for programs print the records as the REST API returns them. To get an object
+			itself as it was, use history with --revision.
+
 			A line across the table says of which types, when and why the recorder could not see
 			changes: some may be missing there.`),
 		Example: examples(conn.env, `

@@ -69,6 +69,7 @@ func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 // TestProgressIsTakenAwayBeforeTheAnswer: what a terminal shows while it waits is no part of the first line, be that of a
 // table, a warning or an error.
 func TestProgressIsTakenAwayBeforeTheAnswer(t *testing.T) {
+	t.Setenv("TERM", "xterm")
 	r := newRecording(t)
 	r.tell()
 	recorder, err := url.Parse(r.url)

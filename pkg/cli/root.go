@@ -19,8 +19,13 @@ func New(env Environment) *cobra.Command {
 			The recorder is found in the cluster of the kubeconfig and reached through the API server;
 			--recorder-url names another one.
 
-			kubectl completes types and the names of objects, deleted ones too, where this program is
-			also in the PATH under the name ` + completerName + `.`),
+			On a terminal, characters that it would obey or hide are shown in another form. In a pipe,
+			-o yaml, name and templates write the data as it is.
+
+			kubectl completes types, names, deleted ones too, and revisions, if this program is also in
+			the PATH under the name ` + completerName + `. To link it:
+
+			ln -s "$(which kubectl-watchhistory)" ~/bin/` + completerName),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: env.Name},
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the expectations in the scripts
 
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
-	testscript.Main(tidy{m}, map[string]func(){"watchhistory": plugin})
+	testscript.Main(tidy{m}, map[string]func(){"watchhistory": plugin, "kubectl_complete-watchhistory": plugin})
 }
 
 // tidy runs tests that must leave no goroutine behind.
@@ -55,7 +55,7 @@ func plugin() {
 		return now
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	code := cli.Main(ctx, env, os.Args[1:])
+	code := cli.Main(ctx, env, cli.Arguments(os.Args))
 	stop()
 	os.Exit(code)
 }

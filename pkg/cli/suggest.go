@@ -113,7 +113,9 @@ func (s *session) names(ctx context.Context, types, prefix string) []string {
 		for _, m := range matches {
 			t := target{resourceType: resourceType{Group: m.Group, Plural: m.Plural, Namespaced: m.Namespaced}}
 			for _, e := range s.newestOf(ctx, t, "") {
-				names = append(names, prefix+e.ResourceName)
+				if !strings.Contains(e.ResourceName, "\t") { // what follows it would be its description
+					names = append(names, prefix+e.ResourceName)
+				}
 			}
 		}
 	}

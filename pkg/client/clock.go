@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// clockResolution is the smallest difference of clocks that is told from none:
+// clockResolution is the largest difference of clocks that counts as none:
 // an answer's Date has whole seconds, and the answer takes time to arrive.
 const clockResolution = 2 * time.Second
 
@@ -34,13 +34,13 @@ func (c *clock) observe(answer *http.Response) {
 	}
 	c.known = true
 	// The answer was sent somewhere within the second that Date names.
-	if ahead := date.Add(time.Second / 2).Sub(c.now()); ahead.Abs() >= clockResolution {
+	if ahead := date.Add(time.Second / 2).Sub(c.now()); ahead.Abs() > clockResolution {
 		c.ahead = ahead
 	}
 }
 
 // ClockAhead returns how far the recorder's clock is ahead of this machine's,
-// negative if it is behind. It is 0 for less than two seconds, which can't be
+// negative if it is behind. It is 0 for up to two seconds, which can't be
 // measured. known is false until an answer has told.
 func (c *Client) ClockAhead() (ahead time.Duration, known bool) {
 	c.clock.mu.Lock()

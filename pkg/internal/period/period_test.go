@@ -10,6 +10,11 @@ import (
 
 func TestParseTime(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]bool{"": false, "2h": true, "0s": true, "2026-11-25T13:00:00+02:00": false} {
+		if got := period.IsRelative(text); got != want {
+			t.Errorf("%q: is it relative: got %t, want %t", text, got, want)
+		}
+	}
 	for text, want := range map[string]time.Time{
 		"":                          {},
 		"2h":                        now.Add(-2 * time.Hour),
