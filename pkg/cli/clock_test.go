@@ -26,7 +26,7 @@ func TestSince_GoesByTheRecordersClock(t *testing.T) {
 		r.now, r.ahead = r.now.Add(-tt.ahead), tt.ahead // the story is as old as before on the recorder's clock
 		for args, want := range map[string]string{
 			"get --since 13m --until 11m30s -o name":                     "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n",
-			"get --until 39m --since 1h --no-headers --show-noise":       "41m   update   deployment/web   kube-controller-manager   status.readyReplicas 2 → 3\n40m   update   deployment/web   -                         nothing but noise\n",
+			"get --until 39m --since 1h --no-headers":                    "41m   update   deployment/web   kube-controller-manager   status.readyReplicas 2 → 3\n",
 			"related deploy/web --since 13m -o name":                     "event/backoff\nevent/scaled\n",
 			"history deploy/web --no-headers --since 13m":                "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n",
 			"history deploy/web --no-headers --revision 4":               "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n",
