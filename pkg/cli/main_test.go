@@ -35,6 +35,8 @@ func TestCluster(t *testing.T) {
 	r.tell()
 	cluster := clustertest.New(t, clustertest.Options{})
 	t.Run("discovery", func(t *testing.T) { testDiscovery(t, r, cluster) })
+	t.Run("names", func(t *testing.T) { testNames(t, cluster) })
+	t.Run("apply", func(t *testing.T) { testApply(t, cluster) })
 	t.Run("newer Events", func(t *testing.T) { testNewerEvents(t, cluster) })
 	t.Run("no recorder", func(t *testing.T) { testNoRecorder(t, r, cluster) })
 }

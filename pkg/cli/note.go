@@ -28,7 +28,13 @@ type warnings struct {
 
 // Write expects one warning, and never fails.
 func (w *warnings) Write(p []byte) (int, error) {
-	if text := strings.TrimSpace(string(p)); !slices.Contains(w.seen, text) {
+	text := strings.TrimSpace(string(p))
+	for _, events := range eventTypes() { // both groups serve the same Events
+		if strings.HasSuffix(text, " could also match lower priority resource "+events.GroupResource().String()) {
+			return len(p), nil
+		}
+	}
+	if !slices.Contains(w.seen, text) {
 		w.seen = append(w.seen, text)
 		w.env.note(text)
 	}

@@ -41,15 +41,31 @@ func TestTerminal_NothingHostileReachesIt(t *testing.T) {
 	r := newRecording(t)
 	recordHostile(t, r)
 	for _, args := range [][]string{
-		{"get"}, {"get", "-o", "wide"}, {"get", "-o", "name"}, {"get", "-o", "json"}, {"get", "-o", "yaml"},
-		{"get", "-o", "jsonpath={.items[*].objectChanges}"}, {"get", "-o", "jsonpath-as-json={.items[*].objectChanges}"},
+		{"get"},
+		{"get", "-o", "wide"},
+		{"get", "-o", "name"},
+		{"get", "-o", "json"},
+		{"get", "-o", "yaml"},
+		{"get", "-o", "jsonpath={.items[*].objectChanges}"},
+		{"get", "-o", "jsonpath-as-json={.items[*].objectChanges}"},
 		{"get", "-o", "go-template={{range .items}}{{.resourceName}}{{.objectChanges}}{{end}}"},
 		{"get", "-o", "go-template={{nothing .items}}" + hostile},
-		{"history", "cm", hostile}, {"history", "cm", hostile, "--diff"}, {"history", "cm", hostile, "--diff=unified"},
-		{"history", "cm", hostile, "--revision", "2", "-o", "yaml"}, {"history", "cm", hostile, "--revision", "1..2", "-o", "json"},
-		{"history", "cm", hostile, "--revision", "2", "-o", "jsonpath={.data}"}, {"history", "cm", hostile, "--revision", "9"},
-		{"history", "cm", hostile, "--since", "1s"}, {"history", "cm", hostile, "--uid", hostile},
-		{"related", "cm", hostile}, {"get", "cm", "x" + hostile}, {"get", hostile}, {"get", "-o", hostile}, {"get", "--timezone", hostile}, {hostile}, {"get", "--" + hostile},
+		{"history", "cm", hostile},
+		{"history", "cm", hostile, "--diff"},
+		{"history", "cm", hostile, "--diff=unified"},
+		{"history", "cm", hostile, "--revision", "2", "-o", "yaml"},
+		{"history", "cm", hostile, "--revision", "1..2", "-o", "json"},
+		{"history", "cm", hostile, "--revision", "2", "-o", "jsonpath={.data}"},
+		{"history", "cm", hostile, "--revision", "9"},
+		{"history", "cm", hostile, "--since", "1s"},
+		{"history", "cm", hostile, "--uid", hostile},
+		{"related", "cm", hostile},
+		{"get", "cm", "x" + hostile},
+		{"get", hostile},
+		{"get", "-o", hostile},
+		{"get", "--timezone", hostile},
+		{hostile},
+		{"get", "--" + hostile},
 	} {
 		tty, _, written := terminal(t)
 		env := cli.System("v1.2.3")
