@@ -27,6 +27,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		writeGaps(w, page.Gaps)
 		writeIgnored(w, page.Omitted)
+		writeCoverage(w, page.Coverage)
 	}
 	switch {
 	case err != nil:

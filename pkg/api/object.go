@@ -26,6 +26,7 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
 	if err == nil {
 		writeGaps(w, found.Gaps)
 		writeIgnored(w, found.Omitted)
+		writeCoverage(w, found.Coverage)
 	}
 	_, related := errors.AsType[*query.RelatedError](err)
 	switch {

@@ -51,14 +51,15 @@ func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	for _, c := range catalogue {
 		known := slices.IndexFunc(list.Resources, func(l v1.Resource) bool { return l.Group == c.Group && l.Plural == c.Plural })
 		if known >= 0 {
-			if l := &list.Resources[known]; l.State == stateNotConfigured {
+			l := &list.Resources[known]
+			if l.Since = c.Since; l.State == stateNotConfigured {
 				l.State = stateStopped
 			}
 			continue
 		}
 		list.Resources = append(list.Resources, v1.Resource{
 			Group: c.Group, Version: c.Version, Plural: c.Plural, Singular: c.Singular, Kind: c.Kind,
-			ShortNames: c.ShortNames, Namespaced: c.Namespaced, State: stateStopped,
+			ShortNames: c.ShortNames, Namespaced: c.Namespaced, State: stateStopped, Since: c.Since,
 		})
 	}
 	writeJSON(w, http.StatusOK, list)

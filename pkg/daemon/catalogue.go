@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
 // states tells the API what is recorded, waited for and left out, and what else
@@ -35,6 +37,30 @@ func describe(r history.Resource, state, reason string) v1.Resource {
 		Group: r.Group, Version: r.Version, Plural: r.Plural, Singular: r.Singular, Kind: r.Kind,
 		ShortNames: r.ShortNames, Namespaced: r.Namespaced, State: state, Reason: reason,
 	}
+}
+
+// reasonSyncing is why a resource that is listed for the first time is absent.
+const reasonSyncing = "syncing"
+
+// absent returns what is not recorded now, what deserves a look first. Rules are
+// not in it: they are told apart.
+func (d *Daemon) absent() (all []history.Absence) {
+	for _, s := range d.watchers.States() {
+		reason := cmp.Or(string(s.Cause), reasonSyncing)
+		if !s.Synced && s.State != watcher.Ignored {
+			all = append(all, history.Absence{Resource: s.Resource, Reason: reason})
+		}
+	}
+	for _, u := range d.watchers.Unwatched() {
+		all = append(all, history.Absence{Resource: u.Resource, Reason: u.Why})
+	}
+	slices.SortStableFunc(all, func(a, b history.Absence) int { return cmp.Compare(weight(a.Reason), weight(b.Reason)) })
+	return all
+}
+
+// weight orders the reasons: somebody can do something about the first ones.
+func weight(reason string) int {
+	return slices.Index([]string{watcher.NotConfigured, watcher.Denied, watcher.NotWatchable}, reason)
 }
 
 // ignored returns what the rules leave out of a resource, and how many versions that were; nil where there is nothing.

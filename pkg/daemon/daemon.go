@@ -98,6 +98,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
 		Omissions: func() []history.Omission { return d.config.Load().Rules.Ignore },
 		Served:    d.watchers.Served,
+		Absent:    d.absent,
 	})
 	return api.New(service, api.Options{
 		Logger:   d.logger,

@@ -26,10 +26,11 @@ type Resource struct {
 	Namespaced bool     `json:"namespaced"`
 
 	// Since is from when on the log has the changes of the resource's objects:
-	// when its first sync ended, or what retention has left of that. The log sets
-	// it. It is zero before the first sync has ended, and for a resource that was
-	// recorded before logs kept it.
-	Since time.Time `json:"since,omitzero"`
+	// when recording of them began or, if it is trimmed, where what retention has
+	// left of that begins. The log sets both. Since is zero before the first sync
+	// has ended, and for a resource that was recorded before logs kept it.
+	Since   time.Time `json:"since,omitzero"`
+	Trimmed bool      `json:"trimmed,omitzero"`
 }
 
 // GroupResource returns the resource's identity, which no change of API version moves.

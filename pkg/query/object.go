@@ -44,6 +44,8 @@ type ObjectHistory struct {
 	Gaps []history.Gap
 	// Omitted is what the rules leave out of both, in the object's namespace.
 	Omitted []history.Omission
+	// Coverage is that of both.
+	Coverage Coverage
 }
 
 // RelatedError says that the object's own records could be read, but not the Events regarding it.
@@ -61,6 +63,9 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	empty := ObjectHistory{Resource: q.Type, Own: Page{Exact: true}, Related: Page{Exact: true}}
 	var err error
 	if empty.Omitted, err = s.omitted(ctx, q.scopes()...); err != nil {
+		return empty, err
+	}
+	if empty.Coverage, err = s.coverage(ctx, q.Start, q.scopes()...); err != nil {
 		return empty, err
 	}
 	resources, err := s.resolveObject(ctx, q)

@@ -33,6 +33,9 @@ type Options struct {
 	// discovery, recorded or not. They resolve types that the catalogue does not
 	// have: Events regard objects of any type. Default: none.
 	Served func() []history.Resource
+	// Absent returns the resources of the cluster that are not recorded now.
+	// Default: none.
+	Absent func() []history.Absence
 }
 
 // The defaults of [Options], and how far ownership is followed: Kubernetes' own chains have three links.
@@ -66,6 +69,9 @@ func New(reader Reader, o Options) *Service {
 	if o.Served == nil {
 		o.Served = func() []history.Resource { return nil }
 	}
+	if o.Absent == nil {
+		o.Absent = func() []history.Absence { return nil }
+	}
 	return &Service{reader: reader, options: o}
 }
 
@@ -98,6 +104,8 @@ type Page struct {
 	Gaps []history.Gap
 	// Omitted is what the rules that hold now leave out of the question's resources and namespace, whatever else narrows it.
 	Omitted []history.Omission
+	// Coverage is that of the question's resources and namespace.
+	Coverage Coverage
 }
 
 // bytes returns the size of the page's objects.

@@ -24,13 +24,18 @@ type Timeline struct {
 
 // Timeline returns the page. A type that is in no catalogue has no matches; that is no error.
 func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
-	omitted, err := s.omitted(ctx, scope{q.Types, q.Group, q.Namespace})
+	asked := scope{q.Types, q.Group, q.Namespace}
+	omitted, err := s.omitted(ctx, asked)
 	if err != nil {
 		return Page{}, err
 	}
 	filter, known, err := s.filter(ctx, q)
-	if err != nil || !known {
-		return Page{Exact: true, Omitted: omitted}, err
+	if err != nil {
+		return Page{}, err
+	}
+	if !known {
+		coverage, err := s.coverage(ctx, q.Start, asked)
+		return Page{Exact: true, Omitted: omitted, Coverage: coverage}, err
 	}
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	page, err := s.scan(ctx, scan)
@@ -38,6 +43,9 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 		return Page{}, err
 	}
 	page.Omitted = omitted
+	if page.Coverage, err = s.coverage(ctx, q.Start, asked); err != nil {
+		return Page{}, err
+	}
 	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
 		return Page{}, err
 	}

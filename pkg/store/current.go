@@ -155,7 +155,7 @@ func (r *reader) catalogue(ctx context.Context) (list []history.Resource, err er
 	err = r.each(key.Catalogue(), func(item *badger.Item) error {
 		var one history.Resource
 		err := item.Value(func(v []byte) error { return json.Unmarshal(v, &one) })
-		one.Since = r.kept(one.Since)
+		r.trim(&one)
 		list = append(list, one)
 		return errors.Join(err, ctx.Err())
 	})

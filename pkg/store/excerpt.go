@@ -77,8 +77,8 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 		return len(of.Resources) > 0 && !slices.Contains(of.Resources, r.GroupResource())
 	})
 	for i := range e.Catalogue {
-		if since := &e.Catalogue[i].Since; !since.IsZero() && since.Before(of.Start) {
-			*since = of.Start
+		if r := &e.Catalogue[i]; !r.Since.IsZero() && r.Since.Before(of.Start) {
+			r.Since, r.Trimmed = of.Start, true
 		}
 	}
 	e.Gaps, err = x.r.gaps(x.ctx, of.Resources, of.Start, of.End)

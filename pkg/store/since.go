@@ -59,13 +59,10 @@ func (w *writer) begin(g *group, n uint16, c *history.Checkpoint, at time.Time) 
 	return nil
 }
 
-// kept returns from when on changes are kept that were recorded since then.
-func (r *reader) kept(since time.Time) time.Time {
-	if since.IsZero() {
-		return since
+// trim moves the beginning of a resource to where what is kept begins, if that
+// is later.
+func (r *reader) trim(one *history.Resource) {
+	if oldest := moment(r.bottom()); !one.Since.IsZero() && one.Since.Before(oldest) {
+		one.Since, one.Trimmed = oldest, true
 	}
-	if oldest := moment(r.bottom()); since.Before(oldest) {
-		since = oldest
-	}
-	return since.UTC()
 }

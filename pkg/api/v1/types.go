@@ -25,10 +25,17 @@ const (
 	GapsHeader               = "X-History-Gaps"         // how many gaps touch the query's time and resources
 	GapListHeader            = "X-History-Gap-List"     // the newest of them, at most MaxGapsListed
 	IgnoredHeader            = "X-History-Ignored"      // what rules leave out of the query's resources and namespace; else absent
+	SinceHeader              = "X-History-Since"        // when recording of the first of the query's resources began; absent if that is unknown
+	SinceTrimmedHeader       = "X-History-Trimmed"      // "true" if X-History-Since is where what retention has left begins; else absent
+	NotRecordedHeader        = "X-History-Not-Recorded" // which of the query's resources are not recorded, and why; absent if all are
 )
 
 // MaxGapsListed is how many gaps [GapListHeader] has room for. [GapsPath] has them all.
 const MaxGapsListed = 8
+
+// MaxNotRecordedLength bounds the value of [NotRecordedHeader], in bytes. The
+// last entry of a longer one is "+N more". [ResourcesPath] has all of it.
+const MaxNotRecordedLength = 1000
 
 // MaxIgnoredLength bounds the value of [IgnoredHeader], in bytes; a longer one ends in "...". [ResourcesPath] has all of it.
 const MaxIgnoredLength = 1000
@@ -153,6 +160,9 @@ type Resource struct {
 	State string `json:"state"`
 	// Reason says why a resource is waiting or not recorded.
 	Reason string `json:"reason,omitempty"`
+	// Since is when recording of the resource began, or the beginning of what
+	// retention has left of that; absent if nothing was recorded, or unknown.
+	Since time.Time `json:"since,omitzero"`
 	// Ignored is what rules leave out of the resource, or have left out; absent where there is nothing.
 	Ignored *Ignored `json:"ignored,omitempty"`
 }

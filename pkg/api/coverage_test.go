@@ -1,0 +1,108 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+)
+
+// misses lets resources be absent from now on.
+func (s *server) misses(absent ...history.Absence) {
+	s.Handler = api.New(query.New(s.log, query.Options{Absent: func() []history.Absence { return absent }}), api.Options{})
+}
+
+func excluded(plural string) history.Absence {
+	return history.Absence{Reason: "excluded", Resource: history.Resource{Group: "coordination.k8s.io", Version: "v1", Plural: plural, Namespaced: true}}
+}
+
+func TestEveryAnswer_SaysWhatIsNotRecordedAndSinceWhen(t *testing.T) {
+	s := newServer(t, api.Options{})
+	sample(s)
+	batch := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "1"}}}
+	if err := s.log.Append(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	since := batch.Checkpoints[0].Time.Add(time.Second - 1).Truncate(time.Second).Format(time.RFC3339)
+	s.misses(excluded("leases"))
+	for target, want := range map[string]string{
+		"/api/v1/events?resourceType=leases":                         "404  leases.coordination.k8s.io excluded",
+		"/api/v1/events?resourceType=leases&empty=200":               "200  leases.coordination.k8s.io excluded",
+		"/api/v1/events?resourceType=pods":                           "200 " + since + " ",
+		"/api/v1/events?resourceType=pods&end=2001-01-01T00:00:00Z":  "404 " + since + " ",
+		"/api/v1/events?resourceType=pods,leases&limit=1":            "200 " + since + " leases.coordination.k8s.io excluded",
+		"/api/v1/events/shop/leases/lock":                            "404  leases.coordination.k8s.io excluded",
+		"/api/v1/events/shop/pods/web?revision=1":                    "200 " + since + " ",
+		"/api/v1/events?resourceType=pods&verb=patch":                "404  ",
+		"/api/v1/events?resourceType=pods&start=yesterday&empty=200": "400  ",
+	} {
+		code, header, _ := s.get(target)
+		got := fmt.Sprintf("%d %s %s", code, header.Get(v1.SinceHeader), header.Get(v1.NotRecordedHeader))
+		if got != want {
+			t.Errorf("%s\n got %q\nwant %q", target, got, want)
+		}
+	}
+	_, _, body := s.get(v1.ResourcesPath)
+	var list v1.ResourceList
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list.Resources {
+		if got, want := !r.Since.IsZero(), r.Plural == "pods"; got != want {
+			t.Errorf("the catalogue has a beginning of %s: %t (%s), want %t", r.Plural, got, r.Since, want)
+		}
+	}
+}
+
+func TestNotRecorded_IsBounded(t *testing.T) {
+	s := newServer(t, api.Options{})
+	var all []history.Absence
+	for i := range 500 {
+		all = append(all, excluded(fmt.Sprint("leases", i)))
+	}
+	s.misses(all...)
+	_, header, _ := s.get("/api/v1/events")
+	got := header.Get(v1.NotRecordedHeader)
+	var more int
+	at := strings.LastIndex(got, ", +")
+	if _, err := fmt.Sscanf(got[max(at, 0):], ", +%d more", &more); err != nil {
+		t.Fatalf("%q, want it to end in how many more there are", got)
+	}
+	if listed := strings.Count(got[:at], ",") + 1; listed+more != len(all) || len(got) > v1.MaxNotRecordedLength || listed < 10 {
+		t.Errorf("%d entries and %d more in %d bytes, want %d of them in at most %d bytes", listed, more, len(got), len(all), v1.MaxNotRecordedLength)
+	}
+	if code, _, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusNotFound {
+		t.Errorf("HEAD answers %d, want %d", code, http.StatusNotFound)
+	}
+}
+
+// A resource that was recorded once is stopped, though the configuration does
+// not name it.
+func TestResources_CallsWhatWasRecordedOnceStopped(t *testing.T) {
+	states := func() []v1.Resource {
+		return []v1.Resource{
+			{Version: "v1", Plural: "pods", State: "not_configured", Reason: "not named"},
+			{Group: "coordination.k8s.io", Version: "v1", Plural: "leases", State: "not_configured", Reason: "not named"},
+		}
+	}
+	s := newServer(t, api.Options{States: states})
+	_, _, body := s.get(v1.ResourcesPath)
+	var list v1.ResourceList
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, r := range list.Resources {
+		got[r.Plural] = r.State + " " + r.Reason
+	}
+	if got["pods"] != "stopped not named" || got["leases"] != "not_configured not named" {
+		t.Errorf("pods are %q and leases %q, want stopped and not_configured", got["pods"], got["leases"])
+	}
+}

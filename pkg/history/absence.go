@@ -1,0 +1,9 @@
+package history
+
+// Absence is a resource of the cluster of which nothing is recorded, and why.
+type Absence struct {
+	Resource Resource
+	// Reason is one word for programs: a [GapReason], or what the recorder calls
+	// a resource that it leaves out.
+	Reason string
+}
