@@ -26,6 +26,10 @@ const (
 // errHTML is what a proxy gives away that answers in the server's stead.
 var errHTML = errors.New("the answer is a page of HTML and not the API server's")
 
+// errNoStatus is the error of a watch that reports something else than a Status
+// as its error. What that is may be secret, so it is not quoted.
+var errNoStatus = errors.New("the API server reports an error without a Status")
+
 // failure marks an error of the network: there was no answer, or it broke off.
 type failure struct{ err error }
 
@@ -56,8 +60,8 @@ func networkError(err error) error {
 // StatusError returns the error that the JSON of a Status describes.
 func StatusError(object []byte) error {
 	var status metav1.Status
-	if err := json.Unmarshal(object, &status); err != nil {
-		return fmt.Errorf("error of the API server: %w", err)
+	if err := json.Unmarshal(object, &status); err != nil || status.Kind != "" && status.Kind != "Status" {
+		return errNoStatus
 	}
 	return describe(status)
 }
@@ -91,13 +95,16 @@ func responseError(resp *http.Response) error {
 }
 
 // generic returns the error of an answer without a Status, as proxies and
-// aggregated API servers that are down give it, with its own words.
+// aggregated API servers that are down give it, with its own words. Other JSON
+// is not quoted: it may be an object, and secret.
 func generic(resp *http.Response, body []byte, delay int32) error {
 	err := apierrors.NewGenericServerResponse(resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", "", int(delay), true)
 	err.ErrStatus.Message = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	switch words := brief(string(body)); {
 	case isHTML(resp):
 		err.ErrStatus.Message += ", with a page of HTML"
+	case strings.HasPrefix(words, "{"), strings.HasPrefix(words, "["):
+		err.ErrStatus.Message += ", with JSON that is no Status"
 	case words != "":
 		err.ErrStatus.Message += ": " + words
 	}
