@@ -97,8 +97,9 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	return len(found), nil
 }
 
-// isRedacted reports whether a version has hashes in the place of values.
-func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte(`"hmac-sha256:`)) }
+// isRedacted reports whether a version has hashes in the place of values, or of
+// a part of one.
+func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte("hmac-sha256:")) }
 
 func notRecorded(v *versions, revision, newest uint64) error {
 	return history.Errorf(history.NotFound, "%s has no recorded revision %d: the newest is %d, and old ones are dropped in time",

@@ -57,6 +57,23 @@ func TestRelatedSaysThatEventsWereLeftOutOnlyWhereSomeWere(t *testing.T) {
 	}
 }
 
+// TestRevision_WarnsOfHashedValues: who applies the object would write the hashes.
+func TestRevision_WarnsOfHashedValues(t *testing.T) {
+	const warning = "Warning: values of pods \"web\" were recorded as hashes; what they were can't be restored from here\n"
+	for value, want := range map[string]bool{"plain": false, "hmac-sha256:0123456789abcdef0123456789abcdef": true, "--password=hmac-sha256:0123": true} {
+		r := newRecording(t)
+		r.write(time.Minute, &history.Record{
+			Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Create, Object: []byte(`{"spec":{"value":"` + value + `"}}`),
+		})
+		for format, warns := range map[string]bool{"yaml": want, "json": want, "jsonpath={.spec}": want, "name": false, "": false} {
+			code, _, stderr := r.ask(t, "history", "pod/web", "--revision", "1", "-o", format)
+			if code != 0 || strings.Contains(stderr, warning) != warns {
+				t.Errorf("%s, -o %q: exit code %d, want 0; stderr %q, want a warning: %t", value, format, code, stderr, warns)
+			}
+		}
+	}
+}
+
 // TestADiffWithoutADifferenceIsNothing: for scripts, as diff itself.
 func TestADiffWithoutADifferenceIsNothing(t *testing.T) {
 	r := newRecording(t)
