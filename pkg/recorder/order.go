@@ -19,8 +19,10 @@ import (
 // queue orders entries by resourceVersion, and commits one only when its
 // predecessors have probably arrived:
 //
-//   - An entry waits for pace.skew, unless it is the first after silence. What
-//     has a lower resourceVersion than an entry that waited goes with it.
+//   - An entry waits for the skew of the watches, unless it is the first after
+//     silence. What has a lower resourceVersion than an entry that waited goes
+//     with it. The skew grows when entries are later than that, as they are on
+//     machines that are busy, and shrinks again.
 //   - An entry waits for watches that have broken off and that read what they
 //     missed, up to its own resourceVersion, but not longer than maxHold.
 //
@@ -30,6 +32,8 @@ import (
 const (
 	// maxHold bounds how long an entry waits for other lanes.
 	maxHold = time.Second
+	// maxSkew bounds how long an entry waits for others that may be late.
+	maxSkew = 400 * time.Millisecond
 	// lostFor is for how long a lane whose watch broke off makes others wait.
 	lostFor = 10 * time.Second
 )
@@ -37,7 +41,7 @@ const (
 // pace is how long entries wait.
 type pace struct {
 	batch    time.Duration // for the rest of a batch, after silence
-	skew     time.Duration // for entries that were written earlier and arrive later
+	skew     time.Duration // at least, for entries that were written earlier and arrive later
 	interval time.Duration // between two commits under load
 	idle     time.Duration // for a record, if the entry has none
 }
@@ -70,7 +74,7 @@ type lane struct {
 
 // holdsUntil returns until when entries that are newer than the lane have to
 // wait for it; zero if they need not.
-func (l *lane) holdsUntil(p pace, now time.Time) time.Time {
+func (l *lane) holdsUntil(skew time.Duration, now time.Time) time.Time {
 	until := time.Time{}
 	switch l.state {
 	case lost:
@@ -78,7 +82,7 @@ func (l *lane) holdsUntil(p pace, now time.Time) time.Time {
 	case resuming:
 		until = now.Add(maxHold)
 	case resumed:
-		until = l.since.Add(p.skew)
+		until = l.since.Add(skew)
 	case live, syncing:
 	}
 	if l.apart || !until.After(now) {
@@ -117,7 +121,7 @@ func (q *queue) enter(l *lane, state laneState) {
 	now := time.Now()
 	l.state, l.since = state, now
 	if state == syncing && l.pending == 0 {
-		l.top = 0 // the server may have been restored from a backup
+		l.top, q.newest = 0, place{} // the server may have been restored from a backup
 	}
 	q.reconsider(now)
 }
@@ -163,7 +167,33 @@ func (q *queue) schedule(e *entry, watched bool) {
 		e.due = e.at.Add(q.pace.batch)
 		return
 	}
-	e.due = later(e.at.Add(q.pace.skew), q.lastCut.Add(q.pace.interval*3/4))
+	e.due = later(e.at.Add(q.skew), q.lastCut.Add(q.pace.interval*3/4))
+}
+
+// place is an entry's, and when it was put.
+type place struct {
+	key uint64
+	at  time.Time
+}
+
+// learn lets entries wait longer if one is late by more than half the skew:
+// behind others in the queue, or those that are committed. The lock has to be
+// held.
+func (q *queue) learn(e *entry, newer []*entry) {
+	l := &e.stream.lane
+	if !e.ordinary && !e.first || l.apart || l.state != live && e.at.Sub(l.since) < maxHold {
+		return
+	}
+	late := time.Duration(0)
+	if e.key < q.newest.key {
+		late = e.at.Sub(q.newest.at)
+	}
+	for _, n := range newer {
+		if n.ordinary || n.first {
+			late = max(late, e.at.Sub(n.at))
+		}
+	}
+	q.skew = max(q.skew, min(2*late, maxSkew))
 }
 
 // hasten makes a lane's entries due, because someone waits for them. The lock
@@ -175,7 +205,7 @@ func (q *queue) hasten(l *lane, now time.Time) {
 		}
 		due := now
 		if e.ordinary {
-			due = e.at.Add(q.pace.skew)
+			due = e.at.Add(q.skew)
 		}
 		if due.Before(e.due) {
 			e.due = due
@@ -209,7 +239,7 @@ func (g *gate) passes(e *entry) bool {
 func (q *queue) gate(now time.Time) gate {
 	g := gate{all: q.closed != nil, pressed: q.pressed(), complete: math.MaxUint64}
 	for _, l := range q.lanes {
-		if !l.holdsUntil(q.pace, now).IsZero() {
+		if !l.holdsUntil(q.skew, now).IsZero() {
 			g.complete = min(g.complete, l.top)
 		}
 	}
@@ -220,7 +250,7 @@ func (q *queue) gate(now time.Time) gate {
 		}
 		g.due = true
 		if e.ordinary {
-			waited = q.pace.skew / 2
+			waited = q.skew / 2
 			break
 		}
 	}
@@ -241,11 +271,15 @@ func (q *queue) leave(now time.Time, batch []*entry) {
 	ordinary := false
 	for _, e := range batch {
 		ordinary = ordinary || e.ordinary
+		if (e.ordinary || e.first) && e.key > q.newest.key {
+			q.newest = place{e.key, e.at}
+		}
 	}
 	if !ordinary {
 		return
 	}
 	q.lastCut = now
+	q.skew -= (q.skew - q.pace.skew) / 32
 	for _, e := range q.entries {
 		if e.ordinary && e.due.After(now) {
 			e.due = later(e.due, now.Add(q.pace.interval))
@@ -271,7 +305,7 @@ func (q *queue) next(now time.Time) (next time.Time) {
 	}
 	if held {
 		for _, l := range q.lanes {
-			first(l.holdsUntil(q.pace, now))
+			first(l.holdsUntil(q.skew, now))
 		}
 	}
 	return next

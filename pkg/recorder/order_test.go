@@ -272,6 +272,32 @@ func TestOrder_DelaysOnlyWhatMayBeAnEffect(t *testing.T) {
 	})
 }
 
+// TestOrder_LearnsHowLateWatchesAre lets one watch be later than the recorder
+// expects. After the first time the recorder waits for it.
+func TestOrder_LearnsHowLateWatchesAre(t *testing.T) {
+	timed(t, func(t *testing.T, w *world, _ *commits) {
+		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
+		time.Sleep(2 * time.Second)
+		want := "pods/o100@100"
+		w.put(a, pods, 100, "") // ends silence
+		time.Sleep(10 * time.Millisecond)
+		for rv := 101; rv < 141; rv += 2 {
+			w.put(a, pods, rv+1, "")
+			time.Sleep(100 * time.Millisecond)
+			w.put(b, replicaSets, rv, "") // 100 ms late
+			time.Sleep(30 * time.Millisecond)
+			if rv == 101 {
+				want += fmt.Sprintf(" pods/o%d@%d replicasets/o%d@%d", rv+1, rv+1, rv, rv)
+				continue
+			}
+			want += fmt.Sprintf(" replicasets/o%d@%d pods/o%d@%d", rv, rv, rv+1, rv+1)
+		}
+		if got := rvs(w.all()); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	})
+}
+
 // TestOrder_WaitsForLostWatches states how long versions wait for a watch that
 // broke off.
 func TestOrder_WaitsForLostWatches(t *testing.T) {

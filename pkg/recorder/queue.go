@@ -56,13 +56,15 @@ type queue struct {
 	records int
 	bytes   int
 	counter counter
-	lastPut time.Time // of the last entry that was not idle
-	first   *lane     // the one that ended the last silence
-	calm    time.Time // until when its entries count as the first after that
-	lastCut time.Time // of the last batch that reported writes as they happen
-	wakeAt  time.Time // when the committer looks next; zero: when it is signaled
-	look    time.Time // when held entries may have become free; zero: unknown
-	closed  error     // why nothing is accepted any more
+	skew    time.Duration // how long entries wait for others that may be late
+	newest  place         // that was committed
+	lastPut time.Time     // of the last entry that was not idle
+	first   *lane         // the one that ended the last silence
+	calm    time.Time     // until when its entries count as the first after that
+	lastCut time.Time     // of the last batch that reported writes as they happen
+	wakeAt  time.Time     // when the committer looks next; zero: when it is signaled
+	look    time.Time     // when held entries may have become free; zero: unknown
+	closed  error         // why nothing is accepted any more
 	changed chan struct{}
 }
 
@@ -70,6 +72,7 @@ func newQueue(o Options) *queue {
 	return &queue{
 		maxRecords: o.QueueRecords, maxBytes: o.QueueBytes, cutRecords: o.BatchRecords, cutBytes: o.BatchBytes,
 		pace:  pace{batch: o.BatchDelay, skew: o.SkewDelay, interval: o.BatchInterval, idle: o.IdleDelay},
+		skew:  o.SkewDelay,
 		ready: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
@@ -121,6 +124,7 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 
 func (q *queue) insert(e *entry) {
 	at := sort.Search(len(q.entries), func(i int) bool { return q.entries[i].key > e.key })
+	q.learn(e, q.entries[at:])
 	q.entries = slices.Insert(q.entries, at, e)
 	q.records += len(e.records)
 	q.bytes += e.bytes
