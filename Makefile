@@ -45,8 +45,9 @@ test: devcluster ## run every test, the dev cluster's and the packaging's too
 	go test ./...
 
 .PHONY: load
-load: devcluster ## compare the recorder with 20,000 writes by 8 writers, back to back
+load: devcluster ## compare the recorder with 20,000 writes by 8 writers, and check the order of 10,000 rollouts
 	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 20000
+	go test -count=1 -v -timeout 120m ./pkg/internal/causes -rollouts 10000
 
 .PHONY: soak
 soak: devcluster ## hold the recorder's memory to its bound: 20,000 pods of 7 KB, and an hour of churn
@@ -54,8 +55,8 @@ soak: devcluster ## hold the recorder's memory to its bound: 20,000 pods of 7 KB
 
 .PHONY: cost
 cost: devcluster ## measure CPU and delay of a version on a real API server; do nothing else on the machine meanwhile
-	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x ./pkg/internal/cost
-	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 1000x ./pkg/internal/cost
+	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/internal/cost
+	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 300x -timeout 30m ./pkg/internal/cost
 
 .PHONY: chaos
 chaos: devcluster ## kill, cut off and starve the recorder for long, and compare it with the truth

@@ -18,25 +18,33 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/recordertest"
 )
 
-// BenchmarkFreshness writes to an object beside 300 other writes a second, and asks the recorder over REST until it answers with
-// that version. The time is from when the API server has accepted the write, which is when its watchers may see it first. An
-// operation is one such write; -benchtime 1000x takes a minute.
+// BenchmarkFreshness writes to an object next to other writers, which update
+// pods at a rate, and asks the recorder over REST until it answers with that
+// version. The time is from when the API server has accepted the write, which
+// is when its watchers may see it first. Without other writers, each write is
+// the first after silence. An operation is one such write.
 func BenchmarkFreshness(b *testing.B) {
-	define(b)
 	r := recordertest.New(b, program, cluster.Kubeconfig)
-	r.Ready(b, "widgets")
-	kube, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		b.Fatal(err)
+	r.Ready(b)
+	b.Run("silence", func(b *testing.B) { freshness(b, r, 700*time.Millisecond) })
+	for _, rate := range rates() {
+		b.Run(fmt.Sprint(rate), func(b *testing.B) {
+			stop := loaded(b, r, rate)
+			defer stop()
+			freshness(b, r, 0)
+		})
 	}
-	const namespace = "fresh"
+}
+
+// loaded drives a load until the returned function is called.
+func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
+	b.Helper()
+	namespace := fmt.Sprint("fresh-", rate)
 	ctx, cancel := context.WithCancel(b.Context())
 	driven := make(chan error, 1)
 	go func() {
 		for ctx.Err() == nil {
-			_, err := cluster.Load(ctx, clustertest.Load{
-				Namespace: namespace, Kinds: kinds(), Objects: 100, Updates: 1000, Writers: 8, Rate: 300,
-			})
+			_, err := cluster.Load(ctx, clustertest.Load{Namespace: namespace, Objects: 100, Updates: 1000, Writers: 8, Rate: float64(rate)})
 			if err != nil && ctx.Err() == nil {
 				driven <- err
 				return
@@ -44,16 +52,26 @@ func BenchmarkFreshness(b *testing.B) {
 		}
 		driven <- nil
 	}()
-	defer func() {
-		cancel()
-		if err := <-driven; err != nil {
-			b.Error(err)
-		}
-	}()
 	recordertest.Eventually(b, "the load has begun", func() (bool, string) {
 		page, err := r.Client.Events(b.Context(), client.EventsQuery{Namespace: namespace, Limit: 1, Summary: true})
 		return err == nil && len(page.Events) > 0, fmt.Sprint(err)
 	})
+	return func() {
+		cancel()
+		if err := <-driven; err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// freshness measures the delay of writes that are at least so far apart.
+func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
+	b.Helper()
+	const namespace = "default"
+	kube, err := kubernetes.NewForConfig(cluster.Config())
+	if err != nil {
+		b.Fatal(err)
+	}
 	maps := kube.CoreV1().ConfigMaps(namespace)
 	probe, err := maps.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}}, metav1.CreateOptions{})
 	if err != nil {
@@ -69,7 +87,7 @@ func BenchmarkFreshness(b *testing.B) {
 			b.Fatal(err)
 		}
 		late = append(late, answered(b, r, now))
-		time.Sleep(time.Duration(n%40) * time.Millisecond) // not in step with anything
+		time.Sleep(apart + time.Duration(n%40)*time.Millisecond) // not in step with anything
 	}
 	rate := (r.Metric(b, "watchhistory_versions_recorded_total") - had) / time.Since(began).Seconds()
 	slices.Sort(late)

@@ -1,6 +1,7 @@
 package cost_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -8,6 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
 	"github.com/watchhistory/watchhistory/pkg/internal/recordertest"
 )
+
+var recorder = flag.String("recorder", "", "the recorder's binary, to compare one with another; built from this source by default")
 
 var (
 	cluster *clustertest.Cluster
@@ -20,17 +23,18 @@ func run(m *testing.M) int {
 	if os.Getenv(informerVariable) != "" {
 		return informerMain()
 	}
-	dir, err := os.MkdirTemp("", "cost-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if program, err = recordertest.Build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	flag.Parse()
+	if program = *recorder; program == "" {
+		dir, err := os.MkdirTemp("", "cost-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if program, err = recordertest.Build(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	}
 	return clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c })
 }
-
-func kinds() []string { return []string{"pods", "configmaps", "secrets", "widgets"} }
