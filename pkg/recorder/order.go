@@ -176,7 +176,7 @@ type place struct {
 	at  time.Time
 }
 
-// learn lets entries wait longer if one is late by more than half the skew:
+// learn lets entries wait longer if one is late by more than a third of the skew:
 // behind others in the queue, or those that are committed. The lock has to be
 // held.
 func (q *queue) learn(e *entry, newer []*entry) {
@@ -193,7 +193,7 @@ func (q *queue) learn(e *entry, newer []*entry) {
 			late = max(late, e.at.Sub(n.at))
 		}
 	}
-	q.skew = max(q.skew, min(2*late, maxSkew))
+	q.skew = max(q.skew, min(3*late, maxSkew))
 }
 
 // hasten makes a lane's entries due, because someone waits for them. The lock
