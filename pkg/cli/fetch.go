@@ -19,6 +19,7 @@ type answer struct {
 	cut     bool       // older records were left out
 	gaps    []v1.Gap   // that touch the time of the answer, in the order of their starts
 	ignored ignored
+	covered coverage
 
 	blind []client.EventsQuery // those of the queries that gaps touch
 }
@@ -67,6 +68,7 @@ func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, a *
 			a.exact = a.exact && page.TotalExact
 			a.cut = a.cut || page.HasMore
 			a.ignored.add(page.Ignored)
+			a.covered.add(&page.Page)
 			if page.Gaps > 0 {
 				a.blind = append(a.blind, q)
 			}

@@ -163,6 +163,7 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 		}
 		o.env.note("No history found" + in(namespace) + ".")
 	}
+	found.covered.note(&o.question, len(found.events) == 0)
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, len(found.events) == 0, o.hides()))
 	return len(visible), nil
@@ -180,6 +181,8 @@ func (o *getOptions) reportMissing(ctx context.Context, s *session, targets []ta
 		if t.name == "" && len(found.events) == 0 {
 			if recorded, err := s.types.known(ctx, t.wire()); err == nil && !recorded {
 				s.types.warnf("the recorder does not record %s", t.GroupResource())
+			} else if reason := s.unrecorded(ctx, t); reason != "" {
+				s.types.warnf("the recorder does not record %s: %s", t.GroupResource(), reason)
 			}
 		}
 	}

@@ -157,6 +157,7 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	if o.diff == "" {
 		o.env.note(o.whoNote(visible))
 	}
+	found.covered.note(&o.question, false)
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, false, o.hides()))
 	return len(visible), nil
@@ -167,6 +168,7 @@ func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render
 	if err := o.showBlind(found.gaps, p.History, o.hides()); err != nil {
 		return err
 	}
+	found.covered.note(&o.question, true)
 	o.env.note(found.ignored.note())
 	if err := v.unchanged(ctx, &o.env, v.target, o.uid, &o.window); err != nil || o.isTable() {
 		return err

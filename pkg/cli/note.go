@@ -110,6 +110,8 @@ func (s *session) missing(ctx context.Context, env *Environment, t target, uid s
 	}
 	if recorded, err := s.types.known(ctx, t.wire()); err == nil && !recorded {
 		hint = fmt.Sprintf("the recorder does not record %s", t.GroupResource())
+	} else if reason := s.unrecorded(ctx, t); reason != "" {
+		hint = fmt.Sprintf("the recorder does not record %s: %s", t.GroupResource(), reason)
 	} else {
 		hint = fmt.Sprintf("'%s get %s -A' shows which have one", env.Name, t.GroupResource())
 	}

@@ -85,6 +85,7 @@ type reading struct {
 	blind  bool       // gaps touch the object's type or Events
 
 	ignored ignored // of either
+	covered coverage
 }
 
 // isEmpty tells whether there is nothing, not even of the object itself.
@@ -116,6 +117,7 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 		if found.more || !page.HasMore {
 			found.blind = page.Gaps > 0
 			found.ignored.add(page.Ignored)
+			found.covered.add(&page.Page)
 			if found.more {
 				found.events = found.events[:o.limit]
 			}
@@ -167,6 +169,7 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 			return err
 		}
 		if !known {
+			found.covered.note(&o.question, true)
 			o.env.note(found.ignored.note())
 			if err := o.showBlind(gaps, p.Related, o.hides()); err != nil {
 				return err
@@ -184,6 +187,7 @@ func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *
 		o.env.note(fmt.Sprintf("These are the newest %d records of Events: --limit=0 reads all, --since fewer.", len(found.events)))
 	}
 	o.env.note(found.ignored.note())
+	found.covered.note(&o.question, len(found.events) == 0)
 	o.env.note(gapsNote(gaps, len(found.events) == 0, o.hides()))
 	return nil
 }

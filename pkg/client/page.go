@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -19,6 +20,14 @@ type Page struct {
 	Next       string // the cursor of the next page; empty where there is none
 	Gaps       int    // that touch the whole query's time and resources: [Client.Gaps] lists them
 	Ignored    string // what the recorder's configuration leaves out of the query's resources and namespace
+
+	// Since is when recording of the query's resources began or, if it is
+	// trimmed, where what retention has left of that begins; zero if unknown.
+	Since   time.Time
+	Trimmed bool
+	// NotRecorded names those of the query's resources that are not recorded, as
+	// in [v1.NotRecordedHeader].
+	NotRecorded string
 }
 
 // EventsPage is one page of records.
@@ -101,7 +110,11 @@ func (c *Client) page(header http.Header, n int, behind string) (page Page, err 
 		HasMore:    header.Get(v1.HasMoreHeader) == "true",
 		Next:       header.Get(v1.NextCursorHeader),
 		Ignored:    header.Get(v1.IgnoredHeader),
+
+		Trimmed:     header.Get(v1.SinceTrimmedHeader) == "true",
+		NotRecorded: header.Get(v1.NotRecordedHeader),
 	}
+	page.Since, _ = time.Parse(time.RFC3339, header.Get(v1.SinceHeader)) // what is no time is unknown
 	if page.Total, err = c.count(header, v1.TotalCountHeader, n); err != nil {
 		return Page{}, err
 	}

@@ -80,7 +80,7 @@ func denied(r schema.GroupResource, defined bool) string {
 		if d.group != r.Group || d.plural != "*" && d.plural != r.Resource || defined && d.reason != holdsCredentials {
 			continue
 		}
-		return "not recorded by default: " + d.reason
+		return "left out by default, because " + d.reason + "; the configuration's field include takes it in"
 	}
 	return ""
 }
