@@ -3,8 +3,10 @@ package admin_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -297,8 +299,8 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// TestRepair takes the manifest away, which no recorder would open the history without.
-func TestRepair(t *testing.T) {
+// TestRepair_OfALostManifest takes the manifest away. What verify finds, repair mends.
+func TestRepair_OfALostManifest(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	record(t, s, 1, 3)
@@ -308,11 +310,86 @@ func TestRepair(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "MANIFEST")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := run(t, nil, dir, "verify"); admin.ExitCode(err) != 2 || !strings.Contains(err.Error(), "watchhistory-recorder repair") {
-		t.Errorf("verify: %v", err)
+	out, _, err := run(t, nil, dir, "verify")
+	if admin.ExitCode(err) != 1 || !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(err.Error(), "watchhistory-recorder repair") {
+		t.Errorf("verify: %v, printed %q", err, out)
 	}
 	out, said := must(t, dir, "repair")
 	if !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(said, "verified 3 versions") || recorded(t, dir) != "1 2 3" {
 		t.Errorf("repair says %q and %q", out, said)
 	}
+}
+
+// TestADamagedDirectoryIsRead flips a bit of a table. Everything that can be read is exported and backed up, the user is told what is
+// missing, and the directory stays as it is; a dry run of the repair says the same as the repair.
+func TestADamagedDirectoryIsRead(t *testing.T) {
+	dir, whole := t.TempDir(), 400
+	s := open(t, dir)
+	record(t, s, 1, whole)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spoilBlock(t, dir)
+	before := contents(t, dir)
+	_, said := must(t, dir, "export", filepath.Join(t.TempDir(), "file"), "--start", "1h")
+	if !strings.Contains(said, "is damaged; what can be read is written") || !strings.Contains(said, "lost: ") {
+		t.Errorf("export said %q", said)
+	}
+	backup := filepath.Join(t.TempDir(), "backup")
+	if _, said := must(t, dir, "backup", backup); !strings.Contains(said, "is damaged") {
+		t.Errorf("backup said %q", said)
+	}
+	if out, _, err := run(t, nil, dir, "verify"); admin.ExitCode(err) != 1 || !strings.Contains(out, ".sst: block ") {
+		t.Errorf("verify: %v, printed %q", err, out)
+	}
+	forecast, said := must(t, dir, "repair", "--dry-run")
+	if !strings.Contains(said, "nothing was changed") {
+		t.Errorf("a dry run said %q", said)
+	}
+	if after := contents(t, dir); after != before {
+		t.Errorf("the directory was\n%s, and is\n%s", before, after)
+	}
+	repaired, _ := must(t, dir, "repair")
+	if repaired != forecast {
+		t.Errorf("the dry run printed\n%s, and the repair\n%s", forecast, repaired)
+	}
+	restored := filepath.Join(t.TempDir(), "restored")
+	must(t, restored, "restore", backup)
+	if got, want := recorded(t, restored), recorded(t, dir); got != want || len(strings.Fields(got)) < whole/2 {
+		t.Errorf("restored %q, and the repair left %q", got, want)
+	}
+}
+
+// spoilBlock flips a bit in the middle of a directory's only table.
+func spoilBlock(t *testing.T, dir string) {
+	t.Helper()
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(tables) != 1 {
+		t.Fatalf("%v, %v", tables, err)
+	}
+	b, err := os.ReadFile(tables[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/3] ^= 1
+	if err := os.WriteFile(tables[0], b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents returns the names and sums of a directory's files.
+func contents(t *testing.T, dir string) (list string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list += fmt.Sprintf("%s %x\n", e.Name(), sha256.Sum256(b))
+	}
+	return list
 }

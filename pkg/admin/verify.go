@@ -25,7 +25,8 @@ func newVerifyCommand(env Environment) *cobra.Command {
 		Use:   "verify",
 		Short: "Read the whole history and name what is damaged",
 		Long: `Read the whole history, also while it is recorded, and name what is damaged, one line each: files of the database, versions and
-their JSON by their checksums, entries of indexes without their version and versions without their entries.
+their JSON by their checksums, entries of indexes without their version and versions without their entries. Nothing is changed, and the
+directory may be on a read-only volume.
 
 It ends with 0 where nothing is damaged, with 1 where something is, and with 2 where it could not tell.`,
 		Example: `  watchhistory-recorder verify --storage data
@@ -74,27 +75,35 @@ func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 			r.Damage = append(r.Damage, d)
 		}
 	}
-	log, done, err := o.access(ctx, dir, errOut)
-	if err != nil {
-		if r.inspect(dir, show); r.Damaged > 0 {
-			return o.conclude(&r, out, errOut)
-		}
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	if r.Verification, err = log.Verify(ctx, show, m.progress); err != nil {
+	if r.Verification, err = o.verify(ctx, dir, errOut, show, m.progress); err != nil {
 		return err
 	}
 	m.clear()
 	return o.conclude(&r, out, errOut)
 }
 
-// inspect looks at the files of a log that can't be opened.
-func (r *report) inspect(dir string, show func(store.Damage)) {
-	r.Files, _ = store.Inspect(dir, func(d store.Damage) { // what keeps the files from being read has kept the log from being opened
-		r.Damaged++
-		show(d)
-	})
+// verify verifies the log of the recorder that runs on a directory or, if none does, the directory.
+func (o *verifyOptions) verify(
+	ctx context.Context, dir string, errOut io.Writer, show func(store.Damage), progress store.Progress,
+) (v store.Verification, err error) {
+	r, err := newRemote(ctx, dir)
+	if err == nil {
+		return r.Verify(ctx, show, progress)
+	}
+	if !errors.Is(err, errNobody) {
+		return v, err
+	}
+	i, err := o.inspect(ctx, dir, errOut)
+	if err != nil {
+		return v, err
+	}
+	defer func() { err = errors.Join(err, i.Close()) }()
+	for _, f := range i.Report().Files {
+		show(store.Damage{File: f.Name, Problem: f.Problem})
+	}
+	v, err = i.Verify(ctx, show, progress)
+	v.Damaged += int64(len(i.Report().Files))
+	return v, err
 }
 
 func (o *verifyOptions) conclude(r *report, out, errOut io.Writer) error {

@@ -70,6 +70,9 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 	if err := s.write(b, bodies); err != nil {
 		return s.fail(err)
 	}
+	if s.spareNumbers != s.numbersGiven() && s.now().Sub(s.sparedAt) >= spareEvery {
+		s.copySpare()
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
@@ -43,6 +45,9 @@ type files struct {
 // not name. The directory must be locked.
 func check(dir string) (indexes, error) {
 	tables, err := checkFiles(dir)
+	if _, unfinished := os.Stat(filepath.Join(dir, repairing)); err == nil && unfinished == nil {
+		err = &torn{repairing, "an earlier repair broke off"}
+	}
 	if t, ok := errors.AsType[*torn](err); ok {
 		return nil, damaged(history.Invalid, filepath.Join(dir, t.file), errors.New(t.problem))
 	}
@@ -128,38 +133,81 @@ func (i indexes) newest() (n uint64) {
 	return n
 }
 
-// tables reads the tables that the manifest names.
+// tables reads the tables that the manifest names. Those that Badger may compact soon are read as a whole, since a compaction passes over
+// what is damaged for good: those with what there is once an object or a log, and those of the newest day. The others are read beside
+// the open log.
 func (f *files) tables() (indexes, error) {
-	tables := make(indexes, len(f.manifest.Tables))
+	tables, edges := make(indexes, len(f.manifest.Tables)), map[uint64][2][]byte{}
+	newest := []byte{}
 	for id := range f.manifest.Tables {
-		t, err := f.table(id)
+		t, first, last, err := f.table(id)
 		if err != nil {
 			return nil, err
 		}
-		tables[id] = t
+		tables[id], edges[id] = t, [2][]byte{first, last}
+		if last[0] == key.History && bytes.Compare(last, newest) > 0 {
+			newest = last[:min(len(last), 3)]
+		}
+	}
+	var soon []uint64
+	for id, edge := range edges {
+		if edge[0][0] < key.History || edge[1][0] > key.History || bytes.Compare(edge[1], newest) >= 0 {
+			soon = append(soon, id)
+		}
+	}
+	errs := make([]error, len(soon))
+	parallel(len(soon), len(soon), func(i int) { errs[i] = f.readWhole(tables[soon[i]]) })
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range soon {
+		tables[id].Blocks = nil // so that nobody reads it again
 	}
 	return tables, nil
 }
 
-// table reads one of the [indexes].
-func (f *files) table(id uint64) (*table.Table, error) {
+// table reads one of the [indexes], with its smallest and its largest key.
+func (f *files) table(id uint64) (t *table.Table, first, last []byte, err error) {
 	path := tablePath(f.dir, id)
 	name := filepath.Base(path)
 	if !f.found[id] {
-		return nil, &torn{name, "it is missing"}
+		return nil, nil, nil, &torn{name, "it is missing"}
 	}
-	t, err := table.Open(path)
-	if errors.Is(err, table.ErrDamaged) {
-		return nil, &torn{name, err.Error()}
+	t, err = table.Open(path)
+	if err == nil {
+		first = t.First[0]
+		last, err = t.Last()
+		err = errors.Join(err, t.Close())
+	}
+	if err == nil && (len(first) == 0 || len(last) == 0) {
+		err = table.ErrDamaged
+	}
+	if err != nil && ofTheFile(err) {
+		return nil, nil, nil, &torn{name, firstLine(err)}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+		return nil, nil, nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	_, err = t.Read(len(t.Blocks) - 1)
-	if err := errors.Join(err, t.Close()); err != nil {
-		return nil, &torn{name, err.Error()}
+	return t, first, last, nil
+}
+
+// readWhole reads all blocks of a table but the last, which was read already.
+func (f *files) readWhole(t *table.Table) error {
+	err := t.Reopen()
+	if err == nil {
+		for i := 0; err == nil && i < len(t.Blocks)-1; i++ {
+			if _, err = t.Read(i); err != nil {
+				err = fmt.Errorf("block %d of %d: %w", i+1, len(t.Blocks), err)
+			}
+		}
+		err = errors.Join(err, t.Close())
 	}
-	return t, nil
+	if err != nil && ofTheFile(err) {
+		return &torn{filepath.Base(t.Path), firstLine(err)}
+	}
+	return err
 }
 
 // unknown checks the tables that the manifest does not name. After a crash there may be some: what a compaction was making, which

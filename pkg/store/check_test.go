@@ -2,11 +2,16 @@ package store_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 // copied copies a log's directory.
@@ -29,9 +34,9 @@ func onlyTable(tb testing.TB, dir string) string {
 	return filepath.Base(slices.MaxFunc(files, func(a, b string) int { return int(size(tb, a) - size(tb, b)) }))
 }
 
-// TestOpenNamesTheTornFile damages each file of a database in turn. Where Badger would end the process, or make an empty database
-// and delete the tables, the log is refused with the file's name, and no file is touched.
-func TestOpenNamesTheTornFile(t *testing.T) {
+// TestOpen_RepairsTheTornFile damages each file of a database in turn. Badger would end the process for some of that, and for some
+// make an empty database and delete the tables. The log is opened with all that can be read, and with a gap for what can't.
+func TestOpen_RepairsTheTornFile(t *testing.T) {
 	whole := mixed(t)
 	sst := onlyTable(t, whole)
 	length := size(t, filepath.Join(whole, sst))
@@ -72,11 +77,21 @@ func TestOpenNamesTheTornFile(t *testing.T) {
 		t.Run(fmt.Sprint(damage), func(t *testing.T) {
 			dir := copied(t, whole)
 			spoil(t, filepath.Join(dir, damage.file), damage.at, damage.flip)
-			before := sizes(t, dir)
-			refused(t, dir, "is damaged ("+damage.file+": ")
-			if after := sizes(t, dir); after != before {
-				t.Errorf("was %s, and is %s", before, after)
+			s := open(t, dir, store.Options{})
+			v := verified(t, s)
+			gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{})
+			if marked := slices.ContainsFunc(gaps, func(g history.Gap) bool { return g.Reason == history.GapDamaged }); err != nil ||
+				v.Versions > 406 || v.Versions < 406 && !marked {
+				t.Errorf("%d versions of 406 are left, with the gaps %v, %v", v.Versions, gaps, err)
 			}
+			if damage.file != sst && v.Versions != 406 {
+				t.Errorf("%d versions are left, want 406", v.Versions)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "damaged", damage.file)); err != nil && damage.at >= 0 {
+				t.Errorf("the damaged file is not kept: %v", err)
+			}
+			appendTo(t, s, pod("after", "1", history.Create))
+			reopen(t, s, dir, store.Options{}).Close()
 		})
 	}
 }
@@ -116,20 +131,28 @@ func sizes(tb testing.TB, dir string) string {
 	return b.String()
 }
 
-// TestADamagedLogIsNotBegunAnew spoils the first half of a table, whose index stays: the database opens, and passes over what it
-// can't read, the format among it. No new log may come of that.
-func TestADamagedLogIsNotBegunAnew(t *testing.T) {
+// TestOpen_RefusesToMakeAnotherKey spoils the table with the key that secret values are hashed with, and its spare copy. The log is not
+// opened with another key unless somebody says so.
+func TestOpen_RefusesToMakeAnotherKey(t *testing.T) {
 	dir := mixed(t)
-	path := filepath.Join(dir, onlyTable(t, dir))
-	b, err := os.ReadFile(path)
+	sst := onlyTable(t, dir)
+	b, err := os.ReadFile(filepath.Join(dir, sst))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for at := 50; at < len(b)/2; at += 500 {
 		b[at] ^= 8
 	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, sst), b, 0o600), os.Remove(filepath.Join(dir, "SPARE"))); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, dir, "is damaged (")
+	before := sizes(t, dir)
+	refused(t, dir, "is damaged ("+sst+": block ", "watchhistory-recorder repair")
+	if after := sizes(t, dir); after != before {
+		t.Errorf("was %s, and is %s", before, after)
+	}
+	if r, err := store.Repair(t.Context(), dir, store.Options{}); err != nil || !r.NewKey {
+		t.Errorf("repaired %+v, %v, want a new key", r, err)
+	}
+	verified(t, open(t, dir, store.Options{}))
 }

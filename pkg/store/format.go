@@ -22,7 +22,10 @@ const format = 3
 // load checks the format and restores what the log goes on from. An empty database becomes a log.
 func (s *Store) load(dir string) error {
 	if err := s.sound.wait((*vetted).current); err != nil {
-		return history.Errorf(history.Invalid, "%v", err)
+		if d, ok := errors.AsType[*damageError](err); ok {
+			return damaged(history.Invalid, d.path, d.problem)
+		}
+		return err
 	}
 	return s.db.Update(func(txn *badger.Txn) error {
 		version, err := get(txn, key.Format())
@@ -107,7 +110,7 @@ func (s *Store) create(txn *badger.Txn, dir string) error {
 			"the database in %s is damaged, and nothing in it can be read: restore a backup, or set storagePath (BADGER_PATH) to another directory", dir)
 	}
 	s.oldest.Store(noDay)
-	s.redaction = make([]byte, 32)
+	s.redaction = make([]byte, redactionKey)
 	if _, err := rand.Read(s.redaction); err != nil {
 		return fmt.Errorf("make the redaction key: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,8 +52,10 @@ func claim(dir string) (*dirLock, error) {
 	}
 	lock, err := lockDir(dir)
 	if errors.Is(err, errLocked) {
-		return nil, history.Errorf(history.Invalid,
-			"storage directory %s is in use by another process: stop it, or set storagePath (BADGER_PATH) to another directory", dir)
+		return nil, inUse(dir)
+	}
+	if history.CodeOf(err) == history.Invalid {
+		return nil, err
 	}
 	if err != nil {
 		return nil, unwritable(dir, err)
@@ -67,29 +70,85 @@ func claim(dir string) (*dirLock, error) {
 	return lock, nil
 }
 
+func inUse(dir string) error {
+	return history.Errorf(history.Invalid,
+		"storage directory %s is in use by another process: stop it, or set storagePath (BADGER_PATH) to another directory", dir)
+}
+
 func unwritable(dir string, err error) error {
 	return history.Errorf(history.Invalid,
 		"storage directory %s can't be written: %v: mend its permissions, or set storagePath (BADGER_PATH) to another directory", dir, err)
 }
 
-// open opens the database of a directory that is locked already.
+// open opens the database of a directory that is locked already. A damaged one is repaired before.
 func open(dir string, opts Options) (*Store, error) {
 	for _, look := range []func() error{
 		func() error { return checkFinished(dir) },
 		func() error { return checkNotImported(dir) },
-		func() error { return checkRepaired(dir) },
 		func() error { return mend(dir, opts.Logger) },
+		func() error { return removeViews(dir) },
 		func() error { return roomToOpen(dir) },
 	} {
 		if err := look(); err != nil {
 			return nil, err
 		}
 	}
+	s, err := openChecked(dir, opts)
+	damage, isDamaged := errors.AsType[*damageError](err)
+	if !isDamaged {
+		return s, err
+	}
+	if err := repairToOpen(dir, opts, damage); err != nil {
+		return nil, err
+	}
+	return openChecked(dir, opts)
+}
+
+// openChecked opens a database whose files are looked at before.
+func openChecked(dir string, opts Options) (*Store, error) {
 	tables, err := check(dir)
 	if err != nil {
 		return nil, err
 	}
 	return openLog(dir, tables, opts)
+}
+
+// repairToOpen repairs a log that is to be opened, so that what can be read is answered, and recording goes on. A repair that would
+// have to make another key for secret values is somebody's decision: hashes from before could not be compared with later ones.
+func repairToOpen(dir string, opts Options, damage *damageError) error {
+	opts.Logger.Error("a file of the database is damaged and is repaired", "err", damage)
+	r, err := repairLocked(context.Background(), dir, opts, func(r *Report) error {
+		if r.NewKey {
+			return damage
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.tell(opts.Logger, dir)
+	return nil
+}
+
+// tell logs what a repair did.
+func (r *Report) tell(log *slog.Logger, dir string) {
+	for _, f := range r.Files {
+		log.Error("repaired a damaged file", "file", f.Name, "problem", f.Problem, "repair", f.Repair, "kept_in", filepath.Join(dir, asideDir))
+	}
+	versions, objects := r.Lost()
+	log.Error("repaired the database: what is lost lies in gaps", "versions", versions, "objects", objects, "gaps", r.Gaps)
+	for _, l := range r.Losses() {
+		log.Error("versions are lost", "resource", l.Resource, "day", l.Day, "versions", l.Versions, "objects", l.Objects)
+	}
+}
+
+// removeViews removes the directories of repairs that were killed.
+func removeViews(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, viewPrefix+"*"))
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 // openLog opens a database that has these tables, and whose other files are whole.
@@ -106,6 +165,23 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 		bodies.Close()
 		return nil, err
 	}
+	s := newStore(db, dir, opts, bodies)
+	s.sound = vet(db, tables, opts.Logger)
+	err = s.load(dir)
+	if err == nil {
+		err = s.settleRepaired(context.Background())
+	}
+	if err != nil {
+		bodies.Close()
+		s.sound.close()
+		return nil, errors.Join(err, db.Close())
+	}
+	s.copySpare()
+	return s, nil
+}
+
+// newStore returns a log on an open database, which knows nothing of it yet.
+func newStore(db *badger.DB, dir string, opts Options, bodies *codec.Bodies) *Store {
 	s := &Store{
 		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, files: mostFiles(), bodies: bodies,
 		exemplars: newExemplars(), terms: newDictionary(),
@@ -113,13 +189,7 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 		phrases: newPhrases(), objects: newBounded[history.ObjectRef, object](maxObjects), begun: map[uint16]bool{},
 	}
 	s.usage.Store(&Usage{Limit: opts.MaxBytes})
-	s.sound = vet(db, tables, opts.Logger)
-	if err := s.load(dir); err != nil {
-		bodies.Close()
-		s.sound.close()
-		return nil, errors.Join(err, db.Close())
-	}
-	return s, nil
+	return s
 }
 
 // openDB opens a database with Badger, which goes on behind a damaged write-ahead log: what stands there is set aside before.

@@ -27,7 +27,8 @@ const maxTexts = 16384
 type phrases struct {
 	day     int // -1: none yet
 	numbers map[string]uint16
-	size    int // bytes of the texts
+	highest uint16 // of the numbers: after a repair, some below it may be missing
+	size    int    // bytes of the texts
 	seed    maphash.Seed
 	met     [4096]uint32 // by the hash of a text, more of its hash
 }
@@ -36,7 +37,7 @@ func newPhrases() *phrases { return &phrases{day: -1, seed: maphash.MakeSeed()} 
 
 // turn begins a day with the phrases that it has.
 func (p *phrases) turn(txn *badger.Txn, day uint16) error {
-	p.day, p.numbers, p.size = int(day), map[string]uint16{}, 0
+	p.day, p.numbers, p.highest, p.size = int(day), map[string]uint16{}, 0, 0
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, key.Phrase)})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
@@ -54,7 +55,7 @@ func (p *phrases) turn(txn *badger.Txn, day uint16) error {
 }
 
 func (p *phrases) add(text []byte, n uint16) {
-	p.numbers[string(text)] = n
+	p.numbers[string(text)], p.highest = n, max(p.highest, n)
 	p.size += len(text)
 }
 
@@ -76,10 +77,10 @@ func (w *writer) phrases(g *group, ts uint64) (codec.Phrases, error) {
 	}
 	return func(text []byte) uint16 {
 		n, known := p.numbers[string(text)]
-		if known || len(text) > maxPhrase || len(p.numbers) == maxPhrases || p.size > maxPhraseBytes || !p.again(text) {
+		if known || len(text) > maxPhrase || p.highest == maxPhrases || p.size > maxPhraseBytes || !p.again(text) {
 			return n
 		}
-		n = uint16(len(p.numbers)) + 1
+		n = p.highest + 1
 		p.add(text, n)
 		g.set(key.Numbered(day, n), text, w.s.expiry(key.Start(uint32(day)+1)))
 		return n

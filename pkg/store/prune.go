@@ -58,6 +58,9 @@ func (s *Store) Prune(ctx context.Context) error {
 			return fmt.Errorf("prune: %w", err)
 		}
 		if d == nil {
+			s.commits.Lock()
+			s.copySpare()
+			s.commits.Unlock()
 			return s.measure(ctx)
 		}
 		if err := s.drop(ctx, d); err != nil {

@@ -2,273 +2,351 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/durable"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
-// asideDir is where repair puts damaged files, in the storage directory.
+// asideDir is where repair puts damaged files, in the storage directory. They stay there until somebody removes them.
 const asideDir = "damaged"
 
-// Repair makes a log that a damaged file keeps from opening, or in which a table is damaged, one that opens and is whole, and says
-// what it does, in lines. What loses nothing it mends: the manifest, which it makes again of the tables, the registry, the beginnings of
-// logs. A damaged table is set aside only where it holds nothing but versions: then the days that it holds versions of are dropped,
-// and are a gap of every resource. Whatever it can't repair is a [history.Invalid] error; then nothing is changed.
+// redactionKey is the length in bytes of the key that secret values are hashed with.
+const redactionKey = 32
+
+// Report is what a repair does, or would do.
+type Report struct {
+	// Files are the damaged files, in order.
+	Files []DamagedFile
+	// Restored is how many keys were lost and are made again of others.
+	Restored int
+	// Bare is how many deletions lost their JSON, and Unattributed how many versions what is known of their writers and in words.
+	Bare, Unattributed int
+	// Forgotten is how many objects nothing is left of.
+	Forgotten int
+	// Gaps is how many gaps say what is missing.
+	Gaps int
+	// Unknown reports whether further versions may be lost of which nothing is left that tells of them.
+	Unknown bool
+	// NewKey reports whether the key is lost that secret values are hashed with: hashes from before can't be compared with later ones.
+	NewKey bool
+
+	lost  []lostVersion
+	names map[uint16]string
+}
+
+// DamagedFile is a file of which something can't be read, and what becomes of it.
+type DamagedFile struct{ Name, Problem, Repair string }
+
+// Loss is what is lost of one resource on one day.
+type Loss struct {
+	Resource string // as in deployments.apps; empty if it is not known
+	Day      string // as in 2026-11-29, UTC
+	Versions int
+	Objects  int
+	From, To time.Time // of the first and the last version
+}
+
+type lostVersion struct {
+	version
+
+	resource uint16
+}
+
+// Damaged reports whether there was anything to repair.
+func (r *Report) Damaged() bool { return len(r.Files) > 0 }
+
+// Lost returns how many versions are lost, and of how many objects.
+func (r *Report) Lost() (versions, objects int) {
+	of := map[uint64]bool{}
+	for _, l := range r.lost {
+		of[l.object] = true
+	}
+	return len(r.lost), len(of)
+}
+
+// Losses returns what is lost, by resource and day.
+func (r *Report) Losses() (list []Loss) {
+	type place struct {
+		resource uint16
+		day      uint16
+	}
+	by, objects := map[place]*Loss{}, map[place]map[uint64]bool{}
+	for _, l := range r.lost {
+		at := place{l.resource, key.Day(l.ts)}
+		one := by[at]
+		if one == nil {
+			one = &Loss{Resource: r.names[l.resource], Day: dateOf(at.day), From: moment(l.ts), To: moment(l.ts)}
+			by[at], objects[at] = one, map[uint64]bool{}
+		}
+		one.Versions++
+		objects[at][l.object] = true
+		one.Objects = len(objects[at])
+		if t := moment(l.ts); t.Before(one.From) {
+			one.From = t
+		} else if t.After(one.To) {
+			one.To = t
+		}
+	}
+	for _, l := range by {
+		list = append(list, *l)
+	}
+	slices.SortFunc(list, func(a, b Loss) int { return slices.Compare([]string{a.Day, a.Resource}, []string{b.Day, b.Resource}) })
+	return list
+}
+
+func (r *Report) lose(resource uint16, v version) {
+	r.lost = append(r.lost, lostVersion{v, resource})
+}
+
+// Repair makes a log of which files are damaged one that is whole, and keeps every version that can still be read. What is lost lies in
+// gaps with the reason [history.GapDamaged], and the damaged files are moved to the directory "damaged" in the storage directory.
 //
-// The log must not be open. It may need a verification afterwards.
-func Repair(ctx context.Context, dir string, opts Options, say func(string)) (err error) {
+// The log must not be open. After an error it is as it was, or as it is to be. A directory without a history is a [history.Invalid]
+// error.
+func Repair(ctx context.Context, dir string, opts Options) (r *Report, err error) {
 	opts = withDefaults(opts)
 	lock, err := claim(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := &repair{dir: dir, say: say}
-	if err := r.files(ctx, opts); err != nil || len(r.days) == 0 {
-		return errors.Join(err, lock.release())
+	defer func() { err = errors.Join(err, lock.release()) }()
+	if err := errors.Join(checkFinished(dir), checkNotImported(dir), mend(dir, opts.Logger)); err != nil {
+		return nil, err
 	}
-	s, err := openRepaired(dir, opts)
+	return repairLocked(ctx, dir, opts, func(*Report) error { return nil })
+}
+
+// Forecast returns the report of the repair that [Repair] would do, and changes nothing. The directory may be on a volume that can't be
+// written to.
+func Forecast(ctx context.Context, dir string, opts Options) (*Report, error) {
+	v, err := Inspect(ctx, dir, opts)
 	if err != nil {
-		return errors.Join(err, lock.release())
+		return nil, err
 	}
-	s.lock = lock
-	err = s.forget(ctx, slices.Sorted(maps.Keys(r.days)))
+	return v.Report(), v.Close()
+}
+
+// repairLocked repairs a directory that is locked, if permit permits what the repair does.
+func repairLocked(ctx context.Context, dir string, opts Options, permit func(*Report) error) (*Report, error) {
+	found, err := examine(ctx, dir)
+	if err != nil {
+		return nil, fmt.Errorf("repair %s: %w", dir, err)
+	}
+	if found == nil {
+		return nil, noHistory(dir)
+	}
+	p, err := prepare(ctx, found, dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("repair %s: %w", dir, err)
+	}
+	if p.report.Damaged() {
+		if err = permit(p.report); err == nil {
+			err = p.install()
+		}
+	}
+	if err := errors.Join(err, p.view.remove()); err != nil {
+		return nil, fmt.Errorf("repair %s: %w", dir, err)
+	}
+	return p.report, nil
+}
+
+func noHistory(dir string) error {
+	return history.Errorf(history.Invalid, "storage directory %s holds no history", dir)
+}
+
+// repair is one that is prepared in a view.
+type repair struct {
+	found  *salvage
+	view   *view
+	report *Report
+}
+
+// prepare makes a view of what is left of a database, in which it is whole. The caller removes the view.
+func prepare(ctx context.Context, found *salvage, parent string, opts Options) (p *repair, err error) {
+	p = &repair{found: found, report: &Report{names: map[uint16]string{}}}
+	sp, err := readSpare(found.dir)
+	if err != nil {
+		return nil, err
+	}
+	if p.view, err = newView(ctx, found, parent, endlessly(opts)); err != nil {
+		return nil, err
+	}
+	p.describe()
+	if len(found.lost) == 0 {
+		return p, nil
+	}
+	b := newRebuild(ctx, p.view, sp, p.report)
+	err = b.run()
 	if err == nil {
-		err = errors.Join(s.db.Sync(), os.Remove(filepath.Join(dir, repairing)), durable.SyncDir(dir))
+		err = p.view.apply(func(r *reader) error {
+			b.r = r
+			return b.nameLosses()
+		})
 	}
-	return errors.Join(err, s.Close())
-}
-
-// openRepaired opens the database of a directory. What the manifest does not name is left to Badger to remove: it may be newer than
-// all that it names where a damaged table was the newest.
-func openRepaired(dir string, opts Options) (*Store, error) {
-	f, err := readFiles(dir)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, p.view.remove())
 	}
-	tables, err := f.tables()
-	if err != nil {
-		return nil, err
-	}
-	return openLog(dir, tables, opts)
+	return p, nil
 }
 
-// repairing is the file that names the days to drop, as long as that is not done. No log is opened beside it.
-const repairing = "REPAIRING"
-
-// checkRepaired refuses a directory whose repair broke off.
-func checkRepaired(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, repairing)); err != nil {
-		return nil //nolint:nilerr // there is no such file, or what keeps it from being read shows where the database is opened
+// describe says what becomes of each file.
+func (p *repair) describe() {
+	for _, e := range p.found.damaged {
+		f := DamagedFile{Name: filepath.Base(tablePath("", e.id)), Problem: e.problem}
+		switch {
+		case len(e.first) == 0:
+			f.Repair = "nothing of it can be read"
+		case e.indexed:
+			f.Repair = fmt.Sprintf("%d of %d blocks can be read and are kept", len(e.sound), len(e.first))
+		default:
+			f.Repair = fmt.Sprintf("%d blocks can be read and are kept", len(e.sound))
+		}
+		p.report.Files = append(p.report.Files, f)
 	}
-	return history.Errorf(history.Invalid,
-		"storage directory %s is repaired in part only: run watchhistory-recorder repair again, or set storagePath (BADGER_PATH) to another directory",
-		dir)
+	for _, name := range p.found.aside {
+		p.report.Files = append(p.report.Files, DamagedFile{name, "it is not what was written", "it is made again, without a loss"})
+	}
+	for _, name := range p.found.starts {
+		p.report.Files = append(p.report.Files, DamagedFile{name, "its beginning is not what was written", "it is written again, without a loss"})
+	}
+	if len(p.found.lost) > 0 && len(p.found.damaged) == 0 {
+		p.report.Files = append(p.report.Files, DamagedFile{repairing, "an earlier repair broke off", "it is completed"})
+	}
 }
 
-// remember puts the days to drop on the disk before any table is taken away, and takes over those of a repair that broke off.
-func (r *repair) remember() error {
-	path := filepath.Join(r.dir, repairing)
-	switch b, err := os.ReadFile(path); {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
+// nameLosses looks up what the resources are called of which something is lost.
+func (b *rebuild) nameLosses() error {
+	all, err := b.resources()
+	for n, r := range all {
+		b.report.names[n] = r.String()
+	}
+	return err
+}
+
+// install puts the tables of the view in the place of the damaged ones. The manifest comes last before anything is taken away: a crash
+// leaves what was, or what is to be, with files too many.
+func (p *repair) install() error {
+	dir := p.found.dir
+	if err := p.keepDamaged(); err != nil {
+		return fmt.Errorf("keep the damaged files: %w", err)
+	}
+	for _, id := range p.made() {
+		if err := os.Rename(tablePath(p.view.dir, id), tablePath(dir, id)); err != nil {
+			return err
+		}
+	}
+	if err := durable.SyncDir(dir); err != nil {
 		return err
-	default:
-		var before []uint16
-		if err := json.Unmarshal(b, &before); err != nil {
-			return fmt.Errorf("read %s: %w", path, err)
-		}
-		for _, day := range before {
-			r.days[day] = true
+	}
+	for _, name := range p.found.starts {
+		if err := rewriteStart(filepath.Join(dir, name)); err != nil {
+			return err
 		}
 	}
-	if len(r.days) == 0 {
+	if p.found.rebuild || len(p.made()) > 0 || len(p.found.damaged) > 0 {
+		if err := writeManifest(dir, p.view.tables); err != nil {
+			return err
+		}
+	}
+	gone := []string{repairing}
+	for _, e := range p.found.damaged {
+		gone = append(gone, filepath.Base(tablePath(dir, e.id)))
+	}
+	for _, name := range p.found.aside {
+		if name != manifestFile {
+			gone = append(gone, name)
+		}
+	}
+	for _, name := range gone {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return durable.SyncDir(dir)
+}
+
+// made returns the numbers of the tables that the view has and the directory does not.
+func (p *repair) made() (ids []uint64) {
+	for _, e := range p.found.damaged {
+		if e.replaced != 0 {
+			ids = append(ids, e.replaced)
+		}
+	}
+	if p.view.edited != 0 {
+		ids = append(ids, p.view.edited)
+	}
+	return ids
+}
+
+// keepDamaged puts the damaged files under other names into [asideDir], where they take no further room as long as they are under
+// their own, too, if the file system has links.
+func (p *repair) keepDamaged() error {
+	to := filepath.Join(p.found.dir, asideDir)
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	names := slices.Concat(p.found.aside, p.found.starts)
+	for _, e := range p.found.damaged {
+		names = append(names, filepath.Base(tablePath("", e.id)))
+	}
+	for _, name := range names {
+		err := keep(filepath.Join(p.found.dir, name), filepath.Join(to, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return errors.Join(durable.SyncDir(to), durable.SyncDir(p.found.dir))
+}
+
+// keep gives a file a second name, or copies it; a number is added to a name that is taken. A file that is written to is copied.
+func keep(from, to string) error {
+	name := to
+	for n := 1; ; n++ {
+		if _, err := os.Lstat(name); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		name = fmt.Sprintf("%s.%d", to, n)
+	}
+	if filepath.Ext(from) == ".sst" && os.Link(from, name) == nil {
 		return nil
 	}
-	b, err := json.Marshal(slices.Sorted(maps.Keys(r.days)))
+	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	f, err := durable.Create(path)
+	defer in.Close()
+	out, err := durable.Create(name)
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(b); err != nil {
-		return errors.Join(err, f.Discard())
+	if _, err := io.Copy(out, in); err != nil {
+		return errors.Join(err, out.Discard())
 	}
-	return f.Commit()
-}
-
-// repair is a run of [Repair].
-type repair struct {
-	dir  string
-	say  func(string)
-	days map[uint16]bool // whose versions are lost, some of them at least
-
-	tables map[uint64]badger.TableManifest // that go on
-	aside  []string                        // names of files to set aside
-}
-
-// files repairs the files of a directory that is locked.
-func (r *repair) files(ctx context.Context, opts Options) error {
-	if err := errors.Join(checkFinished(r.dir), mend(r.dir, opts.Logger)); err != nil {
-		return err
-	}
-	f, err := readFiles(r.dir)
-	if _, isTorn := errors.AsType[*torn](err); err != nil && !isTorn {
-		return err
-	}
-	if f == nil {
-		return history.Errorf(history.Invalid, "storage directory %s holds no history", r.dir)
-	}
-	rebuild := err != nil
-	if !rebuild {
-		_, isTorn := errors.AsType[*torn](f.unknown(f.newest()))
-		rebuild = isTorn
-	}
-	if err := r.plan(ctx, f, rebuild); err != nil {
-		return err
-	}
-	if err := r.remember(); err != nil {
-		return err
-	}
-	return r.apply(f, rebuild)
-}
-
-// newest returns the newest of the database's versions in the tables that the manifest names, as far as they can be read.
-func (f *files) newest() (n uint64) {
-	for id := range f.manifest.Tables {
-		if t, err := f.table(id); err == nil {
-			n = max(n, t.Newest)
-		}
-	}
-	return n
-}
-
-// plan decides what becomes of each table. Tables that no manifest names any more all go into the first level, where they may
-// overlap and the newest of what they hold counts.
-func (r *repair) plan(ctx context.Context, f *files, rebuild bool) error {
-	r.tables, r.days = maps.Clone(f.manifest.Tables), map[uint16]bool{}
-	if rebuild {
-		r.tables = map[uint64]badger.TableManifest{}
-		for id := range f.found {
-			r.tables[id] = badger.TableManifest{Compression: options.ZSTD}
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		name := filepath.Base(tablePath(r.dir, id))
-		if !f.found[id] {
-			return beyond(name, "it is missing")
-		}
-		what := ""
-		err := eachDamage(tablePath(r.dir, id), func(d Damage) { what = d.Problem })
-		if err != nil {
-			return beyond(name, err.Error())
-		}
-		if what == "" {
-			continue
-		}
-		if err := r.lose(id, name, what); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func beyond(name, why string) error {
-	return history.Errorf(history.Invalid, "%s (%s) can't be repaired, since nobody can tell what it held: restore a backup", name, why)
-}
-
-// lose sets a damaged table aside, if all that it holds are versions of days that can be told.
-func (r *repair) lose(id uint64, name, what string) error {
-	t, err := table.Open(tablePath(r.dir, id))
-	if err != nil {
-		return err
-	}
-	last, unknown := t.Last()
-	if unknown != nil {
-		last = t.First[len(t.First)-1]
-	}
-	from, err1 := key.Decode(t.First[0])
-	to, err2 := key.Decode(last)
-	if err := t.Close(); err != nil {
-		return err
-	}
-	if err1 != nil || err2 != nil {
-		return beyond(name, what)
-	}
-	until := key.Day(to.TS)
-	if unknown != nil {
-		until++ // the last block may go on into the day after that of its first key
-	}
-	for day := key.Day(from.TS); day <= until; day++ {
-		r.days[day] = true
-	}
-	delete(r.tables, id)
-	r.aside = append(r.aside, name)
-	r.say(fmt.Sprintf("%s (%s): it goes to %s, and the days from %s to %s are dropped and become a gap", name, what, asideDir,
-		dateOf(key.Day(from.TS)), dateOf(until)))
-	return nil
+	return out.Commit()
 }
 
 func dateOf(day uint16) string {
 	return moment(uint64(day) * uint64(24*time.Hour)).Format(time.DateOnly)
 }
 
-// apply does what is planned. The manifest comes last before anything is taken away, so that a crash leaves what was, or what will
-// be with files too many.
-func (r *repair) apply(f *files, rebuild bool) error {
-	if checkRegistry(r.dir) != nil {
-		r.say(registryFile + ": it is made anew; it holds nothing")
-		r.aside = append(r.aside, registryFile)
-	}
-	for _, name := range f.logs {
-		if checkLog(r.dir, name) == nil {
-			continue
-		}
-		r.say(name + ": its beginning is written again")
-		if err := rewriteStart(filepath.Join(r.dir, name)); err != nil {
-			return err
+// newest returns the newest of the database's versions in the tables that the manifest names, as far as they can be read.
+func (f *files) newest() (n uint64) {
+	for id := range f.manifest.Tables {
+		if t, _, _, err := f.table(id); err == nil {
+			n = max(n, t.Newest)
 		}
 	}
-	if rebuild || len(r.tables) < len(f.manifest.Tables) {
-		r.say(fmt.Sprintf("%s: it is made again, of %d tables", manifestFile, len(r.tables)))
-		if err := writeManifest(r.dir, r.tables); err != nil {
-			return err
-		}
-	}
-	return r.setAside()
-}
-
-func (r *repair) setAside() error {
-	if len(r.aside) == 0 {
-		return nil
-	}
-	to := filepath.Join(r.dir, asideDir)
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		return err
-	}
-	for _, name := range r.aside {
-		if err := os.Rename(filepath.Join(r.dir, name), filepath.Join(to, name)); err != nil {
-			return err
-		}
-	}
-	return errors.Join(durable.SyncDir(to), durable.SyncDir(r.dir))
+	return n
 }
 
 // rewriteStart writes the number of the key that a log is encrypted with, which is none.
@@ -279,4 +357,24 @@ func rewriteStart(path string) error {
 	}
 	_, err = f.WriteAt(make([]byte, logKey), 0)
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// settleRepaired completes a repair that found a deletion of which only the head tells: that is recorded again, as an inferred one.
+func (s *Store) settleRepaired(ctx context.Context) error {
+	var repaired bool
+	err := s.db.View(func(txn *badger.Txn) error {
+		_, err := get(txn, key.Repaired())
+		repaired = err == nil
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || !repaired {
+		return err
+	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	return s.db.Update(func(txn *badger.Txn) error { return txn.Delete(key.Repaired()) })
 }

@@ -19,11 +19,17 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
-// repaired repairs a log, and returns what was said.
+// repaired repairs a log, and returns which files were damaged, a line each.
 func repaired(tb testing.TB, dir string) (said string, err error) {
 	tb.Helper()
-	err = store.Repair(tb.Context(), dir, store.Options{NoSync: true}, func(line string) { said += line + "\n" })
-	return said, err
+	r, err := store.Repair(tb.Context(), dir, store.Options{NoSync: true})
+	if err != nil {
+		return "", err
+	}
+	for _, f := range r.Files {
+		said += f.Name + ": " + f.Problem + ": " + f.Repair + "\n"
+	}
+	return said, nil
 }
 
 // TestRepairWithoutALoss damages what holds no versions: all of them are there afterwards.
@@ -63,37 +69,6 @@ func TestRepairWithoutALoss(t *testing.T) {
 	if said, err := repaired(t, copied(t, whole)); err != nil || said != "" {
 		t.Errorf("a whole log: %q, %v", said, err)
 	}
-}
-
-// TestRepairOfALostDay damages a table that holds versions only: its days are dropped, and are a gap; what else there is stays, and
-// the log is whole.
-func TestRepairOfALostDay(t *testing.T) {
-	dir, opts := fourDays(t)
-	path, lost := middle(t, dir)
-	flip(t, path, 100)
-	said, err := repaired(t, dir)
-	if err != nil || !strings.Contains(said, filepath.Base(path)) || !strings.Contains(said, "become a gap") {
-		t.Fatalf("%v, said %q", err, said)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "damaged", filepath.Base(path))); err != nil {
-		t.Error(err)
-	}
-	s := open(t, dir, opts)
-	verified(t, s)
-	records := all(t, s, history.Scan{Bodies: true})
-	gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{})
-	if err != nil || len(gaps) != 1 || gaps[0].Reason != history.GapDamaged || len(records) == 0 || len(records) == 16 {
-		t.Fatalf("%d records; gaps %+v, %v", len(records), gaps, err)
-	}
-	if !gaps[0].Touches(lost, lost.Add(1)) {
-		t.Errorf("the loss at %v is not in %+v", lost, gaps[0])
-	}
-	for _, r := range records {
-		if gaps[0].Touches(r.Time, r.Time.Add(1)) {
-			t.Errorf("a version of %v is left in %+v", r.Time, gaps[0])
-		}
-	}
-	appendTo(t, s, pod("huge0", "99", history.Update))
 }
 
 // fourDays makes a log of four days, with a table for each of them and one for all else.
@@ -235,40 +210,19 @@ func tablesOfVersions(t *testing.T, dir string) map[time.Time]string {
 	return tables
 }
 
-// TestRepairRefuses checks that what can't be told is not thrown away.
-func TestRepairRefuses(t *testing.T) {
-	whole := mixed(t)
-	sst := onlyTable(t, whole)
-	for what, spoiling := range map[string]func(string){
-		"gone":  func(path string) { spoil(t, path, -1, false) },
-		"cut":   func(path string) { spoil(t, path, 1000, false) },
-		"heads": func(path string) { spoil(t, path, 100, true) }, // among them everything else
-	} {
-		dir := copied(t, whole)
-		spoiling(filepath.Join(dir, sst))
-		before := sizes(t, dir)
-		if said, err := repaired(t, dir); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "restore a backup") {
-			t.Errorf("%s: %v, said %q", what, err, said)
-		}
-		if after := sizes(t, dir); after != before {
-			t.Errorf("%s: was %s, and is %s", what, before, after)
-		}
-	}
-}
-
-// TestARepairThatBrokeOffIsGoneOnWith checks that no log is opened in between.
-func TestARepairThatBrokeOffIsGoneOnWith(t *testing.T) {
+// TestRepair_CompletesAnEarlierVersionsRepair opens a log in which the repair of an earlier version broke off after it had dropped
+// nothing yet: everything is there, and nothing else is lost.
+func TestRepair_CompletesAnEarlierVersionsRepair(t *testing.T) {
 	dir := mixed(t)
 	today := strconv.FormatInt(time.Now().Unix()/86400, 10)
 	if err := os.WriteFile(filepath.Join(dir, "REPAIRING"), []byte("["+today+"]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, dir, "repair again")
-	if _, err := repaired(t, dir); err != nil {
-		t.Fatal(err)
-	}
 	s := open(t, dir, store.Options{})
-	if v := verified(t, s); v.Versions != 0 {
-		t.Errorf("%d versions of a day that is dropped", v.Versions)
+	if v := verified(t, s); v.Versions != 406 {
+		t.Errorf("%d versions are left, want 406", v.Versions)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "REPAIRING")); err == nil {
+		t.Error("the repair is not completed")
 	}
 }

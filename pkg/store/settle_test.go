@@ -64,7 +64,7 @@ func TestRepairSettlesWhatIsLeft(t *testing.T) {
 		}
 		alive[h.Ref.Name] = h.RV
 	}
-	if len(alive) != 2 || alive["stays"] != "7" || alive["other"] != "8" {
+	if len(alive) != 2 || alive["stays"] != "2" || alive["other"] != "8" {
 		t.Errorf("alive are %v", alive)
 	}
 	came := pod("came", "9", history.Create)

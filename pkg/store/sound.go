@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -34,12 +35,24 @@ type vetted struct {
 	err         error
 }
 
-// damaged is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
-func damaged(code history.Code, path string, err error) error {
-	return history.Errorf(code,
-		"the database in %s is damaged (%s: %v): run watchhistory-recorder repair, restore a backup, or set storagePath (BADGER_PATH) to another directory",
-		filepath.Dir(path), filepath.Base(path), err)
+// damageError is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
+type damageError struct {
+	path    string
+	problem error
+	code    history.Code
 }
+
+// Error names the file and the command that repairs it.
+func (d *damageError) Error() string {
+	return fmt.Sprintf(
+		"the database in %s is damaged (%s: %v): run watchhistory-recorder repair, restore a backup, or set storagePath (BADGER_PATH) to another directory",
+		filepath.Dir(d.path), filepath.Base(d.path), d.problem)
+}
+
+// Unwrap returns the error with its code.
+func (d *damageError) Unwrap() error { return &history.Error{Code: d.code, Message: d.Error()} }
+
+func damaged(code history.Code, path string, err error) error { return &damageError{path, err, code} }
 
 // vet begins to read the tables that were there before Badger opened them.
 func vet(db *badger.DB, tables indexes, log *slog.Logger) *soundness {
@@ -49,6 +62,9 @@ func vet(db *badger.DB, tables indexes, log *slog.Logger) *soundness {
 		known[info.ID] = info
 	}
 	for id, t := range tables {
+		if t.Blocks == nil {
+			continue // it was read as a whole
+		}
 		v := &vetted{table: t, left: []byte{0}, right: []byte{0xff}, done: make(chan struct{})}
 		if info, ok := known[id]; ok { // otherwise it is removed already, so that nobody knows what it held
 			v.left, v.right = info.Left, info.Right
@@ -65,6 +81,14 @@ func vet(db *badger.DB, tables indexes, log *slog.Logger) *soundness {
 		return bytes.Compare(b.right, a.right)
 	})
 	go s.run(db, log)
+	return s
+}
+
+// wholeTables returns what is known of tables that were all read before.
+func wholeTables() *soundness {
+	s := &soundness{stop: make(chan struct{}), ended: make(chan struct{})}
+	s.whole.Store(true)
+	close(s.ended)
 	return s
 }
 

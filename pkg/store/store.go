@@ -88,6 +88,10 @@ type Store struct {
 	// begun holds the resources that had a checkpoint once, as far as they were
 	// committed by this process; guarded by commits
 	begun map[uint16]bool
+
+	spared       []byte    // guarded by commits; what the spare copy holds
+	spareNumbers [3]uint32 // guarded by commits; the highest numbers when that was looked at, and when it was
+	sparedAt     time.Time
 }
 
 // errClosed is what every method of a closed log answers.
@@ -132,6 +136,7 @@ func (s *Store) close() error {
 	}
 	s.closed = true
 	s.sound.close()
+	s.copySpare()
 	err := s.db.Close()
 	s.bodies.Close()
 	return errors.Join(err, s.lock.release())

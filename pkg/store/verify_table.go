@@ -40,22 +40,6 @@ func has(db *badger.DB, path string) bool {
 	return slices.ContainsFunc(db.Tables(), func(t badger.TableInfo) bool { return filepath.Base(tablePath("", t.ID)) == filepath.Base(path) })
 }
 
-// Inspect reports what is damaged of the tables in a directory, without opening the log that a damaged one may keep from being
-// opened. It returns how many tables it has read. Nothing in the directory is changed; who uses it must not be writing.
-func Inspect(dir string, report func(Damage)) (files int64, err error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.sst"))
-	if err != nil {
-		return 0, fmt.Errorf("look for tables: %w", err)
-	}
-	for _, path := range paths {
-		if err := eachDamage(path, report); err != nil {
-			report(Damage{File: filepath.Base(path), Problem: err.Error()})
-		}
-		files++
-	}
-	return files, nil
-}
-
 // tablePath returns the path of a table's file.
 func tablePath(dir string, id uint64) string { return filepath.Join(dir, fmt.Sprintf("%06d.sst", id)) }
 

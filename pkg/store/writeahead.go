@@ -33,7 +33,7 @@ func cutLogs(dir string, log *slog.Logger) error {
 	}
 	slices.Sort(logs) // which is their order: their numbers have five digits
 	for i, path := range logs {
-		sound, err := soundLog(path)
+		_, sound, err := endOfLog(path)
 		if err != nil {
 			return fmt.Errorf("read %s: %w", path, err)
 		}
@@ -51,67 +51,71 @@ func cutLogs(dir string, log *slog.Logger) error {
 	return nil
 }
 
-// soundLog tells whether a write-ahead log ends behind a whole transaction: with zeros, or with the file.
-func soundLog(path string) (bool, error) {
+// endOfLog returns where the last whole transaction of a write-ahead log ends, and whether nothing comes after it: only zeros, or the
+// end of the file.
+func endOfLog(path string) (end int64, sound bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	defer f.Close()
-	if _, err := f.Seek(logHeader, io.SeekStart); err != nil {
-		return false, err
+	at, err := f.Seek(logHeader, io.SeekStart)
+	if err != nil {
+		return 0, false, err
 	}
-	r, open := bufio.NewReaderSize(f, 64<<10), false
+	r, end := bufio.NewReaderSize(f, 64<<10), at
 	for {
-		meta, err := logEntry(r)
+		meta, n, err := logEntry(r)
 		switch {
 		case errors.Is(err, io.EOF):
-			return !open, nil
+			return end, at == end, nil
 		case errors.Is(err, errTorn):
-			return false, nil
+			return end, false, nil
 		case err != nil:
-			return false, err
+			return 0, false, err
 		}
-		open = meta&logInTxn != 0
+		if at += n; meta&logInTxn == 0 {
+			end = at
+		}
 	}
 }
 
 // errTorn says that an entry of a write-ahead log is not what was written.
 var errTorn = errors.New("torn")
 
-// logEntry reads an entry and returns how it belongs to a transaction. The end is [io.EOF].
-func logEntry(r *bufio.Reader) (meta byte, err error) {
+// logEntry reads an entry and returns how it belongs to a transaction, and its length in bytes. The end is [io.EOF].
+func logEntry(r *bufio.Reader) (meta byte, size int64, err error) {
 	if next, err := r.Peek(6); len(next) == 0 || err == nil && [6]byte(next) == [6]byte{} {
-		return 0, io.EOF
+		return 0, 0, io.EOF
 	}
 	head := make([]byte, 0, 2+3*binary.MaxVarintLen64)
 	var numbers [3]uint64 // lengths of key and value, and the expiry
 	for range 2 {
 		b, err := r.ReadByte()
 		if err != nil {
-			return 0, cutShort(err)
+			return 0, 0, cutShort(err)
 		}
 		head = append(head, b)
 	}
 	for i := range numbers {
 		if numbers[i], err = binary.ReadUvarint(r); err != nil {
-			return 0, cutShort(err)
+			return 0, 0, cutShort(err)
 		}
 		head = binary.AppendUvarint(head, numbers[i])
 	}
 	if numbers[0] > logMaxKey || numbers[1] > logMaxValue {
-		return 0, errTorn
+		return 0, 0, errTorn
 	}
 	b := make([]byte, numbers[0]+numbers[1]+crc32.Size)
 	if _, err := io.ReadFull(r, b); err != nil {
-		return 0, cutShort(err)
+		return 0, 0, cutShort(err)
 	}
 	data, sum := b[:len(b)-crc32.Size], binary.BigEndian.Uint32(b[len(b)-crc32.Size:])
 	table := crc32.MakeTable(crc32.Castagnoli)
 	if crc32.Update(crc32.Checksum(head, table), table, data) != sum {
-		return 0, errTorn
+		return 0, 0, errTorn
 	}
-	return head[0], nil
+	return head[0], int64(len(head) + len(b)), nil
 }
 
 // cutShort makes of an end in the middle of an entry, or of a number that is none, that the entry is torn.

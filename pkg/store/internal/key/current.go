@@ -37,6 +37,12 @@ func State() []byte { return []byte{meta, 's'} }
 // Floor is the key of the first day that is kept.
 func Floor() []byte { return []byte{meta, 'd'} }
 
+// Repaired is the key that a repair leaves for whoever opens the log next.
+func Repaired() []byte { return []byte{meta, 'r'} }
+
+// Once is what the keys begin with of which there is only one.
+func Once() []byte { return []byte{meta} }
+
 // Redaction is the key of the redaction key.
 func Redaction() []byte { return []byte{meta, 'k'} }
 

@@ -1,5 +1,5 @@
-// Package table reads the database's table files beside the database, which takes a damaged file for one that ends early: its
-// iterators pass over what they can't read, and its start ends the process.
+// Package table reads and writes the database's table files beside the database, which takes a damaged file for one that ends early:
+// its iterators pass over what they can't read, and its start ends the process.
 //
 // The invariant: whatever bytes a file has, reading it gives an error or what was written, by the checksums that the database
 // writes; never a panic, and never more memory than a block and the table's index take. It reads with read(2), since a mapped
@@ -43,6 +43,9 @@ const version = 8
 
 // Block is where a part of a table stands in the file.
 type Block struct{ offset, size uint32 }
+
+// Place returns where the block begins in the file and how many bytes it has there.
+func (b Block) Place() (offset, size int64) { return int64(b.offset), int64(b.size) }
 
 // Table is a table's file. It is for one goroutine.
 type Table struct {
@@ -197,32 +200,4 @@ func (t *Table) decompress() ([]byte, error) {
 		return nil, ErrDamaged
 	}
 	return s2.Decode(t.whole[:cap(t.whole)], t.data)
-}
-
-// Last returns the largest key, without the database's version. For that it reads the last block.
-func (t *Table) Last() ([]byte, error) {
-	const header = 4 // how many bytes of a key are those of the block's first key, and how many follow
-	b, err := t.Read(len(t.Blocks) - 1)
-	if err != nil {
-		return nil, err
-	}
-	misfit := damaged("a block does not fit itself")
-	n := len(b) - 4
-	if n < 4 {
-		return nil, misfit
-	}
-	offsets := n - 4*int(binary.BigEndian.Uint32(b[n:]))
-	if offsets < header || offsets > n-4 {
-		return nil, misfit
-	}
-	at := int(binary.LittleEndian.Uint32(b[n-4:]))
-	if at > offsets-header {
-		return nil, misfit
-	}
-	shared, own := int(binary.LittleEndian.Uint16(b[at:])), int(binary.LittleEndian.Uint16(b[at+2:]))
-	if shared > offsets-header || own > offsets-header-at || shared+own < version {
-		return nil, misfit
-	}
-	k := append(append([]byte(nil), b[header:header+shared]...), b[at+header:at+header+own]...)
-	return k[:len(k)-version], nil
 }
