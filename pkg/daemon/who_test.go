@@ -89,13 +89,17 @@ func TestWho_OfWritesWithoutAManager(t *testing.T) {
 	for _, scheduler := range []string{"default-scheduler", "volcano"} {
 		apply(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"`+scheduler+`","namespace":"unmanaged"},`+
 			`"spec":{"schedulerName":"`+scheduler+`","containers":[{"name":"app","image":"app:1"}]}}`)
-		bind(t, scheduler)
+		post(t, scheduler, "binding", `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"`+scheduler+`"},"target":{"kind":"Node","name":"node-1"}}`)
+		if scheduler == "volcano" {
+			post(t, scheduler, "eviction", `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"volcano","namespace":"unmanaged"}}`)
+			continue
+		}
 		kubectl(t, "delete", "pod", scheduler, "-n", "unmanaged", "--wait=false")
 	}
 	for query, want := range map[string]string{
 		"resourceType=deployments&resourceName=web":        "kubectl-create, kubectl (scale), ? (scale), ? (scale)",
 		"resourceType=pods&resourceName=default-scheduler": "kubectl-client-side-apply, kube-scheduler (binding), ?",
-		"resourceType=pods&resourceName=volcano":           "kubectl-client-side-apply, volcano (binding), ?",
+		"resourceType=pods&resourceName=volcano":           "kubectl-client-side-apply, volcano (binding), ?, ?", // a condition, then the deletion
 	} {
 		r.eventually(t, query, func() (bool, string) {
 			got := who(r.events(t, "namespace=unmanaged&summary=true&"+query))
@@ -104,15 +108,14 @@ func TestWho_OfWritesWithoutAManager(t *testing.T) {
 	}
 }
 
-// bind binds a pod to a node that does not have to exist.
-func bind(t *testing.T, pod string) {
+// post writes to a subresource of a pod.
+func post(t *testing.T, pod, subresource, body string) {
 	t.Helper()
-	file := t.TempDir() + "/binding.json"
-	binding := `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"` + pod + `"},"target":{"apiVersion":"v1","kind":"Node","name":"node-1"}}`
-	if err := os.WriteFile(file, []byte(binding), 0o600); err != nil {
+	file := t.TempDir() + "/body.json"
+	if err := os.WriteFile(file, []byte(body), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, "create", "--raw", "/api/v1/namespaces/unmanaged/pods/"+pod+"/binding", "-f", file)
+	kubectl(t, "create", "--raw", "/api/v1/namespaces/unmanaged/pods/"+pod+"/"+subresource, "-f", file)
 }
 
 // who says who wrote each of the versions.

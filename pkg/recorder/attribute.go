@@ -9,9 +9,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/narrative"
 )
 
-// sameSecond is the longest that the versions of two writes within one second
-// of the API server's clock are received after each other. A longer delay
-// costs a name, never makes one wrong.
+// sameSecond is the longest that two versions written within one second of the
+// API server's clock are received after each other. A longer delay costs a name,
+// never makes one wrong.
 const sameSecond = 2 * time.Second
 
 // attribution is what the writers of a version are told from: its entries in
@@ -31,8 +31,9 @@ type attribution struct {
 	// floor is the second of the newest entry that the object ever had; 0 if it is
 	// not known.
 	floor uint32
-	// elapsed is how long after the version before this one was received.
-	elapsed time.Duration
+	// fresh is set if the newest entry was received first so short ago that its
+	// manager may have written again within the same second.
+	fresh bool
 	// comparison is that with the version before, nil if that is not at hand.
 	comparison *narrative.Comparison
 }
@@ -115,7 +116,7 @@ func (a attribution) again() []writer {
 		if w.Time.IsZero() {
 			return w.Subresource != "scale"
 		}
-		return second(w.Time) < now || a.elapsed > sameSecond
+		return second(w.Time) < now || !a.fresh
 	}))
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,27 @@ func TestAttribution_NamesTheWriterOrNobody(t *testing.T) {
 	t.Logf("%d of %d writers are named", right, len(truth))
 	if right < len(truth)/2 {
 		t.Errorf("%d of %d writers are named, want at least half", right, len(truth))
+	}
+}
+
+// TestAttribution_OldEntryIsNotTheWriters changes a field of a manager without
+// its entry, as a server that fails to update entries does.
+func TestAttribution_OldEntryIsNotTheWriters(t *testing.T) {
+	w, set := scripted(t)
+	s := w.stream(pods)
+	w.feed(s, "sync", "end 1")
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i, after := range []time.Duration{0, 500 * time.Millisecond, 5 * time.Second, 6 * time.Second} {
+		set(began.Add(after))
+		object := strings.Replace(managed(fmt.Sprint(2+i), "a 05 x"), "{", fmt.Sprintf(`{"x":%d,`, i), 1)
+		w.observe(s, []string{"+", "~"}[min(i, 1)], object)
+	}
+	var got []int
+	for _, r := range w.records(pods) {
+		got = append(got, len(r.Managers))
+	}
+	if want := []int{1, 1, 0, 0}; !slices.Equal(got, want) {
+		t.Errorf("got %d managers of the versions, want %d", got, want)
 	}
 }
 

@@ -3,6 +3,7 @@ package recorder_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -187,7 +188,9 @@ func (s *fieldServer) write() {
 // odd writes as few clients do.
 func (s *fieldServer) odd(m string) {
 	next := s.live.DeepCopy()
-	switch n := s.rand.IntN(8); {
+	switch n := s.rand.IntN(10); {
+	case n > 7: // as while a conversion webhook is down
+		s.untracked()
 	case n == 0:
 		next.SetManagedFields([]metav1.ManagedFieldsEntry{{}})
 		s.commit(s.updated(s.main, s.live, next, m), history.Modified, m, "", "reset of managedFields")
@@ -201,6 +204,18 @@ func (s *fieldServer) odd(m string) {
 		}
 	case s.old != nil:
 		s.commit(s.updated(s.main, s.live, s.old.DeepCopy(), m), history.Modified, m, "", "replace by an old copy")
+	}
+}
+
+// untracked writes twice without that the entries are updated. Within the second
+// of another write, or to spec.replicas, that does not show.
+func (s *fieldServer) untracked() {
+	fields := maps.Clone(gaugeFields)
+	delete(fields, "spec.replicas")
+	time.Sleep(2100 * time.Millisecond)
+	for range 2 {
+		s.commit(s.changed(fields, 1, false), history.Modified, s.manager(), "", "entries not updated")
+		time.Sleep(time.Second)
 	}
 }
 

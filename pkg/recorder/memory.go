@@ -27,8 +27,12 @@ type memorised struct {
 // lastVersion is the newest recorded version of an object.
 type lastVersion struct {
 	rv     string
-	at     time.Time // when it was received
-	object []byte    // nil if it is not at hand
+	object []byte // nil if it is not at hand
+
+	// newest is the second of its newest entry in managedFields, which was
+	// received first at the time since.
+	newest uint32
+	since  time.Time
 }
 
 // size estimates what an object costs, in bytes.

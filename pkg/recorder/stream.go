@@ -217,7 +217,7 @@ func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
 	record.Managers = creators(v.writers, record.Initial || !record.InferredSince.IsZero())
 	tell(record, nil)
 	if !s.syncing { // a sync would fill the memory with whatever came last
-		s.recorder.memory.hold(string(v.uid), s.lastVersion(record))
+		s.hold(record, v, lastVersion{})
 	}
 	return record
 }

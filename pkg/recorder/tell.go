@@ -25,11 +25,13 @@ func (s *Stream) compare(record *history.Record) *narrative.Comparison {
 // update completes the record of an update: what changed in it, and who wrote.
 func (s *Stream) update(ctx context.Context, record *history.Record, v *version, h head) {
 	last := s.last(ctx, record, h)
+	s.hold(record, v, last)
 	record.Before = last.object
 	comparison := s.compare(record)
 	missed := !record.InferredSince.IsZero()
-	a := attribution{
-		entries: v.writers, apiVersion: v.apiVersion, before: h.writers, floor: h.newest, elapsed: s.received.Sub(last.at),
+	a := attribution{entries: v.writers, apiVersion: v.apiVersion, before: h.writers, floor: h.newest}
+	if last.newest == newestSecond(v.writers) {
+		a.fresh = s.received.Sub(last.since) <= sameSecond
 	}
 	if last.rv == h.rv { // otherwise a rule left out versions in between
 		a.comparison = comparison
@@ -39,13 +41,11 @@ func (s *Stream) update(ctx context.Context, record *history.Record, v *version,
 	own(record, v.writers, comparison, missed || last.rv != h.rv)
 }
 
-// last returns the version before an update, as it was recorded, and holds the
-// update for the next one. The log has what the memory does not: all but what
-// waits to be committed, which the memory usually has, and which is not waited
-// for.
+// last returns the version before an update, as it was recorded. The log has
+// what the memory does not: all but what waits to be committed, which the memory
+// usually has, and which is not waited for.
 func (s *Stream) last(ctx context.Context, record *history.Record, h head) lastVersion {
 	last := s.recorder.memory.recall(string(record.Ref.UID))
-	s.recorder.memory.hold(string(record.Ref.UID), s.lastVersion(record))
 	if last.object != nil {
 		return last
 	}
@@ -53,12 +53,25 @@ func (s *Stream) last(ctx context.Context, record *history.Record, h head) lastV
 	if err != nil || before.RV != h.rv {
 		return lastVersion{} // nothing but words, names and room depend on it
 	}
-	return lastVersion{before.RV, before.Time, before.Object}
+	return recorded(before)
 }
 
-// lastVersion returns what the memory holds of a record that was just received.
-func (s *Stream) lastVersion(record *history.Record) lastVersion {
-	return lastVersion{record.RV, s.received, record.Object}
+// recorded returns what the memory holds of a version from the log.
+func recorded(r *history.Record) lastVersion {
+	last := lastVersion{rv: r.RV, object: r.Object, since: r.Time}
+	for _, m := range r.Managers { // wrote that version, so its entry was new in it
+		last.newest = max(last.newest, second(m.Time))
+	}
+	return last
+}
+
+// hold keeps a record that was just received for the next version.
+func (s *Stream) hold(record *history.Record, v *version, last lastVersion) {
+	now := lastVersion{rv: record.RV, object: record.Object, newest: newestSecond(v.writers), since: s.received}
+	if now.newest == last.newest {
+		now.since = last.since
+	}
+	s.recorder.memory.hold(string(v.uid), now)
 }
 
 // previous returns the version before of an object whose next version is being
@@ -76,7 +89,7 @@ func (s *Stream) previous(ctx context.Context, id identity, frame history.FrameT
 	if err != nil {
 		return nil // the next step that needs the log reports it
 	}
-	s.recorder.memory.hold(id.uid, lastVersion{before.RV, before.Time, before.Object})
+	s.recorder.memory.hold(id.uid, recorded(before))
 	return before.Object
 }
 
