@@ -65,8 +65,14 @@ func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Sour
 // boot runs a daemon with a configuration, which follows a source where there is one, until the test ends.
 func boot(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
 	t.Helper()
+	return bootLogging(t, c, cfg, source, slog.LevelInfo)
+}
+
+// bootLogging is boot with a level of what the daemon logs.
+func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source, level slog.Level) *running {
+	t.Helper()
 	log := &logbook{out: t.Output()}
-	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(log, nil)))
+	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +100,13 @@ func (l *logbook) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	l.text.Write(p)
 	return l.out.Write(p)
+}
+
+// bytes returns all that was logged.
+func (l *logbook) bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return []byte(l.text.String())
 }
 
 // count returns how many lines have all of these.
