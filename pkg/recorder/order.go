@@ -156,7 +156,7 @@ func (q *queue) schedule(e *entry, watched bool) {
 		e.due = e.at.Add(q.pace.idle)
 		return
 	}
-	if e.at.Sub(q.lastPut) >= q.pace.interval {
+	if e.at.Sub(q.lastPut) >= 2*q.pace.interval { // watches that are read at intervals are silent in between
 		q.first, q.calm = &e.stream.lane, e.at.Add(q.pace.batch)
 	}
 	q.lastPut = e.at

@@ -272,6 +272,27 @@ func TestOrder_DelaysOnlyWhatMayBeAnEffect(t *testing.T) {
 	})
 }
 
+// TestOrder_TakesNoBeatForSilence lets frames arrive at intervals, as they do
+// from connections that are read at intervals. None is the first after silence.
+func TestOrder_TakesNoBeatForSilence(t *testing.T) {
+	timed(t, func(t *testing.T, w *world, _ *commits) {
+		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
+		time.Sleep(2 * time.Second)
+		w.put(a, pods, 100, "") // ends silence
+		want := "pods/o100@100"
+		for rv := 101; rv < 121; rv += 2 {
+			time.Sleep(250 * time.Millisecond)
+			w.put(a, pods, rv+1, "")
+			time.Sleep(10 * time.Millisecond)
+			w.put(b, replicaSets, rv, "")
+			want += fmt.Sprintf(" replicasets/o%d@%d pods/o%d@%d", rv, rv, rv+1, rv+1)
+		}
+		if got := rvs(w.all()); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	})
+}
+
 // TestOrder_LearnsHowLateWatchesAre lets one watch be later than the recorder
 // expects. After the first time the recorder waits for it.
 func TestOrder_LearnsHowLateWatchesAre(t *testing.T) {

@@ -60,8 +60,8 @@ type Options struct {
 	// SkewDelay is how long any other record waits for records of other
 	// streams that were written before it and arrive after it; 60 ms.
 	SkewDelay time.Duration
-	// BatchInterval is the time between commits under load, and how long
-	// silence lasts; 200 ms.
+	// BatchInterval is the time between commits under load, and half of what
+	// counts as silence; 200 ms.
 	BatchInterval time.Duration
 	IdleDelay     time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
 	Retries       int           // of a commit that fails, before the recorder gives up; 5
