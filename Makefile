@@ -7,6 +7,8 @@ SHELL   := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BIN     := bin
+# go build, with a line that says how far it is: GOBUILD NAME DIRECTORY ARGUMENTS...
+GOBUILD := go run ./pkg/internal/gobuild/command
 # The dev cluster is Kubernetes itself: its first build takes minutes, later ones come from Go's build cache.
 DEVCLUSTER := cmd/devcluster
 
@@ -19,16 +21,16 @@ build: recorder plugin devcluster ## build watchhistory-recorder, kubectl-watchh
 
 .PHONY: recorder
 recorder: ## build bin/watchhistory-recorder only
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/watchhistory-recorder ./cmd/watchhistory-recorder
+	@CGO_ENABLED=0 $(GOBUILD) watchhistory-recorder . -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/watchhistory-recorder ./cmd/watchhistory-recorder
 
 .PHONY: plugin
 plugin: ## build bin/kubectl-watchhistory only
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/kubectl-watchhistory ./plugins/kubectl-watchhistory
+	@CGO_ENABLED=0 $(GOBUILD) kubectl-watchhistory . -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/kubectl-watchhistory ./plugins/kubectl-watchhistory
 
 .PHONY: devcluster
 devcluster: ## build bin/devcluster only (the first time takes minutes)
 	@test -x $(BIN)/devcluster || echo 'building the dev cluster: the first build on a machine compiles Kubernetes and takes minutes' >&2
-	cd $(DEVCLUSTER) && go build '-ldflags=-s -w' -o ../../$(BIN)/devcluster .
+	@$(GOBUILD) devcluster $(DEVCLUSTER) '-ldflags=-s -w' -o ../../$(BIN)/devcluster .
 
 .PHONY: demo
 demo: build ## boot a real control plane, record a broken rollout, and show it through the plugin (KEEP=1: leave it running)

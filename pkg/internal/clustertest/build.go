@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/gobuild"
 )
 
 // buildVariable names an existing devcluster binary to use instead of
@@ -42,18 +43,12 @@ func build(ctx context.Context) (binary string, err error) {
 }
 
 func compile(ctx context.Context, source, binary string) error {
-	notice := time.AfterFunc(5*time.Second, func() {
-		_, _ = fmt.Fprintln(os.Stderr,
-			"clustertest: building devcluster; the first build on a machine compiles Kubernetes and takes minutes")
+	return gobuild.Run(ctx, gobuild.Build{ //nolint:wrapcheck // it names what it builds
+		Name: "devcluster (the first build on a machine compiles Kubernetes)", Dir: source,
+		// The Makefile's flags: with others, each would link what the other has linked.
+		Args: []string{"-ldflags=-s -w", "-o", binary, "."},
+		Out:  os.Stderr, Terminal: gobuild.IsTerminal(os.Stderr), After: 5 * time.Second,
 	})
-	defer notice.Stop()
-	// The Makefile's flags: with others, each would link what the other has linked.
-	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", binary, ".")
-	cmd.Dir = source
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build devcluster: %w\n%s", err, output)
-	}
-	return nil
 }
 
 // repository returns the directory of this module's go.mod, at or above the
