@@ -24,8 +24,8 @@ const (
 	firstNames = 2
 )
 
-// blindSpot is what one row is about: gaps for the same reason and over nearly the same time, as those are that a restart
-// of the recorder leaves, one for each resource.
+// blindSpot is what one row is about: gaps of one cause and over nearly the same time, as those are that a restart of the
+// recorder or of the API server leaves, one for each resource.
 type blindSpot struct {
 	start, end time.Time // around all of its gaps; a zero end is none
 	gaps       []v1.Gap  // never empty
@@ -53,8 +53,16 @@ func blindSpots(gaps []v1.Gap) []*blindSpot {
 // a spot does not creep. Open gaps have the zero time as their end, which is near to no other.
 func (s *blindSpot) takes(g *v1.Gap) bool {
 	first := &s.gaps[0]
-	return g.Reason == first.Reason && (s.isOpen() || !g.Start.After(s.end)) &&
+	return oneCause(g.Reason, first.Reason) && (s.isOpen() || !g.Start.After(s.end)) &&
 		g.Start.Sub(first.Start) <= near && g.End.Sub(first.End).Abs() <= near
+}
+
+// oneCause reports whether gaps for two reasons may have one cause. An API
+// server that restarts cuts off some watches, has errors for others, and has
+// forgotten the changes of those that come back late.
+func oneCause(a, b string) bool {
+	away := []string{string(history.GapDisconnected), string(history.GapServerError), string(history.GapExpired)}
+	return a == b || slices.Contains(away, a) && slices.Contains(away, b)
 }
 
 func (s *blindSpot) isOpen() bool { return s.end.IsZero() }
@@ -100,14 +108,20 @@ func rank(r schema.GroupResource) int {
 	}
 }
 
-// why is the reason and, with wide, the detail, where that is the same for all.
+// why returns the reason that says most and, with wide, the detail if all gaps for that reason have the same.
 func (s *blindSpot) why(wide bool) string {
-	reason, detail := strings.ReplaceAll(s.gaps[0].Reason, "_", " "), s.gaps[0].Detail
-	differs := slices.ContainsFunc(s.gaps, func(g v1.Gap) bool { return g.Detail != detail })
-	if !wide || detail == "" || differs {
+	most := s.gaps[0]
+	for _, g := range s.gaps {
+		if history.GapReason(g.Reason).Specific(history.GapReason(most.Reason)) {
+			most = g
+		}
+	}
+	reason := strings.ReplaceAll(most.Reason, "_", " ")
+	differs := slices.ContainsFunc(s.gaps, func(g v1.Gap) bool { return g.Reason == most.Reason && g.Detail != most.Detail })
+	if !wide || most.Detail == "" || differs {
 		return reason
 	}
-	return reason + ", " + detail
+	return reason + ", " + most.Detail
 }
 
 // blind is a row that goes across all columns.

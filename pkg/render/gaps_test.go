@@ -123,6 +123,13 @@ func TestGapsOnOneRow(t *testing.T) {
 			[]v1.Gap{gap("pods", 9*minute, 7*minute, "expired"), gap("nodes", 9*minute, 7*minute, "forbidden")},
 			"saw no pods from 9m to 7m (expired)\nsaw no nodes from 9m to 7m (forbidden)",
 		},
+		"one outage": {
+			[]v1.Gap{
+				gap("pods", 9*minute, 7*minute, "expired"), gap("nodes", 9*minute, 7*minute, "disconnected"),
+				gap("services", 9*minute, 7*minute, "expired"), gap("secrets", 9*minute, 7*minute, "server_error"),
+			},
+			"saw no pods, nodes and 2 more from 9m to 7m (server error)",
+		},
 		"other starts": {
 			[]v1.Gap{gap("pods", 20*minute, 15*minute, "expired"), gap("nodes", 18*minute-1, 15*minute, "expired")},
 			"saw no pods from 20m to 15m (expired)\nsaw no nodes from 17m to 15m (expired)",
