@@ -34,13 +34,14 @@ func (b *Body) Close() error { return b.stream.Close() } //nolint:wrapcheck // i
 // or of none. It is zero if nothing arrived since the last Read began.
 //
 // A reader that waits has read all that arrived, and keeps the server from
-// sending nothing. So whatever the server had sent by then was read, too.
+// sending nothing. So whatever the server had sent by then was read, too, but
+// for what waits for its beat when the connection is closed at this end.
 func (b *Body) Alive() time.Time {
 	if b.conn == nil {
 		return time.Time{}
 	}
 	if at := b.conn.LastRead(); at.After(b.wait) {
-		return at
+		return at.Add(-paced.Beat)
 	}
 	return time.Time{}
 }

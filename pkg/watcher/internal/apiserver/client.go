@@ -12,12 +12,18 @@ import (
 	"net/url"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
 
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
 )
+
+// pingAfter is how long a connection may be silent before the server is asked
+// whether it is there. That is also how much earlier than necessary a gap may
+// begin that an outage leaves, and costs some bytes.
+const pingAfter = 5 * time.Second
 
 // Client talks to one API server. It is safe for concurrent use.
 type Client struct {
@@ -51,11 +57,30 @@ func New(cfg *rest.Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("API server's credentials: %w", err)
 	}
+	if cfg.Transport == nil { // it is this client's own
+		pingOften(h.Transport)
+	}
 	d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, h)
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}
 	return &Client{base: base, http: h, network: network, dialer: dialer, discovery: d}, nil
+}
+
+// pingOften lets the connections of HTTP/2 below a transport be checked more
+// often than client-go does.
+func pingOften(transport http.RoundTripper) {
+	for transport != nil {
+		if t, ok := transport.(*http.Transport); ok {
+			t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter}
+			return
+		}
+		wrapper, ok := transport.(utilnet.RoundTripperWrapper)
+		if !ok {
+			return
+		}
+		transport = wrapper.WrappedRoundTripper()
+	}
 }
 
 // Get returns the body of the answer to a GET of path, which the caller closes. It ends with ctx.
