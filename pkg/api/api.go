@@ -25,10 +25,11 @@ type Options struct {
 	Timeout time.Duration
 	// Concurrency is the number of queries that run at a time; others wait, within their timeout. Default: 8.
 	Concurrency int
-	// Ready tells why the recorder is not ready, nil when it is. Default: it always is.
-	Ready func() error
-	// Refused tells why nothing can be recorded now, nil when it can. It is no reason not to be ready: what is recorded is
-	// answered. Default: it always can.
+	// Missing returns what is not in sync, one line for each cause. It is not a reason not to be ready: what is recorded is
+	// answered. Default: nothing.
+	Missing func() []string
+	// Refused tells why nothing can be recorded now, nil when it can. It is no reason not to be ready, either. Default: it
+	// always can.
 	Refused func() error
 	// States returns every resource that is recorded or waited for, with its state. Others of the catalogue are stopped.
 	States func() []v1.Resource
@@ -61,8 +62,8 @@ func New(service *query.Service, o Options) http.Handler {
 	if o.MaxLimit == nil {
 		o.MaxLimit = func() int { return defaultMaxLimit }
 	}
-	if o.Ready == nil {
-		o.Ready = func() error { return nil }
+	if o.Missing == nil {
+		o.Missing = func() []string { return nil }
 	}
 	if o.Refused == nil {
 		o.Refused = func() error { return nil }

@@ -24,9 +24,9 @@ import (
 )
 
 func TestProbes(t *testing.T) {
-	ready := errors.New("pods: not synced")
+	missing := []string{"pods: disconnected: connection\nrefused\x1b[31m", "nodes: what exists is being listed"}
 	s := newServer(t, api.Options{
-		Ready:   func() error { return ready },
+		Missing: func() []string { return missing },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") }),
 	})
 	for _, c := range []struct {
@@ -37,7 +37,7 @@ func TestProbes(t *testing.T) {
 		{"/health", http.StatusOK, `{"status":"healthy"}`},
 		{"//health", http.StatusOK, `{"status":"healthy"}`},
 		{"/livez", http.StatusOK, "ok\n"},
-		{"/readyz", http.StatusServiceUnavailable, "pods: not synced\n"},
+		{"/readyz", http.StatusOK, "ok\nnot in sync:\npods: disconnected: connection refused [31m\nnodes: what exists is being listed\n"},
 		{"/metrics", http.StatusOK, "up 1\n"},
 		{"/", http.StatusNotFound, ""},
 		{"/api/v1", http.StatusNotFound, ""},
@@ -51,7 +51,7 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%s is %q", c.path, header.Get("Content-Type"))
 		}
 	}
-	ready = nil
+	missing = nil
 	if code, _, body := s.get("/readyz"); code != http.StatusOK || body != "ok\n" {
 		t.Errorf("/readyz: %d %q", code, body)
 	}
@@ -92,8 +92,8 @@ func TestTheAPIOnlyReads(t *testing.T) {
 func TestAPanicIsAnAnswerAndALogLine(t *testing.T) {
 	var lines bytes.Buffer
 	s := newServer(t, api.Options{
-		Logger: slog.New(slog.NewJSONHandler(&lines, nil)),
-		Ready:  func() error { panic("the sky fell") },
+		Logger:  slog.New(slog.NewJSONHandler(&lines, nil)),
+		Missing: func() []string { panic("the sky fell") },
 	})
 	code, _, body := s.get("/readyz")
 	if code != http.StatusInternalServerError || strings.Contains(body, "sky") {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"unicode"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
@@ -29,15 +31,32 @@ func livez(w http.ResponseWriter) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
+// readyz answers "ok" as soon as what is recorded can be asked for, and then
+// what is missing. One resource that can't be listed must not keep people from
+// the history of all others.
 func (h *handler) readyz(w http.ResponseWriter) {
-	if err := h.options.Ready(); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
+	refused, missing := h.options.Refused(), h.options.Missing()
 	livez(w)
-	if err := h.options.Refused(); err != nil {
-		_, _ = fmt.Fprintf(w, "nothing is recorded now: %v\n", err)
+	if refused != nil {
+		_, _ = fmt.Fprintf(w, "nothing is recorded now: %v\n", refused)
 	}
+	if len(missing) > 0 {
+		_, _ = io.WriteString(w, "not in sync:\n")
+	}
+	for _, line := range missing {
+		_, _ = io.WriteString(w, printable(line)+"\n")
+	}
+}
+
+// printable returns a text from the cluster on one line, without what terminals
+// obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // resources answers with the catalogue: what is recorded, waited for or served, and then what was recorded once.

@@ -144,6 +144,9 @@ func clusterConfig(kubeconfig, kubecontext string) (*rest.Config, error) {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: kubecontext}
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 	switch {
+	case clientcmd.IsEmptyConfig(err) && os.Getenv("KUBERNETES_SERVICE_HOST") != "":
+		return nil, history.Errorf(history.Invalid,
+			"no cluster to record: this pod has no service account token: mount one (automountServiceAccountToken), or give --kubeconfig FILE")
 	case clientcmd.IsEmptyConfig(err):
 		return nil, history.Errorf(history.Invalid,
 			"no cluster to record: give --kubeconfig FILE, set KUBECONFIG, or run inside a cluster")

@@ -46,8 +46,8 @@ type Daemon struct {
 	left map[schema.GroupResource]string // why the configuration leaves resources out, until they are recorded again
 }
 
-// New opens the port and the database and reaches the cluster, in this order: what fails at once is tried first. Its
-// errors say what to do. The caller runs the daemon or closes it.
+// New opens the port and the database, in this order: what fails at once is tried first. Its errors say what to do. It does not
+// wait for the cluster: an outage is when history is wanted most. The caller runs the daemon or closes it.
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
 	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, left: map[schema.GroupResource]string{}}
 	d.config.Store(&c)
@@ -66,10 +66,6 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
 		logger.WarnContext(ctx, "backup, verify and export work only while the recorder is stopped, for want of a socket", "err", err)
 	}
-	serverVersion, err := reach(ctx, cluster)
-	if err != nil {
-		return nil, err
-	}
 	d.recorder = recorder.New(d.store, recorder.Options{
 		Logger: logger, RedactionKey: d.store.RedactionKey(),
 		// No stream is opened before the watchers are there.
@@ -83,15 +79,18 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	}
 	d.log = &observed{recorded: d.store, watchers: d.watchers, refused: d.recorder.Refused}
 	d.server = api.NewServer(d.newHandler(ctx), api.Patience{}, logger)
-	logger.InfoContext(ctx, "recording",
-		"cluster", cluster.Host, "server", serverVersion, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
+	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
 	return d, nil
 }
 
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
-	return watcher.NewSet(cluster, watcher.SetOptions{
+	set, err := watcher.NewSet(cluster, watcher.SetOptions{
 		Options: watcher.Options{Logger: d.logger, OnChange: d.explain}, Targets: c.targets(), Open: d.open,
 	})
+	if err != nil {
+		return nil, history.Errorf(history.Invalid, "the kubeconfig does not tell how to reach the cluster: %v", err)
+	}
+	return set, nil
 }
 
 func (d *Daemon) newHandler(ctx context.Context) http.Handler {
@@ -103,7 +102,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	return api.New(service, api.Options{
 		Logger:   d.logger,
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },
-		Ready:    d.watchers.Ready,
+		Missing:  d.missing,
 		Refused:  d.recorder.Refused,
 		States:   d.states,
 		Metrics:  d.metrics(func() []history.Gap { return d.log.open(context.WithoutCancel(ctx)) }),

@@ -89,7 +89,7 @@ func TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered(t *testing.T) {
 	r.eventually(t, "one line names what is refused", func() (bool, string) {
 		return r.log.count("level=WARN", "not permitted", "roles.rbac.authorization.k8s.io") == 1, ""
 	})
-	if n := r.log.count("level=WARN", "waiting for resource"); n > 0 {
+	if n := r.log.count("level=WARN", "watch failed"); n > 0 {
 		t.Errorf("%d lines are about one resource each, want none", n)
 	}
 }

@@ -1,44 +1,13 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"syscall"
-	"time"
-
-	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
-
-// reachTimeout bounds the first request to the API server.
-const reachTimeout = 15 * time.Second
-
-// reach asks the cluster for its version, so that a wrong address or credential shows at the start and in one line.
-// It returns the server's version.
-func reach(ctx context.Context, cluster *rest.Config) (string, error) {
-	cfg := rest.CopyConfig(cluster)
-	cfg.Timeout = reachTimeout
-	connection, err := rest.HTTPClientFor(cfg)
-	if err != nil {
-		return "", history.Errorf(history.Invalid, "the kubeconfig does not tell how to reach the cluster: %v", err)
-	}
-	defer utilnet.CloseIdleConnectionsFor(connection.Transport)
-	client, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, connection)
-	if err != nil {
-		return "", history.Errorf(history.Invalid, "the kubeconfig does not tell how to reach the cluster: %v", err)
-	}
-	v, err := client.ServerVersionWithContext(ctx)
-	if err != nil {
-		return "", history.Errorf(history.Unavailable,
-			"the cluster at %s does not answer: %v; check that it runs, and --kubeconfig and --context", cluster.Host, err)
-	}
-	return v.GitVersion, nil
-}
 
 // listenError says what to do about an address that can't be had.
 func listenError(address string, err error) error {

@@ -26,14 +26,13 @@ func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
 	if err := os.WriteFile(file, []byte("serverPort: many\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	nowhere := filepath.Join(dir, "nowhere.kubeconfig")
+	bad := filepath.Join(dir, "bad.kubeconfig")
 	kubeconfig, err := os.ReadFile(cluster.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := strings.TrimSpace(strings.SplitN(strings.SplitN(string(kubeconfig), "server:", 2)[1], "\n", 2)[0])
-	gone := strings.ReplaceAll(string(kubeconfig), server, "https://127.0.0.1:1")
-	if err := os.WriteFile(nowhere, []byte(gone), 0o600); err != nil {
+	if err := os.WriteFile(bad, []byte(strings.ReplaceAll(string(kubeconfig), server, "https://[nowhere")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	locked := filepath.Join(dir, "locked")
@@ -50,8 +49,8 @@ func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
 		{"no directory", nil, map[string]string{"BADGER_PATH": file}, []string{file, "BADGER_PATH"}},
 		{"bad configuration", []string{"--config", file}, nil, []string{file + ": line 1: serverPort: want a whole number"}},
 		{"no configuration", []string{"--config", file + ".absent"}, nil, []string{"CONFIG_PATH", "no such file"}},
-		{"unreachable cluster", []string{"--kubeconfig", nowhere}, nil, []string{"https://127.0.0.1:1 does not answer", "--kubeconfig"}},
-		{"no kubeconfig", []string{"--kubeconfig", nowhere + ".absent"}, nil, []string{"read the kubeconfig", "no such file"}},
+		{"no address of a cluster", []string{"--kubeconfig", bad}, nil, []string{"the kubeconfig does not tell how to reach the cluster", "nowhere"}},
+		{"no kubeconfig", []string{"--kubeconfig", bad + ".absent"}, nil, []string{"read the kubeconfig", "no such file"}},
 		{"no such context", []string{"--context", "moon"}, nil, []string{`"moon"`}},
 		{"unknown flag", []string{"--frobnicate"}, nil, []string{"unknown flag: --frobnicate"}},
 		{"argument", []string{"now"}, nil, []string{`"now"`}},

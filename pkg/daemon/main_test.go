@@ -51,13 +51,18 @@ func start(t *testing.T, dir string, cfg *rest.Config, change func(*daemon.Confi
 	return launch(t, c, cfg, nil)
 }
 
-// launch is boot, and waits until the daemon is ready.
+// launch is boot, and waits until all is in sync but for what the API server refuses.
 func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
 	t.Helper()
 	r := boot(t, c, cfg, source)
-	r.eventually(t, "the recorder is ready", func() (bool, string) {
-		status, body := r.get(t, v1.ReadyzPath)
-		return status == http.StatusOK, body
+	r.eventually(t, "the recorder is in sync", func() (bool, string) {
+		_, body := r.get(t, v1.ReadyzPath)
+		for line := range strings.Lines(strings.TrimPrefix(body, "ok\n")) {
+			if !strings.HasPrefix(line, "not in sync") && !strings.Contains(line, ": forbidden: ") && !strings.Contains(line, ": not_served: ") {
+				return false, body
+			}
+		}
+		return strings.HasPrefix(body, "ok\n"), body
 	})
 	return r
 }

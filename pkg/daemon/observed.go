@@ -56,20 +56,18 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 }
 
 // waiting returns an open gap for each of the resources, or of all where none is given, that was observed once and is not now.
-// What was never observed has none, unless it is refused though the configuration names it.
+// What was never observed has none, unless it can't be: then an empty answer would say that nothing happens.
 func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource) ([]history.Gap, error) {
+	states := map[schema.GroupResource]watcher.Status{}
+	for _, status := range o.watchers.States() {
+		states[status.Resource.GroupResource()] = status
+	}
 	if len(resources) == 0 {
 		catalogue, err := o.Resources(ctx)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range catalogue {
-			resources = append(resources, r.GroupResource())
-		}
-	}
-	states := map[schema.GroupResource]watcher.Status{}
-	for _, status := range o.watchers.States() {
-		states[status.Resource.GroupResource()] = status
+		resources = all(catalogue, states)
 	}
 	var gaps []history.Gap
 	for _, r := range resources {
@@ -90,7 +88,7 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 		}
 		start := checkpoint.BlindSince(time.Now())
 		switch never := checkpoint.RV == "" && checkpoint.Time.IsZero(); {
-		case never && status.Configured && status.Refused:
+		case never && missed(status):
 			start = status.Since.UTC()
 		// Without an RV it was never observed, its first list is not at its end, or the log has an open gap.
 		case never, checkpoint.RV == "" && known && status.State == watcher.Waiting:
@@ -99,6 +97,29 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 		gaps = append(gaps, history.Gap{Group: r.Group, Resource: r.Resource, Start: start, Reason: reason, Detail: detail})
 	}
 	return gaps, nil
+}
+
+// all returns the resources of the catalogue, and those of which it can't be told
+// whether there are any.
+func all(catalogue []history.Resource, states map[schema.GroupResource]watcher.Status) (resources []schema.GroupResource) {
+	known := map[schema.GroupResource]bool{}
+	for _, r := range catalogue {
+		known[r.GroupResource()] = true
+		resources = append(resources, r.GroupResource())
+	}
+	for r, status := range states {
+		if !known[r] && missed(status) && status.Cause == history.GapServerError {
+			resources = append(resources, r)
+		}
+	}
+	return resources
+}
+
+// missed reports whether a resource that was never observed can't be. One that
+// was only discovered and is refused is nobody's mistake, and the server asks to
+// come later while it establishes a CRD.
+func missed(s watcher.Status) bool {
+	return s.State == watcher.Waiting && s.Cause != "" && !s.Establishing(time.Now()) && (s.Configured || !s.Refused)
 }
 
 // unseen tells why changes of a resource are not seen now; "" where they are, or where there is nothing to see.

@@ -108,8 +108,10 @@ func TestExplain_KeepsWhatSaysMost(t *testing.T) {
 			{Reason: history.GapDisconnected, Detail: "EOF"}, {Reason: history.GapDisconnected, Detail: "connection refused"},
 		}, history.Gap{Reason: history.GapDisconnected, Detail: "connection refused"}},
 		{"the server's words", []history.Gap{
-			{Reason: history.GapDisconnected, Detail: "EOF"}, {Reason: history.GapServerError, Detail: "etcd is down"},
-			{Reason: history.GapDisconnected, Detail: "EOF"}, {Reason: history.GapExpired, Detail: "too old"},
+			{Reason: history.GapDisconnected, Detail: "EOF"},
+			{Reason: history.GapServerError, Detail: "etcd is down"},
+			{Reason: history.GapDisconnected, Detail: "EOF"},
+			{Reason: history.GapExpired, Detail: "too old"},
 		}, history.Gap{Reason: history.GapServerError, Detail: "etcd is down"}},
 		{"a refusal", []history.Gap{
 			{Reason: history.GapForbidden, Detail: "no rights"}, {Reason: history.GapServerError, Detail: "etcd is down"},

@@ -21,8 +21,11 @@ type backlog struct {
 	io.Reader
 
 	opened time.Time
-	end    func() error // nil: it was called
+	end    func() error // nil: it was called, or is not known yet
 }
+
+// begin lets end be called once what comes from now on pauses.
+func (b *backlog) begin(end func() error) { b.opened, b.end = time.Now(), end }
 
 // Read implements [io.Reader].
 func (b *backlog) Read(p []byte) (int, error) {
@@ -51,19 +54,21 @@ func (b *backlog) finish() error {
 	return end()
 }
 
-// catchUp returns what to read of a watch that goes on from an earlier one: the resource is observed only when what happened in
-// between is recorded.
+// catchUp returns what to read of a watch. One that goes on from an earlier one observes the resource only when what happened in
+// between is recorded. What comes after an initial state may be as old as that.
 func (w *Watcher) catchUp(ctx context.Context, body io.Reader) io.Reader {
+	w.backlog = &backlog{Reader: body}
 	if w.rv == "" {
-		return body
+		return w.backlog
 	}
 	w.relax = w.server.Hurry()
-	return &backlog{Reader: body, opened: time.Now(), end: func() error {
+	w.backlog.begin(func() error {
 		defer w.relax()
 		if err := w.sink.Settle(ctx); err != nil {
 			return sinkFailure(err)
 		}
 		w.enter(Change{State: Watching})
 		return nil
-	}}
+	})
+	return w.backlog
 }

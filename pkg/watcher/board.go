@@ -2,14 +2,12 @@ package watcher
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -24,13 +22,22 @@ type Status struct {
 	Configured bool
 }
 
+// Establishing reports whether the server asks to come later, and has not done
+// so for long: while it establishes a CRD, it does. It also does if an object
+// can't be decoded, for ever.
+func (s Status) Establishing(now time.Time) bool {
+	return s.Throttled && now.Sub(s.Since) < throttledWithin
+}
+
+// discoveryResource stands for what is to be discovered.
+func discoveryResource() history.Resource { return history.Resource{Plural: "discovery"} }
+
 // board holds the states of a set's resources, and what is known of those that have none.
 type board struct {
-	mu       sync.Mutex
-	targets  *Targets
-	entries  map[schema.GroupResource]*Status // of what is watched
-	others   []Status                         // configured and not found, or excluded
-	wasReady bool                             // everything configured was observed once
+	mu      sync.Mutex
+	targets *Targets
+	entries map[schema.GroupResource]*Status // of what is watched
+	others  []Status                         // configured and not found, or excluded
 
 	served      []history.Resource            // when the API server answered last; empty: it never did
 	scopes      scopes                        // of served
@@ -38,11 +45,19 @@ type board struct {
 	defined     bool                          // the CRDs are known
 	crds        map[schema.GroupResource]bool // what they define, denied or not
 	definitions Change                        // the state of their watch
+	definedAt   time.Time                     // when it was entered
 	gone        map[schema.GroupResource]bool // definitions that went while their resources were watched
+
+	discovery Status           // why the API server can't be discovered; the zero Change: it can
+	planned   bool             // what was discovered has an entry
+	failed    map[string]error // of groups, why the last discovery did not tell what they serve
 }
 
 func newBoard() *board {
-	return &board{targets: &Targets{}, entries: map[schema.GroupResource]*Status{}, gone: map[schema.GroupResource]bool{}}
+	return &board{
+		targets: &Targets{}, entries: map[schema.GroupResource]*Status{}, gone: map[schema.GroupResource]bool{},
+		discovery: Status{Change: Change{Resource: discoveryResource()}, Since: time.Now()},
+	}
 }
 
 // aim takes what is to be watched from now on.
@@ -85,6 +100,7 @@ func (b *board) discover(outcome choice, missing []Change) {
 func (b *board) plan(wanted, defined plans) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.planned = b.planned || len(b.served) > 0
 	b.defined, b.crds = defined != nil, map[schema.GroupResource]bool{}
 	for id := range defined {
 		b.crds[id] = true
@@ -124,6 +140,9 @@ func (b *board) definitionsRefused() bool {
 func (b *board) noteDefinitions(c Change) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if c.State != b.definitions.State || b.definedAt.IsZero() {
+		b.definedAt = time.Now()
+	}
 	b.definitions = c
 }
 
@@ -192,29 +211,62 @@ func (b *board) states() []Status {
 	return all
 }
 
-func (b *board) ready() error {
-	b.mu.Lock()
-	discovered, was := len(b.served) > 0, b.wasReady
-	b.mu.Unlock()
-	switch {
-	case was:
-		return nil
-	case !discovered:
-		return errors.New("the API server has not answered yet")
-	}
-	var pending []string
-	for _, s := range b.states() {
-		if s.Configured && !s.Synced && !s.Refused {
-			pending = append(pending, s.Resource.GroupResource().String())
-		}
-	}
-	if len(pending) > 0 {
-		return fmt.Errorf("not observed yet: %s", strings.Join(pending, ", "))
-	}
+// noteDiscovery takes the outcome of the last discovery: nil, the error of some
+// groups, or that of all.
+func (b *board) noteDiscovery(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.wasReady = true
-	return nil
+	b.failed = map[string]error{}
+	groups, partly := discovery.GroupDiscoveryFailedErrorGroups(err)
+	for gv, cause := range groups {
+		b.failed[gv.Group] = cause
+	}
+	c := Change{State: Watching}
+	if err != nil && !partly {
+		c = waiting(history.Resource{}, err)
+	}
+	c.Resource = discoveryResource()
+	if c.State != b.discovery.State || b.discovery.Since.IsZero() {
+		b.discovery.Since = time.Now()
+	}
+	b.discovery.Change = c
+}
+
+// dependencies returns the states of what the others depend on: of discovery
+// and, if it is wanted and not a resource's own, of the watch of the CRDs.
+func (b *board) dependencies() (all []Status) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all = append(all, b.discovery)
+	_, recorded := b.entries[definitionResource().GroupResource()]
+	if b.targets.DiscoverCRDs && b.definitions.Resource.Plural != "" && !recorded {
+		all = append(all, Status{Change: b.definitions, Since: b.definedAt, Configured: true})
+	}
+	return all
+}
+
+// troubles returns the states of what the others depend on, as far as that is
+// not in sync: of discovery and, if it is wanted, of the watch of the CRDs. What
+// they found is planned a moment after they found it.
+func (b *board) troubles() (all []Status) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if d := b.discovery; d.State != Watching || !b.planned {
+		if d.State == Watching {
+			d.State = Waiting
+		}
+		all = append(all, d)
+	}
+	id := definitionResource().GroupResource()
+	if e := b.entries[id]; b.targets.DiscoverCRDs && !b.defined && (e == nil || e.State == Watching) {
+		d := Status{Change: b.definitions, Since: b.definedAt, Configured: true}
+		d.Resource = definitionResource()
+		if d.State == Watching {
+			d.State = Waiting
+		}
+		all = append(all, d)
+	}
+	return all
 }
 
 // absence tells why a resource that has no state is not observed.
@@ -226,12 +278,16 @@ func (b *board) absence(r schema.GroupResource) (history.GapReason, string) {
 	switch {
 	case b.entries[id] != nil || other:
 		return "", ""
+	case len(b.served) == 0 && b.discovery.Cause != "":
+		return b.discovery.Cause, b.discovery.Reason
 	case len(b.served) == 0:
 		return history.GapRestarted, "the recorder was restarted, and does not know yet what there is to record"
 	case b.targets.DiscoverCRDs && !b.defined && b.definitions.Cause != "":
 		return b.definitions.Cause, "the definitions of resources can't be watched: " + b.definitions.Reason
 	case b.targets.DiscoverCRDs && !b.defined:
 		return history.GapRestarted, "the recorder was restarted, and does not know yet which resources are defined"
+	case b.failed[r.Group] != nil && !serves(b.served, id):
+		return history.GapServerError, untold(r.String(), b.failed[r.Group])
 	case b.gone[id] || !serves(b.served, id):
 		return "", ""
 	}

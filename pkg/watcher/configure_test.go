@@ -57,9 +57,6 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 	connection.gate.Lock()
 	w.Configure(watcher.Targets{Resources: named("services", "secrets")})
 	w.reaches(t, "services", watcher.Waiting)
-	if err := w.Ready(); err != nil {
-		t.Errorf("what is configured later is waited for: %v", err)
-	}
 	connection.gate.Unlock()
 	w.reaches(t, "services", watcher.Watching)
 	w.ends(t, "configmaps")
@@ -203,8 +200,8 @@ func TestNothingIsKnownToBeAbsentBeforeDiscovery(t *testing.T) {
 	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{Resources: named("configmaps")})
 	w.reaches(t, "configmaps", watcher.Waiting)
 	for _, plural := range []string{"secrets", "unknowns"} {
-		if reason, _ := w.Absence(core(plural)); reason != history.GapRestarted {
-			t.Errorf("%s are absent: %q", plural, reason)
+		if reason, detail := w.Absence(core(plural)); reason != history.GapDisconnected || !strings.Contains(detail, "refused") {
+			t.Errorf("%s are absent: %q, %q, want that the API server can't be reached", plural, reason, detail)
 		}
 	}
 	if reason, _ := w.Absence(core("configmaps")); reason != "" {

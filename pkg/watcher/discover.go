@@ -2,13 +2,19 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// survey is how often discovery looks when nothing gives it a reason to: what is not watched may come to be served.
-const survey = 10 * time.Minute
+// surveyEvery is how often discovery looks when nothing gives it a reason to: what is not watched may come to be served.
+const surveyEvery = 10 * time.Minute
+
+// surveyWithin bounds one look.
+const surveyWithin = time.Minute
 
 // discover finds the configured resources, and looks again while one is missing or when something has changed.
 func (s *Set) discover(ctx context.Context) {
@@ -27,7 +33,7 @@ func (s *Set) discover(ctx context.Context) {
 			}
 		}
 		began := time.Now()
-		served, err := s.server.Resources(ctx)
+		served, err := s.survey(ctx)
 		if err != nil && ctx.Err() != nil {
 			break
 		}
@@ -39,14 +45,11 @@ func (s *Set) discover(ctx context.Context) {
 			break
 		}
 		s.reportForbidden(ctx)
-		wait := survey
+		wait := surveyEvery
 		if err != nil || len(missing) > 0 || s.board.refused() {
 			wait = pace.next(err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
-		case <-s.again:
+		if s.rest(ctx, wait) {
 			pace.reset()
 			sleep(ctx, pace.shortest) // what changes together is looked at together
 		}
@@ -66,4 +69,39 @@ func (s *Set) reportForbidden(ctx context.Context) {
 		s.log.WarnContext(ctx, "discovered resources not permitted, not recording them",
 			"count", len(forbidden), "resources", strings.Join(forbidden, ","))
 	}
+}
+
+// survey asks what the API server serves, within reason: one that is asked and
+// never answers would keep everything else from being asked for.
+func (s *Set) survey(ctx context.Context) (apiserver.Served, error) {
+	bounded, cancel := context.WithTimeout(ctx, surveyWithin)
+	defer cancel()
+	served, err := s.server.Resources(bounded)
+	switch {
+	case ctx.Err() != nil:
+		return served, err
+	case len(served.Watchable) > 0:
+		s.shared.over(unreachableCause)
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errSilent
+	}
+	s.board.noteDiscovery(err)
+	signal(s.news)
+	return served, err
+}
+
+// rest waits until discovery is to look again, and reports whether that is
+// because something changed.
+func (s *Set) rest(ctx context.Context, wait time.Duration) bool {
+	reached, leave := s.shared.of(unreachableCause)
+	defer leave()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(wait):
+		return false
+	case <-s.again:
+	case <-reached:
+	}
+	return true
 }

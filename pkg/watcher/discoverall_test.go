@@ -241,8 +241,8 @@ func TestDiscoverAll_WatchesEachKindOnceInThePreferredVersion(t *testing.T) {
 		if roles.Configured || roles.Cause != history.GapForbidden {
 			t.Errorf("roles are %+v, want them forbidden and not configured", roles)
 		}
-		if err := w.Ready(); err != nil {
-			t.Errorf("Ready returned %v, want nil", err)
+		if got := w.Troubles(); len(got) > 0 {
+			t.Errorf("troubles %+v, want none", got)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 
 var (
 	errStalled  = errors.New("the watch brought nothing for too long")
-	errSilent   = errors.New("the API server accepted the request and did not answer it")
+	errSilent   = errors.New("the API server gave no answer in time")
 	errAtOnce   = errors.New("the API server ended the watch at once")
 	errCutShort = errors.New("the API server ended the initial state before its end")
 	errEndless  = errors.New("the list does not go on: a page names itself as the next one")

@@ -73,10 +73,10 @@ func (h *habits) count(request string) (n int) {
 	return n
 }
 
-// after answers with the lines, and with then after a while.
-func after(d time.Duration, then http.HandlerFunc, before ...string) http.HandlerFunc {
+// after begins the answer, and goes on with then after a while.
+func after(d time.Duration, then http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		write(w, before)
+		write(w, nil)
 		select {
 		case <-time.After(d):
 			then(w, r)

@@ -18,10 +18,9 @@ type search struct {
 	wanted []history.Resource
 	log    *slog.Logger
 
-	found   plans                           // by identity
-	as      map[string]schema.GroupResource // the identities of those of wanted that were found, by nameOf
-	said    map[string]string               // what was last logged about one of wanted, by nameOf
-	trouble bool                            // the last discovery failed
+	found plans                           // by identity
+	as    map[string]schema.GroupResource // the identities of those of wanted that were found, by nameOf
+	said  map[string]string               // what was last logged about one of wanted, by nameOf
 }
 
 func newSearch(log *slog.Logger) *search {
@@ -54,12 +53,6 @@ func (s *search) plans() plans { return maps.Clone(s.found) }
 
 // among searches anew and returns the states of those that never were found. The error is discovery's.
 func (s *search) among(ctx context.Context, served []history.Resource, err error) (missing []Change) {
-	if failed := err != nil; failed != s.trouble {
-		s.trouble = failed
-		if failed {
-			s.log.WarnContext(ctx, "API server can't be discovered", "err", err)
-		}
-	}
 	claimed := map[schema.GroupResource]bool{}
 	for _, wanted := range s.wanted {
 		r, ok := resolve(served, wanted)
@@ -134,23 +127,26 @@ func identity(gr schema.GroupResource) schema.GroupResource {
 // unresolved is the state of a resource that was not found. A group whose own server is down is refused like one that
 // does not exist; only where nothing answers, the API server is what is waited for.
 func unresolved(wanted history.Resource, served []history.Resource, err error) Change {
-	c := Change{Resource: wanted, State: Waiting, Refused: len(served) > 0, Cause: history.GapNotServed}
-	if !c.Refused {
-		c.Cause = history.GapDisconnected
-	}
 	groups, partly := discovery.GroupDiscoveryFailedErrorGroups(err)
+	if err != nil && !partly {
+		c := waiting(wanted, err)
+		c.Resource, c.Refused = wanted, len(served) > 0
+		return c
+	}
+	c := Change{Resource: wanted, State: Waiting, Refused: true, Cause: history.GapNotServed}
 	for gv, cause := range groups {
 		if gv.Group == wanted.Group {
-			c.Reason = fmt.Sprintf("the API server can't tell whether it serves %s: %v", nameOf(wanted), cause)
+			c.Reason, c.Cause = untold(nameOf(wanted), cause), history.GapServerError
 			return c
 		}
 	}
-	if err != nil && !partly {
-		c.Reason = err.Error()
-		return c
-	}
 	c.Reason = fmt.Sprintf("the API server serves %s in no version that can be listed and watched", nameOf(wanted))
 	return c
+}
+
+// untold says that it is not known whether a resource is served.
+func untold(name string, cause error) string {
+	return fmt.Sprintf("the API server can't tell whether it serves %s: %v", name, cause)
 }
 
 // nameOf names a configured resource, which may have no plural.

@@ -24,7 +24,7 @@ const minWatch = 5 * time.Minute
 // session does what is to be done next: it resumes the watch, or syncs, where streaming goes over into the watch. It
 // returns nil where the server ended the watch in an orderly way.
 func (w *Watcher) session(ctx context.Context) error {
-	w.opened, w.moved, w.began, w.relax = time.Time{}, false, false, func() {}
+	w.opened, w.moved, w.began, w.backlog, w.relax = time.Time{}, false, false, nil, func() {}
 	if w.rv == "" {
 		w.relax = w.server.Hurry()
 		w.sink.Ask()

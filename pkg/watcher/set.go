@@ -38,6 +38,7 @@ type Set struct {
 	configured chan choice   // from discovery to the supervisor
 	defined    chan plans    // from the CRDs' watch to the supervisor
 	again      chan struct{} // something changed that discovery may see
+	news       chan struct{} // something changed that the log may say
 }
 
 // NewSet returns a set that watches with the credentials of cfg. It does not connect.
@@ -56,6 +57,7 @@ func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 		configured: make(chan choice),
 		defined:    make(chan plans),
 		again:      make(chan struct{}, 1),
+		news:       make(chan struct{}, 1),
 	}
 	s.targets.Store(&opts.Targets)
 	return s, nil
@@ -65,7 +67,6 @@ func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 // a CRD's, is not disturbed, unless its version changes. What is not wanted any more ends, and resumes from its sink's
 // checkpoint when it is wanted again. The caller writes to t no more.
 func (s *Set) Configure(t Targets) {
-	_ = s.board.ready() // if it is, it stays so
 	s.targets.Store(&t)
 	s.lookAgain()
 }
@@ -76,6 +77,7 @@ func (s *Set) Run(ctx context.Context) error {
 	defer s.server.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.discover(ctx); return nil })
+	group.Go(func() error { s.report(ctx); return nil })
 	group.Go(func() error { return s.supervise(ctx, group) })
 	return group.Wait()
 }
@@ -84,10 +86,9 @@ func (s *Set) Run(ctx context.Context) error {
 // plural.
 func (s *Set) States() []Status { return s.board.states() }
 
-// Ready returns nil once every configured resource was observed from end to end, or is refused by the API server: what is
-// not served, or not permitted, is not waited for. The error names what is missing. What is configured later does not
-// take it back.
-func (s *Set) Ready() error { return s.board.ready() }
+// Troubles returns the states of discovery and of the watch of the CRDs, as far
+// as they are not in sync: what they would find is missing in [Set.States].
+func (s *Set) Troubles() []Status { return s.board.troubles() }
 
 // Absence tells why changes of a resource that has no state are not seen: for programs, "" where none can be missed, and for
 // people. There is nothing to see where no API server serves the resource, or its definition is gone.
@@ -100,6 +101,7 @@ func (s *Set) watchDefinitions(ctx context.Context) error {
 		if c.Refused { // then discovery alone says what CRDs define
 			s.lookAgain()
 		}
+		signal(s.news)
 	}
 	sink := &definitions{known: map[string]plan{}, publish: func(ctx context.Context, p plans) {
 		s.lookAgain()
@@ -114,14 +116,18 @@ func (s *Set) watchDefinitions(ctx context.Context) error {
 func (s *Set) changed(c Change) {
 	s.board.note(c)
 	s.opts.OnChange(c)
+	signal(s.news)
 	if c.Refused {
 		s.lookAgain()
 	}
 }
 
-func (s *Set) lookAgain() {
+func (s *Set) lookAgain() { signal(s.again) }
+
+// signal lets the reader of a channel of one look at what has changed.
+func signal(to chan<- struct{}) {
 	select {
-	case s.again <- struct{}{}:
+	case to <- struct{}{}:
 	default: // it will look anyway
 	}
 }

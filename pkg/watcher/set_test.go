@@ -142,7 +142,12 @@ func (l *lab) testConfiguredResources(t *testing.T) {
 		{Version: "v1", Plural: "bindings"}, // can be created only
 		{Group: "none.example.com", Version: "v1", Plural: "widgets", Kind: "Widget"},
 	}})
-	eventually(t, "ready", func() bool { return w.Ready() == nil })
+	eventually(t, "all that is served is watched", func() bool {
+		states := w.States()
+		return len(states) == 6 && !slices.ContainsFunc(states, func(s watcher.Status) bool {
+			return s.State != watcher.Watching && !s.Refused
+		})
+	})
 	var got []string
 	for _, s := range w.States() {
 		r := s.Resource
@@ -168,13 +173,14 @@ func (l *lab) testConfiguredResources(t *testing.T) {
 		{"level=INFO", "deployments.apps", "version=v1beta1", "served=v1"},
 		{"level=INFO", "events.events.k8s.io", "not watched twice"},
 	} {
+		eventually(t, "a log of "+strings.Join(said, " "), func() bool { return w.logged(said...) > 0 })
 		if n := w.logged(said...); n != 1 {
 			t.Errorf("logged %q %d times, want once", said, n)
 		}
 	}
 }
 
-func TestUnreachableIsNotReady(t *testing.T) {
+func TestSet_SaysThatTheServerIsUnreachable(t *testing.T) {
 	t.Parallel()
 	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{
 		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}, DiscoverCRDs: true,
@@ -183,9 +189,12 @@ func TestUnreachableIsNotReady(t *testing.T) {
 		s, ok := w.state("configmaps")
 		return ok && s.State == watcher.Waiting && strings.Contains(s.Reason, "refused") && !s.Refused
 	})
-	if w.Ready() == nil {
-		t.Error("ready without a server")
-	}
+	eventually(t, "troubles of discovery and of the CRDs' watch", func() bool {
+		got := w.Troubles()
+		return len(got) == 2 && got[0].Cause == history.GapDisconnected && got[0].Reason == got[1].Reason &&
+			strings.Contains(got[0].Reason, "refused")
+	})
+	eventually(t, "one line about all", func() bool { return w.logged("level=WARN", "count=3", "configmaps,discovery", "refused") == 1 })
 }
 
 func (l *lab) testSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
@@ -238,7 +247,7 @@ func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 	eventually(t, "configmaps are observed, and secrets are said not to be", func() bool {
 		s := state("secrets")
 		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting && s.Cause == history.GapStorage && s.Refused &&
-			strings.Contains(s.Reason, "no number is left") && set.Ready() == nil
+			strings.Contains(s.Reason, "no number is left")
 	})
 	cancel()
 	if err := <-ended; err != nil {
@@ -259,10 +268,10 @@ func (l *lab) testPermissionsComeAndGo(t *testing.T) {
 		s, ok := w.state("secrets")
 		return ok && s.State == watcher.Waiting && s.Refused && strings.Contains(s.Reason, "list and watch on secrets")
 	})
-	if err := w.Ready(); err != nil {
-		t.Errorf("one resource that is not permitted keeps the set from being ready: %v", err)
-	}
 	eventually(t, "a few attempts", func() bool { return len(connection.requests("secrets")) >= 4 })
+	eventually(t, "a log of the refusals", func() bool {
+		return w.logged("level=WARN", "resource=secrets") > 0 && w.logged("level=WARN", "resource=customresourcedefinitions") > 0
+	})
 	if n := w.logged("level=WARN", "resource=secrets"); n != 1 {
 		t.Errorf("the refusal was logged %d times, want once", n)
 	}

@@ -9,7 +9,7 @@ import (
 
 // Sink takes what happens to one resource. All its methods are called one after the other. An error
 // from any of them ends the watcher, so a sink retries what can be retried by itself.
-type Sink interface {
+type Sink interface { //nolint:interfacebloat // a watch has that many turns
 	// Checkpoint returns the resourceVersion to go on from, or "" when there is none and everything has to be listed.
 	// It is asked once, before anything else.
 	Checkpoint() string

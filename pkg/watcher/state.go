@@ -46,6 +46,9 @@ type Change struct {
 	Reason string
 	// Cause says the same for programs; "" where nothing is missed, or nothing was tried yet.
 	Cause history.GapReason
+	// Throttled says that the API server asks to come later, as it does for a
+	// CRD that it establishes.
+	Throttled bool
 	// Refused says that the API server answers, but does not serve the resource, or not to this user: waiting can last
 	// forever.
 	Refused bool
@@ -83,6 +86,8 @@ func waiting(r history.Resource, err error) Change {
 	case apierrors.IsUnauthorized(err):
 		c.Reason = fmt.Sprintf("the API server rejects the recorder's credentials: %v", err)
 		c.Cause = history.GapForbidden
+	case apierrors.IsTooManyRequests(err):
+		c.Reason, c.Cause, c.Throttled = err.Error(), history.GapServerError, true
 	case kindOf(err) == unreachable:
 		c.Reason, c.Cause = err.Error(), history.GapDisconnected
 	default:

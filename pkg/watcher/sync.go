@@ -34,6 +34,9 @@ func (w *Watcher) end(ctx context.Context, rv string) error {
 	w.opened = time.Now()
 	w.relax()
 	w.enter(Change{State: Watching})
+	if w.backlog != nil { // it goes over into a watch
+		w.backlog.begin(func() error { return sinkFailure(w.sink.Settle(ctx)) })
+	}
 	return nil
 }
 

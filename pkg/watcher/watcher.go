@@ -21,8 +21,8 @@ type Watcher struct {
 	sink     Sink
 	opts     Options
 	log      *slog.Logger
-	// named says that the configuration names the resource. Otherwise a refusal
-	// is nobody's mistake, and logged at debug level.
+	// named says that the configuration names the resource. A refusal of any
+	// other is nobody's mistake.
 	named bool
 
 	// All that follows belongs to Run's goroutine.
@@ -36,6 +36,7 @@ type Watcher struct {
 	opened   time.Time // when this session's watch was opened; zero: it was not
 	began    bool      // this session began a sync
 	moved    bool      // this session took something that need not be taken again
+	backlog  *backlog  // what this session's watch is read through; nil: there is none
 	relax    func()    // ends the hurry of a sync
 	state    Change
 	pace     backoffs
@@ -128,7 +129,7 @@ func (w *Watcher) settle(err error) time.Duration {
 	case w.rv != "" && (expired(err) || ahead(err) || malformed(err)):
 		return w.relist(err)
 	case w.rv == "" && !w.paged && rejectsStreaming(err):
-		w.log.Info("initial state can't be streamed", "err", err)
+		w.log.Debug("streaming the initial state failed, listing pages", "err", err)
 		w.paged = true
 		return w.pace.next(err)
 	case errors.Is(err, errStalled) && w.state.State == Watching && !w.suspect:
@@ -150,7 +151,7 @@ func (w *Watcher) lags() bool {
 // relist lets everything be observed anew: at once, since the server has
 // answered, unless it came to that a moment ago, too.
 func (w *Watcher) relist(err error) time.Duration {
-	w.log.Info("everything has to be observed anew", "rv", w.rv, "err", err)
+	w.log.Debug("relisting", "rv", w.rv, "err", err)
 	w.enter(outdated(w.rv, err))
 	w.rv, w.suspect, w.empty, w.behind = "", false, 0, time.Time{}
 	w.pace[unreachable].reset()
@@ -177,7 +178,7 @@ func (w *Watcher) fail(err error, lasted bool) time.Duration {
 	switch {
 	case lasted:
 		return 0
-	case c.Cause == history.GapForbidden && !w.named:
+	case c.Refused && c.Cause == history.GapForbidden && !w.named:
 		return unasked * w.pace.next(err)
 	default:
 		return w.pace.next(err)
@@ -207,7 +208,8 @@ func (w *Watcher) recovered() {
 	}
 }
 
-// enter reports a change of state, and logs it where more than the reason changed.
+// enter reports a change of state. The resource's own log is for debugging: a
+// set logs what many of its resources have in common.
 func (w *Watcher) enter(c Change) {
 	c.Resource = w.resource
 	before := w.state
@@ -216,15 +218,5 @@ func (w *Watcher) enter(c Change) {
 	}
 	w.state = c
 	w.opts.OnChange(c)
-	switch {
-	case c.State == before.State && c.Refused == before.Refused && before.Reason != "":
-	case c.State == Waiting && c.Refused && !w.named:
-		w.log.Debug("waiting for resource", "reason", c.Reason)
-	case c.State == Waiting:
-		w.log.Warn("waiting for resource", "reason", c.Reason)
-	case c.State == Syncing:
-		w.log.Debug("observing what exists")
-	default:
-		w.log.Info("resource is observed", "rv", w.rv)
-	}
+	w.log.Debug("state changed", "state", c.State.String(), "rv", w.rv, "reason", c.Reason)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,7 +17,11 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/process"
 )
 
-const readyPoll = 100 * time.Millisecond
+const (
+	readyPoll    = 100 * time.Millisecond
+	inSync       = "ok\n" // all that /readyz says if nothing is missing
+	maxReadyBody = 64 << 10
+)
 
 // recorder is the running watchhistory-recorder.
 type recorder struct {
@@ -92,8 +97,9 @@ func (r *recorder) ready(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	_ = response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReadyBody))
+	return err == nil && response.StatusCode == http.StatusOK && string(body) == inSync
 }
 
 func (r *recorder) pid() int { return r.cmd.Process.Pid }

@@ -2,7 +2,9 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -41,7 +43,9 @@ func (s *Served) Keep(before Served, err error) {
 func (c *Client) Resources(ctx context.Context) (Served, error) {
 	defer c.Hurry()()
 	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, discovery.ToDiscoveryInterfaceWithContext(c.discovery))
-	if err != nil {
+	if of, ok := errors.AsType[*url.Error](err); ok {
+		err = networkError(of)
+	} else if err != nil {
 		err = fmt.Errorf("discover resources: %w", err)
 	}
 	byVersion := make(map[string][]metav1.APIResource, len(lists))

@@ -129,8 +129,10 @@ func retryAfter(header string) int32 {
 	return int32(min(max(seconds, 0), 3600))
 }
 
-// brief returns a text on one line, of at most maxWords bytes.
+// brief returns a text on one line, of at most maxWords bytes. Some decoders
+// quote what they could not decode, which may be a Secret.
 func brief(text string) string {
+	text, _, _ = strings.Cut(text, ", error found in #")
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if len(text) > maxWords {
 		text = strings.ToValidUTF8(text[:maxWords], "") + "…"
