@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,11 +24,9 @@ const (
 	noHistory = "no events found for this object"
 )
 
-// get decodes the JSON answer at a URL. A 404 that means "nothing recorded" leaves into as it is.
-func (c *Client) get(ctx context.Context, at *url.URL, into any) (http.Header, error) {
-	bounded, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(bounded, http.MethodGet, at.String(), http.NoBody)
+// get decodes the JSON answer at a URL. A 404 that means "nothing recorded" decodes nothing.
+func (c *Client) get(ctx context.Context, at *url.URL, read decoder) (http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.route.target, err)
 	}
@@ -48,11 +47,11 @@ func (c *Client) get(ctx context.Context, at *url.URL, into any) (http.Header, e
 	case int64(len(body)) > c.opts.MaxResponse:
 		return nil, c.tooLarge()
 	default:
-		return resp.Header, c.decode(resp, body, into)
+		return resp.Header, c.decode(resp, body, read)
 	}
 }
 
-func (c *Client) decode(resp *http.Response, body []byte, into any) error {
+func (c *Client) decode(resp *http.Response, body []byte, read decoder) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
 	case resp.StatusCode != http.StatusOK:
@@ -60,7 +59,7 @@ func (c *Client) decode(resp *http.Response, body []byte, into any) error {
 	case kind != "application/json":
 		return c.stranger("it answers with " + quotable(kind))
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := whole(bytes.NewReader(body), read); err != nil {
 		return c.stranger(quotable(err.Error()))
 	}
 	return nil

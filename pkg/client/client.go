@@ -7,6 +7,7 @@ import (
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -19,7 +20,7 @@ const (
 // Options of a [Client]. The zero value is good.
 type Options struct {
 	UserAgent   string        // "kubectl-watchhistory/v1.2.3"
-	Timeout     time.Duration // of one request, its answer included; 0: [DefaultTimeout]
+	Timeout     time.Duration // of one request, its answer included, once credentials are there; 0: [DefaultTimeout]
 	MaxResponse int64         // bytes of one answer, unpacked; 0: [DefaultMaxResponse]
 
 	Now func() time.Time // this machine's clock; nil: [time.Now]
@@ -55,22 +56,32 @@ func New(baseURL string, transport http.RoundTripper, opts Options) (*Client, er
 			Hint:    "Give it as http://HOST[:PORT], with --recorder-url.",
 		}
 	}
-	return newClient(base, transport, opts, route{
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	opts = opts.withDefaults()
+	limited := exchange.New(transport, exchange.Limits{Time: opts.Timeout})
+	return newClient(base, limited, opts, route{
 		target: base.Redacted(),
 		advice: "Try again; if it stays so, look at the recorder's log.",
 	}), nil
 }
 
+func (o Options) withDefaults() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.MaxResponse <= 0 {
+		o.MaxResponse = DefaultMaxResponse
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// newClient expects options with their defaults, and a transport that bounds the time of each exchange.
 func newClient(base *url.URL, transport http.RoundTripper, opts Options, via route) *Client {
-	if opts.Timeout <= 0 {
-		opts.Timeout = DefaultTimeout
-	}
-	if opts.MaxResponse <= 0 {
-		opts.MaxResponse = DefaultMaxResponse
-	}
-	if opts.Now == nil {
-		opts.Now = time.Now
-	}
 	return &Client{
 		base: base,
 		http: &http.Client{
@@ -89,7 +100,7 @@ func (c *Client) Target() string { return c.route.target }
 
 // Close gives back the connections, and the tunnel that [Connect] may have opened. The client is of no use afterwards.
 func (c *Client) Close() error {
-	c.http.CloseIdleConnections()
+	closeIdle(c.http.Transport)
 	if c.route.close == nil {
 		return nil
 	}
@@ -99,7 +110,7 @@ func (c *Client) Close() error {
 // Health returns nil where the recorder answers and calls itself healthy.
 func (c *Client) Health(ctx context.Context) error {
 	var health v1.Health
-	if _, err := c.get(ctx, c.base.JoinPath(v1.HealthPath), &health); err != nil {
+	if _, err := c.get(ctx, c.base.JoinPath(v1.HealthPath), value(&health)); err != nil {
 		return err
 	}
 	if health.Status != "healthy" {
@@ -110,9 +121,10 @@ func (c *Client) Health(ctx context.Context) error {
 
 // Resources returns what the recorder records and has recorded.
 func (c *Client) Resources(ctx context.Context) (*v1.ResourceList, error) {
-	var list v1.ResourceList
-	if _, err := c.get(ctx, c.base.JoinPath(v1.ResourcesPath), &list); err != nil {
+	var found v1.ResourceList
+	read := object(map[string]decoder{"resources": list(&found.Resources)})
+	if _, err := c.get(ctx, c.base.JoinPath(v1.ResourcesPath), read); err != nil {
 		return nil, err
 	}
-	return &list, nil
+	return &found, nil
 }

@@ -10,13 +10,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
+	"k8s.io/klog/v2"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 func TestMain(m *testing.M) {
+	klog.SetLogger(logr.Discard()) // the plugin's main does so
 	goleak.VerifyTestMain(m,
 		// After a tunnel that broke, it offers the error of closing it for a second, to nobody.
 		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown"))

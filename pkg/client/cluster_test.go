@@ -195,6 +195,10 @@ func TestCluster(t *testing.T) {
 	t.Run("the proxy is the last road", s.testProxy)
 	t.Run("API server restarts", s.testRestart)
 	t.Run("recorder goes away", s.testReplaced)
+	t.Run("pod is not ready", s.testNotReady)
+	t.Run("pod crashes", s.testCrashing)
+	t.Run("pods without a Service", s.testPodsAlone)
+	t.Run("Service without a selector", s.testNoSelector)
 	t.Run("no API server", s.testNoAPIServer)
 	mu.Lock()
 	defer mu.Unlock()
@@ -221,7 +225,7 @@ func (s *site) testNoReadyPod(t *testing.T) {
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "recorder", Image: "watchhistory"}}},
 	}, metav1.CreateOptions{}))
 	_, err = connect(t, client.ConnectOptions{RESTConfig: s.Config()})
-	wantCode(t, err, history.Unavailable, "pod watchhistory/unscheduled is not ready: its phase is Pending", "describe pod unscheduled")
+	wantCode(t, err, history.Unavailable, "pod watchhistory/unscheduled is not running: its phase is Pending", "describe pod unscheduled")
 }
 
 func (s *site) testOneTunnel(t *testing.T) {
@@ -272,9 +276,16 @@ func (s *site) testFoundElsewhere(t *testing.T) {
 	if err := s.connect(t, client.ConnectOptions{Namespace: "audit"}).Health(t.Context()); err != nil {
 		t.Error(err)
 	}
-	s.service(t, "audit", "another", intstr.FromInt32(servedPort))
+	s.service(t, "audit", "another", intstr.FromInt32(servedPort)) // of the same pods
+	if got := in("audit"); got != "recorder audit/another" {
+		t.Errorf("in audit, with two Services of the same pods: %q", got)
+	}
+	must[*corev1.Service](t)(s.core.Services("audit").Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "stranger", Labels: labels()},
+		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "another"}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+	}, metav1.CreateOptions{}))
 	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "audit"})
-	wantCode(t, err, history.Invalid, "several", "audit/another, audit/history", "--recorder-namespace")
+	wantCode(t, err, history.Invalid, "several", "audit/another, audit/history, audit/stranger", "--recorder-namespace")
 }
 
 func (s *site) testRefused(t *testing.T) {
@@ -382,11 +393,17 @@ func (s *site) testRestart(t *testing.T) {
 func (s *site) testReplaced(t *testing.T) {
 	s.namespace(t, "moving")
 	s.service(t, "moving", "recorder", intstr.FromString("api"))
-	s.podAt(t, "moving", "recorder-1", servedPort)
 	s.podAt(t, "moving", "recorder-0", refusedPort, "watchhistory.io/lingers")
 	c := s.connect(t, client.ConnectOptions{Namespace: "moving"})
 	wantCode(t, c.Health(t.Context()), history.Unavailable, "does not take connections in its pod")
 
+	s.podAt(t, "moving", "recorder-1", servedPort)
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("the same client, with a pod that takes connections: %v", err)
+	}
+	if err := s.connect(t, client.ConnectOptions{Namespace: "moving"}).Health(t.Context()); err != nil {
+		t.Errorf("another client, with a pod that takes connections: %v", err)
+	}
 	if err := s.core.Pods("moving").Delete(t.Context(), "recorder-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -397,6 +414,114 @@ func (s *site) testReplaced(t *testing.T) {
 	if err := c.Health(t.Context()); err != nil {
 		t.Errorf("the same client, with the newest pod being deleted: %v", err)
 	}
+}
+
+// status sets what a kubelet reports about a pod.
+func (s *site) status(t *testing.T, namespace, name string, set func(*corev1.PodStatus)) {
+	t.Helper()
+	pod := must[*corev1.Pod](t)(s.core.Pods(namespace).Get(t.Context(), name, metav1.GetOptions{}))
+	set(&pod.Status)
+	pod.ResourceVersion = ""
+	must[*corev1.Pod](t)(s.core.Pods(namespace).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{}))
+}
+
+// notReady is what a kubelet reports while a readiness probe fails.
+func notReady(status *corev1.PodStatus) {
+	status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodReady, Status: corev1.ConditionFalse, Message: "containers with unready status: [recorder]",
+	}}
+	for i := range status.ContainerStatuses {
+		status.ContainerStatuses[i].Ready = false
+	}
+}
+
+func crashing(status *corev1.PodStatus) {
+	notReady(status)
+	status.ContainerStatuses = []corev1.ContainerStatus{{
+		Name:  "recorder",
+		State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 5m0s"}},
+		LastTerminationState: corev1.ContainerState{
+			Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137},
+		},
+	}}
+}
+
+// testNotReady: an answer of a recorder that is not ready is better than none.
+func (s *site) testNotReady(t *testing.T) {
+	s.namespace(t, "busy")
+	s.service(t, "busy", "recorder", intstr.FromString("api"))
+	s.podAt(t, "busy", "recorder-0", servedPort)
+	s.status(t, "busy", "recorder-0", notReady)
+	var warnings []string
+	c := s.connect(t, client.ConnectOptions{Namespace: "busy", Warn: func(text string) { warnings = append(warnings, text) }})
+	for range 2 {
+		if err := c.Health(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	want := "recorder pod busy/recorder-0 is not ready: containers with unready status: [recorder]; asking it all the same"
+	if len(warnings) != 1 || warnings[0] != want {
+		t.Errorf("got warnings %q, want one: %q", warnings, want)
+	}
+
+	s.podAt(t, "busy", "recorder-1", refusedPort)
+	s.status(t, "busy", "recorder-1", notReady)
+	if err := s.connect(t, client.ConnectOptions{Namespace: "busy"}).Health(t.Context()); err != nil {
+		t.Errorf("with a newer pod that refuses connections: %v", err)
+	}
+	s.podAt(t, "busy", "recorder-2", servedPort)
+	s.podAt(t, "busy", "recorder-3", refusedPort)
+	s.status(t, "busy", "recorder-3", notReady)
+	warnings = nil
+	c = s.connect(t, client.ConnectOptions{Namespace: "busy", Warn: func(text string) { warnings = append(warnings, text) }})
+	if err := c.Health(t.Context()); err != nil || len(warnings) > 0 {
+		t.Errorf("with a ready pod among others: got %v, warnings %q", err, warnings)
+	}
+}
+
+// testCrashing: the pod is tried, and the error says what is wrong with it and where to look.
+func (s *site) testCrashing(t *testing.T) {
+	s.namespace(t, "crashing")
+	s.service(t, "crashing", "recorder", intstr.FromString("api"))
+	s.podAt(t, "crashing", "recorder-0", refusedPort)
+	s.status(t, "crashing", "recorder-0", crashing)
+	c := s.connect(t, client.ConnectOptions{Namespace: "crashing"})
+	wantCode(t, c.Health(t.Context()), history.Unavailable, "does not take connections in its pod",
+		"recorder-0 is not ready: container recorder: CrashLoopBackOff (back-off 5m0s), last ended by OOMKilled (exit code 137)",
+		"kubectl -n crashing logs recorder-0 -c recorder --previous")
+}
+
+// testPodsAlone: who may not see Services, or has none, still reaches a pod with the recorder's label.
+func (s *site) testPodsAlone(t *testing.T) {
+	s.namespace(t, "alone")
+	s.podAt(t, "alone", "recorder-0", servedPort)
+	c := s.connect(t, client.ConnectOptions{Namespace: "alone"})
+	if got := c.Target(); got != "recorder alone/recorder-0" {
+		t.Errorf("got target %q", got)
+	}
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("a pod without a Service: %v", err)
+	}
+	s.service(t, "alone", "recorder", intstr.FromInt32(servedPort))
+	service := must[*corev1.Service](t)(s.core.Services("alone").Get(t.Context(), "recorder", metav1.GetOptions{}))
+	service.Spec.Selector = map[string]string{"app": "mistyped"}
+	must[*corev1.Service](t)(s.core.Services("alone").Update(t.Context(), service, metav1.UpdateOptions{}))
+	if err := s.connect(t, client.ConnectOptions{Namespace: "alone"}).Health(t.Context()); err != nil {
+		t.Errorf("a Service that selects nothing: %v", err)
+	}
+}
+
+// testNoSelector: the API server's proxy may know a way to a Service whose endpoints somebody else manages.
+func (s *site) testNoSelector(t *testing.T) {
+	s.namespace(t, "elsewhere")
+	must[*corev1.Service](t)(s.core.Services("elsewhere").Create(t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "recorder", Labels: labels()},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+	}, metav1.CreateOptions{}))
+	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "elsewhere", Mode: client.PortForward})
+	wantCode(t, err, history.NotFound, "selects no pods that a port could be forwarded to", "--connect=proxy")
+	c := s.connect(t, client.ConnectOptions{Namespace: "elsewhere"})
+	wantCode(t, c.Health(t.Context()), history.Unavailable, "by the API server's proxy", `no endpoints available for service`)
 }
 
 func (s *site) testNoAPIServer(t *testing.T) {

@@ -2,16 +2,19 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -35,8 +38,11 @@ type ConnectOptions struct {
 
 	Mode       Mode         // empty: Auto
 	URL        string       // of the recorder, for Direct and Auto
-	Namespace  string       // of the recorder; empty: see [Find]
-	RESTConfig *rest.Config // of the cluster; not needed with a URL. Its Timeout is that of requests, where Options has none
+	Namespace  string       // of the recorder; empty: [DefaultNamespace], or otherwise the one that has a recorder
+	RESTConfig *rest.Config // of the cluster; not needed with a URL. Its Timeout holds for requests if Options has none
+
+	Display Display              // suspended while a credential plugin may prompt; may be nil
+	Warn    func(message string) // called with what is odd and no failure; may be nil
 }
 
 // Connect finds the recorder and opens the road to it. Close the client when it is of no more use. Errors that a person can
@@ -49,7 +55,7 @@ func Connect(ctx context.Context, o ConnectOptions) (*Client, error) {
 		return New(o.URL, &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			ForceAttemptHTTP2:   true,
-			TLSHandshakeTimeout: tunnelTimeout,
+			TLSHandshakeTimeout: DefaultAPITimeout,
 			MaxIdleConnsPerHost: idleConnections,
 			IdleConnTimeout:     time.Minute,
 		}, o.Options)
@@ -92,32 +98,68 @@ func (o *ConnectOptions) validate() error {
 
 // cluster is the API server that a recorder is behind.
 type cluster struct {
-	cfg  *rest.Config
+	cfg     *rest.Config  // without limits
+	timeout time.Duration // of each exchange with the API server
+	display Display       // nil: none, or there is nothing to log in to
+	warn    func(string)  // may be nil
+
 	http *http.Client
 	core *corev1client.CoreV1Client
 }
 
 func newCluster(o ConnectOptions) (*cluster, error) {
 	cfg := rest.CopyConfig(o.RESTConfig)
+	cfg.Timeout = 0
 	cfg.WarningHandler = rest.NoWarnings{} // they would be logged to stderr
+	cfg.AcceptContentTypes, cfg.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	if o.UserAgent != "" {
 		cfg.UserAgent = o.UserAgent
 	}
-	web, err := rest.HTTPClientFor(cfg)
-	if err != nil {
+	k := &cluster{cfg: cfg, timeout: o.Timeout, warn: o.Warn}
+	if k.timeout <= 0 {
+		k.timeout = DefaultAPITimeout
+	}
+	if logsIn(cfg) {
+		k.display = o.Display
+	}
+	limited := k.limited(k.timeout, maxAPIAnswer)
+	var err error
+	if k.http, err = k.client(limited); err != nil {
+		return nil, err
+	}
+	if k.core, err = corev1client.NewForConfigAndClient(limited, k.http); err != nil {
 		return nil, fmt.Errorf("use the cluster's configuration: %w", err)
 	}
-	core, err := corev1client.NewForConfigAndClient(cfg, web)
-	if err != nil {
-		return nil, fmt.Errorf("use the cluster's configuration: %w", err)
-	}
-	return &cluster{cfg: cfg, http: web, core: core}, nil
+	return k, nil
 }
 
-// close gives back idle connections, as far as the transport's layers let through to them. The library's own function for
+// limited returns a configuration whose exchanges are bounded.
+func (k *cluster) limited(timeout time.Duration, size int64) *rest.Config {
+	cfg := rest.CopyConfig(k.cfg)
+	Limit(cfg, timeout, size, k.display)
+	return cfg
+}
+
+func (k *cluster) client(limited *rest.Config) (*http.Client, error) {
+	web, err := rest.HTTPClientFor(limited)
+	if err != nil {
+		return nil, fmt.Errorf("use the cluster's configuration: %w", err)
+	}
+	if logsIn(limited) {
+		web.Transport = exchange.New(web.Transport, exchange.Limits{}) // a credential plugin does not heed the context
+	}
+	if k.display != nil {
+		web.Transport = &hidden{web.Transport, k.display}
+	}
+	return web, nil
+}
+
+// close gives back idle connections.
+func (k *cluster) close() { closeIdle(k.http.Transport) }
+
+// closeIdle closes idle connections, as far as the transport's layers give access to them. The library's own function for
 // this logs to stderr about layers that it does not know.
-func (k *cluster) close() {
-	transport := k.http.Transport
+func closeIdle(transport http.RoundTripper) {
 	for {
 		if idle, ok := transport.(interface{ CloseIdleConnections() }); ok {
 			idle.CloseIdleConnections()
@@ -133,39 +175,39 @@ func (k *cluster) close() {
 
 func (k *cluster) connect(ctx context.Context, o ConnectOptions) (*Client, error) {
 	if o.Timeout <= 0 {
-		o.Timeout = k.cfg.Timeout
+		o.Timeout = o.RESTConfig.Timeout
 	}
-	bounded, cancel := context.WithTimeout(ctx, tunnelTimeout)
-	defer cancel()
-	service, err := Find(bounded, k.core, o.Namespace)
+	at, err := locate(ctx, k.core, o.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	if o.Mode == Proxy {
-		return k.proxy(service, o.Options, nil)
+		return k.proxy(ctx, at, o.Options, nil)
 	}
-	c, err := k.forward(ctx, service, o.Options)
-	if err != nil && o.Mode != PortForward && history.CodeOf(err) == history.Forbidden {
-		return k.proxy(service, o.Options, err)
+	c, err := k.forward(ctx, at, o.Options)
+	switch {
+	case err == nil || o.Mode == PortForward:
+		return c, err
+	case lacksRight(err):
+		return k.proxy(ctx, at, o.Options, err)
+	case errors.Is(err, errNoSelector):
+		return k.proxy(ctx, at, o.Options, nil)
+	default:
+		return nil, err
 	}
-	return c, err
 }
 
 // forward opens the tunnel before there is a request for it, so that a refusal shows here.
-func (k *cluster) forward(ctx context.Context, service *corev1.Service, opts Options) (*Client, error) {
-	f := newForwarder(k.cfg, k.core, service)
+func (k *cluster) forward(ctx context.Context, at *place, opts Options) (*Client, error) {
+	opts = opts.withDefaults()
+	f := newForwarder(k, at, opts.Timeout)
 	if _, err := f.open(ctx); err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{
-		DialContext:         f.DialContext,
-		MaxIdleConnsPerHost: idleConnections,
-		IdleConnTimeout:     time.Minute,
-	}
-	base := &url.URL{Scheme: "http", Host: service.Name + "." + service.Namespace + ".svc"}
-	return newClient(base, transport, opts, route{
-		target: "recorder " + key(service),
-		advice: adviceOn(service),
+	base := &url.URL{Scheme: "http", Host: at.name + "." + at.namespace + ".svc"}
+	return newClient(base, f, opts, route{
+		target: "recorder " + at.String(),
+		advice: adviceOn(at),
 		close: func() error {
 			defer k.close()
 			return f.Close()
@@ -173,43 +215,64 @@ func (k *cluster) forward(ctx context.Context, service *corev1.Service, opts Opt
 	}), nil
 }
 
-// proxy asks by way of the API server. instead is why it was not port-forwarding; nil where the proxy was asked for.
-func (k *cluster) proxy(service *corev1.Service, opts Options, instead error) (*Client, error) {
-	port, err := apiPort(service)
+// proxy asks by way of the API server. instead is why it was not port-forwarding; nil if nothing else was tried.
+func (k *cluster) proxy(ctx context.Context, at *place, opts Options, instead error) (*Client, error) {
+	resource, name, err := k.proxied(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	base := k.core.RESTClient().Get().Namespace(service.Namespace).Resource("services").
-		Name(utilnet.JoinSchemeNamePort("http", service.Name, portKey(port))).SubResource("proxy").URL()
-	return newClient(base, k.http.Transport, opts, route{
-		target: "recorder " + key(service),
-		advice: adviceOn(service),
+	base := k.core.RESTClient().Get().Namespace(at.namespace).Resource(resource).Name(name).SubResource("proxy").URL()
+	opts = opts.withDefaults()
+	web, err := k.client(k.limited(opts.Timeout, 0)) // the client bounds the size
+	if err != nil {
+		return nil, err
+	}
+	return newClient(base, web.Transport, opts, route{
+		target: "recorder " + at.String(),
+		advice: adviceOn(at),
 		refused: func(status int, message string) error {
 			if instead != nil && status == http.StatusForbidden {
-				return instead
+				return instead // the port-forward would have been the better road: its Role is the one to ask for
 			}
-			return proxyFailure(service, status, message)
+			return proxyFailure(at, resource, status, message)
 		},
 		close: func() error {
+			closeIdle(web.Transport)
 			k.close()
 			return nil
 		},
 	}), nil
 }
 
-func adviceOn(service *corev1.Service) string {
-	return "It may be starting, or restarting. See how it is with: kubectl -n " + service.Namespace + " get pods"
+// proxied returns what the API server is to be a proxy of: the Service or, without one, the pod most likely to answer.
+func (k *cluster) proxied(ctx context.Context, at *place) (resource, name string, err error) {
+	if at.service != nil {
+		port, err := apiPort(at.service)
+		if err != nil {
+			return "", "", err
+		}
+		return "services", utilnet.JoinSchemeNamePort("http", at.name, portKey(port)), nil
+	}
+	pods, err := at.candidates(ctx, k.core, nil)
+	if err != nil {
+		return "", "", err
+	}
+	return "pods", utilnet.JoinSchemeNamePort("http", pods[0].Name, strconv.Itoa(int(podPort(&pods[0])))), nil
+}
+
+func adviceOn(at *place) string {
+	return "It may be starting, or restarting. See how it is with: kubectl -n " + at.namespace + " get pods"
 }
 
 // proxyFailure explains what the API server answered in the recorder's stead.
-func proxyFailure(service *corev1.Service, status int, message string) error {
+func proxyFailure(at *place, resource string, status int, message string) error {
 	failure := &Error{
 		Code:    codeOf(status),
-		Message: "can't reach recorder " + key(service) + " by the API server's proxy: " + message,
-		Hint:    adviceOn(service),
+		Message: "can't reach recorder " + at.String() + " by the API server's proxy: " + message,
+		Hint:    adviceOn(at),
 	}
 	if status == http.StatusForbidden {
-		failure.Hint = proxyRole(service.Namespace).hint(message)
+		failure.Hint = proxyRole(at.namespace, resource).hint(message)
 	}
 	return failure
 }

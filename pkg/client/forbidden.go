@@ -25,9 +25,10 @@ func forwardRole(namespace string) role {
 - {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}`}
 }
 
-func proxyRole(namespace string) role {
-	return role{namespace, `- {apiGroups: [""], resources: [services], verbs: [get, list]}
-- {apiGroups: [""], resources: [services/proxy], verbs: [get]}`}
+// proxyRole permits finding the recorder and asking through the API server's proxy of a Service or, without one, of pods.
+func proxyRole(namespace, resource string) role {
+	return role{namespace, `- {apiGroups: [""], resources: [` + resource + `], verbs: [get, list]}
+- {apiGroups: [""], resources: [` + resource + `/proxy], verbs: [get]}`}
 }
 
 // hint is the role, and its binding to whom the server refused, as a command to paste.
@@ -62,6 +63,15 @@ func refusal(text string) (user, sentence string) {
 	return found[1], found[0]
 }
 
+// gettingCredentials is how errors of credential plugins begin. They have no type, and their text is all that is passed on.
+const gettingCredentials = "getting credentials: "
+
+// lacksRight reports whether a caller who is known is not permitted to do something, so that they may try another way.
+// Credentials that are not accepted won't be accepted there either, and trying may prompt for them each time.
+func lacksRight(err error) bool {
+	return history.CodeOf(err) == history.Forbidden && !apierrors.IsUnauthorized(err)
+}
+
 // apiFailure explains why the API server did not do what was wanted; needed is the role that permits it.
 func apiFailure(doing string, err error, needed role) error {
 	if errors.Is(err, context.Canceled) {
@@ -69,7 +79,11 @@ func apiFailure(doing string, err error, needed role) error {
 	}
 	says := said(err)
 	failure := &Error{Code: history.Unavailable, Message: "can't " + doing + ": " + says, Err: err}
+	_, credentials, missing := strings.Cut(err.Error(), gettingCredentials)
 	switch {
+	case missing:
+		failure.Message = "can't " + doing + ": no credentials: " + quotable(credentials)
+		failure.Hint = "The kubeconfig's user logs in with a command or a provider; kubectl auth whoami shows whether that works."
 	case apierrors.IsForbidden(err) || strings.Contains(says, " is forbidden: "):
 		failure.Code = history.Forbidden
 		failure.Message = "you may not " + doing + ": " + says

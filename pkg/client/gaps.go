@@ -32,9 +32,9 @@ func (q *GapsQuery) values() url.Values {
 func (c *Client) Gaps(ctx context.Context, q GapsQuery) ([]v1.Gap, error) {
 	at := c.base.JoinPath(v1.GapsPath)
 	at.RawQuery = q.values().Encode()
-	var list v1.GapList
-	if _, err := c.get(ctx, at, &list); err != nil {
+	var gaps []v1.Gap
+	if _, err := c.get(ctx, at, object(map[string]decoder{"gaps": list(&gaps)})); err != nil {
 		return nil, err
 	}
-	return list.Gaps, nil
+	return gaps, nil
 }

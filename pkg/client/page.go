@@ -48,7 +48,7 @@ func (c *Client) Events(ctx context.Context, q EventsQuery) (*EventsPage, error)
 	at := c.base.JoinPath(v1.EventsPath)
 	at.RawQuery = q.values().Encode()
 	page := &EventsPage{Events: []v1.Event{}}
-	header, err := c.get(ctx, at, &page.Events)
+	header, err := c.get(ctx, at, list(&page.Events))
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,13 @@ func (c *Client) Object(ctx context.Context, q ObjectQuery) (*ObjectPage, error)
 		Namespace: q.Namespace, ResourceType: q.Resource, ResourceName: q.Name,
 		WatchEvents: []v1.Event{}, RelatedEvents: []v1.Event{},
 	}}
-	header, err := c.get(ctx, at, &page.ObjectHistory)
+	header, err := c.get(ctx, at, object(map[string]decoder{
+		"namespace":     value(&page.Namespace),
+		"resourceType":  value(&page.ResourceType),
+		"resourceName":  value(&page.ResourceName),
+		"watchEvents":   list(&page.WatchEvents),
+		"relatedEvents": list(&page.RelatedEvents),
+	}))
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"syscall"
 
-	"github.com/watchhistory/watchhistory/pkg/client/internal/tunnel"
+	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -30,15 +30,12 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 }
 
 func (c *Client) diagnose(err error) (what, hint string) {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Sprintf("did not answer within %s", c.opts.Timeout),
+	if slow, ok := errors.AsType[*exchange.SlowError](err); ok {
+		return fmt.Sprintf("did not answer within %s", slow.Limit),
 			"Narrow the query, with --since or a type, or allow more time with --request-timeout."
 	}
 	if what, hint := secure(err); what != "" {
 		return what, hint
-	}
-	if refusal, ok := errors.AsType[*tunnel.RefusedError](err); ok {
-		return "does not take connections in its pod: " + quotable(refusal.Message), c.route.advice
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return "refuses connections", "Nothing listens there: is the recorder running, and is the port right?"

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport"
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
 )
@@ -53,11 +56,10 @@ func dialerFor(cfg *rest.Config, at *url.URL) (httpstream.Dialer, func() error, 
 	if err != nil {
 		return nil, nil, err
 	}
-	transport, upgrader, err := spdy.RoundTripperFor(cfg)
+	plain, err := spdyDialer(cfg, at)
 	if err != nil {
 		return nil, nil, err
 	}
-	plain := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, at)
 	var reason error
 	fallback := portforward.NewFallbackDialerForStreaming(socket, plain, func(err error) bool {
 		if failure, ok := errors.AsType[*httpstream.UpgradeFailureError](err); ok {
@@ -67,6 +69,51 @@ func dialerFor(cfg *rest.Config, at *url.URL) (httpstream.Dialer, func() error, 
 		return httpstream.IsHTTPSProxyError(err)
 	})
 	return fallback, func() error { return reason }, nil
+}
+
+// spdyDialer returns a dialer that closes its connection if the server refuses to upgrade it.
+func spdyDialer(cfg *rest.Config, at *url.URL) (httpstream.Dialer, error) {
+	var upgrader spdy.Upgrader
+	cfg = rest.CopyConfig(cfg)
+	cfg.WrapTransport = transport.Wrappers(func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(req)
+			if err != nil || resp.StatusCode == http.StatusSwitchingProtocols {
+				return resp, err
+			}
+			var says io.Reader = resp.Body
+			if resp.StatusCode < http.StatusMultipleChoices { // it is no error, so nobody below bounds it
+				says = strings.NewReader("the server answered " + resp.Status)
+			}
+			resp.Body = &refusal{says, upgrader}
+			return resp, nil
+		})
+	}, cfg.WrapTransport)
+	through, found, err := spdy.RoundTripperFor(cfg)
+	if err != nil {
+		return nil, err
+	}
+	upgrader = found
+	return spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: through}, http.MethodPost, at), nil
+}
+
+// refusal is the body of an answer that upgrades nothing. The library's own Close would read it to its end, which may
+// never come, and would leave the connection open.
+type refusal struct {
+	io.Reader
+	upgrader spdy.Upgrader
+}
+
+// Close closes the connection. Only the upgrader has it, and hands it out for an upgrade.
+func (r *refusal) Close() error {
+	upgraded := http.Header{}
+	upgraded.Set(httpstream.HeaderConnection, httpstream.HeaderUpgrade)
+	upgraded.Set(httpstream.HeaderUpgrade, "SPDY/3.1")
+	conn, err := r.upgrader.NewConnection(&http.Response{StatusCode: http.StatusSwitchingProtocols, Header: upgraded, Body: http.NoBody})
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // within returns a copy of cfg whose requests end with the context.

@@ -1,0 +1,189 @@
+package exchange_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
+)
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// endless is a body without an end.
+type endless struct{ chunk string }
+
+func (e endless) Read(p []byte) (int, error) { return copy(p, e.chunk), nil }
+
+func (endless) Close() error { return nil }
+
+func answer(status int, body io.ReadCloser) roundTripper {
+	return func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: body}, nil
+	}
+}
+
+func request(ctx context.Context, t *testing.T, url string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+// read returns the body of an answer, and the error of the exchange or of reading the body.
+func read(t *testing.T, through http.RoundTripper, req *http.Request) ([]byte, error) {
+	t.Helper()
+	resp, err := through.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(resp.Body)
+}
+
+func TestTransport_BoundsTheBody(t *testing.T) {
+	through := exchange.New(answer(200, endless{"x"}), exchange.Limits{Size: 1 << 20})
+	got, err := read(t, through, request(t.Context(), t, "http://h/"))
+	if large, ok := errors.AsType[*exchange.LargeError](err); !ok || large.Limit != 1<<20 || len(got) != 1<<20 {
+		t.Errorf("got %d bytes and %v, want %d bytes and a LargeError", len(got), err, 1<<20)
+	}
+}
+
+func TestTransport_TakesABodyOfExactlyTheLimit(t *testing.T) {
+	body := io.NopCloser(strings.NewReader("12345678"))
+	through := exchange.New(answer(200, body), exchange.Limits{Size: 8})
+	got, err := read(t, through, request(t.Context(), t, "http://h/"))
+	if string(got) != "12345678" || err != nil {
+		t.Errorf("got %q, %v, want the whole body", got, err)
+	}
+}
+
+func TestTransport_CutsTheBodyOfAnError(t *testing.T) {
+	for _, status := range []int{302, 403, 500} {
+		through := exchange.New(answer(status, endless{"no "}), exchange.Limits{})
+		got, err := read(t, through, request(t.Context(), t, "http://h/"))
+		if err != nil || len(got) != 64<<10 || !bytes.HasPrefix(got, []byte("no no ")) {
+			t.Errorf("status %d: got %d bytes and %v, want the first 64 KiB", status, len(got), err)
+		}
+	}
+}
+
+func TestTransport_BoundsWhatIsUnpacked(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		packed := gzip.NewWriter(w)
+		for range 64 {
+			_, _ = packed.Write(make([]byte, 1<<20))
+		}
+		_ = packed.Close()
+	}))
+	defer s.Close()
+	plain := &http.Transport{}
+	defer plain.CloseIdleConnections()
+	through := exchange.New(plain, exchange.Limits{Size: 2 << 20})
+	got, err := read(t, through, request(t.Context(), t, s.URL))
+	if _, ok := errors.AsType[*exchange.LargeError](err); !ok || len(got) != 2<<20 {
+		t.Errorf("got %d bytes and %v, want %d bytes and a LargeError", len(got), err, 2<<20)
+	}
+}
+
+func TestTransport_BoundsTheTimeOfAStuckLayer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		stuck := roundTripper(func(*http.Request) (*http.Response, error) {
+			<-release
+			return nil, io.ErrUnexpectedEOF
+		})
+		_, err := read(t, exchange.New(stuck, exchange.Limits{Time: time.Minute}), request(t.Context(), t, "http://h/"))
+		if slow, ok := errors.AsType[*exchange.SlowError](err); !ok || slow.Limit != time.Minute || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want a SlowError", err)
+		}
+		close(release)
+	})
+}
+
+// trickle gives a byte a second.
+type trickle struct{ ctx context.Context }
+
+func (b trickle) Read(p []byte) (int, error) {
+	select {
+	case <-time.After(time.Second):
+		return copy(p, " "), nil
+	case <-b.ctx.Done():
+		return 0, b.ctx.Err()
+	}
+}
+
+func (trickle) Close() error { return nil }
+
+func TestTransport_BoundsTheTimeOfABodyThatTrickles(t *testing.T) {
+	for _, status := range []int{200, 503} {
+		synctest.Test(t, func(t *testing.T) {
+			slowly := roundTripper(func(req *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: status, Header: http.Header{}, Body: trickle{req.Context()}}, nil
+			})
+			begin := time.Now()
+			_, err := read(t, exchange.New(slowly, exchange.Limits{Time: time.Minute}), request(t.Context(), t, "http://h/"))
+			if _, ok := errors.AsType[*exchange.SlowError](err); !ok || time.Since(begin) != time.Minute {
+				t.Errorf("status %d: got %v after %s, want a SlowError after a minute", status, err, time.Since(begin))
+			}
+		})
+	}
+}
+
+func TestTransport_EndsWithTheCaller(t *testing.T) {
+	release := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := roundTripper(func(*http.Request) (*http.Response, error) {
+		cancel()
+		<-release
+		return nil, io.ErrUnexpectedEOF
+	})
+	if _, err := read(t, exchange.New(stuck, exchange.Limits{}), request(ctx, t, "http://h/")); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	close(release)
+}
+
+func TestTransport_LeavesAnUpgradedConnectionAlone(t *testing.T) {
+	upgrade := roundTripper(func(req *http.Request) (*http.Response, error) {
+		body := struct {
+			io.Reader
+			io.Closer
+		}{strings.NewReader("the connection"), io.NopCloser(nil)}
+		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: http.Header{}, Body: body}, nil
+	})
+	got, err := read(t, exchange.New(upgrade, exchange.Limits{Size: 1}), request(t.Context(), t, "http://h/"))
+	if string(got) != "the connection" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestTransport_HidesALongPause(t *testing.T) {
+	for value, want := range map[string]string{"1": "1", "5": "5", "6": "", "3600": "", "Fri, 01 Jan 2027 00:00:00 GMT": ""} {
+		busy := roundTripper(func(*http.Request) (*http.Response, error) {
+			header := http.Header{"Retry-After": {value}}
+			return &http.Response{StatusCode: 429, Header: header, Body: http.NoBody}, nil
+		})
+		resp, err := exchange.New(busy, exchange.Limits{}).RoundTrip(request(t.Context(), t, "http://h/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.Header.Get("Retry-After"); got != want {
+			t.Errorf("Retry-After %q: got %q, want %q", value, got, want)
+		}
+	}
+}
