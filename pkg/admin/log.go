@@ -9,7 +9,6 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
@@ -74,7 +73,7 @@ func (l local) resources(ctx context.Context, types []string) (list []schema.Gro
 		return nil, err
 	}
 	for _, arg := range types {
-		named := query.Named(catalogue, arg)
+		named := history.Matching(catalogue, arg)
 		if len(named) == 0 {
 			return nil, history.Errorf(history.Invalid, "--resource: nothing was ever recorded that is called %q", arg)
 		}

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // The states of resources that are not recorded. One that was recorded once is
@@ -74,12 +75,20 @@ func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 			if l.Since = c.Since; l.State == stateNotConfigured {
 				l.State = stateStopped
 			}
+			l.Former = former(c)
 			continue
 		}
 		list.Resources = append(list.Resources, v1.Resource{
 			Group: c.Group, Version: c.Version, Plural: c.Plural, Singular: c.Singular, Kind: c.Kind,
-			ShortNames: c.ShortNames, Namespaced: c.Namespaced, State: stateStopped, Since: c.Since,
+			ShortNames: c.ShortNames, Namespaced: c.Namespaced, Former: former(c), State: stateStopped, Since: c.Since,
 		})
 	}
 	writeJSON(w, http.StatusOK, list)
+}
+
+func former(r history.Resource) (all []v1.Definition) {
+	for _, d := range r.Former {
+		all = append(all, v1.Definition{Kind: d.Kind, Singular: d.Singular, ShortNames: d.ShortNames, Namespaced: d.Namespaced})
+	}
+	return all
 }

@@ -114,7 +114,7 @@ func (s *Service) about(ctx context.Context, q Object, own []schema.GroupResourc
 	}
 	catalogue, err := s.reader.Resources(ctx)
 	for _, r := range catalogue {
-		ownable := r.Namespaced || q.Namespace == history.NoNamespace // what is in a namespace owns nothing outside of it
+		ownable := r.Scoped(true) || q.Namespace == history.NoNamespace // what is in a namespace owns nothing outside of it
 		if ownable && !slices.Contains(about, r.GroupResource()) {
 			about = append(about, r.GroupResource())
 		}

@@ -81,10 +81,10 @@ func within(o history.Omission, places []place) (history.Omission, bool) {
 
 // holds tells whether the place can hold an object at all: none that is in no namespace is looked for in one.
 func (p place) holds() bool {
-	return p.namespace == "" || p.resource.Namespaced == (p.namespace != history.NoNamespace)
+	return p.namespace == "" || p.resource.Scoped(p.namespace != history.NoNamespace)
 }
 
 // reaches tells whether the place can hold an object of the namespace.
 func (p place) reaches(namespace string) bool {
-	return p.resource.Namespaced && (p.namespace == "" || p.namespace == namespace)
+	return p.resource.Scoped(true) && (p.namespace == "" || p.namespace == namespace)
 }

@@ -44,7 +44,7 @@ type family struct {
 	closed  bool
 }
 
-// targets returns what an Event regarding the object names: its kind, once for each group that has it.
+// targets returns what an Event regarding the object names: its kind, and those that it had, once for each group that has it.
 func targets(q Object, resources []history.Resource) []history.Target {
 	namespace := q.Namespace
 	if namespace == history.NoNamespace {
@@ -52,7 +52,9 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	}
 	var targets []history.Target
 	for _, r := range resources {
-		targets = append(targets, history.Target{Group: r.Group, Kind: r.Kind, Namespace: namespace, Name: q.Name, UID: q.UID})
+		for _, kind := range r.Kinds() {
+			targets = append(targets, history.Target{Group: r.Group, Kind: kind, Namespace: namespace, Name: q.Name, UID: q.UID})
+		}
 	}
 	return targets
 }

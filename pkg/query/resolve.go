@@ -67,30 +67,11 @@ func choose(catalogue []history.Resource, types []string, group string) []histor
 	}
 	var found []history.Resource
 	for _, arg := range types {
-		for _, r := range Named(catalogue, arg) {
+		for _, r := range history.Matching(catalogue, arg) {
 			if !slices.ContainsFunc(found, func(f history.Resource) bool { return f.GroupResource() == r.GroupResource() }) {
 				found = append(found, r)
 			}
 		}
 	}
 	return found
-}
-
-// Named returns what arg names, in any form that kubectl takes. A plural that is spelled out wins over another resource's short name or kind.
-func Named(catalogue []history.Resource, arg string) []history.Resource {
-	plural, _, _ := strings.Cut(strings.ToLower(arg), ".")
-	var byPlural, byAny []history.Resource
-	for _, r := range catalogue {
-		switch {
-		case plural == "" || !r.Named(arg): // a resource may have no singular, which is not its name
-		case r.Plural == plural:
-			byPlural = append(byPlural, r)
-		default:
-			byAny = append(byAny, r)
-		}
-	}
-	if len(byPlural) > 0 {
-		return byPlural
-	}
-	return byAny
 }

@@ -79,8 +79,8 @@ func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (hi
 	return c, nil
 }
 
-// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural, but for
-// a [history.Resource.Since] that is known already. One that can't be
+// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural, of which it
+// keeps the kind, the scope and a [history.Resource.Since] that is known already. One that can't be
 // recorded, because its name is too long or the log knows too many, is a [history.Invalid] error.
 func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := checkResource(resource.GroupResource()); err != nil {
@@ -97,7 +97,10 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
 	}
 	err = s.db.View(func(txn *badger.Txn) error {
-		before, _, err := catalogued(txn, resource.Group, resource.Plural)
+		before, known, err := catalogued(txn, resource.Group, resource.Plural)
+		if known {
+			resource = resource.After(before)
+		}
 		if !before.Since.IsZero() {
 			resource.Since = before.Since
 		}

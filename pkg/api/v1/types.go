@@ -154,6 +154,8 @@ type Resource struct {
 	Kind       string   `json:"kind"`
 	ShortNames []string `json:"shortNames,omitempty"`
 	Namespaced bool     `json:"namespaced"`
+	// Former are the definitions before, the newest first, of a CRD that was created again with another kind or scope.
+	Former []Definition `json:"former,omitempty"`
 	// State is "watching", "syncing", "waiting" (for the server to serve it or to permit it), "ignored" (by a rule, as a
 	// whole) or "stopped" (recorded once, not any more). A resource that the server serves and that is not recorded is
 	// "excluded" (by default), "not_configured" or "not_watchable".
@@ -165,6 +167,14 @@ type Resource struct {
 	Since time.Time `json:"since,omitzero"`
 	// Ignored is what rules leave out of the resource, or have left out; absent where there is nothing.
 	Ignored *Ignored `json:"ignored,omitempty"`
+}
+
+// Definition is what a resource was before it was defined anew.
+type Definition struct {
+	Kind       string   `json:"kind"`
+	Singular   string   `json:"singular,omitempty"`
+	ShortNames []string `json:"shortNames,omitempty"`
+	Namespaced bool     `json:"namespaced"`
 }
 
 // Ignored says which versions of a resource's objects rules leave out.
