@@ -13,6 +13,7 @@ func (r *resolver) category(name string) []resourceType {
 	if r.discovery == nil || r.unreachable != nil || strings.Contains(name, ".") {
 		return nil
 	}
+	defer r.env.mayPrompt()()
 	d, err := r.discovery()
 	if err != nil {
 		return nil

@@ -5,9 +5,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways to log in that a kubeconfig can name
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -17,6 +17,9 @@ import (
 // discoveryPatience bounds a discovery request where the recorder is reached without the cluster, which may be gone.
 const discoveryPatience = 5 * time.Second
 
+// loginPatience bounds a discovery request together with a login that it may need.
+const loginPatience = time.Hour
+
 // connection is how to reach the cluster and its recorder; all commands share its flags.
 type connection struct {
 	env       Environment
@@ -24,20 +27,32 @@ type connection struct {
 	url       string
 	namespace string // the recorder's
 	mode      string
+
+	unattended bool // nobody answers prompts
 }
 
 func newConnection(env Environment) *connection {
 	c := &connection{env: env, config: genericclioptions.NewConfigFlags(true)}
 	c.config.WithWarningPrinter(genericiooptions.IOStreams{ErrOut: &warnings{env: &c.env}})
-	c.config.WrapConfigFn = func(cfg *rest.Config) *rest.Config {
-		cfg.UserAgent = c.userAgent()
-		cfg.WarningHandler = rest.NoWarnings{} // they are not about what is asked here
-		if c.url != "" && cfg.Timeout == 0 {
-			cfg.Timeout = discoveryPatience
-		}
-		return cfg
-	}
+	c.config.WrapConfigFn = c.discovering
 	return c
+}
+
+// discovering prepares a configuration for discovery.
+func (c *connection) discovering(cfg *rest.Config) *rest.Config {
+	cfg.UserAgent = c.userAgent()
+	cfg.WarningHandler = rest.NoWarnings{} // they are not about what is asked here
+	patience := cfg.Timeout
+	switch {
+	case patience > 0:
+	case c.url != "":
+		patience = discoveryPatience
+	default:
+		patience = client.DefaultAPITimeout
+	}
+	client.Limit(cfg, patience, client.MaxDiscovery, c.env.display())
+	cfg.Timeout = loginPatience // or the library would limit it to less
+	return cfg
 }
 
 func (c *connection) addFlags(root *cobra.Command) {
@@ -72,11 +87,18 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 		return nil, invalidf("--request-timeout %q is no duration: want one like 30s", *c.config.Timeout)
 	}
 	opts.Timeout = timeout
-	if c.url == "" {
-		if opts.RESTConfig, err = c.config.ToRESTConfig(); err != nil {
-			return nil, invalidf("no cluster to ask: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
-		}
+	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
+	switch {
+	case err == nil:
+		c.prepareLogin(cluster)
+	case c.url == "":
+		return nil, invalidf("no cluster to ask: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
+	if c.url == "" {
+		opts.RESTConfig = cluster
+	}
+	opts.Display = c.env.display()
+	opts.Warn = func(text string) { c.env.note("Warning: " + text) }
 	recorder, err := client.Connect(ctx, opts)
 	if err != nil {
 		return nil, err
@@ -87,7 +109,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	}
 	s := &session{Client: recorder}
 	s.types = resolver{
-		mapper:    func() (meta.RESTMapper, error) { return c.config.ToRESTMapper() },
+		mapper:    c.config.ToRESTMapper,
 		discovery: c.config.ToDiscoveryClient,
 		recorded:  recorder.Resources,
 		env:       &c.env,
@@ -97,6 +119,15 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// prepareLogin notes whether a person may have to log in, and keeps a plugin from asking if there is nobody to answer.
+func (c *connection) prepareLogin(cluster *rest.Config) {
+	c.env.logsIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
+	if plugin := cluster.ExecProvider; plugin != nil && c.unattended {
+		cluster.ExecProvider = plugin.DeepCopy()
+		cluster.ExecProvider.StdinUnavailable = true
+	}
 }
 
 // objectNamespace is that of --namespace or, as with kubectl, of the kubeconfig's context.
@@ -113,11 +144,10 @@ func (c *connection) objectNamespace() (string, error) {
 
 // with runs ask with an open session, and shows on a terminal that it takes its time, until there is something to write.
 func (c *connection) with(ctx context.Context, ask func(*session) error) error {
-	c.env.answering = func() {}
-	if !c.env.plain { // what shows progress is erased with an escape sequence
-		c.env.answering = progress(c.env.ErrOut, "Asking the recorder…")
+	if c.env.waiting != nil && !c.env.plain { // it is erased with an escape sequence
+		c.env.waiting.begin("Asking the recorder…")
+		defer c.env.waiting.end()
 	}
-	defer c.env.answering()
 	s, err := c.open(ctx)
 	if err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/term"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
 // Environment is what a command runs in.
@@ -21,9 +23,10 @@ type Environment struct {
 	Name      string // how people call the program: "kubectl watchhistory"
 	Version   string // of the program
 
-	plain     bool                 // a terminal among the streams does not obey escape sequences
-	answering func()               // ends what a terminal shows while it waits; nil where nothing does
-	ahead     func() time.Duration // how far the recorder's clock is ahead of Now; nil before anyone has asked it
+	plain   bool                 // a terminal among the streams does not obey escape sequences
+	waiting *waiting             // what a terminal shows while an answer is awaited; nil: nothing
+	logsIn  bool                 // the cluster's credentials may have to be asked for
+	ahead   func() time.Duration // how far the recorder's clock is ahead of Now; nil before anyone has asked it
 }
 
 // recorderNow is the time on the recorder's clock, which relative times and
@@ -53,9 +56,27 @@ func (e *Environment) warnOfSkew() {
 
 // answer is called before anything of an answer is written, to whichever stream: both may be the terminal that shows progress.
 func (e *Environment) answer() {
-	if e.answering != nil {
-		e.answering()
+	if e.waiting != nil {
+		e.waiting.end()
 	}
+}
+
+// display returns what is suspended while a credential plugin may prompt; nil if nothing is shown, or none may.
+func (e *Environment) display() client.Display {
+	if e.waiting == nil || !e.logsIn {
+		return nil
+	}
+	return e.waiting
+}
+
+// mayPrompt hides what a terminal shows while credentials may be asked for, until over is called.
+func (e *Environment) mayPrompt() (over func()) {
+	d := e.display()
+	if d == nil {
+		return func() {}
+	}
+	d.Suspend()
+	return d.Resume
 }
 
 // terminalWidth returns the number of columns of the terminal that w writes to, or 0 where it is none.

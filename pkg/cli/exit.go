@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,10 +22,47 @@ const (
 	exitInterrupted = 130
 )
 
+// interruptPatience is how long an interrupted command may take to clean up.
+const interruptPatience = 100 * time.Millisecond
+
 // Main runs the command line args, without the program's name, until it is done or ctx is, and returns the exit code.
+//
+// Once ctx is done it returns at once, whatever the command is busy with: a library that takes no context, a credential
+// plugin that waits for a person, or a reader that does not read. The process is expected to exit then.
 func Main(ctx context.Context, env Environment, args []string) int {
-	restore := env.prepareTerminals()
-	defer restore()
+	env.waiting = &waiting{w: env.ErrOut}
+	state, escapes := terminalState(env.In), env.prepareTerminals()
+	finished := make(chan int, 1)
+	go func() { finished <- run(ctx, env, args) }()
+	select {
+	case code := <-finished:
+		escapes()
+		return code
+	case <-ctx.Done():
+	}
+	atMost(interruptPatience, func() { <-finished })
+	atMost(interruptPatience, func() { // the terminal may not take anything
+		state()
+		env.answer()
+		escapes()
+	})
+	return exitInterrupted
+}
+
+// atMost returns once do has, or after a while.
+func atMost(patience time.Duration, do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+	}
+}
+
+func run(ctx context.Context, env Environment, args []string) int {
 	root := New(env)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -20,8 +20,11 @@ import (
 
 // screen is what is written to a terminal.
 type screen struct {
+	keyboard *os.File
+
 	mu   sync.Mutex
 	text bytes.Buffer
+	more *sync.Cond
 	seen chan struct{} // closed once there is something
 }
 
@@ -31,7 +34,17 @@ func (s *screen) Write(p []byte) (int, error) {
 	if s.text.Len() == 0 {
 		close(s.seen)
 	}
+	defer s.more.Broadcast()
 	return s.text.Write(p)
+}
+
+// await returns once a text is on the screen.
+func (s *screen) await(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !strings.Contains(s.text.String(), text) {
+		s.more.Wait()
+	}
 }
 
 // terminal returns one, and what closes it and returns all that was written to it.
@@ -53,7 +66,8 @@ func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = &screen{seen: make(chan struct{})}
+	s = &screen{keyboard: near, seen: make(chan struct{})}
+	s.more = sync.NewCond(&s.mu)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -76,7 +90,7 @@ func TestProgressIsTakenAwayBeforeTheAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const waiting, away = "Asking the recorder…", "\r\x1b[K"
+	const waiting, away = "Asking the recorder…", "\x1b[20D\x1b[K"
 	for args, first := range map[string]string{
 		"get --since 13m":               "TIME ",
 		"get --since 1s":                "No history found",
