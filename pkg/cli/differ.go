@@ -61,7 +61,7 @@ func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, al
 		e := &visible[i]
 		before := read[key{e.UID, e.Revision - 1}]
 		if before == nil && e.Revision > 1 {
-			found, err := v.exactly(ctx, e.UID, e.Revision-1)
+			found, err := v.exactly(ctx, e.Namespace, e.UID, e.Revision-1)
 			if err != nil {
 				return err
 			}

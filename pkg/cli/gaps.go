@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -37,9 +39,10 @@ func (s *session) within(ctx context.Context, namespace string, gaps []v1.Gap) (
 	if err != nil {
 		return nil, err
 	}
+	known := resources(list)
 	return slices.DeleteFunc(gaps, func(g v1.Gap) bool {
-		return slices.ContainsFunc(list.Resources, func(r v1.Resource) bool {
-			return r.Plural == g.Resource && r.Group == g.Group && r.Namespaced == (namespace == history.NoNamespace)
+		return slices.ContainsFunc(known, func(r history.Resource) bool {
+			return r.GroupResource() == (schema.GroupResource{Group: g.Group, Resource: g.Resource}) && !r.Scoped(namespace != history.NoNamespace)
 		})
 	}), nil
 }

@@ -122,7 +122,7 @@ func (s *session) typesOf(ctx context.Context, p parsed) ([]resourceType, error)
 	return []resourceType{t}, err
 }
 
-// queries returns one query for each named target, in their order, or as few as possible for the types.
+// queries returns one query for each namespace of each named target, in their order, or as few as possible for the types.
 func (o *getOptions) queries(s *session, targets []target) []client.EventsQuery {
 	if len(targets) == 0 {
 		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
@@ -130,12 +130,13 @@ func (o *getOptions) queries(s *session, targets []target) []client.EventsQuery 
 	var queries []client.EventsQuery
 	types := map[string][]string{}
 	for _, t := range targets {
-		namespace := t.namespaceOf(s.namespace)
-		if t.name == "" {
-			types[namespace] = append(types[namespace], t.wire())
-			continue
+		for _, namespace := range t.namespaces(s.namespace) {
+			if t.name == "" {
+				types[namespace] = append(types[namespace], t.wire())
+				continue
+			}
+			queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: []string{t.wire()}, Name: t.name, Summary: o.isLean()})
 		}
-		queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: []string{t.wire()}, Name: t.name, Summary: o.isLean()})
 	}
 	for _, namespace := range []string{s.namespace, history.NoNamespace} {
 		if len(types[namespace]) > 0 {
@@ -156,6 +157,9 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 	o.env.note(found.cutNote("changes"))
 	o.env.note(hiddenNote(len(found.events)-len(visible), "change"))
 	o.env.note(o.whoNote(visible))
+	for _, t := range targets {
+		o.env.note(t.scopeNote(visible))
+	}
 	if len(found.events) == 0 && (len(targets) == 0 || targets[0].name == "") {
 		namespace := s.namespace
 		if len(targets) > 0 && !slices.ContainsFunc(targets, func(t target) bool { return t.Namespaced }) {
@@ -172,8 +176,15 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 // reportMissing notes which named targets did not change, and warns of types that nobody records. Its error is about the
 // first named target without any history.
 func (o *getOptions) reportMissing(ctx context.Context, s *session, targets []target, found *answer) error {
-	for i, t := range targets {
-		if t.name != "" && found.matches[i] == 0 {
+	matches := found.matches
+	for _, t := range targets {
+		none := true
+		if t.name != "" {
+			for range t.namespaces(s.namespace) {
+				none, matches = none && matches[0] == 0, matches[1:]
+			}
+		}
+		if t.name != "" && none {
 			if err := s.unchanged(ctx, &o.env, t, "", &o.window); err != nil {
 				return err
 			}

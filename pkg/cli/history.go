@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
@@ -120,6 +119,7 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 			return err
 		}
 		v := versions{session: s, env: &o.env, target: target{resolved, object.name}, uid: o.uid}
+		v.namespaces = v.target.namespaces(s.namespace)
 		if o.revision != "" {
 			shown, err = o.runRevisions(ctx, &v)
 		} else {
@@ -135,7 +135,7 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 
 // runAll shows all versions of the window.
 func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, err error) {
-	found, err := v.newest(ctx, []client.EventsQuery{v.query(o.isLean() && o.diff == "")}, &o.window)
+	found, err := v.newest(ctx, v.queries(o.isLean() && o.diff == ""), &o.window)
 	if err != nil {
 		return 0, err
 	}
@@ -158,6 +158,7 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 		o.env.note(o.whoNote(visible))
 	}
 	found.covered.note(&o.question, false)
+	o.env.note(v.target.scopeNote(visible))
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, false, o.hides()))
 	return len(visible), nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
@@ -87,13 +88,25 @@ func (s *session) unchanged(ctx context.Context, env *Environment, t target, uid
 
 // isKnown reports whether an object, or one incarnation of it, has history.
 func (s *session) isKnown(ctx context.Context, t target, uid string) (bool, error) {
-	page, err := s.Events(ctx, client.EventsQuery{
-		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name, UID: uid, Limit: 1, Summary: true,
-	})
-	if err != nil {
-		return false, err
+	found, err := s.newestVersions(ctx, t, uid, 1)
+	return len(found) > 0, err
+}
+
+// newestVersions returns the newest versions of a type's objects, or of one
+// object, without their bodies: of each namespace at most so many.
+func (s *session) newestVersions(ctx context.Context, t target, uid string, limit int) (found []v1.Event, err error) {
+	for _, namespace := range t.namespaces(s.namespace) {
+		page, err := s.Events(ctx, client.EventsQuery{
+			Namespace: namespace, Resources: []string{t.wire()}, Name: t.name, UID: uid,
+			Order: history.NewestFirst, Limit: limit, Summary: true,
+		})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, page.Events...)
 	}
-	return len(page.Events) > 0, nil
+	slices.SortStableFunc(found, func(a, b v1.Event) int { return b.Timestamp.Compare(a.Timestamp) })
+	return found, nil
 }
 
 // missing is the error for an object, or an incarnation of it, that has no history.
@@ -120,15 +133,12 @@ func (s *session) missing(ctx context.Context, env *Environment, t target, uid s
 
 // incarnations returns the UIDs of an object's newest versions, the newest first.
 func (s *session) incarnations(ctx context.Context, t target) (uids []string, err error) {
-	page, err := s.Events(ctx, client.EventsQuery{
-		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name,
-		Order: history.NewestFirst, Limit: defaultChunkSize, Summary: true,
-	})
+	found, err := s.newestVersions(ctx, t, "", defaultChunkSize)
 	if err != nil {
 		return nil, err
 	}
-	for i := range page.Events {
-		if uid := page.Events[i].UID; !slices.Contains(uids, uid) {
+	for i := range found {
+		if uid := found[i].UID; !slices.Contains(uids, uid) {
 			uids = append(uids, uid)
 		}
 	}

@@ -91,15 +91,49 @@ type reading struct {
 // isEmpty tells whether there is nothing, not even of the object itself.
 func (r *reading) isEmpty() bool { return len(r.events) == 0 && !r.known }
 
-// read asks for pages until there is one Event more than the limit: that more follows may be said of the object's own records,
+// add takes what was read of the object in another namespace. The newest come first, as many as the limit allows.
+func (r *reading) add(other *reading, limit int) {
+	r.known, r.more, r.blind = r.known || other.known, r.more || other.more, r.blind || other.blind
+	for _, rules := range other.ignored {
+		r.ignored.add(rules)
+	}
+	if len(other.events) == 0 {
+		return
+	}
+	r.events = append(r.events, other.events...)
+	slices.SortStableFunc(r.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
+	r.events = slices.CompactFunc(r.events, func(x, y v1.Event) bool { return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID })
+	if limit > 0 && len(r.events) > limit {
+		r.events, r.more = r.events[:limit], true
+	}
+}
+
+// read asks for the Events in all namespaces that the object may have been in.
+func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*reading, error) {
+	namespaces := t.namespaces(s.namespace)
+	found, err := o.readIn(ctx, s, t, namespaces[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, namespace := range namespaces[1:] {
+		other, err := o.readIn(ctx, s, t, namespace)
+		if err != nil {
+			return nil, err
+		}
+		found.add(other, o.limit)
+	}
+	return found, nil
+}
+
+// readIn asks for pages until there is one Event more than the limit: that more follows may be said of the object's own records,
 // which come with them and are only looked at.
 //
 // The window is that of when Events happened. A record is never much older than
 // what it records, but may be much younger: recording began, or was
 // interrupted. So pages are read from the start of the window until now.
-func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*reading, error) {
+func (o *relatedOptions) readIn(ctx context.Context, s *session, t target, namespace string) (*reading, error) {
 	q := client.ObjectQuery{
-		Namespace: t.namespaceOf(s.namespace), Resource: t.wire(), Name: t.name, UID: o.uid,
+		Namespace: namespace, Resource: t.wire(), Name: t.name, UID: o.uid,
 		Start: o.start, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,
 	}
 	if o.limit > 0 {

@@ -64,7 +64,9 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	if err != nil {
 		return found, err
 	}
-	if meta.IsNoMatchError(discoveryErr) {
+	if _, err := r.discover(found.wire()); err == nil {
+		r.warnf("%q is a former name of %s", arg, found.GroupResource())
+	} else if meta.IsNoMatchError(discoveryErr) {
 		r.warnf("the server does not serve %s any more; the recorder remembers it", found.GroupResource())
 	} else if !r.warned {
 		r.warned = true
@@ -101,6 +103,7 @@ func eventTypes() (types []resourceType) {
 
 // discover takes every form that kubectl does: plural, singular, short name, kind, with a group and a version or without.
 func (r *resolver) discover(arg string) (resourceType, error) {
+	defer r.env.mayPrompt()()
 	mapper, err := r.mapper()
 	if err != nil {
 		return resourceType{}, err
@@ -182,7 +185,7 @@ func (r *resolver) known(ctx context.Context, arg string) (bool, error) {
 	return len(matches) > 0, err
 }
 
-// matches returns what arg may mean in the catalogue. A plural wins over a short name or a kind.
+// matches returns what arg may mean in the catalogue.
 func (r *resolver) matches(ctx context.Context, arg string) ([]history.Resource, error) {
 	if r.catalogue == nil {
 		list, err := r.recorded(ctx)
@@ -191,21 +194,7 @@ func (r *resolver) matches(ctx context.Context, arg string) ([]history.Resource,
 		}
 		r.catalogue = resources(list)
 	}
-	plural, _, _ := strings.Cut(strings.ToLower(arg), ".")
-	var byPlural, byAny []history.Resource
-	for _, resource := range r.catalogue {
-		if !resource.Named(arg) {
-			continue
-		}
-		byAny = append(byAny, resource)
-		if resource.Plural == plural {
-			byPlural = append(byPlural, resource)
-		}
-	}
-	if len(byPlural) > 0 {
-		return byPlural, nil
-	}
-	return byAny, nil
+	return history.Matching(r.catalogue, arg), nil
 }
 
 func resources(list *v1.ResourceList) []history.Resource {
@@ -214,6 +203,11 @@ func resources(list *v1.ResourceList) []history.Resource {
 		resource := history.Resource{
 			Group: r.Group, Version: r.Version, Plural: r.Plural, Kind: r.Kind, Singular: r.Singular,
 			ShortNames: r.ShortNames, Namespaced: r.Namespaced,
+		}
+		for _, d := range r.Former {
+			resource.Former = append(resource.Former, history.Definition{
+				Kind: d.Kind, Singular: d.Singular, ShortNames: d.ShortNames, Namespaced: d.Namespaced,
+			})
 		}
 		same := func(known history.Resource) bool { return known.GroupResource() == resource.GroupResource() }
 		if !slices.ContainsFunc(all, same) {

@@ -115,7 +115,7 @@ func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, 
 	if first > 0 {
 		numbers = append(numbers, first)
 	}
-	found, err := v.exactly(ctx, v.uid, numbers...)
+	found, err := v.exactly(ctx, v.namespaces[0], v.uid, numbers...)
 	if err != nil {
 		return 0, err
 	}
@@ -143,35 +143,44 @@ func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, 
 type versions struct {
 	*session
 
-	env    *Environment
-	target target
-	uid    string               // empty: of all incarnations
-	blind  []client.EventsQuery // the query, where gaps touch it
+	env        *Environment
+	target     target
+	namespaces []string             // in which the object may be
+	uid        string               // empty: of all incarnations
+	blind      []client.EventsQuery // the query, where gaps touch it
 }
 
-func (v *versions) query(lean bool) client.EventsQuery {
-	return client.EventsQuery{
-		Namespace: v.target.namespaceOf(v.namespace), Resources: []string{v.target.wire()},
-		Name: v.target.name, UID: v.uid, Order: history.NewestFirst, Summary: lean,
+// queries returns one query for each namespace.
+func (v *versions) queries(lean bool) (queries []client.EventsQuery) {
+	for _, namespace := range v.namespaces {
+		queries = append(queries, client.EventsQuery{
+			Namespace: namespace, Resources: []string{v.target.wire()},
+			Name: v.target.name, UID: v.uid, Order: history.NewestFirst, Summary: lean,
+		})
 	}
+	return queries
 }
 
-// newestVersion returns the newest version, and settles for its incarnation.
-func (v *versions) newestVersion(ctx context.Context) (*v1.Event, error) {
-	q := v.query(true)
-	q.Limit = 1
-	page, err := v.Events(ctx, q)
-	if err != nil {
-		return nil, err
+// newestVersion returns the newest version, and settles for its incarnation and its namespace.
+func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err error) {
+	for _, q := range v.queries(true) {
+		q.Limit = 1
+		page, err := v.Events(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if page.Gaps > 0 {
+			v.blind = []client.EventsQuery{q}
+		}
+		if len(page.Events) > 0 && (newest == nil || page.Events[0].Timestamp.After(newest.Timestamp)) {
+			newest = &page.Events[0]
+			v.uid, v.namespaces = newest.UID, []string{q.Namespace}
+		}
 	}
-	if len(page.Events) == 0 {
+	if newest == nil {
 		return nil, v.missing(ctx, v.env, v.target, v.uid)
 	}
-	if page.Gaps > 0 {
-		v.blind = []client.EventsQuery{q}
-	}
-	v.uid = page.Events[0].UID
-	return &page.Events[0], nil
+	return newest, nil
 }
 
 // gapsBetween returns the gaps between two versions, or around the second where there is no first.
@@ -185,14 +194,14 @@ func (v *versions) gapsBetween(ctx context.Context, first, last *v1.Event) ([]v1
 // between returns the revisions of a range, newest first.
 func (v *versions) between(ctx context.Context, first, last uint64, lean bool) ([]v1.Event, error) {
 	if first == last {
-		found, err := v.exactly(ctx, v.uid, first)
+		found, err := v.exactly(ctx, v.namespaces[0], v.uid, first)
 		if found[first] == nil || err != nil {
 			return nil, err
 		}
 		return []v1.Event{*found[first]}, nil
 	}
 	var found []v1.Event
-	for e, err := range v.All(ctx, v.query(lean)) {
+	for e, err := range v.All(ctx, v.queries(lean)[0]) {
 		if err != nil {
 			return nil, err
 		}
@@ -207,9 +216,9 @@ func (v *versions) between(ctx context.Context, first, last uint64, lean bool) (
 }
 
 // exactly returns revisions of one incarnation by their numbers, with their objects; those that are not kept are not in it.
-func (v *versions) exactly(ctx context.Context, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
+func (v *versions) exactly(ctx context.Context, namespace, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
 	page, err := v.Object(ctx, client.ObjectQuery{
-		Namespace: v.target.namespaceOf(v.namespace), Resource: v.target.wire(), Name: v.target.name, UID: uid, Revisions: numbers,
+		Namespace: namespace, Resource: v.target.wire(), Name: v.target.name, UID: uid, Revisions: numbers,
 	})
 	if err != nil {
 		return nil, err

@@ -14,8 +14,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
-	"github.com/watchhistory/watchhistory/pkg/client"
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
@@ -52,11 +50,13 @@ func (c *connection) completeOne(cmd *cobra.Command, args []string, toComplete s
 }
 
 // suggest asks the recorder. A completion that fails suggests nothing, and
-// writes nothing: the cursor is in the middle of a line.
+// writes nothing: the cursor is in the middle of a line. No credential plugin
+// may ask a person for anything.
 func (c *connection) suggest(cmd *cobra.Command, toComplete string, ask suggestions) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), suggestionPatience)
 	defer cancel()
 	c.env.ErrOut = io.Discard
+	c.unattended = true
 	s, err := c.open(ctx)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -125,14 +125,11 @@ func (s *session) names(ctx context.Context, types, prefix string) []string {
 // newestOf returns the newest records of a type, or of one object, without
 // their bodies.
 func (s *session) newestOf(ctx context.Context, t target, uid string) []v1.Event {
-	page, err := s.Events(ctx, client.EventsQuery{
-		Namespace: t.namespaceOf(s.namespace), Resources: []string{t.wire()}, Name: t.name, UID: uid,
-		Order: history.NewestFirst, Limit: suggestionRecords, Summary: true,
-	})
+	found, err := s.newestVersions(ctx, t, uid, suggestionRecords)
 	if err != nil {
 		return nil
 	}
-	return page.Events
+	return found
 }
 
 // completeRevisions completes --revision of the object that is named before it.

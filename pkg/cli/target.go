@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/client-go/kubernetes/scheme"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -28,6 +31,42 @@ func (t target) namespaceOf(namespace string) string {
 		return history.NoNamespace
 	}
 	return namespace
+}
+
+// namespaces returns the namespaces to ask for, that of the type's present scope first.
+//
+// A CRD can be deleted and created again with another scope, and what discovery says may be hours old. So objects of a custom
+// type may have been recorded in the namespace and as cluster-scoped ones, whatever its scope is now.
+func (t target) namespaces(namespace string) []string {
+	first := t.namespaceOf(namespace)
+	switch {
+	case isBuiltIn(t.Group):
+		return []string{first}
+	case namespace == "":
+		return []string{""} // both
+	case first == history.NoNamespace:
+		return []string{first, namespace}
+	default:
+		return []string{first, history.NoNamespace}
+	}
+}
+
+// isBuiltIn reports whether the types of a group are part of Kubernetes itself and can't be defined anew.
+func isBuiltIn(group string) bool { return scheme.Scheme.IsGroupRegistered(group) }
+
+// scopeNote says that the answer holds objects of a scope that the type has not; "" if it holds none.
+func (t target) scopeNote(events []v1.Event) string {
+	for i := range events {
+		e := &events[i]
+		if e.Group != t.Group || e.ResourceType != t.Plural || (e.Namespace != "") == t.Namespaced {
+			continue
+		}
+		if e.Namespace == "" {
+			return "Warning: " + t.GroupResource().String() + " was recorded with two scopes: its cluster-scoped objects are shown, too"
+		}
+		return "Warning: " + t.GroupResource().String() + " was recorded with two scopes: its objects in namespaces are shown, too"
+	}
+	return ""
 }
 
 // parsed is an argument before its type is known.
