@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	badger "github.com/dgraph-io/badger/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
 // commitWithin is how long a commit may take that is under way when its context ends: half a batch is worse than a late end.
@@ -30,6 +32,27 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return err
 	}
+	err := s.appendWithin(ctx, b)
+	_, damage := errors.AsType[*damageError](err)
+	_, begun := errors.AsType[*writeError](err)
+	if !begun && (damage || errors.Is(err, errRepairing)) {
+		if err = s.repairs.wait(); err == nil || errors.Is(err, errClosed) {
+			err = s.appendWithin(ctx, b)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("append: %w", err)
+	}
+	return nil
+}
+
+// writeError is an error after which a part of a batch may be committed.
+type writeError struct{ error }
+
+// Unwrap returns what went wrong.
+func (w *writeError) Unwrap() error { return w.error }
+
+func (s *Store) appendWithin(ctx context.Context, b *history.Batch) error {
 	release, err := s.use()
 	if err != nil {
 		return err
@@ -48,10 +71,7 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 			err = ctx.Err()
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("append: %w", err)
-	}
-	return nil
+	return err
 }
 
 func (s *Store) append(ctx context.Context, b *history.Batch) error {
@@ -64,16 +84,44 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return err
 	}
-	if err := errors.Join(s.sound.damage(), s.tables(), s.numbers(b), s.room(size)); err != nil {
+	if err := errors.Join(s.tables(), s.numbers(b), s.room(size), s.checkHeads(b)); err != nil {
 		return err
 	}
 	if err := s.write(b, bodies); err != nil {
-		return s.fail(err)
+		return &writeError{s.fail(err)}
 	}
 	if s.spareNumbers != s.numbersGiven() && s.now().Sub(s.sparedAt) >= spareEvery {
 		s.copySpare()
 	}
 	return nil
+}
+
+// checkHeads checks the blocks that may have the heads of a batch's objects, and the numbers of what it names: an older head, or none,
+// would be taken for the object's if the newest is in a damaged block. The caller holds commits.
+func (s *Store) checkHeads(b *history.Batch) error {
+	return s.db.View(func(txn *badger.Txn) error {
+		var heads []keyRange
+		for _, r := range b.Records {
+			if _, known := s.objects.get(r.Ref); known {
+				continue
+			}
+			resource, err := s.terms.number(txn, resourceTerm(r.Ref.GroupResource()))
+			namespace := uint32(0)
+			if err == nil && r.Ref.Namespace != "" {
+				namespace, err = s.terms.number(txn, term{key.Namespaces, r.Ref.Namespace})
+			}
+			if err == nil {
+				_, err = s.terms.number(txn, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
+			}
+			if err == nil && resource != 0 {
+				heads = append(heads, onlyKey(key.Head(uint16(resource), namespace, r.Ref.Name, string(r.Ref.UID))))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return s.sound.check(heads...)
+	})
 }
 
 // fail lets nothing be committed until the log is opened again, and returns why. The caller holds commits.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -60,6 +61,9 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, from Position, progress
 		return Position{}, err
 	}
 	defer release()
+	if err := s.sound.check(keyRange{}); err != nil { // a damaged block would be left out
+		return Position{}, err
+	}
 	txn, it, to := s.frozen()
 	defer txn.Discard()
 	defer it.Close()
@@ -185,10 +189,7 @@ func (b *backup) entries(it *badger.Iterator) error {
 
 // goesOn returns an error where a long operation has to end.
 func (s *Store) goesOn(ctx context.Context) error {
-	if s.closing.Load() {
-		return errClosed
-	}
-	return ctx.Err()
+	return cmp.Or(s.ended(), ctx.Err())
 }
 
 // entryOf takes a key apart where it belongs to a version.

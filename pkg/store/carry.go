@@ -20,10 +20,10 @@ func (s *Store) lasts(ctx context.Context, day uint16, f func(*reader, hit) erro
 		if err := r.enter(); err != nil {
 			return err
 		}
-		if err := r.vetted(day); err != nil {
+		prefix := key.ClassPrefix(day, key.Record)
+		if err := s.sound.checkPrefix(prefix); err != nil {
 			return err
 		}
-		prefix := key.ClassPrefix(day, key.Record)
 		it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
 		defer it.Close()
 		seen := uint64(0)
@@ -31,8 +31,8 @@ func (s *Store) lasts(ctx context.Context, day uint16, f func(*reader, hit) erro
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if s.closing.Load() {
-				return errClosed
+			if err := s.ended(); err != nil {
+				return err
 			}
 			e, err := key.Decode(it.Item().Key())
 			if err != nil || e.Object == seen {

@@ -20,7 +20,18 @@ import (
 // they were when it began. After an error, which comes with a zero head, it ends.
 func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error] {
 	return func(yield func(history.Head, error) bool) {
-		err := s.view(func(r *reader) error {
+		err := s.heads(ctx, resource, func(h history.Head) bool { return yield(h, nil) })
+		if err != nil && !errors.Is(err, errStop) {
+			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
+		}
+	}
+}
+
+// heads calls f for the heads of a resource's objects that are alive, until it returns false.
+func (s *Store) heads(ctx context.Context, resource schema.GroupResource, f func(history.Head) bool) error {
+	answered := false
+	return s.retried(func() (bool, error) {
+		err := s.viewOnce(func(r *reader) error {
 			n, err := r.resource(resource)
 			if err != nil || n == 0 {
 				return err
@@ -30,16 +41,16 @@ func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.S
 					return err
 				}
 				head, alive, err := r.head(item)
-				if err == nil && alive && !yield(head, nil) {
-					return errStop
+				if err == nil && alive {
+					if answered = true; !f(head) {
+						return errStop
+					}
 				}
 				return err
 			})
 		})
-		if err != nil && !errors.Is(err, errStop) {
-			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
-		}
-	}
+		return answered, err
+	})
 }
 
 func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error) {
@@ -61,6 +72,9 @@ func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (hi
 	err := s.view(func(r *reader) error {
 		n, err := r.resource(resource)
 		if err != nil || n == 0 {
+			return err
+		}
+		if err := s.sound.checkKey(key.Checkpoint(n)); err != nil {
 			return err
 		}
 		b, err := get(r.txn, key.Checkpoint(n))

@@ -26,13 +26,15 @@ type index struct {
 
 // dictionary remembers texts and their numbers, which never change. It holds only what is committed.
 type dictionary struct {
+	check func(k []byte) error // that a key is not missing because its block is damaged
+
 	mu      sync.RWMutex
 	numbers map[term]uint32
 	texts   map[index]string
 }
 
-func newDictionary() *dictionary {
-	return &dictionary{numbers: map[term]uint32{}, texts: map[index]string{}}
+func newDictionary(check func(k []byte) error) *dictionary {
+	return &dictionary{numbers: map[term]uint32{}, texts: map[index]string{}, check: check}
 }
 
 // number returns a text's number, and 0 where it has none. The transaction must have written no terms itself.
@@ -45,7 +47,7 @@ func (d *dictionary) number(txn *badger.Txn, t term) (uint32, error) {
 	}
 	b, err := get(txn, key.Text(t.of, t.text))
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return 0, nil
+		return 0, d.check(key.Text(t.of, t.text))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("look up a number: %w", err)

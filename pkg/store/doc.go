@@ -9,8 +9,8 @@
 //  4. What is older than the retention is not answered, whether it is still there or not, but for one version of each object: the
 //     one that stood when the retention begins. Pruning drops whole days from the disk, takes those versions along, and takes
 //     along what is kept of objects that were deleted. Where nobody prunes, all of that expires, a year later.
-//  5. What is read has the checksum that was written, or is an error. A table that is damaged when the log is opened is an error
-//     for whoever needs it, and ends committing; behind a damaged write-ahead log there is nothing, checkpoints included.
+//  5. What is read has the checksum that was written. A table that is damaged is repaired when that is found: what is lost with
+//     it lies in gaps. After a damaged entry of a write-ahead log there is nothing, checkpoints included.
 //  6. A version is a snapshot or the difference to another one, of the same day and process: whatever a version needs to be
 //     read is there for as long as it may be answered.
 //

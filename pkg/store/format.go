@@ -21,12 +21,6 @@ const format = 3
 
 // load checks the format and restores what the log goes on from. An empty database becomes a log.
 func (s *Store) load(dir string) error {
-	if err := s.sound.wait((*vetted).current); err != nil {
-		if d, ok := errors.AsType[*damageError](err); ok {
-			return damaged(history.Invalid, d.path, d.problem)
-		}
-		return err
-	}
 	return s.db.Update(func(txn *badger.Txn) error {
 		version, err := get(txn, key.Format())
 		if errors.Is(err, badger.ErrKeyNotFound) {

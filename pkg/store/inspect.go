@@ -51,7 +51,7 @@ func Inspect(ctx context.Context, dir string, opts Options) (i *Inspection, err 
 	}
 	i.view, i.report = p.view, p.report
 	if i.Store, err = p.view.open(); err == nil {
-		err = i.Store.loadViewed(opts)
+		err = i.loadViewed(opts)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.view.remove())

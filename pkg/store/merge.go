@@ -41,6 +41,7 @@ type stream struct {
 	hits   []hit // read ahead
 	done   bool  // nothing is behind hits
 	metas  bool  // read values, where there are some
+	sound  *soundness
 }
 
 // walker is an iterator for all streams of a day. It goes on where it is for the stream that used it last: to seek is to decompress a
@@ -52,6 +53,20 @@ type walker struct {
 
 // fill reads ahead with an iterator that it need not have to itself.
 func (s *stream) fill(it *walker) error {
+	start := s.start()
+	end, err := s.read(it)
+	if err != nil {
+		return err
+	}
+	if s.span.reverse {
+		return s.sound.check(keyRange{end, append(start, 0)})
+	}
+	return s.sound.check(keyRange{start, end})
+}
+
+// read is fill without the check of what was read. It returns the key where that ends: going back, the smallest that was looked at,
+// and otherwise one behind the largest.
+func (s *stream) read(it *walker) (end []byte, err error) {
 	s.hits = s.hits[:0]
 	s.chunk = min(max(minChunk, 2*s.chunk), maxChunk)
 	if it.of != s {
@@ -64,14 +79,15 @@ func (s *stream) fill(it *walker) error {
 			break
 		}
 		if len(s.hits) == s.chunk {
-			return nil
+			return append(bytes.Clone(k), 0), nil
 		}
 		h, err := s.hit(it.Item())
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if h.TS < s.span.from || h.TS > s.span.to {
-			break
+			s.done = true
+			return append(bytes.Clone(k), 0), nil
 		}
 		s.hits = append(s.hits, h)
 		if s.span.reverse {
@@ -81,7 +97,10 @@ func (s *stream) fill(it *walker) error {
 		}
 	}
 	s.done = true
-	return nil
+	if s.span.reverse {
+		return s.prefix, nil
+	}
+	return prefixEnd(s.prefix), nil
 }
 
 // start is where the next hits are looked for: times are unique, so that a time is a place. Going back, it is behind
@@ -131,9 +150,6 @@ func (m merge) Less(i, j int) bool {
 
 // day calls f for every hit of one day, in the span's order, until f returns false.
 func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (bool, error) {
-	if err := r.vetted(day); err != nil {
-		return false, err
-	}
 	it := r.walker(p, day, sp)
 	defer it.Close()
 	streams, err := r.streams(p, day, sp, it)
@@ -174,7 +190,7 @@ const rangesEach = 4
 func (r *reader) streams(p *plan, day uint16, sp span, it *walker) ([]*stream, error) {
 	streams, errs := make([]*stream, len(p.ranges)), make([]error, len(p.ranges))
 	for i := range p.ranges {
-		streams[i] = &stream{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas}
+		streams[i] = &stream{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas, sound: r.sound}
 	}
 	if len(streams) < 2*rangesEach {
 		for i, s := range streams {

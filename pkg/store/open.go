@@ -166,7 +166,8 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(db, dir, opts, bodies)
-	s.sound = vet(db, tables, opts.Logger)
+	s.opts = opts
+	s.sound = vet(db, tables, s.foundDamage)
 	err = s.load(dir)
 	if err == nil {
 		err = s.settleRepaired(context.Background())
@@ -184,10 +185,11 @@ func openLog(dir string, tables indexes, opts Options) (*Store, error) {
 func newStore(db *badger.DB, dir string, opts Options, bodies *codec.Bodies) *Store {
 	s := &Store{
 		db: db, dir: dir, log: opts.Logger, now: opts.Now, retention: opts.Retention, limit: opts.MaxBytes, files: mostFiles(), bodies: bodies,
-		exemplars: newExemplars(), terms: newDictionary(),
+		exemplars:  newExemplars(),
 		identities: newBounded[uint64, string](maxIdentities), texts: newBounded[uint32, string](maxTexts),
 		phrases: newPhrases(), objects: newBounded[history.ObjectRef, object](maxObjects), begun: map[uint16]bool{},
 	}
+	s.terms = newDictionary(func(k []byte) error { return s.sound.checkKey(k) })
 	s.usage.Store(&Usage{Limit: opts.MaxBytes})
 	return s
 }

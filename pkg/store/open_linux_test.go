@@ -10,8 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// TestOpeningReadsEachTableOnce counts what a process reads to open a log, with all that is read beside it then: no more than its
-// tables. What Badger reads of them itself does not count, since it maps them.
+// TestOpeningReadsEachTableOnce counts what a process reads to open a log, and to check the blocks that a scan of everything needs: each
+// time no more than its tables. What Badger reads of them itself does not count, since it maps them.
 func TestOpeningReadsEachTableOnce(t *testing.T) { alone(t, openingReadsEachTableOnce) }
 
 func openingReadsEachTableOnce(t *testing.T, dir string) {
@@ -36,11 +36,11 @@ func openingReadsEachTableOnce(t *testing.T, dir string) {
 	}
 	before := bytesRead(t)
 	s = open(t, dir, store.Options{})
-	if got := all(t, s, history.Scan{}); len(got) != records { // it waits until the tables have been read
+	if got := all(t, s, history.Scan{}); len(got) != records {
 		t.Errorf("%d records", len(got))
 	}
 	const others = 16 << 10 // in bytes, of the manifest and what else is small
-	if read := bytesRead(t) - before; read == 0 || read > tables+others {
+	if read := bytesRead(t) - before; read == 0 || read > 2*tables+others {
 		t.Errorf("%d bytes were read to open %d tables of %d bytes", read, len(files), tables)
 	}
 }

@@ -185,11 +185,14 @@ func (p *plan) object(r *reader, f *history.Filter, object uint64) error {
 
 // each calls f for every key with a prefix, in order. The item is valid until f returns.
 func (r *reader) each(prefix []byte, f func(*badger.Item) error) error {
+	if err := r.sound.checkPrefix(prefix); err != nil {
+		return err
+	}
 	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
-		if r.s.closing.Load() {
-			return errClosed
+		if err := r.s.ended(); err != nil {
+			return err
 		}
 		if err := f(it.Item()); err != nil {
 			return err

@@ -17,16 +17,22 @@ import (
 type reader struct {
 	s      *Store
 	txn    *badger.Txn
-	floor  uint32 // the first day that is kept; set by enter
+	sound  *soundness // checks what is read
+	floor  uint32     // the first day that is kept; set by enter
 	bodies *decodings
 }
 
 func (s *Store) newReader(txn *badger.Txn) *reader {
-	return &reader{s: s, txn: txn, bodies: newDecodings()}
+	return &reader{s: s, txn: txn, sound: s.sound, bodies: newDecodings()}
 }
 
-// view calls f with a reader of the log as it is now.
-func (s *Store) view(f func(*reader) error) (err error) {
+// view calls f with a reader of the log as it is now. If f comes upon a damaged file, it is called again once that is repaired.
+func (s *Store) view(f func(*reader) error) error {
+	return s.retried(func() (bool, error) { return false, s.viewOnce(f) })
+}
+
+// viewOnce is view for what must not be called again.
+func (s *Store) viewOnce(f func(*reader) error) (err error) {
 	release, err := s.use()
 	if err != nil {
 		return err

@@ -125,7 +125,7 @@ func (b *rebuild) entries(day uint16, class key.Class, f func(key.Entry, *badger
 		e, err := key.Decode(item.Key())
 		if err != nil {
 			b.remove(item.KeyCopy(nil))
-			return nil
+			return nil //nolint:nilerr // nothing can refer to it
 		}
 		return cmp.Or(b.ctx.Err(), f(e, item))
 	})
@@ -219,7 +219,7 @@ func (b *rebuild) dropPhrases(day uint16) error {
 		}
 		var rec history.Record
 		if _, err = codec.DecodeMeta(meta, e.TS, &rec, texts); !errors.Is(err, badger.ErrKeyNotFound) {
-			return nil //nolint:nilerr // it has all of its phrases, or is damaged beyond that, which dropUnknown looks at
+			return nil // it has all of its phrases, or is damaged beyond that, which dropUnknown looks at
 		}
 		at, known, err := b.place(e)
 		if err != nil || !known {

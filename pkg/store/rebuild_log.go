@@ -157,7 +157,7 @@ func (b *rebuild) highestObject(n uint64) (uint64, error) {
 		if err == nil {
 			n = max(n, object)
 		}
-		return nil //nolint:nilerr // a key of anything else has no number
+		return nil // a key of anything else has no number
 	})
 	if err != nil {
 		return n, err
@@ -196,6 +196,9 @@ func (b *rebuild) settleCatalogue() error {
 				return nil //nolint:nilerr // the next day has another
 			}
 			if rec, _, err := b.r.record(at, meta); err == nil {
+				if !found { // recording began no later
+					described.Since = rec.Time
+				}
 				described.Version, described.Kind, described.Namespaced, found = rec.Version, rec.Kind, rec.Ref.Namespace != "", true
 			}
 			return nil

@@ -318,11 +318,6 @@ func openAgain(path string, indexed bool) (*table.Table, error) {
 	return t, err
 }
 
-// whole reports whether nothing is damaged.
-func (s *salvage) whole() bool {
-	return len(s.damaged) == 0 && len(s.aside) == 0 && len(s.starts) == 0 && len(s.lost) == 0 && !s.rebuild
-}
-
 // repairing is the file that names days to drop: an earlier version's repair left it when it broke off.
 const repairing = "REPAIRING"
 

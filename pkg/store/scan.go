@@ -29,8 +29,23 @@ var errDropped = history.Errorf(history.Unavailable, "the oldest day of history 
 // Close, and the space of what is deleted meanwhile, until it ends.
 func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Record, error] {
 	return yielded(func(yield func(*history.Record) error) error {
-		return s.walk(ctx, sc, true, func(r *reader, _ *plan, hits hits) error {
-			return r.records(ctx, &sc, hits, yield)
+		return s.retried(func() (bool, error) { return false, s.scan(ctx, &sc, yield) })
+	})
+}
+
+// scan yields a page of records. The scan is left as what has not been yielded yet, so that it can go on after an error.
+func (s *Store) scan(ctx context.Context, sc *history.Scan, yield func(*history.Record) error) error {
+	if last := moment(s.last.Load() + 1); sc.End.IsZero() || sc.End.After(last) {
+		sc.End = last // nothing newer, should it go on
+	}
+	left := *sc
+	return s.walk(ctx, left, true, func(r *reader, _ *plan, hits hits) error {
+		return r.records(ctx, &left, hits, func(rec *history.Record) error {
+			sc.After = history.Cursor{Time: rec.Time}
+			if sc.Limit > 0 {
+				sc.Limit--
+			}
+			return yield(rec)
 		})
 	})
 }
@@ -40,21 +55,9 @@ func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Re
 func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, exact bool, err error) {
 	most = max(most, 1)
 	effort := countEffort * most
-	err = s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, hits hits) error {
-		return hits(func(h hit) error {
-			if n == most || effort <= 0 {
-				return errStop
-			}
-			effort--
-			if !p.byKey {
-				effort -= recordEffort - 1
-				if rec, _, err := r.match(&f, h); err != nil || rec == nil {
-					return err
-				}
-			}
-			n++
-			return nil
-		})
+	err = s.retried(func() (bool, error) {
+		n, effort = 0, countEffort*most
+		return false, s.count(ctx, f, most, &n, &effort)
 	})
 	switch {
 	case errors.Is(err, errStop):
@@ -64,6 +67,25 @@ func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, e
 	default:
 		return n, err == nil, err
 	}
+}
+
+func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort *int) error {
+	return s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, hits hits) error {
+		return hits(func(h hit) error {
+			if *n == most || *effort <= 0 {
+				return errStop
+			}
+			*effort--
+			if !p.byKey {
+				*effort -= recordEffort - 1
+				if rec, _, err := r.match(&f, h); err != nil || rec == nil {
+					return err
+				}
+			}
+			*n++
+			return nil
+		})
+	})
 }
 
 // Latest returns the newest version of an object that is kept, with its body. Without a UID it is the newest of all
@@ -116,7 +138,7 @@ type hits func(f func(hit) error) error
 
 // walk calls use with what a scan has to look at, with the metadata where that is near, if whatever is found needs it.
 func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(*reader, *plan, hits) error) error {
-	return s.view(func(r *reader) error {
+	return s.viewOnce(func(r *reader) error {
 		sp, ok := s.span(sc)
 		if !ok {
 			return ctx.Err()

@@ -2,38 +2,52 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"slices"
-	"sync/atomic"
+	"sort"
+	"sync"
 
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
-// soundness is what is known about the tables that a log was opened with. Badger passes over a block that it can't read as if
-// that were the end of its table: what stands behind it is not there then, without an error, and when Badger writes the
-// table anew, for good. So every table is read once: what Badger opens it by, before that ([check]), and the rest beside the open log:
-// the tables with what there is once an object or a log first, then the days, the newest first. Who reads waits for the tables that
-// it needs. Once a table is found damaged, nothing is committed any more.
+// soundness checks the tables of an open log. Badger passes over a block that it can't read as if that were the end of its table: what
+// comes after it is not there then, without an error, and when Badger compacts the table, for good.
+//
+// So whoever reads a range of keys has the blocks checked that may hold some of them, each time: a block that is read often is compared
+// with what it was when it was checked first. And the tables that were there when the log was opened are read once in the background,
+// the newest first, so that a damaged one is found before it is compacted.
 type soundness struct {
-	tables []*vetted
-	stop   chan struct{} // closed to end vetting early
-	ended  chan struct{} // closed when vetting has ended
-	whole  atomic.Bool   // all tables have been read, and are sound
+	db    *badger.DB // nil: all that is read was checked before
+	dir   string
+	found func(*damageError) // told of damage; it must not wait
+	stop  chan struct{}      // closed to end reading in the background
+	ended chan struct{}      // closed when that has ended
+
+	checked *bounded[uint64, *table.Checked] // indexes of tables that were read lately
+
+	mu     sync.Mutex // guards what follows
+	state  uint64     // of the levels when ranges were taken
+	ranges tableRanges
 }
 
-// vetted is a table that has been read, or will be.
-type vetted struct {
-	table       *table.Table  // nil once err is known
-	left, right []byte        // its first and last key
-	done        chan struct{} // closed when err is known
-	err         error
+// tableRange is a table with the keys that it may hold.
+type tableRange struct {
+	id          uint64
+	first, last []byte
 }
+
+// tableRanges are the tables of each level. Below the first one, they are in the order of their keys.
+type tableRanges [][]tableRange
+
+// maxChecked bounds how many tables' indexes are remembered: about 2 MB of them.
+const maxChecked = 128
 
 // damageError is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
 type damageError struct {
@@ -52,132 +66,162 @@ func (d *damageError) Error() string {
 // Unwrap returns the error with its code.
 func (d *damageError) Unwrap() error { return &history.Error{Code: d.code, Message: d.Error()} }
 
-func damaged(code history.Code, path string, err error) error { return &damageError{path, err, code} }
+func damaged(code history.Code, path string, err error) *damageError {
+	return &damageError{path, err, code}
+}
 
-// vet begins to read the tables that were there before Badger opened them.
-func vet(db *badger.DB, tables indexes, log *slog.Logger) *soundness {
-	s := &soundness{stop: make(chan struct{}), ended: make(chan struct{})}
-	known := map[uint64]badger.TableInfo{}
-	for _, info := range db.Tables() { // what it has made since then, it has made of these
-		known[info.ID] = info
+// vet begins to check the tables of an open log. tables are those that were there before Badger opened them.
+func vet(db *badger.DB, tables indexes, found func(*damageError)) *soundness {
+	s := &soundness{
+		db: db, dir: db.Opts().Dir, found: found, stop: make(chan struct{}), ended: make(chan struct{}),
+		checked: newBounded[uint64, *table.Checked](maxChecked),
 	}
-	for id, t := range tables {
-		if t.Blocks == nil {
-			continue // it was read as a whole
-		}
-		v := &vetted{table: t, left: []byte{0}, right: []byte{0xff}, done: make(chan struct{})}
-		if info, ok := known[id]; ok { // otherwise it is removed already, so that nobody knows what it held
-			v.left, v.right = info.Left, info.Right
-		}
-		s.tables = append(s.tables, v)
-	}
-	slices.SortFunc(s.tables, func(a, b *vetted) int {
-		if a.current() != b.current() {
-			if a.current() {
-				return -1
-			}
-			return 1
-		}
-		return bytes.Compare(b.right, a.right)
-	})
-	go s.run(db, log)
+	go s.readAll(tables)
 	return s
 }
 
 // wholeTables returns what is known of tables that were all read before.
 func wholeTables() *soundness {
 	s := &soundness{stop: make(chan struct{}), ended: make(chan struct{})}
-	s.whole.Store(true)
 	close(s.ended)
 	return s
 }
 
-func (s *soundness) run(db *badger.DB, log *slog.Logger) {
+// readAll reads the tables that were not read as a whole yet.
+func (s *soundness) readAll(tables indexes) {
 	defer close(s.ended)
-	defer func() { s.whole.Store(s.wait(func(*vetted) bool { return true }) == nil) }()
-	for _, t := range s.tables {
+	var ids []uint64
+	for id, t := range tables {
+		if t.Blocks != nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	slices.Reverse(ids)
+	for _, id := range ids {
 		select {
 		case <-s.stop:
 			return
 		default:
-			if t.err = t.read(db); t.err != nil {
-				log.Error("a file of the database is damaged, and nothing is recorded any more", "err", t.err)
-			}
-			t.table = nil
-			close(t.done)
 		}
+		if err := s.read(tables[id]); err != nil {
+			s.found(err)
+		}
+		delete(tables, id)
 	}
 }
 
-// read reads all blocks but the last, which was read before Badger read it. A table that Badger has joined with others meanwhile
-// is empty or gone: it says nothing any more.
-func (t *vetted) read(db *badger.DB) error {
-	err := t.table.Reopen()
+// read reads all blocks of a table but the last, which was read before Badger read it. A table that Badger has compacted meanwhile is
+// empty or gone.
+func (s *soundness) read(t *table.Table) *damageError {
+	err := t.Reopen()
 	if err == nil {
-		for i := 0; err == nil && i < len(t.table.Blocks)-1; i++ {
-			_, err = t.table.Read(i)
+		for i := 0; err == nil && i < len(t.Blocks)-1; i++ {
+			_, err = t.Read(i)
 		}
-		_ = t.table.Close() // which was only read
+		err = errors.Join(err, t.Close())
 	}
-	if err != nil && has(db, t.table.Path) {
-		return damaged(history.Internal, t.table.Path, err)
+	if err != nil && ofTheFile(err) && has(s.db, t.Path) {
+		return damaged(history.Unavailable, t.Path, err)
 	}
 	return nil
 }
 
-// current tells whether the table may hold what there is once an object or a log.
-func (t *vetted) current() bool { return t.left[0] < key.History || t.right[0] > key.History }
-
-// holds tells whether the table may hold keys with the prefix.
-func (t *vetted) holds(prefix []byte) bool {
-	n := len(prefix)
-	return bytes.Compare(t.left[:min(n, len(t.left))], prefix) <= 0 && bytes.Compare(t.right[:min(n, len(t.right))], prefix) >= 0
-}
-
-// wait waits for the tables that are needed, and returns what is wrong with one of them.
-func (s *soundness) wait(needed func(*vetted) bool) error {
-	if s.whole.Load() {
+// check checks the blocks that may hold a key of one of the ranges, in all tables.
+func (s *soundness) check(ranges ...keyRange) error {
+	if s.db == nil || len(ranges) == 0 {
 		return nil
 	}
-	for _, t := range s.tables {
-		if !needed(t) {
-			continue
-		}
-		select {
-		case <-t.done:
-		case <-s.stop:
-			return errClosed
-		}
-		if t.err != nil {
-			return t.err
-		}
-	}
-	return nil
-}
-
-// vetted waits until the tables of a day have been read, and returns what is wrong with one of them.
-func (r *reader) vetted(day uint16) error {
-	return r.s.sound.wait(func(t *vetted) bool { return t.holds(key.DayPrefix(day)) })
-}
-
-// damage returns what is wrong with any of the tables that have been read.
-func (s *soundness) damage() error {
-	if s.whole.Load() {
-		return nil
-	}
-	for _, t := range s.tables {
-		select {
-		case <-t.done:
-			if t.err != nil {
-				return t.err
+	for level, tables := range s.tables() {
+		for _, r := range ranges {
+			for _, t := range overlapping(tables, r, level == 0) {
+				if err := s.checkTable(t.id, r); err != nil {
+					s.found(err)
+					return err
+				}
 			}
-		default:
 		}
 	}
 	return nil
 }
 
-// close ends vetting.
+func (s *soundness) checkTable(id uint64, r keyRange) *damageError {
+	path := tablePath(s.dir, id)
+	c, known := s.checked.get(id)
+	var err error
+	if !known {
+		if c, err = table.OpenChecked(path); err == nil {
+			s.checked.put(id, c)
+		}
+	}
+	if err == nil {
+		err = c.Check(r.from, r.to)
+	}
+	if err != nil && !table.Gone(err) && ofTheFile(err) && has(s.db, path) {
+		return damaged(history.Unavailable, path, err)
+	}
+	return nil
+}
+
+// tables returns the tables that the database has. It looks at the sizes of the levels to see whether they are still the same.
+func (s *soundness) tables() tableRanges {
+	state := levelsOf(s.db)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state == s.state {
+		return s.ranges
+	}
+	ranges := tableRanges{}
+	for _, t := range s.db.Tables() {
+		for len(ranges) <= t.Level {
+			ranges = append(ranges, nil)
+		}
+		const version = 8 // at the end of a table's keys
+		one := tableRange{t.ID, t.Left[:max(len(t.Left)-version, 0)], t.Right[:max(len(t.Right)-version, 0)]}
+		ranges[t.Level] = append(ranges[t.Level], one)
+	}
+	for _, tables := range ranges[min(1, len(ranges)):] {
+		slices.SortFunc(tables, func(a, b tableRange) int { return bytes.Compare(a.first, b.first) })
+	}
+	s.state, s.ranges = state, ranges
+	return ranges
+}
+
+// levelsOf returns a sum of the sizes of a database's levels, which is another one whenever tables come or go.
+func levelsOf(db *badger.DB) uint64 {
+	var b []byte
+	for _, l := range db.Levels() {
+		b = binary.LittleEndian.AppendUint64(b, uint64(l.NumTables))
+		b = binary.LittleEndian.AppendUint64(b, uint64(l.Size))
+		b = binary.LittleEndian.AppendUint64(b, uint64(l.StaleDatSize))
+	}
+	return codec.Sum(b)
+}
+
+// overlapping returns the tables of a level that may hold a key of a range.
+func overlapping(tables []tableRange, r keyRange, unsorted bool) []tableRange {
+	in := func(t tableRange) bool { return bytes.Compare(t.last, r.from) >= 0 && before(t.first, r.to) }
+	if unsorted {
+		return slices.DeleteFunc(slices.Clone(tables), func(t tableRange) bool { return !in(t) })
+	}
+	begin := sort.Search(len(tables), func(i int) bool { return bytes.Compare(tables[i].last, r.from) >= 0 })
+	end := begin
+	for end < len(tables) && in(tables[end]) {
+		end++
+	}
+	return tables[begin:end]
+}
+
+// onlyKey returns the range of one key.
+func onlyKey(k []byte) keyRange { return keyRange{k, append(bytes.Clone(k), 0)} }
+
+// checkKey checks the blocks that may hold a key.
+func (s *soundness) checkKey(k []byte) error { return s.check(onlyKey(k)) }
+
+// checkPrefix checks the blocks that may hold a key with a prefix.
+func (s *soundness) checkPrefix(prefix []byte) error { return s.check(prefixRange(prefix)) }
+
+// close ends reading in the background.
 func (s *soundness) close() {
 	close(s.stop)
 	<-s.ended

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,8 +47,10 @@ func floor(txn *badger.Txn) (uint32, error) {
 
 // enter makes the reader ready to read days.
 func (r *reader) enter() (err error) {
-	r.floor, err = floor(r.txn)
-	return err
+	if r.floor, err = floor(r.txn); err != nil {
+		return err
+	}
+	return r.sound.checkKey(key.Floor())
 }
 
 // lost tells whether what was read of a day may have been dropped meanwhile: a drop is the one thing that a transaction sees
@@ -143,9 +146,6 @@ func (r *reader) standing(object, at uint64) (hit, bool, error) {
 	at = min(at, r.s.last.Load()+1)
 	e := key.Entry{Class: key.Record, Object: object}
 	for day := int(key.Day(at - 1)); day >= int(max(r.floor, r.s.oldest.Load())); day-- {
-		if err := r.vetted(uint16(day)); err != nil {
-			return hit{}, false, err
-		}
 		k, meta, err := r.newest(e.Prefix(uint16(day)), at)
 		switch {
 		case r.lost(uint16(day)):
@@ -188,14 +188,20 @@ func (r *reader) carried(object uint64) (hit, bool, error) {
 // newest returns the last key, and its value, of those that begin with a prefix and go on with a time before the given one; nil
 // where there is none.
 func (r *reader) newest(prefix []byte, before uint64) (k, v []byte, err error) {
-	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
-	defer it.Close()
-	it.Seek(binary.BigEndian.AppendUint64(bytes.Clone(prefix), before-1))
-	if before == 0 || !it.Valid() {
+	if before == 0 {
 		return nil, nil, nil
 	}
-	v, err = it.Item().ValueCopy(nil)
-	return it.Item().KeyCopy(nil), v, err
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: true})
+	defer it.Close()
+	last := binary.BigEndian.AppendUint64(bytes.Clone(prefix), before-1)
+	it.Seek(last)
+	read := keyRange{prefix, append(last, 0)}
+	if it.Valid() {
+		k = it.Item().KeyCopy(nil)
+		read.from = k
+		v, err = it.Item().ValueCopy(nil)
+	}
+	return k, v, cmp.Or(err, r.sound.check(read))
 }
 
 // carriedBody reads the body of a version that was carried. It is a snapshot.

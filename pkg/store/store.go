@@ -48,6 +48,7 @@ type Store struct {
 	db         *badger.DB
 	dir        string
 	lock       *dirLock
+	opts       Options // that it was opened with
 	log        *slog.Logger
 	now        func() time.Time
 	retention  time.Duration
@@ -67,8 +68,8 @@ type Store struct {
 
 	// last is a time behind which no reader sees a record: that of the newest one or, during a commit, of the newest that it adds.
 	last atomic.Uint64
-	// closing ends running scans.
-	closing atomic.Bool
+	// closing ends running scans; so does repairing, for a while.
+	closing, repairing atomic.Bool
 	// oldest is a day before which there is no version; noDay before the very first.
 	oldest atomic.Uint32
 	// dropped is the day behind the last one that this process has dropped, or begun to.
@@ -76,7 +77,9 @@ type Store struct {
 	// usage is as of the last pruning.
 	usage atomic.Pointer[Usage]
 
-	users  sync.RWMutex // held for reading while the database is used, for writing while it is closed
+	repairs repairs
+
+	users  sync.RWMutex // held for reading while the database is used, for writing while it is closed or repaired
 	closed bool         // guarded by users
 
 	pruning sync.Mutex // held by the one pruner; taken after users
@@ -98,16 +101,30 @@ type Store struct {
 var errClosed = history.Errorf(history.Unavailable, "the history's database is closed")
 
 // use keeps the database open until the returned function is called. It never waits for Close, so that it can be called
-// while the caller uses the database already.
+// while the caller uses the database already; for a repair it waits a little.
 func (s *Store) use() (func(), error) {
-	if !s.users.TryRLock() {
-		return nil, errClosed
+	for !s.users.TryRLock() {
+		if err := s.repairs.wait(); err != nil {
+			return nil, err
+		}
 	}
 	if s.closed {
 		s.users.RUnlock()
 		return nil, errClosed
 	}
 	return s.users.RUnlock, nil
+}
+
+// ended returns why what reads the database has to end, if it has to.
+func (s *Store) ended() error {
+	switch {
+	case s.closing.Load():
+		return errClosed
+	case s.repairing.Load():
+		return errRepairing
+	default:
+		return nil
+	}
 }
 
 // Close ends running scans with an error, waits for them and for a running commit, and closes the log. A scan must not

@@ -47,8 +47,16 @@ type Verification struct {
 // Verify reads the whole log, as it is when it begins, and reports what is damaged: every block of every table, every version
 // with its JSON, and whether index entries and versions, heads, identities and names, and numbers and texts belong together, both
 // ways. It needs the memory of a scan, runs beside appends, and holds back Close, which ends it with an error. An error says that
-// it could not run to its end; damage is none.
-func (s *Store) Verify(ctx context.Context, report func(Damage), progress Progress) (Verification, error) {
+// it could not run to its end; damage is none. A damaged table is repaired afterwards.
+func (s *Store) Verify(ctx context.Context, report func(Damage), progress Progress) (result Verification, err error) {
+	err = s.retried(func() (bool, error) {
+		result, err = s.verify(ctx, report, progress)
+		return result.Damaged > 0, err
+	})
+	return result, err
+}
+
+func (s *Store) verify(ctx context.Context, report func(Damage), progress Progress) (Verification, error) {
 	release, err := s.use()
 	if err != nil {
 		return Verification{}, err
@@ -59,11 +67,15 @@ func (s *Store) Verify(ctx context.Context, report func(Damage), progress Progre
 	if err == nil {
 		err = s.db.View(func(txn *badger.Txn) error {
 			v.r = s.newReader(txn)
+			v.r.sound = wholeTables() // what is damaged in them is reported
 			if err := v.r.enter(); err != nil {
 				return err
 			}
 			return v.entries()
 		})
+	}
+	if v.found != nil {
+		s.foundDamage(v.found)
 	}
 	if err != nil {
 		return v.Verification, fmt.Errorf("verify: %w", err)
@@ -79,6 +91,7 @@ type verifier struct {
 	report   func(Damage)
 	progress Progress
 	bytes    int64
+	found    *damageError // the last damaged table; nil: there is none
 
 	day     day
 	objects objects

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
@@ -28,6 +30,9 @@ func (v *verifier) tables() error {
 		}
 		for _, d := range found {
 			v.damage(d)
+		}
+		if len(found) > 0 {
+			v.found = damaged(history.Unavailable, path, errors.New(found[0].Problem))
 		}
 		v.Files++
 	}

@@ -20,7 +20,7 @@ func Recover(path string) (t *Table, holes []int, err error) {
 		return nil, nil, err
 	}
 	end := 0
-	for at := bytes.Index(file, magic); at >= 0; {
+	for at := bytes.Index(file, []byte(magic)); at >= 0; {
 		size := frameSize(file[at:])
 		b := Block{uint32(at), uint32(size)}
 		first, newest, ok := t.probe(b)
@@ -32,7 +32,7 @@ func Recover(path string) (t *Table, holes []int, err error) {
 			end = at + size
 		}
 		from := max(at+1, end)
-		if at = bytes.Index(file[from:], magic); at >= 0 {
+		if at = bytes.Index(file[from:], []byte(magic)); at >= 0 {
 			at += from
 		}
 	}
@@ -68,7 +68,7 @@ func readAround(path string) ([]byte, error) {
 }
 
 // magic is what a zstd frame begins with.
-var magic = []byte{0x28, 0xb5, 0x2f, 0xfd}
+const magic = "\x28\xb5\x2f\xfd"
 
 // probe returns the first key of what may be a block, and the newest of the database's versions in it.
 func (t *Table) probe(b Block) (first []byte, newest uint64, ok bool) {

@@ -1,0 +1,80 @@
+package table
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"sort"
+	"sync"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Checked is a table whose blocks are checked again each time that somebody reads them. A block is decompressed for that only the first
+// time: later, its bytes must be those of then. It is safe for concurrent use.
+type Checked struct {
+	path   string
+	blocks []Block
+	first  [][]byte
+
+	mu   sync.Mutex // guards sums
+	sums []uint64   // of the blocks as they are in the file; 0: not checked yet
+}
+
+// OpenChecked reads the index of a table. It keeps no file open.
+func OpenChecked(path string) (*Checked, error) {
+	t, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	c := &Checked{path: path, blocks: t.Blocks, first: t.First, sums: make([]uint64, len(t.Blocks))}
+	return c, t.Close()
+}
+
+// Check checks the blocks that may hold a key from from on and before to; to is nil for all that come. Its error is one of reading the
+// file, or [ErrDamaged].
+func (c *Checked) Check(from, to []byte) (err error) {
+	begin := sort.Search(len(c.first), func(i int) bool { return bytes.Compare(c.first[i], from) >= 0 })
+	begin = max(begin-1, 0)
+	var f *os.File
+	for i := begin; err == nil && i < len(c.blocks) && (to == nil || bytes.Compare(c.first[i], to) < 0); i++ {
+		if f == nil {
+			if f, err = os.Open(c.path); err != nil {
+				return err
+			}
+			defer f.Close()
+		}
+		err = c.check(f, i)
+	}
+	return err
+}
+
+func (c *Checked) check(f *os.File, i int) error {
+	raw := make([]byte, c.blocks[i].size)
+	if _, err := f.ReadAt(raw, int64(c.blocks[i].offset)); err != nil {
+		return err
+	}
+	sum := max(xxhash.Sum64(raw), 1)
+	c.mu.Lock()
+	before := c.sums[i]
+	c.mu.Unlock()
+	if before == sum {
+		return nil
+	}
+	t := &Table{Path: c.path, Blocks: c.blocks}
+	if err := t.Reopen(); err != nil {
+		return err
+	}
+	_, err := t.Read(i)
+	if err := errors.Join(err, t.Close()); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.sums[i] = sum
+	c.mu.Unlock()
+	return nil
+}
+
+// Gone reports whether an error says that a table's file is not there.
+func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
