@@ -274,18 +274,21 @@ func TestDiscoverAll_LogsForbiddenKindsInOneLine(t *testing.T) {
 // known of it, must outlast that.
 func TestDiscoverAll_KeepsGroupsThatDiscoveryCannotReach(t *testing.T) {
 	api := newCatalogue(map[string][]string{
-		"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiregistration.k8s.io/v1": {"apiservices"},
+		"v1": {"pods"}, "example.com/v1": {"lamps", "leases", "readings-"}, "apiregistration.k8s.io/v1": {"apiservices"},
 	})
-	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *world) {
+	discover(t, api, watcher.Targets{DiscoverAll: true, Denied: denyLeases}, func(w *world) {
 		api.change(func() { api.down["example.com/v1"] = true })
 		time.Sleep(20 * time.Minute)
-		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
+		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching",
+			"leases.example.com excluded", "readings.example.com not_watchable")
 		api.cut("lamps")
 		time.Sleep(time.Minute)
-		w.expect(t, "pods watching", "lamps.example.com waiting", "apiservices.apiregistration.k8s.io watching")
+		w.expect(t, "pods watching", "lamps.example.com waiting", "apiservices.apiregistration.k8s.io watching",
+			"leases.example.com excluded", "readings.example.com not_watchable")
 		api.change(func() { clear(api.down) })
 		time.Sleep(time.Minute)
-		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
+		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching",
+			"leases.example.com excluded", "readings.example.com not_watchable")
 		if got := w.opens("lamps.example.com"); len(got) != 1 {
 			t.Errorf("lamps were opened %d times, want once", len(got))
 		}
