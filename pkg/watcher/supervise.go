@@ -157,7 +157,7 @@ func (s *Set) run(ctx context.Context, p plan) error {
 	}
 	opts := s.opts.Options
 	opts.OnChange = s.changed
-	if p.resource.GroupResource() == apiServices {
+	if registersGroups(p.resource.GroupResource()) {
 		sink = &noticed{Sink: sink, notice: s.lookAgain}
 	}
 	w := newWatcher(s.server, s.shared, p.resource, sink, opts)
@@ -168,8 +168,11 @@ func (s *Set) run(ctx context.Context, p plan) error {
 	return nil
 }
 
-// apiServices are the registrations of the groups that other API servers serve.
-var apiServices = schema.GroupResource{Group: "apiregistration.k8s.io", Resource: "apiservices"}
+// registersGroups reports whether a resource's objects are the registrations of
+// the groups that other API servers serve.
+func registersGroups(r schema.GroupResource) bool {
+	return r == schema.GroupResource{Group: "apiregistration.k8s.io", Resource: "apiservices"}
+}
 
 // noticed is a sink of objects whose changes change what discovery finds.
 type noticed struct {
