@@ -32,21 +32,27 @@ func TestInterrupt_EndsAtOnce(t *testing.T) {
 	defer close(release)
 	for name, of := range map[string]func(t *testing.T, interrupt func()) (out io.Writer, args []string){
 		"before TLS": func(t *testing.T, interrupt func()) (io.Writer, []string) {
+			t.Helper()
 			return io.Discard, []string{"get", "--recorder-url", "https://" + silent(t, interrupt)}
 		},
 		"before the header": func(t *testing.T, interrupt func()) (io.Writer, []string) {
+			t.Helper()
 			return io.Discard, []string{"get", "--recorder-url", "http://" + silent(t, interrupt)}
 		},
 		"within the body": func(t *testing.T, interrupt func()) (io.Writer, []string) {
+			t.Helper()
 			return io.Discard, []string{"get", "--recorder-url", unfinished(t, interrupt)}
 		},
 		"within discovery": func(t *testing.T, interrupt func()) (io.Writer, []string) {
+			t.Helper()
 			return io.Discard, []string{"get", "po", "--recorder-url", r.url, "--server", unfinished(t, interrupt)}
 		},
 		"before discovery's header": func(t *testing.T, interrupt func()) (io.Writer, []string) {
+			t.Helper()
 			return io.Discard, []string{"get", "po", "--recorder-url", r.url, "--server", "http://" + silent(t, interrupt)}
 		},
 		"finding the recorder": func(t *testing.T, interrupt func()) (io.Writer, []string) {
+			t.Helper()
 			return io.Discard, []string{"get", "--server", unfinished(t, interrupt)}
 		},
 		"while nobody reads": func(_ *testing.T, interrupt func()) (io.Writer, []string) {
@@ -67,7 +73,7 @@ func TestInterrupt_EndsAtOnce(t *testing.T) {
 // silent returns the address of a server that accepts connections and says nothing.
 func silent(t *testing.T, accepted func()) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,8 +23,8 @@ const (
 // nested returns an object with a text at a path.
 func nested(text string, path ...string) map[string]any {
 	var value any = text
-	for i := len(path) - 1; i >= 0; i-- {
-		value = map[string]any{path[i]: value}
+	for _, name := range slices.Backward(path) {
+		value = map[string]any{name: value}
 	}
 	return value.(map[string]any)
 }
@@ -51,11 +52,13 @@ func heartbeats() map[string]struct {
 		"transitions": {annotation("transitions"), "1", "2", "many"},
 		"status":      {annotation("status"), fmt.Sprintf(member, "replica", 1), fmt.Sprintf(member, "replica", 2), fmt.Sprintf(member, "master", 2)},
 		"data.status": {
-			[]string{"data", "status"}, fmt.Sprintf(autoscaler, earlier, "Healthy", earlier),
+			[]string{"data", "status"},
+			fmt.Sprintf(autoscaler, earlier, "Healthy", earlier),
 			fmt.Sprintf(autoscaler, later, "Healthy", later), fmt.Sprintf(autoscaler, later, "Unhealthy", later),
 		},
 		"the older form of data.status": {
-			[]string{"data", "status"}, fmt.Sprintf(oldAutoscaler, earlier, "Healthy", earlier),
+			[]string{"data", "status"},
+			fmt.Sprintf(oldAutoscaler, earlier, "Healthy", earlier),
 			fmt.Sprintf(oldAutoscaler, later, "Healthy", later), fmt.Sprintf(oldAutoscaler, later, "Unhealthy", later),
 		},
 		"cluster-autoscaler.kubernetes.io/last-updated": {
@@ -109,8 +112,12 @@ func TestNoise_NextToARealChange(t *testing.T) {
 func TestNoise_OnlyByItsExactName(t *testing.T) {
 	for _, path := range [][]string{
 		annotation("kubectl.kubernetes.io/restartedAt"), annotation("reconcile.fluxcd.io/requestedAt"), annotation("example.com/renewTime"),
-		{"metadata", "labels", "renewTime"}, {"spec", "reconciledAt"}, {"data", "renewTime"}, {"spec", "template", "metadata", "annotations", "renewTime"},
-		{"renewTime"}, {"status", "inner", "reconciledAt"},
+		{"metadata", "labels", "renewTime"},
+		{"spec", "reconciledAt"},
+		{"data", "renewTime"},
+		{"spec", "template", "metadata", "annotations", "renewTime"},
+		{"renewTime"},
+		{"status", "inner", "reconciledAt"},
 	} {
 		if got := diff.Summary(diff.Objects(nested(earlier, path...), nested(later, path...))); got == "" {
 			t.Errorf("%v: got nothing, want a summary", path)

@@ -9,10 +9,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/narrative"
 )
 
-// sameSecond is the longest that two versions written within one second of the
+// closeTogether is the longest that two versions written within one second of the
 // API server's clock are received after each other. A longer delay costs a name,
 // never makes one wrong.
-const sameSecond = 2 * time.Second
+const closeTogether = 2 * time.Second
 
 // attribution is what the writers of a version are told from: its entries in
 // managedFields, and what is known of the version before.

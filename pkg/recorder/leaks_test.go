@@ -201,7 +201,7 @@ func TestPlantedValuesAreFoundNowhere(t *testing.T) {
 	p.refuse(t, "answers", answers(t, w.store, logger))
 	p.refuse(t, "export", exported(t, w.store))
 	p.refuse(t, "backup", restored(t, w.store))
-	logger.Debug("the end") //nolint:noctx // so that the log is not empty
+	logger.Debug("the end") // so that the log is not empty
 	if err := w.close(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-var (
-	replicaSets = history.Resource{Group: "apps", Version: "v1", Plural: "replicasets", Kind: "ReplicaSet", Singular: "replicaset", Namespaced: true}
-)
+var replicaSets = history.Resource{Group: "apps", Version: "v1", Plural: "replicasets", Kind: "ReplicaSet", Singular: "replicaset", Namespaced: true}
 
 // manifest returns the JSON of an object of any kind; an owner is optional.
 func manifest(r history.Resource, name string, rv int, owner string) string {
@@ -257,6 +255,7 @@ func (c *commits) check(t *testing.T, want map[string]time.Duration) {
 func TestOrder_DelaysOnlyWhatMayBeAnEffect(t *testing.T) {
 	const ms = time.Millisecond
 	timed(t, func(t *testing.T, w *world, c *commits) {
+		t.Helper()
 		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
 		time.Sleep(time.Second - time.Since(c.began))
 		w.put(a, pods, 100, "") // the first after silence
@@ -276,6 +275,7 @@ func TestOrder_DelaysOnlyWhatMayBeAnEffect(t *testing.T) {
 // from connections that are read at intervals. None is the first after silence.
 func TestOrder_TakesNoBeatForSilence(t *testing.T) {
 	timed(t, func(t *testing.T, w *world, _ *commits) {
+		t.Helper()
 		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
 		time.Sleep(2 * time.Second)
 		w.put(a, pods, 100, "") // ends silence
@@ -297,6 +297,7 @@ func TestOrder_TakesNoBeatForSilence(t *testing.T) {
 // expects. After the first time the recorder waits for it.
 func TestOrder_LearnsHowLateWatchesAre(t *testing.T) {
 	timed(t, func(t *testing.T, w *world, _ *commits) {
+		t.Helper()
 		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
 		time.Sleep(2 * time.Second)
 		want := "pods/o100@100"
@@ -324,6 +325,7 @@ func TestOrder_LearnsHowLateWatchesAre(t *testing.T) {
 func TestOrder_WaitsForLostWatches(t *testing.T) {
 	const ms = time.Millisecond
 	timed(t, func(t *testing.T, w *world, c *commits) {
+		t.Helper()
 		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
 		time.Sleep(time.Second - time.Since(c.began))
 		b.Pause()

@@ -9,6 +9,7 @@ import (
 )
 
 func (l *lab) testScopeComesFromDiscovery(t *testing.T) {
+	t.Helper()
 	set, err := watcher.NewSet(l.cluster.Config(), watcher.SetOptions{
 		Open: func(context.Context, history.Resource) (watcher.Sink, error) {
 			return nil, history.Errorf(history.Invalid, "nothing is opened")

@@ -36,7 +36,7 @@ func (e *SlowError) Timeout() bool { return true }
 func (e *SlowError) Temporary() bool { return false }
 
 // Is makes errors.Is(err, context.DeadlineExceeded) true.
-func (e *SlowError) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // a sentinel
+func (e *SlowError) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // LargeError is the error of reading a body that is too large.
 type LargeError struct{ Limit int64 }
@@ -68,7 +68,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	done := make(chan result, 1)
 	go func() {
-		resp, err := t.next.RoundTrip(req.Clone(ctx)) //nolint:bodyclose // the receiver closes it
+		resp, err := t.next.RoundTrip(req.Clone(ctx))
 		if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
 			settle(ctx, resp)
 		}

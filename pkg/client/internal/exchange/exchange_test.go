@@ -115,14 +115,14 @@ func TestTransport_BoundsTheTimeOfAStuckLayer(t *testing.T) {
 }
 
 // trickle gives a byte a second.
-type trickle struct{ ctx context.Context }
+type trickle struct{ done <-chan struct{} }
 
 func (b trickle) Read(p []byte) (int, error) {
 	select {
 	case <-time.After(time.Second):
 		return copy(p, " "), nil
-	case <-b.ctx.Done():
-		return 0, b.ctx.Err()
+	case <-b.done:
+		return 0, io.ErrClosedPipe
 	}
 }
 
@@ -132,7 +132,7 @@ func TestTransport_BoundsTheTimeOfABodyThatTrickles(t *testing.T) {
 	for _, status := range []int{200, 503} {
 		synctest.Test(t, func(t *testing.T) {
 			slowly := roundTripper(func(req *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: status, Header: http.Header{}, Body: trickle{req.Context()}}, nil
+				return &http.Response{StatusCode: status, Header: http.Header{}, Body: trickle{req.Context().Done()}}, nil
 			})
 			begin := time.Now()
 			_, err := read(t, exchange.New(slowly, exchange.Limits{Time: time.Minute}), request(t.Context(), t, "http://h/"))

@@ -88,7 +88,7 @@ func (s *Set) inRuns(c *codec, text []byte, depth int) bool {
 			indented = false
 		case digit == lines:
 			indented = true
-		case digit == noDigit && !(indented && (b == ' ' || b == '\t')):
+		case digit == noDigit && (!indented || b != ' ' && b != '\t'):
 			if length >= c.least && s.inRun(c, text[start:i], depth) {
 				return true
 			}

@@ -81,7 +81,8 @@ func TestConn_IsReadInBeats(t *testing.T) {
 		{"just after a beat, at its echo", false, []time.Duration{at, at + 10*ms}, []time.Duration{at, at + echo}},
 		{
 			"after the echo, at the next beat", false,
-			[]time.Duration{at, at + 60*ms, at + 150*ms}, []time.Duration{at, at + beat, at + beat},
+			[]time.Duration{at, at + 60*ms, at + 150*ms},
+			[]time.Duration{at, at + beat, at + beat},
 		},
 		{
 			"in many beats, at those", false,
