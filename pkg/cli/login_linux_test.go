@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -158,6 +159,10 @@ func TestLogin_TakesAsLongAsItTakes(t *testing.T) {
 
 // TestLogin_EndsWithCtrlC: even if the credential plugin ignores it, and had switched the terminal's echo off.
 func TestLogin_EndsWithCtrlC(t *testing.T) {
+	// Under nohup the plugin would outlive its terminal, and keep that open.
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, unix.SIGHUP)
+	defer signal.Stop(hangUps)
 	r := newRecording(t)
 	r.tell()
 	config := kubeconfigWith(t, gate(t, r, "let-me-in").URL,
