@@ -131,12 +131,22 @@ func newUser(t *testing.T) *user {
 	return u
 }
 
-// may permits the user to list and watch everything, the widgets or not.
+// may permits the user to list and watch everything, with or without the widgets.
 func (u *user) may(t *testing.T, widgets bool) {
 	t.Helper()
-	groups := []string{"", "apps", "batch", "networking.k8s.io", "apiextensions.k8s.io"}
+	served, err := u.kube.Discovery().ServerGroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const widgetGroup = "load.devcluster.dev"
+	var groups []string // a role can't say "all but one"
+	for _, g := range served.Groups {
+		if g.Name != widgetGroup {
+			groups = append(groups, g.Name)
+		}
+	}
 	if widgets {
-		groups = append(groups, "load.devcluster.dev")
+		groups = append(groups, widgetGroup) // which may not be defined yet
 	}
 	role := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: u.name},
