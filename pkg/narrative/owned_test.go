@@ -56,6 +56,6 @@ func FuzzOwned(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, fields string) {
 		c := narrative.Compare([]byte(`{"spec":{"c":[{"name":"app","image":1}],"d":[1]}}`), []byte(`{"spec":{"c":[{"name":"app","image":2}],"d":[2]}}`))
 		c.Owned([]byte(fields), true)
-		c.Wrote([]byte(fields))
+		c.Wrote([]byte(fields), [][]byte{[]byte(fields)})
 	})
 }

@@ -9,9 +9,12 @@ import (
 func TestWrote(t *testing.T) {
 	const (
 		before = `{"apiVersion":"v1","metadata":{"labels":{"a":"1","gone":"1"},"finalizers":["x","gone"]},"spec":{"n":1,"same":2,"null":null,` +
-			`"map":{"m":"1"},"args":["a","b"],"ports":[{"port":80,"name":"web"},{"port":81,"name":"gone"}],"kind":"scalar"},"twice":[{"k":"a"},{"k":"a"}]}`
+			`"map":{"m":"1"},"args":["a","b"],"ports":[{"port":80,"name":"web"},{"port":81,"name":"gone"}],"kind":"scalar"},"twice":[{"k":"a"},{"k":"a"}],` +
+			`"atomic":{"map":{"m":{"x":1}},"list":[{"a":1,"b":1},{"a":2}],"less":[1,2],"moved":[1,2]}}`
 		now = `{"apiVersion":"v1","metadata":{"labels":{"a":"2","new":"1"},"finalizers":["x","y"],"annotations":{"c":"1"}},"spec":{"n":1.0,"same":2,"null":{},` +
-			`"map":{"m":"2"},"args":["a"],"ports":[{"port":80,"name":"api"},{"port":82,"name":"new"}],"kind":{}},"twice":[{"k":"a","v":1},{"k":"a"}]}`
+			`"map":{"m":"2"},"args":["a"],"ports":[{"port":80,"name":"api"},{"port":82,"name":"new"}],"kind":{}},"twice":[{"k":"a","v":1},{"k":"a"}],` +
+			`"atomic":{"map":{"m":{"x":2}},"list":[{"a":1,"b":2},{"a":2}],"less":[2],"moved":[2,1]}}`
+		others = `{"f:metadata":{"f:labels":{".":{},"f:other":{}}},"f:spec":{"f:map":{"f:other":{}},"f:args":{}},"f:atomic":{".":{}},"f:twice":{"k:{\"k\":\"b\"}":{}}}`
 	)
 	for _, tt := range []struct {
 		name, fields string
@@ -24,7 +27,12 @@ func TestWrote(t *testing.T) {
 		{"a removed field", `{"f:metadata":{"f:labels":{"f:gone":{}}}}`, false},
 		{"that an object exists, in which others wrote", `{"f:metadata":{"f:labels":{}}}`, false},
 		{"that an object exists, next to a field that is the same", `{"f:spec":{".":{},"f:same":{}}}`, false},
-		{"an atomic value, or members of others", `{"f:spec":{"f:map":{},"f:args":{}}}`, false},
+		{"a value with members of others", `{"f:spec":{"f:map":{}}}`, false},
+		{"an atomic object, or one that a scale wrote into", `{"f:atomic":{"f:map":{}}}`, false},
+		{"an atomic list with another item", `{"f:atomic":{"f:list":{}}}`, true},
+		{"a list that lost an item", `{"f:spec":{"f:args":{}},"f:atomic":{"f:less":{}}}`, false},
+		{"a list in another order", `{"f:atomic":{"f:moved":{}}}`, false},
+		{"a list with items of others", `{"f:twice":{}}`, false},
 		{"another spelling of a number", `{"f:spec":{"f:n":{}}}`, false},
 		{"an object in place of a scalar", `{"f:spec":{"f:kind":{}}}`, true},
 		{"an empty object in place of null", `{"f:spec":{"f:null":{}}}`, false},
@@ -42,7 +50,7 @@ func TestWrote(t *testing.T) {
 		{"no JSON", `{"f:metadata":{"f:labels":{"f:a":{}}}`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := narrative.Compare([]byte(before), []byte(now)).Wrote([]byte(tt.fields)); got != tt.want {
+			if got := narrative.Compare([]byte(before), []byte(now)).Wrote([]byte(tt.fields), [][]byte{[]byte(others)}); got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})
@@ -51,7 +59,7 @@ func TestWrote(t *testing.T) {
 
 func TestWrote_InAnotherVersionOfTheAPI(t *testing.T) {
 	c := narrative.Compare([]byte(`{"apiVersion":"v1beta1","a":1}`), []byte(`{"apiVersion":"v1","a":2}`))
-	if c.Wrote([]byte(`{"f:a":{}}`)) {
+	if c.Wrote([]byte(`{"f:a":{}}`), nil) {
 		t.Error("got true, want false")
 	}
 }

@@ -127,7 +127,7 @@ func (a attribution) again() []writer {
 func (a attribution) isScaled() bool {
 	return a.comparison != nil && a.comparison.Scaled() &&
 		slices.ContainsFunc(a.entries, func(w writer) bool { return !w.isTrace }) &&
-		!slices.ContainsFunc(a.entries, func(w writer) bool { return a.comparison.Wrote(w.fieldsV1) })
+		!slices.ContainsFunc(a.entries, func(w writer) bool { return a.comparison.Wrote(w.fieldsV1, a.others(&w)) })
 }
 
 // proven returns the only entry that proves to be the writer's, if it is one of
@@ -149,7 +149,17 @@ func (a attribution) proven(candidates []writer) []writer {
 // They say nothing about an object in another version of the API.
 func (a attribution) wrote(w *writer) bool {
 	return a.comparison != nil && !w.isTrace && !w.made() && (w.apiVersion == "" || w.apiVersion == a.apiVersion) &&
-		a.comparison.Wrote(w.fieldsV1)
+		a.comparison.Wrote(w.fieldsV1, a.others(w))
+}
+
+// others returns what all entries but one own.
+func (a attribution) others(than *writer) (fieldsV1 [][]byte) {
+	for i := range a.entries {
+		if w := &a.entries[i]; !w.isTrace && w.fingerprint != than.fingerprint {
+			fieldsV1 = append(fieldsV1, w.fieldsV1)
+		}
+	}
+	return fieldsV1
 }
 
 // creators returns the manager of an object's first version, or, if versions

@@ -1,16 +1,21 @@
 package recorder_test
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -123,6 +128,46 @@ func TestAttribution_OldEntryIsNotTheWriters(t *testing.T) {
 	}
 	if want := []int{1, 1, 0, 0}; !slices.Equal(got, want) {
 		t.Errorf("got %d managers of the versions, want %d", got, want)
+	}
+}
+
+// forgetful is a log whose heads were rebuilt by a repair: they have no writers.
+type forgetful struct{ recorder.Log }
+
+func (l forgetful) Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[history.Head, error] {
+	return func(yield func(history.Head, error) bool) {
+		for h, err := range l.Log.Heads(ctx, r) {
+			h.Writers = nil
+			if !yield(h, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestAttribution_KnownObjectGetsItsEntriesBack lists an object unchanged after a repair. A change without an entry then is
+// nobody's, and not that of the one entry which was there before.
+func TestAttribution_KnownObjectGetsItsEntriesBack(t *testing.T) {
+	now := atomic.Pointer[time.Time]{}
+	now.Store(new(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
+	clock := func() time.Time { return *now.Load() }
+	w := open(t, recorder.Options{Now: clock, BatchDelay: 1}, func(l recorder.Log) recorder.Log { return forgetful{l} })
+	version := func(rv string) string { return strings.Replace(managed(rv, "a 05 x"), "{", `{"x":`+rv+`,`, 1) }
+	list := func() *recorder.Stream {
+		s := w.stream(pods)
+		w.feed(s, "sync")
+		w.observe(s, "+", version("2"))
+		w.feed(s, "end 2")
+		return s
+	}
+	list()
+	w.restart()
+	s := list()
+	now.Store(new(clock().Add(time.Minute)))
+	w.observe(s, "~", version("3"))
+	records := w.records(pods)
+	if last := records[len(records)-1]; last.RV != "3" || len(last.Managers) != 0 {
+		t.Errorf("got version %s by %+v, want 3 by nobody", last.RV, last.Managers)
 	}
 }
 

@@ -170,6 +170,9 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 	switch {
 	case known && h.uid == string(v.uid) && h.rv == v.rv:
 		h.round = s.round
+		if len(h.writers) == 0 { // as after a repair, which has no entries to tell the next version's writer from
+			h.writers = fingerprints(v.writers)
+		}
 		s.heads[key] = h
 		return nil, nil
 	case known && h.uid == string(v.uid):

@@ -31,7 +31,7 @@ func (s *Stream) update(ctx context.Context, record *history.Record, v *version,
 	missed := !record.InferredSince.IsZero()
 	a := attribution{entries: v.writers, apiVersion: v.apiVersion, before: h.writers, floor: h.newest}
 	if last.newest == newestSecond(v.writers) {
-		a.fresh = s.received.Sub(last.since) <= closeTogether
+		a.fresh = s.received.Sub(last.since).Abs() <= closeTogether // a clock can be set back
 	}
 	if last.rv == h.rv { // otherwise a rule left out versions in between
 		a.comparison = comparison
