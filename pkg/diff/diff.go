@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"maps"
 	"reflect"
 	"slices"
 )
@@ -44,81 +43,95 @@ type Change struct {
 // an object, decoded in the same way; values of any other type are compared as a whole. Equal objects have no changes.
 func Objects(old, new map[string]any) []Change {
 	var d differ
-	d.objects(nil, old, new)
+	d.objects(old, new)
 	return d.changes
 }
 
 type differ struct {
+	path    Path // to what is being compared
 	changes []Change
 }
 
-func (d *differ) add(path Path, kind Kind, old, new any) {
-	d.changes = append(d.changes, Change{Path: path, Kind: kind, Old: old, New: new})
+func (d *differ) add(kind Kind, old, new any) {
+	d.changes = append(d.changes, Change{Path: slices.Clone(d.path), Kind: kind, Old: old, New: new})
 }
 
-func (d *differ) objects(path Path, old, new map[string]any) {
+func (d *differ) enter(s Segment) { d.path = append(d.path, s) }
+
+func (d *differ) leave() { d.path = d.path[:len(d.path)-1] }
+
+func (d *differ) objects(old, new map[string]any) {
 	for _, field := range fields(old, new) {
 		o, inOld := old[field]
 		n, inNew := new[field]
-		at := path.with(Segment{Field: field})
+		d.enter(Segment{Field: field})
 		switch {
 		case !inNew:
-			d.add(at, Removed, o, nil)
+			d.add(Removed, o, nil)
 		case !inOld:
-			d.add(at, Added, nil, n)
+			d.add(Added, nil, n)
 		default:
-			d.values(at, o, n)
+			d.values(o, n)
 		}
+		d.leave()
 	}
 }
 
 // values compares two values that both exist.
-func (d *differ) values(path Path, old, new any) {
+func (d *differ) values(old, new any) {
 	switch o := old.(type) {
+	case string:
+		if n, ok := new.(string); ok && o == n {
+			return
+		}
 	case map[string]any:
 		if n, ok := new.(map[string]any); ok && (o == nil) == (n == nil) {
-			d.objects(path, o, n)
+			d.objects(o, n)
 			return
 		}
 	case []any:
 		if n, ok := new.([]any); ok && (o == nil) == (n == nil) {
-			d.lists(path, o, n)
+			d.lists(o, n)
 			return
 		}
 	}
 	if !reflect.DeepEqual(old, new) {
-		d.add(path, Changed, old, new)
+		d.add(Changed, old, new)
 	}
 }
 
-func (d *differ) lists(path Path, old, new []any) {
-	keyOf, keyed := commonKey(old, new)
-	align := alignByEquality
+func (d *differ) lists(old, new []any) {
+	k, keyed := commonKeys(old, new)
+	var pairs []pair
 	if keyed {
-		align = func(old, new []any) []pair { return alignByKey(old, new, keyOf) }
+		pairs = alignByKey(k)
+	} else {
+		pairs = alignByEquality(old, new)
+		k = keys{make([]string, len(old)), make([]string, len(new))}
 	}
-	segment := func(item any, index int) Segment {
-		return Segment{Item: true, Index: index, Key: keyOf(item)}
-	}
-	pairs := align(old, new)
 	for _, p := range pairs {
-		switch {
-		case p.new < 0:
-			d.add(path.with(segment(old[p.old], p.old)), Removed, old[p.old], nil)
-		case p.old < 0:
-			d.add(path.with(segment(new[p.new], p.new)), Added, nil, new[p.new])
-		default:
-			d.values(path.with(segment(new[p.new], p.new)), old[p.old], new[p.new])
+		if p.new < 0 {
+			d.enter(Segment{Item: true, Index: p.old, Key: k.old[p.old]})
+			d.add(Removed, old[p.old], nil)
+			d.leave()
+			continue
 		}
+		d.enter(Segment{Item: true, Index: p.new, Key: k.new[p.new]})
+		if p.old < 0 {
+			d.add(Added, nil, new[p.new])
+		} else {
+			d.values(old[p.old], new[p.new])
+		}
+		d.leave()
 	}
 	if keyed {
-		d.order(path, old, pairs, keyOf)
+		d.order(pairs, k.old)
 	}
 }
 
 // order reports that the items that stayed changed places.
-func (d *differ) order(path Path, old []any, pairs []pair, keyOf func(any) string) {
-	var before []int
+func (d *differ) order(pairs []pair, keys []string) {
+	before := make([]int, 0, len(pairs))
 	for _, p := range pairs {
 		if p.old >= 0 && p.new >= 0 {
 			before = append(before, p.old)
@@ -127,19 +140,21 @@ func (d *differ) order(path Path, old []any, pairs []pair, keyOf func(any) strin
 	if slices.IsSorted(before) {
 		return
 	}
-	keys := func(indices []int) []any {
-		var keys []any
+	inOrder := func(indices []int) (all []any) {
 		for _, i := range indices {
-			keys = append(keys, keyOf(old[i]))
+			all = append(all, keys[i])
 		}
-		return keys
+		return all
 	}
-	d.add(path, Reordered, keys(slices.Sorted(slices.Values(before))), keys(before))
+	d.add(Reordered, inOrder(slices.Sorted(slices.Values(before))), inOrder(before))
 }
 
 // fields returns the names of all fields of both, sorted.
 func fields(old, new map[string]any) []string {
-	names := slices.AppendSeq(make([]string, 0, len(old)+len(new)), maps.Keys(old))
+	names := make([]string, 0, len(old)+len(new))
+	for name := range old {
+		names = append(names, name)
+	}
 	for name := range new {
 		if _, ok := old[name]; !ok {
 			names = append(names, name)

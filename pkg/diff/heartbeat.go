@@ -14,34 +14,38 @@ import (
 // ConfigMaps: JSON that the leader renews every few seconds.
 const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 
-// renewal returns how to compare two values of a field that a controller renews
-// while nothing happens; nil for any other field. Fields are known by their exact
-// paths: a name that others may use for something else, such as ttl, is not
-// among them.
-func renewal(p Path) func(old, now string) bool {
-	switch p.String() {
-	case "spec.renewTime", // Leases
-		"metadata.annotations.renewTime", "metadata.annotations.acquireTime", // Patroni, for most PostgreSQL operators
-		`metadata.annotations["endpoints.kubernetes.io/last-change-trigger-time"]`,
-		`metadata.annotations["cluster-autoscaler.kubernetes.io/last-updated"]`,
-		"status.reconciledAt",                                // Argo CD
-		"status.refreshTime",                                 // External Secrets
-		"status.lastSyncedTime", "status.lastValidationTime", // Velero
-		"spec.syncRequestedAt", "status.lastSyncedAt", // Longhorn
-		"status.ceph.lastChecked", "status.ceph.capacity.lastUpdated", // Rook
-		"status.lastActiveTime",                                                             // KEDA
-		"status.lastPodEventTime",                                                           // Karpenter
-		"status.lastUpdated", "status.lastUpdateTime", "status.connectionState.lastConnect": // OLM
-		return times
-	case "metadata.annotations.optime", "metadata.annotations.transitions": // Patroni
-		return counts
-	case "metadata.annotations.status": // Patroni's members
-		return walPositions
-	case "data.status": // the cluster autoscaler
-		return autoscalerStatus
-	default:
-		return nil
-	}
+// renewals are the fields that controllers renew while nothing happens, by
+// their exact paths, and how to compare two values of each. A name that others
+// may use for something else, such as ttl, is not among them.
+var renewals = [...]struct { //nolint:gochecknoglobals // a constant, if there were such
+	path []string
+	same func(old, now string) bool
+}{
+	{[]string{"spec", "renewTime"}, times}, // Leases
+	{[]string{"metadata", "annotations", "endpoints.kubernetes.io/last-change-trigger-time"}, times},
+	{[]string{"metadata", "annotations", "cluster-autoscaler.kubernetes.io/last-updated"}, times},
+	{[]string{"data", "status"}, autoscalerStatus},
+
+	// Patroni, for most PostgreSQL operators
+	{[]string{"metadata", "annotations", "renewTime"}, times},
+	{[]string{"metadata", "annotations", "acquireTime"}, times},
+	{[]string{"metadata", "annotations", "optime"}, counts},
+	{[]string{"metadata", "annotations", "transitions"}, counts},
+	{[]string{"metadata", "annotations", "status"}, walPositions}, // of its members
+
+	{[]string{"status", "reconciledAt"}, times},                    // Argo CD
+	{[]string{"status", "refreshTime"}, times},                     // External Secrets
+	{[]string{"status", "lastSyncedTime"}, times},                  // Velero
+	{[]string{"status", "lastValidationTime"}, times},              // Velero
+	{[]string{"spec", "syncRequestedAt"}, times},                   // Longhorn
+	{[]string{"status", "lastSyncedAt"}, times},                    // Longhorn
+	{[]string{"status", "ceph", "lastChecked"}, times},             // Rook
+	{[]string{"status", "ceph", "capacity", "lastUpdated"}, times}, // Rook
+	{[]string{"status", "lastActiveTime"}, times},                  // KEDA
+	{[]string{"status", "lastPodEventTime"}, times},                // Karpenter
+	{[]string{"status", "lastUpdated"}, times},                     // OLM
+	{[]string{"status", "lastUpdateTime"}, times},                  // OLM
+	{[]string{"status", "connectionState", "lastConnect"}, times},  // OLM
 }
 
 // isHeartbeat reports whether the change renews a heartbeat. The first
@@ -52,8 +56,13 @@ func (c Change) isHeartbeat() bool {
 	if c.Kind != Changed || !wasText || !isText {
 		return false
 	}
-	renews := renewal(c.Path)
-	return renews != nil && renews(old, now)
+	field := c.Path.last(0).Field
+	for i := range renewals {
+		if r := &renewals[i]; r.path[len(r.path)-1] == field && c.Path.is(r.path...) {
+			return r.same(old, now)
+		}
+	}
+	return false
 }
 
 // isNewLeader reports whether an annotation of client-go's leader election has

@@ -7,29 +7,27 @@ import (
 	"slices"
 )
 
-// listKeys returns the fields that identify an item in the lists of the Kubernetes API, the first that fits a list wins: each
-// item has the first field of a key (and perhaps the others), and no two items have the same.
-func listKeys() [][]string {
-	return [][]string{
-		{"uid"}, // owner references; they have names too
-		{"mountPath"},
-		{"name"},
-		{"containerPort", "protocol"},
-		{"port", "protocol"},
-		{"type"},
-		{"topologyKey"},
-		{"ip"},
-	}
+// listKeys are the fields that identify an item in the lists of the Kubernetes API. The first that fits a list wins: each item
+// has the first field of a key (and perhaps the others), and no two items have the same.
+var listKeys = [...][]string{ //nolint:gochecknoglobals // a constant, if there were such
+	{"uid"}, // owner references; they have names too
+	{"mountPath"},
+	{"name"},
+	{"containerPort", "protocol"},
+	{"port", "protocol"},
+	{"type"},
+	{"topologyKey"},
+	{"ip"},
 }
 
 // IsKey tells whether a field is one of those that items of lists are identified by.
 func IsKey(field string) bool {
-	return slices.ContainsFunc(listKeys(), func(fields []string) bool { return slices.Contains(fields, field) })
+	return slices.ContainsFunc(listKeys[:], func(fields []string) bool { return slices.Contains(fields, field) })
 }
 
 // Keyed tells whether the items of two lists meet by a key that each has, and not by what they are equal in.
 func Keyed(old, new []any) bool {
-	_, ok := commonKey(old, new)
+	_, ok := commonKeys(old, new)
 	return ok
 }
 
@@ -39,16 +37,54 @@ type pair struct{ old, new int }
 // maxCells bounds the work and the memory of [commonSubsequence].
 const maxCells = 1 << 16
 
-// commonKey returns the function that identifies the items of both lists, and whether there is one. Where there is none,
-// the function returns "" for everything.
-func commonKey(old, new []any) (keyOf func(any) string, ok bool) {
-	for _, fields := range listKeys() {
-		key := func(item any) string { return itemKey(item, fields) }
-		if (len(old) > 0 || len(new) > 0) && unique(old, key) && unique(new, key) {
-			return key, true
+// keys identify the items of two lists, each one within its list.
+type keys struct{ old, new []string }
+
+// commonKeys returns the keys of the items of both lists, made of the same fields, and whether there are such.
+func commonKeys(old, new []any) (k keys, ok bool) {
+	if len(old)+len(new) == 0 {
+		return keys{}, false
+	}
+	for _, fields := range listKeys {
+		if k.old, ok = itemKeys(old, fields); !ok {
+			continue
+		}
+		if k.new, ok = itemKeys(new, fields); ok {
+			return k, true
 		}
 	}
-	return func(any) string { return "" }, false
+	return keys{}, false
+}
+
+// itemKeys returns the items' keys, if each has one of its own.
+func itemKeys(items []any, fields []string) (keys []string, ok bool) {
+	for i, item := range items {
+		key := itemKey(item, fields)
+		if key == "" {
+			return nil, false
+		}
+		if i == 0 {
+			keys = make([]string, 0, len(items))
+		}
+		keys = append(keys, key)
+	}
+	return keys, distinct(keys)
+}
+
+func distinct(texts []string) bool {
+	if len(texts) > 16 {
+		seen := make(map[string]bool, len(texts))
+		for _, text := range texts {
+			seen[text] = true
+		}
+		return len(seen) == len(texts)
+	}
+	for i, text := range texts {
+		if slices.Contains(texts[:i], text) {
+			return false
+		}
+	}
+	return true
 }
 
 // itemKey writes the key of an item, as in "containerPort=80,protocol=TCP", or "" where it has none.
@@ -81,41 +117,34 @@ func itemKey(item any, fields []string) string {
 	return key
 }
 
-func unique(items []any, key func(any) string) bool {
-	seen := make(map[string]bool, len(items))
-	for _, item := range items {
-		k := key(item)
-		if k == "" || seen[k] {
-			return false
-		}
-		seen[k] = true
-	}
-	return true
-}
-
 // alignByKey pairs the items with the same key: the removed ones first, then all of the new list in its order.
-func alignByKey(old, new []any, key func(any) string) []pair {
-	at := make(map[string]int, len(old))
-	for i, item := range old {
-		at[key(item)] = i
-	}
-	var kept []pair
-	for i, item := range new {
-		k := key(item)
-		j, ok := at[k]
-		if !ok {
-			j = -1
+func alignByKey(k keys) []pair {
+	pairs := make([]pair, 0, len(k.old)+len(k.new))
+	if slices.Equal(k.old, k.new) { // as nearly always
+		for i := range k.old {
+			pairs = append(pairs, pair{i, i})
 		}
-		delete(at, k)
-		kept = append(kept, pair{j, i})
+		return pairs
 	}
-	var pairs []pair
-	for i, item := range old {
-		if _, gone := at[key(item)]; gone {
+	at := make(map[string]int, len(k.new))
+	for i, key := range k.new {
+		at[key] = i
+	}
+	was := make([]int, len(k.new))
+	for i := range was {
+		was[i] = -1
+	}
+	for i, key := range k.old {
+		if j, stayed := at[key]; stayed {
+			was[j] = i
+		} else {
 			pairs = append(pairs, pair{i, -1})
 		}
 	}
-	return append(pairs, kept...)
+	for j, i := range was {
+		pairs = append(pairs, pair{i, j})
+	}
+	return pairs
 }
 
 // alignByEquality pairs the items of a longest common subsequence and, between those, items of the same shape in their

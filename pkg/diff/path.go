@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -84,9 +83,4 @@ func (p Path) last(i int) Segment {
 		return Segment{}
 	}
 	return p[len(p)-1-i]
-}
-
-// with returns a copy of the path, one step longer.
-func (p Path) with(s Segment) Path {
-	return append(slices.Clip(p), s)
 }

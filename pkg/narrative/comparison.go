@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"sync"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
@@ -36,7 +37,11 @@ func (c *Comparison) Changes() []diff.Change {
 // no members. A member that is given twice, which no API server does, may be compared by either.
 func Compare(before, now []byte) *Comparison {
 	c := &Comparison{before: before}
-	r := reader{arena: make([]member, 0, 128)}
+	r, ok := readers.Get().(*reader)
+	if !ok {
+		r = &reader{arena: make([]member, 0, 256)}
+	}
+	defer r.close()
 	c.Old, c.New = r.objects(before, now, 1)
 	return c
 }
@@ -109,7 +114,7 @@ func (r *reader) items(old, new [][]byte, level int) (was, is []any, ok bool) {
 		}
 		was[i], is[i] = o, n
 	}
-	return was, is, diff.Keyed(was, is)
+	return was, is, diff.Keyed(was, nil) // both have the same keys
 }
 
 // identify adds the members by which an item is known among others, and tells whether both have the same.
@@ -139,10 +144,22 @@ type reader struct {
 	arena []member // that all members are taken from
 }
 
+// readers are for use again.
+var readers sync.Pool //nolint:gochecknoglobals // a pool has to be
+
+// close lets go of the documents, and the reader to whoever needs one next. Nothing that it returned may be used any more.
+func (r *reader) close() {
+	if cap(r.arena) <= 1<<12 {
+		clear(r.arena)
+		r.arena = r.arena[:0]
+		readers.Put(r)
+	}
+}
+
 // members returns an object's members; none where it is no object. An object that is much like another one, whose members are
 // given, is taken apart faster.
 func (r *reader) members(object []byte, like []member) []member {
-	scan := rawjson.Scan(object)
+	scan := rawjson.ScanValid(object)
 	if scan.Kind() != rawjson.Object {
 		return nil
 	}
@@ -162,7 +179,7 @@ func (r *reader) members(object []byte, like []member) []member {
 
 // elements returns the items of a list, which is valid; faster where it is much like another one, whose items are given.
 func elements(list []byte, like [][]byte) [][]byte {
-	scan := rawjson.Scan(list)
+	scan := rawjson.ScanValid(list)
 	all := make([][]byte, 0, max(len(like), 4))
 	for range scan.Elements() {
 		if n := len(all); n < len(like) && scan.SkipSame(like[n]) {
@@ -201,7 +218,7 @@ func finder(list []member) func(key []byte) int {
 
 // decode decodes a valid value, as encoding/json does with UseNumber, in a third of the time.
 func decode(raw []byte) any {
-	scan := rawjson.Scan(raw)
+	scan := rawjson.ScanValid(raw)
 	value := decodeNext(&scan)
 	if scan.End() != nil {
 		return nil // not reached: it was found valid when it was split off

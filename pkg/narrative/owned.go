@@ -1,9 +1,6 @@
 package narrative
 
 import (
-	"encoding/json"
-	"strings"
-
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
@@ -53,7 +50,7 @@ func (c *Comparison) Owned(fieldsV1 []byte, inside bool) []string {
 // owned returns which of the changes are owned; none where fieldsV1 can't be read.
 func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change, inside bool) map[*diff.Change]bool {
 	o := owner{Comparison: c, inside: inside, owned: map[*diff.Change]bool{}}
-	scan := rawjson.Scan(fieldsV1)
+	scan := rawjson.ScanValid(fieldsV1)
 	o.node(&scan, changes, 0)
 	if scan.End() != nil {
 		return nil
@@ -86,13 +83,10 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	empty := true
 	for _, key := range scan.Members() {
 		empty = false
-		prefix, rest, ok := strings.Cut(string(key), ":")
-		if !ok {
-			continue
-		}
+		k := parseKey(key)
 		var below []*diff.Change
 		for _, change := range deeper {
-			if o.leads(prefix, rest, change, depth) {
+			if o.leads(&k, change, depth) {
 				below = append(below, change)
 			}
 		}
@@ -107,21 +101,12 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	}
 }
 
-// leads tells whether a key of fieldsV1, cut at its colon, stands for the segment of a change's path at this depth.
-func (o *owner) leads(prefix, rest string, change *diff.Change, depth int) bool {
-	segment := change.Path[depth]
-	switch {
-	case prefix == "f":
-		return !segment.Item && segment.Field == rest
-	case !segment.Item:
-		return false
-	case prefix == "k":
-		return identifies(rest, o.item(change, depth))
-	case prefix == "v":
-		return text(decode([]byte(rest))) == text(o.item(change, depth))
-	default:
-		return false
+// leads tells whether a key of fieldsV1 stands for the segment of a change's path at this depth.
+func (o *owner) leads(k *fieldKey, change *diff.Change, depth int) bool {
+	if segment := change.Path[depth]; !segment.Item {
+		return k.isField(segment.Field)
 	}
+	return k.isItem(o.item(change, depth))
 }
 
 // item returns the item of a list that a change's path leads to at this depth. An item that was removed is one of the version
@@ -143,27 +128,4 @@ func (o *owner) item(change *diff.Change, depth int) any {
 		}
 	}
 	return at
-}
-
-// identifies tells whether an item of a list has all the keys of a "k:".
-func identifies(keys string, item any) bool {
-	object, ok := item.(map[string]any)
-	wanted, keyed := decode([]byte(keys)).(map[string]any)
-	if !ok || !keyed || len(wanted) == 0 {
-		return false
-	}
-	for name, value := range wanted {
-		if has, ok := object[name]; !ok || text(has) != text(value) {
-			return false
-		}
-	}
-	return true
-}
-
-func text(value any) string {
-	if s, ok := value.(string); ok {
-		return s
-	}
-	b, _ := json.Marshal(value) // it was decoded from JSON
-	return string(b)
 }

@@ -3,7 +3,6 @@ package narrative
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
@@ -11,7 +10,7 @@ import (
 
 // Wrote reports whether an entry of managedFields proves that its manager wrote the new version: it owns a field that the
 // version added, or a scalar whose value it changed, or an atomic list in which an item is new. The arguments are the
-// fieldsV1 of the entry, and those of all the others.
+// fieldsV1 of the entry, and those of all the others, which are parts of a valid document.
 //
 // The API server takes such a field away from every other manager, so at most one entry of a version that one request wrote
 // proves anything. A removed field proves nothing: it has no owner afterwards, whoever removed it.
@@ -26,14 +25,20 @@ func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
 	if _, converted := c.Old["apiVersion"]; converted {
 		return false
 	}
-	scan := rawjson.Scan(entry)
-	proven := proof{others}.of(&scan, nil, side{c.Old, true}, c.New)
-	return scan.End() == nil && proven
+	scan := rawjson.ScanValid(entry)
+	var p proof
+	proven := p.of(&scan, nil, side{c.Old, true}, c.New)
+	return scan.End() == nil && (proven || slices.ContainsFunc(p.lists, func(at path) bool {
+		return !slices.ContainsFunc(others, at.ownsInside)
+	}))
 }
 
 // Scaled reports whether spec.replicas was set to another value, and nothing
 // else differs but noise.
 func (c *Comparison) Scaled() bool {
+	if spec, ok := c.New["spec"].(map[string]any); !ok || spec["replicas"] == nil {
+		return false
+	}
 	scaled := false
 	for _, change := range c.Changes() {
 		switch {
@@ -54,11 +59,11 @@ type side struct {
 
 // proof looks for what only the writer of a version can own.
 type proof struct {
-	others [][]byte // what the other managers own
+	lists []path // to those that are owned as a whole and have a new item, which prove it if they are atomic
 }
 
 // of walks over what an entry owns of a value that the new version has at that path.
-func (p proof) of(scan *rawjson.Scanner, path []string, old side, now any) (proven bool) {
+func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bool) {
 	if scan.Kind() != rawjson.Object {
 		scan.Skip()
 		return false
@@ -71,8 +76,9 @@ func (p proof) of(scan *rawjson.Scanner, path []string, old side, now any) (prov
 			proven = proven || !old.exists
 			continue
 		}
-		if inside := step(string(key), now); inside.exists {
-			proven = p.of(scan, append(path, string(key)), step(string(key), old.value), inside.value) || proven
+		k := parseKey(key)
+		if inside := k.find(now); inside.exists {
+			proven = p.of(scan, append(at, key), k.find(old.value), inside.value) || proven
 		} else {
 			scan.Skip()
 		}
@@ -81,7 +87,10 @@ func (p proof) of(scan *rawjson.Scanner, path []string, old side, now any) (prov
 		return proven
 	}
 	if isContainer(old.value) && isContainer(now) {
-		return hasNewItem(old.value, now) && !slices.ContainsFunc(p.others, func(entry []byte) bool { return ownsInside(entry, path) })
+		if hasNewItem(old.value, now) {
+			p.lists = append(p.lists, slices.Clone(at))
+		}
+		return false
 	}
 	return written(old, now)
 }
@@ -108,32 +117,6 @@ func hasNewItem(old, now any) bool {
 	return slices.ContainsFunc(items, func(item any) bool { return !had[text(item)] })
 }
 
-// ownsInside reports whether an entry owns anything below a path. One that can't be read may.
-func ownsInside(fieldsV1 []byte, path []string) bool {
-	scan := rawjson.Scan(fieldsV1)
-	inside := below(&scan, path)
-	return scan.End() != nil && len(fieldsV1) > 0 || inside
-}
-
-func below(scan *rawjson.Scanner, path []string) (inside bool) {
-	if scan.Kind() != rawjson.Object {
-		scan.Skip()
-		return false
-	}
-	for _, key := range scan.Members() {
-		switch {
-		case len(path) == 0:
-			inside = inside || string(key) != "."
-			scan.Skip()
-		case string(key) == path[0]:
-			inside = below(scan, path[1:]) || inside
-		default:
-			scan.Skip()
-		}
-	}
-	return inside
-}
-
 func isContainer(value any) bool {
 	switch value.(type) {
 	case map[string]any, []any:
@@ -153,39 +136,4 @@ func equal(a, b any) bool {
 	f, errX := x.Float64()
 	g, errY := y.Float64()
 	return errX == nil && errY == nil && f == g
-}
-
-// step resolves one key of fieldsV1 in a value. A list item that several items
-// match is not found.
-func step(key string, value any) side {
-	prefix, rest, _ := strings.Cut(key, ":")
-	switch inside := value.(type) {
-	case map[string]any:
-		if prefix == "f" {
-			field, ok := inside[rest]
-			return side{field, ok}
-		}
-	case []any:
-		switch prefix {
-		case "k":
-			return only(inside, func(item any) bool { return identifies(rest, item) })
-		case "v":
-			return only(inside, func(item any) bool { return text(decode([]byte(rest))) == text(item) })
-		}
-	}
-	return side{}
-}
-
-// only returns the item that matches, if it is the only one.
-func only(items []any, matches func(any) bool) (found side) {
-	for _, item := range items {
-		switch {
-		case !matches(item):
-		case found.exists:
-			return side{}
-		default:
-			found = side{item, true}
-		}
-	}
-	return found
 }

@@ -33,6 +33,19 @@ func BenchmarkSkip(b *testing.B) {
 	}
 }
 
+func BenchmarkSkipValid(b *testing.B) {
+	doc := object()
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s := rawjson.ScanValid(doc)
+		s.Skip()
+		if s.End() != nil {
+			b.Fatal("not valid")
+		}
+	}
+}
+
 func BenchmarkMetadata(b *testing.B) {
 	doc := object()
 	b.SetBytes(int64(len(doc)))

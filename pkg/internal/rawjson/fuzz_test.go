@@ -31,8 +31,17 @@ func FuzzScanner(f *testing.F) {
 		if err := walk.End(); (err == nil) != valid {
 			t.Fatalf("walking %q: %v, valid: %v", doc, err, valid)
 		}
+		trusting := rawjson.ScanValid(doc) // must end, whatever it is given
+		whole := trusting.Skip()
+		trusted := decode(new(rawjson.ScanValid(doc)))
 		if !valid {
 			return
+		}
+		if err := trusting.End(); err != nil || !bytes.Equal(whole, bytes.TrimSpace(doc)) {
+			t.Fatalf("skipping %q, taken for valid: %q, %v", doc, whole, err)
+		}
+		if !reflect.DeepEqual(got, trusted) {
+			t.Fatalf("%q, taken for valid, decodes to %#v, want %#v", doc, trusted, got)
 		}
 		var want any
 		decoder := json.NewDecoder(bytes.NewReader(doc))

@@ -36,14 +36,19 @@ func (e *Error) Error() string { return fmt.Sprintf("json: want %s at byte %d", 
 //
 // A Scanner must not be copied while a loop over it runs.
 type Scanner struct {
-	data  []byte
-	pos   int
-	depth int
-	err   error
+	data    []byte
+	pos     int
+	depth   int
+	trusted bool
+	err     error
 }
 
 // Scan returns a scanner that stands before the document's only value. The scanner reads data and never writes it.
 func Scan(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0)} }
+
+// ScanValid returns a scanner of a document that was found valid, which it walks over in half the time. Of any other document it
+// may take anything for a value, an error or not; it reads no byte outside of it.
+func ScanValid(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0), trusted: true} }
 
 // Offset returns the position: within a loop the start of the member's value until it is consumed, its end after that.
 func (s *Scanner) Offset() int { return s.pos }
@@ -76,7 +81,12 @@ func (s *Scanner) Skip() []byte {
 		return nil
 	}
 	start := s.pos
-	end, ok := value(s.data, start, s.depth)
+	end, ok := 0, false
+	if s.trusted {
+		end, ok = validValue(s.data, start)
+	} else {
+		end, ok = value(s.data, start, s.depth)
+	}
 	if s.pos = end; !ok {
 		s.fail("a value")
 		return nil
@@ -111,6 +121,9 @@ func delimits(c byte) bool {
 func (s *Scanner) Text() string {
 	switch s.Kind() {
 	case String:
+		if s.trusted {
+			return s.validText()
+		}
 		if literal := s.Skip(); literal != nil {
 			return string(unquote(literal))
 		}
@@ -120,6 +133,20 @@ func (s *Scanner) Text() string {
 		s.fail("a string")
 	}
 	return ""
+}
+
+func (s *Scanner) validText() string {
+	start := s.pos
+	end, ok, isPlain := validText(s.data, start)
+	switch s.pos = end; {
+	case !ok:
+		s.fail("a string")
+		return ""
+	case isPlain:
+		return string(s.data[start+1 : end-1])
+	default:
+		return string(unquote(s.data[start:end]))
+	}
 }
 
 // Members consumes the next value, which has to be an object, and yields the offset at which each member begins, and its
@@ -215,9 +242,14 @@ func (s *Scanner) more(first bool, bracket byte) bool {
 }
 
 // key consumes a member's key and its colon.
-func (s *Scanner) key() []byte {
+func (s *Scanner) key() (key []byte) {
 	start := s.pos
-	end, ok := text(s.data, start)
+	end, ok, isPlain := 0, false, false
+	if s.trusted {
+		end, ok, isPlain = validText(s.data, start)
+	} else {
+		end, ok = text(s.data, start)
+	}
 	if s.pos = end; !ok {
 		s.fail("a key")
 		return nil
@@ -227,6 +259,9 @@ func (s *Scanner) key() []byte {
 		return nil
 	}
 	s.pos = space(s.data, s.pos+1)
+	if isPlain {
+		return s.data[start+1 : end-1]
+	}
 	return unquote(s.data[start:end])
 }
 

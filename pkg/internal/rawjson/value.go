@@ -96,10 +96,6 @@ func text(d []byte, i int) (int, bool) {
 // plain returns how many of the word's bytes, from its lowest, come before the first quote, backslash or control
 // character. See "Bit Twiddling Hacks", "Determine if a word has a byte less than n"; only the lowest match is exact.
 func plain(word uint64) int {
-	const (
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
 	quotes := word ^ ones*'"'
 	slashes := word ^ ones*'\\'
 	special := (word-ones*' ')&^word | (quotes-ones)&^quotes | (slashes-ones)&^slashes

@@ -12,7 +12,7 @@ import (
 // readPod reads as much of a pod as can be in trouble.
 func readPod(object []byte) podObject {
 	p := podObject{whole: object}
-	scan := rawjson.Scan(object)
+	scan := rawjson.ScanValid(object)
 	for _, key := range scan.Members() {
 		switch string(key) {
 		case "metadata":
@@ -112,7 +112,7 @@ func readReason(scan *rawjson.Scanner) (reason, message string, code int) {
 
 // conditionsOf reads an object's status.conditions.
 func conditionsOf(object []byte) (found []condition) {
-	scan := rawjson.Scan(object)
+	scan := rawjson.ScanValid(object)
 	for _, key := range scan.Members() {
 		if string(key) != "status" {
 			continue

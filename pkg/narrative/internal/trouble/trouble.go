@@ -46,7 +46,7 @@ func Of(resource schema.GroupResource, object, before []byte) string {
 // narrow returns the object with no other members than these: decoding walks over each byte three times, and most of an
 // object's are of no interest. What is no object becomes nothing.
 func narrow(object []byte, names ...string) []byte {
-	scan := rawjson.Scan(object)
+	scan := rawjson.ScanValid(object)
 	if scan.Kind() != rawjson.Object {
 		return nil
 	}

@@ -45,9 +45,9 @@ func New(cfg *rest.Config) (*Client, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
-	network := &network{Dialer: connrotation.NewDialer(cfg.Dial)}
-	dialer := paced.NewDialer(network.DialContext)
-	cfg.Dial = dialer.DialContext
+	dialer := paced.NewDialer(cfg.Dial) // below the others, for it asks for the socket
+	network := &network{Dialer: connrotation.NewDialer(dialer.DialContext)}
+	cfg.Dial = network.DialContext
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
 	if err != nil {

@@ -14,6 +14,7 @@ type Conn struct {
 	net.Conn
 
 	dialer *Dialer
+	socket *socket // nil if the connection has none that can be hushed
 	buffer buffer
 	err    error // of the last read; returned when the buffer is empty
 
@@ -86,7 +87,7 @@ func (c *Conn) fill() error {
 		return c.err
 	}
 	room := len(c.buffer.room())
-	n := c.read()
+	n := c.first()
 	if n == 0 {
 		return c.err
 	}
@@ -94,13 +95,13 @@ func (c *Conn) fill() error {
 	slice, drained := longSlice, n < room
 	for c.err == nil && !c.owned() {
 		left := time.Until(due)
-		if left <= 0 || drained && !c.dialer.hurry.wait(min(left-glance, slice)) {
+		if left <= 0 || drained && !c.dialer.hurry.wait(min(left-c.glance(), slice)) {
 			break
 		}
 		if n, drained = c.more(due); !drained {
 			break
 		}
-		if slice = longSlice; n >= chunk {
+		if slice = longSlice; n >= c.much() {
 			slice = shortSlice
 		}
 	}
@@ -108,21 +109,31 @@ func (c *Conn) fill() error {
 	return nil
 }
 
-// more reads what has arrived, or waits until something arrives or is due. It
-// returns how many bytes that were, and whether there was room for all.
+// first waits for bytes and reads them. The kernel may wake the reader only
+// meanwhile.
+func (c *Conn) first() int {
+	if c.socket == nil {
+		return c.read(c.Conn.Read)
+	}
+	if n := c.read(c.socket.read); n > 0 || c.err != nil {
+		return n
+	}
+	c.socket.wake()
+	defer c.socket.hush()
+	return c.read(c.Conn.Read)
+}
+
+// more reads what has arrived, and returns how many bytes that were, and
+// whether there was room for all.
 func (c *Conn) more(due time.Time) (n int, drained bool) {
+	if c.socket != nil {
+		return c.drain(c.socket.read)
+	}
 	wait := min(max(time.Until(due), glance), longSlice)
 	if !c.limit(time.Now().Add(wait)) {
 		return 0, false
 	}
-	for c.err == nil && !drained {
-		room := len(c.buffer.room())
-		if room == 0 {
-			break
-		}
-		got := c.read()
-		n, drained = n+got, got < room
-	}
+	n, drained = c.drain(c.Conn.Read)
 	if errors.Is(c.err, os.ErrDeadlineExceeded) {
 		c.err, drained = nil, true
 	}
@@ -130,9 +141,22 @@ func (c *Conn) more(due time.Time) (n int, drained bool) {
 	return n, drained
 }
 
+// drain reads until nothing more is there, or no room.
+func (c *Conn) drain(read func([]byte) (int, error)) (n int, drained bool) {
+	for c.err == nil && !drained {
+		room := len(c.buffer.room())
+		if room == 0 {
+			break
+		}
+		got := c.read(read)
+		n, drained = n+got, got < room
+	}
+	return n, drained
+}
+
 // read reads once into the buffer, which has room.
-func (c *Conn) read() int {
-	n, err := c.Conn.Read(c.buffer.room())
+func (c *Conn) read(read func([]byte) (int, error)) int {
+	n, err := read(c.buffer.room())
 	c.buffer.filled(n)
 	c.err = err
 	if n > 0 {
@@ -140,4 +164,20 @@ func (c *Conn) read() int {
 		c.got.Store(&now)
 	}
 	return n
+}
+
+// glance is how long a read of a connection lasts that has nothing.
+func (c *Conn) glance() time.Duration {
+	if c.socket != nil {
+		return 0
+	}
+	return glance
+}
+
+// much is how many bytes must come within a slice for the next one to be short.
+func (c *Conn) much() int {
+	if c.socket != nil {
+		return c.socket.holds / 4
+	}
+	return chunk
 }

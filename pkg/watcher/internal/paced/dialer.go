@@ -74,7 +74,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the error is the other dialer's
 	}
-	paced := &Conn{Conn: c, dialer: d, buffer: buffer{pool: &d.pool}}
+	paced := &Conn{Conn: c, dialer: d, socket: socketOf(c), buffer: buffer{pool: &d.pool}}
 	d.conns.Store(endsOf(c), paced)
 	return paced, nil
 }
