@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -67,7 +68,11 @@ func TestCredentialsInTheClearAreNowhere(t *testing.T) {
 	} {
 		kind, group, _ := strings.Cut(d[1], "/")
 		definitions += fmt.Sprintf(anyDefinition, d[0], kind, group, strings.ToLower(kind))
-		t.Cleanup(func() { kubectl(t, "delete", "crd", d[0]+"."+group) })
+		t.Cleanup(func() {
+			if out, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", d[0]+"."+group); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
 	}
 	apply(t, definitions)
 	kubectl(t, "wait", "--for=condition=Established", "crd", "--all")
