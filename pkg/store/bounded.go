@@ -5,6 +5,7 @@ import "sync"
 // bounded is a map that makes room by forgetting any of its entries. It is safe for concurrent use.
 type bounded[K comparable, V any] struct {
 	most int
+	drop func(V) // called for each value that is forgotten; may be nil
 
 	mu sync.Mutex // guards of
 	of map[K]V
@@ -24,13 +25,12 @@ func (b *bounded[K, V]) get(k K) (V, bool) {
 func (b *bounded[K, V]) put(k K, v V) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, there := b.of[k]; !there {
-		for other := range b.of {
-			if len(b.of) < b.most {
-				break
-			}
-			delete(b.of, other)
+	b.remove(k)
+	for other := range b.of {
+		if len(b.of) < b.most {
+			break
 		}
+		b.remove(other)
 	}
 	b.of[k] = v
 }
@@ -38,5 +38,25 @@ func (b *bounded[K, V]) put(k K, v V) {
 func (b *bounded[K, V]) forget(k K) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.remove(k)
+}
+
+// keep forgets all but the keys that are to be kept.
+func (b *bounded[K, V]) keep(kept func(K) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k := range b.of {
+		if !kept(k) {
+			b.remove(k)
+		}
+	}
+}
+
+// remove needs the lock.
+func (b *bounded[K, V]) remove(k K) {
+	v, ok := b.of[k]
+	if ok && b.drop != nil {
+		b.drop(v)
+	}
 	delete(b.of, k)
 }

@@ -46,7 +46,7 @@ type tableRange struct {
 // tableRanges are the tables of each level. Below the first one, they are in the order of their keys.
 type tableRanges [][]tableRange
 
-// maxChecked bounds how many tables' indexes are remembered: about 2 MB of them.
+// maxChecked bounds how many tables' indexes are remembered, about 2 MB of them, and their files kept open.
 const maxChecked = 128
 
 // damageError is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
@@ -76,6 +76,7 @@ func vet(db *badger.DB, tables indexes, found func(*damageError)) *soundness {
 		db: db, dir: db.Opts().Dir, found: found, stop: make(chan struct{}), ended: make(chan struct{}),
 		checked: newBounded[uint64, *table.Checked](maxChecked),
 	}
+	s.checked.drop = func(c *table.Checked) { _ = c.Close() } // what was read only
 	go s.readAll(tables)
 	return s
 }
@@ -184,6 +185,11 @@ func (s *soundness) tables() tableRanges {
 		slices.SortFunc(tables, func(a, b tableRange) int { return bytes.Compare(a.first, b.first) })
 	}
 	s.state, s.ranges = state, ranges
+	s.checked.keep(func(id uint64) bool {
+		return slices.ContainsFunc(ranges, func(level []tableRange) bool {
+			return slices.ContainsFunc(level, func(t tableRange) bool { return t.id == id })
+		})
+	})
 	return ranges
 }
 
@@ -221,8 +227,11 @@ func (s *soundness) checkKey(k []byte) error { return s.check(onlyKey(k)) }
 // checkPrefix checks the blocks that may hold a key with a prefix.
 func (s *soundness) checkPrefix(prefix []byte) error { return s.check(prefixRange(prefix)) }
 
-// close ends reading in the background.
+// close ends reading in the background, and closes all files.
 func (s *soundness) close() {
 	close(s.stop)
 	<-s.ended
+	if s.checked != nil {
+		s.checked.keep(func(uint64) bool { return false })
+	}
 }

@@ -72,6 +72,9 @@ func filters(records []*history.Record) map[string]history.Filter {
 	all := map[string]history.Filter{"everything": {}}
 	for name, narrow := range alone {
 		for other, further := range alone {
+			if other > name {
+				continue // each two once
+			}
 			var f history.Filter
 			further(&f)
 			narrow(&f)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"sort"
 	"sync"
 
@@ -18,11 +19,14 @@ type Checked struct {
 	blocks []Block
 	first  [][]byte
 
-	mu   sync.Mutex // guards sums
+	buffers sync.Pool // of *[]byte
+
+	mu   sync.Mutex // guards what follows
+	file *os.File   // nil: opened when it is needed
 	sums []uint64   // of the blocks as they are in the file; 0: not checked yet
 }
 
-// OpenChecked reads the index of a table. It keeps no file open.
+// OpenChecked reads the index of a table.
 func OpenChecked(path string) (*Checked, error) {
 	t, err := Open(path)
 	if err != nil {
@@ -32,26 +36,55 @@ func OpenChecked(path string) (*Checked, error) {
 	return c, t.Close()
 }
 
+// Close closes the table's file, which the next check opens again.
+func (c *Checked) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		return nil
+	}
+	err := c.file.Close()
+	c.file = nil
+	return err
+}
+
+func (c *Checked) open() (_ *os.File, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file == nil {
+		c.file, err = os.Open(c.path)
+	}
+	return c.file, err
+}
+
 // Check checks the blocks that may hold a key from from on and before to; to is nil for all that come. Its error is one of reading the
 // file, or [ErrDamaged].
 func (c *Checked) Check(from, to []byte) (err error) {
 	begin := sort.Search(len(c.first), func(i int) bool { return bytes.Compare(c.first[i], from) >= 0 })
-	begin = max(begin-1, 0)
-	var f *os.File
-	for i := begin; err == nil && i < len(c.blocks) && (to == nil || bytes.Compare(c.first[i], to) < 0); i++ {
-		if f == nil {
-			if f, err = os.Open(c.path); err != nil {
-				return err
-			}
-			defer f.Close()
-		}
-		err = c.check(f, i)
+	raw, ok := c.buffers.Get().(*[]byte)
+	if !ok {
+		raw = new([]byte)
 	}
-	return err
+	defer c.buffers.Put(raw)
+	for i := max(begin-1, 0); i < len(c.blocks) && (to == nil || bytes.Compare(c.first[i], to) < 0); i++ {
+		if err = c.check(raw, i); errors.Is(err, os.ErrClosed) { // by somebody else, meanwhile
+			err = c.check(raw, i)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (c *Checked) check(f *os.File, i int) error {
-	raw := make([]byte, c.blocks[i].size)
+// check checks one block. It reads it into a buffer, which it makes larger if need be.
+func (c *Checked) check(buffer *[]byte, i int) error {
+	f, err := c.open()
+	if err != nil {
+		return err
+	}
+	raw := slices.Grow((*buffer)[:0], int(c.blocks[i].size))[:c.blocks[i].size]
+	*buffer = raw
 	if _, err := f.ReadAt(raw, int64(c.blocks[i].offset)); err != nil {
 		return err
 	}
@@ -66,7 +99,7 @@ func (c *Checked) check(f *os.File, i int) error {
 	if err := t.Reopen(); err != nil {
 		return err
 	}
-	_, err := t.Read(i)
+	_, err = t.Read(i)
 	if err := errors.Join(err, t.Close()); err != nil {
 		return err
 	}
