@@ -1,3 +1,5 @@
+//go:build !windows
+
 package cli_test
 
 import (
@@ -5,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
 )
@@ -13,9 +14,6 @@ import (
 // TestKrew_CaveatsEnableCompletion: krew links one binary into the PATH, and
 // its caveats give the line that links the completer, too.
 func TestKrew_CaveatsEnableCompletion(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the line is for a shell")
-	}
 	manifest, err := os.ReadFile(filepath.Join("..", "..", "krew", "watchhistory.yaml"))
 	if err != nil {
 		t.Fatal(err)

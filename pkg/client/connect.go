@@ -149,7 +149,7 @@ func (k *cluster) client(limited *rest.Config) (*http.Client, error) {
 		web.Transport = exchange.New(web.Transport, exchange.Limits{}) // a credential plugin does not heed the context
 	}
 	if k.display != nil {
-		web.Transport = &hidden{web.Transport, k.display}
+		web.Transport = hidden(web.Transport, k.display)
 	}
 	return web, nil
 }

@@ -41,37 +41,33 @@ func Limit(cfg *rest.Config, timeout time.Duration, size int64, display Display)
 		if display == nil {
 			return next
 		}
-		return &shown{next, display}
+		return shown(next, display)
 	})
 }
 
 // logsIn reports whether a request with the configuration may prompt for credentials.
 func logsIn(cfg *rest.Config) bool { return cfg.ExecProvider != nil || cfg.AuthProvider != nil }
 
-// shown is below the layers that obtain credentials: what it does is no prompt.
-type shown struct {
-	next    http.RoundTripper
-	display Display
+// around brackets each exchange of a round tripper.
+type around struct {
+	next          http.RoundTripper
+	before, after func()
 }
 
-func (s *shown) RoundTrip(req *http.Request) (*http.Response, error) {
-	s.display.Resume()
-	defer s.display.Suspend()
-	return s.next.RoundTrip(req)
+// shown goes below the layers that obtain credentials: what it does is no prompt.
+func shown(next http.RoundTripper, display Display) http.RoundTripper {
+	return &around{next, display.Resume, display.Suspend}
 }
 
-func (s *shown) WrappedRoundTripper() http.RoundTripper { return s.next }
-
-// hidden is above the layers that obtain credentials: as far as [shown] does not say otherwise, it may be a prompt.
-type hidden struct {
-	next    http.RoundTripper
-	display Display
+// hidden goes above the layers that obtain credentials: as far as [shown] does not say otherwise, it may be a prompt.
+func hidden(next http.RoundTripper, display Display) http.RoundTripper {
+	return &around{next, display.Suspend, display.Resume}
 }
 
-func (h *hidden) RoundTrip(req *http.Request) (*http.Response, error) {
-	h.display.Suspend()
-	defer h.display.Resume()
-	return h.next.RoundTrip(req)
+func (a *around) RoundTrip(req *http.Request) (*http.Response, error) {
+	a.before()
+	defer a.after()
+	return a.next.RoundTrip(req)
 }
 
-func (h *hidden) WrappedRoundTripper() http.RoundTripper { return h.next }
+func (a *around) WrappedRoundTripper() http.RoundTripper { return a.next }

@@ -247,7 +247,7 @@ func FuzzYAML(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		for _, s := range []string{a, b, c} {
 			if !utf8.ValidString(s) {
-				t.Skip()
+				return
 			}
 		}
 		object, err := json.Marshal(map[string]any{
@@ -267,7 +267,7 @@ func FuzzYAMLDocument(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, document string) {
 		if _, err := decoded(document); err != nil || strings.ContainsAny(document, "eE.") && strings.Contains(document, "00") {
-			t.Skip() // numbers that only their text tells apart
+			return // numbers that only their text tells apart
 		}
 		roundTrips(t, document)
 	})

@@ -66,6 +66,12 @@ func (s *Set) report(ctx context.Context) {
 func (d *digest) look(ctx context.Context, states []Status, now time.Time) (again bool) {
 	var first, back []string
 	failed := map[string][]Status{} // by cause
+	young := map[string]bool{}      // causes that more resources have than are due
+	for _, s := range states {
+		if s.State == Waiting && now.Sub(s.Since) < digestEvery {
+			young[s.Reason] = true
+		}
+	}
 	for _, s := range states {
 		gr := s.Resource.GroupResource()
 		switch {
@@ -78,6 +84,8 @@ func (d *digest) look(ctx context.Context, states []Status, now time.Time) (agai
 		case s.State != Waiting || s.Cause == "" || s.Refused && !s.Configured:
 		case now.Sub(s.Since) < digestEvery, s.Establishing(now):
 			again = true
+		case young[s.Reason] && now.Sub(s.Since) < 2*digestEvery:
+			again = true // they come in one line
 		case d.news(gr, s.Reason):
 			failed[s.Reason] = append(failed[s.Reason], s)
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -83,17 +84,24 @@ func (f *fakeAPI) names() (all []string) {
 // during runs a set of all the server's resources, and check while it runs.
 func (f *fakeAPI) during(t *testing.T, check func(w *world)) {
 	t.Helper()
-	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	server := &http.Server{Handler: f, ReadHeaderTimeout: time.Hour}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(network) }()
-	transport := &http.Transport{DialContext: network.dial}
-
 	w := &world{sinks: map[string]*tape{}}
 	for _, name := range f.names() {
 		w.sinks[name] = &tape{checkpoint: "5"}
 	}
-	opts := watcher.SetOptions{Targets: watcher.Targets{Resources: named(f.names()...)}, Open: w.open}
+	w.during(t, f, watcher.Targets{Resources: named(f.names()...)}, check)
+}
+
+// during runs a set against a server in memory, and check while it runs. It is
+// for bubbles of synctest.
+func (w *world) during(t *testing.T, api http.Handler, targets watcher.Targets, check func(w *world)) {
+	t.Helper()
+	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: api, ReadHeaderTimeout: time.Hour}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(network) }()
+	transport := &http.Transport{DialContext: network.dial}
+
+	opts := watcher.SetOptions{Targets: targets, Open: w.open}
 	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
 	set, err := watcher.NewSet(&rest.Config{Host: "http://server", Transport: transport}, opts)
 	if err != nil {
@@ -106,7 +114,7 @@ func (f *fakeAPI) during(t *testing.T, check func(w *world)) {
 	check(w)
 	cancel()
 	if err := <-ended; err != nil {
-		t.Errorf("Run returned %v", err)
+		t.Errorf("Run returned %v, want nil", err)
 	}
 	transport.CloseIdleConnections()
 	if err := server.Close(); err != nil {
@@ -183,6 +191,27 @@ func TestSet_LogsOneLinePerCause(t *testing.T) {
 			}
 			if n := w.logged("level="); n > 4 {
 				t.Errorf("%d lines, want one for each cause: %s", n, w.log.String())
+			}
+		})
+	})
+}
+
+// TestSet_LogsOneLineOfAFaultThatSpreads lets the watches break within half a
+// second, so that some are due to be logged and others not yet.
+func TestSet_LogsOneLineOfAFaultThatSpreads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeAPI{resources: 40, answer: func(plural, request string, nth int) http.HandlerFunc {
+			n, _ := strconv.Atoi(strings.TrimPrefix(plural, "r"))
+			if nth == 1 && strings.HasPrefix(request, "watch") {
+				return after(time.Minute+time.Duration(n)*13*time.Millisecond, cut())
+			}
+			return broken
+		}}
+		s.during(t, func(w *world) {
+			time.Sleep(10 * time.Minute)
+			if n := w.logged("level=WARN", "count=40"); n != 1 || w.logged("level=WARN") != 1 {
+				t.Errorf("got %d lines of 40 resources, want one:\n%s", n, w.log.String())
 			}
 		})
 	})

@@ -3,10 +3,7 @@ package watcher_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,7 +14,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
@@ -149,37 +145,12 @@ func (c *catalogue) watch(w http.ResponseWriter, r *http.Request, plural string)
 func discover(t *testing.T, api *catalogue, targets watcher.Targets, test func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		server := &http.Server{Handler: api, ReadHeaderTimeout: time.Hour}
-		served := make(chan error, 1)
-		go func() { served <- server.Serve(network) }()
-		transport := &http.Transport{DialContext: network.dial}
-
 		w := &world{sinks: map[string]*tape{}}
-		opts := watcher.SetOptions{Targets: targets, Open: w.open}
-		opts.Logger = slog.New(slog.NewTextHandler(w, nil))
-		set, err := watcher.NewSet(&rest.Config{Host: "http://server", Transport: transport}, opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.Set = set
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- set.Run(ctx) }()
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		test(w)
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run returned %v, want nil", err)
-		}
-		transport.CloseIdleConnections()
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
+		w.during(t, api, targets, func(w *world) {
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			test(w)
+		})
 	})
 }
 
