@@ -7,7 +7,7 @@ import (
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
-	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 

@@ -11,7 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/client/internal/tunnel"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )

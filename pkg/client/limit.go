@@ -6,7 +6,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 )
 
 // Bounds of what an API server may answer.

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"syscall"
 
-	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 

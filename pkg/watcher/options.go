@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// maxLine bounds one watch event, in bytes. API servers refuse objects a tenth of that.
+// maxLine bounds one watch event, and one object of a list, in bytes. API servers refuse objects a tenth of that.
 const maxLine = 64 << 20
 
 // Options are how a [Watcher] goes about its work. The zero Options are the usual ones.

@@ -90,7 +90,7 @@ func (w *Watcher) page(ctx context.Context, l *link, query url.Values) (wire.Pag
 	w.recovered()
 	l.await()
 	defer l.arrived()
-	page, err := wire.ReadPage(body, func(item []byte) error {
+	page, err := wire.ReadPage(body, maxLine, func(item []byte) error {
 		l.arrived()
 		defer l.await()
 		return w.listed(ctx, item)

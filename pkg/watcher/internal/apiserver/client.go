@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
 
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
 )
 
@@ -24,6 +25,9 @@ import (
 // whether it is there. That is also how much earlier than necessary a gap may
 // begin that an outage leaves, and costs some bytes.
 const pingAfter = 5 * time.Second
+
+// maxDiscovery bounds an answer of discovery, in bytes: a thousand types take about 1 MiB.
+const maxDiscovery = 16 << 20
 
 // Client talks to one API server. It is safe for concurrent use.
 type Client struct {
@@ -60,7 +64,8 @@ func New(cfg *rest.Config) (*Client, error) {
 	if cfg.Transport == nil { // it is this client's own
 		pingOften(h.Transport)
 	}
-	d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, h)
+	bounded := exchange.New(h.Transport, exchange.Limits{Size: maxDiscovery})
+	d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{Transport: bounded})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -157,5 +158,26 @@ func TestBody_KnowsWhenTheServerWasAlive(t *testing.T) {
 	}
 	if got := quiet.Alive(); got.Before(before) || got.After(time.Now()) {
 		t.Errorf("alive at %s, want it after %s", got, before)
+	}
+}
+
+// TestResources_OfAServerWithoutAnEnd: an answer of discovery that never ends
+// is an error, and takes no more memory than an answer may.
+func TestResources_OfAServerWithoutAnEnd(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, err := io.WriteString(w, `{"kind":"APIGroupList","groups":[`)
+		for err == nil {
+			_, err = io.WriteString(w, strings.Repeat(`{"name":"x"},`, 1000))
+		}
+	}))
+	t.Cleanup(s.Close)
+	client, err := apiserver.New(&rest.Config{Host: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if _, err := client.Resources(t.Context()); err == nil || !strings.Contains(err.Error(), "larger than 16 MiB") {
+		t.Errorf("got %v, want that the answer is larger than 16 MiB", err)
 	}
 }

@@ -15,10 +15,13 @@ type Page struct {
 	Remaining int64 `json:"remainingItemCount"`
 }
 
-// ReadPage reads one page of a list and calls each with the JSON of every item as it arrives; each owns the bytes. An
-// error of each ends the reading and is returned as it is. The page is complete only where ReadPage returns no error.
-func ReadPage(r io.Reader, each func(item []byte) error) (Page, error) {
-	p := pageReader{dec: json.NewDecoder(r), each: each}
+// ReadPage reads one page of a list and calls each with the JSON of every item as it arrives; each owns the bytes. No item,
+// and nothing between two of them, may be much longer than limit bytes. An error of each ends the reading and is returned as
+// it is. The page is complete only where ReadPage returns no error.
+func ReadPage(r io.Reader, limit int64, each func(item []byte) error) (Page, error) {
+	b := &boundedReader{Reader: r, limit: limit}
+	p := pageReader{dec: json.NewDecoder(b), each: each}
+	b.used = p.dec.InputOffset
 	if err := p.read(); err != nil {
 		return Page{}, err
 	}
@@ -29,6 +32,24 @@ func ReadPage(r io.Reader, each func(item []byte) error) (Page, error) {
 		return Page{}, errors.New("list without items")
 	}
 	return p.page, nil
+}
+
+// boundedReader refuses to read far ahead of what is decoded, so that no value can take all memory.
+type boundedReader struct {
+	io.Reader
+
+	limit, got int64
+	used       func() int64 // how much of it is decoded
+}
+
+// Read implements [io.Reader].
+func (b *boundedReader) Read(p []byte) (int, error) {
+	if b.got-b.used() > b.limit {
+		return 0, fmt.Errorf("a value is longer than %d MiB", b.limit>>20)
+	}
+	n, err := b.Reader.Read(p)
+	b.got += int64(n)
+	return n, err //nolint:wrapcheck // it stands for the reader
 }
 
 type pageReader struct {

@@ -3,6 +3,7 @@ package wire_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -12,7 +13,7 @@ import (
 
 func readPage(s string) (wire.Page, []string, error) {
 	var items []string
-	p, err := wire.ReadPage(strings.NewReader(s), func(item []byte) error {
+	p, err := wire.ReadPage(strings.NewReader(s), 1<<20, func(item []byte) error {
 		items = append(items, string(item))
 		return nil
 	})
@@ -70,9 +71,42 @@ func TestReadPageRefuses(t *testing.T) {
 func TestReadPageStopsWithItsReceiver(t *testing.T) {
 	t.Parallel()
 	full, calls := errors.New("full"), 0
-	_, err := wire.ReadPage(strings.NewReader(`{"items":[{},{}]}`), func([]byte) error { calls++; return full })
+	_, err := wire.ReadPage(strings.NewReader(`{"items":[{},{}]}`), 1<<20, func([]byte) error { calls++; return full })
 	if !errors.Is(err, full) || calls != 1 {
 		t.Errorf("%d calls and %v, want one and the receiver's error", calls, err)
+	}
+}
+
+// endless goes on with the same text for ever, and counts what is read.
+type endless struct {
+	text string
+	read int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		n += copy(p[n:], e.text)
+	}
+	e.read += n
+	return n, nil
+}
+
+func TestReadPageBoundsEachItem(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	for _, begin := range []string{`{"items":[{"a":"`, `{"x":"`, `{"items":[`, `{"metadata":{"continue":"`, `{`} {
+		r := &endless{text: "          "}
+		_, err := wire.ReadPage(io.MultiReader(strings.NewReader(begin), r), limit, func([]byte) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), "longer than 1 MiB") || r.read > 4*limit {
+			t.Errorf("%s and no end: read %d bytes, %v; want about %d and an error", begin, r.read, err, limit)
+		}
+	}
+	items := strings.Repeat(`{"a":"`+strings.Repeat("x", limit/2)+`"},`, 10)
+	n := 0
+	_, err := wire.ReadPage(strings.NewReader(`{"metadata":{"resourceVersion":"1"},"items":[`+items+`{}]}`), limit, func([]byte) error { n++; return nil })
+	if err != nil || n != 11 {
+		t.Errorf("got %d items, %v, want 11 of a page that is longer than the limit", n, err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/watchhistory/watchhistory/pkg/client/internal/exchange"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 )
 
 type roundTripper func(*http.Request) (*http.Response, error)
