@@ -7,8 +7,8 @@ import (
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
-	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 )
 
 // Defaults of [Options].

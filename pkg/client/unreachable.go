@@ -10,8 +10,8 @@ import (
 	"net/url"
 	"syscall"
 
-	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 )
 
 // unreachable explains why a request brought no answer. What ended the caller's own context is passed on as it is.
