@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
@@ -23,8 +25,19 @@ func main() {
 
 	cmd := daemon.NewCommand(version, os.Getenv, hangup)
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "watchhistory-recorder: "+err.Error())
+		fmt.Fprintln(os.Stderr, "watchhistory-recorder: "+printable(err.Error()))
 		stop()
 		os.Exit(daemon.ExitCode(err))
 	}
+}
+
+// printable returns an error's text without what a terminal obeys or hides: it
+// may have the words of an API server.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, text)
 }

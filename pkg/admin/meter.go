@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -22,7 +24,7 @@ type meter struct {
 	terminal bool
 	begin    time.Time
 	next     time.Time
-	drawn    bool
+	drawn    int // columns that were written to
 	entries  int64
 	bytes    int64
 }
@@ -54,18 +56,24 @@ func (m *meter) progress(entries, bytes int64) {
 	}
 	m.next = now.Add(m.every())
 	if m.terminal {
-		m.drawn = true
-		_, _ = fmt.Fprintf(m.w, "\r\x1b[K%s: %s", m.what, m)
+		m.draw(fmt.Sprintf("%s: %s", m.what, m))
 		return
 	}
 	_, _ = fmt.Fprintf(m.w, "%s: %s\n", m.what, m)
 }
 
+// draw writes over what stands on the terminal. It needs no escape sequences, which not every console obeys.
+func (m *meter) draw(text string) {
+	columns := utf8.RuneCountInString(text)
+	_, _ = fmt.Fprintf(m.w, "\r%s%s", text, strings.Repeat(" ", max(m.drawn-columns, 0)))
+	m.drawn = columns
+}
+
 // clear takes away what stands on the terminal.
 func (m *meter) clear() {
-	if m.drawn {
-		_, _ = fmt.Fprint(m.w, "\r\x1b[K")
-		m.drawn = false
+	if m.drawn > 0 {
+		m.draw("")
+		_, _ = io.WriteString(m.w, "\r")
 	}
 }
 
