@@ -209,7 +209,7 @@ func (s *server) cutOff(t *testing.T, request string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, served := api.NewServer(s, api.Patience{Taking: 10 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
+	server, served := api.NewServer(s, api.Patience{Taking: 250 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
