@@ -23,6 +23,9 @@ import (
 //     silence. What has a lower resourceVersion than an entry that waited goes
 //     with it. The skew grows when entries are later than that, as they are on
 //     machines that are busy, and shrinks again.
+//   - An entry that creates an object waits for the object's owners, and an
+//     Event for what it regards, but not longer than maxSkew; and so do all
+//     entries with higher resourceVersions.
 //   - An entry waits for watches that have broken off and that read what they
 //     missed, up to its own resourceVersion, but not longer than maxHold.
 //
@@ -60,6 +63,7 @@ const (
 // lane is a stream's part of the queue. The queue's lock guards it.
 type lane struct {
 	resource schema.GroupResource
+	kind     schema.GroupKind
 	state    laneState
 	since    time.Time // when the state began
 	top      uint64    // the key of the newest entry
@@ -97,11 +101,12 @@ func (l *lane) starving() bool { return l.waiting == 0 && l.state == resuming }
 
 // open adds a lane that goes on from a resourceVersion; "" if a sync comes
 // first. An open lane is reset; all its entries have to be durable.
-func (q *queue) open(l *lane, resource schema.GroupResource, rv string) {
+func (q *queue) open(l *lane, r history.Resource, rv string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l.resource.Empty() {
-		l.resource, l.anchor = resource, builtIn(resource)
+		l.resource, l.kind = r.GroupResource(), schema.GroupKind{Group: r.Group, Kind: r.Kind}
+		l.anchor = builtIn(l.resource)
 		q.lanes = append(q.lanes, l)
 	}
 	l.top, _ = number(rv)
@@ -243,6 +248,13 @@ func (q *queue) gate(now time.Time) gate {
 			g.complete = min(g.complete, l.top)
 		}
 	}
+	q.holding = false
+	for _, e := range q.entries {
+		if q.lacks(e, now) {
+			g.complete, q.holding = min(g.complete, e.key-1), true
+			break // the others have higher keys
+		}
+	}
 	waited := time.Duration(math.MaxInt64)
 	for _, e := range q.entries {
 		if e.due.After(now) {
@@ -301,6 +313,9 @@ func (q *queue) next(now time.Time) (next time.Time) {
 		if !e.due.After(now) {
 			held = true
 			first(e.at.Add(maxHold))
+		}
+		if q.lacks(e, now) {
+			first(e.at.Add(maxSkew))
 		}
 	}
 	if held {

@@ -456,3 +456,56 @@ func inOrder(t *testing.T, records []*history.Record, writes int) {
 		}
 	}
 }
+
+// TestOrder_WhatIsCreatedWaitsForItsOwner lets the watch of the owners be later
+// than any wait that was learned from late records. The owner comes first
+// nevertheless. One that never comes holds what it owns up for a bounded time,
+// and one that is known, or that nobody watches, does not.
+func TestOrder_WhatIsCreatedWaitsForItsOwner(t *testing.T) {
+	const ms = time.Millisecond
+	owned := func(apiVersion, kind, uid string) history.Frame {
+		return frame("+", fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop","uid":"uid-p","resourceVersion":"101",`+
+			`"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":"o","uid":%q}]}}`, apiVersion, kind, uid))
+	}
+	about := frame("+", `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop","uid":"uid-e","resourceVersion":"101"},`+
+		`"involvedObject":{"apiVersion":"apps/v1","kind":"ReplicaSet","namespace":"shop","name":"o","uid":"uid-replicasets-o100"}}`)
+	for name, tc := range map[string]struct {
+		late     time.Duration // of the owner, which is written before
+		effect   history.Frame
+		from, to time.Duration // when the effect is committed
+	}{
+		"a late owner":               {300 * ms, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 300 * ms, 600 * ms},
+		"a late subject of an Event": {300 * ms, about, 300 * ms, 600 * ms},
+		"an owner that is known":     {0, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 10 * ms, 250 * ms},
+		"one that never comes":       {0, owned("apps/v1", "ReplicaSet", "none"), 400 * ms, 700 * ms},
+		"one that nobody watches":    {0, owned("x/v1", "ReplicaSet", "none"), 10 * ms, 250 * ms},
+	} {
+		t.Run(name, func(t *testing.T) {
+			timed(t, func(t *testing.T, w *world, c *commits) {
+				t.Helper()
+				of := pods
+				if strings.Contains(string(tc.effect.Object), "involvedObject") {
+					of = events
+				}
+				causes, effects := w.synced(replicaSets, 99), w.synced(of, 99)
+				time.Sleep(10*time.Second - time.Since(c.began))
+				ended := make(chan error)
+				go func() {
+					time.Sleep(10 * ms)
+					ended <- effects.Observe(t.Context(), tc.effect)
+				}()
+				time.Sleep(tc.late)
+				w.put(causes, replicaSets, 100, "")
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+				time.Sleep(5 * time.Second)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				if got := c.at["101"] - 10*time.Second; got < tc.from || got > tc.to || c.at["100"] > c.at["101"] {
+					t.Errorf("the cause was committed at %v and the effect at %v, want it from %v to %v", c.at["100"]-10*time.Second, got, tc.from, tc.to)
+				}
+			})
+		})
+	}
+}

@@ -19,6 +19,8 @@ type entry struct {
 	// idle entries wait for others: a moved checkpoint alone is not worth a transaction of its own.
 	idle bool
 	rv   string // of the write that the entry reports; "" for the lane's newest
+	// causes are the objects because of which the one that the entry creates is there.
+	causes []cause
 
 	// The queue sets the fields below.
 
@@ -56,15 +58,17 @@ type queue struct {
 	records int
 	bytes   int
 	counter counter
-	skew    time.Duration // how long entries wait for others that may be late
-	newest  place         // that was committed
-	lastPut time.Time     // of the last entry that was not idle
-	first   *lane         // the one that ended the last silence
-	calm    time.Time     // until when its entries count as the first after that
-	lastCut time.Time     // of the last batch that reported writes as they happen
-	wakeAt  time.Time     // when the committer looks next; zero: when it is signaled
-	look    time.Time     // when held entries may have become free; zero: unknown
-	closed  error         // why nothing is accepted any more
+	known   map[uint64]struct{} // digests of the UIDs of all objects that are recorded, or about to be
+	holding bool                // an entry waited for its causes when the committer looked last
+	skew    time.Duration       // how long entries wait for others that may be late
+	newest  place               // that was committed
+	lastPut time.Time           // of the last entry that was not idle
+	first   *lane               // the one that ended the last silence
+	calm    time.Time           // until when its entries count as the first after that
+	lastCut time.Time           // of the last batch that reported writes as they happen
+	wakeAt  time.Time           // when the committer looks next; zero: when it is signaled
+	look    time.Time           // when held entries may have become free; zero: unknown
+	closed  error               // why nothing is accepted any more
 	changed chan struct{}
 }
 
@@ -73,6 +77,7 @@ func newQueue(o Options) *queue {
 		maxRecords: o.QueueRecords, maxBytes: o.QueueBytes, cutRecords: o.BatchRecords, cutBytes: o.BatchBytes,
 		pace:  pace{batch: o.BatchDelay, skew: o.SkewDelay, interval: o.BatchInterval, idle: o.IdleDelay},
 		skew:  o.SkewDelay,
+		known: map[uint64]struct{}{},
 		ready: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
@@ -107,6 +112,7 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	}
 	now := time.Now()
 	q.rank(e, now)
+	q.meet(e, now)
 	q.insert(e)
 	l.waiting++
 	l.pending++

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -94,9 +95,14 @@ func (s *Stream) load(ctx context.Context) error {
 		}
 		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, writers: h.Writers}
 	}
+	uids := make([]types.UID, 0, len(s.heads))
+	for _, h := range s.heads {
+		uids = append(uids, types.UID(h.uid))
+	}
+	s.recorder.queue.know(uids...)
 	s.alive.Store(int64(len(s.heads)))
 	s.cut = false
-	s.recorder.queue.open(&s.lane, s.resource, s.rv)
+	s.recorder.queue.open(&s.lane, s.parser.resource, s.rv)
 	return nil
 }
 
@@ -140,7 +146,8 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 		return nil
 	}
 	if s.omits(v, f.Type) {
-		return s.accept(ctx, nil, v.rv)
+		s.recorder.queue.pass(v.uid, f.Type) // what it owns need not wait for it
+		return s.accept(ctx, nil, nil, v.rv)
 	}
 	var records []*history.Record
 	switch f.Type {
@@ -158,7 +165,11 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 		s.known.Add(1)
 		return nil
 	}
-	return s.accept(ctx, records, v.rv)
+	var causes []cause
+	if last := records[len(records)-1]; last.Verb == history.Create && !last.Initial && last.InferredSince.IsZero() {
+		causes = v.causes()
+	}
+	return s.accept(ctx, records, causes, v.rv)
 }
 
 // alter records that an object has a version, unless the log has it.
@@ -247,9 +258,10 @@ func (s *Stream) forget(key objectKey) {
 	s.alive.Store(int64(len(s.heads)))
 }
 
-// accept hands the records to the recorder, together with the checkpoint that they lead up to. In a sync there is none.
-func (s *Stream) accept(ctx context.Context, records []*history.Record, rv string) error {
-	e := entry{stream: s, records: records, rv: rv}
+// accept hands the records to the recorder, with the causes of what they create, and together with the checkpoint that they lead
+// up to. In a sync there is none.
+func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
+	e := entry{stream: s, records: records, causes: causes, rv: rv}
 	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {
 		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0
 		s.rv = rv
@@ -289,7 +301,7 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	if !s.syncing {
 		s.catchUp()
 	}
-	return s.accept(ctx, nil, rv)
+	return s.accept(ctx, nil, nil, rv)
 }
 
 // Alive says that all that the API server had sent by then was observed. What

@@ -1,0 +1,141 @@
+package recorder
+
+import (
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+)
+
+// maxCauses bounds the causes of one object that are waited for: a controller
+// gives an object one owner.
+const maxCauses = 8
+
+// cause is an object without which another one would not be there: its owner,
+// or what an Event regards.
+type cause struct {
+	kind schema.GroupKind
+	uid  uint64 // see digestOf
+}
+
+// digestOf returns 64 bits for a UID (XXH64), which take less memory.
+func digestOf(uid types.UID) uint64 { return xxhash.Sum64String(string(uid)) }
+
+// causes returns the causes of an object that was just created.
+func (v *version) causes() (all []cause) {
+	if v.regarding != nil && v.regarding.UID != "" {
+		all = append(all, cause{schema.GroupKind{Group: v.regarding.Group, Kind: v.regarding.Kind}, digestOf(v.regarding.UID)})
+	}
+	if len(v.owners) == 0 {
+		return all
+	}
+	scan := rawjson.ScanValid(v.object)
+	for _, key := range scan.Members() {
+		if string(key) != "metadata" {
+			continue
+		}
+		for _, key := range scan.Members() {
+			if string(key) == "ownerReferences" {
+				all = append(all, ownersOf(&scan)...)
+			}
+		}
+	}
+	return all[:min(len(all), maxCauses)]
+}
+
+func ownersOf(scan *rawjson.Scanner) (all []cause) {
+	for range scan.Elements() {
+		var apiVersion, kind, uid string
+		for _, key := range scan.Members() {
+			switch string(key) {
+			case "apiVersion":
+				apiVersion = scan.Text()
+			case "kind":
+				kind = scan.Text()
+			case "uid":
+				uid = scan.Text()
+			}
+		}
+		if gv, err := schema.ParseGroupVersion(apiVersion); err == nil {
+			all = append(all, cause{schema.GroupKind{Group: gv.Group, Kind: kind}, digestOf(types.UID(uid))})
+		}
+	}
+	return all
+}
+
+// know notes objects that are recorded. They are known until the queue is given
+// their deletion.
+func (q *queue) know(uids ...types.UID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, uid := range uids {
+		q.known[digestOf(uid)] = struct{}{}
+	}
+}
+
+// pass notes an object that a rule leaves out.
+func (q *queue) pass(uid types.UID, frame history.FrameType) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if frame == history.Deleted {
+		delete(q.known, digestOf(uid))
+	} else {
+		q.known[digestOf(uid)] = struct{}{}
+	}
+	if q.holding {
+		q.reconsider(time.Now())
+	}
+}
+
+// meet notes the objects that an entry brings or takes away, and leaves of its
+// causes those that may be about to arrive: of resources whose changes are
+// watched. The lock has to be held.
+func (q *queue) meet(e *entry, now time.Time) {
+	for _, r := range e.records {
+		switch r.Verb {
+		case history.Create:
+			q.known[digestOf(r.Ref.UID)] = struct{}{}
+		case history.Delete:
+			delete(q.known, digestOf(r.Ref.UID))
+		}
+	}
+	causes := e.causes[:0:0]
+	for _, c := range e.causes {
+		if _, known := q.known[c.uid]; !known && q.watches(c.kind) {
+			causes = append(causes, c)
+		}
+	}
+	e.causes = causes
+	if q.holding {
+		q.reconsider(now)
+	}
+}
+
+// watches reports whether a lane gets the changes of a kind as they happen. The
+// lock has to be held.
+func (q *queue) watches(kind schema.GroupKind) bool {
+	for _, l := range q.lanes {
+		if l.kind == kind && (l.state == live || l.state == resumed) {
+			return true
+		}
+	}
+	return false
+}
+
+// lacks reports whether a cause of an entry has not arrived, and may still. The
+// lock has to be held.
+func (q *queue) lacks(e *entry, now time.Time) bool {
+	if now.Sub(e.at) >= maxSkew {
+		return false
+	}
+	for _, c := range e.causes {
+		if _, known := q.known[c.uid]; !known {
+			return true
+		}
+	}
+	return false
+}
