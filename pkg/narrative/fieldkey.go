@@ -112,10 +112,13 @@ func text(value any) string {
 // path leads to a value by keys of fieldsV1.
 type path [][]byte
 
+// AnyFields returns fieldsV1 of an entry that may own anything.
+func AnyFields() []byte { return []byte("?") }
+
 // ownsInside reports whether an entry owns anything below a path. One that can't
 // be read may.
 func (p path) ownsInside(fieldsV1 []byte) bool {
-	scan := rawjson.ScanValid(fieldsV1)
+	scan := rawjson.Scan(fieldsV1)
 	inside := p.below(&scan)
 	return inside || scan.End() != nil && len(fieldsV1) > 0
 }

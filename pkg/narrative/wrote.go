@@ -103,18 +103,54 @@ func written(old side, now any) bool {
 	return !old.exists || isContainer(old.value) != isContainer(now) || !equal(old.value, now)
 }
 
-// hasNewItem reports whether both values are lists, and the new one has an item that the old one has not.
+// maxItems bounds how many pairs of values are compared to find a new item.
+const maxItems = 1 << 14
+
+// hasNewItem reports whether both values are lists, and the new one has an item
+// that is in none of the old ones: with something added, or another scalar.
 func hasNewItem(old, now any) bool {
-	was, wasList := old.([]any)
-	items, isList := now.([]any)
-	if !wasList || !isList {
-		return false
+	_, wasList := old.([]any)
+	_, isList := now.([]any)
+	left := maxItems
+	return wasList && isList && !covers(old, now, &left)
+}
+
+// covers reports whether removals may lead from one value to another, or nothing
+// at all does: the API server takes null for an empty object or list. It says so
+// as well if it would take too long to find out.
+func covers(old, now any, left *int) bool {
+	if *left--; *left < 0 || isEmpty(now) {
+		return true
 	}
-	had := make(map[string]bool, len(was))
-	for _, item := range was {
-		had[text(item)] = true
+	switch now := now.(type) {
+	case map[string]any:
+		was, isObject := old.(map[string]any)
+		for name, value := range now {
+			before, had := was[name]
+			if !had && !isEmpty(value) || had && !covers(before, value, left) {
+				return false
+			}
+		}
+		return isObject
+	case []any:
+		was, isList := old.([]any)
+		return isList && !slices.ContainsFunc(now, func(item any) bool {
+			return !slices.ContainsFunc(was, func(before any) bool { return covers(before, item, left) })
+		})
+	default:
+		return !isContainer(old) && equal(old, now)
 	}
-	return slices.ContainsFunc(items, func(item any) bool { return !had[text(item)] })
+}
+
+func isEmpty(value any) bool {
+	switch value := value.(type) {
+	case map[string]any:
+		return len(value) == 0
+	case []any:
+		return len(value) == 0
+	default:
+		return value == nil
+	}
 }
 
 func isContainer(value any) bool {

@@ -10,10 +10,10 @@ func TestWrote(t *testing.T) {
 	const (
 		before = `{"apiVersion":"v1","metadata":{"labels":{"a":"1","gone":"1"},"finalizers":["x","gone"]},"spec":{"n":1,"same":2,"null":null,` +
 			`"map":{"m":"1"},"args":["a","b"],"ports":[{"port":80,"name":"web"},{"port":81,"name":"gone"}],"kind":"scalar"},"twice":[{"k":"a"},{"k":"a"}],` +
-			`"atomic":{"map":{"m":{"x":1}},"list":[{"a":1,"b":1},{"a":2}],"less":[1,2],"moved":[1,2]}}`
+			`"atomic":{"map":{"m":{"x":1}},"list":[{"a":1,"b":1},{"a":2}],"less":[1,2],"moved":[1,2],"lost":[{"a":1,"b":{"c":1,"d":[1,2]}}],"spelled":[1,{"a":null}]}}`
 		now = `{"apiVersion":"v1","metadata":{"labels":{"a":"2","new":"1"},"finalizers":["x","y"],"annotations":{"c":"1"}},"spec":{"n":1.0,"same":2,"null":{},` +
 			`"map":{"m":"2"},"args":["a"],"ports":[{"port":80,"name":"api"},{"port":82,"name":"new"}],"kind":{}},"twice":[{"k":"a","v":1},{"k":"a"}],` +
-			`"atomic":{"map":{"m":{"x":2}},"list":[{"a":1,"b":2},{"a":2}],"less":[2],"moved":[2,1]}}`
+			`"atomic":{"map":{"m":{"x":2}},"list":[{"a":1,"b":2},{"a":2}],"less":[2],"moved":[2,1],"lost":[{"a":1,"b":{"d":[2]}}],"spelled":[1.0,{"a":{}}]}}`
 		others = `{"f:metadata":{"f:labels":{".":{},"f:other":{}}},"f:spec":{"f:map":{"f:other":{}},"f:args":{}},"f:atomic":{".":{}},"f:twice":{"k:{\"k\":\"b\"}":{}}}`
 	)
 	for _, tt := range []struct {
@@ -31,6 +31,8 @@ func TestWrote(t *testing.T) {
 		{"an atomic object, or one that a scale wrote into", `{"f:atomic":{"f:map":{}}}`, false},
 		{"an atomic list with another item", `{"f:atomic":{"f:list":{}}}`, true},
 		{"a list that lost an item", `{"f:spec":{"f:args":{}},"f:atomic":{"f:less":{}}}`, false},
+		{"a list with an item that lost a field", `{"f:atomic":{"f:lost":{}}}`, false},
+		{"a list with other spellings", `{"f:atomic":{"f:spelled":{}}}`, false},
 		{"a list in another order", `{"f:atomic":{"f:moved":{}}}`, false},
 		{"a list with items of others", `{"f:twice":{}}`, false},
 		{"another spelling of a number", `{"f:spec":{"f:n":{}}}`, false},
@@ -54,6 +56,19 @@ func TestWrote(t *testing.T) {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestWrote_BesideFieldsThatCannotBeRead: they may be inside of the list.
+func TestWrote_BesideFieldsThatCannotBeRead(t *testing.T) {
+	c := narrative.Compare([]byte(`{"l":[1]}`), []byte(`{"l":[1,2]}`))
+	for _, tt := range []struct {
+		others [][]byte
+		want   bool
+	}{{nil, true}, {[][]byte{[]byte(`{"f:m":{}}`)}, true}, {[][]byte{narrative.AnyFields()}, false}, {[][]byte{[]byte(`{"f:l":{"v:2":{}}}`)}, false}} {
+		if got := c.Wrote([]byte(`{"f:l":{}}`), tt.others); got != tt.want {
+			t.Errorf("beside %q: got %t, want %t", tt.others, got, tt.want)
+		}
 	}
 }
 

@@ -152,10 +152,15 @@ func (a attribution) wrote(w *writer) bool {
 		a.comparison.Wrote(w.fieldsV1, a.others(w))
 }
 
-// others returns what all entries but one own.
+// others returns what all entries but one own. In another version of the API,
+// paths may be others: such an entry may own anything.
 func (a attribution) others(than *writer) (fieldsV1 [][]byte) {
 	for i := range a.entries {
-		if w := &a.entries[i]; !w.isTrace && w.fingerprint != than.fingerprint {
+		switch w := &a.entries[i]; {
+		case w.isTrace, w.fingerprint == than.fingerprint:
+		case w.apiVersion != "" && w.apiVersion != a.apiVersion:
+			fieldsV1 = append(fieldsV1, narrative.AnyFields())
+		default:
 			fieldsV1 = append(fieldsV1, w.fieldsV1)
 		}
 	}

@@ -21,6 +21,9 @@ const (
 type Limits struct {
 	Time time.Duration // from sending the request to the end of the body
 	Size int64         // of the body, in bytes, uncompressed
+	// Patient leaves pauses that the server asks for to the layers above, however
+	// long. Otherwise they are not told of those that a person would not wait for.
+	Patient bool
 }
 
 // SlowError is the error of an exchange that took too long.
@@ -53,7 +56,13 @@ type transport struct {
 }
 
 // New returns a transport that bounds each exchange of the next one.
-func New(next http.RoundTripper, limits Limits) http.RoundTripper { return &transport{next, limits} }
+// A transport of nil is [http.DefaultTransport].
+func New(next http.RoundTripper, limits Limits) http.RoundTripper {
+	if next == nil {
+		next = http.DefaultTransport
+	}
+	return &transport{next, limits}
+}
 
 // WrappedRoundTripper returns the transport below, for those who close idle connections.
 func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
@@ -70,7 +79,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	go func() {
 		resp, err := t.next.RoundTrip(req.Clone(ctx))
 		if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
-			settle(ctx, resp)
+			settle(ctx, resp, t.limits.Patient)
 		}
 		done <- result{resp, err}
 	}()
@@ -115,7 +124,7 @@ func (t *transport) bound(ctx context.Context, cancel context.CancelFunc, resp *
 
 // settle closes the body and replaces it by what is read of it, so that nobody above waits for its end. A pause that is too long for
 // the layers above to keep silent about is taken out.
-func settle(ctx context.Context, resp *http.Response) {
+func settle(ctx context.Context, resp *http.Response, patient bool) {
 	giveUp := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
 	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // the status says more than an error of reading would
 	if giveUp() {
@@ -123,7 +132,7 @@ func settle(ctx context.Context, resp *http.Response) {
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(start))
 	resp.ContentLength = int64(len(start))
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err != nil || seconds > maxRetryAfter {
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); !patient && (err != nil || seconds > maxRetryAfter) {
 		resp.Header.Del("Retry-After")
 	}
 }

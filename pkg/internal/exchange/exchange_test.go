@@ -171,19 +171,28 @@ func TestTransport_LeavesAnUpgradedConnectionAlone(t *testing.T) {
 	}
 }
 
+// pauseAfter returns which pause is left of one that a server asks for.
+func pauseAfter(t *testing.T, limits exchange.Limits, value string) string {
+	t.Helper()
+	busy := roundTripper(func(*http.Request) (*http.Response, error) {
+		header := http.Header{"Retry-After": {value}}
+		return &http.Response{StatusCode: 429, Header: header, Body: http.NoBody}, nil
+	})
+	resp, err := exchange.New(busy, limits).RoundTrip(request(t.Context(), t, "http://h/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.Header.Get("Retry-After")
+}
+
 func TestTransport_HidesALongPause(t *testing.T) {
 	for value, want := range map[string]string{"1": "1", "5": "5", "6": "", "3600": "", "Fri, 01 Jan 2027 00:00:00 GMT": ""} {
-		busy := roundTripper(func(*http.Request) (*http.Response, error) {
-			header := http.Header{"Retry-After": {value}}
-			return &http.Response{StatusCode: 429, Header: header, Body: http.NoBody}, nil
-		})
-		resp, err := exchange.New(busy, exchange.Limits{}).RoundTrip(request(t.Context(), t, "http://h/"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if got := resp.Header.Get("Retry-After"); got != want {
+		if got := pauseAfter(t, exchange.Limits{}, value); got != want {
 			t.Errorf("Retry-After %q: got %q, want %q", value, got, want)
+		}
+		if got := pauseAfter(t, exchange.Limits{Patient: true}, value); got != value {
+			t.Errorf("Retry-After %q for the patient: got %q", value, got)
 		}
 	}
 }

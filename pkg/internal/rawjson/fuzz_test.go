@@ -19,6 +19,9 @@ func FuzzScanner(f *testing.F) {
 	} {
 		f.Add([]byte(doc))
 	}
+	for _, doc := range []string{`"\`, `{"a\`, `{"a":"\`, `["\`, `{"12345\"78":"\`, `[[["1234567\\"]]]`} { // escapes at the ends of words and documents
+		f.Add([]byte(doc))
+	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		valid := json.Valid(doc)
 		skip := rawjson.Scan(doc)
@@ -33,7 +36,14 @@ func FuzzScanner(f *testing.F) {
 		}
 		trusting := rawjson.ScanValid(doc) // must end, whatever it is given
 		whole := trusting.Skip()
-		trusted := decode(new(rawjson.ScanValid(doc)))
+		if at := trusting.Offset(); at > len(doc) {
+			t.Fatalf("skipping %q, taken for valid, leads to %d of %d bytes", doc, at, len(doc))
+		}
+		walked := rawjson.ScanValid(doc)
+		trusted := decode(&walked)
+		if at := walked.Offset(); at > len(doc) {
+			t.Fatalf("walking %q, taken for valid, leads to %d of %d bytes", doc, at, len(doc))
+		}
 		if !valid {
 			return
 		}

@@ -99,7 +99,7 @@ func (w *walk) over(d []byte, i, limit int) (end int, ok bool) {
 			}
 		}
 	}
-	return i, false
+	return min(i, len(d)), false
 }
 
 // validText walks over a string, eight bytes at a time. It is plain if what is
@@ -132,7 +132,7 @@ func validText(d []byte, i int) (end int, ok, isPlain bool) {
 			i++
 		}
 	}
-	return i, false, false
+	return min(i, len(d)), false, false
 }
 
 // unquoted returns how many of the word's bytes, from its lowest, come before

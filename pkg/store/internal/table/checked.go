@@ -21,40 +21,37 @@ type Checked struct {
 
 	buffers sync.Pool // of *[]byte
 
-	mu   sync.Mutex // guards what follows
-	file *os.File   // nil: opened when it is needed
+	reading sync.RWMutex // held for reading by those who read the file; guards file
+	file    *os.File     // nil: closed
+
+	mu   sync.Mutex // guards sums
 	sums []uint64   // of the blocks as they are in the file; 0: not checked yet
 }
 
-// OpenChecked reads the index of a table.
+// OpenChecked reads the index of a table, and keeps its file open. The caller closes it.
 func OpenChecked(path string) (*Checked, error) {
 	t, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
 	c := &Checked{path: path, blocks: t.Blocks, first: t.First, sums: make([]uint64, len(t.Blocks))}
-	return c, t.Close()
+	if err := t.Close(); err != nil {
+		return nil, err
+	}
+	c.file, err = os.Open(path)
+	return c, err
 }
 
-// Close closes the table's file, which the next check opens again.
+// Close waits for the checks that are under way, and closes the table's file. Checks after that open it for themselves.
 func (c *Checked) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.reading.Lock()
+	defer c.reading.Unlock()
 	if c.file == nil {
 		return nil
 	}
 	err := c.file.Close()
 	c.file = nil
 	return err
-}
-
-func (c *Checked) open() (_ *os.File, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.file == nil {
-		c.file, err = os.Open(c.path)
-	}
-	return c.file, err
 }
 
 // Check checks the blocks that may hold a key from from on and before to; to is nil for all that come. Its error is one of reading the
@@ -66,11 +63,17 @@ func (c *Checked) Check(from, to []byte) (err error) {
 		raw = new([]byte)
 	}
 	defer c.buffers.Put(raw)
-	for i := max(begin-1, 0); i < len(c.blocks) && (to == nil || bytes.Compare(c.first[i], to) < 0); i++ {
-		if err = c.check(raw, i); errors.Is(err, os.ErrClosed) { // by somebody else, meanwhile
-			err = c.check(raw, i)
+	c.reading.RLock()
+	defer c.reading.RUnlock()
+	f := c.file
+	if f == nil {
+		if f, err = os.Open(c.path); err != nil {
+			return err
 		}
-		if err != nil {
+		defer f.Close()
+	}
+	for i := max(begin-1, 0); i < len(c.blocks) && (to == nil || bytes.Compare(c.first[i], to) < 0); i++ {
+		if err := c.check(f, raw, i); err != nil {
 			return err
 		}
 	}
@@ -78,11 +81,7 @@ func (c *Checked) Check(from, to []byte) (err error) {
 }
 
 // check checks one block. It reads it into a buffer, which it makes larger if need be.
-func (c *Checked) check(buffer *[]byte, i int) error {
-	f, err := c.open()
-	if err != nil {
-		return err
-	}
+func (c *Checked) check(f *os.File, buffer *[]byte, i int) error {
 	raw := slices.Grow((*buffer)[:0], int(c.blocks[i].size))[:c.blocks[i].size]
 	*buffer = raw
 	if _, err := f.ReadAt(raw, int64(c.blocks[i].offset)); err != nil {
@@ -99,7 +98,7 @@ func (c *Checked) check(buffer *[]byte, i int) error {
 	if err := t.Reopen(); err != nil {
 		return err
 	}
-	_, err = t.Read(i)
+	_, err := t.Read(i)
 	if err := errors.Join(err, t.Close()); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
@@ -137,5 +138,45 @@ func TestChecked_FindsWhatChangesLater(t *testing.T) {
 	}
 	if err := c.Check([]byte("key-049"), nil); err != nil {
 		t.Errorf("of another block: %v, want none", err)
+	}
+}
+
+// TestChecked_FindsDamageWhileItIsClosed lets some close a table that others
+// check: no check may take that for a sound block, or for a damaged one.
+func TestChecked_FindsDamageWhileItIsClosed(t *testing.T) {
+	for _, damaged := range []bool{false, true} {
+		path := made(t)
+		c, err := table.OpenChecked(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if damaged {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b[20] ^= 1
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() {
+				for range 200 {
+					if err := c.Check([]byte("key-000"), []byte("key-001")); errors.Is(err, table.ErrDamaged) != damaged || !damaged && err != nil {
+						t.Errorf("damaged %t: got %v", damaged, err)
+					}
+				}
+			})
+			group.Go(func() {
+				for range 200 {
+					if err := c.Close(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		group.Wait()
 	}
 }

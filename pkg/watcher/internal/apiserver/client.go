@@ -64,7 +64,7 @@ func New(cfg *rest.Config) (*Client, error) {
 	if cfg.Transport == nil { // it is this client's own
 		pingOften(h.Transport)
 	}
-	bounded := exchange.New(h.Transport, exchange.Limits{Size: maxDiscovery})
+	bounded := exchange.New(h.Transport, exchange.Limits{Size: maxDiscovery, Patient: true})
 	d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{Transport: bounded})
 	if err != nil {
 		return nil, fmt.Errorf("discovery: %w", err)
