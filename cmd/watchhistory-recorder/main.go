@@ -31,8 +31,8 @@ func main() {
 	}
 }
 
-// printable returns an error's text without what a terminal obeys or hides: it
-// may have the words of an API server.
+// printable replaces the characters of an error text that a terminal would
+// interpret or hide. The text may quote an API server.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && !unicode.IsPrint(r) {

@@ -24,7 +24,7 @@ type meter struct {
 	terminal bool
 	begin    time.Time
 	next     time.Time
-	drawn    int // columns that were written to
+	drawn    int // width of the text on the terminal, in columns
 	entries  int64
 	bytes    int64
 }
@@ -62,14 +62,15 @@ func (m *meter) progress(entries, bytes int64) {
 	_, _ = fmt.Fprintf(m.w, "%s: %s\n", m.what, m)
 }
 
-// draw writes over what stands on the terminal. It needs no escape sequences, which not every console obeys.
+// draw replaces the text on the terminal. It uses no escape sequences, because
+// not every console supports them.
 func (m *meter) draw(text string) {
 	columns := utf8.RuneCountInString(text)
 	_, _ = fmt.Fprintf(m.w, "\r%s%s", text, strings.Repeat(" ", max(m.drawn-columns, 0)))
 	m.drawn = columns
 }
 
-// clear takes away what stands on the terminal.
+// clear removes the text from the terminal.
 func (m *meter) clear() {
 	if m.drawn > 0 {
 		m.draw("")

@@ -48,18 +48,20 @@ func Limit(cfg *rest.Config, timeout time.Duration, size int64, display Display)
 // logsIn reports whether a request with the configuration may prompt for credentials.
 func logsIn(cfg *rest.Config) bool { return cfg.ExecProvider != nil || cfg.AuthProvider != nil }
 
-// around brackets each exchange of a round tripper.
+// around calls before and after for each exchange of a round tripper.
 type around struct {
 	next          http.RoundTripper
 	before, after func()
 }
 
-// shown goes below the layers that obtain credentials: what it does is no prompt.
+// shown resumes the display during an exchange. It belongs below the layers that
+// obtain credentials, where nothing prompts.
 func shown(next http.RoundTripper, display Display) http.RoundTripper {
 	return &around{next, display.Resume, display.Suspend}
 }
 
-// hidden goes above the layers that obtain credentials: as far as [shown] does not say otherwise, it may be a prompt.
+// hidden suspends the display during an exchange. It belongs above the layers
+// that obtain credentials, which may prompt.
 func hidden(next http.RoundTripper, display Display) http.RoundTripper {
 	return &around{next, display.Suspend, display.Resume}
 }

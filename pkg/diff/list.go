@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// listKeys are the fields that identify an item in the lists of the Kubernetes API. The first that fits a list wins: each item
-// has the first field of a key (and perhaps the others), and no two items have the same.
+// listKeys are the fields that identify list items in the Kubernetes API. The
+// first key wins whose first field every item has, and whose values are unique.
 var listKeys = [...][]string{ //nolint:gochecknoglobals // a constant, if there were such
 	{"uid"}, // owner references; they have names too
 	{"mountPath"},
@@ -37,10 +37,11 @@ type pair struct{ old, new int }
 // maxCells bounds the work and the memory of [commonSubsequence].
 const maxCells = 1 << 16
 
-// keys identify the items of two lists, each one within its list.
+// keys are the keys of the items of two lists. They are unique within a list.
 type keys struct{ old, new []string }
 
-// commonKeys returns the keys of the items of both lists, made of the same fields, and whether there are such.
+// commonKeys returns the items' keys, made of the same fields in both lists. It
+// reports false if no such fields exist.
 func commonKeys(old, new []any) (k keys, ok bool) {
 	if len(old)+len(new) == 0 {
 		return keys{}, false
@@ -56,7 +57,7 @@ func commonKeys(old, new []any) (k keys, ok bool) {
 	return keys{}, false
 }
 
-// itemKeys returns the items' keys, if each has one of its own.
+// itemKeys returns the items' keys, and whether every item has a unique key.
 func itemKeys(items []any, fields []string) (keys []string, ok bool) {
 	for i, item := range items {
 		key := itemKey(item, fields)

@@ -144,10 +144,11 @@ type reader struct {
 	arena []member // that all members are taken from
 }
 
-// readers are for use again.
+// readers caches readers between comparisons.
 var readers sync.Pool //nolint:gochecknoglobals // a pool has to be
 
-// close lets go of the documents, and the reader to whoever needs one next. Nothing that it returned may be used any more.
+// close returns the reader to the pool. Members that it returned are invalid
+// afterwards.
 func (r *reader) close() {
 	if cap(r.arena) <= 1<<12 {
 		clear(r.arena)

@@ -7,14 +7,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// fieldKey is one key of fieldsV1, as structured-merge-diff writes it: "f:" and
-// a field's name, "k:" and the keys of a list's item as JSON, "v:" and an item
-// of a set as JSON. Any other key, as ".", is none of these.
+// fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff:
+// "f:" plus a field name, "k:" plus the key fields of a list item as JSON, or
+// "v:" plus a set element as JSON. "." is none of these.
 type fieldKey struct {
 	kind byte   // 'f', 'k' or 'v'; 0 for any other
 	rest []byte // what follows the colon
 
-	parsed bool      // what follows, which few keys are asked for
+	parsed bool      // keys and value are set; most keys never need them
 	keys   []itemKey // of a 'k'; none if it can't be read
 	value  string    // of a 'v'
 }
@@ -29,10 +29,10 @@ func parseKey(key []byte) fieldKey {
 	return fieldKey{kind: key[0], rest: key[2:]}
 }
 
-// isField reports whether the key stands for a field of an object.
+// isField reports whether the key selects this field of an object.
 func (k *fieldKey) isField(name string) bool { return k.kind == 'f' && string(k.rest) == name }
 
-// isItem reports whether the key stands for an item of a list.
+// isItem reports whether the key selects this list item.
 func (k *fieldKey) isItem(item any) bool {
 	switch k.parse(); k.kind {
 	case 'k':
@@ -72,8 +72,8 @@ func (k *fieldKey) parse() {
 	}
 }
 
-// find returns what the key stands for in a value. An item that several match is
-// not found.
+// find returns the field or item that the key selects in a value. If several
+// items match, it finds none.
 func (k *fieldKey) find(value any) (found side) {
 	switch inside := value.(type) {
 	case map[string]any:
@@ -95,8 +95,7 @@ func (k *fieldKey) find(value any) (found side) {
 	return found
 }
 
-// text returns a value of JSON as text: a string as it is, and anything else as
-// JSON.
+// text returns a string as it is, and any other value as JSON.
 func text(value any) string {
 	switch value := value.(type) {
 	case string:
@@ -109,14 +108,15 @@ func text(value any) string {
 	}
 }
 
-// path leads to a value by keys of fieldsV1.
+// path is a sequence of keys of fieldsV1.
 type path [][]byte
 
-// AnyFields returns fieldsV1 of an entry that may own anything.
+// AnyFields returns invalid fieldsV1. [Comparison.Wrote] assumes that their
+// entry may own any field.
 func AnyFields() []byte { return []byte("?") }
 
-// ownsInside reports whether an entry owns anything below a path. One that can't
-// be read may.
+// ownsInside reports whether an entry owns anything below the path. Invalid
+// fieldsV1 count as owning.
 func (p path) ownsInside(fieldsV1 []byte) bool {
 	scan := rawjson.Scan(fieldsV1)
 	inside := p.below(&scan)

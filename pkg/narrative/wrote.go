@@ -8,19 +8,23 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// Wrote reports whether an entry of managedFields proves that its manager wrote the new version: it owns a field that the
-// version added, or a scalar whose value it changed, or an atomic list in which an item is new. The arguments are the
-// fieldsV1 of the entry, and those of all the others, which are parts of a valid document.
+// Wrote reports whether an entry of managedFields proves that its manager wrote
+// the new version: the entry owns an added field, a changed scalar, or an atomic
+// list with a new item. The arguments are the fieldsV1 of this entry and of all
+// other entries. Each must be valid JSON, or [AnyFields].
 //
-// The API server takes such a field away from every other manager, so at most one entry of a version that one request wrote
-// proves anything. A removed field proves nothing: it has no owner afterwards, whoever removed it.
+// The API server removes such a field from every other manager, so at most one
+// entry of a version that one request wrote proves anything. A removed field
+// proves nothing: it has no owner afterwards, whoever removed it.
 //
-// A list that is owned as a whole is atomic, or its items belong to others: fieldsV1 don't say which. It is taken for atomic
-// where no entry owns anything inside of it: had its items owners, the writer would own the new one. An object that is owned as
-// a whole proves nothing even so: scale and binding write into objects and leave no entry.
+// A list that is owned as a whole is either atomic, or its items have other
+// owners; fieldsV1 don't distinguish the two. Wrote treats the list as atomic if
+// no entry owns anything inside it. An object that is owned as a whole never
+// proves anything: scale and binding change objects and leave no entry.
 //
-// Paths are resolved in both versions by the names and keys of fieldsV1, never by how [diff.Objects] aligns lists. Versions of
-// an object in two versions of its API prove nothing.
+// Paths are resolved in both versions by the names and keys of fieldsV1, never
+// by how [diff.Objects] aligns lists. If the two versions have different
+// apiVersions, nothing is proven.
 func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
 	if _, converted := c.Old["apiVersion"]; converted {
 		return false
@@ -57,12 +61,13 @@ type side struct {
 	exists bool
 }
 
-// proof looks for what only the writer of a version can own.
+// proof collects evidence that a manager wrote a version.
 type proof struct {
-	lists []path // to those that are owned as a whole and have a new item, which prove it if they are atomic
+	lists []path // owned as a whole, with a new item: evidence if they are atomic
 }
 
-// of walks over what an entry owns of a value that the new version has at that path.
+// of walks the fields that an entry owns below a path, and reports whether one
+// of them is evidence by itself.
 func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bool) {
 	if scan.Kind() != rawjson.Object {
 		scan.Skip()
@@ -95,7 +100,8 @@ func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bo
 	return written(old, now)
 }
 
-// written reports whether a value was added, or is a scalar that changed. The API server takes null for an empty object or list.
+// written reports whether a value was added, or is a scalar that changed. The
+// API server treats null as an empty object or list.
 func written(old side, now any) bool {
 	if now == nil || old.exists && old.value == nil {
 		return false
@@ -103,11 +109,11 @@ func written(old side, now any) bool {
 	return !old.exists || isContainer(old.value) != isContainer(now) || !equal(old.value, now)
 }
 
-// maxItems bounds how many pairs of values are compared to find a new item.
+// maxItems bounds how many pairs of values [hasNewItem] compares.
 const maxItems = 1 << 14
 
-// hasNewItem reports whether both values are lists, and the new one has an item
-// that is in none of the old ones: with something added, or another scalar.
+// hasNewItem reports whether both values are lists, and an item of the new list
+// can't be obtained from an item of the old list by removals alone.
 func hasNewItem(old, now any) bool {
 	_, wasList := old.([]any)
 	_, isList := now.([]any)
@@ -115,9 +121,9 @@ func hasNewItem(old, now any) bool {
 	return wasList && isList && !covers(old, now, &left)
 }
 
-// covers reports whether removals may lead from one value to another, or nothing
-// at all does: the API server takes null for an empty object or list. It says so
-// as well if it would take too long to find out.
+// covers reports whether now equals old except for removed fields and items.
+// Null equals an empty object or list, as in the API server. It returns true
+// once left, the number of comparisons, is used up.
 func covers(old, now any, left *int) bool {
 	if *left--; *left < 0 || isEmpty(now) {
 		return true

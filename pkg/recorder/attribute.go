@@ -152,8 +152,8 @@ func (a attribution) wrote(w *writer) bool {
 		a.comparison.Wrote(w.fieldsV1, a.others(w))
 }
 
-// others returns what all entries but one own. In another version of the API,
-// paths may be others: such an entry may own anything.
+// others returns the fieldsV1 of all entries except one. Entries of another
+// apiVersion may use different paths, so they count as owning anything.
 func (a attribution) others(than *writer) (fieldsV1 [][]byte) {
 	for i := range a.entries {
 		switch w := &a.entries[i]; {

@@ -14,8 +14,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// BenchmarkPipeline feeds status updates of 1,000 pods of 12 KB through one stream into a log on disk, synced. The time is that of a
-// version from the frame to the commit: with the version before in memory, and with all of them read from the log.
+// BenchmarkPipeline feeds status updates of 1,000 pods of 12 KB through one
+// stream into a synced store on disk. It measures the time of a version from the
+// frame to the commit: with the previous version cached, and read from the store.
 func BenchmarkPipeline(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchPipeline(b, 0) })
 	b.Run("log", func(b *testing.B) { benchPipeline(b, 1) })
@@ -67,8 +68,10 @@ func benchPipeline(b *testing.B, memory int) {
 //go:embed testdata/pod.json
 var podTemplate string
 
-// statuses returns the JSON of one of 1,000 pods in the version rv, managedFields included, as the load of the dev cluster
-// writes it: each version has another status. Two in a row of a pod bear the same second. It is valid until the next call.
+// statuses returns a function that returns the JSON of version rv of one of
+// 1,000 pods, with managedFields, as the dev cluster's load writes it. Every
+// version has a different status; every two consecutive versions of a pod have
+// the same second. The JSON is valid until the next call.
 func statuses() func(rv int) []byte {
 	parts := strings.FieldsFunc(podTemplate, func(r rune) bool { return r == '~' })
 	var object []byte

@@ -11,21 +11,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// maxCauses bounds the causes of one object that are waited for: a controller
-// gives an object one owner.
+// maxCauses bounds how many causes of one object an entry waits for.
+// Controllers set one owner.
 const maxCauses = 8
 
-// cause is an object without which another one would not be there: its owner,
-// or what an Event regards.
+// cause identifies an object that must be recorded before another one: an owner
+// before its dependents, and the involved object before its Events.
 type cause struct {
 	kind schema.GroupKind
 	uid  uint64 // see digestOf
 }
 
-// digestOf returns 64 bits for a UID (XXH64), which take less memory.
+// digestOf hashes a UID to 64 bits (XXH64), to save memory.
 func digestOf(uid types.UID) uint64 { return xxhash.Sum64String(string(uid)) }
 
-// causes returns the causes of an object that was just created.
+// causes returns the owners of a newly created object and, for an Event, its
+// involved object.
 func (v *version) causes() (all []cause) {
 	if v.regarding != nil && v.regarding.UID != "" {
 		all = append(all, cause{schema.GroupKind{Group: v.regarding.Group, Kind: v.regarding.Kind}, digestOf(v.regarding.UID)})
@@ -67,8 +68,8 @@ func ownersOf(scan *rawjson.Scanner) (all []cause) {
 	return all
 }
 
-// know notes objects that are recorded. They are known until the queue is given
-// their deletion.
+// know adds recorded objects to the known UIDs. put removes a UID when it
+// accepts the object's deletion.
 func (q *queue) know(uids ...types.UID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -77,7 +78,8 @@ func (q *queue) know(uids ...types.UID) {
 	}
 }
 
-// pass notes an object that a rule leaves out.
+// pass updates the known UIDs for an object that a rule excludes, so that its
+// dependents don't wait for it.
 func (q *queue) pass(uid types.UID, frame history.FrameType) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,9 +93,9 @@ func (q *queue) pass(uid types.UID, frame history.FrameType) {
 	}
 }
 
-// meet notes the objects that an entry brings or takes away, and leaves of its
-// causes those that may be about to arrive: of resources whose changes are
-// watched. The lock has to be held.
+// meet updates the known UIDs with the entry's records, and drops the causes
+// that the entry need not wait for: those that are known, and those of
+// resources that are not being watched. The caller holds the lock.
 func (q *queue) meet(e *entry, now time.Time) {
 	for _, r := range e.records {
 		switch r.Verb {
@@ -115,8 +117,8 @@ func (q *queue) meet(e *entry, now time.Time) {
 	}
 }
 
-// watches reports whether a lane gets the changes of a kind as they happen. The
-// lock has to be held.
+// watches reports whether a lane with a live watch has this kind. The caller
+// holds the lock.
 func (q *queue) watches(kind schema.GroupKind) bool {
 	for _, l := range q.lanes {
 		if l.kind == kind && (l.state == live || l.state == resumed) {
@@ -126,8 +128,8 @@ func (q *queue) watches(kind schema.GroupKind) bool {
 	return false
 }
 
-// lacks reports whether a cause of an entry has not arrived, and may still. The
-// lock has to be held.
+// lacks reports whether an entry still has to wait for one of its causes. The
+// caller holds the lock.
 func (q *queue) lacks(e *entry, now time.Time) bool {
 	if now.Sub(e.at) >= maxSkew {
 		return false

@@ -24,8 +24,8 @@ import (
 //     with it. The skew grows when entries are later than that, as they are on
 //     machines that are busy, and shrinks again.
 //   - An entry that creates an object waits for the object's owners, and an
-//     Event for what it regards, but not longer than maxSkew; and so do all
-//     entries with higher resourceVersions.
+//     Event for its involved object, for at most maxSkew. All entries with
+//     higher resourceVersions wait with it.
 //   - An entry waits for watches that have broken off and that read what they
 //     missed, up to its own resourceVersion, but not longer than maxHold.
 //
@@ -252,7 +252,7 @@ func (q *queue) gate(now time.Time) gate {
 	for _, e := range q.entries {
 		if q.lacks(e, now) {
 			g.complete, q.holding = min(g.complete, e.key-1), true
-			break // the others have higher keys
+			break // entries are sorted by key
 		}
 	}
 	waited := time.Duration(math.MaxInt64)

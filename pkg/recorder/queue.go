@@ -19,7 +19,7 @@ type entry struct {
 	// idle entries wait for others: a moved checkpoint alone is not worth a transaction of its own.
 	idle bool
 	rv   string // of the write that the entry reports; "" for the lane's newest
-	// causes are the objects because of which the one that the entry creates is there.
+	// causes must be recorded before the object that the entry creates.
 	causes []cause
 
 	// The queue sets the fields below.
@@ -58,8 +58,8 @@ type queue struct {
 	records int
 	bytes   int
 	counter counter
-	known   map[uint64]struct{} // digests of the UIDs of all objects that are recorded, or about to be
-	holding bool                // an entry waited for its causes when the committer looked last
+	known   map[uint64]struct{} // digests of the UIDs of live objects, recorded or queued
+	holding bool                // at the last take, an entry was waiting for its causes
 	skew    time.Duration       // how long entries wait for others that may be late
 	newest  place               // that was committed
 	lastPut time.Time           // of the last entry that was not idle

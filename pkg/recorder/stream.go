@@ -146,7 +146,7 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 		return nil
 	}
 	if s.omits(v, f.Type) {
-		s.recorder.queue.pass(v.uid, f.Type) // what it owns need not wait for it
+		s.recorder.queue.pass(v.uid, f.Type)
 		return s.accept(ctx, nil, nil, v.rv)
 	}
 	var records []*history.Record
@@ -181,7 +181,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 	switch {
 	case known && h.uid == string(v.uid) && h.rv == v.rv:
 		h.round = s.round
-		if len(h.writers) == 0 { // as after a repair, which has no entries to tell the next version's writer from
+		if len(h.writers) == 0 { // a repair rebuilds heads without them
 			h.writers = fingerprints(v.writers)
 		}
 		s.heads[key] = h
@@ -258,8 +258,8 @@ func (s *Stream) forget(key objectKey) {
 	s.alive.Store(int64(len(s.heads)))
 }
 
-// accept hands the records to the recorder, with the causes of what they create, and together with the checkpoint that they lead
-// up to. In a sync there is none.
+// accept queues the records together with the checkpoint that they lead to,
+// unless a sync is running. causes are those of the created object, if any.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
 	e := entry{stream: s, records: records, causes: causes, rv: rv}
 	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {

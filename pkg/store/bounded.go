@@ -5,7 +5,7 @@ import "sync"
 // bounded is a map that makes room by forgetting any of its entries. It is safe for concurrent use.
 type bounded[K comparable, V any] struct {
 	most int
-	drop func(V) // called for each value that is forgotten; may be nil
+	drop func(V) // called for each removed value; may be nil
 
 	mu sync.Mutex // guards of
 	of map[K]V
@@ -41,7 +41,7 @@ func (b *bounded[K, V]) forget(k K) {
 	b.remove(k)
 }
 
-// keep forgets all but the keys that are to be kept.
+// keep removes all entries whose key doesn't match.
 func (b *bounded[K, V]) keep(kept func(K) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,7 +52,7 @@ func (b *bounded[K, V]) keep(kept func(K) bool) {
 	}
 }
 
-// remove needs the lock.
+// remove removes an entry. The caller holds the lock.
 func (b *bounded[K, V]) remove(k K) {
 	v, ok := b.of[k]
 	if ok && b.drop != nil {

@@ -46,7 +46,8 @@ type tableRange struct {
 // tableRanges are the tables of each level. Below the first one, they are in the order of their keys.
 type tableRanges [][]tableRange
 
-// maxChecked bounds how many tables' indexes are remembered, about 2 MB of them, and their files kept open.
+// maxChecked bounds how many tables have their index cached, about 2 MB in total,
+// and their file open.
 const maxChecked = 128
 
 // damageError is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
@@ -227,7 +228,7 @@ func (s *soundness) checkKey(k []byte) error { return s.check(onlyKey(k)) }
 // checkPrefix checks the blocks that may hold a key with a prefix.
 func (s *soundness) checkPrefix(prefix []byte) error { return s.check(prefixRange(prefix)) }
 
-// close ends reading in the background, and closes all files.
+// close stops the background check and closes all files.
 func (s *soundness) close() {
 	close(s.stop)
 	<-s.ended

@@ -66,7 +66,7 @@ func (s *Set) report(ctx context.Context) {
 func (d *digest) look(ctx context.Context, states []Status, now time.Time) (again bool) {
 	var first, back []string
 	failed := map[string][]Status{} // by cause
-	young := map[string]bool{}      // causes that more resources have than are due
+	young := map[string]bool{}      // causes with resources that failed too recently to log
 	for _, s := range states {
 		if s.State == Waiting && now.Sub(s.Since) < digestEvery {
 			young[s.Reason] = true
@@ -85,7 +85,7 @@ func (d *digest) look(ctx context.Context, states []Status, now time.Time) (agai
 		case now.Sub(s.Since) < digestEvery, s.Establishing(now):
 			again = true
 		case young[s.Reason] && now.Sub(s.Since) < 2*digestEvery:
-			again = true // they come in one line
+			again = true // to log them in one line
 		case d.news(gr, s.Reason):
 			failed[s.Reason] = append(failed[s.Reason], s)
 		}

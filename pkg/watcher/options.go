@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// maxLine bounds one watch event, and one object of a list, in bytes. API servers refuse objects a tenth of that.
+// maxLine bounds a watch event and a list item, in bytes. API servers reject
+// objects of a tenth of that size.
 const maxLine = 64 << 20
 
 // Options are how a [Watcher] goes about its work. The zero Options are the usual ones.

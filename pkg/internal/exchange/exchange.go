@@ -21,8 +21,8 @@ const (
 type Limits struct {
 	Time time.Duration // from sending the request to the end of the body
 	Size int64         // of the body, in bytes, uncompressed
-	// Patient leaves pauses that the server asks for to the layers above, however
-	// long. Otherwise they are not told of those that a person would not wait for.
+	// Patient keeps a Retry-After header of any length. By default, a pause of
+	// more than maxRetryAfter seconds is removed, because a person is waiting.
 	Patient bool
 }
 

@@ -46,8 +46,10 @@ type Scanner struct {
 // Scan returns a scanner that stands before the document's only value. The scanner reads data and never writes it.
 func Scan(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0)} }
 
-// ScanValid returns a scanner of a document that was found valid, which it walks over in half the time. Of any other document it
-// may take anything for a value, an error or not; it reads no byte outside of it.
+// ScanValid returns a scanner of a document that is known to be valid JSON. It
+// is nearly twice as fast as [Scan]. Given an invalid document, it may return
+// any part of it as a value, with or without an error, but never reads outside
+// it.
 func ScanValid(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0), trusted: true} }
 
 // Offset returns the position: within a loop the start of the member's value until it is consumed, its end after that.

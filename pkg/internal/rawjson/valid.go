@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// The functions of this file walk over a value of d that begins at i, as those
-// of value.go do, but take it for valid: they look for its end only.
+// The functions of this file find the end of a value of d that starts at i, like
+// those of value.go, but assume that d is valid JSON.
 
 func validValue(d []byte, i int) (int, bool) {
 	if i >= len(d) {
@@ -33,14 +33,13 @@ const (
 	ones  = 0x0101010101010101
 )
 
-// validContainer counts brackets outside of strings, eight bytes at a time and
-// without a branch for each of them, which no processor could predict.
+// validContainer counts brackets outside strings, eight bytes at a time. A
+// branch per bracket would be mispredicted too often.
 //
-// A quote toggles whether what follows is in a string. For each byte that is the
-// parity of the quotes up to it, which three shifts find for a whole word; see
-// Langdale and Lemire, "Parsing Gigabytes of JSON per Second" (2019), section
-// 3.1.1. A word with a backslash, or in which the container may end, is walked
-// over byte by byte.
+// A byte is inside a string if the number of quotes before it is odd. Three
+// shifts compute this parity for a whole word: Langdale and Lemire, "Parsing
+// Gigabytes of JSON per Second" (2019), section 3.1.1. Words that contain a
+// backslash or may contain the container's end are processed byte by byte.
 func validContainer(d []byte, i int) (end int, ok bool) {
 	depth, quoted := 0, uint64(0) // quoted is all ones within a string
 	for ; len(d)-i >= 8; i += 8 {
@@ -75,14 +74,14 @@ func bytesOf(word uint64, c byte) uint64 {
 	return ^((x&^highs + ^uint64(highs)) | x) & highs
 }
 
-// walk is where a walk over a container stands.
+// walk is the state of a walk over a container.
 type walk struct {
 	depth  int
 	quoted bool
 }
 
-// over walks on from byte i to the end of the container, or to the first byte
-// from limit on that is not escaped.
+// over continues from byte i up to the end of the container, or up to limit and
+// the escaped byte there, if any.
 func (w *walk) over(d []byte, i, limit int) (end int, ok bool) {
 	for ; i < limit && i < len(d); i++ {
 		switch c := d[i]; {
@@ -102,8 +101,8 @@ func (w *walk) over(d []byte, i, limit int) (end int, ok bool) {
 	return min(i, len(d)), false
 }
 
-// validText walks over a string, eight bytes at a time. It is plain if what is
-// between its quotes is its text: ASCII without an escape.
+// validText finds the end of a string, eight bytes at a time. isPlain means that
+// the string is ASCII without escapes, so that the literal is its text.
 func validText(d []byte, i int) (end int, ok, isPlain bool) {
 	if i >= len(d) || d[i] != '"' {
 		return i, false, false

@@ -12,8 +12,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Checked is a table whose blocks are checked again each time that somebody reads them. A block is decompressed for that only the first
-// time: later, its bytes must be those of then. It is safe for concurrent use.
+// Checked verifies the blocks of a table before each read. The first check of a
+// block decompresses it and verifies its checksum. Later checks compare a hash of
+// its bytes with the one of the first check. It is safe for concurrent use.
 type Checked struct {
 	path   string
 	blocks []Block
@@ -21,14 +22,15 @@ type Checked struct {
 
 	buffers sync.Pool // of *[]byte
 
-	reading sync.RWMutex // held for reading by those who read the file; guards file
+	reading sync.RWMutex // guards file; Check holds it for reading
 	file    *os.File     // nil: closed
 
 	mu   sync.Mutex // guards sums
 	sums []uint64   // of the blocks as they are in the file; 0: not checked yet
 }
 
-// OpenChecked reads the index of a table, and keeps its file open. The caller closes it.
+// OpenChecked reads the index of a table and opens its file. The caller must call
+// Close.
 func OpenChecked(path string) (*Checked, error) {
 	t, err := Open(path)
 	if err != nil {
@@ -42,7 +44,8 @@ func OpenChecked(path string) (*Checked, error) {
 	return c, err
 }
 
-// Close waits for the checks that are under way, and closes the table's file. Checks after that open it for themselves.
+// Close waits for running checks and closes the file. Later checks open it
+// temporarily.
 func (c *Checked) Close() error {
 	c.reading.Lock()
 	defer c.reading.Unlock()
@@ -80,7 +83,8 @@ func (c *Checked) Check(from, to []byte) (err error) {
 	return nil
 }
 
-// check checks one block. It reads it into a buffer, which it makes larger if need be.
+// check verifies one block. It reads the block into the buffer, and grows the
+// buffer if necessary.
 func (c *Checked) check(f *os.File, buffer *[]byte, i int) error {
 	raw := slices.Grow((*buffer)[:0], int(c.blocks[i].size))[:c.blocks[i].size]
 	*buffer = raw

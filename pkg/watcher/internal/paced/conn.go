@@ -14,7 +14,7 @@ type Conn struct {
 	net.Conn
 
 	dialer *Dialer
-	socket *socket // nil if the connection has none that can be hushed
+	socket *socket // nil if wake-ups can't be suppressed
 	buffer buffer
 	err    error // of the last read; returned when the buffer is empty
 
@@ -109,8 +109,8 @@ func (c *Conn) fill() error {
 	return nil
 }
 
-// first waits for bytes and reads them. The kernel may wake the reader only
-// meanwhile.
+// first blocks until data arrives and reads it. Only during this wait may the
+// kernel wake the reader at the first byte.
 func (c *Conn) first() int {
 	if c.socket == nil {
 		return c.read(c.Conn.Read)
@@ -123,8 +123,8 @@ func (c *Conn) first() int {
 	return c.read(c.Conn.Read)
 }
 
-// more reads what has arrived, and returns how many bytes that were, and
-// whether there was room for all.
+// more reads the data that is available. It returns the number of bytes, and
+// whether the buffer had room for all of them.
 func (c *Conn) more(due time.Time) (n int, drained bool) {
 	if c.socket != nil {
 		return c.drain(c.socket.read)
@@ -141,7 +141,7 @@ func (c *Conn) more(due time.Time) (n int, drained bool) {
 	return n, drained
 }
 
-// drain reads until nothing more is there, or no room.
+// drain reads until no data is available, or the buffer is full.
 func (c *Conn) drain(read func([]byte) (int, error)) (n int, drained bool) {
 	for c.err == nil && !drained {
 		room := len(c.buffer.room())
@@ -166,7 +166,7 @@ func (c *Conn) read(read func([]byte) (int, error)) int {
 	return n
 }
 
-// glance is how long a read of a connection lasts that has nothing.
+// glance returns how long a read takes if no data is available.
 func (c *Conn) glance() time.Duration {
 	if c.socket != nil {
 		return 0
@@ -174,7 +174,7 @@ func (c *Conn) glance() time.Duration {
 	return glance
 }
 
-// much is how many bytes must come within a slice for the next one to be short.
+// much returns how many bytes within a slice make the next slice short.
 func (c *Conn) much() int {
 	if c.socket != nil {
 		return c.socket.holds / 4

@@ -9,24 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hushed is how many bytes the kernel is asked to collect before it wakes the
-// reader. It makes room for them, as far as its own limits allow.
+// hushed is the low-water mark during a beat, in bytes. The kernel grows the
+// receive buffer accordingly, within net.ipv4.tcp_rmem.
 const hushed = 512 << 10
 
-// socket is a TCP connection of which the kernel says nothing while its reader
-// waits for a beat. Go's runtime asks to be woken for every piece that arrives
-// (epoll, edge-triggered), whether anybody reads or not, which under load costs
-// a third of all CPU. SO_RCVLOWAT, from socket(7), holds the kernel back.
+// socket controls when the kernel wakes the reader of a TCP connection. Go's
+// runtime registers connections with edge-triggered epoll, so that every
+// arriving segment wakes the process, even if nobody is reading. Under load this
+// took a third of all CPU. SO_RCVLOWAT (see socket(7)) suppresses the wake-ups
+// during a beat.
 //
-// One goroutine at a time may use it.
+// Only one goroutine at a time may use it.
 type socket struct {
 	raw    syscall.RawConn
-	holds  int  // bytes that the kernel collects while hushed
-	hushed bool // as far as is known
+	holds  int  // the low-water mark that the kernel granted, in bytes
+	hushed bool // the low-water mark is raised
 }
 
-// socketOf returns the socket of a connection; nil if it has none, or one that
-// can't be hushed.
+// socketOf returns the socket of a TCP connection. It returns nil for any other
+// connection, and if the kernel grants too low a mark.
 func socketOf(c net.Conn) *socket {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -45,22 +46,23 @@ func socketOf(c net.Conn) *socket {
 	return s
 }
 
-// hush lets the kernel wake nobody until much has arrived.
+// hush raises the low-water mark.
 func (s *socket) hush() {
 	if !s.hushed {
 		s.hushed = s.setLowWater(hushed)
 	}
 }
 
-// wake lets the kernel wake the reader at the next byte, and at once if one is
-// there.
+// wake lowers the low-water mark to one byte. If data is available, the kernel
+// wakes the reader at once.
 func (s *socket) wake() {
 	if s.hushed {
 		s.hushed = !s.setLowWater(1)
 	}
 }
 
-// read reads what has arrived, and does not wait. It returns 0 if nothing has.
+// read reads without blocking. It returns 0 and no error if no data is
+// available.
 func (s *socket) read(p []byte) (n int, err error) {
 	failed := s.raw.Read(func(fd uintptr) (done bool) {
 		for {

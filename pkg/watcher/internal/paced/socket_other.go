@@ -4,7 +4,7 @@ package paced
 
 import "net"
 
-// socket stands for what only Linux can do.
+// socket is never used: only Linux has a suitable socket option.
 type socket struct{ holds int }
 
 func socketOf(net.Conn) *socket { return nil }

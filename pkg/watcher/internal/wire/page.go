@@ -15,9 +15,11 @@ type Page struct {
 	Remaining int64 `json:"remainingItemCount"`
 }
 
-// ReadPage reads one page of a list and calls each with the JSON of every item as it arrives; each owns the bytes. No item,
-// and nothing between two of them, may be much longer than limit bytes. An error of each ends the reading and is returned as
-// it is. The page is complete only where ReadPage returns no error.
+// ReadPage reads one page of a list and calls each with the JSON of every item as
+// it arrives; each owns the bytes. It fails if a single value exceeds limit
+// bytes, give or take the decoder's buffer. If each returns an error, ReadPage
+// stops and returns that error. The page is complete only if ReadPage returns no
+// error.
 func ReadPage(r io.Reader, limit int64, each func(item []byte) error) (Page, error) {
 	b := &boundedReader{Reader: r, limit: limit}
 	p := pageReader{dec: json.NewDecoder(b), each: each}
@@ -34,7 +36,8 @@ func ReadPage(r io.Reader, limit int64, each func(item []byte) error) (Page, err
 	return p.page, nil
 }
 
-// boundedReader refuses to read far ahead of what is decoded, so that no value can take all memory.
+// boundedReader fails if the decoder reads more than limit bytes ahead, which
+// bounds the memory of a single value.
 type boundedReader struct {
 	io.Reader
 
