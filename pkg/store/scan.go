@@ -168,12 +168,20 @@ func (r *reader) allowed(ctx context.Context, p *plan, f func(hit) error) func(h
 	}
 }
 
-// days goes through the days of a span in its order.
+// days calls f for the hits of a span, day by day in the span's order. It skips
+// the days before the oldest version: without a lower bound, a span begins in
+// 1970.
 func (r *reader) days(p *plan, sp span, f func(hit) (bool, error)) error {
 	if len(p.ranges) == 0 || sp.from > sp.to {
 		return nil
 	}
 	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
+	if oldest := r.s.oldest.Load(); oldest != noDay && first < int(oldest) {
+		if r.lost(uint16(first)) { // the days were dropped after this transaction began
+			return errDropped
+		}
+		first = int(oldest)
+	}
 	day, step := first, 1
 	if sp.reverse {
 		day, step = last, -1

@@ -23,6 +23,7 @@ type writer struct {
 	s     *Store
 	txn   *badger.Txn
 	state codec.State
+	first uint64          // time of the first record; 0 if there is none yet
 	terms map[term]uint32 // given out in this batch
 	size  int64           // bytes in this transaction, as Badger reckons them
 	count int64           // entries in this transaction
@@ -72,6 +73,9 @@ func (w *writer) commit() error {
 	if err := w.txn.Set(key.State(), w.state.Encode()); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	if w.first > 0 {
+		w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(w.first)))
+	}
 	w.s.last.Store(w.state.Last) // first: who sees the checkpoint, a head or a gap of the commit has to see its records, too
 	if err := w.txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -88,6 +92,9 @@ func (w *writer) tick() (uint64, error) {
 	w.state.Last = max(timestamp(w.s.now()), w.state.Last+1)
 	if w.state.Last > key.MaxTS {
 		return 0, errors.New("the clock is beyond what the log can date: the year 2149")
+	}
+	if w.first == 0 {
+		w.first = w.state.Last
 	}
 	return w.state.Last, nil
 }
