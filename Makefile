@@ -8,7 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BIN     := bin
 # go build, with a line that says how far it is: GOBUILD NAME DIRECTORY ARGUMENTS...
-GOBUILD := go run ./pkg/internal/gobuild/command
+GOBUILD := go run ./pkg/rig/gobuild/command
 # The dev cluster is Kubernetes itself: its first build takes minutes, later ones come from Go's build cache.
 DEVCLUSTER := cmd/devcluster
 
@@ -49,20 +49,20 @@ test: devcluster ## run every test, the dev cluster's and the packaging's too
 .PHONY: load
 load: devcluster ## compare the recorder with 20,000 writes by 8 writers, and check the order of 10,000 rollouts
 	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 20000
-	go test -count=1 -v -timeout 120m ./pkg/internal/causes -rollouts 10000
+	go test -count=1 -v -timeout 120m ./pkg/rig/causes -rollouts 10000
 
 .PHONY: soak
 soak: devcluster ## hold the recorder's memory to its bound: 20,000 pods of 7 KB, and an hour of churn
-	go test -count=1 -v -timeout 90m -run TestMemoryStaysFlat ./pkg/internal/cost -pods 20000 -churn 1h
+	go test -count=1 -v -timeout 90m -run TestMemoryStaysFlat ./pkg/rig/cost -pods 20000 -churn 1h
 
 .PHONY: cost
 cost: devcluster ## measure CPU and delay of a version on a real API server; do nothing else on the machine meanwhile
-	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/internal/cost
-	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 300x -timeout 30m ./pkg/internal/cost
+	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/rig/cost
+	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 300x -timeout 30m ./pkg/rig/cost
 
 .PHONY: chaos
 chaos: devcluster ## kill, cut off and starve the recorder for long, and compare it with the truth
-	go test -count=1 -v -timeout 60m ./pkg/internal/chaos -long
+	go test -count=1 -v -timeout 60m ./pkg/rig/chaos -long
 
 .PHONY: crash
 crash: ## kill a process that appends to the store 100 times (KILLS), and damage each kind of file as often
@@ -95,9 +95,9 @@ bench: ## run the benchmarks; do nothing else on the machine meanwhile
 
 .PHONY: bench-storage
 bench-storage: ## judge the store: size and speed beside the naive layout, memory and answers up to a million versions
-	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/internal/scale -compared 60000
-	go test -count=1 -v -run TestStorageIsSmall -timeout 60m ./pkg/internal/scale -compared 60000
-	go test -count=1 -v -run TestScale -timeout 120m ./pkg/internal/scale -versions 10000,100000,1000000 -queries 1000
+	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/rig/scale -compared 60000
+	go test -count=1 -v -run TestStorageIsSmall -timeout 60m ./pkg/rig/scale -compared 60000
+	go test -count=1 -v -run TestScale -timeout 120m ./pkg/rig/scale -versions 10000,100000,1000000 -queries 1000
 
 .PHONY: cross
 cross: ## build for linux, darwin and windows

@@ -13,7 +13,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/sample"
+	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 

@@ -18,7 +18,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/cli"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
 // run runs the plugin within this process and returns its exit code and what it wrote to stderr.

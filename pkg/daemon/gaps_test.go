@@ -17,7 +17,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
 func (r *running) gaps(t *testing.T, query string) []v1.Gap {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
 var updates = flag.Int("updates", 1200, "how many updates the load test drives; make load takes 20,000")

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/sample"
+	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/watchhistory/watchhistory/pkg/store"
-	"github.com/watchhistory/watchhistory/pkg/store/storetest"
+	"github.com/watchhistory/watchhistory/pkg/rig/storetest"
 )
 
 // TestConformance checks that BadgerDB keeps what the log promises, and looks at each database afterwards, key by key.

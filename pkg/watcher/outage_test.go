@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/watchhistory/watchhistory/pkg/internal/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
-	"github.com/watchhistory/watchhistory/pkg/internal/sample"
+	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
 )
 

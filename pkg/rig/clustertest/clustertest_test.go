@@ -1,0 +1,131 @@
+package clustertest_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
+)
+
+func client(t *testing.T, cluster *clustertest.Cluster) kubernetes.Interface {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(cluster.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func TestClusterAnswersAndCleansUp(t *testing.T) {
+	cluster, err := clustertest.Start(t.Context(), clustertest.Options{Nodes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := client(t, cluster).Discovery().ServerVersion()
+	if err != nil || version.GitVersion != "v1.37.2" {
+		t.Errorf("server version: %v, %v", version, err)
+	}
+	if out, err := cluster.Kubectl(t.Context(), "get", "nodes", "-o", "name"); err != nil || out != "node/node-1\n" {
+		t.Errorf("kubectl get nodes: %q, %v", out, err)
+	}
+	if err := cluster.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(cluster.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("directory after Stop: %v", err)
+	}
+	if _, err := client(t, cluster).Discovery().ServerVersion(); err == nil {
+		t.Error("the API server still answers after Stop")
+	}
+}
+
+func TestLoadReturnsTheTruth(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	cluster, err := clustertest.Start(t.Context(), clustertest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goleak.VerifyNone(t) // a running cluster keeps no goroutine here
+	writes, err := cluster.Load(t.Context(), clustertest.Load{
+		Kinds: []string{"configmaps", "widgets"}, Objects: 4, Updates: 3, Writers: 2, Delete: true,
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	counts := map[string]int{}
+	for _, w := range writes {
+		counts[w.Resource+" "+w.Verb]++
+		if (w.ResourceVersion == "") != (w.Verb == "delete") || w.UID == "" || w.Namespace != "load" {
+			t.Errorf("incomplete: %+v", w)
+		}
+	}
+	for _, resource := range []string{"configmaps", "widgets"} {
+		for verb, want := range map[string]int{"create": 2, "update": 6, "delete": 2} {
+			if got := counts[resource+" "+verb]; got != want {
+				t.Errorf("%d times %s %s, want %d", got, verb, resource, want)
+			}
+		}
+	}
+	if err := cluster.Play(t.Context(), "configmap-change", "shop"); err != nil {
+		t.Error(err)
+	}
+	if err := cluster.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A recorder that is away for too long meets exactly this.
+func TestCompactionAndRestartExpireOldWatches(t *testing.T) {
+	cluster := clustertest.New(t, clustertest.Options{})
+	maps := client(t, cluster).CoreV1().ConfigMaps("default")
+	before, err := maps.List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.Kubectl(t.Context(), "create", "configmap", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.StopComponent(t.Context(), clustertest.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := maps.List(t.Context(), metav1.ListOptions{}); err == nil {
+		t.Error("a stopped API server still answers")
+	}
+	if err := cluster.StartComponent(t.Context(), clustertest.APIServer); err != nil {
+		t.Fatal(err)
+	}
+	watch, err := maps.Watch(t.Context(), metav1.ListOptions{ResourceVersion: before.ResourceVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Stop()
+	first := <-watch.ResultChan()
+	if err := apierrors.FromObject(first.Object); !apierrors.IsResourceExpired(err) {
+		t.Errorf("watch from before the compaction begins with %v, want 410", first)
+	}
+}
+
+func TestInterruptedStartLeavesNothing(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := clustertest.Start(ctx, clustertest.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("start with a cancelled context: %v", err)
+	}
+	entries, err := os.ReadDir(temp)
+	if err != nil || len(entries) != 0 {
+		t.Errorf("left in the temporary directory: %v, %v", entries, err)
+	}
+}

@@ -1,0 +1,117 @@
+package cost_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
+)
+
+// BenchmarkFreshness writes to an object next to other writers, which update
+// pods at a rate, and asks the recorder over REST until it answers with that
+// version. The time is from when the API server has accepted the write, which
+// is when its watchers may see it first. Without other writers, each write is
+// the first after silence. An operation is one such write.
+func BenchmarkFreshness(b *testing.B) {
+	r := recordertest.New(b, program, cluster.Kubeconfig)
+	r.Ready(b)
+	b.Run("silence", func(b *testing.B) { freshness(b, r, 700*time.Millisecond) })
+	for _, rate := range rates() {
+		b.Run(fmt.Sprint(rate), func(b *testing.B) {
+			stop := loaded(b, r, rate)
+			defer stop()
+			freshness(b, r, 0)
+		})
+	}
+}
+
+// loaded drives a load until the returned function is called.
+func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
+	b.Helper()
+	namespace := fmt.Sprint("fresh-", rate)
+	ctx, cancel := context.WithCancel(b.Context())
+	driven := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			_, err := cluster.Load(ctx, clustertest.Load{Namespace: namespace, Objects: 100, Updates: 1000, Writers: 8, Rate: float64(rate)})
+			if err != nil && ctx.Err() == nil {
+				driven <- err
+				return
+			}
+		}
+		driven <- nil
+	}()
+	recordertest.Eventually(b, "the load has begun", func() (bool, string) {
+		page, err := r.Client.Events(b.Context(), client.EventsQuery{Namespace: namespace, Limit: 1, Summary: true})
+		return err == nil && len(page.Events) > 0, fmt.Sprint(err)
+	})
+	return func() {
+		cancel()
+		if err := <-driven; err != nil {
+			b.Error(err)
+		}
+	}
+}
+
+// freshness measures the delay of writes that are at least so far apart.
+func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
+	b.Helper()
+	const namespace = "default"
+	kube, err := kubernetes.NewForConfig(cluster.Config())
+	if err != nil {
+		b.Fatal(err)
+	}
+	maps := kube.CoreV1().ConfigMaps(namespace)
+	probe, err := maps.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}}, metav1.CreateOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var late []time.Duration
+	n, began, had := 0, time.Now(), r.Metric(b, "watchhistory_versions_recorded_total")
+	for b.Loop() {
+		n++
+		patch := fmt.Appendf(nil, `{"data":{"n":"%d"}}`, n)
+		now, err := maps.Patch(b.Context(), probe.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		late = append(late, answered(b, r, now))
+		time.Sleep(apart + time.Duration(n%40)*time.Millisecond) // not in step with anything
+	}
+	rate := (r.Metric(b, "watchhistory_versions_recorded_total") - had) / time.Since(began).Seconds()
+	slices.Sort(late)
+	b.ReportMetric(float64(late[len(late)/2].Microseconds())/1e3, "ms-p50")
+	b.ReportMetric(float64(late[len(late)*99/100].Microseconds())/1e3, "ms-p99")
+	b.ReportMetric(rate, "versions/s")
+}
+
+// answered asks until the recorder answers with this version, and returns how long that took.
+func answered(b *testing.B, r *recordertest.Recorder, version *corev1.ConfigMap) time.Duration {
+	b.Helper()
+	began := time.Now()
+	for time.Since(began) < recordertest.Patience {
+		page, err := r.Client.Events(b.Context(), client.EventsQuery{
+			UID: string(version.UID), Resources: []string{"configmaps"}, Order: history.NewestFirst, Limit: 1, Summary: true,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if len(page.Events) > 0 && page.Events[0].ResourceVersion == version.ResourceVersion {
+			return time.Since(began)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	b.Fatalf("version %s is not answered", version.ResourceVersion)
+	return 0
+}

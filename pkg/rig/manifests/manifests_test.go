@@ -1,0 +1,198 @@
+package manifests_test
+
+import (
+	"os"
+	"path"
+	"reflect"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
+)
+
+const (
+	deploy    = "../../../deploy"
+	namespace = "watchhistory"
+	name      = "watchhistory-recorder"
+)
+
+var cluster *clustertest.Cluster
+
+func TestMain(m *testing.M) {
+	os.Exit(clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c }))
+}
+
+func kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := cluster.Kubectl(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// installed applies everything; the second time it changes nothing.
+func installed(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	kubectl(t, "apply", "-k", deploy)
+	kubectl(t, "apply", "-k", deploy+"/client")
+	return client(t)
+}
+
+func client(t *testing.T) kubernetes.Interface {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(cluster.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// A dry run does not make the namespace that the other objects are in, so docs/operations.md has it made before.
+func TestServerAcceptsTheManifests(t *testing.T) {
+	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
+	kubectl(t, "apply", "-k", deploy, "--dry-run=server")
+	out := kubectl(t, "create", "-k", deploy, "--dry-run=client", "-o", "name")
+	if got := len(strings.Fields(out)); got != 8 {
+		t.Errorf("%d objects, want 8:\n%s", got, out)
+	}
+	kubectl(t, "apply", "-k", deploy+"/client", "--dry-run=server")
+}
+
+// Warnings are how the server says that a pod breaks the namespace's security standard.
+func TestServerAppliesTheManifestsWithoutAWarning(t *testing.T) {
+	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml", "--warnings-as-errors")
+	kubectl(t, "apply", "-k", deploy, "--warnings-as-errors")
+	kubectl(t, "apply", "-k", deploy+"/client", "--warnings-as-errors")
+}
+
+func TestSecurityStandardAdmitsThePod(t *testing.T) {
+	template := recorder(t).template
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name + "-0", Namespace: namespace, Labels: template.Labels},
+		Spec:       template.Spec,
+	}
+	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "data"})
+	options := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	if _, err := client(t).CoreV1().Pods(namespace).Create(t.Context(), pod, options); err != nil {
+		t.Fatal(err)
+	}
+	pod.Spec.Containers[0].SecurityContext.Capabilities = nil
+	if _, err := client(t).CoreV1().Pods(namespace).Create(t.Context(), pod, options); err == nil {
+		t.Error("the namespace admits a pod that keeps its capabilities")
+	}
+}
+
+// workload is the StatefulSet's pod with the configuration that it mounts.
+type workload struct {
+	template corev1.PodTemplateSpec
+	claims   []corev1.PersistentVolumeClaim
+	config   string
+}
+
+func recorder(t *testing.T) workload {
+	t.Helper()
+	client := installed(t)
+	set, err := client.AppsV1().StatefulSets(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *set.Spec.Replicas != 1 {
+		t.Errorf("%d replicas would be as many histories", *set.Spec.Replicas)
+	}
+	w := workload{template: set.Spec.Template, claims: set.Spec.VolumeClaimTemplates}
+	source := w.template.Spec.Volumes[0].ConfigMap.Name
+	configMap, err := client.CoreV1().ConfigMaps(namespace).Get(t.Context(), source, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.config = configMap.Data["resources.yaml"]
+	return w
+}
+
+func TestConfigurationIsTheDefaultOpenedToTheServiceAndFitToTheVolume(t *testing.T) {
+	w := recorder(t)
+	got, err := daemon.ParseConfig([]byte(w.config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := daemon.DefaultConfig()
+	want.BindAddress, want.MaxStorage = "0.0.0.0", w.claims[0].Spec.Resources.Requests.Storage().Value()/5*4
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// Paths and ports stand in several files; they have to meet.
+func TestPodFindsItsConfigurationItsVolumeAndItsPort(t *testing.T) {
+	w := recorder(t)
+	config, err := daemon.ParseConfig([]byte(w.config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := w.template.Spec.Containers[0]
+	mounts := map[string]string{}
+	for _, m := range container.VolumeMounts {
+		mounts[m.Name] = m.MountPath
+	}
+	for _, e := range container.Env {
+		if e.Name == "CONFIG_PATH" && e.Value != path.Join(mounts["config"], "resources.yaml") {
+			t.Errorf("CONFIG_PATH is %s, the file is in %s", e.Value, mounts["config"])
+		}
+	}
+	if len(w.claims) != 1 || !strings.HasPrefix(config.StoragePath, mounts[w.claims[0].Name]+"/") {
+		t.Errorf("history is stored in %s, the volume is at %s", config.StoragePath, mounts["data"])
+	}
+	if got := w.claims[0].Spec.Resources.Requests.Storage().String(); got != "50Gi" {
+		t.Errorf("the claim is for %s", got)
+	}
+	port := container.Ports[0]
+	if int(port.ContainerPort) != config.ServerPort || port.Name != "http" {
+		t.Errorf("the container's port is %s %d, the server's %d", port.Name, port.ContainerPort, config.ServerPort)
+	}
+	for probe, want := range map[*corev1.Probe]string{
+		container.StartupProbe: v1.LivezPath, container.LivenessProbe: v1.LivezPath, container.ReadinessProbe: v1.ReadyzPath,
+	} {
+		if got := probe.HTTPGet; got.Path != want || got.Port.String() != port.Name {
+			t.Errorf("a probe asks %s on %s, want %s", got.Path, got.Port.String(), want)
+		}
+	}
+}
+
+func TestServiceAndPolicySelectThePod(t *testing.T) {
+	w := recorder(t)
+	service, err := client(t).CoreV1().Services(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := service.Spec.Ports[0]; p.Name != "http" || p.Port != 8080 || p.TargetPort.String() != "http" {
+		t.Errorf("the service's port is %+v", p)
+	}
+	policy, err := client(t).NetworkingV1().NetworkPolicies(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, selector := range map[string]map[string]string{
+		"service": service.Spec.Selector, "policy": policy.Spec.PodSelector.MatchLabels,
+	} {
+		if len(selector) == 0 {
+			t.Errorf("the %s selects every pod", who)
+		}
+		for key, value := range selector {
+			if w.template.Labels[key] != value {
+				t.Errorf("the %s selects %s=%s, the pod has %v", who, key, value, w.template.Labels)
+			}
+		}
+	}
+	peers := policy.Spec.Ingress[0].From
+	if len(policy.Spec.Ingress) != 1 || len(peers) != 1 || peers[0].NamespaceSelector == nil ||
+		peers[0].PodSelector.MatchLabels["watchhistory.io/client"] != "true" {
+		t.Errorf("the policy admits %+v", policy.Spec.Ingress)
+	}
+}
