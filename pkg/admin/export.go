@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/period"
+	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 )
 
 // exportOptions are the arguments of export.
@@ -56,10 +56,10 @@ func (o *exportOptions) complete(now time.Time) (err error) {
 	if o.start == "" {
 		return history.Errorf(history.Invalid, "say with --start where the range begins, as in --start 2h")
 	}
-	if o.wanted.Start, err = period.ParseTime("--start", o.start, now); err != nil {
+	if o.wanted.Start, err = timeflag.ParseTime("--start", o.start, now); err != nil {
 		return err
 	}
-	if o.wanted.End, err = period.ParseTime("--end", o.end, now); err != nil {
+	if o.wanted.End, err = timeflag.ParseTime("--end", o.end, now); err != nil {
 		return err
 	}
 	if !o.wanted.End.IsZero() && !o.wanted.Start.Before(o.wanted.End) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
 // refusedInOneLine checks the error of a file that is no export.
@@ -65,7 +65,7 @@ type part struct {
 func built(tb testing.TB, parts ...part) []byte {
 	tb.Helper()
 	var b bytes.Buffer
-	w, err := frame.NewWriter(&b, archive.Magic)
+	w, err := container.NewWriter(&b, archive.Magic)
 	for _, p := range parts {
 		err = errors.Join(err, w.Write(p.kind, []byte(p.payload)))
 	}

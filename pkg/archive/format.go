@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/frame"
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
+	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
 // magic is what an export begins with.
@@ -47,9 +47,9 @@ type Counts struct {
 // refused says in the user's words why a file can't be read.
 func refused(err error) error {
 	switch {
-	case errors.Is(err, frame.ErrForeign):
+	case errors.Is(err, container.ErrForeign):
 		return history.Errorf(history.Invalid, "it is no export of watchhistory-recorder")
-	case errors.Is(err, frame.ErrTruncated), errors.Is(err, frame.ErrCorrupt), errors.Is(err, wire.ErrCorrupt):
+	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt), errors.Is(err, binval.ErrCorrupt):
 		return history.Errorf(history.Invalid, "it is damaged (%v): use another copy of it, or export again", err)
 	default:
 		return fmt.Errorf("read the export: %w", err)
@@ -62,7 +62,7 @@ func checkFormat(h *Header) error {
 		return history.Errorf(history.Invalid, "it has format %d, and this program knows formats up to %d: use a newer one", h.Format, format)
 	}
 	if h.Format < 1 || !h.Start.Before(h.End) {
-		return wire.Corrupt("header")
+		return binval.Corrupt("header")
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/frame"
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
+	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
 // maxEntry bounds an entry's length in bytes: an object of 64 MiB, which is the largest that is recorded, and what goes with it.
@@ -34,7 +34,7 @@ type source struct {
 	off     int
 }
 
-// frames are those of a [frame.Reader].
+// frames are those of a [container.Reader].
 type frames interface {
 	Next() (kind byte, payload []byte, err error)
 }
@@ -55,7 +55,7 @@ func (c *counted) Read(b []byte) (int, error) {
 // newSource reads what stands before the versions. The caller calls done in the end.
 func newSource(in io.Reader, progress Progress) (s *source, done func(), err error) {
 	s = &source{in: counted{r: in}, progress: progress}
-	r, err := frame.NewReader(&s.in, magic)
+	r, err := container.NewReader(&s.in, magic)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,13 +146,13 @@ func (s *source) end() error {
 		return err
 	}
 	if said != s.counts {
-		return wire.Corrupt("number of entries")
+		return binval.Corrupt("number of entries")
 	}
 	if err := s.peek(); err != nil {
 		return err
 	}
 	if s.kind != 0 {
-		return wire.Corrupt("a frame behind the last")
+		return binval.Corrupt("a frame behind the last")
 	}
 	return nil
 }
@@ -176,11 +176,11 @@ func (s *source) document(kind byte, into any) error {
 		return err
 	}
 	if s.kind != kind {
-		return wire.Corrupt("order of frames")
+		return binval.Corrupt("order of frames")
 	}
 	s.peeked = false
 	if err := json.Unmarshal(s.payload, into); err != nil {
-		return fmt.Errorf("%w: %w", wire.ErrCorrupt, err)
+		return fmt.Errorf("%w: %w", binval.ErrCorrupt, err)
 	}
 	return nil
 }
@@ -191,7 +191,7 @@ func (s *source) entry(kind byte) ([]byte, error) {
 		rest := s.buf[s.off:]
 		length, n := binary.Uvarint(rest)
 		if n < 0 || length > maxEntry {
-			return nil, wire.Corrupt("length of an entry")
+			return nil, binval.Corrupt("length of an entry")
 		}
 		if end := n + int(length); n > 0 && end <= len(rest) {
 			s.off += end
@@ -202,7 +202,7 @@ func (s *source) entry(kind byte) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case !more && len(rest) > 0:
-			return nil, wire.Corrupt("end of an entry")
+			return nil, binval.Corrupt("end of an entry")
 		case !more:
 			return nil, io.EOF
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
 // chunk is the number of bytes of a payload past which its frame is written, and how much of a larger entry a frame takes.
@@ -22,7 +22,7 @@ type Progress func(versions, bytes int64)
 // Write writes an excerpt. madeBy is the program that does, with its version; progress may be nil. It needs memory for a few
 // frames and one version. What is written is an export only where there is no error: one that breaks off is known for what it is.
 func Write(w io.Writer, e *history.Excerpt, madeBy string, created time.Time, progress Progress) (Counts, error) {
-	f, err := frame.NewWriter(w, magic)
+	f, err := container.NewWriter(w, magic)
 	if err != nil {
 		return Counts{}, fmt.Errorf("write the export: %w", err)
 	}
@@ -39,7 +39,7 @@ func Write(w io.Writer, e *history.Excerpt, madeBy string, created time.Time, pr
 
 // writer is an export that is being written.
 type writer struct {
-	w        *frame.Writer
+	w        *container.Writer
 	progress Progress
 	chunk    []byte // of the frame that comes next
 	entry    []byte

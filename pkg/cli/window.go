@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/watchhistory/watchhistory/pkg/internal/period"
+	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 )
 
 // window is the part of history that is asked for.
@@ -31,7 +31,7 @@ func (w *window) addFlags(fs *pflag.FlagSet, what string) {
 }
 
 func (w *window) complete(now time.Time) (err error) {
-	if w.start, err = period.ParseTime("--since", w.since, now); err != nil {
+	if w.start, err = timeflag.ParseTime("--since", w.since, now); err != nil {
 		return err
 	}
 	if w.sinceTime != "" {
@@ -39,7 +39,7 @@ func (w *window) complete(now time.Time) (err error) {
 			return invalidf("--since-time %q is no time: want RFC 3339, as in %s", w.sinceTime, now.UTC().Format(time.RFC3339))
 		}
 	}
-	w.end, err = period.ParseTime("--until", w.until, now)
+	w.end, err = timeflag.ParseTime("--until", w.until, now)
 	return err
 }
 
@@ -62,4 +62,6 @@ func (w *window) validate() error {
 func (w *window) isSet() bool { return !w.start.IsZero() || !w.end.IsZero() }
 
 // isRelative reports whether the window depends on what time it is.
-func (w *window) isRelative() bool { return period.IsRelative(w.since) || period.IsRelative(w.until) }
+func (w *window) isRelative() bool {
+	return timeflag.IsRelative(w.since) || timeflag.IsRelative(w.until)
+}

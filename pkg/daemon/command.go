@@ -16,7 +16,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/footprint"
+	"github.com/watchhistory/watchhistory/pkg/internal/memlimit"
 )
 
 // followEvery is how often the configuration file is looked at. A change is taken up when it has stood for as long.
@@ -89,7 +89,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	if getenv("GOGC") == "" {
-		debug.SetGCPercent(footprint.GCPercent)
+		debug.SetGCPercent(memlimit.GCPercent)
 	}
 	source := newSource(getenv, f.config)
 	c, err := source.Load()
@@ -106,7 +106,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	d.Follow(source, followEvery, hangup)
-	go footprint.Hold(cmd.Context())
+	go memlimit.Hold(cmd.Context())
 	return d.Run(cmd.Context())
 }
 

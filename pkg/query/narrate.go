@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/narrative"
+	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
 // narrate puts records, which are in order, into words. Most records have theirs; others cost a read for an update whose
@@ -54,11 +54,11 @@ func (n *narrator) words(ctx context.Context, r *history.Record) (history.Words,
 		return history.Words{}, err
 	}
 	n.remember(whole)
-	var c *narrative.Comparison
+	var c *summary.Comparison
 	if before != nil {
-		c = narrative.Compare(before.Object, whole.Object)
+		c = summary.Compare(before.Object, whole.Object)
 	}
-	return narrative.Of(whole, c), nil
+	return summary.Of(whole, c), nil
 }
 
 func (n *narrator) remember(r *history.Record) {
@@ -87,7 +87,7 @@ func (n *narrator) whole(ctx context.Context, r *history.Record) (*history.Recor
 
 // before returns the version before an update; nil where it is not kept, and for everything that is compared with nothing.
 func (n *narrator) before(ctx context.Context, r *history.Record) (*history.Record, error) {
-	if r.Revision <= 1 || !narrative.Compared(r) {
+	if r.Revision <= 1 || !summary.Compared(r) {
 		return nil, nil
 	}
 	if last := n.newest[r.Ref]; last != nil && last.Revision+1 == r.Revision {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/narrative"
+	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
 // closeTogether is the longest that two versions written within one second of the
@@ -35,7 +35,7 @@ type attribution struct {
 	// manager may have written again within the same second.
 	fresh bool
 	// comparison is that with the version before, nil if that is not at hand.
-	comparison *narrative.Comparison
+	comparison *summary.Comparison
 }
 
 // attribute returns the managers of an update. It is missed if versions between
@@ -159,7 +159,7 @@ func (a attribution) others(than *writer) (fieldsV1 [][]byte) {
 		switch w := &a.entries[i]; {
 		case w.isTrace, w.fingerprint == than.fingerprint:
 		case w.apiVersion != "" && w.apiVersion != a.apiVersion:
-			fieldsV1 = append(fieldsV1, narrative.AnyFields())
+			fieldsV1 = append(fieldsV1, summary.AnyFields())
 		default:
 			fieldsV1 = append(fieldsV1, w.fieldsV1)
 		}

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/narrative"
+	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
 // The bounds of what is done for a record's words, in bytes. What is beyond them is told when somebody asks.
@@ -15,11 +15,11 @@ const (
 
 // compare compares an update with the version before it. It returns nil where the version before is not at hand, and where
 // nothing is to be compared.
-func (s *Stream) compare(record *history.Record) *narrative.Comparison {
-	if record.Before == nil || !narrative.Compared(record) || max(len(record.Before), len(record.Object)) > maxCompared {
+func (s *Stream) compare(record *history.Record) *summary.Comparison {
+	if record.Before == nil || !summary.Compared(record) || max(len(record.Before), len(record.Object)) > maxCompared {
 		return nil
 	}
-	return narrative.Compare(record.Before, record.Object)
+	return summary.Compare(record.Before, record.Object)
 }
 
 // update completes the record of an update: what changed in it, and who wrote.
@@ -94,12 +94,12 @@ func (s *Stream) previous(ctx context.Context, id identity, frame history.FrameT
 }
 
 // tell puts a record into words, unless they depend on a version before that is not at hand.
-func tell(r *history.Record, c *narrative.Comparison) {
+func tell(r *history.Record, c *summary.Comparison) {
 	r.Words = nil
-	if c == nil && narrative.Compared(r) || len(r.Object) > maxCompared {
+	if c == nil && summary.Compared(r) || len(r.Object) > maxCompared {
 		return
 	}
-	if words := narrative.Of(r, c); len(words.Summary)+len(words.Trouble) <= maxWords {
+	if words := summary.Of(r, c); len(words.Summary)+len(words.Trouble) <= maxWords {
 		r.Words = &words
 	}
 }
@@ -107,7 +107,7 @@ func tell(r *history.Record, c *narrative.Comparison) {
 // own finds out which of the fields that changed belong to the managers who
 // wrote the record. If others may have written too, what lies inside of an
 // owned value counts only if it is owned by its own path.
-func own(r *history.Record, entries []writer, c *narrative.Comparison, others bool) {
+func own(r *history.Record, entries []writer, c *summary.Comparison, others bool) {
 	if c == nil {
 		return
 	}

@@ -14,7 +14,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/container"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
@@ -70,7 +70,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer, from Position, progress
 	if err := s.follows(txn, from, to); err != nil {
 		return Position{}, err
 	}
-	f, err := frame.NewWriter(w, backupMagic)
+	f, err := container.NewWriter(w, backupMagic)
 	if err != nil {
 		return Position{}, fmt.Errorf("backup: %w", err)
 	}
@@ -126,7 +126,7 @@ func (s *Store) follows(txn *badger.Txn, from, to Position) error {
 type backup struct {
 	s        *Store
 	ctx      context.Context //nolint:containedctx // of one call
-	w        *frame.Writer
+	w        *container.Writer
 	from     Position
 	progress Progress
 

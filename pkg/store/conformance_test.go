@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"testing"
 
-	"github.com/watchhistory/watchhistory/pkg/store"
 	"github.com/watchhistory/watchhistory/pkg/rig/storetest"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 // TestConformance checks that BadgerDB keeps what the log promises, and looks at each database afterwards, key by key.

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 	"github.com/watchhistory/watchhistory/pkg/store"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
@@ -66,11 +66,11 @@ func agedValue(t *testing.T, k, v []byte, d dump, texts codec.Texts) (old []byte
 			}
 			r.Owners, r.Regarding = id.Owners, id.Regarding
 		}
-		b := []byte{2, wire.Flags(&r)}
+		b := []byte{2, binval.Flags(&r)}
 		for _, n := range []uint64{uint64(m.Kind), uint64(m.Parts), r.Revision} {
 			b = binary.AppendUvarint(b, n)
 		}
-		return wire.AppendAttributes(wire.AppendText(b, r.RV), &r), true
+		return binval.AppendAttributes(binval.AppendText(b, r.RV), &r), true
 	case err == nil && (e.Class == key.ByResource || e.Class == key.ByNamespace):
 		return nil, true
 	case k[0] == 'h':

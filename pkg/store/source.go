@@ -9,17 +9,17 @@ import (
 	"io"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/frame"
+	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
 // source is a backup that is being read.
 type source struct {
-	r *frame.Reader
+	r *container.Reader
 	header
 }
 
 func openBackup(b io.Reader) (*source, error) {
-	r, err := frame.NewReader(b, backupMagic)
+	r, err := container.NewReader(b, backupMagic)
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -39,9 +39,9 @@ func openBackup(b io.Reader) (*source, error) {
 // unreadable says in the user's words why a backup can't be read.
 func unreadable(err error) error {
 	switch {
-	case errors.Is(err, frame.ErrForeign):
+	case errors.Is(err, container.ErrForeign):
 		return history.Errorf(history.Invalid, "it is no backup of watchhistory-recorder")
-	case errors.Is(err, frame.ErrTruncated), errors.Is(err, frame.ErrCorrupt):
+	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt):
 		return history.Errorf(history.Invalid, "it is damaged (%v): use another copy of it, or an earlier backup", err)
 	default:
 		return fmt.Errorf("read: %w", err)
@@ -55,10 +55,10 @@ func (s *source) document(kind byte, into any) error {
 		return unreadable(err)
 	}
 	if got != kind {
-		return unreadable(frame.ErrCorrupt)
+		return unreadable(container.ErrCorrupt)
 	}
 	if err := json.Unmarshal(payload, into); err != nil {
-		return unreadable(fmt.Errorf("%w: %w", frame.ErrCorrupt, err))
+		return unreadable(fmt.Errorf("%w: %w", container.ErrCorrupt, err))
 	}
 	return nil
 }
@@ -74,12 +74,12 @@ func (s *source) entries(each func(k, v []byte, expires uint64) error, between f
 		if kind == backupFooter {
 			err = json.Unmarshal(payload, &f)
 			if err != nil || f.Entries != n {
-				return f, unreadable(frame.ErrCorrupt)
+				return f, unreadable(container.ErrCorrupt)
 			}
 			break
 		}
 		if kind != backupEntries {
-			return f, unreadable(frame.ErrCorrupt)
+			return f, unreadable(container.ErrCorrupt)
 		}
 		for len(payload) > 0 {
 			var k, v []byte
@@ -97,7 +97,7 @@ func (s *source) entries(each func(k, v []byte, expires uint64) error, between f
 		}
 	}
 	if _, _, err := s.r.Next(); !errors.Is(err, io.EOF) {
-		return f, unreadable(cmp.Or(err, frame.ErrCorrupt))
+		return f, unreadable(cmp.Or(err, container.ErrCorrupt))
 	}
 	return f, nil
 }
@@ -105,14 +105,14 @@ func (s *source) entries(each func(k, v []byte, expires uint64) error, between f
 func nextEntry(b []byte) (k, v []byte, expires uint64, rest []byte, err error) {
 	var ok1, ok2 bool
 	if k, b, ok1 = field(b); !ok1 || len(k) == 0 {
-		return nil, nil, 0, nil, unreadable(frame.ErrCorrupt)
+		return nil, nil, 0, nil, unreadable(container.ErrCorrupt)
 	}
 	expires, n := binary.Uvarint(b)
 	if n <= 0 {
-		return nil, nil, 0, nil, unreadable(frame.ErrCorrupt)
+		return nil, nil, 0, nil, unreadable(container.ErrCorrupt)
 	}
 	if v, b, ok2 = field(b[n:]); !ok2 {
-		return nil, nil, 0, nil, unreadable(frame.ErrCorrupt)
+		return nil, nil, 0, nil, unreadable(container.ErrCorrupt)
 	}
 	return k, v, expires, b, nil
 }

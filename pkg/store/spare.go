@@ -12,8 +12,8 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"github.com/watchhistory/watchhistory/pkg/internal/container"
 	"github.com/watchhistory/watchhistory/pkg/internal/durable"
-	"github.com/watchhistory/watchhistory/pkg/internal/frame"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
@@ -112,12 +112,12 @@ func writeSpare(dir string, b []byte) error {
 		return err
 	}
 	defer func() { _ = f.Discard() }()
-	w, err := frame.NewWriter(f, spareMagic)
+	w, err := container.NewWriter(f, spareMagic)
 	if err != nil {
 		return err
 	}
 	for len(b) > 0 {
-		n := min(len(b), frame.MaxPayload)
+		n := min(len(b), container.MaxPayload)
 		if err := w.Write(spareFrame, b[:n]); err != nil {
 			return err
 		}
@@ -139,7 +139,7 @@ func readSpare(dir string) (*spare, error) {
 		return nil, err
 	}
 	defer f.Close()
-	r, err := frame.NewReader(f, spareMagic)
+	r, err := container.NewReader(f, spareMagic)
 	if err != nil {
 		return nil, damagedOnly(err)
 	}
@@ -161,7 +161,7 @@ func readSpare(dir string) (*spare, error) {
 }
 
 func damagedOnly(err error) error {
-	if errors.Is(err, frame.ErrForeign) || errors.Is(err, frame.ErrTruncated) || errors.Is(err, frame.ErrCorrupt) {
+	if errors.Is(err, container.ErrForeign) || errors.Is(err, container.ErrTruncated) || errors.Is(err, container.ErrCorrupt) {
 		return nil
 	}
 	return fmt.Errorf("read the spare copy: %w", err)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
-	"github.com/watchhistory/watchhistory/pkg/watcher/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/watchproto"
 )
 
 // minWatch is how long the server is asked to let a watch last; up to twice that, so that not all end at once.
@@ -91,7 +91,7 @@ func (w *Watcher) watch(ctx context.Context, l *link) error {
 
 // read takes the events of a watch until it ends.
 func (w *Watcher) read(ctx context.Context, l *link, body *apiserver.Body) error {
-	lines := wire.NewLines(w.catchUp(ctx, body), maxLine)
+	lines := watchproto.NewLines(w.catchUp(ctx, body), maxLine)
 	for {
 		l.await()
 		line, err := lines.Next()
@@ -139,27 +139,27 @@ func (w *Watcher) watchQuery() url.Values {
 }
 
 func (w *Watcher) take(ctx context.Context, line []byte) error {
-	e, err := wire.ParseEvent(line)
+	e, err := watchproto.ParseEvent(line)
 	if err != nil {
 		return err
 	}
 	switch e.Type {
-	case wire.Added:
+	case watchproto.Added:
 		return w.observe(ctx, history.Added, e)
-	case wire.Modified:
+	case watchproto.Modified:
 		return w.observe(ctx, history.Modified, e)
-	case wire.Deleted:
+	case watchproto.Deleted:
 		return w.observe(ctx, history.Deleted, e)
-	case wire.Bookmark:
+	case watchproto.Bookmark:
 		return w.bookmark(ctx, e)
-	case wire.Error:
+	case watchproto.Error:
 		return apiserver.StatusError(e.Object)
 	default:
 		return fmt.Errorf("watch event of the unknown type %q", e.Type)
 	}
 }
 
-func (w *Watcher) observe(ctx context.Context, t history.FrameType, e wire.Event) error {
+func (w *Watcher) observe(ctx context.Context, t history.FrameType, e watchproto.Event) error {
 	if e.RV == "" {
 		return errors.New("watch event whose object has no resourceVersion")
 	}
@@ -185,7 +185,7 @@ func (w *Watcher) advance(rv string) {
 
 // bookmark takes a bookmark. One without a resourceVersion says nothing, and
 // neither does one of a server that lags behind.
-func (w *Watcher) bookmark(ctx context.Context, e wire.Event) error {
+func (w *Watcher) bookmark(ctx context.Context, e watchproto.Event) error {
 	switch {
 	case w.rv == "":
 		return w.initialBookmark(ctx, e)
@@ -201,7 +201,7 @@ func (w *Watcher) bookmark(ctx context.Context, e wire.Event) error {
 }
 
 // initialBookmark ends the initial state, if the bookmark says so.
-func (w *Watcher) initialBookmark(ctx context.Context, e wire.Event) error {
+func (w *Watcher) initialBookmark(ctx context.Context, e watchproto.Event) error {
 	var o metav1.PartialObjectMetadata
 	if err := json.Unmarshal(e.Object, &o); err != nil {
 		return fmt.Errorf("bookmark: %w", err)

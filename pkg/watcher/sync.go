@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/watcher/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/watchproto"
 )
 
 // begin begins a sync, unless one is under way or none is due. It is called
@@ -70,7 +70,7 @@ func (w *Watcher) list(ctx context.Context, l *link) error {
 // follows returns what is wrong with a page as the successor of the one that
 // named it, nil if nothing is. A list that seems to end early must not pass
 // for a whole one: whatever it lacks would be taken for deleted.
-func (w *Watcher) follows(page wire.Page, token string) error {
+func (w *Watcher) follows(page watchproto.Page, token string) error {
 	switch {
 	case page.Continue != "" && page.Continue == token:
 		return errEndless
@@ -81,28 +81,28 @@ func (w *Watcher) follows(page wire.Page, token string) error {
 	}
 }
 
-func (w *Watcher) page(ctx context.Context, l *link, query url.Values) (wire.Page, error) {
+func (w *Watcher) page(ctx context.Context, l *link, query url.Values) (watchproto.Page, error) {
 	body, err := l.get(query)
 	if err != nil {
-		return wire.Page{}, err
+		return watchproto.Page{}, err
 	}
 	defer body.Close()
 	w.recovered()
 	l.await()
 	defer l.arrived()
-	page, err := wire.ReadPage(body, maxLine, func(item []byte) error {
+	page, err := watchproto.ReadPage(body, maxLine, func(item []byte) error {
 		l.arrived()
 		defer l.await()
 		return w.listed(ctx, item)
 	})
 	if err != nil {
-		return wire.Page{}, err
+		return watchproto.Page{}, err
 	}
 	return page, w.begin(ctx) // an empty page has begun nothing
 }
 
 func (w *Watcher) listed(ctx context.Context, item []byte) error {
-	object, err := wire.Complete(item, w.resource.APIVersion(), w.resource.Kind)
+	object, err := watchproto.Complete(item, w.resource.APIVersion(), w.resource.Kind)
 	if err != nil {
 		return err
 	}

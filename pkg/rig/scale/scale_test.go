@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/footprint"
+	"github.com/watchhistory/watchhistory/pkg/internal/memlimit"
 	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
@@ -36,8 +36,8 @@ const days = 10
 // TestScale records versions of a made-up cluster, spread over ten days, through the recorder, opens the log again, and asks it in
 // every way that it is asked in. It checks the answers against what was recorded, holds memory to a bound, and tells the times.
 func TestScale(t *testing.T) {
-	defer debug.SetGCPercent(debug.SetGCPercent(footprint.GCPercent)) // this and the next as the recorder's program does
-	go footprint.Hold(t.Context())
+	defer debug.SetGCPercent(debug.SetGCPercent(memlimit.GCPercent)) // this and the next as the recorder's program does
+	go memlimit.Hold(t.Context())
 	for size := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
 // The kinds of bodies, which are their first bytes.
@@ -43,7 +43,7 @@ func Sum(json []byte) uint64 { return xxhash.Sum64(json) }
 
 // ParseBody takes an encoded body apart. The body refers to the bytes.
 func ParseBody(b []byte) (Body, error) {
-	r := wire.NewReader(b)
+	r := binval.NewReader(b)
 	body := Body{kind: r.Byte(), sum: r.Fixed64(), size: int(r.Uint(MaxObject))}
 	switch body.kind {
 	case snapshot:
@@ -65,7 +65,7 @@ func (b *Body) IsDelta() bool { return b.kind != snapshot }
 // Verify returns an error where json is not what was encoded, which it tells by the checksum.
 func (b *Body) Verify(json []byte) error {
 	if Sum(json) != b.sum {
-		return wire.Corrupt("checksum of a body")
+		return binval.Corrupt("checksum of a body")
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (c *Bodies) Decode(dst []byte, b *Body, base []byte) ([]byte, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	case len(out) != len(dst)+b.size:
-		return nil, wire.Corrupt("length of a body")
+		return nil, binval.Corrupt("length of a body")
 	default:
 		return out, nil
 	}

@@ -7,7 +7,7 @@
 // It knows no keys and no database. What is numbered by a dictionary stays a number here.
 package codec
 
-import "github.com/watchhistory/watchhistory/pkg/internal/wire"
+import "github.com/watchhistory/watchhistory/pkg/internal/binval"
 
 // ErrCorrupt is wrapped by every error of decoding: the bytes are not what was written.
-var ErrCorrupt = wire.ErrCorrupt
+var ErrCorrupt = binval.ErrCorrupt

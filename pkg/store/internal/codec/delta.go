@@ -8,7 +8,7 @@ import (
 
 	"github.com/klauspost/compress/s2"
 
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
 )
 
@@ -67,7 +67,7 @@ func (c *Bodies) decode(dst []byte, b *Body, base []byte) ([]byte, error) {
 }
 
 func (c *Bodies) applyPacked(dst []byte, b *Body, base []byte) ([]byte, error) {
-	r := wire.NewReader(b.data)
+	r := binval.NewReader(b.data)
 	n := int(r.Uint(uint64(b.size + delta.Overhead)))
 	if r.Err() != nil {
 		return nil, r.Err()

@@ -2,7 +2,7 @@ package codec
 
 import (
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
 // gapV1 is the first byte of the encoding of a gap.
@@ -10,13 +10,13 @@ const gapV1 = 1
 
 // EncodeGap returns the bytes of a gap, but for its resource and its start, which the key has.
 func EncodeGap(g *history.Gap) []byte {
-	b := wire.AppendTime([]byte{gapV1}, g.End)
-	return wire.AppendText(wire.AppendText(b, g.Reason), g.Detail)
+	b := binval.AppendTime([]byte{gapV1}, g.End)
+	return binval.AppendText(binval.AppendText(b, g.Reason), g.Detail)
 }
 
 // DecodeGap is the inverse of [EncodeGap].
 func DecodeGap(b []byte) (history.Gap, error) {
-	r := wire.NewReader(b)
+	r := binval.NewReader(b)
 	r.Expect(gapV1, "gap of an unknown encoding")
 	g := history.Gap{End: r.Time(), Reason: history.GapReason(r.Text()), Detail: r.Text()}
 	return g, r.Done()

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
 // The first bytes of the encodings of a version's metadata. The second has what the first has, the managers' fields and,
@@ -37,7 +37,7 @@ type Texts func(number uint16) (string, error)
 // AppendMeta appends the metadata of a record that is committed at a time, in nanoseconds since 1970: all but its identity, its
 // time and its body.
 func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases Phrases) []byte {
-	flags := wire.Flags(r)
+	flags := binval.Flags(r)
 	if m.Same {
 		flags |= flagSame
 	}
@@ -47,7 +47,7 @@ func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases Phrases)
 	b = binary.AppendUvarint(b, r.Revision)
 	b = appendRV(b, r.RV)
 	if !r.InferredSince.IsZero() {
-		b = wire.AppendTime(b, r.InferredSince)
+		b = binval.AppendTime(b, r.InferredSince)
 	}
 	b = appendManagers(b, ts, r.Managers, phrases)
 	if !m.Same {
@@ -66,7 +66,7 @@ func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases Phrases)
 // DecodeMeta is the inverse of [AppendMeta]: it sets the record's fields; owners and target are left alone where they are those of the
 // object's identity. An error of texts is returned as it is.
 func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts Texts) (Meta, error) {
-	r := wire.NewReader(b)
+	r := binval.NewReader(b)
 	encoding := r.Byte()
 	if encoding < metaV1 || encoding > metaV3 {
 		r.Fail("metadata of an unknown encoding")
@@ -81,9 +81,9 @@ func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts Texts) (Meta, er
 	p := phrased{Reader: r, texts: texts}
 	rec.Managers = p.managers(ts)
 	if !same {
-		rec.Owners, rec.Regarding = relations(r, wire.HasTarget(flags))
+		rec.Owners, rec.Regarding = relations(r, binval.HasTarget(flags))
 	}
-	if wire.HasWords(flags) {
+	if binval.HasWords(flags) {
 		rec.Words = &history.Words{Summary: p.phrase("")}
 		rec.Words.Trouble = p.phrase(rec.Words.Summary)
 	}
@@ -93,9 +93,9 @@ func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts Texts) (Meta, er
 	return m, r.Done()
 }
 
-func decodeOldMeta(r *wire.Reader, rec *history.Record, encoding byte) (Meta, error) {
+func decodeOldMeta(r *binval.Reader, rec *history.Record, encoding byte) (Meta, error) {
 	flags := r.Flags(rec)
-	if encoding == metaV1 && wire.HasWords(flags) {
+	if encoding == metaV1 && binval.HasWords(flags) {
 		r.Fail("bad flags")
 	}
 	m := Meta{Kind: r.Uint16(), Parts: r.Uint16()}
@@ -107,7 +107,7 @@ func decodeOldMeta(r *wire.Reader, rec *history.Record, encoding byte) (Meta, er
 // Brief returns the verb and the revision of a version by its metadata, without what the day and the object have to tell.
 func Brief(meta []byte) (verb history.Verb, revision uint64, err error) {
 	var rec history.Record
-	r := wire.NewReader(meta)
+	r := binval.NewReader(meta)
 	encoding := r.Byte()
 	if encoding < metaV1 || encoding > metaV3 {
 		r.Fail("metadata of an unknown encoding")
@@ -126,7 +126,7 @@ func appendRV(b []byte, rv string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(rv))<<1), rv...)
 }
 
-func rv(r *wire.Reader) string {
+func rv(r *binval.Reader) string {
 	n := r.Uvarint()
 	if n&1 == 1 {
 		return strconv.FormatUint(n>>1, 10)
@@ -149,7 +149,7 @@ func appendPhrase(b, text []byte, phrases Phrases) []byte {
 
 // phrased reads metadata that has phrases.
 type phrased struct {
-	*wire.Reader
+	*binval.Reader
 	texts Texts
 	err   error // of texts
 }
@@ -181,8 +181,8 @@ func appendManagers(b []byte, ts uint64, list []history.Manager, phrases Phrases
 	text := make([]byte, 0, 256)
 	for i := range list {
 		m := &list[i]
-		text = wire.AppendText(wire.AppendText(wire.AppendText(text, m.Name), m.Operation), m.Subresource)
-		text = wire.AppendTexts(text, m.Fields)
+		text = binval.AppendText(binval.AppendText(binval.AppendText(text, m.Name), m.Operation), m.Subresource)
+		text = binval.AppendTexts(text, m.Fields)
 	}
 	b = appendPhrase(b, text, phrases)
 	for i := range list {
@@ -192,9 +192,9 @@ func appendManagers(b []byte, ts uint64, list []history.Manager, phrases Phrases
 }
 
 func (p *phrased) managers(ts uint64) (list []history.Manager) {
-	text := wire.NewReader([]byte(p.phrase("")))
+	text := binval.NewReader([]byte(p.phrase("")))
 	for len(text.Rest()) > 0 && text.Err() == nil {
-		m := history.Manager{Name: text.Text(), Operation: text.Text(), Subresource: text.Text(), Fields: wire.Texts[string](text)}
+		m := history.Manager{Name: text.Text(), Operation: text.Text(), Subresource: text.Text(), Fields: binval.Texts[string](text)}
 		m.Time = p.ago(ts)
 		list = append(list, m)
 	}

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
 // The first bytes of the encodings of what is kept once an object or once a resource.
@@ -48,7 +48,7 @@ func (h *Head) Encode() []byte {
 		b[1] = 1
 	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, h.Object), h.Revision)
-	b = wire.AppendText(b, h.RV)
+	b = binval.AppendText(b, h.RV)
 	b = binary.AppendUvarint(b, uint64(len(h.Writers)))
 	for _, w := range h.Writers {
 		b = binary.BigEndian.AppendUint64(b, w)
@@ -60,7 +60,7 @@ func (h *Head) Encode() []byte {
 
 // DecodeHead is the inverse of [Head.Encode].
 func DecodeHead(b []byte) (Head, error) {
-	r := wire.NewReader(b)
+	r := binval.NewReader(b)
 	encoding, alive := r.Byte(), r.Byte()
 	if encoding < headV1 || encoding > headV3 {
 		r.Fail("head of an unknown encoding")
@@ -105,7 +105,7 @@ func (i *Identity) Encode() []byte {
 		b[0] = identityV1
 	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(i.Resource)), uint64(i.Namespace))
-	b = wire.AppendText(wire.AppendText(b, i.Name), i.UID)
+	b = binval.AppendText(binval.AppendText(b, i.Name), i.UID)
 	if i.Relations == 0 {
 		return b
 	}
@@ -117,7 +117,7 @@ func (i *Identity) Encode() []byte {
 
 // DecodeIdentity is the inverse of [Identity.Encode].
 func DecodeIdentity(b []byte) (Identity, error) {
-	r := wire.NewReader(b)
+	r := binval.NewReader(b)
 	encoding := r.Byte()
 	if encoding != identityV1 && encoding != identityV2 {
 		r.Fail("identity of an unknown encoding")
@@ -148,15 +148,15 @@ func Relations(owners []types.UID, target *history.Target) uint64 {
 
 // appendRelations appends owners and, where there is one, a target.
 func appendRelations(b []byte, owners []types.UID, target *history.Target) []byte {
-	b = wire.AppendTexts(b, owners)
+	b = binval.AppendTexts(b, owners)
 	if target != nil {
-		b = wire.AppendTarget(b, target)
+		b = binval.AppendTarget(b, target)
 	}
 	return b
 }
 
-func relations(r *wire.Reader, target bool) (owners []types.UID, of *history.Target) {
-	owners = wire.Texts[types.UID](r)
+func relations(r *binval.Reader, target bool) (owners []types.UID, of *history.Target) {
+	owners = binval.Texts[types.UID](r)
 	if target {
 		of = r.Target()
 	}
@@ -165,12 +165,12 @@ func relations(r *wire.Reader, target bool) (owners []types.UID, of *history.Tar
 
 // EncodeCheckpoint returns the bytes of a checkpoint.
 func EncodeCheckpoint(rv string, at time.Time) []byte {
-	return wire.AppendTime(wire.AppendText([]byte{checkpointV1}, rv), at)
+	return binval.AppendTime(binval.AppendText([]byte{checkpointV1}, rv), at)
 }
 
 // DecodeCheckpoint is the inverse of [EncodeCheckpoint].
 func DecodeCheckpoint(b []byte) (rv string, at time.Time, err error) {
-	r := wire.NewReader(b)
+	r := binval.NewReader(b)
 	r.Expect(checkpointV1, "checkpoint of an unknown encoding")
 	rv, at = r.Text(), r.Time()
 	return rv, at, r.Done()
@@ -196,7 +196,7 @@ func (s *State) Encode() []byte {
 
 // DecodeState is the inverse of [State.Encode].
 func DecodeState(b []byte) (State, error) {
-	r := wire.NewReader(b)
+	r := binval.NewReader(b)
 	r.Expect(stateV1, "state of an unknown encoding")
 	s := State{Last: r.Uvarint(), Object: r.Uvarint()}
 	s.Resources, s.Namespaces, s.Kinds = r.Uint32(), r.Uint32(), r.Uint32()

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/wire"
+	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
 // Outline is the beginning of a version's metadata, which needs neither the day's phrases nor the object's identity.
@@ -21,7 +21,7 @@ type Outline struct {
 // DecodeOutline returns the outline of a version's metadata.
 func DecodeOutline(meta []byte) (Outline, error) {
 	var rec history.Record
-	r := wire.NewReader(meta)
+	r := binval.NewReader(meta)
 	encoding := r.Byte()
 	if encoding < metaV1 || encoding > metaV3 {
 		r.Fail("metadata of an unknown encoding")
@@ -34,7 +34,7 @@ func DecodeOutline(meta []byte) (Outline, error) {
 
 // WithoutBody returns the metadata of a version as it is without a body.
 func WithoutBody(meta []byte) ([]byte, error) {
-	r := wire.NewReader(meta)
+	r := binval.NewReader(meta)
 	head := r.Bytes(2)
 	kind := r.Uint16()
 	_ = r.Uint16()
@@ -53,7 +53,7 @@ const maxManagers = 64
 // that fits decides, if it is the only one. The result is false where none does.
 func WithoutPhrases(meta []byte, texts Texts, fits func([]types.UID, *history.Target) bool) ([]byte, bool) {
 	var rec history.Record
-	r := wire.NewReader(meta)
+	r := binval.NewReader(meta)
 	if r.Byte() != metaV3 {
 		return nil, false
 	}
@@ -65,7 +65,7 @@ func WithoutPhrases(meta []byte, texts Texts, fits func([]types.UID, *history.Ta
 		return nil, false
 	}
 	head := meta[:len(meta)-len(r.Rest())]
-	words := wire.Flags(&history.Record{Words: &history.Words{}})
+	words := binval.Flags(&history.Record{Words: &history.Words{}})
 	kept := append([]byte{metaV3, head[1] &^ words}, head[2:]...)
 	kept = appendPhrase(kept, nil, nil)
 	if same {
@@ -81,14 +81,14 @@ func WithoutPhrases(meta []byte, texts Texts, fits func([]types.UID, *history.Ta
 		from = managersIn(list)
 		to = from
 	}
-	relations, found := relationsBehind(r.Rest(), from, to, wire.HasTarget(flags), wire.HasWords(flags), fits)
+	relations, found := relationsBehind(r.Rest(), from, to, binval.HasTarget(flags), binval.HasWords(flags), fits)
 	return append(kept, relations...), found
 }
 
 func managersIn(list string) (n int) {
-	for text := wire.NewReader([]byte(list)); len(text.Rest()) > 0 && text.Err() == nil; n++ {
+	for text := binval.NewReader([]byte(list)); len(text.Rest()) > 0 && text.Err() == nil; n++ {
 		_, _, _ = text.Text(), text.Text(), text.Text()
-		_ = wire.Texts[string](text)
+		_ = binval.Texts[string](text)
 	}
 	return n
 }
@@ -97,7 +97,7 @@ func managersIn(list string) (n int) {
 func relationsBehind(b []byte, from, to int, target, words bool, fits func([]types.UID, *history.Target) bool) (found []byte, once bool) {
 	anyPhrase := func(uint16) (string, error) { return "", nil }
 	for n := from; n <= to; n++ {
-		p := phrased{Reader: wire.NewReader(b), texts: anyPhrase}
+		p := phrased{Reader: binval.NewReader(b), texts: anyPhrase}
 		for range n {
 			_ = p.ago(0)
 		}

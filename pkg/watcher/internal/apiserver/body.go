@@ -5,14 +5,14 @@ import (
 	"io"
 	"time"
 
-	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/coalesce"
 )
 
 // Body is the body of an answer. One goroutine at a time may use it.
 type Body struct {
 	stream io.ReadCloser
-	conn   *paced.Conn // nil if it is not known
-	wait   time.Time   // when the last Read began
+	conn   *coalesce.Conn // nil if it is not known
+	wait   time.Time      // when the last Read began
 }
 
 // Read implements [io.Reader].
@@ -41,7 +41,7 @@ func (b *Body) Alive() time.Time {
 		return time.Time{}
 	}
 	if at := b.conn.LastRead(); at.After(b.wait) {
-		return at.Add(-paced.Beat)
+		return at.Add(-coalesce.Beat)
 	}
 	return time.Time{}
 }

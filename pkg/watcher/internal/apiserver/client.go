@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/util/connrotation"
 
 	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
-	"github.com/watchhistory/watchhistory/pkg/watcher/internal/paced"
+	"github.com/watchhistory/watchhistory/pkg/watcher/internal/coalesce"
 )
 
 // pingAfter is how long a connection may be silent before the server is asked
@@ -34,7 +34,7 @@ type Client struct {
 	base      *url.URL
 	http      *http.Client
 	network   *network
-	dialer    *paced.Dialer
+	dialer    *coalesce.Dialer
 	discovery *discovery.DiscoveryClient
 }
 
@@ -49,7 +49,7 @@ func New(cfg *rest.Config) (*Client, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
-	dialer := paced.NewDialer(cfg.Dial) // below the others, for it asks for the socket
+	dialer := coalesce.NewDialer(cfg.Dial) // below the others, for it asks for the socket
 	network := &network{Dialer: connrotation.NewDialer(dialer.DialContext)}
 	cfg.Dial = network.DialContext
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
@@ -119,7 +119,7 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 }
 
 // Hurry lets everything be read as soon as it arrives, until the returned function is called. Otherwise what is read of an
-// answer once it has begun may wait for [paced.Beat].
+// answer once it has begun may wait for [coalesce.Beat].
 func (c *Client) Hurry() (over func()) { return c.dialer.Hurry() }
 
 // Close closes all connections, and lets none be opened any more. What still reads from one fails.

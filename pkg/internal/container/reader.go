@@ -1,0 +1,115 @@
+package container
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress/zstd"
+)
+
+// Reader reads what a [Writer] wrote. It is for one goroutine.
+type Reader struct {
+	r       io.Reader
+	dec     *zstd.Decoder
+	sum     *xxhash.Digest
+	data    []byte
+	payload []byte
+	err     error // what Next goes on answering
+}
+
+// NewReader checks the magic. [Reader.Close] releases it.
+func NewReader(r io.Reader, magic string) (*Reader, error) {
+	f := &Reader{r: r, sum: xxhash.New()}
+	got := make([]byte, len(magic))
+	if err := f.fill(got); err != nil && !errors.Is(err, ErrTruncated) {
+		return nil, err
+	}
+	if string(got) != magic {
+		return nil, ErrForeign
+	}
+	var err error
+	f.dec, err = newDecoder()
+	return f, err
+}
+
+// Close releases the reader, and does not close what it reads from.
+func (r *Reader) Close() { r.dec.Close() }
+
+// Next returns the next frame, whose payload is valid until the next call; at the end [io.EOF]. Every other error says that the
+// stream is not whole, or can't be read, and stays.
+func (r *Reader) Next() (kind byte, payload []byte, err error) {
+	if r.err != nil {
+		return 0, nil, r.err
+	}
+	kind, payload, r.err = r.next()
+	if r.err == nil && kind == end {
+		r.err = r.behind()
+	}
+	return kind, payload, r.err
+}
+
+func (r *Reader) next() (byte, []byte, error) {
+	var head [headSize]byte
+	if err := r.fill(head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := binary.BigEndian.Uint32(head[1:])
+	if n > maxData {
+		return 0, nil, ErrCorrupt
+	}
+	if err := r.read(int(n)); err != nil {
+		return 0, nil, err
+	}
+	want := putSum(nil, r.sum)
+	var sum [sumSize]byte
+	if err := r.fill(sum[:]); err != nil {
+		return 0, nil, err
+	}
+	if !bytes.Equal(sum[:], want) {
+		return 0, nil, ErrCorrupt
+	}
+	var err error
+	if r.payload, err = r.dec.DecodeAll(r.data, r.payload[:0]); err != nil {
+		return 0, nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return head[0], r.payload, nil
+}
+
+// read reads the data of a frame, in steps: a length that is not true must not take memory that the stream has no bytes for.
+func (r *Reader) read(n int) error {
+	const step = 64 << 10
+	for r.data = r.data[:0]; len(r.data) < n; {
+		m := len(r.data)
+		r.data = append(r.data, make([]byte, min(step, n-m))...)
+		if err := r.fill(r.data[m:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// behind checks that nothing stands behind the end.
+func (r *Reader) behind() error {
+	switch n, err := io.ReadFull(r.r, make([]byte, 1)); {
+	case n > 0:
+		return fmt.Errorf("%w: it goes on behind its end", ErrCorrupt)
+	default:
+		return err // io.EOF, if all is well
+	}
+}
+
+func (r *Reader) fill(b []byte) error {
+	_, err := io.ReadFull(r.r, b)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrTruncated
+	}
+	if err != nil {
+		return err
+	}
+	_, _ = r.sum.Write(b)
+	return nil
+}

@@ -1,0 +1,36 @@
+package summary_test
+
+import (
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/summary"
+)
+
+func TestOf_ExpiredEventHasNoWords(t *testing.T) {
+	const core = `{"type":"Warning","reason":"BackOff","message":"Back-off restarting failed container"}`
+	const events = `{"type":"Warning","reason":"BackOff","note":"Back-off restarting failed container"}`
+	const said = "BackOff: Back-off restarting failed container"
+	for _, tc := range []struct {
+		group  string
+		verb   history.Verb
+		object string
+		want   history.Words
+	}{
+		{"", history.Create, core, history.Words{Summary: said, Trouble: said}},
+		{"", history.Update, core, history.Words{Summary: said, Trouble: said}},
+		{"", history.Delete, core, history.Words{}},
+		{"events.k8s.io", history.Create, events, history.Words{Summary: said, Trouble: said}},
+		{"events.k8s.io", history.Delete, events, history.Words{}},
+		// Another group's resource of that name holds objects like any other.
+		{"calendar.example", history.Delete, core, history.Words{Summary: "deleted"}},
+	} {
+		r := &history.Record{
+			Ref:  history.ObjectRef{Group: tc.group, Resource: "events", Namespace: "shop", Name: "web.1"},
+			Kind: "Event", Verb: tc.verb, Object: []byte(tc.object),
+		}
+		if got := summary.Of(r, nil); got != tc.want {
+			t.Errorf("%s of events.%s: got %+v, want %+v", tc.verb, tc.group, got, tc.want)
+		}
+	}
+}

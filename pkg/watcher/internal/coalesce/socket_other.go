@@ -1,0 +1,16 @@
+//go:build !linux
+
+package coalesce
+
+import "net"
+
+// socket is never used: only Linux has a suitable socket option.
+type socket struct{ holds int }
+
+func socketOf(net.Conn) *socket { return nil }
+
+func (*socket) hush() {}
+
+func (*socket) wake() {}
+
+func (*socket) read([]byte) (int, error) { return 0, nil }
