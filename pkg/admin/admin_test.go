@@ -261,7 +261,7 @@ func (damagedLog) Resources(context.Context) ([]history.Resource, error) { retur
 
 func (damagedLog) Excerpt(_ context.Context, of history.Extent, use func(*history.Excerpt) error) error {
 	of.End = time.Now()
-	return use(&history.Excerpt{Extent: of, Standing: func(yield func(*history.Record, error) bool) { yield(nil, os.ErrDeadlineExceeded) }})
+	return use(&history.Excerpt{Extent: of, Baselines: func(yield func(*history.Record, error) bool) { yield(nil, os.ErrDeadlineExceeded) }})
 }
 
 func (damagedLog) Verify(_ context.Context, report func(store.Damage), _ store.Progress) (store.Verification, error) {

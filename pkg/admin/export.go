@@ -88,6 +88,6 @@ func (o *exportOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		_, _ = fmt.Fprintf(errOut, "history begins at %s, and so does the export\n", x.Start.Format(time.RFC3339))
 	}
 	_, _ = fmt.Fprintf(errOut, "exported %d versions, %d that stood before, %d gaps, from %s to %s: %s\n",
-		x.Versions, x.Standing, x.Gaps, x.Start.Format(time.RFC3339), x.End.Format(time.RFC3339), size(m.bytes))
+		x.Versions, x.Baselines, x.Gaps, x.Start.Format(time.RFC3339), x.End.Format(time.RFC3339), size(m.bytes))
 	return nil
 }

@@ -144,7 +144,7 @@ func TestExportOfADirectoryThatWasLongLeftAlone(t *testing.T) {
 		t.Errorf("exported %q from %v, and said %q", rvs, r.Header().Start, said)
 	}
 	streamed, _ = must(t, dir, "export", "-", "--start", now.Add(-time.Hour).Format(time.RFC3339))
-	if r, rvs := readExport(t, []byte(streamed)); r.Counts().Versions != 2 || r.Counts().Standing != 1 {
+	if r, rvs := readExport(t, []byte(streamed)); r.Counts().Versions != 2 || r.Counts().Baselines != 1 {
 		t.Errorf("of the end it exported %q: %+v", rvs, r.Counts())
 	}
 }

@@ -15,12 +15,12 @@ import (
 )
 
 // misses lets resources be absent from now on.
-func (s *server) misses(absent ...history.Absence) {
-	s.Handler = api.New(query.New(s.log, query.Options{Absent: func() []history.Absence { return absent }}), api.Options{})
+func (s *server) misses(absent ...history.UnrecordedResource) {
+	s.Handler = api.New(query.New(s.log, query.Options{Absent: func() []history.UnrecordedResource { return absent }}), api.Options{})
 }
 
-func excluded(plural string) history.Absence {
-	return history.Absence{Reason: "excluded", Resource: history.Resource{Group: "coordination.k8s.io", Version: "v1", Plural: plural, Namespaced: true}}
+func excluded(plural string) history.UnrecordedResource {
+	return history.UnrecordedResource{Reason: "excluded", Resource: history.Resource{Group: "coordination.k8s.io", Version: "v1", Plural: plural, Namespaced: true}}
 }
 
 func TestEveryAnswer_SaysWhatIsNotRecordedAndSinceWhen(t *testing.T) {
@@ -63,7 +63,7 @@ func TestEveryAnswer_SaysWhatIsNotRecordedAndSinceWhen(t *testing.T) {
 
 func TestNotRecorded_IsBounded(t *testing.T) {
 	s := newServer(t, api.Options{})
-	var all []history.Absence
+	var all []history.UnrecordedResource
 	for i := range 500 {
 		all = append(all, excluded(fmt.Sprint("leases", i)))
 	}

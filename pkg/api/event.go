@@ -63,8 +63,8 @@ func managers(list []history.Manager) (recorded []v1.Manager, inferred *v1.Unman
 func message(v *query.Version) string {
 	verb := map[history.Verb]string{history.Create: "Create", history.Update: "Update", history.Delete: "Delete"}[v.Verb]
 	text := verb + " " + v.Ref.Resource + " " + path.Join(v.Ref.Namespace, v.Ref.Name)
-	if v.Trouble != "" {
-		text += ": " + v.Trouble
+	if v.Problem != "" {
+		text += ": " + v.Problem
 	}
 	return text
 }

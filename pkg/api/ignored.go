@@ -14,7 +14,7 @@ import (
 const cutMark = "..."
 
 // writeIgnored says what rules leave out of an answer. One without records says it as well: they may be the reason.
-func writeIgnored(w http.ResponseWriter, omitted []history.Omission) {
+func writeIgnored(w http.ResponseWriter, omitted []history.IgnoreRule) {
 	if len(omitted) == 0 {
 		return
 	}
@@ -31,7 +31,7 @@ func writeIgnored(w http.ResponseWriter, omitted []history.Omission) {
 
 // ruleInHeader writes "pods namespaces=a,b", "nodes changes=PATH,PATH", or the resource alone where all of it is left out. A
 // star stands for all resources.
-func ruleInHeader(o history.Omission) string {
+func ruleInHeader(o history.IgnoreRule) string {
 	words := []string{o.Resource.String()}
 	if o.Resource == (schema.GroupResource{}) {
 		words[0] = "*"

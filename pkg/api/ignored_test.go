@@ -15,17 +15,17 @@ import (
 )
 
 // rule lets rules leave something out from now on.
-func (s *server) rule(rules ...history.Omission) {
-	s.Handler = api.New(query.New(s.log, query.Options{Omissions: func() []history.Omission { return rules }}), api.Options{})
+func (s *server) rule(rules ...history.IgnoreRule) {
+	s.Handler = api.New(query.New(s.log, query.Options{Omissions: func() []history.IgnoreRule { return rules }}), api.Options{})
 }
 
 func TestEveryAnswerSaysWhatRulesLeaveOut(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	s.rule(
-		history.Omission{Namespaces: []string{"noisy", "batch"}},
-		history.Omission{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.conditions[*].lastHeartbeatTime", "metadata.labels[\"a\u00fc\"]"}},
-		history.Omission{Resource: schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}},
+		history.IgnoreRule{Namespaces: []string{"noisy", "batch"}},
+		history.IgnoreRule{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.conditions[*].lastHeartbeatTime", "metadata.labels[\"a\u00fc\"]"}},
+		history.IgnoreRule{Resource: schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}},
 	)
 	const nodes = `nodes changes=status.conditions[*].lastHeartbeatTime,metadata.labels["a?"]`
 	for target, want := range map[string]string{
@@ -54,7 +54,7 @@ func TestEveryAnswerSaysWhatRulesLeaveOut(t *testing.T) {
 
 func TestWhatRulesLeaveOutIsToldWithinBounds(t *testing.T) {
 	s := newServer(t, api.Options{})
-	var many history.Omission
+	var many history.IgnoreRule
 	for i := range 1000 {
 		many.Namespaces = append(many.Namespaces, fmt.Sprint("team-", i))
 	}

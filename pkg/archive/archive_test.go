@@ -164,7 +164,7 @@ func compareStates(t *testing.T, w *world, r *archive.Reader, of history.Extent)
 			}
 		}
 	}
-	if want := r.Counts().Standing; (stood == 0) != (want == 0) {
+	if want := r.Counts().Baselines; (stood == 0) != (want == 0) {
 		t.Errorf("%d states are of before, of %d standing versions", stood, want)
 	}
 }

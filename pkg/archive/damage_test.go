@@ -104,7 +104,7 @@ func TestAWholeFileOfNonsenseIsRefused(t *testing.T) {
 	counted := func(json string) part { return part{'F', json} }
 	one := v(at("12:30:00", 2))
 	good := []part{header, catalogue, s(at("11:00:00", 1)), one, counted(`{"standing":1,"versions":1}`)}
-	if r := read(t, built(t, good...)); r.Counts() != (archive.Counts{Standing: 1, Versions: 1}) {
+	if r := read(t, built(t, good...)); r.Counts() != (archive.Counts{Baselines: 1, Versions: 1}) {
 		t.Errorf("the good file has %+v", r.Counts())
 	}
 	split := []part{header, catalogue, {'V', one.payload[:9]}, {'V', one.payload[9:]}, counted(`{"versions":1}`)}

@@ -35,7 +35,7 @@ func ReadFrames(r frames) ([]*history.Record, error) {
 }
 
 func (s *source) all() (records []*history.Record, err error) {
-	for _, list := range []func(func(*history.Record, error) bool){s.excerpt.Standing, s.excerpt.Records} {
+	for _, list := range []func(func(*history.Record, error) bool){s.excerpt.Baselines, s.excerpt.Records} {
 		for r, err := range list {
 			if err != nil {
 				return nil, err

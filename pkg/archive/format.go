@@ -39,9 +39,9 @@ type Header struct {
 
 // Counts are the numbers of what an export holds.
 type Counts struct {
-	Gaps     int64 `json:"gaps"`
-	Standing int64 `json:"standing"` // versions that stood when the range begins
-	Versions int64 `json:"versions"` // those of the range
+	Gaps      int64 `json:"gaps"`
+	Baselines int64 `json:"standing"` // versions that stood when the range begins
+	Versions  int64 `json:"versions"` // those of the range
 }
 
 // refused says in the user's words why a file can't be read.

@@ -17,7 +17,7 @@ func sampleVersion() *history.Record {
 	r := version("widgets.example.com", "web", history.Update)
 	r.Time, r.Revision, r.Initial, r.InferredSince = time.Unix(1_790_000_000, 7).UTC(), 3, true, time.Unix(1_780_000_000, 0).UTC()
 	r.Managers = []history.Manager{{Name: "kubectl", Operation: "Apply", Time: r.InferredSince, Fields: []string{"spec.a"}}}
-	r.Owners, r.Regarding, r.Words = append(r.Owners, "owner"), &history.Target{Kind: "Pod", Name: "p"}, &history.Words{Summary: "s"}
+	r.Owners, r.Regarding, r.Summary = append(r.Owners, "owner"), &history.Target{Kind: "Pod", Name: "p"}, &history.Summary{Text: "s"}
 	return r
 }
 

@@ -63,14 +63,14 @@ func TestEveryFieldSurvives(t *testing.T) {
 	odd.Managers = []history.Manager{{Name: "kubectl\xfe", Operation: "Apply", Subresource: "status", Time: w.at(0), Fields: []string{"a.b", "\xff"}}, {}}
 	odd.Owners = []types.UID{"one", "", "two"}
 	odd.Regarding = &history.Target{Group: "g", Kind: "K", Namespace: "n", Name: "m", UID: "u"}
-	odd.Words = &history.Words{Summary: "spec \xff", Trouble: "bad"}
+	odd.Summary = &history.Summary{Text: "spec \xff", Problem: "bad"}
 	odd.Object = []byte("{ \"not\"  : [\"compact\", 1.50, \"<\", \"\xff\"] }")
 	none := version("widgets.example.com", "none", history.Delete)
-	none.Object, none.Words = nil, &history.Words{}
+	none.Object, none.Summary = nil, &history.Summary{}
 	large := version("widgets.example.com", "large", history.Create)
 	large.Object = bytes.Repeat([]byte(`{"three megabytes":"and a bit"}`), 100_000)
 	stands := version("widgets.example.com", "stands", history.Create)
-	stands.Initial, stands.Words = true, odd.Words
+	stands.Initial, stands.Summary = true, odd.Summary
 	for _, r := range []*history.Record{stands, odd, none, large} {
 		w.put(t, r)
 	}
@@ -84,7 +84,7 @@ func TestEveryFieldSurvives(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, stands) {
 		t.Errorf("stands %+v, %v; want %+v", got, err, stands)
 	}
-	if r.Counts() != (archive.Counts{Standing: 1, Versions: 3}) {
+	if r.Counts() != (archive.Counts{Baselines: 1, Versions: 3}) {
 		t.Errorf("counts %+v", r.Counts())
 	}
 }
@@ -147,7 +147,7 @@ func TestASecretStaysHashed(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = errors.Join(stream.BeginSync(ctx), stream.EndSync(ctx, "1"))
-	err = errors.Join(err, stream.Observe(ctx, history.Frame{Type: history.Added, Object: []byte(
+	err = errors.Join(err, stream.Observe(ctx, history.WatchEvent{Type: history.Added, Object: []byte(
 		`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db","namespace":"shop","uid":"u","resourceVersion":"5"},"data":{"password":"aHVudGVyMg=="}}`,
 	)}))
 	stop()

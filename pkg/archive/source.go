@@ -97,7 +97,7 @@ func (s *source) begin() error {
 		e.Gaps = append(e.Gaps, g)
 	}
 	s.counts.Gaps = int64(len(e.Gaps))
-	e.Standing = s.versions(standingFrame, &s.counts.Standing, nil)
+	e.Baselines = s.versions(standingFrame, &s.counts.Baselines, nil)
 	e.Records = s.versions(versionFrame, &s.counts.Versions, s.end)
 	return nil
 }
@@ -116,7 +116,7 @@ func (s *source) versions(kind byte, n *int64, then func() error) iter.Seq2[*his
 			}
 			*n++
 			if s.progress != nil {
-				s.progress(s.counts.Standing+s.counts.Versions, s.in.n)
+				s.progress(s.counts.Baselines+s.counts.Versions, s.in.n)
 			}
 			if !yield(rec, nil) {
 				return

@@ -66,7 +66,7 @@ func (x *writer) all(e *history.Excerpt, madeBy string, created time.Time) error
 	if err := x.flush(gapFrame); err != nil {
 		return err
 	}
-	if err := x.versions(standingFrame, e.Standing, &x.counts.Standing); err != nil {
+	if err := x.versions(standingFrame, e.Baselines, &x.counts.Baselines); err != nil {
 		return err
 	}
 	if err := x.versions(versionFrame, e.Records, &x.counts.Versions); err != nil {
@@ -93,7 +93,7 @@ func (x *writer) versions(kind byte, list iter.Seq2[*history.Record, error], n *
 		}
 		*n++
 		if x.progress != nil {
-			x.progress(x.counts.Standing+x.counts.Versions, x.w.Size())
+			x.progress(x.counts.Baselines+x.counts.Versions, x.w.Size())
 		}
 	}
 	return x.flush(kind)

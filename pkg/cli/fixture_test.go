@@ -28,7 +28,7 @@ type recording struct {
 	rv        int
 	now       time.Time // when the story is looked at
 	url       string
-	rules     []history.Omission
+	rules     []history.IgnoreRule
 	asked     atomic.Int32  // how often for gaps
 	asking    func()        // before each page of the timeline; nil: nothing
 	ahead     time.Duration // how far the recorder's clock is ahead of the reader's
@@ -69,7 +69,7 @@ func newRecording(t *testing.T, without ...string) *recording {
 			t.Fatal(err)
 		}
 	}
-	recorder := api.New(query.New(log, query.Options{Omissions: func() []history.Omission { return r.rules }}), api.Options{})
+	recorder := api.New(query.New(log, query.Options{Omissions: func() []history.IgnoreRule { return r.rules }}), api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
 			r.asked.Add(1)

@@ -77,7 +77,7 @@ func TestScripts(t *testing.T) {
 	r.tell()
 	missed.tellMissing()
 	ruled.tell()
-	ruled.rules = []history.Omission{
+	ruled.rules = []history.IgnoreRule{
 		{Namespaces: []string{"noisy"}},
 		{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.images"}},
 		{Resource: schema.GroupResource{Resource: "events"}, Namespaces: []string{"shop"}},

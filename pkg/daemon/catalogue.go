@@ -44,17 +44,17 @@ const reasonSyncing = "syncing"
 
 // absent returns what is not recorded now, what deserves a look first. Rules are
 // not in it: they are told apart.
-func (d *Daemon) absent() (all []history.Absence) {
+func (d *Daemon) absent() (all []history.UnrecordedResource) {
 	for _, s := range d.watchers.States() {
 		reason := cmp.Or(string(s.Cause), reasonSyncing)
 		if !s.Synced && s.State != watcher.Ignored {
-			all = append(all, history.Absence{Resource: s.Resource, Reason: reason})
+			all = append(all, history.UnrecordedResource{Resource: s.Resource, Reason: reason})
 		}
 	}
 	for _, u := range d.watchers.Unwatched() {
-		all = append(all, history.Absence{Resource: u.Resource, Reason: u.Why})
+		all = append(all, history.UnrecordedResource{Resource: u.Resource, Reason: u.Why})
 	}
-	slices.SortStableFunc(all, func(a, b history.Absence) int { return cmp.Compare(weight(a.Reason), weight(b.Reason)) })
+	slices.SortStableFunc(all, func(a, b history.UnrecordedResource) int { return cmp.Compare(weight(a.Reason), weight(b.Reason)) })
 	return all
 }
 
@@ -64,7 +64,7 @@ func weight(reason string) int {
 }
 
 // ignored returns what the rules leave out of a resource, and how many versions that were; nil where there is nothing.
-func ignored(r history.Resource, rules []history.Omission, versions uint64) *v1.Ignored {
+func ignored(r history.Resource, rules []history.IgnoreRule, versions uint64) *v1.Ignored {
 	all := v1.Ignored{Versions: versions}
 	for _, o := range rules {
 		if r.Namespaced && o.Resource == (schema.GroupResource{}) || o.Resource == r.GroupResource() {

@@ -79,11 +79,11 @@ func (c *Config) records(r schema.GroupResource) bool {
 // recordedAs returns the resource under whose name the objects are recorded: those of Events are served by two groups, and the
 // first that is listed stands for both.
 func (c *Config) recordedAs(r schema.GroupResource) schema.GroupResource {
-	if !history.AreEvents(r) {
+	if !history.IsEventResource(r) {
 		return r
 	}
 	for _, l := range c.Resources {
-		if history.AreEvents(l.GroupResource()) {
+		if history.IsEventResource(l.GroupResource()) {
 			return l.GroupResource()
 		}
 	}

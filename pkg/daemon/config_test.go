@@ -152,7 +152,7 @@ ignore:
 			{Resource: schema.GroupResource{Resource: "configmaps"}, Paths: []string{"data"}},
 			{Resource: schema.GroupResource{Group: "example.com", Resource: "widgets"}, Paths: []string{"spec.key", `metadata.annotations["a/b"]`}},
 		},
-		Ignore: []history.Omission{
+		Ignore: []history.IgnoreRule{
 			{Resource: schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}},
 			{Resource: schema.GroupResource{Group: "batch", Resource: "jobs"}},
 			{Namespaces: []string{"noisy", "2nd"}},

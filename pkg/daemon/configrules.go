@@ -118,7 +118,7 @@ func (r *ruleReader) ignore(item *yaml.Node, at string) error {
 	err := eachField(resolve(item), at, map[string]func(*yaml.Node) error{
 		"resource":   setText(&resource, at+".resource"),
 		"namespaces": setTexts(&namespaces, at+".namespaces", namespaceName),
-		"changes":    setTexts(&changes, at+".changes", recorder.CheckOmitted),
+		"changes":    setTexts(&changes, at+".changes", recorder.CheckIgnored),
 	})
 	switch {
 	case err != nil:
@@ -130,7 +130,7 @@ func (r *ruleReader) ignore(item *yaml.Node, at string) error {
 	case namespaces == nil && resource.node == nil:
 		return mistake(item, at, "is empty: want a resource, namespaces, or a resource with namespaces or changes")
 	}
-	o := history.Omission{Namespaces: plain(namespaces), Changes: plain(changes)}
+	o := history.IgnoreRule{Namespaces: plain(namespaces), Changes: plain(changes)}
 	if resource.node != nil {
 		if o.Resource, err = r.mention(resource, o.Whole()); err != nil {
 			return err

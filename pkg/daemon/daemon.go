@@ -95,7 +95,7 @@ func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, erro
 
 func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
-		Omissions: func() []history.Omission { return d.config.Load().Rules.Ignore },
+		Omissions: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
 		Served:    d.watchers.Served,
 		Absent:    d.absent,
 	})

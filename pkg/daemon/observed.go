@@ -86,7 +86,7 @@ func (o *observed) waiting(ctx context.Context, resources []schema.GroupResource
 		if reason == "" {
 			continue
 		}
-		start := checkpoint.BlindSince(time.Now())
+		start := checkpoint.GapStart(time.Now())
 		switch never := checkpoint.RV == "" && checkpoint.Time.IsZero(); {
 		case never && missed(status):
 			start = status.Since.UTC()

@@ -2,10 +2,10 @@ package history
 
 // How much a record may say beside its object. It stands in every index, and in one transaction: a log refuses more.
 const (
-	MaxText       = 1 << 10  // bytes of a name, a namespace, a UID or a resourceVersion, and of a group with its resource or a version with its kind
-	MaxOwners     = 512      // owners; each has an entry in an index
-	MaxWriters    = 4096     // writers
-	MaxAttributes = 64 << 10 // bytes, as [Record.Attributes] counts them
+	MaxText           = 1 << 10  // bytes of a name, a namespace, a UID or a resourceVersion, and of a group with its resource or a version with its kind
+	MaxOwners         = 512      // owners; each has an entry in an index
+	MaxManagedEntries = 4096     // writers
+	MaxAttributes     = 64 << 10 // bytes, as [Record.Attributes] counts them
 )
 
 // perManager is what a manager's time, and the lengths of its texts, take at the most, in bytes.
@@ -23,8 +23,8 @@ func (r *Record) Attributes() int {
 	if r.Regarding != nil {
 		n += r.Regarding.Size()
 	}
-	if r.Words != nil {
-		n += len(r.Words.Summary) + len(r.Words.Trouble)
+	if r.Summary != nil {
+		n += len(r.Summary.Text) + len(r.Summary.Problem)
 	}
 	return n
 }

@@ -8,7 +8,7 @@ func EventResources() []schema.GroupResource {
 	return []schema.GroupResource{{Resource: "events"}, {Group: "events.k8s.io", Resource: "events"}}
 }
 
-// AreEvents tells whether the objects of a resource are Kubernetes Events.
-func AreEvents(r schema.GroupResource) bool {
+// IsEventResource tells whether the objects of a resource are Kubernetes Events.
+func IsEventResource(r schema.GroupResource) bool {
 	return r.Resource == "events" && (r.Group == "" || r.Group == "events.k8s.io")
 }

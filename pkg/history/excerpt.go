@@ -19,7 +19,7 @@ func (e *Extent) Filter() Filter {
 	return Filter{Start: e.Start, End: e.End, Resources: e.Resources, Namespace: e.Namespace}
 }
 
-// Excerpt is what a log holds of an extent, whole enough to stand by itself. Standing and Records can be gone through once, in
+// Excerpt is what a log holds of an extent, whole enough to stand by itself. Baselines and Records can be gone through once, in
 // this order; after an error, which comes with a nil record, either ends.
 type Excerpt struct {
 	Extent
@@ -28,9 +28,9 @@ type Excerpt struct {
 	Catalogue []Resource
 	// Gaps are those of the extent's resources that touch its time, in the order of their starts.
 	Gaps []Gap
-	// Standing are the versions that stood at the extent's start, one for each object that existed then: its newest one before.
+	// Baselines are the versions that stood at the extent's start, one for each object that existed then: its newest one before.
 	// They are in no order that means anything.
-	Standing iter.Seq2[*Record, error]
+	Baselines iter.Seq2[*Record, error]
 	// Records are those of the extent, in the order of their times, with their objects.
 	Records iter.Seq2[*Record, error]
 }

@@ -63,20 +63,20 @@ func TestResourceIsNamedAsKubectlNamesIt(t *testing.T) {
 	for _, arg := range []string{
 		"deployments", "deployment", "deploy", "Deployment", "deployments.apps", "deploy.apps", "deployments.v1.apps",
 	} {
-		if !deployment.Named(arg) || pod.Named(arg) {
-			t.Errorf("%q: names the deployment %v, the pod %v", arg, deployment.Named(arg), pod.Named(arg))
+		if !deployment.Matches(arg) || pod.Matches(arg) {
+			t.Errorf("%q: names the deployment %v, the pod %v", arg, deployment.Matches(arg), pod.Matches(arg))
 		}
 	}
-	if nameless := (history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}); nameless.Named("") {
+	if nameless := (history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}); nameless.Matches("") {
 		t.Error("no text at all names a resource without a singular")
 	}
 	for _, arg := range []string{"", "deployments.extensions", "deployments.v2.apps", "deploym", "deployments.", ".apps"} {
-		if deployment.Named(arg) {
+		if deployment.Matches(arg) {
 			t.Errorf("%q names the deployment", arg)
 		}
 	}
 	for _, arg := range []string{"po", "pods.v1", "pods."} {
-		if !pod.Named(arg) {
+		if !pod.Matches(arg) {
 			t.Errorf("%q does not name the pod", arg)
 		}
 	}

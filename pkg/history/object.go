@@ -84,7 +84,7 @@ func (r Resource) WasNamed(arg string) bool {
 	return slices.ContainsFunc(r.Former, func(d Definition) bool {
 		before := r
 		before.Kind, before.Singular, before.ShortNames = d.Kind, d.Singular, d.ShortNames
-		return before.Named(arg)
+		return before.Matches(arg)
 	})
 }
 
@@ -113,7 +113,7 @@ func (r Resource) Path(namespace, name string) string {
 
 // Named tells whether arg names the resource in one of the forms that kubectl takes: plural, singular, short name or
 // kind without regard to case, and each of these followed by ".group" or ".version.group".
-func (r Resource) Named(arg string) bool {
+func (r Resource) Matches(arg string) bool {
 	name, rest, qualified := strings.Cut(strings.ToLower(arg), ".")
 	if qualified && rest != r.Group && rest != r.Version+"."+r.Group && (r.Group != "" || rest != r.Version) {
 		return false
@@ -128,9 +128,9 @@ func Matching(catalogue []Resource, arg string) []Resource {
 	var byPlural, byAny, before []Resource
 	for _, r := range catalogue {
 		switch {
-		case !r.Named(arg) && r.WasNamed(arg):
+		case !r.Matches(arg) && r.WasNamed(arg):
 			before = append(before, r)
-		case !r.Named(arg):
+		case !r.Matches(arg):
 		case r.Plural == plural:
 			byPlural = append(byPlural, r)
 		default:

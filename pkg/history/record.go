@@ -28,17 +28,17 @@ type Record struct {
 
 	// Managers wrote this version, as far as managedFields tell; the newest first.
 	Managers []Manager
-	// Writers are fingerprints of all managedFields entries of this version, which the next version's managers are told
+	// ManagedHashes are fingerprints of all managedFields entries of this version, which the next version's managers are told
 	// from. They are kept in the object's head, not in the record, and are set only on the way into the log.
-	Writers []uint64
+	ManagedHashes []uint64
 	// Owners are the UIDs in the object's owner references.
 	Owners []types.UID
 	// Regarding is an Event's target; nil for every other object.
 	Regarding *Target
 
-	// Words say what the version is about. Nil where nobody has told yet, as of a version whose version before was not at hand
-	// when it was recorded.
-	Words *Words
+	// Summary says in words what the version is about. It is nil until it has been
+	// computed, which needs the version before.
+	Summary *Summary
 
 	// Before is the Object of the version before, nil where it is not at hand. It is set only on the way into the log, which
 	// takes less room with it, and which finds out whether it is what it is said to be.
@@ -49,12 +49,14 @@ type Record struct {
 	Object []byte
 }
 
-// Words are what can be said about a version in one line each.
-type Words struct {
-	// Summary says in a few words what changed against the version before; "" where nothing but noise did.
-	Summary string
-	// Trouble says what is wrong with the object by its own status, in the status' words; "" where nothing is.
-	Trouble string
+// Summary describes a version in two lines.
+type Summary struct {
+	// Text says in a few words what changed since the version before. It is empty
+	// if only noise changed.
+	Text string
+	// Problem says what is wrong with the object, in the words of its status. It is
+	// empty if nothing is.
+	Problem string
 }
 
 // Manager is a field manager that took part in a version.
@@ -90,9 +92,9 @@ type Target struct {
 
 // Head is the newest version of an object that is alive, as much of it as is needed to go on from there.
 type Head struct {
-	Ref     ObjectRef
-	RV      string
-	Writers []uint64
+	Ref           ObjectRef
+	RV            string
+	ManagedHashes []uint64
 }
 
 // Checkpoint is the durable resume point of one resource: every version up to RV is committed. Without an RV there is
@@ -104,13 +106,13 @@ type Checkpoint struct {
 	Time     time.Time // by when everything up to RV was received; where that is zero, the log sets it to when it was committed
 }
 
-// Complete returns a time before which no change is missing behind the checkpoint.
-func (c Checkpoint) Complete() time.Time { return c.Time.Add(-watchLag) }
+// CompleteUntil returns a time before which no change is missing behind the checkpoint.
+func (c Checkpoint) CompleteUntil() time.Time { return c.Time.Add(-watchLag) }
 
-// BlindSince returns when a gap behind the checkpoint starts that is found now. That is never later: if the clock was set back
+// GapStart returns when a gap behind the checkpoint starts that is found now. That is never later: if the clock was set back
 // since, what is seen from now on is dated before the checkpoint.
-func (c Checkpoint) BlindSince(now time.Time) time.Time {
-	if complete := c.Complete(); complete.Before(now) {
+func (c Checkpoint) GapStart(now time.Time) time.Time {
+	if complete := c.CompleteUntil(); complete.Before(now) {
 		return complete
 	}
 	return now.UTC()

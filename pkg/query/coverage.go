@@ -26,7 +26,7 @@ type Coverage struct {
 	// Since, and after the question's time begins.
 	Late []history.Resource
 	// Absent are those that are not recorded.
-	Absent []history.Absence
+	Absent []history.UnrecordedResource
 }
 
 // coverage returns the coverage of the scopes from a start on; a zero start is
@@ -40,7 +40,7 @@ func (s *Service) coverage(ctx context.Context, start time.Time, scopes ...scope
 	var c Coverage
 	for _, sc := range scopes {
 		for _, a := range absentIn(sc, absent, catalogue) {
-			if !slices.ContainsFunc(c.Absent, func(known history.Absence) bool { return same(known.Resource, a.Resource) }) {
+			if !slices.ContainsFunc(c.Absent, func(known history.UnrecordedResource) bool { return same(known.Resource, a.Resource) }) {
 				c.Absent = append(c.Absent, a)
 			}
 		}
@@ -61,7 +61,7 @@ func (s *Service) coverage(ctx context.Context, start time.Time, scopes ...scope
 
 // recordedIn returns the resources of the scopes that are in the catalogue,
 // without those that are in it because they are waited for.
-func recordedIn(scopes []scope, catalogue []history.Resource, absent []history.Absence) (all []history.Resource) {
+func recordedIn(scopes []scope, catalogue []history.Resource, absent []history.UnrecordedResource) (all []history.Resource) {
 	seen := map[schema.GroupResource]bool{}
 	for _, a := range absent {
 		seen[a.Resource.GroupResource()] = true
@@ -81,10 +81,10 @@ func recordedIn(scopes []scope, catalogue []history.Resource, absent []history.A
 
 // absentIn returns what a scope asks for and is not recorded. A type that the
 // catalogue has means that one, and not others of the same plural.
-func absentIn(sc scope, absent []history.Absence, catalogue []history.Resource) (all []history.Absence) {
+func absentIn(sc scope, absent []history.UnrecordedResource, catalogue []history.Resource) (all []history.UnrecordedResource) {
 	types := slices.DeleteFunc(slices.Clone(sc.types), func(arg string) bool {
 		return slices.ContainsFunc(choose(catalogue, []string{arg}, sc.group), func(r history.Resource) bool {
-			return !slices.ContainsFunc(absent, func(a history.Absence) bool { return same(a.Resource, r) })
+			return !slices.ContainsFunc(absent, func(a history.UnrecordedResource) bool { return same(a.Resource, r) })
 		})
 	})
 	if len(types) == 0 && len(sc.types) > 0 {

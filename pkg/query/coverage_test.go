@@ -23,8 +23,8 @@ func (l *log) begin(resources ...string) {
 	}
 }
 
-func absence(group, plural, shortName string, namespaced bool, reason string) history.Absence {
-	return history.Absence{Reason: reason, Resource: history.Resource{
+func absence(group, plural, shortName string, namespaced bool, reason string) history.UnrecordedResource {
+	return history.UnrecordedResource{Reason: reason, Resource: history.Resource{
 		Group: group, Version: "v1", Plural: plural, Kind: "A " + plural, ShortNames: []string{shortName}, Namespaced: namespaced,
 	}}
 }
@@ -50,8 +50,8 @@ func TestCoverage_SaysSinceWhenAndWhatIsNotRecorded(t *testing.T) {
 	l.begin("pods", "nodes", "events", "services", "services.serving.knative.dev", "deployments.apps", "replicasets.apps")
 	l.now = l.now.Add(time.Hour)
 	l.begin("widgets.example.com")
-	service := query.New(l.Store, query.Options{Absent: func() []history.Absence {
-		return []history.Absence{
+	service := query.New(l.Store, query.Options{Absent: func() []history.UnrecordedResource {
+		return []history.UnrecordedResource{
 			absence("rbac.authorization.k8s.io", "roles", "rl", true, "forbidden"),
 			absence("rbac.authorization.k8s.io", "clusterroles", "", false, "forbidden"),
 			absence("metrics.k8s.io", "pods", "", true, "not_watchable"),

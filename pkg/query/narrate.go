@@ -23,7 +23,7 @@ func (s *Service) narrate(ctx context.Context, records []*history.Record, order 
 		if err != nil {
 			return nil, fmt.Errorf("compare %s with the version before: %w", r.Ref, err)
 		}
-		versions = append(versions, Version{Record: r, Summary: words.Summary, Trouble: words.Trouble})
+		versions = append(versions, Version{Record: r, Summary: words.Text, Problem: words.Problem})
 	}
 	if order == history.NewestFirst {
 		slices.Reverse(versions)
@@ -40,18 +40,18 @@ type narrator struct {
 	size   int
 }
 
-func (n *narrator) words(ctx context.Context, r *history.Record) (history.Words, error) {
-	if r.Words != nil {
+func (n *narrator) words(ctx context.Context, r *history.Record) (history.Summary, error) {
+	if r.Summary != nil {
 		n.remember(r)
-		return *r.Words, nil
+		return *r.Summary, nil
 	}
 	whole, err := n.whole(ctx, r)
 	if err != nil {
-		return history.Words{}, err
+		return history.Summary{}, err
 	}
 	before, err := n.before(ctx, whole)
 	if err != nil {
-		return history.Words{}, err
+		return history.Summary{}, err
 	}
 	n.remember(whole)
 	var c *summary.Comparison

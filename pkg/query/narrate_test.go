@@ -121,10 +121,10 @@ func TestARestartIsTroubleInTheVersionThatShowsIt(t *testing.T) {
 	if err != nil || len(page.Versions) != 2 {
 		t.Fatalf("%d versions, %v", len(page.Versions), err)
 	}
-	if got := page.Versions[0].Trouble; !strings.Contains(got, "OOMKilled") {
+	if got := page.Versions[0].Problem; !strings.Contains(got, "OOMKilled") {
 		t.Errorf("the restart says %q", got)
 	}
-	if got := page.Versions[1].Trouble; got != "" {
+	if got := page.Versions[1].Problem; got != "" {
 		t.Errorf("a version that only repeats it says %q", got)
 	}
 }
@@ -153,8 +153,8 @@ func TestSummariesCompareVersionsOfOneObject(t *testing.T) {
 func TestAVersionBehindALossIsComparedWithNothing(t *testing.T) {
 	start := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	from := &history.Excerpt{
-		Extent:   history.Extent{Start: start, End: start.Add(72 * time.Hour)},
-		Standing: func(func(*history.Record, error) bool) {},
+		Extent:    history.Extent{Start: start, End: start.Add(72 * time.Hour)},
+		Baselines: func(func(*history.Record, error) bool) {},
 		Records: func(yield func(*history.Record, error) bool) {
 			for i, revision := range []uint64{1, 2, 5, 6} {
 				r := record(ref("", "pods", "shop", "web", 1), history.Update, image(strconv.Itoa(int(revision))))

@@ -43,7 +43,7 @@ type ObjectHistory struct {
 	// every resource that may be one. The pages have none of their own.
 	Gaps []history.Gap
 	// Omitted is what the rules leave out of both, in the object's namespace.
-	Omitted []history.Omission
+	Omitted []history.IgnoreRule
 	// Coverage is that of both.
 	Coverage Coverage
 }

@@ -24,7 +24,7 @@ type place struct {
 }
 
 // omitted returns what the rules that hold now leave out of the scopes; of a rule's namespaces, those that lie in one.
-func (s *Service) omitted(ctx context.Context, scopes ...scope) ([]history.Omission, error) {
+func (s *Service) omitted(ctx context.Context, scopes ...scope) ([]history.IgnoreRule, error) {
 	rules := s.options.Omissions()
 	if len(rules) == 0 {
 		return nil, nil
@@ -40,7 +40,7 @@ func (s *Service) omitted(ctx context.Context, scopes ...scope) ([]history.Omiss
 			places = append(places, place{r, scope.namespace})
 		}
 	}
-	var touching []history.Omission
+	var touching []history.IgnoreRule
 	for _, o := range rules {
 		if o, touches := within(o, places); touches {
 			touching = append(touching, o)
@@ -50,7 +50,7 @@ func (s *Service) omitted(ctx context.Context, scopes ...scope) ([]history.Omiss
 }
 
 // withOmitted adds the resources that were never recorded because a rule leaves them out. They have but a plural and a group.
-func withOmitted(catalogue []history.Resource, rules []history.Omission) []history.Resource {
+func withOmitted(catalogue []history.Resource, rules []history.IgnoreRule) []history.Resource {
 	all := slices.Clone(catalogue)
 	for _, o := range rules {
 		recorded := slices.ContainsFunc(catalogue, func(r history.Resource) bool { return r.GroupResource() == o.Resource })
@@ -62,7 +62,7 @@ func withOmitted(catalogue []history.Resource, rules []history.Omission) []histo
 }
 
 // within returns what of an omission touches the places, and whether anything does.
-func within(o history.Omission, places []place) (history.Omission, bool) {
+func within(o history.IgnoreRule, places []place) (history.IgnoreRule, bool) {
 	touches, namespaces := false, []string(nil)
 	for _, p := range places {
 		if o.Resource != (schema.GroupResource{}) && o.Resource != p.resource.GroupResource() {

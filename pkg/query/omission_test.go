@@ -12,14 +12,14 @@ import (
 
 func TestAnAnswerHasTheRulesThatTouchItsQuestion(t *testing.T) {
 	l := newLog(t)
-	omit := func(group, resource, namespaces, changes string) history.Omission {
-		return history.Omission{
+	omit := func(group, resource, namespaces, changes string) history.IgnoreRule {
+		return history.IgnoreRule{
 			Resource:   schema.GroupResource{Group: group, Resource: resource},
 			Namespaces: strings.Fields(namespaces), Changes: strings.Fields(changes),
 		}
 	}
-	service := query.New(l.Store, query.Options{Omissions: func() []history.Omission {
-		return []history.Omission{
+	service := query.New(l.Store, query.Options{Omissions: func() []history.IgnoreRule {
+		return []history.IgnoreRule{
 			omit("", "", "noisy quiet", ""), omit("", "pods", "batch", ""), omit("", "nodes", "", "status.heartbeat"),
 			omit("apps", "deployments", "", "status"), omit("coordination.k8s.io", "leases", "", ""), omit("", "events", "default", ""),
 		}
@@ -65,7 +65,7 @@ func TestAnAnswerHasTheRulesThatTouchItsQuestion(t *testing.T) {
 	}
 }
 
-func briefly(omitted []history.Omission) string {
+func briefly(omitted []history.IgnoreRule) string {
 	var all []string
 	for _, o := range omitted {
 		resource := o.Resource.String()

@@ -28,14 +28,14 @@ type Options struct {
 	// Descendants is the number of owned objects that are followed, the newest first. Default: 1,000.
 	Descendants int
 	// Omissions returns what the recorder's rules leave out now. Default: nothing.
-	Omissions func() []history.Omission
+	Omissions func() []history.IgnoreRule
 	// Served returns the resources that the API server served at the last
 	// discovery, recorded or not. They resolve types that the catalogue does not
 	// have: Events regard objects of any type. Default: none.
 	Served func() []history.Resource
 	// Absent returns the resources of the cluster that are not recorded now.
 	// Default: none.
-	Absent func() []history.Absence
+	Absent func() []history.UnrecordedResource
 }
 
 // The defaults of [Options], and how far ownership is followed: Kubernetes' own chains have three links.
@@ -64,13 +64,13 @@ func New(reader Reader, o Options) *Service {
 		o.Descendants = defaultDescendants
 	}
 	if o.Omissions == nil {
-		o.Omissions = func() []history.Omission { return nil }
+		o.Omissions = func() []history.IgnoreRule { return nil }
 	}
 	if o.Served == nil {
 		o.Served = func() []history.Resource { return nil }
 	}
 	if o.Absent == nil {
-		o.Absent = func() []history.Absence { return nil }
+		o.Absent = func() []history.UnrecordedResource { return nil }
 	}
 	return &Service{reader: reader, options: o}
 }
@@ -86,8 +86,8 @@ type Version struct {
 
 	// Summary says in a few words what changed against the version before; "" where nothing but noise did.
 	Summary string
-	// Trouble says what is wrong with the object by its own status, in the status' words; "" where nothing is.
-	Trouble string
+	// Problem says what is wrong with the object by its own status, in the status' words; "" where nothing is.
+	Problem string
 }
 
 // Page is a part of an answer, in the order that was asked for.
@@ -103,7 +103,7 @@ type Page struct {
 	// starts.
 	Gaps []history.Gap
 	// Omitted is what the rules that hold now leave out of the question's resources and namespace, whatever else narrows it.
-	Omitted []history.Omission
+	Omitted []history.IgnoreRule
 	// Coverage is that of the question's resources and namespace.
 	Coverage Coverage
 }

@@ -41,7 +41,7 @@ type attribution struct {
 // attribute returns the managers of an update. It is missed if versions between
 // it and the version before were not seen.
 func (a attribution) attribute(missed bool) []history.Manager {
-	if len(a.before) >= history.MaxWriters { // and may be incomplete
+	if len(a.before) >= history.MaxManagedEntries { // and may be incomplete
 		return nil
 	}
 	if missed {

@@ -137,7 +137,7 @@ type forgetful struct{ recorder.Log }
 func (l forgetful) Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[history.Head, error] {
 	return func(yield func(history.Head, error) bool) {
 		for h, err := range l.Log.Heads(ctx, r) {
-			h.Writers = nil
+			h.ManagedHashes = nil
 			if !yield(h, err) {
 				return
 			}

@@ -40,7 +40,7 @@ func benchPipeline(b *testing.B, memory int) {
 	}
 	object := statuses()
 	observe := func(rv int) {
-		if err := s.Observe(b.Context(), history.Frame{Type: history.Modified, Object: object(rv)}); err != nil {
+		if err := s.Observe(b.Context(), history.WatchEvent{Type: history.Modified, Object: object(rv)}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -26,7 +26,7 @@ func bound(r *history.Record) {
 	if r.Regarding != nil && r.Regarding.Size() > maxReference {
 		r.Regarding = nil
 	}
-	r.Writers = r.Writers[:min(len(r.Writers), history.MaxWriters)]
+	r.ManagedHashes = r.ManagedHashes[:min(len(r.ManagedHashes), history.MaxManagedEntries)]
 }
 
 // firstOwners returns the first owners that the bounds allow, without those that can be no object's UID.

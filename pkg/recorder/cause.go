@@ -80,7 +80,7 @@ func (q *queue) know(uids ...types.UID) {
 
 // pass updates the known UIDs for an object that a rule excludes, so that its
 // dependents don't wait for it.
-func (q *queue) pass(uid types.UID, frame history.FrameType) {
+func (q *queue) pass(uid types.UID, frame history.WatchEventType) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if frame == history.Deleted {

@@ -297,7 +297,7 @@ func TestAStreamThatWasCutOffGoesOnFromTheLog(t *testing.T) {
 	w.feed(s, step())
 	records := w.records(pods)
 	expect(t, records, append(want, "update "+step()[1:])...)
-	if words := records[len(records)-1].Words; words == nil || !strings.Contains(words.Summary, "nodeName") {
+	if words := records[len(records)-1].Summary; words == nil || !strings.Contains(words.Text, "nodeName") {
 		t.Errorf("the version that was refused at first is compared with itself: %+v", words)
 	}
 }

@@ -112,7 +112,7 @@ func (s *Stream) openGap(ctx context.Context) error {
 		return nil
 	default:
 		e.gap = &history.Gap{
-			Group: s.resource.Group, Resource: s.resource.Resource, Start: checkpoint.BlindSince(s.recorder.opts.Now()),
+			Group: s.resource.Group, Resource: s.resource.Resource, Start: checkpoint.GapStart(s.recorder.opts.Now()),
 			Reason: history.GapInterrupted, Detail: "the first list broke off, and everything was listed anew",
 		}
 	}
@@ -132,7 +132,7 @@ func (s *Stream) openGap(ctx context.Context) error {
 // gap returns the gap behind a checkpoint that can't be gone on from.
 func (s *Stream) gap(behind history.Checkpoint) *history.Gap {
 	g := &history.Gap{
-		Group: s.resource.Group, Resource: s.resource.Resource, Start: behind.BlindSince(s.recorder.opts.Now()), Reason: history.GapExpired,
+		Group: s.resource.Group, Resource: s.resource.Resource, Start: behind.GapStart(s.recorder.opts.Now()), Reason: history.GapExpired,
 		Detail: fmt.Sprintf("the API server could not go on from resourceVersion %s, and everything was listed anew", behind.RV),
 	}
 	why := s.gaps.why

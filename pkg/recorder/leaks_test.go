@@ -101,7 +101,7 @@ func (p *planter) place(all map[string]struct{ metadata, members string }, text 
 }
 
 // secret returns the frames of one Secret's life.
-func (p *planter) secret(name string) (frames []history.Frame) {
+func (p *planter) secret(name string) (frames []history.WatchEvent) {
 	value := p.plant("value", p.value())
 	for n := range 1 + p.IntN(4) {
 		metadata, members := p.place(places, "x-"+p.encoded(value))
@@ -116,13 +116,13 @@ func (p *planter) secret(name string) (frames []history.Frame) {
 	}
 	if p.IntN(3) == 0 {
 		last := frames[len(frames)-1]
-		frames = append(frames, history.Frame{Type: history.Deleted, Object: last.Object})
+		frames = append(frames, history.WatchEvent{Type: history.Deleted, Object: last.Object})
 	}
 	return frames
 }
 
 // pod returns the frames of a pod with a value that a rule hides.
-func (p *planter) pod(name string) (frames []history.Frame) {
+func (p *planter) pod(name string) (frames []history.WatchEvent) {
 	value := p.plant("value", p.value())
 	for range 1 + p.IntN(3) {
 		metadata, members := p.place(copies, "x-"+p.encoded(value))
@@ -187,7 +187,7 @@ func TestPlantedValuesAreFoundNowhere(t *testing.T) {
 				if err := s.Observe(t.Context(), f); err != nil {
 					p.refuse(t, "an error", []byte(err.Error()))
 				}
-				if err := s.Observe(t.Context(), history.Frame{Type: f.Type, Object: f.Object[:p.IntN(len(f.Object))]}); err == nil {
+				if err := s.Observe(t.Context(), history.WatchEvent{Type: f.Type, Object: f.Object[:p.IntN(len(f.Object))]}); err == nil {
 					t.Fatal("half an object is taken")
 				} else {
 					p.refuse(t, "an error", []byte(err.Error()))

@@ -48,7 +48,7 @@ func (s *server) act() {
 	s.changes = append(s.changes, c)
 }
 
-func (c change) frame(sign string) history.Frame {
+func (c change) frame(sign string) history.WatchEvent {
 	return frame(sign, pod(c.name, c.uid, strconv.Itoa(c.rv)))
 }
 

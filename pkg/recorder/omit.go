@@ -21,7 +21,7 @@ func (s *Stream) follow() {
 // omits tells whether a version is left out by a rule, counts it, and then lets the head go on to it: it is known, and
 // neither comes again nor is looked for later. An object's first version is left out only for its namespace, and a deletion
 // only where nothing of the object is recorded.
-func (s *Stream) omits(v *version, frame history.FrameType) bool {
+func (s *Stream) omits(v *version, frame history.WatchEventType) bool {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	same := known && h.uid == string(v.uid)

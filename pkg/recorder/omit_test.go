@@ -8,7 +8,7 @@ import (
 )
 
 func leaveOut(namespaces []string, r history.Resource, changes ...string) recorder.Rules {
-	return recorder.Rules{Ignore: []history.Omission{{Resource: r.GroupResource(), Namespaces: namespaces, Changes: changes}}}
+	return recorder.Rules{Ignore: []history.IgnoreRule{{Resource: r.GroupResource(), Namespaces: namespaces, Changes: changes}}}
 }
 
 func beat(rv, heartbeat, ready string) string {

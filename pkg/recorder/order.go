@@ -415,7 +415,7 @@ func (q *queue) setApart(l *lane) {
 // builtIn reports whether a resource surely has its resourceVersions from the
 // API server's main etcd.
 func builtIn(r schema.GroupResource) bool {
-	if history.AreEvents(r) {
+	if history.IsEventResource(r) {
 		return false
 	}
 	return !strings.Contains(r.Group, ".") || strings.HasSuffix(r.Group, ".k8s.io")

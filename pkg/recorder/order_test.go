@@ -62,7 +62,7 @@ func rvs(records []*history.Record) string {
 type arrival struct {
 	at    time.Duration
 	rv    int
-	frame history.Frame
+	frame history.WatchEvent
 }
 
 // deliver gives a stream its frames at their times.
@@ -463,7 +463,7 @@ func inOrder(t *testing.T, records []*history.Record, writes int) {
 // and one that is known, or that nobody watches, does not.
 func TestOrder_WhatIsCreatedWaitsForItsOwner(t *testing.T) {
 	const ms = time.Millisecond
-	owned := func(apiVersion, kind, uid string) history.Frame {
+	owned := func(apiVersion, kind, uid string) history.WatchEvent {
 		return frame("+", fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop","uid":"uid-p","resourceVersion":"101",`+
 			`"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":"o","uid":%q}]}}`, apiVersion, kind, uid))
 	}
@@ -471,7 +471,7 @@ func TestOrder_WhatIsCreatedWaitsForItsOwner(t *testing.T) {
 		`"involvedObject":{"apiVersion":"apps/v1","kind":"ReplicaSet","namespace":"shop","name":"o","uid":"uid-replicasets-o100"}}`)
 	for name, tc := range map[string]struct {
 		late     time.Duration // of the owner, which is written before
-		effect   history.Frame
+		effect   history.WatchEvent
 		from, to time.Duration // when the effect is committed
 	}{
 		"a late owner":               {300 * ms, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 300 * ms, 600 * ms},

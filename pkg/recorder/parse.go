@@ -33,7 +33,7 @@ func newParser(resource history.Resource, key []byte, scope func(group, kind str
 		resource: resource,
 		scope:    scope,
 		secrets:  newSecretRedactor(resource, key),
-		events:   history.AreEvents(resource.GroupResource()),
+		events:   history.IsEventResource(resource.GroupResource()),
 		pods:     resource.Plural == "pods" && resource.Group == "",
 	}
 }
@@ -270,6 +270,6 @@ func (p *parser) record(v *version, verb history.Verb) *history.Record {
 			Group: p.resource.Group, Resource: p.resource.Plural, Namespace: v.namespace, Name: v.name, UID: v.uid,
 		},
 		Version: apiVersion, Kind: kind, Verb: verb, RV: v.rv,
-		Owners: v.owners, Regarding: v.regarding, Object: v.object, Writers: fingerprints(v.writers),
+		Owners: v.owners, Regarding: v.regarding, Object: v.object, ManagedHashes: fingerprints(v.writers),
 	}
 }

@@ -104,7 +104,7 @@ func TestFramesThatCannotBeReadAreErrors(t *testing.T) {
 			t.Errorf("taken, or not the frame's fault: %s, %v", object, err)
 		}
 	}
-	if err := s.Observe(t.Context(), history.Frame{Object: []byte(valid)}); err == nil {
+	if err := s.Observe(t.Context(), history.WatchEvent{Object: []byte(valid)}); err == nil {
 		t.Error("taken: a frame without a type")
 	}
 	expect(t, w.records(pods))

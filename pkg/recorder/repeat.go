@@ -14,7 +14,7 @@ import (
 // A resourceVersion that is not newer than the checkpoint's proves nothing by
 // itself, since some servers count them for each object. So heads and the log
 // decide.
-func (s *Stream) repeated(ctx context.Context, v *version, frame history.FrameType) (bool, error) {
+func (s *Stream) repeated(ctx context.Context, v *version, frame history.WatchEventType) (bool, error) {
 	if s.syncing || frame == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
 		return false, nil
 	}

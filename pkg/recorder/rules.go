@@ -18,7 +18,7 @@ import (
 // is. Resources that are left out as a whole are not the recorder's business: nobody watches them.
 type Rules struct {
 	Redact []Redaction
-	Ignore []history.Omission
+	Ignore []history.IgnoreRule
 	// SecretAnnotations are the keys of annotations whose values are stored of
 	// Secrets. [DefaultSecretAnnotations] if nil.
 	SecretAnnotations []string
@@ -64,8 +64,8 @@ func CheckSecretAnnotation(key string) error {
 	return nil
 }
 
-// CheckOmitted tells what is wrong with a path whose changes are to be left out.
-func CheckOmitted(path string) error {
+// CheckIgnored tells what is wrong with a path whose changes are to be left out.
+func CheckIgnored(path string) error {
 	_, err := rawjson.ParsePath(path)
 	return err
 }
@@ -165,7 +165,7 @@ func (b *rulebook) of(resource schema.GroupResource) *ruleset {
 	set := &ruleset{
 		book: b, redactor: redactor{key: b.key}, seed: b.seed, redact: b.redact[resource], changes: b.changes[resource],
 		namespaces: slices.Concat(b.namespaces[resource], b.namespaces[schema.GroupResource{}]),
-		events:     history.AreEvents(resource),
+		events:     history.IsEventResource(resource),
 		allowed:    b.allowed,
 	}
 	if len(set.redact) > 0 {

@@ -245,7 +245,7 @@ func TestSetRulesRefuses(t *testing.T) {
 		`"metadata[*]": objects`:     redact(pods, nil, "metadata[*]"),
 		"redacted anyway":            secret,
 		`"involvedObject.name": obj`: event,
-		"at character 4":             {Ignore: []history.Omission{{Changes: []string{"a.b["}}}},
+		"at character 4":             {Ignore: []history.IgnoreRule{{Changes: []string{"a.b["}}}},
 	} {
 		err := w.SetRules(rules)
 		if err == nil || history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), want) {

@@ -93,7 +93,7 @@ func (s *Stream) load(ctx context.Context) error {
 		if err != nil {
 			return wrap("read the heads of", s.resource, err)
 		}
-		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, writers: h.Writers}
+		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, writers: h.ManagedHashes}
 	}
 	uids := make([]types.UID, 0, len(s.heads))
 	for _, h := range s.heads {
@@ -123,7 +123,7 @@ func (s *Stream) Checkpoint() string { return s.rv }
 
 // Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one. A frame
 // that can't be read is a [history.Invalid] error, after which the stream is as it was.
-func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
+func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
@@ -173,7 +173,7 @@ func (s *Stream) Observe(ctx context.Context, f history.Frame) error {
 }
 
 // alter records that an object has a version, unless the log has it.
-func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType) ([]*history.Record, error) {
+func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEventType) ([]*history.Record, error) {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	var records []*history.Record
@@ -203,7 +203,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.FrameType)
 		record = s.create(v, frame)
 	}
 	bound(record)
-	s.heads[key] = s.head(v, h, record.Writers)
+	s.heads[key] = s.head(v, h, record.ManagedHashes)
 	s.alive.Store(int64(len(s.heads)))
 	return append(records, record), nil
 }
@@ -220,7 +220,7 @@ func (s *Stream) head(v *version, last head, writers []uint64) head {
 
 // create records an object's first version. A watch reports a creation as added: any other frame tells that the creation was
 // not seen.
-func (s *Stream) create(v *version, frame history.FrameType) *history.Record {
+func (s *Stream) create(v *version, frame history.WatchEventType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
 	case !s.since.IsZero() && !v.existed(s.since):

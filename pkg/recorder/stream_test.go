@@ -46,8 +46,8 @@ func TestLaterSyncInfersWhatWasMissed(t *testing.T) {
 	expect(t, records[4:], "update changed/u2@12 inferred", "update changed/u2@13", "delete replaced/u4@4 inferred", "create replaced/u5@11 inferred",
 		"create new/u6@10 inferred", "delete same/u1@14", "delete gone/u3@3 inferred", "create late/u7@16")
 	for _, r := range records {
-		if !r.InferredSince.IsZero() && !r.InferredSince.Equal(before.Complete()) {
-			t.Errorf("%s is inferred since %s, want the checkpoint's %s", r.Ref, r.InferredSince, before.Complete())
+		if !r.InferredSince.IsZero() && !r.InferredSince.Equal(before.CompleteUntil()) {
+			t.Errorf("%s is inferred since %s, want the checkpoint's %s", r.Ref, r.InferredSince, before.CompleteUntil())
 		}
 		if r.Verb == history.Delete && r.Ref.Name != "same" && !strings.Contains(string(r.Object), `"node-`+r.RV+`"`) {
 			t.Errorf("the deletion of %s carries %s, want the last state", r.Ref, r.Object)

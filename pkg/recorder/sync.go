@@ -110,7 +110,7 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 		return nil, err
 	}
 	deletion.Verb, deletion.RV = history.Delete, h.rv
-	deletion.Initial, deletion.Managers, deletion.Writers = false, nil, nil
+	deletion.Initial, deletion.Managers, deletion.ManagedHashes = false, nil, nil
 	deletion.Time, deletion.Revision = time.Time{}, 0
 	if deletion.InferredSince = last.Time; !s.since.IsZero() {
 		deletion.InferredSince = s.since

@@ -77,7 +77,7 @@ func (s *Stream) hold(record *history.Record, v *version, last lastVersion) {
 // previous returns the version before of an object whose next version is being
 // read; nil if there is none or if that version is recorded already. Unlike
 // last, it waits for what is to be committed.
-func (s *Stream) previous(ctx context.Context, id identity, frame history.FrameType) []byte {
+func (s *Stream) previous(ctx context.Context, id identity, frame history.WatchEventType) []byte {
 	h, known := s.heads[id.objectKey]
 	if !known || h.uid != id.uid || h.rv == id.rv && frame != history.Deleted {
 		return nil
@@ -95,12 +95,12 @@ func (s *Stream) previous(ctx context.Context, id identity, frame history.FrameT
 
 // tell puts a record into words, unless they depend on a version before that is not at hand.
 func tell(r *history.Record, c *summary.Comparison) {
-	r.Words = nil
+	r.Summary = nil
 	if c == nil && summary.Compared(r) || len(r.Object) > maxCompared {
 		return
 	}
-	if words := summary.Of(r, c); len(words.Summary)+len(words.Trouble) <= maxWords {
-		r.Words = &words
+	if words := summary.Of(r, c); len(words.Text)+len(words.Problem) <= maxWords {
+		r.Summary = &words
 	}
 }
 

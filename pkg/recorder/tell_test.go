@@ -23,10 +23,10 @@ var deployments = history.Resource{Group: "apps", Version: "v1", Plural: "deploy
 
 // told returns what a record says about itself: the words, and what each manager owns of the changes.
 func told(r *history.Record) string {
-	if r.Words == nil {
+	if r.Summary == nil {
 		return "nothing"
 	}
-	text := r.Words.Summary
+	text := r.Summary.Text
 	for _, m := range r.Managers {
 		text += "; " + m.Name + " " + strings.Join(m.Fields, " ")
 	}
@@ -94,7 +94,7 @@ func TestWithoutTheVersionBeforeNothingIsSaid(t *testing.T) {
 	w.observe(s, "+", scaled("2", 1, false))
 	w.observe(s, "~", scaled("3", 3, true))
 	records := w.records(deployments)
-	if records[1].Words != nil || records[1].Managers[0].Fields != nil {
+	if records[1].Summary != nil || records[1].Managers[0].Fields != nil {
 		t.Errorf("while the version before waits to be committed, %q is said", told(records[1]))
 	}
 }

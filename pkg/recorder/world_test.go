@@ -144,9 +144,9 @@ func (w *world) tell(s *recorder.Stream, step string) error {
 	return s.Observe(ctx, frame(word[:1], pod(name, uid, rv)))
 }
 
-func frame(sign, object string) history.Frame {
-	types := map[string]history.FrameType{"+": history.Added, "~": history.Modified, "-": history.Deleted}
-	return history.Frame{Type: types[sign], Object: []byte(object)}
+func frame(sign, object string) history.WatchEvent {
+	types := map[string]history.WatchEventType{"+": history.Added, "~": history.Modified, "-": history.Deleted}
+	return history.WatchEvent{Type: types[sign], Object: []byte(object)}
 }
 
 func pod(name, uid, rv string) string {

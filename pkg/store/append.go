@@ -206,9 +206,9 @@ func checkRecord(r *history.Record) error {
 		return history.Errorf(history.Invalid, "record of %s: %q is no namespace", r.Ref, history.NoNamespace)
 	case len(r.Version)+len(r.Kind) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s has a kind too long", r.Ref)
-	case len(r.Owners) > history.MaxOwners, len(r.Writers) > history.MaxWriters, r.Attributes() > history.MaxAttributes:
+	case len(r.Owners) > history.MaxOwners, len(r.ManagedHashes) > history.MaxManagedEntries, r.Attributes() > history.MaxAttributes:
 		return history.Errorf(history.Invalid, "record of %s names too much beside its object: %d owners, %d writers, %d bytes",
-			r.Ref, len(r.Owners), len(r.Writers), r.Attributes())
+			r.Ref, len(r.Owners), len(r.ManagedHashes), r.Attributes())
 	case len(r.Object) > codec.MaxObject:
 		return history.Errorf(history.Invalid, "object %s has %d bytes; the most that can be kept is %d",
 			r.Ref, len(r.Object), codec.MaxObject)

@@ -63,7 +63,7 @@ func TestVerifyBelowAPruning(t *testing.T) {
 	s := open(t, dir, opts)
 	for i := range 3000 {
 		r := pod(fmt.Sprint("web-", i%10), fmt.Sprint(i), history.Update)
-		r.Words = &history.Words{Summary: fmt.Sprint("phrase ", i%20)}
+		r.Summary = &history.Summary{Text: fmt.Sprint("phrase ", i%20)}
 		r.Managers = []history.Manager{{Name: fmt.Sprint("manager ", i%7)}}
 		appendTo(t, s, r)
 	}

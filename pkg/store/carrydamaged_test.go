@@ -23,7 +23,7 @@ func TestAVersionWithoutItsBodyStands(t *testing.T) {
 	var last *history.Record
 	for i := range 4 {
 		last = pod("web", fmt.Sprint(i), history.Update)
-		last.Owners, last.Words = []types.UID{"o"}, &history.Words{Summary: "a phrase of the day"}
+		last.Owners, last.Summary = []types.UID{"o"}, &history.Summary{Text: "a phrase of the day"}
 		appendTo(t, s, last)
 	}
 	c.t = noon(3)
@@ -45,7 +45,7 @@ func TestAVersionWithoutItsBodyStands(t *testing.T) {
 		s = reopen(t, s, dir, opts)
 		for _, f := range []history.Filter{{Name: "web"}, {Owner: "o"}} {
 			got := all(t, s, history.Scan{Filter: f})
-			if len(got) != 1 || got[0].RV != "3" || got[0].Words == nil || got[0].Words.Summary != last.Words.Summary {
+			if len(got) != 1 || got[0].RV != "3" || got[0].Summary == nil || got[0].Summary.Text != last.Summary.Text {
 				t.Errorf("%+v, pruned %v: %v", f, pruned, got)
 			}
 			for r, err := range s.Scan(t.Context(), history.Scan{Filter: f, Bodies: true}) {

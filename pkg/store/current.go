@@ -63,7 +63,7 @@ func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error)
 		return h, false, err
 	}
 	id, err := r.identity(head.Object)
-	return history.Head{Ref: id.ref, RV: head.RV, Writers: head.Writers}, true, err
+	return history.Head{Ref: id.ref, RV: head.RV, ManagedHashes: head.ManagedHashes}, true, err
 }
 
 // Checkpoint returns a resource's checkpoint. One that was never committed has no RV.

@@ -68,7 +68,7 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 	case !of.Start.Before(of.End):
 		return nil, history.Errorf(history.Invalid, "nothing of the range is kept: history begins at %s", oldest.Format(time.RFC3339))
 	}
-	e := &history.Excerpt{Extent: of, Standing: x.standing(of), Records: x.records(of)}
+	e := &history.Excerpt{Extent: of, Baselines: x.standing(of), Records: x.records(of)}
 	var err error
 	if e.Catalogue, err = x.r.catalogue(x.ctx); err != nil {
 		return nil, err

@@ -118,7 +118,7 @@ func (w *importer) all(from *history.Excerpt) error {
 	for _, list := range []struct {
 		from func(func(*history.Record, error) bool)
 		put  func(*history.Record, uint64) error
-	}{{from.Standing, w.stand}, {from.Records, w.append}} {
+	}{{from.Baselines, w.stand}, {from.Records, w.append}} {
 		for r, err := range list.from {
 			if err == nil {
 				err = errors.Join(w.ctx.Err(), checkImported(r))

@@ -116,7 +116,7 @@ func TestAnExcerptEndsWithItsContext(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, take(200, records(t, 50))...)
 	for name, of := range map[string]func(*history.Excerpt) func(func(*history.Record, error) bool){
-		"standing": func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Standing },
+		"standing": func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Baselines },
 		"records":  func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Records },
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -44,7 +44,7 @@ func (m *model) commit(t *testing.T, b *history.Batch) {
 		if r.Verb == history.Delete {
 			delete(m.heads, r.Ref)
 		} else {
-			m.heads[r.Ref] = history.Head{Ref: r.Ref, RV: r.RV, Writers: r.Writers}
+			m.heads[r.Ref] = history.Head{Ref: r.Ref, RV: r.RV, ManagedHashes: r.ManagedHashes}
 		}
 		m.records = append(m.records, r)
 	}
@@ -85,7 +85,7 @@ func (m *model) answer(sc history.Scan) []*history.Record {
 // read makes of a record what reading it has to give.
 func read(r *history.Record, bodies bool) *history.Record {
 	c := *r
-	c.Writers, c.Before = nil, nil
+	c.ManagedHashes, c.Before = nil, nil
 	if !bodies {
 		c.Object = nil
 	}

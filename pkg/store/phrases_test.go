@@ -52,13 +52,13 @@ func (d dump) auditPhrases(tb testing.TB) {
 // told is a version with words and a manager of its own, and with some that come again and again.
 func told(n int) *history.Record {
 	r := pod(fmt.Sprintf("told-%d", n%7), fmt.Sprint(n+1), history.Update)
-	r.Words = &history.Words{Summary: fmt.Sprintf("turn %d of the wheel", n%5), Trouble: strings.Repeat("late ", n%3*300)}
+	r.Summary = &history.Summary{Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300)}
 	r.Managers = []history.Manager{
 		{Name: "often", Operation: "Update", Subresource: "status", Time: time.Unix(1_790_000_000, 0).UTC(), Fields: []string{"status.phase"}},
 		{Name: fmt.Sprintf("seldom-%d", n/4), Operation: "Apply"},
 	}
 	if n%5 == 4 {
-		r.Words.Summary = fmt.Sprintf("once in the turn %d", n)
+		r.Summary.Text = fmt.Sprintf("once in the turn %d", n)
 	}
 	r.Owners = []types.UID{types.UID(fmt.Sprintf("owner-%d", n%7)), "another"}
 	return r

@@ -61,7 +61,7 @@ func (m *model) record() *history.Record {
 	r := &history.Record{
 		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
 		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
-		RV:   fmt.Sprint(m.rv), Initial: m.chance(10), Writers: []uint64{m.rng.Uint64(), 7},
+		RV:   fmt.Sprint(m.rv), Initial: m.chance(10), ManagedHashes: []uint64{m.rng.Uint64(), 7},
 		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff","spec":"which is the same in all versions of all objects, and so takes room only once"}`, m.rv, m.rng.Uint64()),
 	}
 	// What is said to be the version before may be none, or another object's.

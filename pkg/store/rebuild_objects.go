@@ -152,7 +152,7 @@ func (b *rebuild) relate(id *codec.Identity, d described) {
 	for _, o := range d.Metadata.OwnerReferences {
 		id.Owners = append(id.Owners, o.UID)
 	}
-	if events := history.AreEvents(b.groupResource(id.Resource)); events && d.InvolvedObject != nil {
+	if events := history.IsEventResource(b.groupResource(id.Resource)); events && d.InvolvedObject != nil {
 		id.Regarding = d.InvolvedObject.target()
 	} else if events {
 		id.Regarding = d.Regarding.target()

@@ -107,6 +107,6 @@ func (r *reader) deletion(of lostDeletion) (*history.Record, error) {
 		return nil, err
 	}
 	rec.Verb, rec.RV, rec.InferredSince = history.Delete, of.rv, rec.Time
-	rec.Initial, rec.Managers, rec.Words = false, nil, nil
+	rec.Initial, rec.Managers, rec.Summary = false, nil, nil
 	return rec, nil
 }

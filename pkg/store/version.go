@@ -177,7 +177,7 @@ func (w *writer) head(g *group, o *object, r *history.Record, ts uint64) error {
 		g.set(key.Identity(o.head.Object), id, expires)
 		g.set(key.Name(o.id.Name, o.id.Resource, o.id.Namespace, o.head.Object), nil, expires)
 	}
-	o.head.Revision, o.head.Alive, o.head.RV, o.head.Writers = r.Revision, alive, r.RV, slices.Clone(r.Writers)
+	o.head.Revision, o.head.Alive, o.head.RV, o.head.ManagedHashes = r.Revision, alive, r.RV, slices.Clone(r.ManagedHashes)
 	g.set(o.key, o.head.Encode(), expires)
 	return nil
 }
@@ -185,7 +185,7 @@ func (w *writer) head(g *group, o *object, r *history.Record, ts uint64) error {
 // met remembers an object for its next version, unless it is large. What is kept of one that is deleted may be removed, or expire. A writer that fails is
 // the log's last one, so that nothing is remembered that is not committed.
 func (w *writer) met(ref *history.ObjectRef, o object) {
-	if !o.head.Alive || len(o.head.Writers) > maxWriters {
+	if !o.head.Alive || len(o.head.ManagedHashes) > maxWriters {
 		w.s.objects.forget(*ref)
 		return
 	}

@@ -25,7 +25,7 @@ func TestWhatStandsBesideAnObjectIsBounded(t *testing.T) {
 	s := open(t, dir, store.Options{})
 	most := func(rv string, verb history.Verb) *history.Record {
 		r := pod("wide", rv, verb)
-		r.Ref.Namespace, r.Writers = strings.Repeat("n", 1024), make([]uint64, history.MaxWriters)
+		r.Ref.Namespace, r.ManagedHashes = strings.Repeat("n", 1024), make([]uint64, history.MaxManagedEntries)
 		r.Owners = owners(history.MaxOwners, history.MaxAttributes/history.MaxOwners-1)
 		r.Regarding = &history.Target{Kind: "Pod", Name: rv}
 		return r
@@ -34,7 +34,7 @@ func TestWhatStandsBesideAnObjectIsBounded(t *testing.T) {
 	for what, widen := range map[string]func(*history.Record){
 		"owners":   func(r *history.Record) { r.Owners = owners(history.MaxOwners+1, 1) },
 		"uids":     func(r *history.Record) { r.Owners = owners(2, history.MaxAttributes/2+1) },
-		"writers":  func(r *history.Record) { r.Writers = make([]uint64, history.MaxWriters+1) },
+		"writers":  func(r *history.Record) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
 		"managers": func(r *history.Record) { r.Managers = make([]history.Manager, history.MaxAttributes) },
 		"fields": func(r *history.Record) {
 			r.Managers = []history.Manager{{Name: "m", Fields: []string{strings.Repeat("f", history.MaxAttributes)}}}
@@ -43,7 +43,7 @@ func TestWhatStandsBesideAnObjectIsBounded(t *testing.T) {
 			r.Regarding = &history.Target{Kind: "Pod", Name: strings.Repeat("n", history.MaxAttributes)}
 		},
 		"words": func(r *history.Record) {
-			r.Words = &history.Words{Summary: strings.Repeat("w", history.MaxAttributes+1)}
+			r.Summary = &history.Summary{Text: strings.Repeat("w", history.MaxAttributes+1)}
 		},
 		"version": func(r *history.Record) { r.RV = strings.Repeat("1", history.MaxAttributes+1) },
 	} {

@@ -37,7 +37,7 @@ func BenchmarkOf(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		w := summary.Of(r, summary.Compare(before, now))
-		if w.Summary == "" || w.Trouble == "" {
+		if w.Text == "" || w.Problem == "" {
 			b.Fatal(w)
 		}
 	}

@@ -22,18 +22,18 @@ func Compared(r *history.Record) bool { return r.Verb == history.Update && !isEv
 
 // Of puts a record, which has its object, into words. The comparison is that with the version before; nil where that is not
 // known, and it counts only where the words depend on it.
-func Of(r *history.Record, c *Comparison) history.Words {
+func Of(r *history.Record, c *Comparison) history.Summary {
 	if !Compared(r) {
 		c = nil
 	}
 	if isExpiry(r) {
-		return history.Words{}
+		return history.Summary{}
 	}
 	var before []byte
 	if c != nil {
 		before = c.before
 	}
-	return history.Words{Summary: summary(r, c), Trouble: problem.Of(r.Ref.GroupResource(), r.Object, before)}
+	return history.Summary{Text: summary(r, c), Problem: problem.Of(r.Ref.GroupResource(), r.Object, before)}
 }
 
 func summary(r *history.Record, c *Comparison) string {
@@ -76,7 +76,7 @@ func creation(object []byte) string {
 
 // isEvent tells whether the record is of a Kubernetes Event, in either of the two groups that serve them.
 func isEvent(r *history.Record) bool {
-	return history.AreEvents(r.Ref.GroupResource())
+	return history.IsEventResource(r.Ref.GroupResource())
 }
 
 // isExpiry reports whether the record is the deletion of an Event. The API

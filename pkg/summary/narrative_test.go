@@ -15,15 +15,15 @@ func TestOf_ExpiredEventHasNoWords(t *testing.T) {
 		group  string
 		verb   history.Verb
 		object string
-		want   history.Words
+		want   history.Summary
 	}{
-		{"", history.Create, core, history.Words{Summary: said, Trouble: said}},
-		{"", history.Update, core, history.Words{Summary: said, Trouble: said}},
-		{"", history.Delete, core, history.Words{}},
-		{"events.k8s.io", history.Create, events, history.Words{Summary: said, Trouble: said}},
-		{"events.k8s.io", history.Delete, events, history.Words{}},
+		{"", history.Create, core, history.Summary{Text: said, Problem: said}},
+		{"", history.Update, core, history.Summary{Text: said, Problem: said}},
+		{"", history.Delete, core, history.Summary{}},
+		{"events.k8s.io", history.Create, events, history.Summary{Text: said, Problem: said}},
+		{"events.k8s.io", history.Delete, events, history.Summary{}},
 		// Another group's resource of that name holds objects like any other.
-		{"calendar.example", history.Delete, core, history.Words{Summary: "deleted"}},
+		{"calendar.example", history.Delete, core, history.Summary{Text: "deleted"}},
 	} {
 		r := &history.Record{
 			Ref:  history.ObjectRef{Group: tc.group, Resource: "events", Namespace: "shop", Name: "web.1"},

@@ -123,7 +123,7 @@ func (d *definitions) Pause() {}
 func (d *definitions) Resume() {}
 
 // Observe implements [Sink]. A CRD that can't be understood defines nothing.
-func (d *definitions) Observe(ctx context.Context, f history.Frame) error {
+func (d *definitions) Observe(ctx context.Context, f history.WatchEvent) error {
 	var c definition
 	if err := json.Unmarshal(f.Object, &c); err != nil {
 		return fmt.Errorf("decode a CRD: %w", err)

@@ -159,14 +159,14 @@ func (w *Watcher) take(ctx context.Context, line []byte) error {
 	}
 }
 
-func (w *Watcher) observe(ctx context.Context, t history.FrameType, e watchproto.Event) error {
+func (w *Watcher) observe(ctx context.Context, t history.WatchEventType, e watchproto.Event) error {
 	if e.RV == "" {
 		return errors.New("watch event whose object has no resourceVersion")
 	}
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	if err := w.sink.Observe(ctx, history.Frame{Type: t, Object: e.Object}); err != nil {
+	if err := w.sink.Observe(ctx, history.WatchEvent{Type: t, Object: e.Object}); err != nil {
 		return observing(err)
 	}
 	if !w.syncing {

@@ -22,7 +22,7 @@ type Sink interface { //nolint:interfacebloat // a watch has that many turns
 	// Observe takes one frame. It may block for as long as it has no room; the watch is not read meanwhile. A frame that it can
 	// make nothing of is a [history.Invalid] error, which ends no watcher: the frame is asked for again, and nothing behind it
 	// is observed until the server mends it.
-	Observe(ctx context.Context, f history.Frame) error
+	Observe(ctx context.Context, f history.WatchEvent) error
 	// EndSync says that every object that existed at the resourceVersion rv was observed since BeginSync.
 	EndSync(ctx context.Context, rv string) error
 	// AbortSync says that the sync broke off: which objects were not observed means nothing. Another BeginSync follows,

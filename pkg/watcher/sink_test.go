@@ -23,7 +23,7 @@ type tape struct {
 
 	mu     sync.Mutex
 	calls  []string
-	frames []history.Frame
+	frames []history.WatchEvent
 	rv     string
 
 	paused, resumed int
@@ -80,7 +80,7 @@ func (s *tape) Settle(ctx context.Context) error {
 	return nil
 }
 
-func (s *tape) Observe(ctx context.Context, f history.Frame) error {
+func (s *tape) Observe(ctx context.Context, f history.WatchEvent) error {
 	var o metav1.PartialObjectMetadata
 	if err := json.Unmarshal(f.Object, &o); err != nil {
 		return err

@@ -182,7 +182,7 @@ type noticed struct {
 }
 
 // Observe implements [Sink].
-func (n *noticed) Observe(ctx context.Context, f history.Frame) error {
+func (n *noticed) Observe(ctx context.Context, f history.WatchEvent) error {
 	n.notice()
 	return n.Sink.Observe(ctx, f) //nolint:wrapcheck // it stands for the sink
 }

@@ -109,5 +109,5 @@ func (w *Watcher) listed(ctx context.Context, item []byte) error {
 	if err := w.begin(ctx); err != nil {
 		return err
 	}
-	return observing(w.sink.Observe(ctx, history.Frame{Type: history.Added, Object: object}))
+	return observing(w.sink.Observe(ctx, history.WatchEvent{Type: history.Added, Object: object}))
 }

@@ -29,7 +29,7 @@ func Flags(r *history.Record) byte {
 	if r.Regarding != nil {
 		f |= flagRegarding
 	}
-	if r.Words != nil {
+	if r.Summary != nil {
 		f |= flagWords
 	}
 	return f
@@ -70,8 +70,8 @@ func AppendAttributes(b []byte, r *history.Record) []byte {
 	if r.Regarding != nil {
 		b = AppendTarget(b, r.Regarding)
 	}
-	if r.Words != nil {
-		b = AppendText(AppendText(b, r.Words.Summary), r.Words.Trouble)
+	if r.Summary != nil {
+		b = AppendText(AppendText(b, r.Summary.Text), r.Summary.Problem)
 	}
 	return b
 }
@@ -84,7 +84,7 @@ func (r *Reader) Attributes(rec *history.Record, flags byte, fields bool) {
 		rec.Regarding = r.Target()
 	}
 	if flags&flagWords != 0 {
-		rec.Words = &history.Words{Summary: r.Text(), Trouble: r.Text()}
+		rec.Summary = &history.Summary{Text: r.Text(), Problem: r.Text()}
 	}
 }
 

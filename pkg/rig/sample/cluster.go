@@ -128,9 +128,9 @@ func (c *Cluster) Next() Frame {
 }
 
 // emit makes the next frame of an object's values.
-func (c *Cluster) emit(k *kind, t history.FrameType, o *object, v values) {
+func (c *Cluster) emit(k *kind, t history.WatchEventType, o *object, v values) {
 	v["rv"], v["now"], v["born"], v["uid"] = number(c.rv), second(c.now), second(o.born), c.uid(o.number)
-	c.frame = Frame{Resource: k.resource, Frame: history.Frame{Type: t, Object: k.template.fill(v)}}
+	c.frame = Frame{Resource: k.resource, Frame: history.WatchEvent{Type: t, Object: k.template.fill(v)}}
 }
 
 // wave is how many Deployments roll at a time, and other kinds change with: what changes together is a few objects, not all.
@@ -145,7 +145,7 @@ func (k *kind) inWaves(places, times int) (place, step, round int) {
 }
 
 // lived returns the object that never dies in a place, and how it changed: Added where it is new.
-func (c *Cluster) lived(k *kind, place int) (*object, history.FrameType) {
+func (c *Cluster) lived(k *kind, place int) (*object, history.WatchEventType) {
 	o := &k.alive[place]
 	if o.number != 0 {
 		return o, history.Modified

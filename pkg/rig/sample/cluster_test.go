@@ -84,7 +84,7 @@ func TestObjectsAreTheAPIs(t *testing.T) {
 // deletion, and that every version of it is another one.
 func TestLives(t *testing.T) {
 	alive := map[history.ObjectRef]string{}
-	types, sizes := map[string]map[history.FrameType]int{}, map[string]int{}
+	types, sizes := map[string]map[history.WatchEventType]int{}, map[string]int{}
 	bytes := 0
 	const frames = 10_000
 	for _, f := range take(cluster(1), frames) {
@@ -103,7 +103,7 @@ func TestLives(t *testing.T) {
 			delete(alive, ref)
 		}
 		if types[f.Resource.Plural] == nil {
-			types[f.Resource.Plural] = map[history.FrameType]int{}
+			types[f.Resource.Plural] = map[history.WatchEventType]int{}
 		}
 		types[f.Resource.Plural][f.Type]++
 		bytes += len(f.Object)

@@ -5,7 +5,7 @@ import "github.com/watchhistory/watchhistory/pkg/history"
 // Frame is the next frame of a resource's watch.
 type Frame struct {
 	Resource history.Resource
-	history.Frame
+	history.WatchEvent
 }
 
 func resource(group, version, plural, kind string) history.Resource {

@@ -59,7 +59,7 @@ func parseLine(line []byte) (Frame, error) {
 		return Frame{}, fmt.Errorf("a recorded frame of %s: %w", name, err)
 	}
 	f.Object = event.Object
-	for _, t := range []history.FrameType{history.Added, history.Modified, history.Deleted} {
+	for _, t := range []history.WatchEventType{history.Added, history.Modified, history.Deleted} {
 		if t.String() == event.Type {
 			f.Type = t
 			return f, nil

@@ -24,7 +24,7 @@ func TestRecordedFrames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frames, bytes := map[string]map[history.FrameType]int{}, 0
+	frames, bytes := map[string]map[history.WatchEventType]int{}, 0
 	for f, err := range sample.Recorded() {
 		if err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestRecordedFrames(t *testing.T) {
 			}
 		}
 		if frames[f.Resource.Plural] == nil {
-			frames[f.Resource.Plural] = map[history.FrameType]int{}
+			frames[f.Resource.Plural] = map[history.WatchEventType]int{}
 		}
 		frames[f.Resource.Plural][f.Type]++
 		bytes += len(f.Object)

@@ -17,11 +17,11 @@ import (
 // again. Two incarnations under one name are two objects.
 func headsAreWhatIsAlive(s *subject) {
 	next := version("web", "5", history.Create)
-	next.Ref.UID, next.Writers = "next", []uint64{3, 4}
+	next.Ref.UID, next.ManagedHashes = "next", []uint64{3, 4}
 	other := version("web", "6", history.Create)
 	other.Ref.Group = "example.com"
 	node := version("node", "7", history.Create)
-	node.Ref.Resource, node.Ref.Namespace, node.Writers = "nodes", "", nil
+	node.Ref.Resource, node.Ref.Namespace, node.ManagedHashes = "nodes", "", nil
 	want := map[history.ObjectRef]history.Head{}
 	for _, batch := range [][]*history.Record{
 		{version("web", "1", history.Create), version("db", "2", history.Create), version("web", "3", history.Update)},
@@ -31,7 +31,7 @@ func headsAreWhatIsAlive(s *subject) {
 	} {
 		s.put(batch...)
 		for _, r := range batch {
-			if want[r.Ref] = (history.Head{Ref: r.Ref, RV: r.RV, Writers: r.Writers}); r.Verb == history.Delete {
+			if want[r.Ref] = (history.Head{Ref: r.Ref, RV: r.RV, ManagedHashes: r.ManagedHashes}); r.Verb == history.Delete {
 				delete(want, r.Ref)
 			}
 		}

@@ -57,7 +57,7 @@ func anyNameIsKept(s *subject) {
 		inside.Regarding = &history.Target{Group: text, Kind: text, Namespace: text, Name: text}
 		owned.Ref.Namespace, owned.Ref.UID, owned.Kind, owned.Version = "", types.UID(text), text, text
 		owned.Managers = []history.Manager{{Name: text, Operation: text, Subresource: text, Fields: []string{text}}}
-		owned.Owners, owned.Words = []types.UID{types.UID(text)}, &history.Words{Summary: text, Trouble: text}
+		owned.Owners, owned.Summary = []types.UID{types.UID(text)}, &history.Summary{Text: text, Problem: text}
 		records = append(records, named, inside, owned)
 	}
 	s.put(records...)

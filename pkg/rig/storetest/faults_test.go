@@ -36,7 +36,7 @@ func writingFaults() []fault {
 		{"loses the words", []string{"RecordsAreReadAsTheyWereAppended"}, func(b *broken) {
 			b.write(func(batch *history.Batch) {
 				for _, r := range batch.Records {
-					r.Words = nil
+					r.Summary = nil
 				}
 			})
 		}},

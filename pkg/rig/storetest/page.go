@@ -170,8 +170,8 @@ func spoil(r *history.Record) {
 	if r.Regarding != nil {
 		*r.Regarding = history.Target{}
 	}
-	if r.Words != nil {
-		*r.Words = history.Words{}
+	if r.Summary != nil {
+		*r.Summary = history.Summary{}
 	}
 	r.Ref, r.RV, r.Revision = history.ObjectRef{}, "", 0
 }

@@ -45,7 +45,7 @@ func of(o history.ObjectRef, verb history.Verb) *history.Record {
 
 // adorn gives the nth record what it can have, some of it.
 func (s *subject) adorn(r *history.Record, n int) {
-	r.RV, r.Writers = fmt.Sprint(100-n), []uint64{uint64(n)}
+	r.RV, r.ManagedHashes = fmt.Sprint(100-n), []uint64{uint64(n)}
 	r.Object = fmt.Appendf(nil, `{"n":%d,"name":%q}`, n, r.Ref.Name)
 	r.Initial = n < 2
 	if n%5 == 3 {
@@ -56,7 +56,7 @@ func (s *subject) adorn(r *history.Record, n int) {
 			{Name: "kubelet", Operation: "Update", Subresource: "status", Time: s.now.Truncate(time.Second), Fields: []string{"status.phase"}},
 			{Name: "kubectl"},
 		}[n%4/2:]
-		r.Words = &history.Words{Summary: "replicas 1 → 2", Trouble: "CrashLoopBackOff"}
+		r.Summary = &history.Summary{Text: "replicas 1 → 2", Problem: "CrashLoopBackOff"}
 	}
 	if n%3 == 1 {
 		r.Owners = []types.UID{"owner-1", "owner-2"}[n%2:]

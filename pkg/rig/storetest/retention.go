@@ -138,7 +138,7 @@ func (s *subject) answers(at ...time.Time) map[string][]*history.Record {
 		}
 	}
 	for _, h := range s.heads(pods()) {
-		m["head of "+h.Ref.Name] = []*history.Record{{Ref: h.Ref, RV: h.RV, Writers: h.Writers}}
+		m["head of "+h.Ref.Name] = []*history.Record{{Ref: h.Ref, RV: h.RV, ManagedHashes: h.ManagedHashes}}
 	}
 	return m
 }

@@ -151,7 +151,7 @@ func brief(records []*history.Record) (list []*history.Record) {
 func read(bodies bool, records ...*history.Record) (list []*history.Record) {
 	for _, r := range records {
 		c := *r
-		c.Writers, c.Before = nil, nil
+		c.ManagedHashes, c.Before = nil, nil
 		if !bodies {
 			c.Object = nil
 		}
@@ -167,7 +167,7 @@ func pods() schema.GroupResource { return schema.GroupResource{Resource: "pods"}
 func version(name, rv string, verb history.Verb) *history.Record {
 	return &history.Record{
 		Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: name, UID: types.UID("uid-" + name)},
-		Version: "v1", Kind: "Pod", Verb: verb, RV: rv, Writers: []uint64{1},
+		Version: "v1", Kind: "Pod", Verb: verb, RV: rv, ManagedHashes: []uint64{1},
 		Object: fmt.Appendf(nil, `{"kind":"Pod","metadata":{"name":%q,"resourceVersion":%q}}`, name, rv),
 	}
 }

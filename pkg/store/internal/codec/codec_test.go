@@ -45,12 +45,12 @@ func full() *history.Record {
 		Managers:  []history.Manager{{Name: "kubectl-edit", Operation: "Update", Subresource: "status", Time: at, Fields: []string{"spec.replicas", ""}}, {Name: "x"}},
 		Owners:    []types.UID{"a", "\xff\x00"},
 		Regarding: &history.Target{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: strings.Repeat("n", 253), UID: "u"},
-		Words:     &history.Words{Summary: "scaled 1 → 2", Trouble: "Failed"},
+		Summary:   &history.Summary{Text: "scaled 1 → 2", Problem: "Failed"},
 	}
 }
 
 func TestMeta(t *testing.T) {
-	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Words: &history.Words{}}, {Verb: history.Update, Regarding: &history.Target{}}} {
+	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Summary: &history.Summary{}}, {Verb: history.Update, Regarding: &history.Target{}}} {
 		var got history.Record
 		m, err := codec.DecodeMeta(codec.AppendMeta(nil, at, want, codec.Meta{Kind: 65535, Parts: 7}, nil), at, &got, nil)
 		if err != nil || m != (codec.Meta{Kind: 65535, Parts: 7}) {
@@ -66,7 +66,7 @@ func TestMeta(t *testing.T) {
 func TestMetaOfPhrases(t *testing.T) {
 	want := full()
 	want.Managers[1].Time = time.Unix(1_790_000_061, 0).UTC() // a clock that is ahead
-	want.Words.Trouble = want.Words.Summary
+	want.Summary.Problem = want.Summary.Text
 	var b book
 	literal, first := codec.AppendMeta(nil, at, want, codec.Meta{}, nil), codec.AppendMeta(nil, at, want, codec.Meta{}, b.number)
 	if len(b) != 2 || len(first) >= len(literal) || bytes.Contains(first, []byte("kubectl-edit")) || bytes.Contains(first, []byte("scaled")) {
@@ -138,7 +138,7 @@ func FuzzMeta(f *testing.F) {
 // FuzzObject does the same for what is kept once an object or once a resource.
 func FuzzObject(f *testing.F) {
 	at := time.Unix(1_790_000_000, 1)
-	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1, 1 << 63}, Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}, Relations: 8}).Encode())
+	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", ManagedHashes: []uint64{1, 1 << 63}, Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}, Relations: 8}).Encode())
 	f.Add((&codec.Identity{Resource: 3, Namespace: 1 << 20, Name: "web", UID: "u", Owners: []types.UID{"o"}, Regarding: &history.Target{Kind: "Pod"}, Relations: 1}).Encode())
 	f.Add(codec.EncodeCheckpoint("17", at))
 	f.Add((&codec.State{Last: 1 << 60, Object: 7, Resources: 1, Namespaces: 2, Kinds: 3}).Encode())
@@ -202,7 +202,7 @@ func TestMetaOfTheFirstEncodingIsRead(t *testing.T) {
 // Logs hold heads that were written before there were deltas.
 func TestHeadOfTheFirstEncodingIsRead(t *testing.T) {
 	got, err := codec.DecodeHead([]byte{1, 1, 5, 9, 2, '1', '7', 1, 0, 0, 0, 0, 0, 0, 0, 1})
-	if want := (codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", Writers: []uint64{1}}); err != nil || !cmp.Equal(got, want) {
+	if want := (codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", ManagedHashes: []uint64{1}}); err != nil || !cmp.Equal(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }

@@ -53,12 +53,12 @@ func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases Phrases)
 	if !m.Same {
 		b = appendRelations(b, r.Owners, r.Regarding)
 	}
-	if r.Words != nil {
-		b = appendPhrase(b, []byte(r.Words.Summary), phrases)
-		if r.Words.Trouble == r.Words.Summary {
+	if r.Summary != nil {
+		b = appendPhrase(b, []byte(r.Summary.Text), phrases)
+		if r.Summary.Problem == r.Summary.Text {
 			return append(b, phraseAgain)
 		}
-		b = appendPhrase(b, []byte(r.Words.Trouble), phrases)
+		b = appendPhrase(b, []byte(r.Summary.Problem), phrases)
 	}
 	return b
 }
@@ -84,8 +84,8 @@ func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts Texts) (Meta, er
 		rec.Owners, rec.Regarding = relations(r, binval.HasTarget(flags))
 	}
 	if binval.HasWords(flags) {
-		rec.Words = &history.Words{Summary: p.phrase("")}
-		rec.Words.Trouble = p.phrase(rec.Words.Summary)
+		rec.Summary = &history.Summary{Text: p.phrase("")}
+		rec.Summary.Problem = p.phrase(rec.Summary.Text)
 	}
 	if p.err != nil {
 		return m, p.err

@@ -23,12 +23,12 @@ const (
 
 // Head is the newest version of an object, as much of it as the next version needs.
 type Head struct {
-	Object   uint64
-	Revision uint64
-	Alive    bool
-	RV       string
-	Writers  []uint64
-	Last     Last
+	Object        uint64
+	Revision      uint64
+	Alive         bool
+	RV            string
+	ManagedHashes []uint64
+	Last          Last
 	// Relations is that of the object's identity.
 	Relations uint64
 }
@@ -49,8 +49,8 @@ func (h *Head) Encode() []byte {
 	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, h.Object), h.Revision)
 	b = binval.AppendText(b, h.RV)
-	b = binary.AppendUvarint(b, uint64(len(h.Writers)))
-	for _, w := range h.Writers {
+	b = binary.AppendUvarint(b, uint64(len(h.ManagedHashes)))
+	for _, w := range h.ManagedHashes {
 		b = binary.BigEndian.AppendUint64(b, w)
 	}
 	b = binary.BigEndian.AppendUint64(binary.AppendUvarint(b, h.Last.TS), h.Last.Sum)
@@ -72,7 +72,7 @@ func DecodeHead(b []byte) (Head, error) {
 	n := r.Count()
 	for i := 0; i < n && r.Err() == nil; i++ {
 		if w := r.Bytes(8); w != nil {
-			h.Writers = append(h.Writers, binary.BigEndian.Uint64(w))
+			h.ManagedHashes = append(h.ManagedHashes, binary.BigEndian.Uint64(w))
 		}
 	}
 	if encoding >= headV2 {

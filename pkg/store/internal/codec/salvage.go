@@ -65,7 +65,7 @@ func WithoutPhrases(meta []byte, texts Texts, fits func([]types.UID, *history.Ta
 		return nil, false
 	}
 	head := meta[:len(meta)-len(r.Rest())]
-	words := binval.Flags(&history.Record{Words: &history.Words{}})
+	words := binval.Flags(&history.Record{Summary: &history.Summary{}})
 	kept := append([]byte{metaV3, head[1] &^ words}, head[2:]...)
 	kept = appendPhrase(kept, nil, nil)
 	if same {

@@ -1,7 +1,7 @@
 package history
 
-// Absence is a resource of the cluster of which nothing is recorded, and why.
-type Absence struct {
+// UnrecordedResource is a resource of the cluster of which nothing is recorded, and why.
+type UnrecordedResource struct {
 	Resource Resource
 	// Reason is one word for programs: a [GapReason], or what the recorder calls
 	// a resource that it leaves out.
