@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -238,4 +240,174 @@ func (b *backup) flush() error {
 		b.progress(int64(b.Entries), b.w.Size())
 	}
 	return nil
+}
+
+// source is a backup that is being read.
+type source struct {
+	r *container.Reader
+	header
+}
+
+func openBackup(b io.Reader) (*source, error) {
+	r, err := container.NewReader(b, backupMagic)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	s := &source{r: r}
+	if err := s.document(backupHeader, &s.header); err != nil {
+		r.Close()
+		return nil, err
+	}
+	if s.Format == 0 || s.Format > format {
+		r.Close()
+		return nil, history.Errorf(history.Invalid,
+			"it was made of format %d, and this recorder knows formats up to %d: use a newer recorder", s.Format, format)
+	}
+	return s, nil
+}
+
+// unreadable says in the user's words why a backup can't be read.
+func unreadable(err error) error {
+	switch {
+	case errors.Is(err, container.ErrForeign):
+		return history.Errorf(history.Invalid, "it is no backup of watchhistory-recorder")
+	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt):
+		return history.Errorf(history.Invalid, "it is damaged (%v): use another copy of it, or an earlier backup", err)
+	default:
+		return fmt.Errorf("read: %w", err)
+	}
+}
+
+// document reads a frame of the kind that has to come next.
+func (s *source) document(kind byte, into any) error {
+	got, payload, err := s.r.Next()
+	if err != nil {
+		return unreadable(err)
+	}
+	if got != kind {
+		return unreadable(container.ErrCorrupt)
+	}
+	if err := json.Unmarshal(payload, into); err != nil {
+		return unreadable(fmt.Errorf("%w: %w", container.ErrCorrupt, err))
+	}
+	return nil
+}
+
+// entries calls each for every entry, whose bytes are valid until it returns, and between for every frame. It reads up to the end.
+func (s *source) entries(each func(k, v []byte, expires uint64) error, between func() error) (f footer, err error) {
+	var n uint64
+	for {
+		kind, payload, err := s.r.Next()
+		if err != nil {
+			return f, unreadable(err)
+		}
+		if kind == backupFooter {
+			err = json.Unmarshal(payload, &f)
+			if err != nil || f.Entries != n {
+				return f, unreadable(container.ErrCorrupt)
+			}
+			break
+		}
+		if kind != backupEntries {
+			return f, unreadable(container.ErrCorrupt)
+		}
+		for len(payload) > 0 {
+			var k, v []byte
+			var expires uint64
+			if k, v, expires, payload, err = nextEntry(payload); err != nil {
+				return f, err
+			}
+			n++
+			if err := each(k, v, expires); err != nil {
+				return f, err
+			}
+		}
+		if err := between(); err != nil {
+			return f, err
+		}
+	}
+	if _, _, err := s.r.Next(); !errors.Is(err, io.EOF) {
+		return f, unreadable(cmp.Or(err, container.ErrCorrupt))
+	}
+	return f, nil
+}
+
+func nextEntry(b []byte) (k, v []byte, expires uint64, rest []byte, err error) {
+	var ok1, ok2 bool
+	if k, b, ok1 = field(b); !ok1 || len(k) == 0 {
+		return nil, nil, 0, nil, unreadable(container.ErrCorrupt)
+	}
+	expires, n := binary.Uvarint(b)
+	if n <= 0 {
+		return nil, nil, 0, nil, unreadable(container.ErrCorrupt)
+	}
+	if v, b, ok2 = field(b[n:]); !ok2 {
+		return nil, nil, 0, nil, unreadable(container.ErrCorrupt)
+	}
+	return k, v, expires, b, nil
+}
+
+// field takes a length and so many bytes off b.
+func field(b []byte) (f, rest []byte, ok bool) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, nil, false
+	}
+	return b[size:][:n], b[size:][n:], true
+}
+
+// Position is how far a backup goes: a log, and the time of the newest record in it. As text it is a token.
+type Position struct {
+	Log  [8]byte // tells logs apart; copies of one are equal
+	Time uint64  // in nanoseconds since 1970
+}
+
+// IsZero tells whether the position is the beginning of whatever log.
+func (p Position) IsZero() bool { return p == Position{} }
+
+// MarshalText returns the position's token: 22 letters, digits, minus and underscore; "" for the zero position.
+func (p Position) MarshalText() ([]byte, error) {
+	if p.IsZero() {
+		return nil, nil
+	}
+	return base64.RawURLEncoding.AppendEncode(nil, binary.BigEndian.AppendUint64(p.Log[:], p.Time)), nil
+}
+
+// UnmarshalText is the inverse of [Position.MarshalText].
+func (p *Position) UnmarshalText(text []byte) error {
+	*p = Position{}
+	if len(text) == 0 {
+		return nil
+	}
+	b, err := base64.RawURLEncoding.Strict().AppendDecode(nil, text)
+	if err != nil || len(b) != len(p.Log)+8 {
+		return history.Errorf(history.Invalid, "%q is no position of a backup", text)
+	}
+	copy(p.Log[:], b)
+	p.Time = binary.BigEndian.Uint64(b[len(p.Log):])
+	return nil
+}
+
+// String returns the position's token.
+func (p Position) String() string {
+	b, _ := p.MarshalText() // it never fails
+	return string(b)
+}
+
+// ReachedBy returns the position that a backup reaches, of which it reads the beginning only. What is no backup is a
+// [history.Invalid] error.
+func ReachedBy(backup io.Reader) (Position, error) {
+	in, err := openBackup(backup)
+	if err != nil {
+		return Position{}, err
+	}
+	defer in.r.Close()
+	return in.To, nil
+}
+
+// id returns what tells the log from others. The key that it is made of can't be told from it.
+func (s *Store) id() (id [8]byte) {
+	sum := sha256.Sum256(append([]byte("watchhistory log\x00"), s.redaction...))
+	copy(id[:], sum[:])
+	return id
 }

@@ -1,10 +1,79 @@
 package store
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+
+	badger "github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/durable"
 )
+
+// The sizes of memtables, in bytes. Badger builds a table of each in a buffer that grows by doubling and is kept, one of up to eight,
+// for builders of which most need a quarter of it: of 8 MB where the memtable had no more than 3.7 MB, and of 16 MB where it had. Much
+// smaller they can't be: a transaction takes 15 % of a memtable, and has to take a part of a body (maxPart) with what goes with it.
+const (
+	usualMemtable   = 3 << 20
+	earlierMemtable = 4 << 20 // what earlier recorders had
+)
+
+// mostMemtables is how many there are at a time: one is written to, two wait.
+const mostMemtables = 3
+
+// memtableSize returns how large memtables are to be for a database. Badger reads what an earlier process left in a write-ahead log
+// into a memtable, and ends the process where that is too small. A log is as long as two memtables, until Badger cuts off what it
+// did not need: one of any other length may have been an earlier recorder's. The next process has usual memtables again.
+func memtableSize(dir string) (int64, error) {
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil {
+		return 0, fmt.Errorf("look for write-ahead logs: %w", err)
+	}
+	for _, path := range logs {
+		st, err := os.Stat(path)
+		if err != nil {
+			return 0, fmt.Errorf("look at a write-ahead log: %w", err)
+		}
+		if st.Size() != 2*usualMemtable {
+			return earlierMemtable, nil
+		}
+	}
+	return usualMemtable, nil
+}
+
+// manifestVersion is the version of the manifest's format that is written, which [badger.ReplayManifestFile] reads.
+const manifestVersion = 8
+
+// writeManifest puts a manifest that names these tables in the place of the one that is there.
+func writeManifest(dir string, tables map[uint64]badger.TableManifest) error {
+	var changes pb.ManifestChangeSet
+	for id, t := range tables {
+		changes.Changes = append(changes.Changes, &pb.ManifestChange{
+			Id: id, Op: pb.ManifestChange_CREATE, Level: uint32(t.Level), KeyId: t.KeyID, Compression: uint32(t.Compression),
+		})
+	}
+	payload, err := proto.Marshal(&changes)
+	if err != nil {
+		return fmt.Errorf("make the manifest: %w", err)
+	}
+	b := binary.BigEndian.AppendUint16([]byte("Bdgr\x00\x00"), manifestVersion)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(payload, crc32.MakeTable(crc32.Castagnoli)))
+	f, err := durable.Create(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return fmt.Errorf("write the manifest: %w", err)
+	}
+	if _, err := f.Write(append(b, payload...)); err != nil {
+		return errors.Join(fmt.Errorf("write the manifest: %w", err), f.Discard())
+	}
+	return f.Commit()
+}
 
 // What has to stay free of a volume, in bytes. Badger writes into files that it has mapped: where the volume has no block for
 // such a page, the kernel ends the process with SIGBUS, and nobody gets an error. So nothing is written unless there is room

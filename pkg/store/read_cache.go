@@ -1,6 +1,8 @@
 package store
 
-import "sync"
+import (
+	"sync"
+)
 
 // bounded is a map that makes room by forgetting any of its entries. It is safe for concurrent use.
 type bounded[K comparable, V any] struct {
