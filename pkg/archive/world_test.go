@@ -61,7 +61,7 @@ func newWorld(tb testing.TB) *world {
 		{Resource: "pods", Start: w.at(50), End: w.at(51), Reason: history.GapRestarted},
 		{Group: "apps", Resource: "deployments", Start: w.at(40), End: w.at(60), Reason: history.GapDisconnected, Detail: "away"},
 	}
-	for b := range sample.Batches(tb, func(yield func(sample.Frame) bool) {
+	for b := range sample.Batches(tb, func(yield func(sample.WatchEvent) bool) {
 		for range left {
 			if !yield(c.Next()) {
 				return

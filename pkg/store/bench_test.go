@@ -30,7 +30,7 @@ func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
 // records returns a source of the records of a sample cluster of so many objects, as the recorder hands them over.
 func records(tb testing.TB, objects int) func() *history.Record {
 	tb.Helper()
-	batches := sample.Batches(tb, sample.Frames(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
+	batches := sample.Batches(tb, sample.WatchEvents(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
 	next, stop := iter.Pull(func(yield func(*history.Record) bool) {
 		for batch := range batches {
 			for _, r := range batch.Records {

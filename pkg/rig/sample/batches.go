@@ -11,10 +11,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// Frames returns what a made-up cluster serves; it has no end.
-func Frames(o Options) iter.Seq[Frame] {
+// WatchEvents returns what a made-up cluster serves; it has no end.
+func WatchEvents(o Options) iter.Seq[WatchEvent] {
 	c := New(o)
-	return func(yield func(Frame) bool) {
+	return func(yield func(WatchEvent) bool) {
 		for yield(c.Next()) {
 		}
 	}
@@ -22,7 +22,7 @@ func Frames(o Options) iter.Seq[Frame] {
 
 // Batches returns what a recorder commits of the frames when they come faster than it records: the batches, as they are handed to
 // the log. They belong to the caller. Nothing goes on between two of them for longer than it takes to fill a queue.
-func Batches(tb testing.TB, frames iter.Seq[Frame]) iter.Seq[*history.Batch] {
+func Batches(tb testing.TB, frames iter.Seq[WatchEvent]) iter.Seq[*history.Batch] {
 	tb.Helper()
 	return func(yield func(*history.Batch) bool) {
 		log, err := store.Open(tb.TempDir(), store.Options{NoSync: true})
@@ -51,7 +51,7 @@ func Batches(tb testing.TB, frames iter.Seq[Frame]) iter.Seq[*history.Batch] {
 }
 
 // feed records the frames until they or ctx end.
-func feed(ctx context.Context, log recorder.Log, frames iter.Seq[Frame]) (err error) {
+func feed(ctx context.Context, log recorder.Log, frames iter.Seq[WatchEvent]) (err error) {
 	f := NewFeed(ctx, log, time.Now)
 	defer func() {
 		if e := f.Close(); err == nil {

@@ -47,7 +47,7 @@ type Cluster struct {
 	every  time.Duration
 	rv     int
 	serial uint64 // of the object that was created last
-	frame  Frame
+	frame  WatchEvent
 	parts  parts
 
 	pods, nodes, events, leases, replicaSets, deployments, endpointSlices, databases *kind
@@ -112,7 +112,7 @@ func (c *Cluster) Resources() []history.Resource {
 func (c *Cluster) Now() time.Time { return c.now }
 
 // Next returns the next frame, whose object belongs to the caller.
-func (c *Cluster) Next() Frame {
+func (c *Cluster) Next() WatchEvent {
 	c.now = c.now.Add(c.every)
 	c.rv += 1 + c.rng.IntN(3)
 	n := c.rng.IntN(100)
@@ -130,7 +130,7 @@ func (c *Cluster) Next() Frame {
 // emit makes the next frame of an object's values.
 func (c *Cluster) emit(k *kind, t history.WatchEventType, o *object, v values) {
 	v["rv"], v["now"], v["born"], v["uid"] = number(c.rv), second(c.now), second(o.born), c.uid(o.number)
-	c.frame = Frame{Resource: k.resource, Frame: history.WatchEvent{Type: t, Object: k.template.fill(v)}}
+	c.frame = WatchEvent{Resource: k.resource, WatchEvent: history.WatchEvent{Type: t, Object: k.template.fill(v)}}
 }
 
 // wave is how many Deployments roll at a time, and other kinds change with: what changes together is a few objects, not all.

@@ -22,8 +22,8 @@ func cluster(seed uint64) *sample.Cluster {
 	return sample.New(sample.Options{Seed: seed, Objects: 300, Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond})
 }
 
-func take(c *sample.Cluster, n int) []sample.Frame {
-	list := make([]sample.Frame, n)
+func take(c *sample.Cluster, n int) []sample.WatchEvent {
+	list := make([]sample.WatchEvent, n)
 	for i := range list {
 		list[i] = c.Next()
 	}

@@ -33,7 +33,7 @@ func NewFeed(ctx context.Context, log recorder.Log, now func() time.Time) *Feed 
 }
 
 // Record takes a frame. It is recorded once the feed is closed, if not earlier.
-func (f *Feed) Record(ctx context.Context, frame Frame) error {
+func (f *Feed) Record(ctx context.Context, frame WatchEvent) error {
 	s := f.streams[frame.Resource.GroupResource()]
 	if s == nil {
 		var err error
@@ -41,7 +41,7 @@ func (f *Feed) Record(ctx context.Context, frame Frame) error {
 			return fmt.Errorf("feed %s: %w", frame.Resource.GroupResource(), err)
 		}
 	}
-	return s.Observe(ctx, frame.Frame)
+	return s.Observe(ctx, frame.WatchEvent)
 }
 
 // stream returns the stream of a resource of which nothing was there when recording began.

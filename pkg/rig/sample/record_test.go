@@ -140,8 +140,8 @@ func rollOut(t *testing.T, cluster *clustertest.Cluster, namespace string) {
 	}
 }
 
-// recordFrames writes recorded.zst. The watches last for a while behind the last scene, for heartbeats and leases.
-func recordFrames(t *testing.T) {
+// recordWatchEvents writes recorded.zst. The watches last for a while behind the last scene, for heartbeats and leases.
+func recordWatchEvents(t *testing.T) {
 	t.Helper()
 	host, err := os.Hostname()
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// recorded is what TestRecordedFrames -record wrote: a line for each frame, with the resource, a tab, and the watch's line.
+// recorded is what TestRecordedWatchEvents -record wrote: a line for each frame, with the resource, a tab, and the watch's line.
 //
 //go:embed recorded.zst
 var recorded []byte
@@ -23,11 +23,11 @@ var recorded []byte
 const maxLine = 1 << 20
 
 // Recorded returns the frames that a dev cluster's API server served, in the order in which they came.
-func Recorded() iter.Seq2[Frame, error] {
-	return func(yield func(Frame, error) bool) {
+func Recorded() iter.Seq2[WatchEvent, error] {
+	return func(yield func(WatchEvent, error) bool) {
 		unzipped, err := zstd.NewReader(bytes.NewReader(recorded), zstd.WithDecoderConcurrency(1))
 		if err != nil {
-			yield(Frame{}, err)
+			yield(WatchEvent{}, err)
 			return
 		}
 		defer unzipped.Close()
@@ -39,24 +39,24 @@ func Recorded() iter.Seq2[Frame, error] {
 			}
 		}
 		if err := lines.Err(); err != nil {
-			yield(Frame{}, fmt.Errorf("read recorded frames: %w", err))
+			yield(WatchEvent{}, fmt.Errorf("read recorded frames: %w", err))
 		}
 	}
 }
 
-func parseLine(line []byte) (Frame, error) {
+func parseLine(line []byte) (WatchEvent, error) {
 	name, watched, _ := bytes.Cut(line, []byte("\t"))
 	part := strings.Split(string(name), "/")
 	if len(part) != 4 {
-		return Frame{}, fmt.Errorf("a recorded frame of the resource %q", name)
+		return WatchEvent{}, fmt.Errorf("a recorded frame of the resource %q", name)
 	}
-	f := Frame{Resource: resource(part[0], part[1], part[2], part[3])}
+	f := WatchEvent{Resource: resource(part[0], part[1], part[2], part[3])}
 	var event struct {
 		Type   string
 		Object json.RawMessage
 	}
 	if err := json.Unmarshal(watched, &event); err != nil {
-		return Frame{}, fmt.Errorf("a recorded frame of %s: %w", name, err)
+		return WatchEvent{}, fmt.Errorf("a recorded frame of %s: %w", name, err)
 	}
 	f.Object = event.Object
 	for _, t := range []history.WatchEventType{history.Added, history.Modified, history.Deleted} {
@@ -65,5 +65,5 @@ func parseLine(line []byte) (Frame, error) {
 			return f, nil
 		}
 	}
-	return Frame{}, fmt.Errorf("a recorded frame of type %q", event.Type)
+	return WatchEvent{}, fmt.Errorf("a recorded frame of type %q", event.Type)
 }

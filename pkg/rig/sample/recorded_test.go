@@ -11,11 +11,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 )
 
-// TestRecordedFrames checks that the recorded frames hold what they are described to, and nothing of the machine that they were
+// TestRecordedWatchEvents checks that the recorded frames hold what they are described to, and nothing of the machine that they were
 // recorded on: no address but those of the loopback and of made-up pods and services, no path, no host.
-func TestRecordedFrames(t *testing.T) {
+func TestRecordedWatchEvents(t *testing.T) {
 	if *record {
-		recordFrames(t)
+		recordWatchEvents(t)
 		return // what was recorded is embedded when this is built again
 	}
 	foreign := regexp.MustCompile(`"/(home|root|tmp|Users|work|var/folders)/|/(home|Users)/`)

@@ -21,13 +21,13 @@ const (
 	bytesAVersion = 400
 )
 
-func madeUp() iter.Seq[sample.Frame] {
-	return sample.Frames(sample.Options{Seed: 1, Objects: max(100, *compared/50), Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond})
+func madeUp() iter.Seq[sample.WatchEvent] {
+	return sample.WatchEvents(sample.Options{Seed: 1, Objects: max(100, *compared/50), Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond})
 }
 
-func recorded(tb testing.TB) iter.Seq[sample.Frame] {
+func recorded(tb testing.TB) iter.Seq[sample.WatchEvent] {
 	tb.Helper()
-	return func(yield func(sample.Frame) bool) {
+	return func(yield func(sample.WatchEvent) bool) {
 		for f, err := range sample.Recorded() {
 			if err != nil {
 				tb.Error(err)
@@ -72,7 +72,7 @@ func TestStorageIsSmall(t *testing.T) {
 	}
 }
 
-func compare(b *testing.B, frames iter.Seq[sample.Frame], most int) {
+func compare(b *testing.B, frames iter.Seq[sample.WatchEvent], most int) {
 	b.Helper()
 	for b.Loop() {
 		batches, frames, n := gather(b, frames, most)
@@ -94,7 +94,7 @@ func compare(b *testing.B, frames iter.Seq[sample.Frame], most int) {
 }
 
 // gather returns the batches that the recorder makes of the frames, at most so many records of them, and again the frames.
-func gather(tb testing.TB, frames iter.Seq[sample.Frame], most int) ([]*history.Batch, iter.Seq[sample.Frame], int) {
+func gather(tb testing.TB, frames iter.Seq[sample.WatchEvent], most int) ([]*history.Batch, iter.Seq[sample.WatchEvent], int) {
 	tb.Helper()
 	var batches []*history.Batch
 	n := 0
@@ -133,7 +133,7 @@ func ourSide(tb testing.TB, batches []*history.Batch, n int, sync bool) side {
 }
 
 // naiveSide takes as much time as the writes do, without that of making frames in between.
-func naiveSide(tb testing.TB, frames iter.Seq[sample.Frame], n int, sync bool) side {
+func naiveSide(tb testing.TB, frames iter.Seq[sample.WatchEvent], n int, sync bool) side {
 	tb.Helper()
 	dir := tb.TempDir()
 	log, err := openNaive(dir, sync)

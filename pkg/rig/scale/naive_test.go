@@ -21,7 +21,7 @@ func openNaive(dir string, sync bool) (*naive, error) {
 }
 
 // append writes a version. Its number stands in for the time and the object's name in the keys, at the same length.
-func (n *naive) append(f sample.Frame) error {
+func (n *naive) append(f sample.WatchEvent) error {
 	n.versions++
 	at := fmt.Sprintf("2026-01-02T15:04:05.%012dZ", n.versions)
 	object := fmt.Sprintf("namespace-%d/name-%032d", n.versions%40, n.versions%1000)

@@ -20,7 +20,7 @@ func newTruth(versions int) truth {
 	return truth{oneIn: uint64(max(1, versions/20_000)), of: map[types.UID][]string{}}
 }
 
-func (t truth) note(f sample.Frame) {
+func (t truth) note(f sample.WatchEvent) {
 	uid := field(f.Object, `"uid":"`)
 	if xxhash.Sum64(uid)%t.oneIn == 0 {
 		t.of[types.UID(uid)] = append(t.of[types.UID(uid)], string(field(f.Object, `"resourceVersion":"`)))

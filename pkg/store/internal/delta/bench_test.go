@@ -18,7 +18,7 @@ type pair struct{ before, now []byte }
 // pairs returns so many versions of a made-up cluster that have one before.
 func pairs(tb testing.TB, n int) (all []pair) {
 	tb.Helper()
-	frames := sample.Frames(sample.Options{Seed: 1, Objects: 200, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10})
+	frames := sample.WatchEvents(sample.Options{Seed: 1, Objects: 200, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10})
 	for batch := range sample.Batches(tb, frames) {
 		for _, r := range batch.Records {
 			if len(all) == n {

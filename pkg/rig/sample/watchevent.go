@@ -2,8 +2,8 @@ package sample
 
 import "github.com/watchhistory/watchhistory/pkg/history"
 
-// Frame is the next frame of a resource's watch.
-type Frame struct {
+// WatchEvent is the next frame of a resource's watch.
+type WatchEvent struct {
 	Resource history.Resource
 	history.WatchEvent
 }
