@@ -9,184 +9,192 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
-// closeTogether is the longest that two versions written within one second of the
-// API server's clock are received after each other. A longer delay costs a name,
-// never makes one wrong.
-const closeTogether = 2 * time.Second
+// sameSecondDelay bounds the time between the receipts of two versions that
+// were written within one second of the API server's clock. A longer delay in
+// practice loses a name, and never makes one wrong.
+const sameSecondDelay = 2 * time.Second
 
-// attribution is what the writers of a version are told from: its entries in
-// managedFields, and what is known of the version before.
+// attribution finds the writers of a version from its managed entries and the
+// previous version.
 //
-// Its rule is that a manager is named only if nobody else can have written. The
-// API server sets the time of an entry, in whole seconds, when its manager adds
-// or changes a field. It leaves the time alone if the manager only loses
-// fields, and a write that only removes fields leaves no entry at all. See
+// Invariant: a manager is named only if nobody else can have written. The API
+// server sets the time of an entry, in whole seconds, when its manager adds or
+// changes a field. It keeps the time if the manager only loses fields, and a
+// write that only removes fields leaves no entry at all. See
 // docs/design/0003-who-wrote-a-version.md.
 type attribution struct {
-	entries    []writer
+	entries    []managedEntry
 	apiVersion string // of the object
 
-	// before are the fingerprints of the entries of the version before, sorted.
+	// before are the hashes of the previous version's entries, sorted.
 	before []uint64
-	// floor is the second of the newest entry that the object ever had; 0 if it is
-	// not known.
+	// floor is the second of the newest entry that the object ever had, or 0 if
+	// it is not known.
 	floor uint32
-	// fresh is set if the newest entry was received first so short ago that its
+	// fresh is set if the newest entry was first received so recently that its
 	// manager may have written again within the same second.
 	fresh bool
-	// comparison is that with the version before, nil if that is not at hand.
+	// comparison compares the version with the previous one. It is nil if the
+	// previous version is not available.
 	comparison *summary.Comparison
 }
 
-// attribute returns the managers of an update. It is missed if versions between
-// it and the version before were not seen.
-func (a attribution) attribute(missed bool) []history.Manager {
-	if len(a.before) >= history.MaxManagedEntries { // and may be incomplete
+// managers returns the managers who wrote an update. missed means that versions
+// between it and the previous version were not observed.
+func (a attribution) managers(missed bool) []history.Manager {
+	if len(a.before) >= history.MaxManagedEntries { // the hashes may be truncated
 		return nil
 	}
 	if missed {
-		return managers(a.several())
+		return managersOf(a.allWriters())
 	}
-	return managers(a.one())
+	return managersOf(a.writer())
 }
 
-// one returns the writer of a version that one request wrote; nil if there may
-// be another one.
-func (a attribution) one() []writer {
+// writer returns the entry of the only writer of a version that one request
+// wrote. It returns nil if another manager may have written.
+func (a attribution) writer() []managedEntry {
 	moved := a.moved()
-	if slices.ContainsFunc(moved, func(w writer) bool { return w.isTrace }) {
+	if slices.ContainsFunc(moved, func(e managedEntry) bool { return e.isTrace }) {
 		if len(moved) > 1 {
-			return nil // a trace and an entry are never of one request
+			return nil // one request never leaves both a trace and an entry
 		}
 		return moved
 	}
 	if len(moved) == 0 {
-		return a.again()
+		return a.withoutMove()
 	}
-	newest := newest(moved)
+	newest := newestEntries(moved)
 	if len(newest) == 1 && a.isLater(&newest[0]) {
 		return newest
 	}
-	return a.proven(newest)
+	return a.verifyAttribution(newest)
 }
 
-// several returns the managers that wrote between two versions of which some in
-// between were not seen. Fields prove nothing then: their owner may have been
-// put in after another one wrote.
-func (a attribution) several() []writer {
+// allWriters returns the managers that wrote between two versions if some
+// versions in between were not observed. Fields prove nothing then: their owner
+// may have been added after another manager wrote.
+func (a attribution) allWriters() []managedEntry {
 	for i := range a.entries {
-		if w := &a.entries[i]; a.stayed(w) {
-			a.floor = max(a.floor, second(w.Time))
+		if e := &a.entries[i]; a.existed(e) {
+			a.floor = max(a.floor, second(e.Time))
 		}
 	}
-	return slices.DeleteFunc(a.moved(), func(w writer) bool { return w.isTrace || !a.isLater(&w) })
+	return slices.DeleteFunc(a.moved(), func(e managedEntry) bool { return e.isTrace || !a.isLater(&e) })
 }
 
-// moved returns the entries, and the traces, that the version before did not
-// have, as far as who and when. An entry that only its fields changed in is not
-// among them: its manager may have lost them to another one.
-func (a attribution) moved() []writer {
-	return slices.DeleteFunc(slices.Clone(a.entries), func(w writer) bool { return w.made() || a.stayed(&w) })
+// moved returns the entries and traces whose manager and time are new since the
+// previous version. An entry of which only the fields changed is not included:
+// its manager may have lost them to another one.
+func (a attribution) moved() []managedEntry {
+	return slices.DeleteFunc(slices.Clone(a.entries), func(e managedEntry) bool { return e.isSynthetic() || a.existed(&e) })
 }
 
-// stayed reports whether the version before had an entry of that manager and time.
-func (a attribution) stayed(w *writer) bool {
-	_, found := slices.BinarySearchFunc(a.before, write(w.fingerprint), func(f uint64, half uint32) int { return cmp.Compare(write(f), half) })
+// existed reports whether the previous version had an entry of that manager and
+// time.
+func (a attribution) existed(e *managedEntry) bool {
+	_, found := slices.BinarySearchFunc(a.before, writeHash(e.hash), func(hash uint64, half uint32) int {
+		return cmp.Compare(writeHash(hash), half)
+	})
 	return found
 }
 
-// isLater reports whether a moved entry is of a write since the version before.
-// One that isn't, or has no time, may be there without that its manager wrote: a
-// client can put entries in, as the upgrade from client-side to server-side
-// apply and the replacement of an object by an old copy do, and a scale to the
-// same number makes a new entry without a time for the owner of spec.replicas.
-func (a attribution) isLater(w *writer) bool {
-	return a.floor > 0 && second(w.Time) > a.floor
+// isLater reports whether a moved entry belongs to a write after the previous
+// version.
+//
+// An entry that is not later, or has no time, can appear without a write of its
+// manager. A client can insert entries: the upgrade from client-side to
+// server-side apply does, and so does replacing an object by an old copy. A
+// scale to the same number adds an entry without a time for the owner of
+// spec.replicas.
+func (a attribution) isLater(e *managedEntry) bool {
+	return a.floor > 0 && second(e.Time) > a.floor
 }
 
-// again returns the writer of a version without an entry that moved: one whose
-// entry has the current second already, or none, as those of the scale
-// subresource. Otherwise nobody is named, for a removal leaves no entry.
-func (a attribution) again() []writer {
+// withoutMove returns the writer of a version in which no entry moved. Its
+// entry has the current second already, or it has no time, as those of the
+// scale subresource. Otherwise nobody is named, because a removal of fields
+// leaves no entry.
+func (a attribution) withoutMove() []managedEntry {
 	if a.isScaled() {
-		return []writer{{isTrace: true, Manager: history.Manager{Subresource: "scale"}}}
+		return []managedEntry{{isTrace: true, Manager: history.Manager{Subresource: "scale"}}}
 	}
 	now := newestSecond(a.entries)
-	return a.proven(slices.DeleteFunc(slices.Clone(a.entries), func(w writer) bool {
-		if w.Time.IsZero() {
-			return w.Subresource != "scale"
+	return a.verifyAttribution(slices.DeleteFunc(slices.Clone(a.entries), func(e managedEntry) bool {
+		if e.Time.IsZero() {
+			return e.Subresource != "scale"
 		}
-		return second(w.Time) < now || !a.fresh
+		return second(e.Time) < now || !a.fresh
 	}))
 }
 
-// isScaled reports whether the version must have come through the scale
-// subresource, which leaves no entry once nobody owns spec.replicas: scaling to
-// 0 takes the field from its owner. Any other write that sets it gets to own it,
-// if the object has entries at all.
+// isScaled reports whether the version must have been written through the scale
+// subresource, which leaves no entry if nobody owns spec.replicas: scaling to 0
+// removes the field from its owner. The writer of any other request that sets
+// the field becomes its owner, if the object has entries at all.
 func (a attribution) isScaled() bool {
 	return a.comparison != nil && a.comparison.Scaled() &&
-		slices.ContainsFunc(a.entries, func(w writer) bool { return !w.isTrace }) &&
-		!slices.ContainsFunc(a.entries, func(w writer) bool { return a.comparison.Wrote(w.fieldsV1, a.others(&w)) })
+		slices.ContainsFunc(a.entries, func(e managedEntry) bool { return !e.isTrace }) &&
+		!slices.ContainsFunc(a.entries, func(e managedEntry) bool { return a.comparison.Wrote(e.fieldsV1, a.othersFields(&e)) })
 }
 
-// proven returns the only entry that proves to be the writer's, if it is one of
-// the candidates.
-func (a attribution) proven(candidates []writer) []writer {
-	var found []writer
+// verifyAttribution returns the only entry whose fields prove that its manager
+// wrote, if it is one of the candidates. Otherwise it returns nil.
+func (a attribution) verifyAttribution(candidates []managedEntry) []managedEntry {
+	var proven []managedEntry
 	for i := range a.entries {
-		if w := &a.entries[i]; a.wrote(w) {
-			found = append(found, *w)
+		if e := &a.entries[i]; a.proves(e) {
+			proven = append(proven, *e)
 		}
 	}
-	if len(found) != 1 || !slices.ContainsFunc(candidates, func(w writer) bool { return w.fingerprint == found[0].fingerprint }) {
+	if len(proven) != 1 || !slices.ContainsFunc(candidates, func(e managedEntry) bool { return e.hash == proven[0].hash }) {
 		return nil
 	}
-	return found
+	return proven
 }
 
-// wrote reports whether an entry proves by its fields that its manager wrote.
-// They say nothing about an object in another version of the API.
-func (a attribution) wrote(w *writer) bool {
-	return a.comparison != nil && !w.isTrace && !w.made() && (w.apiVersion == "" || w.apiVersion == a.apiVersion) &&
-		a.comparison.Wrote(w.fieldsV1, a.others(w))
+// proves reports whether the fields of an entry prove that its manager wrote.
+// Fields of another API version than the object's prove nothing.
+func (a attribution) proves(e *managedEntry) bool {
+	return a.comparison != nil && !e.isTrace && !e.isSynthetic() && (e.apiVersion == "" || e.apiVersion == a.apiVersion) &&
+		a.comparison.Wrote(e.fieldsV1, a.othersFields(e))
 }
 
-// others returns the fieldsV1 of all entries except one. Entries of another
-// apiVersion may use different paths, so they count as owning anything.
-func (a attribution) others(than *writer) (fieldsV1 [][]byte) {
+// othersFields returns the fieldsV1 of all other entries. Entries of another
+// API version may use other paths, so they count as owning any field.
+func (a attribution) othersFields(than *managedEntry) (fieldsV1 [][]byte) {
 	for i := range a.entries {
-		switch w := &a.entries[i]; {
-		case w.isTrace, w.fingerprint == than.fingerprint:
-		case w.apiVersion != "" && w.apiVersion != a.apiVersion:
+		switch e := &a.entries[i]; {
+		case e.isTrace, e.hash == than.hash:
+		case e.apiVersion != "" && e.apiVersion != a.apiVersion:
 			fieldsV1 = append(fieldsV1, summary.AnyFields())
 		default:
-			fieldsV1 = append(fieldsV1, w.fieldsV1)
+			fieldsV1 = append(fieldsV1, e.fieldsV1)
 		}
 	}
 	return fieldsV1
 }
 
-// creators returns the manager of an object's first version, or, if versions
-// before it were not seen, all that wrote until then.
-func creators(entries []writer, missed bool) []history.Manager {
-	wrote := slices.DeleteFunc(attribution{entries: entries}.moved(), func(w writer) bool { return w.isTrace })
+// creators returns the manager of an object's first version. If earlier
+// versions were not observed, it returns all managers that wrote until then.
+func creators(entries []managedEntry, missed bool) []history.Manager {
+	wrote := slices.DeleteFunc(attribution{entries: entries}.moved(), func(e managedEntry) bool { return e.isTrace })
 	if missed {
-		return managers(wrote)
+		return managersOf(wrote)
 	}
-	if wrote = newest(wrote); len(wrote) > 1 {
+	if wrote = newestEntries(wrote); len(wrote) > 1 {
 		return nil
 	}
-	return managers(wrote)
+	return managersOf(wrote)
 }
 
-// newest returns the entries with the latest time.
-func newest(entries []writer) (top []writer) {
+// newestEntries returns the entries with the latest time.
+func newestEntries(entries []managedEntry) (newest []managedEntry) {
 	at := newestSecond(entries)
-	for _, w := range entries {
-		if second(w.Time) == at {
-			top = append(top, w)
+	for _, e := range entries {
+		if second(e.Time) == at {
+			newest = append(newest, e)
 		}
 	}
-	return top
+	return newest
 }

@@ -12,46 +12,46 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// writer is one entry of managedFields, or a trace: what a write leaves in the
-// object for which the API server records no entry.
-type writer struct {
+// managedEntry is one entry of managedFields, or a trace: the mark that a write
+// leaves in the object for which the API server adds no entry.
+type managedEntry struct {
 	history.Manager
 
-	apiVersion string // of fieldsV1; of entries only
-	fieldsV1   []byte // what the manager owns; a part of the frame
+	apiVersion string // of fieldsV1; entries only
+	fieldsV1   []byte // the fields that the manager owns; a slice of the watch event
 	isTrace    bool
-	// fingerprint is a hash of the whole entry: its upper half of who wrote and
-	// when (manager, operation, subresource, time), its lower half of all of it.
-	// It is kept in the log, so the hashes (of XXH64, seed 0) are a part of the
-	// format.
-	fingerprint uint64
+	// hash identifies the entry in a record's ManagedHashes. Its upper half
+	// hashes who wrote and when (manager, operation, subresource, time), its
+	// lower half the whole entry. The hashes (XXH64 with seed 0) are a part of
+	// the storage format.
+	hash uint64
 }
 
-// of reports whether the entry is the manager's.
-func (w *writer) of(m history.Manager) bool {
-	return w.Name == m.Name && w.Operation == m.Operation && w.Subresource == m.Subresource && w.Time.Equal(m.Time)
+// isOf reports whether the entry is the manager's.
+func (e *managedEntry) isOf(m history.Manager) bool {
+	return e.Name == m.Name && e.Operation == m.Operation && e.Subresource == m.Subresource && e.Time.Equal(m.Time)
 }
 
-// made reports whether the API server made the entry up: it joins the oldest
-// entries of an object that has more than ten, and gives one to what an object
-// without entries holds when somebody first applies to it.
-func (w *writer) made() bool {
-	return w.Operation == "Update" && (w.Name == "ancient-changes" || w.Name == "before-first-apply")
+// isSynthetic reports whether the API server made the entry up. It merges the
+// oldest entries of an object that has more than ten. It also adds an entry for
+// the fields of an object without entries when somebody first applies to it.
+func (e *managedEntry) isSynthetic() bool {
+	return e.Operation == "Update" && (e.Name == "ancient-changes" || e.Name == "before-first-apply")
 }
 
-// write returns the half of a fingerprint that identifies who wrote and when.
-func write(fingerprint uint64) uint32 { return uint32(fingerprint >> 32) }
+// writeHash returns the half of a hash that identifies who wrote and when.
+func writeHash(hash uint64) uint32 { return uint32(hash >> 32) }
 
-// trace returns what a write leaves that gets no entry in managedFields: a
-// request to delete, or the binding of a pod. The text differs from that of any
-// other such write to the object.
-func trace(what, text string, inferred history.Manager) writer {
-	return writer{Manager: inferred, isTrace: true, fingerprint: xxhash.Sum64String(what + "\x00" + text)}
+// newTrace returns the trace of a write that gets no entry in managedFields: a
+// request to delete, or the binding of a pod. The text must differ between two
+// such writes to one object.
+func newTrace(what, text string, inferred history.Manager) managedEntry {
+	return managedEntry{Manager: inferred, isTrace: true, hash: xxhash.Sum64String(what + "\x00" + text)}
 }
 
-// binding returns the trace of the write that bound a pod to its node, whose
-// spec comes next. It is inferred to be by the scheduler that the pod asks for.
-func binding(scan *rawjson.Scanner) []writer {
+// bindingTrace returns the trace of the write that bound a pod to its node,
+// whose spec comes next. The writer is inferred to be the pod's scheduler.
+func bindingTrace(scan *rawjson.Scanner) []managedEntry {
 	node, scheduler := "", ""
 	for _, key := range scan.Members() {
 		switch string(key) {
@@ -67,59 +67,61 @@ func binding(scan *rawjson.Scanner) []writer {
 	if scheduler == "" || scheduler == "default-scheduler" {
 		scheduler = "kube-scheduler"
 	}
-	return []writer{trace("binding", node, history.Manager{Name: scheduler, Subresource: "binding"})}
+	return []managedEntry{newTrace("binding", node, history.Manager{Name: scheduler, Subresource: "binding"})}
 }
 
-func writers(scan *rawjson.Scanner, object []byte) (entries []writer) {
+// readManagedFields reads the managedFields, which come next.
+func readManagedFields(scan *rawjson.Scanner, object []byte) (entries []managedEntry) {
 	for start := range scan.Elements() {
-		var w writer
+		var e managedEntry
 		for _, key := range scan.Members() {
 			switch string(key) {
 			case "manager":
-				w.Name = scan.Text()
+				e.Name = scan.Text()
 			case "operation":
-				w.Operation = scan.Text()
+				e.Operation = scan.Text()
 			case "subresource":
-				w.Subresource = scan.Text()
+				e.Subresource = scan.Text()
 			case "apiVersion":
-				w.apiVersion = scan.Text()
+				e.apiVersion = scan.Text()
 			case "fieldsV1":
-				w.fieldsV1 = scan.Skip()
+				e.fieldsV1 = scan.Skip()
 			case "time":
-				w.Time, _ = time.Parse(time.RFC3339, scan.Text()) // an entry without a time is the oldest
+				e.Time, _ = time.Parse(time.RFC3339, scan.Text()) // an entry without a time counts as the oldest
 			}
 		}
 		whole := xxhash.Sum64(object[start:scan.Offset()])
-		w.fingerprint = w.identity()<<32 | whole>>32
-		entries = append(entries, w)
+		e.hash = e.identityHash()<<32 | whole>>32
+		entries = append(entries, e)
 	}
 	return entries
 }
 
-// identity hashes who wrote and when, in 32 bits.
-func (w *writer) identity() uint64 {
+// identityHash hashes who wrote and when, in 32 bits.
+func (e *managedEntry) identityHash() uint64 {
 	h := xxhash.New()
-	for _, part := range []string{w.Name, w.Operation, w.Subresource, w.Time.UTC().Format(time.RFC3339)} {
+	for _, part := range []string{e.Name, e.Operation, e.Subresource, e.Time.UTC().Format(time.RFC3339)} {
 		_, _ = h.WriteString(part)
 		_, _ = h.Write([]byte{0})
 	}
 	return h.Sum64() >> 32
 }
 
-func fingerprints(entries []writer) []uint64 {
+// managedHashes returns the hashes of the entries, sorted.
+func managedHashes(entries []managedEntry) []uint64 {
 	if len(entries) == 0 {
 		return nil
 	}
-	prints := make([]uint64, len(entries))
+	hashes := make([]uint64, len(entries))
 	for i := range entries {
-		prints[i] = entries[i].fingerprint
+		hashes[i] = entries[i].hash
 	}
-	slices.Sort(prints)
-	return prints
+	slices.Sort(hashes)
+	return hashes
 }
 
-// second returns a time in seconds since 1970 within the range of a uint32,
-// which saves room in every head; 0 for no time.
+// second returns a time in seconds since 1970, or 0 for the zero time. A uint32
+// saves memory in every head.
 func second(t time.Time) uint32 {
 	if t.IsZero() {
 		return 0
@@ -127,17 +129,19 @@ func second(t time.Time) uint32 {
 	return uint32(min(max(t.Unix(), 0), math.MaxUint32))
 }
 
-// newestSecond returns the second of the newest entry; 0 if none has a time.
-func newestSecond(entries []writer) (at uint32) {
+// newestSecond returns the second of the newest entry, or 0 if no entry has a
+// time.
+func newestSecond(entries []managedEntry) (at uint32) {
 	for i := range entries {
 		at = max(at, second(entries[i].Time))
 	}
 	return at
 }
 
-// managers returns the entries' managers that have names, and what is inferred
-// from traces; the newest first and otherwise by name, each once.
-func managers(entries []writer) []history.Manager {
+// managersOf returns the managers of the entries, each once: those that have a
+// name, and those that are inferred from traces. The newest come first, then
+// they are sorted by name.
+func managersOf(entries []managedEntry) []history.Manager {
 	found := make([]history.Manager, 0, len(entries))
 	for i := range entries {
 		if m := &entries[i].Manager; m.Name != "" || m.IsInferred() {

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
 // maxCauses bounds how many causes of one object an entry waits for.
@@ -16,7 +15,7 @@ import (
 const maxCauses = 8
 
 // cause identifies an object that must be recorded before another one: an owner
-// before its dependents, and the involved object before its Events.
+// before its dependents, and the target of an Event before the Event.
 type cause struct {
 	kind schema.GroupKind
 	uid  uint64 // see digestOf
@@ -26,88 +25,57 @@ type cause struct {
 func digestOf(uid types.UID) uint64 { return xxhash.Sum64String(string(uid)) }
 
 // causes returns the owners of a newly created object and, for an Event, its
-// involved object.
+// target.
 func (v *version) causes() (all []cause) {
-	if v.regarding != nil && v.regarding.UID != "" {
-		all = append(all, cause{schema.GroupKind{Group: v.regarding.Group, Kind: v.regarding.Kind}, digestOf(v.regarding.UID)})
+	if v.target != nil && v.target.UID != "" {
+		all = append(all, cause{schema.GroupKind{Group: v.target.Group, Kind: v.target.Kind}, digestOf(v.target.UID)})
 	}
-	if len(v.owners) == 0 {
-		return all
-	}
-	scan := rawjson.ScanValid(v.object)
-	for _, key := range scan.Members() {
-		if string(key) != "metadata" {
-			continue
-		}
-		for _, key := range scan.Members() {
-			if string(key) == "ownerReferences" {
-				all = append(all, ownersOf(&scan)...)
-			}
+	for i := range v.owners {
+		if kind, ok := v.owners[i].groupKind(); ok {
+			all = append(all, cause{kind, digestOf(v.owners[i].uid)})
 		}
 	}
 	return all[:min(len(all), maxCauses)]
 }
 
-func ownersOf(scan *rawjson.Scanner) (all []cause) {
-	for range scan.Elements() {
-		var apiVersion, kind, uid string
-		for _, key := range scan.Members() {
-			switch string(key) {
-			case "apiVersion":
-				apiVersion = scan.Text()
-			case "kind":
-				kind = scan.Text()
-			case "uid":
-				uid = scan.Text()
-			}
-		}
-		if gv, err := schema.ParseGroupVersion(apiVersion); err == nil {
-			all = append(all, cause{schema.GroupKind{Group: gv.Group, Kind: kind}, digestOf(types.UID(uid))})
-		}
-	}
-	return all
-}
-
-// know adds recorded objects to the known UIDs. put removes a UID when it
-// accepts the object's deletion.
-func (q *queue) know(uids ...types.UID) {
+// setLive marks objects as live or deleted without an entry: those that the log
+// contains already, and those that a rule ignores. Dependents don't wait for
+// live objects. Objects with an entry are marked by put.
+func (q *queue) setLive(live bool, uids ...types.UID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, uid := range uids {
-		q.known[digestOf(uid)] = struct{}{}
-	}
-}
-
-// pass updates the known UIDs for an object that a rule excludes, so that its
-// dependents don't wait for it.
-func (q *queue) pass(uid types.UID, frame history.WatchEventType) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if frame == history.Deleted {
-		delete(q.known, digestOf(uid))
-	} else {
-		q.known[digestOf(uid)] = struct{}{}
+		q.markLive(live, uid)
 	}
 	if q.holding {
 		q.reconsider(time.Now())
 	}
 }
 
-// meet updates the known UIDs with the entry's records, and drops the causes
-// that the entry need not wait for: those that are known, and those of
-// resources that are not being watched. The caller holds the lock.
-func (q *queue) meet(e *entry, now time.Time) {
+// markLive marks one object as live or deleted. The caller holds the lock.
+func (q *queue) markLive(live bool, uid types.UID) {
+	if live {
+		q.live[digestOf(uid)] = struct{}{}
+	} else {
+		delete(q.live, digestOf(uid))
+	}
+}
+
+// resolveCauses marks the objects of the entry's records, and drops the causes
+// that the entry need not wait for: live objects, and objects of resources that
+// are not being watched. The caller holds the lock.
+func (q *queue) resolveCauses(e *entry, now time.Time) {
 	for _, r := range e.records {
 		switch r.Verb {
 		case history.Create:
-			q.known[digestOf(r.Ref.UID)] = struct{}{}
+			q.markLive(true, r.Ref.UID)
 		case history.Delete:
-			delete(q.known, digestOf(r.Ref.UID))
+			q.markLive(false, r.Ref.UID)
 		}
 	}
 	causes := e.causes[:0:0]
 	for _, c := range e.causes {
-		if _, known := q.known[c.uid]; !known && q.watches(c.kind) {
+		if _, live := q.live[c.uid]; !live && q.watches(c.kind) {
 			causes = append(causes, c)
 		}
 	}
@@ -128,14 +96,14 @@ func (q *queue) watches(kind schema.GroupKind) bool {
 	return false
 }
 
-// lacks reports whether an entry still has to wait for one of its causes. The
-// caller holds the lock.
-func (q *queue) lacks(e *entry, now time.Time) bool {
+// lacksCause reports whether an entry still has to wait for one of its causes.
+// The caller holds the lock.
+func (q *queue) lacksCause(e *entry, now time.Time) bool {
 	if now.Sub(e.at) >= maxSkew {
 		return false
 	}
 	for _, c := range e.causes {
-		if _, known := q.known[c.uid]; !known {
+		if _, live := q.live[c.uid]; !live {
 			return true
 		}
 	}

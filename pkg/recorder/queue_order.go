@@ -13,21 +13,23 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The resources of one etcd share the counter that resourceVersions are taken
-// from, so their order is the order of the writes, across resources too. Each
-// resource has a watch of its own, though, and one watch may be late. So the
-// queue orders entries by resourceVersion, and commits one only when its
-// predecessors have probably arrived:
+// This file decides the order of commits across resources.
+//
+// All resources of one etcd take their resourceVersions from one counter. So the
+// order of resourceVersions is the order of the writes. But each resource has a
+// watch of its own, and a watch may be late. The queue therefore sorts entries
+// by resourceVersion, and commits one only when its predecessors have probably
+// arrived:
 //
 //   - An entry waits for the skew of the watches, unless it is the first after
-//     silence. What has a lower resourceVersion than an entry that waited goes
-//     with it. The skew grows when entries are later than that, as they are on
-//     machines that are busy, and shrinks again.
+//     silence. Entries with a lower resourceVersion are committed together with
+//     one that waited. The skew grows if entries are later than that, as on busy
+//     machines, and then shrinks again.
 //   - An entry that creates an object waits for the object's owners, and an
-//     Event for its involved object, for at most maxSkew. All entries with
-//     higher resourceVersions wait with it.
-//   - An entry waits for watches that have broken off and that read what they
-//     missed, up to its own resourceVersion, but not longer than maxHold.
+//     Event for its target, for at most maxSkew. All entries with higher
+//     resourceVersions wait with it.
+//   - An entry waits for watches that broke off, until they have read what they
+//     missed up to its own resourceVersion. It waits for at most maxHold.
 //
 // Invariant: the entries of one lane are committed in the order in which they
 // were put, whatever their resourceVersions are.
@@ -37,7 +39,7 @@ const (
 	maxHold = time.Second
 	// maxSkew bounds how long an entry waits for others that may be late.
 	maxSkew = 400 * time.Millisecond
-	// lostFor is for how long a lane whose watch broke off makes others wait.
+	// lostFor is how long other lanes wait for a lane whose watch broke off.
 	lostFor = 10 * time.Second
 )
 
@@ -46,38 +48,38 @@ type pace struct {
 	batch    time.Duration // for the rest of a batch, after silence
 	skew     time.Duration // at least, for entries that were written earlier and arrive later
 	interval time.Duration // between two commits under load
-	idle     time.Duration // for a record, if the entry has none
+	idle     time.Duration // of an entry without a record, for one with a record
 }
 
 // laneState is how complete a lane is.
 type laneState uint8
 
 const (
-	live     laneState = iota // the lane gets changes as they happen
+	live     laneState = iota // the watch delivers changes as they happen
 	lost                      // the watch broke off, and will be resumed
-	resuming                  // the watch reads what the lane missed
-	resumed                   // it has read that, and may be late for a moment
-	syncing                   // the lane gets the present state, in no order
+	resuming                  // the watch reads the missed changes
+	resumed                   // the watch has read them, and may be late for a moment
+	syncing                   // the lane gets the current state, in no order
 )
 
-// lane is a stream's part of the queue. The queue's lock guards it.
+// lane is the queue's state for one stream. The lock of the queue guards it.
 type lane struct {
 	resource schema.GroupResource
 	kind     schema.GroupKind
 	state    laneState
 	since    time.Time // when the state began
-	top      uint64    // the key of the newest entry
+	top      uint64    // key of the newest entry
 	waiting  int       // entries in the queue
 	pending  int       // entries that are not durable; includes waiting
 
-	anchor bool    // the resource surely uses the main counter
-	apart  bool    // its resourceVersions are not of the main counter
-	odds   int     // windows in a row that contradict the main counter
-	spans  [3]span // resourceVersions by window, the current one first
+	anchor         bool    // the resource certainly uses the main counter
+	apart          bool    // the resource does not use the main counter
+	contradictions int     // consecutive windows that contradict the main counter
+	spans          [3]span // resourceVersions by window, the current one first
 }
 
-// holdsUntil returns until when entries that are newer than the lane have to
-// wait for it; zero if they need not.
+// holdsUntil returns until when newer entries of other lanes have to wait for
+// this lane. It returns zero if they need not wait.
 func (l *lane) holdsUntil(skew time.Duration, now time.Time) time.Time {
 	until := time.Time{}
 	switch l.state {
@@ -95,12 +97,12 @@ func (l *lane) holdsUntil(skew time.Duration, now time.Time) time.Time {
 	return until
 }
 
-// starving reports whether others may wait for this lane while the queue is
-// full of their entries. One entry of the lane finds room nevertheless.
+// starving reports whether other lanes may be waiting for this one while the
+// queue is full of their entries. One entry of the lane is accepted then.
 func (l *lane) starving() bool { return l.waiting == 0 && l.state == resuming }
 
-// open adds a lane that goes on from a resourceVersion; "" if a sync comes
-// first. An open lane is reset; all its entries have to be durable.
+// open adds a lane that resumes from a resourceVersion, or "" if a sync comes
+// first. A lane that is open already is reset; all its entries must be durable.
 func (q *queue) open(l *lane, r history.Resource, rv string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -116,7 +118,7 @@ func (q *queue) open(l *lane, r history.Resource, rv string) {
 	}
 }
 
-// enter changes a lane's state.
+// enter changes the state of a lane.
 func (q *queue) enter(l *lane, state laneState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -126,12 +128,12 @@ func (q *queue) enter(l *lane, state laneState) {
 	now := time.Now()
 	l.state, l.since = state, now
 	if state == syncing && l.pending == 0 {
-		l.top, q.newest = 0, place{} // the server may have been restored from a backup
+		l.top, q.newest = 0, position{} // the server may have been restored from a backup
 	}
 	q.reconsider(now)
 }
 
-// rank sets an entry's place and when it is due. The lock has to be held.
+// rank sets an entry's key, and when it is due. The caller holds the lock.
 func (q *queue) rank(e *entry, now time.Time) {
 	l := &e.stream.lane
 	initial := isInitial(e.records)
@@ -155,13 +157,13 @@ func (q *queue) rank(e *entry, now time.Time) {
 	q.schedule(e, watched)
 }
 
-// schedule sets when an entry is due. The lock has to be held.
+// schedule sets when an entry is due. The caller holds the lock.
 func (q *queue) schedule(e *entry, watched bool) {
 	if e.idle {
 		e.due = e.at.Add(q.pace.idle)
 		return
 	}
-	if e.at.Sub(q.lastPut) >= 2*q.pace.interval { // watches that are read at intervals are silent in between
+	if e.at.Sub(q.lastPut) >= 2*q.pace.interval { // watches are read at intervals, and silent in between
 		q.first, q.calm = &e.stream.lane, e.at.Add(q.pace.batch)
 	}
 	q.lastPut = e.at
@@ -175,15 +177,15 @@ func (q *queue) schedule(e *entry, watched bool) {
 	e.due = later(e.at.Add(q.skew), q.lastCut.Add(q.pace.interval*3/4))
 }
 
-// place is an entry's, and when it was put.
-type place struct {
+// position is the key of an entry, and when the entry was put.
+type position struct {
 	key uint64
 	at  time.Time
 }
 
-// learn lets entries wait longer if one is late by more than a third of the skew:
-// behind others in the queue, or those that are committed. The lock has to be
-// held.
+// learn increases the skew if an entry is late by more than a third of it: after
+// entries in the queue with higher keys, or after committed ones. The caller
+// holds the lock.
 func (q *queue) learn(e *entry, newer []*entry) {
 	l := &e.stream.lane
 	if !e.ordinary && !e.first || l.apart || l.state != live && e.at.Sub(l.since) < maxHold {
@@ -201,8 +203,8 @@ func (q *queue) learn(e *entry, newer []*entry) {
 	q.skew = max(q.skew, min(3*late, maxSkew))
 }
 
-// hasten makes a lane's entries due, because someone waits for them. The lock
-// has to be held.
+// hasten makes a lane's entries due because a caller waits for them. The caller
+// holds the lock.
 func (q *queue) hasten(l *lane, now time.Time) {
 	for _, e := range q.entries {
 		if &e.stream.lane != l {
@@ -219,17 +221,17 @@ func (q *queue) hasten(l *lane, now time.Time) {
 	}
 }
 
-// gate says which entries may be committed.
+// gate decides which entries may be committed at one moment.
 type gate struct {
-	all      bool   // everything may
+	all      bool   // every entry
 	pressed  bool   // entries need not be due
-	due      bool   // there is a commit, so that what waits for one may come along
-	frontier uint64 // what is not newer has been waited for
-	complete uint64 // what is not newer need not wait for other lanes
+	due      bool   // there will be a commit, which idle entries can join
+	frontier uint64 // entries up to this key have been waited for
+	complete uint64 // entries up to this key need not wait for other lanes
 }
 
-// passes reports whether an entry may be committed, unless its own lane has an
-// earlier one that may not.
+// passes reports whether an entry may be committed, provided that the earlier
+// entries of its lane may.
 func (g *gate) passes(e *entry) bool {
 	switch {
 	case g.all:
@@ -240,7 +242,7 @@ func (g *gate) passes(e *entry) bool {
 	return len(e.records) == 0 || e.key <= g.complete
 }
 
-// gate returns the gate of this moment. The lock has to be held.
+// gate returns the gate at the time now. The caller holds the lock.
 func (q *queue) gate(now time.Time) gate {
 	g := gate{all: q.closed != nil, pressed: q.pressed(), complete: math.MaxUint64}
 	for _, l := range q.lanes {
@@ -250,7 +252,7 @@ func (q *queue) gate(now time.Time) gate {
 	}
 	q.holding = false
 	for _, e := range q.entries {
-		if q.lacks(e, now) {
+		if q.lacksCause(e, now) {
 			g.complete, q.holding = min(g.complete, e.key-1), true
 			break // entries are sorted by key
 		}
@@ -278,13 +280,14 @@ func (q *queue) gate(now time.Time) gate {
 	return g
 }
 
-// leave schedules what a batch left for the next one. The lock has to be held.
-func (q *queue) leave(now time.Time, batch []*entry) {
+// afterCut updates the schedule after a batch was removed. The caller holds the
+// lock.
+func (q *queue) afterCut(now time.Time, batch []*entry) {
 	ordinary := false
 	for _, e := range batch {
 		ordinary = ordinary || e.ordinary
 		if (e.ordinary || e.first) && e.key > q.newest.key {
-			q.newest = place{e.key, e.at}
+			q.newest = position{e.key, e.at}
 		}
 	}
 	if !ordinary {
@@ -299,8 +302,8 @@ func (q *queue) leave(now time.Time, batch []*entry) {
 	}
 }
 
-// next returns when the first entry is due, or need not wait for other lanes
-// any longer; zero if there is none. The lock has to be held.
+// next returns when the first entry is due, or no longer has to wait for other
+// lanes. It returns zero if there is no such time. The caller holds the lock.
 func (q *queue) next(now time.Time) (next time.Time) {
 	first := func(at time.Time) {
 		if at.After(now) && (next.IsZero() || at.Before(next)) {
@@ -314,7 +317,7 @@ func (q *queue) next(now time.Time) (next time.Time) {
 			held = true
 			first(e.at.Add(maxHold))
 		}
-		if q.lacks(e, now) {
+		if q.lacksCause(e, now) {
 			first(e.at.Add(maxSkew))
 		}
 	}
@@ -326,15 +329,17 @@ func (q *queue) next(now time.Time) (next time.Time) {
 	return next
 }
 
-// windowLength is the length of a window in which resourceVersions are
-// compared. What one lane gets in a window comes after all that other lanes
-// got two windows earlier: no watch is late by that much.
+// windowLength is the length of the windows in which resourceVersions are
+// compared. No watch is late by a whole window. So the writes that one lane
+// reports in a window come after all that other lanes reported two windows
+// earlier, if both use the same counter.
 const windowLength = 10 * time.Second
 
-// maxOdds is how many windows in a row may contradict the main counter.
-const maxOdds = 2
+// maxContradictions is how many consecutive windows may contradict the main
+// counter.
+const maxContradictions = 2
 
-// span is a range of resourceVersions; the zero span is empty.
+// span is a range of resourceVersions. The zero span is empty.
 type span struct{ low, high uint64 }
 
 func (s *span) add(rv uint64) {
@@ -344,29 +349,29 @@ func (s *span) add(rv uint64) {
 	s.high = max(s.high, rv)
 }
 
-// contradicts reports whether s has a resourceVersion that is newer than one of
-// later, and whether both have any.
+// contradicts reports whether s contains a resourceVersion that is newer than one
+// of later. known is false if one of the spans is empty.
 func (s span) contradicts(later span) (contradicts, known bool) {
 	known = s.high != 0 && later.high != 0
 	return known && s.high > later.low, known
 }
 
-// counter finds out which lanes have resourceVersions of another counter than
-// the API server's built-in types: Events may have an etcd of their own, and
-// aggregated API servers have what they like.
+// counter finds the lanes whose resourceVersions come from another counter than
+// those of the API server's built-in types. Events may have an etcd of their
+// own, and aggregated API servers may use any counter.
 type counter struct {
 	began time.Time // of the current window
 	spans [3]span   // of all anchors, by window, the current one first
 }
 
-// high returns the highest resourceVersion of late.
+// high returns the highest recent resourceVersion of the main counter.
 func (c *counter) high() uint64 { return max(c.spans[0].high, c.spans[1].high) }
 
-// compare notes that a lane reported a write as it happened. The lock has to
-// be held.
+// compare adds the resourceVersion of a write that a lane reported as it
+// happened. The caller holds the lock.
 func (q *queue) compare(l *lane, rv uint64, now time.Time) {
 	if now.Sub(q.counter.began) >= windowLength {
-		q.turn(now)
+		q.nextWindow(now)
 	}
 	l.spans[0].add(rv)
 	if l.anchor {
@@ -374,11 +379,12 @@ func (q *queue) compare(l *lane, rv uint64, now time.Time) {
 	}
 }
 
-// turn begins a new window, after it has judged the lanes by the last ones.
-func (q *queue) turn(now time.Time) {
+// nextWindow evaluates the last windows of all lanes and begins a new one. The
+// caller holds the lock.
+func (q *queue) nextWindow(now time.Time) {
 	c := &q.counter
 	for _, l := range q.lanes {
-		if !l.anchor && !l.apart && l.odd(c) {
+		if !l.anchor && !l.apart && l.isContradicted(c) {
 			q.setApart(l)
 		}
 		l.spans = [3]span{{}, l.spans[0], l.spans[1]}
@@ -387,21 +393,22 @@ func (q *queue) turn(now time.Time) {
 	c.began = now
 }
 
-// odd reports whether the last windows of a lane contradict the main counter.
-func (l *lane) odd(c *counter) bool {
+// isContradicted counts whether the last windows of the lane contradict the main
+// counter. It reports whether they did so too often.
+func (l *lane) isContradicted(c *counter) bool {
 	late, known := l.spans[2].contradicts(c.spans[0])
 	early, alsoKnown := c.spans[2].contradicts(l.spans[0])
 	switch {
 	case late || early:
-		l.odds++
+		l.contradictions++
 	case known || alsoKnown:
-		l.odds = 0
+		l.contradictions = 0
 	}
-	return l.odds >= maxOdds
+	return l.contradictions >= maxContradictions
 }
 
-// setApart takes a lane out of the order of resourceVersions. Its entries have
-// their places by when they arrive.
+// setApart removes a lane from the order of resourceVersions. Its entries are
+// ordered by their arrival. The caller holds the lock.
 func (q *queue) setApart(l *lane) {
 	l.apart, l.top = true, q.counter.high()
 	for _, e := range q.entries {
@@ -412,8 +419,8 @@ func (q *queue) setApart(l *lane) {
 	slices.SortStableFunc(q.entries, func(a, b *entry) int { return cmp.Compare(a.key, b.key) })
 }
 
-// builtIn reports whether a resource surely has its resourceVersions from the
-// API server's main etcd.
+// builtIn reports whether a resource certainly takes its resourceVersions from
+// the API server's main etcd.
 func builtIn(r schema.GroupResource) bool {
 	if history.IsEventResource(r) {
 		return false
@@ -421,8 +428,7 @@ func builtIn(r schema.GroupResource) bool {
 	return !strings.Contains(r.Group, ".") || strings.HasSuffix(r.Group, ".k8s.io")
 }
 
-// isInitial reports whether there are records, all of objects that existed
-// before.
+// isInitial reports whether there are records, and all of them are initial.
 func isInitial(records []*history.Record) bool {
 	for _, r := range records {
 		if !r.Initial {
@@ -432,8 +438,8 @@ func isInitial(records []*history.Record) bool {
 	return len(records) > 0
 }
 
-// isEffect reports whether a record tells by itself that another write came
-// before: somebody made the object because of another object.
+// isEffect reports whether a record implies an earlier write: an object with an
+// owner, or an Event, was created because of another object.
 func isEffect(records []*history.Record) bool {
 	for _, r := range records {
 		if r.Verb == history.Create && (len(r.Owners) > 0 || r.Regarding != nil) {
@@ -443,12 +449,13 @@ func isEffect(records []*history.Record) bool {
 	return false
 }
 
-// number returns a resourceVersion as a number, if it is one.
+// number parses a resourceVersion as a positive number.
 func number(rv string) (uint64, bool) {
 	n, err := strconv.ParseUint(rv, 10, 64)
 	return n, err == nil && n > 0
 }
 
+// later returns the later one of two times.
 func later(a, b time.Time) time.Time {
 	if b.After(a) {
 		return b

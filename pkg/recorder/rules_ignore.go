@@ -7,45 +7,53 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// existedBefore is by how much an object's creation has to come before something to be sure that it did: the API server's
-// clock is another one.
-const existedBefore = time.Minute
+// maxClockSkew is the assumed maximum difference between the clock of the API
+// server, which sets creationTimestamp, and the clock of the recorder.
+const maxClockSkew = time.Minute
 
-// follow takes up the recorder's rules if they have changed.
-func (s *Stream) follow() {
-	if book := s.recorder.rules.Load(); s.parser.rules == nil || s.parser.rules.book != book {
-		s.parser.rules = book.of(s.resource)
+// reloadRules applies the recorder's current rules from now on.
+func (s *Stream) reloadRules() {
+	compiled := s.recorder.rules.Load()
+	if s.parser.ignore != nil && s.parser.ignore.compiled == compiled {
+		return
 	}
+	s.parser.ignore = compiled.ignore(s.resource)
+	s.parser.redactor.SetRules(compiled.redact)
 }
 
-// omits tells whether a version is left out by a rule, counts it, and then lets the head go on to it: it is known, and
-// neither comes again nor is looked for later. An object's first version is left out only for its namespace, and a deletion
-// only where nothing of the object is recorded.
-func (s *Stream) omits(v *version, frame history.WatchEventType) bool {
+// applyIgnoreRules reports whether a rule ignores a version, and counts it.
+//
+// The head advances to an ignored version, so that the version is neither
+// processed again nor inferred later. An object's first version is ignored only
+// because of its namespace, and a deletion only if no version of the object is
+// recorded.
+func (s *Stream) applyIgnoreRules(v *version, event history.WatchEventType) bool {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	same := known && h.uid == string(v.uid)
 	switch {
-	case same && (h.rv == v.rv || frame == history.Deleted), known && !same:
+	case same && (h.rv == v.rv || event == history.Deleted), known && !same:
 		return false
-	case s.parser.rules.ignores(v.namespace):
+	case s.parser.ignore.ignoresNamespace(v.namespace):
 		s.ignoredNamespace.Add(1)
-	case same && v.content != 0 && v.content == h.content:
+	case same && v.contentHash != 0 && v.contentHash == h.contentHash:
 		s.ignoredChange.Add(1)
 	default:
 		return false
 	}
 	if same {
-		s.heads[key] = s.head(v, h, fingerprints(v.writers))
+		s.heads[key] = s.head(v, h, managedHashes(v.entries))
 	}
 	return true
 }
 
-// existed tells whether the object says of itself that it was created before then. An object that a rule kept out of the
-// history may be found by a sync long after.
-func (v *version) existed(then time.Time) bool {
+// createdBefore reports whether the object was certainly created before a time,
+// by its creationTimestamp. A relist may find an object long after it was
+// created if a rule ignored it until then.
+func (v *version) createdBefore(then time.Time) bool {
 	var created time.Time
-	err := rawjson.Find(v.object, []rawjson.Selector{mustSelect("metadata.creationTimestamp")}, func(scan *rawjson.Scanner, _ int) {
+	selectors := []rawjson.Selector{{Path: rawjson.MustParsePath("metadata.creationTimestamp")}}
+	err := rawjson.Find(v.object, selectors, func(scan *rawjson.Scanner, _ int) {
 		if scan.Kind() != rawjson.String {
 			return
 		}
@@ -53,15 +61,16 @@ func (v *version) existed(then time.Time) bool {
 			created = at
 		}
 	})
-	return err == nil && !created.IsZero() && created.Before(then.Add(-existedBefore))
+	return err == nil && !created.IsZero() && created.Before(then.Add(-maxClockSkew))
 }
 
-// redacted hides what must not be stored today in an object that was recorded under the rules of its time.
-func (s *Stream) redacted(object []byte) ([]byte, error) {
-	s.follow()
-	hidden, err := s.parser.hideAgain(object)
+// reRedact applies today's rules to an object that was recorded under earlier
+// ones.
+func (s *Stream) reRedact(object []byte) ([]byte, error) {
+	s.reloadRules()
+	redacted, err := s.parser.redactor.RedactAgain(object)
 	if err != nil {
 		return nil, wrap("redact an object of", s.resource, err)
 	}
-	return hidden, nil
+	return redacted, nil
 }

@@ -11,13 +11,19 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 )
 
-// errUnsynced keeps a checkpoint from moving on behind which nothing is known.
+// errUnsynced is returned if a stream has no checkpoint, so that a watch event
+// would move the checkpoint past changes that were not observed.
 var errUnsynced = errors.New("a full sync has to come first")
 
-// Stream turns the frames of one resource into records. It is used by one goroutine at a time. A method returns when what
-// it was told is accepted, not yet committed; after an error the stream has ended, for what it was told is not recorded.
+// Stream turns the watch events of one resource into records. It is used by one
+// goroutine at a time.
+//
+// A method returns after its records are queued, not after they are committed.
+// After an error the stream must not be used until [Recorder.Stream] returned
+// it again: the call is not recorded.
 type Stream struct {
 	recorder *Recorder
 	parser   parser
@@ -35,35 +41,36 @@ type Stream struct {
 	lane     lane      // the queue's
 	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
 
-	committed [history.Delete + 1]atomic.Uint64
-	known     atomic.Uint64 // repeated and skipped
+	// The counters below are read by other goroutines.
 
-	ignoredNamespace, ignoredChange atomic.Uint64 // left out by a rule
+	committed [history.Delete + 1]atomic.Uint64 // records, by verb
+	known     atomic.Uint64                     // versions that were recorded already
+
+	ignoredNamespace, ignoredChange atomic.Uint64 // versions that a rule ignores
 
 	alive        atomic.Int64
 	syncs        atomic.Uint64
-	checkpointed atomic.Int64 // when the last checkpoint committed was received, in nanoseconds since 1970; 0: there is none
+	checkpointed atomic.Int64 // time of the last committed checkpoint, in nanoseconds since 1970; 0 if there is none
 }
 
 type objectKey struct{ namespace, name string }
 
-// head is the newest version of an object that is alive.
+// head is the newest version of a live object. A stream holds one for each live
+// object, so it is kept small.
 type head struct {
-	uid     string
-	rv      string
-	writers []uint64
-	content uint64 // that of its version; 0 where that is not known, or all of it counts
-	round   uint32
-	newest  uint32 // second of the newest entry that the object ever had in managedFields; 0 if it is not known, as after a restart
+	uid           string
+	rv            string
+	managedHashes []uint64
+	contentHash   uint64 // see version; 0 if it is not known or all changes count
+	round         uint32 // of the sync that observed the object last
+	newest        uint32 // second of the newest managed entry that the object ever had; 0 if it is not known, as after a restart
 }
 
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
-	s := &Stream{
-		recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{},
-		parser: newParser(resource, r.opts.RedactionKey, r.opts.Scope),
-	}
-	if s.parser.secrets != nil && len(r.opts.RedactionKey) == 0 {
-		return nil, wrap("record", s.resource, errors.New("there is no key to hash secret values with"))
+	s := &Stream{recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{}}
+	var err error
+	if s.parser, err = newParser(resource, r.opts); err != nil {
+		return nil, wrap("record", s.resource, err)
 	}
 	if err := s.load(ctx); err != nil {
 		return nil, err
@@ -71,7 +78,8 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 	return s, nil
 }
 
-// load takes up what the log holds of the resource. All that the stream accepted has to be in it.
+// load reads the resource's state from the log. All records of the stream must
+// be committed.
 func (s *Stream) load(ctx context.Context) error {
 	checkpoint, err := s.recorder.log.Checkpoint(ctx, s.resource)
 	if err != nil {
@@ -86,28 +94,29 @@ func (s *Stream) load(ctx context.Context) error {
 		return err
 	}
 	for _, h := range s.heads {
-		s.recorder.memory.forget(h.uid)
+		s.recorder.lastVersions.remove(h.uid)
 	}
 	clear(s.heads)
 	for h, err := range s.recorder.log.Heads(ctx, s.resource) {
 		if err != nil {
 			return wrap("read the heads of", s.resource, err)
 		}
-		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, writers: h.ManagedHashes}
+		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, managedHashes: h.ManagedHashes}
 	}
 	uids := make([]types.UID, 0, len(s.heads))
 	for _, h := range s.heads {
 		uids = append(uids, types.UID(h.uid))
 	}
-	s.recorder.queue.know(uids...)
+	s.recorder.queue.setLive(true, uids...)
 	s.alive.Store(int64(len(s.heads)))
 	s.cut = false
 	s.recorder.queue.open(&s.lane, s.parser.resource, s.rv)
 	return nil
 }
 
-// mend lets a stream that was cut off go on from the log.
-func (s *Stream) mend(ctx context.Context) error {
+// reload restores a stream from the log if one of its entries was not accepted
+// or not waited for.
+func (s *Stream) reload(ctx context.Context) error {
 	if !s.cut {
 		return nil
 	}
@@ -117,46 +126,50 @@ func (s *Stream) mend(ctx context.Context) error {
 	return s.load(ctx)
 }
 
-// Checkpoint returns the resourceVersion to watch from, or "" where only a sync leads on: before the first one has
-// ended, and from the beginning of any other to its end, which outlasts crashes.
+// Checkpoint returns the resourceVersion to watch from. It returns "" if a sync
+// is required: before the first sync has ended, and while any later one runs. A
+// crash during a sync does not change that.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one. A frame
-// that can't be read is a [history.Invalid] error, after which the stream is as it was.
-func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
+// Observe records one watch event. A version that is recorded already is
+// skipped, and does not move the checkpoint: it may be an old one.
+//
+// An object that can't be read is a [history.Invalid] error, after which the
+// stream is unchanged and can be used.
+func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
-	s.follow()
+	s.reloadRules()
 	s.receive()
-	v, err := s.parser.parse(f.Object, func(id identity) []byte { return s.previous(ctx, id, f.Type) })
+	v, err := s.parser.parse(event.Object, func(id redact.Identity) []byte { return s.previous(ctx, id, event.Type) })
 	if err != nil {
-		return history.Errorf(history.Invalid, "read a frame of %s: %v", s.resource, err)
+		return history.Errorf(history.Invalid, "read an object of %s: %v", s.resource, err)
 	}
 	if v.opaque {
-		s.recorder.opts.Logger.ErrorContext(ctx, "a last-applied configuration that has to be redacted can't be read and is hashed as a whole",
+		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed as a whole",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
 	}
-	again, err := s.repeated(ctx, v, f.Type)
+	repeated, err := s.isRepeated(ctx, v, event.Type)
 	if err != nil {
 		return wrap("record", s.resource, err)
 	}
-	if again {
+	if repeated {
 		s.known.Add(1)
 		return nil
 	}
-	if s.omits(v, f.Type) {
-		s.recorder.queue.pass(v.uid, f.Type)
+	if s.applyIgnoreRules(v, event.Type) {
+		s.recorder.queue.setLive(event.Type != history.Deleted, v.uid)
 		return s.accept(ctx, nil, nil, v.rv)
 	}
 	var records []*history.Record
-	switch f.Type {
+	switch event.Type {
 	case history.Added, history.Modified:
-		records, err = s.alter(ctx, v, f.Type)
+		records, err = s.recordVersion(ctx, v, event.Type)
 	case history.Deleted:
-		records = s.remove(v)
+		records = s.recordDeletion(v)
 	default:
-		err = fmt.Errorf("a frame of type %s", f.Type)
+		err = fmt.Errorf("unknown type %s of a watch event", event.Type)
 	}
 	if err != nil {
 		return wrap("record", s.resource, err)
@@ -172,8 +185,35 @@ func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
 	return s.accept(ctx, records, causes, v.rv)
 }
 
-// alter records that an object has a version, unless the log has it.
-func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEventType) ([]*history.Record, error) {
+// isRepeated reports whether a version that a watch delivers was recorded
+// before.
+//
+// A watch repeats versions after another API server took over that lags behind,
+// or one that ignores the resourceVersion to resume from. A sync may lead back
+// in time, because etcd may have been restored from a backup.
+//
+// A resourceVersion that is not newer than the checkpoint's proves nothing by
+// itself: some servers count resourceVersions per object. So the heads and the
+// log decide.
+func (s *Stream) isRepeated(ctx context.Context, v *version, event history.WatchEventType) (bool, error) {
+	if s.syncing || event == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
+		return false, nil
+	}
+	key := objectKey{v.namespace, v.name}
+	if h, known := s.heads[key]; known && h.uid == string(v.uid) {
+		return v.rv == h.rv || history.Older(v.rv, h.rv), nil
+	}
+	_, err := s.latest(ctx, key, head{uid: string(v.uid)})
+	if history.CodeOf(err) == history.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// recordVersion returns the records of a version that exists: a creation or an
+// update, and before it the inferred deletion of an earlier object of the same
+// name. It returns none if the version is the head.
+func (s *Stream) recordVersion(ctx context.Context, v *version, event history.WatchEventType) ([]*history.Record, error) {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	var records []*history.Record
@@ -181,8 +221,8 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEvent
 	switch {
 	case known && h.uid == string(v.uid) && h.rv == v.rv:
 		h.round = s.round
-		if len(h.writers) == 0 { // a repair rebuilds heads without them
-			h.writers = fingerprints(v.writers)
+		if len(h.managedHashes) == 0 { // a repair restores heads without hashes
+			h.managedHashes = managedHashes(v.entries)
 		}
 		s.heads[key] = h
 		return nil, nil
@@ -200,66 +240,71 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEvent
 			}
 			records = append(records, deletion)
 		}
-		record = s.create(v, frame)
+		record = s.recordCreation(v, event)
 	}
-	bound(record)
+	truncate(record)
 	s.heads[key] = s.head(v, h, record.ManagedHashes)
 	s.alive.Store(int64(len(s.heads)))
 	return append(records, record), nil
 }
 
-// head returns the head of a version that follows another one, perhaps of an
-// earlier object of the name.
-func (s *Stream) head(v *version, last head, writers []uint64) head {
-	h := head{uid: string(v.uid), rv: v.rv, writers: writers, newest: newestSecond(v.writers), content: v.content, round: s.round}
+// head returns the head of a version. last is the previous head of its name,
+// which may be of an earlier object.
+func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
+	h := head{
+		uid: string(v.uid), rv: v.rv, managedHashes: managedHashes, newest: newestSecond(v.entries), contentHash: v.contentHash, round: s.round,
+	}
 	if last.uid == h.uid {
 		h.newest = max(h.newest, last.newest)
 	}
 	return h
 }
 
-// create records an object's first version. A watch reports a creation as added: any other frame tells that the creation was
-// not seen.
-func (s *Stream) create(v *version, frame history.WatchEventType) *history.Record {
+// recordCreation returns the record of an object's first version. A watch
+// reports a creation as Added. After any other watch event, the creation was not
+// observed.
+func (s *Stream) recordCreation(v *version, event history.WatchEventType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
-	case !s.since.IsZero() && !v.existed(s.since):
+	case !s.since.IsZero() && !v.createdBefore(s.since):
 		record.InferredSince = s.since
-	case s.syncing, frame != history.Added:
+	case s.syncing, event != history.Added:
 		record.Initial = true
 	}
-	record.Managers = creators(v.writers, record.Initial || !record.InferredSince.IsZero())
-	tell(record, nil)
-	if !s.syncing { // a sync would fill the memory with whatever came last
-		s.hold(record, v, lastVersion{})
+	record.Managers = creators(v.entries, record.Initial || !record.InferredSince.IsZero())
+	summarize(record, nil)
+	if !s.syncing { // a sync would evict the objects that change
+		s.cacheVersion(record, v, lastVersion{})
 	}
 	return record
 }
 
-// remove records a deletion that a watch reported, unless the log knows that this incarnation is gone.
-func (s *Stream) remove(v *version) []*history.Record {
+// recordDeletion returns the record of a deletion that a watch reported. It
+// returns none if the deletion of this incarnation is recorded already.
+func (s *Stream) recordDeletion(v *version) []*history.Record {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	if !known || h.uid != string(v.uid) {
 		return nil
 	}
 	record := s.parser.record(v, history.Delete)
-	record.Before = s.recorder.memory.recall(h.uid).object
-	record.Managers = attribution{entries: v.writers, before: h.writers, floor: h.newest}.attribute(false)
-	tell(record, nil)
-	bound(record)
+	record.Before = s.recorder.lastVersions.get(h.uid).object
+	record.Managers = attribution{entries: v.entries, before: h.managedHashes, floor: h.newest}.managers(false)
+	summarize(record, nil)
+	truncate(record)
 	s.forget(key)
 	return []*history.Record{record}
 }
 
+// forget removes the head of a deleted object.
 func (s *Stream) forget(key objectKey) {
-	s.recorder.memory.forget(s.heads[key].uid)
+	s.recorder.lastVersions.remove(s.heads[key].uid)
 	delete(s.heads, key)
 	s.alive.Store(int64(len(s.heads)))
 }
 
-// accept queues the records together with the checkpoint that they lead to,
-// unless a sync is running. causes are those of the created object, if any.
+// accept queues the records, together with the checkpoint of rv unless a sync
+// is running. causes are those of the created object, if any.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
 	e := entry{stream: s, records: records, causes: causes, rv: rv}
 	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {
@@ -272,6 +317,7 @@ func (s *Stream) accept(ctx context.Context, records []*history.Record, causes [
 	return s.put(ctx, e)
 }
 
+// put queues an entry. It blocks while the queue is full.
 func (s *Stream) put(ctx context.Context, e entry) error {
 	if err := s.recorder.queue.put(ctx, &e); err != nil {
 		s.cut = true
@@ -280,7 +326,8 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 	return nil
 }
 
-// checkpoint is dated when everything up to rv had been received, or earlier.
+// checkpoint returns the checkpoint of rv. Its time is when everything up to rv
+// had been received, or earlier.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	at := s.received
 	if !s.behind.IsZero() && s.behind.Before(at) {
@@ -289,12 +336,14 @@ func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: at}
 }
 
-// Bookmark takes a resourceVersion up to which nothing else happened. It is committed with the next record, or after a while.
+// Bookmark moves the checkpoint to a resourceVersion up to which nothing else
+// happened. The checkpoint is committed with the next record, or after
+// Options.IdleDelay.
 func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
-	if !s.syncing && history.Older(rv, s.rv) { // of a server that lags behind
+	if !s.syncing && history.Older(rv, s.rv) { // from a server that lags behind
 		return nil
 	}
 	s.receive()
@@ -304,8 +353,8 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	return s.accept(ctx, nil, nil, rv)
 }
 
-// Alive says that all that the API server had sent by then was observed. What
-// a gap after that begins with is no older.
+// Alive notes that everything that the API server had sent at that time was
+// observed. A later gap starts no earlier than that.
 func (s *Stream) Alive(ctx context.Context, at time.Time) error {
 	if s.syncing || s.rv == "" || !s.behind.IsZero() || !at.After(s.received) {
 		return nil

@@ -103,10 +103,10 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	if err != nil {
 		return nil, err
 	}
-	s.recorder.memory.forget(h.uid)
+	s.recorder.lastVersions.remove(h.uid)
 	deletion := *last
 	deletion.Before = last.Object
-	if deletion.Object, err = s.redacted(last.Object); err != nil {
+	if deletion.Object, err = s.reRedact(last.Object); err != nil {
 		return nil, err
 	}
 	deletion.Verb, deletion.RV = history.Delete, h.rv
@@ -115,8 +115,8 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	if deletion.InferredSince = last.Time; !s.since.IsZero() {
 		deletion.InferredSince = s.since
 	}
-	tell(&deletion, nil)
-	bound(&deletion)
+	summarize(&deletion, nil)
+	truncate(&deletion)
 	return &deletion, nil
 }
 

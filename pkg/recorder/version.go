@@ -11,62 +11,74 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 )
 
-// lastApplied is the annotation in which "kubectl apply" keeps the whole object as it was applied.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
-
-// parser reads frames of one resource. It serves one frame after the other.
+// parser reads the watch events of one resource. It is used by one goroutine at
+// a time.
 type parser struct {
 	resource history.Resource
-	secrets  *secretRedactor // nil if the resource is not that of Secrets
-	rules    *ruleset        // set before the first frame
-	events   bool            // the objects are Events, which regard others
-	pods     bool            // the objects are pods, which get bound to nodes
+	redactor *redact.Redactor
+	ignore   *ignoreRules // set before the first watch event
+	isEvent  bool         // the objects are Events, which have a target
+	isPod    bool         // the objects are pods, which get bound to nodes
 	scope    func(group, kind string) (namespaced, known bool)
 
-	kinds map[[2]string]bool // API versions and kinds that objects said they have
+	kinds map[[2]string]bool // pairs of an API version and a kind that were seen
 }
 
-func newParser(resource history.Resource, key []byte, scope func(group, kind string) (namespaced, known bool)) parser {
-	return parser{
-		resource: resource,
-		scope:    scope,
-		secrets:  newSecretRedactor(resource, key),
-		events:   history.IsEventResource(resource.GroupResource()),
-		pods:     resource.Plural == "pods" && resource.Group == "",
+func newParser(resource history.Resource, o Options) (parser, error) {
+	redactor, err := redact.New(resource.GroupResource(), o.RedactionKey)
+	if err != nil {
+		return parser{}, err
 	}
+	return parser{
+		resource: resource, redactor: redactor, scope: o.Scope,
+		isEvent: history.IsEventResource(resource.GroupResource()),
+		isPod:   resource.Plural == "pods" && resource.Group == "",
+	}, nil
 }
 
-// version is what is recorded of a frame.
+// version is the content of a watch event that is recorded.
 type version struct {
 	apiVersion, kind string
 	namespace, name  string
 	uid              types.UID
 	rv               string
-	owners           []types.UID
-	writers          []writer
-	regarding        *history.Target
-	object           []byte // without managedFields and redacted
-	content          uint64 // a hash of what counts as a change; 0 where all of object does
+	owners           []owner
+	entries          []managedEntry
+	target           *history.Target // of an Event
+	object           []byte          // redacted and without managedFields
+	contentHash      uint64          // see ignoreRules.contentHash
 
-	managed int  // how often managedFields are given
-	opaque  bool // something that should have been redacted in part had to be hashed as a whole
+	managedFields int  // how often metadata.managedFields occurs
+	opaque        bool // see redact.Redactor.Redact
 }
 
-// parse walks once over the object. All of it is checked to be JSON, and every byte stays but for the edits: managedFields go,
-// and the kind and API version that a list's items lack are put in front, where a watch has them. The version keeps
-// nothing of the frame but its writers' fields, which are for as long as the frame is.
+// owner is an entry of ownerReferences. Its parts are slices of the watch
+// event's object.
+type owner struct {
+	uid              types.UID
+	apiVersion, kind []byte // as JSON
+}
+
+// parse reads an object in one walk, which also validates it as JSON. Every
+// byte of the object stays, with two exceptions: managedFields are removed, and
+// the kind and apiVersion that the items of a list lack are added in front,
+// where a watch has them.
 //
-// What must not be stored is replaced before anything else is read, so that
-// nothing that is derived from the object (managers, owners, words) contains it.
-// previous returns the version before of an object, as it was recorded.
-func (p *parser) parse(object []byte, previous func(identity) []byte) (*version, error) {
-	v := &version{}
-	object, err := p.hide(object, previous, v)
+// The object is redacted before anything else is read, so that nothing that is
+// derived from it (managers, owners, summaries) contains a hidden value.
+// previous returns the object's previous version as it was recorded, or nil.
+//
+// The entries and owners refer to the object's bytes. They are valid only as
+// long as the watch event is.
+func (p *parser) parse(object []byte, previous func(redact.Identity) []byte) (*version, error) {
+	object, opaque, err := p.redactor.Redact(object, previous)
 	if err != nil {
 		return nil, err
 	}
+	v := &version{opaque: opaque}
 	var edits []rawjson.Edit
 	scan := rawjson.Scan(object)
 	start := scan.Offset() + 1
@@ -77,13 +89,14 @@ func (p *parser) parse(object []byte, previous func(identity) []byte) (*version,
 		case "kind":
 			v.kind = scan.Text()
 		case "metadata":
-			edits = p.metadata(&scan, object, v, edits)
-		default:
-			switch {
-			case p.events && (string(key) == "involvedObject" || string(key) == "regarding"):
-				v.regarding = target(&scan)
-			case p.pods && string(key) == "spec":
-				v.writers = append(v.writers, binding(&scan)...)
+			edits = v.readMetadata(&scan, object, edits)
+		case "involvedObject", "regarding":
+			if p.isEvent {
+				v.target = readTarget(&scan)
+			}
+		case "spec":
+			if p.isPod {
+				v.entries = append(v.entries, bindingTrace(&scan)...)
 			}
 		}
 	}
@@ -94,43 +107,19 @@ func (p *parser) parse(object []byte, previous func(identity) []byte) (*version,
 		edits = append([]rawjson.Edit{{Start: start, End: start, With: []byte(prefix)}}, edits...)
 	}
 	if v.object = rawjson.Apply(object, edits); len(edits) == 0 {
-		v.object = bytes.Clone(object)
+		v.object = bytes.Clone(object) // records must not refer to the watch event
 	}
 	if err := v.check(); err != nil {
 		return nil, err
 	}
-	p.locate(v)
-	v.content = p.rules.content(v.object)
+	p.correctTarget(v)
+	v.contentHash = p.ignore.contentHash(v.object)
 	return v, nil
 }
 
-// hide replaces what must not be stored of an object: the values of a Secret,
-// and what the rules hide.
-func (p *parser) hide(object []byte, previous func(identity) []byte, v *version) ([]byte, error) {
-	if p.secrets != nil {
-		redacted, opaque, err := p.secrets.redact(object, p.rules.allowed, previous)
-		if err != nil {
-			return nil, err
-		}
-		object, v.opaque = redacted, opaque
-	}
-	hidden, opaque, err := p.rules.hide(object)
-	v.opaque = v.opaque || opaque
-	return hidden, err
-}
-
-// hideAgain is hide for an object that was recorded under the rules of its
-// time.
-func (p *parser) hideAgain(object []byte) (_ []byte, err error) {
-	if p.secrets != nil {
-		if object, err = p.secrets.redactAgain(object, p.rules.allowed); err != nil {
-			return nil, err
-		}
-	}
-	return p.rules.hideAgain(object)
-}
-
-func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edits []rawjson.Edit) []rawjson.Edit {
+// readMetadata reads the metadata, which comes next. It appends the edit that
+// removes managedFields.
+func (v *version) readMetadata(scan *rawjson.Scanner, object []byte, edits []rawjson.Edit) []rawjson.Edit {
 	for at, key := range scan.Members() {
 		switch string(key) {
 		case "namespace":
@@ -142,20 +131,20 @@ func (p *parser) metadata(scan *rawjson.Scanner, object []byte, v *version, edit
 		case "resourceVersion":
 			v.rv = scan.Text()
 		case "ownerReferences":
-			v.owners = owners(scan)
+			v.owners = readOwners(scan)
 		case "deletionTimestamp":
-			v.writers = append(v.writers, trace("deletion", scan.Text(), history.Manager{}))
+			v.entries = append(v.entries, newTrace("deletion", scan.Text(), history.Manager{}))
 		case "managedFields":
-			v.managed++
-			v.writers = append(v.writers, writers(scan, object)...)
+			v.managedFields++
+			v.entries = append(v.entries, readManagedFields(scan, object)...)
 			edits = append(edits, rawjson.Cut(object, at, scan.Offset()))
 		}
 	}
 	return edits
 }
 
-// complete fills in what list items lack, and returns it as members to put in front, in the order that the API server's
-// encoder gives them.
+// complete sets the kind and apiVersion that the items of a list lack. It
+// returns them as members to insert, in the order of the API server's encoder.
 func (p *parser) complete(v *version) string {
 	var prefix strings.Builder
 	if v.kind == "" {
@@ -169,8 +158,8 @@ func (p *parser) complete(v *version) string {
 	return prefix.String()
 }
 
-// target reads which object an Event regards.
-func target(scan *rawjson.Scanner) *history.Target {
+// readTarget reads the reference to the target of an Event, which comes next.
+func readTarget(scan *rawjson.Scanner) *history.Target {
 	var t history.Target
 	for _, key := range scan.Members() {
 		switch string(key) {
@@ -183,7 +172,8 @@ func target(scan *rawjson.Scanner) *history.Target {
 		case "uid":
 			t.UID = types.UID(scan.Text())
 		case "apiVersion":
-			if gv, err := schema.ParseGroupVersion(scan.Text()); err == nil { // its emitter may write anything
+			// The API server does not validate it.
+			if gv, err := schema.ParseGroupVersion(scan.Text()); err == nil {
 				t.Group = gv.Group
 			}
 		}
@@ -194,36 +184,69 @@ func target(scan *rawjson.Scanner) *history.Target {
 	return &t
 }
 
-// locate corrects the namespace of the object that an Event regards. The API
-// server demands that an Event outside of "default" gives its own namespace as
-// that of the object, even if the object is cluster-scoped; and it accepts an
-// Event in "default" that gives none.
-func (p *parser) locate(v *version) {
-	if v.regarding == nil {
+// correctTarget corrects the namespace of an Event's target. The API server
+// requires that an Event outside "default" has the namespace of its target,
+// even if the target is cluster-scoped. It accepts an Event in "default" whose
+// target has no namespace.
+func (p *parser) correctTarget(v *version) {
+	if v.target == nil {
 		return
 	}
-	switch namespaced, known := p.scope(v.regarding.Group, v.regarding.Kind); {
+	switch namespaced, known := p.scope(v.target.Group, v.target.Kind); {
 	case known && !namespaced:
-		v.regarding.Namespace = ""
-	case known && v.regarding.Namespace == "":
-		v.regarding.Namespace = v.namespace
+		v.target.Namespace = ""
+	case known && v.target.Namespace == "":
+		v.target.Namespace = v.namespace
 	}
 }
 
-func owners(scan *rawjson.Scanner) (uids []types.UID) {
+// readOwners reads the ownerReferences, which come next. References without a
+// UID are skipped.
+func readOwners(scan *rawjson.Scanner) (owners []owner) {
 	for range scan.Elements() {
+		var o owner
+		hasUID := false
 		for _, key := range scan.Members() {
-			if string(key) == "uid" {
-				uids = append(uids, types.UID(scan.Text()))
+			switch string(key) {
+			case "uid":
+				o.uid, hasUID = types.UID(scan.Text()), true
+			case "apiVersion":
+				o.apiVersion = scan.Skip()
+			case "kind":
+				o.kind = scan.Skip()
 			}
 		}
+		if hasUID {
+			owners = append(owners, o)
+		}
+	}
+	return owners
+}
+
+// groupKind returns the owner's group and kind. ok is false if its apiVersion
+// can't be parsed.
+func (o *owner) groupKind() (gk schema.GroupKind, ok bool) {
+	apiVersion, kind := rawjson.ScanValid(o.apiVersion), rawjson.ScanValid(o.kind)
+	gv, err := schema.ParseGroupVersion(apiVersion.Text())
+	return schema.GroupKind{Group: gv.Group, Kind: kind.Text()}, err == nil
+}
+
+// ownerUIDs returns the UIDs of the owners, in their order.
+func (v *version) ownerUIDs() []types.UID {
+	if len(v.owners) == 0 {
+		return nil
+	}
+	uids := make([]types.UID, len(v.owners))
+	for i := range v.owners {
+		uids[i] = v.owners[i].uid
 	}
 	return uids
 }
 
-// check refuses what could not be told apart from other versions, what is named too long for an index, and what could not be edited.
+// check returns an error if the version can't be identified, if one of its
+// names is too long for an index, or if managedFields can't be removed.
 func (v *version) check() error {
-	var wrong []error
+	var problems []error
 	for _, field := range []struct{ name, value string }{
 		{"metadata.name", v.name},
 		{"metadata.uid", string(v.uid)},
@@ -233,43 +256,47 @@ func (v *version) check() error {
 	} {
 		switch {
 		case field.value == "" && field.name != "metadata.namespace":
-			wrong = append(wrong, fmt.Errorf("%s is missing", field.name))
+			problems = append(problems, fmt.Errorf("%s is missing", field.name))
 		case len(field.value) > history.MaxText:
-			wrong = append(wrong, fmt.Errorf("%s has %d bytes, and the most that is recorded are %d", field.name, len(field.value), history.MaxText))
+			problems = append(problems, fmt.Errorf("%s has %d bytes: the maximum is %d", field.name, len(field.value), history.MaxText))
 		}
 	}
-	if v.managed > 1 {
-		wrong = append(wrong, errors.New("metadata.managedFields are given twice"))
+	if v.managedFields > 1 {
+		problems = append(problems, errors.New("metadata.managedFields occurs more than once"))
 	}
-	return errors.Join(wrong...)
+	return errors.Join(problems...)
 }
 
-// kindOf returns the API version, without its group, and the kind that an object says it has. Where a server gives the objects of one
-// resource ever more of them, it returns the resource's: the log can tell a limited number apart, and no server is to use them up.
-func (p *parser) kindOf(v *version) (apiVersion, kind string) {
+// apiVersionAndKind returns the object's API version, without its group, and
+// its kind.
+//
+// The log can number only a limited count of distinct values. If a server
+// returns objects of one resource with ever more kinds, the resource's own
+// version and kind are returned instead.
+func (p *parser) apiVersionAndKind(v *version) (apiVersion, kind string) {
 	_, apiVersion, grouped := strings.Cut(v.apiVersion, "/")
 	if !grouped {
 		apiVersion = v.apiVersion
 	}
-	said := [2]string{apiVersion, v.kind}
+	pair := [2]string{apiVersion, v.kind}
 	switch {
 	case p.kinds == nil:
 		p.kinds = map[[2]string]bool{}
-	case !p.kinds[said] && len(p.kinds) >= maxKinds:
+	case !p.kinds[pair] && len(p.kinds) >= maxKinds:
 		return p.resource.Version, p.resource.Kind
 	}
-	p.kinds[said] = true
+	p.kinds[pair] = true
 	return apiVersion, v.kind
 }
 
-// record makes a record of the version.
+// record returns a record of the version.
 func (p *parser) record(v *version, verb history.Verb) *history.Record {
-	apiVersion, kind := p.kindOf(v)
+	apiVersion, kind := p.apiVersionAndKind(v)
 	return &history.Record{
 		Ref: history.ObjectRef{
 			Group: p.resource.Group, Resource: p.resource.Plural, Namespace: v.namespace, Name: v.name, UID: v.uid,
 		},
 		Version: apiVersion, Kind: kind, Verb: verb, RV: v.rv,
-		Owners: v.owners, Regarding: v.regarding, Object: v.object, ManagedHashes: fingerprints(v.writers),
+		Owners: v.ownerUIDs(), Regarding: v.target, Object: v.object, ManagedHashes: managedHashes(v.entries),
 	}
 }

@@ -8,19 +8,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The bounds of what a record says beside its object, in bytes. Whoever may write an object may put into it whatever names thousands
-// of owners and managers; together with the words they stay below [history.MaxAttributes].
+// The bounds of a record's metadata, in bytes. An object may name thousands of
+// owners and managers. Together with the summary, the bounded metadata is
+// smaller than [history.MaxAttributes].
 const (
-	maxReference = 1 << 10  // of an owner's UID, and of an Event's target: no object has longer ones
-	maxOwners    = 32 << 10 // of all owners' UIDs
+	maxReference = 1 << 10  // of an owner's UID, and of an Event's target
+	maxOwners    = 32 << 10 // of the UIDs of all owners
 	maxManagers  = 16 << 10 // of all managers, with the fields that they own
 )
 
-// maxKinds is how many kinds and API versions the objects of one resource may have while the recorder runs: they have one.
+// maxKinds bounds how many pairs of an API version and a kind are recorded for
+// the objects of one resource while the recorder runs. One is the rule.
 const maxKinds = 16
 
-// bound leaves out of a record what is beyond the bounds. The object has all of it.
-func bound(r *history.Record) {
+// truncate removes the metadata that exceeds the bounds from a record. The
+// object still contains it.
+func truncate(r *history.Record) {
 	r.Owners = firstOwners(r.Owners)
 	r.Managers = firstManagers(r.Managers)
 	if r.Regarding != nil && r.Regarding.Size() > maxReference {
@@ -29,7 +32,8 @@ func bound(r *history.Record) {
 	r.ManagedHashes = r.ManagedHashes[:min(len(r.ManagedHashes), history.MaxManagedEntries)]
 }
 
-// firstOwners returns the first owners that the bounds allow, without those that can be no object's UID.
+// firstOwners returns the first owners that the bounds allow. UIDs that are too
+// long for any object are removed.
 func firstOwners(uids []types.UID) []types.UID {
 	uids = slices.DeleteFunc(uids, func(uid types.UID) bool { return len(uid) > maxReference })
 	n, size := 0, 0
@@ -40,7 +44,8 @@ func firstOwners(uids []types.UID) []types.UID {
 	return uids[:n]
 }
 
-// firstManagers returns the first managers that the bounds allow. Where fields are too long, none are named.
+// firstManagers returns the first managers that the bounds allow. The fields of
+// a manager are removed if they exceed the bounds.
 func firstManagers(list []history.Manager) []history.Manager {
 	n, size := 0, 0
 	for ; n < len(list); n++ {

@@ -7,90 +7,95 @@ import (
 	"time"
 )
 
-// memory holds the JSON of the newest recorded version of the objects that changed last, by UID, within a bound. It is for
-// comparing the next version with; whoever finds nothing in it does without.
-type memory struct {
-	room int // in bytes
+// lastVersions caches the last recorded version of the objects that changed
+// most recently, by UID. The next version of an object is compared with it. A
+// cache miss costs a read of the log, or a summary.
+//
+// Its methods are safe for concurrent use.
+type lastVersions struct {
+	maxBytes int
 
-	mu     sync.Mutex // guards what follows
-	size   int
-	newest *list.List // of memorised, the last used one in front
-	byUID  map[string]*list.Element
+	mu    sync.Mutex // guards the fields below
+	bytes int
+	used  *list.List // of cachedVersion, the most recently used first
+	byUID map[string]*list.Element
 }
 
-type memorised struct {
+type cachedVersion struct {
 	lastVersion
 
 	uid string
 }
 
-// lastVersion is the newest recorded version of an object.
+// lastVersion is the last recorded version of an object.
 type lastVersion struct {
 	rv     string
-	object []byte // nil if it is not at hand
+	object []byte // JSON, immutable; nil if it is not available
 
-	// newest is the second of its newest entry in managedFields, which was
-	// received first at the time since.
+	// newest is the second of the newest managed entry. An entry of that second
+	// was first received at the time since.
 	newest uint32
 	since  time.Time
 }
 
-// size estimates what an object costs, in bytes.
-func (m memorised) size() int { return 240 + len(m.uid) + len(m.object) }
+// size estimates the memory that a cached version uses, in bytes.
+func (c cachedVersion) size() int { return 240 + len(c.uid) + len(c.object) }
 
-func newMemory(room int) *memory {
-	return &memory{room: room, newest: list.New(), byUID: map[string]*list.Element{}}
+func newLastVersions(maxBytes int) *lastVersions {
+	return &lastVersions{maxBytes: maxBytes, used: list.New(), byUID: map[string]*list.Element{}}
 }
 
-// recall returns an object's newest version, which nobody may write to. It has
-// no object if it is not held.
-func (m *memory) recall(uid string) lastVersion {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.byUID[uid]
+// get returns an object's last version, or the zero lastVersion if it is not
+// cached. The caller must not write to the object.
+func (l *lastVersions) get(uid string) lastVersion {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.byUID[uid]
 	if e == nil {
 		return lastVersion{}
 	}
-	m.newest.MoveToFront(e)
-	return held(e).lastVersion
+	l.used.MoveToFront(e)
+	return cached(e).lastVersion
 }
 
-// hold puts a version in the place of the object's last one. Those that were not used for longest make room.
-func (m *memory) hold(uid string, last lastVersion) {
+// put replaces an object's last version. It evicts the least recently used
+// versions if there is no room.
+func (l *lastVersions) put(uid string, last lastVersion) {
 	if cap(last.object) > 2*len(last.object) {
-		last.object = bytes.Clone(last.object) // a part of something larger would keep all of it
+		last.object = bytes.Clone(last.object) // do not retain a much larger buffer
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.drop(m.byUID[uid])
-	one := memorised{last, uid}
-	if one.size() > m.room {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.evict(l.byUID[uid])
+	c := cachedVersion{last, uid}
+	if c.size() > l.maxBytes {
 		return
 	}
-	m.byUID[uid] = m.newest.PushFront(one)
-	for m.size += one.size(); m.size > m.room; {
-		m.drop(m.newest.Back())
+	l.byUID[uid] = l.used.PushFront(c)
+	for l.bytes += c.size(); l.bytes > l.maxBytes; {
+		l.evict(l.used.Back())
 	}
 }
 
-// forget drops an object that is gone.
-func (m *memory) forget(uid string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.drop(m.byUID[uid])
+// remove evicts a deleted object.
+func (l *lastVersions) remove(uid string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.evict(l.byUID[uid])
 }
 
-func (m *memory) drop(e *list.Element) {
+// evict removes an element, which may be nil. The caller holds the lock.
+func (l *lastVersions) evict(e *list.Element) {
 	if e == nil {
 		return
 	}
-	one := held(e)
-	m.newest.Remove(e)
-	delete(m.byUID, one.uid)
-	m.size -= one.size()
+	c := cached(e)
+	l.used.Remove(e)
+	delete(l.byUID, c.uid)
+	l.bytes -= c.size()
 }
 
-func held(e *list.Element) memorised {
-	one, _ := e.Value.(memorised) // nothing else is ever put in
-	return one
+func cached(e *list.Element) cachedVersion {
+	c, _ := e.Value.(cachedVersion) // the list has no other elements
+	return c
 }

@@ -4,118 +4,127 @@ import (
 	"context"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
-// The bounds of what is done for a record's words, in bytes. What is beyond them is told when somebody asks.
+// The bounds of the work on a record's summary, in bytes. A summary that is not
+// stored is computed by each query.
 const (
 	maxCompared = 1 << 20 // of an object
-	maxWords    = 4 << 10 // of what is stored with every version
+	maxSummary  = 4 << 10 // of the summary and the problem, which are stored
 )
 
-// compare compares an update with the version before it. It returns nil where the version before is not at hand, and where
-// nothing is to be compared.
-func (s *Stream) compare(record *history.Record) *summary.Comparison {
+// update completes the record of an update: its summary, and who wrote it.
+func (s *Stream) update(ctx context.Context, record *history.Record, v *version, h head) {
+	last := s.lastVersion(ctx, record, h)
+	s.cacheVersion(record, v, last)
+	record.Before = last.object
+	comparison := compare(record)
+	missed := !record.InferredSince.IsZero()
+	a := attribution{entries: v.entries, apiVersion: v.apiVersion, before: h.managedHashes, floor: h.newest}
+	if last.newest == newestSecond(v.entries) {
+		a.fresh = s.received.Sub(last.since).Abs() <= sameSecondDelay // the clock may have been set back
+	}
+	if last.rv == h.rv { // otherwise a rule ignored versions in between
+		a.comparison = comparison
+	}
+	record.Managers = a.managers(missed)
+	summarize(record, comparison)
+	attributeFields(record, v.entries, comparison, missed || last.rv != h.rv)
+}
+
+// compare compares an update with the previous version. It returns nil if the
+// previous version is not available or the objects are too large, and if the
+// summary does not depend on it.
+func compare(record *history.Record) *summary.Comparison {
 	if record.Before == nil || !summary.Compared(record) || max(len(record.Before), len(record.Object)) > maxCompared {
 		return nil
 	}
 	return summary.Compare(record.Before, record.Object)
 }
 
-// update completes the record of an update: what changed in it, and who wrote.
-func (s *Stream) update(ctx context.Context, record *history.Record, v *version, h head) {
-	last := s.last(ctx, record, h)
-	s.hold(record, v, last)
-	record.Before = last.object
-	comparison := s.compare(record)
-	missed := !record.InferredSince.IsZero()
-	a := attribution{entries: v.writers, apiVersion: v.apiVersion, before: h.writers, floor: h.newest}
-	if last.newest == newestSecond(v.writers) {
-		a.fresh = s.received.Sub(last.since).Abs() <= closeTogether // a clock can be set back
-	}
-	if last.rv == h.rv { // otherwise a rule left out versions in between
-		a.comparison = comparison
-	}
-	record.Managers = a.attribute(missed)
-	tell(record, comparison)
-	own(record, v.writers, comparison, missed || last.rv != h.rv)
-}
-
-// last returns the version before an update, as it was recorded. The log has
-// what the memory does not: all but what waits to be committed, which the memory
-// usually has, and which is not waited for.
-func (s *Stream) last(ctx context.Context, record *history.Record, h head) lastVersion {
-	last := s.recorder.memory.recall(string(record.Ref.UID))
+// lastVersion returns the previous version of an updated object as it was
+// recorded: from the cache, otherwise from the log.
+//
+// A version that waits to be committed is usually cached. If it is not, it is
+// not waited for: only the summary, the managers and the stored size depend on
+// it.
+func (s *Stream) lastVersion(ctx context.Context, record *history.Record, h head) lastVersion {
+	last := s.recorder.lastVersions.get(string(record.Ref.UID))
 	if last.object != nil {
 		return last
 	}
 	before, err := s.recorder.log.Latest(ctx, record.Ref)
 	if err != nil || before.RV != h.rv {
-		return lastVersion{} // nothing but words, names and room depend on it
+		return lastVersion{}
 	}
-	return recorded(before)
+	return fromLog(before)
 }
 
-// recorded returns what the memory holds of a version from the log.
-func recorded(r *history.Record) lastVersion {
+// fromLog returns a version that was read from the log as it is cached.
+func fromLog(r *history.Record) lastVersion {
 	last := lastVersion{rv: r.RV, object: r.Object, since: r.Time}
-	for _, m := range r.Managers { // wrote that version, so its entry was new in it
+	for _, m := range r.Managers { // their entries were new in that version
 		last.newest = max(last.newest, second(m.Time))
 	}
 	return last
 }
 
-// hold keeps a record that was just received for the next version.
-func (s *Stream) hold(record *history.Record, v *version, last lastVersion) {
-	now := lastVersion{rv: record.RV, object: record.Object, newest: newestSecond(v.writers), since: s.received}
-	if now.newest == last.newest {
-		now.since = last.since
+// cacheVersion caches a version that was just received.
+func (s *Stream) cacheVersion(record *history.Record, v *version, last lastVersion) {
+	current := lastVersion{rv: record.RV, object: record.Object, newest: newestSecond(v.entries), since: s.received}
+	if current.newest == last.newest {
+		current.since = last.since
 	}
-	s.recorder.memory.hold(string(v.uid), now)
+	s.recorder.lastVersions.put(string(v.uid), current)
 }
 
-// previous returns the version before of an object whose next version is being
-// read; nil if there is none or if that version is recorded already. Unlike
-// last, it waits for what is to be committed.
-func (s *Stream) previous(ctx context.Context, id identity, frame history.WatchEventType) []byte {
-	h, known := s.heads[id.objectKey]
-	if !known || h.uid != id.uid || h.rv == id.rv && frame != history.Deleted {
+// previous returns the recorded version before the one that is being read, or
+// nil if there is none or if the version itself is recorded already. Unlike
+// lastVersion, it waits for queued records to be committed: redaction depends
+// on it.
+func (s *Stream) previous(ctx context.Context, id redact.Identity, event history.WatchEventType) []byte {
+	key := objectKey{id.Namespace, id.Name}
+	h, known := s.heads[key]
+	if !known || h.uid != id.UID || h.rv == id.RV && event != history.Deleted {
 		return nil
 	}
-	if last := s.recorder.memory.recall(id.uid); last.object != nil {
+	if last := s.recorder.lastVersions.get(id.UID); last.object != nil {
 		return last.object
 	}
-	before, err := s.latest(ctx, id.objectKey, h)
+	before, err := s.latest(ctx, key, h)
 	if err != nil {
-		return nil // the next step that needs the log reports it
+		return nil // the next step that reads the log reports it
 	}
-	s.recorder.memory.hold(id.uid, recorded(before))
+	s.recorder.lastVersions.put(id.UID, fromLog(before))
 	return before.Object
 }
 
-// tell puts a record into words, unless they depend on a version before that is not at hand.
-func tell(r *history.Record, c *summary.Comparison) {
+// summarize sets a record's summary. It leaves it out if it depends on a
+// previous version that is not available, or if it exceeds the bounds.
+func summarize(r *history.Record, c *summary.Comparison) {
 	r.Summary = nil
 	if c == nil && summary.Compared(r) || len(r.Object) > maxCompared {
 		return
 	}
-	if words := summary.Of(r, c); len(words.Text)+len(words.Problem) <= maxWords {
-		r.Summary = &words
+	if s := summary.Of(r, c); len(s.Text)+len(s.Problem) <= maxSummary {
+		r.Summary = &s
 	}
 }
 
-// own finds out which of the fields that changed belong to the managers who
-// wrote the record. If others may have written too, what lies inside of an
-// owned value counts only if it is owned by its own path.
-func own(r *history.Record, entries []writer, c *summary.Comparison, others bool) {
+// attributeFields sets which of the changed fields each of the record's
+// managers owns. others means that other managers may have written too. Then
+// fields inside an owned value count only if they are owned themselves.
+func attributeFields(r *history.Record, entries []managedEntry, c *summary.Comparison, others bool) {
 	if c == nil {
 		return
 	}
 	for i := range r.Managers {
 		m := &r.Managers[i]
-		for _, w := range entries {
-			if len(m.Fields) == 0 && w.of(*m) {
-				m.Fields = c.Owned(w.fieldsV1, !others)
+		for _, e := range entries {
+			if len(m.Fields) == 0 && e.isOf(*m) {
+				m.Fields = c.Owned(e.fieldsV1, !others)
 			}
 		}
 	}

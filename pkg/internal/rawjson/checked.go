@@ -5,23 +5,25 @@ import (
 	"math/bits"
 )
 
-// maxDepth is how deep values may nest: the limit of encoding/json, which decodes what is recorded later on.
+// maxDepth is the maximum nesting of containers. It is the limit of encoding/json,
+// which decodes recorded objects later.
 const maxDepth = 10_000
 
-// The functions of this file walk over one token or value of d that has to begin at i. They return the offset behind it,
-// or that of the byte that is wrong and false.
+// The functions of this file walk over the token or value of d that begins at i.
+// They return the offset after it. If it is invalid, they return the offset of
+// the first wrong byte, and false.
 
-func value(d []byte, i, depth int) (int, bool) {
+func checkedValue(d []byte, i, depth int) (int, bool) {
 	if i >= len(d) {
 		return i, false
 	}
 	switch d[i] {
 	case '"':
-		return text(d, i)
+		return checkedString(d, i)
 	case '{':
-		return container(d, i, depth, '}')
+		return checkedContainer(d, i, depth, '}')
 	case '[':
-		return container(d, i, depth, ']')
+		return checkedContainer(d, i, depth, ']')
 	case 't':
 		return literal(d, i, "true")
 	case 'f':
@@ -33,7 +35,7 @@ func value(d []byte, i, depth int) (int, bool) {
 	}
 }
 
-func container(d []byte, i, depth int, bracket byte) (int, bool) {
+func checkedContainer(d []byte, i, depth int, bracket byte) (int, bool) {
 	if depth >= maxDepth {
 		return i, false
 	}
@@ -43,7 +45,7 @@ func container(d []byte, i, depth int, bracket byte) (int, bool) {
 	var ok bool
 	for {
 		if bracket == '}' {
-			if i, ok = text(d, i); !ok {
+			if i, ok = checkedString(d, i); !ok {
 				return i, false
 			}
 			if i = space(d, i); i >= len(d) || d[i] != ':' {
@@ -51,7 +53,7 @@ func container(d []byte, i, depth int, bracket byte) (int, bool) {
 			}
 			i = space(d, i+1)
 		}
-		if i, ok = value(d, i, depth+1); !ok {
+		if i, ok = checkedValue(d, i, depth+1); !ok {
 			return i, false
 		}
 		i = space(d, i)
@@ -65,8 +67,9 @@ func container(d []byte, i, depth int, bracket byte) (int, bool) {
 	}
 }
 
-// text walks over a string literal, eight bytes at a time as long as none of them is special.
-func text(d []byte, i int) (int, bool) {
+// checkedString walks over a string literal, eight bytes at a time as long as
+// none of them is special.
+func checkedString(d []byte, i int) (int, bool) {
 	if i >= len(d) || d[i] != '"' {
 		return i, false
 	}
@@ -93,8 +96,9 @@ func text(d []byte, i int) (int, bool) {
 	return i, false
 }
 
-// plain returns how many of the word's bytes, from its lowest, come before the first quote, backslash or control
-// character. See "Bit Twiddling Hacks", "Determine if a word has a byte less than n"; only the lowest match is exact.
+// plain returns how many of the word's bytes, from the lowest, precede the first
+// quote, backslash or control character. See "Bit Twiddling Hacks", "Determine if
+// a word has a byte less than n". Only the lowest match is exact.
 func plain(word uint64) int {
 	quotes := word ^ ones*'"'
 	slashes := word ^ ones*'\\'
@@ -102,7 +106,7 @@ func plain(word uint64) int {
 	return bits.TrailingZeros64(special&highs) / 8
 }
 
-// escape walks over what follows a backslash.
+// escape walks over the rest of an escape, after the backslash.
 func escape(d []byte, i int) (int, bool) {
 	if i >= len(d) {
 		return i, false
@@ -149,7 +153,7 @@ func number(d []byte, i int) (int, bool) {
 	return i, true
 }
 
-// digits walks over one digit or more.
+// digits walks over one or more digits.
 func digits(d []byte, i int) (int, bool) {
 	start := i
 	for i < len(d) && '0' <= d[i] && d[i] <= '9' {
@@ -163,7 +167,7 @@ func literal(d []byte, i int, want string) (int, bool) {
 	return end, string(d[i:end]) == want
 }
 
-// space returns the offset of the first byte from i on that is no white space.
+// space returns the offset of the first byte, from i on, that is not white space.
 func space(d []byte, i int) int {
 	for i < len(d) && d[i] <= ' ' && (d[i] == ' ' || d[i] == '\n' || d[i] == '\t' || d[i] == '\r') {
 		i++

@@ -5,19 +5,19 @@ import (
 	"math/bits"
 )
 
-// The functions of this file find the end of a value of d that starts at i, like
-// those of value.go, but assume that d is valid JSON.
+// The functions of this file find the end of the value of d that begins at i.
+// Unlike those of checked.go, they assume that d is valid JSON.
 
-func validValue(d []byte, i int) (int, bool) {
+func trustedValue(d []byte, i int) (int, bool) {
 	if i >= len(d) {
 		return i, false
 	}
 	switch d[i] {
 	case '"':
-		end, ok, _ := validText(d, i)
+		end, ok, _ := trustedString(d, i)
 		return end, ok
 	case '{', '[':
-		return validContainer(d, i)
+		return trustedContainer(d, i)
 	default:
 		start := i
 		for i < len(d) && !delimits(d[i]) {
@@ -27,24 +27,24 @@ func validValue(d []byte, i int) (int, bool) {
 	}
 }
 
-// The high bit, and the lowest, of each byte of a word.
+// The highest and the lowest bit of each byte of a word.
 const (
 	highs = 0x8080808080808080
 	ones  = 0x0101010101010101
 )
 
-// validContainer counts brackets outside strings, eight bytes at a time. A
+// trustedContainer counts brackets outside strings, eight bytes at a time. A
 // branch per bracket would be mispredicted too often.
 //
 // A byte is inside a string if the number of quotes before it is odd. Three
 // shifts compute this parity for a whole word: Langdale and Lemire, "Parsing
 // Gigabytes of JSON per Second" (2019), section 3.1.1. Words that contain a
-// backslash or may contain the container's end are processed byte by byte.
-func validContainer(d []byte, i int) (end int, ok bool) {
-	depth, quoted := 0, uint64(0) // quoted is all ones within a string
+// backslash, or may contain the end of the container, are processed byte by byte.
+func trustedContainer(d []byte, i int) (end int, ok bool) {
+	depth, quoted := 0, uint64(0) // quoted has all high bits set inside a string
 	for ; len(d)-i >= 8; i += 8 {
 		word := binary.LittleEndian.Uint64(d[i:])
-		lower := word | ones*0x20 // makes [ and { one, and ] and }
+		lower := word | ones*0x20 // maps [ to { and ] to }
 		quotes := bytesOf(word, '"')
 		inString := quotes ^ quotes<<8
 		inString ^= inString << 16
@@ -68,20 +68,20 @@ func validContainer(d []byte, i int) (end int, ok bool) {
 	return w.over(d, i, len(d))
 }
 
-// bytesOf returns the high bit of each byte of the word that is c.
+// bytesOf returns the high bit of each byte of the word that equals c.
 func bytesOf(word uint64, c byte) uint64 {
 	x := word ^ ones*uint64(c)
 	return ^((x&^highs + ^uint64(highs)) | x) & highs
 }
 
-// walk is the state of a walk over a container.
+// walk is the state of a byte-wise walk over a container.
 type walk struct {
-	depth  int
-	quoted bool
+	depth  int  // of open brackets
+	quoted bool // inside a string
 }
 
-// over continues from byte i up to the end of the container, or up to limit and
-// the escaped byte there, if any.
+// over continues at byte i until the end of the container, or until limit. An
+// escaped byte at limit is included.
 func (w *walk) over(d []byte, i, limit int) (end int, ok bool) {
 	for ; i < limit && i < len(d); i++ {
 		switch c := d[i]; {
@@ -101,14 +101,15 @@ func (w *walk) over(d []byte, i, limit int) (end int, ok bool) {
 	return min(i, len(d)), false
 }
 
-// validText finds the end of a string, eight bytes at a time. isPlain means that
-// the string is ASCII without escapes, so that the literal is its text.
-func validText(d []byte, i int) (end int, ok, isPlain bool) {
+// trustedString finds the end of a string, eight bytes at a time. isPlain means
+// that the string is ASCII without escapes, so that the literal contains its
+// text.
+func trustedString(d []byte, i int) (end int, ok, isPlain bool) {
 	if i >= len(d) || d[i] != '"' {
 		return i, false, false
 	}
 	escaped := false
-	var seen uint64 // all bytes together
+	var seen uint64 // bitwise or of all bytes
 	for i++; i < len(d); {
 		if len(d)-i >= 8 {
 			word := binary.LittleEndian.Uint64(d[i:])
@@ -119,7 +120,7 @@ func validText(d []byte, i int) (end int, ok, isPlain bool) {
 			}
 			seen |= word & (1<<(8*n) - 1)
 		} else {
-			seen |= uint64(d[i]) // and the next ones, each in its turn
+			seen |= uint64(d[i]) // and the following ones, one by one
 		}
 		switch d[i] {
 		case '"':
@@ -134,8 +135,8 @@ func validText(d []byte, i int) (end int, ok, isPlain bool) {
 	return min(i, len(d)), false, false
 }
 
-// unquoted returns how many of the word's bytes, from its lowest, come before
-// the first quote or backslash.
+// unquoted returns how many of the word's bytes, from the lowest, precede the
+// first quote or backslash.
 func unquoted(word uint64) int {
 	return bits.TrailingZeros64(bytesOf(word, '"')|bytesOf(word, '\\')) / 8
 }

@@ -1,76 +1,44 @@
-package recorder
+package redact
 
 import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// hashPrefix begins every hash that stands in a value's place; 32 hexadecimal digits follow.
-const hashPrefix = "hmac-sha256:"
+const (
+	// hashPrefix begins every hash that replaces a value.
+	hashPrefix = "hmac-sha256:"
+	// hashDigits is the number of hexadecimal digits after the prefix.
+	hashDigits = 32
+)
 
-// redactor replaces values by keyed hashes: equal values have equal hashes, so
-// that a change shows and the value does not.
-type redactor struct{ key []byte }
+// hasher computes keyed hashes. Equal values have equal hashes, so a change is
+// visible while the value is not.
+type hasher struct{ key []byte }
 
-// value replaces the value that comes next. Base64 is decoded first, so that the same value has the same hash in data
-// and in stringData.
-func (r *redactor) value(scan *rawjson.Scanner, encoded bool, edits []rawjson.Edit) []rawjson.Edit {
-	start, kind := scan.Offset(), scan.Kind()
-	var secret []byte
-	if kind == rawjson.String {
-		secret = []byte(scan.Text())
-	} else {
-		secret = scan.Skip()
-	}
-	if encoded && kind == rawjson.String {
-		secret = decodeData(secret)
-	}
-	return append(edits, rawjson.Edit{Start: start, End: scan.Offset(), With: r.hash(secret)})
+// hash returns the keyed hash of a value as a JSON string: the first 128 bits
+// of its HMAC-SHA256.
+func (h hasher) hash(value []byte) []byte {
+	mac := hmac.New(sha256.New, h.key)
+	mac.Write(value)
+	return []byte(`"` + hashPrefix + hex.EncodeToString(mac.Sum(nil)[:hashDigits/2]) + `"`)
 }
 
-// decodeData returns what a value in a Secret's data stands for.
-func decodeData(value []byte) []byte {
-	if decoded, err := base64.StdEncoding.DecodeString(string(value)); err == nil {
-		return decoded
-	}
-	return value
-}
-
-// hash returns the keyed hash of a value as a JSON string: the first 128 bits of HMAC-SHA256.
-func (r *redactor) hash(secret []byte) []byte {
-	mac := hmac.New(sha256.New, r.key)
-	mac.Write(secret)
-	return []byte(`"` + hashPrefix + hex.EncodeToString(mac.Sum(nil)[:16]) + `"`)
-}
-
-// hashed reports whether the value that comes next is a hash, and consumes it if it is.
-func hashed(scan *rawjson.Scanner) bool {
-	if scan.Kind() != rawjson.String {
-		return false
-	}
-	ahead := *scan
-	if !isHash(ahead.Text()) {
-		return false
-	}
-	scan.Skip()
-	return true
-}
-
+// isHash reports whether a text is a hash of this package.
 func isHash(text string) bool {
 	digits, ok := bytes.CutPrefix([]byte(text), []byte(hashPrefix))
 	_, err := hex.DecodeString(string(digits))
-	return ok && err == nil && len(digits) == 32
+	return ok && err == nil && len(digits) == hashDigits
 }
 
-// hashesIn returns the hashes that stand in an object as it was recorded.
+// hashesIn returns the hashes that a recorded object contains.
 func hashesIn(object []byte) map[string]bool {
-	const length = len(hashPrefix) + 32
+	const length = len(hashPrefix) + hashDigits
 	all := map[string]bool{}
 	for {
 		at := bytes.Index(object, []byte(hashPrefix))
@@ -82,10 +50,73 @@ func hashesIn(object []byte) map[string]bool {
 	}
 }
 
-// literal returns the string literal that begins at an offset of a document.
-func literal(document []byte, at int) []byte {
-	scan := rawjson.Scan(document[at:])
-	return scan.Skip()
+// document is a JSON document with the edits that redact it. The edits are in
+// the order of their offsets.
+type document struct {
+	hasher
+
+	text       []byte
+	keepHashes bool // hashes of an earlier redaction are not hashed again
+	edits      []rawjson.Edit
+}
+
+// replace writes with in place of the bytes from start to end.
+func (d *document) replace(start, end int, with []byte) {
+	d.edits = append(d.edits, rawjson.Edit{Start: start, End: end, With: with})
+}
+
+// hashNext hashes the value that comes next. If isData is set, a string is
+// decoded from base64 first, so that a value has the same hash in a Secret's
+// data and in its stringData.
+func (d *document) hashNext(scan *rawjson.Scanner, isData bool) {
+	if d.keepHashes && skipHash(scan) {
+		return
+	}
+	start := scan.Offset()
+	var value []byte
+	switch {
+	case scan.Kind() != rawjson.String:
+		value = scan.Skip()
+	case isData:
+		value = decodeData([]byte(scan.Text()))
+	default:
+		value = []byte(scan.Text())
+	}
+	d.replace(start, scan.Offset(), d.hash(value))
+}
+
+// hashKey hashes the key of the member that begins at an offset. The prefix is
+// a part of the key that stays.
+func (d *document) hashKey(at int, prefix string, name []byte) {
+	with := d.hash(name)
+	if prefix != "" {
+		with = append([]byte(`"`+prefix), with[1:]...)
+	}
+	scan := rawjson.Scan(d.text[at:])
+	d.replace(at, at+len(scan.Skip()), with)
+}
+
+// apply returns the document with the edits made.
+func (d *document) apply() []byte { return rawjson.Apply(d.text, d.edits) }
+
+// skipHash consumes the value that comes next if it is a hash, and reports
+// whether it was.
+func skipHash(scan *rawjson.Scanner) bool {
+	if !isHash(peekText(scan)) {
+		return false
+	}
+	scan.Skip()
+	return true
+}
+
+// peekText returns the string that comes next without consuming it. It returns
+// "" for any other value.
+func peekText(scan *rawjson.Scanner) string {
+	ahead := *scan
+	if ahead.Kind() != rawjson.String {
+		return ""
+	}
+	return ahead.Text()
 }
 
 // quote returns a text as a JSON string.

@@ -1,9 +1,7 @@
-package recorder
+package redact
 
 import (
-	"errors"
 	"fmt"
-	"hash/maphash"
 	"regexp"
 	"slices"
 
@@ -14,165 +12,139 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// Rules say what is hidden besides the values of Secrets, and what is left out. Without rules everything is recorded as it
-// is. Resources that are left out as a whole are not the recorder's business: nobody watches them.
-type Rules struct {
-	Redact []Redaction
-	Ignore []history.IgnoreRule
-	// SecretAnnotations are the keys of annotations whose values are stored of
-	// Secrets. [DefaultSecretAnnotations] if nil.
-	SecretAnnotations []string
-}
-
-// Redaction replaces the values at the paths by keyed hashes, in the objects of one resource and in their last-applied
-// configurations. With Names, regular expressions, it does so only where one of them matches the name of what a path's
-// last [*] stands for.
-type Redaction struct {
+// Rule replaces the values at paths by keyed hashes, in the objects of one
+// resource and in the copies of them that annotations contain.
+type Rule struct {
 	Resource schema.GroupResource
-	Paths    []string
-	Names    []string
+	Paths    []string // see [rawjson.Path]
+	// Names are regular expressions. If there are any, the rule applies only if
+	// one of them matches the name that the last [*] of a path is resolved to.
+	Names []string
 }
 
-// CheckRedacted tells what is wrong with a path that is to be redacted in a resource's objects: it is no path, or what an
-// object is known by would go.
-func CheckRedacted(resource schema.GroupResource, path string) error {
-	p, err := rawjson.ParsePath(path)
-	if err != nil {
-		return err
-	}
-	metadata := p.Field(0) == "metadata"
-	switch field := p.Field(0); {
-	case field == "kind", field == "apiVersion",
-		metadata && p.Field(1) != "annotations" && p.Field(1) != "labels",
-		resource.Resource == "events" && (field == "involvedObject" || field == "regarding"):
-		return fmt.Errorf("%q: objects are told apart by this; of metadata, only annotations and labels can be redacted", path)
-	case resource.String() == "secrets" && !metadata:
-		return fmt.Errorf("%q: every value of a Secret is redacted anyway", path)
-	}
-	return nil
+// Rules are compiled rules for all resources. They are immutable.
+type Rules struct {
+	selectors         map[schema.GroupResource][]rawjson.Selector
+	secretAnnotations map[string]bool
 }
 
-// CheckSecretAnnotation returns an error if a key can't be one of
-// [Rules].SecretAnnotations.
-func CheckSecretAnnotation(key string) error {
-	if problems := validation.IsQualifiedName(key); len(problems) > 0 {
-		return fmt.Errorf("%q: %s", key, problems[0])
-	}
-	if key == lastApplied {
-		return fmt.Errorf("%q: holds the values of the Secret", key)
-	}
-	return nil
+// resourceRules are the compiled rules for one resource.
+type resourceRules struct {
+	// selectors are those of the configuration, followed by those of the
+	// last-applied configuration and of all annotations. The slice is empty if
+	// the configuration has no rule for the resource.
+	selectors         []rawjson.Selector
+	secretAnnotations map[string]bool // keys whose values may be stored
 }
 
-// CheckIgnored tells what is wrong with a path whose changes are to be left out.
-func CheckIgnored(path string) error {
-	_, err := rawjson.ParsePath(path)
-	return err
-}
+// lastAppliedSelector returns the index of the selector of the last-applied
+// configuration.
+func (r *resourceRules) lastAppliedSelector() int { return len(r.selectors) - 2 }
 
-// SetRules replaces the recorder's rules: they hold for every frame that a stream takes from now on. What is recorded stays as
-// it is.
-func (r *Recorder) SetRules(rules Rules) error {
-	book, err := newRulebook(rules, r.opts.RedactionKey, r.seed)
-	if err != nil {
-		return err
-	}
-	r.rules.Store(book)
-	return nil
-}
+// annotationSelector returns the index of the selector of all annotations.
+func (r *resourceRules) annotationSelector() int { return len(r.selectors) - 1 }
 
-// rulebook holds rules that are ready to be applied. It is never written.
-type rulebook struct {
-	key        []byte
-	seed       maphash.Seed
-	allowed    map[string]bool // keys of annotations whose values are stored of Secrets
-	redact     map[schema.GroupResource][]rawjson.Selector
-	namespaces map[schema.GroupResource][]string
-	changes    map[schema.GroupResource][]rawjson.Selector
-}
-
-func newRulebook(rules Rules, key []byte, seed maphash.Seed) (*rulebook, error) {
-	b := &rulebook{
-		key: key, seed: seed, redact: map[schema.GroupResource][]rawjson.Selector{},
-		namespaces: map[schema.GroupResource][]string{}, changes: map[schema.GroupResource][]rawjson.Selector{},
-	}
-	if len(rules.Redact) > 0 && len(key) == 0 {
-		return nil, errors.New("there is no key to hash redacted values with")
-	}
-	for _, key := range rules.SecretAnnotations {
+// Compile checks the rules of a configuration and prepares them to be applied.
+// secretAnnotations are the keys of annotations whose values are stored in
+// Secrets; nil means [DefaultSecretAnnotations]. An error is a
+// [history.Invalid] error.
+func Compile(rules []Rule, secretAnnotations []string) (*Rules, error) {
+	for _, key := range secretAnnotations {
 		if err := CheckSecretAnnotation(key); err != nil {
 			return nil, history.Errorf(history.Invalid, "annotation of Secrets: %v", err)
 		}
 	}
-	b.allow(rules.SecretAnnotations)
-	for _, rule := range rules.Redact {
-		for _, path := range rule.Paths {
-			if err := CheckRedacted(rule.Resource, path); err != nil {
-				return nil, history.Errorf(history.Invalid, "redact %s: %v", rule.Resource, err)
-			}
-		}
-		selectors, err := selectors(rule.Paths, rule.Names)
+	if secretAnnotations == nil {
+		secretAnnotations = DefaultSecretAnnotations()
+	}
+	compiled := &Rules{selectors: map[schema.GroupResource][]rawjson.Selector{}, secretAnnotations: map[string]bool{}}
+	for _, key := range secretAnnotations {
+		compiled.secretAnnotations[key] = true
+	}
+	for _, rule := range rules {
+		selectors, err := rule.compile()
 		if err != nil {
 			return nil, history.Errorf(history.Invalid, "redact %s: %v", rule.Resource, err)
 		}
-		b.redact[rule.Resource] = append(b.redact[rule.Resource], selectors...)
+		compiled.selectors[rule.Resource] = append(compiled.selectors[rule.Resource], selectors...)
 	}
-	for _, rule := range rules.Ignore {
-		selectors, err := selectors(rule.Changes, nil)
-		if err != nil {
-			return nil, history.Errorf(history.Invalid, "ignore changes of %s: %v", rule.Resource, err)
-		}
-		b.namespaces[rule.Resource] = append(b.namespaces[rule.Resource], rule.Namespaces...)
-		b.changes[rule.Resource] = append(b.changes[rule.Resource], selectors...)
-	}
-	return b, nil
+	return compiled, nil
 }
 
-// allow sets the keys of annotations whose values are stored of Secrets; the
-// default ones if keys is nil.
-func (b *rulebook) allow(keys []string) {
-	if keys == nil {
-		keys = DefaultSecretAnnotations()
-	}
-	b.allowed = make(map[string]bool, len(keys))
-	for _, key := range keys {
-		b.allowed[key] = true
-	}
-}
-
-func selectors(paths, names []string) ([]rawjson.Selector, error) {
-	var all []rawjson.Selector
-	var patterns []*regexp.Regexp
-	for _, name := range names {
+func (r *Rule) compile() (selectors []rawjson.Selector, err error) {
+	var names []*regexp.Regexp
+	for _, name := range r.Names {
 		pattern, err := regexp.Compile(name)
 		if err != nil {
 			return nil, err
 		}
-		patterns = append(patterns, pattern)
+		names = append(names, pattern)
 	}
-	for _, text := range paths {
+	for _, text := range r.Paths {
+		if err := CheckPath(r.Resource, text); err != nil {
+			return nil, err
+		}
 		path, err := rawjson.ParsePath(text)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, rawjson.Selector{Path: path, Names: patterns})
+		selectors = append(selectors, rawjson.Selector{Path: path, Names: names})
 	}
-	return all, nil
+	return selectors, nil
 }
 
 // of returns the rules for one resource.
-func (b *rulebook) of(resource schema.GroupResource) *ruleset {
-	set := &ruleset{
-		book: b, redactor: redactor{key: b.key}, seed: b.seed, redact: b.redact[resource], changes: b.changes[resource],
-		namespaces: slices.Concat(b.namespaces[resource], b.namespaces[schema.GroupResource{}]),
-		events:     history.IsEventResource(resource),
-		allowed:    b.allowed,
+func (r *Rules) of(resource schema.GroupResource) resourceRules {
+	rules := resourceRules{selectors: r.selectors[resource], secretAnnotations: r.secretAnnotations}
+	if len(rules.selectors) > 0 {
+		rules.selectors = append(slices.Clip(rules.selectors),
+			rawjson.Selector{Path: rawjson.MustParsePath(`metadata.annotations["` + LastApplied + `"]`)},
+			rawjson.Selector{Path: rawjson.MustParsePath("metadata.annotations[*]")})
 	}
-	if len(set.redact) > 0 {
-		set.redact = append(slices.Clip(set.redact), mustSelect(`metadata.annotations["`+lastApplied+`"]`), mustSelect("metadata.annotations[*]"))
+	return rules
+}
+
+// CheckPath returns an error if a path can't be redacted in the objects of a
+// resource: if it is not a path, or if it identifies objects.
+func CheckPath(resource schema.GroupResource, path string) error {
+	p, err := rawjson.ParsePath(path)
+	if err != nil {
+		return err
 	}
-	if len(set.changes) > 0 {
-		set.changes = append(slices.Clip(set.changes), mustSelect("metadata.resourceVersion"))
+	inMetadata := p.Field(0) == "metadata"
+	switch field := p.Field(0); {
+	case field == "kind", field == "apiVersion",
+		inMetadata && p.Field(1) != "annotations" && p.Field(1) != "labels",
+		resource.Resource == "events" && (field == "involvedObject" || field == "regarding"):
+		return fmt.Errorf("%q: objects are identified by this field; in metadata, only annotations and labels can be redacted", path)
+	case resource.String() == "secrets" && !inMetadata:
+		return fmt.Errorf("%q: every value of a Secret is redacted already", path)
 	}
-	return set
+	return nil
+}
+
+// CheckSecretAnnotation returns an error if the values of an annotation can't
+// be stored in Secrets.
+func CheckSecretAnnotation(key string) error {
+	if problems := validation.IsQualifiedName(key); len(problems) > 0 {
+		return fmt.Errorf("%q: %s", key, problems[0])
+	}
+	if key == LastApplied {
+		return fmt.Errorf("%q: contains the values of the Secret", key)
+	}
+	return nil
+}
+
+// DefaultSecretAnnotations returns the keys of annotations whose values are
+// stored in Secrets by default. Tools write these annotations. Their values are
+// names, references and switches, and never free text.
+func DefaultSecretAnnotations() []string {
+	return []string{
+		"argocd.argoproj.io/sync-wave", "argocd.argoproj.io/tracking-id",
+		"cert-manager.io/certificate-name", "cert-manager.io/issuer-group", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-name",
+		"helm.sh/hook", "helm.sh/hook-delete-policy", "helm.sh/hook-weight", "helm.sh/resource-policy",
+		"kapp.k14s.io/identity",
+		"kubernetes.io/service-account.name", "kubernetes.io/service-account.uid",
+		"meta.helm.sh/release-name", "meta.helm.sh/release-namespace",
+	}
 }

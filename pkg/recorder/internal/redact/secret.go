@@ -1,112 +1,86 @@
-package recorder
+package redact
 
 import (
 	"bytes"
 	"strings"
 	"time"
 
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/leak"
 )
 
-// maxKept is the length in bytes of the longest string of a Secret that is
-// stored as it is: the longest that the API server accepts for a label, a
-// finalizer or a manager is shorter.
-const maxKept = 512
+const (
+	// maxStoredText is the length in bytes of the longest string of a Secret
+	// that is stored. The API server accepts no longer label, finalizer or
+	// manager.
+	maxStoredText = 512
+	// maxHashedManagers bounds the cache of managers whose names were hashed.
+	maxHashedManagers = 4096
+)
 
-// maxHiddenManagers is how many names of managers are remembered as hashed.
-const maxHiddenManagers = 4096
-
-// secretRedactor redacts the Secrets of one stream.
-type secretRedactor struct {
-	redactor
-
-	// managers are the names of managers that had to be hashed, as UID and hash.
-	// Versions are recorded without managedFields, so that the version before
-	// does not have them.
-	managers map[string]bool
-}
-
-// newSecretRedactor returns nil if the resource is not that of Secrets.
-func newSecretRedactor(resource history.Resource, key []byte) *secretRedactor {
-	if resource.Group != "" || resource.Plural != "secrets" {
-		return nil
-	}
-	return &secretRedactor{redactor: redactor{key: key}, managers: map[string]bool{}}
-}
-
-// secret is one version of a Secret on its way to being redacted.
+// secretPass applies the built-in rule to one Secret.
 //
-// What may be stored is listed here, everything else is hashed: the values of
-// data, stringData and unknown fields, and those of annotations that are not
-// allowed by their key. Strings that are stored (labels, the names of keys,
-// finalizers, owners, managers) are hashed as well if they contain one of the
-// Secret's own values in any encoding, or if they had to be hashed in the
-// version before. What identifies the object is always stored.
-type secret struct {
-	*secretRedactor
+// The rule lists what may be stored and hashes everything else: the values of
+// data, stringData and unknown fields, and of annotations that are not allowed
+// by their key.
+//
+// A string that may be stored (a label, a key, a finalizer, an owner, a
+// manager) is hashed too if it contains one of the Secret's own values in any
+// encoding, or if its hash is in the previous version. The object's identity is
+// always stored. See docs/design/0017-secrets-are-denied-by-default.md.
+type secretPass struct {
+	document
 
-	allowed map[string]bool // the keys of annotations whose values may be stored
-	id      identity
-	values  *leak.Set
-	before  map[string]bool // the hashes in the version before; nil if there is none
-	again   bool            // the Secret may have been redacted: hashes stay as they are
-
-	document []byte // the Secret, or the Secret as it was applied
-	applied  bool
-	edits    []rawjson.Edit
-	opaque   bool // the last-applied configuration can't be read and is hashed as a whole
+	pass     *pass
+	id       Identity
+	values   *leak.Set       // the Secret's own values
+	previous map[string]bool // the hashes in the previous version, nil if there is none
+	isCopy   bool            // the document is the last-applied configuration
 }
 
-// redact returns a Secret with everything replaced that must not be stored.
-// previous returns the version before, as it was recorded. opaque
-// reports that a last-applied configuration had to be hashed as a whole.
-func (r *secretRedactor) redact(
-	object []byte, allowed map[string]bool, previous func(identity) []byte,
-) (redacted []byte, opaque bool, err error) {
-	id, values, err := collect(object)
+// redactSecret hashes everything in a Secret that must not be stored. previous
+// may be nil if the Secret was recorded before.
+func (p *pass) redactSecret(object []byte, previous func(Identity) []byte) ([]byte, error) {
+	s := secretPass{document: p.edit(object), pass: p}
+	if p.again { // the values are hashed already
+		s.values = leak.New(nil, leak.Shortest)
+		return s.redact()
+	}
+	id, values, err := secretValues(object)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	s := secret{secretRedactor: r, allowed: allowed, id: id, values: leak.New(values, leak.Shortest), document: object}
+	s.id, s.values = id, leak.New(values, leak.Shortest)
 	if before := previous(id); before != nil {
-		s.before = hashesIn(before)
+		s.previous = hashesIn(before)
 	}
-	return s.redacted()
+	return s.redact()
 }
 
-// redactAgain redacts a Secret that was recorded before, maybe by a recorder
-// that stored more of it.
-func (r *secretRedactor) redactAgain(object []byte, allowed map[string]bool) ([]byte, error) {
-	s := secret{secretRedactor: r, allowed: allowed, values: leak.New(nil, leak.Shortest), again: true, document: object}
-	redacted, _, err := s.redacted()
-	return redacted, err
-}
-
-func (s *secret) redacted() (redacted []byte, opaque bool, err error) {
-	scan := rawjson.Scan(s.document)
+func (s *secretPass) redact() ([]byte, error) {
+	scan := rawjson.Scan(s.text)
 	for at, key := range scan.Members() {
 		s.key(at, key)
 		if string(key) == "metadata" {
 			s.metadata(&scan)
 		} else {
-			s.member(&scan, string(key))
+			s.field(&scan, string(key))
 		}
 	}
 	if err := scan.End(); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return rawjson.Apply(s.document, s.edits), s.opaque, nil
+	return s.apply(), nil
 }
 
-// member redacts a field of the Secret, whose value comes next.
-func (s *secret) member(scan *rawjson.Scanner, field string) {
+// field redacts a field of the Secret, whose value comes next.
+func (s *secretPass) field(scan *rawjson.Scanner, field string) {
 	kind := scan.Kind()
 	switch field {
 	case "kind", "apiVersion", "type":
-		if kind == rawjson.String && (!s.applied || isWellKnown(textAhead(scan))) {
-			s.keep(scan)
+		// The API server did not validate the copy.
+		if kind == rawjson.String && (!s.isCopy || isWellKnown(peekText(scan))) {
+			s.store(scan)
 			return
 		}
 	case "immutable":
@@ -119,15 +93,15 @@ func (s *secret) member(scan *rawjson.Scanner, field string) {
 	case rawjson.Object:
 		for at, key := range scan.Members() {
 			s.key(at, key)
-			s.hide(scan, field == "data")
+			s.hashNext(scan, field == "data")
 		}
 	default:
-		s.hide(scan, false)
+		s.hashNext(scan, false)
 	}
 }
 
-// metadata redacts the metadata, which come next.
-func (s *secret) metadata(scan *rawjson.Scanner) {
+// metadata redacts the metadata, which comes next.
+func (s *secretPass) metadata(scan *rawjson.Scanner) {
 	for at, key := range scan.Members() {
 		s.key(at, key)
 		switch field := string(key); field {
@@ -136,204 +110,171 @@ func (s *secret) metadata(scan *rawjson.Scanner) {
 		case "labels":
 			s.labels(scan)
 		case "name", "namespace", "uid", "resourceVersion", "generation", "deletionGracePeriodSeconds":
-			if s.applied {
-				s.keep(scan)
+			if s.isCopy {
+				s.store(scan)
 			}
 		case "creationTimestamp", "deletionTimestamp":
-			if _, err := time.Parse(time.RFC3339, textAhead(scan)); err != nil && scan.Kind() != rawjson.Null {
-				s.hide(scan, false)
+			if _, err := time.Parse(time.RFC3339, peekText(scan)); err != nil && scan.Kind() != rawjson.Null {
+				s.hashNext(scan, false)
 			}
 		case "managedFields", "generateName", "selfLink", "finalizers", "ownerReferences":
 			switch {
-			case s.applied:
-				s.member(scan, field)
+			case s.isCopy:
+				s.field(scan, field)
 			case field == "managedFields":
 				s.managedFields(scan)
 			default:
-				s.keep(scan)
+				s.store(scan)
 			}
-		default: // nobody validated it
-			s.member(scan, field)
+		default: // the API server does not validate unknown fields
+			s.field(scan, field)
 		}
 	}
 }
 
-// managedFields redacts the managedFields, which come next. A manager whose name
-// was hashed once has it hashed in later versions, too.
-func (s *secret) managedFields(scan *rawjson.Scanner) {
+// managedFields redacts the managedFields, which come next.
+func (s *secretPass) managedFields(scan *rawjson.Scanner) {
 	for range scan.Elements() {
 		for at, key := range scan.Members() {
 			s.key(at, key)
-			text := textAhead(scan)
-			_, noTime := time.Parse(time.RFC3339, text)
+			text := peekText(scan)
+			_, notTime := time.Parse(time.RFC3339, text)
 			switch field := string(key); {
 			case field == "manager" && scan.Kind() == rawjson.String:
 				s.manager(scan)
 			case field == "fieldsV1":
-				s.keep(scan)
-			case text != "" && noTime != nil && !isWellKnown(text):
-				s.hide(scan, false)
+				s.store(scan)
+			case text != "" && notTime != nil && !isWellKnown(text):
+				s.hashNext(scan, false)
 			}
 		}
 	}
 }
 
-// manager redacts the name of a manager, which comes next.
-func (s *secret) manager(scan *rawjson.Scanner) {
+// manager redacts the name of a manager, which comes next. A name that was
+// hashed once is hashed in later versions too.
+func (s *secretPass) manager(scan *rawjson.Scanner) {
 	start := scan.Offset()
 	name := []byte(scan.Text())
 	hash := s.hash(name)
-	id := s.id.uid + string(hash)
-	if s.managers[id] || s.reveals(name) {
-		s.edits = append(s.edits, rawjson.Edit{Start: start, End: scan.Offset(), With: hash})
-		if len(s.managers) >= maxHiddenManagers {
-			clear(s.managers)
+	managers, id := s.pass.managers, s.id.UID+string(hash)
+	if managers[id] || s.mustHash(name) {
+		s.replace(start, scan.Offset(), hash)
+		if len(managers) >= maxHashedManagers {
+			clear(managers)
 		}
-		s.managers[id] = true
+		managers[id] = true
 	}
 }
 
-// labels redacts the labels, which come next. In a Secret as it was applied,
-// nobody validated them.
-func (s *secret) labels(scan *rawjson.Scanner) {
+// labels redacts the labels, which come next. The API server did not validate
+// those of the copy.
+func (s *secretPass) labels(scan *rawjson.Scanner) {
 	for at, key := range scan.Members() {
 		s.key(at, key)
-		if scan.Kind() == rawjson.String && (!s.applied || isPlain(textAhead(scan))) {
-			s.keep(scan)
+		if scan.Kind() == rawjson.String && (!s.isCopy || isPlain(peekText(scan))) {
+			s.store(scan)
 		} else if scan.Kind() != rawjson.Null {
-			s.hide(scan, false)
+			s.hashNext(scan, false)
 		}
 	}
 }
 
 // annotations redacts the annotations, which come next.
-func (s *secret) annotations(scan *rawjson.Scanner) {
+func (s *secretPass) annotations(scan *rawjson.Scanner) {
 	for at, key := range scan.Members() {
 		s.key(at, key)
 		switch field := string(key); {
 		case scan.Kind() == rawjson.Null:
-		case field == lastApplied && !s.applied:
+		case field == LastApplied && !s.isCopy:
 			s.lastApplied(scan)
-		case scan.Kind() == rawjson.String && s.allowed[field] && isPlain(textAhead(scan)):
-			s.keep(scan)
+		case scan.Kind() == rawjson.String && s.allows(field) && isPlain(peekText(scan)):
+			s.store(scan)
 		default:
-			s.hide(scan, false)
+			s.hashNext(scan, false)
 		}
 	}
 }
 
-// lastApplied redacts the last-applied configuration, which comes next. It
-// keeps its shape if it is the JSON of an object. Otherwise it is hashed as a
-// whole.
-func (s *secret) lastApplied(scan *rawjson.Scanner) {
-	if s.again && hashed(scan) {
-		return
-	}
-	start := scan.Offset()
-	if scan.Kind() == rawjson.String {
-		text := []byte(scan.Text())
-		inner := *s
-		inner.document, inner.applied, inner.edits = text, true, nil
-		redacted, _, err := inner.redacted()
-		if quoted, ok := quote(redacted); err == nil && ok {
-			s.edits = append(s.edits, rawjson.Edit{Start: start, End: scan.Offset(), With: quoted})
-			return
+// allows reports whether the values of an annotation may be stored.
+func (s *secretPass) allows(annotation string) bool {
+	return s.pass.rules.secretAnnotations[annotation]
+}
+
+// lastApplied redacts the last-applied configuration, which comes next, by the
+// same rule.
+func (s *secretPass) lastApplied(scan *rawjson.Scanner) {
+	switch start := scan.Offset(); {
+	case s.keepHashes && skipHash(scan):
+	case scan.Kind() != rawjson.String:
+		s.hashNext(scan, false)
+		s.pass.opaque = true
+	default:
+		with := s.pass.redactLastApplied([]byte(scan.Text()), func(text []byte) ([]byte, error) {
+			inner := *s
+			inner.document, inner.isCopy = s.pass.edit(text), true
+			return inner.redact()
+		})
+		if with != nil {
+			s.replace(start, scan.Offset(), with)
 		}
-		s.edits = append(s.edits, rawjson.Edit{Start: start, End: scan.Offset(), With: s.hash(text)})
-	} else {
-		s.hide(scan, false)
 	}
-	s.opaque = true
 }
 
-// hide hashes the value that comes next.
-func (s *secret) hide(scan *rawjson.Scanner, encoded bool) {
-	if s.again && hashed(scan) {
-		return
-	}
-	s.edits = s.value(scan, encoded, s.edits)
-}
-
-// keep leaves the value that comes next as it is, but for the strings in it
-// that must not be stored.
-func (s *secret) keep(scan *rawjson.Scanner) {
+// store keeps the value that comes next, except for the strings in it that must
+// be hashed.
+func (s *secretPass) store(scan *rawjson.Scanner) {
 	switch start := scan.Offset(); scan.Kind() {
 	case rawjson.String:
-		if text := []byte(scan.Text()); s.reveals(text) {
-			s.edits = append(s.edits, rawjson.Edit{Start: start, End: scan.Offset(), With: s.hash(text)})
+		if text := []byte(scan.Text()); s.mustHash(text) {
+			s.replace(start, scan.Offset(), s.hash(text))
 		}
 	case rawjson.Object:
 		for at, key := range scan.Members() {
 			s.key(at, key)
-			s.keep(scan)
+			s.store(scan)
 		}
 	case rawjson.Array:
 		for range scan.Elements() {
-			s.keep(scan)
+			s.store(scan)
 		}
 	}
 }
 
-// key hashes the name of the member that begins at an offset, if it must not be
-// stored. managedFields put "f:" before the names of fields; it stays, so that
-// the name and the field have the same hash.
-func (s *secret) key(at int, name []byte) {
-	field, prefixed := bytes.CutPrefix(name, []byte("f:"))
-	if !s.reveals(field) {
-		return
+// key hashes the key of the member that begins at an offset, if it must be
+// hashed. In managedFields, the prefix "f:" of a field's name is not hashed, so
+// that the name has the hash of the field itself.
+func (s *secretPass) key(at int, name []byte) {
+	prefix := ""
+	field, isField := bytes.CutPrefix(name, []byte("f:"))
+	if isField {
+		prefix = "f:"
 	}
-	with := s.hash(field)
-	if prefixed {
-		with = append([]byte(`"f:`), with[1:]...)
+	if s.mustHash(field) {
+		s.hashKey(at, prefix, field)
 	}
-	s.edits = append(s.edits, rawjson.Edit{Start: at, End: at + len(literal(s.document, at)), With: with})
 }
 
-// reveals reports whether a string must not be stored. What everybody knows
-// reveals nothing, and neither do the object's own names, which are stored
-// anyway.
-func (s *secret) reveals(text []byte) bool {
+// mustHash reports whether a string must not be stored. Well-known strings
+// reveal nothing. The object's own name and namespace are stored anyway.
+func (s *secretPass) mustHash(text []byte) bool {
 	switch known := string(text); {
-	case known == "", known == s.id.name, known == s.id.namespace, isWellKnown(known), s.allowed[known], s.again && isHash(known):
+	case known == "", known == s.id.Name, known == s.id.Namespace, isWellKnown(known), s.allows(known), s.keepHashes && isHash(known):
 		return false
-	case len(text) > maxKept, s.values.In(text):
+	case len(text) > maxStoredText, s.values.In(text):
 		return true
-	case len(s.before) == 0:
+	case len(s.previous) == 0:
 		return false
 	}
 	hash := s.hash(text)
-	return s.before[string(hash[1:len(hash)-1])]
+	return s.previous[string(hash[1:len(hash)-1])]
 }
 
-// textAhead returns the string that comes next without consuming it; "" if it
-// is no string.
-func textAhead(scan *rawjson.Scanner) string {
-	ahead := *scan
-	if ahead.Kind() != rawjson.String {
-		return ""
-	}
-	return ahead.Text()
-}
-
-// isPlain reports whether a text has the form of a name or a reference. Texts
-// with white space, quotes or braces are none.
+// isPlain reports whether a text has the form of a name or a reference: it has
+// no white space, quotes or braces.
 func isPlain(text string) bool {
 	plain := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._:/,;=", r)
 	}
-	return len(text) <= maxKept && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0
-}
-
-// DefaultSecretAnnotations returns the keys of annotations whose values are
-// stored of Secrets unless the rules name others. Tools write them. Their values
-// are names, references and switches, and never a text that somebody may write.
-func DefaultSecretAnnotations() []string {
-	return []string{
-		"argocd.argoproj.io/sync-wave", "argocd.argoproj.io/tracking-id",
-		"cert-manager.io/certificate-name", "cert-manager.io/issuer-group", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-name",
-		"helm.sh/hook", "helm.sh/hook-delete-policy", "helm.sh/hook-weight", "helm.sh/resource-policy",
-		"kapp.k14s.io/identity",
-		"kubernetes.io/service-account.name", "kubernetes.io/service-account.uid",
-		"meta.helm.sh/release-name", "meta.helm.sh/release-namespace",
-	}
+	return len(text) <= maxStoredText && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0
 }

@@ -1,4 +1,4 @@
-package recorder
+package redact
 
 import (
 	"bytes"
@@ -9,52 +9,45 @@ import (
 )
 
 // shortestPart is the length in bytes from which a part of a value counts as a
-// value of its own. Shorter ones are words that occur everywhere.
+// value of its own. Shorter parts are common words.
 const shortestPart = 8
 
-// identity is what an object is known by.
-type identity struct {
-	objectKey
-
-	uid, rv string
-}
-
-// identify returns what identifies an object.
-func identify(object []byte) (id identity, _ error) {
+// identify returns the identity of an object.
+func identify(object []byte) (id Identity, _ error) {
 	scan := rawjson.Scan(object)
 	for _, key := range scan.Members() {
 		if string(key) == "metadata" {
 			for _, key := range scan.Members() {
-				id.field(&scan, string(key))
+				id.read(&scan, string(key))
 			}
 		}
 	}
 	return id, scan.End()
 }
 
-// field takes over a field of the metadata if it is a part of the identity.
-func (id *identity) field(scan *rawjson.Scanner, name string) {
-	switch name {
+// read reads a field of the metadata if it belongs to the identity.
+func (id *Identity) read(scan *rawjson.Scanner, field string) {
+	switch field {
 	case "name":
-		id.name = scan.Text()
+		id.Name = scan.Text()
 	case "namespace":
-		id.namespace = scan.Text()
+		id.Namespace = scan.Text()
 	case "uid":
-		id.uid = scan.Text()
+		id.UID = scan.Text()
 	case "resourceVersion":
-		id.rv = scan.Text()
+		id.RV = scan.Text()
 	}
 }
 
-// collector finds the values of a Secret: those that it has, and those that
-// copies of it in its annotations have.
+// collector collects the values of a Secret: its own, and those of the copies
+// that its annotations contain.
 type collector struct {
-	id     identity
+	id     Identity
 	values [][]byte
 }
 
-// collect returns what identifies a Secret, and its values.
-func collect(object []byte) (identity, [][]byte, error) {
+// secretValues returns the identity of a Secret, and its values.
+func secretValues(object []byte) (Identity, [][]byte, error) {
 	var c collector
 	scan := rawjson.Scan(object)
 	for _, key := range scan.Members() {
@@ -65,7 +58,7 @@ func collect(object []byte) (identity, [][]byte, error) {
 			c.data(&scan)
 		case "kind", "apiVersion", "type", "immutable":
 		default:
-			leaves(&scan, c.add)
+			eachScalar(&scan, c.add)
 		}
 	}
 	return c.id, c.values, scan.End()
@@ -74,19 +67,19 @@ func collect(object []byte) (identity, [][]byte, error) {
 func (c *collector) metadata(scan *rawjson.Scanner) {
 	for _, key := range scan.Members() {
 		if string(key) != "annotations" {
-			c.id.field(scan, string(key))
+			c.id.read(scan, string(key))
 			continue
 		}
 		for range scan.Members() {
-			c.copied(textAhead(scan))
+			c.annotation(peekText(scan))
 		}
 	}
 }
 
-// copied adds the values of a Secret that an annotation holds as JSON. They may
-// be older than those of the Secret.
-func (c *collector) copied(annotation string) {
-	scan := rawjson.Scan([]byte(annotation))
+// annotation adds the values of the copy of a Secret that an annotation
+// contains as JSON. They may be older than those of the Secret.
+func (c *collector) annotation(text string) {
+	scan := rawjson.Scan([]byte(text))
 	if scan.Kind() != rawjson.Object {
 		return
 	}
@@ -95,17 +88,18 @@ func (c *collector) copied(annotation string) {
 		case "data":
 			c.data(&scan)
 		case "stringData":
-			leaves(&scan, c.add)
+			eachScalar(&scan, c.add)
 		}
 	}
 }
 
-// data adds the values in data, which comes next.
+// data adds the values of data, which comes next.
 func (c *collector) data(scan *rawjson.Scanner) {
-	leaves(scan, func(value []byte) { c.add(decodeData(value)) })
+	eachScalar(scan, func(value []byte) { c.add(decodeData(value)) })
 }
 
-// add adds a value, and what it stands for if it is an encoding or a document.
+// add adds a value. If the value is an encoding or a document, its content is
+// added too.
 func (c *collector) add(value []byte) {
 	value = bytes.TrimSpace(value)
 	c.values = append(c.values, value)
@@ -122,19 +116,29 @@ func (c *collector) add(value []byte) {
 	}
 	if value[0] == '{' || value[0] == '[' {
 		scan := rawjson.Scan(value)
-		leaves(&scan, c.part)
+		eachScalar(&scan, c.part)
 	}
 }
 
-// part adds a part of a value.
+// part adds a part of a value unless it is too short.
 func (c *collector) part(value []byte) {
 	if len(value) >= shortestPart {
 		c.values = append(c.values, value)
 	}
 }
 
-// leaves calls add for each string and number in the value that comes next.
-func leaves(scan *rawjson.Scanner, add func([]byte)) {
+// decodeData decodes a value of a Secret's data from base64. A value that is
+// not base64 is returned as it is.
+func decodeData(value []byte) []byte {
+	if decoded, err := base64.StdEncoding.DecodeString(string(value)); err == nil {
+		return decoded
+	}
+	return value
+}
+
+// eachScalar consumes the value that comes next and calls add for each string
+// and number in it.
+func eachScalar(scan *rawjson.Scanner, add func([]byte)) {
 	switch scan.Kind() {
 	case rawjson.String:
 		add([]byte(scan.Text()))
@@ -142,11 +146,11 @@ func leaves(scan *rawjson.Scanner, add func([]byte)) {
 		add(scan.Skip())
 	case rawjson.Object:
 		for range scan.Members() {
-			leaves(scan, add)
+			eachScalar(scan, add)
 		}
 	case rawjson.Array:
 		for range scan.Elements() {
-			leaves(scan, add)
+			eachScalar(scan, add)
 		}
 	}
 }

@@ -1,9 +1,9 @@
-package recorder
+package redact
 
-// isWellKnown reports whether a string of a Secret is one that Secrets of all
-// clusters have: the name of a field, a type, or the name of a key that a type
-// or a widespread tool demands. Such a string reveals nothing, even if a value
-// of the Secret happens to be in it. Hashing it would reveal that.
+// isWellKnown reports whether a string occurs in the Secrets of all clusters:
+// the name of a field, a type, or a key that a type or a common tool requires.
+// Such a string reveals nothing, even if it contains a value of the Secret.
+// Hashing it would reveal that it does.
 func isWellKnown(text string) bool {
 	return isField(text) || isSecretType(text) || isDataKey(text) || isLabelKey(text)
 }
@@ -11,12 +11,12 @@ func isWellKnown(text string) bool {
 func isField(text string) bool {
 	switch text {
 	case "v1", "Secret", // apiVersion and kind
-		"apiVersion", "kind", "metadata", "type", "immutable", "data", "stringData", // of a Secret
+		"apiVersion", "kind", "metadata", "type", "immutable", "data", "stringData", // fields of a Secret
 		"name", "namespace", "generateName", "uid", "resourceVersion", "generation", "selfLink", "labels", "annotations", "finalizers",
 		"ownerReferences", "managedFields", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-		"controller", "blockOwnerDeletion", // of an owner
-		"manager", "operation", "subresource", "time", "fieldsType", "fieldsV1", "FieldsV1", "Update", "Apply", "status", ".", // of managedFields
-		lastApplied:
+		"controller", "blockOwnerDeletion", // fields of an owner
+		"manager", "operation", "subresource", "time", "fieldsType", "fieldsV1", "FieldsV1", "Update", "Apply", "status", ".", // fields and values of managedFields
+		LastApplied:
 		return true
 	}
 	return false
@@ -33,7 +33,7 @@ func isSecretType(text string) bool {
 
 func isDataKey(text string) bool {
 	switch text {
-	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace", "release", // of types
+	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace", "release", // of the types
 		"username", "user", "password", "host", "port", "database", "dbname", "uri", "url", "key",
 		"admin-user", "admin-password", "mysql-root-password", "postgres-password", "redis-password", "rabbitmq-password":
 		return true
