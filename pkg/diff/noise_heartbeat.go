@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// leaderAnnotation is that of client-go's leader election on Endpoints and
-// ConfigMaps: JSON that the leader renews every few seconds.
+// leaderAnnotation is the annotation of client-go's leader election on Endpoints
+// and ConfigMaps: JSON that the leader renews every few seconds.
 const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 
-// renewals are the fields that controllers renew while nothing happens, by
-// their exact paths, and how to compare two values of each. A name that others
-// may use for something else, such as ttl, is not among them.
-var renewals = [...]struct { //nolint:gochecknoglobals // a constant, if there were such
-	path []string
-	same func(old, now string) bool
+// renewals are the fields that controllers renew periodically, by their exact
+// paths. isRenewal reports whether the change of a value is a renewal. Names that
+// others may use for something else, such as ttl, are not included.
+var renewals = [...]struct { //nolint:gochecknoglobals // constant
+	path      []string
+	isRenewal func(old, now string) bool
 }{
 	{[]string{"spec", "renewTime"}, times}, // Leases
 	{[]string{"metadata", "annotations", "endpoints.kubernetes.io/last-change-trigger-time"}, times},
@@ -48,8 +48,8 @@ var renewals = [...]struct { //nolint:gochecknoglobals // a constant, if there w
 	{[]string{"status", "connectionState", "lastConnect"}, times},  // OLM
 }
 
-// isHeartbeat reports whether the change renews a heartbeat. The first
-// appearance of one is a change as any other.
+// isHeartbeat reports whether the change renews a heartbeat. The addition of a
+// heartbeat is not noise.
 func (c Change) isHeartbeat() bool {
 	old, wasText := c.Old.(string)
 	now, isText := c.New.(string)
@@ -59,21 +59,20 @@ func (c Change) isHeartbeat() bool {
 	field := c.Path.last(0).Field
 	for i := range renewals {
 		if r := &renewals[i]; r.path[len(r.path)-1] == field && c.Path.is(r.path...) {
-			return r.same(old, now)
+			return r.isRenewal(old, now)
 		}
 	}
 	return false
 }
 
-// isNewLeader reports whether an annotation of client-go's leader election has
-// another holder.
+// isNewLeader reports whether the holder of a client-go leader election changed.
 func (c Change) isNewLeader() bool {
 	old, now := c.holders()
 	return old != now
 }
 
-// holders returns the holders that an annotation of client-go's leader election
-// had and has; "" for any other change.
+// holders returns the old and the new holder of a client-go leader election. It
+// returns "" for any other change.
 func (c Change) holders() (old, now string) {
 	if c.Kind != Changed || !c.Path.is("metadata", "annotations", leaderAnnotation) {
 		return "", ""
@@ -89,9 +88,11 @@ func (c Change) holders() (old, now string) {
 	return holder(c.Old), holder(c.New)
 }
 
+// times reports whether both values are times.
 func times(old, now string) bool { return isTime(old) && isTime(now) }
 
-// isTime reports whether a text is a time as API servers, Python and Go write it.
+// isTime reports whether a text is a time in the format of API servers, Python or
+// Go.
 func isTime(text string) bool {
 	return slices.ContainsFunc([]string{time.RFC3339, "2006-01-02 15:04:05.999999999 -0700 MST"}, func(layout string) bool {
 		_, err := time.Parse(layout, text)
@@ -99,14 +100,15 @@ func isTime(text string) bool {
 	})
 }
 
+// counts reports whether both values are unsigned numbers.
 func counts(old, now string) bool {
 	_, errOld := strconv.ParseUint(old, 10, 64)
 	_, errNow := strconv.ParseUint(now, 10, 64)
 	return errOld == nil && errNow == nil
 }
 
-// walPositions compares the JSON in which a Patroni member reports its state:
-// only how far it has written and replayed may differ.
+// walPositions compares the state that a Patroni member reports as JSON. It
+// reports whether only the written and replayed WAL positions differ.
 func walPositions(old, now string) bool {
 	var before, after map[string]any
 	if json.Unmarshal([]byte(old), &before) != nil || json.Unmarshal([]byte(now), &after) != nil || before["xlog_location"] == nil {
@@ -121,7 +123,8 @@ func walPositions(old, now string) bool {
 }
 
 // autoscalerStatus compares two reports of the cluster autoscaler, in either of
-// its formats: only the times of the report and of its probes may differ.
+// its formats. It reports whether only the times of the report and of its probes
+// differ.
 func autoscalerStatus(old, now string) bool {
 	if !isAutoscalerStatus(old) || !isAutoscalerStatus(now) {
 		return false
@@ -143,8 +146,8 @@ func isAutoscalerStatus(text string) bool {
 		strings.HasPrefix(text, "Cluster-autoscaler status at ")
 }
 
-// probeTime returns which time a line of the autoscaler's report gives; "" for
-// any other line.
+// probeTime returns the prefix of a line of the autoscaler's report that contains a
+// time. It returns "" for any other line.
 func probeTime(line string) string {
 	line = strings.TrimSpace(line)
 	for _, prefix := range []string{"time: ", "lastProbeTime: ", "LastProbeTime: ", "Cluster-autoscaler status at "} {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// fallback names the field and its values.
+// fallback returns a phrase of the path and the values.
 func fallback(c Change) phrase {
 	text := shortPath(c.Path) + " " + c.transition()
 	switch {
@@ -24,11 +24,12 @@ func fallback(c Change) phrase {
 	}
 }
 
-// mapEntry writes "key old → new".
+// mapEntry returns "key old → new" for a label or an annotation.
 func mapEntry(c Change) string {
 	return cut(line(c.Path[2].Field), pathWidth) + " " + c.transition()
 }
 
+// isCount reports whether the change is one of numbers.
 func isCount(c Change) bool {
 	for _, value := range []any{c.Old, c.New} {
 		switch value.(type) {
@@ -39,8 +40,8 @@ func isCount(c Change) bool {
 	return false
 }
 
-// shortPath shortens a path of more than five steps in its middle and writes only the values of keys:
-// spec.template…containers[app].image.
+// shortPath shortens a path of more than five steps in its middle, and writes keys
+// without their fields: spec.template…containers[app].image.
 func shortPath(p Path) string {
 	plain := make(Path, len(p))
 	for i, s := range p {
@@ -60,7 +61,7 @@ func shortPath(p Path) string {
 	return middle(line(text), pathWidth)
 }
 
-// middle shortens a text in its middle to that many runes.
+// middle shortens a text in its middle to at most width runes.
 func middle(text string, width int) string {
 	runes := []rune(text)
 	if len(runes) <= width {
@@ -70,7 +71,8 @@ func middle(text string, width int) string {
 	return string(runes[:half]) + "…" + string(runes[len(runes)-half:])
 }
 
-// images writes how an image changed: only the tags where the repository stayed the same.
+// images returns the transition of an image. It contains only the tags if the
+// repository is the same.
 func images(c Change) string {
 	old, okOld := c.Old.(string)
 	new, okNew := c.New.(string)
@@ -85,7 +87,8 @@ func images(c Change) string {
 	return c.transition()
 }
 
-// splitImage separates an image's tag, or the beginning of its digest, from its name.
+// splitImage splits an image into its name, and its tag or the beginning of its
+// digest.
 func splitImage(image string) (name, tag string) {
 	if name, digest, ok := strings.Cut(image, "@"); ok {
 		return name, cut(digest, len("sha256:")+12)

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// phraseOf puts a change into words.
+// phraseOf returns the phrase for a change.
 func phraseOf(c Change) phrase {
-	for _, say := range []func(Change) phrase{object, pod, container, conditionPhrase, contentPhrase} {
-		if p := say(c); p.text != "" {
+	for _, phraseFor := range []func(Change) phrase{object, pod, container, conditionPhrase, contentPhrase} {
+		if p := phraseFor(c); p.text != "" {
 			return p
 		}
 	}
 	return fallback(c)
 }
 
-// object knows what any object may go through.
+// object returns phrases for changes that any object can have.
 func object(c Change) phrase {
 	switch {
 	case c.Kind == Added && c.Path.is("metadata", "deletionTimestamp"):
@@ -35,7 +35,7 @@ func object(c Change) phrase {
 	}
 }
 
-// pod knows pods and nodes.
+// pod returns phrases for changes of pods and nodes.
 func pod(c Change) phrase {
 	switch {
 	case c.Kind == Added && c.Path.is("spec", "nodeName"):
@@ -54,7 +54,8 @@ func pod(c Change) phrase {
 	return phrase{}
 }
 
-// container knows the fields of containers, in a spec and in a status.
+// container returns phrases for the fields of containers, in a spec and in a
+// status.
 func container(c Change) phrase {
 	if p := c.Path; len(p) > 2 && p.last(0).Field == "image" && p.last(1).Item && strings.HasSuffix(strings.ToLower(p.last(2).Field), "containers") {
 		return phrase{rank: byImage, text: "image " + cut(line(p.last(1).name()), valueWidth) + ": " + images(c)}
@@ -85,7 +86,8 @@ func container(c Change) phrase {
 	}
 }
 
-// firstContainer is about the containers that got their first statuses: the one of them that says most.
+// firstContainer returns the phrase for containers that got their first statuses:
+// that of the container with the most interesting one.
 func firstContainer(c Change) phrase {
 	best := phrase{}
 	statuses, _ := c.New.([]any)
@@ -100,7 +102,8 @@ func firstContainer(c Change) phrase {
 	return best
 }
 
-// wholeContainer is about a container that got its first status, or lost it.
+// wholeContainer returns the phrase for a container whose status was added or
+// removed.
 func wholeContainer(c Change, name string) phrase {
 	status, ok := c.New.(map[string]any)
 	if !ok {
@@ -110,7 +113,8 @@ func wholeContainer(c Change, name string) phrase {
 	return stateOf(state, name)
 }
 
-// containerState is about state.waiting, state.running and state.terminated, or what is inside them.
+// containerState returns the phrase for a change of state.waiting, state.running
+// or state.terminated.
 func containerState(c Change, rest Path, name string) phrase {
 	if len(rest) == 1 {
 		state, _ := c.New.(map[string]any)
@@ -130,7 +134,8 @@ func containerState(c Change, rest Path, name string) phrase {
 	}
 }
 
-// stateOf is about a container that came into a state: waiting and terminated are interesting for their reasons.
+// stateOf returns the phrase for a container that entered a state. For waiting and
+// terminated it contains the reason.
 func stateOf(state map[string]any, name string) phrase {
 	for _, inside := range []string{"waiting", "terminated", "running"} {
 		details, ok := state[inside].(map[string]any)
@@ -152,7 +157,7 @@ func stateOf(state map[string]any, name string) phrase {
 	return phrase{rank: byAftermath, subject: name, text: "state changed"}
 }
 
-// conditionPhrase knows the conditions of any status.
+// conditionPhrase returns phrases for the conditions of any status.
 func conditionPhrase(c Change) phrase {
 	p := c.Path
 	switch {
@@ -167,7 +172,7 @@ func conditionPhrase(c Change) phrase {
 	}
 }
 
-// conditionValue is the status of a condition that came, with its reason.
+// conditionValue returns the status and the reason of an added condition.
 func conditionValue(c Change) string {
 	whole, ok := c.New.(map[string]any)
 	value, isString := whole["status"].(string)
@@ -180,7 +185,8 @@ func conditionValue(c Change) string {
 	return scalar(value)
 }
 
-// contentPhrase knows the data of ConfigMaps and Secrets. Values that are long, or of several lines, are not shown.
+// contentPhrase returns phrases for the data of ConfigMaps and Secrets. Values that
+// are long or have several lines are not shown.
 func contentPhrase(c Change) phrase {
 	if len(c.Path) != 2 || c.Path[1].Item {
 		return phrase{}
@@ -197,12 +203,14 @@ func contentPhrase(c Change) phrase {
 	return phrase{rank: byContent, text: name + " " + c.Kind.String()}
 }
 
+// short reports whether a value is a text that fits into a summary.
 func short(value any) bool {
 	text, ok := value.(string)
 	return ok && len(text) <= valueWidth/2 && !strings.Contains(text, "\n")
 }
 
-// number writes a value that is no string. Whole numbers have no fraction or exponent.
+// number returns a value that is not a string as text. Whole numbers have no
+// fraction and no exponent.
 func number(value any) string {
 	if f, ok := value.(float64); ok {
 		return strconv.FormatFloat(f, 'f', -1, 64)

@@ -7,21 +7,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff:
-// "f:" plus a field name, "k:" plus the key fields of a list item as JSON, or
-// "v:" plus a set element as JSON. "." is none of these.
+// fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff: "f:" and
+// a field name, "k:" and the key fields of a list item as JSON, or "v:" and a set
+// element as JSON. "." is none of these.
 type fieldKey struct {
 	kind byte   // 'f', 'k' or 'v'; 0 for any other
-	rest []byte // what follows the colon
+	rest []byte // after the colon
 
 	parsed bool      // keys and value are set; most keys never need them
-	keys   []itemKey // of a 'k'; none if it can't be read
+	keys   []itemKey // of a 'k'; empty if it can't be read
 	value  string    // of a 'v'
 }
 
-// itemKey is a field that an item of a list has, and its value as text.
+// itemKey is a key field of a list item, and its value as text.
 type itemKey struct{ name, value string }
 
+// parseKey splits a key of fieldsV1. It does not parse the JSON in it yet.
 func parseKey(key []byte) fieldKey {
 	if len(key) < 2 || key[1] != ':' {
 		return fieldKey{}
@@ -50,6 +51,7 @@ func (k *fieldKey) isItem(item any) bool {
 	}
 }
 
+// parse parses the JSON in the key, once.
 func (k *fieldKey) parse() {
 	if k.parsed {
 		return
@@ -72,8 +74,8 @@ func (k *fieldKey) parse() {
 	}
 }
 
-// find returns the field or item that the key selects in a value. If several
-// items match, it finds none.
+// find returns the field or item of a value that the key selects. It returns none
+// if several items match.
 func (k *fieldKey) find(value any) (found side) {
 	switch inside := value.(type) {
 	case map[string]any:
@@ -103,7 +105,7 @@ func text(value any) string {
 	case json.Number:
 		return string(value)
 	default:
-		b, _ := json.Marshal(value) // it was decoded from JSON
+		b, _ := json.Marshal(value) // can't fail: the value was decoded from JSON
 		return string(b)
 	}
 }
@@ -111,8 +113,8 @@ func text(value any) string {
 // path is a sequence of keys of fieldsV1.
 type path [][]byte
 
-// AnyFields returns invalid fieldsV1. [Comparison.Wrote] assumes that their
-// entry may own any field.
+// AnyFields returns invalid fieldsV1. [Comparison.Wrote] treats them as those of
+// an entry that may own any field.
 func AnyFields() []byte { return []byte("?") }
 
 // ownsInside reports whether an entry owns anything below the path. Invalid
@@ -123,6 +125,7 @@ func (p path) ownsInside(fieldsV1 []byte) bool {
 	return inside || scan.End() != nil && len(fieldsV1) > 0
 }
 
+// below reports whether the value that comes next owns anything below the path.
 func (p path) below(scan *rawjson.Scanner) (inside bool) {
 	if scan.Kind() != rawjson.Object {
 		scan.Skip()

@@ -5,22 +5,19 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// The bounds of the paths that are told of one manager: they are stored with every version.
+// The bounds of the paths per manager, which are stored with every version.
 const (
-	maxOwned      = 4
-	maxOwnedBytes = 200
+	maxOwned      = 4   // paths
+	maxOwnedBytes = 200 // of all paths
 )
 
-// Owned returns the paths of the first few changes, without noise, that a
-// manager owns by its entry in managedFields, whose fieldsV1 are given. A
-// manager that has removed a field does not own it any more.
+// Owned returns the paths of the first few changes, without noise, that a manager
+// owns by the fieldsV1 of its managed entry. A manager does not own a field that it
+// removed.
 //
-// A value that is owned without any of its members may be an atomic one, and
-// its owner's with all that is in it, or one whose members belong to others.
-// Changes inside it count if inside is set, which takes that nobody else wrote.
-//
-// The form of fieldsV1 is that of structured-merge-diff: "f:" and a field's
-// name, "k:" and the keys of a list's item, "v:" and an item of a set.
+// A value that is owned without any of its members is either atomic, or other
+// managers own its members. inside means that changes inside such a value count as
+// owned. It may be set only if no other manager wrote.
 func (c *Comparison) Owned(fieldsV1 []byte, inside bool) []string {
 	var all []*diff.Change
 	for i := range c.Changes() {
@@ -47,7 +44,7 @@ func (c *Comparison) Owned(fieldsV1 []byte, inside bool) []string {
 	return paths
 }
 
-// owned returns which of the changes are owned; none where fieldsV1 can't be read.
+// owned returns the set of owned changes. It is empty if fieldsV1 can't be read.
 func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change, inside bool) map[*diff.Change]bool {
 	o := owner{Comparison: c, inside: inside, owned: map[*diff.Change]bool{}}
 	scan := rawjson.ScanValid(fieldsV1)
@@ -58,15 +55,16 @@ func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change, inside bool)
 	return o.owned
 }
 
-// owner finds out which changes are owned.
+// owner collects the owned changes in a walk over fieldsV1.
 type owner struct {
 	*Comparison
 
-	inside bool // changes inside of an owned value count
+	inside bool // see Owned
 	owned  map[*diff.Change]bool
 }
 
-// node walks over what is owned of a value, to which the first depth segments of the changes' paths lead.
+// node walks over the part of fieldsV1 that comes next. It belongs to the value at
+// the first depth segments of the changes' paths.
 func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	deeper := changes[:0:0]
 	for _, change := range changes {
@@ -86,7 +84,7 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 		k := parseKey(key)
 		var below []*diff.Change
 		for _, change := range deeper {
-			if o.leads(&k, change, depth) {
+			if o.selects(&k, change, depth) {
 				below = append(below, change)
 			}
 		}
@@ -101,16 +99,17 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	}
 }
 
-// leads tells whether a key of fieldsV1 stands for the segment of a change's path at this depth.
-func (o *owner) leads(k *fieldKey, change *diff.Change, depth int) bool {
+// selects reports whether a key of fieldsV1 selects the segment of a change's path
+// at a depth.
+func (o *owner) selects(k *fieldKey, change *diff.Change, depth int) bool {
 	if segment := change.Path[depth]; !segment.Item {
 		return k.isField(segment.Field)
 	}
 	return k.isItem(o.item(change, depth))
 }
 
-// item returns the item of a list that a change's path leads to at this depth. An item that was removed is one of the version
-// before.
+// item returns the list item that a change's path leads to at a depth. A removed
+// item is taken from the old version.
 func (o *owner) item(change *diff.Change, depth int) any {
 	var at any = o.New
 	if change.Kind == diff.Removed && depth == len(change.Path)-1 {

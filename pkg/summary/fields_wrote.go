@@ -8,22 +8,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// Wrote reports whether an entry of managedFields proves that its manager wrote
-// the new version: the entry owns an added field, a changed scalar, or an atomic
-// list with a new item. The arguments are the fieldsV1 of this entry and of all
-// other entries. Each must be valid JSON, or [AnyFields].
+// Wrote reports whether a managed entry proves that its manager wrote the new
+// version: the entry owns an added field, a changed scalar, or an atomic list with a
+// new item. The arguments are the fieldsV1 of this entry and of all other entries.
+// Each must be valid JSON, or [AnyFields].
 //
-// The API server removes such a field from every other manager, so at most one
-// entry of a version that one request wrote proves anything. A removed field
-// proves nothing: it has no owner afterwards, whoever removed it.
+// The API server removes such a field from every other manager. So at most one
+// entry of a version that one request wrote proves anything. A removed field proves
+// nothing: it has no owner afterwards, regardless of who removed it.
 //
 // A list that is owned as a whole is either atomic, or its items have other
-// owners; fieldsV1 don't distinguish the two. Wrote treats the list as atomic if
-// no entry owns anything inside it. An object that is owned as a whole never
-// proves anything: scale and binding change objects and leave no entry.
+// owners. fieldsV1 don't distinguish the two. Wrote treats the list as atomic if no
+// entry owns anything inside it. An object that is owned as a whole never proves
+// anything: scale and binding change objects and leave no entry.
 //
-// Paths are resolved in both versions by the names and keys of fieldsV1, never
-// by how [diff.Objects] aligns lists. If the two versions have different
+// Paths are resolved in both versions by the names and keys of fieldsV1, and not by
+// the list alignment of [diff.Objects]. If the two versions have different
 // apiVersions, nothing is proven.
 func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
 	if _, converted := c.Old["apiVersion"]; converted {
@@ -37,8 +37,8 @@ func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
 	}))
 }
 
-// Scaled reports whether spec.replicas was set to another value, and nothing
-// else differs but noise.
+// Scaled reports whether spec.replicas was set to another value, and all other
+// changes are noise.
 func (c *Comparison) Scaled() bool {
 	if spec, ok := c.New["spec"].(map[string]any); !ok || spec["replicas"] == nil {
 		return false
@@ -55,7 +55,7 @@ func (c *Comparison) Scaled() bool {
 	return scaled
 }
 
-// side is a value of the old version, if it has one at that place.
+// side is a value of the old version, if it exists there.
 type side struct {
 	value  any
 	exists bool
@@ -63,10 +63,10 @@ type side struct {
 
 // proof collects evidence that a manager wrote a version.
 type proof struct {
-	lists []path // owned as a whole, with a new item: evidence if they are atomic
+	lists []path // owned as a whole, with a new item; evidence if they are atomic
 }
 
-// of walks the fields that an entry owns below a path, and reports whether one
+// of walks over the fields that an entry owns below a path. It reports whether one
 // of them is evidence by itself.
 func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bool) {
 	if scan.Kind() != rawjson.Object {
@@ -100,8 +100,8 @@ func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bo
 	return written(old, now)
 }
 
-// written reports whether a value was added, or is a scalar that changed. The
-// API server treats null as an empty object or list.
+// written reports whether a value was added, or is a scalar that changed. The API
+// server treats null like an empty object or list.
 func written(old side, now any) bool {
 	if now == nil || old.exists && old.value == nil {
 		return false
@@ -121,9 +121,9 @@ func hasNewItem(old, now any) bool {
 	return wasList && isList && !covers(old, now, &left)
 }
 
-// covers reports whether now equals old except for removed fields and items.
-// Null equals an empty object or list, as in the API server. It returns true
-// once left, the number of comparisons, is used up.
+// covers reports whether now equals old except for removed fields and items. Null
+// equals an empty object or list, as in the API server. left is the number of
+// comparisons that remain; covers returns true after they are used up.
 func covers(old, now any, left *int) bool {
 	if *left--; *left < 0 || isEmpty(now) {
 		return true
@@ -148,6 +148,7 @@ func covers(old, now any, left *int) bool {
 	}
 }
 
+// isEmpty reports whether a value is null, or an empty object or list.
 func isEmpty(value any) bool {
 	switch value := value.(type) {
 	case map[string]any:
@@ -159,6 +160,7 @@ func isEmpty(value any) bool {
 	}
 }
 
+// isContainer reports whether a value is an object or a list.
 func isContainer(value any) bool {
 	switch value.(type) {
 	case map[string]any, []any:

@@ -9,7 +9,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/summary/internal/problem"
 )
 
-// What a summary says where there is nothing to compare with.
+// The summaries of versions that are not compared.
 const (
 	summaryInitial  = "existed when recording began"
 	summaryCreated  = "created"
@@ -17,11 +17,13 @@ const (
 	summaryOrphaned = "the version before is not kept"
 )
 
-// Compared tells whether the record's words depend on the version before.
+// Compared reports whether the summary of a record depends on the previous
+// version.
 func Compared(r *history.Record) bool { return r.Verb == history.Update && !isEvent(r) }
 
-// Of puts a record, which has its object, into words. The comparison is that with the version before; nil where that is not
-// known, and it counts only where the words depend on it.
+// Of returns the summary of a record, which must have its object. The comparison is
+// that with the previous version, or nil if that is not available. It is ignored
+// if the summary does not depend on it.
 func Of(r *history.Record, c *Comparison) history.Summary {
 	if !Compared(r) {
 		c = nil
@@ -36,6 +38,7 @@ func Of(r *history.Record, c *Comparison) history.Summary {
 	return history.Summary{Text: summary(r, c), Problem: problem.Of(r.Ref.GroupResource(), r.Object, before)}
 }
 
+// summary returns the text of a summary.
 func summary(r *history.Record, c *Comparison) string {
 	switch {
 	case isEvent(r):
@@ -53,7 +56,7 @@ func summary(r *history.Record, c *Comparison) string {
 	}
 }
 
-// creation names the object's controller, or says only that it was created.
+// creation returns the summary of a new object: its controller, if it has one.
 func creation(object []byte) string {
 	var metadata struct {
 		OwnerReferences []struct {
@@ -74,17 +77,18 @@ func creation(object []byte) string {
 	return summaryCreated
 }
 
-// isEvent tells whether the record is of a Kubernetes Event, in either of the two groups that serve them.
+// isEvent reports whether the record is of a Kubernetes Event, in either of its two
+// groups.
 func isEvent(r *history.Record) bool {
 	return history.IsEventResource(r.Ref.GroupResource())
 }
 
-// isExpiry reports whether the record is the deletion of an Event. The API
-// server deletes each Event after an hour (--event-ttl); that says nothing
-// about the object that the Event regarded, so it is noise.
+// isExpiry reports whether the record is the deletion of an Event. The API server
+// deletes each Event after an hour (--event-ttl). That contains no information
+// about the target.
 func isExpiry(r *history.Record) bool { return r.Verb == history.Delete && isEvent(r) }
 
-// eventSummary is an Event's reason and message.
+// eventSummary returns the reason and the message of an Event.
 func eventSummary(object []byte) string {
 	var e struct{ Reason, Message, Note string }
 	if json.Unmarshal(object, &e) != nil {

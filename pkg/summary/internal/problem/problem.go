@@ -1,10 +1,14 @@
-// Package problem finds the reason why an object is in trouble, in its own status.
+// Package problem finds the reason why an object is in trouble, in the object's
+// own status.
 //
-// Clients look for words in the reason ("CrashLoopBackOff", "MemoryPressure"), so it says them as the status does, and its
-// invariant is that it says nothing about what is fine: of a healthy object there is no word, not even that a condition is
-// false.
+// Clients search the text for words such as "CrashLoopBackOff" and
+// "MemoryPressure". So it contains the words of the status.
 //
-// It reads only what the API server wrote. It does not guess from Events, from ages or from what is missing.
+// Invariant: nothing is reported for a healthy object, not even that a condition
+// is false.
+//
+// The package reads only the object. It does not guess from Events, from ages, or
+// from missing fields.
 package problem
 
 import (
@@ -18,14 +22,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// The bounds of a text from a status, and of the whole reason, in runes.
+// The bounds of one text of a status, and of the whole reason, in runes.
 const (
 	detailWidth = 240
 	reasonWidth = 1000
 )
 
-// Of returns what is wrong with the object, given as JSON, in one line; "" where nothing is. The version before may be nil;
-// it tells a restart that just happened from one of long ago. What cannot be decoded has no trouble to tell.
+// Of returns what is wrong with an object in one line, or "" if nothing is. The
+// object and its previous version are JSON. The previous version may be nil. It is
+// needed to tell a recent restart from an old one. An object that can't be decoded
+// has no problem.
 func Of(resource schema.GroupResource, object, before []byte) string {
 	var reasons []string
 	switch resource {
@@ -43,8 +49,9 @@ func Of(resource schema.GroupResource, object, before []byte) string {
 	return cut(strings.Join(reasons, "; "), reasonWidth)
 }
 
-// narrow returns the object with no other members than these: decoding walks over each byte three times, and most of an
-// object's are of no interest. What is no object becomes nothing.
+// narrow returns the object with only the named members. Decoding walks over each
+// byte three times, and most members are not needed. It returns nil if the value is
+// not an object.
 func narrow(object []byte, names ...string) []byte {
 	scan := rawjson.ScanValid(object)
 	if scan.Kind() != rawjson.Object {
@@ -66,7 +73,7 @@ func narrow(object []byte, names ...string) []byte {
 	return append(narrowed, '}')
 }
 
-// decode reads as much of an object as T has fields for.
+// decode decodes the fields of an object that T has.
 func decode[T any](object []byte) T {
 	var into T
 	if json.Unmarshal(object, &into) != nil {
@@ -76,18 +83,19 @@ func decode[T any](object []byte) T {
 	return into
 }
 
-// colon joins the parts that say something with colons: "CrashLoopBackOff: back-off 5m0s …".
+// colon joins the parts that are not empty with colons: "CrashLoopBackOff: back-off
+// 5m0s …".
 func colon(parts ...string) string {
-	var said []string
+	var texts []string
 	for _, p := range parts {
 		if p = cut(strings.Join(strings.Fields(p), " "), detailWidth); p != "" {
-			said = append(said, p)
+			texts = append(texts, p)
 		}
 	}
-	return strings.Join(said, ": ")
+	return strings.Join(texts, ": ")
 }
 
-// cut shortens a text to that many runes, with an ellipsis.
+// cut shortens a text to at most width runes, with an ellipsis.
 func cut(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
 		return text

@@ -6,12 +6,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// The functions of this file read what is asked of nearly every version that is recorded, and so take a tenth of the time of
-// encoding/json. What is not of the form that it should be makes the scanner fail, and nothing is known then.
+// The functions of this file read the fields that nearly every recorded version
+// is checked for. They take a tenth of the time of encoding/json. If a value has
+// an unexpected kind, the scan fails and no problem is reported.
 
-// readPod reads as much of a pod as can be in trouble.
+// readPod reads the fields of a pod that show problems.
 func readPod(object []byte) podObject {
-	p := podObject{whole: object}
+	p := podObject{json: object}
 	scan := rawjson.ScanValid(object)
 	for _, key := range scan.Members() {
 		switch string(key) {
@@ -96,6 +97,7 @@ func readState(scan *rawjson.Scanner) (s containerState) {
 	return s
 }
 
+// readReason reads the fields of a waiting or terminated state.
 func readReason(scan *rawjson.Scanner) (reason, message string, code int) {
 	for _, key := range scan.Members() {
 		switch string(key) {
@@ -110,7 +112,7 @@ func readReason(scan *rawjson.Scanner) (reason, message string, code int) {
 	return reason, message, code
 }
 
-// conditionsOf reads an object's status.conditions.
+// conditionsOf returns the status.conditions of an object.
 func conditionsOf(object []byte) (found []condition) {
 	scan := rawjson.ScanValid(object)
 	for _, key := range scan.Members() {
@@ -151,7 +153,7 @@ func readConditions(scan *rawjson.Scanner) (all []condition) {
 
 func isTrue(scan *rawjson.Scanner) bool { return string(scan.Skip()) == "true" }
 
-// integer reads a number; 0 where it is none, or no whole one.
+// integer reads a number. It returns 0 for any value that is not a whole number.
 func integer(scan *rawjson.Scanner) int {
 	n, _ := strconv.Atoi(string(scan.Skip()))
 	return n
