@@ -41,8 +41,8 @@ type Change struct {
 }
 
 // Objects returns the changes from old to new, sorted by the fields of their
-// paths. Both must be decoded by encoding/json, with the same options. Values of
-// any other type are compared as a whole. Equal objects have no changes.
+// paths. Both must be decoded by encoding/json, with the same options. Values
+// of any other type are compared as a whole. Equal objects have no changes.
 func Objects(old, new map[string]any) []Change {
 	var d differ
 	d.objects(old, new)
@@ -104,7 +104,8 @@ func (d *differ) values(old, new any) {
 	}
 }
 
-// lists compares two lists: by keys if all items have one, otherwise by equality.
+// lists compares two lists: by keys if all items have one, otherwise by
+// equality.
 func (d *differ) lists(old, new []any) {
 	k, keyed := commonKeys(old, new)
 	var pairs []pair

@@ -3,8 +3,8 @@
 //
 // It owns three things:
 //
-//   - The structural difference ([Objects]). Items of lists are matched by their
-//     keys, and not by their positions.
+//   - The structural difference ([Objects]). Items of lists are matched by
+//     their keys, and not by their positions.
 //   - The classification of changes as noise ([Change.Noise]).
 //   - The summary of changes in one line ([Summary]).
 //

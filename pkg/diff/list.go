@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// listKeys are the sets of fields that identify list items in the Kubernetes API.
-// A set is used if every item has its first field and the keys are unique. The
-// first such set wins.
+// listKeys are the sets of fields that identify list items in the Kubernetes
+// API. A set is used if every item has its first field and the keys are unique.
+// The first such set wins.
 var listKeys = [...][]string{ //nolint:gochecknoglobals // constant
 	{"uid"}, // owner references, which have names too
 	{"mountPath"},
@@ -32,8 +32,8 @@ func Keyed(old, new []any) bool {
 	return ok
 }
 
-// pair is the position of an item in the old and in the new list, or -1 if a list
-// does not contain it.
+// pair is the position of an item in the old and in the new list, or -1 if a
+// list does not contain it.
 type pair struct{ old, new int }
 
 // maxCells bounds the size of the table of [longest].
@@ -123,8 +123,8 @@ func itemKey(item any, fields []string) string {
 	return key
 }
 
-// alignByKey pairs the items with the same key. Removed items come first, followed
-// by the new list in its order.
+// alignByKey pairs the items with the same key. Removed items come first,
+// followed by the new list in its order.
 func alignByKey(k keys) []pair {
 	pairs := make([]pair, 0, len(k.old)+len(k.new))
 	if slices.Equal(k.old, k.new) { // the usual case
@@ -154,9 +154,9 @@ func alignByKey(k keys) []pair {
 	return pairs
 }
 
-// alignByEquality pairs the items of a longest common subsequence. Between those
-// it pairs items of the same shape in their order, so that one changed item is a
-// change inside it. Both positions increase from pair to pair.
+// alignByEquality pairs the items of a longest common subsequence. Between
+// those it pairs items of the same shape in their order, so that one changed
+// item is a change inside it. Both positions increase from pair to pair.
 func alignByEquality(old, new []any) []pair {
 	var pairs []pair
 	i, j := 0, 0
@@ -202,9 +202,9 @@ func shape(value any) reflect.Kind {
 	}
 }
 
-// commonSubsequence returns the positions of a longest common subsequence. If the
-// lists differ in too many items, it contains only their common beginning and
-// end.
+// commonSubsequence returns the positions of a longest common subsequence. If
+// the lists differ in too many items, it contains only their common beginning
+// and end.
 func commonSubsequence(old, new []any) []pair {
 	var head, tail []pair
 	for len(old) > len(head) && len(new) > len(head) && reflect.DeepEqual(old[len(head)], new[len(head)]) {
@@ -221,8 +221,8 @@ func commonSubsequence(old, new []any) []pair {
 }
 
 // longest returns a longest common subsequence by dynamic programming, with
-// positions increased by offset. length[i][j] is the length for the rests from i
-// and j. It returns none if the table would exceed maxCells.
+// positions increased by offset. length[i][j] is the length for the rests from
+// i and j. It returns none if the table would exceed maxCells.
 func longest(old, new []any, offset int) []pair {
 	if len(old)*len(new) > maxCells {
 		return nil

@@ -1,12 +1,12 @@
 package diff
 
 // Noise reports whether the change contains no information about the object:
-// counters of the server, heartbeats, times of conditions, annotations that repeat
-// other fields, the second step of a deletion, and the order of lists in a
-// status. docs/noise.md lists all of it.
+// counters of the server, heartbeats, times of conditions, annotations that
+// repeat other fields, the second step of a deletion, and the order of lists in
+// a status. docs/noise.md lists all of it.
 //
-// A status as a whole is never noise, and neither is a field that is not listed by
-// its exact name.
+// A status as a whole is never noise, and neither is a field that is not listed
+// by its exact name.
 func (c Change) Noise() bool {
 	p := c.Path
 	switch {
@@ -59,8 +59,8 @@ func annotationsNoise(c Change) bool {
 	return true
 }
 
-// annotationNoise reports whether all changes of an annotation are noise, except
-// for a new leader.
+// annotationNoise reports whether all changes of an annotation are noise,
+// except for a new leader.
 func annotationNoise(name string) bool {
 	switch name {
 	case "kubectl.kubernetes.io/last-applied-configuration",

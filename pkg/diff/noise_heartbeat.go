@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// leaderAnnotation is the annotation of client-go's leader election on Endpoints
-// and ConfigMaps: JSON that the leader renews every few seconds.
+// leaderAnnotation is the annotation of client-go's leader election on
+// Endpoints and ConfigMaps: JSON that the leader renews every few seconds.
 const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader"
 
 // renewals are the fields that controllers renew periodically, by their exact
-// paths. isRenewal reports whether the change of a value is a renewal. Names that
-// others may use for something else, such as ttl, are not included.
+// paths. isRenewal reports whether the change of a value is a renewal. Names
+// that others may use for something else, such as ttl, are not included.
 var renewals = [...]struct { //nolint:gochecknoglobals // constant
 	path      []string
 	isRenewal func(old, now string) bool
@@ -65,7 +65,8 @@ func (c Change) isHeartbeat() bool {
 	return false
 }
 
-// isNewLeader reports whether the holder of a client-go leader election changed.
+// isNewLeader reports whether the holder of a client-go leader election
+// changed.
 func (c Change) isNewLeader() bool {
 	old, now := c.holders()
 	return old != now
@@ -91,8 +92,8 @@ func (c Change) holders() (old, now string) {
 // times reports whether both values are times.
 func times(old, now string) bool { return isTime(old) && isTime(now) }
 
-// isTime reports whether a text is a time in the format of API servers, Python or
-// Go.
+// isTime reports whether a text is a time in the format of API servers, Python
+// or Go.
 func isTime(text string) bool {
 	return slices.ContainsFunc([]string{time.RFC3339, "2006-01-02 15:04:05.999999999 -0700 MST"}, func(layout string) bool {
 		_, err := time.Parse(layout, text)
@@ -123,8 +124,8 @@ func walPositions(old, now string) bool {
 }
 
 // autoscalerStatus compares two reports of the cluster autoscaler, in either of
-// its formats. It reports whether only the times of the report and of its probes
-// differ.
+// its formats. It reports whether only the times of the report and of its
+// probes differ.
 func autoscalerStatus(old, now string) bool {
 	if !isAutoscalerStatus(old) || !isAutoscalerStatus(now) {
 		return false
@@ -146,8 +147,8 @@ func isAutoscalerStatus(text string) bool {
 		strings.HasPrefix(text, "Cluster-autoscaler status at ")
 }
 
-// probeTime returns the prefix of a line of the autoscaler's report that contains a
-// time. It returns "" for any other line.
+// probeTime returns the prefix of a line of the autoscaler's report that
+// contains a time. It returns "" for any other line.
 func probeTime(line string) string {
 	line = strings.TrimSpace(line)
 	for _, prefix := range []string{"time: ", "lastProbeTime: ", "LastProbeTime: ", "Cluster-autoscaler status at "} {

@@ -71,8 +71,8 @@ func (s Segment) text(first bool) string {
 	}
 }
 
-// name returns the value of an item's key: "app" for "name=app". If the item has no
-// key, it returns the index.
+// name returns the value of an item's key: "app" for "name=app". If the item
+// has no key, it returns the index.
 func (s Segment) name() string {
 	if s.Key == "" {
 		return strconv.Itoa(s.Index)
@@ -84,8 +84,8 @@ func (s Segment) name() string {
 	return value
 }
 
-// last returns the i-th segment from the end, from 0. It returns the zero Segment
-// if the path is shorter.
+// last returns the i-th segment from the end, from 0. It returns the zero
+// Segment if the path is shorter.
 func (p Path) last(i int) Segment {
 	if i >= len(p) {
 		return Segment{}

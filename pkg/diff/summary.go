@@ -17,9 +17,10 @@ const (
 	maxPhrases   = 3
 )
 
-// Summary returns the most interesting changes in one line of at most 120 runes,
-// followed by the number of other changes: "image app: 1.4 → 1.5 (+2 more)". Noise
-// is neither shown nor counted. If all changes are noise, it returns "".
+// Summary returns the most interesting changes in one line of at most 120
+// runes, followed by the number of other changes: "image app: 1.4 → 1.5 (+2
+// more)". Noise is neither shown nor counted. If all changes are noise, it
+// returns "".
 func Summary(changes []Change) string {
 	phrases := phrases(changes)
 	if len(phrases) == 0 {
@@ -40,8 +41,8 @@ func Summary(changes []Change) string {
 	return cut(line, summaryWidth)
 }
 
-// The ranks of phrases, from the most interesting one. Phrases of rank byPlain or
-// later appear only if they are the first.
+// The ranks of phrases, from the most interesting one. Phrases of rank byPlain
+// or later appear only if they are the first.
 const (
 	byDeletion = iota
 	byImage
@@ -68,8 +69,8 @@ type phrase struct {
 	text    string
 }
 
-// after returns the phrase as the continuation of earlier ones. A subject that is
-// the same as before is not repeated.
+// after returns the phrase as the continuation of earlier ones. A subject that
+// is the same as before is not repeated.
 func (p phrase) after(before []phrase) string {
 	switch {
 	case len(before) == 0:
@@ -149,8 +150,8 @@ func scalar(value any) string {
 	return cut(line(text), valueWidth)
 }
 
-// line returns a text as one line. Sequences of white space and control characters
-// become one space.
+// line returns a text as one line. Sequences of white space and control
+// characters become one space.
 func line(text string) string {
 	if isLine(text) {
 		return text

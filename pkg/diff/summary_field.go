@@ -40,8 +40,8 @@ func isCount(c Change) bool {
 	return false
 }
 
-// shortPath shortens a path of more than five steps in its middle, and writes keys
-// without their fields: spec.template…containers[app].image.
+// shortPath shortens a path of more than five steps in its middle, and writes
+// keys without their fields: spec.template…containers[app].image.
 func shortPath(p Path) string {
 	plain := make(Path, len(p))
 	for i, s := range p {

@@ -86,8 +86,8 @@ func container(c Change) phrase {
 	}
 }
 
-// firstContainer returns the phrase for containers that got their first statuses:
-// that of the container with the most interesting one.
+// firstContainer returns the phrase for containers that got their first
+// statuses: that of the container with the most interesting one.
 func firstContainer(c Change) phrase {
 	best := phrase{}
 	statuses, _ := c.New.([]any)
@@ -113,8 +113,8 @@ func wholeContainer(c Change, name string) phrase {
 	return stateOf(state, name)
 }
 
-// containerState returns the phrase for a change of state.waiting, state.running
-// or state.terminated.
+// containerState returns the phrase for a change of state.waiting,
+// state.running or state.terminated.
 func containerState(c Change, rest Path, name string) phrase {
 	if len(rest) == 1 {
 		state, _ := c.New.(map[string]any)
@@ -134,8 +134,8 @@ func containerState(c Change, rest Path, name string) phrase {
 	}
 }
 
-// stateOf returns the phrase for a container that entered a state. For waiting and
-// terminated it contains the reason.
+// stateOf returns the phrase for a container that entered a state. For waiting
+// and terminated it contains the reason.
 func stateOf(state map[string]any, name string) phrase {
 	for _, inside := range []string{"waiting", "terminated", "running"} {
 		details, ok := state[inside].(map[string]any)
@@ -185,8 +185,8 @@ func conditionValue(c Change) string {
 	return scalar(value)
 }
 
-// contentPhrase returns phrases for the data of ConfigMaps and Secrets. Values that
-// are long or have several lines are not shown.
+// contentPhrase returns phrases for the data of ConfigMaps and Secrets. Values
+// that are long or have several lines are not shown.
 func contentPhrase(c Change) phrase {
 	if len(c.Path) != 2 || c.Path[1].Item {
 		return phrase{}

@@ -17,8 +17,8 @@ import (
 // written at most this long after the log accepts writes again.
 const maxRetryDelay = 10 * time.Second
 
-// Run commits the records of the streams until ctx is canceled or a commit fails
-// for good. It is called once.
+// Run commits the records of the streams until ctx is canceled or a commit
+// fails for good. It is called once.
 //
 // When ctx is canceled, streams accept no more records and return [ErrStopped].
 // Everything that they accepted before is committed within Options.StopWithin,
@@ -90,8 +90,8 @@ func (r *Recorder) drain(ctx context.Context) error {
 	}
 }
 
-// commit commits the entries in one transaction. An error is final: the queue is
-// closed, and the recorder must stop.
+// commit commits the entries in one transaction. An error is final: the queue
+// is closed, and the recorder must stop.
 func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 	b, began := batch(entries), time.Now()
 	if err := r.retry(ctx, "commit", func() error { return r.append(ctx, b) }); err != nil {
@@ -141,7 +141,8 @@ func (r *Recorder) retry(ctx context.Context, operation string, write func() err
 	}
 }
 
-// isFinal reports whether an error of the given attempt, from 1, is not retried.
+// isFinal reports whether an error of the given attempt, from 1, is not
+// retried.
 func (r *Recorder) isFinal(err error, attempt int) bool {
 	switch code := history.CodeOf(err); {
 	case code == history.Invalid, errors.Is(err, context.DeadlineExceeded):

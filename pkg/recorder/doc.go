@@ -26,7 +26,7 @@
 //     failing stops the recorder, and a shutdown commits what was accepted.
 //   - The values of a Secret leave this package only as keyed hashes.
 //
-// It does not guess. A watch event without a name, a UID or a resourceVersion is
-// an error, and a sync that breaks off infers no deletion. It does not watch:
-// package watcher calls the streams.
+// It does not guess. A watch event without a name, a UID or a resourceVersion
+// is an error, and a sync that breaks off infers no deletion. It does not
+// watch: package watcher calls the streams.
 package recorder

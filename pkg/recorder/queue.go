@@ -189,9 +189,9 @@ func (q *queue) take() (batch []*entry, next time.Time) {
 	return batch, now
 }
 
-// cut removes the entries that pass the gate, at most one batch. If an entry of a
-// lane does not pass, the later ones of that lane don't either. The caller holds
-// the lock.
+// cut removes the entries that pass the gate, at most one batch. If an entry of
+// a lane does not pass, the later ones of that lane don't either. The caller
+// holds the lock.
 func (q *queue) cut(g gate) (batch []*entry) {
 	records, bytes := 0, 0
 	rest := q.entries[:0]
@@ -243,8 +243,8 @@ func (q *queue) wait(ctx context.Context, l *lane) error {
 	}
 }
 
-// durable reports whether all entries of a lane are durable. If they are not, it
-// makes them due, and returns a channel that is closed at the next change.
+// durable reports whether all entries of a lane are durable. If they are not,
+// it makes them due, and returns a channel that is closed at the next change.
 func (q *queue) durable(l *lane) (bool, <-chan struct{}, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

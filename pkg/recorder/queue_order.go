@@ -15,16 +15,16 @@ import (
 
 // This file decides the order of commits across resources.
 //
-// All resources of one etcd take their resourceVersions from one counter. So the
-// order of resourceVersions is the order of the writes. But each resource has a
-// watch of its own, and a watch may be late. The queue therefore sorts entries
-// by resourceVersion, and commits one only when its predecessors have probably
-// arrived:
+// All resources of one etcd take their resourceVersions from one counter. So
+// the order of resourceVersions is the order of the writes. But each resource
+// has a watch of its own, and a watch may be late. The queue therefore sorts
+// entries by resourceVersion, and commits one only when its predecessors have
+// probably arrived:
 //
 //   - An entry waits for the skew of the watches, unless it is the first after
 //     silence. Entries with a lower resourceVersion are committed together with
-//     one that waited. The skew grows if entries are later than that, as on busy
-//     machines, and then shrinks again.
+//     one that waited. The skew grows if entries are later than that, as on
+//     busy machines, and then shrinks again.
 //   - An entry that creates an object waits for the object's owners, and an
 //     Event for its target, for at most maxSkew. All entries with higher
 //     resourceVersions wait with it.
@@ -183,9 +183,9 @@ type position struct {
 	at  time.Time
 }
 
-// learn increases the skew if an entry is late by more than a third of it: after
-// entries in the queue with higher keys, or after committed ones. The caller
-// holds the lock.
+// learn increases the skew if an entry is late by more than a third of it:
+// after entries in the queue with higher keys, or after committed ones. The
+// caller holds the lock.
 func (q *queue) learn(e *entry, newer []*entry) {
 	l := &e.stream.lane
 	if !e.ordinary && !e.first || l.apart || l.state != live && e.at.Sub(l.since) < maxHold {
@@ -349,8 +349,8 @@ func (s *span) add(rv uint64) {
 	s.high = max(s.high, rv)
 }
 
-// contradicts reports whether s contains a resourceVersion that is newer than one
-// of later. known is false if one of the spans is empty.
+// contradicts reports whether s contains a resourceVersion that is newer than
+// one of later. known is false if one of the spans is empty.
 func (s span) contradicts(later span) (contradicts, known bool) {
 	known = s.high != 0 && later.high != 0
 	return known && s.high > later.low, known
@@ -393,8 +393,8 @@ func (q *queue) nextWindow(now time.Time) {
 	c.began = now
 }
 
-// isContradicted counts whether the last windows of the lane contradict the main
-// counter. It reports whether they did so too often.
+// isContradicted counts whether the last windows of the lane contradict the
+// main counter. It reports whether they did so too often.
 func (l *lane) isContradicted(c *counter) bool {
 	late, known := l.spans[2].contradicts(c.spans[0])
 	early, alsoKnown := c.spans[2].contradicts(l.spans[0])

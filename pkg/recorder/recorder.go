@@ -30,11 +30,11 @@ type Log interface {
 	// Latest returns an object's newest record, with its body. If there is
 	// none, the error is a [history.NotFound] error.
 	Latest(ctx context.Context, o history.ObjectRef) (*history.Record, error)
-	// Checkpoint returns the last committed checkpoint. It has no RV if there is
-	// none.
+	// Checkpoint returns the last committed checkpoint. It has no RV if there
+	// is none.
 	Checkpoint(ctx context.Context, r schema.GroupResource) (history.Checkpoint, error)
-	// Gaps returns the gaps of the resources that overlap the time from start to
-	// end. A zero end means no end.
+	// Gaps returns the gaps of the resources that overlap the time from start
+	// to end. A zero end means no end.
 	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 	// Register stores the resource's names. They are kept as long as its
 	// records.
@@ -53,23 +53,25 @@ type Options struct {
 	// required for a stream of Secrets.
 	RedactionKey []byte
 
-	// Scope returns whether the objects of a kind are namespaced. known is false
-	// if the API server does not serve the kind. An empty group matches any. It
-	// is used to correct the namespaces of Event targets. By default, no kind is
-	// known.
+	// Scope returns whether the objects of a kind are namespaced. known is
+	// false if the API server does not serve the kind. An empty group matches
+	// any. It is used to correct the namespaces of Event targets. By default,
+	// no kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
 	// Memory bounds the cache of last versions, in bytes. 12 MiB.
 	Memory int
 
-	// QueueRecords bounds the records that are accepted and not committed. 4096.
+	// QueueRecords bounds the records that are accepted and not committed.
+	// 4096.
 	QueueRecords int
 	// QueueBytes bounds their memory, in bytes. 8 MiB.
 	QueueBytes int
 	// BatchRecords bounds the records of one commit. 512.
 	BatchRecords int
 	// BatchBytes bounds the size of one commit, which must fit into one
-	// transaction of the log: the bodies, and about 400 bytes per record. 2 MiB.
+	// transaction of the log: the bodies, and about 400 bytes per record. 2
+	// MiB.
 	BatchBytes int
 
 	// BatchDelay is how long the first record after silence waits for others.

@@ -35,8 +35,9 @@ type ResourceStats struct {
 	Syncs                     uint64                       // syncs that began
 	Checkpoint                time.Time                    // of the last committed checkpoint; zero if there is none
 
-	// IgnoredNamespace and IgnoredChange count the versions that a rule ignored:
-	// because of their namespace, or because only ignored fields changed.
+	// IgnoredNamespace and IgnoredChange count the versions that a rule
+	// ignored: because of their namespace, or because only ignored fields
+	// changed.
 	IgnoredNamespace, IgnoredChange uint64
 }
 
@@ -109,8 +110,8 @@ type Histogram struct {
 	AtMost map[float64]uint64
 }
 
-// histogram collects durations for a [Histogram]. Its zero value is ready. It is
-// safe for concurrent use.
+// histogram collects durations for a [Histogram]. Its zero value is ready. It
+// is safe for concurrent use.
 type histogram struct {
 	mu     sync.Mutex // guards the fields below
 	counts [len(buckets) + 1]uint64

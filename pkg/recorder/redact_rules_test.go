@@ -243,7 +243,7 @@ func TestSetRulesRefuses(t *testing.T) {
 		`"metadata.name": objects`:   redact(pods, nil, "metadata.name"),
 		`"kind": objects`:            redact(pods, nil, "kind"),
 		`"metadata[*]": objects`:     redact(pods, nil, "metadata[*]"),
-		"redacted already":            secret,
+		"redacted already":           secret,
 		`"involvedObject.name": obj`: event,
 		"at character 4":             {Ignore: []history.IgnoreRule{{Changes: []string{"a.b["}}}},
 	} {

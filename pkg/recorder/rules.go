@@ -50,8 +50,8 @@ func CheckIgnored(path string) error {
 }
 
 // SetRules replaces the recorder's rules. They apply to every watch event that
-// a stream observes from now on. Recorded versions don't change. If the rules are
-// rejected, the current ones stay in force.
+// a stream observes from now on. Recorded versions don't change. If the rules
+// are rejected, the current ones stay in force.
 func (r *Recorder) SetRules(rules Rules) error {
 	if len(rules.Redact) > 0 && len(r.opts.RedactionKey) == 0 {
 		return errors.New("compile rules: no key to hash redacted values with")
@@ -99,8 +99,8 @@ func compileRules(rules Rules, seed maphash.Seed) (*compiledRules, error) {
 type ignoreRules struct {
 	compiled   *compiledRules // that they are a part of
 	namespaces []string
-	// changes are the selectors of changes that are ignored, followed by that of
-	// the resourceVersion. The slice is empty if there are no such rules.
+	// changes are the selectors of changes that are ignored, followed by that
+	// of the resourceVersion. The slice is empty if there are no such rules.
 	changes []rawjson.Selector
 }
 

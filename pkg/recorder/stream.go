@@ -261,8 +261,8 @@ func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
 }
 
 // recordCreation returns the record of an object's first version. A watch
-// reports a creation as Added. After any other watch event, the creation was not
-// observed.
+// reports a creation as Added. After any other watch event, the creation was
+// not observed.
 func (s *Stream) recordCreation(v *version, event history.WatchEventType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {

@@ -10,12 +10,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// maxLevels is how many nested objects are compared member by member. Deeper values
-// are decoded as a whole. Each level walks over the differing bytes once more.
+// maxLevels is how many nested objects are compared member by member. Deeper
+// values are decoded as a whole. Each level walks over the differing bytes once
+// more.
 const maxLevels = 6
 
-// Comparison compares a version with the previous one. It is used by one goroutine
-// at a time.
+// Comparison compares a version with the previous one. It is used by one
+// goroutine at a time.
 type Comparison struct {
 	// Old and New are the two versions, decoded with json.Number. Members of
 	// objects that have the same bytes in both are left out. Equal objects have
@@ -29,8 +30,8 @@ type Comparison struct {
 	changes []diff.Change // nil until Changes is called
 }
 
-// Changes returns the changes between the versions, as [diff.Objects] does. They
-// are computed once.
+// Changes returns the changes between the versions, as [diff.Objects] does.
+// They are computed once.
 func (c *Comparison) Changes() []diff.Change {
 	if c.changes == nil {
 		c.changes = diff.Objects(c.Old, c.New)
@@ -38,9 +39,10 @@ func (c *Comparison) Changes() []diff.Change {
 	return c.changes
 }
 
-// Compare compares two versions of an object. Both must be valid JSON. The result
-// refers to before. A value that is not an object counts as one without members.
-// If a key is repeated, which no API server does, either member may be compared.
+// Compare compares two versions of an object. Both must be valid JSON. The
+// result refers to before. A value that is not an object counts as one without
+// members. If a key is repeated, which no API server does, either member may be
+// compared.
 func Compare(before, now []byte) *Comparison {
 	c := &Comparison{before: before}
 	r, ok := readers.Get().(*reader)
@@ -124,8 +126,8 @@ func (r *reader) items(old, new [][]byte, level int) (was, is []any, ok bool) {
 	return was, is, diff.Keyed(was, nil) // both have the same keys
 }
 
-// identify adds the key fields of an item to both sides. It reports whether both
-// sides have the same ones.
+// identify adds the key fields of an item to both sides. It reports whether
+// both sides have the same ones.
 func identify(before, now []member, was, is map[string]any) bool {
 	for _, m := range before {
 		if !diff.IsKey(string(m.key)) {
@@ -155,7 +157,8 @@ type reader struct {
 // readers caches readers between comparisons.
 var readers sync.Pool //nolint:gochecknoglobals // a pool is shared
 
-// close returns the reader to the pool. Members that it returned become invalid.
+// close returns the reader to the pool. Members that it returned become
+// invalid.
 func (r *reader) close() {
 	if cap(r.arena) <= 1<<12 {
 		clear(r.arena)
@@ -164,8 +167,9 @@ func (r *reader) close() {
 	}
 }
 
-// members returns the members of an object, or none if the value is not an object.
-// like are the members of a similar object; equal members are skipped faster.
+// members returns the members of an object, or none if the value is not an
+// object. like are the members of a similar object; equal members are skipped
+// faster.
 func (r *reader) members(object []byte, like []member) []member {
 	scan := rawjson.ScanValid(object)
 	if scan.Kind() != rawjson.Object {
@@ -185,8 +189,8 @@ func (r *reader) members(object []byte, like []member) []member {
 	return r.arena[start:len(r.arena):len(r.arena)]
 }
 
-// elements returns the items of a valid list. like are the items of a similar list;
-// equal items are skipped faster.
+// elements returns the items of a valid list. like are the items of a similar
+// list; equal items are skipped faster.
 func elements(list []byte, like [][]byte) [][]byte {
 	scan := rawjson.ScanValid(list)
 	all := make([][]byte, 0, max(len(like), 4))
@@ -200,9 +204,9 @@ func elements(list []byte, like [][]byte) [][]byte {
 	return all
 }
 
-// finder returns a function that returns the index of a member by its key, or -1.
-// It is fast if keys are looked up in about the order of the members, as they are
-// for two versions of an object.
+// finder returns a function that returns the index of a member by its key, or
+// -1. It is fast if keys are looked up in about the order of the members, as
+// they are for two versions of an object.
 func finder(list []member) func(key []byte) int {
 	next := 0
 	var index map[string]int
@@ -226,8 +230,8 @@ func finder(list []member) func(key []byte) int {
 	}
 }
 
-// decode decodes a valid value like encoding/json with UseNumber, in a third of the
-// time.
+// decode decodes a valid value like encoding/json with UseNumber, in a third of
+// the time.
 func decode(raw []byte) any {
 	scan := rawjson.ScanValid(raw)
 	value := decodeNext(&scan)

@@ -1,14 +1,15 @@
-// Package summary describes a recorded version in a few words: what changed since
-// the previous version, and what is wrong with the object by its own status.
+// Package summary describes a recorded version in a few words: what changed
+// since the previous version, and what is wrong with the object by its own
+// status.
 //
 // It owns the [Comparison] of two versions, which is fast enough to be made for
-// every recorded version: bytes that are the same in both are never decoded. The
-// attribution of changes to field managers uses it too ([Comparison.Wrote],
+// every recorded version: bytes that are the same in both are never decoded.
+// The attribution of changes to field managers uses it too ([Comparison.Wrote],
 // [Comparison.Owned]).
 //
-// Invariant: a summary depends only on the record and the previous version. So it
-// is the same whether it is computed when recording or by a query.
+// Invariant: a summary depends only on the record and the previous version. So
+// it is the same whether it is computed when recording or by a query.
 //
-// It does no I/O, and it does not guess: if the previous version is missing, the
-// summary says so.
+// It does no I/O, and it does not guess: if the previous version is missing,
+// the summary says so.
 package summary

@@ -7,9 +7,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff: "f:" and
-// a field name, "k:" and the key fields of a list item as JSON, or "v:" and a set
-// element as JSON. "." is none of these.
+// fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff: "f:"
+// and a field name, "k:" and the key fields of a list item as JSON, or "v:" and
+// a set element as JSON. "." is none of these.
 type fieldKey struct {
 	kind byte   // 'f', 'k' or 'v'; 0 for any other
 	rest []byte // after the colon
@@ -74,8 +74,8 @@ func (k *fieldKey) parse() {
 	}
 }
 
-// find returns the field or item of a value that the key selects. It returns none
-// if several items match.
+// find returns the field or item of a value that the key selects. It returns
+// none if several items match.
 func (k *fieldKey) find(value any) (found side) {
 	switch inside := value.(type) {
 	case map[string]any:
@@ -113,8 +113,8 @@ func text(value any) string {
 // path is a sequence of keys of fieldsV1.
 type path [][]byte
 
-// AnyFields returns invalid fieldsV1. [Comparison.Wrote] treats them as those of
-// an entry that may own any field.
+// AnyFields returns invalid fieldsV1. [Comparison.Wrote] treats them as those
+// of an entry that may own any field.
 func AnyFields() []byte { return []byte("?") }
 
 // ownsInside reports whether an entry owns anything below the path. Invalid

@@ -11,13 +11,13 @@ const (
 	maxOwnedBytes = 200 // of all paths
 )
 
-// Owned returns the paths of the first few changes, without noise, that a manager
-// owns by the fieldsV1 of its managed entry. A manager does not own a field that it
-// removed.
+// Owned returns the paths of the first few changes, without noise, that a
+// manager owns by the fieldsV1 of its managed entry. A manager does not own a
+// field that it removed.
 //
 // A value that is owned without any of its members is either atomic, or other
-// managers own its members. inside means that changes inside such a value count as
-// owned. It may be set only if no other manager wrote.
+// managers own its members. inside means that changes inside such a value count
+// as owned. It may be set only if no other manager wrote.
 func (c *Comparison) Owned(fieldsV1 []byte, inside bool) []string {
 	var all []*diff.Change
 	for i := range c.Changes() {
@@ -44,7 +44,8 @@ func (c *Comparison) Owned(fieldsV1 []byte, inside bool) []string {
 	return paths
 }
 
-// owned returns the set of owned changes. It is empty if fieldsV1 can't be read.
+// owned returns the set of owned changes. It is empty if fieldsV1 can't be
+// read.
 func (c *Comparison) owned(fieldsV1 []byte, changes []*diff.Change, inside bool) map[*diff.Change]bool {
 	o := owner{Comparison: c, inside: inside, owned: map[*diff.Change]bool{}}
 	scan := rawjson.ScanValid(fieldsV1)
@@ -63,8 +64,8 @@ type owner struct {
 	owned  map[*diff.Change]bool
 }
 
-// node walks over the part of fieldsV1 that comes next. It belongs to the value at
-// the first depth segments of the changes' paths.
+// node walks over the part of fieldsV1 that comes next. It belongs to the value
+// at the first depth segments of the changes' paths.
 func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	deeper := changes[:0:0]
 	for _, change := range changes {
@@ -99,8 +100,8 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 	}
 }
 
-// selects reports whether a key of fieldsV1 selects the segment of a change's path
-// at a depth.
+// selects reports whether a key of fieldsV1 selects the segment of a change's
+// path at a depth.
 func (o *owner) selects(k *fieldKey, change *diff.Change, depth int) bool {
 	if segment := change.Path[depth]; !segment.Item {
 		return k.isField(segment.Field)
@@ -108,8 +109,8 @@ func (o *owner) selects(k *fieldKey, change *diff.Change, depth int) bool {
 	return k.isItem(o.item(change, depth))
 }
 
-// item returns the list item that a change's path leads to at a depth. A removed
-// item is taken from the old version.
+// item returns the list item that a change's path leads to at a depth. A
+// removed item is taken from the old version.
 func (o *owner) item(change *diff.Change, depth int) any {
 	var at any = o.New
 	if change.Kind == diff.Removed && depth == len(change.Path)-1 {

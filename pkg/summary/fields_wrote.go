@@ -9,22 +9,22 @@ import (
 )
 
 // Wrote reports whether a managed entry proves that its manager wrote the new
-// version: the entry owns an added field, a changed scalar, or an atomic list with a
-// new item. The arguments are the fieldsV1 of this entry and of all other entries.
-// Each must be valid JSON, or [AnyFields].
+// version: the entry owns an added field, a changed scalar, or an atomic list
+// with a new item. The arguments are the fieldsV1 of this entry and of all
+// other entries. Each must be valid JSON, or [AnyFields].
 //
 // The API server removes such a field from every other manager. So at most one
-// entry of a version that one request wrote proves anything. A removed field proves
-// nothing: it has no owner afterwards, regardless of who removed it.
+// entry of a version that one request wrote proves anything. A removed field
+// proves nothing: it has no owner afterwards, regardless of who removed it.
 //
 // A list that is owned as a whole is either atomic, or its items have other
-// owners. fieldsV1 don't distinguish the two. Wrote treats the list as atomic if no
-// entry owns anything inside it. An object that is owned as a whole never proves
-// anything: scale and binding change objects and leave no entry.
+// owners. fieldsV1 don't distinguish the two. Wrote treats the list as atomic
+// if no entry owns anything inside it. An object that is owned as a whole never
+// proves anything: scale and binding change objects and leave no entry.
 //
-// Paths are resolved in both versions by the names and keys of fieldsV1, and not by
-// the list alignment of [diff.Objects]. If the two versions have different
-// apiVersions, nothing is proven.
+// Paths are resolved in both versions by the names and keys of fieldsV1, and
+// not by the list alignment of [diff.Objects]. If the two versions have
+// different apiVersions, nothing is proven.
 func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
 	if _, converted := c.Old["apiVersion"]; converted {
 		return false
@@ -66,8 +66,8 @@ type proof struct {
 	lists []path // owned as a whole, with a new item; evidence if they are atomic
 }
 
-// of walks over the fields that an entry owns below a path. It reports whether one
-// of them is evidence by itself.
+// of walks over the fields that an entry owns below a path. It reports whether
+// one of them is evidence by itself.
 func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bool) {
 	if scan.Kind() != rawjson.Object {
 		scan.Skip()
@@ -100,8 +100,8 @@ func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bo
 	return written(old, now)
 }
 
-// written reports whether a value was added, or is a scalar that changed. The API
-// server treats null like an empty object or list.
+// written reports whether a value was added, or is a scalar that changed. The
+// API server treats null like an empty object or list.
 func written(old side, now any) bool {
 	if now == nil || old.exists && old.value == nil {
 		return false
@@ -121,9 +121,9 @@ func hasNewItem(old, now any) bool {
 	return wasList && isList && !covers(old, now, &left)
 }
 
-// covers reports whether now equals old except for removed fields and items. Null
-// equals an empty object or list, as in the API server. left is the number of
-// comparisons that remain; covers returns true after they are used up.
+// covers reports whether now equals old except for removed fields and items.
+// Null equals an empty object or list, as in the API server. left is the number
+// of comparisons that remain; covers returns true after they are used up.
 func covers(old, now any, left *int) bool {
 	if *left--; *left < 0 || isEmpty(now) {
 		return true

@@ -21,9 +21,9 @@ const (
 // version.
 func Compared(r *history.Record) bool { return r.Verb == history.Update && !isEvent(r) }
 
-// Of returns the summary of a record, which must have its object. The comparison is
-// that with the previous version, or nil if that is not available. It is ignored
-// if the summary does not depend on it.
+// Of returns the summary of a record, which must have its object. The
+// comparison is that with the previous version, or nil if that is not
+// available. It is ignored if the summary does not depend on it.
 func Of(r *history.Record, c *Comparison) history.Summary {
 	if !Compared(r) {
 		c = nil
@@ -77,15 +77,15 @@ func creation(object []byte) string {
 	return summaryCreated
 }
 
-// isEvent reports whether the record is of a Kubernetes Event, in either of its two
-// groups.
+// isEvent reports whether the record is of a Kubernetes Event, in either of its
+// two groups.
 func isEvent(r *history.Record) bool {
 	return history.IsEventResource(r.Ref.GroupResource())
 }
 
-// isExpiry reports whether the record is the deletion of an Event. The API server
-// deletes each Event after an hour (--event-ttl). That contains no information
-// about the target.
+// isExpiry reports whether the record is the deletion of an Event. The API
+// server deletes each Event after an hour (--event-ttl). That contains no
+// information about the target.
 func isExpiry(r *history.Record) bool { return r.Verb == history.Delete && isEvent(r) }
 
 // eventSummary returns the reason and the message of an Event.

@@ -5,13 +5,13 @@ import (
 	"math/bits"
 )
 
-// maxDepth is the maximum nesting of containers. It is the limit of encoding/json,
-// which decodes recorded objects later.
+// maxDepth is the maximum nesting of containers. It is the limit of
+// encoding/json, which decodes recorded objects later.
 const maxDepth = 10_000
 
-// The functions of this file walk over the token or value of d that begins at i.
-// They return the offset after it. If it is invalid, they return the offset of
-// the first wrong byte, and false.
+// The functions of this file walk over the token or value of d that begins at
+// i. They return the offset after it. If it is invalid, they return the offset
+// of the first wrong byte, and false.
 
 func checkedValue(d []byte, i, depth int) (int, bool) {
 	if i >= len(d) {
@@ -96,9 +96,9 @@ func checkedString(d []byte, i int) (int, bool) {
 	return i, false
 }
 
-// plain returns how many of the word's bytes, from the lowest, precede the first
-// quote, backslash or control character. See "Bit Twiddling Hacks", "Determine if
-// a word has a byte less than n". Only the lowest match is exact.
+// plain returns how many of the word's bytes, from the lowest, precede the
+// first quote, backslash or control character. See "Bit Twiddling Hacks",
+// "Determine if a word has a byte less than n". Only the lowest match is exact.
 func plain(word uint64) int {
 	quotes := word ^ ones*'"'
 	slashes := word ^ ones*'\\'
@@ -167,7 +167,8 @@ func literal(d []byte, i int, want string) (int, bool) {
 	return end, string(d[i:end]) == want
 }
 
-// space returns the offset of the first byte, from i on, that is not white space.
+// space returns the offset of the first byte, from i on, that is not white
+// space.
 func space(d []byte, i int) int {
 	for i < len(d) && d[i] <= ' ' && (d[i] == ' ' || d[i] == '\n' || d[i] == '\t' || d[i] == '\r') {
 		i++

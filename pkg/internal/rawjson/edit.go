@@ -6,8 +6,8 @@ type Edit struct {
 	With       []byte
 }
 
-// Cut returns the edit that removes the member or element from start to end of a
-// valid document, together with one comma.
+// Cut returns the edit that removes the member or element from start to end of
+// a valid document, together with one comma.
 //
 // Two neighbours must not be cut in one pass: both edits would remove the comma
 // between them.
@@ -25,8 +25,8 @@ func Cut(data []byte, start, end int) Edit {
 	return Edit{Start: start, End: end}
 }
 
-// Apply returns a new document with the edits made. They must be in the order of
-// their offsets and must not overlap. If there are no edits, it returns data
+// Apply returns a new document with the edits made. They must be in the order
+// of their offsets and must not overlap. If there are no edits, it returns data
 // itself.
 func Apply(data []byte, edits []Edit) []byte {
 	if len(edits) == 0 {

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Selector selects the values at a path. If it has Names, it selects only values
-// for which one of them matches the name that the last [*] of the path is
-// resolved to: the key of a member, or the name of a list's element.
+// Selector selects the values at a path. If it has Names, it selects only
+// values for which one of them matches the name that the last [*] of the path
+// is resolved to: the key of a member, or the name of a list's element.
 type Selector struct {
 	Path
 
@@ -15,11 +15,11 @@ type Selector struct {
 }
 
 // Find walks once over the document. It calls found for every selected value in
-// the order of their offsets, with the scanner before the value and the index of
-// the first selector that selects it.
+// the order of their offsets, with the scanner before the value and the index
+// of the first selector that selects it.
 //
-// found may consume the value. No values are found inside a selected value. Find
-// returns an error if the document is not valid JSON.
+// found may consume the value. No values are found inside a selected value.
+// Find returns an error if the document is not valid JSON.
 func Find(data []byte, selectors []Selector, found func(scan *Scanner, selector int)) error {
 	f := finder{data: data, selectors: selectors, found: found}
 	trails := make([]trail, len(selectors))
@@ -81,8 +81,8 @@ func (f *finder) member(trails []trail, key string) (next []trail) {
 	return next
 }
 
-// element returns the trails that continue at the element of a list that begins at
-// an offset.
+// element returns the trails that continue at the element of a list that begins
+// at an offset.
 func (f *finder) element(trails []trail, at int) (next []trail) {
 	for _, t := range trails {
 		s := &f.selectors[t.selector]
@@ -105,8 +105,8 @@ func (s *Selector) matchesName(step int, named func() (names []string, readable 
 	})
 }
 
-// names returns the names of the object that data begins with: one, or several if
-// the key is repeated. readable is false if one of them is not a string.
+// names returns the names of the object that data begins with: one, or several
+// if the key is repeated. readable is false if one of them is not a string.
 func names(data []byte) (all []string, readable bool) {
 	scan := Scan(data)
 	readable = true

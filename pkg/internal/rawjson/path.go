@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Path selects values of a document. Fields are joined by dots. [*] means
-// every element of a list and every member of an object. Keys that are not plain
+// Path selects values of a document. Fields are joined by dots. [*] means every
+// element of a list and every member of an object. Keys that are not plain
 // words are quoted in brackets. Examples:
 //
 //	data.password
@@ -84,8 +84,8 @@ func parseStep(text string) (step, int, error) {
 // String returns the path as it was parsed.
 func (p Path) String() string { return p.text }
 
-// Field returns the key of the step at a depth, from 0. It returns "" if that step
-// is [*] or the path ends before.
+// Field returns the key of the step at a depth, from 0. It returns "" if that
+// step is [*] or the path ends before.
 func (p Path) Field(depth int) string {
 	if depth >= len(p.steps) {
 		return ""

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is the kind of a JSON value. The zero Kind is that of bytes that no value
-// begins with.
+// Kind is the kind of a JSON value. The zero Kind is that of bytes that no
+// value begins with.
 type Kind uint8
 
 // The kinds of values.
@@ -22,8 +22,8 @@ const (
 	Null
 )
 
-// Error means that the document is not valid JSON, or that a value is not of the
-// required kind. It never quotes the document.
+// Error means that the document is not valid JSON, or that a value is not of
+// the required kind. It never quotes the document.
 type Error struct {
 	Offset int    // in bytes from the start of the document
 	Want   string // the required syntax or kind
@@ -33,8 +33,8 @@ type Error struct {
 func (e *Error) Error() string { return fmt.Sprintf("json: want %s at byte %d", e.Want, e.Offset) }
 
 // Scanner walks once over a document, from its first byte to its last. Its
-// position is before a value. [Scanner.Skip], [Scanner.SkipSame], [Scanner.Text],
-// [Scanner.Members] and [Scanner.Elements] consume the value.
+// position is before a value. [Scanner.Skip], [Scanner.SkipSame],
+// [Scanner.Text], [Scanner.Members] and [Scanner.Elements] consume the value.
 //
 // After the first error the position stays, and all methods return nothing. So
 // callers check for errors once, by [Scanner.End].
@@ -52,14 +52,14 @@ type Scanner struct {
 // Scan returns a scanner of the document. It reads data and never writes to it.
 func Scan(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0)} }
 
-// ScanValid returns a scanner of a document that is known to be valid JSON. It is
-// nearly twice as fast as [Scan]. If the document is invalid, the scanner may
-// return any part of it as a value, with or without an error. It never reads
-// outside the document.
+// ScanValid returns a scanner of a document that is known to be valid JSON. It
+// is nearly twice as fast as [Scan]. If the document is invalid, the scanner
+// may return any part of it as a value, with or without an error. It never
+// reads outside the document.
 func ScanValid(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0), trusted: true} }
 
-// Offset returns the position, in bytes from the start of the document. In a loop
-// it is the start of the value, and its end after the value was consumed.
+// Offset returns the position, in bytes from the start of the document. In a
+// loop it is the start of the value, and its end after the value was consumed.
 func (s *Scanner) Offset() int { return s.pos }
 
 // Kind returns the kind of the next value by its first byte, without consuming
@@ -163,8 +163,8 @@ func (s *Scanner) text(want string) []byte {
 	}
 }
 
-// Members consumes the next value, which must be an object or null. It yields the
-// offset at which each member begins, and its key. Null has no members.
+// Members consumes the next value, which must be an object or null. It yields
+// the offset at which each member begins, and its key. Null has no members.
 //
 // The body of the loop may consume the member's value; otherwise the value is
 // skipped. The key is valid as long as the document is not changed. Leaving the
@@ -173,8 +173,8 @@ func (s *Scanner) Members() iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) { s.members(yield) }
 }
 
-// Elements consumes the next value, which must be an array or null. It yields the
-// offset of each element. The rules of [Scanner.Members] apply.
+// Elements consumes the next value, which must be an array or null. It yields
+// the offset of each element. The rules of [Scanner.Members] apply.
 func (s *Scanner) Elements() iter.Seq[int] {
 	return func(yield func(int) bool) { s.elements(yield) }
 }
@@ -274,8 +274,8 @@ func (s *Scanner) key() []byte {
 	return key
 }
 
-// finish skips the value that begins at start unless the loop consumed it, and the
-// white space after it.
+// finish skips the value that begins at start unless the loop consumed it, and
+// the white space after it.
 func (s *Scanner) finish(start int) {
 	if s.err == nil && s.pos == start {
 		s.Skip()

@@ -39,7 +39,8 @@ const (
 // A byte is inside a string if the number of quotes before it is odd. Three
 // shifts compute this parity for a whole word: Langdale and Lemire, "Parsing
 // Gigabytes of JSON per Second" (2019), section 3.1.1. Words that contain a
-// backslash, or may contain the end of the container, are processed byte by byte.
+// backslash, or may contain the end of the container, are processed byte by
+// byte.
 func trustedContainer(d []byte, i int) (end int, ok bool) {
 	depth, quoted := 0, uint64(0) // quoted has all high bits set inside a string
 	for ; len(d)-i >= 8; i += 8 {

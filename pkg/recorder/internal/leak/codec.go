@@ -7,9 +7,9 @@ const (
 	lineEnd   = -3 // may occur separator digits, followed by white space
 )
 
-// leastCompressed is the length in bytes from which a run may contain compressed
-// data. That may be shorter than the value in it: an empty zlib stream has eight
-// bytes.
+// leastCompressed is the length in bytes from which a run may contain
+// compressed data. That may be shorter than the value in it: an empty zlib
+// stream has eight bytes.
 const leastCompressed = 12
 
 // codec is an encoding that writes bytes as digits of a fixed number of bits.
@@ -52,8 +52,8 @@ func newCodecs(least int) [3]codec {
 	return all
 }
 
-// decode appends to dst the bytes that the digits of a run encode. The first skip
-// digits are ignored.
+// decode appends to dst the bytes that the digits of a run encode. The first
+// skip digits are ignored.
 func (c *codec) decode(dst, run []byte, skip int) []byte {
 	var buffer uint32
 	bits := 0

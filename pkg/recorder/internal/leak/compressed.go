@@ -78,8 +78,9 @@ func (s *Set) inDecompressed(r io.Reader, depth int) bool {
 	return len(data) > maxDecompressed || len(data) > 0 && s.contains(data, depth+1)
 }
 
-// Unpack decodes a text from base64, and decompresses the result if it is gzip or
-// zlib. It returns nil if the text is not base64, or if the result is too large.
+// Unpack decodes a text from base64, and decompresses the result if it is gzip
+// or zlib. It returns nil if the text is not base64, or if the result is too
+// large.
 func Unpack(text []byte) []byte {
 	data, err := base64.RawStdEncoding.DecodeString(string(bytes.TrimRight(bytes.TrimSpace(text), "=")))
 	if err != nil {

@@ -8,7 +8,7 @@
 // and bzip2. What comes out is searched and decoded again. So the cost depends
 // on the text, and not on the number of values.
 //
-// Invariant: work is bounded, and doubt counts as a match. A text that exceeds a
-// bound matches, and so does one in a compression format that the package can't
-// read.
+// Invariant: work is bounded, and doubt counts as a match. A text that exceeds
+// a bound matches, and so does one in a compression format that the package
+// can't read.
 package leak

@@ -22,8 +22,8 @@ func (s *Set) inUnescaped(text []byte, depth int) bool {
 		s.inResolved(text, depth, '&', unescapeReference)
 }
 
-// resolve appends to dst the resolution of the escape at the start of a text. It
-// returns the length of the escape, or 0 if there is none.
+// resolve appends to dst the resolution of the escape at the start of a text.
+// It returns the length of the escape, or 0 if there is none.
 type resolve func(dst, text []byte) (_ []byte, n int)
 
 // inResolved reports whether the text contains a value after the escapes that

@@ -10,8 +10,8 @@ import (
 
 // Shortest is the length in bytes from which a value is searched for inside a
 // text. The base64 of a shorter value has only three characters that do not
-// depend on what precedes it. They occur by chance in every tenth text. A shorter
-// value is found if it is the whole text.
+// depend on what precedes it. They occur by chance in every tenth text. A
+// shorter value is found if it is the whole text.
 const Shortest = 4
 
 const (
@@ -23,8 +23,8 @@ const (
 
 // Set is a set of values to search for. It is used by one goroutine at a time.
 //
-// The bound of its work applies to all of its texts together. So one set is used
-// for the texts of one object.
+// The bound of its work applies to all of its texts together. So one set is
+// used for the texts of one object.
 type Set struct {
 	prefixes [][]byte          // of the values, in lower case and sorted; none is a prefix of another
 	starts   map[uint32]bounds // the prefixes that begin with given four bytes
@@ -42,9 +42,9 @@ type Set struct {
 // bounds is a range of indexes of prefixes: from is in it, to is not.
 type bounds struct{ from, to int }
 
-// New returns a set of values. White space around a value and the case of letters
-// are ignored. Values shorter than shortest, which is at least [Shortest], are
-// found only if they are the whole text.
+// New returns a set of values. White space around a value and the case of
+// letters are ignored. Values shorter than shortest, which is at least
+// [Shortest], are found only if they are the whole text.
 //
 // Only the first maxPrefix bytes of a value are compared, so that the cost per
 // byte of a text is constant.
@@ -116,8 +116,8 @@ func (s *Set) In(text []byte) bool {
 	return len(s.prefixes) > 0 && s.contains(text, 0)
 }
 
-// contains searches the text and its decodings. depth is the number of encodings
-// that were removed.
+// contains searches the text and its decodings. depth is the number of
+// encodings that were removed.
 func (s *Set) contains(text []byte, depth int) bool {
 	if len(text) < s.least {
 		return false

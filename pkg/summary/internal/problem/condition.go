@@ -7,8 +7,8 @@ type condition struct {
 	Type, Status, Reason, Message string
 }
 
-// rule says which status of a condition is a problem, and how the problem's text
-// begins.
+// rule says which status of a condition is a problem, and how the problem's
+// text begins.
 type rule struct {
 	condition, status string
 	text              string
@@ -65,10 +65,10 @@ func stuck(found []condition) []string {
 	return reasons
 }
 
-// node returns the problems of a node, by the conditions that the kubelet, the node
-// controller and the node problem detector set. After a kubelet is lost, all its
-// conditions are Unknown. Only Ready is reported then, because it is not known
-// whether there is pressure.
+// node returns the problems of a node, by the conditions that the kubelet, the
+// node controller and the node problem detector set. After a kubelet is lost,
+// all its conditions are Unknown. Only Ready is reported then, because it is
+// not known whether there is pressure.
 func node(object []byte) []string {
 	found := conditionsOf(object)
 	reasons := broken(found, []rule{
@@ -84,8 +84,8 @@ func node(object []byte) []string {
 	return reasons
 }
 
-// volume returns the problems of claims and volumes. Available and Released are not
-// problems.
+// volume returns the problems of claims and volumes. Available and Released are
+// not problems.
 func volume(object []byte) []string {
 	v := decode[struct {
 		Status struct {

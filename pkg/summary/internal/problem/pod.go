@@ -47,7 +47,8 @@ type containerState struct {
 // waiting is the state of a container that does not run yet.
 type waiting struct{ Reason, Message string }
 
-// isProblem reports whether a container waits for anything but its normal start.
+// isProblem reports whether a container waits for anything but its normal
+// start.
 func (w *waiting) isProblem() bool {
 	switch {
 	case w == nil:
@@ -65,8 +66,8 @@ type termination struct {
 	ExitCode        int
 }
 
-// pod returns the problems of a pod: first those of the pod itself, then those of
-// its containers in their order. before is the previous version, or nil.
+// pod returns the problems of a pod: first those of the pod itself, then those
+// of its containers in their order. before is the previous version, or nil.
 func pod(object, before []byte) []string {
 	p := readPod(object)
 	var was podObject
@@ -86,8 +87,8 @@ func pod(object, before []byte) []string {
 	return reasons
 }
 
-// isTerminating reports whether the pod is being deleted. Terminated containers and
-// lost readiness are expected then.
+// isTerminating reports whether the pod is being deleted. Terminated containers
+// and lost readiness are expected then.
 func (p *podObject) isTerminating() bool { return p.Metadata.DeletionTimestamp != "" }
 
 // hasRestarted reports whether a container of the pod ran before. Only then the
@@ -97,8 +98,8 @@ func (p *podObject) hasRestarted() bool {
 	return slices.ContainsFunc(p.Status.ContainerStatuses, restarted) || slices.ContainsFunc(p.Status.InitContainerStatuses, restarted)
 }
 
-// podProblems returns the problems of the pod apart from its containers: it failed,
-// can't be scheduled, or was evicted.
+// podProblems returns the problems of the pod apart from its containers: it
+// failed, can't be scheduled, or was evicted.
 func (p *podObject) podProblems() []string {
 	var reasons []string
 	if p.Status.Phase == "Failed" {
@@ -110,13 +111,13 @@ func (p *podObject) podProblems() []string {
 		}
 	}
 	return append(reasons, broken(p.Status.Conditions, []rule{
-		{condition: "DisruptionTarget", status: "True", words: "DisruptionTarget"},
-		{condition: "PodResizePending", status: "True", words: "PodResizePending"},
+		{condition: "DisruptionTarget", status: "True", text: "DisruptionTarget"},
+		{condition: "PodResizePending", status: "True", text: "PodResizePending"},
 	})...)
 }
 
-// restarts returns how often the container restarted since the previous version. It
-// returns 0 if there is none.
+// restarts returns how often the container restarted since the previous
+// version. It returns 0 if there is none.
 func restarts(before []container, c container) int {
 	i := slices.IndexFunc(before, func(b container) bool { return b.Name == c.Name })
 	if i < 0 {
@@ -125,8 +126,8 @@ func restarts(before []container, c container) int {
 	return c.RestartCount - before[i].RestartCount
 }
 
-// container returns what keeps a container from running, how it ended, and how it
-// ended the last time.
+// container returns what keeps a container from running, how it ended, and how
+// it ended the last time.
 func (p *podObject) container(kind string, c container, restarts int) []string {
 	subject := kind + " " + c.Name
 	last := c.LastState.Terminated.suffix(c.RestartCount)
@@ -142,8 +143,8 @@ func (p *podObject) container(kind string, c container, restarts int) []string {
 	}
 }
 
-// unready returns why a running pod is not ready. A container that has started and
-// is not ready has a readiness probe that fails. There is no other cause.
+// unready returns why a running pod is not ready. A container that has started
+// and is not ready has a readiness probe that fails. There is no other cause.
 func (p *podObject) unready() []string {
 	for _, c := range p.Status.Conditions {
 		if c.Type != "Ready" || c.Status != "False" || c.Reason == "PodCompleted" {
@@ -185,14 +186,14 @@ func (t *termination) failed() bool {
 	return t != nil && (t.ExitCode != 0 || t.Reason != "Completed" && t.Reason != "")
 }
 
-// isProblem reports whether a container ended unexpectedly. In a pod that is being
-// deleted, only a lack of memory is unexpected.
+// isProblem reports whether a container ended unexpectedly. In a pod that is
+// being deleted, only a lack of memory is unexpected.
 func (t *termination) isProblem(terminating bool) bool {
 	return t.failed() && (!terminating || t.Reason == "OOMKilled")
 }
 
-// suffix returns how the container ended the last time, as a suffix to its current
-// state.
+// suffix returns how the container ended the last time, as a suffix to its
+// current state.
 func (t *termination) suffix(restarts int) string {
 	if !t.failed() {
 		return ""

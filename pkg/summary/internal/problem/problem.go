@@ -4,11 +4,11 @@
 // Clients search the text for words such as "CrashLoopBackOff" and
 // "MemoryPressure". So it contains the words of the status.
 //
-// Invariant: nothing is reported for a healthy object, not even that a condition
-// is false.
+// Invariant: nothing is reported for a healthy object, not even that a
+// condition is false.
 //
-// The package reads only the object. It does not guess from Events, from ages, or
-// from missing fields.
+// The package reads only the object. It does not guess from Events, from ages,
+// or from missing fields.
 package problem
 
 import (
@@ -29,9 +29,9 @@ const (
 )
 
 // Of returns what is wrong with an object in one line, or "" if nothing is. The
-// object and its previous version are JSON. The previous version may be nil. It is
-// needed to tell a recent restart from an old one. An object that can't be decoded
-// has no problem.
+// object and its previous version are JSON. The previous version may be nil. It
+// is needed to tell a recent restart from an old one. An object that can't be
+// decoded has no problem.
 func Of(resource schema.GroupResource, object, before []byte) string {
 	var reasons []string
 	switch resource {
@@ -49,9 +49,9 @@ func Of(resource schema.GroupResource, object, before []byte) string {
 	return cut(strings.Join(reasons, "; "), reasonWidth)
 }
 
-// narrow returns the object with only the named members. Decoding walks over each
-// byte three times, and most members are not needed. It returns nil if the value is
-// not an object.
+// narrow returns the object with only the named members. Decoding walks over
+// each byte three times, and most members are not needed. It returns nil if the
+// value is not an object.
 func narrow(object []byte, names ...string) []byte {
 	scan := rawjson.ScanValid(object)
 	if scan.Kind() != rawjson.Object {
@@ -83,8 +83,8 @@ func decode[T any](object []byte) T {
 	return into
 }
 
-// colon joins the parts that are not empty with colons: "CrashLoopBackOff: back-off
-// 5m0s …".
+// colon joins the parts that are not empty with colons: "CrashLoopBackOff:
+// back-off 5m0s …".
 func colon(parts ...string) string {
 	var texts []string
 	for _, p := range parts {

@@ -7,8 +7,8 @@ import (
 )
 
 // The functions of this file read the fields that nearly every recorded version
-// is checked for. They take a tenth of the time of encoding/json. If a value has
-// an unexpected kind, the scan fails and no problem is reported.
+// is checked for. They take a tenth of the time of encoding/json. If a value
+// has an unexpected kind, the scan fails and no problem is reported.
 
 // readPod reads the fields of a pod that show problems.
 func readPod(object []byte) podObject {
@@ -153,7 +153,8 @@ func readConditions(scan *rawjson.Scanner) (all []condition) {
 
 func isTrue(scan *rawjson.Scanner) bool { return string(scan.Skip()) == "true" }
 
-// integer reads a number. It returns 0 for any value that is not a whole number.
+// integer reads a number. It returns 0 for any value that is not a whole
+// number.
 func integer(scan *rawjson.Scanner) int {
 	n, _ := strconv.Atoi(string(scan.Skip()))
 	return n
