@@ -8,7 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// managed returns a pod's JSON whose managedFields have these entries: "manager second fields", the fields being one word.
+// managed returns the JSON of a pod with managedFields. Each entry is "manager
+// second fields"; the fields are one word.
 func managed(rv string, entries ...string) string {
 	var fields []string
 	for _, e := range entries {
@@ -18,13 +19,13 @@ func managed(rv string, entries ...string) string {
 	return `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"` + rv + `","managedFields":[` + strings.Join(fields, ",") + `]}}`
 }
 
-func TestAttribution_OfEntries(t *testing.T) {
+func TestAttribution_ByManagedEntries(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		how    string // how the second version is found: by a watch, by one "after a restart", or by a "sync"
+		how    string // how the second version is observed: by a watch, by a watch "after a restart", or by a "sync"
 		before []string
 		after  []string
-		member string // that the second version has, or with a minus before it the first
+		member string // only in the second version; with a minus, only in the first one
 		want   string
 	}{
 		{"a new entry", "", []string{"kubectl 01 x"}, []string{"kubectl 01 x", "kubelet 02 y"}, "", "kubelet"},
@@ -71,7 +72,7 @@ func TestAttribution_OfEntries(t *testing.T) {
 				t.Fatal(err)
 			}
 			if tc.how != "" {
-				w.restart() // the writers of the version before come from the log
+				w.restart() // the hashes of the previous version come from the log
 				s = w.stream(pods)
 			}
 			if tc.how == "sync" {
@@ -85,15 +86,15 @@ func TestAttribution_OfEntries(t *testing.T) {
 				names = append(names, m.Name)
 			}
 			if got := strings.Join(names, " "); got != tc.want {
-				t.Errorf("attributed to %q, want %q", got, tc.want)
+				t.Errorf("got managers %q, want %q", got, tc.want)
 			}
 		})
 	}
 }
 
-// Neither a request to delete nor a binding leaves an entry in managedFields:
-// the last writer did not write these.
-func TestAttribution_WriteWithoutEntryIsNotTheLastWriters(t *testing.T) {
+// Neither a request to delete nor a binding leaves an entry in managedFields.
+// The manager of the newest entry did not write these versions.
+func TestAttribution_WriteWithoutEntryNamesNobody(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
@@ -106,11 +107,11 @@ func TestAttribution_WriteWithoutEntryIsNotTheLastWriters(t *testing.T) {
 		strings.Replace(managed("5", "a 01 x", "kubelet 05 y"), `"metadata":{`, deleting, 1),
 		strings.Replace(managed("6", "a 01 x", "kubelet 06 y"), `"metadata":{`, deleting, 1),
 	} {
-		frameType := "~"
+		sign := "~"
 		if version == managed("2", "a 01 x") {
-			frameType = "+"
+			sign = "+"
 		}
-		if err := s.Observe(t.Context(), frame(frameType, version)); err != nil {
+		if err := s.Observe(t.Context(), frame(sign, version)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,11 +127,11 @@ func TestAttribution_WriteWithoutEntryIsNotTheLastWriters(t *testing.T) {
 		who = append(who, name)
 	}
 	if got, want := strings.Join(who, " "), "a kube-scheduler? kubelet - kubelet"; got != want {
-		t.Errorf("creation, binding, status, request to delete and status are attributed to %q, want %q", got, want)
+		t.Errorf("creation, binding, status, request to delete, status: got managers %q, want %q", got, want)
 	}
 }
 
-func TestAttribution_DeletionIsNobodys(t *testing.T) {
+func TestAttribution_DeletionNamesNobody(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
@@ -140,10 +141,13 @@ func TestAttribution_DeletionIsNobodys(t *testing.T) {
 		}
 	}
 	records := w.records(pods)
-	if len(records) != 2 || len(records[1].Managers) != 0 {
-		t.Errorf("the deletion is attributed to %v", records[1].Managers)
+	if len(records) != 2 {
+		t.Fatalf("got %d records, want 2", len(records))
+	}
+	if m := records[1].Managers; len(m) != 0 {
+		t.Errorf("deletion: got managers %v, want none", m)
 	}
 	if m := records[0].Managers; len(m) != 1 || m[0].Operation != "Update" || m[0].Time.Second() != 1 {
-		t.Errorf("the creation is attributed to %v", m)
+		t.Errorf("creation: got managers %v, want an Update in second 1", m)
 	}
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// gauges are objects with every kind of list and map that a schema may have.
+// gauges are objects with every kind of list and map that a schema can have.
 var gauges = history.Resource{Group: "who.example.com", Version: "v1", Plural: "gauges", Kind: "Gauge", Namespaced: true}
 
 const gaugeSchemas = `{
@@ -54,8 +54,8 @@ const gaugeSchemas = `{
 	"finalizers":{"type":"array","x-kubernetes-list-type":"set","items":{"type":"string"}}}}
 }`
 
-// gaugeFields are what managers write, with the values that each takes; null
-// removes it.
+// gaugeFields are the fields that managers write, with their possible values.
+// null removes the field.
 var gaugeFields = map[string][]string{
 	"metadata.labels.a":      {`"1"`, `"2"`, `"3"`, `null`},
 	"metadata.labels.b":      {`"1"`, `"2"`, `null`},
@@ -77,10 +77,10 @@ var gaugeStatus = map[string][]string{
 	"status.conditions": {`[{"type":"R","status":"True"}]`, `[{"type":"S","status":"True"},{"type":"R","status":"False"}]`, `null`},
 }
 
-// upgraded is the manager that an upgrade to server-side apply names.
+// upgraded is the manager after an upgrade to server-side apply.
 const upgraded = "applied"
 
-// written is a version that a fieldServer served, and who wrote it.
+// written is a version that a fieldServer served, and its writer.
 type written struct {
 	frame                     history.WatchEvent
 	at                        time.Time
@@ -88,22 +88,22 @@ type written struct {
 	manager, subresource, how string
 }
 
-// fieldServer is as much of an API server as decides about managedFields: its
-// own library for them, as its handlers call it. It holds one gauge.
+// fieldServer is the part of an API server that maintains managedFields. It
+// calls the API server's own library as its handlers do. It contains one gauge.
 type fieldServer struct {
 	t                   *testing.T
 	name                string
 	rand                *rand.Rand
 	main, status, scale *managedfields.FieldManager
 	managers            int
-	skewed              bool // every other write goes through a server whose clock is behind
+	skewed              bool // every second write goes through a server whose clock is slow
 
 	live, old *unstructured.Unstructured
 	versions  []written
 	rv        int
 }
 
-// sameVersion converts and defaults nothing: there is one version.
+// sameVersion neither converts nor sets defaults: there is one version.
 type sameVersion struct{}
 
 func (sameVersion) Convert(any, any, any) error { return nil }
@@ -163,7 +163,7 @@ func (s *fieldServer) create(kind schema.GroupVersionKind) {
 
 func (s *fieldServer) manager() string { return fmt.Sprintf("m%d", s.rand.IntN(s.managers)) }
 
-// write is one write of a random kind by a random manager.
+// write makes one write of a random kind by a random manager.
 func (s *fieldServer) write() {
 	m := s.manager()
 	switch n := s.rand.IntN(100); {
@@ -185,16 +185,16 @@ func (s *fieldServer) write() {
 	}
 }
 
-// odd writes as few clients do.
+// odd makes a write as only few clients do.
 func (s *fieldServer) odd(m string) {
 	next := s.live.DeepCopy()
 	switch n := s.rand.IntN(10); {
-	case n > 7: // as while a conversion webhook is down
+	case n > 7: // as if a conversion webhook were down
 		s.untracked()
 	case n == 0:
 		next.SetManagedFields([]metav1.ManagedFieldsEntry{{}})
 		s.commit(s.updated(s.main, s.live, next, m), history.Modified, m, "", "reset of managedFields")
-	case n < 3: // as kubectl before it applies server-side what it applied client-side
+	case n < 3: // as kubectl before the first server-side apply
 		entries := next.GetManagedFields()
 		i := slices.IndexFunc(entries, func(e metav1.ManagedFieldsEntry) bool { return e.Operation == "Update" && e.Subresource == "" })
 		if i >= 0 {
@@ -207,8 +207,8 @@ func (s *fieldServer) odd(m string) {
 	}
 }
 
-// untracked writes twice without that the entries are updated. Within the second
-// of another write, or to spec.replicas, that does not show.
+// untracked writes twice without updating the entries. Within the second of
+// another write, or to spec.replicas, that would not be visible.
 func (s *fieldServer) untracked() {
 	fields := maps.Clone(gaugeFields)
 	delete(fields, "spec.replicas")
@@ -219,7 +219,7 @@ func (s *fieldServer) untracked() {
 	}
 }
 
-// updated is what the handlers of PUT and PATCH do.
+// updated does what the handlers of PUT and PATCH do.
 func (s *fieldServer) updated(fields *managedfields.FieldManager, live, next *unstructured.Unstructured, m string) *unstructured.Unstructured {
 	object, ok := fields.UpdateNoErrors(live.DeepCopy(), next, m).(*unstructured.Unstructured)
 	if !ok {
@@ -249,7 +249,7 @@ func (s *fieldServer) apply(m string) {
 	s.commit(next, history.Modified, m, "", "apply")
 }
 
-// rescale is what the registries do with the scale subresource.
+// rescale does what the registries do for the scale subresource.
 func (s *fieldServer) rescale(m string, replicas int) {
 	handler := managedfields.NewScaleHandler(s.live.GetManagedFields(), s.live.GroupVersionKind().GroupVersion(),
 		managedfields.ResourcePathMappings{s.live.GetAPIVersion(): fieldpath.MakePathOrDie("spec", "replicas")})
@@ -259,7 +259,7 @@ func (s *fieldServer) rescale(m string, replicas int) {
 	}
 	scale := func(replicas int64) *unstructured.Unstructured {
 		spec := map[string]any{}
-		if replicas != 0 { // which its type omits
+		if replicas != 0 { // the type omits 0
 			spec["replicas"] = replicas
 		}
 		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": spec}}
@@ -278,7 +278,7 @@ func (s *fieldServer) rescale(m string, replicas int) {
 	s.commit(next, history.Modified, m, "scale", "scale")
 }
 
-// remove requests the deletion, lets others write, and ends it.
+// remove requests the deletion, lets other managers write, and completes it.
 func (s *fieldServer) remove() {
 	next := s.live.DeepCopy()
 	s.set(next, "metadata.deletionTimestamp", `"2026-01-02T03:04:05Z"`)
@@ -290,7 +290,7 @@ func (s *fieldServer) remove() {
 	s.record(s.live, history.Deleted, m, "", "deletion")
 }
 
-// changed returns a copy of the object with some fields set, or removed.
+// changed returns a copy of the object with some fields set or removed.
 func (s *fieldServer) changed(fields map[string][]string, n int, remove bool) *unstructured.Unstructured {
 	next := s.live.DeepCopy()
 	for range n {
@@ -313,7 +313,7 @@ func (s *fieldServer) draw(fields map[string][]string) (path, value string) {
 	return path, fields[path][s.rand.IntN(len(fields[path]))]
 }
 
-// set sets a field to a value of JSON; null removes it.
+// set sets a field to a JSON value. null removes the field.
 func (s *fieldServer) set(u *unstructured.Unstructured, path, text string) {
 	var value any
 	if err := json.Unmarshal([]byte(text), &value); err != nil {
@@ -324,7 +324,7 @@ func (s *fieldServer) set(u *unstructured.Unstructured, path, text string) {
 		unstructured.RemoveNestedField(u.Object, names...)
 		return
 	}
-	for i := range names[:len(names)-1] { // an empty object comes back from the library as null
+	for i := range names[:len(names)-1] { // the library returns an empty object as null
 		if parent, _, _ := unstructured.NestedFieldNoCopy(u.Object, names[:i+1]...); parent == nil {
 			unstructured.RemoveNestedField(u.Object, names[:i+1]...)
 		}
@@ -334,7 +334,7 @@ func (s *fieldServer) set(u *unstructured.Unstructured, path, text string) {
 	}
 }
 
-// commit makes a version of an object, unless nothing but times differs.
+// commit adds a version of the object, unless only times differ.
 func (s *fieldServer) commit(next *unstructured.Unstructured, frame history.WatchEventType, manager, subresource, how string) {
 	next.SetUID(types.UID("uid-" + s.name))
 	if reflect.DeepEqual(timeless(s.live), timeless(next)) {
@@ -349,7 +349,7 @@ func (s *fieldServer) commit(next *unstructured.Unstructured, frame history.Watc
 	s.live = next
 }
 
-// skew lets the entry that was just written bear the time of a clock that is behind.
+// skew sets the time of the new entry to that of a slow clock.
 func (s *fieldServer) skew(next *unstructured.Unstructured) {
 	entries := next.GetManagedFields()
 	for i := range entries {
@@ -373,7 +373,7 @@ func (s *fieldServer) record(u *unstructured.Unstructured, frame history.WatchEv
 	s.versions = append(s.versions, written{history.WatchEvent{Type: frame, Object: text}, time.Now(), fmt.Sprint(s.rv), manager, subresource, how})
 }
 
-// timeless returns an object's content without the times of its entries.
+// timeless returns the content of an object without the times of its entries.
 func timeless(u *unstructured.Unstructured) map[string]any {
 	u = u.DeepCopy()
 	u.SetResourceVersion("")

@@ -23,11 +23,11 @@ import (
 )
 
 var (
-	whoSeed    = flag.Uint64("who-seed", 0, "what the writes of the attribution tests follow from; 0 takes a new seed")
-	whoObjects = flag.Int("who-objects", 15, "how many objects the attribution tests write to, 60 times each; the long form takes 1000")
+	whoSeed    = flag.Uint64("who-seed", 0, "seed of the writes in the attribution tests; 0 means a random seed")
+	whoObjects = flag.Int("who-objects", 15, "objects in the attribution tests, with 60 writes each; use 1000 for a long run")
 )
 
-// lives returns the versions of random objects that managers wrote with pauses
+// lives returns the versions of random objects. Managers wrote them with pauses
 // between nothing and more than a second.
 func lives(t *testing.T, seed uint64) (objects [][]written) {
 	t.Helper()
@@ -48,6 +48,7 @@ func lives(t *testing.T, seed uint64) (objects [][]written) {
 	return objects
 }
 
+// seed returns the seed of the test and logs it.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	seed := *whoSeed
@@ -58,7 +59,7 @@ func seed(t *testing.T) uint64 {
 	return seed
 }
 
-// scripted opens a recorder whose clock is what the returned function sets.
+// scripted opens a recorder whose clock is set by the returned function.
 func scripted(t *testing.T) (w *world, set func(time.Time)) {
 	t.Helper()
 	var now time.Time
@@ -73,7 +74,8 @@ func scripted(t *testing.T) (w *world, set func(time.Time)) {
 	return w, func(at time.Time) { <-clock; clock <- at }
 }
 
-// TestAttribution_NamesTheWriterOrNobody compares who is recorded with who wrote.
+// TestAttribution_NamesTheWriterOrNobody compares the recorded managers with
+// the real writers.
 func TestAttribution_NamesTheWriterOrNobody(t *testing.T) {
 	objects := lives(t, seed(t))
 	w, set := scripted(t)
@@ -104,15 +106,15 @@ func TestAttribution_NamesTheWriterOrNobody(t *testing.T) {
 	for _, how := range slices.Sorted(maps.Keys(nobody)) {
 		t.Logf("nobody: %5d %s", nobody[how], how)
 	}
-	t.Logf("%d of %d writers are named", right, len(truth))
+	t.Logf("named %d of %d writers", right, len(truth))
 	if right < len(truth)/2 {
-		t.Errorf("%d of %d writers are named, want at least half", right, len(truth))
+		t.Errorf("named %d of %d writers, want at least half", right, len(truth))
 	}
 }
 
-// TestAttribution_OldEntryIsNotTheWriters changes a field of a manager without
-// its entry, as a server that fails to update entries does.
-func TestAttribution_OldEntryIsNotTheWriters(t *testing.T) {
+// TestAttribution_OldEntryNamesNobody changes a field without its manager's
+// entry, as a server does that fails to update entries.
+func TestAttribution_OldEntryNamesNobody(t *testing.T) {
 	w, set := scripted(t)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
@@ -127,11 +129,11 @@ func TestAttribution_OldEntryIsNotTheWriters(t *testing.T) {
 		got = append(got, len(r.Managers))
 	}
 	if want := []int{1, 1, 0, 0}; !slices.Equal(got, want) {
-		t.Errorf("got %d managers of the versions, want %d", got, want)
+		t.Errorf("got %d managers per version, want %d", got, want)
 	}
 }
 
-// forgetful is a log whose heads were rebuilt by a repair: they have no writers.
+// forgetful is a log whose heads were rebuilt by a repair: they have no hashes.
 type forgetful struct{ recorder.Log }
 
 func (l forgetful) Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[history.Head, error] {
@@ -145,9 +147,10 @@ func (l forgetful) Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[
 	}
 }
 
-// TestAttribution_KnownObjectGetsItsEntriesBack lists an object unchanged after a repair. A change without an entry then is
-// nobody's, and not that of the one entry which was there before.
-func TestAttribution_KnownObjectGetsItsEntriesBack(t *testing.T) {
+// TestAttribution_SyncRestoresManagedHashes lists an unchanged object after a
+// repair. A later change without an entry then names nobody. It does not name
+// the manager of the only entry, which existed before.
+func TestAttribution_SyncRestoresManagedHashes(t *testing.T) {
 	now := atomic.Pointer[time.Time]{}
 	now.Store(new(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)))
 	clock := func() time.Time { return *now.Load() }
@@ -167,19 +170,20 @@ func TestAttribution_KnownObjectGetsItsEntriesBack(t *testing.T) {
 	w.observe(s, "~", version("3"))
 	records := w.records(pods)
 	if last := records[len(records)-1]; last.RV != "3" || len(last.Managers) != 0 {
-		t.Errorf("got version %s by %+v, want 3 by nobody", last.RV, last.Managers)
+		t.Errorf("got version %s by %+v, want version 3 by nobody", last.RV, last.Managers)
 	}
 }
 
-// TestAttribution_AfterAGapNamesOnlyWritersInIt leaves out versions, which a
-// sync makes up for: whoever is named wrote one of them, and changed the fields.
-func TestAttribution_AfterAGapNamesOnlyWritersInIt(t *testing.T) {
+// TestAttribution_AfterGapNamesOnlyWritersInIt does not observe some versions,
+// and lists the object afterwards. Every named manager wrote one of the missed
+// versions, and changed the named fields.
+func TestAttribution_AfterGapNamesOnlyWritersInIt(t *testing.T) {
 	n := seed(t)
 	r := rand.New(rand.NewPCG(n, 1<<32))
 	w, set := scripted(t)
 	s := w.stream(gauges)
 	w.feed(s, "sync", "end 1")
-	in := map[string][]written{} // the versions that a recorded one is the last of
+	in := map[string][]written{} // the missed versions up to a recorded one
 	before := map[string]written{}
 	for _, versions := range lives(t, n) {
 		for i := 0; i < len(versions); {
@@ -217,20 +221,21 @@ func TestAttribution_AfterAGapNamesOnlyWritersInIt(t *testing.T) {
 		}
 	}
 	if named == 0 {
-		t.Error("nobody is named after a gap")
+		t.Error("got no named manager after a gap, want some")
 	}
-	t.Logf("%d writers are named after gaps", named)
+	t.Logf("named %d writers after gaps", named)
 }
 
 // checkInGap checks that a manager wrote in a gap, and that its fields changed.
 func checkInGap(t *testing.T, r *history.Record, m history.Manager, before written, gap []written) {
 	t.Helper()
 	wrote := slices.ContainsFunc(gap, func(v written) bool {
-		// An upgrade gives the entry of a write in the gap another name, which does not show.
+		// An upgrade renames the entry of a write in the gap, which is not
+		// visible.
 		return v.manager == m.Name && v.subresource == m.Subresource || m.Name == upgraded && v.how == "upgrade to server-side apply"
 	})
 	if !wrote {
-		t.Errorf("%s@%s: got %+v, want nobody else than the writers since %s", r.Ref.Name, r.RV, m, before.rv)
+		t.Errorf("%s@%s: got %+v, want only the writers since %s", r.Ref.Name, r.RV, m, before.rv)
 	}
 	changed := map[string]bool{}
 	for _, c := range diff.Objects(content(t, before), content(t, gap[len(gap)-1])) {
@@ -238,7 +243,7 @@ func checkInGap(t *testing.T, r *history.Record, m history.Manager, before writt
 	}
 	for _, field := range m.Fields {
 		if !changed[field] {
-			t.Errorf("%s@%s: %s is said to have changed %s, want one of %v", r.Ref.Name, r.RV, m.Name, field, changed)
+			t.Errorf("%s@%s: got %s as the writer of %s, want one of the fields %v", r.Ref.Name, r.RV, m.Name, field, changed)
 		}
 	}
 }

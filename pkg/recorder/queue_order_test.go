@@ -17,7 +17,8 @@ import (
 
 var replicaSets = history.Resource{Group: "apps", Version: "v1", Plural: "replicasets", Kind: "ReplicaSet", Singular: "replicaset", Namespaced: true}
 
-// manifest returns the JSON of an object of any kind; an owner is optional.
+// manifest returns the JSON of an object of any kind. The UID of an owner is
+// optional.
 func manifest(r history.Resource, name string, rv int, owner string) string {
 	owners := ""
 	if owner != "" {
@@ -27,7 +28,7 @@ func manifest(r history.Resource, name string, rv int, owner string) string {
 		r.Kind, name, r.Plural, name, rv, owners)
 }
 
-// synced returns a stream whose resource has no objects at this
+// synced returns a stream of a resource that had no objects at a
 // resourceVersion.
 func (w *world) synced(r history.Resource, rv int) *recorder.Stream {
 	w.t.Helper()
@@ -36,7 +37,7 @@ func (w *world) synced(r history.Resource, rv int) *recorder.Stream {
 	return s
 }
 
-// all stops the recorder and returns the log's records of all resources.
+// all restarts the recorder and returns the records of all resources.
 func (w *world) all() (records []*history.Record) {
 	w.t.Helper()
 	w.restart()
@@ -49,7 +50,7 @@ func (w *world) all() (records []*history.Record) {
 	return records
 }
 
-// rvs returns the records as "plural/name@rv", one after the other.
+// rvs returns the records as "plural/name@rv".
 func rvs(records []*history.Record) string {
 	var all []string
 	for _, r := range records {
@@ -58,14 +59,14 @@ func rvs(records []*history.Record) string {
 	return strings.Join(all, " ")
 }
 
-// arrival is a frame on its way to a stream.
+// arrival is a watch event that a stream will get.
 type arrival struct {
 	at    time.Duration
 	rv    int
 	frame history.WatchEvent
 }
 
-// deliver gives a stream its frames at their times.
+// deliver passes watch events to a stream at their times.
 func deliver(ctx context.Context, s *recorder.Stream, began time.Time, arrivals []arrival) error {
 	for _, a := range arrivals {
 		time.Sleep(a.at - time.Since(began))
@@ -76,8 +77,8 @@ func deliver(ctx context.Context, s *recorder.Stream, began time.Time, arrivals 
 	return nil
 }
 
-// schedule makes random writes to the resources and returns when each frame
-// arrives: up to a skew after the write, and in order within a resource.
+// schedule makes random writes to the resources. It returns when each watch
+// event arrives: up to skew after the write, and in order within a resource.
 func schedule(random *rand.Rand, resources []history.Resource, writes int, skew time.Duration) [][]arrival {
 	arrivals := make([][]arrival, len(resources))
 	now, newest := time.Duration(0), make([]time.Duration, len(resources))
@@ -98,8 +99,8 @@ func schedule(random *rand.Rand, resources []history.Resource, writes int, skew 
 	return arrivals
 }
 
-// disconnect cuts the streams off now and then: what arrives in between comes
-// at once when the watch is resumed.
+// disconnect interrupts a watch at random. Watch events in between arrive
+// together when the watch is resumed.
 func disconnect(random *rand.Rand, arrivals []arrival) (cuts []time.Duration) {
 	if len(arrivals) == 0 {
 		return nil
@@ -119,11 +120,11 @@ func disconnect(random *rand.Rand, arrivals []arrival) (cuts []time.Duration) {
 	return cuts
 }
 
-// lull is how long a resumed watch brings nothing when it has brought all that
-// was missed.
+// lull is how long a resumed watch is silent after it has delivered all missed
+// changes.
 const lull = 75 * time.Millisecond
 
-// watch is a watcher in a few lines: it gives a stream its frames, and pauses
+// watch is a minimal watcher. It passes watch events to a stream, and pauses
 // and resumes it.
 func watch(ctx context.Context, s *recorder.Stream, began time.Time, arrivals []arrival, cuts []time.Duration) error {
 	settled := true
@@ -157,9 +158,9 @@ func watch(ctx context.Context, s *recorder.Stream, began time.Time, arrivals []
 	}
 }
 
-// TestOrder_FollowsResourceVersionsAcrossStreams lets frames of several
-// watches arrive out of order, by up to the skew that the recorder waits for,
-// and cuts the watches. The log has all writes in their order.
+// TestOrder_FollowsResourceVersionsAcrossStreams delivers watch events of
+// several watches out of order, by up to the skew that the recorder waits for,
+// and interrupts the watches. The log contains all writes in their order.
 func TestOrder_FollowsResourceVersionsAcrossStreams(t *testing.T) {
 	warm(t)
 	resources := []history.Resource{deployments, replicaSets, pods, events}
@@ -191,8 +192,8 @@ func TestOrder_FollowsResourceVersionsAcrossStreams(t *testing.T) {
 	}
 }
 
-// warm lets the database make what all databases of a process share, so that
-// none of that belongs to one bubble.
+// warm creates the state that all databases of a process share, so that none of
+// it belongs to a synctest bubble.
 func warm(t *testing.T) {
 	t.Helper()
 	w := open(t, recorder.Options{}, nil)
@@ -200,7 +201,7 @@ func warm(t *testing.T) {
 	w.all()
 }
 
-// commits is a log that notes when records were committed, since it was made.
+// commits is a log that stores when records were committed.
 type commits struct {
 	recorder.Log
 
@@ -221,7 +222,7 @@ func (c *commits) Append(ctx context.Context, b *history.Batch) error {
 	return nil
 }
 
-// timed runs a test over a log that notes commits, in virtual time.
+// timed runs a test with such a log in virtual time.
 func timed(t *testing.T, test func(t *testing.T, w *world, c *commits)) {
 	t.Helper()
 	warm(t)
@@ -231,7 +232,7 @@ func timed(t *testing.T, test func(t *testing.T, w *world, c *commits)) {
 	})
 }
 
-// put gives a stream the first version of an object.
+// put passes the first version of an object to a stream.
 func (w *world) put(s *recorder.Stream, r history.Resource, rv int, owner string) {
 	w.t.Helper()
 	if err := s.Observe(w.t.Context(), frame("+", manifest(r, fmt.Sprint("o", rv), rv, owner))); err != nil {
@@ -239,6 +240,7 @@ func (w *world) put(s *recorder.Stream, r history.Resource, rv int, owner string
 	}
 }
 
+// check compares the times of commits with the wanted ones.
 func (c *commits) check(t *testing.T, want map[string]time.Duration) {
 	t.Helper()
 	time.Sleep(5 * time.Second)
@@ -246,13 +248,13 @@ func (c *commits) check(t *testing.T, want map[string]time.Duration) {
 	defer c.mu.Unlock()
 	for rv, at := range want {
 		if got := c.at[rv]; got < at || got > at+5*time.Millisecond {
-			t.Errorf("version %s was committed at %v, want %v", rv, got, at)
+			t.Errorf("version %s: got commit at %v, want %v", rv, got, at)
 		}
 	}
 }
 
-// TestOrder_DelaysOnlyWhatMayBeAnEffect states how long versions wait.
-func TestOrder_DelaysOnlyWhatMayBeAnEffect(t *testing.T) {
+// TestOrder_DelaysOnlyPossibleEffects checks how long versions wait.
+func TestOrder_DelaysOnlyPossibleEffects(t *testing.T) {
 	const ms = time.Millisecond
 	timed(t, func(t *testing.T, w *world, c *commits) {
 		t.Helper()
@@ -264,16 +266,17 @@ func TestOrder_DelaysOnlyWhatMayBeAnEffect(t *testing.T) {
 		time.Sleep(20 * ms)
 		w.put(b, replicaSets, 102, "") // not after silence
 		time.Sleep(30 * ms)
-		w.put(a, pods, 103, "") // too young to be waited for
+		w.put(a, pods, 103, "") // too new to be committed together
 		c.check(t, map[string]time.Duration{
 			"100": 1005 * ms, "101": 2060 * ms, "102": 2060 * ms, "103": 2260 * ms,
 		})
 	})
 }
 
-// TestOrder_TakesNoBeatForSilence lets frames arrive at intervals, as they do
-// from connections that are read at intervals. None is the first after silence.
-func TestOrder_TakesNoBeatForSilence(t *testing.T) {
+// TestOrder_IntervalsBetweenReadsAreNotSilence delivers watch events at
+// intervals, as connections do that are read at intervals. None of them is the
+// first after silence.
+func TestOrder_IntervalsBetweenReadsAreNotSilence(t *testing.T) {
 	timed(t, func(t *testing.T, w *world, _ *commits) {
 		t.Helper()
 		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
@@ -293,9 +296,9 @@ func TestOrder_TakesNoBeatForSilence(t *testing.T) {
 	})
 }
 
-// TestOrder_LearnsHowLateWatchesAre lets one watch be later than the recorder
-// expects. After the first time the recorder waits for it.
-func TestOrder_LearnsHowLateWatchesAre(t *testing.T) {
+// TestOrder_SkewGrowsWithLateWatches has one watch that is later than the
+// recorder expects. After the first time, the recorder waits for it.
+func TestOrder_SkewGrowsWithLateWatches(t *testing.T) {
 	timed(t, func(t *testing.T, w *world, _ *commits) {
 		t.Helper()
 		a, b := w.synced(pods, 99), w.synced(replicaSets, 99)
@@ -320,7 +323,7 @@ func TestOrder_LearnsHowLateWatchesAre(t *testing.T) {
 	})
 }
 
-// TestOrder_WaitsForLostWatches states how long versions wait for a watch that
+// TestOrder_WaitsForLostWatches checks how long versions wait for a watch that
 // broke off.
 func TestOrder_WaitsForLostWatches(t *testing.T) {
 	const ms = time.Millisecond
@@ -335,7 +338,7 @@ func TestOrder_WaitsForLostWatches(t *testing.T) {
 		w.put(b, replicaSets, 100, "") // what was missed
 		w.put(b, replicaSets, 102, "")
 		time.Sleep(3*time.Second - time.Since(c.began))
-		b.Pause() // and does not come back
+		b.Pause() // never resumed
 		w.put(a, pods, 103, "")
 		time.Sleep(20*time.Second - time.Since(c.began))
 		w.put(a, pods, 104, "")
@@ -343,8 +346,8 @@ func TestOrder_WaitsForLostWatches(t *testing.T) {
 	})
 }
 
-// TestOrder_MergesBacklogs resumes streams that missed far more than the queue
-// holds, one after the other.
+// TestOrder_MergesBacklogs resumes streams one after the other. Each missed far
+// more than the queue holds.
 func TestOrder_MergesBacklogs(t *testing.T) {
 	warm(t)
 	resources := []history.Resource{deployments, replicaSets, pods}
@@ -382,10 +385,10 @@ func TestOrder_MergesBacklogs(t *testing.T) {
 	})
 }
 
-// TestOrder_KnowsOtherCounters lets Events have resourceVersions of an etcd of
-// their own. After a while the order of the other resources does not depend on
-// them any more, and theirs is that of their arrival.
-func TestOrder_KnowsOtherCounters(t *testing.T) {
+// TestOrder_IgnoresOtherCounters gives Events the resourceVersions of another
+// etcd. After a while, the order of the other resources does not depend on them
+// any more. Events are in the order of their arrival.
+func TestOrder_IgnoresOtherCounters(t *testing.T) {
 	for _, other := range []int{1, 1_000_000} {
 		t.Run(fmt.Sprint("from ", other), func(t *testing.T) {
 			warm(t)
@@ -417,9 +420,9 @@ func TestOrder_KnowsOtherCounters(t *testing.T) {
 	}
 }
 
-// TestOrder_PutsOwnersFirstInAList checks that what existed before the
-// recording comes after its owners as far as it is in one commit.
-func TestOrder_PutsOwnersFirstInAList(t *testing.T) {
+// TestOrder_PutsOwnersFirstAmongInitialRecords checks that initial records
+// follow their owners within one commit.
+func TestOrder_PutsOwnersFirstAmongInitialRecords(t *testing.T) {
 	w, log := failOn(t, recorder.Options{})
 	gate := make(chan struct{})
 	log.set(func() { log.gate = gate })
@@ -427,7 +430,7 @@ func TestOrder_PutsOwnersFirstInAList(t *testing.T) {
 	w.feed(p, "sync")
 	w.put(p, pods, 9, "uid-replicasets-o8")
 	w.feed(p, "end 10")
-	eventually(t, "a commit has begun", func() bool { return w.Stats().QueueRecords == 0 })
+	eventually(t, "a commit that has begun", func() bool { return w.Stats().QueueRecords == 0 })
 	w.feed(r, "sync")
 	w.feed(d, "sync")
 	w.put(p, pods, 11, "uid-replicasets-o8")
@@ -452,16 +455,16 @@ func inOrder(t *testing.T, records []*history.Record, writes int) {
 	}
 	for i, r := range records {
 		if got, want := r.RV, strconv.Itoa(100+i); got != want {
-			t.Fatalf("record %d is %s %s@%s, want resourceVersion %s", i, r.Ref.Resource, r.Ref.Name, got, want)
+			t.Fatalf("record %d: got %s %s@%s, want resourceVersion %s", i, r.Ref.Resource, r.Ref.Name, got, want)
 		}
 	}
 }
 
-// TestOrder_WhatIsCreatedWaitsForItsOwner lets the watch of the owners be later
-// than any wait that was learned from late records. The owner comes first
-// nevertheless. One that never comes holds what it owns up for a bounded time,
-// and one that is known, or that nobody watches, does not.
-func TestOrder_WhatIsCreatedWaitsForItsOwner(t *testing.T) {
+// TestOrder_CreationWaitsForCauses has owners whose watch is later than any
+// skew. The owner is committed first nevertheless. An owner that never arrives
+// delays its dependents for a bounded time. An owner that is live, or that is
+// not watched, delays nothing.
+func TestOrder_CreationWaitsForCauses(t *testing.T) {
 	const ms = time.Millisecond
 	owned := func(apiVersion, kind, uid string) history.WatchEvent {
 		return frame("+", fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop","uid":"uid-p","resourceVersion":"101",`+
@@ -470,15 +473,15 @@ func TestOrder_WhatIsCreatedWaitsForItsOwner(t *testing.T) {
 	about := frame("+", `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop","uid":"uid-e","resourceVersion":"101"},`+
 		`"involvedObject":{"apiVersion":"apps/v1","kind":"ReplicaSet","namespace":"shop","name":"o","uid":"uid-replicasets-o100"}}`)
 	for name, tc := range map[string]struct {
-		late     time.Duration // of the owner, which is written before
+		late     time.Duration // delay of the owner, which is written first
 		effect   history.WatchEvent
 		from, to time.Duration // when the effect is committed
 	}{
-		"a late owner":               {300 * ms, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 300 * ms, 600 * ms},
-		"a late subject of an Event": {300 * ms, about, 300 * ms, 600 * ms},
-		"an owner that is known":     {0, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 10 * ms, 250 * ms},
-		"one that never comes":       {0, owned("apps/v1", "ReplicaSet", "none"), 400 * ms, 700 * ms},
-		"one that nobody watches":    {0, owned("x/v1", "ReplicaSet", "none"), 10 * ms, 250 * ms},
+		"a late owner":              {300 * ms, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 300 * ms, 600 * ms},
+		"a late target of an Event": {300 * ms, about, 300 * ms, 600 * ms},
+		"an owner that is live":     {0, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 10 * ms, 250 * ms},
+		"one that never arrives":    {0, owned("apps/v1", "ReplicaSet", "none"), 400 * ms, 700 * ms},
+		"one that is not watched":   {0, owned("x/v1", "ReplicaSet", "none"), 10 * ms, 250 * ms},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timed(t, func(t *testing.T, w *world, c *commits) {
@@ -503,7 +506,7 @@ func TestOrder_WhatIsCreatedWaitsForItsOwner(t *testing.T) {
 				c.mu.Lock()
 				defer c.mu.Unlock()
 				if got := c.at["101"] - 10*time.Second; got < tc.from || got > tc.to || c.at["100"] > c.at["101"] {
-					t.Errorf("the cause was committed at %v and the effect at %v, want it from %v to %v", c.at["100"]-10*time.Second, got, tc.from, tc.to)
+					t.Errorf("got the cause committed at %v and the effect at %v, want the effect after it, from %v to %v", c.at["100"]-10*time.Second, got, tc.from, tc.to)
 				}
 			})
 		})

@@ -27,18 +27,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// trace is the length of the part of a planted text that must not be found. It
-// does not occur by chance.
+// trace is the length of the parts of a planted text that are searched for.
+// Such a part does not occur by chance.
 const trace = 12
 
-// planter makes up Secrets and other objects whose values stand in many places
-// and encodings, and remembers every part of what it planted.
+// planter creates random Secrets and pods whose values occur in many places and
+// encodings. It keeps every part of the planted texts.
 type planter struct {
 	*rand.Rand
 
 	seed   uint64
 	newest int               // resourceVersion
-	traces map[string]string // what was planted, by each part of it
+	traces map[string]string // description of a planted text, by each of its parts
 }
 
 func newPlanter() *planter {
@@ -46,7 +46,7 @@ func newPlanter() *planter {
 	return &planter{Rand: rand.New(rand.NewPCG(seed, 0)), seed: seed, newest: 1000, traces: map[string]string{}}
 }
 
-// value makes up a value.
+// value returns a random value.
 func (p *planter) value() string {
 	const letters = "abcdefghijkmnopqrstuvwxyzABCDEFGHIJKLMNPQRSTUVWXYZ23456789"
 	alphabet := letters
@@ -60,7 +60,7 @@ func (p *planter) value() string {
 	return string(append(b, letters[p.IntN(len(letters))]))
 }
 
-// plant remembers a text that must not be found, and returns it.
+// plant adds a text that must not be found, and returns it.
 func (p *planter) plant(what, text string) string {
 	for i := 0; i+trace <= len(text); i++ {
 		p.traces[text[i:i+trace]] = what
@@ -68,7 +68,7 @@ func (p *planter) plant(what, text string) string {
 	return text
 }
 
-// encoded returns the value as some tool might write it.
+// encoded returns a value in a random encoding.
 func (p *planter) encoded(value string) string {
 	names := make([]string, 0, len(forms))
 	for name := range forms {
@@ -79,7 +79,7 @@ func (p *planter) encoded(value string) string {
 	return p.plant(name+" of "+value, forms[name](value))
 }
 
-// document returns an annotation with the value, as tools and people write them.
+// document returns an annotation with the value, in a random format.
 func (p *planter) document(value string) string {
 	text := p.encoded(value)
 	return strings.ReplaceAll([]string{
@@ -88,7 +88,7 @@ func (p *planter) document(value string) string {
 	}[p.IntN(10)], "%s", text)
 }
 
-// places returns metadata and members with a text in one of the places.
+// place returns metadata and members with a text in a random place.
 func (p *planter) place(all map[string]struct{ metadata, members string }, text string) (metadata, members string) {
 	names := make([]string, 0, len(all))
 	for name := range all {
@@ -100,7 +100,7 @@ func (p *planter) place(all map[string]struct{ metadata, members string }, text 
 	return fill(chosen.metadata), fill(chosen.members)
 }
 
-// secret returns the frames of one Secret's life.
+// secret returns the watch events of one Secret.
 func (p *planter) secret(name string) (frames []history.WatchEvent) {
 	value := p.plant("value", p.value())
 	for n := range 1 + p.IntN(4) {
@@ -110,7 +110,7 @@ func (p *planter) secret(name string) (frames []history.WatchEvent) {
 		}
 		p.plant("base64", encoded(value))
 		frames = append(frames, frame("~", meta(name, p.rv(), value, metadata, members)))
-		if n > 0 && p.IntN(2) == 0 { // the value is replaced, but not where it was copied to
+		if n > 0 && p.IntN(2) == 0 { // the value is replaced, and its copies are not
 			frames = append(frames, frame("~", meta(name, p.rv(), p.plant("value", p.value()), metadata, members)))
 		}
 	}
@@ -121,7 +121,7 @@ func (p *planter) secret(name string) (frames []history.WatchEvent) {
 	return frames
 }
 
-// pod returns the frames of a pod with a value that a rule hides.
+// pod returns the watch events of a pod with a value that a rule hides.
 func (p *planter) pod(name string) (frames []history.WatchEvent) {
 	value := p.plant("value", p.value())
 	for range 1 + p.IntN(3) {
@@ -137,20 +137,20 @@ func (p *planter) rv() string {
 	return fmt.Sprint(p.newest)
 }
 
-// refuse fails the test if a part of what was planted is in the data.
+// refuse fails the test if the data contains a part of a planted text.
 func (p *planter) refuse(t *testing.T, where string, data []byte) {
 	t.Helper()
 	if len(data) == 0 {
-		t.Errorf("%s is empty", where)
+		t.Errorf("%s: got no data, want some", where)
 	}
 	for i := 0; i+trace <= len(data); i++ {
 		if what, found := p.traces[string(data[i:i+trace])]; found {
-			t.Fatalf("seed %d: %s has %q of a planted text (%s): %s", p.seed, where, data[i:i+trace], what, data[max(0, i-300):min(len(data), i+100)])
+			t.Fatalf("seed %d: %s: got %q of a planted text (%s), want none: %s", p.seed, where, data[i:i+trace], what, data[max(0, i-300):min(len(data), i+100)])
 		}
 	}
 }
 
-// sharedBuffer is a log that goroutines write to.
+// sharedBuffer is a buffer that goroutines write to.
 type sharedBuffer struct {
 	mu sync.Mutex
 	bytes.Buffer
@@ -162,11 +162,11 @@ func (b *sharedBuffer) Write(data []byte) (int, error) {
 	return b.Buffer.Write(data)
 }
 
-// TestPlantedValuesAreFoundNowhere records Secrets and pods with values in
-// random places and encodings, and looks for them in everything that comes out
-// of the history: the decoded records, the REST API's answers, an export, a
-// backup, the files of the database and the log.
-func TestPlantedValuesAreFoundNowhere(t *testing.T) {
+// TestRedact_PlantedValuesAppearNowhere records Secrets and pods with values in
+// random places and encodings. It searches for them in the decoded records, the
+// responses of the REST API, an export, a backup, the files of the database,
+// and the log.
+func TestRedact_PlantedValuesAppearNowhere(t *testing.T) {
 	p := newPlanter()
 	var log sharedBuffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -182,26 +182,26 @@ func TestPlantedValuesAreFoundNowhere(t *testing.T) {
 			}
 			for _, f := range frames {
 				if !json.Valid(f.Object) {
-					t.Fatalf("seed %d: %s is no JSON", p.seed, f.Object)
+					t.Fatalf("seed %d: got invalid JSON %s from the test, want valid JSON", p.seed, f.Object)
 				}
 				if err := s.Observe(t.Context(), f); err != nil {
 					p.refuse(t, "an error", []byte(err.Error()))
 				}
 				if err := s.Observe(t.Context(), history.WatchEvent{Type: f.Type, Object: f.Object[:p.IntN(len(f.Object))]}); err == nil {
-					t.Fatal("half an object is taken")
+					t.Fatal("truncated object: got no error, want one")
 				} else {
 					p.refuse(t, "an error", []byte(err.Error()))
 				}
 			}
 		}
-		w.feed(s, "sync", "end 2000000000") // all that is alive gets an inferred deletion
+		w.feed(s, "sync", "end 2000000000") // infers the deletions of all live objects
 	}
 	w.restart()
 	p.refuse(t, "records", dump(t, w.store))
 	p.refuse(t, "answers", answers(t, w.store, logger))
 	p.refuse(t, "export", exported(t, w.store))
 	p.refuse(t, "backup", restored(t, w.store))
-	logger.Debug("the end") // so that the log is not empty
+	logger.Debug("end of the test") // so that the log is not empty
 	if err := w.close(); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestPlantedValuesAreFoundNowhere(t *testing.T) {
 	p.refuse(t, "log", log.Bytes())
 }
 
-// dump returns everything of all records.
+// dump returns all records, with their metadata and bodies.
 func dump(t *testing.T, log query.Reader) []byte {
 	t.Helper()
 	var all bytes.Buffer
@@ -227,7 +227,7 @@ func dump(t *testing.T, log query.Reader) []byte {
 	return all.Bytes()
 }
 
-// answers returns what the REST API answers to everything that can be asked.
+// answers returns the responses of the REST API to all kinds of requests.
 func answers(t *testing.T, log *store.Store, logger *slog.Logger) []byte {
 	t.Helper()
 	server := httptest.NewServer(api.New(query.New(log, query.Options{}), api.Options{Logger: logger, MaxLimit: func() int { return 100_000 }}))
@@ -255,7 +255,7 @@ func answers(t *testing.T, log *store.Store, logger *slog.Logger) []byte {
 	return all.Bytes()
 }
 
-// exported returns the bytes of an export, and everything of its records.
+// exported returns the bytes of an export, and its records.
 func exported(t *testing.T, log *store.Store) []byte {
 	t.Helper()
 	var file bytes.Buffer
@@ -274,7 +274,7 @@ func exported(t *testing.T, log *store.Store) []byte {
 	return append(file.Bytes(), dump(t, r)...)
 }
 
-// restored returns the bytes of a backup, and everything of its records.
+// restored returns the bytes of a backup, and its records.
 func restored(t *testing.T, log *store.Store) []byte {
 	t.Helper()
 	var file bytes.Buffer

@@ -15,11 +15,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
+// redact returns a rule for the paths of a resource.
 func redact(resource history.Resource, names []string, paths ...string) recorder.Rules {
 	return recorder.Rules{Redact: []recorder.Redaction{{Resource: resource.GroupResource(), Paths: paths, Names: names}}}
 }
 
-// ruled returns a world whose recorder has the rules, and a stream of the resource that has been synced.
+// ruled returns a world whose recorder has the rules, and a stream of the
+// resource after its first sync.
 func ruled(t *testing.T, r history.Resource, rules recorder.Rules) (*world, *recorder.Stream) {
 	t.Helper()
 	w := open(t, recorder.Options{}, nil)
@@ -43,17 +45,19 @@ func (w *world) observe(s *recorder.Stream, sign, object string) {
 	}
 }
 
-// object returns a pod in a namespace with more members of metadata and of the object.
+// object returns the JSON of a pod with additional members of the metadata and
+// of the object, each with a comma in front.
 func object(namespace, name, rv, metadata, members string) string {
 	return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":%q,"namespace":%q,"uid":"u-%s","resourceVersion":%q%s}%s}`,
 		name, namespace, name, rv, metadata, members)
 }
 
+// appliedAs returns annotations with a last-applied configuration.
 func appliedAs(document string) string {
 	return `,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":` + quote(document) + `,"team":"a<b"}`
 }
 
-func TestRedactedValuesAreNowhereOnDisk(t *testing.T) {
+func TestRedact_ValuesAreNotOnDisk(t *testing.T) {
 	env := func(value string) string {
 		return `{"spec":{"containers":[{"name":"c","env":[{"name":"USER","value":"shop"},{"name":"PASSWORD","value":` + value + `}]}]}}`
 	}
@@ -71,21 +75,21 @@ func TestRedactedValuesAreNowhereOnDisk(t *testing.T) {
 	}
 	records := w.records(pods)
 	if len(records) != 5 {
-		t.Fatalf("%d records", len(records))
+		t.Fatalf("got %d records, want 5", len(records))
 	}
 	for _, r := range records {
 		if !json.Valid(r.Object) || !bytes.Contains(r.Object, []byte("hmac-sha256:")) {
-			t.Errorf("%s is recorded as %s", r.Ref.Name, r.Object)
+			t.Errorf("%s: got %s, want valid JSON with a hash", r.Ref.Name, r.Object)
 		}
 		refuse(t, r.Ref.Name, r.Object)
 	}
 	for _, r := range records[:2] {
 		if !bytes.Contains(r.Object, []byte(`"value":"shop"`)) {
-			t.Errorf("a value of another name is redacted: %s", r.Object)
+			t.Errorf("got %s, want the value of another name unchanged", r.Object)
 		}
 	}
 	if bytes.Contains(records[1].Object, []byte(`"team":"hmac`)) || !bytes.Contains(records[1].Object, []byte(`"team":"a<b"`)) {
-		t.Errorf("another annotation was touched: %s", records[1].Object)
+		t.Errorf("got %s, want the other annotation unchanged", records[1].Object)
 	}
 	if err := w.close(); err != nil {
 		t.Fatal(err)
@@ -93,8 +97,8 @@ func TestRedactedValuesAreNowhereOnDisk(t *testing.T) {
 	searchFiles(t, w.dir)
 }
 
-// copies are places of a pod, or of anything with a pod template, that repeat a
-// value which a rule hides at spec.env[*].value.
+// copies are places of a pod, or of an object with a pod template, that repeat
+// a value which a rule hides.
 var copies = map[string]struct{ metadata, members string }{
 	"kapp":             {`,"annotations":{"kapp.k14s.io/original":"{\"p\":%q}"}`, ""},
 	"rancher":          {`,"annotations":{"field.cattle.io/publicEndpoints":%s}`, ""},
@@ -115,7 +119,7 @@ var copies = map[string]struct{ metadata, members string }{
 	"name of data":     {"", `,"data":{%s:"a"}`},
 }
 
-func TestRedact_HidesCopiesOfTheValue(t *testing.T) {
+func TestRedact_HashesCopiesOfValue(t *testing.T) {
 	w, s := ruled(t, pods, redact(pods, nil, "hidden[*].value"))
 	var names []string
 	for name, place := range copies {
@@ -139,8 +143,8 @@ func TestRedact_HidesCopiesOfTheValue(t *testing.T) {
 	}
 }
 
-// A copy of the object may have another value than the object has by now.
-func TestRedact_HidesOtherValuesOfCopies(t *testing.T) {
+// A copy of the object may have another value than the object has now.
+func TestRedact_HashesOlderValuesInCopies(t *testing.T) {
 	document := `{"hidden":[{"name":"P","value":"` + treasure + `"}],"plain":"seen"}`
 	for name, text := range map[string]string{
 		"json": document, "base64": encoded(document),
@@ -152,14 +156,14 @@ func TestRedact_HidesOtherValuesOfCopies(t *testing.T) {
 		refuseForms(t, name, r.Object)
 		got := annotationsOf(t, r)["example.com/original"]
 		if name == "json" && !strings.Contains(got, `"plain":"seen"`) || name != "json" && hash.FindString(got) != got {
-			t.Errorf("%s: recorded as %q, want its other fields as they are, or a hash", name, got)
+			t.Errorf("%s: got %q, want the other fields unchanged, or a hash", name, got)
 		}
 	}
 }
 
-// What objects are known by, and what only happens to have a short hidden value
-// in it, stays as it is.
-func TestRedact_KeepsWhatOnlyResemblesTheValue(t *testing.T) {
+// Identifiers are kept, and so are texts that contain a short hidden value by
+// chance.
+func TestRedact_KeepsIdentifiersAndShortMatches(t *testing.T) {
 	for value, o := range map[string]string{
 		"1":      object("shop", "a", "10", `,"annotations":{"deployment.kubernetes.io/revision":"1"}`, `,"status":{"phase":"1"},"hidden":[{"value":%s}]`),
 		"8080":   object("shop", "a", "10", `,"labels":{"port":"8080"}`, `,"spec":{"port":"8080"},"hidden":[{"value":%s}]`),
@@ -173,25 +177,25 @@ func TestRedact_KeepsWhatOnlyResemblesTheValue(t *testing.T) {
 		w.observe(s, "+", strings.ReplaceAll(o, "%s", quote(value)))
 		got := hash.ReplaceAllString(string(w.records(pods)[0].Object), "HASH")
 		if want := strings.ReplaceAll(o, "%s", `"HASH"`); got != want {
-			t.Errorf("a hidden value %q: recorded\n\t%s\nwant\n\t%s", value, got, want)
+			t.Errorf("hidden value %q: got\n\t%s\nwant\n\t%s", value, got, want)
 		}
 	}
 }
 
-func TestRedact_LeavesTheTargetOfEventsAlone(t *testing.T) {
+func TestRedact_KeepsTargetOfEvent(t *testing.T) {
 	w, s := ruled(t, events, redact(events, nil, "message"))
 	reference := `{"kind":"Pod","namespace":"shop","name":"` + treasure + `","fieldPath":"` + treasure + `"}`
 	w.observe(s, "+", object("shop", "e", "10", "", `,"involvedObject":`+reference+`,"related":`+reference+`,"message":"`+treasure+`","note":"say `+treasure+`"`))
 	r := w.records(events)[0]
 	if r.Regarding == nil || r.Regarding.Name != treasure {
-		t.Errorf("the Event regards %+v, want %s", r.Regarding, treasure)
+		t.Errorf("got target %+v, want %s", r.Regarding, treasure)
 	}
 	if got := bytes.Count(r.Object, []byte(treasure)); got != 4 {
-		t.Errorf("%d times in %s, want 4: in the references", got, r.Object)
+		t.Errorf("got the value %d times in %s, want 4 times, in the references", got, r.Object)
 	}
 }
 
-func TestRedactionTouchesNothingElse(t *testing.T) {
+func TestRedact_KeepsEveryOtherByte(t *testing.T) {
 	w, s := ruled(t, pods, redact(pods, nil, "data.absent", "data[*].x"))
 	for i, o := range []string{
 		object("shop", "a", "10", appliedAs(`{"data" : {"a": "<&>"}, "n":null}`), ` , "data" : {"a":1, "b":null}`),
@@ -201,23 +205,23 @@ func TestRedactionTouchesNothingElse(t *testing.T) {
 		w.observe(s, "+", o)
 		records := w.records(pods)
 		if got := string(records[i].Object); got != o {
-			t.Errorf("recorded\n\t%s\nwant\n\t%s", got, o)
+			t.Errorf("got\n\t%s\nwant\n\t%s", got, o)
 		}
 		w.rule(redact(pods, nil, "data.absent", "data[*].x"))
 		s = w.stream(pods)
 	}
 }
 
-func TestRulesAreOfTheirResource(t *testing.T) {
+func TestRedact_AppliesOnlyToResourceOfRule(t *testing.T) {
 	w, s := ruled(t, nodes, redact(pods, nil, "data[*]"))
 	o := strings.Replace(object("", "n", "10", "", `,"data":{"a":"plain"}`), `"namespace":"",`, "", 1)
 	w.observe(s, "+", o)
 	if got := string(w.records(nodes)[0].Object); got != o {
-		t.Errorf("a pods' rule made of a node %s", got)
+		t.Errorf("node with a rule for pods: got\n\t%s\nwant\n\t%s", got, o)
 	}
 }
 
-func TestRulesThatComeLaterHoldForInferredDeletions(t *testing.T) {
+func TestRedact_NewRulesApplyToInferredDeletions(t *testing.T) {
 	w, s := ruled(t, pods, recorder.Rules{})
 	w.observe(s, "+", object("shop", "a", "10", "", `,"data":{"p":"`+treasure+`"}`))
 	w.rule(redact(pods, nil, "data[*]"))
@@ -229,11 +233,11 @@ func TestRulesThatComeLaterHoldForInferredDeletions(t *testing.T) {
 		refuse(t, r.Verb.String()+" of "+r.Ref.Name, r.Object)
 	}
 	if !bytes.Equal(records[1].Object, records[3].Object) {
-		t.Errorf("a hash was hashed again: %s became %s", records[1].Object, records[3].Object)
+		t.Errorf("deletion: got %s, want %s: hashes are not hashed again", records[3].Object, records[1].Object)
 	}
 }
 
-func TestSetRulesRefuses(t *testing.T) {
+func TestSetRules_RejectsInvalidRules(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	secret := redact(secrets, nil, "data.a")
 	event := redact(events, nil, "involvedObject.name")
@@ -249,18 +253,19 @@ func TestSetRulesRefuses(t *testing.T) {
 	} {
 		err := w.SetRules(rules)
 		if err == nil || history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), want) {
-			t.Errorf("%+v: %v, want an invalid error with %q", rules, err, want)
+			t.Errorf("%+v: got error %v, want an Invalid error with %q", rules, err, want)
 		}
 	}
 	if err := recorder.New(w.store, recorder.Options{}).SetRules(redact(pods, nil, "data[*]")); err == nil {
-		t.Error("values would be hashed without a key")
+		t.Error("rules without a key: got no error, want one")
 	}
 }
 
 var hash = regexp.MustCompile(`hmac-sha256:[0-9a-f]{32}`)
 
-// FuzzRedaction takes any data of an object and any data that was applied, and looks for a redacted value in what is recorded.
-func FuzzRedaction(f *testing.F) {
+// FuzzRedact takes any data of an object and any last-applied data. It checks
+// that the selected values are hashed and all other values are kept.
+func FuzzRedact(f *testing.F) {
 	f.Add(`{"password":"%s","user":"u","list":[{"name":"a","value":"%s"}]}`, `{"password":"%s"}`)
 	f.Add(`{"password":{"a":["%s"]},"password":"%s"}`, `{"x":"}`)
 	f.Add(`[1]`, `"%s"`)
@@ -282,7 +287,7 @@ func FuzzRedaction(f *testing.F) {
 			Data     any
 		}
 		if err := json.Unmarshal(got, &out); err != nil {
-			t.Fatalf("%s became %s: %v", o, got, err)
+			t.Fatalf("redact %s: got %s: %v", o, got, err)
 		}
 		if json.Unmarshal([]byte(o), &in) != nil {
 			return
@@ -294,12 +299,12 @@ func FuzzRedaction(f *testing.F) {
 		if json.Unmarshal([]byte(before), &was) == nil && json.Unmarshal([]byte(after), &is) == nil {
 			check(t, was.Data, is.Data)
 		} else if !hash.MatchString(after) {
-			t.Errorf("%s is no JSON and became %s", before, after)
+			t.Errorf("last-applied configuration %s: got %s, want a hash", before, after)
 		}
 	})
 }
 
-// check fails where a value that should be redacted is not, or another one is not what it was.
+// check fails if a selected value is not hashed, or if another value changed.
 func check(t *testing.T, in, out any) {
 	t.Helper()
 	was, ok := in.(map[string]any)
@@ -308,7 +313,7 @@ func check(t *testing.T, in, out any) {
 		for key, value := range was {
 			switch key {
 			case "password":
-				redacted(t, value, is[key])
+				checkHashed(t, value, is[key])
 				delete(is, key)
 			case "list":
 				list, _ := value.([]any)
@@ -317,7 +322,7 @@ func check(t *testing.T, in, out any) {
 					element, _ := e.(map[string]any)
 					if value, has := element["value"]; has {
 						changed, _ := after[i].(map[string]any)
-						redacted(t, value, changed["value"])
+						checkHashed(t, value, changed["value"])
 						delete(changed, "value")
 						delete(element, "value")
 					}
@@ -329,12 +334,12 @@ func check(t *testing.T, in, out any) {
 	if !resembles(in, out) {
 		before, _ := json.Marshal(in)
 		after, _ := json.Marshal(out)
-		t.Errorf("%s became %s", before, after)
+		t.Errorf("got %s, want %s", after, before)
 	}
 }
 
-// resembles reports whether a value is what it was but for strings and names
-// that are hashed, as those are that contain a hidden value.
+// resembles reports whether two values are equal, except for hashed strings and
+// keys. Strings that contain a hidden value are hashed too.
 func resembles(before, after any) bool {
 	switch was := before.(type) {
 	case string:
@@ -358,13 +363,14 @@ func resembles(before, after any) bool {
 	return reflect.DeepEqual(before, after)
 }
 
-func redacted(t *testing.T, before, after any) {
+// checkHashed fails if a value was not hashed. Null stays.
+func checkHashed(t *testing.T, before, after any) {
 	t.Helper()
 	text, ok := after.(string)
 	if before == nil && after == nil {
 		return
 	}
 	if !ok || !hash.MatchString(text) {
-		t.Errorf("%v was left as %v", before, after)
+		t.Errorf("value %v: got %v, want a hash", before, after)
 	}
 }

@@ -45,8 +45,8 @@ func compress(s string, with func(io.Writer) io.WriteCloser) string {
 	return b.String()
 }
 
-// meta returns a Secret's JSON with a value in data, this name and more members
-// of the metadata and of the object, each with a comma in front.
+// meta returns the JSON of a Secret with a value in data and a name. More
+// members of the metadata and of the object have a comma in front.
 func meta(name, rv, value, metadata, members string) string {
 	return fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1","metadata":{"name":%q,"namespace":"shop","uid":"u-%s","resourceVersion":%q%s},`+
 		`"data":{"password":%s}%s}`, name, name, rv, metadata, quote(encoded(value)), members)
@@ -56,18 +56,18 @@ func annotated(key, text string) string {
 	return fmt.Sprintf(`,"annotations":{%s:%s}`, quote(key), quote(text))
 }
 
-// refuseForms fails the test if the treasure is found in the data in any form.
+// refuseForms fails the test if the data contains the treasure in any encoding.
 func refuseForms(t *testing.T, where string, data []byte) {
 	t.Helper()
 	for name, form := range forms {
 		if text := strings.TrimRight(form(treasure), "="); bytes.Contains(data, []byte(text)) {
-			t.Errorf("%s: found %q, which is %q as %s; want a hash", where, text, treasure, name)
+			t.Errorf("%s: got %q, which is %q as %s; want a hash", where, text, treasure, name)
 		}
 	}
 }
 
-// TestSecret_HashesEveryAnnotation has the annotations by which values got into
-// the history when documents were recognised by how they begin.
+// TestSecret_HashesEveryAnnotation has annotations whose formats are not
+// recognised by their beginnings.
 func TestSecret_HashesEveryAnnotation(t *testing.T) {
 	b64 := encoded(treasure)
 	zipped := func(s string) string {
@@ -92,7 +92,7 @@ func TestSecret_HashesEveryAnnotation(t *testing.T) {
 		"command line":           `patch secret s -p {"stringData":{"p":"` + treasure + `"}}`,
 		"half of it":             treasure[:len(treasure)/2],
 		"reversed":               "mWp0Lx9Qv3kZ-2retnuh",
-		"a value of before":      "kept-since-long-ago-4711",
+		"an older value":         "kept-since-long-ago-4711",
 		"a PIN":                  "4711",
 		"xml":                    "<secret p='" + treasure + "'/>",
 		"toml":                   "[secret]\np = '" + treasure + "'",
@@ -110,7 +110,7 @@ func TestSecret_HashesEveryAnnotation(t *testing.T) {
 	}
 	for i, r := range records {
 		if got := annotationsOf(t, r)["example.com/original"]; hash.FindString(got) != got {
-			t.Errorf("%s: recorded as %q, want a hash", names[i], got)
+			t.Errorf("%s: got %q, want a hash", names[i], got)
 		}
 		refuseForms(t, names[i], r.Object)
 	}
@@ -140,25 +140,25 @@ func TestSecret_KeepsAllowedAnnotations(t *testing.T) {
 	}
 }
 
-func TestSecret_HashesAllowedAnnotationsThatReveal(t *testing.T) {
+func TestSecret_HashesAllowedAnnotationsWithValues(t *testing.T) {
 	const allowed = "meta.helm.sh/release-name"
 	for name, text := range map[string]string{
-		"json": `{"p":"x"}`, "two words": "my release", "quotes": `"web"`, "long": strings.Repeat("a", 600), "letters that are no ASCII": "größe",
+		"json": `{"p":"x"}`, "two words": "my release", "quotes": `"web"`, "long": strings.Repeat("a", 600), "letters beyond ASCII": "größe",
 	} {
 		_, records := record(t, meta("s", "10", treasure, annotated(allowed, text), ""))
 		if got := annotationsOf(t, records[0])[allowed]; hash.FindString(got) != got {
-			t.Errorf("%s: recorded as %q, want a hash", name, got)
+			t.Errorf("%s: got %q, want a hash", name, got)
 		}
 	}
 	for name, form := range forms {
 		_, records := record(t, meta("s", "10", treasure, annotated(allowed, "web-"+form(treasure)), ""))
 		if got := annotationsOf(t, records[0])[allowed]; hash.FindString(got) != got {
-			t.Errorf("%s: recorded as %q, want a hash", name, got)
+			t.Errorf("%s: got %q, want a hash", name, got)
 		}
 	}
 }
 
-func TestSecret_AllowsTheAnnotationsOfTheRules(t *testing.T) {
+func TestSecret_AllowsAnnotationsOfRules(t *testing.T) {
 	w, s := ruled(t, secrets, recorder.Rules{SecretAnnotations: []string{"example.com/team"}})
 	both := `,"annotations":{"example.com/team":"shop-team","meta.helm.sh/release-name":"web"}`
 	w.observe(s, "+", meta("s", "10", treasure, both, ""))
@@ -167,28 +167,28 @@ func TestSecret_AllowsTheAnnotationsOfTheRules(t *testing.T) {
 	records := w.records(secrets)
 	first, second := annotationsOf(t, records[0]), annotationsOf(t, records[1])
 	if got := first["example.com/team"]; got != "shop-team" {
-		t.Errorf("an annotation that the rules allow is recorded as %q, want %q", got, "shop-team")
+		t.Errorf("allowed annotation: got %q, want %q", got, "shop-team")
 	}
 	if got := first["meta.helm.sh/release-name"]; hash.FindString(got) != got {
-		t.Errorf("an annotation that the rules do not allow is recorded as %q, want a hash", got)
+		t.Errorf("annotation that is not allowed: got %q, want a hash", got)
 	}
 	if got := second["example.com/team"]; hash.FindString(got) != got {
-		t.Errorf("without allowed annotations, one is recorded as %q, want a hash", got)
+		t.Errorf("no allowed annotations: got %q, want a hash", got)
 	}
 }
 
-func TestSetRules_RefusesSecretAnnotations(t *testing.T) {
+func TestSetRules_RejectsInvalidSecretAnnotations(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	for _, key := range []string{"", "a b", "example.com/", "a/b/c", "*", "kubectl.kubernetes.io/last-applied-configuration"} {
 		err := w.SetRules(recorder.Rules{SecretAnnotations: []string{key}})
 		if history.CodeOf(err) != history.Invalid {
-			t.Errorf("SetRules with the annotation %q: %v, want an invalid error", key, err)
+			t.Errorf("annotation %q: got error %v, want an Invalid error", key, err)
 		}
 	}
 }
 
-// places are where a string of a Secret is stored as it is unless it reveals a
-// value. %s is the string.
+// places are where a string of a Secret is stored unless it contains a value.
+// %s is the string, %q the string quoted twice.
 var places = map[string]struct{ metadata, members string }{
 	"label":               {`,"labels":{"pw":%s}`, ""},
 	"name of a label":     {`,"labels":{%s:"on"}`, ""},
@@ -230,8 +230,8 @@ var places = map[string]struct{ metadata, members string }{
 	"applied string data": {applied(`{"stringData":{"p":%s}}`), ""},
 }
 
-// applied returns metadata with a last-applied configuration. What stands for
-// %s in it is quoted twice.
+// applied returns metadata with a last-applied configuration. The %s in the
+// document is quoted twice.
 func applied(document string) string {
 	before, after, _ := strings.Cut(document, "%s")
 	inner := func(s string) string { return strings.Trim(quote(s), `"`) }
@@ -242,14 +242,14 @@ func applied(document string) string {
 	return `,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"` + strings.TrimSuffix(quote(before), `"`)[1:] + "%q" + inner("") + end + "}"
 }
 
-// put puts a string into a place.
+// put inserts a string into a place.
 func put(place, text string) string {
 	text = quote(text)
 	quoted := strings.TrimSuffix(strings.TrimPrefix(quote(text), `"`), `"`)
 	return strings.ReplaceAll(strings.ReplaceAll(place, "%q", quoted), "%s", text)
 }
 
-func TestSecret_HashesStringsThatContainAValue(t *testing.T) {
+func TestSecret_HashesStringsWithValues(t *testing.T) {
 	var names, objects []string
 	for name, place := range places {
 		for _, form := range forms {
@@ -273,8 +273,8 @@ func TestSecret_HashesStringsThatContainAValue(t *testing.T) {
 	}
 }
 
-// The same strings stay as they are in a Secret that has other values.
-func TestSecret_KeepsStringsThatRevealNothing(t *testing.T) {
+// The same strings are kept in a Secret that has other values.
+func TestSecret_KeepsStringsWithoutValues(t *testing.T) {
 	for _, name := range []string{
 		"label", "name of a label", "name of annotation", "finalizer", "owner's name", "owner's UID", "generateName", "type", "name of data", "applied label",
 		"applied data name",
@@ -282,14 +282,14 @@ func TestSecret_KeepsStringsThatRevealNothing(t *testing.T) {
 		place := places[name]
 		_, records := record(t, meta("s", "10", "another-"+treasure, put(place.metadata, "shop.example-7"), put(place.members, "shop.example-7")))
 		if !bytes.Contains(records[0].Object, []byte("shop.example-7")) {
-			t.Errorf("%s: recorded as %s, want it to contain shop.example-7", name, records[0].Object)
+			t.Errorf("%s: got %s, want it to contain shop.example-7", name, records[0].Object)
 		}
 	}
 }
 
-// Field names, types and keys that everybody knows are stored even if a value is
-// a part of them: a hash in their place would say so.
-func TestSecret_KeepsWhatEverySecretHas(t *testing.T) {
+// Well-known names of fields, types and keys are stored even if they contain a
+// value. A hash in their place would reveal that they do.
+func TestSecret_KeepsWellKnownStrings(t *testing.T) {
 	for _, value := range []string{"password", "data", "metadata", "Opaque", "name", "labels", "Secret", "Update", "release-name", "app"} {
 		object := meta("s", "10", value, `,"labels":{"app":"x"},"annotations":{"meta.helm.sh/release-name":"y"},`+
 			`"managedFields":[{"manager":"m","operation":"Update","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:data":{"f:password":{}}}}]`, `,"type":"Opaque"`)
@@ -299,12 +299,12 @@ func TestSecret_KeepsWhatEverySecretHas(t *testing.T) {
 		before, rest, _ := strings.Cut(got, `,"managedFields"`)
 		_, after, _ := strings.Cut(rest, "}]")
 		if got = before + after; got != want {
-			t.Errorf("a value %q: recorded\n\t%s\nwant\n\t%s", value, got, want)
+			t.Errorf("value %q: got\n\t%s\nwant\n\t%s", value, want, got)
 		}
 	}
 }
 
-func TestSecret_FindsValuesInTheirOwnEncodings(t *testing.T) {
+func TestSecret_FindsContentOfEncodedValues(t *testing.T) {
 	for name, value := range map[string]string{
 		"a line break at the end": treasure + "\n",
 		"base64":                  encoded(treasure),
@@ -317,7 +317,7 @@ func TestSecret_FindsValuesInTheirOwnEncodings(t *testing.T) {
 	}
 }
 
-func TestSecret_FindsShortValuesThatAreAllOfAString(t *testing.T) {
+func TestSecret_FindsShortValuesAsWholeString(t *testing.T) {
 	for _, value := range []string{"7", "42", "123"} {
 		_, records := record(t, meta("s", "10", value, `,"labels":{"pin":"`+value+`","port":"`+value+`0"}`, ""))
 		var object struct {
@@ -325,18 +325,18 @@ func TestSecret_FindsShortValuesThatAreAllOfAString(t *testing.T) {
 		}
 		decode(t, records[0], &object)
 		if got := object.Metadata.Labels["pin"]; hash.FindString(got) != got {
-			t.Errorf("a label that is the value %q: recorded as %q, want a hash", value, got)
+			t.Errorf("label that equals the value %q: got %q, want a hash", value, got)
 		}
 		if got := object.Metadata.Labels["port"]; got != value+"0" {
-			t.Errorf("a label that begins with the value %q: recorded as %q, want %q", value, got, value+"0")
+			t.Errorf("label that begins with the value %q: got %q, want %q", value, got, value+"0")
 		}
 	}
 }
 
-// A value that was replaced is still a value: strings that were hashed for its
-// sake stay hashed while they stand.
-func TestSecret_KeepsHidingValuesOfBefore(t *testing.T) {
-	for name, memory := range map[string]int{"from memory": 0, "from the log": 1} {
+// A value that was replaced is still secret: strings that were hashed because
+// of it stay hashed as long as they exist.
+func TestSecret_HashesValuesOfPreviousVersion(t *testing.T) {
+	for name, memory := range map[string]int{"from the cache": 0, "from the log": 1} {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, recorder.Options{Memory: memory}, nil)
 			s := w.stream(secrets)
@@ -348,7 +348,7 @@ func TestSecret_KeepsHidingValuesOfBefore(t *testing.T) {
 			w.observe(s, "~", meta("s", "13", "rotated-2", labels, ""))
 			w.observe(s, "-", meta("s", "14", "rotated-3", labels, ""))
 			w.observe(s, "+", meta("t", "15", treasure, "", ""))
-			w.observe(s, "~", meta("t", "16", "rotated", `,"labels":{"pw":"`+treasure+`"}`, "")) // the value of the version before
+			w.observe(s, "~", meta("t", "16", "rotated", `,"labels":{"pw":"`+treasure+`"}`, "")) // the value of the previous version
 			records := w.records(secrets)
 			if len(records) != 7 {
 				t.Fatalf("got %d records, want 7", len(records))
@@ -364,8 +364,8 @@ func TestSecret_KeepsHidingValuesOfBefore(t *testing.T) {
 	}
 }
 
-// What an older recorder stored of a Secret does not get into the record of a
-// deletion that is inferred today.
+// Values that an older recorder stored are hashed in the record of a deletion
+// that is inferred today.
 func TestSecret_InferredDeletionIsRedactedAgain(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	w.old(secrets, meta("s", "10", "", annotated("example.com/original", "stringData: {p: "+treasure+"}"), ""))
@@ -377,7 +377,7 @@ func TestSecret_InferredDeletionIsRedactedAgain(t *testing.T) {
 	refuse(t, "the deletion", records[1].Object)
 }
 
-// old stores an object as it is, as a recorder did that did not redact it.
+// old stores an object as a recorder without redaction did.
 func (w *world) old(resource history.Resource, object string) {
 	w.t.Helper()
 	err := w.store.Register(w.t.Context(), resource)
@@ -393,7 +393,8 @@ func (w *world) old(resource history.Resource, object string) {
 	}
 }
 
-// A hostile Secret costs no more than a bounded time: the test would not end.
+// The cost of a hostile Secret is bounded. Without a bound, the test would not
+// end.
 func TestSecret_CostIsBounded(t *testing.T) {
 	var data, labels strings.Builder
 	for i := range 10_000 {

@@ -8,16 +8,17 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// TestObserve_SkipsWhatTheServerRepeats: a server that lags behind, or ignores the resourceVersion to go on from, repeats versions
-// of objects that live on, of objects that are gone, and of objects whose names others have now.
-func TestObserve_SkipsWhatTheServerRepeats(t *testing.T) {
+// TestObserve_SkipsRepeatedVersions: a server that lags behind, or ignores the
+// resourceVersion to resume from, repeats versions. They are of live objects,
+// of deleted objects, and of objects whose names were reused.
+func TestObserve_SkipsRepeatedVersions(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1",
 		"+live/u1@2", "+gone/u2@3", "-gone/u2@4", "+again/u3@5", "-again/u3@6", "+again/u4@7", "~live/u1@8",
 		"+live/u1@2", "+gone/u2@3", "-gone/u2@4", "+again/u3@5", "-again/u3@6", "+again/u4@7", "~live/u1@8", "bookmark 5")
 	if got := s.Checkpoint(); got != "8" {
-		t.Errorf("the checkpoint is %s, want it where it was, at 8", got)
+		t.Errorf("got checkpoint %s, want it unchanged at 8", got)
 	}
 	want := []string{
 		"create live/u1@2", "create gone/u2@3", "delete gone/u2@4", "create again/u3@5", "delete again/u3@6", "create again/u4@7", "update live/u1@8",
@@ -27,22 +28,25 @@ func TestObserve_SkipsWhatTheServerRepeats(t *testing.T) {
 	expect(t, w.records(pods), append(want, "update live/u1@9")...)
 }
 
-// TestObserve_RecordsWhatSomeServersCountPerObject: their resourceVersions are in an order only for one object.
-func TestObserve_RecordsWhatSomeServersCountPerObject(t *testing.T) {
+// TestObserve_RecordsVersionsCountedPerObject: some servers count
+// resourceVersions per object, so that they are ordered only for one object.
+func TestObserve_RecordsVersionsCountedPerObject(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	w.feed(w.stream(pods), "sync", "+a/u1@70", "end 70", "+b/u2@1", "~b/u2@2", "~a/u1@71", "-b/u2@2", "+c/u3@1")
 	expect(t, w.records(pods),
 		"create a/u1@70 initial", "create b/u2@1", "update b/u2@2", "update a/u1@71", "delete b/u2@2", "create c/u3@1")
 }
 
-// TestObserve_RecordsWhatComesWithABackup: a sync may lead back in time.
-func TestObserve_RecordsWhatComesWithABackup(t *testing.T) {
+// TestObserve_RecordsVersionsOfRestoredServer: a sync may lead back in time if
+// etcd was restored from a backup.
+func TestObserve_RecordsVersionsOfRestoredServer(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	w.feed(w.stream(pods), "sync", "+a/u1@5", "end 70", "~a/u1@71", "sync", "+a/u1@5", "end 6", "~a/u1@7")
 	expect(t, w.records(pods), "create a/u1@5 initial", "update a/u1@71", "update a/u1@5 inferred", "update a/u1@7")
 }
 
-// TestGap_BeginsWhenTheWatchWasLastKnownToBeAlive: bookmarks come once a minute.
+// TestGap_BeginsWhenTheWatchWasLastKnownToBeAlive: bookmarks come once a
+// minute.
 func TestGap_BeginsWhenTheWatchWasLastKnownToBeAlive(t *testing.T) {
 	w, pass := clocked(t)
 	s := w.stream(pods)
@@ -64,7 +68,8 @@ func TestGap_BeginsWhenTheWatchWasLastKnownToBeAlive(t *testing.T) {
 	}
 }
 
-// TestAlive_SaysNothingOfWhatIsYetToCome: before a watch has caught up, its connection proves nothing.
+// TestAlive_SaysNothingOfWhatIsYetToCome: before a watch has caught up, its
+// connection proves nothing.
 func TestAlive_SaysNothingOfWhatIsYetToCome(t *testing.T) {
 	w, pass := clocked(t)
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 2", "bookmark 3")
@@ -83,7 +88,8 @@ func TestAlive_SaysNothingOfWhatIsYetToCome(t *testing.T) {
 	}
 }
 
-// TestACheckpointIsAsOldAsTheQuestionThatItsSyncAnswers: the server reads its state before it sends the first object.
+// TestACheckpointIsAsOldAsTheQuestionThatItsSyncAnswers: the server reads its
+// state before it sends the first object.
 func TestACheckpointIsAsOldAsTheQuestionThatItsSyncAnswers(t *testing.T) {
 	w, pass := clocked(t)
 	s := w.stream(pods)
@@ -97,7 +103,8 @@ func TestACheckpointIsAsOldAsTheQuestionThatItsSyncAnswers(t *testing.T) {
 	}
 }
 
-// TestExplain_KeepsWhatSaysMost: the last words of an outage count, unless those before say more.
+// TestExplain_KeepsWhatSaysMost: the last words of an outage count, unless
+// those before say more.
 func TestExplain_KeepsWhatSaysMost(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

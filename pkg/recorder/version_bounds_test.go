@@ -9,7 +9,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// many joins so many texts of which each has its number in it.
+// many joins n texts, each with its number.
 func many(n int, format string) string {
 	all := make([]string, n)
 	for i := range all {
@@ -18,9 +18,10 @@ func many(n int, format string) string {
 	return strings.Join(all, ",")
 }
 
-// TestNobodyCanNameTooMuch records objects that name more owners, managers, fields and a longer target than there is room for beside an
-// object: each is kept as it is, and what comes behind it is recorded.
-func TestNobodyCanNameTooMuch(t *testing.T) {
+// TestTruncate_BoundsMetadata records objects that name more owners, managers
+// and fields, and a longer target, than the metadata of a record has room for.
+// The objects are stored unchanged, and later versions are recorded.
+func TestTruncate_BoundsMetadata(t *testing.T) {
 	const manager = `{"manager":"m%0100d","operation":"Apply","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:data":{}}}`
 	long := strings.Repeat("x", 150_000)
 	w := open(t, recorder.Options{}, nil)
@@ -53,35 +54,36 @@ func TestNobodyCanNameTooMuch(t *testing.T) {
 	w.feed(pods, "+after/a@30", "-wide/u@31")
 	found := w.records(history.Resource{Version: "v1", Plural: "pods"})
 	if len(found) != 10 {
-		t.Fatalf("%d versions: %v", len(found), lines(found))
+		t.Fatalf("got %d versions, want 10: %v", len(found), lines(found))
 	}
 	if n := len(found[0].Managers); n == 0 || n > 300 {
-		t.Errorf("%d managers are named, want some of 9000 but not more than 300", n)
+		t.Errorf("got %d managers, want between 1 and 300 of 9000", n)
 	}
 	found = found[1:]
 	for i, want := range []int{512, 512, 1, 0} {
 		if r := found[i]; len(r.Owners) != want {
-			t.Errorf("version %d has %d owners, want %d", i, len(r.Owners), want)
+			t.Errorf("version %d: got %d owners, want %d", i, len(r.Owners), want)
 		}
 	}
 	if got := found[3].Managers; len(got) != 0 {
-		t.Errorf("%d managers are named of a version that one of them wrote, want none", len(got))
+		t.Errorf("version of one unknown writer: got %d managers, want none", len(got))
 	}
 	if !strings.Contains(string(found[0].Object), fmt.Sprintf("%036d", 8999)) {
-		t.Error("the object lacks its last owner")
+		t.Error("got an object without its last owner, want the whole object")
 	}
 	if m := found[6].Managers; len(m) != 1 || m[0].Name != "m" || len(m[0].Fields) != 0 {
-		t.Errorf("the manager of a long field is %.100v", m)
+		t.Errorf("manager of a long field: got %.100v, want m without fields", m)
 	}
 	for _, r := range w.records(history.Resource{Version: "v1", Plural: "events"}) {
 		if r.Regarding != nil {
-			t.Errorf("%s regards what no object is called", r.Ref)
+			t.Errorf("%s: got a target of %d bytes, want none", r.Ref, r.Regarding.Size())
 		}
 	}
 }
 
-// A server that gives each object another kind must not use up the numbers that the log has for kinds.
-func TestTheKindsOfOneResourceAreBounded(t *testing.T) {
+// A server that returns each object with another kind must not use up the
+// numbers that the log has for kinds.
+func TestParse_BoundsKindsOfResource(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
@@ -98,6 +100,6 @@ func TestTheKindsOfOneResourceAreBounded(t *testing.T) {
 		kinds[r.Version+" "+r.Kind]++
 	}
 	if len(records) != n || len(kinds) != 17 || kinds["v1 Pod"] != n-16 || kinds["v1 K0"] != 1 {
-		t.Errorf("%d records, of kinds %v", len(records), kinds)
+		t.Errorf("got %d records of kinds %v, want %d records of 17 kinds", len(records), kinds, n)
 	}
 }

@@ -8,22 +8,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-func TestEvent_RegardsObjectWhereItLives(t *testing.T) {
+func TestParse_CorrectsNamespaceOfTarget(t *testing.T) {
 	scopes := map[string]bool{"/Namespace": false, "/Pod": true, "cert-manager.io/ClusterIssuer": false}
 	w := open(t, recorder.Options{Scope: func(group, kind string) (namespaced, known bool) {
 		namespaced, known = scopes[group+"/"+kind]
 		return namespaced, known
 	}}, nil)
 	cases := []struct {
-		about, namespace string // what the emitter wrote, and the Event's own namespace
-		want             string // the namespace of the object
+		about, namespace string // the reference, and the namespace of the Event
+		want             string // the namespace of the target
 	}{
 		{`"apiVersion":"v1","kind":"Namespace","namespace":"shop"`, "shop", ""},
 		{`"apiVersion":"v1","kind":"Namespace"`, "default", ""},
 		{`"apiVersion":"cert-manager.io/v1","kind":"ClusterIssuer","namespace":"cert-manager"`, "cert-manager", ""},
 		{`"apiVersion":"v1","kind":"Pod","namespace":"shop"`, "shop", "shop"},
 		{`"apiVersion":"v1","kind":"Pod"`, "default", "default"},
-		// What nobody serves stays where its emitter puts it.
+		// An unknown kind keeps the namespace of the reference.
 		{`"apiVersion":"x.example/v1","kind":"Unheard","namespace":"shop"`, "shop", "shop"},
 		{`"apiVersion":"x.example/v1","kind":"Unheard"`, "default", ""},
 	}
@@ -54,6 +54,6 @@ func TestEvent_RegardsObjectWhereItLives(t *testing.T) {
 		n++
 	}
 	if n != 2 {
-		t.Errorf("got %d Events regarding the namespace, want 2", n)
+		t.Errorf("got %d Events about the namespace, want 2", n)
 	}
 }

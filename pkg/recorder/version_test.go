@@ -11,7 +11,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// one records one object in a watch and returns its record.
+// one records one object and returns its record.
 func one(t *testing.T, resource history.Resource, object string) *history.Record {
 	t.Helper()
 	w := open(t, recorder.Options{}, nil)
@@ -22,28 +22,28 @@ func one(t *testing.T, resource history.Resource, object string) *history.Record
 	}
 	records := w.records(resource)
 	if len(records) != 1 {
-		t.Fatalf("%d records", len(records))
+		t.Fatalf("got %d records, want 1", len(records))
 	}
 	return records[0]
 }
 
-func TestRecordTakesItsFieldsFromTheFrame(t *testing.T) {
+func TestParse_ReadsFields(t *testing.T) {
 	deployments := history.Resource{Group: "apps", Version: "v1beta2", Plural: "deployments", Kind: "Deployment", Namespaced: true}
 	r := one(t, deployments, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop","uid":"u1","resourceVersion":"7",`+
 		`"ownerReferences":[{"kind":"A","uid":"o1"},{"uid":"o2","name":"b"}]},"involvedObject":{"kind":"Pod"},"spec":null}`)
 	want := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "u1"}
 	if r.Ref != want || r.Version != "v1" || r.Kind != "Deployment" || r.RV != "7" || r.Verb != history.Create {
-		t.Errorf("record %+v", r)
+		t.Errorf("got record %+v, want a create of %+v, apps/v1 Deployment at 7", r, want)
 	}
 	if !reflect.DeepEqual(r.Owners, []types.UID{"o1", "o2"}) {
-		t.Errorf("owners %v", r.Owners)
+		t.Errorf("got owners %v, want o1 and o2", r.Owners)
 	}
 	if r.Regarding != nil {
-		t.Errorf("a Deployment regards %+v", r.Regarding)
+		t.Errorf("got target %+v of a Deployment, want none", r.Regarding)
 	}
 }
 
-func TestEventsRegardTheirTarget(t *testing.T) {
+func TestParse_ReadsTargetOfEvent(t *testing.T) {
 	newer := history.Resource{Group: "events.k8s.io", Version: "v1", Plural: "events", Kind: "Event", Namespaced: true}
 	for _, tc := range []struct {
 		resource history.Resource
@@ -61,12 +61,12 @@ func TestEventsRegardTheirTarget(t *testing.T) {
 	} {
 		r := one(t, tc.resource, `{"metadata":{"name":"e","namespace":"shop","uid":"u1","resourceVersion":"7"},`+tc.member+`}`)
 		if !reflect.DeepEqual(r.Regarding, tc.want) {
-			t.Errorf("%s regards %+v, want %+v", tc.member, r.Regarding, tc.want)
+			t.Errorf("%s: got target %+v, want %+v", tc.member, r.Regarding, tc.want)
 		}
 	}
 }
 
-func TestBytesStayButForManagedFields(t *testing.T) {
+func TestParse_RemovesOnlyManagedFields(t *testing.T) {
 	const managed = `"managedFields":[{"manager":"m","fieldsV1":{"f:a":{"k:{\"x\":1}":{}}}},{}]`
 	for _, tc := range []struct{ name, object, want string }{
 		{
@@ -84,12 +84,12 @@ func TestBytesStayButForManagedFields(t *testing.T) {
 		},
 	} {
 		if got := string(one(t, nodes, tc.object).Object); got != tc.want {
-			t.Errorf("%s:\n\t%s\nwant\n\t%s", tc.name, got, tc.want)
+			t.Errorf("%s: got\n\t%s\nwant\n\t%s", tc.name, got, tc.want)
 		}
 	}
 }
 
-func TestFramesThatCannotBeReadAreErrors(t *testing.T) {
+func TestParse_RejectsInvalidObjects(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
@@ -98,20 +98,20 @@ func TestFramesThatCannotBeReadAreErrors(t *testing.T) {
 		"", "null", "[]", "{}", valid[:len(valid)-1], valid + "x", strings.Replace(valid, `"shop"`, `7`, 1), strings.Replace(valid, `"u1"`, `""`, 1),
 		strings.Replace(valid, `"5"`, `""`, 1), strings.Replace(valid, `"name":"a"`, `"name":null`, 1),
 		strings.Replace(valid, `"name":"a"`, `"name":"a","managedFields":[],"managedFields":[]`, 1),
-		strings.Replace(valid, `"name":"a"`, `"name":"`+strings.Repeat("r", 1025)+`"`, 1), // as roles may be called
+		strings.Replace(valid, `"name":"a"`, `"name":"`+strings.Repeat("r", 1025)+`"`, 1), // the names of roles may be that long
 	} {
 		if err := s.Observe(t.Context(), frame("+", object)); history.CodeOf(err) != history.Invalid {
-			t.Errorf("taken, or not the frame's fault: %s, %v", object, err)
+			t.Errorf("%s: got error %v, want an Invalid error", object, err)
 		}
 	}
 	if err := s.Observe(t.Context(), history.WatchEvent{Object: []byte(valid)}); err == nil {
-		t.Error("taken: a frame without a type")
+		t.Error("watch event without a type: got no error, want one")
 	}
 	expect(t, w.records(pods))
 }
 
-// A frame's room is used again for the next one.
-func TestNothingOfAFrameIsKept(t *testing.T) {
+// The buffer of a watch event is reused for the next one.
+func TestParse_KeepsNoReferenceToEvent(t *testing.T) {
 	for name, object := range map[string]string{
 		"with managedFields": managed("2", "a 01 x"),
 		"as it is":           pod("a", "u1", "2"),

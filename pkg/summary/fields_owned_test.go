@@ -22,7 +22,7 @@ func TestOwned(t *testing.T) {
 	}{
 		{"nothing", `{}`, []string{`metadata.finalizers[1]`, `metadata.labels.a`, `metadata.labels["example.com/b"]`, `spec.c[name=app].env`}},
 		{"a field", `{"f:spec":{"f:replicas":{}}}`, []string{"spec.replicas"}},
-		{"a field beside others", `{"f:spec":{"f:paused":{},"f:replicas":{}},"f:status":{"f:other":{}}}`, []string{"spec.replicas"}},
+		{"a field next to others", `{"f:spec":{"f:paused":{},"f:replicas":{}},"f:status":{"f:other":{}}}`, []string{"spec.replicas"}},
 		{"a key with a slash", `{"f:metadata":{"f:labels":{".":{},"f:example.com/b":{}}}}`, []string{`metadata.labels["example.com/b"]`}},
 		{"an item by its name", `{"f:spec":{"f:c":{"k:{\"name\":\"app\"}":{".":{},"f:image":{}}}}}`, []string{"spec.c[name=app].image"}},
 		{"a whole item", `{"f:spec":{"f:c":{"k:{\"name\":\"new\"}":{".":{},"f:image":{}}}}}`, []string{"spec.c[name=new]"}},
@@ -36,10 +36,10 @@ func TestOwned(t *testing.T) {
 		{"an atomic list", `{"f:status":{"f:list":{}}}`, []string{"status.list[1]"}},
 		{"only that it exists", `{"f:spec":{".":{}}}`, nil},
 		{"noise", `{"f:metadata":{"f:resourceVersion":{}}}`, nil},
-		{"what is gone is nobody's", `{"f:spec":{"f:c":{"k:{\"name\":\"app\"}":{"f:name":{}}}}}`, nil},
+		{"a removed field has no owner", `{"f:spec":{"f:c":{"k:{\"name\":\"app\"}":{"f:name":{}}}}}`, nil},
 		{"no fields", ``, nil},
 		{"no JSON", `{"f:spec":{"f:replicas":{}}`, nil},
-		{"of another form", `[{"f:spec":1}]`, nil},
+		{"an array", `[{"f:spec":1}]`, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,10 +23,10 @@ func TestWrote(t *testing.T) {
 		{"a changed scalar", `{"f:metadata":{"f:labels":{"f:a":{}}}}`, true},
 		{"an added field", `{"f:metadata":{"f:labels":{".":{},"f:new":{}}}}`, true},
 		{"an added object", `{"f:metadata":{"f:annotations":{".":{},"f:c":{}}}}`, true},
-		{"only that an added object exists", `{"f:metadata":{"f:annotations":{}}}`, true},
+		{"only the existence of an added object", `{"f:metadata":{"f:annotations":{}}}`, true},
 		{"a removed field", `{"f:metadata":{"f:labels":{"f:gone":{}}}}`, false},
-		{"that an object exists, in which others wrote", `{"f:metadata":{"f:labels":{}}}`, false},
-		{"that an object exists, next to a field that is the same", `{"f:spec":{".":{},"f:same":{}}}`, false},
+		{"the existence of an object that others wrote to", `{"f:metadata":{"f:labels":{}}}`, false},
+		{"the existence of an object, and an unchanged field", `{"f:spec":{".":{},"f:same":{}}}`, false},
 		{"a value with members of others", `{"f:spec":{"f:map":{}}}`, false},
 		{"an atomic object, or one that a scale wrote into", `{"f:atomic":{"f:map":{}}}`, false},
 		{"an atomic list with another item", `{"f:atomic":{"f:list":{}}}`, true},
@@ -59,20 +59,20 @@ func TestWrote(t *testing.T) {
 	}
 }
 
-// TestWrote_BesideFieldsThatCannotBeRead: they may be inside of the list.
-func TestWrote_BesideFieldsThatCannotBeRead(t *testing.T) {
+// Fields that can't be read may belong to items of the list.
+func TestWrote_OthersMayOwnListItems(t *testing.T) {
 	c := summary.Compare([]byte(`{"l":[1]}`), []byte(`{"l":[1,2]}`))
 	for _, tt := range []struct {
 		others [][]byte
 		want   bool
 	}{{nil, true}, {[][]byte{[]byte(`{"f:m":{}}`)}, true}, {[][]byte{summary.AnyFields()}, false}, {[][]byte{[]byte(`{"f:l":{"v:2":{}}}`)}, false}} {
 		if got := c.Wrote([]byte(`{"f:l":{}}`), tt.others); got != tt.want {
-			t.Errorf("beside %q: got %t, want %t", tt.others, got, tt.want)
+			t.Errorf("others %q: got %t, want %t", tt.others, got, tt.want)
 		}
 	}
 }
 
-func TestWrote_InAnotherVersionOfTheAPI(t *testing.T) {
+func TestWrote_OtherAPIVersionProvesNothing(t *testing.T) {
 	c := summary.Compare([]byte(`{"apiVersion":"v1beta1","a":1}`), []byte(`{"apiVersion":"v1","a":2}`))
 	if c.Wrote([]byte(`{"f:a":{}}`), nil) {
 		t.Error("got true, want false")
@@ -97,12 +97,12 @@ func TestScaled(t *testing.T) {
 	}
 }
 
-// A value that is owned without its members may be one whose members others own.
-func TestOwned_InsideOnlyIfNobodyElseWrote(t *testing.T) {
+// If a value is owned without its members, other managers may own those.
+func TestOwned_InsideOnlyWithoutOtherWriters(t *testing.T) {
 	c := summary.Compare([]byte(`{"spec":{"m":{"a":1,"b":1}}}`), []byte(`{"spec":{"m":{"a":2,"b":1}}}`))
 	for fields, want := range map[string][2]int{`{"f:spec":{"f:m":{}}}`: {1, 0}, `{"f:spec":{"f:m":{"f:a":{}}}}`: {1, 1}} {
 		if got := [2]int{len(c.Owned([]byte(fields), true)), len(c.Owned([]byte(fields), false))}; got != want {
-			t.Errorf("%s: got %d alone and %d next to others, want %v", fields, got[0], got[1], want)
+			t.Errorf("%s: got %d changes with inside and %d without, want %v", fields, got[0], got[1], want)
 		}
 	}
 }

@@ -7,22 +7,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
-func TestOf_ExpiredEventHasNoWords(t *testing.T) {
+func TestOf_ExpiredEventHasNoSummary(t *testing.T) {
 	const core = `{"type":"Warning","reason":"BackOff","message":"Back-off restarting failed container"}`
 	const events = `{"type":"Warning","reason":"BackOff","note":"Back-off restarting failed container"}`
-	const said = "BackOff: Back-off restarting failed container"
+	const text = "BackOff: Back-off restarting failed container"
 	for _, tc := range []struct {
 		group  string
 		verb   history.Verb
 		object string
 		want   history.Summary
 	}{
-		{"", history.Create, core, history.Summary{Text: said, Problem: said}},
-		{"", history.Update, core, history.Summary{Text: said, Problem: said}},
+		{"", history.Create, core, history.Summary{Text: text, Problem: text}},
+		{"", history.Update, core, history.Summary{Text: text, Problem: text}},
 		{"", history.Delete, core, history.Summary{}},
-		{"events.k8s.io", history.Create, events, history.Summary{Text: said, Problem: said}},
+		{"events.k8s.io", history.Create, events, history.Summary{Text: text, Problem: text}},
 		{"events.k8s.io", history.Delete, events, history.Summary{}},
-		// Another group's resource of that name holds objects like any other.
+		// The resource of that name in another group has ordinary objects.
 		{"calendar.example", history.Delete, core, history.Summary{Text: "deleted"}},
 	} {
 		r := &history.Record{

@@ -12,7 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/summary/internal/problem"
 )
 
-// words are what clients take for trouble when they find it in lower-cased text.
+// words returns the words that clients interpret as a problem in lower-cased
+// text.
 func words() []string {
 	return []string{
 		"crashloop", "imagepull", "errimage", "oom", "error", "waiting", "terminated", "not ready", "notready", "pressure",
@@ -21,14 +22,14 @@ func words() []string {
 	}
 }
 
-// testCase is one line of a testdata file: an object in a state, and what has to be said about it.
+// testCase is one line of a testdata file: an object, and its problem.
 type testCase struct {
 	Name     string
 	Resource string // "deployments.apps"
 	Object   json.RawMessage
 	Before   json.RawMessage
-	Want     string   // the whole reason; "" means that nothing may be said
-	Words    []string // that the lower-cased reason has to have
+	Want     string   // the whole reason; "" if there is no problem
+	Words    []string // that the lower-cased reason contains
 }
 
 func load(t *testing.T, file string) []testCase {
@@ -42,12 +43,12 @@ func load(t *testing.T, file string) []testCase {
 		t.Fatalf("%s: %v", file, err)
 	}
 	if len(cases) == 0 {
-		t.Fatalf("%s has no cases", file)
+		t.Fatalf("%s: got no cases, want some", file)
 	}
 	return cases
 }
 
-func TestTroubleIsSaidInTheStatusWords(t *testing.T) {
+func TestOf_ProblemsInWordsOfStatus(t *testing.T) {
 	for _, file := range []string{"pods.json", "nodes.json", "volumes.json", "workloads.json"} {
 		for _, c := range load(t, file) {
 			t.Run(strings.TrimSuffix(file, ".json")+"/"+c.Name, func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestTroubleIsSaidInTheStatusWords(t *testing.T) {
 				}
 				for _, word := range c.Words {
 					if !strings.Contains(strings.ToLower(got), word) {
-						t.Errorf("%q does not have %q", got, word)
+						t.Errorf("got %q, want it to contain %q", got, word)
 					}
 				}
 			})
@@ -65,43 +66,44 @@ func TestTroubleIsSaidInTheStatusWords(t *testing.T) {
 	}
 }
 
-// A healthy object's whole status is false and zero in words that mean trouble; none of them may come out.
-func TestNothingIsSaidAboutWhatIsFine(t *testing.T) {
+// The status of a healthy object contains words that mean a problem, with the
+// values false and zero. None of them may be reported.
+func TestOf_NothingForHealthyObjects(t *testing.T) {
 	for _, c := range load(t, "healthy.json") {
 		t.Run(c.Name, func(t *testing.T) {
 			got := problem.Of(schema.ParseGroupResource(c.Resource), c.Object, c.Before)
 			for _, word := range words() {
 				if strings.Contains(strings.ToLower(got), word) {
-					t.Errorf("%q has %q", got, word)
+					t.Errorf("got %q, want it without %q", got, word)
 				}
 			}
 			if got != "" {
-				t.Errorf("got %q about a healthy object", got)
+				t.Errorf("got %q, want nothing", got)
 			}
 		})
 	}
 }
 
-func TestLongTextsAreCut(t *testing.T) {
+func TestOf_CutsLongTexts(t *testing.T) {
 	container := `{"name":"app","state":{"waiting":{"reason":"CreateContainerError","message":"` + strings.Repeat("é\\n", 5000) + `"}}}`
 	object := `{"status":{"containerStatuses":[` + container + strings.Repeat(","+container, 30) + `]}}`
 	got := problem.Of(schema.GroupResource{Resource: "pods"}, []byte(object), nil)
 	if n := len([]rune(got)); n != 1000 {
-		t.Errorf("%d runes, want 1000", n)
+		t.Errorf("got %d runes, want 1000", n)
 	}
 	if strings.ContainsAny(got, "\n\t") {
-		t.Error("the reason has more than one line")
+		t.Errorf("got %q, want one line", got)
 	}
 	if !strings.Contains(got, "CreateContainerError") {
-		t.Errorf("%q lost the reason", got)
+		t.Errorf("got %q, want it to contain CreateContainerError", got)
 	}
 }
 
-func TestWhatIsNoObjectHasNoTrouble(t *testing.T) {
+func TestOf_InvalidObjects(t *testing.T) {
 	for _, text := range []string{"", "null", "[]", `{"status":[]}`, `{"status":{"phase":7}}`, "{", "\xff"} {
 		for _, resource := range []string{"pods", "nodes", "persistentvolumes", "events", "deployments.apps", "jobs.batch", "widgets.example.com"} {
 			if got := problem.Of(schema.ParseGroupResource(resource), []byte(text), []byte(text)); got != "" {
-				t.Errorf("%s %q: got %q", resource, text, got)
+				t.Errorf("%s %q: got %q, want nothing", resource, text, got)
 			}
 		}
 	}
