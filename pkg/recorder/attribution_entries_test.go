@@ -38,7 +38,7 @@ func TestAttribution_ByManagedEntries(t *testing.T) {
 		{"a manager that lost a field within the same second", "", []string{"a 01 xy"}, []string{"a 01 x", "b 01 y"}, "y", "b"},
 		{"a second write within the same second, by one of two", "", []string{"a 01 x", "b 01 y"}, []string{"a 01 x", "b 01 y"}, "", ""},
 		{"the newest writer lost a field", "", []string{"a 01 x", "b 02 yz"}, []string{"a 03 xz", "b 02 y"}, "", "a"},
-		{"a clock that is behind", "", []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "y", "b"},
+		{"a slow clock", "", []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "y", "b"},
 		{"an entry older than the others that changed nothing", "", []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "", ""},
 		{"two new entries of the same second", "", []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "", ""},
 		{"two new entries of the same second, of which one changed something", "", []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "y", "b"},
@@ -68,7 +68,7 @@ func TestAttribution_ByManagedEntries(t *testing.T) {
 			case tc.member != "":
 				after = strings.Replace(after, "{", with, 1)
 			}
-			if err := s.Observe(t.Context(), frame("+", before)); err != nil {
+			if err := s.Observe(t.Context(), watchEvent("+", before)); err != nil {
 				t.Fatal(err)
 			}
 			if tc.how != "" {
@@ -78,7 +78,7 @@ func TestAttribution_ByManagedEntries(t *testing.T) {
 			if tc.how == "sync" {
 				w.feed(s, "sync")
 			}
-			if err := s.Observe(t.Context(), frame("~", after)); err != nil {
+			if err := s.Observe(t.Context(), watchEvent("~", after)); err != nil {
 				t.Fatal(err)
 			}
 			var names []string
@@ -111,7 +111,7 @@ func TestAttribution_WriteWithoutEntryNamesNobody(t *testing.T) {
 		if version == managed("2", "a 01 x") {
 			sign = "+"
 		}
-		if err := s.Observe(t.Context(), frame(sign, version)); err != nil {
+		if err := s.Observe(t.Context(), watchEvent(sign, version)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestAttribution_DeletionNamesNobody(t *testing.T) {
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
 	for _, f := range []string{"+ a 01 xy", "- a 01 x"} {
-		if err := s.Observe(t.Context(), frame(f[:1], managed("2", f[2:]))); err != nil {
+		if err := s.Observe(t.Context(), watchEvent(f[:1], managed("2", f[2:]))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -82,7 +82,7 @@ const upgraded = "applied"
 
 // written is a version that a fieldServer served, and its writer.
 type written struct {
-	frame                     history.WatchEvent
+	event                     history.WatchEvent
 	at                        time.Time
 	rv                        string
 	manager, subresource, how string
@@ -335,7 +335,7 @@ func (s *fieldServer) set(u *unstructured.Unstructured, path, text string) {
 }
 
 // commit adds a version of the object, unless only times differ.
-func (s *fieldServer) commit(next *unstructured.Unstructured, frame history.WatchEventType, manager, subresource, how string) {
+func (s *fieldServer) commit(next *unstructured.Unstructured, event history.WatchEventType, manager, subresource, how string) {
 	next.SetUID(types.UID("uid-" + s.name))
 	if reflect.DeepEqual(timeless(s.live), timeless(next)) {
 		return
@@ -345,7 +345,7 @@ func (s *fieldServer) commit(next *unstructured.Unstructured, frame history.Watc
 	}
 	s.rv++
 	next.SetResourceVersion(fmt.Sprint(s.rv))
-	s.record(next, frame, manager, subresource, how)
+	s.record(next, event, manager, subresource, how)
 	s.live = next
 }
 
@@ -363,14 +363,14 @@ func (s *fieldServer) skew(next *unstructured.Unstructured) {
 	next.SetManagedFields(entries)
 }
 
-func (s *fieldServer) record(u *unstructured.Unstructured, frame history.WatchEventType, manager, subresource, how string) {
+func (s *fieldServer) record(u *unstructured.Unstructured, event history.WatchEventType, manager, subresource, how string) {
 	u = u.DeepCopy()
 	u.SetResourceVersion(fmt.Sprint(s.rv))
 	text, err := u.MarshalJSON()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.versions = append(s.versions, written{history.WatchEvent{Type: frame, Object: text}, time.Now(), fmt.Sprint(s.rv), manager, subresource, how})
+	s.versions = append(s.versions, written{history.WatchEvent{Type: event, Object: text}, time.Now(), fmt.Sprint(s.rv), manager, subresource, how})
 }
 
 // timeless returns the content of an object without the times of its entries.

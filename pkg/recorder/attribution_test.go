@@ -85,7 +85,7 @@ func TestAttribution_NamesTheWriterOrNobody(t *testing.T) {
 	for _, v := range slices.Concat(objects...) {
 		truth[v.rv] = v
 		set(v.at)
-		if err := s.Observe(t.Context(), v.frame); err != nil {
+		if err := s.Observe(t.Context(), v.event); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,7 +201,7 @@ func TestAttribution_AfterGapNamesOnlyWritersInIt(t *testing.T) {
 			if gap {
 				w.feed(s, "sync")
 			}
-			if err := s.Observe(t.Context(), last.frame); err != nil {
+			if err := s.Observe(t.Context(), last.event); err != nil {
 				t.Fatal(err)
 			}
 			if gap {
@@ -251,7 +251,7 @@ func checkInGap(t *testing.T, r *history.Record, m history.Manager, before writt
 func content(t *testing.T, v written) map[string]any {
 	t.Helper()
 	var object map[string]any
-	if err := json.Unmarshal(v.frame.Object, &object); err != nil {
+	if err := json.Unmarshal(v.event.Object, &object); err != nil {
 		t.Fatal(err)
 	}
 	return object

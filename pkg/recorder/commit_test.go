@@ -163,7 +163,7 @@ func TestQueue_BlocksWhileFull(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			for err := error(nil); err == nil; {
-				err = s.Observe(ctx, frame("+", pod(fmt.Sprint("p", accepted), fmt.Sprint("u", accepted), fmt.Sprint(accepted+10))))
+				err = s.Observe(ctx, watchEvent("+", pod(fmt.Sprint("p", accepted), fmt.Sprint("u", accepted), fmt.Sprint(accepted+10))))
 				if err == nil {
 					want = append(want, fmt.Sprintf("create p%d/u%d@%d", accepted, accepted, accepted+10))
 					accepted++
@@ -290,7 +290,7 @@ func TestStream_ReloadsAfterInterruptedObserve(t *testing.T) {
 	step := func() string { return fmt.Sprintf("~a/u1@%d", rv) }
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	for ; s.Observe(ctx, frame("~", pod("a", "u1", fmt.Sprint(rv)))) == nil; rv++ {
+	for ; s.Observe(ctx, watchEvent("~", pod("a", "u1", fmt.Sprint(rv)))) == nil; rv++ {
 		want = append(want, "update "+step()[1:])
 	}
 	time.AfterFunc(20*time.Millisecond, func() { close(gate) })

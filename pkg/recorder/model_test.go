@@ -48,8 +48,8 @@ func (s *server) act() {
 	s.changes = append(s.changes, c)
 }
 
-func (c change) frame(sign string) history.WatchEvent {
-	return frame(sign, pod(c.name, c.uid, strconv.Itoa(c.rv)))
+func (c change) event(sign string) history.WatchEvent {
+	return watchEvent(sign, pod(c.name, c.uid, strconv.Itoa(c.rv)))
 }
 
 // model is a recorder that follows the server through syncs, broken syncs,
@@ -116,7 +116,7 @@ func (m *model) connect() error {
 		return m.sync(ctx)
 	}
 	for _, c := range m.changes[from:] {
-		if err := m.stream.Observe(ctx, c.frame(c.sign)); err != nil || m.random.IntN(20) == 0 {
+		if err := m.stream.Observe(ctx, c.event(c.sign)); err != nil || m.random.IntN(20) == 0 {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (m *model) sync(ctx context.Context) error {
 		late := m.changes[len(m.changes)-1]
 		m.late[late.rv] = true
 		for _, c := range list {
-			if err := m.stream.Observe(ctx, c.frame("+")); err != nil {
+			if err := m.stream.Observe(ctx, c.event("+")); err != nil {
 				return err
 			}
 		}
@@ -154,7 +154,7 @@ func (m *model) sync(ctx context.Context) error {
 			m.stream.AbortSync()
 			continue
 		}
-		if err := m.stream.Observe(ctx, late.frame(late.sign)); err != nil {
+		if err := m.stream.Observe(ctx, late.event(late.sign)); err != nil {
 			return err
 		}
 		return m.stream.EndSync(ctx, strconv.Itoa(late.rv))

@@ -63,14 +63,14 @@ func rvs(records []*history.Record) string {
 type arrival struct {
 	at    time.Duration
 	rv    int
-	frame history.WatchEvent
+	event history.WatchEvent
 }
 
 // deliver passes watch events to a stream at their times.
 func deliver(ctx context.Context, s *recorder.Stream, began time.Time, arrivals []arrival) error {
 	for _, a := range arrivals {
 		time.Sleep(a.at - time.Since(began))
-		if err := s.Observe(ctx, a.frame); err != nil {
+		if err := s.Observe(ctx, a.event); err != nil {
 			return err
 		}
 	}
@@ -94,7 +94,7 @@ func schedule(random *rand.Rand, resources []history.Resource, writes int, skew 
 		if n := len(arrivals[i]); n > 0 && random.IntN(2) == 0 {
 			sign, name = "~", fmt.Sprint("o", arrivals[i][0].rv)
 		}
-		arrivals[i] = append(arrivals[i], arrival{newest[i], rv, frame(sign, manifest(resources[i], name, rv, ""))})
+		arrivals[i] = append(arrivals[i], arrival{newest[i], rv, watchEvent(sign, manifest(resources[i], name, rv, ""))})
 	}
 	return arrivals
 }
@@ -235,7 +235,7 @@ func timed(t *testing.T, test func(t *testing.T, w *world, c *commits)) {
 // put passes the first version of an object to a stream.
 func (w *world) put(s *recorder.Stream, r history.Resource, rv int, owner string) {
 	w.t.Helper()
-	if err := s.Observe(w.t.Context(), frame("+", manifest(r, fmt.Sprint("o", rv), rv, owner))); err != nil {
+	if err := s.Observe(w.t.Context(), watchEvent("+", manifest(r, fmt.Sprint("o", rv), rv, owner))); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -368,7 +368,7 @@ func TestOrder_MergesBacklogs(t *testing.T) {
 				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 				s.Resume()
 				for rv := 100 + i; rv < 100+writes; rv += len(resources) {
-					if err := s.Observe(t.Context(), frame("+", manifest(resources[i], fmt.Sprint("o", rv), rv, ""))); err != nil {
+					if err := s.Observe(t.Context(), watchEvent("+", manifest(resources[i], fmt.Sprint("o", rv), rv, ""))); err != nil {
 						ended <- err
 						return
 					}
@@ -467,10 +467,10 @@ func inOrder(t *testing.T, records []*history.Record, writes int) {
 func TestOrder_CreationWaitsForCauses(t *testing.T) {
 	const ms = time.Millisecond
 	owned := func(apiVersion, kind, uid string) history.WatchEvent {
-		return frame("+", fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop","uid":"uid-p","resourceVersion":"101",`+
+		return watchEvent("+", fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop","uid":"uid-p","resourceVersion":"101",`+
 			`"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":"o","uid":%q}]}}`, apiVersion, kind, uid))
 	}
-	about := frame("+", `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop","uid":"uid-e","resourceVersion":"101"},`+
+	about := watchEvent("+", `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop","uid":"uid-e","resourceVersion":"101"},`+
 		`"involvedObject":{"apiVersion":"apps/v1","kind":"ReplicaSet","namespace":"shop","name":"o","uid":"uid-replicasets-o100"}}`)
 	for name, tc := range map[string]struct {
 		late     time.Duration // delay of the owner, which is written first

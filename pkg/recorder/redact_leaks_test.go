@@ -101,7 +101,7 @@ func (p *planter) place(all map[string]struct{ metadata, members string }, text 
 }
 
 // secret returns the watch events of one Secret.
-func (p *planter) secret(name string) (frames []history.WatchEvent) {
+func (p *planter) secret(name string) (events []history.WatchEvent) {
 	value := p.plant("value", p.value())
 	for n := range 1 + p.IntN(4) {
 		metadata, members := p.place(places, "x-"+p.encoded(value))
@@ -109,27 +109,27 @@ func (p *planter) secret(name string) (frames []history.WatchEvent) {
 			metadata += annotated("example.com/a", p.document(value))
 		}
 		p.plant("base64", encoded(value))
-		frames = append(frames, frame("~", meta(name, p.rv(), value, metadata, members)))
+		events = append(events, watchEvent("~", meta(name, p.rv(), value, metadata, members)))
 		if n > 0 && p.IntN(2) == 0 { // the value is replaced, and its copies are not
-			frames = append(frames, frame("~", meta(name, p.rv(), p.plant("value", p.value()), metadata, members)))
+			events = append(events, watchEvent("~", meta(name, p.rv(), p.plant("value", p.value()), metadata, members)))
 		}
 	}
 	if p.IntN(3) == 0 {
-		last := frames[len(frames)-1]
-		frames = append(frames, history.WatchEvent{Type: history.Deleted, Object: last.Object})
+		last := events[len(events)-1]
+		events = append(events, history.WatchEvent{Type: history.Deleted, Object: last.Object})
 	}
-	return frames
+	return events
 }
 
 // pod returns the watch events of a pod with a value that a rule hides.
-func (p *planter) pod(name string) (frames []history.WatchEvent) {
+func (p *planter) pod(name string) (events []history.WatchEvent) {
 	value := p.plant("value", p.value())
 	for range 1 + p.IntN(3) {
 		metadata, members := p.place(copies, "x-"+p.encoded(value))
 		o := object("shop", name, p.rv(), metadata, members+`,"hidden":[{"name":"P","value":`+quote(value)+`}]`)
-		frames = append(frames, frame("~", o))
+		events = append(events, watchEvent("~", o))
 	}
-	return frames
+	return events
 }
 
 func (p *planter) rv() string {
@@ -176,11 +176,11 @@ func TestRedact_PlantedValuesAppearNowhere(t *testing.T) {
 		s := w.stream(r)
 		w.feed(s, "sync", "end 1")
 		for n := range 60 {
-			frames := p.secret(fmt.Sprintf("s%d", n))
+			events := p.secret(fmt.Sprintf("s%d", n))
 			if r.Plural == "pods" {
-				frames = p.pod(fmt.Sprintf("p%d", n))
+				events = p.pod(fmt.Sprintf("p%d", n))
 			}
-			for _, f := range frames {
+			for _, f := range events {
 				if !json.Valid(f.Object) {
 					t.Fatalf("seed %d: got invalid JSON %s from the test, want valid JSON", p.seed, f.Object)
 				}

@@ -40,7 +40,7 @@ func (w *world) rule(rules recorder.Rules) {
 
 func (w *world) observe(s *recorder.Stream, sign, object string) {
 	w.t.Helper()
-	if err := s.Observe(w.t.Context(), frame(sign, object)); err != nil {
+	if err := s.Observe(w.t.Context(), watchEvent(sign, object)); err != nil {
 		w.t.Fatal(err)
 	}
 }

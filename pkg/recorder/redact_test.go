@@ -46,7 +46,7 @@ func record(t *testing.T, objects ...string) (*world, []*history.Record) {
 	s := w.stream(secrets)
 	w.feed(s, "sync", "end 1")
 	for _, object := range objects {
-		if err := s.Observe(t.Context(), frame("+", object)); err != nil {
+		if err := s.Observe(t.Context(), watchEvent("+", object)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +190,7 @@ func TestSecret_LogsUnreadableLastAppliedWithoutContent(t *testing.T) {
 	w := open(t, recorder.Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, nil)
 	s := w.stream(secrets)
 	w.feed(s, "sync")
-	if err := s.Observe(t.Context(), frame("+", secret("10", "", quote("{"+treasure)))); err != nil {
+	if err := s.Observe(t.Context(), watchEvent("+", secret("10", "", quote("{"+treasure)))); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(logged.String(), "level=ERROR") || !strings.Contains(logged.String(), "name=s") {
@@ -203,7 +203,7 @@ func TestSecret_ErrorDoesNotQuoteContent(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(secrets)
 	w.feed(s, "sync")
-	err := s.Observe(t.Context(), frame("+", `{"metadata":{"name":"s","uid":"u"},"data":{"p":"`+treasure+`"`))
+	err := s.Observe(t.Context(), watchEvent("+", `{"metadata":{"name":"s","uid":"u"},"data":{"p":"`+treasure+`"`))
 	if err == nil {
 		t.Fatal("truncated Secret: got no error, want one")
 	}

@@ -159,7 +159,7 @@ func TestRecorder_OneStreamPerResource(t *testing.T) {
 	if second.Checkpoint() != "2" {
 		t.Errorf("second call: got a stream at checkpoint %q, want 2", second.Checkpoint())
 	}
-	if err := second.Observe(t.Context(), frame("~", `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"9"}}`)); err != nil {
+	if err := second.Observe(t.Context(), watchEvent("~", `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"9"}}`)); err != nil {
 		t.Fatal(err)
 	}
 	records := w.records(pods)

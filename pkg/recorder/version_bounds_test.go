@@ -90,7 +90,7 @@ func TestParse_BoundsKindsOfResource(t *testing.T) {
 	const n = 40
 	for i := range n {
 		object := fmt.Sprintf(`{"kind":"K%d","apiVersion":"v1","metadata":{"name":"a%d","namespace":"shop","uid":"u%d","resourceVersion":"%d"}}`, i, i, i, i+2)
-		if err := s.Observe(t.Context(), frame("+", object)); err != nil {
+		if err := s.Observe(t.Context(), watchEvent("+", object)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -32,7 +32,7 @@ func TestParse_CorrectsNamespaceOfTarget(t *testing.T) {
 	for i, tc := range cases {
 		object := fmt.Sprintf(`{"kind":"Event","apiVersion":"v1","metadata":{"name":"e-%d","namespace":%q,"uid":"uid-%d","resourceVersion":"%d"},`+
 			`"involvedObject":{%s,"name":"it"}}`, i, tc.namespace, i, i+2, tc.about)
-		if err := s.Observe(t.Context(), frame("+", object)); err != nil {
+		if err := s.Observe(t.Context(), watchEvent("+", object)); err != nil {
 			t.Fatal(err)
 		}
 	}

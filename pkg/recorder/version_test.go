@@ -17,7 +17,7 @@ func one(t *testing.T, resource history.Resource, object string) *history.Record
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(resource)
 	w.feed(s, "sync", "end 1")
-	if err := s.Observe(t.Context(), frame("+", object)); err != nil {
+	if err := s.Observe(t.Context(), watchEvent("+", object)); err != nil {
 		t.Fatal(err)
 	}
 	records := w.records(resource)
@@ -100,7 +100,7 @@ func TestParse_RejectsInvalidObjects(t *testing.T) {
 		strings.Replace(valid, `"name":"a"`, `"name":"a","managedFields":[],"managedFields":[]`, 1),
 		strings.Replace(valid, `"name":"a"`, `"name":"`+strings.Repeat("r", 1025)+`"`, 1), // the names of roles may be that long
 	} {
-		if err := s.Observe(t.Context(), frame("+", object)); history.CodeOf(err) != history.Invalid {
+		if err := s.Observe(t.Context(), watchEvent("+", object)); history.CodeOf(err) != history.Invalid {
 			t.Errorf("%s: got error %v, want an Invalid error", object, err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestParse_KeepsNoReferenceToEvent(t *testing.T) {
 			w := open(t, recorder.Options{}, nil)
 			s := w.stream(resource)
 			w.feed(s, "sync", "end 1")
-			f := frame("+", object)
+			f := watchEvent("+", object)
 			if err := s.Observe(t.Context(), f); err != nil {
 				t.Fatal(err)
 			}

@@ -146,12 +146,12 @@ func (w *world) tell(s *recorder.Stream, step string) error {
 	}
 	name, rest, _ := strings.Cut(word[1:], "/")
 	uid, rv, _ := strings.Cut(rest, "@")
-	return s.Observe(ctx, frame(word[:1], pod(name, uid, rv)))
+	return s.Observe(ctx, watchEvent(word[:1], pod(name, uid, rv)))
 }
 
-// frame returns a watch event: added for "+", modified for "~", deleted for
+// watchEvent returns a watch event: added for "+", modified for "~", deleted for
 // "-".
-func frame(sign, object string) history.WatchEvent {
+func watchEvent(sign, object string) history.WatchEvent {
 	types := map[string]history.WatchEventType{"+": history.Added, "~": history.Modified, "-": history.Deleted}
 	return history.WatchEvent{Type: types[sign], Object: []byte(object)}
 }
