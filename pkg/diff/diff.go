@@ -83,6 +83,8 @@ func (d *differ) objects(old, new map[string]any) {
 
 // values compares two values that both exist.
 func (d *differ) values(old, new any) {
+	// Strings and containers are compared without reflection: they are nearly
+	// all values. A nil container differs from an empty one.
 	switch o := old.(type) {
 	case string:
 		if n, ok := new.(string); ok && o == n {
@@ -107,6 +109,8 @@ func (d *differ) values(old, new any) {
 // lists compares two lists: by keys if all items have one, otherwise by
 // equality.
 func (d *differ) lists(old, new []any) {
+	// Items with keys keep their identity when they move. Other items are
+	// identified by their content.
 	k, keyed := commonKeys(old, new)
 	var pairs []pair
 	if keyed {

@@ -77,6 +77,7 @@ func itemKeys(items []any, fields []string) (keys []string, ok bool) {
 
 // distinct reports whether no text occurs twice.
 func distinct(texts []string) bool {
+	// Most lists are short, and comparing is cheaper than a map.
 	if len(texts) > 16 {
 		seen := make(map[string]bool, len(texts))
 		for _, text := range texts {

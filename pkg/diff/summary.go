@@ -26,6 +26,8 @@ func Summary(changes []Change) string {
 	if len(phrases) == 0 {
 		return ""
 	}
+	// The first phrase is always shown, others as long as they are interesting
+	// and fit together with the number of the remaining ones.
 	line, shown := "", 0
 	for i, p := range phrases {
 		text := p.after(phrases[:i])

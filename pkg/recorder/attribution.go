@@ -54,6 +54,7 @@ func (a attribution) managers(missed bool) []history.Manager {
 // writer returns the entry of the only writer of a version that one request
 // wrote. It returns nil if another manager may have written.
 func (a attribution) writer() []managedEntry {
+	// A trace is the only mark of its write.
 	moved := a.moved()
 	if slices.ContainsFunc(moved, func(e managedEntry) bool { return e.isTrace }) {
 		if len(moved) > 1 {
@@ -64,6 +65,8 @@ func (a attribution) writer() []managedEntry {
 	if len(moved) == 0 {
 		return a.withoutMove()
 	}
+	// One new entry that is later than all earlier ones is that of the writer.
+	// Otherwise its fields have to prove it.
 	newest := newestEntries(moved)
 	if len(newest) == 1 && a.isLater(&newest[0]) {
 		return newest
@@ -75,6 +78,8 @@ func (a attribution) writer() []managedEntry {
 // versions in between were not observed. Fields prove nothing then: their owner
 // may have been added after another manager wrote.
 func (a attribution) allWriters() []managedEntry {
+	// The floor of the head may be unknown or older than the entries that
+	// stayed.
 	for i := range a.entries {
 		if e := &a.entries[i]; a.existed(e) {
 			a.floor = max(a.floor, second(e.Time))

@@ -29,8 +29,9 @@ const maxRetryDelay = 10 * time.Second
 func (r *Recorder) Run(ctx context.Context) error {
 	work, cancel := graceContext(ctx, r.opts.StopWithin)
 	defer cancel()
-	refuse := context.AfterFunc(ctx, func() { r.queue.close(ErrStopped) }) // at once, even if a commit hangs
-	defer refuse()
+	// Streams must get an error at once, even if a commit hangs.
+	stopClosing := context.AfterFunc(ctx, func() { r.queue.close(ErrStopped) })
+	defer stopClosing()
 	for ctx.Err() == nil {
 		entries, next := r.queue.take()
 		if len(entries) == 0 {
@@ -99,6 +100,7 @@ func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 		r.queue.close(err)
 		return err
 	}
+	// The entries are durable: count them, and unblock the streams that wait.
 	r.commits.add(time.Since(began))
 	now := r.opts.Now()
 	for _, e := range entries {
@@ -131,7 +133,7 @@ func (r *Recorder) retry(ctx context.Context, operation string, write func() err
 		}
 		r.retries.Add(1)
 		r.refused.Store(&err)
-		r.opts.Logger.WarnContext(ctx, operation+" failed, retrying", "attempt", attempt, "delay", delay, "err", err)
+		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying", "operation", operation, "attempt", attempt, "delay", delay, "err", err)
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
@@ -186,6 +188,8 @@ func ownersFirst(records []*history.Record) {
 	for n < len(records) && records[n].Initial {
 		n++
 	}
+	// The owners that are in the same list, by their positions. A depth-first
+	// walk emits each owner before its dependents.
 	listed := slices.Clone(records[:n])
 	at := make(map[types.UID]int, n)
 	for i, r := range listed {

@@ -115,6 +115,7 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	if len(q.entries) > 0 && !l.starving() && (q.records+len(e.records) > q.maxRecords || q.bytes+e.bytes > q.maxBytes) {
 		return q.changed, nil
 	}
+	// The order matters: insert needs the key, and wake the due time.
 	now := time.Now()
 	q.rank(e, now)
 	q.resolveCauses(e, now)
@@ -127,7 +128,7 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	case !e.idle:
 		q.wake(now, e.due)
 	}
-	if l.state == resuming {
+	if l.state == resuming { // entries of other lanes may be waiting for this one
 		q.reconsider(now)
 	}
 	return nil, nil

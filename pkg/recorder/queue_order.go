@@ -147,11 +147,12 @@ func (q *queue) rank(e *entry, now time.Time) {
 		q.compare(l, rv, now)
 	}
 	if l.apart {
-		rv = q.counter.high()
+		rv = q.counter.high() // its position is the time of its arrival
 	}
 	if initial {
 		rv = 0 // lists are in no order
 	}
+	// The key never decreases within a lane, so that the lane's order is kept.
 	e.at, e.key = now, max(l.top, rv)
 	l.top = e.key
 	q.schedule(e, watched)
@@ -167,6 +168,8 @@ func (q *queue) schedule(e *entry, watched bool) {
 		q.first, q.calm = &e.stream.lane, e.at.Add(q.pace.batch)
 	}
 	q.lastPut = e.at
+	// The first write after silence is probably no effect of another one, so it
+	// need not wait for the skew.
 	first := q.first == &e.stream.lane && !e.at.After(q.calm)
 	e.first = watched && first && !isEffect(e.records)
 	e.ordinary = watched && !e.first
@@ -188,6 +191,7 @@ type position struct {
 // caller holds the lock.
 func (q *queue) learn(e *entry, newer []*entry) {
 	l := &e.stream.lane
+	// A lane that was resumed a moment ago is late anyway, and does not count.
 	if !e.ordinary && !e.first || l.apart || l.state != live && e.at.Sub(l.since) < maxHold {
 		return
 	}
@@ -245,11 +249,13 @@ func (g *gate) passes(e *entry) bool {
 // gate returns the gate at the time now. The caller holds the lock.
 func (q *queue) gate(now time.Time) gate {
 	g := gate{all: q.closed != nil, pressed: q.pressed(), complete: math.MaxUint64}
+	// Entries newer than a lane that is catching up wait for that lane.
 	for _, l := range q.lanes {
 		if !l.holdsUntil(q.skew, now).IsZero() {
 			g.complete = min(g.complete, l.top)
 		}
 	}
+	// An entry that waits for its causes holds all newer entries up.
 	q.holding = false
 	for _, e := range q.entries {
 		if q.lacksCause(e, now) {
@@ -257,6 +263,8 @@ func (q *queue) gate(now time.Time) gate {
 			break // entries are sorted by key
 		}
 	}
+	// If an ordinary entry is due, those that have waited for half the skew are
+	// committed with it.
 	waited := time.Duration(math.MaxInt64)
 	for _, e := range q.entries {
 		if e.due.After(now) {
@@ -268,6 +276,8 @@ func (q *queue) gate(now time.Time) gate {
 			break
 		}
 	}
+	// Everything up to the newest entry that has waited long enough may go. No
+	// entry waits for other lanes longer than maxHold.
 	for _, e := range q.entries {
 		age := now.Sub(e.at)
 		if e.ordinary && age >= waited || e.first && !e.due.After(now) {
@@ -293,6 +303,8 @@ func (q *queue) afterCut(now time.Time, batch []*entry) {
 	if !ordinary {
 		return
 	}
+	// The skew shrinks by 1/32 of its excess per commit, and the remaining
+	// entries wait for a full interval.
 	q.lastCut = now
 	q.skew -= (q.skew - q.pace.skew) / 32
 	for _, e := range q.entries {

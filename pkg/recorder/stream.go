@@ -140,6 +140,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 	if !s.syncing && s.rv == "" {
 		return wrap("record", s.resource, errUnsynced)
 	}
+	// 1. Parse the object, with hidden values redacted.
 	s.reloadRules()
 	s.receive()
 	v, err := s.parser.parse(event.Object, func(id redact.Identity) []byte { return s.previous(ctx, id, event.Type) })
@@ -150,6 +151,8 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed as a whole",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
 	}
+	//  2. Skip versions that are recorded already, and those that a rule
+	//     ignores.
 	repeated, err := s.isRepeated(ctx, v, event.Type)
 	if err != nil {
 		return wrap("record", s.resource, err)
@@ -162,6 +165,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		s.recorder.queue.setLive(event.Type != history.Deleted, v.uid)
 		return s.accept(ctx, nil, nil, v.rv)
 	}
+	// 3. Turn the version into records, and queue them with the checkpoint.
 	var records []*history.Record
 	switch event.Type {
 	case history.Added, history.Modified:
@@ -178,6 +182,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		s.known.Add(1)
 		return nil
 	}
+	// Only an observed creation waits for its causes. Others are not in order.
 	var causes []cause
 	if last := records[len(records)-1]; last.Verb == history.Create && !last.Initial && last.InferredSince.IsZero() {
 		causes = v.causes()
@@ -266,6 +271,8 @@ func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
 func (s *Stream) recordCreation(v *version, event history.WatchEventType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
+	// In a sync after a gap, the object was created in the gap unless it is
+	// older.
 	case !s.since.IsZero() && !v.createdBefore(s.since):
 		record.InferredSince = s.since
 	case s.syncing, event != history.Added:

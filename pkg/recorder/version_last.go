@@ -68,6 +68,7 @@ func (l *lastVersions) put(uid string, last lastVersion) {
 	defer l.mu.Unlock()
 	l.evict(l.byUID[uid])
 	c := cachedVersion{last, uid}
+	// A version that exceeds the bound alone would evict all others.
 	if c.size() > l.maxBytes {
 		return
 	}

@@ -63,6 +63,7 @@ func (r *reader) objects(old, new []byte, level int) (was, is map[string]any) {
 // differing is objects for objects that were split into members.
 func (r *reader) differing(before, now []member, level int) (was, is map[string]any) {
 	was, is = map[string]any{}, map[string]any{}
+	// Members with equal bytes are skipped. They are the bulk of most updates.
 	find := finder(now)
 	matched := make([]bool, len(now))
 	for _, m := range before {
@@ -94,6 +95,8 @@ func (r *reader) values(key string, old, new []byte, level int, was, is map[stri
 		}
 		return
 	case level < maxLevels && old[0] == '[' && new[0] == '[':
+		// Usually one item of a list changes, such as one condition of a
+		// status.
 		items := elements(new, nil)
 		if o, n, ok := r.items(elements(old, items), items, level+1); ok {
 			was[key], is[key] = o, n
@@ -160,8 +163,8 @@ var readers sync.Pool //nolint:gochecknoglobals // a pool is shared
 // close returns the reader to the pool. Members that it returned become
 // invalid.
 func (r *reader) close() {
-	if cap(r.arena) <= 1<<12 {
-		clear(r.arena)
+	if cap(r.arena) <= 1<<12 { // do not retain the arena of a huge object
+		clear(r.arena) // or the pool retains the documents
 		r.arena = r.arena[:0]
 		readers.Put(r)
 	}

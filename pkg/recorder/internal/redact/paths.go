@@ -42,6 +42,9 @@ func (p *pathPass) hashSelected(text []byte, depth int) ([]byte, error) {
 	err := rawjson.Find(text, p.rules.selectors, func(scan *rawjson.Scanner, selector int) {
 		start, isString := scan.Offset(), scan.Kind() == rawjson.String
 		var with []byte
+		// The selectors of the configuration precede the two of annotations,
+		// and the first selector wins. So an annotation that a rule names is
+		// hashed.
 		switch {
 		case scan.Kind() == rawjson.Null, p.again && skipHash(scan):
 			return

@@ -106,6 +106,7 @@ func (c *collector) add(value []byte) {
 	if len(value) < shortestPart {
 		return
 	}
+	// A label may contain the decoded value while data contains its encoding.
 	unpadded := string(bytes.TrimRight(value, "="))
 	for _, decode := range []func(string) ([]byte, error){
 		base64.RawStdEncoding.DecodeString, base64.RawURLEncoding.DecodeString, hex.DecodeString,

@@ -70,6 +70,7 @@ type termination struct {
 // of its containers in their order. before is the previous version, or nil.
 func pod(object, before []byte) []string {
 	p := readPod(object)
+	// The previous version is parsed only if a container has restarted.
 	var was podObject
 	if p.hasRestarted() {
 		was = readPod(before)
@@ -81,6 +82,7 @@ func pod(object, before []byte) []string {
 	for _, c := range p.Status.ContainerStatuses {
 		reasons = append(reasons, p.container("container", c, restarts(was.Status.ContainerStatuses, c))...)
 	}
+	// A specific reason makes the lost readiness redundant.
 	if len(reasons) == 0 && p.Status.Phase == "Running" && !p.isTerminating() {
 		reasons = p.unready()
 	}
