@@ -60,10 +60,12 @@ func (d *differ) add(kind Kind, old, new any) {
 	d.changes = append(d.changes, Change{Path: slices.Clone(d.path), Kind: kind, Old: old, New: new})
 }
 
+// enter appends a segment to the path. Each enter has a matching leave.
 func (d *differ) enter(s Segment) { d.path = append(d.path, s) }
 
 func (d *differ) leave() { d.path = d.path[:len(d.path)-1] }
 
+// objects compares two objects field by field.
 func (d *differ) objects(old, new map[string]any) {
 	for _, field := range fields(old, new) {
 		o, inOld := old[field]

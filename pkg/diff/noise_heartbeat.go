@@ -142,6 +142,8 @@ func autoscalerStatus(old, now string) bool {
 	return true
 }
 
+// isAutoscalerStatus reports whether a text is a report of the cluster
+// autoscaler.
 func isAutoscalerStatus(text string) bool {
 	return strings.HasPrefix(text, "time: ") && strings.Contains(text, "\nautoscalerStatus: ") ||
 		strings.HasPrefix(text, "Cluster-autoscaler status at ")

@@ -76,6 +76,8 @@ type queue struct {
 	changed chan struct{}       // closed at the next change that may unblock put or wait
 }
 
+// newQueue returns an empty queue with the bounds of the options. The committer
+// may call take at once.
 func newQueue(o Options) *queue {
 	return &queue{
 		maxRecords: o.QueueRecords, maxBytes: o.QueueBytes, batchRecords: o.BatchRecords, batchBytes: o.BatchBytes,

@@ -354,6 +354,7 @@ const maxContradictions = 2
 // span is a range of resourceVersions. The zero span is empty.
 type span struct{ low, high uint64 }
 
+// add extends the span to a resourceVersion.
 func (s *span) add(rv uint64) {
 	if s.high == 0 || rv < s.low {
 		s.low = rv

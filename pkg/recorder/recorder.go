@@ -100,6 +100,8 @@ type Options struct {
 	StopWithin time.Duration
 }
 
+// withDefaults returns the options with the zero values replaced by the
+// defaults.
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -69,6 +69,7 @@ func (r *Recorder) Refused() error {
 	return nil
 }
 
+// stats returns the counters of the stream. Any goroutine may call it.
 func (s *Stream) stats() ResourceStats {
 	stats := ResourceStats{
 		Group: s.resource.Group, Resource: s.resource.Resource,

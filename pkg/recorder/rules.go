@@ -72,6 +72,9 @@ type compiledRules struct {
 	changes    map[schema.GroupResource][]rawjson.Selector // that are ignored
 }
 
+// compileRules checks the rules and prepares them to be applied. seed is that
+// of the content hashes: it must not change while the recorder runs, because
+// heads store them.
 func compileRules(rules Rules, seed maphash.Seed) (*compiledRules, error) {
 	redactRules, err := redact.Compile(rules.Redact, rules.SecretAnnotations)
 	if err != nil {

@@ -53,6 +53,8 @@ type Stream struct {
 	checkpointed atomic.Int64 // time of the last committed checkpoint, in nanoseconds since 1970; 0 if there is none
 }
 
+// objectKey identifies a live object within its resource. The namespace is
+// empty for cluster-scoped objects.
 type objectKey struct{ namespace, name string }
 
 // head is the newest version of a live object. A stream holds one for each live
@@ -66,6 +68,7 @@ type head struct {
 	newest        uint32 // second of the newest managed entry that the object ever had; 0 if it is not known, as after a restart
 }
 
+// newStream returns a stream with the state of the log.
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
 	s := &Stream{recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{}}
 	var err error

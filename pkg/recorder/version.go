@@ -27,6 +27,8 @@ type parser struct {
 	kinds map[[2]string]bool // pairs of an API version and a kind that were seen
 }
 
+// newParser returns a parser with the built-in redaction rules. Ignore rules
+// must be set before the first watch event.
 func newParser(resource history.Resource, o Options) (parser, error) {
 	redactor, err := redact.New(resource.GroupResource(), o.RedactionKey)
 	if err != nil {

@@ -21,6 +21,7 @@ type lastVersions struct {
 	byUID map[string]*list.Element
 }
 
+// cachedVersion is an element of lastVersions.
 type cachedVersion struct {
 	lastVersion
 
@@ -41,6 +42,7 @@ type lastVersion struct {
 // size estimates the memory that a cached version uses, in bytes.
 func (c cachedVersion) size() int { return 240 + len(c.uid) + len(c.object) }
 
+// newLastVersions returns an empty cache.
 func newLastVersions(maxBytes int) *lastVersions {
 	return &lastVersions{maxBytes: maxBytes, used: list.New(), byUID: map[string]*list.Element{}}
 }
@@ -96,6 +98,7 @@ func (l *lastVersions) evict(e *list.Element) {
 	l.bytes -= c.size()
 }
 
+// cached returns the value of an element.
 func cached(e *list.Element) cachedVersion {
 	c, _ := e.Value.(cachedVersion) // the list has no other elements
 	return c

@@ -13,6 +13,8 @@ const maxDepth = 10_000
 // i. They return the offset after it. If it is invalid, they return the offset
 // of the first wrong byte, and false.
 
+// checkedValue walks over one value. depth is the number of containers around
+// it.
 func checkedValue(d []byte, i, depth int) (int, bool) {
 	if i >= len(d) {
 		return i, false
@@ -35,6 +37,7 @@ func checkedValue(d []byte, i, depth int) (int, bool) {
 	}
 }
 
+// checkedContainer walks over an object or an array, by its closing bracket.
 func checkedContainer(d []byte, i, depth int, bracket byte) (int, bool) {
 	if depth >= maxDepth {
 		return i, false
@@ -129,6 +132,8 @@ func hex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
+// number walks over a number. After a leading zero, only a fraction or an
+// exponent may follow.
 func number(d []byte, i int) (int, bool) {
 	if i < len(d) && d[i] == '-' {
 		i++
@@ -162,6 +167,7 @@ func digits(d []byte, i int) (int, bool) {
 	return i, i > start
 }
 
+// literal walks over true, false or null.
 func literal(d []byte, i int, want string) (int, bool) {
 	end := min(i+len(want), len(d))
 	return end, string(d[i:end]) == want

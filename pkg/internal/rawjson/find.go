@@ -34,6 +34,7 @@ func Find(data []byte, selectors []Selector, found func(scan *Scanner, selector 
 	return scan.End()
 }
 
+// finder is the state of one Find.
 type finder struct {
 	data      []byte
 	selectors []Selector

@@ -190,6 +190,7 @@ func (s *Scanner) End() error {
 	return s.err
 }
 
+// members is the loop of Members.
 func (s *Scanner) members(yield func(int, []byte) bool) {
 	if !s.open('{', "an object") {
 		return
@@ -209,6 +210,7 @@ func (s *Scanner) members(yield func(int, []byte) bool) {
 	}
 }
 
+// elements is the loop of Elements.
 func (s *Scanner) elements(yield func(int) bool) {
 	if !s.open('[', "an array") {
 		return

@@ -8,6 +8,7 @@ import (
 // The functions of this file find the end of the value of d that begins at i.
 // Unlike those of checked.go, they assume that d is valid JSON.
 
+// trustedValue finds the end of a value of any kind.
 func trustedValue(d []byte, i int) (int, bool) {
 	if i >= len(d) {
 		return i, false

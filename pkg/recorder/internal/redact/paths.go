@@ -26,6 +26,7 @@ type pathPass struct {
 	hidden [][]byte // the values that were hashed
 }
 
+// redactPaths applies the rules of the configuration.
 func (p *pass) redactPaths(object []byte) ([]byte, error) {
 	paths := pathPass{pass: p}
 	redacted, err := paths.hashSelected(object, maxCopies)

@@ -83,6 +83,8 @@ type pass struct {
 	opaque bool // see Redact
 }
 
+// run applies the rule for Secrets and then the paths, which may select values
+// that the former keeps, such as labels.
 func (p *pass) run(object []byte, previous func(Identity) []byte) ([]byte, error) {
 	if p.isSecret {
 		var err error

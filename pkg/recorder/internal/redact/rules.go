@@ -71,6 +71,7 @@ func Compile(rules []Rule, secretAnnotations []string) (*Rules, error) {
 	return compiled, nil
 }
 
+// compile checks the rule and returns one selector per path.
 func (r *Rule) compile() (selectors []rawjson.Selector, err error) {
 	var names []*regexp.Regexp
 	for _, name := range r.Names {

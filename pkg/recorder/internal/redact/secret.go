@@ -57,6 +57,7 @@ func (p *pass) redactSecret(object []byte, previous func(Identity) []byte) ([]by
 	return s.redact()
 }
 
+// redact walks over the document once and applies the edits.
 func (s *secretPass) redact() ([]byte, error) {
 	scan := rawjson.Scan(s.text)
 	for at, key := range scan.Members() {

@@ -64,6 +64,8 @@ func secretValues(object []byte) (Identity, [][]byte, error) {
 	return c.id, c.values, scan.End()
 }
 
+// metadata reads the identity and the annotations of the metadata, which comes
+// next.
 func (c *collector) metadata(scan *rawjson.Scanner) {
 	for _, key := range scan.Members() {
 		if string(key) != "annotations" {

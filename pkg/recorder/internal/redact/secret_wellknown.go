@@ -8,6 +8,8 @@ func isWellKnown(text string) bool {
 	return isField(text) || isSecretType(text) || isDataKey(text) || isLabelKey(text)
 }
 
+// isField reports whether a string is the name of a field, or a fixed value, of
+// a Secret or of its metadata.
 func isField(text string) bool {
 	switch text {
 	case "v1", "Secret", // apiVersion and kind
@@ -22,6 +24,7 @@ func isField(text string) bool {
 	return false
 }
 
+// isSecretType reports whether a string is a type of Kubernetes or Helm.
 func isSecretType(text string) bool {
 	switch text {
 	case "Opaque", "bootstrap.kubernetes.io/token", "kubernetes.io/basic-auth", "kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson",
@@ -31,6 +34,7 @@ func isSecretType(text string) bool {
 	return false
 }
 
+// isDataKey reports whether a string is a common key of data.
 func isDataKey(text string) bool {
 	switch text {
 	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace", "release", // of the types
@@ -41,6 +45,7 @@ func isDataKey(text string) bool {
 	return false
 }
 
+// isLabelKey reports whether a string is a common key of labels.
 func isLabelKey(text string) bool {
 	switch text {
 	case "app", "owner", "status", "version", "helm.sh/chart", "app.kubernetes.io/component", "app.kubernetes.io/instance",

@@ -61,6 +61,8 @@ func (p *pathPass) searchable(object []byte) (values [][]byte, err error) {
 	return values, err
 }
 
+// metadata sweeps the metadata, which comes next. Only fields that users or
+// controllers fill with text are swept; the identity stays.
 func (s *sweeper) metadata(scan *rawjson.Scanner) {
 	for _, key := range scan.Members() {
 		switch field := string(key); field {

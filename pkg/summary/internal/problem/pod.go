@@ -38,6 +38,7 @@ type container struct {
 	LastState    containerState
 }
 
+// containerState is the state of a container. At most one field is set.
 type containerState struct {
 	Waiting    *waiting
 	Running    *struct{}

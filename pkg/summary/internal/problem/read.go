@@ -32,6 +32,7 @@ func readPod(object []byte) podObject {
 	return p
 }
 
+// readStatus reads the status, which comes next.
 func (p *podObject) readStatus(scan *rawjson.Scanner) {
 	s := &p.Status
 	for _, key := range scan.Members() {
@@ -52,6 +53,7 @@ func (p *podObject) readStatus(scan *rawjson.Scanner) {
 	}
 }
 
+// readContainers reads a list of container statuses, which comes next.
 func readContainers(scan *rawjson.Scanner) (all []container) {
 	for range scan.Elements() {
 		var c container
@@ -78,6 +80,7 @@ func readContainers(scan *rawjson.Scanner) (all []container) {
 	return all
 }
 
+// readState reads the state of a container, which comes next.
 func readState(scan *rawjson.Scanner) (s containerState) {
 	for _, key := range scan.Members() {
 		if scan.Kind() != rawjson.Object {
@@ -131,6 +134,7 @@ func conditionsOf(object []byte) (found []condition) {
 	return found
 }
 
+// readConditions reads a list of conditions, which comes next.
 func readConditions(scan *rawjson.Scanner) (all []condition) {
 	for range scan.Elements() {
 		var c condition
