@@ -154,8 +154,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed as a whole",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
 	}
-	//  2. Skip versions that are recorded already, and those that a rule
-	//     ignores.
+	// 2. Skip versions that are recorded already, or that a rule ignores.
 	repeated, err := s.isRepeated(ctx, v, event.Type)
 	if err != nil {
 		return wrap("record", s.resource, err)
