@@ -186,7 +186,7 @@ func TestNew_SecretsRequireKey(t *testing.T) {
 
 func TestCompile_RejectsInvalidRules(t *testing.T) {
 	for want, rule := range map[string]redact.Rule{
-		"at character 3":            {Resource: pods, Paths: []string{"a..b"}},
+		"at character 2":            {Resource: pods, Paths: []string{"a..b"}},
 		"missing closing )":         {Resource: pods, Paths: []string{"a[*]"}, Names: []string{"("}},
 		"identified by this field":  {Resource: pods, Paths: []string{"metadata.uid"}},
 		"is redacted already":       {Resource: secrets, Paths: []string{"data.a"}},
