@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// Log is what can be kept whole.
+// Log is the part of a [store.Store] that the operations need.
 type Log interface {
 	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
 	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
@@ -20,42 +20,35 @@ type Log interface {
 	Excerpt(ctx context.Context, of history.Extent, use func(*history.Excerpt) error) error
 }
 
-// keeper does what commands ask for: on a log, or by asking the recorder that runs on it.
-type keeper interface {
-	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
-	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
-	Export(ctx context.Context, w io.Writer, wanted Wanted, progress archive.Progress) (Exported, error)
-}
-
-// Wanted is which part of a history is to be exported.
-type Wanted struct {
-	Start, End time.Time // a zero End is now
-	Types      []string  // resources in any form that kubectl takes; none: all
+// Selection is the part of a history to export.
+type Selection struct {
+	Start, End time.Time // a zero End means now
+	Types      []string  // resources in any form of kubectl; none means all
 	Namespace  string    // as in [history.Extent]
 }
 
-// Exported is what an export turned out to hold.
+// Exported describes the content of an export.
 type Exported struct {
 	archive.Counts
 
-	Start time.Time `json:"start"` // later than wanted where history begins later
+	Start time.Time `json:"start"` // later than selected if the history starts later
 	End   time.Time `json:"end"`
 }
 
-// local is a log that this process has open.
+// local is the backend of a log that this process opened.
 type local struct {
 	Log
 
-	program string // that this is, with its version
+	program string // the name and the version of this program
 }
 
-// Export writes the file of a part of the log's history.
-func (l local) Export(ctx context.Context, w io.Writer, wanted Wanted, progress archive.Progress) (x Exported, err error) {
-	of := history.Extent{Start: wanted.Start, End: wanted.End, Namespace: wanted.Namespace}
-	if of.Resources, err = l.resources(ctx, wanted.Types); err != nil {
+// Export writes a part of the history to w.
+func (l local) Export(ctx context.Context, w io.Writer, sel Selection, progress archive.Progress) (x Exported, err error) {
+	extent := history.Extent{Start: sel.Start, End: sel.End, Namespace: sel.Namespace}
+	if extent.Resources, err = l.resources(ctx, sel.Types); err != nil {
 		return x, err
 	}
-	err = l.Excerpt(ctx, of, func(e *history.Excerpt) (err error) {
+	err = l.Excerpt(ctx, extent, func(e *history.Excerpt) (err error) {
 		x.Start, x.End = e.Start, e.End
 		x.Counts, err = archive.Write(w, e, l.program, time.Now(), progress)
 		return err
@@ -63,7 +56,8 @@ func (l local) Export(ctx context.Context, w io.Writer, wanted Wanted, progress 
 	return x, err
 }
 
-// resources returns what the types name. One that names nothing is refused: it would be exported as if nothing had happened.
+// resources returns the resources that types match. It fails if a type matches
+// none: without it, the export would look as if nothing had happened.
 func (l local) resources(ctx context.Context, types []string) (list []schema.GroupResource, err error) {
 	if len(types) == 0 {
 		return nil, nil
@@ -73,11 +67,11 @@ func (l local) resources(ctx context.Context, types []string) (list []schema.Gro
 		return nil, err
 	}
 	for _, arg := range types {
-		named := history.Matching(catalogue, arg)
-		if len(named) == 0 {
-			return nil, history.Errorf(history.Invalid, "--resource: nothing was ever recorded that is called %q", arg)
+		matches := history.Matching(catalogue, arg)
+		if len(matches) == 0 {
+			return nil, history.Errorf(history.Invalid, "--resource: no resource matching %q was ever recorded", arg)
 		}
-		for _, r := range named {
+		for _, r := range matches {
 			list = append(list, r.GroupResource())
 		}
 	}

@@ -16,10 +16,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// remote is the log of a recorder that runs.
+// remote is the backend of a running recorder.
 type remote struct{ client *http.Client }
 
-// newRemote returns the log of the recorder that runs on a storage directory, or [errNobody].
+// newRemote returns the backend of the recorder that runs on a storage directory.
+// It fails with [errNoRecorder] if none runs.
 func newRemote(ctx context.Context, storage string) (*remote, error) {
 	c, err := dial(ctx, storage)
 	if err != nil {
@@ -34,7 +35,8 @@ func newRemote(ctx context.Context, storage string) (*remote, error) {
 	}}}, nil
 }
 
-// get asks the recorder, which refuses with an error of its own. The caller closes the body.
+// get sends a request, and returns a successful response. An error of the recorder
+// is returned with its code. The caller must close the body.
 func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://recorder"+path, nil)
 	if err != nil {
@@ -42,7 +44,7 @@ func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	}
 	response, err := r.client.Do(request)
 	if err != nil {
-		return nil, brokeOff(ctx, err)
+		return nil, connectionError(ctx, err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return response, nil
@@ -50,41 +52,46 @@ func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	defer response.Body.Close()
 	var f failure
 	if err := json.NewDecoder(response.Body).Decode(&f); err != nil {
-		return nil, history.Errorf(history.Unavailable, "the recorder answers %s: is it of another version?", response.Status)
+		return nil, history.Errorf(history.Unavailable, "the recorder responds with %s: it may be of another version", response.Status)
 	}
 	return nil, f.error()
 }
 
-func brokeOff(ctx context.Context, err error) error {
+// connectionError returns the error for a broken connection, or the error of ctx
+// if the connection broke because of that.
+func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return history.Errorf(history.Unavailable, "the recorder broke off: see its log, and try again (%v)", err)
+	return history.Errorf(history.Unavailable, "the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
 }
 
-// Backup is [store.Store.Backup] of the recorder's log, but for the progress, of which the recorder says nothing.
+// Backup implements backend. It reports no progress, because the recorder sends
+// none.
 func (r *remote) Backup(ctx context.Context, w io.Writer, from store.Position, _ store.Progress) (to store.Position, err error) {
-	said, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(), positionHeader)
+	position, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(), positionHeader)
 	if err != nil {
 		return to, err
 	}
-	return to, to.UnmarshalText([]byte(said))
+	return to, to.UnmarshalText([]byte(position))
 }
 
-// Export is Export of the recorder's log, but for the progress, of which the recorder says nothing.
-func (r *remote) Export(ctx context.Context, w io.Writer, wanted Wanted, _ archive.Progress) (x Exported, err error) {
-	part, err := json.Marshal(wanted)
+// Export implements backend. It reports no progress, because the recorder sends
+// none.
+func (r *remote) Export(ctx context.Context, w io.Writer, sel Selection, _ archive.Progress) (x Exported, err error) {
+	selection, err := json.Marshal(sel)
 	if err != nil {
 		return x, err
 	}
-	said, err := r.stream(ctx, w, exportPath+"?"+url.Values{partParameter: {string(part)}}.Encode(), exportedHeader)
+	exported, err := r.stream(ctx, w, exportPath+"?"+url.Values{selectionParameter: {string(selection)}}.Encode(), exportedHeader)
 	if err != nil {
 		return x, err
 	}
-	return x, json.Unmarshal([]byte(said), &x)
+	return x, json.Unmarshal([]byte(exported), &x)
 }
 
-// stream writes the recorder's answer, and returns what it says in a trailer.
+// stream copies the body of a response to w, and returns a trailer. It fails if
+// the trailer is absent, because the body is incomplete then.
 func (r *remote) stream(ctx context.Context, w io.Writer, path, trailer string) (string, error) {
 	response, err := r.get(ctx, path)
 	if err != nil {
@@ -94,29 +101,29 @@ func (r *remote) stream(ctx context.Context, w io.Writer, path, trailer string) 
 	if _, err := io.Copy(w, &body{ctx, response.Body}); err != nil {
 		return "", err
 	}
-	said := response.Trailer.Get(trailer)
-	if said == "" {
-		return "", brokeOff(ctx, errors.New("the end is missing"))
+	value := response.Trailer.Get(trailer)
+	if value == "" {
+		return "", connectionError(ctx, errors.New("the end of the response is missing"))
 	}
-	return said, nil
+	return value, nil
 }
 
-// body tells errors of the recorder from those of whom the bytes are for.
+// body distinguishes the errors of the recorder from those of the destination.
 type body struct {
 	ctx context.Context //nolint:containedctx // of one call
 	r   io.Reader
 }
 
-// Read reads, and says in the user's words why it can't.
+// Read implements [io.Reader]. All errors but [io.EOF] are connection errors.
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = brokeOff(b.ctx, err)
+		err = connectionError(b.ctx, err)
 	}
 	return n, err
 }
 
-// Verify is [store.Store.Verify] of the recorder's log.
+// Verify implements backend.
 func (r *remote) Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error) {
 	response, err := r.get(ctx, verifyPath)
 	if err != nil {
@@ -126,7 +133,7 @@ func (r *remote) Verify(ctx context.Context, report func(store.Damage), progress
 	for lines := json.NewDecoder(bufio.NewReader(response.Body)); ; {
 		var l line
 		if err := lines.Decode(&l); err != nil {
-			return store.Verification{}, brokeOff(ctx, fmt.Errorf("the end is missing: %w", err))
+			return store.Verification{}, connectionError(ctx, fmt.Errorf("the end of the response is missing: %w", err))
 		}
 		switch {
 		case l.Damage != nil:

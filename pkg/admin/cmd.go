@@ -2,16 +2,20 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
-// The exit codes of a verification that is not clean; every other command that fails ends with 1.
+// The exit codes of verify and repair for a damaged history, and of verify for
+// one that could not be verified. All other errors have the code 1.
 const (
-	exitDamaged  = 1
-	exitUnproven = 2
+	exitDamaged    = 1
+	exitUnverified = 2
 )
 
 // exitError is an error with an exit code.
@@ -20,10 +24,10 @@ type exitError struct {
 	code int
 }
 
-// Unwrap returns what the code was given to.
+// Unwrap returns the error without its code.
 func (e *exitError) Unwrap() error { return e.error }
 
-// ExitCode returns the exit code of a command's error.
+// ExitCode returns the exit code for a command's error, which is not nil.
 func ExitCode(err error) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
@@ -31,40 +35,49 @@ func ExitCode(err error) int {
 	return 1
 }
 
-// Environment is where commands run.
+// PrintError prints the error of one of the recorder's commands. Unsafe characters
+// are replaced, because an error may quote an API server.
+func PrintError(w io.Writer, err error) {
+	_, _ = fmt.Fprintln(w, "watchhistory-recorder: "+printable.Text(err.Error()))
+}
+
+// Environment contains what commands take from the program.
 type Environment struct {
-	// Storage finds the recorder's storage directory, as the recorder does with this configuration file; "" is none.
+	// Storage returns the storage directory of a configuration file, as the
+	// recorder finds it. An empty name means that no file was given.
 	Storage func(config string) (string, error)
-	// Program is this program, with its version.
+	// Program is the name and the version of this program.
 	Program string
 }
 
-// target is the storage directory that a command is about.
-type target struct {
+// storageFlags select the storage directory of a command.
+type storageFlags struct {
 	env     Environment
 	storage string
 	config  string
 }
 
-func (t *target) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&t.storage, "storage", "", "the recorder's storage `directory` (instead of BADGER_PATH and the configuration's)")
-	cmd.Flags().StringVar(&t.config, "config", "", "configuration `file` that names it (instead of CONFIG_PATH)")
+func (f *storageFlags) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.storage, "storage", "", "storage `directory` of the recorder (overrides BADGER_PATH and the configuration)")
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration `file` with the storage directory (overrides CONFIG_PATH)")
 }
 
-func (t *target) dir() (string, error) {
-	if t.storage != "" {
-		return t.storage, nil
+// dir returns the storage directory.
+func (f *storageFlags) dir() (string, error) {
+	if f.storage != "" {
+		return f.storage, nil
 	}
-	return t.env.Storage(t.config)
+	return f.env.Storage(f.config)
 }
 
-// Commands returns the commands that keep a history whole. They print data on the output stream, and everything else on the error
-// stream.
+// Commands returns the maintenance commands. They print data to stdout, and
+// everything else to stderr.
 func Commands(env Environment) []*cobra.Command {
 	return []*cobra.Command{newBackupCommand(env), newRestoreCommand(env), newVerifyCommand(env), newRepairCommand(env), newExportCommand(env)}
 }
 
-// warnings returns a logger for what a database that a command opens has to complain of.
-func warnings(w io.Writer) *slog.Logger {
+// newLogger returns a logger for a database that a command opens. It logs only
+// warnings and errors.
+func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -14,29 +14,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// backupOptions are the arguments of backup.
+// backupOptions are the options of backup.
 type backupOptions struct {
-	target
+	storageFlags
 	since string
 	file  destination
 }
 
 func newBackupCommand(env Environment) *cobra.Command {
-	o := &backupOptions{target: target{env: env}}
+	o := &backupOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{
 		Use:   "backup FILE|-",
-		Short: "Back the history up, also while it is recorded",
-		Long: `Write the history to a file, or to the standard output: as it is at one moment, while the recorder goes on.
+		Short: "Back up the history, even while it is recorded",
+		Long: `Write the history to a file or to stdout. The backup has the state of one moment; the recorder continues meanwhile.
 
-A file gets its name once it is complete. With --since, only what came after an earlier backup is written; restore needs
-both then. The position that a backup reaches is printed at its end, and can stand for its file.
+A file gets its name after it is complete. With --since, the backup contains only what was recorded after an earlier backup; restore
+needs both. The command prints the position at which the backup ends. --since accepts the position instead of the file.
 
-A backup holds the key that values of Secrets are hashed with: keep it as you keep Secrets.`,
-		Example: `  # A full backup, and later one of what came since
+A backup contains the key of the hashes of secret values. Protect it as you protect Secrets.`,
+		Example: `  # A full backup, and later a backup of what was recorded since
   watchhistory-recorder backup monday.whb
   watchhistory-recorder backup tuesday.whb --since monday.whb
 
-  # Of the recorder in the cluster
+  # A backup of the recorder in the cluster
   kubectl -n watchhistory exec watchhistory-recorder-0 -- /watchhistory-recorder backup - > history.whb`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -44,8 +44,8 @@ A backup holds the key that values of Secrets are hashed with: keep it as you ke
 			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	o.flags(cmd)
-	cmd.Flags().StringVar(&o.since, "since", "", "write what came since this earlier `backup`: its file, or its position")
+	o.addFlags(cmd)
+	cmd.Flags().StringVar(&o.since, "since", "", "write only what was recorded after this earlier `backup`: its file or its position")
 	return cmd
 }
 
@@ -58,18 +58,19 @@ func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	var to store.Position
-	m, err := o.file.produce(ctx, &o.target, out, errOut, "backing up", func(log keeper, w io.Writer, progress func(entries, bytes int64)) (err error) {
-		to, err = log.Backup(ctx, w, from, progress)
+	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "backing up", func(b backend, w io.Writer, progress func(entries, bytes int64)) (err error) {
+		to, err = b.Backup(ctx, w, from, progress)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(errOut, "backed up %s; position %s\n", m, to)
+	_, _ = fmt.Fprintf(errOut, "backed up %s; position %s\n", p, to)
 	return nil
 }
 
-// from returns where an earlier backup ends.
+// from returns the position of --since. Without the flag it is the zero position,
+// at which a full backup starts.
 func (o *backupOptions) from() (p store.Position, err error) {
 	if o.since == "" {
 		return p, nil
@@ -79,7 +80,7 @@ func (o *backupOptions) from() (p store.Position, err error) {
 		if p.UnmarshalText([]byte(o.since)) == nil {
 			return p, nil
 		}
-		return p, history.Errorf(history.Invalid, "--since: %s is neither a backup's file nor its position", o.since)
+		return p, history.Errorf(history.Invalid, "--since: %s is neither the file nor the position of a backup", o.since)
 	}
 	if err != nil {
 		return p, history.Errorf(history.Invalid, "--since: %v", err)

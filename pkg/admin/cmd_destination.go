@@ -9,64 +9,67 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/durable"
 )
 
-// stream stands for the standard streams where a file is asked for.
-const stream = "-"
+// stdio is the file name that means stdin or stdout.
+const stdio = "-"
 
-// destination is what a command writes: a file, or the standard output.
+// destination is where a command writes: the name of a file, or [stdio].
 type destination string
 
-// check refuses to write to a terminal what is not for people.
-func (d destination) check(out io.Writer, what string) error {
-	if d == stream && isTerminal(out) {
-		return history.Errorf(history.Invalid, "%s is not for a terminal: name a file, or redirect the output", what)
+// check rejects a terminal as the destination. The noun names what is written.
+func (d destination) check(out io.Writer, noun string) error {
+	if d == stdio && isTerminal(out) {
+		return history.Errorf(history.Invalid, "%s can't be written to a terminal: give a file, or redirect the output", noun)
 	}
 	return nil
 }
 
-// produce writes what f makes of the target's log, and shows how far that has come. The meter tells afterwards how much it was.
+// produce writes the output of f to the destination, and shows its progress. The
+// function gets the backend of the storage directory. The returned progress has
+// the totals.
 func (d destination) produce(
-	ctx context.Context, t *target, out, errOut io.Writer, doing string, f func(log keeper, w io.Writer, progress func(entries, bytes int64)) error,
-) (m *meter, err error) {
-	dir, err := t.dir()
+	ctx context.Context, flags *storageFlags, out, errOut io.Writer, doing string, f func(b backend, w io.Writer, progress func(entries, bytes int64)) error,
+) (p *progress, err error) {
+	dir, err := flags.dir()
 	if err != nil {
 		return nil, err
 	}
-	log, done, err := t.access(ctx, dir, errOut)
+	b, closeBackend, err := flags.openBackend(ctx, dir, errOut)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, done()) }()
-	m = newMeter(errOut, doing)
-	defer m.clear()
-	return m, d.write(out, m, func(w io.Writer) error { return f(log, w, m.progress) })
+	defer func() { err = errors.Join(err, closeBackend()) }()
+	p = newProgress(errOut, doing)
+	defer p.clear()
+	return p, d.write(out, p, func(w io.Writer) error { return f(b, w, p.update) })
 }
 
-// write writes what f writes, and tells a meter. A file gets its name once all of it is there.
-func (d destination) write(out io.Writer, m *meter, f func(io.Writer) error) error {
-	if d == stream {
-		return f(&counted{w: out, m: m})
+// write writes the output of f, and counts its bytes in p. A file gets its name
+// after f succeeds and the file is synced; otherwise it is removed.
+func (d destination) write(out io.Writer, p *progress, f func(io.Writer) error) error {
+	if d == stdio {
+		return f(&countingWriter{w: out, p: p})
 	}
 	file, err := durable.Create(string(d))
 	if err != nil {
-		return history.Errorf(history.Invalid, "%s can't be written: %v", d, err)
+		return history.Errorf(history.Invalid, "write %s: %v", d, err)
 	}
-	if err := f(&counted{w: file, m: m}); err != nil {
+	if err := f(&countingWriter{w: file, p: p}); err != nil {
 		return errors.Join(err, file.Discard())
 	}
 	return file.Commit()
 }
 
-// counted tells a meter what was written.
-type counted struct {
+// countingWriter reports the bytes that were written as progress.
+type countingWriter struct {
 	w io.Writer
-	m *meter
+	p *progress
 	n int64
 }
 
-// Write writes and counts.
-func (c *counted) Write(b []byte) (int, error) {
+// Write implements [io.Writer].
+func (c *countingWriter) Write(b []byte) (int, error) {
 	n, err := c.w.Write(b)
 	c.n += int64(n)
-	c.m.progress(c.m.entries, c.n)
+	c.p.update(c.p.entries, c.n)
 	return n, err
 }

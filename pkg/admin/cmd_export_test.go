@@ -14,7 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// readExport reads an export's file, and returns it with the resourceVersions in it.
+// readExport opens an export, and returns it with the resourceVersions of its
+// records.
 func readExport(t *testing.T, file []byte) (*archive.Reader, string) {
 	t.Helper()
 	r, err := archive.Open(t.Context(), strings.NewReader(string(file)), t.TempDir(), nil)
@@ -36,8 +37,9 @@ func readExport(t *testing.T, file []byte) (*archive.Reader, string) {
 	return r, strings.Join(rvs, " ")
 }
 
-// TestExport exports a directory that nobody uses, and one whose recorder runs, and reads what comes.
-func TestExport(t *testing.T) {
+// TestExport_WritesSelection exports from a storage directory without a recorder,
+// and from one with a running recorder.
+func TestExport_WritesSelection(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		t.Run(map[bool]string{false: "stopped", true: "running"}[running], func(t *testing.T) {
 			dir, out := t.TempDir(), t.TempDir()
@@ -56,10 +58,10 @@ func TestExport(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join(out, "some.whx")
-			_, said := must(t, dir, "export", file, "--start", between.Format(time.RFC3339Nano), "--resource", "Pod", "-n", "shop")
-			if !strings.Contains(said, "exported 2 versions, 1 that stood before, 0 gaps, from "+between.Format(time.RFC3339)) &&
-				!strings.Contains(said, "exported 2 versions, 1 that stood before, 0 gaps, from "+between.UTC().Format(time.RFC3339)) {
-				t.Errorf("it says %q", said)
+			_, stderr := must(t, dir, "export", file, "--start", between.Format(time.RFC3339Nano), "--resource", "Pod", "-n", "shop")
+			if !strings.Contains(stderr, "exported 2 versions, 1 baselines, 0 gaps, from "+between.Format(time.RFC3339)) &&
+				!strings.Contains(stderr, "exported 2 versions, 1 baselines, 0 gaps, from "+between.UTC().Format(time.RFC3339)) {
+				t.Errorf("stderr: got %q, want 2 versions, 1 baseline and 0 gaps", stderr)
 			}
 			b, err := os.ReadFile(file)
 			if err != nil {
@@ -67,64 +69,65 @@ func TestExport(t *testing.T) {
 			}
 			r, rvs := readExport(t, b)
 			if h := r.Header(); rvs != "4 5" || h.MadeBy != "test/1" || !h.Start.Equal(between) || h.Namespace != "shop" || len(h.Resources) != 1 || h.Resources[0] != "pods" {
-				t.Errorf("%q, %+v", rvs, h)
+				t.Errorf("got %q and header %+v, want 4 5 of pods in shop by test/1 from %v", rvs, h, between)
 			}
-			streamed, said := must(t, dir, "export", "-", "--start", "52w")
-			if _, rvs := readExport(t, []byte(streamed)); rvs != "1 2 3 4 5" || !strings.HasPrefix(said, "history begins at ") {
-				t.Errorf("streamed %q, and said %q", rvs, said)
+			streamed, stderr := must(t, dir, "export", "-", "--start", "52w")
+			if _, rvs := readExport(t, []byte(streamed)); rvs != "1 2 3 4 5" || !strings.HasPrefix(stderr, "the history starts at ") {
+				t.Errorf("got %q and stderr %q, want 1 2 3 4 5 and the start of the history", rvs, stderr)
 			}
 			streamed, _ = must(t, dir, "export", "-", "--start", "1h", "--end", "0s", "--resource", "no")
 			if r, rvs := readExport(t, []byte(streamed)); rvs != "" || r.Counts() != (archive.Counts{}) {
-				t.Errorf("nodes: %q", rvs)
+				t.Errorf("nodes: got %q and %+v, want nothing", rvs, r.Counts())
 			}
-			for _, of := range []struct {
+			for _, tt := range []struct {
 				args []string
-				says string
+				want string
 			}{
-				{nil, "say with --start where the range begins"},
-				{[]string{"--start", "soon"}, `--start "soon" is no duration`},
-				{[]string{"--start", "2h", "--end", "soon"}, `--end "soon" is no duration`},
-				{[]string{"--start", "1h", "--end", "2h"}, "nothing lies between --start"},
+				{nil, "--start is required"},
+				{[]string{"--start", "soon"}, `--start "soon" is not a duration`},
+				{[]string{"--start", "2h", "--end", "soon"}, `--end "soon" is not a duration`},
+				{[]string{"--start", "1h", "--end", "2h"}, ") is not before --end ("},
 				{[]string{"--start", "2100-01-01T00:00:00Z"}, "in the future"},
 				{[]string{"--start", "20d", "--end", "19d"}, "nothing of the range is kept: history begins at"},
-				{[]string{"--start", "1h", "--resource", "pods,widgets"}, `nothing was ever recorded that is called "widgets"`},
+				{[]string{"--start", "1h", "--resource", "pods,widgets"}, `no resource matching "widgets" was ever recorded`},
 			} {
-				_, _, err := run(t, nil, dir, append([]string{"export", filepath.Join(out, "none.whx")}, of.args...)...)
-				if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.says) || strings.Contains(err.Error(), "\n") {
-					t.Errorf("%v: %v", of.args, err)
+				_, _, err := run(t, nil, dir, append([]string{"export", filepath.Join(out, "none.whx")}, tt.args...)...)
+				if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+					t.Errorf("%v: got error %v, want an invalid one with %q", tt.args, err, tt.want)
 				}
 			}
 			if names, err := filepath.Glob(filepath.Join(out, "*")); err != nil || len(names) != 1 {
-				t.Errorf("left behind: %v, %v", names, err)
+				t.Errorf("files: got %v and error %v, want only the export", names, err)
 			}
 			if hidden, err := filepath.Glob(filepath.Join(out, ".*")); err != nil || len(hidden) > 0 {
-				t.Errorf("left behind: %v, %v", hidden, err)
+				t.Errorf("temporary files: got %v and error %v, want none", hidden, err)
 			}
 		})
 	}
 }
 
-// TestAnExportThatBreaksOffLeavesNothing breaks the recorder's disk, and interrupts.
-func TestAnExportThatBreaksOffLeavesNothing(t *testing.T) {
+// TestExport_LeavesNoFileOnFailure exports from a recorder whose disk fails, and
+// interrupts an export.
+func TestExport_LeavesNoFileOnFailure(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
 	serve(t, dir, damagedLog{})
 	_, _, err := run(t, nil, dir, "export", filepath.Join(out, "file"), "--start", "1h")
 	if history.CodeOf(err) != history.Unavailable {
-		t.Errorf("%v", err)
+		t.Errorf("got error %v, want code %v", err, history.Unavailable)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, _, err := runIn(ctx, nil, dir, "export", filepath.Join(out, "file"), "--start", "1h"); err == nil || admin.ExitCode(err) != 1 {
-		t.Errorf("interrupted: %v", err)
+		t.Errorf("interrupted: got error %v with exit code %d, want code 1", err, admin.ExitCode(err))
 	}
 	if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("files: got %v and error %v, want none", left, err)
 	}
 }
 
-// TestExportOfADirectoryThatWasLongLeftAlone exports what was recorded longer ago than any recorder would keep it by now. Nobody has
-// dropped it, so it is all there.
-func TestExportOfADirectoryThatWasLongLeftAlone(t *testing.T) {
+// TestExport_IgnoresRetention exports records that are older than the retention
+// of any recorder. No recorder dropped them, so all are exported.
+func TestExport_IgnoresRetention(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now().Add(-60 * 24 * time.Hour)
 	s, err := store.Open(dir, store.Options{Now: func() time.Time { return now }})
@@ -137,14 +140,14 @@ func TestExportOfADirectoryThatWasLongLeftAlone(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	streamed, said := must(t, dir, "export", "-", "--start", "52w")
+	streamed, stderr := must(t, dir, "export", "-", "--start", "52w")
 	r, rvs := readExport(t, []byte(streamed))
 	first := now.Add(-48 * time.Hour).UTC().Truncate(24 * time.Hour)
-	if rvs != "1 2 3 4 5" || !r.Header().Start.Equal(first) || !strings.HasPrefix(said, "history begins at "+first.Format(time.RFC3339)) {
-		t.Errorf("exported %q from %v, and said %q", rvs, r.Header().Start, said)
+	if rvs != "1 2 3 4 5" || !r.Header().Start.Equal(first) || !strings.HasPrefix(stderr, "the history starts at "+first.Format(time.RFC3339)) {
+		t.Errorf("got %q from %v and stderr %q, want 1 2 3 4 5 from %v", rvs, r.Header().Start, stderr, first)
 	}
 	streamed, _ = must(t, dir, "export", "-", "--start", now.Add(-time.Hour).Format(time.RFC3339))
 	if r, rvs := readExport(t, []byte(streamed)); r.Counts().Versions != 2 || r.Counts().Baselines != 1 {
-		t.Errorf("of the end it exported %q: %+v", rvs, r.Counts())
+		t.Errorf("end of the range: got %q and %+v, want 2 versions and 1 baseline", rvs, r.Counts())
 	}
 }

@@ -14,28 +14,28 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// restoreOptions are the arguments of restore.
+// restoreOptions are the options of restore.
 type restoreOptions struct {
-	target
+	storageFlags
 	files []string
 }
 
 func newRestoreCommand(env Environment) *cobra.Command {
-	o := &restoreOptions{target: target{env: env}}
+	o := &restoreOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{
 		Use:   "restore FILE... | -",
-		Short: "Make a history of its backups",
-		Long: `Make a history of a full backup and of those that were made since, named in the order in which they were made.
+		Short: "Restore a history from its backups",
+		Long: `Restore a history from a full backup and the backups that were made since. Give them in the order in which they were made.
 
-The storage directory must be empty, or not there. One whose restore broke off, by a damaged backup for instance, is not opened
-by a recorder: empty it and restore again.
+The storage directory must be empty or absent. If the restore fails, for example because a backup is damaged, a recorder refuses to
+open the directory. Empty it and restore again.
 
-A recorder that starts on a restored history goes on from where the backup ends. What the API server does not remember since
-then becomes a gap.`,
-		Example: `  # A full backup and what came since, into a new directory
+A recorder that starts on a restored history continues where the last backup ends. Changes since then that the API server no longer
+returns become a gap.`,
+		Example: `  # A full backup and a later one, into a new directory
   watchhistory-recorder restore monday.whb tuesday.whb --storage data
 
-  # From another place
+  # From another machine
   ssh backups cat history.whb | watchhistory-recorder restore - --storage data`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -43,7 +43,7 @@ then becomes a gap.`,
 			return o.run(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr())
 		},
 	}
-	o.flags(cmd)
+	o.addFlags(cmd)
 	return cmd
 }
 
@@ -52,32 +52,33 @@ func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer
 	if err != nil {
 		return err
 	}
-	backups, done, err := o.open(in)
+	backups, closeFiles, err := o.open(in)
 	if err != nil {
 		return err
 	}
-	defer done()
-	m := newMeter(errOut, "restoring")
-	defer m.clear()
-	to, err := store.Restore(ctx, dir, store.Options{Logger: warnings(errOut)}, m.progress, backups...)
+	defer closeFiles()
+	p := newProgress(errOut, "restoring")
+	defer p.clear()
+	to, err := store.Restore(ctx, dir, store.Options{Logger: newLogger(errOut)}, p.update, backups...)
 	if err != nil {
 		return err
 	}
-	m.clear()
-	_, _ = fmt.Fprintf(errOut, "restored %s into %s; position %s\n", m, dir, to)
+	p.clear()
+	_, _ = fmt.Fprintf(errOut, "restored %s into %s; position %s\n", p, dir, to)
 	return nil
 }
 
-// open opens all backups before anything is restored, so that a wrong name spoils nothing.
-func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, done func(), err error) {
-	if slices.Contains(o.files, stream) {
+// open opens all backups and reads their headers, so that nothing is restored if a
+// name is wrong. The caller must call closeFiles.
+func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, closeFiles func(), err error) {
+	if slices.Contains(o.files, stdio) {
 		if len(o.files) > 1 {
-			return nil, nil, history.Errorf(history.Invalid, "only one backup can come from the standard input: name files for several")
+			return nil, nil, history.Errorf(history.Invalid, "only one backup can be read from stdin: give files for several")
 		}
 		return []io.Reader{in}, func() {}, nil
 	}
 	var files []*os.File
-	done = func() {
+	closeFiles = func() {
 		for _, f := range files {
 			_ = f.Close()
 		}
@@ -86,20 +87,20 @@ func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, done func(), e
 		f, err := os.Open(name)
 		if err == nil {
 			files = append(files, f)
-			err = readable(f)
+			err = checkHeader(f)
 		}
 		if err != nil {
-			done()
+			closeFiles()
 			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		backups = append(backups, f)
 	}
-	return backups, done, nil
+	return backups, closeFiles, nil
 }
 
-// readable looks at the beginning of a backup.
-func readable(f *os.File) error {
+// checkHeader reads the header of a backup, and returns to its start.
+func checkHeader(f *os.File) error {
 	_, err := store.ReachedBy(f)
-	_, back := f.Seek(0, io.SeekStart)
-	return errors.Join(err, back)
+	_, seekErr := f.Seek(0, io.SeekStart)
+	return errors.Join(err, seekErr)
 }

@@ -13,25 +13,25 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// verifyOptions are the arguments of verify.
+// verifyOptions are the options of verify.
 type verifyOptions struct {
-	target
+	storageFlags
 	output string
 }
 
 func newVerifyCommand(env Environment) *cobra.Command {
-	o := &verifyOptions{target: target{env: env}}
+	o := &verifyOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Read the whole history and name what is damaged",
-		Long: `Read the whole history, also while it is recorded, and name what is damaged, one line each: files of the database, versions and
-their JSON by their checksums, entries of indexes without their version and versions without their entries. Nothing is changed, and the
-directory may be on a read-only volume.
+		Short: "Read the whole history and report damage",
+		Long: `Read the whole history, even while it is recorded, and report damage, one line each. The command verifies the checksums of
+database files, versions and their JSON, and compares versions with index entries. It changes nothing, and the directory may be on a
+read-only volume.
 
-It ends with 0 where nothing is damaged, with 1 where something is, and with 2 where it could not tell.`,
+The exit code is 0 if nothing is damaged, 1 if something is, and 2 if the history could not be verified.`,
 		Example: `  watchhistory-recorder verify --storage data
 
-  # Of the recorder in the cluster
+  # Verify the history of the recorder in the cluster
   kubectl -n watchhistory exec watchhistory-recorder-0 -- /watchhistory-recorder verify -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,22 +39,22 @@ It ends with 0 where nothing is damaged, with 1 where something is, and with 2 w
 			if _, coded := errors.AsType[*exitError](err); err == nil || coded {
 				return err
 			}
-			return &exitError{err, exitUnproven}
+			return &exitError{err, exitUnverified}
 		},
 	}
-	o.flags(cmd)
-	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "`form` of the result: text or json")
+	o.addFlags(cmd)
+	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "output `format`: text or json")
 	return cmd
 }
 
-// report is the result in JSON.
-type report struct {
+// verifyResult is the output of -o json.
+type verifyResult struct {
 	store.Verification
-	Damage []store.Damage `json:"damage"`
+	Damage []store.Damage `json:"damage"` // never null; at most maxDamage
 }
 
-// maxReported bounds the damage in a JSON result. All of it is counted.
-const maxReported = 10_000
+// maxDamage limits the listed damage in JSON. All damage is counted.
+const maxDamage = 10_000
 
 func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err error) {
 	if o.output != "text" && o.output != "json" {
@@ -64,33 +64,34 @@ func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 	if err != nil {
 		return err
 	}
-	m := newMeter(errOut, "verifying")
-	defer m.clear()
-	r := report{Damage: []store.Damage{}}
-	show := func(d store.Damage) {
-		m.clear()
+	p := newProgress(errOut, "verifying")
+	defer p.clear()
+	r := verifyResult{Damage: []store.Damage{}}
+	report := func(d store.Damage) {
+		p.clear()
 		if o.output == "text" {
 			_, _ = fmt.Fprintln(out, d)
-		} else if len(r.Damage) < maxReported {
+		} else if len(r.Damage) < maxDamage {
 			r.Damage = append(r.Damage, d)
 		}
 	}
-	if r.Verification, err = o.verify(ctx, dir, errOut, show, m.progress); err != nil {
+	if r.Verification, err = o.verify(ctx, dir, errOut, report, p.update); err != nil {
 		return err
 	}
-	m.clear()
+	p.clear()
 	return o.conclude(&r, out, errOut)
 }
 
-// verify verifies the log of the recorder that runs on a directory or, if none does, the directory.
+// verify verifies the log of the recorder that runs on dir. If no recorder runs,
+// it verifies the files of dir, and counts damaged files too.
 func (o *verifyOptions) verify(
-	ctx context.Context, dir string, errOut io.Writer, show func(store.Damage), progress store.Progress,
+	ctx context.Context, dir string, errOut io.Writer, report func(store.Damage), progress store.Progress,
 ) (v store.Verification, err error) {
 	r, err := newRemote(ctx, dir)
 	if err == nil {
-		return r.Verify(ctx, show, progress)
+		return r.Verify(ctx, report, progress)
 	}
-	if !errors.Is(err, errNobody) {
+	if !errors.Is(err, errNoRecorder) {
 		return v, err
 	}
 	i, err := o.inspect(ctx, dir, errOut)
@@ -99,14 +100,15 @@ func (o *verifyOptions) verify(
 	}
 	defer func() { err = errors.Join(err, i.Close()) }()
 	for _, f := range i.Report().Files {
-		show(store.Damage{File: f.Name, Problem: f.Problem})
+		report(store.Damage{File: f.Name, Problem: f.Problem})
 	}
-	v, err = i.Verify(ctx, show, progress)
+	v, err = i.Verify(ctx, report, progress)
 	v.Damaged += int64(len(i.Report().Files))
 	return v, err
 }
 
-func (o *verifyOptions) conclude(r *report, out, errOut io.Writer) error {
+// conclude writes the result. It fails if something is damaged.
+func (o *verifyOptions) conclude(r *verifyResult, out, errOut io.Writer) error {
 	if o.output == "json" {
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
@@ -116,7 +118,16 @@ func (o *verifyOptions) conclude(r *report, out, errOut io.Writer) error {
 	}
 	_, _ = fmt.Fprintf(errOut, "verified %d versions, %d entries, %d files\n", r.Versions, r.Entries, r.Files)
 	if r.Damaged > 0 {
-		return &exitError{history.Errorf(history.Internal, "%d places are damaged: run watchhistory-recorder repair, or restore a backup", r.Damaged), exitDamaged}
+		err := history.Errorf(history.Internal, "%s damaged: run 'watchhistory-recorder repair', or restore a backup", count(r.Damaged, "place is", "places are"))
+		return &exitError{err, exitDamaged}
 	}
 	return nil
+}
+
+// count returns a number with the word for one, or the word for several.
+func count(n int64, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }

@@ -11,28 +11,30 @@ import (
 	"golang.org/x/term"
 )
 
-// How often a meter says how far it is: on a terminal, in one line that it writes over, and elsewhere.
+// How often progress is written: on a terminal, where one line is overwritten, and
+// elsewhere.
 const (
-	drawEvery = 200 * time.Millisecond
-	noteEvery = 30 * time.Second
+	terminalInterval = 200 * time.Millisecond
+	lineInterval     = 30 * time.Second
 )
 
-// meter says how far a long operation is. It is for one goroutine.
-type meter struct {
+// progress writes the progress of a long operation. It is not safe for concurrent
+// use.
+type progress struct {
 	w        io.Writer
-	what     string
+	doing    string // "backing up"
 	terminal bool
 	begin    time.Time
-	next     time.Time
-	drawn    int // width of the text on the terminal, in columns
+	next     time.Time // when progress is written again
+	drawn    int       // the width of the text on the terminal, in columns
 	entries  int64
 	bytes    int64
 }
 
-func newMeter(w io.Writer, what string) *meter {
-	m := &meter{w: w, what: what, terminal: isTerminal(w), begin: time.Now()}
-	m.next = m.begin.Add(m.every())
-	return m
+func newProgress(w io.Writer, doing string) *progress {
+	p := &progress{w: w, doing: doing, terminal: isTerminal(w), begin: time.Now()}
+	p.next = p.begin.Add(p.interval())
+	return p
 }
 
 func isTerminal(w io.Writer) bool {
@@ -40,54 +42,55 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-func (m *meter) every() time.Duration {
-	if m.terminal {
-		return drawEvery
+func (p *progress) interval() time.Duration {
+	if p.terminal {
+		return terminalInterval
 	}
-	return noteEvery
+	return lineInterval
 }
 
-// progress is the [store.Progress] of the operation.
-func (m *meter) progress(entries, bytes int64) {
-	m.entries, m.bytes = entries, bytes
+// update is the [store.Progress] of the operation.
+func (p *progress) update(entries, bytes int64) {
+	p.entries, p.bytes = entries, bytes
 	now := time.Now()
-	if now.Before(m.next) {
+	if now.Before(p.next) {
 		return
 	}
-	m.next = now.Add(m.every())
-	if m.terminal {
-		m.draw(fmt.Sprintf("%s: %s", m.what, m))
+	p.next = now.Add(p.interval())
+	if p.terminal {
+		p.draw(fmt.Sprintf("%s: %s", p.doing, p))
 		return
 	}
-	_, _ = fmt.Fprintf(m.w, "%s: %s\n", m.what, m)
+	_, _ = fmt.Fprintf(p.w, "%s: %s\n", p.doing, p)
 }
 
 // draw replaces the text on the terminal. It uses no escape sequences, because
 // not every console supports them.
-func (m *meter) draw(text string) {
+func (p *progress) draw(text string) {
 	columns := utf8.RuneCountInString(text)
-	_, _ = fmt.Fprintf(m.w, "\r%s%s", text, strings.Repeat(" ", max(m.drawn-columns, 0)))
-	m.drawn = columns
+	_, _ = fmt.Fprintf(p.w, "\r%s%s", text, strings.Repeat(" ", max(p.drawn-columns, 0)))
+	p.drawn = columns
 }
 
 // clear removes the text from the terminal.
-func (m *meter) clear() {
-	if m.drawn > 0 {
-		m.draw("")
-		_, _ = io.WriteString(m.w, "\r")
+func (p *progress) clear() {
+	if p.drawn > 0 {
+		p.draw("")
+		_, _ = io.WriteString(p.w, "\r")
 	}
 }
 
-// String tells how much is done, and how fast.
-func (m *meter) String() string {
-	rate := int64(float64(m.bytes) / max(time.Since(m.begin).Seconds(), 0.001))
-	said := fmt.Sprintf("%s, %s/s", size(m.bytes), size(rate))
-	if m.entries > 0 {
-		said = fmt.Sprintf("%d entries, %s", m.entries, said)
+// String returns how much was processed, and how fast.
+func (p *progress) String() string {
+	rate := int64(float64(p.bytes) / max(time.Since(p.begin).Seconds(), 0.001))
+	text := fmt.Sprintf("%s, %s/s", size(p.bytes), size(rate))
+	if p.entries > 0 {
+		text = fmt.Sprintf("%d entries, %s", p.entries, text)
 	}
-	return said
+	return text
 }
 
+// size returns a number of bytes with a decimal unit.
 func size(n int64) string {
 	switch {
 	case n < 10_000:

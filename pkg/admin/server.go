@@ -12,25 +12,31 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// The paths that a recorder serves on its socket, and what they carry beside their answers.
+// The paths, parameters and trailers of a recorder's socket. A response without
+// its trailer is incomplete.
 const (
-	backupPath     = "/backup"
-	verifyPath     = "/verify"
-	exportPath     = "/export"
-	sinceParameter = "since"
-	partParameter  = "part"
-	positionHeader = "X-Backup-Position" // a trailer, as the next one: where it is missing, what came is not whole
+	backupPath = "/backup"
+	verifyPath = "/verify"
+	exportPath = "/export"
+
+	sinceParameter     = "since"
+	selectionParameter = "part"
+
+	positionHeader = "X-Backup-Position"
 	exportedHeader = "X-Exported"
 )
 
-// handler serves a log's operations.
+// handler serves the operations of a log.
 type handler struct {
 	log    local
 	logger *slog.Logger
 }
 
-// NewServer returns the server of a recorder's socket. It sets no limit to how long an answer takes, nor to reading: that one would
-// end whatever takes longer. program is the recorder, with its version.
+// NewServer returns the server of a recorder's socket. The program is the name and
+// the version of the recorder.
+//
+// The server limits neither the time of a response nor that of reading: a read
+// timeout would also end a response that takes longer.
 func NewServer(log Log, program string, logger *slog.Logger) *http.Server {
 	h := &handler{local{log, program}, logger}
 	mux := http.NewServeMux()
@@ -44,7 +50,7 @@ func NewServer(log Log, program string, logger *slog.Logger) *http.Server {
 	}
 }
 
-// line is a line of the answer of a verification: one of its fields.
+// line is one line of the response of a verification. Exactly one field is set.
 type line struct {
 	Damage   *store.Damage       `json:"damage,omitempty"`
 	Progress *point              `json:"progress,omitempty"`
@@ -52,13 +58,13 @@ type line struct {
 	Error    *failure            `json:"error,omitempty"`
 }
 
-// point is how far an operation has come.
+// point is the progress of an operation.
 type point struct {
 	Entries int64 `json:"entries"`
 	Bytes   int64 `json:"bytes"`
 }
 
-// failure is an error on its way to the other side.
+// failure is an error as a response contains it.
 type failure struct {
 	Code    history.Code `json:"code"`
 	Message string       `json:"message"`
@@ -68,22 +74,22 @@ func failureOf(err error) *failure { return &failure{history.CodeOf(err), err.Er
 
 func (f *failure) error() error { return history.Errorf(f.Code, "%s", f.Message) }
 
-// started is a response that knows whether it has begun.
-type started struct {
+// startedWriter notes whether the body of a response was started.
+type startedWriter struct {
 	http.ResponseWriter
-	begun bool
+	started bool
 }
 
-// Write begins the response.
-func (s *started) Write(b []byte) (int, error) {
-	s.begun = true
+// Write implements [io.Writer].
+func (s *startedWriter) Write(b []byte) (int, error) {
+	s.started = true
 	return s.ResponseWriter.Write(b)
 }
 
 func (h *handler) backup(w http.ResponseWriter, r *http.Request) {
 	var from store.Position
 	if err := from.UnmarshalText([]byte(r.URL.Query().Get(sinceParameter))); err != nil {
-		refuse(w, err)
+		respondError(w, err)
 		return
 	}
 	h.stream(w, r, positionHeader, func(out io.Writer) (string, error) {
@@ -93,38 +99,40 @@ func (h *handler) backup(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) export(w http.ResponseWriter, r *http.Request) {
-	var wanted Wanted
-	if err := json.Unmarshal([]byte(r.URL.Query().Get(partParameter)), &wanted); err != nil {
-		refuse(w, history.Errorf(history.Invalid, "%s: %v", partParameter, err))
+	var sel Selection
+	if err := json.Unmarshal([]byte(r.URL.Query().Get(selectionParameter)), &sel); err != nil {
+		respondError(w, history.Errorf(history.Invalid, "%s: %v", selectionParameter, err))
 		return
 	}
 	h.stream(w, r, exportedHeader, func(out io.Writer) (string, error) {
-		x, err := h.log.Export(r.Context(), out, wanted, nil)
-		said, also := json.Marshal(x)
-		return string(said), errors.Join(err, also)
+		x, err := h.log.Export(r.Context(), out, sel, nil)
+		value, encodeErr := json.Marshal(x)
+		return string(value), errors.Join(err, encodeErr)
 	})
 }
 
-// stream answers with what write writes and, in a trailer, with what it returns.
+// stream responds with the output of write, and with its result in a trailer. If
+// write fails after the body was started, the connection is closed.
 func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string, write func(io.Writer) (string, error)) {
 	w.Header().Set("Trailer", trailer)
 	w.Header().Set("Content-Type", "application/octet-stream")
-	out := &started{ResponseWriter: w}
+	out := &startedWriter{ResponseWriter: w}
 	begin := time.Now()
-	said, err := write(out)
+	value, err := write(out)
 	switch {
 	case err == nil:
-		w.Header().Set(trailer, said)
-		h.logger.InfoContext(r.Context(), "passed history on", "path", r.URL.Path, "result", said, "took", time.Since(begin))
-	case !out.begun:
-		refuse(w, err)
+		w.Header().Set(trailer, value)
+		h.logger.InfoContext(r.Context(), "served history", "path", r.URL.Path, "result", value, "took", time.Since(begin))
+	case !out.started:
+		respondError(w, err)
 	default:
-		h.logger.WarnContext(r.Context(), "passing history on broke off", "path", r.URL.Path, "err", err)
-		panic(http.ErrAbortHandler) // so that the other side does not take it for whole
+		h.logger.WarnContext(r.Context(), "serving history failed", "path", r.URL.Path, "err", err)
+		panic(http.ErrAbortHandler) // the client must not take the response as complete
 	}
 }
 
-func refuse(w http.ResponseWriter, err error) {
+// respondError responds with an error.
+func respondError(w http.ResponseWriter, err error) {
 	w.Header().Del("Trailer")
 	w.Header().Set("Content-Type", "application/json")
 	status := http.StatusInternalServerError
@@ -135,20 +143,22 @@ func refuse(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(failureOf(err))
 }
 
-// verify answers in lines as they come: damage, how far it is, and at the end the result or an error.
+// verify responds with lines as they arise: damage, progress and, as the last one,
+// the result or an error.
 func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := json.NewEncoder(w)
 	flush := http.NewResponseController(w)
-	say := func(l line) { _ = errors.Join(out.Encode(l), flush.Flush()) } // who has gone away ends the context
+	// Write errors are ignored: a closed connection ends the context.
+	send := func(l line) { _ = errors.Join(out.Encode(l), flush.Flush()) }
 	result, err := h.log.Verify(r.Context(), func(d store.Damage) {
 		h.logger.ErrorContext(r.Context(), "history is damaged", "damage", d.String())
-		say(line{Damage: &d})
-	}, func(entries, bytes int64) { say(line{Progress: &point{entries, bytes}}) })
+		send(line{Damage: &d})
+	}, func(entries, bytes int64) { send(line{Progress: &point{entries, bytes}}) })
 	if err != nil {
-		say(line{Error: failureOf(err)})
+		send(line{Error: failureOf(err)})
 		return
 	}
-	h.logger.InfoContext(r.Context(), "verified", "versions", result.Versions, "damaged", result.Damaged)
-	say(line{Result: &result})
+	h.logger.InfoContext(r.Context(), "verified history", "versions", result.Versions, "damaged", result.Damaged)
+	send(line{Result: &result})
 }

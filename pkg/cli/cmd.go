@@ -10,14 +10,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// steps are what a command does with its options, in this order; the first error ends it.
-type steps interface {
-	complete() error // fills in what the flags leave open
-	validate() error // refuses what makes no sense, before anything is connected to
+// options are the options of a command. Its methods are called in this order; the
+// first error ends the command.
+type options interface {
+	complete() error // parses flags and fills in defaults
+	validate() error // rejects invalid flags, before anything is connected
 	run(ctx context.Context, args []string) error
 }
 
-func inSteps(o steps) func(*cobra.Command, []string) error {
+// runE returns the RunE function of a command.
+func runE(o options) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := o.complete(); err != nil {
 			return err
@@ -29,43 +31,46 @@ func inSteps(o steps) func(*cobra.Command, []string) error {
 	}
 }
 
-// question is what all commands share that ask a recorder.
-type question struct {
+// queryOptions are the options of all commands that query a recorder.
+type queryOptions struct {
 	*connection
 	window
 	output
 }
 
-func (o *question) complete() error {
+func (o *queryOptions) complete() error {
 	if err := o.window.complete(o.env.Now()); err != nil {
 		return err
 	}
 	return o.output.complete()
 }
 
-func (o *question) validate() error {
+func (o *queryOptions) validate() error {
 	if err := o.window.validate(); err != nil {
 		return err
 	}
 	return o.output.validate()
 }
 
-// with is that of [connection], with the window's relative times counted from
-// now on the recorder's clock.
-func (o *question) with(ctx context.Context, ask func(*session) error) error {
-	return o.connection.with(ctx, func(s *session) error {
-		if err := o.settle(ctx, s); err != nil {
+// withSession is [connection.withSession], after the relative times of the window
+// were resolved by the recorder's clock.
+func (o *queryOptions) withSession(ctx context.Context, query func(*session) error) error {
+	return o.connection.withSession(ctx, func(s *session) error {
+		if err := o.resolveTimes(ctx, s); err != nil {
 			return err
 		}
-		return ask(s)
+		return query(s)
 	})
 }
 
-func (o *question) settle(ctx context.Context, s *session) error {
+// resolveTimes resolves relative times again, now by the recorder's clock.
+func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 	if !o.isRelative() {
 		return nil
 	}
 	if _, known := s.ClockAhead(); !known {
+		// Any response has the recorder's time. Only a recorder that can't be
+		// reached, or an interrupt, ends the command.
 		err := s.Health(ctx)
 		if refusal, ok := errors.AsType[*client.Error](err); ok && refusal.Code == history.Unavailable || ctx.Err() != nil {
 			return err
@@ -75,4 +80,14 @@ func (o *question) settle(ctx context.Context, s *session) error {
 		return err
 	}
 	return o.window.validate()
+}
+
+// addNoiseFlag adds --show-noise.
+func addNoiseFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "show-noise", false, "Also show changes that are only noise, such as heartbeats and counters of the server.")
+}
+
+// addExitCodeFlag adds --exit-code.
+func addExitCodeFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "exit-code", false, "Exit with 0 if nothing changed, 1 if something changed, 2 on errors, as diff does.")
 }

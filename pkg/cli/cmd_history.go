@@ -8,64 +8,65 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// The kinds of diffs.
+// The values of --diff.
 const (
 	diffStructural = "structural"
 	diffUnified    = "unified"
 )
 
-// historyOptions are those of history: one object's versions.
+// historyOptions are the options of history, which shows the versions of one
+// object.
 type historyOptions struct {
-	question
+	queryOptions
 
-	diff      string // empty: none
+	diff      string // "" means no diff
 	revision  string
 	uid       string
 	showNoise bool
 	exitCode  bool
 
-	revisions revisions
+	revisions revisions // of revision
 }
 
 func newHistory(conn *connection) *cobra.Command {
-	o := &historyOptions{question: question{connection: conn}}
+	o := &historyOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{
 		Use:   "history (TYPE NAME | TYPE/NAME)",
-		Short: "Show the versions of one object, what changed and who did it",
+		Short: "Show the versions of one object",
 		Long: paragraphs(`
-			Show the versions of one object, newest first: what changed in each, and who did it. Objects
-			that are gone have their history still, as have earlier objects of the same name.
+			Show the versions of one object, newest first: what changed in each, and who changed it.
+			Deleted objects, and earlier objects with the same name, keep their history.
 
-			Revisions are numbered from 1 within the life of one object, which its UID tells from others
-			of its name. Where a revision is given, it is one of the newest, or of the one with --uid.
+			Revisions are numbered from 1 for each object. Its UID distinguishes it from others with the
+			same name. --revision selects revisions of the newest object, or of the one with --uid.
 
-			With --revision, the formats for programs print the object itself as it was, or a v1 List of
-			several, the newest first; kubectl can apply it. Without it they print the records of all
-			versions, as the REST API returns them.
+			With --revision, the formats json, yaml and templates print the object itself as it was, or a
+			v1 List of several objects, newest first. kubectl can apply it. Without --revision, they
+			print the records of all versions as the REST API returns them.
 
-			A line across the table says when and why the recorder could not see objects of that type:
-			versions may be missing there.`),
+			A line across the table shows when and why the recorder could not observe objects of that
+			type. Versions may be missing there.`),
 		Example: examples(conn.env, `
 			# All versions of a Deployment
 			watchhistory history deploy/web -n shop
 
-			# What changed in each of them
+			# What changed in each version
 			watchhistory history deploy/web -n shop --diff
 
 			# What the last change but one was
 			watchhistory history deploy web -n shop --diff --revision -1
 
-			# From one version to another
+			# What changed from one version to another
 			watchhistory history deploy/web -n shop --diff --revision 2..5
 
 			# The object as it was
 			watchhistory history deploy/web -n shop --revision 14 -o yaml
 
-			# Bring that version back
+			# Restore that version
 			watchhistory history deploy/web -n shop --revision 14 -o yaml | kubectl apply -f -`),
 		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
 		ValidArgsFunction: conn.completeOne,
-		RunE:              inSteps(o),
+		RunE:              runE(o),
 	}
 	o.window.addFlags(cmd.Flags(), "versions")
 	o.output.addFlags(cmd)
@@ -77,10 +78,10 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
 	fs.Lookup("diff").NoOptDefVal = diffStructural
-	fs.StringVar(&o.revision, "revision", "", "Only this revision, like 14; -1 is the one before the newest, 2..5 are several.")
-	fs.StringVar(&o.uid, "uid", "", "Only this incarnation of the object.")
-	addNoise(cmd, &o.showNoise)
-	addExitCode(cmd, &o.exitCode)
+	fs.StringVar(&o.revision, "revision", "", "Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
+	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
+	addNoiseFlag(cmd, &o.showNoise)
+	addExitCodeFlag(cmd, &o.exitCode)
 	_ = cmd.RegisterFlagCompletionFunc("revision", o.completeRevisions)
 	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
 	_ = cmd.RegisterFlagCompletionFunc("diff", cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
@@ -92,7 +93,7 @@ func (o *historyOptions) complete() (err error) {
 			return err
 		}
 	}
-	return o.question.complete()
+	return o.queryOptions.complete()
 }
 
 func (o *historyOptions) validate() error {
@@ -100,11 +101,11 @@ func (o *historyOptions) validate() error {
 	case o.diff != "" && o.diff != diffStructural && o.diff != diffUnified:
 		return invalidf("--diff %q: want structural or unified", o.diff)
 	case o.diff != "" && o.format != "":
-		return invalidf("--diff writes no --output %s: leave one of them out", o.format)
+		return invalidf("--diff and --output %s can't be combined", o.format)
 	case o.revision != "" && o.isSet():
-		return invalidf("--revision and a time exclude each other: leave out --since, --since-time and --until")
+		return invalidf("--revision can't be combined with --since, --since-time or --until")
 	}
-	return o.question.validate()
+	return o.queryOptions.validate()
 }
 
 func (o *historyOptions) run(ctx context.Context, args []string) error {
@@ -113,13 +114,13 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	shown := 0
-	err = o.with(ctx, func(s *session) error {
+	err = o.withSession(ctx, func(s *session) error {
 		resolved, err := s.types.resolve(ctx, object.kind)
 		if err != nil {
 			return err
 		}
-		v := versions{session: s, env: &o.env, target: target{resolved, object.name}, uid: o.uid}
-		v.namespaces = v.target.namespaces(s.namespace)
+		v := versions{session: s, env: &o.env, subject: subject{resolved, object.name}, uid: o.uid}
+		v.namespaces = v.subject.namespaces(s.namespace)
 		if o.revision != "" {
 			shown, err = o.runRevisions(ctx, &v)
 		} else {
@@ -128,12 +129,12 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 		return err
 	})
 	if err == nil && o.exitCode && shown > 0 {
-		return foundError{}
+		return errFound
 	}
 	return err
 }
 
-// runAll shows all versions of the window.
+// runAll writes all versions of the window, and returns their number.
 func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, err error) {
 	found, err := v.newest(ctx, v.queries(o.isLean() && o.diff == ""), &o.window)
 	if err != nil {
@@ -157,30 +158,31 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	if o.diff == "" {
 		o.env.note(o.whoNote(visible))
 	}
-	found.covered.note(&o.question, false)
-	o.env.note(v.target.scopeNote(visible))
+	found.coverage.note(&o.queryOptions, false)
+	o.env.note(v.subject.scopeNote(visible))
 	o.env.note(found.ignored.note())
-	o.env.note(gapsNote(found.gaps, false, o.hides()))
+	o.env.note(gapsNote(found.gaps, false, o.hidesGaps()))
 	return len(visible), nil
 }
 
-// showNothing answers for an object without versions in the window.
-func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render.Printer, found *answer) error {
-	if err := o.showBlind(found.gaps, p.History, o.hides()); err != nil {
+// showNothing writes the notes and, for programs, the empty document of an object
+// without versions in the window. It fails if the object has no history at all.
+func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render.Printer, found *result) error {
+	if err := o.writeGapsOnly(found.gaps, p.History, o.hidesGaps()); err != nil {
 		return err
 	}
-	found.covered.note(&o.question, true)
+	found.coverage.note(&o.queryOptions, true)
 	o.env.note(found.ignored.note())
-	if err := v.unchanged(ctx, &o.env, v.target, o.uid, &o.window); err != nil || o.isTable() {
+	if err := v.noteUnchanged(ctx, &o.env, v.subject, o.uid, &o.window); err != nil || o.isTable() {
 		return err
 	}
 	return o.write(&o.env, p, found.events, nil, p.History)
 }
 
-// hides is that of [output], and --diff, which shows no gaps either.
-func (o *historyOptions) hides() string {
+// hidesGaps is [output.hidesGaps] with --diff, which hides gaps too.
+func (o *historyOptions) hidesGaps() string {
 	if o.diff != "" {
 		return "--diff"
 	}
-	return o.output.hides()
+	return o.output.hidesGaps()
 }

@@ -8,21 +8,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// differ writes diffs, and counts what they hide.
-type differ struct {
+// diffWriter writes diffs and counts the changes that they hide.
+type diffWriter struct {
 	env     *Environment
 	printer *render.Printer
 	unified bool
-	shown   int // diffs that have something in them
-	hidden  int // changes
+	shown   int // the diffs that are not empty
+	hidden  int // the changes that are noise
 }
 
-func (o *historyOptions) differ() *differ {
-	return &differ{env: &o.env, printer: o.printer(&o.env, false, o.showNoise), unified: o.diff == diffUnified}
+func (o *historyOptions) diffWriter() *diffWriter {
+	return &diffWriter{env: &o.env, printer: o.printer(&o.env, false, o.showNoise), unified: o.diff == diffUnified}
 }
 
-// write writes one diff; old may be nil: that there is no version before is something to show.
-func (d *differ) write(old, new *v1.Event) (err error) {
+// write writes the diff from old to new. If old is nil, it writes only the heading
+// of new, which counts as a diff.
+func (d *diffWriter) write(old, new *v1.Event) (err error) {
 	differs := false
 	if d.unified {
 		differs, err = d.printer.Unified(old, new)
@@ -38,15 +39,15 @@ func (d *differ) write(old, new *v1.Event) (err error) {
 	return err
 }
 
-// finish says what was hidden.
-func (d *differ) finish() {
+// noteHidden writes a note with the number of hidden changes.
+func (d *diffWriter) noteHidden() {
 	if d.hidden > 0 {
 		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them", plural(d.hidden, "change"), are(d.hidden), are(d.hidden)))
 	}
 }
 
-// showDiffs writes what changed in each visible version against the one before it, which is among all that were read or is
-// asked for.
+// showDiffs writes the diff of each visible version to the one before it. The
+// earlier version is one of all, or is read from the recorder.
 func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, all []v1.Event) error {
 	type key struct {
 		uid      string
@@ -56,7 +57,7 @@ func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, al
 	for i := range all {
 		read[key{all[i].UID, all[i].Revision}] = &all[i]
 	}
-	d := o.differ()
+	d := o.diffWriter()
 	for i := range visible {
 		e := &visible[i]
 		before := read[key{e.UID, e.Revision - 1}]
@@ -71,6 +72,6 @@ func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, al
 			return err
 		}
 	}
-	d.finish()
+	d.noteHidden()
 	return nil
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// revisions is what --revision says: one revision, or a range. Numbers below 1 count from the newest, which is 0.
+// revisions is a parsed --revision: one revision or a range. Numbers below 1 count
+// from the newest revision, which is 0.
 type revisions struct {
 	first, last int
 	isRange     bool
 }
 
-// parseRevisions reads "14", "-1" and "2..5"; of a range either end may be left out.
+// parseRevisions parses "14", "-1" or "2..5". Either end of a range may be absent.
 func parseRevisions(text string) (r revisions, err error) {
 	first, last, isRange := strings.Cut(text, "..")
 	if r = (revisions{isRange: isRange, first: 1}); !isRange {
@@ -39,7 +40,8 @@ func parseRevisions(text string) (r revisions, err error) {
 	return r, nil
 }
 
-// absolute counts from the beginning. It is empty where the range is.
+// absolute returns the range as numbers from 1. It is not ok if the range is
+// empty.
 func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
 	count := func(n int) int {
 		if n > 0 {
@@ -54,10 +56,12 @@ func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
 	return uint64(f), uint64(l), true
 }
 
-// isBackward tells whether a range can't hold anything: both its ends count from the same side, and the second is the older.
-func (r revisions) isBackward() bool { return r.first > r.last && (r.first > 0) == (r.last > 0) }
+// isReversed reports whether the range is empty for every object: both ends count
+// from the same side, and the first is the newer one.
+func (r revisions) isReversed() bool { return r.first > r.last && (r.first > 0) == (r.last > 0) }
 
-// runRevisions shows one revision, or a range of them.
+// runRevisions writes one revision or a range, and returns the number of versions
+// or of diffs that it wrote.
 func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown int, err error) {
 	newest, err := v.newestVersion(ctx)
 	if err != nil {
@@ -65,10 +69,10 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	}
 	first, last, ok := o.revisions.absolute(newest.Revision)
 	switch {
-	case !ok && o.revisions.isBackward():
+	case !ok && o.revisions.isReversed():
 		return 0, invalidf("--revision %s: want the older one first, as in %d..%d", o.revision, o.revisions.last, o.revisions.first)
 	case !ok:
-		return 0, invalidf("--revision %s: there is none, for the newest is %d", o.revision, newest.Revision)
+		return 0, invalidf("--revision %s not found: the newest is %d", o.revision, newest.Revision)
 	}
 	if o.diff != "" {
 		return o.compare(ctx, v, first, last, newest.Revision)
@@ -78,7 +82,7 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 		return 0, err
 	}
 	if len(found) == 0 {
-		return 0, notRecorded(v, last, newest.Revision)
+		return 0, revisionNotFound(v, last, newest.Revision)
 	}
 	gaps, err := v.gapsBetween(ctx, &found[len(found)-1], &found[0])
 	if err != nil {
@@ -90,23 +94,26 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 		return 0, err
 	}
 	if !o.isLean() && slices.ContainsFunc(found, isRedacted) {
-		v.types.warnf("values of %s were recorded as hashes; what they were can't be restored from here", v.target)
+		v.types.warnf("values of %s were recorded as hashes; the original values can't be restored", v.subject)
 	}
 	o.env.note(o.whoNote(found))
-	o.env.note(gapsNote(gaps, false, o.hides()))
+	o.env.note(gapsNote(gaps, false, o.hidesGaps()))
 	return len(found), nil
 }
 
-// isRedacted reports whether a version has hashes in the place of values, or of
-// a part of one.
+// isRedacted reports whether values of a version, or parts of them, were replaced
+// by hashes.
 func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte("hmac-sha256:")) }
 
-func notRecorded(v *versions, revision, newest uint64) error {
-	return history.Errorf(history.NotFound, "%s has no recorded revision %d: the newest is %d, and old ones are dropped in time",
-		v.target, revision, newest)
+// revisionNotFound returns the error for a revision that is not in the history.
+func revisionNotFound(v *versions, revision, newest uint64) error {
+	return history.Errorf(history.NotFound, "revision %d of %s not found: the newest is %d, and the retention limits the oldest",
+		revision, v.subject, newest)
 }
 
-// compare shows the difference of two revisions; of a single one, that to the one before.
+// compare writes the diff of the first and the last revision of a range, or of a
+// single revision and the one before it. It returns the number of diffs that are
+// not empty.
 func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, newest uint64) (shown int, err error) {
 	numbers := []uint64{last}
 	if !o.revisions.isRange {
@@ -124,44 +131,45 @@ func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, 
 		if found[last] != nil {
 			missing = first
 		}
-		return 0, notRecorded(v, missing, newest)
+		return 0, revisionNotFound(v, missing, newest)
 	}
 	gaps, err := v.gapsBetween(ctx, found[first], found[last])
 	if err != nil {
 		return 0, err
 	}
-	d := o.differ()
+	d := o.diffWriter()
 	if err := d.write(found[first], found[last]); err != nil {
 		return 0, err
 	}
-	d.finish()
-	o.env.note(gapsNote(gaps, false, o.hides()))
+	d.noteHidden()
+	o.env.note(gapsNote(gaps, false, o.hidesGaps()))
 	return d.shown, nil
 }
 
-// versions are those of one object.
+// versions reads the versions of one object.
 type versions struct {
 	*session
 
 	env        *Environment
-	target     target
+	subject    subject
 	namespaces []string             // in which the object may be
-	uid        string               // empty: of all incarnations
-	blind      []client.EventsQuery // the query, where gaps touch it
+	uid        string               // "" means all incarnations
+	withGaps   []client.EventsQuery // the query of newestVersion, if gaps overlap it
 }
 
-// queries returns one query for each namespace.
+// queries returns one query for each namespace. Lean queries return no bodies.
 func (v *versions) queries(lean bool) (queries []client.EventsQuery) {
 	for _, namespace := range v.namespaces {
 		queries = append(queries, client.EventsQuery{
-			Namespace: namespace, Resources: []string{v.target.wire()},
-			Name: v.target.name, UID: v.uid, Order: history.NewestFirst, Summary: lean,
+			Namespace: namespace, Resources: []string{v.subject.resourceArg()},
+			Name: v.subject.name, UID: v.uid, Order: history.NewestFirst, Summary: lean,
 		})
 	}
 	return queries
 }
 
-// newestVersion returns the newest version, and settles for its incarnation and its namespace.
+// newestVersion returns the newest version, and restricts v to its incarnation and
+// its namespace. It fails if there is none.
 func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err error) {
 	for _, q := range v.queries(true) {
 		q.Limit = 1
@@ -170,7 +178,7 @@ func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err err
 			return nil, err
 		}
 		if page.Gaps > 0 {
-			v.blind = []client.EventsQuery{q}
+			v.withGaps = []client.EventsQuery{q}
 		}
 		if len(page.Events) > 0 && (newest == nil || page.Events[0].Timestamp.After(newest.Timestamp)) {
 			newest = &page.Events[0]
@@ -178,20 +186,22 @@ func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err err
 		}
 	}
 	if newest == nil {
-		return nil, v.missing(ctx, v.env, v.target, v.uid)
+		return nil, v.noHistory(ctx, v.env, v.subject, v.uid)
 	}
 	return newest, nil
 }
 
-// gapsBetween returns the gaps between two versions, or around the second where there is no first.
+// gapsBetween returns the gaps between two versions. If first is nil, it returns
+// the gaps at the time of last.
 func (v *versions) gapsBetween(ctx context.Context, first, last *v1.Event) ([]v1.Gap, error) {
 	if first == nil {
 		first = last
 	}
-	return v.gaps(ctx, v.blind, first.Timestamp, last.Timestamp)
+	return v.gaps(ctx, v.withGaps, first.Timestamp, last.Timestamp)
 }
 
-// between returns the revisions of a range, newest first.
+// between returns the revisions from first to last, newest first. Lean versions
+// have no bodies.
 func (v *versions) between(ctx context.Context, first, last uint64, lean bool) ([]v1.Event, error) {
 	if first == last {
 		found, err := v.exactly(ctx, v.namespaces[0], v.uid, first)
@@ -215,10 +225,11 @@ func (v *versions) between(ctx context.Context, first, last uint64, lean bool) (
 	return found, nil
 }
 
-// exactly returns revisions of one incarnation by their numbers, with their objects; those that are not kept are not in it.
+// exactly returns revisions of one incarnation by number, with their bodies.
+// Revisions that are not in the history are absent from the map.
 func (v *versions) exactly(ctx context.Context, namespace, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
 	page, err := v.Object(ctx, client.ObjectQuery{
-		Namespace: namespace, Resource: v.target.wire(), Name: v.target.name, UID: uid, Revisions: numbers,
+		Namespace: namespace, Resource: v.subject.resourceArg(), Name: v.subject.name, UID: uid, Revisions: numbers,
 	})
 	if err != nil {
 		return nil, err

@@ -14,28 +14,30 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// relatedOptions are those of related: the Kubernetes Events regarding an object.
+// relatedOptions are the options of related, which shows the Kubernetes Events
+// about an object.
 type relatedOptions struct {
-	question
+	queryOptions
 
 	descendants bool
 	uid         string
 }
 
 func newRelated(conn *connection) *cobra.Command {
-	o := &relatedOptions{question: question{connection: conn}}
+	o := &relatedOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{
 		Use:   "related (TYPE NAME | TYPE/NAME)",
-		Short: "Show the Kubernetes Events regarding an object and what it owned",
+		Short: "Show the Kubernetes Events about an object and its descendants",
 		Long: paragraphs(`
-			Show the Kubernetes Events regarding an object and everything that it owned then, as a
-			Deployment's ReplicaSets and pods, dead ones too. The one seen last comes first.
+			Show the Kubernetes Events about an object and everything that it owned at the time, such as
+			the ReplicaSets and pods of a Deployment, including deleted ones. The Event that was seen
+			last comes first.
 
-			Events are kept here for longer than the hour that the cluster keeps them. --since and
-			--until select by when an Event happened. The object may be of any type, recorded or not.
+			The recorder keeps Events longer than the cluster, which keeps them for an hour. --since and
+			--until select Events by when they happened. The object may be of any type, recorded or not.
 
-			A line across the table says when and why the recorder could not see Events: some may be
-			missing there.`),
+			A line across the table shows when and why the recorder could not observe Events. Some may
+			be missing there.`),
 		Example: examples(conn.env, `
 			# What was reported about a Deployment and its pods within the last 10 minutes
 			watchhistory related deploy/web -n shop --since 10m
@@ -48,12 +50,12 @@ func newRelated(conn *connection) *cobra.Command {
 			watchhistory related ns/shop`),
 		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
 		ValidArgsFunction: conn.completeOne,
-		RunE:              inSteps(o),
+		RunE:              runE(o),
 	}
-	o.window.addFlags(cmd.Flags(), "records of Events")
+	o.window.addFlags(cmd.Flags(), "Event records")
 	o.output.addFlags(cmd)
-	cmd.Flags().BoolVar(&o.descendants, "descendants", true, "Show also the Events regarding everything that the object owned.")
-	cmd.Flags().StringVar(&o.uid, "uid", "", "Only this incarnation of the object.")
+	cmd.Flags().BoolVar(&o.descendants, "descendants", true, "Also show the Events about everything that the object owned.")
+	cmd.Flags().StringVar(&o.uid, "uid", "", "Only show Events about the object with this UID.")
 	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
 	return cmd
 }
@@ -63,37 +65,40 @@ func (o *relatedOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return o.with(ctx, func(s *session) error {
+	return o.withSession(ctx, func(s *session) error {
 		resolved, err := s.types.resolve(ctx, object.kind)
 		if err != nil {
 			return err
 		}
-		t := target{resolved, object.name}
-		found, err := o.read(ctx, s, t)
+		sub := subject{resolved, object.name}
+		found, err := o.read(ctx, s, sub)
 		if err != nil {
 			return err
 		}
-		return o.show(ctx, s, t, found)
+		return o.show(ctx, s, sub, found)
 	})
 }
 
-// reading is what came of the pages of an object's answer.
-type reading struct {
-	events []v1.Event // regarding it, newest first
-	known  bool       // the object itself has history
-	more   bool       // older ones were left out
-	blind  bool       // gaps touch the object's type or Events
+// relatedResult is the merged result of the pages about an object.
+type relatedResult struct {
+	events     []v1.Event // records of Events about it, newest first
+	hasHistory bool       // the object itself has history
+	cut        bool       // older records were omitted
+	hasGaps    bool       // gaps overlap the object's type or Events
 
-	ignored ignored // of either
-	covered coverage
+	ignored  ignoreRules
+	coverage coverage
 }
 
-// isEmpty tells whether there is nothing, not even of the object itself.
-func (r *reading) isEmpty() bool { return len(r.events) == 0 && !r.known }
+// isEmpty reports whether there are neither Events nor history of the object.
+func (r *relatedResult) isEmpty() bool { return len(r.events) == 0 && !r.hasHistory }
 
-// add takes what was read of the object in another namespace. The newest come first, as many as the limit allows.
-func (r *reading) add(other *reading, limit int) {
-	r.known, r.more, r.blind = r.known || other.known, r.more || other.more, r.blind || other.blind
+// merge adds the result for another namespace. It keeps the newest records, as
+// many as limit allows.
+func (r *relatedResult) merge(other *relatedResult, limit int) {
+	r.hasHistory = r.hasHistory || other.hasHistory
+	r.cut = r.cut || other.cut
+	r.hasGaps = r.hasGaps || other.hasGaps
 	for _, rules := range other.ignored {
 		r.ignored.add(rules)
 	}
@@ -104,55 +109,56 @@ func (r *reading) add(other *reading, limit int) {
 	slices.SortStableFunc(r.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
 	r.events = slices.CompactFunc(r.events, func(x, y v1.Event) bool { return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID })
 	if limit > 0 && len(r.events) > limit {
-		r.events, r.more = r.events[:limit], true
+		r.events, r.cut = r.events[:limit], true
 	}
 }
 
-// read asks for the Events in all namespaces that the object may have been in.
-func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*reading, error) {
-	namespaces := t.namespaces(s.namespace)
-	found, err := o.readIn(ctx, s, t, namespaces[0])
+// read reads the Events of all namespaces in which the object may have been.
+func (o *relatedOptions) read(ctx context.Context, s *session, sub subject) (*relatedResult, error) {
+	namespaces := sub.namespaces(s.namespace)
+	found, err := o.readIn(ctx, s, sub, namespaces[0])
 	if err != nil {
 		return nil, err
 	}
 	for _, namespace := range namespaces[1:] {
-		other, err := o.readIn(ctx, s, t, namespace)
+		other, err := o.readIn(ctx, s, sub, namespace)
 		if err != nil {
 			return nil, err
 		}
-		found.add(other, o.limit)
+		found.merge(other, o.limit)
 	}
 	return found, nil
 }
 
-// readIn asks for pages until there is one Event more than the limit: that more follows may be said of the object's own records,
-// which come with them and are only looked at.
+// readIn reads the Events of one namespace. It reads pages until there is one
+// record more than the limit. A page's HasMore is not enough: it may mean only
+// more records of the object itself, which are read but not shown.
 //
-// The window is that of when Events happened. A record is never much older than
-// what it records, but may be much younger: recording began, or was
-// interrupted. So pages are read from the start of the window until now.
-func (o *relatedOptions) readIn(ctx context.Context, s *session, t target, namespace string) (*reading, error) {
+// The window selects Events by when they happened. A record is never much older
+// than its Event, but may be much younger, if recording began later or was
+// interrupted. So the pages have no end time.
+func (o *relatedOptions) readIn(ctx context.Context, s *session, sub subject, namespace string) (*relatedResult, error) {
 	q := client.ObjectQuery{
-		Namespace: namespace, Resource: t.wire(), Name: t.name, UID: o.uid,
+		Namespace: namespace, Resource: sub.resourceArg(), Name: sub.name, UID: o.uid,
 		Start: o.start, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,
 	}
 	if o.limit > 0 {
 		q.Limit = min(q.Limit, o.limit+1)
 	}
-	found := &reading{events: []v1.Event{}}
+	found := &relatedResult{events: []v1.Event{}}
 	for {
 		page, err := s.Object(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		found.known = found.known || len(page.WatchEvents) > 0
-		found.events = append(found.events, o.happened(page.RelatedEvents)...)
-		found.more = o.limit > 0 && len(found.events) > o.limit
-		if found.more || !page.HasMore {
-			found.blind = page.Gaps > 0
+		found.hasHistory = found.hasHistory || len(page.WatchEvents) > 0
+		found.events = append(found.events, o.inWindow(page.RelatedEvents)...)
+		found.cut = o.limit > 0 && len(found.events) > o.limit
+		if found.cut || !page.HasMore {
+			found.hasGaps = page.Gaps > 0
 			found.ignored.add(page.Ignored)
-			found.covered.add(&page.Page)
-			if found.more {
+			found.coverage.add(&page.Page)
+			if found.cut {
 				found.events = found.events[:o.limit]
 			}
 			return found, nil
@@ -161,67 +167,71 @@ func (o *relatedOptions) readIn(ctx context.Context, s *session, t target, names
 	}
 }
 
-// happened returns the records of Events that happened within the window.
-// Expiries are left out: an Event that happened within it was recorded within
-// it, too. Timestamps of Events have no fractions of a second.
-func (o *relatedOptions) happened(events []v1.Event) []v1.Event {
+// inWindow returns the records of Events that happened in the window.
+//
+// Deletions are omitted: Events expire, and one that happened in the window was
+// also recorded then. The start is truncated, because the timestamps of Events
+// have no fractions of a second.
+func (o *relatedOptions) inWindow(events []v1.Event) []v1.Event {
 	start := o.start.Truncate(time.Second)
 	return slices.DeleteFunc(events, func(e v1.Event) bool {
-		at := render.Happened(&e)
+		at := render.LastSeen(&e)
 		return e.Verb == history.Delete.String() || at.Before(start) || !o.end.IsZero() && !at.Before(o.end)
 	})
 }
 
-// gaps returns those of Events, which are what may be missing. The gaps of the object's type matter only where nothing is
-// known of it.
-func (o *relatedOptions) gaps(ctx context.Context, s *session, t target, found *reading) ([]v1.Gap, error) {
-	if !found.blind {
+// gaps returns the gaps of Events. The gaps of the object's type matter only if
+// nothing about the object was found.
+func (o *relatedOptions) gaps(ctx context.Context, s *session, sub subject, found *relatedResult) ([]v1.Gap, error) {
+	if !found.hasGaps {
 		return nil, nil
 	}
-	start, about := o.start, []string(nil)
+	start, types := o.start, []string(nil)
 	for _, events := range eventTypes() {
-		about = append(about, events.wire())
+		types = append(types, events.resourceArg())
 	}
-	if found.more {
+	if found.cut {
 		start = found.events[len(found.events)-1].Timestamp
 	}
 	if found.isEmpty() {
-		about = append(about, t.wire())
+		types = append(types, sub.resourceArg())
 	}
-	return s.gaps(ctx, []client.EventsQuery{{Resources: about}}, start, o.end)
+	return s.gaps(ctx, []client.EventsQuery{{Resources: types}}, start, o.end)
 }
 
-func (o *relatedOptions) show(ctx context.Context, s *session, t target, found *reading) error {
-	gaps, err := o.gaps(ctx, s, t, found)
+// show writes the Events and the notes about them. It fails if the object has
+// neither Events nor history.
+func (o *relatedOptions) show(ctx context.Context, s *session, sub subject, found *relatedResult) error {
+	gaps, err := o.gaps(ctx, s, sub, found)
 	if err != nil {
 		return err
 	}
 	p := o.printer(&o.env, false, false)
 	if found.isEmpty() {
-		known, err := s.isKnown(ctx, t, o.uid)
+		known, err := s.hasHistory(ctx, sub, o.uid)
 		if err != nil {
 			return err
 		}
 		if !known {
-			found.covered.note(&o.question, true)
+			found.coverage.note(&o.queryOptions, true)
 			o.env.note(found.ignored.note())
-			if err := o.showBlind(gaps, p.Related, o.hides()); err != nil {
+			if err := o.writeGapsOnly(gaps, p.Related, o.hidesGaps()); err != nil {
 				return err
 			}
-			return s.missing(ctx, &o.env, t, o.uid)
+			return s.noHistory(ctx, &o.env, sub, o.uid)
 		}
 	}
 	if err := o.write(&o.env, p, found.events, gaps, p.Related); err != nil {
 		return err
 	}
 	if len(found.events) == 0 {
-		o.env.note(fmt.Sprintf("No Events regarding %s found%s.", t, in(t.namespaceOf(s.namespace))))
+		o.env.note(fmt.Sprintf("No Events regarding %s found%s.", sub, in(sub.namespaceOf(s.namespace))))
 	}
-	if found.more {
-		o.env.note(fmt.Sprintf("These are the newest %d records of Events: --limit=0 reads all, --since fewer.", len(found.events)))
+	if found.cut {
+		o.env.note(fmt.Sprintf("Showing the newest %d Event records: --limit=0 shows all, --since shows fewer.", len(found.events)))
 	}
 	o.env.note(found.ignored.note())
-	found.covered.note(&o.question, len(found.events) == 0)
-	o.env.note(gapsNote(gaps, len(found.events) == 0, o.hides()))
+	found.coverage.note(&o.queryOptions, len(found.events) == 0)
+	o.env.note(gapsNote(gaps, len(found.events) == 0, o.hidesGaps()))
 	return nil
 }

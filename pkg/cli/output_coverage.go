@@ -11,40 +11,40 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
-// maxNotRecorded is how many types a note names that are not recorded.
+// maxNotRecorded is the number of types that a note names as not recorded.
 const maxNotRecorded = 8
 
-// coverage collects what answers say about what was never recorded.
+// coverage collects what responses report about the limits of the history.
 type coverage struct {
-	since   time.Time // zero: unknown
-	trimmed bool      // since is where what retention has left begins
-	missing []string  // "leases.coordination.k8s.io excluded"
+	since       time.Time // the start of the history; zero if unknown
+	trimmed     bool      // the start is where the retention begins
+	notRecorded []string  // such as "leases.coordination.k8s.io excluded", each once
 }
 
-// add takes what one answer says.
+// add adds the coverage of one response.
 func (c *coverage) add(p *client.Page) {
 	if !p.Since.IsZero() && (c.since.IsZero() || p.Since.Before(c.since)) {
 		c.since, c.trimmed = p.Since, p.Trimmed
 	}
 	for entry := range strings.SplitSeq(p.NotRecorded, ", ") {
-		if entry != "" && !slices.Contains(c.missing, entry) {
-			c.missing = append(c.missing, entry)
+		if entry != "" && !slices.Contains(c.notRecorded, entry) {
+			c.notRecorded = append(c.notRecorded, entry)
 		}
 	}
 }
 
-// note writes since when anything is recorded, if the window begins before that
-// or nothing was found, and of an empty answer what is not recorded.
-func (c *coverage) note(o *question, empty bool) {
+// note writes the start of the history, if the window begins earlier or the output
+// is empty. If it is empty, note also writes which types are not recorded.
+func (c *coverage) note(o *queryOptions, empty bool) {
 	o.env.note(c.sinceNote(o, empty))
 	if empty {
-		o.env.note(c.missingNote())
+		o.env.note(c.notRecordedNote())
 	}
 }
 
-func (c *coverage) sinceNote(o *question, empty bool) string {
-	asked := !o.start.IsZero()
-	if c.since.IsZero() || asked && !o.start.Before(c.since) || !asked && !empty {
+func (c *coverage) sinceNote(o *queryOptions, empty bool) string {
+	hasStart := !o.start.IsZero()
+	if c.since.IsZero() || hasStart && !o.start.Before(c.since) || !hasStart && !empty {
 		return ""
 	}
 	now := o.env.recorderNow()
@@ -54,12 +54,12 @@ func (c *coverage) sinceNote(o *question, empty bool) string {
 	}
 	text += clock(c.since.In(o.location), now.In(o.location)) + ", " + duration.HumanDuration(max(now.Sub(c.since), 0)) + " ago"
 	if !o.end.IsZero() && !o.end.After(c.since) {
-		text += ": after the time that was asked for"
+		text += ": after the requested time"
 	}
 	return text + "."
 }
 
-// clock writes a time of day, with the day if that is not today.
+// clock returns the time of day of t, with its date if that is not today.
 func clock(t, now time.Time) string {
 	if t.Format(time.DateOnly) == now.Format(time.DateOnly) {
 		return t.Format(time.TimeOnly)
@@ -67,21 +67,22 @@ func clock(t, now time.Time) string {
 	return t.Format(time.DateTime)
 }
 
-// missingNote is "" if all that was asked for is recorded.
-func (c *coverage) missingNote() string {
+// notRecordedNote returns a note with the types that are not recorded, or "" if
+// all requested types are.
+func (c *coverage) notRecordedNote() string {
 	var entries []string
-	for _, entry := range c.missing[:min(len(c.missing), maxNotRecorded)] {
-		name, why, _ := strings.Cut(entry, " ")
-		if before, later := strings.CutPrefix(why, "before="); later {
-			why = "before " + before
+	for _, entry := range c.notRecorded[:min(len(c.notRecorded), maxNotRecorded)] {
+		name, reason, _ := strings.Cut(entry, " ")
+		if start, isTime := strings.CutPrefix(reason, "before="); isTime {
+			reason = "before " + start
 		}
 		if strings.HasPrefix(name, "+") { // "+12 more"
 			entries = append(entries, entry)
 			continue
 		}
-		entries = append(entries, name+" ("+strings.ReplaceAll(why, "_", " ")+")")
+		entries = append(entries, name+" ("+strings.ReplaceAll(reason, "_", " ")+")")
 	}
-	if len(c.missing) > maxNotRecorded {
+	if len(c.notRecorded) > maxNotRecorded {
 		entries = append(entries, "and others")
 	}
 	if len(entries) == 0 {
@@ -90,15 +91,16 @@ func (c *coverage) missingNote() string {
 	return "Not recorded: " + strings.Join(entries, ", ") + "."
 }
 
-// unrecorded returns why the recorder does not record a type that its catalogue
-// has; "" if it does, or if nobody knows.
-func (s *session) unrecorded(ctx context.Context, t target) string {
+// notRecordedReason returns why the recorder does not record a type of its
+// catalogue. It returns "" if the type is recorded, or if the reason is unknown.
+func (s *session) notRecordedReason(ctx context.Context, sub subject) string {
 	list, err := s.Resources(ctx)
 	if err != nil {
-		return "" // the answer itself is there
+		return "" // the reason only adds to the output
 	}
+	states := []string{"excluded", "not_configured", "not_watchable", "waiting"}
 	for _, r := range list.Resources {
-		if r.Group == t.Group && r.Plural == t.Plural && slices.Contains([]string{"excluded", "not_configured", "not_watchable", "waiting"}, r.State) {
+		if r.Group == sub.Group && r.Plural == sub.Plural && slices.Contains(states, r.State) {
 			return r.Reason
 		}
 	}

@@ -7,27 +7,27 @@ import (
 	"strings"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// note writes a line to stderr; an empty one not at all.
+// note writes a line to stderr. An empty note is not written.
 func (e *Environment) note(text string) {
 	if text != "" {
-		e.answer()
-		_, _ = fmt.Fprintln(e.ErrOut, render.Escape(text))
+		e.endProgress()
+		_, _ = fmt.Fprintln(e.ErrOut, printable.Text(text))
 	}
 }
 
-// warnings is the stream for the warnings of kubectl's libraries. Each is
+// warnings is the stream for the warnings of kubectl's libraries. Each warning is
 // written once.
 type warnings struct {
 	env  *Environment
 	seen []string
 }
 
-// Write expects one warning, and never fails.
+// Write implements [io.Writer]. It expects one warning, and never fails.
 func (w *warnings) Write(p []byte) (int, error) {
 	text := strings.TrimSpace(string(p))
 	for _, events := range eventTypes() { // both groups serve the same Events
@@ -42,11 +42,12 @@ func (w *warnings) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ignored collects what the recorder's configuration leaves out of answers, by rule.
-type ignored []string
+// ignoreRules are the rules by which the recorder's configuration ignores changes,
+// each once.
+type ignoreRules []string
 
-// add takes what one answer says.
-func (i *ignored) add(rules string) {
+// add adds the rules of one response, which are separated by semicolons.
+func (i *ignoreRules) add(rules string) {
 	for rule := range strings.SplitSeq(rules, "; ") {
 		if rule != "" && !slices.Contains(*i, rule) {
 			*i = append(*i, rule)
@@ -54,15 +55,16 @@ func (i *ignored) add(rules string) {
 	}
 }
 
-// note is "" where nothing is left out.
-func (i ignored) note() string {
+// note returns a note with the rules, or "" if there are none.
+func (i ignoreRules) note() string {
 	if len(i) == 0 {
 		return ""
 	}
-	return "The recorder is configured to leave out: " + strings.Join(i, "; ") + "."
+	return "The recorder is configured to ignore: " + strings.Join(i, "; ") + "."
 }
 
-// in is " in shop namespace" or, where that says nothing, "".
+// in returns " in shop namespace", or "" for all namespaces and for cluster-scoped
+// objects.
 func in(namespace string) string {
 	if namespace == "" || namespace == history.NoNamespace {
 		return ""
@@ -70,77 +72,74 @@ func in(namespace string) string {
 	return " in " + namespace + " namespace"
 }
 
-// unchanged returns nil, after a note, if an object has history, but none in
-// the window. Otherwise its error says what of the object was never recorded.
-func (s *session) unchanged(ctx context.Context, env *Environment, t target, uid string, w *window) error {
+// hiddenNote returns a note that n changes or versions were hidden as noise, or
+// "".
+func hiddenNote(n int, noun string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s with noise only %s hidden; --show-noise lists them", plural(n, noun), are(n))
+}
+
+// whoNote returns an explanation of the question mark in the column WHO, or "" if
+// the table has none.
+func (o *output) whoNote(shown []v1.Event) string {
+	if !o.isTable() || !slices.ContainsFunc(shown, func(e v1.Event) bool { return render.IsAnonymous(&e) }) {
+		return ""
+	}
+	return "? = the API server does not record who made this change (deletions, removed fields, some scaling); audit logs do"
+}
+
+// noteUnchanged explains why an object has no versions in the output. If it has
+// history outside the window, that is a note. Otherwise it is the error of
+// [session.noHistory].
+func (s *session) noteUnchanged(ctx context.Context, env *Environment, sub subject, uid string, w *window) error {
 	if w.isSet() {
-		known, err := s.isKnown(ctx, t, uid)
+		known, err := s.hasHistory(ctx, sub, uid)
 		if err != nil {
 			return err
 		}
 		if known {
-			env.note(fmt.Sprintf("No changes of %s%s in that time.", t, in(t.namespaceOf(s.namespace))))
+			env.note(fmt.Sprintf("No changes of %s%s in the requested time.", sub, in(sub.namespaceOf(s.namespace))))
 			return nil
 		}
 	}
-	return s.missing(ctx, env, t, uid)
+	return s.noHistory(ctx, env, sub, uid)
 }
 
-// isKnown reports whether an object, or one incarnation of it, has history.
-func (s *session) isKnown(ctx context.Context, t target, uid string) (bool, error) {
-	found, err := s.newestVersions(ctx, t, uid, 1)
-	return len(found) > 0, err
-}
-
-// newestVersions returns the newest versions of a type's objects, or of one
-// object, without their bodies: of each namespace at most so many.
-func (s *session) newestVersions(ctx context.Context, t target, uid string, limit int) (found []v1.Event, err error) {
-	for _, namespace := range t.namespaces(s.namespace) {
-		page, err := s.Events(ctx, client.EventsQuery{
-			Namespace: namespace, Resources: []string{t.wire()}, Name: t.name, UID: uid,
-			Order: history.NewestFirst, Limit: limit, Summary: true,
-		})
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, page.Events...)
-	}
-	slices.SortStableFunc(found, func(a, b v1.Event) int { return b.Timestamp.Compare(a.Timestamp) })
-	return found, nil
-}
-
-// missing is the error for an object, or an incarnation of it, that has no history.
-func (s *session) missing(ctx context.Context, env *Environment, t target, uid string) error {
-	where, hint := in(t.namespaceOf(s.namespace)), ""
+// noHistory returns the error for an object, or an incarnation of it, that has no
+// history. The error says why, if the recorder knows it.
+func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, uid string) error {
+	where, hint := in(sub.namespaceOf(s.namespace)), ""
 	if uid != "" {
-		uids, err := s.incarnations(ctx, t)
+		uids, err := s.incarnations(ctx, sub)
 		if err != nil {
 			return err
 		}
 		if len(uids) > 0 {
-			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s", t, where, uid, strings.Join(uids, ", "))
+			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s", sub, where, uid, strings.Join(uids, ", "))
 		}
 	}
-	if recorded, err := s.types.known(ctx, t.wire()); err == nil && !recorded {
-		hint = fmt.Sprintf("the recorder does not record %s", t.GroupResource())
-	} else if reason := s.unrecorded(ctx, t); reason != "" {
-		hint = fmt.Sprintf("the recorder does not record %s: %s", t.GroupResource(), reason)
+	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
+		hint = fmt.Sprintf("the recorder does not record %s", sub.GroupResource())
+	} else if reason := s.notRecordedReason(ctx, sub); reason != "" {
+		hint = fmt.Sprintf("the recorder does not record %s: %s", sub.GroupResource(), reason)
 	} else {
-		hint = fmt.Sprintf("'%s get %s -A' shows which have one", env.Name, t.GroupResource())
+		hint = fmt.Sprintf("'%s get %s -A' lists the objects with history", env.Name, sub.GroupResource())
 	}
-	return history.Errorf(history.NotFound, "no history of %s%s: %s", t, where, hint)
+	return history.Errorf(history.NotFound, "no history of %s%s: %s", sub, where, hint)
 }
 
-// incarnations returns the UIDs of an object's newest versions, the newest first.
-func (s *session) incarnations(ctx context.Context, t target) (uids []string, err error) {
-	found, err := s.newestVersions(ctx, t, "", defaultChunkSize)
-	if err != nil {
-		return nil, err
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
 	}
-	for i := range found {
-		if uid := found[i].UID; !slices.Contains(uids, uid) {
-			uids = append(uids, uid)
-		}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "is"
 	}
-	return uids, nil
+	return "are"
 }

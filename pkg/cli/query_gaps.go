@@ -12,8 +12,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// gaps returns those that touch what queries ask for and the time from start to end, in the order of their starts. The
-// queries are those whose answers say that there are gaps: without any, nothing is asked.
+// gaps returns the gaps that overlap the time from start to end and the resources
+// of queries, in the order of their starts. The queries are those whose responses
+// report gaps; without any, the recorder is not asked.
 func (s *session) gaps(ctx context.Context, queries []client.EventsQuery, start, end time.Time) ([]v1.Gap, error) {
 	if len(queries) == 0 {
 		return nil, nil
@@ -26,12 +27,12 @@ func (s *session) gaps(ctx context.Context, queries []client.EventsQuery, start,
 	if err != nil || len(q.Resources) > 0 {
 		return found, err
 	}
-	return s.within(ctx, queries[0].Namespace, found)
+	return s.gapsIn(ctx, queries[0].Namespace, found)
 }
 
-// within leaves out the gaps of types that have no objects in a namespace. Where it is [history.NoNamespace], those are the
-// namespaced ones.
-func (s *session) within(ctx context.Context, namespace string, gaps []v1.Gap) ([]v1.Gap, error) {
+// gapsIn returns the gaps of types whose objects can be in a namespace. In
+// [history.NoNamespace] those are the cluster-scoped types.
+func (s *session) gapsIn(ctx context.Context, namespace string, gaps []v1.Gap) ([]v1.Gap, error) {
 	if namespace == "" || len(gaps) == 0 {
 		return gaps, nil
 	}
@@ -47,36 +48,37 @@ func (s *session) within(ctx context.Context, namespace string, gaps []v1.Gap) (
 	}), nil
 }
 
-// hides returns the flag without which the answer would be a table and show gaps; "" where it is one.
-func (o *output) hides() string {
+// hidesGaps returns the flag because of which the output has no gap rows, or "".
+func (o *output) hidesGaps() string {
 	if o.isTable() {
 		return ""
 	}
 	return "--output"
 }
 
-// showBlind writes gaps where nothing else is to be shown, and says that they are there.
-func (q *question) showBlind(gaps []v1.Gap, table table, hiddenBy string) error {
+// writeGapsOnly writes a table of gaps, if nothing else is to be written, and a
+// note about them. With a flag in hiddenBy it writes only the note.
+func (o *queryOptions) writeGapsOnly(gaps []v1.Gap, table table, hiddenBy string) error {
 	if hiddenBy == "" {
 		if err := table(nil, gaps); err != nil {
 			return err
 		}
 	}
-	q.env.note(gapsNote(gaps, true, hiddenBy))
+	o.env.note(gapsNote(gaps, true, hiddenBy))
 	return nil
 }
 
-// gapsNote says how many gaps there are where the answer does not show them, which the flag hiddenBy causes, or shows nothing
-// else.
+// gapsNote returns a note with the number of gaps, if the output is empty or the
+// flag hiddenBy hides them. Otherwise it returns "".
 func gapsNote(gaps []v1.Gap, empty bool, hiddenBy string) string {
 	if len(gaps) == 0 || !empty && hiddenBy == "" {
 		return ""
 	}
-	touch, them := "touch", "them"
+	overlap, them := "overlap", "them"
 	if len(gaps) == 1 {
-		touch, them = "touches", "it"
+		overlap, them = "overlaps", "it"
 	}
-	text := "Changes may be missing: " + plural(len(gaps), "gap") + " " + touch + " the time of this answer"
+	text := "Changes may be missing: " + plural(len(gaps), "gap") + " " + overlap + " the time of this output"
 	if hiddenBy != "" {
 		text += "; without " + hiddenBy + " a table shows " + them
 	}

@@ -8,45 +8,49 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// resourceType is a type as the recorder is asked for it.
+// resourceType identifies a type in queries to the recorder.
 type resourceType struct {
 	Group, Plural string
 	Namespaced    bool
 }
 
-// GroupResource returns the type's identity.
+// GroupResource returns the group and the plural.
 func (t resourceType) GroupResource() schema.GroupResource {
 	return schema.GroupResource{Group: t.Group, Resource: t.Plural}
 }
 
-// wire names the type to the recorder without a doubt about its group.
-func (t resourceType) wire() string {
+// resourceArg returns the type as a query parameter. It always has a group or,
+// for the core group, a version, so that it is not ambiguous.
+func (t resourceType) resourceArg() string {
 	if t.Group == "" {
 		return t.Plural + ".v1"
 	}
 	return t.Plural + "." + t.Group
 }
 
-// resolver finds out what a type's name means.
+// resolver maps what users type to types: through the cluster's discovery, or
+// through the recorder's catalogue. It is not safe for concurrent use.
 type resolver struct {
-	mapper    func() (meta.RESTMapper, error)
-	discovery discoveryClient // nil: categories are not asked for
-	recorded  func(context.Context) (*v1.ResourceList, error)
-	env       *Environment       // for warnings
-	catalogue []history.Resource // nil: not asked for yet
-	warned    bool
+	mapper        func() (meta.RESTMapper, error)
+	discovery     func() (discovery.CachedDiscoveryInterface, error) // nil means that there are no categories
+	readCatalogue func(context.Context) (*v1.ResourceList, error)
+	env           *Environment       // for warnings
+	catalogue     []history.Resource // nil before the first use
+	warned        bool               // that discovery failed
 
-	unreachable error // why the API server did not say which types there are; nil: it was not asked, or it did
+	discoveryErr error // of the categories; discovery is not tried again after it
 }
 
-// resolve asks the cluster's discovery and, where that does not know the type or does not answer, the recorder.
+// resolve returns the type that arg means. Discovery decides and, if it does not
+// have the type or fails, the catalogue does, with a warning.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
-	found, discoveryErr := resourceType{}, r.unreachable
+	found, discoveryErr := resourceType{}, r.discoveryErr
 	if discoveryErr == nil {
 		found, discoveryErr = r.discover(arg)
 	}
@@ -56,27 +60,26 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	if ctx.Err() != nil {
 		return found, context.Cause(ctx)
 	}
-	found, err := r.remember(ctx, arg)
+	found, err := r.fromCatalogue(ctx, arg)
 	if history.CodeOf(err) == history.NotFound && !meta.IsNoMatchError(discoveryErr) {
-		return found, history.Errorf(history.NotFound,
-			"the recorder has no resource type %q, and the API server did not say which types there are: %v", arg, discoveryErr)
+		return found, history.Errorf(history.NotFound, "the recorder has no resource type %q, and discovery failed: %v", arg, discoveryErr)
 	}
 	if err != nil {
 		return found, err
 	}
-	if _, err := r.discover(found.wire()); err == nil {
+	if _, err := r.discover(found.resourceArg()); err == nil {
 		r.warnf("%q is a former name of %s", arg, found.GroupResource())
 	} else if meta.IsNoMatchError(discoveryErr) {
-		r.warnf("the server does not serve %s any more; the recorder remembers it", found.GroupResource())
+		r.warnf("the server no longer serves %s; using the recorder's catalogue", found.GroupResource())
 	} else if !r.warned {
 		r.warned = true
-		r.warnf("the API server did not say which types there are (%v); the recorder's types are used", discoveryErr)
+		r.warnf("discovery failed (%v); using the recorder's catalogue", discoveryErr)
 	}
 	return found, nil
 }
 
-// recordedAs returns the type under which objects are recorded. Those of Events are served by two groups, and recorded from the one
-// that the recorder's configuration names.
+// recordedAs returns the type under which objects of a type are recorded. Two
+// groups serve the same Events; the recorder's configuration names one of them.
 func (r *resolver) recordedAs(ctx context.Context, found resourceType) resourceType {
 	both := eventTypes()
 	i := slices.Index(both, found)
@@ -84,16 +87,16 @@ func (r *resolver) recordedAs(ctx context.Context, found resourceType) resourceT
 		return found
 	}
 	other := both[1-i]
-	if known, err := r.known(ctx, found.wire()); known || err != nil {
+	if known, err := r.isRecorded(ctx, found.resourceArg()); known || err != nil {
 		return found
 	}
-	if known, err := r.known(ctx, other.wire()); known && err == nil {
+	if known, err := r.isRecorded(ctx, other.resourceArg()); known && err == nil {
 		return other
 	}
 	return found
 }
 
-// eventTypes are those under which Events may be recorded.
+// eventTypes returns the two types of Kubernetes Events.
 func eventTypes() (types []resourceType) {
 	for _, r := range history.EventResources() {
 		types = append(types, resourceType{Group: r.Group, Plural: r.Resource, Namespaced: true})
@@ -101,9 +104,11 @@ func eventTypes() (types []resourceType) {
 	return types
 }
 
-// discover takes every form that kubectl does: plural, singular, short name, kind, with a group and a version or without.
+// discover returns the served type that arg means. It accepts every form that
+// kubectl does: plural, singular, short name or kind, with or without group and
+// version.
 func (r *resolver) discover(arg string) (resourceType, error) {
-	defer r.env.mayPrompt()()
+	defer r.env.suspendProgress()()
 	mapper, err := r.mapper()
 	if err != nil {
 		return resourceType{}, err
@@ -117,7 +122,7 @@ func (r *resolver) discover(arg string) (resourceType, error) {
 		gvr, err = mapper.ResourceFor(short.WithVersion(""))
 	}
 	if err == nil {
-		return scoped(mapper, gvr)
+		return typeOfResource(mapper, gvr)
 	}
 	if byKind, kindErr := discoverKind(mapper, arg); kindErr == nil {
 		return byKind, nil
@@ -125,7 +130,7 @@ func (r *resolver) discover(arg string) (resourceType, error) {
 	return resourceType{}, err
 }
 
-func scoped(mapper meta.RESTMapper, gvr schema.GroupVersionResource) (resourceType, error) {
+func typeOfResource(mapper meta.RESTMapper, gvr schema.GroupVersionResource) (resourceType, error) {
 	kind, err := mapper.KindFor(gvr)
 	if err != nil {
 		return resourceType{}, err
@@ -134,32 +139,68 @@ func scoped(mapper meta.RESTMapper, gvr schema.GroupVersionResource) (resourceTy
 	if err != nil {
 		return resourceType{}, err
 	}
-	return ofMapping(mapping), nil
+	return typeOfMapping(mapping), nil
 }
 
+// discoverKind returns the served type whose kind arg is.
 func discoverKind(mapper meta.RESTMapper, arg string) (resourceType, error) {
 	full, short := schema.ParseKindArg(arg)
 	if full != nil {
 		if mapping, err := mapper.RESTMapping(full.GroupKind(), full.Version); err == nil {
-			return ofMapping(mapping), nil
+			return typeOfMapping(mapping), nil
 		}
 	}
 	mapping, err := mapper.RESTMapping(short)
 	if err != nil {
 		return resourceType{}, err
 	}
-	return ofMapping(mapping), nil
+	return typeOfMapping(mapping), nil
 }
 
-func ofMapping(m *meta.RESTMapping) resourceType {
+func typeOfMapping(m *meta.RESTMapping) resourceType {
 	return resourceType{
 		Group: m.Resource.Group, Plural: m.Resource.Resource,
 		Namespaced: m.Scope.Name() == meta.RESTScopeNameNamespace,
 	}
 }
 
-// remember looks the type up in the recorder's catalogue.
-func (r *resolver) remember(ctx context.Context, arg string) (resourceType, error) {
+// category returns the types of a category, such as "all". It returns none if the
+// server has no such category, or if discovery fails.
+func (r *resolver) category(name string) []resourceType {
+	if r.discovery == nil || r.discoveryErr != nil || strings.Contains(name, ".") {
+		return nil
+	}
+	defer r.env.suspendProgress()()
+	d, err := r.discovery()
+	if err != nil {
+		return nil
+	}
+	_, lists, err := d.ServerGroupsAndResources()
+	if err != nil && len(lists) == 0 {
+		r.discoveryErr = err
+		return nil
+	}
+	var found []resourceType
+	for _, list := range lists {
+		for i := range list.APIResources {
+			served := &list.APIResources[i]
+			group, _, grouped := strings.Cut(list.GroupVersion, "/")
+			if !grouped { // the core group has only a version
+				group = ""
+			}
+			t := resourceType{Group: group, Plural: served.Name, Namespaced: served.Namespaced}
+			isSubresource := strings.Contains(served.Name, "/")
+			if slices.Contains(served.Categories, name) && !isSubresource && !slices.Contains(found, t) {
+				found = append(found, t)
+			}
+		}
+	}
+	return found
+}
+
+// fromCatalogue returns the type that arg means in the recorder's catalogue. It
+// fails if there is none, or more than one.
+func (r *resolver) fromCatalogue(ctx context.Context, arg string) (resourceType, error) {
 	matches, err := r.matches(ctx, arg)
 	if err != nil {
 		return resourceType{}, err
@@ -175,20 +216,21 @@ func (r *resolver) remember(ctx context.Context, arg string) (resourceType, erro
 		for _, m := range matches {
 			names = append(names, m.GroupResource().String())
 		}
-		return resourceType{}, invalidf("%q may be any of %s: name one of them", arg, strings.Join(names, ", "))
+		return resourceType{}, invalidf("%q is ambiguous: want one of %s", arg, strings.Join(names, ", "))
 	}
 }
 
-// known tells whether the recorder's catalogue has the type.
-func (r *resolver) known(ctx context.Context, arg string) (bool, error) {
+// isRecorded reports whether the recorder's catalogue has a type.
+func (r *resolver) isRecorded(ctx context.Context, arg string) (bool, error) {
 	matches, err := r.matches(ctx, arg)
 	return len(matches) > 0, err
 }
 
-// matches returns what arg may mean in the catalogue.
+// matches returns the resources of the catalogue that arg matches. The catalogue
+// is read once.
 func (r *resolver) matches(ctx context.Context, arg string) ([]history.Resource, error) {
 	if r.catalogue == nil {
-		list, err := r.recorded(ctx)
+		list, err := r.readCatalogue(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -197,6 +239,7 @@ func (r *resolver) matches(ctx context.Context, arg string) ([]history.Resource,
 	return history.Matching(r.catalogue, arg), nil
 }
 
+// resources returns the resources of a list, each group and plural once.
 func resources(list *v1.ResourceList) []history.Resource {
 	all := []history.Resource{}
 	for _, r := range list.Resources {
@@ -209,7 +252,7 @@ func resources(list *v1.ResourceList) []history.Resource {
 				Kind: d.Kind, Singular: d.Singular, ShortNames: d.ShortNames, Namespaced: d.Namespaced,
 			})
 		}
-		same := func(known history.Resource) bool { return known.GroupResource() == resource.GroupResource() }
+		same := func(other history.Resource) bool { return other.GroupResource() == resource.GroupResource() }
 		if !slices.ContainsFunc(all, same) {
 			all = append(all, resource)
 		}
@@ -217,6 +260,7 @@ func resources(list *v1.ResourceList) []history.Resource {
 	return all
 }
 
+// warnf prints a warning.
 func (r *resolver) warnf(format string, args ...any) {
 	r.env.note("Warning: " + fmt.Sprintf(format, args...))
 }

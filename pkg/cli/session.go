@@ -7,59 +7,64 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways to log in that a kubeconfig can name
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // the authentication providers of kubeconfigs
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
-// discoveryPatience bounds a discovery request where the recorder is reached without the cluster, which may be gone.
-const discoveryPatience = 5 * time.Second
+// discoveryTimeout limits a discovery request if the recorder is reached by URL.
+// The cluster may no longer exist then.
+const discoveryTimeout = 5 * time.Second
 
-// loginPatience bounds a discovery request together with a login that it may need.
-const loginPatience = time.Hour
+// loginTimeout limits a discovery request together with an interactive login.
+const loginTimeout = time.Hour
 
-// connection is how to reach the cluster and its recorder; all commands share its flags.
+// connection contains the flags with which all commands reach the cluster and its
+// recorder.
 type connection struct {
 	env       Environment
 	config    *genericclioptions.ConfigFlags
 	url       string
-	namespace string // the recorder's
+	namespace string // of the recorder
 	mode      string
 
-	unattended bool // nobody answers prompts
+	nonInteractive bool // nobody can answer prompts
 }
 
 func newConnection(env Environment) *connection {
 	c := &connection{env: env, config: genericclioptions.NewConfigFlags(true)}
 	c.config.WithWarningPrinter(genericiooptions.IOStreams{ErrOut: &warnings{env: &c.env}})
-	c.config.WrapConfigFn = c.discovering
+	c.config.WrapConfigFn = c.configureDiscovery
 	return c
 }
 
-// discovering prepares a configuration for discovery.
-func (c *connection) discovering(cfg *rest.Config) *rest.Config {
+// configureDiscovery prepares a client configuration for discovery.
+//
+// The timeout excludes logins. So the configuration's own timeout, which includes
+// them, is only a limit for both.
+func (c *connection) configureDiscovery(cfg *rest.Config) *rest.Config {
 	cfg.UserAgent = c.userAgent()
-	cfg.WarningHandler = rest.NoWarnings{} // they are not about what is asked here
-	patience := cfg.Timeout
+	cfg.WarningHandler = rest.NoWarnings{} // they concern discovery, not the query
+	timeout := cfg.Timeout
 	switch {
-	case patience > 0:
+	case timeout > 0:
 	case c.url != "":
-		patience = discoveryPatience
+		timeout = discoveryTimeout
 	default:
-		patience = client.DefaultAPITimeout
+		timeout = client.DefaultAPITimeout
 	}
-	client.Limit(cfg, patience, client.MaxDiscovery, c.env.display())
-	cfg.Timeout = loginPatience // or the library would limit it to less
+	client.Limit(cfg, timeout, client.MaxDiscovery, c.env.display())
+	cfg.Timeout = loginTimeout // without it, the discovery client sets a shorter one
 	return cfg
 }
 
 func (c *connection) addFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
 	c.config.AddFlags(fs)
-	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, where it is not to be reached through the API server.")
-	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+client.DefaultNamespace+", or else where there is one).")
+	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, if it is not reached through the API server.")
+	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+client.DefaultNamespace+", otherwise any namespace with a recorder).")
 	fs.StringVar(&c.mode, "connect", string(client.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
 	c.completeFlags(root)
 	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
@@ -68,15 +73,15 @@ func (c *connection) addFlags(root *cobra.Command) {
 
 func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
 
-// session is an open connection, and what is asked through it.
+// session is an open connection to a recorder.
 type session struct {
 	*client.Client
 
 	types     resolver
-	namespace string // the objects'
+	namespace string // of the objects; "" means all
 }
 
-// open connects to the recorder. Close the session after use.
+// open connects to the recorder. The caller must close the session.
 func (c *connection) open(ctx context.Context) (*session, error) {
 	opts := client.ConnectOptions{
 		Options: client.Options{UserAgent: c.userAgent(), Now: c.env.Now},
@@ -84,7 +89,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	}
 	timeout, err := clientcmd.ParseTimeout(*c.config.Timeout)
 	if err != nil {
-		return nil, invalidf("--request-timeout %q is no duration: want one like 30s", *c.config.Timeout)
+		return nil, invalidf("--request-timeout %q is not a duration: want one like 30s", *c.config.Timeout)
 	}
 	opts.Timeout = timeout
 	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
@@ -92,7 +97,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	case err == nil:
 		c.prepareLogin(cluster)
 	case c.url == "":
-		return nil, invalidf("no cluster to ask: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
+		return nil, invalidf("no cluster configured: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
 	if c.url == "" {
 		opts.RESTConfig = cluster
@@ -103,16 +108,16 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.env.ahead = func() time.Duration {
-		ahead, _ := recorder.ClockAhead()
-		return ahead
+	c.env.clockOffset = func() time.Duration {
+		offset, _ := recorder.ClockAhead()
+		return offset
 	}
 	s := &session{Client: recorder}
 	s.types = resolver{
-		mapper:    c.config.ToRESTMapper,
-		discovery: c.config.ToDiscoveryClient,
-		recorded:  recorder.Resources,
-		env:       &c.env,
+		mapper:        c.config.ToRESTMapper,
+		discovery:     c.config.ToDiscoveryClient,
+		readCatalogue: recorder.Resources,
+		env:           &c.env,
 	}
 	if s.namespace, err = c.objectNamespace(); err != nil {
 		_ = recorder.Close()
@@ -121,16 +126,18 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// prepareLogin notes whether a person may have to log in, and keeps a plugin from asking if there is nobody to answer.
+// prepareLogin notes whether a credential plugin may prompt. It prevents prompts
+// if nobody can answer them.
 func (c *connection) prepareLogin(cluster *rest.Config) {
-	c.env.logsIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
-	if plugin := cluster.ExecProvider; plugin != nil && c.unattended {
+	c.env.mayLogIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
+	if plugin := cluster.ExecProvider; plugin != nil && c.nonInteractive {
 		cluster.ExecProvider = plugin.DeepCopy()
 		cluster.ExecProvider.StdinUnavailable = true
 	}
 }
 
-// objectNamespace is that of --namespace or, as with kubectl, of the kubeconfig's context.
+// objectNamespace returns the namespace of --namespace or, as kubectl does, of
+// the kubeconfig's context.
 func (c *connection) objectNamespace() (string, error) {
 	if *c.config.Namespace != "" {
 		return *c.config.Namespace, nil
@@ -142,18 +149,19 @@ func (c *connection) objectNamespace() (string, error) {
 	return namespace, nil
 }
 
-// with runs ask with an open session, and shows on a terminal that it takes its time, until there is something to write.
-func (c *connection) with(ctx context.Context, ask func(*session) error) error {
-	if c.env.waiting != nil && !c.env.plain { // it is erased with an escape sequence
-		c.env.waiting.begin("Asking the recorder…")
-		defer c.env.waiting.end()
+// withSession calls query with an open session, and closes it. On a terminal it
+// shows progress until there is output.
+func (c *connection) withSession(ctx context.Context, query func(*session) error) error {
+	if c.env.progress != nil && !c.env.noEscapes { // it is erased by an escape sequence
+		c.env.progress.begin("Asking the recorder…")
+		defer c.env.progress.end()
 	}
 	s, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	err = ask(s)
+	err = query(s)
 	c.env.warnOfSkew()
 	return err
 }

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// enableEscapes reports whether a terminal obeys escape sequences, and returns
-// what undoes the preparation that this took.
-func enableEscapes(*os.File) (obeyed bool, restore func()) { return true, func() {} }
+// enableEscapes reports whether a terminal supports escape sequences. The caller
+// must call restore.
+func enableEscapes(*os.File) (supported bool, restore func()) { return true, func() {} }
 
-// closedPipes are the errors of a write to a pipe that nobody reads any more.
+// closedPipes returns the errors of a write to a pipe without a reader.
 func closedPipes() []error { return []error{syscall.EPIPE} }

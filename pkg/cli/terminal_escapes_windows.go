@@ -7,10 +7,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// enableEscapes reports whether a terminal obeys escape sequences, and returns
-// what undoes the preparation that this took. Consoles print them instead,
-// unless they are told otherwise; those before Windows 10 can't be told.
-func enableEscapes(f *os.File) (obeyed bool, restore func()) {
+// enableEscapes enables escape sequences on a terminal, and reports whether it
+// supports them. The caller must call restore.
+//
+// A console prints escape sequences as text until they are enabled. Consoles
+// before Windows 10 do not support them.
+func enableEscapes(f *os.File) (supported bool, restore func()) {
 	console := windows.Handle(f.Fd())
 	var mode uint32
 	if err := windows.GetConsoleMode(console, &mode); err != nil {
@@ -26,7 +28,7 @@ func enableEscapes(f *os.File) (obeyed bool, restore func()) {
 	return true, func() { _ = windows.SetConsoleMode(console, mode) }
 }
 
-// closedPipes are the errors of a write to a pipe that nobody reads any more.
+// closedPipes returns the errors of a write to a pipe without a reader.
 func closedPipes() []error {
 	return []error{syscall.EPIPE, windows.ERROR_BROKEN_PIPE, windows.ERROR_NO_DATA}
 }

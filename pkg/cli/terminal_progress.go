@@ -8,69 +8,70 @@ import (
 	"unicode/utf8"
 )
 
-// progressPatience is how long a terminal stays silent.
-const progressPatience = time.Second
+// progressDelay is how long a command runs before progress is shown.
+const progressDelay = time.Second
 
-// waiting is what a terminal shows while an answer is awaited: nothing for a second, and then one line. To anything but a
-// terminal it writes nothing. Its methods may be called at any time.
+// progressLine shows one line on a terminal while a command waits. It appears
+// after progressDelay, and never on anything but a terminal.
 //
-// It is suspended while a credential plugin may prompt on the terminal. It erases no more than it wrote, so that a prompt
-// on the same line stays.
-type waiting struct {
+// The line is suspended while a credential plugin may prompt; that time does not
+// count as waiting. Only the characters of the line are erased, so that a prompt
+// on the same line remains. All methods are safe for concurrent use.
+type progressLine struct {
 	w io.Writer
 
-	mu        sync.Mutex // guards what follows
-	text      string     // empty: nothing is awaited
+	mu        sync.Mutex // guards the fields below
+	text      string     // empty while the command does not wait
 	timer     *time.Timer
-	left      time.Duration // of the patience
-	since     time.Time     // when the timer was started
-	suspended int
+	remaining time.Duration // until the line appears
+	started   time.Time     // when the timer was started
+	suspended int           // the number of suspensions
 	shown     bool
 }
 
-// begin shows the text once it was awaited for a second.
-func (p *waiting) begin(text string) {
+// begin shows text after progressDelay.
+func (p *progressLine) begin(text string) {
 	if terminalWidth(p.w) == 0 {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.text, p.left = text, progressPatience
-	p.start()
+	p.text, p.remaining = text, progressDelay
+	p.startLocked()
 }
 
-// end takes away what is shown.
-func (p *waiting) end() {
+// end removes the line.
+func (p *progressLine) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stop()
+	p.stopLocked()
 	p.text = ""
 }
 
 // Suspend implements [client.Display].
-func (p *waiting) Suspend() {
+func (p *progressLine) Suspend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stop()
+	p.stopLocked()
 	p.suspended++
 }
 
 // Resume implements [client.Display].
-func (p *waiting) Resume() {
+func (p *progressLine) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.suspended--
-	p.start()
+	p.startLocked()
 }
 
-// start needs the lock.
-func (p *waiting) start() {
+// startLocked starts the timer, unless it runs or the line is suspended.
+func (p *progressLine) startLocked() {
 	if p.text == "" || p.suspended > 0 || p.timer != nil {
 		return
 	}
-	p.since = time.Now()
+	p.started = time.Now()
 	var timer *time.Timer
-	timer = time.AfterFunc(p.left, func() {
+	timer = time.AfterFunc(p.remaining, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.timer == timer { // otherwise it was stopped
@@ -81,14 +82,14 @@ func (p *waiting) start() {
 	p.timer = timer
 }
 
-// stop needs the lock.
-func (p *waiting) stop() {
+// stopLocked stops the timer and erases the line.
+func (p *progressLine) stopLocked() {
 	if p.timer == nil {
 		return
 	}
 	p.timer.Stop()
 	p.timer = nil
-	p.left = max(0, p.left-time.Since(p.since))
+	p.remaining = max(0, p.remaining-time.Since(p.started))
 	if p.shown {
 		p.shown = false
 		_, _ = fmt.Fprintf(p.w, "\x1b[%dD\x1b[K", utf8.RuneCountInString(p.text))

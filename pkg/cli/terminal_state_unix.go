@@ -10,8 +10,9 @@ import (
 	"golang.org/x/term"
 )
 
-// terminalState returns what sets the terminal that r reads from to the state in which it is now. A credential plugin that
-// is interrupted may leave it without an echo. It does nothing if another program has the terminal by then.
+// terminalState saves the state of the terminal that r reads from. Restore sets
+// it again: an interrupted credential plugin may leave the echo off. It does
+// nothing if another program owns the terminal by then.
 func terminalState(r io.Reader) (restore func()) {
 	f, ok := r.(*os.File)
 	if !ok {

@@ -7,9 +7,11 @@ import (
 	"github.com/charmbracelet/lipgloss"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
-// changes writes changes, those with the same parent under it.
+// changes writes changes. Consecutive changes with the same parent are written
+// below one line with its path.
 func (p *Printer) changes(changes []diff.Change) error {
 	var b strings.Builder
 	parent := ""
@@ -21,28 +23,31 @@ func (p *Printer) changes(changes []diff.Change) error {
 		}
 		if above := c.Path[:len(c.Path)-1].String(); above != parent {
 			parent = above
-			p.place(&b, parent)
+			p.parent(&b, parent)
 		}
-		p.one(&b, c)
+		p.fieldChange(&b, c)
 	}
 	return p.write(b.String())
 }
 
-// place names the parent of the changes below it. Those of the object itself have none; they are not indented as far.
-func (p *Printer) place(b *strings.Builder, parent string) {
+// parent writes the path of the changes below it. Top-level fields have no
+// parent, and a smaller indentation.
+func (p *Printer) parent(b *strings.Builder, parent string) {
 	if parent != "" {
-		p.line(b, " ", " "+parent, p.styles.place)
+		p.line(b, " ", " "+parent, p.styles.parent)
 	}
 }
 
+// reordered writes the old and the new order of a list.
 func (p *Printer) reordered(b *strings.Builder, c diff.Change) {
-	p.line(b, " ", " "+c.Path.String(), p.styles.place)
+	p.line(b, " ", " "+c.Path.String(), p.styles.parent)
 	p.line(b, "-", "   order: "+fmt.Sprint(c.Old), p.styles.bad)
 	p.line(b, "+", "   order: "+fmt.Sprint(c.New), p.styles.good)
 }
 
-// one writes one change: lines with - and + or, for texts of several lines, their difference.
-func (p *Printer) one(b *strings.Builder, c diff.Change) {
+// fieldChange writes one change as lines with - and +. Of two multi-line texts,
+// it writes the difference.
+func (p *Printer) fieldChange(b *strings.Builder, c diff.Change) {
 	label, indent := strings.TrimPrefix(c.Path[len(c.Path)-1:].String(), "."), " "
 	if len(c.Path) > 1 {
 		indent = "   "
@@ -51,7 +56,7 @@ func (p *Printer) one(b *strings.Builder, c diff.Change) {
 	after, areTexts := c.New.(string)
 	if isText && areTexts && strings.Contains(before, "\n") && strings.Contains(after, "\n") {
 		p.line(b, " ", indent+label+":", lipgloss.NewStyle())
-		p.texts(b, indent+"  ", before, after)
+		p.textDiff(b, indent+"  ", before, after)
 		return
 	}
 	if c.Kind != diff.Added {
@@ -62,10 +67,10 @@ func (p *Printer) one(b *strings.Builder, c diff.Change) {
 	}
 }
 
-// value writes a value as YAML.
+// value writes a label and its value as YAML.
 func (p *Printer) value(b *strings.Builder, sign, indent, label string, value any, style lipgloss.Style) {
 	lines := yamlLines(value)
-	if inline(value) {
+	if isInline(value) {
 		p.line(b, sign, indent+label+": "+lines[0], style)
 		lines = lines[1:]
 	} else {
@@ -77,14 +82,14 @@ func (p *Printer) value(b *strings.Builder, sign, indent, label string, value an
 	}
 }
 
-// yamlLines writes a value that came from JSON as YAML. Characters that can't be
-// seen are escaped: they may be all that differs.
+// yamlLines returns the lines of a value as YAML. Invisible characters are
+// escaped, because two values may differ in nothing else.
 func yamlLines(value any) []string {
 	return strings.Split(strings.TrimSuffix(string(valueToYAML(value, true)), "\n"), "\n")
 }
 
-// inline: the value's YAML begins on the line of its label.
-func inline(value any) bool {
+// isInline reports whether the YAML of a value starts on the line of its label.
+func isInline(value any) bool {
 	switch v := value.(type) {
 	case map[string]any:
 		return len(v) == 0
@@ -95,7 +100,7 @@ func inline(value any) bool {
 	}
 }
 
-// indented leaves a line empty that is.
+// indented returns a line with an indentation. An empty line stays empty.
 func indented(indent, line string) string {
 	if line == "" {
 		return ""
@@ -103,10 +108,11 @@ func indented(indent, line string) string {
 	return indent + line
 }
 
-// line writes one escaped line behind its sign. White space at its end is part of it.
+// line writes a sign and one escaped line. Trailing white space is part of the
+// line and is kept.
 func (p *Printer) line(b *strings.Builder, sign, text string, style lipgloss.Style) {
 	if text == "" {
 		sign = strings.TrimRight(sign, " ")
 	}
-	b.WriteString(p.paint(field{sign + Escape(text), style}) + "\n")
+	b.WriteString(p.paint(field{sign + printable.Text(text), style}) + "\n")
 }

@@ -10,24 +10,25 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// context is the number of lines around a change that a diff of texts shows.
-const context = 3
+// contextLines is the number of unchanged lines around a change.
+const contextLines = 3
 
-// Unified writes the difference of two versions as a unified diff of their YAML, noise included. Where old is nil, it writes
-// the heading only. It tells whether there is a difference.
+// Unified writes the unified diff of the YAML of two versions, including noise.
+// If old is nil, it writes only the heading of [Printer.Diff]. It reports whether
+// the versions differ.
 func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 	if old == nil {
 		return false, p.heading(nil, new)
 	}
-	before, err := document(old)
+	before, err := yamlOf(old)
 	if err != nil {
 		return false, err
 	}
-	after, err := document(new)
+	after, err := yamlOf(new)
 	if err != nil {
 		return false, err
 	}
-	text, err := udiff.ToUnified(p.label(old), p.label(new), before, udiff.Lines(before, after), context)
+	text, err := udiff.ToUnified(p.label(old), p.label(new), before, udiff.Lines(before, after), contextLines)
 	if err != nil {
 		return false, fmt.Errorf("compare %s: %w", fullName(new), err)
 	}
@@ -44,28 +45,31 @@ func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 	return text != "", p.write(b.String())
 }
 
-func document(e *v1.Event) (string, error) {
+// yamlOf returns the object of a version as YAML, with invisible characters
+// escaped.
+func yamlOf(e *v1.Event) (string, error) {
 	text, err := toYAML(e.ObjectChanges, true)
 	if err != nil {
-		return "", fmt.Errorf("read revision %d of %s: %w", e.Revision, fullName(e), err)
+		return "", fmt.Errorf("decode revision %d of %s: %w", e.Revision, fullName(e), err)
 	}
 	return string(text), nil
 }
 
-// label names a version in a unified diff's first lines, as "deployment.apps/web revision 13" and its time.
+// label returns the name of a version in the first lines of a unified diff:
+// "deployment.apps/web revision 13", a tab, and its time.
 func (p *Printer) label(e *v1.Event) string {
 	return fmt.Sprintf("%s revision %d\t%s", fullName(e), e.Revision, e.Timestamp.In(p.opts.Location).Format(timestampLayout))
 }
 
-// texts writes the difference of two texts line by line.
-func (p *Printer) texts(b *strings.Builder, indent, before, after string) {
-	text, err := udiff.ToUnified("", "", before, udiff.Lines(before, after), context)
-	if err != nil { // edits that udiff made itself fit
+// textDiff writes the unified diff of two texts, without its two header lines.
+func (p *Printer) textDiff(b *strings.Builder, indent, before, after string) {
+	text, err := udiff.ToUnified("", "", before, udiff.Lines(before, after), contextLines)
+	if err != nil { // impossible: the edits are udiff's own
 		return
 	}
 	n := 0
 	for line := range strings.Lines(text) {
-		if n++; n <= 2 { // the labels
+		if n++; n <= 2 { // the header
 			continue
 		}
 		sign, rest := line[:1], strings.TrimRight(line[1:], "\n")
@@ -77,6 +81,7 @@ func (p *Printer) texts(b *strings.Builder, indent, before, after string) {
 	}
 }
 
+// signStyle returns the style of a diff line by its sign.
 func (p *Printer) signStyle(sign string) lipgloss.Style {
 	switch sign {
 	case "-":

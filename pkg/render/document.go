@@ -9,20 +9,22 @@ import (
 	"unicode/utf16"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
-// Items is the document of the formats for programs. Its fields are those of the REST API; times are UTC.
+// Items is the document of -o json and -o yaml: records as the REST API returns
+// them. Times are in UTC.
 type Items struct {
 	Items []v1.Event `json:"items"` // never null
 }
 
-// Objects returns the document of the objects themselves, as they were: a single
-// one by itself, several as a List.
+// Objects returns the recorded objects as a document that kubectl can apply: one
+// object by itself, several as a v1 List. It fails if a record has no object.
 func Objects(events []v1.Event) (any, error) {
 	objects := make([]json.RawMessage, len(events))
 	for i := range events {
 		if objects[i] = events[i].ObjectChanges; len(objects[i]) == 0 {
-			return nil, fmt.Errorf("revision %d of %s was recorded without its object", events[i].Revision, fullName(&events[i]))
+			return nil, fmt.Errorf("read revision %d of %s: it was recorded without its object", events[i].Revision, fullName(&events[i]))
 		}
 	}
 	if len(objects) == 1 {
@@ -31,7 +33,7 @@ func Objects(events []v1.Event) (any, error) {
 	return list{APIVersion: "v1", Items: objects, Kind: "List"}, nil
 }
 
-// list is a v1 List, with its fields in kubectl's order.
+// list is a v1 List with its fields in the order of kubectl.
 type list struct {
 	APIVersion string            `json:"apiVersion"`
 	Items      []json.RawMessage `json:"items"`
@@ -41,8 +43,8 @@ type list struct {
 	} `json:"metadata"`
 }
 
-// JSON writes a document, [Items] or one of [Objects], indented. What could do harm in a terminal is in its escaped form, which
-// means the same.
+// JSON writes a document, [Items] or one of [Objects], as indented JSON. Unsafe
+// characters are written as JSON escapes, which have the same meaning.
 func (p *Printer) JSON(document any) error {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
@@ -54,12 +56,13 @@ func (p *Printer) JSON(document any) error {
 	return p.write(escapeJSON(text.String()))
 }
 
-// escapeJSON escapes what the encoder leaves as it is; line feeds stand between tokens only.
+// escapeJSON escapes the unsafe characters that the encoder does not escape. Line
+// feeds are kept: they occur only between tokens.
 func escapeJSON(text string) string {
-	hostile := hostility()
+	unsafe := printable.Unsafe()
 	var b strings.Builder
 	for _, r := range text {
-		if !hostile(r) || r == '\n' {
+		if !unsafe(r) || r == '\n' {
 			b.WriteRune(r)
 			continue
 		}
@@ -70,8 +73,8 @@ func escapeJSON(text string) string {
 	return b.String()
 }
 
-// YAML writes a document, [Items] or one of [Objects]. On a terminal, characters that it could obey or hide
-// are in their escaped form, which means the same.
+// YAML writes a document, [Items] or one of [Objects], as YAML. On a terminal,
+// unsafe characters are written as YAML escapes, which have the same meaning.
 func (p *Printer) YAML(document any) error {
 	text, err := json.Marshal(document)
 	if err == nil {
@@ -83,7 +86,8 @@ func (p *Printer) YAML(document any) error {
 	return p.write(string(text))
 }
 
-// Names writes "deployment.apps/web" for each object once, in the order in which they come first. A name is always one line.
+// Names writes a line like "deployment.apps/web" for each object, once, in the
+// order of their first records.
 func (p *Printer) Names(events []v1.Event) error {
 	seen := map[string]bool{}
 	var b strings.Builder
@@ -97,8 +101,8 @@ func (p *Printer) Names(events []v1.Event) error {
 	return p.write(b.String())
 }
 
-// name replaces what a name can't show: control characters, and on a terminal
-// everything else that it could obey or hide.
+// name returns an object's name without control characters and, on a terminal,
+// without unsafe ones.
 func (p *Printer) name(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
@@ -107,7 +111,7 @@ func (p *Printer) name(text string) string {
 		return r
 	}, text)
 	if p.opts.Terminal {
-		return Escape(text)
+		return printable.Text(text)
 	}
 	return text
 }

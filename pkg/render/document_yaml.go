@@ -12,22 +12,24 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
-// indentation is how far a YAML block is indented from the one around it.
+// indentation is the number of spaces between a YAML block and the one around it.
 const indentation = 2
 
-// longestSimpleKey is the number of bytes above which a key is written behind
-// a question mark. Readers reject simple keys of more than 1,024 characters.
-const longestSimpleKey = 128
+// maxSimpleKey is the number of bytes above which a key is written as an explicit
+// key ("? "). Readers reject simple keys with more than 1,024 characters, and
+// escapes make a key up to eight times as long.
+const maxSimpleKey = 128
 
 // toYAML converts a JSON document to YAML in the style of kubectl: sorted keys,
-// block style, and texts of several lines as literals.
+// block style, and multi-line texts as literals.
 //
-// The result parses back to the same document, whatever its keys and strings
-// contain. Numbers are written as they are, so that none loses digits. With
-// escape set, characters that a terminal could obey or hide are written as
-// escapes in double quotes, which mean the same.
+// Invariant: the result parses back to the same document, whatever its keys and
+// strings contain. Numbers keep their text and lose no digits. With escape,
+// unsafe characters are written as escapes in double quotes.
 func toYAML(document []byte, escape bool) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(document))
 	d.UseNumber()
@@ -49,14 +51,14 @@ func valueToYAML(value any, escape bool) []byte {
 	return w.text.Bytes()
 }
 
-// yamlWriter writes values. Each of its methods ends before the line break.
+// yamlWriter writes values. None of its methods writes the final line break.
 type yamlWriter struct {
 	text   bytes.Buffer
 	escape bool
 }
 
-// value writes a value at the current position. Its further lines begin in the
-// column indent.
+// value writes a value at the current position. Its further lines are indented by
+// indent.
 func (w *yamlWriter) value(value any, indent int) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -87,8 +89,9 @@ func (w *yamlWriter) mapping(m map[string]any, indent int) {
 	}
 }
 
+// entry writes a key and its value.
 func (w *yamlWriter) entry(key string, value any, indent int) {
-	if len(key) > longestSimpleKey {
+	if len(key) > maxSimpleKey {
 		w.text.WriteString("? ")
 		w.quoted(key)
 		w.newLine(indent)
@@ -137,8 +140,8 @@ func (w *yamlWriter) newLine(indent int) {
 	}
 }
 
-// scalar writes a string: a text of several lines as a literal, if a literal
-// can hold it.
+// scalar writes a string: as a literal if it has several lines and fits one,
+// otherwise on one line.
 func (w *yamlWriter) scalar(s string, indent int) {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if w.fitsLiteral(s) {
@@ -148,7 +151,8 @@ func (w *yamlWriter) scalar(s string, indent int) {
 	w.quoted(s)
 }
 
-// quoted writes a string on one line, with as few quotes as it needs.
+// quoted writes a string on one line: plain if possible, otherwise in single or
+// double quotes.
 func (w *yamlWriter) quoted(s string) {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	switch {
@@ -161,8 +165,8 @@ func (w *yamlWriter) quoted(s string) {
 	}
 }
 
-// fitsLiteral reports whether a literal can hold a text: literals have no
-// escapes, and white space at the end of a line is easily lost.
+// fitsLiteral reports whether a text can be written as a literal. Literals have no
+// escapes, and editors remove white space at the end of a line.
 func (w *yamlWriter) fitsLiteral(s string) bool {
 	if !strings.Contains(s, "\n") || strings.Trim(s, "\n") == "" || strings.ContainsFunc(s, w.mustEscape()) {
 		return false
@@ -175,9 +179,11 @@ func (w *yamlWriter) fitsLiteral(s string) bool {
 	return true
 }
 
+// literal writes a text as a literal ("|"), with the indicators for indentation
+// and final line breaks that it needs.
 func (w *yamlWriter) literal(s string, indent int) {
 	w.text.WriteByte('|')
-	if strings.ContainsAny(s[:1], " \t\n") { // a reader can't find out the indentation by itself
+	if strings.ContainsAny(s[:1], " \t\n") { // a reader can't detect the indentation
 		w.text.WriteString(strconv.Itoa(indentation))
 	}
 	switch {
@@ -196,27 +202,28 @@ func (w *yamlWriter) literal(s string, indent int) {
 	}
 }
 
-// mustEscape returns a function that is called with each character of a string,
-// in their order, and reports whether it can't stand in the document as it is.
-// Line feeds and tabs are not among them.
+// mustEscape returns a function that reports whether a character must be escaped.
+// As with [printable.Unsafe], it gets all characters of a string in order. Line
+// feeds and tabs are left to the caller.
 func (w *yamlWriter) mustEscape() func(rune) bool {
-	hostile := hostility()
+	unsafe := printable.Unsafe()
 	return func(r rune) bool {
-		switch isHostile := hostile(r); {
+		switch isUnsafe := unsafe(r); {
 		case r == '\n' || r == '\t':
 			return false
 		case w.escape:
-			return isHostile || isNoncharacter(r)
+			return isUnsafe || isNoncharacter(r)
 		default:
 			return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || isNoncharacter(r)
 		}
 	}
 }
 
-// isNoncharacter reports whether YAML readers reject a character, or take it
-// for a byte order mark.
+// isNoncharacter reports whether YAML readers reject a character, or treat it as a
+// byte order mark.
 func isNoncharacter(r rune) bool { return r == '\ufeff' || r&0xfffe == 0xfffe }
 
+// doubleQuoted writes a string in double quotes, with escapes.
 func (w *yamlWriter) doubleQuoted(s string) {
 	w.text.WriteByte('"')
 	mustEscape := w.mustEscape()
@@ -241,8 +248,8 @@ func (w *yamlWriter) doubleQuoted(s string) {
 	w.text.WriteByte('"')
 }
 
-// isPlain reports whether a string without characters to escape reads back as
-// itself without quotes.
+// isPlain reports whether a string needs no quotes. The string contains no
+// character that must be escaped, and is not typed.
 func isPlain(s string) bool {
 	if strings.Trim(s, " ") != s || strings.HasPrefix(s, "---") || strings.HasPrefix(s, "...") {
 		return false
@@ -258,9 +265,8 @@ func isPlain(s string) bool {
 	return !strings.Contains(s, ": ") && !strings.HasSuffix(s, ":") && !strings.Contains(s, " #")
 }
 
-// isTyped reports whether some YAML reader, of version 1.1 or 1.2, would take a
-// plain string for something else: nothing, a number, a boolean, a time or a
-// merge key.
+// isTyped reports whether a YAML 1.1 or 1.2 reader parses a plain string as
+// something else: null, a number, a boolean, a time or a merge key.
 func isTyped(s string) bool {
 	switch strings.ToLower(s) {
 	case "", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n",
@@ -276,8 +282,8 @@ func isTyped(s string) bool {
 	return !errors.Is(notInteger, strconv.ErrSyntax) || !errors.Is(notNumber, strconv.ErrSyntax) || isTime(s)
 }
 
-// isTime reports whether a string is a date, a time of YAML 1.1, or a number to
-// the base of 60.
+// isTime reports whether YAML 1.1 parses a string as a date, a time, or a number
+// in base 60.
 func isTime(s string) bool {
 	year, rest, dashed := strings.Cut(s, "-")
 	if dashed && len(year) == len("2006") && consistsOf(year, "0123456789") {
@@ -297,13 +303,14 @@ func isTime(s string) bool {
 	return fraction == "" || consistsOf(fraction, "0123456789_")
 }
 
-// consistsOf reports whether a text is not empty and has no other characters.
+// consistsOf reports whether a text is not empty and has only characters of a
+// set.
 func consistsOf(text, characters string) bool {
 	return text != "" && strings.Trim(text, characters) == ""
 }
 
-// compareKeys orders keys as kubectl's YAML does: letters after everything
-// else, and numbers within keys by their value.
+// compareKeys orders keys as kubectl's YAML does: letters after all other
+// characters, and numbers within keys by their value.
 func compareKeys(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	for i := range min(len(x), len(y)) {
@@ -316,7 +323,7 @@ func compareKeys(a, b string) int {
 			return cmp.Compare(x[i], y[i])
 		}
 		start := i
-		for start > 0 && unicode.IsDigit(x[start-1]) { // what both have in common belongs to the number
+		for start > 0 && unicode.IsDigit(x[start-1]) { // the number may start in the common prefix
 			start--
 		}
 		m, n := leadingDigits(x[start:]), leadingDigits(y[start:])
@@ -326,6 +333,7 @@ func compareKeys(a, b string) int {
 	return cmp.Compare(len(x), len(y))
 }
 
+// leadingDigits returns the digits at the start of a text.
 func leadingDigits(text []rune) string {
 	end := slices.IndexFunc(text, func(r rune) bool { return !unicode.IsDigit(r) })
 	if end < 0 {

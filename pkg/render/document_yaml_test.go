@@ -30,7 +30,7 @@ func asYAML(t *testing.T, object string, opts render.Options) string {
 	return out.String()
 }
 
-// reread returns the object that a YAML reader finds in the YAML of an object.
+// reread returns what a YAML reader parses from the YAML of an object.
 func reread(t *testing.T, object string, opts render.Options) any {
 	t.Helper()
 	text := asYAML(t, object, opts)
@@ -61,7 +61,7 @@ func decoded(document string) (any, error) {
 	return value, nil
 }
 
-// normal replaces numbers by what a reader of YAML makes of them: 64 bits.
+// normal replaces numbers by the 64-bit numbers that a YAML reader returns.
 func normal(value any) any {
 	switch v := value.(type) {
 	case map[string]any:
@@ -82,7 +82,7 @@ func normal(value any) any {
 		f, err := v.Float64()
 		switch {
 		case err != nil:
-			return v.String() // beyond what a reader holds: it stays text
+			return v.String() // out of range: the reader returns the text
 		case f == math.Trunc(f) && math.Abs(f) < 1<<53:
 			return int64(f)
 		}
@@ -91,6 +91,7 @@ func normal(value any) any {
 	return value
 }
 
+// roundTrips checks that the YAML of an object parses back to the object.
 func roundTrips(t *testing.T, object string) {
 	t.Helper()
 	for _, terminal := range []bool{false, true} {
@@ -105,8 +106,8 @@ func roundTrips(t *testing.T, object string) {
 	}
 }
 
-// oddStrings are strings that YAML readers are known to take for something
-// else, or to reject.
+// oddStrings returns strings that YAML readers parse as something else, or reject,
+// if they are plain.
 func oddStrings() []string {
 	return []string{
 		"", " ", "\n", "\n\n", "\t", "\r", "\r\n", "\x00", "\u0085", "\u2028", "\ufeff", "\ufffe", "\uffff", "\U0001fffe", "\x7f", "\u00a0",
@@ -133,8 +134,8 @@ func TestYAML_OddStringsRoundTrip(t *testing.T) {
 	}
 }
 
-// TestYAML_LongKeysRoundTrip: readers reject keys of more than 1,024
-// characters that stand on the line of their value.
+// TestYAML_LongKeysRoundTrip checks keys of more than 1,024 characters. Readers
+// reject them unless they are explicit keys.
 func TestYAML_LongKeysRoundTrip(t *testing.T) {
 	for _, key := range []string{strings.Repeat("k", 1025), strings.Repeat("k ", 5000), strings.Repeat("ü: ", 2000), strings.Repeat("a\n", 1000), strings.Repeat("\u202e", 128), strings.Repeat("\x01", 127)} {
 		quoted, err := json.Marshal(key)
@@ -162,15 +163,15 @@ func TestYAML_OddDocumentsRoundTrip(t *testing.T) {
 		roundTrips(t, object)
 	}
 	if got := asYAML(t, `{"n":1e400,"i":123456789012345678901234567890}`, render.Options{}); !strings.Contains(got, "i: 123456789012345678901234567890\n    \"n\": 1e400\n") {
-		t.Errorf("numbers lose digits:\n%s", got)
+		t.Errorf("got\n%s\nwant numbers with all digits", got)
 	}
 	if got := reread(t, "{\"a\":\"\xff\xfe\"}", render.Options{}); !reflect.DeepEqual(got, map[string]any{"a": "\ufffd\ufffd"}) {
 		t.Errorf("invalid UTF-8: got %q", got)
 	}
 }
 
-// TestYAML_LooksLikeKubectls: users compare both.
-func TestYAML_LooksLikeKubectls(t *testing.T) {
+// TestYAML_MatchesKubectl compares with the YAML of kubectl, because users do.
+func TestYAML_MatchesKubectl(t *testing.T) {
 	object := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"web","creationTimestamp":"2026-01-02T03:04:05Z","annotations":{"a.b/c":"{\"x\":\"y\"}\n","empty":""}},
 		"data":{"key10":"a","key9":"b","Key":"c","_k":"d","k-1":"e","k1":"f","1":"g","k01":"h","k001x":"i","ka":"j","flag":"true","port":"8080","version":"1.4","image":"shop/web:1.4.2","ip":"10.0.0.1:80",
 		"script":"#!/bin/sh\nset -e\n\n  echo \"a: b\" # c\n","tail":"a\nb","keep":"a\n\n","indented":"  a\nb\n","memory":"500Mi","percent":"25%","colon":"a: b","quote":"it's","octal":"0644","time":"10m","cron":"*/5 * * * *","args":"--a=b"},
@@ -187,9 +188,9 @@ func TestYAML_LooksLikeKubectls(t *testing.T) {
 	}
 }
 
-// TestYAML_IsHarmlessToATerminal: what a terminal could obey or hide is
-// escaped there, and only there if YAML allows it as it is.
-func TestYAML_IsHarmlessToATerminal(t *testing.T) {
+// TestYAML_EscapesUnsafeCharactersOnATerminal checks that only a terminal gets
+// escapes for characters that YAML allows.
+func TestYAML_EscapesUnsafeCharactersOnATerminal(t *testing.T) {
 	const hostile = "a\u202e\u200b\u00ad\U000e0041\u2066\u200d\u3164\U000e0100\nb\n"
 	quoted, err := json.Marshal(hostile)
 	if err != nil {
@@ -204,23 +205,43 @@ func TestYAML_IsHarmlessToATerminal(t *testing.T) {
 	}
 }
 
-// TestEscape_EmojiStay: what builds them is invisible anywhere else.
-func TestEscape_EmojiStay(t *testing.T) {
-	for text, want := range map[string]string{
-		"👩\u200d💻 ❤\ufe0f\u200d🔥 👍🏽":   "👩\u200d💻 ❤\ufe0f\u200d🔥 👍🏽",
-		"pay\u200dment a\ufe0f \u200d": "pay\ufffdment a\ufffd \ufffd",
-		"\u3164\u115f\u034f\U000e01ef": "\ufffd\ufffd\ufffd\ufffd",
-		"a\tb\nc":                      "a\tb\nc",
-		"\u09a8\u09be\u0902":           "\u09a8\u09be\u0902", // combining marks are visible
-	} {
-		if got := render.Escape(text); got != want {
-			t.Errorf("%+q: got %+q, want %+q", text, got, want)
+// TestDocument_EscapesUnsafeCharacters checks that JSON and YAML escape unsafe
+// characters, and that the escapes have the same meaning.
+func TestDocument_EscapesUnsafeCharacters(t *testing.T) {
+	const hostile = "\u009b2J\u202e\u2028\x7f\u200b\U000e0041 ü 東京 👩\u200d💻"
+	e := web(1, 0, "update", hostile)
+	body, err := json.Marshal(map[string]string{hostile: hostile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.ObjectChanges = body
+	const bidi = "\u202e\u200b\U000e0041" // in a pipe, YAML does not escape them
+	for name, write := range map[string]func(*render.Printer, any) error{"json": (*render.Printer).JSON, "yaml": (*render.Printer).YAML} {
+		var out bytes.Buffer
+		if err := write(render.New(&out, render.Options{}), render.Items{Items: []v1.Event{e}}); err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.IndexAny(out.String(), "\u009b\u2028\x7f"+map[string]string{"json": bidi}[name]); i >= 0 {
+			t.Errorf("%s: got %q in the output, want it escaped", name, out.String()[i:min(i+12, out.Len())])
+		}
+		if !strings.Contains(out.String(), "東京") {
+			t.Errorf("%s: got\n%s\nwant 東京 unescaped in it", name, out.String())
+		}
+		if name == "json" {
+			var back render.Items
+			var object map[string]string
+			if err := json.Unmarshal(out.Bytes(), &back); err != nil || back.Items[0].Summary != hostile {
+				t.Errorf("got %v and error %v, want the summary %q", back.Items, err, hostile)
+			} else if json.Unmarshal(back.Items[0].ObjectChanges, &object) != nil || object[hostile] != hostile {
+				t.Errorf("got object %q, want %q: %q", object, hostile, hostile)
+			}
 		}
 	}
 }
 
-// TestNames_InAPipeAreAsTheyAre: programs look the names up again.
-func TestNames_InAPipeAreAsTheyAre(t *testing.T) {
+// TestNames_KeepUnsafeCharactersInAPipe checks that programs get names with which
+// they can look up the object.
+func TestNames_KeepUnsafeCharactersInAPipe(t *testing.T) {
 	const name = "a  b \u202e\u200b ü"
 	for _, tt := range []struct {
 		name, want string
@@ -260,14 +281,14 @@ func FuzzYAML(f *testing.F) {
 	})
 }
 
-// FuzzYAMLDocument reads any JSON document back from its YAML.
+// FuzzYAMLDocument checks that the YAML of any JSON document parses back to it.
 func FuzzYAMLDocument(f *testing.F) {
 	for _, document := range []string{`{"a":[1,"x",{"b":null}]}`, `[[{"a":"b\nc"}]]`, `{"":{"":[-0,1e5,""]}}`, `"\ud83d"`, `{"a":1.0,"b":100000000000000000000}`} {
 		f.Add(document)
 	}
 	f.Fuzz(func(t *testing.T, document string) {
 		if _, err := decoded(document); err != nil || strings.ContainsAny(document, "eE.") && strings.Contains(document, "00") {
-			return // numbers that only their text tells apart
+			return // equal numbers with different texts
 		}
 		roundTrips(t, document)
 	})

@@ -14,64 +14,72 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// near is how far apart gaps may begin, and end, that share a row. What was last known of resources differs by as much as
-// their bookmarks do, which the API server sends about once a minute.
-const near = 2 * time.Minute
+// maxGapDistance is how far apart the starts, and the ends, of gaps in one row
+// may be. A gap starts at the last bookmark of its resource, and the API server
+// sends bookmarks about once a minute.
+const maxGapDistance = 2 * time.Minute
 
-// The bounds of the names on a row: so many are all named; where there are more, the first ones and the number of the rest.
+// A gap row names up to maxNames resources. If there are more, it names the
+// first firstNames and the number of the others.
 const (
-	mostNames  = 3
+	maxNames   = 3
 	firstNames = 2
 )
 
-// blindSpot is what one row is about: gaps of one cause and over nearly the same time, as those are that a restart of the
-// recorder or of the API server leaves, one for each resource.
-type blindSpot struct {
-	start, end time.Time // around all of its gaps; a zero end is none
+// gapGroup is the content of one gap row: gaps with one cause and nearly the
+// same time. A restart of the recorder or of the API server leaves one gap for
+// each resource.
+type gapGroup struct {
+	start, end time.Time // enclose all gaps; the end is zero while they are open
 	gaps       []v1.Gap  // never empty
 }
 
-// blindSpots merges gaps, which are in the order of their starts, as the blind spots are.
-func blindSpots(gaps []v1.Gap) []*blindSpot {
-	var spots []*blindSpot
-	for _, g := range gaps {
-		i := slices.IndexFunc(spots, func(s *blindSpot) bool { return s.takes(&g) })
+// groupGaps groups gaps. Both the gaps and the groups are in the order of their
+// starts.
+func groupGaps(gaps []v1.Gap) []*gapGroup {
+	var groups []*gapGroup
+	for _, gap := range gaps {
+		i := slices.IndexFunc(groups, func(g *gapGroup) bool { return g.accepts(&gap) })
 		if i < 0 {
-			spots = append(spots, &blindSpot{start: g.Start, end: g.End, gaps: []v1.Gap{g}})
+			groups = append(groups, &gapGroup{start: gap.Start, end: gap.End, gaps: []v1.Gap{gap}})
 			continue
 		}
-		s := spots[i]
-		s.gaps = append(s.gaps, g)
-		if g.End.After(s.end) {
-			s.end = g.End
+		g := groups[i]
+		g.gaps = append(g.gaps, gap)
+		if gap.End.After(g.end) {
+			g.end = gap.End
 		}
 	}
-	return spots
+	return groups
 }
 
-// takes tells whether a gap, which begins no earlier than the spot, belongs to it. All are compared with the first, so that
-// a spot does not creep. Open gaps have the zero time as their end, which is near to no other.
-func (s *blindSpot) takes(g *v1.Gap) bool {
-	first := &s.gaps[0]
-	return oneCause(g.Reason, first.Reason) && (s.isOpen() || !g.Start.After(s.end)) &&
-		g.Start.Sub(first.Start) <= near && g.End.Sub(first.End).Abs() <= near
+// accepts reports whether a gap belongs to the group. The gap starts no earlier
+// than the group.
+//
+// The gap is compared with the group's first one, so that a group does not grow
+// step by step. Open gaps end at the zero time, which is close to no other end.
+func (g *gapGroup) accepts(gap *v1.Gap) bool {
+	first := &g.gaps[0]
+	return shareCause(gap.Reason, first.Reason) && (g.isOpen() || !gap.Start.After(g.end)) &&
+		gap.Start.Sub(first.Start) <= maxGapDistance && gap.End.Sub(first.End).Abs() <= maxGapDistance
 }
 
-// oneCause reports whether gaps for two reasons may have one cause. An API
-// server that restarts cuts off some watches, has errors for others, and has
-// forgotten the changes of those that come back late.
-func oneCause(a, b string) bool {
-	away := []string{string(history.GapDisconnected), string(history.GapServerError), string(history.GapExpired)}
-	return a == b || slices.Contains(away, a) && slices.Contains(away, b)
+// shareCause reports whether gaps with two reasons may have one cause. A restart
+// of the API server disconnects some watches, returns errors to others, and
+// expires the resourceVersions of those that reconnect late.
+func shareCause(a, b string) bool {
+	restart := []string{string(history.GapDisconnected), string(history.GapServerError), string(history.GapExpired)}
+	return a == b || slices.Contains(restart, a) && slices.Contains(restart, b)
 }
 
-func (s *blindSpot) isOpen() bool { return s.end.IsZero() }
+func (g *gapGroup) isOpen() bool { return g.end.IsZero() }
 
-// names are the resources, pods before all others: "pods, services and 15 more". With wide they are all there, with groups.
-func (s *blindSpot) names(wide bool) string {
-	resources := make([]schema.GroupResource, len(s.gaps))
-	for i, g := range s.gaps {
-		resources[i] = schema.GroupResource{Group: g.Group, Resource: g.Resource}
+// names returns the resources, pods first: "pods, services and 15 more". With
+// wide it returns all of them, with their groups.
+func (g *gapGroup) names(wide bool) string {
+	resources := make([]schema.GroupResource, len(g.gaps))
+	for i, gap := range g.gaps {
+		resources[i] = schema.GroupResource{Group: gap.Group, Resource: gap.Resource}
 	}
 	slices.SortFunc(resources, func(a, b schema.GroupResource) int {
 		return cmp.Or(rank(a)-rank(b), strings.Compare(a.Resource, b.Resource), strings.Compare(a.Group, b.Group))
@@ -89,14 +97,14 @@ func (s *blindSpot) names(wide bool) string {
 	switch {
 	case last == 0:
 		return names[0]
-	case wide || last < mostNames:
+	case wide || last < maxNames:
 		return strings.Join(names[:last], ", ") + " and " + names[last]
 	default:
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:firstNames], ", "), len(names)-firstNames)
 	}
 }
 
-// rank puts first what people look for most.
+// rank orders resources by how often users look for them.
 func rank(r schema.GroupResource) int {
 	switch {
 	case r.Group == "" && r.Resource == "pods":
@@ -108,38 +116,42 @@ func rank(r schema.GroupResource) int {
 	}
 }
 
-// why returns the reason that says most and, with wide, the detail if all gaps for that reason have the same.
-func (s *blindSpot) why(wide bool) string {
-	most := s.gaps[0]
-	for _, g := range s.gaps {
-		if history.GapReason(g.Reason).Specific(history.GapReason(most.Reason)) {
-			most = g
+// reason returns the most specific reason of the gaps. With wide it adds the
+// detail, if all gaps with that reason have the same one.
+func (g *gapGroup) reason(wide bool) string {
+	specific := g.gaps[0]
+	for _, gap := range g.gaps {
+		if history.GapReason(gap.Reason).Specific(history.GapReason(specific.Reason)) {
+			specific = gap
 		}
 	}
-	reason := strings.ReplaceAll(most.Reason, "_", " ")
-	differs := slices.ContainsFunc(s.gaps, func(g v1.Gap) bool { return g.Reason == most.Reason && g.Detail != most.Detail })
-	if !wide || most.Detail == "" || differs {
+	reason := strings.ReplaceAll(specific.Reason, "_", " ")
+	differs := slices.ContainsFunc(g.gaps, func(gap v1.Gap) bool {
+		return gap.Reason == specific.Reason && gap.Detail != specific.Detail
+	})
+	if !wide || specific.Detail == "" || differs {
 		return reason
 	}
-	return reason + ", " + most.Detail
+	return reason + ", " + specific.Detail
 }
 
-// blind is a row that goes across all columns.
-func (p *Printer) blind(s *blindSpot) []field {
+// gapRow returns the row of a group. It spans all columns.
+func (p *Printer) gapRow(g *gapGroup) []field {
 	text := ""
-	switch what, why := s.names(p.opts.Wide), s.why(p.opts.Wide); {
-	case s.isOpen():
-		text = fmt.Sprintf("recorder sees no %s since %s: %s", what, p.when(s.start), why)
-	case s.gaps[0].Reason == string(history.GapDropped):
-		text = fmt.Sprintf("recorder kept no %s %s (%s)", what, p.span(s.start, s.end), why)
+	switch names, reason := g.names(p.opts.Wide), g.reason(p.opts.Wide); {
+	case g.isOpen():
+		text = fmt.Sprintf("recorder sees no %s since %s: %s", names, p.when(g.start), reason)
+	case g.gaps[0].Reason == string(history.GapDropped):
+		text = fmt.Sprintf("recorder kept no %s %s (%s)", names, p.interval(g.start, g.end), reason)
 	default:
-		text = fmt.Sprintf("recorder saw no %s %s (%s)", what, p.span(s.start, s.end), why)
+		text = fmt.Sprintf("recorder saw no %s %s (%s)", names, p.interval(g.start, g.end), reason)
 	}
 	return []field{{text: "-- " + cell(text) + " --", style: p.styles.warn}}
 }
 
-// span is "from 9m to 7m"; for a time that is too short for its distance, "for 20s, 3d ago".
-func (p *Printer) span(start, end time.Time) string {
+// interval returns "from 9m to 7m". If both ages are the same, it returns the
+// length and the age: "for 20s, 3d ago".
+func (p *Printer) interval(start, end time.Time) string {
 	from, to := p.when(start), p.when(end)
 	if from == to {
 		return "for " + duration.HumanDuration(end.Sub(start)) + ", " + p.ago(end)
@@ -147,22 +159,23 @@ func (p *Printer) span(start, end time.Time) string {
 	return "from " + from + " to " + to
 }
 
-// among puts gaps between rows, each where it begins; at tells when a row's change was, and order in which order they are.
-func (p *Printer) among(rows [][]field, at func(row int) time.Time, order history.Order, gaps []v1.Gap) [][]field {
-	spots := blindSpots(gaps)
+// insertGaps returns rows with gap rows between them, each at the start of its
+// group. Function at returns the time of a row, and order is the order of rows.
+func (p *Printer) insertGaps(rows [][]field, at func(row int) time.Time, order history.Order, gaps []v1.Gap) [][]field {
+	groups := groupGaps(gaps)
 	newestFirst := order == history.NewestFirst
 	if newestFirst {
-		slices.Reverse(spots)
+		slices.Reverse(groups)
 	}
 	var all [][]field
 	for i, row := range rows {
-		for len(spots) > 0 && spots[0].start.After(at(i)) == newestFirst {
-			all, spots = append(all, p.blind(spots[0])), spots[1:]
+		for len(groups) > 0 && groups[0].start.After(at(i)) == newestFirst {
+			all, groups = append(all, p.gapRow(groups[0])), groups[1:]
 		}
 		all = append(all, row)
 	}
-	for _, s := range spots {
-		all = append(all, p.blind(s))
+	for _, g := range groups {
+		all = append(all, p.gapRow(g))
 	}
 	return all
 }

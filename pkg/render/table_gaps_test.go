@@ -12,7 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// gap is one of a resource, "deployments.apps", that ended some time ago; an open one did so in -1.
+// gap returns a gap of a resource such as "deployments.apps". It started and ended
+// the given times ago, and is open if to is negative.
 func gap(resource string, from, to time.Duration, reason string) v1.Gap {
 	g := v1.Gap{Start: ago(from), Reason: reason, Detail: "because of " + resource}
 	g.Resource, g.Group, _ = strings.Cut(resource, ".")
@@ -22,14 +23,14 @@ func gap(resource string, from, to time.Duration, reason string) v1.Gap {
 	return g
 }
 
-// gaps are of every kind, in the order of their starts.
+// gaps returns gaps of every kind, in the order of their starts.
 func gaps() []v1.Gap {
 	all := []v1.Gap{gap("pods", 7*day, 6*day, "expired"), gap("nodes", 41*time.Minute+30*time.Second, 41*time.Minute, "disconnected")}
 	restart := []string{"pods", "services", "configmaps", "deployments.apps", "replicasets.apps", "events"}
 	for i, resource := range restart {
-		begun := gap(resource, 9*time.Minute-time.Duration(i)*time.Second, 7*time.Minute-time.Duration(i)*time.Second, "restarted")
-		begun.Detail = "the recorder was away"
-		all = append(all, begun)
+		one := gap(resource, 9*time.Minute-time.Duration(i)*time.Second, 7*time.Minute-time.Duration(i)*time.Second, "restarted")
+		one.Detail = "the recorder was away"
+		all = append(all, one)
 	}
 	evil := gap("wol\x1b[31mves\u202e.toys", 3*time.Minute, -1, "not_served")
 	evil.Detail = "evil\r\n\x1b[31mred"
@@ -38,28 +39,29 @@ func gaps() []v1.Gap {
 
 const day = 24 * time.Hour
 
-func TestTimelineGaps(t *testing.T) {
-	looks(t, func(p *render.Printer) error { return p.Timeline(changes(), gaps()) })
+func TestTimeline_WithGaps(t *testing.T) {
+	testLooks(t, func(p *render.Printer) error { return p.Timeline(changes(), gaps()) })
 }
 
-func TestHistoryGaps(t *testing.T) {
-	looks(t, func(p *render.Printer) error {
+func TestHistory_WithGaps(t *testing.T) {
+	testLooks(t, func(p *render.Printer) error {
 		events := changes()
 		slices.Reverse(events)
 		return p.History(events, gaps())
 	})
 }
 
-func TestRelatedGaps(t *testing.T) {
-	looks(t, func(p *render.Printer) error {
+func TestRelated_WithGaps(t *testing.T) {
+	testLooks(t, func(p *render.Printer) error {
 		return p.Related(kubernetesEvents(), []v1.Gap{
 			gap("events", 10*time.Minute, 270*time.Second, "expired"), gap("events", 150*time.Second, 130*time.Second, "disconnected"),
 		})
 	})
 }
 
-// TestGapsContinue: a page may be nothing but gaps. The header comes with the first change, and no column is as wide as a gap.
-func TestGapsContinue(t *testing.T) {
+// TestTimeline_ContinuesAfterGapRows checks pages with gaps only. The header
+// precedes the first change, and gap rows widen no column.
+func TestTimeline_ContinuesAfterGapRows(t *testing.T) {
 	var out bytes.Buffer
 	p, events, all := render.New(&out, render.Options{Now: now()}), changes(), gaps()
 	for _, page := range []struct {
@@ -73,8 +75,9 @@ func TestGapsContinue(t *testing.T) {
 	golden(t, out.String())
 }
 
-// TestGapsInLongTables: rows are laid out by the thousand, and that shows nowhere.
-func TestGapsInLongTables(t *testing.T) {
+// TestTimeline_AlignsLongTables checks that a gap row in a long table does not
+// change the columns after it.
+func TestTimeline_AlignsLongTables(t *testing.T) {
 	var events []v1.Event
 	for i := range 2500 {
 		events = append(events, web(uint64(i+1), 3000*time.Second-time.Duration(i)*time.Second, "update", fmt.Sprint("version ", i+1)))
@@ -87,17 +90,17 @@ func TestGapsInLongTables(t *testing.T) {
 	}
 	lines := strings.Split(out.String(), "\n")
 	if len(lines) != 1+2500+1+1 || !strings.HasPrefix(lines[1002], "-- recorder saw no pods ") {
-		t.Errorf("%d lines, the 1003rd is %q", len(lines), lines[1002])
+		t.Errorf("got %d lines, the 1003rd %q; want %d lines, the 1003rd a gap row", len(lines), lines[1002], 1+2500+1+1)
 	}
 	at := strings.Index(lines[0], "SUMMARY")
 	for i, line := range slices.Delete(lines[:2502], 1002, 1003) {
 		if i > 0 && strings.Index(line, "version ") != at {
-			t.Fatalf("line %d is not in its columns: %q\n%q", i, lines[0], line)
+			t.Fatalf("line %d: got its summary in column %d, want %d\n%q\n%q", i, strings.Index(line, "version "), at, lines[0], line)
 		}
 	}
 }
 
-func TestGapsOnOneRow(t *testing.T) {
+func TestGapRow_GroupsGaps(t *testing.T) {
 	const minute = time.Minute
 	many := func(resources ...string) []v1.Gap {
 		var all []v1.Gap
@@ -108,18 +111,18 @@ func TestGapsOnOneRow(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		gaps []v1.Gap
-		want string // what each row says of the recorder
+		want string // the texts of the rows after "recorder"
 	}{
 		"one":            {many("pods"), "saw no pods from 9m to 7m (restarted)"},
 		"two":            {many("nodes", "pods"), "saw no pods and nodes from 9m to 7m (restarted)"},
 		"three":          {many("deployments.apps", "services", "pods"), "saw no pods, services and deployments from 9m to 7m (restarted)"},
 		"four":           {many("b.x", "a.x", "pods", "nodes"), "saw no pods, nodes and 2 more from 9m to 7m (restarted)"},
-		"of one name":    {many("things.a", "things.b"), "saw no things from 9m to 7m (restarted)"},
+		"same name":      {many("things.a", "things.b"), "saw no things from 9m to 7m (restarted)"},
 		"open":           {[]v1.Gap{gap("pods", 3*minute, -1, "forbidden")}, "sees no pods since 3m: forbidden"},
 		"several open":   {[]v1.Gap{gap("pods", 4*minute, -1, "not_served"), gap("nodes", 3*minute, -1, "not_served")}, "sees no pods and nodes since 4m: not served"},
-		"of one age":     {[]v1.Gap{gap("pods", 100*minute-1, 99*minute, "eclipsed")}, "saw no pods for 59s, 99m ago (eclipsed)"},
-		"nearly at once": {[]v1.Gap{gap("pods", 20*minute, 15*minute, "expired"), gap("nodes", 18*minute, 13*minute, "expired")}, "saw no pods and nodes from 20m to 13m (expired)"},
-		"other reasons": {
+		"same age":       {[]v1.Gap{gap("pods", 100*minute-1, 99*minute, "eclipsed")}, "saw no pods for 59s, 99m ago (eclipsed)"},
+		"close together": {[]v1.Gap{gap("pods", 20*minute, 15*minute, "expired"), gap("nodes", 18*minute, 13*minute, "expired")}, "saw no pods and nodes from 20m to 13m (expired)"},
+		"different causes": {
 			[]v1.Gap{gap("pods", 9*minute, 7*minute, "expired"), gap("nodes", 9*minute, 7*minute, "forbidden")},
 			"saw no pods from 9m to 7m (expired)\nsaw no nodes from 9m to 7m (forbidden)",
 		},
@@ -130,15 +133,15 @@ func TestGapsOnOneRow(t *testing.T) {
 			},
 			"saw no pods, nodes and 2 more from 9m to 7m (server error)",
 		},
-		"other starts": {
+		"distant starts": {
 			[]v1.Gap{gap("pods", 20*minute, 15*minute, "expired"), gap("nodes", 18*minute-1, 15*minute, "expired")},
 			"saw no pods from 20m to 15m (expired)\nsaw no nodes from 17m to 15m (expired)",
 		},
-		"other ends": {
+		"distant ends": {
 			[]v1.Gap{gap("pods", 20*minute, 15*minute, "expired"), gap("nodes", 20*minute, 13*minute-1, "expired")},
 			"saw no pods from 20m to 15m (expired)\nsaw no nodes from 20m to 12m (expired)",
 		},
-		"one after the other": {
+		"consecutive": {
 			[]v1.Gap{gap("pods", 200*time.Second, 180*time.Second, "expired"), gap("nodes", 150*time.Second, 130*time.Second, "expired")},
 			"saw no pods from 3m20s to 3m (expired)\nsaw no nodes from 2m30s to 2m10s (expired)",
 		},
@@ -150,7 +153,7 @@ func TestGapsOnOneRow(t *testing.T) {
 			[]v1.Gap{gap("pods", 9*day, 8*day, "dropped"), gap("nodes", 9*day, 8*day, "dropped")},
 			"kept no pods and nodes from 9d to 8d (dropped)",
 		},
-		"no creeping": {
+		"groups do not grow step by step": {
 			[]v1.Gap{gap("a", 30*minute, 20*minute, "expired"), gap("b", 29*minute, 18*minute, "expired"), gap("c", 29*minute, 17*minute, "expired")},
 			"saw no a and b from 30m to 18m (expired)\nsaw no c from 29m to 17m (expired)",
 		},
@@ -171,8 +174,9 @@ func TestGapsOnOneRow(t *testing.T) {
 	}
 }
 
-// TestGapsInDetail: all resources with their groups, and the detail where all gaps of the row have the same.
-func TestGapsInDetail(t *testing.T) {
+// TestGapRow_WideShowsDetail checks that a wide row has all resources with their
+// groups, and the detail if all gaps share it.
+func TestGapRow_WideShowsDetail(t *testing.T) {
 	same := []v1.Gap{gap("pods", 9*time.Minute, -1, "forbidden"), gap("nodes", 9*time.Minute, -1, "forbidden"), gap("things.a", 9*time.Minute, -1, "forbidden")}
 	for i := range same {
 		same[i].Detail = "nobody may"

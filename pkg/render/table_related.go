@@ -14,9 +14,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Related writes Kubernetes Events, the one seen last first: one row for each, however often it was counted up. Among them
-// are the gaps, which are in the order of their starts.
-func (p *Printer) Related(events []v1.Event, gaps []v1.Gap) error {
+// Related writes Kubernetes Events as a table, the last seen first. Records are
+// the versions of Events, in any order; each Event has one row, even if it was
+// updated several times. Gaps are in the order of their starts.
+func (p *Printer) Related(records []v1.Event, gaps []v1.Gap) error {
 	titles := []string{"LAST SEEN", "TYPE", "REASON", "OBJECT"}
 	if p.opts.Namespaces {
 		titles = append([]string{"NAMESPACE"}, titles...)
@@ -24,44 +25,46 @@ func (p *Printer) Related(events []v1.Event, gaps []v1.Gap) error {
 	if p.opts.Wide {
 		titles = append(titles, "SOURCE", "NAME")
 	}
-	occurrences := occurrencesOf(events)
-	rows := make([][]field, len(occurrences))
-	for i, o := range occurrences {
-		rows[i] = p.relatedRow(o)
+	all := kubernetesEvents(records)
+	rows := make([][]field, len(all))
+	for i, e := range all {
+		rows[i] = p.relatedRow(e)
 	}
-	at := func(i int) time.Time { return occurrences[i].last() }
-	return p.table(append(titles, "MESSAGE"), p.among(rows, at, history.NewestFirst, gaps))
+	at := func(i int) time.Time { return all[i].lastSeen() }
+	return p.table(append(titles, "MESSAGE"), p.insertGaps(rows, at, history.NewestFirst, gaps))
 }
 
-func (p *Printer) relatedRow(o *occurrence) []field {
+func (p *Printer) relatedRow(e *kubernetesEvent) []field {
 	var row []field
 	if p.opts.Namespaces {
-		row = plain(cell(o.event.Namespace))
+		row = plain(cell(e.record.Namespace))
 	}
 	row = append(row,
-		field{text: p.lastSeen(o)},
-		field{text: cell(o.Type), style: p.styles.of(o.Type)},
-		field{text: cell(o.Reason)},
-		field{text: cell(o.regarding())})
+		field{text: p.lastSeen(e)},
+		field{text: cell(e.Type), style: p.styles.of(e.Type)},
+		field{text: cell(e.Reason)},
+		field{text: cell(e.regarding())})
 	if p.opts.Wide {
-		row = append(row, plain(cell(o.reporter()), cell(o.event.ResourceName))...)
+		row = append(row, plain(cell(e.source()), cell(e.record.ResourceName))...)
 	}
-	return append(row, field{text: cell(o.Message + o.Note)})
+	return append(row, field{text: cell(e.Message + e.Note)})
 }
 
-// lastSeen is "2m (x5 over 3m)" for an Event that was counted up.
-func (p *Printer) lastSeen(o *occurrence) string {
-	text := p.when(o.last())
-	if n := o.times(); n > 1 && !o.first().IsZero() {
-		text += fmt.Sprintf(" (x%d over %s)", n, duration.HumanDuration(max(p.opts.Now.Sub(o.first()), 0)))
+// lastSeen returns the LAST SEEN of an Event: "2m (x5 over 3m)" if it occurred
+// several times.
+func (p *Printer) lastSeen(e *kubernetesEvent) string {
+	text := p.when(e.lastSeen())
+	if n := e.occurrences(); n > 1 && !e.firstSeen().IsZero() {
+		text += fmt.Sprintf(" (x%d over %s)", n, duration.HumanDuration(max(p.opts.Now.Sub(e.firstSeen()), 0)))
 	}
 	return text
 }
 
-// occurrence is a Kubernetes Event, as the newest record of it tells. The field names are those of core/v1 and, where they
-// differ, after them those of events.k8s.io/v1.
-type occurrence struct {
-	event *v1.Event
+// kubernetesEvent is a Kubernetes Event, decoded from its newest record. It has
+// the fields of core/v1 and, where they differ, those of events.k8s.io/v1 after
+// them.
+type kubernetesEvent struct {
+	record *v1.Event
 
 	Type, Reason              string
 	Message, Note             string
@@ -79,65 +82,66 @@ type occurrence struct {
 	DeprecatedCount                                   int
 }
 
-// occurrencesOf keeps the newest record of each Event, and sorts them by when they were last seen. A body that can't be
-// read still makes a row, from what the record itself tells.
-func occurrencesOf(events []v1.Event) []*occurrence {
+// kubernetesEvents decodes the newest record of each Event and sorts the Events,
+// the last seen first. If a body can't be decoded, the row has only what the
+// record contains.
+func kubernetesEvents(records []v1.Event) []*kubernetesEvent {
 	newest := map[string]*v1.Event{}
-	for i := range events {
-		e := &events[i]
-		if known := newest[e.UID]; known == nil || e.Timestamp.After(known.Timestamp) {
-			newest[e.UID] = e
+	for i := range records {
+		r := &records[i]
+		if other := newest[r.UID]; other == nil || r.Timestamp.After(other.Timestamp) {
+			newest[r.UID] = r
 		}
 	}
-	var all []*occurrence
-	for i := range events {
-		if e := &events[i]; newest[e.UID] == e {
-			o := &occurrence{event: e}
-			if json.Unmarshal(e.ObjectChanges, o) != nil {
-				o = &occurrence{event: e, Message: e.Summary}
+	var all []*kubernetesEvent
+	for i := range records {
+		if r := &records[i]; newest[r.UID] == r {
+			e := &kubernetesEvent{record: r}
+			if json.Unmarshal(r.ObjectChanges, e) != nil {
+				e = &kubernetesEvent{record: r, Message: r.Summary}
 			}
-			all = append(all, o)
+			all = append(all, e)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *occurrence) int { return b.last().Compare(a.last()) })
+	slices.SortStableFunc(all, func(a, b *kubernetesEvent) int { return b.lastSeen().Compare(a.lastSeen()) })
 	return all
 }
 
-// Happened returns when a Kubernetes Event happened last, as a record of it
-// says: the time that its emitter gave it or, if there is none, the record's.
-func Happened(e *v1.Event) time.Time {
-	o := &occurrence{event: e}
-	if json.Unmarshal(e.ObjectChanges, o) != nil {
-		return e.Timestamp
+// LastSeen returns the time at which a Kubernetes Event occurred last, according
+// to one record of it. Without a time in the Event, it is the record's time.
+func LastSeen(record *v1.Event) time.Time {
+	e := &kubernetesEvent{record: record}
+	if json.Unmarshal(record.ObjectChanges, e) != nil {
+		return record.Timestamp
 	}
-	return o.last()
+	return e.lastSeen()
 }
 
-func (o *occurrence) last() time.Time {
-	for _, t := range []time.Time{o.Series.LastObservedTime, o.LastTimestamp, o.DeprecatedLastTimestamp, o.EventTime, o.first()} {
+func (e *kubernetesEvent) lastSeen() time.Time {
+	for _, t := range []time.Time{e.Series.LastObservedTime, e.LastTimestamp, e.DeprecatedLastTimestamp, e.EventTime, e.firstSeen()} {
 		if !t.IsZero() {
 			return t
 		}
 	}
-	return o.event.Timestamp
+	return e.record.Timestamp
 }
 
-func (o *occurrence) first() time.Time {
-	return cmp.Or(o.FirstTimestamp, o.DeprecatedFirstTimestamp, o.EventTime)
+func (e *kubernetesEvent) firstSeen() time.Time {
+	return cmp.Or(e.FirstTimestamp, e.DeprecatedFirstTimestamp, e.EventTime)
 }
 
-func (o *occurrence) times() int {
-	return max(o.Count, o.DeprecatedCount, o.Series.Count)
+func (e *kubernetesEvent) occurrences() int {
+	return max(e.Count, e.DeprecatedCount, e.Series.Count)
 }
 
-func (o *occurrence) regarding() string {
-	object := cmp.Or(o.InvolvedObject, o.Regarding)
+func (e *kubernetesEvent) regarding() string {
+	object := cmp.Or(e.InvolvedObject, e.Regarding)
 	if object.Kind == "" {
 		return ""
 	}
 	return strings.ToLower(object.Kind) + "/" + object.Name
 }
 
-func (o *occurrence) reporter() string {
-	return cmp.Or(o.ReportingComponent, o.ReportingController, o.Source.Component, o.DeprecatedSource.Component)
+func (e *kubernetesEvent) source() string {
+	return cmp.Or(e.ReportingComponent, e.ReportingController, e.Source.Component, e.DeprecatedSource.Component)
 }

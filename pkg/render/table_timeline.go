@@ -9,7 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Timeline writes changes of many objects, the oldest first, and among them the gaps, which are in the order of their starts.
+// Timeline writes changes of many objects as a table. Events are oldest first,
+// gaps in the order of their starts.
 func (p *Printer) Timeline(events []v1.Event, gaps []v1.Gap) error {
 	titles := []string{"TIME", "CHANGE", "OBJECT", "WHO"}
 	if p.opts.Namespaces {
@@ -23,7 +24,7 @@ func (p *Printer) Timeline(events []v1.Event, gaps []v1.Gap) error {
 		rows[i] = p.timelineRow(&events[i])
 	}
 	at := func(i int) time.Time { return events[i].Timestamp }
-	return p.table(append(titles, "SUMMARY"), p.among(rows, at, history.OldestFirst, gaps))
+	return p.table(append(titles, "SUMMARY"), p.insertGaps(rows, at, history.OldestFirst, gaps))
 }
 
 func (p *Printer) timelineRow(e *v1.Event) []field {
@@ -38,8 +39,8 @@ func (p *Printer) timelineRow(e *v1.Event) []field {
 	return append(row, p.summary(e))
 }
 
-// History writes the versions of one object, the newest first, and among them the gaps, which are in the order of their
-// starts.
+// History writes the versions of one object as a table. Events are newest first,
+// gaps in the order of their starts.
 func (p *Printer) History(events []v1.Event, gaps []v1.Gap) error {
 	titles := []string{"REV", "TIME", "CHANGE", "WHO"}
 	if p.opts.Wide {
@@ -55,10 +56,11 @@ func (p *Printer) History(events []v1.Event, gaps []v1.Gap) error {
 		rows[i] = append(rows[i], p.summary(e))
 	}
 	at := func(i int) time.Time { return events[i].Timestamp }
-	return p.table(append(titles, "SUMMARY"), p.among(rows, at, history.NewestFirst, gaps))
+	return p.table(append(titles, "SUMMARY"), p.insertGaps(rows, at, history.NewestFirst, gaps))
 }
 
-// change is the verb; "initial" where the object was there before recording began.
+// change returns the CHANGE of a version: its verb, or "initial" if the object
+// existed before recording began.
 func (p *Printer) change(e *v1.Event) field {
 	word := cell(e.Verb)
 	if e.Initial {
@@ -67,16 +69,16 @@ func (p *Printer) change(e *v1.Event) field {
 	return field{text: word, style: p.styles.of(word)}
 }
 
-// nobody is the WHO of a version without a manager.
-const nobody = "?"
+// anonymous is the WHO of a version without a manager.
+const anonymous = "?"
 
-// IsAnonymous reports whether the WHO of a version names nobody.
+// IsAnonymous reports whether the WHO of a version is unknown.
 func IsAnonymous(e *v1.Event) bool {
 	return len(e.Managers) == 0 && (e.Unmanaged == nil || e.Unmanaged.Writer == "")
 }
 
-// who wrote the version: the newest manager or, wide, all of them with their
-// subresources.
+// who returns the WHO of a version: its newest manager, or with [Options.Wide]
+// all of them with their subresources.
 func (p *Printer) who(e *v1.Event) field {
 	if len(e.Managers) == 0 {
 		return field{text: cell(p.unmanaged(e.Unmanaged))}
@@ -95,13 +97,14 @@ func (p *Printer) who(e *v1.Event) field {
 	return field{text: cell(strings.Join(names, ","))}
 }
 
-// unmanaged is the WHO of a version of which the API server recorded no manager.
+// unmanaged returns the WHO of a version for which the API server recorded no
+// manager.
 func (p *Printer) unmanaged(u *v1.Unmanaged) string {
 	switch {
 	case u == nil:
-		return nobody
+		return anonymous
 	case u.Writer == "":
-		return nobody + " (" + u.Subresource + ")"
+		return anonymous + " (" + u.Subresource + ")"
 	case p.opts.Wide:
 		return u.Writer + "(" + u.Subresource + ")"
 	default:
@@ -109,6 +112,8 @@ func (p *Printer) unmanaged(u *v1.Unmanaged) string {
 	}
 }
 
+// summary returns the SUMMARY of a version. An inferred change has its interval
+// in it.
 func (p *Printer) summary(e *v1.Event) field {
 	text := e.Summary
 	if text == "" && e.Verb == "update" {
@@ -120,11 +125,13 @@ func (p *Printer) summary(e *v1.Event) field {
 	return field{text: cell(text)}
 }
 
-// shortName is "pod/web-1"; fullName is "deployment.apps/web", as kubectl names objects with -o name.
+// shortName returns an object's name without its group: "deployment/web".
 func shortName(e *v1.Event) string {
 	return kind(e) + "/" + e.ResourceName
 }
 
+// fullName returns an object's name as kubectl's -o name writes it:
+// "deployment.apps/web".
 func fullName(e *v1.Event) string {
 	if e.Group == "" {
 		return shortName(e)
@@ -132,7 +139,7 @@ func fullName(e *v1.Event) string {
 	return kind(e) + "." + e.Group + "/" + e.ResourceName
 }
 
-// kind is the kind in lower case, or the plural where a record has none.
+// kind returns the kind in lower case, or the plural if the record has no kind.
 func kind(e *v1.Event) string {
 	if e.Kind == "" {
 		return e.ResourceType

@@ -1,5 +1,5 @@
-// Package memlimit keeps the memory of a process small that has a log open. It sets what the Go collector goes by, and nothing
-// else: it neither measures nor frees.
+// Package memlimit limits the memory of a process that has a log open. It only
+// sets parameters of the Go runtime; it frees nothing itself.
 package memlimit
 
 import (
@@ -11,32 +11,39 @@ import (
 	"time"
 )
 
-// GCPercent is how much of what is in use may be left over until it is collected, where nobody says anything else. Most of what is
-// in use are large buffers without pointers, which cost next to nothing to collect around.
+// GCPercent is the GOGC of a process without its own. Most live memory consists
+// of large buffers without pointers, which are cheap to scan.
 const GCPercent = 75
 
-// What [Hold] goes by. A join of tables is over within limitAfter looks, each limitEvery after the one before.
+// The parameters of [Run]. The limit follows the smallest live heap of the last
+// samples, so a compaction that ends within them does not raise it.
 const (
-	leastLimit = 80 << 20 // bytes
-	usualRoom  = 96 << 20 // bytes
-	limitEvery = 2 * time.Second
-	limitAfter = 8
+	minLimit       = 80 << 20 // bytes
+	usualHeadroom  = 96 << 20 // bytes
+	sampleInterval = 2 * time.Second
+	samples        = 8
 )
 
-// Hold keeps the runtime's memory below a soft limit until ctx is done: while Badger joins tables it takes tens of
-// megabytes for a moment, gives them back, and takes as many again before a collector that waits for GCPercent has begun. The
-// limit is leastLimit or, where that is more, leaves room beside what is in use for longer than such a moment: as much again, but no more
-// than usualRoom or the half of it, so that a recorder of very many objects does not collect all the time. It is never more than the
-// limit was before: GOMEMLIMIT, which it is again afterwards. It is for one caller at a time.
-func Hold(ctx context.Context) {
-	most := debug.SetMemoryLimit(-1)
-	defer debug.SetMemoryLimit(most)
-	tick := time.NewTicker(limitEvery)
+// Run keeps the soft memory limit of the runtime close to the live heap until ctx
+// is done. It then restores the earlier limit. Only one call may run at a time.
+//
+// While Badger compacts tables it allocates tens of megabytes at once, frees them,
+// and allocates as many again before a collection by GCPercent begins. The limit
+// starts that collection earlier.
+//
+// The limit is at least 80 MiB, and adds the live heap again as headroom: at most
+// 96 MiB or half of the live heap, whichever is more. So a large live heap is not
+// collected all the time. The limit never exceeds the earlier one, which is
+// GOMEMLIMIT.
+func Run(ctx context.Context) {
+	earlier := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(earlier)
+	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
-	var seen [limitAfter]uint64
+	var live [samples]uint64
 	for n := 0; ; n++ {
-		seen[n%limitAfter] = inUse()
-		debug.SetMemoryLimit(limit(slices.Min(seen[:]), most))
+		live[n%samples] = liveHeap()
+		debug.SetMemoryLimit(limit(slices.Min(live[:]), earlier))
 		select {
 		case <-ctx.Done():
 			return
@@ -45,14 +52,14 @@ func Hold(ctx context.Context) {
 	}
 }
 
-// limit returns the limit for so many bytes in use.
+// limit returns the limit in bytes for a live heap. It is at most most.
 func limit(live uint64, most int64) int64 {
 	used := int64(min(live, math.MaxInt64/2))
-	return min(max(leastLimit, used+min(used, max(usualRoom, used/2))), most)
+	return min(max(minLimit, used+min(used, max(usualHeadroom, used/2))), most)
 }
 
-// inUse returns what the last collection left, in bytes.
-func inUse() uint64 {
+// liveHeap returns the bytes that the last collection did not free.
+func liveHeap() uint64 {
 	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
