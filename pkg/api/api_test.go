@@ -37,7 +37,7 @@ func TestProbes(t *testing.T) {
 		{"/health", http.StatusOK, `{"status":"healthy"}`},
 		{"//health", http.StatusOK, `{"status":"healthy"}`},
 		{"/livez", http.StatusOK, "ok\n"},
-		{"/readyz", http.StatusOK, "ok\nnot in sync:\npods: disconnected: connection refused [31m\nnodes: what exists is being listed\n"},
+		{"/readyz", http.StatusOK, "ok\nnot in sync:\npods: disconnected: connection refused^[[31m\nnodes: what exists is being listed\n"},
 		{"/metrics", http.StatusOK, "up 1\n"},
 		{"/", http.StatusNotFound, ""},
 		{"/api/v1", http.StatusNotFound, ""},

@@ -5,11 +5,10 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
-	"unicode"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
 // The states of resources that are not recorded. One that was recorded once is
@@ -45,19 +44,8 @@ func (h *handler) readyz(w http.ResponseWriter) {
 		_, _ = io.WriteString(w, "not in sync:\n")
 	}
 	for _, line := range missing {
-		_, _ = io.WriteString(w, printable(line)+"\n")
+		_, _ = io.WriteString(w, printable.Line(line)+"\n")
 	}
-}
-
-// printable returns a text from the cluster on one line, without what terminals
-// obey.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
 }
 
 // resources answers with the catalogue: what is recorded, waited for or served, and then what was recorded once.

@@ -130,7 +130,7 @@ func TestRefusals(t *testing.T) {
 		"other json":    {200, "application/json", `{"items":[]}`, history.Internal, "not a watchhistory recorder"},
 		"broken json":   {200, "application/json", `[{"verb":`, history.Internal, "not a watchhistory recorder"},
 		"an API server": {403, "application/json", `{"kind":"Status","message":"no"}`, history.Internal, "Kubernetes API server"},
-		"a terminal's":  {500, "text/plain", "\x1b[31mred\x07", history.Internal, "�[31mred�"},
+		"a terminal's":  {500, "text/plain", "\x1b[31mred\x07", history.Internal, "^[[31mred�"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := answering(t, tc.status, tc.kind, tc.body)

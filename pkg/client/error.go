@@ -2,9 +2,9 @@ package client
 
 import (
 	"strings"
-	"unicode"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
 // Error is a failure to reach a recorder, or a recorder's refusal.
@@ -35,21 +35,12 @@ func (e *Error) Unwrap() []error {
 // longestQuote is how much of a foreign text an error message repeats, in bytes.
 const longestQuote = 600
 
-// quotable makes one line of a foreign text, without anything that a terminal could take for a command.
+// quotable returns a foreign text on one line that is safe to print, cut to
+// longestQuote.
 func quotable(text string) string {
 	text = strings.ToValidUTF8(text, "�")
 	if len(text) > longestQuote {
 		text = strings.ToValidUTF8(text[:longestQuote], "") + "…"
 	}
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r) || !unicode.IsPrint(r):
-			return '�'
-		default:
-			return r
-		}
-	}, text)
-	return strings.Join(strings.Fields(text), " ")
+	return printable.Line(text)
 }

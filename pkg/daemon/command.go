@@ -106,7 +106,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	d.Follow(source, followEvery, hangup)
-	go memlimit.Hold(cmd.Context())
+	go memlimit.Run(cmd.Context())
 	return d.Run(cmd.Context())
 }
 

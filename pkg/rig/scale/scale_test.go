@@ -37,7 +37,7 @@ const days = 10
 // every way that it is asked in. It checks the answers against what was recorded, holds memory to a bound, and tells the times.
 func TestScale(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(memlimit.GCPercent)) // this and the next as the recorder's program does
-	go memlimit.Hold(t.Context())
+	go memlimit.Run(t.Context())
 	for size := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil {

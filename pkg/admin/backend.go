@@ -1,0 +1,74 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/archive"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// backend performs the operations of commands: on a log that this process opened,
+// or through the socket of a running recorder.
+type backend interface {
+	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
+	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
+	Export(ctx context.Context, w io.Writer, sel Selection, progress archive.Progress) (Exported, error)
+}
+
+// unlimitedRetention is the retention of a log that no recorder writes, so that
+// everything in the directory is returned.
+const unlimitedRetention = 100 * 365 * 24 * time.Hour
+
+// openBackend returns the recorder that runs on a storage directory. If none runs,
+// it opens the directory's log for reading, and prints damage to errOut. The
+// caller must call closeBackend.
+func (f *storageFlags) openBackend(ctx context.Context, storage string, errOut io.Writer) (b backend, closeBackend func() error, err error) {
+	r, err := newRemote(ctx, storage)
+	if err == nil {
+		return r, func() error { return nil }, nil
+	}
+	if !errors.Is(err, errNoRecorder) {
+		return nil, nil, err
+	}
+	i, err := f.inspect(ctx, storage, errOut)
+	if err != nil {
+		return nil, nil, err
+	}
+	if i.Report().Damaged() {
+		_, _ = fmt.Fprintf(errOut, "the history in %s is damaged; writing what can be read:\n", storage)
+		printReport(errOut, i.Report())
+	}
+	return local{i.Store, f.env.Program}, i.Close, nil
+}
+
+// inspect opens the log of a storage directory for reading. The caller must close
+// it.
+func (f *storageFlags) inspect(ctx context.Context, storage string, errOut io.Writer) (*store.Inspection, error) {
+	if err := checkHasHistory(storage); err != nil {
+		return nil, err
+	}
+	return store.Inspect(ctx, storage, store.Options{Logger: newLogger(errOut), Retention: unlimitedRetention})
+}
+
+// checkHasHistory rejects a directory without a history. Opening it would create
+// one.
+func checkHasHistory(storage string) error {
+	entries, err := os.ReadDir(storage)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return history.Errorf(history.Invalid, "read storage directory %s: %v", storage, err)
+	}
+	for _, e := range entries {
+		if e.Name() == "MANIFEST" || filepath.Ext(e.Name()) == ".sst" {
+			return nil
+		}
+	}
+	return history.Errorf(history.Invalid, "storage directory %s contains no history: give the recorder's with --storage", storage)
+}
