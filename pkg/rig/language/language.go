@@ -34,7 +34,7 @@ func Phrases() []Phrase {
 		{`at the most`, "at most"},
 		{`tells? whether`, "reports whether"},
 		{`stands? for`, "means"},
-		{`(is|are|was|were|has|have) none`, "there is no, has no"},
+		{`(is|was) none`, "there is no"},
 		{`as good as`, "the same as, or name the effect"},
 		{`go(es)? by`, "uses, follows"},
 		{`of which nothing`, "name the thing"},
@@ -167,10 +167,10 @@ func blank(text string, pattern *regexp.Regexp) string {
 	})
 }
 
-// directive matches comments for tools: //go:build, //nolint:x, //line.
-var directive = regexp.MustCompile(`^//([a-z0-9]+:[a-z0-9]|nolint|line |export )`) //nolint:gochecknoglobals // compiled once
-
-func isDirective(line string) bool { return directive.MatchString(line) }
+// isDirective reports whether a comment is for tools: //go:build, //nolint:x.
+func isDirective(line string) bool {
+	return regexp.MustCompile(`^//([a-z0-9]+:[a-z0-9]|nolint|line |export )`).MatchString(line)
+}
 
 // isVerbatim reports whether a comment's line belongs to an indented block,
 // which godoc shows as it is.

@@ -179,7 +179,7 @@ func TestCheckMarkdown_Phrases(t *testing.T) {
 // Every phrase is found, so that no pattern is without effect.
 func TestPhrases_AreFound(t *testing.T) {
 	examples := []string{
-		"anew", "beside", "at the most", "tell whether", "stands for", "are none", "as good as", "goes by",
+		"anew", "beside", "at the most", "tell whether", "stands for", "is none", "as good as", "goes by",
 		"of which nothing", "as of", "what stands", "stands there", "for want of", "ahead of", "whoever",
 		"lies behind", "mended", "makes up for", "passed over", "is told of",
 	}
