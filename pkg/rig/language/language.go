@@ -126,17 +126,7 @@ func checkComment(pos token.Position, text string, lines []string) (found []Find
 
 // CheckMarkdown returns the phrases in a Markdown page. Code is not checked.
 func CheckMarkdown(path string, src []byte) []Finding {
-	lines := strings.Split(string(src), "\n")
-	fenced := false
-	for i, line := range lines {
-		if strings.HasPrefix(strings.TrimSpace(line), "```") {
-			fenced = !fenced
-			lines[i] = ""
-		} else if fenced {
-			lines[i] = ""
-		}
-	}
-	return checkPhrases(path, 1, strings.Join(lines, "\n"))
+	return checkPhrases(path, 1, strings.Join(proseLines(src), "\n"))
 }
 
 // checkPhrases finds phrases in a text, also across the ends of lines. Code in

@@ -57,6 +57,25 @@ func TestRepository_FollowsTheRules(t *testing.T) {
 // number of those files. Paths are relative to the root.
 func checkRepository(t *testing.T) (found []language.Finding, files int) {
 	t.Helper()
+	walk(t, func(name string, src []byte) {
+		files++
+		if filepath.Ext(name) == ".md" {
+			found = append(found, language.CheckMarkdown(name, src)...)
+			return
+		}
+		got, err := language.CheckGo(name, src)
+		if err != nil {
+			t.Error(err)
+		}
+		found = append(found, got...)
+	})
+	return found, files
+}
+
+// walk calls f for every Go and Markdown file of the repository. Names are
+// relative to the root.
+func walk(t *testing.T, f func(name string, src []byte)) {
+	t.Helper()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -64,21 +83,22 @@ func checkRepository(t *testing.T) (found []language.Finding, files int) {
 		if entry.IsDir() {
 			return skipDir(path, entry.Name())
 		}
-		name, err := filepath.Rel(root, path)
+		if ext := filepath.Ext(path); ext != ".go" && ext != ".md" {
+			return nil
+		}
+		src, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		got, checked, err := checkFile(path, name)
-		if checked {
-			files++
+		name, err := filepath.Rel(root, path)
+		if err == nil {
+			f(name, src)
 		}
-		found = append(found, got...)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found, files
 }
 
 // skipDir skips build outputs, dot directories other than .github, and data.
@@ -88,22 +108,6 @@ func skipDir(path, name string) error {
 		return filepath.SkipDir
 	}
 	return nil
-}
-
-func checkFile(path, name string) (found []language.Finding, checked bool, err error) {
-	ext := filepath.Ext(path)
-	if ext != ".go" && ext != ".md" {
-		return nil, false, nil
-	}
-	src, err := os.ReadFile(path)
-	if err != nil {
-		return nil, false, err
-	}
-	if ext == ".md" {
-		return language.CheckMarkdown(name, src), true, nil
-	}
-	found, err = language.CheckGo(name, src)
-	return found, true, err
 }
 
 func readList(t *testing.T) []string {
