@@ -2,9 +2,10 @@
 //
 // One authority signs every client and serving certificate. A second one signs
 // the certificate of the front proxy, so that no ordinary client certificate
-// can be mistaken for the proxy's. Keys are ECDSA P-256: made in microseconds, where
-// RSA would cost a start several seconds. Certificates are good for a year
-// and only for this machine; nothing here is fit to protect a real cluster.
+// can be mistaken for the proxy's. Keys are ECDSA P-256: they are made in
+// microseconds, and RSA keys would take seconds of a start. Certificates are
+// good for a year and only for this machine; nothing here is fit to protect a
+// real cluster.
 package pki
 
 import (
