@@ -20,7 +20,7 @@ const (
 // A Package is what `go list -json` prints about a package.
 type Package struct {
 	ImportPath string
-	Doc        string
+	Name       string
 	Dir        string
 	GoFiles    []string
 	Imports    []string // without those of tests
@@ -64,14 +64,14 @@ func CheckImports(p Package) (problems []string) {
 }
 
 // CheckDoc returns a problem if a package that is not public does not say so.
-// doc is the whole package comment.
-func CheckDoc(importPath, doc string) (problems []string) {
-	if !under(importPath, module+"/pkg") || IsPublic(importPath) || isClosed(importPath) {
+// doc is the whole package comment. Programs cannot be imported.
+func CheckDoc(p Package, doc string) (problems []string) {
+	if !under(p.ImportPath, module+"/pkg") || IsPublic(p.ImportPath) || isClosed(p.ImportPath) || p.Name == "main" {
 		return nil
 	}
 	if !strings.Contains(strings.Join(strings.Fields(doc), " "), internalSentence) {
 		problems = append(problems,
-			fmt.Sprintf("%s: the package comment has no sentence %q", importPath, internalSentence+" …"))
+			fmt.Sprintf("%s: the package comment has no sentence %q", p.ImportPath, internalSentence+" …"))
 	}
 	return problems
 }

@@ -24,7 +24,7 @@ const module = "github.com/watchhistory/watchhistory"
 // list returns the packages of the module.
 func list(t *testing.T) (packages []layout.Package) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Dir,GoFiles,Imports", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports", "./...")
 	cmd.Dir = "../../.."
 	cmd.Stderr = t.Output()
 	out, err := cmd.Output()
@@ -59,7 +59,7 @@ func TestImports_FollowTheLayout(t *testing.T) {
 
 func TestPackageComments_SayWhatIsInternal(t *testing.T) {
 	for _, p := range list(t) {
-		for _, problem := range layout.CheckDoc(p.ImportPath, packageComment(t, p)) {
+		for _, problem := range layout.CheckDoc(p, packageComment(t, p)) {
 			t.Error(problem)
 		}
 	}
@@ -149,18 +149,19 @@ func TestCheckImports_FindsWhatBreaksTheLayout(t *testing.T) {
 func TestCheckDoc_FindsAMissingSentence(t *testing.T) {
 	const good = "Package store is the log. It is internal to\nwatchhistory: its API changes without notice."
 	tests := []struct {
-		name, path, doc string
-		want            int
+		name, path, pkg, doc string
+		want                 int
 	}{
-		{"with the sentence", "pkg/store", good, 0},
-		{"without", "pkg/store", "Package store is the log.", 1},
-		{"public", "pkg/client", "Package client is public.", 0},
-		{"closed by Go", "pkg/store/internal/key", "Package key is closed.", 0},
-		{"a program", "cmd/watchhistory-recorder", "", 0},
+		{"with the sentence", "pkg/store", "store", good, 0},
+		{"without", "pkg/store", "store", "Package store is the log.", 1},
+		{"public", "pkg/client", "client", "Package client is public.", 0},
+		{"closed by Go", "pkg/store/internal/key", "key", "Package key is closed.", 0},
+		{"outside of pkg", "tools", "tools", "", 0},
+		{"a program", "pkg/rig/gobuild/command", "main", "", 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := layout.CheckDoc(module+"/"+test.path, test.doc)
+			got := layout.CheckDoc(layout.Package{ImportPath: module + "/" + test.path, Name: test.pkg}, test.doc)
 			if len(got) != test.want {
 				t.Errorf("got problems %q, want %d", got, test.want)
 			}
