@@ -48,11 +48,12 @@ test: devcluster ## run all tests, including those of the dev cluster and the pa
 	go test -timeout 20m ./...
 
 # A package needs a cluster if its tests depend on clustertest, also indirectly.
+# -short makes fewer rounds in tests that repeat something; it skips none.
 .PHONY: test-fast
-test-fast: ## run the tests of all packages that need no cluster
+test-fast: ## run the tests of all packages that need no cluster, in short form
 	@packages=$$(go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... \
 	  | awk '$$1 ~ /[.]test$$/ && !/\/pkg\/rig\/clustertest/ {sub(/[.]test$$/, "", $$1); print $$1}'); \
-	go test $$packages
+	go test -short $$packages
 
 .PHONY: load
 load: devcluster ## compare the history with 20,000 writes, and check the order of 10,000 rollouts
