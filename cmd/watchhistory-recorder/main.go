@@ -1,4 +1,5 @@
-// Command watchhistory-recorder records every version of a cluster's objects and serves them over a REST API.
+// Command watchhistory-recorder records every version of a cluster's objects
+// and serves them over a REST API.
 package main
 
 import (

@@ -191,7 +191,7 @@ func TestParseConfig_SecretAnnotations(t *testing.T) {
 
 // The annotations that the documentation lists are the default ones.
 func TestDefaultSecretAnnotations_AreDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/secrets.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,12 +199,12 @@ func TestDefaultSecretAnnotations_AreDocumented(t *testing.T) {
 	list, _, _ := strings.Cut(rest, "```")
 	c, err := daemon.ParseConfig([]byte("secretAnnotations:" + list))
 	if diff := cmp.Diff(recorder.DefaultSecretAnnotations(), c.Rules.SecretAnnotations); err != nil || diff != "" {
-		t.Errorf("error %v, annotations of docs/operations.md (-want +got):\n%s", err, diff)
+		t.Errorf("error %v, annotations of docs/secrets.md (-want +got):\n%s", err, diff)
 	}
 }
 
 func TestTheDocumentedRulesAreRules(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
