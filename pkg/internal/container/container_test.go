@@ -11,7 +11,7 @@ import (
 
 const magic = "test\n"
 
-// stream returns a stream of frames, of kinds from 1.
+// stream returns a stream of frames. Their kinds count up from 1.
 func stream(tb testing.TB, payloads ...[]byte) []byte {
 	tb.Helper()
 	var b bytes.Buffer
@@ -28,12 +28,12 @@ func stream(tb testing.TB, payloads ...[]byte) []byte {
 		tb.Fatal(err)
 	}
 	if w.Size() != int64(b.Len()) {
-		tb.Errorf("size %d of %d bytes", w.Size(), b.Len())
+		tb.Errorf("got size %d, want %d", w.Size(), b.Len())
 	}
 	return b.Bytes()
 }
 
-// read reads a stream to its end, which is nil where it is whole.
+// read reads a stream to its end. The error is nil if the stream is complete.
 func read(b []byte) (payloads [][]byte, err error) {
 	r, err := container.NewReader(bytes.NewReader(b), magic)
 	if err != nil {
@@ -52,30 +52,30 @@ func read(b []byte) (payloads [][]byte, err error) {
 	}
 }
 
-// TestEveryDamageIsNoticed flips each bit of a stream, and cuts it at each byte.
-func TestEveryDamageIsNoticed(t *testing.T) {
+// The test flips each bit of a stream, and truncates it at each byte.
+func TestReader_DetectsAllDamage(t *testing.T) {
 	whole := stream(t, []byte("one"), nil, bytes.Repeat([]byte("three"), 1000))
 	if got, err := read(whole); err != nil || len(got) != 3 || string(got[0]) != "one" || len(got[2]) != 5000 {
-		t.Fatalf("%d frames, %v", len(got), err)
+		t.Fatalf("got %d frames, error %v, want 3 frames as they were written", len(got), err)
 	}
 	for i := range whole {
 		if _, err := read(whole[:i]); !errors.Is(err, container.ErrTruncated) && !errors.Is(err, container.ErrForeign) {
-			t.Errorf("cut at %d of %d: %v", i, len(whole), err)
+			t.Errorf("truncated at %d of %d: got error %v, want ErrTruncated or ErrForeign", i, len(whole), err)
 		}
 		for bit := range 8 {
-			torn := bytes.Clone(whole)
-			torn[i] ^= 1 << bit
-			if _, err := read(torn); err == nil {
-				t.Errorf("bit %d of byte %d is flipped, and nobody notices", bit, i)
+			corrupt := bytes.Clone(whole)
+			corrupt[i] ^= 1 << bit
+			if _, err := read(corrupt); err == nil {
+				t.Errorf("bit %d of byte %d flipped: got no error, want one", bit, i)
 			}
 		}
 	}
 	if _, err := read(append(whole, 0)); !errors.Is(err, container.ErrCorrupt) {
-		t.Errorf("a byte behind the end: %v", err)
+		t.Errorf("a byte after the end: got error %v, want ErrCorrupt", err)
 	}
 }
 
-// FuzzReader checks that anything else than a stream is an error, and that what is read would be written in the same way.
+// The fuzz test writes again what it could read, and reads it again.
 func FuzzReader(f *testing.F) {
 	f.Add(stream(f, []byte("one"), []byte("two")))
 	f.Add([]byte(magic))
@@ -85,7 +85,7 @@ func FuzzReader(f *testing.F) {
 			return
 		}
 		if again, err := read(stream(t, payloads...)); err != nil || len(again) != len(payloads) {
-			t.Errorf("%d frames come back as %d, %v", len(payloads), len(again), err)
+			t.Errorf("written again: got %d frames, error %v, want %d frames", len(again), err, len(payloads))
 		}
 	})
 }
