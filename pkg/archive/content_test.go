@@ -21,7 +21,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// small is a log that a test writes record by record, one a minute.
+// small returns an empty log, to which a test adds a record per minute.
 func small(t *testing.T) *world {
 	t.Helper()
 	w := &world{begin: time.Now().UTC().Truncate(24 * time.Hour).Add(-48 * time.Hour)}
@@ -39,7 +39,7 @@ func small(t *testing.T) *world {
 	return w
 }
 
-// put records a version a minute after the one before.
+// put records a version one minute after the previous one.
 func (w *world) put(t *testing.T, r *history.Record) *history.Record {
 	t.Helper()
 	w.clock.t = w.clock.t.Add(time.Minute)
@@ -55,8 +55,9 @@ func version(resourceName, name string, verb history.Verb) *history.Record {
 	}
 }
 
-// TestEveryFieldSurvives checks what no sample has: texts that are not UTF-8, objects larger than frames, and none.
-func TestEveryFieldSurvives(t *testing.T) {
+// The test covers what the sample lacks: texts that are not UTF-8, an object larger
+// than a frame, and an empty one.
+func TestExport_KeepsEveryField(t *testing.T) {
 	w := small(t)
 	odd := version("widgets.example.com", strings.Repeat("n", 253), history.Update)
 	odd.Ref.UID, odd.RV, odd.Initial, odd.InferredSince = "\xff\x00", "not a number", true, w.at(-1.5).Add(7)
@@ -69,28 +70,28 @@ func TestEveryFieldSurvives(t *testing.T) {
 	none.Object, none.Summary = nil, &history.Summary{}
 	large := version("widgets.example.com", "large", history.Create)
 	large.Object = bytes.Repeat([]byte(`{"three megabytes":"and a bit"}`), 100_000)
-	stands := version("widgets.example.com", "stands", history.Create)
-	stands.Initial, stands.Summary = true, odd.Summary
-	for _, r := range []*history.Record{stands, odd, none, large} {
+	baseline := version("widgets.example.com", "baseline", history.Create)
+	baseline.Initial, baseline.Summary = true, odd.Summary
+	for _, r := range []*history.Record{baseline, odd, none, large} {
 		w.put(t, r)
 	}
-	file, _ := w.export(t, history.Extent{Start: stands.Time.Add(1)})
+	file, _ := w.export(t, history.Extent{Start: baseline.Time.Add(1)})
 	r := read(t, file)
 	want := []*history.Record{odd, none, large}
 	if got := scanned(t, r, history.Scan{Bodies: true}); !reflect.DeepEqual(got, want) {
-		t.Errorf("%d records: %s", len(got), differing(want, got))
+		t.Errorf("got %d records, want %d: %s", len(got), len(want), differing(want, got))
 	}
-	got, err := r.Latest(t.Context(), stands.Ref)
-	if err != nil || !reflect.DeepEqual(got, stands) {
-		t.Errorf("stands %+v, %v; want %+v", got, err, stands)
+	got, err := r.Latest(t.Context(), baseline.Ref)
+	if err != nil || !reflect.DeepEqual(got, baseline) {
+		t.Errorf("baseline: got %+v, error %v, want %+v", got, err, baseline)
 	}
 	if r.Counts() != (archive.Counts{Baselines: 1, Versions: 3}) {
-		t.Errorf("counts %+v", r.Counts())
+		t.Errorf("got counts %+v, want 1 baseline and 3 versions", r.Counts())
 	}
 }
 
-// TestWhatStandsIsFoundByItsOwner exports an hour in which an Event tells of a pod that did not change in it.
-func TestWhatStandsIsFoundByItsOwner(t *testing.T) {
+// The test exports a range with an Event about a pod that did not change within it.
+func TestExport_FindsBaselineByOwner(t *testing.T) {
 	w := small(t)
 	for _, of := range []history.Resource{
 		{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Namespaced: true}, {Version: "v1", Plural: "events", Kind: "Event", Namespaced: true},
@@ -127,14 +128,15 @@ func TestWhatStandsIsFoundByItsOwner(t *testing.T) {
 				Namespace: "shop", Type: "deployments", Name: "web", Start: start, Descendants: true, Limit: 9,
 			})
 			if err != nil || len(answer.Related.Versions) != 1 || answer.Related.Versions[0].Ref != event.Ref {
-				t.Errorf("%+v, %v", answer.Related, err)
+				t.Errorf("got related %+v, error %v, want the Event %s", answer.Related, err, event.Ref)
 			}
 		})
 	}
 }
 
-// TestASecretStaysHashed exports a Secret and the versions around it, and looks for its value and the key in everything.
-func TestASecretStaysHashed(t *testing.T) {
+// The test exports a Secret, and searches the file for its value and for the
+// redaction key.
+func TestExport_ContainsNoSecretValue(t *testing.T) {
 	w := small(t)
 	secret := history.Resource{Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true}
 	rec := recorder.New(w, recorder.Options{Logger: slog.New(slog.DiscardHandler), Now: w.clock.now, RedactionKey: w.RedactionKey()})
@@ -158,22 +160,22 @@ func TestASecretStaysHashed(t *testing.T) {
 	file, _ := w.export(t, history.Extent{})
 	got := scanned(t, read(t, file), history.Scan{Bodies: true})
 	if len(got) != 1 || !bytes.Contains(got[0].Object, []byte(`"password":"`)) {
-		t.Fatalf("%v", got)
+		t.Fatalf("got %v, want one record with a hashed password", got)
 	}
-	for name, b := range map[string][]byte{"the file": file, "what it unfolds to": unfolded(t, file), "the record": got[0].Object} {
+	for name, b := range map[string][]byte{"the file": file, "the decompressed file": decompressed(t, file), "the record": got[0].Object} {
 		for what, secret := range map[string][]byte{"key": w.RedactionKey(), "value": []byte("aHVudGVyMg=="), "decoded value": []byte("hunter2")} {
 			if bytes.Contains(b, secret) {
-				t.Errorf("%s holds the %s", name, what)
+				t.Errorf("%s contains the %s, want it absent", name, what)
 			}
 		}
 	}
 	if !reflect.DeepEqual(got, scanned(t, w, history.Scan{Bodies: true})) {
-		t.Error("the record is another one")
+		t.Errorf("got %v, want the log's record", got)
 	}
 }
 
-// unfolded returns all that is compressed in a file.
-func unfolded(t *testing.T, file []byte) []byte {
+// decompressed returns the contents of all frames of a file.
+func decompressed(t *testing.T, file []byte) []byte {
 	t.Helper()
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 	if err != nil {
@@ -183,7 +185,7 @@ func unfolded(t *testing.T, file []byte) []byte {
 	var all []byte
 	magic := []byte{0x28, 0xb5, 0x2f, 0xfd}
 	for _, part := range bytes.Split(file, magic)[1:] {
-		for n := len(part); n > 0; n-- { // a frame's end is not known from without
+		for n := len(part); n > 0; n-- { // the end of the zstd frame is unknown
 			if b, err := dec.DecodeAll(append(bytes.Clone(magic), part[:n]...), nil); err == nil {
 				all = append(all, b...)
 				break
@@ -191,7 +193,7 @@ func unfolded(t *testing.T, file []byte) []byte {
 		}
 	}
 	if !bytes.Contains(all, []byte("db")) {
-		t.Fatal("nothing was unfolded")
+		t.Fatalf("got %d bytes without the Secret's name, want its frames", len(all))
 	}
 	return all
 }

@@ -15,46 +15,48 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
-// maxEntry bounds an entry's length in bytes: an object of 64 MiB, which is the largest that is recorded, and what goes with it.
+// maxEntry bounds the length of an entry in bytes. The largest recorded object has 64
+// MiB.
 const maxEntry = 80 << 20
 
-// source is an export that is being read. Its excerpt's iterators read on.
+// source reads an export. The iterators of its excerpt read the file, so they must
+// be used in their order.
 type source struct {
 	header   Header
 	excerpt  history.Excerpt
 	counts   Counts
 	r        frames
 	progress Progress
-	in       counted
+	in       countingReader
 
-	kind    byte // of the frame that comes next, while peeked is set; 0 at the end
+	kind    byte // of the next frame, if peeked; 0: the end
 	payload []byte
 	peeked  bool
-	buf     []byte // of entries that are not taken yet, from off on
+	buf     []byte // encoded entries; those before off were returned
 	off     int
 }
 
-// frames are those of a [container.Reader].
+// frames is implemented by [container.Reader].
 type frames interface {
 	Next() (kind byte, payload []byte, err error)
 }
 
-// counted counts the bytes that are read.
-type counted struct {
+// countingReader counts the bytes that are read.
+type countingReader struct {
 	r io.Reader
 	n int64
 }
 
 // Read reads and counts.
-func (c *counted) Read(b []byte) (int, error) {
+func (c *countingReader) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += int64(n)
 	return n, err
 }
 
-// newSource reads what stands before the versions. The caller calls done in the end.
+// newSource reads the parts before the versions. The caller must call done.
 func newSource(in io.Reader, progress Progress) (s *source, done func(), err error) {
-	s = &source{in: counted{r: in}, progress: progress}
+	s = &source{in: countingReader{r: in}, progress: progress}
 	r, err := container.NewReader(&s.in, magic)
 	if err != nil {
 		return nil, nil, err
@@ -67,11 +69,12 @@ func newSource(in io.Reader, progress Progress) (s *source, done func(), err err
 	return s, r.Close, nil
 }
 
+// begin reads the header, the catalogue and the gaps.
 func (s *source) begin() error {
 	if err := s.document(headerFrame, &s.header); err != nil {
 		return err
 	}
-	if err := checkFormat(&s.header); err != nil {
+	if err := checkHeader(&s.header); err != nil {
 		return err
 	}
 	e := &s.excerpt
@@ -97,12 +100,13 @@ func (s *source) begin() error {
 		e.Gaps = append(e.Gaps, g)
 	}
 	s.counts.Gaps = int64(len(e.Gaps))
-	e.Baselines = s.versions(standingFrame, &s.counts.Baselines, nil)
+	e.Baselines = s.versions(baselineFrame, &s.counts.Baselines, nil)
 	e.Records = s.versions(versionFrame, &s.counts.Versions, s.end)
 	return nil
 }
 
-// versions yields the versions in the frames of a kind, and calls then behind the last one.
+// versions yields the versions in the frames of a kind. It calls then after the last
+// one, unless then is nil.
 func (s *source) versions(kind byte, n *int64, then func() error) iter.Seq2[*history.Record, error] {
 	return func(yield func(*history.Record, error) bool) {
 		for {
@@ -139,25 +143,25 @@ func (s *source) version(kind byte) (*history.Record, error) {
 	return decodeVersion(b)
 }
 
-// end checks that all was read, and that nothing follows.
+// end reads the footer, and checks that all entries were read and nothing follows.
 func (s *source) end() error {
-	var said Counts
-	if err := s.document(footerFrame, &said); err != nil {
+	var want Counts
+	if err := s.document(footerFrame, &want); err != nil {
 		return err
 	}
-	if said != s.counts {
+	if want != s.counts {
 		return binval.Corrupt("number of entries")
 	}
 	if err := s.peek(); err != nil {
 		return err
 	}
 	if s.kind != 0 {
-		return binval.Corrupt("a frame behind the last")
+		return binval.Corrupt("frame after the footer")
 	}
 	return nil
 }
 
-// peek looks at the next frame.
+// peek reads the next frame, unless that is read already.
 func (s *source) peek() error {
 	if s.peeked {
 		return nil
@@ -170,7 +174,7 @@ func (s *source) peek() error {
 	return nil
 }
 
-// document reads a frame of the kind that has to come next.
+// document reads the next frame, which must be of a kind, into a JSON document.
 func (s *source) document(kind byte, into any) error {
 	if err := s.peek(); err != nil {
 		return err
@@ -185,7 +189,8 @@ func (s *source) document(kind byte, into any) error {
 	return nil
 }
 
-// entry returns the next entry of the frames of a kind, which is valid until the next call; [io.EOF] where another kind follows.
+// entry returns the next entry of the frames of a kind. It is valid until the next
+// call. The error is [io.EOF] if a frame of another kind follows.
 func (s *source) entry(kind byte) ([]byte, error) {
 	for {
 		rest := s.buf[s.off:]
@@ -209,7 +214,8 @@ func (s *source) entry(kind byte) ([]byte, error) {
 	}
 }
 
-// fill puts the next frame's payload behind what is left, if it is of the kind.
+// fill appends the next frame's payload to the buffer. It returns false if the frame
+// is of another kind.
 func (s *source) fill(kind byte) (bool, error) {
 	if err := s.peek(); err != nil || s.kind != kind {
 		return false, err

@@ -19,12 +19,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is a clock that is set by hand.
+// clock is a manual clock.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
 
-// world is a log of a made-up cluster, three days long, with gaps.
+// world is a log of a sample cluster of three days, with gaps.
 type world struct {
 	*store.Store
 
@@ -32,8 +32,8 @@ type world struct {
 	begin time.Time
 }
 
-// newWorld records 3,000 versions, a few at a time. A retention of two days has the first one dropped, so that some objects stand since
-// before everything that is kept.
+// newWorld records 3,000 versions in small batches. The retention drops the first
+// day, so some objects have only a baseline.
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{begin: time.Now().UTC().Truncate(24 * time.Hour).Add(-72*time.Hour + 5*time.Hour)}
@@ -54,15 +54,15 @@ func newWorld(tb testing.TB) *world {
 			tb.Fatal(err)
 		}
 	}
-	const left = 3000
-	gaps := []history.Gap{ // in the order in which they end
+	const versions = 3000
+	gaps := []history.Gap{ // in the order of their ends
 		{Resource: "nodes", Start: w.at(30), Reason: history.GapForbidden},
 		{Resource: "pods", Start: w.at(28), End: w.at(32), Reason: history.GapExpired, Detail: "too old: \xff"},
 		{Resource: "pods", Start: w.at(50), End: w.at(51), Reason: history.GapRestarted},
 		{Group: "apps", Resource: "deployments", Start: w.at(40), End: w.at(60), Reason: history.GapDisconnected, Detail: "away"},
 	}
 	for b := range sample.Batches(tb, func(yield func(sample.WatchEvent) bool) {
-		for range left {
+		for range versions {
 			if !yield(c.Next()) {
 				return
 			}
@@ -85,7 +85,7 @@ func newWorld(tb testing.TB) *world {
 	return w
 }
 
-// at returns a time so many hours behind the begin.
+// at returns the time hours after the beginning.
 func (w *world) at(hours float64) time.Time {
 	return w.begin.Add(time.Duration(hours * float64(time.Hour)))
 }
@@ -97,7 +97,7 @@ func (w *world) append(tb testing.TB, b *history.Batch) {
 	}
 }
 
-// export returns the file of an extent, and its extent as it was cut.
+// export exports an extent. It returns the file and the extent that it contains.
 func (w *world) export(tb testing.TB, of history.Extent) ([]byte, history.Extent) {
 	tb.Helper()
 	var b bytes.Buffer
@@ -113,7 +113,7 @@ func (w *world) export(tb testing.TB, of history.Extent) ([]byte, history.Extent
 	return b.Bytes(), cut
 }
 
-// read reads a file.
+// read opens an export. It checks that Close removes all files.
 func read(tb testing.TB, file []byte) *archive.Reader {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -126,22 +126,22 @@ func read(tb testing.TB, file []byte) *archive.Reader {
 			tb.Error(err)
 		}
 		if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
-			tb.Errorf("left behind: %v, %v", left, err)
+			tb.Errorf("got the files %v, error %v, want none left", left, err)
 		}
 	})
 	return r
 }
 
-// refusal is the error of a file that is to be refused. Nothing may be left behind of it.
-func refusal(tb testing.TB, file io.Reader) error {
+// readError returns the error of opening a file. It checks that no file is left.
+func readError(tb testing.TB, file io.Reader) error {
 	tb.Helper()
 	dir := tb.TempDir()
 	r, err := archive.Open(tb.Context(), file, dir, nil)
 	if err == nil {
-		tb.Error(errors.Join(errors.New("it is taken"), r.Close()))
+		tb.Error(errors.Join(errors.New("got no error, want one"), r.Close()))
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
-		tb.Errorf("left behind: %v, %v", left, err)
+		tb.Errorf("got the files %v, error %v, want none left", left, err)
 	}
 	return err
 }

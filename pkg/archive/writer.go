@@ -12,19 +12,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
-// chunk is the number of bytes of a payload past which its frame is written, and how much of a larger entry a frame takes.
-const chunk = 1 << 20
+// frameSize is the largest length of a frame's payload in bytes. A longer entry
+// continues in the next frame.
+const frameSize = 1 << 20
 
-// Progress takes how far a long operation has come: the number of versions done, and of bytes written or read. It is called often, by
-// one goroutine.
+// Progress receives the number of versions that are done, and the number of bytes
+// that are written or read. One goroutine calls it often.
 type Progress func(versions, bytes int64)
 
-// Write writes an excerpt. madeBy is the program that does, with its version; progress may be nil. It needs memory for a few
-// frames and one version. What is written is an export only where there is no error: one that breaks off is known for what it is.
+// Write writes an excerpt. madeBy is the name and version of the program. progress may
+// be nil. Write needs memory for a few frames and one version.
+//
+// After an error the file is incomplete, and [Open] rejects it.
 func Write(w io.Writer, e *history.Excerpt, madeBy string, created time.Time, progress Progress) (Counts, error) {
 	f, err := container.NewWriter(w, magic)
 	if err != nil {
-		return Counts{}, fmt.Errorf("write the export: %w", err)
+		return Counts{}, fmt.Errorf("write export: %w", err)
 	}
 	x := &writer{w: f, progress: progress}
 	err = x.all(e, madeBy, created)
@@ -32,20 +35,21 @@ func Write(w io.Writer, e *history.Excerpt, madeBy string, created time.Time, pr
 		err = f.Close()
 	}
 	if err != nil {
-		return x.counts, fmt.Errorf("write the export: %w", err)
+		return x.counts, fmt.Errorf("write export: %w", err)
 	}
 	return x.counts, nil
 }
 
-// writer is an export that is being written.
+// writer is a running [Write].
 type writer struct {
 	w        *container.Writer
 	progress Progress
-	chunk    []byte // of the frame that comes next
-	entry    []byte
+	frame    []byte // payload of the next frame
+	entry    []byte // buffer of an encoded entry
 	counts   Counts
 }
 
+// all writes the frames in the order of the format.
 func (x *writer) all(e *history.Excerpt, madeBy string, created time.Time) error {
 	h := Header{Format: format, Start: e.Start, End: e.End, Namespace: e.Namespace, Created: created.UTC().Truncate(time.Second), MadeBy: madeBy}
 	for _, r := range e.Resources {
@@ -66,7 +70,7 @@ func (x *writer) all(e *history.Excerpt, madeBy string, created time.Time) error
 	if err := x.flush(gapFrame); err != nil {
 		return err
 	}
-	if err := x.versions(standingFrame, e.Baselines, &x.counts.Baselines); err != nil {
+	if err := x.versions(baselineFrame, e.Baselines, &x.counts.Baselines); err != nil {
 		return err
 	}
 	if err := x.versions(versionFrame, e.Records, &x.counts.Versions); err != nil {
@@ -75,6 +79,7 @@ func (x *writer) all(e *history.Excerpt, madeBy string, created time.Time) error
 	return x.document(footerFrame, x.counts)
 }
 
+// document writes a frame with a JSON document.
 func (x *writer) document(kind byte, of any) error {
 	payload, err := json.Marshal(of)
 	if err != nil {
@@ -83,6 +88,7 @@ func (x *writer) document(kind byte, of any) error {
 	return x.w.Write(kind, payload)
 }
 
+// versions writes versions in frames of a kind, and counts them.
 func (x *writer) versions(kind byte, list iter.Seq2[*history.Record, error], n *int64) error {
 	for r, err := range list {
 		if err != nil {
@@ -99,27 +105,29 @@ func (x *writer) versions(kind byte, list iter.Seq2[*history.Record, error], n *
 	return x.flush(kind)
 }
 
-// put adds an entry, behind its length, to the frames of a kind. It may begin in one and end in another.
+// put appends an entry, with its length before it, to the frames of a kind. The entry
+// may begin in one frame and end in another.
 func (x *writer) put(kind byte, entry []byte) error {
 	x.entry = entry
-	x.chunk = binary.AppendUvarint(x.chunk, uint64(len(entry)))
-	for len(x.chunk)+len(entry) > chunk {
-		n := max(chunk-len(x.chunk), 0)
-		x.chunk = append(x.chunk, entry[:n]...)
+	x.frame = binary.AppendUvarint(x.frame, uint64(len(entry)))
+	for len(x.frame)+len(entry) > frameSize {
+		n := max(frameSize-len(x.frame), 0)
+		x.frame = append(x.frame, entry[:n]...)
 		entry = entry[n:]
 		if err := x.flush(kind); err != nil {
 			return err
 		}
 	}
-	x.chunk = append(x.chunk, entry...)
+	x.frame = append(x.frame, entry...)
 	return nil
 }
 
+// flush writes the pending frame.
 func (x *writer) flush(kind byte) error {
-	if len(x.chunk) == 0 {
+	if len(x.frame) == 0 {
 		return nil
 	}
-	err := x.w.Write(kind, x.chunk)
-	x.chunk = x.chunk[:0]
+	err := x.w.Write(kind, x.frame)
+	x.frame = x.frame[:0]
 	return err
 }
