@@ -23,6 +23,10 @@ import (
 // hashed with.
 const redactionKeySize = 32
 
+// ErrDamaged matches the errors of [Open] and of reading if a file of the database is
+// damaged.
+var ErrDamaged = badgerdir.ErrDamaged
+
 // DamagedFile is a damaged file of a database: its name, what is wrong with it,
 // and what a repair does with it.
 type DamagedFile = badgerdir.DamagedFile

@@ -44,6 +44,9 @@ func HasTable(db *badger.DB, path string) bool {
 	return slices.ContainsFunc(db.Tables(), func(t badger.TableInfo) bool { return tableName(t.ID) == name })
 }
 
+// ErrDamaged matches every [DamageError].
+var ErrDamaged = errors.New("damaged database")
+
 // DamageError is the error of a damaged file of a database.
 type DamageError struct {
 	path    string
@@ -62,8 +65,10 @@ func (d *DamageError) Error() string {
 	return fmt.Sprintf("the database in %s is damaged (%s: %v)", filepath.Dir(d.path), filepath.Base(d.path), d.problem)
 }
 
-// Unwrap returns the error with its code.
-func (d *DamageError) Unwrap() error { return &history.Error{Code: d.code, Message: d.Error()} }
+// Unwrap returns the error with its code, and [ErrDamaged].
+func (d *DamageError) Unwrap() []error {
+	return []error{&history.Error{Code: d.code, Message: d.Error()}, ErrDamaged}
+}
 
 // IsFileError reports whether an error of reading a table is caused by its
 // file. Other errors, such as too many open files, are caused by this process.
