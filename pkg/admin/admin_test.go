@@ -202,11 +202,11 @@ func TestCommands_RejectInOneLine(t *testing.T) {
 		{dir, []string{"repair"}, "in use by another process", 1},
 		{none, []string{"verify", "-o", "yaml"}, "text or json", 2},
 		{none, []string{"backup", file, "--since", "neither"}, "neither the file nor the position of a backup", 1},
-		{none, []string{"backup", file, "--since", file}, "no backup", 1},
+		{none, []string{"backup", file, "--since", file}, "not a backup", 1},
 		{none, []string{"backup"}, "accepts 1 arg", 1},
 		{none, []string{"restore"}, "requires at least 1 arg", 1},
 		{none, []string{"restore", "-", file}, "only one backup", 1},
-		{none, []string{"restore", file}, "no backup of", 1},
+		{none, []string{"restore", file}, "not a backup of", 1},
 		{none, []string{"restore", none}, "no such file", 1},
 	} {
 		_, _, err := run(t, nil, tt.storage, tt.args...)

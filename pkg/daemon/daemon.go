@@ -61,7 +61,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	if d.store, err = store.Open(c.StoragePath, c.storage(logger)); err != nil {
-		return nil, err
+		return nil, storageError(err)
 	}
 	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
 		logger.WarnContext(ctx, "backup, verify and export work only while the recorder is stopped, for want of a socket", "err", err)

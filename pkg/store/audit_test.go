@@ -18,7 +18,7 @@ import (
 )
 
 // backstop is how much longer than the retention everything is kept that nobody prunes.
-const backstop = 365 * 24 * time.Hour
+const ttlSlack = 365 * 24 * time.Hour
 
 // dump is all that a closed database holds.
 type dump struct {
@@ -76,7 +76,7 @@ func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int 
 		if e.Class == key.Phrase {
 			last = key.Start(uint32(key.Day(e.TS)) + 1)
 		}
-		if seconds := (last + uint64(retention+backstop)) / uint64(time.Second); d.expires[k] != seconds {
+		if seconds := (last + uint64(retention+ttlSlack)) / uint64(time.Second); d.expires[k] != seconds {
 			tb.Errorf("class %c of object %d at %d expires at %d, want %d", e.Class, e.Object, e.TS, d.expires[k], seconds)
 		}
 		if e.Class == key.Record {
@@ -94,7 +94,7 @@ func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int 
 func (d dump) auditStanding(tb testing.TB) {
 	tb.Helper()
 	floor := uint64(0)
-	if b := d.values[string(key.Floor())]; b != nil {
+	if b := d.values[string(key.RetentionFloor())]; b != nil {
 		floor = key.Start(binary.BigEndian.Uint32(b))
 	}
 	stood, parts, owned := map[uint64]int{}, 0, 0
@@ -102,7 +102,7 @@ func (d dump) auditStanding(tb testing.TB) {
 		if e, err := key.Decode([]byte(k)); err == nil && e.TS < floor {
 			tb.Errorf("class %c of object %d at %d is before the floor", e.Class, e.Object, e.TS)
 		}
-		object, ts, err := key.DecodeStanding([]byte(k))
+		object, ts, err := key.DecodeBaseline([]byte(k))
 		if err != nil {
 			continue
 		}
@@ -115,13 +115,13 @@ func (d dump) auditStanding(tb testing.TB) {
 		slices.Sort(r.Owners)
 		for _, uid := range slices.Compact(r.Owners) {
 			owned++
-			if _, ok := d.values[string(key.StandingOwned(key.Sum(string(uid)), object, ts))]; !ok {
+			if _, ok := d.values[string(key.BaselineOwner(key.Sum(string(uid)), object, ts))]; !ok {
 				tb.Errorf("object %d, which stands, is not in the index by its owner %q", object, uid)
 			}
 		}
 		for part := range m.Parts {
 			parts++
-			if _, ok := d.values[string(key.StandingBody(object, ts, part))]; !ok {
+			if _, ok := d.values[string(key.BaselineBody(object, ts, part))]; !ok {
 				tb.Errorf("part %d of the standing body of object %d is missing", part, object)
 			}
 		}
@@ -172,7 +172,7 @@ func (d dump) auditObjects(tb testing.TB, newest map[uint64]uint64, retention ti
 		}
 		var expires uint64
 		if !head.Alive {
-			expires = (newest[head.Object] + uint64(retention+backstop)) / uint64(time.Second)
+			expires = (newest[head.Object] + uint64(retention+ttlSlack)) / uint64(time.Second)
 		}
 		for _, own := range [][]byte{
 			[]byte(k), key.Identity(head.Object), key.Name(id.Name, id.Resource, id.Namespace, head.Object),

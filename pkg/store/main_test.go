@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"cmp"
 	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/watchhistory/watchhistory/pkg/rig/storetest"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
@@ -52,4 +54,17 @@ func reopen(tb testing.TB, s *store.Store, dir string, opts store.Options) *stor
 		tb.Fatal(err)
 	}
 	return open(tb, dir, opts)
+}
+
+// TestConformance checks that BadgerDB keeps what the log promises, and looks at each database afterwards, key by key.
+func TestConformance(t *testing.T) {
+	audited := map[string]bool{}
+	storetest.Run(t, func(tb testing.TB, dir string, o storetest.Options) storetest.Log {
+		tb.Helper()
+		if !audited[dir] {
+			audited[dir] = true
+			tb.Cleanup(func() { audit(tb, dir, cmp.Or(o.Retention, store.DefaultRetention), false) })
+		}
+		return open(tb, dir, store.Options{Retention: o.Retention, Now: o.Now, MaxBytes: o.MaxBytes})
+	})
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -243,4 +245,176 @@ func (m *model) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	audit(t, dir, m.retention, false)
+}
+
+// bottom is the time before which nothing is answered but what stood then.
+func (m *model) bottom() time.Time {
+	if b := m.clock.t.Add(-m.retention); b.After(m.floor) {
+		return b
+	}
+	return m.floor
+}
+
+// prune takes over that the log dropped what it has to: the days that are older than the retention or, with all, every day but
+// the newest. Objects that were deleted in a day that is gone, and have not come back, begin anew.
+func (m *model) prune(all bool) {
+	if len(m.records) == 0 {
+		return
+	}
+	until := day(m.records[len(m.records)-1].Time)
+	if aged := day(m.clock.t.Add(-m.retention)); !all && aged.Before(until) {
+		until = aged
+	}
+	newest := map[history.ObjectRef]*history.Record{}
+	for _, r := range m.records {
+		newest[r.Ref] = r
+		if next := day(r.Time).Add(24 * time.Hour); !next.After(until) && next.After(m.floor) {
+			m.floor = next
+		}
+	}
+	for ref, r := range newest {
+		if r.Verb == history.Delete && r.Time.Before(m.floor) {
+			delete(m.revisions, ref)
+		}
+	}
+}
+
+// day returns the beginning of a time's day.
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// checkLosses checks that a gap covers whatever is younger than the retention and was dropped.
+func (m *model) checkLosses(t *testing.T, s *store.Store) {
+	t.Helper()
+	for _, r := range m.records {
+		if r.Time.Before(m.clock.t.Add(-m.retention)) || !r.Time.Before(m.floor) {
+			continue
+		}
+		gaps, err := s.Gaps(t.Context(), []schema.GroupResource{r.Ref.GroupResource()}, r.Time, r.Time.Add(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(gaps) != 1 || gaps[0].Reason != history.GapDropped || gaps[0].End.After(m.floor) {
+			t.Fatalf("a version of %s at %v is gone, and the gaps are %+v", r.Ref, r.Time, gaps)
+		}
+	}
+}
+
+func groupResources() []schema.GroupResource {
+	return []schema.GroupResource{
+		{Resource: "pods"},
+		{Resource: "events"},
+		{Resource: "nodes"},
+		{Group: "apps", Resource: "deployments"},
+		{Group: "example.com", Resource: "pods"},
+	}
+}
+
+func pick[T any](m *model, of ...T) T { return of[m.rng.IntN(len(of))] }
+
+func (m *model) chance(percent int) bool { return m.rng.IntN(100) < percent }
+
+func (m *model) uid() types.UID { return types.UID(fmt.Sprintf("uid-%d", m.rng.IntN(6))) }
+
+func (m *model) namespace() string { return pick(m, "shop", "kube-system", "café\xff\x00") }
+
+func (m *model) name() string {
+	return pick(m, "web", "web-1", "db", "", "\x00\xff", string(bytes.Repeat([]byte{'n'}, 253)))
+}
+
+func (m *model) target() *history.Target {
+	return &history.Target{
+		Group: pick(m, "", "apps"), Kind: pick(m, "Pod", "Node"), Namespace: pick(m, "", m.namespace()),
+		Name: m.name(), UID: pick(m, "", types.UID("web"), m.uid()),
+	}
+}
+
+// ref is an object's, often that of a record before.
+func (m *model) ref() history.ObjectRef {
+	if len(m.records) > 0 && m.chance(40) {
+		return m.records[max(0, len(m.records)-1-m.rng.IntN(8))].Ref
+	}
+	gr := pick(m, groupResources()...)
+	ref := history.ObjectRef{Group: gr.Group, Resource: gr.Resource, Name: m.name(), UID: m.uid()}
+	if ref.Name == "" {
+		ref.Name = "x"
+	}
+	if gr.Resource != "nodes" {
+		ref.Namespace = m.namespace()
+	}
+	return ref
+}
+
+func (m *model) record() *history.Record {
+	m.rv++
+	r := &history.Record{
+		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
+		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
+		RV:   fmt.Sprint(m.rv), Initial: m.chance(10), ManagedHashes: []uint64{m.rng.Uint64(), 7},
+		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff","spec":"which is the same in all versions of all objects, and so takes room only once"}`, m.rv, m.rng.Uint64()),
+	}
+	// What is said to be the version before may be none, or another object's.
+	r.Before = pick(m, m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[m.ref()], nil)
+	m.bodies[r.Ref] = r.Object
+	if m.chance(10) {
+		r.InferredSince = m.clock.t.Add(-time.Minute).UTC()
+	}
+	for range m.rng.IntN(3) {
+		r.Managers = append(r.Managers, history.Manager{
+			Name: pick(m, "kubectl-edit", "kubelet"), Operation: "Update", Subresource: pick(m, "", "status"),
+			Time: pick(m, time.Time{}, m.clock.t.UTC()),
+		})
+		r.Owners = append(r.Owners, m.uid())
+	}
+	if m.chance(30) {
+		r.Regarding = m.target()
+	}
+	return r
+}
+
+func (m *model) batch() *history.Batch {
+	b := &history.Batch{}
+	for range m.rng.IntN(6) {
+		b.Records = append(b.Records, m.record())
+	}
+	if m.chance(50) {
+		gr := pick(m, groupResources()...)
+		b.Checkpoints = append(b.Checkpoints, history.Checkpoint{Group: gr.Group, Resource: gr.Resource, RV: fmt.Sprint(m.rv)})
+	}
+	return b
+}
+
+func maybe[T any](m *model, percent int, v T) (none T) {
+	if m.chance(percent) {
+		return v
+	}
+	return none
+}
+
+func (m *model) filter() history.Filter {
+	f := history.Filter{
+		Namespace: maybe(m, 30, pick(m, "-", m.namespace(), "nowhere")), Name: maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
+		Owner: maybe(m, 15, m.uid()), Manager: maybe(m, 15, "kubelet"), Regarding: maybe(m, 15, m.target()),
+		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
+	}
+	if m.chance(40) {
+		f.Resources = []schema.GroupResource{pick(m, groupResources()...), pick(m, append(groupResources(), schema.GroupResource{Resource: "no"})...)}
+	}
+	if m.chance(15) {
+		f.Revisions = []uint64{1, uint64(m.rng.IntN(5))}
+	}
+	if m.chance(30) {
+		f.Start = m.someTime()
+	}
+	if m.chance(30) {
+		f.End = m.someTime()
+	}
+	return f
+}
+
+// someTime is the time of a record, one beside it, or one far away.
+func (m *model) someTime() time.Time {
+	if len(m.records) == 0 || m.chance(10) {
+		return pick(m, time.Unix(0, 0), time.Unix(-1, 0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+	}
+	return pick(m, m.records...).Time.Add(time.Duration(m.rng.IntN(3) - 1))
 }
