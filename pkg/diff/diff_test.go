@@ -106,7 +106,7 @@ func TestObjects_Random(t *testing.T) {
 		checkApplies(t, before, g.object(4))
 		checkApplies(t, before, before)
 		if t.Failed() {
-			t.Fatalf("seed %d", seed)
+			t.Fatalf("failed with seed %d", seed)
 		}
 	}
 }

@@ -1,12 +1,15 @@
 package diff
 
-// Noise reports whether the change contains no information about the object:
-// counters of the server, heartbeats, times of conditions, annotations that
-// repeat other fields, the second step of a deletion, and the order of lists in
-// a status. docs/noise.md lists all of it.
+// Noise reports whether the change contains no information about the object.
+// Noise is:
 //
-// A status as a whole is never noise, and neither is a field that is not listed
-// by its exact name.
+//   - counters of the server, heartbeats, and the times of conditions
+//   - annotations that repeat other fields
+//   - the second step of a deletion
+//   - the order of lists in a status
+//
+// docs/noise.md lists all of it. A status as a whole is never noise, and
+// neither is a field that is not listed by its exact name.
 func (c Change) Noise() bool {
 	p := c.Path
 	switch {

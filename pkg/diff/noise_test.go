@@ -94,7 +94,7 @@ func TestNoise_RenewedHeartbeat(t *testing.T) {
 			t.Errorf("%s: changed to %q, got nothing, want a summary", name, h.real)
 		}
 		if !strings.Contains(string(documented), "`"+strings.TrimPrefix(name, "the older form of ")+"`") {
-			t.Errorf("docs/noise.md does not list %s", name)
+			t.Errorf("docs/noise.md: got no entry for %s, want one", name)
 		}
 	}
 }

@@ -134,9 +134,11 @@ func (a attribution) withoutMove() []managedEntry {
 }
 
 // isScaled reports whether the version must have been written through the scale
-// subresource, which leaves no entry if nobody owns spec.replicas: scaling to 0
-// removes the field from its owner. The writer of any other request that sets
-// the field becomes its owner, if the object has entries at all.
+// subresource. That leaves no entry if nobody owns spec.replicas, because
+// scaling to 0 removes the field from its owner.
+//
+// The writer of any other request that sets the field becomes its owner, if the
+// object has entries at all.
 func (a attribution) isScaled() bool {
 	return a.comparison != nil && a.comparison.Scaled() &&
 		slices.ContainsFunc(a.entries, func(e managedEntry) bool { return !e.isTrace }) &&

@@ -69,8 +69,9 @@ func benchPipeline(b *testing.B, memory int) {
 //go:embed testdata/pod.json
 var podTemplate string
 
-// statuses returns a function that returns the JSON of version rv of one of
-// 1,000 pods, with managedFields, as the load of the dev cluster writes it.
+// statuses returns a function that returns version rv of one of 1,000 pods as
+// JSON, with managedFields, as the load of the dev cluster writes it.
+//
 // Every version has a different status. Two consecutive versions of a pod are
 // of the same second. The JSON is valid until the next call.
 func statuses() func(rv int) []byte {

@@ -1,11 +1,11 @@
 // Package recorder turns watch events into durable records.
 //
-// It owns the meaning of a version: whether a watch event is new, which verb it
-// has, who wrote it, and which parts of it may be stored. One [Stream] per
-// resource decides that. A stream holds the head of every live object, about
-// 300 bytes each. The [Recorder] commits the records of all streams, many
-// records to one transaction, in the order in which the API server wrote them
-// as far as that is known.
+// It owns the meaning of a version: whether it is new, its verb, its writers,
+// and which parts of it may be stored. One [Stream] per resource decides that.
+// A stream holds the head of every live object, about 300 bytes each.
+//
+// The [Recorder] commits the records of all streams, many to one transaction.
+// As far as it is known, their order is that of the API server's writes.
 //
 // A watch event passes through these files:
 //

@@ -61,9 +61,9 @@ func (q *queue) markLive(live bool, uid types.UID) {
 	}
 }
 
-// resolveCauses marks the objects of the entry's records, and drops the causes
-// that the entry need not wait for: live objects, and objects of resources that
-// are not being watched. The caller holds the lock.
+// resolveCauses marks the objects of the entry's records as live or deleted.
+// Then it drops the causes that the entry need not wait for: live objects, and
+// objects of resources that are not watched. The caller holds the lock.
 func (q *queue) resolveCauses(e *entry, now time.Time) {
 	for _, r := range e.records {
 		switch r.Verb {

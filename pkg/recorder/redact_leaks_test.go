@@ -243,7 +243,7 @@ func answers(t *testing.T, log *store.Store, logger *slog.Logger) []byte {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(&all, response.Body); err != nil || response.StatusCode != http.StatusOK {
-			t.Fatalf("GET %s: %s, %v", path, response.Status, err)
+			t.Fatalf("GET %s: got %s, %v; want 200", path, response.Status, err)
 		}
 	}
 	for _, path := range []string{

@@ -30,7 +30,7 @@ type Rules struct {
 type Redaction = redact.Rule
 
 // CheckRedacted returns an error if a path can't be redacted in the objects of
-// a resource: if it is not a path, or if it identifies objects.
+// a resource. It must be a valid path, and must not identify objects.
 func CheckRedacted(resource schema.GroupResource, path string) error {
 	return redact.CheckPath(resource, path)
 }
@@ -72,9 +72,10 @@ type compiledRules struct {
 	changes    map[schema.GroupResource][]rawjson.Selector // that are ignored
 }
 
-// compileRules checks the rules and prepares them to be applied. seed is that
-// of the content hashes: it must not change while the recorder runs, because
-// heads store them.
+// compileRules checks the rules and prepares them to be applied.
+//
+// seed is that of the content hashes. It must not change while the recorder
+// runs, because heads store them.
 func compileRules(rules Rules, seed maphash.Seed) (*compiledRules, error) {
 	redactRules, err := redact.Compile(rules.Redact, rules.SecretAnnotations)
 	if err != nil {

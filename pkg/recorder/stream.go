@@ -218,8 +218,8 @@ func (s *Stream) isRepeated(ctx context.Context, v *version, event history.Watch
 }
 
 // recordVersion returns the records of a version that exists: a creation or an
-// update, and before it the inferred deletion of an earlier object of the same
-// name. It returns none if the version is the head.
+// update. If an earlier object had the same name, its inferred deletion comes
+// first. recordVersion returns none if the version is the head.
 func (s *Stream) recordVersion(ctx context.Context, v *version, event history.WatchEventType) ([]*history.Record, error) {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]

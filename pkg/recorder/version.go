@@ -64,12 +64,14 @@ type owner struct {
 	apiVersion, kind []byte // as JSON
 }
 
-// parse reads an object in one walk, which also validates it as JSON. Every
-// byte of the object stays, with two exceptions: managedFields are removed, and
-// the kind and apiVersion that the items of a list lack are added in front,
-// where a watch has them.
+// parse reads an object in one walk, which also validates it as JSON. The
+// object is stored byte for byte, with two exceptions:
 //
-// The object is redacted before anything else is read, so that nothing that is
+//   - managedFields are removed.
+//   - The kind and apiVersion that the items of a list lack are added in front,
+//     where a watch has them.
+//
+// The object is redacted before anything else is read. So nothing that is
 // derived from it (managers, owners, summaries) contains a hidden value.
 // previous returns the object's previous version as it was recorded, or nil.
 //

@@ -106,8 +106,8 @@ func (r *reader) values(key string, old, new []byte, level int, was, is map[stri
 	was[key], is[key] = decode(old), decode(new)
 }
 
-// items decodes the difference of two lists if their items can be matched by
-// position: the lists have the same length, all items are objects, and items at
+// items decodes the difference of two lists whose items can be matched by
+// position. The lists have the same length, all items are objects, and items at
 // the same position have the same key. Otherwise ok is false.
 func (r *reader) items(old, new [][]byte, level int) (was, is []any, ok bool) {
 	if len(old) != len(new) {

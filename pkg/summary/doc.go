@@ -2,8 +2,8 @@
 // since the previous version, and what is wrong with the object by its own
 // status.
 //
-// It owns the [Comparison] of two versions, which is fast enough to be made for
-// every recorded version: bytes that are the same in both are never decoded.
+// It owns the [Comparison] of two versions. Bytes that are the same in both are
+// never decoded, so that every recorded version can be compared.
 // The attribution of changes to field managers uses it too ([Comparison.Wrote],
 // [Comparison.Owned]).
 //

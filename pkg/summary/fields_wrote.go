@@ -9,9 +9,9 @@ import (
 )
 
 // Wrote reports whether a managed entry proves that its manager wrote the new
-// version: the entry owns an added field, a changed scalar, or an atomic list
-// with a new item. The arguments are the fieldsV1 of this entry and of all
-// other entries. Each must be valid JSON, or [AnyFields].
+// version. Evidence is an owned field that was added, a scalar that changed, or
+// an atomic list with a new item. The arguments are the fieldsV1 of this entry
+// and of all other entries. Each must be valid JSON, or [AnyFields].
 //
 // The API server removes such a field from every other manager. So at most one
 // entry of a version that one request wrote proves anything. A removed field

@@ -5,18 +5,20 @@ import (
 	"slices"
 )
 
-// Selector selects the values at a path. If it has Names, it selects only
-// values for which one of them matches the name that the last [*] of the path
-// is resolved to: the key of a member, or the name of a list's element.
+// Selector selects the values at a path.
+//
+// With Names, it selects only values whose name matches one of them. The name
+// is what the last [*] of the path is resolved to: the key of a member, or the
+// name of a list's element.
 type Selector struct {
 	Path
 
 	Names []*regexp.Regexp
 }
 
-// Find walks once over the document. It calls found for every selected value in
-// the order of their offsets, with the scanner before the value and the index
-// of the first selector that selects it.
+// Find walks once over the document and calls found for every selected value,
+// in the order of their offsets. The scanner is before the value. selector is
+// the index of the first selector that selects it.
 //
 // found may consume the value. No values are found inside a selected value.
 // Find returns an error if the document is not valid JSON.
@@ -106,8 +108,9 @@ func (s *Selector) matchesName(step int, named func() (names []string, readable 
 	})
 }
 
-// names returns the names of the object that data begins with: one, or several
-// if the key is repeated. readable is false if one of them is not a string.
+// names returns the names of the object that data begins with. There are
+// several if the key is repeated. readable is false if one of them is not a
+// string.
 func names(data []byte) (all []string, readable bool) {
 	scan := Scan(data)
 	readable = true

@@ -104,8 +104,7 @@ func (w *walk) over(d []byte, i, limit int) (end int, ok bool) {
 }
 
 // trustedString finds the end of a string, eight bytes at a time. isPlain means
-// that the string is ASCII without escapes, so that the literal contains its
-// text.
+// that the string is ASCII without escapes. Then the literal contains its text.
 func trustedString(d []byte, i int) (end int, ok, isPlain bool) {
 	if i >= len(d) || d[i] != '"' {
 		return i, false, false

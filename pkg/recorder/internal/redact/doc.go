@@ -11,8 +11,8 @@
 //
 // Both kinds are applied by one pass over the object: first the rule for
 // Secrets, then the paths. Both descend into the copies of the object that
-// annotations contain, and both hash the remaining strings that contain one of
-// the hidden values, raw or encoded. Package leak finds those.
+// annotations contain. Both hash the remaining strings that contain one of the
+// hidden values, raw or encoded. Package leak finds those.
 //
 // Its invariant: doubt hashes. A copy that can't be read is hashed as a whole,
 // and so is a string whose search exceeds a bound. Equal values have equal

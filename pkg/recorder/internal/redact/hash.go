@@ -65,9 +65,10 @@ func (d *document) replace(start, end int, with []byte) {
 	d.edits = append(d.edits, rawjson.Edit{Start: start, End: end, With: with})
 }
 
-// hashNext hashes the value that comes next. If isData is set, a string is
-// decoded from base64 first, so that a value has the same hash in a Secret's
-// data and in its stringData.
+// hashNext hashes the value that comes next.
+//
+// If isData is set, a string is decoded from base64 first. So a value has the
+// same hash in a Secret's data and in its stringData.
 func (d *document) hashNext(scan *rawjson.Scanner, isData bool) {
 	if d.keepHashes && skipHash(scan) {
 		return

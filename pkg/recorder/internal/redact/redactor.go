@@ -108,8 +108,10 @@ type walk func(text []byte) ([]byte, error)
 
 // redactCopy applies a walk to the copy of an object that is the text of an
 // annotation. It returns the string that replaces the annotation, or nil if the
-// walk changed nothing. isObject reports whether the text is the JSON of an
-// object; otherwise the walk did not apply.
+// walk changed nothing.
+//
+// isObject reports whether the text is the JSON of an object. Otherwise the
+// walk did not apply.
 func redactCopy(text []byte, redact walk) (with []byte, isObject bool) {
 	scan := rawjson.Scan(text)
 	if scan.Kind() != rawjson.Object {

@@ -45,8 +45,9 @@ func (r *resourceRules) lastAppliedSelector() int { return len(r.selectors) - 2 
 func (r *resourceRules) annotationSelector() int { return len(r.selectors) - 1 }
 
 // Compile checks the rules of a configuration and prepares them to be applied.
+//
 // secretAnnotations are the keys of annotations whose values are stored in
-// Secrets; nil means [DefaultSecretAnnotations]. An error is a
+// Secrets. Nil means [DefaultSecretAnnotations]. An error is a
 // [history.Invalid] error.
 func Compile(rules []Rule, secretAnnotations []string) (*Rules, error) {
 	for _, key := range secretAnnotations {
@@ -106,7 +107,7 @@ func (r *Rules) of(resource schema.GroupResource) resourceRules {
 }
 
 // CheckPath returns an error if a path can't be redacted in the objects of a
-// resource: if it is not a path, or if it identifies objects.
+// resource. It must be a valid path, and must not identify objects.
 func CheckPath(resource schema.GroupResource, path string) error {
 	p, err := rawjson.ParsePath(path)
 	if err != nil {

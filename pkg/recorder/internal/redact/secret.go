@@ -20,14 +20,16 @@ const (
 
 // secretPass applies the built-in rule to one Secret.
 //
-// The rule lists what may be stored and hashes everything else: the values of
-// data, stringData and unknown fields, and of annotations that are not allowed
-// by their key.
+// The rule lists what may be stored and hashes everything else. That includes
+// the values of data, stringData and unknown fields. It also includes the
+// values of annotations that are not allowed by their key.
 //
-// A string that may be stored (a label, a key, a finalizer, an owner, a
-// manager) is hashed too if it contains one of the Secret's own values in any
-// encoding, or if its hash is in the previous version. The object's identity is
-// always stored. See docs/design/0017-secrets-are-denied-by-default.md.
+// The strings that may be stored are labels, keys, finalizers, owners and
+// managers. Such a string is hashed too if it contains one of the Secret's own
+// values in any encoding, or if its hash is in the previous version.
+//
+// The object's identity is always stored. See
+// docs/design/0017-secrets-are-denied-by-default.md.
 type secretPass struct {
 	document
 

@@ -1,7 +1,9 @@
 package redact
 
-// isWellKnown reports whether a string occurs in the Secrets of all clusters:
-// the name of a field, a type, or a key that a type or a common tool requires.
+// isWellKnown reports whether a string occurs in the Secrets of all clusters.
+// It may be the name of a field, a type, or a key that a type or a common tool
+// requires.
+//
 // Such a string reveals nothing, even if it contains a value of the Secret.
 // Hashing it would reveal that it does.
 func isWellKnown(text string) bool {
