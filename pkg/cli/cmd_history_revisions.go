@@ -107,7 +107,7 @@ func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte
 
 // revisionNotFound returns the error for a revision that is not in the history.
 func revisionNotFound(v *versions, revision, newest uint64) error {
-	return history.Errorf(history.NotFound, "revision %d of %s not found: the newest is %d, and the retention limits the oldest",
+	return history.Errorf(history.NotFound, "revision %d of %s not found: the newest is %d; revisions older than the retention are dropped",
 		revision, v.subject, newest)
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// report records an Event about pod web: when it was recorded, and when it
-// happened, both so long ago.
+// report records an Event about pod web that was recorded and that happened the
+// given times ago.
 func (r *recording) report(name string, recorded, happened time.Duration, verb history.Verb) {
 	r.t.Helper()
 	at := r.now.Add(-happened).Format(time.RFC3339)
@@ -25,7 +25,7 @@ func (r *recording) report(name string, recorded, happened time.Duration, verb h
 	})
 }
 
-func TestRelated_WindowIsWhenEventsHappened(t *testing.T) {
+func TestRelated_WindowSelectsByEventTime(t *testing.T) {
 	r := newRecording(t)
 	r.write(3*time.Hour, &history.Record{Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Create, Object: []byte(`{}`)})
 	r.report("old", 2*time.Hour, 2*time.Hour, history.Create)
@@ -39,7 +39,7 @@ func TestRelated_WindowIsWhenEventsHappened(t *testing.T) {
 		"--since 110m":            {"recent", "late"},
 		"--since 3h --until 90m":  {"late", "old"},
 		"--since 3h --until 110m": {"old"},
-		// The limit is that of records.
+		// The limit counts records.
 		"--limit 1":                   {"late"},
 		"--limit 1 --chunk-size 1":    {"late"},
 		"--limit 2 --until 30m":       {"late", "old"},

@@ -12,22 +12,22 @@ import (
 	"testing"
 )
 
-// stuck is a reader's end that takes nothing.
-type stuck struct {
-	full    func()
+// blockedWriter blocks in Write until it is released.
+type blockedWriter struct {
+	called  func()
 	release chan struct{}
 }
 
-func (s stuck) Write(p []byte) (int, error) {
-	s.full()
+func (s blockedWriter) Write(p []byte) (int, error) {
+	s.called()
 	<-s.release
 	return len(p), nil
 }
 
-// TestInterrupt_EndsAtOnce: ctrl-C ends a command without a word, whatever it is busy with.
-func TestInterrupt_EndsAtOnce(t *testing.T) {
+// TestInterrupt_ExitsAtOnce interrupts a command that is blocked in several places.
+func TestInterrupt_ExitsAtOnce(t *testing.T) {
 	r := newRecording(t)
-	r.tell()
+	r.writeStory()
 	release := make(chan struct{})
 	defer close(release)
 	for name, of := range map[string]func(t *testing.T, interrupt func()) (out io.Writer, args []string){
@@ -55,8 +55,8 @@ func TestInterrupt_EndsAtOnce(t *testing.T) {
 			t.Helper()
 			return io.Discard, []string{"get", "--server", unfinished(t, interrupt)}
 		},
-		"while nobody reads": func(_ *testing.T, interrupt func()) (io.Writer, []string) {
-			return stuck{interrupt, release}, []string{"get", "--recorder-url", r.url}
+		"while writing": func(_ *testing.T, interrupt func()) (io.Writer, []string) {
+			return blockedWriter{interrupt, release}, []string{"get", "--recorder-url", r.url}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,13 +64,13 @@ func TestInterrupt_EndsAtOnce(t *testing.T) {
 			out, args := of(t, interrupt)
 			code, stderr := run(ctx, r, out, append(args, "-n", "shop", "--kubeconfig", "", "--cache-dir", t.TempDir())...)
 			if code != 130 || stderr != "" {
-				t.Errorf("exit code %d, want 130; stderr %q", code, stderr)
+				t.Errorf("got exit code %d, stderr %q, want 130 and nothing", code, stderr)
 			}
 		})
 	}
 }
 
-// silent returns the address of a server that accepts connections and says nothing.
+// silent returns the address of a server that accepts connections and never responds.
 func silent(t *testing.T, accepted func()) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -96,7 +96,7 @@ func silent(t *testing.T, accepted func()) string {
 	return l.Addr().String()
 }
 
-// unfinished returns the URL of a server that begins its answers and does not go on.
+// unfinished returns the URL of a server that starts responses and never ends them.
 func unfinished(t *testing.T, begun func()) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -110,10 +110,11 @@ func unfinished(t *testing.T, begun func()) string {
 	return s.URL
 }
 
-// TestDiscovery_IsBounded: an API server whose answers do not end is one that does not say which types there are.
-func TestDiscovery_IsBounded(t *testing.T) {
+// TestDiscovery_IsLimited checks an API server with endless responses. The command
+// uses the catalogue instead.
+func TestDiscovery_IsLimited(t *testing.T) {
 	r := newRecording(t)
-	r.tell()
+	r.writeStory()
 	const most = 1 << 30
 	for name, body := range map[string]string{"a line": " ", "a list": `{"kind":"APIGroupDiscoveryList","items":[` + strings.Repeat("{},", 1000)} {
 		t.Run(name, func(t *testing.T) {
@@ -133,10 +134,10 @@ func TestDiscovery_IsBounded(t *testing.T) {
 			var out bytes.Buffer
 			code, stderr := run(t.Context(), r, &out, "get", "po", "-o", "name", "-n", "shop", "--recorder-url", r.url, "--server", endless.URL, "--kubeconfig", "", "--cache-dir", t.TempDir())
 			if code != 0 || !strings.Contains(stderr, "larger than 16 MiB") || out.String() != "pod/web-7d9f-x2k1p\n" {
-				t.Errorf("exit code %d, stdout %q, stderr %q", code, out.String(), stderr)
+				t.Errorf("got exit code %d, stdout %q, stderr %q, want 0, the pod and a warning of the limit", code, out.String(), stderr)
 			}
 			if n := sent.Load(); n > most/2 {
-				t.Errorf("read %d MiB of the API server's answers", n>>20)
+				t.Errorf("got %d MiB read from the API server, want at most %d", n>>20, most/2>>20)
 			}
 		})
 	}

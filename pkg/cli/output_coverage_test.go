@@ -10,9 +10,9 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// newcomer is a recorder that began 11 minutes ago, has one change of 5 minutes
-// ago, and does not record Leases and Roles.
-func newcomer(t *testing.T, trimmed bool) *recording {
+// newRecentRecorder returns a recorder that began 11 minutes ago, has one change of
+// 5 minutes ago, and does not record Leases and Roles.
+func newRecentRecorder(t *testing.T, trimmed bool) *recording {
 	t.Helper()
 	now := time.Date(2026, 3, 1, 12, 38, 0, 0, time.UTC)
 	began, changed := now.Add(-11*time.Minute), now.Add(-5*time.Minute)
@@ -45,11 +45,11 @@ func newcomer(t *testing.T, trimmed bool) *recording {
 	return &recording{t: t, url: server.URL, now: now}
 }
 
-func TestGet_SaysWhatAnEmptyAnswerCannotKnow(t *testing.T) {
+func TestGet_NotesCoverage(t *testing.T) {
 	const missing = "Not recorded: roles.rbac.authorization.k8s.io (forbidden), leases.coordination.k8s.io (excluded), +12 more.\n"
 	for args, want := range map[string]string{
 		"get --since 90m --until 60m": "No history found in shop namespace.\n" +
-			"Recording began at 12:27:00, 11m ago: after the time that was asked for.\n" + missing,
+			"Recording began at 12:27:00, 11m ago: after the requested time.\n" + missing,
 		"get --until 6m":            "No history found in shop namespace.\nRecording began at 12:27:00, 11m ago.\n" + missing,
 		"get --since 9m --until 6m": "No history found in shop namespace.\n" + missing,
 		"get --since 90m":           "Recording began at 12:27:00, 11m ago.\n",
@@ -60,25 +60,25 @@ func TestGet_SaysWhatAnEmptyAnswerCannotKnow(t *testing.T) {
 		"get leases lock": "Not recorded: leases.coordination.k8s.io (excluded).\n" +
 			"error: no history of leases.coordination.k8s.io \"lock\" in shop namespace: the recorder does not record leases.coordination.k8s.io: left out by default\n",
 	} {
-		_, _, stderr := newcomer(t, false).ask(t, append(strings.Fields(args), "--timezone", "UTC")...)
+		_, _, stderr := newRecentRecorder(t, false).ask(t, append(strings.Fields(args), "--timezone", "UTC")...)
 		if got := withoutDiscovery(stderr); got != want {
 			t.Errorf("%s\n got %q\nwant %q", args, got, want)
 		}
 	}
 }
 
-func TestGet_DoesNotCallRetentionTheBeginning(t *testing.T) {
-	_, _, stderr := newcomer(t, true).ask(t, "get", "--since", "2d", "--timezone", "Asia/Kathmandu")
+func TestGet_DistinguishesRetentionFromBeginning(t *testing.T) {
+	_, _, stderr := newRecentRecorder(t, true).ask(t, "get", "--since", "2d", "--timezone", "Asia/Kathmandu")
 	if want := "History is kept since 18:12:00, 11m ago.\n"; withoutDiscovery(stderr) != want {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
 }
 
-// withoutDiscovery leaves out what is said about the API server, which is not
-// there.
+// withoutDiscovery returns stderr without the warning about discovery, which has no
+// API server.
 func withoutDiscovery(stderr string) (kept string) {
 	for line := range strings.Lines(stderr) {
-		if !strings.Contains(line, "the API server did not say") {
+		if !strings.Contains(line, "discovery failed") {
 			kept += line
 		}
 	}

@@ -9,31 +9,33 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// TestWholeAnswersAreNotCalledCut: that there are more changes than are shown is said only where some were left out.
-func TestWholeAnswersAreNotCalledCut(t *testing.T) {
+// TestGet_NotesOmittedChanges checks that the note about omitted changes is printed
+// only if some were omitted.
+func TestGet_NotesOmittedChanges(t *testing.T) {
 	r := newRecording(t)
-	r.tell()
+	r.writeStory()
 	for args, want := range map[string]string{
 		"get deploy,deployment -A --limit 0":                    "",
 		"get deploy/web deployments/web -A":                     "",
-		"get deploy,deployments.apps -A --limit 1 --show-noise": "These are the newest 1 of 6 changes",
-		"get deploy/web deploy/web deployment/web -A --limit 2": "These are the newest 2 of 6 changes",
-		"get deploy web web -A --limit 2":                       "These are the newest 2 of 6 changes",
+		"get deploy,deployments.apps -A --limit 1 --show-noise": "Showing the newest 1 of 6 changes",
+		"get deploy/web deploy/web deployment/web -A --limit 2": "Showing the newest 2 of 6 changes",
+		"get deploy web web -A --limit 2":                       "Showing the newest 2 of 6 changes",
 	} {
 		var out bytes.Buffer
 		_, stderr := run(t.Context(), r, &out, append(strings.Fields(args), "--recorder-url", r.url, "--cache-dir", t.TempDir(), "--server", "http://127.0.0.1:1")...)
-		if got := strings.Contains(stderr, "These are the newest"); got != (want != "") || !strings.Contains(stderr, want) {
-			t.Errorf("%s: stderr %q, want %q", args, stderr, want)
+		if got := strings.Contains(stderr, "Showing the newest"); got != (want != "") || !strings.Contains(stderr, want) {
+			t.Errorf("%s: got stderr %q, want %q", args, stderr, want)
 		}
 	}
 }
 
-// TestAWholeAnswerFromABusyClusterIsNotCalledCut: what is recorded while older pages are read belongs to no page.
-func TestAWholeAnswerFromABusyClusterIsNotCalledCut(t *testing.T) {
+// TestGet_IgnoresChangesDuringPaging records changes while pages are read. They are
+// on no page, and are not reported as omitted.
+func TestGet_IgnoresChangesDuringPaging(t *testing.T) {
 	r := newRecording(t)
-	r.tell()
+	r.writeStory()
 	pages := 0
-	r.asking = func() {
+	r.onEvents = func() {
 		pages++
 		r.write(time.Minute-time.Duration(pages)*time.Second, &history.Record{
 			Verb: history.Update, Ref: ref("", "configmaps", "shop", "busy", "uid-busy"), Kind: "ConfigMap", Object: []byte(`{}`),
@@ -41,7 +43,7 @@ func TestAWholeAnswerFromABusyClusterIsNotCalledCut(t *testing.T) {
 	}
 	var out bytes.Buffer
 	code, stderr := run(t.Context(), r, &out, "get", "--recorder-url", r.url, "-n", "shop", "--limit", "0", "--chunk-size", "3", "--show-noise", "--kubeconfig", "")
-	if code != 0 || strings.Contains(stderr, "These are the newest") || pages < 4 {
-		t.Errorf("exit code %d after %d pages, stderr %q\n%s", code, pages, stderr, out.String())
+	if code != 0 || strings.Contains(stderr, "Showing the newest") || pages < 4 {
+		t.Errorf("got exit code %d after %d pages, stderr %q, want 0 after at least 4 without a note\n%s", code, pages, stderr, out.String())
 	}
 }

@@ -19,25 +19,26 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// recording is a real recorder's log with a story in it, behind the real API.
+// recording is a real log with a story, served by the real API.
 type recording struct {
-	t         *testing.T
-	log       *store.Store
-	resources []history.Resource
-	clock     time.Time
-	rv        int
-	now       time.Time // when the story is looked at
-	url       string
-	rules     []history.IgnoreRule
-	asked     atomic.Int32  // how often for gaps
-	asking    func()        // before each page of the timeline; nil: nothing
-	ahead     time.Duration // how far the recorder's clock is ahead of the reader's
+	t           *testing.T
+	log         *store.Store
+	resources   []history.Resource
+	clock       time.Time
+	rv          int
+	now         time.Time // of the reader; the story is relative to it
+	url         string
+	rules       []history.IgnoreRule
+	gapQueries  atomic.Int32  // the number of queries for gaps
+	onEvents    func()        // called before each page of events; may be nil
+	clockOffset time.Duration // the recorder's time minus the reader's
 }
 
-// recorderNow is the time of answers.
-func (r *recording) recorderNow() time.Time { return r.now.Add(r.ahead) }
+// recorderNow returns the time of the recorder's clock.
+func (r *recording) recorderNow() time.Time { return r.now.Add(r.clockOffset) }
 
-// newRecording returns one that knows some types, without those of the plurals that are given.
+// newRecording returns a recording whose catalogue has some types, except those
+// with the given plurals.
 func newRecording(t *testing.T, without ...string) *recording {
 	t.Helper()
 	r := &recording{t: t, rv: 100, now: time.Now().UTC().Truncate(time.Second)}
@@ -72,10 +73,10 @@ func newRecording(t *testing.T, without ...string) *recording {
 	recorder := api.New(query.New(log, query.Options{Omissions: func() []history.IgnoreRule { return r.rules }}), api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
-			r.asked.Add(1)
+			r.gapQueries.Add(1)
 		}
-		if req.URL.Path == v1.EventsPath && r.asking != nil {
-			r.asking()
+		if req.URL.Path == v1.EventsPath && r.onEvents != nil {
+			r.onEvents()
 		}
 		w.Header().Set("Date", r.recorderNow().Format(http.TimeFormat))
 		recorder.ServeHTTP(w, req)
@@ -85,7 +86,7 @@ func newRecording(t *testing.T, without ...string) *recording {
 	return r
 }
 
-// write records a version that was seen some time ago.
+// write records a version that was observed some time ago.
 func (r *recording) write(ago time.Duration, rec *history.Record) {
 	r.t.Helper()
 	r.clock, r.rv = r.now.Add(-ago), r.rv+1
@@ -95,8 +96,9 @@ func (r *recording) write(ago time.Duration, rec *history.Record) {
 	}
 }
 
-// miss records that types were not seen from one time to another, which in an open gap is -1.
-func (r *recording) miss(from, to time.Duration, reason history.GapReason, detail string, resources ...schema.GroupResource) {
+// writeGaps records a gap for each resource. The gaps started and ended the given
+// times ago, and are open if to is negative.
+func (r *recording) writeGaps(from, to time.Duration, reason history.GapReason, detail string, resources ...schema.GroupResource) {
 	r.t.Helper()
 	batch := &history.Batch{}
 	for i, resource := range resources {
@@ -122,33 +124,34 @@ func by(manager string) []history.Manager {
 
 const day = 24 * time.Hour
 
-// tell writes the story: a rollout that crashes.
-func (r *recording) tell() {
+// writeStory records the story: a rollout that crashes.
+func (r *recording) writeStory() {
 	r.t.Helper()
-	r.tellDeployment()
-	r.tellRollout()
-	r.tellRest()
+	r.writeDeployment()
+	r.writeRollout()
+	r.writeOthers()
 }
 
-// tellMissing writes the same story as a recorder has it that was away, and may not see pods any more.
-func (r *recording) tellMissing() {
+// writeStoryWithGaps records the same story with gaps: the recorder was stopped,
+// and can no longer watch pods.
+func (r *recording) writeStoryWithGaps() {
 	r.t.Helper()
 	deployments := schema.GroupResource{Group: "apps", Resource: "deployments"}
-	r.miss(10*day, 9*day, history.GapExpired, "", deployments, schema.GroupResource{Resource: "events"})
-	r.tellDeployment()
-	r.miss(30*time.Minute, 25*time.Minute, history.GapDisconnected, "connection refused", deployments)
-	r.tellRollout()
-	r.tellRest()
+	r.writeGaps(10*day, 9*day, history.GapExpired, "", deployments, schema.GroupResource{Resource: "events"})
+	r.writeDeployment()
+	r.writeGaps(30*time.Minute, 25*time.Minute, history.GapDisconnected, "connection refused", deployments)
+	r.writeRollout()
+	r.writeOthers()
 	var all []schema.GroupResource
 	for _, resource := range r.resources {
 		all = append(all, resource.GroupResource())
 	}
-	r.miss(6*time.Minute, 5*time.Minute, history.GapRestarted, "the recorder was away", all...)
-	r.miss(3*time.Minute, -1, history.GapForbidden, "pods is \x1b[31mforbidden", schema.GroupResource{Resource: "pods"})
+	r.writeGaps(6*time.Minute, 5*time.Minute, history.GapRestarted, "the recorder was away", all...)
+	r.writeGaps(3*time.Minute, -1, history.GapForbidden, "pods is \x1b[31mforbidden", schema.GroupResource{Resource: "pods"})
 }
 
-// tellRest writes what happened besides.
-func (r *recording) tellRest() {
+// writeOthers records changes of objects that do not belong to the rollout.
+func (r *recording) writeOthers() {
 	r.t.Helper()
 	r.write(9*time.Minute, &history.Record{Ref: ref("", "nodes", "", "node-1", "uid-node"), Kind: "Node", Verb: history.Create, Initial: true, Object: []byte(`{}`)})
 	r.write(8*time.Minute, &history.Record{
@@ -163,7 +166,7 @@ func deployment(uid, image string, ready int, noise string) *history.Record {
 	return &history.Record{Ref: ref("apps", "deployments", "shop", "web", uid), Kind: "Deployment", Verb: history.Update, Object: []byte(object)}
 }
 
-func (r *recording) tellDeployment() {
+func (r *recording) writeDeployment() {
 	r.t.Helper()
 	old := deployment("uid-old", "1.0", 1, "1")
 	old.Verb = history.Create
@@ -180,15 +183,15 @@ func (r *recording) tellDeployment() {
 	r.write(40*time.Minute, deployment("uid-web", "1.4", 3, "2"))
 }
 
-func (r *recording) tellRollout() {
+func (r *recording) writeRollout() {
 	r.t.Helper()
 	rollout := deployment("uid-web", "1.5", 3, "3")
 	rollout.Managers = by("kubectl-set")
 	r.write(12*time.Minute, rollout)
-	r.tellPods()
+	r.writePods()
 }
 
-func (r *recording) tellPods() {
+func (r *recording) writePods() {
 	owned := func(ref history.ObjectRef, kind, ownerKind, owner, ownerUID, status string) *history.Record {
 		object := fmt.Sprintf(`{"metadata":{"ownerReferences":[{"kind":%q,"name":%q,"uid":%q,"controller":true}]},"status":%s}`, ownerKind, owner, ownerUID, status)
 		return &history.Record{Ref: ref, Kind: kind, Verb: history.Create, Managers: by("kube-controller-manager"), Owners: []types.UID{types.UID(ownerUID)}, Object: []byte(object)}
@@ -214,5 +217,5 @@ func (r *recording) tellPods() {
 	r.write(10*time.Minute, event("backoff", "Pod", "web-7d9f-x2k1p", "uid-pod", `"type":"Warning","reason":"BackOff","message":"Back-off restarting failed container"`))
 }
 
-// clockOfReader is when the story is looked at.
-func (r *recording) clockOfReader() time.Time { return r.now }
+// readerNow returns the time of the reader's clock.
+func (r *recording) readerNow() time.Time { return r.now }

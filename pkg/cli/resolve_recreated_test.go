@@ -15,13 +15,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// definition is a CRD as a test defines it.
+// definition is the part of a CRD that a test changes.
 type definition struct {
 	plural, kind, scope string
 	versions            []string
 }
 
-// define replaces the CRD of a name by another one, or removes it if there is none, and waits until the server serves that.
+// define replaces a CRD and waits until the server serves it. A nil definition
+// deletes the CRD.
 func define(t *testing.T, cluster *clustertest.Cluster, name string, d *definition) {
 	t.Helper()
 	kubectl := func(args ...string) {
@@ -55,8 +56,9 @@ spec:
 	kubectl("wait", "--for=condition=Established", "crd/"+d.plural+".twice.example")
 }
 
-// live records one life of the objects of a type: x, in a namespace or in none.
-func (r *recording) live(t *testing.T, ago time.Duration, plural, kind, namespace, uid string) {
+// writeIncarnation records one incarnation of object x, and an Event about it. An
+// empty namespace means cluster-scoped.
+func (r *recording) writeIncarnation(t *testing.T, ago time.Duration, plural, kind, namespace, uid string) {
 	t.Helper()
 	if err := r.log.Register(t.Context(), history.Resource{
 		Group: "twice.example", Version: "v1", Plural: plural, Kind: kind, Singular: strings.ToLower(kind), Namespaced: namespace != "",
@@ -80,20 +82,21 @@ func (r *recording) live(t *testing.T, ago time.Duration, plural, kind, namespac
 	})
 }
 
-// testRecreated: both lives of a type that was recreated with another scope can be asked for, whatever discovery's cache says.
+// testRecreated checks a type that was deleted and created again with another
+// scope. Objects of both scopes are found, with a fresh and a stale discovery cache.
 func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	for _, change := range []struct {
 		from, to    string // scopes
-		first, then string // namespaces of the lives
+		first, then string // namespaces of the incarnations
 	}{
 		{from: "Cluster", to: "Namespaced", first: "", then: "shop"},
 		{from: "Namespaced", to: "Cluster", first: "shop", then: ""},
 	} {
 		t.Run(change.from+" to "+change.to, func(t *testing.T) {
 			r := newRecording(t)
-			r.live(t, time.Hour, "twins", "Twin", change.first, "old")
-			r.live(t, time.Minute, "twins", "Twin", change.then, "new")
+			r.writeIncarnation(t, time.Hour, "twins", "Twin", change.first, "old")
+			r.writeIncarnation(t, time.Minute, "twins", "Twin", change.then, "new")
 			stale := t.TempDir()
 			ask := func(cache, args string) (code int, stdout, stderr string) {
 				var out bytes.Buffer
@@ -120,7 +123,7 @@ func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 					code, stdout, stderr := ask(cache, args)
 					for _, part := range want {
 						if code != 0 || !strings.Contains(stdout, part) {
-							t.Errorf("%s cache: %s: exit code %d, stdout %q, want %q; stderr %q", name, args, code, stdout, part, stderr)
+							t.Errorf("%s cache: %s: got exit code %d, stdout %q, want 0 and %q; stderr %q", name, args, code, stdout, part, stderr)
 						}
 					}
 					if strings.HasPrefix(args, "get twins") && !strings.Contains(stderr, "twins.twice.example was recorded with two scopes") {
@@ -130,11 +133,11 @@ func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 			}
 			define(t, cluster, "twins.twice.example", nil)
 			if code, stdout, stderr := ask(t.TempDir(), "history twin/x -n shop -o jsonpath={.items[*].uid}"); code != 0 || stdout != "new new old old" {
-				t.Errorf("the type is gone: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+				t.Errorf("removed type: got exit code %d, stdout %q, stderr %q, want 0 and both incarnations", code, stdout, stderr)
 			}
 			var out bytes.Buffer
 			if code, _ := run(t.Context(), r, &out, "__complete", "history", "-n", "shop", "--recorder-url", r.url, "twin/"); code != 0 || !strings.Contains(out.String(), "twin/x") {
-				t.Errorf("completion: exit code %d, stdout %q", code, out.String())
+				t.Errorf("completion: got exit code %d, stdout %q, want 0 and twin/x", code, out.String())
 			}
 		})
 	}

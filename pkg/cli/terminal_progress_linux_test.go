@@ -18,7 +18,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/cli"
 )
 
-// screen is what is written to a terminal.
+// screen collects the output on a terminal.
 type screen struct {
 	keyboard *os.File
 
@@ -38,7 +38,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
-// await returns once a text is on the screen.
+// await waits until a text is on the screen.
 func (s *screen) await(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,12 +47,12 @@ func (s *screen) await(text string) {
 	}
 }
 
-// terminal returns one, and what closes it and returns all that was written to it.
+// terminal returns a terminal. Function written closes it and returns its output.
 func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	t.Helper()
 	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		t.Fatal("no terminals here: ", err)
+		t.Fatal("open a terminal: ", err)
 	}
 	t.Cleanup(func() { _ = near.Close() })
 	if err := unix.IoctlSetPointerInt(int(near.Fd()), unix.TIOCSPTLCK, 0); err != nil {
@@ -71,7 +71,7 @@ func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = near.WriteTo(s) // until nobody has the terminal open
+		_, _ = near.WriteTo(s) // until the terminal is closed
 	}()
 	return tty, s, func() string {
 		_ = tty.Close()
@@ -80,12 +80,12 @@ func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	}
 }
 
-// TestProgressIsTakenAwayBeforeTheAnswer: what a terminal shows while it waits is no part of the first line, be that of a
-// table, a warning or an error.
-func TestProgressIsTakenAwayBeforeTheAnswer(t *testing.T) {
+// TestProgress_IsErasedBeforeOutput checks that the progress line is erased before
+// the first line of a table, a warning or an error.
+func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	r := newRecording(t)
-	r.tell()
+	r.writeStory()
 	recorder, err := url.Parse(r.url)
 	if err != nil {
 		t.Fatal(err)
@@ -109,14 +109,14 @@ func TestProgressIsTakenAwayBeforeTheAnswer(t *testing.T) {
 			defer slow.Close()
 			env := cli.System("v1.2.3")
 			env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
-			env.Now = r.clockOfReader
+			env.Now = r.readerNow
 			cli.Main(t.Context(), env, append(strings.Fields(args), "--recorder-url", slow.URL, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
 			got := written()
 			if first == "error: " {
 				got = waiting + away + got
 			}
 			if !strings.HasPrefix(got, waiting+away+first) || strings.Count(got, waiting) != 1 {
-				t.Errorf("got %q", got[:min(len(got), 200)])
+				t.Errorf("got %q, want the progress once, erased before %q", got[:min(len(got), 200)], first)
 			}
 		})
 	}

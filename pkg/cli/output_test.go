@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ask runs the plugin against the recording, without a cluster.
+// ask runs the plugin with the recording and without a cluster.
 func (r *recording) ask(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -20,8 +20,8 @@ func (r *recording) ask(t *testing.T, args ...string) (code int, stdout, stderr 
 	return code, out.String(), stderr
 }
 
-// TestTemplatesKeepWholeNumbers: as kubectl's do.
-func TestTemplatesKeepWholeNumbers(t *testing.T) {
+// TestTemplate_KeepsWholeNumbers checks numbers as kubectl's templates print them.
+func TestTemplate_KeepsWholeNumbers(t *testing.T) {
 	r := newRecording(t)
 	r.write(time.Minute, &history.Record{
 		Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Create,
@@ -33,15 +33,16 @@ func TestTemplatesKeepWholeNumbers(t *testing.T) {
 		"go-template={{with index .items 0}}{{with .objectChanges.spec.securityContext}}{{.runAsUser}} {{.n}} {{.f}}{{end}} {{.revision}}{{end}}",
 	} {
 		if code, stdout, stderr := r.ask(t, "get", "-o", format); code != 0 || stdout != want || stderr != "" {
-			t.Errorf("-o %s: exit code %d, %q, want %q; stderr %s", format, code, stdout, want, stderr)
+			t.Errorf("-o %s: got exit code %d, stdout %q, want 0 and %q; stderr %s", format, code, stdout, want, stderr)
 		}
 	}
 }
 
-// TestRelatedSaysThatEventsWereLeftOutOnlyWhereSomeWere: older versions of the object itself are no Events.
-func TestRelatedSaysThatEventsWereLeftOutOnlyWhereSomeWere(t *testing.T) {
+// TestRelated_NotesOmittedEvents checks that the note about omitted records does not
+// count older versions of the object itself.
+func TestRelated_NotesOmittedEvents(t *testing.T) {
 	r := newRecording(t)
-	r.tellMissing()
+	r.writeStoryWithGaps()
 	for args, cut := range map[string]bool{
 		"related deploy/web --limit 2":                                    false,
 		"related deploy/web --limit 1 --chunk-size 1":                     true,
@@ -51,15 +52,16 @@ func TestRelatedSaysThatEventsWereLeftOutOnlyWhereSomeWere(t *testing.T) {
 		"related deploy/web --limit 1 --descendants=false --chunk-size 1": false,
 	} {
 		code, stdout, stderr := r.ask(t, strings.Fields(args)...)
-		if code != 0 || strings.Contains(stderr, "These are the newest") != cut || strings.Contains(stdout, "expired") == cut {
-			t.Errorf("%s: exit code %d, want it cut: %t\n%s%s", args, code, cut, stdout, stderr)
+		if code != 0 || strings.Contains(stderr, "Showing the newest") != cut || strings.Contains(stdout, "expired") == cut {
+			t.Errorf("%s: got exit code %d, want 0 and a note: %t\n%s%s", args, code, cut, stdout, stderr)
 		}
 	}
 }
 
-// TestRevision_WarnsOfHashedValues: who applies the object would write the hashes.
+// TestRevision_WarnsOfHashedValues checks that users are warned before they apply
+// hashes.
 func TestRevision_WarnsOfHashedValues(t *testing.T) {
-	const warning = "Warning: values of pods \"web\" were recorded as hashes; what they were can't be restored from here\n"
+	const warning = "Warning: values of pods \"web\" were recorded as hashes; the original values can't be restored\n"
 	for value, want := range map[string]bool{"plain": false, "hmac-sha256:0123456789abcdef0123456789abcdef": true, "--password=hmac-sha256:0123": true} {
 		r := newRecording(t)
 		r.write(time.Minute, &history.Record{
@@ -68,16 +70,16 @@ func TestRevision_WarnsOfHashedValues(t *testing.T) {
 		for format, warns := range map[string]bool{"yaml": want, "json": want, "jsonpath={.spec}": want, "name": false, "": false} {
 			code, _, stderr := r.ask(t, "history", "pod/web", "--revision", "1", "-o", format)
 			if code != 0 || strings.Contains(stderr, warning) != warns {
-				t.Errorf("%s, -o %q: exit code %d, want 0; stderr %q, want a warning: %t", value, format, code, stderr, warns)
+				t.Errorf("%s, -o %q: got exit code %d, want 0; stderr %q, want a warning: %t", value, format, code, stderr, warns)
 			}
 		}
 	}
 }
 
-// TestADiffWithoutADifferenceIsNothing: for scripts, as diff itself.
-func TestADiffWithoutADifferenceIsNothing(t *testing.T) {
+// TestDiff_ExitCodeWithoutDifference checks the exit codes of diff.
+func TestDiff_ExitCodeWithoutDifference(t *testing.T) {
 	r := newRecording(t)
-	r.tell()
+	r.writeStory()
 	for args, want := range map[string]int{
 		"--revision 2..3":                               0, // noise only
 		"--revision 2..3 --show-noise":                  1,
@@ -85,22 +87,22 @@ func TestADiffWithoutADifferenceIsNothing(t *testing.T) {
 		"--revision 2..2":                               0,
 		"--revision 2..2 --diff=unified":                0,
 		"--revision 3..4":                               1,
-		"--revision 1":                                  1, // it came into being
+		"--revision 1":                                  1, // it was created
 		"--revision 99":                                 2,
 		"--revision 2..3 --diff=unified --color=always": 1,
 	} {
 		args := strings.Fields("history deploy/web --diff --exit-code " + args)
 		if code, stdout, stderr := r.ask(t, args...); code != want {
-			t.Errorf("%v: exit code %d, want %d\n%s%s", args, code, want, stdout, stderr)
+			t.Errorf("%v: got exit code %d, want %d\n%s%s", args, code, want, stdout, stderr)
 		}
 	}
 }
 
-// TestPagesThatDoNotAdvanceEnd: what answers forgets half of the question, as a cache may.
-func TestPagesThatDoNotAdvanceEnd(t *testing.T) {
-	asked := 0
+// TestPages_MustAdvance checks a server that ignores the cursor, as a cache may.
+func TestPages_MustAdvance(t *testing.T) {
+	requests := 0
 	cache := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if asked++; asked > 10 {
+		if requests++; requests > 10 {
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -119,15 +121,15 @@ func TestPagesThatDoNotAdvanceEnd(t *testing.T) {
 	defer cache.Close()
 	r := &recording{url: cache.URL, now: time.Now()}
 	for _, args := range []string{"get --limit 0", "related pod/a"} {
-		asked = 0
+		requests = 0
 		if code, _, stderr := r.ask(t, strings.Fields(args)...); code != 1 || !strings.Contains(stderr, "its pages do not advance") {
-			t.Errorf("%s: exit code %d, stderr %s", args, code, stderr)
+			t.Errorf("%s: got exit code %d, stderr %s, want 1 and that pages do not advance", args, code, stderr)
 		}
 	}
 }
 
-// TestNotesAreHarmlessToATerminal: what answers may be anything, and so may its header.
-func TestNotesAreHarmlessToATerminal(t *testing.T) {
+// TestNote_EscapesUnsafeCharacters checks a server with unsafe headers and names.
+func TestNote_EscapesUnsafeCharacters(t *testing.T) {
 	const hostile = "\u009b2J\u202e\u200b"
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -142,7 +144,7 @@ func TestNotesAreHarmlessToATerminal(t *testing.T) {
 	r := &recording{url: stranger.URL, now: time.Now()}
 	for _, args := range []string{"get", "get things"} {
 		if _, stdout, stderr := r.ask(t, strings.Fields(args)...); stdout != "" || !strings.Contains(stderr, "\ufffd2J") || strings.ContainsAny(stderr, hostile[:2]+"\u202e\u200b") {
-			t.Errorf("%s: %q, stderr %q", args, stdout, stderr)
+			t.Errorf("%s: got stdout %q, stderr %q, want nothing and escaped notes", args, stdout, stderr)
 		}
 	}
 }
