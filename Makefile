@@ -66,7 +66,7 @@ chaos: devcluster ## kill, cut off and starve the recorder for long, and compare
 
 .PHONY: crash
 crash: ## kill a process that appends to the store 100 times (KILLS), and damage each kind of file as often
-	go test -count=1 -v -timeout 60m -run '^Test(Kill|Damage)$$' ./pkg/store -kills $(or $(KILLS),100)
+	go test -count=1 -v -timeout 60m -run '^Test(Append_SurvivesKill|Open_NoWrongAnswerAfterDamage)$$' ./pkg/store -kills $(or $(KILLS),100)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target of the repository for 30 seconds (TIME=10m)
