@@ -34,10 +34,10 @@ func TestAppend_BoundsAttributes(t *testing.T) {
 	}
 	appendTo(t, s, most("1", history.Create), most("2", history.Update), most("3", history.Delete))
 	for what, widen := range map[string]func(*history.Record){
-		"owners":   func(r *history.Record) { r.Owners = owners(history.MaxOwners+1, 1) },
-		"uids":     func(r *history.Record) { r.Owners = owners(2, history.MaxAttributes/2+1) },
-		"managed entries":  func(r *history.Record) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
-		"managers": func(r *history.Record) { r.Managers = make([]history.Manager, history.MaxAttributes) },
+		"owners":          func(r *history.Record) { r.Owners = owners(history.MaxOwners+1, 1) },
+		"uids":            func(r *history.Record) { r.Owners = owners(2, history.MaxAttributes/2+1) },
+		"managed entries": func(r *history.Record) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
+		"managers":        func(r *history.Record) { r.Managers = make([]history.Manager, history.MaxAttributes) },
 		"fields": func(r *history.Record) {
 			r.Managers = []history.Manager{{Name: "m", Fields: []string{strings.Repeat("f", history.MaxAttributes)}}}
 		},

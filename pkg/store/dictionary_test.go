@@ -178,10 +178,10 @@ func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 	kind, resource := pod("web", "3", history.Update), pod("web", "3", history.Update)
 	kind.Kind, resource.Ref.Resource = "New", "news"
 	full := map[string]*history.Batch{
-		"a kind":                    {Records: []*history.Record{pod("web", "2", history.Update), kind}},
-		"a resource":                {Records: []*history.Record{resource}},
-		"a resource's checkpoint":   {Checkpoints: []history.Checkpoint{{Resource: "news", RV: "1"}}},
-		"a resource's gap":          {Gaps: []history.Gap{{Resource: "news", Start: time.Now(), Reason: history.GapExpired}}},
+		"a kind":                        {Records: []*history.Record{pod("web", "2", history.Update), kind}},
+		"a resource":                    {Records: []*history.Record{resource}},
+		"a resource's checkpoint":       {Checkpoints: []history.Checkpoint{{Resource: "news", RV: "1"}}},
+		"a resource's gap":              {Gaps: []history.Gap{{Resource: "news", Start: time.Now(), Reason: history.GapExpired}}},
 		"a new resource and known ones": {Records: []*history.Record{pod("web", "2", history.Update)}, Checkpoints: []history.Checkpoint{{Resource: "news"}}},
 	}
 	for range 2 {

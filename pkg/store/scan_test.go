@@ -112,10 +112,14 @@ func TestScan_EndsAtDamagedBody(t *testing.T) {
 				t.Fatalf("limit %d: record %d: got body %.20x, want %.20x", limit, n, r.Object, random(500+objects-n))
 			}
 		}
-		if damaged := limit == 0 || limit == objects; damaged != (failure != nil) {
+		damaged, want := limit == 0 || limit == objects, limit
+		if damaged {
+			want = objects - 1
+		}
+		if damaged != (failure != nil) {
 			t.Errorf("limit %d: got error %v, want one: %v", limit, failure, damaged)
-		} else if damaged && n != objects-1 || !damaged && n != limit {
-			t.Errorf("limit %d: got %d records, want %d", limit, n, min(objects-1, max(limit, 0)))
+		} else if n != want {
+			t.Errorf("limit %d: got %d records, want %d", limit, n, want)
 		}
 	}
 }
