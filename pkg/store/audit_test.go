@@ -17,7 +17,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// ttlSlack is how much longer than the retention versions are kept if nothing prunes them.
+// ttlSlack is how much longer than the retention versions are kept if nothing
+// prunes them.
 const ttlSlack = 365 * 24 * time.Hour
 
 // dump contains all entries of a closed database.
@@ -53,8 +54,9 @@ func dumped(tb testing.TB, dir string) dump {
 	return d
 }
 
-// audit verifies a closed database, checks the expiry of each key, and returns the number of records.
-// killed says that a process was killed, so that parts of a body may have no record.
+// audit verifies a closed database, checks the expiry of each key, and returns
+// the number of records. killed says that a process was killed, so that parts
+// of a body may have no record.
 func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int {
 	tb.Helper()
 	s := mustOpen(tb, dir, store.Options{NoSync: true, Retention: retention})
@@ -89,8 +91,8 @@ func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int 
 	return int(v.Versions)
 }
 
-// auditBaselines checks that the days before the retention floor are gone, and that each object has at
-// most one baseline, which is complete and indexed.
+// auditBaselines checks that the days before the retention floor are gone, and
+// that each object has at most one baseline, which is complete and indexed.
 func (d dump) auditBaselines(tb testing.TB) {
 	tb.Helper()
 	floor := uint64(0)
@@ -153,8 +155,8 @@ func (d dump) count(letter byte) (n int) {
 	return n
 }
 
-// auditObjects checks heads, identities and names: they expire with the newest version of a deleted
-// object, and never if the object is alive.
+// auditObjects checks heads, identities and names: they expire with the newest
+// version of a deleted object, and never if the object is alive.
 func (d dump) auditObjects(tb testing.TB, newest map[uint64]uint64, retention time.Duration) {
 	tb.Helper()
 	objects := 0

@@ -14,7 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// benchVersions is the number of versions in the log of the benchmarks that read.
+// benchVersions is the number of versions in the log of the benchmarks that
+// read.
 const benchVersions = 50_000
 
 func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
@@ -27,7 +28,8 @@ func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
 	return s
 }
 
-// records returns a function that returns the records of a sample cluster one by one.
+// records returns a function that returns the records of a sample cluster one
+// by one.
 func records(tb testing.TB, objects int) func() *history.Record {
 	tb.Helper()
 	batches := sample.Batches(tb, sample.WatchEvents(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
@@ -58,7 +60,8 @@ func take(n int, next func() *history.Record) []*history.Record {
 	return list
 }
 
-// BenchmarkAppend appends a sample cluster's versions in batches. An operation is a version.
+// BenchmarkAppend appends a sample cluster's versions in batches. An operation
+// is a version.
 func BenchmarkAppend(b *testing.B) {
 	for _, sync := range []bool{false, true} {
 		for _, size := range []int{1, 16, 256, 1024} {
@@ -92,7 +95,8 @@ func benchAppend(b *testing.B, sync bool, size int) {
 	b.ReportMetric(float64(raw)/float64(b.N), "JSON-bytes/version")
 }
 
-// fillLog appends benchVersions versions and returns those of the pod that has the most.
+// fillLog appends benchVersions versions and returns those of the pod that has
+// the most.
 func fillLog(b *testing.B, dir string) []*history.Record {
 	b.Helper()
 	s, err := store.Open(dir, store.Options{NoSync: true})
@@ -121,7 +125,8 @@ func fillLog(b *testing.B, dir string) []*history.Record {
 	return most
 }
 
-// BenchmarkScan reads pages with each index, newest first. An operation is a page.
+// BenchmarkScan reads pages with each index, newest first. An operation is a
+// page.
 func BenchmarkScan(b *testing.B) {
 	dir := b.TempDir()
 	busiest := fillLog(b, dir)

@@ -14,8 +14,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// TestAppend_BoundsAttributes appends records with as many attributes as the limits allow, and
-// with more. The latter are rejected, and the log accepts further batches.
+// TestAppend_BoundsAttributes appends records with as many attributes as the
+// limits allow, and with more. The latter are rejected, and the log accepts
+// further batches.
 func TestAppend_BoundsAttributes(t *testing.T) {
 	owners := func(n, length int) (uids []types.UID) {
 		for i := range n {
@@ -65,8 +66,8 @@ func TestAppend_BoundsAttributes(t *testing.T) {
 	}
 }
 
-// TestAppend_LargeObjects appends incompressible objects that exceed a transaction, between
-// small ones.
+// TestAppend_LargeObjects appends incompressible objects that exceed a
+// transaction, between small ones.
 func TestAppend_LargeObjects(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
@@ -91,8 +92,8 @@ func TestAppend_LargeObjects(t *testing.T) {
 	}
 }
 
-// TestAppend_FailureMakesLogReadOnly checks that a log rejects batches after a failed commit
-// until it is opened again. Reading it still works.
+// TestAppend_FailureMakesLogReadOnly checks that a log rejects batches after a
+// failed commit until it is opened again. Reading it still works.
 func TestAppend_FailureMakesLogReadOnly(t *testing.T) {
 	dir, c := t.TempDir(), &clock{time.Now()}
 	opts := store.Options{Now: c.now}
@@ -144,8 +145,9 @@ func all(tb testing.TB, s *store.Store, sc history.Scan) []*history.Record {
 	return list
 }
 
-// TestAppend_WritesEveryKey appends versions of all kinds and audits the database key by key. It
-// finds missing index entries, missing TTLs, and superfluous ones.
+// TestAppend_WritesEveryKey appends versions of all kinds and audits the
+// database key by key. It finds missing index entries, missing TTLs, and
+// superfluous ones.
 func TestAppend_WritesEveryKey(t *testing.T) {
 	dir, c := t.TempDir(), &clock{time.Now()}
 	opts := store.Options{Retention: 24 * time.Hour, Now: c.now}

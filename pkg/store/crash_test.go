@@ -29,10 +29,12 @@ var (
 	kills = flag.Int("kills", 10, "number of kills of TestAppend_SurvivesKill; above 10, how often each kind of file is damaged")
 )
 
-// roundsOfADirectory is the number of kills of one log. More of them would mostly test reading.
+// roundsOfADirectory is the number of kills of one log. More of them would
+// mostly test reading.
 const roundsOfADirectory = 10
 
-// chance returns the random numbers of a test, and logs the seed that reproduces them.
+// chance returns the random numbers of a test, and logs the seed that
+// reproduces them.
 func chance(t *testing.T) *rand.Rand {
 	t.Helper()
 	s := *seed
@@ -50,8 +52,9 @@ type life struct {
 	last promise // the last that a process acknowledged
 }
 
-// TestAppend_SurvivesKill repeatedly kills a process that appends: after some commits, after some
-// milliseconds, while it opens the log, or after it made or removed a table. After each kill:
+// TestAppend_SurvivesKill repeatedly kills a process that appends: after some
+// commits, after some milliseconds, while it opens the log, or after it made or
+// removed a table. After each kill:
 //
 //   - the log opens without help
 //   - every acknowledged record exists exactly once, without holes
@@ -106,7 +109,8 @@ func (l *life) checkClaims(t *testing.T, s *store.Store, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The checkpoint may have no RV: the killed process may have committed a batch that withdrew it.
+	// The checkpoint may have no RV: the killed process may have committed a
+	// batch that withdrew it.
 	if rv, _ := strconv.Atoi(c.RV); c.RV != "" && (rv < l.last.Checkpoint || rv > n) {
 		t.Errorf("got checkpoint %q, want one from the acknowledged %d to %d", c.RV, l.last.Checkpoint, n)
 	}
@@ -141,8 +145,8 @@ func (l *life) live(t *testing.T) {
 	})
 }
 
-// run runs a child process until it is killed, and calls hear with each line that it prints. The
-// environment variable selects what the child does.
+// run runs a child process until it is killed, and calls hear with each line
+// that it prints. The environment variable selects what the child does.
 func (l *life) run(t *testing.T, variable string, hear func(line []byte) error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
@@ -190,8 +194,8 @@ func killAfter(ctx context.Context, cmd *exec.Cmd, d time.Duration) {
 	}
 }
 
-// killAtTables kills a process once the tables in a directory have changed several times: during a
-// flush or a compaction.
+// killAtTables kills a process once the tables in a directory have changed
+// several times: during a flush or a compaction.
 func killAtTables(ctx context.Context, cmd *exec.Cmd, dir string, changes int) {
 	before := ""
 	for ctx.Err() == nil {
@@ -211,22 +215,22 @@ func killAtTables(ctx context.Context, cmd *exec.Cmd, dir string, changes int) {
 	}
 }
 
-// crashDir is the environment variable that makes the test binary append to a log until it is
-// killed. crashSeed is the variable with the seed of its load.
+// crashDir is the environment variable that makes the test binary append to a
+// log until it is killed. crashSeed is the variable with the seed of its load.
 const (
 	crashDir  = "WATCHHISTORY_CRASH_DIR"
 	crashSeed = "WATCHHISTORY_CRASH_SEED"
 )
 
-// The load: how many objects exist at a time, and how many versions each has from its creation to
-// its deletion.
+// The load: how many objects exist at a time, and how many versions each has
+// from its creation to its deletion.
 const (
 	crashObjects  = 40
 	crashVersions = 12
 )
 
-// promise is what a process acknowledged: the records up to RV, the checkpoint (0: withdrawn), and
-// whether gaps have ended, by their beginning.
+// promise is what a process acknowledged: the records up to RV, the checkpoint
+// (0: withdrawn), and whether gaps have ended, by their beginning.
 type promise struct {
 	RV, Checkpoint int
 	Gaps           map[int]bool
@@ -243,8 +247,9 @@ type crasher struct {
 	open int // when the open gap began; 0: no gap is open
 }
 
-// crashChild prints a promise for every committed batch. It ends when it is killed, or when printing
-// fails because the parent has ended. Any other end is a panic, which fails the parent's test.
+// crashChild prints a promise for every committed batch. It ends when it is
+// killed, or when printing fails because the parent has ended. Any other end is
+// a panic, which fails the parent's test.
 func crashChild(dir string) {
 	seed, err := strconv.ParseUint(os.Getenv(crashSeed), 10, 64)
 	if err != nil {
@@ -329,7 +334,8 @@ func (c *crasher) gap(end time.Time) history.Gap {
 	}
 }
 
-// crashRecord returns the record with a resourceVersion: a version of one of the objects, in turn.
+// crashRecord returns the record with a resourceVersion: a version of one of
+// the objects, in turn.
 func crashRecord(rv int) *history.Record {
 	name, version := fmt.Sprint("web-", rv%crashObjects), rv/crashObjects
 	r := pod(name, strconv.Itoa(rv), history.Update)
@@ -349,7 +355,8 @@ func crashRecord(rv int) *history.Record {
 	return r
 }
 
-// crashBody returns a body that resembles the previous version's. Some exceed a transaction.
+// crashBody returns a body that resembles the previous version's. Some exceed a
+// transaction.
 func crashBody(rv int) []byte {
 	b := fmt.Appendf(nil, `{"rv":%d,"spec":%q}`, rv, strings.Repeat(fmt.Sprint("object ", rv%crashObjects, " stays the same; "), 60))
 	if rv%250 == 0 {

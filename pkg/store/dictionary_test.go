@@ -19,8 +19,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// auditPhrases checks that the phrases of each day have consecutive numbers from 1, that no
-// phrase has two numbers, and that none is too long.
+// auditPhrases checks that the phrases of each day have consecutive numbers
+// from 1, that no phrase has two numbers, and that none is too long.
 func (d dump) auditPhrases(tb testing.TB) {
 	tb.Helper()
 	numbers, texts := map[uint16]map[uint16]bool{}, map[string]bool{}
@@ -52,7 +52,8 @@ func (d dump) auditPhrases(tb testing.TB) {
 	}
 }
 
-// told returns a version with a summary and managers, some of which recur often and some not.
+// told returns a version with a summary and managers, some of which recur often
+// and some not.
 func told(n int) *history.Record {
 	r := pod(fmt.Sprintf("told-%d", n%7), fmt.Sprint(n+1), history.Update)
 	r.Summary = &history.Summary{Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300)}
@@ -67,9 +68,10 @@ func told(n int) *history.Record {
 	return r
 }
 
-// TestDayDictionary_NumbersRecurringTexts appends versions with recurring summaries and managers
-// on several days, and opens the log several times. Some texts are too long to get a number. All
-// versions must be read as they were appended, and recurring texts be written a few times a day.
+// TestDayDictionary_NumbersRecurringTexts appends versions with recurring
+// summaries and managers on several days, and opens the log several times. Some
+// texts are too long to get a number. All versions must be read as they were
+// appended, and recurring texts be written a few times a day.
 func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(0)}
 	opts := store.Options{Now: c.now}
@@ -125,8 +127,8 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 	}
 }
 
-// auditMetadata checks that the entries of indexes with metadata hold the metadata of their
-// versions.
+// auditMetadata checks that the entries of indexes with metadata hold the
+// metadata of their versions.
 func (d dump) auditMetadata(tb testing.TB) {
 	tb.Helper()
 	for k, v := range d.values {
@@ -153,8 +155,8 @@ func (d dump) holding(text string) (n int) {
 // mostNumbers is the limit of resources and of kinds in a log.
 const mostNumbers = 65535
 
-// TestDictionary_RejectsNewTermsWhenFull fills the dictionaries of resources and of kinds. New
-// terms are rejected, and known ones are accepted.
+// TestDictionary_RejectsNewTermsWhenFull fills the dictionaries of resources
+// and of kinds. New terms are rejected, and known ones are accepted.
 func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{NoSync: true})

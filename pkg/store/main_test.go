@@ -56,8 +56,8 @@ func reopen(tb testing.TB, s *store.Store, dir string, opts store.Options) *stor
 	return open(tb, dir, opts)
 }
 
-// TestStore_Conformance checks that the store keeps the promises of a log, and audits each database
-// key by key afterwards.
+// TestStore_Conformance checks that the store keeps the promises of a log, and
+// audits each database key by key afterwards.
 func TestStore_Conformance(t *testing.T) {
 	audited := map[string]bool{}
 	storetest.Run(t, func(tb testing.TB, dir string, o storetest.Options) storetest.Log {

@@ -32,7 +32,8 @@ type model struct {
 	floor       time.Time // the retention floor
 }
 
-// commit checks the fields that the log set in a batch, and adds the batch to the model.
+// commit checks the fields that the log set in a batch, and adds the batch to
+// the model.
 func (m *model) commit(t *testing.T, b *history.Batch) {
 	t.Helper()
 	for _, r := range b.Records {
@@ -186,9 +187,10 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 	}
 }
 
-// TestStore_MatchesModel runs random operations on a log and on its model. The clock stops, advances
-// over several days, and is set back. The log is reopened, and days are dropped. At the end the
-// database is audited key by key.
+// TestStore_MatchesModel runs random operations on a log and on its model. The
+// clock stops, advances over several days, and is set back. The log is
+// reopened, and days are dropped. At the end the database is audited key by
+// key.
 func TestStore_MatchesModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -256,9 +258,9 @@ func (m *model) oldest() time.Time {
 	return m.floor
 }
 
-// prune drops the days that the log has to drop: those older than the retention or, with all, every
-// day but the newest. Objects that were deleted in a dropped day, and not created again, are
-// forgotten.
+// prune drops the days that the log has to drop: those older than the retention
+// or, with all, every day but the newest. Objects that were deleted in a
+// dropped day, and not created again, are forgotten.
 func (m *model) prune(all bool) {
 	if len(m.records) == 0 {
 		return
@@ -284,7 +286,8 @@ func (m *model) prune(all bool) {
 // day returns the beginning of a time's day in UTC.
 func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
-// checkDroppedGaps checks that a gap covers each dropped record within the retention.
+// checkDroppedGaps checks that a gap covers each dropped record within the
+// retention.
 func (m *model) checkDroppedGaps(t *testing.T, s *store.Store) {
 	t.Helper()
 	for _, r := range m.records {

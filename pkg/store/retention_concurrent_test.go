@@ -31,8 +31,9 @@ func (f *fuse) Err() error {
 	return nil
 }
 
-// TestPrune_Interrupted interrupts pruning in many places. All answers must stay right, also after
-// the log is opened again, and the next pruning must complete the drop.
+// TestPrune_Interrupted interrupts pruning in many places. All answers must
+// stay right, also after the log is opened again, and the next pruning must
+// complete the drop.
 func TestPrune_Interrupted(t *testing.T) {
 	for _, limit := range []int64{0, 1} {
 		step := 3
@@ -86,7 +87,8 @@ func checkNewestDay(t *testing.T, s *store.Store, when string) {
 	}
 }
 
-// A crowd is many incompressible versions of one object on several days: about a megabyte a day.
+// A crowd is many incompressible versions of one object on several days: about
+// a megabyte a day.
 const crowdDays, crowdVersions = 12, 60
 
 func crowd(t *testing.T, s *store.Store, c *clock) {
@@ -101,8 +103,9 @@ func crowd(t *testing.T, s *store.Store, c *clock) {
 	}
 }
 
-// TestPrune_DuringScan drops days that a scan is reading. The scan ends with an error, and yields no
-// incomplete record. The dropped tables that it still holds must not cause more days to be dropped.
+// TestPrune_DuringScan drops days that a scan is reading. The scan ends with an
+// error, and yields no incomplete record. The dropped tables that it still
+// holds must not cause more days to be dropped.
 func TestPrune_DuringScan(t *testing.T) {
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		dir, c := t.TempDir(), &clock{noon(1)}
@@ -132,8 +135,8 @@ func TestPrune_DuringScan(t *testing.T) {
 	}
 }
 
-// TestPrune_DuringScansAndAppends reads and appends while days are dropped. No commit may fail. A scan
-// must be complete, or end with an error.
+// TestPrune_DuringScansAndAppends reads and appends while days are dropped. No
+// commit may fail. A scan must be complete, or end with an error.
 func TestPrune_DuringScansAndAppends(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	opts := store.Options{Now: c.now}
@@ -172,8 +175,8 @@ func TestPrune_DuringScansAndAppends(t *testing.T) {
 	}
 }
 
-// scanDuringPrune scans the object once. The versions must be consecutive, from some version to the
-// newest.
+// scanDuringPrune scans the object once. The versions must be consecutive, from
+// some version to the newest.
 func scanDuringPrune(ctx context.Context, t *testing.T, s *store.Store, i int) {
 	t.Helper()
 	sc := history.Scan{Filter: history.Filter{Name: "web"}, Order: history.Order(i % 2), Bodies: i != 2}
@@ -214,7 +217,8 @@ func (w *slowly) Write(b []byte) (int, error) {
 	return w.Writer.Write(b)
 }
 
-// TestPrune_DuringBackup drops a day between the beginning and the first write of a backup.
+// TestPrune_DuringBackup drops a day between the beginning and the first write
+// of a backup.
 func TestPrune_DuringBackup(t *testing.T) {
 	c := &clock{noon(0)}
 	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
@@ -242,7 +246,8 @@ func TestPrune_DuringBackup(t *testing.T) {
 	}
 }
 
-// TestPrune_DuringVerify drops a day with phrases while it is verified. That must not be damage.
+// TestPrune_DuringVerify drops a day with phrases while it is verified. That
+// must not be damage.
 func TestPrune_DuringVerify(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(0)}
 	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
@@ -271,8 +276,8 @@ func TestPrune_DuringVerify(t *testing.T) {
 	}
 }
 
-// TestPrune_DuringScanOfBaselines drops the day of an object's only version during a scan. The scan
-// must yield the object, or end with an error.
+// TestPrune_DuringScanOfBaselines drops the day of an object's only version
+// during a scan. The scan must yield the object, or end with an error.
 func TestPrune_DuringScanOfBaselines(t *testing.T) {
 	c := &clock{noon(0)}
 	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
@@ -310,7 +315,8 @@ func TestPrune_DuringScanOfBaselines(t *testing.T) {
 	}
 }
 
-// meanwhile is a context that calls first when its error is read for the first time.
+// meanwhile is a context that calls first when its error is read for the first
+// time.
 type meanwhile struct {
 	context.Context //nolint:containedctx // for the other methods
 
@@ -325,8 +331,8 @@ func (m *meanwhile) Err() error {
 	return m.Context.Err()
 }
 
-// TestPrune_DuringLatest drops the day of an object's only version while Latest reads it. Latest must
-// return the version, because the recorder depends on it.
+// TestPrune_DuringLatest drops the day of an object's only version while Latest
+// reads it. Latest must return the version, because the recorder depends on it.
 func TestPrune_DuringLatest(t *testing.T) {
 	c := &clock{noon(0)}
 	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 24 * time.Hour})

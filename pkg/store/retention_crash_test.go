@@ -13,12 +13,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// crashPruning is the environment variable that makes the child process of a crash test prune too.
-// Its value is the time of resourceVersion 0.
+// crashPruning is the environment variable that makes the child process of a
+// crash test prune too. Its value is the time of resourceVersion 0.
 const crashPruning = "WATCHHISTORY_CRASH_PRUNING"
 
-// pruneOptions returns the options of parent and child process. The clock follows the
-// resourceVersion: one hour each.
+// pruneOptions returns the options of parent and child process. The clock
+// follows the resourceVersion: one hour each.
 func pruneOptions(rv *int, zero string) store.Options {
 	began, err := time.Parse(time.RFC3339, zero)
 	if err != nil {
@@ -41,8 +41,8 @@ func reached(ctx context.Context, s *store.Store) (int, error) {
 	return 0, nil
 }
 
-// pruneChild continues a log: it appends a version, and prunes every six hours of its clock. It ends
-// like [crashChild].
+// pruneChild continues a log: it appends a version, and prunes every six hours
+// of its clock. It ends like [crashChild].
 func pruneChild(dir string) {
 	ctx, rv := context.Background(), 0
 	opts := pruneOptions(&rv, os.Getenv(crashPruning))
@@ -69,8 +69,8 @@ func pruneChild(dir string) {
 	}
 }
 
-// pruneRecord returns the version with a resourceVersion. The first ten are of objects that never
-// change, and the others of 40 objects in turn.
+// pruneRecord returns the version with a resourceVersion. The first ten are of
+// objects that never change, and the others of 40 objects in turn.
 func pruneRecord(rv int) *history.Record {
 	r := pod(fmt.Sprint("web-", rv%40), strconv.Itoa(rv), history.Update)
 	if rv <= 10 {
@@ -83,9 +83,9 @@ func pruneRecord(rv int) *history.Record {
 	return r
 }
 
-// TestPrune_SurvivesKill repeatedly kills a process that appends and prunes. After each kill, every
-// object must have its newest version, all kept days must be complete, and the next pruning must
-// remove the others.
+// TestPrune_SurvivesKill repeatedly kills a process that appends and prunes.
+// After each kill, every object must have its newest version, all kept days
+// must be complete, and the next pruning must remove the others.
 func TestPrune_SurvivesKill(t *testing.T) {
 	l, zero, rounds := &life{rng: chance(t), dir: t.TempDir()}, time.Now().UTC().Format(time.RFC3339), 12
 	if testing.Short() {
@@ -116,7 +116,8 @@ func TestPrune_SurvivesKill(t *testing.T) {
 	}
 }
 
-// checkKept checks the contents of a log whose newest record has a resourceVersion.
+// checkKept checks the contents of a log whose newest record has a
+// resourceVersion.
 func checkKept(t *testing.T, s *store.Store, rv int) {
 	t.Helper()
 	for n := rv; n > max(rv-40, 10); n-- {

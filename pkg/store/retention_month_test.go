@@ -9,7 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// month is a sample cluster of constant size and rate, in which some pods never change.
+// month is a sample cluster of constant size and rate, in which some pods never
+// change.
 type month struct {
 	next    func() *history.Record
 	clock   *clock
@@ -36,8 +37,9 @@ func (m *month) day(t *testing.T, s *store.Store, rate int) {
 	}
 }
 
-// check checks that every live object has its newest version, that objects deleted before the
-// retention have none, and that no scan yields older records.
+// check checks that every live object has its newest version, that objects
+// deleted before the retention have none, and that no scan yields older
+// records.
 func (m *month) check(t *testing.T, s *store.Store) {
 	t.Helper()
 	for ref, want := range m.newest {
@@ -63,8 +65,9 @@ func (m *month) check(t *testing.T, s *store.Store) {
 	}
 }
 
-// TestPrune_KeepsSizeConstant records a month at a constant rate with a retention of two weeks. On
-// day 30, the tables and the number of objects must be as large as on day 15.
+// TestPrune_KeepsSizeConstant records a month at a constant rate with a
+// retention of two weeks. On day 30, the tables and the number of objects must
+// be as large as on day 15.
 func TestPrune_KeepsSizeConstant(t *testing.T) {
 	const rate = 1200 // with fewer versions, a single table matters too much
 	dir := t.TempDir()

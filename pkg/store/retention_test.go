@@ -25,7 +25,8 @@ func noon(n int) time.Time { return day(time.Now()).Add(time.Duration(n)*24*time
 //   - back is deleted on day 2 and created again on day 4.
 //   - again is like back, and deleted again on day 5.
 //
-// The resourceVersion of a version is its day. Those of web also have a second digit.
+// The resourceVersion of a version is its day. Those of web also have a second
+// digit.
 func calendar(t *testing.T, s *store.Store, c *clock) {
 	t.Helper()
 	still := pod("still", "1", history.Create)
@@ -54,7 +55,8 @@ func calendar(t *testing.T, s *store.Store, c *clock) {
 	}
 }
 
-// asOf returns the resourceVersion of an object at a time, or "" if it did not exist.
+// asOf returns the resourceVersion of an object at a time, or "" if it did not
+// exist.
 func asOf(t *testing.T, s *store.Store, name string, at time.Time) string {
 	t.Helper()
 	sc := history.Scan{Filter: history.Filter{Name: name, End: at}, Order: history.NewestFirst, Limit: 1, Bodies: true}
@@ -69,7 +71,8 @@ func asOf(t *testing.T, s *store.Store, name string, at time.Time) string {
 	return ""
 }
 
-// checkCalendar checks every object's state at the beginning of days 4 and 5, and now.
+// checkCalendar checks every object's state at the beginning of days 4 and 5,
+// and now.
 func checkCalendar(t *testing.T, s *store.Store, when string) {
 	t.Helper()
 	for name, want := range map[string][3]string{
@@ -83,8 +86,9 @@ func checkCalendar(t *testing.T, s *store.Store, when string) {
 	}
 }
 
-// TestPrune_ByAge checks that days older than the retention are dropped from disk, that no answer
-// changes, and that the heads of deleted objects are removed.
+// TestPrune_ByAge checks that days older than the retention are dropped from
+// disk, that no answer changes, and that the heads of deleted objects are
+// removed.
 func TestPrune_ByAge(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	opts := store.Options{Now: c.now, Retention: 36 * time.Hour}
@@ -123,8 +127,8 @@ func TestPrune_ByAge(t *testing.T) {
 	}
 }
 
-// TestPrune_KeepsAnswerableDays checks that neither days within the retention nor the day of the
-// newest record are dropped.
+// TestPrune_KeepsAnswerableDays checks that neither days within the retention
+// nor the day of the newest record are dropped.
 func TestPrune_KeepsAnswerableDays(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	opts := store.Options{Now: c.now, Retention: 36 * time.Hour}
@@ -154,8 +158,9 @@ func TestPrune_KeepsAnswerableDays(t *testing.T) {
 	}
 }
 
-// TestPrune_BySize checks that the oldest days are dropped while the files exceed the limit, that
-// each resource with dropped records gets a gap, and that the newest day is kept in any case.
+// TestPrune_BySize checks that the oldest days are dropped while the files
+// exceed the limit, that each resource with dropped records gets a gap, and
+// that the newest day is kept in any case.
 func TestPrune_BySize(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	var said bytes.Buffer
@@ -211,8 +216,9 @@ func TestPrune_BySize(t *testing.T) {
 	audit(t, dir, store.DefaultRetention, false)
 }
 
-// TestPrune_ForgetsDeletedObjects drops the day of an object's deletion, and the object's head with
-// it. If the object is created again, it begins with revision 1, without reopening the log.
+// TestPrune_ForgetsDeletedObjects drops the day of an object's deletion, and
+// the object's head with it. If the object is created again, it begins with
+// revision 1, without reopening the log.
 func TestPrune_ForgetsDeletedObjects(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(0)}
 	opts := store.Options{Now: c.now}
@@ -237,8 +243,9 @@ func TestPrune_ForgetsDeletedObjects(t *testing.T) {
 	audit(t, dir, store.DefaultRetention, false)
 }
 
-// TestPrune_DropsByAgeLeaveGaps checks that days dropped by age are a gap once they are within the
-// retention again. Without the gap, their records would seem never to have existed.
+// TestPrune_DropsByAgeLeaveGaps checks that days dropped by age are a gap once
+// they are within the retention again. Without the gap, their records would
+// seem never to have existed.
 func TestPrune_DropsByAgeLeaveGaps(t *testing.T) {
 	const days = 24 * time.Hour
 	for name, again := range map[string]struct {
@@ -288,8 +295,8 @@ func TestPrune_DropsByAgeLeaveGaps(t *testing.T) {
 	}
 }
 
-// TestPrune_GapBySizeBeginsWithinRetention checks that the gap of a day dropped by size does not
-// include days that were dropped by age before.
+// TestPrune_GapBySizeBeginsWithinRetention checks that the gap of a day dropped
+// by size does not include days that were dropped by age before.
 func TestPrune_GapBySizeBeginsWithinRetention(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	s := open(t, dir, store.Options{Retention: 24 * time.Hour, Now: c.now})

@@ -1,11 +1,12 @@
 // Package binval appends and reads the binary values of databases and exports:
 // numbers, texts, times, and the attributes of a version.
 //
-// Invariant: reading an appended value returns an equal value. Reading anything else
-// is an error that wraps [ErrCorrupt]. A [Reader] never panics, and never allocates
-// more memory than is proportional to its bytes.
+// Invariant: reading an appended value returns an equal value. Reading anything
+// else is an error that wraps [ErrCorrupt]. A [Reader] never panics, and never
+// allocates more memory than is proportional to its bytes.
 //
-// The package knows no keys and no files. The order of values is up to its users.
+// The package knows no keys and no files. The order of values is up to its
+// users.
 package binval
 
 import (
@@ -16,20 +17,21 @@ import (
 	"time"
 )
 
-// ErrCorrupt is wrapped by every reading error: the bytes are not an appended value.
+// ErrCorrupt is wrapped by every reading error: the bytes are not an appended
+// value.
 var ErrCorrupt = errors.New("corrupt value")
 
 // Corrupt returns an error that wraps [ErrCorrupt].
 func Corrupt(what string) error { return fmt.Errorf("%w: %s", ErrCorrupt, what) }
 
-// AppendText appends a text: its length in bytes, and its bytes. They need not be
-// UTF-8.
+// AppendText appends a text: its length in bytes, and its bytes. They need not
+// be UTF-8.
 func AppendText[S ~string](b []byte, s S) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// AppendTime appends a time: 0 for the zero time, otherwise 1, the seconds since 1970
-// and the nanoseconds.
+// AppendTime appends a time: 0 for the zero time, otherwise 1, the seconds
+// since 1970 and the nanoseconds.
 func AppendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, 0)
@@ -38,8 +40,8 @@ func AppendTime(b []byte, t time.Time) []byte {
 	return binary.AppendUvarint(b, uint64(t.Nanosecond()))
 }
 
-// Reader reads values from bytes. After the first error, it returns zero values. Done
-// returns that error. It must be used by one goroutine at a time.
+// Reader reads values from bytes. After the first error, it returns zero
+// values. Done returns that error. It must be used by one goroutine at a time.
 type Reader struct {
 	b   []byte
 	err error
@@ -134,7 +136,8 @@ func (r *Reader) Fixed64() uint64 {
 	return 0
 }
 
-// Count reads the number of values that follow. Each of them takes at least a byte.
+// Count reads the number of values that follow. Each of them takes at least a
+// byte.
 func (r *Reader) Count() int { return int(r.Uint(uint64(len(r.b)))) }
 
 // Bytes returns the next n bytes, without copying them.

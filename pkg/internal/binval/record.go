@@ -17,8 +17,8 @@ const (
 	flagsEnd
 )
 
-// Flags returns the flags of a version: its verb, whether it is initial, and which
-// attributes it has.
+// Flags returns the flags of a version: its verb, whether it is initial, and
+// which attributes it has.
 func Flags(r *history.Record) byte {
 	f := byte(r.Verb)
 	if r.Initial {
@@ -42,9 +42,9 @@ func (r *Reader) Flags(rec *history.Record) byte {
 	return f
 }
 
-// FlagsWith reads the flags of a version like Flags. They may contain an additional
-// flag of the caller. FlagsWith removes it from the flags, and reports whether it
-// was set.
+// FlagsWith reads the flags of a version like Flags. They may contain an
+// additional flag of the caller. FlagsWith removes it from the flags, and
+// reports whether it was set.
 func (r *Reader) FlagsWith(rec *history.Record, additional byte) (flags byte, set bool) {
 	f := r.Byte()
 	set = f&additional != 0
@@ -62,8 +62,9 @@ func HasTarget(flags byte) bool { return flags&flagRegarding != 0 }
 // HasSummary reports whether a version with the flags has a summary.
 func HasSummary(flags byte) bool { return flags&flagSummary != 0 }
 
-// AppendAttributes appends the attributes of a version: InferredSince, Managers,
-// Owners, Regarding and Summary. Those that the flags don't announce are omitted.
+// AppendAttributes appends the attributes of a version: InferredSince,
+// Managers, Owners, Regarding and Summary. Those that the flags don't announce
+// are omitted.
 func AppendAttributes(b []byte, r *history.Record) []byte {
 	if !r.InferredSince.IsZero() {
 		b = AppendTime(b, r.InferredSince)
@@ -146,5 +147,7 @@ func AppendTarget(b []byte, t *history.Target) []byte {
 
 // Target reads what [AppendTarget] wrote.
 func (r *Reader) Target() *history.Target {
-	return &history.Target{Group: r.Text(), Kind: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text())}
+	return &history.Target{
+		Group: r.Text(), Kind: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text()),
+	}
 }

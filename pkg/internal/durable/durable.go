@@ -1,8 +1,9 @@
-// Package durable writes files that are complete or don't exist, also after a loss
-// of power.
+// Package durable writes files that are complete or don't exist, also after a
+// loss of power.
 //
-// Invariant: a name refers to the old file, or to none, until [File.Commit] has synced
-// the new one. Until then the new file has a temporary name in the same directory.
+// Invariant: a name refers to the old file, or to none, until [File.Commit] has
+// synced the new one. Until then the new file has a temporary name in the same
+// directory.
 package durable
 
 import (
@@ -57,8 +58,8 @@ func (f *File) Discard() error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// SyncDir syncs the names of a directory's files. On Windows it does nothing, because
-// there it is neither possible nor necessary.
+// SyncDir syncs the names of a directory's files. On Windows it does nothing,
+// because there it is neither possible nor necessary.
 func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -181,8 +181,8 @@ func FuzzPair(f *testing.F) {
 	})
 }
 
-// FuzzGap checks that arbitrary bytes decode to an error, or to a gap that survives a
-// round trip.
+// FuzzGap checks that arbitrary bytes decode to an error, or to a gap that
+// survives a round trip.
 func FuzzGap(f *testing.F) {
 	f.Add(codec.EncodeGap(&history.Gap{End: time.Unix(1_790_000_000, 1), Reason: history.GapExpired, Detail: "why"}))
 	f.Add(codec.EncodeGap(&history.Gap{}))
