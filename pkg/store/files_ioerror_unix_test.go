@@ -108,8 +108,8 @@ func givesUpOnFailingFlush(t *testing.T, dir string) {
 	}
 	lift := limitFiles(t, 1<<20)
 	err := f.log.Close()
-	if err == nil || !strings.Contains(err.Error(), "could not be closed") {
-		t.Errorf("Close: got error %v, want that it could not be closed", err)
+	if err == nil || !strings.Contains(err.Error(), "did not respond") {
+		t.Errorf("Close: got error %v, want that the disk did not respond", err)
 	}
 	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid {
 		t.Errorf("Open during Close: got error %v, want an invalid one", err)
