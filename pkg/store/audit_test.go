@@ -79,7 +79,8 @@ func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int 
 			last = key.Start(uint32(key.Day(e.TS)) + 1)
 		}
 		if seconds := (last + uint64(retention+ttlSlack)) / uint64(time.Second); d.expires[k] != seconds {
-			tb.Errorf("expiry of class %c of object %d at %d: got %d, want %d", e.Class, e.Object, e.TS, d.expires[k], seconds)
+			tb.Errorf("expiry of class %c of object %d at %d: got %d, want %d",
+				e.Class, e.Object, e.TS, d.expires[k], seconds)
 		}
 		if e.Class == key.Record {
 			newest[e.Object] = max(newest[e.Object], e.TS)
@@ -102,7 +103,8 @@ func (d dump) auditBaselines(tb testing.TB) {
 	baselines, parts, owned := map[uint64]int{}, 0, 0
 	for k, v := range d.values {
 		if e, err := key.Decode([]byte(k)); err == nil && e.TS < floor {
-			tb.Errorf("got class %c of object %d at %d, want none before the retention floor %d", e.Class, e.Object, e.TS, floor)
+			tb.Errorf("got class %c of object %d at %d, want none before the retention floor %d",
+				e.Class, e.Object, e.TS, floor)
 		}
 		object, ts, err := key.DecodeBaseline([]byte(k))
 		if err != nil {
@@ -130,7 +132,8 @@ func (d dump) auditBaselines(tb testing.TB) {
 		}
 	}
 	if n := d.count('s'); n != len(baselines)+parts+owned {
-		tb.Errorf("got %d keys of baselines, want %d: %d baselines, %d parts, %d owners", n, len(baselines)+parts+owned, len(baselines), parts, owned)
+		tb.Errorf("got %d keys of baselines, want %d: %d baselines, %d parts, %d owners",
+			n, len(baselines)+parts+owned, len(baselines), parts, owned)
 	}
 }
 
@@ -182,7 +185,8 @@ func (d dump) auditObjects(tb testing.TB, newest map[uint64]uint64, retention ti
 		} {
 			got, ok := d.expires[string(own)]
 			if !ok || got != expires {
-				tb.Errorf("key %q of object %d (alive: %v): got found %v, expiry %d, want true, %d", own, head.Object, head.Alive, ok, got, expires)
+				tb.Errorf("key %q of object %d (alive: %v): got found %v, expiry %d, want true, %d",
+					own, head.Object, head.Alive, ok, got, expires)
 			}
 		}
 	}

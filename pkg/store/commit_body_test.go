@@ -77,7 +77,8 @@ func kinds(t *testing.T, dir string) (kinds string, size int) {
 			kinds += "r"
 			base := at[ts-body.Base.Ago]
 			if of, err := codec.ParseBody(d.values[string(base.In(key.Body))]); of.IsDelta() || err != nil || base.Object != e.Object-uint64(body.Base.Object) {
-				t.Errorf("base of the delta at %d: got object %d, delta %t, %v, want a snapshot of object %d", ts, base.Object, of.IsDelta(), err, e.Object-uint64(body.Base.Object))
+				t.Errorf("base of the delta at %d: got object %d, delta %t, %v, want a snapshot of object %d",
+					ts, base.Object, of.IsDelta(), err, e.Object-uint64(body.Base.Object))
 			}
 		}
 		newest[e.Object], size = ts, size+len(b)
@@ -282,7 +283,8 @@ func TestRefSnapshots_ServeOtherObjectsOfResource(t *testing.T) {
 		first(t, s, c.resource, c.name, c.shape, 3)
 		got := bodiesOf(t, s, history.OldestFirst)
 		if len(got) != i+1 || !bytes.Contains(got[i], fmt.Appendf(nil, `"%s"},"spec":"%x`, c.name, c.shape)) {
-			t.Errorf("%s %s: got %d bodies, the last one %.60q, want %d and its own", c.resource, c.name, len(got), got[len(got)-1], i+1)
+			t.Errorf("%s %s: got %d bodies, the last one %.60q, want %d and its own",
+				c.resource, c.name, len(got), got[len(got)-1], i+1)
 		}
 	}
 	if got := closed(t, s, dir); got != "srssrrr" {

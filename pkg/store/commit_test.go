@@ -83,7 +83,8 @@ func TestAppend_LargeObjects(t *testing.T) {
 	s = reopen(t, s, dir, store.Options{})
 	for i, r := range all(t, s, history.Scan{Bodies: true}) {
 		if r.Ref != want[i].Ref || !bytes.Equal(r.Object, want[i].Object) {
-			t.Errorf("record %d: got %s with %d bytes, want %s with %d", i, r.Ref, len(r.Object), want[i].Ref, len(want[i].Object))
+			t.Errorf("record %d: got %s with %d bytes, want %s with %d",
+				i, r.Ref, len(r.Object), want[i].Ref, len(want[i].Object))
 		}
 	}
 	_ = s.Close()

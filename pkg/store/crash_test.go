@@ -86,7 +86,8 @@ func (l *life) check(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := crashRecord(n); r.RV != want.RV || r.Ref != want.Ref || r.Verb != want.Verb || !bytes.Equal(r.Object, want.Object) {
-			t.Fatalf("record %d: got %s %s, RV %s with %d bytes, want %s %s, RV %s with %d bytes", n, r.Verb, r.Ref, r.RV, len(r.Object),
+			t.Fatalf("record %d: got %s %s, RV %s with %d bytes, want %s %s, RV %s with %d bytes",
+				n, r.Verb, r.Ref, r.RV, len(r.Object),
 				want.Verb, want.Ref, want.RV, len(want.Object))
 		}
 	}
@@ -131,7 +132,8 @@ func (l *life) checkClaims(t *testing.T, s *store.Store, n int) {
 	}
 	for began, ended := range l.last.Gaps {
 		if now, ok := ends[began]; !ok || ended && !now {
-			t.Errorf("gap %d: got found %v, ended %v, want the acknowledged found true, ended %v", began, ok, now, ended)
+			t.Errorf("gap %d: got found %v, ended %v, want the acknowledged found true, ended %v",
+				began, ok, now, ended)
 		}
 	}
 }

@@ -52,10 +52,10 @@ func (d dump) auditPhrases(tb testing.TB) {
 	}
 }
 
-// told returns a version with a summary and managers, some of which recur often
+// summarized returns a version with a summary and managers, some of which recur often
 // and some not.
-func told(n int) *history.Record {
-	r := pod(fmt.Sprintf("told-%d", n%7), fmt.Sprint(n+1), history.Update)
+func summarized(n int) *history.Record {
+	r := pod(fmt.Sprintf("pod-%d", n%7), fmt.Sprint(n+1), history.Update)
 	r.Summary = &history.Summary{Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300)}
 	r.Managers = []history.Manager{
 		{Name: "often", Operation: "Update", Subresource: "status", Time: time.Unix(1_790_000_000, 0).UTC(), Fields: []string{"status.phase"}},
@@ -78,7 +78,7 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 	s := open(t, dir, opts)
 	var want []*history.Record
 	for n := range 60 {
-		r := told(n)
+		r := summarized(n)
 		appendTo(t, s, r)
 		want = append(want, r)
 		switch {
@@ -88,7 +88,7 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 			s = reopen(t, s, dir, opts)
 		}
 	}
-	for _, f := range []history.Filter{{}, {Namespace: "shop"}, {Resources: []schema.GroupResource{{Resource: "pods"}}}, {Name: "told-3"}, {Owner: "owner-3"}} {
+	for _, f := range []history.Filter{{}, {Namespace: "shop"}, {Resources: []schema.GroupResource{{Resource: "pods"}}}, {Name: "pod-3"}, {Owner: "owner-3"}} {
 		n := 0
 		for _, r := range want {
 			if f.Matches(r) {

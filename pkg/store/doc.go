@@ -1,7 +1,7 @@
 // Package store is the event log: every version of every object, with its
 // indexes, in a BadgerDB directory.
 //
-// The store knows nothing about watching or HTTP. It reads bodies only on
+// The store does not depend on watching or HTTP. It reads bodies only on
 // request, and parses none. Package storetest states what users of any log rely
 // on, and this package passes it. docs/storage-format.md describes keys and
 // values byte by byte.
@@ -46,8 +46,8 @@
 //	integrity.go files.go       damaged tables, Badger's directory
 //	spare.go                    the spare copy
 //
-// The packages below internal know no Store: codec and key own the bytes of
-// values and keys, delta encodes bodies, badgerdir and table own Badger's
+// The packages below internal do not use the Store: codec and key own the bytes
+// of values and keys, delta encodes bodies, badgerdir and table own Badger's
 // files.
 //
 // # Commit
@@ -63,7 +63,7 @@
 //  5. Each commit raises the visible time first, and then makes its entries
 //     visible.
 //  6. An error in step 4 or 5 makes the log read-only until it is opened again.
-//     Only then it is known what is on disk.
+//     Opening it shows what is on disk.
 //
 // # Scan
 //

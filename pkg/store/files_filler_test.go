@@ -50,7 +50,8 @@ func (f *filler) resume(t *testing.T) {
 	for _, r := range all(t, f.log, history.Scan{Bodies: true})[len(f.want):] {
 		n := len(f.want)
 		if want := fillRecord(n); r.RV != want.RV || r.Ref != want.Ref || !bytes.Equal(r.Object, want.Object) {
-			t.Fatalf("record %d: got %s at %s with %d bytes, want %s at %s", n, r.Ref, r.RV, len(r.Object), want.Ref, want.RV)
+			t.Fatalf("record %d: got %s at %s with %d bytes, want %s at %s",
+				n, r.Ref, r.RV, len(r.Object), want.Ref, want.RV)
 		}
 		f.want = append(f.want, r)
 	}
@@ -86,7 +87,8 @@ func (f *filler) check(t *testing.T) {
 	}
 	for i, r := range got {
 		if w := f.want[i]; r.Ref != w.Ref || r.RV != w.RV || r.Revision != w.Revision || !bytes.Equal(r.Object, w.Object) {
-			t.Fatalf("record %d: got %s at %s, revision %d, want %s at %s, revision %d", i, r.Ref, r.RV, r.Revision, w.Ref, w.RV, w.Revision)
+			t.Fatalf("record %d: got %s at %s, revision %d, want %s at %s, revision %d",
+				i, r.Ref, r.RV, r.Revision, w.Ref, w.RV, w.Revision)
 		}
 	}
 }

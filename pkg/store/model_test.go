@@ -299,7 +299,8 @@ func (m *model) checkDroppedGaps(t *testing.T, s *store.Store) {
 			t.Fatal(err)
 		}
 		if len(gaps) != 1 || gaps[0].Reason != history.GapDropped || gaps[0].End.After(m.floor) {
-			t.Fatalf("gaps at the dropped version of %s at %v: got %+v, want one with reason %s", r.Ref, r.Time, gaps, history.GapDropped)
+			t.Fatalf("gaps at the dropped version of %s at %v: got %+v, want one with reason %s",
+				r.Ref, r.Time, gaps, history.GapDropped)
 		}
 	}
 }

@@ -123,7 +123,8 @@ func TestPrune_DuringScan(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := s.Usage().Dropped[store.BySize].Days; n == 0 || n > crowdDays/2 {
-			t.Errorf("got %d of %d days dropped while a scan held their tables, want from 1 to %d", n, crowdDays, crowdDays/2)
+			t.Errorf("got %d of %d days dropped while a scan held their tables, want from 1 to %d",
+				n, crowdDays, crowdDays/2)
 		}
 		if r, err, ok := next(); history.CodeOf(err) != history.Unavailable {
 			t.Errorf("next record of a dropped day: got %v, %v, %v, want an Unavailable error", r, err, ok)
@@ -194,7 +195,8 @@ func scanDuringPrune(ctx context.Context, t *testing.T, s *store.Store, i int) {
 			step = last - r.Revision
 		}
 		if last != 0 && step != 1 || sc.Bodies && !bytes.HasSuffix(r.Object, []byte(r.RV)) {
-			t.Errorf("got revision %d with %d bytes after revision %d, want consecutive revisions with their bodies", r.Revision, len(r.Object), last)
+			t.Errorf("got revision %d with %d bytes after revision %d, want consecutive revisions with their bodies",
+				r.Revision, len(r.Object), last)
 		}
 		last = r.Revision
 	}
@@ -272,7 +274,8 @@ func TestPrune_DuringVerify(t *testing.T) {
 		}
 	})
 	if err != nil || !pruned || s.Usage().Dropped[store.ByAge].Days == 0 {
-		t.Errorf("verify: got %v, pruned %v, %+v, usage %+v, want no error and a dropped day", err, pruned, v, s.Usage())
+		t.Errorf("verify: got %v, pruned %v, %+v, usage %+v, want no error and a dropped day",
+			err, pruned, v, s.Usage())
 	}
 }
 

@@ -132,7 +132,8 @@ func checkKept(t *testing.T, s *store.Store, rv int) {
 			t.Fatal(err)
 		}
 		if r.RV != strconv.Itoa(next) || !bytes.Equal(r.Object, pruneRecord(next).Object) {
-			t.Fatalf("got resourceVersion %s with %d bytes, want %d with %d bytes", r.RV, len(r.Object), next, len(pruneRecord(next).Object))
+			t.Fatalf("got resourceVersion %s with %d bytes, want %d with %d bytes",
+				r.RV, len(r.Object), next, len(pruneRecord(next).Object))
 		}
 		next--
 	}

@@ -97,7 +97,8 @@ func TestPrune_KeepsSizeConstant(t *testing.T) {
 		s = open(t, dir, opts)
 		m.check(t, s)
 	}
-	t.Logf("day 15: %d bytes, %d objects; day 30: %d bytes, %d objects; %d versions a day", sizes[15], objects[15], sizes[30], objects[30], rate)
+	t.Logf("day 15: %d bytes, %d objects; day 30: %d bytes, %d objects; %d versions a day",
+		sizes[15], objects[15], sizes[30], objects[30], rate)
 	if r := float64(sizes[30]) / float64(sizes[15]); r < 0.9 || r > 1.1 {
 		t.Errorf("size of the tables on day 30: got %.3f times that of day 15, want from 0.9 to 1.1", r)
 	}

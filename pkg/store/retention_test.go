@@ -102,7 +102,8 @@ func TestPrune_ByAge(t *testing.T) {
 	}
 	checkCalendar(t, s, "pruned")
 	if after := all(t, s, history.Scan{}); len(after) == 0 || diff(before, after) != "" {
-		t.Errorf("a scan of all records after pruning: got %d records; difference (-want +got):\n%s", len(after), diff(before, after))
+		t.Errorf("a scan of all records after pruning: got %d records; difference (-want +got):\n%s",
+			len(after), diff(before, after))
 	}
 	if gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{}); err != nil || len(gaps) != 0 {
 		t.Errorf("gaps before the retention: got %+v, %v, want none", gaps, err)

@@ -29,7 +29,7 @@ var errDropped = history.Errorf(history.Unavailable,
 // record and ends the iteration.
 //
 // Scan reads nothing beyond the limit. If the caller stops earlier, it has
-// prefetched fewer bodies than it has yielded.
+// prefetched fewer bodies than it yielded.
 //
 // A running scan blocks Close, and keeps the space of entries that are deleted
 // meanwhile.
@@ -188,7 +188,7 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(
 }
 
 // walkSpan calls f for a plan's hits in a span, in the span's order, until f
-// returns false. It walks the days that are kept. Before their beginning it
+// returns an error. It walks the days that are kept. Before their beginning it
 // walks the baselines of the plan's objects.
 func (r *reader) walkSpan(p *plan, sp span, f func(indexHit) (bool, error)) error {
 	bound := r.lowerBound()

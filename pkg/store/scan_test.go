@@ -69,7 +69,8 @@ func inOrder(t *testing.T, s *store.Store, sc history.Scan, stop int, want [][]b
 			t.Fatal(err)
 		}
 		if !bytes.Equal(r.Object, want[n]) {
-			t.Fatalf("%+v: record %d: got %s %s with body %.50q, want body %.50q", sc, n, r.Ref, r.RV, r.Object, want[n])
+			t.Fatalf("%+v: record %d: got %s %s with body %.50q, want body %.50q",
+				sc, n, r.Ref, r.RV, r.Object, want[n])
 		}
 		r.Object[0] = '#' // the caller owns it
 		if n++; n == stop {
@@ -169,7 +170,8 @@ func TestScan_BoundsPrefetchedBytes(t *testing.T) {
 		n, most = n+1, max(most, heap())
 	}
 	if n != objects || most > before+bound {
-		t.Errorf("got %d objects and at most %d MB of memory, want %d objects and at most %d MB", n, most>>20, objects, (before+bound)>>20)
+		t.Errorf("got %d objects and at most %d MB of memory, want %d objects and at most %d MB",
+			n, most>>20, objects, (before+bound)>>20)
 	}
 }
 

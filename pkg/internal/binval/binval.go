@@ -5,7 +5,7 @@
 // else is an error that wraps [ErrCorrupt]. A [Reader] never panics, and never
 // allocates more memory than is proportional to its bytes.
 //
-// The package knows no keys and no files. The order of values is up to its
+// The package handles neither keys nor files. The order of values is up to its
 // users.
 package binval
 

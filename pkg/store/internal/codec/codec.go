@@ -6,8 +6,8 @@
 // never allocates more memory than a bound. The first byte of each encoding is
 // its version, so that another one can be added.
 //
-// The package knows no keys and no database. Terms of dictionaries are numbers
-// here. docs/storage-format.md describes the encodings byte by byte.
+// The package handles neither keys nor a database. Terms of dictionaries are
+// numbers here. docs/storage-format.md describes the encodings byte by byte.
 package codec
 
 import "github.com/watchhistory/watchhistory/pkg/internal/binval"

@@ -35,7 +35,7 @@ type Head struct {
 // Last is what a delta against an object's newest version needs of that
 // version.
 type Last struct {
-	TS    uint64 // nanoseconds since 1970; 0: a repair dropped the version
+	TS    uint64 // nanoseconds since 1970; 0: unknown, after a repair or an import
 	Sum   uint64 // of its JSON
 	Parts uint16 // of its body
 	Chain uint8  // number of deltas between it and its snapshot

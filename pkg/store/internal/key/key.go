@@ -7,8 +7,8 @@
 // with their own letter. [Decode] and its siblings return an error for any key
 // that the package did not encode.
 //
-// The package knows no values and no database. docs/storage-format.md describes
-// the keys byte by byte.
+// The package handles neither values nor a database. docs/storage-format.md
+// describes the keys byte by byte.
 package key
 
 import (
