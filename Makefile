@@ -75,7 +75,7 @@ chaos: devcluster ## inject faults under load, long form, and compare the histor
 
 .PHONY: crash
 crash: ## kill a process that appends to the store and damage its files, 100 times (KILLS=n)
-	go test -count=1 -v -timeout 60m -run '^Test(Kill|Damage)$$' ./pkg/store -kills $(or $(KILLS),100)
+	go test -count=1 -v -timeout 60m -run '^Test(Append_SurvivesKill|Open_NoWrongAnswerAfterDamage)$$' ./pkg/store -kills $(or $(KILLS),100)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for 30 seconds (TIME=10m)

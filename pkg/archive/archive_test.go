@@ -53,7 +53,8 @@ func filters(records []*history.Record) map[string]history.Filter {
 	return f
 }
 
-// The test exports extents of a log, and compares the answers to all queries.
+// TestReader_AnswersLikeTheLog exports extents of a log, and compares the
+// answers to all queries.
 func TestReader_AnswersLikeTheLog(t *testing.T) {
 	w := newWorld(t)
 	now := w.clock.t
@@ -110,7 +111,8 @@ func compareScans(t *testing.T, w *world, r *archive.Reader, of history.Extent) 
 	}
 }
 
-// narrowed restricts a filter to an extent. It returns false if nothing can match.
+// narrowed restricts a filter to an extent. It returns false if nothing can
+// match.
 func narrowed(f *history.Filter, within history.Filter) bool {
 	f.Start, f.End = within.Start, within.End
 	if within.Namespace != "" {
@@ -135,8 +137,8 @@ func differing(want, got []*history.Record) string {
 	return ""
 }
 
-// compareStates compares the version of each object at moments of the extent. For
-// some objects that is a baseline.
+// compareStates compares the version of each object at moments of the extent.
+// For some objects that is a baseline.
 func compareStates(t *testing.T, w *world, r *archive.Reader, of history.Extent) {
 	t.Helper()
 	refs := map[history.ObjectRef]bool{}

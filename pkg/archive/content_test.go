@@ -55,8 +55,8 @@ func version(resourceName, name string, verb history.Verb) *history.Record {
 	}
 }
 
-// The test covers what the sample lacks: texts that are not UTF-8, an object larger
-// than a frame, and an empty one.
+// TestExport_KeepsEveryField covers what the sample lacks: texts that are not
+// UTF-8, an object larger than a frame, and an empty one.
 func TestExport_KeepsEveryField(t *testing.T) {
 	w := small(t)
 	odd := version("widgets.example.com", strings.Repeat("n", 253), history.Update)
@@ -90,7 +90,8 @@ func TestExport_KeepsEveryField(t *testing.T) {
 	}
 }
 
-// The test exports a range with an Event about a pod that did not change within it.
+// TestExport_FindsBaselineByOwner exports a range with an Event about a pod
+// that did not change within it.
 func TestExport_FindsBaselineByOwner(t *testing.T) {
 	w := small(t)
 	for _, of := range []history.Resource{
@@ -134,8 +135,8 @@ func TestExport_FindsBaselineByOwner(t *testing.T) {
 	}
 }
 
-// The test exports a Secret, and searches the file for its value and for the
-// redaction key.
+// TestExport_ContainsNoSecretValue exports a Secret, and searches the file for
+// its value and for the redaction key.
 func TestExport_ContainsNoSecretValue(t *testing.T) {
 	w := small(t)
 	secret := history.Resource{Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true}

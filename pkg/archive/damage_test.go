@@ -14,7 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
-// checkRejected checks that a file is rejected with one line that contains text.
+// checkRejected checks that a file is rejected with one line that contains
+// text.
 func checkRejected(t *testing.T, what string, file []byte, text string) {
 	t.Helper()
 	err := readError(t, bytes.NewReader(file))
@@ -23,7 +24,7 @@ func checkRejected(t *testing.T, what string, file []byte, text string) {
 	}
 }
 
-// The test truncates a file and flips bits of it.
+// TestOpen_RejectsDamagedFile truncates a file and flips bits of it.
 func TestOpen_RejectsDamagedFile(t *testing.T) {
 	w := small(t)
 	w.put(t, version("pods", "baseline", history.Create))
@@ -85,8 +86,8 @@ func entries(records ...*history.Record) string {
 	return string(b)
 }
 
-// The test builds invalid files with valid checksums. The files are older than any
-// retention, which must not matter.
+// TestOpen_RejectsInvalidContents builds invalid files with valid checksums.
+// The files are older than any retention, which must not matter.
 func TestOpen_RejectsInvalidContents(t *testing.T) {
 	const begin = `"start":"2021-01-02T12:00:00Z","end":"2021-01-02T13:00:00Z"`
 	header, catalogue := part{'H', `{"format":1,` + begin + `}`}, part{'C', `[{"plural":"pods","version":"v1","kind":"Pod"}]`}
@@ -137,9 +138,9 @@ func TestOpen_RejectsInvalidContents(t *testing.T) {
 		"before the range":       {[]part{header, catalogue, v(at("11:59:59", 1))}, "out of order"},
 		"not in order":           {[]part{header, catalogue, v(at("12:30:00", 1), at("12:29:00", 2))}, "out of order"},
 		"twice":                  {[]part{header, catalogue, v(at("12:30:00", 1), at("12:30:00", 2))}, "out of order"},
-		"revisions not in order": {[]part{header, catalogue, v(at("12:30:00", 2), at("12:31:00", 2))}, "revision 2 does not come after 2"},
+		"revisions not in order": {[]part{header, catalogue, v(at("12:30:00", 2), at("12:31:00", 2))}, "revision 2 is not after revision 2"},
 		"no revision":            {[]part{header, catalogue, v(at("12:30:00", 0))}, "has no revision"},
-		"no name":                {[]part{header, catalogue, v(nameless)}, "empty name"},
+		"no name":                {[]part{header, catalogue, v(nameless)}, "name is empty"},
 		"baseline inside":        {[]part{header, catalogue, s(at("12:00:00", 1))}, "is not a baseline"},
 		"a deleted baseline":     {[]part{header, catalogue, s(gone)}, "is not a baseline"},
 		"baseline after records": {[]part{header, catalogue, one, s(at("11:00:00", 1))}, "damaged"},

@@ -1,14 +1,14 @@
-// Package archive writes exports and answers queries from them. An export is a file
-// with the versions and gaps of a range of time.
+// Package archive writes exports and answers queries from them. An export is a
+// file with the versions and gaps of a range of time.
 //
-// The file has a format of its own, which does not depend on the database's keys: an
-// export stays readable when the database changes. docs/storage-format.md describes
-// the format byte by byte. [Write] writes an excerpt of a log. [Open] imports an
-// export into a temporary log, which returns what the original log would return
-// about the range.
+// The file has a format of its own, which does not depend on the database's
+// keys: an export stays readable when the database changes.
+// docs/storage-format.md describes the format byte by byte. [Write] writes an
+// excerpt of a log. [Open] imports an export into a temporary log, which
+// returns what the original log would return about the range.
 //
-// Invariant: a query is answered only after the whole file was read and verified. A
-// file that differs from what was written is an error.
+// Invariant: a query is answered only after the whole file was read and
+// verified. A file that differs from what was written is an error.
 //
 // The package does not parse objects. Secret values were hashed when they were
 // recorded, and the redaction key is not exported.

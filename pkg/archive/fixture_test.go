@@ -32,8 +32,8 @@ type world struct {
 	begin time.Time
 }
 
-// newWorld records 3,000 versions in small batches. The retention drops the first
-// day, so some objects have only a baseline.
+// newWorld records 3,000 versions in small batches. The retention drops the
+// first day, so some objects have only a baseline.
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{begin: time.Now().UTC().Truncate(24 * time.Hour).Add(-72*time.Hour + 5*time.Hour)}
@@ -97,7 +97,8 @@ func (w *world) append(tb testing.TB, b *history.Batch) {
 	}
 }
 
-// export exports an extent. It returns the file and the extent that it contains.
+// export exports an extent. It returns the file and the extent that it
+// contains.
 func (w *world) export(tb testing.TB, of history.Extent) ([]byte, history.Extent) {
 	tb.Helper()
 	var b bytes.Buffer
@@ -132,7 +133,8 @@ func read(tb testing.TB, file []byte) *archive.Reader {
 	return r
 }
 
-// readError returns the error of opening a file. It checks that no file is left.
+// readError returns the error of opening a file. It checks that no file is
+// left.
 func readError(tb testing.TB, file io.Reader) error {
 	tb.Helper()
 	dir := tb.TempDir()

@@ -71,8 +71,8 @@ func checkHeader(h *Header) error {
 	return nil
 }
 
-// appendVersion appends an encoded version. The object comes last, and extends to
-// the end.
+// appendVersion appends an encoded version. The object comes last, and extends
+// to the end.
 func appendVersion(b []byte, r *history.Record) []byte {
 	b = append(b, binval.Flags(r))
 	b = binary.AppendUvarint(binval.AppendTime(b, r.Time), r.Revision)
@@ -82,8 +82,8 @@ func appendVersion(b []byte, r *history.Record) []byte {
 	return append(binval.AppendAttributes(b, r), r.Object...)
 }
 
-// decodeVersion is the inverse of appendVersion. The record does not share memory
-// with b.
+// decodeVersion is the inverse of appendVersion. The record does not share
+// memory with b.
 func decodeVersion(b []byte) (*history.Record, error) {
 	r, rec := binval.NewReader(b), &history.Record{}
 	flags := r.Flags(rec)

@@ -21,7 +21,7 @@ func sampleVersion() *history.Record {
 	return r
 }
 
-// The fuzz test encodes again what it could decode, and decodes it again.
+// FuzzVersion encodes again what it could decode, and decodes it again.
 func FuzzVersion(f *testing.F) {
 	f.Add(archive.AppendVersion(nil, sampleVersion()))
 	f.Add([]byte{1})
@@ -37,7 +37,8 @@ func FuzzVersion(f *testing.F) {
 	})
 }
 
-// The fuzz test reads arbitrary files. FuzzFrames tests what the container accepts.
+// FuzzFile reads arbitrary files. FuzzFrames tests what the container
+// accepts.
 func FuzzFile(f *testing.F) {
 	f.Add(built(f, wholeFile()...))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -47,8 +48,8 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// The fuzz test reads arbitrary bytes as frames: a kind, a length of two bytes, and
-// the payload. It writes again what it could read, and reads it again.
+// FuzzFrames reads arbitrary bytes as frames: a kind, a length of two bytes,
+// and the payload. It writes again what it could read, and reads it again.
 func FuzzFrames(f *testing.F) {
 	for _, parts := range [][]part{wholeFile(), {wholeFile()[0], {'C', `null`}, {'G', "\x0d\x00\x04pods\x01\x02\x00\x00\x01r\x00"}, {'F', `{"gaps":1}`}}} {
 		var b []byte

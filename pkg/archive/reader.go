@@ -25,8 +25,8 @@ type log interface {
 }
 
 // Reader answers queries from an export as the original log would. It has no
-// versions or gaps outside the range of its header; callers that query beyond the
-// range must report that. It is safe for concurrent use.
+// versions or gaps outside the range of its header; callers that query beyond
+// the range must report that. It is safe for concurrent use.
 type Reader struct {
 	log
 
@@ -35,13 +35,13 @@ type Reader struct {
 	close  func() error
 }
 
-// Open reads an export to its end, and imports it into a log in a new directory in
-// dir. An empty dir means the directory for temporary files. progress may be nil. The
-// log needs as much memory as any other, and about as much disk space as the versions
-// take in the original one.
+// Open reads an export to its end, and imports it into a log in a new directory
+// in dir. An empty dir means the directory for temporary files. progress may be
+// nil. The log needs as much memory as any other, and about as much disk space
+// as the versions take in the original one.
 //
-// A file that is not a complete export is a [history.Invalid] error. Then the new
-// directory is removed. The caller must call [Reader.Close].
+// A file that is not a complete export is a [history.Invalid] error. Then the
+// new directory is removed. The caller must call [Reader.Close].
 func Open(ctx context.Context, export io.Reader, dir string, progress Progress) (_ *Reader, err error) {
 	in, done, err := newSource(export, progress)
 	if err != nil {

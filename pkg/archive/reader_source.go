@@ -15,12 +15,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
-// maxEntry bounds the length of an entry in bytes. The largest recorded object has 64
-// MiB.
+// maxEntry bounds the length of an entry in bytes. The largest recorded object
+// has 64 MiB.
 const maxEntry = 80 << 20
 
-// source reads an export. The iterators of its excerpt read the file, so they must
-// be used in their order.
+// source reads an export. The iterators of its excerpt read the file, so they
+// must be used in their order.
 type source struct {
 	header   Header
 	excerpt  history.Excerpt
@@ -105,8 +105,8 @@ func (s *source) begin() error {
 	return nil
 }
 
-// versions yields the versions in the frames of a kind. It calls then after the last
-// one, unless then is nil.
+// versions yields the versions in the frames of a kind. It calls then after the
+// last one, unless then is nil.
 func (s *source) versions(kind byte, n *int64, then func() error) iter.Seq2[*history.Record, error] {
 	return func(yield func(*history.Record, error) bool) {
 		for {
@@ -143,7 +143,8 @@ func (s *source) version(kind byte) (*history.Record, error) {
 	return decodeVersion(b)
 }
 
-// end reads the footer, and checks that all entries were read and nothing follows.
+// end reads the footer, and checks that all entries were read and nothing
+// follows.
 func (s *source) end() error {
 	var want Counts
 	if err := s.document(footerFrame, &want); err != nil {
@@ -189,8 +190,8 @@ func (s *source) document(kind byte, into any) error {
 	return nil
 }
 
-// entry returns the next entry of the frames of a kind. It is valid until the next
-// call. The error is [io.EOF] if a frame of another kind follows.
+// entry returns the next entry of the frames of a kind. It is valid until the
+// next call. The error is [io.EOF] if a frame of another kind follows.
 func (s *source) entry(kind byte) ([]byte, error) {
 	for {
 		rest := s.buf[s.off:]
@@ -214,8 +215,8 @@ func (s *source) entry(kind byte) ([]byte, error) {
 	}
 }
 
-// fill appends the next frame's payload to the buffer. It returns false if the frame
-// is of another kind.
+// fill appends the next frame's payload to the buffer. It returns false if the
+// frame is of another kind.
 func (s *source) fill(kind byte) (bool, error) {
 	if err := s.peek(); err != nil || s.kind != kind {
 		return false, err

@@ -16,12 +16,12 @@ import (
 // continues in the next frame.
 const frameSize = 1 << 20
 
-// Progress receives the number of versions that are done, and the number of bytes
-// that are written or read. One goroutine calls it often.
+// Progress receives the number of versions that are done, and the number of
+// bytes that are written or read. One goroutine calls it often.
 type Progress func(versions, bytes int64)
 
-// Write writes an excerpt. madeBy is the name and version of the program. progress may
-// be nil. Write needs memory for a few frames and one version.
+// Write writes an excerpt. madeBy is the name and version of the program.
+// progress may be nil. Write needs memory for a few frames and one version.
 //
 // After an error the file is incomplete, and [Open] rejects it.
 func Write(w io.Writer, e *history.Excerpt, madeBy string, created time.Time, progress Progress) (Counts, error) {
@@ -105,8 +105,8 @@ func (x *writer) versions(kind byte, list iter.Seq2[*history.Record, error], n *
 	return x.flush(kind)
 }
 
-// put appends an entry, with its length before it, to the frames of a kind. The entry
-// may begin in one frame and end in another.
+// put appends an entry, with its length before it, to the frames of a kind. The
+// entry may begin in one frame and end in another.
 func (x *writer) put(kind byte, entry []byte) error {
 	x.entry = entry
 	x.frame = binary.AppendUvarint(x.frame, uint64(len(entry)))

@@ -21,7 +21,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// backedUp returns a backup of a log since a position, and the backup's position.
+// backedUp returns a backup of a log since a position, and the backup's
+// position.
 func backedUp(tb testing.TB, s *store.Store, from store.Position) ([]byte, store.Position) {
 	tb.Helper()
 	var b bytes.Buffer
@@ -113,8 +114,8 @@ func appendBatch(tb testing.TB, s *store.Store, b *history.Batch) {
 	}
 }
 
-// The test makes a full backup and two incremental ones, restores after each of them, and records in the last
-// restored log.
+// TestBackup_IncrementalChain makes a full backup and two incremental ones,
+// restores after each of them, and records in the last restored log.
 func TestBackup_IncrementalChain(t *testing.T) {
 	s, c := open(t, t.TempDir(), store.Options{}), records(t, 40)
 	var chain [][]byte
@@ -143,7 +144,8 @@ func TestBackup_IncrementalChain(t *testing.T) {
 			t.Errorf("got %d records, want 907 with the new one last", len(got))
 		}
 	}
-	// An incremental backup of a copy that was continued separately would not fit.
+	// An incremental backup of a copy that was continued separately would not
+	// fit.
 	_, at = backedUp(t, s, store.Position{})
 	if _, err := r.Backup(t.Context(), io.Discard, at, nil); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "full backup") {
 		t.Errorf("a copy with the original's position: got error %v, want an invalid one", err)
@@ -157,7 +159,8 @@ func huge(i int) *history.Record {
 	return r
 }
 
-// The test checks that a position of another log is rejected.
+// TestBackup_RejectsPositionOfAnotherLog checks that a position of another log
+// is rejected.
 func TestBackup_RejectsPositionOfAnotherLog(t *testing.T) {
 	s, other := open(t, t.TempDir(), store.Options{}), open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, pod("web", "1", history.Create))
@@ -174,7 +177,8 @@ func TestBackup_RejectsPositionOfAnotherLog(t *testing.T) {
 	}
 }
 
-// The test checks that a day that was dropped after a full backup is not restored.
+// TestBackup_DroppedDays checks that a day that was dropped after a full backup
+// is not restored.
 func TestBackup_DroppedDays(t *testing.T) {
 	dir, c := t.TempDir(), &clock{time.Now().Add(-49 * time.Hour)}
 	opts := store.Options{Now: c.now}
@@ -207,7 +211,8 @@ func TestBackup_DroppedDays(t *testing.T) {
 	}
 }
 
-// The test makes backups while another goroutine appends, and restores them.
+// TestBackup_DuringAppends makes backups while another goroutine appends, and
+// restores them.
 func TestBackup_DuringAppends(t *testing.T) {
 	s, c := open(t, t.TempDir(), store.Options{}), records(t, 40)
 	ctx, stop := context.WithCancel(t.Context())
@@ -242,7 +247,8 @@ func TestBackup_DuringAppends(t *testing.T) {
 	same(t, s, restored(t, store.Options{}, b))
 }
 
-// The test checks that only complete backups in their order are restored, and only into an empty directory.
+// TestRestore_RejectsInvalidBackups checks that only complete backups in their
+// order are restored, and only into an empty directory.
 func TestRestore_RejectsInvalidBackups(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, pod("web", "1", history.Create), huge(1))
@@ -283,7 +289,8 @@ func TestRestore_RejectsInvalidBackups(t *testing.T) {
 	}
 }
 
-// The test checks that the directory in the root of a new volume is ignored.
+// TestRestore_IntoMountPoint checks that the directory in the root of a new
+// volume is ignored.
 func TestRestore_IntoMountPoint(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, pod("web", "1", history.Create))
@@ -297,7 +304,8 @@ func TestRestore_IntoMountPoint(t *testing.T) {
 	}
 }
 
-// The test checks that a backup ends with its context, with the log, and with its reader.
+// TestBackup_EndsWithError checks that a backup ends with its context, with the
+// log, and with its reader.
 func TestBackup_EndsWithError(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	load(t, s, records(t, 40), 500)

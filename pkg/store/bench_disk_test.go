@@ -12,8 +12,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// BenchmarkDisk appends a fixed number of versions of a sample cluster, closes the log, and opens it again,
-// so that all are in tables. It reports the size of the tables.
+// BenchmarkDisk appends a fixed number of versions of a sample cluster, closes
+// the log, and opens it again, so that all are in tables. It reports the size
+// of the tables.
 func BenchmarkDisk(b *testing.B) {
 	for b.Loop() {
 		dir := b.TempDir()
@@ -45,8 +46,9 @@ func diskUse(tb testing.TB, dir string) (n int64) {
 	return n
 }
 
-// BenchmarkEntry writes each keyspace of a log into its own database, and reports its size per version. All
-// keyspaces in one database take slightly less.
+// BenchmarkEntry writes each keyspace of a log into its own database, and
+// reports its size per version. All keyspaces in one database take slightly
+// less.
 func BenchmarkEntry(b *testing.B) {
 	dir := b.TempDir()
 	fillLog(b, dir)

@@ -6,104 +6,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// Heads returns the newest versions of a resource's live objects, as they are
-// when the iteration begins, in an arbitrary order. An error comes with a zero
-// head and ends the iteration.
-func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error] {
-	return func(yield func(history.Head, error) bool) {
-		err := s.heads(ctx, resource, func(h history.Head) bool { return yield(h, nil) })
-		if err != nil && !errors.Is(err, errStop) {
-			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
-		}
-	}
-}
-
-// heads calls f for the heads of a resource's live objects, until it returns
-// false.
-func (s *Store) heads(ctx context.Context, resource schema.GroupResource, f func(history.Head) bool) error {
-	answered := false
-	return s.retryAfterRepair(func() (bool, error) {
-		err := s.viewOnce(func(r *reader) error {
-			n, err := r.resource(resource)
-			if err != nil || n == 0 {
-				return err
-			}
-			return r.each(key.Heads(n), func(item *badger.Item) error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				head, alive, err := r.head(item)
-				if err == nil && alive {
-					if answered = true; !f(head) {
-						return errStop
-					}
-				}
-				return err
-			})
-		})
-		return answered, err
-	})
-}
-
-// head returns the head in an item, and whether its object is alive. Only the
-// head of a live object is complete.
-func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error) {
-	b, err := item.ValueCopy(nil)
-	if err != nil {
-		return h, false, err
-	}
-	head, err := codec.DecodeHead(b)
-	if err != nil || !head.Alive {
-		return h, false, err
-	}
-	id, err := r.identity(head.Object)
-	return history.Head{Ref: id.ref, RV: head.RV, ManagedHashes: head.ManagedHashes}, true, err
-}
-
-// Checkpoint returns a resource's checkpoint. Its RV is empty if no checkpoint was
-// committed.
-func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (history.Checkpoint, error) {
-	c := history.Checkpoint{Group: resource.Group, Resource: resource.Resource}
-	err := s.view(func(r *reader) error {
-		n, err := r.resource(resource)
-		if err != nil || n == 0 {
-			return err
-		}
-		if err := s.integrity.checkKey(key.Checkpoint(n)); err != nil {
-			return err
-		}
-		b, err := get(r.txn, key.Checkpoint(n))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		c.RV, c.Time, err = codec.DecodeCheckpoint(b)
-		return err
-	})
-	if err != nil {
-		return c, fmt.Errorf("checkpoint of %s: %w", resource, err)
-	}
-	return c, nil
-}
-
 // Register adds a resource to the catalogue, or replaces its entry. The entry
 // keeps the known kind and scope, and a [history.Resource.Since] that is set.
 //
-// It returns a [history.Invalid] error if the resource can't be recorded: its name
-// is too long, or a dictionary is full.
+// It returns a [history.Invalid] error if the resource can't be recorded: its
+// name is too long, or a dictionary is full.
 func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := checkResource(resource.GroupResource()); err != nil {
 		return err
@@ -153,8 +69,8 @@ func (s *Store) register(resource history.Resource) error {
 	return s.writeCatalogueEntry(key.CatalogueEntry(resource.Group, resource.Plural), b)
 }
 
-// writeCatalogueEntry writes an entry of the catalogue unless it is unchanged. The
-// caller holds commitMu.
+// writeCatalogueEntry writes an entry of the catalogue unless it is unchanged.
+// The caller holds commitMu.
 func (s *Store) writeCatalogueEntry(k, v []byte) error {
 	var before []byte
 	err := s.db.View(func(txn *badger.Txn) (err error) { before, err = get(txn, k); return err })
@@ -170,8 +86,8 @@ func (s *Store) writeCatalogueEntry(k, v []byte) error {
 	return s.db.Update(func(txn *badger.Txn) error { return txn.Set(k, v) })
 }
 
-// Resources returns the catalogue, sorted by group and plural: all resources that
-// are or were recorded.
+// Resources returns the catalogue, sorted by group and plural: all resources
+// that are or were recorded.
 func (s *Store) Resources(ctx context.Context) ([]history.Resource, error) {
 	var list []history.Resource
 	err := s.view(func(r *reader) (err error) {
@@ -203,8 +119,8 @@ func (r *reader) trim(one *history.Resource) {
 	}
 }
 
-// catalogueEntry returns a resource's entry in the catalogue, and whether there is
-// one.
+// catalogueEntry returns a resource's entry in the catalogue, and whether there
+// is one.
 func catalogueEntry(txn *badger.Txn, group, plural string) (r history.Resource, found bool, err error) {
 	b, err := get(txn, key.CatalogueEntry(group, plural))
 	if errors.Is(err, badger.ErrKeyNotFound) {

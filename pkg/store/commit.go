@@ -32,9 +32,9 @@ const commitGrace = 5 * time.Second
 //
 // An invalid batch is a [history.Invalid] error. If the volume has no space for
 // it, the error is [history.Unavailable]. In both cases nothing is committed,
-// and the log accepts further batches. After any other error of a commit the log
-// is read-only until it is opened again; its heads and checkpoints then show
-// what was committed.
+// and the log accepts further batches. After any other error of a commit the
+// log is read-only until it is opened again; its heads and checkpoints then
+// show what was committed.
 //
 // If the disk blocks, the commit and all readers that begin during the commit
 // block too. When ctx ends, Append waits for a few seconds and then returns
@@ -139,7 +139,8 @@ func (s *Store) checkHeads(b *history.Batch) error {
 				_, err = s.terms.number(txn, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
 			}
 			if err == nil && resource != 0 {
-				heads = append(heads, keyrange.Single(key.Head(uint16(resource), namespace, r.Ref.Name, string(r.Ref.UID))))
+				head := key.Head(uint16(resource), namespace, r.Ref.Name, string(r.Ref.UID))
+				heads = append(heads, keyrange.Single(head))
 			}
 			if err != nil {
 				return err
@@ -197,8 +198,8 @@ func (w *batchTx) addClaims(b *history.Batch, missing bool) error {
 	return nil
 }
 
-// checkBatch returns a [history.Invalid] error if the batch exceeds the limits of
-// the log or lacks a required field.
+// checkBatch returns a [history.Invalid] error if the batch exceeds the limits
+// of the log or lacks a required field.
 func checkBatch(b *history.Batch) error {
 	for _, r := range b.Records {
 		if err := checkRecord(r); err != nil {
@@ -229,14 +230,17 @@ func checkRecord(r *history.Record) error {
 	switch {
 	case r.Verb < history.Create || r.Verb > history.Delete:
 		return history.Errorf(history.Invalid, "record of %s has no verb", r.Ref)
-	case r.Ref.Name == "" || len(r.Ref.Name) > history.MaxText || len(r.Ref.UID) > history.MaxText || len(r.Ref.Namespace) > history.MaxText:
+	case r.Ref.Name == "" ||
+		max(len(r.Ref.Name), len(r.Ref.UID), len(r.Ref.Namespace)) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s: a name is empty or too long", r.Ref.GroupResource())
 	case r.Ref.Namespace == history.NoNamespace:
 		return history.Errorf(history.Invalid, "record of %s: %q is not a namespace", r.Ref, history.NoNamespace)
 	case len(r.Version)+len(r.Kind) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s: the kind is too long", r.Ref)
-	case len(r.Owners) > history.MaxOwners, len(r.ManagedHashes) > history.MaxManagedEntries, r.Attributes() > history.MaxAttributes:
-		return history.Errorf(history.Invalid, "record of %s: attributes are too large: %d owners, %d managed entries, %d bytes",
+	case len(r.Owners) > history.MaxOwners, len(r.ManagedHashes) > history.MaxManagedEntries,
+		r.Attributes() > history.MaxAttributes:
+		return history.Errorf(history.Invalid,
+			"record of %s: attributes are too large: %d owners, %d managed entries, %d bytes",
 			r.Ref, len(r.Owners), len(r.ManagedHashes), r.Attributes())
 	case len(r.Object) > codec.MaxObject:
 		return history.Errorf(history.Invalid, "record of %s: the object has %d bytes, the limit is %d",

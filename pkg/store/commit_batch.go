@@ -12,8 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// overhead is an upper bound of what Badger counts for an entry of a transaction
-// in addition to its key and value, in bytes.
+// overhead is an upper bound of what Badger counts for an entry of a
+// transaction in addition to its key and value, in bytes.
 const overhead = 16
 
 // batchTx writes a batch's entries in one or more transactions. Only the
@@ -46,8 +46,8 @@ func (g *group) set(k, v []byte, expires uint64) {
 	*g = append(*g, &badger.Entry{Key: k, Value: v, ExpiresAt: expires})
 }
 
-// remove adds the removal of a key. An expired entry is equivalent to a deletion
-// for readers and compactions.
+// remove adds the removal of a key. An expired entry is equivalent to a
+// deletion for readers and compactions.
 func (g *group) remove(k []byte) { g.set(k, nil, 1) }
 
 // size returns the approximate size of a group in bytes.
@@ -102,8 +102,8 @@ func (w *batchTx) commit() error {
 	return nil
 }
 
-// nextTime returns the time of the next record. Times strictly increase, even if
-// the clock is set back.
+// nextTime returns the time of the next record. Times strictly increase, even
+// if the clock is set back.
 func (w *batchTx) nextTime() (uint64, error) {
 	w.state.Last = max(timestamp(w.s.now()), w.state.Last+1)
 	if w.state.Last > key.MaxTS {
@@ -115,8 +115,8 @@ func (w *batchTx) nextTime() (uint64, error) {
 	return w.state.Last, nil
 }
 
-// numberOf returns a term's number. A new term gets the next number; its entries
-// are added to g.
+// numberOf returns a term's number. A new term gets the next number; its
+// entries are added to g.
 func (w *batchTx) numberOf(g *group, t term) (uint32, error) {
 	if n, ok := w.terms[t]; ok {
 		return n, nil
@@ -144,9 +144,10 @@ func (w *batchTx) nextNumber(of key.Dictionary) (uint32, error) {
 	return *highest, nil
 }
 
-// addCheckpoint adds a checkpoint to the current transaction. A checkpoint without
-// a time, or with one in the future, gets the current time, or that of the newest
-// record if it is later. Once the transaction is committed, c.Time is set.
+// addCheckpoint adds a checkpoint to the current transaction. A checkpoint
+// without a time, or with one in the future, gets the current time, or that of
+// the newest record if it is later. Once the transaction is committed, c.Time
+// is set.
 func (w *batchTx) addCheckpoint(c *history.Checkpoint) error {
 	var g group
 	n, err := w.numberOf(&g, term{key.Resources, codec.Pair(c.Group, c.Resource)})

@@ -13,13 +13,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// maxChain is the largest number of deltas between a version and its snapshot. It
-// bounds the cost of reading a version. Half of it takes 5 % more space, twice as
-// much saves 2.5 %.
+// maxChain is the largest number of deltas between a version and its snapshot.
+// It bounds the cost of reading a version. Half of it takes 5 % more space,
+// twice as much saves 2.5 %.
 const maxChain = 15
 
-// body is a record's JSON, encoded before the record commits. Only the committer
-// can decide whether the delta may be used.
+// body is a record's JSON, encoded before the record commits. Only the
+// committer can decide whether the delta may be used.
 type body struct {
 	sum    uint64       // checksum of the JSON
 	delta  *codec.Body  // against the record's Before; nil: not made
@@ -28,8 +28,8 @@ type body struct {
 	ref    *refSnapshot // base of first; nil: first is a snapshot
 }
 
-// recordsPerGoroutine is the number of records for which encodeAll starts another
-// goroutine.
+// recordsPerGoroutine is the number of records for which encodeAll starts
+// another goroutine.
 const recordsPerGoroutine = 16
 
 // encodeAll encodes the records' JSON, concurrently if there are many.
@@ -58,8 +58,8 @@ func (s *Store) encode(r *history.Record) body {
 // snapshot, or as a snapshot.
 //
 // A delta smaller than 1/8 of the JSON is used at once. Otherwise it must be
-// smaller than 3/5 of the snapshot, because a snapshot also serves as a reference
-// snapshot.
+// smaller than 3/5 of the snapshot, because a snapshot also serves as a
+// reference snapshot.
 func (s *Store) encodeFirst(r *history.Record, sum uint64) (*codec.Body, *refSnapshot) {
 	ref := s.refSnapshots.bestMatch(r.Ref.GroupResource(), r.Object)
 	if ref == nil {
@@ -78,9 +78,9 @@ func (s *Store) encodeFirst(r *history.Record, sum uint64) (*codec.Body, *refSna
 // encodeBody returns the bytes of a version's body, and the number of deltas
 // between it and its snapshot.
 //
-// A delta's base is a version of the same day, so that it isn't dropped earlier.
-// And it was written by the same process, because another process may have had a
-// shorter retention, so that the base would expire earlier.
+// A delta's base is a version of the same day, so that it isn't dropped
+// earlier. And it was written by the same process, because another process may
+// have had a shorter retention, so that the base would expire earlier.
 func (w *batchTx) encodeBody(r *history.Record, b body, last *codec.Last, v versionID) (encoded []byte, chain uint8) {
 	if len(r.Object) == 0 {
 		return nil, 0
@@ -103,22 +103,23 @@ func (w *batchTx) encodeBody(r *history.Record, b body, last *codec.Last, v vers
 	}
 }
 
-// fitsHead reports whether a body's delta may be used for v: the object's newest
-// version is the delta's base, and may be a base of v.
+// fitsHead reports whether a body's delta may be used for v: the object's
+// newest version is the delta's base, and may be a base of v.
 func (w *batchTx) fitsHead(b body, last *codec.Last, v versionID) bool {
 	return last.Sum == b.before && last.Parts > 0 && last.Chain < maxChain &&
 		last.TS >= w.s.sessionStart && key.Day(last.TS) == key.Day(v.ts)
 }
 
 const (
-	// maxRefSnapshots is the number of reference snapshots of a resource. The Events
-	// of a cluster have about as many shapes.
+	// maxRefSnapshots is the number of reference snapshots of a resource. The
+	// Events of a cluster have about as many shapes.
 	maxRefSnapshots = 4
-	// maxRefUses is how often a reference snapshot is used before another snapshot
-	// is stored. It limits how many objects depend on a snapshot that gets damaged.
+	// maxRefUses is how often a reference snapshot is used before another
+	// snapshot is stored. It limits how many objects depend on a snapshot that
+	// gets damaged.
 	maxRefUses = 256
-	// maxRefJSON and maxRefTotal bound the JSON of one reference snapshot, and of
-	// all of them, in bytes.
+	// maxRefJSON and maxRefTotal bound the JSON of one reference snapshot, and
+	// of all of them, in bytes.
 	maxRefJSON  = 64 << 10
 	maxRefTotal = 4 << 20
 )
@@ -179,9 +180,10 @@ func (x *refSnapshots) touch(of schema.GroupResource, ref *refSnapshot) {
 	}
 }
 
-// add adds a reference snapshot with a copy of the record's JSON, unless the JSON
-// is too long. It evicts the resource's least recently used one, and those of
-// other days. If all snapshots together are too large, it evicts all of them.
+// add adds a reference snapshot with a copy of the record's JSON, unless the
+// JSON is too long. It evicts the resource's least recently used one, and those
+// of other days. If all snapshots together are too large, it evicts all of
+// them.
 func (x *refSnapshots) add(r *history.Record, ref refSnapshot) {
 	if len(r.Object) > maxRefJSON {
 		return

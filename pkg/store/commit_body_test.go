@@ -18,13 +18,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// large returns version n of an object of some KB. The versions differ in few bytes.
+// large returns version n of an object of some KB. The versions differ in few
+// bytes.
 func large(n int) []byte {
 	return fmt.Appendf(nil, `{"metadata":{"resourceVersion":"%d"},"spec":{"text":"%s"},"status":{"n":%d}}`, n, strings.Repeat("not the same text again ", 100), n)
 }
 
-// versions appends the versions from first to last of one object, each with the previous one,
-// and returns their bodies.
+// versions appends the versions from first to last of one object, each with the
+// previous one, and returns their bodies.
 func versions(t *testing.T, s *store.Store, first, last int) (all [][]byte) {
 	t.Helper()
 	for n := first; n <= last; n++ {
@@ -49,9 +50,9 @@ func bodiesOf(t *testing.T, s *store.Store, order history.Order) (all [][]byte) 
 	return all
 }
 
-// kinds returns how each body in a closed log is encoded, oldest first, and the size of all
-// bodies in bytes. s is a snapshot, d a delta against the object's previous version, and r a
-// delta against a reference snapshot.
+// kinds returns how each body in a closed log is encoded, oldest first, and the
+// size of all bodies in bytes. s is a snapshot, d a delta against the object's
+// previous version, and r a delta against a reference snapshot.
 func kinds(t *testing.T, dir string) (kinds string, size int) {
 	t.Helper()
 	d := dumped(t, dir)
@@ -76,7 +77,8 @@ func kinds(t *testing.T, dir string) (kinds string, size int) {
 			kinds += "r"
 			base := at[ts-body.Base.Ago]
 			if of, err := codec.ParseBody(d.values[string(base.In(key.Body))]); of.IsDelta() || err != nil || base.Object != e.Object-uint64(body.Base.Object) {
-				t.Errorf("base of the delta at %d: got object %d, delta %t, %v, want a snapshot of object %d", ts, base.Object, of.IsDelta(), err, e.Object-uint64(body.Base.Object))
+				t.Errorf("base of the delta at %d: got object %d, delta %t, %v, want a snapshot of object %d",
+					ts, base.Object, of.IsDelta(), err, e.Object-uint64(body.Base.Object))
 			}
 		}
 		newest[e.Object], size = ts, size+len(b)
@@ -160,8 +162,8 @@ func TestDelta_RequiresPreviousVersionAsBase(t *testing.T) {
 	}
 }
 
-// TestDelta_RequiresIntactBase removes or damages the base. Reading the delta must be an error,
-// and never return another body.
+// TestDelta_RequiresIntactBase removes or damages the base. Reading the delta
+// must be an error, and never return another body.
 func TestDelta_RequiresIntactBase(t *testing.T) {
 	for name, damage := range map[string]func(*badger.Txn, []byte, []byte) error{
 		"gone":    func(txn *badger.Txn, k, _ []byte) error { return txn.Delete(k) },
@@ -197,7 +199,8 @@ func TestDelta_RequiresIntactBase(t *testing.T) {
 	}
 }
 
-// against returns the encoded delta of a JSON against itself, with another base.
+// against returns the encoded delta of a JSON against itself, with another
+// base.
 func against(t *testing.T, json []byte, base codec.Base) []byte {
 	t.Helper()
 	c, err := codec.NewBodies()
@@ -210,7 +213,8 @@ func against(t *testing.T, json []byte, base codec.Base) []byte {
 	return b.Encode()
 }
 
-// change calls damage with the key and the value of the oldest body of a closed log.
+// change calls damage with the key and the value of the oldest body of a closed
+// log.
 func change(t *testing.T, dir string, damage func(txn *badger.Txn, k, v []byte) error) {
 	t.Helper()
 	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil))
@@ -241,8 +245,8 @@ func change(t *testing.T, dir string, damage func(txn *badger.Txn, k, v []byte) 
 	}
 }
 
-// first appends the first version of an object. Its JSON contains its name and size KB of its
-// shape.
+// first appends the first version of an object. Its JSON contains its name and
+// size KB of its shape.
 func first(t *testing.T, s *store.Store, resource, name, shape string, size int) {
 	t.Helper()
 	r := pod(name, "1", history.Create)
@@ -279,7 +283,8 @@ func TestRefSnapshots_ServeOtherObjectsOfResource(t *testing.T) {
 		first(t, s, c.resource, c.name, c.shape, 3)
 		got := bodiesOf(t, s, history.OldestFirst)
 		if len(got) != i+1 || !bytes.Contains(got[i], fmt.Appendf(nil, `"%s"},"spec":"%x`, c.name, c.shape)) {
-			t.Errorf("%s %s: got %d bodies, the last one %.60q, want %d and its own", c.resource, c.name, len(got), got[len(got)-1], i+1)
+			t.Errorf("%s %s: got %d bodies, the last one %.60q, want %d and its own",
+				c.resource, c.name, len(got), got[len(got)-1], i+1)
 		}
 	}
 	if got := closed(t, s, dir); got != "srssrrr" {
@@ -341,8 +346,8 @@ func TestRefSnapshots_ExcludeLargeObjects(t *testing.T) {
 	}
 }
 
-// TestRefSnapshots_DamageIsAnError damages a reference snapshot. Reading its deltas must be an
-// error, and never return another body.
+// TestRefSnapshots_DamageIsAnError damages a reference snapshot. Reading its
+// deltas must be an error, and never return another body.
 func TestRefSnapshots_DamageIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
@@ -385,8 +390,8 @@ func TestDelta_OfLargeObject(t *testing.T) {
 	}
 }
 
-// A delta that isn't much smaller than a snapshot is worth less than another reference
-// snapshot.
+// A delta that isn't much smaller than a snapshot is worth less than another
+// reference snapshot.
 func TestRefSnapshots_AddDissimilarObjects(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})

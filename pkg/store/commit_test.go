@@ -14,8 +14,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// TestAppend_BoundsAttributes appends records with as many attributes as the limits allow, and
-// with more. The latter are rejected, and the log accepts further batches.
+// TestAppend_BoundsAttributes appends records with as many attributes as the
+// limits allow, and with more. The latter are rejected, and the log accepts
+// further batches.
 func TestAppend_BoundsAttributes(t *testing.T) {
 	owners := func(n, length int) (uids []types.UID) {
 		for i := range n {
@@ -34,10 +35,10 @@ func TestAppend_BoundsAttributes(t *testing.T) {
 	}
 	appendTo(t, s, most("1", history.Create), most("2", history.Update), most("3", history.Delete))
 	for what, widen := range map[string]func(*history.Record){
-		"owners":   func(r *history.Record) { r.Owners = owners(history.MaxOwners+1, 1) },
-		"uids":     func(r *history.Record) { r.Owners = owners(2, history.MaxAttributes/2+1) },
-		"managed entries":  func(r *history.Record) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
-		"managers": func(r *history.Record) { r.Managers = make([]history.Manager, history.MaxAttributes) },
+		"owners":          func(r *history.Record) { r.Owners = owners(history.MaxOwners+1, 1) },
+		"uids":            func(r *history.Record) { r.Owners = owners(2, history.MaxAttributes/2+1) },
+		"managed entries": func(r *history.Record) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
+		"managers":        func(r *history.Record) { r.Managers = make([]history.Manager, history.MaxAttributes) },
 		"fields": func(r *history.Record) {
 			r.Managers = []history.Manager{{Name: "m", Fields: []string{strings.Repeat("f", history.MaxAttributes)}}}
 		},
@@ -65,8 +66,8 @@ func TestAppend_BoundsAttributes(t *testing.T) {
 	}
 }
 
-// TestAppend_LargeObjects appends incompressible objects that exceed a transaction, between
-// small ones.
+// TestAppend_LargeObjects appends incompressible objects that exceed a
+// transaction, between small ones.
 func TestAppend_LargeObjects(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
@@ -82,7 +83,8 @@ func TestAppend_LargeObjects(t *testing.T) {
 	s = reopen(t, s, dir, store.Options{})
 	for i, r := range all(t, s, history.Scan{Bodies: true}) {
 		if r.Ref != want[i].Ref || !bytes.Equal(r.Object, want[i].Object) {
-			t.Errorf("record %d: got %s with %d bytes, want %s with %d", i, r.Ref, len(r.Object), want[i].Ref, len(want[i].Object))
+			t.Errorf("record %d: got %s with %d bytes, want %s with %d",
+				i, r.Ref, len(r.Object), want[i].Ref, len(want[i].Object))
 		}
 	}
 	_ = s.Close()
@@ -91,8 +93,8 @@ func TestAppend_LargeObjects(t *testing.T) {
 	}
 }
 
-// TestAppend_FailureMakesLogReadOnly checks that a log rejects batches after a failed commit
-// until it is opened again. Reading it still works.
+// TestAppend_FailureMakesLogReadOnly checks that a log rejects batches after a
+// failed commit until it is opened again. Reading it still works.
 func TestAppend_FailureMakesLogReadOnly(t *testing.T) {
 	dir, c := t.TempDir(), &clock{time.Now()}
 	opts := store.Options{Now: c.now}
@@ -144,8 +146,9 @@ func all(tb testing.TB, s *store.Store, sc history.Scan) []*history.Record {
 	return list
 }
 
-// TestAppend_WritesEveryKey appends versions of all kinds and audits the database key by key. It
-// finds missing index entries, missing TTLs, and superfluous ones.
+// TestAppend_WritesEveryKey appends versions of all kinds and audits the
+// database key by key. It finds missing index entries, missing TTLs, and
+// superfluous ones.
 func TestAppend_WritesEveryKey(t *testing.T) {
 	dir, c := t.TempDir(), &clock{time.Now()}
 	opts := store.Options{Retention: 24 * time.Hour, Now: c.now}

@@ -32,8 +32,8 @@ func (w *batchTx) addRecord(r *history.Record, b body) error {
 //
 //  1. the parts of the body. They may commit in an earlier transaction than the
 //     rest, because nothing refers to them yet.
-//  2. in one group: new dictionary entries, the metadata, the index entries, and
-//     the object's head, identity and name.
+//  2. in one group: new dictionary entries, the metadata, the index entries,
+//     and the object's head, identity and name.
 //
 // Once the group is committed, r.Time and r.Revision are set, and a snapshot
 // becomes a reference snapshot.
@@ -67,7 +67,10 @@ func (w *batchTx) addVersion(r *history.Record, b body, ts, revision uint64) err
 	if err != nil {
 		return err
 	}
-	m := codec.Meta{Kind: uint16(kind), Parts: parts, SameRelations: o.head.Relations == codec.Relations(r.Owners, r.Regarding)}
+	m := codec.Meta{
+		Kind: uint16(kind), Parts: parts,
+		SameRelations: o.head.Relations == codec.Relations(r.Owners, r.Regarding),
+	}
 	meta := codec.AppendMeta(make([]byte, 0, 64), ts, &written, m, phrases)
 	g.set(e.In(key.Record), meta, w.s.expiry(ts))
 	w.addIndexEntries(&g, e, r, meta)
@@ -186,7 +189,8 @@ func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, ts uint64)
 		g.set(key.Identity(o.head.Object), id, expires)
 		g.set(key.Name(o.id.Name, o.id.Resource, o.id.Namespace, o.head.Object), nil, expires)
 	}
-	o.head.Revision, o.head.Alive, o.head.RV, o.head.ManagedHashes = r.Revision, alive, r.RV, slices.Clone(r.ManagedHashes)
+	o.head.Revision, o.head.Alive, o.head.RV = r.Revision, alive, r.RV
+	o.head.ManagedHashes = slices.Clone(r.ManagedHashes)
 	g.set(o.key, o.head.Encode(), expires)
 	return nil
 }

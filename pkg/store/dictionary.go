@@ -28,11 +28,12 @@ type termNumber struct {
 	number uint32
 }
 
-// dictionary caches the terms of the log's dictionaries and their numbers, which
-// never change. It holds only committed terms, and never evicts any. It is safe
-// for concurrent use.
+// dictionary caches the terms of the log's dictionaries and their numbers,
+// which never change. It holds only committed terms, and never evicts any. It
+// is safe for concurrent use.
 type dictionary struct {
-	// verify returns an error if a key may be missing because its block is damaged.
+	// verify returns an error if a key may be missing because its block is
+	// damaged.
 	verify func(k []byte) error
 
 	mu      sync.RWMutex
@@ -103,9 +104,9 @@ func counter(state *codec.State, of key.Dictionary) (highest *uint32, limit uint
 	}
 }
 
-// checkNumbers rejects a batch with more new resources, kinds or namespaces than
-// there are free numbers. It looks terms up only if few numbers are free. The
-// caller holds commitMu.
+// checkNumbers rejects a batch with more new resources, kinds or namespaces
+// than there are free numbers. It looks terms up only if few numbers are free.
+// The caller holds commitMu.
 func (s *Store) checkNumbers(b *history.Batch) error {
 	most := uint32(len(b.Records) + len(b.Checkpoints) + len(b.Gaps)) // of each dictionary
 	for _, of := range []key.Dictionary{key.Resources, key.Kinds, key.Namespaces} {
@@ -167,8 +168,9 @@ func resourceTerm(r schema.GroupResource) term {
 	return term{key.Resources, codec.Pair(r.Group, r.Resource)}
 }
 
-// Limits of a day dictionary: the length of a phrase in bytes, the length of all
-// phrases in bytes, and their number. Texts beyond the limits are written out.
+// Limits of a day dictionary: the length of a phrase in bytes, the length of
+// all phrases in bytes, and their number. Texts beyond the limits are written
+// out.
 const (
 	maxPhrase      = 1024
 	maxPhraseBytes = 4 << 20
@@ -179,9 +181,9 @@ const (
 const maxPhraseTexts = 16384
 
 // dayDictionary holds the phrases of one day: the texts in metadata that have
-// numbers, such as the managers and the summary. Most of them recur often. A text
-// gets a number when it is seen for the second time, so that unique texts need no
-// entry. The entries are dropped with their day.
+// numbers, such as the managers and the summary. Most of them recur often. A
+// text gets a number when it is seen for the second time, so that unique texts
+// need no entry. The entries are dropped with their day.
 //
 // Only the committer uses it, for the day to which it writes.
 type dayDictionary struct {
@@ -190,8 +192,8 @@ type dayDictionary struct {
 	highest uint16 // highest number; after a repair, lower ones can be missing
 	size    int    // of all texts in bytes
 
-	// recent holds 32 bits of the hash of a recently seen text, by the rest of the
-	// hash. Texts with the same slot replace each other.
+	// recent holds 32 bits of the hash of a recently seen text, by the rest of
+	// the hash. Texts with the same slot replace each other.
 	recent [4096]uint32
 	seed   maphash.Seed
 }
@@ -230,8 +232,8 @@ func (p *dayDictionary) seenBefore(text []byte) bool {
 	return *slot == rest
 }
 
-// phraseNumber returns the function that numbers the phrases of a version of time
-// ts. The function adds the entries of new phrases to g.
+// phraseNumber returns the function that numbers the phrases of a version of
+// time ts. The function adds the entries of new phrases to g.
 func (w *batchTx) phraseNumber(g *group, ts uint64) (codec.PhraseNumber, error) {
 	p, day := w.s.dayDict, key.Day(ts)
 	if int(day) != p.day {

@@ -19,8 +19,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// auditPhrases checks that the phrases of each day have consecutive numbers from 1, that no
-// phrase has two numbers, and that none is too long.
+// auditPhrases checks that the phrases of each day have consecutive numbers
+// from 1, that no phrase has two numbers, and that none is too long.
 func (d dump) auditPhrases(tb testing.TB) {
 	tb.Helper()
 	numbers, texts := map[uint16]map[uint16]bool{}, map[string]bool{}
@@ -52,9 +52,10 @@ func (d dump) auditPhrases(tb testing.TB) {
 	}
 }
 
-// told returns a version with a summary and managers, some of which recur often and some not.
-func told(n int) *history.Record {
-	r := pod(fmt.Sprintf("told-%d", n%7), fmt.Sprint(n+1), history.Update)
+// summarized returns a version with a summary and managers, some of which recur often
+// and some not.
+func summarized(n int) *history.Record {
+	r := pod(fmt.Sprintf("pod-%d", n%7), fmt.Sprint(n+1), history.Update)
 	r.Summary = &history.Summary{Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300)}
 	r.Managers = []history.Manager{
 		{Name: "often", Operation: "Update", Subresource: "status", Time: time.Unix(1_790_000_000, 0).UTC(), Fields: []string{"status.phase"}},
@@ -67,16 +68,17 @@ func told(n int) *history.Record {
 	return r
 }
 
-// TestDayDictionary_NumbersRecurringTexts appends versions with recurring summaries and managers
-// on several days, and opens the log several times. Some texts are too long to get a number. All
-// versions must be read as they were appended, and recurring texts be written a few times a day.
+// TestDayDictionary_NumbersRecurringTexts appends versions with recurring
+// summaries and managers on several days, and opens the log several times. Some
+// texts are too long to get a number. All versions must be read as they were
+// appended, and recurring texts be written a few times a day.
 func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(0)}
 	opts := store.Options{Now: c.now}
 	s := open(t, dir, opts)
 	var want []*history.Record
 	for n := range 60 {
-		r := told(n)
+		r := summarized(n)
 		appendTo(t, s, r)
 		want = append(want, r)
 		switch {
@@ -86,7 +88,7 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 			s = reopen(t, s, dir, opts)
 		}
 	}
-	for _, f := range []history.Filter{{}, {Namespace: "shop"}, {Resources: []schema.GroupResource{{Resource: "pods"}}}, {Name: "told-3"}, {Owner: "owner-3"}} {
+	for _, f := range []history.Filter{{}, {Namespace: "shop"}, {Resources: []schema.GroupResource{{Resource: "pods"}}}, {Name: "pod-3"}, {Owner: "owner-3"}} {
 		n := 0
 		for _, r := range want {
 			if f.Matches(r) {
@@ -125,8 +127,8 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 	}
 }
 
-// auditMetadata checks that the entries of indexes with metadata hold the metadata of their
-// versions.
+// auditMetadata checks that the entries of indexes with metadata hold the
+// metadata of their versions.
 func (d dump) auditMetadata(tb testing.TB) {
 	tb.Helper()
 	for k, v := range d.values {
@@ -153,8 +155,8 @@ func (d dump) holding(text string) (n int) {
 // mostNumbers is the limit of resources and of kinds in a log.
 const mostNumbers = 65535
 
-// TestDictionary_RejectsNewTermsWhenFull fills the dictionaries of resources and of kinds. New
-// terms are rejected, and known ones are accepted.
+// TestDictionary_RejectsNewTermsWhenFull fills the dictionaries of resources
+// and of kinds. New terms are rejected, and known ones are accepted.
 func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{NoSync: true})
@@ -178,10 +180,10 @@ func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 	kind, resource := pod("web", "3", history.Update), pod("web", "3", history.Update)
 	kind.Kind, resource.Ref.Resource = "New", "news"
 	full := map[string]*history.Batch{
-		"a kind":                    {Records: []*history.Record{pod("web", "2", history.Update), kind}},
-		"a resource":                {Records: []*history.Record{resource}},
-		"a resource's checkpoint":   {Checkpoints: []history.Checkpoint{{Resource: "news", RV: "1"}}},
-		"a resource's gap":          {Gaps: []history.Gap{{Resource: "news", Start: time.Now(), Reason: history.GapExpired}}},
+		"a kind":                        {Records: []*history.Record{pod("web", "2", history.Update), kind}},
+		"a resource":                    {Records: []*history.Record{resource}},
+		"a resource's checkpoint":       {Checkpoints: []history.Checkpoint{{Resource: "news", RV: "1"}}},
+		"a resource's gap":              {Gaps: []history.Gap{{Resource: "news", Start: time.Now(), Reason: history.GapExpired}}},
 		"a new resource and known ones": {Records: []*history.Record{pod("web", "2", history.Update)}, Checkpoints: []history.Checkpoint{{Resource: "news"}}},
 	}
 	for range 2 {

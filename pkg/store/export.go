@@ -13,14 +13,14 @@ import (
 )
 
 // Excerpt calls use with the contents of the log within an extent. The excerpt
-// shows the log as it is when Excerpt is called, while appends go on. It is valid
-// until use returns, and needs no more memory than a scan.
+// shows the log as it is when Excerpt is called, while appends go on. It is
+// valid until use returns, and needs no more memory than a scan.
 //
 // The extent is cut to what the log knows: it does not begin before the oldest
-// answerable record, and does not end after now. A record that is committed later
-// is dated later, unless the clock jumps back. An empty extent is a
-// [history.Invalid] error. If a day of the extent is dropped meanwhile, or the log
-// is closed, the excerpt ends with an error.
+// answerable record, and does not end after now. A record that is committed
+// later is dated later, unless the clock jumps back. An empty extent is a
+// [history.Invalid] error. If a day of the extent is dropped meanwhile, or the
+// log is closed, the excerpt ends with an error.
 func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*history.Excerpt) error) error {
 	release, err := s.acquire()
 	if err != nil {
@@ -125,8 +125,8 @@ func (x *excerpt) eachBaseline(at uint64, f func(indexHit) error) error {
 	})
 }
 
-// records yields the records of the extent. The extent does not shrink while the
-// retention of the log advances.
+// records yields the records of the extent. The extent does not shrink while
+// the retention of the log advances.
 func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
 	sc := history.Scan{Filter: of.Filter(), Bodies: true}
 	return yielded(func(yield func(*history.Record) error) error {

@@ -34,9 +34,10 @@ func onlyTable(tb testing.TB, dir string) string {
 	return filepath.Base(slices.MaxFunc(files, func(a, b string) int { return int(size(tb, a) - size(tb, b)) }))
 }
 
-// The test damages each file of a database. Badger would end the process over some of it, and
-// would create an empty database and delete the tables over others. The log opens with all that
-// is readable, and with a gap for the rest.
+// TestOpen_RepairsDamagedFile damages each file of a database. Badger would end
+// the process over some of it, and would create an empty database and delete
+// the tables over others. The log opens with all that is readable, and with a
+// gap for the rest.
 func TestOpen_RepairsDamagedFile(t *testing.T) {
 	whole := mixed(t)
 	sst := onlyTable(t, whole)
@@ -132,8 +133,8 @@ func sizes(tb testing.TB, dir string) string {
 	return b.String()
 }
 
-// The test damages the redaction key and its spare copy. The log does not open with a new key
-// until it is repaired explicitly.
+// TestOpen_RejectsLostRedactionKey damages the redaction key and its spare
+// copy. The log does not open with a new key until it is repaired explicitly.
 func TestOpen_RejectsLostRedactionKey(t *testing.T) {
 	dir := mixed(t)
 	sst := onlyTable(t, dir)

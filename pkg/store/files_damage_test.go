@@ -20,12 +20,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// damagedDir is the environment variable that makes this test binary read a log that may be
-// damaged.
+// damagedDir is the environment variable that makes this test binary read a log
+// that may be damaged.
 const damagedDir = "WATCHHISTORY_DAMAGED_DIR"
 
-// reading is the result of reading a log: numbers of records and of those missing between them,
-// or an error. Inferred are deletions that a repair added.
+// reading is the result of reading a log: numbers of records and of those
+// missing between them, or an error. Inferred are deletions that a repair
+// added.
 type reading struct {
 	Forward, Backward, Bodies, Missing, Inferred, Heads int
 	Repaired                                            bool // there are gaps of a repair
@@ -33,7 +34,8 @@ type reading struct {
 	Err                                                 string
 }
 
-// damagedChild prints a [reading]. It runs in its own process, because Badger may end it.
+// damagedChild prints a [reading]. It runs in its own process, because Badger
+// may end it.
 func damagedChild(dir string) {
 	var r reading
 	if err := r.read(context.Background(), dir); err != nil {
@@ -103,8 +105,9 @@ func (r *reading) bodies(ctx context.Context, s *store.Store) error {
 	return nil
 }
 
-// image returns the files of a process that is killed while tables can't be created, so that there
-// are several WALs. It returns how many records there are, and how many are in tables.
+// image returns the files of a process that is killed while tables can't be
+// created, so that there are several WALs. It returns how many records there
+// are, and how many are in tables.
 func image(t *testing.T) (dir string, records, flushed int) {
 	t.Helper()
 	live, rv := t.TempDir(), 0
@@ -166,8 +169,9 @@ func copyFiles(t *testing.T, from, to string) {
 	}
 }
 
-// The test flips a bit at a random place of each kind of file, or truncates the file there, and reads
-// everything. The result is an error, or all records. After damage of a WAL it may be the records of an
+// TestOpen_NoWrongAnswerAfterDamage flips a bit at a random place of each kind
+// of file, or truncates the file there, and reads everything. The result is an
+// error, or all records. After damage of a WAL it may be the records of an
 // earlier moment with the checkpoint of that moment.
 func TestOpen_NoWrongAnswerAfterDamage(t *testing.T) {
 	rng := chance(t)
@@ -274,7 +278,8 @@ func damage(t *testing.T, rng *rand.Rand, dir, kind string) string {
 	return what
 }
 
-// readInProcess reads a log in its own process. It returns the last output of a process that dies.
+// readInProcess reads a log in its own process. It returns the last output of a
+// process that dies.
 func readInProcess(t *testing.T, dir string) (r reading, died string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])

@@ -12,20 +12,20 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// random returns bytes that don't compress, the same ones for each length.
+// random returns incompressible bytes, the same for the same length.
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(b)
 	return b
 }
 
-// filler appends bodies that don't compress, and remembers what was acknowledged.
+// filler appends incompressible bodies, and stores the acknowledged records.
 type filler struct {
 	log  *store.Store
 	want []*history.Record
 }
 
-// add appends a batch of 1 MB, or returns why that was refused.
+// add appends a batch of 1 MB.
 func (f *filler) add(t *testing.T) error {
 	t.Helper()
 	return f.addWithin(t.Context())
@@ -43,19 +43,22 @@ func (f *filler) addWithin(ctx context.Context) error {
 	return err
 }
 
-// resume takes over what a batch left that failed half-way: whole records, in order.
+// resume adds the records of a partially committed batch to the acknowledged
+// ones. They must be complete and in order.
 func (f *filler) resume(t *testing.T) {
 	t.Helper()
 	for _, r := range all(t, f.log, history.Scan{Bodies: true})[len(f.want):] {
 		n := len(f.want)
 		if want := fillRecord(n); r.RV != want.RV || r.Ref != want.Ref || !bytes.Equal(r.Object, want.Object) {
-			t.Fatalf("record %d is %s at %s", n, r.Ref, r.RV)
+			t.Fatalf("record %d: got %s at %s with %d bytes, want %s at %s",
+				n, r.Ref, r.RV, len(r.Object), want.Ref, want.RV)
 		}
 		f.want = append(f.want, r)
 	}
 }
 
-// refused appends until that is refused, and returns why. It gives up after 1 GB.
+// refused appends until a batch is rejected, and returns the error. It gives up
+// after 1 GB.
 func (f *filler) refused(t *testing.T) error {
 	t.Helper()
 	for range 1000 {
@@ -63,7 +66,7 @@ func (f *filler) refused(t *testing.T) error {
 			return err
 		}
 	}
-	t.Fatal("1 GB is taken, and more")
+	t.Fatal("got 1000 batches of 1 MB accepted, want one rejected")
 	return nil
 }
 
@@ -72,7 +75,7 @@ func (f *filler) fill(t *testing.T) {
 	t.Helper()
 	err := f.refused(t)
 	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "is full") || strings.Contains(err.Error(), "\n") {
-		t.Fatalf("refused with %q", err)
+		t.Fatalf("got %q, want an Unavailable error in one line with \"is full\"", err)
 	}
 }
 
@@ -80,11 +83,12 @@ func (f *filler) check(t *testing.T) {
 	t.Helper()
 	got := all(t, f.log, history.Scan{Bodies: true})
 	if len(got) != len(f.want) {
-		t.Fatalf("%d records, acknowledged %d", len(got), len(f.want))
+		t.Fatalf("got %d records, want the acknowledged %d", len(got), len(f.want))
 	}
 	for i, r := range got {
 		if w := f.want[i]; r.Ref != w.Ref || r.RV != w.RV || r.Revision != w.Revision || !bytes.Equal(r.Object, w.Object) {
-			t.Fatalf("record %d is %s at %s", i, r.Ref, r.RV)
+			t.Fatalf("record %d: got %s at %s, revision %d, want %s at %s, revision %d",
+				i, r.Ref, r.RV, r.Revision, w.Ref, w.RV, w.Revision)
 		}
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// The test fills a volume, frees space, and fills it again. A log that writes to a full volume
-// does not fail with an error but with SIGBUS, which would end the test.
+// TestAppend_RejectedOnFullVolume fills a volume, frees space, and fills it
+// again. A log that writes to a full volume does not fail with an error but
+// with SIGBUS, which would end the test.
 func TestAppend_RejectedOnFullVolume(t *testing.T) {
 	onVolume(t, "160m", func(dir string) {
 		ballast := filepath.Join(dir, "ballast")
@@ -48,7 +48,8 @@ func TestAppend_RejectedOnFullVolume(t *testing.T) {
 	})
 }
 
-// The test checks that new names are rejected on a full volume, and known ones are not.
+// TestRegister_FullVolume checks that new names are rejected on a full volume,
+// and known ones are not.
 func TestRegister_FullVolume(t *testing.T) {
 	onVolume(t, "32m", func(volume string) {
 		s := open(t, filepath.Join(volume, "log"), store.Options{})
@@ -75,8 +76,8 @@ func TestRegister_FullVolume(t *testing.T) {
 	})
 }
 
-// The test fills the volume completely while the log is closed. Opening fails, and changes
-// nothing.
+// TestOpen_FullVolume fills the volume completely while the log is closed.
+// Opening fails, and changes nothing.
 func TestOpen_FullVolume(t *testing.T) {
 	onVolume(t, "64m", func(volume string) {
 		dir := filepath.Join(volume, "log")
@@ -103,8 +104,9 @@ func TestOpen_FullVolume(t *testing.T) {
 	})
 }
 
-// The test drops a day whose baselines don't fit on the volume. Prune fails, where Badger would
-// end the process, and succeeds once there is space.
+// TestPrune_FullVolume drops a day whose baselines don't fit on the volume.
+// Prune fails, where Badger would end the process, and succeeds once there is
+// space.
 func TestPrune_FullVolume(t *testing.T) {
 	onVolume(t, "600m", func(volume string) {
 		c := &clock{noon(0)}
@@ -144,12 +146,13 @@ func TestPrune_FullVolume(t *testing.T) {
 	})
 }
 
-// volumeDir is the environment variable with the directory of a test that runs in its own mount
-// namespace.
+// volumeDir is the environment variable with the directory of a test that runs
+// in its own mount namespace.
 const volumeDir = "WATCHHISTORY_VOLUME_DIR"
 
-// onVolume runs the calling test again in a process with a small file system, and calls f there
-// with its directory. size is as for mount(8). It needs user namespaces or root.
+// onVolume runs the calling test again in a process with a small file system,
+// and calls f there with its directory. size is as for mount(8). It needs user
+// namespaces or root.
 func onVolume(t *testing.T, size string, f func(dir string)) {
 	t.Helper()
 	if dir := os.Getenv(volumeDir); dir != "" {

@@ -20,8 +20,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// limits returns functions that set a limit of this process, and that restore it. The test
-// must run alone in its process.
+// limits returns functions that set a limit of this process, and that restore
+// it. The test must run alone in its process.
 func limits(t *testing.T, resource int) (set func(uint64), lift func()) {
 	t.Helper()
 	var before syscall.Rlimit
@@ -38,8 +38,8 @@ func limits(t *testing.T, resource int) (set func(uint64), lift func()) {
 	return func(n uint64) { to(syscall.Rlimit{Cur: n, Max: before.Max}) }, lift
 }
 
-// limitFiles limits the size of files that this process writes. Writing more is an I/O error.
-// The returned function removes the limit.
+// limitFiles limits the size of files that this process writes. Writing more is
+// an I/O error. The returned function removes the limit.
 func limitFiles(t *testing.T, bytes uint64) (lift func()) {
 	t.Helper()
 	set, lift := limits(t, syscall.RLIMIT_FSIZE)
@@ -47,9 +47,9 @@ func limitFiles(t *testing.T, bytes uint64) (lift func()) {
 	return lift
 }
 
-// The test makes the next WAL impossible. The commit that needs it fails with the cause, and
-// so do all later ones until the log is opened again. No read returns less than what was
-// acknowledged.
+// TestAppend_FailsForGoodAfterWriteError makes the next WAL impossible. The
+// commit that needs it fails with the cause, and so do all later ones until the
+// log is opened again. No read returns less than what was acknowledged.
 func TestAppend_FailsForGoodAfterWriteError(t *testing.T) { alone(t, failsForGoodAfterWriteError) }
 
 func failsForGoodAfterWriteError(t *testing.T, dir string) {
@@ -93,8 +93,9 @@ func failsForGoodAfterWriteError(t *testing.T, dir string) {
 	f.check(t)
 }
 
-// The test makes tables impossible. Badger retries forever. Closing the log does not wait
-// forever, and once tables are possible again, nothing is lost.
+// TestClose_GivesUpOnFailingFlush makes tables impossible. Badger retries
+// forever. Closing the log does not wait forever, and once tables are possible
+// again, nothing is lost.
 func TestClose_GivesUpOnFailingFlush(t *testing.T) { alone(t, givesUpOnFailingFlush) }
 
 func givesUpOnFailingFlush(t *testing.T, dir string) {
@@ -107,8 +108,8 @@ func givesUpOnFailingFlush(t *testing.T, dir string) {
 	}
 	lift := limitFiles(t, 1<<20)
 	err := f.log.Close()
-	if err == nil || !strings.Contains(err.Error(), "could not be closed") {
-		t.Errorf("Close: got error %v, want that it could not be closed", err)
+	if err == nil || !strings.Contains(err.Error(), "did not respond") {
+		t.Errorf("Close: got error %v, want that the disk did not respond", err)
 	}
 	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid {
 		t.Errorf("Open during Close: got error %v, want an invalid one", err)
@@ -125,9 +126,9 @@ func givesUpOnFailingFlush(t *testing.T, dir string) {
 	f.check(t)
 }
 
-// The test makes tables impossible. Commits succeed until all memtables are full, and then
-// wait. A commit whose context ends returns. Once tables are possible again, its batch is in
-// the log.
+// TestAppend_ContextEndsWaitForDisk makes tables impossible. Commits succeed
+// until all memtables are full, and then wait. A commit whose context ends
+// returns. Once tables are possible again, its batch is in the log.
 func TestAppend_ContextEndsWaitForDisk(t *testing.T) {
 	dir := t.TempDir()
 	f := &filler{log: open(t, dir, store.Options{})}
@@ -161,8 +162,9 @@ func TestAppend_ContextEndsWaitForDisk(t *testing.T) {
 	f.check(t)
 }
 
-// The test limits the number of open files. Batches are rejected before a table can't be
-// opened, because Badger drops the input of a compaction whose output can't be created.
+// TestAppend_RejectedBeforeTooManyTables limits the number of open files.
+// Batches are rejected before a table can't be opened, because Badger drops the
+// input of a compaction whose output can't be created.
 func TestAppend_RejectedBeforeTooManyTables(t *testing.T) { alone(t, rejectedBeforeTooManyTables) }
 
 func rejectedBeforeTooManyTables(t *testing.T, dir string) {
@@ -195,8 +197,8 @@ func rejectedBeforeTooManyTables(t *testing.T, dir string) {
 	f.check(t)
 }
 
-// The test makes the WAL impossible that follows a drop. Commits then fail for good, and not
-// as if space would help.
+// TestPrune_WriteErrorFailsAppendsForGood makes the WAL impossible that follows
+// a drop. Commits then fail for good, and not as if space would help.
 func TestPrune_WriteErrorFailsAppendsForGood(t *testing.T) { alone(t, writeErrorFailsAppendsForGood) }
 
 func writeErrorFailsAppendsForGood(t *testing.T, dir string) {
@@ -218,12 +220,13 @@ func writeErrorFailsAppendsForGood(t *testing.T, dir string) {
 	lift()
 }
 
-// aloneIn is the environment variable with the directory of a test that runs alone in a
-// process.
+// aloneIn is the environment variable with the directory of a test that runs
+// alone in a process.
 const aloneIn = "WATCHHISTORY_ALONE_IN"
 
-// alone runs the calling test again in its own process, and calls f there with an empty
-// directory. A limit that f sets does not affect other tests, or the output of go test.
+// alone runs the calling test again in its own process, and calls f there with
+// an empty directory. A limit that f sets does not affect other tests, or the
+// output of go test.
 func alone(t *testing.T, f func(t *testing.T, dir string)) {
 	t.Helper()
 	if dir := os.Getenv(aloneIn); dir != "" {

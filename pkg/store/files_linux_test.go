@@ -14,8 +14,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// The test makes flock fail as on file systems without locks. The error names the file
-// system, the system's error, and a solution. Opening for reading succeeds.
+// TestOpen_NamesFileSystemWithoutLocks makes flock fail as on file systems
+// without locks. The error names the file system, the system's error, and a
+// solution. Opening for reading succeeds.
 func TestOpen_NamesFileSystemWithoutLocks(t *testing.T) {
 	onVolume(t, "160m", func(volume string) {
 		dir := filepath.Join(volume, "log")
@@ -62,9 +63,9 @@ func failing(call uint32, errno unix.Errno) error {
 	return nil
 }
 
-// The test counts the bytes that a process reads to open a log, and to verify the blocks for
-// a complete scan: each at most the size of the tables. Badger's own reads don't count,
-// because it maps the tables.
+// TestOpen_ReadsEachTableOnce counts the bytes that a process reads to open a
+// log, and to verify the blocks for a complete scan: each at most the size of
+// the tables. Badger's own reads don't count, because it maps the tables.
 func TestOpen_ReadsEachTableOnce(t *testing.T) { alone(t, readsEachTableOnce) }
 
 func readsEachTableOnce(t *testing.T, dir string) {
@@ -111,7 +112,8 @@ func bytesRead(t *testing.T) (n int64) {
 	return n
 }
 
-// The test reads, verifies and backs up a log on a read-only volume, intact and damaged.
+// TestInspect_ReadOnlyVolume reads, verifies and backs up a log on a read-only
+// volume, intact and damaged.
 func TestInspect_ReadOnlyVolume(t *testing.T) {
 	onVolume(t, "160m", func(volume string) {
 		t.TempDir() // created now, since it is removed after the volume

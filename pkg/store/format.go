@@ -18,8 +18,8 @@ import (
 // any other format is refused.
 const format = 1
 
-// load checks the format and loads the log's state. It creates a log in an empty
-// database.
+// load checks the format and loads the log's state. It creates a log in an
+// empty database.
 func (s *Store) load(dir string) error {
 	return s.db.Update(func(txn *badger.Txn) error {
 		stored, err := get(txn, key.Format())

@@ -17,8 +17,8 @@ import (
 )
 
 // addGap adds a gap to the current transaction. An open gap doesn't expire. A
-// closed gap expires like a record at its end. It ends no earlier than the newest
-// record, so that it covers the records of its batch.
+// closed gap expires like a record at its end. It ends no earlier than the
+// newest record, so that it covers the records of its batch.
 func (w *batchTx) addGap(of *history.Gap) error {
 	var g group
 	n, err := w.numberOf(&g, term{key.Resources, codec.Pair(of.Group, of.Resource)})
@@ -35,9 +35,11 @@ func (w *batchTx) addGap(of *history.Gap) error {
 }
 
 // Gaps returns the gaps that touch the time from start to end, sorted by their
-// starts. No resources mean all resources, and a zero end means no end. Gaps that
-// ended before the retention are not returned.
-func (s *Store) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
+// starts. No resources mean all resources, and a zero end means no end. Gaps
+// that ended before the retention are not returned.
+func (s *Store) Gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) ([]history.Gap, error) {
 	if oldest := moment(s.horizon()); start.Before(oldest) {
 		start = oldest
 	}
@@ -52,7 +54,9 @@ func (s *Store) Gaps(ctx context.Context, resources []schema.GroupResource, star
 	return gaps, nil
 }
 
-func (r *reader) gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) (gaps []history.Gap, err error) {
+func (r *reader) gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) (gaps []history.Gap, err error) {
 	err = r.eachGap(resources, func(item *badger.Item) error {
 		g, err := r.gap(item)
 		if err == nil && g.Touches(start, end) {

@@ -4,14 +4,98 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
+
+// Heads returns the newest versions of a resource's live objects, as they are
+// when the iteration begins, in an arbitrary order. An error comes with a zero
+// head and ends the iteration.
+func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error] {
+	return func(yield func(history.Head, error) bool) {
+		err := s.heads(ctx, resource, func(h history.Head) bool { return yield(h, nil) })
+		if err != nil && !errors.Is(err, errStop) {
+			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
+		}
+	}
+}
+
+// heads calls f for the heads of a resource's live objects, until it returns
+// false.
+func (s *Store) heads(ctx context.Context, resource schema.GroupResource, f func(history.Head) bool) error {
+	answered := false
+	return s.retryAfterRepair(func() (bool, error) {
+		err := s.viewOnce(func(r *reader) error {
+			n, err := r.resource(resource)
+			if err != nil || n == 0 {
+				return err
+			}
+			return r.each(key.Heads(n), func(item *badger.Item) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				head, alive, err := r.head(item)
+				if err == nil && alive {
+					if answered = true; !f(head) {
+						return errStop
+					}
+				}
+				return err
+			})
+		})
+		return answered, err
+	})
+}
+
+// head returns the head in an item, and whether its object is alive. Only the
+// head of a live object is complete.
+func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error) {
+	b, err := item.ValueCopy(nil)
+	if err != nil {
+		return h, false, err
+	}
+	head, err := codec.DecodeHead(b)
+	if err != nil || !head.Alive {
+		return h, false, err
+	}
+	id, err := r.identity(head.Object)
+	return history.Head{Ref: id.ref, RV: head.RV, ManagedHashes: head.ManagedHashes}, true, err
+}
+
+// Checkpoint returns a resource's checkpoint. Its RV is empty if no checkpoint
+// was committed.
+func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (history.Checkpoint, error) {
+	c := history.Checkpoint{Group: resource.Group, Resource: resource.Resource}
+	err := s.view(func(r *reader) error {
+		n, err := r.resource(resource)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := s.integrity.checkKey(key.Checkpoint(n)); err != nil {
+			return err
+		}
+		b, err := get(r.txn, key.Checkpoint(n))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.RV, c.Time, err = codec.DecodeCheckpoint(b)
+		return err
+	})
+	if err != nil {
+		return c, fmt.Errorf("checkpoint of %s: %w", resource, err)
+	}
+	return c, nil
+}
 
 // maxDeletionsPerBatch is how many lost deletions are recorded in one batch.
 const maxDeletionsPerBatch = 64
@@ -37,7 +121,9 @@ func (s *Store) reconcileHeads(ctx context.Context) error {
 			case head.Last.TS == 0 && h.TS == 0:
 				k := item.KeyCopy(nil)
 				id, err := r.identityOf(head.Object)
-				return errors.Join(err, b.add(ctx, deleteObjectSize, func(w *batchTx) error { return w.deleteObject(k, head.Object, &id) }))
+				return errors.Join(err, b.add(ctx, deleteObjectSize, func(w *batchTx) error {
+					return w.deleteObject(k, head.Object, &id)
+				}))
 			case exists && !head.Alive:
 				deleted = append(deleted, lostDeletion{h, head.RV})
 			}

@@ -20,13 +20,15 @@ const importedFile = "IMPORTED"
 // errImported rejects batches for an imported log.
 var errImported = history.Errorf(history.Invalid, "this history was imported from an export and is read-only")
 
-// Import creates a log from an excerpt and opens it. The directory must be empty
-// or not exist. Records keep their times and revisions, and nothing expires.
+// Import creates a log from an excerpt and opens it. The directory must be
+// empty or not exist. Records keep their times and revisions, and nothing
+// expires.
 //
-// The log returns what the original one would return about the excerpt's extent.
-// It begins with the excerpt's baselines. It has no checkpoints, rejects batches,
-// and drops nothing. After it is closed it can't be opened again, and the caller
-// removes the directory. The caller also removes it after an error.
+// The log returns what the original one would return about the excerpt's
+// extent. It begins with the excerpt's baselines. It has no checkpoints,
+// rejects batches, and drops nothing. After it is closed it can't be opened
+// again, and the caller removes the directory. The caller also removes it after
+// an error.
 //
 // An excerpt that violates the contract of [history.Excerpt] is a
 // [history.Invalid] error.
@@ -108,8 +110,8 @@ type importer struct {
 // maxLatest bounds the bodies that an importer keeps, in bytes.
 const maxLatest = 12 << 20
 
-// all writes the excerpt. Gaps come first, since they may end before the records
-// do.
+// all writes the excerpt. Gaps come first, since they may end before the
+// records do.
 func (w *importer) all(from *history.Excerpt) error {
 	var floor group
 	floor.set(key.RetentionFloor(), encodeFloor(uint32(key.Day(w.start))), 0)
@@ -140,7 +142,8 @@ func (w *importer) all(from *history.Excerpt) error {
 	return w.commit()
 }
 
-// checkImported checks what a record of an excerpt must have besides [checkRecord].
+// checkImported checks what a record of an excerpt must have besides
+// [checkRecord].
 func checkImported(r *history.Record) error {
 	if r.Revision == 0 || r.Time.Unix() < 0 {
 		return history.Errorf(history.Invalid, "record of %s has no revision or no time", r.Ref)
@@ -172,8 +175,8 @@ func (w *importer) keepBody(r *history.Record) {
 }
 
 // addBaseline adds the baseline of an object. One from the first day is written
-// like other records, because the retention floor is not above it. Baselines are
-// never deltas, since they come in any order.
+// like other records, because the retention floor is not above it. Baselines
+// are never deltas, since they come in any order.
 func (w *importer) addBaseline(r *history.Record, ts uint64) error {
 	if ts >= w.start || r.Verb == history.Delete {
 		return history.Errorf(history.Invalid, "record of %s at %s is not a baseline of the range", r.Ref, r.Time)

@@ -32,7 +32,8 @@ func imported(t *testing.T, s *store.Store, of history.Extent, dir string) (*sto
 	return log, err
 }
 
-// The test imports days of a log whose first day was dropped, and verifies the new log.
+// TestImport_AnswersLikeTheLog imports days of a log whose first day was
+// dropped, and verifies the new log.
 func TestImport_AnswersLikeTheLog(t *testing.T) {
 	c := &clock{day(time.Now()).Add(-72 * time.Hour)}
 	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 48 * time.Hour})
@@ -73,7 +74,8 @@ func TestImport_AnswersLikeTheLog(t *testing.T) {
 	}
 }
 
-// The test checks how an extent is cut: it excludes dropped days and the future.
+// TestExcerpt_CutsExtent checks how an extent is cut: it excludes dropped days
+// and the future.
 func TestExcerpt_CutsExtent(t *testing.T) {
 	c := &clock{day(time.Now()).Add(-10 * time.Hour)}
 	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 24 * time.Hour})
@@ -111,7 +113,8 @@ func TestExcerpt_CutsExtent(t *testing.T) {
 	}
 }
 
-// The test checks that an excerpt ends with its context, and that an import does.
+// TestExcerpt_EndsWithContext checks that an excerpt ends with its context, and
+// that an import does.
 func TestExcerpt_EndsWithContext(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, take(200, records(t, 50))...)

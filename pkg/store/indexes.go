@@ -60,30 +60,32 @@ type index struct {
 	class key.Class
 	// name is the index's name in messages.
 	name string
-	// metadata says that entries hold a copy of the version's metadata, so that a
-	// scan doesn't read the version's own key.
+	// metadata says that entries hold a copy of the version's metadata, so that
+	// a scan doesn't read the version's own key.
 	metadata bool
-	// hashes returns the hashes under which a version has an entry, each of them
-	// once. nil means that every version has one entry without a hash.
+	// hashes returns the hashes under which a version has an entry, each of
+	// them once. nil means that every version has one entry without a hash.
 	hashes func(*history.Record) iter.Seq[key.Hash]
-	// baselineKey returns the key of a baseline's entry. nil means that the index
-	// has no entries for baselines.
+	// baselineKey returns the key of a baseline's entry. nil means that the
+	// index has no entries for baselines.
 	baselineKey func(h key.Hash, object, ts uint64) []byte
 
-	// selects are the fields for which a plan uses the index, if it is the first
-	// index of the table that has one of them. It narrows the scan to ranges of
-	// keys, but hashes can collide: the record has to be compared with the filter.
+	// selects are the fields for which a plan uses the index, if it is the
+	// first index of the table that has one of them. It narrows the scan to
+	// ranges of keys, but hashes can collide: the record has to be compared
+	// with the filter.
 	selects filterFields
-	// decides are the fields that the ranges and keys decide exactly. If a filter
-	// sets no other fields, it can be evaluated without reading the record.
+	// decides are the fields that the ranges and keys decide exactly. If a
+	// filter sets no other fields, it can be evaluated without reading the
+	// record.
 	decides filterFields
 }
 
 const byTime = fieldStart | fieldEnd
 
 // indexes is the one table of indexes, in the order in which a plan prefers
-// them. The writer, the planner, the verifier and the baselines use it. To add an
-// index, add its class to package key and its row here.
+// them. The writer, the planner, the verifier and the baselines use it. To add
+// an index, add its class to package key and its row here.
 var indexes = []index{
 	{
 		class:    key.Record,
@@ -136,8 +138,8 @@ var ownerIndex = index{
 // their own keys.
 var versionIndexes = indexes[1:]
 
-// recordFields are the fields that no index selects or decides. Filters that set
-// them are compared with the record.
+// recordFields are the fields that no index selects or decides. Filters that
+// set them are compared with the record.
 const recordFields = fieldManager | fieldRevisions
 
 // indexFor returns the index with which a plan finds the records of a filter
@@ -151,8 +153,8 @@ func indexFor(set filterFields) *index {
 	return &indexes[len(indexes)-1]
 }
 
-// keys yields the keys of a version's entries in the index, each of them once. e
-// must have all fields but the hash.
+// keys yields the keys of a version's entries in the index, each of them once.
+// e must have all fields but the hash.
 func (x *index) keys(e key.Entry, rec *history.Record) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if x.hashes == nil {

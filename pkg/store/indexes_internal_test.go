@@ -26,8 +26,9 @@ func setField(t *testing.T, name string) *history.Filter {
 	return f
 }
 
-// Every field of a filter must be selected or decided by an index, or be listed in
-// recordFields. Otherwise Count would count records that the filter excludes.
+// Every field of a filter must be selected or decided by an index, or be listed
+// in recordFields. Otherwise Count would count records that the filter
+// excludes.
 func TestIndexes_CoverAllFilterFields(t *testing.T) {
 	covered := recordFields
 	for _, x := range indexes {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// clock is a clock that is set by hand, and runs only when it is told to.
+// clock is a clock that tests set.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
@@ -56,8 +56,9 @@ func reopen(tb testing.TB, s *store.Store, dir string, opts store.Options) *stor
 	return open(tb, dir, opts)
 }
 
-// TestConformance checks that BadgerDB keeps what the log promises, and looks at each database afterwards, key by key.
-func TestConformance(t *testing.T) {
+// TestStore_Conformance checks that the store keeps the promises of a log, and
+// audits each database key by key afterwards.
+func TestStore_Conformance(t *testing.T) {
 	audited := map[string]bool{}
 	storetest.Run(t, func(tb testing.TB, dir string, o storetest.Options) storetest.Log {
 		tb.Helper()

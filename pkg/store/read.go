@@ -13,8 +13,8 @@ import (
 )
 
 // reader reads the log as it was when its transaction began. It must be used by
-// one goroutine at a time. Bodies are the exception: several goroutines may read
-// them if the transaction is read-only.
+// one goroutine at a time. Bodies are the exception: several goroutines may
+// read them if the transaction is read-only.
 type reader struct {
 	s         *Store
 	txn       *badger.Txn
@@ -27,8 +27,8 @@ func (s *Store) newReader(txn *badger.Txn) *reader {
 	return &reader{s: s, txn: txn, integrity: s.integrity, bodies: newBodyCache()}
 }
 
-// view calls f with a reader of the log as it is now. If f reads a damaged file,
-// view waits for its repair and calls f again.
+// view calls f with a reader of the log as it is now. If f reads a damaged
+// file, view waits for its repair and calls f again.
 func (s *Store) view(f func(*reader) error) error {
 	return s.retryAfterRepair(func() (bool, error) { return false, s.viewOnce(f) })
 }
@@ -95,12 +95,12 @@ func (r *reader) each(prefix []byte, f func(*badger.Item) error) error {
 	return nil
 }
 
-// maxIdentities bounds the number of encoded identities that readers cache: about
-// 7 MB. A page needs as many identities as it has records.
+// maxIdentities bounds the number of encoded identities that readers cache:
+// about 7 MB. A page needs as many identities as it has records.
 const maxIdentities = 49_152
 
-// maxCachedIdentity is the length of the longest identity in the cache, in bytes.
-// An identity with hundreds of owners has 30 KB.
+// maxCachedIdentity is the length of the longest identity in the cache, in
+// bytes. An identity with hundreds of owners has 30 KB.
 const maxCachedIdentity = 1 << 10
 
 // identity is an object, with the owners and the target that versions have if
@@ -111,8 +111,8 @@ type identity struct {
 	regarding *history.Target
 }
 
-// record returns the record of a version without its body. It needs the version's
-// metadata, its object's identity, and the phrases of its day.
+// record returns the record of a version without its body. It needs the
+// version's metadata, its object's identity, and the phrases of its day.
 func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, error) {
 	rec := &history.Record{Time: moment(e.TS)}
 	m, err := codec.DecodeMeta(meta, e.TS, rec, func(n uint16) (string, error) { return r.phrase(key.Day(e.TS), n) })

@@ -56,8 +56,8 @@ func (c *bodyCache) at(v versionID) *cachedBody {
 	return d
 }
 
-// done accounts for a decoded body. If the cache is full, it evicts all others. A
-// failed body is not cached: it may succeed when it is the base of another
+// done accounts for a decoded body. If the cache is full, it evicts all others.
+// A failed body is not cached: it may succeed when it is the base of another
 // version, because the limit on the chain's length is then a different one.
 func (c *bodyCache) done(v versionID, d *cachedBody) {
 	c.mu.Lock()
@@ -100,9 +100,9 @@ func (r *reader) decoded(at versionID, parts uint16, chain int) (decoded, error)
 // deltaChain reads the bodies from one version back to its snapshot. It must be
 // used by one goroutine.
 //
-// The bodies of one object are next to each other, mostly in the same block. The
-// iterator keeps that block decompressed. Badger's cache may not contain it, so
-// that each Get would decompress it again.
+// The bodies of one object are next to each other, mostly in the same block.
+// The iterator keeps that block decompressed. Badger's cache may not contain
+// it, so that each Get would decompress it again.
 type deltaChain struct {
 	r  *reader
 	of versionID        // the version at the end of the chain
@@ -159,8 +159,8 @@ func (l *deltaChain) base(of versionID, base *codec.Base, chain int) ([]byte, er
 	return d.json, nil
 }
 
-// stored reads the bytes of a body. It uses the iterator for bodies of the chain's
-// object that have one part, and Get for others.
+// stored reads the bytes of a body. It uses the iterator for bodies of the
+// chain's object that have one part, and Get for others.
 func (l *deltaChain) stored(at versionID, parts uint16) ([]byte, error) {
 	if at.object != l.of.object || parts != 1 {
 		return l.r.stored(at, parts)

@@ -2,8 +2,8 @@ package store
 
 import "sync"
 
-// boundedCache is a map that evicts arbitrary entries once it is full. It is safe
-// for concurrent use.
+// boundedCache is a map that evicts arbitrary entries once it is full. It is
+// safe for concurrent use.
 type boundedCache[K comparable, V any] struct {
 	most    int     // how many entries it holds
 	onEvict func(V) // called with mu held for each removed value; may be nil

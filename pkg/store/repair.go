@@ -23,8 +23,8 @@ import (
 // hashed with.
 const redactionKeySize = 32
 
-// ErrDamaged matches the errors of [Open] and of reading if a file of the database is
-// damaged.
+// ErrDamaged matches the errors of [Open] and of reading if a file of the
+// database is damaged.
 var ErrDamaged = badgerdir.ErrDamaged
 
 // DamagedFile is a damaged file of a database: its name, what is wrong with it,
@@ -166,9 +166,9 @@ func Forecast(ctx context.Context, dir string, opts Options) (*Report, error) {
 	return v.Report(), v.Close()
 }
 
-// repairToOpen repairs a log that is being opened, so that recording goes on. It
-// fails if the redaction key is lost: only the operator can decide to continue
-// with a new key.
+// repairToOpen repairs a log that is being opened, so that recording goes on.
+// It fails if the redaction key is lost: only the operator can decide to
+// continue with a new key.
 func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error {
 	opts.Logger.Error("a file of the database is damaged and is repaired", "err", damage)
 	r, err := repairLocked(context.Background(), dir, opts, func(r *Report) error {
@@ -289,7 +289,8 @@ const (
 	maxWaitRepair    = time.Minute
 )
 
-// onlineRepairs is the repair of an open log, if one is running. At most one is.
+// onlineRepairs is the repair of an open log, if one is running. At most one
+// is.
 type onlineRepairs struct {
 	mu      sync.Mutex
 	running *onlineRepair // guarded by mu; nil: none
@@ -402,8 +403,8 @@ func (s *Store) adopt(o *Store) {
 }
 
 // explain returns the error of a damaged file, if damage explains an error: a
-// missing key, or a body that is corrupt. Otherwise it returns the error. To find
-// out, it verifies all tables.
+// missing key, or a body that is corrupt. Otherwise it returns the error. To
+// find out, it verifies all tables.
 func (s *Store) explain(err error) error {
 	if !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, codec.ErrCorrupt) {
 		return err

@@ -14,8 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// dropBaselines restores the index entries of the baselines, and drops baselines that
-// can't be read.
+// dropBaselines restores the index entries of the baselines, and drops
+// baselines that can't be read.
 func (b *rebuild) dropBaselines() error {
 	if !b.lost.Overlaps(key.BaselinesOf(0)[:1]) && !b.lost.Overlaps(key.Identities()) && !b.lost.Overlaps(dictionaryPrefix()) {
 		return nil
@@ -37,8 +37,8 @@ func (b *rebuild) dropBaselines() error {
 	return b.sweepBaselines()
 }
 
-// checkBaseline restores the index entries of a baseline, or drops it if it can't be
-// read.
+// checkBaseline restores the index entries of a baseline, or drops it if it
+// can't be read.
 func (b *rebuild) checkBaseline(e key.Entry, meta []byte) error {
 	rec, m, err := b.r.record(e, meta)
 	if err == nil {
@@ -94,8 +94,9 @@ func (b *rebuild) sweepBaselines() error {
 	})
 }
 
-// addGaps adds gaps for everything that is missing. It withdraws the checkpoints of
-// resources whose current state is unknown, so that they are listed again.
+// addGaps adds gaps for everything that is missing. It withdraws the
+// checkpoints of resources whose current state is unknown, so that they are
+// listed again.
 func (b *rebuild) addGaps() error {
 	for _, f := range []func() error{b.addDroppedLosses, b.addUnknownLosses, b.addBaselineLosses, b.addGapLosses, b.addCheckpointLosses, b.addRelistLosses} {
 		if err := f(); err != nil {
@@ -105,8 +106,8 @@ func (b *rebuild) addGaps() error {
 	return b.writeGaps()
 }
 
-// addDroppedLosses adds a loss for each dropped version, up to the next version of its
-// object. In between, the previous version is returned in its place.
+// addDroppedLosses adds a loss for each dropped version, up to the next version
+// of its object. In between, the previous version is returned in its place.
 func (b *rebuild) addDroppedLosses() error {
 	for _, l := range b.report.lost {
 		from := max(l.ts, key.Start(b.r.floorDay))
@@ -119,8 +120,8 @@ func (b *rebuild) addDroppedLosses() error {
 	return nil
 }
 
-// findUnknown finds the times at which versions may be lost without a trace: their
-// metadata and all copies of it would be in lost ranges.
+// findUnknown finds the times at which versions may be lost without a trace:
+// their metadata and all copies of it would be in lost ranges.
 func (b *rebuild) findUnknown() error {
 	all, err := b.resources()
 	if err != nil {
@@ -148,9 +149,9 @@ func (b *rebuild) findUnknown() error {
 	return nil
 }
 
-// addUnknownLosses adds losses for versions that may be lost without a trace. The
-// object of such a version is unknown up to its next version. A gap in the revisions
-// shows that.
+// addUnknownLosses adds losses for versions that may be lost without a trace.
+// The object of such a version is unknown up to its next version. A gap in the
+// revisions shows that.
 func (b *rebuild) addUnknownLosses() error {
 	if len(b.unknown) == 0 {
 		return nil
@@ -192,8 +193,8 @@ func (b *rebuild) addUnknownLosses() error {
 // revision is the number and the time of a version.
 type revision struct{ n, ts uint64 }
 
-// lostDays returns the days in lost ranges that may have had versions: from the oldest
-// known day up to the day of the newest record.
+// lostDays returns the days in lost ranges that may have had versions: from the
+// oldest known day up to the day of the newest record.
 func (b *rebuild) lostDays() (days []uint16) {
 	first, last := max(oldestDay(b.r.txn), b.r.floorDay), uint32(key.Day(b.newest()))
 	for _, r := range b.lost.WithPrefix([]byte{key.History}) {
@@ -212,8 +213,8 @@ func (b *rebuild) lostDays() (days []uint16) {
 	return days
 }
 
-// newest returns the time of the log's newest record, or the current time if that is
-// lost.
+// newest returns the time of the log's newest record, or the current time if
+// that is lost.
 func (b *rebuild) newest() uint64 {
 	value, err := get(b.r.txn, key.State())
 	if err != nil {
@@ -226,8 +227,8 @@ func (b *rebuild) newest() uint64 {
 	return state.Last
 }
 
-// lostTimes returns the intervals of a day in which keys are lost that consist of a
-// prefix and a time.
+// lostTimes returns the intervals of a day in which keys are lost that consist
+// of a prefix and a time.
 func (b *rebuild) lostTimes(prefix []byte, day uint16) (times []loss) {
 	begin, end := key.Start(uint32(day)), key.Start(uint32(day)+1)
 	for _, r := range b.lost.WithPrefix(prefix) {
@@ -240,8 +241,8 @@ func (b *rebuild) lostTimes(prefix []byte, day uint16) (times []loss) {
 	return times
 }
 
-// timeAfter returns the time that follows a prefix in a key, or otherwise if there is
-// none.
+// timeAfter returns the time that follows a prefix in a key, or otherwise if
+// there is none.
 func timeAfter(k, prefix []byte, otherwise uint64) uint64 {
 	if !bytes.HasPrefix(k, prefix) || len(k) < len(prefix)+8 {
 		return otherwise
@@ -249,8 +250,8 @@ func timeAfter(k, prefix []byte, otherwise uint64) uint64 {
 	return binary.BigEndian.Uint64(k[len(prefix):])
 }
 
-// addBaselineLosses adds losses for objects whose baseline may be lost without a
-// trace.
+// addBaselineLosses adds losses for objects whose baseline may be lost without
+// a trace.
 func (b *rebuild) addBaselineLosses() error {
 	lost := b.lost.WithPrefix(key.AllBaselines())
 	if len(lost) == 0 {
@@ -280,8 +281,8 @@ func (b *rebuild) addBaselineLosses() error {
 	})
 }
 
-// addGapLosses adds losses for gaps that may be in lost ranges and are not in the spare
-// copy.
+// addGapLosses adds losses for gaps that may be in lost ranges and are not in
+// the spare copy.
 func (b *rebuild) addGapLosses() error {
 	lost := b.lost.WithPrefix(key.AllGaps())
 	if len(lost) == 0 {
@@ -307,8 +308,8 @@ func (b *rebuild) addGapLosses() error {
 	return nil
 }
 
-// addCheckpointLosses adds a loss for each lost checkpoint. It begins at the time up to
-// which the resource was certainly observed.
+// addCheckpointLosses adds a loss for each lost checkpoint. It begins at the
+// time up to which the resource was certainly observed.
 func (b *rebuild) addCheckpointLosses() error {
 	all, err := b.resources()
 	if err != nil {
@@ -327,8 +328,8 @@ func (b *rebuild) addCheckpointLosses() error {
 	return nil
 }
 
-// observedUntil returns the time up to which a resource was certainly observed: that of
-// its newest version, or of its checkpoint in the spare copy.
+// observedUntil returns the time up to which a resource was certainly observed:
+// that of its newest version, or of its checkpoint in the spare copy.
 func (b *rebuild) observedUntil(n uint16) (until uint64, err error) {
 	if b.spare != nil {
 		until = b.spare.observed[n]
@@ -344,7 +345,8 @@ func (b *rebuild) observedUntil(n uint16) (until uint64, err error) {
 	return cmp.Or(until, max(key.Start(b.r.floorDay), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))), err
 }
 
-// addRelistLosses adds losses for the other resources whose current state is unknown.
+// addRelistLosses adds losses for the other resources whose current state is
+// unknown.
 func (b *rebuild) addRelistLosses() error {
 	for n := range b.relist {
 		if slices.ContainsFunc(b.losses[n], func(l loss) bool { return l.to == 0 }) {
@@ -359,13 +361,13 @@ func (b *rebuild) addRelistLosses() error {
 	return nil
 }
 
-// maxLosses bounds the gaps of one resource that a repair adds. Beyond it, the nearest
-// ones are merged.
+// maxLosses bounds the gaps of one resource that a repair adds. Beyond it, the
+// nearest ones are merged.
 const maxLosses = 16
 
-// writeGaps writes a gap for each loss. For a loss without an end it withdraws the
-// resource's checkpoint: the list that follows ends the gap. A loss of an unknown
-// resource applies to all resources.
+// writeGaps writes a gap for each loss. For a loss without an end it withdraws
+// the resource's checkpoint: the list that follows ends the gap. A loss of an
+// unknown resource applies to all resources.
 func (b *rebuild) writeGaps() error {
 	all, err := b.resources()
 	if err != nil {
@@ -381,7 +383,8 @@ func (b *rebuild) writeGaps() error {
 	return nil
 }
 
-// mergeLosses sorts losses and merges those that touch. It returns at most maxLosses.
+// mergeLosses sorts losses and merges those that touch. It returns at most
+// maxLosses.
 func mergeLosses(all []loss) (list []loss) {
 	slices.SortFunc(all, func(a, b loss) int { return cmp.Compare(a.from, b.from) })
 	for _, l := range all {
@@ -406,8 +409,8 @@ func mergeLosses(all []loss) (list []loss) {
 	return list
 }
 
-// writeGap writes the gap of a loss. It moves its start to an earlier nanosecond if a
-// gap with that start exists.
+// writeGap writes the gap of a loss. It moves its start to an earlier
+// nanosecond if a gap with that start exists.
 func (b *rebuild) writeGap(n uint16, l loss) error {
 	open, used := uint64(0), map[uint64]bool{}
 	err := b.r.each(key.Gaps(n), func(item *badger.Item) error {

@@ -20,9 +20,9 @@ import (
 func dictionaryPrefix() []byte { return key.Text(0, "")[:1] }
 func checkpointPrefix() []byte { return key.Checkpoint(0)[:1] }
 
-// restoreGlobals restores the keys that exist once in the log from the spare copy. It
-// restores the numbers of the dictionaries from their texts, and the texts from the
-// numbers.
+// restoreGlobals restores the keys that exist once in the log from the spare
+// copy. It restores the numbers of the dictionaries from their texts, and the
+// texts from the numbers.
 func (b *rebuild) restoreGlobals() error {
 	if b.spare != nil {
 		for _, e := range b.spare.entries {
@@ -53,9 +53,9 @@ func (b *rebuild) restoreGlobals() error {
 	})
 }
 
-// reconcileGlobals restores the keys that exist once in the log from the remaining
-// keys: the catalogue, the format, the retention floor and the state. A lost redaction
-// key is replaced by a new one.
+// reconcileGlobals restores the keys that exist once in the log from the
+// remaining keys: the catalogue, the format, the retention floor and the state.
+// A lost redaction key is replaced by a new one.
 func (b *rebuild) reconcileGlobals() error {
 	if b.deletionPending {
 		b.set(key.RepairPending(), []byte{1}, 0)
@@ -85,8 +85,8 @@ func (b *rebuild) reconcileGlobals() error {
 	return b.restoreState()
 }
 
-// restoreFloor sets the retention floor to the first day that has keys, if there are
-// baselines. The earlier days were dropped.
+// restoreFloor sets the retention floor to the first day that has keys, if
+// there are baselines. The earlier days were dropped.
 func (b *rebuild) restoreFloor() error {
 	if !b.lost.Contains(key.RetentionFloor()) {
 		return nil
@@ -104,8 +104,8 @@ func (b *rebuild) restoreFloor() error {
 	return nil
 }
 
-// restoreState restores the log's state so that no time and no number is assigned
-// twice.
+// restoreState restores the log's state so that no time and no number is
+// assigned twice.
 func (b *rebuild) restoreState() error {
 	if !b.lost.Contains(key.State()) {
 		return nil
@@ -141,8 +141,8 @@ func (b *rebuild) restoreState() error {
 	return err
 }
 
-// latestTime returns the latest time of any key of the newest day. The key may belong
-// to a body whose version is lost.
+// latestTime returns the latest time of any key of the newest day. The key may
+// belong to a body whose version is lost.
 func (b *rebuild) latestTime() (ts uint64, err error) {
 	newest := -1
 	if err := b.days(func(day uint16) error { newest = int(day); return nil }); err != nil || newest < 0 {
@@ -181,8 +181,9 @@ func (b *rebuild) highestObject(n uint64) (uint64, error) {
 	})
 }
 
-// restoreCatalogue adds resources to the catalogue that have versions, as far as the
-// versions describe them. The recorder completes the entries of what it records.
+// restoreCatalogue adds resources to the catalogue that have versions, as far
+// as the versions describe them. The recorder completes the entries of what it
+// records.
 func (b *rebuild) restoreCatalogue() error {
 	return b.r.eachResource(nil, func(n uint16) error {
 		r := b.groupResource(n)

@@ -16,7 +16,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// restoreIdentities restores lost identities from the JSON of the objects' versions.
+// restoreIdentities restores lost identities from the JSON of the objects'
+// versions.
 func (b *rebuild) restoreIdentities() error {
 	if !b.lost.Overlaps(key.Identities()) {
 		return nil
@@ -33,8 +34,8 @@ func (b *rebuild) restoreIdentities() error {
 	return nil
 }
 
-// missingIdentities returns the versions of the objects that have no identity, in
-// ascending order of their times.
+// missingIdentities returns the versions of the objects that have no identity,
+// in ascending order of their times.
 func (b *rebuild) missingIdentities() (map[uint64][]indexHit, error) {
 	missing, known := map[uint64][]indexHit{}, map[uint64]bool{}
 	add := func(h indexHit) error {
@@ -59,8 +60,8 @@ func (b *rebuild) missingIdentities() (map[uint64][]indexHit, error) {
 	})
 }
 
-// eachBaseline calls f for the baselines. It gets their resources and namespaces from
-// the index of names.
+// eachBaseline calls f for the baselines. It gets their resources and
+// namespaces from the index of names.
 func (b *rebuild) eachBaseline(f func(indexHit) error) error {
 	places := map[uint64]key.Entry{}
 	err := b.each(key.Names("")[:1], func(item *badger.Item) error {
@@ -116,9 +117,9 @@ func (r *reference) target() *history.Target {
 	return t
 }
 
-// identify restores an object's identity from the JSON of one of its versions. The
-// object's head, or its entry in the index of names, contains a hash of the identity and
-// confirms it.
+// identify restores an object's identity from the JSON of one of its versions.
+// The object's head, or its entry in the index of names, contains a hash of the
+// identity and confirms it.
 func (b *rebuild) identify(object uint64, versions []indexHit) error {
 	var id *codec.Identity
 	var expires uint64
@@ -166,7 +167,8 @@ func (b *rebuild) setRelations(id *codec.Identity, d bodyIdentity) {
 	id.Relations = codec.Relations(id.Owners, id.Regarding)
 }
 
-// groupResource returns the resource with a number. It is empty if it is unknown.
+// groupResource returns the resource with a number. It is empty if it is
+// unknown.
 func (b *rebuild) groupResource(n uint16) (r schema.GroupResource) {
 	if text, err := b.r.s.terms.text(b.r.txn, termNumber{key.Resources, uint32(n)}); err == nil {
 		r.Group, r.Resource, _ = codec.SplitPair(text)
@@ -193,8 +195,8 @@ func (b *rebuild) readIdentity(h indexHit) (d bodyIdentity, found bool) {
 	return d, d.Metadata.Name != ""
 }
 
-// headOf returns the head of an object with an identity, and its expiry. It returns nil
-// if there is none.
+// headOf returns the head of an object with an identity, and its expiry. It
+// returns nil if there is none.
 func (b *rebuild) headOf(object uint64, id *codec.Identity) (*codec.Head, uint64, error) {
 	item, err := b.r.txn.Get(key.Head(id.Resource, id.Namespace, id.Name, string(id.UID)))
 	if errors.Is(err, badger.ErrKeyNotFound) {
@@ -214,8 +216,8 @@ func (b *rebuild) headOf(object uint64, id *codec.Identity) (*codec.Head, uint64
 	return &head, item.ExpiresAt(), nil
 }
 
-// mayHave reports whether an object without a head may have an identity: the index of
-// names contains it, or that entry and the head are lost.
+// mayHave reports whether an object without a head may have an identity: the
+// index of names contains it, or that entry and the head are lost.
 func (b *rebuild) mayHave(object uint64, id *codec.Identity) bool {
 	name := key.Name(id.Name, id.Resource, id.Namespace, object)
 	if there, err := b.exists(name); err != nil || there {
@@ -254,10 +256,10 @@ func (b *rebuild) identities(f func(object uint64, id *codec.Identity, item *bad
 	})
 }
 
-// reconcileHeads makes heads consistent with the remaining versions. A lost head is
-// restored from the newest version. If the newest version is lost, the head keeps its
-// revision, so that no revision is assigned twice, and the resource is listed again. An
-// object without versions is forgotten.
+// reconcileHeads makes heads consistent with the remaining versions. A lost
+// head is restored from the newest version. If the newest version is lost, the
+// head keeps its revision, so that no revision is assigned twice, and the
+// resource is listed again. An object without versions is forgotten.
 func (b *rebuild) reconcileHeads() error {
 	expected := map[string]bool{}
 	err := b.identities(func(object uint64, id *codec.Identity, item *badger.Item) error {
@@ -286,8 +288,8 @@ func (b *rebuild) reconcileHeads() error {
 	return nil
 }
 
-// newestLost reports whether the version that an object's head names is lost without
-// another trace. It drops that version.
+// newestLost reports whether the version that an object's head names is lost
+// without another trace. It drops that version.
 func (b *rebuild) newestLost(object uint64, id *codec.Identity) (bool, error) {
 	if len(b.unknown[id.Resource]) == 0 {
 		return false, nil
@@ -304,8 +306,8 @@ func (b *rebuild) newestLost(object uint64, id *codec.Identity) (bool, error) {
 	return !there, err
 }
 
-// reconcileHead makes the head of one object consistent. lost reports whether the head
-// is in a lost range.
+// reconcileHead makes the head of one object consistent. lost reports whether
+// the head is in a lost range.
 func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, lost bool) error {
 	before, expires, err := b.headOf(object, id)
 	if err != nil {
@@ -359,7 +361,8 @@ func (b *rebuild) forgetObject(head []byte, object uint64, id *codec.Identity) e
 	return nil
 }
 
-// newestOf returns the newest remaining version of an object, which may be a baseline.
+// newestOf returns the newest remaining version of an object, which may be a
+// baseline.
 func (b *rebuild) newestOf(object uint64) (newest indexHit, found bool, err error) {
 	e := key.Entry{Class: key.Record, Object: object}
 	err = b.days(func(day uint16) error {
@@ -377,8 +380,8 @@ func (b *rebuild) newestOf(object uint64) (newest indexHit, found bool, err erro
 	return b.r.storedBaseline(object)
 }
 
-// nextOf returns the time of an object's first remaining version after a lost one; 0 if
-// there is none.
+// nextOf returns the time of an object's first remaining version after a lost
+// one; 0 if there is none.
 func (b *rebuild) nextOf(v versionID) (ts uint64, err error) {
 	e := key.Entry{Class: key.Record, Object: v.object}
 	err = b.days(func(day uint16) error {

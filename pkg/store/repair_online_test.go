@@ -17,8 +17,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// The test flips a bit of a block while the log is open. Every query succeeds with the readable versions and
-// with gaps for the others, and the log accepts records.
+// TestOnDamage_AnswersFromIntactBlocks flips a bit of a block while the log is
+// open. Every query succeeds with the readable versions and with gaps for the
+// others, and the log accepts records.
 func TestOnDamage_AnswersFromIntactBlocks(t *testing.T) {
 	p, rng := recorded(t, 1500), chance(t)
 	db := raw(t, p.dir) // avoids compactions, which make a loss final
@@ -54,8 +55,8 @@ func TestOnDamage_AnswersFromIntactBlocks(t *testing.T) {
 	}
 }
 
-// verifyUntilIntact verifies a log until nothing is damaged. Verify finds what no query read, and starts a
-// repair.
+// verifyUntilIntact verifies a log until nothing is damaged. Verify finds what
+// no query read, and starts a repair.
 func verifyUntilIntact(t *testing.T, s *store.Store) {
 	t.Helper()
 	const most = 1000
@@ -67,7 +68,8 @@ func verifyUntilIntact(t *testing.T, s *store.Store) {
 	t.Errorf("got damage after %d verifications, want none", most)
 }
 
-// queryAll queries a damaged log. It returns the gaps, and how many versions were returned.
+// queryAll queries a damaged log. It returns the gaps, and how many versions
+// were returned.
 func (p *past) queryAll(t *testing.T, s *store.Store) (gaps []history.Gap, n int) {
 	t.Helper()
 	answered := map[string]bool{}
@@ -119,8 +121,9 @@ func flipInPlace(tb testing.TB, path string, at int64) {
 	}
 }
 
-// The test drops the day of versions of which only the JSON is lost. The baseline keeps all other data, and its
-// index entry. Reading the JSON fails.
+// TestPrune_KeepsBaselineWithoutBody drops the day of versions of which only
+// the JSON is lost. The baseline keeps all other data, and its index entry.
+// Reading the JSON fails.
 func TestPrune_KeepsBaselineWithoutBody(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(0)}
 	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}

@@ -17,21 +17,23 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
-// rebuild makes a log consistent again after ranges of its keys were lost. It restores
-// a lost key if other keys determine its value:
+// rebuild makes a log consistent again after ranges of its keys were lost. It
+// restores a lost key if other keys determine its value:
 //
 //   - metadata and index entries from each other,
 //   - identities from the JSON of versions,
 //   - names and heads from identities and versions,
 //   - keys that exist once in the log from the spare copy.
 //
-// A version whose JSON or whose object can't be determined is dropped, and a gap
-// covers it.
+// A version whose JSON or whose object can't be determined is dropped, and a
+// gap covers it.
 //
-// Invariant: every value that remains was written, and everything that is missing is
-// covered by a gap. A lost key is never left with an outdated value of an older table.
+// Invariant: every value that remains was written, and everything that is
+// missing is covered by a gap. A lost key is never left with an outdated value
+// of an older table.
 //
-// It works in phases. Each phase reads the log with the edits of the earlier phases.
+// It works in phases. Each phase reads the log with the edits of the earlier
+// phases.
 type rebuild struct {
 	ctx   context.Context //nolint:containedctx // for one call
 	view  *view
@@ -118,7 +120,8 @@ func (b *rebuild) days(f func(day uint16) error) error {
 	return nil
 }
 
-// each calls f for each key with a prefix, except those that this phase removed.
+// each calls f for each key with a prefix, except those that this phase
+// removed.
 func (b *rebuild) each(prefix []byte, f func(*badger.Item) error) error {
 	return b.r.each(prefix, func(item *badger.Item) error {
 		if b.view.Edits[string(item.Key())].Removed {
@@ -128,8 +131,8 @@ func (b *rebuild) each(prefix []byte, f func(*badger.Item) error) error {
 	})
 }
 
-// entries calls f for each key of a class of a day. It removes keys that can't be
-// decoded.
+// entries calls f for each key of a class of a day. It removes keys that can't
+// be decoded.
 func (b *rebuild) entries(day uint16, class key.Class, f func(key.Entry, *badger.Item) error) error {
 	return b.each(key.ClassPrefix(day, class), func(item *badger.Item) error {
 		e, err := key.Decode(item.Key())
@@ -191,8 +194,8 @@ func (b *rebuild) addLoss(resource uint16, l loss) {
 	}
 }
 
-// restoreEntries restores the metadata and index entries of a day from the remaining
-// index entries, which have copies of the metadata.
+// restoreEntries restores the metadata and index entries of a day from the
+// remaining index entries, which have copies of the metadata.
 func (b *rebuild) restoreEntries(day uint16) error {
 	for _, from := range metadataClasses() {
 		err := b.entries(day, from, func(e key.Entry, item *badger.Item) error {
@@ -215,8 +218,8 @@ func (b *rebuild) restoreEntries(day uint16) error {
 	return nil
 }
 
-// dropPhrases removes the managers and the summary from metadata that refers to lost
-// entries of the day's dictionary. The versions remain.
+// dropPhrases removes the managers and the summary from metadata that refers to
+// lost entries of the day's dictionary. The versions remain.
 func (b *rebuild) dropPhrases(day uint16) error {
 	if !b.lost.Overlaps(key.ClassPrefix(day, key.Phrase)) {
 		return nil
@@ -252,8 +255,8 @@ func (b *rebuild) setMeta(at key.Entry, meta []byte, expires uint64) {
 	}
 }
 
-// locate completes the key of a version's metadata from its entry in the index by
-// time. known is false if there is no such entry.
+// locate completes the key of a version's metadata from its entry in the index
+// by time. known is false if there is no such entry.
 func (b *rebuild) locate(e key.Entry) (at key.Entry, known bool, err error) {
 	byTime := key.Entry{Class: key.ByTime}
 	prefix := binary.BigEndian.AppendUint64(byTime.Prefix(key.Day(e.TS)), e.TS)
@@ -266,8 +269,8 @@ func (b *rebuild) locate(e key.Entry) (at key.Entry, known bool, err error) {
 	return at, known, err
 }
 
-// relationsExist returns a function that reports whether a version may have owners and
-// a target: their index entries exist or are lost.
+// relationsExist returns a function that reports whether a version may have
+// owners and a target: their index entries exist or are lost.
 func (b *rebuild) relationsExist(at key.Entry) func([]types.UID, *history.Target) bool {
 	return func(owners []types.UID, target *history.Target) bool {
 		rec := &history.Record{Owners: owners, Regarding: target}
@@ -319,8 +322,8 @@ func (b *rebuild) restoreIndexes(day uint16) error {
 	})
 }
 
-// dropUnreadable drops the versions whose metadata can't be decoded, because it refers
-// to lost keys, and those whose object is unknown.
+// dropUnreadable drops the versions whose metadata can't be decoded, because it
+// refers to lost keys, and those whose object is unknown.
 func (b *rebuild) dropUnreadable() error {
 	known := map[uint64]uint16{}
 	return b.days(func(day uint16) error {
@@ -354,8 +357,9 @@ func (b *rebuild) dropUnreadable() error {
 	})
 }
 
-// dropBrokenBodies drops the versions of a day whose JSON can't be read: a part is
-// lost, or a version that it is a delta against. A deletion loses only its JSON.
+// dropBrokenBodies drops the versions of a day whose JSON can't be read: a part
+// is lost, or a version that it is a delta against. A deletion loses only its
+// JSON.
 func (b *rebuild) dropBrokenBodies(day uint16) error {
 	if !b.lost.Overlaps(key.ClassPrefix(day, key.Body)) {
 		return nil
@@ -366,8 +370,9 @@ func (b *rebuild) dropBrokenBodies(day uint16) error {
 	})
 }
 
-// sweepOrphans removes the metadata and index entries of dropped versions, and those
-// without metadata. Bodies remain, because others may be deltas against them.
+// sweepOrphans removes the metadata and index entries of dropped versions, and
+// those without metadata. Bodies remain, because others may be deltas against
+// them.
 func (b *rebuild) sweepOrphans() error {
 	swept := map[uint16]bool{}
 	for v := range b.dropped {
@@ -381,8 +386,8 @@ func (b *rebuild) sweepOrphans() error {
 	})
 }
 
-// sweepDay is sweepOrphans for one day. It drops a version of which only the body is
-// left.
+// sweepDay is sweepOrphans for one day. It drops a version of which only the
+// body is left.
 func (b *rebuild) sweepDay(day uint16) error {
 	for _, class := range append(append(metadataClasses(), key.Record), hashedClasses()...) {
 		err := b.entries(day, class, func(e key.Entry, item *badger.Item) error {
@@ -437,7 +442,8 @@ type deltaChains struct {
 	known map[versionID]bool // whether a body can be read
 }
 
-// check drops a version whose body can't be read. A deletion loses only its body.
+// check drops a version whose body can't be read. A deletion loses only its
+// body.
 func (c *deltaChains) check(e key.Entry, meta []byte, expires uint64) error {
 	o, err := codec.DecodeOutline(meta)
 	v := versionID{e.Object, e.TS}
@@ -464,8 +470,8 @@ func (c *deltaChains) check(e key.Entry, meta []byte, expires uint64) error {
 	return nil
 }
 
-// readable reports whether the body of a version exists, and all bodies that it is a
-// delta against. chain is the largest number of deltas.
+// readable reports whether the body of a version exists, and all bodies that it
+// is a delta against. chain is the largest number of deltas.
 func (c *deltaChains) readable(v versionID, parts uint16, chain int) bool {
 	if intact, ok := c.known[v]; ok {
 		return intact

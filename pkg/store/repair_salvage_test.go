@@ -21,8 +21,8 @@ type past struct {
 	versions map[time.Time]*history.Record
 }
 
-// recorded returns a log of a sample cluster over four days. The oldest day is dropped, so there are baselines.
-// The log has several small tables.
+// recorded returns a log of a sample cluster over four days. The oldest day is
+// dropped, so there are baselines. The log has several small tables.
 func recorded(tb testing.TB, versions int) *past {
 	tb.Helper()
 	c := &clock{noon(-5)}
@@ -61,7 +61,8 @@ func recorded(tb testing.TB, versions int) *past {
 	return p
 }
 
-// The test flips one bit in a database of many tables. Nearly everything is kept.
+// TestRepair_OneFlippedBit flips one bit in a database of many tables. Nearly
+// everything is kept.
 func TestRepair_OneFlippedBit(t *testing.T) {
 	p := recorded(t, 8000)
 	path := filepath.Join(p.dir, onlyTable(t, p.dir))
@@ -80,8 +81,9 @@ func TestRepair_OneFlippedBit(t *testing.T) {
 	}
 }
 
-// The test damages every kind of file at random places. Everything that is returned was recorded, everything
-// that is missing is in a gap, and only the damaged block and its dependents are lost.
+// TestRepair_KeepsIntactBlocks damages every kind of file at random places.
+// Everything that is returned was recorded, everything that is missing is in a
+// gap, and only the damaged block and its dependents are lost.
 func TestRepair_KeepsIntactBlocks(t *testing.T) {
 	p, rng := recorded(t, 2500), chance(t)
 	for _, kind := range []string{".sst", ".sst", ".sst", "MANIFEST", "KEYREGISTRY", ".vlog", "SPARE"} {
@@ -93,7 +95,7 @@ func TestRepair_KeepsIntactBlocks(t *testing.T) {
 	}
 }
 
-// The test flips a bit in every block.
+// TestRepair_OfEveryBlock flips a bit in every block.
 func TestRepair_OfEveryBlock(t *testing.T) {
 	p, rng := recorded(t, 600), chance(t)
 	tables, err := filepath.Glob(filepath.Join(p.dir, "*.sst"))
@@ -207,7 +209,8 @@ func (p *past) checkLog(t *testing.T, what, dir string, r *store.Report) {
 	}
 }
 
-// checkStates checks the newest version of each object: it is right, or in a gap.
+// checkStates checks the newest version of each object: it is right, or in a
+// gap.
 func (p *past) checkStates(t *testing.T, what string, s *store.Store, gaps []history.Gap) {
 	t.Helper()
 	newest := map[history.ObjectRef]*history.Record{}

@@ -33,7 +33,8 @@ func repaired(tb testing.TB, dir string) (files string, err error) {
 	return files, nil
 }
 
-// The test damages files that contain no versions. No version is lost.
+// TestRepair_KeepsAllVersions damages files that contain no versions. No
+// version is lost.
 func TestRepair_KeepsAllVersions(t *testing.T) {
 	whole := mixed(t)
 	logs, err := filepath.Glob(filepath.Join(whole, "*.vlog"))
@@ -72,7 +73,8 @@ func TestRepair_KeepsAllVersions(t *testing.T) {
 	}
 }
 
-// fourDays returns a log of four days, with a table for each day and one for all other keys.
+// fourDays returns a log of four days, with a table for each day and one for
+// all other keys.
 func fourDays(t *testing.T) (dir string, opts store.Options) {
 	t.Helper()
 	c := &clock{time.Now().Add(-96 * time.Hour)}
@@ -93,8 +95,9 @@ func fourDays(t *testing.T) (dir string, opts store.Options) {
 	return dir, opts
 }
 
-// The test leaves two WALs next to a damaged table. The first WAL is damaged, too. The second one must be
-// ignored: its checkpoint would cover the lost transactions.
+// TestRepair_IgnoresWALAfterDamagedOne leaves two WALs next to a damaged table.
+// The first WAL is damaged, too. The second one must be ignored: its checkpoint
+// would cover the lost transactions.
 func TestRepair_IgnoresWALAfterDamagedOne(t *testing.T) {
 	dir, opts := fourDays(t)
 	live := copied(t, dir)
@@ -144,7 +147,8 @@ func writeAhead(t *testing.T, dir string) []byte {
 	return bytes.TrimRight(b, "\x00")
 }
 
-// layered rewrites a closed database: the versions of each day in a table, and all other keys in another.
+// layered rewrites a closed database: the versions of each day in a table, and
+// all other keys in another.
 func layered(t *testing.T, dir string) {
 	t.Helper()
 	d := dumped(t, dir)
@@ -174,7 +178,8 @@ func layered(t *testing.T, dir string) {
 	}
 }
 
-// middle returns a table that contains only versions, but not the newest ones, and the time of one.
+// middle returns a table that contains only versions, but not the newest ones,
+// and the time of one.
 func middle(t *testing.T, dir string) (path string, of time.Time) {
 	t.Helper()
 	for at, f := range tablesOfVersions(t, dir) {
@@ -188,7 +193,8 @@ func middle(t *testing.T, dir string) (path string, of time.Time) {
 	return path, of
 }
 
-// tablesOfVersions returns the tables that begin with a version's key, by the time of that.
+// tablesOfVersions returns the tables that begin with a version's key, by the
+// time of that.
 func tablesOfVersions(t *testing.T, dir string) map[time.Time]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.sst"))
@@ -223,8 +229,9 @@ func tableOf(t *testing.T, dir string, of time.Time) string {
 	return ""
 }
 
-// The test loses the day on which one object was deleted, one was created, and one was created and deleted.
-// The first must not remain as a baseline. Nothing may be left of the others that prevents new records.
+// TestRepair_ReconcilesHeads loses the day on which one object was deleted, one
+// was created, and one was created and deleted. The first must not remain as a
+// baseline. Nothing may be left of the others that prevents new records.
 func TestRepair_ReconcilesHeads(t *testing.T) {
 	dir, c := t.TempDir(), &clock{time.Now().UTC().Truncate(24 * time.Hour).Add(-84 * time.Hour)}
 	opts := store.Options{Now: c.now}

@@ -27,33 +27,34 @@ const (
 //  1. writeBaselines: copy the last version in the day of each object to the
 //     baselines. A deletion is copied too if it ends a baseline. Readers ignore
 //     the copies so far.
-//  2. raiseFloor: make the next day the retention floor, in one transaction with
-//     the gaps of what is lost. From now on the day isn't answered, and the
-//     copies are.
+//  2. raiseFloor: make the next day the retention floor, in one transaction
+//     with the gaps of what is lost. From now on the day isn't answered, and
+//     the copies are.
 //  3. gcBaselines: remove the baselines that the copies replace, the copied
-//     deletions, and the heads, identities and names of objects that were deleted
-//     in the day and did not come back.
-//  4. dropPrefix: drop the keys of the day. Only this step is visible to running
-//     transactions; see [reader.droppedMeanwhile].
+//     deletions, and the heads, identities and names of objects that were
+//     deleted in the day and did not come back.
+//  4. dropPrefix: drop the keys of the day. Only this step is visible to
+//     running transactions; see [reader.droppedMeanwhile].
 //
 // Invariant: the baselines that readers see are the state of the cluster at the
 // beginning of the retention floor.
 //
-// Every step is idempotent. An interrupted drop begins again: from the first step
-// if the floor was not raised, otherwise from the third.
+// Every step is idempotent. An interrupted drop begins again: from the first
+// step if the floor was not raised, otherwise from the third.
 type dayDrop struct {
 	day    uint16
 	reason Reason
 	begun  bool // an earlier attempt raised the floor
 }
 
-// Prune drops the days that are completely older than the retention. Then, while
-// the database's files exceed nine tenths of [Options.MaxBytes], it drops the
-// oldest day and records gaps. It never drops the day of the newest record. The
-// newest version of each object before the remaining days is kept as a baseline.
+// Prune drops the days that are completely older than the retention. Then,
+// while the database's files exceed nine tenths of [Options.MaxBytes], it drops
+// the oldest day and records gaps. It never drops the day of the newest record.
+// The newest version of each object before the remaining days is kept as a
+// baseline.
 //
-// Call it every few minutes. It blocks commits only while it drops a prefix. After
-// an error, the next call continues.
+// Call it every few minutes. It blocks commits only while it drops a prefix.
+// After an error, the next call continues.
 func (s *Store) Prune(ctx context.Context) error {
 	release, err := s.acquire()
 	if err != nil {
@@ -107,8 +108,8 @@ func (s *Store) nextDrop() (*dayDrop, error) {
 	return d, nil
 }
 
-// reportFull logs once that the size limit is exceeded and no day can be dropped.
-// Recording goes on: new records are worth more than the limit.
+// reportFull logs once that the size limit is exceeded and no day can be
+// dropped. Recording goes on: new records are worth more than the limit.
 func (s *Store) reportFull(full bool) {
 	if full && !s.full {
 		s.logger.Error("size limit exceeded by the newest day, recording goes on", "limit", s.limit)
@@ -148,8 +149,8 @@ func (s *Store) dropDay(ctx context.Context, d *dayDrop) error {
 	return nil
 }
 
-// raiseFloor makes the next day the retention floor, and records the gaps of the
-// dropped day.
+// raiseFloor makes the next day the retention floor, and records the gaps of
+// the dropped day.
 func (s *Store) raiseFloor(ctx context.Context, d *dayDrop) error {
 	var gaps []group
 	err := s.view(func(r *reader) (err error) { gaps, err = r.droppedGaps(d.day, d.reason); return err })
@@ -194,8 +195,8 @@ func (s *Store) dropPrefix(day uint16) error {
 	})
 }
 
-// transact commits the entries that f adds. If the volume has no space, nothing is
-// written. Any other error of f or of the commit makes the log read-only.
+// transact commits the entries that f adds. If the volume has no space, nothing
+// is written. Any other error of f or of the commit makes the log read-only.
 func (s *Store) transact(ctx context.Context, f func(*batchTx) error) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
@@ -217,12 +218,12 @@ func (s *Store) transact(ctx context.Context, f func(*batchTx) error) error {
 	return nil
 }
 
-// maxBulk is the approximate size of a commit of a bulkWriter in bytes. It bounds
-// how long a commit of the recorder waits.
+// maxBulk is the approximate size of a commit of a bulkWriter in bytes. It
+// bounds how long a commit of the recorder waits.
 const maxBulk = 512 << 10
 
-// bulkWriter collects writes while a day is read, and commits them in batches of
-// about maxBulk bytes.
+// bulkWriter collects writes while a day is read, and commits them in batches
+// of about maxBulk bytes.
 type bulkWriter struct {
 	s       *Store
 	pending []func(*batchTx) error
@@ -258,8 +259,8 @@ func (b *bulkWriter) flush(ctx context.Context) error {
 // noDay is greater than every day that a key can store.
 const noDay = 1 << 16
 
-// oldestDay returns the first day that has a version, or noDay. Malformed keys are
-// skipped; [Store.Verify] reports them.
+// oldestDay returns the first day that has a version, or noDay. Malformed keys
+// are skipped; [Store.Verify] reports them.
 func oldestDay(txn *badger.Txn) uint32 {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{key.History}})
 	defer it.Close()
@@ -290,8 +291,8 @@ func retentionFloor(txn *badger.Txn) (uint32, error) {
 // encodeFloor returns the value of [key.RetentionFloor].
 func encodeFloor(day uint32) []byte { return binary.BigEndian.AppendUint32(nil, day) }
 
-// loadFloor loads the retention floor. It must be called before days or baselines
-// are read.
+// loadFloor loads the retention floor. It must be called before days or
+// baselines are read.
 func (r *reader) loadFloor() (err error) {
 	if r.floorDay, err = retentionFloor(r.txn); err != nil {
 		return err
@@ -299,14 +300,14 @@ func (r *reader) loadFloor() (err error) {
 	return r.integrity.checkKey(key.RetentionFloor())
 }
 
-// lowerBound returns the time from which the reader reads days. Everything before
-// it is older than the retention, or dropped.
+// lowerBound returns the time from which the reader reads days. Everything
+// before it is older than the retention, or dropped.
 func (r *reader) lowerBound() uint64 { return max(r.s.horizon(), key.Start(r.floorDay)) }
 
 // droppedMeanwhile reports whether the day may have been dropped after the
 // reader's transaction began. DropPrefix is the only write that a running
-// transaction sees. If droppedMeanwhile returns false after a read, the read was
-// complete.
+// transaction sees. If droppedMeanwhile returns false after a read, the read
+// was complete.
 func (r *reader) droppedMeanwhile(day uint16) bool {
 	dropped := r.s.dropped.Load()
 	return dropped > r.floorDay && uint32(day) < dropped

@@ -17,8 +17,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
-// walkBaselines calls f for the baselines at a time that lie in the span, in the
-// span's order. Only plans for certain objects have baselines; see
+// walkBaselines calls f for the baselines at a time that lie in the span, in
+// the span's order. Only plans for certain objects have baselines; see
 // [reader.baselineCandidates].
 func (r *reader) walkBaselines(p *plan, sp span, at uint64, f func(indexHit) (bool, error)) error {
 	if sp.from >= at {
@@ -50,10 +50,11 @@ func (r *reader) walkBaselines(p *plan, sp span, at uint64, f func(indexHit) (bo
 	return nil
 }
 
-// baselineCandidates returns the objects whose baselines at a time a plan answers.
-// These are the objects that the plan names. If the plan names an owner, these are
-// the objects that have that owner in a baseline, or in a version between the
-// retention floor and that time. Other plans have no candidates.
+// baselineCandidates returns the objects whose baselines at a time a plan
+// answers. These are the objects that the plan names. If the plan names an
+// owner, these are the objects that have that owner in a baseline, or in a
+// version between the retention floor and that time. Other plans have no
+// candidates.
 func (r *reader) baselineCandidates(p *plan, at uint64) (objects []uint64, err error) {
 	if p.index.class == key.Record {
 		for i := range p.ranges {
@@ -80,10 +81,10 @@ func (r *reader) baselineCandidates(p *plan, at uint64) (objects []uint64, err e
 	return slices.Compact(objects), err
 }
 
-// baselineAt returns the version that an object had at a time: its newest version
-// before that time. The time must not be before the retention floor. The version
-// is in a day that is kept, or it is a stored baseline. The result is false if the
-// object did not exist, or was deleted.
+// baselineAt returns the version that an object had at a time: its newest
+// version before that time. The time must not be before the retention floor.
+// The version is in a day that is kept, or it is a stored baseline. The result
+// is false if the object did not exist, or was deleted.
 func (r *reader) baselineAt(object, at uint64) (indexHit, bool, error) {
 	at = min(at, r.s.last.Load()+1)
 	e := key.Entry{Class: key.Record, Object: object}
@@ -108,9 +109,9 @@ func (r *reader) baselineAt(object, at uint64) (indexHit, bool, error) {
 	return r.storedBaseline(object)
 }
 
-// storedBaseline returns an object's baseline at the retention floor. While a day
-// is dropped, there are newer baselines. They are ignored until the floor is
-// raised.
+// storedBaseline returns an object's baseline at the retention floor. While a
+// day is dropped, there are newer baselines. They are ignored until the floor
+// is raised.
 func (r *reader) storedBaseline(object uint64) (indexHit, bool, error) {
 	k, meta, err := r.newestBefore(key.BaselinesOf(object), key.Start(r.floorDay))
 	if err != nil || k == nil {
@@ -133,8 +134,8 @@ func (h indexHit) existing() (indexHit, bool, error) {
 }
 
 // newestBefore returns the last key with a prefix followed by a time before the
-// given one, and its value. k is nil if there is none. It verifies the blocks that
-// may contain such keys.
+// given one, and its value. k is nil if there is none. It verifies the blocks
+// that may contain such keys.
 func (r *reader) newestBefore(prefix []byte, before uint64) (k, v []byte, err error) {
 	if before == 0 {
 		return nil, nil, nil
@@ -225,11 +226,12 @@ func (s *Store) writeBaselines(ctx context.Context, day uint16) error {
 	return errors.Join(err, b.flush(ctx))
 }
 
-// baselineGroups returns the entries of a version's baseline, its metadata last.
+// baselineGroups returns the entries of a version's baseline, its metadata
+// last.
 //
-// A damaged version becomes a damaged baseline, because it is the object's newest
-// version: reading it returns the same error as before. If only its body is
-// damaged, the metadata stays readable.
+// A damaged version becomes a damaged baseline, because it is the object's
+// newest version: reading it returns the same error as before. If only its body
+// is damaged, the metadata stays readable.
 func (r *reader) baselineGroups(h indexHit) ([]group, error) {
 	var last group
 	rec, m, err := r.record(h.Entry, h.meta)
@@ -246,8 +248,8 @@ func (r *reader) baselineGroups(h indexHit) ([]group, error) {
 	} else if groups, err = r.baselineBodyGroups(h, &m); r.tolerateDamage(h, err) != nil {
 		return nil, err
 	}
-	// The metadata is written without phrases and with its own relations: the day's
-	// phrases are dropped with the day.
+	// The metadata is written without phrases and with its own relations: the
+	// day's phrases are dropped with the day.
 	meta := codec.AppendMeta(nil, h.TS, rec, codec.Meta{Kind: m.Kind, Parts: m.Parts}, nil)
 	last.set(key.Baseline(h.Object, h.TS), meta, 0)
 	for k := range baselineKeys(rec, h.Object, h.TS) {
@@ -256,8 +258,8 @@ func (r *reader) baselineGroups(h indexHit) ([]group, error) {
 	return append(groups, last), nil
 }
 
-// baselineBodyGroups returns the parts of a version's body as a snapshot, and sets
-// their number in m.
+// baselineBodyGroups returns the parts of a version's body as a snapshot, and
+// sets their number in m.
 func (r *reader) baselineBodyGroups(h indexHit, m *codec.Meta) (groups []group, err error) {
 	json, err := r.body(h.Entry, m.Parts)
 	if err != nil || len(json) == 0 {
@@ -283,10 +285,10 @@ func (r *reader) tolerateDamage(h indexHit, err error) error {
 	return err
 }
 
-// gcBaselines removes the baselines of the day's objects that are older than their
-// last versions in the day, and the baselines that are deletions. It also removes
-// the heads, identities and names of objects that were deleted in the day and did
-// not come back.
+// gcBaselines removes the baselines of the day's objects that are older than
+// their last versions in the day, and the baselines that are deletions. It also
+// removes the heads, identities and names of objects that were deleted in the
+// day and did not come back.
 func (s *Store) gcBaselines(ctx context.Context, day uint16) error {
 	b := bulkWriter{s: s}
 	err := s.eachLastVersion(ctx, day, func(r *reader, h indexHit) error {
@@ -304,9 +306,9 @@ func (s *Store) gcBaselines(ctx context.Context, day uint16) error {
 	return errors.Join(err, b.flush(ctx))
 }
 
-// supersededBaselines returns the removal of an object's baselines that are older
-// than the version h, and of the baseline of h if h is a deletion. The owners of a
-// damaged baseline are unknown, so their index entries stay.
+// supersededBaselines returns the removal of an object's baselines that are
+// older than the version h, and of the baseline of h if h is a deletion. The
+// owners of a damaged baseline are unknown, so their index entries stay.
 func (r *reader) supersededBaselines(h indexHit, deleted bool) (old group, err error) {
 	err = r.each(key.BaselinesOf(h.Object), func(item *badger.Item) error {
 		_, ts, err := key.DecodeBaseline(item.Key())
@@ -332,11 +334,12 @@ func (r *reader) supersededBaselines(h indexHit, deleted bool) (old group, err e
 	return old, err
 }
 
-// deleteObjectSize is the approximate size of the writes of deleteObject in bytes.
+// deleteObjectSize is the approximate size of the writes of deleteObject in
+// bytes.
 const deleteObjectSize = 256
 
-// deleteObjectAt removes an object's head, identity and name if its newest version
-// is the deletion with the given revision.
+// deleteObjectAt removes an object's head, identity and name if its newest
+// version is the deletion with the given revision.
 func (w *batchTx) deleteObjectAt(object, revision uint64) error {
 	b, err := get(w.txn, key.Identity(object))
 	if errors.Is(err, badger.ErrKeyNotFound) {
@@ -360,8 +363,8 @@ func (w *batchTx) deleteObjectAt(object, revision uint64) error {
 	return w.deleteObject(k, object, &id)
 }
 
-// deleteObject removes an object's head, identity and name. head is the key of the
-// head.
+// deleteObject removes an object's head, identity and name. head is the key of
+// the head.
 func (w *batchTx) deleteObject(head []byte, object uint64, id *codec.Identity) error {
 	var g group
 	g.remove(head)

@@ -17,9 +17,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// fuse is a context that ends at the nth time that it is asked.
+// fuse is a context that is canceled after its error was read "left" times.
 type fuse struct {
-	context.Context //nolint:containedctx // what it does not answer itself
+	context.Context //nolint:containedctx // for the other methods
 
 	left int
 }
@@ -31,9 +31,10 @@ func (f *fuse) Err() error {
 	return nil
 }
 
-// TestPruneInterrupted interrupts pruning at places throughout, in the end behind the last one, and checks that all that
-// is answered stays right, before and after the log is opened again, and that the next pruning ends what was begun.
-func TestPruneInterrupted(t *testing.T) {
+// TestPrune_Interrupted interrupts pruning in many places. All answers must
+// stay right, also after the log is opened again, and the next pruning must
+// complete the drop.
+func TestPrune_Interrupted(t *testing.T) {
 	for _, limit := range []int64{0, 1} {
 		step := 3
 		if testing.Short() {
@@ -54,13 +55,13 @@ func TestPruneInterrupted(t *testing.T) {
 				check = checkNewestDay
 			}
 			check(t, s, fmt.Sprintf("interrupted at %d", n))
-			opts.MaxBytes = 0 // what was begun by size is ended without a limit, too
+			opts.MaxBytes = 0 // a drop by size is completed even without a limit
 			s = reopen(t, s, dir, opts)
-			check(t, s, fmt.Sprintf("opened again after %d", n))
+			check(t, s, fmt.Sprintf("reopened after interruption %d", n))
 			if err := s.Prune(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			check(t, s, fmt.Sprintf("pruned after %d", n))
+			check(t, s, fmt.Sprintf("pruned after interruption %d", n))
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -69,24 +70,25 @@ func TestPruneInterrupted(t *testing.T) {
 				return
 			}
 			if err == nil {
-				t.Logf("pruning can be interrupted at fewer than %d places", n)
+				t.Logf("pruning reads its context fewer than %d times", n)
 				break
 			}
 		}
 	}
 }
 
-// checkNewestDay checks every object's state at the beginning of the fifth day.
+// checkNewestDay checks every object's state at the beginning of day 5.
 func checkNewestDay(t *testing.T, s *store.Store, when string) {
 	t.Helper()
 	for name, want := range map[string]string{"still": "1", "web": "45", "late": "4", "back": "4", "again": "4", "gone": ""} {
 		if got := asOf(t, s, name, day(noon(5))); got != want {
-			t.Errorf("%s, %s is %q, want %q", when, name, got, want)
+			t.Errorf("%s: %s: got %q, want %q", when, name, got, want)
 		}
 	}
 }
 
-// A crowd is days of versions of one object that don't compress: about a megabyte a day.
+// A crowd is many incompressible versions of one object on several days: about
+// a megabyte a day.
 const crowdDays, crowdVersions = 12, 60
 
 func crowd(t *testing.T, s *store.Store, c *clock) {
@@ -95,15 +97,16 @@ func crowd(t *testing.T, s *store.Store, c *clock) {
 		c.t = noon(d)
 		for i := range crowdVersions {
 			r := pod("web", fmt.Sprint(d*crowdVersions+i), history.Update)
-			r.Object = append(random(20_000+d*crowdVersions+i), []byte(r.RV)...) // unlike any other
+			r.Object = append(random(20_000+d*crowdVersions+i), []byte(r.RV)...) // not a delta
 			appendTo(t, s, r)
 		}
 	}
 }
 
-// TestPruneBelowAScan drops days that a scan is reading. The scan says that it has to be made again, answers no half of a record, and
-// does not make more days go, though it holds on to the tables of those that did.
-func TestPruneBelowAScan(t *testing.T) {
+// TestPrune_DuringScan drops days that a scan is reading. The scan ends with an
+// error, and yields no incomplete record. The dropped tables that it still
+// holds must not cause more days to be dropped.
+func TestPrune_DuringScan(t *testing.T) {
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		dir, c := t.TempDir(), &clock{noon(1)}
 		opts := store.Options{Now: c.now}
@@ -114,27 +117,28 @@ func TestPruneBelowAScan(t *testing.T) {
 		sc := history.Scan{Filter: history.Filter{End: noon(0).Add(time.Hour)}, Bodies: true, Order: order}
 		next, stop := iter.Pull2(s.Scan(t.Context(), sc))
 		if r, err, _ := next(); err != nil || len(r.Object) == 0 {
-			t.Fatal(r, err)
+			t.Fatalf("first record: got %v, %v, want a record with a body", r, err)
 		}
 		if err := s.Prune(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := s.Usage().Dropped[store.BySize].Days; n == 0 || n > crowdDays/2 {
-			t.Errorf("%d of %d days were dropped while a scan held their tables", n, crowdDays)
+			t.Errorf("got %d of %d days dropped while a scan held their tables, want from 1 to %d",
+				n, crowdDays, crowdDays/2)
 		}
 		if r, err, ok := next(); history.CodeOf(err) != history.Unavailable {
-			t.Errorf("the scan goes on over a day that is dropped: %v, %v, %v", r, err, ok)
+			t.Errorf("next record of a dropped day: got %v, %v, %v, want an Unavailable error", r, err, ok)
 		}
 		stop()
 		if n := len(all(t, s, sc)); n != 0 {
-			t.Errorf("made again, the scan answers %d records of a day that is dropped", n)
+			t.Errorf("repeated scan of dropped days: got %d records, want 0", n)
 		}
 	}
 }
 
-// TestPruneBesideOthers reads and appends while days are dropped: no commit fails, and a scan answers all that it should, or
-// says that it can't.
-func TestPruneBesideOthers(t *testing.T) {
+// TestPrune_DuringScansAndAppends reads and appends while days are dropped. No
+// commit may fail. A scan must be complete, or end with an error.
+func TestPrune_DuringScansAndAppends(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	opts := store.Options{Now: c.now}
 	s := open(t, dir, opts)
@@ -145,35 +149,36 @@ func TestPruneBesideOthers(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 3 {
 		wg.Go(func() {
-			for again := true; again; {
+			for repeat := true; repeat; {
 				select {
 				case <-done:
-					again = false
+					repeat = false
 				default:
 				}
-				readBesidePrune(ctx, t, s, i)
+				scanDuringPrune(ctx, t, s, i)
 			}
 		})
 	}
 	wg.Go(func() {
 		for i := range 200 {
 			if err := s.Append(ctx, &history.Batch{Records: []*history.Record{pod("db", fmt.Sprint(i), history.Update)}}); err != nil {
-				t.Error(err)
+				t.Errorf("append %d: got %v, want no error", i, err)
 			}
 		}
 	})
 	if err := s.Prune(ctx); err != nil {
-		t.Error(err)
+		t.Errorf("prune: got %v, want no error", err)
 	}
 	close(done)
 	wg.Wait()
 	if u := s.Usage(); u.Dropped[store.BySize].Days != crowdDays-1 {
-		t.Errorf("usage is %+v, want %d days by size", u, crowdDays-1)
+		t.Errorf("got usage %+v, want %d days dropped by size", u, crowdDays-1)
 	}
 }
 
-// readBesidePrune scans once: the versions of the object have to be without a hole, from some version on to the newest.
-func readBesidePrune(ctx context.Context, t *testing.T, s *store.Store, i int) {
+// scanDuringPrune scans the object once. The versions must be consecutive, from
+// some version to the newest.
+func scanDuringPrune(ctx context.Context, t *testing.T, s *store.Store, i int) {
 	t.Helper()
 	sc := history.Scan{Filter: history.Filter{Name: "web"}, Order: history.Order(i % 2), Bodies: i != 2}
 	last := uint64(0)
@@ -182,7 +187,7 @@ func readBesidePrune(ctx context.Context, t *testing.T, s *store.Store, i int) {
 			return
 		}
 		if err != nil {
-			t.Error(err)
+			t.Errorf("scan: got %v, want no error or an Unavailable one", err)
 			return
 		}
 		step := r.Revision - last
@@ -190,16 +195,17 @@ func readBesidePrune(ctx context.Context, t *testing.T, s *store.Store, i int) {
 			step = last - r.Revision
 		}
 		if last != 0 && step != 1 || sc.Bodies && !bytes.HasSuffix(r.Object, []byte(r.RV)) {
-			t.Errorf("revision %d follows %d, with %d bytes", r.Revision, last, len(r.Object))
+			t.Errorf("got revision %d with %d bytes after revision %d, want consecutive revisions with their bodies",
+				r.Revision, len(r.Object), last)
 		}
 		last = r.Revision
 	}
 	if sc.Order == history.OldestFirst && last != crowdDays*crowdVersions {
-		t.Errorf("a scan ends with revision %d without an error", last)
+		t.Errorf("scan without an error: got last revision %d, want %d", last, crowdDays*crowdVersions)
 	}
 }
 
-// slowly is a writer that does something before it takes its first bytes.
+// slowly is a writer that calls first before its first write.
 type slowly struct {
 	io.Writer
 	first func()
@@ -213,8 +219,9 @@ func (w *slowly) Write(b []byte) (int, error) {
 	return w.Writer.Write(b)
 }
 
-// TestBackupBelowAPruning drops a day when a backup has begun, and its reader has taken nothing yet.
-func TestBackupBelowAPruning(t *testing.T) {
+// TestPrune_DuringBackup drops a day between the beginning and the first write
+// of a backup.
+func TestPrune_DuringBackup(t *testing.T) {
 	c := &clock{noon(0)}
 	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
 	s := open(t, t.TempDir(), opts)
@@ -225,24 +232,25 @@ func TestBackupBelowAPruning(t *testing.T) {
 	var b bytes.Buffer
 	w := &slowly{&b, func() {
 		if err := s.Prune(t.Context()); err != nil {
-			t.Error(err)
+			t.Errorf("prune: got %v, want no error", err)
 		}
 	}}
 	if _, err := s.Backup(t.Context(), w, store.Position{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if s.Usage().Dropped[store.ByAge].Days != 1 {
-		t.Fatalf("%+v", s.Usage())
+		t.Fatalf("got usage %+v, want one day dropped by age", s.Usage())
 	}
 	r := restored(t, opts, b.Bytes())
 	verified(t, r)
 	if got := asOf(t, r, "idle", c.t); got != "2" {
-		t.Errorf("it is %q, want what stood", got)
+		t.Errorf("baseline in the restored log: got %q, want 2", got)
 	}
 }
 
-// TestVerifyBelowAPruning drops a day while it is verified, whose versions have phrases.
-func TestVerifyBelowAPruning(t *testing.T) {
+// TestPrune_DuringVerify drops a day with phrases while it is verified. That
+// must not be damage.
+func TestPrune_DuringVerify(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(0)}
 	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
 	s := open(t, dir, opts)
@@ -254,10 +262,10 @@ func TestVerifyBelowAPruning(t *testing.T) {
 	}
 	c.t = noon(1)
 	appendTo(t, s, pod("other", "9999", history.Create))
-	s = reopen(t, s, dir, opts) // nothing is remembered
+	s = reopen(t, s, dir, opts) // empties the caches
 	c.t = noon(3)
 	pruned := false
-	v, err := s.Verify(t.Context(), func(d store.Damage) { t.Errorf("%.300v", d) }, func(entries, _ int64) {
+	v, err := s.Verify(t.Context(), func(d store.Damage) { t.Errorf("got damage %.300v, want none", d) }, func(entries, _ int64) {
 		if !pruned {
 			pruned = true
 			if err := s.Prune(t.Context()); err != nil {
@@ -266,13 +274,14 @@ func TestVerifyBelowAPruning(t *testing.T) {
 		}
 	})
 	if err != nil || !pruned || s.Usage().Dropped[store.ByAge].Days == 0 {
-		t.Errorf("%v, pruned %v, %+v, %+v", err, pruned, v, s.Usage())
+		t.Errorf("verify: got %v, pruned %v, %+v, usage %+v, want no error and a dropped day",
+			err, pruned, v, s.Usage())
 	}
 }
 
-// TestWhatStandsBelowAPruning drops, while it is read of, the day in which an object came that has not changed since. Whoever
-// reads has to ask again, or is answered: that there is no such object, nobody may say.
-func TestWhatStandsBelowAPruning(t *testing.T) {
+// TestPrune_DuringScanOfBaselines drops the day of an object's only version
+// during a scan. The scan must yield the object, or end with an error.
+func TestPrune_DuringScanOfBaselines(t *testing.T) {
 	c := &clock{noon(0)}
 	opts := store.Options{Now: c.now, Retention: 24 * time.Hour}
 	for _, owner := range []bool{false, true} {
@@ -301,17 +310,18 @@ func TestWhatStandsBelowAPruning(t *testing.T) {
 			}
 		}
 		if s.Usage().Dropped[store.ByAge].Days != 1 {
-			t.Fatalf("%+v", s.Usage())
+			t.Fatalf("got usage %+v, want one day dropped by age", s.Usage())
 		}
 		if len(got) != 2 && history.CodeOf(failed) != history.Unavailable {
-			t.Errorf("by owner: %v: got %q, %v", owner, got, failed)
+			t.Errorf("by owner %v: got %q, %v, want two records or an Unavailable error", owner, got, failed)
 		}
 	}
 }
 
-// meanwhile is a context that does something when it is asked first.
+// meanwhile is a context that calls first when its error is read for the first
+// time.
 type meanwhile struct {
-	context.Context //nolint:containedctx // what it does not answer itself
+	context.Context //nolint:containedctx // for the other methods
 
 	first func()
 }
@@ -324,9 +334,9 @@ func (m *meanwhile) Err() error {
 	return m.Context.Err()
 }
 
-// TestTheLatestVersionBelowAPruning drops the day of an object's only version while that is read. The recorder, which needs it to go
-// on, is answered.
-func TestTheLatestVersionBelowAPruning(t *testing.T) {
+// TestPrune_DuringLatest drops the day of an object's only version while Latest
+// reads it. Latest must return the version, because the recorder depends on it.
+func TestPrune_DuringLatest(t *testing.T) {
 	c := &clock{noon(0)}
 	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 24 * time.Hour})
 	web := pod("web", "1", history.Create)
@@ -340,6 +350,6 @@ func TestTheLatestVersionBelowAPruning(t *testing.T) {
 	}}
 	r, err := s.Latest(ctx, web.Ref)
 	if err != nil || r.RV != "1" || string(r.Object) != string(web.Object) || s.Usage().Dropped[store.ByAge].Days != 1 {
-		t.Errorf("%+v, %v; %+v", r, err, s.Usage())
+		t.Errorf("latest: got %+v, %v, usage %+v, want resourceVersion 1 and one dropped day", r, err, s.Usage())
 	}
 }

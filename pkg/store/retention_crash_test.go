@@ -13,10 +13,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// crashPruning is the environment variable that makes the child of a crash test prune too. Its text is when resourceVersion 0 was.
+// crashPruning is the environment variable that makes the child process of a
+// crash test prune too. Its value is the time of resourceVersion 0.
 const crashPruning = "WATCHHISTORY_CRASH_PRUNING"
 
-// pruneOptions are the child's and the parent's. The clock is where a resourceVersion says: it moves on by an hour with each.
+// pruneOptions returns the options of parent and child process. The clock
+// follows the resourceVersion: one hour each.
 func pruneOptions(rv *int, zero string) store.Options {
 	began, err := time.Parse(time.RFC3339, zero)
 	if err != nil {
@@ -28,7 +30,7 @@ func pruneOptions(rv *int, zero string) store.Options {
 	}
 }
 
-// reached returns the resourceVersion of the newest record; 0 where there is none.
+// reached returns the resourceVersion of the newest record, or 0.
 func reached(ctx context.Context, s *store.Store) (int, error) {
 	for r, err := range s.Scan(ctx, history.Scan{Order: history.NewestFirst, Limit: 1}) {
 		if err != nil {
@@ -39,7 +41,8 @@ func reached(ctx context.Context, s *store.Store) (int, error) {
 	return 0, nil
 }
 
-// pruneChild goes on from where the log ends: a version, and every six hours of its clock a pruning. It ends as [crashChild] does.
+// pruneChild continues a log: it appends a version, and prunes every six hours
+// of its clock. It ends like [crashChild].
 func pruneChild(dir string) {
 	ctx, rv := context.Background(), 0
 	opts := pruneOptions(&rv, os.Getenv(crashPruning))
@@ -66,7 +69,8 @@ func pruneChild(dir string) {
 	}
 }
 
-// pruneRecord is the version of a resourceVersion: the first ten are objects that never change, the others are of 40 objects in turn.
+// pruneRecord returns the version with a resourceVersion. The first ten are of
+// objects that never change, and the others of 40 objects in turn.
 func pruneRecord(rv int) *history.Record {
 	r := pod(fmt.Sprint("web-", rv%40), strconv.Itoa(rv), history.Update)
 	if rv <= 10 {
@@ -79,9 +83,10 @@ func pruneRecord(rv int) *history.Record {
 	return r
 }
 
-// TestKillPruning kills a process that appends and prunes, again and again. Whenever it is opened, every object has its newest
-// version, the days that are kept have all of theirs, and the next pruning leaves nothing of the others.
-func TestKillPruning(t *testing.T) {
+// TestPrune_SurvivesKill repeatedly kills a process that appends and prunes.
+// After each kill, every object must have its newest version, all kept days
+// must be complete, and the next pruning must remove the others.
+func TestPrune_SurvivesKill(t *testing.T) {
 	l, zero, rounds := &life{rng: chance(t), dir: t.TempDir()}, time.Now().UTC().Format(time.RFC3339), 12
 	if testing.Short() {
 		rounds = 4
@@ -96,7 +101,7 @@ func TestKillPruning(t *testing.T) {
 		s := open(t, l.dir, opts)
 		var err error
 		if rv, err = reached(t.Context(), s); err != nil || rv < acknowledged {
-			t.Fatalf("acknowledged %d, there is %d, %v", acknowledged, rv, err)
+			t.Fatalf("got newest resourceVersion %d, %v, want at least the acknowledged %d", rv, err, acknowledged)
 		}
 		for range 2 {
 			checkKept(t, s, rv)
@@ -111,7 +116,8 @@ func TestKillPruning(t *testing.T) {
 	}
 }
 
-// checkKept checks what a log has to have that reached a resourceVersion.
+// checkKept checks the contents of a log whose newest record has a
+// resourceVersion.
 func checkKept(t *testing.T, s *store.Store, rv int) {
 	t.Helper()
 	for n := rv; n > max(rv-40, 10); n-- {
@@ -126,12 +132,13 @@ func checkKept(t *testing.T, s *store.Store, rv int) {
 			t.Fatal(err)
 		}
 		if r.RV != strconv.Itoa(next) || !bytes.Equal(r.Object, pruneRecord(next).Object) {
-			t.Fatalf("RV %s with %d bytes stands where %d has to", r.RV, len(r.Object), next)
+			t.Fatalf("got resourceVersion %s with %d bytes, want %d with %d bytes",
+				r.RV, len(r.Object), next, len(pruneRecord(next).Object))
 		}
 		next--
 	}
 	if kept := rv - next; kept < min(rv, 48) || kept > 49 {
-		t.Errorf("%d versions of 48 hours, want one an hour", kept)
+		t.Errorf("got %d versions, want one for each of 48 hours", kept)
 	}
 }
 
@@ -140,6 +147,6 @@ func checkNewest(t *testing.T, s *store.Store, rv int) {
 	want := pruneRecord(rv)
 	got, err := s.Latest(t.Context(), want.Ref)
 	if err != nil || got.RV != want.RV || !bytes.Equal(got.Object, want.Object) {
-		t.Fatalf("newest version of %s is %v, %v; want %s", want.Ref, got, err, want.RV)
+		t.Fatalf("newest version of %s: got %v, %v, want %s", want.Ref, got, err, want.RV)
 	}
 }

@@ -20,9 +20,9 @@ func detailOf(reason Reason) string {
 }
 
 // droppedGaps returns the gaps that dropping a day makes: one for each resource
-// with records in the day. A gap begins at the first record of any resource that
-// is lost, and ends with the day. If the day before was dropped for the same
-// reason, its gap is extended instead.
+// with records in the day. A gap begins at the first record of any resource
+// that is lost, and ends with the day. If the day before was dropped for the
+// same reason, its gap is extended instead.
 func (r *reader) droppedGaps(day uint16, reason Reason) (gaps []group, err error) {
 	lost, _, err := r.first(key.Entry{Class: key.ByTime}, day)
 	if err != nil {
@@ -51,8 +51,8 @@ func (r *reader) droppedGaps(day uint16, reason Reason) (gaps []group, err error
 	return gaps, err
 }
 
-// first returns the time of the first key in a range of a day, and whether there
-// is one.
+// first returns the time of the first key in a range of a day, and whether
+// there is one.
 func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
 	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: e.Prefix(day)})
 	defer it.Close()
@@ -63,10 +63,10 @@ func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
 	return e.TS, true, err
 }
 
-// gapStart returns the start of the gap of a dropped day whose first lost record
-// is at lost. If a gap with the same detail ends where the day begins, it is the
-// start of that gap. Otherwise it is lost, or an earlier time if another gap
-// starts then: a resource's gaps are stored by their starts.
+// gapStart returns the start of the gap of a dropped day whose first lost
+// record is at lost. If a gap with the same detail ends where the day begins,
+// it is the start of that gap. Otherwise it is lost, or an earlier time if
+// another gap starts then: a resource's gaps are stored by their starts.
 func (r *reader) gapStart(resource uint16, lost, begin uint64, detail string) (uint64, error) {
 	taken := map[uint64]bool{}
 	continued, found := uint64(0), false

@@ -9,15 +9,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// month is a cluster of a steady size that changes at a steady rate, in which some pods never change again.
+// month is a sample cluster of constant size and rate, in which some pods never
+// change.
 type month struct {
 	next    func() *history.Record
 	clock   *clock
-	newest  map[history.ObjectRef]*history.Record // the last version of every object that is alive
+	newest  map[history.ObjectRef]*history.Record // the newest versions of live objects
 	deleted map[history.ObjectRef]time.Time
 }
 
-// day appends a day's versions, as 24 batches, and prunes after each.
+// day appends a day's versions in 24 batches, and prunes after each.
 func (m *month) day(t *testing.T, s *store.Store, rate int) {
 	t.Helper()
 	for range 24 {
@@ -36,14 +37,15 @@ func (m *month) day(t *testing.T, s *store.Store, rate int) {
 	}
 }
 
-// check checks that every object that is alive has its newest version, that what was deleted before the retention has none, and that
-// no page has anything older.
+// check checks that every live object has its newest version, that objects
+// deleted before the retention have none, and that no scan yields older
+// records.
 func (m *month) check(t *testing.T, s *store.Store) {
 	t.Helper()
 	for ref, want := range m.newest {
 		got, err := s.Latest(t.Context(), ref)
 		if err != nil || !got.Time.Equal(want.Time) || !bytes.Equal(got.Object, want.Object) {
-			t.Fatalf("newest version of %s is %v, %v; want that of %v", ref, got, err, want.Time)
+			t.Fatalf("newest version of %s: got %v, %v, want that of %v", ref, got, err, want.Time)
 		}
 	}
 	horizon := m.clock.t.Add(-store.DefaultRetention)
@@ -53,20 +55,21 @@ func (m *month) check(t *testing.T, s *store.Store) {
 			continue
 		}
 		if got, err := s.Latest(t.Context(), ref); history.CodeOf(err) != history.NotFound {
-			t.Fatalf("%s was deleted at %v, and has the version %v, %v", ref, at, got, err)
+			t.Fatalf("%s, deleted at %v: got version %v, %v, want a NotFound error", ref, at, got, err)
 		}
 	}
 	for _, r := range all(t, s, history.Scan{Limit: 1}) {
 		if r.Time.Before(horizon) {
-			t.Errorf("a version of %v is answered, older than %v", r.Time, horizon)
+			t.Errorf("got a record of %v, want none before %v", r.Time, horizon)
 		}
 	}
 }
 
-// TestMonth records a month at a steady rate with two weeks of retention: at its end the tables are as large as in its middle, and
-// so is what is kept once an object, though the objects are others.
-func TestMonth(t *testing.T) {
-	const rate = 1200 // fewer are a few tables, of which one more counts much
+// TestPrune_KeepsSizeConstant records a month at a constant rate with a
+// retention of two weeks. On day 30, the tables and the number of objects must
+// be as large as on day 15.
+func TestPrune_KeepsSizeConstant(t *testing.T) {
+	const rate = 1200 // with fewer versions, a single table matters too much
 	dir := t.TempDir()
 	m := &month{
 		next: records(t, 200), clock: &clock{day(time.Now())}, newest: map[history.ObjectRef]*history.Record{},
@@ -94,12 +97,13 @@ func TestMonth(t *testing.T) {
 		s = open(t, dir, opts)
 		m.check(t, s)
 	}
-	t.Logf("day 15: %d bytes, %d objects; day 30: %d bytes, %d objects; %d versions a day", sizes[15], objects[15], sizes[30], objects[30], rate)
+	t.Logf("day 15: %d bytes, %d objects; day 30: %d bytes, %d objects; %d versions a day",
+		sizes[15], objects[15], sizes[30], objects[30], rate)
 	if r := float64(sizes[30]) / float64(sizes[15]); r < 0.9 || r > 1.1 {
-		t.Errorf("at day 30 the tables are %.3f times as large as at day 15", r)
+		t.Errorf("size of the tables on day 30: got %.3f times that of day 15, want from 0.9 to 1.1", r)
 	}
 	if r := float64(objects[30]) / float64(objects[15]); r > 1.1 {
-		t.Errorf("at day 30 there are %.3f times as many objects as at day 15", r)
+		t.Errorf("objects on day 30: got %.3f times those of day 15, want at most 1.1", r)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

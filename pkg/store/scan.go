@@ -21,14 +21,15 @@ const (
 var errStop = errors.New("stop")
 
 // errDropped ends a walk that reads a day while it is dropped.
-var errDropped = history.Errorf(history.Unavailable, "the oldest day of history was dropped while it was read: ask again")
+var errDropped = history.Errorf(history.Unavailable,
+	"the oldest day of history was dropped while it was read: ask again")
 
 // Scan returns a page of records in the scan's order, as the log is when the
-// iteration begins. The caller owns the records. An error comes with a nil record
-// and ends the iteration.
+// iteration begins. The caller owns the records. An error comes with a nil
+// record and ends the iteration.
 //
 // Scan reads nothing beyond the limit. If the caller stops earlier, it has
-// prefetched fewer bodies than it has yielded.
+// prefetched fewer bodies than it yielded.
 //
 // A running scan blocks Close, and keeps the space of entries that are deleted
 // meanwhile.
@@ -54,8 +55,8 @@ func yielded(walk func(yield func(*history.Record) error) error) iter.Seq2[*hist
 	}
 }
 
-// scan yields a page of records. It updates sc to what has not been yielded yet,
-// so that the scan can continue after a repair.
+// scan yields a page of records. It updates sc to what has not been yielded
+// yet, so that the scan can continue after a repair.
 func (s *Store) scan(ctx context.Context, sc *history.Scan, yield func(*history.Record) error) error {
 	if last := moment(s.last.Load() + 1); sc.End.IsZero() || sc.End.After(last) {
 		sc.End = last // a continued scan must not yield newer records
@@ -73,8 +74,8 @@ func (s *Store) scan(ctx context.Context, sc *history.Scan, yield func(*history.
 }
 
 // Count counts the records that a filter selects, up to most, which is at least
-// 1. It stops earlier if counting costs too much. exact reports whether n is the
-// number of all records; otherwise there are at least n.
+// 1. It stops earlier if counting costs too much. exact reports whether n is
+// the number of all records; otherwise there are at least n.
 func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, exact bool, err error) {
 	most = max(most, 1)
 	effort := countEffort * most
@@ -92,8 +93,8 @@ func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, e
 	}
 }
 
-// count counts records until n is most or the effort is used up. It reads records
-// only if the keys don't decide the filter.
+// count counts records until n is most or the effort is used up. It reads
+// records only if the keys don't decide the filter.
 func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort *int) error {
 	return s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, hits hitSeq) error {
 		return hits(func(h indexHit) error {
@@ -113,9 +114,9 @@ func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort
 	})
 }
 
-// Latest returns the newest version of an object, with its body. Without a UID it
-// is the newest version of all incarnations. If the log has no version, the error
-// is [history.NotFound].
+// Latest returns the newest version of an object, with its body. Without a UID
+// it is the newest version of all incarnations. If the log has no version, the
+// error is [history.NotFound].
 func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Record, error) {
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
 	sc.Resources = append(sc.Resources, ref.GroupResource())
@@ -161,13 +162,13 @@ func (r *reader) selected(f *history.Filter, h indexHit) (rec *history.Record, m
 	return rec, m, nil
 }
 
-// hitSeq calls f for the hits of a walk, in its order, until f returns an error.
-// It returns that error.
+// hitSeq calls f for the hits of a walk, in its order, until f returns an
+// error. It returns that error.
 type hitSeq func(f func(indexHit) error) error
 
-// walk calls use with the plan and the hits of a scan. metas says that use needs
-// the hits' metadata even if their keys decide the filter. If the scan can't find
-// anything, use is not called.
+// walk calls use with the plan and the hits of a scan. metas says that use
+// needs the hits' metadata even if their keys decide the filter. If the scan
+// can't find anything, use is not called.
 func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(*reader, *plan, hitSeq) error) error {
 	return s.viewOnce(func(r *reader) error {
 		sp, ok := s.span(sc)
@@ -187,8 +188,8 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(
 }
 
 // walkSpan calls f for a plan's hits in a span, in the span's order, until f
-// returns false. It walks the days that are kept. Before their beginning it walks
-// the baselines of the plan's objects.
+// returns an error. It walks the days that are kept. Before their beginning it
+// walks the baselines of the plan's objects.
 func (r *reader) walkSpan(p *plan, sp span, f func(indexHit) (bool, error)) error {
 	bound := r.lowerBound()
 	kept := sp
@@ -248,8 +249,8 @@ func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
 	return nil
 }
 
-// span returns the interval of a scan: after its cursor, and not after the newest
-// visible record. It returns false if the interval is empty.
+// span returns the interval of a scan: after its cursor, and not after the
+// newest visible record. It returns false if the interval is empty.
 func (s *Store) span(sc history.Scan) (span, bool) {
 	sp := span{from: timestamp(sc.Start), to: s.last.Load(), reverse: sc.Order == history.NewestFirst}
 	if !sc.End.IsZero() {

@@ -14,14 +14,15 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
-// How many keys a rangeIter reads ahead. It begins with few, so that small pages
-// stay cheap, and doubles.
+// How many keys a rangeIter reads ahead. It begins with few, so that small
+// pages stay cheap, and doubles.
 const (
 	minChunk = 16
 	maxChunk = 512
 )
 
-// indexHit is a version that a plan found by its key in an index, or a baseline.
+// indexHit is a version that a plan found by its key in an index, or a
+// baseline.
 type indexHit struct {
 	key.Entry
 
@@ -35,8 +36,8 @@ type span struct {
 	reverse  bool // newest first
 }
 
-// rangeIter iterates over one range of keys of one day, in the span's order. The
-// keys of a range sort by time.
+// rangeIter iterates over one range of keys of one day, in the span's order.
+// The keys of a range sort by time.
 type rangeIter struct {
 	prefix    []byte
 	span      span // what has not been read yet
@@ -48,8 +49,8 @@ type rangeIter struct {
 }
 
 // sharedIter is an iterator that all rangeIters of a day share. It continues at
-// its position for the rangeIter that used it last, because each seek decompresses
-// a block.
+// its position for the rangeIter that used it last, because each seek
+// decompresses a block.
 type sharedIter struct {
 	*badger.Iterator
 	of *rangeIter // that used it last
@@ -68,8 +69,8 @@ func (s *rangeIter) fill(it *sharedIter) error {
 	return s.integrity.check(keyrange.Range{From: start, To: end})
 }
 
-// read reads the next chunk. It returns the end of the keys that it looked at: in
-// reverse the smallest key, otherwise the first key after the largest.
+// read reads the next chunk. It returns the end of the keys that it looked at:
+// in reverse the smallest key, otherwise the first key after the largest.
 func (s *rangeIter) read(it *sharedIter) (end []byte, err error) {
 	s.hits = s.hits[:0]
 	s.chunk = min(max(minChunk, 2*s.chunk), maxChunk)
@@ -107,8 +108,8 @@ func (s *rangeIter) read(it *sharedIter) (end []byte, err error) {
 	return keyrange.PrefixEnd(s.prefix), nil
 }
 
-// start returns the key from which the next chunk is read. Times are unique, so a
-// time is a position. In reverse the key is after every key of that time.
+// start returns the key from which the next chunk is read. Times are unique, so
+// a time is a position. In reverse the key is after every key of that time.
 func (s *rangeIter) start() []byte {
 	if !s.span.reverse {
 		return binary.BigEndian.AppendUint64(bytes.Clone(s.prefix), s.span.from)
@@ -172,8 +173,8 @@ func (m *mergingIter) next(r *reader, p *plan, it *sharedIter) (indexHit, error)
 	return h, nil
 }
 
-// day calls f for every hit of a day, in the span's order, until f returns false.
-// It returns the last result of f.
+// day calls f for every hit of a day, in the span's order, until f returns
+// false. It returns the last result of f.
 func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error)) (bool, error) {
 	it := r.newSharedIter(p, day, sp)
 	defer it.Close()
@@ -208,12 +209,13 @@ func (r *reader) newSharedIter(p *plan, day uint16, sp span) *sharedIter {
 	return &sharedIter{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: sp.reverse})}
 }
 
-// rangesPerGoroutine is the number of ranges for which rangeIters starts another
-// goroutine with its own iterator. The first chunk of each range decompresses a
-// block.
+// rangesPerGoroutine is the number of ranges for which rangeIters starts
+// another goroutine with its own iterator. The first chunk of each range
+// decompresses a block.
 const rangesPerGoroutine = 4
 
-// rangeIters returns the rangeIters of a plan for a day, with their first chunk.
+// rangeIters returns the rangeIters of a plan for a day, with their first
+// chunk.
 func (r *reader) rangeIters(p *plan, day uint16, sp span, it *sharedIter) ([]*rangeIter, error) {
 	iters, errs := make([]*rangeIter, len(p.ranges)), make([]error, len(p.ranges))
 	for i := range p.ranges {
@@ -236,9 +238,9 @@ func (r *reader) rangeIters(p *plan, day uint16, sp span, it *sharedIter) ([]*ra
 	return iters, errors.Join(errs...)
 }
 
-// prefetchIdentities reads the identities of hits concurrently into the cache, if
-// the plan needs metadata. Each identity can be in a different block. Errors are
-// ignored: they recur when the identity is needed.
+// prefetchIdentities reads the identities of hits concurrently into the cache,
+// if the plan needs metadata. Each identity can be in a different block. Errors
+// are ignored: they recur when the identity is needed.
 func (r *reader) prefetchIdentities(p *plan, hits []indexHit) {
 	if !p.metas {
 		return

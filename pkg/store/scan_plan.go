@@ -11,8 +11,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// plan is how a scan finds the records of a filter: ranges of keys in one index,
-// and the conditions that keys can answer. In each range, keys sort by time.
+// plan is how a scan finds the records of a filter: ranges of keys in one
+// index, and the conditions that keys can answer. In each range, keys sort by
+// time.
 type plan struct {
 	index  *index
 	ranges []key.Entry // of the index; the prefix of each is a range of a day
@@ -23,8 +24,8 @@ type plan struct {
 	namespace *uint32
 	owner     *key.Hash
 
-	// byKey says that [plan.allows] decides the filter. Otherwise it only excludes
-	// keys, and the record has to be compared with the filter.
+	// byKey says that [plan.allows] decides the filter. Otherwise it only
+	// excludes keys, and the record has to be compared with the filter.
 	byKey bool
 	// metas says that hits need their metadata.
 	metas bool

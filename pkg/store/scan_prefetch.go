@@ -20,8 +20,8 @@ const (
 	maxPrefetchBytes = 4 << 20 // of JSON; no further body is begun beyond it
 )
 
-// records yields the records that a scan selects among the hits, in their order,
-// up to its limit. The records before an error are yielded.
+// records yields the records that a scan selects among the hits, in their
+// order, up to its limit. The records before an error are yielded.
 func (r *reader) records(ctx context.Context, sc *history.Scan, hits hitSeq, yield func(*history.Record) error) error {
 	p, n := prefetcher{r: r, most: 1, yield: yield}, 0
 	err := hits(func(h indexHit) error {
@@ -42,9 +42,9 @@ func (r *reader) records(ctx context.Context, sc *history.Scan, hits hitSeq, yie
 	return cmp.Or(p.flush(ctx), err)
 }
 
-// prefetcher holds a scan's records until there are several, and then reads their
-// bodies concurrently. It must be used by one goroutine. It runs no goroutine
-// between two calls.
+// prefetcher holds a scan's records until there are several, and then reads
+// their bodies concurrently. It must be used by one goroutine. It runs no
+// goroutine between two calls.
 type prefetcher struct {
 	r       *reader
 	most    int            // how many records it holds

@@ -15,15 +15,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// parallel raises GOMAXPROCS to the largest number of goroutines that a scan uses, for the
-// duration of the test.
+// parallel raises GOMAXPROCS to the largest number of goroutines that a scan
+// uses, for the duration of the test.
 func parallel(t *testing.T) {
 	t.Helper()
 	before := runtime.GOMAXPROCS(4)
 	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
 }
 
-// herd appends rounds of versions of n objects, as deltas, and returns all bodies.
+// herd appends rounds of versions of n objects, as deltas, and returns all
+// bodies.
 func herd(t *testing.T, s *store.Store, objects, rounds int) (all [][]byte) {
 	t.Helper()
 	for round := range rounds {
@@ -40,8 +41,8 @@ func herd(t *testing.T, s *store.Store, objects, rounds int) (all [][]byte) {
 	return all
 }
 
-// TestScan_YieldsBodiesInOrder reads pages of every length, of many objects and of few, and
-// stops in the middle of each.
+// TestScan_YieldsBodiesInOrder reads pages of every length, of many objects and
+// of few, and stops in the middle of each.
 func TestScan_YieldsBodiesInOrder(t *testing.T) {
 	parallel(t)
 	for _, objects := range []int{1, 3, 40} {
@@ -58,8 +59,8 @@ func TestScan_YieldsBodiesInOrder(t *testing.T) {
 	}
 }
 
-// inOrder reads up to stop records of a scan, and compares their bodies with the beginning
-// of want.
+// inOrder reads up to stop records of a scan, and compares their bodies with
+// the beginning of want.
 func inOrder(t *testing.T, s *store.Store, sc history.Scan, stop int, want [][]byte) {
 	t.Helper()
 	n := 0
@@ -68,7 +69,8 @@ func inOrder(t *testing.T, s *store.Store, sc history.Scan, stop int, want [][]b
 			t.Fatal(err)
 		}
 		if !bytes.Equal(r.Object, want[n]) {
-			t.Fatalf("%+v: record %d: got %s %s with body %.50q, want body %.50q", sc, n, r.Ref, r.RV, r.Object, want[n])
+			t.Fatalf("%+v: record %d: got %s %s with body %.50q, want body %.50q",
+				sc, n, r.Ref, r.RV, r.Object, want[n])
 		}
 		r.Object[0] = '#' // the caller owns it
 		if n++; n == stop {
@@ -84,8 +86,8 @@ func inOrder(t *testing.T, s *store.Store, sc history.Scan, stop int, want [][]b
 	}
 }
 
-// TestScan_EndsAtDamagedBody damages the oldest body. The scan yields the records before it,
-// and ends with an error only if it reaches the damaged one.
+// TestScan_EndsAtDamagedBody damages the oldest body. The scan yields the
+// records before it, and ends with an error only if it reaches the damaged one.
 func TestScan_EndsAtDamagedBody(t *testing.T) {
 	parallel(t)
 	const objects = 50
@@ -112,16 +114,20 @@ func TestScan_EndsAtDamagedBody(t *testing.T) {
 				t.Fatalf("limit %d: record %d: got body %.20x, want %.20x", limit, n, r.Object, random(500+objects-n))
 			}
 		}
-		if damaged := limit == 0 || limit == objects; damaged != (failure != nil) {
+		damaged, want := limit == 0 || limit == objects, limit
+		if damaged {
+			want = objects - 1
+		}
+		if damaged != (failure != nil) {
 			t.Errorf("limit %d: got error %v, want one: %v", limit, failure, damaged)
-		} else if damaged && n != objects-1 || !damaged && n != limit {
-			t.Errorf("limit %d: got %d records, want %d", limit, n, min(objects-1, max(limit, 0)))
+		} else if n != want {
+			t.Errorf("limit %d: got %d records, want %d", limit, n, want)
 		}
 	}
 }
 
-// TestScan_EndsWithContext cancels scans after each number of records. Prefetched records are
-// not yielded any more.
+// TestScan_EndsWithContext cancels scans after each number of records.
+// Prefetched records are not yielded any more.
 func TestScan_EndsWithContext(t *testing.T) {
 	parallel(t)
 	s := open(t, t.TempDir(), store.Options{})
@@ -145,8 +151,8 @@ func TestScan_EndsWithContext(t *testing.T) {
 	}
 }
 
-// TestScan_BoundsPrefetchedBytes bounds the memory of a scan of objects of 3 MB. There are
-// more than twice as many as a scan prefetches small ones.
+// TestScan_BoundsPrefetchedBytes bounds the memory of a scan of objects of 3
+// MB. There are more than twice as many as a scan prefetches small ones.
 func TestScan_BoundsPrefetchedBytes(t *testing.T) {
 	parallel(t)
 	const objects, size, bound = 70, 3 << 20, 40 << 20
@@ -164,7 +170,8 @@ func TestScan_BoundsPrefetchedBytes(t *testing.T) {
 		n, most = n+1, max(most, heap())
 	}
 	if n != objects || most > before+bound {
-		t.Errorf("got %d objects and at most %d MB of memory, want %d objects and at most %d MB", n, most>>20, objects, (before+bound)>>20)
+		t.Errorf("got %d objects and at most %d MB of memory, want %d objects and at most %d MB",
+			n, most>>20, objects, (before+bound)>>20)
 	}
 }
 

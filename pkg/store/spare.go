@@ -36,8 +36,8 @@ const (
 // The rest is left out.
 const maxSpare = 16 << 20
 
-// spareEvery is the least time between two spare copies that are written because
-// of new numbers.
+// spareEvery is the least time between two spare copies that are written
+// because of new numbers.
 const spareEvery = 10 * time.Second
 
 // spare is a decoded spare copy.
@@ -53,8 +53,8 @@ type spareEntry struct {
 }
 
 // copySpare writes the spare copy if its contents changed. It only logs an
-// error, since the database contains all of it. The caller holds commitMu, or no
-// other call uses the log.
+// error, since the database contains all of it. The caller holds commitMu, or
+// no other call uses the log.
 func (s *Store) copySpare() {
 	if s.failed != nil || s.noTTL {
 		return

@@ -22,12 +22,13 @@ import (
 const DefaultRetention = 14 * 24 * time.Hour
 
 // ttlSlack is how long Badger keeps versions after the end of their retention,
-// if nothing prunes them. A recorder can be down that long, or its retention can
-// grow by that much, before baselines are lost that [Store.Prune] would have
-// written.
+// if nothing prunes them. A recorder can be down that long, or its retention
+// can grow by that much, before baselines are lost that [Store.Prune] would
+// have written.
 //
-// The slack costs no space: Prune drops days long before. Badger reclaims hardly
-// anything when time-ordered keys expire, and DropPrefix skips expired keys.
+// The slack costs no space: Prune drops days long before. Badger reclaims
+// hardly anything when time-ordered keys expire, and DropPrefix skips expired
+// keys.
 const ttlSlack = 365 * 24 * time.Hour
 
 // closeTimeout bounds how long [Store.Close] waits for the disk.
@@ -39,13 +40,14 @@ type Options struct {
 	Retention time.Duration
 	// Now is the clock that dates records. nil means time.Now.
 	//
-	// Badger expires keys by the system clock. If Now is behind the system clock
-	// by more than the retention and a year, new records expire at once.
+	// Badger expires keys by the system clock. If Now is behind the system
+	// clock by more than the retention and a year, new records expire at once.
 	Now func() time.Time
 	// Logger receives the messages of the log and of Badger. nil discards them.
 	Logger *slog.Logger
-	// NoSync leaves it to the operating system when writes reach the disk. Appended
-	// records survive the death of the process, but not a loss of power.
+	// NoSync leaves it to the operating system when writes reach the disk.
+	// Appended records survive the death of the process, but not a loss of
+	// power.
 	NoSync bool
 	// MaxBytes is the size of the database's files in bytes below which
 	// [Store.Prune] keeps the database, by dropping the oldest days. 0 means no
@@ -69,8 +71,8 @@ type Store struct {
 	redaction []byte
 	noTTL     bool // versions never expire
 
-	// sessionStart is one more than the time of the newest record when the log was
-	// opened. A delta's base is not older than that.
+	// sessionStart is one more than the time of the newest record when the log
+	// was opened. A delta's base is not older than that.
 	sessionStart uint64
 
 	bodies    *codec.Bodies
@@ -83,17 +85,17 @@ type Store struct {
 
 	refSnapshots *refSnapshots
 
-	// last is the time of the newest record that readers may see. A commit raises
-	// it before the transaction commits.
+	// last is the time of the newest record that readers may see. A commit
+	// raises it before the transaction commits.
 	last atomic.Uint64
 	// closing and repairing end running scans with an error. repairing is reset
 	// once the repair is complete.
 	closing, repairing atomic.Bool
-	// oldest is a day before which there is no version. It is noDay if the log has
-	// no versions.
+	// oldest is a day before which there is no version. It is noDay if the log
+	// has no versions.
 	oldest atomic.Uint32
-	// dropped is one more than the newest day that this process dropped or began to
-	// drop.
+	// dropped is one more than the newest day that this process dropped or
+	// began to drop.
 	dropped atomic.Uint32
 	// usage is the result of the last pruning.
 	usage atomic.Pointer[Usage]
@@ -174,7 +176,8 @@ func (s *Store) Close() error {
 	case err := <-done:
 		return err
 	case <-time.After(closeTimeout):
-		return history.Errorf(history.Internal, "close database %s: the disk did not respond within %s", s.dir, closeTimeout)
+		return history.Errorf(history.Internal,
+			"close database %s: the disk did not respond within %s", s.dir, closeTimeout)
 	}
 }
 
@@ -209,8 +212,8 @@ func (s *Store) expiry(ts uint64) uint64 {
 	return (ts + uint64(s.retention) + uint64(ttlSlack)) / uint64(time.Second)
 }
 
-// timestamp returns t as keys store it, in nanoseconds since 1970. Times outside
-// of that range become the nearest time within it.
+// timestamp returns t as keys store it, in nanoseconds since 1970. Times
+// outside of that range become the nearest time within it.
 func timestamp(t time.Time) uint64 {
 	switch {
 	case t.Unix() < 0:

@@ -16,27 +16,28 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 )
 
-// Usage is the size of a log, and what it has dropped since it was opened. It is
-// measured by [Store.Prune].
+// Usage is the size of a log, and what it has dropped since it was opened. It
+// is measured by [Store.Prune].
 type Usage struct {
 	// Bytes is the size of the database's files on disk. Limit is
 	// [Options.MaxBytes].
 	Bytes, Limit int64
-	// Oldest is the time of the oldest record that a scan returns. It is zero if
-	// there is no record.
+	// Oldest is the time of the oldest record that a scan returns. It is zero
+	// if there is no record.
 	Oldest time.Time
 	// Dropped counts the dropped days by reason.
 	Dropped map[Reason]Dropped
 }
 
-// Dropped is the number of dropped days, and by how many bytes the database's files
-// shrank.
+// Dropped is the number of dropped days, and by how many bytes the database's
+// files shrank.
 type Dropped struct {
 	Days  uint64
 	Bytes int64
 }
 
-// Usage returns the result of the last pruning. It reads nothing and never blocks.
+// Usage returns the result of the last pruning. It reads nothing and never
+// blocks.
 func (s *Store) Usage() Usage { return *s.usage.Load() }
 
 // updateUsage measures the log.
@@ -69,8 +70,8 @@ func (s *Store) countDrop(reason Reason, freed int64) {
 	s.usage.Store(&u)
 }
 
-// overLimit reports whether the files exceed nine tenths of the limit. The rest is
-// reserved for compactions, and for writes until the next pruning.
+// overLimit reports whether the files exceed nine tenths of the limit. The rest
+// is reserved for compactions, and for writes until the next pruning.
 func (s *Store) overLimit() (bool, error) {
 	if s.limit == 0 {
 		return false, nil
@@ -79,10 +80,10 @@ func (s *Store) overLimit() (bool, error) {
 	return size > s.limit/10*9, err
 }
 
-// diskSize returns the size of the database's files on disk in bytes. It doesn't
-// count holes, because Badger allocates files larger than their contents. Nor does
-// it count deleted tables that are still being read: dropping another day would
-// not free their space.
+// diskSize returns the size of the database's files on disk in bytes. It
+// doesn't count holes, because Badger allocates files larger than their
+// contents. Nor does it count deleted tables that are still being read:
+// dropping another day would not free their space.
 func (s *Store) diskSize() (total int64, err error) {
 	live := map[string]bool{}
 	for _, t := range s.db.Tables() {

@@ -48,14 +48,15 @@ type Verification struct {
 	Damaged   int64 `json:"damaged"`
 }
 
-// Verify reads the whole log, as it is when Verify is called, and calls report for each
-// damage. It verifies every block of every table, and every version with its JSON. It
-// checks that these keys match: index entries and versions; heads, identities and names;
-// the numbers and texts of the dictionaries. progress may be nil.
+// Verify reads the whole log, as it is when Verify is called, and calls report
+// for each damage. It verifies every block of every table, and every version
+// with its JSON. It checks that these keys match: index entries and versions;
+// heads, identities and names; the numbers and texts of the dictionaries.
+// progress may be nil.
 //
-// It needs as much memory as a scan. Appends run concurrently. Close ends it with an
-// error. Damage is not an error: an error means that not everything was verified. A
-// damaged table is repaired after Verify returns.
+// It needs as much memory as a scan. Appends run concurrently. Close ends it
+// with an error. Damage is not an error: an error means that not everything was
+// verified. A damaged table is repaired after Verify returns.
 func (s *Store) Verify(ctx context.Context, report func(Damage), progress Progress) (result Verification, err error) {
 	err = s.retryAfterRepair(func() (bool, error) {
 		result, err = s.verify(ctx, report, progress)
@@ -103,8 +104,8 @@ type verifier struct {
 
 	day     dayKeys
 	objects objectKeys
-	// baselineParts is the number of the body parts of baselines, minus the number that
-	// their metadata names.
+	// baselineParts is the number of the body parts of baselines, minus the
+	// number that their metadata names.
 	baselineParts  int64
 	baselineOwners pairing     // of the index entries of baselines
 	terms          pairing     // of the numbers and texts of the dictionaries
@@ -123,8 +124,8 @@ func (v *verifier) problem(format string, args ...any) {
 	v.damage(Damage{Problem: fmt.Sprintf(format, args...)})
 }
 
-// entries reads all keys with one iterator. It returns all keys of a day that is dropped
-// meanwhile, or none.
+// entries reads all keys with one iterator. It returns all keys of a day that
+// is dropped meanwhile, or none.
 func (v *verifier) entries() error {
 	it := v.r.txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
@@ -149,7 +150,8 @@ func (v *verifier) entries() error {
 	return v.endOfLog()
 }
 
-// entry verifies a key and its value. It returns only errors that end the verification.
+// entry verifies a key and its value. It returns only errors that end the
+// verification.
 func (v *verifier) entry(item *badger.Item, value []byte) error {
 	k := item.Key()
 	e, ofDay, err := dayEntry(k)
@@ -189,8 +191,8 @@ func (v *verifier) exists(k []byte) (bool, error) {
 	return err == nil, err
 }
 
-// tables verifies every block of the current tables. The blocks of later tables were
-// verified when their data was read.
+// tables verifies every block of the current tables. The blocks of later tables
+// were verified when their data was read.
 func (v *verifier) tables() error {
 	for _, t := range v.s.db.Tables() {
 		if err := v.s.checkOpen(v.ctx); err != nil {
@@ -215,8 +217,8 @@ func (v *verifier) tables() error {
 	return nil
 }
 
-// eachDamage calls report for each damaged block of a table. An error means that the table
-// can't be read at all.
+// eachDamage calls report for each damaged block of a table. An error means
+// that the table can't be read at all.
 func eachDamage(path string, report func(Damage)) error {
 	t, err := table.Open(path)
 	if err != nil {

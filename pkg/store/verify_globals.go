@@ -14,8 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// objectKeys compares the keys that exist once for each object: its head, its identity
-// and its name.
+// objectKeys compares the keys that exist once for each object: its head, its
+// identity and its name.
 type objectKeys struct{ heads, names pairing }
 
 // global verifies a key that belongs to no day.
@@ -52,8 +52,8 @@ func (v *verifier) global(k, value []byte) error {
 	}
 }
 
-// head verifies an object's head. The head of an object that is alive names its newest
-// version.
+// head verifies an object's head. The head of an object that is alive names its
+// newest version.
 func (v *verifier) head(k, value []byte) error {
 	h, err := codec.DecodeHead(value)
 	if err != nil {
@@ -82,8 +82,8 @@ func (v *verifier) head(k, value []byte) error {
 	return nil
 }
 
-// storedBaseline checks that an object that is alive has a baseline, because the day of
-// its newest version was dropped.
+// storedBaseline checks that an object that is alive has a baseline, because
+// the day of its newest version was dropped.
 func (v *verifier) storedBaseline(e key.Entry, h codec.Head) error {
 	if !h.Alive {
 		return nil

@@ -57,7 +57,8 @@ func mixed(tb testing.TB) string {
 	return dir
 }
 
-// The test removes a key of each kind, and then changes its value. Each change is found.
+// TestVerify_FindsMissingKeys removes a key of each kind, and then changes its
+// value. Each change is found.
 func TestVerify_FindsMissingKeys(t *testing.T) {
 	dir := mixed(t)
 	if all := damages(t, dir); len(all) > 0 {
@@ -76,7 +77,8 @@ func TestVerify_FindsMissingKeys(t *testing.T) {
 	}
 }
 
-// spoiled removes the last key of a kind, then changes its value, and restores it.
+// spoiled removes the last key of a kind, then changes its value, and restores
+// it.
 func spoiled(t *testing.T, dir, what string, is func([]byte) bool) {
 	t.Helper()
 	d := dumped(t, dir)
@@ -117,7 +119,7 @@ func spoiled(t *testing.T, dir, what string, is func([]byte) bool) {
 	}
 }
 
-// The test adds keys that belong to nothing.
+// TestVerify_FindsAdditionalKeys adds keys that belong to nothing.
 func TestVerify_FindsAdditionalKeys(t *testing.T) {
 	dir := mixed(t)
 	k := slices.MaxFunc(keysIn(t, dir), strings.Compare) // an index entry of an owner
@@ -168,7 +170,8 @@ func alter(tb testing.TB, dir string, f func(*badger.Txn) error) {
 	}
 }
 
-// The test flips a bit of a table's first block, of one in the middle, and of the last one.
+// TestForecast_NamesDamagedFile flips a bit of a table's first block, of one in
+// the middle, and of the last one.
 func TestForecast_NamesDamagedFile(t *testing.T) {
 	whole := mixed(t)
 	sst := onlyTable(t, whole)
@@ -183,8 +186,8 @@ func TestForecast_NamesDamagedFile(t *testing.T) {
 	}
 }
 
-// blocksEnd returns the offset of the end of a table's last block. The index and a checksum follow, each before its
-// length.
+// blocksEnd returns the offset of the end of a table's last block. The index
+// and a checksum follow, each before its length.
 func blocksEnd(tb testing.TB, path string) int64 {
 	tb.Helper()
 	b, err := os.ReadFile(path)

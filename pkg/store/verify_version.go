@@ -12,8 +12,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// dayKeys are the fingerprints of the keys of one day, and of those that the day's records
-// require. They take constant memory. Keys are looked up only if the fingerprints differ.
+// dayKeys are the fingerprints of the keys of one day, and of those that the
+// day's records require. They take constant memory. Keys are looked up only if
+// the fingerprints differ.
 type dayKeys struct {
 	number  uint16
 	entries map[key.Class]*pairing
@@ -125,8 +126,8 @@ func (v *verifier) complete(e key.Entry, rec *history.Record) (key.Entry, error)
 	return e, err
 }
 
-// endOfDay compares the keys of a day with those that its records require. It skips a day
-// that was dropped meanwhile.
+// endOfDay compares the keys of a day with those that its records require. It
+// skips a day that was dropped meanwhile.
 func (v *verifier) endOfDay() error {
 	if v.r.droppedMeanwhile(v.day.number) {
 		return nil
@@ -148,8 +149,8 @@ func (v *verifier) endOfDay() error {
 	return nil
 }
 
-// differingMetadata reports the versions of the day whose metadata differs between their
-// key and an index.
+// differingMetadata reports the versions of the day whose metadata differs
+// between their key and an index.
 func (v *verifier) differingMetadata() error {
 	for _, class := range metadataClasses() {
 		if err := v.differingIn(class); err != nil {
@@ -202,7 +203,8 @@ func (v *verifier) missing(class key.Class) error {
 	})
 }
 
-// dangling reports the entries of an index in the day that belong to no version.
+// dangling reports the entries of an index in the day that belong to no
+// version.
 func (v *verifier) dangling(class key.Class) error {
 	return v.r.each(key.ClassPrefix(v.day.number, class), func(item *badger.Item) error {
 		e, err := key.Decode(item.Key())
@@ -233,8 +235,8 @@ func (v *verifier) dangling(class key.Class) error {
 	})
 }
 
-// read returns a record and its complete key. It returns nil if the record is corrupt, which
-// was reported before.
+// read returns a record and its complete key. It returns nil if the record is
+// corrupt, which was reported before.
 func (v *verifier) read(item *badger.Item) (e key.Entry, rec *history.Record, err error) {
 	meta, err := item.ValueCopy(nil)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package container reads and writes the file format of backups and exports: a
-// magic, compressed frames, and an end. After each frame comes a checksum of all
-// bytes before it.
+// magic, compressed frames, and an end. After each frame comes a checksum of
+// all bytes before it.
 //
 // Invariant: [Reader.Next] returns what [Writer.Write] was given, in the same
 // order. A stream that is truncated, that continues after its end, or whose
@@ -22,8 +22,8 @@ import (
 // MaxPayload is the largest length of a frame's payload in bytes.
 const MaxPayload = 4 << 20
 
-// maxData is the largest length of a compressed payload in bytes. Data that does
-// not compress grows slightly.
+// maxData is the largest length of a compressed payload in bytes. Data that
+// does not compress grows slightly.
 const maxData = MaxPayload + 1<<16
 
 // The lengths in bytes of a frame's head and checksum.

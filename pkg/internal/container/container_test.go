@@ -52,7 +52,8 @@ func read(b []byte) (payloads [][]byte, err error) {
 	}
 }
 
-// The test flips each bit of a stream, and truncates it at each byte.
+// TestReader_DetectsAllDamage flips each bit of a stream, and truncates it at
+// each byte.
 func TestReader_DetectsAllDamage(t *testing.T) {
 	whole := stream(t, []byte("one"), nil, bytes.Repeat([]byte("three"), 1000))
 	if got, err := read(whole); err != nil || len(got) != 3 || string(got[0]) != "one" || len(got[2]) != 5000 {
@@ -75,7 +76,7 @@ func TestReader_DetectsAllDamage(t *testing.T) {
 	}
 }
 
-// The fuzz test writes again what it could read, and reads it again.
+// FuzzReader writes again what it could read, and reads it again.
 func FuzzReader(f *testing.F) {
 	f.Add(stream(f, []byte("one"), []byte("two")))
 	f.Add([]byte(magic))

@@ -21,8 +21,8 @@ type Reader struct {
 	err     error // returned by all later calls of Next
 }
 
-// NewReader reads the magic. It returns [ErrForeign] if that is another one. The
-// caller must call [Reader.Close].
+// NewReader reads the magic. It returns [ErrForeign] if that is another one.
+// The caller must call [Reader.Close].
 func NewReader(r io.Reader, magic string) (*Reader, error) {
 	f := &Reader{r: r, sum: xxhash.New()}
 	got := make([]byte, len(magic))
@@ -41,9 +41,9 @@ func NewReader(r io.Reader, magic string) (*Reader, error) {
 func (r *Reader) Close() { r.dec.Close() }
 
 // Next returns the kind and the payload of the next frame. The payload is valid
-// until the next call. At the end of the stream the error is [io.EOF]. Any other
-// error means that the stream is damaged or can't be read. After an error all
-// calls return the same error.
+// until the next call. At the end of the stream the error is [io.EOF]. Any
+// other error means that the stream is damaged or can't be read. After an error
+// all calls return the same error.
 func (r *Reader) Next() (kind byte, payload []byte, err error) {
 	if r.err != nil {
 		return 0, nil, r.err
@@ -82,8 +82,8 @@ func (r *Reader) next() (byte, []byte, error) {
 	return head[0], r.payload, nil
 }
 
-// read reads n bytes of compressed data. It allocates memory in steps, so that a
-// corrupt length does not allocate more than the stream contains.
+// read reads n bytes of compressed data. It allocates memory in steps, so that
+// a corrupt length does not allocate more than the stream contains.
 func (r *Reader) read(n int) error {
 	const step = 64 << 10
 	for r.data = r.data[:0]; len(r.data) < n; {

@@ -29,8 +29,8 @@ func NewWriter(w io.Writer, magic string) (*Writer, error) {
 	return f, f.emit([]byte(magic))
 }
 
-// Write appends a frame. The caller defines the kinds, except 0. The payload has
-// at most [MaxPayload] bytes.
+// Write appends a frame. The caller defines the kinds, except 0. The payload
+// has at most [MaxPayload] bytes.
 func (w *Writer) Write(kind byte, payload []byte) error {
 	if kind == end || len(payload) > MaxPayload {
 		return fmt.Errorf("write frame: invalid kind %d or length %d", kind, len(payload))

@@ -18,9 +18,9 @@ type Reader struct {
 	r *container.Reader
 }
 
-// Open reads a backup's header. It returns a [history.Invalid] error if the file
-// is not a backup, or is one of a database with another format. The caller must
-// call [Reader.Close].
+// Open reads a backup's header. It returns a [history.Invalid] error if the
+// file is not a backup, or is one of a database with another format. The caller
+// must call [Reader.Close].
 func Open(b io.Reader, format uint16) (*Reader, error) {
 	c, err := container.NewReader(b, magic)
 	if err != nil {

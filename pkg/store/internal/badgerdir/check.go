@@ -379,5 +379,6 @@ func rewriteLogHeader(path string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// KeyOf returns a key of a table without Badger's version. It shares memory with k.
+// KeyOf returns a key of a table without Badger's version. It shares memory
+// with k.
 func KeyOf(k []byte) []byte { return k[:max(len(k)-tableVersion, 0)] }

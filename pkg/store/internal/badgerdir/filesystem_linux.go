@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// filesystem returns the name of a directory's file system, or its number if the
-// name is not listed. It is empty if it can't be read.
+// filesystem returns the name of a directory's file system, or its number if
+// the name is not listed. It is empty if it can't be read.
 func filesystem(dir string) string {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {

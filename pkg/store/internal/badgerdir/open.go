@@ -44,8 +44,9 @@ const (
 //
 // The buffers of tables in construction take most memory: each is about ten
 // times the table's size, a compaction uses a dozen, and Badger keeps up to
-// eight. The size is a power of two, since a buffer grows by doubling from twice
-// the table's size: a table slightly larger than minTableSize would double it.
+// eight. The size is a power of two, since a buffer grows by doubling from
+// twice the table's size: a table slightly larger than minTableSize would
+// double it.
 func tableSize(maxBytes int64) int64 {
 	if maxBytes == 0 {
 		return defaultTableSize

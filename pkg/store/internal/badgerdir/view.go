@@ -25,8 +25,8 @@ import (
 //   - copies of the WALs up to the first damage,
 //   - one table with the edits of the repair.
 //
-// Badger opens the view read-only, so it compacts and removes nothing. [View.Install]
-// moves the new tables into the database's directory.
+// Badger opens the view read-only, so it compacts and removes nothing.
+// [View.Install] moves the new tables into the database's directory.
 //
 // A View is not safe for concurrent use.
 type View struct {

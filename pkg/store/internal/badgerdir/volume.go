@@ -15,8 +15,8 @@ import (
 // written unless the volume has room for all that Badger may write before the
 // next check:
 //
-//   - The WALs of three memtables, one in use and two waiting, of up to 5 MB
-//     each, and three tables that are made of them: 30 MB.
+//   - The WALs of three memtables, one in use and two waiting, of up to 4 MB
+//     each, and the three tables that are made of them: 24 MB, rounded up.
 //   - The output of compactions, which exists together with their input. It is
 //     not larger than all tables. Two compactions run at a time. One reads at
 //     most ten tables of level 0 (50 MB) and a base level of 20 MB. The other

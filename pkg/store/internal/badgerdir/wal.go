@@ -18,7 +18,8 @@ import (
 const (
 	walHeader = 20
 	walInTxn  = 1 << 6
-	// walMaxKey and walMaxValue exceed the largest entry of the store, in bytes.
+	// walMaxKey and walMaxValue exceed the largest entry of the store, in
+	// bytes.
 	walMaxKey, walMaxValue = 1 << 16, 16 << 20
 )
 

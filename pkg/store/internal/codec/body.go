@@ -56,7 +56,8 @@ func ParseBody(b []byte) (Body, error) {
 	return body, r.Err()
 }
 
-// IsDelta reports whether the body can only be decoded with the JSON of its Base.
+// IsDelta reports whether the body can only be decoded with the JSON of its
+// Base.
 func (b *Body) IsDelta() bool { return b.kind != snapshot }
 
 // Verify returns an error if json doesn't have the body's checksum.
@@ -82,8 +83,8 @@ func (b *Body) Encode() []byte {
 // Len returns the approximate length of the encoded body in bytes.
 func (b *Body) Len() int { return len(b.data) }
 
-// Bodies encodes and decodes versions' JSON. It is safe for concurrent use. Close
-// releases its resources.
+// Bodies encodes and decodes versions' JSON. It is safe for concurrent use.
+// Close releases its resources.
 type Bodies struct {
 	enc     *zstd.Encoder
 	dec     *zstd.Decoder
@@ -93,7 +94,8 @@ type Bodies struct {
 // NewBodies returns a codec for bodies.
 func NewBodies() (*Bodies, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true))
+		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false),
+		zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		return nil, fmt.Errorf("zstd encoder: %w", err)
 	}
@@ -117,11 +119,11 @@ func (c *Bodies) Snapshot(json []byte, sum uint64) *Body {
 	return &Body{sum: sum, size: len(json), kind: snapshot, data: data}
 }
 
-// Decode appends a body's JSON to dst and returns the extended buffer. base is the
-// JSON of a delta's Base.
+// Decode appends a body's JSON to dst and returns the extended buffer. base is
+// the JSON of a delta's Base.
 //
-// Decode checks the length of the JSON, but not the checksum; see [Body.Verify]. A
-// right checksum also proves that base was right.
+// Decode checks the length of the JSON, but not the checksum; see
+// [Body.Verify]. A right checksum also proves that base was right.
 func (c *Bodies) Decode(dst []byte, b *Body, base []byte) ([]byte, error) {
 	out, err := c.decode(dst, b, base)
 	switch {

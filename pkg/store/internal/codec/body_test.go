@@ -52,8 +52,8 @@ func aPod(change string) []byte {
 	return []byte(strings.Repeat("a pod, most of which stays as it is; ", 60) + change)
 }
 
-// TestDelta_RoundTrip checks both kinds of deltas. A flipped bit must never decode to
-// another JSON.
+// TestDelta_RoundTrip checks both kinds of deltas. A flipped bit must never
+// decode to another JSON.
 func TestDelta_RoundTrip(t *testing.T) {
 	c := bodies(t)
 	before := aPod("phase Pending")
@@ -96,7 +96,8 @@ func TestSnapshot_RoundTrip(t *testing.T) {
 	flipped(t, c, b, nil, json)
 }
 
-// flipped flips every bit of a body. Each flip must be an error, or change nothing.
+// flipped flips every bit of a body. Each flip must be an error, or change
+// nothing.
 func flipped(t *testing.T, c *codec.Bodies, b, base, json []byte) {
 	t.Helper()
 	for i := range len(b) * 8 {

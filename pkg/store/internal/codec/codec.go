@@ -1,13 +1,13 @@
 // Package codec encodes and decodes the values of the log: a version's metadata
 // and body, heads, identities, checkpoints, gaps and the log's state.
 //
-// Invariant: decoding an encoded value returns an equal value. Decoding anything
-// else returns an error that wraps [ErrCorrupt]. It never panics, and never
-// allocates more memory than a bound. The first byte of each encoding is its
-// version, so that another one can be added.
+// Invariant: decoding an encoded value returns an equal value. Decoding
+// anything else returns an error that wraps [ErrCorrupt]. It never panics, and
+// never allocates more memory than a bound. The first byte of each encoding is
+// its version, so that another one can be added.
 //
-// The package knows no keys and no database. Terms of dictionaries are numbers
-// here. docs/storage-format.md describes the encodings byte by byte.
+// The package handles neither keys nor a database. Terms of dictionaries are
+// numbers here. docs/storage-format.md describes the encodings byte by byte.
 package codec
 
 import "github.com/watchhistory/watchhistory/pkg/internal/binval"
@@ -16,8 +16,8 @@ import "github.com/watchhistory/watchhistory/pkg/internal/binval"
 // value.
 var ErrCorrupt = binval.ErrCorrupt
 
-// Pair joins two texts to one that [SplitPair] splits again. The texts may contain
-// any bytes.
+// Pair joins two texts to one that [SplitPair] splits again. The texts may
+// contain any bytes.
 func Pair(a, b string) string { return string(append(binval.AppendText(nil, a), b...)) }
 
 // SplitPair is the inverse of [Pair].

@@ -70,7 +70,8 @@ func TestMeta_NumbersPhrases(t *testing.T) {
 	var b dayDictionary
 	literal, first := codec.AppendMeta(nil, at, want, codec.Meta{}, nil), codec.AppendMeta(nil, at, want, codec.Meta{}, b.number)
 	if len(b) != 2 || len(first) >= len(literal) || bytes.Contains(first, []byte("kubectl-edit")) || bytes.Contains(first, []byte("scaled")) {
-		t.Errorf("got %d bytes (%q) with phrases %q, want fewer than %d bytes and two phrases", len(first), first, b, len(literal))
+		t.Errorf("got %d bytes (%q) with phrases %q, want fewer than %d bytes and two phrases",
+			len(first), first, b, len(literal))
 	}
 	var got history.Record
 	if _, err := codec.DecodeMeta(first, at, &got, b.text); err != nil || !cmp.Equal(want, &got) {
@@ -181,8 +182,8 @@ func FuzzPair(f *testing.F) {
 	})
 }
 
-// FuzzGap checks that arbitrary bytes decode to an error, or to a gap that survives a
-// round trip.
+// FuzzGap checks that arbitrary bytes decode to an error, or to a gap that
+// survives a round trip.
 func FuzzGap(f *testing.F) {
 	f.Add(codec.EncodeGap(&history.Gap{End: time.Unix(1_790_000_000, 1), Reason: history.GapExpired, Detail: "why"}))
 	f.Add(codec.EncodeGap(&history.Gap{}))

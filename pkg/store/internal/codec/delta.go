@@ -9,16 +9,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
 )
 
-// minPacked is the length of the shortest patch that is compressed, in bytes. The
-// database compresses shorter ones better, together with their neighbors.
+// minPacked is the length of the shortest patch that is compressed, in bytes.
+// The database compresses shorter ones better, together with their neighbors.
 const minPacked = 1024
 
 // maxBuffers bounds the buffers that are kept for the next delta, in bytes.
 const maxBuffers = 256 << 10
 
-// Delta encodes a JSON as a delta against base. It returns nil if the delta would
-// take more than most bytes. sum is the JSON's checksum. The caller sets the Base
-// of the result.
+// Delta encodes a JSON as a delta against base. It returns nil if the delta
+// would take more than most bytes. sum is the JSON's checksum. The caller sets
+// the Base of the result.
 //
 // Delta decodes what it encoded, and returns nil if the result isn't json.
 func (c *Bodies) Delta(base, json []byte, sum uint64, most int) *Body {
@@ -99,7 +99,8 @@ func (c *Bodies) borrow() *deltaBuffers {
 	return new(deltaBuffers)
 }
 
-// giveBack returns buffers to the pool, unless they have grown for a large object.
+// giveBack returns buffers to the pool, unless they have grown for a large
+// object.
 func (c *Bodies) giveBack(s *deltaBuffers) {
 	if cap(s.patch)+cap(s.json) <= maxBuffers {
 		c.buffers.Put(s)

@@ -21,22 +21,22 @@ const flagSameRelations = 1 << 6
 type Meta struct {
 	Kind  uint16 // the number of the API version and kind
 	Parts uint16 // how many parts the body has; 0: there is no body
-	// SameRelations says that the owners and the target are those of the object's
-	// identity. They are not encoded again.
+	// SameRelations says that the owners and the target are those of the
+	// object's identity. They are not encoded again.
 	SameRelations bool
 }
 
-// PhraseNumber returns a phrase's number in the day dictionary, from 1, or 0 if it
-// has none. A nil PhraseNumber has no numbers.
+// PhraseNumber returns a phrase's number in the day dictionary, from 1, or 0 if
+// it has none. A nil PhraseNumber has no numbers.
 type PhraseNumber func(phrase []byte) uint16
 
-// PhraseText returns the phrase of a number in the day dictionary. A nil PhraseText
-// has no phrases.
+// PhraseText returns the phrase of a number in the day dictionary. A nil
+// PhraseText has no phrases.
 type PhraseText func(number uint16) (string, error)
 
 // AppendMeta appends the metadata of a record that is committed at ts, in
-// nanoseconds since 1970. Metadata contains everything but the record's identity,
-// time and body.
+// nanoseconds since 1970. Metadata contains everything but the record's
+// identity, time and body.
 func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases PhraseNumber) []byte {
 	flags := binval.Flags(r)
 	if m.SameRelations {
@@ -64,9 +64,9 @@ func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases PhraseNu
 	return b
 }
 
-// DecodeMeta is the inverse of [AppendMeta]. It sets the record's fields, but not
-// its owners and target if they are those of the object's identity. It returns
-// errors of texts unchanged.
+// DecodeMeta is the inverse of [AppendMeta]. It sets the record's fields, but
+// not its owners and target if they are those of the object's identity. It
+// returns errors of texts unchanged.
 func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts PhraseText) (Meta, error) {
 	r := binval.NewReader(b)
 	r.Expect(metaV1, "metadata of an unknown encoding")
@@ -109,8 +109,8 @@ func readRV(r *binval.Reader) string {
 // number 0.
 const phraseRepeated = 1
 
-// appendPhrase appends a text: its number in the day dictionary or, if it has none,
-// its bytes.
+// appendPhrase appends a text: its number in the day dictionary or, if it has
+// none, its bytes.
 func appendPhrase(b, text []byte, phrases PhraseNumber) []byte {
 	if phrases != nil && len(text) > 0 {
 		if n := phrases(text); n != 0 {
@@ -146,8 +146,8 @@ func (p *phraseReader) phrase(previous string) string {
 	return text
 }
 
-// appendManagers appends field managers: everything but their times as one phrase,
-// because few combinations occur on a day, and then their times.
+// appendManagers appends field managers: everything but their times as one
+// phrase, because few combinations occur on a day, and then their times.
 func appendManagers(b []byte, ts uint64, list []history.Manager, phrases PhraseNumber) []byte {
 	if len(list) == 0 {
 		return appendPhrase(b, nil, nil)
@@ -168,8 +168,8 @@ func appendManagers(b []byte, ts uint64, list []history.Manager, phrases PhraseN
 func (p *phraseReader) managers(ts uint64) (list []history.Manager) {
 	text := binval.NewReader([]byte(p.phrase("")))
 	for len(text.Rest()) > 0 && text.Err() == nil {
-		m := history.Manager{Name: text.Text(), Operation: text.Text(), Subresource: text.Text(), Fields: binval.Texts[string](text)}
-		m.Time = p.ago(ts)
+		m := history.Manager{Name: text.Text(), Operation: text.Text(), Subresource: text.Text()}
+		m.Fields, m.Time = binval.Texts[string](text), p.ago(ts)
 		list = append(list, m)
 	}
 	if text.Err() != nil {

@@ -19,8 +19,8 @@ const (
 	stateV1      = 1
 )
 
-// Head is what the committer needs of an object's newest version to add the next
-// one.
+// Head is what the committer needs of an object's newest version to add the
+// next one.
 type Head struct {
 	Object        uint64
 	Revision      uint64
@@ -32,9 +32,10 @@ type Head struct {
 	Relations uint64
 }
 
-// Last is what a delta against an object's newest version needs of that version.
+// Last is what a delta against an object's newest version needs of that
+// version.
 type Last struct {
-	TS    uint64 // nanoseconds since 1970; 0: a repair dropped the version
+	TS    uint64 // nanoseconds since 1970; 0: unknown, after a repair or an import
 	Sum   uint64 // of its JSON
 	Parts uint16 // of its body
 	Chain uint8  // number of deltas between it and its snapshot
@@ -148,8 +149,8 @@ func readRelations(r *binval.Reader, hasTarget bool) (owners []types.UID, target
 	return owners, target
 }
 
-// EncodeCheckpoint returns the bytes of a checkpoint without its resource, which is
-// in the key.
+// EncodeCheckpoint returns the bytes of a checkpoint without its resource,
+// which is in the key.
 func EncodeCheckpoint(rv string, at time.Time) []byte {
 	return binval.AppendTime(binval.AppendText([]byte{checkpointV1}, rv), at)
 }
@@ -162,8 +163,8 @@ func DecodeCheckpoint(b []byte) (rv string, at time.Time, err error) {
 	return rv, at, r.Done()
 }
 
-// State is what the next commit continues from: the time of the newest record, and
-// the highest assigned numbers.
+// State is what the next commit continues from: the time of the newest record,
+// and the highest assigned numbers.
 type State struct {
 	Last       uint64 // nanoseconds since 1970
 	Object     uint64

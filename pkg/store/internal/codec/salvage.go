@@ -9,8 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
-// Outline is the beginning of a version's metadata. Decoding it needs neither the
-// day dictionary nor the object's identity.
+// Outline is the beginning of a version's metadata. Decoding it needs neither
+// the day dictionary nor the object's identity.
 type Outline struct {
 	Verb          history.Verb
 	Revision      uint64
@@ -43,8 +43,8 @@ func WithoutBody(meta []byte) ([]byte, error) {
 	return append(append(b, 0), r.Rest()...), nil
 }
 
-// maxManagers bounds the number of managers that WithoutPhrases tries if the phrase
-// that lists them is lost.
+// maxManagers bounds the number of managers that WithoutPhrases tries if the
+// phrase that lists them is lost.
 const maxManagers = 64
 
 // WithoutPhrases returns a version's metadata without its managers and summary,
@@ -52,9 +52,9 @@ const maxManagers = 64
 // can't be found.
 //
 // The owners and the target follow the managers' times. If the phrase with the
-// managers is lost too, the number of times is unknown. WithoutPhrases then tries
-// every number up to maxManagers. It succeeds if fits accepts the owners and the
-// target of exactly one of them.
+// managers is lost too, the number of times is unknown. WithoutPhrases then
+// tries every number up to maxManagers. It succeeds if fits accepts the owners
+// and the target of exactly one of them.
 func WithoutPhrases(meta []byte, texts PhraseText, fits func([]types.UID, *history.Target) bool) ([]byte, bool) {
 	var rec history.Record
 	r := binval.NewReader(meta)
@@ -99,7 +99,9 @@ func countManagers(list string) (n int) {
 // findRelations returns the bytes of the owners and the target that follow from
 // "from" to "to" managers' times. It returns false unless exactly one number of
 // times fits.
-func findRelations(b []byte, from, to int, target, summary bool, fits func([]types.UID, *history.Target) bool) (found []byte, once bool) {
+func findRelations(
+	b []byte, from, to int, target, summary bool, fits func([]types.UID, *history.Target) bool,
+) (found []byte, once bool) {
 	anyPhrase := func(uint16) (string, error) { return "", nil }
 	for n := from; n <= to; n++ {
 		p := phraseReader{Reader: binval.NewReader(b), texts: anyPhrase}

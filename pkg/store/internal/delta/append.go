@@ -9,23 +9,24 @@ import (
 // length of one load.
 const word = 8
 
-// nearDistance is how many bytes after a change are compared with the base position
-// before the whole base is searched.
+// nearDistance is how many bytes after a change are compared with the base
+// position before the whole base is searched.
 const nearDistance = 32
 
-// minTail is the length of the shortest common suffix that is copied separately, in
-// bytes.
+// minTail is the length of the shortest common suffix that is copied
+// separately, in bytes.
 const minTail = 4
 
 // Overhead is by how many bytes a patch can be longer than its target.
 const Overhead = 16
 
-// Encoder makes patches. It reuses a table of at most 256 KiB. The zero Encoder is
-// ready for use. It must be used by one goroutine at a time.
+// Encoder makes patches. It reuses a table of at most 256 KiB. The zero Encoder
+// is ready for use. It must be used by one goroutine at a time.
 type Encoder struct{ index index }
 
-// Append appends the patch that makes target from base, and returns the extended
-// buffer. Base and target must not be longer than 2 GiB. dst must not overlap them.
+// Append appends the patch that makes target from base, and returns the
+// extended buffer. Base and target must not be longer than 2 GiB. dst must not
+// overlap them.
 func (e *Encoder) Append(dst, base, target []byte) []byte {
 	w := writer{base: base, target: target, patch: dst, index: &e.index}
 	w.copy(0, 0, prefix(base, target))
@@ -64,8 +65,8 @@ func (w *writer) changes(end int) {
 	}
 }
 
-// match is a range of bytes that base and target have in common. base and target
-// are its positions.
+// match is a range of bytes that base and target have in common. base and
+// target are its positions.
 type match struct{ base, target, length int }
 
 // near searches for the end of a change after which the target continues at the
@@ -104,8 +105,8 @@ func (w *writer) extend(b, t, end int) match {
 	return match{b - back, t - back, back + prefix(w.base[b:], w.target[t:end])}
 }
 
-// copy writes a pair: it inserts the target up to t, and copies n bytes of the base
-// from b.
+// copy writes a pair: it inserts the target up to t, and copies n bytes of the
+// base from b.
 func (w *writer) copy(b, t, n int) {
 	if t == 0 && n == 0 {
 		return
@@ -126,8 +127,8 @@ func (w *writer) copy(b, t, n int) {
 
 func load(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
-// Common returns the length of the common prefix and the common suffix of a and b,
-// which do not overlap.
+// Common returns the length of the common prefix and the common suffix of a and
+// b, which do not overlap.
 func Common(a, b []byte) int {
 	n := prefix(a, b)
 	return n + suffix(a[n:], b[n:])

@@ -10,10 +10,10 @@ import (
 // target of this size.
 var ErrCorrupt = errors.New("corrupt patch")
 
-// Apply appends the target that a patch makes from base, and returns the extended
-// buffer. size is the length of the target in bytes. Apply allocates no more than
-// that. After an error, the contents of dst after its length are undefined. base
-// and dst must not overlap.
+// Apply appends the target that a patch makes from base, and returns the
+// extended buffer. size is the length of the target in bytes. Apply allocates
+// no more than that. After an error, the contents of dst after its length are
+// undefined. base and dst must not overlap.
 func Apply(dst, base, patch []byte, size int) ([]byte, error) {
 	dst = slices.Grow(dst, size)
 	end := len(dst) + size

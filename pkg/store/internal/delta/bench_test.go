@@ -50,8 +50,8 @@ func inputs(b *testing.B) map[string][]pair {
 	}
 }
 
-// codec is a way to encode a version as a difference to another one. encode returns nil
-// if it isn't applicable.
+// codec is a way to encode a version as a difference to another one. encode
+// returns nil if it isn't applicable.
 type codec struct {
 	encode func(dst []byte, p pair) []byte
 	decode func(dst []byte, p pair, patch []byte) error
@@ -82,8 +82,9 @@ func codecs() map[string]codec {
 	}
 }
 
-// BenchmarkPatch compares patches with S2 blocks that have the previous version as their
-// dictionary of at most 64 KiB. An operation is the encoding or decoding of a version.
+// BenchmarkPatch compares patches with S2 blocks that have the previous version
+// as their dictionary of at most 64 KiB. An operation is the encoding or
+// decoding of a version.
 func BenchmarkPatch(b *testing.B) {
 	for name, versions := range inputs(b) {
 		for of, c := range codecs() {
@@ -122,8 +123,9 @@ func encodeAll(c codec, pairs []pair) (patches [][]byte, size int, ok bool) {
 	return patches, size, true
 }
 
-// BenchmarkRatio alternates between both codecs, so that they have the same share of the
-// machine. It reports how many times faster patches are, and their relative size.
+// BenchmarkRatio alternates between both codecs, so that they have the same
+// share of the machine. It reports how many times faster patches are, and their
+// relative size.
 func BenchmarkRatio(b *testing.B) {
 	versions, all := pairs(b, 2000), codecs()
 	spent := map[string][2]time.Duration{}

@@ -21,8 +21,8 @@ func lines(n int) string {
 	return b.String()
 }
 
-// roundTrip makes and applies a patch, and returns its length. It fails the test if the
-// result isn't target.
+// roundTrip makes and applies a patch, and returns its length. It fails the
+// test if the result isn't target.
 func roundTrip(tb testing.TB, e *delta.Encoder, base, target []byte) int {
 	tb.Helper()
 	patch := e.Append([]byte("before"), base, target)
@@ -71,8 +71,8 @@ func TestPatch_Length(t *testing.T) {
 	}
 }
 
-// TestPatch_OfLargeObject changes, moves and adds lines of an object with more windows
-// than an index has slots.
+// TestPatch_OfLargeObject changes, moves and adds lines of an object with more
+// windows than an index has slots.
 func TestPatch_OfLargeObject(t *testing.T) {
 	base := []byte(lines(70_000))
 	target := slices.Concat(base[1_000_000:2_000_000], []byte("new"), base[:900_000], []byte("newer"), base[2_500_000:])
@@ -92,7 +92,8 @@ func TestPatch_OfSampleIsSmall(t *testing.T) {
 	}
 }
 
-// TestPatch_OfRandomChanges makes targets of random pieces of a text, and of noise.
+// TestPatch_OfRandomChanges makes targets of random pieces of a text, and of
+// noise.
 func TestPatch_OfRandomChanges(t *testing.T) {
 	rng, text := rand.New(rand.NewPCG(1, 2)), []byte(lines(300))
 	var e delta.Encoder
@@ -145,8 +146,8 @@ func TestApply_RejectsCorruptPatches(t *testing.T) {
 	}
 }
 
-// FuzzApply checks that arbitrary patches are an error, or make a target of the requested
-// length without allocating more.
+// FuzzApply checks that arbitrary patches are an error, or make a target of the
+// requested length without allocating more.
 func FuzzApply(f *testing.F) {
 	base := []byte(lines(3))
 	f.Add(base, new(delta.Encoder).Append(nil, base, []byte(lines(4))), uint16(len(lines(4))))

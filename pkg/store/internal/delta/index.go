@@ -12,7 +12,8 @@ const (
 	maxSlots = 1 << maxBits
 )
 
-// minStride is the distance between the indexed windows of a small base, in bytes.
+// minStride is the distance between the indexed windows of a small base, in
+// bytes.
 const minStride = 4
 
 // index finds windows of a base by their contents.
@@ -42,8 +43,8 @@ func (x *index) build(base []byte) {
 // reset releases the base. It keeps the table.
 func (x *index) reset() { x.base = nil }
 
-// find returns the position of a window of the base that equals the first window of
-// b.
+// find returns the position of a window of the base that equals the first
+// window of b.
 func (x *index) find(b []byte) (at int, ok bool) {
 	if x.base == nil {
 		return 0, false

@@ -2,11 +2,12 @@ package key
 
 import "encoding/binary"
 
-// head is the length of the beginning of every historical key: the letter, the day
-// and the class.
+// head is the length of the beginning of every historical key: the letter, the
+// day and the class.
 const head = 1 + 2 + 1
 
-// size returns the length of a class's keys in bytes, or 0 for an unknown class.
+// size returns the length of a class's keys in bytes, or 0 for an unknown
+// class.
 func (c Class) size() int {
 	switch c {
 	case Record:

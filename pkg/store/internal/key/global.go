@@ -15,8 +15,11 @@ const (
 	checkpoints  = 'c' // resource -> checkpoint
 	catalogue    = 'g' // group, plural -> resource as discovery describes it
 	gaps         = 'l' // resource, start -> gap
-	baselines    = 's' // 'o', object, time -> metadata; 'b', object, time, part -> body; 'w', hash of an owner's UID, object, time -> nothing
-	globals      = 'm' // letter -> a value that exists once
+	// 'o', object, time -> metadata; 'b', object, time, part -> body;
+	// 'w', hash of an owner's UID, object, time -> nothing
+	baselines = 's'
+
+	globals = 'm' // letter -> a value that exists once
 )
 
 // Dictionary is a keyspace that numbers texts.
@@ -41,8 +44,8 @@ func State() []byte { return []byte{globals, 's'} }
 // RetentionFloor returns the key of the first day that is kept.
 func RetentionFloor() []byte { return []byte{globals, 'd'} }
 
-// RepairPending returns the key that a repair leaves if the next opening of the log
-// has to complete it.
+// RepairPending returns the key that a repair leaves if the next opening of the
+// log has to complete it.
 func RepairPending() []byte { return []byte{globals, 'r'} }
 
 // Redaction returns the key of the redaction key.
@@ -66,8 +69,8 @@ func Heads(resource uint16) []byte {
 	return binary.BigEndian.AppendUint16(AllHeads(), resource)
 }
 
-// HeadsOf returns the prefix of the keys of the heads of a resource's objects with
-// a UID. There are several only if objects have no UID.
+// HeadsOf returns the prefix of the keys of the heads of a resource's objects
+// with a UID. There are several only if objects have no UID.
 func HeadsOf(resource uint16, uid string) []byte {
 	h := Sum(uid)
 	return append(Heads(resource), h[:8]...)
@@ -109,8 +112,8 @@ func Name(name string, resource uint16, namespace uint32, object uint64) []byte 
 	return binary.BigEndian.AppendUint64(b, object)
 }
 
-// DecodeName returns the fields of a key of [Name], except for the name. Any other
-// key is [ErrMalformed].
+// DecodeName returns the fields of a key of [Name], except for the name. Any
+// other key is [ErrMalformed].
 func DecodeName(k []byte) (resource uint16, namespace uint32, object uint64, err error) {
 	if len(k) != 1+8+2+4+8 || k[0] != names {
 		return 0, 0, 0, ErrMalformed
@@ -127,8 +130,8 @@ func Checkpoint(resource uint16) []byte {
 // AllGaps returns the prefix of the keys of all gaps.
 func AllGaps() []byte { return []byte{gaps} }
 
-// Gaps returns the prefix of the keys of a resource's gaps. They sort by the gaps'
-// starts.
+// Gaps returns the prefix of the keys of a resource's gaps. They sort by the
+// gaps' starts.
 func Gaps(resource uint16) []byte {
 	return binary.BigEndian.AppendUint16(AllGaps(), resource)
 }
@@ -187,8 +190,8 @@ func BaselineOwner(owner Hash, object, ts uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(BaselinesOwnedBy(owner), object), ts)
 }
 
-// DecodeBaselineOwner returns the fields of a key of [BaselineOwner], except for
-// the owner. Any other key is [ErrMalformed].
+// DecodeBaselineOwner returns the fields of a key of [BaselineOwner], except
+// for the owner. Any other key is [ErrMalformed].
 func DecodeBaselineOwner(k []byte) (object, ts uint64, err error) {
 	if len(k) != 2+len(Hash{})+8+8 || k[0] != baselines || k[1] != byte(ByOwner) {
 		return 0, 0, ErrMalformed
@@ -205,8 +208,8 @@ func CatalogueEntry(group, plural string) []byte {
 	return append(append(append(Catalogue(), group...), 0), plural...)
 }
 
-// Sum returns the hash of a list of texts. Different lists have different inputs to
-// the hash.
+// Sum returns the hash of a list of texts. Different lists have different
+// inputs to the hash.
 func Sum(texts ...string) Hash {
 	var b []byte
 	for _, t := range texts {

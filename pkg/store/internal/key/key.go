@@ -1,14 +1,14 @@
-// Package key encodes and decodes the keys of the log. It owns every byte of them:
-// no other package assembles or parses a key.
+// Package key encodes and decodes the keys of the log. It owns every byte of
+// them: no other package assembles or parses a key.
 //
-// Invariant: keys are binary and big-endian. Within one index and one prefix they
-// sort by time. Keys that belong to a version begin with the letter [History] and
-// the day, so that a day is one prefix. All other keyspaces begin with their own
-// letter. [Decode] and its siblings return an error for any key that the package
-// did not encode.
+// Invariant: keys are binary and big-endian. Within one index and one prefix
+// they sort by time. Keys that belong to a version begin with the letter
+// [History] and the day, so that a day is one prefix. All other keyspaces begin
+// with their own letter. [Decode] and its siblings return an error for any key
+// that the package did not encode.
 //
-// The package knows no values and no database. docs/storage-format.md describes the
-// keys byte by byte.
+// The package handles neither values nor a database. docs/storage-format.md
+// describes the keys byte by byte.
 package key
 
 import (
@@ -39,8 +39,8 @@ const (
 // Hash is the first half of a SHA-256 checksum.
 type Hash [16]byte
 
-// Entry is a parsed historical key. The keys of a class contain only some of the
-// fields. The others are zero.
+// Entry is a parsed historical key. The keys of a class contain only some of
+// the fields. The others are zero.
 type Entry struct {
 	Class     Class
 	TS        uint64 // nanoseconds since 1970
@@ -52,19 +52,19 @@ type Entry struct {
 	Part      uint16
 }
 
-// MaxTS is the last time that a key can store: the end of day 65,535, in the year
-// 2149.
+// MaxTS is the last time that a key can store: the end of day 65,535, in the
+// year 2149.
 const MaxTS = (math.MaxUint16+1)*uint64(24*time.Hour) - 1
 
-// ErrMalformed is the error of the functions that decode keys, for keys that the
-// package did not encode.
+// ErrMalformed is the error of the functions that decode keys, for keys that
+// the package did not encode.
 var ErrMalformed = errors.New("malformed key")
 
 // Day returns the day of a time, counted from 1970 in UTC.
 func Day(ts uint64) uint16 { return uint16(ts / uint64(24*time.Hour)) }
 
-// Start returns the first time of a day. The day may be one more than the last day
-// that a key can store.
+// Start returns the first time of a day. The day may be one more than the last
+// day that a key can store.
 func Start(day uint32) uint64 { return uint64(day) * uint64(24*time.Hour) }
 
 // DayPrefix returns the prefix of all historical keys of a day.
@@ -77,8 +77,8 @@ func ClassPrefix(day uint16, class Class) []byte {
 	return append(DayPrefix(day), byte(class))
 }
 
-// Prefix returns the part of the entry's key before its time, for a day. The keys
-// with that prefix sort by time.
+// Prefix returns the part of the entry's key before its time, for a day. The
+// keys with that prefix sort by time.
 func (e *Entry) Prefix(day uint16) []byte {
 	b := make([]byte, 0, 48)
 	b = append(append(b, DayPrefix(day)...), byte(e.Class))

@@ -26,7 +26,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// stored returns the entry with only the fields that the keys of its class contain.
+// stored returns the entry with only the fields that the keys of its class
+// contain.
 func stored(e key.Entry) key.Entry {
 	if e.Class == key.Phrase {
 		return key.Entry{Class: e.Class, TS: key.Start(uint32(key.Day(e.TS))), Part: e.Part}
@@ -47,8 +48,8 @@ func stored(e key.Entry) key.Entry {
 	return c
 }
 
-// FuzzRoundTrip checks that entries survive a round trip, and that keys with a common
-// prefix sort by time.
+// FuzzRoundTrip checks that entries survive a round trip, and that keys with a
+// common prefix sort by time.
 func FuzzRoundTrip(f *testing.F) {
 	for i := range classes() {
 		f.Add(i, uint64(1_790_000_000_123_456_789), uint64(5), uint64(7), uint16(1), uint32(2), byte(3), uint16(0), []byte("hash"))

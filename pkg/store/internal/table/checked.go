@@ -13,8 +13,8 @@ import (
 )
 
 // Checked verifies the blocks of a table before each read. The first check of a
-// block decompresses it and verifies its checksum. Later checks compare a hash of
-// its bytes with the one of the first check. It is safe for concurrent use.
+// block decompresses it and verifies its checksum. Later checks compare a hash
+// of its bytes with the one of the first check. It is safe for concurrent use.
 type Checked struct {
 	path   string
 	blocks []Block
@@ -29,8 +29,8 @@ type Checked struct {
 	sums []uint64   // hashes of the verified blocks, as stored; 0: not verified
 }
 
-// OpenChecked reads the index of a table and opens its file. The caller must call
-// Close.
+// OpenChecked reads the index of a table and opens its file. The caller must
+// call Close.
 func OpenChecked(path string) (*Checked, error) {
 	t, err := Open(path)
 	if err != nil {
@@ -58,8 +58,8 @@ func (c *Checked) Close() error {
 }
 
 // Check verifies the blocks that may contain a key from from up to, but not
-// including, to. A nil to means no upper bound. The error is [ErrDamaged], or one of
-// reading the file.
+// including, to. A nil to means no upper bound. The error is [ErrDamaged], or
+// one of reading the file.
 func (c *Checked) Check(from, to []byte) (err error) {
 	begin := sort.Search(len(c.first), func(i int) bool { return bytes.Compare(c.first[i], from) >= 0 })
 	raw, ok := c.buffers.Get().(*[]byte)

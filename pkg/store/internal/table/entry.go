@@ -17,12 +17,12 @@ type Entry struct {
 	Value     []byte
 }
 
-// header is the length in bytes of an entry's head: how many bytes of the key equal
-// those of the block's first key, and how many follow.
+// header is the length in bytes of an entry's head: how many bytes of the key
+// equal those of the block's first key, and how many follow.
 const header = 4
 
-// Entries reads and verifies a block, and yields its entries in ascending order of
-// their keys. It yields an error with a zero entry, and then ends.
+// Entries reads and verifies a block, and yields its entries in ascending order
+// of their keys. It yields an error with a zero entry, and then ends.
 func (t *Table) Entries(i int) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		b, err := t.Read(i)
@@ -73,8 +73,8 @@ func (b block) offset(i int) int {
 	return int(binary.LittleEndian.Uint32(b.offsets[4*i:]))
 }
 
-// key returns the key of an entry, with Badger's version, and the position of its
-// value.
+// key returns the key of an entry, with Badger's version, and the position of
+// its value.
 func (b block) key(i int) (k []byte, from, to int, err error) {
 	at, end := b.offset(i), b.offset(i+1)
 	if at > end-header || end > len(b.data) {
@@ -107,7 +107,8 @@ func (b block) entry(i int) (e Entry, err error) {
 	return e, nil
 }
 
-// Last returns the largest key, without Badger's version. It reads the last block.
+// Last returns the largest key, without Badger's version. It reads the last
+// block.
 func (t *Table) Last() ([]byte, error) { return t.lastOf(len(t.Blocks) - 1) }
 
 // lastOf returns the largest key of a block, without Badger's version.

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// Recover opens a table whose index can't be read. It finds the blocks by their zstd
-// frames, and verifies their checksums.
+// Recover opens a table whose index can't be read. It finds the blocks by their
+// zstd frames, and verifies their checksums.
 //
 // holes are the numbers of the blocks before which others may be missing. The
 // number of blocks means that some may be missing at the end. A table without a
@@ -73,8 +73,8 @@ func readAround(path string) ([]byte, error) {
 // magic is the beginning of a zstd frame.
 const magic = "\x28\xb5\x2f\xfd"
 
-// probe tries to read a block. It returns the first key and the newest of Badger's
-// versions in it.
+// probe tries to read a block. It returns the first key and the newest of
+// Badger's versions in it.
 func (t *Table) probe(b Block) (first []byte, newest uint64, ok bool) {
 	if b.size == 0 || b.size > maxBlock {
 		return nil, 0, false
@@ -92,8 +92,9 @@ func (t *Table) probe(b Block) (first []byte, newest uint64, ok bool) {
 	return first, newest, first != nil
 }
 
-// frameSize returns the length of the zstd frame at the beginning of b. It follows
-// the headers of the frame and its blocks. It returns 0 if there is no frame.
+// frameSize returns the length of the zstd frame at the beginning of b. It
+// follows the headers of the frame and its blocks. It returns 0 if there is no
+// frame.
 func frameSize(b []byte) int {
 	const fixed = 5 // length of the magic and the descriptor
 	if len(b) < fixed {
@@ -131,8 +132,8 @@ func frameSize(b []byte) int {
 	return at
 }
 
-// indexStart returns the offset of a table's index, according to the lengths at the
-// end of the file. It returns -1 if they are invalid.
+// indexStart returns the offset of a table's index, according to the lengths at
+// the end of the file. It returns -1 if they are invalid.
 func indexStart(file []byte) int {
 	end := len(file)
 	for range 2 {

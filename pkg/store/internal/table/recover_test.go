@@ -41,7 +41,8 @@ func opened(tb testing.TB, path string) *table.Table {
 	return t
 }
 
-// The test damages the index of a table, its end, and one of its blocks.
+// TestRecover_NeedsNoIndex damages the index of a table, its end, and one of
+// its blocks.
 func TestRecover_NeedsNoIndex(t *testing.T) {
 	path := made(t)
 	want := entries(t, opened(t, path))
@@ -83,7 +84,7 @@ func TestRecover_NeedsNoIndex(t *testing.T) {
 	}
 }
 
-// The test writes the entries of a table into another one.
+// TestWrite_RoundTrip writes the entries of a table into another one.
 func TestWrite_RoundTrip(t *testing.T) {
 	from := opened(t, made(t))
 	path := filepath.Join(t.TempDir(), "000007.sst")
@@ -113,7 +114,8 @@ func TestWrite_RoundTrip(t *testing.T) {
 	}
 }
 
-// The test flips a bit of a block that was intact at the first check.
+// TestChecked_FindsLaterDamage flips a bit of a block that was intact at the
+// first check.
 func TestChecked_FindsLaterDamage(t *testing.T) {
 	path := made(t)
 	c, err := table.OpenChecked(path)
@@ -141,8 +143,8 @@ func TestChecked_FindsLaterDamage(t *testing.T) {
 	}
 }
 
-// Some goroutines close the table while others check it. No check may mistake that
-// for an intact block, or for a damaged one.
+// TestChecked_FindsDamageDuringClose closes a table while other goroutines check
+// it. No check may mistake that for an intact block, or for a damaged one.
 func TestChecked_FindsDamageDuringClose(t *testing.T) {
 	for _, damaged := range []bool{false, true} {
 		path := made(t)

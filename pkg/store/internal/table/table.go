@@ -1,15 +1,16 @@
-// Package table reads and writes Badger's table files without Badger. Badger treats
-// a damaged file as one that ends early: its iterators skip what they can't read,
-// and opening can end the process.
+// Package table reads and writes Badger's table files without Badger. Badger
+// treats a damaged file as one that ends early: its iterators skip what they
+// can't read, and opening can end the process.
 //
 // Invariant: for any bytes in a file, reading returns what was written, as the
 // checksums prove, or an error. It never panics. It never allocates more memory
 // than a block and the table's index need. It uses read(2), since accessing a
 // memory-mapped file beyond its end kills the process.
 //
-// A table consists of blocks, the index, the index's length, the index's checksum,
-// and the checksum's length. A block consists of entries, their offsets and their
-// number, a checksum, and the checksum's length. It is compressed as a whole.
+// A table consists of blocks, the index, the index's length, the index's
+// checksum, and the checksum's length. A block consists of entries, their
+// offsets and their number, a checksum, and the checksum's length. It is
+// compressed as a whole.
 package table
 
 import (
@@ -38,8 +39,8 @@ func (d damaged) Error() string { return string(d) }
 // Is reports whether target is [ErrDamaged].
 func (d damaged) Is(target error) bool { return target == ErrDamaged }
 
-// maxBlock is the length in bytes of the largest valid block. Real blocks are much
-// shorter: they contain a value and its neighbors.
+// maxBlock is the length in bytes of the largest valid block. Real blocks are
+// much shorter: they contain a value and its neighbors.
 const maxBlock = 16 << 20
 
 // version is the length in bytes of Badger's version, which ends every key in a
@@ -64,7 +65,8 @@ type Table struct {
 	whole  []byte // the decompressed block, reused
 }
 
-// Open opens a table and verifies its index. The caller must call [Table.Close].
+// Open opens a table and verifies its index. The caller must call
+// [Table.Close].
 func Open(path string) (*Table, error) {
 	t := &Table{Path: path}
 	if err := t.Reopen(); err != nil {
@@ -90,8 +92,8 @@ func (t *Table) Reopen() (err error) {
 	return nil
 }
 
-// Close closes the file. The positions of the blocks remain in memory, and their
-// keys, which take ten times as much, do not.
+// Close closes the file. The positions of the blocks remain in memory, and
+// their keys, which take ten times as much, do not.
 func (t *Table) Close() error {
 	t.dec.Close()
 	t.First, t.data, t.whole = nil, nil, nil
@@ -146,8 +148,8 @@ func (t *Table) decode(index []byte, end int64) (err error) {
 	return nil
 }
 
-// before reads a part that ends with its length at an offset. It returns the part
-// and its own offset.
+// before reads a part that ends with its length at an offset. It returns the
+// part and its own offset.
 func (t *Table) before(end int64) (b []byte, at int64, err error) {
 	var length [4]byte
 	if end < int64(len(length)) {
@@ -199,8 +201,8 @@ func (t *Table) Read(i int) ([]byte, error) {
 	return t.whole[:n-sum], check(t.whole[:n-sum], t.whole[n-sum:n])
 }
 
-// decompress decompresses the block that was read. Badger writes zstd. A tool that
-// opens the database with default options writes Snappy.
+// decompress decompresses the block that was read. Badger writes zstd. A tool
+// that opens the database with default options writes Snappy.
 func (t *Table) decompress() ([]byte, error) {
 	var h zstd.Header
 	if h.Decode(t.data) == nil {

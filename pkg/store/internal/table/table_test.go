@@ -57,8 +57,9 @@ func read(path string) (all []byte, err error) {
 	return all, t.Close()
 }
 
-// The test flips a bit of every byte of a table, and truncates it at every byte.
-// Reading returns an error, or the original contents.
+// TestTable_DetectsAllDamage flips a bit of every byte of a table, and
+// truncates it at every byte. Reading returns an error, or the original
+// contents.
 func TestTable_DetectsAllDamage(t *testing.T) {
 	path := made(t)
 	one, err := table.Open(path)
@@ -95,7 +96,7 @@ func TestTable_DetectsAllDamage(t *testing.T) {
 	}
 }
 
-// The fuzz test checks that no file causes a panic.
+// FuzzOpen checks that no file causes a panic.
 func FuzzOpen(f *testing.F) {
 	whole, err := os.ReadFile(made(f))
 	if err != nil {

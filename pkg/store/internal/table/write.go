@@ -16,9 +16,9 @@ import (
 // blockSize is the length in bytes of a block before compression.
 const blockSize = 16 << 10
 
-// Write creates a table. The entries must come in ascending order of their keys, and
-// those of the same key newest first. The file is synced when Write returns. Without
-// an entry Write creates no file, and returns false.
+// Write creates a table. The entries must come in ascending order of their
+// keys, and those of the same key newest first. The file is synced when Write
+// returns. Without an entry Write creates no file, and returns false.
 func Write(path string, entries iter.Seq2[Entry, error]) (made bool, err error) {
 	b := badger.NewTableBuilder(badger.Options{
 		TableSize: 1 << 20, BlockSize: blockSize, BloomFalsePositive: 0.01, ChkMode: options.OnBlockRead,

@@ -8,7 +8,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// matching returns the records that a filter selects by its definition, in an order.
+// matching returns the records that a filter matches, in an order.
 func matching(f history.Filter, order history.Order, records []*history.Record) (list []*history.Record) {
 	for _, r := range records {
 		if f.Matches(r) {
@@ -21,7 +21,8 @@ func matching(f history.Filter, order history.Order, records []*history.Record) 
 	return list
 }
 
-// filtersSelect compares scans with what their filters select by definition, in both orders.
+// filtersSelect compares scans with the records that their filters match, in
+// both orders.
 func filtersSelect(s *subject) {
 	records := s.population()
 	for what, f := range filters(records) {
@@ -32,9 +33,10 @@ func filtersSelect(s *subject) {
 	}
 }
 
-// pagesAreTheWhole reads filters page by page, with limits from one record to more than there are: together the pages are the whole,
-// and each but the last is as long as its limit.
-func pagesAreTheWhole(s *subject) {
+// pagesAreComplete reads filters page by page, with limits from one record to
+// more than exist. The pages together are complete, and each but the last one
+// is as long as its limit.
+func pagesAreComplete(s *subject) {
 	records := s.population()
 	for what, f := range filters(records) {
 		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
@@ -47,13 +49,14 @@ func pagesAreTheWhole(s *subject) {
 	}
 }
 
-// pages reads a scan page by page, and calls a function between two of them. Cursors take the way over their text.
+// pages reads a scan page by page, and calls between after each page. Cursors
+// are converted to text and back.
 func (s *subject) pages(sc history.Scan, between func()) (list []*history.Record) {
 	s.t.Helper()
 	for range 1000 {
 		page := s.all(sc)
 		if len(page) > sc.Limit {
-			s.t.Fatalf("a page has %d records, its limit is %d", len(page), sc.Limit)
+			s.t.Fatalf("got a page of %d records, want at most %d", len(page), sc.Limit)
 		}
 		list = append(list, page...)
 		if len(page) < sc.Limit {
@@ -65,31 +68,33 @@ func (s *subject) pages(sc history.Scan, between func()) (list []*history.Record
 		}
 		between()
 	}
-	s.t.Fatal("the pages have no end")
+	s.t.Fatalf("got %d records in 1000 pages, want an end", len(list))
 	return nil
 }
 
-// countsAreThoseOfScans counts filters up to less than there is, and up to more. A count never promises more than there is.
-func countsAreThoseOfScans(s *subject) {
+// countEqualsScan counts filters up to limits below and above the number of
+// records. A count never exceeds that number.
+func countEqualsScan(s *subject) {
 	records := s.population()
 	for what, f := range filters(records) {
 		want := len(matching(f, history.OldestFirst, records))
 		if n, exact, err := s.Count(s.t.Context(), f, 1_000_000); n != want || !exact || err != nil {
-			s.t.Errorf("records %s: %d, exact %v, %v; want %d", what, n, exact, err, want)
+			s.t.Errorf("records %s: got count %d, exact %t, error %v, want exactly %d", what, n, exact, err, want)
 		}
 		for _, most := range []int{1, 2, 5} {
 			n, exact, err := s.Count(s.t.Context(), f, most)
 			if err != nil || n > min(want, most) || exact && n != want {
-				s.t.Errorf("records %s, up to %d: %d, exact %v, %v; want %d", what, most, n, exact, err, want)
+				s.t.Errorf("records %s, up to %d: got count %d, exact %t, error %v, want %d", what, most, n, exact, err, want)
 			}
 		}
 	}
 }
 
-// cursorsOutliveAppends appends between two pages, of everything that can be asked for. Oldest first, the pages go on to what has
-// arrived; newest first, they have nothing of it. In neither is a record missing or there twice. A cursor of a log that was closed
-// goes on in the one opened again.
-func cursorsOutliveAppends(s *subject) {
+// cursorValidDuringAppends appends between two pages of every filter. Oldest
+// first, the pages include the new records. Newest first, they don't. No record
+// is missing or duplicated. A cursor of a closed log is valid after it is
+// reopened.
+func cursorValidDuringAppends(s *subject) {
 	records := s.population()
 	asked := conditions(records)
 	asked["everything"] = func(*history.Filter) {}
@@ -97,9 +102,9 @@ func cursorsOutliveAppends(s *subject) {
 		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 			var f history.Filter
 			narrow(&f)
-			before, arrivals := slices.Clone(records), 0
+			before, added := slices.Clone(records), 0
 			got := s.pages(history.Scan{Filter: f, Order: order, Limit: 2}, func() {
-				if arrivals++; arrivals > 3 {
+				if added++; added > 3 {
 					return
 				}
 				r := version("web", fmt.Sprint(len(records)), history.Update)
@@ -117,8 +122,9 @@ func cursorsOutliveAppends(s *subject) {
 	}
 }
 
-// scansSeeOneMoment appends while scans are under way: they have nothing of it. Those that begin later do.
-func scansSeeOneMoment(s *subject) {
+// scanIsSnapshot appends during scans. The scans don't return the new records,
+// and later scans do.
+func scanIsSnapshot(s *subject) {
 	records := s.population()
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		for _, f := range []history.Filter{{}, {Namespace: "shop"}, {Name: "web"}} {
@@ -133,9 +139,9 @@ func scansSeeOneMoment(s *subject) {
 				if len(got) > 2 {
 					continue
 				}
-				arrives := version("web", fmt.Sprint(len(records)), history.Update)
-				s.put(arrives)
-				records = append(records, arrives)
+				added := version("web", fmt.Sprint(len(records)), history.Update)
+				s.put(added)
+				records = append(records, added)
 			}
 			stop()
 			s.same(fmt.Sprintf("order %d of %+v", order, f), want, got)
@@ -144,8 +150,9 @@ func scansSeeOneMoment(s *subject) {
 	s.same("afterwards", read(false, records...), s.all(history.Scan{}))
 }
 
-// whatIsReadIsTheReaders changes all that was read, and reads it again.
-func whatIsReadIsTheReaders(s *subject) {
+// resultsBelongToCaller changes the records that were read, and reads them
+// again.
+func resultsBelongToCaller(s *subject) {
 	want := read(true, s.population()...)
 	for range 2 {
 		for i, r := range s.all(history.Scan{Bodies: true}) {
@@ -162,7 +169,7 @@ func whatIsReadIsTheReaders(s *subject) {
 	}
 }
 
-// spoil changes whatever a record refers to.
+// spoil changes everything that a record refers to.
 func spoil(r *history.Record) {
 	clear(r.Object)
 	clear(r.Owners)

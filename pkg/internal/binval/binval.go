@@ -1,10 +1,12 @@
-// Package binval writes and reads the values that the database and exports are made of: numbers, texts, times, and the parts of a
-// version's metadata.
+// Package binval appends and reads the binary values of databases and exports:
+// numbers, texts, times, and the attributes of a version.
 //
-// The invariant: reading what was written gives an equal value, and reading anything else gives an error, never a panic and never
-// more memory than the bytes at hand are worth.
+// Invariant: reading an appended value returns an equal value. Reading anything
+// else is an error that wraps [ErrCorrupt]. A [Reader] never panics, and never
+// allocates more memory than is proportional to its bytes.
 //
-// It knows no records, no keys and no files: what stands where is for those to say who use it.
+// The package handles neither keys nor files. The order of values is up to its
+// users.
 package binval
 
 import (
@@ -15,18 +17,21 @@ import (
 	"time"
 )
 
-// ErrCorrupt is wrapped by every error of reading: the bytes are not what was written.
+// ErrCorrupt is wrapped by every reading error: the bytes are not an appended
+// value.
 var ErrCorrupt = errors.New("corrupt value")
 
 // Corrupt returns an error that wraps [ErrCorrupt].
 func Corrupt(what string) error { return fmt.Errorf("%w: %s", ErrCorrupt, what) }
 
-// AppendText appends a text: its length in bytes, and its bytes, which need not be UTF-8.
+// AppendText appends a text: its length in bytes, and its bytes. They need not
+// be UTF-8.
 func AppendText[S ~string](b []byte, s S) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// AppendTime appends a time: 0 for the zero time, else 1, the seconds since 1970 and the nanoseconds.
+// AppendTime appends a time: 0 for the zero time, otherwise 1, the seconds
+// since 1970 and the nanoseconds.
 func AppendTime(b []byte, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, 0)
@@ -35,16 +40,17 @@ func AppendTime(b []byte, t time.Time) []byte {
 	return binary.AppendUvarint(b, uint64(t.Nanosecond()))
 }
 
-// Reader takes values off bytes. The first error sticks and makes every later value zero; Done returns it.
+// Reader reads values from bytes. After the first error, it returns zero
+// values. Done returns that error. It must be used by one goroutine at a time.
 type Reader struct {
 	b   []byte
 	err error
 }
 
-// NewReader returns a reader of the bytes, which it never changes.
+// NewReader returns a reader of b. It doesn't change b.
 func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
-// Fail makes what was read corrupt.
+// Fail sets the reader's error, unless it has one.
 func (r *Reader) Fail(what string) {
 	if r.err == nil {
 		r.err = Corrupt(what)
@@ -55,7 +61,7 @@ func (r *Reader) Fail(what string) {
 // Err returns the first error.
 func (r *Reader) Err() error { return r.err }
 
-// Done returns the first error. That bytes are left is one.
+// Done returns the first error. It is an error if bytes are left.
 func (r *Reader) Done() error {
 	if r.err == nil && len(r.b) > 0 {
 		r.Fail("trailing bytes")
@@ -63,7 +69,7 @@ func (r *Reader) Done() error {
 	return r.err
 }
 
-// Rest returns the bytes that are left. They are those that the reader was given, not a copy.
+// Rest returns the bytes that are left, without copying them.
 func (r *Reader) Rest() []byte { return r.b }
 
 // Byte reads a byte.
@@ -77,14 +83,14 @@ func (r *Reader) Byte() byte {
 	return c
 }
 
-// Expect reads a byte that can only be c.
+// Expect reads a byte. If it isn't c, Expect fails with what.
 func (r *Reader) Expect(c byte, what string) {
 	if r.Byte() != c {
 		r.Fail(what)
 	}
 }
 
-// Uvarint reads a number that is not negative.
+// Uvarint reads an unsigned number.
 func (r *Reader) Uvarint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
@@ -95,7 +101,7 @@ func (r *Reader) Uvarint() uint64 {
 	return v
 }
 
-// Varint reads a number.
+// Varint reads a signed number.
 func (r *Reader) Varint() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
@@ -106,7 +112,7 @@ func (r *Reader) Varint() int64 {
 	return v
 }
 
-// Uint reads a number that is not larger than limit.
+// Uint reads an unsigned number that is at most limit.
 func (r *Reader) Uint(limit uint64) uint64 {
 	v := r.Uvarint()
 	if v > limit {
@@ -116,13 +122,13 @@ func (r *Reader) Uint(limit uint64) uint64 {
 	return v
 }
 
-// Uint16 reads a number of 16 bits at the most.
+// Uint16 reads an unsigned number of at most 16 bits.
 func (r *Reader) Uint16() uint16 { return uint16(r.Uint(math.MaxUint16)) }
 
-// Uint32 reads a number of 32 bits at the most.
+// Uint32 reads an unsigned number of at most 32 bits.
 func (r *Reader) Uint32() uint32 { return uint32(r.Uint(math.MaxUint32)) }
 
-// Fixed64 reads a number of 8 bytes.
+// Fixed64 reads a big-endian number of 8 bytes.
 func (r *Reader) Fixed64() uint64 {
 	if b := r.Bytes(8); b != nil {
 		return binary.BigEndian.Uint64(b)
@@ -130,10 +136,11 @@ func (r *Reader) Fixed64() uint64 {
 	return 0
 }
 
-// Count reads how many things follow, each of which takes a byte at least.
+// Count reads the number of values that follow. Each of them takes at least a
+// byte.
 func (r *Reader) Count() int { return int(r.Uint(uint64(len(r.b)))) }
 
-// Bytes reads n bytes. They are those that the reader was given, not a copy.
+// Bytes returns the next n bytes, without copying them.
 func (r *Reader) Bytes(n int) []byte {
 	if n > len(r.b) {
 		r.Fail("too short")
@@ -144,8 +151,8 @@ func (r *Reader) Bytes(n int) []byte {
 	return b
 }
 
-// Upto reads so many bytes; that there are not as many is an error.
-func (r *Reader) Upto(n uint64) []byte {
+// BytesN is Bytes for a length that was read: it may be larger than any slice.
+func (r *Reader) BytesN(n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.Fail("cut off")
 		return nil
@@ -156,7 +163,7 @@ func (r *Reader) Upto(n uint64) []byte {
 // Text reads a text.
 func (r *Reader) Text() string { return string(r.Bytes(r.Count())) }
 
-// Time reads a time, which is in UTC.
+// Time reads a time. It is in UTC.
 func (r *Reader) Time() time.Time {
 	switch r.Byte() {
 	case 0:

@@ -8,16 +8,17 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The flags of a version. The verb stands in the lowest two bits.
+// The flags of a version. The lowest two bits are its verb.
 const (
 	flagInitial = 1 << (iota + 2)
 	flagInferred
 	flagRegarding
-	flagWords
+	flagSummary
 	flagsEnd
 )
 
-// Flags returns the flags of a version, in a byte: its verb, whether it is initial, and which attributes it has.
+// Flags returns the flags of a version: its verb, whether it is initial, and
+// which attributes it has.
 func Flags(r *history.Record) byte {
 	f := byte(r.Verb)
 	if r.Initial {
@@ -30,23 +31,24 @@ func Flags(r *history.Record) byte {
 		f |= flagRegarding
 	}
 	if r.Summary != nil {
-		f |= flagWords
+		f |= flagSummary
 	}
 	return f
 }
 
-// Flags reads the flags of a version, and sets the record's verb and whether it is initial.
+// Flags reads the flags of a version. It sets the record's Verb and Initial.
 func (r *Reader) Flags(rec *history.Record) byte {
-	f, _ := r.FlagsBeside(rec, 0)
+	f, _ := r.FlagsWith(rec, 0)
 	return f
 }
 
-// FlagsBeside reads the flags of a version, as Flags does, among which there may be another one that is not of the version's, and
-// tells that.
-func (r *Reader) FlagsBeside(rec *history.Record, other byte) (flags byte, set bool) {
+// FlagsWith reads the flags of a version like Flags. They may contain an
+// additional flag of the caller. FlagsWith removes it from the flags, and
+// reports whether it was set.
+func (r *Reader) FlagsWith(rec *history.Record, additional byte) (flags byte, set bool) {
 	f := r.Byte()
-	set = f&other != 0
-	f &^= other
+	set = f&additional != 0
+	f &^= additional
 	if rec.Verb = history.Verb(f & 3); rec.Verb == 0 || f >= flagsEnd {
 		r.Fail("bad flags")
 	}
@@ -54,14 +56,15 @@ func (r *Reader) FlagsBeside(rec *history.Record, other byte) (flags byte, set b
 	return f, set
 }
 
-// HasTarget tells whether flags say that the version has a target.
+// HasTarget reports whether a version with the flags has a target.
 func HasTarget(flags byte) bool { return flags&flagRegarding != 0 }
 
-// HasWords tells whether flags say that the version has words.
-func HasWords(flags byte) bool { return flags&flagWords != 0 }
+// HasSummary reports whether a version with the flags has a summary.
+func HasSummary(flags byte) bool { return flags&flagSummary != 0 }
 
-// AppendAttributes appends what a version has beside its name, as far as its flags say that it has it: since when it is inferred,
-// its managers, the number of its owners and those, its target, and its words.
+// AppendAttributes appends the attributes of a version: InferredSince,
+// Managers, Owners, Regarding and Summary. Those that the flags don't announce
+// are omitted.
 func AppendAttributes(b []byte, r *history.Record) []byte {
 	if !r.InferredSince.IsZero() {
 		b = AppendTime(b, r.InferredSince)
@@ -76,30 +79,29 @@ func AppendAttributes(b []byte, r *history.Record) []byte {
 	return b
 }
 
-// Attributes reads what [AppendAttributes] wrote; without the managers' fields, where none were written.
-func (r *Reader) Attributes(rec *history.Record, flags byte, fields bool) {
-	r.Since(rec, flags)
-	rec.Managers, rec.Owners = r.managers(fields), Texts[types.UID](r)
+// Attributes reads what [AppendAttributes] wrote into rec.
+func (r *Reader) Attributes(rec *history.Record, flags byte) {
+	r.InferredSince(rec, flags)
+	rec.Managers, rec.Owners = r.managers(), Texts[types.UID](r)
 	if HasTarget(flags) {
 		rec.Regarding = r.Target()
 	}
-	if flags&flagWords != 0 {
+	if HasSummary(flags) {
 		rec.Summary = &history.Summary{Text: r.Text(), Problem: r.Text()}
 	}
 }
 
-// Since reads since when the version is inferred, where its flags say that it is.
-func (r *Reader) Since(rec *history.Record, flags byte) {
+// InferredSince reads the record's InferredSince, if the flags announce it.
+func (r *Reader) InferredSince(rec *history.Record, flags byte) {
 	if flags&flagInferred == 0 {
 		return
 	}
 	if rec.InferredSince = r.Time(); rec.InferredSince.IsZero() {
-		r.Fail("inferred, but not since when")
+		r.Fail("inferred version without a time")
 	}
 }
 
-// appendManagers appends field managers: their number, and of each its name, operation and subresource, its time, and the number
-// of its fields and those.
+// appendManagers appends the number of field managers, and the managers.
 func appendManagers(b []byte, list []history.Manager) []byte {
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	for _, m := range list {
@@ -109,14 +111,12 @@ func appendManagers(b []byte, list []history.Manager) []byte {
 	return b
 }
 
-func (r *Reader) managers(fields bool) []history.Manager {
+func (r *Reader) managers() []history.Manager {
 	var list []history.Manager
 	for n := r.Count(); len(list) < n && r.err == nil; {
-		m := history.Manager{Name: r.Text(), Operation: r.Text(), Subresource: r.Text(), Time: r.Time()}
-		if fields {
-			m.Fields = Texts[string](r)
-		}
-		list = append(list, m)
+		list = append(list, history.Manager{
+			Name: r.Text(), Operation: r.Text(), Subresource: r.Text(), Time: r.Time(), Fields: Texts[string](r),
+		})
 	}
 	return list
 }
@@ -130,7 +130,7 @@ func AppendTexts[S ~string](b []byte, list []S) []byte {
 	return b
 }
 
-// Texts reads what [AppendTexts] wrote. Of none it makes nil.
+// Texts reads what [AppendTexts] wrote. An empty list is nil.
 func Texts[S ~string](r *Reader) []S {
 	var list []S
 	for n := r.Count(); len(list) < n && r.err == nil; {
@@ -139,7 +139,7 @@ func Texts[S ~string](r *Reader) []S {
 	return list
 }
 
-// AppendTarget appends what an Event is about.
+// AppendTarget appends the target of an Event.
 func AppendTarget(b []byte, t *history.Target) []byte {
 	b = AppendText(AppendText(b, t.Group), t.Kind)
 	return AppendText(AppendText(AppendText(b, t.Namespace), t.Name), t.UID)
@@ -147,5 +147,7 @@ func AppendTarget(b []byte, t *history.Target) []byte {
 
 // Target reads what [AppendTarget] wrote.
 func (r *Reader) Target() *history.Target {
-	return &history.Target{Group: r.Text(), Kind: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text())}
+	return &history.Target{
+		Group: r.Text(), Kind: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text()),
+	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// contents is all that a log answers.
-type contents struct {
+// logContents is everything that a log returns.
+type logContents struct {
 	Records    []*history.Record
 	Heads      map[history.ObjectRef]history.Head
 	Checkpoint history.Checkpoint
@@ -22,30 +22,31 @@ type contents struct {
 	Key        []byte
 }
 
-func (s *subject) everything() (c contents) {
+// everything reads all contents of the log.
+func (s *subject) everything() logContents {
 	s.t.Helper()
 	resources, err := s.Resources(s.t.Context())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return contents{
+	return logContents{
 		s.all(history.Scan{Bodies: true}), s.heads(pods()), s.checkpoint(pods()), s.everyGap(), resources, s.RedactionKey(),
 	}
 }
 
-// unchanged checks that a log answers what it did before.
-func (s *subject) unchanged(before contents) {
+// unchanged checks that a log returns the same as before.
+func (s *subject) unchanged(before logContents) {
 	s.t.Helper()
 	if d := cmp.Diff(before, s.everything()); d != "" {
-		s.t.Error(d)
+		s.t.Errorf("contents (-want +got):\n%s", d)
 	}
 }
 
-// readersSeeABeginning reads while a writer appends: what a reader sees is a beginning of the log, without a hole, and the log
-// that is closed meanwhile ends the readers with an error.
-func readersSeeABeginning(s *subject) {
+// readersSeePrefix reads while a writer appends. Each reader sees a prefix of
+// the log without holes. Closing the log ends the readers with an error.
+func readersSeePrefix(s *subject) {
 	s.put(version("web", "0", history.Create))
-	s.beside(3, func(int) bool { return s.readOnce() }, func() {
+	s.concurrently(3, func(int) bool { return s.readOnce() }, func() {
 		for i := range 300 {
 			s.put(version("web", fmt.Sprint(i), history.Update), version("web", fmt.Sprint(i), history.Update))
 		}
@@ -55,7 +56,7 @@ func readersSeeABeginning(s *subject) {
 	})
 }
 
-// readOnce reads the log, and is false when that was the last time.
+// readOnce reads the log. It returns false if the log is closed.
 func (s *subject) readOnce() bool {
 	n := uint64(0)
 	for r, err := range s.Scan(s.t.Context(), history.Scan{Bodies: true}) {
@@ -63,7 +64,7 @@ func (s *subject) readOnce() bool {
 			return false
 		}
 		if n++; err != nil || r.Revision != n {
-			s.t.Errorf("revision %v at place %d: %v", r, n, err)
+			s.t.Errorf("record %d: got %v, error %v, want revision %d", n, r, err, n)
 			return false
 		}
 		if _, err := s.Latest(s.t.Context(), r.Ref); err != nil && history.CodeOf(err) != history.Unavailable {
@@ -73,15 +74,15 @@ func (s *subject) readOnce() bool {
 	return true
 }
 
-// closingEndsScans closes the log in the middle of a scan: the scan ends with an error, not as if that were all.
-func closingEndsScans(s *subject) {
+// closeEndsScans closes the log during a scan. The scan ends with an error.
+func closeEndsScans(s *subject) {
 	s.put(version("web", "1", history.Create), version("web", "2", history.Update), version("web", "3", history.Update))
 	var wg sync.WaitGroup
 	n := 0
 	for r, err := range s.Scan(s.t.Context(), history.Scan{}) {
 		if n++; n == 2 {
 			if history.CodeOf(err) != history.Unavailable {
-				s.t.Errorf("second: %v, %v", r, err)
+				s.t.Errorf("second record: got %v, error %v, want an unavailable error", r, err)
 			}
 			break
 		}
@@ -90,18 +91,18 @@ func closingEndsScans(s *subject) {
 				s.t.Error(err)
 			}
 		})
-		for err = nil; err == nil; { // until Close waits for this scan
+		for err = nil; err == nil; { // until Close has begun
 			_, err = s.Latest(s.t.Context(), r.Ref)
 		}
 	}
 	wg.Wait()
 	if n != 2 {
-		s.t.Errorf("yielded %d times, want 2", n)
+		s.t.Errorf("got %d iterations, want 2", n)
 	}
 }
 
-// closedLogsAreUnavailable closes a log, twice, and asks it for everything.
-func closedLogsAreUnavailable(s *subject) {
+// closedLogIsUnavailable closes a log twice, and calls all methods.
+func closedLogIsUnavailable(s *subject) {
 	r := version("web", "1", history.Create)
 	s.put(r)
 	for range 2 {
@@ -111,16 +112,16 @@ func closedLogsAreUnavailable(s *subject) {
 	}
 	for what, err := range s.errors(s.t.Context(), r) {
 		if history.CodeOf(err) != history.Unavailable {
-			s.t.Errorf("%s: %v", what, err)
+			s.t.Errorf("%s: got error %v, want an unavailable one", what, err)
 		}
 	}
 	s.reopen()
 	s.same("opened again", read(true, r), s.all(history.Scan{Bodies: true}))
 }
 
-// errors asks the log for all that it can do, and returns the errors.
+// errors calls all methods of the log, and returns their errors.
 func (s *subject) errors(ctx context.Context, of *history.Record) map[string]error {
-	errs := map[string]error{"scan": nil, "heads": nil} // which may end without a word
+	errs := map[string]error{"scan": nil, "heads": nil} // they may end without an error
 	for _, err := range s.Scan(ctx, history.Scan{}) {
 		errs["scan"] = err
 	}
@@ -138,9 +139,9 @@ func (s *subject) errors(ctx context.Context, of *history.Record) map[string]err
 	return errs
 }
 
-// contextsEndWork ends a context in the middle of a scan and before other work: the scan ends with the context's error, and nothing
-// is appended.
-func contextsEndWork(s *subject) {
+// contextEndsWork ends a context during a scan and before other calls. The scan
+// ends with the context's error, and nothing is appended.
+func contextEndsWork(s *subject) {
 	first, second := version("web", "1", history.Create), version("web", "2", history.Update)
 	s.put(first, second)
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -150,16 +151,16 @@ func contextsEndWork(s *subject) {
 		if n++; n == 1 {
 			cancel()
 		} else if !errors.Is(err, context.Canceled) {
-			s.t.Errorf("second: %v", err)
+			s.t.Errorf("second record: got error %v, want context.Canceled", err)
 		}
 	}
 	if n != 2 {
-		s.t.Errorf("yielded %d times, want 2", n)
+		s.t.Errorf("got %d iterations, want 2", n)
 	}
 	errs := s.errors(ctx, version("web", "3", history.Update))
 	for _, what := range []string{"scan", "count", "heads", "latest", "append"} {
 		if !errors.Is(errs[what], context.Canceled) {
-			s.t.Errorf("%s: %v", what, errs[what])
+			s.t.Errorf("%s: got error %v, want context.Canceled", what, errs[what])
 		}
 	}
 	s.same("afterwards", read(false, first, second), s.all(history.Scan{}))

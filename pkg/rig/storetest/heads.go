@@ -13,9 +13,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// headsAreWhatIsAlive compares the heads of each resource with the newest versions that are no deletions, step by step and opened
-// again. Two incarnations under one name are two objects.
-func headsAreWhatIsAlive(s *subject) {
+// headsOfLiveObjects compares the heads of each resource with the newest
+// versions that are not deletions. Two incarnations with the same name are two
+// objects.
+func headsOfLiveObjects(s *subject) {
 	next := version("web", "5", history.Create)
 	next.Ref.UID, next.ManagedHashes = "next", []uint64{3, 4}
 	other := version("web", "6", history.Create)
@@ -40,19 +41,20 @@ func headsAreWhatIsAlive(s *subject) {
 			maps.Copy(got, s.heads(other.Ref.GroupResource()))
 			maps.Copy(got, s.heads(node.Ref.GroupResource()))
 			if d := cmp.Diff(want, got); d != "" {
-				s.t.Error(d)
+				s.t.Errorf("heads (-want +got):\n%s", d)
 			}
 			s.reopen()
 		}
 	}
 	if got := s.heads(schema.GroupResource{Resource: "unknown"}); len(got) > 0 {
-		s.t.Errorf("heads of an unknown resource: %v", got)
+		s.t.Errorf("unknown resource: got heads %v, want none", got)
 	}
-	s.headsAreOfOneMoment()
+	s.headsAreSnapshot()
 }
 
-// headsAreOfOneMoment deletes and creates objects while their heads are read, and stops reading others half-way.
-func (s *subject) headsAreOfOneMoment() {
+// headsAreSnapshot deletes and creates objects while their heads are read, and
+// stops reading others early.
+func (s *subject) headsAreSnapshot() {
 	s.t.Helper()
 	s.put(version("one", "100", history.Create), version("two", "101", history.Create), version("three", "102", history.Create))
 	want, got := s.heads(pods()), map[history.ObjectRef]history.Head{}
@@ -68,14 +70,15 @@ func (s *subject) headsAreOfOneMoment() {
 		got[h.Ref] = h
 	}
 	if d := cmp.Diff(want, got); d != "" {
-		s.t.Errorf("of one moment: %s", d)
+		s.t.Errorf("heads of one moment (-want +got):\n%s", d)
 	}
 	next, enough := iter.Pull2(s.Heads(s.t.Context(), pods()))
 	_, _, _ = next()
 	enough()
 }
 
-// latestIsTheNewest asks for objects with and without their UID, deleted ones, and some that were never there.
+// latestIsTheNewest reads objects with and without their UID, deleted ones, and
+// unknown ones.
 func latestIsTheNewest(s *subject) {
 	first, last, next := version("web", "1", history.Create), version("web", "2", history.Delete), version("web", "3", history.Create)
 	next.Ref.UID = "next"
@@ -97,7 +100,7 @@ func latestIsTheNewest(s *subject) {
 	} {
 		got, err := s.Latest(s.t.Context(), tt.ask)
 		if err != nil {
-			s.t.Errorf("%s: %v", name, err)
+			s.t.Errorf("%s: got error %v, want none", name, err)
 			continue
 		}
 		s.same(name, read(true, tt.want), []*history.Record{got})
@@ -109,15 +112,16 @@ func latestIsTheNewest(s *subject) {
 		ref := first.Ref
 		absent(&ref)
 		if r, err := s.Latest(s.t.Context(), ref); history.CodeOf(err) != history.NotFound {
-			s.t.Errorf("latest of %s (%s), which was never there: %v, %v", ref, ref.UID, r, err)
+			s.t.Errorf("unknown object %s (%s): got %v, error %v, want not found", ref, ref.UID, r, err)
 		}
 	}
 	if _, err := s.Latest(s.t.Context(), history.ObjectRef{Resource: "pods"}); history.CodeOf(err) != history.Invalid {
-		s.t.Errorf("latest without a name: %v", err)
+		s.t.Errorf("without a name: got error %v, want an invalid one", err)
 	}
 }
 
-// catalogueKeeps registers resources, one of them again in another version, and one that has no name.
+// catalogueKeeps registers resources, one of them again with another API
+// version, and one without a name.
 func catalogueKeeps(s *subject) {
 	deploy := history.Resource{
 		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Singular: "deployment",
@@ -133,24 +137,24 @@ func catalogueKeeps(s *subject) {
 		}
 	}
 	if err := s.Register(s.t.Context(), history.Resource{Group: "apps", Version: "v1"}); history.CodeOf(err) != history.Invalid {
-		s.t.Errorf("a resource without a name is registered: %v", err)
+		s.t.Errorf("resource without a name: got error %v, want an invalid one", err)
 	}
-	s.put(version("web", "1", history.Create)) // of a resource that is catalogued; recording alone catalogues nothing
+	s.put(version("web", "1", history.Create)) // recording adds nothing to the catalogue
 	for range 2 {
 		got, err := s.Resources(s.t.Context())
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		if d := cmp.Diff([]history.Resource{pods, deploy, others}, got); d != "" {
-			s.t.Error(d)
+			s.t.Errorf("catalogue (-want +got):\n%s", d)
 		}
 		s.reopen()
 	}
 }
 
-// catalogueKeepsBeginnings lets two resources begin at different times, and
-// retention pass the first one's beginning.
-func catalogueKeepsBeginnings(s *subject) {
+// catalogueKeepsSince starts to record two resources at different times. The
+// retention passes the first one's beginning.
+func catalogueKeepsSince(s *subject) {
 	const retention = 3 * time.Hour
 	s = s.another(s.t, Options{Retention: retention})
 	pods := history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}
@@ -174,8 +178,8 @@ func catalogueKeepsBeginnings(s *subject) {
 			s.t.Errorf("%s (-want +got):\n%s", when, d)
 		}
 	}
-	checkpoint(pods, "") // a sync begins
-	expect("before the first sync has ended", time.Time{}, time.Time{})
+	checkpoint(pods, "") // a list begins
+	expect("before the first list has ended", time.Time{}, time.Time{})
 	began := s.now.UTC()
 	checkpoint(pods, "1")
 	s.now = s.now.Add(time.Hour)
@@ -194,23 +198,24 @@ func catalogueKeepsBeginnings(s *subject) {
 	expect("after a restart", began, later)
 	s.now = later.Add(retention - time.Minute)
 	pods.Trimmed = true
-	expect("once retention has passed the first beginning", s.now.Add(-retention).UTC(), later)
+	expect("after retention has passed the first beginning", s.now.Add(-retention).UTC(), later)
 }
 
-// redactionKeyStays compares the keys of a log that is opened again, and of another one.
-func redactionKeyStays(s *subject) {
+// redactionKeyIsStable compares the keys of a log that is reopened, and of
+// another log.
+func redactionKeyIsStable(s *subject) {
 	before := s.RedactionKey()
 	if len(before) < 16 || bytes.Equal(before, make([]byte, len(before))) {
-		s.t.Fatalf("the key has %d bytes, or only zeros", len(before))
+		s.t.Fatalf("got key %x, want at least 16 random bytes", before)
 	}
-	clear(s.RedactionKey()) // it is the caller's
+	clear(s.RedactionKey()) // must not change the log's key
 	for range 2 {
 		if after := s.RedactionKey(); !slices.Equal(before, after) {
-			s.t.Errorf("the key became another")
+			s.t.Errorf("got key %x, want %x", after, before)
 		}
 		s.reopen()
 	}
 	if other := s.another(s.t, Options{}).RedactionKey(); slices.Equal(before, other) {
-		s.t.Error("two logs have the same key")
+		s.t.Errorf("another log: got key %x, want another one", other)
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// anySizeIsKept appends objects that don't compress, from nothing to 3 MiB and in one batch, between small ones; and then their next
-// versions, which differ in one byte.
-func anySizeIsKept(s *subject) {
+// objectsOfAnySize appends objects that don't compress, from 0 bytes to 3 MiB,
+// in one batch with small ones. The next versions differ in one byte.
+func objectsOfAnySize(s *subject) {
 	var want [][]byte
 	for round := range 2 {
 		var batch []*history.Record
@@ -30,16 +30,16 @@ func anySizeIsKept(s *subject) {
 	}
 	for i, r := range s.all(history.Scan{Bodies: true}) {
 		if !bytes.Equal(r.Object, want[i]) {
-			s.t.Errorf("%s, revision %d: %d bytes that are not the %d of its object", r.Ref, r.Revision, len(r.Object), len(want[i]))
+			s.t.Errorf("%s, revision %d: got %d bytes, want the %d bytes of its object", r.Ref, r.Revision, len(r.Object), len(want[i]))
 		}
 	}
 	if n := len(s.all(history.Scan{})); n != len(want) {
-		s.t.Errorf("%d records, want %d", n, len(want))
+		s.t.Errorf("got %d records, want %d", n, len(want))
 	}
 }
 
-// awkward returns texts of which each may be taken for another: they are long, not UTF-8, begin with one another, or hold what a
-// key or a path would end with.
+// awkward returns texts that are easily confused: long ones, texts that are not
+// UTF-8, prefixes of each other, and texts with terminators of keys or paths.
 func awkward() []string {
 	return []string{
 		"web", "web\x00", "web\x00\x00", "\x00web", "we", "web-1", "web/1", "Web", " web", "\xff", "\xff\xfe\xff", "caf\xc3", "café", "\x00",
@@ -47,9 +47,9 @@ func awkward() []string {
 	}
 }
 
-// anyNameIsKept gives objects awkward names, namespaces and UIDs, and everything else that is text: each is read as it was written,
-// and found alone.
-func anyNameIsKept(s *subject) {
+// namesOfAnyBytes uses awkward names, namespaces, UIDs and other texts. Each is
+// read as written, and found alone.
+func namesOfAnyBytes(s *subject) {
 	var records []*history.Record
 	for _, text := range awkward() {
 		named, inside, owned := version(text, text, history.Create), version("web", "1", history.Create), version("web", "1", history.Create)
@@ -78,14 +78,15 @@ func anyNameIsKept(s *subject) {
 	heads := s.heads(pods())
 	for _, r := range records {
 		if h := heads[r.Ref]; h.RV != r.RV {
-			s.t.Errorf("the head of %q (%q) has the resourceVersion %q", r.Ref, r.Ref.UID, h.RV)
+			s.t.Errorf("head of %q (%q): got resourceVersion %q, want %q", r.Ref, r.Ref.UID, h.RV, r.RV)
 		}
 	}
 }
 
-// hintsChangeNothing appends versions with all sorts of things said to be the version before: the log may use them only where they
-// are. A day passes in between, and the log is opened again.
-func hintsChangeNothing(s *subject) {
+// wrongHintsChangeNothing appends versions with wrong hints at the previous
+// version. The log may use a hint only if it is right. A day passes in between,
+// and the log is reopened.
+func wrongHintsChangeNothing(s *subject) {
 	body := func(n int) []byte {
 		return fmt.Appendf(nil, `{"n":%d,"text":"%s","status":%d}`, n, strings.Repeat("not the same text again ", 100), n)
 	}
@@ -123,8 +124,9 @@ func hintsChangeNothing(s *subject) {
 	}
 }
 
-// allOutlivesClosing compares all that a log answers with what it answers when it was closed and opened again.
-func allOutlivesClosing(s *subject) {
+// everythingSurvivesReopen compares everything that a log returns before and
+// after it is reopened.
+func everythingSurvivesReopen(s *subject) {
 	records := s.population()
 	for _, name := range []string{"pods", "nodes"} {
 		if err := s.Register(s.t.Context(), history.Resource{Version: "v1", Plural: name, Kind: name}); err != nil {

@@ -10,8 +10,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// recordsAreReadAsAppended compares every field of records of every kind, in both orders, with bodies and without.
-func recordsAreReadAsAppended(s *subject) {
+// recordsReadAsAppended compares every field of records of every kind, in both
+// orders, with and without bodies.
+func recordsReadAsAppended(s *subject) {
 	want := s.population()
 	for _, bodies := range []bool{false, true} {
 		expected := read(bodies, want...)
@@ -21,8 +22,9 @@ func recordsAreReadAsAppended(s *subject) {
 	}
 }
 
-// timesIncrease lets the clock stand still, run and jump back, within a batch and from one to the next, and opens the log again
-// meanwhile. As long as the clock is ahead of the log, it is the clock's time.
+// timesIncrease stops the clock, runs it and lets it jump back, within and
+// between batches, and reopens the log. If the clock is ahead of the log,
+// records have the clock's time.
 func timesIncrease(s *subject) {
 	var last time.Time
 	var appended []*history.Record
@@ -31,11 +33,11 @@ func timesIncrease(s *subject) {
 		batch := []*history.Record{version("web", fmt.Sprint(2*i), history.Update), version("web", fmt.Sprint(2*i+1), history.Update)}
 		s.put(batch...)
 		if first := batch[0].Time; s.now.After(last) && !first.Equal(s.now) {
-			s.t.Errorf("step %d: the record has the time %v at %v", i, first, s.now)
+			s.t.Errorf("step %d: got time %v, want %v", i, first, s.now)
 		}
 		for _, r := range batch {
 			if !r.Time.After(last) || r.Time.Location() != time.UTC {
-				s.t.Fatalf("step %d: %v comes after %v", i, r.Time, last)
+				s.t.Fatalf("step %d: got time %v, want one in UTC after %v", i, r.Time, last)
 			}
 			last = r.Time
 		}
@@ -47,8 +49,9 @@ func timesIncrease(s *subject) {
 	s.same("read again", read(true, appended...), s.all(history.Scan{Bodies: true}))
 }
 
-// revisionsCount numbers incarnations that have all but one part of their identity in common, turn by turn: within a batch, from
-// one to the next, and opened again. An incarnation that is deleted and seen again goes on.
+// revisionsCount counts the versions of incarnations that differ in only one
+// part of their identity, within and between batches. An incarnation that is
+// deleted and observed again continues its count.
 func revisionsCount(s *subject) {
 	alike := []func(*history.ObjectRef){
 		func(*history.ObjectRef) {},
@@ -72,7 +75,7 @@ func revisionsCount(s *subject) {
 		s.put(batch...)
 		for i, r := range batch {
 			if n := want + 1 + uint64(i/len(alike)); r.Revision != n {
-				s.t.Errorf("round %d: revision %d of %s (%s), want %d", round, r.Revision, r.Ref, r.Ref.UID, n)
+				s.t.Errorf("round %d: %s (%s): got revision %d, want %d", round, r.Ref, r.Ref.UID, r.Revision, n)
 			}
 		}
 		want += 2
@@ -83,7 +86,7 @@ func revisionsCount(s *subject) {
 		f.Resources = append(f.Resources, pods())
 		for i, r := range s.all(history.Scan{Filter: f}) {
 			if r.Revision != uint64(i+1) {
-				s.t.Errorf("the version %d of %s is read with the revision %d", i+1, uid, r.Revision)
+				s.t.Errorf("%s: got revision %d, want %d", uid, r.Revision, i+1)
 			}
 		}
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// crowded returns a log of a week that is larger than its limit, and its records.
+// crowded returns a log of a week that is larger than its limit, and its
+// records.
 func (s *subject) crowded() (*subject, []*history.Record) {
 	s.t.Helper()
 	s = s.another(s.t, Options{})
@@ -29,9 +30,10 @@ func (s *subject) prune() {
 	}
 }
 
-// pruningBySizeIsTold prunes a log that is too large: something goes, but not the newest; a gap covers each record that went, and the
-// versions that stood when it ends are still there, and so are all heads.
-func pruningBySizeIsTold(s *subject) {
+// pruneBySizeAddsGaps prunes a log that is too large. Some records are dropped,
+// but not the newest. A gap covers each dropped record. Baselines and heads
+// remain.
+func pruneBySizeAddsGaps(s *subject) {
 	s, records := s.crowded()
 	heads := s.heads(pods())
 	s.prune()
@@ -39,29 +41,30 @@ func pruningBySizeIsTold(s *subject) {
 		left := s.all(history.Scan{Bodies: true})
 		kept := len(left)
 		if kept == 0 || kept == len(records) {
-			s.t.Fatalf("of %d records, %d are left", len(records), kept)
+			s.t.Fatalf("got %d of %d records, want some dropped and some kept", kept, len(records))
 		}
 		dropped := records[:len(records)-kept]
-		s.same("what is left", read(true, records[len(dropped):]...), left)
+		s.same("the remaining records", read(true, records[len(dropped):]...), left)
 		for _, r := range dropped {
 			gaps := s.gaps(r.Time, r.Time.Add(1), pods())
 			if len(gaps) != 1 || gaps[0].Reason != history.GapDropped || gaps[0].End.After(left[0].Time) {
-				s.t.Errorf("%s at %v was dropped, and the gaps are %+v", r.Ref, r.Time, gaps)
+				s.t.Errorf("dropped %s at %v: got gaps %+v, want one that covers it", r.Ref, r.Time, gaps)
 			}
 		}
 		for _, name := range names() {
 			f := history.Filter{Name: name, End: left[0].Time}
-			s.same(name+" when what is left begins", read(true, standing(f, dropped)...), s.all(history.Scan{Filter: f, Bodies: true}))
+			s.same(name+" at the first remaining record", read(true, baseline(f, dropped)...), s.all(history.Scan{Filter: f, Bodies: true}))
 		}
 		if d := cmp.Diff(heads, s.heads(pods())); d != "" {
-			s.t.Error(d)
+			s.t.Errorf("heads (-want +got):\n%s", d)
 		}
 		s.reopen()
 	}
 }
 
-// standing returns the last record that a filter selects, unless it is a deletion.
-func standing(f history.Filter, records []*history.Record) []*history.Record {
+// baseline returns the last record that a filter selects, unless it is a
+// deletion.
+func baseline(f history.Filter, records []*history.Record) []*history.Record {
 	last := matching(f, history.NewestFirst, records)
 	if len(last) == 0 || last[0].Verb == history.Delete {
 		return nil
@@ -69,8 +72,9 @@ func standing(f history.Filter, records []*history.Record) []*history.Record {
 	return last[:1]
 }
 
-// cursorsOutliveDrops drops records between two pages: the pages go on with what is left, and have nothing twice.
-func cursorsOutliveDrops(s *subject) {
+// cursorValidDuringPrune drops records between two pages. The pages continue
+// with the remaining records, without duplicates.
+func cursorValidDuringPrune(s *subject) {
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		s, records := s.crowded()
 		got := s.pages(history.Scan{Order: order, Limit: 2}, s.prune)
@@ -85,9 +89,10 @@ func cursorsOutliveDrops(s *subject) {
 	}
 }
 
-// scansOutliveDrops drops what a scan is reading: it goes on to the end of all that it began with, or fails with an error that
-// says to ask again. It never ends as if what is left had been all.
-func scansOutliveDrops(s *subject) {
+// scanCompleteOrFails drops the records that a scan reads. The scan returns all
+// records of its beginning, or fails with an unavailable error. It never ends
+// early without an error.
+func scanCompleteOrFails(s *subject) {
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		s, records := s.crowded()
 		next, stop := iter.Pull2(s.Scan(s.t.Context(), history.Scan{Order: order, Bodies: true}))
@@ -103,13 +108,13 @@ func scansOutliveDrops(s *subject) {
 		} else if err != nil {
 			s.t.Error(err)
 		}
-		s.same(fmt.Sprintf("order %d, which ended with %v", order, err), want, got)
+		s.same(fmt.Sprintf("order %d, ended with error %v", order, err), want, got)
 	}
 }
 
-// idleLogsStay lets a log grow older than its retention without a record: all heads stay, and so does each object that is
-// alive, as it is.
-func idleLogsStay(s *subject) {
+// unchangedObjectsStay lets a log grow older than its retention without a
+// record. All heads remain, and so does the baseline of each live object.
+func unchangedObjectsStay(s *subject) {
 	s = s.another(s.t, Options{Retention: 36 * time.Hour})
 	records := s.week()
 	s.now = s.noon(100)
@@ -117,38 +122,39 @@ func idleLogsStay(s *subject) {
 		s.prune()
 		for _, name := range names() {
 			f := history.Filter{Name: name}
-			s.same(name, read(true, standing(f, records)...), s.all(history.Scan{Filter: f, Bodies: true}))
+			s.same(name, read(true, baseline(f, records)...), s.all(history.Scan{Filter: f, Bodies: true}))
 		}
 		if n := len(s.all(history.Scan{})); n != 0 {
-			s.t.Errorf("%d records of a page of everything", n)
+			s.t.Errorf("got %d records without a filter, want 0", n)
 		}
 		s.reopen()
 	}
 }
 
-// pruningHoldsNobodyUp appends and reads while records are dropped: all that is appended is there, and what is read has no hole,
-// or ends with an error that says to ask again.
-func pruningHoldsNobodyUp(s *subject) {
+// appendsDuringPrune appends and reads while records are dropped. All appended
+// records are there. Scans have no holes, or end with an unavailable error.
+func appendsDuringPrune(s *subject) {
 	s, records := s.crowded()
 	newest := matching(history.Filter{Name: "web"}, history.NewestFirst, records)[0].Revision
-	var arrived []*history.Record
-	s.beside(3, func(reader int) bool {
+	var appended []*history.Record
+	s.concurrently(3, func(reader int) bool {
 		if reader > 0 {
-			return s.readWithoutHole(history.Order(reader-1), newest)
+			return s.readAllRevisions(history.Order(reader-1), newest)
 		}
-		r := version("arrives", fmt.Sprint(len(arrived)), history.Update)
+		r := version("arrives", fmt.Sprint(len(appended)), history.Update)
 		if err := s.Append(s.t.Context(), &history.Batch{Records: []*history.Record{r}}); err != nil {
 			s.t.Error(err)
 			return false
 		}
-		arrived = append(arrived, r)
+		appended = append(appended, r)
 		return true
 	}, s.prune)
-	s.same("what arrived", read(true, arrived...), s.all(history.Scan{Filter: history.Filter{Name: "arrives"}, Bodies: true}))
+	s.same("the appended records", read(true, appended...), s.all(history.Scan{Filter: history.Filter{Name: "arrives"}, Bodies: true}))
 }
 
-// readWithoutHole reads the object that changes all the time, up to its newest version, and tells whether that was as it should be.
-func (s *subject) readWithoutHole(order history.Order, newest uint64) bool {
+// readAllRevisions reads the object that changes continuously, up to its newest
+// version. It reports whether the revisions are consecutive.
+func (s *subject) readAllRevisions(order history.Order, newest uint64) bool {
 	var got []uint64
 	for r, err := range s.Scan(s.t.Context(), history.Scan{Filter: history.Filter{Name: "web"}, Order: order}) {
 		switch {
@@ -165,7 +171,7 @@ func (s *subject) readWithoutHole(order history.Order, newest uint64) bool {
 	}
 	for i, revision := range got {
 		if want := newest + 1 - uint64(len(got)-i); revision != want {
-			s.t.Errorf("order %d: the revisions %d, up to %d", order, got, newest)
+			s.t.Errorf("order %d: got revisions %d, want consecutive ones up to %d", order, got, newest)
 			return false
 		}
 	}
