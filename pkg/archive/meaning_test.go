@@ -146,7 +146,7 @@ func TestASecretStaysHashed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(stream.BeginSync(ctx), stream.EndSync(ctx, "1"))
+	err = errors.Join(stream.BeginList(ctx), stream.EndList(ctx, "1"))
 	err = errors.Join(err, stream.Observe(ctx, history.WatchEvent{Type: history.Added, Object: []byte(
 		`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db","namespace":"shop","uid":"u","resourceVersion":"5"},"data":{"password":"aHVudGVyMg=="}}`,
 	)}))

@@ -44,10 +44,10 @@ func benchPipeline(b *testing.B, memory int) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.BeginSync(b.Context()); err != nil {
+	if err := s.BeginList(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	if err := s.EndSync(b.Context(), "1"); err != nil {
+	if err := s.EndList(b.Context(), "1"); err != nil {
 		b.Fatal(err)
 	}
 	rv := 2

@@ -312,7 +312,7 @@ func TestASyncThatWasCutOffIsBegunAnew(t *testing.T) {
 	log.set(func() { log.gate = gate })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := s.BeginSync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.BeginList(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { close(gate) })

@@ -59,8 +59,8 @@ func (s *Stream) receive() {
 // checkpoint that it leads up to is as old as the one that it began with.
 func (s *Stream) Resume() {
 	s.recorder.queue.enter(&s.lane, resuming)
-	if s.behind.IsZero() {
-		s.behind = s.received
+	if s.catchingUpSince.IsZero() {
+		s.catchingUpSince = s.received
 	}
 }
 
@@ -71,7 +71,7 @@ func (s *Stream) Pause() { s.recorder.queue.enter(&s.lane, lost) }
 
 // catchUp notes that the resource is observed as it changes. What kept it from that before explains no gap that comes later.
 func (s *Stream) catchUp() {
-	s.behind = time.Time{}
+	s.catchingUpSince = time.Time{}
 	s.gaps.why, s.gaps.used = nil, true
 	s.recorder.queue.enter(&s.lane, resumed)
 }
@@ -88,7 +88,7 @@ func (s *Stream) resumeGap(ctx context.Context) error {
 		}
 		s.gaps.open = &g
 		if g.Reason != history.GapInterrupted { // before that one, not everything was recorded
-			s.since = g.Start
+			s.gapStart = g.Start
 		}
 	}
 	return nil
@@ -119,11 +119,11 @@ func (s *Stream) openGap(ctx context.Context) error {
 	if err := s.put(ctx, e); err != nil {
 		return err
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.flush(ctx); err != nil {
 		return err
 	}
 	if checkpoint.RV != "" {
-		s.since, s.rv = e.gap.Start, ""
+		s.gapStart, s.rv = e.gap.Start, ""
 	}
 	s.gaps.open = e.gap
 	return nil

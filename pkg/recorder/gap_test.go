@@ -317,7 +317,7 @@ func TestACheckpointIsAsOldAsTheSyncThatItEnds(t *testing.T) {
 // A watch brings at once what happened while nobody watched. If it breaks off in the middle of that, the rest is as old.
 func TestACheckpointIsNoLaterThanWhatItsWatchHasYetToBring(t *testing.T) {
 	for name, caughtUp := range map[string]func(*world, *recorder.Stream) error{
-		"nothing more came":  func(w *world, s *recorder.Stream) error { return s.Settle(w.t.Context()) },
+		"nothing more came":  func(w *world, s *recorder.Stream) error { return s.CaughtUp(w.t.Context()) },
 		"a bookmark":         func(w *world, s *recorder.Stream) error { return s.Bookmark(w.t.Context(), "6") },
 		"it goes on by then": func(*world, *recorder.Stream) error { return nil },
 	} {
@@ -358,7 +358,7 @@ func TestAnExplanationIsForgottenOnceTheResourceIsObservedAgain(t *testing.T) {
 	w.feed(s, "sync", "+a/u1@1", "end 3")
 	w.Explain(pods.GroupResource(), history.GapForbidden, "why")
 	s.Resume()
-	if err := s.Settle(t.Context()); err != nil { // and nothing happens
+	if err := s.CaughtUp(t.Context()); err != nil { // and nothing happens
 		t.Fatal(err)
 	}
 	w.Explain(pods.GroupResource(), history.GapExpired, "it has forgotten 3")

@@ -125,7 +125,7 @@ func (m *model) connect() error {
 func (m *model) sync(ctx context.Context) error {
 	from, unknown := strconv.Atoi(m.stream.Checkpoint())
 	for {
-		if err := m.stream.BeginSync(ctx); err != nil {
+		if err := m.stream.BeginList(ctx); err != nil {
 			return err
 		}
 		if unknown == nil { // and durable by now
@@ -148,13 +148,13 @@ func (m *model) sync(ctx context.Context) error {
 			}
 		}
 		if broken {
-			m.stream.AbortSync()
+			m.stream.AbortList()
 			continue
 		}
 		if err := m.stream.Observe(ctx, late.frame(late.sign)); err != nil {
 			return err
 		}
-		return m.stream.EndSync(ctx, strconv.Itoa(late.rv))
+		return m.stream.EndList(ctx, strconv.Itoa(late.rv))
 	}
 }
 

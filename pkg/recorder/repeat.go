@@ -15,7 +15,7 @@ import (
 // itself, since some servers count them for each object. So heads and the log
 // decide.
 func (s *Stream) repeated(ctx context.Context, v *version, frame history.WatchEventType) (bool, error) {
-	if s.syncing || frame == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
+	if s.listing || frame == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
 		return false, nil
 	}
 	key := objectKey{v.namespace, v.name}

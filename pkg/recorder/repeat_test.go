@@ -88,7 +88,7 @@ func TestACheckpointIsAsOldAsTheQuestionThatItsSyncAnswers(t *testing.T) {
 	w, pass := clocked(t)
 	s := w.stream(pods)
 	asked := pass(time.Minute)
-	s.Ask()
+	s.ListRequested()
 	pass(20 * time.Second)
 	w.feed(s, "sync", "+a/u1@1", "end 3")
 	w.restart()

@@ -13,8 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// errUnsynced keeps a checkpoint from moving on behind which nothing is known.
-var errUnsynced = errors.New("a full sync has to come first")
+// errNotListed keeps a checkpoint from moving on behind which nothing is known.
+var errNotListed = errors.New("a full sync has to come first")
 
 // Stream turns the frames of one resource into records. It is used by one goroutine at a time. A method returns when what
 // it was told is accepted, not yet committed; after an error the stream has ended, for what it was told is not recorded.
@@ -23,25 +23,25 @@ type Stream struct {
 	parser   parser
 	resource schema.GroupResource
 
-	heads    map[objectKey]head
-	rv       string // of the last checkpoint that was accepted; "" where there is none to resume from
-	syncing  bool
-	round    uint32    // number of the sync, which heads are marked with once they are seen in it
-	since    time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
-	gaps     ledger
-	received time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
-	asked    time.Time // when the state of the next sync was asked for; zero: that is not known
-	behind   time.Time // up to when everything is known while the past is read; zero: as it happens
-	lane     lane      // the queue's
-	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
+	heads           map[objectKey]head
+	rv              string // of the last checkpoint that was accepted; "" where there is none to resume from
+	listing         bool
+	syncGen         uint32    // number of the sync, which heads are marked with once they are seen in it
+	gapStart        time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
+	gaps            ledger
+	received        time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
+	listRequested   time.Time // when the state of the next sync was asked for; zero: that is not known
+	catchingUpSince time.Time // up to when everything is known while the past is read; zero: as it happens
+	lane            lane      // the queue's
+	interrupted     bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
 
-	committed [history.Delete + 1]atomic.Uint64
-	known     atomic.Uint64 // repeated and skipped
+	committed  [history.Delete + 1]atomic.Uint64
+	duplicates atomic.Uint64 // repeated and skipped
 
 	ignoredNamespace, ignoredChange atomic.Uint64 // left out by a rule
 
 	alive        atomic.Int64
-	syncs        atomic.Uint64
+	lists        atomic.Uint64
 	checkpointed atomic.Int64 // when the last checkpoint committed was received, in nanoseconds since 1970; 0: there is none
 }
 
@@ -53,7 +53,7 @@ type head struct {
 	rv      string
 	writers []uint64
 	content uint64 // that of its version; 0 where that is not known, or all of it counts
-	round   uint32
+	syncGen uint32
 	newest  uint32 // second of the newest entry that the object ever had in managedFields; 0 if it is not known, as after a restart
 }
 
@@ -77,9 +77,9 @@ func (s *Stream) load(ctx context.Context) error {
 	if err != nil {
 		return wrap("read the checkpoint of", s.resource, err)
 	}
-	s.rv, s.syncing, s.since, s.gaps.open = checkpoint.RV, false, time.Time{}, nil
+	s.rv, s.listing, s.gapStart, s.gaps.open = checkpoint.RV, false, time.Time{}, nil
 	if s.rv != "" {
-		s.behind = checkpoint.Time
+		s.catchingUpSince = checkpoint.Time
 		s.checkpointed.Store(checkpoint.Time.UnixNano())
 	}
 	if err := s.resumeGap(ctx); err != nil {
@@ -101,17 +101,17 @@ func (s *Stream) load(ctx context.Context) error {
 	}
 	s.recorder.queue.know(uids...)
 	s.alive.Store(int64(len(s.heads)))
-	s.cut = false
+	s.interrupted = false
 	s.recorder.queue.open(&s.lane, s.parser.resource, s.rv)
 	return nil
 }
 
 // mend lets a stream that was cut off go on from the log.
 func (s *Stream) mend(ctx context.Context) error {
-	if !s.cut {
+	if !s.interrupted {
 		return nil
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.flush(ctx); err != nil {
 		return err
 	}
 	return s.load(ctx)
@@ -124,8 +124,8 @@ func (s *Stream) Checkpoint() string { return s.rv }
 // Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one. A frame
 // that can't be read is a [history.Invalid] error, after which the stream is as it was.
 func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
-	if !s.syncing && s.rv == "" {
-		return wrap("record", s.resource, errUnsynced)
+	if !s.listing && s.rv == "" {
+		return wrap("record", s.resource, errNotListed)
 	}
 	s.follow()
 	s.receive()
@@ -142,7 +142,7 @@ func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
 		return wrap("record", s.resource, err)
 	}
 	if again {
-		s.known.Add(1)
+		s.duplicates.Add(1)
 		return nil
 	}
 	if s.omits(v, f.Type) {
@@ -162,7 +162,7 @@ func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
 		return wrap("record", s.resource, err)
 	}
 	if len(records) == 0 {
-		s.known.Add(1)
+		s.duplicates.Add(1)
 		return nil
 	}
 	var causes []cause
@@ -180,7 +180,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEvent
 	var record *history.Record
 	switch {
 	case known && h.uid == string(v.uid) && h.rv == v.rv:
-		h.round = s.round
+		h.syncGen = s.syncGen
 		if len(h.writers) == 0 { // a repair rebuilds heads without them
 			h.writers = fingerprints(v.writers)
 		}
@@ -211,7 +211,7 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEvent
 // head returns the head of a version that follows another one, perhaps of an
 // earlier object of the name.
 func (s *Stream) head(v *version, last head, writers []uint64) head {
-	h := head{uid: string(v.uid), rv: v.rv, writers: writers, newest: newestSecond(v.writers), content: v.content, round: s.round}
+	h := head{uid: string(v.uid), rv: v.rv, writers: writers, newest: newestSecond(v.writers), content: v.content, syncGen: s.syncGen}
 	if last.uid == h.uid {
 		h.newest = max(h.newest, last.newest)
 	}
@@ -223,14 +223,14 @@ func (s *Stream) head(v *version, last head, writers []uint64) head {
 func (s *Stream) create(v *version, frame history.WatchEventType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
-	case !s.since.IsZero() && !v.existed(s.since):
-		record.InferredSince = s.since
-	case s.syncing, frame != history.Added:
+	case !s.gapStart.IsZero() && !v.existed(s.gapStart):
+		record.InferredSince = s.gapStart
+	case s.listing, frame != history.Added:
 		record.Initial = true
 	}
 	record.Managers = creators(v.writers, record.Initial || !record.InferredSince.IsZero())
 	tell(record, nil)
-	if !s.syncing { // a sync would fill the memory with whatever came last
+	if !s.listing { // a sync would fill the memory with whatever came last
 		s.hold(record, v, lastVersion{})
 	}
 	return record
@@ -262,7 +262,7 @@ func (s *Stream) forget(key objectKey) {
 // unless a sync is running. causes are those of the created object, if any.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
 	e := entry{stream: s, records: records, causes: causes, rv: rv}
-	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {
+	if !s.listing && rv != s.rv && !history.Older(rv, s.rv) {
 		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0
 		s.rv = rv
 	}
@@ -274,7 +274,7 @@ func (s *Stream) accept(ctx context.Context, records []*history.Record, causes [
 
 func (s *Stream) put(ctx context.Context, e entry) error {
 	if err := s.recorder.queue.put(ctx, &e); err != nil {
-		s.cut = true
+		s.interrupted = true
 		return wrap("record", s.resource, err)
 	}
 	return nil
@@ -283,22 +283,22 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 // checkpoint is dated when everything up to rv had been received, or earlier.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	at := s.received
-	if !s.behind.IsZero() && s.behind.Before(at) {
-		at = s.behind
+	if !s.catchingUpSince.IsZero() && s.catchingUpSince.Before(at) {
+		at = s.catchingUpSince
 	}
 	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: at}
 }
 
 // Bookmark takes a resourceVersion up to which nothing else happened. It is committed with the next record, or after a while.
 func (s *Stream) Bookmark(ctx context.Context, rv string) error {
-	if !s.syncing && s.rv == "" {
-		return wrap("record", s.resource, errUnsynced)
+	if !s.listing && s.rv == "" {
+		return wrap("record", s.resource, errNotListed)
 	}
-	if !s.syncing && history.Older(rv, s.rv) { // of a server that lags behind
+	if !s.listing && history.Older(rv, s.rv) { // of a server that lags behind
 		return nil
 	}
 	s.receive()
-	if !s.syncing {
+	if !s.listing {
 		s.catchUp()
 	}
 	return s.accept(ctx, nil, nil, rv)
@@ -307,7 +307,7 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 // Alive says that all that the API server had sent by then was observed. What
 // a gap after that begins with is no older.
 func (s *Stream) Alive(ctx context.Context, at time.Time) error {
-	if s.syncing || s.rv == "" || !s.behind.IsZero() || !at.After(s.received) {
+	if s.listing || s.rv == "" || !s.catchingUpSince.IsZero() || !at.After(s.received) {
 		return nil
 	}
 	s.received = at.UTC()

@@ -11,19 +11,19 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Ask says that the resource's whole state is asked for: what BeginSync
+// Ask says that the resource's whole state is asked for: what BeginList
 // announces may be as old as that.
-func (s *Stream) Ask() { s.asked = s.recorder.opts.Now().UTC() }
+func (s *Stream) ListRequested() { s.listRequested = s.recorder.opts.Now().UTC() }
 
-// BeginSync begins a comparison of the resource's whole state with the heads. The checkpoint is withdrawn until EndSync, and
+// BeginList begins a comparison of the resource's whole state with the heads. The checkpoint is withdrawn until EndList, and
 // a gap opens; both are durable before any record of the sync: those are newer than the checkpoint was, and a watch from there
 // would serve some of them again. A sync that broke off, or that a crash cut off, leaves its gap open for the next one.
-func (s *Stream) BeginSync(ctx context.Context) error {
-	began := s.asked
-	if s.asked = (time.Time{}); began.IsZero() {
+func (s *Stream) BeginList(ctx context.Context) error {
+	began := s.listRequested
+	if s.listRequested = (time.Time{}); began.IsZero() {
 		began = s.recorder.opts.Now().UTC()
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.flush(ctx); err != nil {
 		return err
 	}
 	if s.gaps.open == nil {
@@ -31,18 +31,18 @@ func (s *Stream) BeginSync(ctx context.Context) error {
 			return err
 		}
 	}
-	s.syncing, s.behind = true, began
-	s.recorder.queue.enter(&s.lane, syncing)
-	s.syncs.Add(1)
-	s.round++
+	s.listing, s.catchingUpSince = true, began
+	s.recorder.queue.enter(&s.lane, listing)
+	s.lists.Add(1)
+	s.syncGen++
 	return nil
 }
 
-// EndSync infers that the objects that were not observed since BeginSync are gone, and moves the checkpoint to rv. That may be as
+// EndList infers that the objects that were not observed since BeginList are gone, and moves the checkpoint to rv. That may be as
 // old as the sync is, which the checkpoint tells.
-func (s *Stream) EndSync(ctx context.Context, rv string) error {
-	if !s.syncing {
-		return wrap("record", s.resource, errUnsynced)
+func (s *Stream) EndList(ctx context.Context, rv string) error {
+	if !s.listing {
+		return wrap("record", s.resource, errNotListed)
 	}
 	s.receive()
 	for _, key := range s.unseen() {
@@ -55,7 +55,7 @@ func (s *Stream) EndSync(ctx context.Context, rv string) error {
 		}
 		s.forget(key)
 	}
-	s.syncing, s.since, s.rv = false, time.Time{}, rv
+	s.listing, s.gapStart, s.rv = false, time.Time{}, rv
 	if err := s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.endGap(), rv: rv}); err != nil {
 		return err
 	}
@@ -63,16 +63,16 @@ func (s *Stream) EndSync(ctx context.Context, rv string) error {
 	return nil
 }
 
-// AbortSync says that the sync broke off. What it found is recorded, what it did not find means nothing, and only another sync
+// AbortList says that the sync broke off. What it found is recorded, what it did not find means nothing, and only another sync
 // leads on.
-func (s *Stream) AbortSync() {
-	s.syncing = false
+func (s *Stream) AbortList() {
+	s.listing = false
 	s.recorder.queue.enter(&s.lane, live)
 }
 
 func (s *Stream) unseen() (keys []objectKey) {
 	for key, h := range s.heads {
-		if h.round != s.round {
+		if h.syncGen != s.syncGen {
 			keys = append(keys, key)
 		}
 	}
@@ -84,10 +84,10 @@ func (s *Stream) unseen() (keys []objectKey) {
 
 // infer marks an update of an object that a sync has just come upon: versions between it and the head may be lost.
 func (s *Stream) infer(ctx context.Context, record *history.Record, h head) (err error) {
-	if !s.syncing || h.round == s.round {
+	if !s.listing || h.syncGen == s.syncGen {
 		return nil
 	}
-	if record.InferredSince = s.since; !s.since.IsZero() {
+	if record.InferredSince = s.gapStart; !s.gapStart.IsZero() {
 		return nil
 	}
 	before, err := s.latest(ctx, objectKey{record.Ref.Namespace, record.Ref.Name}, h)
@@ -112,8 +112,8 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	deletion.Verb, deletion.RV = history.Delete, h.rv
 	deletion.Initial, deletion.Managers, deletion.ManagedHashes = false, nil, nil
 	deletion.Time, deletion.Revision = time.Time{}, 0
-	if deletion.InferredSince = last.Time; !s.since.IsZero() {
-		deletion.InferredSince = s.since
+	if deletion.InferredSince = last.Time; !s.gapStart.IsZero() {
+		deletion.InferredSince = s.gapStart
 	}
 	tell(&deletion, nil)
 	bound(&deletion)
@@ -121,16 +121,16 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 }
 
 // Settle says that a watch has brought what lay behind it, and waits until that is in the log.
-func (s *Stream) Settle(ctx context.Context) error {
-	err := s.settle(ctx)
+func (s *Stream) CaughtUp(ctx context.Context) error {
+	err := s.flush(ctx)
 	s.catchUp()
 	return err
 }
 
 // settle waits until all that was accepted is in the log.
-func (s *Stream) settle(ctx context.Context) error {
+func (s *Stream) flush(ctx context.Context) error {
 	if err := s.recorder.queue.wait(ctx, &s.lane); err != nil {
-		s.cut = true
+		s.interrupted = true
 		return wrap("commit records of", s.resource, err)
 	}
 	return nil
@@ -138,7 +138,7 @@ func (s *Stream) settle(ctx context.Context) error {
 
 // latest reads an object's last version from the log, once all that was accepted has got there.
 func (s *Stream) latest(ctx context.Context, key objectKey, h head) (*history.Record, error) {
-	if err := s.settle(ctx); err != nil {
+	if err := s.flush(ctx); err != nil {
 		return nil, err
 	}
 	return s.recorder.log.Latest(ctx, history.ObjectRef{

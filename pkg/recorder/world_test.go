@@ -130,11 +130,11 @@ func (w *world) tell(s *recorder.Stream, step string) error {
 	word, rest, _ := strings.Cut(step, " ")
 	switch word {
 	case "sync":
-		return s.BeginSync(ctx)
+		return s.BeginList(ctx)
 	case "end":
-		return s.EndSync(ctx, rest)
+		return s.EndList(ctx, rest)
 	case "abort":
-		s.AbortSync()
+		s.AbortList()
 		return nil
 	case "bookmark":
 		return s.Bookmark(ctx, rest)

@@ -87,22 +87,22 @@ func definitionResource() history.Resource {
 func (d *definitions) Checkpoint() string { return "" }
 
 // Ask implements [Sink].
-func (d *definitions) Ask() {}
+func (d *definitions) ListRequested() {}
 
 // Alive implements [Sink].
 func (d *definitions) Alive(context.Context, time.Time) error { return nil }
 
-// BeginSync implements [Sink].
-func (d *definitions) BeginSync(context.Context) error {
+// BeginList implements [Sink].
+func (d *definitions) BeginList(context.Context) error {
 	d.seen = map[string]bool{}
 	return nil
 }
 
-// AbortSync implements [Sink].
-func (d *definitions) AbortSync() { d.seen = nil }
+// AbortList implements [Sink].
+func (d *definitions) AbortList() { d.seen = nil }
 
-// EndSync implements [Sink].
-func (d *definitions) EndSync(ctx context.Context, _ string) error {
+// EndList implements [Sink].
+func (d *definitions) EndList(ctx context.Context, _ string) error {
 	seen := d.seen
 	d.seen = nil
 	maps.DeleteFunc(d.known, func(name string, _ plan) bool { return !seen[name] })
@@ -114,7 +114,7 @@ func (d *definitions) EndSync(ctx context.Context, _ string) error {
 func (d *definitions) Bookmark(context.Context, string) error { return nil }
 
 // Settle implements [Sink].
-func (d *definitions) Settle(context.Context) error { return nil }
+func (d *definitions) CaughtUp(context.Context) error { return nil }
 
 // Pause implements [Sink].
 func (d *definitions) Pause() {}

@@ -39,12 +39,12 @@ func (s *tape) Checkpoint() string {
 	return s.checkpoint
 }
 
-func (s *tape) BeginSync(ctx context.Context) error          { return s.write(ctx, "begin", "") }
-func (s *tape) EndSync(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
-func (s *tape) AbortSync()                                   { _ = s.write(context.Background(), "abort", "") }
+func (s *tape) BeginList(ctx context.Context) error          { return s.write(ctx, "begin", "") }
+func (s *tape) EndList(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
+func (s *tape) AbortList()                                   { _ = s.write(context.Background(), "abort", "") }
 
 // Ask is not written down: it comes with each sync.
-func (s *tape) Ask() {}
+func (s *tape) ListRequested() {}
 
 // Alive is kept, and not written down: it comes with each end of a watch.
 func (s *tape) Alive(_ context.Context, at time.Time) error {
@@ -73,7 +73,7 @@ func (s *tape) Bookmark(ctx context.Context, rv string) error {
 }
 
 // Settle asks whether it is refused, and writes nothing down: when it is called depends on when the server pauses.
-func (s *tape) Settle(ctx context.Context) error {
+func (s *tape) CaughtUp(ctx context.Context) error {
 	if s.refuse != nil {
 		return s.refuse(ctx, "settle")
 	}

@@ -29,7 +29,7 @@ type Watcher struct {
 
 	rv       string    // everything up to it was observed; "": nothing was, or it is too old to go on from
 	former   string    // what rv was before a sync that is due only because watches from it ended at once; "": none
-	syncing  bool      // between BeginSync and its end
+	syncing  bool      // between BeginList and its end
 	paged    bool      // the next sync lists pages: the server does not stream
 	whole    bool      // the next list is one page: pages expire faster than they are read
 	suspect  bool      // rv may lie in the server's future, which has to be asked before a watch hides it

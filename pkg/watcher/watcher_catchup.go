@@ -64,7 +64,7 @@ func (w *Watcher) catchUp(ctx context.Context, body io.Reader) io.Reader {
 	w.relax = w.server.Hurry()
 	w.backlog.begin(func() error {
 		defer w.relax()
-		if err := w.sink.Settle(ctx); err != nil {
+		if err := w.sink.CaughtUp(ctx); err != nil {
 			return sinkFailure(err)
 		}
 		w.enter(Change{State: Watching})

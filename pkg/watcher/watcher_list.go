@@ -18,7 +18,7 @@ func (w *Watcher) begin(ctx context.Context) error {
 	if w.rv != "" || w.syncing {
 		return nil
 	}
-	if err := w.sink.BeginSync(ctx); err != nil {
+	if err := w.sink.BeginList(ctx); err != nil {
 		return sinkFailure(err)
 	}
 	w.syncing, w.began = true, true
@@ -27,7 +27,7 @@ func (w *Watcher) begin(ctx context.Context) error {
 }
 
 func (w *Watcher) end(ctx context.Context, rv string) error {
-	if err := w.sink.EndSync(ctx, rv); err != nil {
+	if err := w.sink.EndList(ctx, rv); err != nil {
 		return sinkFailure(err)
 	}
 	w.rv, w.syncing, w.paged, w.whole, w.moved, w.former = rv, false, false, false, true, ""
@@ -35,7 +35,7 @@ func (w *Watcher) end(ctx context.Context, rv string) error {
 	w.relax()
 	w.enter(Change{State: Watching})
 	if w.backlog != nil { // it goes over into a watch
-		w.backlog.begin(func() error { return sinkFailure(w.sink.Settle(ctx)) })
+		w.backlog.begin(func() error { return sinkFailure(w.sink.CaughtUp(ctx)) })
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func (w *Watcher) session(ctx context.Context) error {
 	w.opened, w.moved, w.began, w.backlog, w.relax = time.Time{}, false, false, nil, func() {}
 	if w.rv == "" {
 		w.relax = w.server.Hurry()
-		w.sink.Ask()
+		w.sink.ListRequested()
 	}
 	defer func() { w.relax() }()
 	l, hangUp := w.dial(ctx)
@@ -38,7 +38,7 @@ func (w *Watcher) session(ctx context.Context) error {
 	cut := hangUp()
 	if w.syncing {
 		w.syncing = false
-		w.sink.AbortSync()
+		w.sink.AbortList()
 	}
 	if _, failed := errors.AsType[*sinkError](err); err != nil && cut != nil && !failed {
 		return cut

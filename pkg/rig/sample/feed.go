@@ -51,7 +51,7 @@ func (f *Feed) stream(ctx context.Context, resource history.Resource) (*recorder
 		return nil, err
 	}
 	f.streams[resource.GroupResource()] = s
-	return s, errors.Join(s.BeginSync(ctx), s.EndSync(ctx, "1"))
+	return s, errors.Join(s.BeginList(ctx), s.EndList(ctx, "1"))
 }
 
 // Close returns when all frames are recorded.
