@@ -123,7 +123,7 @@ func (v *supervisor) end(id schema.GroupResource, cause gap.Cause) {
 	w := v.running[id]
 	w.stop()
 	delete(v.running, id)
-	v.log.Info("stopped watching", "resource", id.String(), "reason", cause.Detail)
+	v.log.Info("stopped watching", "resource", id.String(), "detail", cause.Detail)
 	v.stateChanged(Change{Resource: w.resource, State: Stopped, Cause: cause})
 }
 

@@ -36,15 +36,15 @@ type Watcher struct {
 
 	// Run's goroutine owns all fields below.
 
-	rv        string // everything up to it was observed; "" if a list is due
-	state     Change // as last reported
-	backoffs  backoffs
-	waitsFor  string    // the outage that the last session failed for; "" if it is not shared
-	useProbe  bool      // rv may be newer than the server's, which a watch would not report
-	usePages  bool      // the next list uses pages, because the server can't stream
-	useSinglePage   bool      // the next list is a single page, because pages failed
-	listing   bool      // between BeginList and EndList or AbortList
-	lagsSince time.Time // since when the server does not know rv yet; zero if it does
+	rv            string // everything up to it was observed; "" if a list is due
+	state         Change // as last reported
+	backoffs      backoffs
+	waitsFor      string    // the outage that the last session failed for; "" if it is not shared
+	useProbe      bool      // rv may be newer than the server's, which a watch would not report
+	usePages      bool      // the next list uses pages, because the server can't stream
+	useSinglePage bool      // the next list is a single page, because pages failed
+	listing       bool      // between BeginList and EndList or AbortList
+	lagsSince     time.Time // since when the server does not know rv yet; zero if it does
 
 	// emptyWatches counts the watches in a row that ended at once without an
 	// event. If there were too many, a list is due, and resumable is the rv from

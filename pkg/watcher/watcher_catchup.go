@@ -30,7 +30,9 @@ type catchUpReader struct {
 }
 
 // begin makes the reader call onCaughtUp after the next pause.
-func (r *catchUpReader) begin(onCaughtUp func() error) { r.began, r.onCaughtUp = time.Now(), onCaughtUp }
+func (r *catchUpReader) begin(onCaughtUp func() error) {
+	r.began, r.onCaughtUp = time.Now(), onCaughtUp
+}
 
 // Read implements [io.Reader]. It also returns the error of onCaughtUp.
 func (r *catchUpReader) Read(p []byte) (int, error) {
