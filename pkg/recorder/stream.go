@@ -29,7 +29,7 @@ type Stream struct {
 	parser   parser
 	resource schema.GroupResource
 
-	heads           map[objectKey]head
+	heads         map[objectKey]head
 	rv            string    // of the last checkpoint that was accepted; "" if a list is due
 	listing       bool      // between BeginList and EndList or AbortList
 	listRequested time.Time // when the next list was requested; zero if it is not known
