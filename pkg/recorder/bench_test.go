@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -45,10 +46,10 @@ func benchPipeline(b *testing.B, memory int) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.BeginSync(b.Context()); err != nil {
+	if err := s.BeginList(b.Context(), gap.Cause{}); err != nil {
 		b.Fatal(err)
 	}
-	if err := s.EndSync(b.Context(), "1"); err != nil {
+	if err := s.EndList(b.Context(), "1"); err != nil {
 		b.Fatal(err)
 	}
 	rv := 2

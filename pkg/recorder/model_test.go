@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
@@ -128,7 +129,7 @@ func (m *model) connect() error {
 func (m *model) sync(ctx context.Context) error {
 	from, unknown := strconv.Atoi(m.stream.Checkpoint())
 	for {
-		if err := m.stream.BeginSync(ctx); err != nil {
+		if err := m.stream.BeginList(ctx, gap.Cause{}); err != nil {
 			return err
 		}
 		if unknown == nil { // the checkpoint is durable now
@@ -151,13 +152,13 @@ func (m *model) sync(ctx context.Context) error {
 			}
 		}
 		if broken {
-			m.stream.AbortSync()
+			m.stream.AbortList()
 			continue
 		}
 		if err := m.stream.Observe(ctx, late.event(late.sign)); err != nil {
 			return err
 		}
-		return m.stream.EndSync(ctx, strconv.Itoa(late.rv))
+		return m.stream.EndList(ctx, strconv.Itoa(late.rv))
 	}
 }
 

@@ -59,7 +59,7 @@ const (
 	lost                      // the watch broke off, and will be resumed
 	resuming                  // the watch reads the missed changes
 	resumed                   // the watch has read them, and may be late for a moment
-	syncing                   // the lane gets the current state, in no order
+	listing                   // the lane gets the current state, in no order
 )
 
 // lane is the queue's state for one stream. The lock of the queue guards it.
@@ -89,7 +89,7 @@ func (l *lane) holdsUntil(skew time.Duration, now time.Time) time.Time {
 		until = now.Add(maxHold)
 	case resumed:
 		until = l.since.Add(skew)
-	case live, syncing:
+	case live, listing:
 	}
 	if l.apart || !until.After(now) {
 		return time.Time{}
@@ -127,7 +127,7 @@ func (q *queue) enter(l *lane, state laneState) {
 	}
 	now := time.Now()
 	l.state, l.since = state, now
-	if state == syncing && l.pending == 0 {
+	if state == listing && l.pending == 0 {
 		l.top, q.newest = 0, position{} // the server may have been restored from a backup
 	}
 	q.reconsider(now)
@@ -137,7 +137,7 @@ func (q *queue) enter(l *lane, state laneState) {
 func (q *queue) rank(e *entry, now time.Time) {
 	l := &e.stream.lane
 	initial := isInitial(e.records)
-	watched := len(e.records) > 0 && l.state != syncing && !initial
+	watched := len(e.records) > 0 && l.state != listing && !initial
 	rv, ok := number(e.rv)
 	switch {
 	case e.rv == "":

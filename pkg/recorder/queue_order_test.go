@@ -137,7 +137,7 @@ func watch(ctx context.Context, s *recorder.Stream, began time.Time, arrivals []
 		switch {
 		case !settled && quiet < next && (len(cuts) == 0 || quiet < cuts[0]):
 			time.Sleep(lull)
-			if err := s.Settle(ctx); err != nil {
+			if err := s.CaughtUp(ctx); err != nil {
 				return err
 			}
 			settled = true
@@ -373,7 +373,7 @@ func TestOrder_MergesBacklogs(t *testing.T) {
 						return
 					}
 				}
-				ended <- s.Settle(t.Context())
+				ended <- s.CaughtUp(t.Context())
 			}()
 		}
 		for range streams {

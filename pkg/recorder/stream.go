@@ -10,46 +10,58 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 )
 
-// errUnsynced is returned if a stream has no checkpoint, so that a watch event
+// errNotListed is returned if a stream has no checkpoint, so that a watch event
 // would move the checkpoint past changes that were not observed.
-var errUnsynced = errors.New("a full sync has to come first")
+var errNotListed = errors.New("a complete list is required first")
 
-// Stream turns the watch events of one resource into records. It is used by one
-// goroutine at a time.
+// Stream turns the watch events of one resource into records. It is the sink of
+// the resource's watcher. One goroutine at a time may use it.
 //
 // A method returns after its records are queued, not after they are committed.
-// After an error the stream must not be used until [Recorder.Stream] returned
-// it again: the call is not recorded.
+// After an error other than [history.Invalid], the argument is not recorded, and
+// the stream must not be used until [Recorder.Stream] has returned it again.
 type Stream struct {
 	recorder *Recorder
 	parser   parser
 	resource schema.GroupResource
 
-	heads    map[objectKey]head
-	rv       string // of the last checkpoint that was accepted; "" where there is none to resume from
-	syncing  bool
-	round    uint32    // number of the sync, which heads are marked with once they are seen in it
-	since    time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
-	gaps     ledger
-	received time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
-	asked    time.Time // when the state of the next sync was asked for; zero: that is not known
-	behind   time.Time // up to when everything is known while the past is read; zero: as it happens
-	lane     lane      // the queue's
-	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
+	heads         map[objectKey]head
+	rv            string    // of the last checkpoint that was accepted; "" if a list is due
+	listing       bool      // between BeginList and EndList or AbortList
+	listRequested time.Time // when the next list was requested; zero if it is not known
+	syncGen       uint32    // number of the list; a head has the number of the last list that returned it
+
+	gaps       gap.Track
+	gapsOpened gapCounter
+	// gapStart is when the complete recording ended while a gap is open. It is
+	// zero if no gap is open, or if the recording was never complete.
+	gapStart time.Time
+	// received is when the last event, bookmark or end of a list was received, or
+	// when the watch was last known to be alive, whichever is later.
+	received time.Time
+	// catchingUpSince is the time of the checkpoint that the watch or the list
+	// began with, until it has caught up. It is zero afterwards.
+	catchingUpSince time.Time
+
+	lane lane // of the queue
+	// interrupted means that something was not accepted, or its commit was not
+	// waited for. The fields above may be ahead of the log.
+	interrupted bool
 
 	// The counters below are read by other goroutines.
 
-	committed [history.Delete + 1]atomic.Uint64 // records, by verb
-	known     atomic.Uint64                     // versions that were recorded already
+	committed  [history.Delete + 1]atomic.Uint64 // records, by verb
+	duplicates atomic.Uint64                     // versions that were recorded already
 
 	ignoredNamespace, ignoredChange atomic.Uint64 // versions that a rule ignores
 
 	alive        atomic.Int64
-	syncs        atomic.Uint64
+	lists        atomic.Uint64
 	checkpointed atomic.Int64 // time of the last committed checkpoint, in nanoseconds since 1970; 0 if there is none
 }
 
@@ -64,13 +76,13 @@ type head struct {
 	rv            string
 	managedHashes []uint64
 	contentHash   uint64 // see version; 0 if it is not known or all changes count
-	round         uint32 // of the sync that observed the object last
+	syncGen       uint32 // of the sync that observed the object last
 	newest        uint32 // second of the newest managed entry that the object ever had; 0 if it is not known, as after a restart
 }
 
 // newStream returns a stream with the state of the log.
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
-	s := &Stream{recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{}}
+	s := &Stream{recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{}, gaps: gap.NewTrack(resource.GroupResource())}
 	var err error
 	if s.parser, err = newParser(resource, r.opts); err != nil {
 		return nil, wrap("record", s.resource, err)
@@ -88,12 +100,12 @@ func (s *Stream) load(ctx context.Context) error {
 	if err != nil {
 		return wrap("read the checkpoint of", s.resource, err)
 	}
-	s.rv, s.syncing, s.since, s.gaps.open = checkpoint.RV, false, time.Time{}, nil
+	s.rv, s.listing = checkpoint.RV, false
 	if s.rv != "" {
-		s.behind = checkpoint.Time
+		s.catchingUpSince = checkpoint.Time
 		s.checkpointed.Store(checkpoint.Time.UnixNano())
 	}
-	if err := s.resumeGap(ctx); err != nil {
+	if err := s.loadGaps(ctx); err != nil {
 		return err
 	}
 	for _, h := range s.heads {
@@ -112,7 +124,7 @@ func (s *Stream) load(ctx context.Context) error {
 	}
 	s.recorder.queue.setLive(true, uids...)
 	s.alive.Store(int64(len(s.heads)))
-	s.cut = false
+	s.interrupted = false
 	s.recorder.queue.open(&s.lane, s.parser.resource, s.rv)
 	return nil
 }
@@ -120,10 +132,10 @@ func (s *Stream) load(ctx context.Context) error {
 // reload restores a stream from the log if one of its entries was not accepted
 // or not waited for.
 func (s *Stream) reload(ctx context.Context) error {
-	if !s.cut {
+	if !s.interrupted {
 		return nil
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.flush(ctx); err != nil {
 		return err
 	}
 	return s.load(ctx)
@@ -140,8 +152,8 @@ func (s *Stream) Checkpoint() string { return s.rv }
 // An object that can't be read is a [history.Invalid] error, after which the
 // stream is unchanged and can be used.
 func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
-	if !s.syncing && s.rv == "" {
-		return wrap("record", s.resource, errUnsynced)
+	if !s.listing && s.rv == "" {
+		return wrap("record", s.resource, errNotListed)
 	}
 	// 1. Parse the object, with hidden values redacted.
 	s.reloadRules()
@@ -160,7 +172,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		return wrap("record", s.resource, err)
 	}
 	if repeated {
-		s.known.Add(1)
+		s.duplicates.Add(1)
 		return nil
 	}
 	if s.applyIgnoreRules(v, event.Type) {
@@ -181,7 +193,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		return wrap("record", s.resource, err)
 	}
 	if len(records) == 0 {
-		s.known.Add(1)
+		s.duplicates.Add(1)
 		return nil
 	}
 	// Only an observed creation waits for its causes. Others are not in order.
@@ -203,7 +215,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 // itself: some servers count resourceVersions per object. So the heads and the
 // log decide.
 func (s *Stream) isRepeated(ctx context.Context, v *version, event history.WatchEventType) (bool, error) {
-	if s.syncing || event == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
+	if s.listing || event == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
 		return false, nil
 	}
 	key := objectKey{v.namespace, v.name}
@@ -227,7 +239,7 @@ func (s *Stream) recordVersion(ctx context.Context, v *version, event history.Wa
 	var record *history.Record
 	switch {
 	case known && h.uid == string(v.uid) && h.rv == v.rv:
-		h.round = s.round
+		h.syncGen = s.syncGen
 		if len(h.managedHashes) == 0 { // a repair restores heads without hashes
 			h.managedHashes = managedHashes(v.entries)
 		}
@@ -259,7 +271,7 @@ func (s *Stream) recordVersion(ctx context.Context, v *version, event history.Wa
 // which may be of an earlier object.
 func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
 	h := head{
-		uid: string(v.uid), rv: v.rv, managedHashes: managedHashes, newest: newestSecond(v.entries), contentHash: v.contentHash, round: s.round,
+		uid: string(v.uid), rv: v.rv, managedHashes: managedHashes, newest: newestSecond(v.entries), contentHash: v.contentHash, syncGen: s.syncGen,
 	}
 	if last.uid == h.uid {
 		h.newest = max(h.newest, last.newest)
@@ -275,14 +287,14 @@ func (s *Stream) recordCreation(v *version, event history.WatchEventType) *histo
 	switch {
 	// In a sync after a gap, the object was created in the gap unless it is
 	// older.
-	case !s.since.IsZero() && !v.createdBefore(s.since):
-		record.InferredSince = s.since
-	case s.syncing, event != history.Added:
+	case !s.gapStart.IsZero() && !v.createdBefore(s.gapStart):
+		record.InferredSince = s.gapStart
+	case s.listing, event != history.Added:
 		record.Initial = true
 	}
 	record.Managers = creators(v.entries, record.Initial || !record.InferredSince.IsZero())
 	summarize(record, nil)
-	if !s.syncing { // a sync would evict the objects that change
+	if !s.listing { // a sync would evict the objects that change
 		s.cacheVersion(record, v, lastVersion{})
 	}
 	return record
@@ -316,7 +328,7 @@ func (s *Stream) forget(key objectKey) {
 // is running. causes are those of the created object, if any.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
 	e := entry{stream: s, records: records, causes: causes, rv: rv}
-	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {
+	if !s.listing && rv != s.rv && !history.Older(rv, s.rv) {
 		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0
 		s.rv = rv
 	}
@@ -329,7 +341,7 @@ func (s *Stream) accept(ctx context.Context, records []*history.Record, causes [
 // put queues an entry. It blocks while the queue is full.
 func (s *Stream) put(ctx context.Context, e entry) error {
 	if err := s.recorder.queue.put(ctx, &e); err != nil {
-		s.cut = true
+		s.interrupted = true
 		return wrap("record", s.resource, err)
 	}
 	return nil
@@ -339,8 +351,8 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 // had been received, or earlier.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	at := s.received
-	if !s.behind.IsZero() && s.behind.Before(at) {
-		at = s.behind
+	if !s.catchingUpSince.IsZero() && s.catchingUpSince.Before(at) {
+		at = s.catchingUpSince
 	}
 	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: at}
 }
@@ -349,15 +361,15 @@ func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 // happened. The checkpoint is committed with the next record, or after
 // Options.IdleDelay.
 func (s *Stream) Bookmark(ctx context.Context, rv string) error {
-	if !s.syncing && s.rv == "" {
-		return wrap("record", s.resource, errUnsynced)
+	if !s.listing && s.rv == "" {
+		return wrap("record", s.resource, errNotListed)
 	}
-	if !s.syncing && history.Older(rv, s.rv) { // from a server that lags behind
+	if !s.listing && history.Older(rv, s.rv) { // from a server that lags behind
 		return nil
 	}
 	s.receive()
-	if !s.syncing {
-		s.catchUp()
+	if !s.listing {
+		s.caughtUp()
 	}
 	return s.accept(ctx, nil, nil, rv)
 }
@@ -365,7 +377,7 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 // Alive notes that everything that the API server had sent at that time was
 // observed. A later gap starts no earlier than that.
 func (s *Stream) Alive(ctx context.Context, at time.Time) error {
-	if s.syncing || s.rv == "" || !s.behind.IsZero() || !at.After(s.received) {
+	if s.listing || s.rv == "" || !s.catchingUpSince.IsZero() || !at.After(s.received) {
 		return nil
 	}
 	s.received = at.UTC()

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -35,6 +36,8 @@ type world struct {
 	opts recorder.Options
 	wrap func(recorder.Log) recorder.Log // injects faults into the log; nil for none
 	now  func() time.Time                // clock of the log; the system's clock if nil
+
+	cause gap.Cause // of the lists that feed begins
 
 	store *store.Store
 	*recorder.Recorder
@@ -135,11 +138,11 @@ func (w *world) tell(s *recorder.Stream, step string) error {
 	word, rest, _ := strings.Cut(step, " ")
 	switch word {
 	case "sync":
-		return s.BeginSync(ctx)
+		return s.BeginList(ctx, w.cause)
 	case "end":
-		return s.EndSync(ctx, rest)
+		return s.EndList(ctx, rest)
 	case "abort":
-		s.AbortSync()
+		s.AbortList()
 		return nil
 	case "bookmark":
 		return s.Bookmark(ctx, rest)
