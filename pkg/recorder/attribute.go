@@ -125,9 +125,23 @@ func (a attribution) again() []writer {
 // 0 takes the field from its owner. Any other write that sets it gets to own it,
 // if the object has entries at all.
 func (a attribution) isScaled() bool {
-	return a.comparison != nil && a.comparison.Scaled() &&
-		slices.ContainsFunc(a.entries, func(w writer) bool { return !w.isTrace }) &&
+	if a.comparison == nil || !slices.ContainsFunc(a.entries, func(w writer) bool { return !w.isTrace }) {
+		return false
+	}
+	replicas, ok := a.comparison.Scaled()
+	return ok && !a.mayBeDefault(replicas) &&
 		!slices.ContainsFunc(a.entries, func(w writer) bool { return a.comparison.Wrote(w.fieldsV1, a.others(&w)) })
+}
+
+// mayBeDefault reports whether the API server may have set spec.replicas to its
+// default, which nobody owns. It does if the field's only owner applies without
+// it, and takes the field out of that owner's entry. The default of a built-in
+// resource is 1, that of a custom resource can be anything.
+func (a attribution) mayBeDefault(replicas string) bool {
+	if builtIn := a.apiVersion == "apps/v1" || a.apiVersion == "v1"; builtIn && replicas != "1" {
+		return false
+	}
+	return !slices.Equal(a.before, fingerprints(a.entries))
 }
 
 // proven returns the only entry that proves to be the writer's, if it is one of
