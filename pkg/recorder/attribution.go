@@ -140,9 +140,23 @@ func (a attribution) withoutMove() []managedEntry {
 // The writer of any other request that sets the field becomes its owner, if the
 // object has entries at all.
 func (a attribution) isScaled() bool {
-	return a.comparison != nil && a.comparison.Scaled() &&
-		slices.ContainsFunc(a.entries, func(e managedEntry) bool { return !e.isTrace }) &&
+	if a.comparison == nil || !slices.ContainsFunc(a.entries, func(e managedEntry) bool { return !e.isTrace }) {
+		return false
+	}
+	replicas, ok := a.comparison.Scaled()
+	return ok && !a.mayBeDefault(replicas) &&
 		!slices.ContainsFunc(a.entries, func(e managedEntry) bool { return a.comparison.Wrote(e.fieldsV1, a.othersFields(&e)) })
+}
+
+// mayBeDefault reports whether the API server may have set spec.replicas to its
+// default, which nobody owns. It does so if the field's only owner applies
+// without it. The field is then missing from the owner's entry. The default is 1
+// for built-in resources, and can be any number for a custom resource.
+func (a attribution) mayBeDefault(replicas string) bool {
+	if builtIn := a.apiVersion == "apps/v1" || a.apiVersion == "v1"; builtIn && replicas != "1" {
+		return false
+	}
+	return !slices.Equal(a.before, managedHashes(a.entries))
 }
 
 // verifyAttribution returns the only entry whose fields prove that its manager

@@ -133,6 +133,46 @@ func TestAttribution_OldEntryNamesNobody(t *testing.T) {
 	}
 }
 
+// TestAttribution_DefaultIsNotAScale drops spec.replicas from what a manager
+// applies: the API server sets the default, and nobody owns the field, as after a
+// scale.
+func TestAttribution_DefaultIsNotAScale(t *testing.T) {
+	const applied = `{"manager":"argo","operation":"Apply","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:spec":{%s"f:paused":{}}}}`
+	owned, lost := fmt.Sprintf(applied, `"f:replicas":{},`), fmt.Sprintf(applied, "")
+	for name, tt := range map[string]struct {
+		resource history.Resource
+		from, to int
+		before   string // managedFields
+		want     bool   // a scale
+	}{
+		"the default, and its owner lost the field":      {deployments, 2, 1, owned, false},
+		"the default, and nobody owned it":               {deployments, 2, 1, lost, true},
+		"another number, and its owner lost the field":   {deployments, 2, 0, owned, true},
+		"a custom resource has any default":              {gauges, 2, 0, owned, false},
+		"a custom resource of which nobody owned it":     {gauges, 2, 5, lost, true},
+		"the default, and its owner lost all its fields": {deployments, 2, 1, owned + "," + strings.Replace(owned, "argo", "flux", 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, set := scripted(t)
+			set(time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC))
+			s := w.stream(tt.resource)
+			w.feed(s, "sync", "end 1")
+			for i, version := range []struct {
+				replicas int
+				entries  string
+			}{{tt.from, tt.before}, {tt.to, lost}} {
+				w.observe(s, []string{"+", "~"}[i], fmt.Sprintf(`{"apiVersion":%q,"metadata":{"name":"web","namespace":"shop","uid":"u1","resourceVersion":"%d","managedFields":[%s]},"spec":{"paused":false,"replicas":%d}}`,
+					tt.resource.APIVersion(), 2+i, version.entries, version.replicas))
+			}
+			records := w.records(tt.resource)
+			m := records[len(records)-1].Managers
+			if got := len(m) == 1 && m[0].IsInferred() && m[0].Subresource == "scale"; got != tt.want || !got && len(m) > 0 {
+				t.Errorf("got managers %+v, want a scale: %t", m, tt.want)
+			}
+		})
+	}
+}
+
 // forgetful is a log whose heads were rebuilt by a repair: they have no hashes.
 type forgetful struct{ recorder.Log }
 

@@ -2,6 +2,7 @@ package summary
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/diff"
@@ -37,22 +38,22 @@ func (c *Comparison) Wrote(entry []byte, others [][]byte) bool {
 	}))
 }
 
-// Scaled reports whether spec.replicas was set to another value, and all other
-// changes are noise.
-func (c *Comparison) Scaled() bool {
-	if spec, ok := c.New["spec"].(map[string]any); !ok || spec["replicas"] == nil {
-		return false
+// Scaled returns the new value of spec.replicas, and reports whether it changed
+// and all other changes are noise.
+func (c *Comparison) Scaled() (to string, ok bool) {
+	spec, _ := c.New["spec"].(map[string]any)
+	if spec["replicas"] == nil {
+		return "", false
 	}
-	scaled := false
 	for _, change := range c.Changes() {
 		switch {
 		case change.Kind != diff.Removed && change.Path.String() == "spec.replicas":
-			scaled = true
+			ok = true
 		case !change.Noise():
-			return false
+			return "", false
 		}
 	}
-	return scaled
+	return fmt.Sprint(spec["replicas"]), ok
 }
 
 // side is a value of the old version, if it exists there.

@@ -83,16 +83,16 @@ func TestScaled(t *testing.T) {
 	const before = `{"metadata":{"generation":1},"spec":{"replicas":1,"paused":false},"status":{"replicas":1}}`
 	for name, tt := range map[string]struct {
 		now  string
-		want bool
+		want string // the new number; empty if it is not scaled
 	}{
-		"only replicas":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":false},"status":{"replicas":1}}`, true},
-		"another field":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":true},"status":{"replicas":1}}`, false},
-		"removed":           {`{"metadata":{"generation":2},"spec":{"paused":false},"status":{"replicas":1}}`, false},
-		"not at all":        {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":1}}`, false},
-		"only the status's": {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":2}}`, false},
+		"only replicas":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":false},"status":{"replicas":1}}`, "0"},
+		"another field":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":true},"status":{"replicas":1}}`, ""},
+		"removed":           {`{"metadata":{"generation":2},"spec":{"paused":false},"status":{"replicas":1}}`, ""},
+		"not at all":        {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":1}}`, ""},
+		"only the status's": {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":2}}`, ""},
 	} {
-		if got := summary.Compare([]byte(before), []byte(tt.now)).Scaled(); got != tt.want {
-			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		if got, ok := summary.Compare([]byte(before), []byte(tt.now)).Scaled(); ok && got != tt.want || ok != (tt.want != "") {
+			t.Errorf("%s: got %q, %t, want %q", name, got, ok, tt.want)
 		}
 	}
 }
