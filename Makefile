@@ -48,7 +48,7 @@ test: devcluster ## run every test, the dev cluster's and the packaging's too
 
 .PHONY: load
 load: devcluster ## compare the recorder with 20,000 writes by 8 writers, and check the order of 10,000 rollouts
-	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 20000
+	go test -count=1 -v -run 'TestDaemon_RecordsEveryVersionOnce$$' ./pkg/daemon -updates 20000
 	go test -count=1 -v -timeout 120m ./pkg/rig/causes -rollouts 10000
 
 .PHONY: soak

@@ -5,63 +5,94 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ParseConfig returns the defaults overridden by a YAML document. It is strict: an unknown or repeated field, a value of
-// the wrong form, a resource named twice or a rule that makes no sense is an [history.Invalid] error that gives the line
-// and the field.
+// configFile is the YAML form of a [Config]. The types of the fields check
+// single values; the methods check the values against each other.
+//
+// The fields that are not pointers or lists hold the defaults before the file
+// is decoded. A pointer or list that is nil was not given.
+type configFile struct {
+	Discover          *discoverMode   `yaml:"discover"`
+	DiscoverCRDs      *boolean        `yaml:"discoverCRDs"`
+	StoragePath       text            `yaml:"storagePath"`
+	RetentionDays     retentionDays   `yaml:"retentionDays"`
+	SyncWrites        boolean         `yaml:"syncWrites"`
+	MaxStorage        storageLimit    `yaml:"maxStorage"`
+	BindAddress       ipAddress       `yaml:"bindAddress"`
+	ServerPort        port            `yaml:"serverPort"`
+	MaxQueryLimit     queryLimit      `yaml:"maxQueryLimit"`
+	Resources         []resourceEntry `yaml:"resources"`
+	Include           []groupResource `yaml:"include"`
+	SecretAnnotations []annotationKey `yaml:"secretAnnotations"`
+	Redact            []redactEntry   `yaml:"redact"`
+	Ignore            []ignoreEntry   `yaml:"ignore"`
+}
+
+// resourceEntry is one entry of the field resources.
+type resourceEntry struct {
+	Group      apiGroup `yaml:"group"`
+	Version    dnsLabel `yaml:"version"`
+	Kind       text     `yaml:"kind"`
+	Plural     dnsLabel `yaml:"plural"`
+	Namespaced boolean  `yaml:"namespaced"`
+}
+
+// redactEntry is one entry of the field redact.
+type redactEntry struct {
+	Resource *groupResource      `yaml:"resource"`
+	Paths    []text              `yaml:"paths"`
+	Names    []regularExpression `yaml:"names"`
+}
+
+// ignoreEntry is one entry of the field ignore.
+type ignoreEntry struct {
+	Resource   *groupResource  `yaml:"resource"`
+	Namespaces []namespaceName `yaml:"namespaces"`
+	Changes    []ignoredPath   `yaml:"changes"`
+}
+
+// ParseConfig returns the defaults overridden by a YAML document.
+//
+// It is strict. Unknown, repeated and empty fields, values out of range,
+// resources that are listed twice and rules that can never apply are errors.
+// Each of them has the code [history.Invalid], is one line long and contains
+// the line and the path of the field.
 func ParseConfig(data []byte) (Config, error) {
 	c := DefaultConfig()
-	var listed, included []history.Resource
-	var discover discoverFields
-	rules := newRuleReader(&c.Rules)
 	root, err := parseDocument(data)
 	if err != nil || root == nil {
 		return c, err
 	}
-	err = eachField(root, "", map[string]func(*yaml.Node) error{
-		"discover":          discover.setMode,
-		"discoverCRDs":      discover.setCRDs,
-		"storagePath":       setString(&c.StoragePath, notEmpty),
-		"retentionDays":     setInt(&c.RetentionDays, 1, 3650),
-		"syncWrites":        setBool(&c.SyncWrites),
-		"maxStorage":        setBytes(&c.MaxStorage, leastStorage),
-		"bindAddress":       setString(&c.BindAddress, func(s string) error { _, err := parseAddress(s); return err }),
-		"serverPort":        setInt(&c.ServerPort, 0, 65535),
-		"maxQueryLimit":     setInt(&c.MaxQueryLimit, 1, 100_000),
-		"resources":         setResources(&listed),
-		"include":           setIncluded(&included),
-		"secretAnnotations": rules.secretAnnotations,
-		"redact":            func(node *yaml.Node) error { return eachItem(node, "redact", rules.redact) },
-		"ignore":            func(node *yaml.Node) error { return eachItem(node, "ignore", rules.ignore) },
-	})
+	at, err := newLayout(root)
 	if err != nil {
 		return Config{}, err
 	}
-	if listed != nil {
-		c.Resources = listed
+	f := configFile{
+		StoragePath: text(c.StoragePath), RetentionDays: retentionDays(c.RetentionDays), SyncWrites: boolean(c.SyncWrites),
+		MaxStorage: storageLimit(c.MaxStorage), BindAddress: ipAddress(c.BindAddress), ServerPort: port(c.ServerPort),
+		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
 	}
-	if err := discover.finish(&c, listed != nil); err != nil {
-		return Config{}, err
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&f); err != nil {
+		return Config{}, at.decodeError(err)
 	}
-	c.include(included)
-	if err := rules.finish(&c, listed, included); err != nil {
+	if err := f.apply(&c, at); err != nil {
 		return Config{}, err
 	}
 	return c, nil
 }
 
-// parseDocument returns the one document's root, or nil where there is none.
+// parseDocument returns the root node of the only document, or nil if the
+// document is empty.
 func parseDocument(data []byte) (*yaml.Node, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
@@ -71,188 +102,89 @@ func parseDocument(data []byte) (*yaml.Node, error) {
 		return nil, history.Errorf(history.Invalid, "%s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
-		return nil, history.Errorf(history.Invalid, "line %d: a second document: the configuration is one", second.Line)
+		return nil, history.Errorf(history.Invalid, "line %d: a second document: want only one", second.Line)
 	}
-	root := resolve(doc.Content[0])
-	if root.Tag == "!!null" {
+	root := doc.Content[0]
+	if root.Tag == nullTag {
 		return nil, nil
 	}
 	return root, nil
 }
 
-// eachField calls the setter of every field of a mapping. at is the mapping's own path, for errors.
-func eachField(node *yaml.Node, at string, setters map[string]func(*yaml.Node) error) error {
-	if node.Kind != yaml.MappingNode {
-		return mistake(node, at, "want a mapping of fields")
+// apply sets the values of the file in c, which holds the defaults.
+func (f *configFile) apply(c *Config, at *layout) error {
+	c.StoragePath, c.RetentionDays, c.SyncWrites = string(f.StoragePath), int(f.RetentionDays), bool(f.SyncWrites)
+	c.MaxStorage, c.BindAddress, c.ServerPort = int64(f.MaxStorage), string(f.BindAddress), int(f.ServerPort)
+	c.MaxQueryLimit = int(f.MaxQueryLimit)
+	listed, err := f.resources(at)
+	if err != nil {
+		return err
 	}
-	seen := map[string]bool{}
-	for i := 0; i < len(node.Content); i += 2 {
-		key, value := node.Content[i], resolve(node.Content[i+1])
-		field := joinField(at, key.Value)
-		set, known := setters[key.Value]
+	if listed != nil {
+		c.Resources = listed
+	}
+	if err := f.setDiscovery(c, at); err != nil {
+		return err
+	}
+	included, err := f.included(at)
+	if err != nil {
+		return err
+	}
+	c.Resources = slices.Concat(c.Resources, slices.DeleteFunc(slices.Clone(included), func(r history.Resource) bool {
+		return c.lists(r.GroupResource())
+	}))
+	return f.setRules(c, listed, included, at)
+}
+
+// resources returns the entries of the field resources, or nil if it was not
+// given. A resource can be recorded in one version only.
+func (f *configFile) resources(at *layout) (all []history.Resource, err error) {
+	if f.Resources == nil {
+		return nil, nil
+	}
+	all = []history.Resource{}
+	seen := map[schema.GroupResource]string{}
+	for i, e := range f.Resources {
+		path := item("resources", i)
 		switch {
-		case !known:
-			return mistake(key, field, "unknown field; known are "+strings.Join(slices.Sorted(maps.Keys(setters)), ", "))
-		case seen[key.Value]:
-			return mistake(key, field, "given twice")
+		case e.Version == "":
+			return nil, at.errorf(path+".version", "missing")
+		case e.Kind == "":
+			return nil, at.errorf(path+".kind", "missing")
+		case e.Plural == "":
+			return nil, at.errorf(path+".plural", "missing")
 		}
-		seen[key.Value] = true
-		if err := set(value); err != nil {
-			if history.CodeOf(err) == history.Invalid {
-				return err // a field within this one, which has said where
-			}
-			return mistake(value, field, err.Error())
+		r := history.Resource{
+			Group: string(e.Group), Version: string(e.Version), Kind: string(e.Kind), Plural: string(e.Plural), Namespaced: bool(e.Namespaced),
+		}
+		id := r.GroupResource()
+		if first, ok := seen[id]; ok {
+			return nil, at.errorf(path, "%s is already listed on line %d: want one version of a resource", id, at.line(first))
+		}
+		seen[id] = path
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// included returns the entries of the field include. Their versions and kinds
+// are those that the API server reports.
+func (f *configFile) included(at *layout) (all []history.Resource, err error) {
+	if err := unique("include", f.Include, at); err != nil {
+		return nil, err
+	}
+	for _, r := range f.Include {
+		all = append(all, history.Resource{Group: r.Group, Plural: r.Resource})
+	}
+	return all, nil
+}
+
+// unique returns an error if a list contains a value twice.
+func unique[T comparable](path string, values []T, at *layout) error {
+	for i, v := range values {
+		if first := slices.Index(values, v); first < i {
+			return at.errorf(item(path, i), "%q is already listed on line %d", fmt.Sprint(v), at.line(item(path, first)))
 		}
 	}
 	return nil
-}
-
-// eachItem calls read for every item of a list. at is the list's own path, for errors.
-func eachItem(node *yaml.Node, at string, read func(item *yaml.Node, at string) error) error {
-	if node.Kind != yaml.SequenceNode {
-		return mistake(node, at, "want a list")
-	}
-	for i, item := range node.Content {
-		if err := read(item, fmt.Sprintf("%s[%d]", at, i)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func setResources(dst *[]history.Resource) func(*yaml.Node) error {
-	return func(node *yaml.Node) error {
-		*dst = []history.Resource{}
-		lines := map[string]int{}
-		return eachItem(node, "resources", func(item *yaml.Node, at string) error {
-			r, err := parseResource(resolve(item), at)
-			if err != nil {
-				return err
-			}
-			id := r.GroupResource().String()
-			if first, twice := lines[id]; twice {
-				return mistake(item, at, fmt.Sprintf("%s stands on line %d already; a resource is recorded in one version", id, first))
-			}
-			lines[id] = item.Line
-			*dst = append(*dst, r)
-			return nil
-		})
-	}
-}
-
-func parseResource(node *yaml.Node, at string) (history.Resource, error) {
-	var r history.Resource
-	err := eachField(node, at, map[string]func(*yaml.Node) error{
-		"group":      setString(&r.Group, optional(dnsSubdomain)),
-		"version":    setString(&r.Version, dnsLabel),
-		"kind":       setString(&r.Kind, notEmpty),
-		"plural":     setString(&r.Plural, dnsLabel),
-		"namespaced": setBool(&r.Namespaced),
-	})
-	switch {
-	case err != nil:
-		return r, err
-	case r.Version == "":
-		return r, mistake(node, at+".version", "missing")
-	case r.Kind == "":
-		return r, mistake(node, at+".kind", "missing")
-	case r.Plural == "":
-		return r, mistake(node, at+".plural", "missing")
-	}
-	return r, nil
-}
-
-func setBool(dst *bool) func(*yaml.Node) error {
-	return func(node *yaml.Node) error {
-		if node.Tag != "!!bool" {
-			return fmt.Errorf("want true or false, got %q", node.Value)
-		}
-		return node.Decode(dst)
-	}
-}
-
-func setInt(dst *int, least, most int) func(*yaml.Node) error {
-	return func(node *yaml.Node) error {
-		n, err := strconv.Atoi(node.Value)
-		if node.Tag != "!!int" || err != nil || n < least || n > most {
-			return fmt.Errorf("want a whole number from %d to %d, got %q", least, most, node.Value)
-		}
-		*dst = n
-		return nil
-	}
-}
-
-// leastStorage is what the database takes before there is anything in it, and a little history.
-const leastStorage = 256 << 20
-
-// setBytes reads a quantity of bytes as Kubernetes writes them.
-func setBytes(dst *int64, least int64) func(*yaml.Node) error {
-	return func(node *yaml.Node) error {
-		q, err := resource.ParseQuantity(node.Value)
-		if node.Kind != yaml.ScalarNode || err != nil || q.Sign() != 0 && q.Value() < least {
-			return fmt.Errorf("want a quantity of bytes such as 40Gi, at least %s, or 0 for no limit, got %q",
-				resource.NewQuantity(least, resource.BinarySI), node.Value)
-		}
-		*dst = q.Value()
-		return nil
-	}
-}
-
-func setString(dst *string, check func(string) error) func(*yaml.Node) error {
-	return func(node *yaml.Node) error {
-		if node.Tag != "!!str" {
-			return fmt.Errorf("want text, got %q", node.Value)
-		}
-		*dst = node.Value
-		return check(node.Value)
-	}
-}
-
-func notEmpty(s string) error {
-	if s == "" {
-		return errors.New("is empty")
-	}
-	return nil
-}
-
-func optional(check func(string) error) func(string) error {
-	return func(s string) error {
-		if s == "" {
-			return nil
-		}
-		return check(s)
-	}
-}
-
-func dnsLabel(s string) error { return firstProblem(s, validation.IsDNS1035Label(s)) }
-
-func dnsSubdomain(s string) error { return firstProblem(s, validation.IsDNS1123Subdomain(s)) }
-
-func firstProblem(s string, problems []string) error {
-	if len(problems) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%q: %s", s, problems[0])
-}
-
-func mistake(node *yaml.Node, field, what string) error {
-	if field == "" {
-		return history.Errorf(history.Invalid, "line %d: %s", node.Line, what)
-	}
-	return history.Errorf(history.Invalid, "line %d: %s: %s", node.Line, field, what)
-}
-
-func joinField(at, field string) string {
-	if at == "" {
-		return field
-	}
-	return at + "." + field
-}
-
-// resolve follows a YAML alias to what it stands for.
-func resolve(node *yaml.Node) *yaml.Node {
-	if node.Kind == yaml.AliasNode {
-		return node.Alias
-	}
-	return node
 }

@@ -1,275 +1,198 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 
-	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// ruleReader reads the rules of a configuration. No two may say the same, and each has to be about something that is
-// recorded: a rule that never applies is a typing error, and a value that it was to hide would be stored.
-type ruleReader struct {
-	rules    *recorder.Rules
-	redacted map[string]int // the lines of paths that are redacted, by resource and path
-	changes  map[string]int // the lines of paths whose changes are left out, by resource and path
-	spaces   []spaceRule
-	about    []aboutRule
+// ruleChecker checks the rules of a file against each other and against what
+// is recorded.
+//
+// No two rules may say the same, and each must be about a resource that is
+// recorded. A rule that never applies is a typing error, and the value that it
+// should redact would be stored.
+type ruleChecker struct {
+	at         *layout
+	redacted   map[string]string // paths in the file by resource and redacted path
+	changes    map[string]string // paths in the file by resource and ignored path
+	namespaces []namespaceRule
+	mentions   []mention
 }
 
-// spaceRule is a namespace that is left out, of one resource or of all.
-type spaceRule struct {
+// namespaceRule is a namespace that is ignored, for one resource or for all.
+type namespaceRule struct {
 	resource  schema.GroupResource
-	namespace string
-	line      int
+	namespace namespaceName
+	path      string
 }
 
-// aboutRule is where a rule names its resource, and whether it leaves out all of it.
-type aboutRule struct {
-	text
+// mention is a place in the file where a rule names its resource.
+type mention struct {
 	resource schema.GroupResource
-	whole    bool
+	path     string
+	whole    bool // the rule ignores the resource as a whole
 }
 
-// text is a text of the file and where it stands.
-type text struct {
-	value string
-	node  *yaml.Node
-	field string
+// setRules sets the rules of c. listed and included are the resources that the
+// file names.
+//
+// Resources of the defaults that a rule ignores as a whole are removed from
+// c.Resources. A resource that the file names can't be ignored as a whole.
+func (f *configFile) setRules(c *Config, listed, included []history.Resource, at *layout) error {
+	r := ruleChecker{at: at, redacted: map[string]string{}, changes: map[string]string{}}
+	if f.SecretAnnotations != nil {
+		if err := unique("secretAnnotations", f.SecretAnnotations, at); err != nil {
+			return err
+		}
+		c.Rules.SecretAnnotations = toStrings(f.SecretAnnotations)
+		if len(f.SecretAnnotations) > 0 {
+			r.mentions = append(r.mentions, mention{schema.GroupResource{Resource: "secrets"}, "secretAnnotations", false})
+		}
+	}
+	for i, e := range f.Redact {
+		rule, err := r.redaction(item("redact", i), &e)
+		if err != nil {
+			return err
+		}
+		c.Rules.Redact = append(c.Rules.Redact, rule)
+	}
+	for i, e := range f.Ignore {
+		rule, err := r.ignoreRule(item("ignore", i), &e)
+		if err != nil {
+			return err
+		}
+		c.Rules.Ignore = append(c.Rules.Ignore, rule)
+	}
+	return r.checkMentions(c, listed, included)
 }
 
-func (t text) mistake(what string) error { return mistake(t.node, t.field, what) }
-
-func newRuleReader(rules *recorder.Rules) *ruleReader {
-	return &ruleReader{rules: rules, redacted: map[string]int{}, changes: map[string]int{}}
-}
-
-// redact reads one entry of the field of that name.
-func (r *ruleReader) redact(item *yaml.Node, at string) error {
-	var resource text
-	var paths, names []text
-	err := eachField(resolve(item), at, map[string]func(*yaml.Node) error{
-		"resource": setText(&resource, at+".resource"),
-		"paths":    setTexts(&paths, at+".paths", notEmpty),
-		"names":    setTexts(&names, at+".names", regularExpression),
-	})
+// redaction returns the rule of an entry of the field redact.
+func (r *ruleChecker) redaction(path string, e *redactEntry) (rule recorder.Redaction, err error) {
 	switch {
-	case err != nil:
-		return err
-	case resource.node == nil:
-		return mistake(item, at+".resource", "missing")
-	case paths == nil:
-		return mistake(item, at+".paths", "missing")
+	case e.Resource == nil:
+		return rule, r.at.errorf(path+".resource", "missing")
+	case e.Paths == nil:
+		return rule, r.at.errorf(path+".paths", "missing")
+	case len(e.Paths) == 0:
+		return rule, r.at.errorf(path+".paths", "is empty")
+	case e.Names != nil && len(e.Names) == 0:
+		return rule, r.at.errorf(path+".names", "is empty")
 	}
-	about, err := r.mention(resource, false)
-	if err != nil {
-		return err
+	rule = recorder.Redaction{Resource: schema.GroupResource(*e.Resource), Paths: toStrings(e.Paths), Names: toStrings(e.Names)}
+	r.mentions = append(r.mentions, mention{rule.Resource, path + ".resource", false})
+	if err := unique(path+".names", e.Names, r.at); err != nil {
+		return rule, err
 	}
-	for _, path := range paths {
-		if err := r.redactable(about, path, len(names) > 0); err != nil {
-			return err
+	for i, p := range rule.Paths {
+		if err := r.checkRedacted(rule.Resource, p, item(path+".paths", i), len(e.Names) > 0); err != nil {
+			return rule, err
 		}
 	}
-	r.rules.Redact = append(r.rules.Redact, recorder.Redaction{Resource: about, Paths: plain(paths), Names: plain(names)})
-	return nil
+	return rule, nil
 }
 
-// secretAnnotations reads the list of annotations whose values are stored of
-// Secrets. It may be empty.
-func (r *ruleReader) secretAnnotations(node *yaml.Node) error {
-	const field = "secretAnnotations"
-	secrets := schema.GroupResource{Resource: "secrets"}
-	r.rules.SecretAnnotations = []string{}
-	if node.Kind == yaml.SequenceNode && len(node.Content) == 0 {
-		return nil
+// checkRedacted checks one path of a redaction. named reports whether the
+// redaction has names, which need a [*] to match.
+func (r *ruleChecker) checkRedacted(resource schema.GroupResource, redacted, path string, named bool) error {
+	if err := recorder.CheckRedacted(resource, redacted); err != nil {
+		return r.at.errorf(path, "%v", err)
 	}
-	var keys []text
-	if err := setTexts(&keys, field, recorder.CheckSecretAnnotation)(node); err != nil {
-		return err
+	if p, err := rawjson.ParsePath(redacted); named && (err != nil || !p.Wild()) {
+		return r.at.errorf(path, "%q has no [*]: names have nothing to match", redacted)
 	}
-	r.rules.SecretAnnotations = plain(keys)
-	r.about = append(r.about, aboutRule{text{node: node, field: field}, secrets, false})
-	return nil
+	return r.once(r.redacted, resource, redacted, path)
 }
 
-func (r *ruleReader) redactable(resource schema.GroupResource, path text, named bool) error {
-	if err := recorder.CheckRedacted(resource, path.value); err != nil {
-		return path.mistake(err.Error())
-	}
-	if p, err := rawjson.ParsePath(path.value); named && (err != nil || !p.Wild()) {
-		return path.mistake(fmt.Sprintf("%q has no [*], so that there is nothing for names to match", path.value))
-	}
-	return once(r.redacted, resource, path)
-}
-
-// ignore reads one entry of the field of that name.
-func (r *ruleReader) ignore(item *yaml.Node, at string) error {
-	var resource text
-	var namespaces, changes []text
-	err := eachField(resolve(item), at, map[string]func(*yaml.Node) error{
-		"resource":   setText(&resource, at+".resource"),
-		"namespaces": setTexts(&namespaces, at+".namespaces", namespaceName),
-		"changes":    setTexts(&changes, at+".changes", recorder.CheckIgnored),
-	})
+// ignoreRule returns the rule of an entry of the field ignore.
+func (r *ruleChecker) ignoreRule(path string, e *ignoreEntry) (rule history.IgnoreRule, err error) {
 	switch {
-	case err != nil:
-		return err
-	case namespaces != nil && changes != nil:
-		return mistake(item, at, "namespaces and changes are two rules: give each an entry of its own")
-	case changes != nil && resource.node == nil:
-		return mistake(item, at+".resource", "missing: paths are those of one resource")
-	case namespaces == nil && resource.node == nil:
-		return mistake(item, at, "is empty: want a resource, namespaces, or a resource with namespaces or changes")
+	case e.Namespaces != nil && len(e.Namespaces) == 0:
+		return rule, r.at.errorf(path+".namespaces", "is empty")
+	case e.Changes != nil && len(e.Changes) == 0:
+		return rule, r.at.errorf(path+".changes", "is empty")
+	case e.Namespaces != nil && e.Changes != nil:
+		return rule, r.at.errorf(path, "has namespaces and changes: write two entries, they are two rules")
+	case e.Changes != nil && e.Resource == nil:
+		return rule, r.at.errorf(path+".resource", "missing: changes are those of one resource")
+	case e.Namespaces == nil && e.Resource == nil:
+		return rule, r.at.errorf(path, "is empty: want a resource, namespaces, or a resource with namespaces or changes")
 	}
-	o := history.IgnoreRule{Namespaces: plain(namespaces), Changes: plain(changes)}
-	if resource.node != nil {
-		if o.Resource, err = r.mention(resource, o.Whole()); err != nil {
-			return err
+	rule = history.IgnoreRule{Namespaces: toStrings(e.Namespaces), Changes: toStrings(e.Changes)}
+	if e.Resource != nil {
+		rule.Resource = schema.GroupResource(*e.Resource)
+		r.mentions = append(r.mentions, mention{rule.Resource, path + ".resource", rule.Whole()})
+	}
+	for i, n := range e.Namespaces {
+		if err := r.checkNamespace(namespaceRule{rule.Resource, n, item(path+".namespaces", i)}); err != nil {
+			return rule, err
 		}
 	}
-	for _, namespace := range namespaces {
-		if err := r.space(o.Resource, namespace); err != nil {
-			return err
+	for i, p := range rule.Changes {
+		if err := r.once(r.changes, rule.Resource, p, item(path+".changes", i)); err != nil {
+			return rule, err
 		}
 	}
-	for _, path := range changes {
-		if err := once(r.changes, o.Resource, path); err != nil {
-			return err
-		}
-	}
-	r.rules.Ignore = append(r.rules.Ignore, o)
-	return nil
+	return rule, nil
 }
 
-// mention remembers that a rule is about a resource.
-func (r *ruleReader) mention(name text, whole bool) (schema.GroupResource, error) {
-	resource, err := parseGroupResource(name)
-	if err == nil {
-		r.about = append(r.about, aboutRule{name, resource, whole})
-	}
-	return resource, err
-}
-
-func parseGroupResource(name text) (schema.GroupResource, error) {
-	plural, group, qualified := strings.Cut(name.value, ".")
-	err := dnsLabel(plural)
-	if err == nil && qualified {
-		err = dnsSubdomain(group)
-	}
-	if err != nil {
-		return schema.GroupResource{}, name.mistake(fmt.Sprintf("want a plural, or plural.group, got %q", name.value))
-	}
-	return schema.GroupResource{Group: group, Resource: plural}, nil
-}
-
-// space refuses a namespace that another rule leaves out already.
-func (r *ruleReader) space(resource schema.GroupResource, namespace text) error {
+// checkNamespace refuses a namespace that another rule ignores already.
+func (r *ruleChecker) checkNamespace(rule namespaceRule) error {
 	all := schema.GroupResource{}
-	for _, s := range r.spaces {
-		if s.namespace == namespace.value && (s.resource == resource || s.resource == all || resource == all) {
-			return namespace.mistake(fmt.Sprintf("%q is left out by line %d already", namespace.value, s.line))
+	for _, other := range r.namespaces {
+		if other.namespace == rule.namespace && (other.resource == rule.resource || other.resource == all || rule.resource == all) {
+			return r.at.errorf(rule.path, "%q is already ignored by line %d", rule.namespace, r.at.line(other.path))
 		}
 	}
-	r.spaces = append(r.spaces, spaceRule{resource, namespace.value, namespace.node.Line})
+	r.namespaces = append(r.namespaces, rule)
 	return nil
 }
 
-// once refuses a path that stands in another rule of the same kind and resource.
-func once(lines map[string]int, resource schema.GroupResource, path text) error {
-	id := resource.String() + " " + path.value
-	if line, twice := lines[id]; twice {
-		return path.mistake(fmt.Sprintf("%q stands on line %d already", path.value, line))
+// once refuses a field that another rule of the same kind and resource has.
+func (r *ruleChecker) once(seen map[string]string, resource schema.GroupResource, field, path string) error {
+	id := fmt.Sprint(resource, " ", field)
+	if first, ok := seen[id]; ok {
+		return r.at.errorf(path, "%q is already listed on line %d", field, r.at.line(first))
 	}
-	lines[id] = path.node.Line
+	seen[id] = path
 	return nil
 }
 
-// finish checks what the rules are about, once all of the configuration is read. Resources that are recorded by default
-// are taken out where they are ignored; those that the file names, in resources or in include, can't be.
-func (r *ruleReader) finish(c *Config, listed, included []history.Resource) error {
-	ignored := map[schema.GroupResource]int{}
-	for _, a := range r.about {
-		if !a.whole {
+// checkMentions checks the resources that rules are about.
+func (r *ruleChecker) checkMentions(c *Config, listed, included []history.Resource) error {
+	ignored := map[schema.GroupResource]int{} // lines of the rules that ignore a resource as a whole
+	for _, m := range r.mentions {
+		if !m.whole {
 			continue
 		}
-		if line, twice := ignored[a.resource]; twice {
-			return a.mistake(fmt.Sprintf("%s is ignored by line %d already", a.resource, line))
+		if line, ok := ignored[m.resource]; ok {
+			return r.at.errorf(m.path, "%s is already ignored by line %d", m.resource, line)
 		}
-		ignored[a.resource] = a.node.Line
+		ignored[m.resource] = r.at.line(m.path)
 		switch {
-		case lists(listed, a.resource):
-			return a.mistake(fmt.Sprintf("%s is listed in resources, and ignored as a whole", a.resource))
-		case lists(included, a.resource):
-			return a.mistake(fmt.Sprintf("%s is listed in include, and ignored as a whole", a.resource))
+		case contains(listed, m.resource):
+			return r.at.errorf(m.path, "%s is listed in resources and ignored as a whole", m.resource)
+		case contains(included, m.resource):
+			return r.at.errorf(m.path, "%s is listed in include and ignored as a whole", m.resource)
 		}
 	}
 	c.Resources = slices.DeleteFunc(c.Resources, func(r history.Resource) bool { return ignored[r.GroupResource()] > 0 })
-	for _, a := range r.about {
-		line := ignored[a.resource]
+	for _, m := range r.mentions {
+		line := ignored[m.resource]
 		switch {
-		case a.whole:
+		case m.whole:
 		case line > 0:
-			return a.mistake(fmt.Sprintf("%s is ignored as a whole by line %d", a.resource, line))
-		case c.recordedAs(a.resource) != a.resource:
-			return a.mistake(fmt.Sprintf("%s are recorded as %s: name that, and its fields", a.resource, c.recordedAs(a.resource)))
-		case !c.records(a.resource) && !c.mayDefine(a.resource):
-			return a.mistake(fmt.Sprintf("%s is not recorded: neither resources nor include names it, and it is not discovered", a.resource))
+			return r.at.errorf(m.path, "%s is ignored as a whole by line %d", m.resource, line)
+		case c.recordedAs(m.resource) != m.resource:
+			return r.at.errorf(m.path, "%s are recorded as %s: name that, and its fields", m.resource, c.recordedAs(m.resource))
+		case !c.records(m.resource) && !c.discoversCRD(m.resource):
+			return r.at.errorf(m.path, "%s is not recorded: neither resources nor include name it, and it is not discovered", m.resource)
 		}
 	}
 	return nil
 }
-
-// setText reads a text and where it stands.
-func setText(dst *text, field string) func(*yaml.Node) error {
-	return func(node *yaml.Node) error {
-		dst.node, dst.field = node, field
-		return setString(&dst.value, notEmpty)(node)
-	}
-}
-
-// setTexts reads a list of one text or more, none of them twice.
-func setTexts(dst *[]text, field string, check func(string) error) func(*yaml.Node) error {
-	return func(node *yaml.Node) error {
-		err := eachItem(node, field, func(item *yaml.Node, at string) error {
-			one := text{node: item, field: at}
-			if err := setString(&one.value, check)(resolve(item)); err != nil {
-				return one.mistake(err.Error())
-			}
-			if i := slices.IndexFunc(*dst, func(t text) bool { return t.value == one.value }); i >= 0 {
-				return one.mistake(fmt.Sprintf("%q stands on line %d already", one.value, (*dst)[i].node.Line))
-			}
-			*dst = append(*dst, one)
-			return nil
-		})
-		if err == nil && *dst == nil {
-			return errors.New("is empty")
-		}
-		return err
-	}
-}
-
-func plain(texts []text) (all []string) {
-	for _, t := range texts {
-		all = append(all, t.value)
-	}
-	return all
-}
-
-func regularExpression(s string) error {
-	if s == "" {
-		return errors.New("is empty")
-	}
-	_, err := regexp.Compile(s)
-	return err
-}
-
-func namespaceName(s string) error { return firstProblem(s, validation.IsDNS1123Label(s)) }

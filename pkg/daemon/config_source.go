@@ -11,27 +11,31 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// DefaultConfigPath is read where CONFIG_PATH is not set.
+// DefaultConfigPath is the configuration file if CONFIG_PATH is not set. It may
+// be absent.
 const DefaultConfigPath = "/config/resources.yaml"
 
-// Source is where a configuration comes from: a file, and BADGER_PATH, SERVER_PORT and BIND_ADDRESS, which are stronger. It is
-// for one goroutine.
+// Source reads a configuration from a file and from the environment variables
+// BADGER_PATH, SERVER_PORT and BIND_ADDRESS, which override the file.
+//
+// It is not safe for concurrent use: call [Source.Load], then [Source.Follow].
 type Source struct {
 	getenv   func(string) string
 	path     string
-	explicit bool    // the path was asked for
-	taken    reading // what the configuration in force was made from
+	explicit bool         // CONFIG_PATH names the file, so it must exist
+	applied  fileContents // of the configuration in force
 }
 
-// reading is what was found in the file. Readings of the same are equal.
-type reading struct {
-	data    string
-	absent  bool
-	trouble string // why it can't be read
+// fileContents is the result of reading the file once. It is comparable.
+type fileContents struct {
+	data   string
+	absent bool
+	err    string // why the file could not be read, or ""
 }
 
-// NewSource returns the source that an environment names: with the file at CONFIG_PATH or, where that is not set, the one at
-// the fallback, which may be absent. getenv is [os.Getenv] or stands in for it.
+// NewSource returns the source that the environment describes: the file that
+// CONFIG_PATH names or, if it is not set, the fallback, which may be absent.
+// getenv is [os.Getenv], or replaces it in tests.
 func NewSource(getenv func(string) string, fallback string) *Source {
 	s := &Source{getenv: getenv, path: fallback}
 	if path := getenv("CONFIG_PATH"); path != "" {
@@ -40,72 +44,81 @@ func NewSource(getenv func(string) string, fallback string) *Source {
 	return s
 }
 
-// Load returns the defaults, overridden by the file, overridden by the environment. Mistakes are errors that name the file,
-// the line and the field, or the variable.
+// Load returns the defaults overridden by the file, overridden by the
+// environment. An error has the code [history.Invalid] and names the file, the
+// line and the field, or the variable.
 func (s *Source) Load() (Config, error) {
-	s.taken = s.read()
-	return s.parse(s.taken)
+	s.applied = s.read()
+	return s.parse(s.applied)
 }
 
-// Follow tells take of every change of the file since Load, until ctx ends: the new configuration, or what is wrong with it.
-// take tells whether it is in force from now on. The file is looked at this often, and at once on a signal; there may be
-// none, with nil. Who gives one has written all of the file. Otherwise a change has to stand from one look to the next: half
-// of a file that is being written may be a configuration too, without the rules that hide something.
-func (s *Source) Follow(ctx context.Context, every time.Duration, signals <-chan os.Signal, take func(Config, error) bool) {
-	ticker := time.NewTicker(every)
+// Follow calls apply after each change of the file since Load, with the new
+// configuration or with what is wrong with it. apply reports whether the
+// configuration is in force now. Follow returns when ctx ends.
+//
+// It reads the file at this interval and after each signal; signals may be nil.
+// A change is applied once two successive reads return the same contents:
+// half of a file that is being written may be valid too, and lack the rules
+// that redact something. After a signal it is applied at once, because who
+// sends one has written the whole file.
+func (s *Source) Follow(ctx context.Context, interval time.Duration, signals <-chan os.Signal, apply func(Config, error) bool) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	judged, seen := s.taken, s.taken
+	judged, last := s.applied, s.applied
 	for {
-		asked := false
+		signalled := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		case <-signals:
-			asked = true
+			signalled = true
 		}
-		found := s.read()
-		stands := found == seen
-		seen = found
-		if found == judged || !stands && !asked {
+		read := s.read()
+		settled := read == last
+		last = read
+		if read == judged || !settled && !signalled {
 			continue
 		}
-		judged = found
-		if take(s.parse(found)) {
-			s.taken = found
+		judged = read
+		if apply(s.parse(read)) {
+			s.applied = read
 		}
 	}
 }
 
-// read reads the file, through whatever links lead to it now.
-func (s *Source) read() reading {
+// read reads the file. It resolves links each time: the kubelet updates a
+// mounted ConfigMap by replacing a link.
+func (s *Source) read() fileContents {
 	data, err := os.ReadFile(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return reading{absent: true, trouble: err.Error()}
+		return fileContents{absent: true, err: err.Error()}
 	case err != nil:
-		return reading{trouble: err.Error()}
+		return fileContents{err: err.Error()}
 	}
-	return reading{data: string(data)}
+	return fileContents{data: string(data)}
 }
 
-// parse returns the configuration that was read. Only who began without a file does without.
-func (s *Source) parse(r reading) (Config, error) {
+// parse returns the configuration for the contents. An absent file is valid
+// only if the configuration in force was made without one.
+func (s *Source) parse(f fileContents) (Config, error) {
 	switch {
-	case r.absent && s.taken.absent && !s.explicit:
+	case f.absent && s.applied.absent && !s.explicit:
 		return s.override(DefaultConfig())
-	case r.trouble != "" && s.explicit:
-		return Config{}, history.Errorf(history.Invalid, "read the configuration that CONFIG_PATH names: %s", r.trouble)
-	case r.trouble != "":
-		return Config{}, history.Errorf(history.Invalid, "read the configuration: %s", r.trouble)
+	case f.err != "" && s.explicit:
+		return Config{}, history.Errorf(history.Invalid, "read the configuration file of CONFIG_PATH: %s", f.err)
+	case f.err != "":
+		return Config{}, history.Errorf(history.Invalid, "read the configuration file: %s", f.err)
 	}
-	c, err := ParseConfig([]byte(r.data))
+	c, err := ParseConfig([]byte(f.data))
 	if err != nil {
 		return Config{}, fmt.Errorf("%s: %w", s.path, err)
 	}
 	return s.override(c)
 }
 
+// override sets the values that the environment has.
 func (s *Source) override(c Config) (_ Config, err error) {
 	if v := s.getenv("BADGER_PATH"); v != "" {
 		c.StoragePath = v

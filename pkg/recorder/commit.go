@@ -91,7 +91,7 @@ func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 		r.queue.close(err)
 		return err
 	}
-	r.commits.add(time.Since(began))
+	r.opts.CommitDuration.Observe(time.Since(began).Seconds())
 	now := r.opts.Now()
 	for _, e := range entries {
 		e.stream.count(e, now)

@@ -15,12 +15,7 @@ type Stats struct {
 	Retries                  uint64    // commits that failed and were tried again
 	LastCommit               time.Time // zero before the first
 	Refused                  error     // why the log took nothing when it was asked last; nil where it did
-	// Commits are how long transactions took, retries included.
-	Commits Histogram
-	// Lag is the time from the API server's write to the commit, of versions that a watch brought and that name a writer. The
-	// API server dates writes in whole seconds, and by its own clock.
-	Lag       Histogram
-	Resources []ResourceStats
+	Resources                []ResourceStats
 }
 
 // ResourceStats are what one stream has done, in records committed.
@@ -38,9 +33,21 @@ type ResourceStats struct {
 	IgnoredNamespace, IgnoredChange uint64
 }
 
+// Observer receives measurements, in seconds. A Prometheus histogram is one. It
+// must be safe for concurrent use.
+type Observer interface {
+	Observe(seconds float64)
+}
+
+// discard is an [Observer] that ignores what it receives.
+type discard struct{}
+
+// Observe implements [Observer].
+func (discard) Observe(float64) {}
+
 // Stats returns the counters as they are, the resources in order of group and name.
 func (r *Recorder) Stats() Stats {
-	stats := Stats{Batches: r.batches.Load(), Retries: r.retries.Load(), Commits: r.commits.snapshot(), Lag: r.lag.snapshot()}
+	stats := Stats{Batches: r.batches.Load(), Retries: r.retries.Load()}
 	stats.QueueRecords, stats.QueueBytes = r.queue.depth()
 	stats.Refused = r.Refused()
 	if at := r.lastCommit.Load(); at != 0 {
@@ -83,7 +90,8 @@ func (s *Stream) count(e *entry, now time.Time) {
 	for _, r := range e.records {
 		s.committed[r.Verb].Add(1)
 		if !r.Initial && r.InferredSince.IsZero() && len(r.Managers) > 0 && !r.Managers[0].Time.IsZero() {
-			s.recorder.lag.add(now.Sub(r.Managers[0].Time))
+			// Clocks differ: a negative lag counts as zero.
+			s.recorder.opts.VersionLag.Observe(max(now.Sub(r.Managers[0].Time), 0).Seconds())
 		}
 	}
 	if c := e.checkpoint; c != nil {
