@@ -53,7 +53,7 @@ load: devcluster ## compare the recorder with 20,000 writes by 8 writers, and ch
 
 .PHONY: soak
 soak: devcluster ## hold the recorder's memory to its bound: 20,000 pods of 7 KB, and an hour of churn
-	go test -count=1 -v -timeout 90m -run TestMemoryStaysFlat ./pkg/rig/cost -pods 20000 -churn 1h
+	go test -count=1 -v -timeout 90m -run TestMemory_StaysFlatDuringChurn ./pkg/rig/cost -pods 20000 -churn 1h
 
 .PHONY: cost
 cost: devcluster ## measure CPU and delay of a version on a real API server; do nothing else on the machine meanwhile
