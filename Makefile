@@ -57,12 +57,12 @@ test-fast: ## run the tests of all packages that need no cluster, in short form
 
 .PHONY: load
 load: devcluster ## compare the history with 20,000 writes, and check the order of 10,000 rollouts
-	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 20000
+	go test -count=1 -v -run 'TestDaemon_RecordsEveryVersionOnce$$' ./pkg/daemon -updates 20000
 	go test -count=1 -v -timeout 120m ./pkg/rig/causes -rollouts 10000
 
 .PHONY: soak
 soak: devcluster ## check the recorder's memory with 20,000 pods of 7 KB and an hour of churn
-	go test -count=1 -v -timeout 90m -run TestMemoryStaysFlat ./pkg/rig/cost -pods 20000 -churn 1h
+	go test -count=1 -v -timeout 90m -run TestMemory_StaysFlatDuringChurn ./pkg/rig/cost -pods 20000 -churn 1h
 
 .PHONY: cost
 cost: devcluster ## measure CPU and delay per version on a real API server; needs an idle machine

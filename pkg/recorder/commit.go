@@ -101,7 +101,7 @@ func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 		return err
 	}
 	// The entries are durable: count them, and unblock the streams that wait.
-	r.commits.add(time.Since(began))
+	r.opts.CommitDuration.Observe(time.Since(began).Seconds())
 	now := r.opts.Now()
 	for _, e := range entries {
 		e.stream.count(e, now)

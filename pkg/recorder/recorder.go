@@ -59,6 +59,14 @@ type Options struct {
 	// no kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
+	// CommitDuration observes how long each transaction took, including retries.
+	// May be nil.
+	CommitDuration Observer
+	// VersionLag observes the time from the API server's write to the commit,
+	// of versions that a watch delivered and whose manager is known. The API
+	// server dates writes in whole seconds, by its own clock. May be nil.
+	VersionLag Observer
+
 	// Memory bounds the cache of last versions, in bytes. 12 MiB.
 	Memory int
 
@@ -112,6 +120,12 @@ func (o Options) withDefaults() Options {
 	if o.Scope == nil {
 		o.Scope = func(string, string) (bool, bool) { return false, false }
 	}
+	if o.CommitDuration == nil {
+		o.CommitDuration = discard{}
+	}
+	if o.VersionLag == nil {
+		o.VersionLag = discard{}
+	}
 	setDefault(&o.Memory, 12<<20)
 	setDefault(&o.QueueRecords, 4096)
 	setDefault(&o.QueueBytes, 8<<20)
@@ -148,7 +162,6 @@ type Recorder struct {
 	batches, retries atomic.Uint64
 	refused          atomic.Pointer[error] // of the last failed write that is being retried, nil otherwise
 	lastCommit       atomic.Int64          // in nanoseconds since 1970; 0 before the first
-	commits, lag     histogram
 
 	mu      sync.Mutex // guards streams
 	streams map[schema.GroupResource]*Stream

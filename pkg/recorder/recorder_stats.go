@@ -3,7 +3,6 @@ package recorder
 import (
 	"cmp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -16,13 +15,7 @@ type Stats struct {
 	Retries                  uint64    // retries of failed commits
 	LastCommit               time.Time // zero before the first
 	Refused                  error     // see Recorder.Refused
-	// Commits are the durations of transactions, including retries.
-	Commits Histogram
-	// Lag is the time from a write of the API server to its commit, of watched
-	// versions that name a writer. The API server truncates the times of writes
-	// to seconds, and uses its own clock.
-	Lag       Histogram
-	Resources []ResourceStats
+	Resources                []ResourceStats
 }
 
 // ResourceStats are the counters of one stream. They count committed records.
@@ -43,7 +36,7 @@ type ResourceStats struct {
 
 // Stats returns the current counters. Resources are sorted by group and name.
 func (r *Recorder) Stats() Stats {
-	stats := Stats{Batches: r.batches.Load(), Retries: r.retries.Load(), Commits: r.commits.snapshot(), Lag: r.lag.snapshot()}
+	stats := Stats{Batches: r.batches.Load(), Retries: r.retries.Load()}
 	stats.QueueRecords, stats.QueueBytes = r.queue.depth()
 	stats.Refused = r.Refused()
 	if at := r.lastCommit.Load(); at != 0 {
@@ -88,7 +81,8 @@ func (s *Stream) count(e *entry, now time.Time) {
 	for _, r := range e.records {
 		s.committed[r.Verb].Add(1)
 		if !r.Initial && r.InferredSince.IsZero() && len(r.Managers) > 0 && !r.Managers[0].Time.IsZero() {
-			s.recorder.lag.add(now.Sub(r.Managers[0].Time))
+			// Clocks differ: a negative lag counts as zero.
+			s.recorder.opts.VersionLag.Observe(max(now.Sub(r.Managers[0].Time), 0).Seconds())
 		}
 	}
 	if c := e.checkpoint; c != nil {
@@ -102,53 +96,14 @@ func (s *Stream) count(e *entry, now time.Time) {
 	}
 }
 
-// Histogram is the distribution of durations, in cumulative buckets.
-type Histogram struct {
-	Count uint64
-	Sum   time.Duration
-	// AtMost maps the upper bound of a bucket, in seconds, to the number of
-	// durations up to it.
-	AtMost map[float64]uint64
+// Observer receives measurements, in seconds. A Prometheus histogram is one. It
+// must be safe for concurrent use.
+type Observer interface {
+	Observe(seconds float64)
 }
 
-// histogram collects durations for a [Histogram]. Its zero value is ready. It
-// is safe for concurrent use.
-type histogram struct {
-	mu     sync.Mutex // guards the fields below
-	counts [len(buckets) + 1]uint64
-	sum    time.Duration
-}
+// discard is an [Observer] that ignores what it receives.
+type discard struct{}
 
-// buckets are the upper bounds of a histogram's buckets.
-var buckets = [...]time.Duration{ //nolint:gochecknoglobals // constant
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2500 * time.Millisecond, 5 * time.Second,
-	10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute,
-}
-
-// add counts a duration. A negative one, from clocks that differ, counts as 0.
-func (h *histogram) add(d time.Duration) {
-	d = max(d, 0)
-	i := 0
-	for i < len(buckets) && d > buckets[i] {
-		i++
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.counts[i]++
-	h.sum += d
-}
-
-// snapshot returns the current distribution.
-func (h *histogram) snapshot() Histogram {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := Histogram{Sum: h.sum, AtMost: make(map[float64]uint64, len(buckets))}
-	for i, n := range h.counts {
-		s.Count += n
-		if i < len(buckets) {
-			s.AtMost[buckets[i].Seconds()] = s.Count
-		}
-	}
-	return s
-}
+// Observe implements [Observer].
+func (discard) Observe(float64) {}

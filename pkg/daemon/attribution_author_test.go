@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
+// gauges is a CRD with a field of each merge strategy.
 const gauges = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -61,14 +62,14 @@ spec:
                 items: {type: object, required: [type], properties: {type: {type: string}, status: {type: string}}}
 `
 
-// field is something that managers write, with the values that it takes, as
-// JSON. null removes it.
+// field is a field that managers write, with its possible values as JSON. null
+// removes the field.
 type field struct {
-	path   string // with / between its names
+	path   string // a JSON pointer without the first slash
 	values []string
 }
 
-// subject is a kind of objects that managers write to.
+// subject is a kind whose objects managers write to.
 type subject struct {
 	resource schema.GroupVersionResource
 	kind     string
@@ -78,7 +79,7 @@ type subject struct {
 	scales   bool
 }
 
-// common are the fields of all kinds.
+// common returns the fields that all kinds have.
 func common() []field {
 	return []field{
 		{"metadata/labels/a", []string{`"1"`, `"2"`, `"3"`, `null`}},
@@ -155,7 +156,7 @@ func subjects() []subject {
 	}
 }
 
-// author lets managers write to one object.
+// author writes to one object, as several managers.
 type author struct {
 	t       *testing.T
 	rand    *rand.Rand
@@ -178,7 +179,7 @@ func newAuthor(t *testing.T, w *truth, s subject, name string, r *rand.Rand) *au
 	return &author{t: t, rand: r, subject: s, name: name, client: client.Resource(s.resource).Namespace("who"), truth: w}
 }
 
-// live creates the object, lets managers write to it, and deletes it.
+// live creates the object, writes to it and deletes it.
 func (a *author) live() {
 	object := a.document(a.subject.initial)
 	m := a.manager()
@@ -204,7 +205,10 @@ func (a *author) live() {
 	}
 }
 
-// pause lets nothing, a part of a second, or more than a second pass.
+// pause waits not at all, for part of a second, or for more than a second.
+//
+// The sleep does not order events. Managed entries have times in whole seconds,
+// and the test needs writes in the same second and in different ones.
 func (a *author) pause() {
 	switch n := a.rand.IntN(10); {
 	case n < 6:
@@ -215,9 +219,10 @@ func (a *author) pause() {
 	}
 }
 
+// manager returns a random manager.
 func (a *author) manager() string { return fmt.Sprintf("m%d", a.rand.IntN(5)) }
 
-// write is one write of a random kind by a random manager.
+// write makes one random write as a random manager. The API server may refuse it.
 func (a *author) write() {
 	m := a.manager()
 	how, subresource, object, err := a.one(m)
@@ -234,7 +239,7 @@ func (a *author) write() {
 	}
 }
 
-// note adds a write to the truth if it made a version.
+// note adds a write to the truth, if it made a version.
 func (a *author) note(object *unstructured.Unstructured, w authored) {
 	if rv := object.GetResourceVersion(); rv != a.last {
 		a.last = rv
@@ -242,6 +247,7 @@ func (a *author) note(object *unstructured.Unstructured, w authored) {
 	}
 }
 
+// one makes one write as manager m, and returns how.
 func (a *author) one(m string) (how, subresource string, object *unstructured.Unstructured, err error) {
 	switch n := a.rand.IntN(100); {
 	case n < 25:
@@ -275,7 +281,7 @@ func (a *author) one(m string) (how, subresource string, object *unstructured.Un
 	}
 }
 
-// odd writes as few clients do.
+// odd makes a write that few clients make.
 func (a *author) odd(m string) (how string, object *unstructured.Unstructured, err error) {
 	switch a.rand.IntN(4) {
 	case 0:
@@ -296,8 +302,8 @@ func (a *author) odd(m string) (how string, object *unstructured.Unstructured, e
 	}
 }
 
-// upgrade makes the entry of an update one of apply, as kubectl does before it
-// applies server-side what it has applied client-side.
+// upgrade turns the managed entry of an update into one of an apply. kubectl does
+// this before it applies an object server-side that it applied client-side.
 func (a *author) upgrade(m string) (*unstructured.Unstructured, error) {
 	object, err := a.client.Get(a.t.Context(), a.name, metav1.GetOptions{})
 	if err != nil {
@@ -320,14 +326,14 @@ func (a *author) patch(m string, kind types.PatchType, patch []byte, subresource
 	return a.client.Patch(a.t.Context(), a.name, kind, patch, metav1.PatchOptions{FieldManager: m}, subresources...)
 }
 
-// apply applies some fields server-side.
+// apply applies random fields server-side.
 func (a *author) apply(m string) (*unstructured.Unstructured, error) {
 	config := a.document(string(a.merged(a.rand.IntN(4), a.subject.fields, false)))
 	withoutNulls(config.Object)
 	return a.client.Apply(a.t.Context(), a.name, config, metav1.ApplyOptions{FieldManager: m, Force: a.rand.IntN(2) == 0})
 }
 
-// put changes some fields of the newest version and writes it back.
+// put changes random fields of the newest version and updates the object.
 func (a *author) put(m string) (*unstructured.Unstructured, error) {
 	object, err := a.client.Get(a.t.Context(), a.name, metav1.GetOptions{})
 	if err != nil {
@@ -340,28 +346,28 @@ func (a *author) put(m string) (*unstructured.Unstructured, error) {
 	return a.client.Update(a.t.Context(), object, metav1.UpdateOptions{FieldManager: m})
 }
 
-// steps is a JSON patch of one step.
+// steps returns a JSON patch with one step.
 func (a *author) steps() []byte {
 	f, value := a.draw(a.subject.fields, false)
 	if value == nil {
 		return fmt.Appendf(nil, `[{"op":"remove","path":"/%s"}]`, f.path)
 	}
-	text, _ := json.Marshal(value) // was read from JSON
+	text, _ := json.Marshal(value) // came from JSON
 	return fmt.Appendf(nil, `[{"op":"add","path":"/%s","value":%s}]`, f.path, text)
 }
 
-// merged is a merge patch of some fields.
+// merged returns a merge patch of n random fields.
 func (a *author) merged(n int, fields []field, remove bool) []byte {
 	patch := map[string]any{}
 	for range n {
 		f, value := a.draw(fields, remove)
 		put(patch, f.names(), value)
 	}
-	text, _ := json.Marshal(patch) // was read from JSON
+	text, _ := json.Marshal(patch) // came from JSON
 	return text
 }
 
-// draw chooses a field and a value for it; nil removes it.
+// draw returns a random field and a random value for it. nil removes the field.
 func (a *author) draw(fields []field, remove bool) (f field, value any) {
 	f = fields[a.rand.IntN(len(fields))]
 	text := f.values[a.rand.IntN(len(f.values))]
@@ -374,7 +380,7 @@ func (a *author) draw(fields []field, remove bool) (f field, value any) {
 	return f, value
 }
 
-// document is an object of the author's with these members.
+// document returns the author's object with these members.
 func (a *author) document(members string) *unstructured.Unstructured {
 	object := map[string]any{}
 	if err := json.Unmarshal([]byte(members), &object); err != nil {
@@ -388,6 +394,7 @@ func (a *author) document(members string) *unstructured.Unstructured {
 	return u
 }
 
+// names returns the names of the path.
 func (f field) names() []string {
 	names := strings.Split(f.path, "/")
 	for i := range names {
@@ -396,13 +403,13 @@ func (f field) names() []string {
 	return names
 }
 
-// set sets a value by its path, or removes it if that is nil.
+// set sets the value at a path, or removes it if it is nil.
 func set(object map[string]any, path []string, value any) {
 	put(object, path, value)
 	withoutNulls(object)
 }
 
-// put sets a value by its path.
+// put sets the value at a path, and creates the maps on the way.
 func put(object map[string]any, path []string, value any) {
 	for _, name := range path[:len(path)-1] {
 		inside, ok := object[name].(map[string]any)
@@ -415,6 +422,7 @@ func put(object map[string]any, path []string, value any) {
 	object[path[len(path)-1]] = value
 }
 
+// withoutNulls removes the members that are null.
 func withoutNulls(object map[string]any) {
 	for name, value := range object {
 		switch inside := value.(type) {

@@ -4,12 +4,52 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// The API groups of the lists below.
+// discoverMode is the value of the field discover: what is recorded in addition
+// to the resources that the configuration names.
+type discoverMode string
+
+const (
+	discoverAll  discoverMode = "all"
+	discoverCRDs discoverMode = "crds"
+	discoverNone discoverMode = "none"
+)
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (m *discoverMode) UnmarshalYAML(node *yaml.Node) error {
+	mode := discoverMode(node.Value)
+	if node.Tag != strTag || !slices.Contains([]discoverMode{discoverAll, discoverCRDs, discoverNone}, mode) {
+		return valueErrorf(node, "want %s, %s or %s, got %q", discoverAll, discoverCRDs, discoverNone, node.Value)
+	}
+	*m = mode
+	return nil
+}
+
+// setDiscovery sets what the configuration discovers.
+//
+// discoverCRDs is older than discover and keeps its meaning. A file that has
+// resources, or discoverCRDs: false, and no discover records only those
+// resources and, by default, the objects of CRDs.
+func (f *configFile) setDiscovery(c *Config, at *layout) error {
+	listed := f.Resources != nil
+	mode, crds := f.Discover, f.DiscoverCRDs
+	switch {
+	case mode == nil && crds == nil:
+		c.DiscoverAll = !listed
+	case mode == nil:
+		c.DiscoverCRDs, c.DiscoverAll = bool(*crds), bool(*crds) && !listed
+	case crds != nil && bool(*crds) != (*mode != discoverNone):
+		return at.errorf("discover", "%s contradicts discoverCRDs on line %d", *mode, at.line("discoverCRDs"))
+	default:
+		c.DiscoverCRDs, c.DiscoverAll = *mode != discoverNone, *mode == discoverAll
+	}
+	return nil
+}
+
+// The API groups of more than one denial or redaction.
 const (
 	coordinationGroup    = "coordination.k8s.io"
 	discoveryGroup       = "discovery.k8s.io"
@@ -21,24 +61,25 @@ const (
 	gardenerGroup        = "core.gardener.cloud"
 )
 
-// Why a resource is not recorded by default.
+// The reasons of denials, as users read them.
 const (
 	holdsCredentials = "its objects are credentials"
 	renewedAlways    = "its objects are renewed every few seconds"
 	followsPods      = "its objects repeat which pods are ready"
-	heldElsewhere    = "its objects are those of another group"
+	heldElsewhere    = "its objects are recorded from another group"
 	measured         = "its objects are measurements"
 )
 
-// denial is a resource, or with the plural "*" a whole group, that is not
-// recorded unless the configuration names it.
+// denial is a resource that is not recorded unless the configuration names it.
 type denial struct {
-	group, plural string
-	reason        string
+	group  string
+	plural string // "*" means the whole group
+	reason string
 }
 
-// denials returns what is not recorded by default. docs/operations.md lists it
-// too. What CRDs define is denied only if it holds credentials.
+// denials returns what is not recorded by default. docs/operations.md has the
+// same list. A resource that a CRD defines is denied only if it holds
+// credentials.
 func denials() []denial {
 	return []denial{
 		{coordinationGroup, "leases", renewedAlways},
@@ -73,20 +114,21 @@ func denials() []denial {
 	}
 }
 
-// denied returns why a resource that is only discovered is not recorded; "" if
-// it is. defined reports whether a CRD defines it.
+// denied returns why a discovered resource is not recorded by default, or "" if
+// it is. defined reports whether a CRD defines the resource.
 func denied(r schema.GroupResource, defined bool) string {
 	for _, d := range denials() {
 		if d.group != r.Group || d.plural != "*" && d.plural != r.Resource || defined && d.reason != holdsCredentials {
 			continue
 		}
-		return "left out by default, because " + d.reason + "; the configuration's field include takes it in"
+		return "not recorded by default, because " + d.reason + "; the configuration's field include adds it"
 	}
 	return ""
 }
 
-// coreKinds are the plurals of the core group that can be recorded. No other
-// group may add to them, so that any other plural without a group is a mistake.
+// coreKinds returns the plurals of the core group that can be listed and
+// watched. No other API server or CRD can add to this group, so any other
+// plural without a group is a typing error.
 func coreKinds() []string {
 	return []string{
 		"configmaps", "endpoints", "events", "limitranges", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes",
@@ -95,7 +137,7 @@ func coreKinds() []string {
 }
 
 // discovers reports whether a resource that the configuration does not name is
-// recorded if the cluster serves it. The group of a CRD has a dot.
+// recorded if the cluster serves it.
 func (c *Config) discovers(r schema.GroupResource) bool {
 	switch {
 	case c.DiscoverAll && r.Group == "":
@@ -103,43 +145,12 @@ func (c *Config) discovers(r schema.GroupResource) bool {
 	case c.DiscoverAll:
 		return denied(r, false) == ""
 	default:
-		return c.mayDefine(r)
+		return c.discoversCRD(r)
 	}
 }
 
-// mayDefine reports whether the resource is recorded if a CRD defines it.
-func (c *Config) mayDefine(r schema.GroupResource) bool {
+// discoversCRD reports whether the resource is recorded if a CRD defines it.
+// The group of a CRD always contains a dot.
+func (c *Config) discoversCRD(r schema.GroupResource) bool {
 	return c.DiscoverCRDs && strings.Contains(r.Group, ".") && denied(r, true) == ""
-}
-
-// credentials are fields of well-known kinds that hold credentials in the clear.
-// They are hidden in every configuration, as the values of Secrets are.
-func credentials() []recorder.Redaction {
-	routes := schema.GroupResource{Group: openShiftRoutesGroup, Resource: "routes"}
-	builds := schema.GroupResource{Group: openShiftBuildsGroup, Resource: "buildconfigs"}
-	kubeadm := func(plural, spec string) recorder.Redaction {
-		return recorder.Redaction{
-			Resource: schema.GroupResource{Group: "bootstrap.cluster.x-k8s.io", Resource: plural},
-			Paths: []string{
-				spec + ".joinConfiguration.discovery.bootstrapToken.token", spec + ".initConfiguration.bootstrapTokens[*].token",
-				spec + ".initConfiguration.certificateKey", spec + ".joinConfiguration.controlPlane.certificateKey",
-				spec + ".users[*].passwd",
-			},
-		}
-	}
-	return []recorder.Redaction{
-		{Resource: routes, Paths: []string{"spec.tls.key"}},
-		{Resource: builds, Paths: []string{
-			"spec.triggers[*].github.secret", "spec.triggers[*].gitlab.secret", "spec.triggers[*].bitbucket.secret", "spec.triggers[*].generic.secret",
-		}},
-		kubeadm("kubeadmconfigs", "spec"),
-		kubeadm("kubeadmconfigtemplates", "spec.template.spec"),
-	}
-}
-
-// rules returns the configured rules and those that hold in every configuration.
-func (c *Config) rules() recorder.Rules {
-	rules := c.Rules
-	rules.Redact = slices.Concat(credentials(), rules.Redact)
-	return rules
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
-// TestFaultsAtTheStartAreOneClearLine runs the command line as a user would, with one thing wrong at a time.
-func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
+// TestCommand_ReportsStartFaultsInOneLine runs the command line with one mistake
+// at a time.
+func TestCommand_ReportsStartFaultsInOneLine(t *testing.T) {
 	occupied, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -42,18 +43,18 @@ func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
 		name string
 		args []string
 		env  map[string]string
-		want []string // in the error
+		want []string // substrings of the error
 	}{
 		{"port in use", nil, map[string]string{"SERVER_PORT": port}, []string{port + " is in use", "SERVER_PORT"}},
 		{"locked directory", nil, map[string]string{"BADGER_PATH": locked}, []string{locked, "in use by another process"}},
-		{"no directory", nil, map[string]string{"BADGER_PATH": file}, []string{file, "BADGER_PATH"}},
+		{"storage path is a file", nil, map[string]string{"BADGER_PATH": file}, []string{file, "BADGER_PATH"}},
 		{"bad configuration", []string{"--config", file}, nil, []string{file + ": line 1: serverPort: want a whole number"}},
-		{"no configuration", []string{"--config", file + ".absent"}, nil, []string{"CONFIG_PATH", "no such file"}},
-		{"no address of a cluster", []string{"--kubeconfig", bad}, nil, []string{"the kubeconfig does not tell how to reach the cluster", "nowhere"}},
-		{"no kubeconfig", []string{"--kubeconfig", bad + ".absent"}, nil, []string{"read the kubeconfig", "no such file"}},
-		{"no such context", []string{"--context", "moon"}, nil, []string{`"moon"`}},
+		{"absent configuration", []string{"--config", file + ".absent"}, nil, []string{"CONFIG_PATH", "no such file"}},
+		{"invalid kubeconfig", []string{"--kubeconfig", bad}, nil, []string{"kubeconfig is invalid", "nowhere"}},
+		{"absent kubeconfig", []string{"--kubeconfig", bad + ".absent"}, nil, []string{"read the kubeconfig", "no such file"}},
+		{"unknown context", []string{"--context", "moon"}, nil, []string{`"moon"`}},
 		{"unknown flag", []string{"--frobnicate"}, nil, []string{"unknown flag: --frobnicate"}},
-		{"argument", []string{"now"}, nil, []string{`"now"`}},
+		{"unexpected argument", []string{"now"}, nil, []string{`"now"`}},
 		{"log format", []string{"--log-format", "xml"}, nil, []string{"--log-format", "text or json"}},
 		{"log level", []string{"--log-level", "loud"}, nil, []string{"--log-level", "loud"}},
 	}
@@ -72,18 +73,18 @@ func TestFaultsAtTheStartAreOneClearLine(t *testing.T) {
 			select {
 			case err := <-ended:
 				if err == nil {
-					t.Fatal("it ran")
+					t.Fatal("got no error, want one")
 				}
 				for _, want := range tt.want {
 					if !strings.Contains(err.Error(), want) {
-						t.Errorf("the error is %q, want %q in it", err, want)
+						t.Errorf("got error %q, want %q in it", err, want)
 					}
 				}
 				if strings.Contains(err.Error(), "\n") || stdout.Len() > 0 {
-					t.Errorf("the error %q is not one line, or standard output has %q", err, stdout.String())
+					t.Errorf("got error %q and standard output %q, want one line and no output", err, stdout.String())
 				}
 			case <-time.After(patience):
-				t.Fatal("it neither ran nor failed")
+				t.Fatalf("got no result within %v, want an error", patience)
 			}
 		})
 	}

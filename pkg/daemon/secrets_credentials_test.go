@@ -9,6 +9,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
+// anyDefinition is a CRD that accepts any object.
 const anyDefinition = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -27,8 +28,8 @@ spec:
 ---
 `
 
-// credentialManifests are objects of well-known kinds that hold credentials in
-// the clear.
+// credentialManifests are objects of well-known kinds with credentials in the
+// clear. Values that are not credentials contain "shown".
 const credentialManifests = `
 apiVersion: route.openshift.io/v1
 kind: Route
@@ -55,10 +56,9 @@ metadata: {name: t, namespace: clear}
 spec: {template: {spec: {format: shown, joinConfiguration: {discovery: {bootstrapToken: {token: VALUE}}}, users: [{passwd: VALUE}]}}}
 `
 
-// TestCredentialsInTheClearAreNowhere records kinds of OpenShift and Cluster API
-// that hold credentials outside of Secrets. They are hidden by default, and all
-// else is not.
-func TestCredentialsInTheClearAreNowhere(t *testing.T) {
+// TestCredentials_AreRedactedByDefault records kinds of OpenShift and Cluster API
+// that hold credentials outside of Secrets. Only the credentials are redacted.
+func TestCredentials_AreRedactedByDefault(t *testing.T) {
 	definitions := ""
 	for _, d := range [][2]string{
 		{"routes", "Route/route.openshift.io"},
@@ -78,15 +78,15 @@ func TestCredentialsInTheClearAreNowhere(t *testing.T) {
 	kubectl(t, "wait", "--for=condition=Established", "crd", "--all")
 	kubectl(t, "create", "namespace", "clear")
 	r := start(t, t.TempDir(), cluster.Config(), nil)
-	apply(t, strings.ReplaceAll(credentialManifests, "VALUE", hiddenValue)) // which puts a copy into an annotation
+	apply(t, strings.ReplaceAll(credentialManifests, "VALUE", hiddenValue)) // adds a copy of the object as an annotation
 	const path = v1.EventsPath + "?namespace=clear&resourceType=routes,buildconfigs,kubeadmconfigs,kubeadmconfigtemplates"
 	var body string
-	r.eventually(t, "all are recorded", func() (bool, string) {
+	r.eventually(t, "four creations are recorded", func() (bool, string) {
 		_, body = r.get(t, path)
 		return strings.Count(body, `"verb":"create"`) == 4, body
 	})
 	if got, want := strings.Count(body, "shown"), 4; got < want {
-		t.Errorf("got what is no credential %d times, want %d:\n%s", got, want, body)
+		t.Errorf("got %d values that are no credentials, want %d:\n%s", got, want, body)
 	}
 	refuseValues(t, "the API", []byte(body))
 	r.stop(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The kinds that change rarely, and matter when they do.
+// TestDaemon_RecordsEveryKindByDefault uses kinds that change rarely.
 func TestDaemon_RecordsEveryKindByDefault(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "quiet")
@@ -31,21 +31,21 @@ func TestDaemon_RecordsEveryKindByDefault(t *testing.T) {
 	r.records(t, "namespace=quiet&resourceType=sa&resourceName=robot", "create")
 	r.records(t, "resourceType=pc&resourceName=urgent", "create")
 	if got := verbs(r.events(t, "resourceType=leases")); got != "" {
-		t.Errorf("leases have %q, want nothing", got)
+		t.Errorf("leases: got %q, want no records", got)
 	}
 	for plural, want := range map[string]string{
 		"leases": "excluded", "endpoints": "excluded", "endpointslices": "excluded", "componentstatuses": "not_watchable",
 		"roles": "watching", "horizontalpodautoscalers": "watching", "customresourcedefinitions": "watching", "events": "watching",
 	} {
 		if got := r.resource(t, plural); got.State != want || (want != "watching") != (got.Reason != "") {
-			t.Errorf("%s are %q, %q, want %s and a reason unless they are watched", plural, got.State, got.Reason, want)
+			t.Errorf("%s: got state %q, reason %q, want %s, and a reason unless it is watching", plural, got.State, got.Reason, want)
 		}
 	}
 }
 
-// A kind that is left out by default can be taken in, and a file can go back to
-// what it names.
-func TestDaemon_FollowsWhatIsDiscovered(t *testing.T) {
+// TestDaemon_ReloadsDiscovery includes a kind that is denied by default, discovers
+// all kinds, and goes back to the kinds that the file names.
+func TestDaemon_ReloadsDiscovery(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "taken-in")
 	v := newVolume(t, only("ConfigMap")+"include: [leases.coordination.k8s.io]\n")
@@ -55,19 +55,20 @@ func TestDaemon_FollowsWhatIsDiscovered(t *testing.T) {
 	apply(t, `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"lock","namespace":"taken-in"}}`)
 	r.records(t, "namespace=taken-in&resourceType=leases", "create")
 
-	r.takes(t, v, "discover: all\n")
+	r.reload(t, v, "discover: all\n")
 	r.reaches(t, "roles", "watching")
 	r.reaches(t, "leases", "excluded")
-	r.eventually(t, "a gap of leases is open", func() (bool, string) {
+	r.eventually(t, "one open gap of leases", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=leases")
 		return len(gaps) == 1 && gaps[0].End.IsZero() && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
-	r.takes(t, v, only("ConfigMap"))
+	r.reload(t, v, only("ConfigMap"))
 	r.reaches(t, "roles", "stopped")
 	r.reaches(t, "serviceaccounts", "stopped")
 }
 
-// Nobody has asked for what is only discovered.
+// TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered: the configuration
+// does not name these kinds, so nobody expects their history.
 func TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered(t *testing.T) {
 	noLeaks(t)
 	cfg := cluster.Config()
@@ -79,23 +80,24 @@ func TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered(t *testing.T) {
 		c.DiscoverAll = true
 	})
 	r.reaches(t, "limitranges", "watching")
-	r.eventually(t, "roles are refused", func() (bool, string) {
+	r.eventually(t, "roles are forbidden", func() (bool, string) {
 		got := r.resource(t, "roles")
 		return got.State == "waiting" && strings.Contains(got.Reason, "does not permit it"), got.Reason
 	})
 	if gaps := r.gaps(t, ""); len(gaps) > 0 {
-		t.Errorf("gaps %+v, want none", gaps)
+		t.Errorf("got gaps %+v, want none", gaps)
 	}
-	r.eventually(t, "one line names what is refused", func() (bool, string) {
+	r.eventually(t, "one log line lists the forbidden kinds", func() (bool, string) {
 		return r.log.count("level=WARN", "not permitted", "roles.rbac.authorization.k8s.io") == 1, ""
 	})
 	if n := r.log.count("level=WARN", "watch failed"); n > 0 {
-		t.Errorf("%d lines are about one resource each, want none", n)
+		t.Errorf("got %d log lines about single resources, want none", n)
 	}
 }
 
-// A rule may be about every kind of the core group that is recorded.
-func TestParseConfig_KnowsTheKindsOfTheCoreGroup(t *testing.T) {
+// TestParseConfig_AcceptsRulesForAllCoreKinds compares the kinds of the core group
+// that are recorded with those of a real API server.
+func TestParseConfig_AcceptsRulesForAllCoreKinds(t *testing.T) {
 	client, err := discovery.NewDiscoveryClientForConfig(cluster.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +114,7 @@ func TestParseConfig_KnowsTheKindsOfTheCoreGroup(t *testing.T) {
 		}
 		_, err := daemon.ParseConfig([]byte("ignore: [{resource: " + r.Name + ", namespaces: [a]}]\n"))
 		if got := err == nil; got != want {
-			t.Errorf("a rule about %s is accepted: %t (%v), want %t", r.Name, got, err, want)
+			t.Errorf("rule about %s: got accepted %t (%v), want %t", r.Name, got, err, want)
 		}
 	}
 }

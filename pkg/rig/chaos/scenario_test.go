@@ -21,19 +21,21 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-// world is a namespace that nobody else writes to, and the truth about it.
-type world struct {
+// scenario is a namespace that nothing else writes to, with the writes to it.
+type scenario struct {
 	namespace string
-	truth     []clustertest.Write
-	markers   []clustertest.Write // the newest version of an object of each kind, to tell how far a recorder is
-	marks     int
+	truth     []clustertest.Write // all accepted writes
+	markers   []clustertest.Write // the newest version of one object of each kind; see caughtUp
+	marks     int                 // number of updates
 	objects   dynamic.Interface
 }
 
+// kinds returns the resources that loads write to.
 func kinds() []string { return []string{"pods", "configmaps", "secrets", "widgets"} }
 
-// define makes the load's custom resource, so that a recorder watches it from the beginning.
-func define(t *testing.T) {
+// defineWidgets creates the load's custom resource, so that a recorder watches it
+// from the start.
+func defineWidgets(t *testing.T) {
 	t.Helper()
 	load := clustertest.Load{Namespace: "define", Kinds: []string{"widgets"}, Objects: 1, Writers: 1, Delete: true}
 	if _, err := cluster.Load(t.Context(), load); err != nil {
@@ -41,8 +43,9 @@ func define(t *testing.T) {
 	}
 }
 
-// newWorld makes the namespace and the markers. The recorder runs already, so that nothing is older than the recording.
-func newWorld(t *testing.T, namespace string) *world {
+// newScenario creates the namespace and the markers. The recorder must run already,
+// so that no object is initial.
+func newScenario(t *testing.T, namespace string) *scenario {
 	t.Helper()
 	objects, err := dynamic.NewForConfig(cluster.Config())
 	if err != nil {
@@ -54,16 +57,17 @@ func newWorld(t *testing.T, namespace string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{namespace: namespace, truth: slices.Clone(markers), markers: markers, objects: objects}
+	return &scenario{namespace: namespace, truth: slices.Clone(markers), markers: markers, objects: objects}
 }
 
-func (w *world) of(write clustertest.Write) dynamic.ResourceInterface {
+// of returns the client for a write's resource.
+func (w *scenario) of(write clustertest.Write) dynamic.ResourceInterface {
 	gvr := schema.GroupVersionResource{Group: write.Group, Version: "v1", Resource: write.Resource}
 	return w.objects.Resource(gvr).Namespace(w.namespace)
 }
 
-// touch changes an object and returns that write, which is in the truth.
-func (w *world) touch(t *testing.T, object clustertest.Write) clustertest.Write {
+// update updates an object, adds the write to the truth and returns it.
+func (w *scenario) update(t *testing.T, object clustertest.Write) clustertest.Write {
 	t.Helper()
 	w.marks++
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"touched":"%d"}}}`, w.marks)
@@ -76,8 +80,9 @@ func (w *world) touch(t *testing.T, object clustertest.Write) clustertest.Write 
 	return object
 }
 
-// create makes an object anew, under its name, and returns that write. Its content is of no matter.
-func (w *world) create(t *testing.T, object clustertest.Write) clustertest.Write {
+// recreate creates an object again under its name, adds the write to the truth and
+// returns it.
+func (w *scenario) recreate(t *testing.T, object clustertest.Write) clustertest.Write {
 	t.Helper()
 	gvk := map[string]schema.GroupVersionKind{
 		"configmaps": {Version: "v1", Kind: "ConfigMap"},
@@ -96,8 +101,8 @@ func (w *world) create(t *testing.T, object clustertest.Write) clustertest.Write
 	return object
 }
 
-// remove deletes an object.
-func (w *world) remove(t *testing.T, object clustertest.Write) {
+// delete deletes an object and adds the write to the truth.
+func (w *scenario) delete(t *testing.T, object clustertest.Write) {
 	t.Helper()
 	if err := w.of(object).Delete(t.Context(), object.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -106,12 +111,12 @@ func (w *world) remove(t *testing.T, object clustertest.Write) {
 	w.truth = append(w.truth, object)
 }
 
-// caughtUp changes an object of each kind, waits until the recorder has these versions, and returns the first of their
-// resourceVersions.
-func (w *world) caughtUp(t *testing.T, r *recorder) (first uint64) {
+// caughtUp updates an object of each kind, and waits until the recorder has these
+// versions. It returns the first of their resourceVersions.
+func (w *scenario) caughtUp(t *testing.T, r *recorder) (first uint64) {
 	t.Helper()
 	for i, m := range w.markers {
-		w.markers[i] = w.touch(t, m)
+		w.markers[i] = w.update(t, m)
 	}
 	first, err := strconv.ParseUint(w.markers[0].ResourceVersion, 10, 64)
 	if err != nil {
@@ -132,16 +137,20 @@ func (w *world) caughtUp(t *testing.T, r *recorder) (first uint64) {
 	return first
 }
 
-// backInSight waits until the recorder has synced every kind, and returns a resourceVersion from which on it watches: the first
-// versions that it has may come from its list, and what was accepted between them and the list is out of sight.
-func (w *world) backInSight(t *testing.T, r *recorder) uint64 {
+// watching waits until the recorder watches every kind, and returns a
+// resourceVersion after which it receives everything.
+//
+// It catches up twice. The first time, the versions may come from the recorder's
+// list, and those accepted between them and the list are not delivered.
+func (w *scenario) watching(t *testing.T, r *recorder) uint64 {
 	t.Helper()
 	w.caughtUp(t, r)
 	return w.caughtUp(t, r)
 }
 
-// under drives loads, one after the other, until disturb has returned and there were at least that many rounds.
-func (w *world) under(t *testing.T, load clustertest.Load, rounds int, disturb func()) {
+// runLoad runs loads, one after the other, until disturb has returned and at least
+// this many rounds are done. It adds their writes to the truth.
+func (w *scenario) runLoad(t *testing.T, load clustertest.Load, rounds int, disturb func()) {
 	t.Helper()
 	load.Namespace, load.Kinds, load.Writers = w.namespace, kinds(), 8
 	over, done := make(chan struct{}), make(chan error, 1)
@@ -173,7 +182,8 @@ func (w *world) under(t *testing.T, load clustertest.Load, rounds int, disturb f
 	disturb()
 }
 
-// drive drives one load. The driver survives an outage of the API server, but does not begin in one.
+// drive runs one load. The load survives an outage of the API server, but can't
+// start in one, so drive retries.
 func drive(ctx context.Context, load clustertest.Load) (writes []clustertest.Write, err error) {
 	for deadline := time.Now().Add(recordertest.Patience); time.Now().Before(deadline); {
 		writes, err = cluster.Load(ctx, load)
@@ -184,6 +194,7 @@ func drive(ctx context.Context, load clustertest.Load) (writes []clustertest.Wri
 	return nil, err
 }
 
+// isClosed reports whether the channel is closed.
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:
@@ -193,19 +204,21 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// judge compares the recorder, once it has everything, and once more after a restart, with the truth.
-func (w *world) judge(t *testing.T, r *recorder, blind ...clustertest.Blind) clustertest.Result {
+// verify waits until the recorder has caught up and compares its records with the
+// truth. It does so again after a restart.
+func (w *scenario) verify(t *testing.T, r *recorder, blind ...clustertest.Blind) clustertest.Result {
 	t.Helper()
 	w.caughtUp(t, r)
 	w.compare(t, r, blind)
 	r.restart(t)
 	result := w.compare(t, r, blind)
-	t.Logf("%d writes by the truth, %d of them out of sight; %d records inferred; %d findings",
+	t.Logf("%d writes, %d of them not delivered; %d records inferred; %d findings",
 		len(w.truth), result.Unseen, result.Inferred, len(result.Findings))
 	return result
 }
 
-func (w *world) compare(t *testing.T, r *recorder, blind []clustertest.Blind) clustertest.Result {
+// compare compares the records with the truth once.
+func (w *scenario) compare(t *testing.T, r *recorder, blind []clustertest.Blind) clustertest.Result {
 	t.Helper()
 	const shown = 20
 	events := r.events(t, w.namespace)
@@ -216,7 +229,7 @@ func (w *world) compare(t *testing.T, r *recorder, blind []clustertest.Blind) cl
 	}
 	result.Findings = append(result.Findings, clustertest.OutsideGaps(w.truth, events, gaps)...)
 	if n := len(result.Findings); n > 0 {
-		t.Errorf("%d findings:\n%s", n, strings.Join(result.Findings[:min(n, shown)], "\n"))
+		t.Errorf("got %d findings, want none:\n%s", n, strings.Join(result.Findings[:min(n, shown)], "\n"))
 	}
 	return result
 }

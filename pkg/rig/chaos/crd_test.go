@@ -19,30 +19,32 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-// TestADefinitionThatChangesHidesOnlyWhatTheServerForgot lets the custom resource of the load get a second version, which is
-// served or not, and stored or not. With each change the API server begins its watch cache for the resource anew, so that what
-// was accepted shortly before is out of everybody's sight; nothing may be there twice, or be said to be deleted.
-func TestADefinitionThatChangesHidesOnlyWhatTheServerForgot(t *testing.T) {
-	random := chance(t)
+// TestCRD_VersionChangeLosesOnlyUnsentVersions adds and removes a second version
+// of the load's custom resource, and changes which one is stored. Each change makes
+// the API server create a new watch cache for the resource. So no watch can deliver
+// the versions that were accepted shortly before. None may be recorded twice or as
+// deleted.
+func TestCRD_VersionChangeLosesOnlyUnsentVersions(t *testing.T) {
+	random := newRand(t)
 	r := newRecorder(t, cluster.Kubeconfig)
-	w := newWorld(t, "defined")
-	w.settle(t, 12)
+	w := newScenario(t, "defined")
+	w.createObjects(t, 12)
 	var blind []clustertest.Blind
-	w.under(t, round(), rounds(), func() {
-		for range form(4, 16) {
+	w.runLoad(t, round(), rounds(), func() {
+		for range shortOrLong(4, 16) {
 			pause(random, time.Second)
 			before := w.caughtUp(t, r)
-			version := w.redefine(t, random)
+			version := w.changeVersions(t, random)
 			r.watches(t, version)
-			blind = append(blind, clustertest.Blind{From: before, To: w.backInSight(t, r)})
+			blind = append(blind, clustertest.Blind{From: before, To: w.watching(t, r)})
 		}
 	})
-	w.judge(t, r, blind...)
+	w.verify(t, r, blind...)
 }
 
-// redefine serves a second version of the widgets or not, stores the first or the second, and returns the one that is stored,
-// which is the one to watch.
-func (w *world) redefine(t *testing.T, random *rand.Rand) (stored string) {
+// changeVersions serves a second version of the widgets or not, and stores the first
+// or the second. It returns the stored version, which is the one to watch.
+func (w *scenario) changeVersions(t *testing.T, random *rand.Rand) (stored string) {
 	t.Helper()
 	open := `"subresources":{"status":{}},"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}`
 	stored = []string{"v1", "v2"}[random.IntN(2)]
@@ -58,16 +60,16 @@ func (w *world) redefine(t *testing.T, random *rand.Rand) (stored string) {
 	return stored
 }
 
-// watches waits until the widgets are watched in a version.
+// watches waits until the recorder watches the widgets in this version.
 func (r *recorder) watches(t *testing.T, version string) {
 	t.Helper()
 	r.widgets(t, func(w *v1.Resource) bool { return w.Version == version && w.State == "watching" })
 }
 
-// widgets waits until something can be said of the widgets.
+// widgets waits until the catalogue's entry of the widgets fulfils a condition.
 func (r *recorder) widgets(t *testing.T, is func(*v1.Resource) bool) {
 	t.Helper()
-	recordertest.Eventually(t, "the widgets are as they should be", func() (bool, string) {
+	recordertest.Eventually(t, "the state of the widgets", func() (bool, string) {
 		r.Alive(t)
 		list, err := r.Client.Resources(t.Context())
 		if err != nil {
@@ -78,45 +80,47 @@ func (r *recorder) widgets(t *testing.T, is func(*v1.Resource) bool) {
 				return is(w), fmt.Sprintf("%+v", *w)
 			}
 		}
-		return false, "they are not known"
+		return false, "not in the catalogue"
 	})
 }
 
-// TestRightsThatAreLostHideNothingOnceTheyAreBack takes the right to watch the widgets from the recorder, and gives it back while
-// the API server still remembers.
-func TestRightsThatAreLostHideNothingOnceTheyAreBack(t *testing.T) {
-	random := chance(t)
+// TestRights_RevokedAndGrantedAgainLosesNothing revokes the right to watch the
+// widgets, and grants it again while the API server still has the changes.
+func TestRights_RevokedAndGrantedAgainLosesNothing(t *testing.T) {
+	random := newRand(t)
 	u := newUser(t)
-	u.may(t, true)
+	u.permit(t, true)
 	p := newProxy(t)
 	r := newRecorder(t, u.kubeconfig(t, p))
-	w := newWorld(t, "forbidden")
-	w.under(t, round(), rounds(), func() {
-		for range form(2, 8) {
+	w := newScenario(t, "forbidden")
+	w.runLoad(t, round(), rounds(), func() {
+		for range shortOrLong(2, 8) {
 			pause(random, time.Second)
-			u.may(t, false)
+			u.permit(t, false)
 			r.widgets(t, func(w *v1.Resource) bool {
 				if w.State == "waiting" {
 					return true
 				}
-				p.cut(false) // a watch that is open stays so: only the next one is refused
+				p.cut(false) // an open watch continues: only the next one is forbidden
+				// Limits the rate of reconnects. It orders nothing.
 				time.Sleep(300 * time.Millisecond)
 				return false
 			})
 			pause(random, time.Second)
-			u.may(t, true)
+			u.permit(t, true)
 			r.widgets(t, func(w *v1.Resource) bool { return w.State == "watching" })
 		}
 	})
-	w.judge(t, r)
+	w.verify(t, r)
 }
 
-// user is somebody with a role of his own.
+// user is a user of the cluster with a ClusterRole of its own.
 type user struct {
 	name string
 	kube kubernetes.Interface
 }
 
+// newUser returns a user without rights.
 func newUser(t *testing.T) *user {
 	t.Helper()
 	u := &user{name: "recorder-" + filepath.Base(t.TempDir()) + t.Name(), kube: kubernetes.NewForConfigOrDie(cluster.Config())}
@@ -131,22 +135,23 @@ func newUser(t *testing.T) *user {
 	return u
 }
 
-// may permits the user to list and watch everything, with or without the widgets.
-func (u *user) may(t *testing.T, widgets bool) {
+// permit permits the user to list and watch all resources, with or without the
+// widgets.
+func (u *user) permit(t *testing.T, widgets bool) {
 	t.Helper()
 	served, err := u.kube.Discovery().ServerGroups()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const widgetGroup = "load.devcluster.dev"
-	var groups []string // a role can't say "all but one"
+	var groups []string // a role can't exclude a group
 	for _, g := range served.Groups {
 		if g.Name != widgetGroup {
 			groups = append(groups, g.Name)
 		}
 	}
 	if widgets {
-		groups = append(groups, widgetGroup) // which may not be defined yet
+		groups = append(groups, widgetGroup) // may not be served yet
 	}
 	role := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: u.name},
@@ -158,7 +163,7 @@ func (u *user) may(t *testing.T, widgets bool) {
 	}
 }
 
-// kubeconfig writes the proxy's kubeconfig, for the user.
+// kubeconfig writes the proxy's kubeconfig with this user, and returns the path.
 func (u *user) kubeconfig(t *testing.T, p *proxy) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(p.kubeconfig)

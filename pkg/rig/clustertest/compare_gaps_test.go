@@ -8,7 +8,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-func TestOutsideGaps(t *testing.T) {
+func TestOutsideGaps_ReportsMissingWrites(t *testing.T) {
 	at := func(second int) time.Time { return time.Date(2026, 1, 2, 3, 4, second, 0, time.UTC) }
 	recorded := []v1.Event{
 		{ResourceType: "pods", UID: "a", ResourceVersion: "10", Timestamp: at(10)},
@@ -43,7 +43,7 @@ func TestOutsideGaps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := clustertest.OutsideGaps([]clustertest.Write{tc.write}, recorded, []v1.Gap{tc.gap}); len(got) != tc.want {
-				t.Errorf("%d findings, want %d: %q", len(got), tc.want, got)
+				t.Errorf("got %d findings, want %d: %q", len(got), tc.want, got)
 			}
 		})
 	}

@@ -19,16 +19,16 @@ import (
 )
 
 var (
-	whoSeed   = flag.Uint64("who-seed", 0, "what the writes of the attribution test follow from; 0 takes a new seed")
-	whoWrites = flag.Int("who-writes", 60, "how many writes each object of the attribution test gets; the long form takes 1000")
+	whoSeed   = flag.Uint64("who-seed", 0, "seed of the writes of the attribution test; 0 means a new one")
+	whoWrites = flag.Int("who-writes", 60, "number of writes to each object of the attribution test; the long run uses 1000")
 )
 
-// authored is the truth about one write that made a version.
+// authored is who made a version, and how.
 type authored struct {
 	manager, subresource, how string
 }
 
-// truth collects what was written, by object and resourceVersion.
+// truth has the writes that the API server accepted, by name and resourceVersion.
 type truth struct {
 	mu     sync.Mutex
 	writes map[string]authored
@@ -40,10 +40,10 @@ func (w *truth) add(name, rv string, a authored) {
 	w.writes[name+" "+rv] = a
 }
 
-// TestWho_IsRightOrNobody lets random managers write to objects in every way
-// that there is, with and without pauses, so that many writes fall into the
-// same second, and compares who is recorded with who wrote.
-func TestWho_IsRightOrNobody(t *testing.T) {
+// TestAttribution_IsCorrectOrEmpty makes random managers write to objects in every
+// way that the API server supports. Many writes fall into the same second. Each
+// recorded manager must be the one that wrote the version.
+func TestAttribution_IsCorrectOrEmpty(t *testing.T) {
 	seed := *whoSeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -73,13 +73,14 @@ func TestWho_IsRightOrNobody(t *testing.T) {
 				n++
 			}
 		}
-		return n >= len(written.writes), fmt.Sprintf("%d of %d", n, len(written.writes))
+		return n >= len(written.writes), fmt.Sprintf("got %d, want %d", n, len(written.writes))
 	})
 	check(t, r.events(t, query), written)
 }
 
-// TestWho_OfWritesWithoutAManager scales to 0 and back, binds pods and deletes.
-func TestWho_OfWritesWithoutAManager(t *testing.T) {
+// TestAttribution_OfWritesWithoutManagedEntry scales to 0 and back, binds pods,
+// evicts one and deletes one.
+func TestAttribution_OfWritesWithoutManagedEntry(t *testing.T) {
 	kubectl(t, "create", "namespace", "unmanaged")
 	r := start(t, t.TempDir(), cluster.Config(), nil)
 	kubectl(t, "create", "deployment", "web", "-n", "unmanaged", "--image=web:1", "--replicas=2")
@@ -103,7 +104,7 @@ func TestWho_OfWritesWithoutAManager(t *testing.T) {
 	} {
 		r.eventually(t, query, func() (bool, string) {
 			got := who(r.events(t, "namespace=unmanaged&summary=true&"+query))
-			return got == want, got + "; want " + want
+			return got == want, "got " + got + ", want " + want
 		})
 	}
 }
@@ -118,7 +119,7 @@ func post(t *testing.T, pod, subresource, body string) {
 	kubectl(t, "create", "--raw", "/api/v1/namespaces/unmanaged/pods/"+pod+"/"+subresource, "-f", file)
 }
 
-// who says who wrote each of the versions.
+// who returns the writers of the versions, in order. "?" is unknown.
 func who(events []v1.Event) string {
 	var all []string
 	for _, e := range events {
@@ -137,7 +138,8 @@ func who(events []v1.Event) string {
 	return strings.Join(all, ", ")
 }
 
-// check compares what was recorded with the truth.
+// check compares the recorded managers with the truth. At least half of the writes
+// must have one.
 func check(t *testing.T, events []v1.Event, written *truth) {
 	t.Helper()
 	right, nobody, wrong, inferred := 0, map[string]int{}, 0, 0
@@ -156,7 +158,7 @@ func check(t *testing.T, events []v1.Event, written *truth) {
 			right++
 		default:
 			wrong++
-			t.Errorf("%s %s@%s: got %+v, want %+v or nobody", e.Verb, e.ResourceName, e.ResourceVersion, m, want)
+			t.Errorf("%s %s@%s: got managers %+v, want %+v or none", e.Verb, e.ResourceName, e.ResourceVersion, m, want)
 		}
 		if u := e.Unmanaged; u != nil {
 			inferred++
@@ -173,11 +175,11 @@ func check(t *testing.T, events []v1.Event, written *truth) {
 	}
 	t.Logf("%d writes: %d right, %d nobody (%d with their subresource), %d wrong", right+left+wrong, right, left, inferred, wrong)
 	if right < (right+left)/2 {
-		t.Errorf("%d of %d writers are named, want at least half", right, right+left)
+		t.Errorf("got the managers of %d of %d writes, want at least half", right, right+left)
 	}
 }
 
-// checkFields compares the fields of a manager with what changed.
+// checkFields checks that the fields of each manager did change.
 func checkFields(t *testing.T, last, e *v1.Event) {
 	t.Helper()
 	if len(e.Managers) == 0 || last.ObjectChanges == nil {
@@ -190,12 +192,13 @@ func checkFields(t *testing.T, last, e *v1.Event) {
 	for _, m := range e.Managers {
 		for _, field := range m.Fields {
 			if !changed[field] {
-				t.Errorf("%s@%s: %s is said to have changed %s, want one of %v", e.ResourceName, e.ResourceVersion, m.Manager, field, changed)
+				t.Errorf("%s@%s: got field %s of manager %s, want one of %v", e.ResourceName, e.ResourceVersion, field, m.Manager, changed)
 			}
 		}
 	}
 }
 
+// decoded returns an object with its numbers as they are written.
 func decoded(t *testing.T, object []byte) map[string]any {
 	t.Helper()
 	var into map[string]any

@@ -16,7 +16,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// volume is a directory as the kubelet mounts a ConfigMap: its file is a link through another one, which is swapped.
+// volume is a directory as the kubelet mounts a ConfigMap. Its file is a link
+// through a second link, which each update replaces.
 type volume struct {
 	t    *testing.T
 	dir  string
@@ -33,7 +34,7 @@ func newVolume(t *testing.T, content string) *volume {
 
 func (v *volume) path() string { return filepath.Join(v.dir, "resources.yaml") }
 
-// write swaps the file for one with this content.
+// write replaces the file by one with this content.
 func (v *volume) write(content string) {
 	v.t.Helper()
 	v.next++
@@ -44,7 +45,7 @@ func (v *volume) write(content string) {
 	v.check(os.Rename(filepath.Join(v.dir, "..tmp"), filepath.Join(v.dir, "..data")))
 }
 
-// remove takes the file away; the next write brings it back.
+// remove removes the file until the next write.
 func (v *volume) remove() { v.check(os.Remove(filepath.Join(v.dir, "..data"))) }
 
 func (v *volume) check(err error) {
@@ -54,26 +55,27 @@ func (v *volume) check(err error) {
 	}
 }
 
-// followed is what a source's follower was told: the limits of configurations, or errors.
+// followed keeps what a source passed to the follower: the query limits of
+// configurations, or errors.
 type followed struct {
 	mu  sync.Mutex
 	all []string
 }
 
-func (f *followed) take(c daemon.Config, err error) bool {
+// apply accepts every configuration, and no error.
+func (f *followed) apply(c daemon.Config, err error) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case err != nil:
+	if err != nil {
 		f.all = append(f.all, "error "+err.Error())
-	default:
-		f.all = append(f.all, fmt.Sprint(c.MaxQueryLimit))
+		return false
 	}
-	return err == nil
+	f.all = append(f.all, fmt.Sprint(c.MaxQueryLimit))
+	return true
 }
 
-// told returns what was told since it was last asked.
-func (f *followed) told() []string {
+// drain returns what was passed since the last call.
+func (f *followed) drain() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := f.all
@@ -81,7 +83,8 @@ func (f *followed) told() []string {
 	return all
 }
 
-// follow follows a source in a bubble, with a look each second, until the bubble's test ends.
+// follow follows a source in a synctest bubble, with one read each second, until
+// the bubble ends.
 func follow(t *testing.T, source *daemon.Source, signals <-chan os.Signal) *followed {
 	t.Helper()
 	if _, err := source.Load(); err != nil {
@@ -90,59 +93,62 @@ func follow(t *testing.T, source *daemon.Source, signals <-chan os.Signal) *foll
 	f := &followed{}
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
-	done.Go(func() { source.Follow(ctx, time.Second, signals, f.take) })
+	done.Go(func() { source.Follow(ctx, time.Second, signals, f.apply) })
 	t.Cleanup(func() { cancel(); done.Wait() })
-	time.Sleep(time.Millisecond) // looks come between the test's steps
+	time.Sleep(time.Millisecond) // so that reads are between the steps of the test
 	return f
 }
 
+// expect compares what was passed since the last call. want are prefixes.
 func (f *followed) expect(t *testing.T, step string, want ...string) {
 	t.Helper()
 	synctest.Wait()
-	got := f.told()
+	got := f.drain()
 	if !slices.EqualFunc(got, want, strings.HasPrefix) {
-		t.Errorf("%s: told %q, want %q", step, got, want)
+		t.Errorf("%s: got %q, want %q", step, got, want)
 	}
 }
 
 func limit(n int) string { return fmt.Sprintf("maxQueryLimit: %d\n", n) }
 
-func at(path string) *daemon.Source {
+// sourceAt returns a source with this CONFIG_PATH.
+func sourceAt(path string) *daemon.Source {
 	return daemon.NewSource(func(name string) string { return map[string]string{"CONFIG_PATH": path}[name] }, "")
 }
 
-func TestChangesOfTheFileAreFollowed(t *testing.T) {
+func TestSource_FollowsChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVolume(t, limit(1))
-		f := follow(t, at(v.path()), nil)
+		f := follow(t, sourceAt(v.path()), nil)
 		time.Sleep(time.Minute)
 		f.expect(t, "nothing changed")
 		v.write(limit(1))
 		time.Sleep(time.Minute)
-		f.expect(t, "the same was written")
+		f.expect(t, "same content written again")
 		v.write(limit(2))
 		time.Sleep(2 * time.Second)
-		f.expect(t, "another limit", "2")
+		f.expect(t, "limit changed", "2")
 		v.write("maxQueryLimit: none\n")
 		time.Sleep(time.Minute)
-		f.expect(t, "a mistake", "error "+v.path()+": line 1: maxQueryLimit: want a whole number")
+		f.expect(t, "mistake", "error "+v.path()+": line 1: maxQueryLimit: want a whole number")
 		v.write("serverPort: x\n")
 		time.Sleep(time.Minute)
 		f.expect(t, "another mistake", "error "+v.path()+": line 1: serverPort: ")
 		v.write(limit(2))
 		time.Sleep(time.Minute)
-		f.expect(t, "what is in force comes back", "2")
+		f.expect(t, "applied content is back", "2")
 		v.remove()
 		time.Sleep(time.Minute)
-		f.expect(t, "the file is gone", "error read the configuration that CONFIG_PATH names: open "+v.path())
+		f.expect(t, "file removed", "error read the configuration file of CONFIG_PATH: open "+v.path())
 		v.write(limit(3))
 		time.Sleep(time.Minute)
-		f.expect(t, "the file is back", "3")
+		f.expect(t, "file is back", "3")
 	})
 }
 
-// A file that is written in place is empty at first, and then has half of its rules.
-func TestAFileThatIsBeingWrittenIsNotTakenUp(t *testing.T) {
+// TestSource_IgnoresPartialWrites writes a file in place: it is empty first, and
+// then has half of its content.
+func TestSource_IgnoresPartialWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "resources.yaml")
 		write := func(content string) {
@@ -152,32 +158,34 @@ func TestAFileThatIsBeingWrittenIsNotTakenUp(t *testing.T) {
 		}
 		write(limit(1))
 		signals := make(chan os.Signal)
-		f := follow(t, at(path), signals)
+		f := follow(t, sourceAt(path), signals)
 		for i, part := range []string{"", "maxQuery", "maxQueryLimit: 2", "maxQueryLimit: 25"} {
 			f.expect(t, fmt.Sprint("after part ", i))
 			write(part)
 			time.Sleep(time.Second)
 		}
-		f.expect(t, "one look")
+		f.expect(t, "after one read")
 		time.Sleep(time.Second)
-		f.expect(t, "two looks", "25")
+		f.expect(t, "after two reads", "25")
 		write(limit(3))
 		signals <- os.Interrupt
-		f.expect(t, "who signals has written all of it", "3")
+		f.expect(t, "after a signal", "3")
 		time.Sleep(time.Minute)
-		f.expect(t, "it was taken up already")
+		f.expect(t, "already applied")
 	})
 }
 
-func TestOnlyTheDefaultFileMayAppearAndGoAgain(t *testing.T) {
+// TestSource_OnlyFallbackMayBeAbsent also checks that a fallback that was applied
+// once may not disappear.
+func TestSource_OnlyFallbackMayBeAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "resources.yaml")
 		source := daemon.NewSource(func(string) string { return "" }, path)
 		f := follow(t, source, nil)
 		time.Sleep(time.Minute)
-		f.expect(t, "there is none")
+		f.expect(t, "no file")
 		for _, step := range []struct{ content, want string }{
-			{"maxQueryLimit: none\n", "error "}, {"", "1000"}, {limit(5), "5"}, {"", "error read the configuration: open "}, {limit(5), "5"},
+			{"maxQueryLimit: none\n", "error "}, {"", "1000"}, {limit(5), "5"}, {"", "error read the configuration file: open "}, {limit(5), "5"},
 		} {
 			if err := os.WriteFile(path, []byte(step.content), 0o600); err != nil {
 				t.Fatal(err)
@@ -189,8 +197,8 @@ func TestOnlyTheDefaultFileMayAppearAndGoAgain(t *testing.T) {
 			f.expect(t, step.content, step.want)
 		}
 	})
-	_, err := at(filepath.Join(t.TempDir(), "absent.yaml")).Load()
+	_, err := sourceAt(filepath.Join(t.TempDir(), "absent.yaml")).Load()
 	if history.CodeOf(err) != history.Invalid {
-		t.Errorf("a file that was asked for may be absent: %v", err)
+		t.Errorf("absent file of CONFIG_PATH: got error %v with code %s, want code %s", err, history.CodeOf(err), history.Invalid)
 	}
 }
