@@ -51,7 +51,7 @@ type local struct {
 
 // Export writes the file of a part of the log's history.
 func (l local) Export(ctx context.Context, w io.Writer, wanted Wanted, progress archive.Progress) (x Exported, err error) {
-	of := history.Extent{Start: wanted.Start, End: wanted.End, Namespace: wanted.Namespace}
+	of := history.Extent{Start: wanted.Start, End: wanted.End, Namespace: history.ParseNamespaceScope(wanted.Namespace)}
 	if of.Resources, err = l.resources(ctx, wanted.Types); err != nil {
 		return x, err
 	}

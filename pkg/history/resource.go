@@ -7,15 +7,13 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 )
 
-// NoNamespace stands, wherever a namespace is asked for, for "of no namespace": cluster-scoped objects. It can be no
-// namespace's name.
-const NoNamespace = "-"
-
-// Resource is what is watched: a GroupResource in one API version, with the names that discovery gives it. One resource
-// is watched in one version only, or each change would be recorded once a version.
+// Resource is a recorded resource: a group and a plural in one API version,
+// with the names that discovery gives it.
+//
+// A resource is watched in one API version only. Otherwise each change would
+// be recorded once per version.
 type Resource struct {
 	Group      string   `json:"group"`
 	Version    string   `json:"version"`
@@ -25,19 +23,21 @@ type Resource struct {
 	ShortNames []string `json:"shortNames,omitempty"`
 	Namespaced bool     `json:"namespaced"`
 
-	// Since is from when on the log has the changes of the resource's objects:
-	// when recording of them began or, if it is trimmed, where what retention has
-	// left of that begins. The log sets both. Since is zero before the first sync
-	// has ended, and for a resource that was recorded before logs kept it.
+	// Since is when the resource's history begins: when its recording began or,
+	// if Trimmed, the start of what retention has kept. The log sets both.
+	// Since is zero before the first list is complete, and for a resource that
+	// was recorded before logs stored it.
 	Since   time.Time `json:"since,omitzero"`
 	Trimmed bool      `json:"trimmed,omitzero"`
 
-	// Former are the definitions before, the newest first: a CRD can be deleted and created again with another kind or
-	// another scope. Objects recorded under them have kept their kind and their namespace.
+	// Former are the earlier definitions, newest first, of a CRD that was
+	// deleted and created again with another kind or scope. Objects that were
+	// recorded under them keep that kind and scope.
 	Former []Definition `json:"former,omitempty"`
 }
 
-// Definition is what a CRD says of a resource, and may say differently when it is created again.
+// Definition is the part of a resource that may differ after its CRD was
+// deleted and created again.
 type Definition struct {
 	Kind       string   `json:"kind"`
 	Singular   string   `json:"singular,omitempty"`
@@ -45,24 +45,25 @@ type Definition struct {
 	Namespaced bool     `json:"namespaced"`
 }
 
-// mostFormer bounds the former definitions of a resource.
-const mostFormer = 8
+// maxFormer bounds the former definitions of a resource.
+const maxFormer = 8
 
-// After returns the resource with the former definitions that it has if it takes the place of another one.
+// After returns the resource with the former definitions that it has if it
+// replaces another one. Definitions with the same kind and scope are merged.
 func (r Resource) After(before Resource) Resource {
 	all := append(slices.Clone(r.Former), Definition{before.Kind, before.Singular, before.ShortNames, before.Namespaced})
 	r.Former = nil
 	for _, d := range append(all, before.Former...) {
 		same := func(kind string, namespaced bool) bool { return kind == d.Kind && namespaced == d.Namespaced }
 		known := same(r.Kind, r.Namespaced) || slices.ContainsFunc(r.Former, func(f Definition) bool { return same(f.Kind, f.Namespaced) })
-		if !known && len(r.Former) < mostFormer {
+		if !known && len(r.Former) < maxFormer {
 			r.Former = append(r.Former, d)
 		}
 	}
 	return r
 }
 
-// Kinds returns the resource's kind, and those that it had.
+// Kinds returns the resource's kind, followed by its former kinds.
 func (r Resource) Kinds() []string {
 	kinds := []string{r.Kind}
 	for _, d := range r.Former {
@@ -73,13 +74,14 @@ func (r Resource) Kinds() []string {
 	return kinds
 }
 
-// Scoped reports whether the resource has, or had, objects in namespaces or, if namespaced is false, in none.
+// Scoped reports whether the resource has, or had, namespaced objects or, if
+// namespaced is false, cluster-scoped ones.
 func (r Resource) Scoped(namespaced bool) bool {
 	return r.Namespaced == namespaced ||
 		slices.ContainsFunc(r.Former, func(d Definition) bool { return d.Namespaced == namespaced })
 }
 
-// WasNamed is [Resource.Named] for the names of former definitions.
+// WasNamed is [Resource.Matches] for the names of former definitions.
 func (r Resource) WasNamed(arg string) bool {
 	return slices.ContainsFunc(r.Former, func(d Definition) bool {
 		before := r
@@ -88,18 +90,20 @@ func (r Resource) WasNamed(arg string) bool {
 	})
 }
 
-// GroupResource returns the resource's identity, which no change of API version moves.
+// GroupResource returns the resource's identity. It does not change with the
+// API version.
 func (r Resource) GroupResource() schema.GroupResource {
 	return schema.GroupResource{Group: r.Group, Resource: r.Plural}
 }
 
-// APIVersion returns "group/version", or only the version for the core group.
+// APIVersion returns "group/version", or "version" for the core group.
 func (r Resource) APIVersion() string {
 	return schema.GroupVersion{Group: r.Group, Version: r.Version}.String()
 }
 
-// Path returns the URL path of one of the resource's objects on the API server; with an empty name, of the collection.
-// With an empty namespace it is the path across all namespaces.
+// Path returns the URL path of one of the resource's objects on the API
+// server. An empty name gives the path of the collection, and an empty
+// namespace the path across all namespaces.
 func (r Resource) Path(namespace, name string) string {
 	root := "/apis/" + r.Group
 	if r.Group == "" {
@@ -111,8 +115,9 @@ func (r Resource) Path(namespace, name string) string {
 	return path.Join(root, r.Version, "namespaces", namespace, r.Plural, name)
 }
 
-// Named tells whether arg names the resource in one of the forms that kubectl takes: plural, singular, short name or
-// kind without regard to case, and each of these followed by ".group" or ".version.group".
+// Matches reports whether arg names the resource in a form that kubectl
+// accepts: the plural, singular, short name or kind in any case, each
+// optionally followed by ".group" or ".version.group".
 func (r Resource) Matches(arg string) bool {
 	name, rest, qualified := strings.Cut(strings.ToLower(arg), ".")
 	if qualified && rest != r.Group && rest != r.Version+"."+r.Group && (r.Group != "" || rest != r.Version) {
@@ -121,8 +126,10 @@ func (r Resource) Matches(arg string) bool {
 	return name != "" && (name == r.Plural || name == r.Singular || name == strings.ToLower(r.Kind) || slices.Contains(r.ShortNames, name))
 }
 
-// Matching returns the resources that arg names, in any form that kubectl takes. A plural that is spelled out wins over
-// another resource's short name or kind, and these over the names of former definitions.
+// Matching returns the resources of the catalogue that arg names.
+//
+// A plural takes precedence over another resource's singular, short name or
+// kind. Former names count only if nothing has the name today.
 func Matching(catalogue []Resource, arg string) []Resource {
 	plural, _, _ := strings.Cut(strings.ToLower(arg), ".")
 	var byPlural, byAny, before []Resource
@@ -147,21 +154,15 @@ func Matching(catalogue []Resource, arg string) []Resource {
 	}
 }
 
-// ObjectRef identifies one incarnation of an object: the life of one UID under a name. The API version is no part of it.
-type ObjectRef struct {
-	Group     string
-	Resource  string // plural, lower case
-	Namespace string // empty for cluster-scoped objects
-	Name      string
-	UID       types.UID
+// EventResources returns the resources under which Kubernetes Events may be
+// recorded. Two groups serve the same Events; the configuration decides which
+// of them is recorded.
+func EventResources() []schema.GroupResource {
+	return []schema.GroupResource{{Resource: "events"}, {Group: "events.k8s.io", Resource: "events"}}
 }
 
-// GroupResource returns the resource that the object belongs to.
-func (o ObjectRef) GroupResource() schema.GroupResource {
-	return schema.GroupResource{Group: o.Group, Resource: o.Resource}
-}
-
-// String returns "pods shop/web-1" or, for cluster-scoped objects, "nodes node-1", with the group where there is one.
-func (o ObjectRef) String() string {
-	return o.GroupResource().String() + " " + path.Join(o.Namespace, o.Name)
+// IsEventResource reports whether the objects of a resource are Kubernetes
+// Events.
+func IsEventResource(r schema.GroupResource) bool {
+	return r.Resource == "events" && (r.Group == "" || r.Group == "events.k8s.io")
 }

@@ -134,10 +134,10 @@ func BenchmarkScan(b *testing.B) {
 	}{
 		{"time", history.Filter{}},
 		{"resource", history.Filter{Resources: []schema.GroupResource{{Resource: "nodes"}}}},
-		{"namespace", history.Filter{Namespace: ref.Namespace}},
-		{"namespace+resource", history.Filter{Resources: one, Namespace: ref.Namespace}},
+		{"namespace", history.Filter{Namespace: ref.Scope()}},
+		{"namespace+resource", history.Filter{Resources: one, Namespace: ref.Scope()}},
 		{"verb", history.Filter{Verbs: []history.Verb{history.Delete}}},
-		{"object", history.Filter{Resources: one, Namespace: ref.Namespace, Name: ref.Name}},
+		{"object", history.Filter{Resources: one, Namespace: ref.Scope(), Name: ref.Name}},
 		{"uid", history.Filter{UID: ref.UID}},
 		{"target", history.Filter{Regarding: &history.Target{Kind: "Pod", Namespace: ref.Namespace, Name: ref.Name}}},
 		{"owner", history.Filter{Owner: busiest[0].Owners[0]}},

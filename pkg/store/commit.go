@@ -202,8 +202,8 @@ func checkRecord(r *history.Record) error {
 		return history.Errorf(history.Invalid, "record of %s has no verb", r.Ref)
 	case r.Ref.Name == "" || len(r.Ref.Name) > history.MaxText || len(r.Ref.UID) > history.MaxText || len(r.Ref.Namespace) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s has an empty name, or one too long", r.Ref.GroupResource())
-	case r.Ref.Namespace == history.NoNamespace:
-		return history.Errorf(history.Invalid, "record of %s: %q is no namespace", r.Ref, history.NoNamespace)
+	case r.Ref.Namespace == history.ClusterScoped.String():
+		return history.Errorf(history.Invalid, "record of %s: %q is not a namespace", r.Ref, r.Ref.Namespace)
 	case len(r.Version)+len(r.Kind) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s has a kind too long", r.Ref)
 	case len(r.Owners) > history.MaxOwners, len(r.ManagedHashes) > history.MaxManagedEntries, r.Attributes() > history.MaxAttributes:

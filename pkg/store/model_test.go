@@ -164,10 +164,7 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 	t.Helper()
 	ref := m.ref()
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1}
-	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name, ref.UID
-	if ref.Namespace == "" {
-		sc.Namespace = history.NoNamespace
-	}
+	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name, ref.UID
 	want := m.answer(sc)
 	got, err := s.Latest(t.Context(), ref)
 	if len(want) == 0 {

@@ -78,10 +78,10 @@ func (p *plan) facts(r *reader, f *history.Filter) (bool, error) {
 		owner := key.Sum(string(f.Owner))
 		p.owner = &owner
 	}
-	if f.Namespace != "" {
+	if namespace, narrowed := f.Namespace.Namespace(); narrowed {
 		p.place = true
-		if f.Namespace != history.NoNamespace {
-			n, err := r.s.terms.number(r.txn, term{key.Namespaces, f.Namespace})
+		if namespace != "" {
+			n, err := r.s.terms.number(r.txn, term{key.Namespaces, namespace})
 			if err != nil || n == 0 {
 				return false, err
 			}
