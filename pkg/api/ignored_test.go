@@ -16,7 +16,7 @@ import (
 
 // rule lets rules leave something out from now on.
 func (s *server) rule(rules ...history.IgnoreRule) {
-	s.Handler = api.New(query.New(s.log, query.Options{Omissions: func() []history.IgnoreRule { return rules }}), api.Options{})
+	s.Handler = api.New(query.New(s.log, query.Options{IgnoreRules: func() []history.IgnoreRule { return rules }}), api.Options{})
 }
 
 func TestEveryAnswerSaysWhatRulesLeaveOut(t *testing.T) {

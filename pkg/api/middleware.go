@@ -9,59 +9,61 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// observed logs every request at debug level, and turns a panic into an answer with status 500 and a line in the log.
-func observed(logger *slog.Logger, next http.Handler) http.Handler {
+// logged logs each request at debug level. A panic becomes an answer with
+// status 500 and a log line.
+func logged(logger *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o, start := &observer{ResponseWriter: w}, time.Now()
+		answer, start := &countingWriter{ResponseWriter: w}, time.Now()
 		defer func() {
 			if p := recover(); p != nil {
-				o.panicked(logger, r, p)
+				answer.panicked(logger, r, p)
 			}
-			logger.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", o.status,
-				"bytes", o.bytes, "duration", time.Since(start))
+			logger.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", answer.status,
+				"bytes", answer.bytes, "duration", time.Since(start))
 		}()
-		next.ServeHTTP(o, r)
+		next.ServeHTTP(answer, r)
 	})
 }
 
-// observer remembers what was answered.
-type observer struct {
+// countingWriter stores the status and the size of an answer.
+type countingWriter struct {
 	http.ResponseWriter
 
-	status int
+	status int // 0 before the answer begins
 	bytes  int64
 }
 
-// WriteHeader passes the status on.
-func (o *observer) WriteHeader(status int) {
-	if o.status == 0 {
-		o.status = status
+// WriteHeader stores the status and passes it on.
+func (c *countingWriter) WriteHeader(status int) {
+	if c.status == 0 {
+		c.status = status
 	}
-	o.ResponseWriter.WriteHeader(status)
+	c.ResponseWriter.WriteHeader(status)
 }
 
-// Write passes the bytes on.
-func (o *observer) Write(b []byte) (int, error) {
-	if o.status == 0 {
-		o.status = http.StatusOK
+// Write counts the bytes and passes them on.
+func (c *countingWriter) Write(b []byte) (int, error) {
+	if c.status == 0 {
+		c.status = http.StatusOK
 	}
-	n, err := o.ResponseWriter.Write(b)
-	o.bytes += int64(n)
+	n, err := c.ResponseWriter.Write(b)
+	c.bytes += int64(n)
 	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (o *observer) Unwrap() http.ResponseWriter { return o.ResponseWriter }
+func (c *countingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// panicked answers for a handler that panicked. Where an answer was begun already, the connection is cut, so that nobody
-// takes half an answer for a whole one.
-func (o *observer) panicked(logger *slog.Logger, r *http.Request, p any) {
-	if p == http.ErrAbortHandler { //nolint:errorlint // the server compares it so, too
+// panicked writes the answer of a handler that panicked. If an answer has
+// begun, it aborts the connection, so that a client does not take the part for
+// the whole.
+func (c *countingWriter) panicked(logger *slog.Logger, r *http.Request, p any) {
+	if p == http.ErrAbortHandler { //nolint:errorlint // the server compares it in the same way
 		panic(p)
 	}
 	logger.ErrorContext(r.Context(), "handler panicked", "path", r.URL.Path, "err", p, "stack", string(debug.Stack()))
-	if o.status != 0 {
+	if c.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	writeError(o, http.StatusInternalServerError, string(history.Internal), "internal error; the recorder's log has the details")
+	writeError(c, http.StatusInternalServerError, string(history.Internal), "internal error: see the recorder's log")
 }

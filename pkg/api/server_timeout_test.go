@@ -21,7 +21,7 @@ import (
 )
 
 // patience is that of the servers under test, which have a clock of their own.
-var patience = api.Patience{Request: 10 * time.Second, Idle: time.Minute, Taking: 30 * time.Second}
+var patience = api.Timeouts{Request: 10 * time.Second, Idle: time.Minute, WriteIdle: 30 * time.Second}
 
 // pipes is a listener for connections within a process.
 type pipes chan net.Conn
@@ -90,13 +90,13 @@ func TestAClientThatTakesItsTimeIsWaitedFor(t *testing.T) {
 		for range 2 {
 			ask(t, c, get)
 			start := time.Now()
-			response, err := http.ReadResponse(bufio.NewReader(slowly{c, patience.Taking / 10}), nil)
+			response, err := http.ReadResponse(bufio.NewReader(slowly{c, patience.WriteIdle / 10}), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			b, err := io.ReadAll(response.Body)
 			took := time.Since(start)
-			if err := errors.Join(err, response.Body.Close()); err != nil || len(b) != size || took < 10*patience.Taking {
+			if err := errors.Join(err, response.Body.Close()); err != nil || len(b) != size || took < 10*patience.WriteIdle {
 				t.Errorf("%d bytes of %d after %s, %v", len(b), size, took, err)
 			}
 		}
@@ -117,7 +117,7 @@ func TestAClientThatTakesNothingIsCutOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if took := <-ended; took != patience.Taking {
+		if took := <-ended; took != patience.WriteIdle {
 			t.Errorf("waited for it for %s", took)
 		}
 		if b, err := io.ReadAll(response.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -132,7 +132,7 @@ func TestAShortAnswerThatNobodyTakesIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 		ask(t, c, get)
-		time.Sleep(patience.Taking + 1)
+		time.Sleep(patience.WriteIdle + 1)
 		if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
 			t.Errorf("%q, %v", b, err)
 		}
@@ -209,7 +209,7 @@ func (s *server) cutOff(t *testing.T, request string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, served := api.NewServer(s, api.Patience{Taking: 250 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
+	server, served := api.NewServer(s, api.Timeouts{WriteIdle: 250 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {

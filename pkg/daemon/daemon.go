@@ -78,7 +78,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	d.log = &observed{recorded: d.store, watchers: d.watchers, refused: d.recorder.Refused}
-	d.server = api.NewServer(d.newHandler(ctx), api.Patience{}, logger)
+	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
 	return d, nil
 }
@@ -95,9 +95,9 @@ func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, erro
 
 func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
-		Omissions: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
-		Served:    d.watchers.Served,
-		Absent:    d.absent,
+		IgnoreRules: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
+		Served:      d.watchers.Served,
+		Absent:      d.absent,
 	})
 	return api.New(service, api.Options{
 		Logger:   d.logger,

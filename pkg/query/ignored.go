@@ -1,7 +1,6 @@
 package query
 
 import (
-	"context"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -9,31 +8,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// scope is where a question looks: at resources, as in [Timeline], and at their objects in one namespace, in none, or in all
-// with "".
-type scope struct {
-	types     []string
-	group     string
-	namespace string
-}
-
-// place is one resource of a scope.
-type place struct {
-	resource  history.Resource
-	namespace string
-}
-
-// omitted returns what the rules that hold now leave out of the scopes; of a rule's namespaces, those that lie in one.
-func (s *Service) omitted(ctx context.Context, scopes ...scope) ([]history.IgnoreRule, error) {
-	rules := s.options.Omissions()
+// ignored returns the current rules that ignore a part of the scopes. Of a
+// rule's namespaces, it returns only those that are in a scope.
+func (s *Service) ignored(catalogue []history.Resource, scopes ...scope) []history.IgnoreRule {
+	rules := s.options.IgnoreRules()
 	if len(rules) == 0 {
-		return nil, nil
+		return nil
 	}
-	known, err := s.reader.Resources(ctx)
-	if err != nil {
-		return nil, err
-	}
-	known = withOmitted(known, rules)
+	known := withIgnored(catalogue, rules)
 	var places []place
 	for _, scope := range scopes {
 		for _, r := range choose(known, scope.types, scope.group) {
@@ -41,50 +23,42 @@ func (s *Service) omitted(ctx context.Context, scopes ...scope) ([]history.Ignor
 		}
 	}
 	var touching []history.IgnoreRule
-	for _, o := range rules {
-		if o, touches := within(o, places); touches {
-			touching = append(touching, o)
+	for _, rule := range rules {
+		if rule, touches := restrict(rule, places); touches {
+			touching = append(touching, rule)
 		}
 	}
-	return touching, nil
+	return touching
 }
 
-// withOmitted adds the resources that were never recorded because a rule leaves them out. They have but a plural and a group.
-func withOmitted(catalogue []history.Resource, rules []history.IgnoreRule) []history.Resource {
+// withIgnored adds the resources that were never recorded because a rule
+// ignores all of them. Only their plural and group are known.
+func withIgnored(catalogue []history.Resource, rules []history.IgnoreRule) []history.Resource {
 	all := slices.Clone(catalogue)
-	for _, o := range rules {
-		recorded := slices.ContainsFunc(catalogue, func(r history.Resource) bool { return r.GroupResource() == o.Resource })
-		if o.Whole() && !recorded {
-			all = append(all, history.Resource{Group: o.Resource.Group, Plural: o.Resource.Resource})
+	for _, rule := range rules {
+		recorded := slices.ContainsFunc(catalogue, func(r history.Resource) bool { return r.GroupResource() == rule.Resource })
+		if rule.Whole() && !recorded {
+			all = append(all, history.Resource{Group: rule.Resource.Group, Plural: rule.Resource.Resource})
 		}
 	}
 	return all
 }
 
-// within returns what of an omission touches the places, and whether anything does.
-func within(o history.IgnoreRule, places []place) (history.IgnoreRule, bool) {
+// restrict returns the part of a rule that touches the places, and whether
+// there is one.
+func restrict(rule history.IgnoreRule, places []place) (history.IgnoreRule, bool) {
 	touches, namespaces := false, []string(nil)
 	for _, p := range places {
-		if o.Resource != (schema.GroupResource{}) && o.Resource != p.resource.GroupResource() {
+		if rule.Resource != (schema.GroupResource{}) && rule.Resource != p.resource.GroupResource() {
 			continue
 		}
-		touches = touches || o.Whole() || len(o.Changes) > 0 && p.holds()
-		for _, namespace := range o.Namespaces {
-			if p.reaches(namespace) && !slices.Contains(namespaces, namespace) {
+		touches = touches || rule.Whole() || len(rule.Changes) > 0 && p.mayHold()
+		for _, namespace := range rule.Namespaces {
+			if p.mayHoldIn(namespace) && !slices.Contains(namespaces, namespace) {
 				namespaces = append(namespaces, namespace)
 			}
 		}
 	}
-	o.Namespaces = namespaces
-	return o, touches || len(namespaces) > 0
-}
-
-// holds tells whether the place can hold an object at all: none that is in no namespace is looked for in one.
-func (p place) holds() bool {
-	return p.namespace == "" || p.resource.Scoped(p.namespace != history.NoNamespace)
-}
-
-// reaches tells whether the place can hold an object of the namespace.
-func (p place) reaches(namespace string) bool {
-	return p.resource.Scoped(true) && (p.namespace == "" || p.namespace == namespace)
+	rule.Namespaces = namespaces
+	return rule, touches || len(namespaces) > 0
 }

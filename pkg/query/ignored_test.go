@@ -18,7 +18,7 @@ func TestAnAnswerHasTheRulesThatTouchItsQuestion(t *testing.T) {
 			Namespaces: strings.Fields(namespaces), Changes: strings.Fields(changes),
 		}
 	}
-	service := query.New(l.Store, query.Options{Omissions: func() []history.IgnoreRule {
+	service := query.New(l.Store, query.Options{IgnoreRules: func() []history.IgnoreRule {
 		return []history.IgnoreRule{
 			omit("", "", "noisy quiet", ""), omit("", "pods", "batch", ""), omit("", "nodes", "", "status.heartbeat"),
 			omit("apps", "deployments", "", "status"), omit("coordination.k8s.io", "leases", "", ""), omit("", "events", "default", ""),

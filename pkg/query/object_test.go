@@ -79,7 +79,7 @@ func TestGapsAndRulesOfEventsOfEitherGroupAreTold(t *testing.T) {
 		}
 		l.put(record(ref("", "pods", "shop", "web", 1), history.Create, `{}`))
 		rules := []history.IgnoreRule{{Resource: resource.GroupResource(), Namespaces: []string{"shop"}}}
-		h := ask(t, l.service(query.Options{Omissions: func() []history.IgnoreRule { return rules }}), query.Object{Namespace: "shop", Type: "po", Name: "web"})
+		h := ask(t, l.service(query.Options{IgnoreRules: func() []history.IgnoreRule { return rules }}), query.Object{Namespace: "shop", Type: "po", Name: "web"})
 		if len(h.Gaps) != 1 || len(h.Omitted) != 1 {
 			t.Errorf("group %q: gaps %v, omitted %v, want one of each", group, h.Gaps, h.Omitted)
 		}

@@ -10,17 +10,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// related returns a page of the Events regarding an object of one of the resources, and its descendants. room is how many bytes of
-// objects are left for it.
+// related returns a page of the Events regarding the object, which is of one of
+// the resources, and regarding its descendants. room bounds the page's objects,
+// in bytes.
 func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
 	about := targets(q, resources)
 	uids, exact, err := s.incarnations(ctx, all, about)
 	if err != nil {
 		return Page{}, err
 	}
-	g := gathering{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
+	g := collector{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
 	of := family{targets: about, uids: uids}
-	if err := g.gather(ctx, s.reader, of); err != nil {
+	if err := g.collect(ctx, s.reader, of); err != nil {
 		return Page{}, err
 	}
 	if q.Descendants {
@@ -29,27 +30,25 @@ func (s *Service) related(ctx context.Context, q Object, resources []history.Res
 			return Page{}, err
 		}
 		g.exact = g.exact && complete
-		if err := g.gather(ctx, s.reader, owned); err != nil {
+		if err := g.collect(ctx, s.reader, owned); err != nil {
 			return Page{}, err
 		}
 	}
-	return s.gathered(ctx, &g, room)
+	return s.relatedPage(ctx, &g, room)
 }
 
-// family is a set of objects that Events may regard: by what Events name, and by the UIDs that are known. Where it is
-// closed, no other UIDs belong to it.
+// family is a set of objects that Events may regard, described by what Events
+// name and by the known UIDs. If it is closed, no other UID belongs to it.
 type family struct {
 	targets []history.Target
 	uids    map[types.UID]bool
 	closed  bool
 }
 
-// targets returns what an Event regarding the object names: its kind, and those that it had, once for each group that has it.
+// targets returns what an Event regarding the object may name: each present and
+// former kind of each resource.
 func targets(q Object, resources []history.Resource) []history.Target {
-	namespace := q.Namespace
-	if namespace == history.NoNamespace {
-		namespace = ""
-	}
+	namespace, _ := q.Namespace.Namespace()
 	var targets []history.Target
 	for _, r := range resources {
 		for _, kind := range r.Kinds() {
@@ -59,9 +58,9 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	return targets
 }
 
-// incarnations returns the UIDs under which the object lived: those of its own
-// records or, if it has none, those that Events give it. It returns false if it
-// stopped at the bound of effort.
+// incarnations returns the object's UIDs: those of its own records or, if it has
+// none, those that Events name. It reports false if it stopped at the bound of
+// effort.
 func (s *Service) incarnations(ctx context.Context, own history.Filter, about []history.Target) (map[types.UID]bool, bool, error) {
 	uids, effort := map[types.UID]bool{}, s.options.Effort
 	collect := func(f history.Filter, uid func(*history.Record) types.UID) error {
@@ -97,18 +96,18 @@ func (s *Service) incarnations(ctx context.Context, own history.Filter, about []
 	return uids, effort > 0, nil
 }
 
-// gathering collects a page from the Events of many targets. It goes through each target's in order, counts them, and
-// keeps no more of them than two pages at a time.
-type gathering struct {
+// collector makes a page from the Events of many targets. It reads the Events of
+// each target in order, counts them, and keeps at most two pages.
+type collector struct {
 	question Object
 	effort   int
 
 	exact   bool
-	counted map[int64]bool            // by their time, which is unique: a record that several targets select is one
-	found   map[int64]*history.Record // as counted, those that are kept
+	counted map[int64]bool            // by time, which is unique: several targets may select one record
+	found   map[int64]*history.Record // the records that are kept, by time
 }
 
-func (g *gathering) gather(ctx context.Context, reader Reader, of family) error {
+func (g *collector) collect(ctx context.Context, reader Reader, of family) error {
 	for _, target := range of.targets {
 		if err := g.regarding(ctx, reader, target, of); err != nil {
 			return err
@@ -117,7 +116,7 @@ func (g *gathering) gather(ctx context.Context, reader Reader, of family) error 
 	return nil
 }
 
-func (g *gathering) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
+func (g *collector) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
 	scan := history.Scan{Order: g.question.Order}
 	scan.Start, scan.End, scan.Regarding = g.question.Start, g.question.End, &target
 	kept := 0
@@ -132,7 +131,7 @@ func (g *gathering) regarding(ctx context.Context, reader Reader, target history
 			continue
 		}
 		g.counted[r.Time.UnixNano()] = true
-		if kept <= g.question.Limit && g.ahead(r) {
+		if kept <= g.question.Limit && g.isAfter(r) {
 			kept++
 			g.keep(r)
 		}
@@ -140,8 +139,10 @@ func (g *gathering) regarding(ctx context.Context, reader Reader, target history
 	return nil
 }
 
-// admits tells an Event regarding one of the family from one regarding another incarnation, or another group's object of
-// the same kind and name: by the UID where it is known, else by the group. Emitters may leave both out.
+// admits reports whether an Event regards an object of the family, and not
+// another incarnation, or another group's object with the same kind and name.
+// The UID decides if the Event has one, and otherwise the group. Emitters may
+// omit both.
 func (f family) admits(target history.Target, regarding *history.Target) bool {
 	sameGroup := regarding.Group == target.Group
 	switch {
@@ -154,8 +155,8 @@ func (f family) admits(target history.Target, regarding *history.Target) bool {
 	}
 }
 
-// ahead tells whether the record lies behind the page before this one.
-func (g *gathering) ahead(r *history.Record) bool {
+// isAfter reports whether the record is after the previous page.
+func (g *collector) isAfter(r *history.Record) bool {
 	after := g.question.RelatedAfter
 	if g.question.Order == history.NewestFirst {
 		return after.IsZero() || r.Time.Before(after.Time)
@@ -163,7 +164,8 @@ func (g *gathering) ahead(r *history.Record) bool {
 	return after.IsZero() || r.Time.After(after.Time)
 }
 
-func (g *gathering) keep(r *history.Record) {
+// keep stores a record. If there are two pages, it drops the second one.
+func (g *collector) keep(r *history.Record) {
 	g.found[r.Time.UnixNano()] = r
 	if len(g.found) < 2*(g.question.Limit+1) {
 		return
@@ -173,7 +175,7 @@ func (g *gathering) keep(r *history.Record) {
 	}
 }
 
-func (g *gathering) sorted() []*history.Record {
+func (g *collector) sorted() []*history.Record {
 	return slices.SortedFunc(maps.Values(g.found), func(a, b *history.Record) int {
 		if g.question.Order == history.NewestFirst {
 			a, b = b, a
@@ -182,8 +184,9 @@ func (g *gathering) sorted() []*history.Record {
 	})
 }
 
-// gathered reads the objects of the page's records, one by one, if they are asked for.
-func (s *Service) gathered(ctx context.Context, g *gathering, room int) (Page, error) {
+// relatedPage returns the collected page. Unless the question is Bare, it reads
+// the records again, one by one, with their objects.
+func (s *Service) relatedPage(ctx context.Context, g *collector, room int) (Page, error) {
 	all := g.sorted()
 	var records []*history.Record
 	for _, r := range all[:min(len(all), g.question.Limit)] {

@@ -9,21 +9,24 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
-// narrate puts records, which are in order, into words. Most records have theirs; others cost a read for an update whose
-// version before is not among them, and another where the records were read without objects.
-func (s *Service) narrate(ctx context.Context, records []*history.Record, order history.Order) ([]Version, error) {
-	n := narrator{reader: s.reader, room: s.options.PageBytes, newest: map[history.ObjectRef]*history.Record{}}
+// summarize returns the records, which are in order, with their summaries.
+//
+// Most records have a stored summary. Otherwise the record is compared with its
+// previous version. That costs a read if the previous version is not among the
+// records, and another one if the records have no objects.
+func (s *Service) summarize(ctx context.Context, records []*history.Record, order history.Order) ([]Version, error) {
+	n := summarizer{reader: s.reader, room: s.options.PageBytes, newest: map[history.ObjectRef]*history.Record{}}
 	versions := make([]Version, 0, len(records))
 	if order == history.NewestFirst {
 		records = slices.Clone(records)
 		slices.Reverse(records)
 	}
 	for _, r := range records {
-		words, err := n.words(ctx, r)
+		described, err := n.summary(ctx, r)
 		if err != nil {
-			return nil, fmt.Errorf("compare %s with the version before: %w", r.Ref, err)
+			return nil, fmt.Errorf("compare %s with its previous version: %w", r.Ref, err)
 		}
-		versions = append(versions, Version{Record: r, Summary: words.Text, Problem: words.Problem})
+		versions = append(versions, Version{Record: r, Summary: described.Text, Problem: described.Problem})
 	}
 	if order == history.NewestFirst {
 		slices.Reverse(versions)
@@ -31,37 +34,37 @@ func (s *Service) narrate(ctx context.Context, records []*history.Record, order 
 	return versions, nil
 }
 
-// narrator goes through records, oldest first, and remembers each object's newest version for the next one, as long as
-// there is room.
-type narrator struct {
+// summarizer summarizes records, oldest first. It caches each object's newest
+// version for the next one. When the cache is full, it is emptied.
+type summarizer struct {
 	reader Reader
-	room   int // in bytes
+	room   int // of the cache, in bytes
 	newest map[history.ObjectRef]*history.Record
 	size   int
 }
 
-func (n *narrator) words(ctx context.Context, r *history.Record) (history.Summary, error) {
+func (n *summarizer) summary(ctx context.Context, r *history.Record) (history.Summary, error) {
 	if r.Summary != nil {
-		n.remember(r)
+		n.cache(r)
 		return *r.Summary, nil
 	}
-	whole, err := n.whole(ctx, r)
+	full, err := n.withObject(ctx, r)
 	if err != nil {
 		return history.Summary{}, err
 	}
-	before, err := n.before(ctx, whole)
+	before, err := n.previous(ctx, full)
 	if err != nil {
 		return history.Summary{}, err
 	}
-	n.remember(whole)
+	n.cache(full)
 	var c *summary.Comparison
 	if before != nil {
-		c = summary.Compare(before.Object, whole.Object)
+		c = summary.Compare(before.Object, full.Object)
 	}
-	return summary.Of(whole, c), nil
+	return summary.Of(full, c), nil
 }
 
-func (n *narrator) remember(r *history.Record) {
+func (n *summarizer) cache(r *history.Record) {
 	if n.size > n.room {
 		clear(n.newest)
 		n.size = 0
@@ -72,21 +75,23 @@ func (n *narrator) remember(r *history.Record) {
 	}
 }
 
-// whole returns the record with its object. One that is gone by now stays as it is.
-func (n *narrator) whole(ctx context.Context, r *history.Record) (*history.Record, error) {
+// withObject returns the record with its object. A record that has been dropped
+// meanwhile is returned unchanged.
+func (n *summarizer) withObject(ctx context.Context, r *history.Record) (*history.Record, error) {
 	if r.Object != nil {
 		return r, nil
 	}
 	scan := history.Scan{Filter: exactly(r.Ref), Limit: 1, Bodies: true}
 	scan.Start, scan.End = r.Time, r.Time.Add(1)
-	for whole, err := range n.reader.Scan(ctx, scan) {
-		return whole, err
+	for full, err := range n.reader.Scan(ctx, scan) {
+		return full, err
 	}
 	return r, nil
 }
 
-// before returns the version before an update; nil where it is not kept, and for everything that is compared with nothing.
-func (n *narrator) before(ctx context.Context, r *history.Record) (*history.Record, error) {
+// previous returns the version before an update. It returns nil if that is not
+// stored, and for records that are not compared.
+func (n *summarizer) previous(ctx context.Context, r *history.Record) (*history.Record, error) {
 	if r.Revision <= 1 || !summary.Compared(r) {
 		return nil, nil
 	}
@@ -96,7 +101,7 @@ func (n *narrator) before(ctx context.Context, r *history.Record) (*history.Reco
 	scan := history.Scan{Filter: exactly(r.Ref), Order: history.NewestFirst, Limit: 1, Bodies: true}
 	scan.End = r.Time
 	for before, err := range n.reader.Scan(ctx, scan) {
-		if err != nil || before.Revision+1 != r.Revision { // a day in between may be lost
+		if err != nil || before.Revision+1 != r.Revision { // a day between them may be lost
 			return nil, err
 		}
 		return before, nil
@@ -106,10 +111,7 @@ func (n *narrator) before(ctx context.Context, r *history.Record) (*history.Reco
 
 // exactly returns the filter of one incarnation.
 func exactly(ref history.ObjectRef) history.Filter {
-	f := history.Filter{Namespace: ref.Namespace, Name: ref.Name, UID: ref.UID}
+	f := history.Filter{Namespace: ref.Scope(), Name: ref.Name, UID: ref.UID}
 	f.Resources = append(f.Resources, ref.GroupResource())
-	if f.Namespace == "" {
-		f.Namespace = history.NoNamespace
-	}
 	return f
 }
