@@ -12,7 +12,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
+
+// direct is the value of --connect that reaches the recorder by its URL. The others are those of package kube.
+const direct = "direct"
 
 // discoveryPatience bounds a discovery request where the recorder is reached without the cluster, which may be gone.
 const discoveryPatience = 5 * time.Second
@@ -28,7 +33,8 @@ type connection struct {
 	namespace string // the recorder's
 	mode      string
 
-	unattended bool // nobody answers prompts
+	found      string // the namespace in which the recorder was found; empty with a URL
+	unattended bool   // nobody answers prompts
 }
 
 func newConnection(env Environment) *connection {
@@ -48,9 +54,9 @@ func (c *connection) discovering(cfg *rest.Config) *rest.Config {
 	case c.url != "":
 		patience = discoveryPatience
 	default:
-		patience = client.DefaultAPITimeout
+		patience = kube.DefaultAPITimeout
 	}
-	client.Limit(cfg, patience, client.MaxDiscovery, c.env.display())
+	kube.Limit(cfg, patience, kube.MaxDiscovery, c.env.display())
 	cfg.Timeout = loginPatience // or the library would limit it to less
 	return cfg
 }
@@ -59,11 +65,11 @@ func (c *connection) addFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
 	c.config.AddFlags(fs)
 	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, where it is not to be reached through the API server.")
-	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+client.DefaultNamespace+", or else where there is one).")
-	fs.StringVar(&c.mode, "connect", string(client.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
+	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+kube.DefaultNamespace+", or else where there is one).")
+	fs.StringVar(&c.mode, "connect", string(kube.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
 	c.completeFlags(root)
 	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
-		[]string{string(client.Auto), string(client.PortForward), string(client.Proxy), string(client.Direct)}, cobra.ShellCompDirectiveNoFileComp))
+		[]string{string(kube.Auto), string(kube.PortForward), string(kube.Proxy), direct}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
@@ -73,20 +79,19 @@ type session struct {
 	*client.Client
 
 	types     resolver
-	namespace string // the objects'
+	namespace history.NamespaceScope // the objects'
 }
 
 // open connects to the recorder. Close the session after use.
 func (c *connection) open(ctx context.Context) (*session, error) {
-	opts := client.ConnectOptions{
-		Options: client.Options{UserAgent: c.userAgent(), Now: c.env.Now},
-		Mode:    client.Mode(c.mode), URL: c.url, Namespace: c.namespace,
+	if err := c.validateRoute(); err != nil {
+		return nil, err
 	}
 	timeout, err := clientcmd.ParseTimeout(*c.config.Timeout)
 	if err != nil {
 		return nil, invalidf("--request-timeout %q is no duration: want one like 30s", *c.config.Timeout)
 	}
-	opts.Timeout = timeout
+	opts := client.Options{UserAgent: c.userAgent(), Now: c.env.Now, Timeout: timeout}
 	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
 	switch {
 	case err == nil:
@@ -94,12 +99,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	case c.url == "":
 		return nil, invalidf("no cluster to ask: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
-	if c.url == "" {
-		opts.RESTConfig = cluster
-	}
-	opts.Display = c.env.display()
-	opts.Warn = func(text string) { c.env.note("Warning: " + text) }
-	recorder, err := client.Connect(ctx, opts)
+	recorder, err := c.connect(ctx, cluster, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +121,36 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// validateRoute rejects contradictions between --connect and --recorder-url.
+func (c *connection) validateRoute() error {
+	switch mode := kube.Mode(c.mode); {
+	case c.mode == direct && c.url == "":
+		return invalidf("--connect=direct needs --recorder-url")
+	case (mode == kube.PortForward || mode == kube.Proxy) && c.url != "":
+		return invalidf("--connect=%s and --recorder-url exclude each other", c.mode)
+	case mode != "" && mode != kube.Auto && mode != kube.PortForward && mode != kube.Proxy && c.mode != direct:
+		return invalidf("--connect=%s is unknown: want auto, port-forward, proxy or direct", c.mode)
+	default:
+		return nil
+	}
+}
+
+// connect connects to the recorder by its URL if there is one, and otherwise through the cluster.
+func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts client.Options) (*client.Client, error) {
+	if c.url != "" {
+		return client.New(c.url, opts)
+	}
+	found, err := kube.Connect(ctx, kube.Options{
+		Options: opts, RESTConfig: cluster, Mode: kube.Mode(c.mode), Namespace: c.namespace,
+		Display: c.env.display(), Warn: func(text string) { c.env.note("Warning: " + text) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.found = found.Namespace
+	return found.Client, nil
+}
+
 // prepareLogin notes whether a person may have to log in, and keeps a plugin from asking if there is nobody to answer.
 func (c *connection) prepareLogin(cluster *rest.Config) {
 	c.env.logsIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
@@ -131,15 +161,15 @@ func (c *connection) prepareLogin(cluster *rest.Config) {
 }
 
 // objectNamespace is that of --namespace or, as with kubectl, of the kubeconfig's context.
-func (c *connection) objectNamespace() (string, error) {
+func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 	if *c.config.Namespace != "" {
-		return *c.config.Namespace, nil
+		return history.ParseNamespaceScope(*c.config.Namespace), nil
 	}
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return "", invalidf("no namespace: %v; give one with --namespace", err)
 	}
-	return namespace, nil
+	return history.ParseNamespaceScope(namespace), nil
 }
 
 // with runs ask with an open session, and shows on a terminal that it takes its time, until there is something to write.
@@ -150,10 +180,10 @@ func (c *connection) with(ctx context.Context, ask func(*session) error) error {
 	}
 	s, err := c.open(ctx)
 	if err != nil {
-		return err
+		return c.withHint(err)
 	}
 	defer s.Close()
 	err = ask(s)
 	c.env.warnOfSkew()
-	return err
+	return c.withHint(err)
 }

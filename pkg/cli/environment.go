@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
 )
 
 // Environment is what a command runs in.
@@ -62,7 +62,7 @@ func (e *Environment) answer() {
 }
 
 // display returns what is suspended while a credential plugin may prompt; nil if nothing is shown, or none may.
-func (e *Environment) display() client.Display {
+func (e *Environment) display() kube.Display {
 	if e.waiting == nil || !e.logsIn {
 		return nil
 	}

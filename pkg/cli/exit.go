@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
@@ -78,6 +77,9 @@ func run(ctx context.Context, env Environment, args []string) int {
 		return verdict.found // there was something to write
 	default:
 		_, _ = fmt.Fprintln(env.ErrOut, "error: "+render.Escape(strings.TrimSpace(err.Error())))
+		if hint := history.HintOf(err); hint != "" {
+			_, _ = fmt.Fprintln(env.ErrOut, render.Escape(hint))
+		}
 		return verdict.failed
 	}
 }
@@ -95,10 +97,10 @@ func isLikeDiff(cmd *cobra.Command, args []string) bool {
 	return set || slices.Contains(args, "--exit-code")
 }
 
-// outputClosed tells whether whoever reads has enough. A connection to the recorder may break in the same words.
+// outputClosed reports whether the reader of the output has closed it. A broken connection to the recorder may be the same
+// error of the system.
 func outputClosed(err error) bool {
-	_, broken := errors.AsType[*client.Error](err)
-	return !broken && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
+	return history.CodeOf(err) != history.Unavailable && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
 }
 
 // verdict is how an answer and an error turn into exit codes.

@@ -29,10 +29,9 @@ func (s *session) gaps(ctx context.Context, queries []client.EventsQuery, start,
 	return s.within(ctx, queries[0].Namespace, found)
 }
 
-// within leaves out the gaps of types that have no objects in a namespace. Where it is [history.NoNamespace], those are the
-// namespaced ones.
-func (s *session) within(ctx context.Context, namespace string, gaps []v1.Gap) ([]v1.Gap, error) {
-	if namespace == "" || len(gaps) == 0 {
+// within leaves out the gaps of types that have no objects in the scope.
+func (s *session) within(ctx context.Context, scope history.NamespaceScope, gaps []v1.Gap) ([]v1.Gap, error) {
+	if scope == history.AllNamespaces || len(gaps) == 0 {
 		return gaps, nil
 	}
 	list, err := s.Resources(ctx)
@@ -42,7 +41,7 @@ func (s *session) within(ctx context.Context, namespace string, gaps []v1.Gap) (
 	known := resources(list)
 	return slices.DeleteFunc(gaps, func(g v1.Gap) bool {
 		return slices.ContainsFunc(known, func(r history.Resource) bool {
-			return r.GroupResource() == (schema.GroupResource{Group: g.Group, Resource: g.Resource}) && !r.Scoped(namespace != history.NoNamespace)
+			return r.GroupResource() == (schema.GroupResource{Group: g.Group, Resource: g.Resource}) && !r.Scoped(scope != history.ClusterScoped)
 		})
 	}), nil
 }

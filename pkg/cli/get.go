@@ -68,7 +68,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	shown := 0
 	err := o.with(ctx, func(s *session) error {
 		if o.allNamespaces {
-			s.namespace = ""
+			s.namespace = history.AllNamespaces
 		}
 		targets, err := s.targets(ctx, args)
 		if err != nil {
@@ -128,7 +128,7 @@ func (o *getOptions) queries(s *session, targets []target) []client.EventsQuery 
 		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
 	}
 	var queries []client.EventsQuery
-	types := map[string][]string{}
+	types := map[history.NamespaceScope][]string{}
 	for _, t := range targets {
 		for _, namespace := range t.namespaces(s.namespace) {
 			if t.name == "" {
@@ -138,7 +138,7 @@ func (o *getOptions) queries(s *session, targets []target) []client.EventsQuery 
 			queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: []string{t.wire()}, Name: t.name, Summary: o.isLean()})
 		}
 	}
-	for _, namespace := range []string{s.namespace, history.NoNamespace} {
+	for _, namespace := range []history.NamespaceScope{s.namespace, history.ClusterScoped} {
 		if len(types[namespace]) > 0 {
 			queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
 		}
@@ -163,7 +163,7 @@ func (o *getOptions) show(s *session, targets []target, found *answer) (shown in
 	if len(found.events) == 0 && (len(targets) == 0 || targets[0].name == "") {
 		namespace := s.namespace
 		if len(targets) > 0 && !slices.ContainsFunc(targets, func(t target) bool { return t.Namespaced }) {
-			namespace = history.NoNamespace
+			namespace = history.ClusterScoped
 		}
 		o.env.note("No history found" + in(namespace) + ".")
 	}

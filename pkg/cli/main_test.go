@@ -16,7 +16,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
@@ -103,7 +102,7 @@ func TestBrokenPipe(t *testing.T) {
 
 // TestABrokenConnectionIsNoBrokenPipe: it is an error, and not silence with an exit code of 0.
 func TestABrokenConnectionIsNoBrokenPipe(t *testing.T) {
-	if err := (&client.Error{Code: history.Unavailable, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}}); cli.OutputClosed(err) {
+	if err := (&history.Error{Code: history.Unavailable, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}}); cli.OutputClosed(err) {
 		t.Error("a broken connection passes for a reader that has enough")
 	}
 	if err := fmt.Errorf("write: %w", syscall.EPIPE); !cli.OutputClosed(err) {

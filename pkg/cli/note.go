@@ -63,8 +63,9 @@ func (i ignored) note() string {
 }
 
 // in is " in shop namespace" or, where that says nothing, "".
-func in(namespace string) string {
-	if namespace == "" || namespace == history.NoNamespace {
+func in(scope history.NamespaceScope) string {
+	namespace, _ := scope.Namespace()
+	if namespace == "" {
 		return ""
 	}
 	return " in " + namespace + " namespace"

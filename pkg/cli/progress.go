@@ -47,7 +47,7 @@ func (p *waiting) end() {
 	p.text = ""
 }
 
-// Suspend implements [client.Display].
+// Suspend implements [kube.Display].
 func (p *waiting) Suspend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,7 +55,7 @@ func (p *waiting) Suspend() {
 	p.suspended++
 }
 
-// Resume implements [client.Display].
+// Resume implements [kube.Display].
 func (p *waiting) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

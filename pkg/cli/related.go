@@ -131,7 +131,7 @@ func (o *relatedOptions) read(ctx context.Context, s *session, t target) (*readi
 // The window is that of when Events happened. A record is never much older than
 // what it records, but may be much younger: recording began, or was
 // interrupted. So pages are read from the start of the window until now.
-func (o *relatedOptions) readIn(ctx context.Context, s *session, t target, namespace string) (*reading, error) {
+func (o *relatedOptions) readIn(ctx context.Context, s *session, t target, namespace history.NamespaceScope) (*reading, error) {
 	q := client.ObjectQuery{
 		Namespace: namespace, Resource: t.wire(), Name: t.name, UID: o.uid,
 		Start: o.start, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,

@@ -145,9 +145,9 @@ type versions struct {
 
 	env        *Environment
 	target     target
-	namespaces []string             // in which the object may be
-	uid        string               // empty: of all incarnations
-	blind      []client.EventsQuery // the query, where gaps touch it
+	namespaces []history.NamespaceScope // in which the object may be
+	uid        string                   // empty: of all incarnations
+	blind      []client.EventsQuery     // the query, where gaps touch it
 }
 
 // queries returns one query for each namespace.
@@ -174,7 +174,7 @@ func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err err
 		}
 		if len(page.Events) > 0 && (newest == nil || page.Events[0].Timestamp.After(newest.Timestamp)) {
 			newest = &page.Events[0]
-			v.uid, v.namespaces = newest.UID, []string{q.Namespace}
+			v.uid, v.namespaces = newest.UID, []history.NamespaceScope{q.Namespace}
 		}
 	}
 	if newest == nil {
@@ -216,7 +216,7 @@ func (v *versions) between(ctx context.Context, first, last uint64, lean bool) (
 }
 
 // exactly returns revisions of one incarnation by their numbers, with their objects; those that are not kept are not in it.
-func (v *versions) exactly(ctx context.Context, namespace, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
+func (v *versions) exactly(ctx context.Context, namespace history.NamespaceScope, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
 	page, err := v.Object(ctx, client.ObjectQuery{
 		Namespace: namespace, Resource: v.target.wire(), Name: v.target.name, UID: uid, Revisions: numbers,
 	})

@@ -67,7 +67,7 @@ func (o *question) settle(ctx context.Context, s *session) error {
 	}
 	if _, known := s.ClockAhead(); !known {
 		err := s.Health(ctx)
-		if refusal, ok := errors.AsType[*client.Error](err); ok && refusal.Code == history.Unavailable || ctx.Err() != nil {
+		if history.CodeOf(err) == history.Unavailable || ctx.Err() != nil {
 			return err
 		}
 	}

@@ -25,29 +25,29 @@ func (t target) String() string {
 	return t.GroupResource().String() + " \"" + t.name + "\""
 }
 
-// namespaceOf returns the namespace to ask for: none for cluster-scoped objects, "" for all.
-func (t target) namespaceOf(namespace string) string {
+// namespaceOf returns the scope to ask for. Cluster-scoped types are in no namespace.
+func (t target) namespaceOf(scope history.NamespaceScope) history.NamespaceScope {
 	if !t.Namespaced {
-		return history.NoNamespace
+		return history.ClusterScoped
 	}
-	return namespace
+	return scope
 }
 
 // namespaces returns the namespaces to ask for, that of the type's present scope first.
 //
 // A CRD can be deleted and created again with another scope, and what discovery says may be hours old. So objects of a custom
 // type may have been recorded in the namespace and as cluster-scoped ones, whatever its scope is now.
-func (t target) namespaces(namespace string) []string {
-	first := t.namespaceOf(namespace)
+func (t target) namespaces(scope history.NamespaceScope) []history.NamespaceScope {
+	first := t.namespaceOf(scope)
 	switch {
 	case isBuiltIn(t.Group):
-		return []string{first}
-	case namespace == "":
-		return []string{""} // both
-	case first == history.NoNamespace:
-		return []string{first, namespace}
+		return []history.NamespaceScope{first}
+	case scope == history.AllNamespaces:
+		return []history.NamespaceScope{history.AllNamespaces} // both
+	case first == history.ClusterScoped:
+		return []history.NamespaceScope{first, scope}
 	default:
-		return []string{first, history.NoNamespace}
+		return []history.NamespaceScope{first, history.ClusterScoped}
 	}
 }
 

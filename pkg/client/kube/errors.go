@@ -1,4 +1,4 @@
-package client
+package kube
 
 import (
 	"context"
@@ -9,35 +9,112 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/watchhistory/watchhistory/pkg/client/internal/quote"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// role is what a caller needs in one namespace, to be shown when it is missing.
-type role struct {
-	namespace string
+// ConnectError is the cause of an error of this package. It has what a program
+// needs to advise its user.
+type ConnectError struct {
+	Reason    Reason
+	Namespace string // of the recorder, or where it was looked for; empty: all
+	Evidence  Evidence
+	Role      Role  // for PermissionDenied: what the caller needs
+	Err       error // the API server's or kubelet's error; may be nil
+}
+
+// Reason is why a recorder can't be reached.
+type Reason string
+
+// The reasons.
+const (
+	// NotInstalled: no Service and no pod of a recorder was found.
+	NotInstalled Reason = "not installed"
+	// NotFoundHere: there is none in the default namespace, and the caller may
+	// not look in others.
+	NotFoundHere Reason = "not in the default namespace"
+	// Ambiguous: several recorders were found.
+	Ambiguous Reason = "several recorders"
+	// WrongService: the Service or the pod lacks the port of the API.
+	WrongService Reason = "no port of the API"
+	// NoSelector: the Service does not select pods.
+	NoSelector Reason = "no selector"
+	// NoPods: the Service's pods do not exist.
+	NoPods Reason = "no pods"
+	// PodFailed: the pod does not run or is not ready. Evidence says where the
+	// cause can be found.
+	PodFailed Reason = "pod failed"
+	// Unreachable: the pod or the Service does not accept connections.
+	Unreachable Reason = "unreachable"
+	// NoCredentials: the credentials for the API server can't be obtained.
+	NoCredentials Reason = "no credentials"
+	// Unauthorized: the API server does not accept the credentials.
+	Unauthorized Reason = "unauthorized"
+	// PermissionDenied: the caller lacks the permissions of Role.
+	PermissionDenied Reason = "permission denied"
+	// APIError: the API server answered with another error.
+	APIError Reason = "API server error"
+	// NoAPIServer: the API server did not answer.
+	NoAPIServer Reason = "no API server"
+)
+
+// Evidence says where the cause of a pod's failure can be found.
+type Evidence struct {
+	Pod string
+	// Container is the container whose log has the cause. If it is empty, and
+	// Log is set, the pod has only one log.
+	Container string
+	Log       bool // the log, and not the pod's status
+	Previous  bool // the log of the container's previous run
+}
+
+// Error returns the reason and the cause.
+func (e *ConnectError) Error() string {
+	if e.Err == nil {
+		return string(e.Reason)
+	}
+	return fmt.Sprintf("%s: %v", e.Reason, e.Err)
+}
+
+// Unwrap returns the API server's or kubelet's error.
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// Role is a Role in one namespace, and the user who needs it.
+type Role struct {
+	Namespace string
+	User      string // empty if unknown
 	rules     string // YAML
 }
 
-// forwardRole permits finding the recorder and forwarding to it. A WebSocket is a GET, for which servers from 1.35 on ask
-// for create too; SPDY is a POST.
-func forwardRole(namespace string) role {
-	return role{namespace, `- {apiGroups: [""], resources: [services, pods], verbs: [get, list]}
+// forwardRole permits finding the recorder and forwarding a port to it. API
+// servers before 1.35 require get for the WebSocket, later ones create, too.
+// SPDY requires create.
+func forwardRole(namespace string) Role {
+	return Role{Namespace: namespace, rules: `- {apiGroups: [""], resources: [services, pods], verbs: [get, list]}
 - {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}`}
 }
 
-// proxyRole permits finding the recorder and asking through the API server's proxy of a Service or, without one, of pods.
-func proxyRole(namespace, resource string) role {
-	return role{namespace, `- {apiGroups: [""], resources: [` + resource + `], verbs: [get, list]}
+// proxyRole permits finding the recorder and using the API server's proxy of a
+// resource: services or pods.
+func proxyRole(namespace, resource string) Role {
+	return Role{Namespace: namespace, rules: `- {apiGroups: [""], resources: [` + resource + `], verbs: [get, list]}
 - {apiGroups: [""], resources: [` + resource + `/proxy], verbs: [get]}`}
 }
 
-// hint is the role, and its binding to whom the server refused, as a command to paste.
-func (r role) hint(says string) string {
-	user, _ := refusal(says)
-	return fmt.Sprintf(`Somebody who administers the cluster can permit it with:
+// to returns the role for the user that the API server's message names.
+func (r Role) to(message string) Role {
+	r.User, _ = denied(message)
+	return r
+}
 
-kubectl apply -f - <<'EOF'
-apiVersion: rbac.authorization.k8s.io/v1
+// Manifest returns the Role and a RoleBinding as YAML. Without a User, the
+// manifest names YOU.
+func (r Role) Manifest() string {
+	user := r.User
+	if user == "" {
+		user = "YOU"
+	}
+	return fmt.Sprintf(`apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata: {name: watchhistory-reader, namespace: %[1]s}
 rules:
@@ -49,66 +126,73 @@ metadata: {name: watchhistory-reader, namespace: %[1]s}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: watchhistory-reader}
 subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: %[3]q}
-EOF
-
-or give the recorder's URL with --recorder-url.`, r.namespace, r.rules, user)
+`, r.Namespace, r.rules, user)
 }
 
-// refusal finds whom an API server refused what: `pods "x" is forbidden: User "jane" cannot …`.
-func refusal(text string) (user, sentence string) {
+// denied parses an API server's denial, `pods "x" is forbidden: User "jane"
+// cannot …`, into the user and the sentence from "User" on.
+func denied(text string) (user, sentence string) {
 	found := regexp.MustCompile(`User "([^"]+)" cannot [^\n]+`).FindStringSubmatch(text)
 	if found == nil {
-		return "YOU", ""
+		return "", ""
 	}
 	return found[1], found[0]
 }
 
-// gettingCredentials is how errors of credential plugins begin. They have no type, and their text is all that is passed on.
-const gettingCredentials = "getting credentials: "
+// credentialsPrefix begins the errors of credential plugins. These errors have
+// no type, and only their text is passed on.
+const credentialsPrefix = "getting credentials: "
 
-// lacksRight reports whether a caller who is known is not permitted to do something, so that they may try another way.
-// Credentials that are not accepted won't be accepted there either, and trying may prompt for them each time.
-func lacksRight(err error) bool {
+// lacksPermission reports whether an authenticated caller was denied, so that
+// another way may be permitted.
+//
+// It returns false for credentials that were not accepted. Another way would
+// not accept them either, and each attempt may prompt.
+func lacksPermission(err error) bool {
 	return history.CodeOf(err) == history.Forbidden && !apierrors.IsUnauthorized(err)
 }
 
-// apiFailure explains why the API server did not do what was wanted; needed is the role that permits it.
-func apiFailure(doing string, err error, needed role) error {
+// apiFailure returns the error of a request to the API server. needed is the
+// role that permits the request.
+func apiFailure(operation string, err error, needed Role) error {
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s: %w", doing, err)
+		return fmt.Errorf("%s: %w", operation, err)
 	}
-	says := said(err)
-	failure := &Error{Code: history.Unavailable, Message: "can't " + doing + ": " + says, Err: err}
-	_, credentials, missing := strings.Cut(err.Error(), gettingCredentials)
+	message := messageOf(err)
+	cause := &ConnectError{Reason: NoAPIServer, Namespace: needed.Namespace, Err: err}
+	failure := &history.Error{Code: history.Unavailable, Message: "can't " + operation + ": " + message, Err: cause}
+	_, credentials, missing := strings.Cut(err.Error(), credentialsPrefix)
 	switch {
 	case missing:
-		failure.Message = "can't " + doing + ": no credentials: " + quotable(credentials)
-		failure.Hint = "The kubeconfig's user logs in with a command or a provider; kubectl auth whoami shows whether that works."
-	case apierrors.IsForbidden(err) || strings.Contains(says, " is forbidden: "):
+		failure.Message = "can't " + operation + ": no credentials: " + quote.Line(credentials)
+		cause.Reason = NoCredentials
+	case apierrors.IsForbidden(err) || strings.Contains(message, " is forbidden: "):
 		failure.Code = history.Forbidden
-		failure.Message = "you may not " + doing + ": " + says
-		failure.Hint = needed.hint(says)
+		failure.Message = "you may not " + operation + ": " + message
+		cause.Reason, cause.Role = PermissionDenied, needed.to(message)
 	case apierrors.IsUnauthorized(err):
 		failure.Code = history.Forbidden
-		failure.Hint = "The cluster does not accept your credentials: log in again, or choose another context."
+		cause.Reason = Unauthorized
 	case apierrors.ReasonForError(err) != "":
-		failure.Hint = "Try again, or reach the recorder another way, with --connect or --recorder-url."
-	default:
-		failure.Hint = "Does the API server answer? kubectl version should; the context chooses the cluster."
+		cause.Reason = APIError
 	}
 	return failure
 }
 
-// said is an API server's own message where there is one, without what the layers in between add. A server that was asked
-// twice, for a WebSocket and for SPDY, may have told only the second time what is missing.
-func said(err error) string {
+// messageOf returns the API server's own message, without the texts of the
+// layers between.
+//
+// A server that denied both a WebSocket and SPDY may have named the missing
+// permission only once. That sentence is appended if the first message lacks
+// it.
+func messageOf(err error) string {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || status.Status().Message == "" {
-		return quotable(err.Error())
+		return quote.Line(err.Error())
 	}
 	message := status.Status().Message
-	if _, sentence := refusal(err.Error()); !strings.Contains(message, sentence) {
+	if _, sentence := denied(err.Error()); !strings.Contains(message, sentence) {
 		message += " " + sentence
 	}
-	return quotable(message)
+	return quote.Line(message)
 }

@@ -1,4 +1,4 @@
-package client
+package kube
 
 import (
 	"net/http"
@@ -9,34 +9,39 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 )
 
-// Bounds of what an API server may answer.
+// Bounds of the API server's answers.
 const (
-	// DefaultAPITimeout bounds each exchange with an API server if nothing else is asked for.
+	// DefaultAPITimeout bounds each exchange with an API server by default.
 	DefaultAPITimeout = 30 * time.Second
-	// maxAPIAnswer bounds the answers that are decoded here: a few Services or pods. An object can take hundreds of times
-	// the memory of its encoding, so that this is far below what memory has room for.
+	// maxAPIAnswer bounds lists of Services or pods, in bytes. A decoded object
+	// can need hundreds of times the memory of its JSON.
 	maxAPIAnswer = 2 << 20
-	// MaxDiscovery bounds an answer of discovery: a thousand types take about 1 MiB.
+	// MaxDiscovery bounds an answer of the discovery API, in bytes. A thousand
+	// types need about 1 MiB.
 	MaxDiscovery = 16 << 20
 )
 
-// Display is what a terminal shows while an answer is awaited. Each Suspend is followed by a Resume.
+// Display is what a terminal shows while a program waits for an answer. Each
+// Suspend is followed by a Resume.
 //
-// A credential plugin may prompt on the same terminal, so the display is suspended while one may run.
+// A credential plugin may prompt on the same terminal, so the display is
+// suspended while one may run.
 type Display interface {
 	Suspend()
 	Resume()
 }
 
-// Limit bounds each exchange of a cluster's configuration: the time from when the credentials are there to the end of the
-// answer, and the size of the answer in bytes. The display, which may be nil, is resumed for that time; the caller has
-// suspended it before the request.
+// Limit bounds each exchange of a cluster's configuration: its time from when
+// the credentials are there until the end of the answer, and the answer's size
+// in bytes. A zero bound is no bound.
 //
-// It takes the place of cfg.Timeout, which would cover the time that a person needs to log in.
-func Limit(cfg *rest.Config, timeout time.Duration, size int64, display Display) {
-	cfg.Timeout = 0
+// Limit replaces config.Timeout, which would also limit the time in which a
+// person logs in. The caller suspends the display, which may be nil, before a
+// request; it is resumed during the exchange.
+func Limit(config *rest.Config, timeout time.Duration, size int64, display Display) {
+	config.Timeout = 0
 	limits := exchange.Limits{Time: timeout, Size: size}
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		next = exchange.New(next, limits)
 		if display == nil {
 			return next
@@ -45,17 +50,19 @@ func Limit(cfg *rest.Config, timeout time.Duration, size int64, display Display)
 	})
 }
 
-// logsIn reports whether a request with the configuration may prompt for credentials.
-func logsIn(cfg *rest.Config) bool { return cfg.ExecProvider != nil || cfg.AuthProvider != nil }
+// mayPrompt reports whether a request may prompt for credentials.
+func mayPrompt(config *rest.Config) bool {
+	return config.ExecProvider != nil || config.AuthProvider != nil
+}
 
-// around calls before and after for each exchange of a round tripper.
+// around calls a function before and after each exchange.
 type around struct {
 	next          http.RoundTripper
 	before, after func()
 }
 
-// shown resumes the display during an exchange. It belongs below the layers that
-// obtain credentials, where nothing prompts.
+// shown resumes the display during an exchange. It belongs below the layers
+// that obtain credentials, where nothing prompts.
 func shown(next http.RoundTripper, display Display) http.RoundTripper {
 	return &around{next, display.Resume, display.Suspend}
 }

@@ -1,4 +1,4 @@
-package client
+package kube
 
 import (
 	"cmp"
@@ -12,104 +12,112 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/watchhistory/watchhistory/pkg/client/internal/quote"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ServiceSelector is the label of a recorder's Service, and of its pods.
+// ServiceSelector is the label of a recorder's Service and of its pods.
 const ServiceSelector = "app.kubernetes.io/name=watchhistory-recorder"
 
-// DefaultNamespace is where a recorder is looked for first.
+// DefaultNamespace is the namespace in which a recorder is looked for first.
 const DefaultNamespace = "watchhistory"
 
 const (
-	portName    = "http" // the port of the REST API, if there are several
-	defaultPort = 8080   // of a pod that names none
-	// mostListed bounds the objects of one list.
-	mostListed = 100
+	portName    = "http" // the port of the API, if there are several
+	defaultPort = 8080   // of a pod that declares none
+	maxListed   = 100    // objects per list
 )
 
-const howToInstall = "Install one with: kubectl apply -k deploy/\n" +
-	"or name the one there is, with --recorder-namespace or --recorder-url."
-
-// place is where a recorder runs.
-type place struct {
+// backend is a recorder in a cluster: a Service with its pods, or only pods.
+type backend struct {
 	namespace, name string
-	service         *corev1.Service // nil: there are only pods
+	service         *corev1.Service // nil if there are only pods
 }
 
 // String returns "namespace/name".
-func (p *place) String() string { return p.namespace + "/" + p.name }
+func (p *backend) String() string { return p.namespace + "/" + p.name }
 
-// locate returns the place of the recorder in a namespace. If the namespace is empty, it is the recorder in
-// [DefaultNamespace], or otherwise in any other namespace, as far as the caller may look there. None and several are both
-// errors.
-func locate(ctx context.Context, core corev1client.CoreV1Interface, namespace string) (*place, error) {
+// locate returns the recorder in a namespace. An empty namespace means
+// [DefaultNamespace] or, if that has no recorder, all namespaces.
+//
+// It is an error if there is no recorder, or more than one.
+func locate(ctx context.Context, core corev1client.CoreV1Interface, namespace string) (*backend, error) {
 	if namespace != "" {
-		return locateIn(ctx, core, namespace, "There is none in namespace "+namespace+".\n"+howToInstall)
+		return locateIn(ctx, core, namespace)
 	}
-	found, err := locateIn(ctx, core, DefaultNamespace, "")
-	if err == nil || history.CodeOf(err) != history.NotFound && !lacksRight(err) {
+	found, err := locateIn(ctx, core, DefaultNamespace)
+	if err == nil || history.CodeOf(err) != history.NotFound && !lacksPermission(err) {
 		return found, err
 	}
-	elsewhere, widely := locateIn(ctx, core, metav1.NamespaceAll, howToInstall)
+	elsewhere, widerErr := locateIn(ctx, core, metav1.NamespaceAll)
 	switch {
-	case history.CodeOf(widely) != history.Forbidden:
-		return elsewhere, widely
+	case history.CodeOf(widerErr) != history.Forbidden:
+		return elsewhere, widerErr
 	case history.CodeOf(err) == history.Forbidden:
 		return nil, err
 	default:
-		return nil, &Error{
+		return nil, &history.Error{
 			Code: history.NotFound,
-			Message: "no watchhistory recorder in namespace " + DefaultNamespace +
-				", and you may not look for one in all namespaces",
-			Hint: "Name its namespace with --recorder-namespace, or its URL with --recorder-url.", Err: widely,
+			Message: "no watchhistory recorder found in namespace " + DefaultNamespace +
+				", and you may not look in all namespaces",
+			Err: &ConnectError{Reason: NotFoundHere, Namespace: DefaultNamespace, Err: widerErr},
 		}
 	}
 }
 
-// locateIn looks for Services. If there is none, or if they may not be listed, it looks for pods with the same label: a
-// port can be forwarded to a pod that no Service selects.
-func locateIn(ctx context.Context, core corev1client.CoreV1Interface, namespace, hint string) (*place, error) {
-	found, err := services(ctx, core, namespace, hint)
-	if err == nil || history.CodeOf(err) != history.NotFound && !lacksRight(err) {
+// locateIn looks for a Service. If there is none, or if Services may not be
+// listed, it looks for pods with the same label: a port can be forwarded to a
+// pod without a Service.
+func locateIn(ctx context.Context, core corev1client.CoreV1Interface, namespace string) (*backend, error) {
+	found, err := locateService(ctx, core, namespace)
+	if err == nil || history.CodeOf(err) != history.NotFound && !lacksPermission(err) {
 		return found, err
 	}
 	pods, podsErr := listPods(ctx, core, namespace, ServiceSelector)
 	if podsErr != nil || len(pods) == 0 {
 		return nil, err
 	}
-	places := make([]*place, len(pods))
+	backends := make([]*backend, len(pods))
 	for i := range pods {
-		places[i] = &place{namespace: pods[i].Namespace, name: pods[i].Name}
+		backends[i] = &backend{namespace: pods[i].Namespace, name: pods[i].Name}
 	}
-	if slices.ContainsFunc(places, func(p *place) bool { return p.namespace != places[0].namespace }) {
-		return nil, several(places)
+	if slices.ContainsFunc(backends, func(p *backend) bool { return p.namespace != backends[0].namespace }) {
+		return nil, ambiguous(backends)
 	}
-	return places[0], nil
+	return backends[0], nil
 }
 
-func services(ctx context.Context, core corev1client.ServicesGetter, namespace, hint string) (*place, error) {
-	list, err := core.Services(namespace).List(ctx, metav1.ListOptions{LabelSelector: ServiceSelector, Limit: mostListed})
+func locateService(ctx context.Context, core corev1client.ServicesGetter, namespace string) (*backend, error) {
+	list, err := core.Services(namespace).List(ctx, metav1.ListOptions{LabelSelector: ServiceSelector, Limit: maxListed})
 	if err != nil {
 		return nil, apiFailure("look for the recorder's Service", err, forwardRole(cmp.Or(namespace, DefaultNamespace)))
 	}
 	if len(list.Items) == 0 {
-		return nil, &Error{Code: history.NotFound, Message: "no watchhistory recorder found in the cluster", Hint: hint}
+		where := "the cluster"
+		if namespace != "" {
+			where = "namespace " + namespace
+		}
+		return nil, &history.Error{
+			Code:    history.NotFound,
+			Message: "no watchhistory recorder found in " + where,
+			Err:     &ConnectError{Reason: NotInstalled, Namespace: namespace},
+		}
 	}
 	slices.SortFunc(list.Items, preferred)
 	best := &list.Items[0]
-	var places []*place
+	var backends []*backend
 	for i := range list.Items {
 		s := &list.Items[i]
-		places = append(places, &place{namespace: s.Namespace, name: s.Name, service: s})
+		backends = append(backends, &backend{namespace: s.Namespace, name: s.Name, service: s})
 	}
-	if slices.ContainsFunc(places, func(p *place) bool { return !samePods(p.service, best) }) {
-		return nil, several(places)
+	if slices.ContainsFunc(backends, func(p *backend) bool { return !samePods(p.service, best) }) {
+		return nil, ambiguous(backends)
 	}
-	return places[0], nil
+	return backends[0], nil
 }
 
-// preferred sorts Services: first those with the REST API's port, then those with an address of their own.
+// preferred orders Services: those with the port of the API come first, and of
+// these those with a cluster IP.
 func preferred(a, b corev1.Service) int {
 	rank := func(s corev1.Service) (n int) {
 		if _, err := apiPort(&s); err != nil {
@@ -123,34 +131,36 @@ func preferred(a, b corev1.Service) int {
 	return cmp.Or(rank(a)-rank(b), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
-// samePods reports whether two Services lead to the same recorder, as a headless one and another often do.
+// samePods reports whether two Services belong to the same recorder. A
+// StatefulSet often has a headless Service next to the other one.
 func samePods(a, b *corev1.Service) bool {
 	return a.Namespace == b.Namespace && (a.Name == b.Name ||
 		len(a.Spec.Selector) > 0 && labels.Equals(a.Spec.Selector, b.Spec.Selector))
 }
 
-func several(places []*place) error {
-	names := make([]string, len(places))
-	for i, p := range places {
+func ambiguous(backends []*backend) error {
+	names := make([]string, len(backends))
+	for i, p := range backends {
 		names[i] = p.String()
 	}
 	slices.Sort(names)
-	return &Error{
+	return &history.Error{
 		Code:    history.Invalid,
 		Message: "several watchhistory recorders found: " + strings.Join(names, ", "),
-		Hint:    "Choose one with --recorder-namespace, or by its URL with --recorder-url.",
+		Err:     &ConnectError{Reason: Ambiguous},
 	}
 }
 
 func listPods(ctx context.Context, core corev1client.PodsGetter, namespace, selector string) ([]corev1.Pod, error) {
-	list, err := core.Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: mostListed})
+	list, err := core.Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: maxListed})
 	if err != nil {
 		return nil, apiFailure("look for the recorder's pod", err, forwardRole(cmp.Or(namespace, DefaultNamespace)))
 	}
 	return list.Items, nil
 }
 
-// apiPort returns the Service's port of the REST API.
+// apiPort returns the Service's port of the API: the one named http, or the
+// only one.
 func apiPort(service *corev1.Service) (*corev1.ServicePort, error) {
 	ports := service.Spec.Ports
 	for i := range ports {
@@ -158,14 +168,14 @@ func apiPort(service *corev1.Service) (*corev1.ServicePort, error) {
 			return &ports[i], nil
 		}
 	}
-	return nil, &Error{
+	return nil, &history.Error{
 		Code:    history.NotFound,
 		Message: "Service " + key(service) + " has no port named " + portName,
-		Hint:    "Install the recorder's own manifests again: kubectl apply -k deploy/",
+		Err:     &ConnectError{Reason: WrongService, Namespace: service.Namespace},
 	}
 }
 
-// portKey names a port in the path of the service proxy.
+// portKey returns how the path of the Service proxy names a port.
 func portKey(port *corev1.ServicePort) string {
 	if port.Name != "" {
 		return port.Name
@@ -175,8 +185,8 @@ func portKey(port *corev1.ServicePort) string {
 
 func key(object metav1.Object) string { return object.GetNamespace() + "/" + object.GetName() }
 
-// portOf returns the number of the pod's port that the REST API listens on.
-func (p *place) portOf(pod *corev1.Pod) (int32, error) {
+// portOf returns the number of the pod's port on which the API listens.
+func (p *backend) portOf(pod *corev1.Pod) (int32, error) {
 	if p.service == nil {
 		return podPort(pod), nil
 	}
@@ -196,14 +206,14 @@ func (p *place) portOf(pod *corev1.Pod) (int32, error) {
 			return declared.ContainerPort, nil
 		}
 	}
-	return 0, &Error{
+	return 0, &history.Error{
 		Code:    history.NotFound,
-		Message: "recorder pod " + key(pod) + " has no port named " + quotable(target.StrVal),
-		Hint:    "Install the recorder's own manifests again: kubectl apply -k deploy/",
+		Message: "recorder pod " + key(pod) + " has no port named " + quote.Line(target.StrVal),
+		Err:     &ConnectError{Reason: WrongService, Namespace: pod.Namespace},
 	}
 }
 
-// podPort returns the port named http, the only port, or the default.
+// podPort returns the port named http, or the only port, or the default port.
 func podPort(pod *corev1.Pod) int32 {
 	ports := portsOf(pod)
 	for _, port := range ports {

@@ -1,9 +1,8 @@
-package client
+package kube
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -12,26 +11,24 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/watchhistory/watchhistory/pkg/client/internal/quote"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// mostTried bounds the pods that one attempt to reach the recorder goes through.
-const mostTried = 5
+// maxCandidates bounds the pods to which one request tries to open a tunnel.
+const maxCandidates = 5
 
-// errNoSelector is the cause of an error if a Service says nothing about pods.
-var errNoSelector = errors.New("no selector")
-
-// standing is how likely a pod is to answer.
-type standing int
+// podState orders pods by how likely they are to answer.
+type podState int
 
 const (
-	serving standing = iota // running and ready
-	unready                 // running: a recorder that catches up may not be ready, and answers
-	leaving                 // running, and being deleted
-	stopped                 // not running: nothing can be forwarded to it
+	serving  podState = iota // running and ready
+	unready                  // running; a recorder that is catching up answers
+	deleting                 // running
+	stopped                  // not running: a port can't be forwarded to it
 )
 
-func standingOf(pod *corev1.Pod) standing {
+func stateOf(pod *corev1.Pod) podState {
 	ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
@@ -39,7 +36,7 @@ func standingOf(pod *corev1.Pod) standing {
 	case pod.Status.Phase != corev1.PodRunning && pod.Status.Phase != corev1.PodUnknown:
 		return stopped
 	case pod.DeletionTimestamp != nil:
-		return leaving
+		return deleting
 	case !ready:
 		return unready
 	default:
@@ -47,9 +44,9 @@ func standingOf(pod *corev1.Pod) standing {
 	}
 }
 
-// candidates returns the running pods of a place, those most likely to answer first, and of these the newest. Pods that
-// refused connections before come last.
-func (p *place) candidates(ctx context.Context, core corev1client.PodsGetter, refused map[types.UID]bool) ([]corev1.Pod, error) {
+// candidates returns the running pods, ordered by how likely they are to
+// answer, newer ones first. Pods that refused connections are last.
+func (p *backend) candidates(ctx context.Context, core corev1client.PodsGetter, refused map[types.UID]bool) ([]corev1.Pod, error) {
 	pods, err := p.pods(ctx, core)
 	if err != nil {
 		return nil, err
@@ -61,18 +58,19 @@ func (p *place) candidates(ctx context.Context, core corev1client.PodsGetter, re
 		return 0
 	}
 	slices.SortFunc(pods, func(a, b corev1.Pod) int {
-		return cmp.Or(last(&a)-last(&b), cmp.Compare(standingOf(&a), standingOf(&b)),
+		return cmp.Or(last(&a)-last(&b), cmp.Compare(stateOf(&a), stateOf(&b)),
 			b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
-	running := slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return standingOf(&pod) == stopped })
+	running := slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return stateOf(&pod) == stopped })
 	if len(running) == 0 {
-		return nil, p.nothingRuns(pods)
+		return nil, p.notRunning(pods)
 	}
-	return running[:min(len(running), mostTried)], nil
+	return running[:min(len(running), maxCandidates)], nil
 }
 
-// pods returns the pods that the Service selects. If it selects none, those with the recorder's label are as good.
-func (p *place) pods(ctx context.Context, core corev1client.PodsGetter) ([]corev1.Pod, error) {
+// pods returns the pods that the Service selects. If it selects none, pods with
+// the recorder's label are used.
+func (p *backend) pods(ctx context.Context, core corev1client.PodsGetter) ([]corev1.Pod, error) {
 	if p.service != nil && len(p.service.Spec.Selector) > 0 {
 		selector := metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: p.service.Spec.Selector})
 		if pods, err := listPods(ctx, core, p.namespace, selector); len(pods) > 0 || err != nil {
@@ -82,38 +80,38 @@ func (p *place) pods(ctx context.Context, core corev1client.PodsGetter) ([]corev
 	return listPods(ctx, core, p.namespace, ServiceSelector)
 }
 
-func (p *place) nothingRuns(pods []corev1.Pod) error {
+// notRunning returns the error for a recorder of whose pods none is running.
+func (p *backend) notRunning(pods []corev1.Pod) error {
 	switch {
 	case len(pods) > 0:
 		pod := &pods[0]
-		return &Error{
+		return &history.Error{
 			Code:    history.Unavailable,
-			Message: "recorder pod " + key(pod) + " is not running: " + quotable(condition(pod)),
-			Hint:    podAdvice(pod),
+			Message: "recorder pod " + key(pod) + " is not running: " + quote.Line(condition(pod)),
+			Err:     &ConnectError{Reason: PodFailed, Namespace: pod.Namespace, Evidence: evidence(pod)},
 		}
 	case p.service != nil && len(p.service.Spec.Selector) == 0:
-		return &Error{
+		return &history.Error{
 			Code:    history.NotFound,
-			Message: "Service " + p.String() + " selects no pods that a port could be forwarded to",
-			Hint:    "Reach the recorder with --connect=proxy or --recorder-url.",
-			Err:     errNoSelector,
+			Message: "Service " + p.String() + " selects no pods, so no port can be forwarded",
+			Err:     &ConnectError{Reason: NoSelector, Namespace: p.namespace},
 		}
 	default:
-		return &Error{
+		return &history.Error{
 			Code:    history.Unavailable,
 			Message: "recorder " + p.String() + " has no pods",
-			Hint:    "See why with: kubectl -n " + p.namespace + " get statefulsets,events",
+			Err:     &ConnectError{Reason: NoPods, Namespace: p.namespace},
 		}
 	}
 }
 
-// condition says in a few words what a pod does instead of serving.
+// condition says in a few words why a pod is not ready.
 func condition(pod *corev1.Pod) string {
 	if pod.DeletionTimestamp != nil {
 		return "it is being deleted"
 	}
 	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if text := waiting(&c); text != "" {
+		if text := containerProblem(&c); text != "" {
 			return text
 		}
 	}
@@ -125,8 +123,9 @@ func condition(pod *corev1.Pod) string {
 	return "its phase is " + string(pod.Status.Phase)
 }
 
-// waiting returns why a container does not run, or "" if it does, or has done all that it was to do.
-func waiting(c *corev1.ContainerStatus) (text string) {
+// containerProblem returns why a container is not running, or "" if it runs or
+// has completed.
+func containerProblem(c *corev1.ContainerStatus) (text string) {
 	switch {
 	case c.State.Waiting != nil && c.State.Waiting.Reason != "" && c.State.Waiting.Reason != "PodInitializing":
 		text = c.State.Waiting.Reason
@@ -139,25 +138,22 @@ func waiting(c *corev1.ContainerStatus) (text string) {
 		return ""
 	}
 	if last := c.LastTerminationState.Terminated; last != nil {
-		text += fmt.Sprintf(", last ended by %s (exit code %d)", cmp.Or(last.Reason, "Error"), last.ExitCode)
+		text += fmt.Sprintf(", previously %s (exit code %d)", cmp.Or(last.Reason, "Error"), last.ExitCode)
 	}
 	return "container " + c.Name + ": " + text
 }
 
-// podAdvice says where to look for the cause: in the log of the container that ended, or in what kept it from starting.
-func podAdvice(pod *corev1.Pod) string {
-	of := "kubectl -n " + pod.Namespace
+// evidence returns where the cause of a pod's failure can be found: in the log
+// of the container that ended or, if none has, in the pod's status.
+func evidence(pod *corev1.Pod) Evidence {
 	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		ended := c.State.Terminated
 		switch {
 		case ended != nil && ended.ExitCode != 0:
-			return "See why with: " + of + " logs " + pod.Name + " -c " + c.Name
+			return Evidence{Pod: pod.Name, Container: c.Name, Log: true}
 		case c.LastTerminationState.Terminated != nil && c.State.Running == nil:
-			return "See why with: " + of + " logs " + pod.Name + " -c " + c.Name + " --previous"
+			return Evidence{Pod: pod.Name, Container: c.Name, Log: true, Previous: true}
 		}
 	}
-	if standingOf(pod) == unready {
-		return "See why with: " + of + " logs " + pod.Name
-	}
-	return "See why with: " + of + " describe pod " + pod.Name
+	return Evidence{Pod: pod.Name, Log: stateOf(pod) == unready}
 }

@@ -12,21 +12,25 @@ import (
 )
 
 const (
-	// lastWords is how long the kubelet may take to say why the data ended. It says it before or right after.
-	lastWords = 5 * time.Second
-	// longestComplaint is in bytes.
-	longestComplaint = 4 << 10
+	// errorDelay is how long the kubelet's error may arrive after the end of the
+	// data.
+	errorDelay = 5 * time.Second
+	// maxErrorText bounds the kubelet's error, in bytes.
+	maxErrorText = 4 << 10
 )
 
-// conn is one forwarded connection. A pipe stands between its user and the stream, because a stream has no deadlines of its
-// own, and allows one reader only: the near end is the user's, the far end is pumped to and from the stream.
+// conn is one forwarded connection.
+//
+// A stream has no deadlines and allows only one reader. So the user reads and
+// writes the near end of a pipe, and pump copies between the far end and the
+// stream.
 type conn struct {
 	near  net.Conn
 	addr  address
-	fault atomic.Pointer[error] // why the stream ended, where that was no plain end
+	fault atomic.Pointer[error] // why the stream ended; nil after an orderly end
 }
 
-// newConn takes over the streams, and gives them back with tunnel.end.
+// newConn takes ownership of the streams. It returns it with tunnel.end.
 func newConn(t *Tunnel, s streams, port int32) *conn {
 	near, far := net.Pipe()
 	c := &conn{near: near, addr: address(fmt.Sprintf("pod:%d", port))}
@@ -34,23 +38,24 @@ func newConn(t *Tunnel, s streams, port int32) *conn {
 	return c
 }
 
-// pump runs until both directions have ended; each ends the other.
+// pump copies in both directions until both have ended. The end of one ends the
+// other.
 func (c *conn) pump(t *Tunnel, s streams, port int32, far net.Conn) {
 	var up sync.WaitGroup
 	up.Go(func() {
-		// Ends when the user closes the near end, or the stream can't be written to. A reset tells the kubelet that nobody
-		// reads either, which an orderly end would not.
+		// Ends if the user closes the near end, or if writing to the stream
+		// fails. Unlike an orderly end, a reset also ends the other direction.
 		_, _ = io.Copy(s.data, far)
 		_ = s.data.Reset()
-		_ = s.complaints.Reset()
+		_ = s.errors.Reset()
 	})
-	complaint := make(chan string, 1)
-	go func() { complaint <- listen(s) }()
+	reported := make(chan string, 1)
+	go func() { reported <- readError(s) }()
 
 	_, _ = io.Copy(far, s.data)
-	quiet := time.AfterFunc(lastWords, func() { _ = s.complaints.Reset() })
-	message := <-complaint
-	quiet.Stop()
+	timeout := time.AfterFunc(errorDelay, func() { _ = s.errors.Reset() })
+	message := <-reported
+	timeout.Stop()
 
 	var fault error
 	switch {
@@ -62,14 +67,14 @@ func (c *conn) pump(t *Tunnel, s streams, port int32, far net.Conn) {
 	if fault != nil {
 		c.fault.Store(&fault)
 	}
-	t.end(s, message != "") // before the user can see the fault, so that the next Usable tells of it
+	t.end(s, message != "") // first: a user who sees the fault calls Usable next
 	_ = far.Close()
 	up.Wait()
 }
 
-// listen waits for the kubelet's complaint, or for the end of the connection.
-func listen(s streams) string {
-	text, _ := io.ReadAll(io.LimitReader(s.complaints, longestComplaint))
+// readError waits for the kubelet's error, or for the end of the connection.
+func readError(s streams) string {
+	text, _ := io.ReadAll(io.LimitReader(s.errors, maxErrorText))
 	message := strings.TrimSpace(string(text))
 	if message != "" {
 		_ = s.data.Reset()
@@ -77,13 +82,14 @@ func listen(s streams) string {
 	return message
 }
 
-// Read gives the reason for the end, where there was one, in place of io.EOF.
+// Read returns the kubelet's error, if there was one, instead of io.EOF.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.near.Read(p)
 	return n, c.reason(err)
 }
 
-// Write returns when the bytes are on their way into the tunnel, which is not yet at the pod.
+// Write returns when the bytes have been passed to the tunnel. They may not
+// have reached the pod.
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.near.Write(p)
 	return n, c.reason(err)
@@ -98,7 +104,8 @@ func (c *conn) reason(err error) error {
 	return err
 }
 
-// Close resets the connection: the pod's side ends too. What was written before still arrives.
+// Close resets the connection, also on the pod's side. Data that was written
+// before still arrives.
 func (c *conn) Close() error { return c.near.Close() }
 
 func (c *conn) LocalAddr() net.Addr                { return address("tunnel") }
@@ -107,7 +114,7 @@ func (c *conn) SetDeadline(t time.Time) error      { return c.near.SetDeadline(t
 func (c *conn) SetReadDeadline(t time.Time) error  { return c.near.SetReadDeadline(t) }
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.near.SetWriteDeadline(t) }
 
-// address is an end of a forwarded connection; it is no network address.
+// address is an end of a forwarded connection, and not a network address.
 type address string
 
 func (a address) Network() string { return "portforward" }

@@ -16,10 +16,12 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// Dial opens a tunnel at a pod's portforward URL, over a WebSocket or, where that can't be had, SPDY. The error of a
-// server that refuses both holds what it said to either; apierrors.IsForbidden and the like find it.
+// Dial opens a tunnel at a pod's portforward URL, over a WebSocket or, if the
+// server does not support that, over SPDY. If the server refuses both, the error
+// contains both answers, for apierrors.IsForbidden and others.
 //
-// The libraries below take no context. One that ends makes Dial return, and cuts off what they have under way.
+// The libraries below take no context. When ctx ends, Dial returns and aborts
+// their requests.
 func Dial(ctx context.Context, cfg *rest.Config, at *url.URL) (*Tunnel, error) {
 	dialer, refused, err := dialerFor(within(ctx, cfg), at)
 	if err != nil {
@@ -50,7 +52,8 @@ func Dial(ctx context.Context, cfg *rest.Config, at *url.URL) (*Tunnel, error) {
 	}
 }
 
-// dialerFor returns the dialer, and what tells the reason for which the WebSocket was given up, once it was.
+// dialerFor returns a dialer, and a function that returns why the WebSocket was
+// refused, or nil.
 func dialerFor(cfg *rest.Config, at *url.URL) (httpstream.Dialer, func() error, error) {
 	socket, err := portforward.NewSPDYOverWebsocketDialerForStreaming(at, cfg)
 	if err != nil {
@@ -63,7 +66,7 @@ func dialerFor(cfg *rest.Config, at *url.URL) (httpstream.Dialer, func() error, 
 	var reason error
 	fallback := portforward.NewFallbackDialerForStreaming(socket, plain, func(err error) bool {
 		if failure, ok := errors.AsType[*httpstream.UpgradeFailureError](err); ok {
-			reason = failure.Cause // it has no Unwrap, and holds the server's status
+			reason = failure.Cause // it has no Unwrap, and contains the server's status
 			return true
 		}
 		return httpstream.IsHTTPSProxyError(err)
@@ -71,7 +74,8 @@ func dialerFor(cfg *rest.Config, at *url.URL) (httpstream.Dialer, func() error, 
 	return fallback, func() error { return reason }, nil
 }
 
-// spdyDialer returns a dialer that closes its connection if the server refuses to upgrade it.
+// spdyDialer returns a dialer that closes its connection if the server refuses
+// the upgrade. The library's dialer leaves it open.
 func spdyDialer(cfg *rest.Config, at *url.URL) (httpstream.Dialer, error) {
 	var upgrader spdy.Upgrader
 	cfg = rest.CopyConfig(cfg)
@@ -81,11 +85,11 @@ func spdyDialer(cfg *rest.Config, at *url.URL) (httpstream.Dialer, error) {
 			if err != nil || resp.StatusCode == http.StatusSwitchingProtocols {
 				return resp, err
 			}
-			var says io.Reader = resp.Body
-			if resp.StatusCode < http.StatusMultipleChoices { // it is no error, so nobody below bounds it
-				says = strings.NewReader("the server answered " + resp.Status)
+			var text io.Reader = resp.Body
+			if resp.StatusCode < http.StatusMultipleChoices { // not an error, so the layer below does not bound it
+				text = strings.NewReader("the server answered " + resp.Status)
 			}
-			resp.Body = &refusal{says, upgrader}
+			resp.Body = &refusal{text, upgrader}
 			return resp, nil
 		})
 	}, cfg.WrapTransport)
@@ -97,14 +101,16 @@ func spdyDialer(cfg *rest.Config, at *url.URL) (httpstream.Dialer, error) {
 	return spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: through}, http.MethodPost, at), nil
 }
 
-// refusal is the body of an answer that upgrades nothing. The library's own Close would read it to its end, which may
-// never come, and would leave the connection open.
+// refusal is the body of an answer that refuses the upgrade. The library's own
+// Close would read it to its end, which may never come, and would leave the
+// connection open.
 type refusal struct {
 	io.Reader
 	upgrader spdy.Upgrader
 }
 
-// Close closes the connection. Only the upgrader has it, and hands it out for an upgrade.
+// Close closes the connection. Only the upgrader has it, and returns it only
+// for an upgrade, so Close pretends that there was one.
 func (r *refusal) Close() error {
 	upgraded := http.Header{}
 	upgraded.Set(httpstream.HeaderConnection, httpstream.HeaderUpgrade)
@@ -116,7 +122,7 @@ func (r *refusal) Close() error {
 	return conn.Close()
 }
 
-// within returns a copy of cfg whose requests end with the context.
+// within returns a copy of cfg whose requests are aborted when ctx ends.
 func within(ctx context.Context, cfg *rest.Config) *rest.Config {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {

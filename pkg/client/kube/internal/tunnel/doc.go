@@ -1,12 +1,24 @@
-// Package tunnel carries TCP connections to a pod through the API server's port-forward, without a listening local port.
+// Package tunnel carries TCP connections to a pod through the API server's
+// port-forward, without opening a local port.
 //
-// It owns one multiplexed connection per [Tunnel], and in it two streams for each connection that [Tunnel.Open] gives out:
-// one for the bytes, and one on which the kubelet reports why there are none.
+// # Ownership
 //
-// Its invariants: what the kubelet reports ends that one connection, with a [*RefusedError] as its error, and no other; a tunnel
-// through which a refusal came is not used for new connections, because the pod behind it may be another one by now. Deadlines
-// hold for each connection by itself. A connection that is not read holds back the others in its tunnel, since the
-// protocol has no flow control of its own: readers must read or close.
+// A [Tunnel] owns one multiplexed connection to the API server. Each connection
+// that [Tunnel.Open] returns has two streams in it: one for the data, and one on
+// which the kubelet reports errors.
 //
-// It refuses to find pods, to retry, and to log.
+// # Invariants
+//
+//   - An error that the kubelet reports ends only its own connection, as a
+//     [*RefusedError].
+//   - After such an error, the tunnel is not used for new connections, because
+//     another pod may be the right one by now.
+//   - Each connection has its own deadlines.
+//
+// # Limits
+//
+// The protocol has no flow control per stream. A connection that is not read
+// blocks the others in its tunnel, so readers must read or close.
+//
+// The package does not find pods, retry or log.
 package tunnel

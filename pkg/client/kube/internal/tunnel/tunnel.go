@@ -13,40 +13,44 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// ErrLost is the error of a tunnel that broke: the API server, the kubelet or the network between them went away.
+// ErrLost is the error of a tunnel that broke: the API server, the kubelet or
+// the network between them failed.
 var ErrLost = errors.New("lost connection to pod")
 
-// RefusedError is what the kubelet said instead of forwarding, for example that nothing listens on the pod's port.
+// RefusedError is an error that the kubelet reported, such as that nothing
+// listens on the pod's port.
 type RefusedError struct {
 	Port    int32
 	Message string
 }
 
-// Error returns the kubelet's words.
+// Error returns the port and the kubelet's message.
 func (e *RefusedError) Error() string { return fmt.Sprintf("forward port %d: %s", e.Port, e.Message) }
 
 // Tunnel is an open port-forward to one pod. It is safe for concurrent use.
 type Tunnel struct {
 	conn httpstream.Connection
 
-	mu      sync.Mutex // guards what follows
-	next    int        // request ID
-	open    int        // connections begun and not ended yet
-	retired bool       // no new connections; closed when the last one ends
+	mu      sync.Mutex
+	next    int  // request ID
+	open    int  // connections that have begun and not ended
+	retired bool // no new connections; closed when the last one ends
 	closed  bool
 }
 
-// New returns a tunnel in an established port-forward connection, which it takes over.
+// New returns a tunnel in an established port-forward connection. It takes
+// ownership of the connection.
 func New(conn httpstream.Connection) *Tunnel { return &Tunnel{conn: conn} }
 
-// Usable tells whether new connections should go through the tunnel.
+// Usable reports whether the tunnel accepts new connections.
 func (t *Tunnel) Usable() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !t.retired && t.alive()
 }
 
-// alive needs the lock.
+// alive reports whether the tunnel is neither closed nor broken. The caller
+// holds the lock.
 func (t *Tunnel) alive() bool {
 	select {
 	case <-t.conn.CloseChan():
@@ -56,7 +60,8 @@ func (t *Tunnel) alive() bool {
 	}
 }
 
-// Close breaks all connections in the tunnel. A tunnel that is broken already can't say goodbye, which is no error.
+// Close breaks all connections in the tunnel. Closing a broken tunnel is not an
+// error.
 func (t *Tunnel) Close() error {
 	t.mu.Lock()
 	alive := t.alive()
@@ -68,11 +73,13 @@ func (t *Tunnel) Close() error {
 	return nil
 }
 
-// Open returns a connection to a port of the pod. Whether something listens there shows only at the first read or write,
-// whose error is then a [*RefusedError]. [ErrLost] means that the tunnel is broken or closed.
+// Open returns a connection to a port of the pod. If nothing listens there, the
+// first read or write returns a [*RefusedError]. [ErrLost] means that the tunnel
+// is broken or closed.
 //
-// The kubelet's side has to accept the streams, for which the library below waits 30 seconds, whatever happens to the
-// tunnel meanwhile. When Open gives up earlier, what it had begun is dropped as soon as that wait is over.
+// The library below waits up to 30 seconds for the kubelet to accept the
+// streams, even if the tunnel breaks. If Open returns before, the streams are
+// released when that wait ends.
 func (t *Tunnel) Open(ctx context.Context, port int32) (net.Conn, error) {
 	type result struct {
 		streams streams
@@ -102,23 +109,26 @@ func (t *Tunnel) Open(ctx context.Context, port int32) (net.Conn, error) {
 	}
 }
 
-// streams are the two directions of one forwarded connection, and the kubelet's complaints about it.
-type streams struct{ data, complaints httpstream.Stream }
+// streams are the streams of one forwarded connection: its data, in both
+// directions, and the kubelet's errors.
+type streams struct{ data, errors httpstream.Stream }
 
-// streams opens both, which share a request ID. The complaints come first, as the protocol wants. On an error the streams
-// that were opened are returned all the same.
+// streams opens both streams, which share a request ID. The protocol requires
+// the error stream to be first. On an error, the streams that were opened are
+// returned, too.
 func (t *Tunnel) streams(id int, port int32) (s streams, err error) {
-	if s.complaints, err = t.stream(id, port, corev1.StreamTypeError); err != nil {
+	if s.errors, err = t.stream(id, port, corev1.StreamTypeError); err != nil {
 		return s, err
 	}
-	if err = s.complaints.Close(); err != nil { // its write side: we have nothing to say there
+	if err = s.errors.Close(); err != nil { // the write side, which is not used
 		return s, err
 	}
 	s.data, err = t.stream(id, port, corev1.StreamTypeData)
 	return s, err
 }
 
-// stream opens one of them. A stream that is begun in a dead tunnel would keep the library from ending it.
+// stream opens one stream. A stream that is opened in a broken tunnel would
+// prevent the library from releasing the connection.
 func (t *Tunnel) stream(id int, port int32, kind string) (httpstream.Stream, error) {
 	t.mu.Lock()
 	alive := t.alive()
@@ -133,7 +143,8 @@ func (t *Tunnel) stream(id int, port int32, kind string) (httpstream.Stream, err
 	return t.conn.CreateStream(header)
 }
 
-// begin counts a connection, and returns the ID that its streams share. An end follows it.
+// begin counts a connection, and returns the request ID of its streams. Each
+// begin is followed by one end.
 func (t *Tunnel) begin() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -142,9 +153,10 @@ func (t *Tunnel) begin() int {
 	return t.next
 }
 
-// end resets a connection's streams, forgets them, and closes a retired tunnel behind its last connection.
+// end resets a connection's streams and releases them. It closes a retired
+// tunnel after its last connection. refused retires the tunnel.
 func (t *Tunnel) end(s streams, refused bool) {
-	for _, stream := range []httpstream.Stream{s.data, s.complaints} {
+	for _, stream := range []httpstream.Stream{s.data, s.errors} {
 		if stream != nil {
 			_ = stream.Reset()
 			t.conn.RemoveStreams(stream)
@@ -161,7 +173,7 @@ func (t *Tunnel) end(s streams, refused bool) {
 	}
 }
 
-// lost tells whether the tunnel ended without anybody here having closed it.
+// lost reports whether the tunnel broke, without having been closed here.
 func (t *Tunnel) lost() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
