@@ -18,7 +18,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// auditEvent is an event as far as the fixed part of the contract goes.
+// auditEvent has the fixed fields of an event.
 type auditEvent struct {
 	Timestamp      string            `json:"timestamp"`
 	Verb           string            `json:"verb"`
@@ -37,8 +37,8 @@ type auditEvent struct {
 	raw string
 }
 
-// oldClient is a client that knows the fixed part and nothing else: it joins a base URL that ends in a slash, follows no
-// redirect, and takes a 404 for "nothing".
+// oldClient knows only the fixed part of the API. It appends paths to a base URL
+// that ends in a slash, follows no redirect, and expects 404 if nothing matches.
 type oldClient struct {
 	base string
 	http http.Client
@@ -95,8 +95,9 @@ func (c *oldClient) get(ctx context.Context, target string) ([]byte, error) {
 	return body, err
 }
 
-// troubles writes one object of each type in trouble, and one that is well.
-func troubles(s *server) {
+// addProblems appends objects with the problems that clients look for, and
+// objects without one.
+func addProblems(s *server) {
 	for _, o := range []struct{ resource, namespace, name, status string }{
 		{"nodes", "", "down", `{"conditions":[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown","message":"Kubelet stopped posting node status."}]}`},
 		{"nodes", "", "full", `{"conditions":[{"type":"MemoryPressure","status":"True","reason":"KubeletHasInsufficientMemory"},{"type":"Ready","status":"True"}]}`},
@@ -113,9 +114,9 @@ func troubles(s *server) {
 	s.put(change(history.Update, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`), change(history.Delete, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`))
 }
 
-func TestAClientThatKnowsOnlyTheFixedContract(t *testing.T) {
+func TestContract_MessagesHaveWordsOfProblems(t *testing.T) {
 	s := newServer(t, api.Options{})
-	troubles(s)
+	addProblems(s)
 	listener := httptest.NewServer(s)
 	t.Cleanup(listener.Close)
 	client := newOldClient(listener.URL)
@@ -139,26 +140,26 @@ func TestAClientThatKnowsOnlyTheFixedContract(t *testing.T) {
 		}
 		events, err := client.events(t.Context(), values)
 		if err != nil || len(events) != 1 {
-			t.Fatalf("%v: %d events, %v", values, len(events), err)
+			t.Fatalf("%v: got %d events, error %v, want 1", values, len(events), err)
 		}
 		if message := strings.ToLower(events[0].Message); !strings.Contains(message, c.word) {
-			t.Errorf("%s %s: %q does not say %q", c.resource, c.name, message, c.word)
+			t.Errorf("%s %s: got message %q, want one with %q", c.resource, c.name, message, c.word)
 		}
 	}
 	for resource, name := range map[string]string{"nodes": "well", "pods": "fine"} {
 		events, err := client.events(t.Context(), url.Values{"resourceType": {resource}, "resourceName": {name}})
 		if err != nil || len(events) != 1 || strings.Contains(events[0].Message, ":") {
-			t.Errorf("%s %s: %+v, %v", resource, name, events, err)
+			t.Errorf("%s %s: got %+v, error %v, want one event without a problem", resource, name, events, err)
 		}
 	}
 	if events, err := client.events(t.Context(), url.Values{"resourceType": {"pods"}, "end": {"2001-01-01T00:00:00Z"}}); err != nil || len(events) != 0 {
-		t.Errorf("long ago: %d events, %v", len(events), err)
+		t.Errorf("before all records: got %d events, error %v, want 0", len(events), err)
 	}
 }
 
-func TestTheFourVerbQueries(t *testing.T) {
+func TestContract_VerbQueriesHaveFixedFields(t *testing.T) {
 	s := newServer(t, api.Options{})
-	troubles(s)
+	addProblems(s)
 	listener := httptest.NewServer(s)
 	t.Cleanup(listener.Close)
 	client := newOldClient(listener.URL)
@@ -180,7 +181,7 @@ func TestTheFourVerbQueries(t *testing.T) {
 		"create persistentvolumes", "create deployments", "update configmaps", "delete configmaps",
 	}
 	if !slices.Equal(seen, want) {
-		t.Errorf("got %q", seen)
+		t.Errorf("events: got %q, want %q", seen, want)
 	}
 }
 
@@ -188,7 +189,7 @@ func checkFixedFields(t *testing.T, e *auditEvent, verb string) {
 	t.Helper()
 	subject := e.ResourceName
 	if e.Namespace == nil {
-		t.Fatalf("no namespace in %s", e.raw)
+		t.Fatalf("got %s, want a namespace", e.raw)
 	}
 	if *e.Namespace != "" {
 		subject = *e.Namespace + "/" + subject
@@ -196,12 +197,12 @@ func checkFixedFields(t *testing.T, e *auditEvent, verb string) {
 	wantMessage := strings.ToUpper(verb[:1]) + verb[1:] + " " + e.ResourceType + " " + subject
 	if e.Verb != verb || e.User != "system:k8s-watcher" || e.ResponseStatus != 200 || e.Stage != "ResponseComplete" || e.SourceIPs != nil ||
 		e.ObjectChanges == nil || !strings.HasPrefix(e.Message, wantMessage) || !strings.HasSuffix(e.Timestamp, "Z") || !strings.Contains(e.Timestamp, ".") {
-		t.Errorf("%s", e.raw)
+		t.Errorf("got %s, want the fixed values for %s", e.raw, verb)
 	}
 	if strings.Contains(e.raw, `"sourceips"`) || strings.Contains(e.raw, "null") {
-		t.Errorf("a field that is to be absent: %s", e.raw)
+		t.Errorf("got %s, want neither sourceIPs nor null", e.raw)
 	}
 	if (e.ResourceType == "configmaps") != (e.Annotations == nil) {
-		t.Errorf("annotations of %s: %v", e.ResourceType, e.Annotations)
+		t.Errorf("annotations of %s: got %v, want them on all but configmaps", e.ResourceType, e.Annotations)
 	}
 }

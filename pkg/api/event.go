@@ -46,7 +46,7 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 	}
 	var err error
 	if e.ObjectChanges, e.Annotations, err = visibleObject(v.Object); err != nil {
-		h.options.Logger.Error("record holds no object", "resource", v.Ref.Resource, "namespace", v.Ref.Namespace,
+		h.options.Logger.Error("record has no valid object", "resource", v.Ref.Resource, "namespace", v.Ref.Namespace,
 			"name", v.Ref.Name, "uid", v.Ref.UID, "revision", v.Revision, "err", err)
 	}
 	return e

@@ -12,9 +12,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/api"
 )
 
-// TestWhatAConnectionBuffersIsBounded asks the system: by itself it would make the buffer so large that a slow client seemed to take
+// By default, Linux grows the buffer so much that a slow client seems to read
 // nothing for minutes.
-func TestWhatAConnectionBuffersIsBounded(t *testing.T) {
+func TestServer_BoundsSendBuffer(t *testing.T) {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -32,15 +32,16 @@ func TestWhatAConnectionBuffersIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = io.WriteString(c, get)
-	if size := <-buffer; size != 256<<10 { // Linux doubles what it is told
-		t.Errorf("%d bytes", size)
+	if size := <-buffer; size != 256<<10 { // Linux doubles the value that is set
+		t.Errorf("send buffer: got %d bytes, want %d", size, 256<<10)
 	}
 	if err := errors.Join(err, c.Close(), server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
 		t.Error(err)
 	}
 }
 
-// sendBuffer returns the size of a connection's buffer for sending, 0 where the system does not tell.
+// sendBuffer returns the size of a connection's send buffer, or 0 if it is
+// unknown.
 func sendBuffer(c *net.TCPConn) (size int) {
 	raw, err := c.SyscallConn()
 	if err != nil {

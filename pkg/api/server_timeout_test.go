@@ -20,10 +20,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// patience is that of the servers under test, which have a clock of their own.
-var patience = api.Timeouts{Request: 10 * time.Second, Idle: time.Minute, WriteIdle: 30 * time.Second}
+// timeouts are those of the servers under test, whose time is that of a synctest
+// bubble.
+var timeouts = api.Timeouts{Request: 10 * time.Second, Idle: time.Minute, WriteIdle: 30 * time.Second}
 
-// pipes is a listener for connections within a process.
+// pipes is a listener for connections within the process.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -38,12 +39,13 @@ func (p pipes) Close() error { close(p); return nil }
 
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes", Net: "unix"} }
 
-// dial returns a connection to a real server of a handler, in a bubble of [synctest], whose time passes when nothing else happens.
-// Nothing is buffered between the two: what one writes, the other has to read.
+// dial returns a connection to a real server in a synctest bubble, whose time
+// passes when all goroutines wait. The connection has no buffer: a write waits
+// for a read.
 func dial(t *testing.T, handler http.HandlerFunc) net.Conn {
 	t.Helper()
 	listener, served := make(pipes), make(chan error, 1)
-	server := api.NewServer(handler, patience, slog.New(slog.DiscardHandler))
+	server := api.NewServer(handler, timeouts, slog.New(slog.DiscardHandler))
 	go func() { served <- server.Serve(listener) }()
 	client, conn := net.Pipe()
 	listener <- conn
@@ -55,7 +57,7 @@ func dial(t *testing.T, handler http.HandlerFunc) net.Conn {
 	return client
 }
 
-// ask writes a request.
+// ask sends a request.
 func ask(t *testing.T, c net.Conn, request string) {
 	t.Helper()
 	if _, err := io.WriteString(c, request); err != nil {
@@ -65,46 +67,47 @@ func ask(t *testing.T, c net.Conn, request string) {
 
 const get = "GET / HTTP/1.1\r\nHost: recorder\r\n\r\n"
 
-// answer writes so many bytes at once.
+// answer writes n bytes with one call.
 func answer(n int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, n)) }
 }
 
-// slowly is a connection of a client that takes a little at a time, and then rests.
-type slowly struct {
+// slowConn is a connection that pauses before each read.
+type slowConn struct {
 	net.Conn
 
-	rest time.Duration
+	pause time.Duration
 }
 
-func (s slowly) Read(b []byte) (int, error) {
-	time.Sleep(s.rest)
+func (s slowConn) Read(b []byte) (int, error) {
+	time.Sleep(s.pause)
 	return s.Conn.Read(b)
 }
 
-// TestAClientThatTakesItsTimeIsWaitedFor takes many times as long for an answer as it may take nothing, and asks once more.
-func TestAClientThatTakesItsTimeIsWaitedFor(t *testing.T) {
+// The answer takes many times as long as WriteIdle. The connection can be used
+// again afterwards.
+func TestServer_WaitsForSlowClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const size = 1 << 20
 		c := dial(t, answer(size))
 		for range 2 {
 			ask(t, c, get)
 			start := time.Now()
-			response, err := http.ReadResponse(bufio.NewReader(slowly{c, patience.WriteIdle / 10}), nil)
+			response, err := http.ReadResponse(bufio.NewReader(slowConn{c, timeouts.WriteIdle / 10}), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			b, err := io.ReadAll(response.Body)
 			took := time.Since(start)
-			if err := errors.Join(err, response.Body.Close()); err != nil || len(b) != size || took < 10*patience.WriteIdle {
-				t.Errorf("%d bytes of %d after %s, %v", len(b), size, took, err)
+			if err := errors.Join(err, response.Body.Close()); err != nil || len(b) != size || took < 10*timeouts.WriteIdle {
+				t.Errorf("got %d bytes after %s, error %v, want %d bytes after at least %s", len(b), took, err, size, 10*timeouts.WriteIdle)
 			}
 		}
 	})
 }
 
-// TestAClientThatTakesNothingIsCutOff stops reading after the header, and reads on when it is too late.
-func TestAClientThatTakesNothingIsCutOff(t *testing.T) {
+// The client reads only the headers, and the rest when it is too late.
+func TestServer_CutsOffClientThatStopsReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan time.Duration, 1)
 		c := dial(t, func(w http.ResponseWriter, r *http.Request) {
@@ -117,30 +120,30 @@ func TestAClientThatTakesNothingIsCutOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if took := <-ended; took != patience.WriteIdle {
-			t.Errorf("waited for it for %s", took)
+		if took := <-ended; took != timeouts.WriteIdle {
+			t.Errorf("time until the cut: got %s, want %s", took, timeouts.WriteIdle)
 		}
 		if b, err := io.ReadAll(response.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%d bytes, and then %v", len(b), err)
+			t.Errorf("got %d bytes and error %v, want unexpected EOF", len(b), err)
 		}
-		_ = response.Body.Close() // which is torn
+		_ = response.Body.Close() // fails: the body is incomplete
 	})
 }
 
-// TestAShortAnswerThatNobodyTakesIsCutOff leaves one behind that is in the server's buffers when its handler has ended.
-func TestAShortAnswerThatNobodyTakesIsCutOff(t *testing.T) {
+// The answer is still in the server's buffers when its handler returns.
+func TestServer_CutsOffShortAnswerThatIsNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 		ask(t, c, get)
-		time.Sleep(patience.WriteIdle + 1)
+		time.Sleep(timeouts.WriteIdle + 1)
 		if b, err := io.ReadAll(c); len(b) > 0 || err != nil {
-			t.Errorf("%q, %v", b, err)
+			t.Errorf("got %q, error %v, want nothing", b, err)
 		}
 	})
 }
 
-// TestAnAnswerMayTakeItsTime answers late: the client has nothing more to say, and is not gone.
-func TestAnAnswerMayTakeItsTime(t *testing.T) {
+// A client that sends nothing while it waits has not disconnected.
+func TestServer_DoesNotBoundTimeOfHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dial(t, func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Hour)
@@ -155,48 +158,49 @@ func TestAnAnswerMayTakeItsTime(t *testing.T) {
 		}
 		b, err := io.ReadAll(response.Body)
 		if err := errors.Join(err, response.Body.Close()); err != nil || response.StatusCode != http.StatusOK {
-			t.Errorf("%s: %q, %v", response.Status, b, err)
+			t.Errorf("got %s: %q, error %v, want 200", response.Status, b, err)
 		}
 	})
 }
 
-// TestAClientThatSendsNothingIsNotWaitedFor checks each place where a request may stop. No handler waits for a body.
-func TestAClientThatSendsNothingIsNotWaitedFor(t *testing.T) {
+// The request stops at each possible place. No handler waits for a body.
+func TestServer_CutsOffClientThatStopsSending(t *testing.T) {
 	const never = time.Duration(-1)
 	for _, of := range []struct {
 		sent             string
 		answered, within time.Duration
 	}{
-		{"", never, patience.Request},
-		{"GET / HTTP/1.1\r\nHost: rec", never, patience.Request},
-		{get, 0, patience.Idle},
-		{"GET / HTTP/1.1\r\nHost: recorder\r\nContent-Length: 10\r\n\r\nhalf", 0, patience.Request},
-		{"POST / HTTP/1.1\r\nHost: recorder\r\nTransfer-Encoding: chunked\r\n\r\n", 0, patience.Request},
+		{"", never, timeouts.Request},
+		{"GET / HTTP/1.1\r\nHost: rec", never, timeouts.Request},
+		{get, 0, timeouts.Idle},
+		{"GET / HTTP/1.1\r\nHost: recorder\r\nContent-Length: 10\r\n\r\nhalf", 0, timeouts.Request},
+		{"POST / HTTP/1.1\r\nHost: recorder\r\nTransfer-Encoding: chunked\r\n\r\n", 0, timeouts.Request},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			start, answered := time.Now(), never
 			c := dial(t, func(w http.ResponseWriter, r *http.Request) {
-				answer(3<<10)(w, r) // so much that it begins to be sent
+				answer(3<<10)(w, r) // enough for the answer to begin
 				answered = time.Since(start)
 			})
 			ask(t, c, of.sent)
 			b, err := io.ReadAll(c)
 			if within := time.Since(start); err != nil || answered != of.answered || within != of.within {
-				t.Errorf("%q is answered after %s, by %d bytes, and cut off after %s, %v", of.sent, answered, len(b), within, err)
+				t.Errorf("%q: got an answer of %d bytes after %s and the end after %s, error %v, want them after %s and %s",
+					of.sent, len(b), answered, within, err, of.answered, of.within)
 			}
 		})
 	}
 }
 
-// TestACutAnswerIsNoWholeOne cuts real answers off, on a real connection, and reads what is left of them. Whoever waits for room
-// meanwhile gets it.
-func TestACutAnswerIsNoWholeOne(t *testing.T) {
+// Answers are cut off on a real connection, and the rest is read. A query that
+// waits for one of them to end runs afterwards.
+func TestServer_CutAnswerIsNotComplete(t *testing.T) {
 	s := newServer(t, api.Options{Concurrency: 1})
 	large(s)
 	for _, request := range []string{
 		"GET /api/v1/events HTTP/1.1\r\nHost: recorder\r\n\r\n",
 		"GET /api/v1/events HTTP/1.1\r\nHost: recorder\r\nAccept-Encoding: gzip\r\n\r\n",
-		"GET /api/v1/events HTTP/1.0\r\n\r\n", // which knows no chunks
+		"GET /api/v1/events HTTP/1.0\r\n\r\n", // without chunks
 		"GET /api/v1/events/shop/configmaps/large HTTP/1.0\r\n\r\n",
 	} {
 		t.Run(request[:strings.Index(request, "\r\n")], func(t *testing.T) { s.cutOff(t, request) })
@@ -227,8 +231,8 @@ func (s *server) cutOff(t *testing.T, request string) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if code, _, body := s.get("/api/v1/events?limit=1&summary=true"); code != http.StatusOK { // it waits until there is room for it
-		t.Errorf("beside an answer that nobody takes: %d %q", code, body)
+	if code, _, body := s.get("/api/v1/events?limit=1&summary=true"); code != http.StatusOK { // waits for the answer that is not read
+		t.Errorf("after an answer that is not read: got %d %q, want 200", code, body)
 	}
 	body := io.Reader(response.Body)
 	if response.Header.Get("Content-Encoding") == "gzip" {
@@ -238,11 +242,11 @@ func (s *server) cutOff(t *testing.T, request string) {
 	}
 	b, err := io.ReadAll(body)
 	if whole := err == nil && response.ProtoMinor > 0; whole || len(b) == 0 || json.Valid(b) {
-		t.Errorf("%d bytes, and then %v", len(b), err)
+		t.Errorf("got %d bytes and error %v, want an incomplete answer", len(b), err)
 	}
 }
 
-// large records more than any buffers hold, and what does not compress.
+// large appends more data than all buffers hold, which does not compress.
 func large(s *server) {
 	s.tb.Helper()
 	random := rand.NewChaCha8([32]byte{})

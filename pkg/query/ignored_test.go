@@ -10,9 +10,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-func TestAnAnswerHasTheRulesThatTouchItsQuestion(t *testing.T) {
+func TestIgnored_HasRulesThatTouchTheQuestion(t *testing.T) {
 	l := newLog(t)
-	omit := func(group, resource, namespaces, changes string) history.IgnoreRule {
+	rule := func(group, resource, namespaces, changes string) history.IgnoreRule {
 		return history.IgnoreRule{
 			Resource:   schema.GroupResource{Group: group, Resource: resource},
 			Namespaces: strings.Fields(namespaces), Changes: strings.Fields(changes),
@@ -20,8 +20,8 @@ func TestAnAnswerHasTheRulesThatTouchItsQuestion(t *testing.T) {
 	}
 	service := query.New(l.Store, query.Options{IgnoreRules: func() []history.IgnoreRule {
 		return []history.IgnoreRule{
-			omit("", "", "noisy quiet", ""), omit("", "pods", "batch", ""), omit("", "nodes", "", "status.heartbeat"),
-			omit("apps", "deployments", "", "status"), omit("coordination.k8s.io", "leases", "", ""), omit("", "events", "default", ""),
+			rule("", "", "noisy quiet", ""), rule("", "pods", "batch", ""), rule("", "nodes", "", "status.heartbeat"),
+			rule("apps", "deployments", "", "status"), rule("coordination.k8s.io", "leases", "", ""), rule("", "events", "default", ""),
 		}
 	}})
 	const all = "* noisy quiet; pods batch; nodes status.heartbeat; deployments.apps status; leases.coordination.k8s.io; events default"
@@ -34,18 +34,18 @@ func TestAnAnswerHasTheRulesThatTouchItsQuestion(t *testing.T) {
 		"pods of one namespace":   {query.Timeline{Types: []string{"po"}, Filter: history.Filter{Namespace: "quiet"}}, "* quiet"},
 		"pods of another":         {query.Timeline{Types: []string{"po"}, Filter: history.Filter{Namespace: "shop"}}, ""},
 		"a namespace":             {query.Timeline{Filter: history.Filter{Namespace: "batch"}}, "pods batch; deployments.apps status; leases.coordination.k8s.io"},
-		"no namespace":            {query.Timeline{Filter: history.Filter{Namespace: history.NoNamespace}}, "nodes status.heartbeat; leases.coordination.k8s.io"},
+		"no namespace":            {query.Timeline{Filter: history.Filter{Namespace: history.ClusterScoped}}, "nodes status.heartbeat; leases.coordination.k8s.io"},
 		"nodes":                   {query.Timeline{Types: []string{"no"}}, "nodes status.heartbeat"},
 		"a group":                 {query.Timeline{Group: "apps"}, "* noisy quiet; deployments.apps status"},
-		"what is never recorded":  {query.Timeline{Types: []string{"leases.coordination.k8s.io"}}, "leases.coordination.k8s.io"},
-		"what is unknown":         {query.Timeline{Types: []string{"gizmos"}}, ""},
+		"never recorded":          {query.Timeline{Types: []string{"leases.coordination.k8s.io"}}, "leases.coordination.k8s.io"},
+		"unknown":                 {query.Timeline{Types: []string{"gizmos"}}, ""},
 		"the core group":          {query.Timeline{Group: query.CoreGroup, Types: []string{"leases", "nodes"}}, "nodes status.heartbeat"},
 		"two, one of them nodes'": {query.Timeline{Types: []string{"nodes", "services"}}, "* noisy quiet; nodes status.heartbeat"},
 	} {
 		tt.q.Limit = 1
 		page, err := service.Timeline(t.Context(), tt.q)
-		if got := briefly(page.Omitted); got != tt.want || err != nil {
-			t.Errorf("%s: %q, %v, want %q", name, got, err, tt.want)
+		if got := rulesText(page.Ignored); got != tt.want || err != nil {
+			t.Errorf("%s: got %q, error %v, want %q", name, got, err, tt.want)
 		}
 	}
 	for name, tt := range map[string]struct {
@@ -55,19 +55,20 @@ func TestAnAnswerHasTheRulesThatTouchItsQuestion(t *testing.T) {
 		"a pod":             {query.Object{Type: "pod", Namespace: "noisy"}, "* noisy"},
 		"a version":         {query.Object{Type: "pod", Namespace: "default", Revisions: []uint64{1}}, ""},
 		"Events of a pod":   {query.Object{Type: "pod", Namespace: "default"}, "events default"},
-		"a node and Events": {query.Object{Type: "nodes", Group: query.CoreGroup, Namespace: history.NoNamespace}, "* noisy quiet; nodes status.heartbeat; events default"},
+		"a node and Events": {query.Object{Type: "nodes", Group: query.CoreGroup, Namespace: history.ClusterScoped}, "* noisy quiet; nodes status.heartbeat; events default"},
 	} {
 		tt.q.Name, tt.q.Limit = "a", 1
 		answer, err := service.Object(t.Context(), tt.q)
-		if got := briefly(answer.Omitted); got != tt.want || err != nil {
-			t.Errorf("%s: %q, %v, want %q", name, got, err, tt.want)
+		if got := rulesText(answer.Ignored); got != tt.want || err != nil {
+			t.Errorf("%s: got %q, error %v, want %q", name, got, err, tt.want)
 		}
 	}
 }
 
-func briefly(omitted []history.IgnoreRule) string {
+// rulesText returns rules as "resource namespaces… changes…; …".
+func rulesText(rules []history.IgnoreRule) string {
 	var all []string
-	for _, o := range omitted {
+	for _, o := range rules {
 		resource := o.Resource.String()
 		if resource == "" {
 			resource = "*"

@@ -10,9 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// TestObject_FindsBothLivesOfARecreatedType: a CRD was deleted and created
-// again with another kind and another scope.
-func TestObject_FindsBothLivesOfARecreatedType(t *testing.T) {
+// The CRD was deleted and created again with another kind and another scope.
+func TestObject_FindsBothDefinitionsOfRecreatedType(t *testing.T) {
 	l := newLog(t)
 	define := func(kind, singular string, namespaced bool) {
 		t.Helper()
@@ -27,18 +26,18 @@ func TestObject_FindsBothLivesOfARecreatedType(t *testing.T) {
 		e.Regarding.Group, e.Regarding.Kind = "toys.example", kind
 		return e
 	}
-	old, new := ref("toys.example", "toys", "", "x", 1), ref("toys.example", "toys", "shop", "x", 2)
+	before, after := ref("toys.example", "toys", "", "x", 1), ref("toys.example", "toys", "shop", "x", 2)
 	define("Gadget", "gadget", false)
-	l.put(record(old, history.Create, `{}`), regarding("of-the-old", "Gadget", "", string(old.UID)))
+	l.put(record(before, history.Create, `{}`), regarding("of-the-old", "Gadget", "", string(before.UID)))
 	define("Toy", "toy", true)
-	define("Toy", "toy", true) // the same again forgets nothing
-	l.put(record(new, history.Create, `{}`), regarding("of-the-new", "Toy", "shop", string(new.UID)))
+	define("Toy", "toy", true) // registering it again keeps the former definition
+	l.put(record(after, history.Create, `{}`), regarding("of-the-new", "Toy", "shop", string(after.UID)))
 	s := l.service(query.Options{})
 	for _, kind := range []string{"toys", "Toy", "Gadget", "gadget.toys.example"} {
-		for namespace, want := range map[string]struct {
+		for namespace, want := range map[history.NamespaceScope]struct {
 			uid   types.UID
 			event string
-		}{history.NoNamespace: {old.UID, "of-the-old"}, "shop": {new.UID, "of-the-new"}} {
+		}{history.ClusterScoped: {before.UID, "of-the-old"}, "shop": {after.UID, "of-the-new"}} {
 			h := ask(t, s, query.Object{Namespace: namespace, Type: kind, Name: "x"})
 			if len(h.Own.Versions) != 1 || h.Own.Versions[0].Ref.UID != want.uid {
 				t.Errorf("%s in %q: got %d versions, want one of %s", kind, namespace, len(h.Own.Versions), want.uid)
@@ -59,7 +58,7 @@ func TestObject_FindsBothLivesOfARecreatedType(t *testing.T) {
 	}
 }
 
-// TestMatching_PrefersPresentNames: a former name is the last resort.
+// A former name is used only if nothing has the name today.
 func TestMatching_PrefersPresentNames(t *testing.T) {
 	toys := history.Resource{Group: "a", Plural: "toys", Kind: "Toy"}.After(history.Resource{Kind: "Gadget", Singular: "gadget"})
 	gadgets := history.Resource{Group: "b", Plural: "gadgets", Kind: "Gadget"}

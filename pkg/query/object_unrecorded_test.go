@@ -10,7 +10,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// served is what the API server serves in these tests and nobody records.
+// served returns resources that the API server serves and that are not recorded.
 func served() []history.Resource {
 	return []history.Resource{
 		{
@@ -21,7 +21,7 @@ func served() []history.Resource {
 	}
 }
 
-// regarding is an Event regarding an object that has no record.
+// regarding returns an Event regarding an object without a record.
 func regarding(name string, target history.Target) *history.Record {
 	r := event(name, ref("", "pods", "shop", target.Name, 1), "")
 	r.Regarding = &target
@@ -42,10 +42,10 @@ func TestObject_EventsRegardingUnrecordedTypeAreRelated(t *testing.T) {
 	alone := l.service(query.Options{})
 	want := []string{"rescaled", "groupless"}
 	for _, tc := range []struct {
-		service     *query.Service
-		arg, group  string
-		want        []string
-		wantPlurals string
+		service      *query.Service
+		arg, group   string
+		want         []string
+		wantResource string
 	}{
 		{discovered, "hpa", "", want, "horizontalpodautoscalers"},
 		{discovered, "horizontalpodautoscalers", "", want, "horizontalpodautoscalers"},
@@ -62,16 +62,16 @@ func TestObject_EventsRegardingUnrecordedTypeAreRelated(t *testing.T) {
 	} {
 		got := ask(t, tc.service, query.Object{Namespace: "shop", Type: tc.arg, Group: tc.group, Name: "web"})
 		if events := names(got.Related); !slices.Equal(events, tc.want) || got.Related.Total != len(tc.want) || len(got.Own.Versions) != 0 {
-			t.Errorf("%s in group %q: got %v (%d) and %d versions, want %v", tc.arg, tc.group, events, got.Related.Total, len(got.Own.Versions), tc.want)
+			t.Errorf("%s in group %q: got Events %v (total %d) and %d versions, want Events %v and no version", tc.arg, tc.group, events, got.Related.Total, len(got.Own.Versions), tc.want)
 		}
-		if got.Resource != tc.wantPlurals {
-			t.Errorf("%s: got resource %q, want %q", tc.arg, got.Resource, tc.wantPlurals)
+		if got.Resource != tc.wantResource {
+			t.Errorf("%s: resource: got %q, want %q", tc.arg, got.Resource, tc.wantResource)
 		}
 	}
 }
 
-// Events give the UID of an object that has no record, and the owned objects
-// name that UID.
+// Events name the UID of the object, which has no record. Its descendants refer
+// to that UID.
 func TestObject_DescendantsOfUnrecordedOwnerAreFound(t *testing.T) {
 	l := newLog(t)
 	rollout := history.Target{Group: "argoproj.io", Kind: "Rollout", Namespace: "shop", Name: "web", UID: "uid-rollout"}
@@ -84,11 +84,11 @@ func TestObject_DescendantsOfUnrecordedOwnerAreFound(t *testing.T) {
 	q := query.Object{Namespace: "shop", Type: "rollout", Name: "web", Descendants: true}
 	s := l.service(query.Options{Served: served})
 	if got, want := names(ask(t, s, q).Related), []string{"started", "scaled"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+		t.Errorf("Events: got %v, want %v", got, want)
 	}
-	// The Event that gives the UID lies outside of the window.
+	// The Event that names the UID is outside of the window.
 	q.Start = late
 	if got, want := names(ask(t, s, q).Related), []string{"scaled"}; !slices.Equal(got, want) {
-		t.Errorf("since the last Event: got %v, want %v", got, want)
+		t.Errorf("Events since the last one: got %v, want %v", got, want)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// log is a real log that tests write to. Its clock moves on by a second with every record.
+// log is a real log. Its clock advances by a second with each record.
 type log struct {
 	*store.Store
 
@@ -53,7 +53,7 @@ func newLog(t *testing.T) *log {
 	return l
 }
 
-// put appends records, a second apart.
+// put appends records, one second apart.
 func (l *log) put(records ...*history.Record) {
 	l.t.Helper()
 	for _, r := range records {
@@ -66,7 +66,7 @@ func (l *log) put(records ...*history.Record) {
 
 func (l *log) service(o query.Options) *query.Service { return query.New(l.Store, o) }
 
-// ref names an object; its UID is its name with a number.
+// ref returns a reference whose UID contains the name and the incarnation.
 func ref(group, resource, namespace, name string, incarnation int) history.ObjectRef {
 	uid := types.UID(fmt.Sprintf("uid-%s-%s-%d", resource, name, incarnation))
 	return history.ObjectRef{Group: group, Resource: resource, Namespace: namespace, Name: name, UID: uid}
@@ -83,14 +83,14 @@ func record(o history.ObjectRef, verb history.Verb, object string) *history.Reco
 	return &history.Record{Ref: o, Version: "v1", Kind: kindOf(o.Resource), Verb: verb, RV: "1", Object: []byte(object)}
 }
 
-// owned is the creation of an object that another one owns.
+// owned returns the first record of an object that another one owns.
 func owned(o, by history.ObjectRef) *history.Record {
 	r := record(o, history.Create, `{"metadata":{"ownerReferences":[{"kind":"`+kindOf(by.Resource)+`","name":"`+by.Name+`","controller":true}]}}`)
 	r.Owners = append(r.Owners, by.UID)
 	return r
 }
 
-// event is a Kubernetes Event regarding an object.
+// event returns the record of a Kubernetes Event regarding an object.
 func event(name string, regarding history.ObjectRef, uid types.UID) *history.Record {
 	r := record(ref("", "events", "shop", name, 1), history.Create, `{"type":"Normal","reason":"Scheduled","message":"about `+regarding.Name+`"}`)
 	r.Regarding = &history.Target{

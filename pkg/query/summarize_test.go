@@ -16,7 +16,7 @@ func image(tag string) string {
 	return `{"metadata":{"resourceVersion":"` + tag + `"},"spec":{"containers":[{"name":"app","image":"shop/web:` + tag + `"}]}}`
 }
 
-func TestSummariesSayWhatChanged(t *testing.T) {
+func TestSummary_SaysWhatChanged(t *testing.T) {
 	l := newLog(t)
 	web, old := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "old", 1)
 	initial := record(old, history.Create, `{"metadata":{"resourceVersion":"6","generation":2}}`)
@@ -41,17 +41,17 @@ func TestSummariesSayWhatChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := summaries(page); !slices.Equal(got, want) {
-		t.Errorf("oldest first\ngot  %q\nwant %q", got, want)
+		t.Errorf("oldest first:\ngot  %q\nwant %q", got, want)
 	}
 	page, err = s.Timeline(t.Context(), query.Timeline{Limit: 100, Order: history.NewestFirst})
 	slices.Reverse(want)
 	if got := summaries(page); err != nil || !slices.Equal(got, want) {
-		t.Errorf("newest first, %v\ngot  %q\nwant %q", err, got, want)
+		t.Errorf("newest first, error %v:\ngot  %q\nwant %q", err, got, want)
 	}
 }
 
-// A page may begin in the middle of an object's life, and a filter may leave out the version before.
-func TestSummariesCompareWithTheVersionBeforeWhereverItIs(t *testing.T) {
+// The previous version may be on another page, or not match the filter.
+func TestSummary_FindsPreviousVersionOutsideOfPage(t *testing.T) {
 	l := newLog(t)
 	web, again := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "web", 2)
 	l.put(
@@ -75,13 +75,14 @@ func TestSummariesCompareWithTheVersionBeforeWhereverItIs(t *testing.T) {
 		c.q.Limit = 100
 		page, err := l.service(query.Options{}).Timeline(t.Context(), c.q)
 		if got := summaries(page); err != nil || !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v\ngot  %q\nwant %q", c.name, err, got, c.want)
+			t.Errorf("%s: error %v:\ngot  %q\nwant %q", c.name, err, got, c.want)
 		}
 	}
 }
 
-// The version that stands when the retention begins is kept, and the one after it is compared with it. The one before it is not.
-func TestAnUpdateWhoseVersionBeforeIsNotKeptSaysSo(t *testing.T) {
+// The baseline is kept, and the version after it is compared with it. The
+// version before the baseline is not kept.
+func TestSummary_SaysThatPreviousVersionIsNotKept(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "pods", "shop", "web", 1)
 	l.put(record(web, history.Create, image("1")), record(web, history.Update, image("2")))
@@ -91,11 +92,11 @@ func TestAnUpdateWhoseVersionBeforeIsNotKeptSaysSo(t *testing.T) {
 	for _, when := range []string{"before pruning", "pruned"} {
 		page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 10})
 		if got := summaries(page); err != nil || !slices.Equal(got, []string{"image app: 2 → 3"}) {
-			t.Errorf("%s: %q, %v", when, got, err)
+			t.Errorf("%s: got %q, error %v, want the change from 2 to 3", when, got, err)
 		}
 		page, err = l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Filter: history.Filter{Name: "web"}, Limit: 10})
 		if got := summaries(page); err != nil || !slices.Equal(got, []string{"the version before is not kept", "image app: 2 → 3"}) {
-			t.Errorf("%s, by name: %q, %v", when, got, err)
+			t.Errorf("%s, by name: got %q, error %v, want the baseline, too", when, got, err)
 		}
 		if err := l.Prune(t.Context()); err != nil {
 			t.Fatal(err)
@@ -103,7 +104,7 @@ func TestAnUpdateWhoseVersionBeforeIsNotKeptSaysSo(t *testing.T) {
 	}
 }
 
-func TestARestartIsTroubleInTheVersionThatShowsIt(t *testing.T) {
+func TestProblem_RestartIsReportedOnce(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "pods", "shop", "web", 1)
 	running := func(restarts, last string) string {
@@ -119,18 +120,18 @@ func TestARestartIsTroubleInTheVersionThatShowsIt(t *testing.T) {
 	q := query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Update}}, Limit: 10}
 	page, err := l.service(query.Options{}).Timeline(t.Context(), q)
 	if err != nil || len(page.Versions) != 2 {
-		t.Fatalf("%d versions, %v", len(page.Versions), err)
+		t.Fatalf("versions: got %d, error %v, want 2", len(page.Versions), err)
 	}
 	if got := page.Versions[0].Problem; !strings.Contains(got, "OOMKilled") {
-		t.Errorf("the restart says %q", got)
+		t.Errorf("problem of the version with the restart: got %q, want OOMKilled", got)
 	}
 	if got := page.Versions[1].Problem; got != "" {
-		t.Errorf("a version that only repeats it says %q", got)
+		t.Errorf("problem of the next version: got %q, want none", got)
 	}
 }
 
-// Two resources may show one object, under one UID, and there may be objects without any.
-func TestSummariesCompareVersionsOfOneObject(t *testing.T) {
+// Two resources may serve one object with one UID, and objects may have none.
+func TestSummary_ComparesVersionsOfOneObject(t *testing.T) {
 	l := newLog(t)
 	one, other := ref("", "pods", "shop", "web", 1), ref("example.com", "widgets", "shop", "web", 1)
 	other.UID = one.UID
@@ -145,12 +146,13 @@ func TestSummariesCompareVersionsOfOneObject(t *testing.T) {
 	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 100})
 	want := []string{"created", "created", "", "created", "created", "", "image app: 1 → 2", "image app: 1 → 2", "image app: 7 → 9", "image app: 2 → 3"}
 	if got := summaries(page); err != nil || !slices.Equal(got, want) {
-		t.Errorf("%v\ngot  %q\nwant %q", err, got, want)
+		t.Errorf("error %v:\ngot  %q\nwant %q", err, got, want)
 	}
 }
 
-// A day whose file was damaged is lost in the middle of an object's life: what changed in it is nothing that the next version did.
-func TestAVersionBehindALossIsComparedWithNothing(t *testing.T) {
+// The records of a day were lost. Its changes must not be attributed to the next
+// version.
+func TestSummary_IsNotComparedAcrossLostDay(t *testing.T) {
 	start := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	from := &history.Excerpt{
 		Extent:    history.Extent{Start: start, End: start.Add(72 * time.Hour)},
@@ -175,7 +177,7 @@ func TestAVersionBehindALossIsComparedWithNothing(t *testing.T) {
 		filter := history.Filter{Name: "web", Start: start.Add(after)}
 		page, err := query.New(log, query.Options{}).Timeline(t.Context(), query.Timeline{Filter: filter, Limit: 10})
 		if got := summaries(page); err != nil || !slices.Equal(got[i:], want) {
-			t.Errorf("%v\ngot  %q\nwant %q", err, got, want)
+			t.Errorf("error %v:\ngot  %q\nwant %q", err, got, want)
 		}
 	}
 }

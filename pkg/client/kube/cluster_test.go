@@ -3,7 +3,6 @@ package kube_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,6 +24,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
@@ -32,10 +32,11 @@ import (
 // Ports of the recorder's pod.
 const (
 	servedPort  = 8080 // forwarded to a recorder
-	refusedPort = 8081 // forwarded to where nothing listens
+	refusedPort = 8081 // forwarded to a closed port
 )
 
-// site is a real cluster with a recorder in it: its pod is simulated, and what is forwarded to it reaches this process.
+// site is a real cluster with a recorder. The recorder's pod is simulated:
+// connections that are forwarded to it reach this process.
 type site struct {
 	*clustertest.Cluster
 	core corev1client.CoreV1Interface
@@ -44,7 +45,7 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := httptest.NewServer(recorder(t))
+	s := httptest.NewServer(newRecorder(t))
 	t.Cleanup(s.Close)
 	closed := httptest.NewServer(http.NotFoundHandler())
 	nowhere := closed.Listener.Addr().String()
@@ -106,7 +107,8 @@ func (s *site) pod(t *testing.T, namespace, name string) {
 	s.podAt(t, namespace, name, servedPort)
 }
 
-// podAt makes a pod whose port named api has that number, and waits until it is ready.
+// podAt creates a pod whose port named api has a number, and waits until it is
+// ready.
 func (s *site) podAt(t *testing.T, namespace, name string, port int32, finalizers ...string) {
 	t.Helper()
 	ports := []corev1.ContainerPort{{Name: "api", ContainerPort: port}}
@@ -133,11 +135,11 @@ func (s *site) podAt(t *testing.T, namespace, name string, port int32, finalizer
 		return false, nil
 	})
 	if err != nil {
-		t.Fatalf("pod %s does not become ready: %v", name, err)
+		t.Fatalf("pod %s: got error %v, want it to become ready", name, err)
 	}
 }
 
-// as returns the cluster's configuration for somebody without any rights of their own.
+// as returns the cluster's configuration for a user without permissions.
 func (s *site) as(user string) *rest.Config {
 	cfg := s.Config()
 	cfg.Impersonate = rest.ImpersonationConfig{UserName: user}
@@ -153,32 +155,20 @@ func (s *site) apply(t *testing.T, manifest string) {
 	must[string](t)(s.Kubectl(t.Context(), "apply", "-f", file))
 }
 
-func connect(t *testing.T, o client.ConnectOptions) (*client.Client, error) {
-	t.Helper()
-	c, err := client.Connect(t.Context(), o)
-	if err == nil {
-		t.Cleanup(func() {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	return c, err
-}
-
-func (s *site) connect(t *testing.T, o client.ConnectOptions) *client.Client {
+func (s *site) connect(t *testing.T, o kube.Options) *kube.Client {
 	t.Helper()
 	if o.RESTConfig == nil {
 		o.RESTConfig = s.Config()
 	}
-	return must[*client.Client](t)(connect(t, o))
+	return must[*kube.Client](t)(connect(t, o))
 }
 
-// TestCluster is one story on one cluster: each part finds what those before it left.
-func TestCluster(t *testing.T) {
+// TestConnect_RealCluster runs its parts in order on one cluster. Each part uses
+// the objects that the parts before it created.
+func TestConnect_RealCluster(t *testing.T) {
 	var mu sync.Mutex
 	var logged []string
-	// It stays: what the libraries still have running when this test ends may log yet.
+	// Not restored: goroutines of the libraries may log after this test.
 	klog.SetLogger(funcr.New(func(prefix, args string) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -192,7 +182,7 @@ func TestCluster(t *testing.T) {
 	t.Run("found elsewhere", s.testFoundElsewhere)
 	t.Run("refused", s.testRefused)
 	t.Run("forbidden", s.testForbidden)
-	t.Run("the proxy is the last road", s.testProxy)
+	t.Run("the proxy is the last resort", s.testProxy)
 	t.Run("API server restarts", s.testRestart)
 	t.Run("recorder goes away", s.testReplaced)
 	t.Run("pod is not ready", s.testNotReady)
@@ -203,29 +193,33 @@ func TestCluster(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	if len(logged) > 0 {
-		t.Errorf("klog, which writes to stderr, was told: %q", logged)
+		t.Errorf("logged to stderr: got %q, want nothing", logged)
 	}
 }
 
 func (s *site) testNoRecorder(t *testing.T) {
-	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config()})
-	wantCode(t, err, history.NotFound, "no watchhistory recorder found", "kubectl apply -k deploy/", "--recorder-url")
-	_, err = connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "shop"})
-	wantCode(t, err, history.NotFound, "There is none in namespace shop")
+	_, err := connect(t, kube.Options{RESTConfig: s.Config()})
+	wantError(t, err, history.NotFound, "no watchhistory recorder found in the cluster")
+	wantReason(t, err, kube.NotInstalled)
+	_, err = connect(t, kube.Options{RESTConfig: s.Config(), Namespace: "shop"})
+	wantError(t, err, history.NotFound, "no watchhistory recorder found in namespace shop")
+	wantReason(t, err, kube.NotInstalled)
 }
 
 func (s *site) testNoReadyPod(t *testing.T) {
 	s.service(t, "watchhistory", "watchhistory-recorder", intstr.FromString("api"))
-	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config()})
-	wantCode(t, err, history.Unavailable, "watchhistory/watchhistory-recorder has no pods")
+	_, err := connect(t, kube.Options{RESTConfig: s.Config()})
+	wantError(t, err, history.Unavailable, "watchhistory/watchhistory-recorder has no pods")
+	wantReason(t, err, kube.NoPods)
 
 	pods := s.core.Pods("watchhistory")
 	must[*corev1.Pod](t)(pods.Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "unscheduled", Labels: labels()},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "recorder", Image: "watchhistory"}}},
 	}, metav1.CreateOptions{}))
-	_, err = connect(t, client.ConnectOptions{RESTConfig: s.Config()})
-	wantCode(t, err, history.Unavailable, "pod watchhistory/unscheduled is not running: its phase is Pending", "describe pod unscheduled")
+	_, err = connect(t, kube.Options{RESTConfig: s.Config()})
+	wantError(t, err, history.Unavailable, "pod watchhistory/unscheduled is not running: its phase is Pending")
+	wantEvidence(t, err, kube.Evidence{Pod: "unscheduled"})
 }
 
 func (s *site) testOneTunnel(t *testing.T) {
@@ -240,19 +234,19 @@ func (s *site) testOneTunnel(t *testing.T) {
 			return next.RoundTrip(r)
 		})
 	})
-	c := s.connect(t, client.ConnectOptions{RESTConfig: cfg})
+	c := s.connect(t, kube.Options{RESTConfig: cfg})
 	var all sync.WaitGroup
 	for i := range 20 {
 		all.Go(func() {
 			page, err := c.Events(t.Context(), client.EventsQuery{Limit: i%5 + 1})
-			if err != nil || len(page.Events) != i%5+1 || page.Total != versions+1 {
-				t.Errorf("request %d: got %+v, %v", i, page, err)
+			if err != nil || len(page.Events) != i%5+1 || page.Total != records {
+				t.Errorf("request %d: got %+v, error %v, want %d of %d events", i, page, err, i%5+1, records)
 			}
 		})
 	}
 	all.Wait()
 	if n := tunnels.Load(); n != 1 {
-		t.Errorf("opened %d tunnels, want one", n)
+		t.Errorf("tunnels: got %d, want 1", n)
 	}
 }
 
@@ -265,82 +259,88 @@ func (s *site) testFoundElsewhere(t *testing.T) {
 	s.service(t, "audit", "history", intstr.FromInt32(servedPort))
 	s.pod(t, "audit", "history-0")
 	in := func(namespace string) string {
-		return s.connect(t, client.ConnectOptions{Namespace: namespace}).Target()
+		return s.connect(t, kube.Options{Namespace: namespace}).Target()
 	}
-	if got := in(""); got != "recorder watchhistory/watchhistory-recorder" {
-		t.Errorf("by default: %q", got)
+	if got, want := in(""), "recorder watchhistory/watchhistory-recorder"; got != want {
+		t.Errorf("target by default: got %q, want %q", got, want)
 	}
-	if got := in("audit"); got != "recorder audit/history" {
-		t.Errorf("in audit: %q", got)
+	if got, want := in("audit"), "recorder audit/history"; got != want {
+		t.Errorf("target in audit: got %q, want %q", got, want)
 	}
-	if err := s.connect(t, client.ConnectOptions{Namespace: "audit"}).Health(t.Context()); err != nil {
-		t.Error(err)
+	if err := s.connect(t, kube.Options{Namespace: "audit"}).Health(t.Context()); err != nil {
+		t.Errorf("health in audit: got error %v, want none", err)
 	}
 	s.service(t, "audit", "another", intstr.FromInt32(servedPort)) // of the same pods
-	if got := in("audit"); got != "recorder audit/another" {
-		t.Errorf("in audit, with two Services of the same pods: %q", got)
+	if got, want := in("audit"), "recorder audit/another"; got != want {
+		t.Errorf("target in audit, with two Services of the same pods: got %q, want %q", got, want)
 	}
 	must[*corev1.Service](t)(s.core.Services("audit").Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "stranger", Labels: labels()},
 		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "another"}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
 	}, metav1.CreateOptions{}))
-	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "audit"})
-	wantCode(t, err, history.Invalid, "several", "audit/another, audit/history, audit/stranger", "--recorder-namespace")
+	_, err := connect(t, kube.Options{RESTConfig: s.Config(), Namespace: "audit"})
+	wantError(t, err, history.Invalid, "several", "audit/another, audit/history, audit/stranger")
+	wantReason(t, err, kube.Ambiguous)
 }
 
 func (s *site) testRefused(t *testing.T) {
 	s.namespace(t, "broken")
 	s.service(t, "broken", "recorder", intstr.FromString("broken"))
 	s.pod(t, "broken", "recorder-0")
-	c := s.connect(t, client.ConnectOptions{Namespace: "broken"})
-	for range 3 { // no connection is spoilt by the one before it
-		wantCode(t, c.Health(t.Context()), history.Unavailable,
-			"recorder broken/recorder does not take connections in its pod", "refused", "kubectl -n broken get pods")
+	c := s.connect(t, kube.Options{Namespace: "broken"})
+	for range 3 { // a refused connection has no effect on the next one
+		err := c.Health(t.Context())
+		wantError(t, err, history.Unavailable, "recorder broken/recorder does not accept connections in its pod", "refused")
+		wantReason(t, err, kube.Unreachable)
 	}
 	s.namespace(t, "unnamed")
 	s.service(t, "unnamed", "recorder", intstr.FromString("gopher"))
 	s.pod(t, "unnamed", "recorder-0")
-	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "unnamed"})
-	wantCode(t, err, history.NotFound, "has no port named gopher")
+	_, err := connect(t, kube.Options{RESTConfig: s.Config(), Namespace: "unnamed"})
+	wantError(t, err, history.NotFound, "has no port named gopher")
+	wantReason(t, err, kube.WrongService)
 }
 
-// pasted is what a person would paste into a shell, without the shell.
-func pasted(t *testing.T, err error) string {
+// roleManifest returns the manifest of the role that an error names.
+func roleManifest(t *testing.T, err error) string {
 	t.Helper()
-	_, rest, _ := strings.Cut(fmt.Sprint(err), "kubectl apply -f - <<'EOF'\n")
-	manifest, _, found := strings.Cut(rest, "\nEOF\n")
-	if !found {
-		t.Fatalf("no Role to paste in: %v", err)
+	return wantReason(t, err, kube.PermissionDenied).Role.Manifest()
+}
+
+// wantEvidence checks where an error says that its cause can be found.
+func wantEvidence(t *testing.T, err error, want kube.Evidence) {
+	t.Helper()
+	if got := wantReason(t, err, kube.PodFailed).Evidence; got != want {
+		t.Errorf("evidence of %v: got %+v, want %+v", err, got, want)
 	}
-	return manifest
 }
 
 func (s *site) testForbidden(t *testing.T) {
-	jane := client.ConnectOptions{RESTConfig: s.as("jane"), Mode: client.PortForward}
+	jane := kube.Options{RESTConfig: s.as("jane"), Mode: kube.PortForward}
 	_, err := connect(t, jane)
-	wantCode(t, err, history.Forbidden, "you may not look for the recorder's Service",
+	wantError(t, err, history.Forbidden, "you may not look for the recorder's Service",
 		`User "jane" cannot list resource "services"`, `in the namespace "watchhistory"`)
 
-	manifest := pasted(t, err)
+	manifest := roleManifest(t, err)
 	s.apply(t, strings.ReplaceAll(manifest, "pods/portforward", "nothing"))
 	_, err = connect(t, jane)
-	wantCode(t, err, history.Forbidden, "you may not forward a port to pod watchhistory/recorder-0",
+	wantError(t, err, history.Forbidden, "you may not forward a port to pod watchhistory/recorder-0",
 		`User "jane" cannot get resource "pods/portforward"`)
-	if again := pasted(t, err); again != manifest {
-		t.Errorf("another Role than at first:\n%s\n%s", manifest, again)
+	if again := roleManifest(t, err); again != manifest {
+		t.Errorf("Role of the second denial: got\n%s\nwant\n%s", again, manifest)
 	}
 
 	s.apply(t, strings.ReplaceAll(manifest, "[get, create]", "[get]"))
 	_, err = connect(t, jane)
-	wantCode(t, err, history.Forbidden, `User "jane" cannot create resource "pods/portforward"`)
+	wantError(t, err, history.Forbidden, `User "jane" cannot create resource "pods/portforward"`)
 
 	s.apply(t, manifest)
 	if err = s.connect(t, jane).Health(t.Context()); err != nil {
-		t.Errorf("with the Role that was suggested: %v", err)
+		t.Errorf("health with the suggested Role: got error %v, want none", err)
 	}
 }
 
-// testProxy stops where the API server would dial the pod, whose address leads nowhere.
+// testProxy ends at the API server: the pod's address is not reachable from it.
 func (s *site) testProxy(t *testing.T) {
 	s.apply(t, `apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -365,19 +365,26 @@ subjects:
 			return next.RoundTrip(r)
 		})
 	})
-	c := s.connect(t, client.ConnectOptions{RESTConfig: cfg})
-	wantCode(t, c.Health(t.Context()), history.Forbidden, "forward a port", "pods/portforward], verbs: [get, create]")
+	c := s.connect(t, kube.Options{RESTConfig: cfg})
+	err := c.Health(t.Context())
+	wantError(t, err, history.Forbidden, "forward a port")
+	if got, want := roleManifest(t, err), "pods/portforward], verbs: [get, create]"; !strings.Contains(got, want) {
+		t.Errorf("role: got\n%s\nwant one with %q", got, want)
+	}
 	want := "/api/v1/namespaces/watchhistory/services/http:watchhistory-recorder:http/proxy/health"
 	if got := <-asked; got != want {
-		t.Errorf("asked the proxy for %q, want %q", got, want)
+		t.Errorf("path of the proxy: got %q, want %q", got, want)
 	}
-	c = s.connect(t, client.ConnectOptions{RESTConfig: cfg, Mode: client.Proxy})
-	wantCode(t, c.Health(t.Context()), history.Forbidden, "by the API server's proxy",
-		`cannot get resource "services/proxy"`, "resources: [services/proxy], verbs: [get]")
+	c = s.connect(t, kube.Options{RESTConfig: cfg, Mode: kube.Proxy})
+	err = c.Health(t.Context())
+	wantError(t, err, history.Forbidden, "through the API server's proxy", `cannot get resource "services/proxy"`)
+	if got, want := roleManifest(t, err), "resources: [services/proxy], verbs: [get]"; !strings.Contains(got, want) {
+		t.Errorf("role: got\n%s\nwant one with %q", got, want)
+	}
 }
 
 func (s *site) testRestart(t *testing.T) {
-	c := s.connect(t, client.ConnectOptions{})
+	c := s.connect(t, kube.Options{})
 	if err := c.Health(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -385,38 +392,39 @@ func (s *site) testRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Health(t.Context()); err != nil {
-		t.Errorf("through a new tunnel: %v", err)
+		t.Errorf("health through a new tunnel: got error %v, want none", err)
 	}
 }
 
-// testReplaced makes the pod that is chosen first one that refuses connections, so that the choice shows.
+// testReplaced lets the pod that is chosen first refuse connections, so that the
+// test can see which one is used.
 func (s *site) testReplaced(t *testing.T) {
 	s.namespace(t, "moving")
 	s.service(t, "moving", "recorder", intstr.FromString("api"))
 	s.podAt(t, "moving", "recorder-0", refusedPort, "watchhistory.io/lingers")
-	c := s.connect(t, client.ConnectOptions{Namespace: "moving"})
-	wantCode(t, c.Health(t.Context()), history.Unavailable, "does not take connections in its pod")
+	c := s.connect(t, kube.Options{Namespace: "moving"})
+	wantError(t, c.Health(t.Context()), history.Unavailable, "does not accept connections in its pod")
 
 	s.podAt(t, "moving", "recorder-1", servedPort)
 	if err := c.Health(t.Context()); err != nil {
-		t.Errorf("the same client, with a pod that takes connections: %v", err)
+		t.Errorf("the same client, with a pod that accepts connections: got error %v, want none", err)
 	}
-	if err := s.connect(t, client.ConnectOptions{Namespace: "moving"}).Health(t.Context()); err != nil {
-		t.Errorf("another client, with a pod that takes connections: %v", err)
+	if err := s.connect(t, kube.Options{Namespace: "moving"}).Health(t.Context()); err != nil {
+		t.Errorf("another client, with a pod that accepts connections: got error %v, want none", err)
 	}
 	if err := s.core.Pods("moving").Delete(t.Context(), "recorder-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	lingering := must[*corev1.Pod](t)(s.core.Pods("moving").Get(t.Context(), "recorder-0", metav1.GetOptions{}))
 	if lingering.Status.Phase != corev1.PodRunning {
-		t.Errorf("the deleted pod is %s: this shows nothing", lingering.Status.Phase)
+		t.Errorf("phase of the deleted pod: got %s, want %s: the next check proves nothing", lingering.Status.Phase, corev1.PodRunning)
 	}
 	if err := c.Health(t.Context()); err != nil {
-		t.Errorf("the same client, with the newest pod being deleted: %v", err)
+		t.Errorf("the same client, with the newest pod being deleted: got error %v, want none", err)
 	}
 }
 
-// status sets what a kubelet reports about a pod.
+// status sets the status of a pod, as a kubelet does.
 func (s *site) status(t *testing.T, namespace, name string, set func(*corev1.PodStatus)) {
 	t.Helper()
 	pod := must[*corev1.Pod](t)(s.core.Pods(namespace).Get(t.Context(), name, metav1.GetOptions{}))
@@ -425,7 +433,7 @@ func (s *site) status(t *testing.T, namespace, name string, set func(*corev1.Pod
 	must[*corev1.Pod](t)(s.core.Pods(namespace).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{}))
 }
 
-// notReady is what a kubelet reports while a readiness probe fails.
+// notReady is the status while a readiness probe fails.
 func notReady(status *corev1.PodStatus) {
 	status.Conditions = []corev1.PodCondition{{
 		Type: corev1.PodReady, Status: corev1.ConditionFalse, Message: "containers with unready status: [recorder]",
@@ -446,99 +454,104 @@ func crashing(status *corev1.PodStatus) {
 	}}
 }
 
-// testNotReady: an answer of a recorder that is not ready is better than none.
+// testNotReady: a recorder that is not ready is used if there is no other.
 func (s *site) testNotReady(t *testing.T) {
 	s.namespace(t, "busy")
 	s.service(t, "busy", "recorder", intstr.FromString("api"))
 	s.podAt(t, "busy", "recorder-0", servedPort)
 	s.status(t, "busy", "recorder-0", notReady)
 	var warnings []string
-	c := s.connect(t, client.ConnectOptions{Namespace: "busy", Warn: func(text string) { warnings = append(warnings, text) }})
+	c := s.connect(t, kube.Options{Namespace: "busy", Warn: func(text string) { warnings = append(warnings, text) }})
 	for range 2 {
 		if err := c.Health(t.Context()); err != nil {
-			t.Error(err)
+			t.Errorf("health: got error %v, want none", err)
 		}
 	}
-	want := "recorder pod busy/recorder-0 is not ready: containers with unready status: [recorder]; asking it all the same"
+	want := "recorder pod busy/recorder-0 is not ready: containers with unready status: [recorder]; using it anyway"
 	if len(warnings) != 1 || warnings[0] != want {
-		t.Errorf("got warnings %q, want one: %q", warnings, want)
+		t.Errorf("warnings: got %q, want only %q", warnings, want)
 	}
 
 	s.podAt(t, "busy", "recorder-1", refusedPort)
 	s.status(t, "busy", "recorder-1", notReady)
-	if err := s.connect(t, client.ConnectOptions{Namespace: "busy"}).Health(t.Context()); err != nil {
-		t.Errorf("with a newer pod that refuses connections: %v", err)
+	if err := s.connect(t, kube.Options{Namespace: "busy"}).Health(t.Context()); err != nil {
+		t.Errorf("with a newer pod that refuses connections: got error %v, want none", err)
 	}
 	s.podAt(t, "busy", "recorder-2", servedPort)
 	s.podAt(t, "busy", "recorder-3", refusedPort)
 	s.status(t, "busy", "recorder-3", notReady)
 	warnings = nil
-	c = s.connect(t, client.ConnectOptions{Namespace: "busy", Warn: func(text string) { warnings = append(warnings, text) }})
+	c = s.connect(t, kube.Options{Namespace: "busy", Warn: func(text string) { warnings = append(warnings, text) }})
 	if err := c.Health(t.Context()); err != nil || len(warnings) > 0 {
-		t.Errorf("with a ready pod among others: got %v, warnings %q", err, warnings)
+		t.Errorf("with a ready pod among others: got error %v, warnings %q, want neither", err, warnings)
 	}
 }
 
-// testCrashing: the pod is tried, and the error says what is wrong with it and where to look.
+// testCrashing: the pod is tried. The error says what is wrong with it, and
+// where the cause can be found.
 func (s *site) testCrashing(t *testing.T) {
 	s.namespace(t, "crashing")
 	s.service(t, "crashing", "recorder", intstr.FromString("api"))
 	s.podAt(t, "crashing", "recorder-0", refusedPort)
 	s.status(t, "crashing", "recorder-0", crashing)
-	c := s.connect(t, client.ConnectOptions{Namespace: "crashing"})
-	wantCode(t, c.Health(t.Context()), history.Unavailable, "does not take connections in its pod",
-		"recorder-0 is not ready: container recorder: CrashLoopBackOff (back-off 5m0s), last ended by OOMKilled (exit code 137)",
-		"kubectl -n crashing logs recorder-0 -c recorder --previous")
+	c := s.connect(t, kube.Options{Namespace: "crashing"})
+	err := c.Health(t.Context())
+	wantError(t, err, history.Unavailable, "does not accept connections in its pod",
+		"recorder-0 is not ready: container recorder: CrashLoopBackOff (back-off 5m0s), previously OOMKilled (exit code 137)")
+	wantEvidence(t, err, kube.Evidence{Pod: "recorder-0", Container: "recorder", Log: true, Previous: true})
 }
 
-// testPodsAlone: who may not see Services, or has none, still reaches a pod with the recorder's label.
+// testPodsAlone: a pod with the recorder's label is found without a Service.
 func (s *site) testPodsAlone(t *testing.T) {
 	s.namespace(t, "alone")
 	s.podAt(t, "alone", "recorder-0", servedPort)
-	c := s.connect(t, client.ConnectOptions{Namespace: "alone"})
-	if got := c.Target(); got != "recorder alone/recorder-0" {
-		t.Errorf("got target %q", got)
+	c := s.connect(t, kube.Options{Namespace: "alone"})
+	if got, want := c.Target(), "recorder alone/recorder-0"; got != want || c.Namespace != "alone" || c.Name != "recorder-0" {
+		t.Errorf("target: got %q in %q with name %q, want %q", got, c.Namespace, c.Name, want)
 	}
 	if err := c.Health(t.Context()); err != nil {
-		t.Errorf("a pod without a Service: %v", err)
+		t.Errorf("a pod without a Service: got error %v, want none", err)
 	}
 	s.service(t, "alone", "recorder", intstr.FromInt32(servedPort))
 	service := must[*corev1.Service](t)(s.core.Services("alone").Get(t.Context(), "recorder", metav1.GetOptions{}))
 	service.Spec.Selector = map[string]string{"app": "mistyped"}
 	must[*corev1.Service](t)(s.core.Services("alone").Update(t.Context(), service, metav1.UpdateOptions{}))
-	if err := s.connect(t, client.ConnectOptions{Namespace: "alone"}).Health(t.Context()); err != nil {
-		t.Errorf("a Service that selects nothing: %v", err)
+	if err := s.connect(t, kube.Options{Namespace: "alone"}).Health(t.Context()); err != nil {
+		t.Errorf("a Service that selects nothing: got error %v, want none", err)
 	}
 }
 
-// testNoSelector: the API server's proxy may know a way to a Service whose endpoints somebody else manages.
+// testNoSelector: the endpoints of a Service without a selector are managed by
+// others. The API server's proxy may reach them.
 func (s *site) testNoSelector(t *testing.T) {
 	s.namespace(t, "elsewhere")
 	must[*corev1.Service](t)(s.core.Services("elsewhere").Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "recorder", Labels: labels()},
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
 	}, metav1.CreateOptions{}))
-	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config(), Namespace: "elsewhere", Mode: client.PortForward})
-	wantCode(t, err, history.NotFound, "selects no pods that a port could be forwarded to", "--connect=proxy")
-	c := s.connect(t, client.ConnectOptions{Namespace: "elsewhere"})
-	wantCode(t, c.Health(t.Context()), history.Unavailable, "by the API server's proxy", `no endpoints available for service`)
+	_, err := connect(t, kube.Options{RESTConfig: s.Config(), Namespace: "elsewhere", Mode: kube.PortForward})
+	wantError(t, err, history.NotFound, "selects no pods, so no port can be forwarded")
+	wantReason(t, err, kube.NoSelector)
+	c := s.connect(t, kube.Options{Namespace: "elsewhere"})
+	wantError(t, c.Health(t.Context()), history.Unavailable, "through the API server's proxy", `no endpoints available for service`)
 }
 
 func (s *site) testNoAPIServer(t *testing.T) {
-	c := s.connect(t, client.ConnectOptions{})
-	if err := c.Health(t.Context()); err != nil { // leaves an idle connection, which will notice the tunnel's end
+	c := s.connect(t, kube.Options{})
+	if err := c.Health(t.Context()); err != nil { // leaves an idle connection that is closed with the tunnel
 		t.Fatal(err)
 	}
 	if err := s.StopComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, c.Health(t.Context()), history.Unavailable, "connection refused")
-	_, err := connect(t, client.ConnectOptions{RESTConfig: s.Config()})
-	wantCode(t, err, history.Unavailable, "can't look for the recorder's Service", "kubectl version")
+	wantError(t, c.Health(t.Context()), history.Unavailable, "connection refused")
+	_, err := connect(t, kube.Options{RESTConfig: s.Config()})
+	wantError(t, err, history.Unavailable, "can't look for the recorder's Service")
+	wantReason(t, err, kube.NoAPIServer)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err = client.Connect(ctx, client.ConnectOptions{RESTConfig: s.Config()}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: got %v", err)
+	if _, err = kube.Connect(ctx, kube.Options{RESTConfig: s.Config()}); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a cancelled context: got error %v, want Canceled", err)
 	}
 }

@@ -14,17 +14,20 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// mostRead is more than a client ever reads of an answer that has no end, and less than would hurt.
-const mostRead = 32 << 20
+// maxRead is more than a client reads of an endless answer, and small enough for
+// a test.
+const maxRead = 32 << 20
 
-// hostile is an API server that answers the requests for some paths by what a test wants, and that knows one recorder.
+// hostile is an API server with one recorder. A test replaces some of its
+// answers.
 type hostile struct {
 	*httptest.Server
-	sent atomic.Int64 // bytes of bodies
-	odd  map[string]http.HandlerFunc
+	sent atomic.Int64                // bytes of replaced answers
+	odd  map[string]http.HandlerFunc // the replaced answers, by the last segment of the path
 }
 
 const oneService = `{"kind":"ServiceList","apiVersion":"v1","items":[{"metadata":{"name":"recorder","namespace":"watchhistory"},
@@ -33,7 +36,6 @@ const oneService = `{"kind":"ServiceList","apiVersion":"v1","items":[{"metadata"
 const onePod = `{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"recorder-0","namespace":"watchhistory","uid":"1"},
 	"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}]}`
 
-// newHostile returns one; the odd answers are by the last segment of the path.
 func newHostile(t *testing.T, odd map[string]http.HandlerFunc) *hostile {
 	t.Helper()
 	h := &hostile{odd: odd}
@@ -72,10 +74,11 @@ func (c *counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// repeat writes a text until nobody reads any more, or until far too much was read.
+// repeat writes a text until the client stops reading, or until it has read far
+// too much.
 func repeat(w io.Writer, text string) {
 	chunk := []byte(strings.Repeat(text, 1+(64<<10)/len(text)))
-	for sent := 0; sent < 4*mostRead; {
+	for sent := 0; sent < 4*maxRead; {
 		n, err := w.Write(chunk)
 		if err != nil {
 			return
@@ -84,7 +87,7 @@ func repeat(w io.Writer, text string) {
 	}
 }
 
-// endlessly answers with a status, a beginning, and a text again and again.
+// endlessly answers with a status, a beginning, and an endless repetition.
 func endlessly(status int, begin, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -93,7 +96,7 @@ func endlessly(status int, begin, text string) http.HandlerFunc {
 	}
 }
 
-func TestConnect_BoundsEveryAnswerOfTheAPIServer(t *testing.T) {
+func TestConnect_BoundsEveryAnswer(t *testing.T) {
 	for name, tc := range map[string]struct {
 		path string
 		odd  http.HandlerFunc
@@ -111,18 +114,18 @@ func TestConnect_BoundsEveryAnswerOfTheAPIServer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHostile(t, map[string]http.HandlerFunc{tc.path: tc.odd})
-			_, err := connect(t, client.ConnectOptions{RESTConfig: h.config(), Mode: client.PortForward})
+			_, err := connect(t, kube.Options{RESTConfig: h.config(), Mode: kube.PortForward})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got error %v, want one with %q", err, tc.want)
 			}
-			if n := h.sent.Load(); n > mostRead {
-				t.Errorf("read %d bytes of the answer, want at most %d", n, mostRead)
+			if n := h.sent.Load(); n > maxRead {
+				t.Errorf("read %d bytes of the answer, want at most %d", n, maxRead)
 			}
 		})
 	}
 }
 
-func TestConnect_UnpacksNoMoreThanTheBound(t *testing.T) {
+func TestConnect_BoundsDecompressedAnswer(t *testing.T) {
 	bomb := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		packed := gzip.NewWriter(w)
@@ -130,11 +133,11 @@ func TestConnect_UnpacksNoMoreThanTheBound(t *testing.T) {
 		_ = packed.Close()
 	}
 	h := newHostile(t, map[string]http.HandlerFunc{"services": bomb})
-	_, err := connect(t, client.ConnectOptions{RESTConfig: h.config()})
-	wantCode(t, err, history.Unavailable, "larger than 2 MiB")
+	_, err := connect(t, kube.Options{RESTConfig: h.config()})
+	wantError(t, err, history.Unavailable, "larger than 2 MiB")
 }
 
-func TestConnect_BoundsTheHeaders(t *testing.T) {
+func TestConnect_BoundsHeaders(t *testing.T) {
 	h := newHostile(t, map[string]http.HandlerFunc{"services": func(w http.ResponseWriter, r *http.Request) {
 		conn, _, err := w.(*counted).ResponseWriter.(http.Hijacker).Hijack()
 		if err != nil {
@@ -145,14 +148,14 @@ func TestConnect_BoundsTheHeaders(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
 		repeat(&counted{hijacked{w, conn}, w.(*counted).n}, "X-Header: "+strings.Repeat("x", 1000)+"\r\n")
 	}})
-	_, err := connect(t, client.ConnectOptions{RESTConfig: h.config()})
-	wantCode(t, err, history.Unavailable, "look for the recorder's Service")
-	if n := h.sent.Load(); n > mostRead {
-		t.Errorf("read %d bytes of the headers, want at most %d", n, mostRead)
+	_, err := connect(t, kube.Options{RESTConfig: h.config()})
+	wantError(t, err, history.Unavailable, "look for the recorder's Service")
+	if n := h.sent.Load(); n > maxRead {
+		t.Errorf("read %d bytes of the headers, want at most %d", n, maxRead)
 	}
 }
 
-// hijacked writes to the connection itself.
+// hijacked writes to the connection, below HTTP.
 type hijacked struct {
 	http.ResponseWriter
 	io.Writer
@@ -160,7 +163,7 @@ type hijacked struct {
 
 func (h hijacked) Write(p []byte) (int, error) { return h.Writer.Write(p) }
 
-func TestConnect_EndsInTimeWhateverTrickles(t *testing.T) {
+func TestConnect_BoundsTimeOfTricklingAnswer(t *testing.T) {
 	for _, path := range []string{"services", "pods", "portforward"} {
 		for _, status := range []int{200, 500} {
 			t.Run(fmt.Sprint(path, " ", status), func(t *testing.T) {
@@ -173,64 +176,24 @@ func TestConnect_EndsInTimeWhateverTrickles(t *testing.T) {
 					}
 				}
 				h := newHostile(t, map[string]http.HandlerFunc{path: trickle})
-				_, err := connect(t, client.ConnectOptions{
-					RESTConfig: h.config(), Options: client.Options{Timeout: 100 * time.Millisecond}, Mode: client.PortForward,
+				_, err := connect(t, kube.Options{
+					RESTConfig: h.config(), Options: client.Options{Timeout: 100 * time.Millisecond}, Mode: kube.PortForward,
 				})
 				want := "within 100ms"
-				if path == "portforward" && status == 200 { // whatever follows, it is no upgrade
+				if path == "portforward" && status == 200 { // the rest of the answer is ignored
 					want = "forward a port"
 				}
-				wantCode(t, err, history.Unavailable, want)
+				wantError(t, err, history.Unavailable, want)
 			})
 		}
 	}
 }
 
-func TestConnect_DoesNotPauseAsLongAsAServerWishes(t *testing.T) {
+func TestConnect_IgnoresLongRetryAfter(t *testing.T) {
 	h := newHostile(t, map[string]http.HandlerFunc{"services": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "86400")
 		http.Error(w, `{"kind":"Status","code":429,"reason":"TooManyRequests","message":"busy"}`, http.StatusTooManyRequests)
 	}})
-	_, err := connect(t, client.ConnectOptions{RESTConfig: h.config()})
-	wantCode(t, err, history.Unavailable, "too many requests")
-}
-
-func TestClient_BoundsEveryAnswerOfTheRecorder(t *testing.T) {
-	ask := map[string]func(*client.Client) error{
-		"health":    func(c *client.Client) error { return c.Health(t.Context()) },
-		"resources": func(c *client.Client) error { _, err := c.Resources(t.Context()); return err },
-		"gaps":      func(c *client.Client) error { _, err := c.Gaps(t.Context(), client.GapsQuery{}); return err },
-		"events":    func(c *client.Client) error { _, err := c.Events(t.Context(), client.EventsQuery{}); return err },
-		"web": func(c *client.Client) error {
-			_, err := c.Object(t.Context(), client.ObjectQuery{Resource: "pods", Name: "web"})
-			return err
-		},
-	}
-	for path, ask := range ask {
-		for _, status := range []int{200, 404, 500} {
-			h := newHostile(t, map[string]http.HandlerFunc{path: endlessly(status, `{"`, "x")})
-			err := ask(dial(t, h.URL, client.Options{MaxResponse: 1 << 20}))
-			if err == nil {
-				t.Errorf("%s with status %d: got no error", path, status)
-			}
-			if n := h.sent.Load(); n > mostRead {
-				t.Errorf("%s with status %d: read %d bytes of the answer, want at most %d", path, status, n, mostRead)
-			}
-		}
-	}
-}
-
-func TestClient_BoundsTheElementsOfAnAnswer(t *testing.T) {
-	body := `{"resources":[{}` + strings.Repeat(",{}", 1_000_000) + `]}`
-	s := answering(t, 200, "application/json", body)
-	_, err := dial(t, s.URL, client.Options{}).Resources(t.Context())
-	wantCode(t, err, history.Internal, "not a watchhistory recorder", "more than 1000000 elements")
-}
-
-func TestClient_TakesNoAnswerWithSomethingAfterIt(t *testing.T) {
-	for _, body := range []string{`[] []`, `[]x`, `[`, `[{]`, ``, `{}`, `3`} {
-		s := answering(t, 200, "application/json", body)
-		_, err := dial(t, s.URL, client.Options{}).Events(t.Context(), client.EventsQuery{})
-		wantCode(t, err, history.Internal, "not a watchhistory recorder")
-	}
+	_, err := connect(t, kube.Options{RESTConfig: h.config()})
+	wantError(t, err, history.Unavailable, "too many requests")
 }

@@ -11,15 +11,16 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 	"k8s.io/streaming/pkg/httpstream/spdy"
 
-	"github.com/watchhistory/watchhistory/pkg/client/internal/tunnel"
+	"github.com/watchhistory/watchhistory/pkg/client/kube/internal/tunnel"
 )
 
-// kubelet is the far end of a tunnel: it forwards each connection to what dial returns, as a kubelet does.
+// kubelet is the far end of a tunnel. It forwards each connection to the one that
+// dial returns.
 type kubelet struct {
 	dial func(port string) (*net.TCPConn, error)
 	conn httpstream.Connection
-	wire net.Conn      // what the tunnel runs over
-	gate chan struct{} // where it is not nil, streams are accepted once it is closed
+	wire net.Conn      // carries the tunnel
+	gate chan struct{} // if not nil, streams are accepted after it is closed
 
 	mu       sync.Mutex
 	awaiting map[string]httpstream.Stream // error streams, by request ID
@@ -58,25 +59,25 @@ func (k *kubelet) accept(stream httpstream.Stream, replied <-chan struct{}) erro
 		k.awaiting[id] = stream
 		return nil
 	}
-	complaints := k.awaiting[id]
+	errors := k.awaiting[id]
 	delete(k.awaiting, id)
 	go func() {
 		<-replied
-		k.forward(stream, complaints)
+		k.forward(stream, errors)
 	}()
 	return nil
 }
 
-func (k *kubelet) forward(data, complaints httpstream.Stream) {
-	defer k.conn.RemoveStreams(data, complaints)
+func (k *kubelet) forward(data, errors httpstream.Stream) {
+	defer k.conn.RemoveStreams(data, errors)
 	defer func() {
-		_ = complaints.Close()
+		_ = errors.Close()
 		_ = data.Close()
-		_ = data.Reset() // what still comes is thrown away
+		_ = data.Reset() // discards further data
 	}()
 	conn, err := k.dial(data.Headers().Get(corev1.PortHeader))
 	if err != nil {
-		_, _ = io.WriteString(complaints, err.Error())
+		_, _ = io.WriteString(errors, err.Error())
 		return
 	}
 	defer conn.Close()
@@ -87,7 +88,8 @@ func (k *kubelet) forward(data, complaints httpstream.Stream) {
 	_, _ = io.Copy(data, conn)
 }
 
-// closedOnce can be cut by a test before its owner closes it, who would wait for somebody to take the error.
+// closedOnce can be closed by a test before its owner closes it. The owner would
+// block on the error of the second Close.
 type closedOnce struct {
 	net.Conn
 	once sync.Once
@@ -116,7 +118,7 @@ func connected(t *testing.T) (near, far *net.TCPConn) {
 	return near, far
 }
 
-// to returns a dial function that leads every port to a server.
+// to returns a dial function that connects every port to a server.
 func to(addr net.Addr) func(string) (*net.TCPConn, error) {
 	return func(string) (*net.TCPConn, error) { return net.DialTCP("tcp", nil, addr.(*net.TCPAddr)) }
 }

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/net/nettest"
 
-	"github.com/watchhistory/watchhistory/pkg/client/internal/tunnel"
+	"github.com/watchhistory/watchhistory/pkg/client/kube/internal/tunnel"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,7 +24,7 @@ func dialer(tun *tunnel.Tunnel, port int32) func(context.Context, string, string
 	return func(ctx context.Context, _, _ string) (net.Conn, error) { return tun.Open(ctx, port) }
 }
 
-func TestConn(t *testing.T) {
+func TestConn_IsNetConn(t *testing.T) {
 	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
 		pod, kubeletSide := connected(t)
 		tun, _ := forwarding(t, func(string) (*net.TCPConn, error) { return kubeletSide, nil })
@@ -37,7 +37,7 @@ func TestConn(t *testing.T) {
 	})
 }
 
-func TestRequestsShareATunnel(t *testing.T) {
+func TestTunnel_IsSharedByRequests(t *testing.T) {
 	body := bytes.Repeat([]byte("watchhistory"), 40_000)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(append([]byte(r.URL.Path), body...))
@@ -51,7 +51,7 @@ func TestRequestsShareATunnel(t *testing.T) {
 			for j := range 5 {
 				path := fmt.Sprintf("/%d/%d", i, j)
 				if got, err := fetch(t.Context(), web, path); err != nil || !bytes.Equal(got, append([]byte(path), body...)) {
-					t.Errorf("%s: %d bytes, %v", path, len(got), err)
+					t.Errorf("%s: got %d bytes, error %v, want %d bytes that begin with the path", path, len(got), err, len(path)+len(body))
 				}
 			}
 		})
@@ -72,7 +72,7 @@ func fetch(ctx context.Context, web *http.Client, path string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
-func TestRefusalEndsOneConnectionOnly(t *testing.T) {
+func TestTunnel_RefusalEndsOneConnection(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
 	defer s.Close()
 	tun, _ := forwarding(t, func(port string) (*net.TCPConn, error) {
@@ -83,34 +83,34 @@ func TestRefusalEndsOneConnectionOnly(t *testing.T) {
 	})
 	web := through(t, tun, 8080)
 	if got, err := fetch(t.Context(), web, "/"); err != nil || string(got) != "here" {
-		t.Fatalf("before: %q, %v", got, err)
+		t.Fatalf("before the refusal: got %q, error %v, want here", got, err)
 	}
 	_, err := fetch(t.Context(), through(t, tun, 9), "/")
 	refusal, ok := errors.AsType[*tunnel.RefusedError](err)
 	if !ok || refusal.Port != 9 || refusal.Message != "dial tcp4 127.0.0.1:9: connect: connection refused" {
-		t.Errorf("got %v, want the kubelet's refusal", err)
+		t.Errorf("got error %v, want the kubelet's refusal of port 9", err)
 	}
 	if tun.Usable() {
-		t.Error("the tunnel is still used for new connections after a refusal")
+		t.Error("usable after a refusal: got true, want false")
 	}
 	if got, err := fetch(t.Context(), web, "/"); err != nil || string(got) != "here" {
-		t.Errorf("on the connection that was open: %q, %v", got, err)
+		t.Errorf("on the open connection: got %q, error %v, want here", got, err)
 	}
 }
 
-func TestRetiredTunnelClosesWithItsLastConnection(t *testing.T) {
+func TestTunnel_RetiredClosesAfterLastConnection(t *testing.T) {
 	tun, k := forwarding(t, func(string) (*net.TCPConn, error) { return nil, errors.New("no such container") })
 	conn, err := tun.Open(t.Context(), 8080)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Error("read from a connection that was refused")
+		t.Error("read from a refused connection: got no error, want one")
 	}
 	<-k.conn.CloseChan()
 }
 
-func TestLostTunnel(t *testing.T) {
+func TestTunnel_LostIsReported(t *testing.T) {
 	pod, kubeletSide := connected(t)
 	defer pod.Close()
 	tun, k := forwarding(t, func(string) (*net.TCPConn, error) { return kubeletSide, nil })
@@ -129,17 +129,17 @@ func TestLostTunnel(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err = conn.Read(make([]byte, 1)); !errors.Is(err, tunnel.ErrLost) {
-		t.Errorf("read: got %v, want ErrLost", err)
+		t.Errorf("read: got error %v, want ErrLost", err)
 	}
 	if tun.Usable() {
-		t.Error("a lost tunnel is still used")
+		t.Error("usable after the loss: got true, want false")
 	}
 	if _, err = tun.Open(t.Context(), 8080); !errors.Is(err, tunnel.ErrLost) {
-		t.Errorf("open: got %v, want ErrLost", err)
+		t.Errorf("open: got error %v, want ErrLost", err)
 	}
 }
 
-func TestCloseReachesThePod(t *testing.T) {
+func TestConn_CloseReachesPod(t *testing.T) {
 	pod, kubeletSide := connected(t)
 	defer pod.Close()
 	tun, _ := forwarding(t, func(string) (*net.TCPConn, error) { return kubeletSide, nil })
@@ -155,14 +155,14 @@ func TestCloseReachesThePod(t *testing.T) {
 	}
 	got, err := io.ReadAll(pod)
 	if err != nil || string(got) != "last words" {
-		t.Errorf("the pod read %q, %v", got, err)
+		t.Errorf("read by the pod: got %q, error %v, want last words", got, err)
 	}
 	if _, err = conn.Write([]byte("more")); err == nil {
-		t.Error("wrote to a closed connection")
+		t.Error("write to a closed connection: got no error, want one")
 	}
 }
 
-func TestOpenEndsWithItsContext(t *testing.T) {
+func TestOpen_EndsWithContext(t *testing.T) {
 	forwarded := make(chan bool, 2)
 	tun, k := forwarding(t, func(string) (*net.TCPConn, error) {
 		forwarded <- true
@@ -177,26 +177,26 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	}()
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v, want the context's error", err)
+		t.Errorf("got error %v, want Canceled", err)
 	}
 	close(k.gate)
 	conn, err := tun.Open(t.Context(), 8080)
 	if err != nil {
-		t.Fatalf("the next one: %v", err)
+		t.Fatalf("next open: got error %v, want none", err)
 	}
 	if err = conn.Close(); err != nil {
-		t.Error(err)
+		t.Errorf("close: got error %v, want none", err)
 	}
 	<-forwarded
-	<-forwarded // the abandoned one too has come to its end
+	<-forwarded // the abandoned connection has ended, too
 }
 
-func TestClosedTunnelOpensNothing(t *testing.T) {
+func TestTunnel_ClosedOpensNothing(t *testing.T) {
 	tun, _ := forwarding(t, nil)
 	if err := tun.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tun.Open(t.Context(), 8080); !errors.Is(err, tunnel.ErrLost) {
-		t.Errorf("got %v, want ErrLost", err)
+		t.Errorf("got error %v, want ErrLost", err)
 	}
 }
