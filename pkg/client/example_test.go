@@ -45,8 +45,8 @@ func Example() {
 	}
 	// Output:
 	// 12:00:01 create deployments/web created
-	// 12:00:02 update deployments/web image app: shop:1.0 → shop:1.1
-	// 12:00:03 update deployments/web image app: shop:1.1 → shop:1.2
+	// 12:00:02 update deployments/web image app: 1.0 → 1.1
+	// 12:00:03 update deployments/web image app: 1.1 → 1.2
 	// Changes: 3
 	// Changes may be missing: deployments forbidden
 }

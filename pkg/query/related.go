@@ -19,9 +19,9 @@ func (s *Service) related(ctx context.Context, q Object, resources []history.Res
 	if err != nil {
 		return Page{}, err
 	}
-	g := collector{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
+	c := collector{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
 	of := family{targets: about, uids: uids}
-	if err := g.collect(ctx, s.reader, of); err != nil {
+	if err := c.collect(ctx, s.reader, of); err != nil {
 		return Page{}, err
 	}
 	if q.Descendants {
@@ -29,12 +29,12 @@ func (s *Service) related(ctx context.Context, q Object, resources []history.Res
 		if err != nil {
 			return Page{}, err
 		}
-		g.exact = g.exact && complete
-		if err := g.collect(ctx, s.reader, owned); err != nil {
+		c.exact = c.exact && complete
+		if err := c.collect(ctx, s.reader, owned); err != nil {
 			return Page{}, err
 		}
 	}
-	return s.relatedPage(ctx, &g, room)
+	return s.relatedPage(ctx, &c, room)
 }
 
 // family is a set of objects that Events may regard, described by what Events
@@ -107,33 +107,36 @@ type collector struct {
 	found   map[int64]*history.Record // the records that are kept, by time
 }
 
-func (g *collector) collect(ctx context.Context, reader Reader, of family) error {
+// collect reads the Events of each of the family's targets.
+func (c *collector) collect(ctx context.Context, reader Reader, of family) error {
 	for _, target := range of.targets {
-		if err := g.regarding(ctx, reader, target, of); err != nil {
+		if err := c.regarding(ctx, reader, target, of); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *collector) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
-	scan := history.Scan{Order: g.question.Order}
-	scan.Start, scan.End, scan.Regarding = g.question.Start, g.question.End, &target
+// regarding reads the Events of one target. Once it has a page of them, it only
+// counts, up to the bound of effort.
+func (c *collector) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
+	scan := history.Scan{Order: c.question.Order}
+	scan.Start, scan.End, scan.Regarding = c.question.Start, c.question.End, &target
 	kept := 0
 	for r, err := range reader.Scan(ctx, scan) {
 		switch {
 		case err != nil:
 			return err
-		case kept > g.question.Limit && len(g.counted) >= g.effort:
-			g.exact = false
+		case kept > c.question.Limit && len(c.counted) >= c.effort:
+			c.exact = false
 			return nil
-		case g.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
+		case c.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
 			continue
 		}
-		g.counted[r.Time.UnixNano()] = true
-		if kept <= g.question.Limit && g.isAfter(r) {
+		c.counted[r.Time.UnixNano()] = true
+		if kept <= c.question.Limit && c.isAfter(r) {
 			kept++
-			g.keep(r)
+			c.keep(r)
 		}
 	}
 	return nil
@@ -156,28 +159,29 @@ func (f family) admits(target history.Target, regarding *history.Target) bool {
 }
 
 // isAfter reports whether the record is after the previous page.
-func (g *collector) isAfter(r *history.Record) bool {
-	after := g.question.RelatedAfter
-	if g.question.Order == history.NewestFirst {
+func (c *collector) isAfter(r *history.Record) bool {
+	after := c.question.RelatedAfter
+	if c.question.Order == history.NewestFirst {
 		return after.IsZero() || r.Time.Before(after.Time)
 	}
 	return after.IsZero() || r.Time.After(after.Time)
 }
 
 // keep stores a record. If there are two pages, it drops the second one.
-func (g *collector) keep(r *history.Record) {
-	g.found[r.Time.UnixNano()] = r
-	if len(g.found) < 2*(g.question.Limit+1) {
+func (c *collector) keep(r *history.Record) {
+	c.found[r.Time.UnixNano()] = r
+	if len(c.found) < 2*(c.question.Limit+1) {
 		return
 	}
-	for _, late := range g.sorted()[g.question.Limit+1:] {
-		delete(g.found, late.Time.UnixNano())
+	for _, late := range c.sorted()[c.question.Limit+1:] {
+		delete(c.found, late.Time.UnixNano())
 	}
 }
 
-func (g *collector) sorted() []*history.Record {
-	return slices.SortedFunc(maps.Values(g.found), func(a, b *history.Record) int {
-		if g.question.Order == history.NewestFirst {
+// sorted returns the kept records in the question's order.
+func (c *collector) sorted() []*history.Record {
+	return slices.SortedFunc(maps.Values(c.found), func(a, b *history.Record) int {
+		if c.question.Order == history.NewestFirst {
 			a, b = b, a
 		}
 		return a.Time.Compare(b.Time)
@@ -186,11 +190,11 @@ func (g *collector) sorted() []*history.Record {
 
 // relatedPage returns the collected page. Unless the question is Bare, it reads
 // the records again, one by one, with their objects.
-func (s *Service) relatedPage(ctx context.Context, g *collector, room int) (Page, error) {
-	all := g.sorted()
+func (s *Service) relatedPage(ctx context.Context, c *collector, room int) (Page, error) {
+	all := c.sorted()
 	var records []*history.Record
-	for _, r := range all[:min(len(all), g.question.Limit)] {
-		if g.question.Bare {
+	for _, r := range all[:min(len(all), c.question.Limit)] {
+		if c.question.Bare {
 			records = append(records, r)
 			continue
 		}
@@ -208,7 +212,7 @@ func (s *Service) relatedPage(ctx context.Context, g *collector, room int) (Page
 		}
 	}
 	more := len(records) > 0 && !records[len(records)-1].Time.Equal(all[len(all)-1].Time)
-	page, err := s.page(ctx, records, g.question.Order, more)
-	page.Total, page.Exact = len(g.counted), g.exact
+	page, err := s.page(ctx, records, c.question.Order, more)
+	page.Total, page.Exact = len(c.counted), c.exact
 	return page, err
 }

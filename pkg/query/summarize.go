@@ -43,6 +43,7 @@ type summarizer struct {
 	size   int
 }
 
+// summary returns the summary of the next record.
 func (n *summarizer) summary(ctx context.Context, r *history.Record) (history.Summary, error) {
 	if r.Summary != nil {
 		n.cache(r)
@@ -64,6 +65,7 @@ func (n *summarizer) summary(ctx context.Context, r *history.Record) (history.Su
 	return summary.Of(full, c), nil
 }
 
+// cache stores the newest version of an object.
 func (n *summarizer) cache(r *history.Record) {
 	if n.size > n.room {
 		clear(n.newest)

@@ -163,7 +163,7 @@ func BenchmarkAsOf(b *testing.B) {
 	s := mustOpen(b, dir, store.Options{NoSync: true})
 	ref := busiest[0].Ref
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
-	sc.Resources, sc.Namespace, sc.Name = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name
+	sc.Resources, sc.Namespace, sc.Name = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name
 	times := slices.Clone(busiest)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
