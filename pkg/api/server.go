@@ -31,12 +31,12 @@ const (
 	maxHeaderBytes = 64 << 10
 	// chunkBytes is how much of an answer is written with one deadline.
 	chunkBytes = 16 << 10
-	// sendBuffer bounds the part of an answer, in bytes, that the system buffers
-	// for a connection.
+	// sendBuffer bounds the part of an answer, in bytes, that the system
+	// buffers for a connection.
 	//
-	// Linux wakes a blocked writer when a third of the buffer is free, and grows
-	// the buffer to up to 4 MB by default. A client that reads 40 kB/s would
-	// seem to read nothing for longer than WriteIdle.
+	// Linux wakes a blocked writer when a third of the buffer is free, and
+	// grows the buffer to up to 4 MB by default. A client that reads 40 kB/s
+	// would seem to read nothing for longer than WriteIdle.
 	sendBuffer = 128 << 10
 )
 

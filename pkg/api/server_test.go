@@ -43,8 +43,8 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-// server is the API of a real log. The log's clock advances by a second with each
-// record.
+// server is the API of a real log. The log's clock advances by a second with
+// each record.
 type server struct {
 	http.Handler
 

@@ -20,8 +20,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// timeouts are those of the servers under test, whose time is that of a synctest
-// bubble.
+// timeouts are those of the servers under test, whose time is that of a
+// synctest bubble.
 var timeouts = api.Timeouts{Request: 10 * time.Second, Idle: time.Minute, WriteIdle: 30 * time.Second}
 
 // pipes is a listener for connections within the process.

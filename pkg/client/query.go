@@ -17,12 +17,16 @@ type EventsQuery struct {
 	End   time.Time // exclusive; zero: until now
 
 	Namespace history.NamespaceScope
-	Resources []string // any of these, in every form that kubectl accepts: "deploy", "deployments.apps", "Deployment"
-	Group     string   // the API group of Resources that don't name one; [v1.CoreGroup] is the core group
-	Name      string
-	UID       string
-	Verb      history.Verb // zero: any
-	Manager   string       // the field manager that wrote the version
+	// Resources selects any of these, in every form that kubectl accepts:
+	// "deploy", "deployments.apps", "Deployment".
+	Resources []string
+	// Group is the API group of Resources that don't name one. [v1.CoreGroup]
+	// is the core group.
+	Group   string
+	Name    string
+	UID     string
+	Verb    history.Verb // zero: any
+	Manager string       // the field manager that wrote the version
 
 	Order   history.Order
 	Limit   int    // records per page; 0, or more than the recorder's maximum: its maximum

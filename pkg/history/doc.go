@@ -18,8 +18,8 @@
 //
 // # Limits
 //
-// The package does no I/O and knows no storage engine, HTTP or client-go. It
-// uses apimachinery only for names and resourceVersions.
+// The package does no I/O, and does not depend on a storage engine, HTTP or
+// client-go. It uses apimachinery only for names and resourceVersions.
 //
 // Values are plain data. They may be read concurrently, but nothing in this
 // package locks.

@@ -193,7 +193,7 @@ func TestObject_WithDescendantsHasTheirEvents(t *testing.T) {
 	if got := names(ask(t, s, q).Related); !slices.Equal(got, want) {
 		t.Errorf("by UID: got %v, want %v", got, want)
 	}
-	q.UID = "of-nobody"
+	q.UID = "unknown"
 	if got := names(ask(t, s, q).Related); len(got) != 0 {
 		t.Errorf("by another UID: got %v, want none", got)
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// served returns resources that the API server serves and that are not recorded.
+// served returns resources that the API server serves and that are not
+// recorded.
 func served() []history.Resource {
 	return []history.Resource{
 		{

@@ -58,9 +58,9 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	return targets
 }
 
-// incarnations returns the object's UIDs: those of its own records or, if it has
-// none, those that Events name. It reports false if it stopped at the bound of
-// effort.
+// incarnations returns the object's UIDs: those of its own records or, if it
+// has none, those that Events name. It reports false if it stopped at the bound
+// of effort.
 func (s *Service) incarnations(ctx context.Context, own history.Filter, about []history.Target) (map[types.UID]bool, bool, error) {
 	uids, effort := map[types.UID]bool{}, s.options.Effort
 	collect := func(f history.Filter, uid func(*history.Record) types.UID) error {
@@ -96,8 +96,8 @@ func (s *Service) incarnations(ctx context.Context, own history.Filter, about []
 	return uids, effort > 0, nil
 }
 
-// collector makes a page from the Events of many targets. It reads the Events of
-// each target in order, counts them, and keeps at most two pages.
+// collector makes a page from the Events of many targets. It reads the Events
+// of each target in order, counts them, and keeps at most two pages.
 type collector struct {
 	question Object
 	effort   int

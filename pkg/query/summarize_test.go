@@ -135,12 +135,12 @@ func TestSummary_ComparesVersionsOfOneObject(t *testing.T) {
 	l := newLog(t)
 	one, other := ref("", "pods", "shop", "web", 1), ref("example.com", "widgets", "shop", "web", 1)
 	other.UID = one.UID
-	nobody, anybody := ref("", "pods", "shop", "a", 1), ref("", "pods", "shop", "b", 1)
-	nobody.UID, anybody.UID = "", ""
+	a, b := ref("", "pods", "shop", "a", 1), ref("", "pods", "shop", "b", 1)
+	a.UID, b.UID = "", ""
 	l.put(
-		record(other, history.Create, image("7")), record(anybody, history.Create, image("8")), record(other, history.Update, image("7")),
-		record(one, history.Create, image("1")), record(nobody, history.Create, image("1")), record(anybody, history.Update, image("8")),
-		record(one, history.Update, image("2")), record(nobody, history.Update, image("2")),
+		record(other, history.Create, image("7")), record(b, history.Create, image("8")), record(other, history.Update, image("7")),
+		record(one, history.Create, image("1")), record(a, history.Create, image("1")), record(b, history.Update, image("8")),
+		record(one, history.Update, image("2")), record(a, history.Update, image("2")),
 		record(other, history.Update, image("9")), record(one, history.Update, image("3")),
 	)
 	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 100})
@@ -150,8 +150,8 @@ func TestSummary_ComparesVersionsOfOneObject(t *testing.T) {
 	}
 }
 
-// The records of a day were lost. Its changes must not be attributed to the next
-// version.
+// The records of a day were lost. Its changes must not be attributed to the
+// next version.
 func TestSummary_IsNotComparedAcrossLostDay(t *testing.T) {
 	start := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	from := &history.Excerpt{

@@ -21,7 +21,7 @@ const (
 	ParamStart        = "start"        // RFC 3339, inclusive
 	ParamEnd          = "end"          // RFC 3339, exclusive
 	ParamNamespace    = "namespace"    // "-" selects cluster-scoped objects
-	ParamResourceType = "resourceType" // one or more, separated by commas, in any form that kubectl accepts
+	ParamResourceType = "resourceType" // one or more, with commas, in any form that kubectl accepts
 	ParamResourceName = "resourceName"
 	ParamGroup        = "group" // the API group, or [CoreGroup]
 	ParamUID          = "uid"

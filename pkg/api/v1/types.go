@@ -80,8 +80,8 @@ type ObjectHistory struct {
 	RelatedEvents []Event `json:"relatedEvents"`
 }
 
-// ResourceList is the recorder's catalogue: the resources that it records or has
-// recorded, and the others that the API server serves.
+// ResourceList is the recorder's catalogue: the resources that it records or
+// has recorded, and the others that the API server serves.
 type ResourceList struct {
 	Resources []Resource `json:"resources"`
 }
@@ -102,8 +102,8 @@ type Gap struct {
 	// "server_error", "forbidden", "not_served", "not_configured", "storage",
 	// "dropped" or "damaged". Others may be added.
 	Reason string `json:"reason"`
-	// Detail explains the reason to people, in the API server's words if it gave
-	// any.
+	// Detail explains the reason to people, in the API server's words if it
+	// gave any.
 	Detail string `json:"detail,omitempty"`
 }
 

@@ -163,8 +163,8 @@ func (s *site) connect(t *testing.T, o kube.Options) *kube.Client {
 	return must[*kube.Client](t)(connect(t, o))
 }
 
-// TestConnect_RealCluster runs its parts in order on one cluster. Each part uses
-// the objects that the parts before it created.
+// TestConnect_RealCluster runs its parts in order on one cluster. Each part
+// uses the objects that the parts before it created.
 func TestConnect_RealCluster(t *testing.T) {
 	var mu sync.Mutex
 	var logged []string
@@ -396,8 +396,8 @@ func (s *site) testRestart(t *testing.T) {
 	}
 }
 
-// testReplaced lets the pod that is chosen first refuse connections, so that the
-// test can see which one is used.
+// testReplaced lets the pod that is chosen first refuse connections, so that
+// the test can see which one is used.
 func (s *site) testReplaced(t *testing.T) {
 	s.namespace(t, "moving")
 	s.service(t, "moving", "recorder", intstr.FromString("api"))

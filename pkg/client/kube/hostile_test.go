@@ -18,8 +18,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// maxRead is more than a client reads of an endless answer, and small enough for
-// a test.
+// maxRead is more than a client reads of an endless answer, and small enough
+// for a test.
 const maxRead = 32 << 20
 
 // hostile is an API server with one recorder. A test replaces some of its

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// errorDelay is how long the kubelet's error may arrive after the end of the
-	// data.
+	// errorDelay is how long the kubelet's error may arrive after the end of
+	// the data.
 	errorDelay = 5 * time.Second
 	// maxErrorText bounds the kubelet's error, in bytes.
 	maxErrorText = 4 << 10

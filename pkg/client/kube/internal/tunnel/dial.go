@@ -17,8 +17,8 @@ import (
 )
 
 // Dial opens a tunnel at a pod's portforward URL, over a WebSocket or, if the
-// server does not support that, over SPDY. If the server refuses both, the error
-// contains both answers, for apierrors.IsForbidden and others.
+// server does not support that, over SPDY. If the server refuses both, the
+// error contains both answers, for apierrors.IsForbidden and others.
 //
 // The libraries below take no context. When ctx ends, Dial returns and aborts
 // their requests.

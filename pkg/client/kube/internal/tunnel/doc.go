@@ -4,8 +4,8 @@
 // # Ownership
 //
 // A [Tunnel] owns one multiplexed connection to the API server. Each connection
-// that [Tunnel.Open] returns has two streams in it: one for the data, and one on
-// which the kubelet reports errors.
+// that [Tunnel.Open] returns has two streams in it: one for the data, and one
+// on which the kubelet reports errors.
 //
 // # Invariants
 //

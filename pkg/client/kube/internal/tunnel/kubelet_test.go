@@ -14,8 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client/kube/internal/tunnel"
 )
 
-// kubelet is the far end of a tunnel. It forwards each connection to the one that
-// dial returns.
+// kubelet is the far end of a tunnel. It forwards each connection to the one
+// that dial returns.
 type kubelet struct {
 	dial func(port string) (*net.TCPConn, error)
 	conn httpstream.Connection
@@ -26,7 +26,8 @@ type kubelet struct {
 	awaiting map[string]httpstream.Stream // error streams, by request ID
 }
 
-// forwarding returns a tunnel over a TCP connection, and the kubelet at its end.
+// forwarding returns a tunnel over a TCP connection, and the kubelet at its
+// end.
 func forwarding(t *testing.T, dial func(port string) (*net.TCPConn, error)) (*tunnel.Tunnel, *kubelet) {
 	t.Helper()
 	near, far := connected(t)
@@ -88,8 +89,8 @@ func (k *kubelet) forward(data, errors httpstream.Stream) {
 	_, _ = io.Copy(data, conn)
 }
 
-// closedOnce can be closed by a test before its owner closes it. The owner would
-// block on the error of the second Close.
+// closedOnce can be closed by a test before its owner closes it. The owner
+// would block on the error of the second Close.
 type closedOnce struct {
 	net.Conn
 	once sync.Once

@@ -74,8 +74,8 @@ func (t *Tunnel) Close() error {
 }
 
 // Open returns a connection to a port of the pod. If nothing listens there, the
-// first read or write returns a [*RefusedError]. [ErrLost] means that the tunnel
-// is broken or closed.
+// first read or write returns a [*RefusedError]. [ErrLost] means that the
+// tunnel is broken or closed.
 //
 // The library below waits up to 30 seconds for the kubelet to accept the
 // streams, even if the tunnel breaks. If Open returns before, the streams are
