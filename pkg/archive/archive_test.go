@@ -30,15 +30,15 @@ func filters(records []*history.Record) map[string]history.Filter {
 	f := map[string]history.Filter{
 		"all":       {},
 		"resource":  {Resources: append(history.Filter{}.Resources, resource("pods"), resource("deployments.apps"))},
-		"namespace": {Namespace: records[0].Ref.Namespace},
-		"none":      {Namespace: history.NoNamespace},
+		"namespace": {Namespace: records[0].Ref.Scope()},
+		"none":      {Namespace: history.ClusterScoped},
 		"deletions": {Verbs: []history.Verb{history.Delete}},
 		"revisions": {Revisions: []uint64{2, 3}},
 		"unknown":   {Name: "nobody"},
 	}
 	for _, r := range records {
 		ref := r.Ref
-		f["name "+ref.String()] = history.Filter{Name: ref.Name, Namespace: ref.Namespace}
+		f["name "+ref.String()] = history.Filter{Name: ref.Name, Namespace: history.NamespaceScope(ref.Namespace)}
 		f["uid"] = history.Filter{UID: ref.UID}
 		if r.Regarding != nil {
 			f["regarding"] = history.Filter{Regarding: r.Regarding}
@@ -64,7 +64,7 @@ func TestReader_AnswersLikeTheLog(t *testing.T) {
 		"all":              {},
 		"an hour":          {Start: w.at(50.5), End: w.at(51.5)},
 		"one namespace":    {Start: w.at(28), End: w.at(52), Namespace: "team-1"},
-		"cluster-scoped":   {Start: w.at(28), Namespace: history.NoNamespace},
+		"cluster-scoped":   {Start: w.at(28), Namespace: history.ClusterScoped},
 		"two resources":    {Start: w.at(28), Resources: append(history.Extent{}.Resources, resource("pods"), resource("deployments.apps"))},
 		"an idle resource": {Start: w.at(28), Resources: append(history.Extent{}.Resources, resource("idles.idle.example.com"))},
 		"between versions": {Start: now.Add(-time.Nanosecond), End: now},
@@ -73,7 +73,7 @@ func TestReader_AnswersLikeTheLog(t *testing.T) {
 			file, cut := w.export(t, of)
 			r := read(t, file)
 			h := r.Header()
-			if !h.Start.Equal(cut.Start) || !h.End.Equal(cut.End) || h.Namespace != of.Namespace || len(h.Resources) != len(of.Resources) ||
+			if !h.Start.Equal(cut.Start) || !h.End.Equal(cut.End) || h.Namespace != of.Namespace.String() || len(h.Resources) != len(of.Resources) ||
 				h.MadeBy != "a test" || h.Format != 1 {
 				t.Errorf("got header %+v, want the extent %+v", h, cut)
 			}
@@ -115,8 +115,8 @@ func compareScans(t *testing.T, w *world, r *archive.Reader, of history.Extent) 
 // match.
 func narrowed(f *history.Filter, within history.Filter) bool {
 	f.Start, f.End = within.Start, within.End
-	if within.Namespace != "" {
-		if f.Namespace != "" && f.Namespace != within.Namespace {
+	if within.Namespace != history.AllNamespaces {
+		if f.Namespace != history.AllNamespaces && f.Namespace != within.Namespace {
 			return false
 		}
 		f.Namespace = within.Namespace
@@ -154,7 +154,7 @@ func compareStates(t *testing.T, w *world, r *archive.Reader, of history.Extent)
 		within := of.Filter()
 		for _, at := range []time.Time{of.Start, of.Start.Add(of.End.Sub(of.Start) / 2), of.End} {
 			sc := history.Scan{Filter: history.Filter{
-				Resources: append(history.Filter{}.Resources, ref.GroupResource()), Namespace: ref.Namespace, Name: ref.Name, UID: ref.UID, End: at,
+				Resources: append(history.Filter{}.Resources, ref.GroupResource()), Namespace: history.NamespaceScope(ref.Namespace), Name: ref.Name, UID: ref.UID, End: at,
 			}, Order: history.NewestFirst, Limit: 1, Bodies: true}
 			want, got := scanned(t, w, sc), scanned(t, r, sc)
 			if !within.Matches(&probe) || len(want) > 0 && want[0].Verb == history.Delete && want[0].Time.Before(of.Start) {
@@ -189,7 +189,7 @@ func compareRest(t *testing.T, w *world, r *archive.Reader, of history.Extent) {
 	if !reflect.DeepEqual(all, some) || err != nil || err2 != nil {
 		t.Errorf("got resources %+v, want %+v; errors %v, %v", some, all, err2, err)
 	}
-	if len(of.Resources) > 0 || of.Namespace != "" {
+	if len(of.Resources) > 0 || of.Namespace != history.AllNamespaces {
 		return
 	}
 	timeline := query.Timeline{Filter: of.Filter(), Limit: 300, Order: history.NewestFirst}
@@ -199,7 +199,7 @@ func compareRest(t *testing.T, w *world, r *archive.Reader, of history.Extent) {
 		t.Errorf("got timeline %+v, want %+v; errors %v, %v", fromFile, original, err2, err)
 	}
 	for _, rec := range scanned(t, w, history.Scan{Filter: history.Filter{Start: of.Start, End: of.End, Resources: append(history.Filter{}.Resources, resource("deployments.apps"))}, Limit: 3}) {
-		q := query.Object{Namespace: rec.Ref.Namespace, Type: "Deployment", Name: rec.Ref.Name, Start: of.Start, End: of.End, Limit: 50}
+		q := query.Object{Namespace: rec.Ref.Scope(), Type: "Deployment", Name: rec.Ref.Name, Start: of.Start, End: of.End, Limit: 50}
 		original, err := query.New(w, query.Options{}).Object(t.Context(), q)
 		fromFile, err2 := query.New(r, query.Options{}).Object(t.Context(), q)
 		if !reflect.DeepEqual(original, fromFile) || err != nil || err2 != nil {

@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -72,7 +70,7 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 		// Any response has the recorder's time. Only a recorder that can't be
 		// reached, or an interrupt, ends the command.
 		err := s.Health(ctx)
-		if refusal, ok := errors.AsType[*client.Error](err); ok && refusal.Code == history.Unavailable || ctx.Err() != nil {
+		if history.CodeOf(err) == history.Unavailable || ctx.Err() != nil {
 			return err
 		}
 	}

@@ -60,7 +60,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	shown := 0
 	err := o.withSession(ctx, func(s *session) error {
 		if o.allNamespaces {
-			s.namespace = ""
+			s.namespace = history.AllNamespaces
 		}
 		subjects, err := s.subjects(ctx, args)
 		if err != nil {
@@ -88,7 +88,7 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
 	}
 	var queries []client.EventsQuery
-	types := map[string][]string{}
+	types := map[history.NamespaceScope][]string{}
 	for _, sub := range subjects {
 		for _, namespace := range sub.namespaces(s.namespace) {
 			if sub.name == "" {
@@ -100,7 +100,7 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 			})
 		}
 	}
-	for _, namespace := range []string{s.namespace, history.NoNamespace} {
+	for _, namespace := range []history.NamespaceScope{s.namespace, history.ClusterScoped} {
 		if len(types[namespace]) > 0 {
 			queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
 		}
@@ -126,7 +126,7 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 	if len(found.events) == 0 && (len(subjects) == 0 || subjects[0].name == "") {
 		namespace := s.namespace
 		if len(subjects) > 0 && !slices.ContainsFunc(subjects, func(sub subject) bool { return sub.Namespaced }) {
-			namespace = history.NoNamespace
+			namespace = history.ClusterScoped
 		}
 		o.env.note("No history found" + in(namespace) + ".")
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
@@ -62,7 +63,7 @@ func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, al
 		e := &visible[i]
 		before := read[key{e.UID, e.Revision - 1}]
 		if before == nil && e.Revision > 1 {
-			found, err := v.exactly(ctx, e.Namespace, e.UID, e.Revision-1)
+			found, err := v.exactly(ctx, history.ScopeOf(e.Namespace), e.UID, e.Revision-1)
 			if err != nil {
 				return err
 			}

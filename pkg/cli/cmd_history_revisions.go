@@ -152,9 +152,9 @@ type versions struct {
 
 	env        *Environment
 	subject    subject
-	namespaces []string             // in which the object may be
-	uid        string               // "" means all incarnations
-	withGaps   []client.EventsQuery // the query of newestVersion, if gaps overlap it
+	namespaces []history.NamespaceScope // in which the object may be
+	uid        string                   // "" means all incarnations
+	withGaps   []client.EventsQuery     // the query of newestVersion, if gaps overlap it
 }
 
 // queries returns one query for each namespace. Lean queries return no bodies.
@@ -182,7 +182,7 @@ func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err err
 		}
 		if len(page.Events) > 0 && (newest == nil || page.Events[0].Timestamp.After(newest.Timestamp)) {
 			newest = &page.Events[0]
-			v.uid, v.namespaces = newest.UID, []string{q.Namespace}
+			v.uid, v.namespaces = newest.UID, []history.NamespaceScope{q.Namespace}
 		}
 	}
 	if newest == nil {
@@ -227,7 +227,7 @@ func (v *versions) between(ctx context.Context, first, last uint64, lean bool) (
 
 // exactly returns revisions of one incarnation by number, with their bodies.
 // Revisions that are not in the history are absent from the map.
-func (v *versions) exactly(ctx context.Context, namespace, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
+func (v *versions) exactly(ctx context.Context, namespace history.NamespaceScope, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
 	page, err := v.Object(ctx, client.ObjectQuery{
 		Namespace: namespace, Resource: v.subject.resourceArg(), Name: v.subject.name, UID: uid, Revisions: numbers,
 	})

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
@@ -63,7 +64,7 @@ func (c *connection) suggest(cmd *cobra.Command, toComplete string, f suggestFun
 	}
 	defer s.Close()
 	if all, _ := cmd.Flags().GetBool("all-namespaces"); all {
-		s.namespace = ""
+		s.namespace = history.AllNamespaces
 	}
 	return typable(f(ctx, s), toComplete), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }

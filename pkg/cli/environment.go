@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
 )
 
 // The names under which kubectl looks for this program: as a plugin, and as the
@@ -111,7 +111,7 @@ func (e *Environment) endProgress() {
 
 // display returns the progress line, which must be suspended while a credential
 // plugin may prompt. It returns nil if there is none, or if no plugin may prompt.
-func (e *Environment) display() client.Display {
+func (e *Environment) display() kube.Display {
 	if e.progress == nil || !e.mayLogIn {
 		return nil
 	}

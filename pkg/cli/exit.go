@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
@@ -73,6 +72,9 @@ func run(ctx context.Context, env Environment, args []string) int {
 	code, print := exitCode(ctx, err, isLikeDiff(cmd, args))
 	if print {
 		_, _ = fmt.Fprintln(env.ErrOut, "error: "+printable.Text(strings.TrimSpace(err.Error())))
+		if hint := history.HintOf(err); hint != "" {
+			_, _ = fmt.Fprintln(env.ErrOut, printable.Text(hint))
+		}
 	}
 	return code
 }
@@ -117,8 +119,7 @@ func isLikeDiff(cmd *cobra.Command, args []string) bool {
 // outputClosed reports whether err means that the reader of the output closed it.
 // A broken connection to the recorder may have the same cause.
 func outputClosed(err error) bool {
-	_, broken := errors.AsType[*client.Error](err)
-	return !broken && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
+	return history.CodeOf(err) != history.Unavailable && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
 }
 
 // invalidf returns an error with the code [history.Invalid].

@@ -3,3 +3,6 @@ package cli
 // OutputClosed is tested directly, because the system decides whether a broken
 // connection is a reset or a broken pipe.
 var OutputClosed = outputClosed
+
+// WithHint adds the hint for an error of a connection by URL.
+func WithHint(err error) error { return (&connection{url: "http://h"}).withHint(err) }

@@ -16,7 +16,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
@@ -105,7 +104,7 @@ func TestMain_BrokenPipeIsNotAnError(t *testing.T) {
 // TestOutputClosed_IgnoresBrokenConnection checks that a broken connection to the
 // recorder is an error, although it may have the same cause as a closed pipe.
 func TestOutputClosed_IgnoresBrokenConnection(t *testing.T) {
-	if err := (&client.Error{Code: history.Unavailable, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}}); cli.OutputClosed(err) {
+	if err := (&history.Error{Code: history.Unavailable, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}}); cli.OutputClosed(err) {
 		t.Errorf("OutputClosed(%v): got true, want false", err)
 	}
 	if err := fmt.Errorf("write: %w", syscall.EPIPE); !cli.OutputClosed(err) {

@@ -65,8 +65,9 @@ func (i ignoreRules) note() string {
 
 // in returns " in shop namespace", or "" for all namespaces and for cluster-scoped
 // objects.
-func in(namespace string) string {
-	if namespace == "" || namespace == history.NoNamespace {
+func in(scope history.NamespaceScope) string {
+	namespace, _ := scope.Namespace()
+	if namespace == "" {
 		return ""
 	}
 	return " in " + namespace + " namespace"

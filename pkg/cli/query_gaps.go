@@ -30,10 +30,9 @@ func (s *session) gaps(ctx context.Context, queries []client.EventsQuery, start,
 	return s.gapsIn(ctx, queries[0].Namespace, found)
 }
 
-// gapsIn returns the gaps of types whose objects can be in a namespace. In
-// [history.NoNamespace] those are the cluster-scoped types.
-func (s *session) gapsIn(ctx context.Context, namespace string, gaps []v1.Gap) ([]v1.Gap, error) {
-	if namespace == "" || len(gaps) == 0 {
+// gapsIn returns the gaps of types whose objects can be in the scope.
+func (s *session) gapsIn(ctx context.Context, scope history.NamespaceScope, gaps []v1.Gap) ([]v1.Gap, error) {
+	if scope == history.AllNamespaces || len(gaps) == 0 {
 		return gaps, nil
 	}
 	list, err := s.Resources(ctx)
@@ -43,7 +42,7 @@ func (s *session) gapsIn(ctx context.Context, namespace string, gaps []v1.Gap) (
 	known := resources(list)
 	return slices.DeleteFunc(gaps, func(g v1.Gap) bool {
 		return slices.ContainsFunc(known, func(r history.Resource) bool {
-			return r.GroupResource() == (schema.GroupResource{Group: g.Group, Resource: g.Resource}) && !r.Scoped(namespace != history.NoNamespace)
+			return r.GroupResource() == (schema.GroupResource{Group: g.Group, Resource: g.Resource}) && !r.Scoped(scope != history.ClusterScoped)
 		})
 	}), nil
 }

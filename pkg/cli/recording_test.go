@@ -70,7 +70,7 @@ func newRecording(t *testing.T, without ...string) *recording {
 			t.Fatal(err)
 		}
 	}
-	recorder := api.New(query.New(log, query.Options{Omissions: func() []history.IgnoreRule { return r.rules }}), api.Options{})
+	recorder := api.New(query.New(log, query.Options{IgnoreRules: func() []history.IgnoreRule { return r.rules }}), api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
 			r.gapQueries.Add(1)

@@ -26,32 +26,32 @@ func (s subject) String() string {
 	return s.GroupResource().String() + " \"" + s.name + "\""
 }
 
-// namespaceOf returns the namespace to query: [history.NoNamespace] for
-// cluster-scoped objects, "" for all namespaces.
-func (s subject) namespaceOf(namespace string) string {
+// namespaceOf returns the scope to query. Cluster-scoped types are in no
+// namespace.
+func (s subject) namespaceOf(scope history.NamespaceScope) history.NamespaceScope {
 	if !s.Namespaced {
-		return history.NoNamespace
+		return history.ClusterScoped
 	}
-	return namespace
+	return scope
 }
 
-// namespaces returns the namespaces to query, the one of the type's current scope
+// namespaces returns the scopes to query, the one of the type's current scope
 // first.
 //
 // A CRD can be deleted and created again with another scope, and discovery may be
 // cached for hours. So objects of a custom type may have been recorded both in
 // the namespace and as cluster-scoped objects.
-func (s subject) namespaces(namespace string) []string {
-	first := s.namespaceOf(namespace)
+func (s subject) namespaces(scope history.NamespaceScope) []history.NamespaceScope {
+	first := s.namespaceOf(scope)
 	switch {
 	case isBuiltIn(s.Group):
-		return []string{first}
-	case namespace == "":
-		return []string{""} // includes cluster-scoped objects
-	case first == history.NoNamespace:
-		return []string{first, namespace}
+		return []history.NamespaceScope{first}
+	case scope == history.AllNamespaces:
+		return []history.NamespaceScope{history.AllNamespaces} // includes cluster-scoped objects
+	case first == history.ClusterScoped:
+		return []history.NamespaceScope{first, scope}
 	default:
-		return []string{first, history.NoNamespace}
+		return []history.NamespaceScope{first, history.ClusterScoped}
 	}
 }
 

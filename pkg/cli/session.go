@@ -12,7 +12,13 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
+
+// direct is the value of --connect that reaches the recorder by its URL. Package
+// kube has the other values.
+const direct = "direct"
 
 // discoveryTimeout limits a discovery request if the recorder is reached by URL.
 // The cluster may no longer exist then.
@@ -30,7 +36,8 @@ type connection struct {
 	namespace string // of the recorder
 	mode      string
 
-	nonInteractive bool // nobody can answer prompts
+	foundIn        string // the namespace in which the recorder was found; empty with a URL
+	nonInteractive bool   // nobody can answer prompts
 }
 
 func newConnection(env Environment) *connection {
@@ -53,9 +60,9 @@ func (c *connection) configureDiscovery(cfg *rest.Config) *rest.Config {
 	case c.url != "":
 		timeout = discoveryTimeout
 	default:
-		timeout = client.DefaultAPITimeout
+		timeout = kube.DefaultAPITimeout
 	}
-	client.Limit(cfg, timeout, client.MaxDiscovery, c.env.display())
+	kube.Limit(cfg, timeout, kube.MaxDiscovery, c.env.display())
 	cfg.Timeout = loginTimeout // without it, the discovery client sets a shorter one
 	return cfg
 }
@@ -64,11 +71,11 @@ func (c *connection) addFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
 	c.config.AddFlags(fs)
 	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, if it is not reached through the API server.")
-	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+client.DefaultNamespace+", otherwise any namespace with a recorder).")
-	fs.StringVar(&c.mode, "connect", string(client.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
+	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+kube.DefaultNamespace+", otherwise any namespace with a recorder).")
+	fs.StringVar(&c.mode, "connect", string(kube.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
 	c.completeFlags(root)
 	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
-		[]string{string(client.Auto), string(client.PortForward), string(client.Proxy), string(client.Direct)}, cobra.ShellCompDirectiveNoFileComp))
+		[]string{string(kube.Auto), string(kube.PortForward), string(kube.Proxy), direct}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
@@ -78,20 +85,19 @@ type session struct {
 	*client.Client
 
 	types     resolver
-	namespace string // of the objects; "" means all
+	namespace history.NamespaceScope // of the objects
 }
 
 // open connects to the recorder. The caller must close the session.
 func (c *connection) open(ctx context.Context) (*session, error) {
-	opts := client.ConnectOptions{
-		Options: client.Options{UserAgent: c.userAgent(), Now: c.env.Now},
-		Mode:    client.Mode(c.mode), URL: c.url, Namespace: c.namespace,
+	if err := c.validateRoute(); err != nil {
+		return nil, err
 	}
 	timeout, err := clientcmd.ParseTimeout(*c.config.Timeout)
 	if err != nil {
 		return nil, invalidf("--request-timeout %q is not a duration: want one like 30s", *c.config.Timeout)
 	}
-	opts.Timeout = timeout
+	opts := client.Options{UserAgent: c.userAgent(), Now: c.env.Now, Timeout: timeout}
 	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
 	switch {
 	case err == nil:
@@ -99,12 +105,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	case c.url == "":
 		return nil, invalidf("no cluster configured: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
-	if c.url == "" {
-		opts.RESTConfig = cluster
-	}
-	opts.Display = c.env.display()
-	opts.Warn = func(text string) { c.env.note("Warning: " + text) }
-	recorder, err := client.Connect(ctx, opts)
+	recorder, err := c.connect(ctx, cluster, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +127,37 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// validateRoute rejects contradictions between --connect and --recorder-url.
+func (c *connection) validateRoute() error {
+	switch mode := kube.Mode(c.mode); {
+	case c.mode == direct && c.url == "":
+		return invalidf("--connect=direct needs --recorder-url")
+	case (mode == kube.PortForward || mode == kube.Proxy) && c.url != "":
+		return invalidf("--connect=%s and --recorder-url exclude each other", c.mode)
+	case mode != "" && mode != kube.Auto && mode != kube.PortForward && mode != kube.Proxy && c.mode != direct:
+		return invalidf("--connect=%s is unknown: want auto, port-forward, proxy or direct", c.mode)
+	default:
+		return nil
+	}
+}
+
+// connect connects to the recorder by its URL if there is one, and otherwise
+// through the cluster.
+func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts client.Options) (*client.Client, error) {
+	if c.url != "" {
+		return client.New(c.url, opts)
+	}
+	found, err := kube.Connect(ctx, kube.Options{
+		Options: opts, RESTConfig: cluster, Mode: kube.Mode(c.mode), Namespace: c.namespace,
+		Display: c.env.display(), Warn: func(text string) { c.env.note("Warning: " + text) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.foundIn = found.Namespace
+	return found.Client, nil
+}
+
 // prepareLogin notes whether a credential plugin may prompt. It prevents prompts
 // if nobody can answer them.
 func (c *connection) prepareLogin(cluster *rest.Config) {
@@ -138,15 +170,15 @@ func (c *connection) prepareLogin(cluster *rest.Config) {
 
 // objectNamespace returns the namespace of --namespace or, as kubectl does, of
 // the kubeconfig's context.
-func (c *connection) objectNamespace() (string, error) {
+func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 	if *c.config.Namespace != "" {
-		return *c.config.Namespace, nil
+		return history.ParseNamespaceScope(*c.config.Namespace), nil
 	}
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
 		return "", invalidf("no namespace: %v; give one with --namespace", err)
 	}
-	return namespace, nil
+	return history.ParseNamespaceScope(namespace), nil
 }
 
 // withSession calls query with an open session, and closes it. On a terminal it
@@ -158,10 +190,10 @@ func (c *connection) withSession(ctx context.Context, query func(*session) error
 	}
 	s, err := c.open(ctx)
 	if err != nil {
-		return err
+		return c.withHint(err)
 	}
 	defer s.Close()
 	err = query(s)
 	c.env.warnOfSkew()
-	return err
+	return c.withHint(err)
 }

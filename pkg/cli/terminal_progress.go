@@ -48,7 +48,7 @@ func (p *progressLine) end() {
 	p.text = ""
 }
 
-// Suspend implements [client.Display].
+// Suspend implements [kube.Display].
 func (p *progressLine) Suspend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,7 +56,7 @@ func (p *progressLine) Suspend() {
 	p.suspended++
 }
 
-// Resume implements [client.Display].
+// Resume implements [kube.Display].
 func (p *progressLine) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -86,7 +86,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
-	d.server = api.NewServer(d.newHandler(ctx), api.Patience{}, logger)
+	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
 	return d, nil
 }
@@ -106,9 +106,9 @@ func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, erro
 // configuration is read for each request.
 func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
-		Omissions: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
-		Served:    d.watchers.Served,
-		Absent:    d.unrecorded,
+		IgnoreRules: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
+		Served:      d.watchers.Served,
+		Absent:      d.unrecorded,
 	})
 	d.metrics.collect(d.recorder.Stats, d.store, d.failures.counts,
 		func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) })

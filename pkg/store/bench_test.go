@@ -139,10 +139,10 @@ func BenchmarkScan(b *testing.B) {
 	}{
 		{"time", history.Filter{}},
 		{"resource", history.Filter{Resources: []schema.GroupResource{{Resource: "nodes"}}}},
-		{"namespace", history.Filter{Namespace: ref.Namespace}},
-		{"namespace+resource", history.Filter{Resources: one, Namespace: ref.Namespace}},
+		{"namespace", history.Filter{Namespace: ref.Scope()}},
+		{"namespace+resource", history.Filter{Resources: one, Namespace: ref.Scope()}},
 		{"verb", history.Filter{Verbs: []history.Verb{history.Delete}}},
-		{"object", history.Filter{Resources: one, Namespace: ref.Namespace, Name: ref.Name}},
+		{"object", history.Filter{Resources: one, Namespace: ref.Scope(), Name: ref.Name}},
 		{"uid", history.Filter{UID: ref.UID}},
 		{"target", history.Filter{Regarding: &history.Target{Kind: "Pod", Namespace: ref.Namespace, Name: ref.Name}}},
 		{"owner", history.Filter{Owner: busiest[0].Owners[0]}},
@@ -168,7 +168,7 @@ func BenchmarkAsOf(b *testing.B) {
 	s := mustOpen(b, dir, store.Options{NoSync: true})
 	ref := busiest[0].Ref
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
-	sc.Resources, sc.Namespace, sc.Name = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name
+	sc.Resources, sc.Namespace, sc.Name = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name
 	times := slices.Clone(busiest)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {

@@ -233,8 +233,8 @@ func checkRecord(r *history.Record) error {
 	case r.Ref.Name == "" ||
 		max(len(r.Ref.Name), len(r.Ref.UID), len(r.Ref.Namespace)) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s: a name is empty or too long", r.Ref.GroupResource())
-	case r.Ref.Namespace == history.NoNamespace:
-		return history.Errorf(history.Invalid, "record of %s: %q is not a namespace", r.Ref, history.NoNamespace)
+	case r.Ref.Namespace == history.ClusterScoped.String():
+		return history.Errorf(history.Invalid, "record of %s: %q is not a namespace", r.Ref, r.Ref.Namespace)
 	case len(r.Version)+len(r.Kind) > history.MaxText:
 		return history.Errorf(history.Invalid, "record of %s: the kind is too long", r.Ref)
 	case len(r.Owners) > history.MaxOwners, len(r.ManagedHashes) > history.MaxManagedEntries,

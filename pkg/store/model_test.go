@@ -167,10 +167,7 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 	t.Helper()
 	ref := m.ref()
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1}
-	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name, ref.UID
-	if ref.Namespace == "" {
-		sc.Namespace = history.NoNamespace
-	}
+	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name, ref.UID
 	want := m.answer(sc)
 	got, err := s.Latest(t.Context(), ref)
 	if len(want) == 0 {
@@ -398,7 +395,7 @@ func maybe[T any](m *model, percent int, v T) (none T) {
 
 func (m *model) filter() history.Filter {
 	f := history.Filter{
-		Namespace: maybe(m, 30, pick(m, "-", m.namespace(), "nowhere")), Name: maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
+		Namespace: maybe(m, 30, pick(m, history.ClusterScoped, history.NamespaceScope(m.namespace()), "nowhere")), Name: maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
 		Owner: maybe(m, 15, m.uid()), Manager: maybe(m, 15, "kubelet"), Regarding: maybe(m, 15, m.target()),
 		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
 	}

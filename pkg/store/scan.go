@@ -120,10 +120,7 @@ func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort
 func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Record, error) {
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
 	sc.Resources = append(sc.Resources, ref.GroupResource())
-	sc.Namespace, sc.Name, sc.UID = ref.Namespace, ref.Name, ref.UID
-	if ref.Namespace == "" {
-		sc.Namespace = history.NoNamespace
-	}
+	sc.Namespace, sc.Name, sc.UID = ref.Scope(), ref.Name, ref.UID
 	if ref.Name == "" {
 		return nil, history.Errorf(history.Invalid, "newest version of %s: the name is missing", ref.GroupResource())
 	}

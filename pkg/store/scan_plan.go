@@ -72,10 +72,10 @@ func (p *plan) resolve(r *reader, f *history.Filter) (known bool, err error) {
 		owner := key.Sum(string(f.Owner))
 		p.owner = &owner
 	}
-	if f.Namespace != "" {
+	if namespace, narrowed := f.Namespace.Namespace(); narrowed {
 		n := uint32(0) // cluster-scoped objects
-		if f.Namespace != history.NoNamespace {
-			if n, err = r.s.terms.number(r.txn, term{key.Namespaces, f.Namespace}); err != nil || n == 0 {
+		if namespace != "" {
+			if n, err = r.s.terms.number(r.txn, term{key.Namespaces, namespace}); err != nil || n == 0 {
 				return false, err
 			}
 		}

@@ -32,13 +32,13 @@ func questions() []question {
 	return []question{
 		{"object, 50 versions", func(a *asker) history.Scan { return a.scan(50, named(a.object())) }},
 		{"time", func(a *asker) history.Scan { return a.before(100, history.Filter{}) }},
-		{"namespace", func(a *asker) history.Scan { return a.before(100, history.Filter{Namespace: a.object().Namespace}) }},
+		{"namespace", func(a *asker) history.Scan { return a.before(100, history.Filter{Namespace: a.object().Scope()}) }},
 		{"resource", func(a *asker) history.Scan {
 			return a.before(100, history.Filter{Resources: []schema.GroupResource{a.object().GroupResource()}})
 		}},
 		{"resource in namespace", func(a *asker) history.Scan {
 			ref := a.object()
-			return a.before(100, history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Namespace})
+			return a.before(100, history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope()})
 		}},
 		{"name", func(a *asker) history.Scan { return a.scan(100, history.Filter{Name: a.object().Name}) }},
 		{"Event target", func(a *asker) history.Scan {
@@ -49,11 +49,7 @@ func questions() []question {
 }
 
 func named(ref history.ObjectRef) history.Filter {
-	f := history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Namespace, Name: ref.Name}
-	if f.Namespace == "" {
-		f.Namespace = history.NoNamespace
-	}
-	return f
+	return history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope(), Name: ref.Name}
 }
 
 func (a *asker) object() history.ObjectRef { return a.objects[a.rng.IntN(len(a.objects))] }

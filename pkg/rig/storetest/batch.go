@@ -17,7 +17,7 @@ func invalidBatchChangesNothing(s *subject) {
 		"no verb":                         func(b *history.Batch) { b.Records[1].Verb = 0 },
 		"no resource":                     func(b *history.Batch) { b.Records[1].Ref.Resource = "" },
 		"no name":                         func(b *history.Batch) { b.Records[1].Ref.Name = "" },
-		"an invalid namespace":            func(b *history.Batch) { b.Records[1].Ref.Namespace = history.NoNamespace },
+		"an invalid namespace":            func(b *history.Batch) { b.Records[1].Ref.Namespace = history.ClusterScoped.String() },
 		"a long namespace":                func(b *history.Batch) { b.Records[1].Ref.Namespace = long },
 		"a long name":                     func(b *history.Batch) { b.Records[1].Ref.Name = long },
 		"a long resource":                 func(b *history.Batch) { b.Records[1].Ref.Resource = long },

@@ -117,7 +117,7 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 		"of another group's pods":  resources(schema.GroupResource{Group: "example.com", Resource: "pods"}),
 		"of an unknown resource":   resources(schema.GroupResource{Resource: "unknown"}),
 		"in a namespace":           func(f *history.Filter) { f.Namespace = "shop" },
-		"in no namespace":          func(f *history.Filter) { f.Namespace = history.NoNamespace },
+		"in no namespace":          func(f *history.Filter) { f.Namespace = history.ClusterScoped },
 		"in an unknown namespace":  func(f *history.Filter) { f.Namespace = "unknown" },
 		"of a name":                func(f *history.Filter) { f.Name = "web" },
 		"of an unknown name":       func(f *history.Filter) { f.Name = "we" },

@@ -3,7 +3,6 @@ package storetest_test
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +33,11 @@ func readingFaults() []fault {
 			})
 		}},
 		{"mistakes no namespace for all namespaces", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) { sc.Namespace = strings.TrimPrefix(sc.Namespace, history.NoNamespace) })
+			b.ask(func(sc *history.Scan) {
+				if sc.Namespace == history.ClusterScoped {
+					sc.Namespace = history.AllNamespaces
+				}
+			})
 		}},
 		{"ignores the manager", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
 			b.ask(func(sc *history.Scan) { sc.Manager = "" })

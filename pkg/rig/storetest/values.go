@@ -66,7 +66,7 @@ func namesOfAnyBytes(s *subject) {
 	for _, text := range awkward() {
 		for _, f := range []history.Filter{
 			{Name: text},
-			{Namespace: text},
+			{Namespace: history.NamespaceScope(text)},
 			{UID: types.UID(text)},
 			{Owner: types.UID(text)},
 			{Manager: text},
