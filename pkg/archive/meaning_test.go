@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/archive"
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
@@ -146,7 +147,7 @@ func TestASecretStaysHashed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(stream.BeginList(ctx), stream.EndList(ctx, "1"))
+	err = errors.Join(stream.BeginList(ctx, gap.Cause{}), stream.EndList(ctx, "1"))
 	err = errors.Join(err, stream.Observe(ctx, history.WatchEvent{Type: history.Added, Object: []byte(
 		`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db","namespace":"shop","uid":"u","resourceVersion":"5"},"data":{"password":"aHVudGVyMg=="}}`,
 	)}))

@@ -7,15 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/api"
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
@@ -41,15 +40,13 @@ type Daemon struct {
 	reloaded atomic.Pointer[reload]
 	redacted []recorder.Redaction // in force, those of resources that are recorded no longer included; for who follows the source
 	failures failures
-
-	mu   sync.Mutex                      // guards left
-	left map[schema.GroupResource]string // why the configuration leaves resources out, until they are recorded again
+	ignored  gap.Ignored // resources that a former configuration ignored, until they are recorded again
 }
 
 // New opens the port and the database, in this order: what fails at once is tried first. Its errors say what to do. It does not
 // wait for the cluster: an outage is when history is wanted most. The caller runs the daemon or closes it.
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
-	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, left: map[schema.GroupResource]string{}}
+	d := &Daemon{logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact}
 	d.config.Store(&c)
 	d.reloaded.Store(&reload{at: time.Now(), ok: true})
 	defer func() {
@@ -77,7 +74,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	d.log = &observed{recorded: d.store, watchers: d.watchers, refused: d.recorder.Refused}
+	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
 	d.server = api.NewServer(d.newHandler(ctx), api.Patience{}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
 	return d, nil
@@ -85,7 +82,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	set, err := watcher.NewSet(cluster, watcher.SetOptions{
-		Options: watcher.Options{Logger: d.logger, OnChange: d.explain}, Targets: c.targets(), Open: d.open,
+		Options: watcher.Options{Logger: d.logger, OnChange: d.failures.countChange}, Targets: c.targets(), Open: d.open,
 	})
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "the kubeconfig does not tell how to reach the cluster: %v", err)
@@ -97,7 +94,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
 		Omissions: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
 		Served:    d.watchers.Served,
-		Absent:    d.absent,
+		Absent:    d.unrecorded,
 	})
 	return api.New(service, api.Options{
 		Logger:   d.logger,
@@ -105,7 +102,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Missing:  d.missing,
 		Refused:  d.recorder.Refused,
 		States:   d.states,
-		Metrics:  d.metrics(func() []history.Gap { return d.log.open(context.WithoutCancel(ctx)) }),
+		Metrics:  d.metrics(func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) }),
 	})
 }
 

@@ -6,11 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
-	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
 // reload is the outcome of the last change of the configuration, the start included.
@@ -48,7 +44,7 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 		return err
 	}
 	d.redacted = rules.Redact
-	d.remember(ctx)
+	d.rememberIgnored(ctx)
 	d.config.Store(&c)
 	d.watchers.Configure(c.targets())
 	d.logger.InfoContext(ctx, "configuration is taken up", "resources", len(c.Resources), "discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll,
@@ -88,39 +84,4 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		}
 	}
 	return fields
-}
-
-// remember keeps which resources the configuration leaves out, until they are recorded again.
-func (d *Daemon) remember(ctx context.Context) {
-	gaps, err := d.log.waiting(ctx, nil)
-	if err != nil {
-		d.logger.WarnContext(ctx, "gaps can't be told apart by their reason", "err", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, g := range gaps {
-		if g.Reason == history.GapNotConfigured {
-			d.left[g.GroupResource()] = g.Detail
-		}
-	}
-}
-
-// open returns the sink of a resource. If it can't be resumed after the configuration had left it out, that is why.
-func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, error) {
-	s, err := d.recorder.Stream(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if detail, ok := d.forget(r.GroupResource()); ok {
-		d.recorder.Explain(r.GroupResource(), history.GapNotConfigured, detail)
-	}
-	return s, nil
-}
-
-func (d *Daemon) forget(r schema.GroupResource) (detail string, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	detail, ok = d.left[r]
-	delete(d.left, r)
-	return detail, ok
 }

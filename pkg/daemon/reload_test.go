@@ -198,7 +198,7 @@ func TestWhatIsNotConfiguredIsAGapUntilItIsAgain(t *testing.T) {
 	// Now for so long that the API server forgets, and as a rule's doing.
 	r.takes(t, v, only("Secret")+"ignore: [{resource: configmaps}]\n")
 	r.reaches(t, "configmaps", "ignored")
-	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" || !strings.Contains(got.Reason, "configuration leaves it out") {
+	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" || !strings.Contains(got.Reason, "configuration ignores it") {
 		t.Errorf("the catalogue has %+v", got)
 	}
 	open(history.GapNotConfigured)

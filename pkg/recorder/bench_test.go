@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -44,7 +45,7 @@ func benchPipeline(b *testing.B, memory int) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.BeginList(b.Context()); err != nil {
+	if err := s.BeginList(b.Context(), gap.Cause{}); err != nil {
 		b.Fatal(err)
 	}
 	if err := s.EndList(b.Context(), "1"); err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
@@ -312,7 +313,7 @@ func TestASyncThatWasCutOffIsBegunAnew(t *testing.T) {
 	log.set(func() { log.gate = gate })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := s.BeginList(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.BeginList(ctx, gap.Cause{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { close(gate) })

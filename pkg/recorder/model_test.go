@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
@@ -125,7 +126,7 @@ func (m *model) connect() error {
 func (m *model) sync(ctx context.Context) error {
 	from, unknown := strconv.Atoi(m.stream.Checkpoint())
 	for {
-		if err := m.stream.BeginList(ctx); err != nil {
+		if err := m.stream.BeginList(ctx, gap.Cause{}); err != nil {
 			return err
 		}
 		if unknown == nil { // and durable by now

@@ -96,38 +96,3 @@ func TestACheckpointIsAsOldAsTheQuestionThatItsSyncAnswers(t *testing.T) {
 		t.Errorf("the checkpoint %+v, want it of when it was asked for, %s", got, asked)
 	}
 }
-
-// TestExplain_KeepsWhatSaysMost: the last words of an outage count, unless those before say more.
-func TestExplain_KeepsWhatSaysMost(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		said  []history.Gap
-		wants history.Gap
-	}{
-		{"the later one", []history.Gap{
-			{Reason: history.GapDisconnected, Detail: "EOF"}, {Reason: history.GapDisconnected, Detail: "connection refused"},
-		}, history.Gap{Reason: history.GapDisconnected, Detail: "connection refused"}},
-		{"the server's words", []history.Gap{
-			{Reason: history.GapDisconnected, Detail: "EOF"},
-			{Reason: history.GapServerError, Detail: "etcd is down"},
-			{Reason: history.GapDisconnected, Detail: "EOF"},
-			{Reason: history.GapExpired, Detail: "too old"},
-		}, history.Gap{Reason: history.GapServerError, Detail: "etcd is down"}},
-		{"a refusal", []history.Gap{
-			{Reason: history.GapForbidden, Detail: "no rights"}, {Reason: history.GapServerError, Detail: "etcd is down"},
-		}, history.Gap{Reason: history.GapForbidden, Detail: "no rights"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := open(t, recorder.Options{}, nil)
-			s := w.stream(pods)
-			w.feed(s, "sync", "+a/u1@1", "end 3")
-			for _, said := range tt.said {
-				w.Explain(pods.GroupResource(), said.Reason, said.Detail)
-			}
-			w.feed(s, "sync")
-			if got := w.one(pods, tt.wants.Reason, true); got.Detail != tt.wants.Detail {
-				t.Errorf("the gap's detail is %q, want %q", got.Detail, tt.wants.Detail)
-			}
-		})
-	}
-}

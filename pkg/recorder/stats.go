@@ -69,7 +69,7 @@ func (s *Stream) stats() ResourceStats {
 	stats := ResourceStats{
 		Group: s.resource.Group, Resource: s.resource.Resource,
 		Created: s.committed[history.Create].Load(), Updated: s.committed[history.Update].Load(), Deleted: s.committed[history.Delete].Load(),
-		Known: s.duplicates.Load(), Alive: int(s.alive.Load()), Gaps: s.gaps.counts(),
+		Known: s.duplicates.Load(), Alive: int(s.alive.Load()), Gaps: s.gapsOpened.counts(),
 		IgnoredNamespace: s.ignoredNamespace.Load(), IgnoredChange: s.ignoredChange.Load(), Syncs: s.lists.Load(),
 	}
 	if at := s.checkpointed.Load(); at != 0 {
@@ -93,6 +93,6 @@ func (s *Stream) count(e *entry, now time.Time) {
 		}
 	}
 	if e.gap != nil && e.gap.Open() {
-		s.gaps.count(e.gap.Reason)
+		s.gapsOpened.add(e.gap.Reason)
 	}
 }

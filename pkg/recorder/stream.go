@@ -10,11 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// errNotListed keeps a checkpoint from moving on behind which nothing is known.
-var errNotListed = errors.New("a full sync has to come first")
+// errNotListed is the error of a stream that is used before its first list. It
+// keeps the checkpoint from moving past changes that were never observed.
+var errNotListed = errors.New("a complete list is required first")
 
 // Stream turns the frames of one resource into records. It is used by one goroutine at a time. A method returns when what
 // it was told is accepted, not yet committed; after an error the stream has ended, for what it was told is not recorded.
@@ -28,7 +30,8 @@ type Stream struct {
 	listing         bool
 	syncGen         uint32    // number of the sync, which heads are marked with once they are seen in it
 	gapStart        time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
-	gaps            ledger
+	gaps            gap.Track
+	gapsOpened      gapCounter
 	received        time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
 	listRequested   time.Time // when the state of the next sync was asked for; zero: that is not known
 	catchingUpSince time.Time // up to when everything is known while the past is read; zero: as it happens
@@ -59,7 +62,7 @@ type head struct {
 
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
 	s := &Stream{
-		recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{},
+		recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{}, gaps: gap.NewTrack(resource.GroupResource()),
 		parser: newParser(resource, r.opts.RedactionKey, r.opts.Scope),
 	}
 	if s.parser.secrets != nil && len(r.opts.RedactionKey) == 0 {
@@ -77,12 +80,12 @@ func (s *Stream) load(ctx context.Context) error {
 	if err != nil {
 		return wrap("read the checkpoint of", s.resource, err)
 	}
-	s.rv, s.listing, s.gapStart, s.gaps.open = checkpoint.RV, false, time.Time{}, nil
+	s.rv, s.listing = checkpoint.RV, false
 	if s.rv != "" {
 		s.catchingUpSince = checkpoint.Time
 		s.checkpointed.Store(checkpoint.Time.UnixNano())
 	}
-	if err := s.resumeGap(ctx); err != nil {
+	if err := s.loadGaps(ctx); err != nil {
 		return err
 	}
 	for _, h := range s.heads {
@@ -299,7 +302,7 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	}
 	s.receive()
 	if !s.listing {
-		s.catchUp()
+		s.caughtUp()
 	}
 	return s.accept(ctx, nil, nil, rv)
 }

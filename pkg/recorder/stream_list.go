@@ -8,38 +8,47 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Ask says that the resource's whole state is asked for: what BeginList
-// announces may be as old as that.
+// ListRequested notes that the present state of the resource was requested. The
+// list that BeginList announces may be as old as this request.
 func (s *Stream) ListRequested() { s.listRequested = s.recorder.opts.Now().UTC() }
 
-// BeginList begins a comparison of the resource's whole state with the heads. The checkpoint is withdrawn until EndList, and
-// a gap opens; both are durable before any record of the sync: those are newer than the checkpoint was, and a watch from there
-// would serve some of them again. A sync that broke off, or that a crash cut off, leaves its gap open for the next one.
-func (s *Stream) BeginList(ctx context.Context) error {
-	began := s.listRequested
-	if s.listRequested = (time.Time{}); began.IsZero() {
-		began = s.recorder.opts.Now().UTC()
+// BeginList begins a comparison of the present state with the heads. cause is
+// why the watch could not be resumed. It is the zero Cause if that is not known.
+//
+// BeginList withdraws the checkpoint until EndList, and opens a gap. Both are
+// durable before any record of the list. Records of the list are newer than the
+// withdrawn checkpoint, so a watch from there would repeat some of them.
+//
+// A list that is aborted, or ended by a crash, leaves its gap open for the next
+// list.
+func (s *Stream) BeginList(ctx context.Context, cause gap.Cause) error {
+	requested := s.listRequested
+	s.listRequested = time.Time{}
+	if requested.IsZero() {
+		requested = s.recorder.opts.Now().UTC()
 	}
 	if err := s.flush(ctx); err != nil {
 		return err
 	}
-	if s.gaps.open == nil {
-		if err := s.openGap(ctx); err != nil {
+	if !s.gaps.IsOpen() {
+		if err := s.openGap(ctx, cause); err != nil {
 			return err
 		}
 	}
-	s.listing, s.catchingUpSince = true, began
+	s.listing, s.catchingUpSince = true, requested
 	s.recorder.queue.enter(&s.lane, listing)
 	s.lists.Add(1)
 	s.syncGen++
 	return nil
 }
 
-// EndList infers that the objects that were not observed since BeginList are gone, and moves the checkpoint to rv. That may be as
-// old as the sync is, which the checkpoint tells.
+// EndList infers that the objects that were not observed since BeginList are
+// deleted, and moves the checkpoint to rv. The checkpoint is dated when the list
+// was requested, because rv may be that old.
 func (s *Stream) EndList(ctx context.Context, rv string) error {
 	if !s.listing {
 		return wrap("record", s.resource, errNotListed)
@@ -56,20 +65,23 @@ func (s *Stream) EndList(ctx context.Context, rv string) error {
 		s.forget(key)
 	}
 	s.listing, s.gapStart, s.rv = false, time.Time{}, rv
-	if err := s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.endGap(), rv: rv}); err != nil {
+	if err := s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.gaps.Close(s.received), rv: rv}); err != nil {
 		return err
 	}
 	s.recorder.queue.enter(&s.lane, resumed)
 	return nil
 }
 
-// AbortList says that the sync broke off. What it found is recorded, what it did not find means nothing, and only another sync
-// leads on.
+// AbortList notes that the list was interrupted. The objects that it returned
+// are recorded. Objects that it did not return may exist. The stream needs
+// another list.
 func (s *Stream) AbortList() {
 	s.listing = false
 	s.recorder.queue.enter(&s.lane, live)
 }
 
+// unseen returns the keys of the heads that the current list did not return,
+// ordered by namespace and name.
 func (s *Stream) unseen() (keys []objectKey) {
 	for key, h := range s.heads {
 		if h.syncGen != s.syncGen {
@@ -82,7 +94,8 @@ func (s *Stream) unseen() (keys []objectKey) {
 	return keys
 }
 
-// infer marks an update of an object that a sync has just come upon: versions between it and the head may be lost.
+// infer marks an update as inferred if the current list returns the object for
+// the first time: versions between the head and the record may be lost.
 func (s *Stream) infer(ctx context.Context, record *history.Record, h head) (err error) {
 	if !s.listing || h.syncGen == s.syncGen {
 		return nil
@@ -97,7 +110,8 @@ func (s *Stream) infer(ctx context.Context, record *history.Record, h head) (err
 	return err
 }
 
-// inferDeletion makes the record of a deletion that nobody reported, from the object's last version.
+// inferDeletion returns the record of a deletion that was not observed, made
+// from the object's last version.
 func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*history.Record, error) {
 	last, err := s.latest(ctx, key, h)
 	if err != nil {
@@ -120,14 +134,7 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*his
 	return &deletion, nil
 }
 
-// Settle says that a watch has brought what lay behind it, and waits until that is in the log.
-func (s *Stream) CaughtUp(ctx context.Context) error {
-	err := s.flush(ctx)
-	s.catchUp()
-	return err
-}
-
-// settle waits until all that was accepted is in the log.
+// flush waits until everything that the stream accepted is in the log.
 func (s *Stream) flush(ctx context.Context) error {
 	if err := s.recorder.queue.wait(ctx, &s.lane); err != nil {
 		s.interrupted = true
@@ -136,7 +143,8 @@ func (s *Stream) flush(ctx context.Context) error {
 	return nil
 }
 
-// latest reads an object's last version from the log, once all that was accepted has got there.
+// latest returns an object's last version from the log. It flushes before, so
+// that accepted versions are found too.
 func (s *Stream) latest(ctx context.Context, key objectKey, h head) (*history.Record, error) {
 	if err := s.flush(ctx); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -34,6 +35,8 @@ type world struct {
 	opts recorder.Options
 	wrap func(recorder.Log) recorder.Log // puts faults between the recorder and its log; nil for none
 	now  func() time.Time                // the log's clock; nil for the system's
+
+	cause gap.Cause // of the lists that feed begins
 
 	store *store.Store
 	*recorder.Recorder
@@ -130,7 +133,7 @@ func (w *world) tell(s *recorder.Stream, step string) error {
 	word, rest, _ := strings.Cut(step, " ")
 	switch word {
 	case "sync":
-		return s.BeginList(ctx)
+		return s.BeginList(ctx, w.cause)
 	case "end":
 		return s.EndList(ctx, rest)
 	case "abort":

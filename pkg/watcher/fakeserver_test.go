@@ -41,14 +41,14 @@ type script struct {
 func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	n := min(len(s.asked), len(s.answers)-1)
-	s.asked = append(s.asked, brief(r.URL.Query()))
+	s.asked = append(s.asked, requestName(r.URL.Query()))
 	s.when = append(s.when, time.Now())
 	s.mu.Unlock()
 	s.answers[n](w, r)
 }
 
 // brief names a request by what it is for.
-func brief(q url.Values) string {
+func requestName(q url.Values) string {
 	switch {
 	case q.Get("sendInitialEvents") == "true" && q.Get("resourceVersionMatch") == "NotOlderThan" && !q.Has("resourceVersion"):
 		return "stream"
@@ -115,7 +115,7 @@ func failure(code int, reason, message string) string {
 		message, reason, code)
 }
 
-func frame(typ, name string, rv int) string {
+func watchEvent(typ, name string, rv int) string {
 	return fmt.Sprintf(`{"type":%q,"object":%s}`, typ, object(name, rv))
 }
 
@@ -133,7 +133,7 @@ func initialEnd(rv int) string {
 }
 
 // play runs a watcher against the script for a while of the bubble's time and returns what Run returned.
-func play(t *testing.T, s http.Handler, sink *tape, while time.Duration) (changes []watcher.Change, err error) {
+func runScript(t *testing.T, s http.Handler, sink *fakeSink, while time.Duration) (changes []watcher.Change, err error) {
 	t.Helper()
 	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Hour}

@@ -84,8 +84,8 @@ func (l *lab) namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// wire is a watcher's connection to the cluster, which tests look at and cut.
-type wire struct {
+// clientConn is a watcher's connection to the cluster, which tests look at and cut.
+type clientConn struct {
 	// answer, where it is set, answers a request in the server's stead; with nil it is passed on.
 	answer func(*http.Request) *http.Response
 	// held, where it is set, is the resource whose answers are not read on while the gate is locked.
@@ -97,8 +97,8 @@ type wire struct {
 	asked []string
 }
 
-// config returns a configuration whose connections are the wire's, and which is closed with the test.
-func (l *lab) config(t *testing.T, w *wire) *rest.Config {
+// config returns a configuration whose connections are the clientConn's, and which is closed with the test.
+func (l *lab) config(t *testing.T, w *clientConn) *rest.Config {
 	t.Helper()
 	cfg := l.cluster.Config()
 	dialer := &net.Dialer{}
@@ -111,13 +111,13 @@ func (l *lab) config(t *testing.T, w *wire) *rest.Config {
 		}
 		return c, err
 	}
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &tap{wire: w, next: next} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &tap{clientConn: w, next: next} })
 	t.Cleanup(w.cut)
 	return cfg
 }
 
 // cut closes all connections.
-func (w *wire) cut() {
+func (w *clientConn) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.conns {
@@ -127,7 +127,7 @@ func (w *wire) cut() {
 }
 
 // requests returns what was asked about a resource, or of discovery with "".
-func (w *wire) requests(plural string) (all []string) {
+func (w *clientConn) requests(plural string) (all []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, a := range w.asked {
@@ -139,8 +139,8 @@ func (w *wire) requests(plural string) (all []string) {
 }
 
 type tap struct {
-	wire *wire
-	next http.RoundTripper
+	clientConn *clientConn
+	next       http.RoundTripper
 }
 
 // WrappedRoundTripper lets idle connections be closed.
@@ -152,17 +152,17 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(path) < 4 {
 		about = ""
 	}
-	p.wire.mu.Lock()
-	p.wire.asked = append(p.wire.asked, about+" "+brief(r.URL.Query()))
-	p.wire.mu.Unlock()
-	if p.wire.answer != nil {
-		if resp := p.wire.answer(r); resp != nil {
+	p.clientConn.mu.Lock()
+	p.clientConn.asked = append(p.clientConn.asked, about+" "+requestName(r.URL.Query()))
+	p.clientConn.mu.Unlock()
+	if p.clientConn.answer != nil {
+		if resp := p.clientConn.answer(r); resp != nil {
 			return resp, nil
 		}
 	}
 	resp, err := p.next.RoundTrip(r)
-	if err == nil && about != "" && about == p.wire.held {
-		resp.Body = heldBody{resp.Body, &p.wire.gate}
+	if err == nil && about != "" && about == p.clientConn.held {
+		resp.Body = heldBody{resp.Body, &p.clientConn.gate}
 	}
 	return resp, err
 }

@@ -26,16 +26,16 @@ func named(plurals ...string) (all []history.Resource) {
 func core(plural string) schema.GroupResource { return schema.GroupResource{Resource: plural} }
 
 // ends waits until the resource has no state.
-func (w *world) ends(t *testing.T, gr string) {
+func (w *testSet) ends(t *testing.T, gr string) {
 	t.Helper()
 	eventually(t, "the end of "+gr, func() bool { _, ok := w.state(gr); return !ok })
 }
 
-// begins returns how often the resource's sink was told that everything follows.
-func (w *world) begins(gr string) (n int) {
+// begins returns how often the resource's sink was calls that everything follows.
+func (w *testSet) begins(gr string) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, call := range w.sink(gr).told() {
+	for _, call := range w.sink(gr).calls() {
 		if call == "begin" {
 			n++
 		}
@@ -47,12 +47,12 @@ func (w *world) begins(gr string) (n int) {
 // sink has not moved on without it, and nothing is lost.
 func (l *lab) testConfigurationChanges(t *testing.T) {
 	t.Helper()
-	h, connection := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &wire{held: "services"}
-	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
+	h, connection := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &clientConn{held: "services"}
+	w := runSet(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
 	w.reaches(t, "secrets", watcher.Watching)
 	w.reaches(t, "configmaps", watcher.Watching)
 	h.put("a")
-	eventually(t, "a", func() bool { return len(w.told("configmaps", h.namespace+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls("configmaps", h.namespace+"/a")) == 1 })
 
 	connection.gate.Lock()
 	w.Configure(watcher.Targets{Resources: named("services", "secrets")})
@@ -60,10 +60,10 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 	connection.gate.Unlock()
 	w.reaches(t, "services", watcher.Watching)
 	w.ends(t, "configmaps")
-	if reason, detail := w.Absence(core("configmaps")); reason != history.GapNotConfigured || detail == "" {
-		t.Errorf("configmaps are absent: %q, %q", reason, detail)
+	if got := w.Absence(core("configmaps")); got.Reason != history.GapNotConfigured || got.Detail == "" {
+		t.Errorf("absence of configmaps: got %+v, want %s and a detail", got, history.GapNotConfigured)
 	}
-	before := w.told("configmaps", h.namespace+"/a")
+	before := w.calls("configmaps", h.namespace+"/a")
 	h.put("a")
 	h.put("b")
 	h.remove("b")
@@ -73,12 +73,12 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		want := h.of(name)
 		eventually(t, name, func() bool {
-			told := w.told("configmaps", h.namespace+"/"+name)
-			return len(told) >= len(want) && slices.Equal(told[len(told)-len(want):], want)
+			calls := w.calls("configmaps", h.namespace+"/"+name)
+			return len(calls) >= len(want) && slices.Equal(calls[len(calls)-len(want):], want)
 		})
 	}
-	if told := w.told("configmaps", h.namespace+"/a"); !slices.Equal(told[:len(before)], before) {
-		t.Errorf("a: %q, and before %q", told, before)
+	if calls := w.calls("configmaps", h.namespace+"/a"); !slices.Equal(calls[:len(before)], before) {
+		t.Errorf("a: %q, and before %q", calls, before)
 	}
 	// A server under load ends watches whose reader is not quick enough, so there may be more than one.
 	if got := connection.requests("configmaps"); len(got) < 2 || got[0] != "stream" || slices.ContainsFunc(got[1:], notAWatch) {
@@ -97,7 +97,7 @@ func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {
 	t.Helper()
 	var hanging sync.RWMutex
 	var failing atomic.Bool
-	connection := &wire{answer: func(r *http.Request) *http.Response {
+	connection := &clientConn{answer: func(r *http.Request) *http.Response {
 		if len(strings.Split(r.URL.Path, "/")) >= 4 {
 			return nil
 		}
@@ -111,7 +111,7 @@ func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {
 			Body: io.NopCloser(strings.NewReader(failure(503, "ServiceUnavailable", "not now"))),
 		}
 	}}
-	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
+	w := runSet(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps", "secrets")})
 	w.reaches(t, "secrets", watcher.Watching)
 	w.reaches(t, "configmaps", watcher.Watching)
 	hanging.Lock()
@@ -136,28 +136,28 @@ func (l *lab) testDefinitionsAreDiscoveredOrNot(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)
 	gadgets, gizmos := crd{t, l.objects, ns + ".example.com", "gadgets"}, crd{t, l.objects, ns + ".example.org", "gadgets"}
-	connection := &wire{}
-	w := record(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
+	connection := &clientConn{}
+	w := runSet(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
 	gadgets.serve("v1")
 	gizmos.serve("v1")
 	w.reaches(t, gadgets.name(), watcher.Watching)
 	w.reaches(t, gizmos.name(), watcher.Watching)
 	gadgets.create("v1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gadgets.name(), ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gadgets.name(), ns+"/a")) == 1 })
 
 	own := history.Resource{Group: gizmos.group, Version: "v1", Plural: gizmos.plural}
 	w.Configure(watcher.Targets{Resources: append(named("configmaps"), own)})
 	w.ends(t, gadgets.name())
-	if reason, _ := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); reason != history.GapNotConfigured {
-		t.Errorf("gadgets are absent: %q", reason)
+	if got := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); got.Reason != history.GapNotConfigured {
+		t.Errorf("absence of gadgets: got %+v, want %s", got, history.GapNotConfigured)
 	}
 	gadgets.create("v1", ns, "b")
 
 	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gizmos.group, Resource: gizmos.plural}, core("configmaps")}})
-	eventually(t, "b", func() bool { return len(w.told(gadgets.name(), ns+"/b")) == 1 })
+	eventually(t, "b", func() bool { return len(w.calls(gadgets.name(), ns+"/b")) == 1 })
 	w.reaches(t, gizmos.name(), watcher.Ignored)
 	w.reaches(t, "configmaps", watcher.Ignored)
-	if s, _ := w.state(gizmos.name()); s.Resource.Kind != "Gadget" || s.Cause != history.GapNotConfigured || s.Configured || !strings.Contains(s.Reason, "configuration") {
+	if s, _ := w.state(gizmos.name()); s.Resource.Kind != "Gadget" || s.Reason != history.GapNotConfigured || s.Configured || !strings.Contains(s.Detail, "configuration") {
 		t.Errorf("gizmos are %+v", s)
 	}
 	if n := w.begins(gadgets.name()); n != 1 {
@@ -169,14 +169,14 @@ func (l *lab) testDefinitionsAreDiscoveredOrNot(t *testing.T) {
 
 	gadgets.remove()
 	w.ends(t, gadgets.name())
-	if reason, detail := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); reason != "" {
-		t.Errorf("gadgets, whose definition is gone, are absent: %q, %q", reason, detail)
+	if got := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); !got.None() {
+		t.Errorf("absence of gadgets after their CRD was deleted: got %+v, want none", got)
 	}
 	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gadgets.group, Resource: gadgets.plural}}})
 	w.reaches(t, gizmos.name(), watcher.Watching)
 	eventually(t, "gadgets are excluded, and not there", func() bool {
 		s, _ := w.state(gadgets.name())
-		return s.State == watcher.Ignored && s.Cause == ""
+		return s.State == watcher.Ignored && s.Reason == ""
 	})
 	if n := w.begins(gizmos.name()); n != 1 {
 		t.Errorf("gizmos were observed anew: %d begins", n)
@@ -188,23 +188,23 @@ func (l *lab) testDefinitionsMayNotBeWatched(t *testing.T) {
 	gadgets := crd{t, l.objects, l.namespace(t) + ".example.com", "gadgets"}
 	gadgets.serve("v1")
 	gr := schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}
-	cfg, user := l.nobody(t, &wire{})
+	cfg, user := l.nobody(t, &clientConn{})
 	l.allow(t, user, "configmaps")
-	w := record(t, cfg, watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
+	w := runSet(t, cfg, watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
 	w.reaches(t, "configmaps", watcher.Watching)
-	eventually(t, "a reason", func() bool { reason, _ := w.Absence(gr); return reason == history.GapForbidden })
+	eventually(t, "a reason", func() bool { return w.Absence(gr).Reason == history.GapForbidden })
 }
 
 func TestNothingIsKnownToBeAbsentBeforeDiscovery(t *testing.T) {
 	t.Parallel()
-	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{Resources: named("configmaps")})
+	w := runSet(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{Resources: named("configmaps")})
 	w.reaches(t, "configmaps", watcher.Waiting)
 	for _, plural := range []string{"secrets", "unknowns"} {
-		if reason, detail := w.Absence(core(plural)); reason != history.GapDisconnected || !strings.Contains(detail, "refused") {
-			t.Errorf("%s are absent: %q, %q, want that the API server can't be reached", plural, reason, detail)
+		if got := w.Absence(core(plural)); got.Reason != history.GapDisconnected || !strings.Contains(got.Detail, "refused") {
+			t.Errorf("absence of %s: got %+v, want that the connection is refused", plural, got)
 		}
 	}
-	if reason, _ := w.Absence(core("configmaps")); reason != "" {
-		t.Errorf("configmaps are waited for, and absent: %q", reason)
+	if got := w.Absence(core("configmaps")); !got.None() {
+		t.Errorf("absence of configmaps, which have a state: got %+v, want none", got)
 	}
 }

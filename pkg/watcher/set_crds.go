@@ -13,136 +13,128 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/version"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// plan is a resource that is to be watched. The resource of a definition that was deleted and created again is another:
-// its life is the definition's UID, or "" where that is not known.
-type plan struct {
-	resource history.Resource
-	life     types.UID
-	named    bool // the configuration names it
-}
-
-// plans holds one plan per GroupResource.
-type plans map[schema.GroupResource]plan
-
-// definedPlans are the plans of the resources that CRDs define.
-type definedPlans struct {
-	now plans // nil: not known
-	// ended is when the CRD of a resource was seen to be gone, zero while it is
-	// there, for every CRD that was ever seen.
-	ended map[schema.GroupResource]time.Time
-}
-
-// staleDiscovery is how long discovery may go on to serve the resource of a CRD
-// that is gone.
+// staleDiscovery is how long discovery may still return the resource of a
+// deleted CRD.
 const staleDiscovery = 30 * time.Second
 
-func newDefinedPlans() definedPlans {
-	return definedPlans{ended: map[schema.GroupResource]time.Time{}}
-}
-
-// update takes the CRDs that there are now; nil if they are not watched any
-// more.
-func (d *definedPlans) update(defined plans, now time.Time) {
-	d.now = defined
-	if defined == nil {
-		clear(d.ended)
-	}
-	for id, ended := range d.ended {
-		if _, there := defined[id]; !there && ended.IsZero() {
-			d.ended[id] = now
-		}
-	}
-	for id := range defined {
-		d.ended[id] = time.Time{}
-	}
-}
-
-// decide reports whether the CRDs alone say whether a resource is there, and not
-// a discovery that began at that time.
-func (d *definedPlans) decide(id schema.GroupResource, began time.Time) bool {
-	ended, defined := d.ended[id]
-	return defined && (ended.IsZero() || began.Before(ended.Add(staleDiscovery)))
-}
-
-// definitions is the sink of the CRDs' own watch. It keeps the resources that they define, and hands the whole set on
-// whenever it changed. Where a sync breaks off, nothing is handed on.
-type definitions struct {
-	publish func(context.Context, plans)
-
-	known     map[string]plan // by the CRD's name
-	seen      map[string]bool // in this sync; nil outside of one
-	published map[string]plan
-}
-
-func definitionResource() history.Resource {
+// crdResource returns the resource of the CRDs themselves.
+func crdResource() history.Resource {
 	return history.Resource{
 		Group: "apiextensions.k8s.io", Version: "v1", Plural: "customresourcedefinitions", Kind: "CustomResourceDefinition",
 	}
 }
 
-// Checkpoint returns none: what the CRDs are is kept in memory only.
-func (d *definitions) Checkpoint() string { return "" }
+// definedPlans are the plans of the resources that CRDs define.
+type definedPlans struct {
+	current plans // nil: the CRDs are not known
+	// deleted is when the CRD of a resource was seen to be deleted, or zero while
+	// it exists. It has every resource whose CRD was ever seen.
+	deleted map[schema.GroupResource]time.Time
+}
 
-// Ask implements [Sink].
-func (d *definitions) ListRequested() {}
+func newDefinedPlans() definedPlans {
+	return definedPlans{deleted: map[schema.GroupResource]time.Time{}}
+}
+
+// update replaces the plans. Nil means that the CRDs are not watched any more.
+func (d *definedPlans) update(current plans, now time.Time) {
+	d.current = current
+	if current == nil {
+		clear(d.deleted)
+	}
+	for id, deleted := range d.deleted {
+		if _, exists := current[id]; !exists && deleted.IsZero() {
+			d.deleted[id] = now
+		}
+	}
+	for id := range current {
+		d.deleted[id] = time.Time{}
+	}
+}
+
+// decide reports whether the CRDs decide alone whether a resource exists. If
+// not, a discovery that began at this time does.
+func (d *definedPlans) decide(id schema.GroupResource, began time.Time) bool {
+	deleted, seen := d.deleted[id]
+	return seen && (deleted.IsZero() || began.Before(deleted.Add(staleDiscovery)))
+}
+
+// crdSink is the sink of the watch of the CRDs. It keeps the plans of the
+// resources that they define, and publishes all of them after each change. A
+// list that is aborted publishes nothing.
+type crdSink struct {
+	publish func(context.Context, plans)
+
+	known     map[string]plan // by the name of the CRD
+	listed    map[string]bool // the names in the current list; nil if there is none
+	published map[string]plan
+}
+
+// Checkpoint returns "", because the CRDs are kept only in memory.
+func (d *crdSink) Checkpoint() string { return "" }
+
+// ListRequested implements [Sink].
+func (d *crdSink) ListRequested() {}
 
 // Alive implements [Sink].
-func (d *definitions) Alive(context.Context, time.Time) error { return nil }
+func (d *crdSink) Alive(context.Context, time.Time) error { return nil }
 
 // BeginList implements [Sink].
-func (d *definitions) BeginList(context.Context) error {
-	d.seen = map[string]bool{}
+func (d *crdSink) BeginList(context.Context, gap.Cause) error {
+	d.listed = map[string]bool{}
 	return nil
 }
 
 // AbortList implements [Sink].
-func (d *definitions) AbortList() { d.seen = nil }
+func (d *crdSink) AbortList() { d.listed = nil }
 
 // EndList implements [Sink].
-func (d *definitions) EndList(ctx context.Context, _ string) error {
-	seen := d.seen
-	d.seen = nil
-	maps.DeleteFunc(d.known, func(name string, _ plan) bool { return !seen[name] })
-	d.announce(ctx)
+func (d *crdSink) EndList(ctx context.Context, _ string) error {
+	listed := d.listed
+	d.listed = nil
+	maps.DeleteFunc(d.known, func(name string, _ plan) bool { return !listed[name] })
+	d.publishChanges(ctx)
 	return nil
 }
 
 // Bookmark implements [Sink].
-func (d *definitions) Bookmark(context.Context, string) error { return nil }
+func (d *crdSink) Bookmark(context.Context, string) error { return nil }
 
-// Settle implements [Sink].
-func (d *definitions) CaughtUp(context.Context) error { return nil }
+// CaughtUp implements [Sink].
+func (d *crdSink) CaughtUp(context.Context) error { return nil }
 
 // Pause implements [Sink].
-func (d *definitions) Pause() {}
+func (d *crdSink) Pause() {}
 
 // Resume implements [Sink].
-func (d *definitions) Resume() {}
+func (d *crdSink) Resume() {}
 
-// Observe implements [Sink]. A CRD that can't be understood defines nothing.
-func (d *definitions) Observe(ctx context.Context, f history.WatchEvent) error {
-	var c definition
-	if err := json.Unmarshal(f.Object, &c); err != nil {
-		return fmt.Errorf("decode a CRD: %w", err)
+// Observe implements [Sink]. A CRD without a served version defines nothing.
+func (d *crdSink) Observe(ctx context.Context, e history.WatchEvent) error {
+	var c crd
+	if err := json.Unmarshal(e.Object, &c); err != nil {
+		return fmt.Errorf("decode CRD: %w", err)
 	}
 	p, ok := c.plan()
-	if ok = ok && f.Type != history.Deleted; ok {
+	if ok = ok && e.Type != history.Deleted; ok {
 		d.known[c.Metadata.Name] = p
 	} else {
 		delete(d.known, c.Metadata.Name)
 	}
-	if d.seen != nil {
-		d.seen[c.Metadata.Name] = ok
+	if d.listed != nil {
+		d.listed[c.Metadata.Name] = ok
 		return nil
 	}
-	d.announce(ctx)
+	d.publishChanges(ctx)
 	return nil
 }
 
-func (d *definitions) announce(ctx context.Context) {
+// publishChanges publishes the plans unless they were published before.
+func (d *crdSink) publishChanges(ctx context.Context) {
 	if d.published != nil && reflect.DeepEqual(d.known, d.published) {
 		return
 	}
@@ -154,8 +146,8 @@ func (d *definitions) announce(ctx context.Context) {
 	d.published = maps.Clone(d.known)
 }
 
-// definition is what is needed of a CRD.
-type definition struct {
+// crd has the fields of a CRD that a plan needs.
+type crd struct {
 	Metadata struct {
 		Name string    `json:"name"`
 		UID  types.UID `json:"uid"`
@@ -185,14 +177,15 @@ type condition struct {
 	Status string `json:"status"`
 }
 
-// plan returns the resource that the CRD defines, if it is established and served.
-func (c *definition) plan() (plan, bool) {
+// plan returns the plan of the resource that the CRD defines. ok is false if the
+// CRD is not established, or has no served version.
+func (c *crd) plan() (p plan, ok bool) {
 	v := c.version()
 	if v == "" || !slices.Contains(c.Status.Conditions, condition{"Established", "True"}) {
 		return plan{}, false
 	}
 	names := c.Status.AcceptedNames
-	return plan{life: c.Metadata.UID, resource: history.Resource{
+	return plan{crdUID: c.Metadata.UID, resource: history.Resource{
 		Group:      c.Spec.Group,
 		Version:    v,
 		Plural:     names.Plural,
@@ -203,9 +196,10 @@ func (c *definition) plan() (plan, bool) {
 	}}, true
 }
 
-// version returns the one version to watch: the stored one if it is served, or else the served one of highest priority;
-// "" where none is served.
-func (c *definition) version() (best string) {
+// version returns the version to watch: the stored version if it is served,
+// otherwise the served version with the highest priority. It returns "" if no
+// version is served.
+func (c *crd) version() (best string) {
 	for _, v := range c.Spec.Versions {
 		switch {
 		case v.Served && v.Storage:

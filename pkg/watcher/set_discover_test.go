@@ -19,9 +19,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// catalogue is an API server that serves any set of resources, all of them
-// empty. Its habits change while it runs.
-type catalogue struct {
+// fakeDiscovery is an API server that serves any set of resources, all of them
+// empty. Its responder change while it runs.
+type fakeDiscovery struct {
 	mu      sync.Mutex
 	served  map[string][]string // "v1" or "group/version" to plurals; "pods-" can only be listed
 	down    map[string]bool     // group versions whose discovery and requests fail
@@ -30,24 +30,24 @@ type catalogue struct {
 	watches map[string]context.CancelFunc
 }
 
-func newCatalogue(served map[string][]string) *catalogue {
-	return &catalogue{
+func newFakeDiscovery(served map[string][]string) *fakeDiscovery {
+	return &fakeDiscovery{
 		served: served, down: map[string]bool{}, refuse: map[string]int{}, frames: map[string][]string{},
 		watches: map[string]context.CancelFunc{},
 	}
 }
 
-// change lets the server have other habits from now on.
-func (c *catalogue) change(habits func()) {
+// change lets the server have other responder from now on.
+func (c *fakeDiscovery) change(responder func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	habits()
+	responder()
 }
 
 // cut ends the watch of a resource.
-func (c *catalogue) cut(plural string) { c.change(c.watches[plural]) }
+func (c *fakeDiscovery) cut(plural string) { c.change(c.watches[plural]) }
 
-func (c *catalogue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *fakeDiscovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	gv := strings.Join(path[1:min(len(path), 3)], "/")
 	if path[0] == "api" {
@@ -77,7 +77,7 @@ var reasons = map[int]metav1.StatusReason{
 }
 
 // groups answers /api or /apis as servers do that can't aggregate discovery.
-func (c *catalogue) groups(w http.ResponseWriter, core bool) {
+func (c *fakeDiscovery) groups(w http.ResponseWriter, core bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
@@ -99,7 +99,7 @@ func (c *catalogue) groups(w http.ResponseWriter, core bool) {
 	_ = json.NewEncoder(w).Encode(list)
 }
 
-func (c *catalogue) resources(w http.ResponseWriter, gv string) {
+func (c *fakeDiscovery) resources(w http.ResponseWriter, gv string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
@@ -116,7 +116,7 @@ func (c *catalogue) resources(w http.ResponseWriter, gv string) {
 }
 
 // watch answers with an empty initial state, and then with bookmarks.
-func (c *catalogue) watch(w http.ResponseWriter, r *http.Request, plural string) {
+func (c *fakeDiscovery) watch(w http.ResponseWriter, r *http.Request, plural string) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	c.mu.Lock()
@@ -142,11 +142,11 @@ func (c *catalogue) watch(w http.ResponseWriter, r *http.Request, plural string)
 
 // discover runs a set against the server within a synctest bubble, and calls
 // test once the set has settled.
-func discover(t *testing.T, api *catalogue, targets watcher.Targets, test func(w *world)) {
+func discover(t *testing.T, api *fakeDiscovery, targets watcher.Targets, test func(w *testSet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{sinks: map[string]*tape{}}
-		w.during(t, api, targets, func(w *world) {
+		w := &testSet{sinks: map[string]*fakeSink{}}
+		w.during(t, api, targets, func(w *testSet) {
 			time.Sleep(5 * time.Second)
 			synctest.Wait()
 			test(w)
@@ -156,19 +156,19 @@ func discover(t *testing.T, api *catalogue, targets watcher.Targets, test func(w
 
 // all returns "resource state" of every resource that has a state, and
 // "resource why" of every other one.
-func (w *world) all() []string {
+func (w *testSet) all() []string {
 	var all []string
 	for _, s := range w.States() {
 		all = append(all, fmt.Sprint(s.Resource.GroupResource(), " ", s.State))
 	}
 	for _, u := range w.Unwatched() {
-		all = append(all, fmt.Sprint(u.Resource.GroupResource(), " ", u.Why))
+		all = append(all, fmt.Sprint(u.Resource.GroupResource(), " ", u.Reason))
 	}
 	slices.Sort(all)
 	return all
 }
 
-func (w *world) expect(t *testing.T, want ...string) {
+func (w *testSet) expect(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
 	if got := w.all(); !slices.Equal(got, want) {
@@ -184,7 +184,7 @@ func denyLeases(r schema.GroupResource, _ bool) string {
 }
 
 func TestDiscoverAll_WatchesEachKindOnceInThePreferredVersion(t *testing.T) {
-	api := newCatalogue(map[string][]string{
+	api := newFakeDiscovery(map[string][]string{
 		"v1":                        {"pods", "events", "secrets", "componentstatuses-"},
 		"events.k8s.io/v1":          {"events"},
 		"autoscaling/v2":            {"horizontalpodautoscalers"},
@@ -199,7 +199,7 @@ func TestDiscoverAll_WatchesEachKindOnceInThePreferredVersion(t *testing.T) {
 		Resources: []history.Resource{{Version: "v1", Plural: "pods"}}, DiscoverCRDs: true, DiscoverAll: true, Denied: denyLeases,
 		Excluded: []schema.GroupResource{{Resource: "secrets"}},
 	}
-	discover(t, api, targets, func(w *world) {
+	discover(t, api, targets, func(w *testSet) {
 		w.expect(t,
 			"pods watching", "events watching", "secrets ignored", "componentstatuses not_watchable",
 			"horizontalpodautoscalers.autoscaling watching", "leases.coordination.k8s.io excluded",
@@ -209,7 +209,7 @@ func TestDiscoverAll_WatchesEachKindOnceInThePreferredVersion(t *testing.T) {
 			t.Errorf("autoscalers are watched in %q, want v2", got)
 		}
 		roles, _ := w.state("roles.rbac.authorization.k8s")
-		if roles.Configured || roles.Cause != history.GapForbidden {
+		if roles.Configured || roles.Reason != history.GapForbidden {
 			t.Errorf("roles are %+v, want them forbidden and not configured", roles)
 		}
 		if got := w.Troubles(); len(got) > 0 {
@@ -223,11 +223,11 @@ func TestDiscoverAll_LogsForbiddenKindsInOneLine(t *testing.T) {
 	for i := range 40 {
 		plurals = append(plurals, fmt.Sprint("kinds", i))
 	}
-	api := newCatalogue(map[string][]string{"v1": {"pods"}, "example.com/v1": plurals})
+	api := newFakeDiscovery(map[string][]string{"v1": {"pods"}, "example.com/v1": plurals})
 	for _, plural := range plurals {
 		api.refuse[plural] = http.StatusForbidden
 	}
-	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *world) {
+	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *testSet) {
 		if n := w.logged("level=WARN"); n != 1 {
 			t.Errorf("%d warnings, want 1:\n%s", n, w.log.String())
 		}
@@ -244,10 +244,10 @@ func TestDiscoverAll_LogsForbiddenKindsInOneLine(t *testing.T) {
 // A group whose server is down is missing in discovery. Its watches, and what is
 // known of it, must outlast that.
 func TestDiscoverAll_KeepsGroupsThatDiscoveryCannotReach(t *testing.T) {
-	api := newCatalogue(map[string][]string{
+	api := newFakeDiscovery(map[string][]string{
 		"v1": {"pods"}, "example.com/v1": {"lamps", "leases", "readings-"}, "apiregistration.k8s.io/v1": {"apiservices"},
 	})
-	discover(t, api, watcher.Targets{DiscoverAll: true, Denied: denyLeases}, func(w *world) {
+	discover(t, api, watcher.Targets{DiscoverAll: true, Denied: denyLeases}, func(w *testSet) {
 		api.change(func() { api.down["example.com/v1"] = true })
 		time.Sleep(20 * time.Minute)
 		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching",
@@ -267,10 +267,10 @@ func TestDiscoverAll_KeepsGroupsThatDiscoveryCannotReach(t *testing.T) {
 }
 
 func TestDiscoverAll_EndsKindsThatAreNotServedAnyMore(t *testing.T) {
-	api := newCatalogue(map[string][]string{
+	api := newFakeDiscovery(map[string][]string{
 		"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiregistration.k8s.io/v1": {"apiservices"},
 	})
-	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *world) {
+	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *testSet) {
 		// The group is missing in an answer that has no error, as while an API
 		// server starts; the watch goes on.
 		api.change(func() { delete(api.served, "example.com/v1") })
@@ -280,14 +280,14 @@ func TestDiscoverAll_EndsKindsThatAreNotServedAnyMore(t *testing.T) {
 		api.cut("lamps")
 		time.Sleep(time.Minute)
 		w.expect(t, "pods watching", "apiservices.apiregistration.k8s.io watching")
-		if reason, detail := w.Absence(schema.GroupResource{Group: "example.com", Resource: "lamps"}); reason != "" {
-			t.Errorf("lamps are absent: %q, %q, want no reason", reason, detail)
+		if got := w.Absence(schema.GroupResource{Group: "example.com", Resource: "lamps"}); !got.None() {
+			t.Errorf("absence of lamps: got %+v, want none", got)
 		}
 
 		api.change(func() {
 			clear(api.refuse)
 			api.served["example.com/v1"] = []string{"lamps"}
-			api.frames["apiservices"] = []string{frame("ADDED", "v1.example.com", 7)}
+			api.frames["apiservices"] = []string{watchEvent("ADDED", "v1.example.com", 7)}
 		})
 		api.cut("apiservices") // its next watch brings the frame
 		time.Sleep(10 * time.Second)
@@ -298,9 +298,9 @@ func TestDiscoverAll_EndsKindsThatAreNotServedAnyMore(t *testing.T) {
 // One watch that fails must not keep everything else from being recorded.
 func TestDiscoverAll_DoesNotWaitForCRDsThatCannotBeRead(t *testing.T) {
 	for status, within := range map[int]time.Duration{http.StatusInternalServerError: 20 * time.Second, http.StatusForbidden: time.Second} {
-		api := newCatalogue(map[string][]string{"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiextensions.k8s.io/v1": {"customresourcedefinitions"}})
+		api := newFakeDiscovery(map[string][]string{"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiextensions.k8s.io/v1": {"customresourcedefinitions"}})
 		api.refuse["customresourcedefinitions"] = status
-		discover(t, api, watcher.Targets{DiscoverAll: true, DiscoverCRDs: true}, func(w *world) {
+		discover(t, api, watcher.Targets{DiscoverAll: true, DiscoverCRDs: true}, func(w *testSet) {
 			time.Sleep(within)
 			w.expect(t, "pods watching", "lamps.example.com watching", "customresourcedefinitions.apiextensions.k8s.io waiting")
 		})
@@ -308,9 +308,9 @@ func TestDiscoverAll_DoesNotWaitForCRDsThatCannotBeRead(t *testing.T) {
 }
 
 func TestUnwatched_SaysWhyNothingWatchesAResource(t *testing.T) {
-	api := newCatalogue(map[string][]string{"v1": {"pods", "secrets", "services"}, "coordination.k8s.io/v1": {"leases"}})
+	api := newFakeDiscovery(map[string][]string{"v1": {"pods", "secrets", "services"}, "coordination.k8s.io/v1": {"leases"}})
 	targets := watcher.Targets{Resources: named("pods"), Denied: denyLeases}
-	discover(t, api, targets, func(w *world) {
+	discover(t, api, targets, func(w *testSet) {
 		w.expect(t, "pods watching", "secrets not_configured", "services not_configured", "leases.coordination.k8s.io not_configured")
 		everything := targets
 		everything.DiscoverAll = true
@@ -318,8 +318,8 @@ func TestUnwatched_SaysWhyNothingWatchesAResource(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.expect(t, "pods watching", "secrets watching", "services watching", "leases.coordination.k8s.io excluded")
 		leases := schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}
-		if reason, detail := w.Absence(leases); reason != history.GapNotConfigured || detail != "leases are denied" {
-			t.Errorf("leases are absent: %q, %q, want them denied", reason, detail)
+		if got := w.Absence(leases); got.Reason != history.GapNotConfigured || got.Detail != "leases are denied" {
+			t.Errorf("absence of leases: got %+v, want %s because they are denied", got, history.GapNotConfigured)
 		}
 		everything.Resources = append(everything.Resources, history.Resource{Group: leases.Group, Plural: leases.Resource})
 		w.Configure(everything)

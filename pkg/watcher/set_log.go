@@ -10,127 +10,126 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 const (
-	// digestEvery is the time between two looks at what has changed, and how
-	// long a fault has to last to be logged: most watches that break are open
-	// again by then.
-	digestEvery = time.Second
-	// throttledWithin is how long the server may ask to come later before
-	// that is logged: while it establishes a CRD, it does.
-	throttledWithin = 15 * time.Second
-	// mostCauses bounds the causes that are logged of one resource until it
+	// logInterval is the time between two reports, and how long a failure has to
+	// last to be logged. Most watches that are interrupted resume sooner.
+	logInterval = time.Second
+	// maxEstablishing is how long the API server may ask to retry later before
+	// that is logged. It does so while it establishes a CRD.
+	maxEstablishing = 15 * time.Second
+	// maxLoggedFailures bounds the failures of a resource that are logged until it
 	// is watched again.
-	mostCauses = 10
-	// firstNames is how many resources a line names.
-	firstNames = 10
+	maxLoggedFailures = 10
+	// maxLoggedNames is how many resources a line names.
+	maxLoggedNames = 10
 )
 
-// digest logs what keeps resources from being watched: one line per cause,
-// however many resources it has, and each cause once until they are watched
-// again. It is for one goroutine.
-type digest struct {
+// logDigest logs the failures of watches: one line for each cause, for all
+// resources that have it. It logs a cause of a resource once until the resource
+// is watched again. It is for one goroutine.
+type logDigest struct {
 	log     *slog.Logger
 	watched map[schema.GroupResource]bool            // ever
-	said    map[schema.GroupResource]map[string]bool // causes, since it was watched
+	logged  map[schema.GroupResource]map[string]bool // details, since the resource was watched
 }
 
-func newDigest(log *slog.Logger) *digest {
-	return &digest{
-		log: log, said: map[schema.GroupResource]map[string]bool{},
-		watched: map[schema.GroupResource]bool{discoveryResource().GroupResource(): true}, // it is not one to be watched
+func newLogDigest(log *slog.Logger) *logDigest {
+	return &logDigest{
+		log: log, logged: map[schema.GroupResource]map[string]bool{},
+		watched: map[schema.GroupResource]bool{discoveryResource().GroupResource(): true}, // its success is not logged
 	}
 }
 
-// report keeps the log up to date with the board until ctx is done.
+// report logs the changes of the states until ctx is done.
 func (s *Set) report(ctx context.Context) {
-	d := newDigest(s.log)
+	d := newLogDigest(s.log)
 	for again := false; ; {
 		if !again {
 			select {
 			case <-ctx.Done():
 				return
-			case <-s.news:
+			case <-s.changes:
 			}
 		}
-		if !sleep(ctx, digestEvery) {
+		if !sleep(ctx, logInterval) {
 			return
 		}
-		again = d.look(ctx, append(s.board.states(), s.board.dependencies()...), time.Now())
+		again = d.update(ctx, append(s.status.states(), s.status.dependencies()...), time.Now())
 	}
 }
 
-// look logs what has changed, and reports whether something is to be looked at
-// again although nothing more changes.
-func (d *digest) look(ctx context.Context, states []Status, now time.Time) (again bool) {
+// update logs the changes since the last call. It reports whether it has to be
+// called again even if no state changes.
+func (d *logDigest) update(ctx context.Context, states []Status, now time.Time) (again bool) {
 	var first, back []string
-	failed := map[string][]Status{} // by cause
-	young := map[string]bool{}      // causes with resources that failed too recently to log
+	failed := map[string][]string{}           // names by detail
+	reasons := map[string]history.GapReason{} // by detail
+	recent := map[string]bool{}               // details of failures that are too recent to log
 	for _, s := range states {
-		if s.State == Waiting && now.Sub(s.Since) < digestEvery {
-			young[s.Reason] = true
+		if s.State == Waiting && now.Sub(s.Since) < logInterval {
+			recent[s.Detail] = true
 		}
 	}
 	for _, s := range states {
 		gr := s.Resource.GroupResource()
 		switch {
-		case s.State == Watching && len(d.said[gr]) > 0:
+		case s.State == Watching && len(d.logged[gr]) > 0:
 			back = append(back, gr.String())
-			delete(d.said, gr)
+			delete(d.logged, gr)
 		case s.State == Watching && !d.watched[gr]:
 			first = append(first, gr.String())
 			d.watched[gr] = true
-		case s.State != Waiting || s.Cause == "" || s.Refused && !s.Configured:
-		case now.Sub(s.Since) < digestEvery, s.Establishing(now):
+		case !s.Failed() || s.Refused && !s.Configured:
+		case now.Sub(s.Since) < logInterval, s.Establishing(now):
 			again = true
-		case young[s.Reason] && now.Sub(s.Since) < 2*digestEvery:
+		case recent[s.Detail] && now.Sub(s.Since) < 2*logInterval:
 			again = true // to log them in one line
-		case d.news(gr, s.Reason):
-			failed[s.Reason] = append(failed[s.Reason], s)
+		case d.isNew(gr, s.Detail):
+			failed[s.Detail] = append(failed[s.Detail], gr.String())
+			reasons[s.Detail] = s.Reason
 		}
 	}
-	for _, reason := range slices.Sorted(maps.Keys(failed)) {
-		list := failed[reason]
-		names := make([]string, len(list))
-		for i, s := range list {
-			names[i] = s.Resource.GroupResource().String()
-		}
-		d.log.WarnContext(ctx, "watch failed, retrying", append(about(names), "cause", list[0].Cause, "err", reason)...)
+	for _, detail := range slices.Sorted(maps.Keys(failed)) {
+		d.log.WarnContext(ctx, "watch failed, retrying", append(resourceArgs(failed[detail]), "reason", reasons[detail], "err", detail)...)
 	}
 	if len(back) > 0 {
-		d.log.InfoContext(ctx, "watching again", about(back)...)
+		d.log.InfoContext(ctx, "watching again", resourceArgs(back)...)
 	}
 	if len(first) > 0 {
-		d.log.InfoContext(ctx, "watching", about(first)...)
+		d.log.InfoContext(ctx, "watching", resourceArgs(first)...)
 	}
 	return again
 }
 
-// news reports whether a cause was not logged yet of a resource, and notes it.
-func (d *digest) news(gr schema.GroupResource, cause string) bool {
-	said := d.said[gr]
-	if said[cause] || len(said) >= mostCauses {
+// isNew reports whether a failure of a resource is to be logged, and notes it.
+func (d *logDigest) isNew(gr schema.GroupResource, detail string) bool {
+	logged := d.logged[gr]
+	if logged[detail] || len(logged) >= maxLoggedFailures {
 		return false
 	}
-	if said == nil {
-		said = map[string]bool{}
-		d.said[gr] = said
+	if logged == nil {
+		logged = map[string]bool{}
+		d.logged[gr] = logged
 	}
-	said[cause] = true
+	logged[detail] = true
 	return true
 }
 
-// about returns what a line says of the resources that it is about.
-func about(names []string) []any {
+// resourceArgs returns the log arguments for these resources. Resources of the
+// core group come first.
+func resourceArgs(names []string) []any {
 	if len(names) == 1 {
 		return []any{"resource", names[0]}
 	}
 	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(strings.Count(a, ".")-strings.Count(b, "."), strings.Compare(a, b))
 	})
-	listed := strings.Join(names[:min(len(names), firstNames)], ",")
-	if len(names) > firstNames {
+	listed := strings.Join(names[:min(len(names), maxLoggedNames)], ",")
+	if len(names) > maxLoggedNames {
 		listed += ",…"
 	}
 	return []any{"count", len(names), "resources", listed}

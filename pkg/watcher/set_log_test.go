@@ -39,7 +39,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r)
 		return
 	}
-	plural, request := path.Base(r.URL.Path), brief(r.URL.Query())
+	plural, request := path.Base(r.URL.Path), requestName(r.URL.Query())
 	f.mu.Lock()
 	if f.asked == nil {
 		f.asked = map[string]int{}
@@ -82,18 +82,18 @@ func (f *fakeAPI) names() (all []string) {
 }
 
 // during runs a set of all the server's resources, and check while it runs.
-func (f *fakeAPI) during(t *testing.T, check func(w *world)) {
+func (f *fakeAPI) during(t *testing.T, check func(w *testSet)) {
 	t.Helper()
-	w := &world{sinks: map[string]*tape{}}
+	w := &testSet{sinks: map[string]*fakeSink{}}
 	for _, name := range f.names() {
-		w.sinks[name] = &tape{checkpoint: "5"}
+		w.sinks[name] = &fakeSink{checkpoint: "5"}
 	}
 	w.during(t, f, watcher.Targets{Resources: named(f.names()...)}, check)
 }
 
 // during runs a set against a server in memory, and check while it runs. It is
 // for bubbles of synctest.
-func (w *world) during(t *testing.T, api http.Handler, targets watcher.Targets, check func(w *world)) {
+func (w *testSet) during(t *testing.T, api http.Handler, targets watcher.Targets, check func(w *testSet)) {
 	t.Helper()
 	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: api, ReadHeaderTimeout: time.Hour}
@@ -127,7 +127,7 @@ func (w *world) during(t *testing.T, api http.Handler, targets watcher.Targets, 
 }
 
 // in returns how many resources are in a state.
-func (w *world) in(state watcher.State) (n int) {
+func (w *testSet) in(state watcher.State) (n int) {
 	for _, s := range w.States() {
 		if s.State == state {
 			n++
@@ -151,7 +151,7 @@ func TestSet_RecoversTogether(t *testing.T) {
 				return hang()
 			}
 		}}
-		s.during(t, func(w *world) {
+		s.during(t, func(w *testSet) {
 			time.Sleep(time.Until(back) - time.Second)
 			if n := w.in(watcher.Waiting); n != 40 {
 				t.Errorf("%d resources wait, want all 40", n)
@@ -178,12 +178,12 @@ func TestSet_LogsOneLinePerCause(t *testing.T) {
 				return status(401, "Unauthorized", "Unauthorized")
 			}
 		}}
-		s.during(t, func(w *world) {
+		s.during(t, func(w *testSet) {
 			time.Sleep(10 * time.Minute)
 			for _, want := range [][]string{
 				{"level=INFO", `msg=watching `, "count=40", "r0,r1,r10,"},
-				{"level=WARN", `msg="watch failed, retrying"`, "count=40", "cause=disconnected", "err=EOF"},
-				{"level=WARN", `msg="watch failed, retrying"`, "count=40", "cause=forbidden", "rejects the recorder's credentials: Unauthorized"},
+				{"level=WARN", `msg="watch failed, retrying"`, "count=40", "reason=disconnected", "err=EOF"},
+				{"level=WARN", `msg="watch failed, retrying"`, "count=40", "reason=forbidden", "rejects the recorder's credentials: Unauthorized"},
 			} {
 				if n := w.logged(want...); n != 1 {
 					t.Errorf("logged %q %d times, want once", want, n)
@@ -208,7 +208,7 @@ func TestSet_LogsOneLineOfAFaultThatSpreads(t *testing.T) {
 			}
 			return broken
 		}}
-		s.during(t, func(w *world) {
+		s.during(t, func(w *testSet) {
 			time.Sleep(10 * time.Minute)
 			if n := w.logged("level=WARN", "count=40"); n != 1 || w.logged("level=WARN") != 1 {
 				t.Errorf("got %d lines of 40 resources, want one:\n%s", n, w.log.String())
@@ -234,7 +234,7 @@ func TestSet_LogsNothingOfWhatIsUsual(t *testing.T) {
 					}
 					return after(40*time.Second, broken)
 				}}
-				s.during(t, func(w *world) {
+				s.during(t, func(w *testSet) {
 					time.Sleep(20 * time.Minute)
 					if n := w.logged("level=WARN", "count=400", "(re)initializing"); n != c.warns {
 						t.Errorf("%d warnings, want %d", n, c.warns)
@@ -259,9 +259,9 @@ func TestSet_DiscoveryThatHangsIsGivenUp(t *testing.T) {
 			}
 			return func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 		}, answer: func(string, string, int) http.HandlerFunc { return hang() }}
-		s.during(t, func(w *world) {
+		s.during(t, func(w *testSet) {
 			time.Sleep(2 * time.Minute)
-			if got := w.Troubles(); len(got) != 1 || got[0].Cause != history.GapDisconnected || !strings.Contains(got[0].Reason, "no answer in time") {
+			if got := w.Troubles(); len(got) != 1 || got[0].Reason != history.GapDisconnected || !strings.Contains(got[0].Detail, "no answer in time") {
 				t.Errorf("troubles %+v, want that discovery is not answered", got)
 			}
 			time.Sleep(5 * time.Minute)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
@@ -11,8 +12,8 @@ import (
 func (l *lab) testScopeComesFromDiscovery(t *testing.T) {
 	t.Helper()
 	set, err := watcher.NewSet(l.cluster.Config(), watcher.SetOptions{
-		Open: func(context.Context, history.Resource) (watcher.Sink, error) {
-			return nil, history.Errorf(history.Invalid, "nothing is opened")
+		Open: func(context.Context, history.Resource) (watcher.Sink, gap.Cause, error) {
+			return nil, gap.Cause{}, history.Errorf(history.Invalid, "nothing is opened")
 		},
 	})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -16,147 +17,146 @@ import (
 type Status struct {
 	Change
 	Since time.Time // when the state was entered
-	// Synced says that everything that exists was observed once, now or by an earlier run whose checkpoint was resumed.
+	// Synced means that everything that exists was observed once, now or by an
+	// earlier run whose checkpoint was resumed.
 	Synced bool
-	// Configured says that the resource is one of [Targets.Resources], and not only a CRD's.
+	// Configured means that [Targets.Resources] has the resource.
 	Configured bool
 }
 
-// Establishing reports whether the server asks to come later, and has not done
-// so for long: while it establishes a CRD, it does. It also does if an object
-// can't be decoded, for ever.
+// Establishing reports whether the API server asks to retry later, and has not
+// done so for long, as while it establishes a CRD. If an object can't be
+// decoded, it does so forever.
 func (s Status) Establishing(now time.Time) bool {
-	return s.Throttled && now.Sub(s.Since) < throttledWithin
+	return s.Throttled && now.Sub(s.Since) < maxEstablishing
 }
 
-// discoveryResource stands for what is to be discovered.
+// observation returns the status in the terms of gaps.
+func (s Status) observation() gap.Observation {
+	phase := gap.Observing
+	switch s.State {
+	case Waiting:
+		phase = gap.Waiting
+	case Ignored:
+		phase = gap.Excluded
+	case Stopped:
+		phase = gap.Absent
+	case Syncing, Watching:
+	}
+	return gap.Observation{
+		Resource: s.Resource.GroupResource(), Phase: phase, Cause: s.Cause, Since: s.Since,
+		Configured: s.Configured, Refused: s.Refused, Establishing: s.Establishing(time.Now()),
+	}
+}
+
+// discoveryResource is the name of discovery among the resources.
 func discoveryResource() history.Resource { return history.Resource{Plural: "discovery"} }
 
-// board holds the states of a set's resources, and what is known of those that have none.
-type board struct {
-	mu      sync.Mutex
+// statusTracker has the states of a set's resources, and what the last discovery
+// returned. It is safe for concurrent use.
+type statusTracker struct {
+	mu      sync.Mutex // guards the fields below
 	targets *Targets
-	entries map[schema.GroupResource]*Status // of what is watched
-	others  []Status                         // configured and not found, or excluded
+	entries map[schema.GroupResource]*Status // of resources that are watched
+	others  []Status                         // of resources that are configured and not found, or excluded
+	planned bool                             // the resources of a discovery have entries
 
-	served      []history.Resource            // when the API server answered last; empty: it never did
-	scopes      scopes                        // of served
-	listOnly    []history.Resource            // likewise
-	defined     bool                          // the CRDs are known
-	crds        map[schema.GroupResource]bool // what they define, denied or not
-	definitions Change                        // the state of their watch
-	definedAt   time.Time                     // when it was entered
-	gone        map[schema.GroupResource]bool // definitions that went while their resources were watched
+	// The fields below are those of the last discovery that the API server
+	// answered.
 
-	discovery Status           // why the API server can't be discovered; the zero Change: it can
-	planned   bool             // what was discovered has an entry
-	failed    map[string]error // of groups, why the last discovery did not tell what they serve
+	served   []history.Resource // nil: it never answered
+	scopes   scopes             // of served
+	listOnly []history.Resource
+
+	crdsKnown bool                          // what the CRDs define is known
+	defined   map[schema.GroupResource]bool // the resources that CRDs define, denied or not
+	crds      Status                        // of the watch of the CRDs
+	deleted   map[schema.GroupResource]bool // resources that were watched until their CRDs were deleted
+
+	discovery Status           // of discovery itself
+	failed    map[string]error // of the last discovery, by group
 }
 
-func newBoard() *board {
-	return &board{
-		targets: &Targets{}, entries: map[schema.GroupResource]*Status{}, gone: map[schema.GroupResource]bool{},
+func newStatusTracker() *statusTracker {
+	return &statusTracker{
+		targets: &Targets{}, entries: map[schema.GroupResource]*Status{}, deleted: map[schema.GroupResource]bool{},
 		discovery: Status{Change: Change{Resource: discoveryResource()}, Since: time.Now()},
 	}
 }
 
-// aim takes what is to be watched from now on.
-func (b *board) aim(targets *Targets) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.targets = targets
-	if !targets.DiscoverCRDs { // nobody sees definitions come back
-		clear(b.gone)
+// setTargets replaces the targets.
+func (t *statusTracker) setTargets(targets *Targets) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.targets = targets
+	if !targets.DiscoverCRDs { // CRDs that are created again are not observed
+		clear(t.deleted)
 	}
 }
 
-// discover takes the outcome of a discovery: what of the configured resources is to be watched, and what was not found.
-func (b *board) discover(outcome choice, missing []Change) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.served, b.listOnly = outcome.served.Watchable, outcome.served.ListOnly
-	b.scopes = scopesOf(b.served)
+// setDiscovered stores the outcome of a discovery, and the states of the
+// configured resources that it did not find.
+func (t *statusTracker) setDiscovered(outcome selection, missing []Change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.served, t.listOnly = outcome.served.Watchable, outcome.served.ListOnly
+	t.scopes = scopesOf(t.served)
 	found := outcome.configured()
 	for id, p := range found {
-		b.entry(id, Change{Resource: p.resource})
+		t.entry(id, Change{Resource: p.resource})
 	}
-	for id, e := range b.entries {
+	for id, e := range t.entries {
 		_, e.Configured = found[id]
 	}
-	before := b.others
-	b.others = nil
-	for _, c := range slices.Concat(missing, b.targets.left(b.served)) {
+	before := t.others
+	t.others = nil
+	for _, c := range slices.Concat(missing, t.targets.excludedStates(t.served)) {
 		s := Status{Change: c, Since: time.Now(), Configured: c.State != Ignored}
 		for _, old := range before {
 			if old.Resource.GroupResource() == c.Resource.GroupResource() && old.State == c.State {
 				s.Since = old.Since
 			}
 		}
-		b.others = append(b.others, s)
+		t.others = append(t.others, s)
 	}
 }
 
-// plan takes what is to be watched, before it is, and what the CRDs define; nil where that is not known.
-func (b *board) plan(wanted, defined plans) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.planned = b.planned || len(b.served) > 0
-	b.defined, b.crds = defined != nil, map[schema.GroupResource]bool{}
+// setPlans adds entries for the plans, before their watchers are started. defined
+// has what the CRDs define. It is nil if that is not known.
+func (t *statusTracker) setPlans(wanted, defined plans) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.planned = t.planned || len(t.served) > 0
+	t.crdsKnown, t.defined = defined != nil, map[schema.GroupResource]bool{}
 	for id := range defined {
-		b.crds[id] = true
+		t.defined[id] = true
 	}
 	for id, p := range wanted {
-		b.entry(id, Change{Resource: p.resource})
+		t.entry(id, Change{Resource: p.resource})
 	}
 }
 
-// watched returns the resources that have a watcher.
-func (b *board) watched() (all []history.Resource) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, e := range b.entries {
-		all = append(all, e.Resource)
+// setCRDs stores a change of state of the watch of the CRDs.
+func (t *statusTracker) setCRDs(c Change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.State != t.crds.State || t.crds.Since.IsZero() {
+		t.crds.Since = time.Now()
 	}
-	return all
+	t.crds.Change, t.crds.Configured = c, true
 }
 
-func (b *board) entry(id schema.GroupResource, first Change) *Status {
-	if b.entries[id] == nil {
-		b.entries[id] = &Status{Change: first, Since: time.Now()}
-		delete(b.gone, id)
-	}
-	return b.entries[id]
-}
-
-// definitionsRefused reports whether the API server refuses the watch of the
-// CRDs.
-func (b *board) definitionsRefused() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.definitions.Refused
-}
-
-// noteDefinitions takes a change of the state of the CRDs' own watch.
-func (b *board) noteDefinitions(c Change) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c.State != b.definitions.State || b.definedAt.IsZero() {
-		b.definedAt = time.Now()
-	}
-	b.definitions = c
-}
-
-// note takes a change of state.
-func (b *board) note(c Change) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// set stores a change of state of a watcher.
+func (t *statusTracker) set(c Change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	id := identity(c.Resource.GroupResource())
 	if c.State == Stopped {
-		delete(b.entries, id)
-		b.gone[id] = c.Cause == ""
+		delete(t.entries, id)
+		t.deleted[id] = c.None()
 		return
 	}
-	e := b.entry(id, c)
+	e := t.entry(id, c)
 	if e.State != c.State {
 		e.Since = time.Now()
 	}
@@ -164,33 +164,82 @@ func (b *board) note(c Change) {
 	e.Synced = e.Synced || c.State == Watching
 }
 
-// refused tells whether a resource is waited for that discovery may find elsewhere. What is forbidden is forbidden in every version.
-func (b *board) refused() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, e := range b.entries {
-		if e.Refused && e.Cause != history.GapForbidden {
+// setDiscovery stores the error of the last discovery: nil, or that of some or
+// of all groups.
+func (t *statusTracker) setDiscovery(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failed = map[string]error{}
+	groups, partial := discovery.GroupDiscoveryFailedErrorGroups(err)
+	for gv, failure := range groups {
+		t.failed[gv.Group] = failure
+	}
+	c := Change{State: Watching}
+	if err != nil && !partial {
+		c = waiting(history.Resource{}, err)
+	}
+	c.Resource = discoveryResource()
+	if c.State != t.discovery.State || t.discovery.Since.IsZero() {
+		t.discovery.Since = time.Now()
+	}
+	t.discovery.Change = c
+}
+
+// entry returns the entry of a resource. If there is none, it adds one with this
+// state. The caller holds mu.
+func (t *statusTracker) entry(id schema.GroupResource, first Change) *Status {
+	if t.entries[id] == nil {
+		t.entries[id] = &Status{Change: first, Since: time.Now()}
+		delete(t.deleted, id)
+	}
+	return t.entries[id]
+}
+
+// watched returns the resources that have a watcher.
+func (t *statusTracker) watched() (all []history.Resource) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries {
+		all = append(all, e.Resource)
+	}
+	return all
+}
+
+// crdsRefused reports whether the API server refuses the watch of the CRDs.
+func (t *statusTracker) crdsRefused() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.crds.Refused
+}
+
+// anyRefused reports whether the API server refuses a resource that it may serve
+// in another version. A forbidden resource is forbidden in all versions.
+func (t *statusTracker) anyRefused() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries {
+		if e.Refused && e.Reason != history.GapForbidden {
 			return true
 		}
 	}
 	return false
 }
 
-// refuses reports whether the API server refuses one resource.
-func (b *board) refuses(id schema.GroupResource) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	e := b.entries[id]
+// isRefused reports whether the API server refuses this resource.
+func (t *statusTracker) isRefused(id schema.GroupResource) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.entries[id]
 	return e != nil && e.Refused
 }
 
-// forbidden returns the resources that are not permitted and that the
-// configuration does not name, sorted.
-func (b *board) forbidden() (all []string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, e := range b.entries {
-		if e.Cause == history.GapForbidden && !e.Configured {
+// forbidden returns the names of the discovered resources that are forbidden and
+// not configured, sorted.
+func (t *statusTracker) forbidden() (all []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries {
+		if e.Reason == history.GapForbidden && !e.Configured {
 			all = append(all, e.Resource.GroupResource().String())
 		}
 	}
@@ -198,69 +247,51 @@ func (b *board) forbidden() (all []string) {
 	return all
 }
 
-func (b *board) states() []Status {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all := slices.Clone(b.others)
-	for _, e := range b.entries {
+// states returns the states of all resources, ordered by group and plural.
+func (t *statusTracker) states() []Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := slices.Clone(t.others)
+	for _, e := range t.entries {
 		all = append(all, *e)
 	}
-	slices.SortFunc(all, func(x, y Status) int {
-		return cmp.Or(cmp.Compare(x.Resource.Group, y.Resource.Group), cmp.Compare(x.Resource.Plural, y.Resource.Plural))
-	})
+	slices.SortFunc(all, func(x, y Status) int { return compareResources(x.Resource, y.Resource) })
 	return all
 }
 
-// noteDiscovery takes the outcome of the last discovery: nil, the error of some
-// groups, or that of all.
-func (b *board) noteDiscovery(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.failed = map[string]error{}
-	groups, partly := discovery.GroupDiscoveryFailedErrorGroups(err)
-	for gv, cause := range groups {
-		b.failed[gv.Group] = cause
-	}
-	c := Change{State: Watching}
-	if err != nil && !partly {
-		c = waiting(history.Resource{}, err)
-	}
-	c.Resource = discoveryResource()
-	if c.State != b.discovery.State || b.discovery.Since.IsZero() {
-		b.discovery.Since = time.Now()
-	}
-	b.discovery.Change = c
+func compareResources(x, y history.Resource) int {
+	return cmp.Or(cmp.Compare(x.Group, y.Group), cmp.Compare(x.Plural, y.Plural))
 }
 
-// dependencies returns the states of what the others depend on: of discovery
-// and, if it is wanted and not a resource's own, of the watch of the CRDs.
-func (b *board) dependencies() (all []Status) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	all = append(all, b.discovery)
-	_, recorded := b.entries[definitionResource().GroupResource()]
-	if b.targets.DiscoverCRDs && b.definitions.Resource.Plural != "" && !recorded {
-		all = append(all, Status{Change: b.definitions, Since: b.definedAt, Configured: true})
+// dependencies returns the states of discovery and of the watch of the CRDs. The
+// latter is left out if the targets don't include CRDs, or if the CRDs are
+// recorded and have a state of their own.
+func (t *statusTracker) dependencies() (all []Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all = append(all, t.discovery)
+	_, recorded := t.entries[crdResource().GroupResource()]
+	if t.targets.DiscoverCRDs && t.crds.Resource.Plural != "" && !recorded {
+		all = append(all, t.crds)
 	}
 	return all
 }
 
-// troubles returns the states of what the others depend on, as far as that is
-// not in sync: of discovery and, if it is wanted, of the watch of the CRDs. What
-// they found is planned a moment after they found it.
-func (b *board) troubles() (all []Status) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if d := b.discovery; d.State != Watching || !b.planned {
+// troubles returns the states of discovery and of the watch of the CRDs that are
+// not in sync. They are in sync once the resources that they found have entries.
+func (t *statusTracker) troubles() (all []Status) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if d := t.discovery; d.State != Watching || !t.planned {
 		if d.State == Watching {
 			d.State = Waiting
 		}
 		all = append(all, d)
 	}
-	id := definitionResource().GroupResource()
-	if e := b.entries[id]; b.targets.DiscoverCRDs && !b.defined && (e == nil || e.State == Watching) {
-		d := Status{Change: b.definitions, Since: b.definedAt, Configured: true}
-		d.Resource = definitionResource()
+	id := crdResource().GroupResource()
+	if e := t.entries[id]; t.targets.DiscoverCRDs && !t.crdsKnown && (e == nil || e.State == Watching) {
+		d := t.crds
+		d.Resource, d.Configured = crdResource(), true
 		if d.State == Watching {
 			d.State = Waiting
 		}
@@ -269,32 +300,36 @@ func (b *board) troubles() (all []Status) {
 	return all
 }
 
-// absence tells why a resource that has no state is not observed.
-func (b *board) absence(r schema.GroupResource) (history.GapReason, string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// absence implements [Set.Absence].
+func (t *statusTracker) absence(r schema.GroupResource) gap.Cause {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	id := identity(r)
-	other := slices.ContainsFunc(b.others, func(s Status) bool { return s.Resource.GroupResource() == r })
+	hasState := slices.ContainsFunc(t.others, func(s Status) bool { return s.Resource.GroupResource() == r })
 	switch {
-	case b.entries[id] != nil || other:
-		return "", ""
-	case len(b.served) == 0 && b.discovery.Cause != "":
-		return b.discovery.Cause, b.discovery.Reason
-	case len(b.served) == 0:
-		return history.GapRestarted, "the recorder was restarted, and does not know yet what there is to record"
-	case b.targets.DiscoverCRDs && !b.defined && b.definitions.Cause != "":
-		return b.definitions.Cause, "the definitions of resources can't be watched: " + b.definitions.Reason
-	case b.targets.DiscoverCRDs && !b.defined:
-		return history.GapRestarted, "the recorder was restarted, and does not know yet which resources are defined"
-	case b.failed[r.Group] != nil && !serves(b.served, id):
-		return history.GapServerError, untold(r.String(), b.failed[r.Group])
-	case b.gone[id] || !serves(b.served, id):
-		return "", ""
+	case t.entries[id] != nil || hasState:
+		return gap.Cause{}
+	case len(t.served) == 0 && !t.discovery.None():
+		return t.discovery.Cause
+	case len(t.served) == 0:
+		return restarted("the recorder was restarted and has not discovered the resources yet")
+	case t.targets.DiscoverCRDs && !t.crdsKnown && !t.crds.None():
+		return gap.Cause{Reason: t.crds.Reason, Detail: "the CRDs can't be watched: " + t.crds.Detail}
+	case t.targets.DiscoverCRDs && !t.crdsKnown:
+		return restarted("the recorder was restarted and has not read the CRDs yet")
+	case t.failed[r.Group] != nil && !serves(t.served, id):
+		return undiscovered(r.String(), t.failed[r.Group])
+	case t.deleted[id] || !serves(t.served, id):
+		return gap.Cause{}
 	}
-	if _, reason := b.unwanted(r); reason != "" {
-		return history.GapNotConfigured, reason
+	if _, detail := t.unwanted(r); detail != "" {
+		return gap.Cause{Reason: history.GapNotConfigured, Detail: detail}
 	}
-	return history.GapRestarted, "the recorder is about to watch it"
+	return restarted("its watch is about to be opened")
+}
+
+func restarted(detail string) gap.Cause {
+	return gap.Cause{Reason: history.GapRestarted, Detail: detail}
 }
 
 func serves(served []history.Resource, id schema.GroupResource) bool {

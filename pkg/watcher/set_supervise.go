@@ -10,125 +10,152 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// linger is how long the watcher of a deleted CRD goes on: the deletions of its objects come before the CRD's own, but
-// by another watch.
-const linger = 5 * time.Second
+// deletionGrace is how long the watcher of a deleted CRD continues. The objects
+// are deleted before the CRD, but another watch reports their deletions.
+const deletionGrace = 5 * time.Second
 
-// definitionsWithin is how long the resources that are only discovered wait for
-// the CRDs at first. A CRD names the version to watch, and when it was created.
-const definitionsWithin = 10 * time.Second
+// waitForCRDs is how long resources that are only discovered wait for the CRDs
+// at the start. A CRD has the version to watch, and a UID.
+const waitForCRDs = 10 * time.Second
 
-// unit is a running watcher of a set.
-type unit struct {
+// runningWatcher is a watcher that the set started.
+type runningWatcher struct {
 	plan
-	stop func()    // ends the watcher and waits for it
-	gone time.Time // when the plan was given up; zero: it was not
+	stop    func()    // ends the watcher and waits for it
+	dropped time.Time // when its plan disappeared; zero while it has one
 }
 
-// supervise starts and stops watchers, so that one runs for each plan, and one for the CRDs where they are discovered. It
-// alone knows the units.
+// supervisor starts and stops watchers, so that one runs for each plan. Only its
+// goroutine uses it.
+type supervisor struct {
+	*Set
+	group   *errgroup.Group
+	running map[schema.GroupResource]*runningWatcher // by identity
+	// causes are kept for the resources of former watchers too: the next watcher
+	// of a resource continues with the same sink.
+	causes map[schema.GroupResource]*gap.Causes
+}
+
+// supervise keeps the watchers in line with the plans until ctx is done. It also
+// runs the watch of the CRDs while the targets include them.
 func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
-	units := map[schema.GroupResource]*unit{}
-	chosen := choice{targets: &Targets{}}
+	v := &supervisor{
+		Set: s, group: group, running: map[schema.GroupResource]*runningWatcher{}, causes: map[schema.GroupResource]*gap.Causes{},
+	}
+	selected := selection{targets: &Targets{}}
 	defined := newDefinedPlans()
-	var endDefinitions func() // nil: they are not watched
-	var lingered, overdue <-chan time.Time
-	others := false // what is only discovered waits for the CRDs no longer
+	var stopCRDs func() // nil: they are not watched
+	var graceOver, waitOver <-chan time.Time
+	discovered := false // resources that are only discovered do not wait for the CRDs any more
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case chosen = <-s.configured:
-		case now := <-s.defined:
-			defined.update(now, time.Now())
-		case <-overdue:
-			others = true
-		case <-lingered:
+		case selected = <-s.selected:
+		case current := <-s.defined:
+			defined.update(current, time.Now())
+		case <-waitOver:
+			discovered = true
+		case <-graceOver:
 		}
-		switch watched := endDefinitions != nil; {
-		case chosen.targets.DiscoverCRDs && !watched:
-			endDefinitions = spawn(ctx, group, s.watchDefinitions)
-			overdue = time.After(definitionsWithin)
-		case !chosen.targets.DiscoverCRDs && watched:
-			endDefinitions()
-			endDefinitions = nil
+		switch watched := stopCRDs != nil; {
+		case selected.targets.DiscoverCRDs && !watched:
+			stopCRDs = spawn(ctx, group, s.watchCRDs)
+			waitOver = time.After(waitForCRDs)
+		case !selected.targets.DiscoverCRDs && watched:
+			stopCRDs()
+			stopCRDs = nil
 			defined.update(nil, time.Now())
 		}
-		others = others || !chosen.targets.DiscoverCRDs || defined.now != nil || s.board.definitionsRefused()
-		wanted := chosen.wanted(defined, others)
-		s.keepServed(units, chosen, wanted)
-		lingered = s.retire(units, chosen, wanted, time.Now())
-		s.board.plan(wanted, defined.now)
-		for id, p := range wanted {
-			if units[id] == nil {
-				units[id] = s.start(ctx, group, p)
-			}
-		}
+		discovered = discovered || !selected.targets.DiscoverCRDs || defined.current != nil || s.status.crdsRefused()
+		wanted := selected.wanted(defined, discovered)
+		v.keepServed(selected, wanted)
+		graceOver = v.stopUnwanted(selected, wanted, time.Now())
+		s.status.setPlans(wanted, defined.current)
+		v.startMissing(ctx, wanted)
 	}
 }
 
-// keepServed adds the discovered resources that a discovery missed while their
-// watchers are not refused: a group that is away for a moment is missing in it,
-// and a watch that goes on is the better witness.
-func (s *Set) keepServed(units map[schema.GroupResource]*unit, chosen choice, wanted plans) {
-	for id, u := range units {
+// keepServed adds plans for discovered resources that the last discovery did not
+// return, if their watchers are not refused. Discovery misses the resources of a
+// group whose server is away for a moment. A watch that continues is better
+// evidence.
+func (v *supervisor) keepServed(selected selection, wanted plans) {
+	for id, w := range v.running {
 		_, ok := wanted[id]
-		if !ok && u.life == "" && chosen.dropped(id, u) == "" && !s.board.refuses(id) {
-			wanted[id] = u.plan
+		if !ok && w.crdUID == "" && selected.dropped(id, w) == "" && !v.status.isRefused(id) {
+			wanted[id] = w.plan
 		}
 	}
 }
 
-// retire stops the units that are not wanted any more, or not as they are. It returns when to look again.
-func (s *Set) retire(units map[schema.GroupResource]*unit, chosen choice, wanted plans, now time.Time) (again <-chan time.Time) {
-	for id, u := range units {
+// stopUnwanted stops the watchers that have no plan any more or another one. It
+// returns a channel that fires when the next deletion grace may be over, or nil.
+func (v *supervisor) stopUnwanted(selected selection, wanted plans, now time.Time) (graceOver <-chan time.Time) {
+	for id, w := range v.running {
 		p, ok := wanted[id]
-		switch dropped := chosen.dropped(id, u); {
-		case ok && u.same(p):
-			u.gone = time.Time{}
+		switch dropped := selected.dropped(id, w); {
+		case ok && w.follows(p):
+			w.dropped = time.Time{}
 		case ok:
-			u.stop()
-			delete(units, id)
+			w.stop()
+			delete(v.running, id)
 		case dropped != "":
-			s.end(units, id, dropped, history.GapNotConfigured)
-		case u.gone.IsZero():
-			u.gone = now
-			again = time.After(linger)
-		case now.Sub(u.gone) < linger:
-			again = time.After(linger - now.Sub(u.gone))
+			v.end(id, gap.Cause{Reason: history.GapNotConfigured, Detail: dropped})
+		case w.dropped.IsZero():
+			w.dropped = now
+			graceOver = time.After(deletionGrace)
+		case now.Sub(w.dropped) < deletionGrace:
+			graceOver = time.After(deletionGrace - now.Sub(w.dropped))
 		default:
-			s.end(units, id, reasonGone, "")
+			v.end(id, gap.Cause{Detail: detailNoCRD})
 		}
 	}
-	return again
+	return graceOver
 }
 
-// end stops a unit for good, as far as anybody knows.
-func (s *Set) end(units map[schema.GroupResource]*unit, id schema.GroupResource, reason string, cause history.GapReason) {
-	u := units[id]
-	u.stop()
-	delete(units, id)
-	s.log.Info("resource is observed no longer", "resource", id.String(), "reason", reason)
-	s.changed(Change{Resource: u.resource, State: Stopped, Reason: reason, Cause: cause})
+// end stops a watcher and removes the state of its resource.
+func (v *supervisor) end(id schema.GroupResource, cause gap.Cause) {
+	w := v.running[id]
+	w.stop()
+	delete(v.running, id)
+	v.log.Info("stopped watching", "resource", id.String(), "detail", cause.Detail)
+	v.stateChanged(Change{Resource: w.resource, State: Stopped, Cause: cause})
 }
 
-// same tells whether the plan is the unit's. A life that becomes known later is no other life.
-func (u *unit) same(p plan) bool {
-	if u.life == "" {
-		u.life = p.life
+// follows reports whether the watcher follows the plan. A CRD UID that becomes
+// known later does not make another plan.
+func (w *runningWatcher) follows(p plan) bool {
+	if w.crdUID == "" {
+		w.crdUID = p.crdUID
 	}
-	u.named = p.named
-	return reflect.DeepEqual(u.resource, p.resource) && (p.life == "" || p.life == u.life)
+	w.named = p.named
+	return reflect.DeepEqual(w.resource, p.resource) && (p.crdUID == "" || p.crdUID == w.crdUID)
 }
 
-func (s *Set) start(ctx context.Context, group *errgroup.Group, p plan) *unit {
-	return &unit{plan: p, stop: spawn(ctx, group, func(ctx context.Context) error { return s.run(ctx, p) })}
+// startMissing starts a watcher for each plan that has none.
+func (v *supervisor) startMissing(ctx context.Context, wanted plans) {
+	for id, p := range wanted {
+		if v.running[id] != nil {
+			continue
+		}
+		causes := v.causes[id]
+		if causes == nil {
+			causes = &gap.Causes{}
+			v.causes[id] = causes
+		}
+		v.running[id] = &runningWatcher{
+			plan: p, stop: spawn(ctx, v.group, func(ctx context.Context) error { return v.watch(ctx, p, causes) }),
+		}
+	}
 }
 
-// spawn runs something in the group, and returns how to end it alone and wait for that.
+// spawn runs a function in the group. stop cancels the function and waits for
+// it.
 func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -144,45 +171,50 @@ func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context)
 	return func() { cancel(); <-done }
 }
 
-func (s *Set) run(ctx context.Context, p plan) error {
-	sink, err := s.opts.Open(ctx, p.resource)
+// watch opens the sink of a resource and runs its watcher until ctx is done.
+func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
+	sink, missed, err := s.opts.Open(ctx, p.resource)
 	if history.CodeOf(err) == history.Invalid {
-		s.changed(Change{Resource: p.resource, State: Waiting, Reason: err.Error(), Cause: history.GapStorage, Refused: true})
+		s.stateChanged(Change{
+			Resource: p.resource, State: Waiting, Cause: gap.Cause{Reason: history.GapStorage, Detail: err.Error()}, Refused: true,
+		})
 		s.log.ErrorContext(ctx, "resource can't be recorded", "resource", p.resource.GroupResource().String(), "err", err)
 		<-ctx.Done()
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open the record of %s: %w", p.resource.GroupResource(), err)
+		return fmt.Errorf("open the sink of %s: %w", p.resource.GroupResource(), err)
 	}
+	causes.Add(missed)
 	opts := s.opts.Options
-	opts.OnChange = s.changed
+	opts.OnChange = s.stateChanged
 	if registersGroups(p.resource.GroupResource()) {
-		sink = &noticed{Sink: sink, notice: s.lookAgain}
+		sink = &registrationSink{Sink: sink, changed: s.discoverSoon}
 	}
-	w := newWatcher(s.server, s.shared, p.resource, sink, opts)
-	w.named = p.named
+	w := newWatcher(s.server, s.outages, p.resource, sink, opts)
+	w.named, w.causes = p.named, causes
 	if err := w.Run(ctx); err != nil {
 		return fmt.Errorf("record %s: %w", p.resource.GroupResource(), err)
 	}
 	return nil
 }
 
-// registersGroups reports whether a resource's objects are the registrations of
-// the groups that other API servers serve.
+// registersGroups reports whether the objects of a resource register the groups
+// of aggregated API servers.
 func registersGroups(r schema.GroupResource) bool {
 	return r == schema.GroupResource{Group: "apiregistration.k8s.io", Resource: "apiservices"}
 }
 
-// noticed is a sink of objects whose changes change what discovery finds.
-type noticed struct {
+// registrationSink calls changed for each event, because these objects change
+// what discovery returns.
+type registrationSink struct {
 	Sink
 
-	notice func()
+	changed func()
 }
 
 // Observe implements [Sink].
-func (n *noticed) Observe(ctx context.Context, f history.WatchEvent) error {
-	n.notice()
-	return n.Sink.Observe(ctx, f) //nolint:wrapcheck // it stands for the sink
+func (n *registrationSink) Observe(ctx context.Context, e history.WatchEvent) error {
+	n.changed()
+	return n.Sink.Observe(ctx, e) //nolint:wrapcheck // the error is the sink's
 }

@@ -20,24 +20,25 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// world is a running set with its sinks, one per resource, which outlive the watchers that feed them.
-type world struct {
+// testSet is a running set with its sinks, one per resource, which outlive the watchers that feed them.
+type testSet struct {
 	*watcher.Set
 
 	mu     sync.Mutex
 	opened []string
-	sinks  map[string]*tape
+	sinks  map[string]*fakeSink
 	log    bytes.Buffer
 }
 
 // record runs a set until the test ends.
-func record(t *testing.T, cfg *rest.Config, targets watcher.Targets) *world {
+func runSet(t *testing.T, cfg *rest.Config, targets watcher.Targets) *testSet {
 	t.Helper()
-	w := &world{sinks: map[string]*tape{}}
+	w := &testSet{sinks: map[string]*fakeSink{}}
 	opts := watcher.SetOptions{Targets: targets, Open: w.open}
 	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
 	opts.RetryAfter = time.Second
@@ -58,29 +59,29 @@ func record(t *testing.T, cfg *rest.Config, targets watcher.Targets) *world {
 	return w
 }
 
-func (w *world) open(_ context.Context, r history.Resource) (watcher.Sink, error) {
+func (w *testSet) open(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.opened = append(w.opened, r.Version+" "+r.GroupResource().String())
-	return w.sink(r.GroupResource().String()), nil
+	return w.sink(r.GroupResource().String()), gap.Cause{}, nil
 }
 
-func (w *world) sink(gr string) *tape {
+func (w *testSet) sink(gr string) *fakeSink {
 	if w.sinks[gr] == nil {
-		w.sinks[gr] = &tape{}
+		w.sinks[gr] = &fakeSink{}
 	}
 	return w.sinks[gr]
 }
 
-// told returns what was told about an object of a resource.
-func (w *world) told(gr, object string) []string {
+// calls returns what was calls about an object of a resource.
+func (w *testSet) calls(gr, object string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return about(w.sink(gr).told(), object)
+	return about(w.sink(gr).calls(), object)
 }
 
 // opens returns the versions in which a resource's sink was opened.
-func (w *world) opens(gr string) (versions []string) {
+func (w *testSet) opens(gr string) (versions []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, o := range w.opened {
@@ -91,7 +92,7 @@ func (w *world) opens(gr string) (versions []string) {
 	return versions
 }
 
-func (w *world) state(gr string) (watcher.Status, bool) {
+func (w *testSet) state(gr string) (watcher.Status, bool) {
 	for _, s := range w.States() {
 		if s.Resource.GroupResource().String() == gr {
 			return s, true
@@ -100,7 +101,7 @@ func (w *world) state(gr string) (watcher.Status, bool) {
 	return watcher.Status{}, false
 }
 
-func (w *world) reaches(t *testing.T, gr string, state watcher.State) {
+func (w *testSet) reaches(t *testing.T, gr string, state watcher.State) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -114,13 +115,13 @@ func (w *world) reaches(t *testing.T, gr string, state watcher.State) {
 }
 
 // Write takes the log.
-func (w *world) Write(p []byte) (int, error) {
+func (w *testSet) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(p)
 }
 
-func (w *world) logged(what ...string) (n int) {
+func (w *testSet) logged(what ...string) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for line := range strings.Lines(w.log.String()) {
@@ -133,7 +134,7 @@ func (w *world) logged(what ...string) (n int) {
 
 func (l *lab) testConfiguredResources(t *testing.T) {
 	t.Helper()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{Resources: []history.Resource{
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"},
 		{Group: "apps", Version: "v1beta1", Plural: "deployments"},
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole"},
@@ -182,17 +183,17 @@ func (l *lab) testConfiguredResources(t *testing.T) {
 
 func TestSet_SaysThatTheServerIsUnreachable(t *testing.T) {
 	t.Parallel()
-	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{
+	w := runSet(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{
 		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}, DiscoverCRDs: true,
 	})
 	eventually(t, "a reason", func() bool {
 		s, ok := w.state("configmaps")
-		return ok && s.State == watcher.Waiting && strings.Contains(s.Reason, "refused") && !s.Refused
+		return ok && s.State == watcher.Waiting && strings.Contains(s.Detail, "refused") && !s.Refused
 	})
 	eventually(t, "troubles of discovery and of the CRDs' watch", func() bool {
 		got := w.Troubles()
-		return len(got) == 2 && got[0].Cause == history.GapDisconnected && got[0].Reason == got[1].Reason &&
-			strings.Contains(got[0].Reason, "refused")
+		return len(got) == 2 && got[0].Reason == history.GapDisconnected && got[0].Detail == got[1].Detail &&
+			strings.Contains(got[0].Detail, "refused")
 	})
 	eventually(t, "one line about all", func() bool { return w.logged("level=WARN", "count=3", "configmaps,discovery", "refused") == 1 })
 }
@@ -200,13 +201,13 @@ func TestSet_SaysThatTheServerIsUnreachable(t *testing.T) {
 func (l *lab) testSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
 	t.Helper()
 	locked := errors.New("locked")
-	set, err := watcher.NewSet(l.config(t, &wire{}), watcher.SetOptions{
+	set, err := watcher.NewSet(l.config(t, &clientConn{}), watcher.SetOptions{
 		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
-		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
+		Open: func(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 			if r.Plural == "secrets" {
-				return nil, locked
+				return nil, gap.Cause{}, locked
 			}
-			return &tape{}, nil
+			return &fakeSink{}, gap.Cause{}, nil
 		},
 	})
 	if err != nil {
@@ -220,14 +221,14 @@ func (l *lab) testSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
 // What can't be recorded, whatever is tried, keeps nothing else from being recorded.
 func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 	t.Helper()
-	sink := &tape{}
-	set, err := watcher.NewSet(l.config(t, &wire{}), watcher.SetOptions{
+	sink := &fakeSink{}
+	set, err := watcher.NewSet(l.config(t, &clientConn{}), watcher.SetOptions{
 		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
-		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
+		Open: func(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 			if r.Plural == "secrets" {
-				return nil, fmt.Errorf("register: %w", history.Errorf(history.Invalid, "no number is left"))
+				return nil, gap.Cause{}, fmt.Errorf("register: %w", history.Errorf(history.Invalid, "no number is left"))
 			}
-			return sink, nil
+			return sink, gap.Cause{}, nil
 		},
 	})
 	if err != nil {
@@ -246,8 +247,8 @@ func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 	}
 	eventually(t, "configmaps are observed, and secrets are said not to be", func() bool {
 		s := state("secrets")
-		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting && s.Cause == history.GapStorage && s.Refused &&
-			strings.Contains(s.Reason, "no number is left")
+		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting && s.Reason == history.GapStorage && s.Refused &&
+			strings.Contains(s.Detail, "no number is left")
 	})
 	cancel()
 	if err := <-ended; err != nil {
@@ -257,16 +258,16 @@ func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 
 func (l *lab) testPermissionsComeAndGo(t *testing.T) {
 	t.Helper()
-	connection := &wire{}
+	connection := &clientConn{}
 	cfg, user := l.nobody(t, connection)
 	l.allow(t, user, "configmaps")
-	w := record(t, cfg, watcher.Targets{Resources: []history.Resource{
+	w := runSet(t, cfg, watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"},
 	}, DiscoverCRDs: true})
 	w.reaches(t, "configmaps", watcher.Watching)
 	eventually(t, "a refusal", func() bool {
 		s, ok := w.state("secrets")
-		return ok && s.State == watcher.Waiting && s.Refused && strings.Contains(s.Reason, "list and watch on secrets")
+		return ok && s.State == watcher.Waiting && s.Refused && strings.Contains(s.Detail, "list and watch on secrets")
 	})
 	eventually(t, "a few attempts", func() bool { return len(connection.requests("secrets")) >= 4 })
 	eventually(t, "a log of the refusals", func() bool {
@@ -288,15 +289,15 @@ func (l *lab) testPermissionsComeAndGo(t *testing.T) {
 // A permission that is lost while the resource was watched is waited for, from where the watch was.
 func (l *lab) testPermissionIsLost(t *testing.T) {
 	t.Helper()
-	connection := &wire{}
+	connection := &clientConn{}
 	cfg, user := l.nobody(t, connection)
 	l.allow(t, user, "configmaps")
 	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
-	w := record(t, cfg, watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
+	w := runSet(t, cfg, watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
 	w.reaches(t, "configmaps", watcher.Watching)
 	h.put("a")
 	h.put("b")
-	eventually(t, "b", func() bool { return len(w.told("configmaps", h.namespace+"/b")) == 1 })
+	eventually(t, "b", func() bool { return len(w.calls("configmaps", h.namespace+"/b")) == 1 })
 	l.allow(t, user)
 	refused := func() bool {
 		connection.cut()
@@ -309,15 +310,15 @@ func (l *lab) testPermissionIsLost(t *testing.T) {
 	l.allow(t, user, "configmaps")
 	w.reaches(t, "configmaps", watcher.Watching)
 	for _, name := range []string{"a", "b"} {
-		eventually(t, name, func() bool { return slices.Equal(w.told("configmaps", h.namespace+"/"+name), h.of(name)) })
+		eventually(t, name, func() bool { return slices.Equal(w.calls("configmaps", h.namespace+"/"+name), h.of(name)) })
 	}
-	if told := w.sinks["configmaps"].told(); slices.Index(told[1:], "begin") >= 0 {
-		t.Errorf("everything was observed anew: %q", told)
+	if calls := w.sinks["configmaps"].calls(); slices.Index(calls[1:], "begin") >= 0 {
+		t.Errorf("everything was observed anew: %q", calls)
 	}
 }
 
 // nobody returns the configuration of a user who may do nothing but discover.
-func (l *lab) nobody(t *testing.T, w *wire) (cfg *rest.Config, user string) {
+func (l *lab) nobody(t *testing.T, w *clientConn) (cfg *rest.Config, user string) {
 	t.Helper()
 	user = "recorder-" + l.namespace(t)
 	cfg = l.config(t, w)
@@ -422,12 +423,12 @@ func (l *lab) testDefinitionsComeChangeAndGo(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{DiscoverCRDs: true})
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{DiscoverCRDs: true})
 
 	gadgets.serve("v1alpha1", "v1beta1") // what is stored comes before what has priority
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1beta1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 	if s, _ := w.state(gr); s.Configured || s.Resource.Kind != "Gadget" || !slices.Equal(s.Resource.ShortNames, []string{"gd"}) {
 		t.Errorf("state %+v", s)
 	}
@@ -435,27 +436,27 @@ func (l *lab) testDefinitionsComeChangeAndGo(t *testing.T) {
 	gadgets.serve("v1", "v1beta1", "v1alpha1")
 	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v1alpha1", "v1"}) })
 	gadgets.create("v1beta1", ns, "b")
-	eventually(t, "b", func() bool { return len(w.told(gr, ns+"/b")) == 1 })
+	eventually(t, "b", func() bool { return len(w.calls(gr, ns+"/b")) == 1 })
 
 	gadgets.serve("-v1", "v1beta1", "v1alpha1")
 	eventually(t, "v1beta1", func() bool { return slices.Equal(w.opens(gr), []string{"v1alpha1", "v1", "v1beta1"}) })
 	gadgets.create("v1beta1", ns, "c")
-	eventually(t, "c", func() bool { return len(w.told(gr, ns+"/c")) == 1 })
+	eventually(t, "c", func() bool { return len(w.calls(gr, ns+"/c")) == 1 })
 
 	gadgets.remove()
 	for _, name := range []string{"a", "b", "c"} {
 		eventually(t, "the deletion of "+name, func() bool {
-			told := w.told(gr, ns+"/"+name)
-			return told[len(told)-1] == "DELETED@?"
+			calls := w.calls(gr, ns+"/"+name)
+			return calls[len(calls)-1] == "DELETED@?"
 		})
 	}
 	eventually(t, "its end", func() bool { _, ok := w.state(gr); return !ok })
 
 	gadgets.serve("v1")
 	gadgets.create("v1", ns, "d")
-	eventually(t, "d", func() bool { return len(w.told(gr, ns+"/d")) == 1 })
-	if told := w.told(gr, ns+"/c"); len(told) < 2 || told[len(told)-1] != "DELETED@?" {
-		t.Errorf("c after its definition came back: %q", told)
+	eventually(t, "d", func() bool { return len(w.calls(gr, ns+"/d")) == 1 })
+	if calls := w.calls(gr, ns+"/c"); len(calls) < 2 || calls[len(calls)-1] != "DELETED@?" {
+		t.Errorf("c after its definition came back: %q", calls)
 	}
 }
 
@@ -465,19 +466,19 @@ func (l *lab) testDeletionsArriveAfterTheirDefinitions(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	connection := &wire{held: "gadgets"}
-	w := record(t, l.config(t, connection), watcher.Targets{DiscoverCRDs: true})
+	connection := &clientConn{held: "gadgets"}
+	w := runSet(t, l.config(t, connection), watcher.Targets{DiscoverCRDs: true})
 	gadgets.serve("v1")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 	connection.gate.Lock()
 	gadgets.remove()
 	time.Sleep(time.Second) // the CRDs' watch is not held
 	connection.gate.Unlock()
 	eventually(t, "its end", func() bool { _, ok := w.state(gr); return !ok })
-	if told := w.told(gr, ns+"/a"); !slices.Equal(told, []string{"ADDED@" + rvOf(told[0]), "DELETED@?"}) {
-		t.Errorf("a: %q, want its deletion too", told)
+	if calls := w.calls(gr, ns+"/a"); !slices.Equal(calls, []string{"ADDED@" + rvOf(calls[0]), "DELETED@?"}) {
+		t.Errorf("a: %q, want its deletion too", calls)
 	}
 }
 
@@ -487,14 +488,14 @@ func (l *lab) testDefinitionIsDeletedAndComesBack(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{DiscoverCRDs: true})
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{DiscoverCRDs: true})
 	gadgets.serve("v1")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.remove()
 	gadgets.serve("v1")
 	eventually(t, "another life", func() bool { return len(w.opens(gr)) == 2 })
 	gadgets.create("v1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 }
 
 // A configured resource that appears later is found without the discovery of CRDs, and keeps being found in another
@@ -504,7 +505,7 @@ func (l *lab) testConfiguredResourceAppearsLater(t *testing.T) {
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{Resources: []history.Resource{
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Group: gadgets.group, Version: "v2", Plural: "gadgets"},
 	}})
 	w.reaches(t, "configmaps", watcher.Watching)
@@ -512,9 +513,9 @@ func (l *lab) testConfiguredResourceAppearsLater(t *testing.T) {
 	gadgets.serve("v1", "v2")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 	gadgets.serve("v1", "-v2")
 	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v2", "v1"}) })
 	gadgets.create("v1", ns, "b")
-	eventually(t, "b", func() bool { return len(w.told(gr, ns+"/b")) == 1 })
+	eventually(t, "b", func() bool { return len(w.calls(gr, ns+"/b")) == 1 })
 }

@@ -12,25 +12,27 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// tape is a sink that writes down what it is told: "begin", "ADDED shop/a@7", "end 9", "abort", "bookmark 12".
-type tape struct {
+// fakeSink is a sink that writes down what it is calls: "begin", "ADDED shop/a@7", "end 9", "abort", "bookmark 12".
+type fakeSink struct {
 	checkpoint string
-	// refuse, where it is set, is asked before each call is written down.
-	refuse func(ctx context.Context, call string) error
+	// fail, where it is set, is asked before each call is written down.
+	fail func(ctx context.Context, call string) error
 
-	mu     sync.Mutex
-	calls  []string
-	frames []history.WatchEvent
-	rv     string
+	mu       sync.Mutex
+	recorded []string
+	frames   []history.WatchEvent
+	rv       string
 
+	causes          []gap.Cause // of the lists
 	paused, resumed int
 	alive           []time.Time
 }
 
-func (s *tape) Checkpoint() string {
+func (s *fakeSink) Checkpoint() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rv != "" {
@@ -39,15 +41,24 @@ func (s *tape) Checkpoint() string {
 	return s.checkpoint
 }
 
-func (s *tape) BeginList(ctx context.Context) error          { return s.write(ctx, "begin", "") }
-func (s *tape) EndList(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
-func (s *tape) AbortList()                                   { _ = s.write(context.Background(), "abort", "") }
+func (s *fakeSink) BeginList(ctx context.Context, cause gap.Cause) error {
+	if err := s.write(ctx, "begin", ""); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.causes = append(s.causes, cause)
+	return nil
+}
+
+func (s *fakeSink) EndList(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
+func (s *fakeSink) AbortList()                                   { _ = s.write(context.Background(), "abort", "") }
 
 // Ask is not written down: it comes with each sync.
-func (s *tape) ListRequested() {}
+func (s *fakeSink) ListRequested() {}
 
 // Alive is kept, and not written down: it comes with each end of a watch.
-func (s *tape) Alive(_ context.Context, at time.Time) error {
+func (s *fakeSink) Alive(_ context.Context, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alive = append(s.alive, at)
@@ -55,32 +66,32 @@ func (s *tape) Alive(_ context.Context, at time.Time) error {
 }
 
 // Pause is counted, and not written down: it comes with the end of each watch.
-func (s *tape) Pause() {
+func (s *fakeSink) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused++
 }
 
 // Resume is counted, and not written down: it comes with each watch.
-func (s *tape) Resume() {
+func (s *fakeSink) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resumed++
 }
 
-func (s *tape) Bookmark(ctx context.Context, rv string) error {
+func (s *fakeSink) Bookmark(ctx context.Context, rv string) error {
 	return s.write(ctx, "bookmark "+rv, rv)
 }
 
 // Settle asks whether it is refused, and writes nothing down: when it is called depends on when the server pauses.
-func (s *tape) CaughtUp(ctx context.Context) error {
-	if s.refuse != nil {
-		return s.refuse(ctx, "settle")
+func (s *fakeSink) CaughtUp(ctx context.Context) error {
+	if s.fail != nil {
+		return s.fail(ctx, "caught up")
 	}
 	return nil
 }
 
-func (s *tape) Observe(ctx context.Context, f history.WatchEvent) error {
+func (s *fakeSink) Observe(ctx context.Context, f history.WatchEvent) error {
 	var o metav1.PartialObjectMetadata
 	if err := json.Unmarshal(f.Object, &o); err != nil {
 		return err
@@ -99,29 +110,29 @@ func (s *tape) Observe(ctx context.Context, f history.WatchEvent) error {
 	return nil
 }
 
-func (s *tape) write(ctx context.Context, call, rv string) error {
+func (s *fakeSink) write(ctx context.Context, call, rv string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if s.refuse != nil {
-		if err := s.refuse(ctx, call); err != nil {
+	if s.fail != nil {
+		if err := s.fail(ctx, call); err != nil {
 			return err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls = append(s.calls, call)
+	s.recorded = append(s.recorded, call)
 	if rv != "" {
 		s.rv = rv
 	}
 	return nil
 }
 
-// told returns what the sink was told so far.
-func (s *tape) told() []string {
+// calls returns what the sink was calls so far.
+func (s *fakeSink) calls() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.calls)
+	return slices.Clone(s.recorded)
 }
 
 // eventually waits until the condition holds; the test fails where it doesn't within a minute.

@@ -6,69 +6,88 @@ import (
 	"time"
 )
 
-// The server sends what happened since a resourceVersion in one go, and does not say where that ends and the present begins. It
-// has ended when nothing has come for a while, or, on a watch that never pauses, some time after it was opened: no
-// server keeps more of the past than can be read in that. Until then the
-// connection is read without beats.
+// A watch first delivers the changes since its resourceVersion, without marking
+// where they end and new changes begin. The watcher assumes that it has caught
+// up after a pause. If a watch never pauses, it assumes so after some time: no
+// API server keeps more changes than can be read in that time. Until then, the
+// connection is read without a coalescing window.
 const (
-	lull        = 75 * time.Millisecond
-	mostBacklog = 10 * time.Second
+	caughtUpPause = 75 * time.Millisecond
+	maxCatchUp    = 10 * time.Second
 )
 
-// backlog reads a watch, and calls end once what the server had in stock is read. That is either while a read waits, and the read
-// does not return before end has, or between two reads: never beside anything else that the reader's goroutine does.
-type backlog struct {
+// catchUpReader reads a watch, and calls onCaughtUp once, when the watch has
+// caught up.
+//
+// It calls onCaughtUp in Read or in a timer while Read waits. Read does not
+// return before onCaughtUp has returned, so the call never runs concurrently
+// with anything else of the reader's goroutine.
+type catchUpReader struct {
 	io.Reader
 
-	opened time.Time
-	end    func() error // nil: it was called, or is not known yet
+	began      time.Time
+	onCaughtUp func() error // nil: it was called, or begin was not called yet
 }
 
-// begin lets end be called once what comes from now on pauses.
-func (b *backlog) begin(end func() error) { b.opened, b.end = time.Now(), end }
+// begin makes the reader call onCaughtUp after the next pause.
+func (r *catchUpReader) begin(onCaughtUp func() error) {
+	r.began, r.onCaughtUp = time.Now(), onCaughtUp
+}
 
-// Read implements [io.Reader].
-func (b *backlog) Read(p []byte) (int, error) {
-	if b.end == nil {
-		return b.Reader.Read(p) //nolint:wrapcheck // it stands for the watch
+// Read implements [io.Reader]. It also returns the error of onCaughtUp.
+func (r *catchUpReader) Read(p []byte) (int, error) {
+	if r.onCaughtUp == nil {
+		return r.Reader.Read(p) //nolint:wrapcheck // the error is the watch's
 	}
-	if time.Since(b.opened) > mostBacklog {
-		if err := b.finish(); err != nil {
+	if time.Since(r.began) > maxCatchUp {
+		if err := r.finish(); err != nil {
 			return 0, err
 		}
 	}
-	over := make(chan error, 1)
-	quiet := time.AfterFunc(lull, func() { over <- b.finish() })
-	n, err := b.Reader.Read(p)
-	if !quiet.Stop() {
-		if failed := <-over; failed != nil {
+	finished := make(chan error, 1)
+	pause := time.AfterFunc(caughtUpPause, func() { finished <- r.finish() })
+	n, err := r.Reader.Read(p)
+	if !pause.Stop() {
+		if failed := <-finished; failed != nil {
 			return 0, failed
 		}
 	}
-	return n, err //nolint:wrapcheck // it stands for the watch
+	return n, err //nolint:wrapcheck // the error is the watch's
 }
 
-func (b *backlog) finish() error {
-	end := b.end
-	b.end = nil
-	return end()
-}
-
-// catchUp returns what to read of a watch. One that goes on from an earlier one observes the resource only when what happened in
-// between is recorded. What comes after an initial state may be as old as that.
-func (w *Watcher) catchUp(ctx context.Context, body io.Reader) io.Reader {
-	w.backlog = &backlog{Reader: body}
-	if w.rv == "" {
-		return w.backlog
+// finish calls onCaughtUp, unless that was done.
+func (r *catchUpReader) finish() error {
+	onCaughtUp := r.onCaughtUp
+	r.onCaughtUp = nil
+	if onCaughtUp == nil {
+		return nil
 	}
-	w.relax = w.server.Hurry()
-	w.backlog.begin(func() error {
-		defer w.relax()
-		if err := w.sink.CaughtUp(ctx); err != nil {
-			return sinkFailure(err)
+	return onCaughtUp()
+}
+
+// catchUpFrom returns the reader of a watch. A resumed watch changes the state
+// to Watching only when it has caught up. A streamed list begins to catch up at
+// its end.
+func (w *Watcher) catchUpFrom(ctx context.Context, body io.Reader) io.Reader {
+	w.catchUp = &catchUpReader{Reader: body}
+	if w.rv == "" {
+		return w.catchUp
+	}
+	w.release = w.server.Immediate()
+	w.catchUp.begin(func() error {
+		defer w.release()
+		if err := w.caughtUp(ctx); err != nil {
+			return err
 		}
-		w.enter(Change{State: Watching})
+		w.setState(Change{State: Watching})
 		return nil
 	})
-	return w.backlog
+	return w.catchUp
+}
+
+// caughtUp tells the sink that the watch has caught up.
+func (w *Watcher) caughtUp(ctx context.Context) error {
+	err := asSinkError(w.sink.CaughtUp(ctx))
+	w.causes.Reset()
+	return err
 }

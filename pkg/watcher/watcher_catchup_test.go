@@ -31,7 +31,7 @@ func TestABacklogIsReadBeforeAResourceIsObserved(t *testing.T) {
 	t.Parallel()
 	busy := make([]string, 1000)
 	for i := range busy {
-		busy[i] = frame("MODIFIED", "a", 6+i)
+		busy[i] = watchEvent("MODIFIED", "a", 6+i)
 	}
 	for _, tc := range []struct {
 		name          string
@@ -47,14 +47,14 @@ func TestABacklogIsReadBeforeAResourceIsObserved(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				settled := -1
-				sink := &tape{checkpoint: "5"}
-				sink.refuse = func(_ context.Context, call string) error {
-					if call == "settle" && settled < 0 {
-						settled = len(sink.told())
+				sink := &fakeSink{checkpoint: "5"}
+				sink.fail = func(_ context.Context, call string) error {
+					if call == "caught up" && settled < 0 {
+						settled = len(sink.calls())
 					}
 					return nil
 				}
-				changes, err := play(t, &script{answers: []http.HandlerFunc{tc.answer}}, sink, time.Minute)
+				changes, err := runScript(t, &script{answers: []http.HandlerFunc{tc.answer}}, sink, time.Minute)
 				if err != nil || len(changes) != 1 || changes[0].State != watcher.Watching {
 					t.Errorf("changes of state %+v (%v), want that it is observed", changes, err)
 				}
@@ -71,18 +71,18 @@ func TestABacklogThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("disk full")
-		sink := &tape{checkpoint: "5", refuse: func(_ context.Context, call string) error {
-			if call == "settle" {
+		sink := &fakeSink{checkpoint: "5", fail: func(_ context.Context, call string) error {
+			if call == "caught up" {
 				return full
 			}
 			return nil
 		}}
-		changes, err := play(t, &script{answers: []http.HandlerFunc{paused(80*time.Millisecond, bookmark(6), bookmark(7))}}, sink, time.Minute)
+		changes, err := runScript(t, &script{answers: []http.HandlerFunc{paused(80*time.Millisecond, bookmark(6), bookmark(7))}}, sink, time.Minute)
 		if !errors.Is(err, full) || len(changes) > 0 {
 			t.Errorf("Run returned %v, the states were %+v; want the sink's error", err, changes)
 		}
-		if got := sink.told(); !slices.Equal(got, []string{"bookmark 6"}) {
-			t.Errorf("the sink was told %q after it had failed", got)
+		if got := sink.calls(); !slices.Equal(got, []string{"bookmark 6"}) {
+			t.Errorf("the sink was calls %q after it had failed", got)
 		}
 	})
 }
@@ -92,19 +92,19 @@ func TestEachWatchSaysWhenItGoesOnAndWhenItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var paused, resumed []int // watches by when the sink was settled
-		sink := &tape{}
-		sink.refuse = func(_ context.Context, call string) error {
-			if call == "settle" {
+		sink := &fakeSink{}
+		sink.fail = func(_ context.Context, call string) error {
+			if call == "caught up" {
 				paused, resumed = append(paused, sink.paused), append(resumed, sink.resumed)
 			}
 			return nil
 		}
 		ends := func(w http.ResponseWriter, _ *http.Request) {
-			write(w, []string{frame("MODIFIED", "a", 6)})
+			write(w, []string{watchEvent("MODIFIED", "a", 6)})
 			time.Sleep(time.Second)
 		}
-		stream := lines(frame("ADDED", "a", 4), initialEnd(5))
-		if _, err := play(t, &script{answers: []http.HandlerFunc{stream, ends, ends, hang()}}, sink, time.Minute); err != nil {
+		stream := lines(watchEvent("ADDED", "a", 4), initialEnd(5))
+		if _, err := runScript(t, &script{answers: []http.HandlerFunc{stream, ends, ends, hang()}}, sink, time.Minute); err != nil {
 			t.Fatal(err)
 		}
 		if want := []int{1, 2, 3}; !slices.Equal(resumed, want) {

@@ -22,7 +22,7 @@ import (
 )
 
 // run starts a watcher of ConfigMaps and returns how to end it.
-func run(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options) (stop func()) {
+func runWatcher(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options) (stop func()) {
 	t.Helper()
 	w, err := watcher.New(cfg, configMaps(), sink, opts)
 	if err != nil {
@@ -41,7 +41,7 @@ func run(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options
 	return stop
 }
 
-// truth writes ConfigMaps of one namespace and keeps what the server made of them, as a sink is told it.
+// truth writes ConfigMaps of one namespace and keeps what the server made of them, as a sink is calls it.
 type truth struct {
 	t         *testing.T
 	kube      *kubernetes.Clientset
@@ -90,9 +90,9 @@ func (h *truth) of(name string) []string {
 	return about(h.versions, h.namespace+"/"+name)
 }
 
-// about returns what was told about one object, with the resourceVersions of deletions left out.
-func about(told []string, object string) (all []string) {
-	for _, call := range told {
+// about returns what was calls about one object, with the resourceVersions of deletions left out.
+func about(calls []string, object string) (all []string) {
+	for _, call := range calls {
 		verb, rest, _ := strings.Cut(call, " ")
 		name, rv, _ := strings.Cut(rest, "@")
 		if name != object {
@@ -106,22 +106,22 @@ func about(told []string, object string) (all []string) {
 	return all
 }
 
-func (h *truth) arrivesAt(sink *tape, name string) {
+func (h *truth) arrivesAt(sink *fakeSink, name string) {
 	h.t.Helper()
 	want := h.of(name)
 	eventually(h.t, strings.Join(want, " "), func() bool {
-		return len(about(sink.told(), h.namespace+"/"+name)) >= len(want)
+		return len(about(sink.calls(), h.namespace+"/"+name)) >= len(want)
 	})
-	if got := about(sink.told(), h.namespace+"/"+name); !slices.Equal(got, want) {
+	if got := about(sink.calls(), h.namespace+"/"+name); !slices.Equal(got, want) {
 		h.t.Errorf("%s\n got %q\nwant %q", name, got, want)
 	}
 }
 
 func (l *lab) testResumesWithoutAList(t *testing.T) {
 	t.Helper()
-	h, sink, first := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &tape{}, &wire{}
+	h, sink, first := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &fakeSink{}, &clientConn{}
 	h.put("a")
-	stop := run(t, l.config(t, first), sink, watcher.Options{})
+	stop := runWatcher(t, l.config(t, first), sink, watcher.Options{})
 	h.arrivesAt(sink, "a")
 	h.put("a")
 	h.put("b")
@@ -133,17 +133,17 @@ func (l *lab) testResumesWithoutAList(t *testing.T) {
 	}
 
 	// What the sink has taken up to here is its checkpoint.
-	resumed := &tape{checkpoint: lastRV(t, sink)}
+	resumed := &fakeSink{checkpoint: lastRV(t, sink)}
 	h.put("a")
 	h.remove("b")
 	h.put("b")
 	h.put("c")
-	second := &wire{}
-	run(t, l.config(t, second), resumed, watcher.Options{})
-	eventually(t, "c", func() bool { return len(about(resumed.told(), h.namespace+"/c")) == 1 })
+	second := &clientConn{}
+	runWatcher(t, l.config(t, second), resumed, watcher.Options{})
+	eventually(t, "c", func() bool { return len(about(resumed.calls(), h.namespace+"/c")) == 1 })
 	for _, name := range []string{"a", "b", "c"} {
-		before := about(sink.told(), h.namespace+"/"+name)
-		if got, want := about(resumed.told(), h.namespace+"/"+name), h.of(name)[len(before):]; !slices.Equal(got, want) {
+		before := about(sink.calls(), h.namespace+"/"+name)
+		if got, want := about(resumed.calls(), h.namespace+"/"+name), h.of(name)[len(before):]; !slices.Equal(got, want) {
 			t.Errorf("%s after the restart: %q, want %q", name, got, want)
 		}
 	}
@@ -152,11 +152,11 @@ func (l *lab) testResumesWithoutAList(t *testing.T) {
 	}
 }
 
-// lastRV returns the resourceVersion of the last frame or bookmark that the sink was told of.
-func lastRV(t *testing.T, sink *tape) string {
+// lastRV returns the resourceVersion of the last frame or bookmark that the sink was calls of.
+func lastRV(t *testing.T, sink *fakeSink) string {
 	t.Helper()
-	told := sink.told()
-	last := told[len(told)-1]
+	calls := sink.calls()
+	last := calls[len(calls)-1]
 	return last[strings.LastIndexAny(last, "@ ")+1:]
 }
 
@@ -165,7 +165,7 @@ func lastRV(t *testing.T, sink *tape) string {
 func (l *lab) testUnderLoad(t *testing.T) {
 	t.Helper()
 	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
-	sinks, wires := make([]*tape, 4), make([]*wire, 4)
+	sinks, wires := make([]*fakeSink, 4), make([]*clientConn, 4)
 	names := []string{"a", "b", "c", "d"}
 	var writers sync.WaitGroup
 	for _, name := range names {
@@ -181,8 +181,8 @@ func (l *lab) testUnderLoad(t *testing.T) {
 	}
 	for i := range sinks {
 		time.Sleep(200 * time.Millisecond)
-		sinks[i], wires[i] = &tape{}, &wire{}
-		run(t, l.config(t, wires[i]), sinks[i], watcher.Options{})
+		sinks[i], wires[i] = &fakeSink{}, &clientConn{}
+		runWatcher(t, l.config(t, wires[i]), sinks[i], watcher.Options{})
 		wires[i/2].cut()
 	}
 	writers.Wait()
@@ -191,10 +191,10 @@ func (l *lab) testUnderLoad(t *testing.T) {
 			want := h.of(name)
 			end := want[len(want)-3:] // removed, or put, for the last times
 			eventually(t, "the end of "+name, func() bool {
-				got := about(sink.told(), h.namespace+"/"+name)
+				got := about(sink.calls(), h.namespace+"/"+name)
 				return len(got) >= 3 && slices.Equal(got[len(got)-3:], end)
 			})
-			got := about(sink.told(), h.namespace+"/"+name)
+			got := about(sink.calls(), h.namespace+"/"+name)
 			part := slices.Clone(want[len(want)-len(got):])
 			part[0] = strings.Replace(part[0], "MODIFIED", "ADDED", 1) // as a sync begins
 			if !slices.Equal(got, part) {
@@ -211,7 +211,7 @@ func (l *lab) testPagesAgreeWithTheWatch(t *testing.T) {
 	for n := range 10 {
 		h.put(fmt.Sprint("cm-", n))
 	}
-	noStreams := &wire{answer: func(r *http.Request) *http.Response {
+	noStreams := &clientConn{answer: func(r *http.Request) *http.Response {
 		if !r.URL.Query().Has("sendInitialEvents") {
 			return nil
 		}
@@ -220,9 +220,9 @@ func (l *lab) testPagesAgreeWithTheWatch(t *testing.T) {
 			Body: io.NopCloser(strings.NewReader(failure(422, "Invalid", "sendInitialEvents: Forbidden"))),
 		}
 	}}
-	streamed, listed := &tape{}, &tape{}
-	stopStream := run(t, l.config(t, &wire{}), streamed, watcher.Options{})
-	stopList := run(t, l.config(t, noStreams), listed, watcher.Options{PageSize: 3})
+	streamed, listed := &fakeSink{}, &fakeSink{}
+	stopStream := runWatcher(t, l.config(t, &clientConn{}), streamed, watcher.Options{})
+	stopList := runWatcher(t, l.config(t, noStreams), listed, watcher.Options{PageSize: 3})
 	h.arrivesAt(streamed, "cm-9")
 	h.arrivesAt(listed, "cm-9")
 	h.put("late")
@@ -241,7 +241,7 @@ func (l *lab) testPagesAgreeWithTheWatch(t *testing.T) {
 	}
 }
 
-func objectOf(sink *tape, namespace, name string) string {
+func objectOf(sink *fakeSink, namespace, name string) string {
 	sink.mu.Lock()
 	defer sink.mu.Unlock()
 	for _, f := range sink.frames {

@@ -12,28 +12,28 @@ import (
 )
 
 var (
-	errStalled  = errors.New("the watch brought nothing for too long")
-	errSilent   = errors.New("the API server gave no answer in time")
-	errAtOnce   = errors.New("the API server ended the watch at once")
-	errCutShort = errors.New("the API server ended the initial state before its end")
-	errEndless  = errors.New("the list does not go on: a page names itself as the next one")
-	errPartial  = errors.New("the list ends although the API server says that objects remain")
+	errStalled    = errors.New("the watch was silent for too long")
+	errNoAnswer   = errors.New("the API server gave no answer in time")
+	errEndedEarly = errors.New("the API server ended the watch at once")
+	errIncomplete = errors.New("the API server ended the initial state before it was complete")
+	errPageLoop   = errors.New("a page of the list names itself as the next page")
+	errItemsLeft  = errors.New("the list ends although the API server says that objects remain")
 )
 
-// kind groups the faults that share a back-off.
-type kind uint8
+// errorClass groups the errors that share a back-off.
+type errorClass uint8
 
 const (
-	unreachable kind = iota // no answer, or one that broke off
-	throttled               // the server asks to come later
-	refused                 // the server does not serve the resource, or not to this user
-	failing                 // any other error that the server reports
-	garbled                 // an answer that can't be used
-	kinds
+	unreachable  errorClass = iota // no answer, or an interrupted one
+	throttled                      // the API server asks to retry later
+	refused                        // the API server does not serve the resource, or not to this user
+	failing                        // any other error that the API server reports
+	unusable                       // an answer that can't be read
+	errorClasses                   // the number of classes
 )
 
-// kindOf returns the kind of a session's error.
-func kindOf(err error) kind {
+// errorClassOf returns the class of a session's error.
+func errorClassOf(err error) errorClass {
 	switch {
 	case apierrors.IsTooManyRequests(err):
 		return throttled
@@ -41,62 +41,68 @@ func kindOf(err error) kind {
 		return refused
 	case isStatus(err):
 		return failing
-	case errors.Is(err, errStalled), errors.Is(err, errSilent), apiserver.IsNetworkError(err):
+	case errors.Is(err, errStalled), errors.Is(err, errNoAnswer), apiserver.IsNetworkError(err):
 		return unreachable
 	default:
-		return garbled
+		return unusable
 	}
 }
 
-// sinkError marks an error as the sink's: it ends the watcher.
+// sinkError marks an error of the sink. It ends the watcher.
 type sinkError struct{ err error }
 
 func (e *sinkError) Error() string { return e.err.Error() }
 func (e *sinkError) Unwrap() error { return e.err }
 
-func sinkFailure(err error) error {
+// asSinkError marks an error as the sink's. A nil error stays nil.
+func asSinkError(err error) error {
 	if err == nil {
 		return nil
 	}
 	return &sinkError{err}
 }
 
-// observing tells apart what a sink can't do and what a server should not have sent.
-func observing(err error) error {
+// asObserveError marks an error of [Sink.Observe] as the sink's, unless it says
+// that the API server sent an unreadable object.
+func asObserveError(err error) error {
 	if history.CodeOf(err) == history.Invalid {
 		return err
 	}
-	return sinkFailure(err)
+	return asSinkError(err)
 }
 
-// expired reports whether the server has forgotten the resourceVersion that
-// it was asked for.
-func expired(err error) bool {
+// isExpired reports whether the API server does not keep the changes after the
+// requested resourceVersion any more.
+func isExpired(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
 }
 
-// ahead reports whether the resourceVersion that the server was asked for is
-// ahead of it. The server may be a replica that lags, or it has lost what came
-// after a backup.
-func ahead(err error) bool {
+// isTooLarge reports whether the requested resourceVersion is newer than the API
+// server's. The server may be a replica that lags, or it was restored from a
+// backup.
+func isTooLarge(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) ||
 		apierrors.IsTimeout(err) && strings.Contains(err.Error(), "Too large resource version")
 }
 
-// malformed tells whether the server did not understand the request. Of a request that differs from others only in its
-// resourceVersion, that is what it did not understand.
-func malformed(err error) bool {
+// isMalformed reports whether the API server did not understand the request. If
+// other requests differ only in their resourceVersions, it did not understand
+// the resourceVersion.
+func isMalformed(err error) bool {
 	return apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
 }
 
-// rejectsStreaming tells whether the server can't stream initial state, as far as one can know: servers that can't
-// differ in what they say, and one that does not know what is asked of it watches, and never says that the state is complete.
+// rejectsStreaming reports whether the API server probably can't stream the
+// initial state. Such servers answer with different errors. A server that
+// ignores the request parameters watches, and never sends the end of the initial
+// state.
 func rejectsStreaming(err error) bool {
-	return malformed(err) || apierrors.IsInternalError(err) || apierrors.IsNotAcceptable(err) ||
+	return isMalformed(err) || apierrors.IsInternalError(err) || apierrors.IsNotAcceptable(err) ||
 		apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && isStatus(err) ||
-		errors.Is(err, errStalled) || errors.Is(err, errSilent) || errors.Is(err, errCutShort)
+		errors.Is(err, errStalled) || errors.Is(err, errNoAnswer) || errors.Is(err, errIncomplete)
 }
 
+// isStatus reports whether the API server answered with a Status.
 func isStatus(err error) bool {
 	_, ok := errors.AsType[*apierrors.StatusError](err)
 	return ok

@@ -11,103 +11,108 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/watchproto"
 )
 
-// begin begins a sync, unless one is under way or none is due. It is called
-// once the server sends objects: the sink gives up its checkpoint, and an
-// answer of something else is not worth that.
-func (w *Watcher) begin(ctx context.Context) error {
-	if w.rv != "" || w.syncing {
+// beginList begins a list, unless one is running or none is due. It is called
+// when the API server sends the first object. Before that, the answer may be
+// something else, which is no reason for the sink to withdraw its checkpoint.
+func (w *Watcher) beginList(ctx context.Context) error {
+	if w.rv != "" || w.listing {
 		return nil
 	}
-	if err := w.sink.BeginList(ctx); err != nil {
-		return sinkFailure(err)
+	if err := w.sink.BeginList(ctx, w.causes.Best()); err != nil {
+		return asSinkError(err)
 	}
-	w.syncing, w.began = true, true
-	w.enter(Change{State: Syncing}) // no earlier: what a sync can't make up for is in the sink from now on
+	w.listing, w.listBegan = true, true
+	w.setState(Change{State: Syncing}) // not earlier: from now on, the sink has the gap
 	return nil
 }
 
-func (w *Watcher) end(ctx context.Context, rv string) error {
+// endList ends a list that is complete at rv. A streamed list continues as a
+// watch, which begins to catch up.
+func (w *Watcher) endList(ctx context.Context, rv string) error {
+	w.causes.Reset()
 	if err := w.sink.EndList(ctx, rv); err != nil {
-		return sinkFailure(err)
+		return asSinkError(err)
 	}
-	w.rv, w.syncing, w.paged, w.whole, w.moved, w.former = rv, false, false, false, true, ""
+	w.rv, w.listing, w.usePages, w.useSinglePage, w.progressed, w.resumable = rv, false, false, false, true, ""
 	w.opened = time.Now()
-	w.relax()
-	w.enter(Change{State: Watching})
-	if w.backlog != nil { // it goes over into a watch
-		w.backlog.begin(func() error { return sinkFailure(w.sink.CaughtUp(ctx)) })
+	w.release()
+	w.setState(Change{State: Watching})
+	if w.catchUp != nil {
+		w.catchUp.begin(func() error { return w.caughtUp(ctx) })
 	}
 	return nil
 }
 
-// list syncs by pages. A page that expires ends the sync: the rest would be of
-// another time. What contradicts itself in pages is asked for in one.
-func (w *Watcher) list(ctx context.Context, l *link) error {
+// list lists the resource in pages. If a page expires, the list fails, because
+// the remaining pages would be of another time. If pages expire or contradict
+// each other, the next list is a single page.
+func (w *Watcher) list(ctx context.Context, conn *connection) error {
 	query := url.Values{}
-	if !w.whole {
+	if !w.useSinglePage {
 		query.Set("limit", strconv.Itoa(w.opts.PageSize))
 	}
 	rv := ""
 	for {
-		page, err := w.page(ctx, l, query)
+		page, err := w.page(ctx, conn, query)
 		if err == nil {
-			err = w.follows(page, query.Get("continue"))
+			err = w.checkPage(page, query.Get("continue"))
 		}
 		if err != nil {
-			w.whole = w.whole || rv != "" && expired(err) || errors.Is(err, errEndless) || errors.Is(err, errPartial)
+			w.useSinglePage = w.useSinglePage || rv != "" && isExpired(err) || errors.Is(err, errPageLoop) || errors.Is(err, errItemsLeft)
 			return err
 		}
 		if rv == "" {
 			rv = page.RV
 		}
 		if page.Continue == "" {
-			return w.end(ctx, rv)
+			return w.endList(ctx, rv)
 		}
 		query.Set("continue", page.Continue)
 	}
 }
 
-// follows returns what is wrong with a page as the successor of the one that
-// named it, nil if nothing is. A list that seems to end early must not pass
-// for a whole one: whatever it lacks would be taken for deleted.
-func (w *Watcher) follows(page watchproto.Page, token string) error {
+// checkPage checks the page that token names. A list that ends early must not
+// count as complete: the sink would infer that the missing objects are deleted.
+func (w *Watcher) checkPage(page watchproto.Page, token string) error {
 	switch {
 	case page.Continue != "" && page.Continue == token:
-		return errEndless
-	case page.Continue == "" && page.Remaining > 0 && !w.whole:
-		return errPartial
+		return errPageLoop
+	case page.Continue == "" && page.Remaining > 0 && !w.useSinglePage:
+		return errItemsLeft
 	default:
 		return nil
 	}
 }
 
-func (w *Watcher) page(ctx context.Context, l *link, query url.Values) (watchproto.Page, error) {
-	body, err := l.get(query)
+// page requests one page and passes its objects to the sink.
+func (w *Watcher) page(ctx context.Context, conn *connection, query url.Values) (watchproto.Page, error) {
+	body, err := conn.get(query)
 	if err != nil {
 		return watchproto.Page{}, err
 	}
 	defer body.Close()
-	w.recovered()
-	l.await()
-	defer l.arrived()
-	page, err := watchproto.ReadPage(body, maxLine, func(item []byte) error {
-		l.arrived()
-		defer l.await()
-		return w.listed(ctx, item)
+	w.endOutage()
+	conn.startTimer()
+	defer conn.stopTimer()
+	page, err := watchproto.ReadPage(body, maxEventSize, func(item []byte) error {
+		conn.stopTimer()
+		defer conn.startTimer()
+		return w.item(ctx, item)
 	})
 	if err != nil {
 		return watchproto.Page{}, err
 	}
-	return page, w.begin(ctx) // an empty page has begun nothing
+	return page, w.beginList(ctx) // an empty page has not begun the list
 }
 
-func (w *Watcher) listed(ctx context.Context, item []byte) error {
+// item passes an object of a page to the sink.
+func (w *Watcher) item(ctx context.Context, item []byte) error {
 	object, err := watchproto.Complete(item, w.resource.APIVersion(), w.resource.Kind)
 	if err != nil {
 		return err
 	}
-	if err := w.begin(ctx); err != nil {
+	if err := w.beginList(ctx); err != nil {
 		return err
 	}
-	return observing(w.sink.Observe(ctx, history.WatchEvent{Type: history.Added, Object: object}))
+	return w.observeObject(ctx, history.Added, object)
 }

@@ -13,10 +13,10 @@ import (
 
 func (l *lab) testAPIServerGoesAndComes(t *testing.T) {
 	t.Helper()
-	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &tape{}
+	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &fakeSink{}
 	var mu sync.Mutex
 	var states []string
-	run(t, l.config(t, &wire{}), sink, watcher.Options{RetryAfter: time.Second, OnChange: func(c watcher.Change) {
+	runWatcher(t, l.config(t, &clientConn{}), sink, watcher.Options{RetryAfter: time.Second, OnChange: func(c watcher.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(states) == 0 || states[len(states)-1] != c.State.String() {
@@ -49,8 +49,8 @@ func (l *lab) testAPIServerGoesAndComes(t *testing.T) {
 	for _, name := range []string{"a", "c"} {
 		want := h.of(name)
 		eventually(t, name, func() bool {
-			told := about(sink.told(), h.namespace+"/"+name)
-			return len(told) > 0 && rvOf(told[len(told)-1]) == rvOf(want[len(want)-1])
+			calls := about(sink.calls(), h.namespace+"/"+name)
+			return len(calls) > 0 && rvOf(calls[len(calls)-1]) == rvOf(want[len(want)-1])
 		})
 	}
 }
@@ -63,10 +63,10 @@ func rvOf(call string) string {
 // A checkpoint that etcd has forgotten leads to a sync that ends, after which only what exists was observed.
 func (l *lab) testCheckpointIsTooOld(t *testing.T) {
 	t.Helper()
-	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &tape{}
+	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &fakeSink{}
 	h.put("a")
 	h.put("b")
-	stop := run(t, l.config(t, &wire{}), sink, watcher.Options{})
+	stop := runWatcher(t, l.config(t, &clientConn{}), sink, watcher.Options{})
 	h.put("c") // its frame is a checkpoint, whenever the sync ends
 	h.arrivesAt(sink, "c")
 	eventually(t, "the sync's end", func() bool { return sink.Checkpoint() != "" })
@@ -82,18 +82,18 @@ func (l *lab) testCheckpointIsTooOld(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	resumed, connection := &tape{checkpoint: checkpoint}, &wire{}
-	run(t, l.config(t, connection), resumed, watcher.Options{})
+	resumed, connection := &fakeSink{checkpoint: checkpoint}, &clientConn{}
+	runWatcher(t, l.config(t, connection), resumed, watcher.Options{})
 	eventually(t, "the sync's end", func() bool { return resumed.Checkpoint() != checkpoint })
 	if got, want := connection.requests("configmaps"), []string{"watch " + checkpoint, "stream"}; !slices.Equal(got, want) {
 		t.Errorf("requests %q, want %q", got, want)
 	}
-	told := resumed.told()
-	if told[0] != "begin" || slices.Contains(told, "abort") {
-		t.Errorf("the sink was told %q, want one whole sync", told)
+	calls := resumed.calls()
+	if calls[0] != "begin" || slices.Contains(calls, "abort") {
+		t.Errorf("the sink was calls %q, want one whole sync", calls)
 	}
 	for _, name := range []string{"a", "b", "c", "d"} {
-		got, versions := about(told, h.namespace+"/"+name), h.of(name)
+		got, versions := about(calls, h.namespace+"/"+name), h.of(name)
 		want := []string{"ADDED@" + rvOf(versions[len(versions)-1])}
 		if name == "b" {
 			want = nil

@@ -15,8 +15,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// habits is a server that answers by what it is asked, and keeps what that was.
-type habits struct {
+// responder is a server that answers by what it is asked, and keeps what that was.
+type responder struct {
 	// answer returns the answer to a request, named as by brief, that is asked for the nth time.
 	answer func(request string, nth int) http.HandlerFunc
 
@@ -25,8 +25,8 @@ type habits struct {
 	when  []time.Time
 }
 
-func (h *habits) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	request := brief(r.URL.Query())
+func (h *responder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	request := requestName(r.URL.Query())
 	h.mu.Lock()
 	h.asked, h.when = append(h.asked, request), append(h.when, time.Now())
 	nth := 0
@@ -40,14 +40,14 @@ func (h *habits) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // requests returns what was asked, once where it was asked several times in a row.
-func (h *habits) requests() []string {
+func (h *responder) requests() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Compact(slices.Clone(h.asked))
 }
 
 // at returns when a request was made for the nth time; zero if it was not.
-func (h *habits) at(request string, nth int) time.Time {
+func (h *responder) at(request string, nth int) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, asked := range h.asked {
@@ -62,7 +62,7 @@ func (h *habits) at(request string, nth int) time.Time {
 }
 
 // count returns how often a request was made.
-func (h *habits) count(request string) (n int) {
+func (h *responder) count(request string) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, asked := range h.asked {
@@ -102,18 +102,18 @@ func page(rv int, items ...string) http.HandlerFunc {
 
 const tooLarge = "Too large resource version: 50, current: 9"
 
-// TestHabits: servers and proxies with habits that were seen in the wild.
+// TestHabits: servers and proxies with responder that were seen in the wild.
 func TestHabits(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
-	fresh := hang(frame("ADDED", "b", 4), frame("ADDED", "a", 8), initialEnd(9), frame("MODIFIED", "a", 10))
+	fresh := hang(watchEvent("ADDED", "b", 4), watchEvent("ADDED", "a", 8), initialEnd(9), watchEvent("MODIFIED", "a", 10))
 	synced := []string{"begin", "ADDED b@4", "ADDED a@8", "end 9", "MODIFIED a@10"}
 	for _, c := range []struct {
 		name       string
 		checkpoint string
 		answers    map[string][]http.HandlerFunc // by request, the last one for ever
 		requests   []string
-		told       []string
+		calls      []string
 	}{
 		{
 			"a server that ends watches at once is asked for everything", "5",
@@ -124,7 +124,7 @@ func TestHabits(t *testing.T) {
 		{
 			"a proxy that answers with nothing costs no checkpoint", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {lines(), lines(), lines(), lines(), hang(frame("MODIFIED", "a", 6))}, "stream": {lines()}, "list 500": {lines()},
+				"watch 5": {lines(), lines(), lines(), lines(), hang(watchEvent("MODIFIED", "a", 6))}, "stream": {lines()}, "list 500": {lines()},
 				"probe 5": {page(5)},
 			},
 			[]string{"watch 5", "stream", "list 500", "probe 5", "watch 5"},
@@ -133,7 +133,7 @@ func TestHabits(t *testing.T) {
 		{
 			"a proxy that answers with HTML costs no checkpoint", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {text(200, "text/html", "<html>"), hang(frame("MODIFIED", "a", 6))}, "probe 5": {text(502, "text/html", "<html>"), page(5)},
+				"watch 5": {text(200, "text/html", "<html>"), hang(watchEvent("MODIFIED", "a", 6))}, "probe 5": {text(502, "text/html", "<html>"), page(5)},
 			},
 			[]string{"watch 5", "probe 5", "watch 5"},
 			[]string{"MODIFIED a@6"},
@@ -149,7 +149,7 @@ func TestHabits(t *testing.T) {
 		{
 			"a server that lags is waited for", "50",
 			map[string][]http.HandlerFunc{
-				"watch 50": {broken, hang(frame("MODIFIED", "a", 51))},
+				"watch 50": {broken, hang(watchEvent("MODIFIED", "a", 51))},
 				"probe 50": {status(504, "Timeout", tooLarge), status(504, "Timeout", tooLarge), page(50)},
 			},
 			[]string{"watch 50", "probe 50", "watch 50"},
@@ -164,7 +164,7 @@ func TestHabits(t *testing.T) {
 		{
 			"a watch from a resourceVersion that the server does not know yet", "50",
 			map[string][]http.HandlerFunc{
-				"watch 50": {status(504, "Timeout", tooLarge), hang(frame("MODIFIED", "a", 51))}, "probe 50": {page(50)},
+				"watch 50": {status(504, "Timeout", tooLarge), hang(watchEvent("MODIFIED", "a", 51))}, "probe 50": {page(50)},
 			},
 			[]string{"watch 50", "probe 50", "watch 50"},
 			[]string{"MODIFIED a@51"},
@@ -178,7 +178,7 @@ func TestHabits(t *testing.T) {
 		{
 			"bookmarks without a resourceVersion say nothing", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {hang(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{}}}`, frame("MODIFIED", "a", 6))},
+				"watch 5": {hang(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{}}}`, watchEvent("MODIFIED", "a", 6))},
 			},
 			[]string{"watch 5"},
 			[]string{"MODIFIED a@6"},
@@ -186,7 +186,7 @@ func TestHabits(t *testing.T) {
 		{
 			"the end of the initial state without a resourceVersion is none", "",
 			map[string][]http.HandlerFunc{
-				"stream": {hang(frame("ADDED", "a", 2),
+				"stream": {hang(watchEvent("ADDED", "a", 2),
 					`{"type":"BOOKMARK","object":{"metadata":{"annotations":{"k8s.io/initial-events-end":"true"}}}}`)},
 				"list 500": {page(9)}, "watch 9": {hang()},
 			},
@@ -196,7 +196,7 @@ func TestHabits(t *testing.T) {
 		{
 			"frames and bookmarks that are repeated lead nowhere back", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {lines(frame("MODIFIED", "a", 8), frame("MODIFIED", "a", 7), bookmark(6))}, "watch 8": {hang(bookmark(9))},
+				"watch 5": {lines(watchEvent("MODIFIED", "a", 8), watchEvent("MODIFIED", "a", 7), bookmark(6))}, "watch 8": {hang(bookmark(9))},
 			},
 			[]string{"watch 5", "watch 8"},
 			[]string{"MODIFIED a@8", "MODIFIED a@7", "bookmark 9"},
@@ -236,21 +236,21 @@ func TestHabits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s, sink := &habits{answer: func(request string, nth int) http.HandlerFunc {
+				s, sink := &responder{answer: func(request string, nth int) http.HandlerFunc {
 					answers := c.answers[request]
 					if len(answers) == 0 {
 						return status(418, "", "unexpected")
 					}
 					return answers[min(nth, len(answers))-1]
-				}}, &tape{checkpoint: c.checkpoint}
-				if _, err := play(t, s, sink, 2*time.Minute); err != nil {
+				}}, &fakeSink{checkpoint: c.checkpoint}
+				if _, err := runScript(t, s, sink, 2*time.Minute); err != nil {
 					t.Error(err)
 				}
 				if got := s.requests(); !slices.Equal(got, c.requests) {
 					t.Errorf("requests\n got %q\nwant %q", got, c.requests)
 				}
-				if got := sink.told(); !slices.Equal(got, c.told) {
-					t.Errorf("the sink was told\n got %q\nwant %q", got, c.told)
+				if got := sink.calls(); !slices.Equal(got, c.calls) {
+					t.Errorf("the sink was calls\n got %q\nwant %q", got, c.calls)
 				}
 			})
 		})
@@ -264,8 +264,8 @@ func TestWatchThatLasted_ReconnectsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &habits{answer: func(string, int) http.HandlerFunc { return after(30*time.Second, end) }}
-				if _, err := play(t, s, &tape{checkpoint: "5"}, 301*time.Second); err != nil {
+				s := &responder{answer: func(string, int) http.HandlerFunc { return after(30*time.Second, end) }}
+				if _, err := runScript(t, s, &fakeSink{checkpoint: "5"}, 301*time.Second); err != nil {
 					t.Error(err)
 				}
 				if n := s.count("watch 5"); n != 11 {
@@ -280,18 +280,18 @@ func TestWatchThatLasted_ReconnectsAtOnce(t *testing.T) {
 func TestOutage_DoesNotDelayTheRelistAfterIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &habits{answer: func(request string, nth int) http.HandlerFunc {
+		s := &responder{answer: func(request string, nth int) http.HandlerFunc {
 			switch {
 			case request == "stream":
-				return hang(frame("ADDED", "a", 8), initialEnd(9))
+				return hang(watchEvent("ADDED", "a", 8), initialEnd(9))
 			case nth < 12:
 				return broken
 			default:
 				return status(410, "Expired", "too old resource version: 5 (9)")
 			}
 		}}
-		sink := &tape{checkpoint: "5"}
-		if _, err := play(t, s, sink, 10*time.Minute); err != nil {
+		sink := &fakeSink{checkpoint: "5"}
+		if _, err := runScript(t, s, sink, 10*time.Minute); err != nil {
 			t.Error(err)
 		}
 		answered := s.at("probe 5", 12)
@@ -309,13 +309,13 @@ func TestServerThatForgets_IsRelistedEverMoreRarely(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version") + `}`
 	synctest.Test(t, func(t *testing.T) {
-		s := &habits{answer: func(request string, _ int) http.HandlerFunc {
+		s := &responder{answer: func(request string, _ int) http.HandlerFunc {
 			if request == "stream" {
 				return lines(initialEnd(9))
 			}
 			return lines(gone)
 		}}
-		if _, err := play(t, s, &tape{checkpoint: "5"}, time.Hour); err != nil {
+		if _, err := runScript(t, s, &fakeSink{checkpoint: "5"}, time.Hour); err != nil {
 			t.Error(err)
 		}
 		if n := s.count("stream"); n < 60 || n > 200 {
@@ -347,7 +347,7 @@ func TestServerAsksToComeLater(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &habits{answer: func(_ string, nth int) http.HandlerFunc {
+				s := &responder{answer: func(_ string, nth int) http.HandlerFunc {
 					if nth > 1 {
 						return hang(bookmark(6))
 					}
@@ -359,7 +359,7 @@ func TestServerAsksToComeLater(t *testing.T) {
 						answer(w, r)
 					}
 				}}
-				if _, err := play(t, s, &tape{checkpoint: "5"}, 5*time.Minute); err != nil {
+				if _, err := runScript(t, s, &fakeSink{checkpoint: "5"}, 5*time.Minute); err != nil {
 					t.Error(err)
 				}
 				if len(s.when) < 2 {
@@ -378,15 +378,15 @@ func TestServerThatDoesNotAnswer_IsNotWatched(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-		s := &habits{answer: func(_ string, nth int) http.HandlerFunc {
+		s := &responder{answer: func(_ string, nth int) http.HandlerFunc {
 			if nth == 1 {
 				return after(2*time.Minute, lines())
 			}
 			return silent
 		}}
-		changes, err := play(t, s, &tape{checkpoint: "5"}, 3*time.Minute)
+		changes, err := runScript(t, s, &fakeSink{checkpoint: "5"}, 3*time.Minute)
 		if n := len(changes); err != nil || n < 2 || changes[0].State != watcher.Watching || changes[1].State != watcher.Waiting ||
-			changes[1].Cause != history.GapDisconnected {
+			changes[1].Reason != history.GapDisconnected {
 			t.Errorf("changes of state %+v (%v), want that it is not observed any more", changes, err)
 		}
 	})
@@ -414,9 +414,9 @@ func TestReasons(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := &habits{answer: func(string, int) http.HandlerFunc { return c.answer }}
-				changes, err := play(t, s, &tape{checkpoint: "5"}, time.Minute)
-				if err != nil || len(changes) != 1 || changes[0].Reason != c.want || changes[0].Cause != c.cause {
+				s := &responder{answer: func(string, int) http.HandlerFunc { return c.answer }}
+				changes, err := runScript(t, s, &fakeSink{checkpoint: "5"}, time.Minute)
+				if err != nil || len(changes) != 1 || changes[0].Detail != c.want || changes[0].Reason != c.cause {
 					t.Errorf("changes of state %+v (%v), want one for %s: %s", changes, err, c.cause, c.want)
 				}
 			})

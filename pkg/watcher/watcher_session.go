@@ -18,50 +18,53 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/watchproto"
 )
 
-// minWatch is how long the server is asked to let a watch last; up to twice that, so that not all end at once.
-const minWatch = 5 * time.Minute
+// minWatchTimeout is how long the API server is asked to let a watch last. The
+// timeout is up to twice as long at random, so that not all watches end at once.
+const minWatchTimeout = 5 * time.Minute
 
-// session does what is to be done next: it resumes the watch, or syncs, where streaming goes over into the watch. It
-// returns nil where the server ended the watch in an orderly way.
+// session resumes the watch, or lists the resource. A streamed list continues as
+// a watch. It returns nil if the API server ended the watch regularly.
 func (w *Watcher) session(ctx context.Context) error {
-	w.opened, w.moved, w.began, w.backlog, w.relax = time.Time{}, false, false, nil, func() {}
+	w.opened, w.progressed, w.listBegan, w.catchUp, w.release = time.Time{}, false, false, nil, func() {}
 	if w.rv == "" {
-		w.relax = w.server.Hurry()
+		w.release = w.server.Immediate()
 		w.sink.ListRequested()
 	}
-	defer func() { w.relax() }()
-	l, hangUp := w.dial(ctx)
-	err := w.step(ctx, l)
+	defer func() { w.release() }()
+	conn, closeConn := w.connect(ctx)
+	err := w.runSession(ctx, conn)
 	if w.rv != "" && ctx.Err() == nil {
 		w.sink.Pause()
 	}
-	cut := hangUp()
-	if w.syncing {
-		w.syncing = false
+	timedOut := closeConn()
+	if w.listing {
+		w.listing = false
 		w.sink.AbortList()
 	}
-	if _, failed := errors.AsType[*sinkError](err); err != nil && cut != nil && !failed {
-		return cut
+	// The timeout explains the error, unless the sink failed.
+	if _, failed := errors.AsType[*sinkError](err); err != nil && timedOut != nil && !failed {
+		return timedOut
 	}
 	return err
 }
 
-func (w *Watcher) step(ctx context.Context, l *link) error {
-	if w.rv == "" && w.paged {
-		return w.list(ctx, l)
+func (w *Watcher) runSession(ctx context.Context, conn *connection) error {
+	if w.rv == "" && w.usePages {
+		return w.list(ctx, conn)
 	}
-	if w.suspect {
-		if err := w.probe(l); err != nil {
+	if w.useProbe {
+		if err := w.probe(conn); err != nil {
 			return err
 		}
 	}
-	return w.watch(ctx, l)
+	return w.watch(ctx, conn)
 }
 
-// probe asks whether the server knows the resourceVersion to go on from. A watch from one that lies in the future, after
-// etcd was restored from a backup, brings nothing and no error.
-func (w *Watcher) probe(l *link) error {
-	body, err := l.get(url.Values{
+// probe requests a list of one object, to find out whether the API server knows
+// rv. A watch from a newer resourceVersion, after etcd was restored from a
+// backup, delivers neither events nor an error.
+func (w *Watcher) probe(conn *connection) error {
+	body, err := conn.get(url.Values{
 		"limit":                {"1"},
 		"resourceVersion":      {w.rv},
 		"resourceVersionMatch": {string(metav1.ResourceVersionMatchNotOlderThan)},
@@ -69,65 +72,31 @@ func (w *Watcher) probe(l *link) error {
 	if err != nil {
 		return err
 	}
-	w.recovered()
-	w.suspect, w.behind = false, time.Time{}
+	w.endOutage()
+	w.useProbe, w.lagsSince = false, time.Time{}
 	return body.Close()
 }
 
-// watch resumes from the resourceVersion that was reached, or from none with the initial state in front.
-func (w *Watcher) watch(ctx context.Context, l *link) error {
-	body, err := l.get(w.watchQuery())
+// watch resumes from rv. Without an rv, the watch begins with the initial state.
+func (w *Watcher) watch(ctx context.Context, conn *connection) error {
+	body, err := conn.get(w.watchQuery())
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	w.recovered()
+	w.endOutage()
 	if w.rv != "" {
 		w.opened = time.Now()
 		w.sink.Resume()
 	}
-	return w.read(ctx, l, body)
-}
-
-// read takes the events of a watch until it ends.
-func (w *Watcher) read(ctx context.Context, l *link, body *apiserver.Body) error {
-	lines := watchproto.NewLines(w.catchUp(ctx, body), maxLine)
-	for {
-		l.await()
-		line, err := lines.Next()
-		l.arrived()
-		if err != nil {
-			return w.ended(ctx, err, lines.Whole(), body.Alive())
-		}
-		if err := w.take(ctx, line); err != nil {
-			return err
-		}
-	}
-}
-
-// ended returns what the end of a watch means. The sink learns until when the
-// watch was alive, unless it ended within an event: that may be an old one.
-func (w *Watcher) ended(ctx context.Context, err error, whole bool, alive time.Time) error {
-	over := errors.Is(err, io.EOF)
-	switch {
-	case over && w.rv == "":
-		return errCutShort
-	case w.rv != "" && whole && !alive.IsZero() && (over || apiserver.IsNetworkError(err)):
-		if failed := w.sink.Alive(ctx, alive); failed != nil {
-			return sinkFailure(failed)
-		}
-	}
-	if over {
-		return nil
-	}
-	return fmt.Errorf("the watch broke off: %w", err)
+	return w.read(ctx, conn, body)
 }
 
 func (w *Watcher) watchQuery() url.Values {
 	q := url.Values{
 		"watch":               {"1"},
 		"allowWatchBookmarks": {"true"},
-		"timeoutSeconds":      {strconv.Itoa(int((minWatch + rand.N(minWatch)).Seconds()))},
+		"timeoutSeconds":      {strconv.Itoa(int((minWatchTimeout + rand.N(minWatchTimeout)).Seconds()))},
 	}
 	if w.rv != "" {
 		q.Set("resourceVersion", w.rv)
@@ -138,7 +107,46 @@ func (w *Watcher) watchQuery() url.Values {
 	return q
 }
 
-func (w *Watcher) take(ctx context.Context, line []byte) error {
+// read handles the events of a watch until it ends.
+func (w *Watcher) read(ctx context.Context, conn *connection, body *apiserver.Body) error {
+	lines := watchproto.NewLines(w.catchUpFrom(ctx, body), maxEventSize)
+	for {
+		conn.startTimer()
+		line, err := lines.Next()
+		conn.stopTimer()
+		if err != nil {
+			return w.watchEnded(ctx, err, lines.Whole(), body.Alive())
+		}
+		if err := w.handle(ctx, line); err != nil {
+			return err
+		}
+	}
+}
+
+// watchEnded returns the error of a watch that ended with err, or nil if it
+// ended regularly. whole reports whether it ended after a complete event, and
+// alive is when the server was last known to be alive.
+//
+// It reports alive to the sink. It does not if the watch ended within an event,
+// because the rest of that event may be old.
+func (w *Watcher) watchEnded(ctx context.Context, err error, whole bool, alive time.Time) error {
+	regular := errors.Is(err, io.EOF)
+	switch {
+	case regular && w.rv == "":
+		return errIncomplete
+	case w.rv != "" && whole && !alive.IsZero() && (regular || apiserver.IsNetworkError(err)):
+		if failed := w.sink.Alive(ctx, alive); failed != nil {
+			return asSinkError(failed)
+		}
+	}
+	if regular {
+		return nil
+	}
+	return fmt.Errorf("the watch was interrupted: %w", err)
+}
+
+// handle handles one line of a watch.
+func (w *Watcher) handle(ctx context.Context, line []byte) error {
 	e, err := watchproto.ParseEvent(line)
 	if err != nil {
 		return err
@@ -155,65 +163,121 @@ func (w *Watcher) take(ctx context.Context, line []byte) error {
 	case watchproto.Error:
 		return apiserver.StatusError(e.Object)
 	default:
-		return fmt.Errorf("watch event of the unknown type %q", e.Type)
+		return fmt.Errorf("watch event has the unknown type %q", e.Type)
 	}
 }
 
 func (w *Watcher) observe(ctx context.Context, t history.WatchEventType, e watchproto.Event) error {
 	if e.RV == "" {
-		return errors.New("watch event whose object has no resourceVersion")
+		return errors.New("the object of a watch event has no resourceVersion")
 	}
-	if err := w.begin(ctx); err != nil {
+	if err := w.beginList(ctx); err != nil {
 		return err
 	}
-	if err := w.sink.Observe(ctx, history.WatchEvent{Type: t, Object: e.Object}); err != nil {
-		return observing(err)
+	if err := w.observeObject(ctx, t, e.Object); err != nil {
+		return err
 	}
-	if !w.syncing {
+	if !w.listing {
 		w.advance(e.RV)
 	}
 	return nil
 }
 
-// advance moves on to a resourceVersion. What the server repeats does not lead
-// back: a watch from there would repeat what came after it, too.
+// observeObject passes one object to the sink.
+func (w *Watcher) observeObject(ctx context.Context, t history.WatchEventType, object []byte) error {
+	w.causes.Reset()
+	return asObserveError(w.sink.Observe(ctx, history.WatchEvent{Type: t, Object: object}))
+}
+
+// advance moves rv forward. Events that the server repeats do not move it back,
+// because a watch from there would repeat the later ones too.
 func (w *Watcher) advance(rv string) {
 	if rv != w.rv && !history.Older(rv, w.rv) {
-		w.rv, w.moved = rv, true
+		w.rv, w.progressed = rv, true
 	}
 }
 
-// bookmark takes a bookmark. One without a resourceVersion says nothing, and
-// neither does one of a server that lags behind.
+// bookmark handles a bookmark. It ignores one without a resourceVersion, and an
+// old one of a server that lags.
 func (w *Watcher) bookmark(ctx context.Context, e watchproto.Event) error {
 	switch {
 	case w.rv == "":
 		return w.initialBookmark(ctx, e)
 	case e.RV == "", history.Older(e.RV, w.rv):
-		w.log.DebugContext(ctx, "bookmark ignored", "rv", e.RV, "reached", w.rv)
+		w.log.DebugContext(ctx, "bookmark ignored", "rv", e.RV, "current", w.rv)
 		return nil
 	}
+	w.causes.Reset()
 	if err := w.sink.Bookmark(ctx, e.RV); err != nil {
-		return sinkFailure(err)
+		return asSinkError(err)
 	}
 	w.advance(e.RV)
 	return nil
 }
 
-// initialBookmark ends the initial state, if the bookmark says so.
+// initialBookmark ends the list if the bookmark marks the end of the initial
+// state.
 func (w *Watcher) initialBookmark(ctx context.Context, e watchproto.Event) error {
 	var o metav1.PartialObjectMetadata
 	if err := json.Unmarshal(e.Object, &o); err != nil {
-		return fmt.Errorf("bookmark: %w", err)
+		return fmt.Errorf("decode bookmark: %w", err)
 	}
 	if o.Annotations[metav1.InitialEventsAnnotationKey] != "true" {
 		return nil
 	}
 	if e.RV == "" {
-		return fmt.Errorf("%w: the bookmark of its end has no resourceVersion", errCutShort)
+		return fmt.Errorf("%w: the bookmark at its end has no resourceVersion", errIncomplete)
 	}
-	if err := w.begin(ctx); err != nil {
+	if err := w.beginList(ctx); err != nil {
 		return err
 	}
-	return w.end(ctx, e.RV)
+	return w.endList(ctx, e.RV)
 }
+
+// connection sends the requests of one session, and cancels them if the API
+// server is silent for too long while the watcher waits for it. The calls of the
+// sink are not bound by these timeouts.
+type connection struct {
+	send         func(url.Values) (*apiserver.Body, error)
+	cancel       func(cause error)
+	answerWithin time.Duration // from the request to the beginning of the answer
+	stallAfter   time.Duration // between two parts of the answer
+	timer        *time.Timer   // of stallAfter
+}
+
+// connect returns the connection of a session, and how to close it. closeConn
+// returns the timeout that canceled the connection, or nil if none did.
+func (w *Watcher) connect(ctx context.Context) (conn *connection, closeConn func() error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	conn = &connection{cancel: cancel, answerWithin: w.opts.StallAfter, stallAfter: w.opts.StallAfter}
+	if w.rv != "" { // a list may keep the server busy before it answers, a watch does not
+		conn.answerWithin = min(conn.answerWithin, w.opts.AnswerWithin)
+	}
+	conn.timer = time.AfterFunc(conn.stallAfter, func() { cancel(errStalled) })
+	conn.timer.Stop()
+	conn.send = func(query url.Values) (*apiserver.Body, error) {
+		return w.server.Get(ctx, w.resource.Path("", ""), query)
+	}
+	return conn, func() error {
+		conn.timer.Stop()
+		cause := context.Cause(ctx)
+		cancel(nil)
+		if errors.Is(cause, errStalled) || errors.Is(cause, errNoAnswer) {
+			return cause
+		}
+		return nil
+	}
+}
+
+// get requests the resource. The caller closes the body.
+func (c *connection) get(query url.Values) (*apiserver.Body, error) {
+	noAnswer := time.AfterFunc(c.answerWithin, func() { c.cancel(errNoAnswer) })
+	defer noAnswer.Stop()
+	return c.send(query)
+}
+
+// startTimer begins to wait for the API server.
+func (c *connection) startTimer() { c.timer.Reset(c.stallAfter) }
+
+// stopTimer ends the waiting for the API server.
+func (c *connection) stopTimer() { c.timer.Stop() }

@@ -71,7 +71,7 @@ func reads(t *testing.T, near net.Conn, n int) (read []time.Duration) {
 }
 
 func TestConn_IsReadInBeats(t *testing.T) {
-	const at, beat, echo = 1000 * ms, coalesce.Beat, coalesce.Echo
+	const at, beat, echo = 1000 * ms, coalesce.Window, coalesce.FollowUp
 	for _, tc := range []struct {
 		name          string
 		hurry         bool
@@ -95,7 +95,7 @@ func TestConn_IsReadInBeats(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				near, far := connect(t, func(d *coalesce.Dialer) {
 					if tc.hurry {
-						d.Hurry()
+						d.Immediate()
 					}
 				})
 				go write(far, tc.moments)
@@ -130,7 +130,7 @@ func TestHurry_EndsBeats(t *testing.T) {
 		var dialer *coalesce.Dialer
 		near, far := connect(t, func(d *coalesce.Dialer) { dialer = d })
 		go write(far, []time.Duration{1000 * ms, 1050 * ms})
-		time.AfterFunc(1060*ms, func() { dialer.Hurry() })
+		time.AfterFunc(1060*ms, func() { dialer.Immediate() })
 		want := []time.Duration{1000 * ms, 1060 * ms}
 		if got := reads(t, near, 2); !slices.Equal(got, want) {
 			t.Errorf("read at %v, want %v", got, want)
@@ -145,7 +145,7 @@ func TestConn_HandsOutEverything(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		synctest.Test(t, func(t *testing.T) {
 			near, far := connect(t, unhurried)
-			sent := make([]byte, random.IntN(5*coalesce.Ahead))
+			sent := make([]byte, random.IntN(5*coalesce.MaxBuffered))
 			for i := range sent {
 				sent[i] = byte(i / 251)
 			}
@@ -171,7 +171,7 @@ func TestConn_HandsOutEverything(t *testing.T) {
 func TestConn_IsReadAsItArrivesIfItBringsMuch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := connect(t, unhurried)
-		const size = 20 * coalesce.Ahead
+		const size = 20 * coalesce.MaxBuffered
 		go func() {
 			_, _ = far.Write(make([]byte, size))
 			_ = far.Close()

@@ -86,7 +86,7 @@ func TestSocket_HandsOutEverything(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	near, _, far := sockets(t)
-	sent := make([]byte, 3*coalesce.Ahead)
+	sent := make([]byte, 3*coalesce.MaxBuffered)
 	for i := range sent {
 		sent[i] = byte(i / 251)
 	}
