@@ -22,14 +22,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// The answers of a server that is at fault, which a real one can't be brought to give. The network is a pipe, so that
-// waiting takes no time in a synctest bubble.
+// The servers in this file give answers that a real API server can't be made to
+// give. Their network is a pipe, so that waiting takes no time in a synctest
+// bubble.
 
 func configMaps() history.Resource {
 	return history.Resource{Version: "v1", Plural: "configmaps", Kind: "ConfigMap", Namespaced: true}
 }
 
-// script answers one request after the other, the last answer for ever, and keeps what was asked.
+// script answers requests in order, and repeats the last answer. It records the
+// requests.
 type script struct {
 	answers []http.HandlerFunc
 
@@ -47,7 +49,8 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.answers[n](w, r)
 }
 
-// brief names a request by what it is for.
+// requestName returns a short name of a request: "stream", "watch RV", "probe RV"
+// or "list LIMIT CONTINUE".
 func requestName(q url.Values) string {
 	switch {
 	case q.Get("sendInitialEvents") == "true" && q.Get("resourceVersionMatch") == "NotOlderThan" && !q.Has("resourceVersion"):
@@ -57,7 +60,7 @@ func requestName(q url.Values) string {
 	case q.Get("resourceVersionMatch") == "NotOlderThan":
 		return "probe " + q.Get("resourceVersion")
 	case q.Has("watch"):
-		return "strange " + q.Encode()
+		return "unexpected " + q.Encode()
 	default:
 		return strings.TrimSpace(fmt.Sprintf("list %s %s", q.Get("limit"), q.Get("continue")))
 	}
@@ -69,12 +72,12 @@ func (s *script) requests() []string {
 	return slices.Clone(s.asked)
 }
 
-// lines answers with the lines, flushed one by one, and then ends the answer in an orderly way.
+// lines answers with these lines, and ends the answer regularly.
 func lines(lines ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { write(w, lines) }
 }
 
-// hang answers with the lines and then with nothing any more.
+// hang answers with these lines, and does not end the answer.
 func hang(lines ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		write(w, lines)
@@ -82,7 +85,8 @@ func hang(lines ...string) http.HandlerFunc {
 	}
 }
 
-// cut answers with the lines and the beginning of another, and breaks the connection.
+// cut answers with these lines and a part of another line, and closes the
+// connection.
 func cut(lines ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		write(w, lines)
@@ -99,7 +103,7 @@ func write(w http.ResponseWriter, lines []string) {
 	_ = http.NewResponseController(w).Flush()
 }
 
-// status answers with a failure.
+// status answers with a Status. header has names and values.
 func status(code int, reason, message string, header ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i+1 < len(header); i += 2 {
@@ -110,11 +114,13 @@ func status(code int, reason, message string, header ...string) http.HandlerFunc
 	}
 }
 
+// failure returns the JSON of a Status.
 func failure(code int, reason, message string) string {
 	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":%q,"reason":%q,"code":%d}`,
 		message, reason, code)
 }
 
+// watchEvent returns the JSON of a watch event of a ConfigMap.
 func watchEvent(typ, name string, rv int) string {
 	return fmt.Sprintf(`{"type":%q,"object":%s}`, typ, object(name, rv))
 }
@@ -127,13 +133,15 @@ func bookmark(rv int) string {
 	return fmt.Sprintf(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"%d"}}}`, rv)
 }
 
+// initialEnd returns the bookmark at the end of the initial state.
 func initialEnd(rv int) string {
 	return fmt.Sprintf(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"%d",`+
 		`"annotations":{"k8s.io/initial-events-end":"true"}}}}`, rv)
 }
 
-// play runs a watcher against the script for a while of the bubble's time and returns what Run returned.
-func runScript(t *testing.T, s http.Handler, sink *fakeSink, while time.Duration) (changes []watcher.Change, err error) {
+// runScript runs a watcher against a server for some time of the bubble. It
+// returns the changes of state and the error of Run.
+func runScript(t *testing.T, s http.Handler, sink *fakeSink, d time.Duration) (changes []watcher.Change, err error) {
 	t.Helper()
 	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
 	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Hour}
@@ -149,15 +157,15 @@ func runScript(t *testing.T, s http.Handler, sink *fakeSink, while time.Duration
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), while)
+	ctx, cancel := context.WithTimeout(t.Context(), d)
 	err = w.Run(ctx)
 	cancel()
 	transport.CloseIdleConnections()
 	if err := server.Close(); err != nil {
-		t.Error(err)
+		t.Errorf("close the server: %v", err)
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		t.Error(err)
+		t.Errorf("serve: got %v, want %v", err, http.ErrServerClosed)
 	}
 	synctest.Wait()
 	return changes, err

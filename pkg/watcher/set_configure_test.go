@@ -16,6 +16,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
+// named returns resources of the core group.
 func named(plurals ...string) (all []history.Resource) {
 	for _, plural := range plurals {
 		all = append(all, history.Resource{Version: "v1", Plural: plural})
@@ -25,13 +26,13 @@ func named(plurals ...string) (all []history.Resource) {
 
 func core(plural string) schema.GroupResource { return schema.GroupResource{Resource: plural} }
 
-// ends waits until the resource has no state.
+// ends waits until a resource has no state.
 func (w *testSet) ends(t *testing.T, gr string) {
 	t.Helper()
 	eventually(t, "the end of "+gr, func() bool { _, ok := w.state(gr); return !ok })
 }
 
-// begins returns how often the resource's sink was calls that everything follows.
+// begins returns the number of lists of a resource.
 func (w *testSet) begins(gr string) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -43,8 +44,9 @@ func (w *testSet) begins(gr string) (n int) {
 	return n
 }
 
-// What is configured anew begins, what is not ends, and what stays is not touched. A resource that comes back is resumed: the
-// sink has not moved on without it, and nothing is lost.
+// Watchers start for added resources and end for removed ones. The others are not
+// disturbed. A resource that is added again resumes from its sink's checkpoint,
+// so nothing is lost.
 func (l *lab) testConfigurationChanges(t *testing.T) {
 	t.Helper()
 	h, connection := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &clientConn{held: "services"}
@@ -78,22 +80,23 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 		})
 	}
 	if calls := w.calls("configmaps", h.namespace+"/a"); !slices.Equal(calls[:len(before)], before) {
-		t.Errorf("a: %q, and before %q", calls, before)
+		t.Errorf("calls about a: got %q, want them to begin with %q", calls, before)
 	}
-	// A server under load ends watches whose reader is not quick enough, so there may be more than one.
+	// A server under load ends watches whose reader is too slow, so there may be
+	// more than one.
 	if got := connection.requests("configmaps"); len(got) < 2 || got[0] != "stream" || slices.ContainsFunc(got[1:], notAWatch) {
-		t.Errorf("configmaps were asked for with %q, want a stream and watches", got)
+		t.Errorf("requests for configmaps: got %q, want a stream and watches", got)
 	}
 	if got := connection.requests("secrets"); !slices.Equal(got, []string{"stream"}) || w.begins("secrets") != 1 || len(w.opens("secrets")) != 1 {
-		t.Errorf("secrets were disturbed: %q", got)
+		t.Errorf("requests for secrets: got %q, want one stream and no other list", got)
 	}
 	w.ends(t, "services")
 }
 
 func notAWatch(request string) bool { return !strings.HasPrefix(request, "watch ") }
 
-// Discovery that hangs or fails neither keeps what is not wanted any more, nor takes what is.
-func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {
+// While discovery hangs or fails, removed resources end, and the others continue.
+func (l *lab) testConfigurationChangesWhileDiscoveryFails(t *testing.T) {
 	t.Helper()
 	var hanging sync.RWMutex
 	var failing atomic.Bool
@@ -115,24 +118,24 @@ func (l *lab) testConfigurationChangesWithoutDiscovery(t *testing.T) {
 	w.reaches(t, "secrets", watcher.Watching)
 	w.reaches(t, "configmaps", watcher.Watching)
 	hanging.Lock()
-	goOn := sync.OnceFunc(hanging.Unlock)
-	t.Cleanup(goOn)
+	resume := sync.OnceFunc(hanging.Unlock)
+	t.Cleanup(resume)
 	failing.Store(true)
 	w.Configure(watcher.Targets{Resources: named("secrets", "services")})
 	w.ends(t, "configmaps")
-	goOn()
+	resume()
 	w.reaches(t, "services", watcher.Waiting)
 	if s, _ := w.state("secrets"); s.State != watcher.Watching {
-		t.Errorf("secrets are %s", s.State)
+		t.Errorf("state of secrets: got %s, want watching", s.State)
 	}
 	failing.Store(false)
 	w.reaches(t, "services", watcher.Watching)
 	if got := connection.requests("secrets"); !slices.Equal(got, []string{"stream"}) {
-		t.Errorf("secrets were disturbed: %q", got)
+		t.Errorf("requests for secrets: got %q, want one stream and no other list", got)
 	}
 }
 
-func (l *lab) testDefinitionsAreDiscoveredOrNot(t *testing.T) {
+func (l *lab) testCRDsAreDiscoveredOrNot(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)
 	gadgets, gizmos := crd{t, l.objects, ns + ".example.com", "gadgets"}, crd{t, l.objects, ns + ".example.org", "gadgets"}
@@ -158,13 +161,13 @@ func (l *lab) testDefinitionsAreDiscoveredOrNot(t *testing.T) {
 	w.reaches(t, gizmos.name(), watcher.Ignored)
 	w.reaches(t, "configmaps", watcher.Ignored)
 	if s, _ := w.state(gizmos.name()); s.Resource.Kind != "Gadget" || s.Reason != history.GapNotConfigured || s.Configured || !strings.Contains(s.Detail, "configuration") {
-		t.Errorf("gizmos are %+v", s)
+		t.Errorf("state of gizmos: got %+v, want a Gadget that the configuration ignores", s)
 	}
 	if n := w.begins(gadgets.name()); n != 1 {
-		t.Errorf("gadgets were observed anew: %d begins", n)
+		t.Errorf("lists of gadgets: got %d, want 1", n)
 	}
 	if n := len(w.opens(gizmos.name())); n != 1 {
-		t.Errorf("gizmos were opened %d times though they stayed, or were excluded", n)
+		t.Errorf("sinks of gizmos: got %d opened, want 1", n)
 	}
 
 	gadgets.remove()
@@ -174,16 +177,16 @@ func (l *lab) testDefinitionsAreDiscoveredOrNot(t *testing.T) {
 	}
 	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gadgets.group, Resource: gadgets.plural}}})
 	w.reaches(t, gizmos.name(), watcher.Watching)
-	eventually(t, "gadgets are excluded, and not there", func() bool {
+	eventually(t, "gadgets are excluded and not served", func() bool {
 		s, _ := w.state(gadgets.name())
 		return s.State == watcher.Ignored && s.Reason == ""
 	})
 	if n := w.begins(gizmos.name()); n != 1 {
-		t.Errorf("gizmos were observed anew: %d begins", n)
+		t.Errorf("lists of gizmos: got %d, want 1", n)
 	}
 }
 
-func (l *lab) testDefinitionsMayNotBeWatched(t *testing.T) {
+func (l *lab) testCRDsAreForbidden(t *testing.T) {
 	t.Helper()
 	gadgets := crd{t, l.objects, l.namespace(t) + ".example.com", "gadgets"}
 	gadgets.serve("v1")
@@ -192,10 +195,10 @@ func (l *lab) testDefinitionsMayNotBeWatched(t *testing.T) {
 	l.allow(t, user, "configmaps")
 	w := runSet(t, cfg, watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
 	w.reaches(t, "configmaps", watcher.Watching)
-	eventually(t, "a reason", func() bool { return w.Absence(gr).Reason == history.GapForbidden })
+	eventually(t, "the reason forbidden", func() bool { return w.Absence(gr).Reason == history.GapForbidden })
 }
 
-func TestNothingIsKnownToBeAbsentBeforeDiscovery(t *testing.T) {
+func TestAbsence_BeforeDiscoveryIsTheOutage(t *testing.T) {
 	t.Parallel()
 	w := runSet(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{Resources: named("configmaps")})
 	w.reaches(t, "configmaps", watcher.Waiting)

@@ -19,29 +19,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// fakeDiscovery is an API server that serves any set of resources, all of them
-// empty. Its responder change while it runs.
+// fakeDiscovery is an API server that serves any set of resources without
+// objects. change modifies it while it runs.
 type fakeDiscovery struct {
 	mu      sync.Mutex
-	served  map[string][]string // "v1" or "group/version" to plurals; "pods-" can only be listed
+	served  map[string][]string // plurals by "v1" or "group/version"; "pods-" can only be listed
 	down    map[string]bool     // group versions whose discovery and requests fail
 	refuse  map[string]int      // plurals whose requests get this status
-	frames  map[string][]string // what the watch of a plural brings after its initial state
+	events  map[string][]string // events of the next watch of a plural, after its initial state
 	watches map[string]context.CancelFunc
 }
 
 func newFakeDiscovery(served map[string][]string) *fakeDiscovery {
 	return &fakeDiscovery{
-		served: served, down: map[string]bool{}, refuse: map[string]int{}, frames: map[string][]string{},
+		served: served, down: map[string]bool{}, refuse: map[string]int{}, events: map[string][]string{},
 		watches: map[string]context.CancelFunc{},
 	}
 }
 
-// change lets the server have other responder from now on.
-func (c *fakeDiscovery) change(responder func()) {
+// change modifies the server.
+func (c *fakeDiscovery) change(modify func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	responder()
+	modify()
 }
 
 // cut ends the watch of a resource.
@@ -76,7 +76,7 @@ var reasons = map[int]metav1.StatusReason{
 	http.StatusInternalServerError: metav1.StatusReasonInternalError,
 }
 
-// groups answers /api or /apis as servers do that can't aggregate discovery.
+// groups answers /api or /apis like a server without aggregated discovery.
 func (c *fakeDiscovery) groups(w http.ResponseWriter, core bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,33 +115,34 @@ func (c *fakeDiscovery) resources(w http.ResponseWriter, gv string) {
 	_ = json.NewEncoder(w).Encode(list)
 }
 
-// watch answers with an empty initial state, and then with bookmarks.
+// watch answers with an empty initial state, and then with a bookmark each
+// minute.
 func (c *fakeDiscovery) watch(w http.ResponseWriter, r *http.Request, plural string) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	c.mu.Lock()
 	c.watches[plural] = cancel
-	frames := c.frames[plural]
-	delete(c.frames, plural)
+	events := c.events[plural]
+	delete(c.events, plural)
 	c.mu.Unlock()
 	if r.URL.Query().Get("sendInitialEvents") == "true" {
-		frames = append([]string{initialEnd(1)}, frames...)
+		events = append([]string{initialEnd(1)}, events...)
 	}
-	write(w, frames)
-	beat := time.NewTicker(time.Minute)
-	defer beat.Stop()
+	write(w, events)
+	minute := time.NewTicker(time.Minute)
+	defer minute.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-beat.C:
+		case <-minute.C:
 			write(w, []string{bookmark(1)})
 		}
 	}
 }
 
-// discover runs a set against the server within a synctest bubble, and calls
-// test once the set has settled.
+// discover runs a set against the server in a synctest bubble, and calls test
+// when the set has started its watchers.
 func discover(t *testing.T, api *fakeDiscovery, targets watcher.Targets, test func(w *testSet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -154,8 +155,8 @@ func discover(t *testing.T, api *fakeDiscovery, targets watcher.Targets, test fu
 	})
 }
 
-// all returns "resource state" of every resource that has a state, and
-// "resource why" of every other one.
+// all returns "RESOURCE STATE" for every resource that has a state, and "RESOURCE
+// REASON" for every other one, sorted.
 func (w *testSet) all() []string {
 	var all []string
 	for _, s := range w.States() {
@@ -168,6 +169,7 @@ func (w *testSet) all() []string {
 	return all
 }
 
+// expect compares the states of all resources.
 func (w *testSet) expect(t *testing.T, want ...string) {
 	t.Helper()
 	slices.Sort(want)
@@ -206,14 +208,14 @@ func TestDiscoverAll_WatchesEachKindOnceInThePreferredVersion(t *testing.T) {
 			"pods.metrics.k8s.io not_watchable", "customresourcedefinitions.apiextensions.k8s.io watching",
 			"roles.rbac.authorization.k8s waiting")
 		if got := w.opens("horizontalpodautoscalers.autoscaling"); !slices.Equal(got, []string{"v2"}) {
-			t.Errorf("autoscalers are watched in %q, want v2", got)
+			t.Errorf("versions of autoscalers: got %q, want v2", got)
 		}
 		roles, _ := w.state("roles.rbac.authorization.k8s")
 		if roles.Configured || roles.Reason != history.GapForbidden {
-			t.Errorf("roles are %+v, want them forbidden and not configured", roles)
+			t.Errorf("state of roles: got %+v, want them forbidden and not configured", roles)
 		}
 		if got := w.Troubles(); len(got) > 0 {
-			t.Errorf("troubles %+v, want none", got)
+			t.Errorf("troubles: got %+v, want none", got)
 		}
 	})
 }
@@ -229,21 +231,21 @@ func TestDiscoverAll_LogsForbiddenKindsInOneLine(t *testing.T) {
 	}
 	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *testSet) {
 		if n := w.logged("level=WARN"); n != 1 {
-			t.Errorf("%d warnings, want 1:\n%s", n, w.log.String())
+			t.Errorf("warnings: got %d, want 1:\n%s", n, w.log.String())
 		}
 		if n := w.logged("count=40", "kinds39.example.com"); n != 1 {
-			t.Errorf("%d lines name the 40 resources, want 1:\n%s", n, w.log.String())
+			t.Errorf("lines about 40 resources: got %d, want 1:\n%s", n, w.log.String())
 		}
 		time.Sleep(time.Hour)
 		if n := w.logged("level=WARN"); n != 1 {
-			t.Errorf("%d warnings after an hour, want 1:\n%s", n, w.log.String())
+			t.Errorf("warnings after an hour: got %d, want 1:\n%s", n, w.log.String())
 		}
 	})
 }
 
-// A group whose server is down is missing in discovery. Its watches, and what is
-// known of it, must outlast that.
-func TestDiscoverAll_KeepsGroupsThatDiscoveryCannotReach(t *testing.T) {
+// Discovery does not return a group whose server is down. Its resources stay
+// known, and their watches continue.
+func TestDiscoverAll_KeepsGroupsThatCannotBeDiscovered(t *testing.T) {
 	api := newFakeDiscovery(map[string][]string{
 		"v1": {"pods"}, "example.com/v1": {"lamps", "leases", "readings-"}, "apiregistration.k8s.io/v1": {"apiservices"},
 	})
@@ -261,18 +263,18 @@ func TestDiscoverAll_KeepsGroupsThatDiscoveryCannotReach(t *testing.T) {
 		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching",
 			"leases.example.com excluded", "readings.example.com not_watchable")
 		if got := w.opens("lamps.example.com"); len(got) != 1 {
-			t.Errorf("lamps were opened %d times, want once", len(got))
+			t.Errorf("sinks of lamps: got %d opened, want 1", len(got))
 		}
 	})
 }
 
-func TestDiscoverAll_EndsKindsThatAreNotServedAnyMore(t *testing.T) {
+func TestDiscoverAll_StopsResourcesThatAreNotServedAnyMore(t *testing.T) {
 	api := newFakeDiscovery(map[string][]string{
 		"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiregistration.k8s.io/v1": {"apiservices"},
 	})
 	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *testSet) {
-		// The group is missing in an answer that has no error, as while an API
-		// server starts; the watch goes on.
+		// While an API server starts, its answer may lack a group without an error.
+		// The watch continues.
 		api.change(func() { delete(api.served, "example.com/v1") })
 		time.Sleep(20 * time.Minute)
 		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
@@ -287,15 +289,15 @@ func TestDiscoverAll_EndsKindsThatAreNotServedAnyMore(t *testing.T) {
 		api.change(func() {
 			clear(api.refuse)
 			api.served["example.com/v1"] = []string{"lamps"}
-			api.frames["apiservices"] = []string{watchEvent("ADDED", "v1.example.com", 7)}
+			api.events["apiservices"] = []string{watchEvent("ADDED", "v1.example.com", 7)}
 		})
-		api.cut("apiservices") // its next watch brings the frame
+		api.cut("apiservices") // its next watch delivers the event
 		time.Sleep(10 * time.Second)
 		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")
 	})
 }
 
-// One watch that fails must not keep everything else from being recorded.
+// The watch of the CRDs fails, and the other resources are watched.
 func TestDiscoverAll_DoesNotWaitForCRDsThatCannotBeRead(t *testing.T) {
 	for status, within := range map[int]time.Duration{http.StatusInternalServerError: 20 * time.Second, http.StatusForbidden: time.Second} {
 		api := newFakeDiscovery(map[string][]string{"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiextensions.k8s.io/v1": {"customresourcedefinitions"}})
@@ -307,7 +309,7 @@ func TestDiscoverAll_DoesNotWaitForCRDsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestUnwatched_SaysWhyNothingWatchesAResource(t *testing.T) {
+func TestUnwatched_ReturnsTheReason(t *testing.T) {
 	api := newFakeDiscovery(map[string][]string{"v1": {"pods", "secrets", "services"}, "coordination.k8s.io/v1": {"leases"}})
 	targets := watcher.Targets{Resources: named("pods"), Denied: denyLeases}
 	discover(t, api, targets, func(w *testSet) {

@@ -21,13 +21,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// fakeAPI is an API server of resources of the core group, "r0" and so on, in
-// the time of a synctest bubble.
+// fakeAPI is an API server with the resources "r0", "r1" and so on of the core
+// group. It runs in a synctest bubble.
 type fakeAPI struct {
 	resources int
-	// discover, if it is set, answers requests of discovery, unless it returns nil.
+	// discover answers requests of discovery, unless it is nil or returns nil.
 	discover func() http.HandlerFunc
-	// answer returns the answer to a request about a resource, named as by brief, that is made for the nth time.
+	// answer returns the nth answer to a request for a resource. The request is
+	// named by requestName.
 	answer func(plural, request string, nth int) http.HandlerFunc
 
 	mu    sync.Mutex
@@ -81,7 +82,8 @@ func (f *fakeAPI) names() (all []string) {
 	return all
 }
 
-// during runs a set of all the server's resources, and check while it runs.
+// during runs a set of all resources of the server, and calls check while it
+// runs.
 func (f *fakeAPI) during(t *testing.T, check func(w *testSet)) {
 	t.Helper()
 	w := &testSet{sinks: map[string]*fakeSink{}}
@@ -91,8 +93,8 @@ func (f *fakeAPI) during(t *testing.T, check func(w *testSet)) {
 	w.during(t, f, watcher.Targets{Resources: named(f.names()...)}, check)
 }
 
-// during runs a set against a server in memory, and check while it runs. It is
-// for bubbles of synctest.
+// during runs a set against a server in memory, and calls check while it runs.
+// It is for synctest bubbles.
 func (w *testSet) during(t *testing.T, api http.Handler, targets watcher.Targets, check func(w *testSet)) {
 	t.Helper()
 	network := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -114,19 +116,19 @@ func (w *testSet) during(t *testing.T, api http.Handler, targets watcher.Targets
 	check(w)
 	cancel()
 	if err := <-ended; err != nil {
-		t.Errorf("Run returned %v, want nil", err)
+		t.Errorf("Run: got %v, want nil", err)
 	}
 	transport.CloseIdleConnections()
 	if err := server.Close(); err != nil {
-		t.Error(err)
+		t.Errorf("close the server: %v", err)
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		t.Error(err)
+		t.Errorf("serve: got %v, want %v", err, http.ErrServerClosed)
 	}
 	synctest.Wait()
 }
 
-// in returns how many resources are in a state.
+// in returns the number of resources that are in a state.
 func (w *testSet) in(state watcher.State) (n int) {
 	for _, s := range w.States() {
 		if s.State == state {
@@ -136,8 +138,8 @@ func (w *testSet) in(state watcher.State) (n int) {
 	return n
 }
 
-// TestSet_RecoversTogether: whoever reaches the server first ends the back-off of all.
-func TestSet_RecoversTogether(t *testing.T) {
+// The first watcher that reaches the server ends the back-off of all.
+func TestSet_AllWatchersRecoverTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		back := time.Now().Add(10 * time.Minute)
@@ -154,17 +156,17 @@ func TestSet_RecoversTogether(t *testing.T) {
 		s.during(t, func(w *testSet) {
 			time.Sleep(time.Until(back) - time.Second)
 			if n := w.in(watcher.Waiting); n != 40 {
-				t.Errorf("%d resources wait, want all 40", n)
+				t.Errorf("waiting resources: got %d, want 40", n)
 			}
-			time.Sleep(time.Second + 5*time.Second) // of 40 that wait for 30 s and less, one comes soon
+			time.Sleep(time.Second + 5*time.Second) // one of 40 back-offs of up to 30 s ends soon
 			if n := w.in(watcher.Watching); n != 40 {
-				t.Errorf("%d resources are watched 5 s after the outage, want all 40", n)
+				t.Errorf("watched resources 5 s after the outage: got %d, want 40", n)
 			}
 		})
 	})
 }
 
-// TestSet_LogsOneLinePerCause: and each cause, also one that replaces another.
+// A cause that replaces another one is logged too.
 func TestSet_LogsOneLinePerCause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -186,19 +188,19 @@ func TestSet_LogsOneLinePerCause(t *testing.T) {
 				{"level=WARN", `msg="watch failed, retrying"`, "count=40", "reason=forbidden", "rejects the recorder's credentials: Unauthorized"},
 			} {
 				if n := w.logged(want...); n != 1 {
-					t.Errorf("logged %q %d times, want once", want, n)
+					t.Errorf("lines with %q: got %d, want 1", want, n)
 				}
 			}
 			if n := w.logged("level="); n > 4 {
-				t.Errorf("%d lines, want one for each cause: %s", n, w.log.String())
+				t.Errorf("lines: got %d, want at most 4:\n%s", n, w.log.String())
 			}
 		})
 	})
 }
 
-// TestSet_LogsOneLineOfAFaultThatSpreads lets the watches break within half a
-// second, so that some are due to be logged and others not yet.
-func TestSet_LogsOneLineOfAFaultThatSpreads(t *testing.T) {
+// The watches fail within half a second, so that some failures are old enough to
+// be logged and others are not yet.
+func TestSet_LogsOneLineForAFailureThatSpreads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeAPI{resources: 40, answer: func(plural, request string, nth int) http.HandlerFunc {
@@ -211,14 +213,15 @@ func TestSet_LogsOneLineOfAFaultThatSpreads(t *testing.T) {
 		s.during(t, func(w *testSet) {
 			time.Sleep(10 * time.Minute)
 			if n := w.logged("level=WARN", "count=40"); n != 1 || w.logged("level=WARN") != 1 {
-				t.Errorf("got %d lines of 40 resources, want one:\n%s", n, w.log.String())
+				t.Errorf("lines about 40 resources: got %d, want 1 and no other warning:\n%s", n, w.log.String())
 			}
 		})
 	})
 }
 
-// TestSet_LogsNothingOfWhatIsUsual: the server asks to come later while it establishes a CRD, and proxies end idle watches.
-func TestSet_LogsNothingOfWhatIsUsual(t *testing.T) {
+// The API server asks to retry later while it establishes a CRD, and proxies end
+// idle watches.
+func TestSet_DoesNotLogUsualFailures(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		busy  time.Duration
@@ -237,10 +240,10 @@ func TestSet_LogsNothingOfWhatIsUsual(t *testing.T) {
 				s.during(t, func(w *testSet) {
 					time.Sleep(20 * time.Minute)
 					if n := w.logged("level=WARN", "count=400", "(re)initializing"); n != c.warns {
-						t.Errorf("%d warnings, want %d", n, c.warns)
+						t.Errorf("warnings about 400 resources: got %d, want %d", n, c.warns)
 					}
 					if n := w.logged("level=WARN"); n != c.warns {
-						t.Errorf("logged %s", w.log.String())
+						t.Errorf("warnings: got %d, want %d:\n%s", n, c.warns, w.log.String())
 					}
 				})
 			})
@@ -248,8 +251,7 @@ func TestSet_LogsNothingOfWhatIsUsual(t *testing.T) {
 	}
 }
 
-// TestSet_DiscoveryThatHangsIsGivenUp: and what was known goes on.
-func TestSet_DiscoveryThatHangsIsGivenUp(t *testing.T) {
+func TestSet_DiscoveryHasATimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		hangs := time.Now().Add(5 * time.Minute)
@@ -262,11 +264,11 @@ func TestSet_DiscoveryThatHangsIsGivenUp(t *testing.T) {
 		s.during(t, func(w *testSet) {
 			time.Sleep(2 * time.Minute)
 			if got := w.Troubles(); len(got) != 1 || got[0].Reason != history.GapDisconnected || !strings.Contains(got[0].Detail, "no answer in time") {
-				t.Errorf("troubles %+v, want that discovery is not answered", got)
+				t.Errorf("troubles: got %+v, want that discovery has no answer in time", got)
 			}
 			time.Sleep(5 * time.Minute)
 			if n := w.in(watcher.Watching); n != 1 || len(w.Troubles()) != 0 {
-				t.Errorf("states %+v, troubles %+v, want that it is watched", w.States(), w.Troubles())
+				t.Errorf("got states %+v and troubles %+v, want one watched resource and no trouble", w.States(), w.Troubles())
 			}
 		})
 	})

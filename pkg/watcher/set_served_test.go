@@ -33,7 +33,7 @@ func (l *lab) testScopeComesFromDiscovery(t *testing.T) {
 		{"", "Pod", true, true},
 		{"", "Namespace", false, true},
 		{"apps", "Deployment", true, true},
-		{"", "Deployment", true, true}, // emitters leave the group out
+		{"", "Deployment", true, true}, // controllers often write no group
 		{"", "ClusterRole", false, true},
 		{"rbac.authorization.k8s.io", "ClusterRole", false, true},
 		{"apps", "Pod", false, false},

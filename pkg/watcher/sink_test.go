@@ -16,15 +16,17 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// fakeSink is a sink that writes down what it is calls: "begin", "ADDED shop/a@7", "end 9", "abort", "bookmark 12".
+// fakeSink is a sink that records its calls as texts: "begin", "ADDED shop/a@7",
+// "end 9", "abort", "bookmark 12".
 type fakeSink struct {
 	checkpoint string
-	// fail, where it is set, is asked before each call is written down.
+	// fail is called before each call is recorded, unless it is nil. If it returns
+	// an error, the call returns that error and is not recorded.
 	fail func(ctx context.Context, call string) error
 
 	mu       sync.Mutex
 	recorded []string
-	frames   []history.WatchEvent
+	events   []history.WatchEvent
 	rv       string
 
 	causes          []gap.Cause // of the lists
@@ -42,7 +44,7 @@ func (s *fakeSink) Checkpoint() string {
 }
 
 func (s *fakeSink) BeginList(ctx context.Context, cause gap.Cause) error {
-	if err := s.write(ctx, "begin", ""); err != nil {
+	if err := s.record(ctx, "begin", ""); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -51,13 +53,13 @@ func (s *fakeSink) BeginList(ctx context.Context, cause gap.Cause) error {
 	return nil
 }
 
-func (s *fakeSink) EndList(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
-func (s *fakeSink) AbortList()                                   { _ = s.write(context.Background(), "abort", "") }
+func (s *fakeSink) EndList(ctx context.Context, rv string) error { return s.record(ctx, "end "+rv, rv) }
+func (s *fakeSink) AbortList()                                   { _ = s.record(context.Background(), "abort", "") }
 
-// Ask is not written down: it comes with each sync.
+// ListRequested is not recorded, because it precedes each list.
 func (s *fakeSink) ListRequested() {}
 
-// Alive is kept, and not written down: it comes with each end of a watch.
+// Alive records only the time, because it follows each watch.
 func (s *fakeSink) Alive(_ context.Context, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,14 +67,14 @@ func (s *fakeSink) Alive(_ context.Context, at time.Time) error {
 	return nil
 }
 
-// Pause is counted, and not written down: it comes with the end of each watch.
+// Pause is only counted, because it follows each watch.
 func (s *fakeSink) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused++
 }
 
-// Resume is counted, and not written down: it comes with each watch.
+// Resume is only counted, because it precedes each watch.
 func (s *fakeSink) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,10 +82,11 @@ func (s *fakeSink) Resume() {
 }
 
 func (s *fakeSink) Bookmark(ctx context.Context, rv string) error {
-	return s.write(ctx, "bookmark "+rv, rv)
+	return s.record(ctx, "bookmark "+rv, rv)
 }
 
-// Settle asks whether it is refused, and writes nothing down: when it is called depends on when the server pauses.
+// CaughtUp is not recorded, because its moment depends on the pauses of the
+// server.
 func (s *fakeSink) CaughtUp(ctx context.Context) error {
 	if s.fail != nil {
 		return s.fail(ctx, "caught up")
@@ -100,17 +103,17 @@ func (s *fakeSink) Observe(ctx context.Context, f history.WatchEvent) error {
 	if o.Namespace != "" {
 		name = o.Namespace + "/" + name
 	}
-	if err := s.write(ctx, fmt.Sprintf("%s %s@%s", f.Type, name, o.ResourceVersion), ""); err != nil {
+	if err := s.record(ctx, fmt.Sprintf("%s %s@%s", f.Type, name, o.ResourceVersion), ""); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.Object = bytes.Clone(f.Object)
-	s.frames = append(s.frames, f)
+	s.events = append(s.events, f)
 	return nil
 }
 
-func (s *fakeSink) write(ctx context.Context, call, rv string) error {
+func (s *fakeSink) record(ctx context.Context, call, rv string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -128,19 +131,20 @@ func (s *fakeSink) write(ctx context.Context, call, rv string) error {
 	return nil
 }
 
-// calls returns what the sink was calls so far.
+// calls returns the calls until now.
 func (s *fakeSink) calls() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.recorded)
 }
 
-// eventually waits until the condition holds; the test fails where it doesn't within a minute.
+// eventually waits until the condition holds. The test fails if it does not
+// within a minute.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

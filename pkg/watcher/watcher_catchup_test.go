@@ -12,7 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// paused answers with lines that pauses lie between, and then with nothing.
+// paused answers with these lines, waits after each of them, and does not end the
+// answer.
 func paused(pause time.Duration, lines ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, line := range lines {
@@ -26,8 +27,9 @@ func paused(pause time.Duration, lines ...string) http.HandlerFunc {
 	}
 }
 
-// A resource is observed when what happened since its checkpoint has been taken and can be read, not when the server has said yes.
-func TestABacklogIsReadBeforeAResourceIsObserved(t *testing.T) {
+// A resource is watched when the changes since its checkpoint can be read, not
+// when the server has answered.
+func TestCatchUp_PrecedesTheStateWatching(t *testing.T) {
 	t.Parallel()
 	busy := make([]string, 1000)
 	for i := range busy {
@@ -36,38 +38,40 @@ func TestABacklogIsReadBeforeAResourceIsObserved(t *testing.T) {
 	for _, tc := range []struct {
 		name          string
 		answer        http.HandlerFunc
-		atLeast, most int // frames taken before
+		atLeast, most int // events before
 	}{
-		{"nothing happened", hang(), 0, 0},
-		{"in one go", hang(busy[:3]...), 3, 3},
-		{"with short pauses", paused(60*time.Millisecond, busy[:4]...), 4, 4},
-		{"on a watch that never pauses", paused(20*time.Millisecond, busy...), 490, 510},
+		{"no changes", hang(), 0, 0},
+		{"changes without pauses", hang(busy[:3]...), 3, 3},
+		{"changes with short pauses", paused(60*time.Millisecond, busy[:4]...), 4, 4},
+		{"watch that never pauses", paused(20*time.Millisecond, busy...), 490, 510},
+		{"watch that pauses only after maxCatchUp", paused(60*time.Millisecond, busy[:168]...), 166, 168},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				settled := -1
+				caughtUp := -1
 				sink := &fakeSink{checkpoint: "5"}
 				sink.fail = func(_ context.Context, call string) error {
-					if call == "caught up" && settled < 0 {
-						settled = len(sink.calls())
+					if call == "caught up" && caughtUp < 0 {
+						caughtUp = len(sink.calls())
 					}
 					return nil
 				}
 				changes, err := runScript(t, &script{answers: []http.HandlerFunc{tc.answer}}, sink, time.Minute)
 				if err != nil || len(changes) != 1 || changes[0].State != watcher.Watching {
-					t.Errorf("changes of state %+v (%v), want that it is observed", changes, err)
+					t.Errorf("changes: got %+v and %v, want watching", changes, err)
 				}
-				if settled < tc.atLeast || settled > tc.most {
-					t.Errorf("%d frames were taken when it was observed, want %d to %d", settled, tc.atLeast, tc.most)
+				if caughtUp < tc.atLeast || caughtUp > tc.most {
+					t.Errorf("events before it caught up: got %d, want %d to %d", caughtUp, tc.atLeast, tc.most)
 				}
 			})
 		})
 	}
 }
 
-// What can't be made readable ends the watcher, and is not said to be observed.
-func TestABacklogThatCannotBeWritten(t *testing.T) {
+// If the sink can't write the changes, the watcher ends and the state does not
+// become Watching.
+func TestCatchUp_EndsWithTheErrorOfTheSink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("disk full")
@@ -79,19 +83,20 @@ func TestABacklogThatCannotBeWritten(t *testing.T) {
 		}}
 		changes, err := runScript(t, &script{answers: []http.HandlerFunc{paused(80*time.Millisecond, bookmark(6), bookmark(7))}}, sink, time.Minute)
 		if !errors.Is(err, full) || len(changes) > 0 {
-			t.Errorf("Run returned %v, the states were %+v; want the sink's error", err, changes)
+			t.Errorf("Run: got %v and changes %+v, want %v and none", err, changes, full)
 		}
 		if got := sink.calls(); !slices.Equal(got, []string{"bookmark 6"}) {
-			t.Errorf("the sink was calls %q after it had failed", got)
+			t.Errorf("calls of the sink: got %q, want one bookmark", got)
 		}
 	})
 }
 
-// Every watch that goes on may begin with the past, also one that takes the place of one that ended in an orderly way.
-func TestEachWatchSaysWhenItGoesOnAndWhenItHasCaughtUp(t *testing.T) {
+// Every watch may begin with missed changes, even if the one before ended
+// regularly.
+func TestCatchUp_HappensInEachWatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var paused, resumed []int // watches by when the sink was settled
+		var paused, resumed []int // numbers of calls before each CaughtUp
 		sink := &fakeSink{}
 		sink.fail = func(_ context.Context, call string) error {
 			if call == "caught up" {
@@ -108,10 +113,10 @@ func TestEachWatchSaysWhenItGoesOnAndWhenItHasCaughtUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := []int{1, 2, 3}; !slices.Equal(resumed, want) {
-			t.Errorf("caught up after %v watches, want %v", resumed, want)
+			t.Errorf("calls of Resume before each CaughtUp: got %v, want %v", resumed, want)
 		}
 		if want := []int{1, 2, 3}; !slices.Equal(paused, want) {
-			t.Errorf("caught up after the ends of %v watches, want %v", paused, want)
+			t.Errorf("calls of Pause before each CaughtUp: got %v, want %v", paused, want)
 		}
 	})
 }

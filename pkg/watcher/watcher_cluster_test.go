@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +20,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// run starts a watcher of ConfigMaps and returns how to end it.
+// runWatcher starts a watcher of ConfigMaps. stop stops it, which happens at the
+// end of the test at the latest.
 func runWatcher(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options) (stop func()) {
 	t.Helper()
 	w, err := watcher.New(cfg, configMaps(), sink, opts)
@@ -34,22 +34,25 @@ func runWatcher(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("Run returned %v", err)
+			t.Errorf("Run: got %v, want nil", err)
 		}
 	})
 	t.Cleanup(stop)
 	return stop
 }
 
-// truth writes ConfigMaps of one namespace and keeps what the server made of them, as a sink is calls it.
+// truth writes ConfigMaps of one namespace, and keeps their versions in the form
+// of the fakeSink's calls.
 type truth struct {
 	t         *testing.T
 	kube      *kubernetes.Clientset
 	namespace string
-	mu        sync.Mutex
-	versions  []string
+
+	mu       sync.Mutex
+	versions []string
 }
 
+// put creates or updates a ConfigMap.
 func (h *truth) put(name string) {
 	h.t.Helper()
 	client := h.kube.CoreV1().ConfigMaps(h.namespace)
@@ -74,7 +77,7 @@ func (h *truth) remove(name string) {
 	if err := h.kube.CoreV1().ConfigMaps(h.namespace).Delete(h.t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		h.t.Error(err)
 	}
-	h.keep("DELETED", name, "?") // a deletion's answer does not tell its resourceVersion
+	h.keep("DELETED", name, "?") // the answer does not have the resourceVersion of the deletion
 }
 
 func (h *truth) keep(verb, name, rv string) {
@@ -83,14 +86,22 @@ func (h *truth) keep(verb, name, rv string) {
 	h.versions = append(h.versions, fmt.Sprintf("%s %s/%s@%s", verb, h.namespace, name, rv))
 }
 
-// of returns the versions of one object, in order.
+// count returns the number of versions.
+func (h *truth) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.versions)
+}
+
+// of returns the versions of one ConfigMap, in order.
 func (h *truth) of(name string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return about(h.versions, h.namespace+"/"+name)
 }
 
-// about returns what was calls about one object, with the resourceVersions of deletions left out.
+// about returns the calls about one object, without the resourceVersions of
+// deletions.
 func about(calls []string, object string) (all []string) {
 	for _, call := range calls {
 		verb, rest, _ := strings.Cut(call, " ")
@@ -106,6 +117,8 @@ func about(calls []string, object string) (all []string) {
 	return all
 }
 
+// arrivesAt waits until the sink has all versions of a ConfigMap, and compares
+// them.
 func (h *truth) arrivesAt(sink *fakeSink, name string) {
 	h.t.Helper()
 	want := h.of(name)
@@ -113,7 +126,7 @@ func (h *truth) arrivesAt(sink *fakeSink, name string) {
 		return len(about(sink.calls(), h.namespace+"/"+name)) >= len(want)
 	})
 	if got := about(sink.calls(), h.namespace+"/"+name); !slices.Equal(got, want) {
-		h.t.Errorf("%s\n got %q\nwant %q", name, got, want)
+		h.t.Errorf("versions of %s\n got %q\nwant %q", name, got, want)
 	}
 }
 
@@ -129,10 +142,10 @@ func (l *lab) testResumesWithoutAList(t *testing.T) {
 	h.arrivesAt(sink, "b")
 	stop()
 	if got := first.requests("configmaps"); !slices.Equal(got, []string{"stream"}) {
-		t.Errorf("first run's requests %q, want one stream", got)
+		t.Errorf("requests of the first run: got %q, want one stream", got)
 	}
 
-	// What the sink has taken up to here is its checkpoint.
+	// The last call of the sink is its checkpoint.
 	resumed := &fakeSink{checkpoint: lastRV(t, sink)}
 	h.put("a")
 	h.remove("b")
@@ -144,15 +157,15 @@ func (l *lab) testResumesWithoutAList(t *testing.T) {
 	for _, name := range []string{"a", "b", "c"} {
 		before := about(sink.calls(), h.namespace+"/"+name)
 		if got, want := about(resumed.calls(), h.namespace+"/"+name), h.of(name)[len(before):]; !slices.Equal(got, want) {
-			t.Errorf("%s after the restart: %q, want %q", name, got, want)
+			t.Errorf("versions of %s after the restart: got %q, want %q", name, got, want)
 		}
 	}
 	if got := second.requests("configmaps"); len(got) != 1 || got[0] != "watch "+resumed.checkpoint {
-		t.Errorf("second run's requests %q, want one watch from %s", got, resumed.checkpoint)
+		t.Errorf("requests of the second run: got %q, want one watch from %s", got, resumed.checkpoint)
 	}
 }
 
-// lastRV returns the resourceVersion of the last frame or bookmark that the sink was calls of.
+// lastRV returns the resourceVersion of the last event or bookmark of the sink.
 func lastRV(t *testing.T, sink *fakeSink) string {
 	t.Helper()
 	calls := sink.calls()
@@ -160,8 +173,8 @@ func lastRV(t *testing.T, sink *fakeSink) string {
 	return last[strings.LastIndexAny(last, "@ ")+1:]
 }
 
-// However a sync and the connection's faults fall among the writes: what is observed of an object is a part of its
-// history without a hole.
+// Lists begin, and connections are closed, while objects are written. The
+// versions of an object that a sink observes have no hole.
 func (l *lab) testUnderLoad(t *testing.T) {
 	t.Helper()
 	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
@@ -180,7 +193,8 @@ func (l *lab) testUnderLoad(t *testing.T) {
 		})
 	}
 	for i := range sinks {
-		time.Sleep(200 * time.Millisecond)
+		// The watchers begin at different points of the load.
+		eventually(t, "a part of the load", func() bool { return h.count() >= (i+1)*40 })
 		sinks[i], wires[i] = &fakeSink{}, &clientConn{}
 		runWatcher(t, l.config(t, wires[i]), sinks[i], watcher.Options{})
 		wires[i/2].cut()
@@ -189,23 +203,23 @@ func (l *lab) testUnderLoad(t *testing.T) {
 	for i, sink := range sinks {
 		for _, name := range names {
 			want := h.of(name)
-			end := want[len(want)-3:] // removed, or put, for the last times
+			end := want[len(want)-3:]
 			eventually(t, "the end of "+name, func() bool {
 				got := about(sink.calls(), h.namespace+"/"+name)
 				return len(got) >= 3 && slices.Equal(got[len(got)-3:], end)
 			})
 			got := about(sink.calls(), h.namespace+"/"+name)
 			part := slices.Clone(want[len(want)-len(got):])
-			part[0] = strings.Replace(part[0], "MODIFIED", "ADDED", 1) // as a sync begins
+			part[0] = strings.Replace(part[0], "MODIFIED", "ADDED", 1) // the list has it as added
 			if !slices.Equal(got, part) {
-				t.Errorf("sink %d, %s\n got %q\nwant %q", i, name, got, part)
+				t.Errorf("sink %d, versions of %s\n got %q\nwant %q", i, name, got, part)
 			}
 		}
 	}
 }
 
-// Pages of a real server hold what its watch holds.
-func (l *lab) testPagesAgreeWithTheWatch(t *testing.T) {
+// The objects in the pages of a real server equal those of its watch.
+func (l *lab) testPagesEqualTheWatch(t *testing.T) {
 	t.Helper()
 	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
 	for n := range 10 {
@@ -231,20 +245,21 @@ func (l *lab) testPagesAgreeWithTheWatch(t *testing.T) {
 	stopStream()
 	stopList()
 	if n := len(noStreams.requests("configmaps")); n < 6 {
-		t.Errorf("%d requests, want a stream, 4 pages or more, and a watch", n)
+		t.Errorf("requests: got %d, want a stream, 4 pages or more, and a watch", n)
 	}
 	for n := range 10 {
 		name := fmt.Sprint("cm-", n)
 		if got, want := objectOf(listed, h.namespace, name), objectOf(streamed, h.namespace, name); got != want || got == "" {
-			t.Errorf("%s is listed as\n%s and watched as\n%s", name, got, want)
+			t.Errorf("%s\n got %s in a list,\nwant %s as in a watch", name, got, want)
 		}
 	}
 }
 
+// objectOf returns the first JSON of an object that the sink observed, or "".
 func objectOf(sink *fakeSink, namespace, name string) string {
 	sink.mu.Lock()
 	defer sink.mu.Unlock()
-	for _, f := range sink.frames {
+	for _, f := range sink.events {
 		var o metav1.PartialObjectMetadata
 		if json.Unmarshal(f.Object, &o) == nil && o.Namespace == namespace && o.Name == name {
 			return string(f.Object)

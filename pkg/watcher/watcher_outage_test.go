@@ -11,7 +11,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-func (l *lab) testAPIServerGoesAndComes(t *testing.T) {
+func (l *lab) testAPIServerRestarts(t *testing.T) {
 	t.Helper()
 	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &fakeSink{}
 	var mu sync.Mutex
@@ -55,21 +55,23 @@ func (l *lab) testAPIServerGoesAndComes(t *testing.T) {
 	}
 }
 
+// rvOf returns the resourceVersion of a call of the sink.
 func rvOf(call string) string {
 	_, rv, _ := strings.Cut(call, "@")
 	return rv
 }
 
-// A checkpoint that etcd has forgotten leads to a sync that ends, after which only what exists was observed.
+// If etcd has compacted the revision of the checkpoint, the watcher lists the
+// resource, and the sink observes exactly the objects that exist.
 func (l *lab) testCheckpointIsTooOld(t *testing.T) {
 	t.Helper()
 	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &fakeSink{}
 	h.put("a")
 	h.put("b")
 	stop := runWatcher(t, l.config(t, &clientConn{}), sink, watcher.Options{})
-	h.put("c") // its frame is a checkpoint, whenever the sync ends
+	h.put("c") // its event is a checkpoint, whenever the list ends
 	h.arrivesAt(sink, "c")
-	eventually(t, "the sync's end", func() bool { return sink.Checkpoint() != "" })
+	eventually(t, "the end of the list", func() bool { return sink.Checkpoint() != "" })
 	stop()
 	checkpoint := sink.Checkpoint()
 	h.put("a")
@@ -84,13 +86,13 @@ func (l *lab) testCheckpointIsTooOld(t *testing.T) {
 
 	resumed, connection := &fakeSink{checkpoint: checkpoint}, &clientConn{}
 	runWatcher(t, l.config(t, connection), resumed, watcher.Options{})
-	eventually(t, "the sync's end", func() bool { return resumed.Checkpoint() != checkpoint })
+	eventually(t, "the end of the list", func() bool { return resumed.Checkpoint() != checkpoint })
 	if got, want := connection.requests("configmaps"), []string{"watch " + checkpoint, "stream"}; !slices.Equal(got, want) {
-		t.Errorf("requests %q, want %q", got, want)
+		t.Errorf("requests: got %q, want %q", got, want)
 	}
 	calls := resumed.calls()
 	if calls[0] != "begin" || slices.Contains(calls, "abort") {
-		t.Errorf("the sink was calls %q, want one whole sync", calls)
+		t.Errorf("calls of the sink: got %q, want one complete list", calls)
 	}
 	for _, name := range []string{"a", "b", "c", "d"} {
 		got, versions := about(calls, h.namespace+"/"+name), h.of(name)
@@ -99,7 +101,7 @@ func (l *lab) testCheckpointIsTooOld(t *testing.T) {
 			want = nil
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%s was observed as %q, want %q", name, got, want)
+			t.Errorf("versions of %s: got %q, want %q", name, got, want)
 		}
 	}
 }

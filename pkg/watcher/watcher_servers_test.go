@@ -15,9 +15,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// responder is a server that answers by what it is asked, and keeps what that was.
+// responder is a server whose answer depends on the request. It records the
+// requests.
 type responder struct {
-	// answer returns the answer to a request, named as by brief, that is asked for the nth time.
+	// answer returns the nth answer to a request, which is named by requestName.
 	answer func(request string, nth int) http.HandlerFunc
 
 	mu    sync.Mutex
@@ -39,14 +40,14 @@ func (h *responder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(request, nth)(w, r)
 }
 
-// requests returns what was asked, once where it was asked several times in a row.
+// requests returns the requests, without repetitions in a row.
 func (h *responder) requests() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Compact(slices.Clone(h.asked))
 }
 
-// at returns when a request was made for the nth time; zero if it was not.
+// at returns when a request was made for the nth time, or zero if it was not.
 func (h *responder) at(request string, nth int) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,7 +62,7 @@ func (h *responder) at(request string, nth int) time.Time {
 	return time.Time{}
 }
 
-// count returns how often a request was made.
+// count returns the number of these requests.
 func (h *responder) count(request string) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,7 +74,7 @@ func (h *responder) count(request string) (n int) {
 	return n
 }
 
-// after begins the answer, and goes on with then after a while.
+// after begins the answer, and continues with then after d.
 func after(d time.Duration, then http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		write(w, nil)
@@ -85,9 +86,10 @@ func after(d time.Duration, then http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// broken breaks the connection.
+// broken closes the connection without an answer.
 func broken(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
+// text answers with a body that is not a Status.
 func text(code int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
@@ -96,14 +98,15 @@ func text(code int, contentType, body string) http.HandlerFunc {
 	}
 }
 
+// page answers with a list.
 func page(rv int, items ...string) http.HandlerFunc {
 	return lines(fmt.Sprintf(`{"metadata":{"resourceVersion":"%d"},"items":[%s]}`, rv, strings.Join(items, ",")))
 }
 
 const tooLarge = "Too large resource version: 50, current: 9"
 
-// TestHabits: servers and proxies with responder that were seen in the wild.
-func TestHabits(t *testing.T) {
+// Each of these behaviours of a server or proxy was seen in practice.
+func TestWatcher_HandlesUnusualServers(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
 	fresh := hang(watchEvent("ADDED", "b", 4), watchEvent("ADDED", "a", 8), initialEnd(9), watchEvent("MODIFIED", "a", 10))
@@ -116,13 +119,13 @@ func TestHabits(t *testing.T) {
 		calls      []string
 	}{
 		{
-			"a server that ends watches at once is asked for everything", "5",
+			"server that ends watches at once is listed", "5",
 			map[string][]http.HandlerFunc{"watch 5": {lines()}, "stream": {fresh}},
 			[]string{"watch 5", "stream"},
 			synced,
 		},
 		{
-			"a proxy that answers with nothing costs no checkpoint", "5",
+			"empty answers of a proxy don't discard the checkpoint", "5",
 			map[string][]http.HandlerFunc{
 				"watch 5": {lines(), lines(), lines(), lines(), hang(watchEvent("MODIFIED", "a", 6))}, "stream": {lines()}, "list 500": {lines()},
 				"probe 5": {page(5)},
@@ -131,7 +134,7 @@ func TestHabits(t *testing.T) {
 			[]string{"MODIFIED a@6"},
 		},
 		{
-			"a proxy that answers with HTML costs no checkpoint", "5",
+			"HTML of a proxy doesn't discard the checkpoint", "5",
 			map[string][]http.HandlerFunc{
 				"watch 5": {text(200, "text/html", "<html>"), hang(watchEvent("MODIFIED", "a", 6))}, "probe 5": {text(502, "text/html", "<html>"), page(5)},
 			},
@@ -139,7 +142,7 @@ func TestHabits(t *testing.T) {
 			[]string{"MODIFIED a@6"},
 		},
 		{
-			"a proxy that answers a list with HTML begins no sync", "",
+			"HTML of a proxy doesn't begin a list", "",
 			map[string][]http.HandlerFunc{
 				"stream": {status(422, "Invalid", "no")}, "list 500": {text(200, "text/html", "<html>"), text(200, "", "<html>"), page(9)}, "watch 9": {hang()},
 			},
@@ -147,7 +150,7 @@ func TestHabits(t *testing.T) {
 			[]string{"begin", "end 9"},
 		},
 		{
-			"a server that lags is waited for", "50",
+			"server that lags", "50",
 			map[string][]http.HandlerFunc{
 				"watch 50": {broken, hang(watchEvent("MODIFIED", "a", 51))},
 				"probe 50": {status(504, "Timeout", tooLarge), status(504, "Timeout", tooLarge), page(50)},
@@ -156,13 +159,13 @@ func TestHabits(t *testing.T) {
 			[]string{"MODIFIED a@51"},
 		},
 		{
-			"a server that lags for too long was restored from a backup", "50",
+			"server that lags for too long was restored from a backup", "50",
 			map[string][]http.HandlerFunc{"watch 50": {broken}, "probe 50": {status(504, "Timeout", tooLarge)}, "stream": {fresh}},
 			[]string{"watch 50", "probe 50", "stream"},
 			synced,
 		},
 		{
-			"a watch from a resourceVersion that the server does not know yet", "50",
+			"watch from a resourceVersion that is too large", "50",
 			map[string][]http.HandlerFunc{
 				"watch 50": {status(504, "Timeout", tooLarge), hang(watchEvent("MODIFIED", "a", 51))}, "probe 50": {page(50)},
 			},
@@ -170,13 +173,13 @@ func TestHabits(t *testing.T) {
 			[]string{"MODIFIED a@51"},
 		},
 		{
-			"410 with a page of HTML", "5",
+			"410 with HTML", "5",
 			map[string][]http.HandlerFunc{"watch 5": {text(410, "text/html", "<html>")}, "stream": {fresh}},
 			[]string{"watch 5", "stream"},
 			synced,
 		},
 		{
-			"bookmarks without a resourceVersion say nothing", "5",
+			"bookmark without a resourceVersion is ignored", "5",
 			map[string][]http.HandlerFunc{
 				"watch 5": {hang(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{}}}`, watchEvent("MODIFIED", "a", 6))},
 			},
@@ -184,7 +187,7 @@ func TestHabits(t *testing.T) {
 			[]string{"MODIFIED a@6"},
 		},
 		{
-			"the end of the initial state without a resourceVersion is none", "",
+			"end of the initial state without a resourceVersion is ignored", "",
 			map[string][]http.HandlerFunc{
 				"stream": {hang(watchEvent("ADDED", "a", 2),
 					`{"type":"BOOKMARK","object":{"metadata":{"annotations":{"k8s.io/initial-events-end":"true"}}}}`)},
@@ -194,7 +197,7 @@ func TestHabits(t *testing.T) {
 			[]string{"begin", "ADDED a@2", "abort", "begin", "end 9"},
 		},
 		{
-			"frames and bookmarks that are repeated lead nowhere back", "5",
+			"repeated events and bookmarks don't move back", "5",
 			map[string][]http.HandlerFunc{
 				"watch 5": {lines(watchEvent("MODIFIED", "a", 8), watchEvent("MODIFIED", "a", 7), bookmark(6))}, "watch 8": {hang(bookmark(9))},
 			},
@@ -202,7 +205,7 @@ func TestHabits(t *testing.T) {
 			[]string{"MODIFIED a@8", "MODIFIED a@7", "bookmark 9"},
 		},
 		{
-			"a page that names itself as the next one", "",
+			"page that names itself as the next page", "",
 			map[string][]http.HandlerFunc{
 				"stream":      {status(422, "Invalid", "no")},
 				"list 500":    {lines(`{"metadata":{"resourceVersion":"7","continue":"p2"},"items":[]}`)},
@@ -214,7 +217,7 @@ func TestHabits(t *testing.T) {
 			[]string{"begin", "abort", "begin", "ADDED a@8", "end 9"},
 		},
 		{
-			"a list that ends before its end deletes nothing", "",
+			"list that ends early is not complete", "",
 			map[string][]http.HandlerFunc{
 				"stream":   {status(422, "Invalid", "no")},
 				"list 500": {lines(`{"metadata":{"resourceVersion":"7","remainingItemCount":3},"items":[]}`)},
@@ -225,7 +228,7 @@ func TestHabits(t *testing.T) {
 			[]string{"begin", "abort", "begin", "ADDED a@8", "end 9"},
 		},
 		{
-			"a server that forgets everything at once is not asked without a pause", "5",
+			"server that expires everything at once", "5",
 			map[string][]http.HandlerFunc{"watch 5": {lines(gone)}, "watch 9": {lines(gone), lines(gone), hang()}, "stream": {
 				lines(initialEnd(9)),
 			}},
@@ -250,15 +253,15 @@ func TestHabits(t *testing.T) {
 					t.Errorf("requests\n got %q\nwant %q", got, c.requests)
 				}
 				if got := sink.calls(); !slices.Equal(got, c.calls) {
-					t.Errorf("the sink was calls\n got %q\nwant %q", got, c.calls)
+					t.Errorf("calls of the sink\n got %q\nwant %q", got, c.calls)
 				}
 			})
 		})
 	}
 }
 
-// TestWatchThatLasted_ReconnectsAtOnce: proxies end watches that are idle, in an orderly way or not, and without a bookmark before.
-func TestWatchThatLasted_ReconnectsAtOnce(t *testing.T) {
+// Proxies end idle watches, regularly or not, and without a bookmark before.
+func TestWatcher_ReconnectsAtOnceAfterALongWatch(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]http.HandlerFunc{"cut": broken, "ended": lines()} {
 		t.Run(name, func(t *testing.T) {
@@ -269,15 +272,15 @@ func TestWatchThatLasted_ReconnectsAtOnce(t *testing.T) {
 					t.Error(err)
 				}
 				if n := s.count("watch 5"); n != 11 {
-					t.Errorf("%d watches of 30 s each in 301 s, want 11, without a pause", n)
+					t.Errorf("watches of 30 s each in 301 s: got %d, want 11 without a pause", n)
 				}
 			})
 		})
 	}
 }
 
-// TestOutage_DoesNotDelayTheRelistAfterIt: what the server answers when it is back has nothing to do with how long it was away.
-func TestOutage_DoesNotDelayTheRelistAfterIt(t *testing.T) {
+// The back-off of an outage does not apply to the first answer after it.
+func TestWatcher_RelistsAtOnceAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &responder{answer: func(request string, nth int) http.HandlerFunc {
@@ -296,16 +299,16 @@ func TestOutage_DoesNotDelayTheRelistAfterIt(t *testing.T) {
 		}
 		answered := s.at("probe 5", 12)
 		if answered.IsZero() {
-			t.Fatalf("requests %q, want probes until one is answered", s.requests())
+			t.Fatalf("requests: got %q, want probes until one is answered", s.requests())
 		}
 		if waited := s.at("stream", 1).Sub(answered); waited > 0 {
-			t.Errorf("the relist came %s after the server's answer, want it at once", waited)
+			t.Errorf("delay of the relist: got %s, want none", waited)
 		}
 	})
 }
 
-// TestServerThatForgets_IsRelistedEverMoreRarely: one that answers each watch with 410 would be listed all the time.
-func TestServerThatForgets_IsRelistedEverMoreRarely(t *testing.T) {
+// A server that answers each watch with 410 must not be listed all the time.
+func TestWatcher_BacksOffBetweenRelists(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version") + `}`
 	synctest.Test(t, func(t *testing.T) {
@@ -319,13 +322,13 @@ func TestServerThatForgets_IsRelistedEverMoreRarely(t *testing.T) {
 			t.Error(err)
 		}
 		if n := s.count("stream"); n < 60 || n > 200 {
-			t.Errorf("%d relists in an hour, want one about every 30 s", n)
+			t.Errorf("relists in an hour: got %d, want one about every 30 s", n)
 		}
 	})
 }
 
-// TestServerAsksToComeLater: for as long as it asks, in whatever form, and not for ever.
-func TestServerAsksToComeLater(t *testing.T) {
+// Retry-After comes in several forms. The delay is bounded.
+func TestWatcher_HonorsRetryAfter(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answer      func() http.HandlerFunc
@@ -363,18 +366,18 @@ func TestServerAsksToComeLater(t *testing.T) {
 					t.Error(err)
 				}
 				if len(s.when) < 2 {
-					t.Fatalf("asked at %v, want it again", s.when)
+					t.Fatalf("requests: got them at %v, want two", s.when)
 				}
 				if waited := s.when[1].Sub(s.when[0]); waited < c.least || waited > c.most {
-					t.Errorf("asked again after %s, want between %s and %s", waited, c.least, c.most)
+					t.Errorf("delay: got %s, want between %s and %s", waited, c.least, c.most)
 				}
 			})
 		})
 	}
 }
 
-// TestServerThatDoesNotAnswer_IsNotWatched: a request that hangs is no watch, whatever was before it.
-func TestServerThatDoesNotAnswer_IsNotWatched(t *testing.T) {
+// A request without an answer is not a watch, even after an earlier watch.
+func TestWatcher_WaitsWhileTheServerDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
@@ -387,13 +390,14 @@ func TestServerThatDoesNotAnswer_IsNotWatched(t *testing.T) {
 		changes, err := runScript(t, s, &fakeSink{checkpoint: "5"}, 3*time.Minute)
 		if n := len(changes); err != nil || n < 2 || changes[0].State != watcher.Watching || changes[1].State != watcher.Waiting ||
 			changes[1].Reason != history.GapDisconnected {
-			t.Errorf("changes of state %+v (%v), want that it is not observed any more", changes, err)
+			t.Errorf("changes: got %+v and %v, want watching and then disconnected", changes, err)
 		}
 	})
 }
 
-// TestReasons: the server's own words, on one line, without what differs from one attempt to the next.
-func TestReasons(t *testing.T) {
+// A detail has the server's own words on one line, without the parts that differ
+// between attempts.
+func TestChange_DetailHasTheServersWords(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
@@ -405,7 +409,7 @@ func TestReasons(t *testing.T) {
 			`conversion webhook for shop/v1, Kind=Cart failed: Post "https://w.shop.svc:443": no endpoints`, history.GapServerError,
 		},
 		"aggregated":   {text(503, "text/plain", "service\nunavailable\n"), "503 Service Unavailable: service unavailable", history.GapServerError},
-		"HTML":         {text(502, "text/html", "<html><body>Bad Gateway"), "502 Bad Gateway, with a page of HTML", history.GapServerError},
+		"HTML":         {text(502, "text/html", "<html><body>Bad Gateway"), "502 Bad Gateway, with an HTML page", history.GapServerError},
 		"no words":     {text(500, "application/json", `{"kind":"Status","code":500,"reason":"InternalError"}`), "the API server reports 500 InternalError", history.GapServerError},
 		"long":         {text(500, "text/plain", strings.Repeat("x", 1<<20)), "500 Internal Server Error: " + strings.Repeat("x", 512) + "…", history.GapServerError},
 		"unauthorized": {status(401, "Unauthorized", "Unauthorized"), "the API server rejects the recorder's credentials: Unauthorized", history.GapForbidden},
@@ -417,7 +421,7 @@ func TestReasons(t *testing.T) {
 				s := &responder{answer: func(string, int) http.HandlerFunc { return c.answer }}
 				changes, err := runScript(t, s, &fakeSink{checkpoint: "5"}, time.Minute)
 				if err != nil || len(changes) != 1 || changes[0].Detail != c.want || changes[0].Reason != c.cause {
-					t.Errorf("changes of state %+v (%v), want one for %s: %s", changes, err, c.cause, c.want)
+					t.Errorf("changes: got %+v and %v, want one with %s: %s", changes, err, c.cause, c.want)
 				}
 			})
 		})

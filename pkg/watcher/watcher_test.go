@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-func TestFaults(t *testing.T) {
+func TestWatcher_RecoversFromFaults(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
 	fresh := hang(watchEvent("ADDED", "b", 4), watchEvent("ADDED", "a", 8), initialEnd(9), watchEvent("MODIFIED", "a", 10))
@@ -27,13 +27,13 @@ func TestFaults(t *testing.T) {
 		calls      []string
 	}{
 		{
-			"the first run streams", "",
+			"first run streams", "",
 			[]http.HandlerFunc{fresh},
 			[]string{"stream"},
 			synced,
 		},
 		{
-			"a checkpoint is resumed from, without a sync", "5",
+			"checkpoint resumes without a list", "5",
 			[]http.HandlerFunc{
 				lines(watchEvent("MODIFIED", "a", 6), bookmark(7)),
 				lines(bookmark(8), watchEvent("DELETED", "a", 9)),
@@ -50,25 +50,25 @@ func TestFaults(t *testing.T) {
 			synced,
 		},
 		{
-			"410 as a frame", "5",
+			"410 as an event", "5",
 			[]http.HandlerFunc{lines(watchEvent("MODIFIED", "a", 6), gone), fresh},
 			[]string{"watch 5", "stream"},
 			append([]string{"MODIFIED a@6"}, synced...),
 		},
 		{
-			"a resourceVersion that the server does not understand", "x",
+			"malformed resourceVersion", "x",
 			[]http.HandlerFunc{status(400, "BadRequest", "invalid resource version"), fresh},
 			[]string{"watch x", "stream"},
 			synced,
 		},
 		{
-			"a stream that breaks off is aborted, and said again", "",
+			"interrupted stream is aborted and repeated", "",
 			[]http.HandlerFunc{cut(watchEvent("ADDED", "b", 4)), fresh},
 			[]string{"stream", "stream"},
 			append([]string{"begin", "ADDED b@4", "abort"}, synced...),
 		},
 		{
-			"a server that does not know of streaming never says that the state is complete, and is listed", "",
+			"server that ignores the parameters of streaming is listed", "",
 			[]http.HandlerFunc{
 				lines(watchEvent("ADDED", "c", 8), bookmark(8)),
 				lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("b", 4) + `,` + object("a", 8) + `]}`),
@@ -78,13 +78,13 @@ func TestFaults(t *testing.T) {
 			append([]string{"begin", "ADDED c@8", "abort"}, synced...),
 		},
 		{
-			"a server that was away and is the same is gone on with", "50",
+			"server that was away resumes", "50",
 			[]http.HandlerFunc{cut(), status(500, "InternalError", "etcd"), lines(`{}`), hang(watchEvent("MODIFIED", "a", 51))},
 			[]string{"watch 50", "watch 50", "probe 50", "watch 50"},
 			[]string{"MODIFIED a@51"},
 		},
 		{
-			"a server that can't stream is listed by pages", "",
+			"server that can't stream is listed in pages", "",
 			[]http.HandlerFunc{
 				status(422, "Invalid", "sendInitialEvents: Forbidden"),
 				lines(`{"metadata":{"resourceVersion":"9","continue":"p2"},"items":[` + object("b", 4) + `]}`),
@@ -95,7 +95,7 @@ func TestFaults(t *testing.T) {
 			synced,
 		},
 		{
-			"a server that can't stream says so in a frame", "",
+			"server that can't stream says so in an event", "",
 			[]http.HandlerFunc{
 				lines(`{"type":"ERROR","object":` + failure(500, "InternalError", "storage feature is disabled") + `}`),
 				lines(`{"metadata":{"resourceVersion":"9"},"items":[]}`),
@@ -105,7 +105,7 @@ func TestFaults(t *testing.T) {
 			[]string{"begin", "end 9"},
 		},
 		{
-			"a page that expires restarts the sync, in one page", "",
+			"expired page restarts the list as a single page", "",
 			[]http.HandlerFunc{
 				status(400, "BadRequest", "unknown"),
 				lines(`{"metadata":{"resourceVersion":"7","continue":"p2"},"items":[` + object("c", 1) + `]}`),
@@ -117,7 +117,7 @@ func TestFaults(t *testing.T) {
 			append([]string{"begin", "ADDED c@1", "abort"}, synced...),
 		},
 		{
-			"half a page is no page", "",
+			"truncated page is not a page", "",
 			[]http.HandlerFunc{
 				status(400, "BadRequest", "unknown"),
 				lines(`{"metadata":{"resourceVersion":"7"},"items":[` + object("c", 1) + `,`),
@@ -128,7 +128,7 @@ func TestFaults(t *testing.T) {
 			[]string{"begin", "ADDED c@1", "abort", "begin", "end 9"},
 		},
 		{
-			"frames that make no sense are asked for again", "5",
+			"unreadable events are requested again", "5",
 			[]http.HandlerFunc{
 				lines(watchEvent("ADDED", "a", 6), `{"type":"ADDED","object":{"metadata":{}}}`),
 				lines(watchEvent("ADDED", "b", 7), `{"type":"ADDED"}`),
@@ -150,15 +150,14 @@ func TestFaults(t *testing.T) {
 					t.Errorf("requests\n got %q\nwant %q", got, c.requests)
 				}
 				if got := sink.calls(); !slices.Equal(got, c.calls) {
-					t.Errorf("the sink was calls\n got %q\nwant %q", got, c.calls)
+					t.Errorf("calls of the sink\n got %q\nwant %q", got, c.calls)
 				}
 			})
 		})
 	}
 }
 
-// A sync that is going on when the watcher ends has not ended.
-func TestEndsWithinASync(t *testing.T) {
+func TestWatcher_AbortsTheListWhenItEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}
@@ -166,12 +165,12 @@ func TestEndsWithinASync(t *testing.T) {
 			t.Error(err)
 		}
 		if got, want := sink.calls(), []string{"begin", "ADDED b@4", "abort"}; !slices.Equal(got, want) {
-			t.Errorf("the sink was calls %q, want %q", got, want)
+			t.Errorf("calls of the sink: got %q, want %q", got, want)
 		}
 	})
 }
 
-func TestSinkFails(t *testing.T) {
+func TestWatcher_EndsWithTheErrorOfItsSink(t *testing.T) {
 	t.Parallel()
 	full := errors.New("disk full")
 	for _, call := range []string{"begin", "ADDED b@4", "end 9", "MODIFIED a@10", "bookmark 11"} {
@@ -188,18 +187,18 @@ func TestSinkFails(t *testing.T) {
 					return nil
 				}}
 				if _, err := runScript(t, s, sink, time.Minute); !errors.Is(err, full) {
-					t.Errorf("Run returned %v, want the sink's error", err)
+					t.Errorf("Run: got %v, want %v", err, full)
 				}
 				if n := len(s.requests()); n != 1 {
-					t.Errorf("%d requests, want the one in which the sink failed", n)
+					t.Errorf("requests: got %d, want 1, in which the sink failed", n)
 				}
 			})
 		})
 	}
 }
 
-// What one resource's server sends, and nobody can read, must not end the watchers of all others. Nor is it passed over.
-func TestFrameThatTheSinkCannotRead(t *testing.T) {
+// An unreadable event neither ends the watcher nor is skipped.
+func TestWatcher_RequestsUnreadableEventsAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		checkpoint string
@@ -234,19 +233,21 @@ func TestFrameThatTheSinkCannotRead(t *testing.T) {
 					return nil
 				}}
 				changes, err := runScript(t, s, sink, time.Minute)
-				said := slices.ContainsFunc(changes, func(c watcher.Change) bool {
+				reported := slices.ContainsFunc(changes, func(c watcher.Change) bool {
 					return c.State == watcher.Waiting && strings.Contains(c.Detail, "no UID") && c.Reason == history.GapServerError
 				})
-				if err != nil || !said || !slices.Equal(s.requests(), c.requests) || !slices.Equal(sink.calls(), c.calls) {
-					t.Errorf("changes %+v (%v), requests %q, calls %q", changes, err, s.requests(), sink.calls())
+				if err != nil || !reported || !slices.Equal(s.requests(), c.requests) || !slices.Equal(sink.calls(), c.calls) {
+					t.Errorf("got changes %+v, error %v, requests %q and calls %q, want a server error, no error, %q and %q",
+						changes, err, s.requests(), sink.calls(), c.requests, c.calls)
 				}
 			})
 		})
 	}
 }
 
-// A sink that blocks longer than a watch may be silent is no stalled watch; the frames wait for it.
-func TestSinkBlocks(t *testing.T) {
+// A sink may block for longer than StallAfter. The watch does not count as
+// stalled, and the events wait.
+func TestWatcher_WaitsForItsSink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []http.HandlerFunc{hang(watchEvent("ADDED", "a", 6), watchEvent("ADDED", "b", 7), bookmark(8))}}
@@ -258,17 +259,17 @@ func TestSinkBlocks(t *testing.T) {
 			t.Error(err)
 		}
 		if got, want := sink.calls(), []string{"ADDED a@6", "ADDED b@7", "bookmark 8"}; !slices.Equal(got, want) {
-			t.Errorf("the sink was calls %q, want %q", got, want)
+			t.Errorf("calls of the sink: got %q, want %q", got, want)
 		}
 		if got := s.requests(); len(got) != 1 {
-			t.Errorf("requests %q, want one", got)
+			t.Errorf("requests: got %q, want one", got)
 		}
 	})
 }
 
-// A silent watch is cut and resumed, after the server was asked whether it knows the checkpoint at all: it says nothing
-// about a watch from a future that it has lost.
-func TestStalls(t *testing.T) {
+// A silent watch is canceled. Before it resumes, a probe finds out whether the
+// server knows the resourceVersion: a watch from a newer one is silent too.
+func TestWatcher_ProbesAfterAStall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &responder{answer: func(request string, nth int) http.HandlerFunc {
@@ -289,19 +290,19 @@ func TestStalls(t *testing.T) {
 		changes, err := runScript(t, s, sink, 7*time.Minute)
 		quiet := func(c watcher.Change) bool { return c.State == watcher.Waiting && c.Reason != history.GapExpired }
 		if err != nil || slices.ContainsFunc(changes, quiet) {
-			t.Errorf("changes of state %+v (%v), want none that waits for a server that is silent: a resource may be quiet", changes, err)
+			t.Errorf("changes: got %+v and %v, want none that waits for a silent server", changes, err)
 		}
 		if got, want := s.requests(), []string{"watch 5", "probe 6", "watch 6", "probe 6", "stream"}; !slices.Equal(got, want) {
-			t.Errorf("requests %q, want %q", got, want)
+			t.Errorf("requests: got %q, want %q", got, want)
 		}
 		if got, want := sink.calls(), []string{"bookmark 6", "begin", "ADDED a@2", "end 3"}; !slices.Equal(got, want) {
-			t.Errorf("the sink was calls %q, want %q", got, want)
+			t.Errorf("calls of the sink: got %q, want %q", got, want)
 		}
 	})
 }
 
-// A server that does not end the initial state, because it does not know how to, is listed.
-func TestStallsWithinASync(t *testing.T) {
+// A server that never sends the end of the initial state is listed in pages.
+func TestWatcher_ListsPagesAfterAStalledStream(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []http.HandlerFunc{
@@ -312,12 +313,12 @@ func TestStallsWithinASync(t *testing.T) {
 			t.Error(err)
 		}
 		if got, want := s.requests(), []string{"stream", "list 500", "watch 6"}; !slices.Equal(got, want) {
-			t.Errorf("requests %q, want %q", got, want)
+			t.Errorf("requests: got %q, want %q", got, want)
 		}
 	})
 }
 
-func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
+func TestWatcher_WaitsForRetryAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []http.HandlerFunc{
@@ -325,16 +326,16 @@ func TestWaitsAsLongAsTheServerAsks(t *testing.T) {
 		}}
 		changes, err := runScript(t, s, &fakeSink{checkpoint: "5"}, 2*time.Minute)
 		if err != nil || len(s.when) != 2 || s.when[1].Sub(s.when[0]) < 77*time.Second {
-			t.Errorf("asked at %v (%v), want twice, 77 s apart", s.when, err)
+			t.Errorf("requests: got them at %v and %v, want two that are 77 s apart", s.when, err)
 		}
 		if len(changes) != 2 || changes[0].State != watcher.Waiting || changes[1].State != watcher.Watching {
-			t.Errorf("changes of state: %+v", changes)
+			t.Errorf("changes: got %+v, want waiting and watching", changes)
 		}
 	})
 }
 
-// Attempts grow rarer, up to the bound, and do not stop.
-func TestBacksOff(t *testing.T) {
+// The delay grows up to RetryAfter, and attempts do not stop.
+func TestWatcher_BacksOff(t *testing.T) {
 	t.Parallel()
 	slow := func(w http.ResponseWriter, _ *http.Request) {
 		write(w, []string{watchEvent("ADDED", "a", 4)})
@@ -346,8 +347,8 @@ func TestBacksOff(t *testing.T) {
 	}{
 		"failure":                     {"5", status(500, "", "etcd is down")},
 		"watches that end at once":    {"5", lines()},
-		"frames cut before the first": {"5", cut()},
-		"syncs that do not end":       {"", slow},
+		"interrupted before an event": {"5", cut()},
+		"lists that do not end":       {"", slow},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -357,15 +358,15 @@ func TestBacksOff(t *testing.T) {
 					t.Error(err)
 				}
 				if n := len(s.when); n < 100 || n > 300 {
-					t.Errorf("%d requests in an hour, want one or two about every 30 s", n)
+					t.Errorf("requests in an hour: got %d, want one or two about every 30 s", n)
 				}
 			})
 		})
 	}
 }
 
-// A watch that brings something was worth it: after it the next attempt comes soon again.
-func TestBacksOffAnew(t *testing.T) {
+// A watch that delivers an event resets the back-off.
+func TestWatcher_ResetsTheBackoffAfterAnEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := status(500, "", "etcd is down")
@@ -374,12 +375,12 @@ func TestBacksOffAnew(t *testing.T) {
 			t.Error(err)
 		}
 		if len(s.when) != 7 || s.when[5].Sub(s.when[4]) < 2*time.Second || s.when[6].Sub(s.when[5]) > time.Second {
-			t.Errorf("asked at %v, want ever more rarely, and soon after the last", s.when)
+			t.Errorf("requests: got them at %v, want growing delays and a short one at the end", s.when)
 		}
 	})
 }
 
-func TestRefused(t *testing.T) {
+func TestWatcher_RetriesARefusal(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		answer http.HandlerFunc
@@ -394,17 +395,17 @@ func TestRefused(t *testing.T) {
 			changes, err := runScript(t, s, sink, 2*time.Minute)
 			if err != nil || len(changes) != 2 || !changes[0].Refused || !strings.Contains(changes[0].Detail, c.want) ||
 				changes[1].State != watcher.Watching || changes[1].Refused {
-				t.Errorf("changes of state %+v (%v), want one that names %q, and its end", changes, err, c.want)
+				t.Errorf("changes: got %+v and %v, want a refusal with %q and its end", changes, err, c.want)
 			}
 			if got, want := sink.calls(), []string{"MODIFIED a@6"}; !slices.Equal(got, want) {
-				t.Errorf("the sink was calls %q, want %q", got, want)
+				t.Errorf("calls of the sink: got %q, want %q", got, want)
 			}
 		})
 	}
 }
 
-// An event that is too large for memory is reported, not skipped: what follows it is not observed.
-func TestHugeLine(t *testing.T) {
+// An event that is larger than maxEventSize is reported, not skipped.
+func TestWatcher_ReportsAnEventThatIsTooLarge(t *testing.T) {
 	t.Parallel()
 	huge := func(w http.ResponseWriter, _ *http.Request) {
 		write(w, []string{watchEvent("ADDED", "a", 6)})
@@ -420,16 +421,15 @@ func TestHugeLine(t *testing.T) {
 		if err != nil || !slices.ContainsFunc(changes, func(c watcher.Change) bool {
 			return strings.Contains(c.Detail, "longer than 64 MiB")
 		}) {
-			t.Errorf("changes of state %+v (%v), want one that names the limit", changes, err)
+			t.Errorf("changes: got %+v and %v, want one that names the limit", changes, err)
 		}
 		if got, want := s.requests(), []string{"watch 5", "watch 6"}; !slices.Equal(got, want) {
-			t.Errorf("requests %q, want %q", got, want)
+			t.Errorf("requests: got %q, want %q", got, want)
 		}
 	})
 }
 
-// Listed objects are completed, so that they look like watched ones.
-func TestListedObjectsAreWhole(t *testing.T) {
+func TestWatcher_CompletesListedObjects(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []http.HandlerFunc{
@@ -440,14 +440,15 @@ func TestListedObjectsAreWhole(t *testing.T) {
 		if _, err := runScript(t, s, sink, time.Minute); err != nil {
 			t.Error(err)
 		}
-		if len(sink.frames) != 1 || string(sink.frames[0].Object) != object("a", 8) || sink.frames[0].Type != history.Added {
-			t.Errorf("observed %s, want %s", sink.frames, object("a", 8))
+		if len(sink.events) != 1 || string(sink.events[0].Object) != object("a", 8) || sink.events[0].Type != history.Added {
+			t.Errorf("events: got %s, want %s", sink.events, object("a", 8))
 		}
 	})
 }
 
-// Between the server's refusal to go on and the sync, nothing is observed, and the state has to say so: the sink has no gap yet.
-func TestWhatExpiredIsNotObservedUntilTheSyncHasBegun(t *testing.T) {
+// Between the server's refusal to resume and the list, nothing is observed and the
+// sink has no gap yet. So the state is Waiting.
+func TestWatcher_WaitsBetweenExpiryAndList(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
 	synctest.Test(t, func(t *testing.T) {
@@ -463,7 +464,7 @@ func TestWhatExpiredIsNotObservedUntilTheSyncHasBegun(t *testing.T) {
 		}
 		want := []watcher.State{watcher.Watching, watcher.Waiting, watcher.Syncing, watcher.Watching}
 		if !slices.Equal(states, want) || changes[1].Reason != history.GapExpired || changes[1].Refused {
-			t.Errorf("changes of state %+v, want %v", changes, want)
+			t.Errorf("changes: got %+v, want %v", changes, want)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -477,7 +478,48 @@ func TestWhatExpiredIsNotObservedUntilTheSyncHasBegun(t *testing.T) {
 		fresh := hang(watchEvent("ADDED", "a", 8))
 		changes, err := runScript(t, &script{answers: []http.HandlerFunc{lines(gone), fresh}}, sink, time.Minute)
 		if !errors.Is(err, full) || len(changes) != 1 || changes[0].State != watcher.Waiting {
-			t.Errorf("changes of state %+v (%v), want that it waits for a sync that has not begun", changes, err)
+			t.Errorf("changes: got %+v and %v, want waiting and %v", changes, err, full)
 		}
 	})
+}
+
+// The cause of the relist is the one that explains the interruption best, of all
+// causes since something was observed.
+func TestWatcher_PassesTheCauseOfARelist(t *testing.T) {
+	t.Parallel()
+	gone := status(410, "Expired", "too old resource version")
+	down := status(500, "InternalError", "etcd is down")
+	forbidden := status(403, "Forbidden", "no rights")
+	fresh := hang(watchEvent("ADDED", "a", 8), initialEnd(9))
+	probed := lines(`{}`)
+	for name, c := range map[string]struct {
+		checkpoint string
+		answers    []http.HandlerFunc
+		want       history.GapReason
+	}{
+		"first list":                         {"", []http.HandlerFunc{fresh}, ""},
+		"expired":                            {"5", []http.HandlerFunc{gone, fresh}, ""},
+		"no answer":                          {"5", []http.HandlerFunc{broken, gone, fresh}, history.GapDisconnected},
+		"server error":                       {"5", []http.HandlerFunc{broken, down, gone, fresh}, history.GapServerError},
+		"no answer after a server error":     {"5", []http.HandlerFunc{down, broken, gone, fresh}, history.GapServerError},
+		"forbidden":                          {"5", []http.HandlerFunc{forbidden, down, gone, fresh}, history.GapForbidden},
+		"forgotten after an event":           {"5", []http.HandlerFunc{forbidden, lines(watchEvent("MODIFIED", "a", 6)), gone, fresh}, ""},
+		"forgotten after a bookmark":         {"5", []http.HandlerFunc{forbidden, lines(bookmark(6)), gone, fresh}, ""},
+		"forgotten after it caught up":       {"5", []http.HandlerFunc{forbidden, after(time.Second, lines()), gone, fresh}, ""},
+		"list fails before it begins":        {"", []http.HandlerFunc{forbidden, fresh}, history.GapForbidden},
+		"kept by a probe and an empty watch": {"5", []http.HandlerFunc{down, probed, lines(), gone, fresh}, history.GapServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				sink := &fakeSink{checkpoint: c.checkpoint}
+				if _, err := runScript(t, &script{answers: c.answers}, sink, 5*time.Minute); err != nil {
+					t.Error(err)
+				}
+				if len(sink.causes) != 1 || sink.causes[0].Reason != c.want || (sink.causes[0].Detail != "") != (c.want != "") {
+					t.Errorf("causes of the lists: got %+v, want one with reason %q", sink.causes, c.want)
+				}
+			})
+		})
+	}
 }
