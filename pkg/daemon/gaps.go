@@ -40,7 +40,7 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 	return o.live.Gaps(ctx, resources, start, end)
 }
 
-// rememberIgnored keeps which resources the current configuration ignores. It is
+// rememberIgnored keeps which resources the configuration in force ignores. It is
 // called before the configuration is replaced.
 func (d *Daemon) rememberIgnored(ctx context.Context) {
 	live, err := d.log.live.Current(ctx, nil)

@@ -18,28 +18,42 @@ import (
 // keeps the checkpoint from moving past changes that were never observed.
 var errNotListed = errors.New("a complete list is required first")
 
-// Stream turns the frames of one resource into records. It is used by one goroutine at a time. A method returns when what
-// it was told is accepted, not yet committed; after an error the stream has ended, for what it was told is not recorded.
+// Stream turns the watch events of one resource into records. It is the sink of
+// the resource's watcher. One goroutine at a time may use it.
+//
+// A method returns when its argument is accepted, which is before the commit.
+// After an error other than [history.Invalid], the stream has ended: the argument
+// is not recorded.
 type Stream struct {
 	recorder *Recorder
 	parser   parser
 	resource schema.GroupResource
 
-	heads           map[objectKey]head
-	rv              string // of the last checkpoint that was accepted; "" where there is none to resume from
-	listing         bool
-	syncGen         uint32    // number of the sync, which heads are marked with once they are seen in it
-	gapStart        time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
-	gaps            gap.Track
-	gapsOpened      gapCounter
-	received        time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
-	listRequested   time.Time // when the state of the next sync was asked for; zero: that is not known
-	catchingUpSince time.Time // up to when everything is known while the past is read; zero: as it happens
-	lane            lane      // the queue's
-	interrupted     bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
+	heads         map[objectKey]head
+	rv            string    // of the last checkpoint that was accepted; "" if a list is due
+	listing       bool      // between BeginList and EndList or AbortList
+	listRequested time.Time // when the next list was requested; zero if it is not known
+	syncGen       uint32    // number of the list; a head has the number of the last list that returned it
+
+	gaps       gap.Track
+	gapsOpened gapCounter
+	// gapStart is when the complete recording ended while a gap is open. It is
+	// zero if no gap is open, or if the recording was never complete.
+	gapStart time.Time
+	// received is when the last event, bookmark or end of a list was received, or
+	// when the watch was last known to be alive, whichever is later.
+	received time.Time
+	// catchingUpSince is the time of the checkpoint that the watch or the list
+	// began with, until it has caught up. It is zero afterwards.
+	catchingUpSince time.Time
+
+	lane lane // of the queue
+	// interrupted means that something was not accepted, or its commit was not
+	// waited for. The fields above may be ahead of the log.
+	interrupted bool
 
 	committed  [history.Delete + 1]atomic.Uint64
-	duplicates atomic.Uint64 // repeated and skipped
+	duplicates atomic.Uint64 // versions that were recorded already
 
 	ignoredNamespace, ignoredChange atomic.Uint64 // left out by a rule
 
@@ -120,12 +134,14 @@ func (s *Stream) mend(ctx context.Context) error {
 	return s.load(ctx)
 }
 
-// Checkpoint returns the resourceVersion to watch from, or "" where only a sync leads on: before the first one has
-// ended, and from the beginning of any other to its end, which outlasts crashes.
+// Checkpoint returns the resourceVersion to resume from. It returns "" if a list
+// is required: before the first list has ended, and between the beginning and the
+// end of any other list, also across crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one. A frame
-// that can't be read is a [history.Invalid] error, after which the stream is as it was.
+// Observe accepts one watch event. A version that is recorded already is skipped,
+// and does not move the checkpoint, because it may be an old one. If the event
+// can't be read, Observe returns a [history.Invalid] error and changes nothing.
 func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
 	if !s.listing && s.rv == "" {
 		return wrap("record", s.resource, errNotListed)
@@ -283,7 +299,9 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 	return nil
 }
 
-// checkpoint is dated when everything up to rv had been received, or earlier.
+// checkpoint returns a checkpoint at rv. Its time is no later than the receipt of
+// the last change up to rv. While the stream is catching up, that is the time of
+// the checkpoint that it began with.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	at := s.received
 	if !s.catchingUpSince.IsZero() && s.catchingUpSince.Before(at) {
@@ -292,12 +310,14 @@ func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: at}
 }
 
-// Bookmark takes a resourceVersion up to which nothing else happened. It is committed with the next record, or after a while.
+// Bookmark moves the checkpoint to a resourceVersion without a record. The
+// checkpoint is committed with the next record, or after IdleDelay. A bookmark of
+// a server that lags is ignored.
 func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	if !s.listing && s.rv == "" {
 		return wrap("record", s.resource, errNotListed)
 	}
-	if !s.listing && history.Older(rv, s.rv) { // of a server that lags behind
+	if !s.listing && history.Older(rv, s.rv) { // the server lags
 		return nil
 	}
 	s.receive()
@@ -307,8 +327,9 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	return s.accept(ctx, nil, nil, rv)
 }
 
-// Alive says that all that the API server had sent by then was observed. What
-// a gap after that begins with is no older.
+// Alive dates the checkpoint at this time: every change that the API server had
+// sent by then was observed. A later gap begins no earlier. It has no effect
+// while a list is running or the stream is catching up.
 func (s *Stream) Alive(ctx context.Context, at time.Time) error {
 	if s.listing || s.rv == "" || !s.catchingUpSince.IsZero() || !at.After(s.received) {
 		return nil
