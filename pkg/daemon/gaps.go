@@ -40,8 +40,8 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 	return o.live.Gaps(ctx, resources, start, end)
 }
 
-// rememberIgnored keeps which resources the configuration in force ignores. It is
-// called before the configuration is replaced.
+// rememberIgnored keeps which resources the configuration in force ignores. It
+// is called before the configuration is replaced.
 func (d *Daemon) rememberIgnored(ctx context.Context) {
 	live, err := d.log.live.Current(ctx, nil)
 	if err != nil {
@@ -51,8 +51,8 @@ func (d *Daemon) rememberIgnored(ctx context.Context) {
 	d.ignored.Add(live)
 }
 
-// open returns the sink of a resource. If the configuration ignored the resource
-// until now, it also returns that cause.
+// open returns the sink of a resource. If the configuration ignored the
+// resource until now, it also returns that cause.
 func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 	s, err := d.recorder.Stream(ctx, r)
 	if err != nil {

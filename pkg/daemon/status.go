@@ -77,8 +77,8 @@ func notInSync(s watcher.Status) (key, detail string) {
 	}
 }
 
-// states returns the catalogue of the REST API: the resources that have a state,
-// and the others that the API server serves.
+// states returns the catalogue of the REST API: the resources that have a
+// state, and the others that the API server serves.
 func (d *Daemon) states() []v1.Resource {
 	ignoredVersions := map[schema.GroupResource]uint64{}
 	for _, s := range d.recorder.Stats().Resources {

@@ -29,8 +29,8 @@ type Observation struct {
 	Resource schema.GroupResource
 	Phase    Phase
 	// Cause is why the resource is not observed. It is zero if the resource is
-	// observed, if there is nothing to observe, and if its watcher has not tried
-	// yet.
+	// observed, if there is nothing to observe, and if its watcher has not
+	// tried yet.
 	Cause Cause
 	Since time.Time // when the resource reached this phase
 
@@ -83,8 +83,8 @@ func liveGap(o Observation, cause Cause, c history.Checkpoint, now time.Time) (g
 
 // Observer reports how resources are observed. It is safe for concurrent use.
 type Observer interface {
-	// Observations returns the resources that have a watcher, are configured, or
-	// are excluded. The order does not matter.
+	// Observations returns the resources that have a watcher, are configured,
+	// or are excluded. The order does not matter.
 	Observations() []Observation
 	// Absence returns why a resource without an observation is not observed. It
 	// returns the zero Cause if there is nothing to observe, because no API
@@ -111,8 +111,9 @@ type Live struct {
 	observer Observer
 	refused  func() error
 
-	// ended caches, for resources that are not served any more, the checkpoint at
-	// which no object was alive: a history.Checkpoint by schema.GroupResource.
+	// ended caches, for resources that are not served any more, the checkpoint
+	// at which no object was alive: a history.Checkpoint by
+	// schema.GroupResource.
 	ended sync.Map
 }
 
@@ -126,8 +127,8 @@ func NewLive(log Log, observer Observer, refused func() error) *Live {
 // start to end, ordered by their start. A zero end means no end. No resources
 // mean all resources.
 func (l *Live) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
-	// Live gaps are read first. A gap that becomes durable meanwhile is then found
-	// twice instead of never.
+	// Live gaps are read first. A gap that becomes durable meanwhile is then
+	// found twice instead of never.
 	live, err := l.Current(ctx, resources)
 	if err != nil {
 		return nil, err

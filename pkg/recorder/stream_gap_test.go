@@ -216,8 +216,8 @@ func TestCheckpoint_IsDatedByItsReceipt(t *testing.T) {
 	}
 }
 
-// The log moves the end of a gap after the records in it. If there are none, the
-// end of the list alone is the end of the gap.
+// The log moves the end of a gap after the records in it. If there are none,
+// the end of the list alone is the end of the gap.
 func TestGap_WithoutRecordsEndsWithItsList(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 2")
@@ -299,8 +299,8 @@ func clocked(t *testing.T) (w *world, pass func(time.Duration) time.Time) {
 }
 
 // A paged list has the resourceVersion of its first page. An object that exists
-// only during the list is in no page. If the resourceVersion expires at once, the
-// object is in no watch either.
+// only during the list is in no page. If the resourceVersion expires at once,
+// the object is in no watch either.
 func TestCheckpoint_IsAsOldAsItsList(t *testing.T) {
 	w, pass := clocked(t)
 	s := w.stream(pods)
@@ -323,8 +323,8 @@ func TestCheckpoint_IsAsOldAsItsList(t *testing.T) {
 	}
 }
 
-// A resumed watch delivers the missed changes first. If it is interrupted before
-// it has caught up, the remaining changes are as old as the checkpoint.
+// A resumed watch delivers the missed changes first. If it is interrupted
+// before it has caught up, the remaining changes are as old as the checkpoint.
 func TestCheckpoint_KeepsItsTimeUntilTheWatchHasCaughtUp(t *testing.T) {
 	for name, caughtUp := range map[string]func(*world, *recorder.Stream) error{
 		"caught up":         func(w *world, s *recorder.Stream) error { return s.CaughtUp(w.t.Context()) },

@@ -17,7 +17,8 @@ import (
 func (s *Stream) ListRequested() { s.listRequested = s.recorder.opts.Now().UTC() }
 
 // BeginList begins a comparison of the present state with the heads. cause is
-// why the watch could not be resumed. It is the zero Cause if that is not known.
+// why the watch could not be resumed. It is the zero Cause if that is not
+// known.
 //
 // BeginList withdraws the checkpoint until EndList, and opens a gap. Both are
 // durable before any record of the list. Records of the list are newer than the
@@ -47,8 +48,8 @@ func (s *Stream) BeginList(ctx context.Context, cause gap.Cause) error {
 }
 
 // EndList infers that the objects that were not observed since BeginList are
-// deleted, and moves the checkpoint to rv. The checkpoint is dated when the list
-// was requested, because rv may be that old.
+// deleted, and moves the checkpoint to rv. The checkpoint is dated when the
+// list was requested, because rv may be that old.
 func (s *Stream) EndList(ctx context.Context, rv string) error {
 	if !s.listing {
 		return wrap("record", s.resource, errNotListed)

@@ -1,4 +1,5 @@
-// Package watcher discovers what an API server serves, and lists and watches it.
+// Package watcher discovers what an API server serves, and lists and watches
+// it.
 //
 // A [Watcher] watches one resource. It resumes from the checkpoint of its
 // [Sink], and lists only if the API server can't resume from there. A [Set]
@@ -7,8 +8,8 @@
 //
 // Invariants:
 //
-//   - The resourceVersion that a watch resumes from advances only after the sink
-//     has accepted every event up to it.
+//   - The resourceVersion that a watch resumes from advances only after the
+//     sink has accepted every event up to it.
 //   - Each watch event reaches the sink once, in the API server's order, or the
 //     watcher ends with the sink's error.
 //   - A list that is interrupted is reported as aborted, never as complete. A

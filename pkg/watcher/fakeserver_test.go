@@ -49,8 +49,8 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.answers[n](w, r)
 }
 
-// requestName returns a short name of a request: "stream", "watch RV", "probe RV"
-// or "list LIMIT CONTINUE".
+// requestName returns a short name of a request: "stream", "watch RV", "probe
+// RV" or "list LIMIT CONTINUE".
 func requestName(q url.Values) string {
 	switch {
 	case q.Get("sendInitialEvents") == "true" && q.Get("resourceVersionMatch") == "NotOlderThan" && !q.Has("resourceVersion"):

@@ -90,8 +90,8 @@ type clientConn struct {
 	// answer answers requests in place of the server, unless it is nil. If it
 	// returns nil, the request is sent to the server.
 	answer func(*http.Request) *http.Response
-	// held is the resource whose answers are delayed while the gate is locked, or
-	// "".
+	// held is the resource whose answers are delayed while the gate is locked,
+	// or "".
 	held string
 	gate sync.RWMutex
 	// spied is the resource whose answers are recorded, or "".

@@ -12,24 +12,25 @@ const maxEventSize = 64 << 20
 // Options are the settings of a [Watcher]. Zero fields have defaults.
 type Options struct {
 	Logger *slog.Logger // nil: no logs
-	// OnChange is called with each change of state, by the watcher's goroutine. It
-	// must not block.
+	// OnChange is called with each change of state, by the watcher's goroutine.
+	// It must not block.
 	OnChange func(Change)
 	// StallAfter is how long a watch may be silent, without even a bookmark,
-	// before it is canceled and resumed. API servers send a bookmark about once a
-	// minute. The default is 3 minutes.
+	// before it is canceled and resumed. API servers send a bookmark about once
+	// a minute. The default is 3 minutes.
 	StallAfter time.Duration
 	// AnswerWithin is how long the API server may take to begin its answer to a
 	// watch. The default is 30 seconds. It is at most StallAfter.
 	AnswerWithin time.Duration
-	// CatchUpWithin is how long to wait for an API server that does not know the
-	// checkpoint's resourceVersion yet. After that, the server is assumed to have
-	// lost it. The default is 15 seconds.
+	// CatchUpWithin is how long to wait for an API server that does not know
+	// the checkpoint's resourceVersion yet. After that, the server is assumed
+	// to have lost it. The default is 15 seconds.
 	CatchUpWithin time.Duration
-	// RetryAfter bounds the time between two attempts to reach an API server or a
-	// resource. The default is 30 seconds.
+	// RetryAfter bounds the time between two attempts to reach an API server or
+	// a resource. The default is 30 seconds.
 	RetryAfter time.Duration
-	// PageSize is the number of objects in a page of a list. The default is 500.
+	// PageSize is the number of objects in a page of a list. The default is
+	// 500.
 	PageSize int
 }
 

@@ -19,13 +19,14 @@ type SetOptions struct {
 	Options
 	Targets
 
-	// Open returns the sink of a resource, and why the resource was not observed
-	// until now, if that is known. The resource has the names of the API server.
+	// Open returns the sink of a resource, and why the resource was not
+	// observed until now, if that is known. The resource has the names of the
+	// API server.
 	//
 	// Open is called again for a resource whose version or names have changed,
-	// after the watcher of the former sink has ended. An error ends the set. The
-	// exception is a [history.Invalid] error: the resource can't be recorded, and
-	// waits until its plan changes.
+	// after the watcher of the former sink has ended. An error ends the set.
+	// The exception is a [history.Invalid] error: the resource can't be
+	// recorded, and waits until its plan changes.
 	Open func(context.Context, history.Resource) (Sink, gap.Cause, error)
 }
 
@@ -99,8 +100,9 @@ func (s *Set) Run(ctx context.Context) error {
 // or is ignored by name. They are ordered by group and plural.
 func (s *Set) States() []Status { return s.status.states() }
 
-// Troubles returns the states of discovery and of the watch of the CRDs, if they
-// are not in sync. Until they are, resources may be missing in [Set.States].
+// Troubles returns the states of discovery and of the watch of the CRDs, if
+// they are not in sync. Until they are, resources may be missing in
+// [Set.States].
 func (s *Set) Troubles() []Status { return s.status.troubles() }
 
 // Observations returns [Set.States] in the terms of gaps. It implements
@@ -114,9 +116,9 @@ func (s *Set) Observations() []gap.Observation {
 	return all
 }
 
-// Absence returns why changes of a resource without a state are not observed. It
-// returns the zero Cause if there is nothing to observe: the API server does not
-// serve the resource, or its CRD is deleted. It implements [gap.Observer].
+// Absence returns why changes of a resource without a state are not observed.
+// It returns the zero Cause if there is nothing to observe: the API server does
+// not serve the resource, or its CRD is deleted. It implements [gap.Observer].
 func (s *Set) Absence(r schema.GroupResource) gap.Cause { return s.status.absence(r) }
 
 // watchCRDs watches the CRDs and sends what they define to supervise.
@@ -151,8 +153,8 @@ func (s *Set) stateChanged(c Change) {
 // discoverSoon makes discover run again soon.
 func (s *Set) discoverSoon() { signal(s.rediscover) }
 
-// signal wakes the reader of a channel with one place. It does not block: if the
-// channel is full, the reader is about to wake.
+// signal wakes the reader of a channel with one place. It does not block: if
+// the channel is full, the reader is about to wake.
 func signal(to chan<- struct{}) {
 	select {
 	case to <- struct{}{}:

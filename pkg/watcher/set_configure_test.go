@@ -44,9 +44,9 @@ func (w *testSet) begins(gr string) (n int) {
 	return n
 }
 
-// Watchers start for added resources and end for removed ones. The others are not
-// disturbed. A resource that is added again resumes from its sink's checkpoint,
-// so nothing is lost.
+// Watchers start for added resources and end for removed ones. The others are
+// not disturbed. A resource that is added again resumes from its sink's
+// checkpoint, so nothing is lost.
 func (l *lab) testConfigurationChanges(t *testing.T) {
 	t.Helper()
 	h, connection := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &clientConn{held: "services"}
@@ -82,8 +82,8 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 	if calls := w.calls("configmaps", h.namespace+"/a"); !slices.Equal(calls[:len(before)], before) {
 		t.Errorf("calls about a: got %q, want them to begin with %q", calls, before)
 	}
-	// A server under load ends watches whose reader is too slow, so there may be
-	// more than one.
+	// A server under load ends watches whose reader is too slow, so there may
+	// be more than one.
 	if got := connection.requests("configmaps"); len(got) < 2 || got[0] != "stream" || slices.ContainsFunc(got[1:], notAWatch) {
 		t.Errorf("requests for configmaps: got %q, want a stream and watches", got)
 	}
@@ -95,7 +95,8 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 
 func notAWatch(request string) bool { return !strings.HasPrefix(request, "watch ") }
 
-// While discovery hangs or fails, removed resources end, and the others continue.
+// While discovery hangs or fails, removed resources end, and the others
+// continue.
 func (l *lab) testConfigurationChangesWhileDiscoveryFails(t *testing.T) {
 	t.Helper()
 	var hanging sync.RWMutex

@@ -31,8 +31,8 @@ func crdResource() history.Resource {
 // definedPlans are the plans of the resources that CRDs define.
 type definedPlans struct {
 	current plans // nil: the CRDs are not known
-	// deleted is when the CRD of a resource was seen to be deleted, or zero while
-	// it exists. It has every resource whose CRD was ever seen.
+	// deleted is when the CRD of a resource was seen to be deleted, or zero
+	// while it exists. It has every resource whose CRD was ever seen.
 	deleted map[schema.GroupResource]time.Time
 }
 
@@ -177,8 +177,8 @@ type condition struct {
 	Status string `json:"status"`
 }
 
-// plan returns the plan of the resource that the CRD defines. ok is false if the
-// CRD is not established, or has no served version.
+// plan returns the plan of the resource that the CRD defines. ok is false if
+// the CRD is not established, or has no served version.
 func (c *crd) plan() (p plan, ok bool) {
 	v := c.version()
 	if v == "" || !slices.Contains(c.Status.Conditions, condition{"Established", "True"}) {

@@ -18,8 +18,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// rediscoveryPeriod is the longest time between two discoveries. A resource that
-// is not watched may come to be served without any other sign.
+// rediscoveryPeriod is the longest time between two discoveries. A resource
+// that is not watched may come to be served without any other sign.
 const rediscoveryPeriod = 10 * time.Minute
 
 // discoveryTimeout bounds one discovery.
@@ -38,8 +38,8 @@ func (s *Set) discover(ctx context.Context) {
 			search.setTargets(targets.Resources, s.status.watched())
 			current.plans = search.plans()
 			s.status.setTargets(targets)
-			// Sent before the discovery, so that excluded resources do not wait for the
-			// API server's answer.
+			// Sent before the discovery, so that excluded resources do not wait
+			// for the API server's answer.
 			if !send(ctx, s.selected, current) {
 				break
 			}
@@ -69,8 +69,8 @@ func (s *Set) discover(ctx context.Context) {
 }
 
 // reportForbidden logs, in one line, the discovered resources that are not
-// permitted, whenever they have changed. A configured resource has a line of its
-// own.
+// permitted, whenever they have changed. A configured resource has a line of
+// its own.
 func (s *Set) reportForbidden(ctx context.Context) {
 	forbidden := s.status.forbidden()
 	if slices.Equal(forbidden, s.forbidden) {
@@ -135,7 +135,8 @@ func newSearch(log *slog.Logger) *search {
 }
 
 // setTargets replaces the configured resources. Resources that were found and
-// are still configured stay found. Resources that are watched are found at once.
+// are still configured stay found. Resources that are watched are found at
+// once.
 func (s *search) setTargets(configured, watched []history.Resource) {
 	s.configured = configured
 	names, kept := map[string]bool{}, map[schema.GroupResource]bool{}
@@ -213,9 +214,9 @@ func (s *search) logOnce(configured history.Resource, message string) (log *slog
 	return s.log.With("resource", name, "version", configured.Version), first
 }
 
-// resolve finds a resource among those that are served: by its plural, or by its
-// kind if it has no plural. It prefers the configured version, and otherwise the
-// first one, which the API server prefers.
+// resolve finds a resource among those that are served: by its plural, or by
+// its kind if it has no plural. It prefers the configured version, and
+// otherwise the first one, which the API server prefers.
 func resolve(served []history.Resource, configured history.Resource) (found history.Resource, ok bool) {
 	for _, r := range served {
 		switch {

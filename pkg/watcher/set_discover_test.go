@@ -155,8 +155,8 @@ func discover(t *testing.T, api *fakeDiscovery, targets watcher.Targets, test fu
 	})
 }
 
-// all returns "RESOURCE STATE" for every resource that has a state, and "RESOURCE
-// REASON" for every other one, sorted.
+// all returns "RESOURCE STATE" for every resource that has a state, and
+// "RESOURCE REASON" for every other one, sorted.
 func (w *testSet) all() []string {
 	var all []string
 	for _, s := range w.States() {
@@ -273,8 +273,8 @@ func TestDiscoverAll_StopsResourcesThatAreNotServedAnyMore(t *testing.T) {
 		"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiregistration.k8s.io/v1": {"apiservices"},
 	})
 	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *testSet) {
-		// While an API server starts, its answer may lack a group without an error.
-		// The watch continues.
+		// While an API server starts, its answer may lack a group without an
+		// error. The watch continues.
 		api.change(func() { delete(api.served, "example.com/v1") })
 		time.Sleep(20 * time.Minute)
 		w.expect(t, "pods watching", "lamps.example.com watching", "apiservices.apiregistration.k8s.io watching")

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// logInterval is the time between two reports, and how long a failure has to
-	// last to be logged. Most watches that are interrupted resume sooner.
+	// logInterval is the time between two reports, and how long a failure has
+	// to last to be logged. Most watches that are interrupted resume sooner.
 	logInterval = time.Second
 	// maxEstablishing is how long the API server may ask to retry later before
 	// that is logged. It does so while it establishes a CRD.
 	maxEstablishing = 15 * time.Second
-	// maxLoggedFailures bounds the failures of a resource that are logged until it
-	// is watched again.
+	// maxLoggedFailures bounds the failures of a resource that are logged until
+	// it is watched again.
 	maxLoggedFailures = 10
 	// maxLoggedNames is how many resources a line names.
 	maxLoggedNames = 10

@@ -198,8 +198,8 @@ func TestSet_LogsOneLinePerCause(t *testing.T) {
 	})
 }
 
-// The watches fail within half a second, so that some failures are old enough to
-// be logged and others are not yet.
+// The watches fail within half a second, so that some failures are old enough
+// to be logged and others are not yet.
 func TestSet_LogsOneLineForAFailureThatSpreads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -219,8 +219,8 @@ func TestSet_LogsOneLineForAFailureThatSpreads(t *testing.T) {
 	})
 }
 
-// The API server asks to retry later while it establishes a CRD, and proxies end
-// idle watches.
+// The API server asks to retry later while it establishes a CRD, and proxies
+// end idle watches.
 func TestSet_DoesNotLogUsualFailures(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

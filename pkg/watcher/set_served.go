@@ -34,8 +34,8 @@ func (s *Set) Served() []history.Resource {
 }
 
 // Unwatched returns the resources that the API server served at the last
-// discovery and that have no state, ordered by group and plural. Resources whose
-// watchers are about to be started are left out.
+// discovery and that have no state, ordered by group and plural. Resources
+// whose watchers are about to be started are left out.
 func (s *Set) Unwatched() []Unwatched { return s.status.unwatched() }
 
 func (t *statusTracker) unwatched() (all []Unwatched) {

@@ -52,8 +52,8 @@ func (s Status) observation() gap.Observation {
 // discoveryResource is the name of discovery among the resources.
 func discoveryResource() history.Resource { return history.Resource{Plural: "discovery"} }
 
-// statusTracker has the states of a set's resources, and what the last discovery
-// returned. It is safe for concurrent use.
+// statusTracker has the states of a set's resources, and what the last
+// discovery returned. It is safe for concurrent use.
 type statusTracker struct {
 	mu      sync.Mutex // guards the fields below
 	targets *Targets
@@ -121,8 +121,8 @@ func (t *statusTracker) setDiscovered(outcome selection, missing []Change) {
 	}
 }
 
-// setPlans adds entries for the plans, before their watchers are started. defined
-// has what the CRDs define. It is nil if that is not known.
+// setPlans adds entries for the plans, before their watchers are started.
+// defined has what the CRDs define. It is nil if that is not known.
 func (t *statusTracker) setPlans(wanted, defined plans) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -185,8 +185,8 @@ func (t *statusTracker) setDiscovery(err error) {
 	t.discovery.Change = c
 }
 
-// entry returns the entry of a resource. If there is none, it adds one with this
-// state. The caller holds mu.
+// entry returns the entry of a resource. If there is none, it adds one with
+// this state. The caller holds mu.
 func (t *statusTracker) entry(id schema.GroupResource, first Change) *Status {
 	if t.entries[id] == nil {
 		t.entries[id] = &Status{Change: first, Since: time.Now()}
@@ -212,8 +212,8 @@ func (t *statusTracker) crdsRefused() bool {
 	return t.crds.Refused
 }
 
-// anyRefused reports whether the API server refuses a resource that it may serve
-// in another version. A forbidden resource is forbidden in all versions.
+// anyRefused reports whether the API server refuses a resource that it may
+// serve in another version. A forbidden resource is forbidden in all versions.
 func (t *statusTracker) anyRefused() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -233,8 +233,8 @@ func (t *statusTracker) isRefused(id schema.GroupResource) bool {
 	return e != nil && e.Refused
 }
 
-// forbidden returns the names of the discovered resources that are forbidden and
-// not configured, sorted.
+// forbidden returns the names of the discovered resources that are forbidden
+// and not configured, sorted.
 func (t *statusTracker) forbidden() (all []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -263,8 +263,8 @@ func compareResources(x, y history.Resource) int {
 	return cmp.Or(cmp.Compare(x.Group, y.Group), cmp.Compare(x.Plural, y.Plural))
 }
 
-// dependencies returns the states of discovery and of the watch of the CRDs. The
-// latter is left out if the targets don't include CRDs, or if the CRDs are
+// dependencies returns the states of discovery and of the watch of the CRDs.
+// The latter is left out if the targets don't include CRDs, or if the CRDs are
 // recorded and have a state of their own.
 func (t *statusTracker) dependencies() (all []Status) {
 	t.mu.Lock()
@@ -277,8 +277,9 @@ func (t *statusTracker) dependencies() (all []Status) {
 	return all
 }
 
-// troubles returns the states of discovery and of the watch of the CRDs that are
-// not in sync. They are in sync once the resources that they found have entries.
+// troubles returns the states of discovery and of the watch of the CRDs that
+// are not in sync. They are in sync once the resources that they found have
+// entries.
 func (t *statusTracker) troubles() (all []Status) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

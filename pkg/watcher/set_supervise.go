@@ -29,19 +29,19 @@ type runningWatcher struct {
 	dropped time.Time // when its plan disappeared; zero while it has one
 }
 
-// supervisor starts and stops watchers, so that one runs for each plan. Only its
-// goroutine uses it.
+// supervisor starts and stops watchers, so that one runs for each plan. Only
+// its goroutine uses it.
 type supervisor struct {
 	*Set
 	group   *errgroup.Group
 	running map[schema.GroupResource]*runningWatcher // by identity
-	// causes are kept for the resources of former watchers too: the next watcher
-	// of a resource continues with the same sink.
+	// causes are kept for the resources of former watchers too: the next
+	// watcher of a resource continues with the same sink.
 	causes map[schema.GroupResource]*gap.Causes
 }
 
-// supervise keeps the watchers in line with the plans until ctx is done. It also
-// runs the watch of the CRDs while the targets include them.
+// supervise keeps the watchers in line with the plans until ctx is done. It
+// also runs the watch of the CRDs while the targets include them.
 func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	v := &supervisor{
 		Set: s, group: group, running: map[schema.GroupResource]*runningWatcher{}, causes: map[schema.GroupResource]*gap.Causes{},
@@ -80,10 +80,10 @@ func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	}
 }
 
-// keepServed adds plans for discovered resources that the last discovery did not
-// return, if their watchers are not refused. Discovery misses the resources of a
-// group whose server is away for a moment. A watch that continues is better
-// evidence.
+// keepServed adds plans for discovered resources that the last discovery did
+// not return, if their watchers are not refused. Discovery misses the resources
+// of a group whose server is away for a moment. A watch that continues is
+// better evidence.
 func (v *supervisor) keepServed(selected selection, wanted plans) {
 	for id, w := range v.running {
 		_, ok := wanted[id]
@@ -94,7 +94,8 @@ func (v *supervisor) keepServed(selected selection, wanted plans) {
 }
 
 // stopUnwanted stops the watchers that have no plan any more or another one. It
-// returns a channel that fires when the next deletion grace may be over, or nil.
+// returns a channel that fires when the next deletion grace may be over, or
+// nil.
 func (v *supervisor) stopUnwanted(selected selection, wanted plans, now time.Time) (graceOver <-chan time.Time) {
 	for id, w := range v.running {
 		p, ok := wanted[id]

@@ -22,16 +22,16 @@ const (
 
 // Targets are the resources that a [Set] watches.
 type Targets struct {
-	// Resources are the configured resources, by group and plural, or by group and
-	// kind. Each is named once. The version is a preference.
+	// Resources are the configured resources, by group and plural, or by group
+	// and kind. Each is named once. The version is a preference.
 	Resources []history.Resource
 	// DiscoverCRDs includes the resources of all CRDs, also of future ones.
 	DiscoverCRDs bool
 	// DiscoverAll includes all other resources that the API server can list and
 	// watch, also future ones.
 	DiscoverAll bool
-	// Denied returns why a resource that is only discovered is not watched, or ""
-	// if it is. defined reports whether a CRD defines it. A nil func denies
+	// Denied returns why a resource that is only discovered is not watched, or
+	// "" if it is. defined reports whether a CRD defines it. A nil func denies
 	// nothing.
 	Denied func(r schema.GroupResource, defined bool) string
 	// Excluded are ignored, even if they are configured or discovered.
@@ -51,8 +51,8 @@ func (t *Targets) denies(r schema.GroupResource, defined bool) string {
 	return t.Denied(r, defined)
 }
 
-// excludedStates returns the states of the excluded resources, with the names of
-// the API server. If the server does not serve a resource, nothing of it is
+// excludedStates returns the states of the excluded resources, with the names
+// of the API server. If the server does not serve a resource, nothing of it is
 // missed, so its state has no reason.
 func (t *Targets) excludedStates(served []history.Resource) []Change {
 	var all []Change
@@ -75,8 +75,9 @@ func (t *Targets) excludedStates(served []history.Resource) []Change {
 // plan is a resource to watch.
 type plan struct {
 	resource history.Resource
-	// crdUID is the UID of the CRD that defines the resource, or "" if it is not
-	// known. If a CRD is deleted and created again, its resource is another one.
+	// crdUID is the UID of the CRD that defines the resource, or "" if it is
+	// not known. If a CRD is deleted and created again, its resource is another
+	// one.
 	crdUID types.UID
 	named  bool // the configuration names the resource
 }
@@ -105,10 +106,10 @@ func (s selection) configured() plans {
 	return all
 }
 
-// wanted returns the plans of all resources that the targets include: those that
-// are configured, those that CRDs define and, if discovered is true, all others
-// that the API server serves. A configured resource keeps its version if a CRD
-// defines it too.
+// wanted returns the plans of all resources that the targets include: those
+// that are configured, those that CRDs define and, if discovered is true, all
+// others that the API server serves. A configured resource keeps its version if
+// a CRD defines it too.
 func (s selection) wanted(defined definedPlans, discovered bool) plans {
 	all := s.configured()
 	for id, d := range defined.current {

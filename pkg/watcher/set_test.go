@@ -290,7 +290,8 @@ func (l *lab) testPermissionIsGrantedLater(t *testing.T) {
 	}
 }
 
-// If a permission is revoked and granted again, the watch resumes without a list.
+// If a permission is revoked and granted again, the watch resumes without a
+// list.
 func (l *lab) testPermissionIsRevoked(t *testing.T) {
 	t.Helper()
 	connection := &clientConn{}
@@ -506,8 +507,8 @@ func (l *lab) testCRDIsCreatedAgain(t *testing.T) {
 	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 }
 
-// A configured resource that is served later is found without watching the CRDs.
-// It is found in another version if its own is not served any more.
+// A configured resource that is served later is found without watching the
+// CRDs. It is found in another version if its own is not served any more.
 func (l *lab) testConfiguredResourceIsServedLater(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)

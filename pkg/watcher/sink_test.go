@@ -16,12 +16,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// fakeSink is a sink that records its calls as texts: "begin", "ADDED shop/a@7",
-// "end 9", "abort", "bookmark 12".
+// fakeSink is a sink that records its calls as texts: "begin", "ADDED
+// shop/a@7", "end 9", "abort", "bookmark 12".
 type fakeSink struct {
 	checkpoint string
-	// fail is called before each call is recorded, unless it is nil. If it returns
-	// an error, the call returns that error and is not recorded.
+	// fail is called before each call is recorded, unless it is nil. If it
+	// returns an error, the call returns that error and is not recorded.
 	fail func(ctx context.Context, call string) error
 
 	mu       sync.Mutex

@@ -43,15 +43,15 @@ func (s State) String() string {
 type Change struct {
 	Resource history.Resource
 	State    State
-	// Cause is why the resource is not observed. It is zero if nothing is missed,
-	// or if nothing was tried yet. Its Detail may be set without a Reason: why a
-	// resource is stopped or ignored of which nothing is missed.
+	// Cause is why the resource is not observed. It is zero if nothing is
+	// missed, or if nothing was tried yet. Its Detail may be set without a
+	// Reason: why a resource is stopped or ignored of which nothing is missed.
 	gap.Cause
 	// Throttled means that the API server asks to retry later, as it does while
 	// it establishes a CRD.
 	Throttled bool
-	// Refused means that the API server answers, but does not serve the resource,
-	// or not to this user. Such a state may last forever.
+	// Refused means that the API server answers, but does not serve the
+	// resource, or not to this user. Such a state may last forever.
 	Refused bool
 }
 

@@ -18,8 +18,8 @@ import (
 // Watcher lists and watches one resource.
 //
 // It runs sessions, one after the other. A session resumes the watch, or lists
-// the resource and then watches it. [Watcher.afterSession] decides what the next
-// session does, and how long to wait before it.
+// the resource and then watches it. [Watcher.afterSession] decides what the
+// next session does, and how long to wait before it.
 type Watcher struct {
 	server   *apiserver.Client
 	resource history.Resource
@@ -47,8 +47,9 @@ type Watcher struct {
 	lagsSince     time.Time // since when the server does not know rv yet; zero if it does
 
 	// emptyWatches counts the watches in a row that ended at once without an
-	// event. If there were too many, a list is due, and resumable is the rv from
-	// before. The watch resumes from there if the list fails before it begins.
+	// event. If there were too many, a list is due, and resumable is the rv
+	// from before. The watch resumes from there if the list fails before it
+	// begins.
 	emptyWatches int
 	resumable    string
 
@@ -110,8 +111,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 }
 
 const (
-	// minLasted is how long a watch has to last so that the next one is opened at
-	// once, even if it delivered nothing.
+	// minLasted is how long a watch has to last so that the next one is opened
+	// at once, even if it delivered nothing.
 	minLasted = time.Second
 	// maxEmptyWatches is how many watches in a row may end at once and deliver
 	// nothing. Some servers answer so to an outdated resourceVersion.

@@ -80,8 +80,8 @@ const outageQuietTime = 10 * time.Second
 
 // outages lets watchers that wait for the end of the same outage learn about it
 // from each other. The first one that succeeds ends the back-off of all. An
-// outage is identified by a text, such as the API server's error. It is safe for
-// concurrent use.
+// outage is identified by a text, such as the API server's error. It is safe
+// for concurrent use.
 type outages struct {
 	mu      sync.Mutex // guards the fields below
 	current map[string]*outage
@@ -135,8 +135,8 @@ func (o *outages) end(key string) {
 	delete(o.current, key)
 }
 
-// sleep waits for d or until the outage ends, but at least for least. The key ""
-// means no outage. It returns false if ctx is done.
+// sleep waits for d or until the outage ends, but at least for least. The key
+// "" means no outage. It returns false if ctx is done.
 func (o *outages) sleep(ctx context.Context, d, least time.Duration, key string) bool {
 	if key == "" || d <= least {
 		return sleep(ctx, d)

@@ -12,8 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// paused answers with these lines, waits after each of them, and does not end the
-// answer.
+// paused answers with these lines, waits after each of them, and does not end
+// the answer.
 func paused(pause time.Duration, lines ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for _, line := range lines {

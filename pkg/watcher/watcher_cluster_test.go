@@ -20,8 +20,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// runWatcher starts a watcher of ConfigMaps. stop stops it, which happens at the
-// end of the test at the latest.
+// runWatcher starts a watcher of ConfigMaps. stop stops it, which happens at
+// the end of the test at the latest.
 func runWatcher(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.Options) (stop func()) {
 	t.Helper()
 	w, err := watcher.New(cfg, configMaps(), sink, opts)
@@ -41,8 +41,8 @@ func runWatcher(t *testing.T, cfg *rest.Config, sink watcher.Sink, opts watcher.
 	return stop
 }
 
-// truth writes ConfigMaps of one namespace, and keeps their versions in the form
-// of the fakeSink's calls.
+// truth writes ConfigMaps of one namespace, and keeps their versions in the
+// form of the fakeSink's calls.
 type truth struct {
 	t         *testing.T
 	kube      *kubernetes.Clientset

@@ -77,9 +77,9 @@ func isExpired(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
 }
 
-// isTooLarge reports whether the requested resourceVersion is newer than the API
-// server's. The server may be a replica that lags, or it was restored from a
-// backup.
+// isTooLarge reports whether the requested resourceVersion is newer than the
+// API server's. The server may be a replica that lags, or it was restored from
+// a backup.
 func isTooLarge(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge) ||
 		apierrors.IsTimeout(err) && strings.Contains(err.Error(), "Too large resource version")
@@ -94,8 +94,8 @@ func isMalformed(err error) bool {
 
 // rejectsStreaming reports whether the API server probably can't stream the
 // initial state. Such servers answer with different errors. A server that
-// ignores the request parameters watches, and never sends the end of the initial
-// state.
+// ignores the request parameters watches, and never sends the end of the
+// initial state.
 func rejectsStreaming(err error) bool {
 	return isMalformed(err) || apierrors.IsInternalError(err) || apierrors.IsNotAcceptable(err) ||
 		apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && isStatus(err) ||

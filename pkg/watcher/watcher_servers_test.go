@@ -18,7 +18,8 @@ import (
 // responder is a server whose answer depends on the request. It records the
 // requests.
 type responder struct {
-	// answer returns the nth answer to a request, which is named by requestName.
+	// answer returns the nth answer to a request, which is named by
+	// requestName.
 	answer func(request string, nth int) http.HandlerFunc
 
 	mu    sync.Mutex
@@ -395,8 +396,8 @@ func TestWatcher_WaitsWhileTheServerDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// A detail has the server's own words on one line, without the parts that differ
-// between attempts.
+// A detail has the server's own words on one line, without the parts that
+// differ between attempts.
 func TestChange_DetailHasTheServersWords(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

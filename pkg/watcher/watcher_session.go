@@ -19,11 +19,12 @@ import (
 )
 
 // minWatchTimeout is how long the API server is asked to let a watch last. The
-// timeout is up to twice as long at random, so that not all watches end at once.
+// timeout is up to twice as long at random, so that not all watches end at
+// once.
 const minWatchTimeout = 5 * time.Minute
 
-// session resumes the watch, or lists the resource. A streamed list continues as
-// a watch. It returns nil if the API server ended the watch regularly.
+// session resumes the watch, or lists the resource. A streamed list continues
+// as a watch. It returns nil if the API server ended the watch regularly.
 func (w *Watcher) session(ctx context.Context) error {
 	w.opened, w.progressed, w.listBegan, w.catchUp, w.release = time.Time{}, false, false, nil, func() {}
 	if w.rv == "" {
@@ -77,7 +78,8 @@ func (w *Watcher) probe(conn *connection) error {
 	return body.Close()
 }
 
-// watch resumes from rv. Without an rv, the watch begins with the initial state.
+// watch resumes from rv. Without an rv, the watch begins with the initial
+// state.
 func (w *Watcher) watch(ctx context.Context, conn *connection) error {
 	body, err := conn.get(w.watchQuery())
 	if err != nil {
@@ -235,8 +237,8 @@ func (w *Watcher) initialBookmark(ctx context.Context, e watchproto.Event) error
 }
 
 // connection sends the requests of one session, and cancels them if the API
-// server is silent for too long while the watcher waits for it. The calls of the
-// sink are not bound by these timeouts.
+// server is silent for too long while the watcher waits for it. The calls of
+// the sink are not bound by these timeouts.
 type connection struct {
 	send         func(url.Values) (*apiserver.Body, error)
 	cancel       func(cause error)

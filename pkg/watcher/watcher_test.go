@@ -446,8 +446,8 @@ func TestWatcher_CompletesListedObjects(t *testing.T) {
 	})
 }
 
-// Between the server's refusal to resume and the list, nothing is observed and the
-// sink has no gap yet. So the state is Waiting.
+// Between the server's refusal to resume and the list, nothing is observed and
+// the sink has no gap yet. So the state is Waiting.
 func TestWatcher_WaitsBetweenExpiryAndList(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
@@ -483,8 +483,8 @@ func TestWatcher_WaitsBetweenExpiryAndList(t *testing.T) {
 	})
 }
 
-// The cause of the relist is the one that explains the interruption best, of all
-// causes since something was observed.
+// The cause of the relist is the one that explains the interruption best, of
+// all causes since something was observed.
 func TestWatcher_PassesTheCauseOfARelist(t *testing.T) {
 	t.Parallel()
 	gone := status(410, "Expired", "too old resource version")

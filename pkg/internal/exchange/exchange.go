@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxErrorBody bounds the body of an answer with a status of 300 or more, in
-	// bytes.
+	// maxErrorBody bounds the body of an answer with a status of 300 or more,
+	// in bytes.
 	maxErrorBody = 64 << 10
 	// maxRetryAfter is the longest pause, in seconds, that a server may request
 	// from the layers above, which retry by themselves.
@@ -58,7 +58,8 @@ type transport struct {
 }
 
 // New returns a transport that bounds each exchange of the next one. If next is
-// nil, it uses [http.DefaultTransport]. It is safe for concurrent use if next is.
+// nil, it uses [http.DefaultTransport]. It is safe for concurrent use if next
+// is.
 func New(next http.RoundTripper, limits Limits) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -73,8 +74,8 @@ func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
 // RoundTrip implements [http.RoundTripper].
 //
 // It does not wait for the layers below after the context of the request has
-// ended, because those that upgrade connections ignore contexts. They use a copy
-// of the request, so the caller may reuse the request.
+// ended, because those that upgrade connections ignore contexts. They use a
+// copy of the request, so the caller may reuse the request.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := t.context(req.Context())
 	type result struct {
@@ -117,9 +118,9 @@ func (t *transport) context(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeoutCause(ctx, t.limits.Time, &SlowError{t.limits.Time})
 }
 
-// limitBody replaces the body of an answer by one that ends with the context and
-// is bounded in size. It leaves an upgraded connection unchanged, because that
-// outlives the exchange.
+// limitBody replaces the body of an answer by one that ends with the context
+// and is bounded in size. It leaves an upgraded connection unchanged, because
+// that outlives the exchange.
 func (t *transport) limitBody(ctx context.Context, cancel context.CancelFunc, resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode >= http.StatusMultipleChoices {
 		cancel()
@@ -129,9 +130,9 @@ func (t *transport) limitBody(ctx context.Context, cancel context.CancelFunc, re
 	resp.Body = b
 }
 
-// readErrorBody reads the body of an answer up to maxErrorBody and closes it. It
-// replaces the body by these bytes, so that no layer above waits for its end. It
-// also removes a Retry-After header that is too long.
+// readErrorBody reads the body of an answer up to maxErrorBody and closes it.
+// It replaces the body by these bytes, so that no layer above waits for its
+// end. It also removes a Retry-After header that is too long.
 func readErrorBody(ctx context.Context, resp *http.Response, patient bool) {
 	stop := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
 	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // the status is more useful than an error of reading

@@ -42,8 +42,8 @@ func request(ctx context.Context, t *testing.T, url string) *http.Request {
 	return req
 }
 
-// read returns the body of an answer, and the error of the exchange or of reading
-// the body.
+// read returns the body of an answer, and the error of the exchange or of
+// reading the body.
 func read(t *testing.T, bounded http.RoundTripper, req *http.Request) ([]byte, error) {
 	t.Helper()
 	resp, err := bounded.RoundTrip(req)

@@ -2,7 +2,8 @@
 //
 // It owns the connections and their errors. An answer that is not a success is
 // returned as the [k8s.io/apimachinery/pkg/api/errors.StatusError] that the
-// server described. An error never quotes an object, because it may be a Secret.
+// server described. An error never quotes an object, because it may be a
+// Secret.
 //
 // The package does not decode objects and does not retry. It does not throttle
 // requests, because the number of watches is bounded.
@@ -27,8 +28,8 @@ import (
 )
 
 // pingAfter is how long a connection may be silent before a ping is sent. A gap
-// after an outage may begin earlier than necessary by this time. Each ping costs
-// a few bytes.
+// after an outage may begin earlier than necessary by this time. Each ping
+// costs a few bytes.
 const pingAfter = 5 * time.Second
 
 // maxDiscovery bounds an answer of discovery, in bytes. A thousand types take
@@ -48,8 +49,8 @@ type Client struct {
 func New(cfg *rest.Config) (*Client, error) {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Timeout = 0 // a watch has no timeout
-	// A watch that begins with the initial state would be compressed to its end.
-	// Compression costs both sides more CPU than recording.
+	// A watch that begins with the initial state would be compressed to its
+	// end. Compression costs both sides more CPU than recording.
 	cfg.DisableCompression = true
 	cfg.QPS = -1
 	if cfg.Dial == nil {
@@ -94,8 +95,8 @@ func pingOften(transport http.RoundTripper) {
 	}
 }
 
-// Get returns the body of the answer to a GET of path. The caller closes it. The
-// body ends when ctx does. The beginning of the answer is read immediately.
+// Get returns the body of the answer to a GET of path. The caller closes it.
+// The body ends when ctx does. The beginning of the answer is read immediately.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body, error) {
 	u := c.base.JoinPath(path)
 	u.RawQuery = query.Encode()

@@ -19,8 +19,8 @@ import (
 // patience bounds waiting. It is far longer than needed on any machine.
 const patience = time.Minute
 
-// newServer returns the configuration for an HTTP/2 server. Its answers begin at
-// once, and end with their requests.
+// newServer returns the configuration for an HTTP/2 server. Its answers begin
+// at once, and end with their requests.
 func newServer(t *testing.T) *rest.Config {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -26,8 +26,8 @@ const (
 // errHTML is the error of a success with HTML, which a proxy sends.
 var errHTML = errors.New("the answer is an HTML page, not the API server's")
 
-// errNoStatus is the error of a watch whose error event has no Status. The object
-// may be secret, so it is not quoted.
+// errNoStatus is the error of a watch whose error event has no Status. The
+// object may be secret, so it is not quoted.
 var errNoStatus = errors.New("the API server reports an error without a Status")
 
 // connError marks an error of the network: there was no answer, or it was
@@ -97,9 +97,9 @@ func responseError(resp *http.Response) error {
 	return statusError(status)
 }
 
-// genericError returns the error of an answer without a Status. Proxies send such
-// answers, and aggregated API servers that are down. It quotes text. It does not
-// quote JSON, because that may be a secret object.
+// genericError returns the error of an answer without a Status. Proxies send
+// such answers, and aggregated API servers that are down. It quotes text. It
+// does not quote JSON, because that may be a secret object.
 func genericError(resp *http.Response, body []byte, delay int32) error {
 	err := apierrors.NewGenericServerResponse(resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", "", int(delay), true)
 	err.ErrStatus.Message = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))

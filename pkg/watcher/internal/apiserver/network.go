@@ -10,9 +10,9 @@ import (
 
 // network opens connections and keeps them, so that all can be closed.
 //
-// Closing idle connections is not enough. An HTTP/2 connection counts a canceled
-// request as active until it has told the server, which is after the body of the
-// answer was closed.
+// Closing idle connections is not enough. An HTTP/2 connection counts a
+// canceled request as active until it has told the server, which is after the
+// body of the answer was closed.
 type network struct {
 	*connrotation.Dialer
 

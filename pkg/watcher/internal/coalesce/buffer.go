@@ -2,8 +2,8 @@ package coalesce
 
 import "sync"
 
-// chunkPool lends chunks to the buffers of one dialer. It is safe for concurrent
-// use.
+// chunkPool lends chunks to the buffers of one dialer. It is safe for
+// concurrent use.
 type chunkPool struct {
 	mu   sync.Mutex // guards the fields below, and lent and closed of all buffers
 	lent int        // chunks, at most maxShared/chunkSize
@@ -61,7 +61,8 @@ type buffer struct {
 	closed bool
 }
 
-// space returns where to write more bytes. It returns nil if the buffer is full.
+// space returns where to write more bytes. It returns nil if the buffer is
+// full.
 func (b *buffer) space() []byte {
 	if len(b.chunks) == 0 {
 		b.chunks = append(b.chunks, make([]byte, 0, chunkSize))

@@ -20,26 +20,26 @@ import (
 )
 
 const (
-	// Window is how long bytes wait at most. After as long a silence, bytes do not
-	// wait.
+	// Window is how long bytes wait at most. After as long a silence, bytes do
+	// not wait.
 	Window = 200 * time.Millisecond
 	// FollowUp is the time after the end of each window at which bytes are
 	// released once more. A reader that merges several streams finds there the
 	// bytes that were late for the window.
 	FollowUp = 40 * time.Millisecond
 
-	// MaxBuffered bounds the bytes that wait on one connection. If there are more,
-	// they are released early.
+	// MaxBuffered bounds the bytes that wait on one connection. If there are
+	// more, they are released early.
 	MaxBuffered = 1 << 20
-	// maxShared bounds the bytes that wait on all connections of a dialer, apart
-	// from one chunk for each.
+	// maxShared bounds the bytes that wait on all connections of a dialer,
+	// apart from one chunk for each.
 	maxShared = 4 << 20
 	// chunkSize is the size of one piece of a buffer, in bytes.
 	chunkSize = 64 << 10
 
-	// While bytes wait, the kernel's buffer is emptied at these intervals, so that
-	// the sender is never blocked. The short one is for connections with many
-	// bytes.
+	// While bytes wait, the kernel's buffer is emptied at these intervals, so
+	// that the sender is never blocked. The short one is for connections with
+	// many bytes.
 	longSlice  = 50 * time.Millisecond
 	shortSlice = 10 * time.Millisecond
 	// pollTimeout bounds a read of a connection that may have no bytes.
@@ -117,7 +117,8 @@ func (i *immediate) end() {
 	}
 }
 
-// wait waits for d. It returns false at once if the count is or becomes positive.
+// wait waits for d. It returns false at once if the count is or becomes
+// positive.
 func (i *immediate) wait(d time.Duration) bool {
 	i.mu.Lock()
 	began := i.began

@@ -54,7 +54,8 @@ func lowWater(t *testing.T, c *net.TCPConn) (n int) {
 	return n
 }
 
-// The kernel may wake the reader only after silence, and then at the first byte.
+// The kernel may wake the reader only after silence, and then at the first
+// byte.
 func TestSocket_SuppressesWakeupsDuringAWindow(t *testing.T) {
 	near, below, far := sockets(t)
 	for range 5 {

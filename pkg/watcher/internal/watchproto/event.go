@@ -23,8 +23,8 @@ type Event struct {
 	RV     string // of the object; "" if it has none
 }
 
-// ParseEvent splits a line of a watch. It does not copy: the object is a part of
-// the line.
+// ParseEvent splits a line of a watch. It does not copy: the object is a part
+// of the line.
 func ParseEvent(line []byte) (Event, error) {
 	var e Event
 	s := rawjson.Scan(line)

@@ -59,6 +59,6 @@ func (l *Lines) Next() ([]byte, error) {
 	}
 }
 
-// Whole reports whether the input ended after a line. It is valid after Next has
-// returned an error.
+// Whole reports whether the input ended after a line. It is valid after Next
+// has returned an error.
 func (l *Lines) Whole() bool { return !l.truncated }

@@ -24,7 +24,8 @@ func readLines(r io.Reader, limit int) (lines []string, err error) {
 
 func TestLines_ReturnsLinesOfAllSizes(t *testing.T) {
 	t.Parallel()
-	// Lines around the size of the buffer, and one that is larger than the memory that is kept.
+	// Lines around the size of the buffer, and one that is larger than the
+	// memory that is kept.
 	var want []string
 	for _, n := range []int{1, 10, 32<<10 - 1, 32 << 10, 32<<10 + 1, 70 << 10, 3 << 20, 40 << 10, 5} {
 		want = append(want, strings.Repeat(string(rune('a'+len(want))), n-1)+"\n")

@@ -16,13 +16,13 @@ type Page struct {
 	Remaining int64 `json:"remainingItemCount"`
 }
 
-// ReadPage reads one page of a list. It calls each with the JSON of every item as
-// the item arrives, and each owns the bytes. If each returns an error, ReadPage
-// stops and returns that error. The page is complete only if ReadPage returns no
-// error.
+// ReadPage reads one page of a list. It calls each with the JSON of every item
+// as the item arrives, and each owns the bytes. If each returns an error,
+// ReadPage stops and returns that error. The page is complete only if ReadPage
+// returns no error.
 //
-// A value that is longer than limit bytes, plus about the decoder's buffer, is an
-// error.
+// A value that is longer than limit bytes, plus about the decoder's buffer, is
+// an error.
 func ReadPage(r io.Reader, limit int64, each func(item []byte) error) (Page, error) {
 	b := &boundedReader{Reader: r, limit: limit}
 	p := pageReader{dec: json.NewDecoder(b), each: each}
