@@ -36,7 +36,9 @@ func newObserved(log recorded, watchers *watcher.Set, refused func() error) *obs
 }
 
 // Gaps returns the durable and the live gaps.
-func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
+func (o *observed) Gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) ([]history.Gap, error) {
 	return o.live.Gaps(ctx, resources, start, end)
 }
 
@@ -45,7 +47,7 @@ func (o *observed) Gaps(ctx context.Context, resources []schema.GroupResource, s
 func (d *Daemon) rememberIgnored(ctx context.Context) {
 	live, err := d.log.live.Current(ctx, nil)
 	if err != nil {
-		d.logger.WarnContext(ctx, "live gaps not read, gaps of resources that were ignored may get another reason", "err", err)
+		d.logger.WarnContext(ctx, "read live gaps failed, some gaps may get another reason", "err", err)
 		return
 	}
 	d.ignored.Add(live)

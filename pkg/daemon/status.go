@@ -82,7 +82,8 @@ func notInSync(s watcher.Status) (key, detail string) {
 func (d *Daemon) states() []v1.Resource {
 	ignoredVersions := map[schema.GroupResource]uint64{}
 	for _, s := range d.recorder.Stats().Resources {
-		ignoredVersions[schema.GroupResource{Group: s.Group, Resource: s.Resource}] = s.IgnoredNamespace + s.IgnoredChange
+		gr := schema.GroupResource{Group: s.Group, Resource: s.Resource}
+		ignoredVersions[gr] = s.IgnoredNamespace + s.IgnoredChange
 	}
 	rules := d.config.Load().Rules.Ignore
 	statuses := d.watchers.States()
@@ -139,7 +140,9 @@ func (d *Daemon) unrecorded() (all []history.UnrecordedResource) {
 	for _, u := range d.watchers.Unwatched() {
 		all = append(all, history.UnrecordedResource{Resource: u.Resource, Reason: u.Reason})
 	}
-	slices.SortStableFunc(all, func(a, b history.UnrecordedResource) int { return cmp.Compare(rank(a.Reason), rank(b.Reason)) })
+	slices.SortStableFunc(all, func(a, b history.UnrecordedResource) int {
+		return cmp.Compare(rank(a.Reason), rank(b.Reason))
+	})
 	return all
 }
 

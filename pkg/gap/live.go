@@ -77,7 +77,8 @@ func liveGap(o Observation, cause Cause, c history.Checkpoint, now time.Time) (g
 		return history.Gap{}, false
 	}
 	return history.Gap{
-		Group: o.Resource.Group, Resource: o.Resource.Resource, Start: start, Reason: cause.Reason, Detail: cause.Detail,
+		Group: o.Resource.Group, Resource: o.Resource.Resource,
+		Start: start, Reason: cause.Reason, Detail: cause.Detail,
 	}, true
 }
 
@@ -126,7 +127,9 @@ func NewLive(log Log, observer Observer, refused func() error) *Live {
 // Gaps returns the durable and the live gaps that overlap with the time from
 // start to end, ordered by their start. A zero end means no end. No resources
 // mean all resources.
-func (l *Live) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
+func (l *Live) Gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) ([]history.Gap, error) {
 	// Live gaps are read first. A gap that becomes durable meanwhile is then
 	// found twice instead of never.
 	live, err := l.Current(ctx, resources)
@@ -207,7 +210,9 @@ func (l *Live) current(ctx context.Context, o Observation) (g history.Gap, ok bo
 
 // all returns the resources of the catalogue, and those of which the API server
 // can't say whether it serves them.
-func (l *Live) all(ctx context.Context, observations map[schema.GroupResource]Observation) (resources []schema.GroupResource, err error) {
+func (l *Live) all(
+	ctx context.Context, observations map[schema.GroupResource]Observation,
+) (resources []schema.GroupResource, err error) {
 	catalogue, err := l.log.Resources(ctx)
 	if err != nil {
 		return nil, err
@@ -236,7 +241,8 @@ func (l *Live) unobservedDeletion(ctx context.Context, r schema.GroupResource, c
 		return Cause{}, nil
 	}
 	for _, err := range l.log.Heads(ctx, r) {
-		return Cause{history.GapNotServed, "it is not served any more, and the deletions of some objects were not observed"}, err
+		const detail = "it is not served any more, and the deletions of some objects were not observed"
+		return Cause{history.GapNotServed, detail}, err
 	}
 	l.ended.Store(r, c)
 	return Cause{}, nil

@@ -66,7 +66,8 @@ func (s *Stream) EndList(ctx context.Context, rv string) error {
 		s.forget(key)
 	}
 	s.listing, s.gapStart, s.rv = false, time.Time{}, rv
-	if err := s.put(ctx, entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.gaps.Close(s.received), rv: rv}); err != nil {
+	e := entry{stream: s, checkpoint: s.checkpoint(rv), gap: s.gaps.Close(s.received), rv: rv}
+	if err := s.put(ctx, e); err != nil {
 		return err
 	}
 	s.recorder.queue.enter(&s.lane, resumed)
@@ -151,6 +152,7 @@ func (s *Stream) latest(ctx context.Context, key objectKey, h head) (*history.Re
 		return nil, err
 	}
 	return s.recorder.log.Latest(ctx, history.ObjectRef{
-		Group: s.resource.Group, Resource: s.resource.Resource, Namespace: key.namespace, Name: key.name, UID: types.UID(h.uid),
+		Group: s.resource.Group, Resource: s.resource.Resource,
+		Namespace: key.namespace, Name: key.name, UID: types.UID(h.uid),
 	})
 }

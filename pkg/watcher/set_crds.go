@@ -24,7 +24,8 @@ const staleDiscovery = 30 * time.Second
 // crdResource returns the resource of the CRDs themselves.
 func crdResource() history.Resource {
 	return history.Resource{
-		Group: "apiextensions.k8s.io", Version: "v1", Plural: "customresourcedefinitions", Kind: "CustomResourceDefinition",
+		Group: "apiextensions.k8s.io", Version: "v1",
+		Plural: "customresourcedefinitions", Kind: "CustomResourceDefinition",
 	}
 }
 

@@ -197,7 +197,9 @@ func (s *search) add(ctx context.Context, configured, r history.Resource) {
 }
 
 // missing returns the state of a configured resource that was not found.
-func (s *search) missing(ctx context.Context, configured history.Resource, served []history.Resource, err error) Change {
+func (s *search) missing(
+	ctx context.Context, configured history.Resource, served []history.Resource, err error,
+) Change {
 	c := unresolved(configured, served, err)
 	if log, first := s.logOnce(configured, c.Detail); first && c.Refused {
 		log.WarnContext(ctx, "configured resource not served, waiting for it", "reason", c.Reason, "detail", c.Detail)
@@ -259,7 +261,7 @@ func unresolved(configured history.Resource, served []history.Resource, err erro
 	}
 	c.Cause = gap.Cause{
 		Reason: history.GapNotServed,
-		Detail: fmt.Sprintf("the API server serves no version of %s that can be listed and watched", nameOf(configured)),
+		Detail: fmt.Sprintf("the API server serves no version of %s that it can watch", nameOf(configured)),
 	}
 	return c
 }

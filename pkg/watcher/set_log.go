@@ -94,7 +94,8 @@ func (d *logDigest) update(ctx context.Context, states []Status, now time.Time) 
 		}
 	}
 	for _, detail := range slices.Sorted(maps.Keys(failed)) {
-		d.log.WarnContext(ctx, "watch failed, retrying", append(resourceArgs(failed[detail]), "reason", reasons[detail], "err", detail)...)
+		args := append(resourceArgs(failed[detail]), "reason", reasons[detail], "err", detail)
+		d.log.WarnContext(ctx, "watch failed, retrying", args...)
 	}
 	if len(back) > 0 {
 		d.log.InfoContext(ctx, "watching again", resourceArgs(back)...)

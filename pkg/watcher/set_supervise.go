@@ -44,7 +44,8 @@ type supervisor struct {
 // also runs the watch of the CRDs while the targets include them.
 func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	v := &supervisor{
-		Set: s, group: group, running: map[schema.GroupResource]*runningWatcher{}, causes: map[schema.GroupResource]*gap.Causes{},
+		Set: s, group: group,
+		running: map[schema.GroupResource]*runningWatcher{}, causes: map[schema.GroupResource]*gap.Causes{},
 	}
 	selected := selection{targets: &Targets{}}
 	defined := newDefinedPlans()
@@ -177,9 +178,11 @@ func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 	sink, missed, err := s.opts.Open(ctx, p.resource)
 	if history.CodeOf(err) == history.Invalid {
 		s.stateChanged(Change{
-			Resource: p.resource, State: Waiting, Cause: gap.Cause{Reason: history.GapStorage, Detail: err.Error()}, Refused: true,
+			Resource: p.resource, State: Waiting, Refused: true,
+			Cause: gap.Cause{Reason: history.GapStorage, Detail: err.Error()},
 		})
-		s.log.ErrorContext(ctx, "resource can't be recorded", "resource", p.resource.GroupResource().String(), "err", err)
+		s.log.ErrorContext(ctx, "resource can't be recorded",
+			"resource", p.resource.GroupResource().String(), "err", err)
 		<-ctx.Done()
 		return nil
 	}

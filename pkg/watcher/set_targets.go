@@ -128,7 +128,8 @@ func (s selection) wanted(defined definedPlans, discovered bool) plans {
 	for _, r := range s.served.Watchable {
 		gr := r.GroupResource()
 		id := identity(gr)
-		if _, planned := all[id]; planned || defined.decide(id, s.began) || s.targets.excludes(id) || s.targets.denies(gr, false) != "" {
+		_, planned := all[id]
+		if planned || defined.decide(id, s.began) || s.targets.excludes(id) || s.targets.denies(gr, false) != "" {
 			continue
 		}
 		all[id] = plan{resource: r}

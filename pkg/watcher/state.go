@@ -64,7 +64,8 @@ func (c Change) Failed() bool { return c.State == Waiting && !c.None() }
 func outdated(rv string, err error) Change {
 	return Change{State: Waiting, Cause: gap.Cause{
 		Reason: history.GapExpired,
-		Detail: fmt.Sprintf("the API server could not resume from resourceVersion %s, listing everything again: %v", rv, err),
+		Detail: fmt.Sprintf(
+			"the API server could not resume from resourceVersion %s, listing everything again: %v", rv, err),
 	}}
 }
 
@@ -73,7 +74,8 @@ func outdated(rv string, err error) Change {
 func lagging(rv string, err error) Change {
 	return Change{State: Waiting, Cause: gap.Cause{
 		Reason: history.GapExpired,
-		Detail: fmt.Sprintf("the API server does not know resourceVersion %s: it lags, or was restored from a backup: %v", rv, err),
+		Detail: fmt.Sprintf(
+			"the API server does not know resourceVersion %s: it lags, or was restored from a backup: %v", rv, err),
 	}}
 }
 
@@ -87,7 +89,8 @@ func waiting(r history.Resource, err error) Change {
 		c.Detail = fmt.Sprintf("the API server does not serve %s in version %s: %v", r.GroupResource(), r.Version, err)
 	case apierrors.IsForbidden(err):
 		c.Reason, c.Refused = history.GapForbidden, true
-		c.Detail = fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v", r.GroupResource(), err)
+		c.Detail = fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v",
+			r.GroupResource(), err)
 	case apierrors.IsUnauthorized(err):
 		c.Reason = history.GapForbidden
 		c.Detail = fmt.Sprintf("the API server rejects the recorder's credentials: %v", err)

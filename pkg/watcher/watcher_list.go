@@ -58,7 +58,8 @@ func (w *Watcher) list(ctx context.Context, conn *connection) error {
 			err = w.checkPage(page, query.Get("continue"))
 		}
 		if err != nil {
-			w.useSinglePage = w.useSinglePage || rv != "" && isExpired(err) || errors.Is(err, errPageLoop) || errors.Is(err, errItemsLeft)
+			pagesFail := rv != "" && isExpired(err) || errors.Is(err, errPageLoop) || errors.Is(err, errItemsLeft)
+			w.useSinglePage = w.useSinglePage || pagesFail
 			return err
 		}
 		if rv == "" {

@@ -135,13 +135,15 @@ func (t *transport) limitBody(ctx context.Context, cancel context.CancelFunc, re
 // end. It also removes a Retry-After header that is too long.
 func readErrorBody(ctx context.Context, resp *http.Response, patient bool) {
 	stop := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
-	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // the status is more useful than an error of reading
+	// An error is ignored, because the status is more useful.
+	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if stop() {
 		_ = resp.Body.Close()
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(start))
 	resp.ContentLength = int64(len(start))
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); !patient && (err != nil || seconds > maxRetryAfter) {
+	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if !patient && (err != nil || seconds > maxRetryAfter) {
 		resp.Header.Del("Retry-After")
 	}
 }

@@ -43,7 +43,8 @@ func (s *Served) Keep(before Served, err error) {
 // be discovered, it returns the others together with an error.
 func (c *Client) Resources(ctx context.Context) (Served, error) {
 	defer c.Immediate()()
-	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, discovery.ToDiscoveryInterfaceWithContext(c.discovery))
+	client := discovery.ToDiscoveryInterfaceWithContext(c.discovery)
+	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, client)
 	if of, ok := errors.AsType[*url.Error](err); ok {
 		err = networkError(of)
 	} else if err != nil {

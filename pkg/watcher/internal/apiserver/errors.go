@@ -101,7 +101,8 @@ func responseError(resp *http.Response) error {
 // such answers, and aggregated API servers that are down. It quotes text. It
 // does not quote JSON, because that may be a secret object.
 func genericError(resp *http.Response, body []byte, delay int32) error {
-	err := apierrors.NewGenericServerResponse(resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", "", int(delay), true)
+	err := apierrors.NewGenericServerResponse(
+		resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", "", int(delay), true)
 	err.ErrStatus.Message = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	switch text := shorten(string(body)); {
 	case isHTML(resp):
@@ -136,7 +137,8 @@ func retryAfter(header string) int32 {
 // removes the quotation of some JSON decoders, which may be a part of a Secret.
 func shorten(text string) string {
 	text, _, _ = strings.Cut(text, ", error found in #")
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	text = strings.Join(words, " ")
 	if len(text) > maxErrorMessage {
 		text = strings.ToValidUTF8(text[:maxErrorMessage], "") + "…"
 	}
