@@ -40,8 +40,8 @@ type Observation struct {
 }
 
 // unavailable reports whether a resource that was never observed can't be
-// observed now although it should be. A resource that was only discovered and
-// is refused is nobody's mistake. One that is being established needs a moment.
+// observed now although it should be. If a resource was only discovered, a
+// refusal is expected. A resource that is being established is available soon.
 func (o Observation) unavailable() bool {
 	return o.Phase == Waiting && !o.Cause.None() && !o.Establishing && (o.Configured || !o.Refused)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// NeverListed reports whether a checkpoint belongs to a resource of which no
-// list has begun yet, so that nothing of it was ever recorded.
+// NeverListed reports whether a checkpoint belongs to a resource that was never
+// listed, so that none of its objects was ever recorded.
 func NeverListed(c history.Checkpoint) bool { return c.RV == "" && c.Time.IsZero() }
 
 // Track follows the durable gap of one resource. At most one is open.
@@ -26,13 +26,13 @@ type Track struct {
 // NewTrack returns the track of a resource without an open gap.
 func NewTrack(r schema.GroupResource) Track { return Track{resource: r} }
 
-// Resume replaces the open gap by the one among the log's gaps, after the
+// Load replaces the open gap by the one among the log's gaps, after the
 // stream was loaded from the log. It returns the time before which everything
 // is recorded, or zero if no gap is open.
 //
 // It also returns zero for a [history.GapInterrupted] gap: it covers the first
 // list, so there is no complete recording before it.
-func (t *Track) Resume(logged []history.Gap) (completeUntil time.Time) {
+func (t *Track) Load(logged []history.Gap) (completeUntil time.Time) {
 	t.open = nil
 	for _, g := range logged {
 		if !g.Open() {
@@ -60,10 +60,10 @@ func (t *Track) Opened(g *history.Gap) { t.open = g }
 // recorded reports whether the log has objects of the resource.
 //
 // The first list of a resource opens no gap, because recording begins with it.
-// If it broke off after it had recorded objects, the next list opens one from
-// the beginning of the first.
+// If it was interrupted after it had recorded objects, the next list opens one
+// from the beginning of the first.
 //
-// An open gap stays open across lists that break off. The caller checks IsOpen
+// An open gap stays open until a list is complete. The caller checks IsOpen
 // before.
 func (t *Track) ForList(c history.Checkpoint, cause Cause, recorded bool, now time.Time) *history.Gap {
 	g := &history.Gap{Group: t.resource.Group, Resource: t.resource.Resource, Start: c.GapStart(now)}

@@ -113,7 +113,7 @@ func TestForList_ClockThatWasSetBackStartsTheGapNow(t *testing.T) {
 	}
 }
 
-func TestResume_TakesTheOpenGap(t *testing.T) {
+func TestLoad_TakesTheOpenGap(t *testing.T) {
 	open := history.Gap{Resource: "pods", Start: at(5), Reason: history.GapExpired}
 	first := history.Gap{Resource: "pods", Start: at(5), Reason: history.GapInterrupted}
 	closed := history.Gap{Resource: "pods", Start: at(1), End: at(2), Reason: history.GapExpired}
@@ -131,7 +131,7 @@ func TestResume_TakesTheOpenGap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			track := newTrack(false)
 			track.Opened(&history.Gap{}) // of before
-			complete := track.Resume(tt.logged)
+			complete := track.Load(tt.logged)
 			if track.IsOpen() != tt.open || !complete.Equal(tt.complete) {
 				t.Errorf("got open %t and complete until %s, want %t and %s", track.IsOpen(), complete, tt.open, tt.complete)
 			}

@@ -76,7 +76,7 @@ func (s *Stream) loadGaps(ctx context.Context) error {
 	if err != nil {
 		return wrap("read the gaps of", s.resource, err)
 	}
-	s.gapStart = s.gaps.Resume(gaps)
+	s.gapStart = s.gaps.Load(gaps)
 	return nil
 }
 

@@ -192,7 +192,7 @@ func (l *lab) testCRDsAreForbidden(t *testing.T) {
 	gadgets := crd{t, l.objects, l.namespace(t) + ".example.com", "gadgets"}
 	gadgets.serve("v1")
 	gr := schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}
-	cfg, user := l.nobody(t, &clientConn{})
+	cfg, user := l.unprivileged(t, &clientConn{})
 	l.allow(t, user, "configmaps")
 	w := runSet(t, cfg, watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
 	w.reaches(t, "configmaps", watcher.Watching)

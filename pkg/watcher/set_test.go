@@ -263,7 +263,7 @@ func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 func (l *lab) testPermissionIsGrantedLater(t *testing.T) {
 	t.Helper()
 	connection := &clientConn{}
-	cfg, user := l.nobody(t, connection)
+	cfg, user := l.unprivileged(t, connection)
 	l.allow(t, user, "configmaps")
 	w := runSet(t, cfg, watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"},
@@ -295,7 +295,7 @@ func (l *lab) testPermissionIsGrantedLater(t *testing.T) {
 func (l *lab) testPermissionIsRevoked(t *testing.T) {
 	t.Helper()
 	connection := &clientConn{}
-	cfg, user := l.nobody(t, connection)
+	cfg, user := l.unprivileged(t, connection)
 	l.allow(t, user, "configmaps")
 	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
 	w := runSet(t, cfg, watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
@@ -322,8 +322,9 @@ func (l *lab) testPermissionIsRevoked(t *testing.T) {
 	}
 }
 
-// nobody returns the configuration of a user who is only permitted to discover.
-func (l *lab) nobody(t *testing.T, w *clientConn) (cfg *rest.Config, user string) {
+// unprivileged returns the configuration of a user who is only permitted to
+// discover.
+func (l *lab) unprivileged(t *testing.T, w *clientConn) (cfg *rest.Config, user string) {
 	t.Helper()
 	user = "recorder-" + l.namespace(t)
 	cfg = l.config(t, w)

@@ -28,7 +28,7 @@ type Watcher struct {
 	log      *slog.Logger
 	outages  *outages // shared with other watchers of the server
 	// named means that the configuration names the resource. A refusal of any
-	// other resource is nobody's mistake.
+	// other resource is not an error of the configuration.
 	named bool
 	// causes are those for which the resource was not observed since the last
 	// event. The watchers that follow each other on a sink share them.

@@ -115,7 +115,7 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		checkpoint string
-		answers    map[string][]http.HandlerFunc // by request, the last one for ever
+		answers    map[string][]http.HandlerFunc // by request; the last one is repeated
 		requests   []string
 		calls      []string
 	}{
