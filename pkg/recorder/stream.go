@@ -15,8 +15,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 )
 
-// errNotListed is returned if a stream has no checkpoint, so that a watch event
-// would move the checkpoint past changes that were not observed.
+// errNotListed is the error of a stream that is used before its first list. It
+// keeps the checkpoint from moving past changes that were never observed.
 var errNotListed = errors.New("a complete list is required first")
 
 // Stream turns the watch events of one resource into records. It is the sink of
@@ -141,16 +141,14 @@ func (s *Stream) reload(ctx context.Context) error {
 	return s.load(ctx)
 }
 
-// Checkpoint returns the resourceVersion to watch from. It returns "" if a sync
-// is required: before the first sync has ended, and while any later one runs. A
-// crash during a sync does not change that.
+// Checkpoint returns the resourceVersion to resume from. It returns "" if a list
+// is required: before the first list has ended, and between the beginning and the
+// end of any other list, also across crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe records one watch event. A version that is recorded already is
-// skipped, and does not move the checkpoint: it may be an old one.
-//
-// An object that can't be read is a [history.Invalid] error, after which the
-// stream is unchanged and can be used.
+// Observe accepts one watch event. A version that is recorded already is skipped,
+// and does not move the checkpoint, because it may be an old one. If the event
+// can't be read, Observe returns a [history.Invalid] error and changes nothing.
 func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 	if !s.listing && s.rv == "" {
 		return wrap("record", s.resource, errNotListed)
@@ -347,8 +345,9 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 	return nil
 }
 
-// checkpoint returns the checkpoint of rv. Its time is when everything up to rv
-// had been received, or earlier.
+// checkpoint returns a checkpoint at rv. Its time is no later than the receipt of
+// the last change up to rv. While the stream is catching up, that is the time of
+// the checkpoint that it began with.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	at := s.received
 	if !s.catchingUpSince.IsZero() && s.catchingUpSince.Before(at) {
@@ -357,14 +356,14 @@ func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: at}
 }
 
-// Bookmark moves the checkpoint to a resourceVersion up to which nothing else
-// happened. The checkpoint is committed with the next record, or after
-// Options.IdleDelay.
+// Bookmark moves the checkpoint to a resourceVersion without a record. The
+// checkpoint is committed with the next record, or after IdleDelay. A bookmark of
+// a server that lags is ignored.
 func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	if !s.listing && s.rv == "" {
 		return wrap("record", s.resource, errNotListed)
 	}
-	if !s.listing && history.Older(rv, s.rv) { // from a server that lags behind
+	if !s.listing && history.Older(rv, s.rv) { // the server lags
 		return nil
 	}
 	s.receive()
@@ -374,8 +373,9 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	return s.accept(ctx, nil, nil, rv)
 }
 
-// Alive notes that everything that the API server had sent at that time was
-// observed. A later gap starts no earlier than that.
+// Alive dates the checkpoint at this time: every change that the API server had
+// sent by then was observed. A later gap begins no earlier. It has no effect
+// while a list is running or the stream is catching up.
 func (s *Stream) Alive(ctx context.Context, at time.Time) error {
 	if s.listing || s.rv == "" || !s.catchingUpSince.IsZero() || !at.After(s.received) {
 		return nil
