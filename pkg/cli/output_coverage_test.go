@@ -60,7 +60,7 @@ func TestGet_NotesCoverage(t *testing.T) {
 		"get leases lock": "Not recorded: leases.coordination.k8s.io (excluded).\n" +
 			"error: no history of leases.coordination.k8s.io \"lock\" in shop namespace: the recorder does not record leases.coordination.k8s.io: left out by default\n",
 	} {
-		_, _, stderr := newRecentRecorder(t, false).ask(t, append(strings.Fields(args), "--timezone", "UTC")...)
+		_, _, stderr := newRecentRecorder(t, false).run(t, append(strings.Fields(args), "--timezone", "UTC")...)
 		if got := withoutDiscovery(stderr); got != want {
 			t.Errorf("%s\n got %q\nwant %q", args, got, want)
 		}
@@ -68,7 +68,7 @@ func TestGet_NotesCoverage(t *testing.T) {
 }
 
 func TestGet_DistinguishesRetentionFromBeginning(t *testing.T) {
-	_, _, stderr := newRecentRecorder(t, true).ask(t, "get", "--since", "2d", "--timezone", "Asia/Kathmandu")
+	_, _, stderr := newRecentRecorder(t, true).run(t, "get", "--since", "2d", "--timezone", "Asia/Kathmandu")
 	if want := "History is kept since 18:12:00, 11m ago.\n"; withoutDiscovery(stderr) != want {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
