@@ -35,8 +35,8 @@ func ExitCode(err error) int {
 	return 1
 }
 
-// PrintError prints the error of one of the recorder's commands. Unsafe characters
-// are replaced, because an error may quote an API server.
+// PrintError prints the error of one of the recorder's commands. Unsafe
+// characters are replaced, because an error may quote an API server.
 func PrintError(w io.Writer, err error) {
 	_, _ = fmt.Fprintln(w, "watchhistory-recorder: "+printable.Text(err.Error()))
 }

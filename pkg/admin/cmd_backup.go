@@ -58,8 +58,8 @@ func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	var to store.Position
-	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "backing up", func(b backend, w io.Writer, progress func(entries, bytes int64)) (err error) {
-		to, err = b.Backup(ctx, w, from, progress)
+	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "backing up", func(a access, w io.Writer, progress func(entries, bytes int64)) (err error) {
+		to, err = a.Backup(ctx, w, from, progress)
 		return err
 	})
 	if err != nil {
@@ -69,8 +69,8 @@ func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	return nil
 }
 
-// from returns the position of --since. Without the flag it is the zero position,
-// at which a full backup starts.
+// from returns the position of --since. Without the flag it is the zero
+// position, at which a full backup starts.
 func (o *backupOptions) from() (p store.Position, err error) {
 	if o.since == "" {
 		return p, nil

@@ -78,8 +78,8 @@ func (o *exportOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	var x Exported
-	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "exporting", func(b backend, w io.Writer, progress func(entries, bytes int64)) (err error) {
-		x, err = b.Export(ctx, w, o.selection, progress)
+	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "exporting", func(a access, w io.Writer, progress func(entries, bytes int64)) (err error) {
+		x, err = a.Export(ctx, w, o.selection, progress)
 		return err
 	})
 	if err != nil {

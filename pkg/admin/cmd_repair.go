@@ -91,8 +91,8 @@ func (o *repairOptions) forecast(ctx context.Context, dir string, opts store.Opt
 	return nil
 }
 
-// printReport prints the report of a repair: the damaged files, what is lost, and
-// what is restored.
+// printReport prints the report of a repair: the damaged files, what is lost,
+// and what is restored.
 func printReport(w io.Writer, r *store.Report) {
 	for _, f := range r.Files {
 		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Name, f.Problem, f.Repair)

@@ -68,8 +68,8 @@ func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer
 	return nil
 }
 
-// open opens all backups and reads their headers, so that nothing is restored if a
-// name is wrong. The caller must call closeFiles.
+// open opens all backups and reads their headers, so that nothing is restored
+// if a name is wrong. The caller must call closeFiles.
 func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, closeFiles func(), err error) {
 	if slices.Contains(o.files, stdio) {
 		if len(o.files) > 1 {

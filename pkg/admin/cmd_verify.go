@@ -82,8 +82,8 @@ func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 	return o.conclude(&r, out, errOut)
 }
 
-// verify verifies the log of the recorder that runs on dir. If no recorder runs,
-// it verifies the files of dir, and counts damaged files too.
+// verify verifies the log of the recorder that runs on dir. If no recorder
+// runs, it verifies the files of dir, and counts damaged files too.
 func (o *verifyOptions) verify(
 	ctx context.Context, dir string, errOut io.Writer, report func(store.Damage), progress store.Progress,
 ) (v store.Verification, err error) {

@@ -53,7 +53,7 @@ func newHistory(conn *connection) *cobra.Command {
 			# What changed in each version
 			watchhistory history deploy/web -n shop --diff
 
-			# What the last change but one was
+			# What the second to last change was
 			watchhistory history deploy web -n shop --diff --revision -1
 
 			# What changed from one version to another
@@ -165,8 +165,9 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	return len(visible), nil
 }
 
-// showNothing writes the notes and, for programs, the empty document of an object
-// without versions in the window. It fails if the object has no history at all.
+// showNothing writes the notes and, for programs, the empty document of an
+// object without versions in the window. It fails if the object has no history
+// at all.
 func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render.Printer, found *result) error {
 	if err := o.writeGapsOnly(found.gaps, p.History, o.hidesGaps()); err != nil {
 		return err

@@ -21,8 +21,8 @@ func (o *historyOptions) diffWriter() *diffWriter {
 	return &diffWriter{env: &o.env, printer: o.printer(&o.env, false, o.showNoise), unified: o.diff == diffUnified}
 }
 
-// write writes the diff from old to new. If old is nil, it writes only the heading
-// of new, which counts as a diff.
+// write writes the diff from old to new. If old is nil, it writes only the
+// heading of new, which counts as a diff.
 func (d *diffWriter) write(old, new *v1.Event) (err error) {
 	differs := false
 	if d.unified {

@@ -23,8 +23,8 @@ const (
 	completionRecords = 1000
 )
 
-// suggestFunc returns suggestions. A suggestion is a value, or a value, a tab and
-// a description.
+// suggestFunc returns suggestions. A suggestion is a value, or a value, a tab
+// and a description.
 type suggestFunc func(context.Context, *session) []string
 
 // completeMany completes the arguments of get: types, and names after a type.
@@ -49,9 +49,9 @@ func (c *connection) completeOne(cmd *cobra.Command, args []string, toComplete s
 	return c.completeMany(cmd, args, toComplete)
 }
 
-// suggest calls f with a session. If that fails, there are no suggestions and no
-// output, because the cursor is in the middle of a line. Credential plugins can't
-// prompt.
+// suggest calls f with a session. If that fails, there are no suggestions and
+// no output, because the cursor is in the middle of a line. Credential plugins
+// can't prompt.
 func (c *connection) suggest(cmd *cobra.Command, toComplete string, f suggestFunc) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
@@ -123,8 +123,8 @@ func (s *session) suggestNames(ctx context.Context, types, prefix string) []stri
 	return names
 }
 
-// newestOf returns the newest records of a type or of one object, without bodies.
-// On errors it returns none.
+// newestOf returns the newest records of a type or of one object, without
+// bodies. On errors it returns none.
 func (s *session) newestOf(ctx context.Context, sub subject, uid string) []v1.Event {
 	found, err := s.newestVersions(ctx, sub, uid, completionRecords)
 	if err != nil {

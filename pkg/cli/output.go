@@ -91,7 +91,8 @@ func (o *output) printer(env *Environment, namespaces, noise bool) *render.Print
 // table writes records and gaps as a table.
 type table func([]v1.Event, []v1.Gap) error
 
-// write writes records in the format of --output. Only a table contains the gaps.
+// write writes records in the format of --output. Only a table contains the
+// gaps.
 func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
 	switch o.format {
 	case "name":
@@ -144,8 +145,8 @@ func (o *output) writeTemplate(env *Environment, document any) error {
 }
 
 // visible returns the events that a table shows. It hides noise unless noise is
-// set: updates of noise fields only, and expired Kubernetes Events. Both have no
-// summary.
+// set: updates of noise fields only, and expired Kubernetes Events. Both have
+// no summary.
 func (o *output) visible(events []v1.Event, noise bool) []v1.Event {
 	if noise || !o.isTable() {
 		return events

@@ -10,8 +10,8 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// newRecentRecorder returns a recorder that began 11 minutes ago, has one change of
-// 5 minutes ago, and does not record Leases and Roles.
+// newRecentRecorder returns a recorder that began 11 minutes ago, has one
+// change of 5 minutes ago, and does not record Leases and Roles.
 func newRecentRecorder(t *testing.T, trimmed bool) *recording {
 	t.Helper()
 	now := time.Date(2026, 3, 1, 12, 38, 0, 0, time.UTC)
@@ -74,8 +74,8 @@ func TestGet_DistinguishesRetentionFromBeginning(t *testing.T) {
 	}
 }
 
-// withoutDiscovery returns stderr without the warning about discovery, which has no
-// API server.
+// withoutDiscovery returns stderr without the warning about discovery, which
+// has no API server.
 func withoutDiscovery(stderr string) (kept string) {
 	for line := range strings.Lines(stderr) {
 		if !strings.Contains(line, "discovery failed") {

@@ -20,8 +20,8 @@ func (e *Environment) note(text string) {
 	}
 }
 
-// warnings is the stream for the warnings of kubectl's libraries. Each warning is
-// written once.
+// warnings is the stream for the warnings of kubectl's libraries. Each warning
+// is written once.
 type warnings struct {
 	env  *Environment
 	seen []string
@@ -42,8 +42,8 @@ func (w *warnings) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ignoreRules are the rules by which the recorder's configuration ignores changes,
-// each once.
+// ignoreRules are the rules by which the recorder's configuration ignores
+// changes, each once.
 type ignoreRules []string
 
 // add adds the rules of one response, which are separated by semicolons.
@@ -63,8 +63,8 @@ func (i ignoreRules) note() string {
 	return "The recorder is configured to ignore: " + strings.Join(i, "; ") + "."
 }
 
-// in returns " in shop namespace", or "" for all namespaces and for cluster-scoped
-// objects.
+// in returns " in shop namespace", or "" for all namespaces and for
+// cluster-scoped objects.
 func in(namespace string) string {
 	if namespace == "" || namespace == history.NoNamespace {
 		return ""
@@ -81,8 +81,8 @@ func hiddenNote(n int, noun string) string {
 	return fmt.Sprintf("%s with noise only %s hidden; --show-noise lists them", plural(n, noun), are(n))
 }
 
-// whoNote returns an explanation of the question mark in the column WHO, or "" if
-// the table has none.
+// whoNote returns an explanation of the question mark in the column WHO, or ""
+// if the table has none.
 func (o *output) whoNote(shown []v1.Event) string {
 	if !o.isTable() || !slices.ContainsFunc(shown, func(e v1.Event) bool { return render.IsAnonymous(&e) }) {
 		return ""
@@ -107,8 +107,8 @@ func (s *session) noteUnchanged(ctx context.Context, env *Environment, sub subje
 	return s.noHistory(ctx, env, sub, uid)
 }
 
-// noHistory returns the error for an object, or an incarnation of it, that has no
-// history. The error says why, if the recorder knows it.
+// noHistory returns the error for an object, or an incarnation of it, that has
+// no history. The error says why, if the recorder knows it.
 func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, uid string) error {
 	where, hint := in(sub.namespaceOf(s.namespace)), ""
 	if uid != "" {

@@ -20,7 +20,8 @@ func (r *recording) run(t *testing.T, args ...string) (code int, stdout, stderr 
 	return code, out.String(), stderr
 }
 
-// TestTemplate_KeepsWholeNumbers checks numbers as kubectl's templates print them.
+// TestTemplate_KeepsWholeNumbers checks numbers as kubectl's templates print
+// them.
 func TestTemplate_KeepsWholeNumbers(t *testing.T) {
 	r := newRecording(t)
 	r.write(time.Minute, &history.Record{
@@ -38,8 +39,8 @@ func TestTemplate_KeepsWholeNumbers(t *testing.T) {
 	}
 }
 
-// TestRelated_NotesOmittedEvents checks that the note about omitted records does not
-// count older versions of the object itself.
+// TestRelated_NotesOmittedEvents checks that the note about omitted records
+// does not count older versions of the object itself.
 func TestRelated_NotesOmittedEvents(t *testing.T) {
 	r := newRecording(t)
 	r.writeStoryWithGaps()
@@ -58,8 +59,8 @@ func TestRelated_NotesOmittedEvents(t *testing.T) {
 	}
 }
 
-// TestRevision_WarnsOfHashedValues checks that users are warned before they apply
-// hashes.
+// TestRevision_WarnsOfHashedValues checks that users are warned before they
+// apply hashes.
 func TestRevision_WarnsOfHashedValues(t *testing.T) {
 	const warning = "Warning: values of pods \"web\" were recorded as hashes; the original values can't be restored\n"
 	for value, want := range map[string]bool{"plain": false, "hmac-sha256:0123456789abcdef0123456789abcdef": true, "--password=hmac-sha256:0123": true} {
@@ -98,7 +99,8 @@ func TestDiff_ExitCodeWithoutDifference(t *testing.T) {
 	}
 }
 
-// TestPages_MustAdvance checks a server that ignores the cursor, as a cache may.
+// TestPages_MustAdvance checks a server that ignores the cursor, as a cache
+// may.
 func TestPages_MustAdvance(t *testing.T) {
 	requests := 0
 	cache := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -128,7 +130,8 @@ func TestPages_MustAdvance(t *testing.T) {
 	}
 }
 
-// TestNote_EscapesUnsafeCharacters checks a server with unsafe headers and names.
+// TestNote_EscapesUnsafeCharacters checks a server with unsafe headers and
+// names.
 func TestNote_EscapesUnsafeCharacters(t *testing.T) {
 	const hostile = "\u009b2J\u202e\u200b"
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -43,8 +43,8 @@ func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *w
 	return r, err
 }
 
-// start returns the start of the result's time: that of its oldest record if older
-// ones were omitted, otherwise that of the window.
+// start returns the start of the result's time: that of its oldest record if
+// older ones were omitted, otherwise that of the window.
 func (r *result) start(w *window) time.Time {
 	if r.cut {
 		return r.events[len(r.events)-1].Timestamp

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestSince_UsesRecorderClock checks that relative times and ages are relative to
-// the recorder's clock, which dated the records. A difference of more than a
+// TestSince_UsesRecorderClock checks that relative times and ages are relative
+// to the recorder's clock, which dated the records. A difference of more than a
 // minute is a warning.
 func TestSince_UsesRecorderClock(t *testing.T) {
 	for _, tt := range []struct {
@@ -43,7 +43,8 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 	}
 }
 
-// TestSinceTime_IsAbsolute checks that the clocks do not change an absolute time.
+// TestSinceTime_IsAbsolute checks that the clocks do not change an absolute
+// time.
 func TestSinceTime_IsAbsolute(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()

@@ -18,7 +18,8 @@ type subject struct {
 	name string // "" means all objects
 }
 
-// String returns `deployments.apps "web"`, or "deployments.apps" for all objects.
+// String returns `deployments.apps "web"`, or "deployments.apps" for all
+// objects.
 func (s subject) String() string {
 	if s.name == "" {
 		return s.GroupResource().String()
@@ -35,12 +36,12 @@ func (s subject) namespaceOf(namespace string) string {
 	return namespace
 }
 
-// namespaces returns the namespaces to query, the one of the type's current scope
-// first.
+// namespaces returns the namespaces to query, the one of the type's current
+// scope first.
 //
-// A CRD can be deleted and created again with another scope, and discovery may be
-// cached for hours. So objects of a custom type may have been recorded both in
-// the namespace and as cluster-scoped objects.
+// A CRD can be deleted and created again with another scope, and discovery may
+// be cached for hours. So objects of a custom type may have been recorded both
+// in the namespace and as cluster-scoped objects.
 func (s subject) namespaces(namespace string) []string {
 	first := s.namespaceOf(namespace)
 	switch {
@@ -55,12 +56,12 @@ func (s subject) namespaces(namespace string) []string {
 	}
 }
 
-// isBuiltIn reports whether a group belongs to Kubernetes itself. The scope of its
-// types never changes.
+// isBuiltIn reports whether a group belongs to Kubernetes itself. The scope of
+// its types never changes.
 func isBuiltIn(group string) bool { return scheme.Scheme.IsGroupRegistered(group) }
 
-// scopeNote returns a warning if events contain objects of another scope than the
-// type has now. Otherwise it returns "".
+// scopeNote returns a warning if events contain objects of another scope than
+// the type has now. Otherwise it returns "".
 func (s subject) scopeNote(events []v1.Event) string {
 	for i := range events {
 		e := &events[i]
@@ -75,8 +76,8 @@ func (s subject) scopeNote(events []v1.Event) string {
 	return ""
 }
 
-// subjects resolves the types of arguments. Each subject is returned once. Either
-// all of them have a name, or none has.
+// subjects resolves the types of arguments. Each subject is returned once.
+// Either all of them have a name, or none has.
 func (s *session) subjects(ctx context.Context, args []string) ([]subject, error) {
 	all, err := parseMany(args)
 	if err != nil {
@@ -109,8 +110,8 @@ func (s *session) typesOf(ctx context.Context, arg objectArg) ([]resourceType, e
 	return []resourceType{t}, err
 }
 
-// objectArg is a parsed argument whose type is not resolved. The kind is any name
-// of a type; an empty name means all objects.
+// objectArg is a parsed argument whose type is not resolved. The kind is any
+// name of a type; an empty name means all objects.
 type objectArg struct{ kind, name string }
 
 // parseObject parses "TYPE NAME" or "TYPE/NAME".
@@ -141,8 +142,8 @@ func parseObject(args []string) (objectArg, error) {
 }
 
 // parseMany parses the arguments of get, as kubectl does: types separated by
-// commas, types and names, or any number of TYPE/NAME. A word after the types is
-// always a name.
+// commas, types and names, or any number of TYPE/NAME. A word after the types
+// is always a name.
 func parseMany(args []string) ([]objectArg, error) {
 	slashes := 0
 	for _, arg := range args {

@@ -56,8 +56,8 @@ spec:
 	kubectl("wait", "--for=condition=Established", "crd/"+d.plural+".twice.example")
 }
 
-// writeIncarnation records one incarnation of object x, and an Event about it. An
-// empty namespace means cluster-scoped.
+// writeIncarnation records one incarnation of object x, and an Event about it.
+// An empty namespace means cluster-scoped.
 func (r *recording) writeIncarnation(t *testing.T, ago time.Duration, plural, kind, namespace, uid string) {
 	t.Helper()
 	if err := r.log.Register(t.Context(), history.Resource{
@@ -83,7 +83,8 @@ func (r *recording) writeIncarnation(t *testing.T, ago time.Duration, plural, ki
 }
 
 // testRecreated checks a type that was deleted and created again with another
-// scope. Objects of both scopes are found, with a fresh and a stale discovery cache.
+// scope. Objects of both scopes are found, with a fresh and a stale discovery
+// cache.
 func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	for _, change := range []struct {

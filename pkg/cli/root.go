@@ -59,8 +59,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return invalidf("%v; see '%s --help'", err, cmd.CommandPath())
 }
 
-// arguments returns a check of the number of arguments. A negative limit means no
-// limit.
+// arguments returns a check of the number of arguments. A negative limit means
+// no limit.
 func arguments(least, limit int, want string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || limit >= 0 && len(args) > limit {

@@ -14,15 +14,15 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
-// discoveryTimeout limits a discovery request if the recorder is reached by URL.
-// The cluster may no longer exist then.
+// discoveryTimeout limits a discovery request if the recorder is reached by
+// URL. The cluster may no longer exist then.
 const discoveryTimeout = 5 * time.Second
 
 // loginTimeout limits a discovery request together with an interactive login.
 const loginTimeout = time.Hour
 
-// connection contains the flags with which all commands reach the cluster and its
-// recorder.
+// connection contains the flags with which all commands reach the cluster and
+// its recorder.
 type connection struct {
 	env       Environment
 	config    *genericclioptions.ConfigFlags
@@ -42,8 +42,8 @@ func newConnection(env Environment) *connection {
 
 // configureDiscovery prepares a client configuration for discovery.
 //
-// The timeout excludes logins. So the configuration's own timeout, which includes
-// them, is only a limit for both.
+// The timeout excludes logins. So the configuration's own timeout, which
+// includes them, is only a limit for both.
 func (c *connection) configureDiscovery(cfg *rest.Config) *rest.Config {
 	cfg.UserAgent = c.userAgent()
 	cfg.WarningHandler = rest.NoWarnings{} // they concern discovery, not the query
@@ -126,8 +126,8 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// prepareLogin notes whether a credential plugin may prompt. It prevents prompts
-// if nobody can answer them.
+// prepareLogin notes whether a credential plugin may prompt. It prevents
+// prompts if nobody can answer them.
 func (c *connection) prepareLogin(cluster *rest.Config) {
 	c.env.mayLogIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
 	if plugin := cluster.ExecProvider; plugin != nil && c.nonInteractive {

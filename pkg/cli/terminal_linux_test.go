@@ -19,8 +19,8 @@ import (
 // unsafeText contains characters that a terminal obeys or does not show.
 const unsafeText = "\x1b[2J\u009b2J\u202e\u200b\u2066\u00ad\U000e0041\x07\x7f"
 
-// recordUnsafe records an object with unsafeText as its name, a key, a value and
-// its manager.
+// recordUnsafe records an object with unsafeText as its name, a key, a value
+// and its manager.
 func recordUnsafe(t *testing.T, r *recording) {
 	t.Helper()
 	quoted, err := json.Marshal(unsafeText)

@@ -14,8 +14,8 @@ import (
 const contextLines = 3
 
 // Unified writes the unified diff of the YAML of two versions, including noise.
-// If old is nil, it writes only the heading of [Printer.Diff]. It reports whether
-// the versions differ.
+// If old is nil, it writes only the heading of [Printer.Diff]. It reports
+// whether the versions differ.
 func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 	if old == nil {
 		return false, p.heading(nil, new)

@@ -180,9 +180,9 @@ func (p *Printer) paint(f field) string {
 	return f.style.TabWidth(lipgloss.NoTabConversion).Render(f.text)
 }
 
-// trimmer removes the spaces at the end of each line, with which the tablewriter
-// pads the last column. It keeps the first error, because the tablewriter ignores
-// errors.
+// trimmer removes the spaces at the end of each line, with which the
+// tablewriter pads the last column. It keeps the first error, because the
+// tablewriter ignores errors.
 type trimmer struct {
 	w   io.Writer
 	err error

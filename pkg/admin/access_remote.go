@@ -16,11 +16,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// remote is the backend of a running recorder.
+// remote is the access to the log of a running recorder.
 type remote struct{ client *http.Client }
 
-// newRemote returns the backend of the recorder that runs on a storage directory.
-// It fails with [errNoRecorder] if none runs.
+// newRemote returns the access to the log of the recorder that runs on a
+// storage directory. It fails with [errNoRecorder] if none runs.
 func newRemote(ctx context.Context, storage string) (*remote, error) {
 	c, err := dial(ctx, storage)
 	if err != nil {
@@ -35,8 +35,8 @@ func newRemote(ctx context.Context, storage string) (*remote, error) {
 	}}}, nil
 }
 
-// get sends a request, and returns a successful response. An error of the recorder
-// is returned with its code. The caller must close the body.
+// get sends a request, and returns a successful response. An error of the
+// recorder is returned with its code. The caller must close the body.
 func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://recorder"+path, nil)
 	if err != nil {
@@ -57,8 +57,8 @@ func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	return nil, f.error()
 }
 
-// connectionError returns the error for a broken connection, or the error of ctx
-// if the connection broke because of that.
+// connectionError returns the error for a broken connection, or the error of
+// ctx if the connection broke because of that.
 func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -66,7 +66,7 @@ func connectionError(ctx context.Context, err error) error {
 	return history.Errorf(history.Unavailable, "the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
 }
 
-// Backup implements backend. It reports no progress, because the recorder sends
+// Backup implements access. It reports no progress, because the recorder sends
 // none.
 func (r *remote) Backup(ctx context.Context, w io.Writer, from store.Position, _ store.Progress) (to store.Position, err error) {
 	position, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(), positionHeader)
@@ -76,7 +76,7 @@ func (r *remote) Backup(ctx context.Context, w io.Writer, from store.Position, _
 	return to, to.UnmarshalText([]byte(position))
 }
 
-// Export implements backend. It reports no progress, because the recorder sends
+// Export implements access. It reports no progress, because the recorder sends
 // none.
 func (r *remote) Export(ctx context.Context, w io.Writer, sel Selection, _ archive.Progress) (x Exported, err error) {
 	selection, err := json.Marshal(sel)
@@ -123,7 +123,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Verify implements backend.
+// Verify implements access.
 func (r *remote) Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error) {
 	response, err := r.get(ctx, verifyPath)
 	if err != nil {
