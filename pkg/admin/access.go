@@ -30,7 +30,9 @@ const unlimitedRetention = 100 * 365 * 24 * time.Hour
 // openAccess returns access to the log of the recorder that runs on a storage
 // directory. If none runs, it opens the directory's log for reading, and prints
 // damage to errOut. The caller must call closeAccess.
-func (f *storageFlags) openAccess(ctx context.Context, storage string, errOut io.Writer) (a access, closeAccess func() error, err error) {
+func (f *storageFlags) openAccess(
+	ctx context.Context, storage string, errOut io.Writer,
+) (a access, closeAccess func() error, err error) {
 	r, err := newRemote(ctx, storage)
 	if err == nil {
 		return r, func() error { return nil }, nil
@@ -70,5 +72,6 @@ func checkHasHistory(storage string) error {
 			return nil
 		}
 	}
-	return history.Errorf(history.Invalid, "storage directory %s contains no history: give the recorder's with --storage", storage)
+	return history.Errorf(history.Invalid,
+		"storage directory %s contains no history: give the recorder's with --storage", storage)
 }

@@ -52,7 +52,8 @@ func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	defer response.Body.Close()
 	var f failure
 	if err := json.NewDecoder(response.Body).Decode(&f); err != nil {
-		return nil, history.Errorf(history.Unavailable, "the recorder responds with %s: it may be of another version", response.Status)
+		return nil, history.Errorf(history.Unavailable, "the recorder responds with %s: it may be of another version",
+			response.Status)
 	}
 	return nil, f.error()
 }
@@ -63,13 +64,15 @@ func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return history.Errorf(history.Unavailable, "the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
+	return history.Errorf(history.Unavailable,
+		"the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
 }
 
 // Backup implements access. It reports no progress, because the recorder sends
 // none.
 func (r *remote) Backup(ctx context.Context, w io.Writer, from store.Position, _ store.Progress) (to store.Position, err error) {
-	position, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(), positionHeader)
+	position, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(),
+		positionHeader)
 	if err != nil {
 		return to, err
 	}
@@ -83,7 +86,8 @@ func (r *remote) Export(ctx context.Context, w io.Writer, sel Selection, _ archi
 	if err != nil {
 		return x, err
 	}
-	exported, err := r.stream(ctx, w, exportPath+"?"+url.Values{selectionParameter: {string(selection)}}.Encode(), exportedHeader)
+	exported, err := r.stream(ctx, w, exportPath+"?"+url.Values{selectionParameter: {string(selection)}}.Encode(),
+		exportedHeader)
 	if err != nil {
 		return x, err
 	}

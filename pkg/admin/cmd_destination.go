@@ -18,7 +18,8 @@ type destination string
 // check rejects a terminal as the destination. The noun names what is written.
 func (d destination) check(out io.Writer, noun string) error {
 	if d == stdio && isTerminal(out) {
-		return history.Errorf(history.Invalid, "%s can't be written to a terminal: give a file, or redirect the output", noun)
+		return history.Errorf(history.Invalid,
+			"%s can't be written to a terminal: give a file, or redirect the output", noun)
 	}
 	return nil
 }
@@ -27,7 +28,8 @@ func (d destination) check(out io.Writer, noun string) error {
 // The function gets access to the log of the storage directory. The returned
 // progress has the totals.
 func (d destination) produce(
-	ctx context.Context, flags *storageFlags, out, errOut io.Writer, doing string, f func(a access, w io.Writer, progress func(entries, bytes int64)) error,
+	ctx context.Context, flags *storageFlags, out, errOut io.Writer, doing string,
+	f func(a access, w io.Writer, progress func(entries, bytes int64)) error,
 ) (p *progress, err error) {
 	dir, err := flags.dir()
 	if err != nil {

@@ -122,7 +122,8 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string,
 	switch {
 	case err == nil:
 		w.Header().Set(trailer, value)
-		h.logger.InfoContext(r.Context(), "served history", "path", r.URL.Path, "result", value, "took", time.Since(begin))
+		h.logger.InfoContext(r.Context(), "served history",
+			"path", r.URL.Path, "result", value, "took", time.Since(begin))
 	case !out.started:
 		respondError(w, err)
 	default:

@@ -49,7 +49,8 @@ func socketPath(storage string) (string, error) {
 	path := filepath.Join(storage, SocketName)
 	if len(path) > maxSocketPath {
 		return "", history.Errorf(history.Invalid,
-			"the path of the socket %s is longer than %d bytes: move the storage directory, or use a shorter relative path", path, maxSocketPath)
+			"the path of the socket %s is longer than %d bytes: move the storage directory, or use a shorter relative path",
+			path, maxSocketPath)
 	}
 	return path, nil
 }
@@ -68,7 +69,8 @@ func dial(ctx context.Context, storage string) (net.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, fs.ErrPermission):
-		return nil, history.Errorf(history.Forbidden, "open %s: permission denied: run this command as the recorder's user", path)
+		return nil, history.Errorf(history.Forbidden,
+			"open %s: permission denied: run this command as the recorder's user", path)
 	default:
 		return nil, errNoRecorder
 	}

@@ -72,7 +72,8 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 		// Any response has the recorder's time. Only a recorder that can't be
 		// reached, or an interrupt, ends the command.
 		err := s.Health(ctx)
-		if refusal, ok := errors.AsType[*client.Error](err); ok && refusal.Code == history.Unavailable || ctx.Err() != nil {
+		failure, ok := errors.AsType[*client.Error](err)
+		if ok && failure.Code == history.Unavailable || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -84,10 +85,12 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 
 // addNoiseFlag adds --show-noise.
 func addNoiseFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "show-noise", false, "Also show changes that are only noise, such as heartbeats and server-side counters.")
+	cmd.Flags().BoolVar(to, "show-noise", false,
+		"Also show changes that are only noise, such as heartbeats and server-side counters.")
 }
 
 // addExitCodeFlag adds --exit-code.
 func addExitCodeFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "exit-code", false, "Exit with 0 if nothing changed, 1 if something changed, 2 on errors, as diff does.")
+	cmd.Flags().BoolVar(to, "exit-code", false,
+		"Exit with 0 if nothing changed, 1 if something changed, 2 on errors, as diff does.")
 }

@@ -50,7 +50,8 @@ func newGet(conn *connection) *cobra.Command {
 	}
 	o.window.addFlags(cmd.Flags(), "changes")
 	o.output.addFlags(cmd)
-	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show all namespaces, including cluster-scoped objects.")
+	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
+		"Show all namespaces, including cluster-scoped objects.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	return cmd
@@ -102,7 +103,8 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 	}
 	for _, namespace := range []string{s.namespace, history.NoNamespace} {
 		if len(types[namespace]) > 0 {
-			queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
+			queries = append(queries,
+				client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
 		}
 	}
 	return queries

@@ -78,13 +78,15 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
 	fs.Lookup("diff").NoOptDefVal = diffStructural
-	fs.StringVar(&o.revision, "revision", "", "Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
+	fs.StringVar(&o.revision, "revision", "",
+		"Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
 	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	_ = cmd.RegisterFlagCompletionFunc("revision", o.completeRevisions)
 	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
-	_ = cmd.RegisterFlagCompletionFunc("diff", cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("diff",
+		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (o *historyOptions) complete() (err error) {

@@ -71,7 +71,8 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	first, last, ok := o.revisions.absolute(newest.Revision)
 	switch {
 	case !ok && o.revisions.isReversed():
-		return 0, invalidf("--revision %s: want the older one first, as in %d..%d", o.revision, o.revisions.last, o.revisions.first)
+		return 0, invalidf("--revision %s: want the older one first, as in %d..%d",
+			o.revision, o.revisions.last, o.revisions.first)
 	case !ok:
 		return 0, invalidf("--revision %s not found: the newest is %d", o.revision, newest.Revision)
 	}
@@ -108,7 +109,8 @@ func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte
 
 // revisionNotFound returns the error for a revision that is not in the history.
 func revisionNotFound(v *versions, revision, newest uint64) error {
-	return history.Errorf(history.NotFound, "revision %d of %s not found: the newest is %d; revisions older than the retention are dropped",
+	return history.Errorf(history.NotFound,
+		"revision %d of %s not found: the newest is %d; revisions older than the retention are dropped",
 		revision, v.subject, newest)
 }
 

@@ -40,9 +40,12 @@ func (o *output) addFlags(cmd *cobra.Command) {
 	fs.BoolVar(&o.noHeaders, "no-headers", false, "Do not print the headers of tables.")
 	fs.BoolVar(&o.timestamps, "timestamps", false, "Print times instead of ages.")
 	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of --timestamps, such as UTC or Europe/Berlin.")
-	fs.StringVar(&o.color, "color", "auto", "Print colors: auto, always or never. auto prints them on a terminal, unless NO_COLOR is set.")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	fs.StringVar(&o.color, "color", "auto",
+		"Print colors: auto, always or never. auto prints them on a terminal, unless NO_COLOR is set.")
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("color",
+		cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (o *output) formats() []string {
@@ -151,5 +154,7 @@ func (o *output) visible(events []v1.Event, noise bool) []v1.Event {
 	if noise || !o.isTable() {
 		return events
 	}
-	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool { return e.Verb != "create" && e.Summary == "" })
+	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool {
+		return e.Verb != "create" && e.Summary == ""
+	})
 }

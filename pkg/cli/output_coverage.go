@@ -53,7 +53,8 @@ func (c *coverage) sinceNote(o *queryOptions, empty bool) string {
 	if c.trimmed {
 		text = "History is kept since "
 	}
-	text += clock(c.since.In(o.location), now.In(o.location)) + ", " + duration.HumanDuration(max(now.Sub(c.since), 0)) + " ago"
+	age := duration.HumanDuration(max(now.Sub(c.since), 0))
+	text += clock(c.since.In(o.location), now.In(o.location)) + ", " + age + " ago"
 	if !o.end.IsZero() && !o.end.After(c.since) {
 		text += ": after the requested time"
 	}

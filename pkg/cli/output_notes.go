@@ -117,7 +117,8 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 			return err
 		}
 		if len(uids) > 0 {
-			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s", sub, where, uid, strings.Join(uids, ", "))
+			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s",
+				sub, where, uid, strings.Join(uids, ", "))
 		}
 	}
 	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {

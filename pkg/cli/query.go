@@ -96,7 +96,8 @@ func (r *result) cutNote(noun string) string {
 	if !r.exact {
 		count = "at least " + count
 	}
-	return fmt.Sprintf("Showing the newest %d of %s %s: --limit=0 shows all, --since or a type shows fewer.", len(r.events), count, noun)
+	return fmt.Sprintf("Showing the newest %d of %s %s: --limit=0 shows all, --since or a type shows fewer.",
+		len(r.events), count, noun)
 }
 
 // hasHistory reports whether an object has history. A uid restricts it to one

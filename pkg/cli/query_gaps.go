@@ -42,8 +42,9 @@ func (s *session) gapsIn(ctx context.Context, namespace string, gaps []v1.Gap) (
 	}
 	known := resources(list)
 	return slices.DeleteFunc(gaps, func(g v1.Gap) bool {
+		resource := schema.GroupResource{Group: g.Group, Resource: g.Resource}
 		return slices.ContainsFunc(known, func(r history.Resource) bool {
-			return r.GroupResource() == (schema.GroupResource{Group: g.Group, Resource: g.Resource}) && !r.Scoped(namespace != history.NoNamespace)
+			return r.GroupResource() == resource && !r.Scoped(namespace != history.NoNamespace)
 		})
 	}), nil
 }

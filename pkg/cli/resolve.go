@@ -62,7 +62,8 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	}
 	found, err := r.fromCatalogue(ctx, arg)
 	if history.CodeOf(err) == history.NotFound && !meta.IsNoMatchError(discoveryErr) {
-		return found, history.Errorf(history.NotFound, "the recorder has no resource type %q, and discovery failed: %v", arg, discoveryErr)
+		return found, history.Errorf(history.NotFound,
+			"the recorder has no resource type %q, and discovery failed: %v", arg, discoveryErr)
 	}
 	if err != nil {
 		return found, err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -68,10 +69,11 @@ func (s subject) scopeNote(events []v1.Event) string {
 		if e.Group != s.Group || e.ResourceType != s.Plural || (e.Namespace != "") == s.Namespaced {
 			continue
 		}
-		if e.Namespace == "" {
-			return "Warning: " + s.GroupResource().String() + " was recorded with two scopes: its cluster-scoped objects are shown as well"
+		other := "cluster-scoped"
+		if e.Namespace != "" {
+			other = "namespaced"
 		}
-		return "Warning: " + s.GroupResource().String() + " was recorded with two scopes: its namespaced objects are shown as well"
+		return fmt.Sprintf("Warning: %s was recorded with two scopes: its %s objects are shown as well", s.GroupResource(), other)
 	}
 	return ""
 }

@@ -64,11 +64,13 @@ func (c *connection) addFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
 	c.config.AddFlags(fs)
 	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, if it is not reached through the API server.")
-	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+client.DefaultNamespace+", otherwise any namespace with a recorder).")
-	fs.StringVar(&c.mode, "connect", string(client.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
+	fs.StringVar(&c.namespace, "recorder-namespace", "",
+		"Namespace of the recorder (default: "+client.DefaultNamespace+", otherwise any namespace with a recorder).")
+	fs.StringVar(&c.mode, "connect", string(client.Auto),
+		"How to reach the recorder: auto, port-forward, proxy or direct.")
 	c.completeFlags(root)
-	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
-		[]string{string(client.Auto), string(client.PortForward), string(client.Proxy), string(client.Direct)}, cobra.ShellCompDirectiveNoFileComp))
+	modes := []string{string(client.Auto), string(client.PortForward), string(client.Proxy), string(client.Direct)}
+	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(modes, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
@@ -97,7 +99,8 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	case err == nil:
 		c.prepareLogin(cluster)
 	case c.url == "":
-		return nil, invalidf("no cluster configured: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
+		return nil, invalidf("no cluster configured: %v; "+
+			"give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
 	if c.url == "" {
 		opts.RESTConfig = cluster

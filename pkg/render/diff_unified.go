@@ -58,7 +58,8 @@ func yamlOf(e *v1.Event) (string, error) {
 // label returns the name of a version in the first lines of a unified diff:
 // "deployment.apps/web revision 13", a tab, and its time.
 func (p *Printer) label(e *v1.Event) string {
-	return fmt.Sprintf("%s revision %d\t%s", fullName(e), e.Revision, e.Timestamp.In(p.opts.Location).Format(timestampLayout))
+	return fmt.Sprintf("%s revision %d\t%s", fullName(e), e.Revision,
+		e.Timestamp.In(p.opts.Location).Format(timestampLayout))
 }
 
 // textDiff writes the unified diff of two texts, without its two header lines.

@@ -25,7 +25,8 @@ func Objects(events []v1.Event) (any, error) {
 	objects := make([]json.RawMessage, len(events))
 	for i := range events {
 		if objects[i] = events[i].ObjectChanges; len(objects[i]) == 0 {
-			return nil, fmt.Errorf("read revision %d of %s: it was recorded without its object", events[i].Revision, fullName(&events[i]))
+			return nil, fmt.Errorf("read revision %d of %s: it was recorded without its object",
+				events[i].Revision, fullName(&events[i]))
 		}
 	}
 	if len(objects) == 1 {

@@ -119,7 +119,9 @@ func LastSeen(record *v1.Event) time.Time {
 }
 
 func (e *kubernetesEvent) lastSeen() time.Time {
-	for _, t := range []time.Time{e.Series.LastObservedTime, e.LastTimestamp, e.DeprecatedLastTimestamp, e.EventTime, e.firstSeen()} {
+	for _, t := range []time.Time{
+		e.Series.LastObservedTime, e.LastTimestamp, e.DeprecatedLastTimestamp, e.EventTime, e.firstSeen(),
+	} {
 		if !t.IsZero() {
 			return t
 		}
