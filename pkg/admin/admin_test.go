@@ -73,7 +73,8 @@ func open(t *testing.T, dir string) *store.Store {
 	return s
 }
 
-// record appends n versions of one object, with resourceVersions from a number on.
+// record appends n versions of one object, with resourceVersions from a number
+// on.
 func record(t *testing.T, s *store.Store, from, n int) {
 	t.Helper()
 	b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(from + n - 1)}}}
@@ -88,7 +89,8 @@ func record(t *testing.T, s *store.Store, from, n int) {
 	}
 }
 
-// recorded returns the resourceVersions in a storage directory without a recorder.
+// recorded returns the resourceVersions in a storage directory without a
+// recorder.
 func recorded(t *testing.T, dir string) string {
 	t.Helper()
 	s, err := store.Open(dir, store.Options{NoSync: true})
@@ -108,8 +110,8 @@ func recorded(t *testing.T, dir string) string {
 	return strings.Join(rvs, " ")
 }
 
-// serve serves the operations of a log on the socket of a storage directory until
-// the test ends.
+// serve serves the operations of a log on the socket of a storage directory
+// until the test ends.
 func serve(t *testing.T, dir string, log admin.Log) {
 	t.Helper()
 	l, err := admin.Listen(t.Context(), dir)
@@ -219,8 +221,8 @@ func TestCommands_RejectInOneLine(t *testing.T) {
 	}
 }
 
-// TestVerify_ReportsDamage checks the exit code and the output, and that a backup
-// of a damaged history fails.
+// TestVerify_ReportsDamage checks the exit code and the output, and that a
+// backup of a damaged history fails.
 func TestVerify_ReportsDamage(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir, damagedLog{})
@@ -271,8 +273,8 @@ func (damagedLog) Verify(_ context.Context, report func(store.Damage), _ store.P
 	return store.Verification{Damaged: 1}, nil
 }
 
-// TestListen_OwnsSocket checks that the socket replaces an old one, that only the
-// owner can connect, and that closing the listener removes it.
+// TestListen_OwnsSocket checks that the socket replaces an old one, that only
+// the owner can connect, and that closing the listener removes it.
 func TestListen_OwnsSocket(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, admin.SocketName)
@@ -302,8 +304,8 @@ func TestListen_OwnsSocket(t *testing.T) {
 	}
 }
 
-// TestRepair_RebuildsManifest removes the manifest: verify reports it, and repair
-// restores it.
+// TestRepair_RebuildsManifest removes the manifest: verify reports it, and
+// repair restores it.
 func TestRepair_RebuildsManifest(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -324,9 +326,9 @@ func TestRepair_RebuildsManifest(t *testing.T) {
 	}
 }
 
-// TestDamagedDirectory_IsReadable flips a bit of a table. Export and backup write
-// everything that can be read, report what is lost, and change nothing. A dry run
-// prints the same as the repair.
+// TestDamagedDirectory_IsReadable flips a bit of a table. Export and backup
+// write everything that can be read, report what is lost, and change nothing. A
+// dry run prints the same as the repair.
 func TestDamagedDirectory_IsReadable(t *testing.T) {
 	dir, whole := t.TempDir(), 400
 	s := open(t, dir)

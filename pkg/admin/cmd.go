@@ -35,8 +35,8 @@ func ExitCode(err error) int {
 	return 1
 }
 
-// PrintError prints the error of one of the recorder's commands. Unsafe characters
-// are replaced, because an error may quote an API server.
+// PrintError prints the error of one of the recorder's commands. Unsafe
+// characters are replaced, because an error may quote an API server.
 func PrintError(w io.Writer, err error) {
 	_, _ = fmt.Fprintln(w, "watchhistory-recorder: "+printable.Text(err.Error()))
 }
@@ -58,8 +58,10 @@ type storageFlags struct {
 }
 
 func (f *storageFlags) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.storage, "storage", "", "storage `directory` of the recorder (overrides BADGER_PATH and the configuration)")
-	cmd.Flags().StringVar(&f.config, "config", "", "configuration `file` with the storage directory (overrides CONFIG_PATH)")
+	cmd.Flags().StringVar(&f.storage, "storage", "",
+		"storage `directory` of the recorder (overrides BADGER_PATH and the configuration)")
+	cmd.Flags().StringVar(&f.config, "config", "",
+		"configuration `file` with the storage directory (overrides CONFIG_PATH)")
 }
 
 // dir returns the storage directory.
@@ -73,7 +75,13 @@ func (f *storageFlags) dir() (string, error) {
 // Commands returns the maintenance commands. They print data to stdout, and
 // everything else to stderr.
 func Commands(env Environment) []*cobra.Command {
-	return []*cobra.Command{newBackupCommand(env), newRestoreCommand(env), newVerifyCommand(env), newRepairCommand(env), newExportCommand(env)}
+	return []*cobra.Command{
+		newBackupCommand(env),
+		newRestoreCommand(env),
+		newVerifyCommand(env),
+		newRepairCommand(env),
+		newExportCommand(env),
+	}
 }
 
 // newLogger returns a logger for a database that a command opens. It logs only

@@ -26,10 +26,12 @@ func newBackupCommand(env Environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE|-",
 		Short: "Back up the history, even while it is recorded",
-		Long: `Write the history to a file or to stdout. The backup has the state of one moment; the recorder continues meanwhile.
+		Long: `Write the history to a file or to stdout. The backup has the state of one moment; the recorder
+continues meanwhile.
 
-A file gets its name after it is complete. With --since, the backup contains only what was recorded after an earlier backup; restore
-needs both. The command prints the position at which the backup ends. --since accepts the position instead of the file.
+A file gets its name after it is complete. With --since, the backup contains only what was recorded
+after an earlier backup; restore needs both. The command prints the position at which the backup
+ends. --since accepts the position instead of the file.
 
 A backup contains the key of the hashes of secret values. Protect it as you protect Secrets.`,
 		Example: `  # A full backup, and later a backup of what was recorded since
@@ -45,7 +47,8 @@ A backup contains the key of the hashes of secret values. Protect it as you prot
 		},
 	}
 	o.addFlags(cmd)
-	cmd.Flags().StringVar(&o.since, "since", "", "write only what was recorded after this earlier `backup`: its file or its position")
+	cmd.Flags().StringVar(&o.since, "since", "",
+		"write only what was recorded after this earlier `backup`: its file or its position")
 	return cmd
 }
 
@@ -58,10 +61,11 @@ func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	var to store.Position
-	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "backing up", func(b backend, w io.Writer, progress func(entries, bytes int64)) (err error) {
-		to, err = b.Backup(ctx, w, from, progress)
-		return err
-	})
+	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "backing up",
+		func(a access, w io.Writer, progress func(entries, bytes int64)) (err error) {
+			to, err = a.Backup(ctx, w, from, progress)
+			return err
+		})
 	if err != nil {
 		return err
 	}
@@ -69,8 +73,8 @@ func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	return nil
 }
 
-// from returns the position of --since. Without the flag it is the zero position,
-// at which a full backup starts.
+// from returns the position of --since. Without the flag it is the zero
+// position, at which a full backup starts.
 func (o *backupOptions) from() (p store.Position, err error) {
 	if o.since == "" {
 		return p, nil
@@ -80,7 +84,8 @@ func (o *backupOptions) from() (p store.Position, err error) {
 		if p.UnmarshalText([]byte(o.since)) == nil {
 			return p, nil
 		}
-		return p, history.Errorf(history.Invalid, "--since: %s is neither the file nor the position of a backup", o.since)
+		return p, history.Errorf(history.Invalid, "--since: %s is neither the file nor the position of a backup",
+			o.since)
 	}
 	if err != nil {
 		return p, history.Errorf(history.Invalid, "--since: %v", err)

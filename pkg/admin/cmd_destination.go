@@ -18,29 +18,31 @@ type destination string
 // check rejects a terminal as the destination. The noun names what is written.
 func (d destination) check(out io.Writer, noun string) error {
 	if d == stdio && isTerminal(out) {
-		return history.Errorf(history.Invalid, "%s can't be written to a terminal: give a file, or redirect the output", noun)
+		return history.Errorf(history.Invalid,
+			"%s can't be written to a terminal: give a file, or redirect the output", noun)
 	}
 	return nil
 }
 
-// produce writes the output of f to the destination, and shows its progress. The
-// function gets the backend of the storage directory. The returned progress has
-// the totals.
+// produce writes the output of f to the destination, and shows its progress.
+// The function gets access to the log of the storage directory. The returned
+// progress has the totals.
 func (d destination) produce(
-	ctx context.Context, flags *storageFlags, out, errOut io.Writer, doing string, f func(b backend, w io.Writer, progress func(entries, bytes int64)) error,
+	ctx context.Context, flags *storageFlags, out, errOut io.Writer, doing string,
+	f func(a access, w io.Writer, progress func(entries, bytes int64)) error,
 ) (p *progress, err error) {
 	dir, err := flags.dir()
 	if err != nil {
 		return nil, err
 	}
-	b, closeBackend, err := flags.openBackend(ctx, dir, errOut)
+	a, closeAccess, err := flags.openAccess(ctx, dir, errOut)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, closeBackend()) }()
+	defer func() { err = errors.Join(err, closeAccess()) }()
 	p = newProgress(errOut, doing)
 	defer p.clear()
-	return p, d.write(out, p, func(w io.Writer) error { return f(b, w, p.update) })
+	return p, d.write(out, p, func(w io.Writer) error { return f(a, w, p.update) })
 }
 
 // write writes the output of f, and counts its bytes in p. A file gets its name

@@ -25,11 +25,11 @@ func newExportCommand(env Environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export --start TIME FILE|-",
 		Short: "Export a range of time to one file that can be shared",
-		Long: `Write the history of a range of time to one file or to stdout, even while it is recorded. The export contains the versions of
-the range, the baseline of each object at its start, and the gaps.
+		Long: `Write the history of a range of time to one file or to stdout, even while it is recorded. The export
+contains the versions of the range, the baseline of each object at its start, and the gaps.
 
-A file gets its name after it is complete. It can be read without the recorder, but recording can't continue from it. Values of
-Secrets are exported as they are recorded: as hashes, without the key.
+A file gets its name after it is complete. It can be read without the recorder, but recording can't
+continue from it. Values of Secrets are exported as they are recorded: as hashes, without the key.
 
 A time is RFC 3339 or an age: 15m, 2h, 3d.`,
 		Example: `  # The last two hours of everything
@@ -47,8 +47,10 @@ A time is RFC 3339 or an age: 15m, 2h, 3d.`,
 	o.addFlags(cmd)
 	cmd.Flags().StringVar(&o.start, "start", "", "`time` at which the range starts (required)")
 	cmd.Flags().StringVar(&o.end, "end", "", "`time` before which the range ends (default: now)")
-	cmd.Flags().StringVarP(&o.selection.Namespace, "namespace", "n", "", "export only this `namespace`; - means cluster-scoped objects")
-	cmd.Flags().StringSliceVar(&o.selection.Types, "resource", nil, "export only these `resources`, in any form of kubectl: pods, deploy, deployments.apps")
+	cmd.Flags().StringVarP(&o.selection.Namespace, "namespace", "n", "",
+		"export only this `namespace`; - means cluster-scoped objects")
+	cmd.Flags().StringSliceVar(&o.selection.Types, "resource", nil,
+		"export only these `resources`, in any form of kubectl: pods, deploy, deployments.apps")
 	return cmd
 }
 
@@ -78,10 +80,11 @@ func (o *exportOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		return err
 	}
 	var x Exported
-	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "exporting", func(b backend, w io.Writer, progress func(entries, bytes int64)) (err error) {
-		x, err = b.Export(ctx, w, o.selection, progress)
-		return err
-	})
+	p, err := o.file.produce(ctx, &o.storageFlags, out, errOut, "exporting",
+		func(a access, w io.Writer, progress func(entries, bytes int64)) (err error) {
+			x, err = a.Export(ctx, w, o.selection, progress)
+			return err
+		})
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ func readExport(t *testing.T, file []byte) (*archive.Reader, string) {
 	return r, strings.Join(rvs, " ")
 }
 
-// TestExport_WritesSelection exports from a storage directory without a recorder,
-// and from one with a running recorder.
+// TestExport_WritesSelection exports from a storage directory without a
+// recorder, and from one with a running recorder.
 func TestExport_WritesSelection(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		t.Run(map[bool]string{false: "stopped", true: "running"}[running], func(t *testing.T) {
@@ -106,8 +106,8 @@ func TestExport_WritesSelection(t *testing.T) {
 	}
 }
 
-// TestExport_LeavesNoFileOnFailure exports from a recorder whose disk fails, and
-// interrupts an export.
+// TestExport_LeavesNoFileOnFailure exports from a recorder whose disk fails,
+// and interrupts an export.
 func TestExport_LeavesNoFileOnFailure(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
 	serve(t, dir, damagedLog{})

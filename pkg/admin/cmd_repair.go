@@ -23,14 +23,16 @@ func newRepairCommand(env Environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "repair",
 		Short: "Repair a damaged history, keeping every readable version",
-		Long: `Repair the files in which verify finds damage, and verify the history. The recorder must be stopped. A recorder does the same
-when it starts.
+		Long: `Repair the files in which verify finds damage, and verify the history. The recorder must be stopped.
+A recorder does the same when it starts.
 
-Damaged blocks of tables are dropped; everything else is kept. Lost index entries, heads and names are rebuilt from the versions.
-Versions whose JSON is lost, and deltas against them, are removed; gaps with the reason "damaged" cover them, by resource and time.
-The damaged files are kept in the directory "damaged" of the storage directory until you remove them.
+Damaged blocks of tables are dropped; everything else is kept. Lost index entries, heads and names
+are rebuilt from the versions. Versions whose JSON is lost, and deltas against them, are removed;
+gaps with the reason "damaged" cover them, by resource and time. The damaged files are kept in the
+directory "damaged" of the storage directory until you remove them.
 
-With --dry-run, the command prints what would be lost, and changes nothing. If you have a backup, compare it with that first.`,
+With --dry-run, the command prints what would be lost, and changes nothing. If you have a backup,
+compare it with that first.`,
 		Example: `  # Show what would be lost
   watchhistory-recorder repair --dry-run --storage data
 
@@ -91,8 +93,8 @@ func (o *repairOptions) forecast(ctx context.Context, dir string, opts store.Opt
 	return nil
 }
 
-// printReport prints the report of a repair: the damaged files, what is lost, and
-// what is restored.
+// printReport prints the report of a repair: the damaged files, what is lost,
+// and what is restored.
 func printReport(w io.Writer, r *store.Report) {
 	for _, f := range r.Files {
 		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Name, f.Problem, f.Repair)
@@ -104,8 +106,8 @@ func printReport(w io.Writer, r *store.Report) {
 		if resource == "" {
 			resource = "of an unknown resource"
 		}
-		_, _ = fmt.Fprintf(w, "lost: %s %s: %d versions of %d objects, from %s to %s\n", l.Day, resource, l.Versions, l.Objects,
-			l.From.Format(time.TimeOnly), l.To.Format(time.TimeOnly))
+		_, _ = fmt.Fprintf(w, "lost: %s %s: %d versions of %d objects, from %s to %s\n",
+			l.Day, resource, l.Versions, l.Objects, l.From.Format(time.TimeOnly), l.To.Format(time.TimeOnly))
 	}
 	if r.Unknown {
 		_, _ = fmt.Fprintln(w, "lost: versions that can't be counted; gaps cover their time")
@@ -125,6 +127,7 @@ func printReport(w io.Writer, r *store.Report) {
 		}
 	}
 	if r.NewKey {
-		_, _ = fmt.Fprintln(w, "the key of the hashes of secret values is lost: a new one is created, and earlier hashes can't be compared with later ones")
+		_, _ = fmt.Fprintln(w, "the key of the hashes of secret values is lost: "+
+			"a new one is created, and earlier hashes can't be compared with later ones")
 	}
 }

@@ -25,13 +25,14 @@ func newRestoreCommand(env Environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE... | -",
 		Short: "Restore a history from its backups",
-		Long: `Restore a history from a full backup and the backups that were made since. Give them in the order in which they were made.
+		Long: `Restore a history from a full backup and the backups that were made since. Give them in the order in
+which they were made.
 
-The storage directory must be empty or absent. If the restore fails, for example because a backup is damaged, a recorder refuses to
-open the directory. Empty it and restore again.
+The storage directory must be empty or absent. If the restore fails, for example because a backup is
+damaged, a recorder refuses to open the directory. Empty it and restore again.
 
-A recorder that starts on a restored history continues where the last backup ends. Changes since then that the API server no longer
-returns become a gap.`,
+A recorder that starts on a restored history continues where the last backup ends. Changes since
+then that the API server no longer returns become a gap.`,
 		Example: `  # A full backup and a later one, into a new directory
   watchhistory-recorder restore monday.whb tuesday.whb --storage data
 
@@ -68,12 +69,13 @@ func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer
 	return nil
 }
 
-// open opens all backups and reads their headers, so that nothing is restored if a
-// name is wrong. The caller must call closeFiles.
+// open opens all backups and reads their headers, so that nothing is restored
+// if a name is wrong. The caller must call closeFiles.
 func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, closeFiles func(), err error) {
 	if slices.Contains(o.files, stdio) {
 		if len(o.files) > 1 {
-			return nil, nil, history.Errorf(history.Invalid, "only one backup can be read from stdin: give files for several")
+			return nil, nil, history.Errorf(history.Invalid,
+				"only one backup can be read from stdin: give files for several")
 		}
 		return []io.Reader{in}, func() {}, nil
 	}

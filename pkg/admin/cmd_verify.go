@@ -24,11 +24,12 @@ func newVerifyCommand(env Environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read the whole history and report damage",
-		Long: `Read the whole history, even while it is recorded, and report damage, one line each. The command verifies the checksums of
-database files, versions and their JSON, and compares versions with index entries. It changes nothing, and the directory may be on a
-read-only volume.
+		Long: `Read the whole history, even while it is recorded, and report damage, one line each. The command
+verifies the checksums of database files, versions and their JSON, and compares versions with index
+entries. It changes nothing, and the directory may be on a read-only volume.
 
-The exit code is 0 if nothing is damaged, 1 if something is, and 2 if the history could not be verified.`,
+The exit code is 0 if nothing is damaged, 1 if something is, and 2 if the history could not be
+verified.`,
 		Example: `  watchhistory-recorder verify --storage data
 
   # Verify the history of the recorder in the cluster
@@ -82,8 +83,8 @@ func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 	return o.conclude(&r, out, errOut)
 }
 
-// verify verifies the log of the recorder that runs on dir. If no recorder runs,
-// it verifies the files of dir, and counts damaged files too.
+// verify verifies the log of the recorder that runs on dir. If no recorder
+// runs, it verifies the files of dir, and counts damaged files too.
 func (o *verifyOptions) verify(
 	ctx context.Context, dir string, errOut io.Writer, report func(store.Damage), progress store.Progress,
 ) (v store.Verification, err error) {
@@ -118,7 +119,8 @@ func (o *verifyOptions) conclude(r *verifyResult, out, errOut io.Writer) error {
 	}
 	_, _ = fmt.Fprintf(errOut, "verified %d versions, %d entries, %d files\n", r.Versions, r.Entries, r.Files)
 	if r.Damaged > 0 {
-		err := history.Errorf(history.Internal, "%s damaged: run 'watchhistory-recorder repair', or restore a backup", count(r.Damaged, "place is", "places are"))
+		err := history.Errorf(history.Internal, "%s damaged: run 'watchhistory-recorder repair', or restore a backup",
+			count(r.Damaged, "place is", "places are"))
 		return &exitError{err, exitDamaged}
 	}
 	return nil

@@ -2,12 +2,12 @@
 // verify, repair and export.
 //
 // One process owns a storage directory. So a running recorder serves these
-// operations on a Unix socket in the directory, and a command uses the socket if
-// there is one. Otherwise the command opens the directory itself.
+// operations on a Unix socket in the directory, and a command uses the socket
+// if there is one. Otherwise the command opens the directory itself.
 //
-// The socket is the only remote access, because a backup contains the key of the
-// hashes of secret values, and the REST API has no authentication. Whoever can
-// open the socket can also read the directory.
+// The socket is the only remote access, because a backup contains the key of
+// the hashes of secret values, and the REST API has no authentication. Whoever
+// can open the socket can also read the directory.
 //
 // Invariant: a command reports success only after its output is complete and
 // synced. A file gets its name then.
@@ -15,7 +15,7 @@
 // # Files
 //
 //   - cmd*.go: the commands, and the files that they write
-//   - backend*.go: the operations, on an open log or through the socket
+//   - access*.go: the operations on a log, directly or through the socket
 //   - server*.go: the socket, and the recorder's side of it
 //   - progress.go: the progress of a long operation
 package admin

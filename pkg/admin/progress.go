@@ -11,15 +11,15 @@ import (
 	"golang.org/x/term"
 )
 
-// How often progress is written: on a terminal, where one line is overwritten, and
-// elsewhere.
+// How often progress is written: on a terminal, where one line is overwritten,
+// and elsewhere.
 const (
 	terminalInterval = 200 * time.Millisecond
 	lineInterval     = 30 * time.Second
 )
 
-// progress writes the progress of a long operation. It is not safe for concurrent
-// use.
+// progress writes the progress of a long operation. It is not safe for
+// concurrent use.
 type progress struct {
 	w        io.Writer
 	doing    string // "backing up"

@@ -32,8 +32,8 @@ type handler struct {
 	logger *slog.Logger
 }
 
-// NewServer returns the server of a recorder's socket. The program is the name and
-// the version of the recorder.
+// NewServer returns the server of a recorder's socket. The program is the name
+// and the version of the recorder.
 //
 // The server limits neither the time of a response nor that of reading: a read
 // timeout would also end a response that takes longer.
@@ -111,8 +111,8 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// stream responds with the output of write, and with its result in a trailer. If
-// write fails after the body was started, the connection is closed.
+// stream responds with the output of write, and with its result in a trailer.
+// If write fails after the body was started, the connection is closed.
 func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string, write func(io.Writer) (string, error)) {
 	w.Header().Set("Trailer", trailer)
 	w.Header().Set("Content-Type", "application/octet-stream")
@@ -122,7 +122,8 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string,
 	switch {
 	case err == nil:
 		w.Header().Set(trailer, value)
-		h.logger.InfoContext(r.Context(), "served history", "path", r.URL.Path, "result", value, "took", time.Since(begin))
+		h.logger.InfoContext(r.Context(), "served history",
+			"path", r.URL.Path, "result", value, "took", time.Since(begin))
 	case !out.started:
 		respondError(w, err)
 	default:
@@ -143,8 +144,8 @@ func respondError(w http.ResponseWriter, err error) {
 	_ = json.NewEncoder(w).Encode(failureOf(err))
 }
 
-// verify responds with lines as they arise: damage, progress and, as the last one,
-// the result or an error.
+// verify responds with lines as they arise: damage, progress and, as the last
+// one, the result or an error.
 func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := json.NewEncoder(w)

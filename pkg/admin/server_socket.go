@@ -15,8 +15,8 @@ import (
 // SocketName is the name of a recorder's socket in its storage directory.
 const SocketName = "admin.sock"
 
-// maxSocketPath is the length in bytes that every system accepts for the path of a
-// socket.
+// maxSocketPath is the length in bytes that every system accepts for the path
+// of a socket.
 const maxSocketPath = 103
 
 // errNoRecorder means that no recorder runs on a storage directory.
@@ -25,8 +25,8 @@ var errNoRecorder = errors.New("no recorder runs on the storage directory")
 // Listen opens the socket of a storage directory. Only the owner can connect.
 // Closing the listener removes the socket.
 //
-// The caller holds the lock of the directory. So an existing socket was left by a
-// process that was killed, and is replaced.
+// The caller holds the lock of the directory. So an existing socket was left by
+// a process that was killed, and is replaced.
 func Listen(ctx context.Context, storage string) (net.Listener, error) {
 	path, err := socketPath(storage)
 	if err != nil {
@@ -49,7 +49,8 @@ func socketPath(storage string) (string, error) {
 	path := filepath.Join(storage, SocketName)
 	if len(path) > maxSocketPath {
 		return "", history.Errorf(history.Invalid,
-			"the path of the socket %s is longer than %d bytes: move the storage directory, or use a shorter relative path", path, maxSocketPath)
+			"the path of the socket %s is longer than %d bytes: move the storage directory, or use a shorter relative path",
+			path, maxSocketPath)
 	}
 	return path, nil
 }
@@ -68,7 +69,8 @@ func dial(ctx context.Context, storage string) (net.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, fs.ErrPermission):
-		return nil, history.Errorf(history.Forbidden, "open %s: permission denied: run this command as the recorder's user", path)
+		return nil, history.Errorf(history.Forbidden,
+			"open %s: permission denied: run this command as the recorder's user", path)
 	default:
 		return nil, errNoRecorder
 	}

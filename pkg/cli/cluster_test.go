@@ -59,8 +59,8 @@ type nameCase struct {
 	code                 int
 }
 
-// nameCases returns command lines for a story with the CRDs. The warning is the one
-// of kubectl about their short name.
+// nameCases returns command lines for a story with the CRDs. The warning is the
+// one of kubectl about their short name.
 func nameCases(warning string) []nameCase {
 	const workloads = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
 	return []nameCase{
@@ -84,8 +84,8 @@ func nameCases(warning string) []nameCase {
 	}
 }
 
-// testNames checks that types, names, categories and shared short names have the
-// same meaning as in kubectl.
+// testNames checks that types, names, categories and shared short names have
+// the same meaning as in kubectl.
 func testNames(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	kubectl(t, cluster, sharedShortName, "apply", "-f", "-")
@@ -119,8 +119,8 @@ func testNames(t *testing.T, cluster *clustertest.Cluster) {
 	}
 }
 
-// applied returns manifests of one version of several objects, with strings that
-// are difficult in YAML.
+// applied returns manifests of one version of several objects, with strings
+// that are difficult in YAML.
 func applied(version int) string {
 	return fmt.Sprintf(`
 apiVersion: v1
@@ -160,8 +160,8 @@ stringData: {token: "%[1]d"}
 `, version, strings.Repeat("k", 200))
 }
 
-// testApply checks that kubectl can apply the output of --revision: over a newer
-// version, and after the object was deleted.
+// testApply checks that kubectl can apply the output of --revision: over a
+// newer version, and after the object was deleted.
 func testApply(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	const namespace = "bring-back"

@@ -8,8 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// options are the options of a command. Its methods are called in this order; the
-// first error ends the command.
+// options are the options of a command. Its methods are called in this order;
+// the first error ends the command.
 type options interface {
 	complete() error // parses flags and fills in defaults
 	validate() error // rejects invalid flags, before anything is connected
@@ -50,8 +50,8 @@ func (o *queryOptions) validate() error {
 	return o.output.validate()
 }
 
-// withSession is [connection.withSession], after the relative times of the window
-// were resolved by the recorder's clock.
+// withSession is [connection.withSession], after the relative times of the
+// window were resolved by the recorder's clock.
 func (o *queryOptions) withSession(ctx context.Context, query func(*session) error) error {
 	return o.connection.withSession(ctx, func(s *session) error {
 		if err := o.resolveTimes(ctx, s); err != nil {
@@ -82,10 +82,12 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 
 // addNoiseFlag adds --show-noise.
 func addNoiseFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "show-noise", false, "Also show changes that are only noise, such as heartbeats and counters of the server.")
+	cmd.Flags().BoolVar(to, "show-noise", false,
+		"Also show changes that are only noise, such as heartbeats and server-side counters.")
 }
 
 // addExitCodeFlag adds --exit-code.
 func addExitCodeFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "exit-code", false, "Exit with 0 if nothing changed, 1 if something changed, 2 on errors, as diff does.")
+	cmd.Flags().BoolVar(to, "exit-code", false,
+		"Exit with 0 if nothing changed, 1 if something changed, 2 on errors, as diff does.")
 }

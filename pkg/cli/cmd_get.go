@@ -50,7 +50,8 @@ func newGet(conn *connection) *cobra.Command {
 	}
 	o.window.addFlags(cmd.Flags(), "changes")
 	o.output.addFlags(cmd)
-	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "Show all namespaces, including cluster-scoped objects.")
+	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
+		"Show all namespaces, including cluster-scoped objects.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	return cmd
@@ -81,8 +82,8 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	return err
 }
 
-// queries returns the queries for subjects: one for each namespace of each named
-// subject, in their order, or one for all types of each namespace.
+// queries returns the queries for subjects: one for each namespace of each
+// named subject, in their order, or one for all types of each namespace.
 func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuery {
 	if len(subjects) == 0 {
 		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
@@ -102,14 +103,15 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 	}
 	for _, namespace := range []history.NamespaceScope{s.namespace, history.ClusterScoped} {
 		if len(types[namespace]) > 0 {
-			queries = append(queries, client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
+			queries = append(queries,
+				client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
 		}
 	}
 	return queries
 }
 
-// show writes the timeline, oldest first, and the notes about it. It returns the
-// number of changes that it wrote.
+// show writes the timeline, oldest first, and the notes about it. It returns
+// the number of changes that it wrote.
 func (o *getOptions) show(s *session, subjects []subject, found *result) (shown int, err error) {
 	slices.Reverse(found.events)
 	visible := o.visible(found.events, o.showNoise)
@@ -137,8 +139,8 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 }
 
 // reportMissing writes a note for each named subject without a change, and a
-// warning for each type that is not recorded. It fails at the first named subject
-// without any history.
+// warning for each type that is not recorded. It fails at the first named
+// subject without any history.
 func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []subject, found *result) error {
 	matches := found.matches // of named subjects: one for each namespace
 	for _, sub := range subjects {

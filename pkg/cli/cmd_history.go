@@ -53,7 +53,7 @@ func newHistory(conn *connection) *cobra.Command {
 			# What changed in each version
 			watchhistory history deploy/web -n shop --diff
 
-			# What the last change but one was
+			# What the second to last change was
 			watchhistory history deploy web -n shop --diff --revision -1
 
 			# What changed from one version to another
@@ -78,13 +78,15 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
 	fs.Lookup("diff").NoOptDefVal = diffStructural
-	fs.StringVar(&o.revision, "revision", "", "Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
+	fs.StringVar(&o.revision, "revision", "",
+		"Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
 	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	_ = cmd.RegisterFlagCompletionFunc("revision", o.completeRevisions)
 	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
-	_ = cmd.RegisterFlagCompletionFunc("diff", cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("diff",
+		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (o *historyOptions) complete() (err error) {
@@ -165,8 +167,9 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	return len(visible), nil
 }
 
-// showNothing writes the notes and, for programs, the empty document of an object
-// without versions in the window. It fails if the object has no history at all.
+// showNothing writes the notes and, for programs, the empty document of an
+// object without versions in the window. It fails if the object has no history
+// at all.
 func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render.Printer, found *result) error {
 	if err := o.writeGapsOnly(found.gaps, p.History, o.hidesGaps()); err != nil {
 		return err

@@ -22,8 +22,8 @@ func (o *historyOptions) diffWriter() *diffWriter {
 	return &diffWriter{env: &o.env, printer: o.printer(&o.env, false, o.showNoise), unified: o.diff == diffUnified}
 }
 
-// write writes the diff from old to new. If old is nil, it writes only the heading
-// of new, which counts as a diff.
+// write writes the diff from old to new. If old is nil, it writes only the
+// heading of new, which counts as a diff.
 func (d *diffWriter) write(old, new *v1.Event) (err error) {
 	differs := false
 	if d.unified {
@@ -43,7 +43,8 @@ func (d *diffWriter) write(old, new *v1.Event) (err error) {
 // noteHidden writes a note with the number of hidden changes.
 func (d *diffWriter) noteHidden() {
 	if d.hidden > 0 {
-		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them", plural(d.hidden, "change"), are(d.hidden), are(d.hidden)))
+		are := are(d.hidden)
+		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them", plural(d.hidden, "change"), are, are))
 	}
 }
 

@@ -12,14 +12,15 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// revisions is a parsed --revision: one revision or a range. Numbers below 1 count
-// from the newest revision, which is 0.
+// revisions is a parsed --revision: one revision or a range. Numbers below 1
+// count from the newest revision, which is 0.
 type revisions struct {
 	first, last int
 	isRange     bool
 }
 
-// parseRevisions parses "14", "-1" or "2..5". Either end of a range may be absent.
+// parseRevisions parses "14", "-1" or "2..5". Either end of a range may be
+// absent.
 func parseRevisions(text string) (r revisions, err error) {
 	first, last, isRange := strings.Cut(text, "..")
 	if r = (revisions{isRange: isRange, first: 1}); !isRange {
@@ -56,12 +57,12 @@ func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
 	return uint64(f), uint64(l), true
 }
 
-// isReversed reports whether the range is empty for every object: both ends count
-// from the same side, and the first is the newer one.
+// isReversed reports whether the range is empty for every object: both ends
+// count from the same side, and the first is the newer one.
 func (r revisions) isReversed() bool { return r.first > r.last && (r.first > 0) == (r.last > 0) }
 
-// runRevisions writes one revision or a range, and returns the number of versions
-// or of diffs that it wrote.
+// runRevisions writes one revision or a range, and returns the number of
+// versions or of diffs that it wrote.
 func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown int, err error) {
 	newest, err := v.newestVersion(ctx)
 	if err != nil {
@@ -70,7 +71,8 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	first, last, ok := o.revisions.absolute(newest.Revision)
 	switch {
 	case !ok && o.revisions.isReversed():
-		return 0, invalidf("--revision %s: want the older one first, as in %d..%d", o.revision, o.revisions.last, o.revisions.first)
+		return 0, invalidf("--revision %s: want the older one first, as in %d..%d",
+			o.revision, o.revisions.last, o.revisions.first)
 	case !ok:
 		return 0, invalidf("--revision %s not found: the newest is %d", o.revision, newest.Revision)
 	}
@@ -101,19 +103,20 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 	return len(found), nil
 }
 
-// isRedacted reports whether values of a version, or parts of them, were replaced
-// by hashes.
+// isRedacted reports whether values of a version, or parts of them, were
+// replaced by hashes.
 func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte("hmac-sha256:")) }
 
 // revisionNotFound returns the error for a revision that is not in the history.
 func revisionNotFound(v *versions, revision, newest uint64) error {
-	return history.Errorf(history.NotFound, "revision %d of %s not found: the newest is %d; revisions older than the retention are dropped",
+	return history.Errorf(history.NotFound,
+		"revision %d of %s not found: the newest is %d; revisions older than the retention are dropped",
 		revision, v.subject, newest)
 }
 
-// compare writes the diff of the first and the last revision of a range, or of a
-// single revision and the one before it. It returns the number of diffs that are
-// not empty.
+// compare writes the diff of the first and the last revision of a range, or of
+// a single revision and the one before it. It returns the number of diffs that
+// are not empty.
 func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, newest uint64) (shown int, err error) {
 	numbers := []uint64{last}
 	if !o.revisions.isRange {
@@ -168,8 +171,8 @@ func (v *versions) queries(lean bool) (queries []client.EventsQuery) {
 	return queries
 }
 
-// newestVersion returns the newest version, and restricts v to its incarnation and
-// its namespace. It fails if there is none.
+// newestVersion returns the newest version, and restricts v to its incarnation
+// and its namespace. It fails if there is none.
 func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err error) {
 	for _, q := range v.queries(true) {
 		q.Limit = 1
@@ -191,8 +194,8 @@ func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err err
 	return newest, nil
 }
 
-// gapsBetween returns the gaps between two versions. If first is nil, it returns
-// the gaps at the time of last.
+// gapsBetween returns the gaps between two versions. If first is nil, it
+// returns the gaps at the time of last.
 func (v *versions) gapsBetween(ctx context.Context, first, last *v1.Event) ([]v1.Gap, error) {
 	if first == nil {
 		first = last

@@ -54,7 +54,8 @@ func newRelated(conn *connection) *cobra.Command {
 	}
 	o.window.addFlags(cmd.Flags(), "Event records")
 	o.output.addFlags(cmd)
-	cmd.Flags().BoolVar(&o.descendants, "descendants", true, "Also show the Events about everything that the object owned.")
+	cmd.Flags().BoolVar(&o.descendants, "descendants", true,
+		"Also show the Events about everything that the object owned.")
 	cmd.Flags().StringVar(&o.uid, "uid", "", "Only show Events about the object with this UID.")
 	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
 	return cmd
@@ -107,7 +108,9 @@ func (r *relatedResult) merge(other *relatedResult, limit int) {
 	}
 	r.events = append(r.events, other.events...)
 	slices.SortStableFunc(r.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
-	r.events = slices.CompactFunc(r.events, func(x, y v1.Event) bool { return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID })
+	r.events = slices.CompactFunc(r.events, func(x, y v1.Event) bool {
+		return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID
+	})
 	if limit > 0 && len(r.events) > limit {
 		r.events, r.cut = r.events[:limit], true
 	}
@@ -228,7 +231,8 @@ func (o *relatedOptions) show(ctx context.Context, s *session, sub subject, foun
 		o.env.note(fmt.Sprintf("No Events regarding %s found%s.", sub, in(sub.namespaceOf(s.namespace))))
 	}
 	if found.cut {
-		o.env.note(fmt.Sprintf("Showing the newest %d Event records: --limit=0 shows all, --since shows fewer.", len(found.events)))
+		o.env.note(fmt.Sprintf("Showing the newest %d Event records: --limit=0 shows all, --since shows fewer.",
+			len(found.events)))
 	}
 	o.env.note(found.ignored.note())
 	found.coverage.note(&o.queryOptions, len(found.events) == 0)

@@ -45,7 +45,7 @@ func TestRelated_WindowSelectsByEventTime(t *testing.T) {
 		"--limit 2 --until 30m":       {"late", "old"},
 		"--chunk-size 1 --since 110m": {"recent", "late"},
 	} {
-		code, stdout, stderr := r.ask(t, append([]string{"related", "pod/web", "--no-headers"}, strings.Fields(args)...)...)
+		code, stdout, stderr := r.run(t, append([]string{"related", "pod/web", "--no-headers"}, strings.Fields(args)...)...)
 		var got []string
 		for line := range strings.Lines(stdout) {
 			_, name, _ := strings.Cut(strings.TrimSpace(line), "about ")
@@ -62,14 +62,14 @@ func TestGet_HidesExpiryOfEvents(t *testing.T) {
 	r.report("old", time.Hour, time.Hour, history.Create)
 	r.report("old", 30*time.Second, time.Hour, history.Delete)
 	r.write(20*time.Second, &history.Record{Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Delete, Object: []byte(`{}`)})
-	_, stdout, stderr := r.ask(t, "get", "--since", "1m")
+	_, stdout, stderr := r.run(t, "get", "--since", "1m")
 	if strings.Contains(stdout, "event/old") || strings.Contains(stdout, "about old") || !strings.Contains(stdout, "pod/web") {
 		t.Errorf("got\n%swant the deletion of the pod alone", stdout)
 	}
 	if want := "1 change with noise only is hidden"; !strings.Contains(stderr, want) {
 		t.Errorf("got stderr %q, want %q", stderr, want)
 	}
-	if _, stdout, _ = r.ask(t, "get", "--since", "1m", "--show-noise"); !strings.Contains(stdout, "event/old") || strings.Contains(stdout, "about old") {
+	if _, stdout, _ = r.run(t, "get", "--since", "1m", "--show-noise"); !strings.Contains(stdout, "event/old") || strings.Contains(stdout, "about old") {
 		t.Errorf("with --show-noise: got\n%swant the expiry without the Event's text", stdout)
 	}
 }

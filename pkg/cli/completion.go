@@ -24,35 +24,45 @@ const (
 	completionRecords = 1000
 )
 
-// suggestFunc returns suggestions. A suggestion is a value, or a value, a tab and
-// a description.
+// suggestFunc returns suggestions. A suggestion is a value, or a value, a tab
+// and a description.
 type suggestFunc func(context.Context, *session) []string
 
 // completeMany completes the arguments of get: types, and names after a type.
-func (c *connection) completeMany(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+func (c *connection) completeMany(
+	cmd *cobra.Command, args []string, toComplete string,
+) ([]string, cobra.ShellCompDirective) {
 	if kind, _, slash := strings.Cut(toComplete, "/"); slash {
-		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string { return s.suggestNames(ctx, kind, kind+"/") })
+		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {
+			return s.suggestNames(ctx, kind, kind+"/")
+		})
 	}
 	if len(args) > 0 && !strings.Contains(args[0], "/") {
 		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {
-			return slices.DeleteFunc(s.suggestNames(ctx, args[0], ""), func(name string) bool { return slices.Contains(args[1:], name) })
+			return slices.DeleteFunc(s.suggestNames(ctx, args[0], ""), func(name string) bool {
+				return slices.Contains(args[1:], name)
+			})
 		})
 	}
 	prefix := toComplete[:strings.LastIndex(toComplete, ",")+1]
-	return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string { return s.suggestTypes(ctx, prefix) })
+	return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {
+		return s.suggestTypes(ctx, prefix)
+	})
 }
 
 // completeOne completes TYPE NAME and TYPE/NAME.
-func (c *connection) completeOne(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+func (c *connection) completeOne(
+	cmd *cobra.Command, args []string, toComplete string,
+) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 1 || len(args) == 1 && strings.Contains(args[0], "/") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return c.completeMany(cmd, args, toComplete)
 }
 
-// suggest calls f with a session. If that fails, there are no suggestions and no
-// output, because the cursor is in the middle of a line. Credential plugins can't
-// prompt.
+// suggest calls f with a session. If that fails, there are no suggestions and
+// no output, because the cursor is in the middle of a line. Credential plugins
+// can't prompt.
 func (c *connection) suggest(cmd *cobra.Command, toComplete string, f suggestFunc) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
@@ -124,8 +134,8 @@ func (s *session) suggestNames(ctx context.Context, types, prefix string) []stri
 	return names
 }
 
-// newestOf returns the newest records of a type or of one object, without bodies.
-// On errors it returns none.
+// newestOf returns the newest records of a type or of one object, without
+// bodies. On errors it returns none.
 func (s *session) newestOf(ctx context.Context, sub subject, uid string) []v1.Event {
 	found, err := s.newestVersions(ctx, sub, uid, completionRecords)
 	if err != nil {
@@ -135,18 +145,24 @@ func (s *session) newestOf(ctx context.Context, sub subject, uid string) []v1.Ev
 }
 
 // completeRevisions completes --revision for the object in args.
-func (o *historyOptions) completeRevisions(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+func (o *historyOptions) completeRevisions(
+	cmd *cobra.Command, args []string, toComplete string,
+) ([]string, cobra.ShellCompDirective) {
 	return o.completeVersions(cmd, args, toComplete, o.uid, func(e *v1.Event) string { return fmt.Sprint(e.Revision) })
 }
 
 // completeUIDs completes --uid for the object in args.
-func (o *queryOptions) completeUIDs(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+func (o *queryOptions) completeUIDs(
+	cmd *cobra.Command, args []string, toComplete string,
+) ([]string, cobra.ShellCompDirective) {
 	return o.completeVersions(cmd, args, toComplete, "", func(e *v1.Event) string { return e.UID })
 }
 
 // completeVersions suggests a value of each version of an object. Each value is
 // described by its newest version.
-func (o *queryOptions) completeVersions(cmd *cobra.Command, args []string, toComplete, uid string, value func(*v1.Event) string) ([]string, cobra.ShellCompDirective) {
+func (o *queryOptions) completeVersions(
+	cmd *cobra.Command, args []string, toComplete, uid string, value func(*v1.Event) string,
+) ([]string, cobra.ShellCompDirective) {
 	object, err := parseObject(args)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -170,19 +186,26 @@ func (o *queryOptions) completeVersions(cmd *cobra.Command, args []string, toCom
 
 // completeFlags completes the flags that all commands share.
 func (c *connection) completeFlags(root *cobra.Command) {
-	_ = root.RegisterFlagCompletionFunc("namespace", func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string { return s.suggestNames(ctx, "namespaces", "") })
-	})
-	fromKubeconfig := func(flag string, names func(*api.Config) []string) {
-		_ = root.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	completeNamespace := func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {
+			return s.suggestNames(ctx, "namespaces", "")
+		})
+	}
+	fromKubeconfig := func(names func(*api.Config) []string) cobra.CompletionFunc {
+		return func(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 			config, err := c.config.ToRawKubeConfigLoader().RawConfig()
 			if err != nil {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
 			return typable(names(&config), toComplete), cobra.ShellCompDirectiveNoFileComp
-		})
+		}
 	}
-	fromKubeconfig("context", func(config *api.Config) []string { return slices.Sorted(maps.Keys(config.Contexts)) })
-	fromKubeconfig("cluster", func(config *api.Config) []string { return slices.Sorted(maps.Keys(config.Clusters)) })
-	fromKubeconfig("user", func(config *api.Config) []string { return slices.Sorted(maps.Keys(config.AuthInfos)) })
+	for flag, complete := range map[string]cobra.CompletionFunc{
+		"namespace": completeNamespace,
+		"context":   fromKubeconfig(func(c *api.Config) []string { return slices.Sorted(maps.Keys(c.Contexts)) }),
+		"cluster":   fromKubeconfig(func(c *api.Config) []string { return slices.Sorted(maps.Keys(c.Clusters)) }),
+		"user":      fromKubeconfig(func(c *api.Config) []string { return slices.Sorted(maps.Keys(c.AuthInfos)) }),
+	} {
+		_ = root.RegisterFlagCompletionFunc(flag, complete)
+	}
 }

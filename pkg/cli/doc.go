@@ -3,18 +3,18 @@
 //
 // A command is an options struct with the steps complete, validate and run. Its
 // streams, clock and environment are injected in an [Environment]. The package
-// has no state and never exits the process. [Main] maps errors to exit codes, in
-// one place.
+// has no state and never exits the process. [Main] maps errors to exit codes,
+// in one place.
 //
 // Invariant: stdout contains only data. Warnings, notes and everything that the
 // output omits go to stderr.
 //
-// The package does not guess the meaning of a type's name. Discovery decides and,
-// if it does not have the type or fails, the recorder's catalogue.
+// The package does not guess the meaning of a type's name. Discovery decides
+// and, if it does not have the type or fails, the recorder's catalogue.
 //
 // # Files
 //
-//   - root.go, exit.go, environment.go: the program, its exit codes and its surroundings
+//   - root.go, exit.go, environment.go: the program and its surroundings
 //   - cmd*.go: the commands
 //   - session.go: the connection to a recorder
 //   - query*.go: what is read from it, and in which range of time

@@ -40,8 +40,8 @@ type Environment struct {
 	clockOffset func() time.Duration // the recorder's time minus Now; nil before a recorder is connected
 }
 
-// System returns the environment of this process. If version is empty, it is the
-// module version of the build.
+// System returns the environment of this process. If version is empty, it is
+// the module version of the build.
 func System(version string) Environment {
 	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
 		version = info.Main.Version
@@ -55,9 +55,9 @@ func System(version string) Environment {
 	}
 }
 
-// Arguments returns the command line of args, without the program's name. If the
-// program is called as the plugin's completer, the command line is a request for
-// completion.
+// Arguments returns the command line of args, without the program's name. If
+// the program is called as the plugin's completer, the command line is a
+// request for completion.
 func Arguments(args []string) []string {
 	if commandName(args[0]) == completerName {
 		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)

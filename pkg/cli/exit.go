@@ -21,8 +21,8 @@ const exitInterrupted = 130
 // interrupt.
 const interruptTimeout = 100 * time.Millisecond
 
-// errFound is the error of a command with --exit-code that wrote something. It is
-// never printed.
+// errFound is the error of a command with --exit-code that wrote something. It
+// is never printed.
 var errFound = errors.New("found something")
 
 // Main runs a command line, without the program's name, and returns the exit
@@ -79,8 +79,8 @@ func run(ctx context.Context, env Environment, args []string) int {
 	return code
 }
 
-// exitCode maps a command's error to an exit code, and reports whether the error
-// is printed.
+// exitCode maps a command's error to an exit code, and reports whether the
+// error is printed.
 //
 // Without --exit-code a command exits with 0, or 1 on errors. With --exit-code
 // the codes are those of diff: 0 for no output, 1 for output, 2 for errors.
@@ -116,8 +116,8 @@ func isLikeDiff(cmd *cobra.Command, args []string) bool {
 	return set || slices.Contains(args, "--exit-code")
 }
 
-// outputClosed reports whether err means that the reader of the output closed it.
-// A broken connection to the recorder may have the same cause.
+// outputClosed reports whether err means that the reader of the output closed
+// it. A broken connection to the recorder may have the same cause.
 func outputClosed(err error) bool {
 	return history.CodeOf(err) != history.Unavailable && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
 }

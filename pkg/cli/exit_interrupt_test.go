@@ -24,7 +24,8 @@ func (s blockedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestInterrupt_ExitsAtOnce interrupts a command that is blocked in several places.
+// TestInterrupt_ExitsAtOnce interrupts a command that is blocked in several
+// places.
 func TestInterrupt_ExitsAtOnce(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
@@ -70,7 +71,8 @@ func TestInterrupt_ExitsAtOnce(t *testing.T) {
 	}
 }
 
-// silent returns the address of a server that accepts connections and never responds.
+// silent returns the address of a server that accepts connections and never
+// responds.
 func silent(t *testing.T, accepted func()) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -96,7 +98,8 @@ func silent(t *testing.T, accepted func()) string {
 	return l.Addr().String()
 }
 
-// unfinished returns the URL of a server that starts responses and never ends them.
+// unfinished returns the URL of a server that starts responses and never ends
+// them.
 func unfinished(t *testing.T, begun func()) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -110,8 +113,8 @@ func unfinished(t *testing.T, begun func()) string {
 	return s.URL
 }
 
-// TestDiscovery_IsLimited checks an API server with endless responses. The command
-// uses the catalogue instead.
+// TestDiscovery_IsLimited checks an API server with endless responses. The
+// command uses the catalogue instead.
 func TestDiscovery_IsLimited(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestKrew_CaveatsEnableCompletion runs the command of krew's caveats. Krew links
-// only the plugin into the PATH; that command links the completer.
+// TestKrew_CaveatsEnableCompletion runs the command of krew's caveats. Krew
+// links only the plugin into the PATH; that command links the completer.
 func TestKrew_CaveatsEnableCompletion(t *testing.T) {
 	manifest, err := os.ReadFile(filepath.Join("..", "..", "krew", "watchhistory.yaml"))
 	if err != nil {
@@ -50,8 +50,8 @@ func TestKrew_CaveatsEnableCompletion(t *testing.T) {
 	}
 }
 
-// TestPlugin_EmbedsTimeZones checks that --timezone works without zone files, as
-// in minimal containers and on Windows.
+// TestPlugin_EmbedsTimeZones checks that --timezone works without zone files,
+// as in minimal containers and on Windows.
 func TestPlugin_EmbedsTimeZones(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./plugins/kubectl-watchhistory")
 	list.Dir = filepath.Join("..", "..")

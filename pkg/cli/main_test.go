@@ -20,7 +20,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// run runs the plugin in this process, and returns its exit code and its stderr.
+// run runs the plugin in this process, and returns its exit code and its
+// stderr.
 func run(ctx context.Context, r *recording, out io.Writer, args ...string) (code int, stderr string) {
 	var errOut bytes.Buffer
 	env := cli.System("v1.2.3")
@@ -88,8 +89,8 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-// TestMain_BrokenPipeIsNotAnError checks a reader that closes the pipe, as "| head"
-// does.
+// TestMain_BrokenPipeIsNotAnError checks a reader that closes the pipe, as "|
+// head" does.
 func TestMain_BrokenPipeIsNotAnError(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
@@ -101,8 +102,9 @@ func TestMain_BrokenPipeIsNotAnError(t *testing.T) {
 	}
 }
 
-// TestOutputClosed_IgnoresBrokenConnection checks that a broken connection to the
-// recorder is an error, although it may have the same cause as a closed pipe.
+// TestOutputClosed_IgnoresBrokenConnection checks that a broken connection to
+// the recorder is an error, although it may have the same cause as a closed
+// pipe.
 func TestOutputClosed_IgnoresBrokenConnection(t *testing.T) {
 	if err := (&history.Error{Code: history.Unavailable, Err: &net.OpError{Op: "write", Net: "tcp", Err: syscall.EPIPE}}); cli.OutputClosed(err) {
 		t.Errorf("OutputClosed(%v): got true, want false", err)

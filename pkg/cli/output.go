@@ -40,9 +40,12 @@ func (o *output) addFlags(cmd *cobra.Command) {
 	fs.BoolVar(&o.noHeaders, "no-headers", false, "Do not print the headers of tables.")
 	fs.BoolVar(&o.timestamps, "timestamps", false, "Print times instead of ages.")
 	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of --timestamps, such as UTC or Europe/Berlin.")
-	fs.StringVar(&o.color, "color", "auto", "Print colors: auto, always or never. auto prints them on a terminal, unless NO_COLOR is set.")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	fs.StringVar(&o.color, "color", "auto",
+		"Print colors: auto, always or never. auto prints them on a terminal, unless NO_COLOR is set.")
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("color",
+		cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (o *output) formats() []string {
@@ -91,7 +94,8 @@ func (o *output) printer(env *Environment, namespaces, noise bool) *render.Print
 // table writes records and gaps as a table.
 type table func([]v1.Event, []v1.Gap) error
 
-// write writes records in the format of --output. Only a table contains the gaps.
+// write writes records in the format of --output. Only a table contains the
+// gaps.
 func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
 	switch o.format {
 	case "name":
@@ -144,11 +148,13 @@ func (o *output) writeTemplate(env *Environment, document any) error {
 }
 
 // visible returns the events that a table shows. It hides noise unless noise is
-// set: updates of noise fields only, and expired Kubernetes Events. Both have no
-// summary.
+// set: updates of noise fields only, and expired Kubernetes Events. Both have
+// no summary.
 func (o *output) visible(events []v1.Event, noise bool) []v1.Event {
 	if noise || !o.isTable() {
 		return events
 	}
-	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool { return e.Verb != "create" && e.Summary == "" })
+	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool {
+		return e.Verb != "create" && e.Summary == ""
+	})
 }

@@ -33,8 +33,9 @@ func (c *coverage) add(p *client.Page) {
 	}
 }
 
-// note writes the start of the history, if the window begins earlier or the output
-// is empty. If it is empty, note also writes which types are not recorded.
+// note writes the start of the history, if the window begins earlier or the
+// output is empty. If it is empty, note also writes which types are not
+// recorded.
 func (c *coverage) note(o *queryOptions, empty bool) {
 	o.env.note(c.sinceNote(o, empty))
 	if empty {
@@ -52,7 +53,8 @@ func (c *coverage) sinceNote(o *queryOptions, empty bool) string {
 	if c.trimmed {
 		text = "History is kept since "
 	}
-	text += clock(c.since.In(o.location), now.In(o.location)) + ", " + duration.HumanDuration(max(now.Sub(c.since), 0)) + " ago"
+	age := duration.HumanDuration(max(now.Sub(c.since), 0))
+	text += clock(c.since.In(o.location), now.In(o.location)) + ", " + age + " ago"
 	if !o.end.IsZero() && !o.end.After(c.since) {
 		text += ": after the requested time"
 	}
@@ -92,7 +94,8 @@ func (c *coverage) notRecordedNote() string {
 }
 
 // notRecordedReason returns why the recorder does not record a type of its
-// catalogue. It returns "" if the type is recorded, or if the reason is unknown.
+// catalogue. It returns "" if the type is recorded, or if the reason is
+// unknown.
 func (s *session) notRecordedReason(ctx context.Context, sub subject) string {
 	list, err := s.Resources(ctx)
 	if err != nil {

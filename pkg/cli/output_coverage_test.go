@@ -10,8 +10,8 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// newRecentRecorder returns a recorder that began 11 minutes ago, has one change of
-// 5 minutes ago, and does not record Leases and Roles.
+// newRecentRecorder returns a recorder that began 11 minutes ago, has one
+// change of 5 minutes ago, and does not record Leases and Roles.
 func newRecentRecorder(t *testing.T, trimmed bool) *recording {
 	t.Helper()
 	now := time.Date(2026, 3, 1, 12, 38, 0, 0, time.UTC)
@@ -60,7 +60,7 @@ func TestGet_NotesCoverage(t *testing.T) {
 		"get leases lock": "Not recorded: leases.coordination.k8s.io (excluded).\n" +
 			"error: no history of leases.coordination.k8s.io \"lock\" in shop namespace: the recorder does not record leases.coordination.k8s.io: left out by default\n",
 	} {
-		_, _, stderr := newRecentRecorder(t, false).ask(t, append(strings.Fields(args), "--timezone", "UTC")...)
+		_, _, stderr := newRecentRecorder(t, false).run(t, append(strings.Fields(args), "--timezone", "UTC")...)
 		if got := withoutDiscovery(stderr); got != want {
 			t.Errorf("%s\n got %q\nwant %q", args, got, want)
 		}
@@ -68,14 +68,14 @@ func TestGet_NotesCoverage(t *testing.T) {
 }
 
 func TestGet_DistinguishesRetentionFromBeginning(t *testing.T) {
-	_, _, stderr := newRecentRecorder(t, true).ask(t, "get", "--since", "2d", "--timezone", "Asia/Kathmandu")
+	_, _, stderr := newRecentRecorder(t, true).run(t, "get", "--since", "2d", "--timezone", "Asia/Kathmandu")
 	if want := "History is kept since 18:12:00, 11m ago.\n"; withoutDiscovery(stderr) != want {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
 }
 
-// withoutDiscovery returns stderr without the warning about discovery, which has no
-// API server.
+// withoutDiscovery returns stderr without the warning about discovery, which
+// has no API server.
 func withoutDiscovery(stderr string) (kept string) {
 	for line := range strings.Lines(stderr) {
 		if !strings.Contains(line, "discovery failed") {

@@ -20,8 +20,8 @@ func (e *Environment) note(text string) {
 	}
 }
 
-// warnings is the stream for the warnings of kubectl's libraries. Each warning is
-// written once.
+// warnings is the stream for the warnings of kubectl's libraries. Each warning
+// is written once.
 type warnings struct {
 	env  *Environment
 	seen []string
@@ -42,8 +42,8 @@ func (w *warnings) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ignoreRules are the rules by which the recorder's configuration ignores changes,
-// each once.
+// ignoreRules are the rules by which the recorder's configuration ignores
+// changes, each once.
 type ignoreRules []string
 
 // add adds the rules of one response, which are separated by semicolons.
@@ -82,8 +82,8 @@ func hiddenNote(n int, noun string) string {
 	return fmt.Sprintf("%s with noise only %s hidden; --show-noise lists them", plural(n, noun), are(n))
 }
 
-// whoNote returns an explanation of the question mark in the column WHO, or "" if
-// the table has none.
+// whoNote returns an explanation of the question mark in the column WHO, or ""
+// if the table has none.
 func (o *output) whoNote(shown []v1.Event) string {
 	if !o.isTable() || !slices.ContainsFunc(shown, func(e v1.Event) bool { return render.IsAnonymous(&e) }) {
 		return ""
@@ -108,8 +108,8 @@ func (s *session) noteUnchanged(ctx context.Context, env *Environment, sub subje
 	return s.noHistory(ctx, env, sub, uid)
 }
 
-// noHistory returns the error for an object, or an incarnation of it, that has no
-// history. The error says why, if the recorder knows it.
+// noHistory returns the error for an object, or an incarnation of it, that has
+// no history. The error says why, if the recorder knows it.
 func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, uid string) error {
 	where, hint := in(sub.namespaceOf(s.namespace)), ""
 	if uid != "" {
@@ -118,7 +118,8 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 			return err
 		}
 		if len(uids) > 0 {
-			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s", sub, where, uid, strings.Join(uids, ", "))
+			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s",
+				sub, where, uid, strings.Join(uids, ", "))
 		}
 	}
 	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {

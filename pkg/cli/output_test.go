@@ -12,15 +12,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ask runs the plugin with the recording and without a cluster.
-func (r *recording) ask(t *testing.T, args ...string) (code int, stdout, stderr string) {
+// run runs the plugin with the recording and without a cluster.
+func (r *recording) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out bytes.Buffer
 	code, stderr = run(t.Context(), r, &out, append(args, "--recorder-url", r.url, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir())...)
 	return code, out.String(), stderr
 }
 
-// TestTemplate_KeepsWholeNumbers checks numbers as kubectl's templates print them.
+// TestTemplate_KeepsWholeNumbers checks numbers as kubectl's templates print
+// them.
 func TestTemplate_KeepsWholeNumbers(t *testing.T) {
 	r := newRecording(t)
 	r.write(time.Minute, &history.Record{
@@ -32,14 +33,14 @@ func TestTemplate_KeepsWholeNumbers(t *testing.T) {
 		"jsonpath={.items[0].objectChanges.spec.securityContext['runAsUser','n','f']} {.items[0].revision}",
 		"go-template={{with index .items 0}}{{with .objectChanges.spec.securityContext}}{{.runAsUser}} {{.n}} {{.f}}{{end}} {{.revision}}{{end}}",
 	} {
-		if code, stdout, stderr := r.ask(t, "get", "-o", format); code != 0 || stdout != want || stderr != "" {
+		if code, stdout, stderr := r.run(t, "get", "-o", format); code != 0 || stdout != want || stderr != "" {
 			t.Errorf("-o %s: got exit code %d, stdout %q, want 0 and %q; stderr %s", format, code, stdout, want, stderr)
 		}
 	}
 }
 
-// TestRelated_NotesOmittedEvents checks that the note about omitted records does not
-// count older versions of the object itself.
+// TestRelated_NotesOmittedEvents checks that the note about omitted records
+// does not count older versions of the object itself.
 func TestRelated_NotesOmittedEvents(t *testing.T) {
 	r := newRecording(t)
 	r.writeStoryWithGaps()
@@ -51,15 +52,15 @@ func TestRelated_NotesOmittedEvents(t *testing.T) {
 		"related deploy/web --limit 0 --chunk-size 1":                     false,
 		"related deploy/web --limit 1 --descendants=false --chunk-size 1": false,
 	} {
-		code, stdout, stderr := r.ask(t, strings.Fields(args)...)
+		code, stdout, stderr := r.run(t, strings.Fields(args)...)
 		if code != 0 || strings.Contains(stderr, "Showing the newest") != cut || strings.Contains(stdout, "expired") == cut {
 			t.Errorf("%s: got exit code %d, want 0 and a note: %t\n%s%s", args, code, cut, stdout, stderr)
 		}
 	}
 }
 
-// TestRevision_WarnsOfHashedValues checks that users are warned before they apply
-// hashes.
+// TestRevision_WarnsOfHashedValues checks that users are warned before they
+// apply hashes.
 func TestRevision_WarnsOfHashedValues(t *testing.T) {
 	const warning = "Warning: values of pods \"web\" were recorded as hashes; the original values can't be restored\n"
 	for value, want := range map[string]bool{"plain": false, "hmac-sha256:0123456789abcdef0123456789abcdef": true, "--password=hmac-sha256:0123": true} {
@@ -68,7 +69,7 @@ func TestRevision_WarnsOfHashedValues(t *testing.T) {
 			Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Create, Object: []byte(`{"spec":{"value":"` + value + `"}}`),
 		})
 		for format, warns := range map[string]bool{"yaml": want, "json": want, "jsonpath={.spec}": want, "name": false, "": false} {
-			code, _, stderr := r.ask(t, "history", "pod/web", "--revision", "1", "-o", format)
+			code, _, stderr := r.run(t, "history", "pod/web", "--revision", "1", "-o", format)
 			if code != 0 || strings.Contains(stderr, warning) != warns {
 				t.Errorf("%s, -o %q: got exit code %d, want 0; stderr %q, want a warning: %t", value, format, code, stderr, warns)
 			}
@@ -92,13 +93,14 @@ func TestDiff_ExitCodeWithoutDifference(t *testing.T) {
 		"--revision 2..3 --diff=unified --color=always": 1,
 	} {
 		args := strings.Fields("history deploy/web --diff --exit-code " + args)
-		if code, stdout, stderr := r.ask(t, args...); code != want {
+		if code, stdout, stderr := r.run(t, args...); code != want {
 			t.Errorf("%v: got exit code %d, want %d\n%s%s", args, code, want, stdout, stderr)
 		}
 	}
 }
 
-// TestPages_MustAdvance checks a server that ignores the cursor, as a cache may.
+// TestPages_MustAdvance checks a server that ignores the cursor, as a cache
+// may.
 func TestPages_MustAdvance(t *testing.T) {
 	requests := 0
 	cache := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -122,13 +124,14 @@ func TestPages_MustAdvance(t *testing.T) {
 	r := &recording{url: cache.URL, now: time.Now()}
 	for _, args := range []string{"get --limit 0", "related pod/a"} {
 		requests = 0
-		if code, _, stderr := r.ask(t, strings.Fields(args)...); code != 1 || !strings.Contains(stderr, "its pages do not advance") {
+		if code, _, stderr := r.run(t, strings.Fields(args)...); code != 1 || !strings.Contains(stderr, "its pages do not advance") {
 			t.Errorf("%s: got exit code %d, stderr %s, want 1 and that pages do not advance", args, code, stderr)
 		}
 	}
 }
 
-// TestNote_EscapesUnsafeCharacters checks a server with unsafe headers and names.
+// TestNote_EscapesUnsafeCharacters checks a server with unsafe headers and
+// names.
 func TestNote_EscapesUnsafeCharacters(t *testing.T) {
 	const hostile = "\u009b2J\u202e\u200b"
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -143,7 +146,7 @@ func TestNote_EscapesUnsafeCharacters(t *testing.T) {
 	defer stranger.Close()
 	r := &recording{url: stranger.URL, now: time.Now()}
 	for _, args := range []string{"get", "get things"} {
-		if _, stdout, stderr := r.ask(t, strings.Fields(args)...); stdout != "" || !strings.Contains(stderr, "\ufffd2J") || strings.ContainsAny(stderr, hostile[:2]+"\u202e\u200b") {
+		if _, stdout, stderr := r.run(t, strings.Fields(args)...); stdout != "" || !strings.Contains(stderr, "\ufffd2J") || strings.ContainsAny(stderr, hostile[:2]+"\u202e\u200b") {
 			t.Errorf("%s: got stdout %q, stderr %q, want nothing and escaped notes", args, stdout, stderr)
 		}
 	}

@@ -43,8 +43,8 @@ func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *w
 	return r, err
 }
 
-// start returns the start of the result's time: that of its oldest record if older
-// ones were omitted, otherwise that of the window.
+// start returns the start of the result's time: that of its oldest record if
+// older ones were omitted, otherwise that of the window.
 func (r *result) start(w *window) time.Time {
 	if r.cut {
 		return r.events[len(r.events)-1].Timestamp
@@ -96,7 +96,8 @@ func (r *result) cutNote(noun string) string {
 	if !r.exact {
 		count = "at least " + count
 	}
-	return fmt.Sprintf("Showing the newest %d of %s %s: --limit=0 shows all, --since or a type shows fewer.", len(r.events), count, noun)
+	return fmt.Sprintf("Showing the newest %d of %s %s: --limit=0 shows all, --since or a type shows fewer.",
+		len(r.events), count, noun)
 }
 
 // hasHistory reports whether an object has history. A uid restricts it to one

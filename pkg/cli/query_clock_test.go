@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestSince_UsesRecorderClock checks that relative times and ages are relative to
-// the recorder's clock, which dated the records. A difference of more than a
+// TestSince_UsesRecorderClock checks that relative times and ages are relative
+// to the recorder's clock, which dated the records. A difference of more than a
 // minute is a warning.
 func TestSince_UsesRecorderClock(t *testing.T) {
 	for _, tt := range []struct {
@@ -32,7 +32,7 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 			"history deploy/web --no-headers --revision 4":               "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n",
 			"get deploy/web --no-headers --since 10s --until 5s -o name": "",
 		} {
-			_, stdout, stderr := r.ask(t, strings.Fields(args)...)
+			_, stdout, stderr := r.run(t, strings.Fields(args)...)
 			if (tt.warning != "" || tt.offset == 0) && stdout != want {
 				t.Errorf("clock offset %s: %s: got\n%swant\n%s", tt.offset, args, stdout, want)
 			}
@@ -43,14 +43,15 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 	}
 }
 
-// TestSinceTime_IsAbsolute checks that the clocks do not change an absolute time.
+// TestSinceTime_IsAbsolute checks that the clocks do not change an absolute
+// time.
 func TestSinceTime_IsAbsolute(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
 	at := r.now.Add(-11*time.Minute - 30*time.Second).Format(time.RFC3339)
-	_, want, _ := r.ask(t, "get", "--since-time", at, "-o", "name")
+	_, want, _ := r.run(t, "get", "--since-time", at, "-o", "name")
 	r.now, r.clockOffset = r.now.Add(-time.Hour), time.Hour
-	if _, got, _ := r.ask(t, "get", "--since-time", at, "-o", "name"); got != want || strings.Count(got, "\n") != 4 {
+	if _, got, _ := r.run(t, "get", "--since-time", at, "-o", "name"); got != want || strings.Count(got, "\n") != 4 {
 		t.Errorf("clock offset 1h: got\n%swant\n%s", got, want)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// gaps returns the gaps that overlap the time from start to end and the resources
-// of queries, in the order of their starts. The queries are those whose responses
-// report gaps; without any, the recorder is not asked.
+// gaps returns the gaps that overlap the time from start to end and the
+// resources of queries, in the order of their starts. The queries are those
+// whose responses report gaps; without any, the recorder is not asked.
 func (s *session) gaps(ctx context.Context, queries []client.EventsQuery, start, end time.Time) ([]v1.Gap, error) {
 	if len(queries) == 0 {
 		return nil, nil
@@ -41,13 +41,15 @@ func (s *session) gapsIn(ctx context.Context, scope history.NamespaceScope, gaps
 	}
 	known := resources(list)
 	return slices.DeleteFunc(gaps, func(g v1.Gap) bool {
+		resource := schema.GroupResource{Group: g.Group, Resource: g.Resource}
 		return slices.ContainsFunc(known, func(r history.Resource) bool {
-			return r.GroupResource() == (schema.GroupResource{Group: g.Group, Resource: g.Resource}) && !r.Scoped(scope != history.ClusterScoped)
+			return r.GroupResource() == resource && !r.Scoped(scope != history.ClusterScoped)
 		})
 	}), nil
 }
 
-// hidesGaps returns the flag because of which the output has no gap rows, or "".
+// hidesGaps returns the flag because of which the output has no gap rows, or
+// "".
 func (o *output) hidesGaps() string {
 	if o.isTable() {
 		return ""
@@ -67,8 +69,8 @@ func (o *queryOptions) writeGapsOnly(gaps []v1.Gap, table table, hiddenBy string
 	return nil
 }
 
-// gapsNote returns a note with the number of gaps, if the output is empty or the
-// flag hiddenBy hides them. Otherwise it returns "".
+// gapsNote returns a note with the number of gaps, if the output is empty or
+// the flag hiddenBy hides them. Otherwise it returns "".
 func gapsNote(gaps []v1.Gap, empty bool, hiddenBy string) string {
 	if len(gaps) == 0 || !empty && hiddenBy == "" {
 		return ""

@@ -9,8 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// TestGet_NotesOmittedChanges checks that the note about omitted changes is printed
-// only if some were omitted.
+// TestGet_NotesOmittedChanges checks that the note about omitted changes is
+// printed only if some were omitted.
 func TestGet_NotesOmittedChanges(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
@@ -29,8 +29,8 @@ func TestGet_NotesOmittedChanges(t *testing.T) {
 	}
 }
 
-// TestGet_IgnoresChangesDuringPaging records changes while pages are read. They are
-// on no page, and are not reported as omitted.
+// TestGet_IgnoresChangesDuringPaging records changes while pages are read. They
+// are on no page, and are not reported as omitted.
 func TestGet_IgnoresChangesDuringPaging(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()

@@ -26,7 +26,8 @@ const (
 func (w *window) addFlags(fs *pflag.FlagSet, noun string) {
 	fs.StringVar(&w.since, "since", "", "Only show "+noun+" newer than a relative duration like 15m, 2h or 3d.")
 	fs.StringVar(&w.sinceTime, "since-time", "", "Only show "+noun+" after a time (RFC 3339).")
-	fs.StringVar(&w.until, "until", "", "Only show "+noun+" before a time (RFC 3339), or older than a relative duration.")
+	fs.StringVar(&w.until, "until", "",
+		"Only show "+noun+" before a time (RFC 3339), or older than a relative duration.")
 	fs.IntVar(&w.limit, "limit", defaultLimit, "Show at most this many "+noun+", the newest. 0 shows all.")
 	fs.IntVar(&w.chunkSize, "chunk-size", defaultChunkSize, "Read this many "+noun+" from the recorder at a time.")
 }
@@ -38,7 +39,8 @@ func (w *window) complete(now time.Time) (err error) {
 	}
 	if w.sinceTime != "" {
 		if w.start, err = time.Parse(time.RFC3339, w.sinceTime); err != nil {
-			return invalidf("--since-time %q is not a time: want RFC 3339, as in %s", w.sinceTime, now.UTC().Format(time.RFC3339))
+			return invalidf("--since-time %q is not a time: want RFC 3339, as in %s",
+				w.sinceTime, now.UTC().Format(time.RFC3339))
 		}
 	}
 	w.end, err = timeflag.ParseTime("--until", w.until, now)
@@ -50,7 +52,8 @@ func (w *window) validate() error {
 	case w.since != "" && w.sinceTime != "":
 		return invalidf("--since and --since-time can't be combined")
 	case !w.end.IsZero() && !w.start.Before(w.end):
-		return invalidf("--since (%s) is not before --until (%s)", w.start.Format(time.RFC3339), w.end.Format(time.RFC3339))
+		return invalidf("--since (%s) is not before --until (%s)",
+			w.start.Format(time.RFC3339), w.end.Format(time.RFC3339))
 	case w.limit < 0:
 		return invalidf("--limit %d: want 0, for no limit, or more", w.limit)
 	case w.chunkSize < 1:

@@ -96,8 +96,8 @@ func (r *recording) write(ago time.Duration, rec *history.Record) {
 	}
 }
 
-// writeGaps records a gap for each resource. The gaps started and ended the given
-// times ago, and are open if to is negative.
+// writeGaps records a gap for each resource. The gaps started and ended the
+// given times ago, and are open if to is negative.
 func (r *recording) writeGaps(from, to time.Duration, reason history.GapReason, detail string, resources ...schema.GroupResource) {
 	r.t.Helper()
 	batch := &history.Batch{}
@@ -132,8 +132,8 @@ func (r *recording) writeStory() {
 	r.writeOthers()
 }
 
-// writeStoryWithGaps records the same story with gaps: the recorder was stopped,
-// and can no longer watch pods.
+// writeStoryWithGaps records the same story with gaps: the recorder was
+// stopped, and can no longer watch pods.
 func (r *recording) writeStoryWithGaps() {
 	r.t.Helper()
 	deployments := schema.GroupResource{Group: "apps", Resource: "deployments"}

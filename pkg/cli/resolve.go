@@ -47,8 +47,8 @@ type resolver struct {
 	discoveryErr error // of the categories; discovery is not tried again after it
 }
 
-// resolve returns the type that arg means. Discovery decides and, if it does not
-// have the type or fails, the catalogue does, with a warning.
+// resolve returns the type that arg means. Discovery decides and, if it does
+// not have the type or fails, the catalogue does, with a warning.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
 	found, discoveryErr := resourceType{}, r.discoveryErr
 	if discoveryErr == nil {
@@ -62,7 +62,8 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	}
 	found, err := r.fromCatalogue(ctx, arg)
 	if history.CodeOf(err) == history.NotFound && !meta.IsNoMatchError(discoveryErr) {
-		return found, history.Errorf(history.NotFound, "the recorder has no resource type %q, and discovery failed: %v", arg, discoveryErr)
+		return found, history.Errorf(history.NotFound,
+			"the recorder has no resource type %q, and discovery failed: %v", arg, discoveryErr)
 	}
 	if err != nil {
 		return found, err
@@ -164,8 +165,8 @@ func typeOfMapping(m *meta.RESTMapping) resourceType {
 	}
 }
 
-// category returns the types of a category, such as "all". It returns none if the
-// server has no such category, or if discovery fails.
+// category returns the types of a category, such as "all". It returns none if
+// the server has no such category, or if discovery fails.
 func (r *resolver) category(name string) []resourceType {
 	if r.discovery == nil || r.discoveryErr != nil || strings.Contains(name, ".") {
 		return nil
@@ -226,8 +227,8 @@ func (r *resolver) isRecorded(ctx context.Context, arg string) (bool, error) {
 	return len(matches) > 0, err
 }
 
-// matches returns the resources of the catalogue that arg matches. The catalogue
-// is read once.
+// matches returns the resources of the catalogue that arg matches. The
+// catalogue is read once.
 func (r *resolver) matches(ctx context.Context, arg string) ([]history.Resource, error) {
 	if r.catalogue == nil {
 		list, err := r.readCatalogue(ctx)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -18,7 +19,8 @@ type subject struct {
 	name string // "" means all objects
 }
 
-// String returns `deployments.apps "web"`, or "deployments.apps" for all objects.
+// String returns `deployments.apps "web"`, or "deployments.apps" for all
+// objects.
 func (s subject) String() string {
 	if s.name == "" {
 		return s.GroupResource().String()
@@ -55,28 +57,29 @@ func (s subject) namespaces(scope history.NamespaceScope) []history.NamespaceSco
 	}
 }
 
-// isBuiltIn reports whether a group belongs to Kubernetes itself. The scope of its
-// types never changes.
+// isBuiltIn reports whether a group belongs to Kubernetes itself. The scope of
+// its types never changes.
 func isBuiltIn(group string) bool { return scheme.Scheme.IsGroupRegistered(group) }
 
-// scopeNote returns a warning if events contain objects of another scope than the
-// type has now. Otherwise it returns "".
+// scopeNote returns a warning if events contain objects of another scope than
+// the type has now. Otherwise it returns "".
 func (s subject) scopeNote(events []v1.Event) string {
 	for i := range events {
 		e := &events[i]
 		if e.Group != s.Group || e.ResourceType != s.Plural || (e.Namespace != "") == s.Namespaced {
 			continue
 		}
-		if e.Namespace == "" {
-			return "Warning: " + s.GroupResource().String() + " was recorded with two scopes: its cluster-scoped objects are shown as well"
+		other := "cluster-scoped"
+		if e.Namespace != "" {
+			other = "namespaced"
 		}
-		return "Warning: " + s.GroupResource().String() + " was recorded with two scopes: its namespaced objects are shown as well"
+		return fmt.Sprintf("Warning: %s was recorded with two scopes: its %s objects are shown as well", s.GroupResource(), other)
 	}
 	return ""
 }
 
-// subjects resolves the types of arguments. Each subject is returned once. Either
-// all of them have a name, or none has.
+// subjects resolves the types of arguments. Each subject is returned once.
+// Either all of them have a name, or none has.
 func (s *session) subjects(ctx context.Context, args []string) ([]subject, error) {
 	all, err := parseMany(args)
 	if err != nil {
@@ -109,8 +112,8 @@ func (s *session) typesOf(ctx context.Context, arg objectArg) ([]resourceType, e
 	return []resourceType{t}, err
 }
 
-// objectArg is a parsed argument whose type is not resolved. The kind is any name
-// of a type; an empty name means all objects.
+// objectArg is a parsed argument whose type is not resolved. The kind is any
+// name of a type; an empty name means all objects.
 type objectArg struct{ kind, name string }
 
 // parseObject parses "TYPE NAME" or "TYPE/NAME".
@@ -141,8 +144,8 @@ func parseObject(args []string) (objectArg, error) {
 }
 
 // parseMany parses the arguments of get, as kubectl does: types separated by
-// commas, types and names, or any number of TYPE/NAME. A word after the types is
-// always a name.
+// commas, types and names, or any number of TYPE/NAME. A word after the types
+// is always a name.
 func parseMany(args []string) ([]objectArg, error) {
 	slashes := 0
 	for _, arg := range args {

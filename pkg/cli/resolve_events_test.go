@@ -12,8 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// writeNewerEvents records a Deployment, one Event of events.k8s.io, and a gap of
-// Events.
+// writeNewerEvents records a Deployment, one Event of events.k8s.io, and a gap
+// of Events.
 func (r *recording) writeNewerEvents(t *testing.T) {
 	t.Helper()
 	events := history.Resource{Group: "events.k8s.io", Version: "v1", Plural: "events", Kind: "Event", Namespaced: true}
@@ -31,8 +31,8 @@ func (r *recording) writeNewerEvents(t *testing.T) {
 	r.writeGaps(6*time.Minute, 5*time.Minute, history.GapDisconnected, "", schema.GroupResource{Group: "events.k8s.io", Resource: "events"})
 }
 
-// TestRelated_ReadsNewerEvents checks a recorder that is configured to record the
-// Events of events.k8s.io.
+// TestRelated_ReadsNewerEvents checks a recorder that is configured to record
+// the Events of events.k8s.io.
 func TestRelated_ReadsNewerEvents(t *testing.T) {
 	r := newRecording(t)
 	r.writeNewerEvents(t)
@@ -47,8 +47,8 @@ func TestRelated_ReadsNewerEvents(t *testing.T) {
 	}
 }
 
-// testNewerEvents checks Events that are recorded from another group than the one
-// that discovery prefers.
+// testNewerEvents checks Events that are recorded from another group than the
+// one that discovery prefers.
 func testNewerEvents(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	r := newRecording(t, "events")

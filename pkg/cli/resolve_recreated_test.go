@@ -56,8 +56,8 @@ spec:
 	kubectl("wait", "--for=condition=Established", "crd/"+d.plural+".twice.example")
 }
 
-// writeIncarnation records one incarnation of object x, and an Event about it. An
-// empty namespace means cluster-scoped.
+// writeIncarnation records one incarnation of object x, and an Event about it.
+// An empty namespace means cluster-scoped.
 func (r *recording) writeIncarnation(t *testing.T, ago time.Duration, plural, kind, namespace, uid string) {
 	t.Helper()
 	if err := r.log.Register(t.Context(), history.Resource{
@@ -83,7 +83,8 @@ func (r *recording) writeIncarnation(t *testing.T, ago time.Duration, plural, ki
 }
 
 // testRecreated checks a type that was deleted and created again with another
-// scope. Objects of both scopes are found, with a fresh and a stale discovery cache.
+// scope. Objects of both scopes are found, with a fresh and a stale discovery
+// cache.
 func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	for _, change := range []struct {
@@ -98,13 +99,13 @@ func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 			r.writeIncarnation(t, time.Hour, "twins", "Twin", change.first, "old")
 			r.writeIncarnation(t, time.Minute, "twins", "Twin", change.then, "new")
 			stale := t.TempDir()
-			ask := func(cache, args string) (code int, stdout, stderr string) {
+			runPlugin := func(cache, args string) (code int, stdout, stderr string) {
 				var out bytes.Buffer
 				code, stderr = run(t.Context(), r, &out, append(strings.Fields(args), "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", cache)...)
 				return code, out.String(), stderr
 			}
 			define(t, cluster, "twins.twice.example", &definition{"twins", "Twin", change.from, []string{"v1"}})
-			ask(stale, "get twins -n shop") // fills the cache
+			runPlugin(stale, "get twins -n shop") // fills the cache
 			define(t, cluster, "twins.twice.example", &definition{"twins", "Twin", change.to, []string{"v1"}})
 			for name, cache := range map[string]string{"fresh": t.TempDir(), "stale": stale} {
 				for args, want := range map[string][]string{
@@ -120,7 +121,7 @@ func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 					"get twins -A -o jsonpath={.items[*].uid}":                     {"old old new new"},
 					"related twin/x -n shop":                                       {"About-old", "About-new"},
 				} {
-					code, stdout, stderr := ask(cache, args)
+					code, stdout, stderr := runPlugin(cache, args)
 					for _, part := range want {
 						if code != 0 || !strings.Contains(stdout, part) {
 							t.Errorf("%s cache: %s: got exit code %d, stdout %q, want 0 and %q; stderr %q", name, args, code, stdout, part, stderr)
@@ -132,7 +133,7 @@ func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 				}
 			}
 			define(t, cluster, "twins.twice.example", nil)
-			if code, stdout, stderr := ask(t.TempDir(), "history twin/x -n shop -o jsonpath={.items[*].uid}"); code != 0 || stdout != "new new old old" {
+			if code, stdout, stderr := runPlugin(t.TempDir(), "history twin/x -n shop -o jsonpath={.items[*].uid}"); code != 0 || stdout != "new new old old" {
 				t.Errorf("removed type: got exit code %d, stdout %q, stderr %q, want 0 and both incarnations", code, stdout, stderr)
 			}
 			var out bytes.Buffer

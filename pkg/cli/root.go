@@ -48,7 +48,8 @@ func newVersion(env Environment) *cobra.Command {
 		Short: "Print the version of this program",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(env.Out, "kubectl-watchhistory %s %s %s/%s\n", env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(env.Out, "kubectl-watchhistory %s %s %s/%s\n",
+				env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
@@ -59,8 +60,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return invalidf("%v; see '%s --help'", err, cmd.CommandPath())
 }
 
-// arguments returns a check of the number of arguments. A negative limit means no
-// limit.
+// arguments returns a check of the number of arguments. A negative limit means
+// no limit.
 func arguments(least, limit int, want string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || limit >= 0 && len(args) > limit {

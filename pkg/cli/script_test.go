@@ -70,8 +70,8 @@ users: [{name: me, user: {token: t}}]
 contexts: [{name: gone, context: {cluster: gone, user: me, namespace: shop}}]
 `
 
-// TestScripts runs the plugin as a process. The recorders exist; the cluster does
-// not.
+// TestScripts runs the plugin as a process. The recorders exist; the cluster
+// does not.
 func TestScripts(t *testing.T) {
 	r, missed, ruled := newRecording(t), newRecording(t), newRecording(t)
 	missed.now, ruled.now = r.now, r.now

@@ -27,8 +27,8 @@ const discoveryTimeout = 5 * time.Second
 // loginTimeout limits a discovery request together with an interactive login.
 const loginTimeout = time.Hour
 
-// connection contains the flags with which all commands reach the cluster and its
-// recorder.
+// connection contains the flags with which all commands reach the cluster and
+// its recorder.
 type connection struct {
 	env       Environment
 	config    *genericclioptions.ConfigFlags
@@ -49,8 +49,8 @@ func newConnection(env Environment) *connection {
 
 // configureDiscovery prepares a client configuration for discovery.
 //
-// The timeout excludes logins. So the configuration's own timeout, which includes
-// them, is only a limit for both.
+// The timeout excludes logins. So the configuration's own timeout, which
+// includes them, is only a limit for both.
 func (c *connection) configureDiscovery(cfg *rest.Config) *rest.Config {
 	cfg.UserAgent = c.userAgent()
 	cfg.WarningHandler = rest.NoWarnings{} // they concern discovery, not the query
@@ -103,7 +103,8 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	case err == nil:
 		c.prepareLogin(cluster)
 	case c.url == "":
-		return nil, invalidf("no cluster configured: %v; give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
+		return nil, invalidf("no cluster configured: %v; "+
+			"give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
 	recorder, err := c.connect(ctx, cluster, opts)
 	if err != nil {

@@ -118,8 +118,8 @@ func (p *process) end(t *testing.T) (code int, shown string) {
 	return p.ProcessState.ExitCode(), p.written()
 }
 
-// TestLogin_HasNoTimeout checks that no timeout includes a prompt, and that nothing
-// is written over it.
+// TestLogin_HasNoTimeout checks that no timeout includes a prompt, and that
+// nothing is written over it.
 func TestLogin_HasNoTimeout(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
@@ -145,7 +145,8 @@ func TestLogin_HasNoTimeout(t *testing.T) {
 				case "a device code":
 					want = "Open https://login.example and enter ABCD\r\nsecret\r\n"
 				}
-				// The rest are warnings about discovery, which this server does not have.
+				// The rest are warnings about discovery, which this server does
+				// not have.
 				shown = strings.ReplaceAll(shown, "secret\r\n", "") // the echo may come before the prompt
 				want = strings.ReplaceAll(want, "secret\r\n", "")
 				rest, begins := strings.CutPrefix(shown, want)
@@ -160,8 +161,8 @@ func TestLogin_HasNoTimeout(t *testing.T) {
 	}
 }
 
-// TestLogin_EndsWithCtrlC checks a credential plugin that ignores the interrupt and
-// disabled the echo of the terminal.
+// TestLogin_EndsWithCtrlC checks a credential plugin that ignores the interrupt
+// and disabled the echo of the terminal.
 func TestLogin_EndsWithCtrlC(t *testing.T) {
 	// Under nohup the plugin would survive the terminal and keep it open.
 	hangUps := make(chan os.Signal, 1)
@@ -242,8 +243,8 @@ func TestLogin_PromptsOnce(t *testing.T) {
 	}
 }
 
-// TestLogin_WithOpenIDConnect checks a kubeconfig with an authentication provider of
-// client-go.
+// TestLogin_WithOpenIDConnect checks a kubeconfig with an authentication
+// provider of client-go.
 func TestLogin_WithOpenIDConnect(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()

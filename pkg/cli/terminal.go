@@ -45,7 +45,8 @@ func (e *Environment) prepareTerminals() (restore func()) {
 	}
 }
 
-// color reports whether the output is coloured. The mode is the value of --color.
+// color reports whether the output is coloured. The mode is the value of
+// --color.
 func (e *Environment) color(mode string) bool {
 	_, noColor := e.LookupEnv("NO_COLOR")
 	switch mode {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// enableEscapes reports whether a terminal supports escape sequences. The caller
-// must call restore.
+// enableEscapes reports whether a terminal supports escape sequences. The
+// caller must call restore.
 func enableEscapes(*os.File) (supported bool, restore func()) { return true, func() {} }
 
 // closedPipes returns the errors of a write to a pipe without a reader.

@@ -19,8 +19,8 @@ import (
 // unsafeText contains characters that a terminal obeys or does not show.
 const unsafeText = "\x1b[2J\u009b2J\u202e\u200b\u2066\u00ad\U000e0041\x07\x7f"
 
-// recordUnsafe records an object with unsafeText as its name, a key, a value and
-// its manager.
+// recordUnsafe records an object with unsafeText as its name, a key, a value
+// and its manager.
 func recordUnsafe(t *testing.T, r *recording) {
 	t.Helper()
 	quoted, err := json.Marshal(unsafeText)
@@ -91,7 +91,7 @@ func TestPipe_GetsDataUnchanged(t *testing.T) {
 		{"go-template={{(index .items 0).resourceName}}", unsafeText},
 		{"name", "configmap/\ufffd[2J\ufffd2J\u202e\u200b\u2066\u00ad\U000e0041\ufffd\ufffd\n"},
 	} {
-		if code, got, stderr := r.ask(t, "get", "-o", tt.format); code != 0 || got != tt.want || stderr != "" {
+		if code, got, stderr := r.run(t, "get", "-o", tt.format); code != 0 || got != tt.want || stderr != "" {
 			t.Errorf("-o %s: got exit code %d, want 0; stdout %q, want %q; stderr %q", tt.format, code, got, tt.want, stderr)
 		}
 	}

@@ -14,9 +14,9 @@ const progressDelay = time.Second
 // progressLine shows one line on a terminal while a command waits. It appears
 // after progressDelay, and never on anything but a terminal.
 //
-// The line is suspended while a credential plugin may prompt; that time does not
-// count as waiting. Only the characters of the line are erased, so that a prompt
-// on the same line remains. All methods are safe for concurrent use.
+// The line is suspended while a credential plugin may prompt; that time does
+// not count as waiting. Only the characters of the line are erased, so that a
+// prompt on the same line remains. All methods are safe for concurrent use.
 type progressLine struct {
 	w io.Writer
 

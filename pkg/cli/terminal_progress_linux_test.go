@@ -47,7 +47,8 @@ func (s *screen) await(text string) {
 	}
 }
 
-// terminal returns a terminal. Function written closes it and returns its output.
+// terminal returns a terminal. Function written closes it and returns its
+// output.
 func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	t.Helper()
 	near, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -80,8 +81,8 @@ func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	}
 }
 
-// TestProgress_IsErasedBeforeOutput checks that the progress line is erased before
-// the first line of a table, a warning or an error.
+// TestProgress_IsErasedBeforeOutput checks that the progress line is erased
+// before the first line of a table, a warning or an error.
 func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	r := newRecording(t)

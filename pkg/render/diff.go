@@ -9,9 +9,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/diff"
 )
 
-// Diff writes a heading and the structural diff of two versions of an object. If
-// old is nil, it writes only the heading. It returns the number of changes that
-// it wrote, and of those that it hid as noise.
+// Diff writes a heading and the structural diff of two versions of an object.
+// If old is nil, it writes only the heading. It returns the number of changes
+// that it wrote, and of those that it hid as noise.
 func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	if err := p.heading(old, new); err != nil || old == nil {
 		return 0, 0, err
@@ -46,8 +46,8 @@ func decode(e *v1.Event) (map[string]any, error) {
 	return object, nil
 }
 
-// heading writes "deployment.apps/web  revision 13 → 14  3m ago by kubectl-set".
-// An empty line separates it from an earlier diff.
+// heading writes "deployment.apps/web  revision 13 → 14  3m ago by
+// kubectl-set". An empty line separates it from an earlier diff.
 func (p *Printer) heading(old, new *v1.Event) error {
 	what := fmt.Sprintf("revision %d", new.Revision)
 	if old != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// versions returns two versions of an object that differ in every way that a diff
-// writes.
+// versions returns two versions of an object that differ in every way that a
+// diff writes.
 func versions() (old, new v1.Event) {
 	old = web(13, 10*time.Minute, "update", "x")
 	new = web(14, 3*time.Minute, "update", "x", v1.Manager{Manager: "kubectl-set"})
@@ -85,8 +85,8 @@ func TestUnified(t *testing.T) {
 	}
 }
 
-// TestPrinter_EscapesUnsafeCharacters writes unsafe characters in every field that
-// a cluster can fill.
+// TestPrinter_EscapesUnsafeCharacters writes unsafe characters in every field
+// that a cluster can fill.
 func TestPrinter_EscapesUnsafeCharacters(t *testing.T) {
 	for _, hostile := range []string{"\x1b[2J", "\x9b2J", "\u009b2J", "\u202e", "\x07", "\b", "\x00", "\u2028", "\x7f", "\r"} {
 		e := v1.Event{

@@ -14,8 +14,8 @@ import (
 const contextLines = 3
 
 // Unified writes the unified diff of the YAML of two versions, including noise.
-// If old is nil, it writes only the heading of [Printer.Diff]. It reports whether
-// the versions differ.
+// If old is nil, it writes only the heading of [Printer.Diff]. It reports
+// whether the versions differ.
 func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 	if old == nil {
 		return false, p.heading(nil, new)
@@ -58,7 +58,8 @@ func yamlOf(e *v1.Event) (string, error) {
 // label returns the name of a version in the first lines of a unified diff:
 // "deployment.apps/web revision 13", a tab, and its time.
 func (p *Printer) label(e *v1.Event) string {
-	return fmt.Sprintf("%s revision %d\t%s", fullName(e), e.Revision, e.Timestamp.In(p.opts.Location).Format(timestampLayout))
+	return fmt.Sprintf("%s revision %d\t%s", fullName(e), e.Revision,
+		e.Timestamp.In(p.opts.Location).Format(timestampLayout))
 }
 
 // textDiff writes the unified diff of two texts, without its two header lines.

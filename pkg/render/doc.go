@@ -1,4 +1,5 @@
-// Package render writes recorded versions as tables, diffs, JSON, YAML and names.
+// Package render writes recorded versions as tables, diffs, JSON, YAML and
+// names.
 //
 // It owns the layout of the output and one invariant: text from a cluster never
 // reaches a terminal unescaped. JSON, YAML and names depend on
@@ -6,8 +7,8 @@
 // allows.
 //
 // The package takes everything about its surroundings from [Options]: colours,
-// width, time and time zone. It does not query a recorder, and it writes nothing
-// but the output itself.
+// width, time and time zone. It does not query a recorder, and it writes
+// nothing but the output itself.
 //
 // # Files
 //

@@ -18,13 +18,15 @@ type Items struct {
 	Items []v1.Event `json:"items"` // never null
 }
 
-// Objects returns the recorded objects as a document that kubectl can apply: one
-// object by itself, several as a v1 List. It fails if a record has no object.
+// Objects returns the recorded objects as a document that kubectl can apply:
+// one object by itself, several as a v1 List. It fails if a record has no
+// object.
 func Objects(events []v1.Event) (any, error) {
 	objects := make([]json.RawMessage, len(events))
 	for i := range events {
 		if objects[i] = events[i].ObjectChanges; len(objects[i]) == 0 {
-			return nil, fmt.Errorf("read revision %d of %s: it was recorded without its object", events[i].Revision, fullName(&events[i]))
+			return nil, fmt.Errorf("read revision %d of %s: it was recorded without its object",
+				events[i].Revision, fullName(&events[i]))
 		}
 	}
 	if len(objects) == 1 {
@@ -56,8 +58,8 @@ func (p *Printer) JSON(document any) error {
 	return p.write(escapeJSON(text.String()))
 }
 
-// escapeJSON escapes the unsafe characters that the encoder does not escape. Line
-// feeds are kept: they occur only between tokens.
+// escapeJSON escapes the unsafe characters that the encoder does not escape.
+// Line feeds are kept: they occur only between tokens.
 func escapeJSON(text string) string {
 	unsafe := printable.Unsafe()
 	var b strings.Builder

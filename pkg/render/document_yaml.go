@@ -16,12 +16,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
-// indentation is the number of spaces between a YAML block and the one around it.
+// indentation is the number of spaces between a YAML block and the one around
+// it.
 const indentation = 2
 
-// maxSimpleKey is the number of bytes above which a key is written as an explicit
-// key ("? "). Readers reject simple keys with more than 1,024 characters, and
-// escapes make a key up to eight times as long.
+// maxSimpleKey is the number of bytes above which a key is written as an
+// explicit key ("? "). Readers reject simple keys with more than 1,024
+// characters, and escapes make a key up to eight times as long.
 const maxSimpleKey = 128
 
 // toYAML converts a JSON document to YAML in the style of kubectl: sorted keys,
@@ -57,8 +58,8 @@ type yamlWriter struct {
 	escape bool
 }
 
-// value writes a value at the current position. Its further lines are indented by
-// indent.
+// value writes a value at the current position. Its further lines are indented
+// by indent.
 func (w *yamlWriter) value(value any, indent int) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -165,8 +166,8 @@ func (w *yamlWriter) quoted(s string) {
 	}
 }
 
-// fitsLiteral reports whether a text can be written as a literal. Literals have no
-// escapes, and editors remove white space at the end of a line.
+// fitsLiteral reports whether a text can be written as a literal. Literals have
+// no escapes, and editors remove white space at the end of a line.
 func (w *yamlWriter) fitsLiteral(s string) bool {
 	if !strings.Contains(s, "\n") || strings.Trim(s, "\n") == "" || strings.ContainsFunc(s, w.mustEscape()) {
 		return false
@@ -202,9 +203,9 @@ func (w *yamlWriter) literal(s string, indent int) {
 	}
 }
 
-// mustEscape returns a function that reports whether a character must be escaped.
-// As with [printable.Unsafe], it gets all characters of a string in order. Line
-// feeds and tabs are left to the caller.
+// mustEscape returns a function that reports whether a character must be
+// escaped. As with [printable.Unsafe], it gets all characters of a string in
+// order. Line feeds and tabs are left to the caller.
 func (w *yamlWriter) mustEscape() func(rune) bool {
 	unsafe := printable.Unsafe()
 	return func(r rune) bool {
@@ -219,8 +220,8 @@ func (w *yamlWriter) mustEscape() func(rune) bool {
 	}
 }
 
-// isNoncharacter reports whether YAML readers reject a character, or treat it as a
-// byte order mark.
+// isNoncharacter reports whether YAML readers reject a character, or treat it
+// as a byte order mark.
 func isNoncharacter(r rune) bool { return r == '\ufeff' || r&0xfffe == 0xfffe }
 
 // doubleQuoted writes a string in double quotes, with escapes.
@@ -282,8 +283,8 @@ func isTyped(s string) bool {
 	return !errors.Is(notInteger, strconv.ErrSyntax) || !errors.Is(notNumber, strconv.ErrSyntax) || isTime(s)
 }
 
-// isTime reports whether YAML 1.1 parses a string as a date, a time, or a number
-// in base 60.
+// isTime reports whether YAML 1.1 parses a string as a date, a time, or a
+// number in base 60.
 func isTime(s string) bool {
 	year, rest, dashed := strings.Cut(s, "-")
 	if dashed && len(year) == len("2006") && consistsOf(year, "0123456789") {

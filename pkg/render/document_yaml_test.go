@@ -106,8 +106,8 @@ func roundTrips(t *testing.T, object string) {
 	}
 }
 
-// oddStrings returns strings that YAML readers parse as something else, or reject,
-// if they are plain.
+// oddStrings returns strings that YAML readers parse as something else, or
+// reject, if they are plain.
 func oddStrings() []string {
 	return []string{
 		"", " ", "\n", "\n\n", "\t", "\r", "\r\n", "\x00", "\u0085", "\u2028", "\ufeff", "\ufffe", "\uffff", "\U0001fffe", "\x7f", "\u00a0",
@@ -239,8 +239,8 @@ func TestDocument_EscapesUnsafeCharacters(t *testing.T) {
 	}
 }
 
-// TestNames_KeepUnsafeCharactersInAPipe checks that programs get names with which
-// they can look up the object.
+// TestNames_KeepUnsafeCharactersInAPipe checks that programs get names with
+// which they can look up the object.
 func TestNames_KeepUnsafeCharactersInAPipe(t *testing.T) {
 	const name = "a  b \u202e\u200b ü"
 	for _, tt := range []struct {

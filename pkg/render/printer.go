@@ -28,8 +28,8 @@ type Options struct {
 // Printer writes the output of one command.
 //
 // A second call of the same table method continues the table: it writes no
-// second header, and its columns are at least as wide. Diffs are separated by an
-// empty line. A Printer is not safe for concurrent use.
+// second header, and its columns are at least as wide. Diffs are separated by
+// an empty line. A Printer is not safe for concurrent use.
 type Printer struct {
 	out    io.Writer
 	opts   Options

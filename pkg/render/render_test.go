@@ -110,8 +110,8 @@ func TestTimeline(t *testing.T) {
 	testLooks(t, func(p *render.Printer) error { return p.Timeline(changes(), nil) })
 }
 
-// TestTimeline_ContinuesTable checks that the next page of a table has no header,
-// and that its columns are at least as wide.
+// TestTimeline_ContinuesTable checks that the next page of a table has no
+// header, and that its columns are at least as wide.
 func TestTimeline_ContinuesTable(t *testing.T) {
 	var out bytes.Buffer
 	p, events := render.New(&out, render.Options{Now: now()}), changes()
@@ -144,8 +144,8 @@ func TestRelated(t *testing.T) {
 	testLooks(t, func(p *render.Printer) error { return p.Related(kubernetesEvents(), nil) })
 }
 
-// kubernetesEvents returns records of three Kubernetes Events. One of them has two
-// records, another a body that is not JSON.
+// kubernetesEvents returns records of three Kubernetes Events. One of them has
+// two records, another a body that is not JSON.
 func kubernetesEvents() []v1.Event {
 	record := func(uid string, at time.Duration, body string) v1.Event {
 		return v1.Event{

@@ -3,6 +3,7 @@ package render
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -91,7 +92,8 @@ func (p *Printer) widen(rows [][]field) {
 // once. So rows that span all columns can be written between two of its rows.
 // Without widths in advance, its streaming mode cuts cells to the header.
 func (p *Printer) layOut(out *bufio.Writer, rows [][]field) error {
-	t := tablewriter.NewTable(&trimmer{w: out},
+	lines := &trimmer{w: out}
+	t := tablewriter.NewTable(lines,
 		tablewriter.WithRenderer(renderer.NewBlueprint()),
 		tablewriter.WithRendition(tw.Rendition{
 			Borders:  tw.BorderNone,
@@ -114,7 +116,7 @@ func (p *Printer) layOut(out *bufio.Writer, rows [][]field) error {
 			}
 			continue
 		}
-		if err := t.Append(p.cells(row)); err != nil {
+		if err := errors.Join(t.Append(p.cells(row)), lines.err); err != nil {
 			return err
 		}
 	}
@@ -122,7 +124,7 @@ func (p *Printer) layOut(out *bufio.Writer, rows [][]field) error {
 }
 
 // columnWidths returns the widths of the columns with their gutters. The last
-// column is as wide as the widest of rows, or as what is left of the terminal.
+// column is as wide as the widest of rows; its padding is trimmed.
 func (p *Printer) columnWidths(rows [][]field) tw.Mapper[int, int] {
 	widths := tw.NewMapper[int, int]()
 	for i, width := range p.widths {
@@ -178,15 +180,18 @@ func (p *Printer) paint(f field) string {
 	return f.style.TabWidth(lipgloss.NoTabConversion).Render(f.text)
 }
 
-// trimmer removes the spaces at the end of each line, with which the tablewriter
-// pads the last column. The tablewriter writes one line per call, and ignores
-// errors; the writer below must keep them, as a bufio.Writer does.
-type trimmer struct{ w io.Writer }
+// trimmer removes the spaces at the end of each line, with which the
+// tablewriter pads the last column. It keeps the first error, because the
+// tablewriter ignores errors.
+type trimmer struct {
+	w   io.Writer
+	err error
+}
 
-// Write implements [io.Writer].
+// Write implements [io.Writer]. The tablewriter calls it once for each line.
 func (t *trimmer) Write(line []byte) (int, error) {
-	if _, err := t.w.Write(append(bytes.TrimRight(line, " \n"), '\n')); err != nil {
-		return 0, err
+	if t.err == nil {
+		_, t.err = t.w.Write(append(bytes.TrimRight(line, " \n"), '\n'))
 	}
-	return len(line), nil
+	return len(line), t.err
 }

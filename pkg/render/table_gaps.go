@@ -64,9 +64,9 @@ func (g *gapGroup) accepts(gap *v1.Gap) bool {
 		gap.Start.Sub(first.Start) <= maxGapDistance && gap.End.Sub(first.End).Abs() <= maxGapDistance
 }
 
-// shareCause reports whether gaps with two reasons may have one cause. A restart
-// of the API server disconnects some watches, returns errors to others, and
-// expires the resourceVersions of those that reconnect late.
+// shareCause reports whether gaps with two reasons may have one cause. A
+// restart of the API server disconnects some watches, returns errors to others,
+// and expires the resourceVersions of those that reconnect late.
 func shareCause(a, b string) bool {
 	restart := []string{string(history.GapDisconnected), string(history.GapServerError), string(history.GapExpired)}
 	return a == b || slices.Contains(restart, a) && slices.Contains(restart, b)

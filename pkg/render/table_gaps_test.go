@@ -12,8 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// gap returns a gap of a resource such as "deployments.apps". It started and ended
-// the given times ago, and is open if to is negative.
+// gap returns a gap of a resource such as "deployments.apps". It started and
+// ended the given times ago, and is open if to is negative.
 func gap(resource string, from, to time.Duration, reason string) v1.Gap {
 	g := v1.Gap{Start: ago(from), Reason: reason, Detail: "because of " + resource}
 	g.Resource, g.Group, _ = strings.Cut(resource, ".")
@@ -174,8 +174,8 @@ func TestGapRow_GroupsGaps(t *testing.T) {
 	}
 }
 
-// TestGapRow_WideShowsDetail checks that a wide row has all resources with their
-// groups, and the detail if all gaps share it.
+// TestGapRow_WideShowsDetail checks that a wide row has all resources with
+// their groups, and the detail if all gaps share it.
 func TestGapRow_WideShowsDetail(t *testing.T) {
 	same := []v1.Gap{gap("pods", 9*time.Minute, -1, "forbidden"), gap("nodes", 9*time.Minute, -1, "forbidden"), gap("things.a", 9*time.Minute, -1, "forbidden")}
 	for i := range same {

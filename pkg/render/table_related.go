@@ -82,9 +82,9 @@ type kubernetesEvent struct {
 	DeprecatedCount                                   int
 }
 
-// kubernetesEvents decodes the newest record of each Event and sorts the Events,
-// the last seen first. If a body can't be decoded, the row has only what the
-// record contains.
+// kubernetesEvents decodes the newest record of each Event and sorts the
+// Events, the last seen first. If a body can't be decoded, the row has only
+// what the record contains.
 func kubernetesEvents(records []v1.Event) []*kubernetesEvent {
 	newest := map[string]*v1.Event{}
 	for i := range records {
@@ -107,8 +107,9 @@ func kubernetesEvents(records []v1.Event) []*kubernetesEvent {
 	return all
 }
 
-// LastSeen returns the time at which a Kubernetes Event occurred last, according
-// to one record of it. Without a time in the Event, it is the record's time.
+// LastSeen returns the time at which a Kubernetes Event occurred last,
+// according to one record of it. Without a time in the Event, it is the
+// record's time.
 func LastSeen(record *v1.Event) time.Time {
 	e := &kubernetesEvent{record: record}
 	if json.Unmarshal(record.ObjectChanges, e) != nil {
@@ -118,7 +119,9 @@ func LastSeen(record *v1.Event) time.Time {
 }
 
 func (e *kubernetesEvent) lastSeen() time.Time {
-	for _, t := range []time.Time{e.Series.LastObservedTime, e.LastTimestamp, e.DeprecatedLastTimestamp, e.EventTime, e.firstSeen()} {
+	for _, t := range []time.Time{
+		e.Series.LastObservedTime, e.LastTimestamp, e.DeprecatedLastTimestamp, e.EventTime, e.firstSeen(),
+	} {
 		if !t.IsZero() {
 			return t
 		}

@@ -39,8 +39,8 @@ func (p *Printer) timelineRow(e *v1.Event) []field {
 	return append(row, p.summary(e))
 }
 
-// History writes the versions of one object as a table. Events are newest first,
-// gaps in the order of their starts.
+// History writes the versions of one object as a table. Events are newest
+// first, gaps in the order of their starts.
 func (p *Printer) History(events []v1.Event, gaps []v1.Gap) error {
 	titles := []string{"REV", "TIME", "CHANGE", "WHO"}
 	if p.opts.Wide {

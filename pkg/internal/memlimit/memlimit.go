@@ -24,17 +24,18 @@ const (
 	samples        = 8
 )
 
-// Run keeps the soft memory limit of the runtime close to the live heap until ctx
-// is done. It then restores the earlier limit. Only one call may run at a time.
+// Run keeps the soft memory limit of the runtime close to the live heap until
+// ctx is done. It then restores the earlier limit. Only one call may run at a
+// time.
 //
-// While Badger compacts tables it allocates tens of megabytes at once, frees them,
-// and allocates as many again before a collection by GCPercent begins. The limit
-// starts that collection earlier.
+// While Badger compacts tables it allocates tens of megabytes at once, frees
+// them, and allocates as many again before a collection by GCPercent begins.
+// The limit starts that collection earlier.
 //
-// The limit is at least 80 MiB, and adds the live heap again as headroom: at most
-// 96 MiB or half of the live heap, whichever is more. So a large live heap is not
-// collected all the time. The limit never exceeds the earlier one, which is
-// GOMEMLIMIT.
+// The limit is at least 80 MiB, and adds the live heap again as headroom: at
+// most 96 MiB or half of the live heap, whichever is more. So a large live heap
+// is not collected all the time. The limit never exceeds the earlier one, which
+// is GOMEMLIMIT.
 func Run(ctx context.Context) {
 	earlier := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(earlier)

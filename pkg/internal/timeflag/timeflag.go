@@ -10,9 +10,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ParseTime parses the value of a flag: a time in RFC 3339, or an age relative to
-// now that [ParseDuration] accepts. An empty text is the zero time. Errors have
-// the code [history.Invalid] and name the flag.
+// ParseTime parses the value of a flag: a time in RFC 3339, or an age relative
+// to now that [ParseDuration] accepts. An empty text is the zero time. Errors
+// have the code [history.Invalid] and name the flag.
 func ParseTime(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -22,7 +22,8 @@ func ParseTime(flag, text string, now time.Time) (time.Time, error) {
 	}
 	age, err := ParseDuration(text)
 	if err != nil {
-		return time.Time{}, history.Errorf(history.Invalid, "%s %q is not a duration: want one like 15m, 2h or 3d, or a time like %s",
+		return time.Time{}, history.Errorf(history.Invalid,
+			"%s %q is not a duration: want one like 15m, 2h or 3d, or a time like %s",
 			flag, text, now.UTC().Format(time.RFC3339))
 	}
 	return now.Add(-age), nil

@@ -15,9 +15,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// backend performs the operations of commands: on a log that this process opened,
-// or through the socket of a running recorder.
-type backend interface {
+// access performs the operations of commands on a log: on one that this process
+// opened, or through the socket of a running recorder.
+type access interface {
 	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
 	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
 	Export(ctx context.Context, w io.Writer, sel Selection, progress archive.Progress) (Exported, error)
@@ -27,10 +27,12 @@ type backend interface {
 // everything in the directory is returned.
 const unlimitedRetention = 100 * 365 * 24 * time.Hour
 
-// openBackend returns the recorder that runs on a storage directory. If none runs,
-// it opens the directory's log for reading, and prints damage to errOut. The
-// caller must call closeBackend.
-func (f *storageFlags) openBackend(ctx context.Context, storage string, errOut io.Writer) (b backend, closeBackend func() error, err error) {
+// openAccess returns access to the log of the recorder that runs on a storage
+// directory. If none runs, it opens the directory's log for reading, and prints
+// damage to errOut. The caller must call closeAccess.
+func (f *storageFlags) openAccess(
+	ctx context.Context, storage string, errOut io.Writer,
+) (a access, closeAccess func() error, err error) {
 	r, err := newRemote(ctx, storage)
 	if err == nil {
 		return r, func() error { return nil }, nil
@@ -49,8 +51,8 @@ func (f *storageFlags) openBackend(ctx context.Context, storage string, errOut i
 	return local{i.Store, f.env.Program}, i.Close, nil
 }
 
-// inspect opens the log of a storage directory for reading. The caller must close
-// it.
+// inspect opens the log of a storage directory for reading. The caller must
+// close it.
 func (f *storageFlags) inspect(ctx context.Context, storage string, errOut io.Writer) (*store.Inspection, error) {
 	if err := checkHasHistory(storage); err != nil {
 		return nil, err
@@ -58,8 +60,8 @@ func (f *storageFlags) inspect(ctx context.Context, storage string, errOut io.Wr
 	return store.Inspect(ctx, storage, store.Options{Logger: newLogger(errOut), Retention: unlimitedRetention})
 }
 
-// checkHasHistory rejects a directory without a history. Opening it would create
-// one.
+// checkHasHistory rejects a directory without a history. Opening it would
+// create one.
 func checkHasHistory(storage string) error {
 	entries, err := os.ReadDir(storage)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -70,5 +72,6 @@ func checkHasHistory(storage string) error {
 			return nil
 		}
 	}
-	return history.Errorf(history.Invalid, "storage directory %s contains no history: give the recorder's with --storage", storage)
+	return history.Errorf(history.Invalid,
+		"storage directory %s contains no history: give the recorder's with --storage", storage)
 }

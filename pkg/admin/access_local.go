@@ -35,7 +35,7 @@ type Exported struct {
 	End   time.Time `json:"end"`
 }
 
-// local is the backend of a log that this process opened.
+// local is the access to a log that this process opened.
 type local struct {
 	Log
 

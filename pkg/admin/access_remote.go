@@ -16,11 +16,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// remote is the backend of a running recorder.
+// remote is the access to the log of a running recorder.
 type remote struct{ client *http.Client }
 
-// newRemote returns the backend of the recorder that runs on a storage directory.
-// It fails with [errNoRecorder] if none runs.
+// newRemote returns the access to the log of the recorder that runs on a
+// storage directory. It fails with [errNoRecorder] if none runs.
 func newRemote(ctx context.Context, storage string) (*remote, error) {
 	c, err := dial(ctx, storage)
 	if err != nil {
@@ -35,8 +35,8 @@ func newRemote(ctx context.Context, storage string) (*remote, error) {
 	}}}, nil
 }
 
-// get sends a request, and returns a successful response. An error of the recorder
-// is returned with its code. The caller must close the body.
+// get sends a request, and returns a successful response. An error of the
+// recorder is returned with its code. The caller must close the body.
 func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://recorder"+path, nil)
 	if err != nil {
@@ -52,38 +52,42 @@ func (r *remote) get(ctx context.Context, path string) (*http.Response, error) {
 	defer response.Body.Close()
 	var f failure
 	if err := json.NewDecoder(response.Body).Decode(&f); err != nil {
-		return nil, history.Errorf(history.Unavailable, "the recorder responds with %s: it may be of another version", response.Status)
+		return nil, history.Errorf(history.Unavailable, "the recorder responds with %s: it may be of another version",
+			response.Status)
 	}
 	return nil, f.error()
 }
 
-// connectionError returns the error for a broken connection, or the error of ctx
-// if the connection broke because of that.
+// connectionError returns the error for a broken connection, or the error of
+// ctx if the connection broke because of that.
 func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return history.Errorf(history.Unavailable, "the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
+	return history.Errorf(history.Unavailable,
+		"the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
 }
 
-// Backup implements backend. It reports no progress, because the recorder sends
+// Backup implements access. It reports no progress, because the recorder sends
 // none.
 func (r *remote) Backup(ctx context.Context, w io.Writer, from store.Position, _ store.Progress) (to store.Position, err error) {
-	position, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(), positionHeader)
+	position, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(),
+		positionHeader)
 	if err != nil {
 		return to, err
 	}
 	return to, to.UnmarshalText([]byte(position))
 }
 
-// Export implements backend. It reports no progress, because the recorder sends
+// Export implements access. It reports no progress, because the recorder sends
 // none.
 func (r *remote) Export(ctx context.Context, w io.Writer, sel Selection, _ archive.Progress) (x Exported, err error) {
 	selection, err := json.Marshal(sel)
 	if err != nil {
 		return x, err
 	}
-	exported, err := r.stream(ctx, w, exportPath+"?"+url.Values{selectionParameter: {string(selection)}}.Encode(), exportedHeader)
+	exported, err := r.stream(ctx, w, exportPath+"?"+url.Values{selectionParameter: {string(selection)}}.Encode(),
+		exportedHeader)
 	if err != nil {
 		return x, err
 	}
@@ -123,7 +127,7 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Verify implements backend.
+// Verify implements access.
 func (r *remote) Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error) {
 	response, err := r.get(ctx, verifyPath)
 	if err != nil {
