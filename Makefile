@@ -96,7 +96,7 @@ bench: ## run the benchmarks; do nothing else on the machine meanwhile
 .PHONY: bench-storage
 bench-storage: ## judge the store: size and speed beside the naive layout, memory and answers up to a million versions
 	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/rig/scale -compared 60000
-	go test -count=1 -v -run TestStorageIsSmall -timeout 60m ./pkg/rig/scale -compared 60000
+	go test -count=1 -v -run TestStorage_IsSmall -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestScale -timeout 120m ./pkg/rig/scale -versions 10000,100000,1000000 -queries 1000
 
 .PHONY: cross
