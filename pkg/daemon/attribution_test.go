@@ -28,7 +28,8 @@ type authored struct {
 	manager, subresource, how string
 }
 
-// truth has the writes that the API server accepted, by name and resourceVersion.
+// truth has the writes that the API server accepted, by name and
+// resourceVersion.
 type truth struct {
 	mu     sync.Mutex
 	writes map[string]authored
@@ -40,9 +41,9 @@ func (w *truth) add(name, rv string, a authored) {
 	w.writes[name+" "+rv] = a
 }
 
-// TestAttribution_IsCorrectOrEmpty makes random managers write to objects in every
-// way that the API server supports. Many writes fall into the same second. Each
-// recorded manager must be the one that wrote the version.
+// TestAttribution_IsCorrectOrEmpty makes random managers write to objects in
+// every way that the API server supports. Many writes fall into the same
+// second. Each recorded manager must be the one that wrote the version.
 func TestAttribution_IsCorrectOrEmpty(t *testing.T) {
 	seed := *whoSeed
 	if seed == 0 {
@@ -138,8 +139,8 @@ func who(events []v1.Event) string {
 	return strings.Join(all, ", ")
 }
 
-// check compares the recorded managers with the truth. At least half of the writes
-// must have one.
+// check compares the recorded managers with the truth. At least half of the
+// writes must have one.
 func check(t *testing.T, events []v1.Event, written *truth) {
 	t.Helper()
 	right, nobody, wrong, inferred := 0, map[string]int{}, 0, 0

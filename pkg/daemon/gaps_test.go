@@ -96,8 +96,8 @@ func TestGap_ContainsLostChanges(t *testing.T) {
 	}
 }
 
-// TestGap_StaysOpenUntilCaughtUp restarts a recorder after many changes. It may be
-// in sync without a gap only after it has recorded all of them.
+// TestGap_StaysOpenUntilCaughtUp restarts a recorder after many changes. It may
+// be in sync without a gap only after it has recorded all of them.
 func TestGap_StaysOpenUntilCaughtUp(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
@@ -181,7 +181,8 @@ func TestGap_IsOpenForForbiddenResourceOfConfiguration(t *testing.T) {
 }
 
 // TestGap_IsOpenAfterUnobservedCRDDeletion deletes a CRD while the recorder is
-// stopped. Its objects are deleted with it, but in the history they still exist.
+// stopped. Its objects are deleted with it, but in the history they still
+// exist.
 func TestGap_IsOpenAfterUnobservedCRDDeletion(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()

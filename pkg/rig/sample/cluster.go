@@ -40,10 +40,11 @@ type object struct {
 	about    uint64 // number of that pod
 }
 
-// Cluster generates the watch events of a cluster. It is not safe for concurrent use.
+// Cluster generates the watch events of a cluster. It is not safe for
+// concurrent use.
 //
-// Each kind has a fixed number of places for objects. A place is empty, or has one
-// object.
+// Each kind has a fixed number of places for objects. A place is empty, or has
+// one object.
 type Cluster struct {
 	rng    *rand.Rand
 	seed   uint64
@@ -137,21 +138,21 @@ func (c *Cluster) emit(k *kind, t history.WatchEventType, o *object, v values) {
 	c.event = WatchEvent{Resource: k.resource, WatchEvent: history.WatchEvent{Type: t, Object: k.template.fill(v)}}
 }
 
-// wave is the number of objects of one kind that change during the same time. It is
-// small because in real clusters few objects change concurrently.
+// wave is the number of objects of one kind that change during the same time.
+// It is small because in real clusters few objects change concurrently.
 const wave = 8
 
-// inWaves returns the place whose turn it is, for kinds whose objects change in waves.
-// During a wave, each of its objects changes this many times; step is which of them
-// it is. round is the number of earlier waves of the object.
+// inWaves returns the place whose turn it is, for kinds whose objects change in
+// waves. During a wave, each of its objects changes this many times; step is
+// which of them it is. round is the number of earlier waves of the object.
 func (k *kind) inWaves(places, times int) (place, step, round int) {
 	block, at := k.turn/(wave*times), k.turn%(wave*times)
 	groups := places / wave
 	return block%groups*wave + at%wave, at / wave, block / groups
 }
 
-// lived returns the permanent object of a place, and the type of its watch event:
-// Added if the object is new.
+// lived returns the permanent object of a place, and the type of its watch
+// event: Added if the object is new.
 func (c *Cluster) lived(k *kind, place int) (*object, history.WatchEventType) {
 	o := &k.alive[place]
 	if o.number != 0 {

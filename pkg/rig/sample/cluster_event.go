@@ -25,8 +25,8 @@ func allReasons() []reason {
 	}
 }
 
-// nextEvent creates an Event that regards a changing pod, repeats a recent Event, or
-// deletes the oldest one, as the API server does when it expires.
+// nextEvent creates an Event that regards a changing pod, repeats a recent
+// Event, or deletes the oldest one, as the API server does when it expires.
 func (c *Cluster) nextEvent() {
 	place := c.events.turn % len(c.events.alive)
 	o := &c.events.alive[place]

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// nodeImages is the number of images that a node reports. It is the maximum of a
-// kubelet.
+// nodeImages is the number of images that a node reports. It is the maximum of
+// a kubelet.
 const nodeImages = 50
 
 // poolOfImages returns images, as nodes report them.

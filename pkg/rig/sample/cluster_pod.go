@@ -6,8 +6,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The steps of a pod's life. A ready pod does not change until its place is drawn
-// again. Then it crashes a few times, or ends.
+// The steps of a pod's life. A ready pod does not change until its place is
+// drawn again. Then it crashes a few times, or ends.
 const (
 	podCreated = iota + 1
 	podBound
@@ -133,8 +133,8 @@ func (c *Cluster) addStatus(v values, o *object, node int) {
 	v["kubelet"] = "," + c.parts.kubelet.text(v)
 }
 
-// container returns the ID of a pod's container after some restarts. -1 means the
-// container of its proxy.
+// container returns the ID of a pod's container after some restarts. -1 means
+// the container of its proxy.
 func (c *Cluster) container(o *object, restarts int) string {
 	return "containerd://" + c.digest(o.number, uint64(2+restarts))
 }

@@ -21,18 +21,18 @@ type template struct {
 // values are the values of placeholders, by name. A missing one is empty.
 type values map[string]string
 
-// The placeholders ${name} are in strings. These others keep a template valid JSON:
-// "${=name}" means a value with its quotes or brackets, "${+name}": 0 means any number
-// of members, each followed by a comma, and "${,name}" means elements, each after a
-// comma.
+// The placeholders ${name} are in strings. These others keep a template valid
+// JSON: "${=name}" means a value with its quotes or brackets, "${+name}": 0
+// means any number of members, each followed by a comma, and "${,name}" means
+// elements, each after a comma.
 var (
 	bare     = regexp.MustCompile(`"\$\{=(\w+)\}"`)
 	members  = regexp.MustCompile(`"\$\{\+(\w+)\}":0,`)
 	elements = regexp.MustCompile(`,"\$\{,(\w+)\}"`)
 )
 
-// read returns an embedded template, without spaces, as an API server writes JSON. It
-// panics if there is none.
+// read returns an embedded template, without spaces, as an API server writes
+// JSON. It panics if there is none.
 func read(name string) template {
 	pretty, err := files.ReadFile("templates/" + name + ".json")
 	if err != nil {

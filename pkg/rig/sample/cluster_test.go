@@ -42,8 +42,8 @@ func TestNext_DependsOnSeedOnly(t *testing.T) {
 	}
 }
 
-// TestNext_ObjectsMatchAPITypes checks that the API's types have all fields of the
-// generated objects, and write them as the same bytes.
+// TestNext_ObjectsMatchAPITypes checks that the API's types have all fields of
+// the generated objects, and write them as the same bytes.
 func TestNext_ObjectsMatchAPITypes(t *testing.T) {
 	for _, f := range take(cluster(1), 3000) {
 		var object any
@@ -82,9 +82,10 @@ func TestNext_ObjectsMatchAPITypes(t *testing.T) {
 	}
 }
 
-// TestNext_ObjectLivesAreConsistent checks that every object is created first, that
-// nothing follows its deletion, and that each version has a new resourceVersion. It
-// also checks the sizes and numbers that docs/storage.md states.
+// TestNext_ObjectLivesAreConsistent checks that every object is created first,
+// that nothing follows its deletion, and that each version has a new
+// resourceVersion. It also checks the sizes and numbers that docs/storage.md
+// states.
 func TestNext_ObjectLivesAreConsistent(t *testing.T) {
 	alive := map[history.ObjectRef]string{}
 	types, sizes := map[string]map[history.WatchEventType]int{}, map[string]int{}

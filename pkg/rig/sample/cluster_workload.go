@@ -31,8 +31,8 @@ func (c *Cluster) templateValues(app, revision int) values {
 	return v
 }
 
-// nextDeployment rolls out the Deployments in waves: helm writes a new image, and then
-// the controller updates the status until all replicas run it.
+// nextDeployment rolls out the Deployments in waves: helm writes a new image,
+// and then the controller updates the status until all replicas run it.
 func (c *Cluster) nextDeployment() {
 	app, step, round := c.deployments.inWaves(len(c.deployments.alive), rollSteps)
 	o, t := c.lived(c.deployments, app)
@@ -72,8 +72,8 @@ func (c *Cluster) replicaSetName(app, revision int) string {
 	return application(app) + "-" + c.suffix(c.replicaSetNumber(app, revision), forHash, 10)
 }
 
-// nextReplicaSet follows the Deployments: a new ReplicaSet is created and grows, the
-// previous one shrinks, and the oldest one is deleted.
+// nextReplicaSet follows the Deployments: a new ReplicaSet is created and
+// grows, the previous one shrinks, and the oldest one is deleted.
 func (c *Cluster) nextReplicaSet() {
 	app, step, round := c.replicaSets.inWaves(len(c.deployments.alive), rollSteps)
 	revision, t := round+1, history.Modified

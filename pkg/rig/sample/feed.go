@@ -13,8 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// Feed records watch events in a log through a recorder, as a daemon does, without a
-// network. It is not safe for concurrent use.
+// Feed records watch events in a log through a recorder, as a daemon does,
+// without a network. It is not safe for concurrent use.
 type Feed struct {
 	recorder *recorder.Recorder
 	streams  map[schema.GroupResource]*recorder.Stream
@@ -22,8 +22,8 @@ type Feed struct {
 	ended    chan error
 }
 
-// NewFeed returns a feed for the log. now is the recorder's clock. The caller must
-// close the feed.
+// NewFeed returns a feed for the log. now is the recorder's clock. The caller
+// must close the feed.
 func NewFeed(ctx context.Context, log recorder.Log, now func() time.Time) *Feed {
 	ctx, stop := context.WithCancel(ctx)
 	f := &Feed{

@@ -20,9 +20,9 @@ func WatchEvents(o Options) iter.Seq[WatchEvent] {
 	}
 }
 
-// Batches returns the batches that a recorder commits if the watch events arrive
-// faster than it records. The caller owns the batches. While the caller uses one,
-// the recorder runs on only until its queue is full.
+// Batches returns the batches that a recorder commits if the watch events
+// arrive faster than it records. The caller owns the batches. While the caller
+// uses one, the recorder runs on only until its queue is full.
 func Batches(tb testing.TB, events iter.Seq[WatchEvent]) iter.Seq[*history.Batch] {
 	tb.Helper()
 	return func(yield func(*history.Batch) bool) {
@@ -74,8 +74,8 @@ type copied struct {
 	to chan<- *history.Batch
 }
 
-// Append commits the batch and sends a copy from before the commit: the log sets the
-// times of the records.
+// Append commits the batch and sends a copy from before the commit: the log
+// sets the times of the records.
 func (c copied) Append(ctx context.Context, b *history.Batch) error {
 	batch := &history.Batch{Checkpoints: append([]history.Checkpoint(nil), b.Checkpoints...), Gaps: append([]history.Gap(nil), b.Gaps...)}
 	for _, r := range b.Records {

@@ -14,8 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// recorded is written by TestRecorded_NamesNoMachine -record. It has a line for each
-// watch event: the resource, a tab, and the line of the watch.
+// recorded is written by TestRecorded_NamesNoMachine -record. It has a line for
+// each watch event: the resource, a tab, and the line of the watch.
 //
 //go:embed recorded.zst
 var recorded []byte
@@ -23,8 +23,8 @@ var recorded []byte
 // maxLine limits the length of a line, in bytes.
 const maxLine = 1 << 20
 
-// Recorded returns the watch events that the API server of a dev cluster served, in
-// order.
+// Recorded returns the watch events that the API server of a dev cluster
+// served, in order.
 func Recorded() iter.Seq2[WatchEvent, error] {
 	return func(yield func(WatchEvent, error) bool) {
 		unzipped, err := zstd.NewReader(bytes.NewReader(recorded), zstd.WithDecoderConcurrency(1))

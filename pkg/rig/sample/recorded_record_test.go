@@ -38,8 +38,8 @@ type recording struct {
 	lines bytes.Buffer
 }
 
-// watch collects the lines of a watch, starting with the existing objects, until ctx
-// ends. It waits for a resource that is not served yet.
+// watch collects the lines of a watch, starting with the existing objects,
+// until ctx ends. It waits for a resource that is not served yet.
 func (f *recording) watch(ctx context.Context, config *rest.Config, client *http.Client, name string) error {
 	part := strings.Split(name, "/")
 	path := "/apis/" + part[0] + "/"
@@ -85,7 +85,8 @@ func (f *recording) take(response *http.Response, name string) error {
 	return lines.Err()
 }
 
-// play plays every scenario, and changes Deployments and nodes, all concurrently.
+// play plays every scenario, and changes Deployments and nodes, all
+// concurrently.
 func play(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -104,8 +105,8 @@ func play(t *testing.T, cluster *clustertest.Cluster) {
 	group.Wait()
 }
 
-// maintain changes nodes as an administrator does. Simulated nodes update only their
-// leases by themselves.
+// maintain changes nodes as an administrator does. Simulated nodes update only
+// their leases by themselves.
 func maintain(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	for i := range 10 {
@@ -118,7 +119,8 @@ func maintain(t *testing.T, cluster *clustertest.Cluster) {
 	}
 }
 
-// rollOut creates a Deployment, changes, scales and restarts it, and deletes it.
+// rollOut creates a Deployment, changes, scales and restarts it, and deletes
+// it.
 func rollOut(t *testing.T, cluster *clustertest.Cluster, namespace string) {
 	t.Helper()
 	for _, command := range []string{

@@ -12,9 +12,9 @@ import (
 )
 
 // TestRecorded_NamesNoMachine checks that the recorded watch events are of the
-// documented kinds, and that they do not name the machine on which they were recorded:
-// they contain no path, no host, and no address except those of the loopback, pods and
-// services.
+// documented kinds, and that they do not name the machine on which they were
+// recorded: they contain no path, no host, and no address except those of the
+// loopback, pods and services.
 func TestRecorded_NamesNoMachine(t *testing.T) {
 	if *record {
 		recordWatchEvents(t)

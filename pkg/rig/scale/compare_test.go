@@ -15,7 +15,8 @@ import (
 
 var compared = flag.Int("compared", 5000, "number of generated versions for the comparison with the naive layout; make bench-storage uses 60,000")
 
-// The limits of the store's size on disk, for versions of the generated cluster.
+// The limits of the store's size on disk, for versions of the generated
+// cluster.
 const (
 	minTimesSmaller    = 14 // than the naive layout
 	maxBytesPerVersion = 400
@@ -52,10 +53,10 @@ type measurement struct {
 func (m measurement) rate() float64       { return float64(m.versions) / m.elapsed.Seconds() }
 func (m measurement) perVersion() float64 { return float64(m.disk) / float64(m.versions) }
 
-// BenchmarkStorageAgainstNaive writes the same versions to the store, in the recorder's
-// batches, and to the naive layout, with and without syncs. It reports the ratios. The
-// naive layout stores the watch events as they are, the store what the recorder makes
-// of them. An operation is all of that.
+// BenchmarkStorageAgainstNaive writes the same versions to the store, in the
+// recorder's batches, and to the naive layout, with and without syncs. It
+// reports the ratios. The naive layout stores the watch events as they are, the
+// store what the recorder makes of them. An operation is all of that.
 func BenchmarkStorageAgainstNaive(b *testing.B) {
 	b.Run("made-up", func(b *testing.B) { compare(b, generated(), *compared) })
 	b.Run("recorded", func(b *testing.B) { compare(b, recorded(b), 1<<30) })
@@ -98,8 +99,8 @@ func compare(b *testing.B, events iter.Seq[sample.WatchEvent], most int) {
 	}
 }
 
-// gather returns the recorder's batches of the watch events, with most records at
-// most, the watch events, and the number of records.
+// gather returns the recorder's batches of the watch events, with most records
+// at most, the watch events, and the number of records.
 func gather(tb testing.TB, events iter.Seq[sample.WatchEvent], most int) ([]*history.Batch, iter.Seq[sample.WatchEvent], int) {
 	tb.Helper()
 	var batches []*history.Batch
@@ -169,8 +170,9 @@ func measureNaive(tb testing.TB, events iter.Seq[sample.WatchEvent], n int, sync
 	return m
 }
 
-// diskUse returns the size of all files of a closed database, except one. Badger
-// reserves 1 MiB for its statistics of discarded data, but that file is a hole.
+// diskUse returns the size of all files of a closed database, except one.
+// Badger reserves 1 MiB for its statistics of discarded data, but that file is
+// a hole.
 func diskUse(tb testing.TB, dir string) (n int64) {
 	tb.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -1,7 +1,7 @@
-// Package scale measures the store: its size on disk and write speed, compared with
-// a naive layout, and its memory and query times with much history.
+// Package scale measures the store: its size on disk and write speed, compared
+// with a naive layout, and its memory and query times with much history.
 //
-// It owns the measurements. Their short forms are tests; docs/storage.md describes
-// the long forms. Tests fail because of sizes, memory and wrong answers, never because
-// of times, which depend on the machine.
+// It owns the measurements. Their short forms are tests; docs/storage.md
+// describes the long forms. Tests fail because of sizes, memory and wrong
+// answers, never because of times, which depend on the machine.
 package scale

@@ -9,8 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 )
 
-// expected has the resourceVersions of a sample of the objects, in order, by UID. All
-// of them would take too much of the memory that is measured.
+// expected has the resourceVersions of a sample of the objects, in order, by
+// UID. All of them would take too much of the memory that is measured.
 type expected struct {
 	oneIn uint64 // the sample is one object in this many
 	of    map[types.UID][]string
@@ -29,8 +29,8 @@ func (t expected) note(f sample.WatchEvent) {
 	}
 }
 
-// field returns the text after the first occurrence of name, which is in the metadata
-// of generated objects.
+// field returns the text after the first occurrence of name, which is in the
+// metadata of generated objects.
 func field(object []byte, name string) []byte {
 	_, text, _ := bytes.Cut(object, []byte(name))
 	text, _, _ = bytes.Cut(text, []byte(`"`))

@@ -60,7 +60,8 @@ func (m *memory) maxima() string {
 	return text
 }
 
-// stop stops sampling. It returns the maximum without pages of the database, in bytes.
+// stop stops sampling. It returns the maximum without pages of the database, in
+// bytes.
 func (m *memory) stop() int64 {
 	select {
 	case <-m.done:

@@ -14,8 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// querier generates random queries, each about another time of the ten days and another
-// object.
+// querier generates random queries, each about another time of the ten days and
+// another object.
 type querier struct {
 	rng     *rand.Rand
 	log     *log
@@ -67,16 +67,17 @@ func (g *querier) scan(limit int, f history.Filter) history.Scan {
 	return history.Scan{Filter: f, Order: history.NewestFirst, Limit: limit}
 }
 
-// before returns a page of records before a random time in the second half of the log.
+// before returns a page of records before a random time in the second half of
+// the log.
 func (g *querier) before(limit int, f history.Filter) history.Scan {
 	half := days * 12 * time.Hour
 	f.End = g.log.start.Add(half + time.Duration(g.rng.Int64N(int64(half))))
 	return g.scan(limit, f)
 }
 
-// measureQueries runs every query, without and with objects, and logs the times. "At
-// first" means after the log was opened. It checks that the records match the filter
-// and are in order.
+// measureQueries runs every query, without and with objects, and logs the
+// times. "At first" means after the log was opened. It checks that the records
+// match the filter and are in order.
 func measureQueries(t *testing.T, s *store.Store, l *log) {
 	t.Helper()
 	rows := table{{"page of", "records", "p50 at first", "p50", "p99", "p50 with objects", "p99 with objects"}}
@@ -129,8 +130,8 @@ func (q query) check(t *testing.T, sc *history.Scan, page []*history.Record) {
 	}
 }
 
-// newQuerier returns a querier for objects with many versions, of all resources, and
-// for the targets of Events. Each seed gives other queries.
+// newQuerier returns a querier for objects with many versions, of all
+// resources, and for the targets of Events. Each seed gives other queries.
 func newQuerier(t *testing.T, s *store.Store, l *log, seed uint64) *querier {
 	t.Helper()
 	g := &querier{rng: rand.New(rand.NewPCG(seed, uint64(l.n))), log: l} //nolint:gosec // repeatable

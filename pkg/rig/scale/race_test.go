@@ -2,5 +2,6 @@
 
 package scale_test
 
-// raceEnabled reports whether the race detector is on. It multiplies the memory.
+// raceEnabled reports whether the race detector is on. It multiplies the
+// memory.
 const raceEnabled = true

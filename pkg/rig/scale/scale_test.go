@@ -23,21 +23,21 @@ var (
 	queries   = flag.Int("queries", 20, "number of runs of each query")
 )
 
-// maxResident limits the resident memory while the process records and answers, in
-// bytes, without pages of the database. It includes the recorder, the store, and the
-// generated cluster, which takes 3 MB for 20,000 objects.
+// maxResident limits the resident memory while the process records and answers,
+// in bytes, without pages of the database. It includes the recorder, the store,
+// and the generated cluster, which takes 3 MB for 20,000 objects.
 const maxResident = 256e6
 
-// maxStorage limits the size of a log, in bytes. It is enough for thirty million
-// versions.
+// maxStorage limits the size of a log, in bytes. It is enough for thirty
+// million versions.
 const maxStorage = 10 << 30
 
 // days is the time span of a log's versions.
 const days = 10
 
-// TestScale_AnswersWithinMemoryLimit records versions of a generated cluster, spread
-// over ten days, opens the log again, and runs every kind of query. It checks the
-// answers and the memory, and logs the times.
+// TestScale_AnswersWithinMemoryLimit records versions of a generated cluster,
+// spread over ten days, opens the log again, and runs every kind of query. It
+// checks the answers and the memory, and logs the times.
 func TestScale_AnswersWithinMemoryLimit(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(memlimit.GCPercent)) // this and the next line as in the recorder's main
 	go memlimit.Hold(t.Context())
