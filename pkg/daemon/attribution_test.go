@@ -143,7 +143,7 @@ func who(events []v1.Event) string {
 // writes must have one.
 func check(t *testing.T, events []v1.Event, written *truth) {
 	t.Helper()
-	right, nobody, wrong, inferred := 0, map[string]int{}, 0, 0
+	right, unattributed, wrong, inferred := 0, map[string]int{}, 0, 0
 	before := map[string]v1.Event{}
 	for _, e := range events {
 		want, ours := written.writes[e.ResourceName+" "+e.ResourceVersion]
@@ -154,7 +154,7 @@ func check(t *testing.T, events []v1.Event, written *truth) {
 		}
 		switch m := e.Managers; {
 		case len(m) == 0:
-			nobody[want.how]++
+			unattributed[want.how]++
 		case len(m) == 1 && m[0].Manager == want.manager && m[0].Subresource == want.subresource:
 			right++
 		default:
@@ -170,11 +170,11 @@ func check(t *testing.T, events []v1.Event, written *truth) {
 		checkFields(t, &last, &e)
 	}
 	left := 0
-	for _, how := range slices.Sorted(maps.Keys(nobody)) {
-		t.Logf("nobody: %4d %s", nobody[how], how)
-		left += nobody[how]
+	for _, how := range slices.Sorted(maps.Keys(unattributed)) {
+		t.Logf("no manager: %4d %s", unattributed[how], how)
+		left += unattributed[how]
 	}
-	t.Logf("%d writes: %d right, %d nobody (%d with their subresource), %d wrong", right+left+wrong, right, left, inferred, wrong)
+	t.Logf("%d writes: %d right, %d without a manager (%d with their subresource), %d wrong", right+left+wrong, right, left, inferred, wrong)
 	if right < (right+left)/2 {
 		t.Errorf("got the managers of %d of %d writes, want at least half", right, right+left)
 	}

@@ -116,13 +116,14 @@ func (l *layout) decodeError(err error) error {
 // typeError rewrites a message of [yaml.TypeError], which names Go types and no
 // path. A message of an unknown form is returned as it is.
 func (l *layout) typeError(message string) error {
+	match := func(pattern string) []string { return regexp.MustCompile(pattern).FindStringSubmatch(message) }
 	// `line 2: field plurals not found in type daemon.resourceEntry`
-	if m := regexp.MustCompile(`(?s)^line (\d+): field (.*) not found in type (\S+)$`).FindStringSubmatch(message); m != nil {
+	if m := match(`(?s)^line (\d+): field (.*) not found in type (\S+)$`); m != nil {
 		line := atoi(m[1])
 		return errorAt(line, l.keyPath(line, m[2]), "unknown field, want one of "+strings.Join(knownFields(m[3]), ", "))
 	}
 	// `line 2: mapping key "serverPort" already defined at line 1`
-	if m := regexp.MustCompile(`^line (\d+): mapping key (".*") already defined at line (\d+)$`).FindStringSubmatch(message); m != nil {
+	if m := match(`^line (\d+): mapping key (".*") already defined at line (\d+)$`); m != nil {
 		line := atoi(m[1])
 		key, err := strconv.Unquote(m[2])
 		if err == nil {
@@ -130,10 +131,13 @@ func (l *layout) typeError(message string) error {
 		}
 	}
 	// "line 1: cannot unmarshal !!str `pods` into []daemon.resourceEntry"
-	if m := regexp.MustCompile("^line (\\d+): cannot unmarshal (\\S+).* into (\\S+)$").FindStringSubmatch(message); m != nil {
-		line, want := atoi(m[1]), "want a mapping of fields"
-		if strings.HasPrefix(m[3], "[]") {
+	if m := match(`^line (\d+): cannot unmarshal (\S+).* into (\S+)$`); m != nil {
+		line, want := atoi(m[1]), "want text"
+		switch {
+		case strings.HasPrefix(m[3], "[]"):
 			want = "want a list"
+		case knownFields(m[3]) != nil:
+			want = "want a mapping of fields"
 		}
 		return errorAt(line, l.valuePath(line, m[2], fieldsOfType(m[3])), want)
 	}
@@ -166,7 +170,8 @@ func (l *layout) valuePath(line int, tag string, fields []string) string {
 // fileTypes returns the types of mappings that a configuration consists of.
 func fileTypes() []reflect.Type {
 	return []reflect.Type{
-		reflect.TypeFor[configFile](), reflect.TypeFor[resourceEntry](), reflect.TypeFor[redactEntry](), reflect.TypeFor[ignoreEntry](),
+		reflect.TypeFor[configFile](), reflect.TypeFor[resourceEntry](),
+		reflect.TypeFor[redactEntry](), reflect.TypeFor[ignoreEntry](),
 	}
 }
 

@@ -251,6 +251,7 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		{"number instead of text", "storagePath: 7\n", `line 1: storagePath: want text, got "7"`},
 		{"mistake in an anchor", "include: &a [endpoints, Lease]\nsecretAnnotations: *a\n", `line 1: include[1]: want a plural, or plural.group, got "Lease"`},
 		{"repeated in a rule", "redact:\n- resource: pods\n  paths: [a]\n  paths: [b]\n", "line 4: redact[0].paths: is already set on line 3"},
+		{"key that is a list", "? [a]\n: b\n", "line 1: want text"},
 		{"key of two lines", "{\"a\\nb\": 1}\n", "line 1: a b: unknown field"},
 		{"repeated", "serverPort: 1\nserverPort: 2\n", "line 2: serverPort: is already set on line 1"},
 		{"not an address", "bindAddress: everywhere\n", "line 1: bindAddress: want an IP address"},

@@ -77,7 +77,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
-		logger.WarnContext(ctx, "admin socket not available: backup, verify and export work only while the recorder is stopped", "err", err)
+		logger.WarnContext(ctx,
+			"admin socket not available: backup, verify and export work only while the recorder is stopped", "err", err)
 	}
 	d.recorder = recorder.New(d.store, recorder.Options{
 		Logger: logger, RedactionKey: d.store.RedactionKey(),
@@ -93,7 +94,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	}
 	d.log = &observed{recorded: d.store, watchers: d.watchers, refused: d.recorder.Refused}
 	d.server = api.NewServer(d.newHandler(ctx), api.Patience{}, logger)
-	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
+	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
+		"retention", c.Retention(), "address", d.Address())
 	return d, nil
 }
 

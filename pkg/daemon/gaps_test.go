@@ -101,15 +101,15 @@ func TestGap_ContainsLostChanges(t *testing.T) {
 func TestGap_StaysOpenUntilCaughtUp(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
-	kubectl(t, "create", "namespace", "behind")
+	kubectl(t, "create", "namespace", "catching-up")
 	start(t, dir, cluster.Config(), onlyConfigMaps).stop(t)
-	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "behind", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
+	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "catching-up", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, dir, cluster.Config(), onlyConfigMaps)
 	gaps := r.gaps(t, "")
-	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=behind&resourceType=configmaps")).Findings {
+	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=catching-up&resourceType=configmaps")).Findings {
 		t.Errorf("in sync with gaps %v: %s", gaps, finding)
 	}
 	if len(gaps) > 0 {
