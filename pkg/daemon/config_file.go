@@ -71,10 +71,7 @@ func ParseConfig(data []byte) (Config, error) {
 	if err != nil || root == nil {
 		return c, err
 	}
-	at, err := newLayout(root)
-	if err != nil {
-		return Config{}, err
-	}
+	at := newLayout(root)
 	f := configFile{
 		StoragePath:   text(c.StoragePath),
 		RetentionDays: retentionDays(c.RetentionDays),
@@ -88,6 +85,9 @@ func ParseConfig(data []byte) (Config, error) {
 	dec.KnownFields(true)
 	if err := dec.Decode(&f); err != nil {
 		return Config{}, at.decodeError(err)
+	}
+	if err := at.checkValues(); err != nil {
+		return Config{}, err
 	}
 	if err := f.apply(&c, at); err != nil {
 		return Config{}, err

@@ -20,7 +20,6 @@ import (
 // It does not follow aliases. What is wrong with an alias is reported where the
 // alias is used, or where its anchor is.
 type layout struct {
-	root   *yaml.Node
 	places []place        // of all values, in the order of the document
 	byPath map[string]int // indexes into places
 }
@@ -32,36 +31,39 @@ type place struct {
 	value *yaml.Node
 }
 
-// newLayout returns the layout of a document. It refuses values that are null:
-// the decoder ignores them, and a field without a value is a mistake.
-func newLayout(root *yaml.Node) (*layout, error) {
-	l := &layout{root: root, byPath: map[string]int{}}
-	return l, l.walk(place{value: root})
+// newLayout returns the layout of a document.
+func newLayout(root *yaml.Node) *layout {
+	l := &layout{byPath: map[string]int{}}
+	l.walk(place{value: root})
+	return l
 }
 
 // walk adds a value and everything in it.
-func (l *layout) walk(p place) error {
+func (l *layout) walk(p place) {
 	if _, ok := l.byPath[p.path]; !ok { // a repeated key is an error of the decoder
 		l.byPath[p.path] = len(l.places)
 	}
 	l.places = append(l.places, p)
-	if p.value.Tag == nullTag {
-		return l.errorf(p.path, "is empty")
-	}
 	switch p.value.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(p.value.Content); i += 2 {
 			key, value := p.value.Content[i], p.value.Content[i+1]
 			path := strings.TrimPrefix(p.path+"."+key.Value, ".")
-			if err := l.walk(place{path: path, key: key, value: value}); err != nil {
-				return err
-			}
+			l.walk(place{path: path, key: key, value: value})
 		}
 	case yaml.SequenceNode:
 		for i, value := range p.value.Content {
-			if err := l.walk(place{path: item(p.path, i), value: value}); err != nil {
-				return err
-			}
+			l.walk(place{path: item(p.path, i), value: value})
+		}
+	}
+}
+
+// checkValues returns an error if a field or an item has no value. The decoder
+// ignores it, but it is a mistake.
+func (l *layout) checkValues() error {
+	for _, p := range l.places {
+		if p.value.Tag == nullTag {
+			return errorAt(p.value.Line, p.path, "is empty")
 		}
 	}
 	return nil

@@ -244,6 +244,7 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		{"none with CRDs", "discoverCRDs: true\ndiscover: none\n", "line 2: discover: none contradicts discoverCRDs on line 1"},
 		{"bad include", "include: [Lease]\n", `line 1: include[0]: want a plural, or plural.group, got "Lease"`},
 		{"include listed twice", "include:\n- endpoints\n- endpoints\n", "line 3: include[1]: \"endpoints\" is already listed on line 2"},
+		{"unknown field without a value", "retentionHours:\n", "line 1: retentionHours: unknown field"},
 		{"field without a value", "redact:\nserverPort: 1\n", "line 1: redact: is empty"},
 		{"text in a list of rules in one line", "{storagePath: pods, redact: pods}\n", "line 1: redact: want a list"},
 		{"mapping instead of a list", "redact: {resource: pods}\n", "line 1: redact: want a list"},
