@@ -1,4 +1,4 @@
-# The recorder's image: one static binary that runs as nobody in particular.
+# The recorder's image: one static binary that runs as an unprivileged user.
 #
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t watchhistory-recorder .
 #
@@ -17,8 +17,8 @@ ENV CGO_ENABLED=0
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/watchhistory-recorder
-# A volume that is mounted here for the first time takes over this directory's
-# owner. OpenShift runs the image as any user of the group 0.
+# A volume that is mounted here for the first time gets this directory's owner.
+# OpenShift runs the image as any user of the group 0.
 RUN mkdir -m 0775 /out/data
 
 FROM gcr.io/distroless/static-debian12:nonroot

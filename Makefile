@@ -1,4 +1,4 @@
-# `make` alone prints what there is.
+# `make` without a target prints the list of targets.
 SHELL   := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -7,13 +7,14 @@ SHELL   := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 BIN     := bin
-# go build, with a line that says how far it is: GOBUILD NAME DIRECTORY ARGUMENTS...
+# go build with a progress line: GOBUILD NAME DIRECTORY ARGUMENTS...
 GOBUILD := go run ./pkg/rig/gobuild/command
-# The dev cluster is Kubernetes itself: its first build takes minutes, later ones come from Go's build cache.
+# The dev cluster contains Kubernetes. Its first build takes minutes, later ones
+# use Go's build cache.
 DEVCLUSTER := cmd/devcluster
 
 .PHONY: help
-help: ## print this text
+help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "; print "usage: make TARGET\n"} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
@@ -33,68 +34,80 @@ devcluster: ## build bin/devcluster only (the first time takes minutes)
 	@$(GOBUILD) devcluster $(DEVCLUSTER) '-ldflags=-s -w' -o ../../$(BIN)/devcluster .
 
 .PHONY: demo
-demo: build ## boot a real control plane, record a broken rollout, and show it through the plugin (KEEP=1: leave it running)
+demo: build ## start a real control plane, record a broken rollout and show it (KEEP=1 leaves it running)
 	$(BIN)/devcluster demo --recorder $(BIN)/watchhistory-recorder --plugin $(BIN)/kubectl-watchhistory $(if $(filter-out 0,$(KEEP)),--keep)
 
 .PHONY: run
-run: recorder ## record the cluster of your own kubeconfig into ./data, on 127.0.0.1:8080
+run: recorder ## record the current kubeconfig context into ./data and serve 127.0.0.1:8080
 	BADGER_PATH=$${BADGER_PATH:-data} $(BIN)/watchhistory-recorder $(ARGS)
 
 .PHONY: test
-test: devcluster ## run every test, the dev cluster's and the packaging's too
+test: devcluster ## run all tests, including those of the dev cluster and the packaging
 	cd $(DEVCLUSTER) && go test ./...
 	cd tools && go test ./...
 	go test -timeout 20m ./...
 
+# A package needs a cluster if its tests depend on clustertest, also indirectly.
+# -short makes fewer rounds in tests that repeat something; it skips none.
+.PHONY: test-fast
+test-fast: ## run the tests of all packages that need no cluster, in short form
+	@packages=$$(go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... \
+	  | awk '$$1 ~ /[.]test$$/ && !/\/pkg\/rig\/clustertest/ {sub(/[.]test$$/, "", $$1); print $$1}'); \
+	go test -short $$packages
+
 .PHONY: load
-load: devcluster ## compare the recorder with 20,000 writes by 8 writers, and check the order of 10,000 rollouts
+load: devcluster ## compare the history with 20,000 writes, and check the order of 10,000 rollouts
 	go test -count=1 -v -run 'TestDaemon_RecordsEveryVersionOnce$$' ./pkg/daemon -updates 20000
 	go test -count=1 -v -timeout 120m ./pkg/rig/causes -rollouts 10000
 
 .PHONY: soak
-soak: devcluster ## hold the recorder's memory to its bound: 20,000 pods of 7 KB, and an hour of churn
+soak: devcluster ## check the recorder's memory with 20,000 pods of 7 KB and an hour of churn
 	go test -count=1 -v -timeout 90m -run TestMemory_StaysFlatDuringChurn ./pkg/rig/cost -pods 20000 -churn 1h
 
 .PHONY: cost
-cost: devcluster ## measure CPU and delay of a version on a real API server; do nothing else on the machine meanwhile
+cost: devcluster ## measure CPU and delay per version on a real API server; needs an idle machine
 	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/rig/cost
 	go test -count=1 -run '^$$' -bench 'Freshness' -benchtime 300x -timeout 30m ./pkg/rig/cost
 
 .PHONY: chaos
-chaos: devcluster ## kill, cut off and starve the recorder for long, and compare it with the truth
+chaos: devcluster ## inject faults under load, long form, and compare the history with the writes
 	go test -count=1 -v -timeout 60m ./pkg/rig/chaos -long
 
 .PHONY: crash
-crash: ## kill a process that appends to the store 100 times (KILLS), and damage each kind of file as often
-	go test -count=1 -v -timeout 60m -run '^Test(Kill|Damage)$$' ./pkg/store -kills $(or $(KILLS),100)
+crash: ## kill a process that appends to the store and damage its files, 100 times (KILLS=n)
+	go test -count=1 -v -timeout 60m -run '^Test(Append_SurvivesKill|Open_NoWrongAnswerAfterDamage)$$' ./pkg/store -kills $(or $(KILLS),100)
 
 .PHONY: fuzz
-fuzz: ## run each fuzz target of the repository for 30 seconds (TIME=10m)
+fuzz: ## run each fuzz target for 30 seconds (TIME=10m)
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | { failed=; while IFS=: read -r file target; do \
 	  target=$${target#func }; echo "fuzzing $$target in $$(dirname $$file)" >&2; \
 	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) . </dev/null) || failed="$$failed $$target"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }; }
 
 .PHONY: race
-race: devcluster ## run the product's tests under the race detector
+race: devcluster ## run the tests with the race detector
 	go test -race -timeout 60m ./...
 
 .PHONY: lint
-lint: ## run golangci-lint with the import directions
+lint: ## run golangci-lint, which also checks the import directions
 	go tool -modfile=tools/lint/go.mod golangci-lint run ./...
 	cd $(DEVCLUSTER) && go tool -modfile=../../tools/lint/go.mod golangci-lint run --config ../../.golangci.yaml ./...
 	cd tools && go tool -modfile=lint/go.mod golangci-lint run --config ../.golangci.yaml ./...
+
+.PHONY: vuln
+vuln: ## report known vulnerabilities in code that the programs call
+	go tool -modfile=tools/vuln/go.mod govulncheck ./...
 
 .PHONY: fmt
 fmt: ## format the code
 	go tool -modfile=tools/lint/go.mod golangci-lint fmt ./...
 
 .PHONY: bench
-bench: ## run the benchmarks; do nothing else on the machine meanwhile
+bench: ## run the benchmarks; needs an idle machine
 	go test -run '^$$' -bench . -benchmem -p 1 ./pkg/...
 
 .PHONY: bench-storage
-bench-storage: ## judge the store: size and speed beside the naive layout, memory and answers up to a million versions
+bench-storage: ## compare the store with the naive layout, and measure it with up to a million versions
 	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestStorage_IsSmall -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestScale -timeout 120m ./pkg/rig/scale -versions 10000,100000,1000000 -queries 1000
@@ -108,9 +121,9 @@ cross: ## build for linux, darwin and windows
 	done
 
 .PHONY: docs
-docs: ## generate docs/cli.md anew
+docs: ## generate docs/cli.md from the plugin's commands
 	go test ./pkg/cli -run TestDocs -update
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove build outputs
 	rm -rf $(BIN) dist

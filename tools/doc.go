@@ -1,4 +1,10 @@
-// Package tools checks what this repository is packaged and released with. It has no code: its tests hold the Dockerfile,
-// goreleaser's and krew's files and GitHub's against the parsers of those who will read them, and against the tree. It is
-// a module of its own so that none of that is among the product's dependencies; tools/lint, another, pins the linter.
+// Package tools checks the files with which the project is packaged and released.
+//
+// It has no code. Its tests load the Dockerfile and the configurations of
+// goreleaser, krew and GitHub with the parsers of the programs that read them,
+// and compare them with the repository.
+//
+// It is a module of its own, so that these parsers are not dependencies of the
+// product. tools/lint and tools/vuln are further modules: they pin the linter and
+// govulncheck.
 package tools

@@ -17,7 +17,7 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 )
 
-// stages parses the Dockerfile as BuildKit does. A lint warning fails the test.
+// stages parses the Dockerfile as BuildKit does. Lint warnings fail the test.
 func stages(t *testing.T) []instructions.Stage {
 	t.Helper()
 	result, err := parser.Parse(bytes.NewReader(read(t, "Dockerfile")))
@@ -39,7 +39,7 @@ func stages(t *testing.T) []instructions.Stage {
 	return parsed
 }
 
-// copied returns what the Dockerfile takes out of the build context.
+// copied returns the paths that the Dockerfile copies from the build context.
 func copied(t *testing.T) []string {
 	t.Helper()
 	var sources []string
@@ -51,16 +51,16 @@ func copied(t *testing.T) []string {
 		}
 	}
 	if len(sources) == 0 {
-		t.Fatal("the Dockerfile copies nothing")
+		t.Fatal("got no copied paths, want at least one")
 	}
 	return sources
 }
 
-func TestImageIsMinimalAndRunsAsNobody(t *testing.T) {
+func TestImage_IsMinimalAndUnprivileged(t *testing.T) {
 	all := stages(t)
 	last := all[len(all)-1]
 	if len(all) < 2 || !strings.HasPrefix(last.BaseName, "gcr.io/distroless/static-") {
-		t.Errorf("the image is built from %s in %d stages", last.BaseName, len(all))
+		t.Errorf("got base %s and %d stages, want gcr.io/distroless/static-… and at least 2", last.BaseName, len(all))
 	}
 	var user, entrypoint string
 	for _, command := range last.Commands {
@@ -70,21 +70,21 @@ func TestImageIsMinimalAndRunsAsNobody(t *testing.T) {
 		case *instructions.EntrypointCommand:
 			entrypoint = strings.Join(c.CmdLine, " ")
 			if c.PrependShell {
-				t.Error("the entry point needs a shell, and there is none")
+				t.Error("got an entry point that needs a shell, want the exec form")
 			}
 		case *instructions.RunCommand:
-			t.Errorf("the image has no shell for %s", c)
+			t.Errorf("got %s in the last stage, want no RUN: the image has no shell", c)
 		}
 	}
 	if user != "65532:65532" {
-		t.Errorf("the image runs as %q", user)
+		t.Errorf("got user %q, want 65532:65532", user)
 	}
 	if entrypoint != "/watchhistory-recorder" {
-		t.Errorf("the image runs %q", entrypoint)
+		t.Errorf("got entry point %q, want /watchhistory-recorder", entrypoint)
 	}
 }
 
-// OpenShift runs an image as any user, who is in the group 0.
+// OpenShift runs an image as any user of the group 0.
 func TestImage_LetsAnyUserOfGroup0WriteItsVolume(t *testing.T) {
 	all := stages(t)
 	var made, owned bool
@@ -99,27 +99,27 @@ func TestImage_LetsAnyUserOfGroup0WriteItsVolume(t *testing.T) {
 		}
 	}
 	if !made || !owned {
-		t.Errorf("/data: writable for its group is %t, of the group 0 is %t, want both", made, owned)
+		t.Errorf("/data: got group-writable %t and group 0 %t, want both", made, owned)
 	}
 }
 
-func TestImageFetchesNothingButModules(t *testing.T) {
+func TestImage_FetchesOnlyModules(t *testing.T) {
 	for _, stage := range stages(t) {
 		for _, command := range stage.Commands {
 			switch c := command.(type) {
 			case *instructions.AddCommand:
-				t.Errorf("ADD may fetch: %s", c)
+				t.Errorf("got %s, want COPY: ADD may fetch", c)
 			case *instructions.RunCommand:
 				line := strings.Join(c.CmdLine, " ")
 				if strings.Contains(line, "curl") || strings.Contains(line, "wget") || strings.Contains(line, "apt") {
-					t.Errorf("RUN fetches: %s", line)
+					t.Errorf("got RUN %s, want no command that fetches", line)
 				}
 			}
 		}
 	}
 }
 
-func TestImageIsBuiltStatically(t *testing.T) {
+func TestImage_IsBuiltStatically(t *testing.T) {
 	var static, version bool
 	for _, command := range stages(t)[0].Commands {
 		switch c := command.(type) {
@@ -133,13 +133,13 @@ func TestImageIsBuiltStatically(t *testing.T) {
 		}
 	}
 	if !static || !version {
-		t.Errorf("static: %t, linked with its version: %t", static, version)
+		t.Errorf("got static %t and linked version %t, want both", static, version)
 	}
 }
 
-// The build context is what .dockerignore leaves of the tree. What the Dockerfile copies of that has to hold every
-// package that the recorder is made of.
-func TestImageContextIsEnough(t *testing.T) {
+// The Dockerfile copies from a build context without the files in .dockerignore.
+// The result must contain every package of the recorder.
+func TestImageContext_ContainsTheRecorder(t *testing.T) {
 	patterns, err := ignorefile.ReadAll(bytes.NewReader(read(t, ".dockerignore")))
 	if err != nil {
 		t.Fatal(err)
@@ -156,11 +156,11 @@ func TestImageContextIsEnough(t *testing.T) {
 	list.Dir = dir
 	list.Env = append(os.Environ(), "GOOS=linux", "CGO_ENABLED=0")
 	if out, err := list.CombinedOutput(); err != nil {
-		t.Errorf("what the image is built from is not enough: %v\n%s", err, out)
+		t.Errorf("list packages in the build context: got %v, want none\n%s", err, out)
 	}
 	tests, err := filepath.Glob(filepath.Join(dir, "pkg", "*", "*_test.go"))
 	if err != nil || len(tests) > 0 {
-		t.Errorf("tests are sent to the builder too: %v %v", tests, err)
+		t.Errorf("got tests %v and error %v in the build context, want none", tests, err)
 	}
 }
 

@@ -12,14 +12,17 @@ import (
 	"github.com/rhysd/actionlint"
 )
 
-func TestWorkflowsPassActionlint(t *testing.T) {
+// workflows are the files in .github/workflows.
+var workflows = []string{"ci.yaml", "nightly.yaml", "release.yaml"}
+
+func TestWorkflows_PassActionlint(t *testing.T) {
 	lint, err := actionlint.NewLinter(io.Discard, &actionlint.LinterOptions{WorkingDir: root})
 	if err != nil {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.yaml"))
-	if err != nil || len(files) != 2 {
-		t.Fatalf("want two workflows, got %v %v", files, err)
+	if err != nil || len(files) != len(workflows) {
+		t.Fatalf("got workflows %q and error %v, want %q", files, err, workflows)
 	}
 	mistakes, err := lint.LintFiles(files, nil)
 	if err != nil {
@@ -33,6 +36,10 @@ func TestWorkflowsPassActionlint(t *testing.T) {
 type workflow struct {
 	Permissions map[string]string `yaml:"permissions"`
 	Jobs        map[string]struct {
+		Strategy struct {
+			Matrix map[string][]string `yaml:"matrix"`
+			Others map[string]any      `yaml:",inline"`
+		} `yaml:"strategy"`
 		Steps []struct {
 			Uses   string            `yaml:"uses"`
 			Run    string            `yaml:"run"`
@@ -51,47 +58,79 @@ func workflowOf(t *testing.T, name string) workflow {
 	return w
 }
 
-func TestWorkflowsPinTheirActionsAndAskForLittle(t *testing.T) {
+func TestWorkflows_PinActionsAndPermissions(t *testing.T) {
 	pinned := regexp.MustCompile(`^[\w-]+/[\w-]+@v\d+(\.\d+\.\d+)?$`)
-	for _, name := range []string{"ci.yaml", "release.yaml"} {
+	for _, name := range workflows {
 		w := workflowOf(t, name)
 		if len(w.Permissions) != 1 || w.Permissions["contents"] != "read" {
-			t.Errorf("%s: every job may %v", name, w.Permissions)
+			t.Errorf("%s: got permissions %v for every job, want contents: read", name, w.Permissions)
 		}
 		for job, j := range w.Jobs {
 			for _, step := range j.Steps {
 				if step.Uses != "" && !pinned.MatchString(step.Uses) {
-					t.Errorf("%s: %s uses %s, which is no version", name, job, step.Uses)
+					t.Errorf("%s: job %s uses %s, want a version that matches %s", name, job, step.Uses, pinned)
 				}
 			}
 		}
 	}
 }
 
-func TestContinuousIntegrationRunsTheProjectsOwnCheck(t *testing.T) {
-	w := workflowOf(t, "ci.yaml")
-	steps := w.Jobs["test"].Steps
+func TestCI_RunsTheProjectsCheck(t *testing.T) {
+	steps := workflowOf(t, "ci.yaml").Jobs["test"].Steps
 	if len(steps) == 0 || steps[len(steps)-1].Run != ".ci/run" {
-		t.Error("ci.yaml does not call .ci/run")
+		t.Errorf("ci.yaml: got steps %+v, want .ci/run as the last one", steps)
 	}
 	read(t, ".ci/run")
 }
 
-// What checks the release's configuration here is what reads it there.
-func TestReleaseRunsTheGoreleaserThatChecksIt(t *testing.T) {
+// Jobs run targets of the Makefile, so that everybody can repeat them.
+func TestWorkflows_RunMakeTargetsThatExist(t *testing.T) {
+	makefile := string(read(t, "Makefile"))
+	var ran []string
+	check := func(name, target string) {
+		target, _, _ = strings.Cut(target, " ")
+		ran = append(ran, target)
+		if !strings.Contains(makefile, "\n"+target+":") {
+			t.Errorf("%s runs make %s, want a target of the Makefile", name, target)
+		}
+	}
+	for _, name := range workflows {
+		for _, job := range workflowOf(t, name).Jobs {
+			for _, step := range job.Steps {
+				target, ok := strings.CutPrefix(step.Run, "make ")
+				switch {
+				case ok && target == "${{ matrix.target }}":
+					for _, target := range job.Strategy.Matrix["target"] {
+						check(name, target)
+					}
+				case ok:
+					check(name, target)
+				}
+			}
+		}
+	}
+	for _, want := range []string{"race", "fuzz", "vuln", "chaos", "crash"} {
+		if !slices.Contains(ran, want) {
+			t.Errorf("workflows run make %q, want %s among them", ran, want)
+		}
+	}
+}
+
+// The tests check the release configuration with the version that reads it.
+func TestRelease_RunsTheCheckedGoreleaser(t *testing.T) {
 	gomod := string(read(t, "tools/go.mod"))
 	for _, step := range workflowOf(t, "release.yaml").Jobs["release"].Steps {
 		if strings.HasPrefix(step.Uses, "goreleaser/") {
 			if !strings.Contains(gomod, "github.com/goreleaser/goreleaser/v2 "+step.With["version"]+"\n") {
-				t.Errorf("the release runs goreleaser %s, the tests another", step.With["version"])
+				t.Errorf("release.yaml: got goreleaser %s, want the version in tools/go.mod", step.With["version"])
 			}
 			return
 		}
 	}
-	t.Error("release.yaml does not run goreleaser")
+	t.Error("release.yaml: got no step with goreleaser, want one")
 }
 
-func TestDependabotKnowsEveryModule(t *testing.T) {
+func TestDependabot_CoversEveryModule(t *testing.T) {
 	var file struct {
 		Version int `yaml:"version"`
 		Updates []struct {
@@ -110,11 +149,11 @@ func TestDependabotKnowsEveryModule(t *testing.T) {
 		}
 	}
 	if want := modules(t); !slices.Equal(got, want) {
-		t.Errorf("dependabot follows %v, the modules are %v", got, want)
+		t.Errorf("dependabot.yml: got directories %q, want %q", got, want)
 	}
 }
 
-// modules returns the directories that hold a go.mod, sorted, the root as "/".
+// modules returns the directories with a go.mod, sorted, the root as "/".
 func modules(t *testing.T) []string {
 	t.Helper()
 	var dirs []string
@@ -138,7 +177,7 @@ func modules(t *testing.T) []string {
 	return dirs
 }
 
-func TestIssueFormsAreWellFormed(t *testing.T) {
+func TestIssueForms_AreComplete(t *testing.T) {
 	for _, name := range []string{"bug.yaml", "feature.yaml"} {
 		var form struct {
 			Name        string   `yaml:"name"`
@@ -159,11 +198,11 @@ func TestIssueFormsAreWellFormed(t *testing.T) {
 		}
 		strictly(t, name, read(t, ".github/ISSUE_TEMPLATE/"+name), &form)
 		if form.Name == "" || form.Description == "" || len(form.Body) == 0 {
-			t.Errorf("%s: want a name, a description and a body", name)
+			t.Errorf("%s: got %+v, want a name, a description and a body", name, form)
 		}
 		for _, field := range form.Body {
 			if field.Type != "textarea" || field.ID == "" || field.Attributes.Label == "" {
-				t.Errorf("%s: field %+v: want a type, an id and a label", name, field)
+				t.Errorf("%s: got field %+v, want a textarea with an id and a label", name, field)
 			}
 		}
 	}

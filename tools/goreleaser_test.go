@@ -12,7 +12,7 @@ import (
 	"github.com/goreleaser/goreleaser/v2/pkg/config"
 )
 
-// release loads .goreleaser.yaml as goreleaser does: an unknown field is an error.
+// release loads .goreleaser.yaml as goreleaser does. Unknown fields are errors.
 func release(t *testing.T) config.Project {
 	t.Helper()
 	project, err := config.Load(filepath.Join(root, ".goreleaser.yaml"))
@@ -20,7 +20,7 @@ func release(t *testing.T) config.Project {
 		t.Fatal(err)
 	}
 	if project.Version != 2 {
-		t.Fatalf("version is %d, want 2", project.Version)
+		t.Fatalf("got version %d, want 2", project.Version)
 	}
 	return project
 }
@@ -29,12 +29,12 @@ func build(t *testing.T, project config.Project, id string) config.Build {
 	t.Helper()
 	i := slices.IndexFunc(project.Builds, func(b config.Build) bool { return b.ID == id })
 	if i < 0 {
-		t.Fatalf("there is no build %q", id)
+		t.Fatalf("got no build %q, want one", id)
 	}
 	return project.Builds[i]
 }
 
-// platforms returns the os/arch pairs that a build makes.
+// platforms returns the os/arch pairs of a build.
 func platforms(b config.Build) []string {
 	var pairs []string
 	for _, goos := range b.Goos {
@@ -45,14 +45,15 @@ func platforms(b config.Build) []string {
 	return pairs
 }
 
-// goreleaser marks what it is going to drop in its own schema.
-func TestReleaseUsesNothingDeprecated(t *testing.T) {
+// The schema of goreleaser marks deprecated fields.
+func TestRelease_UsesNoDeprecatedFields(t *testing.T) {
 	for _, field := range deprecated(reflect.ValueOf(release(t)), "") {
-		t.Errorf("%s is deprecated", field)
+		t.Errorf("got deprecated field %s, want none", field)
 	}
 }
 
-// deprecated returns the paths of all fields within v that are set and that their struct's tag calls deprecated.
+// deprecated returns the paths of all fields in v that are set and that their
+// struct tags mark as deprecated.
 func deprecated(v reflect.Value, path string) []string {
 	var found []string
 	switch v.Kind() {
@@ -76,7 +77,7 @@ func deprecated(v reflect.Value, path string) []string {
 	return found
 }
 
-func TestReleaseBuildsBothProgramsStatically(t *testing.T) {
+func TestRelease_BuildsBothProgramsStatically(t *testing.T) {
 	project := release(t)
 	want := map[string][]string{
 		"watchhistory-recorder": {"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64"},
@@ -85,26 +86,26 @@ func TestReleaseBuildsBothProgramsStatically(t *testing.T) {
 		},
 	}
 	if len(project.Builds) != len(want) {
-		t.Errorf("%d builds, want %d", len(project.Builds), len(want))
+		t.Errorf("got %d builds, want %d", len(project.Builds), len(want))
 	}
 	for id, targets := range want {
 		b := build(t, project, id)
 		if got := platforms(b); !reflect.DeepEqual(got, targets) {
-			t.Errorf("%s is built for %v, want %v", id, got, targets)
+			t.Errorf("%s: got platforms %v, want %v", id, got, targets)
 		}
 		if !slices.Contains(b.Env, "CGO_ENABLED=0") || !slices.Contains([]string(b.Flags), "-trimpath") {
-			t.Errorf("%s: want CGO_ENABLED=0 and -trimpath, got %v and %v", id, b.Env, b.Flags)
+			t.Errorf("%s: got env %v and flags %v, want CGO_ENABLED=0 and -trimpath", id, b.Env, b.Flags)
 		}
 		if !strings.Contains(strings.Join(b.Ldflags, " "), "-X main.version=") {
-			t.Errorf("%s: the linker is not told the version", id)
+			t.Errorf("%s: got ldflags %v, want -X main.version=…", id, b.Ldflags)
 		}
 		if !declaresVersion(t, b.Main) {
-			t.Errorf("%s: %s is no main package with a variable named version", id, b.Main)
+			t.Errorf("%s: got no variable version in a main package %s, want one", id, b.Main)
 		}
 	}
 }
 
-func TestReleaseArchivesWhatItBuilds(t *testing.T) {
+func TestRelease_ArchivesEveryBuild(t *testing.T) {
 	project := release(t)
 	archived := map[string]bool{}
 	for _, a := range project.Archives {
@@ -112,9 +113,9 @@ func TestReleaseArchivesWhatItBuilds(t *testing.T) {
 			build(t, project, id)
 			archived[id] = true
 		}
-		// krew takes only archives that hold the licence.
+		// krew accepts only archives with the licence.
 		if !slices.ContainsFunc(a.Files, func(f config.File) bool { return f.Source == "LICENSE" }) {
-			t.Errorf("archive %s has no LICENSE", a.ID)
+			t.Errorf("archive %s: got files %v, want LICENSE among them", a.ID, a.Files)
 		}
 		for _, f := range a.Files {
 			read(t, f.Source)
@@ -122,12 +123,12 @@ func TestReleaseArchivesWhatItBuilds(t *testing.T) {
 	}
 	for _, b := range project.Builds {
 		if !archived[b.ID] {
-			t.Errorf("%s is in no archive", b.ID)
+			t.Errorf("got no archive with %s, want one", b.ID)
 		}
 	}
 }
 
-func TestReleaseImageIsTheManifests(t *testing.T) {
+func TestReleaseImage_IsTheOneInTheManifests(t *testing.T) {
 	image := release(t).DockersV2[0]
 	var kustomization struct {
 		Images []struct {
@@ -138,22 +139,22 @@ func TestReleaseImageIsTheManifests(t *testing.T) {
 	}
 	strictly(t, "kustomization.yaml", read(t, "deploy/base/kustomization.yaml"), &kustomization)
 	if got := kustomization.Images[0].Name; !slices.Contains(image.Images, got) {
-		t.Errorf("the manifests run %s, the release pushes %v", got, image.Images)
+		t.Errorf("manifests: got image %s, want one of the released %v", got, image.Images)
 	}
 	tag := kustomization.Images[0].NewTag
 	if !slices.Contains(image.Tags, "v{{ .Version }}") || !strings.HasPrefix(tag, "v") {
-		t.Errorf("the manifests run the tag %s, the release pushes %v", tag, image.Tags)
+		t.Errorf("manifests: got tag %s, want one of the released %v", tag, image.Tags)
 	}
 	recorder := build(t, release(t), "watchhistory-recorder")
 	for _, p := range image.Platforms {
 		if !slices.Contains(platforms(recorder), p) {
-			t.Errorf("an image for %s, but no build", p)
+			t.Errorf("got an image for %s without a build, want both", p)
 		}
 	}
 }
 
-// goreleaser gives docker a directory of its own, which holds extra_files and nothing else of the tree.
-func TestReleaseImageGetsWhatTheDockerfileCopies(t *testing.T) {
+// goreleaser builds the image in a directory that contains only extra_files.
+func TestReleaseImage_HasAllCopiedFiles(t *testing.T) {
 	image := release(t).DockersV2[0]
 	for _, f := range image.ExtraFiles {
 		if _, err := os.Stat(filepath.Join(root, f)); err != nil {
@@ -162,7 +163,7 @@ func TestReleaseImageGetsWhatTheDockerfileCopies(t *testing.T) {
 	}
 	for _, source := range copied(t) {
 		if !slices.Contains(image.ExtraFiles, source) {
-			t.Errorf("the Dockerfile copies %s, which is not among extra_files %v", source, image.ExtraFiles)
+			t.Errorf("got extra_files %v, want %s, which the Dockerfile copies", image.ExtraFiles, source)
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/goreleaser/goreleaser/v2/pkg/config"
 )
 
-// plugin is krew's manifest: https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest
+// plugin is a manifest of krew. Its fields are described in
+// https://krew.sigs.k8s.io/docs/developer-guide/plugin-manifest.
 type plugin struct {
 	APIVersion string `yaml:"apiVersion"`
 	Kind       string `yaml:"kind"`
@@ -41,7 +42,8 @@ type platform struct {
 
 const tag = "v1.2.3"
 
-// manifest fills the template in as krew-release-bot does, which indents for fields at four spaces.
+// manifest executes the template as krew-release-bot does. The bot indents with
+// four spaces.
 func manifest(t *testing.T) plugin {
 	t.Helper()
 	fill := func(text string) string {
@@ -70,37 +72,37 @@ func manifest(t *testing.T) plugin {
 }
 
 // krew refuses a manifest that breaks one of these rules.
-func TestKrewAcceptsTheManifest(t *testing.T) {
+func TestKrewManifest_IsValid(t *testing.T) {
 	p := manifest(t)
 	if p.APIVersion != "krew.googlecontainertools.github.com/v1alpha2" || p.Kind != "Plugin" {
-		t.Errorf("%s %s is no plugin manifest", p.APIVersion, p.Kind)
+		t.Errorf("got %s %s, want krew.googlecontainertools.github.com/v1alpha2 Plugin", p.APIVersion, p.Kind)
 	}
 	if p.Metadata.Name != "watchhistory" {
-		t.Errorf("the file is named watchhistory, the plugin %s", p.Metadata.Name)
+		t.Errorf("got name %q, want watchhistory, the name of the file", p.Metadata.Name)
 	}
 	if p.Spec.Version != tag || !regexp.MustCompile(`^v\d+\.\d+\.\d+$`).MatchString(p.Spec.Version) {
-		t.Errorf("version %q is no semantic version with a v", p.Spec.Version)
+		t.Errorf("got version %q, want %s", p.Spec.Version, tag)
 	}
 	if d := p.Spec.ShortDescription; d == "" || strings.ContainsAny(d, "\r\n") || len(d) > 50 {
-		t.Errorf("short description %q: want one line of 50 characters or fewer", d)
+		t.Errorf("got short description %q, want one line of at most 50 characters", d)
 	}
 	if p.Spec.Homepage == "" || p.Spec.Description == "" {
-		t.Error("want a homepage and a description")
+		t.Errorf("got homepage %q and description %q, want both", p.Spec.Homepage, p.Spec.Description)
 	}
 	for _, p := range p.Spec.Platforms {
 		if p.Bin == "" || p.URI == "" || !regexp.MustCompile(`^[a-f0-9]{64}$`).MatchString(p.SHA256) {
-			t.Errorf("platform %+v: want bin, uri and a sha256", p)
+			t.Errorf("got platform %+v, want bin, uri and a sha256", p)
 		}
 		for key := range p.Selector.MatchLabels {
 			if key != "os" && key != "arch" {
-				t.Errorf("selector %q: krew knows os and arch", key)
+				t.Errorf("got selector %q, want os or arch", key)
 			}
 		}
 	}
 }
 
-// Every archive of the plugin that a release makes is in the manifest under its name, and nothing else is.
-func TestKrewNamesWhatIsReleased(t *testing.T) {
+// The manifest lists exactly the archives of the plugin that a release makes.
+func TestKrewManifest_ListsReleasedArchives(t *testing.T) {
 	project := release(t)
 	i := slices.IndexFunc(project.Archives, func(a config.Archive) bool { return a.ID == "kubectl-watchhistory" })
 	a := project.Archives[i]
@@ -118,11 +120,11 @@ func TestKrewNamesWhatIsReleased(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		t.Errorf("krew would install\n%s\nthe release makes\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("got archives\n%s\nwant those of the release\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// released returns one platform's archive in the words of the manifest.
+// released returns the archive of one platform as the manifest describes it.
 func released(t *testing.T, a config.Archive, goos, goarch string) string {
 	t.Helper()
 	name, err := template.New("name").Parse(a.NameTemplate)

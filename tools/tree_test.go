@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// root is the repository, as seen from this directory, where tests run.
+// root is the repository, relative to this directory, in which tests run.
 const root = ".."
 
 func read(t *testing.T, path string) []byte {
@@ -24,7 +24,7 @@ func read(t *testing.T, path string) []byte {
 	return data
 }
 
-// strictly decodes a YAML document and fails on a field that v does not have.
+// strictly decodes a YAML document. It fails on fields that v does not have.
 func strictly(t *testing.T, name string, data []byte, v any) {
 	t.Helper()
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -34,8 +34,8 @@ func strictly(t *testing.T, name string, data []byte, v any) {
 	}
 }
 
-// declaresVersion tells whether the program in dir is a main package with a variable that the linker can set to its
-// version.
+// declaresVersion reports whether dir is a main package with a variable named
+// version, which the linker can set.
 func declaresVersion(t *testing.T, dir string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, dir, "*.go"))

@@ -113,7 +113,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 		return err
 	}
 	d.Follow(source, followInterval, hangup)
-	go memlimit.Hold(cmd.Context())
+	go memlimit.Run(cmd.Context())
 	return d.Run(cmd.Context())
 }
 

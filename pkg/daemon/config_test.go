@@ -191,7 +191,7 @@ func TestParseConfig_AcceptsSecretAnnotations(t *testing.T) {
 		"secretAnnotations: [\"a b\"]\n": `line 1: secretAnnotations[0]: "a b": name part must consist of`,
 		"secretAnnotations:\n- {a: b}\n": "line 2: secretAnnotations[0]: want text",
 		"\nsecretAnnotations:\n- kubectl.kubernetes.io/last-applied-configuration\n": "line 3: secretAnnotations[0]: " +
-			`"kubectl.kubernetes.io/last-applied-configuration": holds the values of the Secret`,
+			`"kubectl.kubernetes.io/last-applied-configuration": contains the values of the Secret`,
 		"ignore: [{resource: secrets}]\nsecretAnnotations: [a]\n": "line 2: secretAnnotations: secrets is ignored as a whole by line 1",
 	} {
 		if _, err := daemon.ParseConfig([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -200,9 +200,9 @@ func TestParseConfig_AcceptsSecretAnnotations(t *testing.T) {
 	}
 }
 
-// TestDefaultSecretAnnotations_MatchDocs compares them with docs/operations.md.
+// TestDefaultSecretAnnotations_MatchDocs compares them with docs/secrets.md.
 func TestDefaultSecretAnnotations_MatchDocs(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/secrets.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,12 +210,12 @@ func TestDefaultSecretAnnotations_MatchDocs(t *testing.T) {
 	list, _, _ := strings.Cut(rest, "```")
 	c, err := daemon.ParseConfig([]byte("secretAnnotations:" + list))
 	if diff := cmp.Diff(recorder.DefaultSecretAnnotations(), c.Rules.SecretAnnotations); err != nil || diff != "" {
-		t.Errorf("got error %v, annotations of docs/operations.md (-want +got):\n%s", err, diff)
+		t.Errorf("got error %v, annotations of docs/secrets.md (-want +got):\n%s", err, diff)
 	}
 }
 
 func TestParseConfig_AcceptsRulesOfDocs(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		{"bad resource", "redact:\n- resource: Pod\n  paths: [spec]\n", `line 2: redact[0].resource: want a plural, or plural.group, got "Pod"`},
 		{"bad group", "ignore:\n- resource: pods.\n", `line 2: ignore[0].resource: want a plural, or plural.group, got "pods."`},
 		{"bad path", "redact:\n- resource: pods\n  paths:\n  - spec\n  - a..b\n", `line 5: redact[0].paths[1]: "a..b": want a field`},
-		{"path of the identity", "redact:\n- {resource: pods, paths: [metadata.name]}\n", "line 2: redact[0].paths[0]: \"metadata.name\": objects are told apart by this"},
+		{"path of an identity", "redact:\n- {resource: pods, paths: [metadata.name]}\n", "line 2: redact[0].paths[0]: \"metadata.name\": objects are identified by this field"},
 		{"bad expression", "redact:\n- {resource: pods, paths: [\"a[*]\"], names: [\"(\"]}\n", "line 2: redact[0].names[0]: error parsing regexp: missing closing )"},
 		{"empty expression", "redact:\n- {resource: pods, paths: [\"a[*]\"], names: [\"\"]}\n", "line 2: redact[0].names[0]: is empty"},
 		{

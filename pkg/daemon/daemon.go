@@ -7,14 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/api"
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
@@ -46,11 +45,7 @@ type Daemon struct {
 	// that are no longer recorded. Only the goroutine of follow uses it.
 	redacted []recorder.Redaction
 	failures failures
-
-	mu sync.Mutex // guards excluded
-	// excluded has the details of resources that the configuration excludes,
-	// until they are recorded again.
-	excluded map[schema.GroupResource]string
+	ignored  gap.Ignored // resources that a former configuration ignored, until they are recorded again
 }
 
 // New opens the port and then the database. The caller runs the daemon or
@@ -60,8 +55,7 @@ type Daemon struct {
 // an outage.
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
 	d := &Daemon{
-		logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact,
-		excluded: map[schema.GroupResource]string{}, metrics: newMetrics(),
+		logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, metrics: newMetrics(),
 	}
 	d.config.Store(&c)
 	d.metrics.setReloaded(true)
@@ -74,7 +68,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	if d.store, err = store.Open(c.StoragePath, c.storeOptions(logger)); err != nil {
-		return nil, err
+		return nil, storageError(err)
 	}
 	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
 		logger.WarnContext(ctx,
@@ -92,8 +86,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	d.log = &observed{recorded: d.store, watchers: d.watchers, refused: d.recorder.Refused}
-	d.server = api.NewServer(d.newHandler(ctx), api.Patience{}, logger)
+	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
+	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
 		"retention", c.Retention(), "address", d.Address())
 	return d, nil
@@ -102,7 +96,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 // newWatchers returns the watchers. They connect to the cluster when they run.
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	set, err := watcher.NewSet(cluster, watcher.SetOptions{
-		Options: watcher.Options{Logger: d.logger, OnChange: d.explain}, Targets: c.targets(), Open: d.open,
+		Options: watcher.Options{Logger: d.logger, OnChange: d.failures.countChange}, Targets: c.targets(), Open: d.open,
 	})
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
@@ -114,12 +108,12 @@ func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, erro
 // configuration is read for each request.
 func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
-		Omissions: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
-		Served:    d.watchers.Served,
-		Absent:    d.absent,
+		IgnoreRules: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
+		Served:      d.watchers.Served,
+		Absent:      d.unrecorded,
 	})
 	d.metrics.collect(d.recorder.Stats, d.store, d.failures.counts,
-		func() []history.Gap { return d.log.open(context.WithoutCancel(ctx)) })
+		func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) })
 	return api.New(service, api.Options{
 		Logger:   d.logger,
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },

@@ -6,11 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
-	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
 // Follow makes [Daemon.Run] apply each change of the source, as described for
@@ -47,7 +43,7 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 		return err
 	}
 	d.redacted = rules.Redact
-	d.saveExcluded(ctx)
+	d.rememberIgnored(ctx)
 	d.config.Store(&c)
 	d.watchers.Configure(c.targets())
 	d.logger.InfoContext(ctx, "configuration applied", "resources", len(c.Resources),
@@ -72,43 +68,4 @@ func outdatedRedactions(inForce []recorder.Redaction, c *Config) (all []recorder
 		}
 	}
 	return all
-}
-
-// saveExcluded saves the details of the resources that the configuration in
-// force excludes. They become the details of gaps if the watches can't resume.
-func (d *Daemon) saveExcluded(ctx context.Context) {
-	gaps, err := d.log.waiting(ctx, nil)
-	if err != nil {
-		d.logger.WarnContext(ctx, "open gaps can't be read, their reasons may be lost", "err", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, g := range gaps {
-		if g.Reason == history.GapNotConfigured {
-			d.excluded[g.GroupResource()] = g.Detail
-		}
-	}
-}
-
-// open returns the sink of a resource for its watcher. If the configuration
-// excluded the resource before and its watch can't resume, that is the gap's
-// reason.
-func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, error) {
-	s, err := d.recorder.Stream(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if detail, ok := d.takeExcluded(r.GroupResource()); ok {
-		d.recorder.Explain(r.GroupResource(), history.GapNotConfigured, detail)
-	}
-	return s, nil
-}
-
-// takeExcluded removes and returns the saved detail of a resource.
-func (d *Daemon) takeExcluded(r schema.GroupResource) (detail string, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	detail, ok = d.excluded[r]
-	delete(d.excluded, r)
-	return detail, ok
 }

@@ -206,7 +206,7 @@ func TestReload_OpensGapWhileResourceIsNotConfigured(t *testing.T) {
 	// Now a rule ignores the resource, until etcd is compacted.
 	r.reload(t, v, only("Secret")+"ignore: [{resource: configmaps}]\n")
 	r.reaches(t, "configmaps", "ignored")
-	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" || !strings.Contains(got.Reason, "configuration leaves it out") {
+	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" || !strings.Contains(got.Reason, "configuration ignores it") {
 		t.Errorf("got %+v, want kind ConfigMap and the configuration as the reason", got)
 	}
 	open(history.GapNotConfigured)

@@ -90,6 +90,26 @@ func TestRollouts_CausesAreRecordedBeforeEffects(t *testing.T) {
 	if got, want := c.counts["replicasets create"], *rollouts; got < want {
 		t.Errorf("got %d ReplicaSets, want one for each of %d rollouts", got, want)
 	}
+	related(t, r)
+}
+
+// related asks for a page of Events about a Deployment and everything that it
+// owned: a ReplicaSet and a Pod for each rollout.
+func related(t *testing.T, r *recordertest.Recorder) {
+	t.Helper()
+	const limit = 100
+	start := time.Now()
+	page, err := r.Client.Object(t.Context(), client.ObjectQuery{
+		Namespace: namespace, Resource: "deployments", Group: "apps", Name: "web-0", Descendants: true, Limit: limit, Summary: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d related Events after %v", len(page.RelatedEvents), time.Since(start))
+	// A rollout scales a ReplicaSet up, which creates a Pod, which is scheduled.
+	if got, want := len(page.RelatedEvents), min(limit, 3*(*rollouts/deployments)); got < want {
+		t.Errorf("got %d related Events of %d rollouts, want at least %d", got, *rollouts/deployments, want)
+	}
 }
 
 // roll creates a Deployment and changes its template. Each change waits until

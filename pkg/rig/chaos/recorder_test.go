@@ -6,6 +6,7 @@ import (
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
@@ -41,7 +42,7 @@ func (r *recorder) restart(t *testing.T) {
 // objects. It checks that each object can be read and is the right one.
 func (r *recorder) events(t *testing.T, namespace string) (events []v1.Event) {
 	t.Helper()
-	for e, err := range r.Client.All(t.Context(), client.EventsQuery{Namespace: namespace}) {
+	for e, err := range r.Client.All(t.Context(), client.EventsQuery{Namespace: history.NamespaceScope(namespace)}) {
 		if err != nil {
 			t.Fatal(err)
 		}

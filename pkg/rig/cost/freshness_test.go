@@ -52,7 +52,7 @@ func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
 		driven <- nil
 	}()
 	recordertest.Eventually(b, "the load has begun", func() (bool, string) {
-		page, err := r.Client.Events(b.Context(), client.EventsQuery{Namespace: namespace, Limit: 1, Summary: true})
+		page, err := r.Client.Events(b.Context(), client.EventsQuery{Namespace: history.NamespaceScope(namespace), Limit: 1, Summary: true})
 		return err == nil && len(page.Events) > 0, fmt.Sprint(err)
 	})
 	return func() {

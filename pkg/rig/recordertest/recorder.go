@@ -109,7 +109,7 @@ func (r *Recorder) Ready(tb testing.TB, plurals ...string) {
 		return address != "", ""
 	})
 	r.URL = "http://" + address
-	c, err := client.New(r.URL, &http.Transport{DisableKeepAlives: true}, client.Options{})
+	c, err := client.New(r.URL, client.Options{Transport: &http.Transport{DisableKeepAlives: true}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
@@ -53,7 +54,7 @@ func (f *Feed) stream(ctx context.Context, resource history.Resource) (*recorder
 		return nil, err
 	}
 	f.streams[resource.GroupResource()] = s
-	return s, errors.Join(s.BeginSync(ctx), s.EndSync(ctx, "1"))
+	return s, errors.Join(s.BeginList(ctx, gap.Cause{}), s.EndList(ctx, "1"))
 }
 
 // Close returns after all watch events are recorded.

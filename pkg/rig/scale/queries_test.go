@@ -34,13 +34,13 @@ func queryTypes() []query {
 	return []query{
 		{"object, 50 versions", func(g *querier) history.Scan { return g.scan(50, named(g.object())) }},
 		{"time", func(g *querier) history.Scan { return g.before(100, history.Filter{}) }},
-		{"namespace", func(g *querier) history.Scan { return g.before(100, history.Filter{Namespace: g.object().Namespace}) }},
+		{"namespace", func(g *querier) history.Scan { return g.before(100, history.Filter{Namespace: g.object().Scope()}) }},
 		{"resource", func(g *querier) history.Scan {
 			return g.before(100, history.Filter{Resources: []schema.GroupResource{g.object().GroupResource()}})
 		}},
 		{"resource in namespace", func(g *querier) history.Scan {
 			ref := g.object()
-			return g.before(100, history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Namespace})
+			return g.before(100, history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope()})
 		}},
 		{"name", func(g *querier) history.Scan { return g.scan(100, history.Filter{Name: g.object().Name}) }},
 		{"Event target", func(g *querier) history.Scan {
@@ -52,11 +52,7 @@ func queryTypes() []query {
 
 // named returns the filter for one name.
 func named(ref history.ObjectRef) history.Filter {
-	f := history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Namespace, Name: ref.Name}
-	if f.Namespace == "" {
-		f.Namespace = history.NoNamespace
-	}
-	return f
+	return history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope(), Name: ref.Name}
 }
 
 // object returns a random object.

@@ -40,7 +40,7 @@ const days = 10
 // checks the answers and the memory, and logs the times.
 func TestScale_AnswersWithinMemoryLimit(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(memlimit.GCPercent)) // this and the next line as in the recorder's main
-	go memlimit.Hold(t.Context())
+	go memlimit.Run(t.Context())
 	for size := range strings.SplitSeq(*sizes, ",") {
 		n, err := strconv.Atoi(size)
 		if err != nil {

@@ -109,7 +109,7 @@ func (o *up) supervise(ctx context.Context, spec cluster.Spec) error {
 	err := cluster.Supervise(ctx, spec, o.executable, cluster.Observer{
 		Progress: func(line string) { _, _ = fmt.Fprintf(o.streams.Err, "%s: %s\n", spec.Name, line) },
 		Ready: func(state cluster.State) {
-			// Whoever reads the path may let go of the lifeline at once.
+			// The reader of the path may release the lifeline at once.
 			close(ready)
 			_, _ = fmt.Fprintln(o.streams.Out, state.Kubeconfig)
 		},

@@ -1,10 +1,11 @@
 // Package pki makes the keys and certificates of one throwaway cluster.
 //
-// One authority signs every client and serving certificate, and a second one
-// stands behind the front proxy, so that no ordinary client certificate can
-// be taken for the proxy's. Keys are ECDSA P-256: made in microseconds, where
-// RSA would cost a start several seconds. Certificates are good for a year
-// and only for this machine; nothing here is fit to protect a real cluster.
+// One authority signs every client and serving certificate. A second one signs
+// the certificate of the front proxy, so that no ordinary client certificate
+// can be mistaken for the proxy's. Keys are ECDSA P-256: they are made in
+// microseconds, and RSA keys would take seconds of a start. Certificates are
+// good for a year and only for this machine; nothing here is fit to protect a
+// real cluster.
 package pki
 
 import (
@@ -104,8 +105,8 @@ func (a *Authority) issue(template *x509.Certificate) (Pair, error) {
 	return pair, nil
 }
 
-// sign makes a key and has its certificate signed by parent, or by itself
-// where there is none.
+// sign makes a key and has its certificate signed by parent, or by itself if
+// parent is nil.
 func sign(
 	template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey,
 ) (Pair, *x509.Certificate, *ecdsa.PrivateKey, error) {

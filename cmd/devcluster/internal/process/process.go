@@ -28,7 +28,7 @@ type ID struct {
 }
 
 // Identify returns the identity of the process that has pid now. The error
-// is ErrGone when there is none, or only its exit status is left.
+// is ErrGone if there is no such process, or only its exit status is left.
 func Identify(pid int) (ID, error) {
 	start, err := startTime(pid)
 	if err != nil {

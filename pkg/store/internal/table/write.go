@@ -13,11 +13,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/durable"
 )
 
-// blockSize is the length in bytes of a block before it is compressed.
+// blockSize is the length in bytes of a block before compression.
 const blockSize = 16 << 10
 
-// Write makes a table of entries, which come in the order of their keys and, of one key, the newest first. The file is on the disk
-// when it returns. Without an entry it makes no file, and returns false.
+// Write creates a table. The entries must come in ascending order of their
+// keys, and those of the same key newest first. The file is synced when Write
+// returns. Without an entry Write creates no file, and returns false.
 func Write(path string, entries iter.Seq2[Entry, error]) (made bool, err error) {
 	b := badger.NewTableBuilder(badger.Options{
 		TableSize: 1 << 20, BlockSize: blockSize, BloomFalsePositive: 0.01, ChkMode: options.OnBlockRead,
@@ -27,7 +28,7 @@ func Write(path string, entries iter.Seq2[Entry, error]) (made bool, err error) 
 	done := false
 	defer func() {
 		if !done {
-			b.Finish() // which ends the builder's goroutines
+			b.Finish() // ends the builder's goroutines
 		}
 	}()
 	for e, err := range entries {

@@ -1,0 +1,182 @@
+package language
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	// commentWidth is the limit for lines that contain only a comment.
+	commentWidth = 80
+	// codeWidth is the limit for comments that follow code on their line.
+	codeWidth = 120
+	tabWidth  = 4
+)
+
+// A Phrase is wording that the project does not use.
+type Phrase struct {
+	// Pattern is a regular expression. It matches whole words in any case.
+	Pattern string
+	// Instead is what to write.
+	Instead string
+}
+
+// Phrases returns the phrases that comments and pages must not contain.
+func Phrases() []Phrase {
+	return []Phrase{
+		{`anew`, "again"},
+		{`beside`, "next to, concurrently with"},
+		{`at the most`, "at most"},
+		{`tells? whether`, "reports whether"},
+		{`stands? for`, "means"},
+		{`(is|was) none`, "there is no"},
+		{`as good as`, "the same as, or name the effect"},
+		{`go(es)? by`, "uses, follows"},
+		{`of which nothing`, "name the thing"},
+		{`as of`, "since, from"},
+		{`what stands`, "name the thing"},
+		{`stands? (there|here|above|below|on|in|until|beside)`, "is, name the state"},
+		{`for want of`, "without, because there is no"},
+		{`ahead of`, "before"},
+		{`whoever`, "name the actor"},
+		{`(stands?|comes?|continues?|lies|lie|just|goes|right) behind`, "after"},
+		{`mend(s|ed|ing)?`, "fix, repair"},
+		{`makes? up for`, "recovers, fills"},
+		{`passed over`, "ignored"},
+		{`is told (of|to|by)`, "receives, is configured to"},
+	}
+}
+
+// A Finding is one place that breaks a rule.
+type Finding struct {
+	// File is the path as it was given, Line counts from 1.
+	File string
+	Line int
+	// Message names the rule and how to follow it.
+	Message string
+}
+
+func (f Finding) String() string {
+	return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message)
+}
+
+// CheckGo returns the findings in the comments of a Go file. Generated files
+// have none. The error is a syntax error of the file.
+func CheckGo(path string, src []byte) ([]Finding, error) {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, src, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	if ast.IsGenerated(file) {
+		return nil, nil
+	}
+	lines := strings.Split(string(src), "\n")
+	var found []Finding
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			pos := set.Position(comment.Pos())
+			found = append(found, checkComment(pos, comment.Text, lines)...)
+		}
+		first := set.Position(group.Pos()).Line
+		found = append(found, checkPhrases(path, first, commentText(group))...)
+	}
+	return found, nil
+}
+
+// commentText returns the text of a comment group without the markers, with
+// its line breaks, and without directives and indented blocks.
+func commentText(group *ast.CommentGroup) string {
+	var b strings.Builder
+	for _, comment := range group.List {
+		for line := range strings.SplitSeq(comment.Text, "\n") {
+			if !isDirective(line) && !isVerbatim(line) {
+				b.WriteString(strings.TrimPrefix(line, "//"))
+			}
+			b.WriteByte('\n')
+		}
+	}
+	return b.String()
+}
+
+// checkComment checks the width of a comment's lines. pos is its beginning.
+func checkComment(pos token.Position, text string, lines []string) (found []Finding) {
+	for i := range strings.Count(text, "\n") + 1 {
+		line := strings.TrimSuffix(lines[pos.Line-1+i], "\r")
+		limit := commentWidth
+		if i == 0 && strings.TrimSpace(line[:pos.Column-1]) != "" {
+			limit = codeWidth
+		}
+		trimmed := strings.TrimSpace(line)
+		if isDirective(trimmed) || isVerbatim(trimmed) || strings.Contains(line, "://") {
+			continue
+		}
+		if got := width(line); got > limit {
+			found = append(found, Finding{pos.Filename, pos.Line + i,
+				fmt.Sprintf("comment of %d columns, want at most %d", got, limit)})
+		}
+	}
+	return found
+}
+
+// CheckMarkdown returns the phrases in a Markdown page. Code is not checked.
+func CheckMarkdown(path string, src []byte) []Finding {
+	return checkPhrases(path, 1, strings.Join(proseLines(src), "\n"))
+}
+
+// checkPhrases finds phrases in a text, also across the ends of lines. Code in
+// backquotes and quoted words are not checked.
+func checkPhrases(path string, first int, text string) (found []Finding) {
+	text = blank(text, regexp.MustCompile("`[^`]*`|\"[^\"\n]*\""))
+	for _, p := range Phrases() {
+		pattern := regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(p.Pattern, " ", `\s+`) + `)\b`)
+		for _, at := range pattern.FindAllStringIndex(text, -1) {
+			line := first + strings.Count(text[:at[0]], "\n")
+			words := strings.Join(strings.Fields(text[at[0]:at[1]]), " ")
+			found = append(found, Finding{path, line, fmt.Sprintf("%q, write: %s", words, p.Instead)})
+		}
+	}
+	return found
+}
+
+// blank replaces matches by spaces and keeps line breaks, so that the numbers
+// of lines stay right.
+func blank(text string, pattern *regexp.Regexp) string {
+	return pattern.ReplaceAllStringFunc(text, func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r == '\n' {
+				return r
+			}
+			return ' '
+		}, s)
+	})
+}
+
+// isDirective reports whether a comment is for tools: //go:build, //nolint:x.
+func isDirective(line string) bool {
+	return regexp.MustCompile(`^//([a-z0-9]+:[a-z0-9]|nolint|line |export )`).MatchString(line)
+}
+
+// isVerbatim reports whether a comment's line belongs to an indented block,
+// which godoc shows as it is.
+func isVerbatim(line string) bool { return strings.HasPrefix(line, "//\t") }
+
+// width returns the columns of a line. A tab moves to the next multiple of
+// tabWidth, every other character takes one column.
+func width(line string) int {
+	n := 0
+	for _, part := range strings.SplitAfter(line, "\t") {
+		if tabbed, ok := strings.CutSuffix(part, "\t"); ok {
+			n += utf8.RuneCountInString(tabbed)
+			n += tabWidth - n%tabWidth
+			continue
+		}
+		n += utf8.RuneCountInString(part)
+	}
+	return n
+}
