@@ -109,7 +109,7 @@ bench: ## run the benchmarks; needs an idle machine
 .PHONY: bench-storage
 bench-storage: ## compare the store with the naive layout, and measure it with up to a million versions
 	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/rig/scale -compared 60000
-	go test -count=1 -v -run TestStorageIsSmall -timeout 60m ./pkg/rig/scale -compared 60000
+	go test -count=1 -v -run TestStorage_IsSmall -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestScale -timeout 120m ./pkg/rig/scale -versions 10000,100000,1000000 -queries 1000
 
 .PHONY: cross

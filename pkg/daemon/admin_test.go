@@ -29,8 +29,8 @@ func command(t *testing.T, dir string, args ...string) {
 }
 
 // TestBackup_OfRunningRecorderCanBeContinued restores the backup of a running
-// recorder and starts a second recorder on it. Every version must be there once,
-// including those after the backup.
+// recorder and starts a second recorder on it. Every version must be there
+// once, including those after the backup.
 func TestBackup_OfRunningRecorderCanBeContinued(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "backup")
@@ -94,7 +94,8 @@ func checkExport(t *testing.T, dir string) {
 	}
 }
 
-// TestStart_WorksWithoutSocket uses a storage path that is too long for a socket.
+// TestStart_WorksWithoutSocket uses a storage path that is too long for a
+// socket.
 func TestStart_WorksWithoutSocket(t *testing.T) {
 	noLeaks(t)
 	dir := filepath.Join(t.TempDir(), "a-directory-of-a-long-name-that-leaves-no-room-for-the-name-of-a-socket-in-it-as-those-are-short")

@@ -222,7 +222,8 @@ func (a *author) pause() {
 // manager returns a random manager.
 func (a *author) manager() string { return fmt.Sprintf("m%d", a.rand.IntN(5)) }
 
-// write makes one random write as a random manager. The API server may refuse it.
+// write makes one random write as a random manager. The API server may refuse
+// it.
 func (a *author) write() {
 	m := a.manager()
 	how, subresource, object, err := a.one(m)
@@ -302,8 +303,9 @@ func (a *author) odd(m string) (how string, object *unstructured.Unstructured, e
 	}
 }
 
-// upgrade turns the managed entry of an update into one of an apply. kubectl does
-// this before it applies an object server-side that it applied client-side.
+// upgrade turns the managed entry of an update into one of an apply. kubectl
+// does this before it applies an object server-side that it applied
+// client-side.
 func (a *author) upgrade(m string) (*unstructured.Unstructured, error) {
 	object, err := a.client.Get(a.t.Context(), a.name, metav1.GetOptions{})
 	if err != nil {

@@ -28,7 +28,8 @@ type authored struct {
 	manager, subresource, how string
 }
 
-// truth has the writes that the API server accepted, by name and resourceVersion.
+// truth has the writes that the API server accepted, by name and
+// resourceVersion.
 type truth struct {
 	mu     sync.Mutex
 	writes map[string]authored
@@ -40,9 +41,9 @@ func (w *truth) add(name, rv string, a authored) {
 	w.writes[name+" "+rv] = a
 }
 
-// TestAttribution_IsCorrectOrEmpty makes random managers write to objects in every
-// way that the API server supports. Many writes fall into the same second. Each
-// recorded manager must be the one that wrote the version.
+// TestAttribution_IsCorrectOrEmpty makes random managers write to objects in
+// every way that the API server supports. Many writes fall into the same
+// second. Each recorded manager must be the one that wrote the version.
 func TestAttribution_IsCorrectOrEmpty(t *testing.T) {
 	seed := *whoSeed
 	if seed == 0 {
@@ -138,11 +139,11 @@ func who(events []v1.Event) string {
 	return strings.Join(all, ", ")
 }
 
-// check compares the recorded managers with the truth. At least half of the writes
-// must have one.
+// check compares the recorded managers with the truth. At least half of the
+// writes must have one.
 func check(t *testing.T, events []v1.Event, written *truth) {
 	t.Helper()
-	right, nobody, wrong, inferred := 0, map[string]int{}, 0, 0
+	right, unattributed, wrong, inferred := 0, map[string]int{}, 0, 0
 	before := map[string]v1.Event{}
 	for _, e := range events {
 		want, ours := written.writes[e.ResourceName+" "+e.ResourceVersion]
@@ -153,7 +154,7 @@ func check(t *testing.T, events []v1.Event, written *truth) {
 		}
 		switch m := e.Managers; {
 		case len(m) == 0:
-			nobody[want.how]++
+			unattributed[want.how]++
 		case len(m) == 1 && m[0].Manager == want.manager && m[0].Subresource == want.subresource:
 			right++
 		default:
@@ -169,11 +170,11 @@ func check(t *testing.T, events []v1.Event, written *truth) {
 		checkFields(t, &last, &e)
 	}
 	left := 0
-	for _, how := range slices.Sorted(maps.Keys(nobody)) {
-		t.Logf("nobody: %4d %s", nobody[how], how)
-		left += nobody[how]
+	for _, how := range slices.Sorted(maps.Keys(unattributed)) {
+		t.Logf("no manager: %4d %s", unattributed[how], how)
+		left += unattributed[how]
 	}
-	t.Logf("%d writes: %d right, %d nobody (%d with their subresource), %d wrong", right+left+wrong, right, left, inferred, wrong)
+	t.Logf("%d writes: %d right, %d without a manager (%d with their subresource), %d wrong", right+left+wrong, right, left, inferred, wrong)
 	if right < (right+left)/2 {
 		t.Errorf("got the managers of %d of %d writes, want at least half", right, right+left)
 	}

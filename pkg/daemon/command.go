@@ -34,10 +34,10 @@ type flags struct {
 
 // NewCommand returns the root command of watchhistory-recorder.
 //
-// getenv is [os.Getenv], or replaces it in tests. A value from hangup, which may
-// be nil, makes a running recorder read its configuration file at once. The
-// command writes nothing but its log, to the error stream. The caller prints the
-// error, which is one line, and exits with [ExitCode].
+// getenv is [os.Getenv], or replaces it in tests. A value from hangup, which
+// may be nil, makes a running recorder read its configuration file at once. The
+// command writes nothing but its log, to the error stream. The caller prints
+// the error, which is one line, and exits with [ExitCode].
 func NewCommand(version string, getenv func(string) string, hangup <-chan os.Signal) *cobra.Command {
 	f := flags{logFormat: "text"}
 	cmd := &cobra.Command{
@@ -144,8 +144,8 @@ func newLogger(w io.Writer, f flags) (*slog.Logger, error) {
 	return slog.New(handler), nil
 }
 
-// clusterConfig finds the cluster as kubectl does: by the kubeconfig, or else by
-// the service account of the pod that it runs in.
+// clusterConfig finds the cluster as kubectl does: by the kubeconfig, or else
+// by the service account of the pod that it runs in.
 func clusterConfig(kubeconfig, kubecontext string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig

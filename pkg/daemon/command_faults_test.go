@@ -13,8 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
-// TestCommand_ReportsStartFaultsInOneLine runs the command line with one mistake
-// at a time.
+// TestCommand_ReportsStartFaultsInOneLine runs the command line with one
+// mistake at a time.
 func TestCommand_ReportsStartFaultsInOneLine(t *testing.T) {
 	occupied, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
-// TestCommand_RejectsUnknownCommands checks that the error is about the command,
-// although its flags are unknown too.
+// TestCommand_RejectsUnknownCommands checks that the error is about the
+// command, although its flags are unknown too.
 func TestCommand_RejectsUnknownCommands(t *testing.T) {
 	for _, tt := range []struct {
 		args []string

@@ -100,7 +100,8 @@ func (c *Config) rules() recorder.Rules {
 // targets returns what the watchers watch.
 func (c *Config) targets() watcher.Targets {
 	return watcher.Targets{
-		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll, Denied: denied, Excluded: c.excluded(),
+		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll,
+		Denied: denied, Excluded: c.excluded(),
 	}
 }
 

@@ -43,8 +43,8 @@ func TestDaemon_RecordsEveryKindByDefault(t *testing.T) {
 	}
 }
 
-// TestDaemon_ReloadsDiscovery includes a kind that is denied by default, discovers
-// all kinds, and goes back to the kinds that the file names.
+// TestDaemon_ReloadsDiscovery includes a kind that is denied by default,
+// discovers all kinds, and goes back to the kinds that the file names.
 func TestDaemon_ReloadsDiscovery(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "taken-in")
@@ -67,8 +67,8 @@ func TestDaemon_ReloadsDiscovery(t *testing.T) {
 	r.reaches(t, "serviceaccounts", "stopped")
 }
 
-// TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered: the configuration
-// does not name these kinds, so nobody expects their history.
+// TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered: the
+// configuration does not name these kinds, so nobody expects their history.
 func TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered(t *testing.T) {
 	noLeaks(t)
 	cfg := cluster.Config()
@@ -95,8 +95,8 @@ func TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered(t *testing.T) {
 	}
 }
 
-// TestParseConfig_AcceptsRulesForAllCoreKinds compares the kinds of the core group
-// that are recorded with those of a real API server.
+// TestParseConfig_AcceptsRulesForAllCoreKinds compares the kinds of the core
+// group that are recorded with those of a real API server.
 func TestParseConfig_AcceptsRulesForAllCoreKinds(t *testing.T) {
 	client, err := discovery.NewDiscoveryClientForConfig(cluster.Config())
 	if err != nil {

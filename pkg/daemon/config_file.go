@@ -71,19 +71,23 @@ func ParseConfig(data []byte) (Config, error) {
 	if err != nil || root == nil {
 		return c, err
 	}
-	at, err := newLayout(root)
-	if err != nil {
-		return Config{}, err
-	}
+	at := newLayout(root)
 	f := configFile{
-		StoragePath: text(c.StoragePath), RetentionDays: retentionDays(c.RetentionDays), SyncWrites: boolean(c.SyncWrites),
-		MaxStorage: storageLimit(c.MaxStorage), BindAddress: ipAddress(c.BindAddress), ServerPort: port(c.ServerPort),
+		StoragePath:   text(c.StoragePath),
+		RetentionDays: retentionDays(c.RetentionDays),
+		SyncWrites:    boolean(c.SyncWrites),
+		MaxStorage:    storageLimit(c.MaxStorage),
+		BindAddress:   ipAddress(c.BindAddress),
+		ServerPort:    port(c.ServerPort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&f); err != nil {
 		return Config{}, at.decodeError(err)
+	}
+	if err := at.checkValues(); err != nil {
+		return Config{}, err
 	}
 	if err := f.apply(&c, at); err != nil {
 		return Config{}, err
@@ -113,8 +117,12 @@ func parseDocument(data []byte) (*yaml.Node, error) {
 
 // apply sets the values of the file in c, which holds the defaults.
 func (f *configFile) apply(c *Config, at *layout) error {
-	c.StoragePath, c.RetentionDays, c.SyncWrites = string(f.StoragePath), int(f.RetentionDays), bool(f.SyncWrites)
-	c.MaxStorage, c.BindAddress, c.ServerPort = int64(f.MaxStorage), string(f.BindAddress), int(f.ServerPort)
+	c.StoragePath = string(f.StoragePath)
+	c.RetentionDays = int(f.RetentionDays)
+	c.SyncWrites = bool(f.SyncWrites)
+	c.MaxStorage = int64(f.MaxStorage)
+	c.BindAddress = string(f.BindAddress)
+	c.ServerPort = int(f.ServerPort)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
 	listed, err := f.resources(at)
 	if err != nil {
@@ -130,9 +138,11 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	if err != nil {
 		return err
 	}
-	c.Resources = slices.Concat(c.Resources, slices.DeleteFunc(slices.Clone(included), func(r history.Resource) bool {
-		return c.lists(r.GroupResource())
-	}))
+	for _, r := range included {
+		if !c.lists(r.GroupResource()) {
+			c.Resources = append(c.Resources, r)
+		}
+	}
 	return f.setRules(c, listed, included, at)
 }
 
@@ -155,7 +165,8 @@ func (f *configFile) resources(at *layout) (all []history.Resource, err error) {
 			return nil, at.errorf(path+".plural", "missing")
 		}
 		r := history.Resource{
-			Group: string(e.Group), Version: string(e.Version), Kind: string(e.Kind), Plural: string(e.Plural), Namespaced: bool(e.Namespaced),
+			Group: string(e.Group), Version: string(e.Version), Kind: string(e.Kind),
+			Plural: string(e.Plural), Namespaced: bool(e.Namespaced),
 		}
 		id := r.GroupResource()
 		if first, ok := seen[id]; ok {

@@ -20,7 +20,6 @@ import (
 // It does not follow aliases. What is wrong with an alias is reported where the
 // alias is used, or where its anchor is.
 type layout struct {
-	root   *yaml.Node
 	places []place        // of all values, in the order of the document
 	byPath map[string]int // indexes into places
 }
@@ -32,36 +31,39 @@ type place struct {
 	value *yaml.Node
 }
 
-// newLayout returns the layout of a document. It refuses values that are null:
-// the decoder ignores them, and a field without a value is a mistake.
-func newLayout(root *yaml.Node) (*layout, error) {
-	l := &layout{root: root, byPath: map[string]int{}}
-	return l, l.walk(place{value: root})
+// newLayout returns the layout of a document.
+func newLayout(root *yaml.Node) *layout {
+	l := &layout{byPath: map[string]int{}}
+	l.walk(place{value: root})
+	return l
 }
 
 // walk adds a value and everything in it.
-func (l *layout) walk(p place) error {
+func (l *layout) walk(p place) {
 	if _, ok := l.byPath[p.path]; !ok { // a repeated key is an error of the decoder
 		l.byPath[p.path] = len(l.places)
 	}
 	l.places = append(l.places, p)
-	if p.value.Tag == nullTag {
-		return l.errorf(p.path, "is empty")
-	}
 	switch p.value.Kind {
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(p.value.Content); i += 2 {
 			key, value := p.value.Content[i], p.value.Content[i+1]
 			path := strings.TrimPrefix(p.path+"."+key.Value, ".")
-			if err := l.walk(place{path: path, key: key, value: value}); err != nil {
-				return err
-			}
+			l.walk(place{path: path, key: key, value: value})
 		}
 	case yaml.SequenceNode:
 		for i, value := range p.value.Content {
-			if err := l.walk(place{path: item(p.path, i), value: value}); err != nil {
-				return err
-			}
+			l.walk(place{path: item(p.path, i), value: value})
+		}
+	}
+}
+
+// checkValues returns an error if a field or an item has no value. The decoder
+// ignores it, but it is a mistake.
+func (l *layout) checkValues() error {
+	for _, p := range l.places {
+		if p.value.Tag == nullTag {
+			return errorAt(p.value.Line, p.path, "is empty")
 		}
 	}
 	return nil
@@ -116,13 +118,14 @@ func (l *layout) decodeError(err error) error {
 // typeError rewrites a message of [yaml.TypeError], which names Go types and no
 // path. A message of an unknown form is returned as it is.
 func (l *layout) typeError(message string) error {
+	match := func(pattern string) []string { return regexp.MustCompile(pattern).FindStringSubmatch(message) }
 	// `line 2: field plurals not found in type daemon.resourceEntry`
-	if m := regexp.MustCompile(`(?s)^line (\d+): field (.*) not found in type (\S+)$`).FindStringSubmatch(message); m != nil {
+	if m := match(`(?s)^line (\d+): field (.*) not found in type (\S+)$`); m != nil {
 		line := atoi(m[1])
 		return errorAt(line, l.keyPath(line, m[2]), "unknown field, want one of "+strings.Join(knownFields(m[3]), ", "))
 	}
 	// `line 2: mapping key "serverPort" already defined at line 1`
-	if m := regexp.MustCompile(`^line (\d+): mapping key (".*") already defined at line (\d+)$`).FindStringSubmatch(message); m != nil {
+	if m := match(`^line (\d+): mapping key (".*") already defined at line (\d+)$`); m != nil {
 		line := atoi(m[1])
 		key, err := strconv.Unquote(m[2])
 		if err == nil {
@@ -130,10 +133,13 @@ func (l *layout) typeError(message string) error {
 		}
 	}
 	// "line 1: cannot unmarshal !!str `pods` into []daemon.resourceEntry"
-	if m := regexp.MustCompile("^line (\\d+): cannot unmarshal (\\S+).* into (\\S+)$").FindStringSubmatch(message); m != nil {
-		line, want := atoi(m[1]), "want a mapping of fields"
-		if strings.HasPrefix(m[3], "[]") {
+	if m := match(`^line (\d+): cannot unmarshal (\S+).* into (\S+)$`); m != nil {
+		line, want := atoi(m[1]), "want text"
+		switch {
+		case strings.HasPrefix(m[3], "[]"):
 			want = "want a list"
+		case knownFields(m[3]) != nil:
+			want = "want a mapping of fields"
 		}
 		return errorAt(line, l.valuePath(line, m[2], fieldsOfType(m[3])), want)
 	}
@@ -166,7 +172,8 @@ func (l *layout) valuePath(line int, tag string, fields []string) string {
 // fileTypes returns the types of mappings that a configuration consists of.
 func fileTypes() []reflect.Type {
 	return []reflect.Type{
-		reflect.TypeFor[configFile](), reflect.TypeFor[resourceEntry](), reflect.TypeFor[redactEntry](), reflect.TypeFor[ignoreEntry](),
+		reflect.TypeFor[configFile](), reflect.TypeFor[resourceEntry](),
+		reflect.TypeFor[redactEntry](), reflect.TypeFor[ignoreEntry](),
 	}
 }
 

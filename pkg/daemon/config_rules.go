@@ -52,7 +52,8 @@ func (f *configFile) setRules(c *Config, listed, included []history.Resource, at
 		}
 		c.Rules.SecretAnnotations = toStrings(f.SecretAnnotations)
 		if len(f.SecretAnnotations) > 0 {
-			r.mentions = append(r.mentions, mention{schema.GroupResource{Resource: "secrets"}, "secretAnnotations", false})
+			secrets := schema.GroupResource{Resource: "secrets"}
+			r.mentions = append(r.mentions, mention{secrets, "secretAnnotations", false})
 		}
 	}
 	for i, e := range f.Redact {
@@ -84,7 +85,9 @@ func (r *ruleChecker) redaction(path string, e *redactEntry) (rule recorder.Reda
 	case e.Names != nil && len(e.Names) == 0:
 		return rule, r.at.errorf(path+".names", "is empty")
 	}
-	rule = recorder.Redaction{Resource: schema.GroupResource(*e.Resource), Paths: toStrings(e.Paths), Names: toStrings(e.Names)}
+	rule = recorder.Redaction{
+		Resource: schema.GroupResource(*e.Resource), Paths: toStrings(e.Paths), Names: toStrings(e.Names),
+	}
 	r.mentions = append(r.mentions, mention{rule.Resource, path + ".resource", false})
 	if err := unique(path+".names", e.Names, r.at); err != nil {
 		return rule, err
@@ -145,7 +148,8 @@ func (r *ruleChecker) ignoreRule(path string, e *ignoreEntry) (rule history.Igno
 func (r *ruleChecker) checkNamespace(rule namespaceRule) error {
 	all := schema.GroupResource{}
 	for _, other := range r.namespaces {
-		if other.namespace == rule.namespace && (other.resource == rule.resource || other.resource == all || rule.resource == all) {
+		overlap := other.resource == rule.resource || other.resource == all || rule.resource == all
+		if overlap && other.namespace == rule.namespace {
 			return r.at.errorf(rule.path, "%q is already ignored by line %d", rule.namespace, r.at.line(other.path))
 		}
 	}
@@ -181,7 +185,9 @@ func (r *ruleChecker) checkMentions(c *Config, listed, included []history.Resour
 			return r.at.errorf(m.path, "%s is listed in include and ignored as a whole", m.resource)
 		}
 	}
-	c.Resources = slices.DeleteFunc(c.Resources, func(r history.Resource) bool { return ignored[r.GroupResource()] > 0 })
+	c.Resources = slices.DeleteFunc(c.Resources, func(r history.Resource) bool {
+		return ignored[r.GroupResource()] > 0
+	})
 	for _, m := range r.mentions {
 		line := ignored[m.resource]
 		switch {
@@ -191,7 +197,8 @@ func (r *ruleChecker) checkMentions(c *Config, listed, included []history.Resour
 		case c.recordedAs(m.resource) != m.resource:
 			return r.at.errorf(m.path, "%s are recorded as %s: name that, and its fields", m.resource, c.recordedAs(m.resource))
 		case !c.records(m.resource) && !c.discoversCRD(m.resource):
-			return r.at.errorf(m.path, "%s is not recorded: neither resources nor include name it, and it is not discovered", m.resource)
+			return r.at.errorf(m.path,
+				"%s is not recorded: neither resources nor include name it, and it is not discovered", m.resource)
 		}
 	}
 	return nil

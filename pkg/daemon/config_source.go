@@ -61,7 +61,9 @@ func (s *Source) Load() (Config, error) {
 // half of a file that is being written may be valid too, and lack the rules
 // that redact something. After a signal it is applied at once, because who
 // sends one has written the whole file.
-func (s *Source) Follow(ctx context.Context, interval time.Duration, signals <-chan os.Signal, apply func(Config, error) bool) {
+func (s *Source) Follow(
+	ctx context.Context, interval time.Duration, signals <-chan os.Signal, apply func(Config, error) bool,
+) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	judged, last := s.applied, s.applied

@@ -83,8 +83,8 @@ func (f *followed) drain() []string {
 	return all
 }
 
-// follow follows a source in a synctest bubble, with one read each second, until
-// the bubble ends.
+// follow follows a source in a synctest bubble, with one read each second,
+// until the bubble ends.
 func follow(t *testing.T, source *daemon.Source, signals <-chan os.Signal) *followed {
 	t.Helper()
 	if _, err := source.Load(); err != nil {
@@ -146,8 +146,8 @@ func TestSource_FollowsChanges(t *testing.T) {
 	})
 }
 
-// TestSource_IgnoresPartialWrites writes a file in place: it is empty first, and
-// then has half of its content.
+// TestSource_IgnoresPartialWrites writes a file in place: it is empty first,
+// and then has half of its content.
 func TestSource_IgnoresPartialWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "resources.yaml")
@@ -175,8 +175,8 @@ func TestSource_IgnoresPartialWrites(t *testing.T) {
 	})
 }
 
-// TestSource_OnlyFallbackMayBeAbsent also checks that a fallback that was applied
-// once may not disappear.
+// TestSource_OnlyFallbackMayBeAbsent also checks that a fallback that was
+// applied once may not disappear.
 func TestSource_OnlyFallbackMayBeAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "resources.yaml")

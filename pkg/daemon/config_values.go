@@ -102,8 +102,8 @@ func (p *port) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, p, 
 // little history.
 const minStorage = 256 << 20
 
-// UnmarshalYAML implements [yaml.Unmarshaler]. It reads a quantity as Kubernetes
-// writes them.
+// UnmarshalYAML implements [yaml.Unmarshaler]. It reads a quantity as
+// Kubernetes writes them.
 func (l *storageLimit) UnmarshalYAML(node *yaml.Node) error {
 	q, err := resource.ParseQuantity(node.Value)
 	if node.Kind != yaml.ScalarNode || err != nil || q.Sign() != 0 && q.Value() < minStorage {

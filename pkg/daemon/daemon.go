@@ -71,7 +71,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, storageError(err)
 	}
 	if d.socket, err = admin.Listen(ctx, c.StoragePath); err != nil {
-		logger.WarnContext(ctx, "admin socket not available: backup, verify and export work only while the recorder is stopped", "err", err)
+		logger.WarnContext(ctx,
+			"admin socket not available: backup, verify and export work only while the recorder is stopped", "err", err)
 	}
 	d.recorder = recorder.New(d.store, recorder.Options{
 		Logger: logger, RedactionKey: d.store.RedactionKey(),
@@ -87,7 +88,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	}
 	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
 	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
-	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath, "retention", c.Retention(), "address", d.Address())
+	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
+		"retention", c.Retention(), "address", d.Address())
 	return d, nil
 }
 

@@ -29,8 +29,8 @@ func verbs(events []v1.Event) string {
 	return strings.Join(all, " ")
 }
 
-// TestDaemon_RecordsObjectLife creates, updates and deletes an object, next to one
-// that existed before.
+// TestDaemon_RecordsObjectLife creates, updates and deletes an object, next to
+// one that existed before.
 func TestDaemon_RecordsObjectLife(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "life")
@@ -162,9 +162,9 @@ func TestMetrics_CountRecordedVersions(t *testing.T) {
 }
 
 // TestMetrics_HaveStableNamesTypesAndLabels scrapes a recorder: dashboards and
-// alerts depend on these. The metrics of gaps and failures have no values without
-// a gap: TestGap_ContainsLostChanges and TestGap_IsOpenWhileRightsAreMissing check
-// them.
+// alerts depend on these. The metrics of gaps and failures have no values
+// without a gap: TestGap_ContainsLostChanges and
+// TestGap_IsOpenWhileRightsAreMissing check them.
 func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)

@@ -96,20 +96,20 @@ func TestGap_ContainsLostChanges(t *testing.T) {
 	}
 }
 
-// TestGap_StaysOpenUntilCaughtUp restarts a recorder after many changes. It may be
-// in sync without a gap only after it has recorded all of them.
+// TestGap_StaysOpenUntilCaughtUp restarts a recorder after many changes. It may
+// be in sync without a gap only after it has recorded all of them.
 func TestGap_StaysOpenUntilCaughtUp(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
-	kubectl(t, "create", "namespace", "behind")
+	kubectl(t, "create", "namespace", "catching-up")
 	start(t, dir, cluster.Config(), onlyConfigMaps).stop(t)
-	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "behind", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
+	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "catching-up", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, dir, cluster.Config(), onlyConfigMaps)
 	gaps := r.gaps(t, "")
-	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=behind&resourceType=configmaps")).Findings {
+	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=catching-up&resourceType=configmaps")).Findings {
 		t.Errorf("in sync with gaps %v: %s", gaps, finding)
 	}
 	if len(gaps) > 0 {
@@ -181,7 +181,8 @@ func TestGap_IsOpenForForbiddenResourceOfConfiguration(t *testing.T) {
 }
 
 // TestGap_IsOpenAfterUnobservedCRDDeletion deletes a CRD while the recorder is
-// stopped. Its objects are deleted with it, but in the history they still exist.
+// stopped. Its objects are deleted with it, but in the history they still
+// exist.
 func TestGap_IsOpenAfterUnobservedCRDDeletion(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()

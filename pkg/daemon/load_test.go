@@ -10,9 +10,9 @@ import (
 
 var updates = flag.Int("updates", 1200, "number of updates of the load test; make load uses 20,000")
 
-// TestDaemon_RecordsEveryVersionOnce compares the records with what the API server
-// accepted from 8 concurrent writers. They create, update and delete objects of
-// several kinds, one of them a custom resource.
+// TestDaemon_RecordsEveryVersionOnce compares the records with what the API
+// server accepted from 8 concurrent writers. They create, update and delete
+// objects of several kinds, one of them a custom resource.
 func TestDaemon_RecordsEveryVersionOnce(t *testing.T) {
 	noLeaks(t)
 	kinds := []string{"pods", "configmaps", "secrets", "widgets"}

@@ -52,8 +52,8 @@ func start(t *testing.T, dir string, cfg *rest.Config, change func(*daemon.Confi
 	return launch(t, c, cfg, nil)
 }
 
-// launch calls boot and waits until every resource is in sync, except those that
-// the API server refuses or does not serve.
+// launch calls boot and waits until every resource is in sync, except those
+// that the API server refuses or does not serve.
 func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
 	t.Helper()
 	r := boot(t, c, cfg, source)
@@ -69,8 +69,8 @@ func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Sour
 	return r
 }
 
-// boot runs a daemon until the test ends. The daemon follows the source unless it
-// is nil.
+// boot runs a daemon until the test ends. The daemon follows the source unless
+// it is nil.
 func boot(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
 	t.Helper()
 	return bootLogging(t, c, cfg, source, slog.LevelInfo)
@@ -199,8 +199,8 @@ func (r *running) watches(t *testing.T, plural string) {
 	})
 }
 
-// eventually waits until check returns true, and fails the test after [patience].
-// The string that check returns is what it saw.
+// eventually waits until check returns true, and fails the test after
+// [patience]. The string that check returns is what it saw.
 func (r *running) eventually(t *testing.T, what string, check func() (bool, string)) {
 	t.Helper()
 	last := ""

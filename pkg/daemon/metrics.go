@@ -32,7 +32,9 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	histogram := func(name, help string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets()})
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Name: name, Help: help, Buckets: buckets(),
+		})
 	}
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
@@ -40,10 +42,13 @@ func newMetrics() *metrics {
 	m := &metrics{
 		registry:       prometheus.NewRegistry(),
 		commitDuration: histogram("commit_duration_seconds", "Time that a transaction took, including retries."),
-		versionLag: histogram("version_lag_seconds", "Time from the API server's write to the commit, of versions that a watch delivered and whose "+
-			"manager is known. The API server dates writes in whole seconds, so the value is up to one second too high."),
-		reloadOK:   gauge("config_last_reload_successful", "1 if the last change of the configuration was applied, 0 if it was rejected."),
-		reloadTime: gauge("config_last_reload_timestamp_seconds", "Time of the last change of the configuration, applied or rejected. Initially the start."),
+		versionLag: histogram("version_lag_seconds",
+			"Time from the API server's write to the commit, of versions that a watch delivered and whose manager is known. "+
+				"The API server dates writes in whole seconds, so the value is up to one second too high."),
+		reloadOK: gauge("config_last_reload_successful",
+			"1 if the last change of the configuration was applied, 0 if it was rejected."),
+		reloadTime: gauge("config_last_reload_timestamp_seconds",
+			"Time of the last change of the configuration, applied or rejected. Initially the start."),
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -64,7 +69,9 @@ func (m *metrics) setReloaded(ok bool) {
 }
 
 // collect adds the metrics of the recorder, the store and the gaps.
-func (m *metrics) collect(stats func() recorder.Stats, s *store.Store, failures func() map[cause]uint64, openGaps func() []history.Gap) {
+func (m *metrics) collect(
+	stats func() recorder.Stats, s *store.Store, failures func() map[cause]uint64, openGaps func() []history.Gap,
+) {
 	m.registry.MustRegister(newCollector(stats, s.Free, openGaps, failures), newStorageCollector(s.Usage))
 }
 
@@ -92,31 +99,34 @@ type collector struct {
 }
 
 func newCollector(
-	stats func() recorder.Stats, free func() (int64, error), openGaps func() []history.Gap, failed func() map[cause]uint64,
+	stats func() recorder.Stats, free func() (int64, error),
+	openGaps func() []history.Gap, failed func() map[cause]uint64,
 ) *collector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
+	// perResource is desc with the labels group and resource, and others.
+	perResource := func(name, help string, labels ...string) *prometheus.Desc {
+		return desc(name, help, append([]string{"group", "resource"}, labels...)...)
+	}
 	return &collector{
-		stats:        stats,
-		free:         free,
-		openGaps:     openGaps,
-		failed:       failed,
-		versions:     desc("versions_recorded_total", "Versions committed since the start.", "group", "resource", "verb"),
-		known:        desc("versions_known_total", "Versions received again that were already recorded.", "group", "resource"),
-		ignored:      desc("versions_ignored_total", "Versions that a rule ignored since the start.", "group", "resource", "rule"),
-		alive:        desc("objects_alive", "Objects that exist, according to the recorded history.", "group", "resource"),
+		stats: stats, free: free, openGaps: openGaps, failed: failed,
+		versions: perResource("versions_recorded_total", "Versions committed since the start.", "verb"),
+		known:    perResource("versions_known_total", "Versions received again that were already recorded."),
+		ignored:  perResource("versions_ignored_total", "Versions that a rule ignored since the start.", "rule"),
+		alive:    perResource("objects_alive", "Objects that exist, according to the recorded history."),
+		syncs:    perResource("syncs_total", "Lists of all objects since the start, including the first."),
+		checkpoints: perResource("checkpoint_timestamp_seconds",
+			"Time at which the resourceVersion was received that a restart resumes from."),
+		failures:     perResource("watch_failures_total", "Times that a resource could no longer be watched.", "reason"),
+		gaps:         perResource("gaps_total", "Gaps since the start that only a relist ended.", "reason"),
+		gapsOpen:     perResource("gaps_open", "Resources whose changes are currently not observed.", "reason"),
 		queueRecords: desc("queue_records", "Versions accepted and not yet committed."),
 		queueBytes:   desc("queue_bytes", "Memory that these versions take."),
 		commits:      desc("commits_total", "Transactions committed since the start."),
 		retries:      desc("commit_retries_total", "Commits that failed and were retried."),
 		refused:      desc("commits_refused", "1 while a commit fails and is retried, otherwise 0."),
 		freeBytes:    desc("storage_free_bytes", "Free space on the volume of the database."),
-		syncs:        desc("syncs_total", "Lists of all objects since the start, including the first.", "group", "resource"),
-		checkpoints:  desc("checkpoint_timestamp_seconds", "Time at which the resourceVersion was received that a restart resumes from.", "group", "resource"),
-		failures:     desc("watch_failures_total", "Times that a resource could no longer be watched.", "group", "resource", "reason"),
-		gaps:         desc("gaps_total", "Gaps since the start that only a relist ended.", "group", "resource", "reason"),
-		gapsOpen:     desc("gaps_open", "Resources whose changes are currently not observed.", "group", "resource", "reason"),
 		last:         desc("last_commit_timestamp_seconds", "Time of the last commit."),
 	}
 }
@@ -188,10 +198,10 @@ func newStorageCollector(usage func() store.Usage) *storageCollector {
 	return &storageCollector{
 		usage:        usage,
 		bytes:        desc("bytes", "Size of the database's files on disk."),
-		limit:        desc("limit_bytes", "maxStorage. The oldest day is dropped when the files exceed 9/10 of it. 0 means no limit."),
+		limit:        desc("limit_bytes", "maxStorage. The oldest day is dropped above 9/10 of it. 0 means no limit."),
 		oldest:       desc("oldest_version_timestamp_seconds", "Time of the oldest version that is listed."),
 		droppedDays:  desc("dropped_days_total", "Days of history dropped since the start.", "reason"),
-		droppedBytes: desc("dropped_bytes_total", "Bytes by which the database's files shrank when days were dropped.", "reason"),
+		droppedBytes: desc("dropped_bytes_total", "Bytes that dropping days freed.", "reason"),
 	}
 }
 

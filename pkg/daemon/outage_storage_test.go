@@ -9,8 +9,9 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// TestGap_IsOpenWhileStorageFails renames the storage directory while the recorder
-// runs, and renames it back. Then the changes of this time are recorded.
+// TestGap_IsOpenWhileStorageFails renames the storage directory while the
+// recorder runs, and renames it back. Then the changes of this time are
+// recorded.
 func TestGap_IsOpenWhileStorageFails(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)

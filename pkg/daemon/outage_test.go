@@ -82,8 +82,8 @@ func TestStart_ServesHistoryWithoutAPIServer(t *testing.T) {
 	})
 }
 
-// TestGap_StartsAtDisconnect stops the API server long after the last bookmark of
-// a quiet resource. The gap must not start at that bookmark.
+// TestGap_StartsAtDisconnect stops the API server long after the last bookmark
+// of a quiet resource. The gap must not start at that bookmark.
 func TestGap_StartsAtDisconnect(t *testing.T) {
 	noLeaks(t)
 	const quiet, margin = 25 * time.Second, 15 * time.Second
@@ -154,9 +154,9 @@ func TestStop_DoesNotWaitForTheServer(t *testing.T) {
 	}
 }
 
-// TestDaemon_RecordsNextToResourcesThatCannotBeListed has an object that can't be
-// decoded, a conversion webhook that is down, and an extension API server that is
-// down.
+// TestDaemon_RecordsNextToResourcesThatCannotBeListed has an object that can't
+// be decoded, a conversion webhook that is down, and an extension API server
+// that is down.
 func TestDaemon_RecordsNextToResourcesThatCannotBeListed(t *testing.T) {
 	noLeaks(t)
 	const key = "/registry/serviceaccounts/default/garbage"
@@ -198,8 +198,8 @@ func TestDaemon_RecordsNextToResourcesThatCannotBeListed(t *testing.T) {
 	r.reaches(t, "serviceaccounts", "watching")
 }
 
-// unconvertible defines carts that can't be listed. Their storage version changed
-// after one was stored, and the conversion webhook does not answer.
+// unconvertible defines carts that can't be listed. Their storage version
+// changed after one was stored, and the conversion webhook does not answer.
 func unconvertible(t *testing.T) {
 	t.Helper()
 	const crd = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"carts.convert.example.com"},"spec":{

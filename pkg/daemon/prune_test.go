@@ -11,9 +11,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// TestPrune_DropsOldestDayAboveLimit starts with two days of history and a limit of
-// one byte. The first day is dropped, which the metrics, the logger and a gap
-// report. The baseline at its end is still served.
+// TestPrune_DropsOldestDayAboveLimit starts with two days of history and a
+// limit of one byte. The first day is dropped, which the metrics, the logger
+// and a gap report. The baseline at its end is still served.
 func TestPrune_DropsOldestDayAboveLimit(t *testing.T) {
 	noLeaks(t)
 	dir, now := t.TempDir(), time.Now().Add(-5*24*time.Hour)

@@ -11,8 +11,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// warn creates an Event that regards an object, as a controller does. It returns
-// the name.
+// warn creates an Event that regards an object, as a controller does. It
+// returns the name.
 func warn(t *testing.T, name, namespace, about string) string {
 	t.Helper()
 	apply(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Event","metadata":{"name":%q,"namespace":%q},"involvedObject":{%s},
@@ -68,8 +68,8 @@ func TestRelated_FindsEventsOfUnrecordedObjects(t *testing.T) {
 	}
 }
 
-// TestEvent_ExpiryHasNoReason deletes an Event. The API server does this after an
-// hour, and a watch can't distinguish the two.
+// TestEvent_ExpiryHasNoReason deletes an Event. The API server does this after
+// an hour, and a watch can't distinguish the two.
 func TestEvent_ExpiryHasNoReason(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), nil)

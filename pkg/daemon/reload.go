@@ -46,7 +46,8 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 	d.rememberIgnored(ctx)
 	d.config.Store(&c)
 	d.watchers.Configure(c.targets())
-	d.logger.InfoContext(ctx, "configuration applied", "resources", len(c.Resources), "discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll,
+	d.logger.InfoContext(ctx, "configuration applied", "resources", len(c.Resources),
+		"discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll,
 		"redact", len(c.Rules.Redact), "ignore", len(c.Rules.Ignore), "max_query_limit", c.MaxQueryLimit)
 	for _, field := range d.started.fixedIn(&c) {
 		d.logger.WarnContext(ctx, "changed field requires a restart", "field", field)

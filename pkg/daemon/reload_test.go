@@ -19,7 +19,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// following runs a daemon that follows the volume's file, with the database in dir.
+// following runs a daemon that follows the volume's file, with the database in
+// dir.
 func following(t *testing.T, dir string, v *volume, cfg *rest.Config) *running {
 	t.Helper()
 	env := map[string]string{"CONFIG_PATH": v.path(), "SERVER_PORT": "0", "BADGER_PATH": dir}
@@ -31,7 +32,8 @@ func following(t *testing.T, dir string, v *volume, cfg *rest.Config) *running {
 	return launch(t, c, cfg, source)
 }
 
-// only returns a configuration with these kinds of the core group, and no others.
+// only returns a configuration with these kinds of the core group, and no
+// others.
 func only(kinds ...string) string {
 	var list []string
 	for _, kind := range kinds {
@@ -156,8 +158,8 @@ maxQueryLimit: 1
 	}
 }
 
-// TestReload_OpensGapWhileResourceIsNotConfigured also checks that the changes of
-// this time are recorded later, if the API server still has them.
+// TestReload_OpensGapWhileResourceIsNotConfigured also checks that the changes
+// of this time are recorded later, if the API server still has them.
 func TestReload_OpensGapWhileResourceIsNotConfigured(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "left")
@@ -225,8 +227,8 @@ func TestReload_OpensGapWhileResourceIsNotConfigured(t *testing.T) {
 	})
 }
 
-// TestStart_OpensGapForResourceNoLongerConfigured changes the configuration while
-// the recorder is stopped.
+// TestStart_OpensGapForResourceNoLongerConfigured changes the configuration
+// while the recorder is stopped.
 func TestStart_OpensGapForResourceNoLongerConfigured(t *testing.T) {
 	noLeaks(t)
 	dir, v := t.TempDir(), newVolume(t, only("ConfigMap", "ServiceAccount"))
@@ -318,8 +320,8 @@ type gated struct {
 	gate *gate
 }
 
-// WrappedRoundTripper returns the transport, so that client-go can close its idle
-// connections.
+// WrappedRoundTripper returns the transport, so that client-go can close its
+// idle connections.
 func (g *gated) WrappedRoundTripper() http.RoundTripper { return g.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -333,8 +335,8 @@ func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.RoundTripper.RoundTrip(r)
 }
 
-// TestReload_RejectsMistakes checks that the current configuration stays in force,
-// and that changed fields that require a restart are logged.
+// TestReload_RejectsMistakes checks that the current configuration stays in
+// force, and that changed fields that require a restart are logged.
 func TestReload_RejectsMistakes(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "mistake")

@@ -56,8 +56,9 @@ metadata: {name: t, namespace: clear}
 spec: {template: {spec: {format: shown, joinConfiguration: {discovery: {bootstrapToken: {token: VALUE}}}, users: [{passwd: VALUE}]}}}
 `
 
-// TestCredentials_AreRedactedByDefault records kinds of OpenShift and Cluster API
-// that hold credentials outside of Secrets. Only the credentials are redacted.
+// TestCredentials_AreRedactedByDefault records kinds of OpenShift and Cluster
+// API that hold credentials outside of Secrets. Only the credentials are
+// redacted.
 func TestCredentials_AreRedactedByDefault(t *testing.T) {
 	definitions := ""
 	for _, d := range [][2]string{

@@ -26,8 +26,8 @@ const (
 	rotatedValue = "stapled-battery-corrects-horse"
 )
 
-// hiddenForms returns a value in several encodings. Not even a part of 12 bytes of
-// one may be stored.
+// hiddenForms returns a value in several encodings. Not even a part of 12 bytes
+// of one may be stored.
 func hiddenForms(value string) []string {
 	encode := base64.StdEncoding.EncodeToString
 	return []string{
@@ -69,9 +69,9 @@ data:
   command: "login --password=` + hiddenValue + `"
 `
 
-// TestSecrets_ValuesAreStoredNowhere records a Secret and a ConfigMap whose values
-// occur in many fields. The values change, and the objects are deleted. No answer,
-// export, backup, file or log may contain a value.
+// TestSecrets_ValuesAreStoredNowhere records a Secret and a ConfigMap whose
+// values occur in many fields. The values change, and the objects are deleted.
+// No answer, export, backup, file or log may contain a value.
 func TestSecrets_ValuesAreStoredNowhere(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "vault")
@@ -111,7 +111,8 @@ func TestSecrets_ValuesAreStoredNowhere(t *testing.T) {
 	_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "namespace", "vault", "--wait=false")
 }
 
-// refuseValues fails the test if the data contains a hidden value in any encoding.
+// refuseValues fails the test if the data contains a hidden value in any
+// encoding.
 func refuseValues(t *testing.T, where string, data []byte) {
 	t.Helper()
 	if len(data) == 0 {

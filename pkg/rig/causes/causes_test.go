@@ -51,9 +51,9 @@ func run(m *testing.M) int {
 	return clustertest.Main(m, clustertest.Options{All: true, Nodes: 3}, func(c *clustertest.Cluster) { cluster = c })
 }
 
-// TestRollouts_CausesAreRecordedBeforeEffects rolls out Deployments. Every object
-// must be recorded after its owner, every Event after the object it regards, and
-// all records in the order of the writes.
+// TestRollouts_CausesAreRecordedBeforeEffects rolls out Deployments. Every
+// object must be recorded after its owner, every Event after the object it
+// regards, and all records in the order of the writes.
 //
 // Ten records, and one of ten thousand, may be late: the recorder learns from
 // them how long it must wait on a slow machine.
@@ -112,8 +112,8 @@ func related(t *testing.T, r *recordertest.Recorder) {
 	}
 }
 
-// roll creates a Deployment and changes its template. Each change waits until the
-// previous rollout is complete.
+// roll creates a Deployment and changes its template. Each change waits until
+// the previous rollout is complete.
 func roll(ctx context.Context, kube kubernetes.Interface, name string, rollouts int) error {
 	api := kube.AppsV1().Deployments(namespace)
 	labels := map[string]string{"app": name}

@@ -7,10 +7,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// TestAPIServer_KillLosesOnlyUnsentVersions kills the API server with SIGKILL. The
-// watch cache of the new process starts with the state that it reads from etcd.
-// So no watch can deliver the versions that were accepted before and not sent, nor
-// those accepted until the recorder has listed.
+// TestAPIServer_KillLosesOnlyUnsentVersions kills the API server with SIGKILL.
+// The watch cache of the new process starts with the state that it reads from
+// etcd. So no watch can deliver the versions that were accepted before and not
+// sent, nor those accepted until the recorder has listed.
 func TestAPIServer_KillLosesOnlyUnsentVersions(t *testing.T) {
 	random := newRand(t)
 	r := newRecorder(t, cluster.Kubeconfig)

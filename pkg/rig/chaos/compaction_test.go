@@ -8,9 +8,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// TestCompaction_LosesOnlyVersionsWhileDown stops the recorder, creates, updates
-// and deletes objects, compacts etcd, and restarts the API server, whose watch
-// cache is then empty. So the recorder's checkpoints have expired.
+// TestCompaction_LosesOnlyVersionsWhileDown stops the recorder, creates,
+// updates and deletes objects, compacts etcd, and restarts the API server,
+// whose watch cache is then empty. So the recorder's checkpoints have expired.
 func TestCompaction_LosesOnlyVersionsWhileDown(t *testing.T) {
 	random := newRand(t)
 	r := newRecorder(t, cluster.Kubeconfig)
@@ -49,8 +49,9 @@ func (w *scenario) createObjects(t *testing.T, n int) []clustertest.Write {
 	return writes
 }
 
-// changeWhileDown updates the kept objects, deletes the doomed ones, creates half
-// of these again under their names, and runs a load. Then it compacts etcd.
+// changeWhileDown updates the kept objects, deletes the doomed ones, creates
+// half of these again under their names, and runs a load. Then it compacts
+// etcd.
 func (w *scenario) changeWhileDown(t *testing.T, kept, doomed []clustertest.Write) {
 	t.Helper()
 	w.runLoad(t, round(), 1, func() {
@@ -72,8 +73,8 @@ func (w *scenario) changeWhileDown(t *testing.T, kept, doomed []clustertest.Writ
 	}
 }
 
-// checkInferredDeletions checks that the deletions are recorded as inferred, with
-// intervals that contain the time in which the recorder was down.
+// checkInferredDeletions checks that the deletions are recorded as inferred,
+// with intervals that contain the time in which the recorder was down.
 func checkInferredDeletions(t *testing.T, events []v1.Event, doomed []clustertest.Write, down, up time.Time) {
 	t.Helper()
 	deletions := map[string]v1.Event{}

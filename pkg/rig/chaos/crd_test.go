@@ -19,11 +19,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-// TestCRD_VersionChangeLosesOnlyUnsentVersions adds and removes a second version
-// of the load's custom resource, and changes which one is stored. Each change makes
-// the API server create a new watch cache for the resource. So no watch can deliver
-// the versions that were accepted shortly before. None may be recorded twice or as
-// deleted.
+// TestCRD_VersionChangeLosesOnlyUnsentVersions adds and removes a second
+// version of the load's custom resource, and changes which one is stored. Each
+// change makes the API server create a new watch cache for the resource. So no
+// watch can deliver the versions that were accepted shortly before. None may be
+// recorded twice or as deleted.
 func TestCRD_VersionChangeLosesOnlyUnsentVersions(t *testing.T) {
 	random := newRand(t)
 	r := newRecorder(t, cluster.Kubeconfig)
@@ -42,8 +42,9 @@ func TestCRD_VersionChangeLosesOnlyUnsentVersions(t *testing.T) {
 	w.verify(t, r, blind...)
 }
 
-// changeVersions serves a second version of the widgets or not, and stores the first
-// or the second. It returns the stored version, which is the one to watch.
+// changeVersions serves a second version of the widgets or not, and stores the
+// first or the second. It returns the stored version, which is the one to
+// watch.
 func (w *scenario) changeVersions(t *testing.T, random *rand.Rand) (stored string) {
 	t.Helper()
 	open := `"subresources":{"status":{}},"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}`
@@ -163,7 +164,8 @@ func (u *user) permit(t *testing.T, widgets bool) {
 	}
 }
 
-// kubeconfig writes the proxy's kubeconfig with this user, and returns the path.
+// kubeconfig writes the proxy's kubeconfig with this user, and returns the
+// path.
 func (u *user) kubeconfig(t *testing.T, p *proxy) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(p.kubeconfig)

@@ -49,12 +49,12 @@ func (r *recorder) count(t *testing.T) (n int) {
 	return n
 }
 
-// listed matches the API server's counters of lists, and of watches that start with
-// a list.
+// listed matches the API server's counters of lists, and of watches that start
+// with a list.
 var listed = regexp.MustCompile(`^(apiserver_request_total|apiserver_watch_list_duration_seconds_count)\{(.*)\} ([0-9]+)$`)
 
-// lists returns the number of lists by counter and resource. It ignores CRDs: the
-// recorder lists them after each start, to discover their resources.
+// lists returns the number of lists by counter and resource. It ignores CRDs:
+// the recorder lists them after each start, to discover their resources.
 func lists(t *testing.T) map[string]int {
 	t.Helper()
 	c, err := kubernetes.NewForConfig(cluster.Config())

@@ -59,8 +59,8 @@ func shortOrLong[T any](short, extended T) T {
 	return short
 }
 
-// pause sleeps for a random time, so that failures happen at random moments of the
-// load. No test relies on an order that it makes.
+// pause sleeps for a random time, so that failures happen at random moments of
+// the load. No test relies on an order that it makes.
 func pause(random *rand.Rand, longest time.Duration) {
 	time.Sleep(time.Duration(random.Int64N(int64(longest))))
 }

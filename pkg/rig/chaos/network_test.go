@@ -7,8 +7,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// TestNetwork_BrokenConnectionsLoseNothing closes the recorder's connections, with
-// and without resets, and blocks them for a while.
+// TestNetwork_BrokenConnectionsLoseNothing closes the recorder's connections,
+// with and without resets, and blocks them for a while.
 func TestNetwork_BrokenConnectionsLoseNothing(t *testing.T) {
 	random := newRand(t)
 	p := newProxy(t)

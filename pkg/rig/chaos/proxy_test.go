@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// proxy forwards TCP connections from a recorder to the API server, so that tests
-// can close, block and black-hole them. It does not terminate TLS.
+// proxy forwards TCP connections from a recorder to the API server, so that
+// tests can close, block and black-hole them. It does not terminate TLS.
 type proxy struct {
 	kubeconfig string // path; leads to the API server through the proxy
 	target     string
@@ -24,13 +24,15 @@ type proxy struct {
 	held        chan struct{} // closed means that bytes are forwarded
 }
 
-// connection is a client's connection to the proxy, and the proxy's to the server.
+// connection is a client's connection to the proxy, and the proxy's to the
+// server.
 type connection struct {
 	near, far net.Conn
 	lost      chan struct{} // closed means that what is read is dropped
 }
 
-// newProxy starts a proxy for the cluster's API server. It stops when the test ends.
+// newProxy starts a proxy for the cluster's API server. It stops when the test
+// ends.
 func newProxy(t *testing.T) *proxy {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
@@ -136,8 +138,8 @@ func (p *proxy) hold() (release func()) {
 	return sync.OnceFunc(func() { close(held) })
 }
 
-// lose drops everything that open connections carry from now on, and leaves them
-// open. New ones work. It returns how many there are.
+// lose drops everything that open connections carry from now on, and leaves
+// them open. New ones work. It returns how many there are.
 func (p *proxy) lose() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

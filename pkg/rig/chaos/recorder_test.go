@@ -23,7 +23,8 @@ func newRecorder(t *testing.T, kubeconfig string) *recorder {
 	return r
 }
 
-// ready waits until all resources are watched, including the load's custom resource.
+// ready waits until all resources are watched, including the load's custom
+// resource.
 func (r *recorder) ready(t *testing.T) {
 	t.Helper()
 	r.Ready(t, "widgets")
@@ -37,8 +38,8 @@ func (r *recorder) restart(t *testing.T) {
 	r.ready(t)
 }
 
-// events returns all records of a namespace, oldest first, without their objects.
-// It checks that each object can be read and is the right one.
+// events returns all records of a namespace, oldest first, without their
+// objects. It checks that each object can be read and is the right one.
 func (r *recorder) events(t *testing.T, namespace string) (events []v1.Event) {
 	t.Helper()
 	for e, err := range r.Client.All(t.Context(), client.EventsQuery{Namespace: history.NamespaceScope(namespace)}) {

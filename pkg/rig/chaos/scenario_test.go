@@ -33,8 +33,8 @@ type scenario struct {
 // kinds returns the resources that loads write to.
 func kinds() []string { return []string{"pods", "configmaps", "secrets", "widgets"} }
 
-// defineWidgets creates the load's custom resource, so that a recorder watches it
-// from the start.
+// defineWidgets creates the load's custom resource, so that a recorder watches
+// it from the start.
 func defineWidgets(t *testing.T) {
 	t.Helper()
 	load := clustertest.Load{Namespace: "define", Kinds: []string{"widgets"}, Objects: 1, Writers: 1, Delete: true}
@@ -43,8 +43,8 @@ func defineWidgets(t *testing.T) {
 	}
 }
 
-// newScenario creates the namespace and the markers. The recorder must run already,
-// so that no object is initial.
+// newScenario creates the namespace and the markers. The recorder must run
+// already, so that no object is initial.
 func newScenario(t *testing.T, namespace string) *scenario {
 	t.Helper()
 	objects, err := dynamic.NewForConfig(cluster.Config())
@@ -80,8 +80,8 @@ func (w *scenario) update(t *testing.T, object clustertest.Write) clustertest.Wr
 	return object
 }
 
-// recreate creates an object again under its name, adds the write to the truth and
-// returns it.
+// recreate creates an object again under its name, adds the write to the truth
+// and returns it.
 func (w *scenario) recreate(t *testing.T, object clustertest.Write) clustertest.Write {
 	t.Helper()
 	gvk := map[string]schema.GroupVersionKind{
@@ -111,8 +111,8 @@ func (w *scenario) delete(t *testing.T, object clustertest.Write) {
 	w.truth = append(w.truth, object)
 }
 
-// caughtUp updates an object of each kind, and waits until the recorder has these
-// versions. It returns the first of their resourceVersions.
+// caughtUp updates an object of each kind, and waits until the recorder has
+// these versions. It returns the first of their resourceVersions.
 func (w *scenario) caughtUp(t *testing.T, r *recorder) (first uint64) {
 	t.Helper()
 	for i, m := range w.markers {
@@ -140,16 +140,17 @@ func (w *scenario) caughtUp(t *testing.T, r *recorder) (first uint64) {
 // watching waits until the recorder watches every kind, and returns a
 // resourceVersion after which it receives everything.
 //
-// It catches up twice. The first time, the versions may come from the recorder's
-// list, and those accepted between them and the list are not delivered.
+// It catches up twice. The first time, the versions may come from the
+// recorder's list, and those accepted between them and the list are not
+// delivered.
 func (w *scenario) watching(t *testing.T, r *recorder) uint64 {
 	t.Helper()
 	w.caughtUp(t, r)
 	return w.caughtUp(t, r)
 }
 
-// runLoad runs loads, one after the other, until disturb has returned and at least
-// this many rounds are done. It adds their writes to the truth.
+// runLoad runs loads, one after the other, until disturb has returned and at
+// least this many rounds are done. It adds their writes to the truth.
 func (w *scenario) runLoad(t *testing.T, load clustertest.Load, rounds int, disturb func()) {
 	t.Helper()
 	load.Namespace, load.Kinds, load.Writers = w.namespace, kinds(), 8
@@ -204,8 +205,8 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// verify waits until the recorder has caught up and compares its records with the
-// truth. It does so again after a restart.
+// verify waits until the recorder has caught up and compares its records with
+// the truth. It does so again after a restart.
 func (w *scenario) verify(t *testing.T, r *recorder, blind ...clustertest.Blind) clustertest.Result {
 	t.Helper()
 	w.caughtUp(t, r)

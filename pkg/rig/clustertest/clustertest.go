@@ -1,8 +1,8 @@
 // Package clustertest gives Go tests a real Kubernetes API server.
 //
 // It builds and runs cmd/devcluster, which is a module of its own, so that
-// tests get the real servers while go.mod stays free of them. Start one
-// cluster per package:
+// tests get the real servers while go.mod stays free of them. Start one cluster
+// per package:
 //
 //	var cluster *clustertest.Cluster
 //
@@ -41,8 +41,8 @@ type Options struct {
 	// All adds the controller manager, the scheduler and kwok, for about
 	// another 500 MB. Scenarios need it.
 	All bool
-	// Components names the programs to run, if neither the default nor All fits.
-	// The names are those of devcluster up --components.
+	// Components names the programs to run, if neither the default nor All
+	// fits. The names are those of devcluster up --components.
 	Components []string
 	// Nodes is the number of simulated nodes. They become ready only with kwok.
 	Nodes int
@@ -141,7 +141,8 @@ func (c *Cluster) boot(ctx context.Context, options Options) error {
 	if err != nil {
 		return fmt.Errorf("make file for messages: %w", err)
 	}
-	// The open file is enough. Without a name, nothing is left if the test is killed.
+	// The open file is enough. Without a name, nothing is left if the test is
+	// killed.
 	if err := os.Remove(messages.Name()); err != nil {
 		return errors.Join(err, messages.Close())
 	}

@@ -83,8 +83,8 @@ func TestLoad_ReturnsAcceptedWrites(t *testing.T) {
 	}
 }
 
-// TestCompact_ExpiresOldWatchesAfterRestart is the situation of a recorder that was
-// down for too long.
+// TestCompact_ExpiresOldWatchesAfterRestart is the situation of a recorder that
+// was down for too long.
 func TestCompact_ExpiresOldWatchesAfterRestart(t *testing.T) {
 	cluster := clustertest.New(t, clustertest.Options{})
 	maps := client(t, cluster).CoreV1().ConfigMaps("default")

@@ -8,14 +8,14 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// Blind is an interval of resourceVersions, including both ends, in which no watch
-// may have delivered versions to the recorder.
+// Blind is an interval of resourceVersions, including both ends, in which no
+// watch may have delivered versions to the recorder.
 type Blind struct{ From, To uint64 }
 
 // Result is the difference between a recording and the truth.
 type Result struct {
-	// Findings describe all mistakes, one per line. It is empty if the recording is
-	// correct.
+	// Findings describe all mistakes, one per line. It is empty if the
+	// recording is correct.
 	Findings []string
 	// Unseen is the number of writes that are not recorded and that no watch
 	// delivered.
@@ -24,12 +24,13 @@ type Result struct {
 	Inferred int
 }
 
-// Compare compares the records, oldest first, with all writes to the same objects.
+// Compare compares the records, oldest first, with all writes to the same
+// objects.
 //
-// Without blind intervals, every write must be recorded once, in order, and nothing
-// else. Within one, versions may be missing and others inferred. Even then, every
-// deletion of a recorded object and the newest state of every object must be
-// recorded.
+// Without blind intervals, every write must be recorded once, in order, and
+// nothing else. Within one, versions may be missing and others inferred. Even
+// then, every deletion of a recorded object and the newest state of every
+// object must be recorded.
 func Compare(truth []Write, recorded []v1.Event, blind ...Blind) Result {
 	c := comparison{lives: map[string]*life{}, blind: blind}
 	for _, w := range truth {
@@ -112,8 +113,8 @@ func (c *comparison) record(e *v1.Event) {
 	l.seen[e.ResourceVersion] = true
 }
 
-// implied checks an initial or inferred record: there must be a blind interval, and
-// the change must have happened.
+// implied checks an initial or inferred record: there must be a blind interval,
+// and the change must have happened.
 func (c *comparison) implied(l *life, e *v1.Event) {
 	want := "update"
 	if len(l.seen) == 0 {

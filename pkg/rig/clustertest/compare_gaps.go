@@ -12,12 +12,12 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// OutsideGaps returns a finding for each write that is neither recorded nor in a gap
-// of its resource.
+// OutsideGaps returns a finding for each write that is neither recorded nor in
+// a gap of its resource.
 //
-// The time of a write is between the recorded versions of its resource before and
-// after it, by resourceVersion. A gap must touch that time. Deletions have no
-// resourceVersion and are not checked.
+// The time of a write is between the recorded versions of its resource before
+// and after it, by resourceVersion. A gap must touch that time. Deletions have
+// no resourceVersion and are not checked.
 func OutsideGaps(truth []Write, recorded []v1.Event, gaps []v1.Gap) (findings []string) {
 	type version struct{ uid, rv string }
 	have := map[version]bool{}

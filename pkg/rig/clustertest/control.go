@@ -22,16 +22,16 @@ func (c *Cluster) StopComponent(ctx context.Context, component string) error {
 	return err
 }
 
-// StartComponent starts a component that StopComponent stopped, and returns when
-// it is healthy.
+// StartComponent starts a component that StopComponent stopped, and returns
+// when it is healthy.
 func (c *Cluster) StartComponent(ctx context.Context, component string) error {
 	_, err := c.run(ctx, "start", component, "--dir", c.Dir)
 	return err
 }
 
 // RestartComponent kills a component with SIGKILL, starts it again, and returns
-// when it is healthy. The API server has the same address as before, and an empty
-// watch cache.
+// when it is healthy. The API server has the same address as before, and an
+// empty watch cache.
 func (c *Cluster) RestartComponent(ctx context.Context, component string) error {
 	_, err := c.run(ctx, "restart", component, "--dir", c.Dir)
 	return err

@@ -15,8 +15,8 @@ import (
 )
 
 // PutEtcd writes a value into etcd without the API server. The value may be an
-// object that can't be decoded, as after damage or after the loss of an encryption
-// key.
+// object that can't be decoded, as after damage or after the loss of an
+// encryption key.
 func (c *Cluster) PutEtcd(ctx context.Context, key string, value []byte) error {
 	return c.etcd(ctx, "/v3/kv/put", map[string][]byte{"key": []byte(key), "value": value})
 }

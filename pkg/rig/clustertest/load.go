@@ -13,8 +13,9 @@ import (
 )
 
 // Write is one write that the API server accepted. Verb is create, update or
-// delete. ResourceVersion is that of the watch event for the write. A delete has
-// none, because the response does not contain it: identify it by UID and verb.
+// delete. ResourceVersion is that of the watch event for the write. A delete
+// has none, because the response does not contain it: identify it by UID and
+// verb.
 type Write struct {
 	Group           string `json:"group"`
 	Resource        string `json:"resource"`
@@ -25,9 +26,10 @@ type Write struct {
 	Verb            string `json:"verb"`
 }
 
-// Load describes a load: each object is created, updated Updates times and, with
-// Delete, deleted, always by the same writer. Deleting a pod takes two writes: an
-// update that marks it, and the delete. Nothing else writes to the objects.
+// Load describes a load: each object is created, updated Updates times and,
+// with Delete, deleted, always by the same writer. Deleting a pod takes two
+// writes: an update that marks it, and the delete. Nothing else writes to the
+// objects.
 type Load struct {
 	// Namespace is created if it does not exist. "" means "load".
 	Namespace string
@@ -37,15 +39,15 @@ type Load struct {
 	Objects int
 	Updates int
 	Writers int
-	// Rate is the number of writes per second of all writers together. 0 means no
-	// limit.
+	// Rate is the number of writes per second of all writers together. 0 means
+	// no limit.
 	Rate   float64
 	Delete bool
 }
 
-// Load runs a load and returns the writes that the API server accepted. Those to
-// one object are in order. With an error, it returns the writes until then, except
-// those in flight when ctx ended.
+// Load runs a load and returns the writes that the API server accepted. Those
+// to one object are in order. With an error, it returns the writes until then,
+// except those in flight when ctx ended.
 func (c *Cluster) Load(ctx context.Context, load Load) (writes []Write, err error) {
 	dir, err := os.MkdirTemp("", "clustertest-")
 	if err != nil {
@@ -94,8 +96,8 @@ func readTruth(file string) ([]Write, error) {
 	}
 }
 
-// Play plays a scenario of devcluster in a namespace, which is created if it does
-// not exist. The cluster needs Options.All.
+// Play plays a scenario of devcluster in a namespace, which is created if it
+// does not exist. The cluster needs Options.All.
 func (c *Cluster) Play(ctx context.Context, scenario, namespace string, flags ...string) error {
 	_, err := c.run(ctx, append([]string{
 		"play", scenario, "--namespace=" + namespace, "--kubeconfig=" + c.Kubeconfig,

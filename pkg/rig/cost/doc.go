@@ -1,8 +1,8 @@
-// Package cost measures what recording costs with a real API server: CPU time per
-// version, compared with a recorder built on informers that gets the same load;
-// the time from a write to its answer; and memory during churn.
+// Package cost measures what recording costs with a real API server: CPU time
+// per version, compared with a recorder built on informers that gets the same
+// load; the time from a write to its answer; and memory during churn.
 //
-// It owns the measurements, which are its benchmarks, and one test of memory with
-// a long form. Benchmarks report times and never fail because of one: times depend
-// on the machine.
+// It owns the measurements, which are its benchmarks, and one test of memory
+// with a long form. Benchmarks report times and never fail because of one:
+// times depend on the machine.
 package cost

@@ -18,10 +18,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-// BenchmarkFreshness updates an object while other writers update pods at a rate.
-// After each update it queries the recorder until the answer contains the version.
-// The time starts when the API server has accepted the write. In "silence" there
-// are no other writers. An operation is one update.
+// BenchmarkFreshness updates an object while other writers update pods at a
+// rate. After each update it queries the recorder until the answer contains the
+// version. The time starts when the API server has accepted the write. In
+// "silence" there are no other writers. An operation is one update.
 func BenchmarkFreshness(b *testing.B) {
 	r := recordertest.New(b, program, cluster.Kubeconfig)
 	r.Ready(b)
@@ -95,8 +95,8 @@ func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
 	b.ReportMetric(rate, "versions/s")
 }
 
-// answered queries the recorder until its answer contains this version. It returns
-// how long that took.
+// answered queries the recorder until its answer contains this version. It
+// returns how long that took.
 func answered(b *testing.B, r *recordertest.Recorder, version *corev1.ConfigMap) time.Duration {
 	b.Helper()
 	start := time.Now()

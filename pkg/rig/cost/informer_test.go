@@ -24,16 +24,16 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// informerVariable makes this test binary run as the recorder to compare with. Its
-// value is the path of a kubeconfig.
+// informerVariable makes this test binary run as the recorder to compare with.
+// Its value is the path of a kubeconfig.
 const informerVariable = "COST_INFORMER_KUBECONFIG"
 
 // informer is a recorder of the usual design, in a process of its own. It has a
 // dynamic informer for each kind and writes each object to Badger as JSON, with
 // the kind, the name and the time as the key.
 //
-// It has no second index, does not sync, and lets Badger decide when to commit. So
-// it costs less than a recorder that does everything this project's does.
+// It has no second index, does not sync, and lets Badger decide when to commit.
+// So it costs less than a recorder that does everything this project's does.
 type informer struct {
 	in  io.Writer
 	out *bufio.Reader
@@ -81,9 +81,9 @@ func (i *informer) read(tb testing.TB) (cpu time.Duration, versions int) {
 	return cpu, versions
 }
 
-// informerMain is the main function of the informer process. It answers each line
-// of its input with its CPU time and its number of versions. It returns when the
-// input ends.
+// informerMain is the main function of the informer process. It answers each
+// line of its input with its CPU time and its number of versions. It returns
+// when the input ends.
 func informerMain() int {
 	if err := recordByInformer(os.Getenv(informerVariable), os.Getenv("COST_INFORMER_DIR")); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -11,17 +11,18 @@ import (
 
 // meter measures a process that records.
 type meter interface {
-	// read returns the CPU time, user and system, since the process started, and
-	// the number of versions that it has stored.
+	// read returns the CPU time, user and system, since the process started,
+	// and the number of versions that it has stored.
 	read(tb testing.TB) (cpu time.Duration, versions int)
 }
 
 // rates returns the rates of the loads, in writes per second.
 func rates() []int { return []int{100, 300, 1000} }
 
-// BenchmarkLoad runs 8 writers that update pods of 7 KB at a rate, and reports the
-// CPU time per version. It does so for the recorder, and then for a recorder built
-// on informers, and reports the ratio. An operation is ten seconds of load.
+// BenchmarkLoad runs 8 writers that update pods of 7 KB at a rate, and reports
+// the CPU time per version. It does so for the recorder, and then for a
+// recorder built on informers, and reports the ratio. An operation is ten
+// seconds of load.
 func BenchmarkLoad(b *testing.B) {
 	define(b)
 	for _, rate := range rates() {
@@ -43,7 +44,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// define creates the load's custom resource, so that it is watched from the start.
+// define creates the load's custom resource, so that it is watched from the
+// start.
 func define(tb testing.TB) {
 	tb.Helper()
 	load := clustertest.Load{Namespace: "define", Kinds: []string{"widgets"}, Objects: 1, Writers: 1, Delete: true}
@@ -52,7 +54,8 @@ func define(tb testing.TB) {
 	}
 }
 
-// underLoad runs the load and returns the CPU time per version, in milliseconds.
+// underLoad runs the load and returns the CPU time per version, in
+// milliseconds.
 func underLoad(b *testing.B, m meter, rate int) float64 {
 	b.Helper()
 	const seconds, objects = 10, 100

@@ -20,13 +20,14 @@ const (
 	// maxResident limits the resident memory after the first list, in bytes.
 	// Mapped pages of the database do not count: the kernel can reclaim them.
 	maxResident = 150e6
-	// settleTime is the time within which the memory of a large list is returned.
+	// settleTime is the time within which the memory of a large list is
+	// returned.
 	settleTime = 30 * time.Second
 )
 
-// TestMemory_StaysFlatDuringChurn starts a recorder on a cluster with many pods.
-// Then 100 writes per second create, update and delete others. The test logs the
-// resident memory over time and limits it.
+// TestMemory_StaysFlatDuringChurn starts a recorder on a cluster with many
+// pods. Then 100 writes per second create, update and delete others. The test
+// logs the resident memory over time and limits it.
 func TestMemory_StaysFlatDuringChurn(t *testing.T) {
 	const namespace = "memory"
 	if _, err := cluster.Load(t.Context(), clustertest.Load{Namespace: namespace, Objects: *pods, Writers: 8}); err != nil {

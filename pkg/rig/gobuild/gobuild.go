@@ -1,9 +1,9 @@
 // Package gobuild runs "go build" and shows its progress. A build that takes
 // minutes and prints nothing looks like one that hangs.
 //
-// It owns only the progress. Everything else that go prints is passed on. It asks go
-// for the number of stale packages only after the build has run for a while, so that
-// a build that is up to date costs nothing.
+// It owns only the progress. Everything else that go prints is passed on. It
+// asks go for the number of stale packages only after the build has run for a
+// while, so that a build that is up to date costs nothing.
 package gobuild
 
 import (
@@ -21,8 +21,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Build is what to build and how to show the progress. Durations that are 0 mean
-// the defaults.
+// Build is what to build and how to show the progress. Durations that are 0
+// mean the defaults.
 type Build struct {
 	Name string    // shown to the user
 	Dir  string    // the module's directory
@@ -33,12 +33,13 @@ type Build struct {
 	Terminal bool
 	// After is how long a build runs before progress is shown. Default: 3 s.
 	After time.Duration
-	// Every is the time between two lines. Default: 1 s on a terminal, otherwise
-	// 30 s.
+	// Every is the time between two lines. Default: 1 s on a terminal,
+	// otherwise 30 s.
 	Every time.Duration
 }
 
-// IsTerminal reports whether the file is a terminal whose lines can be rewritten.
+// IsTerminal reports whether the file is a terminal whose lines can be
+// rewritten.
 func IsTerminal(f *os.File) bool {
 	return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" //nolint:gosec // a file descriptor fits
 }
@@ -56,8 +57,8 @@ func (b Build) withDefaults() Build {
 	return b
 }
 
-// Run runs the build and returns when it has ended. It writes go's messages to Out.
-// When ctx ends, it interrupts go and returns an error.
+// Run runs the build and returns when it has ended. It writes go's messages to
+// Out. When ctx ends, it interrupts go and returns an error.
 func Run(ctx context.Context, b Build) error {
 	b = b.withDefaults()
 	ctx, cancel := context.WithCancel(ctx)
@@ -175,8 +176,8 @@ func (s *screen) erase() {
 	}
 }
 
-// stale returns the number of packages that go must build. It includes packages that
-// depend on one of them, although go may find their results in its cache.
+// stale returns the number of packages that go must build. It includes packages
+// that depend on one of them, although go may find their results in its cache.
 func stale(ctx context.Context, b Build) (n int, err error) {
 	args := []string{"list", "-deps", "-f", "{{.Stale}} {{.StaleReason}}"}
 	for i := 0; i < len(b.Args); i++ {

@@ -16,8 +16,8 @@ type progress struct {
 	total      int       // packages to build, or 0 if not known
 }
 
-// take updates the progress from a line of go's output. It returns false if the line
-// is a message for the user.
+// take updates the progress from a line of go's output. It returns false if the
+// line is a message for the user.
 func (p *progress) take(line string) bool {
 	switch {
 	case strings.HasPrefix(line, "go: downloading "):
@@ -32,9 +32,9 @@ func (p *progress) take(line string) bool {
 	return true
 }
 
-// line returns the line to show. The remaining time is estimated by the packages
-// built so far. The last package is the program itself: linking takes as long as many
-// packages, and is not estimated.
+// line returns the line to show. The remaining time is estimated by the
+// packages built so far. The last package is the program itself: linking takes
+// as long as many packages, and is not estimated.
 func (p *progress) line(now time.Time) string {
 	text := "building " + p.name + ": "
 	switch left := p.total - p.started; {

@@ -57,8 +57,8 @@ func client(t *testing.T) kubernetes.Interface {
 	return client
 }
 
-// TestManifests_PassDryRun creates the namespace first, as docs/operations.md says:
-// a dry run does not create it, and the other objects are in it.
+// TestManifests_PassDryRun creates the namespace first, as docs/operations.md
+// says: a dry run does not create it, and the other objects are in it.
 func TestManifests_PassDryRun(t *testing.T) {
 	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
 	kubectl(t, "apply", "-k", deploy, "--dry-run=server")
@@ -69,16 +69,16 @@ func TestManifests_PassDryRun(t *testing.T) {
 	kubectl(t, "apply", "-k", deploy+"/client", "--dry-run=server")
 }
 
-// TestManifests_ApplyWithoutWarnings: the API server warns about a pod template that
-// violates the namespace's security standard.
+// TestManifests_ApplyWithoutWarnings: the API server warns about a pod template
+// that violates the namespace's security standard.
 func TestManifests_ApplyWithoutWarnings(t *testing.T) {
 	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml", "--warnings-as-errors")
 	kubectl(t, "apply", "-k", deploy, "--warnings-as-errors")
 	kubectl(t, "apply", "-k", deploy+"/client", "--warnings-as-errors")
 }
 
-// TestNamespace_AdmitsOnlyRestrictedPods creates the recorder's pod in a dry run, and
-// one that keeps its capabilities.
+// TestNamespace_AdmitsOnlyRestrictedPods creates the recorder's pod in a dry
+// run, and one that keeps its capabilities.
 func TestNamespace_AdmitsOnlyRestrictedPods(t *testing.T) {
 	template := recorder(t).template
 	pod := &corev1.Pod{
@@ -96,7 +96,8 @@ func TestNamespace_AdmitsOnlyRestrictedPods(t *testing.T) {
 	}
 }
 
-// workload is the StatefulSet's pod template with the configuration that it mounts.
+// workload is the StatefulSet's pod template with the configuration that it
+// mounts.
 type workload struct {
 	template corev1.PodTemplateSpec
 	claims   []corev1.PersistentVolumeClaim
@@ -139,7 +140,8 @@ func TestConfig_IsDefaultWithAddressAndLimit(t *testing.T) {
 	}
 }
 
-// TestPod_PathsAndPortsMatchConfig compares paths and ports that several files have.
+// TestPod_PathsAndPortsMatchConfig compares paths and ports that several files
+// have.
 func TestPod_PathsAndPortsMatchConfig(t *testing.T) {
 	w := recorder(t)
 	config, err := daemon.ParseConfig([]byte(w.config))

@@ -9,7 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// built returns the objects that kustomize builds from a directory, by kind/name.
+// built returns the objects that kustomize builds from a directory, by
+// kind/name.
 func built(t *testing.T, dir string) map[string]map[string]any {
 	t.Helper()
 	objects := map[string]map[string]any{}
@@ -39,8 +40,9 @@ func statefulSet(t *testing.T, objects map[string]map[string]any) (set appsv1.St
 	return set
 }
 
-// TestOpenShiftOverlay_OnlyRemovesUserAndGroups: the constraint restricted-v2 rejects
-// IDs that are not in the namespace's range, in the pod and in each container.
+// TestOpenShiftOverlay_OnlyRemovesUserAndGroups: the constraint restricted-v2
+// rejects IDs that are not in the namespace's range, in the pod and in each
+// container.
 func TestOpenShiftOverlay_OnlyRemovesUserAndGroups(t *testing.T) {
 	usual, overlay := built(t, deploy), built(t, deploy+"/overlays/openshift")
 	want, got := statefulSet(t, usual), statefulSet(t, overlay)

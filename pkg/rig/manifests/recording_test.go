@@ -16,8 +16,8 @@ import (
 // patience bounds how long the recorder may take to list the cluster.
 const patience = time.Minute
 
-// TestRole_SufficesForRecorder runs a daemon with the configuration of the manifests
-// and the rights of their role.
+// TestRole_SufficesForRecorder runs a daemon with the configuration of the
+// manifests and the rights of their role.
 func TestRole_SufficesForRecorder(t *testing.T) {
 	w := recorder(t)
 	kubectl(t, "apply", "-f", "testdata/crd.yaml")
@@ -63,12 +63,12 @@ func run(t *testing.T, config daemon.Config) string {
 	return "http://" + d.Address()
 }
 
-// minKinds is fewer than the kinds of any current API server that are recorded by
-// default.
+// minKinds is fewer than the kinds of any current API server that are recorded
+// by default.
 const minKinds = 50
 
-// notWatched returns the resources that should be watched and are not, with their
-// states and reasons.
+// notWatched returns the resources that should be watched and are not, with
+// their states and reasons.
 func notWatched(t *testing.T, url string) []string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+v1.ResourcesPath, http.NoBody)

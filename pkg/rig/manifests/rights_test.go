@@ -70,8 +70,8 @@ func TestRole_PermitsDiscovery(t *testing.T) {
 	}
 }
 
-// TestRole_PermitsNothingElse includes get: on all resources, it would permit exec and
-// the proxy of nodes.
+// TestRole_PermitsNothingElse includes get: on all resources, it would permit
+// exec and the proxy of nodes.
 func TestRole_PermitsNothingElse(t *testing.T) {
 	installed(t)
 	user := asRecorder().Impersonate

@@ -30,8 +30,8 @@ func Build(dir string) (string, error) {
 	return binary, nil
 }
 
-// Recorder is a recorder with one database. Its process can be ended and started
-// again. It is not safe for concurrent use.
+// Recorder is a recorder with one database. Its process can be ended and
+// started again. It is not safe for concurrent use.
 type Recorder struct {
 	// Client queries the running process. It is nil until [Recorder.Ready].
 	Client *client.Client
@@ -47,8 +47,8 @@ type Recorder struct {
 	ended   chan error // receives the process's result
 }
 
-// New starts a recorder with an empty database. It ends with the test. New does not
-// wait until the recorder is ready.
+// New starts a recorder with an empty database. It ends with the test. New does
+// not wait until the recorder is ready.
 func New(tb testing.TB, binary, kubeconfig string) *Recorder {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -65,8 +65,8 @@ func New(tb testing.TB, binary, kubeconfig string) *Recorder {
 	return r
 }
 
-// Start starts the process, on the database as it is. It does not wait until the
-// recorder is ready.
+// Start starts the process, on the database as it is. It does not wait until
+// the recorder is ready.
 func (r *Recorder) Start(tb testing.TB) {
 	tb.Helper()
 	log, err := os.Create(r.log)
@@ -86,8 +86,8 @@ func (r *Recorder) Start(tb testing.TB) {
 	}
 }
 
-// run runs a process to its end. It locks its thread meanwhile: the kernel kills the
-// process when the thread that started it ends.
+// run runs a process to its end. It locks its thread meanwhile: the kernel
+// kills the process when the thread that started it ends.
 func run(process *exec.Cmd, started, ended chan<- error) {
 	runtime.LockOSThread()
 	endWithParent(process)
@@ -98,7 +98,8 @@ func run(process *exec.Cmd, started, ended chan<- error) {
 	}
 }
 
-// Ready waits until all resources that are recorded are watched, including these.
+// Ready waits until all resources that are recorded are watched, including
+// these.
 func (r *Recorder) Ready(tb testing.TB, plurals ...string) {
 	tb.Helper()
 	address := ""
@@ -184,8 +185,8 @@ func (r *Recorder) Kill(tb testing.TB) {
 	r.gone()
 }
 
-// Terminate stops the process with SIGTERM, and fails the test unless it exits with
-// 0.
+// Terminate stops the process with SIGTERM, and fails the test unless it exits
+// with 0.
 func (r *Recorder) Terminate(tb testing.TB) {
 	tb.Helper()
 	r.Alive(tb)
@@ -201,7 +202,8 @@ func (r *Recorder) Terminate(tb testing.TB) {
 
 func (r *Recorder) gone() { r.process, r.Client, r.URL = nil, nil, "" }
 
-// Metric returns a counter or a gauge of the running process, summed over all labels.
+// Metric returns a counter or a gauge of the running process, summed over all
+// labels.
 func (r *Recorder) Metric(tb testing.TB, name string) float64 {
 	tb.Helper()
 	value, err := metric(r.URL+v1.MetricsPath, name)
@@ -222,8 +224,8 @@ func (r *Recorder) logTail(tb testing.TB) {
 	tb.Logf("end of the recorder's log:\n%s", log[max(0, len(log)-most):])
 }
 
-// Eventually waits until check returns ok, and fails the test after [Patience]. The
-// failure contains the last seen state.
+// Eventually waits until check returns ok, and fails the test after [Patience].
+// The failure contains the last seen state.
 func Eventually(tb testing.TB, what string, check func() (ok bool, seen string)) {
 	tb.Helper()
 	last := ""

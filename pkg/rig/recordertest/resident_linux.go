@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Resident returns the resident memory of the running process, in bytes, and how
-// much of it are mapped pages of its database's tables. The kernel can reclaim
-// those pages.
+// Resident returns the resident memory of the running process, in bytes, and
+// how much of it are mapped pages of its database's tables. The kernel can
+// reclaim those pages.
 func (r *Recorder) Resident(tb testing.TB) (all, database int64) {
 	tb.Helper()
 	all, database, err := resident(strconv.Itoa(r.process.Process.Pid), r.dir)
@@ -24,8 +24,8 @@ func (r *Recorder) Resident(tb testing.TB) (all, database int64) {
 // Own is [Recorder.Resident] for the test process, whose database is in dir.
 func Own(dir string) (all, database int64, err error) { return resident("self", dir) }
 
-// resident parses smaps, which has about twenty lines for each table. It does not
-// allocate per line: garbage would be part of what it measures.
+// resident parses smaps, which has about twenty lines for each table. It does
+// not allocate per line: garbage would be part of what it measures.
 func resident(pid, dir string) (all, database int64, err error) {
 	maps, err := os.Open("/proc/" + pid + "/smaps")
 	if err != nil {

@@ -38,8 +38,8 @@ func TestOwn_CountsPagesOfTables(t *testing.T) {
 	}
 }
 
-// touch creates a file and maps it until the test ends. It writes to all pages, so
-// that they are resident.
+// touch creates a file and maps it until the test ends. It writes to all pages,
+// so that they are resident.
 func touch(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)

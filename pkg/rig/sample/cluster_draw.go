@@ -7,30 +7,32 @@ import (
 	"time"
 )
 
-// draw returns 64 random bits that are always the same for one purpose of one object.
+// draw returns 64 random bits. They are a function of the seed, the object's
+// number and the purpose.
 func (c *Cluster) draw(of, purpose uint64) uint64 {
-	x := c.seed ^ of*0x9e3779b97f4a7c15 ^ purpose*0xd1b54a32d192ed03 // then the finaliser of SplitMix64
+	x := c.seed ^ of*0x9e3779b97f4a7c15 ^ purpose*0xd1b54a32d192ed03 // the following lines are the finaliser of SplitMix64
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
 }
 
-// The purposes of drawing.
+// The purposes of draw.
 const (
-	forUID = iota // and the one after it
+	forUID = iota // uses two
 	_
 	forName
 	forHash
 	forAddress
-	forDigest = 16 // and the three after it; 4 for each further digest
+	forDigest = 16 // each digest uses four
 )
 
+// uid returns an object's UID.
 func (c *Cluster) uid(of uint64) string {
 	a, b := c.draw(of, forUID), c.draw(of, forUID+1)
 	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48, b&0xffffffffffff)
 }
 
-// suffix is the random end of a generated name.
+// suffix returns the random suffix of a generated name.
 func (c *Cluster) suffix(of, purpose uint64, length int) string {
 	const letters = "bcdfghjklmnpqrstvwxz2456789"
 	bits, b := c.draw(of, purpose), make([]byte, length)
@@ -41,13 +43,13 @@ func (c *Cluster) suffix(of, purpose uint64, length int) string {
 	return string(b)
 }
 
-// digest is 64 digits; each which of an object is another one.
+// digest returns 64 hexadecimal digits. Each value of which gives other digits.
 func (c *Cluster) digest(of, which uint64) string {
 	p := forDigest + 4*which
 	return fmt.Sprintf("%016x%016x%016x%016x", c.draw(of, p), c.draw(of, p+1), c.draw(of, p+2), c.draw(of, p+3))
 }
 
-// address is that of a pod.
+// address returns the IP address of a pod.
 func (c *Cluster) address(of uint64) string {
 	bits := c.draw(of, forAddress)
 	return fmt.Sprintf("10.%d.%d.%d", 64+bits&63, bits>>8&255, 1+bits>>16&127)

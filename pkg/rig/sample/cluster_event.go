@@ -7,12 +7,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// reason is what an Event tells of a pod.
+// reason is the content of an Event.
 type reason struct {
 	kind, name string
 	message    template
 }
 
+// allReasons returns the reasons of Events.
 func allReasons() []reason {
 	return []reason{
 		{"Normal", "Pulled", parse(`Container image \"registry.example.com/shop/${app}:1.4.0\" already present on machine and can be accessed by the pod`)},
@@ -24,19 +25,20 @@ func allReasons() []reason {
 	}
 }
 
-// nextEvent reports something about a pod that moves, repeats what was reported of late, or lets the oldest Event expire.
+// nextEvent creates an Event that regards a changing pod, repeats a recent
+// Event, or deletes the oldest one, as the API server does when it expires.
 func (c *Cluster) nextEvent() {
 	place := c.events.turn % len(c.events.alive)
 	o := &c.events.alive[place]
 	switch {
 	case c.rng.IntN(4) == 0 && len(c.recent) > 0:
-		c.events.turn-- // it is still the place's turn
+		c.events.turn-- // the next turn has the same place
 		o = &c.events.alive[c.recent[c.rng.IntN(len(c.recent))]]
 		o.count++
 		o.changed = c.now
 		c.emit(c.events, history.Modified, o, c.eventValues(o))
 	case o.number != 0:
-		c.events.turn-- // and another one comes in its place
+		c.events.turn-- // the next turn creates an Event in the same place
 		c.recent = slices.DeleteFunc(c.recent, func(i int) bool { return i == place })
 		c.emit(c.events, history.Deleted, o, c.eventValues(o))
 		*o = object{}

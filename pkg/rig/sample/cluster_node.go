@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// nodeImages is how many images a node reports, as many as a kubelet does at the most.
+// nodeImages is the number of images that a node reports. It is the maximum of
+// a kubelet.
 const nodeImages = 50
 
-// poolOfImages returns what nodes have, as they report it.
+// poolOfImages returns images, as nodes report them.
 func (c *Cluster) poolOfImages() []string {
 	pool := make([]string, 4*nodeImages)
 	for i := range pool {
@@ -19,7 +20,7 @@ func (c *Cluster) poolOfImages() []string {
 	return pool
 }
 
-// nextNode lets a node report that it is well: nothing changes but times.
+// nextNode updates the status of a node. Only times change.
 func (c *Cluster) nextNode() {
 	place := c.nodes.turn % len(c.nodes.alive)
 	o, t := c.lived(c.nodes, place)
@@ -30,7 +31,7 @@ func (c *Cluster) nextNode() {
 	c.emit(c.nodes, t, o, v)
 }
 
-// nextLease lets a node renew its lease.
+// nextLease renews the lease of a node.
 func (c *Cluster) nextLease() {
 	place := c.leases.turn % len(c.leases.alive)
 	o, t := c.lived(c.leases, place)
@@ -39,7 +40,7 @@ func (c *Cluster) nextLease() {
 	})
 }
 
-// nextDatabase lets an operator report about its custom resource.
+// nextDatabase updates the status of a custom resource, as an operator does.
 func (c *Cluster) nextDatabase() {
 	place := c.databases.turn % len(c.databases.alive)
 	o, t := c.lived(c.databases, place)

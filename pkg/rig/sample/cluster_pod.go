@@ -6,7 +6,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The steps of a pod's life. A pod that is ready stays so until its place is drawn again; then it crashes a few times, or ends.
+// The steps of a pod's life. A ready pod does not change until its place is
+// drawn again. Then it crashes a few times, or ends.
 const (
 	podCreated = iota + 1
 	podBound
@@ -19,7 +20,7 @@ const (
 	podEnded
 )
 
-// nextPod lets the next thing happen to one of the pods that move.
+// nextPod takes one of the changing pods to its next step.
 func (c *Cluster) nextPod() {
 	at := c.rng.IntN(len(c.moving))
 	place := c.moving[at]
@@ -43,6 +44,7 @@ func (c *Cluster) nextPod() {
 	}
 }
 
+// stepPod sets the next step of an existing pod.
 func (c *Cluster) stepPod(o *object) {
 	switch o.step {
 	case podReady:
@@ -55,7 +57,7 @@ func (c *Cluster) stepPod(o *object) {
 		if o.step = podCrashed; c.rng.IntN(5) < 2 {
 			o.step = podReady
 		}
-	default: // the beginning and the end are the same for all
+	default: // start and end are the same for all pods
 		o.step++
 	}
 	if o.step == podCrashed {
@@ -64,6 +66,7 @@ func (c *Cluster) stepPod(o *object) {
 	o.changed = c.now
 }
 
+// appOf returns the application of the pod in a place.
 func (c *Cluster) appOf(place int) int { return place % len(c.deployments.alive) }
 
 func (c *Cluster) podName(of uint64, app, revision int) string {
@@ -86,7 +89,7 @@ func (c *Cluster) podValues(o *object, place int) values {
 			`"lastTransitionTime":%q}],"qosClass":"Burstable"}`, second(o.born))
 	}
 	if o.step >= podWaiting {
-		c.reported(v, o, node)
+		c.addStatus(v, o, node)
 	}
 	if o.step >= podEnding {
 		v["generation"] = "2"
@@ -95,8 +98,8 @@ func (c *Cluster) podValues(o *object, place int) values {
 	return v
 }
 
-// reported adds what the kubelet reports.
-func (c *Cluster) reported(v values, o *object, node int) {
+// addStatus adds the status that the kubelet reports.
+func (c *Cluster) addStatus(v values, o *object, node int) {
 	started, ready := o.step > podWaiting, o.step == podReady || o.step == podEnding
 	v["phase"] = map[bool]string{false: "Pending", true: "Running"}[started]
 	v["host"], v["ip"] = nodeAddress(node), c.address(o.number)
@@ -130,7 +133,8 @@ func (c *Cluster) reported(v values, o *object, node int) {
 	v["kubelet"] = "," + c.parts.kubelet.text(v)
 }
 
-// container is the ID of a pod's container after so many restarts; of its proxy's after -1.
+// container returns the ID of a pod's container after some restarts. -1 means
+// the container of its proxy.
 func (c *Cluster) container(o *object, restarts int) string {
 	return "containerd://" + c.digest(o.number, uint64(2+restarts))
 }

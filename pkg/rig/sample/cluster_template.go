@@ -11,25 +11,28 @@ import (
 //go:embed templates
 var files embed.FS
 
-// template is an object's JSON, or a part of it, with places for values in between: the text before each place and the name of
-// the place's value, and the text behind them all.
+// template is the JSON of an object, or a part of it, with placeholders.
 type template struct {
-	before, names []string
-	last          string
+	before []string // the text before each placeholder
+	names  []string // the names of the placeholders' values
+	last   string   // the text after the last placeholder
 }
 
-// values fill a template's places, by name. One without a value stays empty.
+// values are the values of placeholders, by name. A missing one is empty.
 type values map[string]string
 
-// What is no text is written so that a template is JSON all the same: "${=name}" stands for a value with its quotes or brackets,
-// "${+name}": 0 for members with a comma behind each, which may be none, and "${,name}" for elements with a comma in front.
+// The placeholders ${name} are in strings. These others keep a template valid
+// JSON: "${=name}" means a value with its quotes or brackets, "${+name}": 0
+// means any number of members, each followed by a comma, and "${,name}" means
+// elements, each after a comma.
 var (
 	bare     = regexp.MustCompile(`"\$\{=(\w+)\}"`)
 	members  = regexp.MustCompile(`"\$\{\+(\w+)\}":0,`)
 	elements = regexp.MustCompile(`,"\$\{,(\w+)\}"`)
 )
 
-// read returns a template of the package's own, as an API server writes JSON: without spaces. It panics where there is none.
+// read returns an embedded template, without spaces, as an API server writes
+// JSON. It panics if there is none.
 func read(name string) template {
 	pretty, err := files.ReadFile("templates/" + name + ".json")
 	if err != nil {
@@ -46,7 +49,7 @@ func read(name string) template {
 	return parse(string(text))
 }
 
-// parse returns the template of a text with places such as ${name}.
+// parse returns the template of a text with placeholders such as ${name}.
 func parse(text string) template {
 	var t template
 	for {
@@ -55,11 +58,12 @@ func parse(text string) template {
 			t.last = text
 			return t
 		}
-		name, behind, _ := strings.Cut(rest, "}")
-		t.before, t.names, text = append(t.before, before), append(t.names, name), behind
+		name, after, _ := strings.Cut(rest, "}")
+		t.before, t.names, text = append(t.before, before), append(t.names, name), after
 	}
 }
 
+// fill returns the text with these values.
 func (t template) fill(v values) []byte {
 	size := len(t.last)
 	for i, name := range t.names {
@@ -72,5 +76,5 @@ func (t template) fill(v values) []byte {
 	return append(b, t.last...)
 }
 
-// text fills a template of a part.
+// text is fill for parts of objects.
 func (t template) text(v values) string { return string(t.fill(v)) }

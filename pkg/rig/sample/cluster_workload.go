@@ -10,11 +10,11 @@ import (
 // The sizes of workloads.
 const (
 	replicas      = 8
-	keptRevisions = 4 // ReplicaSets of a Deployment
-	rollSteps     = 6 // the frames of each Deployment, and of its ReplicaSets, in a rollout
+	keptRevisions = 4 // number of ReplicaSets of a Deployment
+	rollSteps     = 6 // number of watch events of a Deployment, and of its ReplicaSets, in a rollout
 )
 
-// appValues are those of an application's containers.
+// appValues returns the values of an application's containers.
 func (c *Cluster) appValues(app, revision int, mounts string) values {
 	v := values{"app": application(app), "namespace": namespaceOf(app), "tag": image(revision), "mounts": mounts}
 	v["config"] = c.digest(uint64(app), uint64(revision/4))
@@ -23,6 +23,7 @@ func (c *Cluster) appValues(app, revision int, mounts string) values {
 	return v
 }
 
+// templateValues returns the values of an application's pod template.
 func (c *Cluster) templateValues(app, revision int) values {
 	v := c.appValues(app, revision, fmt.Sprintf(`[{"name":"config","readOnly":true,"mountPath":"/etc/%s"}]`, application(app)))
 	v["template"] = c.parts.podTemplate.text(v)
@@ -30,8 +31,8 @@ func (c *Cluster) templateValues(app, revision int) values {
 	return v
 }
 
-// nextDeployment rolls the Deployments out, a wave after the other: helm writes a new image, and the controller reports until it
-// runs everywhere.
+// nextDeployment rolls out the Deployments in waves: helm writes a new image,
+// and then the controller updates the status until all replicas run it.
 func (c *Cluster) nextDeployment() {
 	app, step, round := c.deployments.inWaves(len(c.deployments.alive), rollSteps)
 	o, t := c.lived(c.deployments, app)
@@ -55,7 +56,7 @@ func (c *Cluster) nextDeployment() {
 	c.emit(c.deployments, t, o, v)
 }
 
-// count is a member that is left out where it is zero.
+// count returns a member, or "" if it is 0, as the API omits it.
 func count(name string, n int) string {
 	if n == 0 {
 		return ""
@@ -71,7 +72,8 @@ func (c *Cluster) replicaSetName(app, revision int) string {
 	return application(app) + "-" + c.suffix(c.replicaSetNumber(app, revision), forHash, 10)
 }
 
-// nextReplicaSet goes along with the Deployments: a new one comes and grows, the one before shrinks, and the oldest one goes.
+// nextReplicaSet follows the Deployments: a new ReplicaSet is created and
+// grows, the previous one shrinks, and the oldest one is deleted.
 func (c *Cluster) nextReplicaSet() {
 	app, step, round := c.replicaSets.inWaves(len(c.deployments.alive), rollSteps)
 	revision, t := round+1, history.Modified
@@ -113,7 +115,7 @@ func (c *Cluster) replicaSetValues(o *object, app, revision, wanted, runs int) v
 	return v
 }
 
-// nextEndpointSlice tells which pods of an application are ready now.
+// nextEndpointSlice updates which pods of an application are ready.
 func (c *Cluster) nextEndpointSlice() {
 	app, _, _ := c.endpointSlices.inWaves(len(c.endpointSlices.alive), rollSteps)
 	o, t := c.lived(c.endpointSlices, app)

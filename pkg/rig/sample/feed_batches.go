@@ -11,7 +11,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// WatchEvents returns what a made-up cluster serves; it has no end.
+// WatchEvents returns the watch events of a generated cluster, without an end.
 func WatchEvents(o Options) iter.Seq[WatchEvent] {
 	c := New(o)
 	return func(yield func(WatchEvent) bool) {
@@ -20,9 +20,10 @@ func WatchEvents(o Options) iter.Seq[WatchEvent] {
 	}
 }
 
-// Batches returns what a recorder commits of the frames when they come faster than it records: the batches, as they are handed to
-// the log. They belong to the caller. Nothing goes on between two of them for longer than it takes to fill a queue.
-func Batches(tb testing.TB, frames iter.Seq[WatchEvent]) iter.Seq[*history.Batch] {
+// Batches returns the batches that a recorder commits if the watch events
+// arrive faster than it records. The caller owns the batches. While the caller
+// uses one, the recorder runs on only until its queue is full.
+func Batches(tb testing.TB, events iter.Seq[WatchEvent]) iter.Seq[*history.Batch] {
 	tb.Helper()
 	return func(yield func(*history.Batch) bool) {
 		log, err := store.Open(tb.TempDir(), store.Options{NoSync: true})
@@ -35,12 +36,12 @@ func Batches(tb testing.TB, frames iter.Seq[WatchEvent]) iter.Seq[*history.Batch
 		out, ended := make(chan *history.Batch), make(chan error, 1)
 		go func() {
 			defer close(out)
-			ended <- feed(ctx, copied{log, out}, frames)
+			ended <- feed(ctx, copied{log, out}, events)
 		}()
 		for b := range out {
 			if !yield(b) {
 				cancel()
-				for range out { // until the feed has ended
+				for range out { // drain until the feed has ended
 				}
 			}
 		}
@@ -50,30 +51,31 @@ func Batches(tb testing.TB, frames iter.Seq[WatchEvent]) iter.Seq[*history.Batch
 	}
 }
 
-// feed records the frames until they or ctx end.
-func feed(ctx context.Context, log recorder.Log, frames iter.Seq[WatchEvent]) (err error) {
+// feed records the watch events until they or ctx end.
+func feed(ctx context.Context, log recorder.Log, events iter.Seq[WatchEvent]) (err error) {
 	f := NewFeed(ctx, log, time.Now)
 	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
+		if closeErr := f.Close(); err == nil {
+			err = closeErr
 		}
 	}()
-	for frame := range frames {
-		if err := f.Record(ctx, frame); err != nil {
+	for e := range events {
+		if err := f.Record(ctx, e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// copied is a log that sends on copies of what is committed.
+// copied is a log that sends copies of the committed batches to a channel.
 type copied struct {
 	*store.Store
 
 	to chan<- *history.Batch
 }
 
-// Append commits the batch and sends a copy: the log dates what it takes.
+// Append commits the batch and sends a copy from before the commit: the log
+// sets the times of the records.
 func (c copied) Append(ctx context.Context, b *history.Batch) error {
 	batch := &history.Batch{Checkpoints: append([]history.Checkpoint(nil), b.Checkpoints...), Gaps: append([]history.Gap(nil), b.Gaps...)}
 	for _, r := range b.Records {
@@ -85,7 +87,7 @@ func (c copied) Append(ctx context.Context, b *history.Batch) error {
 	}
 	select {
 	case c.to <- batch:
-	case <-ctx.Done(): // only where nobody reads any more
+	case <-ctx.Done(): // only if the reader has stopped
 	}
 	return nil
 }

@@ -20,9 +20,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-var record = flag.Bool("record", false, "boot a dev cluster with all components, and record its frames anew into recorded.zst")
+var record = flag.Bool("record", false, "start a dev cluster with all components, and replace recorded.zst by its watch events")
 
-// The resources that are recorded, as their lines name them.
+// watched are the resources to record, as the lines name them.
 var watched = []string{
 	"/v1/pods/Pod", "/v1/nodes/Node", "/v1/events/Event", "/v1/configmaps/ConfigMap",
 	"/v1/namespaces/Namespace", "coordination.k8s.io/v1/leases/Lease",
@@ -30,17 +30,17 @@ var watched = []string{
 	"discovery.k8s.io/v1/endpointslices/EndpointSlice", "shop.devcluster.dev/v1/backups/Backup",
 }
 
-// film holds the lines that watches served.
-type film struct {
-	host string // this machine's name, which no line may keep
+// recording collects the lines that watches serve.
+type recording struct {
+	host string // this machine's name, which is replaced
 
 	mu    sync.Mutex // guards lines
 	lines bytes.Buffer
 }
 
-// watch takes down what a watch of a resource serves, from the objects that are there, until ctx is done. A resource that is not
-// there yet is waited for.
-func (f *film) watch(ctx context.Context, config *rest.Config, client *http.Client, name string) error {
+// watch collects the lines of a watch, starting with the existing objects,
+// until ctx ends. It waits for a resource that is not served yet.
+func (f *recording) watch(ctx context.Context, config *rest.Config, client *http.Client, name string) error {
 	part := strings.Split(name, "/")
 	path := "/apis/" + part[0] + "/"
 	if part[0] == "" {
@@ -70,12 +70,13 @@ func (f *film) watch(ctx context.Context, config *rest.Config, client *http.Clie
 	return nil
 }
 
-func (f *film) take(response *http.Response, name string) error {
+// take collects the lines of one response.
+func (f *recording) take(response *http.Response, name string) error {
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), "apiserver.kubernetes.io/identity") {
-			continue // the API server's own lease, which is all about the machine
+			continue // the API server's lease, which describes the machine
 		}
 		f.mu.Lock()
 		fmt.Fprintf(&f.lines, "%s\t%s\n", name, strings.ReplaceAll(lines.Text(), `"`+f.host+`_`, `"host_`))
@@ -84,13 +85,13 @@ func (f *film) take(response *http.Response, name string) error {
 	return lines.Err()
 }
 
-// play lets a cluster live for a while: every scenario, and a Deployment that is rolled out, scaled and restarted, in namespaces of
-// their own.
+// play plays every scenario, and changes Deployments and nodes, all
+// concurrently.
 func play(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
-	var scenes sync.WaitGroup
+	var group sync.WaitGroup
 	for _, scenario := range []string{"broken-rollout", "crash-loop", "scale-and-delete", "configmap-change", "custom-resource"} {
-		scenes.Go(func() {
+		group.Go(func() {
 			if err := cluster.Play(t.Context(), scenario, scenario, "--pause=1s"); err != nil {
 				t.Error(err)
 			}
@@ -98,13 +99,14 @@ func play(t *testing.T, cluster *clustertest.Cluster) {
 	}
 	for i := range 4 {
 		namespace := fmt.Sprintf("team-%d", i)
-		scenes.Go(func() { rollOut(t, cluster, namespace) })
+		group.Go(func() { rollOut(t, cluster, namespace) })
 	}
-	scenes.Go(func() { maintain(t, cluster) })
-	scenes.Wait()
+	group.Go(func() { maintain(t, cluster) })
+	group.Wait()
 }
 
-// maintain does to nodes what their owner would: the simulated ones report nothing but their leases.
+// maintain changes nodes as an administrator does. Simulated nodes update only
+// their leases by themselves.
 func maintain(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	for i := range 10 {
@@ -117,6 +119,8 @@ func maintain(t *testing.T, cluster *clustertest.Cluster) {
 	}
 }
 
+// rollOut creates a Deployment, changes, scales and restarts it, and deletes
+// it.
 func rollOut(t *testing.T, cluster *clustertest.Cluster, namespace string) {
 	t.Helper()
 	for _, command := range []string{
@@ -140,7 +144,7 @@ func rollOut(t *testing.T, cluster *clustertest.Cluster, namespace string) {
 	}
 }
 
-// recordWatchEvents writes recorded.zst. The watches last for a while behind the last scene, for heartbeats and leases.
+// recordWatchEvents writes recorded.zst.
 func recordWatchEvents(t *testing.T) {
 	t.Helper()
 	host, err := os.Hostname()
@@ -153,7 +157,7 @@ func recordWatchEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &film{host: host}
+	f := &recording{host: host}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var watches sync.WaitGroup
@@ -165,7 +169,7 @@ func recordWatchEvents(t *testing.T) {
 		})
 	}
 	play(t, cluster)
-	time.Sleep(time.Minute) // what the cluster does by itself: heartbeats and leases
+	time.Sleep(time.Minute) // collects heartbeats and leases
 	cancel()
 	watches.Wait()
 	zipped, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(64<<20))
