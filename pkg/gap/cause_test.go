@@ -24,22 +24,25 @@ func ignored(detail string) gap.Cause {
 }
 
 func TestCauses_LatestWinsUnlessItIsLessSpecific(t *testing.T) {
+	eof, noRoute := disconnected("EOF"), disconnected("no route")
+	down, noRights := serverError("etcd is down"), forbidden("no rights")
+	notConfigured, tooOld := ignored("it was ignored"), expired("too old")
 	for name, tt := range map[string]struct {
 		added []gap.Cause
 		want  gap.Cause
 	}{
-		"no cause":                         {nil, gap.Cause{}},
-		"one cause":                        {[]gap.Cause{disconnected("EOF")}, disconnected("EOF")},
-		"later cause of the same weight":   {[]gap.Cause{disconnected("EOF"), disconnected("connection refused")}, disconnected("connection refused")},
-		"more specific cause":              {[]gap.Cause{disconnected("EOF"), serverError("etcd is down")}, serverError("etcd is down")},
-		"less specific cause":              {[]gap.Cause{serverError("etcd is down"), disconnected("EOF")}, serverError("etcd is down")},
-		"refusal before a server error":    {[]gap.Cause{forbidden("no rights"), serverError("etcd is down")}, forbidden("no rights")},
-		"two refusals":                     {[]gap.Cause{forbidden("no rights"), ignored("it was ignored")}, ignored("it was ignored")},
-		"ignored, then other causes":       {[]gap.Cause{ignored("it was ignored"), disconnected("no route"), expired("expired")}, ignored("it was ignored")},
-		"expired after a cause":            {[]gap.Cause{serverError("etcd is down"), expired("too old")}, serverError("etcd is down")},
-		"expired alone":                    {[]gap.Cause{expired("too old")}, gap.Cause{}},
-		"zero cause after a cause":         {[]gap.Cause{disconnected("EOF"), {}}, disconnected("EOF")},
-		"disconnected, error, disconnect.": {[]gap.Cause{disconnected("EOF"), serverError("etcd is down"), disconnected("EOF"), expired("too old")}, serverError("etcd is down")},
+		"no cause":                       {nil, gap.Cause{}},
+		"one cause":                      {[]gap.Cause{eof}, eof},
+		"later cause of the same weight": {[]gap.Cause{eof, noRoute}, noRoute},
+		"more specific cause":            {[]gap.Cause{eof, down}, down},
+		"less specific cause":            {[]gap.Cause{down, eof}, down},
+		"refusal before a server error":  {[]gap.Cause{noRights, down}, noRights},
+		"two refusals":                   {[]gap.Cause{noRights, notConfigured}, notConfigured},
+		"ignored before other causes":    {[]gap.Cause{notConfigured, noRoute, tooOld}, notConfigured},
+		"expired after a cause":          {[]gap.Cause{down, tooOld}, down},
+		"expired alone":                  {[]gap.Cause{tooOld}, gap.Cause{}},
+		"zero cause after a cause":       {[]gap.Cause{eof, {}}, eof},
+		"most specific of four":          {[]gap.Cause{eof, down, eof, tooOld}, down},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var causes gap.Causes

@@ -44,7 +44,9 @@ func (f *fakeLog) Heads(_ context.Context, r schema.GroupResource) iter.Seq2[his
 	}
 }
 
-func (f *fakeLog) Gaps(_ context.Context, resources []schema.GroupResource, start, end time.Time) (all []history.Gap, _ error) {
+func (f *fakeLog) Gaps(
+	_ context.Context, resources []schema.GroupResource, start, end time.Time,
+) (all []history.Gap, _ error) {
 	for _, g := range f.gaps {
 		if g.Touches(start, end) && (len(resources) == 0 || slices.Contains(resources, g.GroupResource())) {
 			all = append(all, g)
@@ -62,7 +64,18 @@ type fakeObserver struct {
 func (f *fakeObserver) Observations() []gap.Observation          { return f.observations }
 func (f *fakeObserver) Absence(r schema.GroupResource) gap.Cause { return f.absences[r] }
 
+// accepted is the state of a log that accepts records.
 func accepted() error { return nil }
+
+// waiting returns the observation of pods whose watcher waits.
+func waiting(cause gap.Cause) gap.Observation {
+	return gap.Observation{Resource: pods, Phase: gap.Waiting, Cause: cause, Since: at(30)}
+}
+
+// observing returns an observer with one observation.
+func observing(o gap.Observation) *fakeObserver {
+	return &fakeObserver{observations: []gap.Observation{o}}
+}
 
 func recordedPods(c history.Checkpoint) *fakeLog {
 	return &fakeLog{
@@ -93,19 +106,27 @@ func TestLive_GapOfAResourceThatWasObserved(t *testing.T) {
 		want        history.GapReason // "" for no gap
 		detail      string            // a part of it
 	}{
-		"observed":                       {gap.Observation{Phase: gap.Observing}, nil, "", ""},
-		"observed, storage is full":      {gap.Observation{Phase: gap.Observing}, full, history.GapStorage, "the volume is full"},
-		"not tried yet":                  {gap.Observation{Phase: gap.Waiting}, nil, history.GapRestarted, "catching up"},
-		"no answer":                      {gap.Observation{Phase: gap.Waiting, Cause: disconnected("EOF")}, nil, history.GapDisconnected, "EOF"},
-		"no answer, storage is full":     {gap.Observation{Phase: gap.Waiting, Cause: disconnected("EOF")}, full, history.GapDisconnected, "EOF"},
-		"refused and only discovered":    {gap.Observation{Phase: gap.Waiting, Cause: forbidden("no rights"), Refused: true}, nil, history.GapForbidden, "no rights"},
-		"excluded":                       {gap.Observation{Phase: gap.Excluded, Cause: ignored("ignored")}, nil, history.GapNotConfigured, "ignored"},
-		"excluded and not served at all": {gap.Observation{Phase: gap.Excluded}, nil, "", ""},
+		"observed":        {gap.Observation{Phase: gap.Observing}, nil, "", ""},
+		"storage is full": {gap.Observation{Phase: gap.Observing}, full, history.GapStorage, full.Error()},
+		"not tried yet":   {gap.Observation{Phase: gap.Waiting}, nil, history.GapRestarted, "catching up"},
+		"no answer":       {waiting(disconnected("EOF")), nil, history.GapDisconnected, "EOF"},
+		"no answer while storage is full": {
+			waiting(disconnected("EOF")), full, history.GapDisconnected, "EOF",
+		},
+		"refused and only discovered": {
+			gap.Observation{Phase: gap.Waiting, Cause: forbidden("no rights"), Refused: true},
+			nil, history.GapForbidden, "no rights",
+		},
+		"excluded": {
+			gap.Observation{Phase: gap.Excluded, Cause: ignored("it is ignored")},
+			nil, history.GapNotConfigured, "it is ignored",
+		},
+		"excluded and not served": {gap.Observation{Phase: gap.Excluded}, nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.observation.Resource, tt.observation.Since = pods, at(30)
-			observer := &fakeObserver{observations: []gap.Observation{tt.observation}}
-			l := gap.NewLive(recordedPods(checkpoint("5", moment)), observer, func() error { return tt.refused })
+			refused := func() error { return tt.refused }
+			l := gap.NewLive(recordedPods(checkpoint("5", moment)), observing(tt.observation), refused)
 			got := one(t, l)
 			switch {
 			case tt.want == "" && got != nil:
@@ -121,22 +142,25 @@ func TestLive_GapOfAResourceThatWasObserved(t *testing.T) {
 }
 
 func TestLive_GapWithoutACheckpoint(t *testing.T) {
-	waiting := gap.Observation{Resource: pods, Phase: gap.Waiting, Cause: forbidden("no rights"), Since: at(30), Refused: true}
-	configured := waiting
+	discovered := waiting(forbidden("no rights"))
+	discovered.Refused = true
+	configured := discovered
 	configured.Configured = true
-	failing := gap.Observation{Resource: pods, Phase: gap.Waiting, Cause: serverError("etcd is down"), Since: at(30)}
+	failing := waiting(serverError("etcd is down"))
 	establishing := failing
 	establishing.Establishing = true
+	notTried := waiting(gap.Cause{})
+	notTried.Configured = true
 	for name, tt := range map[string]struct {
 		observation gap.Observation
 		checkpoint  history.Checkpoint
 		want        time.Time // the start; zero for no gap
 	}{
 		"never listed, refused and configured": {configured, history.Checkpoint{}, at(30)},
-		"never listed, refused and discovered": {waiting, history.Checkpoint{}, time.Time{}},
+		"never listed, refused and discovered": {discovered, history.Checkpoint{}, time.Time{}},
 		"never listed, failing":                {failing, history.Checkpoint{}, at(30)},
 		"never listed, being established":      {establishing, history.Checkpoint{}, time.Time{}},
-		"never listed, not tried yet":          {gap.Observation{Resource: pods, Configured: true, Phase: gap.Waiting, Since: at(30)}, history.Checkpoint{}, time.Time{}},
+		"never listed, not tried yet":          {notTried, history.Checkpoint{}, time.Time{}},
 		"first list was interrupted":           {configured, checkpoint("", moment), time.Time{}},
 		"excluded in the first list": {
 			gap.Observation{Resource: pods, Phase: gap.Excluded, Cause: ignored("ignored")},
@@ -144,8 +168,7 @@ func TestLive_GapWithoutACheckpoint(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			observer := &fakeObserver{observations: []gap.Observation{tt.observation}}
-			got := one(t, gap.NewLive(recordedPods(tt.checkpoint), observer, accepted))
+			got := one(t, gap.NewLive(recordedPods(tt.checkpoint), observing(tt.observation), accepted))
 			switch {
 			case tt.want.IsZero() && got != nil:
 				t.Errorf("got %+v, want no gap", got)
@@ -165,10 +188,9 @@ func TestLive_GapOfAResourceThatIsNotInTheCatalogue(t *testing.T) {
 		disconnected("EOF"):              false,
 		forbidden("no rights"):           false,
 	} {
-		observer := &fakeObserver{observations: []gap.Observation{
-			{Resource: unknown, Phase: gap.Waiting, Cause: cause, Since: at(30), Configured: true},
-		}}
-		got := one(t, gap.NewLive(&fakeLog{}, observer, accepted))
+		o := waiting(cause)
+		o.Resource, o.Configured = unknown, true
+		got := one(t, gap.NewLive(&fakeLog{}, observing(o), accepted))
 		if (got != nil) != want {
 			t.Errorf("%s: got %+v, want a gap: %t", cause.Reason, got, want)
 		}
@@ -188,8 +210,8 @@ func TestLive_GapOfAnAbsentResource(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := recordedPods(checkpoint("5", moment))
 			log.alive[pods] = tt.alive
-			l := gap.NewLive(log, &fakeObserver{absences: map[schema.GroupResource]gap.Cause{pods: tt.absence}}, accepted)
-			got := one(t, l)
+			observer := &fakeObserver{absences: map[schema.GroupResource]gap.Cause{pods: tt.absence}}
+			got := one(t, gap.NewLive(log, observer, accepted))
 			if tt.want == "" && got != nil || tt.want != "" && (got == nil || got.Reason != tt.want) {
 				t.Errorf("got %+v, want a gap with reason %q", got, tt.want)
 			}
@@ -226,17 +248,19 @@ func TestLive_GapsAddsLiveGapsToThoseOfTheLog(t *testing.T) {
 		"only later than the log's gap": {[]history.Gap{old}, at(1), time.Time{}, []time.Time{start}},
 		"before the live gap":           {[]history.Gap{old}, at(-61), at(-40), []time.Time{old.Start}},
 		"open in the log too": {
-			[]history.Gap{{Resource: "pods", Start: at(-1), Reason: history.GapExpired}}, time.Time{}, time.Time{}, []time.Time{at(-1)},
+			[]history.Gap{{Resource: "pods", Start: at(-1), Reason: history.GapExpired}},
+			time.Time{}, time.Time{}, []time.Time{at(-1)},
 		},
 		"closed in the log meanwhile": {
-			[]history.Gap{{Resource: "pods", Start: start, End: at(9), Reason: history.GapExpired}}, time.Time{}, time.Time{}, []time.Time{start},
+			[]history.Gap{{Resource: "pods", Start: start, End: at(9), Reason: history.GapExpired}},
+			time.Time{}, time.Time{}, []time.Time{start},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := recordedPods(checkpoint("5", moment))
 			log.gaps = tt.durable
-			observer := &fakeObserver{observations: []gap.Observation{{Resource: pods, Phase: gap.Waiting, Cause: disconnected("EOF")}}}
-			gaps, err := gap.NewLive(log, observer, accepted).Gaps(t.Context(), []schema.GroupResource{pods}, tt.start, tt.end)
+			l := gap.NewLive(log, observing(waiting(disconnected("EOF"))), accepted)
+			gaps, err := l.Gaps(t.Context(), []schema.GroupResource{pods}, tt.start, tt.end)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -253,9 +277,9 @@ func TestLive_GapsAddsLiveGapsToThoseOfTheLog(t *testing.T) {
 
 func TestLive_OpenReturnsOnlyOpenGaps(t *testing.T) {
 	log := recordedPods(checkpoint("5", moment))
-	log.gaps = []history.Gap{{Resource: "pods", Start: at(-60), End: time.Now().Add(time.Hour), Reason: history.GapExpired}}
-	observer := &fakeObserver{observations: []gap.Observation{{Resource: pods, Phase: gap.Waiting, Cause: disconnected("EOF")}}}
-	l := gap.NewLive(log, observer, accepted)
+	closed := history.Gap{Resource: "pods", Start: at(-60), End: time.Now().Add(time.Hour), Reason: history.GapExpired}
+	log.gaps = []history.Gap{closed}
+	l := gap.NewLive(log, observing(waiting(disconnected("EOF"))), accepted)
 	if got := l.Open(t.Context()); len(got) != 1 || got[0].Reason != history.GapDisconnected {
 		t.Errorf("got %+v, want the live gap", got)
 	}

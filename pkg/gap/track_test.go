@@ -12,7 +12,7 @@ import (
 )
 
 // moment is a time of the tests; at returns others.
-var moment = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+var moment = time.Date(2024, 5, 4, 12, 0, 0, 0, time.UTC)
 
 func at(minutes int) time.Time { return moment.Add(time.Duration(minutes) * time.Minute) }
 
@@ -70,7 +70,8 @@ func TestForList_ReasonDependsOnCauseAndOnWhatWasObserved(t *testing.T) {
 			if g == nil || g.Reason != tt.want || g.Group != "apps" || g.Resource != "deployments" || !g.Open() {
 				t.Fatalf("got %+v, want an open gap of deployments.apps with reason %s", g, tt.want)
 			}
-			if got, want := g.Detail == tt.cause.Detail, g.Reason == tt.cause.Reason && g.Reason != history.GapExpired; got != want {
+			kept := g.Reason == tt.cause.Reason && g.Reason != history.GapExpired
+			if got, want := g.Detail == tt.cause.Detail, kept; got != want {
 				t.Errorf("detail: got %q, want the cause's: %t", g.Detail, want)
 			}
 			if g.Reason != tt.cause.Reason && !strings.Contains(g.Detail, "resourceVersion 5,") {
@@ -133,7 +134,8 @@ func TestLoad_TakesTheOpenGap(t *testing.T) {
 			track.Opened(&history.Gap{}) // of before
 			complete := track.Load(tt.logged)
 			if track.IsOpen() != tt.open || !complete.Equal(tt.complete) {
-				t.Errorf("got open %t and complete until %s, want %t and %s", track.IsOpen(), complete, tt.open, tt.complete)
+				t.Errorf("got open %t and complete until %s, want %t and %s",
+					track.IsOpen(), complete, tt.open, tt.complete)
 			}
 		})
 	}

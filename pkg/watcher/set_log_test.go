@@ -8,15 +8,18 @@ import (
 	"net"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
@@ -269,6 +272,68 @@ func TestSet_DiscoveryHasATimeout(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 			if n := w.in(watcher.Watching); n != 1 || len(w.Troubles()) != 0 {
 				t.Errorf("got states %+v and troubles %+v, want one watched resource and no trouble", w.States(), w.Troubles())
+			}
+		})
+	})
+}
+
+// expiring returns a server with one resource. It answers watches with refusal
+// while refused is true, and with 410 otherwise.
+func expiring(refused *atomic.Bool, refusal http.HandlerFunc) *fakeAPI {
+	return &fakeAPI{resources: 1, answer: func(_, request string, _ int) http.HandlerFunc {
+		switch {
+		case refused.Load():
+			return refusal
+		case request == "stream":
+			return hang(initialEnd(9))
+		default:
+			return status(410, "Expired", "too old resource version")
+		}
+	}}
+}
+
+// causes returns the causes of the lists of a resource.
+func (w *testSet) causes(gr string) []gap.Cause {
+	w.mu.Lock()
+	sink := w.sink(gr)
+	w.mu.Unlock()
+	sink.mu.Lock()
+	defer sink.mu.Unlock()
+	return slices.Clone(sink.causes)
+}
+
+func TestSet_PassesTheCauseOfOpenToTheRelist(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ignored := gap.Cause{Reason: history.GapNotConfigured, Detail: "it was ignored"}
+		w := &testSet{missed: ignored, sinks: map[string]*fakeSink{"r0": {checkpoint: "5"}}}
+		w.during(t, expiring(new(atomic.Bool), nil), watcher.Targets{Resources: named("r0")}, func(w *testSet) {
+			time.Sleep(time.Minute)
+			if got := w.causes("r0"); !slices.Equal(got, []gap.Cause{ignored}) {
+				t.Errorf("causes of the lists: got %+v, want %+v", got, ignored)
+			}
+		})
+	})
+}
+
+// A resource that is removed and added again has another watcher and the same
+// sink.
+func TestSet_KeepsTheCauseForTheNextWatcher(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var refused atomic.Bool
+		refused.Store(true)
+		api := expiring(&refused, status(403, "Forbidden", "no rights"))
+		w := &testSet{sinks: map[string]*fakeSink{"r0": {checkpoint: "5"}}}
+		w.during(t, api, watcher.Targets{Resources: named("r0")}, func(w *testSet) {
+			time.Sleep(time.Minute)
+			w.Configure(watcher.Targets{})
+			time.Sleep(time.Minute)
+			refused.Store(false)
+			w.Configure(watcher.Targets{Resources: named("r0")})
+			time.Sleep(time.Minute)
+			if got := w.causes("r0"); len(got) != 1 || got[0].Reason != history.GapForbidden {
+				t.Errorf("causes of the lists: got %+v, want one with reason %s", got, history.GapForbidden)
 			}
 		})
 	})

@@ -30,6 +30,8 @@ import (
 type testSet struct {
 	*watcher.Set
 
+	missed gap.Cause // that Open returns
+
 	mu     sync.Mutex
 	opened []string // "VERSION RESOURCE" of each call of Open
 	sinks  map[string]*fakeSink
@@ -64,7 +66,7 @@ func (w *testSet) open(_ context.Context, r history.Resource) (watcher.Sink, gap
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.opened = append(w.opened, r.Version+" "+r.GroupResource().String())
-	return w.sink(r.GroupResource().String()), gap.Cause{}, nil
+	return w.sink(r.GroupResource().String()), w.missed, nil
 }
 
 // sink returns the sink of a resource. The caller holds mu.
