@@ -16,7 +16,7 @@ import (
 )
 
 // Config holds the recorder's settings, checked and complete. [ParseConfig]
-// reads its YAML form, which docs/operations.md describes.
+// reads its YAML form, which docs/configuration.md describes.
 //
 // A Config that is in force is never changed. A new one replaces it as a whole.
 type Config struct {

@@ -77,8 +77,8 @@ type denial struct {
 	reason string
 }
 
-// denials returns what is not recorded by default. docs/operations.md has the
-// same list. A resource that a CRD defines is denied only if it holds
+// denials returns what is not recorded by default. docs/configuration.md has
+// the same list. A resource that a CRD defines is denied only if it holds
 // credentials.
 func denials() []denial {
 	return []denial{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -168,9 +169,10 @@ func TestMetrics_CountRecordedVersions(t *testing.T) {
 func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)
+	const bounds = "0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300 +Inf"
 	want := []string{
 		"checkpoint_timestamp_seconds{group,resource} gauge",
-		"commit_duration_seconds histogram",
+		"commit_duration_seconds histogram " + bounds,
 		"commit_retries_total counter",
 		"commits_refused gauge",
 		"commits_total counter",
@@ -187,7 +189,7 @@ func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 		"storage_limit_bytes gauge",
 		"storage_oldest_version_timestamp_seconds gauge",
 		"syncs_total{group,resource} counter",
-		"version_lag_seconds histogram",
+		"version_lag_seconds histogram " + bounds,
 		"versions_ignored_total{group,resource,rule} counter",
 		"versions_known_total{group,resource} counter",
 		"versions_recorded_total{group,resource,verb} counter",
@@ -199,8 +201,8 @@ func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	})
 }
 
-// metricTypes returns the names, labels and types of this project's metrics, in
-// order.
+// metricTypes returns the names, labels, types and buckets of this project's
+// metrics, in order.
 func metricTypes(t *testing.T, body string) (all []string) {
 	t.Helper()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -221,7 +223,11 @@ func metricTypes(t *testing.T, body string) (all []string) {
 			slices.Sort(labels)
 			name += "{" + strings.Join(labels, ",") + "}"
 		}
-		all = append(all, name+" "+strings.ToLower(family.GetType().String()))
+		name += " " + strings.ToLower(family.GetType().String())
+		for _, b := range family.GetMetric()[0].GetHistogram().GetBucket() {
+			name += " " + strconv.FormatFloat(b.GetUpperBound(), 'f', -1, 64)
+		}
+		all = append(all, name)
 	}
 	slices.Sort(all)
 	return all

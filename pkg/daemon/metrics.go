@@ -17,8 +17,8 @@ import (
 // Go runtime and the process.
 const namespace = "watchhistory"
 
-// metrics are the metrics that the daemon serves. docs/operations.md describes
-// them. Dashboards depend on their names, labels and buckets.
+// metrics are the metrics that the daemon serves. docs/troubleshooting.md
+// describes them. Dashboards depend on their names, labels and buckets.
 //
 // It owns the histograms and the gauges of the configuration. All others are
 // read from the recorder and the store at each scrape.

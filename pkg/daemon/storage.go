@@ -8,8 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// storageError adds to the error of opening the database what the operator can do
-// about it. Errors that are not [history.Invalid] are returned as they are.
+// storageError adds to the error of opening the database what the operator can
+// do about it. Errors that are not [history.Invalid] are returned as they are.
 func storageError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrDamaged):

@@ -106,7 +106,8 @@ func related(t *testing.T, r *recordertest.Recorder) {
 		t.Fatal(err)
 	}
 	t.Logf("%d related Events after %v", len(page.RelatedEvents), time.Since(start))
-	// A rollout scales a ReplicaSet up, which creates a Pod, which is scheduled.
+	// A rollout scales a ReplicaSet up, which creates a Pod, which is
+	// scheduled.
 	if got, want := len(page.RelatedEvents), min(limit, 3*(*rollouts/deployments)); got < want {
 		t.Errorf("got %d related Events of %d rollouts, want at least %d", got, *rollouts/deployments, want)
 	}

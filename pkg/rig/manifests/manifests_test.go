@@ -57,7 +57,7 @@ func client(t *testing.T) kubernetes.Interface {
 	return client
 }
 
-// TestManifests_PassDryRun creates the namespace first, as docs/operations.md
+// TestManifests_PassDryRun creates the namespace first, as docs/install.md
 // says: a dry run does not create it, and the other objects are in it.
 func TestManifests_PassDryRun(t *testing.T) {
 	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
