@@ -33,7 +33,7 @@ func readingFaults() []fault {
 			})
 		}},
 		{"mistakes no namespace for all namespaces", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+			b.changeScan(func(sc *history.Scan) {
 				if sc.Namespace == history.ClusterScoped {
 					sc.Namespace = history.AllNamespaces
 				}
