@@ -63,12 +63,12 @@ test-fast: ## run the tests that need neither a cluster nor a broken disk
 
 .PHONY: load
 load: devcluster ## compare the history with 20,000 writes, and check the order of 10,000 rollouts
-	go test -count=1 -v -run TestEveryVersionOfALoadIsThereOnce ./pkg/daemon -updates 20000
+	go test -count=1 -v -run 'TestDaemon_RecordsEveryVersionOnce$$' ./pkg/daemon -updates 20000
 	go test -count=1 -v -timeout 120m ./pkg/rig/causes -rollouts 10000
 
 .PHONY: soak
 soak: devcluster ## check the recorder's memory with 20,000 pods of 7 KB and an hour of churn
-	go test -count=1 -v -timeout 90m -run TestMemoryStaysFlat ./pkg/rig/cost -pods 20000 -churn 1h
+	go test -count=1 -v -timeout 90m -run TestMemory_StaysFlatDuringChurn ./pkg/rig/cost -pods 20000 -churn 1h
 
 .PHONY: cost
 cost: devcluster ## measure CPU and delay per version on a real API server; needs an idle machine
@@ -81,7 +81,7 @@ chaos: devcluster ## inject faults under load, long form, and compare the histor
 
 .PHONY: crash
 crash: ## kill a process that appends to the store and damage its files, 100 times (KILLS=n)
-	go test -count=1 -v -timeout 60m -run '^Test(Kill|Damage)$$' ./pkg/store -kills $(or $(KILLS),100)
+	go test -count=1 -v -timeout 60m -run '^Test(Append_SurvivesKill|Open_NoWrongAnswerAfterDamage)$$' ./pkg/store -kills $(or $(KILLS),100)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for 30 seconds (TIME=10m)
@@ -115,7 +115,7 @@ bench: ## run the benchmarks; needs an idle machine
 .PHONY: bench-storage
 bench-storage: ## compare the store with the naive layout, and measure it with up to a million versions
 	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/rig/scale -compared 60000
-	go test -count=1 -v -run TestStorageIsSmall -timeout 60m ./pkg/rig/scale -compared 60000
+	go test -count=1 -v -run TestStorage_IsSmall -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestScale -timeout 120m ./pkg/rig/scale -versions 10000,100000,1000000 -queries 1000
 
 .PHONY: cross

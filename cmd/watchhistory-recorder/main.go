@@ -4,13 +4,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
-	"unicode"
 
+	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
@@ -26,19 +24,8 @@ func main() {
 
 	cmd := daemon.NewCommand(version, os.Getenv, hangup)
 	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "watchhistory-recorder: "+printable(err.Error()))
+		admin.PrintError(os.Stderr, err)
 		stop()
 		os.Exit(daemon.ExitCode(err))
 	}
-}
-
-// printable replaces the characters of an error text that a terminal would
-// interpret or hide. The text may quote an API server.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }

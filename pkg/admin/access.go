@@ -10,52 +10,68 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/watchhistory/watchhistory/pkg/archive"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// endless is the retention of a log that nobody records: of what is there, all is answered.
-const endless = 100 * 365 * 24 * time.Hour
+// access performs the operations of commands on a log: on one that this process
+// opened, or through the socket of a running recorder.
+type access interface {
+	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
+	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
+	Export(ctx context.Context, w io.Writer, sel Selection, progress archive.Progress) (Exported, error)
+}
 
-// access returns the keeper of a storage directory: the recorder that runs on it or, if none does, the directory's own log, which is only
-// read. What is damaged in that, and so is left out, is printed to errOut. The caller calls done, which ends what was opened.
-func (t *target) access(ctx context.Context, storage string, errOut io.Writer) (log keeper, done func() error, err error) {
+// unlimitedRetention is the retention of a log that no recorder writes, so that
+// everything in the directory is returned.
+const unlimitedRetention = 100 * 365 * 24 * time.Hour
+
+// openAccess returns access to the log of the recorder that runs on a storage
+// directory. If none runs, it opens the directory's log for reading, and prints
+// damage to errOut. The caller must call closeAccess.
+func (f *storageFlags) openAccess(
+	ctx context.Context, storage string, errOut io.Writer,
+) (a access, closeAccess func() error, err error) {
 	r, err := newRemote(ctx, storage)
 	if err == nil {
 		return r, func() error { return nil }, nil
 	}
-	if !errors.Is(err, errNobody) {
+	if !errors.Is(err, errNoRecorder) {
 		return nil, nil, err
 	}
-	i, err := t.inspect(ctx, storage, errOut)
+	i, err := f.inspect(ctx, storage, errOut)
 	if err != nil {
 		return nil, nil, err
 	}
 	if i.Report().Damaged() {
-		_, _ = fmt.Fprintf(errOut, "the history in %s is damaged; what can be read is written:\n", storage)
-		tell(errOut, i.Report())
+		_, _ = fmt.Fprintf(errOut, "the history in %s is damaged; writing what can be read:\n", storage)
+		printReport(errOut, i.Report())
 	}
-	return local{i.Store, t.env.Program}, i.Close, nil
+	return local{i.Store, f.env.Program}, i.Close, nil
 }
 
-// inspect opens a storage directory's log for reading.
-func (t *target) inspect(ctx context.Context, storage string, errOut io.Writer) (*store.Inspection, error) {
-	if err := checkThere(storage); err != nil {
+// inspect opens the log of a storage directory for reading. The caller must
+// close it.
+func (f *storageFlags) inspect(ctx context.Context, storage string, errOut io.Writer) (*store.Inspection, error) {
+	if err := checkHasHistory(storage); err != nil {
 		return nil, err
 	}
-	return store.Inspect(ctx, storage, store.Options{Logger: warnings(errOut), Retention: endless})
+	return store.Inspect(ctx, storage, store.Options{Logger: newLogger(errOut), Retention: unlimitedRetention})
 }
 
-// checkThere refuses a directory without a history: opening it would make one.
-func checkThere(storage string) error {
+// checkHasHistory rejects a directory without a history. Opening it would
+// create one.
+func checkHasHistory(storage string) error {
 	entries, err := os.ReadDir(storage)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return history.Errorf(history.Invalid, "storage directory %s can't be read: %v", storage, err)
+		return history.Errorf(history.Invalid, "read storage directory %s: %v", storage, err)
 	}
 	for _, e := range entries {
 		if e.Name() == "MANIFEST" || filepath.Ext(e.Name()) == ".sst" {
 			return nil
 		}
 	}
-	return history.Errorf(history.Invalid, "storage directory %s holds no history: name the recorder's with --storage", storage)
+	return history.Errorf(history.Invalid,
+		"storage directory %s contains no history: give the recorder's with --storage", storage)
 }

@@ -30,13 +30,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run runs a command line over a storage directory.
+// run runs a command line on a storage directory.
 func run(t *testing.T, in io.Reader, storage string, args ...string) (out, errOut string, err error) {
 	t.Helper()
 	return runIn(t.Context(), in, storage, args...)
 }
 
-// runIn is run in a context.
+// runIn is run with a context.
 func runIn(ctx context.Context, in io.Reader, storage string, args ...string) (out, errOut string, err error) {
 	root := &cobra.Command{Use: "watchhistory-recorder", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(admin.Commands(admin.Environment{Storage: func(string) (string, error) { return storage, nil }, Program: "test/1"})...)
@@ -49,7 +49,7 @@ func runIn(ctx context.Context, in io.Reader, storage string, args ...string) (o
 	return stdout.String(), stderr.String(), err
 }
 
-// must is run for what has to succeed.
+// must is run for a command that must succeed.
 func must(t *testing.T, storage string, args ...string) (out, errOut string) {
 	t.Helper()
 	out, errOut, err := run(t, nil, storage, args...)
@@ -73,7 +73,8 @@ func open(t *testing.T, dir string) *store.Store {
 	return s
 }
 
-// record appends versions of one object, from a number on.
+// record appends n versions of one object, with resourceVersions from a number
+// on.
 func record(t *testing.T, s *store.Store, from, n int) {
 	t.Helper()
 	b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(from + n - 1)}}}
@@ -88,7 +89,8 @@ func record(t *testing.T, s *store.Store, from, n int) {
 	}
 }
 
-// recorded returns the resourceVersions in a storage directory that nobody uses.
+// recorded returns the resourceVersions in a storage directory without a
+// recorder.
 func recorded(t *testing.T, dir string) string {
 	t.Helper()
 	s, err := store.Open(dir, store.Options{NoSync: true})
@@ -108,7 +110,8 @@ func recorded(t *testing.T, dir string) string {
 	return strings.Join(rvs, " ")
 }
 
-// serve serves a log's operations on a storage directory's socket until the test ends.
+// serve serves the operations of a log on the socket of a storage directory
+// until the test ends.
 func serve(t *testing.T, dir string, log admin.Log) {
 	t.Helper()
 	l, err := admin.Listen(t.Context(), dir)
@@ -125,8 +128,9 @@ func serve(t *testing.T, dir string, log admin.Log) {
 	})
 }
 
-// TestBackupAndRestore goes the whole way, over a directory that nobody uses and over one whose recorder runs.
-func TestBackupAndRestore(t *testing.T) {
+// TestBackup_RoundTrips backs up, verifies and restores a storage directory,
+// without a recorder and with a running one.
+func TestBackup_RoundTrips(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		t.Run(map[bool]string{false: "stopped", true: "running"}[running], func(t *testing.T) {
 			dir, out := t.TempDir(), t.TempDir()
@@ -144,8 +148,8 @@ func TestBackupAndRestore(t *testing.T) {
 			}
 			record(t, s, 1, 3)
 			release()
-			_, said := must(t, dir, "backup", full)
-			position := strings.TrimSpace(said[strings.LastIndex(said, " "):])
+			_, stderr := must(t, dir, "backup", full)
+			position := strings.TrimSpace(stderr[strings.LastIndex(stderr, " "):])
 			if !running {
 				s = open(t, dir)
 			}
@@ -154,30 +158,30 @@ func TestBackupAndRestore(t *testing.T) {
 			must(t, dir, "backup", more, "--since", full)
 			streamed, _ := must(t, dir, "backup", "-", "--since", position)
 			if file, err := os.ReadFile(more); err != nil || len(file) != len(streamed) {
-				t.Errorf("a file of %d bytes, and a stream of %d, %v", len(file), len(streamed), err)
+				t.Errorf("got a file of %d bytes and error %v, want the %d bytes of the stream", len(file), err, len(streamed))
 			}
-			if _, said := must(t, dir, "verify"); !strings.Contains(said, "verified 5 versions") {
-				t.Errorf("verify says %q", said)
+			if _, stderr := must(t, dir, "verify"); !strings.Contains(stderr, "verified 5 versions") {
+				t.Errorf("verify: got stderr %q, want 5 verified versions", stderr)
 			}
 			restored := filepath.Join(t.TempDir(), "new")
 			must(t, dir, "restore", full, more, "--storage", restored)
 			if got := recorded(t, restored); got != "1 2 3 4 5" {
-				t.Errorf("restored %q", got)
+				t.Errorf("restored: got %q, want 1 2 3 4 5", got)
 			}
 			data, _ := must(t, dir, "backup", "-")
 			restored = filepath.Join(t.TempDir(), "new")
 			if _, _, err := run(t, strings.NewReader(data), restored, "restore", "-"); err != nil || recorded(t, restored) != "1 2 3 4 5" {
-				t.Errorf("restored from a stream: %v", err)
+				t.Errorf("restored from stdin: got %q and error %v, want 1 2 3 4 5", recorded(t, restored), err)
 			}
 			if names, err := filepath.Glob(filepath.Join(out, "*")); err != nil || len(names) != 2 {
-				t.Errorf("left behind: %v, %v", names, err)
+				t.Errorf("files: got %v and error %v, want the two backups", names, err)
 			}
 		})
 	}
 }
 
-// TestRefusals checks that what can't be done says so in one line, and what to do.
-func TestRefusals(t *testing.T) {
+// TestCommands_RejectInOneLine checks the errors of commands that can't run.
+func TestCommands_RejectInOneLine(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	record(t, s, 1, 1)
@@ -186,67 +190,67 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := filepath.Join(t.TempDir(), "none")
-	for _, of := range []struct {
+	for _, tt := range []struct {
 		storage string
 		args    []string
-		says    string
+		want    string
 		code    int
 	}{
-		{dir, []string{"backup", file}, "in use by another process", 1}, // and has no socket
+		{dir, []string{"backup", file}, "in use by another process", 1}, // the test's own store, which has no socket
 		{dir, []string{"verify"}, "in use by another process", 2},
-		{none, []string{"backup", file}, "holds no history", 1},
-		{none, []string{"verify"}, "holds no history", 2},
-		{none, []string{"repair"}, "holds no history", 1},
+		{none, []string{"backup", file}, "contains no history", 1},
+		{none, []string{"verify"}, "contains no history", 2},
+		{none, []string{"repair"}, "contains no history", 1},
 		{dir, []string{"repair"}, "in use by another process", 1},
 		{none, []string{"verify", "-o", "yaml"}, "text or json", 2},
-		{none, []string{"backup", file, "--since", "neither"}, "neither a backup's file nor its position", 1},
-		{none, []string{"backup", file, "--since", file}, "no backup", 1},
+		{none, []string{"backup", file, "--since", "neither"}, "neither the file nor the position of a backup", 1},
+		{none, []string{"backup", file, "--since", file}, "not a backup", 1},
 		{none, []string{"backup"}, "accepts 1 arg", 1},
 		{none, []string{"restore"}, "requires at least 1 arg", 1},
 		{none, []string{"restore", "-", file}, "only one backup", 1},
-		{none, []string{"restore", file}, "no backup of", 1},
+		{none, []string{"restore", file}, "not a backup of", 1},
 		{none, []string{"restore", none}, "no such file", 1},
 	} {
-		_, _, err := run(t, nil, of.storage, of.args...)
-		if err == nil || !strings.Contains(err.Error(), of.says) || strings.Contains(err.Error(), "\n") || admin.ExitCode(err) != of.code {
-			t.Errorf("%v: %v (%d)", of.args, err, admin.ExitCode(err))
+		_, _, err := run(t, nil, tt.storage, tt.args...)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") || admin.ExitCode(err) != tt.code {
+			t.Errorf("%v: got error %v with exit code %d, want %q in one line with %d", tt.args, err, admin.ExitCode(err), tt.want, tt.code)
 		}
 	}
 	if _, err := os.Stat(none); err == nil {
-		t.Error("what was refused has made a directory")
+		t.Error("got a storage directory from a rejected command, want none")
 	}
 }
 
-// TestADamagedHistory checks the exit code and the JSON.
-func TestADamagedHistory(t *testing.T) {
+// TestVerify_ReportsDamage checks the exit code and the output, and that a
+// backup of a damaged history fails.
+func TestVerify_ReportsDamage(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir, damagedLog{})
 	out, _, err := run(t, nil, dir, "verify", "-o", "json")
-	if admin.ExitCode(err) != 1 || !strings.Contains(err.Error(), "1 places are damaged") {
-		t.Errorf("%v", err)
+	if admin.ExitCode(err) != 1 || !strings.Contains(err.Error(), "1 place is damaged") {
+		t.Errorf("got error %v with exit code %d, want 1 damaged place with 1", err, admin.ExitCode(err))
 	}
-	var said struct {
+	var result struct {
 		Damaged int
 		Damage  []store.Damage
 	}
-	if err := json.Unmarshal([]byte(out), &said); err != nil || said.Damaged != 1 || len(said.Damage) != 1 || said.Damage[0].File != "000001.sst" {
-		t.Errorf("%s: %v", out, err)
+	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Damaged != 1 || len(result.Damage) != 1 || result.Damage[0].File != "000001.sst" {
+		t.Errorf("got %s and error %v, want one damage of 000001.sst", out, err)
 	}
 	if out, _, err := run(t, nil, dir, "verify"); out != "000001.sst: torn\n" || admin.ExitCode(err) != 1 {
-		t.Errorf("%q, %v", out, err)
+		t.Errorf("got %q and error %v, want the damage of 000001.sst", out, err)
 	}
-	// Its backups break off.
 	file := filepath.Join(t.TempDir(), "file")
 	_, _, err = run(t, nil, dir, "backup", file)
 	if history.CodeOf(err) != history.Unavailable {
-		t.Errorf("%v", err)
+		t.Errorf("backup: got error %v, want code %v", err, history.Unavailable)
 	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
+		t.Errorf("files: got %v and error %v, want none", left, err)
 	}
 }
 
-// damagedLog is a log whose disk breaks.
+// damagedLog is a log whose disk fails.
 type damagedLog struct{}
 
 func (damagedLog) Backup(_ context.Context, w io.Writer, _ store.Position, _ store.Progress) (store.Position, error) {
@@ -269,8 +273,9 @@ func (damagedLog) Verify(_ context.Context, report func(store.Damage), _ store.P
 	return store.Verification{Damaged: 1}, nil
 }
 
-// TestSocket checks who may open it, that one that was left behind is replaced, and that it goes with its listener.
-func TestSocket(t *testing.T) {
+// TestListen_OwnsSocket checks that the socket replaces an old one, that only
+// the owner can connect, and that closing the listener removes it.
+func TestListen_OwnsSocket(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, admin.SocketName)
 	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -286,21 +291,22 @@ func TestSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if st, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", st, err)
+		t.Errorf("socket: got %v and error %v, want mode 0600", st, err)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(path); err == nil {
-		t.Error("the socket outlives its listener")
+		t.Error("got a socket after its listener was closed, want none")
 	}
 	if _, err := admin.Listen(t.Context(), filepath.Join(dir, strings.Repeat("long/", 30))); history.CodeOf(err) != history.Invalid {
-		t.Errorf("too long a path: %v", err)
+		t.Errorf("long path: got error %v, want code %v", err, history.Invalid)
 	}
 }
 
-// TestRepair_OfALostManifest takes the manifest away. What verify finds, repair mends.
-func TestRepair_OfALostManifest(t *testing.T) {
+// TestRepair_RebuildsManifest removes the manifest: verify reports it, and
+// repair restores it.
+func TestRepair_RebuildsManifest(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	record(t, s, 1, 3)
@@ -312,17 +318,18 @@ func TestRepair_OfALostManifest(t *testing.T) {
 	}
 	out, _, err := run(t, nil, dir, "verify")
 	if admin.ExitCode(err) != 1 || !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(err.Error(), "watchhistory-recorder repair") {
-		t.Errorf("verify: %v, printed %q", err, out)
+		t.Errorf("verify: got %q, error %v and exit code %d, want the damage and 1", out, err, admin.ExitCode(err))
 	}
-	out, said := must(t, dir, "repair")
-	if !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(said, "verified 3 versions") || recorded(t, dir) != "1 2 3" {
-		t.Errorf("repair says %q and %q", out, said)
+	out, stderr := must(t, dir, "repair")
+	if !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(stderr, "verified 3 versions") || recorded(t, dir) != "1 2 3" {
+		t.Errorf("repair: got %q and stderr %q, want the manifest and 3 verified versions", out, stderr)
 	}
 }
 
-// TestADamagedDirectoryIsRead flips a bit of a table. Everything that can be read is exported and backed up, the user is told what is
-// missing, and the directory stays as it is; a dry run of the repair says the same as the repair.
-func TestADamagedDirectoryIsRead(t *testing.T) {
+// TestDamagedDirectory_IsReadable flips a bit of a table. Export and backup
+// write everything that can be read, report what is lost, and change nothing. A
+// dry run prints the same as the repair.
+func TestDamagedDirectory_IsReadable(t *testing.T) {
 	dir, whole := t.TempDir(), 400
 	s := open(t, dir)
 	record(t, s, 1, whole)
@@ -331,32 +338,32 @@ func TestADamagedDirectoryIsRead(t *testing.T) {
 	}
 	spoilBlock(t, dir)
 	before := contents(t, dir)
-	_, said := must(t, dir, "export", filepath.Join(t.TempDir(), "file"), "--start", "1h")
-	if !strings.Contains(said, "is damaged; what can be read is written") || !strings.Contains(said, "lost: ") {
-		t.Errorf("export said %q", said)
+	_, stderr := must(t, dir, "export", filepath.Join(t.TempDir(), "file"), "--start", "1h")
+	if !strings.Contains(stderr, "is damaged; writing what can be read") || !strings.Contains(stderr, "lost: ") {
+		t.Errorf("export: got stderr %q, want what is lost", stderr)
 	}
 	backup := filepath.Join(t.TempDir(), "backup")
-	if _, said := must(t, dir, "backup", backup); !strings.Contains(said, "is damaged") {
-		t.Errorf("backup said %q", said)
+	if _, stderr := must(t, dir, "backup", backup); !strings.Contains(stderr, "is damaged") {
+		t.Errorf("backup: got stderr %q, want a warning of the damage", stderr)
 	}
 	if out, _, err := run(t, nil, dir, "verify"); admin.ExitCode(err) != 1 || !strings.Contains(out, ".sst: block ") {
-		t.Errorf("verify: %v, printed %q", err, out)
+		t.Errorf("verify: got %q, error %v and exit code %d, want the damage and 1", out, err, admin.ExitCode(err))
 	}
-	forecast, said := must(t, dir, "repair", "--dry-run")
-	if !strings.Contains(said, "nothing was changed") {
-		t.Errorf("a dry run said %q", said)
+	forecast, stderr := must(t, dir, "repair", "--dry-run")
+	if !strings.Contains(stderr, "nothing was changed") {
+		t.Errorf("dry run: got stderr %q, want that nothing was changed", stderr)
 	}
 	if after := contents(t, dir); after != before {
-		t.Errorf("the directory was\n%s, and is\n%s", before, after)
+		t.Errorf("directory after the dry run: got\n%s\nwant\n%s", after, before)
 	}
 	repaired, _ := must(t, dir, "repair")
 	if repaired != forecast {
-		t.Errorf("the dry run printed\n%s, and the repair\n%s", forecast, repaired)
+		t.Errorf("repair: got\n%s\nwant the output of the dry run\n%s", repaired, forecast)
 	}
 	restored := filepath.Join(t.TempDir(), "restored")
 	must(t, restored, "restore", backup)
 	if got, want := recorded(t, restored), recorded(t, dir); got != want || len(strings.Fields(got)) < whole/2 {
-		t.Errorf("restored %q, and the repair left %q", got, want)
+		t.Errorf("restored: got %q, want what the repair kept: %q", got, want)
 	}
 }
 
@@ -377,7 +384,7 @@ func spoilBlock(t *testing.T, dir string) {
 	}
 }
 
-// contents returns the names and sums of a directory's files.
+// contents returns the names and checksums of a directory's files.
 func contents(t *testing.T, dir string) (list string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

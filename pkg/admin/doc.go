@@ -1,9 +1,21 @@
-// Package admin keeps a history whole: its commands back a storage directory up, restore it and verify it, whether a recorder
-// runs on it or not.
+// Package admin contains the recorder's maintenance commands: backup, restore,
+// verify, repair and export.
 //
-// One process owns a storage directory. So a recorder serves these operations on a unix socket in that directory, and a command
-// that finds one asks it; otherwise the command opens the directory itself. The socket is the only way in: a backup holds the key
-// that secret values are hashed with, and the REST API asks nobody who they are. Who may open the socket may read the directory.
+// One process owns a storage directory. So a running recorder serves these
+// operations on a Unix socket in the directory, and a command uses the socket
+// if there is one. Otherwise the command opens the directory itself.
 //
-// The invariant: what a command has said is there, is there as a whole. A file gets its name once it is complete and on the disk.
+// The socket is the only remote access, because a backup contains the key of
+// the hashes of secret values, and the REST API has no authentication. Whoever
+// can open the socket can also read the directory.
+//
+// Invariant: a command reports success only after its output is complete and
+// synced. A file gets its name then.
+//
+// # Files
+//
+//   - cmd*.go: the commands, and the files that they write
+//   - access*.go: the operations on a log, directly or through the socket
+//   - server*.go: the socket, and the recorder's side of it
+//   - progress.go: the progress of a long operation
 package admin

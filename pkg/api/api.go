@@ -16,22 +16,27 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// Options complete a handler. Zero fields take their defaults.
+// Options configure a handler. Zero fields have defaults. The functions are
+// called concurrently.
 type Options struct {
-	Logger *slog.Logger // default: none
-	// MaxLimit returns the largest page, in records, which is that of those who name no limit. Default: 1,000.
+	Logger *slog.Logger // default: discards
+	// MaxLimit returns the maximum number of records on a page, which is also
+	// the default of a request. Default: 1,000.
 	MaxLimit func() int
-	// Timeout bounds one request. Default: 30 s.
+	// Timeout bounds one query. Default: 30 s.
 	Timeout time.Duration
-	// Concurrency is the number of queries that run at a time; others wait, within their timeout. Default: 8.
+	// Concurrency bounds the queries that run at once. Others wait, within
+	// their Timeout. Default: 8.
 	Concurrency int
-	// Missing returns what is not in sync, one line for each cause. It is not a reason not to be ready: what is recorded is
-	// answered. Default: nothing.
+	// Missing returns what is not in sync, one line per cause. The recorder is
+	// ready anyway, because it can serve what is recorded. Default: nothing.
 	Missing func() []string
-	// Refused tells why nothing can be recorded now, nil when it can. It is no reason not to be ready, either. Default: it
-	// always can.
+	// Refused returns why nothing can be recorded now, or nil. The recorder is
+	// ready anyway. Default: nil.
 	Refused func() error
-	// States returns every resource that is recorded or waited for, with its state. Others of the catalogue are stopped.
+	// States returns the resources that are recorded, waited for or only
+	// served, with their states. The catalogue's other resources are stopped.
+	// Default: none.
 	States func() []v1.Resource
 	// Metrics serves [v1.MetricsPath]. Default: not found.
 	Metrics http.Handler
@@ -44,17 +49,17 @@ const (
 	defaultConcurrency = 8
 )
 
-// The size in bytes from which answers are compressed.
+// minCompressed is the size, in bytes, from which answers are compressed.
 const minCompressed = 2048
 
-// handler serves the API. Its fields are never written after New.
+// handler serves the API. Its fields are not written after New.
 type handler struct {
 	service *query.Service
 	options Options
-	running chan struct{} // holds one token for every query that runs
+	running chan struct{} // contains a token for each running query
 }
 
-// New returns the handler of the whole API. It is safe for concurrent use.
+// New returns the handler of the API. It is safe for concurrent use.
 func New(service *query.Service, o Options) http.Handler {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -77,23 +82,23 @@ func New(service *query.Service, o Options) http.Handler {
 	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultTimeout)
 	o.Concurrency = cmp.Or(max(o.Concurrency, 0), defaultConcurrency)
 	h := &handler{service: service, options: o, running: make(chan struct{}, o.Concurrency)}
-	return compressed(observed(o.Logger, http.HandlerFunc(h.route)))
+	return compressed(logged(o.Logger, http.HandlerFunc(h.route)))
 }
 
-// compressed answers in gzip where the client takes it.
+// compressed compresses answers with gzip if the client accepts it.
 func compressed(next http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(gzip.BestSpeed))
-	if err != nil { // only for options that contradict each other
+	if err != nil { // the options contradict each other
 		return next
 	}
 	return wrap(next)
 }
 
-// route finds the endpoint. Any number of slashes may lead the path.
+// route calls the endpoint of the path, which may begin with several slashes.
 func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		writeError(w, http.StatusMethodNotAllowed, "method_not_allowed", "the API only reads: "+r.Method+" is not allowed")
+		writeError(w, http.StatusMethodNotAllowed, codeMethodNotAllowed, "method "+r.Method+" is not allowed: the API is read-only")
 		return
 	}
 	path := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
@@ -116,18 +121,19 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	case path == v1.MetricsPath:
 		h.options.Metrics.ServeHTTP(w, r)
 	default:
-		writeError(w, http.StatusNotFound, string(history.NotFound), "no such path: "+r.URL.Path)
+		writeError(w, http.StatusNotFound, string(history.NotFound), "path "+r.URL.Path+" not found")
 	}
 }
 
-// query runs an endpoint that reads the log, within the timeout and when there is room for it.
+// query runs an endpoint that reads the log, once fewer than Concurrency others
+// run.
 func (h *handler) query(w http.ResponseWriter, r *http.Request, endpoint http.HandlerFunc) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.options.Timeout)
 	defer cancel()
 	select {
 	case h.running <- struct{}{}:
 		defer func() { <-h.running }()
-	case <-ctx.Done(): // the endpoint will say so, in its own words
+	case <-ctx.Done(): // the endpoint reports it with its own text
 	}
 	endpoint(w, r.WithContext(ctx))
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-func TestProbes(t *testing.T) {
+func TestProbes_Answer(t *testing.T) {
 	missing := []string{"pods: disconnected: connection\nrefused\x1b[31m", "nodes: what exists is being listed"}
 	s := newServer(t, api.Options{
 		Missing: func() []string { return missing },
@@ -37,7 +37,7 @@ func TestProbes(t *testing.T) {
 		{"/health", http.StatusOK, `{"status":"healthy"}`},
 		{"//health", http.StatusOK, `{"status":"healthy"}`},
 		{"/livez", http.StatusOK, "ok\n"},
-		{"/readyz", http.StatusOK, "ok\nnot in sync:\npods: disconnected: connection refused [31m\nnodes: what exists is being listed\n"},
+		{"/readyz", http.StatusOK, "ok\nnot in sync:\npods: disconnected: connection refused^[[31m\nnodes: what exists is being listed\n"},
 		{"/metrics", http.StatusOK, "up 1\n"},
 		{"/", http.StatusNotFound, ""},
 		{"/api/v1", http.StatusNotFound, ""},
@@ -45,19 +45,19 @@ func TestProbes(t *testing.T) {
 	} {
 		code, header, body := s.get(c.path)
 		if code != c.code || c.body != "" && body != c.body {
-			t.Errorf("%s: %d %q", c.path, code, body)
+			t.Errorf("%s: got %d %q, want %d %q", c.path, code, body, c.code, c.body)
 		}
 		if c.path == "/health" && header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s is %q", c.path, header.Get("Content-Type"))
+			t.Errorf("%s: content type: got %q, want application/json", c.path, header.Get("Content-Type"))
 		}
 	}
 	missing = nil
 	if code, _, body := s.get("/readyz"); code != http.StatusOK || body != "ok\n" {
-		t.Errorf("/readyz: %d %q", code, body)
+		t.Errorf("/readyz: got %d %q, want 200 ok", code, body)
 	}
 }
 
-func TestResourcesHaveStates(t *testing.T) {
+func TestResources_HaveStates(t *testing.T) {
 	pods := v1.Resource{Version: "v1", Plural: "pods", Kind: "Pod", State: "watching"}
 	gadgets := v1.Resource{Group: "example.com", Version: "v1", Plural: "gadgets", State: "waiting", Reason: "not served"}
 	s := newServer(t, api.Options{States: func() []v1.Resource { return []v1.Resource{pods, gadgets} }})
@@ -71,25 +71,25 @@ func TestResourcesHaveStates(t *testing.T) {
 		states[r.Plural] += r.State + r.Reason
 	}
 	if len(list.Resources) != 9 || states["pods"] != "watching" || states["gadgets"] != "waitingnot served" || states["nodes"] != "stopped" {
-		t.Errorf("%v", states)
+		t.Errorf("got %d resources with states %v, want 9: pods watching, gadgets waiting, nodes stopped", len(list.Resources), states)
 	}
 }
 
-func TestTheAPIOnlyReads(t *testing.T) {
+func TestHandler_AllowsOnlyGetAndHead(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
 		code, header, _ := s.do(method, "/api/v1/events")
 		if code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" {
-			t.Errorf("%s: %d, Allow %q", method, code, header.Get("Allow"))
+			t.Errorf("%s: got %d, Allow %q, want 405, GET, HEAD", method, code, header.Get("Allow"))
 		}
 	}
 	if code, header, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusOK || header.Get("X-Total-Count") != "4" {
-		t.Errorf("HEAD: %d %v", code, header)
+		t.Errorf("HEAD: got %d %v, want 200 with a count of 4", code, header)
 	}
 }
 
-func TestAPanicIsAnAnswerAndALogLine(t *testing.T) {
+func TestHandler_PanicIsAnsweredAndLogged(t *testing.T) {
 	var lines bytes.Buffer
 	s := newServer(t, api.Options{
 		Logger:  slog.New(slog.NewJSONHandler(&lines, nil)),
@@ -97,14 +97,14 @@ func TestAPanicIsAnAnswerAndALogLine(t *testing.T) {
 	})
 	code, _, body := s.get("/readyz")
 	if code != http.StatusInternalServerError || strings.Contains(body, "sky") {
-		t.Errorf("%d %q", code, body)
+		t.Errorf("got %d %q, want 500 without the panic's text", code, body)
 	}
 	if !strings.Contains(lines.String(), "the sky fell") {
-		t.Errorf("logged %q", lines.String())
+		t.Errorf("log: got %q, want the panic's text", lines.String())
 	}
 }
 
-func TestALogThatFailsIsToldInTheFixedWords(t *testing.T) {
+func TestEvents_FailureHasFixedText(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	if err := s.log.Close(); err != nil {
@@ -117,43 +117,44 @@ func TestALogThatFailsIsToldInTheFixedWords(t *testing.T) {
 	} {
 		code, header, body := s.get(target)
 		if code != http.StatusInternalServerError || !strings.HasPrefix(body, want) || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
-			t.Errorf("%s: %d %q", target, code, body)
+			t.Errorf("%s: got %d %q, want 500 %q", target, code, body, want)
 		}
 	}
 	if code, header, _ := s.get("/api/v1/resources"); code != http.StatusServiceUnavailable || header.Get("Content-Type") != "application/json" {
-		t.Errorf("resources: %d %v", code, header)
+		t.Errorf("resources: got %d %v, want 503 with JSON", code, header)
 	}
 }
 
-// torn is a log whose index of Events is broken. A real one does not break in this place alone.
-type torn struct{ *store.Store }
+// brokenIndex is a log whose index of Events is broken, and nothing else.
+type brokenIndex struct{ *store.Store }
 
-func (l torn) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
+func (l brokenIndex) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
 	if scan.Regarding != nil {
-		return func(yield func(*history.Record, error) bool) { yield(nil, errors.New("index torn")) }
+		return func(yield func(*history.Record, error) bool) { yield(nil, errors.New("index broken")) }
 	}
 	return l.Store.Scan(ctx, scan)
 }
 
-func TestEventsThatCannotBeReadAreToldApart(t *testing.T) {
+func TestObject_FailureOfRelatedEventsHasOwnText(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
-	s.Handler = api.New(query.New(torn{s.log}, query.Options{}), api.Options{})
+	s.Handler = api.New(query.New(brokenIndex{s.log}, query.Options{}), api.Options{})
 	code, _, body := s.get("/api/v1/events/shop/pods/web")
-	if code != http.StatusInternalServerError || body != "Failed to query related events: index torn\n" {
-		t.Errorf("%d %q", code, body)
+	if code != http.StatusInternalServerError || body != "Failed to query related events: index broken\n" {
+		t.Errorf("got %d %q, want 500 with the text for related events", code, body)
 	}
 }
 
-func TestATimeoutEndsAQuery(t *testing.T) {
+func TestEvents_TimeoutEndsQuery(t *testing.T) {
 	s := newServer(t, api.Options{Timeout: time.Nanosecond})
 	sample(s)
-	if code, _, body := s.get("/api/v1/events"); code != http.StatusInternalServerError || body != "Query failed: context deadline exceeded\n" {
-		t.Errorf("%d %q", code, body)
+	code, _, body := s.get("/api/v1/events")
+	if code != http.StatusInternalServerError || !strings.HasPrefix(body, v1.QueryFailedText) || !strings.HasSuffix(body, "context deadline exceeded\n") {
+		t.Errorf("got %d %q, want 500 with the fixed text and the deadline", code, body)
 	}
 }
 
-func TestAClientThatGoesAwayIsNoError(t *testing.T) {
+func TestEvents_DisconnectedClientIsNotLogged(t *testing.T) {
 	var lines bytes.Buffer
 	s := newServer(t, api.Options{Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 	sample(s)
@@ -162,12 +163,12 @@ func TestAClientThatGoesAwayIsNoError(t *testing.T) {
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/api/v1/events", http.NoBody))
 	if w.Code != http.StatusInternalServerError || lines.Len() != 0 {
-		t.Errorf("%d, logged %q", w.Code, lines.String())
+		t.Errorf("got %d, log %q, want 500 and no log", w.Code, lines.String())
 	}
 }
 
-// While one query holds the only room, another waits for it, until its timeout.
-func TestQueriesWaitForRoom(t *testing.T) {
+// While one query runs, another one waits until its timeout.
+func TestEvents_ConcurrencyIsBounded(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s := newServer(t, api.Options{
 		Concurrency: 1, Timeout: 20 * time.Millisecond,
@@ -178,20 +179,21 @@ func TestQueriesWaitForRoom(t *testing.T) {
 	slow.Go(func() { s.get("/api/v1/resources") })
 	<-entered
 	if code, _, body := s.get("/api/v1/events"); code != http.StatusInternalServerError || !strings.Contains(body, "deadline") {
-		t.Errorf("without room: %d %q", code, body)
+		t.Errorf("second query: got %d %q, want 500 with the deadline", code, body)
 	}
 	if code, _, _ := s.get("/health"); code != http.StatusOK {
-		t.Errorf("health has to wait: %d", code)
+		t.Errorf("health during a query: got %d, want 200", code)
 	}
 	close(release)
 	slow.Wait()
-	if len(s.running()) != 4 {
-		t.Error("the room was not given back")
+	if got := len(s.retryList()); got != 4 {
+		t.Errorf("events after the query: got %d, want 4", got)
 	}
 }
 
-// running asks until there is an answer, for the machine may be slower than the timeout.
-func (s *server) running() []string {
+// retryList lists until there is an answer. The machine may be slower than the
+// timeout.
+func (s *server) retryList() []string {
 	for range 100 {
 		if code, _, _ := s.get("/api/v1/events"); code == http.StatusOK {
 			return list(s.tb, s, "")
@@ -200,7 +202,7 @@ func (s *server) running() []string {
 	return nil
 }
 
-func TestLargeAnswersAreCompressedForThoseWhoAsk(t *testing.T) {
+func TestHandler_CompressesLargeAnswers(t *testing.T) {
 	s := newServer(t, api.Options{})
 	s.put(change(history.Create, "configmaps", "shop", "large", `{"data":{"a":"`+strings.Repeat("x", 100_000)+`"}}`))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/events", http.NoBody)
@@ -208,7 +210,7 @@ func TestLargeAnswersAreCompressedForThoseWhoAsk(t *testing.T) {
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
 	if w.Header().Get("Content-Encoding") != "gzip" || w.Body.Len() > 10_000 {
-		t.Fatalf("%v, %d bytes", w.Header(), w.Body.Len())
+		t.Fatalf("got %v, %d bytes, want gzip and at most 10000 bytes", w.Header(), w.Body.Len())
 	}
 	z, err := gzip.NewReader(w.Body)
 	if err != nil {
@@ -216,20 +218,21 @@ func TestLargeAnswersAreCompressedForThoseWhoAsk(t *testing.T) {
 	}
 	body, err := io.ReadAll(z)
 	if _, _, plain := s.get("/api/v1/events"); err != nil || string(body) != plain {
-		t.Errorf("the compressed answer is another one: %v", err)
+		t.Errorf("decompressed answer: got %d bytes, error %v, want the %d bytes of the plain one", len(body), err, len(plain))
 	}
 }
 
-// A record whose object is damaged is told without it, instead of hiding the rest of the page.
-func TestADamagedObjectHidesNothingElse(t *testing.T) {
+// A record with a damaged object is returned without it, and does not hide the
+// rest of the page.
+func TestEvents_DamagedObjectIsOmittedAndLogged(t *testing.T) {
 	var lines bytes.Buffer
 	s := newServer(t, api.Options{Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 	sample(s)
 	s.put(change(history.Update, "pods", "shop", "web", `{"metadata":{`), change(history.Update, "pods", "shop", "web", ``))
 	if got := list(t, s, ""); len(got) != 6 {
-		t.Errorf("%v", got)
+		t.Errorf("got %v, want 6 events", got)
 	}
-	if strings.Count(lines.String(), "record holds no object") != 2 {
-		t.Errorf("logged %q", lines.String())
+	if got := strings.Count(lines.String(), "record has no valid object"); got != 2 {
+		t.Errorf("log lines: got %d in %q, want 2", got, lines.String())
 	}
 }

@@ -1,8 +1,21 @@
 // Package api serves the recorder's REST API over HTTP.
 //
-// It owns the parameters, the status codes and the wire form of answers. Its invariant is the contract that docs/api.md
-// calls fixed: its paths, its texts and its fields stay as they are; whatever is new is added beside them, and an error in
-// something new is JSON.
+// # Ownership
 //
-// It holds no logic of queries, and it never redirects: clients join base URLs and paths as they like.
+// The package parses parameters, maps errors to statuses, and writes answers in
+// the form of package v1. Package query answers the questions.
+//
+// # Invariants
+//
+//   - The part of the API that docs/api.md calls fixed does not change: its
+//     paths, texts and fields. Everything else is added to it, and reports
+//     errors as JSON.
+//   - Each query is bounded in time, and so is the number of queries that run
+//     at once.
+//   - An answer that was cut off never looks complete.
+//
+// # Limits
+//
+// The package never redirects, because clients join URLs in various ways. It
+// does not authenticate: what is in front of the recorder does.
 package api

@@ -11,36 +11,30 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The texts of the fixed part of the API.
 const (
-	textNoMatch      = "no audit data available for the specified time range"
-	textNoObject     = "no events found for this object"
-	textIncomplete   = "namespace, resourceType, and name are required"
-	textBadStart     = "Invalid start time format: "
-	textBadEnd       = "Invalid end time format: "
-	textBadLimit     = "Invalid limit: "
-	textQuery        = "Query failed: "
-	textHistory      = "Failed to query object history: "
-	textRelated      = "Failed to query related events: "
-	contentTypeJSON  = "application/json"
 	headerType       = "Content-Type"
 	headerSniffing   = "X-Content-Type-Options"
 	sniffingDisabled = "nosniff"
+
+	codeMethodNotAllowed = "method_not_allowed"
 )
 
-// fixedError is a mistake in a parameter of the fixed part of the API, told in the fixed words.
+// fixedError is a mistake in a parameter of the fixed part of the API. Its text
+// is fixed, too.
 type fixedError struct{ text string }
 
-// Error returns the text that the client reads.
+// Error returns the text of the answer.
 func (e *fixedError) Error() string { return e.text }
 
-// status maps an error to an HTTP status. It is the only place that does.
+// status maps an error to an HTTP status. Nothing else does.
 func status(err error) int {
 	switch history.CodeOf(err) {
 	case history.Invalid:
 		return http.StatusBadRequest
 	case history.NotFound:
 		return http.StatusNotFound
+	case history.Forbidden:
+		return http.StatusForbidden
 	case history.Unavailable:
 		return http.StatusServiceUnavailable
 	default:
@@ -48,8 +42,9 @@ func status(err error) int {
 	}
 }
 
-// failFixed answers for an endpoint of the fixed part: mistakes in additive parameters are JSON, mistakes in fixed ones are
-// text, and everything else is text with status 500.
+// failFixed writes an error of an endpoint of the fixed part. A mistake in a
+// fixed parameter is plain text, and one in another parameter is JSON. All
+// other errors have the status 500, and begin with the fixed text.
 func (h *handler) failFixed(w http.ResponseWriter, r *http.Request, text string, err error) {
 	if fixed, ok := errors.AsType[*fixedError](err); ok {
 		http.Error(w, fixed.text, http.StatusBadRequest)
@@ -63,7 +58,7 @@ func (h *handler) failFixed(w http.ResponseWriter, r *http.Request, text string,
 	http.Error(w, text+err.Error(), http.StatusInternalServerError)
 }
 
-// fail answers for an additive endpoint.
+// fail writes an error of another endpoint.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code := status(err)
 	if code == http.StatusInternalServerError {
@@ -72,7 +67,8 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeError(w, code, string(history.CodeOf(err)), err.Error())
 }
 
-// logFailure logs what is not the client's mistake. A client that went away is no failure.
+// logFailure logs an error that the client did not cause. A client that
+// disconnected is not an error.
 func (h *handler) logFailure(r *http.Request, err error) {
 	level := slog.LevelError
 	if errors.Is(err, context.Canceled) {
@@ -81,14 +77,15 @@ func (h *handler) logFailure(r *http.Request, err error) {
 	h.options.Logger.Log(r.Context(), level, "query failed", "path", r.URL.Path, "err", err)
 }
 
-// writeError answers with a [v1.ErrorBody].
+// writeError writes a [v1.ErrorBody].
 func writeError(w http.ResponseWriter, status int, code, message string) {
 	writeJSON(w, status, v1.ErrorBody{Error: v1.Error{Code: code, Message: message}})
 }
 
-// writeJSON answers with a small document. An error of writing means that nobody reads any more.
+// writeJSON writes a small document. Write errors are ignored: they mean that
+// the client has disconnected.
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	w.Header().Set(headerType, contentTypeJSON)
+	w.Header().Set(headerType, v1.ContentType)
 	w.Header().Set(headerSniffing, sniffingDisabled)
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)

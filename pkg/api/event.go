@@ -1,14 +1,20 @@
 package api
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"path"
+	"unicode/utf8"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// event writes a version in the shape of an audit event.
+// event returns a version in the form of an audit event. With summary, it has
+// no object. A version whose object is damaged is returned without it.
 func (h *handler) event(v *query.Version, summary bool) v1.Event {
 	resource := history.Resource{Group: v.Ref.Group, Version: v.Version, Plural: v.Ref.Resource}
 	e := v1.Event{
@@ -39,8 +45,8 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 		return e
 	}
 	var err error
-	if e.ObjectChanges, e.Annotations, err = whole(v.Object); err != nil {
-		h.options.Logger.Error("record holds no object", "resource", v.Ref.Resource, "namespace", v.Ref.Namespace,
+	if e.ObjectChanges, e.Annotations, err = visibleObject(v.Object); err != nil {
+		h.options.Logger.Error("record has no valid object", "resource", v.Ref.Resource, "namespace", v.Ref.Namespace,
 			"name", v.Ref.Name, "uid", v.Ref.UID, "revision", v.Revision, "err", err)
 	}
 	return e
@@ -59,7 +65,8 @@ func managers(list []history.Manager) (recorded []v1.Manager, inferred *v1.Unman
 	return recorded, inferred
 }
 
-// message says what happened to which object and, where the object is in trouble, the reason.
+// message says what happened to which object, followed by the object's problem
+// if it has one. Existing clients search the text for the words of the problem.
 func message(v *query.Version) string {
 	verb := map[history.Verb]string{history.Create: "Create", history.Update: "Update", history.Delete: "Delete"}[v.Verb]
 	text := verb + " " + v.Ref.Resource + " " + path.Join(v.Ref.Namespace, v.Ref.Name)
@@ -67,4 +74,79 @@ func message(v *query.Version) string {
 		text += ": " + v.Problem
 	}
 	return text
+}
+
+// visibleObject returns an object as clients see it, without the metadata that
+// the API server maintains, and the object's annotations.
+//
+// All other bytes are kept: numbers, the order of fields, and the contents of
+// strings. Invalid UTF-8, which an aggregated API server may send, is replaced
+// by U+FFFD, because a client's parser would reject the whole answer.
+func visibleObject(object []byte) (json.RawMessage, map[string]string, error) {
+	var edits []rawjson.Edit
+	var annotations map[string]string
+	s := rawjson.Scan(object)
+	for _, field := range s.Members() {
+		if string(field) != "metadata" {
+			continue
+		}
+		start := s.Offset()
+		var kept []byte
+		kept, annotations = visibleMetadata(&s, object)
+		edits = append(edits, rawjson.Edit{Start: start, End: s.Offset(), With: kept})
+	}
+	if err := s.End(); err != nil {
+		return nil, nil, fmt.Errorf("read object: %w", err)
+	}
+	kept := rawjson.Apply(object, edits)
+	if !utf8.Valid(kept) {
+		kept = bytes.ToValidUTF8(kept, []byte("\uFFFD"))
+	}
+	return kept, annotations, nil
+}
+
+// visibleMetadata consumes the metadata of an object, and returns its visible
+// part.
+func visibleMetadata(s *rawjson.Scanner, object []byte) (kept []byte, annotations map[string]string) {
+	kept = append(kept, '{')
+	for at, field := range s.Members() {
+		switch string(field) {
+		case "annotations":
+			annotations = texts(s)
+		default:
+			s.Skip()
+		}
+		if serverField(string(field)) {
+			continue
+		}
+		if len(kept) > 1 {
+			kept = append(kept, ',')
+		}
+		kept = append(kept, object[at:s.Offset()]...)
+	}
+	return append(kept, '}'), annotations
+}
+
+// serverField reports whether the API server maintains a field of metadata. An
+// event has fields of its own for the useful ones.
+func serverField(name string) bool {
+	switch name {
+	case "managedFields", "resourceVersion", "generation", "selfLink", "uid":
+		return true
+	default:
+		return false
+	}
+}
+
+// texts consumes an object whose values are strings. It returns nil if the
+// object is empty.
+func texts(s *rawjson.Scanner) map[string]string {
+	var all map[string]string
+	for _, key := range s.Members() {
+		if all == nil {
+			all = map[string]string{}
+		}
+		all[string(key)] = s.Text()
+	}
+	return all
 }

@@ -19,7 +19,7 @@ const podBody = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","names
 	`"generation":3,"selfLink":"/x","managedFields":[{"manager":"kubelet"}],"creationTimestamp":"2100-01-01T00:00:00Z",` +
 	`"annotations":{"note":"<b> & \"quoted\""}},"spec":{"replicas":12345678901234567890,"ratio":1.50,"template":{"metadata":{"uid":"kept","generation":1}}}}`
 
-// sample writes one record of each sort.
+// sample appends one record of each kind.
 func sample(s *server) {
 	pod := change(history.Create, "pods", "shop", "web", podBody)
 	pod.Initial = true
@@ -32,7 +32,7 @@ func sample(s *server) {
 	s.put(pod, update, gone, node)
 }
 
-func TestAnAnswerToTheByte(t *testing.T) {
+func TestEvents_AnswerIsFixedByteForByte(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	code, header, body := s.get("/api/v1/events?limit=4")
@@ -52,19 +52,19 @@ func TestAnAnswerToTheByte(t *testing.T) {
 	golden(t, "summary.golden", text.String()+"\n"+body)
 }
 
-// list asks for events and returns "verb name" of each.
+// list requests events, and returns "verb name" of each.
 func list(tb testing.TB, s *server, rawQuery string) []string {
 	tb.Helper()
 	code, _, body := s.get("/api/v1/events?" + rawQuery)
 	if code == http.StatusNotFound {
 		if body != "no audit data available for the specified time range\n" {
-			tb.Errorf("%s: 404 says %q", rawQuery, body)
+			tb.Errorf("%s: text of 404: got %q, want the fixed one", rawQuery, body)
 		}
 		return nil
 	}
 	var events []v1.Event
 	if err := json.Unmarshal([]byte(body), &events); code != http.StatusOK || err != nil {
-		tb.Fatalf("%s: %d %s, %v", rawQuery, code, body, err)
+		tb.Fatalf("%s: got %d %s, error %v, want 200 with events", rawQuery, code, body, err)
 	}
 	var got []string
 	for _, e := range events {
@@ -73,7 +73,7 @@ func list(tb testing.TB, s *server, rawQuery string) []string {
 	return got
 }
 
-func TestParametersSelect(t *testing.T) {
+func TestEvents_ParametersSelect(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	all := []string{"create web", "update web", "delete old", "create node-1"}
@@ -124,18 +124,18 @@ func TestParametersSelect(t *testing.T) {
 	}
 }
 
-func TestTheMaximumBoundsEveryLimit(t *testing.T) {
+func TestEvents_LimitIsBounded(t *testing.T) {
 	s := newServer(t, api.Options{MaxLimit: func() int { return 3 }})
 	sample(s)
 	for _, rawQuery := range []string{"", "limit=0", "limit=4", "limit=1000"} {
 		_, header, _ := s.get("/api/v1/events?" + rawQuery)
 		if got := list(t, s, rawQuery); len(got) != 3 || header.Get("X-Has-More") != "true" || header.Get("X-Total-Count") != "4" {
-			t.Errorf("%q: %v, %v", rawQuery, got, header)
+			t.Errorf("%q: got %v, %v, want 3 of 4 events and more", rawQuery, got, header)
 		}
 	}
 }
 
-func TestMistakesAreToldInTheWordsThatClientsKnow(t *testing.T) {
+func TestEvents_MistakeInFixedParameterHasFixedText(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	for target, want := range map[string]string{
@@ -153,12 +153,12 @@ func TestMistakesAreToldInTheWordsThatClientsKnow(t *testing.T) {
 	} {
 		code, header, body := s.get(target)
 		if code != http.StatusBadRequest || !strings.HasPrefix(body, want) || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
-			t.Errorf("%s: %d %q %q", target, code, header.Get("Content-Type"), body)
+			t.Errorf("%s: got %d %q %q, want 400 with text %q", target, code, header.Get("Content-Type"), body, want)
 		}
 	}
 }
 
-func TestMistakesInAdditiveParametersAreJSON(t *testing.T) {
+func TestEvents_MistakeInOtherParameterIsJSON(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	for target, parameter := range map[string]string{
@@ -178,28 +178,28 @@ func TestMistakesInAdditiveParametersAreJSON(t *testing.T) {
 		err := json.Unmarshal([]byte(body), &e)
 		if code != http.StatusBadRequest || err != nil || header.Get("Content-Type") != "application/json" ||
 			e.Error.Code != "invalid" || !strings.Contains(e.Error.Message, "parameter "+parameter+":") {
-			t.Errorf("%s: %d %q", target, code, body)
+			t.Errorf("%s: got %d %q, want 400 with JSON that names %s", target, code, body, parameter)
 		}
 	}
 }
 
-func TestNothingMayBeAnAnswer(t *testing.T) {
+func TestEvents_NoMatchIs404OrEmpty(t *testing.T) {
 	s := newServer(t, api.Options{})
 	code, header, body := s.get("/api/v1/events")
 	if code != http.StatusNotFound || body != "no audit data available for the specified time range\n" || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
-		t.Errorf("%d %q %q", code, header.Get("Content-Type"), body)
+		t.Errorf("by default: got %d %q %q, want 404 with the fixed text", code, header.Get("Content-Type"), body)
 	}
 	code, header, body = s.get("/api/v1/events?empty=200")
 	if code != http.StatusOK || body != "[]\n" || header.Get("X-Total-Count") != "0" || header.Get("X-Has-More") != "false" {
-		t.Errorf("%d %v %q", code, header, body)
+		t.Errorf("empty=200: got %d %v %q, want 200 with []", code, header, body)
 	}
 	code, _, body = s.get("/api/v1/events?empty=200&verb=patch")
 	if code != http.StatusOK || body != "[]\n" {
-		t.Errorf("%d %q", code, body)
+		t.Errorf("empty=200&verb=patch: got %d %q, want 200 with []", code, body)
 	}
 }
 
-func TestCursorsLeadThroughAllPages(t *testing.T) {
+func TestEvents_CursorsAndLinksAgree(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
 	var got []string
@@ -209,17 +209,17 @@ func TestCursorsLeadThroughAllPages(t *testing.T) {
 		_, header, _ := s.get("/api/v1/events?" + next)
 		link, cursor := header.Get("Link"), header.Get("X-Next-Cursor")
 		if (link == "") != (cursor == "") || (cursor != "") != (header.Get("X-Has-More") == "true") || !strings.Contains(link, cursor) {
-			t.Errorf("link %q, cursor %q, more %q", link, cursor, header.Get("X-Has-More"))
+			t.Errorf("got link %q, cursor %q, more %q, want all three or none", link, cursor, header.Get("X-Has-More"))
 		}
 		next = strings.TrimSuffix(strings.TrimPrefix(link, "<?"), `>; rel="next"`)
 	}
 	if want := []string{"create node-1", "delete old", "update web", "create web"}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+		t.Errorf("all pages: got %v, want %v", got, want)
 	}
 }
 
-// What a server sends in strings is recorded as it is, and answered as JSON that every client can read.
-func TestAnswersAreUTF8(t *testing.T) {
+// Strings are recorded as the API server sent them. Answers are valid JSON.
+func TestEvents_AnswerIsValidUTF8(t *testing.T) {
 	s := newServer(t, api.Options{})
 	s.put(change(history.Create, "pods", "sh\x00op", "a\xff\x00\n\x1b[31m",
 		"{\"metadata\":{\"name\":\"a\xff\",\"annotations\":{\"k\xfe\":\"v\xff\\u0000\"}},\"spec\":{\"\xc3\":[\"\\ud800\"]}}"))
@@ -227,7 +227,7 @@ func TestAnswersAreUTF8(t *testing.T) {
 		status, _, body := s.get(target)
 		var events []v1.Event
 		if err := json.Unmarshal([]byte(body), &events); status != http.StatusOK || err != nil || len(events) != 1 || !utf8.ValidString(body) {
-			t.Errorf("%s: %d, %v, %d events in %q", target, status, err, len(events), body)
+			t.Errorf("%s: got %d, error %v, %d events in %q, want 200 with one event in UTF-8", target, status, err, len(events), body)
 		}
 	}
 }

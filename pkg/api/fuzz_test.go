@@ -9,8 +9,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/api"
 )
 
-// FuzzRequests asks whatever can be asked: no answer may be the server's fault, and what claims to be JSON has to be.
-func FuzzRequests(f *testing.F) {
+// FuzzHandler sends arbitrary requests. No answer may be a server error, and an
+// answer with the content type of JSON must be JSON.
+func FuzzHandler(f *testing.F) {
 	s := newServer(f, api.Options{MaxLimit: func() int { return 3 }})
 	story(s)
 	for _, seed := range [][2]string{
@@ -33,13 +34,13 @@ func FuzzRequests(f *testing.F) {
 		one.tb = t
 		code, header, body := one.get(path + "?" + rawQuery)
 		if code >= http.StatusInternalServerError {
-			t.Fatalf("%q %q: %d %q", path, rawQuery, code, body)
+			t.Fatalf("%q %q: got %d %q, want no server error", path, rawQuery, code, body)
 		}
 		if header.Get("Content-Type") == "application/json" && !json.Valid([]byte(body)) {
-			t.Fatalf("%q %q: no JSON: %q", path, rawQuery, body)
+			t.Fatalf("%q %q: got %q, want valid JSON", path, rawQuery, body)
 		}
 		if code == http.StatusOK && strings.HasPrefix(body, "[") && header.Get("X-Total-Count") == "" {
-			t.Fatalf("%q %q: no count", path, rawQuery)
+			t.Fatalf("%q %q: got no total, want one", path, rawQuery)
 		}
 	})
 }

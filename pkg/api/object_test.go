@@ -19,15 +19,16 @@ func object(t *testing.T, s *server, target string) (v1.ObjectHistory, http.Head
 	code, header, body := s.get(target)
 	var h v1.ObjectHistory
 	if err := json.Unmarshal([]byte(body), &h); code != http.StatusOK || err != nil {
-		t.Fatalf("%s: %d %s, %v", target, code, body, err)
+		t.Fatalf("%s: got %d %s, error %v, want 200 with a history", target, code, body, err)
 	}
 	if h.WatchEvents == nil || h.RelatedEvents == nil {
-		t.Errorf("%s: a list is null: %s", target, body)
+		t.Errorf("%s: got %s, want lists that are not null", target, body)
 	}
 	return h, header
 }
 
-// story writes a deployment with a replica set, and Events about both.
+// story appends a Deployment with a ReplicaSet, Events regarding both, and a
+// node.
 func story(s *server) {
 	deployment := change(history.Create, "deployments", "shop", "web", `{"kind":"Deployment"}`)
 	set := change(history.Create, "replicasets", "shop", "web-1", `{}`)
@@ -41,34 +42,34 @@ func story(s *server) {
 	)
 }
 
-func TestOneObject(t *testing.T) {
+func TestObject_AnswersHistory(t *testing.T) {
 	s := newServer(t, api.Options{})
 	story(s)
 	h, header := object(t, s, "/api/v1/events/shop/deploy/web")
 	if h.Namespace != "shop" || h.ResourceType != "deployments" || h.ResourceName != "web" || len(h.WatchEvents) != 2 || len(h.RelatedEvents) != 1 {
-		t.Errorf("%+v", h)
+		t.Errorf("got %+v, want 2 versions of shop/web and 1 Event", h)
 	}
 	if header.Get("X-Total-Count") != "3" || header.Get("X-Has-More") != "false" || header.Get("Content-Type") != "application/json" {
-		t.Errorf("%v", header)
+		t.Errorf("headers: got %v, want 3 matches, no more, JSON", header)
 	}
-	if got := h.RelatedEvents[0].Summary; got != "ScalingReplicaSet: Scaled up" {
-		t.Errorf("the Event's summary is %q", got)
+	if got, want := h.RelatedEvents[0].Summary, "ScalingReplicaSet: Scaled up"; got != want {
+		t.Errorf("summary of the Event: got %q, want %q", got, want)
 	}
 	h, _ = object(t, s, "/api/v1/events/shop/deployments/web?descendants=true&order=desc")
 	if len(h.RelatedEvents) != 2 || h.RelatedEvents[0].Message != "Create events shop/e2: FailedCreate: exceeded quota" {
-		t.Errorf("with descendants: %+v", h.RelatedEvents)
+		t.Errorf("with descendants: got %+v, want e2 and e1", h.RelatedEvents)
 	}
 	h, _ = object(t, s, "/api/v1/events/shop/deployments/web?revision=2&summary=true")
 	if len(h.WatchEvents) != 1 || h.WatchEvents[0].Revision != 2 || h.WatchEvents[0].ObjectChanges != nil || h.WatchEvents[0].Summary == "" {
-		t.Errorf("revision 2: %+v", h.WatchEvents)
+		t.Errorf("revision 2: got %+v, want one version without a body", h.WatchEvents)
 	}
 	h, _ = object(t, s, "//api/v1/events/-/nodes/node-1/")
 	if h.Namespace != "" || len(h.WatchEvents) != 1 || h.WatchEvents[0].RequestURI != "/api/v1/nodes/node-1" {
-		t.Errorf("a node: %+v", h)
+		t.Errorf("a node: got %+v, want one version", h)
 	}
 }
 
-func TestAnObjectThatNobodyKnows(t *testing.T) {
+func TestObject_UnknownIs404OrEmpty(t *testing.T) {
 	s := newServer(t, api.Options{})
 	story(s)
 	for _, target := range []string{
@@ -77,10 +78,10 @@ func TestAnObjectThatNobodyKnows(t *testing.T) {
 	} {
 		code, header, body := s.get(target)
 		if code != http.StatusNotFound || body != "no events found for this object\n" || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
-			t.Errorf("%s: %d %q", target, code, body)
+			t.Errorf("%s: got %d %q, want 404 with the fixed text", target, code, body)
 		}
 		if h, _ := object(t, s, target+cond(strings.Contains(target, "?"), "&", "?")+"empty=200"); len(h.WatchEvents)+len(h.RelatedEvents) != 0 {
-			t.Errorf("%s: %+v", target, h)
+			t.Errorf("%s with empty=200: got %+v, want empty lists", target, h)
 		}
 	}
 }
@@ -92,17 +93,17 @@ func cond(yes bool, a, b string) string {
 	return b
 }
 
-// The Events of an object that was never recorded itself are an answer.
-func TestEventsAloneAreAHistory(t *testing.T) {
+// An object that was never recorded may have Events.
+func TestObject_MayHaveOnlyEvents(t *testing.T) {
 	s := newServer(t, api.Options{})
 	s.put(regarding("e1", change(history.Create, "pods", "shop", "ghost", ""), `{"reason":"Killing"}`))
 	h, _ := object(t, s, "/api/v1/events/shop/pods/ghost")
 	if len(h.WatchEvents) != 0 || len(h.RelatedEvents) != 1 {
-		t.Errorf("%+v", h)
+		t.Errorf("got %+v, want no version and one Event", h)
 	}
 }
 
-func TestBothListsOfAnObjectComeInPages(t *testing.T) {
+func TestObject_PagesOfBothListsAreComplete(t *testing.T) {
 	s := newServer(t, api.Options{})
 	pod := change(history.Create, "pods", "shop", "web", `{}`)
 	s.put(pod)
@@ -129,7 +130,7 @@ func TestBothListsOfAnObjectComeInPages(t *testing.T) {
 				target = "/api/v1/events/shop/pods/web?limit=2&order=" + order + "&cursor=" + next
 			}
 			if header.Get("X-Total-Count") != "10" {
-				t.Errorf("total %q, want 10", header.Get("X-Total-Count"))
+				t.Errorf("total: got %q, want 10", header.Get("X-Total-Count"))
 			}
 		}
 		if order == "desc" {
@@ -137,7 +138,7 @@ func TestBothListsOfAnObjectComeInPages(t *testing.T) {
 			slices.Reverse(events)
 		}
 		if !slices.Equal(revisions, []uint64{1, 2, 3, 4}) || !slices.Equal(events, []string{"e1", "e2", "e3", "e4", "e5", "e6"}) {
-			t.Errorf("%s: revisions %v, events %v", order, revisions, events)
+			t.Errorf("%s: got revisions %v, Events %v, want 1 to 4, e1 to e6", order, revisions, events)
 		}
 	}
 }

@@ -15,27 +15,28 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// parameters are a request's, as far as both endpoints of the fixed part take them. A parameter that is empty is as good as
-// absent; one that nobody knows is passed over.
+// parameters are the parameters that all endpoints with records share. An empty
+// value means that the parameter is absent. Unknown parameters are ignored.
 type parameters struct {
 	values url.Values
 
 	start, end time.Time
 	limit      int
 	order      history.Order
-	summary    bool // no objects
+	summary    bool // without objects
 	empty      bool // an empty answer instead of 404
 }
 
-// parse reads the parameters. The fixed ones come first, so that a mistake in them is told in the words that clients know.
+// parse parses the parameters. It starts with the fixed ones, so that a request
+// with several mistakes gets the fixed text.
 func parse(values url.Values, maxLimit int) (parameters, error) {
 	p := parameters{values: values}
 	for _, step := range []func() error{
-		func() (err error) { p.start, err = p.time("start", textBadStart); return },
-		func() (err error) { p.end, err = p.time("end", textBadEnd); return },
+		func() (err error) { p.start, err = p.time(v1.ParamStart, v1.InvalidStartText); return },
+		func() (err error) { p.end, err = p.time(v1.ParamEnd, v1.InvalidEndText); return },
 		func() (err error) { p.limit, err = p.parseLimit(maxLimit); return },
 		func() (err error) { p.order, err = p.parseOrder(); return },
-		func() (err error) { p.summary, err = p.flag("summary"); return },
+		func() (err error) { p.summary, err = p.flag(v1.ParamSummary); return },
 		func() (err error) { p.empty, err = p.parseEmpty(); return },
 	} {
 		if err := step(); err != nil {
@@ -45,8 +46,9 @@ func parse(values url.Values, maxLimit int) (parameters, error) {
 	return p, nil
 }
 
-// time reads a time, and moves it into the range in which times are stored. A plus sign that a client forgot to escape
-// arrives as a space; no other space can be in a time.
+// time parses a time, and moves it into the range of times that can be stored.
+// A plus sign that a client did not escape arrives as a space. A valid time
+// contains no space, so it is replaced.
 func (p parameters) time(name, mistake string) (time.Time, error) {
 	text := p.values.Get(name)
 	if text == "" {
@@ -54,8 +56,8 @@ func (p parameters) time(name, mistake string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		if mended, again := time.Parse(time.RFC3339Nano, strings.Replace(text, " ", "+", 1)); again == nil {
-			t, err = mended, nil
+		if escaped, again := time.Parse(time.RFC3339Nano, strings.Replace(text, " ", "+", 1)); again == nil {
+			t, err = escaped, nil
 		}
 	}
 	if err != nil {
@@ -70,9 +72,10 @@ func (p parameters) time(name, mistake string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// parseLimit reads the page's size. Numbers out of range mean the maximum, however large they are.
+// parseLimit parses the size of a page. A number out of range means the
+// maximum.
 func (p parameters) parseLimit(most int) (int, error) {
-	text := p.values.Get("limit")
+	text := p.values.Get(v1.ParamLimit)
 	if text == "" {
 		return most, nil
 	}
@@ -81,7 +84,7 @@ func (p parameters) parseLimit(most int) (int, error) {
 	case errors.Is(err, strconv.ErrRange):
 		return most, nil
 	case err != nil:
-		return 0, &fixedError{textBadLimit + err.Error()}
+		return 0, &fixedError{v1.InvalidLimitText + err.Error()}
 	case n <= 0 || n > most:
 		return most, nil
 	default:
@@ -90,13 +93,13 @@ func (p parameters) parseLimit(most int) (int, error) {
 }
 
 func (p parameters) parseOrder() (history.Order, error) {
-	switch text := p.values.Get("order"); text {
-	case "", "asc":
+	switch text := p.values.Get(v1.ParamOrder); text {
+	case "", v1.OrderAscending:
 		return history.OldestFirst, nil
-	case "desc":
+	case v1.OrderDescending:
 		return history.NewestFirst, nil
 	default:
-		return 0, invalid("order", text, "want asc or desc")
+		return 0, invalid(v1.ParamOrder, text, "want asc or desc")
 	}
 }
 
@@ -113,28 +116,28 @@ func (p parameters) flag(name string) (bool, error) {
 }
 
 func (p parameters) parseEmpty() (bool, error) {
-	switch text := p.values.Get("empty"); text {
-	case "", "404":
+	switch text := p.values.Get(v1.ParamEmpty); text {
+	case "", v1.EmptyNotFound:
 		return false, nil
-	case "200":
+	case v1.EmptyOK:
 		return true, nil
 	default:
-		return false, invalid("empty", text, "want 200 or 404")
+		return false, invalid(v1.ParamEmpty, text, "want 200 or 404")
 	}
 }
 
-// cursor reads one cursor out of a text that came from the parameter of that name.
+// cursor parses one cursor of [v1.ParamCursor].
 func cursor(text string) (history.Cursor, error) {
 	c, err := history.ParseCursor(text)
 	if err != nil || text != "" && c.Before(time.Unix(0, 0)) {
-		return c, invalid("cursor", text, "want one from an answer of this recorder")
+		return c, invalid(v1.ParamCursor, text, "want one from an answer of this recorder")
 	}
 	return c, nil
 }
 
-// revisions reads "14" or "13,14".
+// revisions parses a list such as "13,14".
 func (p parameters) revisions() ([]uint64, error) {
-	text := p.values.Get("revision")
+	text := p.values.Get(v1.ParamRevision)
 	if text == "" {
 		return nil, nil
 	}
@@ -142,37 +145,39 @@ func (p parameters) revisions() ([]uint64, error) {
 	for part := range strings.SplitSeq(text, ",") {
 		n, err := strconv.ParseUint(strings.TrimSpace(part), 10, 64)
 		if err != nil || n == 0 {
-			return nil, invalid("revision", text, "want one or more numbers from 1, with commas between them")
+			return nil, invalid(v1.ParamRevision, text, "want one or more numbers from 1, with commas between them")
 		}
 		revisions = append(revisions, n)
 	}
 	return revisions, nil
 }
 
-// invalid is a mistake in an additive parameter.
+// invalid returns the error of a parameter that is not fixed.
 func invalid(name, value, want string) error {
 	return history.Errorf(history.Invalid, "parameter %s: invalid value %q: %s", name, value, want)
 }
 
-// timeline reads the question that the events endpoint is asked. It reports false where nothing can match: verbs and users
-// that no watch sees.
+// timeline returns the question for [v1.EventsPath]. It reports false if
+// nothing can match, because no watch shows the verb or the user.
 func (p parameters) timeline() (query.Timeline, bool, error) {
-	q := query.Timeline{Group: p.values.Get("group"), Order: p.order, Limit: p.limit, Bare: p.summary}
+	q := query.Timeline{Group: p.values.Get(v1.ParamGroup), Order: p.order, Limit: p.limit, Bare: p.summary}
 	q.Start, q.End = p.start, p.end
-	q.Namespace, q.Name = p.values.Get("namespace"), p.values.Get("resourceName")
-	q.UID, q.Manager = types.UID(p.values.Get("uid")), p.values.Get("manager")
-	if text := p.values.Get("resourceType"); text != "" {
+	q.Namespace = history.ParseNamespaceScope(p.values.Get(v1.ParamNamespace))
+	q.Name = p.values.Get(v1.ParamResourceName)
+	q.UID = types.UID(p.values.Get(v1.ParamUID))
+	q.Manager = p.values.Get(v1.ParamManager)
+	if text := p.values.Get(v1.ParamResourceType); text != "" {
 		q.Types = strings.Split(text, ",")
 	}
 	possible := true
-	if text := p.values.Get("verb"); text != "" {
+	if text := p.values.Get(v1.ParamVerb); text != "" {
 		verb, err := history.ParseVerb(text)
 		q.Verbs, possible = []history.Verb{verb}, err == nil
 	}
-	if user := p.values.Get("user"); user != "" && user != v1.WatcherUser {
+	if user := p.values.Get(v1.ParamUser); user != "" && user != v1.WatcherUser {
 		possible = false
 	}
 	var err error
-	q.After, err = cursor(p.values.Get("cursor"))
+	q.After, err = cursor(p.values.Get(v1.ParamCursor))
 	return q, possible, err
 }

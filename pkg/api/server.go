@@ -9,85 +9,92 @@ import (
 	"time"
 )
 
-// Patience is how long a server waits for a client. Zero fields take their defaults.
-type Patience struct {
-	Request time.Duration // until a request is there, with a body that nobody reads. Default: 10 s.
-	Idle    time.Duration // until the next one comes. Default: 2 min.
-	// Taking is how long a client may need to take the next part of an answer, of 128 KiB at the most. One that goes on doing so is
-	// waited for as long as it takes. Default: 30 s.
-	Taking time.Duration
+// Timeouts bound how long a server waits for a client. Zero fields have
+// defaults.
+type Timeouts struct {
+	Request time.Duration // for a complete request, including a body that is ignored. Default: 10 s.
+	Idle    time.Duration // for the next request of a connection. Default: 2 min.
+	// WriteIdle bounds the time in which a client accepts no part of an answer.
+	// A slow client is served as long as it makes progress; the connection
+	// buffers up to 128 KiB, so progress is seen in steps. Default: 30 s.
+	WriteIdle time.Duration
 }
 
-// The defaults of [Patience].
+// The defaults of [Timeouts].
 const (
-	defaultRequest = 10 * time.Second
-	defaultIdle    = 2 * time.Minute
-	defaultTaking  = 30 * time.Second
+	defaultRequest   = 10 * time.Second
+	defaultIdle      = 2 * time.Minute
+	defaultWriteIdle = 30 * time.Second
 )
 
 const (
 	maxHeaderBytes = 64 << 10
-	// paceBytes is how much of an answer is written at a time, each with its own deadline.
-	paceBytes = 16 << 10
-	// sendBuffer is how much of an answer, in bytes, a connection holds that its client has not taken yet. Linux lets a writer go
-	// on when a third of that is free, and by itself makes it up to 4 MB: a client that takes 40 kB/s would seem to take nothing.
+	// chunkBytes is how much of an answer is written with one deadline.
+	chunkBytes = 16 << 10
+	// sendBuffer bounds the part of an answer, in bytes, that the system
+	// buffers for a connection.
+	//
+	// Linux wakes a blocked writer when a third of the buffer is free, and
+	// grows the buffer to up to 4 MB by default. A client that reads 40 kB/s
+	// would seem to read nothing for longer than WriteIdle.
 	sendBuffer = 128 << 10
 )
 
-// NewServer returns an HTTP server with every limit set that a stranger could try. It has none to how long an answer takes: where a
-// deadline passes for the whole of it, an answer is cut off whose client still reads.
+// NewServer returns an HTTP server with all limits that protect it from
+// clients. The time of a whole answer is not limited, because a deadline would
+// cut off clients that still read.
 //
-// An answer that is cut off ends the connection, and never looks whole: its last chunk is missing, or bytes are that its
-// Content-Length counts.
-func NewServer(handler http.Handler, p Patience, logger *slog.Logger) *http.Server {
-	p = Patience{cmp.Or(p.Request, defaultRequest), cmp.Or(p.Idle, defaultIdle), cmp.Or(p.Taking, defaultTaking)}
+// An answer that is cut off ends the connection and is never complete: its last
+// chunk is missing, or it is shorter than its Content-Length.
+func NewServer(handler http.Handler, t Timeouts, logger *slog.Logger) *http.Server {
+	t = Timeouts{cmp.Or(t.Request, defaultRequest), cmp.Or(t.Idle, defaultIdle), cmp.Or(t.WriteIdle, defaultWriteIdle)}
 	return &http.Server{
-		Handler:        paced(handler, p.Taking),
-		ReadTimeout:    p.Request,
-		IdleTimeout:    p.Idle,
+		Handler:        withWriteDeadlines(handler, t.WriteIdle),
+		ReadTimeout:    t.Request,
+		IdleTimeout:    t.Idle,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-		ConnContext:    bounded,
+		ConnContext:    limitSendBuffer,
 	}
 }
 
-// bounded bounds what the system buffers for a connection.
-func bounded(ctx context.Context, c net.Conn) context.Context {
+// limitSendBuffer sets the size of a connection's buffer.
+func limitSendBuffer(ctx context.Context, c net.Conn) context.Context {
 	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // one that is closed already is noticed where it is read
+		_ = tcp.SetWriteBuffer(sendBuffer) // fails only on a closed connection, as the next read does
 	}
 	return ctx
 }
 
-// paced gives each part of an answer its own deadline.
-func paced(next http.Handler, taking time.Duration) http.Handler {
+// withWriteDeadlines gives each chunk of an answer a deadline of its own.
+func withWriteDeadlines(next http.Handler, writeIdle time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := &pacer{w, http.NewResponseController(w), taking}
-		defer p.extend() // for what is still buffered then
+		d := &deadlineWriter{w, http.NewResponseController(w), writeIdle}
+		defer d.extend() // for what is still buffered when the handler returns
 		if r.ContentLength != 0 {
-			w.Header().Set("Connection", "close") // otherwise the server waits for the body while the handler answers
+			w.Header().Set("Connection", "close") // otherwise the server reads the body before it sends the answer
 		}
-		next.ServeHTTP(p, r)
+		next.ServeHTTP(d, r)
 	})
 }
 
-// pacer is an answer that is written in parts.
-type pacer struct {
+// deadlineWriter writes an answer in chunks.
+type deadlineWriter struct {
 	http.ResponseWriter
 
 	controller *http.ResponseController
-	taking     time.Duration
+	writeIdle  time.Duration
 }
 
-// extend lets the client take its time anew. It fails only where writing does.
-func (p *pacer) extend() { _ = p.controller.SetWriteDeadline(time.Now().Add(p.taking)) }
+// extend sets the deadline of the next chunk. It fails only if a write would.
+func (d *deadlineWriter) extend() { _ = d.controller.SetWriteDeadline(time.Now().Add(d.writeIdle)) }
 
-// Write passes the bytes on.
-func (p *pacer) Write(b []byte) (n int, err error) {
+// Write writes the bytes in chunks.
+func (d *deadlineWriter) Write(b []byte) (n int, err error) {
 	for {
-		part := b[n:min(n+paceBytes, len(b))]
-		p.extend()
-		written, err := p.ResponseWriter.Write(part)
+		chunk := b[n:min(n+chunkBytes, len(b))]
+		d.extend()
+		written, err := d.ResponseWriter.Write(chunk)
 		if n += written; err != nil || n == len(b) {
 			return n, err
 		}
@@ -95,4 +102,4 @@ func (p *pacer) Write(b []byte) (n int, err error) {
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (p *pacer) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+func (d *deadlineWriter) Unwrap() http.ResponseWriter { return d.ResponseWriter }

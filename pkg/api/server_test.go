@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// golden compares with a file, or writes it where the tests run with -update.
+// golden compares got with a file, or writes the file if the tests run with
+// -update.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	file = "testdata/" + file
@@ -38,11 +39,12 @@ func golden(t *testing.T, file, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s differs; got\n%s", file, got)
+		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
 	}
 }
 
-// server is the API in front of a real log. The log's clock moves on by a second with every record.
+// server is the API of a real log. The log's clock advances by a second with
+// each record.
 type server struct {
 	http.Handler
 
@@ -91,7 +93,7 @@ func (s *server) put(records ...*history.Record) {
 	}
 }
 
-// get asks, and returns the status, the header and the body.
+// get sends a request, and returns the status, the headers and the body.
 func (s *server) get(target string) (int, http.Header, string) {
 	s.tb.Helper()
 	return s.do(http.MethodGet, target)
@@ -107,7 +109,7 @@ func (s *server) do(method, target string) (int, http.Header, string) {
 	return w.Code, w.Header(), w.Body.String()
 }
 
-// change is a version of an object of one of the resources above, with a body that says what it is.
+// change returns a version of an object of a registered resource.
 func change(verb history.Verb, resource, namespace, name, body string) *history.Record {
 	group, kind := "", map[string]string{
 		"pods": "Pod", "nodes": "Node", "events": "Event", "configmaps": "ConfigMap", "deployments": "Deployment", "replicasets": "ReplicaSet",
@@ -122,7 +124,7 @@ func change(verb history.Verb, resource, namespace, name, body string) *history.
 	}
 }
 
-// regarding is an Event about a record's object.
+// regarding returns an Event regarding a record's object.
 func regarding(name string, of *history.Record, body string) *history.Record {
 	r := change(history.Create, "events", "shop", name, body)
 	r.Regarding = &history.Target{

@@ -1,11 +1,15 @@
-// Package archive is the file that a part of a history is exported to, and what answers questions from such a file.
+// Package archive writes exports and answers queries from them. An export is a
+// file with the versions and gaps of a range of time.
 //
-// The file is a format of its own, of versions and gaps and not of a database's keys: whatever the database becomes, an export stays
-// readable. It is described byte by byte in docs/storage-format.md. [Write] writes one of an excerpt, and [Open] makes an excerpt
-// of one and puts it into a log of its own, in a temporary directory, which answers what the original would have answered.
+// The file has a format of its own, which does not depend on the database's
+// keys: an export stays readable when the database changes.
+// docs/storage-format.md describes the format byte by byte. [Write] writes an
+// excerpt of a log. [Open] imports an export into a temporary log, which
+// returns what the original log would return about the range.
 //
-// The invariant: what is read is what was written, all of it, or an error. Nothing is answered from a file before it has been read
-// to its end.
+// Invariant: a query is answered only after the whole file was read and
+// verified. A file that differs from what was written is an error.
 //
-// It reads no object, and knows of no secrets: values were hashed when they were recorded, and the key stays where it is.
+// The package does not parse objects. Secret values were hashed when they were
+// recorded, and the redaction key is not exported.
 package archive

@@ -6,16 +6,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// The parts of the format, for tests that are about nothing else.
+// The encoding of versions.
 var (
 	AppendVersion = appendVersion
 	DecodeVersion = decodeVersion
 )
 
-// The magic, for tests that put files together.
+// Magic is the beginning of an export.
 const Magic = magic
 
-// ReadAll reads an export to its end, and makes no log of it.
+// ReadAll reads an export to its end, without a log.
 func ReadAll(in io.Reader) ([]*history.Record, error) {
 	s, done, err := newSource(in, nil)
 	if err != nil {
@@ -25,7 +25,7 @@ func ReadAll(in io.Reader) ([]*history.Record, error) {
 	return s.all()
 }
 
-// ReadFrames is ReadAll of frames that are not in a container.
+// ReadFrames is ReadAll for frames without a container.
 func ReadFrames(r frames) ([]*history.Record, error) {
 	s := &source{r: r}
 	if err := s.begin(); err != nil {

@@ -1,68 +1,128 @@
 package archive
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 	"github.com/watchhistory/watchhistory/pkg/internal/container"
 )
 
-// magic is what an export begins with.
+// magic is the beginning of an export.
 const magic = "watchhistory export\n"
 
-// format is the version of the layout.
+// format is the version of the file format.
 const format = 1
 
-// The kinds of an export's frames, in the order in which they come.
+// The kinds of frames, in the order of the file.
 const (
 	headerFrame    = 'H' // once
 	catalogueFrame = 'C' // once
-	gapFrame       = 'G' // any number of times, as the next two
-	standingFrame  = 'S'
+	gapFrame       = 'G' // any number, like the next two
+	baselineFrame  = 'S'
 	versionFrame   = 'V'
 	footerFrame    = 'F' // once
 )
 
-// Header says what an export is of.
+// Header describes the extent of an export.
 type Header struct {
 	Format    int       `json:"format"`
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`                 // exclusive
-	Resources []string  `json:"resources,omitempty"` // "plural" or "plural.group"; none: all
+	Resources []string  `json:"resources,omitempty"` // "plural" or "plural.group"; empty: all
 	Namespace string    `json:"namespace,omitempty"` // as in [history.Extent]
 	Created   time.Time `json:"created"`
 	MadeBy    string    `json:"madeBy"` // a program and its version
 }
 
-// Counts are the numbers of what an export holds.
+// Counts are the numbers of entries in an export.
 type Counts struct {
 	Gaps      int64 `json:"gaps"`
-	Baselines int64 `json:"standing"` // versions that stood when the range begins
-	Versions  int64 `json:"versions"` // those of the range
+	Baselines int64 `json:"standing"` // the newest versions before the range
+	Versions  int64 `json:"versions"` // versions of the range
 }
 
-// refused says in the user's words why a file can't be read.
-func refused(err error) error {
+// readError returns a [history.Invalid] error if a file is not an export or is
+// damaged. Other errors are errors of reading.
+func readError(err error) error {
 	switch {
 	case errors.Is(err, container.ErrForeign):
-		return history.Errorf(history.Invalid, "it is no export of watchhistory-recorder")
-	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt), errors.Is(err, binval.ErrCorrupt):
-		return history.Errorf(history.Invalid, "it is damaged (%v): use another copy of it, or export again", err)
+		return history.Errorf(history.Invalid, "not an export of watchhistory-recorder")
+	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt),
+		errors.Is(err, binval.ErrCorrupt):
+		return history.Errorf(history.Invalid, "damaged (%v): use another copy or export again", err)
 	default:
-		return fmt.Errorf("read the export: %w", err)
+		return fmt.Errorf("read export: %w", err)
 	}
 }
 
-// checkFormat refuses what a newer program made.
-func checkFormat(h *Header) error {
-	if h.Format > format {
-		return history.Errorf(history.Invalid, "it has format %d, and this program knows formats up to %d: use a newer one", h.Format, format)
-	}
+// checkHeader rejects a file of another format, or without a valid range.
+func checkHeader(h *Header) error {
 	if h.Format < 1 || !h.Start.Before(h.End) {
 		return binval.Corrupt("header")
 	}
+	if h.Format != format {
+		return history.Errorf(history.Invalid,
+			"export format %d is not supported: this program reads format %d", h.Format, format)
+	}
 	return nil
+}
+
+// appendVersion appends an encoded version. The object comes last, and extends
+// to the end.
+func appendVersion(b []byte, r *history.Record) []byte {
+	b = append(b, binval.Flags(r))
+	b = binary.AppendUvarint(binval.AppendTime(b, r.Time), r.Revision)
+	b = binval.AppendText(binval.AppendText(b, r.Ref.Group), r.Ref.Resource)
+	b = binval.AppendText(binval.AppendText(binval.AppendText(b, r.Ref.Namespace), r.Ref.Name), r.Ref.UID)
+	b = binval.AppendText(binval.AppendText(binval.AppendText(b, r.Version), r.Kind), r.RV)
+	return append(binval.AppendAttributes(b, r), r.Object...)
+}
+
+// decodeVersion is the inverse of appendVersion. The record does not share
+// memory with b.
+func decodeVersion(b []byte) (*history.Record, error) {
+	r, rec := binval.NewReader(b), &history.Record{}
+	flags := r.Flags(rec)
+	rec.Time, rec.Revision = requiredTime(r), r.Uvarint()
+	rec.Ref = history.ObjectRef{
+		Group: r.Text(), Resource: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text()),
+	}
+	rec.Version, rec.Kind, rec.RV = r.Text(), r.Text(), r.Text()
+	r.Attributes(rec, flags)
+	if object := r.Rest(); len(object) > 0 {
+		rec.Object = append([]byte(nil), object...)
+	}
+	return rec, r.Err()
+}
+
+// requiredTime reads a time that must not be zero.
+func requiredTime(r *binval.Reader) time.Time {
+	t := r.Time()
+	if t.IsZero() {
+		r.Fail("missing time")
+	}
+	return t
+}
+
+// appendGap appends an encoded gap.
+func appendGap(b []byte, g *history.Gap) []byte {
+	b = binval.AppendText(binval.AppendText(b, g.Group), g.Resource)
+	b = binval.AppendTime(binval.AppendTime(b, g.Start), g.End)
+	return binval.AppendText(binval.AppendText(b, g.Reason), g.Detail)
+}
+
+// decodeGap is the inverse of appendGap.
+func decodeGap(b []byte) (history.Gap, error) {
+	r := binval.NewReader(b)
+	g := history.Gap{
+		Group: r.Text(), Resource: r.Text(), Start: requiredTime(r), End: r.Time(),
+		Reason: history.GapReason(r.Text()), Detail: r.Text(),
+	}
+	return g, r.Done()
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// sampleVersion has something in every field.
+// sampleVersion returns a record with a value in every field.
 func sampleVersion() *history.Record {
 	r := version("widgets.example.com", "web", history.Update)
 	r.Time, r.Revision, r.Initial, r.InferredSince = time.Unix(1_790_000_000, 7).UTC(), 3, true, time.Unix(1_780_000_000, 0).UTC()
@@ -21,7 +21,7 @@ func sampleVersion() *history.Record {
 	return r
 }
 
-// FuzzVersion checks that what is read of arbitrary bytes is written in the same way, and that everything else is an error.
+// FuzzVersion encodes again what it could decode, and decodes it again.
 func FuzzVersion(f *testing.F) {
 	f.Add(archive.AppendVersion(nil, sampleVersion()))
 	f.Add([]byte{1})
@@ -32,23 +32,24 @@ func FuzzVersion(f *testing.F) {
 		}
 		again, err := archive.DecodeVersion(archive.AppendVersion(nil, r))
 		if err != nil || !reflect.DeepEqual(again, r) {
-			t.Errorf("%+v comes back as %+v, %v", r, again, err)
+			t.Errorf("got %+v, error %v, want %+v", again, err, r)
 		}
 	})
 }
 
-// FuzzFile reads arbitrary bytes. What a container lets pass is the matter of FuzzFrames.
+// FuzzFile reads arbitrary files. FuzzFrames tests what the container
+// accepts.
 func FuzzFile(f *testing.F) {
 	f.Add(built(f, wholeFile()...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if records, err := archive.ReadAll(bytes.NewReader(b)); err != nil && records != nil {
-			t.Errorf("an error, %v, and %d records", err, len(records))
+			t.Errorf("got %d records with the error %v, want none", len(records), err)
 		}
 	})
 }
 
-// FuzzFrames reads arbitrary bytes as frames: a kind, a length of two bytes, and so many bytes. What is read would be written in the
-// same way, and everything else is an error.
+// FuzzFrames reads arbitrary bytes as frames: a kind, a length of two bytes,
+// and the payload. It writes again what it could read, and reads it again.
 func FuzzFrames(f *testing.F) {
 	for _, parts := range [][]part{wholeFile(), {wholeFile()[0], {'C', `null`}, {'G', "\x0d\x00\x04pods\x01\x02\x00\x00\x01r\x00"}, {'F', `{"gaps":1}`}}} {
 		var b []byte
@@ -68,11 +69,12 @@ func FuzzFrames(f *testing.F) {
 		parts := list{wholeFile()[0], {'C', `[]`}, {'V', entries(records...)}, {'F', fmt.Sprintf(`{"versions":%d}`, len(records))}}
 		again, err := archive.ReadFrames(&parts)
 		if err != nil || !reflect.DeepEqual(again, records) {
-			t.Errorf("%d records come back as %d, %v", len(records), len(again), err)
+			t.Errorf("got %d records, error %v, want the %d records as they were", len(again), err, len(records))
 		}
 	})
 }
 
+// wholeFile returns the frames of a valid file.
 func wholeFile() []part {
 	return []part{
 		{'H', `{"format":1,"start":"2021-01-02T12:00:00Z","end":"2021-01-02T13:00:00Z"}`},
@@ -83,10 +85,10 @@ func wholeFile() []part {
 	}
 }
 
-// list is a list of frames that is read.
+// list is a list of frames.
 type list []part
 
-// Next returns the next one.
+// Next returns the next frame.
 func (l *list) Next() (byte, []byte, error) {
 	if len(*l) == 0 {
 		return 0, nil, io.EOF
@@ -96,7 +98,7 @@ func (l *list) Next() (byte, []byte, error) {
 	return p.kind, []byte(p.payload), nil
 }
 
-// frames makes frames of arbitrary bytes.
+// frames returns the frames that arbitrary bytes encode.
 func frames(b []byte) *list {
 	l := &list{}
 	for len(b) > 3 {

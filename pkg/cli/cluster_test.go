@@ -16,7 +16,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// sharedShortName are two CRDs with one short name, in a category of their own.
+// sharedShortName contains two CRDs with the same short name and category.
 const sharedShortName = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -40,7 +40,7 @@ spec:
   - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 `
 
-// kubectl runs the real kubectl, and returns what it wrote to both streams.
+// kubectl runs the real kubectl, and returns its stdout and stderr.
 func kubectl(t *testing.T, cluster *clustertest.Cluster, stdin string, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
@@ -53,14 +53,14 @@ func kubectl(t *testing.T, cluster *clustertest.Cluster, stdin string, args ...s
 	return out.String(), errOut.String()
 }
 
-// nameCase is a command line, and what it prints.
+// nameCase is a command line and its expected output.
 type nameCase struct {
 	args, stdout, stderr string
 	code                 int
 }
 
-// nameCases are command lines about a story with the CRDs, and the warning that
-// their short name brings.
+// nameCases returns command lines for a story with the CRDs. The warning is the
+// one of kubectl about their short name.
 func nameCases(warning string) []nameCase {
 	const workloads = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
 	return []nameCase{
@@ -76,16 +76,16 @@ func nameCases(warning string) []nameCase {
 		{"get all -A --since 13m", workloads + "widget.a.cli.example/w\n", "", 0},
 		{"get all,cm,deploy --since 13m", workloads + "widget.a.cli.example/w\nconfigmap/events\n", "", 0},
 		{"get cm events", "configmap/events\n", "", 0},
-		{"get deploy events", "", "error: no history of deployments.apps \"events\" in shop namespace: 'kubectl watchhistory get deployments.apps -A' shows which have one\n", 1},
-		{"get cm,deploy events", "configmap/events\n", "error: no history of deployments.apps \"events\" in shop namespace: 'kubectl watchhistory get deployments.apps -A' shows which have one\n", 1},
+		{"get deploy events", "", "error: no history of deployments.apps \"events\" in shop namespace: 'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
+		{"get cm,deploy events", "configmap/events\n", "error: no history of deployments.apps \"events\" in shop namespace: 'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
 		{"get all web", "", "error: \"all\" is a category of several types: give the type of \"web\"\n", 1},
 		{"get all/web", "", "error: \"all\" is a category of several types: give the type of \"web\"\n", 1},
 		{"get deploy.apps,deployments.v1.apps,Deployment --since 13m", "deployment.apps/web\n", "", 0},
 	}
 }
 
-// testNames: types, names, categories and shared short names mean to the plugin
-// what they mean to kubectl.
+// testNames checks that types, names, categories and shared short names have
+// the same meaning as in kubectl.
 func testNames(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	kubectl(t, cluster, sharedShortName, "apply", "-f", "-")
@@ -99,13 +99,13 @@ func testNames(t *testing.T, cluster *clustertest.Cluster) {
 			t.Fatal(err)
 		}
 	}
-	r.tell()
+	r.writeStory()
 	r.write(6*time.Minute, &history.Record{Ref: ref("a.cli.example", "widgets", "shop", "w", "uid-w"), Kind: "Widget", Verb: history.Create, Object: []byte(`{}`)})
 	r.write(5*time.Minute, &history.Record{Ref: ref("b.cli.example", "wagons", "", "g", "uid-g"), Kind: "Wagon", Verb: history.Create, Object: []byte(`{}`)})
 	r.write(4*time.Minute, &history.Record{Ref: ref("", "configmaps", "shop", "events", "uid-e"), Kind: "ConfigMap", Verb: history.Create, Object: []byte(`{}`)})
 	_, warning := kubectl(t, cluster, "", "get", "wg", "-n", "default", "--ignore-not-found")
 	if warning, _, _ = strings.Cut(warning, "\n"); !strings.Contains(warning, "could also match lower priority resource") {
-		t.Fatalf("kubectl warns of nothing: %q", warning)
+		t.Fatalf("kubectl: got stderr %q, want a warning about the short name", warning)
 	}
 	for _, tt := range nameCases(warning) {
 		t.Run(tt.args, func(t *testing.T) {
@@ -113,13 +113,14 @@ func testNames(t *testing.T, cluster *clustertest.Cluster) {
 			args := append(strings.Fields(tt.args), "-o", "name", "-n", "shop", "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())
 			code, stderr := run(t.Context(), r, &out, args...)
 			if stderr = strings.ReplaceAll(stderr, "'cli.test ", "'kubectl watchhistory "); code != tt.code || out.String() != tt.stdout || stderr != tt.stderr {
-				t.Errorf("exit code %d, want %d\nstdout %q\nwant   %q\nstderr %q\nwant   %q", code, tt.code, out.String(), tt.stdout, stderr, tt.stderr)
+				t.Errorf("got exit code %d, want %d\nstdout %q\nwant   %q\nstderr %q\nwant   %q", code, tt.code, out.String(), tt.stdout, stderr, tt.stderr)
 			}
 		})
 	}
 }
 
-// applied are two versions of objects, with what makes YAML hard.
+// applied returns manifests of one version of several objects, with strings
+// that are difficult in YAML.
 func applied(version int) string {
 	return fmt.Sprintf(`
 apiVersion: v1
@@ -159,8 +160,8 @@ stringData: {token: "%[1]d"}
 `, version, strings.Repeat("k", 200))
 }
 
-// testApply: what --revision prints is the object as it was, which kubectl
-// applies to the living object, and to none.
+// testApply checks that kubectl can apply the output of --revision: over a
+// newer version, and after the object was deleted.
 func testApply(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	const namespace = "bring-back"
@@ -215,15 +216,15 @@ func testApply(t *testing.T, cluster *clustertest.Cluster) {
 		got, want := live(kind), original[kind]
 		for _, field := range []string{"spec", "data", "binaryData"} {
 			got, want := fmt.Sprintf("%q", got.Object[field]), fmt.Sprintf("%q", want.Object[field])
-			if kind == "service" { // a new one gets a new address
+			if kind == "service" { // a new Service gets a new address
 				continue
 			}
 			if got != want {
-				t.Errorf("%s %s: %s is\n%s\nwant\n%s", after, kind, field, got, want)
+				t.Errorf("%s %s: %s: got\n%s\nwant\n%s", after, kind, field, got, want)
 			}
 		}
 		if got.GetAnnotations()["note"] != want.GetAnnotations()["note"] {
-			t.Errorf("%s %s: annotations are %q, want %q", after, kind, got.GetAnnotations(), want.GetAnnotations())
+			t.Errorf("%s %s: annotations: got %q, want %q", after, kind, got.GetAnnotations(), want.GetAnnotations())
 		}
 	}
 	for kind := range objects {

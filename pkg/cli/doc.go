@@ -1,8 +1,25 @@
-// Package cli is the kubectl plugin's command line: its commands, their flags, and what they print where.
+// Package cli is the command line of the kubectl plugin: its commands, their
+// flags and their output.
 //
-// A command is an options struct that goes through Complete, Validate and Run. Its streams, its clock and its environment
-// are injected; the package keeps no state and ends no process. stdout carries data only; everything else, what was left
-// out included, goes to stderr. Exit codes are decided in one place, [Main].
+// A command is an options struct with the steps complete, validate and run. Its
+// streams, clock and environment are injected in an [Environment]. The package
+// has no state and never exits the process. [Main] maps errors to exit codes,
+// in one place.
 //
-// It refuses to guess: a type is what the cluster's discovery or, where that can't tell, the recorder's catalogue says.
+// Invariant: stdout contains only data. Warnings, notes and everything that the
+// output omits go to stderr.
+//
+// The package does not guess the meaning of a type's name. Discovery decides
+// and, if it does not have the type or fails, the recorder's catalogue.
+//
+// # Files
+//
+//   - root.go, exit.go, environment.go: the program and its surroundings
+//   - cmd*.go: the commands
+//   - session.go: the connection to a recorder
+//   - query*.go: what is read from it, and in which range of time
+//   - resolve*.go: types and arguments
+//   - output*.go: formats, and notes on stderr
+//   - completion.go: shell completion
+//   - terminal*.go: widths, colours, progress and states of terminals
 package cli

@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/cli"
 )
 
-// TestDocs compares docs/cli.md with what the commands say of themselves.
+// TestDocs compares docs/cli.md with the help of the commands.
 func TestDocs(t *testing.T) {
 	t.Setenv("KUBECACHEDIR", "~/.kube/cache")
 	root := cli.New(cli.Environment{IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Name: "kubectl watchhistory"})
@@ -30,10 +30,11 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != b.String() {
-		t.Errorf("docs/cli.md is not what the commands say (%v): go test ./pkg/cli -run TestDocs -update rewrites it", err)
+		t.Errorf("docs/cli.md differs from the help of the commands (error %v): go test ./pkg/cli -run TestDocs -update rewrites it", err)
 	}
 }
 
+// document writes the section of a command, and those of its subcommands.
 func document(b *strings.Builder, cmd *cobra.Command) {
 	fmt.Fprintf(b, "\n## %s\n\n%s\n", cmd.CommandPath(), firstOf(cmd.Long, cmd.Short))
 	if cmd.Runnable() && cmd.HasParent() {
@@ -48,6 +49,7 @@ func document(b *strings.Builder, cmd *cobra.Command) {
 	}
 }
 
+// flags writes a table of flags.
 func flags(b *strings.Builder, fs *pflag.FlagSet) {
 	if !fs.HasAvailableFlags() {
 		return

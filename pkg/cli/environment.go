@@ -2,128 +2,129 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"slices"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
 )
 
-// Environment is what a command runs in.
+// The names under which kubectl looks for this program: as a plugin, and as the
+// completer of the plugin's command line.
+const (
+	pluginPrefix  = "kubectl-"
+	completerName = "kubectl_complete-watchhistory"
+)
+
+// maxClockSkew is the clock difference above which a warning is printed.
+const maxClockSkew = time.Minute
+
+// Environment contains everything that a command takes from its process.
 type Environment struct {
 	genericiooptions.IOStreams
 
 	Now       func() time.Time
 	LookupEnv func(name string) (string, bool)
-	Name      string // how people call the program: "kubectl watchhistory"
+	Name      string // how users call the program: "kubectl watchhistory"
 	Version   string // of the program
 
-	plain   bool                 // a terminal among the streams does not obey escape sequences
-	waiting *waiting             // what a terminal shows while an answer is awaited; nil: nothing
-	logsIn  bool                 // the cluster's credentials may have to be asked for
-	ahead   func() time.Duration // how far the recorder's clock is ahead of Now; nil before anyone has asked it
+	noEscapes   bool                 // a terminal among the streams does not support escape sequences
+	progress    *progressLine        // nil means that no progress is shown
+	mayLogIn    bool                 // a credential plugin may prompt
+	clockOffset func() time.Duration // the recorder's time minus Now; nil before a recorder is connected
 }
 
-// recorderNow is the time on the recorder's clock, which relative times and
-// ages go by: it is the one that recorded.
+// System returns the environment of this process. If version is empty, it is
+// the module version of the build.
+func System(version string) Environment {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "" {
+		version = info.Main.Version
+	}
+	return Environment{
+		IOStreams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
+		Now:       time.Now,
+		LookupEnv: os.LookupEnv,
+		Name:      commandName(os.Args[0]),
+		Version:   version,
+	}
+}
+
+// Arguments returns the command line of args, without the program's name. If
+// the program is called as the plugin's completer, the command line is a
+// request for completion.
+func Arguments(args []string) []string {
+	if commandName(args[0]) == completerName {
+		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)
+	}
+	return args[1:]
+}
+
+// commandName returns what users type to call the program at path. A plugin is
+// called through kubectl.
+func commandName(path string) string {
+	name := filepath.Base(path)
+	if ext := filepath.Ext(name); strings.EqualFold(ext, ".exe") {
+		name = strings.TrimSuffix(name, ext)
+	}
+	if plugin, ok := strings.CutPrefix(name, pluginPrefix); ok {
+		return "kubectl " + strings.ReplaceAll(plugin, "_", "-")
+	}
+	return name
+}
+
+// recorderNow returns the time of the recorder's clock. The recorder dated the
+// records, so relative times and ages are relative to its clock.
 func (e *Environment) recorderNow() time.Time {
-	if e.ahead == nil {
+	if e.clockOffset == nil {
 		return e.Now()
 	}
-	return e.Now().Add(e.ahead())
+	return e.Now().Add(e.clockOffset())
 }
 
-// noticeableSkew is the difference of clocks that people are told about.
-const noticeableSkew = time.Minute
-
-// warnOfSkew warns if this machine's clock differs much from the recorder's.
+// warnOfSkew warns if this machine's clock differs from the recorder's by more
+// than maxClockSkew.
 func (e *Environment) warnOfSkew() {
-	if e.ahead == nil || e.ahead().Abs() <= noticeableSkew {
+	if e.clockOffset == nil || e.clockOffset().Abs() <= maxClockSkew {
 		return
 	}
-	where := "ahead of"
-	if e.ahead() > 0 {
-		where = "behind"
+	relation := "ahead of"
+	if e.clockOffset() > 0 {
+		relation = "behind"
 	}
-	e.note(fmt.Sprintf("Warning: this machine's clock is %s %s the recorder's; relative times and ages go by the recorder's clock",
-		duration.HumanDuration(e.ahead().Abs().Round(time.Second)), where))
+	e.note(fmt.Sprintf("Warning: this machine's clock is %s %s the recorder's; relative times and ages use the recorder's clock",
+		duration.HumanDuration(e.clockOffset().Abs().Round(time.Second)), relation))
 }
 
-// answer is called before anything of an answer is written, to whichever stream: both may be the terminal that shows progress.
-func (e *Environment) answer() {
-	if e.waiting != nil {
-		e.waiting.end()
+// endProgress removes the progress line. It must be called before output is
+// written to any stream, because both may be the terminal with that line.
+func (e *Environment) endProgress() {
+	if e.progress != nil {
+		e.progress.end()
 	}
 }
 
-// display returns what is suspended while a credential plugin may prompt; nil if nothing is shown, or none may.
-func (e *Environment) display() client.Display {
-	if e.waiting == nil || !e.logsIn {
+// display returns the progress line, which must be suspended while a credential
+// plugin may prompt. It returns nil if there is none, or if no plugin may prompt.
+func (e *Environment) display() kube.Display {
+	if e.progress == nil || !e.mayLogIn {
 		return nil
 	}
-	return e.waiting
+	return e.progress
 }
 
-// mayPrompt hides what a terminal shows while credentials may be asked for, until over is called.
-func (e *Environment) mayPrompt() (over func()) {
+// suspendProgress hides the progress line while a credential plugin may prompt.
+// The caller must call resume.
+func (e *Environment) suspendProgress() (resume func()) {
 	d := e.display()
 	if d == nil {
 		return func() {}
 	}
 	d.Suspend()
 	return d.Resume
-}
-
-// terminalWidth returns the number of columns of the terminal that w writes to, or 0 where it is none.
-func terminalWidth(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor fits
-		return 0
-	}
-	width, _, err := term.GetSize(int(f.Fd())) //nolint:gosec // a file descriptor fits
-	if err != nil || width <= 0 {
-		return defaultWidth
-	}
-	return width
-}
-
-// prepareTerminals makes the streams obey escape sequences, or finds out that
-// they don't. Call restore at the end.
-func (e *Environment) prepareTerminals() (restore func()) {
-	kind, _ := e.LookupEnv("TERM")
-	e.plain = kind == "dumb"
-	var undo []func()
-	for _, w := range []io.Writer{e.Out, e.ErrOut} {
-		if f, ok := w.(*os.File); ok && terminalWidth(f) > 0 {
-			obeyed, restore := enableEscapes(f)
-			e.plain = e.plain || !obeyed
-			undo = append(undo, restore)
-		}
-	}
-	return func() {
-		for _, restore := range slices.Backward(undo) {
-			restore()
-		}
-	}
-}
-
-// defaultWidth is the width of a terminal that does not tell.
-const defaultWidth = 80
-
-// color decides whether answers have colours.
-func (e *Environment) color(mode string) bool {
-	_, refused := e.LookupEnv("NO_COLOR")
-	switch mode {
-	case "always":
-		return true
-	case "never":
-		return false
-	default:
-		return !refused && !e.plain && terminalWidth(e.Out) > 0
-	}
 }

@@ -10,83 +10,104 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/render"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
-// The exit codes. With --exit-code they are those of diff: 0 for nothing to show, 1 for something, 2 for trouble.
-const (
-	exitOK          = 0
-	exitError       = 1
-	exitInterrupted = 130
-)
+// exitInterrupted is the exit code of an interrupted command.
+const exitInterrupted = 130
 
-// interruptPatience is how long an interrupted command may take to clean up.
-const interruptPatience = 100 * time.Millisecond
+// interruptTimeout limits each of the two steps of cleaning up after an
+// interrupt.
+const interruptTimeout = 100 * time.Millisecond
 
-// Main runs the command line args, without the program's name, until it is done or ctx is, and returns the exit code.
+// errFound is the error of a command with --exit-code that wrote something. It
+// is never printed.
+var errFound = errors.New("found something")
+
+// Main runs a command line, without the program's name, and returns the exit
+// code.
 //
-// Once ctx is done it returns at once, whatever the command is busy with: a library that takes no context, a credential
-// plugin that waits for a person, or a reader that does not read. The process is expected to exit then.
+// Once ctx is done, Main returns at once, even if the command is blocked: by a
+// library that takes no context, a credential plugin that waits for input, or a
+// reader that does not read. The caller is expected to exit the process then.
 func Main(ctx context.Context, env Environment, args []string) int {
-	env.waiting = &waiting{w: env.ErrOut}
-	state, escapes := terminalState(env.In), env.prepareTerminals()
+	env.progress = &progressLine{w: env.ErrOut}
+	restoreState, restoreEscapes := terminalState(env.In), env.prepareTerminals()
 	finished := make(chan int, 1)
 	go func() { finished <- run(ctx, env, args) }()
 	select {
 	case code := <-finished:
-		escapes()
+		restoreEscapes()
 		return code
 	case <-ctx.Done():
 	}
-	atMost(interruptPatience, func() { <-finished })
-	atMost(interruptPatience, func() { // the terminal may not take anything
-		state()
-		env.answer()
-		escapes()
+	waitAtMost(interruptTimeout, func() { <-finished })
+	waitAtMost(interruptTimeout, func() { // writes to the terminal may block
+		restoreState()
+		env.endProgress()
+		restoreEscapes()
 	})
 	return exitInterrupted
 }
 
-// atMost returns once do has, or after a while.
-func atMost(patience time.Duration, do func()) {
+// waitAtMost calls f in a goroutine and waits for it, but at most for timeout.
+func waitAtMost(timeout time.Duration, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		do()
+		f()
 	}()
 	select {
 	case <-done:
-	case <-time.After(patience):
+	case <-time.After(timeout):
 	}
 }
 
+// run runs a command line, prints its error, and returns its exit code.
 func run(ctx context.Context, env Environment, args []string) int {
 	root := New(env)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	verdict := verdictOf(isLikeDiff(cmd, args))
-	switch found := (foundError{}); {
+	code, print := exitCode(ctx, err, isLikeDiff(cmd, args))
+	if print {
+		_, _ = fmt.Fprintln(env.ErrOut, "error: "+printable.Text(strings.TrimSpace(err.Error())))
+		if hint := history.HintOf(err); hint != "" {
+			_, _ = fmt.Fprintln(env.ErrOut, printable.Text(hint))
+		}
+	}
+	return code
+}
+
+// exitCode maps a command's error to an exit code, and reports whether the
+// error is printed.
+//
+// Without --exit-code a command exits with 0, or 1 on errors. With --exit-code
+// the codes are those of diff: 0 for no output, 1 for output, 2 for errors.
+func exitCode(ctx context.Context, err error, likeDiff bool) (code int, print bool) {
+	found, failed := 0, 1
+	if likeDiff {
+		found, failed = 1, 2
+	}
+	switch {
 	case err == nil:
-		return exitOK
-	case errors.As(err, &found):
-		return verdict.found
+		return 0, false
+	case errors.Is(err, errFound):
+		return found, false
 	case ctx.Err() != nil:
-		return exitInterrupted
+		return exitInterrupted, false
 	case outputClosed(err):
-		return verdict.found // there was something to write
+		return found, false // there was output to write
 	default:
-		_, _ = fmt.Fprintln(env.ErrOut, "error: "+render.Escape(strings.TrimSpace(err.Error())))
-		return verdict.failed
+		return failed, true
 	}
 }
 
-// isLikeDiff reports whether the exit code is asked to be diff's. Flags after a
-// mistake are not parsed any more, so the arguments decide, too.
+// isLikeDiff reports whether --exit-code is set. Flags after an invalid one are
+// not parsed, so the arguments are searched too.
 func isLikeDiff(cmd *cobra.Command, args []string) bool {
 	set, err := cmd.Flags().GetBool("exit-code")
-	if err != nil { // the command does not have it
+	if err != nil { // the command does not have the flag
 		return false
 	}
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -95,28 +116,13 @@ func isLikeDiff(cmd *cobra.Command, args []string) bool {
 	return set || slices.Contains(args, "--exit-code")
 }
 
-// outputClosed tells whether whoever reads has enough. A connection to the recorder may break in the same words.
+// outputClosed reports whether err means that the reader of the output closed
+// it. A broken connection to the recorder may have the same cause.
 func outputClosed(err error) bool {
-	_, broken := errors.AsType[*client.Error](err)
-	return !broken && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
+	return history.CodeOf(err) != history.Unavailable && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
 }
 
-// verdict is how an answer and an error turn into exit codes.
-type verdict struct{ found, failed int }
-
-func verdictOf(likeDiff bool) verdict {
-	if likeDiff {
-		return verdict{found: 1, failed: 2}
-	}
-	return verdict{found: exitOK, failed: exitError}
-}
-
-// foundError is how a command with --exit-code says that it had something to show.
-type foundError struct{}
-
-// Error is never shown.
-func (foundError) Error() string { return "something was found" }
-
+// invalidf returns an error with the code [history.Invalid].
 func invalidf(format string, args ...any) error {
 	return history.Errorf(history.Invalid, format, args...)
 }

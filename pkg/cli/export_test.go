@@ -1,4 +1,8 @@
 package cli
 
-// OutputClosed is tested by itself: whether a broken connection is reported as a reset or as a broken pipe, the system decides.
+// OutputClosed is tested directly, because the system decides whether a broken
+// connection is a reset or a broken pipe.
 var OutputClosed = outputClosed
+
+// WithHint adds the hint for an error of a connection by URL.
+func WithHint(err error) error { return (&connection{url: "http://h"}).withHint(err) }

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestKrew_CaveatsEnableCompletion: krew links one binary into the PATH, and
-// its caveats give the line that links the completer, too.
+// TestKrew_CaveatsEnableCompletion runs the command of krew's caveats. Krew
+// links only the plugin into the PATH; that command links the completer.
 func TestKrew_CaveatsEnableCompletion(t *testing.T) {
 	manifest, err := os.ReadFile(filepath.Join("..", "..", "krew", "watchhistory.yaml"))
 	if err != nil {
@@ -20,7 +20,7 @@ func TestKrew_CaveatsEnableCompletion(t *testing.T) {
 	}
 	line := regexp.MustCompile(`(?m)^ +(ln .*)$`).FindStringSubmatch(string(manifest))
 	if line == nil {
-		t.Fatal("krew's caveats have no line that links the completer")
+		t.Fatal("got no ln command in krew's caveats, want one that links the completer")
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -35,7 +35,7 @@ func TestKrew_CaveatsEnableCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRecording(t)
-	for range 2 { // an upgrade of the plugin may be followed by the same line
+	for range 2 { // users may run it again after an upgrade
 		shell := exec.CommandContext(t.Context(), "sh", "-c", line[1])
 		shell.Env = append(os.Environ(), "KREW_ROOT="+root)
 		if out, err := shell.CombinedOutput(); err != nil {
@@ -50,8 +50,9 @@ func TestKrew_CaveatsEnableCompletion(t *testing.T) {
 	}
 }
 
-// TestTimeZones_AreInThePlugin: bare containers and Windows have no zone files.
-func TestTimeZones_AreInThePlugin(t *testing.T) {
+// TestPlugin_EmbedsTimeZones checks that --timezone works without zone files,
+// as in minimal containers and on Windows.
+func TestPlugin_EmbedsTimeZones(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "./plugins/kubectl-watchhistory")
 	list.Dir = filepath.Join("..", "..")
 	out, err := list.Output()
@@ -59,6 +60,6 @@ func TestTimeZones_AreInThePlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(out), "\ntime/tzdata\n") {
-		t.Error("the plugin does not embed time/tzdata")
+		t.Error("got no time/tzdata in the plugin's dependencies, want it")
 	}
 }

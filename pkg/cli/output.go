@@ -15,10 +15,11 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
-// output is how an answer is written.
+// output contains the flags that select the format of the output.
 type output struct {
 	format     string
 	noHeaders  bool
@@ -27,8 +28,8 @@ type output struct {
 	color      string
 	templates  *genericclioptions.KubeTemplatePrintFlags
 
-	location *time.Location
-	objects  bool // the formats for programs show the objects themselves, not the records of them
+	location *time.Location // of timezone
+	objects  bool           // documents contain the objects themselves instead of records
 }
 
 func (o *output) addFlags(cmd *cobra.Command) {
@@ -36,12 +37,15 @@ func (o *output) addFlags(cmd *cobra.Command) {
 	o.templates.AddFlags(cmd)
 	fs := cmd.Flags()
 	fs.StringVarP(&o.format, "output", "o", "", "Output format. One of: ("+strings.Join(o.formats(), ", ")+").")
-	fs.BoolVar(&o.noHeaders, "no-headers", false, "Print no headers of tables.")
+	fs.BoolVar(&o.noHeaders, "no-headers", false, "Do not print the headers of tables.")
 	fs.BoolVar(&o.timestamps, "timestamps", false, "Print times instead of ages.")
-	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of --timestamps, like UTC or Europe/Berlin.")
-	fs.StringVar(&o.color, "color", "auto", "Print colors: auto, always or never. auto means on a terminal, unless NO_COLOR is set.")
-	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	fs.StringVar(&o.timezone, "timezone", "Local", "Time zone of --timestamps, such as UTC or Europe/Berlin.")
+	fs.StringVar(&o.color, "color", "auto",
+		"Print colors: auto, always or never. auto prints them on a terminal, unless NO_COLOR is set.")
+	_ = cmd.RegisterFlagCompletionFunc("output",
+		cobra.FixedCompletions(o.formats(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("color",
+		cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (o *output) formats() []string {
@@ -71,15 +75,15 @@ func (o *output) validate() error {
 	return nil
 }
 
-// isTable tells whether the answer is for people.
+// isTable reports whether the output is a table.
 func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
 
-// isLean tells whether the answer needs no objects.
+// isLean reports whether the output needs no object bodies.
 func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
 
-// printer returns what writes the answer. Nothing is shown of waiting any more.
+// printer returns a printer for the output, and ends the progress line.
 func (o *output) printer(env *Environment, namespaces, noise bool) *render.Printer {
-	env.answer()
+	env.endProgress()
 	return render.New(env.Out, render.Options{
 		Now: env.recorderNow(), Timestamps: o.timestamps, Location: o.location,
 		Color: env.color(o.color), Width: terminalWidth(env.Out), Terminal: terminalWidth(env.Out) > 0,
@@ -87,10 +91,11 @@ func (o *output) printer(env *Environment, namespaces, noise bool) *render.Print
 	})
 }
 
-// table is how a command shows records to people, and gaps among them.
+// table writes records and gaps as a table.
 type table func([]v1.Event, []v1.Gap) error
 
-// write writes records in the format that was asked for. Only a table shows gaps.
+// write writes records in the format of --output. Only a table contains the
+// gaps.
 func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
 	switch o.format {
 	case "name":
@@ -110,33 +115,46 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, g
 	case "yaml":
 		return p.YAML(document)
 	default:
-		return o.template(env, document)
+		return o.writeTemplate(env, document)
 	}
 }
 
-// template applies JSONPath or a Go template to the document that -o json writes. Whole numbers stay whole.
-func (o *output) template(env *Environment, answer any) error {
+// writeTemplate writes a document through a JSONPath or Go template, which gets
+// the document of -o json. Whole numbers are kept as integers.
+func (o *output) writeTemplate(env *Environment, document any) error {
 	printer, err := o.templates.ToPrinter(o.format)
 	if err != nil {
 		return invalidf("--output %q: %v", o.format, err)
 	}
-	body, err := json.Marshal(answer)
+	body, err := json.Marshal(document)
 	if err != nil {
 		return fmt.Errorf("apply a template: %w", err)
 	}
-	document := map[string]any{}
-	if err := utiljson.Unmarshal(body, &document); err != nil {
+	object := map[string]any{}
+	if err := utiljson.Unmarshal(body, &object); err != nil {
 		return fmt.Errorf("apply a template: %w", err)
 	}
 	var out bytes.Buffer
-	if err := printer.PrintObj(&unstructured.Unstructured{Object: document}, &out); err != nil {
-		why, _, _ := strings.Cut(err.Error(), ". Printing more information") // which is the whole document
-		return invalidf("--output %s: %s", o.format, why)
+	if err := printer.PrintObj(&unstructured.Unstructured{Object: object}, &out); err != nil {
+		reason, _, _ := strings.Cut(err.Error(), ". Printing more information") // the rest is the whole document
+		return invalidf("--output %s: %s", o.format, reason)
 	}
 	text := out.String()
 	if terminalWidth(env.Out) > 0 {
-		text = render.Escape(text)
+		text = printable.Text(text)
 	}
 	_, err = io.WriteString(env.Out, text)
 	return err
+}
+
+// visible returns the events that a table shows. It hides noise unless noise is
+// set: updates of noise fields only, and expired Kubernetes Events. Both have
+// no summary.
+func (o *output) visible(events []v1.Event, noise bool) []v1.Event {
+	if noise || !o.isTable() {
+		return events
+	}
+	return slices.DeleteFunc(slices.Clone(events), func(e v1.Event) bool {
+		return e.Verb != "create" && e.Summary == ""
+	})
 }

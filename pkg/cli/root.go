@@ -1,29 +1,31 @@
 package cli
 
 import (
+	"fmt"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// New returns the plugin's command with all its subcommands.
+// New returns the plugin's root command with all its subcommands.
 func New(env Environment) *cobra.Command {
 	conn := newConnection(env)
 	root := &cobra.Command{
 		Use:   "kubectl-watchhistory",
-		Short: "See what changed in a Kubernetes cluster, when and by whom",
+		Short: "Show what changed in a Kubernetes cluster, when and by whom",
 		Long: paragraphs(`
-			See what changed in a Kubernetes cluster, when and by whom, from the history that a
-			watchhistory-recorder keeps.
+			Show what changed in a Kubernetes cluster, when and by whom, from the history that a
+			watchhistory-recorder records.
 
-			The recorder is found in the cluster of the kubeconfig and reached through the API server;
-			--recorder-url names another one.
+			The recorder is found in the cluster of the kubeconfig and reached through the API server.
+			Use --recorder-url for another recorder.
 
-			On a terminal, characters that it would obey or hide are shown in another form. In a pipe,
-			-o yaml, name and templates write the data as it is.
+			On a terminal, characters that are unsafe or invisible are escaped. In a pipe, -o yaml, name
+			and templates write the data unchanged.
 
-			kubectl completes types, names, deleted ones too, and revisions, if this program is also in
-			the PATH under the name ` + completerName + `. To link it:
+			kubectl completes types, names (of deleted objects too) and revisions if this program is also
+			in the PATH under the name ` + completerName + `. To link it:
 
 			ln -s "$(which kubectl-watchhistory)" ~/bin/` + completerName),
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: env.Name},
@@ -34,28 +36,42 @@ func New(env Environment) *cobra.Command {
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
 	root.SetErr(env.ErrOut)
-	root.SetFlagErrorFunc(usage)
+	root.SetFlagErrorFunc(flagError)
 	conn.addFlags(root)
 	root.AddCommand(newGet(conn), newHistory(conn), newRelated(conn), newVersion(env))
 	return root
 }
 
-// usage turns an error about flags or arguments into one line that says where to read on.
-func usage(cmd *cobra.Command, err error) error {
+func newVersion(env Environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(env.Out, "kubectl-watchhistory %s %s %s/%s\n",
+				env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// flagError adds the command's --help to an error about flags.
+func flagError(cmd *cobra.Command, err error) error {
 	return invalidf("%v; see '%s --help'", err, cmd.CommandPath())
 }
 
-// arguments checks the number of arguments.
-func arguments(least, most int, want string) cobra.PositionalArgs {
+// arguments returns a check of the number of arguments. A negative limit means
+// no limit.
+func arguments(least, limit int, want string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || most >= 0 && len(args) > most {
+		if len(args) < least || limit >= 0 && len(args) > limit {
 			return invalidf("want %s, got %d arguments; see '%s --help'", want, len(args), cmd.CommandPath())
 		}
 		return nil
 	}
 }
 
-// paragraphs takes the indentation of the source off a text.
+// paragraphs removes the indentation of the source from a text.
 func paragraphs(text string) string {
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
@@ -64,7 +80,8 @@ func paragraphs(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// examples indents examples as kubectl does, and puts in how the program is called.
+// examples indents examples as kubectl does, and replaces the program's name by
+// what users type.
 func examples(env Environment, text string) string {
 	text = strings.ReplaceAll(paragraphs(text), "watchhistory ", env.Name+" ")
 	return strings.ReplaceAll("  "+strings.ReplaceAll(text, "\n", "\n  "), "\n  \n", "\n\n")

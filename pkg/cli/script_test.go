@@ -30,10 +30,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(tidy{m}, map[string]func(){"watchhistory": plugin, "kubectl_complete-watchhistory": plugin})
 }
 
-// tidy runs tests that must leave no goroutine behind.
+// tidy fails if a test leaves a goroutine.
 type tidy struct{ *testing.M }
 
-// Run returns the exit code.
+// Run implements the interface of [testscript.Main].
 func (m tidy) Run() int {
 	code := m.M.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
@@ -43,7 +43,7 @@ func (m tidy) Run() int {
 	return code
 }
 
-// plugin is the plugin's main with the clock of the story.
+// plugin is the main function of the plugin, with the clock of the story.
 func plugin() {
 	env := cli.System("v1.2.3")
 	env.Name = "kubectl watchhistory"
@@ -60,7 +60,7 @@ func plugin() {
 	os.Exit(code)
 }
 
-// kubeconfig is one whose API server is not there.
+// kubeconfig has a cluster that does not exist.
 const kubeconfig = `
 apiVersion: v1
 kind: Config
@@ -70,21 +70,22 @@ users: [{name: me, user: {token: t}}]
 contexts: [{name: gone, context: {cluster: gone, user: me, namespace: shop}}]
 `
 
-// TestScripts runs the plugin as a process of its own against a recorder whose cluster is not there.
+// TestScripts runs the plugin as a process. The recorders exist; the cluster
+// does not.
 func TestScripts(t *testing.T) {
 	r, missed, ruled := newRecording(t), newRecording(t), newRecording(t)
 	missed.now, ruled.now = r.now, r.now
-	r.tell()
-	missed.tellMissing()
-	ruled.tell()
+	r.writeStory()
+	missed.writeStoryWithGaps()
+	ruled.writeStory()
 	ruled.rules = []history.IgnoreRule{
 		{Namespaces: []string{"noisy"}},
 		{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.images"}},
 		{Resource: schema.GroupResource{Resource: "events"}, Namespaces: []string{"shop"}},
 	}
 	t.Cleanup(func() {
-		if n := r.asked.Load(); n > 0 {
-			t.Errorf("a recorder without gaps was asked %d times for them", n)
+		if n := r.gapQueries.Load(); n > 0 {
+			t.Errorf("got %d queries for gaps to a recorder without gaps, want none", n)
 		}
 	})
 	testscript.Run(t, testscript.Params{
@@ -107,7 +108,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// lines checks that a stream has that many lines: lines stderr 1.
+// lines checks the number of lines of a stream: lines stderr 1.
 func lines(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 || neg {
 		ts.Fatalf("usage: lines stdout|stderr N")

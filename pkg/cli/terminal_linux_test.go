@@ -16,30 +16,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// hostile are the characters that a terminal obeys, or does not show.
-const hostile = "\x1b[2J\u009b2J\u202e\u200b\u2066\u00ad\U000e0041\x07\x7f"
+// unsafeText contains characters that a terminal obeys or does not show.
+const unsafeText = "\x1b[2J\u009b2J\u202e\u200b\u2066\u00ad\U000e0041\x07\x7f"
 
-// recordHostile records an object with the characters in its name, a key, a
-// value and what wrote it.
-func recordHostile(t *testing.T, r *recording) {
+// recordUnsafe records an object with unsafeText as its name, a key, a value
+// and its manager.
+func recordUnsafe(t *testing.T, r *recording) {
 	t.Helper()
-	quoted, err := json.Marshal(hostile)
+	quoted, err := json.Marshal(unsafeText)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, value := range []string{"1", "2"} {
 		object := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":` + string(quoted) + `},"data":{` + string(quoted) + `:"` + value + `","text":` + string(quoted) + `}}`
 		r.write(time.Duration(5-i)*time.Minute, &history.Record{
-			Ref: ref("", "configmaps", "shop", hostile, "uid-hostile"), Kind: "ConfigMap", Verb: history.Verb(i + 1), Managers: by(hostile), Object: []byte(object),
+			Ref: ref("", "configmaps", "shop", unsafeText, "uid-unsafeText"), Kind: "ConfigMap", Verb: history.Verb(i + 1), Managers: by(unsafeText), Object: []byte(object),
 		})
 	}
 }
 
-// TestTerminal_NothingHostileReachesIt: in no format, note or error. A pipe
-// gets the data as it is.
-func TestTerminal_NothingHostileReachesIt(t *testing.T) {
+// TestTerminal_GetsNoUnsafeCharacters checks all formats, notes and errors.
+func TestTerminal_GetsNoUnsafeCharacters(t *testing.T) {
 	r := newRecording(t)
-	recordHostile(t, r)
+	recordUnsafe(t, r)
 	for _, args := range [][]string{
 		{"get"},
 		{"get", "-o", "wide"},
@@ -49,64 +48,65 @@ func TestTerminal_NothingHostileReachesIt(t *testing.T) {
 		{"get", "-o", "jsonpath={.items[*].objectChanges}"},
 		{"get", "-o", "jsonpath-as-json={.items[*].objectChanges}"},
 		{"get", "-o", "go-template={{range .items}}{{.resourceName}}{{.objectChanges}}{{end}}"},
-		{"get", "-o", "go-template={{nothing .items}}" + hostile},
-		{"history", "cm", hostile},
-		{"history", "cm", hostile, "--diff"},
-		{"history", "cm", hostile, "--diff=unified"},
-		{"history", "cm", hostile, "--revision", "2", "-o", "yaml"},
-		{"history", "cm", hostile, "--revision", "1..2", "-o", "json"},
-		{"history", "cm", hostile, "--revision", "2", "-o", "jsonpath={.data}"},
-		{"history", "cm", hostile, "--revision", "9"},
-		{"history", "cm", hostile, "--since", "1s"},
-		{"history", "cm", hostile, "--uid", hostile},
-		{"related", "cm", hostile},
-		{"get", "cm", "x" + hostile},
-		{"get", hostile},
-		{"get", "-o", hostile},
-		{"get", "--timezone", hostile},
-		{hostile},
-		{"get", "--" + hostile},
+		{"get", "-o", "go-template={{nothing .items}}" + unsafeText},
+		{"history", "cm", unsafeText},
+		{"history", "cm", unsafeText, "--diff"},
+		{"history", "cm", unsafeText, "--diff=unified"},
+		{"history", "cm", unsafeText, "--revision", "2", "-o", "yaml"},
+		{"history", "cm", unsafeText, "--revision", "1..2", "-o", "json"},
+		{"history", "cm", unsafeText, "--revision", "2", "-o", "jsonpath={.data}"},
+		{"history", "cm", unsafeText, "--revision", "9"},
+		{"history", "cm", unsafeText, "--since", "1s"},
+		{"history", "cm", unsafeText, "--uid", unsafeText},
+		{"related", "cm", unsafeText},
+		{"get", "cm", "x" + unsafeText},
+		{"get", unsafeText},
+		{"get", "-o", unsafeText},
+		{"get", "--timezone", unsafeText},
+		{unsafeText},
+		{"get", "--" + unsafeText},
 	} {
 		tty, _, written := terminal(t)
 		env := cli.System("v1.2.3")
 		env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
-		env.Now = r.clockOfReader
+		env.Now = r.readerNow
 		cli.Main(t.Context(), env, append(args, "--recorder-url", r.url, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
 		got := written()
-		if got == "" || strings.ContainsFunc(got, isHostile) {
-			t.Errorf("%q: got %q on the terminal, want nothing hostile", args, got)
+		if got == "" || strings.ContainsFunc(got, isUnsafe) {
+			t.Errorf("%q: got %q on the terminal, want no unsafe characters", args, got)
 		}
 	}
 }
 
-func isHostile(r rune) bool {
-	return r != '[' && r != '2' && r != 'J' && strings.ContainsRune(hostile, r)
+func isUnsafe(r rune) bool {
+	return r != '[' && r != '2' && r != 'J' && strings.ContainsRune(unsafeText, r)
 }
 
-// TestPipe_GetsTheDataAsItIs: what programs read is not changed.
-func TestPipe_GetsTheDataAsItIs(t *testing.T) {
+// TestPipe_GetsDataUnchanged checks that programs get unescaped data.
+func TestPipe_GetsDataUnchanged(t *testing.T) {
 	r := newRecording(t)
-	recordHostile(t, r)
+	recordUnsafe(t, r)
 	for _, tt := range []struct{ format, want string }{
-		{"jsonpath={.items[0].objectChanges.data.text}", hostile},
-		{"go-template={{(index .items 0).resourceName}}", hostile},
+		{"jsonpath={.items[0].objectChanges.data.text}", unsafeText},
+		{"go-template={{(index .items 0).resourceName}}", unsafeText},
 		{"name", "configmap/\ufffd[2J\ufffd2J\u202e\u200b\u2066\u00ad\U000e0041\ufffd\ufffd\n"},
 	} {
-		if code, got, stderr := r.ask(t, "get", "-o", tt.format); code != 0 || got != tt.want || stderr != "" {
-			t.Errorf("-o %s: exit code %d, want 0; got %q, want %q; stderr %q", tt.format, code, got, tt.want, stderr)
+		if code, got, stderr := r.run(t, "get", "-o", tt.format); code != 0 || got != tt.want || stderr != "" {
+			t.Errorf("-o %s: got exit code %d, want 0; stdout %q, want %q; stderr %q", tt.format, code, got, tt.want, stderr)
 		}
 	}
 }
 
-// TestTerminal_DumbOnesGetPlainText: neither colours nor what erases a line.
-func TestTerminal_DumbOnesGetPlainText(t *testing.T) {
+// TestTerminal_DumbGetsPlainText checks that a dumb terminal gets no escape
+// sequences.
+func TestTerminal_DumbGetsPlainText(t *testing.T) {
 	r := newRecording(t)
-	r.tell()
+	r.writeStory()
 	for kind, colored := range map[string]bool{"dumb": false, "xterm": true} {
 		tty, _, written := terminal(t)
 		env := cli.System("v1.2.3")
 		env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
-		env.Now = r.clockOfReader
+		env.Now = r.readerNow
 		env.LookupEnv = func(name string) (string, bool) { return map[string]string{"TERM": kind}[name], name == "TERM" }
 		cli.Main(t.Context(), env, []string{"get", "--recorder-url", r.url, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir()})
 		if got := written(); strings.Contains(got, "\x1b") != colored || !strings.Contains(got, "deployment/web") {
@@ -115,9 +115,9 @@ func TestTerminal_DumbOnesGetPlainText(t *testing.T) {
 	}
 }
 
-// TestCompletion_SuggestsOnlyWhatCanBeTyped: a shell splits words, and shows
-// suggestions as they are.
-func TestCompletion_SuggestsOnlyWhatCanBeTyped(t *testing.T) {
+// TestCompletion_OmitsUntypableValues checks names that a shell would split, or
+// print unescaped.
+func TestCompletion_OmitsUntypableValues(t *testing.T) {
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if req.URL.Path == v1.ResourcesPath {
@@ -140,7 +140,7 @@ func TestCompletion_SuggestsOnlyWhatCanBeTyped(t *testing.T) {
 		var out bytes.Buffer
 		args := append([]string{"__complete", tt.args[0], "--recorder-url", r.url, "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir()}, tt.args[1:]...)
 		if code, _ := run(t.Context(), r, &out, args...); code != 0 || out.String() != tt.want {
-			t.Errorf("%q: exit code %d, want 0; got %q, want %q", tt.args, code, out.String(), tt.want)
+			t.Errorf("%q: got exit code %d, want 0; stdout %q, want %q", tt.args, code, out.String(), tt.want)
 		}
 	}
 }

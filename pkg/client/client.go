@@ -2,11 +2,15 @@ package client
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client/internal/quote"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 )
@@ -17,62 +21,52 @@ const (
 	DefaultMaxResponse = 128 << 20
 )
 
-// Options of a [Client]. The zero value is good.
+// Options configure a [Client]. The zero value is ready to use.
 type Options struct {
-	UserAgent   string        // "kubectl-watchhistory/v1.2.3"
-	Timeout     time.Duration // of one request, its answer included, once credentials are there; 0: [DefaultTimeout]
-	MaxResponse int64         // bytes of one answer, unpacked; 0: [DefaultMaxResponse]
+	// UserAgent is the User-Agent header, such as "my-program/v1.2.3".
+	UserAgent string
+	// Timeout bounds each request, from sending it to the end of the answer. 0
+	// means [DefaultTimeout], and a negative Timeout means that Transport
+	// bounds requests itself.
+	Timeout time.Duration
+	// MaxResponse bounds an answer, in bytes after decompression. 0 means
+	// [DefaultMaxResponse].
+	MaxResponse int64
 
-	Now func() time.Time // this machine's clock; nil: [time.Now]
+	// Transport sends the requests. The Client owns it: Close closes it if it
+	// is an [io.Closer]. An error of the transport that is a [history.Error] is
+	// returned as it is. Nil means a new transport that honours the proxy
+	// variables of the environment.
+	Transport http.RoundTripper
+	// Name names the recorder in errors. Empty means its URL.
+	Name string
+	// Now returns the local time, for [Client.ClockAhead]. Nil means
+	// [time.Now].
+	Now func() time.Time
 }
 
-// Client asks one recorder. It is safe for concurrent use.
-type Client struct {
-	base  *url.URL
-	http  *http.Client
-	opts  Options
-	route route
-	clock clock
-}
-
-// route is how the recorder is reached, as far as a client has to know it.
-type route struct {
-	// target names the recorder in messages: its URL, or "recorder watchhistory/watchhistory-recorder".
-	target string
-	advice string // where to look when it does not answer
-	// refused explains an answer that the API server gave in the recorder's stead; nil where none is in between.
-	refused func(status int, message string) error
-	close   func() error // nil: nothing to close
-}
-
-// New returns a client of the recorder at baseURL, "http://127.0.0.1:8080" for example; a path in it is kept as a prefix.
-// A nil transport is [http.DefaultTransport].
-func New(baseURL string, transport http.RoundTripper, opts Options) (*Client, error) {
-	base, err := url.Parse(baseURL)
-	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
-		return nil, &Error{
-			Code:    history.Invalid,
-			Message: "recorder URL " + quotable(baseURL) + " is none",
-			Hint:    "Give it as http://HOST[:PORT], with --recorder-url.",
-		}
-	}
-	if transport == nil {
-		transport = http.DefaultTransport
-	}
-	opts = opts.withDefaults()
-	limited := exchange.New(transport, exchange.Limits{Time: opts.Timeout})
-	return newClient(base, limited, opts, route{
-		target: base.Redacted(),
-		advice: "Try again; if it stays so, look at the recorder's log.",
-	}), nil
-}
+// Limits of the default transport.
+const (
+	tlsTimeout         = 30 * time.Second
+	idleTimeout        = time.Minute
+	maxIdleConnections = 8
+)
 
 func (o Options) withDefaults() Options {
-	if o.Timeout <= 0 {
+	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
 	if o.MaxResponse <= 0 {
 		o.MaxResponse = DefaultMaxResponse
+	}
+	if o.Transport == nil {
+		o.Transport = &http.Transport{
+			Proxy:               http.ProxyFromEnvironment,
+			ForceAttemptHTTP2:   true,
+			TLSHandshakeTimeout: tlsTimeout,
+			MaxIdleConnsPerHost: maxIdleConnections,
+			IdleConnTimeout:     idleTimeout,
+		}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -80,46 +74,92 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// newClient expects options with their defaults, and a transport that bounds the time of each exchange.
-func newClient(base *url.URL, transport http.RoundTripper, opts Options, via route) *Client {
+// Client asks one recorder. It is safe for concurrent use. Close it after use.
+type Client struct {
+	base    *url.URL
+	http    *http.Client
+	options Options // with defaults
+	clock   clock
+}
+
+// New returns a client of the recorder at a URL, such as
+// "http://127.0.0.1:8080". A path in it is the prefix of all requests. New
+// sends no request; [Client.Health] does.
+//
+// A text that is not an HTTP URL is an error with the cause [ErrInvalidURL].
+func New(baseURL string, o Options) (*Client, error) {
+	base, err := url.Parse(baseURL)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, &history.Error{
+			Code:    history.Invalid,
+			Message: "invalid recorder URL " + quote.Line(baseURL) + ": want http://HOST[:PORT]",
+			Err:     ErrInvalidURL,
+		}
+	}
+	o = o.withDefaults()
+	if o.Name == "" {
+		o.Name = base.Redacted()
+	}
+	transport := o.Transport
+	if o.Timeout > 0 {
+		transport = exchange.New(transport, exchange.Limits{Time: o.Timeout})
+	}
 	return &Client{
 		base: base,
 		http: &http.Client{
 			Transport: transport,
-			// A recorder redirects nowhere; following would send the query to whoever answered.
+			// A recorder never redirects. Following a redirect would send the
+			// query to another server.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		opts:  opts,
-		route: via,
-		clock: clock{now: opts.Now},
-	}
+		options: o,
+		clock:   clock{now: o.Now},
+	}, nil
 }
 
-// Target names what the client asks, for messages: a URL or a Service.
-func (c *Client) Target() string { return c.route.target }
+// Target returns the name of the recorder as it appears in errors.
+func (c *Client) Target() string { return c.options.Name }
 
-// Close gives back the connections, and the tunnel that [Connect] may have opened. The client is of no use afterwards.
+// Close closes the transport and its idle connections. The client must not be
+// used afterwards.
 func (c *Client) Close() error {
-	closeIdle(c.http.Transport)
-	if c.route.close == nil {
-		return nil
+	closeIdle(c.options.Transport)
+	if closer, ok := c.options.Transport.(io.Closer); ok {
+		return closer.Close()
 	}
-	return c.route.close()
+	return nil
 }
 
-// Health returns nil where the recorder answers and calls itself healthy.
+// closeIdle closes the idle connections of a transport or of the transports
+// that it wraps. A layer that supports neither method ends the search.
+func closeIdle(transport http.RoundTripper) {
+	for {
+		switch t := transport.(type) {
+		case interface{ CloseIdleConnections() }:
+			t.CloseIdleConnections()
+			return
+		case interface{ WrappedRoundTripper() http.RoundTripper }:
+			transport = t.WrappedRoundTripper()
+		default:
+			return
+		}
+	}
+}
+
+// Health returns nil if the recorder answers and reports that it is healthy.
 func (c *Client) Health(ctx context.Context) error {
 	var health v1.Health
 	if _, err := c.get(ctx, c.base.JoinPath(v1.HealthPath), value(&health)); err != nil {
 		return err
 	}
-	if health.Status != "healthy" {
-		return c.stranger("it says that its health is " + quotable(health.Status))
+	if health.Status != v1.HealthyStatus {
+		return c.notARecorder(errors.New("its health is " + quote.Line(health.Status)))
 	}
 	return nil
 }
 
-// Resources returns what the recorder records and has recorded.
+// Resources returns the catalogue: the resources that the recorder records or
+// has recorded, and the others that the API server serves.
 func (c *Client) Resources(ctx context.Context) (*v1.ResourceList, error) {
 	var found v1.ResourceList
 	read := object(map[string]decoder{"resources": list(&found.Resources)})
@@ -127,4 +167,47 @@ func (c *Client) Resources(ctx context.Context) (*v1.ResourceList, error) {
 		return nil, err
 	}
 	return &found, nil
+}
+
+// clockResolution is the largest difference of two clocks that is ignored. The
+// Date header has whole seconds, and an answer takes time to arrive.
+const clockResolution = 2 * time.Second
+
+// clock is the difference between the recorder's clock and the local one,
+// measured with the first answer.
+type clock struct {
+	now func() time.Time // the local time
+
+	mu    sync.Mutex
+	known bool
+	ahead time.Duration
+}
+
+// observe measures the difference with an answer that has just arrived. Errors
+// and cached answers are ignored: they may come from another machine, or late.
+func (c *clock) observe(answer *http.Response) {
+	date, err := http.ParseTime(answer.Header.Get("Date"))
+	if err != nil || answer.StatusCode != http.StatusOK || answer.Header.Get("Age") != "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known {
+		return
+	}
+	c.known = true
+	// The answer was sent at some time within the second that Date names.
+	if ahead := date.Add(time.Second / 2).Sub(c.now()); ahead.Abs() > clockResolution {
+		c.ahead = ahead
+	}
+}
+
+// ClockAhead returns how far the recorder's clock is ahead of the local one. It
+// is negative if the recorder's clock is behind, and 0 if the difference is at
+// most two seconds, which can't be measured. known is false before the first
+// answer.
+func (c *Client) ClockAhead() (ahead time.Duration, known bool) {
+	c.clock.mu.Lock()
+	defer c.clock.mu.Unlock()
+	return c.clock.ahead, c.clock.known
 }

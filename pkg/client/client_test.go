@@ -2,38 +2,33 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
-	"k8s.io/klog/v2"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-func TestMain(m *testing.M) {
-	klog.SetLogger(logr.Discard()) // the plugin's main does so
-	goleak.VerifyTestMain(m,
-		// After a tunnel that broke, it offers the error of closing it for a second, to nobody.
-		goleak.IgnoreAnyFunction("github.com/moby/spdystream.(*Connection).shutdown"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// asked is a server that keeps the last request and gives one answer.
-type asked struct {
+// stub is a server that stores the last request and always gives one answer.
+type stub struct {
 	*httptest.Server
 	request *http.Request
 }
 
-func answering(t *testing.T, status int, contentType, body string, header ...string) *asked {
+func newStub(t *testing.T, status int, contentType, body string, header ...string) *stub {
 	t.Helper()
-	s := &asked{}
+	s := &stub{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.request = r
 		w.Header().Set("Content-Type", contentType)
@@ -47,20 +42,25 @@ func answering(t *testing.T, status int, contentType, body string, header ...str
 	return s
 }
 
-func dial(t *testing.T, url string, opts client.Options) *client.Client {
+func newClient(t *testing.T, url string, o client.Options) *client.Client {
 	t.Helper()
-	c, err := client.New(url, &http.Transport{}, opts)
+	c, err := client.New(url, o)
 	if err != nil {
-		t.Fatalf("New(%q): %v", url, err)
+		t.Fatalf("New(%q): got error %v", url, err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: got error %v", err)
+		}
+	})
 	return c
 }
 
-func wantCode(t *testing.T, err error, code history.Code, parts ...string) {
+// wantError checks the code of an error, and that its text contains all parts.
+func wantError(t *testing.T, err error, code history.Code, parts ...string) {
 	t.Helper()
-	if history.CodeOf(err) != code {
-		t.Errorf("code of %v: got %q, want %q", err, history.CodeOf(err), code)
+	if got := history.CodeOf(err); got != code {
+		t.Errorf("code of error %v: got %q, want %q", err, got, code)
 	}
 	for _, part := range parts {
 		if err == nil || !strings.Contains(err.Error(), part) {
@@ -69,117 +69,237 @@ func wantCode(t *testing.T, err error, code history.Code, parts ...string) {
 	}
 }
 
-func TestHealth(t *testing.T) {
-	s := answering(t, 200, "application/json", `{"status":"healthy"}`)
-	c := dial(t, s.URL+"/", client.Options{UserAgent: "kubectl-watchhistory/v9"})
+func TestHealth_ChecksStatus(t *testing.T) {
+	s := newStub(t, 200, "application/json", `{"status":"healthy"}`)
+	c := newClient(t, s.URL+"/", client.Options{UserAgent: "kubectl-watchhistory/v9"})
 	if err := c.Health(t.Context()); err != nil {
-		t.Fatal(err)
+		t.Fatalf("got error %v, want none", err)
 	}
-	if got := s.request.URL.Path; got != "/health" {
-		t.Errorf("asked for %q", got)
+	if got, want := s.request.URL.Path, "/health"; got != want {
+		t.Errorf("path: got %q, want %q", got, want)
 	}
-	if got := s.request.UserAgent(); got != "kubectl-watchhistory/v9" {
-		t.Errorf("user agent is %q", got)
+	if got, want := s.request.UserAgent(), "kubectl-watchhistory/v9"; got != want {
+		t.Errorf("user agent: got %q, want %q", got, want)
 	}
-	sick := answering(t, 200, "application/json", `{"status":"ill"}`)
-	wantCode(t, dial(t, sick.URL, client.Options{}).Health(t.Context()), history.Internal, "not a watchhistory recorder", "ill")
+	sick := newStub(t, 200, "application/json", `{"status":"ill"}`)
+	wantError(t, newClient(t, sick.URL, client.Options{}).Health(t.Context()), history.Internal, "not a watchhistory recorder", "ill")
 }
 
-func TestResources(t *testing.T) {
-	s := answering(t, 200, "application/json",
+func TestResources_AreDecoded(t *testing.T) {
+	s := newStub(t, 200, "application/json",
 		`{"resources":[{"group":"apps","version":"v1","plural":"deployments","kind":"Deployment","namespaced":true,"state":"watching"}]}`)
-	list, err := dial(t, s.URL, client.Options{}).Resources(t.Context())
+	list, err := newClient(t, s.URL, client.Options{}).Resources(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(list.Resources) != 1 || list.Resources[0].Plural != "deployments" || list.Resources[0].State != "watching" {
-		t.Errorf("got %+v", list)
+		t.Errorf("got %+v, want deployments, watching", list)
 	}
 }
 
-func TestNewRefusesWhatIsNoURL(t *testing.T) {
+func TestNew_RejectsInvalidURL(t *testing.T) {
 	for _, url := range []string{"", "localhost:8080", "/tmp/socket", "ftp://host", "http://", "http://h\x7f"} {
-		_, err := client.New(url, nil, client.Options{})
-		wantCode(t, err, history.Invalid, "--recorder-url")
+		_, err := client.New(url, client.Options{})
+		wantError(t, err, history.Invalid, "invalid recorder URL")
+		if !errors.Is(err, client.ErrInvalidURL) {
+			t.Errorf("New(%q): got error %v, want ErrInvalidURL", url, err)
+		}
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestNew_UsesNameInErrors(t *testing.T) {
+	s := newStub(t, 500, "text/plain", "Query failed: disk")
+	c := newClient(t, s.URL, client.Options{Name: "recorder a/b"})
+	if got, want := c.Target(), "recorder a/b"; got != want {
+		t.Errorf("target: got %q, want %q", got, want)
+	}
+	wantError(t, c.Health(t.Context()), history.Internal, "recorder a/b answered: Query failed: disk")
+}
+
+func TestErrors_HaveCodeTextAndCause(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status     int
 		kind, body string
 		code       history.Code
 		want       string
+		cause      error
 	}{
-		"bad start":     {400, "text/plain; charset=utf-8", "Invalid start time format: x\n", history.Invalid, "Invalid start time format: x"},
-		"query failed":  {500, "text/plain", "Query failed: disk", history.Internal, "Query failed: disk"},
-		"busy":          {503, "text/plain", "", history.Unavailable, "503 Service Unavailable"},
-		"additive":      {400, "application/json", `{"error":{"code":"invalid","message":"cursor is none"}}`, history.Invalid, "cursor is none"},
-		"forbidden":     {403, "application/json", `{"error":{"code":"forbidden","message":"not yours"}}`, history.Forbidden, "not yours"},
-		"unknown code":  {404, "application/json", `{"error":{"code":"gone","message":"no such type"}}`, history.NotFound, "no such type"},
-		"another 404":   {404, "text/plain", "404 page not found", history.Internal, "not a watchhistory recorder"},
-		"html":          {200, "text/html", "<html>hello</html>", history.Internal, "not a watchhistory recorder: it answers with text/html"},
-		"html error":    {500, "text/html", "<html>oops</html>", history.Internal, "not a watchhistory recorder"},
-		"a gateway":     {502, "text/html", "<html>bad gateway</html>", history.Unavailable, "can't be reached: what stands before it answers 502 Bad Gateway\nTry again; "},
-		"a slow one":    {504, "", "", history.Unavailable, "can't be reached: what stands before it answers 504 Gateway Timeout\nTry again; "},
-		"a login":       {401, "text/html", "<html>who?</html>", history.Forbidden, "what stands before it answers 401 Unauthorized\nGive what it wants"},
-		"a wall":        {403, "text/html", "<html>no</html>", history.Forbidden, "what stands before it answers 403 Forbidden\nGive what it wants"},
-		"unavailable":   {503, "application/json", `{"error":{"code":"unavailable","message":"closing"}}`, history.Unavailable, "answers: closing\nTry again; "},
-		"too long":      {500, "text/plain", "Query failed: scan: context deadline exceeded", history.Internal, "exceeded\nNarrow the query"},
-		"redirect":      {302, "text/html", "", history.Internal, "not a watchhistory recorder"},
-		"other json":    {200, "application/json", `{"items":[]}`, history.Internal, "not a watchhistory recorder"},
-		"broken json":   {200, "application/json", `[{"verb":`, history.Internal, "not a watchhistory recorder"},
-		"an API server": {403, "application/json", `{"kind":"Status","message":"no"}`, history.Internal, "Kubernetes API server"},
-		"a terminal's":  {500, "text/plain", "\x1b[31mred\x07", history.Internal, "�[31mred�"},
+		"bad start":     {400, "text/plain; charset=utf-8", "Invalid start time format: x\n", history.Invalid, "answered: Invalid start time format: x", nil},
+		"query failed":  {500, "text/plain", "Query failed: disk", history.Internal, "Query failed: disk", nil},
+		"busy":          {503, "text/plain", "", history.Unavailable, "503 Service Unavailable", nil},
+		"additive":      {400, "application/json", `{"error":{"code":"invalid","message":"cursor is none"}}`, history.Invalid, "cursor is none", nil},
+		"forbidden":     {403, "application/json", `{"error":{"code":"forbidden","message":"not yours"}}`, history.Forbidden, "not yours", nil},
+		"unknown code":  {404, "application/json", `{"error":{"code":"gone","message":"no such type"}}`, history.NotFound, "no such type", nil},
+		"another 404":   {404, "text/plain", "404 page not found", history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
+		"html":          {200, "text/html", "<html>hello</html>", history.Internal, "not a watchhistory recorder: it answered with text/html", client.ErrNotRecorder},
+		"html error":    {500, "text/html", "<html>oops</html>", history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
+		"a gateway":     {502, "text/html", "<html>bad gateway</html>", history.Unavailable, "can't be reached: a proxy or load balancer answered 502 Bad Gateway", client.ErrGateway},
+		"a slow one":    {504, "", "", history.Unavailable, "can't be reached: a proxy or load balancer answered 504 Gateway Timeout", client.ErrGateway},
+		"a login":       {401, "text/html", "<html>who?</html>", history.Forbidden, "a proxy or load balancer answered 401 Unauthorized", client.ErrGateway},
+		"a wall":        {403, "text/html", "<html>no</html>", history.Forbidden, "a proxy or load balancer answered 403 Forbidden", client.ErrGateway},
+		"unavailable":   {503, "application/json", `{"error":{"code":"unavailable","message":"closing"}}`, history.Unavailable, "answered: closing", nil},
+		"too long":      {500, "text/plain", "Query failed: scan: context deadline exceeded", history.Internal, "deadline exceeded", client.ErrQueryTimeout},
+		"redirect":      {302, "text/html", "", history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
+		"other json":    {200, "application/json", `{"items":[]}`, history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
+		"broken json":   {200, "application/json", `[{"verb":`, history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
+		"an API server": {403, "application/json", `{"kind":"Status","message":"no"}`, history.Internal, "Kubernetes API server", client.ErrNotRecorder},
+		"a terminal's":  {500, "text/plain", "\x1b[31mred\x07", history.Internal, "^[[31mred�", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := answering(t, tc.status, tc.kind, tc.body)
-			_, err := dial(t, s.URL, client.Options{}).Events(t.Context(), client.EventsQuery{})
-			wantCode(t, err, tc.code, tc.want)
+			s := newStub(t, tc.status, tc.kind, tc.body)
+			_, err := newClient(t, s.URL, client.Options{}).Events(t.Context(), client.EventsQuery{})
+			wantError(t, err, tc.code, tc.want)
+			if tc.cause != nil && !errors.Is(err, tc.cause) {
+				t.Errorf("cause of %v: got another one, want %v", err, tc.cause)
+			}
 		})
 	}
 }
 
-func TestAnswerIsBounded(t *testing.T) {
-	body := `["` + strings.Repeat("x", 2<<20) + `"]`
-	s := answering(t, 200, "application/json", body)
-	_, err := dial(t, s.URL, client.Options{MaxResponse: 1 << 20}).Events(t.Context(), client.EventsQuery{})
-	wantCode(t, err, history.Invalid, "larger than 1 MiB", "--since")
+// A library may be used without flags: the program adds hints that name them.
+func TestErrors_NameNoFlag(t *testing.T) {
+	s := newStub(t, 200, "application/json", `["`+strings.Repeat("x", 2<<20)+`"]`)
+	_, err := newClient(t, s.URL, client.Options{MaxResponse: 1 << 20}).Events(t.Context(), client.EventsQuery{})
+	wantError(t, err, history.Invalid, "larger than 1 MiB")
+	if !errors.Is(err, client.ErrTooLarge) {
+		t.Errorf("got error %v, want ErrTooLarge", err)
+	}
+	if text := err.Error() + history.HintOf(err); strings.Contains(text, "--") {
+		t.Errorf("got %q, want no flag in it", text)
+	}
 }
 
-func TestAnswerCutShortIsAnError(t *testing.T) {
-	s := answering(t, 200, "application/json", `[]`, "Content-Length", "100")
-	_, err := dial(t, s.URL, client.Options{}).Events(t.Context(), client.EventsQuery{})
-	wantCode(t, err, history.Unavailable, "unexpected EOF")
+func TestEvents_TruncatedAnswerIsError(t *testing.T) {
+	s := newStub(t, 200, "application/json", `[]`, "Content-Length", "100")
+	_, err := newClient(t, s.URL, client.Options{}).Events(t.Context(), client.EventsQuery{})
+	wantError(t, err, history.Unavailable, "unexpected EOF")
 }
 
-func TestUnreachable(t *testing.T) {
-	gone := answering(t, 200, "application/json", "[]")
+func TestHealth_UnreachableRecorderHasCause(t *testing.T) {
+	gone := newStub(t, 200, "application/json", "[]")
 	gone.Close()
-	wantCode(t, dial(t, gone.URL, client.Options{}).Health(t.Context()), history.Unavailable, "refuses connections")
-
-	plain := answering(t, 200, "application/json", "[]")
-	https := strings.Replace(plain.URL, "http:", "https:", 1)
-	wantCode(t, dial(t, https, client.Options{}).Health(t.Context()), history.Unavailable, "does not speak TLS", "http://")
-
+	plain := newStub(t, 200, "application/json", "[]")
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS()
 	defer secure.Close()
-	wantCode(t, dial(t, secure.URL, client.Options{}).Health(t.Context()), history.Unavailable, "does not trust")
+	for _, tc := range []struct {
+		url, want string
+		cause     error
+	}{
+		{gone.URL, "refuses connections", client.ErrRefused},
+		{strings.Replace(plain.URL, "http:", "https:", 1), "does not use TLS", client.ErrNotTLS},
+		{secure.URL, "has a certificate that is not trusted", client.ErrUntrusted},
+	} {
+		err := newClient(t, tc.url, client.Options{}).Health(t.Context())
+		wantError(t, err, history.Unavailable, tc.want)
+		if !errors.Is(err, tc.cause) {
+			t.Errorf("cause of %v: got another one, want %v", err, tc.cause)
+		}
+	}
 }
 
-func TestTimeouts(t *testing.T) {
+func TestHealth_EndsAfterTimeoutOrCancel(t *testing.T) {
 	release := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer s.Close()
 	defer close(release)
-	c := dial(t, s.URL, client.Options{Timeout: 50 * time.Millisecond})
-	wantCode(t, c.Health(t.Context()), history.Unavailable, "did not answer within 50ms", "--request-timeout")
+	c := newClient(t, s.URL, client.Options{Timeout: 50 * time.Millisecond})
+	err := c.Health(t.Context())
+	wantError(t, err, history.Unavailable, "did not answer within 50ms")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got error %v, want DeadlineExceeded", err)
+	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Health(ctx); err == nil || !strings.Contains(err.Error(), context.Canceled.Error()) {
-		t.Errorf("with a cancelled context: got %v", err)
+	if err := c.Health(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a cancelled context: got error %v, want Canceled", err)
+	}
+}
+
+func TestClockAhead_IsMeasuredWithFirstAnswer(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 500_000_000, time.UTC)
+	for _, tt := range []struct {
+		name   string
+		status int
+		header []string
+		want   time.Duration
+		known  bool
+	}{
+		{"the same second", 200, []string{"Date", now.Format(http.TimeFormat)}, 0, true},
+		{"too little to measure", 200, []string{"Date", now.Add(1500 * time.Millisecond).Format(http.TimeFormat)}, 0, true},
+		{"an hour ahead", 200, []string{"Date", now.Add(time.Hour).Format(http.TimeFormat)}, time.Hour, true},
+		{"an hour behind", 200, []string{"Date", now.Add(-time.Hour).Format(http.TimeFormat)}, -time.Hour, true},
+		{"no date", 200, []string{"Date", ""}, 0, false},
+		{"invalid date", 200, []string{"Date", "yesterday"}, 0, false},
+		{"from a cache", 200, []string{"Date", now.Add(-time.Hour).Format(http.TimeFormat), "Age", "3600"}, 0, false},
+		{"from a gateway", 502, []string{"Date", now.Add(time.Hour).Format(http.TimeFormat)}, 0, false},
+	} {
+		s := newStub(t, tt.status, "application/json", `{"status":"healthy"}`, tt.header...)
+		c := newClient(t, s.URL, client.Options{Now: func() time.Time { return now }})
+		if ahead, known := c.ClockAhead(); ahead != 0 || known {
+			t.Errorf("%s: before the first answer: got %s, %t, want 0s, false", tt.name, ahead, known)
+		}
+		_ = c.Health(t.Context()) // a gateway's answer is an error
+		if ahead, known := c.ClockAhead(); ahead != tt.want || known != tt.known {
+			t.Errorf("%s: got %s, %t, want %s, %t", tt.name, ahead, known, tt.want, tt.known)
+		}
+	}
+}
+
+// maxRead is more than a client reads of an endless answer, and small enough
+// for a test.
+const maxRead = 32 << 20
+
+func TestClient_BoundsEveryAnswer(t *testing.T) {
+	for name, ask := range map[string]func(*client.Client) error{
+		"health":    func(c *client.Client) error { return c.Health(t.Context()) },
+		"resources": func(c *client.Client) error { _, err := c.Resources(t.Context()); return err },
+		"gaps":      func(c *client.Client) error { _, err := c.Gaps(t.Context(), client.GapsQuery{}); return err },
+		"events":    func(c *client.Client) error { _, err := c.Events(t.Context(), client.EventsQuery{}); return err },
+		"object": func(c *client.Client) error {
+			_, err := c.Object(t.Context(), client.ObjectQuery{Namespace: "shop", Resource: "pods", Name: "web"})
+			return err
+		},
+	} {
+		for _, status := range []int{200, 404, 500} {
+			var sent atomic.Int64
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, `{"`)
+				chunk := []byte(strings.Repeat("x", 64<<10))
+				for sent.Load() < 4*maxRead {
+					n, err := w.Write(chunk)
+					if sent.Add(int64(n)); err != nil {
+						return
+					}
+				}
+			}))
+			err := ask(newClient(t, s.URL, client.Options{MaxResponse: 1 << 20}))
+			s.Close()
+			if err == nil {
+				t.Errorf("%s with status %d: got no error, want one", name, status)
+			}
+			if n := sent.Load(); n > maxRead {
+				t.Errorf("%s with status %d: read %d bytes of the answer, want at most %d", name, status, n, maxRead)
+			}
+		}
+	}
+}
+
+func TestClient_BoundsElementsOfAnswer(t *testing.T) {
+	body := `{"resources":[{}` + strings.Repeat(",{}", 1_000_000) + `]}`
+	s := newStub(t, 200, "application/json", body)
+	_, err := newClient(t, s.URL, client.Options{}).Resources(t.Context())
+	wantError(t, err, history.Internal, "not a watchhistory recorder", "more than 1000000 elements")
+}
+
+func TestClient_RejectsDataAfterAnswer(t *testing.T) {
+	for _, body := range []string{`[] []`, `[]x`, `[`, `[{]`, ``, `{}`, `3`} {
+		s := newStub(t, 200, "application/json", body)
+		_, err := newClient(t, s.URL, client.Options{}).Events(t.Context(), client.EventsQuery{})
+		wantError(t, err, history.Internal, "not a watchhistory recorder")
 	}
 }

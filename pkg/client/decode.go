@@ -7,19 +7,21 @@ import (
 	"io"
 )
 
-// maxElements bounds each list of an answer. An element can take hundreds of times the memory of its encoding, so that the
-// size of the answer alone does not bound the memory that it takes.
+// maxElements bounds each list of an answer. A decoded element can need
+// hundreds of times the memory of its JSON, so a bound on the bytes is not
+// enough.
 const maxElements = 1_000_000
 
 // decoder reads one JSON value.
 type decoder func(*json.Decoder) error
 
-// value decodes a value of bounded size.
+// value decodes one value. The caller must know that its size is bounded.
 func value(into any) decoder {
 	return func(dec *json.Decoder) error { return dec.Decode(into) }
 }
 
-// list appends the elements of an array, or nothing if it is null. Unless it is null, the result is not nil.
+// list appends the elements of an array, or nothing if the value is null. After
+// an array, *into is not nil.
 func list[T any](into *[]T) decoder {
 	return func(dec *json.Decoder) error {
 		switch open, err := dec.Token(); {
@@ -48,7 +50,7 @@ func list[T any](into *[]T) decoder {
 	}
 }
 
-// object decodes the fields that are named, and skips all others.
+// object decodes the fields with a decoder and skips all others.
 func object(fields map[string]decoder) decoder {
 	return func(dec *json.Decoder) error {
 		switch open, err := dec.Token(); {
@@ -75,9 +77,9 @@ func object(fields map[string]decoder) decoder {
 	}
 }
 
-// whole decodes a document that holds one value and nothing after it.
-func whole(document io.Reader, read decoder) error {
-	dec := json.NewDecoder(document)
+// document decodes a document that contains exactly one value.
+func document(from io.Reader, read decoder) error {
+	dec := json.NewDecoder(from)
 	err := read(dec)
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -86,7 +88,7 @@ func whole(document io.Reader, read decoder) error {
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the answer")
+		return errors.New("data follows the answer")
 	}
 	return nil
 }

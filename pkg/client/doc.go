@@ -1,12 +1,30 @@
-// Package client speaks the recorder's REST API, and reaches a recorder that runs in a cluster.
+// Package client is a library for the recorder's REST API.
 //
-// It owns three things: the typed [Client]; finding the recorder's Service ([Find]); and the roads to it ([Connect]): a URL,
-// a port-forward through the API server that opens no local port, or the API server's service proxy.
+// A [Client] asks one recorder over HTTP:
 //
-// Its invariants: an answer is either decoded whole or an error, never cut short; its size is bounded; whatever does not
-// answer like a recorder is called so. Every failure that a person can do something about is one [*Error] whose message
-// says what to do next.
+//	c, err := client.New("http://127.0.0.1:8080", client.Options{})
 //
-// It refuses to check permissions before using them: it tries, and explains what was refused. It imports the domain and the
-// wire types, and nothing else of the server. It writes nothing to stdout or stderr.
+// Its methods correspond to the endpoints: [Client.Events] and
+// [Client.Object] return one page, [Client.All] and [Client.Versions] iterate
+// over all pages, [Client.Gaps] lists gaps, and [Client.Resources] returns the
+// catalogue. Package client/kube finds a recorder in a cluster and connects to
+// it through the API server.
+//
+// # Invariants
+//
+//   - A result is complete or an error. A truncated answer is an error.
+//   - The size of an answer and the number of its elements are bounded.
+//   - An answer that no recorder would give is reported as [ErrNotRecorder].
+//
+// # Errors
+//
+// Failures are [history.Error] values: their code says whether a retry may
+// help, and their message is one line that is safe to print. The Err* variables
+// identify causes that a program may want to explain. The end of the caller's
+// context is returned as the context's own error.
+//
+// # Limits
+//
+// The package does not retry, cache, log, or write to stdout or stderr. It
+// imports neither client-go nor any part of the recorder but the API's types.
 package client

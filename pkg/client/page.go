@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -9,24 +10,38 @@ import (
 	"time"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/client/internal/quote"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Page says where a page stands in its query.
+// Page describes a page of records, and what may be missing from the query's
+// records.
 type Page struct {
 	Total      int  // matches of the whole query
-	TotalExact bool // false: the recorder stopped counting, and there are at least Total
+	TotalExact bool // false: the recorder stopped counting; there are at least Total matches
 	HasMore    bool
-	Next       string // the cursor of the next page; empty where there is none
-	Gaps       int    // that touch the whole query's time and resources: [Client.Gaps] lists them
-	Ignored    string // what the recorder's configuration leaves out of the query's resources and namespace
+	Next       string // the cursor of the next page; empty on the last one
 
-	// Since is when recording of the query's resources began or, if it is
-	// trimmed, where what retention has left of that begins; zero if unknown.
+	// Gaps counts the gaps that touch the query's time and resources.
+	Gaps int
+	// NewestGaps are the newest of them, newest first, at most
+	// [v1.MaxGapsListed]. They have no Detail. [Client.Gaps] lists all gaps.
+	NewestGaps []v1.Gap
+
+	// Ignored is the text of [v1.IgnoredHeader]: what the recorder's
+	// configuration ignores of the query's resources and namespaces.
+	Ignored string
+	// IgnoreRules is Ignored in parsed form. If the text was cut, its last
+	// entry is left out.
+	IgnoreRules []history.IgnoreRule
+
+	// Since is when the history of the query's resources begins: with their
+	// recording or, if Trimmed, with what retention has kept. Zero means
+	// unknown.
 	Since   time.Time
 	Trimmed bool
-	// NotRecorded names those of the query's resources that are not recorded, as
-	// in [v1.NotRecordedHeader].
+	// NotRecorded is the text of [v1.NotRecordedHeader]: the query's resources
+	// that are not recorded.
 	NotRecorded string
 }
 
@@ -34,16 +49,16 @@ type Page struct {
 type EventsPage struct {
 	Page
 
-	Events []v1.Event
+	Events []v1.Event // not nil
 }
 
-// ObjectPage is one page of an object's history.
+// ObjectPage is one page of an object's history. Neither of its lists is nil.
 type ObjectPage struct {
 	Page
 	v1.ObjectHistory
 }
 
-// Events returns one page. A query without matches is an empty page and no error.
+// Events returns one page. If nothing matches, the page is empty.
 func (c *Client) Events(ctx context.Context, q EventsQuery) (*EventsPage, error) {
 	at := c.base.JoinPath(v1.EventsPath)
 	at.RawQuery = q.values().Encode()
@@ -56,8 +71,8 @@ func (c *Client) Events(ctx context.Context, q EventsQuery) (*EventsPage, error)
 	return page, err
 }
 
-// All returns every record of the query, page by page as they are needed; q.Limit is the size of a page. The first error
-// ends it. Stop early by breaking out of the loop.
+// All iterates over all records of the query, and requests pages as they are
+// needed. q.Limit is the size of a page. An error is the last element.
 func (c *Client) All(ctx context.Context, q EventsQuery) iter.Seq2[v1.Event, error] {
 	return func(yield func(v1.Event, error) bool) {
 		for {
@@ -66,12 +81,7 @@ func (c *Client) All(ctx context.Context, q EventsQuery) iter.Seq2[v1.Event, err
 				yield(v1.Event{}, err)
 				return
 			}
-			for i := range page.Events {
-				if !yield(page.Events[i], nil) {
-					return
-				}
-			}
-			if !page.HasMore {
+			if !yieldAll(page.Events, yield) || !page.HasMore {
 				return
 			}
 			q.Cursor = page.Next
@@ -79,8 +89,8 @@ func (c *Client) All(ctx context.Context, q EventsQuery) iter.Seq2[v1.Event, err
 	}
 }
 
-// Object returns one page of an object's own records, and the Events regarding it. An object without history is two empty
-// lists and no error.
+// Object returns one page of an object's own records, and of the Events
+// regarding it. An object without a history has two empty lists.
 func (c *Client) Object(ctx context.Context, q ObjectQuery) (*ObjectPage, error) {
 	if err := q.validate(); err != nil {
 		return nil, err
@@ -90,8 +100,9 @@ func (c *Client) Object(ctx context.Context, q ObjectQuery) (*ObjectPage, error)
 		at = at.JoinPath(url.PathEscape(segment))
 	}
 	at.RawQuery = q.values().Encode()
+	namespace, _ := q.Namespace.Namespace()
 	page := &ObjectPage{ObjectHistory: v1.ObjectHistory{
-		Namespace: q.Namespace, ResourceType: q.Resource, ResourceName: q.Name,
+		Namespace: namespace, ResourceType: q.Resource, ResourceName: q.Name,
 		WatchEvents: []v1.Event{}, RelatedEvents: []v1.Event{},
 	}}
 	header, err := c.get(ctx, at, object(map[string]decoder{
@@ -108,19 +119,76 @@ func (c *Client) Object(ctx context.Context, q ObjectQuery) (*ObjectPage, error)
 	return page, err
 }
 
-// page reads the header fields of the page behind a cursor. Without them, which is what a 404 for "nothing" looks like, the page
-// is all there is. A recorder that is older than gaps says nothing of them.
-func (c *Client) page(header http.Header, n int, behind string) (page Page, err error) {
-	page = Page{
-		TotalExact: header.Get(v1.TotalCountRelationHeader) == "",
-		HasMore:    header.Get(v1.HasMoreHeader) == "true",
-		Next:       header.Get(v1.NextCursorHeader),
-		Ignored:    header.Get(v1.IgnoredHeader),
+// Versions iterates over the object's own records, and requests pages as they
+// are needed. An error is the last element.
+func (c *Client) Versions(ctx context.Context, q ObjectQuery) iter.Seq2[v1.Event, error] {
+	return c.object(ctx, q, func(page *ObjectPage) []v1.Event { return page.WatchEvents })
+}
 
+// Related iterates over the Events regarding the object, and requests pages as
+// they are needed. An error is the last element.
+func (c *Client) Related(ctx context.Context, q ObjectQuery) iter.Seq2[v1.Event, error] {
+	return c.object(ctx, q, func(page *ObjectPage) []v1.Event { return page.RelatedEvents })
+}
+
+// object iterates over one of the two lists of an object's pages. Both lists
+// share a cursor, so pages are requested until both are complete.
+func (c *Client) object(ctx context.Context, q ObjectQuery, choose func(*ObjectPage) []v1.Event) iter.Seq2[v1.Event, error] {
+	return func(yield func(v1.Event, error) bool) {
+		for {
+			page, err := c.Object(ctx, q)
+			if err != nil {
+				yield(v1.Event{}, err)
+				return
+			}
+			if !yieldAll(choose(page), yield) || !page.HasMore {
+				return
+			}
+			q.Cursor = page.Next
+		}
+	}
+}
+
+// yieldAll reports whether the loop goes on after the events.
+func yieldAll(events []v1.Event, yield func(v1.Event, error) bool) bool {
+	for i := range events {
+		if !yield(events[i], nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// Gaps returns the gaps that touch the query's time and resources, ordered by
+// their starts.
+//
+// Call it only if [Page.Gaps] is not 0. An old recorder that does not count
+// gaps does not serve the list either.
+func (c *Client) Gaps(ctx context.Context, q GapsQuery) ([]v1.Gap, error) {
+	at := c.base.JoinPath(v1.GapsPath)
+	at.RawQuery = q.values().Encode()
+	var gaps []v1.Gap
+	if _, err := c.get(ctx, at, object(map[string]decoder{"gaps": list(&gaps)})); err != nil {
+		return nil, err
+	}
+	return gaps, nil
+}
+
+// page reads the headers of an answer with n records. A recorder that does not
+// send a header leaves its field zero; without a total, the page is the whole
+// answer. cursor is that of the request.
+func (c *Client) page(header http.Header, n int, cursor string) (page Page, err error) {
+	page = Page{
+		TotalExact:  header.Get(v1.TotalCountRelationHeader) == "",
+		HasMore:     header.Get(v1.HasMoreHeader) == "true",
+		Next:        header.Get(v1.NextCursorHeader),
+		NewestGaps:  parseGaps(header.Get(v1.GapListHeader)),
+		Ignored:     header.Get(v1.IgnoredHeader),
+		IgnoreRules: parseIgnoreRules(header.Get(v1.IgnoredHeader)),
 		Trimmed:     header.Get(v1.SinceTrimmedHeader) == "true",
 		NotRecorded: header.Get(v1.NotRecordedHeader),
 	}
-	page.Since, _ = time.Parse(time.RFC3339, header.Get(v1.SinceHeader)) // what is no time is unknown
+	page.Since, _ = time.Parse(time.RFC3339, header.Get(v1.SinceHeader)) // an invalid time means unknown
 	if page.Total, err = c.count(header, v1.TotalCountHeader, n); err != nil {
 		return Page{}, err
 	}
@@ -128,19 +196,19 @@ func (c *Client) page(header http.Header, n int, behind string) (page Page, err 
 		return Page{}, err
 	}
 	if page.HasMore && page.Next == "" {
-		return Page{}, &Error{
+		return Page{}, &history.Error{
 			Code:    history.Unavailable,
-			Message: c.route.target + " has more records and gives no cursor to them",
-			Hint:    "It is older than this client: upgrade the recorder, or narrow the query.",
+			Message: c.options.Name + " has more records but returns no cursor: it is older than this client",
+			Err:     ErrNoCursor,
 		}
 	}
-	if page.HasMore && page.Next == behind { // whoever goes on would never end
-		return Page{}, c.stranger("its pages do not advance")
+	if page.HasMore && page.Next == cursor { // an iterator would never end
+		return Page{}, c.notARecorder(errors.New("its pages do not advance"))
 	}
 	return page, nil
 }
 
-// count reads a header field that is a number, and returns absent where there is no such field.
+// count reads a header that is a number, and returns absent if it is missing.
 func (c *Client) count(header http.Header, name string, absent int) (int, error) {
 	text := header.Get(name)
 	if text == "" {
@@ -148,7 +216,7 @@ func (c *Client) count(header http.Header, name string, absent int) (int, error)
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
-		return 0, c.stranger(name + " is " + quotable(text))
+		return 0, c.notARecorder(errors.New(name + " is " + quote.Line(text)))
 	}
 	return n, nil
 }

@@ -6,125 +6,148 @@ import (
 	"strings"
 	"time"
 
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// EventsQuery asks for records across objects. Every field narrows or shapes; the zero value asks for everything, oldest
-// first.
+// EventsQuery asks for the records of many objects. A record must satisfy every
+// field that is set. The zero value asks for all records, oldest first.
 type EventsQuery struct {
 	Start time.Time // inclusive; zero: from the beginning
-	End   time.Time // zero: until now
+	End   time.Time // exclusive; zero: until now
 
-	Namespace string   // [history.NoNamespace]: cluster-scoped objects only; empty: all
-	Resources []string // any of these, in every form that kubectl takes: "deploy", "deployments.apps", "Deployment"
-	Group     string   // the API group, where Resources leave it open
-	Name      string
-	UID       string
-	Verb      history.Verb // zero: any
-	Manager   string       // the field manager that wrote the version
+	Namespace history.NamespaceScope
+	// Resources selects any of these, in every form that kubectl accepts:
+	// "deploy", "deployments.apps", "Deployment".
+	Resources []string
+	// Group is the API group of Resources that don't name one. [v1.CoreGroup]
+	// is the core group.
+	Group   string
+	Name    string
+	UID     string
+	Verb    history.Verb // zero: any
+	Manager string       // the field manager that wrote the version
 
 	Order   history.Order
-	Limit   int    // records on a page; 0, and more than the recorder's maximum: its maximum
-	Cursor  string // [Page.Next] of the page before
+	Limit   int    // records per page; 0, or more than the recorder's maximum: its maximum
+	Cursor  string // [Page.Next] of the previous page
 	Summary bool   // without bodies: the events have no ObjectChanges
 }
 
 func (q *EventsQuery) values() url.Values {
-	v := window(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)
-	text(v, "namespace", q.Namespace)
-	text(v, "resourceType", strings.Join(q.Resources, ","))
-	text(v, "group", q.Group)
-	text(v, "resourceName", q.Name)
-	text(v, "uid", q.UID)
-	text(v, "manager", q.Manager)
+	v := pageValues(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)
+	setText(v, v1.ParamNamespace, q.Namespace.String())
+	setText(v, v1.ParamResourceType, strings.Join(q.Resources, ","))
+	setText(v, v1.ParamGroup, q.Group)
+	setText(v, v1.ParamResourceName, q.Name)
+	setText(v, v1.ParamUID, q.UID)
+	setText(v, v1.ParamManager, q.Manager)
 	if q.Verb != 0 {
-		v.Set("verb", q.Verb.String())
+		v.Set(v1.ParamVerb, q.Verb.String())
 	}
 	return v
 }
 
-// ObjectQuery asks for the history of one name. Resource and Name are required.
+// ObjectQuery asks for the history of all objects that had one name, one after
+// another. Namespace, Resource and Name are required.
 type ObjectQuery struct {
-	Namespace string // empty for cluster-scoped objects
-	Resource  string // in every form that kubectl takes
-	Group     string // the API group, where Resource leaves it open
+	Namespace history.NamespaceScope // one namespace, or [history.ClusterScoped]
+	Resource  string                 // in every form that kubectl accepts
+	Group     string                 // the API group, if Resource does not name it
 	Name      string
 	UID       string // one incarnation only
 
 	Start       time.Time // inclusive; zero: from the beginning
-	End         time.Time // zero: until now
-	Revisions   []uint64  // these versions only
-	Descendants bool      // related Events also of everything that the object owned, and that those owned
+	End         time.Time // exclusive; zero: until now
+	Revisions   []uint64  // only these versions, and no Events
+	Descendants bool      // include the Events regarding the object's descendants
 
 	Order   history.Order
-	Limit   int    // records on a page; 0, and more than the recorder's maximum: its maximum
-	Cursor  string // [Page.Next] of the page before
+	Limit   int    // records per page and list; 0, or more than the recorder's maximum: its maximum
+	Cursor  string // [Page.Next] of the previous page
 	Summary bool   // without bodies
 }
 
 func (q *ObjectQuery) validate() error {
+	_, narrowed := q.Namespace.Namespace()
 	switch {
 	case q.Resource == "" || q.Name == "":
-		return history.Errorf(history.Invalid, "an object's history needs its type and its name")
-	case strings.ContainsAny(q.Resource+q.Namespace+q.Name, "/"):
-		return history.Errorf(history.Invalid, "%q is no object: neither a type nor a name has a slash",
-			q.Resource+" "+q.Name)
+		return history.Errorf(history.Invalid, "query object: resource and name are required, got %q and %q", q.Resource, q.Name)
+	case !narrowed:
+		return history.Errorf(history.Invalid, "query object %s %s: want one namespace, or cluster scope", q.Resource, q.Name)
+	case strings.Contains(q.Resource+q.Namespace.String()+q.Name, "/"):
+		return history.Errorf(history.Invalid, "query object %s %s: a namespace, resource or name has no slash", q.Resource, q.Name)
 	default:
 		return nil
 	}
 }
 
-// path returns the segments below the events path.
+// path returns the segments below [v1.EventsPath].
 func (q *ObjectQuery) path() []string {
-	namespace := q.Namespace
-	if namespace == "" {
-		namespace = history.NoNamespace
-	}
-	return []string{namespace, q.Resource, q.Name}
+	return []string{q.Namespace.String(), q.Resource, q.Name}
 }
 
 func (q *ObjectQuery) values() url.Values {
-	v := window(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)
-	text(v, "group", q.Group)
-	text(v, "uid", q.UID)
-	flag(v, "descendants", q.Descendants)
+	v := pageValues(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)
+	setText(v, v1.ParamGroup, q.Group)
+	setText(v, v1.ParamUID, q.UID)
+	setFlag(v, v1.ParamDescendants, q.Descendants)
 	revisions := make([]string, len(q.Revisions))
 	for i, n := range q.Revisions {
 		revisions[i] = strconv.FormatUint(n, 10)
 	}
-	text(v, "revision", strings.Join(revisions, ","))
+	setText(v, v1.ParamRevision, strings.Join(revisions, ","))
 	return v
 }
 
-// window sets what both queries share. empty=200 makes "nothing recorded" an answer instead of a 404.
-func window(start, end time.Time, order history.Order, limit int, cursor string, summary bool) url.Values {
-	v := url.Values{"empty": {"200"}}
-	moment(v, "start", start)
-	moment(v, "end", end)
-	text(v, "cursor", cursor)
-	flag(v, "summary", summary)
+// GapsQuery asks for gaps. The zero value asks for all of them.
+type GapsQuery struct {
+	Start time.Time // zero: from the beginning
+	End   time.Time // zero: until now
+
+	Resources []string // as in [EventsQuery]
+	Group     string   // as in [EventsQuery]
+}
+
+func (q *GapsQuery) values() url.Values {
+	v := url.Values{}
+	setTime(v, v1.ParamStart, q.Start)
+	setTime(v, v1.ParamEnd, q.End)
+	setText(v, v1.ParamResourceType, strings.Join(q.Resources, ","))
+	setText(v, v1.ParamGroup, q.Group)
+	return v
+}
+
+// pageValues sets the parameters of all endpoints that return pages.
+// [v1.EmptyOK] makes "nothing matches" a page instead of a 404.
+func pageValues(start, end time.Time, order history.Order, limit int, cursor string, summary bool) url.Values {
+	v := url.Values{v1.ParamEmpty: {v1.EmptyOK}}
+	setTime(v, v1.ParamStart, start)
+	setTime(v, v1.ParamEnd, end)
+	setText(v, v1.ParamCursor, cursor)
+	setFlag(v, v1.ParamSummary, summary)
 	if limit > 0 {
-		v.Set("limit", strconv.Itoa(limit))
+		v.Set(v1.ParamLimit, strconv.Itoa(limit))
 	}
 	if order == history.NewestFirst {
-		v.Set("order", "desc")
+		v.Set(v1.ParamOrder, v1.OrderDescending)
 	}
 	return v
 }
 
-func text(v url.Values, name, value string) {
+func setText(v url.Values, name, value string) {
 	if value != "" {
 		v.Set(name, value)
 	}
 }
 
-func moment(v url.Values, name string, t time.Time) {
+func setTime(v url.Values, name string, t time.Time) {
 	if !t.IsZero() {
 		v.Set(name, t.UTC().Format(time.RFC3339Nano))
 	}
 }
 
-func flag(v url.Values, name string, set bool) {
+func setFlag(v url.Values, name string, set bool) {
 	if set {
 		v.Set(name, "true")
 	}

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,12 +19,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// versions is how many versions of deployment shop/web the recorder of these tests has.
+// versions is the number of versions of the deployment shop/web.
 const versions = 9
 
-// recorder returns the handler of a recorder that has seen a little history, versions of shop/web, and one node, and that
-// has missed a little, too.
-func recorder(t *testing.T) http.Handler {
+// newRecorder returns the API of a recorder with the versions of shop/web, a
+// node, and two gaps.
+func newRecorder(t *testing.T) http.Handler {
 	t.Helper()
 	log, err := store.Open(t.TempDir(), store.Options{NoSync: true})
 	if err != nil {
@@ -31,7 +32,7 @@ func recorder(t *testing.T) http.Handler {
 	}
 	t.Cleanup(func() {
 		if err := log.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("close store: got error %v", err)
 		}
 	})
 	for _, r := range []history.Resource{
@@ -42,20 +43,20 @@ func recorder(t *testing.T) http.Handler {
 			t.Fatal(err)
 		}
 	}
-	blind := time.Now().Add(-24 * time.Hour) // before everything that was seen
+	before := time.Now().Add(-24 * time.Hour) // before all records
 	if err = log.Append(t.Context(), &history.Batch{Gaps: []history.Gap{
-		{Resource: "nodes", Start: blind, End: blind.Add(time.Minute), Reason: history.GapExpired, Detail: "too old"},
-		{Group: "apps", Resource: "deployments", Start: blind.Add(time.Hour), Reason: history.GapForbidden},
+		{Resource: "nodes", Start: before, End: before.Add(time.Minute), Reason: history.GapExpired, Detail: "too old"},
+		{Group: "apps", Resource: "deployments", Start: before.Add(time.Hour), Reason: history.GapForbidden},
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	if err = log.Append(t.Context(), &history.Batch{Records: records()}); err != nil {
+	if err = log.Append(t.Context(), &history.Batch{Records: newRecords()}); err != nil {
 		t.Fatal(err)
 	}
 	return api.New(query.New(log, query.Options{}), api.Options{})
 }
 
-func records() []*history.Record {
+func newRecords() []*history.Record {
 	web := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "u-web"}
 	node := history.ObjectRef{Resource: "nodes", Name: "node-1", UID: "u-node"}
 	all := []*history.Record{{
@@ -77,21 +78,21 @@ func records() []*history.Record {
 	return all
 }
 
-func serving(t *testing.T) *client.Client {
+func newRecorderClient(t *testing.T) *client.Client {
 	t.Helper()
-	s := httptest.NewServer(recorder(t))
+	s := httptest.NewServer(newRecorder(t))
 	t.Cleanup(s.Close)
-	return dial(t, s.URL, client.Options{})
+	return newClient(t, s.URL, client.Options{})
 }
 
-func TestRecorderAnswersEveryQuery(t *testing.T) {
-	c := serving(t)
+func TestRecorder_AnswersEveryQuery(t *testing.T) {
+	c := newRecorderClient(t)
 	if err := c.Health(t.Context()); err != nil {
-		t.Error(err)
+		t.Errorf("Health: got error %v, want none", err)
 	}
 	list, err := c.Resources(t.Context())
 	if err != nil || len(list.Resources) != 2 {
-		t.Errorf("Resources: got %+v, %v", list, err)
+		t.Errorf("Resources: got %+v, error %v, want 2 resources", list, err)
 	}
 	for name, tc := range map[string]struct {
 		query client.EventsQuery
@@ -101,7 +102,7 @@ func TestRecorderAnswersEveryQuery(t *testing.T) {
 		"two types":        {client.EventsQuery{Resources: []string{"deploy", "nodes"}}, versions + 1},
 		"a short name":     {client.EventsQuery{Resources: []string{"deploy"}}, versions},
 		"a group":          {client.EventsQuery{Group: "apps"}, versions},
-		"cluster-scoped":   {client.EventsQuery{Namespace: history.NoNamespace}, 1},
+		"cluster-scoped":   {client.EventsQuery{Namespace: history.ClusterScoped}, 1},
 		"a namespace":      {client.EventsQuery{Namespace: "shop"}, versions},
 		"another one":      {client.EventsQuery{Namespace: "bank"}, 0},
 		"a name":           {client.EventsQuery{Name: "node-1"}, 1},
@@ -117,43 +118,55 @@ func TestRecorderAnswersEveryQuery(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(page.Events) != tc.want {
-				t.Errorf("got %d events, want %d", len(page.Events), tc.want)
+				t.Errorf("events: got %d, want %d", len(page.Events), tc.want)
 			}
-			if body := len(page.Events) > 0 && page.Events[0].ObjectChanges != nil; body == tc.query.Summary {
-				if len(page.Events) > 0 {
-					t.Errorf("events with bodies: %t", body)
+			for _, e := range page.Events {
+				if got, want := e.ObjectChanges != nil, !tc.query.Summary; got != want {
+					t.Errorf("event %s has a body: got %t, want %t", e.ResourceVersion, got, want)
 				}
 			}
 		})
 	}
 }
 
-func TestRecorderPagesBothWays(t *testing.T) {
-	c := serving(t)
-	var forth, back []string
-	for _, walk := range []struct {
-		order history.Order
-		into  *[]string
-	}{{history.OldestFirst, &forth}, {history.NewestFirst, &back}} {
-		for event, err := range c.All(t.Context(), client.EventsQuery{Order: walk.order, Limit: 3}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			*walk.into = append(*walk.into, event.ResourceVersion)
+// resourceVersions returns the resourceVersions of a sequence of events.
+func resourceVersions(t *testing.T, events iter.Seq2[v1.Event, error]) (all []string) {
+	t.Helper()
+	for event, err := range events {
+		if err != nil {
+			t.Fatal(err)
 		}
+		all = append(all, event.ResourceVersion)
 	}
-	want := []string{"1", "100", "101", "102", "103", "104", "105", "106", "107", "108"}
-	if diff := cmp.Diff(want, forth); diff != "" {
-		t.Error(diff)
-	}
-	slices.Reverse(want)
-	if diff := cmp.Diff(want, back); diff != "" {
-		t.Error(diff)
+	return all
+}
+
+func TestRecorder_IteratorsPageInBothOrders(t *testing.T) {
+	c := newRecorderClient(t)
+	wantAll := []string{"1", "100", "101", "102", "103", "104", "105", "106", "107", "108"}
+	wantObject := wantAll[1:]
+	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+		all, object := slices.Clone(wantAll), slices.Clone(wantObject)
+		if order == history.NewestFirst {
+			slices.Reverse(all)
+			slices.Reverse(object)
+		}
+		got := resourceVersions(t, c.All(t.Context(), client.EventsQuery{Order: order, Limit: 3}))
+		if diff := cmp.Diff(all, got); diff != "" {
+			t.Errorf("All in order %d (-want +got):\n%s", order, diff)
+		}
+		q := client.ObjectQuery{Namespace: "shop", Resource: "deploy", Name: "web", Order: order, Limit: 2}
+		if diff := cmp.Diff(object, resourceVersions(t, c.Versions(t.Context(), q))); diff != "" {
+			t.Errorf("Versions in order %d (-want +got):\n%s", order, diff)
+		}
+		if got := resourceVersions(t, c.Related(t.Context(), q)); len(got) > 0 {
+			t.Errorf("Related in order %d: got %q, want none", order, got)
+		}
 	}
 }
 
-func TestRecorderWindow(t *testing.T) {
-	c := serving(t)
+func TestRecorder_StartIsInclusive(t *testing.T) {
+	c := newRecorderClient(t)
 	all, err := c.Events(t.Context(), client.EventsQuery{Namespace: "shop"})
 	if err != nil {
 		t.Fatal(err)
@@ -162,15 +175,14 @@ func TestRecorderWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sameVersion := func(a, b v1.Event) bool { return a.UID == b.UID && a.ResourceVersion == b.ResourceVersion }
 	if diff := cmp.Diff(all.Events[2:], window.Events, cmp.Comparer(sameVersion)); diff != "" {
-		t.Error(diff)
+		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
-func sameVersion(a, b v1.Event) bool { return a.UID == b.UID && a.ResourceVersion == b.ResourceVersion }
-
-func TestRecorderObject(t *testing.T) {
-	c := serving(t)
+func TestRecorder_ReturnsObjectHistory(t *testing.T) {
+	c := newRecorderClient(t)
 	page, err := c.Object(t.Context(), client.ObjectQuery{
 		Namespace: "shop", Resource: "deploy", Name: "web", Order: history.NewestFirst, Limit: 2,
 	})
@@ -178,26 +190,84 @@ func TestRecorderObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	if page.Total != versions || !page.TotalExact || !page.HasMore || len(page.WatchEvents) != 2 || page.WatchEvents[0].Revision != versions {
-		t.Errorf("got %+v", page)
+		t.Errorf("got %+v, want the 2 newest of %d versions", page, versions)
 	}
 	some, err := c.Object(t.Context(), client.ObjectQuery{Namespace: "shop", Resource: "deploy", Name: "web", Revisions: []uint64{2, 5}})
 	if err != nil || len(some.WatchEvents) != 2 || some.WatchEvents[1].Revision != 5 {
-		t.Errorf("two revisions: got %+v, %v", some, err)
+		t.Errorf("two revisions: got %+v, error %v, want revisions 2 and 5", some, err)
 	}
-	node, err := c.Object(t.Context(), client.ObjectQuery{Resource: "node", Name: "node-1"})
+	node, err := c.Object(t.Context(), client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "node", Name: "node-1"})
 	if err != nil || len(node.WatchEvents) != 1 || !node.WatchEvents[0].Initial {
-		t.Errorf("a node: got %+v, %v", node, err)
+		t.Errorf("a node: got %+v, error %v, want one initial version", node, err)
 	}
 	none, err := c.Object(t.Context(), client.ObjectQuery{Namespace: "shop", Resource: "deploy", Name: "none"})
 	if err != nil || len(none.WatchEvents)+len(none.RelatedEvents) != 0 {
-		t.Errorf("no object: got %+v, %v", none, err)
+		t.Errorf("an unknown object: got %+v, error %v, want no records", none, err)
 	}
 }
 
-func TestRecorderRefusals(t *testing.T) {
-	c := serving(t)
+func TestRecorder_RejectsInvalidParameters(t *testing.T) {
+	c := newRecorderClient(t)
 	_, err := c.Events(t.Context(), client.EventsQuery{Cursor: "no cursor"})
-	wantCode(t, err, history.Invalid, "no cursor")
-	_, err = c.Object(t.Context(), client.ObjectQuery{Resource: "nodes", Name: "node-1", Revisions: []uint64{0}})
-	wantCode(t, err, history.Invalid, "revision")
+	wantError(t, err, history.Invalid, "no cursor")
+	_, err = c.Object(t.Context(), client.ObjectQuery{
+		Namespace: history.ClusterScoped, Resource: "nodes", Name: "node-1", Revisions: []uint64{0},
+	})
+	wantError(t, err, history.Invalid, "revision")
+}
+
+// Every answer with records counts the gaps that Gaps lists.
+func TestRecorder_PagesCountGaps(t *testing.T) {
+	c := newRecorderClient(t)
+	all, err := c.Gaps(t.Context(), client.GapsQuery{})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("got %+v, error %v, want gaps", all, err)
+	}
+	first := all[0].Start
+	want := []v1.Gap{
+		{Resource: "nodes", Start: first, End: first.Add(time.Minute), Reason: "expired", Detail: "too old"},
+		{Group: "apps", Resource: "deployments", Start: first.Add(time.Hour), Reason: "forbidden"},
+	}
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Errorf("gaps (-want +got):\n%s", diff)
+	}
+	for name, tc := range map[string]struct {
+		query client.GapsQuery
+		want  []v1.Gap
+	}{
+		"all":     {client.GapsQuery{}, want},
+		"a type":  {client.GapsQuery{Resources: []string{"deploy"}}, want[1:]},
+		"a group": {client.GapsQuery{Group: "apps"}, want[1:]},
+		"later":   {client.GapsQuery{Start: first.Add(2 * time.Minute)}, want[1:]},
+		"earlier": {client.GapsQuery{End: first.Add(2 * time.Minute)}, want[:1]},
+		"before":  {client.GapsQuery{End: first}, []v1.Gap{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := c.Gaps(t.Context(), tc.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("gaps (-want +got):\n%s", diff)
+			}
+			page, err := c.Events(t.Context(), client.EventsQuery{
+				Start: tc.query.Start, End: tc.query.End, Resources: tc.query.Resources, Group: tc.query.Group, Limit: 1,
+			})
+			if err != nil || page.Gaps != len(tc.want) {
+				t.Errorf("gaps of a page: got %d, error %v, want %d", page.Gaps, err, len(tc.want))
+			}
+			newest := slices.Clone(tc.want) // a header has no details, and the newest gap first
+			slices.Reverse(newest)
+			for i := range newest {
+				newest[i].Detail = ""
+			}
+			if diff := cmp.Diff(newest, append([]v1.Gap{}, page.NewestGaps...)); diff != "" {
+				t.Errorf("newest gaps of a page (-want +got):\n%s", diff)
+			}
+		})
+	}
+	object, err := c.Object(t.Context(), client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "nodes", Name: "nobody"})
+	if err != nil || object.Gaps != 1 {
+		t.Errorf("gaps of an object's page: got %d, error %v, want 1", object.Gaps, err)
+	}
 }

@@ -13,24 +13,25 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// command runs a command of the recorder's command line over a storage directory.
+// command runs a command of watchhistory-recorder on a storage directory.
 func command(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	cmd := daemon.NewCommand("test", func(name string) string {
 		return map[string]string{"BADGER_PATH": dir, "CONFIG_PATH": ""}[name]
 	}, nil)
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd.SetArgs(args)
-	cmd.SetOut(&said)
-	cmd.SetErr(&said)
+	cmd.SetOut(&output)
+	cmd.SetErr(&output)
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, said.String())
+		t.Fatalf("%v: %v\n%s", args, err, output.String())
 	}
 }
 
-// TestABackupOfARunningRecorderIsGoneOnWith backs up a recorder that runs, and lets another one go on from the backup: what the
-// first has recorded is there once, and what happened since is recorded.
-func TestABackupOfARunningRecorderIsGoneOnWith(t *testing.T) {
+// TestBackup_OfRunningRecorderCanBeContinued restores the backup of a running
+// recorder and starts a second recorder on it. Every version must be there
+// once, including those after the backup.
+func TestBackup_OfRunningRecorderCanBeContinued(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "backup")
 	first := start(t, t.TempDir(), cluster.Config(), nil)
@@ -46,13 +47,13 @@ func TestABackupOfARunningRecorderIsGoneOnWith(t *testing.T) {
 	kubectl(t, "patch", "configmap", "one", "-n", "backup", "-p", `{"data":{"a":"2"}}`)
 	first.stop(t)
 	if _, err := os.Lstat(filepath.Join(first.dir, admin.SocketName)); err == nil {
-		t.Error("the socket outlives the recorder")
+		t.Errorf("stopped recorder: got a socket %s, want none", admin.SocketName)
 	}
 
 	dir := filepath.Join(t.TempDir(), "restored")
 	command(t, dir, "restore", file)
 	second := start(t, dir, cluster.Config(), nil)
-	second.eventually(t, "what happened since the backup is recorded", func() (bool, string) {
+	second.eventually(t, "the update after the backup is recorded", func() (bool, string) {
 		got := verbs(second.events(t, "namespace=backup&resourceName=one"))
 		return got == "create update", got
 	})
@@ -60,14 +61,15 @@ func TestABackupOfARunningRecorderIsGoneOnWith(t *testing.T) {
 	for _, e := range second.events(t, "") {
 		key := e.UID + " " + e.ResourceVersion + " " + e.Verb
 		if seen[key] {
-			t.Errorf("recorded twice: %s %s/%s, %s", e.Verb, e.Namespace, e.ResourceName, e.ResourceVersion)
+			t.Errorf("got %s %s/%s of resourceVersion %s twice, want it once", e.Verb, e.Namespace, e.ResourceName, e.ResourceVersion)
 		}
 		seen[key] = true
 	}
 	_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "namespace", "backup", "--wait=false")
 }
 
-// checkExport exports a running recorder's last hour, and looks for the object in it.
+// checkExport exports the last hour of a running recorder, and checks that the
+// object is in it.
 func checkExport(t *testing.T, dir string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "hour.whx")
@@ -88,16 +90,17 @@ func checkExport(t *testing.T, dir string) {
 	}()
 	rec, err := r.Latest(t.Context(), history.ObjectRef{Resource: "configmaps", Namespace: "backup", Name: "one"})
 	if err != nil || rec.Verb != history.Create || rec.Revision != 1 {
-		t.Errorf("%+v, %v", rec, err)
+		t.Errorf("got record %+v, error %v, want the creation as revision 1", rec, err)
 	}
 }
 
-// TestAStorageDirectoryTooDeepForASocketIsRecordedInto checks that a recorder does without its socket.
-func TestAStorageDirectoryTooDeepForASocketIsRecordedInto(t *testing.T) {
+// TestStart_WorksWithoutSocket uses a storage path that is too long for a
+// socket.
+func TestStart_WorksWithoutSocket(t *testing.T) {
 	noLeaks(t)
 	dir := filepath.Join(t.TempDir(), "a-directory-of-a-long-name-that-leaves-no-room-for-the-name-of-a-socket-in-it-as-those-are-short")
 	r := start(t, dir, cluster.Config(), nil)
-	if n := r.log.count("level=WARN", "for want of a socket", "shorter relative path"); n != 1 {
-		t.Errorf("it is said %d times that there is no socket", n)
+	if n := r.log.count("level=WARN", "admin socket not available", "shorter relative path"); n != 1 {
+		t.Errorf("got %d warnings about the socket, want 1", n)
 	}
 }

@@ -19,9 +19,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/memlimit"
 )
 
-// followEvery is how often the configuration file is looked at. A change is taken up when it has stood for as long.
-const followEvery = 2 * time.Second
+// followInterval is the time between two reads of the configuration file. A
+// change is applied once it is this old.
+const followInterval = 2 * time.Second
 
+// flags are the values of the root command's flags.
 type flags struct {
 	config     string
 	kubeconfig string
@@ -30,31 +32,34 @@ type flags struct {
 	logFormat  string
 }
 
-// NewCommand returns the command line of watchhistory-recorder. getenv is [os.Getenv] or stands in for it; hangup, which may
-// be nil, asks to look at the configuration file at once. The command prints nothing but its log, on the error stream; its
-// error is one line for the caller to print, before it ends with [ExitCode].
+// NewCommand returns the root command of watchhistory-recorder.
+//
+// getenv is [os.Getenv], or replaces it in tests. A value from hangup, which
+// may be nil, makes a running recorder read its configuration file at once. The
+// command writes nothing but its log, to the error stream. The caller prints
+// the error, which is one line, and exits with [ExitCode].
 func NewCommand(version string, getenv func(string) string, hangup <-chan os.Signal) *cobra.Command {
 	f := flags{logFormat: "text"}
 	cmd := &cobra.Command{
 		Use:   "watchhistory-recorder",
 		Short: "Record every version of a cluster's objects and serve them over a REST API",
-		Long: `watchhistory-recorder watches a Kubernetes cluster, keeps every version of every object in an embedded database, and
-serves what it recorded over a REST API.
+		Long: `watchhistory-recorder watches a Kubernetes cluster, stores every version of every object in an embedded database, and
+serves this history over a REST API.
 
-It reads the YAML file that --config or CONFIG_PATH names (` + DefaultConfigPath + `, where there is one). BADGER_PATH,
-SERVER_PORT and BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records every
-kind that can be watched, but for a few such as Leases, keeps it for 14 days, and listens on 127.0.0.1:8080.
+It reads a YAML file: the one of --config, of CONFIG_PATH, or ` + DefaultConfigPath + `, if it exists. BADGER_PATH, SERVER_PORT and
+BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records every kind that can be
+watched, except a few such as Leases, keeps the history for 14 days, and listens on 127.0.0.1:8080.
 
-A file that changes is taken up without a restart, seconds later or at once on SIGHUP. A mistake in it is logged, and changes
+A change of the file is applied without a restart, within seconds or at once on SIGHUP. A mistake in it is logged and changes
 nothing.
 
-The cluster is the one of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the one that it runs in.
+The cluster is that of --kubeconfig, of KUBECONFIG, of ~/.kube/config, or the one that the recorder runs in.
 
-The commands below keep what it has recorded, also while it runs.`,
+The commands below maintain the recorded history, some of them while the recorder runs.`,
 		Example: `  # Record the cluster of the current kubeconfig context into ./data
   BADGER_PATH=data watchhistory-recorder
 
-  # Another context, another port, a configuration file
+  # Use another context, another port and a configuration file
   SERVER_PORT=9090 watchhistory-recorder --context staging --config resources.yaml`,
 		Version:       version,
 		SilenceUsage:  true,
@@ -63,11 +68,11 @@ The commands below keep what it has recorded, also while it runs.`,
 			return run(cmd, f, version, getenv, hangup)
 		},
 	}
-	cmd.Flags().StringVar(&f.config, "config", "", "configuration `file` (instead of CONFIG_PATH)")
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration `file` (overrides CONFIG_PATH)")
 	cmd.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the cluster to record")
 	cmd.Flags().StringVar(&f.context, "context", "", "kubeconfig `context` to use")
-	cmd.Flags().TextVar(&f.logLevel, "log-level", slog.LevelInfo, "least `level` to log: debug, info, warn or error")
-	cmd.Flags().StringVar(&f.logFormat, "log-format", f.logFormat, "`form` of the log: text or json")
+	cmd.Flags().TextVar(&f.logLevel, "log-level", slog.LevelInfo, "lowest `level` to log: debug, info, warn or error")
+	cmd.Flags().StringVar(&f.logFormat, "log-format", f.logFormat, "`format` of the log: text or json")
 	cmd.SetVersionTemplate("watchhistory-recorder {{.Version}}\n")
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.AddCommand(admin.Commands(admin.Environment{Storage: func(config string) (string, error) {
@@ -77,12 +82,14 @@ The commands below keep what it has recorded, also while it runs.`,
 	return cmd
 }
 
-// userAgent is this program, with its version.
+// userAgent returns the program's name and version.
 func userAgent(version string) string { return "watchhistory-recorder/" + version }
 
-// ExitCode returns the exit code of a command that returned this error.
+// ExitCode returns the exit code of a command that returned this error, 0 for
+// nil.
 func ExitCode(err error) int { return admin.ExitCode(err) }
 
+// run runs the recorder until the command's context ends.
 func run(cmd *cobra.Command, f flags, version string, getenv func(string) string, hangup <-chan os.Signal) error {
 	logger, err := newLogger(cmd.ErrOrStderr(), f)
 	if err != nil {
@@ -105,12 +112,13 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 	if err != nil {
 		return err
 	}
-	d.Follow(source, followEvery, hangup)
-	go memlimit.Hold(cmd.Context())
+	d.Follow(source, followInterval, hangup)
+	go memlimit.Run(cmd.Context())
 	return d.Run(cmd.Context())
 }
 
-// newSource returns the configuration's source; a file that a flag names is stronger than CONFIG_PATH.
+// newSource returns the configuration's source. The path of the flag, if there
+// is one, overrides CONFIG_PATH.
 func newSource(getenv func(string) string, config string) *Source {
 	return NewSource(func(name string) string {
 		if name == "CONFIG_PATH" && config != "" {
@@ -120,7 +128,7 @@ func newSource(getenv func(string) string, config string) *Source {
 	}, DefaultConfigPath)
 }
 
-// newLogger returns the process's logger, which client-go's messages go to as well.
+// newLogger returns the process's logger, and makes client-go log to it.
 func newLogger(w io.Writer, f flags) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: f.logLevel}
 	var handler slog.Handler
@@ -136,7 +144,8 @@ func newLogger(w io.Writer, f flags) (*slog.Logger, error) {
 	return slog.New(handler), nil
 }
 
-// clusterConfig finds the cluster as kubectl does, and inside a cluster falls back to that one.
+// clusterConfig finds the cluster as kubectl does: by the kubeconfig, or else
+// by the service account of the pod that it runs in.
 func clusterConfig(kubeconfig, kubecontext string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
@@ -146,10 +155,10 @@ func clusterConfig(kubeconfig, kubecontext string) (*rest.Config, error) {
 	switch {
 	case clientcmd.IsEmptyConfig(err) && os.Getenv("KUBERNETES_SERVICE_HOST") != "":
 		return nil, history.Errorf(history.Invalid,
-			"no cluster to record: this pod has no service account token: mount one (automountServiceAccountToken), or give --kubeconfig FILE")
+			"no cluster to record: this pod has no service account token: set automountServiceAccountToken, or pass --kubeconfig FILE")
 	case clientcmd.IsEmptyConfig(err):
 		return nil, history.Errorf(history.Invalid,
-			"no cluster to record: give --kubeconfig FILE, set KUBECONFIG, or run inside a cluster")
+			"no cluster to record: pass --kubeconfig FILE, set KUBECONFIG, or run in a cluster")
 	case err != nil:
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}

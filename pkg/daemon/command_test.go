@@ -7,9 +7,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
-// TestCommand_UnknownOnesAreNamed: before their flags, which are not the
-// recorder's either.
-func TestCommand_UnknownOnesAreNamed(t *testing.T) {
+// TestCommand_RejectsUnknownCommands checks that the error is about the
+// command, although its flags are unknown too.
+func TestCommand_RejectsUnknownCommands(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		want string
@@ -23,7 +23,7 @@ func TestCommand_UnknownOnesAreNamed(t *testing.T) {
 		cmd.SetOut(io.Discard)
 		cmd.SetErr(io.Discard)
 		if err := cmd.ExecuteContext(t.Context()); err == nil || err.Error() != tt.want {
-			t.Errorf("%v: got %v, want %s", tt.args, err, tt.want)
+			t.Errorf("%v: got error %v, want %s", tt.args, err, tt.want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -16,68 +15,59 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// Config is what the recorder is told. Its file form is described in docs/operations.md.
+// Config holds the recorder's settings, checked and complete. [ParseConfig]
+// reads its YAML form, which docs/configuration.md describes.
+//
+// A Config that is in force is never changed. A new one replaces it as a whole.
 type Config struct {
-	DiscoverCRDs  bool               // record every CRD's objects too
-	DiscoverAll   bool               // record every other kind too that can be recorded and is not denied by default
-	StoragePath   string             // the database's directory
-	RetentionDays int                // how long versions are kept, at least 1
-	SyncWrites    bool               // a version counts as recorded only once it is on the disk
-	MaxStorage    int64              // bytes of the database's files, past nine tenths of which the oldest day is dropped; 0: no limit
-	BindAddress   string             // the IP address that the REST API listens on
-	ServerPort    int                // its port; 0 takes a free one
-	MaxQueryLimit int                // the most records in one answer, at least 1
-	Resources     []history.Resource // what to record
-	Rules         recorder.Rules     // what of it is hidden, and what is left out
+	// DiscoverCRDs means that the objects of every CRD are recorded.
+	DiscoverCRDs bool
+	// DiscoverAll means that every kind is recorded that the API server can
+	// list and watch, except the kinds that are denied by default.
+	DiscoverAll bool
+	// StoragePath is the database's directory.
+	StoragePath string
+	// RetentionDays is how long versions are kept. At least 1.
+	RetentionDays int
+	// SyncWrites means that a commit returns only after it is synced to disk.
+	SyncWrites bool
+	// MaxStorage limits the database's files, in bytes. The oldest day is
+	// dropped when they exceed 9/10 of it. 0 means no limit.
+	MaxStorage int64
+	// BindAddress is the IP address that the REST API listens on.
+	BindAddress string
+	// ServerPort is the port of the REST API. 0 means any free port.
+	ServerPort int
+	// MaxQueryLimit is the largest number of records in one answer. At least 1.
+	MaxQueryLimit int
+	// Resources are recorded by name, whether or not they are discovered.
+	Resources []history.Resource
+	// Rules redact and ignore parts of what is recorded.
+	Rules recorder.Rules
 }
 
-// DefaultConfig returns what is recorded, kept and served where nothing else is said.
-func DefaultConfig() Config {
-	return Config{
-		DiscoverCRDs:  true,
-		DiscoverAll:   true,
-		StoragePath:   "/data/watch-events",
-		RetentionDays: 14,
-		SyncWrites:    true,
-		BindAddress:   "127.0.0.1",
-		ServerPort:    8080,
-		MaxQueryLimit: 1000,
-		Resources: []history.Resource{
-			{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true},
-			{Version: "v1", Kind: "Node", Plural: "nodes"},
-			{Version: "v1", Kind: "Service", Plural: "services", Namespaced: true},
-			{Version: "v1", Kind: "ConfigMap", Plural: "configmaps", Namespaced: true},
-			{Version: "v1", Kind: "Secret", Plural: "secrets", Namespaced: true},
-			{Version: "v1", Kind: "PersistentVolumeClaim", Plural: "persistentvolumeclaims", Namespaced: true},
-			{Version: "v1", Kind: "PersistentVolume", Plural: "persistentvolumes"},
-			{Version: "v1", Kind: "Event", Plural: "events", Namespaced: true},
-			{Version: "v1", Kind: "Namespace", Plural: "namespaces"},
-			{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
-			{Group: "apps", Version: "v1", Kind: "ReplicaSet", Plural: "replicasets", Namespaced: true},
-			{Group: "apps", Version: "v1", Kind: "StatefulSet", Plural: "statefulsets", Namespaced: true},
-			{Group: "apps", Version: "v1", Kind: "DaemonSet", Plural: "daemonsets", Namespaced: true},
-			{Group: "batch", Version: "v1", Kind: "Job", Plural: "jobs", Namespaced: true},
-			{Group: "batch", Version: "v1", Kind: "CronJob", Plural: "cronjobs", Namespaced: true},
-			{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress", Plural: "ingresses", Namespaced: true},
-			{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy", Plural: "networkpolicies", Namespaced: true},
-		},
-	}
+// Retention returns how long versions are kept.
+func (c *Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
+
+// Address returns the host:port that the REST API listens on.
+func (c *Config) Address() string { return net.JoinHostPort(c.BindAddress, strconv.Itoa(c.ServerPort)) }
+
+// lists reports whether the configuration names the resource.
+func (c *Config) lists(r schema.GroupResource) bool { return contains(c.Resources, r) }
+
+func contains(resources []history.Resource, r schema.GroupResource) bool {
+	return slices.ContainsFunc(resources, func(l history.Resource) bool { return l.GroupResource() == r })
 }
 
-// lists tells whether the resource is one of those to record by name.
-func (c *Config) lists(r schema.GroupResource) bool { return lists(c.Resources, r) }
-
-func lists(all []history.Resource, r schema.GroupResource) bool {
-	return slices.ContainsFunc(all, func(l history.Resource) bool { return l.GroupResource() == r })
-}
-
-// records tells whether the resource is recorded where the cluster serves it: by name, or because it is discovered.
+// records reports whether the resource is recorded if the cluster serves it:
+// because the configuration names it, or because it is discovered.
 func (c *Config) records(r schema.GroupResource) bool {
 	return c.lists(r) || c.discovers(r) && !slices.Contains(c.excluded(), r)
 }
 
-// recordedAs returns the resource under whose name the objects are recorded: those of Events are served by two groups, and the
-// first that is listed stands for both.
+// recordedAs returns the resource under whose name the objects are recorded.
+// Two groups serve the same Events. The first of them that the configuration
+// lists is used for both.
 func (c *Config) recordedAs(r schema.GroupResource) schema.GroupResource {
 	if !history.IsEventResource(r) {
 		return r
@@ -90,43 +80,53 @@ func (c *Config) recordedAs(r schema.GroupResource) schema.GroupResource {
 	return r
 }
 
-// excluded returns the resources that are left out as a whole.
+// excluded returns the resources that a rule ignores as a whole.
 func (c *Config) excluded() (all []schema.GroupResource) {
-	for _, o := range c.Rules.Ignore {
-		if o.Whole() {
-			all = append(all, o.Resource)
+	for _, rule := range c.Rules.Ignore {
+		if rule.Whole() {
+			all = append(all, rule.Resource)
 		}
 	}
 	return all
 }
 
+// rules returns the configured rules and those of every configuration.
+func (c *Config) rules() recorder.Rules {
+	rules := c.Rules
+	rules.Redact = slices.Concat(defaultRedactions(), rules.Redact)
+	return rules
+}
+
+// targets returns what the watchers watch.
 func (c *Config) targets() watcher.Targets {
 	return watcher.Targets{
-		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll, Denied: denied, Excluded: c.excluded(),
+		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll,
+		Denied: denied, Excluded: c.excluded(),
 	}
 }
 
-// Retention returns how long versions are kept.
-func (c Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
-
-func (c *Config) storage(logger *slog.Logger) store.Options {
+// storeOptions returns the store's settings.
+func (c *Config) storeOptions(logger *slog.Logger) store.Options {
 	return store.Options{Retention: c.Retention(), MaxBytes: c.MaxStorage, NoSync: !c.SyncWrites, Logger: logger}
 }
 
-// Address returns the host:port to listen on.
-func (c Config) Address() string { return net.JoinHostPort(c.BindAddress, strconv.Itoa(c.ServerPort)) }
-
-func parsePort(s string) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > 65535 {
-		return 0, fmt.Errorf("want a port from 0 (any free one) to 65535, got %q", s)
+// fixedIn returns the names of the fields that differ from the other
+// configuration and that are read only when the recorder starts.
+func (c *Config) fixedIn(other *Config) (fields []string) {
+	for _, f := range []struct {
+		name    string
+		differs bool
+	}{
+		{"storagePath", c.StoragePath != other.StoragePath},
+		{"retentionDays", c.RetentionDays != other.RetentionDays},
+		{"syncWrites", c.SyncWrites != other.SyncWrites},
+		{"maxStorage", c.MaxStorage != other.MaxStorage},
+		{"bindAddress", c.BindAddress != other.BindAddress},
+		{"serverPort", c.ServerPort != other.ServerPort},
+	} {
+		if f.differs {
+			fields = append(fields, f.name)
+		}
 	}
-	return n, nil
-}
-
-func parseAddress(s string) (string, error) {
-	if net.ParseIP(s) == nil {
-		return "", fmt.Errorf("want an IP address such as 127.0.0.1 or 0.0.0.0, got %q", s)
-	}
-	return s, nil
+	return fields
 }

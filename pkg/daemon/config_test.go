@@ -17,25 +17,35 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-func TestDefaultsAreTheContracts(t *testing.T) {
+func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 	c := daemon.DefaultConfig()
 	var plurals []string
 	for _, r := range c.Resources {
 		plurals = append(plurals, r.GroupResource().String())
 	}
-	want := "pods nodes services configmaps secrets persistentvolumeclaims persistentvolumes events namespaces " +
+	names := "pods nodes services configmaps secrets persistentvolumeclaims persistentvolumes events namespaces " +
 		"deployments.apps replicasets.apps statefulsets.apps daemonsets.apps jobs.batch cronjobs.batch " +
 		"ingresses.networking.k8s.io networkpolicies.networking.k8s.io"
-	if diff := cmp.Diff(strings.Fields(want), plurals); diff != "" {
+	if diff := cmp.Diff(strings.Fields(names), plurals); diff != "" {
 		t.Errorf("default resources (-want +got):\n%s", diff)
 	}
-	if !c.DiscoverCRDs || !c.DiscoverAll || !c.SyncWrites || c.StoragePath != "/data/watch-events" || c.Retention() != 14*24*time.Hour ||
-		c.Address() != "127.0.0.1:8080" || c.MaxQueryLimit != 1000 {
-		t.Errorf("defaults are %+v", c)
+	c.Resources = nil
+	want := daemon.Config{
+		DiscoverCRDs: true, DiscoverAll: true, StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
+		BindAddress: "127.0.0.1", ServerPort: 8080, MaxQueryLimit: 1000,
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	if got, want := c.Retention(), 14*24*time.Hour; got != want {
+		t.Errorf("got retention %v, want %v", got, want)
+	}
+	if got, want := c.Address(), "127.0.0.1:8080"; got != want {
+		t.Errorf("got address %q, want %q", got, want)
 	}
 }
 
-func TestParseConfigOverridesOnlyWhatItNames(t *testing.T) {
+func TestParseConfig_OverridesOnlyFieldsOfTheFile(t *testing.T) {
 	got, err := daemon.ParseConfig([]byte(`
 discoverCRDs: false
 syncWrites: false
@@ -54,17 +64,18 @@ resources:
 		{Version: "v1", Kind: "Node", Plural: "nodes"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 	for _, empty := range []string{"", "# nothing\n", "---\n"} {
 		if got, err := daemon.ParseConfig([]byte(empty)); err != nil || !cmp.Equal(daemon.DefaultConfig(), got) {
-			t.Errorf("%q: %+v, %v; want the defaults", empty, got, err)
+			t.Errorf("%q: got %+v, %v, want the defaults", empty, got, err)
 		}
 	}
 }
 
-// A file that was written before the field discover existed keeps its meaning.
-func TestParseConfig_DiscoversWhatTheFileSays(t *testing.T) {
+// TestParseConfig_SetsDiscovery includes files from before the field discover
+// existed: they keep their meaning.
+func TestParseConfig_SetsDiscovery(t *testing.T) {
 	const pods = "resources: [{version: v1, kind: Pod, plural: pods}]\n"
 	for text, want := range map[string]string{
 		"":                                    "17 all",
@@ -90,12 +101,12 @@ func TestParseConfig_DiscoversWhatTheFileSays(t *testing.T) {
 			got = fmt.Sprint(len(c.Resources), " crds")
 		}
 		if got != want || err != nil {
-			t.Errorf("%q records %s, %v, want %s", text, got, err, want)
+			t.Errorf("%q: got %s, %v, want %s", text, got, err, want)
 		}
 	}
 }
 
-func TestParseConfig_RulesMayBeAboutDiscoveredKinds(t *testing.T) {
+func TestParseConfig_AcceptsRulesForDiscoveredKinds(t *testing.T) {
 	for text, want := range map[string]string{
 		"ignore: [{resource: resourcequotas, changes: [status]}]\n":                                 "",
 		"ignore: [{resource: horizontalpodautoscalers.autoscaling, namespaces: [a]}]\n":             "",
@@ -105,26 +116,26 @@ func TestParseConfig_RulesMayBeAboutDiscoveredKinds(t *testing.T) {
 		"ignore: [{resource: endpoints, namespaces: [a]}]\n":                                        "line 1: ignore[0].resource: endpoints is not recorded",
 		"ignore: [{resource: authcodes.dex.coreos.com, namespaces: [a]}]\n":                         "line 1: ignore[0].resource: authcodes.dex.coreos.com is not recorded",
 		"discover: crds\nignore: [{resource: resourcequotas, changes: [status]}]\n":                 "line 2: ignore[0].resource: resourcequotas is not recorded",
-		"include: [leases.coordination.k8s.io]\nignore: [{resource: leases.coordination.k8s.io}]\n": "line 2: ignore[0].resource: leases.coordination.k8s.io is listed in include, and ignored",
+		"include: [leases.coordination.k8s.io]\nignore: [{resource: leases.coordination.k8s.io}]\n": "line 2: ignore[0].resource: leases.coordination.k8s.io is listed in include and ignored",
 	} {
 		_, err := daemon.ParseConfig([]byte(text))
 		if got := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("%q: %s, want %q", text, got, want)
+			t.Errorf("%q: got error %s, want %q", text, got, want)
 		}
 	}
 }
 
-func TestParseConfigReadsQuantities(t *testing.T) {
+func TestParseConfig_AcceptsQuantities(t *testing.T) {
 	for text, want := range map[string]int64{
 		"maxStorage: 40Gi": 40 << 30, "maxStorage: 1G": 1e9, `maxStorage: "0.5Gi"`: 1 << 29, "maxStorage: 1000000000": 1e9, "maxStorage: 0": 0, "": 0,
 	} {
 		if c, err := daemon.ParseConfig([]byte(text)); err != nil || c.MaxStorage != want {
-			t.Errorf("%q gives %d bytes, %v; want %d", text, c.MaxStorage, err, want)
+			t.Errorf("%q: got %d bytes, %v, want %d", text, c.MaxStorage, err, want)
 		}
 	}
 }
 
-func TestParseConfigReadsRules(t *testing.T) {
+func TestParseConfig_AcceptsRules(t *testing.T) {
 	got, err := daemon.ParseConfig([]byte(`
 redact:
   - resource: pods
@@ -161,36 +172,36 @@ ignore:
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
 
-func TestParseConfig_SecretAnnotations(t *testing.T) {
+func TestParseConfig_AcceptsSecretAnnotations(t *testing.T) {
 	for in, want := range map[string][]string{
 		"": nil, "secretAnnotations: []\n": {}, "secretAnnotations: [example.com/team, owner]\n": {"example.com/team", "owner"},
 	} {
 		c, err := daemon.ParseConfig([]byte(in))
 		if diff := cmp.Diff(want, c.Rules.SecretAnnotations); err != nil || diff != "" {
-			t.Errorf("%q: error %v, annotations (-want +got):\n%s", in, err, diff)
+			t.Errorf("%q: got error %v, annotations (-want +got):\n%s", in, err, diff)
 		}
 	}
 	for in, want := range map[string]string{
 		"secretAnnotations: team\n":      "line 1: secretAnnotations: want a list",
-		"secretAnnotations: [a, a]\n":    `line 1: secretAnnotations[1]: "a" stands on line 1 already`,
+		"secretAnnotations: [a, a]\n":    `line 1: secretAnnotations[1]: "a" is already listed on line 1`,
 		"secretAnnotations: [\"a b\"]\n": `line 1: secretAnnotations[0]: "a b": name part must consist of`,
 		"secretAnnotations:\n- {a: b}\n": "line 2: secretAnnotations[0]: want text",
 		"\nsecretAnnotations:\n- kubectl.kubernetes.io/last-applied-configuration\n": "line 3: secretAnnotations[0]: " +
-			`"kubectl.kubernetes.io/last-applied-configuration": holds the values of the Secret`,
+			`"kubectl.kubernetes.io/last-applied-configuration": contains the values of the Secret`,
 		"ignore: [{resource: secrets}]\nsecretAnnotations: [a]\n": "line 2: secretAnnotations: secrets is ignored as a whole by line 1",
 	} {
 		if _, err := daemon.ParseConfig([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%q: error %v, want %q", in, err, want)
+			t.Errorf("%q: got error %v, want prefix %q", in, err, want)
 		}
 	}
 }
 
-// The annotations that the documentation lists are the default ones.
-func TestDefaultSecretAnnotations_AreDocumented(t *testing.T) {
+// TestDefaultSecretAnnotations_MatchDocs compares them with docs/secrets.md.
+func TestDefaultSecretAnnotations_MatchDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/secrets.md")
 	if err != nil {
 		t.Fatal(err)
@@ -199,11 +210,11 @@ func TestDefaultSecretAnnotations_AreDocumented(t *testing.T) {
 	list, _, _ := strings.Cut(rest, "```")
 	c, err := daemon.ParseConfig([]byte("secretAnnotations:" + list))
 	if diff := cmp.Diff(recorder.DefaultSecretAnnotations(), c.Rules.SecretAnnotations); err != nil || diff != "" {
-		t.Errorf("error %v, annotations of docs/secrets.md (-want +got):\n%s", err, diff)
+		t.Errorf("got error %v, annotations of docs/secrets.md (-want +got):\n%s", err, diff)
 	}
 }
 
-func TestTheDocumentedRulesAreRules(t *testing.T) {
+func TestParseConfig_AcceptsRulesOfDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
@@ -212,96 +223,106 @@ func TestTheDocumentedRulesAreRules(t *testing.T) {
 	rules, _, found := strings.Cut(rest, "```")
 	c, err := daemon.ParseConfig([]byte("redact:" + rules))
 	if err != nil || !found || len(c.Rules.Redact) != 3 || len(c.Rules.Ignore) != 4 {
-		t.Errorf("%v, %+v", err, c.Rules)
+		t.Errorf("got error %v, rules %+v, want 3 redactions and 4 ignore rules", err, c.Rules)
 	}
 }
 
-func TestParseConfigNamesLineAndField(t *testing.T) {
+func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 	const configMaps = "resources: [{version: v1, kind: ConfigMap, plural: configmaps}]\n"
 	tests := []struct{ name, in, want string }{
-		{"unknown field", "serverPort: 1\nretentionHours: 3\n", "line 2: retentionHours: unknown field; known are bindAddress, "},
+		{"unknown field", "serverPort: 1\nretentionHours: 3\n", "line 2: retentionHours: unknown field, want one of bindAddress, discover, "},
 		{"wrong type", "\nretentionDays: two weeks\n", `line 2: retentionDays: want a whole number from 1 to 3650, got "two weeks"`},
-		{"no quantity", "serverPort: 1\nmaxStorage: plenty\n", `line 2: maxStorage: want a quantity of bytes such as 40Gi, at least 256Mi, or 0 for no limit, got "plenty"`},
-		{"too little", "maxStorage: 100Mi\n", "line 1: maxStorage: want a quantity of bytes"},
+		{"not a quantity", "serverPort: 1\nmaxStorage: plenty\n", `line 2: maxStorage: want a quantity of bytes such as 40Gi, at least 256Mi, or 0 for no limit, got "plenty"`},
+		{"too small", "maxStorage: 100Mi\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"negative", "maxStorage: -1\n", "line 1: maxStorage: want a quantity of bytes"},
-		{"a list of quantities", "maxStorage: [1Gi]\n", "line 1: maxStorage: want a quantity of bytes"},
+		{"list of quantities", "maxStorage: [1Gi]\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"out of range", "serverPort: 70000\n", "line 1: serverPort: want a whole number from 0 to 65535"},
 		{"quoted number", "serverPort: \"80\"\n", "line 1: serverPort: want a whole number"},
-		{"no boolean", "discoverCRDs: perhaps\n", `line 1: discoverCRDs: want true or false, got "perhaps"`},
-		{"no mode of discovery", "discover: some\n", `line 1: discover: want all, crds or none, got "some"`},
+		{"not a boolean", "discoverCRDs: perhaps\n", `line 1: discoverCRDs: want true or false, got "perhaps"`},
+		{"unknown mode of discovery", "discover: some\n", `line 1: discover: want all, crds or none, got "some"`},
 		{"all without CRDs", "discover: all\ndiscoverCRDs: false\n", "line 1: discover: all contradicts discoverCRDs on line 2"},
 		{"none with CRDs", "discoverCRDs: true\ndiscover: none\n", "line 2: discover: none contradicts discoverCRDs on line 1"},
-		{"includes no resource", "include: [Lease]\n", `line 1: include[0]: want a plural, or plural.group, got "Lease"`},
-		{"includes twice", "include:\n- endpoints\n- endpoints\n", "line 3: include[1]: endpoints stands on line 2 already"},
-		{"repeated", "serverPort: 1\nserverPort: 2\n", "line 2: serverPort: given twice"},
-		{"no address", "bindAddress: everywhere\n", "line 1: bindAddress: want an IP address"},
+		{"bad include", "include: [Lease]\n", `line 1: include[0]: want a plural, or plural.group, got "Lease"`},
+		{"include listed twice", "include:\n- endpoints\n- endpoints\n", "line 3: include[1]: \"endpoints\" is already listed on line 2"},
+		{"unknown field without a value", "retentionHours:\n", "line 1: retentionHours: unknown field"},
+		{"field without a value", "redact:\nserverPort: 1\n", "line 1: redact: is empty"},
+		{"text in a list of rules in one line", "{storagePath: pods, redact: pods}\n", "line 1: redact: want a list"},
+		{"mapping instead of a list", "redact: {resource: pods}\n", "line 1: redact: want a list"},
+		{"text instead of a rule", "redact: [pods]\n", "line 1: redact[0]: want a mapping"},
+		{"number instead of text", "storagePath: 7\n", `line 1: storagePath: want text, got "7"`},
+		{"mistake in an anchor", "include: &a [endpoints, Lease]\nsecretAnnotations: *a\n", `line 1: include[1]: want a plural, or plural.group, got "Lease"`},
+		{"repeated in a rule", "redact:\n- resource: pods\n  paths: [a]\n  paths: [b]\n", "line 4: redact[0].paths: is already set on line 3"},
+		{"key that is a list", "? [a]\n: b\n", "line 1: want text"},
+		{"key of two lines", "{\"a\\nb\": 1}\n", "line 1: a b: unknown field"},
+		{"repeated", "serverPort: 1\nserverPort: 2\n", "line 2: serverPort: is already set on line 1"},
+		{"not an address", "bindAddress: everywhere\n", "line 1: bindAddress: want an IP address"},
 		{"empty path", "storagePath: \"\"\n", "line 1: storagePath: is empty"},
 		{"list expected", "resources: pods\n", "line 1: resources: want a list"},
 		{"field of a resource", "resources:\n- {version: v1, kind: Pod, plural: pods, scoped: true}\n", "line 2: resources[0].scoped: unknown field"},
 		{"missing plural", "resources:\n- version: v1\n  kind: Pod\n", "line 2: resources[0].plural: missing"},
 		{"bad plural", "resources:\n- {version: v1, kind: Pod, plural: Pods}\n", "line 2: resources[0].plural: \"Pods\""},
 		{
-			"twice", "resources:\n- {version: v1, kind: Pod, plural: pods}\n- {version: v2, kind: Pod, plural: pods}\n",
-			"line 3: resources[1]: pods stands on line 2 already",
+			"resource listed twice", "resources:\n- {version: v1, kind: Pod, plural: pods}\n- {version: v2, kind: Pod, plural: pods}\n",
+			"line 3: resources[1]: pods is already listed on line 2",
 		},
-		{"a list", "- a\n", "line 1: want a mapping"},
+		{"list instead of a mapping", "- a\n", "line 1: want a mapping"},
 		{"second document", "serverPort: 1\n---\nserverPort: 2\n", "line 2: a second document"},
-		{"no YAML", "a: [\n", "line 1: "},
+		{"not YAML", "a: [\n", "line 1: "},
 
-		{"no list of rules", "redact: pods\n", "line 1: redact: want a list"},
-		{"unknown field of a rule", "redact:\n- {resource: pods, path: a}\n", "line 2: redact[0].path: unknown field; known are names, paths, resource"},
-		{"redacts nothing", "redact:\n- resource: pods\n", "line 2: redact[0].paths: missing"},
-		{"redacts no path", "redact:\n- {resource: pods, paths: []}\n", "line 2: redact[0].paths: is empty"},
-		{"redacts of nothing", "redact:\n- paths: [spec]\n", "line 2: redact[0].resource: missing"},
+		{"rules not a list", "redact: pods\n", "line 1: redact: want a list"},
+		{"unknown field of a rule", "redact:\n- {resource: pods, path: a}\n", "line 2: redact[0].path: unknown field, want one of names, paths, resource"},
+		{"missing paths", "redact:\n- resource: pods\n", "line 2: redact[0].paths: missing"},
+		{"no paths", "redact:\n- {resource: pods, paths: []}\n", "line 2: redact[0].paths: is empty"},
+		{"missing resource", "redact:\n- paths: [spec]\n", "line 2: redact[0].resource: missing"},
 		{"bad resource", "redact:\n- resource: Pod\n  paths: [spec]\n", `line 2: redact[0].resource: want a plural, or plural.group, got "Pod"`},
 		{"bad group", "ignore:\n- resource: pods.\n", `line 2: ignore[0].resource: want a plural, or plural.group, got "pods."`},
 		{"bad path", "redact:\n- resource: pods\n  paths:\n  - spec\n  - a..b\n", `line 5: redact[0].paths[1]: "a..b": want a field`},
-		{"path of an identity", "redact:\n- {resource: pods, paths: [metadata.name]}\n", "line 2: redact[0].paths[0]: \"metadata.name\": objects are told apart by this"},
+		{"path of an identity", "redact:\n- {resource: pods, paths: [metadata.name]}\n", "line 2: redact[0].paths[0]: \"metadata.name\": objects are identified by this field"},
 		{"bad expression", "redact:\n- {resource: pods, paths: [\"a[*]\"], names: [\"(\"]}\n", "line 2: redact[0].names[0]: error parsing regexp: missing closing )"},
 		{"empty expression", "redact:\n- {resource: pods, paths: [\"a[*]\"], names: [\"\"]}\n", "line 2: redact[0].names[0]: is empty"},
 		{
-			"names of nothing", "redact:\n- resource: pods\n  paths: [\"a[*].b\", 'metadata.labels[\"[*]\"]']\n  names: [x]\n",
+			"names without [*]", "redact:\n- resource: pods\n  paths: [\"a[*].b\", 'metadata.labels[\"[*]\"]']\n  names: [x]\n",
 			"line 3: redact[0].paths[1]: \"metadata.labels[\\\"[*]\\\"]\" has no [*]",
 		},
-		{"path twice", "redact:\n- resource: pods\n  paths:\n  - spec\n  - spec\n", `line 5: redact[0].paths[1]: "spec" stands on line 4 already`},
+		{"path listed twice", "redact:\n- resource: pods\n  paths:\n  - spec\n  - spec\n", `line 5: redact[0].paths[1]: "spec" is already listed on line 4`},
 		{
 			"path in two rules", "redact:\n- {resource: pods, paths: [spec]}\n- {resource: nodes, paths: [spec]}\n- {resource: pods, paths: [spec]}\n",
-			`line 4: redact[2].paths[0]: "spec" stands on line 2 already`,
+			`line 4: redact[2].paths[0]: "spec" is already listed on line 2`,
 		},
 		{"plural without its group", "redact:\n- {resource: deployments, paths: [spec]}\n", "line 2: redact[0].resource: deployments is not recorded"},
 		{"not recorded", "discoverCRDs: false\nredact:\n- {resource: a.example.com, paths: [spec]}\n", "line 3: redact[0].resource: a.example.com is not recorded"},
 		{"not listed", configMaps + "ignore:\n- {resource: pods, namespaces: [a]}\n", "line 3: ignore[0].resource: pods is not recorded"},
 		{
-			"events of the other group", "redact:\n- {resource: events.events.k8s.io, paths: [note]}\n",
+			"Events of the other group", "redact:\n- {resource: events.events.k8s.io, paths: [note]}\n",
 			"line 2: redact[0].resource: events.events.k8s.io are recorded as events: name that",
 		},
 		{
-			"events of the second group", "resources:\n- {group: events.k8s.io, version: v1, kind: Event, plural: events}\n- {version: v1, kind: Event, plural: events}\n" +
+			"Events of the second group", "resources:\n- {group: events.k8s.io, version: v1, kind: Event, plural: events}\n- {version: v1, kind: Event, plural: events}\n" +
 				"ignore:\n- {resource: events, changes: [count]}\n",
 			"line 5: ignore[0].resource: events are recorded as events.events.k8s.io: name that",
 		},
 
-		{"ignores nothing", "ignore:\n- {}\n", "line 2: ignore[0]: is empty"},
-		{"an empty entry", "ignore:\n-\n", "line 2: ignore[0]: want a mapping"},
-		{"an empty resource", "ignore:\n- resource: \"\"\n", "line 2: ignore[0].resource: is empty"},
-		{"changes of all", "ignore:\n- changes: [status]\n", "line 2: ignore[0].resource: missing"},
-		{"two rules in one", "ignore:\n- {resource: pods, changes: [status], namespaces: [a]}\n", "line 2: ignore[0]: namespaces and changes are two rules"},
+		{"empty mapping", "ignore:\n- {}\n", "line 2: ignore[0]: is empty"},
+		{"empty entry", "ignore:\n-\n", "line 2: ignore[0]: is empty"},
+		{"empty resource", "ignore:\n- resource: \"\"\n", "line 2: ignore[0].resource: is empty"},
+		{"changes without resource", "ignore:\n- changes: [status]\n", "line 2: ignore[0].resource: missing"},
+		{"namespaces and changes", "ignore:\n- {resource: pods, changes: [status], namespaces: [a]}\n", "line 2: ignore[0]: has namespaces and changes"},
 		{"bad namespace", "ignore:\n- namespaces: [kube_system]\n", "line 2: ignore[0].namespaces[0]: \"kube_system\""},
-		{"no namespace", "ignore:\n- namespaces: []\n", "line 2: ignore[0].namespaces: is empty"},
+		{"no namespaces", "ignore:\n- namespaces: []\n", "line 2: ignore[0].namespaces: is empty"},
 		{"bad changes", "ignore:\n- {resource: nodes, changes: [\"a[\"]}\n", "line 2: ignore[0].changes[0]: \"a[\": want [*]"},
 		{
-			"changes twice", "ignore:\n- {resource: nodes, changes: [status]}\n- {resource: nodes, changes: [status]}\n",
-			`line 3: ignore[1].changes[0]: "status" stands on line 2 already`,
+			"changes listed twice", "ignore:\n- {resource: nodes, changes: [status]}\n- {resource: nodes, changes: [status]}\n",
+			`line 3: ignore[1].changes[0]: "status" is already listed on line 2`,
 		},
 		{
-			"namespace of all and of one", "ignore:\n- {resource: pods, namespaces: [a]}\n- {resource: events, namespaces: [a]}\n- namespaces: [a]\n",
-			`line 4: ignore[2].namespaces[0]: "a" is left out by line 2 already`,
+			"namespace of one resource, then of all", "ignore:\n- {resource: pods, namespaces: [a]}\n- {resource: events, namespaces: [a]}\n- namespaces: [a]\n",
+			`line 4: ignore[2].namespaces[0]: "a" is already ignored by line 2`,
 		},
-		{"namespace of one and of all", "ignore:\n- namespaces: [a]\n- {resource: pods, namespaces: [a]}\n", `line 3: ignore[1].namespaces[0]: "a" is left out by line 2 already`},
-		{"resource twice", "ignore:\n- resource: pods\n- resource: pods\n", "line 3: ignore[1].resource: pods is ignored by line 2 already"},
-		{"recorded and ignored", "ignore:\n- resource: configmaps\n" + configMaps, "line 2: ignore[0].resource: configmaps is listed in resources, and ignored as a whole"},
+		{"namespace of all resources, then of one", "ignore:\n- namespaces: [a]\n- {resource: pods, namespaces: [a]}\n", `line 3: ignore[1].namespaces[0]: "a" is already ignored by line 2`},
+		{"resource ignored twice", "ignore:\n- resource: pods\n- resource: pods\n", "line 3: ignore[1].resource: pods is already ignored by line 2"},
+		{"recorded and ignored", "ignore:\n- resource: configmaps\n" + configMaps, "line 2: ignore[0].resource: configmaps is listed in resources and ignored as a whole"},
 		{
-			"ignored in whole and in part", "ignore:\n- {resource: pods, namespaces: [a]}\n- resource: pods\n",
+			"ignored as a whole and in part", "ignore:\n- {resource: pods, namespaces: [a]}\n- resource: pods\n",
 			"line 2: ignore[0].resource: pods is ignored as a whole by line 3",
 		},
 		{"redacted and ignored", "ignore:\n- resource: a.example.com\nredact:\n- {resource: a.example.com, paths: [spec]}\n", "line 4: redact[0].resource: a.example.com is ignored as a whole by line 2"},
@@ -310,16 +331,16 @@ func TestParseConfigNamesLineAndField(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := daemon.ParseConfig([]byte(tt.in))
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Fatalf("got error %v, want one with %q", err, tt.want)
+				t.Fatalf("got error %v, want %q in it", err, tt.want)
 			}
 			if history.CodeOf(err) != history.Invalid || strings.Contains(err.Error(), "\n") {
-				t.Errorf("want one line of code %s, got %q of %s", history.Invalid, err, history.CodeOf(err))
+				t.Errorf("got %q with code %s, want one line with code %s", err, history.CodeOf(err), history.Invalid)
 			}
 		})
 	}
 }
 
-func TestEnvironmentIsStrongerThanTheFile(t *testing.T) {
+func TestSource_EnvironmentOverridesFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resources.yaml")
 	if err := os.WriteFile(path, []byte("serverPort: 9000\nstoragePath: /from/file\nretentionDays: 3\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -330,11 +351,11 @@ func TestEnvironmentIsStrongerThanTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Address() != "0.0.0.0:9001" || c.StoragePath != "/from/env" || c.RetentionDays != 3 {
-		t.Errorf("got %+v", c)
+		t.Errorf("got address %q, storage path %q, %d days, want 0.0.0.0:9001, /from/env, 3", c.Address(), c.StoragePath, c.RetentionDays)
 	}
 }
 
-func TestLoadRefuses(t *testing.T) {
+func TestSource_LoadRejectsMistakes(t *testing.T) {
 	bad := filepath.Join(t.TempDir(), "bad.yaml")
 	if err := os.WriteFile(bad, []byte("serverport: 1\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -344,14 +365,14 @@ func TestLoadRefuses(t *testing.T) {
 		want string
 	}{
 		{map[string]string{"CONFIG_PATH": bad}, "bad.yaml: line 1: serverport: unknown field"},
-		{map[string]string{"CONFIG_PATH": bad + ".absent"}, "CONFIG_PATH names: open "},
+		{map[string]string{"CONFIG_PATH": bad + ".absent"}, "file of CONFIG_PATH: open "},
 		{map[string]string{"SERVER_PORT": "http"}, `SERVER_PORT: want a port`},
 		{map[string]string{"BIND_ADDRESS": "localhost"}, `BIND_ADDRESS: want an IP address`},
 	}
 	for _, tt := range tests {
 		_, err := daemon.NewSource(func(k string) string { return tt.env[k] }, daemon.DefaultConfigPath).Load()
 		if err == nil || !strings.Contains(err.Error(), tt.want) || history.CodeOf(err) != history.Invalid {
-			t.Errorf("%v: got %v, want an invalid error with %q", tt.env, err, tt.want)
+			t.Errorf("%v: got %v with code %s, want %q in it and code %s", tt.env, err, history.CodeOf(err), tt.want, history.Invalid)
 		}
 	}
 }
@@ -367,10 +388,10 @@ func FuzzParseConfig(f *testing.F) {
 			return
 		}
 		if c.RetentionDays < 1 || c.MaxQueryLimit < 1 || c.StoragePath == "" || c.ServerPort < 0 {
-			t.Errorf("accepted %q as %+v", data, c)
+			t.Errorf("%q: got %+v, want an error", data, c)
 		}
 		if err := recorder.New(nil, recorder.Options{RedactionKey: []byte("k")}).SetRules(c.Rules); err != nil {
-			t.Errorf("accepted %q, and the recorder refuses it: %v", data, err)
+			t.Errorf("%q: got an error of the recorder %v, want one of ParseConfig", data, err)
 		}
 	})
 }

@@ -3,26 +3,36 @@ package daemon_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
+// verbs returns the verbs of events, separated by spaces. That of an initial
+// version is "initial".
 func verbs(events []v1.Event) string {
-	var said []string
+	var all []string
 	for _, e := range events {
 		verb := e.Verb
 		if e.Initial {
 			verb = "initial"
 		}
-		said = append(said, verb)
+		all = append(all, verb)
 	}
-	return strings.Join(said, " ")
+	return strings.Join(all, " ")
 }
 
-func TestAnObjectsLifeIsRecorded(t *testing.T) {
+// TestDaemon_RecordsObjectLife creates, updates and deletes an object, next to
+// one that existed before.
+func TestDaemon_RecordsObjectLife(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "life")
 	kubectl(t, "create", "configmap", "before", "-n", "life", "--from-literal=a=1")
@@ -37,18 +47,20 @@ func TestAnObjectsLifeIsRecorded(t *testing.T) {
 		return got == "create update delete", got
 	})
 	if got := verbs(r.events(t, "namespace=life&resourceType=configmaps&resourceName=before")); got != "initial" {
-		t.Errorf("an object from before the recording has %q, want it once, as initial", got)
+		t.Errorf("object from before: got %q, want initial", got)
 	}
 	events := r.events(t, during)
 	if events[1].ResourceVersion == events[0].ResourceVersion || events[0].UID == "" || events[1].Kind != "ConfigMap" {
-		t.Errorf("the update is %+v", events[1])
+		t.Errorf("got update %+v, want a new resourceVersion, a UID and kind ConfigMap", events[1])
 	}
 	if got := events[1].Managers; len(got) != 1 || got[0].Manager != "kubectl-patch" {
-		t.Errorf("the update was written by %+v, want kubectl-patch", got)
+		t.Errorf("update: got managers %+v, want kubectl-patch", got)
 	}
 }
 
-func TestARestartRecordsNothingTwice(t *testing.T) {
+// TestDaemon_RecordsEveryVersionOnceAcrossRestart changes objects while the
+// recorder is stopped.
+func TestDaemon_RecordsEveryVersionOnceAcrossRestart(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	kubectl(t, "create", "namespace", "restart")
@@ -62,16 +74,16 @@ func TestARestartRecordsNothingTwice(t *testing.T) {
 	before := len(first.events(t, ""))
 	first.stop(t)
 
-	// What happens meanwhile is not lost: the watch goes on from the checkpoint.
+	// The watch resumes at the checkpoint, so these changes are recorded.
 	kubectl(t, "create", "configmap", "two", "-n", "restart")
 	kubectl(t, "delete", "configmap", "two", "-n", "restart")
 	second := start(t, dir, cluster.Config(), nil)
-	second.eventually(t, "what happened meanwhile is recorded", func() (bool, string) {
+	second.eventually(t, "the changes of this time are recorded", func() (bool, string) {
 		got := verbs(second.events(t, "namespace=restart&resourceName=two"))
 		return got == "create delete", got
 	})
 	if after := len(second.events(t, "")); after != before+2 {
-		t.Errorf("%d records before the restart and 2 changes since, but %d after it", before, after)
+		t.Errorf("after the restart and 2 changes: got %d records, want %d", after, before+2)
 	}
 }
 
@@ -88,7 +100,9 @@ spec:
   - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 `
 
-func TestACRDThatAppearsLaterIsRecordedOnce(t *testing.T) {
+// TestDaemon_RecordsNewCRDOnce defines a CRD with two versions: its objects are
+// recorded in the storage version only.
+func TestDaemon_RecordsNewCRDOnce(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), nil)
 	apply(t, widgets)
@@ -106,14 +120,14 @@ func TestACRDThatAppearsLaterIsRecordedOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for _, e := range events {
 		if seen[e.ResourceVersion] || e.APIVersion != "daemon.example.com/v1" {
-			t.Errorf("%s %s of resourceVersion %s in %s is there twice, or not in the storage version",
+			t.Errorf("got %s %s of resourceVersion %s in %s twice or not in daemon.example.com/v1, want it once in that version",
 				e.Verb, e.ResourceName, e.ResourceVersion, e.APIVersion)
 		}
 		seen[e.ResourceVersion] = true
 	}
 }
 
-func TestAResourceThatIsNotServedStopsNothingElse(t *testing.T) {
+func TestDaemon_WaitsForResourceThatIsNotServed(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), func(c *daemon.Config) {
 		unknown := c.Resources[0]
@@ -121,15 +135,16 @@ func TestAResourceThatIsNotServedStopsNothingElse(t *testing.T) {
 		c.Resources = append(c.Resources, unknown)
 	})
 	if _, body := r.get(t, v1.ResourcesPath); !strings.Contains(body, `"gadgets"`) || !strings.Contains(body, `"waiting"`) {
-		t.Errorf("the catalogue does not say that gadgets are waited for: %s", body)
+		t.Errorf("got catalogue %s, want gadgets waiting", body)
 	}
-	r.eventually(t, "namespaces are recorded", func() (bool, string) { // what was observed is committed a little later
+	r.eventually(t, "namespaces are recorded", func() (bool, string) { // commits are batched
 		events := r.events(t, "resourceType=namespaces")
 		return len(events) > 0, fmt.Sprint(events)
 	})
 }
 
-func TestMetricsCountWhatIsRecorded(t *testing.T) {
+// TestMetrics_CountRecordedVersions also checks the buckets at both ends.
+func TestMetrics_CountRecordedVersions(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), nil)
 	r.eventually(t, "namespaces are counted", func() (bool, string) {
@@ -137,12 +152,83 @@ func TestMetricsCountWhatIsRecorded(t *testing.T) {
 		for _, metric := range []string{
 			`versions_recorded_total{group="",resource="namespaces",verb="create"}`, "last_commit_timestamp_seconds",
 			`syncs_total{group="",resource="namespaces"} 1`, `checkpoint_timestamp_seconds{group="",resource="namespaces"}`,
-			`commit_duration_seconds_bucket{le="300"}`, `version_lag_seconds_bucket{le="0.25"}`,
+			`commit_duration_seconds_bucket{le="0.001"}`, `commit_duration_seconds_bucket{le="300"}`, `version_lag_seconds_bucket{le="0.25"}`,
 		} {
 			if !strings.Contains(body, "\nwatchhistory_"+metric) {
 				return false, metric
 			}
 		}
-		return strings.Contains(body, "go_goroutines"), "no goroutines"
+		return strings.Contains(body, "go_goroutines"), "no metric go_goroutines"
 	})
+}
+
+// TestMetrics_HaveStableNamesTypesAndLabels scrapes a recorder: dashboards and
+// alerts depend on these. The metrics of gaps and failures have no values
+// without a gap: TestGap_ContainsLostChanges and
+// TestGap_IsOpenWhileRightsAreMissing check them.
+func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
+	noLeaks(t)
+	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)
+	const bounds = "0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300 +Inf"
+	want := []string{
+		"checkpoint_timestamp_seconds{group,resource} gauge",
+		"commit_duration_seconds histogram " + bounds,
+		"commit_retries_total counter",
+		"commits_refused gauge",
+		"commits_total counter",
+		"config_last_reload_successful gauge",
+		"config_last_reload_timestamp_seconds gauge",
+		"last_commit_timestamp_seconds gauge",
+		"objects_alive{group,resource} gauge",
+		"queue_bytes gauge",
+		"queue_records gauge",
+		"storage_bytes gauge",
+		"storage_dropped_bytes_total{reason} counter",
+		"storage_dropped_days_total{reason} counter",
+		"storage_free_bytes gauge",
+		"storage_limit_bytes gauge",
+		"storage_oldest_version_timestamp_seconds gauge",
+		"syncs_total{group,resource} counter",
+		"version_lag_seconds histogram " + bounds,
+		"versions_ignored_total{group,resource,rule} counter",
+		"versions_known_total{group,resource} counter",
+		"versions_recorded_total{group,resource,verb} counter",
+	}
+	r.eventually(t, "all metrics", func() (bool, string) {
+		_, body := r.get(t, v1.MetricsPath)
+		diff := cmp.Diff(want, metricTypes(t, body))
+		return diff == "", "(-want +got):\n" + diff
+	})
+}
+
+// metricTypes returns the names, labels, types and buckets of this project's
+// metrics, in order.
+func metricTypes(t *testing.T, body string) (all []string) {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, family := range families {
+		name, ours := strings.CutPrefix(name, "watchhistory_")
+		if !ours {
+			continue
+		}
+		var labels []string
+		for _, l := range family.GetMetric()[0].GetLabel() {
+			labels = append(labels, l.GetName())
+		}
+		if len(labels) > 0 {
+			slices.Sort(labels)
+			name += "{" + strings.Join(labels, ",") + "}"
+		}
+		name += " " + strings.ToLower(family.GetType().String())
+		for _, b := range family.GetMetric()[0].GetHistogram().GetBucket() {
+			name += " " + strconv.FormatFloat(b.GetUpperBound(), 'f', -1, 64)
+		}
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
 }

@@ -1,10 +1,19 @@
-// Package daemon puts the recorder's parts together and runs them: configuration, store, recorder, watchers and the REST
-// API. It is the only package that knows them all.
+// Package daemon assembles the recorder and runs it: configuration, store,
+// recorder, watchers, REST API and admin socket. It is the only package that
+// imports all of them.
 //
-// Its invariant is the order of things. The store opens before anything can be recorded and closes after everything
-// has stopped; on the way down the HTTP server goes first, then the watchers, then the recorder's queue is flushed, then
-// the store closes: what a watcher handed over is on disk. A configuration that changes at run time is in force as a whole or
-// not at all, and its rules before its resources.
+// A [Daemon] owns the listeners and the database from [New] until [Daemon.Run]
+// returns or [Daemon.Close] is called.
 //
-// It decides nothing about what a version is or how it is kept.
+// Its invariant is the order of start and stop. The store opens before anything
+// can be recorded and closes last. On shutdown, the servers stop first, then
+// the watchers, then the recorder commits its queue, then the store closes. So
+// every watch event that a watcher handed over is on disk.
+//
+// A new configuration is applied as a whole or not at all, and its rules are
+// applied before its resources. So nothing is recorded without the rules that
+// redact it.
+//
+// The package does not decide what a version is, how it is stored, or when a
+// watch is resumed.
 package daemon

@@ -20,23 +20,26 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
+// gaps returns the gaps that a query returns.
 func (r *running) gaps(t *testing.T, query string) []v1.Gap {
 	t.Helper()
 	status, body := r.get(t, v1.GapsPath+"?"+query)
 	var list v1.GapList
 	if err := json.Unmarshal([]byte(body), &list); err != nil || status != http.StatusOK {
-		t.Fatalf("%d %s", status, body)
+		t.Fatalf("GET %s: got %d %s, want 200 and a list", v1.GapsPath, status, body)
 	}
 	return list.Gaps
 }
 
+// onlyConfigMaps makes a configuration record ConfigMaps and nothing else.
 func onlyConfigMaps(c *daemon.Config) {
 	c.DiscoverCRDs, c.DiscoverAll = false, false
 	c.Resources = []history.Resource{{Version: "v1", Kind: "ConfigMap", Plural: "configmaps", Namespaced: true}}
 }
 
-// TestWhatIsLostLiesInAGap takes the recorder away, and with it everything that it could have caught up from.
-func TestWhatIsLostLiesInAGap(t *testing.T) {
+// TestGap_ContainsLostChanges stops the recorder, changes objects, and compacts
+// etcd, so that the watch can't resume.
+func TestGap_ContainsLostChanges(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	kubectl(t, "create", "namespace", "lost")
@@ -50,7 +53,7 @@ func TestWhatIsLostLiesInAGap(t *testing.T) {
 	first.stop(t)
 	second := start(t, dir, cluster.Config(), onlyConfigMaps)
 	if got := second.gaps(t, ""); len(got) > 0 {
-		t.Errorf("a restart that lost nothing left %+v", got)
+		t.Errorf("after a restart without changes: got gaps %+v, want none", got)
 	}
 	second.stop(t)
 
@@ -66,13 +69,13 @@ func TestWhatIsLostLiesInAGap(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := start(t, dir, cluster.Config(), onlyConfigMaps)
-	third.eventually(t, "the gap is closed", func() (bool, string) {
+	third.eventually(t, "one closed gap", func() (bool, string) {
 		gaps := third.gaps(t, "")
 		return len(gaps) == 1 && !gaps[0].End.IsZero(), fmt.Sprint(gaps)
 	})
 	gap := third.gaps(t, "resourceType=cm")[0]
 	if gap.Start.After(before) || gap.End.Before(after) || gap.Reason != string(history.GapRestarted) || gap.Resource != "configmaps" {
-		t.Errorf("%+v, what was lost happened between %s and %s", gap, before, after)
+		t.Errorf("got gap %+v, want it to contain %s to %s, with reason restarted", gap, before, after)
 	}
 	inferred := 0
 	for _, e := range third.events(t, "namespace=lost&resourceType=configmaps") {
@@ -81,40 +84,42 @@ func TestWhatIsLostLiesInAGap(t *testing.T) {
 		}
 		inferred++
 		if e.Inferred.Start.Before(gap.Start) || e.Timestamp.After(gap.End) {
-			t.Errorf("%s %s, inferred %+v, is not within %+v", e.Verb, e.ResourceName, e.Inferred, gap)
+			t.Errorf("%s %s: got inferred %+v, want it within %+v", e.Verb, e.ResourceName, e.Inferred, gap)
 		}
 	}
 	if inferred != 2 {
-		t.Errorf("%d inferred records, want a deletion and an update", inferred)
+		t.Errorf("got %d inferred records, want 2: a deletion and an update", inferred)
 	}
 	if _, body := third.get(t, v1.MetricsPath); !strings.Contains(body, `watchhistory_gaps_total{group="",resource="configmaps",reason="restarted"} 1`) &&
 		!strings.Contains(body, `watchhistory_gaps_total{group="",reason="restarted",resource="configmaps"} 1`) {
-		t.Error("the gap is not counted")
+		t.Errorf("got metrics %s, want watchhistory_gaps_total of configmaps 1", body)
 	}
 }
 
-// TestWhoeverSeesNoGapSeesEverything: a recorder that was away is ready, and shows no gap, only once it has caught up.
-func TestWhoeverSeesNoGapSeesEverything(t *testing.T) {
+// TestGap_StaysOpenUntilCaughtUp restarts a recorder after many changes. It may
+// be in sync without a gap only after it has recorded all of them.
+func TestGap_StaysOpenUntilCaughtUp(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
-	kubectl(t, "create", "namespace", "behind")
+	kubectl(t, "create", "namespace", "catching-up")
 	start(t, dir, cluster.Config(), onlyConfigMaps).stop(t)
-	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "behind", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
+	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "catching-up", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, dir, cluster.Config(), onlyConfigMaps)
 	gaps := r.gaps(t, "")
-	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=behind&resourceType=configmaps")).Findings {
-		t.Errorf("a ready recorder with the gaps %v: %s", gaps, finding)
+	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=catching-up&resourceType=configmaps")).Findings {
+		t.Errorf("in sync with gaps %v: %s", gaps, finding)
 	}
 	if len(gaps) > 0 {
-		t.Errorf("a recorder that lost nothing shows %v", gaps)
+		t.Errorf("got gaps %v, want none", gaps)
 	}
 }
 
-// TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack: nothing is missing in the end, so that no gap is left.
-func TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack(t *testing.T) {
+// TestGap_IsOpenWhileRightsAreMissing revokes the rights and grants them again.
+// Then the watch resumes, nothing is missing, and the gap is gone.
+func TestGap_IsOpenWhileRightsAreMissing(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "rights")
 	kubectl(t, "create", "clusterrole", "sees-configmaps", "--verb=list,watch", "--resource=configmaps")
@@ -128,13 +133,13 @@ func TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack(t *testing.T) {
 	r := start(t, t.TempDir(), cfg, onlyConfigMaps)
 	kubectl(t, "create", "configmap", "one", "-n", "rights")
 	const query = "namespace=rights&resourceName=one"
-	r.eventually(t, "the rights are there", func() (bool, string) {
+	r.eventually(t, "the creation is recorded", func() (bool, string) {
 		got := verbs(r.events(t, query))
 		return got == "create", got
 	})
 
 	kubectl(t, "delete", "clusterrolebinding", "sees-configmaps")
-	r.eventually(t, "a gap is open", func() (bool, string) {
+	r.eventually(t, "one open gap", func() (bool, string) {
 		lines.cut()
 		gaps := r.gaps(t, "")
 		return len(gaps) == 1 && gaps[0].End.IsZero() && gaps[0].Reason == string(history.GapForbidden), fmt.Sprint(gaps)
@@ -142,19 +147,20 @@ func TestLostRightsAreAnOpenGapAndNoLossOnceTheyAreBack(t *testing.T) {
 	_, body := r.get(t, v1.MetricsPath)
 	for _, metric := range []string{"gaps_open", "watch_failures_total"} {
 		if !strings.Contains(body, `watchhistory_`+metric+`{group="",reason="forbidden",resource="configmaps"} 1`) {
-			t.Errorf("the metrics have no %s", metric)
+			t.Errorf("got metrics %s, want %s of configmaps 1", body, metric)
 		}
 	}
 	kubectl(t, "patch", "configmap", "one", "-n", "rights", "-p", `{"data":{"a":"2"}}`)
 	grant()
-	r.eventually(t, "what happened meanwhile is recorded, and no gap is left", func() (bool, string) {
+	r.eventually(t, "the update is recorded and no gap is left", func() (bool, string) {
 		got, gaps := verbs(r.events(t, query)), r.gaps(t, "")
 		return got == "create update" && len(gaps) == 0, fmt.Sprint(got, gaps)
 	})
 }
 
-// TestWhatIsRefusedFromTheStartIsAnOpenGap: the configuration names it, so that an empty answer would say that nothing happens.
-func TestWhatIsRefusedFromTheStartIsAnOpenGap(t *testing.T) {
+// TestGap_IsOpenForForbiddenResourceOfConfiguration: without the gap, an empty
+// answer would mean that nothing happens.
+func TestGap_IsOpenForForbiddenResourceOfConfiguration(t *testing.T) {
 	noLeaks(t)
 	cfg := cluster.Config()
 	cfg.Impersonate = rest.ImpersonationConfig{UserName: "newcomer", Groups: []string{"system:authenticated"}}
@@ -164,7 +170,7 @@ func TestWhatIsRefusedFromTheStartIsAnOpenGap(t *testing.T) {
 	gaps := r.gaps(t, "")
 	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapForbidden) || !gaps[0].End.IsZero() ||
 		gaps[0].Start.Before(before) || r.header(t, v1.EventsPath+"?"+query, v1.GapsHeader) != "1" {
-		t.Errorf("gaps %+v since %s, want an open one of configmaps", gaps, before)
+		t.Errorf("got gaps %+v, want an open one of configmaps after %s, also in the header", gaps, before)
 	}
 	kubectl(t, "create", "clusterrole", "new-rights", "--verb=list,watch", "--resource=configmaps")
 	kubectl(t, "create", "clusterrolebinding", "new-rights", "--clusterrole=new-rights", "--user=newcomer")
@@ -174,8 +180,10 @@ func TestWhatIsRefusedFromTheStartIsAnOpenGap(t *testing.T) {
 	})
 }
 
-// TestADefinitionThatGoesUnseenIsAGap: its objects went with it, and in the history they are alive.
-func TestADefinitionThatGoesUnseenIsAGap(t *testing.T) {
+// TestGap_IsOpenAfterUnobservedCRDDeletion deletes a CRD while the recorder is
+// stopped. Its objects are deleted with it, but in the history they still
+// exist.
+func TestGap_IsOpenAfterUnobservedCRDDeletion(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	define := func() {
@@ -194,7 +202,7 @@ func TestADefinitionThatGoesUnseenIsAGap(t *testing.T) {
 	second := start(t, dir, cluster.Config(), nil)
 	open := func(n int) {
 		t.Helper()
-		second.eventually(t, "gaps are open", func() (bool, string) {
+		second.eventually(t, fmt.Sprint(n, " open gaps"), func() (bool, string) {
 			gaps := second.gaps(t, query)
 			open := slices.DeleteFunc(slices.Clone(gaps), func(g v1.Gap) bool { return !g.End.IsZero() || g.Reason != string(history.GapNotServed) })
 			return len(open) == n && (n > 0 || len(gaps) == 1), fmt.Sprint(gaps)
@@ -207,16 +215,17 @@ func TestADefinitionThatGoesUnseenIsAGap(t *testing.T) {
 	undefine()
 	second.reaches(t, "widgets", "stopped")
 	if gaps := second.gaps(t, query); len(gaps) != 1 || gaps[0].End.IsZero() {
-		t.Errorf("gaps %+v, though it ended without objects", gaps)
+		t.Errorf("after a CRD without objects was deleted: got gaps %+v, want one closed", gaps)
 	}
 }
 
-// lines are connections that can be cut.
+// lines keeps connections, so that a test can close them.
 type lines struct {
 	mu  sync.Mutex
 	all []net.Conn
 }
 
+// dial opens a connection and keeps it.
 func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	l.mu.Lock()
@@ -227,6 +236,7 @@ func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, er
 	return conn, err
 }
 
+// cut closes all connections.
 func (l *lines) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

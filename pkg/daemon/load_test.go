@@ -8,11 +8,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-var updates = flag.Int("updates", 1200, "how many updates the load test drives; make load takes 20,000")
+var updates = flag.Int("updates", 1200, "number of updates of the load test; make load uses 20,000")
 
-// TestEveryVersionOfALoadIsThereOnce compares the recorder with what the API server accepted from 8 writers at once: several kinds
-// of objects and a custom resource, created, updated and deleted.
-func TestEveryVersionOfALoadIsThereOnce(t *testing.T) {
+// TestDaemon_RecordsEveryVersionOnce compares the records with what the API
+// server accepted from 8 concurrent writers. They create, update and delete
+// objects of several kinds, one of them a custom resource.
+func TestDaemon_RecordsEveryVersionOnce(t *testing.T) {
 	noLeaks(t)
 	kinds := []string{"pods", "configmaps", "secrets", "widgets"}
 	define := clustertest.Load{Namespace: "define", Kinds: kinds, Objects: len(kinds), Writers: 1, Delete: true}
@@ -29,12 +30,12 @@ func TestEveryVersionOfALoadIsThereOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(truth) < *updates {
-		t.Fatalf("the load is %d writes", len(truth))
+		t.Fatalf("got a load of %d writes, want at least %d", len(truth), *updates)
 	}
 	const query = "namespace=load&resourceType=pods,configmaps,secrets,widgets&summary=true"
 	r.eventually(t, "as many records as writes", func() (bool, string) {
 		n := len(r.events(t, query))
-		return n >= len(truth), fmt.Sprintf("%d of %d", n, len(truth))
+		return n >= len(truth), fmt.Sprintf("got %d, want %d", n, len(truth))
 	})
 	for _, finding := range clustertest.Compare(truth, r.events(t, query)).Findings {
 		t.Error(finding)

@@ -28,10 +28,10 @@ func TestMain(m *testing.M) {
 	os.Exit(clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c }))
 }
 
-// patience bounds what is waited for: far longer than it takes, on any machine.
+// patience bounds every wait. It is far longer than any of them takes.
 const patience = time.Minute
 
-// running is a daemon in this process.
+// running is a daemon that runs in the test process.
 type running struct {
 	url    string
 	dir    string
@@ -40,7 +40,8 @@ type running struct {
 	ended  chan error
 }
 
-// start runs a daemon on a free port, over the database in dir, until the test ends. It returns when the daemon is ready.
+// start runs a daemon on a free port, with the database in dir, until the test
+// ends. It returns when the daemon is in sync.
 func start(t *testing.T, dir string, cfg *rest.Config, change func(*daemon.Config)) *running {
 	t.Helper()
 	c := daemon.DefaultConfig()
@@ -51,7 +52,8 @@ func start(t *testing.T, dir string, cfg *rest.Config, change func(*daemon.Confi
 	return launch(t, c, cfg, nil)
 }
 
-// launch is boot, and waits until all is in sync but for what the API server refuses.
+// launch calls boot and waits until every resource is in sync, except those
+// that the API server refuses or does not serve.
 func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
 	t.Helper()
 	r := boot(t, c, cfg, source)
@@ -67,13 +69,14 @@ func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Sour
 	return r
 }
 
-// boot runs a daemon with a configuration, which follows a source where there is one, until the test ends.
+// boot runs a daemon until the test ends. The daemon follows the source unless
+// it is nil.
 func boot(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source) *running {
 	t.Helper()
 	return bootLogging(t, c, cfg, source, slog.LevelInfo)
 }
 
-// bootLogging is boot with a level of what the daemon logs.
+// bootLogging is boot with a log level.
 func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source, level slog.Level) *running {
 	t.Helper()
 	log := &logbook{out: t.Output()}
@@ -91,7 +94,7 @@ func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon
 	return r
 }
 
-// logbook is a daemon's log, which tests may look into.
+// logbook keeps a daemon's log for tests to search.
 type logbook struct {
 	out io.Writer
 
@@ -99,7 +102,7 @@ type logbook struct {
 	text strings.Builder
 }
 
-// Write takes a line.
+// Write implements [io.Writer].
 func (l *logbook) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,14 +110,14 @@ func (l *logbook) Write(p []byte) (int, error) {
 	return l.out.Write(p)
 }
 
-// bytes returns all that was logged.
+// bytes returns the whole log.
 func (l *logbook) bytes() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return []byte(l.text.String())
 }
 
-// count returns how many lines have all of these.
+// count returns the number of lines that contain all parts.
 func (l *logbook) count(parts ...string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,7 +129,7 @@ func (l *logbook) count(parts ...string) (n int) {
 	return n
 }
 
-// stop ends the daemon in an orderly way; a daemon that has been stopped stays so.
+// stop stops the daemon and waits for it. It may be called more than once.
 func (r *running) stop(t *testing.T) {
 	t.Helper()
 	if r.cancel == nil {
@@ -137,14 +140,15 @@ func (r *running) stop(t *testing.T) {
 	select {
 	case err := <-r.ended:
 		if err != nil {
-			t.Errorf("the daemon ended: %v", err)
+			t.Errorf("stop: got error %v, want none", err)
 		}
 	case <-time.After(patience):
-		t.Error("the daemon did not end")
+		t.Errorf("stop: the daemon still runs after %v", patience)
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// get returns the answer of the REST API to a GET.
 func (r *running) get(t *testing.T, path string) (status int, body string) {
 	t.Helper()
 	response, err := http.Get(r.url + path) //nolint:noctx // loopback, and bounded by the server
@@ -159,7 +163,7 @@ func (r *running) get(t *testing.T, path string) (status int, body string) {
 	return response.StatusCode, string(data)
 }
 
-// events returns all pages of a query, without bodies.
+// events returns the events of all pages of a query.
 func (r *running) events(t *testing.T, query string) []v1.Event {
 	t.Helper()
 	var all []v1.Event
@@ -173,7 +177,7 @@ func (r *running) events(t *testing.T, query string) []v1.Event {
 		err = json.NewDecoder(response.Body).Decode(&page)
 		_ = response.Body.Close()
 		if err != nil || response.StatusCode != http.StatusOK {
-			t.Fatalf("GET %s: %s, %v", request, response.Status, err)
+			t.Fatalf("GET %s: got %s, error %v, want 200", request, response.Status, err)
 		}
 		all = append(all, page...)
 		if cursor = response.Header.Get(v1.NextCursorHeader); cursor == "" {
@@ -195,6 +199,8 @@ func (r *running) watches(t *testing.T, plural string) {
 	})
 }
 
+// eventually waits until check returns true, and fails the test after
+// [patience]. The string that check returns is what it saw.
 func (r *running) eventually(t *testing.T, what string, check func() (bool, string)) {
 	t.Helper()
 	last := ""
@@ -205,9 +211,10 @@ func (r *running) eventually(t *testing.T, what string, check func() (bool, stri
 		}
 		last = seen
 	}
-	t.Fatalf("not in time: %s; last seen: %s", what, last)
+	t.Fatalf("want within %v: %s; last got: %s", patience, what, last)
 }
 
+// kubectl runs kubectl against the cluster and returns its output.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := cluster.Kubectl(t.Context(), args...)
@@ -217,6 +224,7 @@ func kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
+// apply applies a manifest with kubectl.
 func apply(t *testing.T, manifest string) {
 	t.Helper()
 	file := t.TempDir() + "/manifest.yaml"
@@ -226,15 +234,14 @@ func apply(t *testing.T, manifest string) {
 	kubectl(t, "apply", "-f", file)
 }
 
-// noLeaks fails the test where goroutines outlive it.
+// noLeaks fails the test if goroutines of the test are left when it ends.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 }
 
-// observesAll waits until everything that is to be recorded was listed and all of
-// it is committed.
+// observesAll waits until every resource was listed and all of it is committed.
 func (r *running) observesAll(t *testing.T) {
 	t.Helper()
 	r.eventually(t, "everything is watched", func() (bool, string) {
@@ -249,6 +256,6 @@ func (r *running) observesAll(t *testing.T) {
 			}
 		}
 		_, metrics := r.get(t, v1.MetricsPath)
-		return strings.Contains(metrics, "\nwatchhistory_queue_records 0\n"), "the queue is not empty"
+		return strings.Contains(metrics, "\nwatchhistory_queue_records 0\n"), "queue not empty"
 	})
 }

@@ -19,7 +19,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// configuration is a daemon's, on a free port and over the database in dir.
+// configuration returns the configuration of a daemon on a free port, with the
+// database in dir.
 func configuration(dir string, change func(*daemon.Config)) daemon.Config {
 	c := daemon.DefaultConfig()
 	c.ServerPort, c.StoragePath = 0, dir
@@ -29,7 +30,7 @@ func configuration(dir string, change func(*daemon.Config)) daemon.Config {
 	return c
 }
 
-// open returns the open gaps that have a reason, by resource, with their details.
+// open returns the details of the open gaps with this reason, by resource.
 func (r *running) open(t *testing.T, reason history.GapReason) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -41,15 +42,16 @@ func (r *running) open(t *testing.T, reason history.GapReason) map[string]string
 	return all
 }
 
-// TestStart_AnswersWhileTheServerIsAway: an outage is when history is wanted most. Recording goes on when it is over.
-func TestStart_AnswersWhileTheServerIsAway(t *testing.T) {
+// TestStart_ServesHistoryWithoutAPIServer starts the recorder during an outage.
+// Recording continues after the outage.
+func TestStart_ServesHistoryWithoutAPIServer(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	kubectl(t, "create", "namespace", "outage")
 	first := start(t, dir, cluster.Config(), onlyConfigMaps)
 	kubectl(t, "create", "configmap", "one", "-n", "outage")
 	const query = "namespace=outage&resourceType=configmaps"
-	first.eventually(t, "it is recorded", func() (bool, string) {
+	first.eventually(t, "the creation is recorded", func() (bool, string) {
 		got := verbs(first.events(t, query))
 		return strings.HasSuffix(got, "create"), got
 	})
@@ -61,9 +63,9 @@ func TestStart_AnswersWhileTheServerIsAway(t *testing.T) {
 
 	second := boot(t, configuration(dir, onlyConfigMaps), cluster.Config(), nil)
 	if got := verbs(second.events(t, query)); got != recorded {
-		t.Errorf("it answers %q, want %q as before", got, recorded)
+		t.Errorf("during the outage: got %q, want %q", got, recorded)
 	}
-	second.eventually(t, "it says what is missing, and why", func() (bool, string) {
+	second.eventually(t, "/readyz and the gap say why configmaps are missing", func() (bool, string) {
 		status, body := second.get(t, v1.ReadyzPath)
 		detail := second.open(t, history.GapDisconnected)["configmaps"]
 		return status == http.StatusOK && strings.Contains(body, "configmaps: disconnected: ") &&
@@ -73,38 +75,39 @@ func TestStart_AnswersWhileTheServerIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	kubectl(t, "create", "configmap", "two", "-n", "outage")
-	second.eventually(t, "recording goes on, and no gap is open", func() (bool, string) {
+	second.eventually(t, "the creation is recorded and no gap is open", func() (bool, string) {
 		_, body := second.get(t, v1.ReadyzPath)
 		got := verbs(second.events(t, query))
 		return got != recorded && body == "ok\n" && len(second.open(t, history.GapDisconnected)) == 0, got + body
 	})
 }
 
-// TestGap_BeginsWhenTheServerWentAway: a quiet resource's last bookmark may be a minute old by then.
-func TestGap_BeginsWhenTheServerWentAway(t *testing.T) {
+// TestGap_StartsAtDisconnect stops the API server long after the last bookmark
+// of a quiet resource. The gap must not start at that bookmark.
+func TestGap_StartsAtDisconnect(t *testing.T) {
 	noLeaks(t)
 	const quiet, margin = 25 * time.Second, 15 * time.Second
 	kubectl(t, "create", "namespace", "dated")
 	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)
 	kubectl(t, "create", "configmap", "one", "-n", "dated")
-	heard := func() time.Time {
+	checkpoint := func() time.Time {
 		_, body := r.get(t, v1.MetricsPath)
 		_, rest, _ := strings.Cut(body, `watchhistory_checkpoint_timestamp_seconds{group="",resource="configmaps"} `)
 		value, _, _ := strings.Cut(rest, "\n")
 		seconds, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			t.Fatalf("the checkpoint's time is %q", value)
+			t.Fatalf("got checkpoint time %q, want a number", value)
 		}
 		return time.UnixMilli(int64(seconds * 1000))
 	}
-	r.eventually(t, "it was quiet for a while", func() (bool, string) {
-		at := heard()
+	r.eventually(t, fmt.Sprint("no watch event for ", quiet), func() (bool, string) {
+		at := checkpoint()
 		return time.Since(at) > quiet, at.String()
 	})
 	if err := cluster.StopComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	went := time.Now()
+	stopped := time.Now()
 	if _, err := cluster.Compact(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -112,17 +115,18 @@ func TestGap_BeginsWhenTheServerWentAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	kubectl(t, "create", "configmap", "two", "-n", "dated")
-	r.eventually(t, "the gap is closed", func() (bool, string) {
+	r.eventually(t, "one closed gap", func() (bool, string) {
 		gaps := r.gaps(t, "")
 		return len(gaps) == 1 && !gaps[0].End.IsZero() && strings.HasSuffix(verbs(r.events(t, "namespace=dated&resourceName=two")), "create"), fmt.Sprint(gaps)
 	})
 	gap := r.gaps(t, "")[0]
-	if gap.Start.Before(went.Add(-margin)) || gap.Start.After(went) || gap.Reason != string(history.GapDisconnected) || gap.Detail == "" {
-		t.Errorf("%+v, want it from a few seconds before %s, and why", gap, went)
+	if gap.Start.Before(stopped.Add(-margin)) || gap.Start.After(stopped) || gap.Reason != string(history.GapDisconnected) || gap.Detail == "" {
+		t.Errorf("got gap %+v, want a start at most %v before %s, reason disconnected and a detail", gap, margin, stopped)
 	}
 }
 
-// TestStop_DoesNotWaitForTheServer: neither for one that does not answer, nor for one that can't.
+// TestStop_DoesNotWaitForTheServer uses API servers that do not answer, that
+// answer with errors, and that can't be reached.
 func TestStop_DoesNotWaitForTheServer(t *testing.T) {
 	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -143,27 +147,28 @@ func TestStop_DoesNotWaitForTheServer(t *testing.T) {
 			r := boot(t, configuration(t.TempDir(), nil), &rest.Config{Host: host}, nil)
 			status, body := r.get(t, v1.ReadyzPath)
 			if status != http.StatusOK || !strings.HasPrefix(body, "ok\n") {
-				t.Errorf("%d %q, want that it is ready", status, body)
+				t.Errorf("got %s %d %q, want 200 and ok", v1.ReadyzPath, status, body)
 			}
 			r.stop(t)
 		})
 	}
 }
 
-// TestUnlistableResource_KeepsNothingElseFromBeingRecorded: an object that can't be decoded, a conversion webhook and an extension API
-// that are down.
-func TestUnlistableResource_KeepsNothingElseFromBeingRecorded(t *testing.T) {
+// TestDaemon_RecordsNextToResourcesThatCannotBeListed has an object that can't
+// be decoded, a conversion webhook that is down, and an extension API server
+// that is down.
+func TestDaemon_RecordsNextToResourcesThatCannotBeListed(t *testing.T) {
 	noLeaks(t)
 	const key = "/registry/serviceaccounts/default/garbage"
 	if err := cluster.PutEtcd(t.Context(), key, []byte("k8s\x00garbage")); err != nil {
 		t.Fatal(err)
 	}
-	mend := func() {
+	repair := func() {
 		if err := cluster.DeleteEtcd(t.Context(), key); err != nil {
 			t.Error(err)
 		}
 	}
-	defer mend()
+	defer repair()
 	unconvertible(t)
 	extension(t)
 	dir := t.TempDir()
@@ -175,13 +180,13 @@ func TestUnlistableResource_KeepsNothingElseFromBeingRecorded(t *testing.T) {
 		}
 	}), cluster.Config(), nil)
 	r.reaches(t, "configmaps", "watching")
-	said := map[string]string{
+	causes := map[string]string{
 		"serviceaccounts": "garbage", "carts": "conversion webhook", "things": "down.example.com",
 	}
-	r.eventually(t, "all that is missing is said, in the server's own words", func() (bool, string) {
+	r.eventually(t, "/readyz, the gaps and the catalogue have the server's errors", func() (bool, string) {
 		_, body := r.get(t, v1.ReadyzPath)
 		gaps := r.open(t, history.GapServerError)
-		for resource, words := range said {
+		for resource, words := range causes {
 			reason := r.resource(t, resource).Reason
 			if !strings.Contains(body, resource) || !strings.Contains(gaps[resource], words) || !strings.Contains(reason, words) {
 				return false, fmt.Sprint(resource, ": ", reason, body, gaps)
@@ -189,12 +194,12 @@ func TestUnlistableResource_KeepsNothingElseFromBeingRecorded(t *testing.T) {
 		}
 		return true, ""
 	})
-	mend()
+	repair()
 	r.reaches(t, "serviceaccounts", "watching")
 }
 
-// unconvertible defines carts that can't be listed: they are stored in another version than they were, and the webhook that converts
-// them does not answer.
+// unconvertible defines carts that can't be listed. Their storage version
+// changed after one was stored, and the conversion webhook does not answer.
 func unconvertible(t *testing.T) {
 	t.Helper()
 	const crd = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"carts.convert.example.com"},"spec":{
@@ -219,7 +224,7 @@ func unconvertible(t *testing.T) {
 	})
 }
 
-// extension registers an API server that is not there.
+// extension registers an extension API server that does not exist.
 func extension(t *testing.T) {
 	t.Helper()
 	apply(t, `{"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService","metadata":{"name":"v1.down.example.com"},"spec":{

@@ -11,9 +11,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// TestTheOldestDayIsDroppedWhereTheStorageIsSmall starts on a log of two days, with a limit that anything exceeds: the first day goes,
-// and the metrics, the log and a gap say so; what stood at its end is still answered.
-func TestTheOldestDayIsDroppedWhereTheStorageIsSmall(t *testing.T) {
+// TestPrune_DropsOldestDayAboveLimit starts with two days of history and a
+// limit of one byte. The first day is dropped, which the metrics, the logger
+// and a gap report. The baseline at its end is still served.
+func TestPrune_DropsOldestDayAboveLimit(t *testing.T) {
 	noLeaks(t)
 	dir, now := t.TempDir(), time.Now().Add(-5*24*time.Hour)
 	log, err := store.Open(dir, store.Options{Now: func() time.Time { return now }})
@@ -34,17 +35,17 @@ func TestTheOldestDayIsDroppedWhereTheStorageIsSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := start(t, dir, cluster.Config(), func(c *daemon.Config) { onlyConfigMaps(c); c.MaxStorage = 1 })
-	r.eventually(t, "the day is dropped", func() (bool, string) {
+	r.eventually(t, "a day is dropped", func() (bool, string) {
 		_, body := r.get(t, v1.MetricsPath)
 		const metric = `watchhistory_storage_dropped_days_total{reason="size"} `
 		dropped := strings.Contains(body, metric) && !strings.Contains(body, metric+"0")
 		return dropped && strings.Contains(body, "watchhistory_storage_limit_bytes 1\n"), body
 	})
 	if _, body := r.get(t, v1.MetricsPath); strings.Contains(body, "watchhistory_storage_bytes 0\n") || !strings.Contains(body, "watchhistory_storage_bytes ") {
-		t.Error("the metrics do not say how large the files are")
+		t.Errorf("got metrics %s, want watchhistory_storage_bytes above 0", body)
 	}
-	if r.log.count("dropped a day of history", "reason=size") == 0 {
-		t.Error("the log does not say that a day was dropped")
+	if n := r.log.count("dropped a day of history", "reason=size"); n == 0 {
+		t.Errorf("got %d log lines about the dropped day, want at least one", n)
 	}
 	var dropped []v1.Gap
 	for _, g := range r.gaps(t, "") {
@@ -53,11 +54,11 @@ func TestTheOldestDayIsDroppedWhereTheStorageIsSmall(t *testing.T) {
 		}
 	}
 	if len(dropped) != 1 || dropped[0].Resource != "pods" {
-		t.Errorf("the gaps of what was dropped are %+v, want one of pods", dropped)
+		t.Errorf("got gaps of dropped days %+v, want one of pods", dropped)
 	}
 	for _, name := range []string{"old", "young"} {
 		if got := verbs(r.events(t, "resourceName="+name)); got != "create" {
-			t.Errorf("%s has %q, want the version that stands", name, got)
+			t.Errorf("%s: got %q, want its newest version, create", name, got)
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// warn creates an Event as a controller does, and returns its name.
+// warn creates an Event that regards an object, as a controller does. It
+// returns the name.
 func warn(t *testing.T, name, namespace, about string) string {
 	t.Helper()
 	apply(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Event","metadata":{"name":%q,"namespace":%q},"involvedObject":{%s},
@@ -19,6 +20,7 @@ func warn(t *testing.T, name, namespace, about string) string {
 	return name
 }
 
+// relatedTo returns the names of the Events that regard the object of a path.
 func (r *running) relatedTo(t *testing.T, path string) (names []string) {
 	t.Helper()
 	_, body := r.get(t, v1.EventsPath+"/"+path)
@@ -30,10 +32,10 @@ func (r *running) relatedTo(t *testing.T, path string) (names []string) {
 	return names
 }
 
-func TestRelated_FindsEventsAboutAnything(t *testing.T) {
+func TestRelated_FindsEventsOfUnrecordedObjects(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "related")
-	// The recorder records Events alone: it has no record of what they regard.
+	// Only Events are recorded: there is no record of the objects they regard.
 	r := start(t, t.TempDir(), cluster.Config(), func(c *daemon.Config) {
 		c.DiscoverCRDs = false
 		c.Resources = []history.Resource{{Version: "v1", Plural: "events", Kind: "Event", Namespaced: true}}
@@ -59,15 +61,15 @@ func TestRelated_FindsEventsAboutAnything(t *testing.T) {
 		"elsewhere/horizontalpodautoscalers/web":   nil,
 		"related/horizontalpodautoscalers/unheard": nil,
 	} {
-		r.eventually(t, "the Events about "+path, func() (bool, string) {
+		r.eventually(t, "the Events regarding "+path, func() (bool, string) {
 			got := r.relatedTo(t, path)
 			return slices.Equal(got, want), fmt.Sprintf("got %v, want %v", got, want)
 		})
 	}
 }
 
-// The API server deletes each Event after an hour, which a deletion stands in
-// for here: it is the same to a watch.
+// TestEvent_ExpiryHasNoReason deletes an Event. The API server does this after
+// an hour, and a watch can't distinguish the two.
 func TestEvent_ExpiryHasNoReason(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), nil)

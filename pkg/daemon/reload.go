@@ -6,121 +6,66 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
-	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// reload is the outcome of the last change of the configuration, the start included.
-type reload struct {
-	at time.Time
-	ok bool
-}
-
-// Follow lets [Daemon.Run] keep to the source of the daemon's configuration, as in [Source.Follow]. It is called before Run.
-func (d *Daemon) Follow(source *Source, every time.Duration, signals <-chan os.Signal) {
+// Follow makes [Daemon.Run] apply each change of the source, as described for
+// [Source.Follow]. Call it before Run.
+func (d *Daemon) Follow(source *Source, interval time.Duration, signals <-chan os.Signal) {
 	d.follow = func(ctx context.Context) error {
-		source.Follow(ctx, every, signals, func(c Config, err error) bool { return d.reload(ctx, c, err) })
+		source.Follow(ctx, interval, signals, func(c Config, err error) bool { return d.reload(ctx, c, err) })
 		return nil
 	}
 }
 
-// reload takes up a configuration as a whole, or leaves the one in force that is.
+// reload applies a configuration, unless err says that it could not be read. It
+// reports whether the configuration is in force. Otherwise the current one is.
 func (d *Daemon) reload(ctx context.Context, c Config, err error) bool {
 	if err == nil {
 		err = d.configure(ctx, c)
 	}
 	if err != nil {
-		d.logger.ErrorContext(ctx, "configuration is refused, and what was in force stays in force", "err", err)
+		d.logger.ErrorContext(ctx, "configuration rejected, keeping the current one", "err", err)
 	}
-	d.reloaded.Store(&reload{at: time.Now(), ok: err == nil})
+	d.metrics.setReloaded(err == nil)
 	return err == nil
 }
 
-// configure takes up what can be taken up without a restart, and says what can't. Rules come before resources, so that nothing is
-// recorded without those that hide something of it.
+// configure applies everything that does not require a restart, and logs what
+// does.
+//
+// It sets the rules before the resources. Otherwise a new resource could be
+// recorded without the rules that redact it.
 func (d *Daemon) configure(ctx context.Context, c Config) error {
 	rules := c.rules()
-	rules.Redact = slices.Concat(rules.Redact, parting(d.redacted, &c))
+	rules.Redact = slices.Concat(rules.Redact, outdatedRedactions(d.redacted, &c))
 	if err := d.recorder.SetRules(rules); err != nil {
 		return err
 	}
 	d.redacted = rules.Redact
-	d.remember(ctx)
+	d.rememberIgnored(ctx)
 	d.config.Store(&c)
 	d.watchers.Configure(c.targets())
-	d.logger.InfoContext(ctx, "configuration is taken up", "resources", len(c.Resources), "discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll,
+	d.logger.InfoContext(ctx, "configuration applied", "resources", len(c.Resources),
+		"discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll,
 		"redact", len(c.Rules.Redact), "ignore", len(c.Rules.Ignore), "max_query_limit", c.MaxQueryLimit)
 	for _, field := range d.started.fixedIn(&c) {
-		d.logger.WarnContext(ctx, "a changed field takes a restart", "field", field)
+		d.logger.WarnContext(ctx, "changed field requires a restart", "field", field)
 	}
 	return nil
 }
 
-// parting returns those of the redactions in force that are of resources that are recorded no longer. Their watchers end later
-// than that, maybe after the next configuration, so these redactions stay until a configuration records the resource again.
-func parting(inForce []recorder.Redaction, now *Config) (all []recorder.Redaction) {
+// outdatedRedactions returns the redactions in force whose resources are no
+// longer recorded.
+//
+// They stay in force until a configuration records the resource again. Its
+// watcher stops some time after the configuration has changed, possibly after
+// the next change, and must redact until then.
+func outdatedRedactions(inForce []recorder.Redaction, c *Config) (all []recorder.Redaction) {
 	for _, r := range inForce {
-		if !now.records(r.Resource) {
+		if !c.records(r.Resource) {
 			all = append(all, r)
 		}
 	}
 	return all
-}
-
-// fixedIn returns the fields of another configuration that differ and can't be taken up.
-func (c *Config) fixedIn(other *Config) (fields []string) {
-	for _, f := range []struct {
-		name    string
-		differs bool
-	}{
-		{"storagePath", c.StoragePath != other.StoragePath},
-		{"retentionDays", c.RetentionDays != other.RetentionDays},
-		{"syncWrites", c.SyncWrites != other.SyncWrites},
-		{"maxStorage", c.MaxStorage != other.MaxStorage},
-		{"bindAddress", c.BindAddress != other.BindAddress},
-		{"serverPort", c.ServerPort != other.ServerPort},
-	} {
-		if f.differs {
-			fields = append(fields, f.name)
-		}
-	}
-	return fields
-}
-
-// remember keeps which resources the configuration leaves out, until they are recorded again.
-func (d *Daemon) remember(ctx context.Context) {
-	gaps, err := d.log.waiting(ctx, nil)
-	if err != nil {
-		d.logger.WarnContext(ctx, "gaps can't be told apart by their reason", "err", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, g := range gaps {
-		if g.Reason == history.GapNotConfigured {
-			d.left[g.GroupResource()] = g.Detail
-		}
-	}
-}
-
-// open returns the sink of a resource. If it can't be resumed after the configuration had left it out, that is why.
-func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, error) {
-	s, err := d.recorder.Stream(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if detail, ok := d.forget(r.GroupResource()); ok {
-		d.recorder.Explain(r.GroupResource(), history.GapNotConfigured, detail)
-	}
-	return s, nil
-}
-
-func (d *Daemon) forget(r schema.GroupResource) (detail string, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	detail, ok = d.left[r]
-	delete(d.left, r)
-	return detail, ok
 }

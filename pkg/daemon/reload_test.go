@@ -19,7 +19,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// following runs a daemon that follows the volume's file, over the database in dir.
+// following runs a daemon that follows the volume's file, with the database in
+// dir.
 func following(t *testing.T, dir string, v *volume, cfg *rest.Config) *running {
 	t.Helper()
 	env := map[string]string{"CONFIG_PATH": v.path(), "SERVER_PORT": "0", "BADGER_PATH": dir}
@@ -31,7 +32,8 @@ func following(t *testing.T, dir string, v *volume, cfg *rest.Config) *running {
 	return launch(t, c, cfg, source)
 }
 
-// only is a configuration with resources of the core group and no others.
+// only returns a configuration with these kinds of the core group, and no
+// others.
 func only(kinds ...string) string {
 	var list []string
 	for _, kind := range kinds {
@@ -40,16 +42,17 @@ func only(kinds ...string) string {
 	return "discoverCRDs: false\nresources: [" + strings.Join(list, ", ") + "]\n"
 }
 
-// takes changes the configuration, and waits until it is taken up.
-func (r *running) takes(t *testing.T, v *volume, content string) {
+// reload writes the configuration and waits until it is applied.
+func (r *running) reload(t *testing.T, v *volume, content string) {
 	t.Helper()
-	before := r.log.count("configuration is taken up")
+	before := r.log.count("configuration applied")
 	v.write(content)
-	r.eventually(t, "the configuration is taken up", func() (bool, string) {
-		return r.log.count("configuration is taken up") > before, ""
+	r.eventually(t, "the configuration is applied", func() (bool, string) {
+		return r.log.count("configuration applied") > before, ""
 	})
 }
 
+// resource returns the catalogue's entry of a plural, or a zero one.
 func (r *running) resource(t *testing.T, plural string) v1.Resource {
 	t.Helper()
 	_, body := r.get(t, v1.ResourcesPath)
@@ -64,6 +67,7 @@ func (r *running) resource(t *testing.T, plural string) v1.Resource {
 	return list.Resources[i]
 }
 
+// reaches waits until a resource has this state.
 func (r *running) reaches(t *testing.T, plural, state string) {
 	t.Helper()
 	r.eventually(t, plural+" are "+state, func() (bool, string) {
@@ -72,7 +76,7 @@ func (r *running) reaches(t *testing.T, plural, state string) {
 	})
 }
 
-// records waits until the versions of an object are these, oldest first.
+// records waits until a query returns records with these verbs, oldest first.
 func (r *running) records(t *testing.T, query, want string) {
 	t.Helper()
 	r.eventually(t, query+" has "+want, func() (bool, string) {
@@ -81,6 +85,7 @@ func (r *running) records(t *testing.T, query, want string) {
 	})
 }
 
+// metric waits until the metrics contain this line.
 func (r *running) metric(t *testing.T, line string) {
 	t.Helper()
 	r.eventually(t, line, func() (bool, string) {
@@ -89,6 +94,7 @@ func (r *running) metric(t *testing.T, line string) {
 	})
 }
 
+// header returns a header of the answer to a GET.
 func (r *running) header(t *testing.T, path, name string) string {
 	t.Helper()
 	response, err := http.Get(r.url + path) //nolint:noctx // loopback, and bounded by the server
@@ -99,7 +105,8 @@ func (r *running) header(t *testing.T, path, name string) string {
 	return response.Header.Get(name)
 }
 
-func TestRulesAreTakenUpWhileRecording(t *testing.T) {
+// TestReload_AppliesRules adds rules and removes them while objects change.
+func TestReload_AppliesRules(t *testing.T) {
 	noLeaks(t)
 	for _, name := range []string{"rules", "rules-noisy"} {
 		kubectl(t, "create", "namespace", name)
@@ -110,7 +117,7 @@ func TestRulesAreTakenUpWhileRecording(t *testing.T) {
 	kubectl(t, "create", "configmap", "plain", "-n", "rules", "--from-literal=password=in-the-clear")
 	r.records(t, "namespace=rules&resourceName=plain", "create")
 
-	r.takes(t, v, only("ConfigMap")+`
+	r.reload(t, v, only("ConfigMap")+`
 redact: [{resource: configmaps, paths: ["data[*]"], names: [password]}]
 ignore:
 - namespaces: [rules-noisy]
@@ -119,40 +126,41 @@ maxQueryLimit: 1
 `)
 	kubectl(t, "create", "configmap", "noise", "-n", "rules-noisy")
 	kubectl(t, "create", "configmap", "hidden", "-n", "rules", "--from-literal=password=in-the-clear", "--from-literal=user=me")
-	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"1"}}`) // where a field comes, that counts
+	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"1"}}`) // a new field is a change
 	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"2"}}`)
 	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"3","user":"you"}}`)
 	r.records(t, "namespace=rules&resourceName=hidden", "create update update")
 	if _, body := r.get(t, v1.EventsPath+"?namespace=rules&resourceName=hidden"); strings.Contains(body, "in-the-clear") ||
 		!strings.Contains(body, `"password":"hmac-sha256:`) || !strings.Contains(body, `"user":"me"`) {
-		t.Errorf("a rule of redaction was not taken up: %s", body)
+		t.Errorf("got %s, want only the password redacted", body)
 	}
 	if got := verbs(r.events(t, "namespace=rules-noisy&resourceType=configmaps")); strings.Contains(got, "create") {
-		t.Errorf("a namespace that is ignored has %q", got)
+		t.Errorf("ignored namespace: got %q, want no creation", got)
 	}
-	if r.header(t, v1.EventsPath+"?namespace=rules", v1.HasMoreHeader) != "true" {
-		t.Error("the limit was not taken up")
+	if got := r.header(t, v1.EventsPath+"?namespace=rules", v1.HasMoreHeader); got != "true" {
+		t.Errorf("got %s %q, want true with the new limit", v1.HasMoreHeader, got)
 	}
 	const rules = "* namespaces=rules-noisy; configmaps changes=data.beat"
 	if got := r.header(t, v1.EventsPath+"?resourceType=cm", v1.IgnoredHeader); got != rules {
-		t.Errorf("%s is %q, want %q", v1.IgnoredHeader, got, rules)
+		t.Errorf("got %s %q, want %q", v1.IgnoredHeader, got, rules)
 	}
 	got := r.resource(t, "configmaps").Ignored
 	if got == nil || !slices.Equal(got.Namespaces, []string{"rules-noisy"}) || !slices.Equal(got.Changes, []string{"data.beat"}) || got.Versions < 2 {
-		t.Errorf("the catalogue has %+v", got)
+		t.Errorf("got ignored %+v, want namespaces [rules-noisy], changes [data.beat] and 2 or more versions", got)
 	}
 	r.metric(t, `watchhistory_versions_ignored_total{group="",resource="configmaps",rule="change"} 1`)
 
-	r.takes(t, v, only("ConfigMap"))
+	r.reload(t, v, only("ConfigMap"))
 	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"4"}}`)
 	r.records(t, "namespace=rules&resourceName=hidden", "create update update update")
 	if got := r.header(t, v1.EventsPath, v1.IgnoredHeader); got != "" {
-		t.Errorf("%s is %q without rules", v1.IgnoredHeader, got)
+		t.Errorf("without rules: got %s %q, want none", v1.IgnoredHeader, got)
 	}
 }
 
-// TestWhatIsNotConfiguredIsAGapUntilItIsAgain: and what happened meanwhile is not lost, as long as the API server knows it.
-func TestWhatIsNotConfiguredIsAGapUntilItIsAgain(t *testing.T) {
+// TestReload_OpensGapWhileResourceIsNotConfigured also checks that the changes
+// of this time are recorded later, if the API server still has them.
+func TestReload_OpensGapWhileResourceIsNotConfigured(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "left")
 	v := newVolume(t, only("ConfigMap"))
@@ -162,10 +170,10 @@ func TestWhatIsNotConfiguredIsAGapUntilItIsAgain(t *testing.T) {
 	r.records(t, query, "create")
 
 	left := time.Now()
-	r.takes(t, v, only("Secret", "ServiceAccount"))
+	r.reload(t, v, only("Secret", "ServiceAccount"))
 	open := func(reason history.GapReason) {
 		t.Helper()
-		r.eventually(t, "a gap is open", func() (bool, string) {
+		r.eventually(t, "one open gap", func() (bool, string) {
 			gaps := r.gaps(t, "resourceType=configmaps")
 			return len(gaps) == 1 && gaps[0].Reason == string(reason) && gaps[0].End.IsZero() && gaps[0].Start.Before(left.Add(time.Minute)), fmt.Sprint(gaps)
 		})
@@ -174,36 +182,36 @@ func TestWhatIsNotConfiguredIsAGapUntilItIsAgain(t *testing.T) {
 	r.reaches(t, "configmaps", "stopped")
 	open(history.GapNotConfigured)
 	if got := r.header(t, v1.EventsPath+"?"+query, v1.GapListHeader); !strings.Contains(got, "configmaps ") || !strings.HasSuffix(got, " not_configured") {
-		t.Errorf("%s is %q", v1.GapListHeader, got)
+		t.Errorf("got %s %q, want configmaps … not_configured", v1.GapListHeader, got)
 	}
 	r.metric(t, `watchhistory_gaps_open{group="",reason="not_configured",resource="configmaps"} 1`)
 	if gaps := r.gaps(t, "resourceType=secrets"); len(gaps) > 0 {
-		t.Errorf("secrets have %+v", gaps)
+		t.Errorf("secrets: got gaps %+v, want none", gaps)
 	}
 
 	kubectl(t, "patch", "configmap", "a", "-n", "left", "-p", `{"data":{"a":"1"}}`)
 	kubectl(t, "delete", "configmap", "a", "-n", "left")
-	r.takes(t, v, only("Secret", "ConfigMap"))
+	r.reload(t, v, only("Secret", "ConfigMap"))
 	r.records(t, query, "create update delete")
-	r.eventually(t, "no gap", func() (bool, string) {
+	r.eventually(t, "no gaps", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=configmaps")
 		return len(gaps) == 0, fmt.Sprint(gaps)
 	})
 	for _, e := range r.events(t, query) {
 		if e.Inferred != nil || e.Initial {
-			t.Errorf("%s is not as it was seen: %+v", e.Verb, e)
+			t.Errorf("%s: got inferred %v, initial %t, want neither: %+v", e.Verb, e.Inferred, e.Initial, e)
 		}
 	}
 
-	// Now for so long that the API server forgets, and as a rule's doing.
-	r.takes(t, v, only("Secret")+"ignore: [{resource: configmaps}]\n")
+	// Now a rule ignores the resource, until etcd is compacted.
+	r.reload(t, v, only("Secret")+"ignore: [{resource: configmaps}]\n")
 	r.reaches(t, "configmaps", "ignored")
-	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" || !strings.Contains(got.Reason, "configuration leaves it out") {
-		t.Errorf("the catalogue has %+v", got)
+	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" || !strings.Contains(got.Reason, "configuration ignores it") {
+		t.Errorf("got %+v, want kind ConfigMap and the configuration as the reason", got)
 	}
 	open(history.GapNotConfigured)
 	if got := r.header(t, v1.EventsPath+"?resourceType=configmaps", v1.IgnoredHeader); got != "configmaps" {
-		t.Errorf("%s is %q", v1.IgnoredHeader, got)
+		t.Errorf("got %s %q, want configmaps", v1.IgnoredHeader, got)
 	}
 	kubectl(t, "create", "configmap", "unseen", "-n", "left")
 	if _, err := cluster.Compact(t.Context()); err != nil {
@@ -212,15 +220,16 @@ func TestWhatIsNotConfiguredIsAGapUntilItIsAgain(t *testing.T) {
 	if err := cluster.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
 	}
-	r.takes(t, v, only("Secret", "ConfigMap"))
-	r.eventually(t, "the gap is closed", func() (bool, string) {
+	r.reload(t, v, only("Secret", "ConfigMap"))
+	r.eventually(t, "one closed gap", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=configmaps")
 		return len(gaps) == 1 && !gaps[0].End.IsZero() && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
 }
 
-// TestAGapOutlastsTheProcess: what is configured no longer when the recorder starts is one as well.
-func TestAGapOutlastsTheProcess(t *testing.T) {
+// TestStart_OpensGapForResourceNoLongerConfigured changes the configuration
+// while the recorder is stopped.
+func TestStart_OpensGapForResourceNoLongerConfigured(t *testing.T) {
 	noLeaks(t)
 	dir, v := t.TempDir(), newVolume(t, only("ConfigMap", "ServiceAccount"))
 	first := following(t, dir, v, cluster.Config())
@@ -228,14 +237,15 @@ func TestAGapOutlastsTheProcess(t *testing.T) {
 	first.stop(t)
 	v.write(only("ServiceAccount"))
 	second := following(t, dir, v, cluster.Config())
-	second.eventually(t, "a gap is open", func() (bool, string) {
+	second.eventually(t, "one open gap", func() (bool, string) {
 		gaps := second.gaps(t, "")
 		return len(gaps) == 1 && gaps[0].Resource == "configmaps" && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
 }
 
-// TestUntilDiscoveryEverythingIsAGap: until it is known what there is to record, nothing is seen.
-func TestUntilDiscoveryEverythingIsAGap(t *testing.T) {
+// TestStart_OpensGapsUntilDiscovery: before discovery, the recorder observes
+// nothing.
+func TestStart_OpensGapsUntilDiscovery(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	first := start(t, dir, cluster.Config(), onlyConfigMaps)
@@ -251,17 +261,18 @@ func TestUntilDiscoveryEverythingIsAGap(t *testing.T) {
 	t.Cleanup(open)
 	gaps := second.gaps(t, "")
 	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapRestarted) || !gaps[0].End.IsZero() {
-		t.Errorf("gaps %+v, want an open one of configmaps", gaps)
+		t.Errorf("got gaps %+v, want an open one of configmaps with reason restarted", gaps)
 	}
 	open()
 	second.reaches(t, "configmaps", "watching")
 	if gaps := second.gaps(t, ""); len(gaps) > 0 {
-		t.Errorf("nothing was missed, and there is %+v", gaps)
+		t.Errorf("after the resume: got gaps %+v, want none", gaps)
 	}
 }
 
-// TestWhatGoesWithItsRedactionIsRedactedToTheEnd: a watcher may outlast the configuration that it was begun by.
-func TestWhatGoesWithItsRedactionIsRedactedToTheEnd(t *testing.T) {
+// TestReload_KeepsRedactionUntilWatcherStops: a watcher may run on after the
+// configuration that started it was replaced, even twice.
+func TestReload_KeepsRedactionUntilWatcherStops(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "parting")
 	v := newVolume(t, only("ConfigMap", "ServiceAccount")+`redact: [{resource: configmaps, paths: ["data[*]"]}]`)
@@ -270,47 +281,50 @@ func TestWhatGoesWithItsRedactionIsRedactedToTheEnd(t *testing.T) {
 	r.reaches(t, "configmaps", "watching")
 	open := gate.shut()
 	t.Cleanup(open)
-	r.takes(t, v, only("ConfigMap", "ServiceAccount", "Secret")+`redact: [{resource: configmaps, paths: ["data[*]"]}]`)
-	r.eventually(t, "discovery waits", func() (bool, string) { return gate.waiting.Load() > 0, "" })
-	r.takes(t, v, only("ServiceAccount"))
-	r.takes(t, v, only("ServiceAccount")+"maxQueryLimit: 7\n") // that the rule went with its resource is two configurations ago
+	r.reload(t, v, only("ConfigMap", "ServiceAccount", "Secret")+`redact: [{resource: configmaps, paths: ["data[*]"]}]`)
+	r.eventually(t, "discovery waits at the gate", func() (bool, string) { return gate.waiting.Load() > 0, "" })
+	r.reload(t, v, only("ServiceAccount"))
+	r.reload(t, v, only("ServiceAccount")+"maxQueryLimit: 7\n")
 	kubectl(t, "create", "configmap", "a", "-n", "parting", "--from-literal=password=in-the-clear")
 	r.records(t, "namespace=parting&resourceName=a", "create")
 	open()
 	if _, body := r.get(t, v1.EventsPath+"?namespace=parting&resourceName=a"); strings.Contains(body, "in-the-clear") {
-		t.Errorf("it was recorded in the clear: %s", body)
+		t.Errorf("got %s, want the password redacted", body)
 	}
 	r.reaches(t, "configmaps", "stopped")
 }
 
-// gate keeps discovery waiting while it is shut.
+// gate blocks discovery requests while it is shut.
 type gate struct {
 	mu      sync.RWMutex
 	waiting atomic.Int32
 }
 
-// config returns a configuration whose connection goes through the gate.
+// config returns a client configuration whose requests pass through the gate.
 func (g *gate) config() *rest.Config {
 	cfg := cluster.Config()
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &gated{next, g} })
 	return cfg
 }
 
-// shut shuts the gate, and returns how to open it.
+// shut shuts the gate. The returned function opens it.
 func (g *gate) shut() (open func()) {
 	g.mu.Lock()
 	return sync.OnceFunc(g.mu.Unlock)
 }
 
+// gated sends requests through a gate.
 type gated struct {
 	http.RoundTripper
 
 	gate *gate
 }
 
-// WrappedRoundTripper lets idle connections be closed.
+// WrappedRoundTripper returns the transport, so that client-go can close its
+// idle connections.
 func (g *gated) WrappedRoundTripper() http.RoundTripper { return g.RoundTripper }
 
+// RoundTrip implements [http.RoundTripper].
 func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Path == "/api" || r.URL.Path == "/apis" {
 		g.gate.waiting.Add(1)
@@ -321,7 +335,9 @@ func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.RoundTripper.RoundTrip(r)
 }
 
-func TestAMistakeLeavesInForceWhatIs(t *testing.T) {
+// TestReload_RejectsMistakes checks that the current configuration stays in
+// force, and that changed fields that require a restart are logged.
+func TestReload_RejectsMistakes(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "mistake")
 	v := newVolume(t, only("ConfigMap"))
@@ -330,30 +346,32 @@ func TestAMistakeLeavesInForceWhatIs(t *testing.T) {
 	v.write(only("Secret") + "redact:\n- resource: secrets\n  paths: [data.a]\n")
 	r.metric(t, "watchhistory_config_last_reload_successful 0")
 	if n := r.log.count("level=ERROR", "line 5: redact[0].paths[0]", "redacted anyway"); n != 1 {
-		t.Errorf("the mistake was logged %d times, want once", n)
+		t.Errorf("got the mistake logged %d times, want once", n)
 	}
 	kubectl(t, "create", "configmap", "a", "-n", "mistake")
 	r.records(t, "namespace=mistake&resourceName=a", "create")
 	v.remove()
-	r.eventually(t, "the file is missed", func() (bool, string) {
-		return r.log.count("level=ERROR", "configuration is refused", "no such file") == 1, ""
+	r.eventually(t, "the absent file is logged", func() (bool, string) {
+		return r.log.count("level=ERROR", "configuration rejected", "no such file") == 1, ""
 	})
 
-	r.takes(t, v, only("ConfigMap")+"serverPort: 9999\nretentionDays: 3\nsyncWrites: false\nmaxStorage: 1Gi\nstoragePath: /elsewhere\nbindAddress: 0.0.0.0\nmaxQueryLimit: 7\n")
+	r.reload(t, v, only("ConfigMap")+"serverPort: 9999\nretentionDays: 3\nsyncWrites: false\nmaxStorage: 1Gi\nstoragePath: /elsewhere\nbindAddress: 0.0.0.0\nmaxQueryLimit: 7\n")
 	r.metric(t, "watchhistory_config_last_reload_successful 1")
 	for field, want := range map[string]int{"retentionDays": 1, "syncWrites": 1, "maxStorage": 1, "bindAddress": 1, "maxQueryLimit": 0, "storagePath": 0, "serverPort": 0} {
-		// The path and the port are the environment's, which is stronger.
-		if n := r.log.count("level=WARN", "takes a restart", "field="+field); n != want {
-			t.Errorf("%s was warned of %d times, want %d", field, n, want)
+		// The environment overrides the path and the port.
+		if n := r.log.count("level=WARN", "requires a restart", "field="+field); n != want {
+			t.Errorf("%s: got %d warnings, want %d", field, n, want)
 		}
 	}
 	_, body := r.get(t, v1.MetricsPath)
 	if !strings.Contains(body, "watchhistory_config_last_reload_timestamp_seconds 1.") {
-		t.Error("the metrics do not say when")
+		t.Errorf("got metrics %s, want the time of the reload", body)
 	}
 }
 
-func TestACRDIsLeftOutAndTakenIn(t *testing.T) {
+// TestReload_IgnoresAndRecordsCRD ignores a CRD, records it, leaves it out of
+// discovery, records it again, and deletes it.
+func TestReload_IgnoresAndRecordsCRD(t *testing.T) {
 	noLeaks(t)
 	apply(t, strings.NewReplacer("daemon.example.com", "reload.example.com", "widgets", "gears").Replace(widgets))
 	kubectl(t, "wait", "--for=condition=Established", "crd/gears.reload.example.com")
@@ -362,32 +380,32 @@ func TestACRDIsLeftOutAndTakenIn(t *testing.T) {
 	r := following(t, t.TempDir(), v, cluster.Config())
 	r.reaches(t, "gears", "ignored")
 	if got := r.resource(t, "gears"); got.Kind != "Widget" || got.Group != "reload.example.com" || got.Reason == "" {
-		t.Errorf("the catalogue has %+v", got)
+		t.Errorf("got %+v, want kind Widget of reload.example.com with a reason", got)
 	}
 	apply(t, `{"apiVersion":"reload.example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"default"}}`)
 	if gaps := r.gaps(t, "resourceType=gears.reload.example.com"); len(gaps) > 0 {
-		t.Errorf("what was never recorded has %+v", gaps)
+		t.Errorf("never recorded: got gaps %+v, want none", gaps)
 	}
 	if events := r.events(t, "resourceType=gears"); len(events) > 0 {
-		t.Errorf("recorded %+v", events)
+		t.Errorf("got events %+v, want none", events)
 	}
-	r.takes(t, v, config)
+	r.reload(t, v, config)
 	r.records(t, "resourceType=gears.reload.example.com", "initial")
 	r.reaches(t, "gears", "watching")
 
-	r.takes(t, v, "discoverCRDs: false\n"+config)
-	r.eventually(t, "a gap is open", func() (bool, string) {
+	r.reload(t, v, "discoverCRDs: false\n"+config)
+	r.eventually(t, "one open gap", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=gears.reload.example.com")
 		return len(gaps) == 1 && gaps[0].Resource == "gears" && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
-	r.takes(t, v, config)
+	r.reload(t, v, config)
 	kubectl(t, "delete", "gears.reload.example.com", "w", "-n", "default")
 	r.records(t, "resourceType=gears.reload.example.com", "initial delete")
 
-	// A definition that is gone leaves nothing to be missed.
+	// After the CRD is deleted no gap is open: no changes can be missed.
 	kubectl(t, "delete", "crd", "gears.reload.example.com")
 	r.reaches(t, "gears", "stopped")
-	r.eventually(t, "no gap", func() (bool, string) {
+	r.eventually(t, "no gaps", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=gears.reload.example.com")
 		return len(gaps) == 0, fmt.Sprint(gaps)
 	})

@@ -26,8 +26,8 @@ const (
 	rotatedValue = "stapled-battery-corrects-horse"
 )
 
-// hiddenForms returns a value in encodings, of which a part of 12 bytes or more
-// must not be found anywhere.
+// hiddenForms returns a value in several encodings. Not even a part of 12 bytes
+// of one may be stored.
 func hiddenForms(value string) []string {
 	encode := base64.StdEncoding.EncodeToString
 	return []string{
@@ -54,6 +54,7 @@ func secretManifest(name, value string) string {
 		"stringData:\n  password: " + value + "\n  " + hiddenValue + ": x\n"
 }
 
+// ruledManifest is a ConfigMap whose rule redacts the password.
 const ruledManifest = `
 apiVersion: v1
 kind: ConfigMap
@@ -68,17 +69,17 @@ data:
   command: "login --password=` + hiddenValue + `"
 `
 
-// TestSecretValuesAreNowhere lets a real API server hold Secrets and a ConfigMap
-// whose values stand in many places. The values change, and the objects are
-// deleted. No value may be found in any answer, export, backup, file or log.
-func TestSecretValuesAreNowhere(t *testing.T) {
+// TestSecrets_ValuesAreStoredNowhere records a Secret and a ConfigMap whose
+// values occur in many fields. The values change, and the objects are deleted.
+// No answer, export, backup, file or log may contain a value.
+func TestSecrets_ValuesAreStoredNowhere(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "vault")
 	c := daemon.DefaultConfig()
 	c.ServerPort, c.StoragePath = 0, t.TempDir()
 	c.Rules.Redact = []recorder.Redaction{{Resource: schema.GroupResource{Resource: "configmaps"}, Paths: []string{"data.password"}}}
 	r := bootLogging(t, c, cluster.Config(), nil, slog.LevelDebug)
-	apply(t, secretManifest("s", hiddenValue)) // apply keeps a copy of it
+	apply(t, secretManifest("s", hiddenValue)) // adds a copy of the object as an annotation
 	apply(t, ruledManifest)
 	kubectl(t, "-n", "vault", "annotate", "secret", "s", "example.com/late=the password is "+hiddenValue, "--field-manager="+hiddenValue)
 	kubectl(t, "-n", "vault", "patch", "secret", "s", "-p", `{"stringData":{"password":"`+rotatedValue+`","`+hiddenValue+`":"y"}}`)
@@ -110,21 +111,22 @@ func TestSecretValuesAreNowhere(t *testing.T) {
 	_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "namespace", "vault", "--wait=false")
 }
 
-// refuseValues fails the test if a hidden value is found in the data.
+// refuseValues fails the test if the data contains a hidden value in any
+// encoding.
 func refuseValues(t *testing.T, where string, data []byte) {
 	t.Helper()
 	if len(data) == 0 {
-		t.Errorf("%s is empty", where)
+		t.Errorf("%s: got no data, want some to search", where)
 	}
 	for _, form := range append(hiddenForms(hiddenValue), hiddenForms(rotatedValue)...) {
-		part := form[:len(form)-8] // what comes after it may be encoded with the end
+		part := form[:len(form)-8] // the end may be encoded together with what follows it
 		if at := bytes.Index(data, []byte(part)); at >= 0 {
-			t.Errorf("%s has %q: %s", where, part, data[max(0, at-200):min(len(data), at+200)])
+			t.Errorf("%s: got %q in it, want no part of a value: %s", where, part, data[max(0, at-200):min(len(data), at+200)])
 		}
 	}
 }
 
-// filesIn returns the bytes of all files in a directory.
+// filesIn returns the contents of all files in a directory, concatenated.
 func filesIn(t *testing.T, dir string) (all []byte) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -8,12 +8,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/diff"
 )
 
-// apply is the meaning of a list of changes: what old becomes by them.
+// apply returns the object that results from the changes.
 func apply(old map[string]any, changes []diff.Change) map[string]any {
 	return applyTo(old, changes, 0).(map[string]any)
 }
 
-// applyTo applies changes whose paths all lead through this value, at that depth.
+// applyTo applies the changes to a value. All paths lead through the value at
+// depth.
 func applyTo(value any, changes []diff.Change, depth int) any {
 	if len(changes) == 0 {
 		return value
@@ -47,7 +48,8 @@ func applyToObject(object map[string]any, changes []diff.Change, depth int) any 
 	return result
 }
 
-// applyToList removes by old positions, orders what is left, inserts by new positions, and changes the items inside.
+// applyToList removes items by old positions, orders the remaining ones,
+// inserts by new positions, and applies the changes inside items.
 func applyToList(list []any, changes []diff.Change, depth int) any {
 	here := func(kind diff.Kind) []diff.Change {
 		return slices.DeleteFunc(slices.Clone(changes), func(c diff.Change) bool { return c.Kind != kind || len(c.Path) != depth+1 })
@@ -81,7 +83,8 @@ func reorder(items []any, c diff.Change) []any {
 	return result
 }
 
-// under selects the changes whose path goes through that segment; those of items that came or went have been applied.
+// under returns the changes whose paths go through a segment. Those of added
+// and removed items are applied already.
 func under(changes []diff.Change, depth int, through func(diff.Segment) bool) []diff.Change {
 	var below []diff.Change
 	for _, c := range changes {
@@ -93,7 +96,7 @@ func under(changes []diff.Change, depth int, through func(diff.Segment) bool) []
 	return below
 }
 
-// generator makes random objects of few words, so that much collides.
+// generator returns random objects of few words, so that many are equal.
 type generator struct{ *rand.Rand }
 
 func (g generator) word() string {

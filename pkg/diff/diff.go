@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Kind says what a [Change] does.
+// Kind is the kind of a [Change].
 type Kind uint8
 
 // The kinds of changes.
@@ -13,7 +13,7 @@ const (
 	Added     Kind = iota + 1 // Old is nil
 	Removed                   // New is nil
 	Changed                   // Old and New differ
-	Reordered                 // Old and New are the keys ([]any of string) of the items that a list had and has, in their orders
+	Reordered                 // Old and New are the keys ([]any of string) of the remaining items, in the old and the new order
 )
 
 // String returns the kind's name in lower case.
@@ -32,34 +32,40 @@ func (k Kind) String() string {
 	}
 }
 
-// Change is one difference. A value that is there on one side only is one change, however much is inside it.
+// Change is one difference. A value that only one side has is one change,
+// regardless of its content.
 type Change struct {
 	Path     Path
 	Kind     Kind
 	Old, New any
 }
 
-// Objects returns the changes from old to new, in the order of their paths' fields. Both are what encoding/json makes of
-// an object, decoded in the same way; values of any other type are compared as a whole. Equal objects have no changes.
+// Objects returns the changes from old to new, sorted by the fields of their
+// paths. Both must be decoded by encoding/json, with the same options. Values
+// of any other type are compared as a whole. Equal objects have no changes.
 func Objects(old, new map[string]any) []Change {
 	var d differ
 	d.objects(old, new)
 	return d.changes
 }
 
+// differ collects changes in a recursive comparison.
 type differ struct {
-	path    Path // to what is being compared
+	path    Path // of the values that are being compared
 	changes []Change
 }
 
+// add adds a change at the current path.
 func (d *differ) add(kind Kind, old, new any) {
 	d.changes = append(d.changes, Change{Path: slices.Clone(d.path), Kind: kind, Old: old, New: new})
 }
 
+// enter appends a segment to the path. Each enter has a matching leave.
 func (d *differ) enter(s Segment) { d.path = append(d.path, s) }
 
 func (d *differ) leave() { d.path = d.path[:len(d.path)-1] }
 
+// objects compares two objects field by field.
 func (d *differ) objects(old, new map[string]any) {
 	for _, field := range fields(old, new) {
 		o, inOld := old[field]
@@ -79,6 +85,8 @@ func (d *differ) objects(old, new map[string]any) {
 
 // values compares two values that both exist.
 func (d *differ) values(old, new any) {
+	// Strings and containers are compared without reflection: they are nearly
+	// all values. A nil container differs from an empty one.
 	switch o := old.(type) {
 	case string:
 		if n, ok := new.(string); ok && o == n {
@@ -100,7 +108,11 @@ func (d *differ) values(old, new any) {
 	}
 }
 
+// lists compares two lists: by keys if all items have one, otherwise by
+// equality.
 func (d *differ) lists(old, new []any) {
+	// Items with keys keep their identity when they move. Other items are
+	// identified by their content.
 	k, keyed := commonKeys(old, new)
 	var pairs []pair
 	if keyed {
@@ -129,7 +141,7 @@ func (d *differ) lists(old, new []any) {
 	}
 }
 
-// order reports that the items that stayed changed places.
+// order adds a change if the remaining items changed their order.
 func (d *differ) order(pairs []pair, keys []string) {
 	before := make([]int, 0, len(pairs))
 	for _, p := range pairs {
@@ -149,7 +161,7 @@ func (d *differ) order(pairs []pair, keys []string) {
 	d.add(Reordered, inOrder(slices.Sorted(slices.Values(before))), inOrder(before))
 }
 
-// fields returns the names of all fields of both, sorted.
+// fields returns the names of the fields of both objects, sorted.
 func fields(old, new map[string]any) []string {
 	names := make([]string, 0, len(old)+len(new))
 	for name := range old {

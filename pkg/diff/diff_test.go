@@ -24,28 +24,28 @@ func TestObjects(t *testing.T) {
 			[]string{`changed metadata.labels["a/b"]`, "changed metadata.labels.c"},
 		},
 		{
-			"containers meet by name",
+			"containers are matched by name",
 			`{"spec":{"containers":[{"name":"app","image":"a"},{"name":"old","image":"b"}]}}`,
 			`{"spec":{"containers":[{"name":"new","image":"b"},{"name":"app","image":"c"}]}}`,
 			[]string{"removed spec.containers[name=old]", "added spec.containers[name=new]", "changed spec.containers[name=app].image"},
 		},
 		{
-			"ports meet by number and protocol",
+			"ports are matched by number and protocol",
 			`{"ports":[{"containerPort":53,"protocol":"UDP","x":1},{"containerPort":53,"protocol":"TCP"}]}`,
 			`{"ports":[{"containerPort":53,"protocol":"UDP","x":2},{"containerPort":53,"protocol":"TCP"}]}`,
 			[]string{"changed ports[containerPort=53,protocol=UDP].x"},
 		},
 		{
-			"conditions meet by type", `{"conditions":[{"type":"A","status":"True"}]}`, `{"conditions":[{"type":"B","status":"True"},{"type":"A","status":"False"}]}`,
+			"conditions are matched by type", `{"conditions":[{"type":"A","status":"True"}]}`, `{"conditions":[{"type":"B","status":"True"},{"type":"A","status":"False"}]}`,
 			[]string{"added conditions[type=B]", "changed conditions[type=A].status"},
 		},
 		{
-			"mounts meet by path, for one volume may have many", `{"m":[{"name":"v","mountPath":"/a"}]}`, `{"m":[{"name":"v","mountPath":"/a"},{"name":"v","mountPath":"/b"}]}`,
+			"mounts are matched by path: one volume may have many", `{"m":[{"name":"v","mountPath":"/a"}]}`, `{"m":[{"name":"v","mountPath":"/a"},{"name":"v","mountPath":"/b"}]}`,
 			[]string{"added m[mountPath=/b]"},
 		},
-		{"a key that is not unique is none", `{"l":[{"name":"a"},{"name":"a"}]}`, `{"l":[{"name":"a"},{"name":"a"},{"name":"a"}]}`, []string{"added l[2]"}},
+		{"keys that are not unique are ignored", `{"l":[{"name":"a"},{"name":"a"}]}`, `{"l":[{"name":"a"},{"name":"a"},{"name":"a"}]}`, []string{"added l[2]"}},
 		{"order is kept", `{"l":[{"name":"a"},{"name":"b"}]}`, `{"l":[{"name":"b"},{"name":"a"}]}`, []string{"reordered l"}},
-		{"scalars meet by subsequence", `{"args":["--a","--b","--c"]}`, `{"args":["--new","--a","--x","--c"]}`, []string{"added args[0]", "changed args[2]"}},
+		{"scalars are matched by subsequence", `{"args":["--a","--b","--c"]}`, `{"args":["--new","--a","--x","--c"]}`, []string{"added args[0]", "changed args[2]"}},
 		{"items without a key change inside", `{"rules":[{"host":"a","n":1},{"host":"b"}]}`, `{"rules":[{"host":"a","n":2},{"host":"b"}]}`, []string{"changed rules[0].n"}},
 		{
 			"quoted keys", `{"l":[{"name":"a].b","x":1},{"name":"c d","x":1}]}`, `{"l":[{"name":"a].b","x":2},{"name":"c d","x":2}]}`,
@@ -85,18 +85,19 @@ func TestNoise(t *testing.T) {
 		}
 	}
 	if want := []string{"metadata.uid", "status.conditions[type=Ready].status"}; !reflect.DeepEqual(news, want) || noise != 6 {
-		t.Errorf("news %q, want %q; noise %d, want 6", news, want, noise)
+		t.Errorf("got changes %q and %d noise, want %q and 6", news, noise, want)
 	}
 	whole := diff.Objects(before, map[string]any{})
 	for _, c := range whole {
 		if c.Noise() {
-			t.Errorf("%s as a whole is noise", c.Path)
+			t.Errorf("removal of %s: got noise, want none", c.Path)
 		}
 	}
 }
 
-// TestRandom compares random objects that share much: applying the changes to the old one gives the new one.
-func TestRandom(t *testing.T) {
+// TestObjects_Random compares random objects with much in common. Applying the
+// changes to the old object gives the new one.
+func TestObjects_Random(t *testing.T) {
 	for seed := range uint64(3000) {
 		g := generator{rand.New(rand.NewPCG(seed, 1))}
 		before := g.object(4)
@@ -105,12 +106,12 @@ func TestRandom(t *testing.T) {
 		checkApplies(t, before, g.object(4))
 		checkApplies(t, before, before)
 		if t.Failed() {
-			t.Fatalf("seed %d", seed)
+			t.Fatalf("failed with seed %d", seed)
 		}
 	}
 }
 
-func TestOddShapes(t *testing.T) {
+func TestObjects_UnusualValues(t *testing.T) {
 	odd := []map[string]any{
 		nil,
 		{},
@@ -153,18 +154,20 @@ func object(t *testing.T, text string) map[string]any {
 	return o
 }
 
+// checkApplies checks that the changes lead from one object to the other.
 func checkApplies(t *testing.T, before, after map[string]any) {
 	t.Helper()
 	changes := diff.Objects(before, after)
 	if got := apply(before, changes); !sameJSON(got, after) {
-		t.Errorf("old %s\nnew %s\nbut the changes %v lead to %s", text(before), text(after), changes, text(got))
+		t.Errorf("apply %v to %s:\ngot  %s\nwant %s", changes, text(before), text(got), text(after))
 	}
-	if len(diff.Objects(after, after)) != 0 {
-		t.Errorf("%s differs from itself", text(after))
+	if got := diff.Objects(after, after); len(got) != 0 {
+		t.Errorf("compare %s with itself: got %v, want no changes", text(after), got)
 	}
 }
 
-// sameJSON takes a nil object for an empty one only at the root, as decoding null does.
+// sameJSON compares objects. A nil object equals an empty one only at the root,
+// as for a decoded null.
 func sameJSON(a, b map[string]any) bool {
 	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
 }

@@ -1,9 +1,17 @@
-// Package diff compares two versions of a Kubernetes object, both as decoded JSON, and says in words what changed.
+// Package diff compares two versions of a Kubernetes object, given as decoded
+// JSON.
 //
-// It owns three things: the structural difference ([Objects]), in which list items meet by what identifies them and not
-// by their position; which of the changes are noise ([Change.Noise]); and the one-line summary ([Summary]).
+// It owns three things:
 //
-// A difference is complete: the old object and its changes determine the new one, the order of lists included. Noise is
-// marked and never left out. The package knows no schema, does no I/O and keeps no reference to its arguments other than
-// the values inside the changes that it returns; whoever calls it must not modify those.
+//   - The structural difference ([Objects]). Items of lists are matched by
+//     their keys, and not by their positions.
+//   - The classification of changes as noise ([Change.Noise]).
+//   - The summary of changes in one line ([Summary]).
+//
+// Invariant: a difference is complete. The old object and the changes determine
+// the new object, including the order of lists. Noise is marked and never left
+// out.
+//
+// The package has no schema and does no I/O. The returned changes share values
+// with the arguments, so callers must not modify either.
 package diff

@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// listKeys are the fields that identify list items in the Kubernetes API. The
-// first key wins whose first field every item has, and whose values are unique.
-var listKeys = [...][]string{ //nolint:gochecknoglobals // a constant, if there were such
-	{"uid"}, // owner references; they have names too
+// listKeys are the sets of fields that identify list items in the Kubernetes
+// API. A set is used if every item has its first field and the keys are unique.
+// The first such set wins.
+var listKeys = [...][]string{ //nolint:gochecknoglobals // constant
+	{"uid"}, // owner references, which have names too
 	{"mountPath"},
 	{"name"},
 	{"containerPort", "protocol"},
@@ -20,28 +21,29 @@ var listKeys = [...][]string{ //nolint:gochecknoglobals // a constant, if there 
 	{"ip"},
 }
 
-// IsKey tells whether a field is one of those that items of lists are identified by.
+// IsKey reports whether a field can identify list items.
 func IsKey(field string) bool {
 	return slices.ContainsFunc(listKeys[:], func(fields []string) bool { return slices.Contains(fields, field) })
 }
 
-// Keyed tells whether the items of two lists meet by a key that each has, and not by what they are equal in.
+// Keyed reports whether the items of two lists are matched by keys.
 func Keyed(old, new []any) bool {
 	_, ok := commonKeys(old, new)
 	return ok
 }
 
-// pair is an item's position in the old and in the new list, -1 where it is not there.
+// pair is the position of an item in the old and in the new list, or -1 if a
+// list does not contain it.
 type pair struct{ old, new int }
 
-// maxCells bounds the work and the memory of [commonSubsequence].
+// maxCells bounds the size of the table of [longest].
 const maxCells = 1 << 16
 
 // keys are the keys of the items of two lists. They are unique within a list.
 type keys struct{ old, new []string }
 
-// commonKeys returns the items' keys, made of the same fields in both lists. It
-// reports false if no such fields exist.
+// commonKeys returns the keys of the items, made of the same fields in both
+// lists. ok is false if there are no such fields.
 func commonKeys(old, new []any) (k keys, ok bool) {
 	if len(old)+len(new) == 0 {
 		return keys{}, false
@@ -57,7 +59,8 @@ func commonKeys(old, new []any) (k keys, ok bool) {
 	return keys{}, false
 }
 
-// itemKeys returns the items' keys, and whether every item has a unique key.
+// itemKeys returns the keys of the items. ok is false unless every item has a
+// unique key.
 func itemKeys(items []any, fields []string) (keys []string, ok bool) {
 	for i, item := range items {
 		key := itemKey(item, fields)
@@ -72,7 +75,9 @@ func itemKeys(items []any, fields []string) (keys []string, ok bool) {
 	return keys, distinct(keys)
 }
 
+// distinct reports whether no text occurs twice.
 func distinct(texts []string) bool {
+	// Most lists are short, and comparing is cheaper than a map.
 	if len(texts) > 16 {
 		seen := make(map[string]bool, len(texts))
 		for _, text := range texts {
@@ -88,7 +93,8 @@ func distinct(texts []string) bool {
 	return true
 }
 
-// itemKey writes the key of an item, as in "containerPort=80,protocol=TCP", or "" where it has none.
+// itemKey returns the key of an item, as in "containerPort=80,protocol=TCP". It
+// returns "" if the item has no key.
 func itemKey(item any, fields []string) string {
 	object, ok := item.(map[string]any)
 	if !ok {
@@ -118,10 +124,11 @@ func itemKey(item any, fields []string) string {
 	return key
 }
 
-// alignByKey pairs the items with the same key: the removed ones first, then all of the new list in its order.
+// alignByKey pairs the items with the same key. Removed items come first,
+// followed by the new list in its order.
 func alignByKey(k keys) []pair {
 	pairs := make([]pair, 0, len(k.old)+len(k.new))
-	if slices.Equal(k.old, k.new) { // as nearly always
+	if slices.Equal(k.old, k.new) { // the usual case
 		for i := range k.old {
 			pairs = append(pairs, pair{i, i})
 		}
@@ -148,8 +155,9 @@ func alignByKey(k keys) []pair {
 	return pairs
 }
 
-// alignByEquality pairs the items of a longest common subsequence and, between those, items of the same shape in their
-// order, so that one changed item is a change inside it. Both positions of the pairs grow.
+// alignByEquality pairs the items of a longest common subsequence. Between
+// those it pairs items of the same shape in their order, so that one changed
+// item is a change inside it. Both positions increase from pair to pair.
 func alignByEquality(old, new []any) []pair {
 	var pairs []pair
 	i, j := 0, 0
@@ -163,7 +171,7 @@ func alignByEquality(old, new []any) []pair {
 	return pairs
 }
 
-// alignGap pairs what lies between two equal items.
+// alignGap pairs the items between two equal ones.
 func alignGap(old, new []any, from, to pair) []pair {
 	var pairs []pair
 	i, j := from.old, from.new
@@ -183,6 +191,7 @@ func alignGap(old, new []any, from, to pair) []pair {
 	return pairs
 }
 
+// shape returns the kind of container that a value is, or reflect.Invalid.
 func shape(value any) reflect.Kind {
 	switch value.(type) {
 	case map[string]any:
@@ -194,8 +203,9 @@ func shape(value any) reflect.Kind {
 	}
 }
 
-// commonSubsequence returns the positions of a longest common subsequence. Of lists that differ in more than maxCells
-// combinations it returns the common beginning and end only.
+// commonSubsequence returns the positions of a longest common subsequence. If
+// the lists differ in too many items, it contains only their common beginning
+// and end.
 func commonSubsequence(old, new []any) []pair {
 	var head, tail []pair
 	for len(old) > len(head) && len(new) > len(head) && reflect.DeepEqual(old[len(head)], new[len(head)]) {
@@ -211,7 +221,9 @@ func commonSubsequence(old, new []any) []pair {
 	return slices.Concat(head, middle, tail)
 }
 
-// longest is the textbook's dynamic programme; length[i][j] is for the rests from i and j. Positions are moved by offset.
+// longest returns a longest common subsequence by dynamic programming, with
+// positions increased by offset. length[i][j] is the length for the rests from
+// i and j. It returns none if the table would exceed maxCells.
 func longest(old, new []any, offset int) []pair {
 	if len(old)*len(new) > maxCells {
 		return nil

@@ -1,12 +1,15 @@
 package diff
 
-// Noise reports whether the change says nothing about the object: the server's
-// own counters, heartbeats, the times of conditions, annotations that repeat
-// what is elsewhere, the second half of a deletion, and the order of lists in a
-// status. docs/noise.md lists all of it.
+// Noise reports whether the change contains no information about the object.
+// Noise is:
 //
-// A status, or anything else that is not known by its exact name, is never noise
-// as a whole.
+//   - counters of the server, heartbeats, and the times of conditions
+//   - annotations that repeat other fields
+//   - the second step of a deletion
+//   - the order of lists in a status
+//
+// docs/noise.md lists all of it. A status as a whole is never noise, and
+// neither is a field that is not listed by its exact name.
 func (c Change) Noise() bool {
 	p := c.Path
 	switch {
@@ -25,12 +28,13 @@ func (c Change) Noise() bool {
 	}
 }
 
+// metadataNoise is Noise for changes in the metadata.
 func metadataNoise(c Change) bool {
 	switch c.Path[1].Field {
 	case "resourceVersion", "generation", "managedFields", "selfLink":
 		return true
 	case "deletionTimestamp", "deletionGracePeriodSeconds":
-		return c.Kind == Changed // it was requested before
+		return c.Kind == Changed // the deletion was requested before
 	case "annotations":
 		return annotationsNoise(c)
 	default:
@@ -38,7 +42,8 @@ func metadataNoise(c Change) bool {
 	}
 }
 
-// annotationsNoise also knows the annotations as a whole, where one side has none.
+// annotationsNoise is Noise for one annotation, and for all annotations if one
+// side has none.
 func annotationsNoise(c Change) bool {
 	if len(c.Path) > 2 {
 		return annotationNoise(c.Path[2].Field) && !c.isNewLeader()
@@ -57,6 +62,8 @@ func annotationsNoise(c Change) bool {
 	return true
 }
 
+// annotationNoise reports whether all changes of an annotation are noise,
+// except for a new leader.
 func annotationNoise(name string) bool {
 	switch name {
 	case "kubectl.kubernetes.io/last-applied-configuration",
@@ -70,11 +77,12 @@ func annotationNoise(name string) bool {
 	}
 }
 
-// inCondition: the path leads to a field of a condition.
+// inCondition reports whether the path leads to a field of a condition.
 func inCondition(p Path) bool {
 	return len(p) >= 3 && !p.last(0).Item && p.last(1).Item && p.last(2).Field == "conditions"
 }
 
+// conditionNoise reports whether all changes of a condition's field are noise.
 func conditionNoise(field string) bool {
 	switch field {
 	case "lastHeartbeatTime", "lastTransitionTime", "lastUpdateTime", "lastProbeTime", "observedGeneration":

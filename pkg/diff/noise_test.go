@@ -80,7 +80,7 @@ func heartbeats() map[string]struct {
 	return all
 }
 
-func TestNoise_HeartbeatThatRenews(t *testing.T) {
+func TestNoise_RenewedHeartbeat(t *testing.T) {
 	documented, err := os.ReadFile("../../docs/noise.md")
 	if err != nil {
 		t.Fatal(err)
@@ -94,12 +94,12 @@ func TestNoise_HeartbeatThatRenews(t *testing.T) {
 			t.Errorf("%s: changed to %q, got nothing, want a summary", name, h.real)
 		}
 		if !strings.Contains(string(documented), "`"+strings.TrimPrefix(name, "the older form of ")+"`") {
-			t.Errorf("docs/noise.md does not list %s", name)
+			t.Errorf("docs/noise.md: got no entry for %s, want one", name)
 		}
 	}
 }
 
-func TestNoise_NextToARealChange(t *testing.T) {
+func TestNoise_NextToOtherChange(t *testing.T) {
 	for name, h := range heartbeats() {
 		old, now := nested(h.old, h.path...), nested(h.renewed, h.path...)
 		now["kind"] = "Other"
@@ -109,7 +109,7 @@ func TestNoise_NextToARealChange(t *testing.T) {
 	}
 }
 
-func TestNoise_OnlyByItsExactName(t *testing.T) {
+func TestNoise_OnlyExactNames(t *testing.T) {
 	for _, path := range [][]string{
 		annotation("kubectl.kubernetes.io/restartedAt"), annotation("reconcile.fluxcd.io/requestedAt"), annotation("example.com/renewTime"),
 		{"metadata", "labels", "renewTime"},
@@ -143,7 +143,7 @@ func TestNoise_NewLeader(t *testing.T) {
 	}
 }
 
-func TestNoise_SecondHalfOfADeletion(t *testing.T) {
+func TestNoise_SecondStepOfDeletion(t *testing.T) {
 	deletion := func(at string, grace int) map[string]any {
 		return map[string]any{"metadata": map[string]any{"deletionTimestamp": at, "deletionGracePeriodSeconds": json.Number(fmt.Sprint(grace))}}
 	}
@@ -156,7 +156,7 @@ func TestNoise_SecondHalfOfADeletion(t *testing.T) {
 	}
 }
 
-func TestNoise_OrderOfAStatus(t *testing.T) {
+func TestNoise_OrderOfStatus(t *testing.T) {
 	conditions := func(member string, types ...string) map[string]any {
 		var list []any
 		for _, name := range types {

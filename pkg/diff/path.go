@@ -5,24 +5,28 @@ import (
 	"strings"
 )
 
-// Segment is one step into a JSON document: to a field of an object or to an item of a list.
+// Segment is one step into a JSON document: to a field of an object, or to an
+// item of a list.
 type Segment struct {
 	// Field is the name of an object's field.
 	Field string
-	// Item tells a step to a list item from a step to a field.
+	// Item is set if the step leads to a list item, and not to a field.
 	Item bool
-	// Key identifies an item within its list, as in "name=app" or "containerPort=80,protocol=TCP". It is empty where the
-	// items have no such key, and Index counts.
+	// Key identifies an item in its list, as in "name=app" or
+	// "containerPort=80,protocol=TCP". It is empty if the items have no keys.
+	// Then Index identifies the item.
 	Key string
-	// Index is the item's position: in the old list for an item that was removed, else in the new one.
+	// Index is the position of the item: in the old list if it was removed,
+	// otherwise in the new list.
 	Index int
 }
 
 // Path leads from an object's root to a value.
 type Path []Segment
 
-// String writes the path as in spec.template.spec.containers[name=app].image. Names that would be ambiguous are
-// quoted: metadata.labels["app.kubernetes.io/name"], or spec.tests[name="a b"].
+// String returns the path, as in spec.template.spec.containers[name=app].image.
+// Ambiguous names are quoted: metadata.labels["app.kubernetes.io/name"], or
+// spec.tests[name="a b"].
 func (p Path) String() string {
 	var b strings.Builder
 	for _, s := range p {
@@ -31,7 +35,7 @@ func (p Path) String() string {
 	return b.String()
 }
 
-// Below tells whether the path starts with these fields.
+// Below reports whether the path starts with these fields.
 func (p Path) Below(fields ...string) bool {
 	if len(p) < len(fields) {
 		return false
@@ -44,9 +48,11 @@ func (p Path) Below(fields ...string) bool {
 	return true
 }
 
-// is tells whether the path consists of these fields.
+// is reports whether the path consists of these fields.
 func (p Path) is(fields ...string) bool { return len(p) == len(fields) && p.Below(fields...) }
 
+// text returns the segment as a part of a path. first is set if it begins the
+// path.
 func (s Segment) text(first bool) string {
 	switch {
 	case s.Item && strings.ContainsAny(s.Key, "[]\" \t\r\n"):
@@ -65,19 +71,21 @@ func (s Segment) text(first bool) string {
 	}
 }
 
-// name is what identifies an item, without the name of the key: "app" for "name=app".
+// name returns the value of an item's key: "app" for "name=app". If the item
+// has no key, it returns the index.
 func (s Segment) name() string {
 	if s.Key == "" {
 		return strconv.Itoa(s.Index)
 	}
 	field, value, _ := strings.Cut(s.Key, "=")
-	if field == "port" || field == "containerPort" { // the keys of several fields
+	if field == "port" || field == "containerPort" { // keys of two fields
 		value = strings.Replace(value, ",protocol=", "/", 1)
 	}
 	return value
 }
 
-// last returns the i-th segment from the end, from 0, and the zero Segment beyond the root.
+// last returns the i-th segment from the end, from 0. It returns the zero
+// Segment if the path is shorter.
 func (p Path) last(i int) Segment {
 	if i >= len(p) {
 		return Segment{}

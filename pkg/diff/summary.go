@@ -17,29 +17,34 @@ const (
 	maxPhrases   = 3
 )
 
-// Summary says in one line of at most 120 runes what the changes amount to, the most interesting first, and how many more
-// there are: "image app: 1.4 → 1.5 (+2 more)". Noise is not mentioned and not counted; nothing but noise is "".
+// Summary returns the most interesting changes in one line of at most 120
+// runes, followed by the number of other changes: "image app: 1.4 → 1.5 (+2
+// more)". Noise is neither shown nor counted. If all changes are noise, it
+// returns "".
 func Summary(changes []Change) string {
 	phrases := phrases(changes)
 	if len(phrases) == 0 {
 		return ""
 	}
-	line, said := "", 0
+	// The first phrase is always shown, others as long as they are interesting
+	// and fit together with the number of the remaining ones.
+	line, shown := "", 0
 	for i, p := range phrases {
 		text := p.after(phrases[:i])
 		if i > 0 && (i == maxPhrases || p.rank >= byPlain || utf8.RuneCountInString(line+text) > summaryWidth-len(", (+99 more)")) {
 			break
 		}
 		line += text
-		said++
+		shown++
 	}
-	if more := len(phrases) - said; more > 0 {
+	if more := len(phrases) - shown; more > 0 {
 		line = cut(line, summaryWidth-len(" (+9999 more)")) + fmt.Sprintf(" (+%d more)", more)
 	}
 	return cut(line, summaryWidth)
 }
 
-// The ranks of phrases. From byPlain on, a phrase appears only as the first one.
+// The ranks of phrases, from the most interesting one. Phrases of rank byPlain
+// or later appear only if they are the first.
 const (
 	byDeletion = iota
 	byImage
@@ -53,20 +58,21 @@ const (
 	byCondition
 	byPlain // spec and any other fields
 	byReadiness
-	byCounts // the numbers in a status
+	byCounts // numbers in a status
 	byMetadata
 	byStatus
-	byAftermath // what follows from something else
+	byAftermath // consequences of another change
 )
 
-// phrase is what one change, or a few that belong together, amount to.
+// phrase describes one change, or a few related ones.
 type phrase struct {
 	rank    int
-	subject string // a container, perhaps
+	subject string // the name of a container, or ""
 	text    string
 }
 
-// after returns the phrase as it continues the phrases before it: the same subject is not said twice.
+// after returns the phrase as the continuation of earlier ones. A subject that
+// is the same as before is not repeated.
 func (p phrase) after(before []phrase) string {
 	switch {
 	case len(before) == 0:
@@ -78,6 +84,7 @@ func (p phrase) after(before []phrase) string {
 	}
 }
 
+// full returns the phrase with its subject.
 func (p phrase) full() string {
 	if p.subject == "" {
 		return p.text
@@ -85,7 +92,8 @@ func (p phrase) full() string {
 	return p.subject + " " + p.text
 }
 
-// phrases returns what to say about the changes, by rank. Phrases that are the same are one.
+// phrases returns the phrases for the changes, sorted by rank and without
+// duplicates.
 func phrases(changes []Change) []phrase {
 	var all []phrase
 	for _, c := range changes {
@@ -100,7 +108,8 @@ func phrases(changes []Change) []phrase {
 	return all
 }
 
-// transition writes "old → new", "set to new" or "removed", by the kind of the change.
+// transition returns the change of the value, such as "old → new", "set to new"
+// or "removed (was old)".
 func (c Change) transition() string {
 	switch {
 	case c.Kind == Reordered:
@@ -119,6 +128,7 @@ func (c Change) transition() string {
 	return old + " → " + now
 }
 
+// isScalar reports whether a value is not an object or a list.
 func isScalar(value any) bool {
 	switch value.(type) {
 	case map[string]any, []any:
@@ -128,13 +138,13 @@ func isScalar(value any) bool {
 	}
 }
 
-// scalar writes a value that has no insides on one line, bounded.
+// scalar returns a scalar in one line of at most valueWidth runes.
 func scalar(value any) string {
 	text, ok := value.(string)
 	switch {
 	case value == nil:
 		return "null"
-	case ok && (strings.TrimSpace(text) == "" || text == "null"): // unquoted it looks like nothing
+	case ok && (strings.TrimSpace(text) == "" || text == "null"): // ambiguous without quotes
 		return cut(strconv.Quote(text), valueWidth)
 	case !ok:
 		text = number(value)
@@ -142,18 +152,19 @@ func scalar(value any) string {
 	return cut(line(text), valueWidth)
 }
 
-// line makes one line of a text: white space and control characters become one space.
+// line returns a text as one line. Sequences of white space and control
+// characters become one space.
 func line(text string) string {
 	if isLine(text) {
 		return text
 	}
-	if len(text) > 4*summaryWidth { // nobody sees the rest
+	if len(text) > 4*summaryWidth { // the rest is never shown
 		text = text[:4*summaryWidth]
 	}
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
 }
 
-// isLine tells whether a text is one line as it is, which most are.
+// isLine reports whether line would not change the text. Most texts are such.
 func isLine(text string) bool {
 	before := byte(' ')
 	for i := range len(text) {
@@ -166,7 +177,7 @@ func isLine(text string) bool {
 	return (text == "" || before != ' ') && len(text) <= summaryWidth
 }
 
-// cut shortens a text to that many runes, with an ellipsis.
+// cut shortens a text to at most width runes, with an ellipsis.
 func cut(text string, width int) string {
 	if len(text) <= width || utf8.RuneCountInString(text) <= width {
 		return text

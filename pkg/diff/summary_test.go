@@ -64,7 +64,7 @@ func TestSummary(t *testing.T) {
 			"",
 		},
 		{
-			"a reason that went", fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ErrImagePull"}}`), fmt.Sprintf(waiting, 0, true, `{"waiting":{}}`),
+			"a removed reason", fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ErrImagePull"}}`), fmt.Sprintf(waiting, 0, true, `{"waiting":{}}`),
 			"app waiting reason removed (was ErrImagePull)",
 		},
 		{"a comma in a name", `{"spec":{"env":[{"name":"a,b","value":"1"}]}}`, `{"spec":{"env":[{"name":"a,b","value":"2"}]}}`, "spec.env[a,b].value 1 → 2"},
@@ -73,8 +73,8 @@ func TestSummary(t *testing.T) {
 			"ports", `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":1}]}}`, `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":2}]}}`,
 			"spec.ports[80/TCP].nodePort 1 → 2",
 		},
-		{"spaces alone", `{"spec":{"a":" "}}`, `{"spec":{"a":"b"}}`, `spec.a " " → b`},
-		{"words that are no values", `{"spec":{"a":null}}`, `{"spec":{"a":"null"}}`, `spec.a null → "null"`},
+		{"only spaces", `{"spec":{"a":" "}}`, `{"spec":{"a":"b"}}`, `spec.a " " → b`},
+		{"the text null", `{"spec":{"a":null}}`, `{"spec":{"a":"null"}}`, `spec.a null → "null"`},
 		{"a boolean as text", `{"data":{"a":"true"}}`, `{"data":{"a":true}}`, `data a changed`},
 		{"lines", `{"spec":{"a":"x"}}`, `{"spec":{"a":"\u001b[31m\n\ty"}}`, "spec.a x → [31m y"},
 	}
@@ -89,8 +89,8 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-// TestSummaryIsBounded has long names everywhere.
-func TestSummaryIsBounded(t *testing.T) {
+// TestSummary_IsBounded has long names in all places.
+func TestSummary_IsBounded(t *testing.T) {
 	name := strings.Repeat("ü", 253)
 	before, after := map[string]any{}, map[string]any{}
 	for i := range 2000 {
@@ -105,12 +105,13 @@ func TestSummaryIsBounded(t *testing.T) {
 	got := diff.Summary(diff.Objects(before, after))
 	checkSummary(t, got)
 	if !strings.HasPrefix(got, "image ü") || !strings.HasSuffix(got, " more)") {
-		t.Errorf("got %q", got)
+		t.Errorf("got %q, want an image and the number of other changes", got)
 	}
 }
 
-// TestNumbers: numbers may be decoded in either way.
-func TestNumbers(t *testing.T) {
+// TestSummary_DecodedNumbers has numbers as each option of the decoder returns
+// them.
+func TestSummary_DecodedNumbers(t *testing.T) {
 	replicas := func(ready, text any) map[string]any {
 		return map[string]any{"status": map[string]any{"a": text, "readyReplicas": ready}}
 	}
@@ -125,6 +126,6 @@ func TestNumbers(t *testing.T) {
 func checkSummary(t *testing.T, got string) {
 	t.Helper()
 	if n := utf8.RuneCountInString(got); n > 120 || strings.ContainsAny(got, "\n\r\t\x1b") || !utf8.ValidString(got) {
-		t.Errorf("summary of %d runes: %q", n, got)
+		t.Errorf("got %q of %d runes, want one line of at most 120", got, n)
 	}
 }

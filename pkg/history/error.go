@@ -5,33 +5,49 @@ import (
 	"fmt"
 )
 
-// Code classifies an error for whoever maps it to an HTTP status or an exit code.
+// Code classifies an error. Package api maps it to an HTTP status, and package
+// cli to an exit code. The texts are part of the REST API.
 type Code string
 
 // The codes. An error without one is [Internal].
 const (
-	Invalid     Code = "invalid"     // the caller asked for something that can't be
+	Invalid     Code = "invalid"     // the request can't be fulfilled as it was made
 	NotFound    Code = "not_found"   // nothing is recorded under that name
-	Forbidden   Code = "forbidden"   // the caller may not; somebody else can permit it
-	Unavailable Code = "unavailable" // not now; trying again may help
-	Internal    Code = "internal"
+	Forbidden   Code = "forbidden"   // the caller lacks a permission
+	Unavailable Code = "unavailable" // a retry may succeed
+	Internal    Code = "internal"    // anything else
 )
 
-// Error is an error with a code and a message for people.
+// Error is the error type of this module: a code, a message and a cause.
+//
+// Packages below the programs state facts. Only a package that parses a flag
+// or reads a variable names it in a Hint.
 type Error struct {
-	Code    Code
+	Code Code
+	// Message names the operation, the subject and the cause, in one line. It
+	// contains the text of Err if that helps the reader.
 	Message string
+	// Hint says what a person can do next. It may span lines or be empty, and
+	// is not part of [Error.Error].
+	Hint string
+	Err  error // the cause, for errors.Is and errors.As; may be nil
 }
 
 // Error returns the message.
 func (e *Error) Error() string { return e.Message }
 
-// Errorf returns an [Error] with a formatted message.
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf returns an [Error] with a formatted message. A %w verb sets the cause;
+// there may be one.
 func Errorf(code Code, format string, args ...any) error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+	formatted := fmt.Errorf(format, args...)
+	return &Error{Code: code, Message: formatted.Error(), Err: errors.Unwrap(formatted)}
 }
 
-// CodeOf returns the code of the first [Error] in err's chain, [Internal] where there is none, and "" for nil.
+// CodeOf returns the code of the first [Error] in err's chain. It returns
+// [Internal] if there is none, and "" for nil.
 func CodeOf(err error) Code {
 	if err == nil {
 		return ""
@@ -40,4 +56,12 @@ func CodeOf(err error) Code {
 		return e.Code
 	}
 	return Internal
+}
+
+// HintOf returns the hint of the first [Error] in err's chain, or "".
+func HintOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Hint
+	}
+	return ""
 }

@@ -10,28 +10,35 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Filter selects records. Every field narrows; the zero Filter selects all.
+// Filter selects records. A record must satisfy every field that is set; the
+// zero Filter selects all records.
+//
+// A new field needs an API parameter, a field of the client's queries, and an
+// index or a plan that reads records for it. Reflection tests in packages api
+// and client fail if one of the first two is missing.
 type Filter struct {
-	Start time.Time // inclusive
+	Start time.Time // inclusive; zero: no start
 	End   time.Time // exclusive; zero: no end
 
-	Resources []schema.GroupResource // any of these
-	Namespace string                 // [NoNamespace]: cluster-scoped objects only
+	Resources []schema.GroupResource // any of these; empty: all
+	Namespace NamespaceScope
 	Name      string
 	UID       types.UID
-	Verbs     []Verb // any of these
+	Verbs     []Verb // any of these; empty: all
 
-	// Regarding selects the Events whose target has this kind, namespace and name and, where both give one, this UID.
+	// Regarding selects the Events whose target has this kind, namespace and
+	// name. If both have a UID, the UIDs must be equal, too.
 	Regarding *Target
-	// Owner selects the objects that name this UID in their owner references.
+	// Owner selects the objects that have this UID in their ownerReferences.
 	Owner types.UID
 	// Manager selects the versions that this field manager wrote.
 	Manager string
-	// Revisions selects versions by their number within their incarnation.
+	// Revisions selects versions by their revision; any of these.
 	Revisions []uint64
 }
 
-// Matches tells whether the filter selects the record. It is the definition that every index has to agree with.
+// Matches reports whether the filter selects the record. It defines the
+// meaning of a filter: an index that disagrees with it is wrong.
 func (f *Filter) Matches(r *Record) bool {
 	return f.matchesTime(r.Time) && f.matchesRef(&r.Ref) &&
 		(len(f.Verbs) == 0 || slices.Contains(f.Verbs, r.Verb)) &&
@@ -46,16 +53,14 @@ func (f *Filter) matchesTime(t time.Time) bool {
 }
 
 func (f *Filter) matchesRef(o *ObjectRef) bool {
-	namespace := o.Namespace
-	if namespace == "" {
-		namespace = NoNamespace
-	}
 	return (len(f.Resources) == 0 || slices.Contains(f.Resources, o.GroupResource())) &&
-		(f.Namespace == "" || f.Namespace == namespace) &&
+		f.Namespace.Contains(o.Namespace) &&
 		(f.Name == "" || f.Name == o.Name) &&
 		(f.UID == "" || f.UID == o.UID)
 }
 
+// matches reports whether an Event's target is the one that t describes. A
+// target whose UID is only its name is a node that a kubelet reported on.
 func (t *Target) matches(of *Target) bool {
 	return t.Kind == of.Kind && t.Namespace == of.Namespace && t.Name == of.Name &&
 		(t.UID == "" || of.UID == "" || string(of.UID) == of.Name || t.UID == of.UID)
@@ -64,30 +69,33 @@ func (t *Target) matches(of *Target) bool {
 // Order is the direction in time in which records are read.
 type Order uint8
 
-// The orders: the zero Order is oldest first.
+// The orders. The zero Order is [OldestFirst].
 const (
 	OldestFirst Order = iota
 	NewestFirst
 )
 
-// Scan is one page of a query.
+// Scan asks for one page of the records that a filter selects.
 type Scan struct {
 	Filter
 
 	Order Order
-	// After continues behind the last record of the page before, in this scan's order. The zero Cursor is the beginning.
+	// After is the position of the previous page's last record, in the scan's
+	// order. The zero Cursor starts at the beginning.
 	After Cursor
-	// Limit is the number of records to stop after; 0 means all.
+	// Limit is the number of records after which the scan ends; 0 means no
+	// limit.
 	Limit int
-	// Bodies asks for [Record.Object] too.
+	// Bodies requests [Record.Object], which costs another read per record.
 	Bodies bool
 }
 
-// Cursor is a position in the log: just behind the record of that time. It stays valid while records arrive and while
-// old ones are dropped.
+// Cursor is a position in the log: directly after the record with its time. It
+// stays valid while records are appended and while old ones are dropped.
 type Cursor struct{ time.Time }
 
-// String returns the cursor as an opaque, URL-safe token; the zero Cursor as "".
+// String returns the cursor as an opaque, URL-safe token. The zero Cursor is
+// "".
 func (c Cursor) String() string {
 	if c.IsZero() {
 		return ""
@@ -95,14 +103,15 @@ func (c Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(c.UnixNano())))
 }
 
-// ParseCursor is the inverse of [Cursor.String]. Anything else is an [Invalid] error.
+// ParseCursor is the inverse of [Cursor.String]. Any other text is an
+// [Invalid] error.
 func ParseCursor(s string) (Cursor, error) {
 	if s == "" {
 		return Cursor{}, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(b) != 8 {
-		return Cursor{}, Errorf(Invalid, "cursor %q is none that this recorder gave out", s)
+		return Cursor{}, Errorf(Invalid, "invalid cursor %q: not issued by a recorder", s)
 	}
 	return Cursor{time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC()}, nil
 }

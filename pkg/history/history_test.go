@@ -13,30 +13,30 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-func TestVerbsRoundTrip(t *testing.T) {
+func TestVerb_RoundTrips(t *testing.T) {
 	for v, s := range map[history.Verb]string{history.Create: "create", history.Update: "update", history.Delete: "delete"} {
 		if got, err := history.ParseVerb(s); v.String() != s || got != v || err != nil {
-			t.Errorf("%s: String %q, ParseVerb %v, %v", s, v, got, err)
+			t.Errorf("%s: got String %q, ParseVerb %v, error %v, want the same verb", s, v, got, err)
 		}
 	}
 	for _, s := range []string{"", "patch", "Create"} {
 		if _, err := history.ParseVerb(s); history.CodeOf(err) != history.Invalid {
-			t.Errorf("ParseVerb(%q): %v, want an invalid error", s, err)
+			t.Errorf("ParseVerb(%q): got error %v, want code invalid", s, err)
 		}
 	}
 }
 
-func TestCursorsRoundTrip(t *testing.T) {
+func TestCursor_RoundTrips(t *testing.T) {
 	roundTrip := func(nanos int64) bool {
 		c := history.Cursor{Time: time.Unix(0, nanos).UTC()}
 		got, err := history.ParseCursor(c.String())
 		return err == nil && got.Equal(c.Time)
 	}
 	if err := quick.Check(roundTrip, nil); err != nil {
-		t.Error(err)
+		t.Errorf("round trip: got %v, want equal times", err)
 	}
 	if c, err := history.ParseCursor(""); err != nil || !c.IsZero() || c.String() != "" {
-		t.Errorf("the empty cursor is %v (%q), %v; want the beginning", c, c, err)
+		t.Errorf("empty cursor: got %v (%q), error %v, want the zero Cursor", c, c, err)
 	}
 }
 
@@ -46,15 +46,15 @@ func FuzzParseCursor(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := history.ParseCursor(s)
 		if err != nil && history.CodeOf(err) != history.Invalid {
-			t.Errorf("%q: %v has code %s", s, err, history.CodeOf(err))
+			t.Errorf("%q: error %v: got code %s, want invalid", s, err, history.CodeOf(err))
 		}
 		if again, err2 := history.ParseCursor(c.String()); err == nil && (err2 != nil || !again.Equal(c.Time)) {
-			t.Errorf("%q reads as %v, written again as %v, %v", s, c, again, err2)
+			t.Errorf("%q: got %v, and %v after another round trip, error %v, want equal cursors", s, c, again, err2)
 		}
 	})
 }
 
-func TestResourceIsNamedAsKubectlNamesIt(t *testing.T) {
+func TestResource_MatchesFormsOfKubectl(t *testing.T) {
 	deployment := history.Resource{
 		Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment",
 		ShortNames: []string{"deploy"}, Namespaced: true,
@@ -64,25 +64,25 @@ func TestResourceIsNamedAsKubectlNamesIt(t *testing.T) {
 		"deployments", "deployment", "deploy", "Deployment", "deployments.apps", "deploy.apps", "deployments.v1.apps",
 	} {
 		if !deployment.Matches(arg) || pod.Matches(arg) {
-			t.Errorf("%q: names the deployment %v, the pod %v", arg, deployment.Matches(arg), pod.Matches(arg))
+			t.Errorf("%q: got match of deployment %v, of pod %v, want true, false", arg, deployment.Matches(arg), pod.Matches(arg))
 		}
 	}
 	if nameless := (history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}); nameless.Matches("") {
-		t.Error("no text at all names a resource without a singular")
+		t.Error("empty text, resource without a singular: got a match, want none")
 	}
 	for _, arg := range []string{"", "deployments.extensions", "deployments.v2.apps", "deploym", "deployments.", ".apps"} {
 		if deployment.Matches(arg) {
-			t.Errorf("%q names the deployment", arg)
+			t.Errorf("%q: got a match of deployment, want none", arg)
 		}
 	}
 	for _, arg := range []string{"po", "pods.v1", "pods."} {
 		if !pod.Matches(arg) {
-			t.Errorf("%q does not name the pod", arg)
+			t.Errorf("%q: got no match of pod, want one", arg)
 		}
 	}
 }
 
-func TestResourcePaths(t *testing.T) {
+func TestResource_Path(t *testing.T) {
 	deployments := history.Resource{Group: "apps", Version: "v1", Plural: "deployments", Namespaced: true}
 	nodes := history.Resource{Version: "v1", Plural: "nodes"}
 	for want, got := range map[string]string{
@@ -92,12 +92,12 @@ func TestResourcePaths(t *testing.T) {
 		"/api/v1/nodes/n1":                              nodes.Path("", "n1"),
 	} {
 		if got != want {
-			t.Errorf("got %s, want %s", got, want)
+			t.Errorf("path: got %s, want %s", got, want)
 		}
 	}
 }
 
-func TestFilterMatchesOnlyWhatEveryFieldSelects(t *testing.T) {
+func TestFilter_RequiresEveryField(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	event := &history.Record{
 		Ref:      history.ObjectRef{Resource: "events", Namespace: "shop", Name: "web.1", UID: "e1"},
@@ -122,14 +122,14 @@ func TestFilterMatchesOnlyWhatEveryFieldSelects(t *testing.T) {
 		node   bool
 	}{
 		{"all", history.Filter{}, true, true},
-		{"from its very time", history.Filter{Start: at}, true, true},
+		{"from its time", history.Filter{Start: at}, true, true},
 		{"from later", history.Filter{Start: at.Add(1)}, false, false},
 		{"up to its time", history.Filter{End: at}, false, false},
 		{"up to later", history.Filter{End: at.Add(1)}, true, true},
 		{"resource", history.Filter{Resources: gr("events")}, true, false},
 		{"same plural, other group", history.Filter{Resources: gr("events.events.k8s.io")}, false, false},
 		{"namespace", history.Filter{Namespace: "shop"}, true, false},
-		{"no namespace", history.Filter{Namespace: history.NoNamespace}, false, true},
+		{"cluster-scoped", history.Filter{Namespace: history.ClusterScoped}, false, true},
 		{"name", history.Filter{Name: "n1"}, false, true},
 		{"uid", history.Filter{UID: "e1"}, true, false},
 		{"verb", history.Filter{Verbs: []history.Verb{history.Update, history.Delete}}, false, true},
@@ -144,24 +144,24 @@ func TestFilterMatchesOnlyWhatEveryFieldSelects(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := tt.filter.Matches(event); got != tt.event {
-			t.Errorf("%s: matches the event: %v", tt.name, got)
+			t.Errorf("%s: match of the event: got %v, want %v", tt.name, got, tt.event)
 		}
 		if got := tt.filter.Matches(node); got != tt.node {
-			t.Errorf("%s: matches the node: %v", tt.name, got)
+			t.Errorf("%s: match of the node: got %v, want %v", tt.name, got, tt.node)
 		}
 	}
 }
 
-// A kubelet's Events about its node carry the node's name in place of its UID.
-func TestRegardingANodeByItsNameAsUID(t *testing.T) {
+// A kubelet's Events about its node have the node's name instead of its UID.
+func TestFilter_MatchesTargetWithNameAsUID(t *testing.T) {
 	r := &history.Record{Regarding: &history.Target{Kind: "Node", Name: "n1", UID: "n1"}}
 	f := history.Filter{Regarding: &history.Target{Kind: "Node", Name: "n1", UID: "0d4c"}}
 	if !f.Matches(r) {
-		t.Error("an Event whose target's UID is only the target's name does not match")
+		t.Error("target whose UID is its name: got no match, want one")
 	}
 }
 
-func TestCodes(t *testing.T) {
+func TestCodeOf_FindsCodeInChain(t *testing.T) {
 	wrapped := fmt.Errorf("scan: %w", history.Errorf(history.NotFound, "no pod %s", "web"))
 	for want, err := range map[history.Code]error{
 		"":               nil,
@@ -169,10 +169,58 @@ func TestCodes(t *testing.T) {
 		history.Internal: errors.New("disk"),
 	} {
 		if got := history.CodeOf(err); got != want {
-			t.Errorf("%v: got %q, want %q", err, got, want)
+			t.Errorf("code of %v: got %q, want %q", err, got, want)
 		}
 	}
-	if wrapped.Error() != "scan: no pod web" {
-		t.Errorf("got %q", wrapped)
+	if got, want := wrapped.Error(), "scan: no pod web"; got != want {
+		t.Errorf("text: got %q, want %q", got, want)
+	}
+}
+
+func TestErrorf_WrapsCause(t *testing.T) {
+	cause := errors.New("disk full")
+	err := history.Errorf(history.Unavailable, "append: %w", cause)
+	if !errors.Is(err, cause) || err.Error() != "append: disk full" {
+		t.Errorf("got %q, is the cause: %t, want append: disk full, true", err, errors.Is(err, cause))
+	}
+	hinted := &history.Error{Code: history.Invalid, Message: "no", Hint: "try yes"}
+	if got, want := history.HintOf(fmt.Errorf("ask: %w", hinted)), "try yes"; got != want {
+		t.Errorf("hint: got %q, want %q", got, want)
+	}
+	if got := history.HintOf(cause); got != "" {
+		t.Errorf("hint of another error: got %q, want none", got)
+	}
+}
+
+func TestNamespaceScope_ContainsNamespaces(t *testing.T) {
+	for _, tt := range []struct {
+		text          string
+		cluster, shop bool
+		namespace     string
+		narrowed      bool
+	}{
+		{"", true, true, "", false},
+		{"-", true, false, "", true},
+		{"shop", false, true, "shop", true},
+		{"bank", false, false, "bank", true},
+	} {
+		scope := history.ParseNamespaceScope(tt.text)
+		if got := scope.String(); got != tt.text {
+			t.Errorf("%q: got text %q, want the same", tt.text, got)
+		}
+		if got := scope.Contains(""); got != tt.cluster {
+			t.Errorf("%q contains cluster-scoped objects: got %t, want %t", tt.text, got, tt.cluster)
+		}
+		if got := scope.Contains("shop"); got != tt.shop {
+			t.Errorf("%q contains shop: got %t, want %t", tt.text, got, tt.shop)
+		}
+		if namespace, narrowed := scope.Namespace(); namespace != tt.namespace || narrowed != tt.narrowed {
+			t.Errorf("namespace of %q: got %q, %t, want %q, %t", tt.text, namespace, narrowed, tt.namespace, tt.narrowed)
+		}
+	}
+	for namespace, want := range map[string]history.NamespaceScope{"": history.ClusterScoped, "shop": "shop"} {
+		if got := (history.ObjectRef{Namespace: namespace}).Scope(); got != want {
+			t.Errorf("scope of an object in namespace %q: got %q, want %q", namespace, got, want)
+		}
 	}
 }

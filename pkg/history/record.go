@@ -1,6 +1,7 @@
 package history
 
 import (
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -14,64 +15,109 @@ type Record struct {
 	Verb    Verb
 	RV      string // the server's resourceVersion, verbatim
 
-	// Time is when the record was committed. The log sets it: unique, strictly increasing even when the clock jumps, in
-	// nanoseconds, UTC.
+	// Time is when the record was committed, in UTC with nanoseconds. The log
+	// sets it. It is unique, and increases even if the clock is set back.
 	Time time.Time
-	// Revision counts the versions of one incarnation from 1. The log sets it.
+	// Revision is the number of the version within its incarnation, from 1.
+	// The log sets it.
 	Revision uint64
 
-	// Initial marks an object that already existed when recording began: its creation was not seen.
+	// Initial marks the first version of an object that existed before its
+	// resource was recorded. Its creation was not observed.
 	Initial bool
-	// InferredSince, where it is not zero, marks a record that a relist implied: the change happened somewhere between
-	// InferredSince and Time.
+	// InferredSince is not zero in a record that a relist implied: the change
+	// happened between InferredSince and Time.
 	InferredSince time.Time
 
-	// Managers wrote this version, as far as managedFields tell; the newest first.
+	// Managers are the field managers that wrote the version according to its
+	// managedFields, newest first.
 	Managers []Manager
-	// ManagedHashes are fingerprints of all managedFields entries of this version, which the next version's managers are told
-	// from. They are kept in the object's head, not in the record, and are set only on the way into the log.
+	// ManagedHashes are hashes of all managedFields entries of the version. The
+	// next version's managers are determined from them. The log stores them in
+	// the object's head only, so they are set only on append.
 	ManagedHashes []uint64
-	// Owners are the UIDs in the object's owner references.
+	// Owners are the UIDs in the object's ownerReferences.
 	Owners []types.UID
-	// Regarding is an Event's target; nil for every other object.
+	// Regarding is the target of an Event, and nil for all other objects.
 	Regarding *Target
 
-	// Summary says in words what the version is about. It is nil until it has been
-	// computed, which needs the version before.
+	// Summary describes the version. It is nil until it has been computed,
+	// which needs the previous version.
 	Summary *Summary
 
-	// Before is the Object of the version before, nil where it is not at hand. It is set only on the way into the log, which
-	// takes less room with it, and which finds out whether it is what it is said to be.
+	// Before is the Object of the previous version, or nil. Set only on append,
+	// as a hint for delta encoding. The log verifies it by checksum, and
+	// ignores it if it is wrong.
 	Before []byte
 
-	// Object is the version's JSON, without managedFields and redacted. It is nil in records that were read without
-	// bodies. A deletion carries the object's last state.
+	// Object is the version's JSON, redacted and without managedFields. It is
+	// nil in a record that was read without bodies. A delete has the object's
+	// last state.
 	Object []byte
+}
+
+// Verb says what happened to the object in a version. The zero Verb is
+// invalid.
+type Verb uint8
+
+// The verbs. A watch does not distinguish patches from updates: both are
+// [Update].
+const (
+	Create Verb = iota + 1
+	Update
+	Delete
+)
+
+// String returns the verb as the REST API writes it: "create", "update" or
+// "delete".
+func (v Verb) String() string {
+	switch v {
+	case Create:
+		return "create"
+	case Update:
+		return "update"
+	case Delete:
+		return "delete"
+	default:
+		return fmt.Sprintf("verb(%d)", uint8(v))
+	}
+}
+
+// ParseVerb is the inverse of [Verb.String]. Any other text is an [Invalid]
+// error.
+func ParseVerb(s string) (Verb, error) {
+	for _, v := range []Verb{Create, Update, Delete} {
+		if s == v.String() {
+			return v, nil
+		}
+	}
+	return 0, Errorf(Invalid, "unknown verb %q: want create, update or delete", s)
 }
 
 // Summary describes a version in two lines.
 type Summary struct {
-	// Text says in a few words what changed since the version before. It is empty
-	// if only noise changed.
+	// Text says in a few words what changed since the previous version. It is
+	// empty if only noise changed.
 	Text string
-	// Problem says what is wrong with the object, in the words of its status. It is
-	// empty if nothing is.
+	// Problem says what is wrong with the object, in the words of its status.
+	// It is empty if nothing is.
 	Problem string
 }
 
-// Manager is a field manager that took part in a version.
+// Manager is a field manager that wrote a version.
 //
-// The API server records none for a write through some subresources. If a
-// version shows that it was written so, its only manager is inferred: it has no
-// Operation and no Time, Subresource is what it was written through, and Name is
-// who writes there as a rule, or empty.
+// The API server records no manager for a write through some subresources. If
+// a version shows such a write, its only manager is inferred: it has a
+// Subresource, but no Operation and no Time. Its Name is the usual writer of
+// that subresource, or empty.
 type Manager struct {
 	Name        string    `json:"manager"`
-	Operation   string    `json:"operation,omitempty"` // "Update" or "Apply"; empty for an inferred manager
+	Operation   string    `json:"operation,omitempty"` // "Update" or "Apply"; empty if inferred
 	Subresource string    `json:"subresource,omitempty"`
 	Time        time.Time `json:"time,omitzero"`
-	// Fields are paths of what changed in the version and belongs to this manager, as in spec.replicas: the first few, and not
-	// what is noise. There are none where the version before is not known.
+	// Fields are paths that changed in the version and belong to the manager,
+	// such as spec.replicas: the first few, without noise. It is empty if the
+	// previous version is not known.
 	Fields []string `json:"fields,omitempty"`
 }
 
@@ -80,8 +126,12 @@ func (m *Manager) IsInferred() bool {
 	return m.Operation == "" && m.Subresource != "" && m.Time.IsZero()
 }
 
-// Target is what an Event regards: involvedObject in core/v1. An Event's emitter fills it by hand, so that any field but
-// the kind may be empty, and UID may be something else than a UID (kubelets put the node's name there).
+// Target is the object that an Event is about: involvedObject in core/v1,
+// regarding in events.k8s.io/v1.
+//
+// The Event's emitter writes the fields, and the API server does not check
+// them. Any of them but the kind may be empty. Kubelets write the node's name
+// into UID.
 type Target struct {
 	Group     string    `json:"group,omitempty"`
 	Kind      string    `json:"kind"`
@@ -90,27 +140,34 @@ type Target struct {
 	UID       types.UID `json:"uid,omitempty"`
 }
 
-// Head is the newest version of an object that is alive, as much of it as is needed to go on from there.
+// Head is the part of an existing object's newest version that is needed to
+// record the next one.
 type Head struct {
 	Ref           ObjectRef
 	RV            string
 	ManagedHashes []uint64
 }
 
-// Checkpoint is the durable resume point of one resource: every version up to RV is committed. Without an RV there is
-// none: no full sync has ended yet, or one has begun since.
+// Checkpoint is the resourceVersion after which a resource's watch resumes.
+// Every version up to RV is committed. RV is empty if no list has completed, or
+// if a list has begun since and has not completed.
 type Checkpoint struct {
 	Group    string
 	Resource string
 	RV       string
-	Time     time.Time // by when everything up to RV was received; where that is zero, the log sets it to when it was committed
+	// Time is when everything up to RV had been received. If it is zero, the
+	// log sets it to the time of the commit.
+	Time time.Time
 }
 
-// CompleteUntil returns a time before which no change is missing behind the checkpoint.
+// CompleteUntil returns a time before which no change is missing. It is a
+// little before the checkpoint's time, because watches report late.
 func (c Checkpoint) CompleteUntil() time.Time { return c.Time.Add(-watchLag) }
 
-// GapStart returns when a gap behind the checkpoint starts that is found now. That is never later: if the clock was set back
-// since, what is seen from now on is dated before the checkpoint.
+// GapStart returns the start of a gap after the checkpoint that is found now.
+//
+// The start is never after now. If the clock was set back, new records have
+// times before the checkpoint, and the gap must precede them.
 func (c Checkpoint) GapStart(now time.Time) time.Time {
 	if complete := c.CompleteUntil(); complete.Before(now) {
 		return complete
@@ -118,11 +175,64 @@ func (c Checkpoint) GapStart(now time.Time) time.Time {
 	return now.UTC()
 }
 
-// Batch is committed as a whole or not at all: records, in the order in which they are to be numbered, the checkpoints
-// that they lead up to, and the gaps that open before them or end with them. A gap with an end replaces the open one of
-// its resource and start.
+// Batch is committed atomically: records in the order in which they are
+// numbered, checkpoints that cover them, and gaps.
+//
+// A gap with an end replaces the open gap with the same resource and start.
 type Batch struct {
 	Records     []*Record
 	Checkpoints []Checkpoint
 	Gaps        []Gap
+}
+
+// Limits of what a record contains in addition to its object. This data is
+// copied into every index within one transaction. A log rejects larger
+// records.
+const (
+	// MaxText bounds, in bytes, each of: a name, a namespace, a UID, a
+	// resourceVersion, a group with its resource, a version with its kind.
+	MaxText = 1 << 10
+	// MaxOwners bounds the owners. Each has an index entry.
+	MaxOwners = 512
+	// MaxManagedEntries bounds the managedFields entries.
+	MaxManagedEntries = 4096
+	// MaxAttributes bounds [Record.Attributes].
+	MaxAttributes = 64 << 10
+)
+
+// managerOverhead is the encoded size, in bytes, of a manager's time and of the
+// lengths of its texts, at most.
+const managerOverhead = 32
+
+// Attributes returns the approximate size, in bytes, of what the record
+// contains in addition to its object and identity.
+func (r *Record) Attributes() int {
+	n := len(r.RV)
+	for i := range r.Managers {
+		n += r.Managers[i].Size()
+	}
+	for _, uid := range r.Owners {
+		n += len(uid)
+	}
+	if r.Regarding != nil {
+		n += r.Regarding.Size()
+	}
+	if r.Summary != nil {
+		n += len(r.Summary.Text) + len(r.Summary.Problem)
+	}
+	return n
+}
+
+// Size returns the approximate size of the manager, in bytes.
+func (m *Manager) Size() int {
+	n := len(m.Name) + len(m.Operation) + len(m.Subresource) + managerOverhead
+	for _, f := range m.Fields {
+		n += len(f)
+	}
+	return n
+}
+
+// Size returns the size of the target, in bytes.
+func (t *Target) Size() int {
+	return len(t.Group) + len(t.Kind) + len(t.Namespace) + len(t.Name) + len(t.UID)
 }

@@ -2,24 +2,28 @@ package history
 
 import "fmt"
 
-// WatchEvent is one change as the API server's watch or list served it: what happened, and the object's JSON, byte for byte.
+// WatchEvent is one change as a watch or a list of the API server served it.
 type WatchEvent struct {
 	Type WatchEventType
-	// Object belongs to the giver, who uses its room again for the next frame: whoever keeps anything of it copies that.
+	// Object is the object's JSON, byte for byte. The producer reuses the
+	// buffer for the next event: a consumer must copy what it keeps.
 	Object []byte
 }
 
-// WatchEventType says what a watch reports about an object. The zero WatchEventType is invalid.
+// WatchEventType says what a watch reports about an object. The zero
+// WatchEventType is invalid.
 type WatchEventType uint8
 
-// The types of frames that carry a version of an object. Bookmarks and errors carry none, and are no frames.
+// The types of watch events that carry a version of an object. Bookmarks and
+// errors carry none, and are not WatchEvents.
 const (
-	Added    WatchEventType = iota + 1 // the object came into being, or into view
+	Added    WatchEventType = iota + 1 // the object was created, or was listed
 	Modified                           // the object changed
-	Deleted                            // the object is gone; the frame holds its last state
+	Deleted                            // the object was deleted; Object is its last state
 )
 
-// String returns the type as the watch protocol writes it: "ADDED", "MODIFIED" or "DELETED".
+// String returns the type as the watch protocol writes it: "ADDED", "MODIFIED"
+// or "DELETED".
 func (t WatchEventType) String() string {
 	switch t {
 	case Added:
@@ -29,6 +33,6 @@ func (t WatchEventType) String() string {
 	case Deleted:
 		return "DELETED"
 	default:
-		return fmt.Sprintf("frame(%d)", uint8(t))
+		return fmt.Sprintf("WatchEventType(%d)", uint8(t))
 	}
 }

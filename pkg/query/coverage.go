@@ -1,7 +1,6 @@
 package query
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -10,32 +9,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// together is how far apart recordings may begin that a recorder began at once:
-// its first lists take so long.
-const together = time.Minute
+// startupSpread is the largest difference between the starts of recordings that
+// began together. A recorder's first lists take that long.
+const startupSpread = time.Minute
 
-// Coverage says what of a question's time and resources can't be in the log,
-// because it was not recorded. What should have been recorded is in gaps.
+// Coverage says what the log can't contain of a question's time and resources,
+// because it was not recorded. What should have been recorded and is missing is
+// a [history.Gap].
 type Coverage struct {
-	// Since is when recording began of the first of the question's resources or,
-	// if it is trimmed, where what is kept of them begins. It is zero if none is
-	// recorded, or if nobody knows of one of them.
+	// Since is when the history of the first of the question's resources
+	// begins: with its recording or, if Trimmed, with what retention has kept.
+	// It is zero if none is recorded, or if the start of one is unknown.
 	Since   time.Time
 	Trimmed bool
-	// Late are those of the question's resources whose recording began later than
-	// Since, and after the question's time begins.
+	// Late are the question's resources whose history begins later than Since,
+	// and later than the question's time.
 	Late []history.Resource
-	// Absent are those that are not recorded.
+	// Absent are the question's resources that are not recorded.
 	Absent []history.UnrecordedResource
 }
 
-// coverage returns the coverage of the scopes from a start on; a zero start is
+// coverage returns the coverage of the scopes from start on. A zero start is
 // the beginning of history.
-func (s *Service) coverage(ctx context.Context, start time.Time, scopes ...scope) (Coverage, error) {
-	catalogue, err := s.reader.Resources(ctx)
-	if err != nil {
-		return Coverage{}, err
-	}
+func (s *Service) coverage(catalogue []history.Resource, start time.Time, scopes ...scope) Coverage {
 	absent := s.options.Absent()
 	var c Coverage
 	for _, sc := range scopes {
@@ -47,28 +43,28 @@ func (s *Service) coverage(ctx context.Context, start time.Time, scopes ...scope
 	}
 	recorded := recordedIn(scopes, catalogue, absent)
 	if slices.ContainsFunc(recorded, func(r history.Resource) bool { return r.Since.IsZero() }) || len(recorded) == 0 {
-		return c, nil
+		return c
 	}
 	first := slices.MinFunc(recorded, func(a, b history.Resource) int { return a.Since.Compare(b.Since) })
 	c.Since, c.Trimmed = first.Since, first.Trimmed
 	for _, r := range recorded {
-		if r.Since.After(start) && r.Since.After(c.Since.Add(together)) {
+		if r.Since.After(start) && r.Since.After(c.Since.Add(startupSpread)) {
 			c.Late = append(c.Late, r)
 		}
 	}
-	return c, nil
+	return c
 }
 
-// recordedIn returns the resources of the scopes that are in the catalogue,
-// without those that are in it because they are waited for.
+// recordedIn returns the resources of the scopes that were recorded. The
+// catalogue may also have a resource whose recording has not begun.
 func recordedIn(scopes []scope, catalogue []history.Resource, absent []history.UnrecordedResource) (all []history.Resource) {
-	seen := map[schema.GroupResource]bool{}
+	waiting := map[schema.GroupResource]bool{}
 	for _, a := range absent {
-		seen[a.Resource.GroupResource()] = true
+		waiting[a.Resource.GroupResource()] = true
 	}
 	for _, sc := range scopes {
 		for _, r := range choose(catalogue, sc.types, sc.group) {
-			if seen[r.GroupResource()] && r.Since.IsZero() || !(place{r, sc.namespace}).holds() {
+			if waiting[r.GroupResource()] && r.Since.IsZero() || !(place{r, sc.namespace}).mayHold() {
 				continue
 			}
 			if !slices.ContainsFunc(all, func(known history.Resource) bool { return same(known, r) }) {
@@ -79,8 +75,9 @@ func recordedIn(scopes []scope, catalogue []history.Resource, absent []history.U
 	return all
 }
 
-// absentIn returns what a scope asks for and is not recorded. A type that the
-// catalogue has means that one, and not others of the same plural.
+// absentIn returns the resources of a scope that are not recorded. If a type
+// names a recorded resource, it means that one, and not another one of the same
+// plural.
 func absentIn(sc scope, absent []history.UnrecordedResource, catalogue []history.Resource) (all []history.UnrecordedResource) {
 	types := slices.DeleteFunc(slices.Clone(sc.types), func(arg string) bool {
 		return slices.ContainsFunc(choose(catalogue, []string{arg}, sc.group), func(r history.Resource) bool {
@@ -97,11 +94,9 @@ func absentIn(sc scope, absent []history.UnrecordedResource, catalogue []history
 	asked := choose(resources, types, sc.group)
 	for _, a := range absent {
 		wanted := slices.ContainsFunc(asked, func(r history.Resource) bool { return same(r, a.Resource) })
-		if wanted && (place{a.Resource, sc.namespace}).holds() {
+		if wanted && (place{a.Resource, sc.namespace}).mayHold() {
 			all = append(all, a)
 		}
 	}
 	return all
 }
-
-func same(a, b history.Resource) bool { return a.GroupResource() == b.GroupResource() }

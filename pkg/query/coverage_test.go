@@ -10,7 +10,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// begin commits the first checkpoints of resources.
+// begin commits the first checkpoints of resources, which starts their history.
 func (l *log) begin(resources ...string) {
 	l.t.Helper()
 	batch := &history.Batch{}
@@ -29,8 +29,8 @@ func absence(group, plural, shortName string, namespaced bool, reason string) hi
 	}}
 }
 
-// said writes a coverage as "+5m; late a, b; absent c reason".
-func said(c query.Coverage, from time.Time) string {
+// coverageText returns a coverage as "+5m; late a +6m; b reason".
+func coverageText(c query.Coverage, from time.Time) string {
 	parts := []string{"unknown"}
 	if !c.Since.IsZero() {
 		parts[0] = "+" + c.Since.Sub(from).String()
@@ -44,7 +44,7 @@ func said(c query.Coverage, from time.Time) string {
 	return strings.Join(parts, "; ")
 }
 
-func TestCoverage_SaysSinceWhenAndWhatIsNotRecorded(t *testing.T) {
+func TestCoverage_HasStartAndUnrecordedResources(t *testing.T) {
 	l := newLog(t)
 	began := l.now
 	l.begin("pods", "nodes", "events", "services", "services.serving.knative.dev", "deployments.apps", "replicasets.apps")
@@ -62,43 +62,43 @@ func TestCoverage_SaysSinceWhenAndWhatIsNotRecorded(t *testing.T) {
 		namespaced = "roles.rbac.authorization.k8s.io forbidden; pods.metrics.k8s.io not_watchable; leases.coordination.k8s.io excluded"
 		late       = "late widgets.example.com +1h0m0s"
 	)
-	in := func(namespace string, start time.Duration, types ...string) query.Timeline {
+	in := func(namespace history.NamespaceScope, start time.Duration, types ...string) query.Timeline {
 		return query.Timeline{Types: types, Limit: 1, Filter: history.Filter{Namespace: namespace, Start: began.Add(start)}}
 	}
 	for name, tt := range map[string]struct {
 		q    query.Timeline
 		want string
 	}{
-		"a namespace":            {in("shop", -time.Hour), "+0s; " + late + "; " + namespaced},
-		"no namespace":           {in(history.NoNamespace, -time.Hour), "+0s; clusterroles.rbac.authorization.k8s.io forbidden"},
-		"pods":                   {in("shop", 0, "po"), "+0s"},
-		"pods and widgets":       {in("shop", 0, "pods", "widget"), "+0s; " + late},
-		"after all began":        {in("shop", 2*time.Hour, "pods", "widget"), "+0s"},
-		"widgets":                {in("shop", 0, "widgets"), "+1h0m0s"},
-		"what is not recorded":   {in("shop", 0, "ls"), "unknown; leases.coordination.k8s.io excluded"},
-		"both":                   {in("shop", 0, "ls", "pods"), "+0s; leases.coordination.k8s.io excluded"},
-		"metrics, by their name": {in("shop", 0, "pods.metrics.k8s.io"), "unknown; pods.metrics.k8s.io not_watchable"},
-		"what nobody knows":      {in("shop", 0, "gizmos"), "unknown"},
+		"a namespace":           {in("shop", -time.Hour), "+0s; " + late + "; " + namespaced},
+		"cluster-scoped":        {in(history.ClusterScoped, -time.Hour), "+0s; clusterroles.rbac.authorization.k8s.io forbidden"},
+		"pods":                  {in("shop", 0, "po"), "+0s"},
+		"pods and widgets":      {in("shop", 0, "pods", "widget"), "+0s; " + late},
+		"after all began":       {in("shop", 2*time.Hour, "pods", "widget"), "+0s"},
+		"widgets":               {in("shop", 0, "widgets"), "+1h0m0s"},
+		"not recorded":          {in("shop", 0, "ls"), "unknown; leases.coordination.k8s.io excluded"},
+		"both":                  {in("shop", 0, "ls", "pods"), "+0s; leases.coordination.k8s.io excluded"},
+		"metrics, by full name": {in("shop", 0, "pods.metrics.k8s.io"), "unknown; pods.metrics.k8s.io not_watchable"},
+		"unknown type":          {in("shop", 0, "gizmos"), "unknown"},
 		"a group": {
 			query.Timeline{Group: "rbac.authorization.k8s.io", Limit: 1},
 			"unknown; roles.rbac.authorization.k8s.io forbidden; clusterroles.rbac.authorization.k8s.io forbidden",
 		},
 	} {
 		page, err := service.Timeline(t.Context(), tt.q)
-		if got := said(page.Coverage, began); got != tt.want || err != nil {
-			t.Errorf("%s: got %q, %v, want %q", name, got, err, tt.want)
+		if got := coverageText(page.Coverage, began); got != tt.want || err != nil {
+			t.Errorf("%s: got %q, error %v, want %q", name, got, err, tt.want)
 		}
 	}
 	q := query.Object{Type: "roles", Namespace: "shop", Name: "a", Limit: 1}
 	answer, err := service.Object(t.Context(), q)
-	if got, want := said(answer.Coverage, began), "+0s; roles.rbac.authorization.k8s.io forbidden"; got != want || err != nil {
-		t.Errorf("an object and its Events: got %q, %v, want %q", got, err, want)
+	if got, want := coverageText(answer.Coverage, began), "+0s; roles.rbac.authorization.k8s.io forbidden"; got != want || err != nil {
+		t.Errorf("an object and its Events: got %q, error %v, want %q", got, err, want)
 	}
 }
 
-// A log that was begun by an earlier version does not know since when it has a
-// resource. Then nothing must be claimed about since when it has any.
-func TestCoverage_DoesNotGuessSinceWhen(t *testing.T) {
+// A log of an earlier release lacks the start of some resources. The coverage
+// then has no start, because the earliest one may be missing.
+func TestCoverage_HasNoStartIfOneIsUnknown(t *testing.T) {
 	l := newLog(t)
 	l.begin("pods", "nodes")
 	service := query.New(l.Store, query.Options{})
@@ -108,8 +108,8 @@ func TestCoverage_DoesNotGuessSinceWhen(t *testing.T) {
 			q.Types = strings.Split(types, ",")
 		}
 		page, err := service.Timeline(t.Context(), q)
-		if got := said(page.Coverage, l.now); got != want || err != nil {
-			t.Errorf("%q: got %q, %v, want %q", types, got, err, want)
+		if got := coverageText(page.Coverage, l.now); got != want || err != nil {
+			t.Errorf("%q: got %q, error %v, want %q", types, got, err, want)
 		}
 	}
 }

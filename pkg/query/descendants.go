@@ -10,8 +10,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// descendants returns everything that objects with these UIDs ever owned, directly or not, dead or alive, level by level.
-// It reports false where it stopped at a bound. Objects that own each other in a circle are followed once.
+// descendants returns all descendants of the objects with these UIDs, existing
+// or deleted. It reports false if it stopped at a bound. Each object is visited
+// once, so circular ownership ends.
 func (s *Service) descendants(ctx context.Context, uids map[types.UID]bool) (family, bool, error) {
 	d := descent{seen: maps.Clone(uids), effort: s.options.Effort, room: s.options.Descendants, targets: map[history.Target]bool{}}
 	level := slices.Sorted(maps.Keys(uids))
@@ -30,18 +31,18 @@ func (s *Service) descendants(ctx context.Context, uids map[types.UID]bool) (fam
 	return of, len(level) == 0 && !d.exhausted(), nil
 }
 
-// descent walks down the owner references.
+// descent follows owner references level by level.
 type descent struct {
 	seen    map[types.UID]bool
 	targets map[history.Target]bool // without UIDs: the incarnations under one name are read together
-	effort  int                     // records that may still be gone through
+	effort  int                     // records that may still be read
 	room    int                     // objects that may still be found
 }
 
 func (d *descent) exhausted() bool { return d.effort <= 0 || d.room <= 0 }
 
-// children returns the UIDs of the objects that name the owner and were not seen yet, the newest first. An owner without a UID can't be
-// named.
+// children returns the UIDs of the owner's objects that were not seen before,
+// newest first. An owner without a UID has none: references are by UID.
 func (d *descent) children(ctx context.Context, reader Reader, owner types.UID) ([]types.UID, error) {
 	if owner == "" {
 		return nil, nil

@@ -1,11 +1,22 @@
-// Package query answers questions about the log: timelines, one object's history, and the Kubernetes Events regarding an
-// object and what it owned.
+// Package query answers questions about the log: timelines, the history of one
+// object, the Kubernetes Events regarding it and its descendants, and gaps.
 //
-// It owns how a question becomes scans, and how a scan's records become versions with a summary of what changed and, where
-// the object is in trouble, the reason. Its invariant: a filter applies before a page is cut, so that a page that says
-// that there is no more leaves nothing out. Every answer is bounded, in records and in bytes, and so is the effort of
-// counting; where a bound was met, the answer says so.
+// # Ownership
 //
-// It refuses to guess: a resource is known by the names that the catalogue has for it, and by no others. It knows no HTTP
-// and no storage engine.
+// The package decides how a question becomes scans of the log, and how records
+// become versions with a summary and, if the object has a problem, its text.
+//
+// # Invariants
+//
+//   - A filter is applied before a page is cut: a page without More omits no
+//     match.
+//   - Every answer is bounded, in records and in bytes, and so is the effort of
+//     counting. An answer whose total reached a bound is not Exact.
+//   - The catalogue is read once per question.
+//
+// # Limits
+//
+// A resource is found only by the names that the catalogue, or discovery, has
+// for it. The package does not know HTTP or the storage engine, and does not
+// cache.
 package query

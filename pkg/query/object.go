@@ -12,65 +12,70 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Object asks for one object's history.
+// Object asks for the history of the objects that had one name, one after
+// another.
 type Object struct {
-	Namespace string // [history.NoNamespace] for cluster-scoped objects
-	Type      string // one resource in any form that kubectl takes
+	Namespace history.NamespaceScope // one namespace, or [history.ClusterScoped]
+	Type      string                 // one resource in any form that kubectl accepts
 	Name      string
 	UID       types.UID // one incarnation; "" means all
 	Group     string    // as in [Timeline]
 
 	Start, End time.Time
-	// Revisions selects versions by their number in their incarnation. With it, no Events are asked for.
+	// Revisions selects versions by their revision. The answer then has no
+	// Events.
 	Revisions []uint64
-	// Descendants asks for the Events regarding everything that the object owned, too.
+	// Descendants includes the Events regarding the object's descendants.
 	Descendants bool
 
 	Order        history.Order
-	After        history.Cursor // of the object's own records
-	RelatedAfter history.Cursor // of the Events
-	Limit        int            // records of either; must be positive
-	Bare         bool           // without their objects
+	After        history.Cursor // in the object's own records
+	RelatedAfter history.Cursor // in the Events
+	Limit        int            // records of each list; must be positive
+	Bare         bool           // without objects
 }
 
-// ObjectHistory is the answer: a page of the object's own records, and one of the Events regarding it.
+// ObjectHistory is a page of the object's own records, and one of the Events
+// regarding it.
 type ObjectHistory struct {
-	// Resource is the plural of what the question's type names; the type itself where it names nothing.
+	// Resource is the plural of the resource that the question's type names, or
+	// the type itself if it names none.
 	Resource string
 	Own      Page
 	Related  Page
-	// Gaps are those of the object's resource and, where Events are asked for, of Events; where those of descendants are, of
-	// every resource that may be one. The pages have none of their own.
+	// Gaps are those of the object's resource and of Events. If descendants are
+	// included, they are those of all resources that may have descendants. The
+	// pages have no gaps of their own.
 	Gaps []history.Gap
-	// Omitted is what the rules leave out of both, in the object's namespace.
-	Omitted []history.IgnoreRule
-	// Coverage is that of both.
+	// Ignored has the current rules that ignore a part of either list.
+	Ignored []history.IgnoreRule
+	// Coverage is that of both lists.
 	Coverage Coverage
 }
 
-// RelatedError says that the object's own records could be read, but not the Events regarding it.
+// RelatedError means that the object's own records were read, but not the
+// Events regarding it.
 type RelatedError struct{ Err error }
 
-// Error returns the reason alone: what was read is clear from the type.
+// Error returns the text of the cause.
 func (e *RelatedError) Error() string { return e.Err.Error() }
 
-// Unwrap returns the reason.
+// Unwrap returns the cause.
 func (e *RelatedError) Unwrap() error { return e.Err }
 
-// Object returns the history of the object under all its incarnations. An object that was never recorded has none; that is
-// no error.
+// Object returns the history of the object under all its incarnations. An
+// object that was never recorded has two empty pages, which is not an error.
 func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	empty := ObjectHistory{Resource: q.Type, Own: Page{Exact: true}, Related: Page{Exact: true}}
-	var err error
-	if empty.Omitted, err = s.omitted(ctx, q.scopes()...); err != nil {
+	catalogue, err := s.reader.Resources(ctx)
+	if err != nil {
 		return empty, err
 	}
-	if empty.Coverage, err = s.coverage(ctx, q.Start, q.scopes()...); err != nil {
-		return empty, err
-	}
-	resources, err := s.resolveObject(ctx, q)
-	if err != nil || len(resources) == 0 {
-		return empty, err
+	empty.Ignored = s.ignored(catalogue, q.scopes()...)
+	empty.Coverage = s.coverage(catalogue, q.Start, q.scopes()...)
+	resources := s.resolveObject(catalogue, q)
+	if len(resources) == 0 {
+		return empty, nil
 	}
 	empty.Resource = cmp.Or(resources[0].Plural, q.Type)
 	all := history.Filter{Namespace: q.Namespace, Name: q.Name, UID: q.UID}
@@ -86,11 +91,7 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if err := s.total(ctx, own, &answer.Own); err != nil {
 		return empty, err
 	}
-	about, err := s.about(ctx, q, all.Resources)
-	if err != nil {
-		return empty, err
-	}
-	if answer.Gaps, err = s.reader.Gaps(ctx, about, q.Start, q.End); err != nil {
+	if answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(catalogue, all.Resources), q.Start, q.End); err != nil {
 		return empty, err
 	}
 	if len(q.Revisions) > 0 {
@@ -102,35 +103,39 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	return answer, nil
 }
 
-// about returns the resources whose gaps touch the answer. What was missed of descendants can't be narrowed to those that were found: of
-// an owner that was never seen, nobody knows that it stands in between.
-func (s *Service) about(ctx context.Context, q Object, own []schema.GroupResource) ([]schema.GroupResource, error) {
+// gapResources returns the resources whose gaps touch the answer.
+//
+// With descendants, these are all resources that may have any. The descendants
+// that were found are not enough: an owner that was never observed may connect
+// the object to others.
+func (q Object) gapResources(catalogue []history.Resource, own []schema.GroupResource) []schema.GroupResource {
 	if len(q.Revisions) > 0 {
-		return own, nil
+		return own
 	}
-	about := slices.Concat(own, history.EventResources())
+	all := slices.Concat(own, history.EventResources())
 	if !q.Descendants {
-		return about, nil
+		return all
 	}
-	catalogue, err := s.reader.Resources(ctx)
 	for _, r := range catalogue {
-		ownable := r.Scoped(true) || q.Namespace == history.NoNamespace // what is in a namespace owns nothing outside of it
-		if ownable && !slices.Contains(about, r.GroupResource()) {
-			about = append(about, r.GroupResource())
+		// A namespaced object can't own a cluster-scoped one.
+		ownable := r.Scoped(true) || q.Namespace == history.ClusterScoped
+		if ownable && !slices.Contains(all, r.GroupResource()) {
+			all = append(all, r.GroupResource())
 		}
 	}
-	return about, err
+	return all
 }
 
-// scopes returns where the object and the Events regarding it are. Those of a cluster-scoped object may be in any namespace.
+// scopes returns the scopes of the object and of the Events regarding it. The
+// Events of a cluster-scoped object may be in any namespace.
 func (q Object) scopes() []scope {
 	own := scope{[]string{q.Type}, q.Group, q.Namespace}
 	if len(q.Revisions) > 0 {
 		return []scope{own}
 	}
 	namespace := q.Namespace
-	if namespace == history.NoNamespace {
-		namespace = ""
+	if namespace == history.ClusterScoped {
+		namespace = history.AllNamespaces
 	}
 	scopes := []scope{own}
 	for _, r := range history.EventResources() {

@@ -23,7 +23,7 @@ func ask(t *testing.T, s *query.Service, q query.Object) query.ObjectHistory {
 	return h
 }
 
-func TestAnObjectHasAllItsIncarnations(t *testing.T) {
+func TestObject_HasAllIncarnations(t *testing.T) {
 	l := newLog(t)
 	first, second, other := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "web", 2), ref("", "pods", "bank", "web", 1)
 	l.put(
@@ -35,38 +35,38 @@ func TestAnObjectHasAllItsIncarnations(t *testing.T) {
 	s := l.service(query.Options{})
 	h := ask(t, s, query.Object{Namespace: "shop", Type: "po", Name: "web"})
 	if h.Resource != "pods" || len(h.Own.Versions) != 4 || h.Own.Total != 4 {
-		t.Errorf("%s: %d of %d versions", h.Resource, len(h.Own.Versions), h.Own.Total)
+		t.Errorf("got %s with %d of %d versions, want pods with 4 of 4", h.Resource, len(h.Own.Versions), h.Own.Total)
 	}
 	if got := names(h.Related); !slices.Equal(got, []string{"one", "two", "none", "before"}) || h.Related.Total != 4 {
-		t.Errorf("events %v of %d", got, h.Related.Total)
+		t.Errorf("Events: got %v of %d, want 4", got, h.Related.Total)
 	}
 	h = ask(t, s, query.Object{Namespace: "shop", Type: "po", Name: "web", UID: second.UID})
 	if got := names(h.Related); len(h.Own.Versions) != 2 || !slices.Equal(got, []string{"two", "none"}) {
-		t.Errorf("one incarnation: %d versions, events %v", len(h.Own.Versions), got)
+		t.Errorf("one incarnation: got %d versions, Events %v, want 2 and [two none]", len(h.Own.Versions), got)
 	}
 	h = ask(t, s, query.Object{Namespace: "shop", Type: "po", Name: "web", Revisions: []uint64{2}})
 	if len(h.Own.Versions) != 2 || len(h.Related.Versions) != 0 {
-		t.Errorf("revision 2: %d versions, %d events", len(h.Own.Versions), len(h.Related.Versions))
+		t.Errorf("revision 2: got %d versions, %d Events, want 2 and 0", len(h.Own.Versions), len(h.Related.Versions))
 	}
 	h = ask(t, s, query.Object{Namespace: "shop", Type: "gadgets", Name: "web"})
 	if len(h.Own.Versions)+len(h.Related.Versions) != 0 {
-		t.Error("an unknown type has a history")
+		t.Errorf("an unknown type: got %d versions, %d Events, want none", len(h.Own.Versions), len(h.Related.Versions))
 	}
 }
 
-func TestClusterScopedObjectsHaveNoNamespace(t *testing.T) {
+func TestObject_ClusterScopedHasEventsOfAllNamespaces(t *testing.T) {
 	l := newLog(t)
 	node := ref("", "nodes", "", "node-1", 1)
-	// A kubelet puts the node's name where the UID belongs.
+	// A kubelet writes the node's name into the UID.
 	l.put(record(node, history.Create, `{}`), event("ready", node, "node-1"), event("lost", node, node.UID))
-	h := ask(t, l.service(query.Options{}), query.Object{Namespace: history.NoNamespace, Type: "no", Name: "node-1"})
+	h := ask(t, l.service(query.Options{}), query.Object{Namespace: history.ClusterScoped, Type: "no", Name: "node-1"})
 	if got := names(h.Related); len(h.Own.Versions) != 1 || !slices.Equal(got, []string{"ready", "lost"}) {
-		t.Errorf("%d versions, events %v", len(h.Own.Versions), got)
+		t.Errorf("got %d versions, Events %v, want 1 and [ready lost]", len(h.Own.Versions), got)
 	}
 }
 
-// Events may be recorded under either of the groups that serve them; what is missing of them is missing in either case.
-func TestGapsAndRulesOfEventsOfEitherGroupAreTold(t *testing.T) {
+// Events may be recorded under either of the two groups that serve them.
+func TestObject_HasGapsAndRulesOfEventsOfEitherGroup(t *testing.T) {
 	for _, group := range []string{"", "events.k8s.io"} {
 		l := newLog(t)
 		resource := history.Resource{Group: group, Version: "v1", Plural: "events", Kind: "Event", Namespaced: true}
@@ -79,15 +79,16 @@ func TestGapsAndRulesOfEventsOfEitherGroupAreTold(t *testing.T) {
 		}
 		l.put(record(ref("", "pods", "shop", "web", 1), history.Create, `{}`))
 		rules := []history.IgnoreRule{{Resource: resource.GroupResource(), Namespaces: []string{"shop"}}}
-		h := ask(t, l.service(query.Options{Omissions: func() []history.IgnoreRule { return rules }}), query.Object{Namespace: "shop", Type: "po", Name: "web"})
-		if len(h.Gaps) != 1 || len(h.Omitted) != 1 {
-			t.Errorf("group %q: gaps %v, omitted %v, want one of each", group, h.Gaps, h.Omitted)
+		h := ask(t, l.service(query.Options{IgnoreRules: func() []history.IgnoreRule { return rules }}), query.Object{Namespace: "shop", Type: "po", Name: "web"})
+		if len(h.Gaps) != 1 || len(h.Ignored) != 1 {
+			t.Errorf("group %q: got gaps %v, rules %v, want one of each", group, h.Gaps, h.Ignored)
 		}
 	}
 }
 
-// Who owned what is not known of an owner that was never seen, whatever its resource is.
-func TestGapsOfWhateverMayBeOwnedAreToldWithDescendants(t *testing.T) {
+// An owner that was not observed, of any resource, may connect the object to
+// further descendants.
+func TestObject_WithDescendantsHasGapsOfAllOwnableResources(t *testing.T) {
 	l := newLog(t)
 	var gaps []history.Gap
 	for _, r := range []history.Resource{
@@ -104,7 +105,7 @@ func TestGapsOfWhateverMayBeOwnedAreToldWithDescendants(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.put(record(ref("apps", "deployments", "shop", "web", 1), history.Create, `{}`), record(ref("", "nodes", "", "n", 1), history.Create, `{}`))
-	web, n := query.Object{Namespace: "shop", Type: "deploy", Name: "web"}, query.Object{Namespace: history.NoNamespace, Type: "nodes", Name: "n"}
+	web, n := query.Object{Namespace: "shop", Type: "deploy", Name: "web"}, query.Object{Namespace: history.ClusterScoped, Type: "nodes", Name: "n"}
 	for _, tc := range []struct {
 		of          query.Object
 		descendants bool
@@ -124,12 +125,12 @@ func TestGapsOfWhateverMayBeOwnedAreToldWithDescendants(t *testing.T) {
 			got = append(got, g.Resource)
 		}
 		if slices.Sort(got); !slices.Equal(got, tc.want) {
-			t.Errorf("%s, descendants %t, revisions %v: gaps of %v, want %v", q.Name, q.Descendants, q.Revisions, got, tc.want)
+			t.Errorf("%s, descendants %t, revisions %v: gaps: got %v, want %v", q.Name, q.Descendants, q.Revisions, got, tc.want)
 		}
 	}
 }
 
-func TestEventsOfAnotherGroupsObjectStayOut(t *testing.T) {
+func TestObject_ExcludesEventsOfOtherGroup(t *testing.T) {
 	l := newLog(t)
 	core, knative := ref("", "services", "shop", "web", 1), ref("serving.knative.dev", "services", "shop", "web", 2)
 	l.put(
@@ -142,62 +143,63 @@ func TestEventsOfAnotherGroupsObjectStayOut(t *testing.T) {
 	} {
 		h := ask(t, s, query.Object{Namespace: "shop", Type: "services", Name: "web", Group: group})
 		if got := names(h.Related); !slices.Equal(got, want) || h.Related.Total != len(want) {
-			t.Errorf("group %q: events %v of %d, want %v", group, got, h.Related.Total, want)
+			t.Errorf("group %q: Events: got %v of %d, want %v", group, got, h.Related.Total, want)
 		}
 	}
 }
 
-// rollout writes a deployment, its replica sets and their pods, and an Event regarding each.
+// rollout appends a Deployment, its ReplicaSets and their pods, and an Event
+// regarding each.
 func rollout(l *log, replicaSets, pods int) (deployment history.ObjectRef, events []string) {
 	deployment = ref("apps", "deployments", "shop", "web", 1)
-	tell := func(o history.ObjectRef) {
+	addEvent := func(o history.ObjectRef) {
 		events = append(events, "about-"+o.Name)
 		l.put(event("about-"+o.Name, o, o.UID))
 	}
 	l.put(record(deployment, history.Create, `{}`))
-	tell(deployment)
+	addEvent(deployment)
 	for i := range replicaSets {
 		set := ref("apps", "replicasets", "shop", fmt.Sprintf("web-%d", i), 1)
 		l.put(owned(set, deployment))
-		tell(set)
+		addEvent(set)
 		for j := range pods {
 			pod := ref("", "pods", "shop", fmt.Sprintf("web-%d-%d", i, j), 1)
 			l.put(owned(pod, set), record(pod, history.Delete, `{}`))
-			tell(pod)
+			addEvent(pod)
 		}
 	}
 	return deployment, events
 }
 
-func TestEventsOfAllThatAnObjectOwned(t *testing.T) {
+func TestObject_WithDescendantsHasTheirEvents(t *testing.T) {
 	l := newLog(t)
 	deployment, want := rollout(l, 2, 3)
-	stranger := ref("", "pods", "shop", "web-0-0", 2) // a pod of the same name that nobody owned
+	stranger := ref("", "pods", "shop", "web-0-0", 2) // a pod with the same name and no owner
 	l.put(record(stranger, history.Create, `{}`), event("about-a-stranger", stranger, stranger.UID))
 	s := l.service(query.Options{})
 	q := query.Object{Namespace: "shop", Type: "deploy", Name: "web"}
 	if got := names(ask(t, s, q).Related); !slices.Equal(got, want[:1]) {
-		t.Errorf("without descendants: %v", got)
+		t.Errorf("without descendants: got %v, want %v", got, want[:1])
 	}
 	q.Descendants = true
 	h := ask(t, s, q)
 	if got := names(h.Related); !slices.Equal(got, want) || h.Related.Total != len(want) || !h.Related.Exact {
-		t.Errorf("got  %v of %d\nwant %v", got, h.Related.Total, want)
+		t.Errorf("with descendants:\ngot  %v of %d\nwant %v", got, h.Related.Total, want)
 	}
 	if len(h.Own.Versions) != 1 {
-		t.Errorf("%d versions of its own", len(h.Own.Versions))
+		t.Errorf("own versions: got %d, want 1", len(h.Own.Versions))
 	}
 	q.UID = deployment.UID
 	if got := names(ask(t, s, q).Related); !slices.Equal(got, want) {
-		t.Errorf("by UID: %v", got)
+		t.Errorf("by UID: got %v, want %v", got, want)
 	}
-	q.UID = "of-nobody"
+	q.UID = "unknown"
 	if got := names(ask(t, s, q).Related); len(got) != 0 {
-		t.Errorf("by another UID: %v", got)
+		t.Errorf("by another UID: got %v, want none", got)
 	}
 }
 
-func TestRelatedEventsComeInPages(t *testing.T) {
+func TestObject_PagesOfEventsAreComplete(t *testing.T) {
 	l := newLog(t)
 	_, want := rollout(l, 3, 4)
 	s := l.service(query.Options{})
@@ -208,7 +210,7 @@ func TestRelatedEventsComeInPages(t *testing.T) {
 			for {
 				h := ask(t, s, q)
 				if h.Related.Total != len(want) {
-					t.Errorf("limit %d: total %d, want %d", limit, h.Related.Total, len(want))
+					t.Errorf("limit %d: total: got %d, want %d", limit, h.Related.Total, len(want))
 				}
 				got = append(got, names(h.Related)...)
 				if q.RelatedAfter = h.Related.Next; !h.Related.More {
@@ -219,60 +221,61 @@ func TestRelatedEventsComeInPages(t *testing.T) {
 				slices.Reverse(got)
 			}
 			if !slices.Equal(got, want) {
-				t.Errorf("order %d, limit %d\ngot  %v\nwant %v", order, limit, got, want)
+				t.Errorf("order %d, limit %d:\ngot  %v\nwant %v", order, limit, got, want)
 			}
 		}
 	}
 }
 
-func TestRelatedEventsKeepToTheInterval(t *testing.T) {
+func TestObject_EventsAreInInterval(t *testing.T) {
 	l := newLog(t)
 	pod := ref("", "pods", "shop", "web", 1)
 	l.put(record(pod, history.Create, `{}`), event("early", pod, pod.UID), event("late", pod, pod.UID))
 	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Start: l.now.Add(-time.Second / 2)})
 	if got := names(h.Related); !slices.Equal(got, []string{"late"}) || len(h.Own.Versions) != 0 {
-		t.Errorf("%v, %d versions", got, len(h.Own.Versions))
+		t.Errorf("from start: got Events %v, %d versions, want [late] and 0", got, len(h.Own.Versions))
 	}
 	h = ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", End: l.now})
 	if got := names(h.Related); !slices.Equal(got, []string{"early"}) || len(h.Own.Versions) != 1 {
-		t.Errorf("%v, %d versions", got, len(h.Own.Versions))
+		t.Errorf("until end: got Events %v, %d versions, want [early] and 1", got, len(h.Own.Versions))
 	}
 }
 
-func TestDescendantsAreBoundedAndSaySo(t *testing.T) {
+func TestObject_DescendantsAreBounded(t *testing.T) {
 	l := newLog(t)
 	_, want := rollout(l, 3, 4)
 	q := query.Object{Namespace: "shop", Type: "deploy", Name: "web", Descendants: true}
 	h := ask(t, l.service(query.Options{Descendants: 2}), q)
 	if got := len(h.Related.Versions); got != 3 || h.Related.Exact {
-		t.Errorf("%d events, exact %v, want 3 that are not all", got, h.Related.Exact)
+		t.Errorf("got %d Events, exact %v, want 3, not exact", got, h.Related.Exact)
 	}
 	h = ask(t, l.service(query.Options{Effort: 4}), q)
 	if got := len(h.Related.Versions); got >= len(want) || h.Related.Exact {
-		t.Errorf("%d events, exact %v", got, h.Related.Exact)
+		t.Errorf("got %d Events, exact %v, want less than %d, not exact", got, h.Related.Exact, len(want))
 	}
 }
 
-func TestOwnershipMayBeACircleOrAMile(t *testing.T) {
+func TestObject_OwnershipMayBeCircularOrDeep(t *testing.T) {
 	l := newLog(t)
 	widget := func(i int) history.ObjectRef { return ref("example.com", "widgets", "shop", fmt.Sprintf("w-%d", i), 1) }
 	l.put(owned(widget(0), widget(2)), owned(widget(1), widget(0)), owned(widget(2), widget(1)), event("two", widget(2), widget(2).UID))
 	s := l.service(query.Options{})
 	h := ask(t, s, query.Object{Namespace: "shop", Type: "widgets", Name: "w-0", Descendants: true})
 	if got := names(h.Related); !slices.Equal(got, []string{"two"}) || !h.Related.Exact {
-		t.Errorf("circle: %v, exact %v", got, h.Related.Exact)
+		t.Errorf("circular ownership: got Events %v, exact %v, want [two], exact", got, h.Related.Exact)
 	}
 	for i := 3; i < 20; i++ {
 		l.put(owned(widget(i), widget(i-1)))
 	}
 	h = ask(t, s, query.Object{Namespace: "shop", Type: "widgets", Name: "w-3", UID: widget(3).UID, Descendants: true})
 	if h.Related.Exact {
-		t.Error("a chain longer than the bound was said to be all")
+		t.Errorf("chain deeper than the bound: got exact %v, want false", h.Related.Exact)
 	}
 }
 
-// What an object looked like is known for any time within the retention, however long before it last changed.
-func TestTheStateAsOfATimeIsThatOfTheLastChange(t *testing.T) {
+// The state at any time within the retention is known, also if the object last
+// changed before the retention.
+func TestObject_StateAtTimeIsNewestVersionBefore(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "pods", "shop", "web", 1)
 	l.put(record(web, history.Create, image("1")), record(web, history.Update, image("2")))
@@ -285,23 +288,24 @@ func TestTheStateAsOfATimeIsThatOfTheLastChange(t *testing.T) {
 		q := query.Object{Namespace: "shop", Type: "pods", Name: "web", End: at, Order: history.NewestFirst, Limit: 1}
 		found, err := l.service(query.Options{}).Object(t.Context(), q)
 		if err != nil || len(found.Own.Versions) != 1 || string(found.Own.Versions[0].Object) != image("2") || found.Own.Total != 1 {
-			t.Errorf("as of %v: %+v, %v", at, found.Own, err)
+			t.Errorf("at %v: got %+v, error %v, want the version with image 2", at, found.Own, err)
 		}
 	}
 }
 
-// Events are found down to pods that have not changed for longer than anything is kept, and before the days are dropped, too.
-func TestDescendantsMayBeOlderThanTheRetention(t *testing.T) {
+// Descendants are found although they last changed before the retention, both
+// before and after the days are dropped.
+func TestObject_DescendantsMayBeOlderThanRetention(t *testing.T) {
 	l := newLog(t)
 	web := ref("apps", "deployments", "shop", "web", 1)
 	set, pod := ref("apps", "replicasets", "shop", "web-1", 1), ref("", "pods", "shop", "web-1-a", 1)
 	l.put(record(web, history.Create, image("1")), owned(set, web), owned(pod, set))
 	l.now = l.now.Add(15 * 24 * time.Hour)
 	l.put(event("unhealthy", pod, pod.UID))
-	for _, when := range []string{"behind the retention", "dropped"} {
+	for _, when := range []string{"before dropping", "after dropping"} {
 		h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "deployments", Name: "web", Descendants: true})
 		if got := names(h.Related); !slices.Equal(got, []string{"unhealthy"}) || !h.Related.Exact {
-			t.Errorf("%s: %v, exact %v", when, got, h.Related.Exact)
+			t.Errorf("%s: got Events %v, exact %v, want [unhealthy], exact", when, got, h.Related.Exact)
 		}
 		if err := l.Prune(t.Context()); err != nil {
 			t.Fatal(err)
@@ -309,20 +313,20 @@ func TestDescendantsMayBeOlderThanTheRetention(t *testing.T) {
 	}
 }
 
-// What has no UID, nobody can name as an owner.
-func TestAnObjectWithoutAUIDOwnsNothing(t *testing.T) {
+// ownerReferences are by UID.
+func TestObject_WithoutUIDOwnsNothing(t *testing.T) {
 	l := newLog(t)
 	web, stranger := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "stranger", 1)
 	web.UID = ""
 	l.put(record(web, history.Create, `{}`), record(stranger, history.Create, `{}`), event("own", web, ""), event("other", stranger, stranger.UID))
 	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Descendants: true})
 	if got := names(h.Related); !slices.Equal(got, []string{"own"}) || !h.Related.Exact {
-		t.Errorf("got %v, exact %v", got, h.Related.Exact)
+		t.Errorf("got Events %v, exact %v, want [own], exact", got, h.Related.Exact)
 	}
 }
 
-// TestBothListsOfAnObjectShareTheirBytes asks page by page for large versions, and large Events about them.
-func TestBothListsOfAnObjectShareTheirBytes(t *testing.T) {
+// The object has large versions, and large Events.
+func TestObject_ListsShareBoundOfBytes(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "pods", "shop", "web", 1)
 	large := `{"spec":"` + strings.Repeat("x", 1000) + `"}`
@@ -337,7 +341,7 @@ func TestBothListsOfAnObjectShareTheirBytes(t *testing.T) {
 	for range 8 {
 		h := ask(t, s, q)
 		if n := len(h.Own.Versions) + len(h.Related.Versions); n > 3 {
-			t.Errorf("%d large objects in one answer", n)
+			t.Errorf("large objects in one answer: got %d, want at most 3", n)
 		}
 		own, related = append(own, names(h.Own)...), append(related, names(h.Related)...)
 		for page, after := range map[*query.Page]*history.Cursor{&h.Own: &q.After, &h.Related: &q.RelatedAfter} {
@@ -347,12 +351,12 @@ func TestBothListsOfAnObjectShareTheirBytes(t *testing.T) {
 		}
 	}
 	if len(own) != 4 || !slices.Equal(related, []string{"about-0", "about-1", "about-2", "about-3"}) {
-		t.Errorf("own %v, related %v", own, related)
+		t.Errorf("got versions %v, Events %v, want 4 of each", own, related)
 	}
 }
 
-// TestAnEventIsCountedOnce asks with a type that names two resources of one kind: an Event about an object of either is found twice.
-func TestAnEventIsCountedOnce(t *testing.T) {
+// The type names two resources of one kind, so each Event is found twice.
+func TestObject_EventIsCountedOnce(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "services", "shop", "web", 1)
 	l.put(record(web, history.Create, `{}`))
@@ -363,7 +367,7 @@ func TestAnEventIsCountedOnce(t *testing.T) {
 		for _, limit := range []int{1, 3, 20} {
 			h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "services", Name: "web", Limit: limit, Order: order})
 			if h.Related.Total != 9 || !h.Related.Exact || len(h.Related.Versions) != min(limit, 9) {
-				t.Errorf("order %v, limit %d: %d of %d, exact %v", order, limit, len(h.Related.Versions), h.Related.Total, h.Related.Exact)
+				t.Errorf("order %v, limit %d: got %d of %d, exact %v, want %d of 9, exact", order, limit, len(h.Related.Versions), h.Related.Total, h.Related.Exact, min(limit, 9))
 			}
 		}
 	}

@@ -10,17 +10,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// related returns a page of the Events regarding an object of one of the resources, and its descendants. room is how many bytes of
-// objects are left for it.
+// related returns a page of the Events regarding the object, which is of one of
+// the resources, and regarding its descendants. room bounds the page's objects,
+// in bytes.
 func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
 	about := targets(q, resources)
 	uids, exact, err := s.incarnations(ctx, all, about)
 	if err != nil {
 		return Page{}, err
 	}
-	g := gathering{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
+	c := collector{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
 	of := family{targets: about, uids: uids}
-	if err := g.gather(ctx, s.reader, of); err != nil {
+	if err := c.collect(ctx, s.reader, of); err != nil {
 		return Page{}, err
 	}
 	if q.Descendants {
@@ -28,28 +29,26 @@ func (s *Service) related(ctx context.Context, q Object, resources []history.Res
 		if err != nil {
 			return Page{}, err
 		}
-		g.exact = g.exact && complete
-		if err := g.gather(ctx, s.reader, owned); err != nil {
+		c.exact = c.exact && complete
+		if err := c.collect(ctx, s.reader, owned); err != nil {
 			return Page{}, err
 		}
 	}
-	return s.gathered(ctx, &g, room)
+	return s.relatedPage(ctx, &c, room)
 }
 
-// family is a set of objects that Events may regard: by what Events name, and by the UIDs that are known. Where it is
-// closed, no other UIDs belong to it.
+// family is a set of objects that Events may regard, described by what Events
+// name and by the known UIDs. If it is closed, no other UID belongs to it.
 type family struct {
 	targets []history.Target
 	uids    map[types.UID]bool
 	closed  bool
 }
 
-// targets returns what an Event regarding the object names: its kind, and those that it had, once for each group that has it.
+// targets returns what an Event regarding the object may name: each present and
+// former kind of each resource.
 func targets(q Object, resources []history.Resource) []history.Target {
-	namespace := q.Namespace
-	if namespace == history.NoNamespace {
-		namespace = ""
-	}
+	namespace, _ := q.Namespace.Namespace()
 	var targets []history.Target
 	for _, r := range resources {
 		for _, kind := range r.Kinds() {
@@ -59,9 +58,9 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	return targets
 }
 
-// incarnations returns the UIDs under which the object lived: those of its own
-// records or, if it has none, those that Events give it. It returns false if it
-// stopped at the bound of effort.
+// incarnations returns the object's UIDs: those of its own records or, if it
+// has none, those that Events name. It reports false if it stopped at the bound
+// of effort.
 func (s *Service) incarnations(ctx context.Context, own history.Filter, about []history.Target) (map[types.UID]bool, bool, error) {
 	uids, effort := map[types.UID]bool{}, s.options.Effort
 	collect := func(f history.Filter, uid func(*history.Record) types.UID) error {
@@ -97,51 +96,56 @@ func (s *Service) incarnations(ctx context.Context, own history.Filter, about []
 	return uids, effort > 0, nil
 }
 
-// gathering collects a page from the Events of many targets. It goes through each target's in order, counts them, and
-// keeps no more of them than two pages at a time.
-type gathering struct {
+// collector makes a page from the Events of many targets. It reads the Events
+// of each target in order, counts them, and keeps at most two pages.
+type collector struct {
 	question Object
 	effort   int
 
 	exact   bool
-	counted map[int64]bool            // by their time, which is unique: a record that several targets select is one
-	found   map[int64]*history.Record // as counted, those that are kept
+	counted map[int64]bool            // by time, which is unique: several targets may select one record
+	found   map[int64]*history.Record // the records that are kept, by time
 }
 
-func (g *gathering) gather(ctx context.Context, reader Reader, of family) error {
+// collect reads the Events of each of the family's targets.
+func (c *collector) collect(ctx context.Context, reader Reader, of family) error {
 	for _, target := range of.targets {
-		if err := g.regarding(ctx, reader, target, of); err != nil {
+		if err := c.regarding(ctx, reader, target, of); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *gathering) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
-	scan := history.Scan{Order: g.question.Order}
-	scan.Start, scan.End, scan.Regarding = g.question.Start, g.question.End, &target
+// regarding reads the Events of one target. Once it has a page of them, it only
+// counts, up to the bound of effort.
+func (c *collector) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
+	scan := history.Scan{Order: c.question.Order}
+	scan.Start, scan.End, scan.Regarding = c.question.Start, c.question.End, &target
 	kept := 0
 	for r, err := range reader.Scan(ctx, scan) {
 		switch {
 		case err != nil:
 			return err
-		case kept > g.question.Limit && len(g.counted) >= g.effort:
-			g.exact = false
+		case kept > c.question.Limit && len(c.counted) >= c.effort:
+			c.exact = false
 			return nil
-		case g.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
+		case c.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
 			continue
 		}
-		g.counted[r.Time.UnixNano()] = true
-		if kept <= g.question.Limit && g.ahead(r) {
+		c.counted[r.Time.UnixNano()] = true
+		if kept <= c.question.Limit && c.isAfter(r) {
 			kept++
-			g.keep(r)
+			c.keep(r)
 		}
 	}
 	return nil
 }
 
-// admits tells an Event regarding one of the family from one regarding another incarnation, or another group's object of
-// the same kind and name: by the UID where it is known, else by the group. Emitters may leave both out.
+// admits reports whether an Event regards an object of the family, and not
+// another incarnation, or another group's object with the same kind and name.
+// The UID decides if the Event has one, and otherwise the group. Emitters may
+// omit both.
 func (f family) admits(target history.Target, regarding *history.Target) bool {
 	sameGroup := regarding.Group == target.Group
 	switch {
@@ -154,40 +158,43 @@ func (f family) admits(target history.Target, regarding *history.Target) bool {
 	}
 }
 
-// ahead tells whether the record lies behind the page before this one.
-func (g *gathering) ahead(r *history.Record) bool {
-	after := g.question.RelatedAfter
-	if g.question.Order == history.NewestFirst {
+// isAfter reports whether the record is after the previous page.
+func (c *collector) isAfter(r *history.Record) bool {
+	after := c.question.RelatedAfter
+	if c.question.Order == history.NewestFirst {
 		return after.IsZero() || r.Time.Before(after.Time)
 	}
 	return after.IsZero() || r.Time.After(after.Time)
 }
 
-func (g *gathering) keep(r *history.Record) {
-	g.found[r.Time.UnixNano()] = r
-	if len(g.found) < 2*(g.question.Limit+1) {
+// keep stores a record. If there are two pages, it drops the second one.
+func (c *collector) keep(r *history.Record) {
+	c.found[r.Time.UnixNano()] = r
+	if len(c.found) < 2*(c.question.Limit+1) {
 		return
 	}
-	for _, late := range g.sorted()[g.question.Limit+1:] {
-		delete(g.found, late.Time.UnixNano())
+	for _, late := range c.sorted()[c.question.Limit+1:] {
+		delete(c.found, late.Time.UnixNano())
 	}
 }
 
-func (g *gathering) sorted() []*history.Record {
-	return slices.SortedFunc(maps.Values(g.found), func(a, b *history.Record) int {
-		if g.question.Order == history.NewestFirst {
+// sorted returns the kept records in the question's order.
+func (c *collector) sorted() []*history.Record {
+	return slices.SortedFunc(maps.Values(c.found), func(a, b *history.Record) int {
+		if c.question.Order == history.NewestFirst {
 			a, b = b, a
 		}
 		return a.Time.Compare(b.Time)
 	})
 }
 
-// gathered reads the objects of the page's records, one by one, if they are asked for.
-func (s *Service) gathered(ctx context.Context, g *gathering, room int) (Page, error) {
-	all := g.sorted()
+// relatedPage returns the collected page. Unless the question is Bare, it reads
+// the records again, one by one, with their objects.
+func (s *Service) relatedPage(ctx context.Context, c *collector, room int) (Page, error) {
+	all := c.sorted()
 	var records []*history.Record
-	for _, r := range all[:min(len(all), g.question.Limit)] {
-		if g.question.Bare {
+	for _, r := range all[:min(len(all), c.question.Limit)] {
+		if c.question.Bare {
 			records = append(records, r)
 			continue
 		}
@@ -205,7 +212,7 @@ func (s *Service) gathered(ctx context.Context, g *gathering, room int) (Page, e
 		}
 	}
 	more := len(records) > 0 && !records[len(records)-1].Time.Equal(all[len(all)-1].Time)
-	page, err := s.page(ctx, records, g.question.Order, more)
-	page.Total, page.Exact = len(g.counted), g.exact
+	page, err := s.page(ctx, records, c.question.Order, more)
+	page.Total, page.Exact = len(c.counted), c.exact
 	return page, err
 }

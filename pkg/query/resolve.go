@@ -1,7 +1,6 @@
 package query
 
 import (
-	"context"
 	"slices"
 	"strings"
 
@@ -10,38 +9,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// CoreGroup names the group whose real name is empty, where a group is asked for. It can be no other group's name.
+// CoreGroup selects the core group, whose name is empty. No API group can have
+// this name.
 const CoreGroup = "core"
 
-// resolve returns the resources of the catalogue that one of the types names and that are in the group. No types mean
-// all; an empty group means any.
-func (s *Service) resolve(ctx context.Context, types []string, group string) ([]history.Resource, error) {
-	catalogue, err := s.reader.Resources(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return choose(catalogue, types, group), nil
-}
-
 // resolveObject returns the resources that the question's type names: those of
-// the catalogue; otherwise those that the API server serves; otherwise, if the
-// type is spelled like a kind, one that has a kind and no plural. Only the
-// catalogue's have records of their own, but Events may regard an object of
-// any type.
-func (s *Service) resolveObject(ctx context.Context, q Object) ([]history.Resource, error) {
-	found, err := s.resolve(ctx, []string{q.Type}, q.Group)
-	if err != nil || len(found) > 0 {
-		return found, err
+// the catalogue or, if there are none, those of the last discovery.
+//
+// If neither has any, a type that is written like a kind gives a resource with
+// that kind and without a plural. Only the catalogue's resources have records
+// of their own, but Events may regard objects of any type.
+func (s *Service) resolveObject(catalogue []history.Resource, q Object) []history.Resource {
+	if found := choose(catalogue, []string{q.Type}, q.Group); len(found) > 0 {
+		return found
 	}
-	if found = choose(s.options.Served(), []string{q.Type}, q.Group); len(found) > 0 {
-		return found, nil
+	if found := choose(s.options.Served(), []string{q.Type}, q.Group); len(found) > 0 {
+		return found
 	}
-	return kinds(q.Type, q.Group), nil
+	return kinds(q.Type, q.Group)
 }
 
-// kinds returns what arg means as "Kind", "Kind.group" or "Kind.version.group";
-// both of the latter if it may be either. What has no upper-case letter is not
-// a kind.
+// kinds returns what arg means as "Kind", "Kind.group" or "Kind.version.group",
+// and both of the latter if it may be either. A text without an upper-case
+// letter is not a kind.
 func kinds(arg, group string) []history.Resource {
 	if arg == strings.ToLower(arg) {
 		return nil
@@ -57,7 +47,8 @@ func kinds(arg, group string) []history.Resource {
 	return choose(found, nil, group)
 }
 
-// choose is resolve for a catalogue that is at hand.
+// choose returns the resources that one of the types names and that are in the
+// group. No types means all, and an empty group means any.
 func choose(catalogue []history.Resource, types []string, group string) []history.Resource {
 	catalogue = slices.DeleteFunc(slices.Clone(catalogue), func(r history.Resource) bool {
 		return group != "" && group != r.Group && (group != CoreGroup || r.Group != "")
@@ -68,10 +59,37 @@ func choose(catalogue []history.Resource, types []string, group string) []histor
 	var found []history.Resource
 	for _, arg := range types {
 		for _, r := range history.Matching(catalogue, arg) {
-			if !slices.ContainsFunc(found, func(f history.Resource) bool { return f.GroupResource() == r.GroupResource() }) {
+			if !slices.ContainsFunc(found, func(f history.Resource) bool { return same(f, r) }) {
 				found = append(found, r)
 			}
 		}
 	}
 	return found
+}
+
+func same(a, b history.Resource) bool { return a.GroupResource() == b.GroupResource() }
+
+// scope is the part of the cluster that a question is about: resources, as in
+// [Timeline], and the namespaces of their objects.
+type scope struct {
+	types     []string
+	group     string
+	namespace history.NamespaceScope
+}
+
+// place is one resource of a scope.
+type place struct {
+	resource  history.Resource
+	namespace history.NamespaceScope
+}
+
+// mayHold reports whether the place can contain an object. A cluster-scoped
+// resource has none in a namespace, and a namespaced one has none outside.
+func (p place) mayHold() bool {
+	return p.namespace == history.AllNamespaces || p.resource.Scoped(p.namespace != history.ClusterScoped)
+}
+
+// mayHoldIn reports whether the place can contain an object of a namespace.
+func (p place) mayHoldIn(namespace string) bool {
+	return p.resource.Scoped(true) && p.namespace.Contains(namespace)
 }

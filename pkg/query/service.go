@@ -10,7 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Reader is the part of the log that questions are answered from. A record that it yields belongs to the caller.
+// Reader is the part of the log that questions are answered from. The caller
+// owns the records that it yields.
 type Reader interface {
 	Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error]
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
@@ -18,27 +19,31 @@ type Reader interface {
 	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 }
 
-// Options bound what one answer may cost, and say what no answer has. Zero fields take their defaults.
+// Options bound the cost of one answer, and give access to what the log does
+// not contain. Zero fields have defaults. The functions are called once per
+// question, concurrently.
 type Options struct {
-	// Effort is the number of records that are counted, or gone through for what they refer to, before the rest is left
-	// uncounted. Default: 100,000.
+	// Effort bounds the records that are counted, and those that are read for
+	// their owners and targets. Default: 100,000.
 	Effort int
-	// PageBytes is the size of all objects of one answer, in bytes, past which its pages are cut. Default: 32 MiB.
+	// PageBytes bounds the objects of one answer, in bytes. Default: 32 MiB.
 	PageBytes int
-	// Descendants is the number of owned objects that are followed, the newest first. Default: 1,000.
+	// Descendants bounds the descendants whose Events are read, newest first.
+	// Default: 1,000.
 	Descendants int
-	// Omissions returns what the recorder's rules leave out now. Default: nothing.
-	Omissions func() []history.IgnoreRule
-	// Served returns the resources that the API server served at the last
-	// discovery, recorded or not. They resolve types that the catalogue does not
-	// have: Events regard objects of any type. Default: none.
+	// IgnoreRules returns the current ignore rules. Default: none.
+	IgnoreRules func() []history.IgnoreRule
+	// Served returns the resources of the last discovery, recorded or not. They
+	// resolve types that the catalogue does not have, because Events may regard
+	// objects of any type. Default: none.
 	Served func() []history.Resource
-	// Absent returns the resources of the cluster that are not recorded now.
-	// Default: none.
+	// Absent returns the cluster's resources that are not recorded. Default:
+	// none.
 	Absent func() []history.UnrecordedResource
 }
 
-// The defaults of [Options], and how far ownership is followed: Kubernetes' own chains have three links.
+// The defaults of [Options], and the depth to which ownership is followed. The
+// chains of Kubernetes itself have three links.
 const (
 	defaultEffort      = 100_000
 	defaultPageBytes   = 32 << 20
@@ -52,7 +57,7 @@ type Service struct {
 	options Options
 }
 
-// New returns a service that reads from the log.
+// New returns a service that reads from a log.
 func New(reader Reader, o Options) *Service {
 	if o.Effort <= 0 {
 		o.Effort = defaultEffort
@@ -63,8 +68,8 @@ func New(reader Reader, o Options) *Service {
 	if o.Descendants <= 0 {
 		o.Descendants = defaultDescendants
 	}
-	if o.Omissions == nil {
-		o.Omissions = func() []history.IgnoreRule { return nil }
+	if o.IgnoreRules == nil {
+		o.IgnoreRules = func() []history.IgnoreRule { return nil }
 	}
 	if o.Served == nil {
 		o.Served = func() []history.Resource { return nil }
@@ -75,36 +80,41 @@ func New(reader Reader, o Options) *Service {
 	return &Service{reader: reader, options: o}
 }
 
-// Resources returns the catalogue: every resource that was ever recorded.
+// Resources returns the catalogue: the resources that are or were recorded.
 func (s *Service) Resources(ctx context.Context) ([]history.Resource, error) {
 	return s.reader.Resources(ctx)
 }
 
-// Version is a record with what can be said about it in words. It has its object unless the question was for none.
+// Version is a record with its summary. It has its object unless the question
+// was Bare.
 type Version struct {
 	*history.Record
 
-	// Summary says in a few words what changed against the version before; "" where nothing but noise did.
+	// Summary says in a few words what changed since the previous version. It
+	// is empty if only noise changed.
 	Summary string
-	// Problem says what is wrong with the object by its own status, in the status' words; "" where nothing is.
+	// Problem says what is wrong with the object, in the words of its status.
+	// It is empty if nothing is.
 	Problem string
 }
 
-// Page is a part of an answer, in the order that was asked for.
+// Page is a part of an answer, in the question's order.
 type Page struct {
 	Versions []Version
-	// Total is the number of matches of the whole question; at least so many, unless Exact.
+	// Total is the number of matches of the whole question or, if it is not
+	// Exact, a lower bound.
 	Total int
 	Exact bool
-	// More tells that matches follow behind Next.
+	// More reports whether matches follow after Next.
 	More bool
 	Next history.Cursor
-	// Gaps touch the whole question's time and resources, whatever the page holds of them, and are in the order of their
-	// starts.
+	// Gaps touch the question's time and resources, also those outside of the
+	// page. They are ordered by their starts.
 	Gaps []history.Gap
-	// Omitted is what the rules that hold now leave out of the question's resources and namespace, whatever else narrows it.
-	Omitted []history.IgnoreRule
-	// Coverage is that of the question's resources and namespace.
+	// Ignored has the current rules that ignore a part of the question's
+	// resources and namespaces.
+	Ignored []history.IgnoreRule
+	// Coverage is that of the question's resources and namespaces.
 	Coverage Coverage
 }
 

@@ -2,74 +2,71 @@ package query
 
 import (
 	"context"
+	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // Timeline asks for one page of records.
 type Timeline struct {
-	// Filter narrows. Its Resources are set from Types and Group.
+	// Filter selects records. Its Resources are set from Types and Group.
 	history.Filter
 
-	// Types are resources in any form that kubectl takes; none means all.
+	// Types are resources in any form that kubectl accepts. Empty means all.
 	Types []string
-	// Group narrows to one API group; [CoreGroup] is the core group, "" any.
+	// Group is an API group, or [CoreGroup]. Empty means all.
 	Group string
 
 	Order history.Order
 	After history.Cursor
 	Limit int  // records; must be positive
-	Bare  bool // without their objects
+	Bare  bool // without objects
 }
 
-// Timeline returns the page. A type that is in no catalogue has no matches; that is no error.
+// Timeline returns the page. A type that nothing has matches no record, which
+// is not an error.
 func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
+	catalogue, err := s.reader.Resources(ctx)
+	if err != nil {
+		return Page{}, err
+	}
 	asked := scope{q.Types, q.Group, q.Namespace}
-	omitted, err := s.omitted(ctx, asked)
-	if err != nil {
-		return Page{}, err
-	}
-	filter, known, err := s.filter(ctx, q)
-	if err != nil {
-		return Page{}, err
-	}
+	ignored := s.ignored(catalogue, asked)
+	coverage := s.coverage(catalogue, q.Start, asked)
+	filter, known := withResources(q.Filter, catalogue, q.Types, q.Group)
 	if !known {
-		coverage, err := s.coverage(ctx, q.Start, asked)
-		return Page{Exact: true, Omitted: omitted, Coverage: coverage}, err
+		return Page{Exact: true, Ignored: ignored, Coverage: coverage}, nil
 	}
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	page, err := s.scan(ctx, scan)
 	if err != nil {
 		return Page{}, err
 	}
-	page.Omitted = omitted
-	if page.Coverage, err = s.coverage(ctx, q.Start, asked); err != nil {
-		return Page{}, err
-	}
+	page.Ignored, page.Coverage = ignored, coverage
 	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
 		return Page{}, err
 	}
 	return page, s.total(ctx, scan, &page)
 }
 
-// filter puts the resources that a question means into its filter. It reports false where it means none.
-func (s *Service) filter(ctx context.Context, q Timeline) (history.Filter, bool, error) {
-	filter := q.Filter
-	if len(q.Types) == 0 && q.Group == "" {
-		return filter, true, nil
+// withResources adds the resources that types and group select to the filter.
+// It reports false if they select none.
+func withResources(f history.Filter, catalogue []history.Resource, types []string, group string) (history.Filter, bool) {
+	if len(types) == 0 && group == "" {
+		return f, true
 	}
-	resources, err := s.resolve(ctx, q.Types, q.Group)
+	resources := choose(catalogue, types, group)
 	for _, r := range resources {
-		filter.Resources = append(filter.Resources, r.GroupResource())
+		f.Resources = append(f.Resources, r.GroupResource())
 	}
-	return filter, len(resources) > 0, err
+	return f, len(resources) > 0
 }
 
-// scan reads one page of records. It does not count.
+// scan reads one page of records. It does not count all matches.
 func (s *Service) scan(ctx context.Context, scan history.Scan) (Page, error) {
 	limit, size, more := scan.Limit, 0, false
 	var records []*history.Record
-	scan.Limit = limit + 1
+	scan.Limit = limit + 1 // the last one only shows that there is more
 	for r, err := range s.reader.Scan(ctx, scan) {
 		if err != nil {
 			return Page{}, err
@@ -86,7 +83,7 @@ func (s *Service) scan(ctx context.Context, scan history.Scan) (Page, error) {
 
 // page makes a page of records that are in order.
 func (s *Service) page(ctx context.Context, records []*history.Record, order history.Order, more bool) (Page, error) {
-	versions, err := s.narrate(ctx, records, order)
+	versions, err := s.summarize(ctx, records, order)
 	if err != nil {
 		return Page{}, err
 	}
@@ -97,8 +94,10 @@ func (s *Service) page(ctx context.Context, records []*history.Record, order his
 	return page, nil
 }
 
-// total counts, where a page is not the whole answer. While records arrive and are dropped, a count may be of another
-// moment than its page; it never says less than the page shows.
+// total counts all matches, unless the page has all of them.
+//
+// Records may be appended or dropped between the scan and the count. So the
+// total is at least what the page shows.
 func (s *Service) total(ctx context.Context, scan history.Scan, page *Page) error {
 	if !page.More && scan.After.IsZero() {
 		return nil
@@ -110,4 +109,25 @@ func (s *Service) total(ctx context.Context, scan history.Scan, page *Page) erro
 	n, exact, err := s.reader.Count(ctx, scan.Filter, s.options.Effort)
 	page.Total, page.Exact = max(n, least), exact
 	return err
+}
+
+// Gaps asks for gaps.
+type Gaps struct {
+	Start, End time.Time // a zero End means no end
+	Types      []string  // as in [Timeline]
+	Group      string    // as in [Timeline]
+}
+
+// Gaps returns the gaps that touch the question's time and resources, ordered
+// by their starts.
+func (s *Service) Gaps(ctx context.Context, q Gaps) ([]history.Gap, error) {
+	catalogue, err := s.reader.Resources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	filter, known := withResources(history.Filter{}, catalogue, q.Types, q.Group)
+	if !known {
+		return nil, nil
+	}
+	return s.reader.Gaps(ctx, filter.Resources, q.Start, q.End)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// fill writes eleven pods, each with a creation and an update.
+// fill appends eleven pods, each with a create and an update.
 func fill(l *log) {
 	for i := range 11 {
 		o := ref("", "pods", "shop", fmt.Sprintf("web-%02d", i), 1)
@@ -22,7 +22,7 @@ func fill(l *log) {
 	}
 }
 
-func TestPagesTogetherAreTheWholeTimeline(t *testing.T) {
+func TestTimeline_PagesAreComplete(t *testing.T) {
 	l := newLog(t)
 	fill(l)
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
@@ -35,7 +35,7 @@ func TestPagesTogetherAreTheWholeTimeline(t *testing.T) {
 					t.Fatal(err)
 				}
 				if page.Total != 22 || !page.Exact {
-					t.Errorf("limit %d: total %d, exact %v, want 22", limit, page.Total, page.Exact)
+					t.Errorf("limit %d: got total %d, exact %v, want 22, exact", limit, page.Total, page.Exact)
 				}
 				for _, v := range page.Versions {
 					got = append(got, v.Time)
@@ -44,7 +44,7 @@ func TestPagesTogetherAreTheWholeTimeline(t *testing.T) {
 					break
 				}
 				if len(page.Versions) != limit {
-					t.Fatalf("limit %d: a page of %d that is not the last", limit, len(page.Versions))
+					t.Fatalf("limit %d: got a page of %d versions before the last one", limit, len(page.Versions))
 				}
 				q.After = page.Next
 			}
@@ -52,26 +52,26 @@ func TestPagesTogetherAreTheWholeTimeline(t *testing.T) {
 				slices.Reverse(got)
 			}
 			if len(got) != 22 || !slices.IsSortedFunc(got, time.Time.Compare) || len(slices.Compact(got)) != 22 {
-				t.Errorf("order %d, limit %d: %d records, or not in order", order, limit, len(got))
+				t.Errorf("order %d, limit %d: got %d records, sorted %t, want 22, sorted", order, limit, len(got), slices.IsSortedFunc(got, time.Time.Compare))
 			}
 		}
 	}
 }
 
-func TestCountingStopsAtItsBound(t *testing.T) {
+func TestTimeline_CountingIsBounded(t *testing.T) {
 	l := newLog(t)
 	fill(l)
 	page, err := l.service(query.Options{Effort: 5}).Timeline(t.Context(), query.Timeline{Limit: 2})
 	if err != nil || page.Total != 5 || page.Exact {
-		t.Errorf("total %d, exact %v, %v, want 5 at least", page.Total, page.Exact, err)
+		t.Errorf("got total %d, exact %v, error %v, want 5, not exact", page.Total, page.Exact, err)
 	}
 	page, err = l.service(query.Options{Effort: 5}).Timeline(t.Context(), query.Timeline{Limit: 10})
 	if err != nil || page.Total != 11 || page.Exact {
-		t.Errorf("total %d, exact %v, %v, want what the page shows and one more", page.Total, page.Exact, err)
+		t.Errorf("got total %d, exact %v, error %v, want the page's 10 and one more", page.Total, page.Exact, err)
 	}
 }
 
-func TestPagesAreBoundedInBytes(t *testing.T) {
+func TestTimeline_PageIsBoundedInBytes(t *testing.T) {
 	l := newLog(t)
 	o := ref("", "pods", "shop", "web", 1)
 	for range 4 {
@@ -79,16 +79,17 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 	}
 	page, err := l.service(query.Options{PageBytes: 2500}).Timeline(t.Context(), query.Timeline{Limit: 10})
 	if err != nil || len(page.Versions) != 2 || !page.More || page.Total != 4 {
-		t.Errorf("%d versions, more %v, total %d, %v", len(page.Versions), page.More, page.Total, err)
+		t.Errorf("got %d versions, more %v, total %d, error %v, want 2 of 4", len(page.Versions), page.More, page.Total, err)
 	}
-	// What is larger than a page is a page of its own, or it could never be read.
+	// An object that is larger than a page has a page of its own. Otherwise it
+	// could not be read.
 	page, err = l.service(query.Options{PageBytes: 10}).Timeline(t.Context(), query.Timeline{Limit: 10})
 	if err != nil || len(page.Versions) != 1 || !page.More {
-		t.Errorf("%d versions, more %v, %v", len(page.Versions), page.More, err)
+		t.Errorf("got %d versions, more %v, error %v, want 1, more", len(page.Versions), page.More, err)
 	}
 }
 
-func TestTypesAreWhatTheCatalogueKnows(t *testing.T) {
+func TestTimeline_TypesAreResolvedByCatalogue(t *testing.T) {
 	l := newLog(t)
 	l.put(
 		record(ref("", "pods", "shop", "pod", 1), history.Create, `{}`),
@@ -138,26 +139,26 @@ func TestTypesAreWhatTheCatalogueKnows(t *testing.T) {
 			t.Errorf("types %q, group %q: got %v, want %v", c.types, c.group, got, c.want)
 		}
 		if page.Total != len(c.want) || page.More {
-			t.Errorf("types %q: total %d, more %v", c.types, page.Total, page.More)
+			t.Errorf("types %q: got total %d, more %v, want %d and no more", c.types, page.Total, page.More, len(c.want))
 		}
 	}
 }
 
-func TestAQueryEndsWithItsContext(t *testing.T) {
+func TestService_EndsWithContext(t *testing.T) {
 	l := newLog(t)
 	fill(l)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := l.service(query.Options{}).Timeline(ctx, query.Timeline{Limit: 10}); !errors.Is(err, context.Canceled) {
-		t.Errorf("timeline: %v", err)
+		t.Errorf("timeline: got error %v, want Canceled", err)
 	}
 	o := query.Object{Namespace: "shop", Type: "pods", Name: "web-01", Limit: 10}
 	if _, err := l.service(query.Options{}).Object(ctx, o); !errors.Is(err, context.Canceled) {
-		t.Errorf("object: %v", err)
+		t.Errorf("object: got error %v, want Canceled", err)
 	}
 }
 
-func TestManyAskWhileRecordsArrive(t *testing.T) {
+func TestService_IsSafeForConcurrentUse(t *testing.T) {
 	l := newLog(t)
 	fill(l)
 	s := l.service(query.Options{})
@@ -167,11 +168,11 @@ func TestManyAskWhileRecordsArrive(t *testing.T) {
 			for range 20 {
 				page, err := s.Timeline(t.Context(), query.Timeline{Limit: 30})
 				if err != nil || len(page.Versions) < 22 || page.Total < len(page.Versions) {
-					t.Errorf("%d of %d versions, %v", len(page.Versions), page.Total, err)
+					t.Errorf("timeline: got %d of %d versions, error %v, want at least 22", len(page.Versions), page.Total, err)
 				}
 				h, err := s.Object(t.Context(), query.Object{Namespace: "shop", Type: "po", Name: "web-03", Limit: 5, Descendants: true})
 				if err != nil || len(h.Own.Versions) != 2 {
-					t.Errorf("%d versions, %v", len(h.Own.Versions), err)
+					t.Errorf("object: got %d versions, error %v, want 2", len(h.Own.Versions), err)
 				}
 			}
 		})
@@ -179,8 +180,44 @@ func TestManyAskWhileRecordsArrive(t *testing.T) {
 	for i := range 50 {
 		r := record(ref("", "pods", "shop", fmt.Sprintf("late-%d", i), 1), history.Create, `{}`)
 		if err := l.Append(t.Context(), &history.Batch{Records: []*history.Record{r}}); err != nil {
-			t.Error(err)
+			t.Errorf("append: got error %v, want none", err)
 		}
 	}
 	asking.Wait()
+}
+
+// countingReader counts how often the catalogue is read.
+type countingReader struct {
+	query.Reader
+	catalogue int
+}
+
+func (c *countingReader) Resources(ctx context.Context) ([]history.Resource, error) {
+	c.catalogue++
+	return c.Reader.Resources(ctx)
+}
+
+func TestService_ReadsCatalogueOncePerQuestion(t *testing.T) {
+	l := newLog(t)
+	fill(l)
+	reader := &countingReader{Reader: l.Store}
+	s := query.New(reader, query.Options{
+		IgnoreRules: func() []history.IgnoreRule { return []history.IgnoreRule{{Namespaces: []string{"shop"}}} },
+	})
+	for name, ask := range map[string]func() error{
+		"timeline": func() error {
+			_, err := s.Timeline(t.Context(), query.Timeline{Types: []string{"po"}, Limit: 1})
+			return err
+		},
+		"object": func() error {
+			_, err := s.Object(t.Context(), query.Object{Namespace: "shop", Type: "po", Name: "web-01", Limit: 1, Descendants: true})
+			return err
+		},
+		"gaps": func() error { _, err := s.Gaps(t.Context(), query.Gaps{Types: []string{"po"}}); return err },
+	} {
+		reader.catalogue = 0
+		if err := ask(); err != nil || reader.catalogue != 1 {
+			t.Errorf("%s: read the catalogue %d times, error %v, want once", name, reader.catalogue, err)
+		}
+	}
 }

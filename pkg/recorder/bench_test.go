@@ -9,14 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
 // BenchmarkPipeline feeds status updates of 1,000 pods of 12 KB through one
-// stream into a synced store on disk. It measures the time of a version from the
-// frame to the commit: with the previous version cached, and read from the store.
+// stream into a synced store on disk. It measures the time of a version from
+// the watch event to the commit, with the previous version cached or read from
+// the store.
 func BenchmarkPipeline(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchPipeline(b, 0) })
 	b.Run("log", func(b *testing.B) { benchPipeline(b, 1) })
@@ -44,10 +46,10 @@ func benchPipeline(b *testing.B, memory int) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.BeginSync(b.Context()); err != nil {
+	if err := s.BeginList(b.Context(), gap.Cause{}); err != nil {
 		b.Fatal(err)
 	}
-	if err := s.EndSync(b.Context(), "1"); err != nil {
+	if err := s.EndList(b.Context(), "1"); err != nil {
 		b.Fatal(err)
 	}
 	rv := 2
@@ -57,7 +59,7 @@ func benchPipeline(b *testing.B, memory int) {
 		observe(rv)
 		rv++
 	}
-	b.StartTimer() // what is queued is a part of the work
+	b.StartTimer() // committing the queued records is included
 	cancel()
 	if err := <-ended; err != nil {
 		b.Fatal(err)
@@ -68,10 +70,11 @@ func benchPipeline(b *testing.B, memory int) {
 //go:embed testdata/pod.json
 var podTemplate string
 
-// statuses returns a function that returns the JSON of version rv of one of
-// 1,000 pods, with managedFields, as the dev cluster's load writes it. Every
-// version has a different status; every two consecutive versions of a pod have
-// the same second. The JSON is valid until the next call.
+// statuses returns a function that returns version rv of one of 1,000 pods as
+// JSON, with managedFields, as the load of the dev cluster writes it.
+//
+// Every version has a different status. Two consecutive versions of a pod are
+// of the same second. The JSON is valid until the next call.
 func statuses() func(rv int) []byte {
 	parts := strings.FieldsFunc(podTemplate, func(r rune) bool { return r == '~' })
 	var object []byte

@@ -13,23 +13,29 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// maxRetryDelay bounds how long the log is left alone that can take nothing now: what waits is written so soon after it can.
+// maxRetryDelay bounds the delay between two retries. Queued records are
+// written at most this long after the log accepts writes again.
 const maxRetryDelay = 10 * time.Second
 
-// Run commits what the streams accept until ctx ends or a commit fails for good. It is called once.
+// Run commits the records of the streams until ctx is canceled or a commit
+// fails for good. It is called once.
 //
-// When ctx ends, streams accept nothing more and answer [ErrStopped]; everything that they accepted before is committed
-// within Options.StopWithin, and Run returns nil. So the watchers are stopped first and Run's context ends after that. When a
-// commit fails for good, Run returns its error, and so does every stream, those that are blocked included.
+// When ctx is canceled, streams accept no more records and return [ErrStopped].
+// Everything that they accepted before is committed within Options.StopWithin,
+// and Run returns nil. So stop the watchers first, and cancel ctx afterwards.
+//
+// When a commit fails for good, Run returns its error. All streams return it
+// too, including those that are blocked.
 func (r *Recorder) Run(ctx context.Context) error {
-	work, cancel := outlive(ctx, r.opts.StopWithin)
+	work, cancel := graceContext(ctx, r.opts.StopWithin)
 	defer cancel()
-	refuse := context.AfterFunc(ctx, func() { r.queue.close(ErrStopped) }) // at once, also when a commit hangs
-	defer refuse()
+	// Streams must get an error at once, even if a commit hangs.
+	stopClosing := context.AfterFunc(ctx, func() { r.queue.close(ErrStopped) })
+	defer stopClosing()
 	for ctx.Err() == nil {
 		entries, next := r.queue.take()
 		if len(entries) == 0 {
-			r.await(ctx, next)
+			r.waitForWork(ctx, next)
 			continue
 		}
 		if err := r.commit(work, entries); err != nil {
@@ -39,8 +45,9 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return r.drain(work)
 }
 
-// await returns when the queue has to be looked at again.
-func (r *Recorder) await(ctx context.Context, next time.Time) {
+// waitForWork waits until the queue signals, until the time next unless that is
+// zero, or until ctx is canceled.
+func (r *Recorder) waitForWork(ctx context.Context, next time.Time) {
 	var due <-chan time.Time
 	if !next.IsZero() {
 		timer := time.NewTimer(time.Until(next))
@@ -54,8 +61,9 @@ func (r *Recorder) await(ctx context.Context, next time.Time) {
 	}
 }
 
-// outlive returns a context that ends only this long after ctx did, or with the returned function.
-func outlive(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
+// graceContext returns a context that is canceled the given time after ctx, or
+// by the returned function.
+func graceContext(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
 		timer := time.NewTimer(within)
@@ -69,7 +77,7 @@ func outlive(ctx context.Context, within time.Duration) (context.Context, contex
 	return work, func() { stop(); cancel() }
 }
 
-// drain commits what was accepted before the queue closed.
+// drain closes the queue and commits the entries that it holds.
 func (r *Recorder) drain(ctx context.Context) error {
 	r.queue.close(ErrStopped)
 	for {
@@ -83,15 +91,17 @@ func (r *Recorder) drain(ctx context.Context) error {
 	}
 }
 
-// commit makes the entries durable. It ends with an error only when the recorder has to end.
+// commit commits the entries in one transaction. An error is final: the queue
+// is closed, and the recorder must stop.
 func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 	b, began := batch(entries), time.Now()
-	if err := r.insist(ctx, "commit", func() error { return r.append(ctx, b) }); err != nil {
+	if err := r.retry(ctx, "commit", func() error { return r.append(ctx, b) }); err != nil {
 		err = fmt.Errorf("commit %d records: %w", len(b.Records), err)
 		r.queue.close(err)
 		return err
 	}
-	r.commits.add(time.Since(began))
+	// The entries are durable: count them, and unblock the streams that wait.
+	r.opts.CommitDuration.Observe(time.Since(began).Seconds())
 	now := r.opts.Now()
 	for _, e := range entries {
 		e.stream.count(e, now)
@@ -102,26 +112,28 @@ func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 	return nil
 }
 
-// append bounds how long the log may take. One that takes longer can't be read either.
+// append appends the batch within Options.CommitWithin. A log that hangs longer
+// can't be read either.
 func (r *Recorder) append(ctx context.Context, b *history.Batch) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.CommitWithin)
 	defer cancel()
 	return r.log.Append(ctx, b)
 }
 
-// insist tries again what the log did not do: for a while where it failed, as long as ctx lasts where it says that it can't
-// now, and not at all where it never will.
-func (r *Recorder) insist(ctx context.Context, what string, do func() error) error {
+// retry calls write until it succeeds. It retries a failure a limited number of
+// times, an Unavailable error as long as ctx lasts, and an Invalid error never.
+// operation is for the log message.
+func (r *Recorder) retry(ctx context.Context, operation string, write func() error) error {
 	delay := r.opts.RetryDelay
-	for retry := 1; ; retry++ {
-		err := do()
-		if err == nil || r.final(err, retry) {
+	for attempt := 1; ; attempt++ {
+		err := write()
+		if err == nil || r.isFinal(err, attempt) {
 			r.refused.Store(nil)
 			return err
 		}
 		r.retries.Add(1)
 		r.refused.Store(&err)
-		r.opts.Logger.WarnContext(ctx, "the log did not take what is to be written, and is asked again", "to", what, "retry", retry, "in", delay, "err", err)
+		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying", "operation", operation, "attempt", attempt, "delay", delay, "err", err)
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():
@@ -131,19 +143,20 @@ func (r *Recorder) insist(ctx context.Context, what string, do func() error) err
 	}
 }
 
-// final tells whether an error of the log stands, the first time that it comes or after so many retries.
-func (r *Recorder) final(err error, retry int) bool {
+// isFinal reports whether an error of the given attempt, from 1, is not
+// retried.
+func (r *Recorder) isFinal(err error, attempt int) bool {
 	switch code := history.CodeOf(err); {
 	case code == history.Invalid, errors.Is(err, context.DeadlineExceeded):
 		return true
 	case code == history.Unavailable:
 		return false
 	default:
-		return retry > r.opts.Retries
+		return attempt > r.opts.Retries
 	}
 }
 
-// batch joins the entries; of each resource's checkpoints the last one stays.
+// batch joins the entries. Only the last checkpoint of each resource is kept.
 func batch(entries []*entry) *history.Batch {
 	b := &history.Batch{Records: make([]*history.Record, 0, len(entries))}
 	last := map[schema.GroupResource]int{}
@@ -167,14 +180,16 @@ func batch(entries []*entry) *history.Batch {
 	return b
 }
 
-// ownersFirst moves owners before the objects that they own among the records
-// that a batch begins with and that report what existed before. They come from
-// lists, which have no order in time, and each is of another object.
+// ownersFirst moves owners before their dependents among the initial records at
+// the beginning of a batch. These come from lists, which have no order in time,
+// and each is of another object.
 func ownersFirst(records []*history.Record) {
 	n := 0
 	for n < len(records) && records[n].Initial {
 		n++
 	}
+	// The owners that are in the same list, by their positions. A depth-first
+	// walk emits each owner before its dependents.
 	listed := slices.Clone(records[:n])
 	at := make(map[types.UID]int, n)
 	for i, r := range listed {
@@ -200,6 +215,7 @@ func ownersFirst(records []*history.Record) {
 	}
 }
 
+// wrap adds the operation and the resource to an error.
 func wrap(operation string, resource schema.GroupResource, err error) error {
 	return fmt.Errorf("%s %s: %w", operation, resource, err)
 }

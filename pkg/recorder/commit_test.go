@@ -9,23 +9,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
 var errDisk = errors.New("the disk is gone")
 
-// failing is a log whose next appends fail, without having committed anything, or wait.
+// failing is a log whose next appends block, or fail without committing
+// anything.
 type failing struct {
 	recorder.Log
 
 	mu      sync.Mutex
-	after   int // appends that succeed before those that fail
-	fails   int
-	with    error // what they fail with; nil for errDisk
+	after   int   // appends that succeed before those that fail
+	fails   int   // appends that fail
+	with    error // their error; errDisk if nil
 	appends int
-	largest int           // records in the largest batch
-	gate    chan struct{} // appends wait until it is closed; nil for none
+	largest int           // records of the largest batch
+	gate    chan struct{} // appends block until it is closed; nil for none
 }
 
 func (f *failing) Append(ctx context.Context, b *history.Batch) error {
@@ -61,6 +63,7 @@ func (f *failing) set(change func()) {
 	change()
 }
 
+// failOn opens a recorder on a failing log.
 func failOn(t *testing.T, opts recorder.Options) (*world, *failing) {
 	t.Helper()
 	log := &failing{}
@@ -72,7 +75,7 @@ func failOn(t *testing.T, opts recorder.Options) (*world, *failing) {
 	return w, log
 }
 
-func TestFailedCommitIsTriedAgain(t *testing.T) {
+func TestRun_RetriesFailedCommit(t *testing.T) {
 	w, log := failOn(t, recorder.Options{Retries: 3})
 	log.set(func() { log.fails = 3 })
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "+b/u2@2", "end 3", "~a/u1@4")
@@ -80,22 +83,23 @@ func TestFailedCommitIsTriedAgain(t *testing.T) {
 	expect(t, w.records(pods), "create a/u1@1 initial", "create b/u2@2 initial", "update a/u1@4")
 }
 
-// TestALogThatCannotNowIsWaitedFor checks that what is no failure is waited for, however long it takes, and is told meanwhile.
-func TestALogThatCannotNowIsWaitedFor(t *testing.T) {
+// TestRun_RetriesUnavailableWithoutLimit checks that an Unavailable error is
+// retried more often than a failure, and is reported meanwhile.
+func TestRun_RetriesUnavailableWithoutLimit(t *testing.T) {
 	w, log := failOn(t, recorder.Options{Retries: 2})
 	full := history.Errorf(history.Unavailable, "the volume is full")
 	log.set(func() { log.fails, log.with = 1000, fmt.Errorf("append: %w", full) })
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 3", "~a/u1@4")
-	eventually(t, "more retries than a failure gets", func() bool { return w.Stats().Retries > 5 })
+	eventually(t, "more retries than after a failure", func() bool { return w.Stats().Retries > 5 })
 	if err := w.Stats().Refused; !errors.Is(err, full) {
-		t.Errorf("refused for %v", err)
+		t.Errorf("Refused: got %v, want %v", err, full)
 	}
 	log.set(func() { log.fails = 0 })
-	eventually(t, "all is committed", func() bool { return w.Stats().Refused == nil && w.Stats().QueueRecords == 0 })
+	eventually(t, "an empty queue", func() bool { return w.Stats().Refused == nil && w.Stats().QueueRecords == 0 })
 	expect(t, w.records(pods), "create a/u1@1 initial", "update a/u1@4")
 }
 
-func TestACommitWithoutAnEndEndsEverything(t *testing.T) {
+func TestRun_StopsIfCommitHangs(t *testing.T) {
 	w, log := failOn(t, recorder.Options{CommitWithin: time.Millisecond})
 	log.set(func() { log.gate = make(chan struct{}) })
 	s := w.stream(pods)
@@ -105,45 +109,45 @@ func TestACommitWithoutAnEndEndsEverything(t *testing.T) {
 		err = w.tell(s, fmt.Sprintf("~a/u1@%d", i))
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the stream got %v", err)
+		t.Errorf("stream: got %v, want %v", err, context.DeadlineExceeded)
 	}
 	if err := w.stop(); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Run returned %v", err)
+		t.Errorf("Run: got %v, want %v", err, context.DeadlineExceeded)
 	}
 	w.stop = func() error { return nil }
 }
 
-func TestCommitThatKeepsFailingEndsEverything(t *testing.T) {
+func TestRun_StopsIfCommitKeepsFailing(t *testing.T) {
 	w, log := failOn(t, recorder.Options{Retries: 2, QueueRecords: 4, BatchRecords: 2})
 	s, other := w.stream(pods), w.stream(nodes)
 	w.feed(s, "sync", "+a/u1@1", "end 2")
 	eventually(t, "a commit", func() bool { return w.Stats().Batches > 0 && w.Stats().QueueRecords == 0 })
 	log.set(func() { log.fails = 1000 })
 	var err error
-	for i := 0; err == nil; i++ { // until the queue is full, and blocks, and the recorder ends
+	for i := 0; err == nil; i++ { // until the queue is full and blocks, and the recorder stops
 		err = w.tell(s, fmt.Sprintf("+b%d/v%d@%d", i, i, i+10))
 	}
 	if !errors.Is(err, errDisk) {
-		t.Errorf("the blocked stream got %v", err)
+		t.Errorf("blocked stream: got %v, want %v", err, errDisk)
 	}
 	if err := w.tell(other, "sync"); !errors.Is(err, errDisk) {
-		t.Errorf("another stream got %v", err)
+		t.Errorf("other stream: got %v, want %v", err, errDisk)
 	}
 	if err := w.stop(); !errors.Is(err, errDisk) {
-		t.Errorf("Run returned %v", err)
+		t.Errorf("Run: got %v, want %v", err, errDisk)
 	}
 	if log.appends != 1+3 && log.appends != 2+3 {
-		t.Errorf("%d appends, want one that fails and two retries", log.appends)
+		t.Errorf("got %d appends, want 4 or 5: one or two, then one that fails and two retries", log.appends)
 	}
 	log.set(func() { log.fails = 0 })
 	w.stop = func() error { return nil }
 	expect(t, w.records(pods), "create a/u1@1 initial")
 	if got := w.stream(pods).Checkpoint(); got != "2" {
-		t.Errorf("checkpoint %q runs ahead of the records", got)
+		t.Errorf("got checkpoint %q, want 2: no later record is committed", got)
 	}
 }
 
-func TestQueueBlocksAndLosesNothing(t *testing.T) {
+func TestQueue_BlocksWhileFull(t *testing.T) {
 	for name, opts := range map[string]recorder.Options{
 		"by records": {QueueRecords: 10, BatchRecords: 5},
 		"by bytes":   {QueueBytes: 6000, BatchBytes: 3000},
@@ -160,27 +164,27 @@ func TestQueueBlocksAndLosesNothing(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			for err := error(nil); err == nil; {
-				err = s.Observe(ctx, frame("+", pod(fmt.Sprint("p", accepted), fmt.Sprint("u", accepted), fmt.Sprint(accepted+10))))
+				err = s.Observe(ctx, watchEvent("+", pod(fmt.Sprint("p", accepted), fmt.Sprint("u", accepted), fmt.Sprint(accepted+10))))
 				if err == nil {
 					want = append(want, fmt.Sprintf("create p%d/u%d@%d", accepted, accepted, accepted+10))
 					accepted++
 				} else if !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("the blocked stream got %v", err)
+					t.Errorf("blocked stream: got %v, want %v", err, context.DeadlineExceeded)
 				}
 			}
 			if accepted < 5 || accepted > 30 {
-				t.Errorf("%d frames were accepted", accepted)
+				t.Errorf("got %d accepted watch events, want between 5 and 30", accepted)
 			}
 			close(gate)
 			expect(t, w.records(pods), want...)
 			if log.largest > 10 {
-				t.Errorf("a batch had %d records", log.largest)
+				t.Errorf("got a batch of %d records, want at most 10", log.largest)
 			}
 		})
 	}
 }
 
-func TestStoppingCommitsWhatWasAccepted(t *testing.T) {
+func TestRun_CommitsAcceptedRecordsOnStop(t *testing.T) {
 	w, log := failOn(t, recorder.Options{QueueRecords: 100, BatchRecords: 7})
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
@@ -195,41 +199,41 @@ func TestStoppingCommitsWhatWasAccepted(t *testing.T) {
 	stopped := make(chan error)
 	stop := w.stop
 	go func() { stopped <- stop() }()
-	refused := 50
-	eventually(t, "a refused frame", func() bool {
-		step := fmt.Sprintf("+p%d/u%d@%d", refused, refused, refused+10)
+	next := 50
+	eventually(t, "a rejected watch event", func() bool {
+		step := fmt.Sprintf("+p%d/u%d@%d", next, next, next+10)
 		err := w.tell(s, step)
 		if err == nil {
 			want = append(want, "create "+step[1:])
-			refused++
+			next++
 			return false
 		}
 		return errors.Is(err, recorder.ErrStopped)
 	})
 	close(gate)
 	if err := <-stopped; err != nil {
-		t.Errorf("Run returned %v", err)
+		t.Errorf("Run: got %v, want nil", err)
 	}
 	w.stop = func() error { return nil }
 	expect(t, w.records(pods), want...)
-	if got := w.stream(pods).Checkpoint(); got != fmt.Sprint(refused+9) {
-		t.Errorf("checkpoint %q, want that of the last frame that was accepted", got)
+	if got := w.stream(pods).Checkpoint(); got != fmt.Sprint(next+9) {
+		t.Errorf("got checkpoint %q, want %d of the last accepted watch event", got, next+9)
 	}
 }
 
-func TestStoppingEndsInTime(t *testing.T) {
+func TestRun_StopsWithinTimeout(t *testing.T) {
 	w, log := failOn(t, recorder.Options{StopWithin: 20 * time.Millisecond, Retries: 1 << 30})
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
 	log.set(func() { log.fails = 1 << 30 })
 	w.feed(s, "+a/u1@2")
 	if err := w.stop(); !errors.Is(err, errDisk) {
-		t.Errorf("Run returned %v, want the error that kept it from committing", err)
+		t.Errorf("Run: got %v, want %v", err, errDisk)
 	}
 	w.stop = func() error { return nil }
 }
 
-func TestStreamsShareBatches(t *testing.T) {
+func TestRun_BatchesRecordsOfAllStreams(t *testing.T) {
 	w, log := failOn(t, recorder.Options{BatchRecords: 64})
 	var all sync.WaitGroup
 	for i, resource := range []history.Resource{pods, nodes, events} {
@@ -253,28 +257,29 @@ func TestStreamsShareBatches(t *testing.T) {
 	stats := w.Stats()
 	for _, r := range stats.Resources {
 		if r.Created != 200 || r.Alive != 200 || r.Updated+r.Deleted+r.Known != 0 {
-			t.Errorf("counted %+v", r)
+			t.Errorf("got %+v, want 200 created and live objects", r)
 		}
 	}
 	if log.appends > 150 || log.largest > 64 || len(stats.Resources) != 3 || stats.LastCommit.IsZero() {
-		t.Errorf("%d appends, the largest of %d records; %+v", log.appends, log.largest, stats)
+		t.Errorf("got %d appends of at most %d records, %+v; want at most 150 of at most 64, of 3 streams", log.appends, log.largest, stats)
 	}
 	w.stop = func() error { return nil }
 	for _, resource := range []history.Resource{pods, nodes, events} {
 		records := w.records(resource)
 		if len(records) != 200 {
-			t.Errorf("%d records of %s", len(records), resource.Plural)
+			t.Errorf("got %d records of %s, want 200", len(records), resource.Plural)
 		}
 		for n, r := range records {
 			if r.RV != fmt.Sprint(n+10) {
-				t.Fatalf("record %d of %s has version %s", n, resource.Plural, r.RV)
+				t.Fatalf("record %d of %s: got version %s, want %d", n, resource.Plural, r.RV, n+10)
 			}
 		}
 	}
 }
 
-// A watcher that is stopped while the queue is full leaves a stream behind that took a version for recorded.
-func TestAStreamThatWasCutOffGoesOnFromTheLog(t *testing.T) {
+// A watcher that is stopped while the queue is full leaves a stream whose head
+// is newer than the log.
+func TestStream_ReloadsAfterInterruptedObserve(t *testing.T) {
 	w, log := failOn(t, recorder.Options{QueueRecords: 4, BatchRecords: 2})
 	s := w.stream(pods)
 	w.feed(s, "sync", "+a/u1@1", "end 2")
@@ -286,24 +291,25 @@ func TestAStreamThatWasCutOffGoesOnFromTheLog(t *testing.T) {
 	step := func() string { return fmt.Sprintf("~a/u1@%d", rv) }
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	for ; s.Observe(ctx, frame("~", pod("a", "u1", fmt.Sprint(rv)))) == nil; rv++ {
+	for ; s.Observe(ctx, watchEvent("~", pod("a", "u1", fmt.Sprint(rv)))) == nil; rv++ {
 		want = append(want, "update "+step()[1:])
 	}
 	time.AfterFunc(20*time.Millisecond, func() { close(gate) })
 	s = w.stream(pods)
 	if got := s.Checkpoint(); got != fmt.Sprint(rv-1) {
-		t.Errorf("it goes on from %q, and the last version that was accepted is %d", got, rv-1)
+		t.Errorf("got checkpoint %q, want %d of the last accepted version", got, rv-1)
 	}
 	w.feed(s, step())
 	records := w.records(pods)
 	expect(t, records, append(want, "update "+step()[1:])...)
-	if words := records[len(records)-1].Summary; words == nil || !strings.Contains(words.Text, "nodeName") {
-		t.Errorf("the version that was refused at first is compared with itself: %+v", words)
+	if s := records[len(records)-1].Summary; s == nil || !strings.Contains(s.Text, "nodeName") {
+		t.Errorf("version that was rejected at first: got summary %+v, want a change of nodeName", s)
 	}
 }
 
-// A sync that is cut off between its gap and its beginning must not be resumed behind the gap.
-func TestASyncThatWasCutOffIsBegunAnew(t *testing.T) {
+// A sync that is interrupted after its gap was opened must not be resumed from
+// the withdrawn checkpoint.
+func TestStream_ReloadsAfterInterruptedSync(t *testing.T) {
 	w, log := failOn(t, recorder.Options{})
 	s := w.stream(pods)
 	w.feed(s, "sync", "+a/u1@1", "end 2")
@@ -312,13 +318,13 @@ func TestASyncThatWasCutOffIsBegunAnew(t *testing.T) {
 	log.set(func() { log.gate = gate })
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := s.BeginSync(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.BeginList(ctx, gap.Cause{}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { close(gate) })
 	s = w.stream(pods)
 	if got := s.Checkpoint(); got != "" {
-		t.Errorf("it goes on from %q, which the log does not hold any more", got)
+		t.Errorf("got checkpoint %q, want none: it was withdrawn", got)
 	}
 	w.feed(s, "sync", "+a/u1@1", "end 9")
 	w.restart()

@@ -1,14 +1,32 @@
-// Package recorder turns watch frames into durable records. A checkpoint is never committed ahead of the records that it
-// covers.
+// Package recorder turns watch events into durable records.
 //
-// It owns what a version means: whether a frame is new, which verb it stands for, who wrote it, what of it may be stored
-// at all. One [Stream] for each resource decides that, by the head of every object that is alive, about 300 bytes
-// each; the [Recorder] commits what all streams accepted, in their order, many records to a transaction.
+// It owns the meaning of a version: whether it is new, its verb, its writers,
+// and which parts of it may be stored. One [Stream] per resource decides that.
+// A stream holds the head of every live object, about 300 bytes each.
 //
-// Its invariants: a version that the log holds is not recorded again, so that a sync over an unchanged cluster records
-// nothing. Nothing that was accepted is dropped: queues block, a commit that keeps failing ends the recorder, and
-// stopping commits what was accepted before. A Secret's values leave this package only as keyed hashes.
+// The [Recorder] commits the records of all streams, many to one transaction.
+// As far as it is known, their order is that of the API server's writes.
 //
-// It refuses to guess: a frame without a name, UID and resourceVersion is an error, and a sync that breaks off infers no
-// deletion.
+// A watch event passes through these files:
+//
+//	stream.go, sync.go, gap.go    the sink of a watch: events, syncs, bookmarks, gaps
+//	version.go                    parsing, and the bounds of metadata
+//	rules.go, internal/redact     redaction and ignore rules
+//	attribution.go                who wrote the version
+//	version_summary.go            the summary, and the fields of each writer
+//	queue.go, queue_order.go      the order of commits across resources
+//	commit.go                     transactions, retries and shutdown
+//
+// Invariants:
+//
+//   - A checkpoint is never committed before the records that it covers.
+//   - A version that the log contains is not recorded again. So a sync of an
+//     unchanged cluster records nothing.
+//   - An accepted record is never dropped. Queues block, a commit that keeps
+//     failing stops the recorder, and a shutdown commits what was accepted.
+//   - The values of a Secret leave this package only as keyed hashes.
+//
+// It does not guess. A watch event without a name, a UID or a resourceVersion
+// is an error, and a sync that breaks off infers no deletion. It does not
+// watch: package watcher calls the streams.
 package recorder

@@ -10,12 +10,13 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// server is an API server in a few lines: objects that live and die, and every change that there was, one for each
-// resourceVersion from 1 on.
+// server is a minimal API server: live objects, and every change since
+// resourceVersion 1.
 type server struct {
 	random  *rand.Rand
 	alive   map[string]change // by name
@@ -48,23 +49,24 @@ func (s *server) act() {
 	s.changes = append(s.changes, c)
 }
 
-func (c change) frame(sign string) history.WatchEvent {
-	return frame(sign, pod(c.name, c.uid, strconv.Itoa(c.rv)))
+func (c change) event(sign string) history.WatchEvent {
+	return watchEvent(sign, pod(c.name, c.uid, strconv.Itoa(c.rv)))
 }
 
-// model is a recorder that follows the server through syncs, broken syncs, failing commits, crashes and restarts.
+// model is a recorder that follows the server through syncs, broken syncs,
+// failed commits, crashes and restarts.
 type model struct {
 	*server
 	*world
 	stream *recorder.Stream
 	log    *failing
 
-	from   int          // the checkpoint that the last sync began at
-	missed map[int]bool // resourceVersions that only a sync got over, so that they may be missing
-	late   map[int]bool // those that were observed in a sync, so that they may be marked
+	from   int          // checkpoint at the begin of the last sync
+	missed map[int]bool // resourceVersions that a sync skipped, which may be missing
+	late   map[int]bool // resourceVersions observed during a sync, which may be marked
 }
 
-func TestRandomLivesAreRecordedExactly(t *testing.T) {
+func TestModel_RandomChangesAreRecordedExactly(t *testing.T) {
 	for _, seed := range []uint64{1, 2, rand.Uint64()} {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			w, log := failOn(t, recorder.Options{Retries: 1, BatchRecords: 4, QueueRecords: 16})
@@ -86,7 +88,8 @@ func TestRandomLivesAreRecordedExactly(t *testing.T) {
 	}
 }
 
-// live lets the server change, the log fail, and the recorder connect, stop and crash.
+// live makes some changes, lets commits fail, and connects, stops or crashes
+// the recorder.
 func (m *model) live() {
 	for range m.random.IntN(12) {
 		m.act()
@@ -106,7 +109,7 @@ func (m *model) live() {
 	m.stream = m.world.stream(pods)
 }
 
-// connect does what a watcher does with one connection.
+// connect makes the calls of a watcher for one connection.
 func (m *model) connect() error {
 	ctx := m.t.Context()
 	from, err := strconv.Atoi(m.stream.Checkpoint())
@@ -114,21 +117,22 @@ func (m *model) connect() error {
 		return m.sync(ctx)
 	}
 	for _, c := range m.changes[from:] {
-		if err := m.stream.Observe(ctx, c.frame(c.sign)); err != nil || m.random.IntN(20) == 0 {
+		if err := m.stream.Observe(ctx, c.event(c.sign)); err != nil || m.random.IntN(20) == 0 {
 			return err
 		}
 	}
 	return m.stream.Bookmark(ctx, strconv.Itoa(len(m.changes)))
 }
 
-// sync lists everything in any order, breaks off now and then and begins again, and lets changes happen meanwhile.
+// sync lists all objects in random order, with changes meanwhile. It breaks off
+// at random and begins again.
 func (m *model) sync(ctx context.Context) error {
 	from, unknown := strconv.Atoi(m.stream.Checkpoint())
 	for {
-		if err := m.stream.BeginSync(ctx); err != nil {
+		if err := m.stream.BeginList(ctx, gap.Cause{}); err != nil {
 			return err
 		}
-		if unknown == nil { // and durable by now
+		if unknown == nil { // the checkpoint is durable now
 			m.from = from
 		}
 		for rv := m.from + 1; rv <= len(m.changes); rv++ {
@@ -143,28 +147,29 @@ func (m *model) sync(ctx context.Context) error {
 		late := m.changes[len(m.changes)-1]
 		m.late[late.rv] = true
 		for _, c := range list {
-			if err := m.stream.Observe(ctx, c.frame("+")); err != nil {
+			if err := m.stream.Observe(ctx, c.event("+")); err != nil {
 				return err
 			}
 		}
 		if broken {
-			m.stream.AbortSync()
+			m.stream.AbortList()
 			continue
 		}
-		if err := m.stream.Observe(ctx, late.frame(late.sign)); err != nil {
+		if err := m.stream.Observe(ctx, late.event(late.sign)); err != nil {
 			return err
 		}
-		return m.stream.EndSync(ctx, strconv.Itoa(late.rv))
+		return m.stream.EndList(ctx, strconv.Itoa(late.rv))
 	}
 }
 
+// list returns the live objects in random order.
 func (m *model) list() []change {
 	list := slices.SortedFunc(maps.Values(m.alive), func(a, b change) int { return a.rv - b.rv })
 	m.random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
 }
 
-// check compares the records with what happened.
+// check compares the records with the changes of the server.
 func (m *model) check(records []*history.Record) {
 	m.t.Helper()
 	verbs := map[string]history.Verb{"+": history.Create, "~": history.Update, "-": history.Delete}
@@ -179,45 +184,46 @@ func (m *model) check(records []*history.Record) {
 		marked := r.Initial || !r.InferredSince.IsZero()
 		switch {
 		case c.uid != uid || c.name != r.Ref.Name:
-			m.t.Errorf("record %d: %s never had version %d", i, uid, rv)
+			m.t.Errorf("record %d: got version %[3]d of %[2]s, want one that existed", i, uid, rv)
 		case (before == nil) != (r.Verb == history.Create):
-			m.t.Errorf("record %d: %s of %s at %d, seen before: %t", i, r.Verb, uid, rv, before != nil)
+			m.t.Errorf("record %d: got %s of %s at %d with an earlier record: %t, want that only without create", i, r.Verb, uid, rv, before != nil)
 		case before != nil && before.Verb == history.Delete:
-			m.t.Errorf("record %d: %s of %s at %d, which was gone", i, r.Verb, uid, rv)
+			m.t.Errorf("record %d: got %s of %s at %d, want none after its deletion", i, r.Verb, uid, rv)
 		case r.Verb == history.Delete && c.sign != "-":
 			if before.RV != r.RV || !marked {
-				m.t.Errorf("record %d: an inferred deletion of %s at %d, whose last version was %s", i, uid, rv, before.RV)
+				m.t.Errorf("record %d: got an inferred deletion of %s at %d (marked: %t), want a marked one at its last version %s", i, uid, rv, marked, before.RV)
 			}
 			continue
 		case before != nil && !older(before.RV, r.RV):
-			m.t.Errorf("record %d: %s at %d comes after %s", i, uid, rv, before.RV)
+			m.t.Errorf("record %d: got %s at %d after version %s, want ascending versions", i, uid, rv, before.RV)
 		case marked && !m.missed[rv] && !m.late[rv]:
-			m.t.Errorf("record %d: %s at %d was watched, and is marked", i, uid, rv)
+			m.t.Errorf("record %d: got a marked %s at %d, want no mark: it was watched", i, uid, rv)
 		case !marked && verbs[c.sign] != r.Verb:
-			m.t.Errorf("record %d: %s at %d is a %s, want %s", i, uid, rv, r.Verb, verbs[c.sign])
+			m.t.Errorf("record %d, %s at %d: got verb %s, want %s", i, uid, rv, r.Verb, verbs[c.sign])
 		}
 		recorded[rv] = true
 	}
 	m.complete(recorded, last)
 }
 
-// complete sees that nothing is missing that could have been seen, and that the last state is right.
+// complete checks that every watched change is recorded, and that the last
+// records equal the state of the server.
 func (m *model) complete(recorded map[int]bool, last map[string]*history.Record) {
 	m.t.Helper()
 	for _, c := range m.changes {
 		if !recorded[c.rv] && !m.missed[c.rv] {
-			m.t.Errorf("%s%s@%d is missing", c.sign, c.uid, c.rv)
+			m.t.Errorf("got no record of %s%s@%d, want one", c.sign, c.uid, c.rv)
 		}
 	}
 	for uid, r := range last {
 		c, alive := m.alive[r.Ref.Name]
 		if alive = alive && c.uid == uid; alive != (r.Verb != history.Delete) {
-			m.t.Errorf("%s is alive: %t, its last record is %s@%s", uid, alive, r.Verb, r.RV)
+			m.t.Errorf("%s, alive: %t: got %s@%s as the last record, want one of that state", uid, alive, r.Verb, r.RV)
 		} else if alive && r.RV != strconv.Itoa(c.rv) {
-			m.t.Errorf("%s has version %d, its last record is of %s", uid, c.rv, r.RV)
+			m.t.Errorf("%s: got version %[3]s in the last record, want %[2]d", uid, c.rv, r.RV)
 		}
 	}
-	m.t.Logf("%d changes, %d versions recorded, %d behind syncs", len(m.changes), len(recorded), len(m.missed))
+	m.t.Logf("%d changes, %d recorded versions, %d skipped by syncs", len(m.changes), len(recorded), len(m.missed))
 }
 
 func older(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }

@@ -10,13 +10,15 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// entry is what one frame leads to. It goes into one transaction as a whole.
+// entry contains the changes of one watch event, which are committed in one
+// transaction.
 type entry struct {
 	stream     *Stream
 	records    []*history.Record
-	checkpoint *history.Checkpoint
-	gap        *history.Gap // that opens before the records, or ends with them
-	// idle entries wait for others: a moved checkpoint alone is not worth a transaction of its own.
+	checkpoint *history.Checkpoint // nil if it does not move
+	gap        *history.Gap        // opens before the records, or closes after them
+	// idle entries wait for others: a moved checkpoint alone is not worth a
+	// transaction of its own.
 	idle bool
 	rv   string // of the write that the entry reports; "" for the lane's newest
 	// causes must be recorded before the object that the entry creates.
@@ -24,15 +26,15 @@ type entry struct {
 
 	// The queue sets the fields below.
 
-	key      uint64 // the entry's place in the order of commits
-	at       time.Time
+	key      uint64    // position in the order of commits
+	at       time.Time // of put
 	due      time.Time // when the entry is worth a commit
-	first    bool      // the entry reports the first write after silence
-	ordinary bool      // the entry reports another write as it happens
-	bytes    int
+	first    bool      // the first write after silence
+	ordinary bool      // any other write that is reported as it happens
+	bytes    int       // see size
 }
 
-// size estimates the memory that the entry holds, in bytes.
+// size estimates the memory that the entry uses, in bytes.
 func (e *entry) size() int {
 	size := 100
 	for _, r := range e.records {
@@ -42,48 +44,52 @@ func (e *entry) size() int {
 }
 
 // queue holds accepted entries until they are committed, in the order of
-// resourceVersions as far as these are comparable. It is bounded by records
-// and by bytes, and a put blocks while it is full. Once it is closed it
-// accepts nothing, and still gives out what it has.
+// resourceVersions as far as these are comparable. See queue_order.go.
+//
+// It is bounded by records and by bytes, and put blocks while it is full. After
+// it was closed, it accepts no more entries, but take still returns those that
+// it holds. One goroutine takes, any number of goroutines put.
 type queue struct {
-	maxRecords, maxBytes int // what it holds
-	cutRecords, cutBytes int // what one batch takes
+	maxRecords, maxBytes     int // of the queue
+	batchRecords, batchBytes int // of one batch
 
 	pace  pace
-	ready chan struct{} // holds a token when the committer has to look again
+	ready chan struct{} // has a token if the committer must call take again
 
 	mu      sync.Mutex // guards the fields below
 	lanes   []*lane
-	entries []*entry // in the order of key, and of arrival within a key
-	records int
-	bytes   int
+	entries []*entry // sorted by key, then by arrival
+	records int      // of the entries
+	bytes   int      // of the entries
 	counter counter
-	known   map[uint64]struct{} // digests of the UIDs of live objects, recorded or queued
+	live    map[uint64]struct{} // digests of the UIDs of live objects, recorded or queued
 	holding bool                // at the last take, an entry was waiting for its causes
 	skew    time.Duration       // how long entries wait for others that may be late
-	newest  place               // that was committed
+	newest  position            // of the newest committed entry
 	lastPut time.Time           // of the last entry that was not idle
-	first   *lane               // the one that ended the last silence
-	calm    time.Time           // until when its entries count as the first after that
-	lastCut time.Time           // of the last batch that reported writes as they happen
-	wakeAt  time.Time           // when the committer looks next; zero: when it is signaled
-	look    time.Time           // when held entries may have become free; zero: unknown
-	closed  error               // why nothing is accepted any more
-	changed chan struct{}
+	first   *lane               // the lane that ended the last silence
+	calm    time.Time           // until when its entries count as the first after silence
+	lastCut time.Time           // of the last batch with an ordinary entry
+	wakeAt  time.Time           // when the committer calls take next; zero: when it is signaled
+	recheck time.Time           // when held entries are checked again; zero: not scheduled
+	closed  error               // why no entries are accepted any more
+	changed chan struct{}       // closed at the next change that may unblock put or wait
 }
 
+// newQueue returns an empty queue with the bounds of the options. The committer
+// may call take at once.
 func newQueue(o Options) *queue {
 	return &queue{
-		maxRecords: o.QueueRecords, maxBytes: o.QueueBytes, cutRecords: o.BatchRecords, cutBytes: o.BatchBytes,
+		maxRecords: o.QueueRecords, maxBytes: o.QueueBytes, batchRecords: o.BatchRecords, batchBytes: o.BatchBytes,
 		pace:  pace{batch: o.BatchDelay, skew: o.SkewDelay, interval: o.BatchInterval, idle: o.IdleDelay},
 		skew:  o.SkewDelay,
-		known: map[uint64]struct{}{},
+		live:  map[uint64]struct{}{},
 		ready: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
 
-// put accepts the entry, or blocks until there is room. An entry that is
-// larger than the queue finds room when the queue is empty.
+// put queues the entry. It blocks until there is room. An entry that is larger
+// than the queue has room if the queue is empty.
 func (q *queue) put(ctx context.Context, e *entry) error {
 	e.bytes = e.size()
 	for {
@@ -99,7 +105,8 @@ func (q *queue) put(ctx context.Context, e *entry) error {
 	}
 }
 
-// tryPut returns a channel to wait for if there is no room.
+// tryPut queues the entry if there is room. Otherwise it returns a channel that
+// is closed at the next change.
 func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -110,9 +117,10 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	if len(q.entries) > 0 && !l.starving() && (q.records+len(e.records) > q.maxRecords || q.bytes+e.bytes > q.maxBytes) {
 		return q.changed, nil
 	}
+	// The order matters: insert needs the key, and wake the due time.
 	now := time.Now()
 	q.rank(e, now)
-	q.meet(e, now)
+	q.resolveCauses(e, now)
 	q.insert(e)
 	l.waiting++
 	l.pending++
@@ -122,12 +130,13 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	case !e.idle:
 		q.wake(now, e.due)
 	}
-	if l.state == resuming {
+	if l.state == resuming { // entries of other lanes may be waiting for this one
 		q.reconsider(now)
 	}
 	return nil, nil
 }
 
+// insert adds an entry in the order of keys. The caller holds the lock.
 func (q *queue) insert(e *entry) {
 	at := sort.Search(len(q.entries), func(i int) bool { return q.entries[i].key > e.key })
 	q.learn(e, q.entries[at:])
@@ -136,8 +145,8 @@ func (q *queue) insert(e *entry) {
 	q.bytes += e.bytes
 }
 
-// wake makes the committer look at this time, unless it does so earlier
-// anyway. The lock has to be held.
+// wake makes the committer call take at the given time, unless it does so
+// earlier. The caller holds the lock.
 func (q *queue) wake(now, at time.Time) {
 	if q.wakeAt.IsZero() || at.Before(q.wakeAt) {
 		q.wakeAt = later(at, now)
@@ -145,25 +154,25 @@ func (q *queue) wake(now, at time.Time) {
 	}
 }
 
-// reconsider makes the committer look soon whether held entries are free. The
-// lock has to be held.
+// reconsider makes the committer check soon whether held entries may be
+// committed. The caller holds the lock.
 func (q *queue) reconsider(now time.Time) {
-	if len(q.entries) == 0 || !q.look.IsZero() {
+	if len(q.entries) == 0 || !q.recheck.IsZero() {
 		return
 	}
-	q.look = now.Add(q.pace.batch)
-	q.wake(now, q.look)
+	q.recheck = now.Add(q.pace.batch)
+	q.wake(now, q.recheck)
 }
 
-// pressed reports whether so much waits that it is committed without waiting
-// for stragglers. The lock has to be held.
+// pressed reports whether the queue is so full that entries are committed
+// without waiting for late ones. The caller holds the lock.
 func (q *queue) pressed() bool {
-	return q.records >= max(q.cutRecords, q.maxRecords/2) || q.bytes >= max(q.cutBytes, q.maxBytes/2)
+	return q.records >= max(q.batchRecords, q.maxRecords/2) || q.bytes >= max(q.batchBytes, q.maxBytes/2)
 }
 
-// take gives out the entries to commit now, up to a batch, and when to look
-// again if there are none; zero: when ready has a token. Only an entry that is
-// larger than a batch makes one that is too large.
+// take removes the entries that are committed now, at most one batch. If there
+// are none, it returns when to call it again, or zero if that is when ready has
+// a token. A batch exceeds its bounds only if it consists of one entry.
 func (q *queue) take() (batch []*entry, next time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -171,19 +180,21 @@ func (q *queue) take() (batch []*entry, next time.Time) {
 	if now.Before(q.wakeAt) && q.closed == nil {
 		return nil, q.wakeAt
 	}
-	q.look = time.Time{}
+	q.recheck = time.Time{}
 	batch = q.cut(q.gate(now))
 	if len(batch) == 0 {
 		q.wakeAt = q.next(now)
 		return nil, q.wakeAt
 	}
-	q.leave(now, batch)
+	q.afterCut(now, batch)
 	q.wakeAt = now
 	q.broadcast()
 	return batch, now
 }
 
-// cut removes the entries that pass the gate, up to a batch.
+// cut removes the entries that pass the gate, at most one batch. If an entry of
+// a lane does not pass, the later ones of that lane don't either. The caller
+// holds the lock.
 func (q *queue) cut(g gate) (batch []*entry) {
 	records, bytes := 0, 0
 	rest := q.entries[:0]
@@ -191,7 +202,7 @@ func (q *queue) cut(g gate) (batch []*entry) {
 	full := false
 	for _, e := range q.entries {
 		l := &e.stream.lane
-		over := len(batch) > 0 && (records+len(e.records) > q.cutRecords || bytes+e.bytes > q.cutBytes)
+		over := len(batch) > 0 && (records+len(e.records) > q.batchRecords || bytes+e.bytes > q.batchBytes)
 		full = full || over
 		if full || blocked[l] || !g.passes(e) {
 			blocked[l] = true
@@ -209,7 +220,7 @@ func (q *queue) cut(g gate) (batch []*entry) {
 	return batch
 }
 
-// commit notes that entries that were given out are durable.
+// commit notes that entries returned by take are durable.
 func (q *queue) commit(entries []*entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -219,8 +230,8 @@ func (q *queue) commit(entries []*entry) {
 	q.broadcast()
 }
 
-// wait blocks until everything that the lane put is durable. Once the queue is
-// closed it only returns the reason.
+// wait blocks until all entries of the lane are durable. If the queue is closed
+// before that, it returns the reason.
 func (q *queue) wait(ctx context.Context, l *lane) error {
 	for {
 		done, changed, err := q.durable(l)
@@ -235,7 +246,8 @@ func (q *queue) wait(ctx context.Context, l *lane) error {
 	}
 }
 
-// durable makes a lane's entries due if they are not durable.
+// durable reports whether all entries of a lane are durable. If they are not,
+// it makes them due, and returns a channel that is closed at the next change.
 func (q *queue) durable(l *lane) (bool, <-chan struct{}, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -248,7 +260,7 @@ func (q *queue) durable(l *lane) (bool, <-chan struct{}, error) {
 	return false, q.changed, nil
 }
 
-// close makes the queue accept nothing more, for this reason; the first reason stands.
+// close makes put return the reason from now on. Later calls have no effect.
 func (q *queue) close(reason error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -258,18 +270,20 @@ func (q *queue) close(reason error) {
 	}
 }
 
+// depth returns the queued records and their bytes.
 func (q *queue) depth() (records, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.records, q.bytes
 }
 
-// broadcast wakes everyone who waits for a change. The lock has to be held.
+// broadcast unblocks all calls of put and wait. The caller holds the lock.
 func (q *queue) broadcast() {
 	close(q.changed)
 	q.changed = make(chan struct{})
 }
 
+// signal puts a token into the channel unless it has one.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -15,62 +15,101 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ErrStopped is what streams answer once their recorder has been stopped.
+// ErrStopped is returned by streams after their recorder was stopped.
 var ErrStopped = errors.New("the recorder has been stopped")
 
-// Log is what the recorder writes, and what it goes on from.
+// Log is the log that the recorder writes to. It is also the state that the
+// recorder resumes from.
 type Log interface {
-	// Append commits the batch as a whole or not at all, and is durable when it returns. An Unavailable error says that it
-	// can't now and changed nothing; then it is asked again until it can.
+	// Append commits the batch as a whole or not at all. The batch is durable
+	// when Append returns. A [history.Unavailable] error means that nothing was
+	// changed; the recorder then retries until Append succeeds.
 	Append(ctx context.Context, b *history.Batch) error
-	// Heads yields the newest version of every object of the resource that is alive.
+	// Heads yields the newest version of every live object of the resource.
 	Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[history.Head, error]
-	// Latest returns an object's newest record, with its body.
+	// Latest returns an object's newest record, with its body. If there is
+	// none, the error is a [history.NotFound] error.
 	Latest(ctx context.Context, o history.ObjectRef) (*history.Record, error)
-	// Checkpoint returns the last one committed, or one without an RV.
+	// Checkpoint returns the last committed checkpoint. It has no RV if there
+	// is none.
 	Checkpoint(ctx context.Context, r schema.GroupResource) (history.Checkpoint, error)
-	// Gaps returns the gaps of the resources that touch the time from start to end; a zero end is no end.
+	// Gaps returns the gaps of the resources that overlap the time from start
+	// to end. A zero end means no end.
 	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
-	// Register keeps the resource's names for as long as its records.
+	// Register stores the resource's names. They are kept as long as its
+	// records.
 	Register(ctx context.Context, r history.Resource) error
 }
 
-// Options are a recorder's settings. Zero numbers stand for the defaults.
+// Options are a recorder's settings. Zero numbers mean the defaults, which the
+// comments give last.
 type Options struct {
-	Logger *slog.Logger // slog.Default when nil
-	// Now is the clock that checkpoints and gaps are dated with; time.Now when nil.
+	// Logger is slog.Default if nil.
+	Logger *slog.Logger
+	// Now is the clock for the times of checkpoints and gaps. It is time.Now if
+	// nil.
 	Now func() time.Time
-	// RedactionKey is the secret with which Secret values are hashed. Without one no stream of Secrets can be had.
+	// RedactionKey is the key of the hashes that replace redacted values. It is
+	// required for a stream of Secrets.
 	RedactionKey []byte
 
-	// Scope returns whether objects of a kind live in namespaces, and false for
-	// known if the API server serves no such kind. An empty group means any. It
-	// locates the objects that Events regard. Default: nothing is known.
+	// Scope returns whether the objects of a kind are namespaced. known is
+	// false if the API server does not serve the kind. An empty group matches
+	// any. It is used to correct the namespaces of Event targets. By default,
+	// no kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
-	// Memory is for the newest versions of objects, in bytes, which the next ones are compared with; 12 MiB.
+	// CommitDuration observes how long each transaction took, including retries.
+	// May be nil.
+	CommitDuration Observer
+	// VersionLag observes the time from the API server's write to the commit,
+	// of versions that a watch delivered and whose manager is known. The API
+	// server dates writes in whole seconds, by its own clock. May be nil.
+	VersionLag Observer
+
+	// Memory bounds the cache of last versions, in bytes. 12 MiB.
 	Memory int
 
-	QueueRecords int // accepted and not yet committed; 4096
-	QueueBytes   int // 8 MiB
-	BatchRecords int // committed at once; 512
-	BatchBytes   int // of their bodies and about 400 for each, which has to fit one transaction of the log; 2 MiB
+	// QueueRecords bounds the records that are accepted and not committed.
+	// 4096.
+	QueueRecords int
+	// QueueBytes bounds their memory, in bytes. 8 MiB.
+	QueueBytes int
+	// BatchRecords bounds the records of one commit. 512.
+	BatchRecords int
+	// BatchBytes bounds the size of one commit, which must fit into one
+	// transaction of the log: the bodies, and about 400 bytes per record. 2
+	// MiB.
+	BatchBytes int
 
-	BatchDelay time.Duration // how long the first record after silence waits for others; 5 ms
-	// SkewDelay is how long any other record waits for records of other
-	// streams that were written before it and arrive after it; 60 ms.
+	// BatchDelay is how long the first record after silence waits for others.
+	// 5 ms.
+	BatchDelay time.Duration
+	// SkewDelay is how long any other record waits for records of other streams
+	// that were written before it and arrive after it. 60 ms.
 	SkewDelay time.Duration
-	// BatchInterval is the time between commits under load, and half of what
-	// counts as silence; 200 ms.
+	// BatchInterval is the time between commits under load. Twice of it without
+	// a record count as silence. 200 ms.
 	BatchInterval time.Duration
-	IdleDelay     time.Duration // how long a checkpoint that moved without a record waits for one; 3 s
-	Retries       int           // of a commit that fails, before the recorder gives up; 5
-	RetryDelay    time.Duration // before the first retry; it doubles with each, up to 10 s; 100 ms
-	// CommitWithin is how long one commit may be under way before the recorder gives up; 1 minute.
+	// IdleDelay is how long a checkpoint that moved without a record waits for
+	// one. 3 s.
+	IdleDelay time.Duration
+	// Retries is how often a failed commit is retried before the recorder
+	// stops. 5.
+	Retries int
+	// RetryDelay is the delay before the first retry. It doubles with each one,
+	// up to 10 s. 100 ms.
+	RetryDelay time.Duration
+	// CommitWithin is the timeout of one commit. The recorder stops if it is
+	// exceeded. 1 min.
 	CommitWithin time.Duration
-	StopWithin   time.Duration // for the commits after Run's context has ended; 20 s
+	// StopWithin is the time for the last commits after the context of Run was
+	// canceled. 20 s.
+	StopWithin time.Duration
 }
 
+// withDefaults returns the options with the zero values replaced by the
+// defaults.
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -80,6 +119,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Scope == nil {
 		o.Scope = func(string, string) (bool, bool) { return false, false }
+	}
+	if o.CommitDuration == nil {
+		o.CommitDuration = discard{}
+	}
+	if o.VersionLag == nil {
+		o.VersionLag = discard{}
 	}
 	setDefault(&o.Memory, 12<<20)
 	setDefault(&o.QueueRecords, 4096)
@@ -97,54 +142,61 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// setDefault sets a value that is not positive to its default.
 func setDefault[T int | time.Duration](value *T, fallback T) {
 	if *value <= 0 {
 		*value = fallback
 	}
 }
 
-// Recorder commits what its streams accept. Its methods may be called by any goroutine.
+// Recorder commits the records of its streams. Its methods are safe for
+// concurrent use.
 type Recorder struct {
-	log    Log
-	opts   Options
-	queue  *queue
-	memory *memory
-	rules  atomic.Pointer[rulebook]
-	seed   maphash.Seed // of the hashes that tell whether something changed that counts
+	log          Log
+	opts         Options
+	queue        *queue
+	lastVersions *lastVersions
+	rules        atomic.Pointer[compiledRules]
+	seed         maphash.Seed // of the content hashes of ignore rules
 
 	batches, retries atomic.Uint64
-	refused          atomic.Pointer[error] // why the log took nothing when it was asked last; nil where it did
+	refused          atomic.Pointer[error] // of the last failed write that is being retried, nil otherwise
 	lastCommit       atomic.Int64          // in nanoseconds since 1970; 0 before the first
-	commits, lag     histogram
 
 	mu      sync.Mutex // guards streams
 	streams map[schema.GroupResource]*Stream
 }
 
-// New returns a recorder that writes to log. Its streams accept frames at once, and fill a queue that [Recorder.Run]
-// empties.
+// New returns a recorder that writes to log. Its streams accept records at once
+// and queue them until [Recorder.Run] commits them.
 func New(log Log, opts Options) *Recorder {
 	opts = opts.withDefaults()
 	r := &Recorder{
-		log: log, opts: opts, queue: newQueue(opts), memory: newMemory(opts.Memory), seed: maphash.MakeSeed(), streams: map[schema.GroupResource]*Stream{},
+		log: log, opts: opts, queue: newQueue(opts), lastVersions: newLastVersions(opts.Memory),
+		seed: maphash.MakeSeed(), streams: map[schema.GroupResource]*Stream{},
 	}
-	var none rulebook
-	none.allow(nil)
-	r.rules.Store(&none)
+	builtIn, err := compileRules(Rules{}, r.seed)
+	if err != nil {
+		panic(err) // not reached: there is nothing that could be invalid
+	}
+	r.rules.Store(builtIn)
 	return r
 }
 
-// Stream returns the sink for the frames of one resource. It registers the resource and reads its heads and checkpoint from the
-// log, once: asked again for a resource, it returns the same stream, which has learned the resource's new API version
-// and names. A stream that was cut off while it waited goes on from the log, for not all that it was told is recorded. Who
-// asks again must have stopped using the stream before.
+// Stream returns the sink for the watch events of one resource. It registers
+// the resource, and reads its heads and its checkpoint from the log.
+//
+// There is one stream per resource. Later calls return it again, with the names
+// and the API version of the given resource. If one of its records was not
+// accepted or not waited for, the stream is restored from the log first. The
+// caller must have stopped using the stream before.
 func (r *Recorder) Stream(ctx context.Context, resource history.Resource) (*Stream, error) {
-	if err := r.insist(ctx, "register", func() error { return r.log.Register(ctx, resource) }); err != nil {
+	if err := r.retry(ctx, "register", func() error { return r.log.Register(ctx, resource) }); err != nil {
 		return nil, wrap("register", resource.GroupResource(), err)
 	}
 	if s := r.stream(resource.GroupResource()); s != nil {
 		s.parser.resource = resource
-		return s, s.mend(ctx)
+		return s, s.reload(ctx)
 	}
 	s, err := newStream(ctx, r, resource)
 	if err != nil {
@@ -156,7 +208,7 @@ func (r *Recorder) Stream(ctx context.Context, resource history.Resource) (*Stre
 	return s, nil
 }
 
-// stream returns the resource's stream, nil where there is none yet.
+// stream returns the resource's stream, or nil if there is none yet.
 func (r *Recorder) stream(resource schema.GroupResource) *Stream {
 	r.mu.Lock()
 	defer r.mu.Unlock()

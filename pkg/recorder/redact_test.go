@@ -17,12 +17,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// treasure is what may be found nowhere; it does not compress into anything else.
+// treasure is the value that must not appear anywhere. No other text compresses
+// to it.
 const treasure = "hunter2-Zk3vQ9xL0pWm"
 
 func encoded(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-// secret returns a Secret's JSON with these top-level members and this last-applied configuration.
+// secret returns the JSON of a Secret with the given members and last-applied
+// configuration.
 func secret(rv, members, applied string) string {
 	annotations := ""
 	if applied != "" {
@@ -37,20 +39,21 @@ func quote(s string) string {
 	return string(b)
 }
 
+// record records versions of Secrets and returns their records.
 func record(t *testing.T, objects ...string) (*world, []*history.Record) {
 	t.Helper()
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(secrets)
 	w.feed(s, "sync", "end 1")
 	for _, object := range objects {
-		if err := s.Observe(t.Context(), frame("+", object)); err != nil {
+		if err := s.Observe(t.Context(), watchEvent("+", object)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return w, w.records(secrets)
 }
 
-func TestSecretValuesAreNowhereOnDisk(t *testing.T) {
+func TestSecret_ValuesAreNotOnDisk(t *testing.T) {
 	applied := func(doc string) string { return quote(doc) }
 	nested := `{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":` + quote(`{"data":{"p":"`+encoded(treasure)+`"}}`) + `}}}`
 	objects := []string{
@@ -91,11 +94,11 @@ func TestSecretValuesAreNowhereOnDisk(t *testing.T) {
 	}
 	w, records := record(t, all...)
 	if len(records) != len(all) {
-		t.Fatalf("%d records of %d versions", len(records), len(all))
+		t.Fatalf("got %d records, want %d", len(records), len(all))
 	}
 	for _, r := range records {
 		if !json.Valid(r.Object) || !bytes.Contains(r.Object, []byte("hmac-sha256:")) {
-			t.Errorf("version %s is recorded as %s", r.RV, r.Object)
+			t.Errorf("version %s: got %s, want valid JSON with a hash", r.RV, r.Object)
 		}
 		refuse(t, "version "+r.RV, r.Object)
 	}
@@ -105,16 +108,17 @@ func TestSecretValuesAreNowhereOnDisk(t *testing.T) {
 	searchFiles(t, w.dir)
 }
 
-// refuse fails the test where the treasure shows, in any of its forms.
+// refuse fails the test if the data contains the treasure in any form.
 func refuse(t *testing.T, where string, data []byte) {
 	t.Helper()
 	for _, form := range []string{treasure, encoded(treasure), strings.TrimRight(encoded(treasure), "="), encoded(encoded(treasure))} {
 		if bytes.Contains(data, []byte(form)) {
-			t.Errorf("%s holds %q", where, form)
+			t.Errorf("%s: got data with %q, want none", where, form)
 		}
 	}
 }
 
+// searchFiles is refuse for all files in a directory.
 func searchFiles(t *testing.T, dir string) {
 	t.Helper()
 	files := 0
@@ -128,11 +132,11 @@ func searchFiles(t *testing.T, dir string) {
 		return err
 	})
 	if err != nil || files == 0 {
-		t.Errorf("searched %d files: %v", files, err)
+		t.Errorf("got %d files and error %v, want some files", files, err)
 	}
 }
 
-func TestEqualValuesHaveEqualHashes(t *testing.T) {
+func TestHash_EqualForEqualValues(t *testing.T) {
 	_, records := record(t,
 		secret("10", `"data":{"p":"`+encoded(treasure)+`"},`, quote(`{"stringData":{"p":"`+treasure+`"}}`)),
 		secret("11", `"data":{"p":"`+encoded("another")+`"},`, ""))
@@ -144,11 +148,11 @@ func TestEqualValuesHaveEqualHashes(t *testing.T) {
 	decode(t, records[1], &second)
 	hash := first.Data["p"]
 	if len(hash) != len("hmac-sha256:")+32 || hash == second.Data["p"] {
-		t.Errorf("hashes %q and %q", hash, second.Data["p"])
+		t.Errorf("got hashes %q and %q, want two different ones of 32 digits", hash, second.Data["p"])
 	}
 	want := `{"stringData":{"p":"` + hash + `"}}`
 	if got := first.Metadata.Annotations["kubectl.kubernetes.io/last-applied-configuration"]; got != want {
-		t.Errorf("applied %s, want %s", got, want)
+		t.Errorf("last-applied configuration: got %s, want %s", got, want)
 	}
 }
 
@@ -159,54 +163,54 @@ func decode(t *testing.T, r *history.Record, into any) {
 	}
 }
 
-func TestHashesDependOnTheKey(t *testing.T) {
+func TestHash_DependsOnKey(t *testing.T) {
 	object := secret("10", `"data":{"p":"`+encoded(treasure)+`"},`, "")
 	_, one := record(t, object)
 	_, other := record(t, object)
 	if bytes.Equal(one[0].Object, other[0].Object) {
-		t.Error("two logs have the same hash for a value")
+		t.Errorf("got %s with both keys, want different hashes", one[0].Object)
 	}
 }
 
-func TestRedactionLeavesEveryOtherByte(t *testing.T) {
+func TestSecret_KeepsEveryOtherByte(t *testing.T) {
 	_, records := record(t, secret("10", `"data" : { "p" : "`+encoded(treasure)+`" , "q":"" } , "immutable": true, `, ""))
 	got := string(records[0].Object)
 	before, rest, _ := strings.Cut(got, `"hmac-sha256:`)
 	after := rest[33:]
 	if want := strings.TrimSuffix(secret("10", `"data" : { "p" : `, ""), `"type":"Opaque"}`); before != want {
-		t.Errorf("before the value\n\t%s\nwant\n\t%s", before, want)
+		t.Errorf("before the value: got\n\t%s\nwant\n\t%s", before, want)
 	}
 	if !strings.HasPrefix(after, ` , "q":"hmac-sha256:`) || !strings.HasSuffix(after, ` } , "immutable": true, "type":"Opaque"}`) {
-		t.Errorf("behind the value\n\t%s", after)
+		t.Errorf("after the value: got\n\t%s\nwant the bytes of the Secret", after)
 	}
 }
 
-func TestUnreadableConfigurationIsLoggedWithoutItsContent(t *testing.T) {
+func TestSecret_LogsUnreadableLastAppliedWithoutContent(t *testing.T) {
 	var logged bytes.Buffer
 	w := open(t, recorder.Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))}, nil)
 	s := w.stream(secrets)
 	w.feed(s, "sync")
-	if err := s.Observe(t.Context(), frame("+", secret("10", "", quote("{"+treasure)))); err != nil {
+	if err := s.Observe(t.Context(), watchEvent("+", secret("10", "", quote("{"+treasure)))); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(logged.String(), "level=ERROR") || !strings.Contains(logged.String(), "name=s") {
-		t.Errorf("logged %q", logged.String())
+		t.Errorf("got log %q, want an error that names the Secret", logged.String())
 	}
 	refuse(t, "the log", logged.Bytes())
 }
 
-func TestBrokenSecretIsRefusedWithoutItsContent(t *testing.T) {
+func TestSecret_ErrorDoesNotQuoteContent(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	s := w.stream(secrets)
 	w.feed(s, "sync")
-	err := s.Observe(t.Context(), frame("+", `{"metadata":{"name":"s","uid":"u"},"data":{"p":"`+treasure+`"`))
+	err := s.Observe(t.Context(), watchEvent("+", `{"metadata":{"name":"s","uid":"u"},"data":{"p":"`+treasure+`"`))
 	if err == nil {
-		t.Fatal("half a Secret is taken")
+		t.Fatal("truncated Secret: got no error, want one")
 	}
 	refuse(t, "the error", []byte(err.Error()))
 }
 
-func TestNoSecretsWithoutAKey(t *testing.T) {
+func TestSecret_RequiresKey(t *testing.T) {
 	log, err := store.Open(t.TempDir(), store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -214,9 +218,9 @@ func TestNoSecretsWithoutAKey(t *testing.T) {
 	defer func() { _ = log.Close() }()
 	r := recorder.New(log, recorder.Options{})
 	if _, err := r.Stream(t.Context(), secrets); err == nil {
-		t.Error("secrets would be hashed without a key")
+		t.Error("stream of Secrets without a key: got no error, want one")
 	}
 	if _, err := r.Stream(t.Context(), pods); err != nil {
-		t.Errorf("pods need no key: %v", err)
+		t.Errorf("stream of pods without a key: got %v, want no error", err)
 	}
 }

@@ -2,177 +2,150 @@ package recorder
 
 import (
 	"errors"
-	"fmt"
 	"hash/maphash"
-	"regexp"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 )
 
-// Rules say what is hidden besides the values of Secrets, and what is left out. Without rules everything is recorded as it
-// is. Resources that are left out as a whole are not the recorder's business: nobody watches them.
+// Rules say which values are redacted in addition to those of Secrets, and
+// which versions are ignored. The zero value ignores nothing.
+//
+// Resources that are ignored as a whole are not watched, so the recorder has no
+// rule for them.
 type Rules struct {
 	Redact []Redaction
 	Ignore []history.IgnoreRule
-	// SecretAnnotations are the keys of annotations whose values are stored of
-	// Secrets. [DefaultSecretAnnotations] if nil.
+	// SecretAnnotations are the keys of annotations whose values are stored in
+	// Secrets. Nil means [DefaultSecretAnnotations].
 	SecretAnnotations []string
 }
 
-// Redaction replaces the values at the paths by keyed hashes, in the objects of one resource and in their last-applied
-// configurations. With Names, regular expressions, it does so only where one of them matches the name of what a path's
-// last [*] stands for.
-type Redaction struct {
-	Resource schema.GroupResource
-	Paths    []string
-	Names    []string
-}
+// Redaction replaces the values at paths by keyed hashes, in the objects of one
+// resource and in the copies of them that annotations contain.
+type Redaction = redact.Rule
 
-// CheckRedacted tells what is wrong with a path that is to be redacted in a resource's objects: it is no path, or what an
-// object is known by would go.
+// CheckRedacted returns an error if a path can't be redacted in the objects of
+// a resource. It must be a valid path, and must not identify objects.
 func CheckRedacted(resource schema.GroupResource, path string) error {
-	p, err := rawjson.ParsePath(path)
-	if err != nil {
-		return err
-	}
-	metadata := p.Field(0) == "metadata"
-	switch field := p.Field(0); {
-	case field == "kind", field == "apiVersion",
-		metadata && p.Field(1) != "annotations" && p.Field(1) != "labels",
-		resource.Resource == "events" && (field == "involvedObject" || field == "regarding"):
-		return fmt.Errorf("%q: objects are told apart by this; of metadata, only annotations and labels can be redacted", path)
-	case resource.String() == "secrets" && !metadata:
-		return fmt.Errorf("%q: every value of a Secret is redacted anyway", path)
-	}
-	return nil
+	return redact.CheckPath(resource, path)
 }
 
 // CheckSecretAnnotation returns an error if a key can't be one of
 // [Rules].SecretAnnotations.
-func CheckSecretAnnotation(key string) error {
-	if problems := validation.IsQualifiedName(key); len(problems) > 0 {
-		return fmt.Errorf("%q: %s", key, problems[0])
-	}
-	if key == lastApplied {
-		return fmt.Errorf("%q: holds the values of the Secret", key)
-	}
-	return nil
-}
+func CheckSecretAnnotation(key string) error { return redact.CheckSecretAnnotation(key) }
 
-// CheckIgnored tells what is wrong with a path whose changes are to be left out.
+// DefaultSecretAnnotations returns the keys of annotations whose values are
+// stored in Secrets by default.
+func DefaultSecretAnnotations() []string { return redact.DefaultSecretAnnotations() }
+
+// CheckIgnored returns an error if the changes at a path can't be ignored.
 func CheckIgnored(path string) error {
 	_, err := rawjson.ParsePath(path)
 	return err
 }
 
-// SetRules replaces the recorder's rules: they hold for every frame that a stream takes from now on. What is recorded stays as
-// it is.
+// SetRules replaces the recorder's rules. They apply to every watch event that
+// a stream observes from now on. Recorded versions don't change. If the rules
+// are rejected, the current ones stay in force.
 func (r *Recorder) SetRules(rules Rules) error {
-	book, err := newRulebook(rules, r.opts.RedactionKey, r.seed)
+	if len(rules.Redact) > 0 && len(r.opts.RedactionKey) == 0 {
+		return errors.New("compile rules: no key to hash redacted values with")
+	}
+	compiled, err := compileRules(rules, r.seed)
 	if err != nil {
 		return err
 	}
-	r.rules.Store(book)
+	r.rules.Store(compiled)
 	return nil
 }
 
-// rulebook holds rules that are ready to be applied. It is never written.
-type rulebook struct {
-	key        []byte
+// compiledRules are the rules for all resources. They are immutable.
+type compiledRules struct {
+	redact     *redact.Rules
 	seed       maphash.Seed
-	allowed    map[string]bool // keys of annotations whose values are stored of Secrets
-	redact     map[schema.GroupResource][]rawjson.Selector
-	namespaces map[schema.GroupResource][]string
-	changes    map[schema.GroupResource][]rawjson.Selector
+	namespaces map[schema.GroupResource][]string           // whose versions are ignored
+	changes    map[schema.GroupResource][]rawjson.Selector // that are ignored
 }
 
-func newRulebook(rules Rules, key []byte, seed maphash.Seed) (*rulebook, error) {
-	b := &rulebook{
-		key: key, seed: seed, redact: map[schema.GroupResource][]rawjson.Selector{},
+// compileRules checks the rules and prepares them to be applied.
+//
+// seed is that of the content hashes. It must not change while the recorder
+// runs, because heads store them.
+func compileRules(rules Rules, seed maphash.Seed) (*compiledRules, error) {
+	redactRules, err := redact.Compile(rules.Redact, rules.SecretAnnotations)
+	if err != nil {
+		return nil, err
+	}
+	c := &compiledRules{
+		redact: redactRules, seed: seed,
 		namespaces: map[schema.GroupResource][]string{}, changes: map[schema.GroupResource][]rawjson.Selector{},
 	}
-	if len(rules.Redact) > 0 && len(key) == 0 {
-		return nil, errors.New("there is no key to hash redacted values with")
-	}
-	for _, key := range rules.SecretAnnotations {
-		if err := CheckSecretAnnotation(key); err != nil {
-			return nil, history.Errorf(history.Invalid, "annotation of Secrets: %v", err)
-		}
-	}
-	b.allow(rules.SecretAnnotations)
-	for _, rule := range rules.Redact {
-		for _, path := range rule.Paths {
-			if err := CheckRedacted(rule.Resource, path); err != nil {
-				return nil, history.Errorf(history.Invalid, "redact %s: %v", rule.Resource, err)
-			}
-		}
-		selectors, err := selectors(rule.Paths, rule.Names)
-		if err != nil {
-			return nil, history.Errorf(history.Invalid, "redact %s: %v", rule.Resource, err)
-		}
-		b.redact[rule.Resource] = append(b.redact[rule.Resource], selectors...)
-	}
 	for _, rule := range rules.Ignore {
-		selectors, err := selectors(rule.Changes, nil)
-		if err != nil {
-			return nil, history.Errorf(history.Invalid, "ignore changes of %s: %v", rule.Resource, err)
+		c.namespaces[rule.Resource] = append(c.namespaces[rule.Resource], rule.Namespaces...)
+		for _, text := range rule.Changes {
+			path, err := rawjson.ParsePath(text)
+			if err != nil {
+				return nil, history.Errorf(history.Invalid, "ignore changes of %s: %v", rule.Resource, err)
+			}
+			c.changes[rule.Resource] = append(c.changes[rule.Resource], rawjson.Selector{Path: path})
 		}
-		b.namespaces[rule.Resource] = append(b.namespaces[rule.Resource], rule.Namespaces...)
-		b.changes[rule.Resource] = append(b.changes[rule.Resource], selectors...)
 	}
-	return b, nil
+	return c, nil
 }
 
-// allow sets the keys of annotations whose values are stored of Secrets; the
-// default ones if keys is nil.
-func (b *rulebook) allow(keys []string) {
-	if keys == nil {
-		keys = DefaultSecretAnnotations()
-	}
-	b.allowed = make(map[string]bool, len(keys))
-	for _, key := range keys {
-		b.allowed[key] = true
-	}
+// ignoreRules are the rules of one resource for ignoring versions. They are
+// immutable.
+type ignoreRules struct {
+	compiled   *compiledRules // that they are a part of
+	namespaces []string
+	// changes are the selectors of changes that are ignored, followed by that
+	// of the resourceVersion. The slice is empty if there are no such rules.
+	changes []rawjson.Selector
 }
 
-func selectors(paths, names []string) ([]rawjson.Selector, error) {
-	var all []rawjson.Selector
-	var patterns []*regexp.Regexp
-	for _, name := range names {
-		pattern, err := regexp.Compile(name)
-		if err != nil {
-			return nil, err
-		}
-		patterns = append(patterns, pattern)
+// ignore returns the ignore rules of one resource.
+func (c *compiledRules) ignore(resource schema.GroupResource) *ignoreRules {
+	rules := &ignoreRules{
+		compiled: c, changes: c.changes[resource],
+		namespaces: slices.Concat(c.namespaces[resource], c.namespaces[schema.GroupResource{}]),
 	}
-	for _, text := range paths {
-		path, err := rawjson.ParsePath(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, rawjson.Selector{Path: path, Names: patterns})
+	if len(rules.changes) > 0 {
+		rules.changes = append(slices.Clip(rules.changes), rawjson.Selector{Path: rawjson.MustParsePath("metadata.resourceVersion")})
 	}
-	return all, nil
+	return rules
 }
 
-// of returns the rules for one resource.
-func (b *rulebook) of(resource schema.GroupResource) *ruleset {
-	set := &ruleset{
-		book: b, redactor: redactor{key: b.key}, seed: b.seed, redact: b.redact[resource], changes: b.changes[resource],
-		namespaces: slices.Concat(b.namespaces[resource], b.namespaces[schema.GroupResource{}]),
-		events:     history.IsEventResource(resource),
-		allowed:    b.allowed,
+// ignoresNamespace reports whether the versions in a namespace are ignored.
+func (r *ignoreRules) ignoresNamespace(namespace string) bool {
+	return namespace != "" && slices.Contains(r.namespaces, namespace)
+}
+
+// contentHash hashes the content of an object whose changes count. It returns 0
+// if all changes count. Two versions with the same hash differ only in ignored
+// fields. A field that is added or removed counts as a change.
+func (r *ignoreRules) contentHash(object []byte) uint64 {
+	if len(r.changes) == 0 {
+		return 0
 	}
-	if len(set.redact) > 0 {
-		set.redact = append(slices.Clip(set.redact), mustSelect(`metadata.annotations["`+lastApplied+`"]`), mustSelect("metadata.annotations[*]"))
+	var h maphash.Hash
+	h.SetSeed(r.compiled.seed)
+	for _, s := range r.changes { // hashes under other rules differ
+		_, _ = h.WriteString(s.String() + "\n")
 	}
-	if len(set.changes) > 0 {
-		set.changes = append(slices.Clip(set.changes), mustSelect("metadata.resourceVersion"))
+	from := 0
+	err := rawjson.Find(object, r.changes, func(scan *rawjson.Scanner, _ int) {
+		_, _ = h.Write(object[from:scan.Offset()])
+		scan.Skip()
+		from = scan.Offset()
+	})
+	if err != nil {
+		return 0
 	}
-	return set
+	_, _ = h.Write(object[from:])
+	return max(h.Sum64(), 1)
 }

@@ -10,60 +10,82 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 )
 
-// errUnsynced keeps a checkpoint from moving on behind which nothing is known.
-var errUnsynced = errors.New("a full sync has to come first")
+// errNotListed is the error of a stream that is used before its first list. It
+// keeps the checkpoint from moving past changes that were never observed.
+var errNotListed = errors.New("a complete list is required first")
 
-// Stream turns the frames of one resource into records. It is used by one goroutine at a time. A method returns when what
-// it was told is accepted, not yet committed; after an error the stream has ended, for what it was told is not recorded.
+// Stream turns the watch events of one resource into records. It is the sink of
+// the resource's watcher. One goroutine at a time may use it.
+//
+// A method returns after its records are queued, not after they are committed.
+// After an error other than [history.Invalid], the argument is not recorded, and
+// the stream must not be used until [Recorder.Stream] has returned it again.
 type Stream struct {
 	recorder *Recorder
 	parser   parser
 	resource schema.GroupResource
 
-	heads    map[objectKey]head
-	rv       string // of the last checkpoint that was accepted; "" where there is none to resume from
-	syncing  bool
-	round    uint32    // number of the sync, which heads are marked with once they are seen in it
-	since    time.Time // without an rv: up to when everything is recorded; zero where nothing ever was
-	gaps     ledger
-	received time.Time // when the last frame, bookmark or end of a sync was, or when the watch was last known to be alive
-	asked    time.Time // when the state of the next sync was asked for; zero: that is not known
-	behind   time.Time // up to when everything is known while the past is read; zero: as it happens
-	lane     lane      // the queue's
-	cut      bool      // something was not accepted, or not waited for: what is above may be ahead of what will be in the log
+	heads         map[objectKey]head
+	rv            string    // of the last checkpoint that was accepted; "" if a list is due
+	listing       bool      // between BeginList and EndList or AbortList
+	listRequested time.Time // when the next list was requested; zero if it is not known
+	syncGen       uint32    // number of the list; a head has the number of the last list that returned it
 
-	committed [history.Delete + 1]atomic.Uint64
-	known     atomic.Uint64 // repeated and skipped
+	gaps       gap.Track
+	gapsOpened gapCounter
+	// gapStart is when the complete recording ended while a gap is open. It is
+	// zero if no gap is open, or if the recording was never complete.
+	gapStart time.Time
+	// received is when the last event, bookmark or end of a list was received, or
+	// when the watch was last known to be alive, whichever is later.
+	received time.Time
+	// catchingUpSince is the time of the checkpoint that the watch or the list
+	// began with, until it has caught up. It is zero afterwards.
+	catchingUpSince time.Time
 
-	ignoredNamespace, ignoredChange atomic.Uint64 // left out by a rule
+	lane lane // of the queue
+	// interrupted means that something was not accepted, or its commit was not
+	// waited for. The fields above may be ahead of the log.
+	interrupted bool
+
+	// The counters below are read by other goroutines.
+
+	committed  [history.Delete + 1]atomic.Uint64 // records, by verb
+	duplicates atomic.Uint64                     // versions that were recorded already
+
+	ignoredNamespace, ignoredChange atomic.Uint64 // versions that a rule ignores
 
 	alive        atomic.Int64
-	syncs        atomic.Uint64
-	checkpointed atomic.Int64 // when the last checkpoint committed was received, in nanoseconds since 1970; 0: there is none
+	lists        atomic.Uint64
+	checkpointed atomic.Int64 // time of the last committed checkpoint, in nanoseconds since 1970; 0 if there is none
 }
 
+// objectKey identifies a live object within its resource. The namespace is
+// empty for cluster-scoped objects.
 type objectKey struct{ namespace, name string }
 
-// head is the newest version of an object that is alive.
+// head is the newest version of a live object. A stream holds one for each live
+// object, so it is kept small.
 type head struct {
-	uid     string
-	rv      string
-	writers []uint64
-	content uint64 // that of its version; 0 where that is not known, or all of it counts
-	round   uint32
-	newest  uint32 // second of the newest entry that the object ever had in managedFields; 0 if it is not known, as after a restart
+	uid           string
+	rv            string
+	managedHashes []uint64
+	contentHash   uint64 // see version; 0 if it is not known or all changes count
+	syncGen       uint32 // of the sync that observed the object last
+	newest        uint32 // second of the newest managed entry that the object ever had; 0 if it is not known, as after a restart
 }
 
+// newStream returns a stream with the state of the log.
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
-	s := &Stream{
-		recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{},
-		parser: newParser(resource, r.opts.RedactionKey, r.opts.Scope),
-	}
-	if s.parser.secrets != nil && len(r.opts.RedactionKey) == 0 {
-		return nil, wrap("record", s.resource, errors.New("there is no key to hash secret values with"))
+	s := &Stream{recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{}, gaps: gap.NewTrack(resource.GroupResource())}
+	var err error
+	if s.parser, err = newParser(resource, r.opts); err != nil {
+		return nil, wrap("record", s.resource, err)
 	}
 	if err := s.load(ctx); err != nil {
 		return nil, err
@@ -71,100 +93,108 @@ func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*St
 	return s, nil
 }
 
-// load takes up what the log holds of the resource. All that the stream accepted has to be in it.
+// load reads the resource's state from the log. All records of the stream must
+// be committed.
 func (s *Stream) load(ctx context.Context) error {
 	checkpoint, err := s.recorder.log.Checkpoint(ctx, s.resource)
 	if err != nil {
 		return wrap("read the checkpoint of", s.resource, err)
 	}
-	s.rv, s.syncing, s.since, s.gaps.open = checkpoint.RV, false, time.Time{}, nil
+	s.rv, s.listing = checkpoint.RV, false
 	if s.rv != "" {
-		s.behind = checkpoint.Time
+		s.catchingUpSince = checkpoint.Time
 		s.checkpointed.Store(checkpoint.Time.UnixNano())
 	}
-	if err := s.resumeGap(ctx); err != nil {
+	if err := s.loadGaps(ctx); err != nil {
 		return err
 	}
 	for _, h := range s.heads {
-		s.recorder.memory.forget(h.uid)
+		s.recorder.lastVersions.remove(h.uid)
 	}
 	clear(s.heads)
 	for h, err := range s.recorder.log.Heads(ctx, s.resource) {
 		if err != nil {
 			return wrap("read the heads of", s.resource, err)
 		}
-		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, writers: h.ManagedHashes}
+		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, managedHashes: h.ManagedHashes}
 	}
 	uids := make([]types.UID, 0, len(s.heads))
 	for _, h := range s.heads {
 		uids = append(uids, types.UID(h.uid))
 	}
-	s.recorder.queue.know(uids...)
+	s.recorder.queue.setLive(true, uids...)
 	s.alive.Store(int64(len(s.heads)))
-	s.cut = false
+	s.interrupted = false
 	s.recorder.queue.open(&s.lane, s.parser.resource, s.rv)
 	return nil
 }
 
-// mend lets a stream that was cut off go on from the log.
-func (s *Stream) mend(ctx context.Context) error {
-	if !s.cut {
+// reload restores a stream from the log if one of its entries was not accepted
+// or not waited for.
+func (s *Stream) reload(ctx context.Context) error {
+	if !s.interrupted {
 		return nil
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := s.flush(ctx); err != nil {
 		return err
 	}
 	return s.load(ctx)
 }
 
-// Checkpoint returns the resourceVersion to watch from, or "" where only a sync leads on: before the first one has
-// ended, and from the beginning of any other to its end, which outlasts crashes.
+// Checkpoint returns the resourceVersion to resume from. It returns "" if a list
+// is required: before the first list has ended, and between the beginning and the
+// end of any other list, also across crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe takes one frame. A version that is recorded already is skipped, and moves no checkpoint: it may be an old one. A frame
-// that can't be read is a [history.Invalid] error, after which the stream is as it was.
-func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
-	if !s.syncing && s.rv == "" {
-		return wrap("record", s.resource, errUnsynced)
+// Observe accepts one watch event. A version that is recorded already is skipped,
+// and does not move the checkpoint, because it may be an old one. If the event
+// can't be read, Observe returns a [history.Invalid] error and changes nothing.
+func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
+	if !s.listing && s.rv == "" {
+		return wrap("record", s.resource, errNotListed)
 	}
-	s.follow()
+	// 1. Parse the object, with hidden values redacted.
+	s.reloadRules()
 	s.receive()
-	v, err := s.parser.parse(f.Object, func(id identity) []byte { return s.previous(ctx, id, f.Type) })
+	v, err := s.parser.parse(event.Object, func(id redact.Identity) []byte { return s.previous(ctx, id, event.Type) })
 	if err != nil {
-		return history.Errorf(history.Invalid, "read a frame of %s: %v", s.resource, err)
+		return history.Errorf(history.Invalid, "read an object of %s: %v", s.resource, err)
 	}
 	if v.opaque {
-		s.recorder.opts.Logger.ErrorContext(ctx, "a last-applied configuration that has to be redacted can't be read and is hashed as a whole",
+		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed as a whole",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
 	}
-	again, err := s.repeated(ctx, v, f.Type)
+	// 2. Skip versions that are recorded already, or that a rule ignores.
+	repeated, err := s.isRepeated(ctx, v, event.Type)
 	if err != nil {
 		return wrap("record", s.resource, err)
 	}
-	if again {
-		s.known.Add(1)
+	if repeated {
+		s.duplicates.Add(1)
 		return nil
 	}
-	if s.omits(v, f.Type) {
-		s.recorder.queue.pass(v.uid, f.Type)
+	if s.applyIgnoreRules(v, event.Type) {
+		s.recorder.queue.setLive(event.Type != history.Deleted, v.uid)
 		return s.accept(ctx, nil, nil, v.rv)
 	}
+	// 3. Turn the version into records, and queue them with the checkpoint.
 	var records []*history.Record
-	switch f.Type {
+	switch event.Type {
 	case history.Added, history.Modified:
-		records, err = s.alter(ctx, v, f.Type)
+		records, err = s.recordVersion(ctx, v, event.Type)
 	case history.Deleted:
-		records = s.remove(v)
+		records = s.recordDeletion(v)
 	default:
-		err = fmt.Errorf("a frame of type %s", f.Type)
+		err = fmt.Errorf("unknown type %s of a watch event", event.Type)
 	}
 	if err != nil {
 		return wrap("record", s.resource, err)
 	}
 	if len(records) == 0 {
-		s.known.Add(1)
+		s.duplicates.Add(1)
 		return nil
 	}
+	// Only an observed creation waits for its causes. Others are not in order.
 	var causes []cause
 	if last := records[len(records)-1]; last.Verb == history.Create && !last.Initial && last.InferredSince.IsZero() {
 		causes = v.causes()
@@ -172,17 +202,44 @@ func (s *Stream) Observe(ctx context.Context, f history.WatchEvent) error {
 	return s.accept(ctx, records, causes, v.rv)
 }
 
-// alter records that an object has a version, unless the log has it.
-func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEventType) ([]*history.Record, error) {
+// isRepeated reports whether a version that a watch delivers was recorded
+// before.
+//
+// A watch repeats versions after another API server took over that lags behind,
+// or one that ignores the resourceVersion to resume from. A sync may lead back
+// in time, because etcd may have been restored from a backup.
+//
+// A resourceVersion that is not newer than the checkpoint's proves nothing by
+// itself: some servers count resourceVersions per object. So the heads and the
+// log decide.
+func (s *Stream) isRepeated(ctx context.Context, v *version, event history.WatchEventType) (bool, error) {
+	if s.listing || event == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
+		return false, nil
+	}
+	key := objectKey{v.namespace, v.name}
+	if h, known := s.heads[key]; known && h.uid == string(v.uid) {
+		return v.rv == h.rv || history.Older(v.rv, h.rv), nil
+	}
+	_, err := s.latest(ctx, key, head{uid: string(v.uid)})
+	if history.CodeOf(err) == history.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// recordVersion returns the records of a version that exists: a creation or an
+// update. If an earlier object had the same name, its inferred deletion comes
+// first. recordVersion returns none if the version is the head.
+func (s *Stream) recordVersion(ctx context.Context, v *version, event history.WatchEventType) ([]*history.Record, error) {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	var records []*history.Record
 	var record *history.Record
 	switch {
 	case known && h.uid == string(v.uid) && h.rv == v.rv:
-		h.round = s.round
-		if len(h.writers) == 0 { // a repair rebuilds heads without them
-			h.writers = fingerprints(v.writers)
+		h.syncGen = s.syncGen
+		if len(h.managedHashes) == 0 { // a repair restores heads without hashes
+			h.managedHashes = managedHashes(v.entries)
 		}
 		s.heads[key] = h
 		return nil, nil
@@ -200,69 +257,76 @@ func (s *Stream) alter(ctx context.Context, v *version, frame history.WatchEvent
 			}
 			records = append(records, deletion)
 		}
-		record = s.create(v, frame)
+		record = s.recordCreation(v, event)
 	}
-	bound(record)
+	truncate(record)
 	s.heads[key] = s.head(v, h, record.ManagedHashes)
 	s.alive.Store(int64(len(s.heads)))
 	return append(records, record), nil
 }
 
-// head returns the head of a version that follows another one, perhaps of an
-// earlier object of the name.
-func (s *Stream) head(v *version, last head, writers []uint64) head {
-	h := head{uid: string(v.uid), rv: v.rv, writers: writers, newest: newestSecond(v.writers), content: v.content, round: s.round}
+// head returns the head of a version. last is the previous head of its name,
+// which may be of an earlier object.
+func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
+	h := head{
+		uid: string(v.uid), rv: v.rv, managedHashes: managedHashes, newest: newestSecond(v.entries), contentHash: v.contentHash, syncGen: s.syncGen,
+	}
 	if last.uid == h.uid {
 		h.newest = max(h.newest, last.newest)
 	}
 	return h
 }
 
-// create records an object's first version. A watch reports a creation as added: any other frame tells that the creation was
-// not seen.
-func (s *Stream) create(v *version, frame history.WatchEventType) *history.Record {
+// recordCreation returns the record of an object's first version. A watch
+// reports a creation as Added. After any other watch event, the creation was
+// not observed.
+func (s *Stream) recordCreation(v *version, event history.WatchEventType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
-	case !s.since.IsZero() && !v.existed(s.since):
-		record.InferredSince = s.since
-	case s.syncing, frame != history.Added:
+	// In a sync after a gap, the object was created in the gap unless it is
+	// older.
+	case !s.gapStart.IsZero() && !v.createdBefore(s.gapStart):
+		record.InferredSince = s.gapStart
+	case s.listing, event != history.Added:
 		record.Initial = true
 	}
-	record.Managers = creators(v.writers, record.Initial || !record.InferredSince.IsZero())
-	tell(record, nil)
-	if !s.syncing { // a sync would fill the memory with whatever came last
-		s.hold(record, v, lastVersion{})
+	record.Managers = creators(v.entries, record.Initial || !record.InferredSince.IsZero())
+	summarize(record, nil)
+	if !s.listing { // a sync would evict the objects that change
+		s.cacheVersion(record, v, lastVersion{})
 	}
 	return record
 }
 
-// remove records a deletion that a watch reported, unless the log knows that this incarnation is gone.
-func (s *Stream) remove(v *version) []*history.Record {
+// recordDeletion returns the record of a deletion that a watch reported. It
+// returns none if the deletion of this incarnation is recorded already.
+func (s *Stream) recordDeletion(v *version) []*history.Record {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	if !known || h.uid != string(v.uid) {
 		return nil
 	}
 	record := s.parser.record(v, history.Delete)
-	record.Before = s.recorder.memory.recall(h.uid).object
-	record.Managers = attribution{entries: v.writers, before: h.writers, floor: h.newest}.attribute(false)
-	tell(record, nil)
-	bound(record)
+	record.Before = s.recorder.lastVersions.get(h.uid).object
+	record.Managers = attribution{entries: v.entries, before: h.managedHashes, floor: h.newest}.managers(false)
+	summarize(record, nil)
+	truncate(record)
 	s.forget(key)
 	return []*history.Record{record}
 }
 
+// forget removes the head of a deleted object.
 func (s *Stream) forget(key objectKey) {
-	s.recorder.memory.forget(s.heads[key].uid)
+	s.recorder.lastVersions.remove(s.heads[key].uid)
 	delete(s.heads, key)
 	s.alive.Store(int64(len(s.heads)))
 }
 
-// accept queues the records together with the checkpoint that they lead to,
-// unless a sync is running. causes are those of the created object, if any.
+// accept queues the records, together with the checkpoint of rv unless a sync
+// is running. causes are those of the created object, if any.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
 	e := entry{stream: s, records: records, causes: causes, rv: rv}
-	if !s.syncing && rv != s.rv && !history.Older(rv, s.rv) {
+	if !s.listing && rv != s.rv && !history.Older(rv, s.rv) {
 		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0
 		s.rv = rv
 	}
@@ -272,42 +336,48 @@ func (s *Stream) accept(ctx context.Context, records []*history.Record, causes [
 	return s.put(ctx, e)
 }
 
+// put queues an entry. It blocks while the queue is full.
 func (s *Stream) put(ctx context.Context, e entry) error {
 	if err := s.recorder.queue.put(ctx, &e); err != nil {
-		s.cut = true
+		s.interrupted = true
 		return wrap("record", s.resource, err)
 	}
 	return nil
 }
 
-// checkpoint is dated when everything up to rv had been received, or earlier.
+// checkpoint returns a checkpoint at rv. Its time is no later than the receipt of
+// the last change up to rv. While the stream is catching up, that is the time of
+// the checkpoint that it began with.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	at := s.received
-	if !s.behind.IsZero() && s.behind.Before(at) {
-		at = s.behind
+	if !s.catchingUpSince.IsZero() && s.catchingUpSince.Before(at) {
+		at = s.catchingUpSince
 	}
 	return &history.Checkpoint{Group: s.resource.Group, Resource: s.resource.Resource, RV: rv, Time: at}
 }
 
-// Bookmark takes a resourceVersion up to which nothing else happened. It is committed with the next record, or after a while.
+// Bookmark moves the checkpoint to a resourceVersion without a record. The
+// checkpoint is committed with the next record, or after IdleDelay. A bookmark of
+// a server that lags is ignored.
 func (s *Stream) Bookmark(ctx context.Context, rv string) error {
-	if !s.syncing && s.rv == "" {
-		return wrap("record", s.resource, errUnsynced)
+	if !s.listing && s.rv == "" {
+		return wrap("record", s.resource, errNotListed)
 	}
-	if !s.syncing && history.Older(rv, s.rv) { // of a server that lags behind
+	if !s.listing && history.Older(rv, s.rv) { // the server lags
 		return nil
 	}
 	s.receive()
-	if !s.syncing {
-		s.catchUp()
+	if !s.listing {
+		s.caughtUp()
 	}
 	return s.accept(ctx, nil, nil, rv)
 }
 
-// Alive says that all that the API server had sent by then was observed. What
-// a gap after that begins with is no older.
+// Alive dates the checkpoint at this time: every change that the API server had
+// sent by then was observed. A later gap begins no earlier. It has no effect
+// while a list is running or the stream is catching up.
 func (s *Stream) Alive(ctx context.Context, at time.Time) error {
-	if s.syncing || s.rv == "" || !s.behind.IsZero() || !at.After(s.received) {
+	if s.listing || s.rv == "" || !s.catchingUpSince.IsZero() || !at.After(s.received) {
 		return nil
 	}
 	s.received = at.UTC()

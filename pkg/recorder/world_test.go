@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 	"github.com/watchhistory/watchhistory/pkg/store"
@@ -27,19 +28,23 @@ var (
 	nodes   = history.Resource{Version: "v1", Plural: "nodes", Kind: "Node", Singular: "node"}
 )
 
-// world is a log with a recorder at work on it, which can be stopped and started again.
+// world is a log with a running recorder, which can be stopped and started
+// again.
 type world struct {
 	t    *testing.T
 	dir  string
 	opts recorder.Options
-	wrap func(recorder.Log) recorder.Log // puts faults between the recorder and its log; nil for none
-	now  func() time.Time                // the log's clock; nil for the system's
+	wrap func(recorder.Log) recorder.Log // injects faults into the log; nil for none
+	now  func() time.Time                // clock of the log; the system's clock if nil
+
+	cause gap.Cause // of the lists that feed begins
 
 	store *store.Store
 	*recorder.Recorder
 	stop func() error
 }
 
+// open starts a recorder on a new log. The test stops it in its cleanup.
 func open(t *testing.T, opts recorder.Options, wrap func(recorder.Log) recorder.Log) *world {
 	t.Helper()
 	if opts.Logger == nil {
@@ -77,7 +82,8 @@ func (w *world) start() {
 	}
 }
 
-// close stops the recorder, which commits what it accepted, and closes the log.
+// close stops the recorder, which commits the accepted records, and closes the
+// log.
 func (w *world) close() error {
 	return errors.Join(w.stop(), w.store.Close())
 }
@@ -99,7 +105,8 @@ func (w *world) stream(r history.Resource) *recorder.Stream {
 	return s
 }
 
-// records stops the recorder and returns all that the log holds of the resource, with bodies; then it starts again.
+// records restarts the recorder, so that everything is committed. It returns
+// all records of the resource with their bodies.
 func (w *world) records(r history.Resource) []*history.Record {
 	w.t.Helper()
 	w.restart()
@@ -115,7 +122,8 @@ func (w *world) records(r history.Resource) []*history.Record {
 	return all
 }
 
-// feed tells a stream what the steps say: "sync", "end RV", "abort", "bookmark RV", and frames: "+", "~" or "-" and name/uid@rv.
+// feed makes the calls of the steps: "sync", "end RV", "abort", "bookmark RV",
+// and watch events, as "+", "~" or "-" and name/uid@rv.
 func (w *world) feed(s *recorder.Stream, steps ...string) {
 	w.t.Helper()
 	for _, step := range steps {
@@ -130,31 +138,34 @@ func (w *world) tell(s *recorder.Stream, step string) error {
 	word, rest, _ := strings.Cut(step, " ")
 	switch word {
 	case "sync":
-		return s.BeginSync(ctx)
+		return s.BeginList(ctx, w.cause)
 	case "end":
-		return s.EndSync(ctx, rest)
+		return s.EndList(ctx, rest)
 	case "abort":
-		s.AbortSync()
+		s.AbortList()
 		return nil
 	case "bookmark":
 		return s.Bookmark(ctx, rest)
 	}
 	name, rest, _ := strings.Cut(word[1:], "/")
 	uid, rv, _ := strings.Cut(rest, "@")
-	return s.Observe(ctx, frame(word[:1], pod(name, uid, rv)))
+	return s.Observe(ctx, watchEvent(word[:1], pod(name, uid, rv)))
 }
 
-func frame(sign, object string) history.WatchEvent {
+// watchEvent returns a watch event: added for "+", modified for "~", deleted for
+// "-".
+func watchEvent(sign, object string) history.WatchEvent {
 	types := map[string]history.WatchEventType{"+": history.Added, "~": history.Modified, "-": history.Deleted}
 	return history.WatchEvent{Type: types[sign], Object: []byte(object)}
 }
 
+// pod returns the JSON of a pod. Its node name depends on its resourceVersion.
 func pod(name, uid, rv string) string {
 	return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":%q,"namespace":"shop","uid":%q,"resourceVersion":%q},`+
 		`"spec":{"nodeName":"node-%s"}}`, name, uid, rv, rv)
 }
 
-// lines says what the records are, one after the other: verb name/uid@rv, and what they are marked with.
+// lines returns the records as "verb name/uid@rv", followed by their marks.
 func lines(records []*history.Record) []string {
 	var all []string
 	for _, r := range records {
@@ -170,6 +181,7 @@ func lines(records []*history.Record) []string {
 	return all
 }
 
+// expect compares the records with lines.
 func expect(t *testing.T, records []*history.Record, want ...string) {
 	t.Helper()
 	got := lines(records)
@@ -178,13 +190,13 @@ func expect(t *testing.T, records []*history.Record, want ...string) {
 	}
 }
 
-// eventually waits for what another goroutine brings about.
+// eventually waits until a condition is true that another goroutine makes true.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !is() {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("got a timeout, want %s", what)
 		}
 		time.Sleep(time.Millisecond)
 	}

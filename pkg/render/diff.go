@@ -9,8 +9,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/diff"
 )
 
-// Diff writes what changed from one version of an object to another, under a heading. Where old is nil, it writes the
-// heading only. It returns how many changes it showed, and how many it hid because they are noise.
+// Diff writes a heading and the structural diff of two versions of an object.
+// If old is nil, it writes only the heading. It returns the number of changes
+// that it wrote, and of those that it hid as noise.
 func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	if err := p.heading(old, new); err != nil || old == nil {
 		return 0, 0, err
@@ -34,34 +35,35 @@ func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	return len(changes), hidden, p.changes(changes)
 }
 
-// decode keeps numbers as they are written.
+// decode returns the object of a version. Numbers keep their text.
 func decode(e *v1.Event) (map[string]any, error) {
 	var object map[string]any
 	d := json.NewDecoder(bytes.NewReader(e.ObjectChanges))
 	d.UseNumber()
 	if err := d.Decode(&object); err != nil {
-		return nil, fmt.Errorf("read revision %d of %s: %w", e.Revision, fullName(e), err)
+		return nil, fmt.Errorf("decode revision %d of %s: %w", e.Revision, fullName(e), err)
 	}
 	return object, nil
 }
 
-// heading is "deployment.apps/web  revision 13 → 14  3m ago by kubectl-set".
+// heading writes "deployment.apps/web  revision 13 → 14  3m ago by
+// kubectl-set". An empty line separates it from an earlier diff.
 func (p *Printer) heading(old, new *v1.Event) error {
 	what := fmt.Sprintf("revision %d", new.Revision)
 	if old != nil {
 		what = fmt.Sprintf("revision %d → %d", old.Revision, new.Revision)
 	}
 	what += "  " + p.ago(new.Timestamp)
-	if isOneWrite := old == nil || old.Revision+1 == new.Revision; isOneWrite && !IsAnonymous(new) {
+	if isOneChange := old == nil || old.Revision+1 == new.Revision; isOneChange && !IsAnonymous(new) {
 		what += " by " + p.who(new).text
 	}
 	if new.Verb != "update" || old == nil {
 		what += ": " + cell(new.Summary)
 	}
-	between := ""
+	separator := ""
 	if p.headed {
-		between = "\n"
+		separator = "\n"
 	}
 	p.headed = true
-	return p.write(between + p.paint(field{cell(fullName(new)), p.styles.heading}) + "  " + what + "\n")
+	return p.write(separator + p.paint(field{cell(fullName(new)), p.styles.heading}) + "  " + what + "\n")
 }

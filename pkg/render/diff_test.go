@@ -13,6 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
+// versions returns two versions of an object that differ in every way that a
+// diff writes.
 func versions() (old, new v1.Event) {
 	old = web(13, 10*time.Minute, "update", "x")
 	new = web(14, 3*time.Minute, "update", "x", v1.Manager{Manager: "kubectl-set"})
@@ -28,11 +30,11 @@ func versions() (old, new v1.Event) {
 }
 
 func TestDiff(t *testing.T) {
-	looks(t, func(p *render.Printer) error {
+	testLooks(t, func(p *render.Printer) error {
 		old, new := versions()
 		_, hidden, err := p.Diff(&old, &new)
 		if err == nil && hidden != 1 {
-			err = fmt.Errorf("%d changes hidden, want 1", hidden)
+			err = fmt.Errorf("hidden changes: got %d, want 1", hidden)
 		}
 		gone := web(15, time.Minute, "delete", "deleted")
 		gone.ObjectChanges = new.ObjectChanges
@@ -42,16 +44,16 @@ func TestDiff(t *testing.T) {
 	})
 }
 
-func TestDiffWithNoise(t *testing.T) {
+func TestDiff_ShowsNoise(t *testing.T) {
 	var out bytes.Buffer
 	old, new := versions()
 	_, hidden, err := render.New(&out, render.Options{Now: now(), ShowNoise: true}).Diff(&old, &new)
 	if err != nil || hidden != 0 || !strings.Contains(out.String(), `-   ["deployment.kubernetes.io/revision"]: "1"`) {
-		t.Errorf("hidden %d, %v:\n%s", hidden, err, out.String())
+		t.Errorf("got %d hidden changes and error %v, want 0 and the annotation in:\n%s", hidden, err, out.String())
 	}
 }
 
-func TestDiffOfWhatIsNoObject(t *testing.T) {
+func TestDiff_RejectsInvalidObject(t *testing.T) {
 	old, new := versions()
 	for _, body := range []string{"", "null", "[1]", "{"} {
 		broken := old
@@ -60,7 +62,7 @@ func TestDiffOfWhatIsNoObject(t *testing.T) {
 			var out bytes.Buffer
 			_, _, err := render.New(&out, render.Options{Now: now()}).Diff(pair[0], pair[1])
 			if body != "null" && (err == nil || !strings.Contains(err.Error(), "revision 13 of deployment.apps/web")) {
-				t.Errorf("%q: %v", body, err)
+				t.Errorf("object %q: got error %v, want one that names the revision", body, err)
 			}
 		}
 	}
@@ -83,8 +85,9 @@ func TestUnified(t *testing.T) {
 	}
 }
 
-// TestNothingEscapes writes every hostile rune in every place where a cluster may put it.
-func TestNothingEscapes(t *testing.T) {
+// TestPrinter_EscapesUnsafeCharacters writes unsafe characters in every field
+// that a cluster can fill.
+func TestPrinter_EscapesUnsafeCharacters(t *testing.T) {
 	for _, hostile := range []string{"\x1b[2J", "\x9b2J", "\u009b2J", "\u202e", "\x07", "\b", "\x00", "\u2028", "\x7f", "\r"} {
 		e := v1.Event{
 			Timestamp: now(), Verb: hostile, Namespace: hostile, ResourceName: hostile, Kind: hostile, Group: hostile, UID: hostile,
@@ -112,7 +115,7 @@ func TestNothingEscapes(t *testing.T) {
 		}
 		for _, r := range []string{"\x1b", "\x9b", "\u009b", "\u202e", "\x07", "\b", "\x00", "\u2028", "\x7f", "\r"} {
 			if i := strings.Index(out.String(), r); i >= 0 && (r != "\x9b" || strings.Contains(strings.ToValidUTF8(out.String(), "\x00"), "\x00")) {
-				t.Errorf("%q reaches the terminal: %q", r, out.String()[max(i-20, 0):min(i+20, out.Len())])
+				t.Errorf("got %q in the output, want it escaped: %q", r, out.String()[max(i-20, 0):min(i+20, out.Len())])
 			}
 		}
 	}

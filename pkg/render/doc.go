@@ -1,7 +1,19 @@
-// Package render writes what a recorder answered for people and for programs: tables, diffs, JSON, YAML and names.
+// Package render writes recorded versions as tables, diffs, JSON, YAML and
+// names.
 //
-// It owns the look, and one invariant: nothing that came from a cluster reaches a terminal unescaped. In documents and names the
-// caller says whether it is a terminal: in a pipe, YAML and names have all characters that their syntax allows, as they are. The
-// package decides nothing about its surroundings: the caller says whether there are colours, how wide a line may be and what
-// time it is. It neither asks a recorder nor writes anything but the answer itself.
+// It owns the layout of the output and one invariant: text from a cluster never
+// reaches a terminal unescaped. JSON, YAML and names depend on
+// [Options.Terminal]: in a pipe, they contain every character that their syntax
+// allows.
+//
+// The package takes everything about its surroundings from [Options]: colours,
+// width, time and time zone. It does not query a recorder, and it writes
+// nothing but the output itself.
+//
+// # Files
+//
+//   - printer.go: options, styles and times
+//   - table*.go: the tables of the commands, and the gap rows in them
+//   - diff*.go: structural and unified diffs
+//   - document*.go: JSON, YAML and names
 package render

@@ -1,34 +1,40 @@
 package render
 
 import (
+	"fmt"
 	"io"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
+	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// Options say how to write. The zero Options write plain, uncut tables.
+// Options configure a [Printer]. The zero Options write plain tables that are
+// not cut.
 type Options struct {
-	Now        time.Time      // what ages are relative to
-	Timestamps bool           // write times, not ages
-	Location   *time.Location // of the times; nil: UTC
-	Color      bool
-	Terminal   bool // escape in YAML and names, too, what a terminal could obey or hide
-	Width      int  // of the terminal, in columns; the last column of a table is cut to it. 0: nothing is cut
-	NoHeaders  bool // of tables
-	Namespaces bool // a first column with the namespace
-	Wide       bool // more columns
-	ShowNoise  bool // in diffs
+	Now        time.Time      // ages are relative to this time
+	Timestamps bool           // write times instead of ages
+	Location   *time.Location // of the times; nil means UTC
+	Color      bool           // style words with ANSI colours
+	Terminal   bool           // escape unsafe characters in YAML and names too
+	Width      int            // of the terminal, in columns; the last column of a table is cut to it; 0 means no limit
+	NoHeaders  bool           // omit the headers of tables
+	Namespaces bool           // add a first column with the namespace
+	Wide       bool           // add more columns
+	ShowNoise  bool           // include noise in diffs
 }
 
-// Printer writes one answer. A second call of the same method continues the table that the first one began: no second
-// header, no narrower columns; diffs are set apart by an empty line. It is not safe for concurrent use.
+// Printer writes the output of one command.
+//
+// A second call of the same table method continues the table: it writes no
+// second header, and its columns are at least as wide. Diffs are separated by
+// an empty line. A Printer is not safe for concurrent use.
 type Printer struct {
 	out    io.Writer
 	opts   Options
 	styles styles
-	widths []int // of the columns so far
+	widths []int // of the table's columns so far, without the gutter; nil before the header
 	headed bool  // a diff has been written
 }
 
@@ -46,9 +52,18 @@ func New(out io.Writer, opts Options) *Printer {
 	return &Printer{out: out, opts: opts, styles: newStyles(r)}
 }
 
-// styles are the looks of words, in the 16 colours that every terminal's theme sets.
+// write writes text in one call.
+func (p *Printer) write(text string) error {
+	if _, err := io.WriteString(p.out, text); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// styles are the styles of words. They use only the 16 ANSI colours, which
+// follow the theme of the terminal.
 type styles struct {
-	good, warn, bad, faint, heading, place lipgloss.Style
+	good, warn, bad, faint, heading, parent lipgloss.Style
 }
 
 func newStyles(r *lipgloss.Renderer) styles {
@@ -59,13 +74,13 @@ func newStyles(r *lipgloss.Renderer) styles {
 		bad:     color("1"),
 		faint:   r.NewStyle().Faint(true),
 		heading: r.NewStyle().Bold(true),
-		place:   color("6"),
+		parent:  color("6"),
 	}
 }
 
-// of returns the style of a verb, or of another word for what happened.
-func (s *styles) of(change string) lipgloss.Style {
-	switch change {
+// of returns the style of a verb or of an Event's type.
+func (s *styles) of(word string) lipgloss.Style {
+	switch word {
 	case "create", "Added":
 		return s.good
 	case "delete", "Warning":
@@ -75,4 +90,28 @@ func (s *styles) of(change string) lipgloss.Style {
 	default:
 		return lipgloss.NewStyle()
 	}
+}
+
+// timestampLayout is RFC 3339 with milliseconds. All times have the same width.
+const timestampLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// when returns the age of t as kubectl writes it ("3m"), or with
+// [Options.Timestamps] the time itself.
+func (p *Printer) when(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return "<unknown>"
+	case p.opts.Timestamps:
+		return t.In(p.opts.Location).Format(timestampLayout)
+	default:
+		return duration.HumanDuration(max(p.opts.Now.Sub(t), 0))
+	}
+}
+
+// ago is [Printer.when] for the end of a sentence: "3m ago".
+func (p *Printer) ago(t time.Time) string {
+	if p.opts.Timestamps || t.IsZero() {
+		return p.when(t)
+	}
+	return p.when(t) + " ago"
 }

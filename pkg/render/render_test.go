@@ -22,7 +22,7 @@ func now() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
 
 func ago(d time.Duration) time.Time { return now().Add(-d) }
 
-// golden compares with testdata/NAME.txt.
+// golden compares got with testdata/NAME.txt, where NAME is the test's name.
 func golden(t *testing.T, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", strings.ReplaceAll(t.Name(), "/", "_")+".txt")
@@ -43,8 +43,9 @@ func golden(t *testing.T, got string) {
 	}
 }
 
-// looks are the ways in which every table and diff is tested.
-func looks(t *testing.T, run func(*render.Printer) error) {
+// testLooks writes a table or a diff with several options, and compares each
+// output with its golden file.
+func testLooks(t *testing.T, run func(*render.Printer) error) {
 	t.Helper()
 	for name, opts := range map[string]render.Options{
 		"plain":      {},
@@ -61,10 +62,10 @@ func looks(t *testing.T, run func(*render.Printer) error) {
 			}
 			for line := range strings.Lines(out.String()) {
 				if strings.HasSuffix(strings.TrimSuffix(line, "\n"), " ") {
-					t.Errorf("trailing space: %q", line)
+					t.Errorf("got trailing white space in %q, want none", line)
 				}
 				if width := twwidth.Width(strings.TrimSuffix(line, "\n")); opts.Width == 90 && width > 90 {
-					t.Errorf("%d columns: %q", width, line)
+					t.Errorf("got %d columns, want at most 90: %q", width, line)
 				}
 			}
 			golden(t, out.String())
@@ -72,6 +73,7 @@ func looks(t *testing.T, run func(*render.Printer) error) {
 	}
 }
 
+// web returns a version of the Deployment "web".
 func web(revision uint64, at time.Duration, verb, summary string, managers ...v1.Manager) v1.Event {
 	return v1.Event{
 		Timestamp: ago(at), Verb: verb, Namespace: "shop", ResourceType: "deployments", ResourceName: "web",
@@ -80,6 +82,8 @@ func web(revision uint64, at time.Duration, verb, summary string, managers ...v1
 	}
 }
 
+// changes returns versions of several objects, oldest first: one of each kind
+// that a table writes in a way of its own.
 func changes() []v1.Event {
 	initial := web(1, 6*24*time.Hour, "create", "existed when recording began")
 	initial.Initial = true
@@ -103,11 +107,12 @@ func changes() []v1.Event {
 }
 
 func TestTimeline(t *testing.T) {
-	looks(t, func(p *render.Printer) error { return p.Timeline(changes(), nil) })
+	testLooks(t, func(p *render.Printer) error { return p.Timeline(changes(), nil) })
 }
 
-// TestContinued: the next page of a table has no header and no narrower columns.
-func TestContinued(t *testing.T) {
+// TestTimeline_ContinuesTable checks that the next page of a table has no
+// header, and that its columns are at least as wide.
+func TestTimeline_ContinuesTable(t *testing.T) {
 	var out bytes.Buffer
 	p, events := render.New(&out, render.Options{Now: now()}), changes()
 	for _, page := range [][]v1.Event{events[1:4], nil, events[:1]} {
@@ -119,26 +124,28 @@ func TestContinued(t *testing.T) {
 }
 
 func TestHistory(t *testing.T) {
-	looks(t, func(p *render.Printer) error { return p.History(changes(), nil) })
+	testLooks(t, func(p *render.Printer) error { return p.History(changes(), nil) })
 }
 
-func TestEmptyTables(t *testing.T) {
+func TestTables_WriteNothingWithoutRows(t *testing.T) {
 	var out bytes.Buffer
 	p := render.New(&out, render.Options{})
 	for _, write := range []func([]v1.Event, []v1.Gap) error{p.Timeline, p.History, p.Related} {
 		if err := write(nil, nil); err != nil || out.Len() > 0 {
-			t.Errorf("%v, %q", err, out.String())
+			t.Errorf("got %q and error %v, want nothing", out.String(), err)
 		}
 	}
 	if err := p.Names(nil); err != nil || out.Len() > 0 {
-		t.Errorf("%v, %q", err, out.String())
+		t.Errorf("got %q and error %v, want nothing", out.String(), err)
 	}
 }
 
 func TestRelated(t *testing.T) {
-	looks(t, func(p *render.Printer) error { return p.Related(kubernetesEvents(), nil) })
+	testLooks(t, func(p *render.Printer) error { return p.Related(kubernetesEvents(), nil) })
 }
 
+// kubernetesEvents returns records of three Kubernetes Events. One of them has
+// two records, another a body that is not JSON.
 func kubernetesEvents() []v1.Event {
 	record := func(uid string, at time.Duration, body string) v1.Event {
 		return v1.Event{
@@ -161,7 +168,7 @@ func kubernetesEvents() []v1.Event {
 	}
 }
 
-func TestStructured(t *testing.T) {
+func TestDocument(t *testing.T) {
 	for name, write := range map[string]func(*render.Printer, []v1.Event) error{
 		"json":  func(p *render.Printer, e []v1.Event) error { return p.JSON(render.Items{Items: e}) },
 		"yaml":  func(p *render.Printer, e []v1.Event) error { return p.YAML(render.Items{Items: e}) },

@@ -17,10 +17,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// backstop is how much longer than the retention everything is kept that nobody prunes.
-const backstop = 365 * 24 * time.Hour
+// ttlSlack is how much longer than the retention versions are kept if nothing
+// prunes them.
+const ttlSlack = 365 * 24 * time.Hour
 
-// dump is all that a closed database holds.
+// dump contains all entries of a closed database.
 type dump struct {
 	values  map[string][]byte
 	expires map[string]uint64 // seconds since 1970; 0: never
@@ -53,14 +54,15 @@ func dumped(tb testing.TB, dir string) dump {
 	return d
 }
 
-// audit verifies a closed database, and checks that exactly what has to expire expires, when it has to. A process that was killed
-// may leave parts of a body whose record never came. It returns the number of records.
+// audit verifies a closed database, checks the expiry of each key, and returns
+// the number of records. killed says that a process was killed, so that parts
+// of a body may have no record.
 func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int {
 	tb.Helper()
 	s := mustOpen(tb, dir, store.Options{NoSync: true, Retention: retention})
 	v := verified(tb, s)
 	if v.Leftovers > 0 && !killed {
-		tb.Errorf("%d parts of bodies belong to no record", v.Leftovers)
+		tb.Errorf("got %d parts of bodies without a record, want 0", v.Leftovers)
 	}
 	if err := s.Close(); err != nil {
 		tb.Fatal(err)
@@ -72,77 +74,81 @@ func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int 
 		if err != nil {
 			continue
 		}
-		last := e.TS // that the key is needed for
+		last := e.TS // of the versions that need the key
 		if e.Class == key.Phrase {
 			last = key.Start(uint32(key.Day(e.TS)) + 1)
 		}
-		if seconds := (last + uint64(retention+backstop)) / uint64(time.Second); d.expires[k] != seconds {
-			tb.Errorf("class %c of object %d at %d expires at %d, want %d", e.Class, e.Object, e.TS, d.expires[k], seconds)
+		if seconds := (last + uint64(retention+ttlSlack)) / uint64(time.Second); d.expires[k] != seconds {
+			tb.Errorf("expiry of class %c of object %d at %d: got %d, want %d",
+				e.Class, e.Object, e.TS, d.expires[k], seconds)
 		}
 		if e.Class == key.Record {
 			newest[e.Object] = max(newest[e.Object], e.TS)
 		}
 	}
 	d.auditObjects(tb, newest, retention)
-	d.auditStanding(tb)
+	d.auditBaselines(tb)
 	d.auditPhrases(tb)
 	return int(v.Versions)
 }
 
-// auditStanding checks that nothing is left of the days before the floor but one version of each object that stood then, whole,
-// and that belongs to an object.
-func (d dump) auditStanding(tb testing.TB) {
+// auditBaselines checks that the days before the retention floor are gone, and
+// that each object has at most one baseline, which is complete and indexed.
+func (d dump) auditBaselines(tb testing.TB) {
 	tb.Helper()
 	floor := uint64(0)
-	if b := d.values[string(key.Floor())]; b != nil {
+	if b := d.values[string(key.RetentionFloor())]; b != nil {
 		floor = key.Start(binary.BigEndian.Uint32(b))
 	}
-	stood, parts, owned := map[uint64]int{}, 0, 0
+	baselines, parts, owned := map[uint64]int{}, 0, 0
 	for k, v := range d.values {
 		if e, err := key.Decode([]byte(k)); err == nil && e.TS < floor {
-			tb.Errorf("class %c of object %d at %d is before the floor", e.Class, e.Object, e.TS)
+			tb.Errorf("got class %c of object %d at %d, want none before the retention floor %d",
+				e.Class, e.Object, e.TS, floor)
 		}
-		object, ts, err := key.DecodeStanding([]byte(k))
+		object, ts, err := key.DecodeBaseline([]byte(k))
 		if err != nil {
 			continue
 		}
-		stood[object]++
+		baselines[object]++
 		var r history.Record
 		m, err := codec.DecodeMeta(v, ts, &r, nil)
-		if _, known := d.values[string(key.Identity(object))]; err != nil || !known || ts >= floor || d.expires[k] != 0 || stood[object] > 1 {
-			tb.Errorf("standing version of object %d (known: %v) at %d, floor %d, is number %d: %v", object, known, ts, floor, stood[object], err)
+		if _, known := d.values[string(key.Identity(object))]; err != nil || !known || ts >= floor || d.expires[k] != 0 || baselines[object] > 1 {
+			tb.Errorf("baseline of object %d at %d, floor %d: got identity %v, expiry %d, number %d, %v, want an identity, no expiry, number 1",
+				object, ts, floor, known, d.expires[k], baselines[object], err)
 		}
 		slices.Sort(r.Owners)
 		for _, uid := range slices.Compact(r.Owners) {
 			owned++
-			if _, ok := d.values[string(key.StandingOwned(key.Sum(string(uid)), object, ts))]; !ok {
-				tb.Errorf("object %d, which stands, is not in the index by its owner %q", object, uid)
+			if _, ok := d.values[string(key.BaselineOwner(key.Sum(string(uid)), object, ts))]; !ok {
+				tb.Errorf("baseline of object %d: got no entry for owner %q, want one", object, uid)
 			}
 		}
 		for part := range m.Parts {
 			parts++
-			if _, ok := d.values[string(key.StandingBody(object, ts, part))]; !ok {
-				tb.Errorf("part %d of the standing body of object %d is missing", part, object)
+			if _, ok := d.values[string(key.BaselineBody(object, ts, part))]; !ok {
+				tb.Errorf("baseline of object %d: got no part %d, want %d parts", object, part, m.Parts)
 			}
 		}
 	}
-	if n := d.count('s'); n != len(stood)+parts+owned {
-		tb.Errorf("%d keys of %d standing versions with %d parts and %d owners", n, len(stood), parts, owned)
+	if n := d.count('s'); n != len(baselines)+parts+owned {
+		tb.Errorf("got %d keys of baselines, want %d: %d baselines, %d parts, %d owners",
+			n, len(baselines)+parts+owned, len(baselines), parts, owned)
 	}
 }
 
-// verified verifies a log that has to be whole.
+// verified verifies an intact log.
 func verified(tb testing.TB, s *store.Store) store.Verification {
 	tb.Helper()
-	ctx := context.WithoutCancel(tb.Context()) // a test's cleanup verifies, too
-	v, err := s.Verify(ctx, func(d store.Damage) { tb.Errorf("damaged: %s", d) }, nil)
+	ctx := context.WithoutCancel(tb.Context()) // also used in cleanups
+	v, err := s.Verify(ctx, func(d store.Damage) { tb.Errorf("got damage %s, want none", d) }, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return v
 }
 
-// count counts the keys that begin with a letter.
+// count returns the number of keys that begin with a letter.
 func (d dump) count(letter byte) (n int) {
 	for k := range d.values {
 		if k[0] == letter {
@@ -152,8 +158,8 @@ func (d dump) count(letter byte) (n int) {
 	return n
 }
 
-// auditObjects checks what is kept once an object: it expires with the last version of an object that is deleted, and
-// never before.
+// auditObjects checks heads, identities and names: they expire with the newest
+// version of a deleted object, and never if the object is alive.
 func (d dump) auditObjects(tb testing.TB, newest map[uint64]uint64, retention time.Duration) {
 	tb.Helper()
 	objects := 0
@@ -172,14 +178,15 @@ func (d dump) auditObjects(tb testing.TB, newest map[uint64]uint64, retention ti
 		}
 		var expires uint64
 		if !head.Alive {
-			expires = (newest[head.Object] + uint64(retention+backstop)) / uint64(time.Second)
+			expires = (newest[head.Object] + uint64(retention+ttlSlack)) / uint64(time.Second)
 		}
 		for _, own := range [][]byte{
 			[]byte(k), key.Identity(head.Object), key.Name(id.Name, id.Resource, id.Namespace, head.Object),
 		} {
 			got, ok := d.expires[string(own)]
 			if !ok || got != expires {
-				tb.Errorf("key %q of object %d (alive: %v) is there: %v, expires at %d, want %d", own, head.Object, head.Alive, ok, got, expires)
+				tb.Errorf("key %q of object %d (alive: %v): got found %v, expiry %d, want true, %d",
+					own, head.Object, head.Alive, ok, got, expires)
 			}
 		}
 	}
@@ -195,7 +202,7 @@ func dropDay(tb testing.TB, dir string, day time.Time) {
 	}
 }
 
-// raw opens a log's database beside the log.
+// raw opens the Badger database of a closed log.
 func raw(tb testing.TB, dir string) *badger.DB {
 	tb.Helper()
 	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD).WithNumLevelZeroTables(14))

@@ -21,7 +21,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// backedUp returns a backup of a log, from a position on, and the position that it reaches.
+// backedUp returns a backup of a log since a position, and the backup's
+// position.
 func backedUp(tb testing.TB, s *store.Store, from store.Position) ([]byte, store.Position) {
 	tb.Helper()
 	var b bytes.Buffer
@@ -32,7 +33,7 @@ func backedUp(tb testing.TB, s *store.Store, from store.Position) ([]byte, store
 	return b.Bytes(), to
 }
 
-// restoring makes a log of backups.
+// restoring restores backups into a directory.
 func restoring(tb testing.TB, dir string, backups ...[]byte) error {
 	tb.Helper()
 	var list []io.Reader
@@ -43,7 +44,7 @@ func restoring(tb testing.TB, dir string, backups ...[]byte) error {
 	return err
 }
 
-// restored makes a log of backups and opens it.
+// restored restores backups and opens the log.
 func restored(tb testing.TB, opts store.Options, backups ...[]byte) *store.Store {
 	tb.Helper()
 	dir := filepath.Join(tb.TempDir(), "restored")
@@ -53,7 +54,7 @@ func restored(tb testing.TB, opts store.Options, backups ...[]byte) *store.Store
 	return open(tb, dir, opts)
 }
 
-// same fails where two logs answer differently.
+// same checks that two logs return the same.
 func same(tb testing.TB, want, got *store.Store) {
 	tb.Helper()
 	scan := history.Scan{Bodies: true}
@@ -90,7 +91,7 @@ func same(tb testing.TB, want, got *store.Store) {
 		}
 	}
 	if !bytes.Equal(want.RedactionKey(), got.RedactionKey()) {
-		tb.Error("the redaction keys differ")
+		tb.Errorf("got redaction key %x, want %x", got.RedactionKey(), want.RedactionKey())
 	}
 }
 
@@ -113,9 +114,9 @@ func appendBatch(tb testing.TB, s *store.Store, b *history.Batch) {
 	}
 }
 
-// TestBackupsFollowOneAnother takes a full backup and two incremental ones, restores them in each number, and goes on recording in
-// what was restored.
-func TestBackupsFollowOneAnother(t *testing.T) {
+// TestBackup_IncrementalChain makes a full backup and two incremental ones,
+// restores after each of them, and records in the last restored log.
+func TestBackup_IncrementalChain(t *testing.T) {
 	s, c := open(t, t.TempDir(), store.Options{}), records(t, 40)
 	var chain [][]byte
 	var at store.Position
@@ -127,55 +128,59 @@ func TestBackupsFollowOneAnother(t *testing.T) {
 		}
 		b, to := backedUp(t, s, at)
 		if got, err := store.ReachedBy(bytes.NewReader(b)); err != nil || got != to || got == at {
-			t.Errorf("backup reaches %v, %v; want %v", got, err, to)
+			t.Errorf("got position %v, error %v, want %v", got, err, to)
 		}
 		chain, at = append(chain, b), to
 		same(t, s, restored(t, store.Options{}, chain...))
 	}
 	if len(chain[1]) > len(chain[0])*3/2 || len(chain[2]) > len(chain[1])*3/2 {
-		t.Errorf("backups have %d, %d and %d bytes", len(chain[0]), len(chain[1]), len(chain[2]))
+		t.Errorf("got backups of %d, %d and %d bytes, want similar sizes", len(chain[0]), len(chain[1]), len(chain[2]))
 	}
 	r := restored(t, store.Options{}, chain...)
 	for _, log := range []*store.Store{s, r} {
 		one := pod("after", "9", history.Create)
 		appendTo(t, log, one)
 		if got := all(t, log, history.Scan{}); len(got) != 907 || got[906].Ref.Name != "after" {
-			t.Errorf("%d records", len(got))
+			t.Errorf("got %d records, want 907 with the new one last", len(got))
 		}
 	}
-	// An incremental backup of a copy that went on by itself would not fit.
+	// An incremental backup of a copy that was continued separately would not
+	// fit.
 	_, at = backedUp(t, s, store.Position{})
-	if _, err := r.Backup(t.Context(), io.Discard, at, nil); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "full backup") {
-		t.Errorf("a copy is backed up from where the original is: %v", err)
+	if _, err := r.Backup(t.Context(), io.Discard, at, nil); history.CodeOf(err) != history.Invalid ||
+		!strings.Contains(err.Error(), "full backup") {
+		t.Errorf("a copy with the original's position: got error %v, want an invalid one", err)
 	}
 }
 
-// huge is a record whose body does not fit one transaction.
+// huge returns a record whose body does not fit in one transaction.
 func huge(i int) *history.Record {
 	r := pod("huge", strconv.Itoa(i+1), history.Update)
 	r.Object = append([]byte(`{"junk":"`), random(1_300_000)...)
 	return r
 }
 
-// TestBackupOfAnotherLog checks that a position of another log is refused.
-func TestBackupOfAnotherLog(t *testing.T) {
+// TestBackup_RejectsPositionOfAnotherLog checks that a position of another log
+// is rejected.
+func TestBackup_RejectsPositionOfAnotherLog(t *testing.T) {
 	s, other := open(t, t.TempDir(), store.Options{}), open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, pod("web", "1", history.Create))
 	_, at := backedUp(t, s, store.Position{})
 	if _, err := other.Backup(t.Context(), io.Discard, at, nil); history.CodeOf(err) != history.Invalid {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want an invalid one", err)
 	}
 	var again store.Position
 	if err := again.UnmarshalText([]byte(at.String())); err != nil || again != at {
-		t.Errorf("%q comes back as %v, %v", at, again, err)
+		t.Errorf("%q: got %v, error %v, want %v", at, again, err, at)
 	}
 	if err := again.UnmarshalText([]byte("rubbish")); history.CodeOf(err) != history.Invalid {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want an invalid one", err)
 	}
 }
 
-// TestBackupOfDroppedDays checks that a day that was dropped after a full backup does not come back with it.
-func TestBackupOfDroppedDays(t *testing.T) {
+// TestBackup_DroppedDays checks that a day that was dropped after a full backup
+// is not restored.
+func TestBackup_DroppedDays(t *testing.T) {
 	dir, c := t.TempDir(), &clock{time.Now().Add(-49 * time.Hour)}
 	opts := store.Options{Now: c.now}
 	s := open(t, dir, opts)
@@ -191,31 +196,32 @@ func TestBackupOfDroppedDays(t *testing.T) {
 		t.Fatal(err)
 	}
 	dropDay(t, dir, c.t.Add(-48*time.Hour))
-	alter(t, dir, func(txn *badger.Txn) error { return txn.Delete(key.Catalogued("", "gone")) })
+	alter(t, dir, func(txn *badger.Txn) error { return txn.Delete(key.CatalogueEntry("", "gone")) })
 	s = open(t, dir, opts)
 	appendTo(t, s, pod("web", "3", history.Update))
 	end, _ := backedUp(t, s, at)
 	if got := all(t, restored(t, opts, full, mid), history.Scan{}); len(got) != 2 {
-		t.Errorf("%d records before the drop, want 2", len(got))
+		t.Errorf("before the drop: got %d records, want 2", len(got))
 	}
 	after := restored(t, opts, full, mid, end)
 	if got := all(t, after, history.Scan{}); len(got) != 2 || got[0].Ref.Name != "web" {
-		t.Errorf("%d records after the drop, want 2", len(got))
+		t.Errorf("after the drop: got %d records, want 2", len(got))
 	}
 	if got, err := after.Resources(t.Context()); err != nil || len(got) > 0 {
-		t.Errorf("the catalogue has %v, %v", got, err)
+		t.Errorf("got catalogue %v, error %v, want none", got, err)
 	}
 }
 
-// TestBackupBesideALoad backs up, again and again, while another goroutine appends, and restores what came of it.
-func TestBackupBesideALoad(t *testing.T) {
+// TestBackup_DuringAppends makes backups while another goroutine appends, and
+// restores them.
+func TestBackup_DuringAppends(t *testing.T) {
 	s, c := open(t, t.TempDir(), store.Options{}), records(t, 40)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		for ctx.Err() == nil {
 			records := take(20, c)
-			for i := range 4 { // so that a batch is half committed for most of the time
+			for i := range 4 { // so that a batch is mostly half committed
 				records = append(records, huge(i))
 			}
 			if err := s.Append(context.WithoutCancel(ctx), &history.Batch{Records: records}); err != nil {
@@ -228,7 +234,7 @@ func TestBackupBesideALoad(t *testing.T) {
 	var chain [][]byte
 	var at store.Position
 	for len(chain) < 4 {
-		if b, to := backedUp(t, s, at); to != at { // something has come
+		if b, to := backedUp(t, s, at); to != at { // there are new records
 			chain, at = append(chain, b), to
 		}
 	}
@@ -242,8 +248,9 @@ func TestBackupBesideALoad(t *testing.T) {
 	same(t, s, restored(t, store.Options{}, b))
 }
 
-// TestRestoreRefuses checks that nothing but whole backups, in their order and into an empty directory, becomes a log.
-func TestRestoreRefuses(t *testing.T) {
+// TestRestore_RejectsInvalidBackups checks that only complete backups in their
+// order are restored, and only into an empty directory.
+func TestRestore_RejectsInvalidBackups(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, pod("web", "1", history.Create), huge(1))
 	full, at := backedUp(t, s, store.Position{})
@@ -255,36 +262,39 @@ func TestRestoreRefuses(t *testing.T) {
 	flipped[len(flipped)/2] ^= 4
 	for what, of := range map[string]struct {
 		backups [][]byte
-		says    string
+		text    string
 	}{
-		"none":       {nil, "no backup"},
-		"no backup":  {[][]byte{[]byte("PK\x03\x04 something else")}, "no backup of"},
-		"truncated":  {[][]byte{full[:len(full)-1]}, "damaged"},
-		"half":       {[][]byte{full[:len(full)/2]}, "damaged"},
-		"flipped":    {[][]byte{flipped}, "damaged"},
-		"increment":  {[][]byte{second}, "full backup first"},
-		"left out":   {[][]byte{full, third}, "order"},
-		"exchanged":  {[][]byte{full, third, second}, "order"},
-		"twice":      {[][]byte{full, full}, "only the first"},
-		"torn later": {[][]byte{full, second[:len(second)-3]}, "damaged"},
+		"none":      {nil, "no backup"},
+		"no backup": {[][]byte{[]byte("PK\x03\x04 something else")}, "not a backup of"},
+		"truncated": {[][]byte{full[:len(full)-1]}, "damaged"},
+		"half":      {[][]byte{full[:len(full)/2]}, "damaged"},
+		"flipped":   {[][]byte{flipped}, "damaged"},
+		"increment": {[][]byte{second}, "full backup first"},
+		"left out":  {[][]byte{full, third}, "order"},
+		"exchanged": {[][]byte{full, third, second}, "order"},
+		"twice":     {[][]byte{full, full}, "only the first"},
+		"cut later": {[][]byte{full, second[:len(second)-3]}, "damaged"},
 	} {
 		dir := filepath.Join(t.TempDir(), "new")
 		err := restoring(t, dir, of.backups...)
-		if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.says) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: %v", what, err)
+		if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.text) ||
+			strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: got error %v, want an invalid one in one line with %q", what, err, of.text)
 		}
 		if len(of.backups) == 0 {
 			continue
 		}
-		refused(t, dir, "restore broke off")
-		if err := restoring(t, dir, full); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "not empty") {
-			t.Errorf("%s: restored over it: %v", what, err)
+		refused(t, dir, "restore was interrupted")
+		if err := restoring(t, dir, full); history.CodeOf(err) != history.Invalid ||
+			!strings.Contains(err.Error(), "not empty") {
+			t.Errorf("%s: restore into the same directory: got error %v, want an invalid one", what, err)
 		}
 	}
 }
 
-// TestRestoreIntoAMountPoint checks that what a volume's root has of itself does not count.
-func TestRestoreIntoAMountPoint(t *testing.T) {
+// TestRestore_IntoMountPoint checks that the directory in the root of a new
+// volume is ignored.
+func TestRestore_IntoMountPoint(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, pod("web", "1", history.Create))
 	full, _ := backedUp(t, s, store.Position{})
@@ -297,26 +307,27 @@ func TestRestoreIntoAMountPoint(t *testing.T) {
 	}
 }
 
-// TestBackupEnds checks that a backup ends with its context, with the log, and with who reads it.
-func TestBackupEnds(t *testing.T) {
+// TestBackup_EndsWithError checks that a backup ends with its context, with the
+// log, and with its reader.
+func TestBackup_EndsWithError(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	load(t, s, records(t, 40), 500)
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	if _, err := s.Backup(ctx, io.Discard, store.Position{}, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want context.Canceled", err)
 	}
 	r, w := io.Pipe()
 	if err := r.CloseWithError(os.ErrClosed); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Backup(t.Context(), w, store.Position{}, nil); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want os.ErrClosed", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Backup(t.Context(), io.Discard, store.Position{}, nil); history.CodeOf(err) != history.Unavailable {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want an unavailable one", err)
 	}
 }

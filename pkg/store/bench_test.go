@@ -14,7 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// benchVersions is the number of versions that the benchmarks of reading find in the log.
+// benchVersions is the number of versions in the log of the benchmarks that
+// read.
 const benchVersions = 50_000
 
 func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
@@ -27,7 +28,8 @@ func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
 	return s
 }
 
-// records returns a source of the records of a sample cluster of so many objects, as the recorder hands them over.
+// records returns a function that returns the records of a sample cluster one
+// by one.
 func records(tb testing.TB, objects int) func() *history.Record {
 	tb.Helper()
 	batches := sample.Batches(tb, sample.WatchEvents(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
@@ -44,7 +46,7 @@ func records(tb testing.TB, objects int) func() *history.Record {
 	return func() *history.Record {
 		r, ok := next()
 		if !ok {
-			tb.Fatal("no more records")
+			tb.Fatal("the sample has no more records")
 		}
 		return r
 	}
@@ -58,7 +60,8 @@ func take(n int, next func() *history.Record) []*history.Record {
 	return list
 }
 
-// BenchmarkAppend appends a sample cluster's versions in batches. One operation is one version.
+// BenchmarkAppend appends a sample cluster's versions in batches. An operation
+// is a version.
 func BenchmarkAppend(b *testing.B) {
 	for _, sync := range []bool{false, true} {
 		for _, size := range []int{1, 16, 256, 1024} {
@@ -92,7 +95,8 @@ func benchAppend(b *testing.B, sync bool, size int) {
 	b.ReportMetric(float64(raw)/float64(b.N), "JSON-bytes/version")
 }
 
-// fillLog appends benchVersions versions and returns those of the object that has the most.
+// fillLog appends benchVersions versions and returns those of the pod that has
+// the most.
 func fillLog(b *testing.B, dir string) []*history.Record {
 	b.Helper()
 	s, err := store.Open(dir, store.Options{NoSync: true})
@@ -121,7 +125,8 @@ func fillLog(b *testing.B, dir string) []*history.Record {
 	return most
 }
 
-// BenchmarkScan reads pages by each of the indexes, newest first. One operation is one page.
+// BenchmarkScan reads pages with each index, newest first. An operation is a
+// page.
 func BenchmarkScan(b *testing.B) {
 	dir := b.TempDir()
 	busiest := fillLog(b, dir)
@@ -134,10 +139,10 @@ func BenchmarkScan(b *testing.B) {
 	}{
 		{"time", history.Filter{}},
 		{"resource", history.Filter{Resources: []schema.GroupResource{{Resource: "nodes"}}}},
-		{"namespace", history.Filter{Namespace: ref.Namespace}},
-		{"namespace+resource", history.Filter{Resources: one, Namespace: ref.Namespace}},
+		{"namespace", history.Filter{Namespace: ref.Scope()}},
+		{"namespace+resource", history.Filter{Resources: one, Namespace: ref.Scope()}},
 		{"verb", history.Filter{Verbs: []history.Verb{history.Delete}}},
-		{"object", history.Filter{Resources: one, Namespace: ref.Namespace, Name: ref.Name}},
+		{"object", history.Filter{Resources: one, Namespace: ref.Scope(), Name: ref.Name}},
 		{"uid", history.Filter{UID: ref.UID}},
 		{"target", history.Filter{Regarding: &history.Target{Kind: "Pod", Namespace: ref.Namespace, Name: ref.Name}}},
 		{"owner", history.Filter{Owner: busiest[0].Owners[0]}},
@@ -156,38 +161,38 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-// BenchmarkAsOf finds one object's state as of times all over the log.
+// BenchmarkAsOf reads an object's state at times all over the log.
 func BenchmarkAsOf(b *testing.B) {
 	dir := b.TempDir()
 	busiest := fillLog(b, dir)
 	s := mustOpen(b, dir, store.Options{NoSync: true})
 	ref := busiest[0].Ref
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
-	sc.Resources, sc.Namespace, sc.Name = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name
+	sc.Resources, sc.Namespace, sc.Name = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name
 	times := slices.Clone(busiest)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		sc.End = times[i%len(times)].Time.Add(1)
 		if got := all(b, s, sc); len(got) != 1 {
-			b.Fatalf("%d records", len(got))
+			b.Fatalf("got %d records, want 1", len(got))
 		}
 	}
 }
 
-// BenchmarkCount counts all versions by keys alone.
+// BenchmarkCount counts all versions by their keys.
 func BenchmarkCount(b *testing.B) {
 	dir := b.TempDir()
 	fillLog(b, dir)
 	s := mustOpen(b, dir, store.Options{NoSync: true})
 	for b.Loop() {
 		if n, exact, err := s.Count(b.Context(), history.Filter{}, benchVersions); n != benchVersions || !exact || err != nil {
-			b.Fatal(n, exact, err)
+			b.Fatalf("got %d, exact %v, %v, want %d, exact", n, exact, err, benchVersions)
 		}
 	}
 	b.ReportMetric(float64(b.N)*benchVersions/b.Elapsed().Seconds(), "keys/s")
 }
 
-// BenchmarkOpen opens a log and closes it.
+// BenchmarkOpen opens and closes a log.
 func BenchmarkOpen(b *testing.B) {
 	dir := b.TempDir()
 	fillLog(b, dir)

@@ -6,114 +6,45 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// Heads answers the newest version of each of a resource's objects that are alive, in no order that means anything, as
-// they were when it began. After an error, which comes with a zero head, it ends.
-func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error] {
-	return func(yield func(history.Head, error) bool) {
-		err := s.heads(ctx, resource, func(h history.Head) bool { return yield(h, nil) })
-		if err != nil && !errors.Is(err, errStop) {
-			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
-		}
-	}
-}
-
-// heads calls f for the heads of a resource's objects that are alive, until it returns false.
-func (s *Store) heads(ctx context.Context, resource schema.GroupResource, f func(history.Head) bool) error {
-	answered := false
-	return s.retried(func() (bool, error) {
-		err := s.viewOnce(func(r *reader) error {
-			n, err := r.resource(resource)
-			if err != nil || n == 0 {
-				return err
-			}
-			return r.each(key.Heads(n), func(item *badger.Item) error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				head, alive, err := r.head(item)
-				if err == nil && alive {
-					if answered = true; !f(head) {
-						return errStop
-					}
-				}
-				return err
-			})
-		})
-		return answered, err
-	})
-}
-
-func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error) {
-	b, err := item.ValueCopy(nil)
-	if err != nil {
-		return h, false, err
-	}
-	head, err := codec.DecodeHead(b)
-	if err != nil || !head.Alive {
-		return h, false, err
-	}
-	id, err := r.identity(head.Object)
-	return history.Head{Ref: id.ref, RV: head.RV, ManagedHashes: head.ManagedHashes}, true, err
-}
-
-// Checkpoint returns a resource's checkpoint. One that was never committed has no RV.
-func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (history.Checkpoint, error) {
-	c := history.Checkpoint{Group: resource.Group, Resource: resource.Resource}
-	err := s.view(func(r *reader) error {
-		n, err := r.resource(resource)
-		if err != nil || n == 0 {
-			return err
-		}
-		if err := s.sound.checkKey(key.Checkpoint(n)); err != nil {
-			return err
-		}
-		b, err := get(r.txn, key.Checkpoint(n))
-		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		c.RV, c.Time, err = codec.DecodeCheckpoint(b)
-		return err
-	})
-	if err != nil {
-		return c, fmt.Errorf("checkpoint of %s: %w", resource, err)
-	}
-	return c, nil
-}
-
-// Register puts a resource into the catalogue, in place of what the catalogue holds under its group and plural, of which it
-// keeps the kind, the scope and a [history.Resource.Since] that is known already. One that can't be
-// recorded, because its name is too long or the log knows too many, is a [history.Invalid] error.
+// Register adds a resource to the catalogue, or replaces its entry. The entry
+// keeps the known kind and scope, and a [history.Resource.Since] that is set.
+//
+// It returns a [history.Invalid] error if the resource can't be recorded: its
+// name is too long, or a dictionary is full.
 func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := checkResource(resource.GroupResource()); err != nil {
 		return err
 	}
-	release, err := s.use()
+	release, err := s.acquire()
 	if err != nil {
 		return err
 	}
 	defer release()
-	s.commits.Lock()
-	defer s.commits.Unlock()
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
 	}
-	err = s.db.View(func(txn *badger.Txn) error {
-		before, known, err := catalogued(txn, resource.Group, resource.Plural)
-		if known {
+	if err := s.register(resource); err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	return nil
+}
+
+// register is Register without its checks. The caller holds commitMu.
+func (s *Store) register(resource history.Resource) error {
+	err := s.db.View(func(txn *badger.Txn) error {
+		before, found, err := catalogueEntry(txn, resource.Group, resource.Plural)
+		if found {
 			resource = resource.After(before)
 		}
 		if !before.Since.IsZero() {
@@ -122,26 +53,25 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+		return err
 	}
 	b, err := json.Marshal(resource)
 	if err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+		return err
 	}
-	err = s.numbered(map[term]bool{
-		resourceTerm(resource.GroupResource()): true, {key.Kinds, codec.Pair(resource.Version, resource.Kind)}: true,
+	err = s.checkTerms(map[term]bool{
+		resourceTerm(resource.GroupResource()):                   true,
+		{key.Kinds, codec.Pair(resource.Version, resource.Kind)}: true,
 	})
 	if err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+		return err
 	}
-	if err := s.catalogue(key.Catalogued(resource.Group, resource.Plural), b); err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
-	}
-	return nil
+	return s.writeCatalogueEntry(key.CatalogueEntry(resource.Group, resource.Plural), b)
 }
 
-// catalogue writes an entry of the catalogue, unless it is there.
-func (s *Store) catalogue(k, v []byte) error {
+// writeCatalogueEntry writes an entry of the catalogue unless it is unchanged.
+// The caller holds commitMu.
+func (s *Store) writeCatalogueEntry(k, v []byte) error {
 	var before []byte
 	err := s.db.View(func(txn *badger.Txn) (err error) { before, err = get(txn, k); return err })
 	if err == nil && bytes.Equal(before, v) {
@@ -150,13 +80,14 @@ func (s *Store) catalogue(k, v []byte) error {
 	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
 		return err
 	}
-	if err := s.room(int64(len(v))); err != nil {
+	if err := s.checkSpace(int64(len(v))); err != nil {
 		return err
 	}
 	return s.db.Update(func(txn *badger.Txn) error { return txn.Set(k, v) })
 }
 
-// Resources returns the catalogue, sorted by group and plural: whatever is or once was recorded.
+// Resources returns the catalogue, sorted by group and plural: all resources
+// that are or were recorded.
 func (s *Store) Resources(ctx context.Context) ([]history.Resource, error) {
 	var list []history.Resource
 	err := s.view(func(r *reader) (err error) {
@@ -180,10 +111,18 @@ func (r *reader) catalogue(ctx context.Context) (list []history.Resource, err er
 	return list, err
 }
 
-// catalogued returns the catalogue's entry of a resource, and whether there is
-// one.
-func catalogued(txn *badger.Txn, group, plural string) (r history.Resource, found bool, err error) {
-	b, err := get(txn, key.Catalogued(group, plural))
+// trim moves a resource's Since to the beginning of the history that can be
+// answered, if that is later.
+func (r *reader) trim(one *history.Resource) {
+	if oldest := moment(r.lowerBound()); !one.Since.IsZero() && one.Since.Before(oldest) {
+		one.Since, one.Trimmed = oldest, true
+	}
+}
+
+// catalogueEntry returns a resource's entry in the catalogue, and whether there
+// is one.
+func catalogueEntry(txn *badger.Txn, group, plural string) (r history.Resource, found bool, err error) {
+	b, err := get(txn, key.CatalogueEntry(group, plural))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return r, false, nil
 	}
@@ -196,11 +135,11 @@ func catalogued(txn *badger.Txn, group, plural string) (r history.Resource, foun
 	return r, true, nil
 }
 
-// begin adds to the group that recording of a resource began, if its checkpoint
-// is the first one. A resource that has a checkpoint and no beginning was
-// recorded before logs kept that: then nobody knows.
-func (w *writer) begin(g *group, n uint16, c *history.Checkpoint, at time.Time) error {
-	if c.RV == "" || w.s.begun[n] {
+// addSince sets the Since of a resource's catalogue entry if c is its first
+// checkpoint. A resource that had a checkpoint before keeps a zero Since: it is
+// unknown when its recording began.
+func (w *batchTx) addSince(g *group, n uint16, c *history.Checkpoint, at time.Time) error {
+	if c.RV == "" || w.s.checkpointed[n] {
 		return nil
 	}
 	before, err := get(w.txn, key.Checkpoint(n))
@@ -213,7 +152,7 @@ func (w *writer) begin(g *group, n uint16, c *history.Checkpoint, at time.Time) 
 	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
 		return err
 	}
-	r, found, err := catalogued(w.txn, c.Group, c.Resource)
+	r, found, err := catalogueEntry(w.txn, c.Group, c.Resource)
 	if err != nil || !found || !r.Since.IsZero() {
 		return err
 	}
@@ -222,14 +161,6 @@ func (w *writer) begin(g *group, n uint16, c *history.Checkpoint, at time.Time) 
 	if err != nil {
 		return err
 	}
-	g.set(key.Catalogued(c.Group, c.Resource), b, 0)
+	g.set(key.CatalogueEntry(c.Group, c.Resource), b, 0)
 	return nil
-}
-
-// trim moves the beginning of a resource to where what is kept begins, if that
-// is later.
-func (r *reader) trim(one *history.Resource) {
-	if oldest := moment(r.bottom()); !one.Since.IsZero() && one.Since.Before(oldest) {
-		one.Since, one.Trimmed = oldest, true
-	}
 }

@@ -10,34 +10,46 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
-// commitWithin is how long a commit may take that is under way when its context ends: half a batch is worse than a late end.
-const commitWithin = 5 * time.Second
+// commitGrace is how long Append waits for a running commit after its context
+// ends. A late result is better than an unknown one.
+const commitGrace = 5 * time.Second
 
-// Append commits a batch, sets the Time and Revision of its records and, where it is zero, the Time of its checkpoints,
-// and returns once readers see it; unless [Options.NoSync] is set, it is on disk then. A batch that does not fit one
-// transaction is cut between records. What says that something is missing, open gaps and checkpoints without an RV,
-// commits with the first part; what says that nothing is, other checkpoints and the ends of gaps, with the last.
+// Append commits a batch and returns once readers see it. Unless
+// [Options.NoSync] is set, the batch is on disk by then. Append sets the Time
+// and Revision of the batch's records, and the Time of its checkpoints if it is
+// zero.
 //
-// An invalid batch is a [history.Invalid] error, and one for which the volume has no room a [history.Unavailable] one; nothing
-// of it is committed, and the log goes on. After any other error of a commit the log can't be appended to until it is
-// opened again: what was committed is then told by the heads and checkpoints.
+// A batch that exceeds a transaction is split between records. Open gaps and
+// checkpoints without an RV commit with the first part, because they claim that
+// something is missing. Other checkpoints and the ends of gaps claim that
+// nothing is missing, and commit with the last part.
 //
-// A disk that takes no table blocks a commit, and whoever begins to read meanwhile, for as long. When ctx ends, it is waited for a
-// little; what becomes of it then is told by the log alone, and the batch must not be touched any more.
+// An invalid batch is a [history.Invalid] error. If the volume has no space for
+// it, the error is [history.Unavailable]. In both cases nothing is committed,
+// and the log accepts further batches. After any other error of a commit the
+// log is read-only until it is opened again; its heads and checkpoints then
+// show what was committed.
+//
+// If the disk blocks, the commit and all readers that begin during the commit
+// block too. When ctx ends, Append waits for a few seconds and then returns
+// while the commit is still running. The caller must not use the batch any more
+// in that case.
 func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return err
 	}
-	err := s.appendWithin(ctx, b)
-	_, damage := errors.AsType[*damageError](err)
+	err := s.appendInBackground(ctx, b)
+	_, damage := errors.AsType[*badgerdir.DamageError](err)
 	_, begun := errors.AsType[*writeError](err)
 	if !begun && (damage || errors.Is(err, errRepairing)) {
 		if err = s.repairs.wait(); err == nil || errors.Is(err, errClosed) {
-			err = s.appendWithin(ctx, b)
+			err = s.appendInBackground(ctx, b)
 		}
 	}
 	if err != nil {
@@ -46,14 +58,16 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	return nil
 }
 
-// writeError is an error after which a part of a batch may be committed.
+// writeError is an error after which a part of the batch may be committed.
 type writeError struct{ error }
 
-// Unwrap returns what went wrong.
+// Unwrap returns the cause.
 func (w *writeError) Unwrap() error { return w.error }
 
-func (s *Store) appendWithin(ctx context.Context, b *history.Batch) error {
-	release, err := s.use()
+// appendInBackground runs append in a goroutine, and stops waiting for it
+// commitGrace after the context ends.
+func (s *Store) appendInBackground(ctx context.Context, b *history.Batch) error {
+	release, err := s.acquire()
 	if err != nil {
 		return err
 	}
@@ -67,24 +81,33 @@ func (s *Store) appendWithin(ctx context.Context, b *history.Batch) error {
 	case <-ctx.Done():
 		select {
 		case err = <-done:
-		case <-time.After(commitWithin):
+		case <-time.After(commitGrace):
 			err = ctx.Err()
 		}
 	}
 	return err
 }
 
+// append commits a valid batch:
+//
+//  1. Encode the bodies concurrently, without a lock.
+//  2. Lock commitMu.
+//  3. Check everything that may reject the batch: the number of tables, free
+//     numbers in the dictionaries, disk space, and the blocks with the heads of
+//     the batch's objects.
+//  4. Write the transactions. An error makes the log read-only.
+//  5. Copy the dictionaries to the spare file if they changed.
 func (s *Store) append(ctx context.Context, b *history.Batch) error {
 	bodies, size := s.encodeAll(b.Records), int64(0)
 	for _, r := range b.Records {
 		size += int64(len(r.Object))
 	}
-	s.commits.Lock()
-	defer s.commits.Unlock()
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return err
 	}
-	if err := errors.Join(s.tables(), s.numbers(b), s.room(size), s.checkHeads(b)); err != nil {
+	if err := errors.Join(s.checkTableCount(), s.checkNumbers(b), s.checkSpace(size), s.checkHeads(b)); err != nil {
 		return err
 	}
 	if err := s.write(b, bodies); err != nil {
@@ -96,13 +119,15 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 	return nil
 }
 
-// checkHeads checks the blocks that may have the heads of a batch's objects, and the numbers of what it names: an older head, or none,
-// would be taken for the object's if the newest is in a damaged block. The caller holds commits.
+// checkHeads verifies the blocks that may contain the heads of the batch's
+// objects and the numbers of its terms. If a damaged block hid an object's
+// newest head, the batch would continue from an older one. The caller holds
+// commitMu.
 func (s *Store) checkHeads(b *history.Batch) error {
 	return s.db.View(func(txn *badger.Txn) error {
-		var heads []keyRange
+		var heads []keyrange.Range
 		for _, r := range b.Records {
-			if _, known := s.objects.get(r.Ref); known {
+			if _, cached := s.headCache.get(r.Ref); cached {
 				continue
 			}
 			resource, err := s.terms.number(txn, resourceTerm(r.Ref.GroupResource()))
@@ -114,48 +139,51 @@ func (s *Store) checkHeads(b *history.Batch) error {
 				_, err = s.terms.number(txn, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
 			}
 			if err == nil && resource != 0 {
-				heads = append(heads, onlyKey(key.Head(uint16(resource), namespace, r.Ref.Name, string(r.Ref.UID))))
+				head := key.Head(uint16(resource), namespace, r.Ref.Name, string(r.Ref.UID))
+				heads = append(heads, keyrange.Single(head))
 			}
 			if err != nil {
 				return err
 			}
 		}
-		return s.sound.check(heads...)
+		return s.integrity.check(heads...)
 	})
 }
 
-// fail lets nothing be committed until the log is opened again, and returns why. The caller holds commits.
+// fail makes the log read-only until it is opened again, and returns err. The
+// caller holds commitMu.
 func (s *Store) fail(err error) error {
 	s.failed = fmt.Errorf("the history's database failed and must be opened again: %w", err)
 	return err
 }
 
-// write commits the batch in as few transactions as it fits. The context is not asked in between: half a batch is worse
-// than a late end.
+// write commits the batch in as few transactions as possible. It doesn't stop
+// when a context ends, because that would commit half of a batch.
 func (s *Store) write(b *history.Batch, bodies []body) error {
-	w := s.newWriter()
+	w := s.newBatchTx()
 	defer func() { w.txn.Discard() }()
-	if err := w.claims(b, true); err != nil {
+	if err := w.addClaims(b, true); err != nil {
 		return err
 	}
 	for i, r := range b.Records {
-		if err := w.record(r, bodies[i]); err != nil {
+		if err := w.addRecord(r, bodies[i]); err != nil {
 			return fmt.Errorf("%s: %w", r.Ref, err)
 		}
 	}
-	if err := w.claims(b, false); err != nil {
+	if err := w.addClaims(b, false); err != nil {
 		return err
 	}
 	return w.commit()
 }
 
-// claims adds what the batch says about its resources: that something is missing, or that nothing is.
-func (w *writer) claims(b *history.Batch, missing bool) error {
+// addClaims adds the batch's gaps and checkpoints: those that claim that
+// something is missing, or the others.
+func (w *batchTx) addClaims(b *history.Batch, missing bool) error {
 	for i := range b.Gaps {
 		if b.Gaps[i].Open() != missing {
 			continue
 		}
-		if err := w.gap(&b.Gaps[i]); err != nil {
+		if err := w.addGap(&b.Gaps[i]); err != nil {
 			return fmt.Errorf("gap: %w", err)
 		}
 	}
@@ -163,13 +191,15 @@ func (w *writer) claims(b *history.Batch, missing bool) error {
 		if (b.Checkpoints[i].RV == "") != missing {
 			continue
 		}
-		if err := w.checkpoint(&b.Checkpoints[i]); err != nil {
+		if err := w.addCheckpoint(&b.Checkpoints[i]); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 	}
 	return nil
 }
 
+// checkBatch returns a [history.Invalid] error if the batch exceeds the limits
+// of the log or lacks a required field.
 func checkBatch(b *history.Batch) error {
 	for _, r := range b.Records {
 		if err := checkRecord(r); err != nil {
@@ -191,7 +221,7 @@ func checkBatch(b *history.Batch) error {
 
 func checkGap(g history.Gap) error {
 	if g.Start.IsZero() {
-		return history.Errorf(history.Invalid, "a gap of %s has no start", g.GroupResource())
+		return history.Errorf(history.Invalid, "gap of %s has no start", g.GroupResource())
 	}
 	return checkResource(g.GroupResource())
 }
@@ -200,17 +230,20 @@ func checkRecord(r *history.Record) error {
 	switch {
 	case r.Verb < history.Create || r.Verb > history.Delete:
 		return history.Errorf(history.Invalid, "record of %s has no verb", r.Ref)
-	case r.Ref.Name == "" || len(r.Ref.Name) > history.MaxText || len(r.Ref.UID) > history.MaxText || len(r.Ref.Namespace) > history.MaxText:
-		return history.Errorf(history.Invalid, "record of %s has an empty name, or one too long", r.Ref.GroupResource())
-	case r.Ref.Namespace == history.NoNamespace:
-		return history.Errorf(history.Invalid, "record of %s: %q is no namespace", r.Ref, history.NoNamespace)
+	case r.Ref.Name == "" ||
+		max(len(r.Ref.Name), len(r.Ref.UID), len(r.Ref.Namespace)) > history.MaxText:
+		return history.Errorf(history.Invalid, "record of %s: a name is empty or too long", r.Ref.GroupResource())
+	case r.Ref.Namespace == history.ClusterScoped.String():
+		return history.Errorf(history.Invalid, "record of %s: %q is not a namespace", r.Ref, r.Ref.Namespace)
 	case len(r.Version)+len(r.Kind) > history.MaxText:
-		return history.Errorf(history.Invalid, "record of %s has a kind too long", r.Ref)
-	case len(r.Owners) > history.MaxOwners, len(r.ManagedHashes) > history.MaxManagedEntries, r.Attributes() > history.MaxAttributes:
-		return history.Errorf(history.Invalid, "record of %s names too much beside its object: %d owners, %d writers, %d bytes",
+		return history.Errorf(history.Invalid, "record of %s: the kind is too long", r.Ref)
+	case len(r.Owners) > history.MaxOwners, len(r.ManagedHashes) > history.MaxManagedEntries,
+		r.Attributes() > history.MaxAttributes:
+		return history.Errorf(history.Invalid,
+			"record of %s: attributes are too large: %d owners, %d managed entries, %d bytes",
 			r.Ref, len(r.Owners), len(r.ManagedHashes), r.Attributes())
 	case len(r.Object) > codec.MaxObject:
-		return history.Errorf(history.Invalid, "object %s has %d bytes; the most that can be kept is %d",
+		return history.Errorf(history.Invalid, "record of %s: the object has %d bytes, the limit is %d",
 			r.Ref, len(r.Object), codec.MaxObject)
 	default:
 		return checkResource(r.Ref.GroupResource())
@@ -219,7 +252,7 @@ func checkRecord(r *history.Record) error {
 
 func checkResource(r schema.GroupResource) error {
 	if r.Resource == "" || len(r.Resource)+len(r.Group) > history.MaxText {
-		return history.Errorf(history.Invalid, "resource %q has an empty name, or one too long", r)
+		return history.Errorf(history.Invalid, "resource %q: the name is empty or too long", r)
 	}
 	return nil
 }

@@ -12,45 +12,57 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// overhead is what Badger reckons for an entry beside its key and value, in bytes, and then some.
+// overhead is an upper bound of what Badger counts for an entry of a
+// transaction in addition to its key and value, in bytes.
 const overhead = 16
 
-// writer puts a batch's entries into transactions. It is used by the one committer, and its reads see what it wrote, so
-// that an object may have many versions in a batch.
+// batchTx writes a batch's entries in one or more transactions. Only the
+// committer uses it, and it holds commitMu. Its reads see its own writes, so a
+// batch may contain several versions of an object.
 //
-// What a writer gave out (times, numbers, terms) becomes the store's only when a transaction that was told of it commits.
-type writer struct {
+// Times, numbers and terms that a batchTx assigns become the store's only when
+// the transaction that contains them commits.
+type batchTx struct {
 	s     *Store
-	txn   *badger.Txn
-	state codec.State
-	first uint64          // time of the first record; 0 if there is none yet
-	terms map[term]uint32 // given out in this batch
-	size  int64           // bytes in this transaction, as Badger reckons them
-	count int64           // entries in this transaction
-	done  []func()        // to be called once this transaction is committed
+	txn   *badger.Txn     // the current transaction
+	state codec.State     // what the next commit stores
+	first uint64          // time of the batch's first record; 0: it has none yet
+	terms map[term]uint32 // numbers that this batch assigned
+
+	size  int64    // bytes in txn, as Badger counts them
+	count int64    // entries in txn
+	done  []func() // called once txn is committed
 }
 
-func (s *Store) newWriter() *writer {
-	return &writer{s: s, txn: s.db.NewTransaction(true), state: s.state, terms: map[term]uint32{}}
+func (s *Store) newBatchTx() *batchTx {
+	return &batchTx{s: s, txn: s.db.NewTransaction(true), state: s.state, terms: map[term]uint32{}}
 }
 
-// group is a number of entries that must not be torn apart.
+// group is a list of entries that commit together.
 type group []*badger.Entry
 
+// set adds an entry. expires is in seconds since 1970; 0 means never.
 func (g *group) set(k, v []byte, expires uint64) {
 	*g = append(*g, &badger.Entry{Key: k, Value: v, ExpiresAt: expires})
 }
 
-// remove makes Badger forget a key: what has expired is, for readers and compactions, what was deleted.
+// remove adds the removal of a key. An expired entry is equivalent to a
+// deletion for readers and compactions.
 func (g *group) remove(k []byte) { g.set(k, nil, 1) }
 
-// add puts a group into this transaction or, where it does not fit, into the next one.
-func (w *writer) add(g group) error {
-	var size int64
-	for _, e := range g {
-		size += int64(len(e.Key)+len(e.Value)) + overhead
+// size returns the approximate size of a group in bytes.
+func (g *group) size() (n int) {
+	for _, e := range *g {
+		n += len(e.Key) + len(e.Value) + overhead
 	}
-	if w.size+size > w.s.db.MaxBatchSize()-1024 || w.count+int64(len(g)) > w.s.db.MaxBatchCount()-3 {
+	return n
+}
+
+// add adds a group to the current transaction. If it doesn't fit, add commits
+// the transaction first and begins the next one.
+func (w *batchTx) add(g group) error {
+	size, count := int64(g.size()), int64(len(g))
+	if w.size+size > w.s.db.MaxBatchSize()-1024 || w.count+count > w.s.db.MaxBatchCount()-3 {
 		if err := w.commit(); err != nil {
 			return err
 		}
@@ -61,12 +73,15 @@ func (w *writer) add(g group) error {
 			return fmt.Errorf("set %q: %w", e.Key, err)
 		}
 	}
-	w.size, w.count = w.size+size, w.count+int64(len(g))
+	w.size, w.count = w.size+size, w.count+count
 	return nil
 }
 
-// commit ends the transaction and lets readers see it.
-func (w *writer) commit() error {
+// commit commits the current transaction and makes it visible to readers.
+//
+// It raises last before the transaction commits: a reader that sees a
+// checkpoint, a head or a gap of the commit must also see its records.
+func (w *batchTx) commit() error {
 	if w.count == 0 {
 		return nil
 	}
@@ -76,7 +91,7 @@ func (w *writer) commit() error {
 	if w.first > 0 {
 		w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(w.first)))
 	}
-	w.s.last.Store(w.state.Last) // first: who sees the checkpoint, a head or a gap of the commit has to see its records, too
+	w.s.last.Store(w.state.Last)
 	if err := w.txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -87,11 +102,12 @@ func (w *writer) commit() error {
 	return nil
 }
 
-// tick returns the next record's time.
-func (w *writer) tick() (uint64, error) {
+// nextTime returns the time of the next record. Times strictly increase, even
+// if the clock is set back.
+func (w *batchTx) nextTime() (uint64, error) {
 	w.state.Last = max(timestamp(w.s.now()), w.state.Last+1)
 	if w.state.Last > key.MaxTS {
-		return 0, errors.New("the clock is beyond what the log can date: the year 2149")
+		return 0, errors.New("the clock is after the last time that a key can store, in the year 2149")
 	}
 	if w.first == 0 {
 		w.first = w.state.Last
@@ -99,8 +115,9 @@ func (w *writer) tick() (uint64, error) {
 	return w.state.Last, nil
 }
 
-// number returns a text's number and, where it has none yet, gives it one in the group.
-func (w *writer) number(g *group, t term) (uint32, error) {
+// numberOf returns a term's number. A new term gets the next number; its
+// entries are added to g.
+func (w *batchTx) numberOf(g *group, t term) (uint32, error) {
 	if n, ok := w.terms[t]; ok {
 		return n, nil
 	}
@@ -108,7 +125,7 @@ func (w *writer) number(g *group, t term) (uint32, error) {
 	if err != nil || n != 0 {
 		return n, err
 	}
-	if n, err = w.next(t.of); err != nil {
+	if n, err = w.nextNumber(t.of); err != nil {
 		return 0, err
 	}
 	w.terms[t] = n
@@ -117,20 +134,23 @@ func (w *writer) number(g *group, t term) (uint32, error) {
 	return n, nil
 }
 
-// next returns a dictionary's next number. They begin with 1; 0 stands for nothing.
-func (w *writer) next(of key.Dictionary) (uint32, error) {
+// nextNumber returns a dictionary's next number, from 1.
+func (w *batchTx) nextNumber(of key.Dictionary) (uint32, error) {
 	highest, limit := counter(&w.state, of)
 	if *highest == limit {
-		return 0, noNumber(of, limit)
+		return 0, errFull(of, limit)
 	}
 	*highest++
 	return *highest, nil
 }
 
-// checkpoint adds a checkpoint to this transaction.
-func (w *writer) checkpoint(c *history.Checkpoint) error {
+// addCheckpoint adds a checkpoint to the current transaction. A checkpoint
+// without a time, or with one in the future, gets the current time, or that of
+// the newest record if it is later. Once the transaction is committed, c.Time
+// is set.
+func (w *batchTx) addCheckpoint(c *history.Checkpoint) error {
 	var g group
-	n, err := w.number(&g, term{key.Resources, codec.Pair(c.Group, c.Resource)})
+	n, err := w.numberOf(&g, term{key.Resources, codec.Pair(c.Group, c.Resource)})
 	if err != nil {
 		return err
 	}
@@ -139,7 +159,7 @@ func (w *writer) checkpoint(c *history.Checkpoint) error {
 		at = c.Time.UTC()
 	}
 	g.set(key.Checkpoint(uint16(n)), codec.EncodeCheckpoint(c.RV, at), 0)
-	if err := w.begin(&g, uint16(n), c, at); err != nil {
+	if err := w.addSince(&g, uint16(n), c, at); err != nil {
 		return err
 	}
 	if err := w.add(g); err != nil {
@@ -147,7 +167,7 @@ func (w *writer) checkpoint(c *history.Checkpoint) error {
 	}
 	w.done = append(w.done, func() {
 		c.Time = at
-		w.s.begun[uint16(n)] = w.s.begun[uint16(n)] || c.RV != ""
+		w.s.checkpointed[uint16(n)] = w.s.checkpointed[uint16(n)] || c.RV != ""
 	})
 	return nil
 }

@@ -13,30 +13,34 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// maxChain is how many deltas lead from a snapshot to a version: what reading it costs at the most. Half as many would take a
-// twentieth more room, twice as many a fortieth less.
+// maxChain is the largest number of deltas between a version and its snapshot.
+// It bounds the cost of reading a version. Half of it takes 5 % more space,
+// twice as much saves 2.5 %.
 const maxChain = 15
 
-// body is a record's JSON on its way into the log, encoded as what it can be. Whether it may, only the committer knows.
+// body is a record's JSON, encoded before the record commits. Only the
+// committer can decide whether the delta may be used.
 type body struct {
-	sum    uint64
-	delta  *codec.Body // against the record's Before; nil where there is none
-	before uint64      // checksum of that
-	first  *codec.Body // what does without the record's Before; nil where delta is not
-	like   *exemplar   // what first is a delta against; nil where it is a snapshot
+	sum    uint64       // checksum of the JSON
+	delta  *codec.Body  // against the record's Before; nil: not made
+	before uint64       // checksum of Before, if delta is set
+	first  *codec.Body  // independent of Before; nil: not made yet
+	ref    *refSnapshot // base of first; nil: first is a snapshot
 }
 
-// shared is for how many records another goroutine is worth its start.
-const shared = 16
+// recordsPerGoroutine is the number of records for which encodeAll starts
+// another goroutine.
+const recordsPerGoroutine = 16
 
-// encodeAll encodes the records' JSON, by several goroutines where there is much.
+// encodeAll encodes the records' JSON, concurrently if there are many.
 func (s *Store) encodeAll(records []*history.Record) []body {
 	bodies := make([]body, len(records))
-	parallel(len(records), len(records)/shared, func(i int) { bodies[i] = s.encode(records[i]) })
+	parallel(len(records), len(records)/recordsPerGoroutine, func(i int) { bodies[i] = s.encode(records[i]) })
 	return bodies
 }
 
-// encode encodes a record's JSON, whose checksum it computes once.
+// encode encodes a record's JSON as a delta against Before or, if that isn't
+// worthwhile, like an object's first version.
 func (s *Store) encode(r *history.Record) body {
 	if len(r.Object) == 0 {
 		return body{}
@@ -46,135 +50,156 @@ func (s *Store) encode(r *history.Record) body {
 		b.before = codec.Sum(r.Before)
 		return b
 	}
-	b.first, b.like = s.encodeFirst(r, b.sum)
+	b.first, b.ref = s.encodeFirst(r, b.sum)
 	return b
 }
 
-// encodeFirst encodes a JSON as if it were an object's first: as a delta against an exemplar where that is clearly smaller than a
-// snapshot, since otherwise the snapshot is worth more, as another exemplar. Below an eighth of the JSON it always is.
-func (s *Store) encodeFirst(r *history.Record, sum uint64) (*codec.Body, *exemplar) {
-	like := s.exemplars.like(r.Ref.GroupResource(), r.Object)
-	if like == nil {
+// encodeFirst encodes an object's first version: as a delta against a reference
+// snapshot, or as a snapshot.
+//
+// A delta smaller than 1/8 of the JSON is used at once. Otherwise it must be
+// smaller than 3/5 of the snapshot, because a snapshot also serves as a
+// reference snapshot.
+func (s *Store) encodeFirst(r *history.Record, sum uint64) (*codec.Body, *refSnapshot) {
+	ref := s.refSnapshots.bestMatch(r.Ref.GroupResource(), r.Object)
+	if ref == nil {
 		return s.bodies.Snapshot(r.Object, sum), nil
 	}
-	d := s.bodies.Delta(like.json, r.Object, sum, len(r.Object)/2)
+	d := s.bodies.Delta(ref.json, r.Object, sum, len(r.Object)/2)
 	if d == nil || d.Len() > len(r.Object)/8 {
-		if whole := s.bodies.Snapshot(r.Object, sum); d == nil || 5*d.Len() > 3*whole.Len() {
-			return whole, nil
+		if snapshot := s.bodies.Snapshot(r.Object, sum); d == nil || 5*d.Len() > 3*snapshot.Len() {
+			return snapshot, nil
 		}
 	}
-	s.exemplars.used(r.Ref.GroupResource(), like)
-	return d, like
+	s.refSnapshots.touch(r.Ref.GroupResource(), ref)
+	return d, ref
 }
 
-// encoded returns what is to be written of the body of a version, and how many deltas lead to it. A delta's base is of the same
-// day, so that it is dropped no earlier, and written by this process, since another one's retention may have been shorter.
-func (w *writer) encoded(r *history.Record, b body, last *codec.Last, v version) (encoded []byte, chain uint8) {
+// encodeBody returns the bytes of a version's body, and the number of deltas
+// between it and its snapshot.
+//
+// A delta's base is a version of the same day, so that it isn't dropped
+// earlier. And it was written by the same process, because another process may
+// have had a shorter retention, so that the base would expire earlier.
+func (w *batchTx) encodeBody(r *history.Record, b body, last *codec.Last, v versionID) (encoded []byte, chain uint8) {
 	if len(r.Object) == 0 {
 		return nil, 0
 	}
-	if b.delta != nil && w.follows(b, last, v) {
+	if b.delta != nil && w.fitsHead(b, last, v) {
 		b.delta.Base = codec.Base{Ago: v.ts - last.TS, Parts: last.Parts}
 		return b.delta.Encode(), last.Chain + 1
 	}
 	if b.first == nil {
-		b.first, b.like = w.s.encodeFirst(r, b.sum)
+		b.first, b.ref = w.s.encodeFirst(r, b.sum)
 	}
 	switch {
-	case b.like == nil:
+	case b.ref == nil:
 		return b.first.Encode(), 0
-	case key.Day(b.like.ts) != key.Day(v.ts):
+	case key.Day(b.ref.ts) != key.Day(v.ts):
 		return w.s.bodies.Snapshot(r.Object, b.sum).Encode(), 0
 	default:
-		b.first.Base = codec.Base{Object: int64(v.object - b.like.object), Ago: v.ts - b.like.ts, Parts: b.like.parts}
+		b.first.Base = codec.Base{Object: int64(v.object - b.ref.object), Ago: v.ts - b.ref.ts, Parts: b.ref.parts}
 		return b.first.Encode(), 1
 	}
 }
 
-// follows tells whether a body may be a delta against its object's last version.
-func (w *writer) follows(b body, last *codec.Last, v version) bool {
+// fitsHead reports whether a body's delta may be used for v: the object's
+// newest version is the delta's base, and may be a base of v.
+func (w *batchTx) fitsHead(b body, last *codec.Last, v versionID) bool {
 	return last.Sum == b.before && last.Parts > 0 && last.Chain < maxChain &&
-		last.TS >= w.s.opened && key.Day(last.TS) == key.Day(v.ts)
+		last.TS >= w.s.sessionStart && key.Day(last.TS) == key.Day(v.ts)
 }
 
 const (
-	// maxExemplars is how many exemplars a resource has at a time: the Events of one cluster have about as many shapes.
-	maxExemplars = 4
-	// maxLikenesses is after how many uses of an exemplar another takes its place: a damaged one takes so many objects with it.
-	maxLikenesses = 256
-	// maxExemplar and maxExemplary bound the JSON of one exemplar, and of all of them, in bytes.
-	maxExemplar  = 64 << 10
-	maxExemplary = 4 << 20
+	// maxRefSnapshots is the number of reference snapshots of a resource. The
+	// Events of a cluster have about as many shapes.
+	maxRefSnapshots = 4
+	// maxRefUses is how often a reference snapshot is used before another
+	// snapshot is stored. It limits how many objects depend on a snapshot that
+	// gets damaged.
+	maxRefUses = 256
+	// maxRefJSON and maxRefTotal bound the JSON of one reference snapshot, and
+	// of all of them, in bytes.
+	maxRefJSON  = 64 << 10
+	maxRefTotal = 4 << 20
 )
 
-// exemplar is a snapshot that this process committed. What it shows of an object is much the same in others of its resource, so
-// that a version of those that has no version before at hand is written as a delta against it, on the same day.
-type exemplar struct {
-	version
+// refSnapshot is a committed snapshot of this process. Objects of one resource
+// resemble each other, so first versions of other objects become deltas against
+// it, until the end of its day.
+type refSnapshot struct {
+	versionID
+
 	parts uint16
-	json  []byte // nobody writes to it
-	uses  int    // guarded by the mutex of exemplars
+	json  []byte // read-only
+	uses  int    // guarded by refSnapshots.mu
 }
 
-// exemplars are the snapshots that were of use last, by resource. It is safe for concurrent use.
-type exemplars struct {
-	mu   sync.Mutex                           // guards what follows
-	of   map[schema.GroupResource][]*exemplar // the last used one first
-	size int                                  // of their JSON, in bytes
+// refSnapshots holds each resource's reference snapshots. It is safe for
+// concurrent use.
+type refSnapshots struct {
+	mu   sync.Mutex
+	of   map[schema.GroupResource][]*refSnapshot // most recently used first
+	size int                                     // of all JSON in bytes
 }
 
-func newExemplars() *exemplars { return &exemplars{of: map[schema.GroupResource][]*exemplar{}} }
+func newRefSnapshots() *refSnapshots {
+	return &refSnapshots{of: map[schema.GroupResource][]*refSnapshot{}}
+}
 
-// like returns the exemplar that a JSON shares most of its beginning and end with, where names stand and what kind of thing it is.
-// It is nil where there is none, and where it is time for another one.
-func (x *exemplars) like(of schema.GroupResource, json []byte) *exemplar {
+// bestMatch returns the reference snapshot with the longest common prefix and
+// suffix. It returns nil if there is none, and once every maxRefUses calls, so
+// that a new snapshot is stored.
+func (x *refSnapshots) bestMatch(of schema.GroupResource, json []byte) *refSnapshot {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	list, best, most := x.of[of], 0, -1
+	list, best, longest := x.of[of], 0, -1
 	for i, e := range list {
-		if n := delta.Common(e.json, json); n > most {
-			best, most = i, n
+		if n := delta.Common(e.json, json); n > longest {
+			best, longest = i, n
 		}
 	}
 	if len(list) == 0 {
 		return nil
 	}
-	like := list[best]
-	if like.uses++; like.uses%maxLikenesses == 0 {
+	ref := list[best]
+	if ref.uses++; ref.uses%maxRefUses == 0 {
 		return nil
 	}
-	return like
+	return ref
 }
 
-// used puts an exemplar that was of use in front of the others.
-func (x *exemplars) used(of schema.GroupResource, e *exemplar) {
+// touch makes a reference snapshot the most recently used one of its resource.
+func (x *refSnapshots) touch(of schema.GroupResource, ref *refSnapshot) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	list := x.of[of]
-	if i := slices.Index(list, e); i > 0 {
+	if i := slices.Index(list, ref); i > 0 {
 		copy(list[1:], list[:i])
-		list[0] = e
+		list[0] = ref
 	}
 }
 
-// hold makes an exemplar of a record's snapshot. It takes the place of the one that was not used for longest, and of those of
-// another day.
-func (x *exemplars) hold(r *history.Record, e exemplar) {
-	if len(r.Object) > maxExemplar {
+// add adds a reference snapshot with a copy of the record's JSON, unless the
+// JSON is too long. It evicts the resource's least recently used one, and those
+// of other days. If all snapshots together are too large, it evicts all of
+// them.
+func (x *refSnapshots) add(r *history.Record, ref refSnapshot) {
+	if len(r.Object) > maxRefJSON {
 		return
 	}
-	e.json = bytes.Clone(r.Object)
+	ref.json = bytes.Clone(r.Object)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.size > maxExemplary {
+	if x.size > maxRefTotal {
 		clear(x.of)
 		x.size = 0
 	}
 	of := r.Ref.GroupResource()
-	kept := []*exemplar{&e}
-	x.size += len(e.json)
+	kept := []*refSnapshot{&ref}
+	x.size += len(ref.json)
 	for _, old := range x.of[of] {
-		if len(kept) < maxExemplars && key.Day(old.ts) == key.Day(e.ts) {
+		if len(kept) < maxRefSnapshots && key.Day(old.ts) == key.Day(ref.ts) {
 			kept = append(kept, old)
 		} else {
 			x.size -= len(old.json)

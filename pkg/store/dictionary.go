@@ -16,32 +16,37 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// term is a text of one of the dictionaries.
+// term is a text of a dictionary.
 type term struct {
 	of   key.Dictionary
 	text string
 }
 
-// index is the number of a text of one of the dictionaries.
-type index struct {
+// termNumber is the number of a term.
+type termNumber struct {
 	of     key.Dictionary
 	number uint32
 }
 
-// dictionary remembers texts and their numbers, which never change. It holds only what is committed.
+// dictionary caches the terms of the log's dictionaries and their numbers,
+// which never change. It holds only committed terms, and never evicts any. It
+// is safe for concurrent use.
 type dictionary struct {
-	check func(k []byte) error // that a key is not missing because its block is damaged
+	// verify returns an error if a key may be missing because its block is
+	// damaged.
+	verify func(k []byte) error
 
 	mu      sync.RWMutex
 	numbers map[term]uint32
-	texts   map[index]string
+	texts   map[termNumber]string
 }
 
-func newDictionary(check func(k []byte) error) *dictionary {
-	return &dictionary{numbers: map[term]uint32{}, texts: map[index]string{}, check: check}
+func newDictionary(verify func(k []byte) error) *dictionary {
+	return &dictionary{numbers: map[term]uint32{}, texts: map[termNumber]string{}, verify: verify}
 }
 
-// number returns a text's number, and 0 where it has none. The transaction must have written no terms itself.
+// number returns a term's number, or 0 if it has none. The transaction must not
+// have written terms itself, because the cache holds only committed terms.
 func (d *dictionary) number(txn *badger.Txn, t term) (uint32, error) {
 	d.mu.RLock()
 	n, ok := d.numbers[t]
@@ -51,7 +56,7 @@ func (d *dictionary) number(txn *badger.Txn, t term) (uint32, error) {
 	}
 	b, err := get(txn, key.Text(t.of, t.text))
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		return 0, d.check(key.Text(t.of, t.text))
+		return 0, d.verify(key.Text(t.of, t.text))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("look up a number: %w", err)
@@ -60,12 +65,12 @@ func (d *dictionary) number(txn *badger.Txn, t term) (uint32, error) {
 		return 0, fmt.Errorf("number of %q: %w", t.text, codec.ErrCorrupt)
 	}
 	n = binary.BigEndian.Uint32(b)
-	d.learn(t, n)
+	d.cache(t, n)
 	return n, nil
 }
 
-// text returns what a number stands for. That it stands for nothing is an error.
-func (d *dictionary) text(txn *badger.Txn, i index) (string, error) {
+// text returns the text of a number. An unknown number is an error.
+func (d *dictionary) text(txn *badger.Txn, i termNumber) (string, error) {
 	d.mu.RLock()
 	text, ok := d.texts[i]
 	d.mu.RUnlock()
@@ -76,18 +81,18 @@ func (d *dictionary) text(txn *badger.Txn, i index) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look up number %d of dictionary %c: %w", i.number, i.of, err)
 	}
-	d.learn(term{i.of, string(b)}, i.number)
+	d.cache(term{i.of, string(b)}, i.number)
 	return string(b), nil
 }
 
-func (d *dictionary) learn(t term, n uint32) {
+func (d *dictionary) cache(t term, n uint32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.numbers[t] = n
-	d.texts[index{t.of, n}] = t.text
+	d.texts[termNumber{t.of, n}] = t.text
 }
 
-// counter returns the highest number that a dictionary has given out, and how high it may become.
+// counter returns a dictionary's highest assigned number, and its limit.
 func counter(state *codec.State, of key.Dictionary) (highest *uint32, limit uint32) {
 	switch of {
 	case key.Resources:
@@ -99,20 +104,22 @@ func counter(state *codec.State, of key.Dictionary) (highest *uint32, limit uint
 	}
 }
 
-// numbers refuses a batch that names more new resources, kinds or namespaces than there are numbers left for. It looks them up only
-// where few are. The caller holds commits.
-func (s *Store) numbers(b *history.Batch) error {
+// checkNumbers rejects a batch with more new resources, kinds or namespaces
+// than there are free numbers. It looks terms up only if few numbers are free.
+// The caller holds commitMu.
+func (s *Store) checkNumbers(b *history.Batch) error {
 	most := uint32(len(b.Records) + len(b.Checkpoints) + len(b.Gaps)) // of each dictionary
 	for _, of := range []key.Dictionary{key.Resources, key.Kinds, key.Namespaces} {
 		if highest, limit := counter(&s.state, of); limit-*highest < most {
-			return s.numbered(named(b))
+			return s.checkTerms(batchTerms(b))
 		}
 	}
 	return nil
 }
 
-// numbered refuses texts for which there are not enough numbers left.
-func (s *Store) numbered(terms map[term]bool) error {
+// checkTerms rejects terms for which there are not enough free numbers. The
+// caller holds commitMu.
+func (s *Store) checkTerms(terms map[term]bool) error {
 	missing := map[key.Dictionary]uint32{}
 	return s.db.View(func(txn *badger.Txn) error {
 		for t := range terms {
@@ -125,22 +132,21 @@ func (s *Store) numbered(terms map[term]bool) error {
 			}
 			missing[t.of]++
 			if highest, limit := counter(&s.state, t.of); missing[t.of] > limit-*highest {
-				return noNumber(t.of, limit)
+				return errFull(t.of, limit)
 			}
 		}
 		return nil
 	})
 }
 
-func noNumber(of key.Dictionary, limit uint32) error {
-	what := map[key.Dictionary]string{key.Resources: "resources", key.Kinds: "kinds", key.Namespaces: "namespaces"}[of]
-	return history.Errorf(history.Invalid,
-		"the history knows %d %s and can tell no more apart: those that are new are not recorded; to record them, set storagePath (BADGER_PATH) to another directory",
-		limit, what)
+// errFull is the error for a new term of a dictionary without free numbers.
+func errFull(of key.Dictionary, limit uint32) error {
+	terms := map[key.Dictionary]string{key.Resources: "resources", key.Kinds: "kinds", key.Namespaces: "namespaces"}[of]
+	return history.Errorf(history.Invalid, "limit of %d %s reached: new ones are not recorded", limit, terms)
 }
 
-// named returns what a batch names that has to have a number.
-func named(b *history.Batch) map[term]bool {
+// batchTerms returns the terms of a batch.
+func batchTerms(b *history.Batch) map[term]bool {
 	terms := map[term]bool{}
 	for _, r := range b.Records {
 		terms[resourceTerm(r.Ref.GroupResource())] = true
@@ -162,32 +168,40 @@ func resourceTerm(r schema.GroupResource) term {
 	return term{key.Resources, codec.Pair(r.Group, r.Resource)}
 }
 
-// What a day's phrases may take: bytes of one, bytes of all, and how many there are. What goes beyond is written out.
+// Limits of a day dictionary: the length of a phrase in bytes, the length of
+// all phrases in bytes, and their number. Texts beyond the limits are written
+// out.
 const (
 	maxPhrase      = 1024
 	maxPhraseBytes = 4 << 20
 	maxPhrases     = math.MaxUint16
 )
 
-// maxTexts bounds how many phrases are remembered, for all readers: about 2 MB of them.
-const maxTexts = 16384
+// maxPhraseTexts bounds the number of phrases that readers cache: about 2 MB.
+const maxPhraseTexts = 16384
 
-// phrases are the texts in the metadata of one day that have numbers: who wrote what, and what changed in words. They are few, and come
-// again and again. A text gets its number when it is met for the second time within a while, so that what is met once costs nothing.
-// Only the committer uses them, for the day that it writes to.
-type phrases struct {
-	day     int // -1: none yet
+// dayDictionary holds the phrases of one day: the texts in metadata that have
+// numbers, such as the managers and the summary. Most of them recur often. A
+// text gets a number when it is seen for the second time, so that unique texts
+// need no entry. The entries are dropped with their day.
+//
+// Only the committer uses it, for the day to which it writes.
+type dayDictionary struct {
+	day     int // -1: no day is open
 	numbers map[string]uint16
-	highest uint16 // of the numbers: after a repair, some below it may be missing
-	size    int    // bytes of the texts
-	seed    maphash.Seed
-	met     [4096]uint32 // by the hash of a text, more of its hash
+	highest uint16 // highest number; after a repair, lower ones can be missing
+	size    int    // of all texts in bytes
+
+	// recent holds 32 bits of the hash of a recently seen text, by the rest of
+	// the hash. Texts with the same slot replace each other.
+	recent [4096]uint32
+	seed   maphash.Seed
 }
 
-func newPhrases() *phrases { return &phrases{day: -1, seed: maphash.MakeSeed()} }
+func newDayDictionary() *dayDictionary { return &dayDictionary{day: -1, seed: maphash.MakeSeed()} }
 
-// turn begins a day with the phrases that it has.
-func (p *phrases) turn(txn *badger.Txn, day uint16) error {
+// openDay loads a day's phrases.
+func (p *dayDictionary) openDay(txn *badger.Txn, day uint16) error {
 	p.day, p.numbers, p.highest, p.size = int(day), map[string]uint16{}, 0, 0
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, key.Phrase)})
 	defer it.Close()
@@ -205,49 +219,51 @@ func (p *phrases) turn(txn *badger.Txn, day uint16) error {
 	return nil
 }
 
-func (p *phrases) add(text []byte, n uint16) {
+func (p *dayDictionary) add(text []byte, n uint16) {
 	p.numbers[string(text)], p.highest = n, max(p.highest, n)
 	p.size += len(text)
 }
 
-// again tells whether a text was met a while ago, and remembers it.
-func (p *phrases) again(text []byte) bool {
+// seenBefore reports whether a text was seen recently, and remembers it.
+func (p *dayDictionary) seenBefore(text []byte) bool {
 	h := maphash.Bytes(p.seed, text)
-	slot, rest := &p.met[h%uint64(len(p.met))], uint32(h>>32)|1
+	slot, rest := &p.recent[h%uint64(len(p.recent))], uint32(h>>32)|1
 	defer func() { *slot = rest }()
 	return *slot == rest
 }
 
-// phrases returns what gives the phrases of a version's day their numbers, and puts new ones into the version's group.
-func (w *writer) phrases(g *group, ts uint64) (codec.Phrases, error) {
-	p, day := w.s.phrases, key.Day(ts)
+// phraseNumber returns the function that numbers the phrases of a version of
+// time ts. The function adds the entries of new phrases to g.
+func (w *batchTx) phraseNumber(g *group, ts uint64) (codec.PhraseNumber, error) {
+	p, day := w.s.dayDict, key.Day(ts)
 	if int(day) != p.day {
-		if err := p.turn(w.txn, day); err != nil {
-			return nil, fmt.Errorf("phrases of the day: %w", err)
+		if err := p.openDay(w.txn, day); err != nil {
+			return nil, fmt.Errorf("read the day dictionary: %w", err)
 		}
 	}
 	return func(text []byte) uint16 {
 		n, known := p.numbers[string(text)]
-		if known || len(text) > maxPhrase || p.highest == maxPhrases || p.size > maxPhraseBytes || !p.again(text) {
+		if known || len(text) > maxPhrase || p.highest == maxPhrases || p.size > maxPhraseBytes || !p.seenBefore(text) {
 			return n
 		}
 		n = p.highest + 1
 		p.add(text, n)
-		g.set(key.Numbered(day, n), text, w.s.expiry(key.Start(uint32(day)+1)))
+		g.set(key.DayPhrase(day, n), text, w.s.expiry(key.Start(uint32(day)+1)))
 		return n
 	}, nil
 }
 
-// phrase returns what a number stands for on a day, which never changes. Only what is committed is remembered.
+// phrase returns the text of a phrase of a day, which never changes. The cache
+// holds only committed phrases.
 func (r *reader) phrase(day, n uint16) (string, error) {
 	at := uint32(day)<<16 | uint32(n)
-	if text, ok := r.s.texts.get(at); ok {
+	if text, ok := r.s.phraseTexts.get(at); ok {
 		return text, nil
 	}
-	b, err := get(r.txn, key.Numbered(day, n))
+	b, err := get(r.txn, key.DayPhrase(day, n))
 	if err != nil {
 		return "", fmt.Errorf("read phrase %d of the day: %w", n, err)
 	}
-	r.s.texts.put(at, string(b))
+	r.s.phraseTexts.put(at, string(b))
 	return string(b), nil
 }

@@ -1,27 +1,97 @@
-// Package store is the log: every version of every object, with its indexes, on BadgerDB.
+// Package store is the event log: every version of every object, with its
+// indexes, in a BadgerDB directory.
 //
-// What it promises:
+// The store does not depend on watching or HTTP. It reads bodies only on
+// request, and parses none. Package storetest states what users of any log rely
+// on, and this package passes it. docs/storage-format.md describes keys and
+// values byte by byte.
 //
-//  1. A record, its body, its index entries, the head that it moves and the numbers that it needs commit in one
-//     transaction. A batch that is larger than a transaction is cut between records.
-//  2. A checkpoint commits in the last transaction of its batch, so never ahead of the records that it covers.
-//  3. The times of records are unique and strictly increasing, across restarts and whatever the clock does.
-//  4. What is older than the retention is not answered, whether it is still there or not, but for one version of each object: the
-//     one that stood when the retention begins. Pruning drops whole days from the disk, takes those versions along, and takes
-//     along what is kept of objects that were deleted. Where nobody prunes, all of that expires, a year later.
-//  5. What is read has the checksum that was written. A table that is damaged is repaired when that is found: what is lost with
-//     it lies in gaps. After a damaged entry of a write-ahead log there is nothing, checkpoints included.
-//  6. A version is a snapshot or the difference to another one, of the same day and process: whatever a version needs to be
-//     read is there for as long as it may be answered.
+// # Promises
 //
-// There is one committer at a time, so that transactions can't conflict and Badger does not look for conflicts. Readers
-// see the log as it was when they began, run beside the committer and beside one another, and are never waited for but
-// by Close; only a scan that reads a day which is dropped meanwhile has to be made again. After a commit that failed the log
-// refuses to be written, and may refuse to be read: what is on disk is then known only to whoever opens it again. A batch for
-// which the volume has no room is refused before it is begun, and changes nothing.
+//  1. A record commits in one transaction with its index entries, its object's
+//     head, and new dictionary entries. A batch that exceeds a transaction is
+//     split between records.
+//  2. A checkpoint commits in the last transaction of its batch. So it is never
+//     newer than the records that it covers.
+//  3. The times of records are unique and strictly increasing, across restarts
+//     and changes of the clock.
+//  4. Versions older than the retention are not answered, whether they are
+//     still stored or not. The exception is the baseline: the newest version of
+//     each object before the retention begins. [Store.Prune] drops whole days,
+//     and writes the baselines that it would drop. If nothing prunes, versions
+//     expire a year later.
+//  5. All data is read with its checksum. A damaged table is repaired when the
+//     damage is found, and gaps cover what is lost. After a damaged entry, the
+//     rest of a write-ahead log is ignored, including checkpoints.
+//  6. A version's body is a snapshot, or a delta to an older version of the
+//     same day and process. So all bases of an answerable version exist.
 //
-// What users of a log rely on, whatever its engine, is package storetest; this one has to pass it.
+// # Files
 //
-// The store knows nothing about watching or HTTP. It reads no body that is not asked for, and parses none. Keys are
-// described byte by byte in docs/storage-format.md.
+//	store.go open.go format.go  the Store, its opening, the database's format
+//	commit.go                   Append: checks, and the order of a batch
+//	commit_batch.go             transactions, times and numbers
+//	commit_version.go           the entries of a version, its object's head
+//	commit_body.go              snapshots, deltas, reference snapshots
+//	dictionary.go               numbers for texts, of the log and of a day
+//	indexes.go                  the table of indexes
+//	read*.go                    records and bodies, caches
+//	scan*.go                    queries: plan, merged ranges, prefetching
+//	heads.go                    heads and checkpoints, repair of heads
+//	catalogue.go gaps.go        the catalogue, gaps
+//	retention*.go usage.go      dropped days, baselines, the log's size
+//	export.go import.go         excerpts for other files
+//	backup.go restore.go        backups
+//	verify*.go repair*.go       verification and repair
+//	integrity.go files.go       damaged tables, Badger's directory
+//	spare.go                    the spare copy
+//
+// The packages below internal do not use the Store: codec and key own the bytes
+// of values and keys, delta encodes bodies, badgerdir and table own Badger's
+// files.
+//
+// # Commit
+//
+//  1. Append checks the batch and encodes the bodies concurrently.
+//  2. It locks commitMu. From here on there is one committer, so transactions
+//     can't conflict, and Badger's conflict detection is off.
+//  3. It checks the number of tables, dictionary numbers and disk space. A
+//     batch that doesn't fit is rejected before anything is written.
+//  4. It adds open gaps and withdrawn checkpoints, then each record, then the
+//     ends of gaps and new checkpoints. A full transaction commits, and the
+//     next one begins.
+//  5. Each commit raises the visible time first, and then makes its entries
+//     visible.
+//  6. An error in step 4 or 5 makes the log read-only until it is opened again.
+//     Opening it shows what is on disk.
+//
+// # Scan
+//
+//  1. The reader's transaction fixes what the scan sees.
+//  2. The plan takes the first index of the table that one of the filter's
+//     fields selects, and makes ranges of keys.
+//  3. Day by day, the ranges are merged by time. The blocks that were read are
+//     verified, because Badger skips a block that it can't read.
+//  4. Baselines come before the days that are kept.
+//  5. Each hit's record is compared with the filter, and its body is
+//     prefetched.
+//  6. Readers don't block each other or the committer. If a day is dropped
+//     while it is read, the scan ends with an error and has to be repeated.
+//
+// # Prune
+//
+//  1. Write the day's last versions as baselines. Readers ignore them so far.
+//  2. Raise the retention floor to the next day, in one transaction with the
+//     gaps.
+//  3. Remove the replaced baselines, and the heads of objects deleted in the
+//     day.
+//  4. Drop the day's prefix.
+//
+// Each step is durable before the next, and idempotent. See retention.go.
+//
+// # Lock order
+//
+// useMu (use of the database, against closing and repair), pruneMu (the
+// pruner), commitMu (the committer). The mutexes of caches are taken last and
+// never nested.
 package store

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -13,14 +12,17 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// Excerpt calls use with what the log holds of an extent, as it is at one moment while appends go on. The excerpt is valid until use
-// returns, and needs no more memory than a scan.
+// Excerpt calls use with the contents of the log within an extent. The excerpt
+// shows the log as it is when Excerpt is called, while appends go on. It is
+// valid until use returns, and needs no more memory than a scan.
 //
-// Its extent is narrower than the one asked for where that reaches back behind what is kept, or beyond now: what is committed later
-// is dated later, unless the clock jumps back. An extent of which nothing is left is a [history.Invalid] error. What is dropped
-// meanwhile ends it with an error, as Close does.
+// The extent is cut to what the log contains: it does not begin before the oldest
+// answerable record, and does not end after now. A record that is committed
+// later is dated later, unless the clock jumps back. An empty extent is a
+// [history.Invalid] error. If a day of the extent is dropped meanwhile, or the
+// log is closed, the excerpt ends with an error.
 func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*history.Excerpt) error) error {
-	release, err := s.use()
+	release, err := s.acquire()
 	if err != nil {
 		return err
 	}
@@ -33,7 +35,7 @@ func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*histor
 			now = newest.Add(1)
 		}
 		x := &excerpt{ctx: ctx, r: s.newReader(txn)}
-		if err := x.r.enter(); err != nil {
+		if err := x.r.loadFloor(); err != nil {
 			return err
 		}
 		e, err := x.cut(of, now)
@@ -44,15 +46,15 @@ func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*histor
 	})
 }
 
-// excerpt is one that is being read.
+// excerpt is a running [Store.Excerpt].
 type excerpt struct {
-	ctx context.Context //nolint:containedctx // of one call
+	ctx context.Context //nolint:containedctx // for one call
 	r   *reader
 }
 
-// cut narrows an extent to what the log knows of, and returns what there is.
+// cut returns the excerpt of an extent, cut to what the log contains.
 func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error) {
-	oldest := moment(x.bottom())
+	oldest := moment(x.lowerBound())
 	asked := of
 	if of.Start.Before(oldest) {
 		of.Start = oldest
@@ -62,13 +64,16 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 	}
 	switch {
 	case !asked.End.IsZero() && !asked.Start.Before(asked.End):
-		return nil, history.Errorf(history.Invalid, "the range ends, at %s, before it begins", asked.End.UTC().Format(time.RFC3339))
+		return nil, history.Errorf(history.Invalid, "the range ends at %s, before it begins",
+			asked.End.UTC().Format(time.RFC3339))
 	case !asked.Start.Before(now):
-		return nil, history.Errorf(history.Invalid, "the range begins, at %s, in the future", asked.Start.UTC().Format(time.RFC3339))
+		return nil, history.Errorf(history.Invalid, "the range begins at %s, in the future",
+			asked.Start.UTC().Format(time.RFC3339))
 	case !of.Start.Before(of.End):
-		return nil, history.Errorf(history.Invalid, "nothing of the range is kept: history begins at %s", oldest.Format(time.RFC3339))
+		return nil, history.Errorf(history.Invalid, "the range has no history: it begins at %s",
+			oldest.Format(time.RFC3339))
 	}
-	e := &history.Excerpt{Extent: of, Baselines: x.standing(of), Records: x.records(of)}
+	e := &history.Excerpt{Extent: of, Baselines: x.baselines(of), Records: x.records(of)}
 	var err error
 	if e.Catalogue, err = x.r.catalogue(x.ctx); err != nil {
 		return nil, err
@@ -85,28 +90,28 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 	return e, err
 }
 
-// bottom returns the time from which on the log knows what happened: where neither retention nor a drop bounds that, from the day of
-// the first version on.
-func (x *excerpt) bottom() uint64 {
-	bottom, oldest := x.r.bottom(), x.r.s.oldest.Load()
-	if bottom == 0 && oldest != noDay {
+// lowerBound returns the time since when the log is complete. If neither the
+// retention nor a dropped day bounds it, that is the day of the first version.
+func (x *excerpt) lowerBound() uint64 {
+	bound, oldest := x.r.lowerBound(), x.r.s.oldest.Load()
+	if bound == 0 && oldest != noDay {
 		return key.Start(oldest)
 	}
-	return bottom
+	return bound
 }
 
-// standing goes through all objects, and yields the versions that stood at the extent's start.
-func (x *excerpt) standing(of history.Extent) iter.Seq2[*history.Record, error] {
+// baselines yields the baselines of all objects at the beginning of the extent.
+func (x *excerpt) baselines(of history.Extent) iter.Seq2[*history.Record, error] {
 	at := timestamp(of.Start)
 	of.Start, of.End = time.Time{}, time.Time{}
 	sc := history.Scan{Filter: of.Filter(), Bodies: true}
 	return yielded(func(yield func(*history.Record) error) error {
-		return x.r.records(x.ctx, &sc, func(f func(hit) error) error { return x.stood(at, f) }, yield)
+		return x.r.records(x.ctx, &sc, func(f func(indexHit) error) error { return x.eachBaseline(at, f) }, yield)
 	})
 }
 
-// stood calls f for the versions that stood at a time, of all objects.
-func (x *excerpt) stood(at uint64, f func(hit) error) error {
+// eachBaseline calls f for the version of every object at a time.
+func (x *excerpt) eachBaseline(at uint64, f func(indexHit) error) error {
 	return x.r.each(key.Identities(), func(item *badger.Item) error {
 		object, err := key.DecodeIdentity(item.Key())
 		if err == nil {
@@ -115,7 +120,7 @@ func (x *excerpt) stood(at uint64, f func(hit) error) error {
 		if err != nil {
 			return err
 		}
-		h, ok, err := x.r.standing(object, at)
+		h, ok, err := x.r.baselineAt(object, at)
 		if err != nil || !ok {
 			return err
 		}
@@ -123,7 +128,8 @@ func (x *excerpt) stood(at uint64, f func(hit) error) error {
 	})
 }
 
-// records yields the extent's records. Its start stays where it is, though what is answered begins ever later.
+// records yields the records of the extent. The extent does not shrink while
+// the retention of the log advances.
 func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
 	sc := history.Scan{Filter: of.Filter(), Bodies: true}
 	return yielded(func(yield func(*history.Record) error) error {
@@ -135,21 +141,7 @@ func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
 		if err != nil {
 			return err
 		}
-		return x.r.records(x.ctx, &sc, func(f func(hit) error) error { return x.r.days(p, sp, x.r.allowed(x.ctx, p, f)) }, yield)
+		walk := func(f func(indexHit) error) error { return x.r.days(p, sp, x.r.allowed(x.ctx, p, f)) }
+		return x.r.records(x.ctx, &sc, walk, yield)
 	})
-}
-
-// yielded makes an iterator of a walk, which ends where the iteration does.
-func yielded(walk func(yield func(*history.Record) error) error) iter.Seq2[*history.Record, error] {
-	return func(yield func(*history.Record, error) bool) {
-		err := walk(func(rec *history.Record) error {
-			if !yield(rec, nil) {
-				return errStop
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errStop) {
-			yield(nil, err)
-		}
-	}
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -14,108 +13,68 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// format is the version of the database's layout: of the keys and of the values' encodings. A log of format 1 has no phrases, and in
-// its indexes by resource and by namespace no metadata; it is read as it is, and what is recorded from now on is of this format. One of
-// format 2 or older has no index of what stands by its owner, which it gets when it is opened.
-const format = 3
+// format is the version of the database's layout: of its keys and of the
+// encodings of its values. docs/storage-format.md describes it. A database of
+// any other format is refused.
+const format = 1
 
-// load checks the format and restores what the log goes on from. An empty database becomes a log.
+// load checks the format and loads the log's state. It creates a log in an
+// empty database.
 func (s *Store) load(dir string) error {
 	return s.db.Update(func(txn *badger.Txn) error {
-		version, err := get(txn, key.Format())
+		stored, err := get(txn, key.Format())
 		if errors.Is(err, badger.ErrKeyNotFound) {
 			return s.create(txn, dir)
 		}
 		if err != nil {
-			return fmt.Errorf("read the format version: %w", err)
+			return fmt.Errorf("read the database's format: %w", err)
 		}
-		if err := checkFormat(version, dir); err != nil {
+		if err := checkFormat(stored, dir); err != nil {
 			return err
 		}
-		if err := s.restore(txn); err != nil {
-			return err
-		}
-		if current := binary.BigEndian.AppendUint16(nil, format); !bytes.Equal(version, current) {
-			if err := errors.Join(s.indexStanding(txn), txn.Set(key.Format(), current)); err != nil {
-				return fmt.Errorf("raise the format version: %w", err)
-			}
-		}
-		return nil
+		return s.loadState(txn)
 	})
 }
 
-// indexStanding writes the index of the standing versions by their owners, in transactions of its own, where the volume has the room.
-// Doing so again does no harm.
-func (s *Store) indexStanding(txn *badger.Txn) error {
-	batch := s.db.NewWriteBatch()
-	defer batch.Cancel()
-	r, size := s.newReader(txn), maxBulk // of what is written without another look
-	err := r.each(key.StandingOf(0)[:2], func(item *badger.Item) error {
-		object, ts, err := key.DecodeStanding(item.Key())
-		if err != nil {
-			return err
-		}
-		meta, err := item.ValueCopy(nil)
-		if err != nil {
-			return err
-		}
-		rec, _, err := r.record(key.Entry{Object: object, TS: ts}, meta)
-		if err != nil {
-			return nil //nolint:nilerr // a version that is damaged stands as damaged as it is
-		}
-		for k := range standingOwned(rec, object, ts) {
-			if size += len(k) + overhead; size >= maxBulk {
-				err, size = errors.Join(err, s.roomToPrune()), 0
-			}
-			if err == nil {
-				err = batch.Set(k, nil)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return err
+// encodeFormat returns the value of [key.Format].
+func encodeFormat() []byte { return binary.BigEndian.AppendUint16(nil, format) }
+
+// checkFormat checks the value of [key.Format] in the database of dir.
+func checkFormat(stored []byte, dir string) error {
+	if len(stored) != 2 {
+		return fmt.Errorf("read the format of %s: %w", dir, codec.ErrCorrupt)
 	}
-	return batch.Flush()
-}
-
-func checkFormat(version []byte, dir string) error {
-	switch v := binary.BigEndian.Uint16(append([]byte{0, 0}, version...)[len(version):]); {
-	case len(version) != 2 || v == 0:
-		return fmt.Errorf("format version of %s: %w", dir, codec.ErrCorrupt)
-	case v > format:
+	if v := binary.BigEndian.Uint16(stored); v != format {
 		return history.Errorf(history.Invalid,
-			"storage directory %s has format %d, and this recorder knows formats up to %d: run a newer recorder, or set storagePath (BADGER_PATH) to another directory",
-			dir, v, format)
-	default:
-		return nil
+			"open database %s: unknown format %d, this version reads format %d", dir, v, format)
 	}
+	return nil
 }
 
+// create makes a log of an empty database.
 func (s *Store) create(txn *badger.Txn, dir string) error {
 	it := txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	if it.Rewind(); it.Valid() {
-		return history.Errorf(history.Invalid,
-			"storage directory %s holds the database of another program: set storagePath (BADGER_PATH) to another directory", dir)
+		return history.Errorf(history.Invalid, "open database %s: it belongs to another program", dir)
 	}
-	if len(s.db.Tables()) > 0 { // what can't be read, Badger passes over
-		return history.Errorf(history.Invalid,
-			"the database in %s is damaged, and nothing in it can be read: restore a backup, or set storagePath (BADGER_PATH) to another directory", dir)
+	if len(s.db.Tables()) > 0 { // Badger skips blocks that it can't read
+		return history.Errorf(history.Invalid, "open database %s: it is damaged, and no key can be read", dir)
 	}
 	s.oldest.Store(noDay)
-	s.redaction = make([]byte, redactionKey)
+	s.redaction = make([]byte, redactionKeySize)
 	if _, err := rand.Read(s.redaction); err != nil {
-		return fmt.Errorf("make the redaction key: %w", err)
+		return fmt.Errorf("create the redaction key: %w", err)
 	}
 	return errors.Join(
-		txn.Set(key.Format(), binary.BigEndian.AppendUint16(nil, format)),
+		txn.Set(key.Format(), encodeFormat()),
 		txn.Set(key.Redaction(), s.redaction),
 		txn.Set(key.State(), s.state.Encode()),
 	)
 }
 
-func (s *Store) restore(txn *badger.Txn) error {
+// loadState loads the state and the redaction key of an existing log.
+func (s *Store) loadState(txn *badger.Txn) error {
 	state, err := get(txn, key.State())
 	if err != nil {
 		return fmt.Errorf("read the log's state: %w", err)
@@ -127,16 +86,7 @@ func (s *Store) restore(txn *badger.Txn) error {
 		return fmt.Errorf("read the redaction key: %w", err)
 	}
 	s.last.Store(s.state.Last)
-	s.opened = s.state.Last + 1
+	s.sessionStart = s.state.Last + 1
 	s.oldest.Store(oldestDay(txn))
 	return nil
-}
-
-// get returns a copy of a key's value, or [badger.ErrKeyNotFound].
-func get(txn *badger.Txn, k []byte) ([]byte, error) {
-	item, err := txn.Get(k)
-	if err != nil {
-		return nil, err
-	}
-	return item.ValueCopy(nil)
 }

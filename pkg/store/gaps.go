@@ -16,11 +16,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// gap adds a gap to this transaction. An open one is kept until it ends, however long that takes. No gap ends before the
-// records that it ends with.
-func (w *writer) gap(of *history.Gap) error {
+// addGap adds a gap to the current transaction. An open gap doesn't expire. A
+// closed gap expires like a record at its end. It ends no earlier than the
+// newest record, so that it covers the records of its batch.
+func (w *batchTx) addGap(of *history.Gap) error {
 	var g group
-	n, err := w.number(&g, term{key.Resources, codec.Pair(of.Group, of.Resource)})
+	n, err := w.numberOf(&g, term{key.Resources, codec.Pair(of.Group, of.Resource)})
 	if err != nil {
 		return err
 	}
@@ -33,9 +34,12 @@ func (w *writer) gap(of *history.Gap) error {
 	return w.add(g)
 }
 
-// Gaps returns the gaps of the resources, or of all where none is given, that touch the time from start to end, a zero end
-// being none, in the order of their starts. Gaps that ended before the retention are forgotten, as the records are.
-func (s *Store) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
+// Gaps returns the gaps that touch the time from start to end, sorted by their
+// starts. No resources mean all resources, and a zero end means no end. Gaps
+// that ended before the retention are not returned.
+func (s *Store) Gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) ([]history.Gap, error) {
 	if oldest := moment(s.horizon()); start.Before(oldest) {
 		start = oldest
 	}
@@ -50,8 +54,10 @@ func (s *Store) Gaps(ctx context.Context, resources []schema.GroupResource, star
 	return gaps, nil
 }
 
-func (r *reader) gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) (gaps []history.Gap, err error) {
-	err = r.ledger(resources, func(item *badger.Item) error {
+func (r *reader) gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) (gaps []history.Gap, err error) {
+	err = r.eachGap(resources, func(item *badger.Item) error {
 		g, err := r.gap(item)
 		if err == nil && g.Touches(start, end) {
 			gaps = append(gaps, g)
@@ -64,10 +70,10 @@ func (r *reader) gaps(ctx context.Context, resources []schema.GroupResource, sta
 	return gaps, err
 }
 
-// ledger calls f for the gaps of the resources, or of all where none is given.
-func (r *reader) ledger(resources []schema.GroupResource, f func(*badger.Item) error) error {
+// eachGap calls f for the gaps of the resources, or of all if there are none.
+func (r *reader) eachGap(resources []schema.GroupResource, f func(*badger.Item) error) error {
 	if len(resources) == 0 {
-		return r.each(key.Ledger(), f)
+		return r.each(key.AllGaps(), f)
 	}
 	for _, resource := range resources {
 		n, err := r.resource(resource)
@@ -84,6 +90,7 @@ func (r *reader) ledger(resources []schema.GroupResource, f func(*badger.Item) e
 	return nil
 }
 
+// gap returns the gap in an item.
 func (r *reader) gap(item *badger.Item) (g history.Gap, err error) {
 	resource, start, err := key.DecodeGap(item.Key())
 	if err != nil {
@@ -92,7 +99,7 @@ func (r *reader) gap(item *badger.Item) (g history.Gap, err error) {
 	if err := item.Value(func(v []byte) (err error) { g, err = codec.DecodeGap(v); return err }); err != nil {
 		return g, err
 	}
-	pair, err := r.s.terms.text(r.txn, index{key.Resources, uint32(resource)})
+	pair, err := r.s.terms.text(r.txn, termNumber{key.Resources, uint32(resource)})
 	if err != nil {
 		return g, err
 	}

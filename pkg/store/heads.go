@@ -4,38 +4,127 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// settledAtOnce is how many lost deletions are told in one batch.
-const settledAtOnce = 64
+// Heads returns the newest versions of a resource's live objects, as they are
+// when the iteration begins, in an arbitrary order. An error comes with a zero
+// head and ends the iteration.
+func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error] {
+	return func(yield func(history.Head, error) bool) {
+		err := s.heads(ctx, resource, func(h history.Head) bool { return yield(h, nil) })
+		if err != nil && !errors.Is(err, errStop) {
+			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
+		}
+	}
+}
 
-// settle brings heads in line with the versions that are left, after days were forgotten. Where nothing is left of an object, nothing
-// stays of it, so that whoever meets it again records it anew. An object that was deleted, and of which an earlier version is left, has
-// lost its deletion, and would stand for good: so that is told again, as one that happened somewhere since. It can be repeated.
-func (s *Store) settle(ctx context.Context) error {
-	var deleted []lostDeletion
-	b := bulk{s: s}
+// heads calls f for the heads of a resource's live objects, until it returns
+// false.
+func (s *Store) heads(ctx context.Context, resource schema.GroupResource, f func(history.Head) bool) error {
+	answered := false
+	return s.retryAfterRepair(func() (bool, error) {
+		err := s.viewOnce(func(r *reader) error {
+			n, err := r.resource(resource)
+			if err != nil || n == 0 {
+				return err
+			}
+			return r.each(key.Heads(n), func(item *badger.Item) error {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				head, alive, err := r.head(item)
+				if err == nil && alive {
+					if answered = true; !f(head) {
+						return errStop
+					}
+				}
+				return err
+			})
+		})
+		return answered, err
+	})
+}
+
+// head returns the head in an item, and whether its object is alive. Only the
+// head of a live object is complete.
+func (r *reader) head(item *badger.Item) (h history.Head, alive bool, err error) {
+	b, err := item.ValueCopy(nil)
+	if err != nil {
+		return h, false, err
+	}
+	head, err := codec.DecodeHead(b)
+	if err != nil || !head.Alive {
+		return h, false, err
+	}
+	id, err := r.identity(head.Object)
+	return history.Head{Ref: id.ref, RV: head.RV, ManagedHashes: head.ManagedHashes}, true, err
+}
+
+// Checkpoint returns a resource's checkpoint. Its RV is empty if no checkpoint
+// was committed.
+func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (history.Checkpoint, error) {
+	c := history.Checkpoint{Group: resource.Group, Resource: resource.Resource}
 	err := s.view(func(r *reader) error {
-		if err := r.enter(); err != nil {
+		n, err := r.resource(resource)
+		if err != nil || n == 0 {
 			return err
 		}
-		return r.each(key.Heads(0)[:1], func(item *badger.Item) error {
-			head, h, stands, err := r.left(item)
+		if err := s.integrity.checkKey(key.Checkpoint(n)); err != nil {
+			return err
+		}
+		b, err := get(r.txn, key.Checkpoint(n))
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		c.RV, c.Time, err = codec.DecodeCheckpoint(b)
+		return err
+	})
+	if err != nil {
+		return c, fmt.Errorf("checkpoint of %s: %w", resource, err)
+	}
+	return c, nil
+}
+
+// maxDeletionsPerBatch is how many lost deletions are recorded in one batch.
+const maxDeletionsPerBatch = 64
+
+// reconcileHeads repairs heads after days were dropped. It is idempotent.
+//
+// An object with no version left is forgotten, so that its next version is
+// recorded as a new object. An object whose head says that it is deleted, but
+// whose newest version isn't a deletion, has lost its deletion. The deletion is
+// recorded again, inferred, because the object would be a baseline forever.
+func (s *Store) reconcileHeads(ctx context.Context) error {
+	var deleted []lostDeletion
+	b := bulkWriter{s: s}
+	err := s.view(func(r *reader) error {
+		if err := r.loadFloor(); err != nil {
+			return err
+		}
+		return r.each(key.AllHeads(), func(item *badger.Item) error {
+			head, h, exists, err := r.remaining(item)
 			switch {
 			case err != nil:
 				return err
 			case head.Last.TS == 0 && h.TS == 0:
 				k := item.KeyCopy(nil)
 				id, err := r.identityOf(head.Object)
-				return errors.Join(err, b.add(ctx, buried, func(w *writer) error { return w.unmake(k, head.Object, &id) }))
-			case stands && !head.Alive:
+				return errors.Join(err, b.add(ctx, deleteObjectSize, func(w *batchTx) error {
+					return w.deleteObject(k, head.Object, &id)
+				}))
+			case exists && !head.Alive:
 				deleted = append(deleted, lostDeletion{h, head.RV})
 			}
 			return nil
@@ -44,45 +133,47 @@ func (s *Store) settle(ctx context.Context) error {
 	if err := errors.Join(err, b.flush(ctx)); err != nil {
 		return err
 	}
-	for some := range slices.Chunk(deleted, settledAtOnce) {
-		if err := s.tellDeletions(ctx, some); err != nil {
+	for chunk := range slices.Chunk(deleted, maxDeletionsPerBatch) {
+		if err := s.recordDeletions(ctx, chunk); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// lostDeletion is that of an object that stands.
+// lostDeletion is a deletion whose record was lost.
 type lostDeletion struct {
-	version hit    // that stands
-	rv      string // of the deletion
+	last indexHit // the object's newest version that is left
+	rv   string   // of the deletion
 }
 
-// left returns a head and, where it has forgotten its object's newest version, the newest that is left, and whether that stands now; none
-// where nothing is left.
-func (r *reader) left(item *badger.Item) (head codec.Head, newest hit, stands bool, err error) {
+// remaining returns an object's head. If the head doesn't have the time of its
+// version any more, remaining also returns the newest version that is left, and
+// whether the object exists according to it. The hit is zero if no version is
+// left.
+func (r *reader) remaining(item *badger.Item) (head codec.Head, newest indexHit, exists bool, err error) {
 	value, err := item.ValueCopy(nil)
 	if err != nil {
-		return head, hit{}, false, err
+		return head, indexHit{}, false, err
 	}
 	if head, err = codec.DecodeHead(value); err != nil || head.Last.TS != 0 {
-		return head, hit{}, head.Alive, err
+		return head, indexHit{}, head.Alive, err
 	}
-	newest, stands, err = r.standing(head.Object, key.MaxTS)
-	return head, newest, stands, err
+	newest, exists, err = r.baselineAt(head.Object, key.MaxTS)
+	return head, newest, exists, err
 }
 
-// tellDeletions records that objects which stand are deleted.
-func (s *Store) tellDeletions(ctx context.Context, deleted []lostDeletion) error {
+// recordDeletions records lost deletions again.
+func (s *Store) recordDeletions(ctx context.Context, deleted []lostDeletion) error {
 	var batch history.Batch
 	err := s.view(func(r *reader) error {
-		if err := r.enter(); err != nil {
+		if err := r.loadFloor(); err != nil {
 			return err
 		}
 		for _, d := range deleted {
-			rec, err := r.deletion(d)
+			rec, err := r.deletionRecord(d)
 			if err != nil {
-				return fmt.Errorf("tell the deletion of object %d: %w", d.version.Object, err)
+				return fmt.Errorf("record the deletion of object %d: %w", d.last.Object, err)
 			}
 			if rec != nil {
 				batch.Records = append(batch.Records, rec)
@@ -96,14 +187,15 @@ func (s *Store) tellDeletions(ctx context.Context, deleted []lostDeletion) error
 	return s.Append(ctx, &batch)
 }
 
-// deletion makes the record of an object's deletion, of its version that stands; nil where that is damaged.
-func (r *reader) deletion(of lostDeletion) (*history.Record, error) {
-	h := of.version
+// deletionRecord returns the record of a lost deletion, made of the object's
+// newest version. It returns nil if that version is damaged.
+func (r *reader) deletionRecord(of lostDeletion) (*history.Record, error) {
+	h := of.last
 	rec, m, err := r.record(h.Entry, h.meta)
 	if err != nil {
-		return nil, r.tolerated(h, err)
+		return nil, r.tolerateDamage(h, err)
 	}
-	if rec.Object, err = r.whole(h, m.Parts); r.tolerated(h, err) != nil {
+	if rec.Object, err = r.hitBody(h, m.Parts); r.tolerateDamage(h, err) != nil {
 		return nil, err
 	}
 	rec.Verb, rec.RV, rec.InferredSince = history.Delete, of.rv, rec.Time

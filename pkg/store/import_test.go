@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// imported makes a log of an extent of another one.
+// imported imports an extent of a log into a directory.
 func imported(t *testing.T, s *store.Store, of history.Extent, dir string) (*store.Store, error) {
 	t.Helper()
 	var log *store.Store
@@ -32,8 +32,9 @@ func imported(t *testing.T, s *store.Store, of history.Extent, dir string) (*sto
 	return log, err
 }
 
-// TestAnImportIsALogLikeOthers makes a log of days of which the first was dropped, and verifies it.
-func TestAnImportIsALogLikeOthers(t *testing.T) {
+// TestImport_AnswersLikeTheLog imports days of a log whose first day was
+// dropped, and verifies the new log.
+func TestImport_AnswersLikeTheLog(t *testing.T) {
 	c := &clock{day(time.Now()).Add(-72 * time.Hour)}
 	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 48 * time.Hour})
 	next := records(t, 100)
@@ -52,29 +53,32 @@ func TestAnImportIsALogLikeOthers(t *testing.T) {
 	}
 	want := all(t, s, history.Scan{Filter: history.Filter{Start: start}, Bodies: true})
 	if got := all(t, log, history.Scan{Bodies: true}); len(want) == 0 || !reflect.DeepEqual(want, got) {
-		t.Errorf("%d records, want %d", len(got), len(want))
+		t.Errorf("got %d records, want %d", len(got), len(want))
 	}
-	result, err := log.Verify(t.Context(), func(d store.Damage) { t.Errorf("damaged: %s", d) }, nil)
+	result, err := log.Verify(t.Context(), func(d store.Damage) { t.Errorf("got damage %s, want none", d) }, nil)
 	if err != nil || result.Damaged != 0 || result.Versions <= int64(len(want)) {
-		t.Errorf("%+v, %v", result, err)
+		t.Errorf("Verify: got %+v, error %v, want no damage and more than %d versions", result, err, len(want))
 	}
 	if err := log.Append(t.Context(), &history.Batch{Records: take(1, next)}); history.CodeOf(err) != history.Invalid ||
-		!strings.Contains(err.Error(), "takes nothing more") {
-		t.Errorf("append: %v", err)
+		!strings.Contains(err.Error(), "is read-only") {
+		t.Errorf("Append: got error %v, want an invalid one", err)
 	}
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "read from an export") {
-		t.Errorf("opened again: %v", err)
+	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid ||
+		!strings.Contains(err.Error(), "imported export") {
+		t.Errorf("Open: got error %v, want an invalid one", err)
 	}
-	if _, err := imported(t, s, history.Extent{Start: start}, dir); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "is not empty") {
-		t.Errorf("into a log: %v", err)
+	if _, err := imported(t, s, history.Extent{Start: start}, dir); history.CodeOf(err) != history.Invalid ||
+		!strings.Contains(err.Error(), "is not empty") {
+		t.Errorf("second import: got error %v, want an invalid one", err)
 	}
 }
 
-// TestExtents checks what of a range there is: not what is dropped, and not what is still to come.
-func TestExtents(t *testing.T) {
+// TestExcerpt_CutsExtent checks how an extent is cut: it excludes dropped days
+// and the future.
+func TestExcerpt_CutsExtent(t *testing.T) {
 	c := &clock{day(time.Now()).Add(-10 * time.Hour)}
 	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 24 * time.Hour})
 	r := pod("web", "1", history.Create)
@@ -85,39 +89,41 @@ func TestExtents(t *testing.T) {
 	stop := errors.New("stop")
 	for what, of := range map[string]struct {
 		asked, cut history.Extent
-		says       string
+		text       string
 	}{
 		"all":           {history.Extent{}, history.Extent{Start: horizon, End: now}, ""},
 		"beyond":        {history.Extent{Start: horizon.Add(-1), End: now.Add(1)}, history.Extent{Start: horizon, End: now}, ""},
 		"inside":        {history.Extent{Start: horizon.Add(1), End: now.Add(-1)}, history.Extent{Start: horizon.Add(1), End: now.Add(-1)}, ""},
-		"before all":    {history.Extent{End: horizon}, history.Extent{}, "nothing of the range is kept: history begins at " + horizon.UTC().Format(time.RFC3339)},
+		"before all":    {history.Extent{End: horizon}, history.Extent{}, "the range has no history: it begins at " + horizon.UTC().Format(time.RFC3339)},
 		"in the future": {history.Extent{Start: now}, history.Extent{}, "in the future"},
 		"backwards":     {history.Extent{Start: r.Time, End: r.Time}, history.Extent{}, "before it begins"},
 	} {
 		err := s.Excerpt(t.Context(), of.asked, func(e *history.Excerpt) error {
 			if !e.Start.Equal(of.cut.Start) || !e.End.Equal(of.cut.End) {
-				t.Errorf("%s: from %v to %v, want %v", what, e.Start, e.End, of.cut)
+				t.Errorf("%s: got %v to %v, want %v", what, e.Start, e.End, of.cut)
 			}
 			return stop
 		})
-		if of.says == "" && !errors.Is(err, stop) || of.says != "" && (history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.says)) {
-			t.Errorf("%s: %v", what, err)
+		if of.text == "" && !errors.Is(err, stop) || of.text != "" && (history.CodeOf(err) != history.Invalid ||
+			!strings.Contains(err.Error(), of.text)) {
+			t.Errorf("%s: got error %v, want %q", what, err, of.text)
 		}
 	}
-	// A clock that has jumped back leaves nothing out.
+	// The extent is complete after the clock jumped back.
 	c.t = r.Time.Add(-time.Hour)
 	if log, err := imported(t, s, history.Extent{}, t.TempDir()); err != nil || len(all(t, log, history.Scan{})) != 1 {
-		t.Errorf("after a jump: %v", err)
+		t.Errorf("after a jump: got error %v, want one record", err)
 	}
 }
 
-// TestAnExcerptEndsWithItsContext checks that it goes no further, and that what it is for ends it, too.
-func TestAnExcerptEndsWithItsContext(t *testing.T) {
+// TestExcerpt_EndsWithContext checks that an excerpt ends with its context, and
+// that an import does.
+func TestExcerpt_EndsWithContext(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	appendTo(t, s, take(200, records(t, 50))...)
 	for name, of := range map[string]func(*history.Excerpt) func(func(*history.Record, error) bool){
-		"standing": func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Baselines },
-		"records":  func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Records },
+		"baselines": func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Baselines },
+		"records":   func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Records },
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		err := s.Excerpt(ctx, history.Extent{}, func(e *history.Excerpt) error {
@@ -128,7 +134,7 @@ func TestAnExcerptEndsWithItsContext(t *testing.T) {
 			return nil
 		})
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want context.Canceled", name, err)
 		}
 	}
 	dir := t.TempDir()
@@ -139,9 +145,9 @@ func TestAnExcerptEndsWithItsContext(t *testing.T) {
 		return err
 	})
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("import: %v", err)
+		t.Errorf("Import: got error %v, want context.Canceled", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "IMPORTED")); err != nil {
-		t.Errorf("what is left of it has no mark: %v", err)
+		t.Errorf("mark: got error %v, want the file", err)
 	}
 }

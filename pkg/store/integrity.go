@@ -3,9 +3,6 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"sort"
 	"sync"
@@ -13,85 +10,76 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
-// soundness checks the tables of an open log. Badger passes over a block that it can't read as if that were the end of its table: what
-// comes after it is not there then, without an error, and when Badger compacts the table, for good.
+// integrity verifies the tables of an open log. Badger treats a block that it
+// can't read as the end of the table: iterators skip the rest without an error,
+// and a compaction drops it for good.
 //
-// So whoever reads a range of keys has the blocks checked that may hold some of them, each time: a block that is read often is compared
-// with what it was when it was checked first. And the tables that were there when the log was opened are read once in the background,
-// the newest first, so that a damaged one is found before it is compacted.
-type soundness struct {
-	db    *badger.DB // nil: all that is read was checked before
-	dir   string
-	found func(*damageError) // told of damage; it must not wait
-	stop  chan struct{}      // closed to end reading in the background
-	ended chan struct{}      // closed when that has ended
+// So a reader verifies the blocks of a range before it uses what it read from
+// the range. Verifying a block again compares only a hash of its bytes. In
+// addition a goroutine reads the tables that existed when the log was opened,
+// newest first, to find damage before Badger compacts it.
+//
+// Its methods are safe for concurrent use. The caller must keep the database
+// open.
+type integrity struct {
+	db       *badger.DB // nil: all tables are known to be intact
+	dir      string
+	onDamage func(*badgerdir.DamageError) // must not block
+	stop     chan struct{}                // closed to stop the goroutine
+	stopped  chan struct{}                // closed when the goroutine has ended
 
-	checked *bounded[uint64, *table.Checked] // indexes of tables that were read lately
+	checked *boundedCache[uint64, *table.Checked] // tables that were read lately, by number
 
-	mu     sync.Mutex // guards what follows
-	state  uint64     // of the levels when ranges were taken
-	ranges tableRanges
+	mu     sync.Mutex
+	levels uint64 // the fingerprint of the levels when tables was read; guarded by mu
+	tables levelTables
 }
 
-// tableRange is a table with the keys that it may hold.
-type tableRange struct {
+// tableCheck is a table with the bounds of its keys.
+type tableCheck struct {
 	id          uint64
 	first, last []byte
 }
 
-// tableRanges are the tables of each level. Below the first one, they are in the order of their keys.
-type tableRanges [][]tableRange
+// levelTables are the tables of each level. Those of all levels but level 0 are
+// sorted by key.
+type levelTables [][]tableCheck
 
-// maxChecked bounds how many tables have their index cached, about 2 MB in total,
-// and their file open.
-const maxChecked = 128
+// maxCheckedTables bounds how many tables have their index cached, about 2 MB
+// in total, and their file open.
+const maxCheckedTables = 128
 
-// damageError is the error of a damaged file of a directory's database: for whoever opens that, [history.Invalid].
-type damageError struct {
-	path    string
-	problem error
-	code    history.Code
-}
-
-// Error names the file and the command that repairs it.
-func (d *damageError) Error() string {
-	return fmt.Sprintf(
-		"the database in %s is damaged (%s: %v): run watchhistory-recorder repair, restore a backup, or set storagePath (BADGER_PATH) to another directory",
-		filepath.Dir(d.path), filepath.Base(d.path), d.problem)
-}
-
-// Unwrap returns the error with its code.
-func (d *damageError) Unwrap() error { return &history.Error{Code: d.code, Message: d.Error()} }
-
-func damaged(code history.Code, path string, err error) *damageError {
-	return &damageError{path, err, code}
-}
-
-// vet begins to check the tables of an open log. tables are those that were there before Badger opened them.
-func vet(db *badger.DB, tables indexes, found func(*damageError)) *soundness {
-	s := &soundness{
-		db: db, dir: db.Opts().Dir, found: found, stop: make(chan struct{}), ended: make(chan struct{}),
-		checked: newBounded[uint64, *table.Checked](maxChecked),
+// newIntegrity starts to verify the tables of an open log. tables are those
+// that existed before Badger opened them; it takes ownership of them. The
+// caller must call close.
+func newIntegrity(db *badger.DB, tables badgerdir.Tables, onDamage func(*badgerdir.DamageError)) *integrity {
+	c := &integrity{
+		db: db, dir: db.Opts().Dir, onDamage: onDamage, stop: make(chan struct{}), stopped: make(chan struct{}),
+		checked: newBoundedCache[uint64, *table.Checked](maxCheckedTables),
 	}
-	s.checked.drop = func(c *table.Checked) { _ = c.Close() } // what was read only
-	go s.readAll(tables)
-	return s
+	c.checked.onEvict = func(t *table.Checked) { _ = t.Close() } // the file was only read
+	go c.readAll(tables)
+	return c
 }
 
-// wholeTables returns what is known of tables that were all read before.
-func wholeTables() *soundness {
-	s := &soundness{stop: make(chan struct{}), ended: make(chan struct{})}
-	close(s.ended)
-	return s
+// intactTables returns an integrity for tables that were verified completely,
+// or whose damage the caller reports itself. Its checks do nothing.
+func intactTables() *integrity {
+	c := &integrity{stop: make(chan struct{}), stopped: make(chan struct{})}
+	close(c.stopped)
+	return c
 }
 
-// readAll reads the tables that were not read as a whole yet.
-func (s *soundness) readAll(tables indexes) {
-	defer close(s.ended)
+// readAll reads the tables that were not verified completely before the
+// database was opened.
+func (c *integrity) readAll(tables badgerdir.Tables) {
+	defer close(c.stopped)
 	var ids []uint64
 	for id, t := range tables {
 		if t.Blocks != nil {
@@ -102,43 +90,46 @@ func (s *soundness) readAll(tables indexes) {
 	slices.Reverse(ids)
 	for _, id := range ids {
 		select {
-		case <-s.stop:
+		case <-c.stop:
 			return
 		default:
 		}
-		if err := s.read(tables[id]); err != nil {
-			s.found(err)
+		if err := c.readTable(tables[id]); err != nil {
+			c.onDamage(err)
 		}
 		delete(tables, id)
 	}
 }
 
-// read reads all blocks of a table but the last, which was read before Badger read it. A table that Badger has compacted meanwhile is
-// empty or gone.
-func (s *soundness) read(t *table.Table) *damageError {
-	err := t.Reopen()
-	if err == nil {
-		for i := 0; err == nil && i < len(t.Blocks)-1; i++ {
-			_, err = t.Read(i)
-		}
-		err = errors.Join(err, t.Close())
-	}
-	if err != nil && ofTheFile(err) && has(s.db, t.Path) {
-		return damaged(history.Unavailable, t.Path, err)
+// readTable verifies a table. It ignores a table that Badger has compacted
+// since: its file is empty or removed.
+func (c *integrity) readTable(t *table.Table) *badgerdir.DamageError {
+	if err := badgerdir.ReadBlocks(t, c.stop); err != nil {
+		return c.damage(t.Path, err)
 	}
 	return nil
 }
 
-// check checks the blocks that may hold a key of one of the ranges, in all tables.
-func (s *soundness) check(ranges ...keyRange) error {
-	if s.db == nil || len(ranges) == 0 {
+// damage returns the error of a damaged table. It returns nil if the table was
+// compacted since, or if the error is not caused by the file.
+func (c *integrity) damage(path string, err error) *badgerdir.DamageError {
+	if badgerdir.IsFileError(err) && badgerdir.HasTable(c.db, path) {
+		return badgerdir.Damaged(history.Unavailable, path, err)
+	}
+	return nil
+}
+
+// check verifies the blocks of all tables that may contain a key of one of the
+// ranges. It reports damage to onDamage, and returns it.
+func (c *integrity) check(ranges ...keyrange.Range) error {
+	if c.db == nil || len(ranges) == 0 {
 		return nil
 	}
-	for level, tables := range s.tables() {
+	for level, tables := range c.currentTables() {
 		for _, r := range ranges {
 			for _, t := range overlapping(tables, r, level == 0) {
-				if err := s.checkTable(t.id, r); err != nil {
-					s.found(err)
+				if err := c.checkTable(t.id, r); err != nil {
+					c.onDamage(err)
 					return err
 				}
 			}
@@ -147,54 +138,55 @@ func (s *soundness) check(ranges ...keyRange) error {
 	return nil
 }
 
-func (s *soundness) checkTable(id uint64, r keyRange) *damageError {
-	path := tablePath(s.dir, id)
-	c, known := s.checked.get(id)
+// checkTable verifies the blocks of a table that may contain a key of a range.
+func (c *integrity) checkTable(id uint64, r keyrange.Range) *badgerdir.DamageError {
+	path := badgerdir.TablePath(c.dir, id)
+	t, cached := c.checked.get(id)
 	var err error
-	if !known {
-		if c, err = table.OpenChecked(path); err == nil {
-			s.checked.put(id, c)
+	if !cached {
+		if t, err = table.OpenChecked(path); err == nil {
+			c.checked.put(id, t)
 		}
 	}
 	if err == nil {
-		err = c.Check(r.from, r.to)
+		err = t.Check(r.From, r.To)
 	}
-	if err != nil && !table.Gone(err) && ofTheFile(err) && has(s.db, path) {
-		return damaged(history.Unavailable, path, err)
+	if err != nil && !table.Gone(err) {
+		return c.damage(path, err)
 	}
 	return nil
 }
 
-// tables returns the tables that the database has. It looks at the sizes of the levels to see whether they are still the same.
-func (s *soundness) tables() tableRanges {
-	state := levelsOf(s.db)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state == s.state {
-		return s.ranges
+// currentTables returns the tables of the database. It reads them only if the
+// sizes of the levels changed since the last call.
+func (c *integrity) currentTables() levelTables {
+	levels := levelsOf(c.db)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if levels == c.levels {
+		return c.tables
 	}
-	ranges := tableRanges{}
-	for _, t := range s.db.Tables() {
-		for len(ranges) <= t.Level {
-			ranges = append(ranges, nil)
+	current := levelTables{}
+	for _, t := range c.db.Tables() {
+		for len(current) <= t.Level {
+			current = append(current, nil)
 		}
-		const version = 8 // at the end of a table's keys
-		one := tableRange{t.ID, t.Left[:max(len(t.Left)-version, 0)], t.Right[:max(len(t.Right)-version, 0)]}
-		ranges[t.Level] = append(ranges[t.Level], one)
+		current[t.Level] = append(current[t.Level], tableCheck{t.ID, badgerdir.KeyOf(t.Left), badgerdir.KeyOf(t.Right)})
 	}
-	for _, tables := range ranges[min(1, len(ranges)):] {
-		slices.SortFunc(tables, func(a, b tableRange) int { return bytes.Compare(a.first, b.first) })
+	for _, tables := range current[min(1, len(current)):] {
+		slices.SortFunc(tables, func(a, b tableCheck) int { return bytes.Compare(a.first, b.first) })
 	}
-	s.state, s.ranges = state, ranges
-	s.checked.keep(func(id uint64) bool {
-		return slices.ContainsFunc(ranges, func(level []tableRange) bool {
-			return slices.ContainsFunc(level, func(t tableRange) bool { return t.id == id })
+	c.levels, c.tables = levels, current
+	c.checked.retain(func(id uint64) bool {
+		return slices.ContainsFunc(current, func(level []tableCheck) bool {
+			return slices.ContainsFunc(level, func(t tableCheck) bool { return t.id == id })
 		})
 	})
-	return ranges
+	return current
 }
 
-// levelsOf returns a sum of the sizes of a database's levels, which is another one whenever tables come or go.
+// levelsOf returns a fingerprint of the sizes of a database's levels. It
+// changes whenever tables are added or removed.
 func levelsOf(db *badger.DB) uint64 {
 	var b []byte
 	for _, l := range db.Levels() {
@@ -205,34 +197,32 @@ func levelsOf(db *badger.DB) uint64 {
 	return codec.Sum(b)
 }
 
-// overlapping returns the tables of a level that may hold a key of a range.
-func overlapping(tables []tableRange, r keyRange, unsorted bool) []tableRange {
-	in := func(t tableRange) bool { return bytes.Compare(t.last, r.from) >= 0 && before(t.first, r.to) }
-	if unsorted {
-		return slices.DeleteFunc(slices.Clone(tables), func(t tableRange) bool { return !in(t) })
+// overlapping returns the tables of a level that may contain a key of a range.
+// level0 means that the tables are not sorted.
+func overlapping(tables []tableCheck, r keyrange.Range, level0 bool) []tableCheck {
+	overlaps := func(t tableCheck) bool { return bytes.Compare(t.last, r.From) >= 0 && keyrange.Before(t.first, r.To) }
+	if level0 {
+		return slices.DeleteFunc(slices.Clone(tables), func(t tableCheck) bool { return !overlaps(t) })
 	}
-	begin := sort.Search(len(tables), func(i int) bool { return bytes.Compare(tables[i].last, r.from) >= 0 })
+	begin := sort.Search(len(tables), func(i int) bool { return bytes.Compare(tables[i].last, r.From) >= 0 })
 	end := begin
-	for end < len(tables) && in(tables[end]) {
+	for end < len(tables) && overlaps(tables[end]) {
 		end++
 	}
 	return tables[begin:end]
 }
 
-// onlyKey returns the range of one key.
-func onlyKey(k []byte) keyRange { return keyRange{k, append(bytes.Clone(k), 0)} }
+// checkKey verifies the blocks that may contain a key.
+func (c *integrity) checkKey(k []byte) error { return c.check(keyrange.Single(k)) }
 
-// checkKey checks the blocks that may hold a key.
-func (s *soundness) checkKey(k []byte) error { return s.check(onlyKey(k)) }
+// checkPrefix verifies the blocks that may contain a key with a prefix.
+func (c *integrity) checkPrefix(prefix []byte) error { return c.check(keyrange.Prefix(prefix)) }
 
-// checkPrefix checks the blocks that may hold a key with a prefix.
-func (s *soundness) checkPrefix(prefix []byte) error { return s.check(prefixRange(prefix)) }
-
-// close stops the background check and closes all files.
-func (s *soundness) close() {
-	close(s.stop)
-	<-s.ended
-	if s.checked != nil {
-		s.checked.keep(func(uint64) bool { return false })
+// close stops the goroutine and closes all files. It must be called once.
+func (c *integrity) close() {
+	close(c.stop)
+	<-c.stopped
+	if c.checked != nil {
+		c.checked.retain(func(uint64) bool { return false })
 	}
 }

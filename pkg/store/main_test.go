@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"cmp"
 	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/watchhistory/watchhistory/pkg/rig/storetest"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// clock is a clock that is set by hand, and runs only when it is told to.
+// clock is a clock that tests set.
 type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
@@ -52,4 +54,18 @@ func reopen(tb testing.TB, s *store.Store, dir string, opts store.Options) *stor
 		tb.Fatal(err)
 	}
 	return open(tb, dir, opts)
+}
+
+// TestStore_Conformance checks that the store keeps the promises of a log, and
+// audits each database key by key afterwards.
+func TestStore_Conformance(t *testing.T) {
+	audited := map[string]bool{}
+	storetest.Run(t, func(tb testing.TB, dir string, o storetest.Options) storetest.Log {
+		tb.Helper()
+		if !audited[dir] {
+			audited[dir] = true
+			tb.Cleanup(func() { audit(tb, dir, cmp.Or(o.Retention, store.DefaultRetention), false) })
+		}
+		return open(tb, dir, store.Options{Retention: o.Retention, Now: o.Now, MaxBytes: o.MaxBytes})
+	})
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -11,12 +12,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// model is the log as a slice, and what has to be true of it by definition.
+// model is a log as a slice, with the expected state of the log.
 type model struct {
 	rng         *rand.Rand
 	clock       *clock
@@ -27,19 +29,20 @@ type model struct {
 	bodies      map[history.ObjectRef][]byte // of the newest versions
 	checkpoints map[schema.GroupResource]string
 	rv          int
-	floor       time.Time // before it, everything is dropped
+	floor       time.Time // the retention floor
 }
 
-// commit checks what the log set in a batch, and takes the batch over.
+// commit checks the fields that the log set in a batch, and adds the batch to
+// the model.
 func (m *model) commit(t *testing.T, b *history.Batch) {
 	t.Helper()
 	for _, r := range b.Records {
 		m.revisions[r.Ref]++
 		if want := m.revisions[r.Ref]; r.Revision != want {
-			t.Fatalf("revision of %s is %d, want %d", r.Ref, r.Revision, want)
+			t.Fatalf("revision of %s: got %d, want %d", r.Ref, r.Revision, want)
 		}
 		if n := len(m.records); n > 0 && !r.Time.After(m.records[n-1].Time) {
-			t.Fatalf("time %v does not come after %v", r.Time, m.records[n-1].Time)
+			t.Fatalf("time of %s: got %v, want one after %v", r.Ref, r.Time, m.records[n-1].Time)
 		}
 		if r.Verb == history.Delete {
 			delete(m.heads, r.Ref)
@@ -53,18 +56,18 @@ func (m *model) commit(t *testing.T, b *history.Batch) {
 	}
 }
 
-// answer is what a scan has to answer, by definition.
+// answer returns the expected records of a scan.
 func (m *model) answer(sc history.Scan) []*history.Record {
 	var list []*history.Record
-	stood := map[history.ObjectRef]*history.Record{}
+	baselines := map[history.ObjectRef]*history.Record{}
 	for _, r := range m.records {
-		if r.Time.Before(m.bottom()) {
-			stood[r.Ref] = r
+		if r.Time.Before(m.oldest()) {
+			baselines[r.Ref] = r
 		}
 	}
 	for _, r := range m.records {
-		stands := stood[r.Ref] == r && r.Verb != history.Delete && (sc.Name != "" || sc.UID != "" || sc.Owner != "")
-		if sc.Matches(r) && (stands || !r.Time.Before(m.bottom())) {
+		baseline := baselines[r.Ref] == r && r.Verb != history.Delete && (sc.Name != "" || sc.UID != "" || sc.Owner != "")
+		if sc.Matches(r) && (baseline || !r.Time.Before(m.oldest())) {
 			list = append(list, r)
 		}
 	}
@@ -82,7 +85,7 @@ func (m *model) answer(sc history.Scan) []*history.Record {
 	return list
 }
 
-// read makes of a record what reading it has to give.
+// read returns a record as a scan yields it.
 func read(r *history.Record, bodies bool) *history.Record {
 	c := *r
 	c.ManagedHashes, c.Before = nil, nil
@@ -92,7 +95,7 @@ func read(r *history.Record, bodies bool) *history.Record {
 	return &c
 }
 
-// diff is cmp.Diff, but fast where there is no difference.
+// diff is a cmp.Diff that is fast if there is no difference.
 func diff(want, got []*history.Record) string {
 	if reflect.DeepEqual(want, got) {
 		return ""
@@ -119,7 +122,7 @@ func (m *model) checkScan(t *testing.T, s *store.Store) {
 		want = append(want, read(r, sc.Bodies))
 	}
 	if d := diff(want, got); d != "" {
-		t.Fatalf("scan %+v (regarding %+v):\n%s", sc, sc.Regarding, d)
+		t.Fatalf("scan %+v (regarding %+v) differs (-want +got):\n%s", sc, sc.Regarding, d)
 	}
 }
 
@@ -132,10 +135,10 @@ func (m *model) checkCount(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	if exact && n != want || n > min(want, most) {
-		t.Fatalf("count of %+v up to %d: %d, exact %v; want %d", f, most, n, exact, want)
+		t.Fatalf("count of %+v up to %d: got %d, exact %v, want %d", f, most, n, exact, want)
 	}
 	if n, exact, err = s.Count(t.Context(), f, 1_000_000); n != want || !exact || err != nil {
-		t.Fatalf("count of %+v: %d, exact %v, %v; want %d", f, n, exact, err, want)
+		t.Fatalf("count of %+v: got %d, exact %v, %v, want %d", f, n, exact, err, want)
 	}
 }
 
@@ -152,10 +155,10 @@ func (m *model) checkCurrent(t *testing.T, s *store.Store) {
 		want := maps.Clone(m.heads)
 		maps.DeleteFunc(want, func(ref history.ObjectRef, _ history.Head) bool { return ref.GroupResource() != gr })
 		if d := cmp.Diff(want, got); d != "" {
-			t.Fatalf("heads of %s:\n%s", gr, d)
+			t.Fatalf("heads of %s differ (-want +got):\n%s", gr, d)
 		}
 		if c, err := s.Checkpoint(t.Context(), gr); err != nil || c.RV != m.checkpoints[gr] {
-			t.Fatalf("checkpoint of %s is %+v, %v; want %q", gr, c, err, m.checkpoints[gr])
+			t.Fatalf("checkpoint of %s: got %+v, %v, want %q", gr, c, err, m.checkpoints[gr])
 		}
 	}
 }
@@ -164,15 +167,12 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 	t.Helper()
 	ref := m.ref()
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1}
-	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Namespace, ref.Name, ref.UID
-	if ref.Namespace == "" {
-		sc.Namespace = history.NoNamespace
-	}
+	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name, ref.UID
 	want := m.answer(sc)
 	got, err := s.Latest(t.Context(), ref)
 	if len(want) == 0 {
 		if history.CodeOf(err) != history.NotFound {
-			t.Fatalf("latest of %s: %v, %v; want not found", ref, got, err)
+			t.Fatalf("latest of %s: got %v, %v, want a NotFound error", ref, got, err)
 		}
 		return
 	}
@@ -180,13 +180,15 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(read(want[0], true), got); d != "" {
-		t.Fatalf("latest of %s:\n%s", ref, d)
+		t.Fatalf("latest of %s differs (-want +got):\n%s", ref, d)
 	}
 }
 
-// TestModel runs random operations against the log and against a slice. The clock stands still, runs over several days,
-// and jumps back; the log is opened again and days are dropped midway. At the end the database is looked at key by key.
-func TestModel(t *testing.T) {
+// TestStore_MatchesModel runs random operations on a log and on its model. The
+// clock stops, advances over several days, and is set back. The log is
+// reopened, and days are dropped. At the end the database is audited key by
+// key.
+func TestStore_MatchesModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{
@@ -212,13 +214,13 @@ func (m *model) run(t *testing.T) {
 		case n < 2:
 			s = reopen(t, s, dir, opts)
 		case n < 4:
-			opts.MaxBytes = maybe(m, 20, int64(1)) // that is always too little
+			opts.MaxBytes = maybe(m, 20, int64(1)) // every database exceeds it
 			s = reopen(t, s, dir, opts)
 			if err := s.Prune(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			m.prune(opts.MaxBytes > 0)
-			m.checkLosses(t, s)
+			m.checkDroppedGaps(t, s)
 		case n < 20:
 			m.clock.t = m.clock.t.Add(time.Duration(m.rng.Int64N(int64(3 * time.Hour))))
 		case n < 22:
@@ -243,4 +245,179 @@ func (m *model) run(t *testing.T) {
 		t.Fatal(err)
 	}
 	audit(t, dir, m.retention, false)
+}
+
+// oldest returns the time before which only baselines are answered.
+func (m *model) oldest() time.Time {
+	if b := m.clock.t.Add(-m.retention); b.After(m.floor) {
+		return b
+	}
+	return m.floor
+}
+
+// prune drops the days that the log has to drop: those older than the retention
+// or, with all, every day but the newest. Objects that were deleted in a
+// dropped day, and not created again, are forgotten.
+func (m *model) prune(all bool) {
+	if len(m.records) == 0 {
+		return
+	}
+	until := day(m.records[len(m.records)-1].Time)
+	if aged := day(m.clock.t.Add(-m.retention)); !all && aged.Before(until) {
+		until = aged
+	}
+	newest := map[history.ObjectRef]*history.Record{}
+	for _, r := range m.records {
+		newest[r.Ref] = r
+		if next := day(r.Time).Add(24 * time.Hour); !next.After(until) && next.After(m.floor) {
+			m.floor = next
+		}
+	}
+	for ref, r := range newest {
+		if r.Verb == history.Delete && r.Time.Before(m.floor) {
+			delete(m.revisions, ref)
+		}
+	}
+}
+
+// day returns the beginning of a time's day in UTC.
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// checkDroppedGaps checks that a gap covers each dropped record within the
+// retention.
+func (m *model) checkDroppedGaps(t *testing.T, s *store.Store) {
+	t.Helper()
+	for _, r := range m.records {
+		if r.Time.Before(m.clock.t.Add(-m.retention)) || !r.Time.Before(m.floor) {
+			continue
+		}
+		gaps, err := s.Gaps(t.Context(), []schema.GroupResource{r.Ref.GroupResource()}, r.Time, r.Time.Add(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(gaps) != 1 || gaps[0].Reason != history.GapDropped || gaps[0].End.After(m.floor) {
+			t.Fatalf("gaps at the dropped version of %s at %v: got %+v, want one with reason %s",
+				r.Ref, r.Time, gaps, history.GapDropped)
+		}
+	}
+}
+
+func groupResources() []schema.GroupResource {
+	return []schema.GroupResource{
+		{Resource: "pods"},
+		{Resource: "events"},
+		{Resource: "nodes"},
+		{Group: "apps", Resource: "deployments"},
+		{Group: "example.com", Resource: "pods"},
+	}
+}
+
+func pick[T any](m *model, of ...T) T { return of[m.rng.IntN(len(of))] }
+
+func (m *model) chance(percent int) bool { return m.rng.IntN(100) < percent }
+
+func (m *model) uid() types.UID { return types.UID(fmt.Sprintf("uid-%d", m.rng.IntN(6))) }
+
+func (m *model) namespace() string { return pick(m, "shop", "kube-system", "café\xff\x00") }
+
+func (m *model) name() string {
+	return pick(m, "web", "web-1", "db", "", "\x00\xff", string(bytes.Repeat([]byte{'n'}, 253)))
+}
+
+func (m *model) target() *history.Target {
+	return &history.Target{
+		Group: pick(m, "", "apps"), Kind: pick(m, "Pod", "Node"), Namespace: pick(m, "", m.namespace()),
+		Name: m.name(), UID: pick(m, "", types.UID("web"), m.uid()),
+	}
+}
+
+// ref returns an object, often that of an earlier record.
+func (m *model) ref() history.ObjectRef {
+	if len(m.records) > 0 && m.chance(40) {
+		return m.records[max(0, len(m.records)-1-m.rng.IntN(8))].Ref
+	}
+	gr := pick(m, groupResources()...)
+	ref := history.ObjectRef{Group: gr.Group, Resource: gr.Resource, Name: m.name(), UID: m.uid()}
+	if ref.Name == "" {
+		ref.Name = "x"
+	}
+	if gr.Resource != "nodes" {
+		ref.Namespace = m.namespace()
+	}
+	return ref
+}
+
+func (m *model) record() *history.Record {
+	m.rv++
+	r := &history.Record{
+		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
+		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
+		RV:   fmt.Sprint(m.rv), Initial: m.chance(10), ManagedHashes: []uint64{m.rng.Uint64(), 7},
+		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff","spec":"which is the same in all versions of all objects, and so takes space only once"}`, m.rv, m.rng.Uint64()),
+	}
+	// Before may be missing, or be a version of another object.
+	r.Before = pick(m, m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[m.ref()], nil)
+	m.bodies[r.Ref] = r.Object
+	if m.chance(10) {
+		r.InferredSince = m.clock.t.Add(-time.Minute).UTC()
+	}
+	for range m.rng.IntN(3) {
+		r.Managers = append(r.Managers, history.Manager{
+			Name: pick(m, "kubectl-edit", "kubelet"), Operation: "Update", Subresource: pick(m, "", "status"),
+			Time: pick(m, time.Time{}, m.clock.t.UTC()),
+		})
+		r.Owners = append(r.Owners, m.uid())
+	}
+	if m.chance(30) {
+		r.Regarding = m.target()
+	}
+	return r
+}
+
+func (m *model) batch() *history.Batch {
+	b := &history.Batch{}
+	for range m.rng.IntN(6) {
+		b.Records = append(b.Records, m.record())
+	}
+	if m.chance(50) {
+		gr := pick(m, groupResources()...)
+		b.Checkpoints = append(b.Checkpoints, history.Checkpoint{Group: gr.Group, Resource: gr.Resource, RV: fmt.Sprint(m.rv)})
+	}
+	return b
+}
+
+func maybe[T any](m *model, percent int, v T) (none T) {
+	if m.chance(percent) {
+		return v
+	}
+	return none
+}
+
+func (m *model) filter() history.Filter {
+	f := history.Filter{
+		Namespace: maybe(m, 30, pick(m, history.ClusterScoped, history.NamespaceScope(m.namespace()), "nowhere")), Name: maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
+		Owner: maybe(m, 15, m.uid()), Manager: maybe(m, 15, "kubelet"), Regarding: maybe(m, 15, m.target()),
+		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
+	}
+	if m.chance(40) {
+		f.Resources = []schema.GroupResource{pick(m, groupResources()...), pick(m, append(groupResources(), schema.GroupResource{Resource: "no"})...)}
+	}
+	if m.chance(15) {
+		f.Revisions = []uint64{1, uint64(m.rng.IntN(5))}
+	}
+	if m.chance(30) {
+		f.Start = m.someTime()
+	}
+	if m.chance(30) {
+		f.End = m.someTime()
+	}
+	return f
+}
+
+// someTime returns the time of a record, a time next to it, or one far away.
+func (m *model) someTime() time.Time {
+	if len(m.records) == 0 || m.chance(10) {
+		return pick(m, time.Unix(0, 0), time.Unix(-1, 0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+	}
+	return pick(m, m.records...).Time.Add(time.Duration(m.rng.IntN(3) - 1))
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,20 +15,21 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// refused checks that a directory is refused with one line for the user that has certain words in it.
+// refused checks that opening a directory is an Invalid error in one line,
+// which contains the directory and certain words.
 func refused(t *testing.T, dir string, words ...string) {
 	t.Helper()
 	s, err := store.Open(dir, store.Options{})
 	if err == nil {
 		_ = s.Close()
-		t.Fatalf("%s was opened", dir)
+		t.Fatalf("open %s: got no error, want one", dir)
 	}
 	if history.CodeOf(err) != history.Invalid || strings.Contains(err.Error(), "\n") {
-		t.Errorf("not one line for the user: %q", err)
+		t.Errorf("open %s: got %q, want an Invalid error in one line", dir, err)
 	}
-	for _, w := range append(words, dir, "BADGER_PATH") {
+	for _, w := range append(words, dir) {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("%q says nothing of %q", err, w)
+			t.Errorf("open %s: got %q, want it to contain %q", dir, err, w)
 		}
 	}
 }
@@ -37,7 +39,7 @@ func set(t *testing.T, dir string, k, v []byte) {
 	alter(t, dir, func(txn *badger.Txn) error { return txn.Set(k, v) })
 }
 
-func TestOpenRefuses(t *testing.T) {
+func TestOpen_RejectsDirectory(t *testing.T) {
 	t.Run("locked", func(t *testing.T) {
 		dir := t.TempDir()
 		open(t, dir, store.Options{})
@@ -52,12 +54,14 @@ func TestOpenRefuses(t *testing.T) {
 		refused(t, filepath.Join(file, "below"), "can't be written")
 		refused(t, "/proc/self/task", "can't be written")
 	})
-	t.Run("newer", func(t *testing.T) {
+	t.Run("unknown format", func(t *testing.T) {
 		dir := t.TempDir()
 		reopen(t, open(t, dir, store.Options{}), dir, store.Options{}).Close()
-		set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, 4))
-		refused(t, dir, "format 4", "newer recorder")
-		set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, 3))
+		for _, format := range []uint16{0, 2, 3} {
+			set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, format))
+			refused(t, dir, fmt.Sprintf("unknown format %d", format), "reads format 1")
+		}
+		set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, 1))
 		open(t, dir, store.Options{})
 	})
 	t.Run("foreign", func(t *testing.T) {
@@ -67,8 +71,9 @@ func TestOpenRefuses(t *testing.T) {
 	})
 }
 
-// TestOpenMends checks that the empty files of a killed process don't keep the log from opening.
-func TestOpenMends(t *testing.T) {
+// TestOpen_RemovesEmptyFiles checks that a log opens despite the empty files of
+// a killed process.
+func TestOpen_RemovesEmptyFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
 	appendTo(t, s, pod("web", "1", history.Create))
@@ -82,6 +87,6 @@ func TestOpenMends(t *testing.T) {
 	}
 	s = open(t, dir, store.Options{})
 	if got := all(t, s, history.Scan{}); len(got) != 1 {
-		t.Errorf("%d records, want 1", len(got))
+		t.Errorf("got %d records, want 1", len(got))
 	}
 }

@@ -12,28 +12,30 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// reader reads the log as it was when its transaction began. It is for one goroutine, apart from the bodies, which any number may read
-// at a time where the transaction is read-only.
+// reader reads the log as it was when its transaction began. It must be used by
+// one goroutine at a time. Bodies are the exception: several goroutines may
+// read them if the transaction is read-only.
 type reader struct {
-	s      *Store
-	txn    *badger.Txn
-	sound  *soundness // checks what is read
-	floor  uint32     // the first day that is kept; set by enter
-	bodies *decodings
+	s         *Store
+	txn       *badger.Txn
+	integrity *integrity // verifies the blocks that are read
+	floorDay  uint32     // the retention floor; set by loadFloor
+	bodies    *bodyCache
 }
 
 func (s *Store) newReader(txn *badger.Txn) *reader {
-	return &reader{s: s, txn: txn, sound: s.sound, bodies: newDecodings()}
+	return &reader{s: s, txn: txn, integrity: s.integrity, bodies: newBodyCache()}
 }
 
-// view calls f with a reader of the log as it is now. If f comes upon a damaged file, it is called again once that is repaired.
+// view calls f with a reader of the log as it is now. If f reads a damaged
+// file, view waits for its repair and calls f again.
 func (s *Store) view(f func(*reader) error) error {
-	return s.retried(func() (bool, error) { return false, s.viewOnce(f) })
+	return s.retryAfterRepair(func() (bool, error) { return false, s.viewOnce(f) })
 }
 
-// viewOnce is view for what must not be called again.
+// viewOnce is view for functions that must not be called again.
 func (s *Store) viewOnce(f func(*reader) error) (err error) {
-	release, err := s.use()
+	release, err := s.acquire()
 	if err != nil {
 		return err
 	}
@@ -43,42 +45,74 @@ func (s *Store) viewOnce(f func(*reader) error) (err error) {
 	})
 }
 
-// guard calls what reads the database.
+// guard calls read and turns a panic of a failed database into an error.
 func (s *Store) guard(read func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = s.broken(p)
+			err = s.panicError(p)
 		}
 	}()
 	return read()
 }
 
-// broken makes an error of a panic of a database whose commit failed: Badger has no memtable then, and can't be read without
-// one. Any other panic goes on.
-func (s *Store) broken(p any) error {
-	s.commits.Lock() // the commit that fails may not be at its end
-	defer s.commits.Unlock()
+// panicError returns the error for a panic of Badger after a commit failed: it
+// has no memtable then, and panics when it is read. It repanics with any other
+// panic.
+func (s *Store) panicError(p any) error {
+	s.commitMu.Lock() // wait until a commit that is failing has set failed
+	defer s.commitMu.Unlock()
 	if s.failed == nil {
 		panic(p)
 	}
 	return history.Errorf(history.Unavailable, "%v", s.failed)
 }
 
-// maxIdentities bounds how many identities are remembered, as they are encoded, for all readers: about 7 MB of them. A page names as many
-// objects as it has records. What a number stands for never changes, and only what is committed is remembered.
+// get returns a copy of a key's value, or [badger.ErrKeyNotFound].
+func get(txn *badger.Txn, k []byte) ([]byte, error) {
+	item, err := txn.Get(k)
+	if err != nil {
+		return nil, err
+	}
+	return item.ValueCopy(nil)
+}
+
+// each calls f for every key with a prefix, in order. The item is valid until f
+// returns.
+func (r *reader) each(prefix []byte, f func(*badger.Item) error) error {
+	if err := r.integrity.checkPrefix(prefix); err != nil {
+		return err
+	}
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := r.s.stopErr(); err != nil {
+			return err
+		}
+		if err := f(it.Item()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxIdentities bounds the number of encoded identities that readers cache:
+// about 7 MB. A page needs as many identities as it has records.
 const maxIdentities = 49_152
 
-// maxRemembered is how long, in bytes, an identity is at the most that is remembered: one that names hundreds of owners has 30 KB.
-const maxRemembered = 1 << 10
+// maxCachedIdentity is the length of the longest identity in the cache, in
+// bytes. An identity with hundreds of owners has 30 KB.
+const maxCachedIdentity = 1 << 10
 
-// identity is what an object number stands for, with the owners and the target that versions have which name none of their own.
+// identity is an object, with the owners and the target that versions have if
+// their metadata refers to the identity.
 type identity struct {
 	ref       history.ObjectRef
 	owners    []types.UID
 	regarding *history.Target
 }
 
-// record puts a record together from its metadata and its object's identity.
+// record returns the record of a version without its body. It needs the
+// version's metadata, its object's identity, and the phrases of its day.
 func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, error) {
 	rec := &history.Record{Time: moment(e.TS)}
 	m, err := codec.DecodeMeta(meta, e.TS, rec, func(n uint16) (string, error) { return r.phrase(key.Day(e.TS), n) })
@@ -90,10 +124,10 @@ func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, 
 		return nil, m, err
 	}
 	rec.Ref = id.ref
-	if m.Same {
+	if m.SameRelations {
 		rec.Owners, rec.Regarding = id.owners, id.regarding
 	}
-	kind, err := r.s.terms.text(r.txn, index{key.Kinds, uint32(m.Kind)})
+	kind, err := r.s.terms.text(r.txn, termNumber{key.Kinds, uint32(m.Kind)})
 	if err != nil {
 		return nil, m, err
 	}
@@ -101,8 +135,8 @@ func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, 
 	return rec, m, err
 }
 
-// meta returns a copy of the metadata of a version whose entry has none. That there is none is an error: an index entry never lacks
-// its record.
+// meta reads the metadata of a version from its own key. A missing key is an
+// error, because an index entry never exists without its record.
 func (r *reader) meta(e key.Entry) ([]byte, error) {
 	b, err := get(r.txn, e.In(key.Record))
 	if err != nil {
@@ -111,7 +145,7 @@ func (r *reader) meta(e key.Entry) ([]byte, error) {
 	return b, nil
 }
 
-// identity returns the object that a number stands for. It belongs to the caller.
+// identity returns the object of a number. The caller owns the result.
 func (r *reader) identity(object uint64) (identity, error) {
 	id, err := r.identityOf(object)
 	if err != nil {
@@ -124,7 +158,7 @@ func (r *reader) identity(object uint64) (identity, error) {
 	return identity{ref: ref, owners: id.Owners, regarding: id.Regarding}, nil
 }
 
-// identityOf returns an object's identity in numbers.
+// identityOf returns an object's identity with the numbers of its terms.
 func (r *reader) identityOf(object uint64) (codec.Identity, error) {
 	encoded, err := r.encodedIdentity(object)
 	if err != nil {
@@ -137,22 +171,24 @@ func (r *reader) identityOf(object uint64) (codec.Identity, error) {
 	return id, nil
 }
 
+// encodedIdentity returns the bytes of an object's identity, and caches them.
 func (r *reader) encodedIdentity(object uint64) (string, error) {
-	if encoded, ok := r.s.identities.get(object); ok {
+	if encoded, ok := r.s.identityCache.get(object); ok {
 		return encoded, nil
 	}
 	b, err := get(r.txn, key.Identity(object))
 	if err != nil {
 		return "", err
 	}
-	if len(b) <= maxRemembered {
-		r.s.identities.put(object, string(b))
+	if len(b) <= maxCachedIdentity {
+		r.s.identityCache.put(object, string(b))
 	}
 	return string(b), nil
 }
 
+// ref returns the object of an identity.
 func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {
-	resource, err := r.s.terms.text(r.txn, index{key.Resources, uint32(id.Resource)})
+	resource, err := r.s.terms.text(r.txn, termNumber{key.Resources, uint32(id.Resource)})
 	if err != nil {
 		return history.ObjectRef{}, err
 	}
@@ -161,13 +197,13 @@ func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {
 		return history.ObjectRef{}, err
 	}
 	if id.Namespace != 0 {
-		ref.Namespace, err = r.s.terms.text(r.txn, index{key.Namespaces, id.Namespace})
+		ref.Namespace, err = r.s.terms.text(r.txn, termNumber{key.Namespaces, id.Namespace})
 	}
 	return ref, err
 }
 
-// resource returns a resource's number, and 0 for one that the log does not know.
+// resource returns a resource's number, or 0 if the log doesn't contain it.
 func (r *reader) resource(g schema.GroupResource) (uint16, error) {
-	n, err := r.s.terms.number(r.txn, term{key.Resources, codec.Pair(g.Group, g.Resource)})
+	n, err := r.s.terms.number(r.txn, resourceTerm(g))
 	return uint16(n), err
 }

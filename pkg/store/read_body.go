@@ -12,70 +12,73 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// maxChainRead is how many deltas led to a version before there were exemplars.
-const maxChainRead = 31
+// maxCachedBodies bounds the JSON that a reader caches as bases of deltas, in
+// bytes.
+const maxCachedBodies = 4 << 20
 
-// maxDecoded bounds the bodies that a reader keeps as bases of others, in bytes.
-const maxDecoded = 4 << 20
+// versionID identifies a version.
+type versionID struct{ object, ts uint64 }
 
-// version is a version's place.
-type version struct{ object, ts uint64 }
-
-// decoded is a body and the JSON that it stands for. Nobody writes to it.
+// decoded is a body and its JSON, which is read-only.
 type decoded struct {
 	body codec.Body
 	json []byte
 }
 
-// decoding is a body that is decoded once, by the first one that needs it, while others wait. A base is older than what is a delta
-// against it, so that nobody waits for himself.
-type decoding struct {
+// cachedBody is a body that is decoded once, by the first goroutine that needs
+// it. Others wait. A delta's base is always older, so waiting for a base cannot
+// deadlock.
+type cachedBody struct {
 	once sync.Once
 	decoded
 	err error
 }
 
-// decodings are the bodies that a reader keeps for others that are deltas against them. It is safe for concurrent use.
-type decodings struct {
-	mu   sync.Mutex // guards what follows
-	of   map[version]*decoding
-	size int // of their JSON, in bytes
+// bodyCache caches a reader's decoded bodies as bases of deltas. It is safe for
+// concurrent use.
+type bodyCache struct {
+	mu   sync.Mutex
+	of   map[versionID]*cachedBody
+	size int // of all JSON in bytes
 }
 
-func newDecodings() *decodings { return &decodings{of: map[version]*decoding{}} }
+func newBodyCache() *bodyCache { return &bodyCache{of: map[versionID]*cachedBody{}} }
 
-// at returns the decoding of a version, which may have to be done yet.
-func (c *decodings) at(v version) *decoding {
+// at returns the entry of a version, which may not be decoded yet.
+func (c *bodyCache) at(v versionID) *cachedBody {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d, ok := c.of[v]
 	if !ok {
-		d = &decoding{}
+		d = &cachedBody{}
 		c.of[v] = d
 	}
 	return d
 }
 
-// done makes room for what was decoded. What failed is forgotten: fewer deltas may lead to it from elsewhere.
-func (c *decodings) done(v version, d *decoding) {
+// done accounts for a decoded body. If the cache is full, it evicts all others.
+// A failed body is not cached: it may succeed when it is the base of another
+// version, because the limit on the chain's length is then a different one.
+func (c *bodyCache) done(v versionID, d *cachedBody) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if d.err != nil {
 		delete(c.of, v)
 		return
 	}
-	if c.size += len(d.json); c.size > maxDecoded {
+	if c.size += len(d.json); c.size > maxCachedBodies {
 		clear(c.of)
 		c.of[v], c.size = d, len(d.json)
 	}
 }
 
-// body reads a version's body and checks it. What it returns belongs to the caller.
+// body reads a version's body and verifies its checksum. The caller owns the
+// result.
 func (r *reader) body(e key.Entry, parts uint16) ([]byte, error) {
 	if parts == 0 {
 		return nil, nil
 	}
-	d, err := r.decoded(version{e.Object, e.TS}, parts, maxChainRead)
+	d, err := r.decoded(versionID{e.Object, e.TS}, parts, maxChain)
 	if err == nil {
 		err = d.body.Verify(d.json)
 	}
@@ -85,15 +88,35 @@ func (r *reader) body(e key.Entry, parts uint16) ([]byte, error) {
 	return bytes.Clone(d.json), nil
 }
 
-// decoded decodes the body of a version that at most so many deltas lead to. Only its length is checked: where the checksum of what is
-// returned in the end is right, so were its bases.
-func (r *reader) decoded(at version, parts uint16, chain int) (decoded, error) {
-	l := links{r: r, of: at}
+// decoded decodes the body of a version, and the bases that it needs: at most
+// chain of them. It verifies only lengths. If the checksum of the result is
+// right, all bases were right too.
+func (r *reader) decoded(at versionID, parts uint16, chain int) (decoded, error) {
+	l := deltaChain{r: r, of: at}
 	defer l.close()
 	return l.decoded(at, parts, chain)
 }
 
-func (l *links) decoded(at version, parts uint16, chain int) (decoded, error) {
+// deltaChain reads the bodies from one version back to its snapshot. It must be
+// used by one goroutine.
+//
+// The bodies of one object are next to each other, mostly in the same block.
+// The iterator keeps that block decompressed. Badger's cache may not contain
+// it, so that each Get would decompress it again.
+type deltaChain struct {
+	r  *reader
+	of versionID        // the version at the end of the chain
+	it *badger.Iterator // over the object's bodies of the version's day; nil: not opened yet
+}
+
+func (l *deltaChain) close() {
+	if l.it != nil {
+		l.it.Close()
+	}
+}
+
+// decoded decodes the body of a version of the chain, unless it is cached.
+func (l *deltaChain) decoded(at versionID, parts uint16, chain int) (decoded, error) {
 	d := l.r.bodies.at(at)
 	d.once.Do(func() {
 		d.decoded, d.err = l.decode(at, parts, chain)
@@ -102,7 +125,7 @@ func (l *links) decoded(at version, parts uint16, chain int) (decoded, error) {
 	return d.decoded, d.err
 }
 
-func (l *links) decode(at version, parts uint16, chain int) (d decoded, err error) {
+func (l *deltaChain) decode(at versionID, parts uint16, chain int) (d decoded, err error) {
 	b, err := l.stored(at, parts)
 	if err != nil {
 		return decoded{}, err
@@ -121,10 +144,13 @@ func (l *links) decode(at version, parts uint16, chain int) (d decoded, err erro
 }
 
 // base decodes the base of a version's delta.
-func (l *links) base(of version, base *codec.Base, chain int) ([]byte, error) {
-	at := version{of.object - uint64(base.Object), of.ts - base.Ago}
-	if chain == 0 || base.Ago == 0 || base.Ago > of.ts {
-		return nil, fmt.Errorf("%w: a delta of too many", codec.ErrCorrupt)
+func (l *deltaChain) base(of versionID, base *codec.Base, chain int) ([]byte, error) {
+	at := versionID{of.object - uint64(base.Object), of.ts - base.Ago}
+	if chain == 0 {
+		return nil, fmt.Errorf("%w: more than %d deltas", codec.ErrCorrupt, maxChain)
+	}
+	if base.Ago == 0 || base.Ago > of.ts {
+		return nil, fmt.Errorf("%w: the base is not older than its delta", codec.ErrCorrupt)
 	}
 	d, err := l.decoded(at, base.Parts, chain-1)
 	if err != nil {
@@ -133,8 +159,33 @@ func (l *links) base(of version, base *codec.Base, chain int) ([]byte, error) {
 	return d.json, nil
 }
 
+// stored reads the bytes of a body. It uses the iterator for bodies of the
+// chain's object that have one part, and Get for others.
+func (l *deltaChain) stored(at versionID, parts uint16) ([]byte, error) {
+	if at.object != l.of.object || parts != 1 {
+		return l.r.stored(at, parts)
+	}
+	e := key.Entry{Class: key.Body, Object: at.object, TS: at.ts}
+	k := e.Encode()
+	if l.it == nil {
+		l.it = l.r.txn.NewIterator(badger.IteratorOptions{Prefix: e.Prefix(key.Day(l.of.ts)), Reverse: true})
+	} else if l.it.Valid() {
+		l.it.Next() // mostly the version before
+	}
+	if !l.on(k) {
+		l.it.Seek(k)
+	}
+	if !l.on(k) {
+		return nil, fmt.Errorf("read the body: %w", badger.ErrKeyNotFound)
+	}
+	return l.it.Item().ValueCopy(nil)
+}
+
+// on reports whether the iterator is on a key.
+func (l *deltaChain) on(k []byte) bool { return l.it.Valid() && bytes.Equal(l.it.Item().Key(), k) }
+
 // stored reads the bytes of a body.
-func (r *reader) stored(at version, parts uint16) ([]byte, error) {
+func (r *reader) stored(at versionID, parts uint16) ([]byte, error) {
 	e := key.Entry{Object: at.object, TS: at.ts}
 	return r.joined(parts, func(part uint16) []byte {
 		e.Part = part
@@ -142,7 +193,7 @@ func (r *reader) stored(at version, parts uint16) ([]byte, error) {
 	})
 }
 
-// joined reads the parts of a body under their keys.
+// joined reads and joins the parts of a body. keyOf returns a part's key.
 func (r *reader) joined(parts uint16, keyOf func(part uint16) []byte) (b []byte, err error) {
 	for part := range parts {
 		item, err := r.txn.Get(keyOf(part))
@@ -158,41 +209,3 @@ func (r *reader) joined(parts uint16, keyOf func(part uint16) []byte) (b []byte,
 	}
 	return b, nil
 }
-
-// links reads the bodies that lead to one version, from that one back. Those of its object stand next to each other, mostly in one
-// block, which the iterator holds on to: the cache takes a block only after a while, if at all, so that each Get would decompress it
-// again. It is for one goroutine.
-type links struct {
-	r  *reader
-	of version          // that they lead to
-	it *badger.Iterator // of the bodies of the object's day, which all links are of; nil before the first one
-}
-
-func (l *links) close() {
-	if l.it != nil {
-		l.it.Close()
-	}
-}
-
-// stored reads the bytes of a body.
-func (l *links) stored(at version, parts uint16) ([]byte, error) {
-	if at.object != l.of.object || parts != 1 {
-		return l.r.stored(at, parts)
-	}
-	e := key.Entry{Class: key.Body, Object: at.object, TS: at.ts}
-	k := e.Encode()
-	if l.it == nil {
-		l.it = l.r.txn.NewIterator(badger.IteratorOptions{Prefix: e.Prefix(key.Day(l.of.ts)), Reverse: true})
-	} else if l.it.Valid() {
-		l.it.Next()
-	}
-	if !l.on(k) {
-		l.it.Seek(k)
-	}
-	if !l.on(k) {
-		return nil, fmt.Errorf("read the body: %w", badger.ErrKeyNotFound)
-	}
-	return l.it.Item().ValueCopy(nil)
-}
-
-func (l *links) on(k []byte) bool { return l.it.Valid() && bytes.Equal(l.it.Item().Key(), k) }

@@ -1,64 +1,65 @@
 package store
 
-import (
-	"sync"
-)
+import "sync"
 
-// bounded is a map that makes room by forgetting any of its entries. It is safe for concurrent use.
-type bounded[K comparable, V any] struct {
-	most int
-	drop func(V) // called for each removed value; may be nil
+// boundedCache is a map that evicts arbitrary entries once it is full. It is
+// safe for concurrent use.
+type boundedCache[K comparable, V any] struct {
+	most    int     // how many entries it holds
+	onEvict func(V) // called with mu held for each removed value; may be nil
 
-	mu sync.Mutex // guards of
+	mu sync.Mutex
 	of map[K]V
 }
 
-func newBounded[K comparable, V any](most int) *bounded[K, V] {
-	return &bounded[K, V]{most: most, of: map[K]V{}}
+func newBoundedCache[K comparable, V any](most int) *boundedCache[K, V] {
+	return &boundedCache[K, V]{most: most, of: map[K]V{}}
 }
 
-func (b *bounded[K, V]) get(k K) (V, bool) {
+func (b *boundedCache[K, V]) get(k K) (V, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v, ok := b.of[k]
 	return v, ok
 }
 
-func (b *bounded[K, V]) put(k K, v V) {
+// put sets an entry, and evicts others if the cache is full.
+func (b *boundedCache[K, V]) put(k K, v V) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.remove(k)
+	b.removeLocked(k)
 	for other := range b.of {
 		if len(b.of) < b.most {
 			break
 		}
-		b.remove(other)
+		b.removeLocked(other)
 	}
 	b.of[k] = v
 }
 
-func (b *bounded[K, V]) forget(k K) {
+// remove removes an entry if there is one.
+func (b *boundedCache[K, V]) remove(k K) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.remove(k)
+	b.removeLocked(k)
 }
 
-// keep removes all entries whose key doesn't match.
-func (b *bounded[K, V]) keep(kept func(K) bool) {
+// retain removes the entries for which keep returns false.
+func (b *boundedCache[K, V]) retain(keep func(K) bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for k := range b.of {
-		if !kept(k) {
-			b.remove(k)
+		if !keep(k) {
+			b.removeLocked(k)
 		}
 	}
 }
 
-// remove removes an entry. The caller holds the lock.
-func (b *bounded[K, V]) remove(k K) {
+// removeLocked removes an entry if there is one. The caller holds mu.
+func (b *boundedCache[K, V]) removeLocked(k K) {
 	v, ok := b.of[k]
-	if ok && b.drop != nil {
-		b.drop(v)
+	if ok && b.onEvict != nil {
+		b.onEvict(v)
 	}
 	delete(b.of, k)
 }

@@ -14,35 +14,39 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// dropStanding restores the owners' index of the versions that were carried on, and drops those that can't be read any more.
-func (b *rebuild) dropStanding() error {
-	if !b.lost.touches(key.StandingOf(0)[:1]) && !b.lost.touches(key.Identities()) && !b.lost.touches(dictionaryPrefix()) {
+// dropBaselines restores the index entries of the baselines, and drops
+// baselines that can't be read.
+func (b *rebuild) dropBaselines() error {
+	if !b.lost.Overlaps(key.BaselinesOf(0)[:1]) && !b.lost.Overlaps(key.Identities()) &&
+		!b.lost.Overlaps(dictionaryPrefix()) {
 		return nil
 	}
-	err := b.each(key.StandingOf(0)[:2], func(item *badger.Item) error {
-		object, ts, err := key.DecodeStanding(item.Key())
+	err := b.each(key.AllBaselines(), func(item *badger.Item) error {
+		object, ts, err := key.DecodeBaseline(item.Key())
 		if err != nil {
-			return nil //nolint:nilerr // nothing refers to it
+			return nil //nolint:nilerr // no other key refers to it
 		}
 		meta, err := item.ValueCopy(nil)
 		if err != nil {
 			return err
 		}
-		return b.stands(key.Entry{Object: object, TS: ts}, meta)
+		return b.checkBaseline(key.Entry{Object: object, TS: ts}, meta)
 	})
 	if err != nil {
 		return err
 	}
-	return b.sweepStanding()
+	return b.sweepBaselines()
 }
 
-func (b *rebuild) stands(e key.Entry, meta []byte) error {
+// checkBaseline restores the index entries of a baseline, or drops it if it
+// can't be read.
+func (b *rebuild) checkBaseline(e key.Entry, meta []byte) error {
 	rec, m, err := b.r.record(e, meta)
 	if err == nil {
-		_, err = b.r.carriedBody(e, m.Parts)
+		_, err = b.r.readBaselineBody(e, m.Parts)
 	}
 	if err == nil {
-		for k := range standingOwned(rec, e.Object, e.TS) {
+		for k := range baselineKeys(rec, e.Object, e.TS) {
 			if _, err := b.restore(k, nil, 0); err != nil {
 				return err
 			}
@@ -52,49 +56,53 @@ func (b *rebuild) stands(e key.Entry, meta []byte) error {
 	if !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, codec.ErrCorrupt) {
 		return err
 	}
-	b.remove(key.Standing(e.Object, e.TS))
-	b.dropCarried(e)
+	b.remove(key.Baseline(e.Object, e.TS))
+	b.loseBaseline(e)
 	return nil
 }
 
-// dropCarried says that a version is missing that was carried on: from when days are kept.
-func (b *rebuild) dropCarried(e key.Entry) {
-	v := version{e.Object, e.TS}
+// loseBaseline adds a baseline to the report as a lost version.
+func (b *rebuild) loseBaseline(e key.Entry) {
+	v := versionID{e.Object, e.TS}
 	if b.dropped[v] {
 		return
 	}
 	b.drop(b.resourceOf(e.Object), v)
 }
 
-// sweepStanding removes what belongs to no version that was carried on.
-func (b *rebuild) sweepStanding() error {
-	return b.each(key.StandingOf(0)[:1], func(item *badger.Item) error {
+// sweepBaselines removes the keys of baselines without metadata.
+func (b *rebuild) sweepBaselines() error {
+	return b.each(key.BaselinesOf(0)[:1], func(item *badger.Item) error {
 		k := item.KeyCopy(nil)
 		var e key.Entry
 		var err error
 		switch {
-		case bytes.HasPrefix(k, key.StandingOf(0)[:2]):
+		case bytes.HasPrefix(k, key.AllBaselines()):
 			return nil
-		case len(k) == len(key.StandingBody(0, 0, 0)) && bytes.HasPrefix(k, key.StandingBody(0, 0, 0)[:2]):
+		case len(k) == len(key.BaselineBody(0, 0, 0)) && bytes.HasPrefix(k, key.BaselineBody(0, 0, 0)[:2]):
 			e.Object, e.TS = binary.BigEndian.Uint64(k[2:]), binary.BigEndian.Uint64(k[10:])
 		default:
-			if e.Object, e.TS, err = key.DecodeStandingOwned(k); err != nil {
-				return nil //nolint:nilerr // nothing refers to it
+			if e.Object, e.TS, err = key.DecodeBaselineOwner(k); err != nil {
+				return nil //nolint:nilerr // no other key refers to it
 			}
 		}
-		there, err := b.is(key.Standing(e.Object, e.TS))
+		there, err := b.exists(key.Baseline(e.Object, e.TS))
 		if err == nil && !there {
 			b.remove(k)
-			b.dropCarried(e)
+			b.loseBaseline(e)
 		}
 		return err
 	})
 }
 
-// markLosses makes gaps of all that is missing, and withdraws the checkpoints of resources whose current state is not known any more,
-// so that they are listed again.
-func (b *rebuild) markLosses() error {
-	for _, f := range []func() error{b.loseDropped, b.loseUnknown, b.loseStanding, b.loseLedger, b.loseCheckpoints, b.loseForgotten} {
+// addGaps adds gaps for everything that is missing. It withdraws the
+// checkpoints of resources whose current state is unknown, so that they are
+// listed again.
+func (b *rebuild) addGaps() error {
+	for _, f := range []func() error{
+		b.addDroppedLosses, b.addUnknownLosses, b.addBaselineLosses,
+		b.addGapLosses, b.addCheckpointLosses, b.addRelistLosses,
+	} {
 		if err := f(); err != nil {
 			return err
 		}
@@ -102,41 +110,41 @@ func (b *rebuild) markLosses() error {
 	return b.writeGaps()
 }
 
-// loseDropped makes a loss of each dropped version: from its time up to the next version of its object, until which the one before
-// is answered in its place.
-func (b *rebuild) loseDropped() error {
+// addDroppedLosses adds a loss for each dropped version, up to the next version
+// of its object. In between, the previous version is returned in its place.
+func (b *rebuild) addDroppedLosses() error {
 	for _, l := range b.report.lost {
-		from := max(l.ts, key.Start(b.r.floor))
-		next, err := b.nextOf(l.version)
+		from := max(l.ts, key.Start(b.r.floorDay))
+		next, err := b.nextOf(l.versionID)
 		if err != nil {
 			return err
 		}
-		b.lose(l.resource, loss{from, next, whyDamaged})
+		b.addLoss(l.resource, loss{from, next, detailVersions})
 	}
 	return nil
 }
 
-// findUnknown finds the times of which versions may be lost without a trace: those in which their metadata and all of its copies would
-// be in lost ranges.
+// findUnknown finds the times at which versions may be lost without a trace:
+// their metadata and all copies of it would be in lost ranges.
 func (b *rebuild) findUnknown() error {
 	all, err := b.resources()
 	if err != nil {
 		return err
 	}
 	for _, day := range b.lostDays() {
-		times := b.timesIn(key.ClassPrefix(day, key.ByTime), day)
-		if len(times) == 0 || !b.lost.touches(key.ClassPrefix(day, key.Record)) {
+		times := b.lostTimes(key.ClassPrefix(day, key.ByTime), day)
+		if len(times) == 0 || !b.lost.Overlaps(key.ClassPrefix(day, key.Record)) {
 			continue
 		}
 		for n := range all {
 			of, in := key.Entry{Class: key.ByResource, Resource: n}, key.Entry{Class: key.ByNamespace, Resource: n}
-			if !b.lost.touches(in.Prefix(day)[:4+2]) {
+			if !b.lost.Overlaps(in.Prefix(day)[:4+2]) {
 				continue
 			}
 			for _, t := range times {
-				for _, u := range b.timesIn(of.Prefix(day), day) {
+				for _, u := range b.lostTimes(of.Prefix(day), day) {
 					if from, to := max(t.from, u.from), min(t.to, u.to); from < to {
-						b.unknown[n] = append(b.unknown[n], loss{from, to, whyDamaged})
+						b.unknown[n] = append(b.unknown[n], loss{from, to, detailVersions})
 					}
 				}
 			}
@@ -145,9 +153,10 @@ func (b *rebuild) findUnknown() error {
 	return nil
 }
 
-// loseUnknown makes losses of the versions that may be lost without a trace. What the object of one looked like is not known until its
-// next version, which revisions tell that are not there.
-func (b *rebuild) loseUnknown() error {
+// addUnknownLosses adds losses for versions that may be lost without a trace.
+// The object of such a version is unknown up to its next version. A gap in the
+// revisions shows that.
+func (b *rebuild) addUnknownLosses() error {
 	if len(b.unknown) == 0 {
 		return nil
 	}
@@ -155,7 +164,7 @@ func (b *rebuild) loseUnknown() error {
 	for n, list := range b.unknown {
 		b.relist[n] = true
 		for _, l := range list {
-			b.lose(n, l)
+			b.addLoss(n, l)
 		}
 	}
 	last := map[uint64]revision{}
@@ -167,7 +176,7 @@ func (b *rebuild) loseUnknown() error {
 			return item.Value(func(meta []byte) error {
 				o, err := codec.DecodeOutline(meta)
 				if err != nil {
-					return nil //nolint:nilerr // an entry from before they had metadata
+					return nil //nolint:nilerr // dropUnreadable dropped it
 				}
 				before := last[e.Object]
 				last[e.Object] = revision{o.Revision, e.TS}
@@ -176,7 +185,7 @@ func (b *rebuild) loseUnknown() error {
 				}
 				for _, l := range b.unknown[e.Resource] {
 					if from := max(before.ts, l.from); from < l.to && e.TS > l.from {
-						b.lose(e.Resource, loss{from, e.TS, whyDamaged})
+						b.addLoss(e.Resource, loss{from, e.TS, detailVersions})
 					}
 				}
 				return nil
@@ -185,22 +194,22 @@ func (b *rebuild) loseUnknown() error {
 	})
 }
 
-// revision is the number and the time of an object's version.
+// revision is the number and the time of a version.
 type revision struct{ n, ts uint64 }
 
-// lostDays returns the days in lost ranges that may have had versions: none before the oldest that is known, and none behind the log's
-// newest record.
+// lostDays returns the days in lost ranges that may have had versions: from the
+// oldest known day up to the day of the newest record.
 func (b *rebuild) lostDays() (days []uint16) {
-	first, last := max(oldestDay(b.r.txn), b.r.floor), uint32(key.Day(b.newest()))
-	for _, r := range b.lost.within([]byte{key.History}) {
-		if len(r.from) >= 3 {
-			first = min(first, uint32(binary.BigEndian.Uint16(r.from[1:])))
+	first, last := max(oldestDay(b.r.txn), b.r.floorDay), uint32(key.Day(b.newest()))
+	for _, r := range b.lost.WithPrefix([]byte{key.History}) {
+		if len(r.From) >= 3 {
+			first = min(first, uint32(binary.BigEndian.Uint16(r.From[1:])))
 		}
 		if first == noDay {
 			first = last
 		}
-		for day := max(first, b.r.floor); day <= last; day++ {
-			if b.lost.touches(key.DayPrefix(uint16(day))) && !slices.Contains(days, uint16(day)) {
+		for day := max(first, b.r.floorDay); day <= last; day++ {
+			if b.lost.Overlaps(key.DayPrefix(uint16(day))) && !slices.Contains(days, uint16(day)) {
 				days = append(days, uint16(day))
 			}
 		}
@@ -208,7 +217,8 @@ func (b *rebuild) lostDays() (days []uint16) {
 	return days
 }
 
-// newest returns the time of the log's newest record; now, if that is lost.
+// newest returns the time of the log's newest record, or the current time if
+// that is lost.
 func (b *rebuild) newest() uint64 {
 	value, err := get(b.r.txn, key.State())
 	if err != nil {
@@ -221,42 +231,45 @@ func (b *rebuild) newest() uint64 {
 	return state.Last
 }
 
-// timesIn returns the intervals of a day in which keys with a prefix are lost whose time comes behind it.
-func (b *rebuild) timesIn(prefix []byte, day uint16) (times []loss) {
+// lostTimes returns the intervals of a day in which keys are lost that consist
+// of a prefix and a time.
+func (b *rebuild) lostTimes(prefix []byte, day uint16) (times []loss) {
 	begin, end := key.Start(uint32(day)), key.Start(uint32(day)+1)
-	for _, r := range b.lost.within(prefix) {
-		times = append(times, loss{from: timeBehind(r.from, prefix, begin), to: timeBehind(r.to, prefix, end)})
+	for _, r := range b.lost.WithPrefix(prefix) {
+		times = append(times, loss{from: timeAfter(r.From, prefix, begin), to: timeAfter(r.To, prefix, end)})
 		last := &times[len(times)-1]
-		if bytes.HasPrefix(r.to, prefix) {
-			last.to = min(last.to+1, end) // a key of that time may come before it
+		if bytes.HasPrefix(r.To, prefix) {
+			last.to = min(last.to+1, end) // a lost key may have the same time
 		}
 	}
 	return times
 }
 
-// timeBehind returns the time in a key behind a prefix; otherwise, if there is none, what is given.
-func timeBehind(k, prefix []byte, otherwise uint64) uint64 {
+// timeAfter returns the time that follows a prefix in a key, or otherwise if
+// there is none.
+func timeAfter(k, prefix []byte, otherwise uint64) uint64 {
 	if !bytes.HasPrefix(k, prefix) || len(k) < len(prefix)+8 {
 		return otherwise
 	}
 	return binary.BigEndian.Uint64(k[len(prefix):])
 }
 
-// loseStanding makes losses of objects whose version at the beginning of the days that are kept may be lost without a trace.
-func (b *rebuild) loseStanding() error {
-	lost := b.lost.within(key.StandingOf(0)[:2])
+// addBaselineLosses adds losses for objects whose baseline may be lost without
+// a trace.
+func (b *rebuild) addBaselineLosses() error {
+	lost := b.lost.WithPrefix(key.AllBaselines())
 	if len(lost) == 0 {
 		return nil
 	}
-	begin := key.Start(b.r.floor)
+	begin := key.Start(b.r.floorDay)
 	return b.identities(func(object uint64, id *codec.Identity, _ *badger.Item) error {
-		if !lost.touches(key.StandingOf(object)) {
+		if !lost.Overlaps(key.BaselinesOf(object)) {
 			return nil
 		}
-		if _, stands, err := b.r.carried(object); err != nil || stands {
+		if _, found, err := b.r.storedBaseline(object); err != nil || found {
 			return err
 		}
-		next, err := b.nextOf(version{object, 0})
+		next, err := b.nextOf(versionID{object, 0})
 		if err != nil || next == 0 {
 			return err
 		}
@@ -266,15 +279,16 @@ func (b *rebuild) loseStanding() error {
 			return err
 		}
 		if o, err := codec.DecodeOutline(meta); err == nil && o.Revision > 1 {
-			b.lose(id.Resource, loss{begin, next, whyDamaged})
+			b.addLoss(id.Resource, loss{begin, next, detailVersions})
 		}
 		return nil
 	})
 }
 
-// loseLedger makes losses of the gaps that may have been in lost ranges, and are not in the spare copy.
-func (b *rebuild) loseLedger() error {
-	lost := b.lost.within(key.Ledger())
+// addGapLosses adds losses for gaps that may be in lost ranges and are not in
+// the spare copy.
+func (b *rebuild) addGapLosses() error {
+	lost := b.lost.WithPrefix(key.AllGaps())
 	if len(lost) == 0 {
 		return nil
 	}
@@ -286,55 +300,58 @@ func (b *rebuild) loseLedger() error {
 	if b.spare != nil {
 		since = b.spare.state.Last
 	}
-	begin := max(key.Start(b.r.floor), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))
+	begin := max(key.Start(b.r.floorDay), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))
 	for n := range all {
-		for _, r := range lost.within(key.Gaps(n)) {
-			from := max(timeBehind(r.from, key.Gaps(n), 0), since, begin)
+		for _, r := range lost.WithPrefix(key.Gaps(n)) {
+			from := max(timeAfter(r.From, key.Gaps(n), 0), since, begin)
 			if to := b.newest() + 1; from < to {
-				b.lose(n, loss{from, to, whyLedger})
+				b.addLoss(n, loss{from, to, detailGaps})
 			}
 		}
 	}
 	return nil
 }
 
-// loseCheckpoints makes losses of where recording had got to: from the newest version of the resource that is left, or from when the
-// spare copy was made, if that says that recording had got further.
-func (b *rebuild) loseCheckpoints() error {
+// addCheckpointLosses adds a loss for each lost checkpoint. It begins at the
+// time up to which the resource was certainly observed.
+func (b *rebuild) addCheckpointLosses() error {
 	all, err := b.resources()
 	if err != nil {
 		return err
 	}
 	for n := range all {
-		if !b.lost.contains(key.Checkpoint(n)) {
+		if !b.lost.Contains(key.Checkpoint(n)) {
 			continue
 		}
 		from, err := b.observedUntil(n)
 		if err != nil {
 			return err
 		}
-		b.lose(n, loss{from, 0, whyCurrent})
+		b.addLoss(n, loss{from, 0, detailCheckpoint})
 	}
 	return nil
 }
 
+// observedUntil returns the time up to which a resource was certainly observed:
+// that of its newest version, or of its checkpoint in the spare copy.
 func (b *rebuild) observedUntil(n uint16) (until uint64, err error) {
 	if b.spare != nil {
 		until = b.spare.observed[n]
 	}
 	err = b.days(func(day uint16) error {
 		e := key.Entry{Class: key.ByResource, Resource: n}
-		k, _, err := b.r.newest(e.Prefix(day), key.MaxTS)
+		k, _, err := b.r.newestBefore(e.Prefix(day), key.MaxTS)
 		if err == nil && k != nil {
-			until = max(until, timeBehind(k, e.Prefix(day), 0))
+			until = max(until, timeAfter(k, e.Prefix(day), 0))
 		}
 		return err
 	})
-	return cmp.Or(until, max(key.Start(b.r.floor), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))), err
+	return cmp.Or(until, max(key.Start(b.r.floorDay), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))), err
 }
 
-// loseForgotten makes losses of resources whose current state is not known for any other reason.
-func (b *rebuild) loseForgotten() error {
+// addRelistLosses adds losses for the other resources whose current state is
+// unknown.
+func (b *rebuild) addRelistLosses() error {
 	for n := range b.relist {
 		if slices.ContainsFunc(b.losses[n], func(l loss) bool { return l.to == 0 }) {
 			continue
@@ -343,23 +360,25 @@ func (b *rebuild) loseForgotten() error {
 		if err != nil {
 			return err
 		}
-		b.lose(n, loss{from, 0, whyCurrent})
+		b.addLoss(n, loss{from, 0, detailCheckpoint})
 	}
 	return nil
 }
 
-// maxLosses bounds the gaps of one resource that a repair makes: those next to each other become one.
+// maxLosses bounds the gaps of one resource that a repair adds. Beyond it, the
+// nearest ones are merged.
 const maxLosses = 16
 
-// writeGaps writes a gap for each loss of a resource, and withdraws its checkpoint if there is one without an end: the sync that
-// follows is the end. What is lost of an unknown resource is lost of all.
+// writeGaps writes a gap for each loss. For a loss without an end it withdraws
+// the resource's checkpoint: the list that follows ends the gap. A loss of an
+// unknown resource applies to all resources.
 func (b *rebuild) writeGaps() error {
 	all, err := b.resources()
 	if err != nil {
 		return err
 	}
 	for n := range all {
-		for _, l := range joined(append(slices.Clone(b.losses[n]), b.losses[0]...)) {
+		for _, l := range mergeLosses(append(slices.Clone(b.losses[n]), b.losses[0]...)) {
 			if err := b.writeGap(n, l); err != nil {
 				return err
 			}
@@ -368,8 +387,9 @@ func (b *rebuild) writeGaps() error {
 	return nil
 }
 
-// joined returns losses in their order, of which none touch; at most maxLosses.
-func joined(all []loss) (list []loss) {
+// mergeLosses sorts losses and merges those that touch. It returns at most
+// maxLosses.
+func mergeLosses(all []loss) (list []loss) {
 	slices.SortFunc(all, func(a, b loss) int { return cmp.Compare(a.from, b.from) })
 	for _, l := range all {
 		if last := len(list) - 1; last >= 0 && (list[last].to == 0 || list[last].to >= l.from) {
@@ -393,14 +413,16 @@ func joined(all []loss) (list []loss) {
 	return list
 }
 
+// writeGap writes the gap of a loss. It moves its start to an earlier
+// nanosecond if a gap with that start exists.
 func (b *rebuild) writeGap(n uint16, l loss) error {
-	open, taken := uint64(0), map[uint64]bool{}
+	open, used := uint64(0), map[uint64]bool{}
 	err := b.r.each(key.Gaps(n), func(item *badger.Item) error {
 		_, start, err := key.DecodeGap(item.Key())
 		if err != nil {
-			return nil //nolint:nilerr // it is none
+			return nil //nolint:nilerr // not a gap
 		}
-		taken[start] = true
+		used[start] = true
 		return item.Value(func(v []byte) error {
 			if g, err := codec.DecodeGap(v); err == nil && g.Open() {
 				open = start
@@ -411,16 +433,16 @@ func (b *rebuild) writeGap(n uint16, l loss) error {
 	if err != nil {
 		return err
 	}
-	for taken[l.from] {
+	for used[l.from] { // a gap's start is its key
 		l.from--
 	}
-	g := history.Gap{Reason: history.GapDamaged, Detail: l.why}
+	g := history.Gap{Reason: history.GapDamaged, Detail: l.detail}
 	expires := uint64(0)
 	if l.to == 0 {
 		at := moment(max(b.newest(), l.from))
 		b.set(key.Checkpoint(n), codec.EncodeCheckpoint("", at), 0)
 	}
-	if l.to != 0 || open != 0 { // that one ends with the next sync, too
+	if l.to != 0 || open != 0 { // an open gap also ends with the next list
 		end := l.to
 		if end == 0 {
 			end = max(b.newest(), l.from, open) + 1

@@ -16,12 +16,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// restoreIdentities restores the identities that are lost from the JSON of the objects' versions.
+// restoreIdentities restores lost identities from the JSON of the objects'
+// versions.
 func (b *rebuild) restoreIdentities() error {
-	if !b.lost.touches(key.Identities()) {
+	if !b.lost.Overlaps(key.Identities()) {
 		return nil
 	}
-	missing, err := b.unidentified()
+	missing, err := b.missingIdentities()
 	if err != nil {
 		return err
 	}
@@ -33,15 +34,16 @@ func (b *rebuild) restoreIdentities() error {
 	return nil
 }
 
-// unidentified returns the objects that have versions and no identity, each with its versions in order.
-func (b *rebuild) unidentified() (map[uint64][]hit, error) {
-	missing, known := map[uint64][]hit{}, map[uint64]bool{}
-	add := func(h hit) error {
+// missingIdentities returns the versions of the objects that have no identity,
+// in ascending order of their times.
+func (b *rebuild) missingIdentities() (map[uint64][]indexHit, error) {
+	missing, known := map[uint64][]indexHit{}, map[uint64]bool{}
+	add := func(h indexHit) error {
 		if known[h.Object] {
 			return nil
 		}
 		if _, found := missing[h.Object]; !found {
-			there, err := b.is(key.Identity(h.Object))
+			there, err := b.exists(key.Identity(h.Object))
 			if err != nil || there {
 				known[h.Object] = there
 				return err
@@ -50,16 +52,17 @@ func (b *rebuild) unidentified() (map[uint64][]hit, error) {
 		missing[h.Object] = append(missing[h.Object], h)
 		return nil
 	}
-	if err := b.carried(add); err != nil {
+	if err := b.eachBaseline(add); err != nil {
 		return nil, err
 	}
 	return missing, b.days(func(day uint16) error {
-		return b.entries(day, key.ByTime, func(e key.Entry, _ *badger.Item) error { return add(hit{Entry: e}) })
+		return b.entries(day, key.ByTime, func(e key.Entry, _ *badger.Item) error { return add(indexHit{Entry: e}) })
 	})
 }
 
-// carried calls f for the versions that were carried on, whose resources and namespaces the index of names tells.
-func (b *rebuild) carried(f func(hit) error) error {
+// eachBaseline calls f for the baselines. It gets their resources and
+// namespaces from the index of names.
+func (b *rebuild) eachBaseline(f func(indexHit) error) error {
 	places := map[uint64]key.Entry{}
 	err := b.each(key.Names("")[:1], func(item *badger.Item) error {
 		if resource, namespace, object, err := key.DecodeName(item.Key()); err == nil {
@@ -70,23 +73,23 @@ func (b *rebuild) carried(f func(hit) error) error {
 	if err != nil {
 		return err
 	}
-	return b.each(key.StandingOf(0)[:2], func(item *badger.Item) error {
-		object, ts, err := key.DecodeStanding(item.Key())
+	return b.each(key.AllBaselines(), func(item *badger.Item) error {
+		object, ts, err := key.DecodeBaseline(item.Key())
 		e, named := places[object]
 		if err != nil || !named {
-			return nil //nolint:nilerr // dropStanding drops it
+			return nil //nolint:nilerr // dropBaselines drops it
 		}
 		e.TS = ts
 		meta, err := item.ValueCopy(nil)
 		if err != nil {
 			return err
 		}
-		return f(hit{Entry: e, meta: meta, carried: true})
+		return f(indexHit{Entry: e, meta: meta, baseline: true})
 	})
 }
 
-// described is what an object's JSON says about its identity.
-type described struct {
+// bodyIdentity is the part of an object's JSON that determines its identity.
+type bodyIdentity struct {
 	Metadata struct {
 		Name, Namespace, UID string
 		OwnerReferences      []struct{ UID types.UID }
@@ -95,12 +98,14 @@ type described struct {
 	Regarding      *reference `json:"regarding"`
 }
 
+// reference is the target of an Event in its JSON.
 type reference struct {
 	APIVersion            string `json:"apiVersion"`
 	Kind, Namespace, Name string
 	UID                   types.UID
 }
 
+// target returns nil if there is no reference.
 func (r *reference) target() *history.Target {
 	if r == nil || r.Kind == "" {
 		return nil
@@ -112,13 +117,14 @@ func (r *reference) target() *history.Target {
 	return t
 }
 
-// identify restores an object's identity, if the JSON of one of its versions can be read. Whether it is the object's is told by
-// its head or its entry in the index of names, which have hashes of it.
-func (b *rebuild) identify(object uint64, versions []hit) error {
+// identify restores an object's identity from the JSON of one of its versions.
+// The object's head, or its entry in the index of names, contains a hash of the
+// identity and confirms it.
+func (b *rebuild) identify(object uint64, versions []indexHit) error {
 	var id *codec.Identity
 	var expires uint64
 	for _, e := range versions {
-		d, found := b.describe(e)
+		d, found := b.readIdentity(e)
 		if !found {
 			continue
 		}
@@ -129,26 +135,27 @@ func (b *rebuild) identify(object uint64, versions []hit) error {
 		if err != nil {
 			return err
 		}
-		if head == nil && !b.mayBe(object, &one) {
+		if head == nil && !b.mayHave(object, &one) {
 			continue
 		}
 		if id == nil {
 			id, expires = &one, at
 		}
-		b.relate(&one, d)
+		b.setRelations(&one, d)
 		if head != nil && head.Relations == one.Relations {
 			id = &one
 			break
 		}
 	}
 	if id == nil {
-		return nil // dropUnknown drops its versions
+		return nil // dropUnreadable drops the versions
 	}
 	_, err := b.restore(key.Identity(object), id.Encode(), expires)
 	return err
 }
 
-func (b *rebuild) relate(id *codec.Identity, d described) {
+// setRelations sets the owners and the target of an identity.
+func (b *rebuild) setRelations(id *codec.Identity, d bodyIdentity) {
 	for _, o := range d.Metadata.OwnerReferences {
 		id.Owners = append(id.Owners, o.UID)
 	}
@@ -160,15 +167,17 @@ func (b *rebuild) relate(id *codec.Identity, d described) {
 	id.Relations = codec.Relations(id.Owners, id.Regarding)
 }
 
+// groupResource returns the resource with a number. It is empty if it is
+// unknown.
 func (b *rebuild) groupResource(n uint16) (r schema.GroupResource) {
-	if text, err := b.r.s.terms.text(b.r.txn, index{key.Resources, uint32(n)}); err == nil {
+	if text, err := b.r.s.terms.text(b.r.txn, termNumber{key.Resources, uint32(n)}); err == nil {
 		r.Group, r.Resource, _ = codec.SplitPair(text)
 	}
 	return r
 }
 
-// describe reads the JSON of a version.
-func (b *rebuild) describe(h hit) (d described, found bool) {
+// readIdentity reads the JSON of a version.
+func (b *rebuild) readIdentity(h indexHit) (d bodyIdentity, found bool) {
 	if h.meta == nil {
 		var err error
 		if h.meta, err = get(b.r.txn, h.In(key.Record)); err != nil {
@@ -179,14 +188,15 @@ func (b *rebuild) describe(h hit) (d described, found bool) {
 	if err != nil {
 		return d, false
 	}
-	body, err := b.r.whole(h, o.Parts)
+	body, err := b.r.hitBody(h, o.Parts)
 	if err != nil || len(body) == 0 || json.Unmarshal(body, &d) != nil {
 		return d, false
 	}
 	return d, d.Metadata.Name != ""
 }
 
-// headOf returns the head of an object of an identity, and when it expires; nil if there is none.
+// headOf returns the head of an object with an identity, and its expiry. It
+// returns nil if there is none.
 func (b *rebuild) headOf(object uint64, id *codec.Identity) (*codec.Head, uint64, error) {
 	item, err := b.r.txn.Get(key.Head(id.Resource, id.Namespace, id.Name, string(id.UID)))
 	if errors.Is(err, badger.ErrKeyNotFound) {
@@ -201,24 +211,24 @@ func (b *rebuild) headOf(object uint64, id *codec.Identity) (*codec.Head, uint64
 	}
 	head, err := codec.DecodeHead(value)
 	if err != nil || head.Object != object {
-		return nil, 0, nil //nolint:nilerr // it is of another one
+		return nil, 0, nil //nolint:nilerr // the head of another object
 	}
 	return &head, item.ExpiresAt(), nil
 }
 
-// mayBe reports whether an identity without a head may be an object's: the index of names has it, or that is lost as well as the
-// head.
-func (b *rebuild) mayBe(object uint64, id *codec.Identity) bool {
+// mayHave reports whether an object without a head may have an identity: the
+// index of names contains it, or that entry and the head are lost.
+func (b *rebuild) mayHave(object uint64, id *codec.Identity) bool {
 	name := key.Name(id.Name, id.Resource, id.Namespace, object)
-	if there, err := b.is(name); err != nil || there {
+	if there, err := b.exists(name); err != nil || there {
 		return there
 	}
-	return b.lost.contains(name) && b.lost.contains(key.Head(id.Resource, id.Namespace, id.Name, string(id.UID)))
+	return b.lost.Contains(name) && b.lost.Contains(key.Head(id.Resource, id.Namespace, id.Name, string(id.UID)))
 }
 
 // restoreNames restores the index of names from the identities.
 func (b *rebuild) restoreNames() error {
-	if !b.lost.touches(key.Names("")[:1]) {
+	if !b.lost.Overlaps(key.Names("")[:1]) {
 		return nil
 	}
 	return b.identities(func(object uint64, id *codec.Identity, item *badger.Item) error {
@@ -227,11 +237,12 @@ func (b *rebuild) restoreNames() error {
 	})
 }
 
+// identities calls f for each identity that can be decoded.
 func (b *rebuild) identities(f func(object uint64, id *codec.Identity, item *badger.Item) error) error {
 	return b.each(key.Identities(), func(item *badger.Item) error {
 		object, err := key.DecodeIdentity(item.Key())
 		if err != nil {
-			return nil //nolint:nilerr // nothing refers to it
+			return nil //nolint:nilerr // no other key refers to it
 		}
 		value, err := item.ValueCopy(nil)
 		if err != nil {
@@ -239,30 +250,32 @@ func (b *rebuild) identities(f func(object uint64, id *codec.Identity, item *bad
 		}
 		id, err := codec.DecodeIdentity(value)
 		if err != nil {
-			return nil //nolint:nilerr // its versions are dropped
+			return nil //nolint:nilerr // dropUnreadable drops the versions
 		}
 		return f(object, &id, item)
 	})
 }
 
-// settleHeads brings heads in line with the versions that are left. A head that is lost is that of the newest version. Where the newest
-// version is lost, the head's revision stays, so that none is given twice, and what the object is now is to be asked for. An object of
-// which nothing is left is forgotten.
-func (b *rebuild) settleHeads() error {
+// reconcileHeads makes heads consistent with the remaining versions. A lost
+// head is restored from the newest version. If the newest version is lost, the
+// head keeps its revision, so that no revision is assigned twice, and the
+// resource is listed again. An object without versions is forgotten.
+func (b *rebuild) reconcileHeads() error {
 	expected := map[string]bool{}
 	err := b.identities(func(object uint64, id *codec.Identity, item *badger.Item) error {
 		k := key.Head(id.Resource, id.Namespace, id.Name, string(id.UID))
 		expected[string(k)], expected[string(key.Name(id.Name, id.Resource, id.Namespace, object))] = true, true
-		lost := b.lost.contains(k)
-		if gone, err := b.newestGone(object, id); err != nil || !lost && !gone && !b.objects[object] {
+		lost := b.lost.Contains(k)
+		if gone, err := b.newestLost(object, id); err != nil || !lost && !gone && !b.changed[object] {
 			return err
 		}
-		return b.settleHead(k, object, id, lost)
+		return b.reconcileHead(k, object, id, lost)
 	})
-	if err != nil || !b.lost.touches(key.Heads(0)[:1]) && !b.lost.touches(key.Identities()) && !b.lost.touches(key.Names("")[:1]) {
+	if err != nil || !b.lost.Overlaps(key.AllHeads()) && !b.lost.Overlaps(key.Identities()) &&
+		!b.lost.Overlaps(key.Names("")[:1]) {
 		return err
 	}
-	for _, prefix := range [][]byte{key.Heads(0)[:1], key.Names("")[:1]} {
+	for _, prefix := range [][]byte{key.AllHeads(), key.Names("")[:1]} {
 		err := b.each(prefix, func(item *badger.Item) error {
 			if !expected[string(item.Key())] {
 				b.remove(item.KeyCopy(nil))
@@ -276,24 +289,27 @@ func (b *rebuild) settleHeads() error {
 	return nil
 }
 
-// newestGone reports whether the version that an object's head names is lost without another trace.
-func (b *rebuild) newestGone(object uint64, id *codec.Identity) (bool, error) {
+// newestLost reports whether the version that an object's head names is lost
+// without another trace. It drops that version.
+func (b *rebuild) newestLost(object uint64, id *codec.Identity) (bool, error) {
 	if len(b.unknown[id.Resource]) == 0 {
 		return false, nil
 	}
 	head, _, err := b.headOf(object, id)
-	if err != nil || head == nil || head.Last.TS < key.Start(b.r.floor) || head.Last.TS == 0 {
+	if err != nil || head == nil || head.Last.TS < key.Start(b.r.floorDay) || head.Last.TS == 0 {
 		return false, err
 	}
 	e := key.Entry{Object: object, TS: head.Last.TS}
-	there, err := b.is(e.In(key.Record))
+	there, err := b.exists(e.In(key.Record))
 	if err == nil && !there {
-		b.drop(id.Resource, version{object, head.Last.TS})
+		b.drop(id.Resource, versionID{object, head.Last.TS})
 	}
 	return !there, err
 }
 
-func (b *rebuild) settleHead(k []byte, object uint64, id *codec.Identity, lost bool) error {
+// reconcileHead makes the head of one object consistent. lost reports whether
+// the head is in a lost range.
+func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, lost bool) error {
 	before, expires, err := b.headOf(object, id)
 	if err != nil {
 		return err
@@ -303,15 +319,15 @@ func (b *rebuild) settleHead(k []byte, object uint64, id *codec.Identity, lost b
 		return err
 	}
 	if !found {
-		return b.forget(k, object, id)
+		return b.forgetObject(k, object, id)
 	}
 	o, err := codec.DecodeOutline(newest.meta)
 	if err != nil {
-		return errors.Join(err, b.forget(k, object, id))
+		return errors.Join(err, b.forgetObject(k, object, id))
 	}
 	if before != nil && !lost && (before.Last.TS == newest.TS || !before.Alive) {
 		if before.Last.TS != newest.TS || before.Last.Parts != o.Parts {
-			b.untold = b.untold || !before.Alive && o.Verb != history.Delete
+			b.deletionPending = b.deletionPending || !before.Alive && o.Verb != history.Delete
 			before.Last = codec.Last{}
 			b.set(k, before.Encode(), expires)
 		}
@@ -319,9 +335,11 @@ func (b *rebuild) settleHead(k []byte, object uint64, id *codec.Identity, lost b
 	}
 	rec, _, err := b.r.record(newest.Entry, newest.meta)
 	if err != nil {
-		return errors.Join(err, b.forget(k, object, id))
+		return errors.Join(err, b.forgetObject(k, object, id))
 	}
-	head := codec.Head{Object: object, Revision: rec.Revision, RV: rec.RV, Alive: rec.Verb != history.Delete, Relations: id.Relations}
+	head := codec.Head{
+		Object: object, Revision: rec.Revision, RV: rec.RV, Alive: rec.Verb != history.Delete, Relations: id.Relations,
+	}
 	if before != nil {
 		head.Revision = max(head.Revision, before.Revision)
 	}
@@ -336,8 +354,8 @@ func (b *rebuild) settleHead(k []byte, object uint64, id *codec.Identity, lost b
 	return nil
 }
 
-// forget removes what there is once an object.
-func (b *rebuild) forget(head []byte, object uint64, id *codec.Identity) error {
+// forgetObject removes the head, the identity and the name of an object.
+func (b *rebuild) forgetObject(head []byte, object uint64, id *codec.Identity) error {
 	for _, k := range [][]byte{head, key.Identity(object), key.Name(id.Name, id.Resource, id.Namespace, object)} {
 		b.remove(k)
 	}
@@ -346,26 +364,28 @@ func (b *rebuild) forget(head []byte, object uint64, id *codec.Identity) error {
 	return nil
 }
 
-// newestOf returns the newest version of an object that is left, be it one that was carried on.
-func (b *rebuild) newestOf(object uint64) (newest hit, found bool, err error) {
+// newestOf returns the newest remaining version of an object, which may be a
+// baseline.
+func (b *rebuild) newestOf(object uint64) (newest indexHit, found bool, err error) {
 	e := key.Entry{Class: key.Record, Object: object}
 	err = b.days(func(day uint16) error {
-		k, meta, err := b.r.newest(e.Prefix(day), key.MaxTS)
+		k, meta, err := b.r.newestBefore(e.Prefix(day), key.MaxTS)
 		if err != nil || k == nil {
 			return err
 		}
-		found, newest = true, hit{meta: bytes.Clone(meta)}
+		found, newest = true, indexHit{meta: bytes.Clone(meta)}
 		newest.Entry, err = key.Decode(k)
 		return err
 	})
 	if err != nil || found {
 		return newest, found, err
 	}
-	return b.r.carried(object)
+	return b.r.storedBaseline(object)
 }
 
-// nextOf returns the time of the first version of an object behind one that is lost; 0 if there is none.
-func (b *rebuild) nextOf(v version) (ts uint64, err error) {
+// nextOf returns the time of an object's first remaining version after a lost
+// one; 0 if there is none.
+func (b *rebuild) nextOf(v versionID) (ts uint64, err error) {
 	e := key.Entry{Class: key.Record, Object: v.object}
 	err = b.days(func(day uint16) error {
 		if ts != 0 || day < key.Day(v.ts) {

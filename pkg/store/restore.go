@@ -14,66 +14,77 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/durable"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/backup"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// unfinished is the file that a directory has as long as it is being restored. No log is opened beside it.
-const unfinished = "RESTORING"
+// restoringFile is the file that marks a directory while a backup is restored
+// into it. No log is opened in such a directory.
+const restoringFile = "RESTORING"
 
-// Restore makes a log in a directory, which must be empty or not there, of a full backup and those that were made since, each from
-// the one before, in this order. It reads each to its end, and checks that it is whole. When it fails, the directory can't be
-// opened, and has to be emptied before another try.
+// Restore creates a log from a complete backup and the incremental backups
+// after it, oldest first. The directory must be empty or not exist. It returns
+// the position of the last backup. progress may be nil.
 //
-// The log's heads and checkpoints are those of the last backup; versions expire when they would have in the log that was backed
-// up. Of its options, the retention says nothing here. It returns the position that the log has reached.
-func Restore(ctx context.Context, dir string, opts Options, progress Progress, backups ...io.Reader) (_ Position, err error) {
+// Heads, checkpoints and other keys that belong to no day are those of the last
+// backup. Versions keep their expiry. Options.Retention is ignored.
+//
+// Each backup is read to its end and verified. After an error the directory
+// can't be opened; the caller empties it before it tries again.
+func Restore(
+	ctx context.Context, dir string, opts Options, progress Progress, backups ...io.Reader,
+) (_ Position, err error) {
 	if len(backups) == 0 {
-		return Position{}, history.Errorf(history.Invalid, "no backup is given to restore")
+		return Position{}, history.Errorf(history.Invalid, "there is no backup to restore")
 	}
 	opts = withDefaults(opts)
-	opts.NoSync = true // until all is there
-	lock, err := claim(dir)
+	opts.NoSync = true // synced once at the end
+	lock, err := badgerdir.Claim(dir)
 	if err != nil {
 		return Position{}, err
 	}
-	defer func() { err = errors.Join(err, lock.release()) }()
+	defer func() { err = errors.Join(err, lock.Release()) }()
 	if err := checkEmpty(dir); err != nil {
 		return Position{}, err
 	}
-	if err := mark(dir, unfinished); err != nil {
-		return Position{}, unwritable(dir, err)
+	if err := mark(dir, restoringFile); err != nil {
+		return Position{}, badgerdir.Unwritable(dir, err)
 	}
-	db, err := openDB(dir, opts)
+	db, err := badgerdir.Open(dir, opts.badger())
 	if err != nil {
 		return Position{}, err
 	}
 	r := &restoration{ctx: ctx, db: db, progress: progress}
-	err = r.all(backups)
+	err = r.restoreAll(backups)
 	if err == nil {
 		err = db.Sync()
 	}
 	if err := errors.Join(err, db.Close()); err != nil {
 		return Position{}, fmt.Errorf("restore into %s: %w", dir, err)
 	}
-	return r.reached, unmark(dir)
+	if err := errors.Join(os.Remove(filepath.Join(dir, restoringFile)), durable.SyncDir(dir)); err != nil {
+		return Position{}, fmt.Errorf("finish the restore into %s: %w", dir, err)
+	}
+	return r.reached, nil
 }
 
-// checkEmpty refuses a directory that holds something. A volume's own directory does not count.
+// checkEmpty rejects a directory with files. It ignores the directory that a
+// new volume contains.
 func checkEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return unwritable(dir, err)
+		return badgerdir.Unwritable(dir, err)
 	}
 	for _, e := range entries {
 		if e.Name() != "lost+found" {
-			return history.Errorf(history.Invalid,
-				"storage directory %s is not empty: a backup is restored into an empty or a new directory only", dir)
+			return history.Errorf(history.Invalid, "storage directory %s is not empty", dir)
 		}
 	}
 	return nil
 }
 
-// mark makes a directory one that no log is opened in, by a file that says why.
+// mark creates a file that prevents a log in the directory from being opened.
 func mark(dir, file string) error {
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -82,37 +93,37 @@ func mark(dir, file string) error {
 	return errors.Join(f.Sync(), f.Close(), durable.SyncDir(dir))
 }
 
-func unmark(dir string) error {
-	if err := errors.Join(os.Remove(filepath.Join(dir, unfinished)), durable.SyncDir(dir)); err != nil {
-		return fmt.Errorf("finish the restore into %s: %w", dir, err)
-	}
-	return nil
+// marked reports whether a directory contains the file of [mark]. If it can't
+// be read, opening the database reports the error.
+func marked(dir, file string) bool {
+	_, err := os.Stat(filepath.Join(dir, file))
+	return err == nil
 }
 
-// checkFinished refuses a directory whose restore broke off.
-func checkFinished(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, unfinished)); err != nil {
-		return nil //nolint:nilerr // there is no such file, or what keeps it from being read shows where the database is opened
+// checkRestored rejects a directory whose restore was interrupted.
+func checkRestored(dir string) error {
+	if !marked(dir, restoringFile) {
+		return nil
 	}
 	return history.Errorf(history.Invalid,
-		"storage directory %s holds a part of a backup only, because its restore broke off: empty it and restore again, or set storagePath (BADGER_PATH) to another directory",
-		dir)
+		"storage directory %s holds a part of a backup only, because its restore was interrupted: "+
+			"empty it and restore again", dir)
 }
 
-// restoration is a log that is being made of backups.
+// restoration is a running [Restore].
 type restoration struct {
-	ctx      context.Context //nolint:containedctx // of one call
+	ctx      context.Context //nolint:containedctx // for one call
 	db       *badger.DB
 	progress Progress
-	reached  Position
-	entries  int64 // of all backups
-	bytes    int64
+	reached  Position // of the backups so far
+	entries  int64    // read from all backups
+	bytes    int64    // of these entries
 }
 
-func (r *restoration) all(backups []io.Reader) error {
+func (r *restoration) restoreAll(backups []io.Reader) error {
 	var days []uint16
 	for i, b := range backups {
-		f, err := r.one(b, i == len(backups)-1)
+		f, err := r.restore(b, i == len(backups)-1)
 		if err != nil {
 			return fmt.Errorf("backup %d of %d: %w", i+1, len(backups), err)
 		}
@@ -121,19 +132,20 @@ func (r *restoration) all(backups []io.Reader) error {
 	return r.keepOnly(days)
 }
 
-// one reads a backup. What belongs to no day is taken from the last one only, which has all of it.
-func (r *restoration) one(b io.Reader, last bool) (footer, error) {
-	in, err := openBackup(b)
+// restore reads a backup and writes its entries. Keys that belong to no day are
+// written only from the last backup, which contains all of them.
+func (r *restoration) restore(file io.Reader, last bool) (backup.Footer, error) {
+	b, err := backup.Open(file, format)
 	if err != nil {
-		return footer{}, err
+		return backup.Footer{}, err
 	}
-	defer in.r.Close()
-	if in.From != r.reached {
-		return footer{}, outOfOrder(in.From, r.reached)
+	defer b.Close()
+	if b.From != r.reached {
+		return backup.Footer{}, outOfOrder(b.From, r.reached)
 	}
 	batch := r.db.NewWriteBatch()
 	defer batch.Cancel()
-	f, err := in.entries(func(k, v []byte, expires uint64) error {
+	f, err := b.Entries(func(k, v []byte, expires uint64) error {
 		r.entries, r.bytes = r.entries+1, r.bytes+int64(len(k)+len(v))
 		if !last && k[0] != key.History {
 			return nil
@@ -148,24 +160,28 @@ func (r *restoration) one(b io.Reader, last bool) (footer, error) {
 	if err != nil {
 		return f, err
 	}
-	r.reached = in.To
+	r.reached = b.To
 	return f, batch.Flush()
 }
 
+// outOfOrder returns the error of a backup that begins at another position than
+// the one that the earlier backups reached.
 func outOfOrder(from, reached Position) error {
 	switch {
 	case reached.IsZero():
-		return history.Errorf(history.Invalid, "it is an incremental one, and goes on from another: name the full backup first")
+		return history.Errorf(history.Invalid, "incremental: name the full backup first")
 	case from.IsZero():
-		return history.Errorf(history.Invalid, "it is a full one: only the first may be")
+		return history.Errorf(history.Invalid, "full: only the first backup may be full")
 	default:
-		return history.Errorf(history.Invalid, "it does not go on from where the one before ends: name them in the order in which they were made")
+		return history.Errorf(history.Invalid,
+			"does not begin where the previous backup ends: name the backups in the order in which they were made")
 	}
 }
 
-// keepOnly drops the days that the log had dropped when the last backup was made.
+// keepOnly drops all days but the given ones. The log had dropped them when the
+// last backup was made.
 func (r *restoration) keepOnly(days []uint16) error {
-	var gone [][]byte
+	var dropped [][]byte
 	err := r.db.View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{key.History}})
 		defer it.Close()
@@ -176,14 +192,14 @@ func (r *restoration) keepOnly(days []uint16) error {
 			}
 			day := key.Day(e.TS)
 			if _, kept := slices.BinarySearch(days, day); !kept {
-				gone = append(gone, key.DayPrefix(day))
+				dropped = append(dropped, key.DayPrefix(day))
 			}
 			it.Seek(key.DayPrefix(day + 1))
 		}
 		return nil
 	})
-	if err != nil || len(gone) == 0 {
+	if err != nil || len(dropped) == 0 {
 		return err
 	}
-	return r.db.DropPrefix(gone...)
+	return r.db.DropPrefix(dropped...)
 }

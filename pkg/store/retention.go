@@ -2,168 +2,184 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// Reason says why a day was dropped.
+// Reason is why a day was dropped.
 type Reason string
 
 // The reasons.
 const (
-	ByAge  Reason = "age"  // all of it is older than the retention
-	BySize Reason = "size" // it was the oldest, and the files neared [Options.MaxBytes]
+	ByAge  Reason = "age"  // all of the day is older than the retention
+	BySize Reason = "size" // the day was the oldest, and the files neared [Options.MaxBytes]
 )
 
-// drop is the dropping of a day. What it does, in order, each step durable before the next:
+// dayDrop is the dropping of a day. Its steps, each durable before the next:
 //
-//  1. Carry: the last version in the day of every object is copied to the standing versions, deletions too, where they end one.
-//     Readers don't look at the copies yet.
-//  2. Raise the floor to the next day, in one transaction with the gaps that say what is lost. From there on the day is not
-//     answered, and the copies are.
-//  3. Sweep: standing versions that the copies have taken the place of are removed, and so are copied deletions, and everything
-//     about objects that were deleted in the day and have not come back.
-//  4. Drop the day's prefix. This is the only step that readers see in the middle of what they read; see [reader.lost].
+//  1. writeBaselines: copy the last version in the day of each object to the
+//     baselines. A deletion is copied too if it ends a baseline. Readers ignore
+//     the copies so far.
+//  2. raiseFloor: make the next day the retention floor, in one transaction
+//     with the gaps of what is lost. From now on the day isn't answered, and
+//     the copies are.
+//  3. gcBaselines: remove the baselines that the copies replace, the copied
+//     deletions, and the heads, identities and names of objects that were
+//     deleted in the day and did not come back.
+//  4. dropPrefix: drop the keys of the day. Only this step is visible to
+//     running transactions; see [reader.droppedMeanwhile].
 //
-// So the standing versions are the cluster's state at the beginning of the floor, whenever that is looked at. Whoever is
-// interrupted before the second step begins anew, after it goes on with the third; all can be repeated.
-type drop struct {
+// Invariant: the baselines that readers see are the state of the cluster at the
+// beginning of the retention floor.
+//
+// Every step is idempotent. An interrupted drop begins again: from the first
+// step if the floor was not raised, otherwise from the third.
+type dayDrop struct {
 	day    uint16
 	reason Reason
-	begun  bool // the floor was raised by an earlier attempt
+	begun  bool // an earlier attempt raised the floor
 }
 
-// Prune drops the days that lie behind the retention as a whole and, while the database's files have more than nine tenths of
-// [Options.MaxBytes], the oldest day, but never the one that is being recorded. Of what is dropped by size, gaps say so. The
-// versions that stood when the remaining days begin stay. Prune returns when there is no more to drop; it is to be called every
-// few minutes, and holds commits up only while a prefix is dropped.
+// Prune drops the days that are completely older than the retention. Then,
+// while the database's files exceed nine tenths of [Options.MaxBytes], it drops
+// the oldest day and records gaps. It never drops the day of the newest record.
+// The newest version of each object before the remaining days is kept as a
+// baseline.
 //
-// After an error it can be called again, and goes on where it was.
+// Call it every few minutes. It blocks commits only while it drops a prefix.
+// After an error, the next call continues.
 func (s *Store) Prune(ctx context.Context) error {
-	release, err := s.use()
+	release, err := s.acquire()
 	if err != nil {
 		return err
 	}
 	defer release()
-	s.pruning.Lock()
-	defer s.pruning.Unlock()
+	s.pruneMu.Lock()
+	defer s.pruneMu.Unlock()
 	for {
-		d, err := s.due()
+		d, err := s.nextDrop()
 		if err != nil {
 			return fmt.Errorf("prune: %w", err)
 		}
 		if d == nil {
-			s.commits.Lock()
+			s.commitMu.Lock()
 			s.copySpare()
-			s.commits.Unlock()
-			return s.measure(ctx)
+			s.commitMu.Unlock()
+			return s.updateUsage(ctx)
 		}
-		if err := s.drop(ctx, d); err != nil {
+		if err := s.dropDay(ctx, d); err != nil {
 			return fmt.Errorf("drop the day of %s: %w", moment(key.Start(uint32(d.day))).Format(time.DateOnly), err)
 		}
 	}
 }
 
-// due returns what has to be dropped next; nil where there is nothing.
-func (s *Store) due() (*drop, error) {
-	var oldest, first uint32
+// nextDrop returns the next day to drop, or nil if there is none.
+func (s *Store) nextDrop() (*dayDrop, error) {
+	var oldest, floor uint32
 	err := s.view(func(r *reader) (err error) {
 		oldest = oldestDay(r.txn)
-		first, err = floor(r.txn)
+		floor, err = retentionFloor(r.txn)
 		return err
 	})
 	if err != nil || oldest == noDay {
 		return nil, err
 	}
 	s.oldest.Store(oldest)
-	d := &drop{day: uint16(oldest), reason: BySize, begun: oldest < first}
+	d := &dayDrop{day: uint16(oldest), reason: BySize, begun: oldest < floor}
 	if key.Start(oldest+1) <= s.horizon() {
 		d.reason = ByAge
 	}
-	recording := oldest >= uint32(key.Day(s.last.Load()))
-	if !recording && (d.begun || d.reason == ByAge) {
+	newest := oldest >= uint32(key.Day(s.last.Load()))
+	if !newest && (d.begun || d.reason == ByAge) {
 		return d, nil
 	}
-	over, err := s.over()
-	s.tell(over && recording)
-	if err != nil || !over || recording {
+	exceeded, err := s.overLimit()
+	s.reportFull(exceeded && newest)
+	if err != nil || !exceeded || newest {
 		return nil, err
 	}
 	return d, nil
 }
 
-// tell says once that the limit is neared though nothing is left to drop. What is recorded now is worth more than the limit.
-func (s *Store) tell(full bool) {
+// reportFull logs once that the size limit is exceeded and no day can be
+// dropped. Recording goes on: new records are worth more than the limit.
+func (s *Store) reportFull(full bool) {
 	if full && !s.full {
-		s.log.Error("the newest day of history alone nears the storage's limit, and recording goes on: raise maxStorage and the volume",
-			"limit", s.limit)
+		s.logger.Error("size limit exceeded by the newest day, recording goes on", "limit", s.limit)
 	}
 	s.full = full
 }
 
-func (s *Store) drop(ctx context.Context, d *drop) error {
+// dropDay runs the steps of a drop. The caller holds pruneMu.
+func (s *Store) dropDay(ctx context.Context, d *dayDrop) error {
 	began := time.Now()
-	before, err := s.size()
+	before, err := s.diskSize()
 	if err != nil {
 		return err
 	}
 	if !d.begun {
-		if err := s.carry(ctx, d.day); err != nil {
-			return fmt.Errorf("carry what stands on: %w", err)
+		if err := s.writeBaselines(ctx, d.day); err != nil {
+			return fmt.Errorf("write baselines: %w", err)
 		}
-		if err := s.raise(ctx, d); err != nil {
-			return fmt.Errorf("raise the floor: %w", err)
+		if err := s.raiseFloor(ctx, d); err != nil {
+			return fmt.Errorf("raise the retention floor: %w", err)
 		}
 	}
-	if err := s.sweep(ctx, d.day); err != nil {
-		return fmt.Errorf("sweep: %w", err)
+	if err := s.gcBaselines(ctx, d.day); err != nil {
+		return fmt.Errorf("remove old baselines: %w", err)
 	}
-	if err := s.remove(d.day); err != nil {
+	if err := s.dropPrefix(d.day); err != nil {
 		return err
 	}
-	after, err := s.size()
+	after, err := s.diskSize()
 	if err != nil {
 		return err
 	}
 	freed := max(before-after, 0)
-	s.account(d.reason, freed)
-	s.log.InfoContext(ctx, "dropped a day of history", "day", moment(key.Start(uint32(d.day))).Format(time.DateOnly),
+	s.countDrop(d.reason, freed)
+	s.logger.InfoContext(ctx, "dropped a day of history", "day", moment(key.Start(uint32(d.day))).Format(time.DateOnly),
 		"reason", d.reason, "bytes", freed, "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
-// raise makes the next day the floor.
-func (s *Store) raise(ctx context.Context, d *drop) error {
-	var lost []group
-	err := s.view(func(r *reader) (err error) { lost, err = r.losses(d.day, d.reason); return err })
+// raiseFloor makes the next day the retention floor, and records the gaps of
+// the dropped day.
+func (s *Store) raiseFloor(ctx context.Context, d *dayDrop) error {
+	var gaps []group
+	err := s.view(func(r *reader) (err error) { gaps, err = r.droppedGaps(d.day, d.reason); return err })
 	if err != nil {
 		return err
 	}
-	return s.transact(ctx, func(w *writer) error {
-		for _, g := range lost {
+	return s.transact(ctx, func(w *batchTx) error {
+		for _, g := range gaps {
 			if err := w.add(g); err != nil {
 				return err
 			}
 		}
 		var g group
-		g.set(key.Floor(), encodeFloor(uint32(d.day)+1), 0)
+		g.set(key.RetentionFloor(), encodeFloor(uint32(d.day)+1), 0)
 		return w.add(g)
 	})
 }
 
-// remove drops the day's prefix. Badger refuses writes meanwhile, which the committer's lock keeps from being made. It reports
-// success where it could not compact the newest tables, so that the day is looked for again.
-func (s *Store) remove(day uint16) error {
+// dropPrefix drops the keys of a day. It holds commitMu, because Badger rejects
+// writes meanwhile.
+//
+// Badger reports success even if it could not compact the newest tables. So
+// dropPrefix checks that the day is gone.
+func (s *Store) dropPrefix(day uint16) error {
 	if err := s.db.Sync(); err != nil {
 		return err
 	}
-	s.commits.Lock()
-	defer s.commits.Unlock()
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
 	if s.failed != nil {
 		return s.failed
 	}
@@ -175,22 +191,22 @@ func (s *Store) remove(day uint16) error {
 		if oldestDay(txn) > uint32(day) {
 			return nil
 		}
-		return errors.New("the database has not dropped it")
+		return errors.New("keys of the day are left after the drop")
 	})
 }
 
-// transact commits what f adds to a writer. After an error of that the log can't be written to until it is opened again; where there is
-// no room, nothing is written.
-func (s *Store) transact(ctx context.Context, f func(*writer) error) error {
-	s.commits.Lock()
-	defer s.commits.Unlock()
+// transact commits the entries that f adds. If the volume has no space, nothing
+// is written. Any other error of f or of the commit makes the log read-only.
+func (s *Store) transact(ctx context.Context, f func(*batchTx) error) error {
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return err
 	}
-	if err := s.roomToPrune(); err != nil {
+	if err := s.checkSpaceToPrune(); err != nil {
 		return err
 	}
-	w := s.newWriter()
+	w := s.newBatchTx()
 	defer func() { w.txn.Discard() }()
 	err := f(w)
 	if err == nil {
@@ -200,4 +216,99 @@ func (s *Store) transact(ctx context.Context, f func(*writer) error) error {
 		return s.fail(err)
 	}
 	return nil
+}
+
+// maxBulk is the approximate size of a commit of a bulkWriter in bytes. It
+// bounds how long a commit of the recorder waits.
+const maxBulk = 512 << 10
+
+// bulkWriter collects writes while a day is read, and commits them in batches
+// of about maxBulk bytes.
+type bulkWriter struct {
+	s       *Store
+	pending []func(*batchTx) error
+	size    int
+}
+
+// add adds a write of about size bytes.
+func (b *bulkWriter) add(ctx context.Context, size int, f func(*batchTx) error) error {
+	b.pending = append(b.pending, f)
+	if b.size += size; b.size < maxBulk {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+// flush commits the pending writes.
+func (b *bulkWriter) flush(ctx context.Context) error {
+	if len(b.pending) == 0 {
+		return nil
+	}
+	pending := b.pending
+	b.pending, b.size = nil, 0
+	return b.s.transact(ctx, func(w *batchTx) error {
+		for _, f := range pending {
+			if err := f(w); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// noDay is greater than every day that a key can store.
+const noDay = 1 << 16
+
+// oldestDay returns the first day that has a version, or noDay. Malformed keys
+// are skipped; [Store.Verify] reports them.
+func oldestDay(txn *badger.Txn) uint32 {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{key.History}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if e, err := key.Decode(it.Item().Key()); err == nil {
+			return uint32(key.Day(e.TS))
+		}
+	}
+	return noDay
+}
+
+// retentionFloor returns the first day that is kept. It is 0 if no day was
+// dropped.
+func retentionFloor(txn *badger.Txn) (uint32, error) {
+	b, err := get(txn, key.RetentionFloor())
+	switch {
+	case errors.Is(err, badger.ErrKeyNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, fmt.Errorf("read the retention floor: %w", err)
+	case len(b) != 4:
+		return 0, fmt.Errorf("retention floor: %w", codec.ErrCorrupt)
+	default:
+		return binary.BigEndian.Uint32(b), nil
+	}
+}
+
+// encodeFloor returns the value of [key.RetentionFloor].
+func encodeFloor(day uint32) []byte { return binary.BigEndian.AppendUint32(nil, day) }
+
+// loadFloor loads the retention floor. It must be called before days or
+// baselines are read.
+func (r *reader) loadFloor() (err error) {
+	if r.floorDay, err = retentionFloor(r.txn); err != nil {
+		return err
+	}
+	return r.integrity.checkKey(key.RetentionFloor())
+}
+
+// lowerBound returns the time from which the reader reads days. Everything
+// before it is older than the retention, or dropped.
+func (r *reader) lowerBound() uint64 { return max(r.s.horizon(), key.Start(r.floorDay)) }
+
+// droppedMeanwhile reports whether the day may have been dropped after the
+// reader's transaction began. DropPrefix is the only write that a running
+// transaction sees. If droppedMeanwhile returns false after a read, the read
+// was complete.
+func (r *reader) droppedMeanwhile(day uint16) bool {
+	dropped := r.s.dropped.Load()
+	return dropped > r.floorDay && uint32(day) < dropped
 }

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"encoding/binary"
-
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -10,10 +8,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-func encodeFloor(day uint32) []byte { return binary.BigEndian.AppendUint32(nil, day) }
-
-// detailOf says why a day was dropped, for people. Of a day that is older than the retention, nobody is told unless it is not any more:
-// because the clock was set back, or the retention is longer now.
+// detailOf explains to users why a day was dropped.
+//
+// The gap of a day that is older than the retention is visible only if the day
+// isn't older any more: the clock was set back, or the retention was extended.
 func detailOf(reason Reason) string {
 	if reason == BySize {
 		return "the storage neared its limit, and its oldest days were dropped"
@@ -21,14 +19,16 @@ func detailOf(reason Reason) string {
 	return "it was older than the retention when it was dropped: the clock was ahead, or the retention was shorter"
 }
 
-// losses returns, for each resource that has records in a day, the gap that dropping the day makes: from the first record that is
-// lost, of whatever resource, to the day's end. Where the day before was lost for the same reason, its gap goes on.
-func (r *reader) losses(day uint16, reason Reason) (gaps []group, err error) {
+// droppedGaps returns the gaps that dropping a day makes: one for each resource
+// with records in the day. A gap begins at the first record of any resource
+// that is lost, and ends with the day. If the day before was dropped for the
+// same reason, its gap is extended instead.
+func (r *reader) droppedGaps(day uint16, reason Reason) (gaps []group, err error) {
 	lost, _, err := r.first(key.Entry{Class: key.ByTime}, day)
 	if err != nil {
 		return nil, err
 	}
-	if reason == BySize { // of what was lost before, a gap of its own tells
+	if reason == BySize { // earlier records were lost by age already
 		lost = max(lost, r.s.horizon())
 	}
 	begin, end := key.Start(uint32(day)), key.Start(uint32(day)+1)
@@ -51,7 +51,8 @@ func (r *reader) losses(day uint16, reason Reason) (gaps []group, err error) {
 	return gaps, err
 }
 
-// first returns the time of the first key in a range of a day, and whether there is one.
+// first returns the time of the first key in a range of a day, and whether
+// there is one.
 func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
 	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: e.Prefix(day)})
 	defer it.Close()
@@ -62,8 +63,10 @@ func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
 	return e.TS, true, err
 }
 
-// gapStart returns where the gap starts of what is lost from a time of a day on: where the gap does that ends with the day before
-// and has the same reason, or there. No other gap may start at the same time, because the key is the start.
+// gapStart returns the start of the gap of a dropped day whose first lost
+// record is at lost. If a gap with the same detail ends where the day begins,
+// it is the start of that gap. Otherwise it is lost, or an earlier time if
+// another gap starts then: a resource's gaps are stored by their starts.
 func (r *reader) gapStart(resource uint16, lost, begin uint64, detail string) (uint64, error) {
 	taken := map[uint64]bool{}
 	continued, found := uint64(0), false

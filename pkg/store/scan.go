@@ -10,8 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// The effort of counting, in keys looked at: reading a record takes about as long as passing over this many keys, and a
-// count gives up after this many times as many as it may count to.
+// The effort of a count is measured in keys. Reading a record costs as much as
+// recordEffort keys. A count that may count to n ends after countEffort * n.
 const (
 	recordEffort = 16
 	countEffort  = 32
@@ -21,25 +21,48 @@ const (
 var errStop = errors.New("stop")
 
 // errDropped ends a walk that reads a day while it is dropped.
-var errDropped = history.Errorf(history.Unavailable, "the oldest day of history was dropped while it was read: ask again")
+var errDropped = history.Errorf(history.Unavailable,
+	"the oldest day of history was dropped while it was read: ask again")
 
-// Scan answers a page of records, as the log was when the scan began, in the scan's order, and reads no further than it
-// is asked to: nothing beyond the limit and, where it stops before, fewer bodies ahead than it has yielded, which it reads several at a
-// time. After an error, which comes with a nil record, it ends. What it yields belongs to the caller. It holds back
-// Close, and the space of what is deleted meanwhile, until it ends.
+// Scan returns a page of records in the scan's order, as the log is when the
+// iteration begins. The caller owns the records. An error comes with a nil
+// record and ends the iteration.
+//
+// Scan reads nothing beyond the limit. If the caller stops earlier, it has
+// prefetched fewer bodies than it yielded.
+//
+// A running scan blocks Close, and keeps the space of entries that are deleted
+// meanwhile.
 func (s *Store) Scan(ctx context.Context, sc history.Scan) iter.Seq2[*history.Record, error] {
 	return yielded(func(yield func(*history.Record) error) error {
-		return s.retried(func() (bool, error) { return false, s.scan(ctx, &sc, yield) })
+		return s.retryAfterRepair(func() (bool, error) { return false, s.scan(ctx, &sc, yield) })
 	})
 }
 
-// scan yields a page of records. The scan is left as what has not been yielded yet, so that it can go on after an error.
+// yielded returns an iterator over the records that walk yields. The walk ends
+// when the iteration does.
+func yielded(walk func(yield func(*history.Record) error) error) iter.Seq2[*history.Record, error] {
+	return func(yield func(*history.Record, error) bool) {
+		err := walk(func(rec *history.Record) error {
+			if !yield(rec, nil) {
+				return errStop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, err)
+		}
+	}
+}
+
+// scan yields a page of records. It updates sc to what has not been yielded
+// yet, so that the scan can continue after a repair.
 func (s *Store) scan(ctx context.Context, sc *history.Scan, yield func(*history.Record) error) error {
 	if last := moment(s.last.Load() + 1); sc.End.IsZero() || sc.End.After(last) {
-		sc.End = last // nothing newer, should it go on
+		sc.End = last // a continued scan must not yield newer records
 	}
 	left := *sc
-	return s.walk(ctx, left, true, func(r *reader, _ *plan, hits hits) error {
+	return s.walk(ctx, left, true, func(r *reader, _ *plan, hits hitSeq) error {
 		return r.records(ctx, &left, hits, func(rec *history.Record) error {
 			sc.After = history.Cursor{Time: rec.Time}
 			if sc.Limit > 0 {
@@ -50,12 +73,13 @@ func (s *Store) scan(ctx context.Context, sc *history.Scan, yield func(*history.
 	})
 }
 
-// Count counts the records that a filter selects, but not beyond most (at least 1) and not with more effort than that is
-// worth. exact says that n is all of them; otherwise there are n at least.
+// Count counts the records that a filter selects, up to most, which is at least
+// 1. It stops earlier if counting costs too much. exact reports whether n is
+// the number of all records; otherwise there are at least n.
 func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, exact bool, err error) {
 	most = max(most, 1)
 	effort := countEffort * most
-	err = s.retried(func() (bool, error) {
+	err = s.retryAfterRepair(func() (bool, error) {
 		n, effort = 0, countEffort*most
 		return false, s.count(ctx, f, most, &n, &effort)
 	})
@@ -69,9 +93,11 @@ func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, e
 	}
 }
 
+// count counts records until n is most or the effort is used up. It reads
+// records only if the keys don't decide the filter.
 func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort *int) error {
-	return s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, hits hits) error {
-		return hits(func(h hit) error {
+	return s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, hits hitSeq) error {
+		return hits(func(h indexHit) error {
 			if *n == most || *effort <= 0 {
 				return errStop
 			}
@@ -88,17 +114,15 @@ func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort
 	})
 }
 
-// Latest returns the newest version of an object that is kept, with its body. Without a UID it is the newest of all
-// incarnations. That there is none is a [history.NotFound] error.
+// Latest returns the newest version of an object, with its body. Without a UID
+// it is the newest version of all incarnations. If the log has no version, the
+// error is [history.NotFound].
 func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Record, error) {
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
 	sc.Resources = append(sc.Resources, ref.GroupResource())
-	sc.Namespace, sc.Name, sc.UID = ref.Namespace, ref.Name, ref.UID
-	if ref.Namespace == "" {
-		sc.Namespace = history.NoNamespace
-	}
+	sc.Namespace, sc.Name, sc.UID = ref.Scope(), ref.Name, ref.UID
 	if ref.Name == "" {
-		return nil, history.Errorf(history.Invalid, "no name is given of which %s", ref.GroupResource())
+		return nil, history.Errorf(history.Invalid, "newest version of %s: the name is missing", ref.GroupResource())
 	}
 	for rec, err := range s.Scan(ctx, sc) {
 		if errors.Is(err, errDropped) {
@@ -109,17 +133,19 @@ func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Rec
 	return nil, history.Errorf(history.NotFound, "no version of %s is recorded", ref)
 }
 
-// match returns the record of a hit without its body, and of how many parts that is, if the filter selects it; nil if not. What could
-// not be read because its day is being dropped is [errDropped].
-func (r *reader) match(f *history.Filter, h hit) (*history.Record, uint16, error) {
+// match returns the record of a hit without its body, and the number of the
+// body's parts. It returns nil if the filter doesn't select the record, and
+// [errDropped] if its day is being dropped.
+func (r *reader) match(f *history.Filter, h indexHit) (*history.Record, uint16, error) {
 	rec, m, err := r.selected(f, h)
-	if r.lost(key.Day(h.TS)) {
+	if r.droppedMeanwhile(key.Day(h.TS)) {
 		return nil, 0, errDropped
 	}
 	return rec, m.Parts, err
 }
 
-func (r *reader) selected(f *history.Filter, h hit) (rec *history.Record, m codec.Meta, err error) {
+// selected is match without the check for dropped days.
+func (r *reader) selected(f *history.Filter, h indexHit) (rec *history.Record, m codec.Meta, err error) {
 	meta := h.meta
 	if meta == nil {
 		if meta, err = r.meta(h.Entry); err != nil {
@@ -133,17 +159,20 @@ func (r *reader) selected(f *history.Filter, h hit) (rec *history.Record, m code
 	return rec, m, nil
 }
 
-// hits calls f for the hits of a walk, in its order, until f returns an error, which it returns then.
-type hits func(f func(hit) error) error
+// hitSeq calls f for the hits of a walk, in its order, until f returns an
+// error. It returns that error.
+type hitSeq func(f func(indexHit) error) error
 
-// walk calls use with what a scan has to look at, with the metadata where that is near, if whatever is found needs it.
-func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(*reader, *plan, hits) error) error {
+// walk calls use with the plan and the hits of a scan. metas says that use
+// needs the hits' metadata even if their keys decide the filter. If the scan
+// can't find anything, use is not called.
+func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(*reader, *plan, hitSeq) error) error {
 	return s.viewOnce(func(r *reader) error {
 		sp, ok := s.span(sc)
 		if !ok {
 			return ctx.Err()
 		}
-		if err := r.enter(); err != nil {
+		if err := r.loadFloor(); err != nil {
 			return err
 		}
 		p, err := r.plan(&sc.Filter)
@@ -151,14 +180,34 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(
 			return err
 		}
 		p.metas = metas || !p.byKey
-		return use(r, p, func(f func(hit) error) error { return r.through(p, sp, r.allowed(ctx, p, f)) })
+		return use(r, p, func(f func(indexHit) error) error { return r.walkSpan(p, sp, r.allowed(ctx, p, f)) })
 	})
 }
 
-// allowed calls f for the hits that a plan's keys allow, until the context or the log ends.
-func (r *reader) allowed(ctx context.Context, p *plan, f func(hit) error) func(hit) (bool, error) {
-	return func(h hit) (bool, error) {
-		if err := r.s.goesOn(ctx); err != nil {
+// walkSpan calls f for a plan's hits in a span, in the span's order, until f
+// returns an error. It walks the days that are kept. Before their beginning it
+// walks the baselines of the plan's objects.
+func (r *reader) walkSpan(p *plan, sp span, f func(indexHit) (bool, error)) error {
+	bound := r.lowerBound()
+	kept := sp
+	kept.from = max(kept.from, bound)
+	if sp.reverse {
+		if err := r.days(p, kept, f); err != nil {
+			return err
+		}
+		return r.walkBaselines(p, sp, bound, f)
+	}
+	if err := r.walkBaselines(p, sp, bound, f); err != nil {
+		return err
+	}
+	return r.days(p, kept, f)
+}
+
+// allowed returns a function that calls f for the hits that the plan allows. It
+// returns an error once the context ends or the log is closed.
+func (r *reader) allowed(ctx context.Context, p *plan, f func(indexHit) error) func(indexHit) (bool, error) {
+	return func(h indexHit) (bool, error) {
+		if err := r.s.checkOpen(ctx); err != nil {
 			return false, err
 		}
 		if !p.allows(h.Entry) {
@@ -171,13 +220,13 @@ func (r *reader) allowed(ctx context.Context, p *plan, f func(hit) error) func(h
 // days calls f for the hits of a span, day by day in the span's order. It skips
 // the days before the oldest version: without a lower bound, a span begins in
 // 1970.
-func (r *reader) days(p *plan, sp span, f func(hit) (bool, error)) error {
+func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
 	if len(p.ranges) == 0 || sp.from > sp.to {
 		return nil
 	}
 	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
 	if oldest := r.s.oldest.Load(); oldest != noDay && first < int(oldest) {
-		if r.lost(uint16(first)) { // the days were dropped after this transaction began
+		if r.droppedMeanwhile(uint16(first)) {
 			return errDropped
 		}
 		first = int(oldest)
@@ -190,15 +239,15 @@ func (r *reader) days(p *plan, sp span, f func(hit) (bool, error)) error {
 		if more, err := r.day(p, uint16(day), sp, f); !more || err != nil {
 			return err
 		}
-		if r.lost(uint16(day)) {
+		if r.droppedMeanwhile(uint16(day)) {
 			return errDropped
 		}
 	}
 	return nil
 }
 
-// span returns the interval that a scan asks for: behind its cursor, and of what readers may see. It is false where that is
-// empty.
+// span returns the interval of a scan: after its cursor, and not after the
+// newest visible record. It returns false if the interval is empty.
 func (s *Store) span(sc history.Scan) (span, bool) {
 	sp := span{from: timestamp(sc.Start), to: s.last.Load(), reverse: sc.Order == history.NewestFirst}
 	if !sc.End.IsZero() {

@@ -11,62 +11,67 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
-// maxChunk is how many keys of a range are read ahead at the most. A range begins with few, so that small pages stay
-// cheap, and doubles.
+// How many keys a rangeIter reads ahead. It begins with few, so that small
+// pages stay cheap, and doubles.
 const (
 	minChunk = 16
 	maxChunk = 512
 )
 
-// hit is a key of an index, with its value where the class is [key.Record].
-type hit struct {
+// indexHit is a version that a plan found by its key in an index, or a
+// baseline.
+type indexHit struct {
 	key.Entry
-	meta    []byte
-	carried bool // to behind the days; see [reader.standing]
+
+	meta     []byte // its metadata, if the index holds it and the plan needs it
+	baseline bool   // its body is stored as a baseline
 }
 
-// span is an interval of time, in either direction. Both ends are included.
+// span is an interval of times, including both ends.
 type span struct {
 	from, to uint64
-	reverse  bool
+	reverse  bool // newest first
 }
 
-// stream is one range of one day. Its hits come in the span's order.
-type stream struct {
-	prefix []byte
-	span   span
-	chunk  int
-	hits   []hit // read ahead
-	done   bool  // nothing is behind hits
-	metas  bool  // read values, where there are some
-	sound  *soundness
+// rangeIter iterates over one range of keys of one day, in the span's order.
+// The keys of a range sort by time.
+type rangeIter struct {
+	prefix    []byte
+	span      span // what has not been read yet
+	chunk     int  // how many keys are read ahead at a time
+	hits      []indexHit
+	done      bool // the range has nothing after hits
+	metas     bool // read values
+	integrity *integrity
 }
 
-// walker is an iterator for all streams of a day. It goes on where it is for the stream that used it last: to seek is to decompress a
-// block again.
-type walker struct {
+// sharedIter is an iterator that all rangeIters of a day share. It continues at
+// its position for the rangeIter that used it last, because each seek
+// decompresses a block.
+type sharedIter struct {
 	*badger.Iterator
-	of *stream
+	of *rangeIter // that used it last
 }
 
-// fill reads ahead with an iterator that it need not have to itself.
-func (s *stream) fill(it *walker) error {
+// fill reads the next chunk, and verifies the blocks that it read.
+func (s *rangeIter) fill(it *sharedIter) error {
 	start := s.start()
 	end, err := s.read(it)
 	if err != nil {
 		return err
 	}
 	if s.span.reverse {
-		return s.sound.check(keyRange{end, append(start, 0)})
+		return s.integrity.check(keyrange.Range{From: end, To: append(start, 0)})
 	}
-	return s.sound.check(keyRange{start, end})
+	return s.integrity.check(keyrange.Range{From: start, To: end})
 }
 
-// read is fill without the check of what was read. It returns the key where that ends: going back, the smallest that was looked at,
-// and otherwise one behind the largest.
-func (s *stream) read(it *walker) (end []byte, err error) {
+// read reads the next chunk. It returns the end of the keys that it looked at:
+// in reverse the smallest key, otherwise the first key after the largest.
+func (s *rangeIter) read(it *sharedIter) (end []byte, err error) {
 	s.hits = s.hits[:0]
 	s.chunk = min(max(minChunk, 2*s.chunk), maxChunk)
 	if it.of != s {
@@ -100,12 +105,12 @@ func (s *stream) read(it *walker) (end []byte, err error) {
 	if s.span.reverse {
 		return s.prefix, nil
 	}
-	return prefixEnd(s.prefix), nil
+	return keyrange.PrefixEnd(s.prefix), nil
 }
 
-// start is where the next hits are looked for: times are unique, so that a time is a place. Going back, it is behind
-// every key of that time.
-func (s *stream) start() []byte {
+// start returns the key from which the next chunk is read. Times are unique, so
+// a time is a position. In reverse the key is after every key of that time.
+func (s *rangeIter) start() []byte {
 	if !s.span.reverse {
 		return binary.BigEndian.AppendUint64(bytes.Clone(s.prefix), s.span.from)
 	}
@@ -113,9 +118,9 @@ func (s *stream) start() []byte {
 	return append(k, bytes.Repeat([]byte{0xff}, 16)...)
 }
 
-func (s *stream) hit(item *badger.Item) (h hit, err error) {
+func (s *rangeIter) hit(item *badger.Item) (h indexHit, err error) {
 	if h.Entry, err = key.Decode(item.Key()); err != nil {
-		return hit{}, fmt.Errorf("index %q: %w", s.prefix, err)
+		return indexHit{}, fmt.Errorf("index %q: %w", s.prefix, err)
 	}
 	if s.metas && item.ValueSize() > 0 {
 		h.meta, err = item.ValueCopy(nil)
@@ -123,48 +128,69 @@ func (s *stream) hit(item *badger.Item) (h hit, err error) {
 	return h, err
 }
 
-// merge is a heap of streams, the one with the next hit on top.
-type merge []*stream
+// mergingIter is a heap of rangeIters. The one with the next hit is on top. Its
+// methods implement [heap.Interface].
+type mergingIter []*rangeIter
 
-func (m merge) Len() int      { return len(m) }
-func (m merge) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
+func (m mergingIter) Len() int      { return len(m) }
+func (m mergingIter) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
 
-// Push is there for the interface: no stream comes in once the heap is made.
-func (m *merge) Push(x any) {
-	if s, ok := x.(*stream); ok {
+func (m mergingIter) Less(i, j int) bool {
+	a, b := m[i].hits[0].TS, m[j].hits[0].TS
+	return a < b != m[i].span.reverse
+}
+
+// Push is never called: the heap is made of all rangeIters at once.
+func (m *mergingIter) Push(x any) {
+	if s, ok := x.(*rangeIter); ok {
 		*m = append(*m, s)
 	}
 }
 
-// Pop is for the heap's own use.
-func (m *merge) Pop() any {
+// Pop is called by package heap only.
+func (m *mergingIter) Pop() any {
 	last := (*m)[len(*m)-1]
 	*m = (*m)[:len(*m)-1]
 	return last
 }
 
-func (m merge) Less(i, j int) bool {
-	a, b := m[i].hits[0].TS, m[j].hits[0].TS
-	return a < b != m[i].span.reverse
+// next removes and returns the next hit.
+func (m *mergingIter) next(r *reader, p *plan, it *sharedIter) (indexHit, error) {
+	s := (*m)[0]
+	h := s.hits[0]
+	s.hits = s.hits[1:]
+	if len(s.hits) == 0 && !s.done {
+		if err := s.fill(it); err != nil {
+			return indexHit{}, err
+		}
+		r.prefetchIdentities(p, s.hits)
+	}
+	if len(s.hits) == 0 {
+		heap.Pop(m)
+	} else {
+		heap.Fix(m, 0)
+	}
+	return h, nil
 }
 
-// day calls f for every hit of one day, in the span's order, until f returns false.
-func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (bool, error) {
-	it := r.walker(p, day, sp)
+// day calls f for every hit of a day, in the span's order, until f returns
+// false. It returns the last result of f.
+func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error)) (bool, error) {
+	it := r.newSharedIter(p, day, sp)
 	defer it.Close()
-	streams, err := r.streams(p, day, sp, it)
+	iters, err := r.rangeIters(p, day, sp, it)
 	if err != nil {
 		return false, err
 	}
-	var m merge
-	var first []hit
-	for _, s := range streams {
+	var m mergingIter
+	var first []indexHit
+	for _, s := range iters {
 		if len(s.hits) > 0 {
 			m = append(m, s)
 			first = append(first, s.hits...)
 		}
 	}
-	r.meet(p, first)
+	r.prefetchIdentities(p, first)
 	heap.Init(&m)
 	for len(m) > 0 {
 		h, err := m.next(r, p, it)
@@ -178,65 +204,50 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(hit) (bool, error)) (b
 	return true, nil
 }
 
-func (r *reader) walker(p *plan, day uint16, sp span) *walker {
-	return &walker{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, p.class), Reverse: sp.reverse})}
+func (r *reader) newSharedIter(p *plan, day uint16, sp span) *sharedIter {
+	prefix := key.ClassPrefix(day, p.index.class)
+	return &sharedIter{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: sp.reverse})}
 }
 
-// rangesEach is for how many ranges of a day another goroutine, with an iterator of its own, is worth its start: where a range begins,
-// a block has to be decompressed.
-const rangesEach = 4
+// rangesPerGoroutine is the number of ranges for which rangeIters starts
+// another goroutine with its own iterator. The first chunk of each range
+// decompresses a block.
+const rangesPerGoroutine = 4
 
-// streams returns the streams of a plan's ranges, filled for the first time.
-func (r *reader) streams(p *plan, day uint16, sp span, it *walker) ([]*stream, error) {
-	streams, errs := make([]*stream, len(p.ranges)), make([]error, len(p.ranges))
+// rangeIters returns the rangeIters of a plan for a day, with their first
+// chunk.
+func (r *reader) rangeIters(p *plan, day uint16, sp span, it *sharedIter) ([]*rangeIter, error) {
+	iters, errs := make([]*rangeIter, len(p.ranges)), make([]error, len(p.ranges))
 	for i := range p.ranges {
-		streams[i] = &stream{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas, sound: r.sound}
+		iters[i] = &rangeIter{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas, integrity: r.integrity}
 	}
-	if len(streams) < 2*rangesEach {
-		for i, s := range streams {
+	if len(iters) < 2*rangesPerGoroutine {
+		for i, s := range iters {
 			errs[i] = s.fill(it)
 		}
-		return streams, errors.Join(errs...)
+		return iters, errors.Join(errs...)
 	}
-	parts := slices.Collect(slices.Chunk(streams, rangesEach))
+	parts := slices.Collect(slices.Chunk(iters, rangesPerGoroutine))
 	parallel(len(parts), len(parts), func(part int) {
-		it := r.walker(p, day, sp)
+		it := r.newSharedIter(p, day, sp)
 		defer it.Close()
 		for i, s := range parts[part] {
-			errs[part*rangesEach+i] = s.fill(it)
+			errs[part*rangesPerGoroutine+i] = s.fill(it)
 		}
 	})
-	return streams, errors.Join(errs...)
+	return iters, errors.Join(errs...)
 }
 
-// meet looks up the objects of hits that were read ahead, several at a time, if whatever is found needs them: each may stand in
-// another block.
-func (r *reader) meet(p *plan, hits []hit) {
+// prefetchIdentities reads the identities of hits concurrently into the cache,
+// if the plan needs metadata. Each identity can be in a different block. Errors
+// are ignored: they recur when the identity is needed.
+func (r *reader) prefetchIdentities(p *plan, hits []indexHit) {
 	if !p.metas {
 		return
 	}
 	parallel(len(hits), len(hits)/minChunk, func(i int) {
 		if p.allows(hits[i].Entry) {
-			_, _ = r.encodedIdentity(hits[i].Object) // what fails, fails again when it is needed
+			_, _ = r.encodedIdentity(hits[i].Object)
 		}
 	})
-}
-
-// next takes the next hit of all streams.
-func (m *merge) next(r *reader, p *plan, it *walker) (hit, error) {
-	s := (*m)[0]
-	h := s.hits[0]
-	s.hits = s.hits[1:]
-	if len(s.hits) == 0 && !s.done {
-		if err := s.fill(it); err != nil {
-			return hit{}, err
-		}
-		r.meet(p, s.hits)
-	}
-	if len(s.hits) == 0 {
-		heap.Pop(m)
-	} else {
-		heap.Fix(m, 0)
-	}
-	return h, nil
 }

@@ -1,11 +1,8 @@
 package store
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
-	"slices"
-	"sort"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -14,60 +11,57 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// plan is the narrowest way to a filter's records: ranges of one class of keys, in each of which keys sort by time, and
-// what the keys themselves tell about the filter.
+// plan is how a scan finds the records of a filter: ranges of keys in one
+// index, and the conditions that keys can answer. In each range, keys sort by
+// time.
 type plan struct {
-	class  key.Class
-	ranges []key.Entry // of class; in each, every key is to be looked at
-	// resources and verbs that the filter allows; nil allows all
+	index  *index
+	ranges []key.Entry // of the index; the prefix of each is a range of a day
+
+	// The filter's conditions, in numbers. nil means no condition.
 	resources map[uint16]bool
 	verbs     map[byte]bool
-	namespace uint32 // that the filter wants, where place is set
-	place     bool
-	owner     *key.Hash // that the filter wants; nil: none
-	// byKey says that allows decides the filter; otherwise it only excludes.
+	namespace *uint32
+	owner     *key.Hash
+
+	// byKey says that [plan.allows] decides the filter. Otherwise it only
+	// excludes keys, and the record has to be compared with the filter.
 	byKey bool
-	metas bool // metadata is needed
+	// metas says that hits need their metadata.
+	metas bool
 }
 
-// plan chooses an index: an object's own records before an Event's target, an owner, a resource in a namespace, a
-// resource, and all. A plan without ranges finds nothing.
+// plan returns the plan for a filter. It uses the first index of the table that
+// selects one of the filter's fields. A plan without ranges finds nothing.
 func (r *reader) plan(f *history.Filter) (*plan, error) {
-	p := &plan{}
-	known, err := p.facts(r, f)
+	set := fieldsOf(f)
+	p := &plan{index: indexFor(set)}
+	known, err := p.resolve(r, f)
 	if err != nil || !known {
 		return p, err
 	}
-	switch {
-	case f.Name != "" || f.UID != "":
-		p.class = key.Record
-		err = p.objects(r, f)
-	case f.Regarding != nil:
-		p.class = key.ByTarget
+	switch p.index.class {
+	case key.Record:
+		err = p.addObjects(r, f)
+	case key.ByTarget:
 		p.ranges = []key.Entry{{Hash: targetHash(f.Regarding)}}
-	case f.Owner != "":
-		p.class = key.ByOwner
+	case key.ByOwner:
 		p.ranges = []key.Entry{{Hash: *p.owner}}
-	case p.place:
-		p.class = key.ByNamespace
-		err = p.perResource(r)
-	case p.resources != nil:
-		p.class = key.ByResource
-		err = p.perResource(r)
+	case key.ByNamespace, key.ByResource:
+		err = p.addResources(r)
 	default:
-		p.class = key.ByTime
 		p.ranges = []key.Entry{{}}
 	}
-	indexed := p.class == key.ByTime || p.class == key.ByResource || p.class == key.ByNamespace
-	p.byKey = indexed && f.Regarding == nil && f.Owner == "" && f.Manager == "" && len(f.Revisions) == 0
+	p.byKey = set&^p.index.decides == 0
 	for i := range p.ranges {
-		p.ranges[i].Class = p.class
+		p.ranges[i].Class = p.index.class
 	}
 	return p, err
 }
 
-// facts puts the filter into numbers. It is false where the filter names only what the log has never seen.
-func (p *plan) facts(r *reader, f *history.Filter) (bool, error) {
+// resolve resolves the filter's terms to numbers. It returns false if the log
+// contains none of the filter's resources, or not its namespace.
+func (p *plan) resolve(r *reader, f *history.Filter) (known bool, err error) {
 	for _, v := range f.Verbs {
 		if p.verbs == nil {
 			p.verbs = map[byte]bool{}
@@ -78,15 +72,14 @@ func (p *plan) facts(r *reader, f *history.Filter) (bool, error) {
 		owner := key.Sum(string(f.Owner))
 		p.owner = &owner
 	}
-	if f.Namespace != "" {
-		p.place = true
-		if f.Namespace != history.NoNamespace {
-			n, err := r.s.terms.number(r.txn, term{key.Namespaces, f.Namespace})
-			if err != nil || n == 0 {
+	if namespace, narrowed := f.Namespace.Namespace(); narrowed {
+		n := uint32(0) // cluster-scoped objects
+		if namespace != "" {
+			if n, err = r.s.terms.number(r.txn, term{key.Namespaces, namespace}); err != nil || n == 0 {
 				return false, err
 			}
-			p.namespace = n
 		}
+		p.namespace = &n
 	}
 	if len(f.Resources) == 0 {
 		return true, nil
@@ -104,29 +97,32 @@ func (p *plan) facts(r *reader, f *history.Filter) (bool, error) {
 	return len(p.resources) > 0, nil
 }
 
-// allows tells whether the key of a version leaves it possible that the filter selects it.
+// allows reports whether a key's version can match the filter, as far as the
+// index's keys decide that.
 func (p *plan) allows(e key.Entry) bool {
-	if p.class == key.Record {
-		return true
-	}
-	if p.verbs != nil && !p.verbs[e.Verb] {
+	if p.index.decides.has(fieldVerbs) && p.verbs != nil && !p.verbs[e.Verb] {
 		return false
 	}
-	if p.class == key.ByTarget || p.class == key.ByOwner {
-		return true
+	if p.index.decides.has(fieldResources) && p.resources != nil && !p.resources[e.Resource] {
+		return false
 	}
-	return (p.resources == nil || p.resources[e.Resource]) && (!p.place || p.namespace == e.Namespace)
+	return !p.index.decides.has(fieldNamespace) || p.namespace == nil || *p.namespace == e.Namespace
 }
 
-// perResource makes a range of each resource that the filter allows.
-func (p *plan) perResource(r *reader) error {
+// addResources adds a range for each resource that the filter allows.
+func (p *plan) addResources(r *reader) error {
 	return r.eachResource(p.resources, func(n uint16) error {
-		p.ranges = append(p.ranges, key.Entry{Resource: n, Namespace: p.namespace})
+		e := key.Entry{Resource: n}
+		if p.namespace != nil {
+			e.Namespace = *p.namespace
+		}
+		p.ranges = append(p.ranges, e)
 		return nil
 	})
 }
 
-// eachResource calls f for each of the given resources or, where they are nil, for each one that the log knows.
+// eachResource calls f for each of the given resources, or for each resource of
+// the log if they are nil.
 func (r *reader) eachResource(some map[uint16]bool, f func(uint16) error) error {
 	if some == nil {
 		some = map[uint16]bool{}
@@ -147,16 +143,16 @@ func (r *reader) eachResource(some map[uint16]bool, f func(uint16) error) error 
 	return nil
 }
 
-// objects makes a range of each incarnation that the filter's name or UID selects.
-func (p *plan) objects(r *reader, f *history.Filter) error {
+// addObjects adds a range for each incarnation with the filter's name and UID.
+func (p *plan) addObjects(r *reader, f *history.Filter) error {
 	if f.Name != "" {
 		return r.each(key.Names(f.Name), func(item *badger.Item) error {
 			resource, namespace, object, err := key.DecodeName(item.Key())
 			if err != nil {
 				return err
 			}
-			if (p.resources == nil || p.resources[resource]) && (!p.place || p.namespace == namespace) {
-				return p.object(r, f, object)
+			if (p.resources == nil || p.resources[resource]) && (p.namespace == nil || *p.namespace == namespace) {
+				return p.addObject(r, f, object)
 			}
 			return nil
 		})
@@ -168,14 +164,15 @@ func (p *plan) objects(r *reader, f *history.Filter) error {
 				if err != nil {
 					return fmt.Errorf("head: %w", err)
 				}
-				return p.object(r, f, head.Object)
+				return p.addObject(r, f, head.Object)
 			})
 		})
 	})
 }
 
-// object adds an object's range if it is what the filter asks for: hashes may collide.
-func (p *plan) object(r *reader, f *history.Filter, object uint64) error {
+// addObject adds an object's range if the object has the filter's name and UID.
+// Its key doesn't prove that, because hashes can collide.
+func (p *plan) addObject(r *reader, f *history.Filter, object uint64) error {
 	id, err := r.identity(object)
 	if err != nil {
 		return err
@@ -185,90 +182,3 @@ func (p *plan) object(r *reader, f *history.Filter, object uint64) error {
 	}
 	return nil
 }
-
-// each calls f for every key with a prefix, in order. The item is valid until f returns.
-func (r *reader) each(prefix []byte, f func(*badger.Item) error) error {
-	if err := r.sound.checkPrefix(prefix); err != nil {
-		return err
-	}
-	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if err := r.s.ended(); err != nil {
-			return err
-		}
-		if err := f(it.Item()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keyRange is a range of keys. from belongs to it; to does not, and nil is the end of all keys.
-type keyRange struct{ from, to []byte }
-
-// prefixRange returns the range of the keys with a prefix.
-func prefixRange(prefix []byte) keyRange { return keyRange{prefix, prefixEnd(prefix)} }
-
-// prefixEnd returns the first key behind those with a prefix; nil if there is none.
-func prefixEnd(prefix []byte) []byte {
-	for n := len(prefix); n > 0; n-- {
-		if prefix[n-1] < 0xff {
-			end := bytes.Clone(prefix[:n])
-			end[n-1]++
-			return end
-		}
-	}
-	return nil
-}
-
-// before reports whether a key is below the end of a range.
-func before(k, to []byte) bool { return to == nil || bytes.Compare(k, to) < 0 }
-
-func (r keyRange) empty() bool { return r.to != nil && bytes.Compare(r.from, r.to) >= 0 }
-
-// keyRanges are ranges in their order, of which no two have a key in common.
-type keyRanges []keyRange
-
-// merged returns the union of ranges, which may come in any order.
-func merged(all []keyRange) (union keyRanges) {
-	all = slices.DeleteFunc(slices.Clone(all), keyRange.empty)
-	slices.SortFunc(all, func(a, b keyRange) int { return bytes.Compare(a.from, b.from) })
-	for _, r := range all {
-		last := len(union) - 1
-		if last < 0 || union[last].to != nil && bytes.Compare(union[last].to, r.from) < 0 {
-			union = append(union, r)
-			continue
-		}
-		if union[last].to != nil && (r.to == nil || bytes.Compare(r.to, union[last].to) > 0) {
-			union[last].to = r.to
-		}
-	}
-	return union
-}
-
-// contains reports whether a key is in one of the ranges.
-func (l keyRanges) contains(k []byte) bool {
-	i := sort.Search(len(l), func(i int) bool { return bytes.Compare(l[i].from, k) > 0 })
-	return i > 0 && before(k, l[i-1].to)
-}
-
-// within returns the parts of the ranges in which keys have a prefix.
-func (l keyRanges) within(prefix []byte) (parts keyRanges) {
-	p := prefixRange(prefix)
-	for _, r := range l {
-		if bytes.Compare(r.from, p.from) < 0 {
-			r.from = p.from
-		}
-		if r.to == nil || p.to != nil && bytes.Compare(p.to, r.to) < 0 {
-			r.to = p.to
-		}
-		if before(r.from, p.to) && !r.empty() {
-			parts = append(parts, r)
-		}
-	}
-	return parts
-}
-
-// touches reports whether a key with the prefix may be in one of the ranges.
-func (l keyRanges) touches(prefix []byte) bool { return len(l.within(prefix)) > 0 }

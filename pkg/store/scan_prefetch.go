@@ -13,23 +13,24 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// How far a scan reads bodies ahead of what it yields. It begins with one, so that little is read in vain for whoever stops soon, and
-// doubles.
+// Limits of a prefetcher. It begins with one record and doubles, so that little
+// is read in vain if the caller stops early.
 const (
-	maxAhead      = 32      // records
-	maxAheadBytes = 4 << 20 // of JSON, from where on no further body is begun
+	maxPrefetch      = 32      // records
+	maxPrefetchBytes = 4 << 20 // of JSON; no further body is begun beyond it
 )
 
-// records yields the records that a scan selects of hits, in their order, and goes no further than to its limit.
-func (r *reader) records(ctx context.Context, sc *history.Scan, hits hits, yield func(*history.Record) error) error {
-	a, n := ahead{r: r, most: 1, yield: yield}, 0
-	err := hits(func(h hit) error {
+// records yields the records that a scan selects among the hits, in their
+// order, up to its limit. The records before an error are yielded.
+func (r *reader) records(ctx context.Context, sc *history.Scan, hits hitSeq, yield func(*history.Record) error) error {
+	p, n := prefetcher{r: r, most: 1, yield: yield}, 0
+	err := hits(func(h indexHit) error {
 		rec, parts, err := r.match(&sc.Filter, h)
 		if err != nil || rec == nil {
 			return err
 		}
 		if sc.Bodies {
-			err = a.add(ctx, &bodiless{rec: rec, hit: h, parts: parts})
+			err = p.add(ctx, &pendingBody{rec: rec, hit: h, parts: parts})
 		} else {
 			err = yield(rec)
 		}
@@ -38,97 +39,102 @@ func (r *reader) records(ctx context.Context, sc *history.Scan, hits hits, yield
 		}
 		return err
 	})
-	return cmp.Or(a.flush(ctx), err) // what was found before an error is yielded before it
+	return cmp.Or(p.flush(ctx), err)
 }
 
-// ahead holds a scan's records back until there are several, whose bodies it then reads at the same time. It is for one goroutine; while
-// none of its methods runs, no other one does.
-type ahead struct {
+// prefetcher holds a scan's records until there are several, and then reads
+// their bodies concurrently. It must be used by one goroutine. It runs no
+// goroutine between two calls.
+type prefetcher struct {
 	r       *reader
-	most    int         // how many records are held back
-	waiting []*bodiless // in the scan's order
+	most    int            // how many records it holds
+	pending []*pendingBody // in the scan's order
 	yield   func(*history.Record) error
 }
 
-// bodiless is a record that waits for its body.
-type bodiless struct {
+// pendingBody is a record whose body is not read yet.
+type pendingBody struct {
 	rec   *history.Record
-	hit   hit
+	hit   indexHit
 	parts uint16
-	built bool  // the body is there, or err
+	done  bool  // the body was read, or err is set
 	err   error // of reading it
 }
 
-// add takes in the next record.
-func (a *ahead) add(ctx context.Context, b *bodiless) error {
-	if a.waiting = append(a.waiting, b); len(a.waiting) < a.most {
+// add adds the next record, and flushes the prefetcher if it is full.
+func (p *prefetcher) add(ctx context.Context, b *pendingBody) error {
+	if p.pending = append(p.pending, b); len(p.pending) < p.most {
 		return nil
 	}
-	a.most = min(2*a.most, maxAhead)
-	return a.flush(ctx)
+	p.most = min(2*p.most, maxPrefetch)
+	return p.flush(ctx)
 }
 
-// flush yields all records that are held back, up to the first error.
-func (a *ahead) flush(ctx context.Context) error {
-	waiting := a.waiting
-	a.waiting = a.waiting[:0]
-	for i, b := range waiting {
-		if !b.built {
-			a.r.build(waiting[i:])
+// flush yields all records that the prefetcher holds, up to the first error.
+func (p *prefetcher) flush(ctx context.Context) error {
+	pending := p.pending
+	p.pending = p.pending[:0]
+	for i, b := range pending {
+		if !b.done {
+			p.r.readBodies(pending[i:])
 		}
-		if err := cmp.Or(a.r.s.goesOn(ctx), b.err); err != nil {
+		if err := cmp.Or(p.r.s.checkOpen(ctx), b.err); err != nil {
 			return err
 		}
-		waiting[i] = nil // so that nothing keeps its object
-		if err := a.yield(b.rec); err != nil {
+		pending[i] = nil // lets the collector free the object
+		if err := p.yield(b.rec); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// build reads the bodies of the first one of the records and of as many of those behind it as may be read ahead.
-func (r *reader) build(waiting []*bodiless) {
+// readBodies reads the body of the first record, and concurrently those of the
+// following ones, as far as maxPrefetchBytes allows.
+func (r *reader) readBodies(pending []*pendingBody) {
 	var size atomic.Int64
-	parallel(len(waiting), objectsOf(waiting), func(i int) {
-		if size.Load() >= maxAheadBytes {
+	parallel(len(pending), countObjects(pending), func(i int) {
+		if size.Load() >= maxPrefetchBytes {
 			return
 		}
-		b := waiting[i]
-		b.rec.Object, b.err = r.whole(b.hit, b.parts)
-		b.built = true
+		b := pending[i]
+		b.rec.Object, b.err = r.hitBody(b.hit, b.parts)
+		b.done = true
 		size.Add(int64(len(b.rec.Object)))
 	})
 }
 
-// objectsOf is of how many objects the records are. Bodies of one object lead through one another, so that there is nothing to do for a
-// second goroutine.
-func objectsOf(waiting []*bodiless) int {
+// countObjects returns the number of different objects. More goroutines are
+// useless, because the bodies of one object depend on each other.
+func countObjects(pending []*pendingBody) int {
 	objects := map[uint64]bool{}
-	for _, b := range waiting {
+	for _, b := range pending {
 		objects[b.hit.Object] = true
 	}
 	return len(objects)
 }
 
-// whole reads the body of a hit. What could not be read whole because its day is being dropped is [errDropped].
-func (r *reader) whole(h hit, parts uint16) (json []byte, err error) {
-	if h.carried {
-		json, err = r.carriedBody(h.Entry, parts)
+// hitBody reads the body of a hit. It returns [errDropped] if the body may be
+// incomplete because its day is being dropped.
+func (r *reader) hitBody(h indexHit, parts uint16) (json []byte, err error) {
+	if h.baseline {
+		json, err = r.readBaselineBody(h.Entry, parts)
 	} else {
 		json, err = r.body(h.Entry, parts)
 	}
-	if r.lost(key.Day(h.TS)) {
+	if r.droppedMeanwhile(key.Day(h.TS)) {
 		return nil, errDropped
 	}
 	return json, err
 }
 
-// maxGoroutines bounds what one scan or one batch takes of the processors.
+// maxGoroutines bounds the goroutines of one scan or one batch.
 const maxGoroutines = 4
 
-// parallel calls work with every number below n, by as many goroutines as there are processors and no more than most, this one
-// among them, and returns once none runs any more. A panic of any of them is one of the caller's, who may catch it.
+// parallel calls work with every number below n and returns once all calls have
+// returned. It uses the calling goroutine and others: as many as there are
+// processors, but at most "most" and maxGoroutines. If work panics, parallel
+// panics in the calling goroutine.
 func parallel(n, most int, work func(i int)) {
 	var next atomic.Int64
 	var failure atomic.Pointer[string]

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
@@ -18,105 +21,131 @@ import (
 // DefaultRetention is the retention of a log that is opened without one.
 const DefaultRetention = 14 * 24 * time.Hour
 
-// backstop is how long Badger keeps beyond the retention what nobody prunes. It is how long a recorder may be off, or by how much
-// its retention may grow, without losing what [Store.Prune] would have carried on. It costs nothing: Prune frees the disk long
-// before, and Badger neither gives back what expires in time-ordered keys, nor drops by prefix what has expired already.
-const backstop = 365 * 24 * time.Hour
+// ttlSlack is how long Badger keeps versions after the end of their retention,
+// if nothing prunes them. A recorder can be down that long, or its retention
+// can grow by that much, before baselines are lost that [Store.Prune] would
+// have written.
+//
+// The slack costs no space: Prune drops days long before. Badger reclaims
+// hardly anything when time-ordered keys expire, and DropPrefix skips expired
+// keys.
+const ttlSlack = 365 * 24 * time.Hour
 
-// closeWithin is how long closing may take.
-const closeWithin = 10 * time.Second
+// closeTimeout bounds how long [Store.Close] waits for the disk.
+const closeTimeout = 10 * time.Second
 
 // Options configure a log. The zero Options are usable.
 type Options struct {
-	// Retention is how long versions are kept. 0 means [DefaultRetention].
+	// Retention is how long versions are answered. 0 means [DefaultRetention].
 	Retention time.Duration
-	// Now is the clock that records are dated with; nil means time.Now. Badger expires keys by the system's clock, so a
-	// clock further behind it than the retention writes what has expired already.
+	// Now is the clock that dates records. nil means time.Now.
+	//
+	// Badger expires keys by the system clock. If Now is behind the system
+	// clock by more than the retention and a year, new records expire at once.
 	Now func() time.Time
-	// Logger takes what the log and Badger have to say; nil discards it.
+	// Logger receives the messages of the log and of Badger. nil discards them.
 	Logger *slog.Logger
-	// NoSync leaves writing to the disk to the operating system. What was appended survives the end of the process, but
-	// not a loss of power.
+	// NoSync leaves it to the operating system when writes reach the disk.
+	// Appended records survive the death of the process, but not a loss of
+	// power.
 	NoSync bool
-	// MaxBytes is what [Store.Prune] keeps the database's files below, by dropping the oldest days. 0 means no limit. The smaller it
-	// is, the smaller are tables, and the less memory is taken while they are built.
+	// MaxBytes is the size of the database's files in bytes below which
+	// [Store.Prune] keeps the database, by dropping the oldest days. 0 means no
+	// limit. A small limit makes small tables, which take less memory to build.
 	MaxBytes int64
 }
 
 // Store is an open log. Its methods are safe for concurrent use.
+//
+// Lock order: useMu, then pruneMu, then commitMu.
 type Store struct {
-	db         *badger.DB
-	dir        string
-	lock       *dirLock
-	opts       Options // that it was opened with
-	log        *slog.Logger
-	now        func() time.Time
-	retention  time.Duration
-	limit      int64 // on the files' bytes; 0: none
-	files      int64 // that this process may have open and mapped
-	bodies     *codec.Bodies
-	exemplars  *exemplars
-	terms      *dictionary
-	identities *bounded[uint64, string]            // encoded, by object number: they never change
-	texts      *bounded[uint32, string]            // phrases by day and number: neither do these
-	phrases    *phrases                            // under commits
-	objects    *bounded[history.ObjectRef, object] // alive, as they were written last; under commits
-	sound      *soundness
-	redaction  []byte
-	opened     uint64 // the time of the log's newest record then, and one more
-	endless    bool   // nothing expires while keys can carry the time
+	db        *badger.DB
+	dir       string
+	lock      *badgerdir.Lock
+	opts      Options // of Open
+	logger    *slog.Logger
+	now       func() time.Time
+	retention time.Duration
+	limit     int64 // of the files' total size in bytes; 0: none
+	files     int64 // how many files the process may have open and mapped
+	redaction []byte
+	noTTL     bool // versions never expire
 
-	// last is a time behind which no reader sees a record: that of the newest one or, during a commit, of the newest that it adds.
+	// sessionStart is one more than the time of the newest record when the log
+	// was opened. A delta's base is not older than that.
+	sessionStart uint64
+
+	bodies    *codec.Bodies
+	integrity *integrity
+
+	// Caches of values that never change once they are committed.
+	terms         *dictionary
+	identityCache *boundedCache[uint64, string] // encoded identities by object number
+	phraseTexts   *boundedCache[uint32, string] // phrases by day and number
+
+	refSnapshots *refSnapshots
+
+	// last is the time of the newest record that readers may see. A commit
+	// raises it before the transaction commits.
 	last atomic.Uint64
-	// closing ends running scans; so does repairing, for a while.
+	// closing and repairing end running scans with an error. repairing is reset
+	// once the repair is complete.
 	closing, repairing atomic.Bool
-	// oldest is a day before which there is no version; noDay before the very first.
+	// oldest is a day before which there is no version. It is noDay if the log
+	// has no versions.
 	oldest atomic.Uint32
-	// dropped is the day behind the last one that this process has dropped, or begun to.
+	// dropped is one more than the newest day that this process dropped or
+	// began to drop.
 	dropped atomic.Uint32
-	// usage is as of the last pruning.
+	// usage is the result of the last pruning.
 	usage atomic.Pointer[Usage]
 
-	repairs repairs
+	repairs onlineRepairs
 
-	users  sync.RWMutex // held for reading while the database is used, for writing while it is closed or repaired
-	closed bool         // guarded by users
+	// useMu is read-locked while the database is used, and locked while it is
+	// closed or repaired.
+	useMu  sync.RWMutex
+	closed bool // guarded by useMu
 
-	pruning sync.Mutex // held by the one pruner; taken after users
-	full    bool       // guarded by pruning; the limit is passed, and there is nothing to drop
+	// pruneMu is held by the pruner.
+	pruneMu sync.Mutex
+	full    bool // guarded by pruneMu: the limit is exceeded and no day can be dropped
 
-	commits sync.Mutex  // held by the one committer; taken after users and pruning
-	state   codec.State // guarded by commits
-	failed  error       // guarded by commits; what made the log read-only
-	// begun holds the resources that had a checkpoint once, as far as they were
-	// committed by this process; guarded by commits
-	begun map[uint16]bool
+	// commitMu is held by the committer. It guards everything below.
+	commitMu     sync.Mutex
+	state        codec.State                                  // what the last commit stored
+	failed       error                                        // why the log is read-only; nil: it isn't
+	dayDict      *dayDictionary                               // of the newest record's day
+	headCache    *boundedCache[history.ObjectRef, objectHead] // heads of live objects, as committed
+	checkpointed map[uint16]bool                              // resources known to have had a checkpoint
 
-	spared       []byte    // guarded by commits; what the spare copy holds
-	spareNumbers [3]uint32 // guarded by commits; the highest numbers when that was looked at, and when it was
-	sparedAt     time.Time
+	spared       []byte    // contents of the spare copy
+	spareNumbers [3]uint32 // the dictionaries' highest numbers in the spare copy
+	sparedAt     time.Time // when the spare copy was last compared with the log
 }
 
-// errClosed is what every method of a closed log answers.
+// errClosed is the error of every method of a closed log.
 var errClosed = history.Errorf(history.Unavailable, "the history's database is closed")
 
-// use keeps the database open until the returned function is called. It never waits for Close, so that it can be called
-// while the caller uses the database already; for a repair it waits a little.
-func (s *Store) use() (func(), error) {
-	for !s.users.TryRLock() {
+// acquire keeps the database open until the returned function is called. It
+// doesn't wait for Close, so a caller may acquire the database more than once.
+// It waits a short time for a running repair.
+func (s *Store) acquire() (release func(), err error) {
+	for !s.useMu.TryRLock() {
 		if err := s.repairs.wait(); err != nil {
 			return nil, err
 		}
 	}
 	if s.closed {
-		s.users.RUnlock()
+		s.useMu.RUnlock()
 		return nil, errClosed
 	}
-	return s.users.RUnlock, nil
+	return s.useMu.RUnlock, nil
 }
 
-// ended returns why what reads the database has to end, if it has to.
-func (s *Store) ended() error {
+// stopErr returns the error with which running reads must end: the log is being
+// closed or repaired. It returns nil if they may go on.
+func (s *Store) stopErr() error {
 	switch {
 	case s.closing.Load():
 		return errClosed
@@ -127,12 +156,18 @@ func (s *Store) ended() error {
 	}
 }
 
-// Close ends running scans with an error, waits for them and for a running commit, and closes the log. A scan must not
-// close the log that it reads. Closing a log again does nothing.
+// checkOpen returns an error if a long operation must end: the log is closed or
+// repaired, or the operation is cancelled.
+func (s *Store) checkOpen(ctx context.Context) error { return cmp.Or(s.stopErr(), ctx.Err()) }
+
+// Close ends running scans with an error, waits for them and for a running
+// commit, and closes the log. It must not be called from within a scan of the
+// same log. Closing a closed log does nothing.
 //
-// A disk that takes nothing any more can't keep it for long: what is committed is in the write-ahead log, and what closing
-// would have written is made of that when the log is opened again. Until the process ends or the disk is mended, the
-// directory stays locked then.
+// If the disk blocks, Close returns an error after 10 seconds. No commit is
+// lost: it is in the write-ahead log, which Badger replays when the log is
+// opened again. The directory stays locked until the process ends or the disk
+// responds.
 func (s *Store) Close() error {
 	s.closing.Store(true)
 	done := make(chan error, 1)
@@ -140,41 +175,45 @@ func (s *Store) Close() error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(closeWithin):
-		return history.Errorf(history.Internal, "the history's database could not be closed within %s: its disk does not take what is to be written", closeWithin)
+	case <-time.After(closeTimeout):
+		return history.Errorf(history.Internal,
+			"close database %s: the disk did not respond within %s", s.dir, closeTimeout)
 	}
 }
 
 func (s *Store) close() error {
-	s.users.Lock()
-	defer s.users.Unlock()
+	s.useMu.Lock()
+	defer s.useMu.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	s.sound.close()
+	s.integrity.close()
 	s.copySpare()
 	err := s.db.Close()
 	s.bodies.Close()
-	return errors.Join(err, s.lock.release())
+	return errors.Join(err, s.lock.Release())
 }
 
-// RedactionKey returns the 32 random bytes that secret values are hashed with. They were made when the log was, and stay
-// the same as long as it lives.
+// RedactionKey returns a copy of the 32 random bytes with which secret values
+// are hashed. They are created with the log and never change.
 func (s *Store) RedactionKey() []byte { return slices.Clone(s.redaction) }
 
-// horizon returns the time of the oldest record that may be answered.
+// horizon returns the beginning of the retention: the time of the oldest record
+// that may be answered.
 func (s *Store) horizon() uint64 { return timestamp(s.now().Add(-s.retention)) }
 
-// expiry returns when Badger may forget what was written at a time, in seconds since 1970.
+// expiry returns when Badger may expire an entry that was written at ts, in
+// seconds since 1970.
 func (s *Store) expiry(ts uint64) uint64 {
-	if s.endless {
+	if s.noTTL {
 		return key.MaxTS / uint64(time.Second)
 	}
-	return (ts + uint64(s.retention) + uint64(backstop)) / uint64(time.Second)
+	return (ts + uint64(s.retention) + uint64(ttlSlack)) / uint64(time.Second)
 }
 
-// timestamp returns a time as keys carry it. What keys can't carry becomes the nearest that they can.
+// timestamp returns t as keys store it, in nanoseconds since 1970. Times
+// outside of that range become the nearest time within it.
 func timestamp(t time.Time) uint64 {
 	switch {
 	case t.Unix() < 0:

@@ -13,32 +13,38 @@ import (
 	"github.com/dgraph-io/badger/v4/table"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 )
 
-// Usage is what a log takes and what it has dropped since it was opened, as of the last [Store.Prune].
+// Usage is the size of a log, and what it has dropped since it was opened. It
+// is measured by [Store.Prune].
 type Usage struct {
-	// Bytes is what the database's files take on the disk; Limit is [Options.MaxBytes].
+	// Bytes is the size of the database's files on disk. Limit is
+	// [Options.MaxBytes].
 	Bytes, Limit int64
-	// Oldest is the time of the oldest record that pages answer; zero where there is none.
+	// Oldest is the time of the oldest record that a scan returns. It is zero
+	// if there is no record.
 	Oldest time.Time
-	// Dropped is what was dropped, by reason.
+	// Dropped counts the dropped days by reason.
 	Dropped map[Reason]Dropped
 }
 
-// Dropped is how many days were dropped, and by how many bytes the database's files shrank.
+// Dropped is the number of dropped days, and by how many bytes the database's
+// files shrank.
 type Dropped struct {
 	Days  uint64
 	Bytes int64
 }
 
-// Usage returns what the log takes. It reads nothing and never waits.
+// Usage returns the result of the last pruning. It reads nothing and never
+// blocks.
 func (s *Store) Usage() Usage { return *s.usage.Load() }
 
-// measure brings what the log takes up to date.
-func (s *Store) measure(ctx context.Context) error {
+// updateUsage measures the log.
+func (s *Store) updateUsage(ctx context.Context) error {
 	u := s.Usage()
 	var err error
-	if u.Bytes, err = s.size(); err != nil {
+	if u.Bytes, err = s.diskSize(); err != nil {
 		return err
 	}
 	u.Oldest = time.Time{}
@@ -52,8 +58,8 @@ func (s *Store) measure(ctx context.Context) error {
 	return nil
 }
 
-// account counts a day that was dropped.
-func (s *Store) account(reason Reason, freed int64) {
+// countDrop counts a dropped day.
+func (s *Store) countDrop(reason Reason, freed int64) {
 	u := s.Usage()
 	u.Dropped = maps.Clone(u.Dropped)
 	if u.Dropped == nil {
@@ -64,19 +70,21 @@ func (s *Store) account(reason Reason, freed int64) {
 	s.usage.Store(&u)
 }
 
-// over tells whether the files near the limit. What is written until the next pruning, and what compactions need, has to fit
-// into the rest.
-func (s *Store) over() (bool, error) {
+// overLimit reports whether the files exceed nine tenths of the limit. The rest
+// is reserved for compactions, and for writes until the next pruning.
+func (s *Store) overLimit() (bool, error) {
 	if s.limit == 0 {
 		return false, nil
 	}
-	size, err := s.size()
+	size, err := s.diskSize()
 	return size > s.limit/10*9, err
 }
 
-// size returns what the database's files take on the disk, in bytes. Holes don't count: Badger makes files larger than what is
-// in them. Nor do tables that were deleted and are only still read: no further day has to be dropped for those.
-func (s *Store) size() (total int64, err error) {
+// diskSize returns the size of the database's files on disk in bytes. It
+// doesn't count holes, because Badger allocates files larger than their
+// contents. Nor does it count deleted tables that are still being read:
+// dropping another day would not free their space.
+func (s *Store) diskSize() (total int64, err error) {
 	live := map[string]bool{}
 	for _, t := range s.db.Tables() {
 		live[table.IDToFilename(t.ID)] = true
@@ -92,12 +100,12 @@ func (s *Store) size() (total int64, err error) {
 		}
 		st, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // deleted meanwhile
+			continue // deleted since ReadDir
 		}
 		if err != nil {
 			return 0, fmt.Errorf("measure the database: %w", err)
 		}
-		total += allocated(st)
+		total += badgerdir.Allocated(st)
 	}
 	return total, nil
 }

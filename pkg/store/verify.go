@@ -5,22 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
-// Damage is something in a log that is not as it was written.
+// Damage is a part of a log that differs from what was written.
 type Damage struct {
-	File    string    `json:"file,omitempty"`   // where it is known
-	Object  string    `json:"object,omitempty"` // whose version it is, where that can be told
-	Time    time.Time `json:"time,omitzero"`    // of that version
+	File    string    `json:"file,omitempty"`   // if known
+	Object  string    `json:"object,omitempty"` // whose version it is, if known
+	Time    time.Time `json:"time,omitzero"`    // of the version
 	Problem string    `json:"problem"`
 }
 
@@ -39,21 +39,26 @@ func (d Damage) String() string {
 	return s
 }
 
-// Verification is what was looked at, and how much of it is damaged.
+// Verification counts what was verified, and how much of it is damaged.
 type Verification struct {
 	Files     int64 `json:"files"`     // tables of the database
 	Entries   int64 `json:"entries"`   // keys with their values
 	Versions  int64 `json:"versions"`  // of objects
-	Leftovers int64 `json:"leftovers"` // parts of versions that a killed process did not finish: they do no harm, and expire
+	Leftovers int64 `json:"leftovers"` // body parts of unfinished versions of a killed process; harmless, they expire
 	Damaged   int64 `json:"damaged"`
 }
 
-// Verify reads the whole log, as it is when it begins, and reports what is damaged: every block of every table, every version
-// with its JSON, and whether index entries and versions, heads, identities and names, and numbers and texts belong together, both
-// ways. It needs the memory of a scan, runs beside appends, and holds back Close, which ends it with an error. An error says that
-// it could not run to its end; damage is none. A damaged table is repaired afterwards.
+// Verify reads the whole log, as it is when Verify is called, and calls report
+// for each damage. It verifies every block of every table, and every version
+// with its JSON. It checks that these keys match: index entries and versions;
+// heads, identities and names; the numbers and texts of the dictionaries.
+// progress may be nil.
+//
+// It needs as much memory as a scan. Appends run concurrently. Close ends it
+// with an error. Damage is not an error: an error means that not everything was
+// verified. A damaged table is repaired after Verify returns.
 func (s *Store) Verify(ctx context.Context, report func(Damage), progress Progress) (result Verification, err error) {
-	err = s.retried(func() (bool, error) {
+	err = s.retryAfterRepair(func() (bool, error) {
 		result, err = s.verify(ctx, report, progress)
 		return result.Damaged > 0, err
 	})
@@ -61,7 +66,7 @@ func (s *Store) Verify(ctx context.Context, report func(Damage), progress Progre
 }
 
 func (s *Store) verify(ctx context.Context, report func(Damage), progress Progress) (Verification, error) {
-	release, err := s.use()
+	release, err := s.acquire()
 	if err != nil {
 		return Verification{}, err
 	}
@@ -71,15 +76,15 @@ func (s *Store) verify(ctx context.Context, report func(Damage), progress Progre
 	if err == nil {
 		err = s.db.View(func(txn *badger.Txn) error {
 			v.r = s.newReader(txn)
-			v.r.sound = wholeTables() // what is damaged in them is reported
-			if err := v.r.enter(); err != nil {
+			v.r.integrity = intactTables() // tables() reports their damage
+			if err := v.r.loadFloor(); err != nil {
 				return err
 			}
 			return v.entries()
 		})
 	}
 	if v.found != nil {
-		s.foundDamage(v.found)
+		s.onDamage(v.found)
 	}
 	if err != nil {
 		return v.Verification, fmt.Errorf("verify: %w", err)
@@ -87,41 +92,45 @@ func (s *Store) verify(ctx context.Context, report func(Damage), progress Progre
 	return v.Verification, nil
 }
 
-// verifier is a run of [Store.Verify].
+// verifier is a running [Store.Verify].
 type verifier struct {
 	s        *Store
-	ctx      context.Context //nolint:containedctx // of one call
+	ctx      context.Context //nolint:containedctx // for one call
 	r        *reader
 	report   func(Damage)
 	progress Progress
 	bytes    int64
-	found    *damageError // the last damaged table; nil: there is none
+	found    *badgerdir.DamageError // the last damaged table; nil: none
 
-	day     day
-	objects objects
-	// standingParts counts the parts of versions that were carried on, without those that such a version has.
-	standingParts int64
-	standingOwned pairing // of the entries of these by their owners
-	terms         pairing // of numbers and their texts
-	highest       codec.State
+	day     dayKeys
+	objects objectKeys
+	// baselineParts is the number of the body parts of baselines, minus the
+	// number that their metadata names.
+	baselineParts  int64
+	baselineOwners pairing     // of the index entries of baselines
+	terms          pairing     // of the numbers and texts of the dictionaries
+	highest        codec.State // the largest time and numbers of any key
 	Verification
 }
 
+// damage reports damage.
 func (v *verifier) damage(d Damage) {
 	v.Damaged++
 	v.report(d)
 }
 
+// problem reports damage that belongs to no version.
 func (v *verifier) problem(format string, args ...any) {
 	v.damage(Damage{Problem: fmt.Sprintf(format, args...)})
 }
 
-// entries goes over all keys with one iterator, so that what is dropped meanwhile is seen as a whole or not at all.
+// entries reads all keys with one iterator. It returns all keys of a day that
+// is dropped meanwhile, or none.
 func (v *verifier) entries() error {
 	it := v.r.txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
-		if err := v.s.goesOn(v.ctx); err != nil {
+		if err := v.s.checkOpen(v.ctx); err != nil {
 			return err
 		}
 		item := it.Item()
@@ -141,20 +150,21 @@ func (v *verifier) entries() error {
 	return v.endOfLog()
 }
 
-// entry looks at a key and its value. It returns the errors of which nothing can be said, but that it could not go on.
+// entry verifies a key and its value. It returns only errors that end the
+// verification.
 func (v *verifier) entry(item *badger.Item, value []byte) error {
 	k := item.Key()
-	e, historical, err := entryOf(k)
+	e, ofDay, err := dayEntry(k)
 	switch {
 	case err != nil:
-		v.problem("key %x is none that a version has", k)
-	case historical && item.ExpiresAt() == 0:
-		v.version(e, "its %s never expires", nameOf(e.Class))
+		v.problem("key %x is not a valid key of a version", k)
+	case ofDay && item.ExpiresAt() == 0:
+		v.version(e, "its %s never expires", className(e.Class))
 		fallthrough
-	case historical:
-		return v.versioned(k, e, value)
+	case ofDay:
+		return v.dayKey(k, e, value)
 	default:
-		if err := v.once(k, value); err != nil {
+		if err := v.global(k, value); err != nil {
 			v.problem("key %x: %v", k, err)
 		}
 	}
@@ -172,8 +182,8 @@ func (v *verifier) version(e key.Entry, format string, args ...any) {
 	v.damage(d)
 }
 
-// is tells whether there is a key.
-func (v *verifier) is(k []byte) (bool, error) {
+// exists reports whether a key exists.
+func (v *verifier) exists(k []byte) (bool, error) {
 	_, err := v.r.txn.Get(k)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return false, nil
@@ -181,42 +191,34 @@ func (v *verifier) is(k []byte) (bool, error) {
 	return err == nil, err
 }
 
-// tables checks every block of the tables that the database has now. Those that it makes meanwhile were checked when what they
-// hold was read.
+// tables verifies every block of the current tables. The blocks of later tables
+// were verified when their data was read.
 func (v *verifier) tables() error {
 	for _, t := range v.s.db.Tables() {
-		if err := v.s.goesOn(v.ctx); err != nil {
+		if err := v.s.checkOpen(v.ctx); err != nil {
 			return err
 		}
-		path := tablePath(v.s.db.Opts().Dir, t.ID)
+		path := badgerdir.TablePath(v.s.db.Opts().Dir, t.ID)
 		var found []Damage
 		if err := eachDamage(path, func(d Damage) { found = append(found, d) }); err != nil {
 			found = append(found, Damage{File: filepath.Base(path), Problem: err.Error()})
 		}
-		if len(found) > 0 && !has(v.s.db, path) {
+		if len(found) > 0 && !badgerdir.HasTable(v.s.db, path) {
 			continue
 		}
 		for _, d := range found {
 			v.damage(d)
 		}
 		if len(found) > 0 {
-			v.found = damaged(history.Unavailable, path, errors.New(found[0].Problem))
+			v.found = badgerdir.Damaged(history.Unavailable, path, errors.New(found[0].Problem))
 		}
 		v.Files++
 	}
 	return nil
 }
 
-// has tells whether a table is still one of the database's. Badger empties the file of one that it has joined with others before
-// it removes it, so that whoever reads it meanwhile takes it for damaged.
-func has(db *badger.DB, path string) bool {
-	return slices.ContainsFunc(db.Tables(), func(t badger.TableInfo) bool { return filepath.Base(tablePath("", t.ID)) == filepath.Base(path) })
-}
-
-// tablePath returns the path of a table's file.
-func tablePath(dir string, id uint64) string { return filepath.Join(dir, fmt.Sprintf("%06d.sst", id)) }
-
-// eachDamage reports the blocks of a table that are damaged. An error says that nothing of the table can be read.
+// eachDamage calls report for each damaged block of a table. An error means
+// that the table can't be read at all.
 func eachDamage(path string, report func(Damage)) error {
 	t, err := table.Open(path)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// damages returns what is damaged of a log that is not open.
+// damages returns the damage of a closed log.
 func damages(tb testing.TB, dir string) (all []string) {
 	tb.Helper()
 	s := mustOpen(tb, dir, store.Options{NoSync: true})
@@ -26,12 +26,12 @@ func damages(tb testing.TB, dir string) (all []string) {
 		tb.Fatal(err)
 	}
 	if int(v.Damaged) != len(all) {
-		tb.Errorf("%d damages are counted, and %d reported", v.Damaged, len(all))
+		tb.Errorf("got the count %d, want %d as reported", v.Damaged, len(all))
 	}
 	return all
 }
 
-// mixed makes a log of a little of everything, and returns its directory.
+// mixed returns the directory of a log with keys of every kind.
 func mixed(tb testing.TB) string {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -49,7 +49,7 @@ func mixed(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	if v := verified(tb, s); v.Versions != 406 || v.Entries < 406*5 || v.Leftovers != 0 {
-		tb.Errorf("verified %+v", v)
+		tb.Errorf("got %+v, want 406 versions", v)
 	}
 	if err := s.Close(); err != nil {
 		tb.Fatal(err)
@@ -57,12 +57,12 @@ func mixed(tb testing.TB) string {
 	return dir
 }
 
-// TestVerifyFindsWhatIsGone takes one key after the other out of a log, one of each kind, and spoils the value of each that has
-// one. Each has to be found.
-func TestVerifyFindsWhatIsGone(t *testing.T) {
+// TestVerify_FindsMissingKeys removes a key of each kind, and then changes its
+// value. Each change is found.
+func TestVerify_FindsMissingKeys(t *testing.T) {
 	dir := mixed(t)
 	if all := damages(t, dir); len(all) > 0 {
-		t.Fatalf("damaged: %q", all)
+		t.Fatalf("got damage %q, want none", all)
 	}
 	for what, prefix := range map[string]string{
 		"record": "o", "body": "b", "by time": "t", "by resource": "g", "by namespace": "k", "by target": "r", "by owner": "w",
@@ -77,7 +77,8 @@ func TestVerifyFindsWhatIsGone(t *testing.T) {
 	}
 }
 
-// spoiled takes the last key that is of a kind out of a log, and then spoils its value, and puts it back.
+// spoiled removes the last key of a kind, then changes its value, and restores
+// it.
 func spoiled(t *testing.T, dir, what string, is func([]byte) bool) {
 	t.Helper()
 	d := dumped(t, dir)
@@ -88,7 +89,7 @@ func spoiled(t *testing.T, dir, what string, is func([]byte) bool) {
 		}
 	}
 	if len(keys) == 0 {
-		t.Errorf("%s: there is none", what)
+		t.Errorf("%s: got no key, want one", what)
 		return
 	}
 	k := slices.Max(keys)
@@ -102,46 +103,46 @@ func spoiled(t *testing.T, dir, what string, is func([]byte) bool) {
 	}
 	write(nil)
 	if all := damages(t, dir); len(all) == 0 {
-		t.Errorf("%s: %x is gone, and nothing is found", what, k)
+		t.Errorf("%s: %x removed: got no damage, want some", what, k)
 	}
 	if v := d.values[k]; len(v) > 0 {
-		torn := slices.Clone(v)
-		torn[len(torn)-1] ^= 0x80
-		write(torn)
+		changed := slices.Clone(v)
+		changed[len(changed)-1] ^= 0x80
+		write(changed)
 		if all := damages(t, dir); len(all) == 0 {
-			t.Errorf("%s: %x is spoiled, and nothing is found", what, k)
+			t.Errorf("%s: %x changed: got no damage, want some", what, k)
 		}
 	}
 	write(append([]byte{}, d.values[k]...))
 	if all := damages(t, dir); len(all) > 0 {
-		t.Errorf("%s: put back, and still damaged: %q", what, all)
+		t.Errorf("%s: restored: got damage %q, want none", what, all)
 	}
 }
 
-// TestVerifyFindsWhatIsTooMuch puts keys into a log that belong to nothing.
-func TestVerifyFindsWhatIsTooMuch(t *testing.T) {
+// TestVerify_FindsAdditionalKeys adds keys that belong to nothing.
+func TestVerify_FindsAdditionalKeys(t *testing.T) {
 	dir := mixed(t)
 	k := slices.MaxFunc(keysIn(t, dir), strings.Compare) // an index entry of an owner
 	e, err := key.Decode([]byte(k))
 	if err != nil || e.Class != key.ByOwner {
-		t.Fatalf("the last key is %x, %v", k, err)
+		t.Fatalf("got last key %x, error %v, want an owner's entry", k, err)
 	}
 	other := e
 	other.Hash[0]++
 	nobody := e
 	nobody.TS++
 	for what, entry := range map[string]badger.Entry{
-		"does not fit":   {Key: other.Encode(), ExpiresAt: 1 << 40},
-		"and is missing": {Key: nobody.Encode(), ExpiresAt: 1 << 40},
-		"never expires":  {Key: []byte(k)},
-		"none that":      {Key: []byte("v rubbish")},
-		"nothing writes": {Key: []byte("zebra")},
-		"names do not":   {Key: key.Name("x", 1, 1, 1)},
+		"has a wrong":       {Key: other.Encode(), ExpiresAt: 1 << 40},
+		"is missing but":    {Key: nobody.Encode(), ExpiresAt: 1 << 40},
+		"never expires":     {Key: []byte(k)},
+		"not a valid key":   {Key: []byte("v rubbish")},
+		"unknown key":       {Key: []byte("zebra")},
+		"names don't match": {Key: key.Name("x", 1, 1, 1)},
 	} {
-		added := slices.Clone(entry.Key) // committing changes it
+		added := slices.Clone(entry.Key) // a commit changes it
 		alter(t, dir, func(txn *badger.Txn) error { return txn.SetEntry(&entry) })
 		if all := damages(t, dir); len(all) != 1 || !strings.Contains(all[0], what) {
-			t.Errorf("%s: found %q", what, all)
+			t.Errorf("got damage %q, want one with %q", all, what)
 		}
 		alter(t, dir, func(txn *badger.Txn) error {
 			if string(added) == k {
@@ -169,8 +170,9 @@ func alter(tb testing.TB, dir string, f func(*badger.Txn) error) {
 	}
 }
 
-// TestForecast_NamesTheFile flips a bit of a table's first block, of one in its middle, and of its last.
-func TestForecast_NamesTheFile(t *testing.T) {
+// TestForecast_NamesDamagedFile flips a bit of a table's first block, of one in
+// the middle, and of the last one.
+func TestForecast_NamesDamagedFile(t *testing.T) {
 	whole := mixed(t)
 	sst := onlyTable(t, whole)
 	last := blocksEnd(t, filepath.Join(whole, sst)) - 10
@@ -178,13 +180,15 @@ func TestForecast_NamesTheFile(t *testing.T) {
 		dir := copied(t, whole)
 		flip(t, filepath.Join(dir, sst), at)
 		r, err := store.Forecast(t.Context(), dir, store.Options{})
-		if err != nil || len(r.Files) != 1 || r.Files[0].Name != sst || !strings.HasPrefix(r.Files[0].Problem, "block ") {
-			t.Errorf("%s is damaged at %d: the forecast is %+v, %v", sst, at, r, err)
+		if err != nil || len(r.Files) != 1 || r.Files[0].Name != sst ||
+			!strings.HasPrefix(r.Files[0].Problem, "block ") {
+			t.Errorf("damage at %d: got %+v, error %v, want a block of %s", at, r, err, sst)
 		}
 	}
 }
 
-// blocksEnd returns where a table's last block ends. Behind it are the index and a checksum, each with its length behind it.
+// blocksEnd returns the offset of the end of a table's last block. The index
+// and a checksum follow, each before its length.
 func blocksEnd(tb testing.TB, path string) int64 {
 	tb.Helper()
 	b, err := os.ReadFile(path)

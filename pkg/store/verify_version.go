@@ -12,30 +12,31 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// day is what was seen of one day: the keys that there are, and those that its records have to have. They are compared by their
-// sums, so that a day takes no memory; only where these differ are keys looked up.
-type day struct {
+// dayKeys are the fingerprints of the keys of one day, and of those that the
+// day's records require. They take constant memory. Keys are looked up only if
+// the fingerprints differ.
+type dayKeys struct {
 	number  uint16
 	entries map[key.Class]*pairing
-	metas   pairing // the entries that have metadata, with it, and what that has to be
-	parts   int64   // of bodies that have no record, if nothing else is wrong
+	metas   pairing // index entries with their copies of the metadata
+	parts   int64   // body parts without a record
 }
 
 // pairing compares two sets of keys.
-type pairing struct{ want, got tally }
+type pairing struct{ want, got keySum }
 
-// tally is the fingerprint of a set of keys, whatever their order.
-type tally struct {
+// keySum is a fingerprint of a set of keys. It does not depend on their order.
+type keySum struct {
 	n   int64
 	sum uint64
 }
 
-func (t *tally) add(k []byte) {
+func (t *keySum) add(k []byte) {
 	t.n++
 	t.sum += codec.Sum(k)
 }
 
-func (d *day) pairing(c key.Class) *pairing {
+func (d *dayKeys) pairing(c key.Class) *pairing {
 	p := d.entries[c]
 	if p == nil {
 		p = &pairing{}
@@ -44,13 +45,13 @@ func (d *day) pairing(c key.Class) *pairing {
 	return p
 }
 
-// versioned looks at a key of a version.
-func (v *verifier) versioned(k []byte, e key.Entry, value []byte) error {
+// dayKey verifies a key that belongs to a day.
+func (v *verifier) dayKey(k []byte, e key.Entry, value []byte) error {
 	if number := key.Day(e.TS); v.day.entries == nil || number != v.day.number {
 		if err := v.endOfDay(); err != nil {
 			return err
 		}
-		v.day = day{number: number, entries: map[key.Class]*pairing{}}
+		v.day = dayKeys{number: number, entries: map[key.Class]*pairing{}}
 	}
 	v.highest.Last = max(v.highest.Last, e.TS)
 	v.highest.Object = max(v.highest.Object, e.Object)
@@ -59,7 +60,7 @@ func (v *verifier) versioned(k []byte, e key.Entry, value []byte) error {
 		return v.record(e, value)
 	case key.Body:
 		v.day.parts++
-	case key.Phrase: // read with what refers to it
+	case key.Phrase: // verified with the metadata that refers to it
 	default:
 		if len(value) > 0 {
 			v.day.metas.got.add(append(slices.Clip(k), value...))
@@ -69,7 +70,7 @@ func (v *verifier) versioned(k []byte, e key.Entry, value []byte) error {
 	return nil
 }
 
-// record looks at a version: its metadata, its JSON, and that its object is known.
+// record verifies a version: its metadata, its JSON, and its object's identity.
 func (v *verifier) record(e key.Entry, meta []byte) error {
 	v.Versions++
 	rec, m, err := v.r.record(e, meta)
@@ -78,24 +79,24 @@ func (v *verifier) record(e key.Entry, meta []byte) error {
 	}
 	switch {
 	case err == nil:
-	case v.r.lost(key.Day(e.TS)): // meanwhile, and its phrases with it
+	case v.r.droppedMeanwhile(key.Day(e.TS)): // with its dictionary
 		return nil
 	default:
 		v.version(e, "%v", err)
 		return nil
 	}
-	for _, k := range keysOf(e, rec) {
+	for _, k := range indexKeys(e, rec) {
 		v.day.pairing(key.Class(k[3])).want.add(k)
 	}
-	for _, class := range withMetadata() {
+	for _, class := range metadataClasses() {
 		v.day.metas.want.add(append(e.In(class), meta...))
 	}
 	v.day.parts -= int64(m.Parts)
 	if m.Parts == 0 {
 		return nil
 	}
-	if err := v.json(version{e.Object, e.TS}, m.Parts); err != nil {
-		if there, err := v.is(e.In(key.Record)); err != nil || !there {
+	if err := v.json(versionID{e.Object, e.TS}, m.Parts); err != nil {
+		if there, err := v.exists(e.In(key.Record)); err != nil || !there {
 			return err // its day was dropped meanwhile
 		}
 		v.version(e, "%v", err)
@@ -103,16 +104,16 @@ func (v *verifier) record(e key.Entry, meta []byte) error {
 	return nil
 }
 
-// json decodes a version's JSON and checks it.
-func (v *verifier) json(at version, parts uint16) error {
-	d, err := v.r.decoded(at, parts, maxChainRead)
+// json decodes a version's JSON and verifies its checksum.
+func (v *verifier) json(at versionID, parts uint16) error {
+	d, err := v.r.decoded(at, parts, maxChain)
 	if err != nil {
 		return err
 	}
 	return d.body.Verify(d.json)
 }
 
-// complete adds to the key of a record what index entries carry.
+// complete adds the fields of index entries to the key of a record.
 func (v *verifier) complete(e key.Entry, rec *history.Record) (key.Entry, error) {
 	n, err := v.r.resource(rec.Ref.GroupResource())
 	if err != nil {
@@ -125,9 +126,10 @@ func (v *verifier) complete(e key.Entry, rec *history.Record) (key.Entry, error)
 	return e, err
 }
 
-// endOfDay compares what is there of a day with what has to be. Of a day that was dropped meanwhile, not all could be looked at.
+// endOfDay compares the keys of a day with those that its records require. It
+// skips a day that was dropped meanwhile.
 func (v *verifier) endOfDay() error {
-	if v.r.lost(v.day.number) {
+	if v.r.droppedMeanwhile(v.day.number) {
 		return nil
 	}
 	for class, p := range v.day.entries {
@@ -139,7 +141,7 @@ func (v *verifier) endOfDay() error {
 		}
 	}
 	if v.day.metas.want != v.day.metas.got {
-		if err := v.differing(); err != nil {
+		if err := v.differingMetadata(); err != nil {
 			return err
 		}
 	}
@@ -147,12 +149,10 @@ func (v *verifier) endOfDay() error {
 	return nil
 }
 
-// withMetadata returns the indexes whose entries have the versions' metadata.
-func withMetadata() []key.Class { return []key.Class{key.ByTime, key.ByResource, key.ByNamespace} }
-
-// differing reports the versions of the day whose metadata is another in an index. Entries from before they had it have none.
-func (v *verifier) differing() error {
-	for _, class := range withMetadata() {
+// differingMetadata reports the versions of the day whose metadata differs
+// between their key and an index.
+func (v *verifier) differingMetadata() error {
+	for _, class := range metadataClasses() {
 		if err := v.differingIn(class); err != nil {
 			return err
 		}
@@ -164,55 +164,56 @@ func (v *verifier) differingIn(class key.Class) error {
 	return v.r.each(key.ClassPrefix(v.day.number, class), func(item *badger.Item) error {
 		e, err := key.Decode(item.Key())
 		if err != nil || item.ValueSize() == 0 {
-			return nil //nolint:nilerr // reported where the key was met
+			return nil //nolint:nilerr // reported before
 		}
 		meta, err := get(v.r.txn, e.In(key.Record))
 		if errors.Is(err, badger.ErrKeyNotFound) {
-			return nil // reported as missing
+			return nil // missing reports it
 		}
 		if err != nil {
 			return err
 		}
 		return item.Value(func(value []byte) error {
 			if !bytes.Equal(meta, value) {
-				v.version(e, "its metadata is another in its %s", nameOf(class))
+				v.version(e, "its %s has other metadata", className(class))
 			}
-			return v.s.goesOn(v.ctx)
+			return v.s.checkOpen(v.ctx)
 		})
 	})
 }
 
-// missing reports the versions of the day that have no entry in an index.
+// missing reports the versions of the day that lack an entry in an index.
 func (v *verifier) missing(class key.Class) error {
 	return v.r.each(key.ClassPrefix(v.day.number, key.Record), func(item *badger.Item) error {
 		e, rec, err := v.read(item)
 		if err != nil || rec == nil {
 			return err
 		}
-		for _, k := range keysOf(e, rec) {
+		for _, k := range indexKeys(e, rec) {
 			if key.Class(k[3]) != class {
 				continue
 			}
-			if there, err := v.is(k); err != nil {
+			if there, err := v.exists(k); err != nil {
 				return err
 			} else if !there {
-				v.version(e, "its %s is missing", nameOf(class))
+				v.version(e, "its %s is missing", className(class))
 			}
 		}
-		return v.s.goesOn(v.ctx)
+		return v.s.checkOpen(v.ctx)
 	})
 }
 
-// dangling reports the entries of an index in the day that no version has.
+// dangling reports the entries of an index in the day that belong to no
+// version.
 func (v *verifier) dangling(class key.Class) error {
 	return v.r.each(key.ClassPrefix(v.day.number, class), func(item *badger.Item) error {
 		e, err := key.Decode(item.Key())
 		if err != nil {
-			return nil //nolint:nilerr // reported where the key was met
+			return nil //nolint:nilerr // reported before
 		}
 		meta, err := get(v.r.txn, e.In(key.Record))
 		if errors.Is(err, badger.ErrKeyNotFound) {
-			v.version(e, "it has an %s, and is missing", nameOf(class))
+			v.version(e, "it is missing but has an %s", className(class))
 			return nil
 		}
 		if err != nil {
@@ -220,74 +221,35 @@ func (v *verifier) dangling(class key.Class) error {
 		}
 		rec, _, err := v.r.record(e, meta)
 		if err != nil {
-			return nil //nolint:nilerr // reported where the record was met
+			return nil //nolint:nilerr // reported before
 		}
 		of, err := v.complete(e, rec)
 		if err != nil {
-			return nil //nolint:nilerr // the same
+			return nil //nolint:nilerr // reported before
 		}
-		has := slices.ContainsFunc(keysOf(of, rec), func(k []byte) bool { return string(k) == string(item.Key()) })
+		has := slices.ContainsFunc(indexKeys(of, rec), func(k []byte) bool { return string(k) == string(item.Key()) })
 		if !has {
-			v.version(e, "it has an %s that does not fit it", nameOf(class))
+			v.version(e, "it has a wrong %s", className(class))
 		}
-		return v.s.goesOn(v.ctx)
+		return v.s.checkOpen(v.ctx)
 	})
 }
 
-// read returns a record and its key, completed; nil where it is damaged, which was reported where it was met.
+// read returns a record and its complete key. It returns nil if the record is
+// corrupt, which was reported before.
 func (v *verifier) read(item *badger.Item) (e key.Entry, rec *history.Record, err error) {
 	meta, err := item.ValueCopy(nil)
 	if err != nil {
 		return e, nil, err
 	}
 	if e, err = key.Decode(item.Key()); err != nil {
-		return e, nil, nil //nolint:nilerr // reported already
+		return e, nil, nil //nolint:nilerr // reported before
 	}
 	if rec, _, err = v.r.record(e, meta); err != nil {
-		return e, nil, nil //nolint:nilerr // reported already
+		return e, nil, nil //nolint:nilerr // reported before
 	}
 	if e, err = v.complete(e, rec); err != nil {
-		return e, nil, nil //nolint:nilerr // reported already
+		return e, nil, nil //nolint:nilerr // reported before
 	}
 	return e, rec, nil
-}
-
-// nameOf says what keys of a class are.
-func nameOf(c key.Class) string {
-	switch c {
-	case key.Record:
-		return "metadata"
-	case key.Body:
-		return "JSON"
-	case key.ByTime:
-		return "entry in the index by time"
-	case key.ByResource:
-		return "entry in the index by resource"
-	case key.ByNamespace:
-		return "entry in the index by namespace"
-	case key.ByTarget:
-		return "entry in the index of targets"
-	case key.ByOwner:
-		return "entry in the index of owners"
-	case key.Phrase:
-		return "phrase of the day"
-	default:
-		return "key"
-	}
-}
-
-// keysOf returns the keys that a version has beside its JSON.
-func keysOf(e key.Entry, rec *history.Record) [][]byte {
-	keys := [][]byte{e.In(key.ByTime), e.In(key.ByResource), e.In(key.ByNamespace)}
-	if rec.Regarding != nil {
-		e.Hash = targetHash(rec.Regarding)
-		keys = append(keys, e.In(key.ByTarget))
-	}
-	for i, uid := range rec.Owners {
-		if !slices.Contains(rec.Owners[:i], uid) {
-			e.Hash = key.Sum(string(uid))
-			keys = append(keys, e.In(key.ByOwner))
-		}
-	}
-	return keys
 }

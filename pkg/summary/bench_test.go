@@ -29,7 +29,7 @@ func pods() (before, now []byte) {
 	return version(7, 0, ""), version(8, 1, `"terminated":{"reason":"OOMKilled","exitCode":137}`)
 }
 
-// BenchmarkOf puts an update of 7 KB into words.
+// BenchmarkOf compares and summarizes an update of 7 KB.
 func BenchmarkOf(b *testing.B) {
 	before, now := pods()
 	r := &history.Record{Ref: history.ObjectRef{Resource: "pods", Name: "web-1"}, Verb: history.Update, Object: now}
@@ -38,12 +38,12 @@ func BenchmarkOf(b *testing.B) {
 	for b.Loop() {
 		w := summary.Of(r, summary.Compare(before, now))
 		if w.Text == "" || w.Problem == "" {
-			b.Fatal(w)
+			b.Fatalf("got %+v, want a text and a problem", w)
 		}
 	}
 }
 
-// BenchmarkCompare is the part of it that is the comparison.
+// BenchmarkCompare is the comparison alone.
 func BenchmarkCompare(b *testing.B) {
 	before, now := pods()
 	b.SetBytes(int64(len(now)))

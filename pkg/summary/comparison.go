@@ -10,22 +10,28 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// maxLevels is how many objects within one another are compared member by member; what lies deeper is decoded as a whole.
-// Each level walks over the differing bytes once more.
+// maxLevels is how many nested objects are compared member by member. Deeper
+// values are decoded as a whole. Each level walks over the differing bytes once
+// more.
 const maxLevels = 6
 
-// Comparison is a version beside the version before it.
+// Comparison compares a version with the previous one. It is used by one
+// goroutine at a time.
 type Comparison struct {
-	// Old and New are the two versions, decoded with json.Number, without the members of objects that both have in the same
-	// bytes. Lists that differ have all their items, which meet by what identifies them: whole ones, or what identifies each and
-	// what of it differs. Objects without a difference have no members at all.
+	// Old and New are the two versions, decoded with json.Number. Members of
+	// objects that have the same bytes in both are left out. Equal objects have
+	// no members at all.
+	//
+	// Lists that differ have all their items. If the items are matched by keys,
+	// an item contains its key and the members that differ.
 	Old, New map[string]any
 
-	before  []byte
-	changes []diff.Change // nil until they are asked for
+	before  []byte        // the previous version
+	changes []diff.Change // nil until Changes is called
 }
 
-// Changes returns the changes between the versions, as [diff.Objects] does. They are found once.
+// Changes returns the changes between the versions, as [diff.Objects] does.
+// They are computed once.
 func (c *Comparison) Changes() []diff.Change {
 	if c.changes == nil {
 		c.changes = diff.Objects(c.Old, c.New)
@@ -33,8 +39,10 @@ func (c *Comparison) Changes() []diff.Change {
 	return c.changes
 }
 
-// Compare compares two versions of an object, both as JSON that has been found valid; it keeps before. What is no object has
-// no members. A member that is given twice, which no API server does, may be compared by either.
+// Compare compares two versions of an object. Both must be valid JSON. The
+// result refers to before. A value that is not an object counts as one without
+// members. If a key is repeated, which no API server does, either member may be
+// compared.
 func Compare(before, now []byte) *Comparison {
 	c := &Comparison{before: before}
 	r, ok := readers.Get().(*reader)
@@ -46,46 +54,49 @@ func Compare(before, now []byte) *Comparison {
 	return c
 }
 
-// objects decodes those members of two objects in which they differ.
+// objects decodes the members in which two objects differ.
 func (r *reader) objects(old, new []byte, level int) (was, is map[string]any) {
 	now := r.members(new, nil)
 	return r.differing(r.members(old, now), now, level)
 }
 
-// differing is objects for objects that were taken apart.
+// differing is objects for objects that were split into members.
 func (r *reader) differing(before, now []member, level int) (was, is map[string]any) {
 	was, is = map[string]any{}, map[string]any{}
+	// Members with equal bytes are skipped. They are the bulk of most updates.
 	find := finder(now)
-	met := make([]bool, len(now))
+	matched := make([]bool, len(now))
 	for _, m := range before {
 		i := find(m.key)
 		if i < 0 {
 			was[string(m.key)] = decode(m.value)
 			continue
 		}
-		met[i] = true
+		matched[i] = true
 		if n := now[i]; !bytes.Equal(m.value, n.value) {
 			r.values(string(m.key), m.value, n.value, level, was, is)
 		}
 	}
 	for i, m := range now {
-		if !met[i] {
+		if !matched[i] {
 			is[string(m.key)] = decode(m.value)
 		}
 	}
 	return was, is
 }
 
-// values decodes what differs of a member that both objects have.
+// values decodes the difference of a member that both objects have.
 func (r *reader) values(key string, old, new []byte, level int, was, is map[string]any) {
 	switch {
 	case level < maxLevels && old[0] == '{' && new[0] == '{':
 		o, n := r.objects(old, new, level+1)
-		if len(o)+len(n) > 0 { // else only their order or white space differs
+		if len(o)+len(n) > 0 { // otherwise only their order or white space differs
 			was[key], is[key] = o, n
 		}
 		return
 	case level < maxLevels && old[0] == '[' && new[0] == '[':
+		// Usually one item of a list changes, such as one condition of a
+		// status.
 		items := elements(new, nil)
 		if o, n, ok := r.items(elements(old, items), items, level+1); ok {
 			was[key], is[key] = o, n
@@ -95,8 +106,9 @@ func (r *reader) values(key string, old, new []byte, level int, was, is map[stri
 	was[key], is[key] = decode(old), decode(new)
 }
 
-// items decodes of two lists' items what differs and what identifies them, if they meet one by one: each list has as many, they
-// are objects, and those at the same place are identified by the same.
+// items decodes the difference of two lists whose items can be matched by
+// position. The lists have the same length, all items are objects, and items at
+// the same position have the same key. Otherwise ok is false.
 func (r *reader) items(old, new [][]byte, level int) (was, is []any, ok bool) {
 	if len(old) != len(new) {
 		return nil, nil, false
@@ -117,7 +129,8 @@ func (r *reader) items(old, new [][]byte, level int) (was, is []any, ok bool) {
 	return was, is, diff.Keyed(was, nil) // both have the same keys
 }
 
-// identify adds the members by which an item is known among others, and tells whether both have the same.
+// identify adds the key fields of an item to both sides. It reports whether
+// both sides have the same ones.
 func identify(before, now []member, was, is map[string]any) bool {
 	for _, m := range before {
 		if !diff.IsKey(string(m.key)) {
@@ -136,29 +149,30 @@ func identify(before, now []member, was, is map[string]any) bool {
 	})
 }
 
-// member is a member of an object: parts of the document.
+// member is a member of an object. Both parts are slices of the document.
 type member struct{ key, value []byte }
 
-// reader takes objects apart. What it returns of one stays as it is when it reads the next.
+// reader splits objects into members. Members stay valid until close.
 type reader struct {
-	arena []member // that all members are taken from
+	arena []member // all members of all objects
 }
 
 // readers caches readers between comparisons.
-var readers sync.Pool //nolint:gochecknoglobals // a pool has to be
+var readers sync.Pool //nolint:gochecknoglobals // a pool is shared
 
-// close returns the reader to the pool. Members that it returned are invalid
-// afterwards.
+// close returns the reader to the pool. Members that it returned become
+// invalid.
 func (r *reader) close() {
-	if cap(r.arena) <= 1<<12 {
-		clear(r.arena)
+	if cap(r.arena) <= 1<<12 { // do not retain the arena of a huge object
+		clear(r.arena) // or the pool retains the documents
 		r.arena = r.arena[:0]
 		readers.Put(r)
 	}
 }
 
-// members returns an object's members; none where it is no object. An object that is much like another one, whose members are
-// given, is taken apart faster.
+// members returns the members of an object, or none if the value is not an
+// object. like are the members of a similar object; equal members are skipped
+// faster.
 func (r *reader) members(object []byte, like []member) []member {
 	scan := rawjson.ScanValid(object)
 	if scan.Kind() != rawjson.Object {
@@ -178,7 +192,8 @@ func (r *reader) members(object []byte, like []member) []member {
 	return r.arena[start:len(r.arena):len(r.arena)]
 }
 
-// elements returns the items of a list, which is valid; faster where it is much like another one, whose items are given.
+// elements returns the items of a valid list. like are the items of a similar
+// list; equal items are skipped faster.
 func elements(list []byte, like [][]byte) [][]byte {
 	scan := rawjson.ScanValid(list)
 	all := make([][]byte, 0, max(len(like), 4))
@@ -192,8 +207,9 @@ func elements(list []byte, like [][]byte) [][]byte {
 	return all
 }
 
-// finder returns a function that finds a member's index by its key, -1 where there is none. Asked in about the members' own
-// order, as two versions of an object have it, it rarely has to look further than at the next one.
+// finder returns a function that returns the index of a member by its key, or
+// -1. It is fast if keys are looked up in about the order of the members, as
+// they are for two versions of an object.
 func finder(list []member) func(key []byte) int {
 	next := 0
 	var index map[string]int
@@ -217,16 +233,18 @@ func finder(list []member) func(key []byte) int {
 	}
 }
 
-// decode decodes a valid value, as encoding/json does with UseNumber, in a third of the time.
+// decode decodes a valid value like encoding/json with UseNumber, in a third of
+// the time.
 func decode(raw []byte) any {
 	scan := rawjson.ScanValid(raw)
 	value := decodeNext(&scan)
 	if scan.End() != nil {
-		return nil // not reached: it was found valid when it was split off
+		return nil // not reached: the value is valid
 	}
 	return value
 }
 
+// decodeNext decodes the value that comes next.
 func decodeNext(scan *rawjson.Scanner) any {
 	switch scan.Kind() {
 	case rawjson.Object:

@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
-// whole decodes all of an object.
+// whole decodes an object completely.
 func whole(t *testing.T, object []byte) map[string]any {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(object))
@@ -26,7 +26,8 @@ func whole(t *testing.T, object []byte) map[string]any {
 	return into
 }
 
-// document makes up a value: objects of few names, so that versions share some, lists, and everything that has no insides.
+// document returns a random value. Objects have few different keys, so that two
+// versions share some.
 func document(r *rand.Rand, depth int) any {
 	switch n := r.IntN(10); {
 	case depth == 0 || n < 4:
@@ -46,7 +47,8 @@ func document(r *rand.Rand, depth int) any {
 	}
 }
 
-// mutate returns the value with some of what is in it changed, sometimes to the same.
+// mutate returns the value with some of its content changed, sometimes to the
+// same.
 func mutate(r *rand.Rand, value any) any {
 	object, ok := value.(map[string]any)
 	if !ok || r.IntN(8) == 0 {
@@ -68,11 +70,12 @@ func mutate(r *rand.Rand, value any) any {
 	return changed
 }
 
-// spell writes a value with its members in any order and with white space here and there, as nobody has to but may.
+// spell encodes a value with its members in random order and with random white
+// space.
 func spell(r *rand.Rand, value any) string {
 	object, ok := value.(map[string]any)
 	if !ok {
-		text, _ := json.Marshal(value) // of what document makes up it always can
+		text, _ := json.Marshal(value) // can't fail for a value of document
 		return string(text)
 	}
 	var parts []string
@@ -82,8 +85,9 @@ func spell(r *rand.Rand, value any) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// What is left out because its bytes are the same has no difference, and nothing else is left out.
-func TestComparingOnlyWhatDiffersFindsTheSameChanges(t *testing.T) {
+// Only equal bytes are left out of a comparison, so its changes are those of
+// the whole objects.
+func TestCompare_FindsSameChangesAsDiff(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	found, decoded := 0, 0
@@ -97,17 +101,17 @@ func TestComparingOnlyWhatDiffersFindsTheSameChanges(t *testing.T) {
 		want := diff.Objects(whole(t, old), whole(t, now))
 		c := summary.Compare(old, now)
 		if d := cmp.Diff(want, diff.Objects(c.Old, c.New)); d != "" {
-			t.Fatalf("seed %d\nold %s\nnew %s\n%s", seed, old, now, d)
+			t.Fatalf("seed %d\nold %s\nnew %s\nchanges (-want +got):\n%s", seed, old, now, d)
 		}
 		found += len(want)
 		decoded += len(c.Old)
 	}
 	if found < 5000 || decoded > 3*5000-1000 {
-		t.Errorf("%d changes, %d members decoded: the test compares too little", found, decoded)
+		t.Errorf("got %d changes and %d decoded members, want at least %d and at most %d", found, decoded, 5000, 3*5000-1000)
 	}
 }
 
-func TestOnlyWhatDiffersIsDecoded(t *testing.T) {
+func TestCompare_DecodesOnlyDifferences(t *testing.T) {
 	old := `{"kind":"A","metadata":{"labels":{"a":"1","b":"2"},"name":"x"},"spec":{"l":[{"name":"a"},{"name":"b"}],"same":[1]},"gone":1}`
 	now := `{"kind":"A","new":null,"metadata":{"labels":{"a":"1","b":"3"},"name":"x"},"spec":{"same":[1],"l":[{"name":"a"},{"name":"c"}]}}`
 	c := summary.Compare([]byte(old), []byte(now))
@@ -117,19 +121,19 @@ func TestOnlyWhatDiffersIsDecoded(t *testing.T) {
 	if d := cmp.Diff(map[string]any{
 		"metadata": map[string]any{"labels": map[string]any{"b": "2"}}, "spec": map[string]any{"l": list("b")}, "gone": json.Number("1"),
 	}, c.Old); d != "" {
-		t.Error(d)
+		t.Errorf("Old (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(map[string]any{
 		"metadata": map[string]any{"labels": map[string]any{"b": "3"}}, "spec": map[string]any{"l": list("c")}, "new": nil,
 	}, c.New); d != "" {
-		t.Error(d)
+		t.Errorf("New (-want +got):\n%s", d)
 	}
 }
 
-func TestWhatIsNoObjectHasNoMembers(t *testing.T) {
+func TestCompare_ValuesOtherThanObjects(t *testing.T) {
 	for _, text := range []string{"", "null", "[]", "7", `{"a":`, `{"a":1}x`} {
 		if c := summary.Compare([]byte(text), []byte(text+" ")); len(c.Old)+len(c.New) > 0 {
-			t.Errorf("%q: %v, %v", text, c.Old, c.New)
+			t.Errorf("%q: got %v and %v, want no members", text, c.Old, c.New)
 		}
 	}
 }

@@ -1,9 +1,15 @@
-// Package summary puts a recorded version into words: what changed against the version before it, and what is wrong with
-// the object by its own status.
+// Package summary describes a recorded version in a few words: what changed
+// since the previous version, and what is wrong with the object by its own
+// status.
 //
-// It owns the comparison of two versions' JSON that is cheap enough to be made for every version that is recorded: what is
-// the same to the byte is never decoded. Its invariant is that the words depend on nothing but the record and the version
-// before, so that it makes no difference whether they are found when recording or when somebody asks.
+// It owns the [Comparison] of two versions. Bytes that are the same in both are
+// never decoded, so that every recorded version can be compared.
+// The attribution of changes to field managers uses it too ([Comparison.Wrote],
+// [Comparison.Owned]).
 //
-// It does no I/O, and refuses to guess: without the version before it says so.
+// Invariant: a summary depends only on the record and the previous version. So
+// it is the same whether it is computed when recording or by a query.
+//
+// It does no I/O, and it does not guess: if the previous version is missing,
+// the summary says so.
 package summary

@@ -1,11 +1,22 @@
-// Package watcher finds out what an API server serves, and lists and watches it from a checkpoint: one Watcher per
-// resource, and a Set that keeps one running for each resource that is configured or that a CRD defines.
+// Package watcher discovers what an API server serves, and lists and watches
+// it.
 //
-// Its invariant: the resourceVersion that a watch resumes from moves on only after the [Sink] took what lay before it.
-// Every frame that the server sends reaches the sink once, in the server's order, or the watcher ends with the sink's
-// error; a full list that breaks off is reported as broken off and never as a short list.
+// A [Watcher] watches one resource. It resumes from the checkpoint of its
+// [Sink], and lists only if the API server can't resume from there. A [Set]
+// keeps one watcher running for each resource that is configured, defined by a
+// CRD, or discovered.
 //
-// It refuses to decode objects, to keep them, or to compare them: a frame is passed on as bytes, and what a list means
-// for objects that are missing from it is the sink's business. It refuses to drop frames: a sink that blocks stops the
-// reading of the watch. A resource that is not served or may not be read is waited for; it is never an empty list.
+// Invariants:
+//
+//   - The resourceVersion that a watch resumes from advances only after the
+//     sink has accepted every event up to it.
+//   - Each watch event reaches the sink once, in the API server's order, or the
+//     watcher ends with the sink's error.
+//   - A list that is interrupted is reported as aborted, never as complete. A
+//     resource that is not served or not permitted is retried. It is never an
+//     empty list.
+//
+// The package does not decode, keep or compare objects. It passes their bytes
+// on, and the sink decides what a missing object in a list means. It does not
+// drop events: a sink that blocks stops the reading of the watch.
 package watcher

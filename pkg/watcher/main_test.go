@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// lab is a real cluster and its administrator.
+// lab is a real cluster with an administrator's clients.
 type lab struct {
 	cluster *clustertest.Cluster
 	kube    *kubernetes.Clientset
@@ -44,27 +44,27 @@ func newLab(t *testing.T) *lab {
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	// The first two take the API server away from everybody, so they are not parallel.
-	t.Run("API server goes and comes", l.testAPIServerGoesAndComes)
+	// The first two stop the API server, so they do not run in parallel.
+	t.Run("API server restarts", l.testAPIServerRestarts)
 	t.Run("checkpoint is too old", l.testCheckpointIsTooOld)
 	for name, test := range map[string]func(*testing.T){
-		"resumes without a list":                    l.testResumesWithoutAList,
-		"under load":                                l.testUnderLoad,
-		"pages agree with the watch":                l.testPagesAgreeWithTheWatch,
-		"configured resources":                      l.testConfiguredResources,
-		"sink that cannot be opened ends the set":   l.testSinkThatCannotBeOpenedEndsTheSet,
-		"resource that cannot be recorded":          l.testResourceThatCannotBeRecorded,
-		"permissions come and go":                   l.testPermissionsComeAndGo,
-		"permission is lost":                        l.testPermissionIsLost,
-		"definitions come change and go":            l.testDefinitionsComeChangeAndGo,
-		"deletions arrive after their definition's": l.testDeletionsArriveAfterTheirDefinitions,
-		"definition is deleted and comes back":      l.testDefinitionIsDeletedAndComesBack,
-		"configured resource appears later":         l.testConfiguredResourceAppearsLater,
-		"configuration changes":                     l.testConfigurationChanges,
-		"configuration changes without discovery":   l.testConfigurationChangesWithoutDiscovery,
-		"definitions are discovered or not":         l.testDefinitionsAreDiscoveredOrNot,
-		"definitions may not be watched":            l.testDefinitionsMayNotBeWatched,
-		"scope comes from discovery":                l.testScopeComesFromDiscovery,
+		"resumes without a list":                      l.testResumesWithoutAList,
+		"under load":                                  l.testUnderLoad,
+		"pages equal the watch":                       l.testPagesEqualTheWatch,
+		"configured resources":                        l.testConfiguredResources,
+		"sink that can't be opened":                   l.testSinkThatCannotBeOpened,
+		"resource that can't be recorded":             l.testResourceThatCannotBeRecorded,
+		"permission is granted later":                 l.testPermissionIsGrantedLater,
+		"permission is revoked":                       l.testPermissionIsRevoked,
+		"CRDs change":                                 l.testCRDsChange,
+		"deletions after their CRD's":                 l.testDeletionsAfterTheirCRD,
+		"CRD is created again":                        l.testCRDIsCreatedAgain,
+		"configured resource is served later":         l.testConfiguredResourceIsServedLater,
+		"configuration changes":                       l.testConfigurationChanges,
+		"configuration changes while discovery fails": l.testConfigurationChangesWhileDiscoveryFails,
+		"CRDs are discovered or not":                  l.testCRDsAreDiscoveredOrNot,
+		"CRDs are forbidden":                          l.testCRDsAreForbidden,
+		"scope comes from discovery":                  l.testScopeComesFromDiscovery,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -73,7 +73,7 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// namespace makes a namespace with a unique name.
+// namespace creates a namespace with a unique name.
 func (l *lab) namespace(t *testing.T) string {
 	t.Helper()
 	ns, err := l.kube.CoreV1().Namespaces().Create(t.Context(),
@@ -84,21 +84,28 @@ func (l *lab) namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// wire is a watcher's connection to the cluster, which tests look at and cut.
-type wire struct {
-	// answer, where it is set, answers a request in the server's stead; with nil it is passed on.
+// clientConn is the connection of a watcher to the cluster. Tests read its
+// requests, and close its network connections.
+type clientConn struct {
+	// answer answers requests in place of the server, unless it is nil. If it
+	// returns nil, the request is sent to the server.
 	answer func(*http.Request) *http.Response
-	// held, where it is set, is the resource whose answers are not read on while the gate is locked.
+	// held is the resource whose answers are delayed while the gate is locked,
+	// or "".
 	held string
 	gate sync.RWMutex
+	// spied is the resource whose answers are recorded, or "".
+	spied string
 
 	mu    sync.Mutex
+	seen  []byte // the recorded answers
 	conns []net.Conn
 	asked []string
 }
 
-// config returns a configuration whose connections are the wire's, and which is closed with the test.
-func (l *lab) config(t *testing.T, w *wire) *rest.Config {
+// config returns the configuration of a client that uses w. Its connections are
+// closed when the test ends.
+func (l *lab) config(t *testing.T, w *clientConn) *rest.Config {
 	t.Helper()
 	cfg := l.cluster.Config()
 	dialer := &net.Dialer{}
@@ -111,13 +118,13 @@ func (l *lab) config(t *testing.T, w *wire) *rest.Config {
 		}
 		return c, err
 	}
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &tap{wire: w, next: next} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &tap{clientConn: w, next: next} })
 	t.Cleanup(w.cut)
 	return cfg
 }
 
-// cut closes all connections.
-func (w *wire) cut() {
+// cut closes all network connections.
+func (w *clientConn) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.conns {
@@ -126,8 +133,9 @@ func (w *wire) cut() {
 	w.conns = nil
 }
 
-// requests returns what was asked about a resource, or of discovery with "".
-func (w *wire) requests(plural string) (all []string) {
+// requests returns the requests for a resource, by requestName. The plural ""
+// means requests of discovery.
+func (w *clientConn) requests(plural string) (all []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, a := range w.asked {
@@ -138,12 +146,13 @@ func (w *wire) requests(plural string) (all []string) {
 	return slices.Clone(all)
 }
 
+// tap is a transport that records requests.
 type tap struct {
-	wire *wire
-	next http.RoundTripper
+	clientConn *clientConn
+	next       http.RoundTripper
 }
 
-// WrappedRoundTripper lets idle connections be closed.
+// WrappedRoundTripper is used to close idle connections.
 func (p *tap) WrappedRoundTripper() http.RoundTripper { return p.next }
 
 func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -152,22 +161,51 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(path) < 4 {
 		about = ""
 	}
-	p.wire.mu.Lock()
-	p.wire.asked = append(p.wire.asked, about+" "+brief(r.URL.Query()))
-	p.wire.mu.Unlock()
-	if p.wire.answer != nil {
-		if resp := p.wire.answer(r); resp != nil {
+	p.clientConn.mu.Lock()
+	p.clientConn.asked = append(p.clientConn.asked, about+" "+requestName(r.URL.Query()))
+	p.clientConn.mu.Unlock()
+	if p.clientConn.answer != nil {
+		if resp := p.clientConn.answer(r); resp != nil {
 			return resp, nil
 		}
 	}
 	resp, err := p.next.RoundTrip(r)
-	if err == nil && about != "" && about == p.wire.held {
-		resp.Body = heldBody{resp.Body, &p.wire.gate}
+	if err == nil && about != "" && about == p.clientConn.held {
+		resp.Body = heldBody{resp.Body, &p.clientConn.gate}
+	}
+	if err == nil && about != "" && about == p.clientConn.spied {
+		resp.Body = spiedBody{resp.Body, p.clientConn}
 	}
 	return resp, err
 }
 
-// heldBody is a body that passes on what arrived when its gate is open.
+// hasRead reports whether a recorded answer has a line with all of these parts.
+func (w *clientConn) hasRead(parts ...string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for line := range strings.Lines(string(w.seen)) {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// spiedBody is a body that records what is read of it.
+type spiedBody struct {
+	io.ReadCloser
+	conn *clientConn
+}
+
+func (b spiedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.conn.mu.Lock()
+	defer b.conn.mu.Unlock()
+	b.conn.seen = append(b.conn.seen, p[:n]...)
+	return n, err
+}
+
+// heldBody is a body whose reads wait until the gate is open.
 type heldBody struct {
 	io.ReadCloser
 	gate *sync.RWMutex

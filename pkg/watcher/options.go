@@ -5,28 +5,32 @@ import (
 	"time"
 )
 
-// maxLine bounds a watch event and a list item, in bytes. API servers reject
-// objects of a tenth of that size.
-const maxLine = 64 << 20
+// maxEventSize bounds a watch event and a list item, in bytes. API servers
+// reject objects of a tenth of that size.
+const maxEventSize = 64 << 20
 
-// Options are how a [Watcher] goes about its work. The zero Options are the usual ones.
+// Options are the settings of a [Watcher]. Zero fields have defaults.
 type Options struct {
-	Logger *slog.Logger // nil: silent
-	// OnChange is told each change of state. It is called by the watcher's goroutine and must not block.
+	Logger *slog.Logger // nil: no logs
+	// OnChange is called with each change of state, by the watcher's goroutine.
+	// It must not block.
 	OnChange func(Change)
-	// StallAfter is how long a watch may bring nothing, not even a bookmark, before it is cut and resumed. Servers send
-	// a bookmark about once a minute. 3 minutes by default.
+	// StallAfter is how long a watch may be silent, without even a bookmark,
+	// before it is canceled and resumed. API servers send a bookmark about once
+	// a minute. The default is 3 minutes.
 	StallAfter time.Duration
-	// AnswerWithin is how long the server may take to begin its answer to a watch. 30 seconds by default, and at most
-	// StallAfter.
+	// AnswerWithin is how long the API server may take to begin its answer to a
+	// watch. The default is 30 seconds. It is at most StallAfter.
 	AnswerWithin time.Duration
-	// CatchUpWithin is how long a server is waited for that does not know the resourceVersion to go on from yet, before it
-	// is taken for one that lost it. 15 seconds by default.
+	// CatchUpWithin is how long to wait for an API server that does not know
+	// the checkpoint's resourceVersion yet. After that, the server is assumed
+	// to have lost it. The default is 15 seconds.
 	CatchUpWithin time.Duration
-	// RetryAfter bounds the time between two attempts to reach a server or a resource that does not answer. 30 seconds
-	// by default.
+	// RetryAfter bounds the time between two attempts to reach an API server or
+	// a resource. The default is 30 seconds.
 	RetryAfter time.Duration
-	// PageSize is the number of objects in a page of a list, where a list is needed. 500 by default.
+	// PageSize is the number of objects in a page of a list. The default is
+	// 500.
 	PageSize int
 }
 

@@ -9,39 +9,49 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// SetOptions are what a [Set] watches at first, and how.
+// SetOptions are the settings of a [Set], and its first targets.
 type SetOptions struct {
 	Options
 	Targets
 
-	// Open returns the sink of a resource with the names that the server has for it. It is called again for a resource
-	// whose version or names have changed, after the watcher of the former sink has ended. An error ends the set,
-	// but for a [history.Invalid] one: the resource can't be recorded, and is waited for until it is planned anew.
-	Open func(context.Context, history.Resource) (Sink, error)
+	// Open returns the sink of a resource, and why the resource was not
+	// observed until now, if that is known. The resource has the names of the
+	// API server.
+	//
+	// Open is called again for a resource whose version or names have changed,
+	// after the watcher of the former sink has ended. An error ends the set.
+	// The exception is a [history.Invalid] error: the resource can't be
+	// recorded, and waits until its plan changes.
+	Open func(context.Context, history.Resource) (Sink, gap.Cause, error)
 }
 
-// Set keeps one [Watcher] running for each resource that is configured or, with discovery, defined by a CRD. Its methods
-// are safe for concurrent use.
+// Set keeps one [Watcher] running for each resource that its targets include.
+// Its methods are safe for concurrent use.
+//
+// Three goroutines run next to the watchers. discover finds resources,
+// supervise starts and stops watchers, and report logs changes of state.
 type Set struct {
 	server  *apiserver.Client
-	shared  *recovery
+	outages *outages
 	opts    SetOptions
 	log     *slog.Logger
-	board   *board
-	targets atomic.Pointer[Targets] // never written through
+	status  *statusTracker
+	targets atomic.Pointer[Targets] // replaced, never modified
 
-	forbidden  []string      // as last logged; discovery's own
-	configured chan choice   // from discovery to the supervisor
-	defined    chan plans    // from the CRDs' watch to the supervisor
-	again      chan struct{} // something changed that discovery may see
-	news       chan struct{} // something changed that the log may say
+	forbidden  []string       // as last logged; owned by discover
+	selected   chan selection // from discover to supervise
+	defined    chan plans     // from the watch of the CRDs to supervise
+	rediscover chan struct{}  // wakes discover
+	changes    chan struct{}  // wakes report
 }
 
-// NewSet returns a set that watches with the credentials of cfg. It does not connect.
+// NewSet returns a set that watches with the credentials of cfg. It does not
+// connect.
 func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 	server, err := apiserver.New(cfg)
 	if err != nil {
@@ -50,29 +60,33 @@ func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 	opts.Options = opts.withDefaults()
 	s := &Set{
 		server:     server,
-		shared:     newRecovery(),
+		outages:    newOutages(),
 		opts:       opts,
 		log:        opts.Logger,
-		board:      newBoard(),
-		configured: make(chan choice),
+		status:     newStatusTracker(),
+		selected:   make(chan selection),
 		defined:    make(chan plans),
-		again:      make(chan struct{}, 1),
-		news:       make(chan struct{}, 1),
+		rediscover: make(chan struct{}, 1),
+		changes:    make(chan struct{}, 1),
 	}
 	s.targets.Store(&opts.Targets)
 	return s, nil
 }
 
-// Configure replaces what is watched, soon after it returns. What was configured, or a CRD's, and is configured now, or still
-// a CRD's, is not disturbed, unless its version changes. What is not wanted any more ends, and resumes from its sink's
-// checkpoint when it is wanted again. The caller writes to t no more.
+// Configure replaces the targets. It returns before the watchers change. The
+// set owns t afterwards.
+//
+// Watchers of resources that stay included continue, unless the version of the
+// resource changes. The others end. They resume from the checkpoints of their
+// sinks when they are included again.
 func (s *Set) Configure(t Targets) {
 	s.targets.Store(&t)
-	s.lookAgain()
+	s.discoverSoon()
 }
 
-// Run watches until ctx is done, and then returns nil, or until a sink fails or can't be opened, and then returns that
-// error. When it returns, all watchers have ended. Run must be called once.
+// Run watches until ctx is done, a sink fails, or a sink can't be opened. It
+// returns nil or that error, after all watchers have ended. Run must be called
+// once.
 func (s *Set) Run(ctx context.Context) error {
 	defer s.server.Close()
 	group, ctx := errgroup.WithContext(ctx)
@@ -82,60 +96,76 @@ func (s *Set) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// States returns the state of every resource that is configured, defined by a CRD, discovered, or excluded, ordered by group and
-// plural.
-func (s *Set) States() []Status { return s.board.states() }
+// States returns the state of every resource that has a watcher, is configured,
+// or is ignored by name. They are ordered by group and plural.
+func (s *Set) States() []Status { return s.status.states() }
 
-// Troubles returns the states of discovery and of the watch of the CRDs, as far
-// as they are not in sync: what they would find is missing in [Set.States].
-func (s *Set) Troubles() []Status { return s.board.troubles() }
+// Troubles returns the states of discovery and of the watch of the CRDs, if
+// they are not in sync. Until they are, resources may be missing in
+// [Set.States].
+func (s *Set) Troubles() []Status { return s.status.troubles() }
 
-// Absence tells why changes of a resource that has no state are not seen: for programs, "" where none can be missed, and for
-// people. There is nothing to see where no API server serves the resource, or its definition is gone.
-func (s *Set) Absence(r schema.GroupResource) (history.GapReason, string) { return s.board.absence(r) }
+// Observations returns [Set.States] in the terms of gaps. It implements
+// [gap.Observer].
+func (s *Set) Observations() []gap.Observation {
+	states := s.status.states()
+	all := make([]gap.Observation, len(states))
+	for i, status := range states {
+		all[i] = status.observation()
+	}
+	return all
+}
 
-func (s *Set) watchDefinitions(ctx context.Context) error {
+// Absence returns why changes of a resource without a state are not observed.
+// It returns the zero Cause if there is nothing to observe: the API server does
+// not serve the resource, or its CRD is deleted. It implements [gap.Observer].
+func (s *Set) Absence(r schema.GroupResource) gap.Cause { return s.status.absence(r) }
+
+// watchCRDs watches the CRDs and sends what they define to supervise.
+func (s *Set) watchCRDs(ctx context.Context) error {
 	opts := s.opts.Options
 	opts.OnChange = func(c Change) {
-		s.board.noteDefinitions(c)
-		if c.Refused { // then discovery alone says what CRDs define
-			s.lookAgain()
+		s.status.setCRDs(c)
+		if c.Refused { // then only discovery finds what CRDs define
+			s.discoverSoon()
 		}
-		signal(s.news)
+		signal(s.changes)
 	}
-	sink := &definitions{known: map[string]plan{}, publish: func(ctx context.Context, p plans) {
-		s.lookAgain()
+	sink := &crdSink{known: map[string]plan{}, publish: func(ctx context.Context, p plans) {
+		s.discoverSoon()
 		send(ctx, s.defined, p)
 	}}
-	w := newWatcher(s.server, s.shared, definitionResource(), sink, opts)
+	w := newWatcher(s.server, s.outages, crdResource(), sink, opts)
 	w.named = true
 	return w.Run(ctx)
 }
 
-// changed is told the states of all the set's watchers.
-func (s *Set) changed(c Change) {
-	s.board.note(c)
+// stateChanged handles the changes of state of all watchers.
+func (s *Set) stateChanged(c Change) {
+	s.status.set(c)
 	s.opts.OnChange(c)
-	signal(s.news)
+	signal(s.changes)
 	if c.Refused {
-		s.lookAgain()
+		s.discoverSoon()
 	}
 }
 
-func (s *Set) lookAgain() { signal(s.again) }
+// discoverSoon makes discover run again soon.
+func (s *Set) discoverSoon() { signal(s.rediscover) }
 
-// signal lets the reader of a channel of one look at what has changed.
+// signal wakes the reader of a channel with one place. It does not block: if
+// the channel is full, the reader is about to wake.
 func signal(to chan<- struct{}) {
 	select {
 	case to <- struct{}{}:
-	default: // it will look anyway
+	default:
 	}
 }
 
-// send tells whether p was taken before ctx was done.
-func send[T any](ctx context.Context, to chan<- T, p T) bool {
+// send reports whether it sent v before ctx was done.
+func send[T any](ctx context.Context, to chan<- T, v T) bool {
 	select {
-	case to <- p:
+	case to <- v:
 		return true
 	case <-ctx.Done():
 		return false

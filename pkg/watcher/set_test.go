@@ -20,24 +20,28 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// world is a running set with its sinks, one per resource, which outlive the watchers that feed them.
-type world struct {
+// testSet is a running set with a sink for each resource. A sink outlives the
+// watchers that use it.
+type testSet struct {
 	*watcher.Set
 
+	missed gap.Cause // that Open returns
+
 	mu     sync.Mutex
-	opened []string
-	sinks  map[string]*tape
+	opened []string // "VERSION RESOURCE" of each call of Open
+	sinks  map[string]*fakeSink
 	log    bytes.Buffer
 }
 
-// record runs a set until the test ends.
-func record(t *testing.T, cfg *rest.Config, targets watcher.Targets) *world {
+// runSet runs a set until the test ends.
+func runSet(t *testing.T, cfg *rest.Config, targets watcher.Targets) *testSet {
 	t.Helper()
-	w := &world{sinks: map[string]*tape{}}
+	w := &testSet{sinks: map[string]*fakeSink{}}
 	opts := watcher.SetOptions{Targets: targets, Open: w.open}
 	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
 	opts.RetryAfter = time.Second
@@ -52,35 +56,36 @@ func record(t *testing.T, cfg *rest.Config, targets watcher.Targets) *world {
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("Run returned %v", err)
+			t.Errorf("Run: got %v, want nil", err)
 		}
 	})
 	return w
 }
 
-func (w *world) open(_ context.Context, r history.Resource) (watcher.Sink, error) {
+func (w *testSet) open(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.opened = append(w.opened, r.Version+" "+r.GroupResource().String())
-	return w.sink(r.GroupResource().String()), nil
+	return w.sink(r.GroupResource().String()), w.missed, nil
 }
 
-func (w *world) sink(gr string) *tape {
+// sink returns the sink of a resource. The caller holds mu.
+func (w *testSet) sink(gr string) *fakeSink {
 	if w.sinks[gr] == nil {
-		w.sinks[gr] = &tape{}
+		w.sinks[gr] = &fakeSink{}
 	}
 	return w.sinks[gr]
 }
 
-// told returns what was told about an object of a resource.
-func (w *world) told(gr, object string) []string {
+// calls returns the calls about an object of a resource.
+func (w *testSet) calls(gr, object string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return about(w.sink(gr).told(), object)
+	return about(w.sink(gr).calls(), object)
 }
 
-// opens returns the versions in which a resource's sink was opened.
-func (w *world) opens(gr string) (versions []string) {
+// opens returns the versions for which the sink of a resource was opened.
+func (w *testSet) opens(gr string) (versions []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, o := range w.opened {
@@ -91,7 +96,7 @@ func (w *world) opens(gr string) (versions []string) {
 	return versions
 }
 
-func (w *world) state(gr string) (watcher.Status, bool) {
+func (w *testSet) state(gr string) (watcher.Status, bool) {
 	for _, s := range w.States() {
 		if s.Resource.GroupResource().String() == gr {
 			return s, true
@@ -100,7 +105,8 @@ func (w *world) state(gr string) (watcher.Status, bool) {
 	return watcher.Status{}, false
 }
 
-func (w *world) reaches(t *testing.T, gr string, state watcher.State) {
+// reaches waits until a resource is in a state.
+func (w *testSet) reaches(t *testing.T, gr string, state watcher.State) {
 	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -113,14 +119,15 @@ func (w *world) reaches(t *testing.T, gr string, state watcher.State) {
 	})
 }
 
-// Write takes the log.
-func (w *world) Write(p []byte) (int, error) {
+// Write implements [io.Writer] for the log of the set.
+func (w *testSet) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(p)
 }
 
-func (w *world) logged(what ...string) (n int) {
+// logged returns the number of log lines with all of these parts.
+func (w *testSet) logged(what ...string) (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for line := range strings.Lines(w.log.String()) {
@@ -133,16 +140,16 @@ func (w *world) logged(what ...string) (n int) {
 
 func (l *lab) testConfiguredResources(t *testing.T) {
 	t.Helper()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{Resources: []history.Resource{
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"},
 		{Group: "apps", Version: "v1beta1", Plural: "deployments"},
 		{Group: "rbac.authorization.k8s.io", Version: "v1", Kind: "ClusterRole"},
 		{Version: "v1", Plural: "events"},
 		{Group: "events.k8s.io", Version: "v1", Plural: "events"},
-		{Version: "v1", Plural: "bindings"}, // can be created only
+		{Version: "v1", Plural: "bindings"}, // can only be created
 		{Group: "none.example.com", Version: "v1", Plural: "widgets", Kind: "Widget"},
 	}})
-	eventually(t, "all that is served is watched", func() bool {
+	eventually(t, "all served resources are watched", func() bool {
 		states := w.States()
 		return len(states) == 6 && !slices.ContainsFunc(states, func(s watcher.Status) bool {
 			return s.State != watcher.Watching && !s.Refused
@@ -152,7 +159,7 @@ func (l *lab) testConfiguredResources(t *testing.T) {
 	for _, s := range w.States() {
 		r := s.Resource
 		if !s.Configured {
-			t.Errorf("%s is not configured", r.Plural)
+			t.Errorf("%s: got configured false, want true", r.Plural)
 		}
 		got = append(got, fmt.Sprintf("%s %s %s %v %v %v", r.APIVersion(), r.Plural, r.Kind, r.ShortNames, r.Namespaced, s.State))
 	}
@@ -167,67 +174,67 @@ func (l *lab) testConfiguredResources(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("states\n got %q\nwant %q", got, want)
 	}
-	for _, said := range [][]string{
+	for _, want := range [][]string{
 		{"level=WARN", "widgets.none.example.com", "not served"},
 		{"level=WARN", "bindings", "not served"},
 		{"level=INFO", "deployments.apps", "version=v1beta1", "served=v1"},
 		{"level=INFO", "events.events.k8s.io", "not watched twice"},
 	} {
-		eventually(t, "a log of "+strings.Join(said, " "), func() bool { return w.logged(said...) > 0 })
-		if n := w.logged(said...); n != 1 {
-			t.Errorf("logged %q %d times, want once", said, n)
+		eventually(t, "a log of "+strings.Join(want, " "), func() bool { return w.logged(want...) > 0 })
+		if n := w.logged(want...); n != 1 {
+			t.Errorf("lines with %q: got %d, want 1", want, n)
 		}
 	}
 }
 
-func TestSet_SaysThatTheServerIsUnreachable(t *testing.T) {
+func TestSet_ReportsAnUnreachableServer(t *testing.T) {
 	t.Parallel()
-	w := record(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{
+	w := runSet(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{
 		Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}, DiscoverCRDs: true,
 	})
-	eventually(t, "a reason", func() bool {
+	eventually(t, "the detail of the outage", func() bool {
 		s, ok := w.state("configmaps")
-		return ok && s.State == watcher.Waiting && strings.Contains(s.Reason, "refused") && !s.Refused
+		return ok && s.State == watcher.Waiting && strings.Contains(s.Detail, "refused") && !s.Refused
 	})
 	eventually(t, "troubles of discovery and of the CRDs' watch", func() bool {
 		got := w.Troubles()
-		return len(got) == 2 && got[0].Cause == history.GapDisconnected && got[0].Reason == got[1].Reason &&
-			strings.Contains(got[0].Reason, "refused")
+		return len(got) == 2 && got[0].Reason == history.GapDisconnected && got[0].Detail == got[1].Detail &&
+			strings.Contains(got[0].Detail, "refused")
 	})
-	eventually(t, "one line about all", func() bool { return w.logged("level=WARN", "count=3", "configmaps,discovery", "refused") == 1 })
+	eventually(t, "one line for all resources", func() bool { return w.logged("level=WARN", "count=3", "configmaps,discovery", "refused") == 1 })
 }
 
-func (l *lab) testSinkThatCannotBeOpenedEndsTheSet(t *testing.T) {
+func (l *lab) testSinkThatCannotBeOpened(t *testing.T) {
 	t.Helper()
 	locked := errors.New("locked")
-	set, err := watcher.NewSet(l.config(t, &wire{}), watcher.SetOptions{
+	set, err := watcher.NewSet(l.config(t, &clientConn{}), watcher.SetOptions{
 		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
-		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
+		Open: func(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 			if r.Plural == "secrets" {
-				return nil, locked
+				return nil, gap.Cause{}, locked
 			}
-			return &tape{}, nil
+			return &fakeSink{}, gap.Cause{}, nil
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := set.Run(t.Context()); !errors.Is(err, locked) || !strings.Contains(err.Error(), "secrets") {
-		t.Errorf("Run returned %v, want what Open returned, and for what", err)
+		t.Errorf("Run: got %v, want the error of Open with the name of the resource", err)
 	}
 }
 
-// What can't be recorded, whatever is tried, keeps nothing else from being recorded.
+// A resource that can never be recorded does not affect the others.
 func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 	t.Helper()
-	sink := &tape{}
-	set, err := watcher.NewSet(l.config(t, &wire{}), watcher.SetOptions{
+	sink := &fakeSink{}
+	set, err := watcher.NewSet(l.config(t, &clientConn{}), watcher.SetOptions{
 		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
-		Open: func(_ context.Context, r history.Resource) (watcher.Sink, error) {
+		Open: func(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 			if r.Plural == "secrets" {
-				return nil, fmt.Errorf("register: %w", history.Errorf(history.Invalid, "no number is left"))
+				return nil, gap.Cause{}, fmt.Errorf("register: %w", history.Errorf(history.Invalid, "no number is left"))
 			}
-			return sink, nil
+			return sink, gap.Cause{}, nil
 		},
 	})
 	if err != nil {
@@ -244,80 +251,82 @@ func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 		}
 		return s
 	}
-	eventually(t, "configmaps are observed, and secrets are said not to be", func() bool {
+	eventually(t, "configmaps are watched, and secrets wait", func() bool {
 		s := state("secrets")
-		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting && s.Cause == history.GapStorage && s.Refused &&
-			strings.Contains(s.Reason, "no number is left")
+		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting && s.Reason == history.GapStorage && s.Refused &&
+			strings.Contains(s.Detail, "no number is left")
 	})
 	cancel()
 	if err := <-ended; err != nil {
-		t.Error(err)
+		t.Errorf("Run: got %v, want nil", err)
 	}
 }
 
-func (l *lab) testPermissionsComeAndGo(t *testing.T) {
+func (l *lab) testPermissionIsGrantedLater(t *testing.T) {
 	t.Helper()
-	connection := &wire{}
-	cfg, user := l.nobody(t, connection)
+	connection := &clientConn{}
+	cfg, user := l.unprivileged(t, connection)
 	l.allow(t, user, "configmaps")
-	w := record(t, cfg, watcher.Targets{Resources: []history.Resource{
+	w := runSet(t, cfg, watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"},
 	}, DiscoverCRDs: true})
 	w.reaches(t, "configmaps", watcher.Watching)
 	eventually(t, "a refusal", func() bool {
 		s, ok := w.state("secrets")
-		return ok && s.State == watcher.Waiting && s.Refused && strings.Contains(s.Reason, "list and watch on secrets")
+		return ok && s.State == watcher.Waiting && s.Refused && strings.Contains(s.Detail, "list and watch on secrets")
 	})
-	eventually(t, "a few attempts", func() bool { return len(connection.requests("secrets")) >= 4 })
+	eventually(t, "four attempts", func() bool { return len(connection.requests("secrets")) >= 4 })
 	eventually(t, "a log of the refusals", func() bool {
 		return w.logged("level=WARN", "resource=secrets") > 0 && w.logged("level=WARN", "resource=customresourcedefinitions") > 0
 	})
 	if n := w.logged("level=WARN", "resource=secrets"); n != 1 {
-		t.Errorf("the refusal was logged %d times, want once", n)
+		t.Errorf("lines about secrets: got %d, want 1", n)
 	}
 	if n := w.logged("level=WARN", "resource=customresourcedefinitions"); n != 1 {
-		t.Errorf("that CRDs are not permitted was logged %d times, want once", n)
+		t.Errorf("lines about CRDs: got %d, want 1", n)
 	}
 	l.allow(t, user, "configmaps", "secrets")
 	w.reaches(t, "secrets", watcher.Watching)
 	if got := w.opens("configmaps"); len(got) != 1 {
-		t.Errorf("configmaps were opened %d times, want once", len(got))
+		t.Errorf("sinks of configmaps: got %d opened, want 1", len(got))
 	}
 }
 
-// A permission that is lost while the resource was watched is waited for, from where the watch was.
-func (l *lab) testPermissionIsLost(t *testing.T) {
+// If a permission is revoked and granted again, the watch resumes without a
+// list.
+func (l *lab) testPermissionIsRevoked(t *testing.T) {
 	t.Helper()
-	connection := &wire{}
-	cfg, user := l.nobody(t, connection)
+	connection := &clientConn{}
+	cfg, user := l.unprivileged(t, connection)
 	l.allow(t, user, "configmaps")
 	h := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}
-	w := record(t, cfg, watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
+	w := runSet(t, cfg, watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}}})
 	w.reaches(t, "configmaps", watcher.Watching)
 	h.put("a")
 	h.put("b")
-	eventually(t, "b", func() bool { return len(w.told("configmaps", h.namespace+"/b")) == 1 })
+	eventually(t, "b", func() bool { return len(w.calls("configmaps", h.namespace+"/b")) == 1 })
 	l.allow(t, user)
 	refused := func() bool {
 		connection.cut()
 		s, _ := w.state("configmaps")
 		return s.Refused
 	}
-	eventually(t, "the loss", refused)
+	eventually(t, "a refusal", refused)
 	h.put("a")
 	h.remove("b")
 	l.allow(t, user, "configmaps")
 	w.reaches(t, "configmaps", watcher.Watching)
 	for _, name := range []string{"a", "b"} {
-		eventually(t, name, func() bool { return slices.Equal(w.told("configmaps", h.namespace+"/"+name), h.of(name)) })
+		eventually(t, name, func() bool { return slices.Equal(w.calls("configmaps", h.namespace+"/"+name), h.of(name)) })
 	}
-	if told := w.sinks["configmaps"].told(); slices.Index(told[1:], "begin") >= 0 {
-		t.Errorf("everything was observed anew: %q", told)
+	if calls := w.sinks["configmaps"].calls(); slices.Index(calls[1:], "begin") >= 0 {
+		t.Errorf("calls of the sink: got %q, want a single list", calls)
 	}
 }
 
-// nobody returns the configuration of a user who may do nothing but discover.
-func (l *lab) nobody(t *testing.T, w *wire) (cfg *rest.Config, user string) {
+// unprivileged returns the configuration of a user who is only permitted to
+// discover.
+func (l *lab) unprivileged(t *testing.T, w *clientConn) (cfg *rest.Config, user string) {
 	t.Helper()
 	user = "recorder-" + l.namespace(t)
 	cfg = l.config(t, w)
@@ -325,14 +334,15 @@ func (l *lab) nobody(t *testing.T, w *wire) (cfg *rest.Config, user string) {
 	return cfg, user
 }
 
-// allow permits the user to list and watch these resources of the core group, and nothing else.
+// allow permits a user to list and watch these resources of the core group. It
+// revokes all other permissions.
 func (l *lab) allow(t *testing.T, user string, plurals ...string) {
 	t.Helper()
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}}
 	if len(plurals) > 0 {
 		role.Rules = []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: plurals, Verbs: []string{"list", "watch"}}}
 	}
-	// The API server creates a role that is updated before it exists.
+	// An update creates the role if it does not exist.
 	if _, err := l.kube.RbacV1().ClusterRoles().Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +356,7 @@ func (l *lab) allow(t *testing.T, user string, plurals ...string) {
 	}
 }
 
-// crd is a definition of a test's own.
+// crd is a CRD of one test.
 type crd struct {
 	t             *testing.T
 	objects       *dynamic.DynamicClient
@@ -361,8 +371,8 @@ func (d crd) client() dynamic.ResourceInterface {
 
 func (d crd) name() string { return d.plural + "." + d.group }
 
-// serve creates the definition, or changes which versions it has: the first is stored, and those with a "-" in front
-// are not served.
+// serve creates the CRD, or changes its versions. The first version is stored.
+// Versions with the prefix "-" are not served.
 func (d crd) serve(versions ...string) {
 	d.t.Helper()
 	var list []any
@@ -393,18 +403,20 @@ func (d crd) serve(versions ...string) {
 	}
 }
 
+// remove deletes the CRD and waits until it is gone.
 func (d crd) remove() {
 	d.t.Helper()
 	if err := d.client().Delete(d.t.Context(), d.name(), metav1.DeleteOptions{}); err != nil {
 		d.t.Fatal(err)
 	}
-	eventually(d.t, "the CRD's end", func() bool {
+	eventually(d.t, "the end of the CRD", func() bool {
 		_, err := d.client().Get(d.t.Context(), d.name(), metav1.GetOptions{})
 		return err != nil
 	})
 }
 
-// create makes an object of the definition, as soon as it can be made.
+// create creates an object of the CRD. It retries until the API server serves
+// the version.
 func (d crd) create(version, namespace, name string) {
 	d.t.Helper()
 	object := &unstructured.Unstructured{Object: map[string]any{
@@ -417,94 +429,95 @@ func (d crd) create(version, namespace, name string) {
 	})
 }
 
-func (l *lab) testDefinitionsComeChangeAndGo(t *testing.T) {
+func (l *lab) testCRDsChange(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{DiscoverCRDs: true})
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{DiscoverCRDs: true})
 
-	gadgets.serve("v1alpha1", "v1beta1") // what is stored comes before what has priority
+	gadgets.serve("v1alpha1", "v1beta1") // the stored version is preferred to a newer one
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1beta1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 	if s, _ := w.state(gr); s.Configured || s.Resource.Kind != "Gadget" || !slices.Equal(s.Resource.ShortNames, []string{"gd"}) {
-		t.Errorf("state %+v", s)
+		t.Errorf("state: got %+v, want a Gadget with the short name gd, not configured", s)
 	}
 
 	gadgets.serve("v1", "v1beta1", "v1alpha1")
 	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v1alpha1", "v1"}) })
 	gadgets.create("v1beta1", ns, "b")
-	eventually(t, "b", func() bool { return len(w.told(gr, ns+"/b")) == 1 })
+	eventually(t, "b", func() bool { return len(w.calls(gr, ns+"/b")) == 1 })
 
 	gadgets.serve("-v1", "v1beta1", "v1alpha1")
 	eventually(t, "v1beta1", func() bool { return slices.Equal(w.opens(gr), []string{"v1alpha1", "v1", "v1beta1"}) })
 	gadgets.create("v1beta1", ns, "c")
-	eventually(t, "c", func() bool { return len(w.told(gr, ns+"/c")) == 1 })
+	eventually(t, "c", func() bool { return len(w.calls(gr, ns+"/c")) == 1 })
 
 	gadgets.remove()
 	for _, name := range []string{"a", "b", "c"} {
 		eventually(t, "the deletion of "+name, func() bool {
-			told := w.told(gr, ns+"/"+name)
-			return told[len(told)-1] == "DELETED@?"
+			calls := w.calls(gr, ns+"/"+name)
+			return calls[len(calls)-1] == "DELETED@?"
 		})
 	}
-	eventually(t, "its end", func() bool { _, ok := w.state(gr); return !ok })
+	eventually(t, "the end of its state", func() bool { _, ok := w.state(gr); return !ok })
 
 	gadgets.serve("v1")
 	gadgets.create("v1", ns, "d")
-	eventually(t, "d", func() bool { return len(w.told(gr, ns+"/d")) == 1 })
-	if told := w.told(gr, ns+"/c"); len(told) < 2 || told[len(told)-1] != "DELETED@?" {
-		t.Errorf("c after its definition came back: %q", told)
+	eventually(t, "d", func() bool { return len(w.calls(gr, ns+"/d")) == 1 })
+	if calls := w.calls(gr, ns+"/c"); len(calls) < 2 || calls[len(calls)-1] != "DELETED@?" {
+		t.Errorf("calls about c after the CRD was created again: got %q, want a deletion at the end", calls)
 	}
 }
 
-// The objects' watch may be slower than the CRDs'.
-func (l *lab) testDeletionsArriveAfterTheirDefinitions(t *testing.T) {
+// The watch of the objects may be slower than the watch of the CRDs.
+func (l *lab) testDeletionsAfterTheirCRD(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	connection := &wire{held: "gadgets"}
-	w := record(t, l.config(t, connection), watcher.Targets{DiscoverCRDs: true})
+	connection := &clientConn{held: "gadgets", spied: "customresourcedefinitions"}
+	w := runSet(t, l.config(t, connection), watcher.Targets{DiscoverCRDs: true})
 	gadgets.serve("v1")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 	connection.gate.Lock()
 	gadgets.remove()
-	time.Sleep(time.Second) // the CRDs' watch is not held
+	eventually(t, "the deletion in the watch of the CRDs", func() bool { return connection.hasRead(`"type":"DELETED"`, gr) })
 	connection.gate.Unlock()
-	eventually(t, "its end", func() bool { _, ok := w.state(gr); return !ok })
-	if told := w.told(gr, ns+"/a"); !slices.Equal(told, []string{"ADDED@" + rvOf(told[0]), "DELETED@?"}) {
-		t.Errorf("a: %q, want its deletion too", told)
+	eventually(t, "the end of its state", func() bool { _, ok := w.state(gr); return !ok })
+	if calls := w.calls(gr, ns+"/a"); !slices.Equal(calls, []string{"ADDED@" + rvOf(calls[0]), "DELETED@?"}) {
+		t.Errorf("calls about a: got %q, want a creation and a deletion", calls)
 	}
 }
 
-// A definition that comes back at once is another one: the watch of the former's objects shows nothing of its.
-func (l *lab) testDefinitionIsDeletedAndComesBack(t *testing.T) {
+// A CRD that is created again at once is another one. The watch of the former
+// CRD's objects does not deliver the new objects.
+func (l *lab) testCRDIsCreatedAgain(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{DiscoverCRDs: true})
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{DiscoverCRDs: true})
 	gadgets.serve("v1")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.remove()
 	gadgets.serve("v1")
-	eventually(t, "another life", func() bool { return len(w.opens(gr)) == 2 })
+	eventually(t, "the second sink", func() bool { return len(w.opens(gr)) == 2 })
 	gadgets.create("v1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 }
 
-// A configured resource that appears later is found without the discovery of CRDs, and keeps being found in another
-// version when its own goes.
-func (l *lab) testConfiguredResourceAppearsLater(t *testing.T) {
+// A configured resource that is served later is found without watching the
+// CRDs. It is found in another version if its own is not served any more.
+func (l *lab) testConfiguredResourceIsServedLater(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)
 	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
 	gr := gadgets.name()
-	w := record(t, l.config(t, &wire{}), watcher.Targets{Resources: []history.Resource{
+	w := runSet(t, l.config(t, &clientConn{}), watcher.Targets{Resources: []history.Resource{
 		{Version: "v1", Plural: "configmaps"}, {Group: gadgets.group, Version: "v2", Plural: "gadgets"},
 	}})
 	w.reaches(t, "configmaps", watcher.Watching)
@@ -512,9 +525,9 @@ func (l *lab) testConfiguredResourceAppearsLater(t *testing.T) {
 	gadgets.serve("v1", "v2")
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1", ns, "a")
-	eventually(t, "a", func() bool { return len(w.told(gr, ns+"/a")) == 1 })
+	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 	gadgets.serve("v1", "-v2")
 	eventually(t, "v1", func() bool { return slices.Equal(w.opens(gr), []string{"v2", "v1"}) })
 	gadgets.create("v1", ns, "b")
-	eventually(t, "b", func() bool { return len(w.told(gr, ns+"/b")) == 1 })
+	eventually(t, "b", func() bool { return len(w.calls(gr, ns+"/b")) == 1 })
 }

@@ -4,40 +4,50 @@ import (
 	"context"
 	"time"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Sink takes what happens to one resource. All its methods are called one after the other. An error
-// from any of them ends the watcher, so a sink retries what can be retried by itself.
-type Sink interface { //nolint:interfacebloat // a watch has that many turns
-	// Checkpoint returns the resourceVersion to go on from, or "" when there is none and everything has to be listed.
-	// It is asked once, before anything else.
+// Sink receives the changes of one resource. The watcher calls one method at a
+// time. An error from any of them ends the watcher, so a sink retries by itself
+// what can be retried. The exception is Observe.
+type Sink interface { //nolint:interfacebloat // each method is a step of the list and watch protocol
+	// Checkpoint returns the resourceVersion to resume from, or "" if
+	// everything has to be listed. It is called once, before all other methods.
 	Checkpoint() string
-	// Ask says that the whole present state is asked for. What BeginSync announces is at least as new as the last Ask
-	// before it.
-	Ask()
-	// BeginSync says that the whole present state follows: one [history.Added] frame for every object that exists, in no
-	// particular order. What happens to them while the state is being streamed follows as the frame that it is.
-	BeginSync(ctx context.Context) error
-	// Observe takes one frame. It may block for as long as it has no room; the watch is not read meanwhile. A frame that it can
-	// make nothing of is a [history.Invalid] error, which ends no watcher: the frame is asked for again, and nothing behind it
-	// is observed until the server mends it.
-	Observe(ctx context.Context, f history.WatchEvent) error
-	// EndSync says that every object that existed at the resourceVersion rv was observed since BeginSync.
-	EndSync(ctx context.Context, rv string) error
-	// AbortSync says that the sync broke off: which objects were not observed means nothing. Another BeginSync follows,
-	// unless the watcher ends.
-	AbortSync()
-	// Bookmark says that every change up to the resourceVersion rv was observed.
+	// ListRequested reports that the present state was requested. The list that
+	// BeginList announces is at least as new as the last call before it.
+	ListRequested()
+	// BeginList reports that the whole present state follows: an
+	// [history.Added] event for each object, in no particular order. Changes
+	// that happen during the list follow as events of their own type. cause is
+	// why the watch could not be resumed. It is the zero Cause if that is not
+	// known.
+	BeginList(ctx context.Context, cause gap.Cause) error
+	// Observe accepts one event. It may block, and the watch is not read
+	// meanwhile. If the event can't be read, Observe returns a
+	// [history.Invalid] error, which does not end the watcher. The watcher
+	// requests the event again and delivers no later one before it.
+	Observe(ctx context.Context, e history.WatchEvent) error
+	// EndList reports that the list is complete: every object that existed at
+	// the resourceVersion rv was observed since BeginList.
+	EndList(ctx context.Context, rv string) error
+	// AbortList reports that the list was interrupted. Objects that were not
+	// observed may exist. Another BeginList follows, unless the watcher ends.
+	AbortList()
+	// Bookmark reports that every change up to the resourceVersion rv was
+	// observed.
 	Bookmark(ctx context.Context, rv string) error
-	// Pause says that the watch has ended, and that another one or a sync will
-	// follow. What happens until then is not told yet.
+	// Pause reports that the watch has ended. Another watch or a list follows,
+	// and delivers the changes that happen until then.
 	Pause()
-	// Resume says that a watch goes on from where the sink is. What it brings may have happened long ago, until Settle or Bookmark.
+	// Resume reports that a watch resumes from where the sink is. Until
+	// CaughtUp or Bookmark, its events may have happened long ago.
 	Resume()
-	// Alive says that every change that the server had sent by then was observed, after a watch has ended. It is not called
-	// in a sync.
+	// Alive reports, after a watch has ended, that every change that the API
+	// server had sent by then was observed. It is not called during a list.
 	Alive(ctx context.Context, at time.Time) error
-	// Settle says that the watch has brought what was in stock, and returns when all of it can be read by everybody.
-	Settle(ctx context.Context) error
+	// CaughtUp reports that the watch has delivered the changes from before it
+	// was opened. It returns when all of them can be read by everybody.
+	CaughtUp(ctx context.Context) error
 }

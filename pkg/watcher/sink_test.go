@@ -12,25 +12,29 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// tape is a sink that writes down what it is told: "begin", "ADDED shop/a@7", "end 9", "abort", "bookmark 12".
-type tape struct {
+// fakeSink is a sink that records its calls as texts: "begin", "ADDED
+// shop/a@7", "end 9", "abort", "bookmark 12".
+type fakeSink struct {
 	checkpoint string
-	// refuse, where it is set, is asked before each call is written down.
-	refuse func(ctx context.Context, call string) error
+	// fail is called before each call is recorded, unless it is nil. If it
+	// returns an error, the call returns that error and is not recorded.
+	fail func(ctx context.Context, call string) error
 
-	mu     sync.Mutex
-	calls  []string
-	frames []history.WatchEvent
-	rv     string
+	mu       sync.Mutex
+	recorded []string
+	events   []history.WatchEvent
+	rv       string
 
+	causes          []gap.Cause // of the lists
 	paused, resumed int
 	alive           []time.Time
 }
 
-func (s *tape) Checkpoint() string {
+func (s *fakeSink) Checkpoint() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.rv != "" {
@@ -39,48 +43,58 @@ func (s *tape) Checkpoint() string {
 	return s.checkpoint
 }
 
-func (s *tape) BeginSync(ctx context.Context) error          { return s.write(ctx, "begin", "") }
-func (s *tape) EndSync(ctx context.Context, rv string) error { return s.write(ctx, "end "+rv, rv) }
-func (s *tape) AbortSync()                                   { _ = s.write(context.Background(), "abort", "") }
+func (s *fakeSink) BeginList(ctx context.Context, cause gap.Cause) error {
+	if err := s.record(ctx, "begin", ""); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.causes = append(s.causes, cause)
+	return nil
+}
 
-// Ask is not written down: it comes with each sync.
-func (s *tape) Ask() {}
+func (s *fakeSink) EndList(ctx context.Context, rv string) error { return s.record(ctx, "end "+rv, rv) }
+func (s *fakeSink) AbortList()                                   { _ = s.record(context.Background(), "abort", "") }
 
-// Alive is kept, and not written down: it comes with each end of a watch.
-func (s *tape) Alive(_ context.Context, at time.Time) error {
+// ListRequested is not recorded, because it precedes each list.
+func (s *fakeSink) ListRequested() {}
+
+// Alive records only the time, because it follows each watch.
+func (s *fakeSink) Alive(_ context.Context, at time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alive = append(s.alive, at)
 	return nil
 }
 
-// Pause is counted, and not written down: it comes with the end of each watch.
-func (s *tape) Pause() {
+// Pause is only counted, because it follows each watch.
+func (s *fakeSink) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused++
 }
 
-// Resume is counted, and not written down: it comes with each watch.
-func (s *tape) Resume() {
+// Resume is only counted, because it precedes each watch.
+func (s *fakeSink) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resumed++
 }
 
-func (s *tape) Bookmark(ctx context.Context, rv string) error {
-	return s.write(ctx, "bookmark "+rv, rv)
+func (s *fakeSink) Bookmark(ctx context.Context, rv string) error {
+	return s.record(ctx, "bookmark "+rv, rv)
 }
 
-// Settle asks whether it is refused, and writes nothing down: when it is called depends on when the server pauses.
-func (s *tape) Settle(ctx context.Context) error {
-	if s.refuse != nil {
-		return s.refuse(ctx, "settle")
+// CaughtUp is not recorded, because its moment depends on the pauses of the
+// server.
+func (s *fakeSink) CaughtUp(ctx context.Context) error {
+	if s.fail != nil {
+		return s.fail(ctx, "caught up")
 	}
 	return nil
 }
 
-func (s *tape) Observe(ctx context.Context, f history.WatchEvent) error {
+func (s *fakeSink) Observe(ctx context.Context, f history.WatchEvent) error {
 	var o metav1.PartialObjectMetadata
 	if err := json.Unmarshal(f.Object, &o); err != nil {
 		return err
@@ -89,47 +103,48 @@ func (s *tape) Observe(ctx context.Context, f history.WatchEvent) error {
 	if o.Namespace != "" {
 		name = o.Namespace + "/" + name
 	}
-	if err := s.write(ctx, fmt.Sprintf("%s %s@%s", f.Type, name, o.ResourceVersion), ""); err != nil {
+	if err := s.record(ctx, fmt.Sprintf("%s %s@%s", f.Type, name, o.ResourceVersion), ""); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.Object = bytes.Clone(f.Object)
-	s.frames = append(s.frames, f)
+	s.events = append(s.events, f)
 	return nil
 }
 
-func (s *tape) write(ctx context.Context, call, rv string) error {
+func (s *fakeSink) record(ctx context.Context, call, rv string) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if s.refuse != nil {
-		if err := s.refuse(ctx, call); err != nil {
+	if s.fail != nil {
+		if err := s.fail(ctx, call); err != nil {
 			return err
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls = append(s.calls, call)
+	s.recorded = append(s.recorded, call)
 	if rv != "" {
 		s.rv = rv
 	}
 	return nil
 }
 
-// told returns what the sink was told so far.
-func (s *tape) told() []string {
+// calls returns the calls until now.
+func (s *fakeSink) calls() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.calls)
+	return slices.Clone(s.recorded)
 }
 
-// eventually waits until the condition holds; the test fails where it doesn't within a minute.
+// eventually waits until the condition holds. The test fails if it does not
+// within a minute.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }

@@ -5,19 +5,20 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// State is what a resource's watcher is at. The zero State is [Waiting].
+// State is the state of a resource's watcher. The zero State is [Waiting].
 type State uint8
 
 // The states.
 const (
-	Waiting  State = iota // for the server to be reached, to serve the resource, or to permit it
-	Syncing               // everything that exists is being observed
-	Watching              // changes are being observed
-	Stopped               // nothing is observed any more: the definition is gone, or the configuration does not want it
-	Ignored               // nothing is observed: the configuration excludes it
+	Waiting  State = iota // until the API server answers, serves the resource, or permits it
+	Syncing               // the resource is being listed
+	Watching              // changes are observed as they happen
+	Stopped               // the CRD is deleted, or the configuration does not include the resource any more
+	Ignored               // the configuration ignores the resource by name
 )
 
 // String returns the state as the REST API writes it.
@@ -42,56 +43,63 @@ func (s State) String() string {
 type Change struct {
 	Resource history.Resource
 	State    State
-	// Reason says, for people, why a resource is waited for or not observed.
-	Reason string
-	// Cause says the same for programs; "" where nothing is missed, or nothing was tried yet.
-	Cause history.GapReason
-	// Throttled says that the API server asks to come later, as it does for a
-	// CRD that it establishes.
+	// Cause is why the resource is not observed. It is zero if nothing is
+	// missed, or if nothing was tried yet. A Detail without a Reason says why a
+	// resource is stopped or ignored if nothing of it is missed.
+	gap.Cause
+	// Throttled means that the API server asks to retry later, as it does while
+	// it establishes a CRD.
 	Throttled bool
-	// Refused says that the API server answers, but does not serve the resource, or not to this user: waiting can last
-	// forever.
+	// Refused means that the API server answers, but does not serve the
+	// resource, or not to this user. Such a state may last forever.
 	Refused bool
 }
 
-// outdated returns why a resource is not observed until a sync begins.
+// Failed reports whether the watcher can't observe the resource for a known
+// cause.
+func (c Change) Failed() bool { return c.State == Waiting && !c.None() }
+
+// outdated returns the state between the API server's refusal to resume and the
+// list.
 func outdated(rv string, err error) Change {
-	return Change{
-		State: Waiting, Cause: history.GapExpired,
-		Reason: fmt.Sprintf("the API server could not go on from resourceVersion %s, and everything is observed anew: %v", rv, err),
-	}
+	return Change{State: Waiting, Cause: gap.Cause{
+		Reason: history.GapExpired,
+		Detail: fmt.Sprintf(
+			"the API server could not resume from resourceVersion %s, listing everything again: %v", rv, err),
+	}}
 }
 
-// lagging returns why a resource is not observed while the server does not
-// know the resourceVersion yet.
+// lagging returns the state while the API server does not know the
+// resourceVersion yet.
 func lagging(rv string, err error) Change {
-	return Change{
-		State: Waiting, Cause: history.GapExpired,
-		Reason: fmt.Sprintf("the API server does not know resourceVersion %s: it lags, or was restored from a backup: %v", rv, err),
-	}
+	return Change{State: Waiting, Cause: gap.Cause{
+		Reason: history.GapExpired,
+		Detail: fmt.Sprintf(
+			"the API server does not know resourceVersion %s: it lags, or was restored from a backup: %v", rv, err),
+	}}
 }
 
-// waiting returns why a resource can't be observed, in the server's own words
-// if it gave any.
+// waiting returns the state of a resource whose request failed, in the API
+// server's own words if there are any.
 func waiting(r history.Resource, err error) Change {
 	c := Change{State: Waiting}
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsMethodNotSupported(err):
-		c.Reason = fmt.Sprintf("the API server does not serve %s in version %s: %v", r.GroupResource(), r.Version, err)
-		c.Refused, c.Cause = true, history.GapNotServed
+		c.Reason, c.Refused = history.GapNotServed, true
+		c.Detail = fmt.Sprintf("the API server does not serve %s in version %s: %v", r.GroupResource(), r.Version, err)
 	case apierrors.IsForbidden(err):
-		c.Reason = fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v",
+		c.Reason, c.Refused = history.GapForbidden, true
+		c.Detail = fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v",
 			r.GroupResource(), err)
-		c.Refused, c.Cause = true, history.GapForbidden
 	case apierrors.IsUnauthorized(err):
-		c.Reason = fmt.Sprintf("the API server rejects the recorder's credentials: %v", err)
-		c.Cause = history.GapForbidden
+		c.Reason = history.GapForbidden
+		c.Detail = fmt.Sprintf("the API server rejects the recorder's credentials: %v", err)
 	case apierrors.IsTooManyRequests(err):
-		c.Reason, c.Cause, c.Throttled = err.Error(), history.GapServerError, true
-	case kindOf(err) == unreachable:
-		c.Reason, c.Cause = err.Error(), history.GapDisconnected
+		c.Reason, c.Detail, c.Throttled = history.GapServerError, err.Error(), true
+	case errorClassOf(err) == unreachable:
+		c.Reason, c.Detail = history.GapDisconnected, err.Error()
 	default:
-		c.Reason, c.Cause = err.Error(), history.GapServerError
+		c.Reason, c.Detail = history.GapServerError, err.Error()
 	}
 	return c
 }

@@ -10,72 +10,90 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
 // Watcher lists and watches one resource.
+//
+// It runs sessions, one after the other. A session resumes the watch, or lists
+// the resource and then watches it. [Watcher.afterSession] decides what the
+// next session does, and how long to wait before it.
 type Watcher struct {
 	server   *apiserver.Client
 	resource history.Resource
 	sink     Sink
 	opts     Options
 	log      *slog.Logger
-	// named says that the configuration names the resource. A refusal of any
-	// other is nobody's mistake.
+	outages  *outages // shared with other watchers of the server
+	// named means that the configuration names the resource. A refusal of any
+	// other resource is not an error of the configuration.
 	named bool
+	// causes are those for which the resource was not observed since the last
+	// event. The watchers that follow each other on a sink share them.
+	causes *gap.Causes
 
-	// All that follows belongs to Run's goroutine.
+	// Run's goroutine owns all fields below.
 
-	rv       string    // everything up to it was observed; "": nothing was, or it is too old to go on from
-	former   string    // what rv was before a sync that is due only because watches from it ended at once; "": none
-	syncing  bool      // between BeginSync and its end
-	paged    bool      // the next sync lists pages: the server does not stream
-	whole    bool      // the next list is one page: pages expire faster than they are read
-	suspect  bool      // rv may lie in the server's future, which has to be asked before a watch hides it
-	opened   time.Time // when this session's watch was opened; zero: it was not
-	began    bool      // this session began a sync
-	moved    bool      // this session took something that need not be taken again
-	backlog  *backlog  // what this session's watch is read through; nil: there is none
-	relax    func()    // ends the hurry of a sync
-	state    Change
-	pace     backoffs
-	waitsFor string    // the cause that the last session failed for, as in recovery; "": none that others share
-	recovery *recovery // shared with other watchers of the server
+	rv            string // everything up to it was observed; "" if a list is due
+	state         Change // as last reported
+	backoffs      backoffs
+	waitsFor      string    // the outage that the last session failed for; "" if it is not shared
+	useProbe      bool      // rv may be newer than the server's, which a watch would not report
+	usePages      bool      // the next list uses pages, because the server can't stream
+	useSinglePage bool      // the next list is a single page, because pages failed
+	listing       bool      // between BeginList and EndList or AbortList
+	lagsSince     time.Time // since when the server does not know rv yet; zero if it does
 
-	empty    int       // watches in a row that ended at once and brought nothing
-	behind   time.Time // since when the server has not known rv yet; zero: it does
-	relisted time.Time // when everything had to be observed anew the last time
-	relists  backoff   // between such times
+	// emptyWatches counts the watches in a row that ended at once without an
+	// event. If there were too many, a list is due, and resumable is the rv
+	// from before. The watch resumes from there if the list fails before it
+	// begins.
+	emptyWatches int
+	resumable    string
+
+	relisted      time.Time // when the watch could not be resumed for the last time
+	relistBackoff backoff
+
+	// The fields below belong to the current session, and are reset by it.
+
+	opened     time.Time      // when the watch was opened; zero if it was not
+	listBegan  bool           // BeginList was called
+	progressed bool           // something was observed that is not requested again
+	catchUp    *catchUpReader // reads the watch; nil if there is none
+	release    func()         // ends the immediate reading of connections
 }
 
-// New returns a watcher that feeds the resource to the sink. It does not connect.
+// New returns a watcher that feeds the resource to the sink. It does not
+// connect.
 func New(cfg *rest.Config, r history.Resource, sink Sink, opts Options) (*Watcher, error) {
 	server, err := apiserver.New(cfg)
 	if err != nil {
 		return nil, err
 	}
-	w := newWatcher(server, newRecovery(), r, sink, opts)
+	w := newWatcher(server, newOutages(), r, sink, opts)
 	w.named = true
 	return w, nil
 }
 
-func newWatcher(server *apiserver.Client, shared *recovery, r history.Resource, sink Sink, opts Options) *Watcher {
+func newWatcher(server *apiserver.Client, shared *outages, r history.Resource, sink Sink, opts Options) *Watcher {
 	opts = opts.withDefaults()
 	return &Watcher{
-		server:   server,
-		resource: r,
-		sink:     sink,
-		opts:     opts,
-		log:      opts.Logger.With("resource", r.GroupResource().String()),
-		pace:     newBackoffs(opts.RetryAfter),
-		relists:  newBackoff(opts.RetryAfter),
-		recovery: shared,
+		server:        server,
+		resource:      r,
+		sink:          sink,
+		opts:          opts,
+		log:           opts.Logger.With("resource", r.GroupResource().String()),
+		outages:       shared,
+		causes:        &gap.Causes{},
+		backoffs:      newBackoffs(opts.RetryAfter),
+		relistBackoff: newBackoff(opts.RetryAfter),
 	}
 }
 
-// Run watches until ctx is done, and then returns nil, or until the sink fails, and then returns the sink's error.
-// Everything else is retried. Run must be called once.
+// Run watches until ctx is done or the sink fails. It returns nil or the sink's
+// error. All other errors are retried. Run must be called once.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.rv = w.sink.Checkpoint()
 	for {
@@ -86,137 +104,143 @@ func (w *Watcher) Run(ctx context.Context) error {
 		if failed, ok := errors.AsType[*sinkError](err); ok {
 			return failed.err
 		}
-		if !w.recovery.sleep(ctx, w.settle(err), w.pace[unreachable].shortest, w.waitsFor) {
+		if !w.outages.sleep(ctx, w.afterSession(err), w.backoffs[unreachable].shortest, w.waitsFor) {
 			return nil
 		}
 	}
 }
 
 const (
-	// worthwhile is how long a watch has to last to be worth opening another
-	// one at once, even if it brought nothing.
-	worthwhile = time.Second
-	// mostEmpty is how many watches in a row may end at once and bring
-	// nothing. Servers were seen that answer so to a stale resourceVersion.
-	mostEmpty = 3
-	// unasked is how many times longer than a configured resource one that is
-	// not named waits to be permitted. With a narrow role there are dozens.
-	unasked = 4
+	// minLasted is how long a watch has to last so that the next one is opened
+	// at once, even if it delivered nothing.
+	minLasted = time.Second
+	// maxEmptyWatches is how many watches in a row may end at once and deliver
+	// nothing. Some servers answer so to an outdated resourceVersion.
+	maxEmptyWatches = 3
+	// unnamedDelay multiplies the delay of a discovered resource that is not
+	// permitted. A narrow role leaves out dozens of them.
+	unnamedDelay = 4
 )
 
-// settle draws the conclusions from how a session ended, and returns how long to wait before the next.
-func (w *Watcher) settle(err error) time.Duration {
-	lasted := !w.opened.IsZero() && time.Since(w.opened) >= worthwhile
-	if w.moved || lasted {
-		w.pace.reset()
-		w.empty, w.behind = 0, time.Time{}
+// afterSession prepares the next session, given the error of the last one. It
+// returns how long to wait before it.
+func (w *Watcher) afterSession(err error) time.Duration {
+	lasted := !w.opened.IsZero() && time.Since(w.opened) >= minLasted
+	if w.progressed || lasted {
+		w.backoffs.reset()
+		w.emptyWatches, w.lagsSince = 0, time.Time{}
 	}
 	switch {
 	case err == nil && lasted:
 		return 0
-	case err == nil && w.moved:
-		return w.pace[unreachable].shortest
+	case err == nil && w.progressed:
+		return w.backoffs[unreachable].shortest
 	case err == nil:
-		err = errAtOnce
-		if w.empty++; w.empty > mostEmpty {
-			w.former = w.rv
-			return w.relist(fmt.Errorf("%w, %d times in a row", err, w.empty))
+		err = errEndedEarly
+		if w.emptyWatches++; w.emptyWatches > maxEmptyWatches {
+			w.resumable = w.rv
+			return w.relist(fmt.Errorf("%w, %d times in a row", err, w.emptyWatches))
 		}
-	case w.rv != "" && ahead(err) && w.lags():
-		w.suspect = true
-		w.enter(lagging(w.rv, err))
-		return w.pace.next(err)
-	case w.rv != "" && (expired(err) || ahead(err) || malformed(err)):
+	case w.rv != "" && isTooLarge(err) && w.mayLag():
+		w.useProbe = true
+		w.setState(lagging(w.rv, err))
+		return w.backoffs.next(err)
+	case w.rv != "" && (isExpired(err) || isTooLarge(err) || isMalformed(err)):
 		return w.relist(err)
-	case w.rv == "" && !w.paged && rejectsStreaming(err):
+	case w.rv == "" && !w.usePages && rejectsStreaming(err):
 		w.log.Debug("streaming the initial state failed, listing pages", "err", err)
-		w.paged = true
-		return w.pace.next(err)
-	case errors.Is(err, errStalled) && w.state.State == Watching && !w.suspect:
+		w.usePages = true
+		return w.backoffs.next(err)
+	case errors.Is(err, errStalled) && w.state.State == Watching && !w.useProbe:
+		// A quiet resource looks the same, so the state does not change yet.
 		w.log.Debug("watch stalled", "rv", w.rv)
-		w.suspect = true
+		w.useProbe = true
 		return 0
 	}
-	return w.fail(err, lasted)
+	return w.retry(err, lasted)
 }
 
-// lags reports whether a server that does not know rv yet may still come to.
-func (w *Watcher) lags() bool {
-	if w.behind.IsZero() {
-		w.behind = time.Now()
+// mayLag reports whether a server that does not know rv yet may still catch up.
+func (w *Watcher) mayLag() bool {
+	if w.lagsSince.IsZero() {
+		w.lagsSince = time.Now()
 	}
-	return time.Since(w.behind) < w.opts.CatchUpWithin
+	return time.Since(w.lagsSince) < w.opts.CatchUpWithin
 }
 
-// relist lets everything be observed anew: at once, since the server has
-// answered, unless it came to that a moment ago, too.
+// relist makes the next session list the resource. It returns no delay, because
+// the server has answered, unless the last relist was a moment ago.
 func (w *Watcher) relist(err error) time.Duration {
 	w.log.Debug("relisting", "rv", w.rv, "err", err)
-	w.enter(outdated(w.rv, err))
-	w.rv, w.suspect, w.empty, w.behind = "", false, 0, time.Time{}
-	w.pace[unreachable].reset()
+	w.setState(outdated(w.rv, err))
+	w.rv, w.useProbe, w.emptyWatches, w.lagsSince = "", false, 0, time.Time{}
+	w.backoffs[unreachable].reset()
 	before := w.relisted
 	w.relisted = time.Now()
 	if w.relisted.Sub(before) > 2*w.opts.RetryAfter {
-		w.relists.reset()
+		w.relistBackoff.reset()
 		return 0
 	}
-	return w.relists.next(err)
+	return w.relistBackoff.next(err)
 }
 
-// fail takes a session for failed, and returns how long to wait.
-func (w *Watcher) fail(err error, lasted bool) time.Duration {
-	if w.rv == "" && !w.began && w.former != "" { // the sink still has its checkpoint
-		w.rv, w.former = w.former, ""
+// retry reports a failed session, and returns how long to wait. lasted reports
+// whether its watch lasted.
+func (w *Watcher) retry(err error, lasted bool) time.Duration {
+	if w.rv == "" && !w.listBegan && w.resumable != "" { // the sink still has its checkpoint
+		w.rv, w.resumable = w.resumable, ""
 	}
 	c := waiting(w.resource, err)
 	if w.rv != "" && w.opened.IsZero() && !c.Refused && !apierrors.IsTooManyRequests(err) {
-		w.suspect = true // the server is away, and may come back from a backup
+		w.useProbe = true // the server may come back from a backup
 	}
-	w.enter(c)
-	w.waitFor(err)
+	w.setState(c)
+	w.noteOutage(err)
 	switch {
 	case lasted:
 		return 0
-	case c.Refused && c.Cause == history.GapForbidden && !w.named:
-		return unasked * w.pace.next(err)
+	case c.Refused && c.Reason == history.GapForbidden && !w.named:
+		return unnamedDelay * w.backoffs.next(err)
 	default:
-		return w.pace.next(err)
+		return w.backoffs.next(err)
 	}
 }
 
-// waitFor notes what the watcher waits for to pass. An answer, even of an
-// error, shows that the server can be reached.
-func (w *Watcher) waitFor(err error) {
-	k := kindOf(err)
-	if w.waitsFor == unreachableCause && k != unreachable && k != garbled {
-		w.recovered()
+// noteOutage sets the outage that the watcher waits for. Any answer, even an
+// error, means that the server can be reached again.
+func (w *Watcher) noteOutage(err error) {
+	c := errorClassOf(err)
+	if w.waitsFor == unreachableOutage && c != unreachable && c != unusable {
+		w.endOutage()
 	}
-	switch k {
+	switch c {
 	case unreachable:
-		w.waitsFor = unreachableCause
+		w.waitsFor = unreachableOutage
 	case failing:
 		w.waitsFor = err.Error()
 	}
 }
 
-// recovered lets those go on at once that waited for the same as this watcher.
-func (w *Watcher) recovered() {
+// endOutage wakes the watchers that wait for the end of the same outage.
+func (w *Watcher) endOutage() {
 	if w.waitsFor != "" {
-		w.recovery.over(w.waitsFor)
+		w.outages.end(w.waitsFor)
 		w.waitsFor = ""
 	}
 }
 
-// enter reports a change of state. The resource's own log is for debugging: a
-// set logs what many of its resources have in common.
-func (w *Watcher) enter(c Change) {
+// setState reports a change of state. The resource's own log is for debugging,
+// because a set logs causes that many of its resources share.
+func (w *Watcher) setState(c Change) {
 	c.Resource = w.resource
 	before := w.state
-	if c.State == before.State && c.Reason == before.Reason {
+	if c.State == before.State && c.Detail == before.Detail {
 		return
 	}
 	w.state = c
+	if c.Failed() {
+		w.causes.Add(c.Cause)
+	}
 	w.opts.OnChange(c)
-	w.log.Debug("state changed", "state", c.State.String(), "rv", w.rv, "reason", c.Reason)
+	w.log.Debug("state changed", "state", c.State.String(), "rv", w.rv, "reason", c.Reason, "detail", c.Detail)
 }

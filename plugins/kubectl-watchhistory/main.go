@@ -1,4 +1,4 @@
-// Command kubectl-watchhistory is the kubectl plugin: "kubectl watchhistory".
+// Command kubectl-watchhistory is the kubectl plugin "kubectl watchhistory".
 package main
 
 import (
@@ -14,14 +14,15 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/cli"
 )
 
-// version is set by the linker; else the build tells.
+// version is set by the linker. If it is empty, the module version of the build
+// is used.
 var version string
 
 func main() {
-	klog.SetLogger(logr.Discard()) // what libraries log is no part of an answer
+	klog.SetLogger(logr.Discard()) // client-go's logs are not part of the output
 	env := cli.System(version)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once, whatever it is busy with
+	context.AfterFunc(ctx, stop) // restore the default handlers: a second signal ends the process at once
 	code := cli.Main(ctx, env, cli.Arguments(os.Args))
 	stop()
 	os.Exit(code)

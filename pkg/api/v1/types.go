@@ -5,49 +5,7 @@ import (
 	"time"
 )
 
-// The paths of the API.
-const (
-	EventsPath    = "/api/v1/events"
-	ResourcesPath = "/api/v1/resources"
-	GapsPath      = "/api/v1/gaps"
-	HealthPath    = "/health"
-	LivezPath     = "/livez"
-	ReadyzPath    = "/readyz"
-	MetricsPath   = "/metrics"
-)
-
-// The header fields of an answer that carries records.
-const (
-	TotalCountHeader         = "X-Total-Count"          // all matches of the query, not only the page's
-	TotalCountRelationHeader = "X-Total-Count-Relation" // "gte" where counting stopped early; else absent
-	HasMoreHeader            = "X-Has-More"             // "true" or "false"
-	NextCursorHeader         = "X-Next-Cursor"          // where there is more: the cursor parameter of the next page
-	GapsHeader               = "X-History-Gaps"         // how many gaps touch the query's time and resources
-	GapListHeader            = "X-History-Gap-List"     // the newest of them, at most MaxGapsListed
-	IgnoredHeader            = "X-History-Ignored"      // what rules leave out of the query's resources and namespace; else absent
-	SinceHeader              = "X-History-Since"        // when recording of the first of the query's resources began; absent if that is unknown
-	SinceTrimmedHeader       = "X-History-Trimmed"      // "true" if X-History-Since is where what retention has left begins; else absent
-	NotRecordedHeader        = "X-History-Not-Recorded" // which of the query's resources are not recorded, and why; absent if all are
-)
-
-// MaxGapsListed is how many gaps [GapListHeader] has room for. [GapsPath] has them all.
-const MaxGapsListed = 8
-
-// MaxNotRecordedLength bounds the value of [NotRecordedHeader], in bytes. The
-// last entry of a longer one is "+N more". [ResourcesPath] has all of it.
-const MaxNotRecordedLength = 1000
-
-// MaxIgnoredLength bounds the value of [IgnoredHeader], in bytes; a longer one ends in "...". [ResourcesPath] has all of it.
-const MaxIgnoredLength = 1000
-
-// The constants of every [Event]: a watch knows neither the user nor the request.
-const (
-	WatcherUser           = "system:k8s-watcher"
-	StageResponseComplete = "ResponseComplete"
-	StatusOK              = 200
-)
-
-// Event is one recorded version of an object, in the shape of an audit event.
+// Event is one recorded version of an object, in the form of an audit event.
 type Event struct {
 	Timestamp      time.Time         `json:"timestamp"` // UTC
 	Verb           string            `json:"verb"`      // "create", "update" or "delete"
@@ -57,7 +15,7 @@ type Event struct {
 	ResourceName   string            `json:"resourceName"`
 	ResponseStatus int               `json:"responseStatus"`
 	Message        string            `json:"message"`
-	ObjectChanges  json.RawMessage   `json:"objectChanges,omitempty"` // the whole object; absent where no bodies were asked for
+	ObjectChanges  json.RawMessage   `json:"objectChanges,omitempty"` // the whole object; absent with [ParamSummary]
 	Annotations    map[string]string `json:"annotations,omitempty"`
 	Stage          string            `json:"stage"`
 	RequestURI     string            `json:"requestURI"`
@@ -68,51 +26,52 @@ type Event struct {
 	Kind            string `json:"kind"`
 	UID             string `json:"uid"`
 	ResourceVersion string `json:"resourceVersion"`
-	// Revision numbers the versions of one UID from 1.
+	// Revision is the number of the version among those of one UID, from 1.
 	Revision uint64 `json:"revision"`
-	// Managers are the field managers that wrote this version, the newest first.
-	// It is absent if the API server recorded none, and if it can't be told who
-	// of several it was.
+	// Managers are the field managers that wrote the version, newest first. It
+	// is absent if the API server recorded none, or if several may have written
+	// it.
 	Managers []Manager `json:"managers,omitempty"`
-	// Unmanaged is what shows of a write of which the API server recorded no
-	// manager. Otherwise it is absent.
+	// Unmanaged describes a write for which the API server recorded no manager.
+	// It is absent for other writes.
 	Unmanaged *Unmanaged `json:"unmanaged,omitempty"`
-	// Initial: the object existed already when recording began.
+	// Initial means that the object existed before it was recorded.
 	Initial bool `json:"initial,omitempty"`
-	// Inferred: a relist implied the change; it happened somewhere in the interval.
+	// Inferred means that a relist implied the change. It happened at some time
+	// in the interval.
 	Inferred *Interval `json:"inferred,omitempty"`
-	// Summary says in a few words what changed.
+	// Summary says in a few words what changed since the previous version.
 	Summary string `json:"summary,omitempty"`
 }
 
-// Manager is a field manager and how it wrote.
+// Manager is a field manager and its write.
 type Manager struct {
 	Manager     string    `json:"manager"`
 	Operation   string    `json:"operation,omitempty"`
 	Subresource string    `json:"subresource,omitempty"`
 	Time        time.Time `json:"time,omitzero"`
-	// Fields are paths of what changed in the version and belongs to this manager, the first few.
+	// Fields are the first few paths that changed in the version and belong to
+	// the manager.
 	Fields []string `json:"fields,omitempty"`
 }
 
-// Unmanaged is a write without a field manager. It is inferred from the version.
+// Unmanaged is a write without a field manager, inferred from the version.
 type Unmanaged struct {
-	// Subresource is what the write came through: "binding" or "scale". Others
-	// may follow.
+	// Subresource is "binding" or "scale". Others may be added.
 	Subresource string `json:"subresource"`
-	// Writer is who writes there as a rule: of a binding the scheduler that the
-	// pod asked for.
+	// Writer is the usual writer of the subresource: for a binding, the
+	// scheduler that the pod names.
 	Writer string `json:"writer,omitempty"`
 }
 
-// Interval is a span of time, both ends UTC.
+// Interval is a range of time, in UTC.
 type Interval struct {
 	Start time.Time `json:"start"`
 	End   time.Time `json:"end"`
 }
 
-// ObjectHistory answers for one object: its own records and those of the Kubernetes Events regarding it. Neither list is
-// ever null.
+// ObjectHistory is the history of one object: its own records, and those of the
+// Kubernetes Events regarding it. The lists are never null.
 type ObjectHistory struct {
 	Namespace     string  `json:"namespace"`
 	ResourceType  string  `json:"resourceType"`
@@ -121,12 +80,13 @@ type ObjectHistory struct {
 	RelatedEvents []Event `json:"relatedEvents"`
 }
 
-// ResourceList is the recorder's catalogue: every resource that it records or has recorded, and what else the server serves.
+// ResourceList is the recorder's catalogue: the resources that it records or
+// has recorded, and the others that the API server serves.
 type ResourceList struct {
 	Resources []Resource `json:"resources"`
 }
 
-// GapList is the answer of [GapsPath], in the order of the gaps' starts.
+// GapList is the answer of [GapsPath]. The gaps are ordered by their starts.
 type GapList struct {
 	Gaps []Gap `json:"gaps"` // never null
 }
@@ -135,13 +95,15 @@ type GapList struct {
 type Gap struct {
 	Group    string    `json:"group"`
 	Resource string    `json:"resource"` // the plural
-	Start    time.Time `json:"start"`    // UTC, as is the end
-	// End is absent as long as the gap is open.
+	Start    time.Time `json:"start"`    // UTC
+	// End is in UTC, and absent while the gap is open.
 	End time.Time `json:"end,omitzero"`
-	// Reason is "restarted", "expired", "interrupted", "disconnected", "server_error", "forbidden", "not_served",
-	// "not_configured", "storage", "dropped" or "damaged". Others may follow.
+	// Reason is "restarted", "expired", "interrupted", "disconnected",
+	// "server_error", "forbidden", "not_served", "not_configured", "storage",
+	// "dropped" or "damaged". Others may be added.
 	Reason string `json:"reason"`
-	// Detail says more, for people: in the API server's own words, if it gave any.
+	// Detail explains the reason to people, in the API server's words if it
+	// gave any.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -154,22 +116,29 @@ type Resource struct {
 	Kind       string   `json:"kind"`
 	ShortNames []string `json:"shortNames,omitempty"`
 	Namespaced bool     `json:"namespaced"`
-	// Former are the definitions before, the newest first, of a CRD that was created again with another kind or scope.
+	// Former are the earlier definitions, newest first, of a CRD that was
+	// created again with another kind or scope.
 	Former []Definition `json:"former,omitempty"`
-	// State is "watching", "syncing", "waiting" (for the server to serve it or to permit it), "ignored" (by a rule, as a
-	// whole) or "stopped" (recorded once, not any more). A resource that the server serves and that is not recorded is
-	// "excluded" (by default), "not_configured" or "not_watchable".
+	// State is one of:
+	//   - "watching"
+	//   - "syncing": its first list is not complete
+	//   - "waiting": the API server does not serve it, or denies the watch
+	//   - "ignored": a rule ignores all of it
+	//   - "stopped": it was recorded earlier
+	//   - "excluded" (by default), "not_configured" or "not_watchable": the API
+	//     server serves it, and it is not recorded
 	State string `json:"state"`
-	// Reason says why a resource is waiting or not recorded.
+	// Reason explains why the resource is waiting or not recorded.
 	Reason string `json:"reason,omitempty"`
-	// Since is when recording of the resource began, or the beginning of what
-	// retention has left of that; absent if nothing was recorded, or unknown.
+	// Since is when the resource's history begins: with its recording, or with
+	// what retention has kept. It is absent if that is unknown.
 	Since time.Time `json:"since,omitzero"`
-	// Ignored is what rules leave out of the resource, or have left out; absent where there is nothing.
+	// Ignored has what rules ignore of the resource, or have ignored. It is
+	// absent if there is nothing.
 	Ignored *Ignored `json:"ignored,omitempty"`
 }
 
-// Definition is what a resource was before it was defined anew.
+// Definition is an earlier definition of a resource.
 type Definition struct {
 	Kind       string   `json:"kind"`
 	Singular   string   `json:"singular,omitempty"`
@@ -177,11 +146,12 @@ type Definition struct {
 	Namespaced bool     `json:"namespaced"`
 }
 
-// Ignored says which versions of a resource's objects rules leave out.
+// Ignored says which versions of a resource's objects are not recorded because
+// of rules.
 type Ignored struct {
-	Namespaces []string `json:"namespaces,omitempty"` // all versions of the objects in them
+	Namespaces []string `json:"namespaces,omitempty"` // all versions of objects in these
 	Changes    []string `json:"changes,omitempty"`    // versions in which only the values at these paths changed
-	Versions   uint64   `json:"versions"`             // left out since the recorder started
+	Versions   uint64   `json:"versions"`             // ignored since the recorder started
 }
 
 // Health is the answer of [HealthPath].
@@ -189,12 +159,13 @@ type Health struct {
 	Status string `json:"status"`
 }
 
-// ErrorBody is how an additive endpoint, or an additive parameter, reports an error.
+// ErrorBody is the answer to a failed request, unless a fixed text is required.
 type ErrorBody struct {
 	Error Error `json:"error"`
 }
 
-// Error is a code for programs and a message for people.
+// Error is a code for programs, and a message for people. The code is one of
+// those of package history, or "method_not_allowed".
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`

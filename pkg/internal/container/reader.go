@@ -11,17 +11,18 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Reader reads what a [Writer] wrote. It is for one goroutine.
+// Reader reads what a [Writer] wrote. It is not safe for concurrent use.
 type Reader struct {
 	r       io.Reader
 	dec     *zstd.Decoder
 	sum     *xxhash.Digest
 	data    []byte
 	payload []byte
-	err     error // what Next goes on answering
+	err     error // returned by all later calls of Next
 }
 
-// NewReader checks the magic. [Reader.Close] releases it.
+// NewReader reads the magic. It returns [ErrForeign] if that is another one.
+// The caller must call [Reader.Close].
 func NewReader(r io.Reader, magic string) (*Reader, error) {
 	f := &Reader{r: r, sum: xxhash.New()}
 	got := make([]byte, len(magic))
@@ -36,18 +37,20 @@ func NewReader(r io.Reader, magic string) (*Reader, error) {
 	return f, err
 }
 
-// Close releases the reader, and does not close what it reads from.
+// Close releases the reader. It does not close the underlying reader.
 func (r *Reader) Close() { r.dec.Close() }
 
-// Next returns the next frame, whose payload is valid until the next call; at the end [io.EOF]. Every other error says that the
-// stream is not whole, or can't be read, and stays.
+// Next returns the kind and the payload of the next frame. The payload is valid
+// until the next call. At the end of the stream the error is [io.EOF]. Any
+// other error means that the stream is damaged or can't be read. After an error
+// all calls return the same error.
 func (r *Reader) Next() (kind byte, payload []byte, err error) {
 	if r.err != nil {
 		return 0, nil, r.err
 	}
 	kind, payload, r.err = r.next()
 	if r.err == nil && kind == end {
-		r.err = r.behind()
+		r.err = r.checkEOF()
 	}
 	return kind, payload, r.err
 }
@@ -64,7 +67,7 @@ func (r *Reader) next() (byte, []byte, error) {
 	if err := r.read(int(n)); err != nil {
 		return 0, nil, err
 	}
-	want := putSum(nil, r.sum)
+	want := appendSum(nil, r.sum)
 	var sum [sumSize]byte
 	if err := r.fill(sum[:]); err != nil {
 		return 0, nil, err
@@ -79,7 +82,8 @@ func (r *Reader) next() (byte, []byte, error) {
 	return head[0], r.payload, nil
 }
 
-// read reads the data of a frame, in steps: a length that is not true must not take memory that the stream has no bytes for.
+// read reads n bytes of compressed data. It allocates memory in steps, so that
+// a corrupt length does not allocate more than the stream contains.
 func (r *Reader) read(n int) error {
 	const step = 64 << 10
 	for r.data = r.data[:0]; len(r.data) < n; {
@@ -92,16 +96,18 @@ func (r *Reader) read(n int) error {
 	return nil
 }
 
-// behind checks that nothing stands behind the end.
-func (r *Reader) behind() error {
+// checkEOF checks that the stream does not continue after its end. It returns
+// [io.EOF] then.
+func (r *Reader) checkEOF() error {
 	switch n, err := io.ReadFull(r.r, make([]byte, 1)); {
 	case n > 0:
-		return fmt.Errorf("%w: it goes on behind its end", ErrCorrupt)
+		return fmt.Errorf("%w: data after the end", ErrCorrupt)
 	default:
-		return err // io.EOF, if all is well
+		return err
 	}
 }
 
+// fill reads len(b) bytes and adds them to the checksum.
 func (r *Reader) fill(b []byte) error {
 	_, err := io.ReadFull(r.r, b)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -9,16 +9,17 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Writer writes a stream of frames. It is for one goroutine.
+// Writer writes a stream of frames. It is not safe for concurrent use.
 type Writer struct {
 	w    io.Writer
 	enc  *zstd.Encoder
 	sum  *xxhash.Digest
 	buf  []byte
-	size int64
+	size int64 // bytes written
 }
 
-// NewWriter begins a stream with a magic. [Writer.Close] has to end it.
+// NewWriter begins a stream with a magic. The caller ends it with
+// [Writer.Close].
 func NewWriter(w io.Writer, magic string) (*Writer, error) {
 	enc, err := newEncoder()
 	if err != nil {
@@ -28,23 +29,25 @@ func NewWriter(w io.Writer, magic string) (*Writer, error) {
 	return f, f.emit([]byte(magic))
 }
 
-// Write appends a frame. The kind is the caller's and not 0; the payload has at most [MaxPayload] bytes.
+// Write appends a frame. The caller defines the kinds, except 0. The payload
+// has at most [MaxPayload] bytes.
 func (w *Writer) Write(kind byte, payload []byte) error {
 	if kind == end || len(payload) > MaxPayload {
-		return fmt.Errorf("frame of kind %d with %d bytes can't be written", kind, len(payload))
+		return fmt.Errorf("write frame: invalid kind %d or length %d", kind, len(payload))
 	}
 	return w.frame(kind, payload)
 }
 
-// Close writes the end. It does not close what it writes to.
+// Close writes the end. It does not close the underlying writer.
 func (w *Writer) Close() error {
 	defer w.enc.Close()
 	return w.frame(end, nil)
 }
 
-// Size returns the number of bytes that were written.
+// Size returns the number of bytes written.
 func (w *Writer) Size() int64 { return w.size }
 
+// frame writes a compressed frame and the checksum.
 func (w *Writer) frame(kind byte, payload []byte) error {
 	b := append(w.buf[:0], kind, 0, 0, 0, 0)
 	b = w.enc.EncodeAll(payload, b)
@@ -53,11 +56,11 @@ func (w *Writer) frame(kind byte, payload []byte) error {
 	if err := w.emit(b); err != nil {
 		return err
 	}
-	sum := putSum(nil, w.sum)
+	sum := appendSum(nil, w.sum)
 	return w.emit(sum)
 }
 
-// emit writes bytes, which the checksums behind them cover.
+// emit writes bytes and adds them to the checksum.
 func (w *Writer) emit(b []byte) error {
 	_, _ = w.sum.Write(b)
 	n, err := w.w.Write(b)

@@ -1,7 +1,9 @@
-// Package durable writes files that are there as a whole or not at all, also after a loss of power.
+// Package durable writes files that are complete or don't exist, also after a
+// loss of power.
 //
-// The invariant: a name stands for what it stood for before until [File.Commit] has everything on the disk. What is written before
-// stands under another name in the same directory, which is removed by whoever gives up.
+// Invariant: a name refers to the old file, or to none, until [File.Commit] has
+// synced the new one. Until then the new file has a temporary name in the same
+// directory.
 package durable
 
 import (
@@ -12,17 +14,19 @@ import (
 	"runtime"
 )
 
-// File is a file that comes to stand under its name once it is whole. It is for one goroutine.
+// File is a file that gets its name once it is complete. It must be used by one
+// goroutine at a time.
 type File struct {
 	*os.File
 	name string
 	done bool
 }
 
-// Create begins a file, which only its owner may read. Either Commit or Discard ends it.
+// Create creates a file with permissions 0600. The caller must call Commit or
+// Discard.
 func Create(name string) (*File, error) {
 	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
-		return nil, &fs.PathError{Op: "create", Path: name, Err: errors.New("it is there, and is no file")}
+		return nil, &fs.PathError{Op: "create", Path: name, Err: errors.New("it exists and is not a regular file")}
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".part-*")
 	if err != nil {
@@ -31,7 +35,8 @@ func Create(name string) (*File, error) {
 	return &File{File: f, name: name}, nil
 }
 
-// Commit brings the file onto the disk and under its name, in place of what stood there.
+// Commit syncs and closes the file, and renames it to its name. It replaces an
+// existing file. If it fails before the rename, it removes the temporary file.
 func (f *File) Commit() error {
 	f.done = true
 	err := errors.Join(f.Sync(), f.Close())
@@ -44,7 +49,7 @@ func (f *File) Commit() error {
 	return SyncDir(filepath.Dir(f.name))
 }
 
-// Discard removes what was written. After Commit it does nothing.
+// Discard removes the temporary file. After Commit it does nothing.
 func (f *File) Discard() error {
 	if f.done {
 		return nil
@@ -53,7 +58,8 @@ func (f *File) Discard() error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// SyncDir brings the names of a directory's files onto the disk. Windows has no such thing, and needs none.
+// SyncDir syncs the names of a directory's files. On Windows it does nothing,
+// because there it is neither possible nor necessary.
 func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

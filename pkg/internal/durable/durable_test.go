@@ -32,12 +32,12 @@ func write(t *testing.T, name, text string) *durable.File {
 	return f
 }
 
-func TestANameStandsForAWholeFile(t *testing.T) {
+func TestFile_GetsNameOnCommit(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "file")
 	f := write(t, name, "one")
 	if _, err := os.Stat(name); err == nil {
-		t.Error("it has its name before it is whole")
+		t.Error("got a file with the name before Commit, want none")
 	}
 	if err := f.Commit(); err != nil {
 		t.Fatal(err)
@@ -46,23 +46,23 @@ func TestANameStandsForAWholeFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Discard(); err != nil {
-		t.Error(err)
+		t.Errorf("discard after commit: got %v, want nil", err)
 	}
 	got, err := os.ReadFile(name)
 	if err != nil || string(got) != "one" {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("got %q, %v, want %q", got, err, "one")
 	}
 	if all := names(t, dir); len(all) != 1 {
-		t.Errorf("left behind: %v", all)
+		t.Errorf("got files %v, want only %s", all, name)
 	}
 	if st, err := os.Stat(name); err != nil || st.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", st.Mode(), err)
+		t.Errorf("got mode %v, %v, want 0600", st.Mode(), err)
 	}
 }
 
-func TestADirectoryIsNoFile(t *testing.T) {
+func TestCreate_RejectsDirectory(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := durable.Create(dir); err == nil {
-		t.Error("a directory is written over")
+		t.Error("got no error for a directory, want one")
 	}
 }

@@ -11,25 +11,27 @@ import (
 )
 
 const (
-	// maxErrorBody is how much of an answer with a status of 300 and above is read, in bytes.
+	// maxErrorBody bounds the body of an answer with a status of 300 or more,
+	// in bytes.
 	maxErrorBody = 64 << 10
-	// maxRetryAfter is the longest pause, in seconds, that a server may ask for before the layers above retry by themselves.
+	// maxRetryAfter is the longest pause, in seconds, that a server may request
+	// from the layers above, which retry by themselves.
 	maxRetryAfter = 5
 )
 
-// Limits bound one exchange. Zero fields are no limits.
+// Limits bound one exchange. A zero field means no limit.
 type Limits struct {
 	Time time.Duration // from sending the request to the end of the body
-	Size int64         // of the body, in bytes, uncompressed
-	// Patient keeps a Retry-After header of any length. By default, a pause of
-	// more than maxRetryAfter seconds is removed, because a person is waiting.
+	Size int64         // of the uncompressed body, in bytes
+	// Patient keeps all Retry-After headers. Otherwise, a header of more than
+	// maxRetryAfter seconds is removed, because a person is waiting.
 	Patient bool
 }
 
 // SlowError is the error of an exchange that took too long.
 type SlowError struct{ Limit time.Duration }
 
-// Error names the limit.
+// Error implements error. It names the limit.
 func (e *SlowError) Error() string { return fmt.Sprintf("no complete answer within %s", e.Limit) }
 
 // Timeout implements [net.Error].
@@ -44,7 +46,7 @@ func (e *SlowError) Is(target error) bool { return target == context.DeadlineExc
 // LargeError is the error of reading a body that is too large.
 type LargeError struct{ Limit int64 }
 
-// Error names the limit.
+// Error implements error. It names the limit.
 func (e *LargeError) Error() string {
 	return fmt.Sprintf("the answer is larger than %d MiB", e.Limit>>20)
 }
@@ -55,8 +57,9 @@ type transport struct {
 	limits Limits
 }
 
-// New returns a transport that bounds each exchange of the next one.
-// A transport of nil is [http.DefaultTransport].
+// New returns a transport that bounds each exchange of the next one. If next is
+// nil, it uses [http.DefaultTransport]. It is safe for concurrent use if next
+// is.
 func New(next http.RoundTripper, limits Limits) http.RoundTripper {
 	if next == nil {
 		next = http.DefaultTransport
@@ -64,11 +67,15 @@ func New(next http.RoundTripper, limits Limits) http.RoundTripper {
 	return &transport{next, limits}
 }
 
-// WrappedRoundTripper returns the transport below, for those who close idle connections.
+// WrappedRoundTripper returns the next transport. It is used to close idle
+// connections.
 func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
 
-// RoundTrip gives up on the layers below once the request's context ends, because those that upgrade connections do not
-// heed contexts. They work on a copy of the request, which the caller may therefore reuse.
+// RoundTrip implements [http.RoundTripper].
+//
+// It does not wait for the layers below after the context of the request has
+// ended, because those that upgrade connections ignore contexts. They use a
+// copy of the request, so the caller may reuse the request.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := t.context(req.Context())
 	type result struct {
@@ -79,19 +86,19 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	go func() {
 		resp, err := t.next.RoundTrip(req.Clone(ctx))
 		if err == nil && resp.StatusCode >= http.StatusMultipleChoices {
-			settle(ctx, resp, t.limits.Patient)
+			readErrorBody(ctx, resp, t.limits.Patient)
 		}
 		done <- result{resp, err}
 	}()
 	select {
 	case r := <-done:
 		if r.err != nil {
-			err := reason(ctx, r.err)
+			err := contextCause(ctx, r.err)
 			cancel()
 			return nil, err
 		}
 		r.resp.Request = req
-		t.bound(ctx, cancel, r.resp)
+		t.limitBody(ctx, cancel, r.resp)
 		return r.resp, nil
 	case <-ctx.Done():
 		go func() {
@@ -100,7 +107,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 				_ = r.resp.Body.Close()
 			}
 		}()
-		return nil, reason(ctx, ctx.Err())
+		return nil, contextCause(ctx, ctx.Err())
 	}
 }
 
@@ -111,9 +118,10 @@ func (t *transport) context(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeoutCause(ctx, t.limits.Time, &SlowError{t.limits.Time})
 }
 
-// bound makes the body of an answer end with the context, and count. The connection of an upgraded one outlives the
-// exchange.
-func (t *transport) bound(ctx context.Context, cancel context.CancelFunc, resp *http.Response) {
+// limitBody replaces the body of an answer by one that ends with the context
+// and is bounded in size. It leaves an upgraded connection unchanged, because
+// that outlives the exchange.
+func (t *transport) limitBody(ctx context.Context, cancel context.CancelFunc, resp *http.Response) {
 	if resp.StatusCode == http.StatusSwitchingProtocols || resp.StatusCode >= http.StatusMultipleChoices {
 		cancel()
 		return
@@ -122,40 +130,44 @@ func (t *transport) bound(ctx context.Context, cancel context.CancelFunc, resp *
 	resp.Body = b
 }
 
-// settle closes the body and replaces it by what is read of it, so that nobody above waits for its end. A pause that is too long for
-// the layers above to keep silent about is taken out.
-func settle(ctx context.Context, resp *http.Response, patient bool) {
-	giveUp := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
-	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // the status says more than an error of reading would
-	if giveUp() {
+// readErrorBody reads the body of an answer up to maxErrorBody and closes it.
+// It replaces the body by these bytes, so that no layer above waits for its
+// end. It also removes a Retry-After header that is too long.
+func readErrorBody(ctx context.Context, resp *http.Response, patient bool) {
+	stop := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
+	// An error is ignored, because the status is more useful.
+	start, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	if stop() {
 		_ = resp.Body.Close()
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(start))
 	resp.ContentLength = int64(len(start))
-	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); !patient && (err != nil || seconds > maxRetryAfter) {
+	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if !patient && (err != nil || seconds > maxRetryAfter) {
 		resp.Header.Del("Retry-After")
 	}
 }
 
-// reason returns why the context ended, or err if it did not.
-func reason(ctx context.Context, err error) error {
+// contextCause returns why the context ended, or err if it did not end.
+func contextCause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
 }
 
-// body is the body of an answer.
+// body is the bounded body of an answer. One goroutine at a time may use it.
 type body struct {
 	io.ReadCloser
 
-	ctx    context.Context //nolint:containedctx // that of the exchange, which ends with the body
+	ctx    context.Context //nolint:containedctx // the exchange and its context end with the body
 	cancel context.CancelFunc
-	limit  int64 // 0: none
+	limit  int64 // in bytes; 0 means no limit
 	left   int64
 }
 
-// Read fails once the body is larger than the limit, or took too long.
+// Read implements [io.Reader]. It returns a [LargeError] if the body is larger
+// than the limit, and a [SlowError] if the time is over.
 func (b *body) Read(p []byte) (int, error) {
 	if b.limit > 0 && int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
@@ -166,13 +178,13 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, &LargeError{b.limit}
 	}
 	b.left -= int64(n)
-	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
-		err = reason(b.ctx, err)
+	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF unwrapped
+		err = contextCause(b.ctx, err)
 	}
 	return n, err
 }
 
-// Close ends the exchange.
+// Close closes the body and ends the exchange.
 func (b *body) Close() error {
 	defer b.cancel()
 	return b.ReadCloser.Close()

@@ -42,10 +42,11 @@ func request(ctx context.Context, t *testing.T, url string) *http.Request {
 	return req
 }
 
-// read returns the body of an answer, and the error of the exchange or of reading the body.
-func read(t *testing.T, through http.RoundTripper, req *http.Request) ([]byte, error) {
+// read returns the body of an answer, and the error of the exchange or of
+// reading the body.
+func read(t *testing.T, bounded http.RoundTripper, req *http.Request) ([]byte, error) {
 	t.Helper()
-	resp, err := through.RoundTrip(req)
+	resp, err := bounded.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
@@ -54,46 +55,46 @@ func read(t *testing.T, through http.RoundTripper, req *http.Request) ([]byte, e
 }
 
 func TestTransport_BoundsTheBody(t *testing.T) {
-	through := exchange.New(answer(200, endless{"x"}), exchange.Limits{Size: 1 << 20})
-	got, err := read(t, through, request(t.Context(), t, "http://h/"))
+	bounded := exchange.New(answer(200, endless{"x"}), exchange.Limits{Size: 1 << 20})
+	got, err := read(t, bounded, request(t.Context(), t, "http://h/"))
 	if large, ok := errors.AsType[*exchange.LargeError](err); !ok || large.Limit != 1<<20 || len(got) != 1<<20 {
 		t.Errorf("got %d bytes and %v, want %d bytes and a LargeError", len(got), err, 1<<20)
 	}
 }
 
-func TestTransport_TakesABodyOfExactlyTheLimit(t *testing.T) {
+func TestTransport_AcceptsABodyOfExactlyTheLimit(t *testing.T) {
 	body := io.NopCloser(strings.NewReader("12345678"))
-	through := exchange.New(answer(200, body), exchange.Limits{Size: 8})
-	got, err := read(t, through, request(t.Context(), t, "http://h/"))
+	bounded := exchange.New(answer(200, body), exchange.Limits{Size: 8})
+	got, err := read(t, bounded, request(t.Context(), t, "http://h/"))
 	if string(got) != "12345678" || err != nil {
-		t.Errorf("got %q, %v, want the whole body", got, err)
+		t.Errorf("got %q and %v, want the complete body", got, err)
 	}
 }
 
-func TestTransport_CutsTheBodyOfAnError(t *testing.T) {
+func TestTransport_TruncatesTheBodyOfAnError(t *testing.T) {
 	for _, status := range []int{302, 403, 500} {
-		through := exchange.New(answer(status, endless{"no "}), exchange.Limits{})
-		got, err := read(t, through, request(t.Context(), t, "http://h/"))
+		bounded := exchange.New(answer(status, endless{"no "}), exchange.Limits{})
+		got, err := read(t, bounded, request(t.Context(), t, "http://h/"))
 		if err != nil || len(got) != 64<<10 || !bytes.HasPrefix(got, []byte("no no ")) {
 			t.Errorf("status %d: got %d bytes and %v, want the first 64 KiB", status, len(got), err)
 		}
 	}
 }
 
-func TestTransport_BoundsWhatIsUnpacked(t *testing.T) {
+func TestTransport_BoundsTheUncompressedBody(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
-		packed := gzip.NewWriter(w)
+		compressed := gzip.NewWriter(w)
 		for range 64 {
-			_, _ = packed.Write(make([]byte, 1<<20))
+			_, _ = compressed.Write(make([]byte, 1<<20))
 		}
-		_ = packed.Close()
+		_ = compressed.Close()
 	}))
 	defer s.Close()
 	plain := &http.Transport{}
 	defer plain.CloseIdleConnections()
-	through := exchange.New(plain, exchange.Limits{Size: 2 << 20})
-	got, err := read(t, through, request(t.Context(), t, s.URL))
+	bounded := exchange.New(plain, exchange.Limits{Size: 2 << 20})
+	got, err := read(t, bounded, request(t.Context(), t, s.URL))
 	if _, ok := errors.AsType[*exchange.LargeError](err); !ok || len(got) != 2<<20 {
 		t.Errorf("got %d bytes and %v, want %d bytes and a LargeError", len(got), err, 2<<20)
 	}
@@ -108,13 +109,13 @@ func TestTransport_BoundsTheTimeOfAStuckLayer(t *testing.T) {
 		})
 		_, err := read(t, exchange.New(stuck, exchange.Limits{Time: time.Minute}), request(t.Context(), t, "http://h/"))
 		if slow, ok := errors.AsType[*exchange.SlowError](err); !ok || slow.Limit != time.Minute || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v, want a SlowError", err)
+			t.Errorf("got %v, want a SlowError of %s", err, time.Minute)
 		}
 		close(release)
 	})
 }
 
-// trickle gives a byte a second.
+// trickle is a body with one byte a second.
 type trickle struct{ done <-chan struct{} }
 
 func (b trickle) Read(p []byte) (int, error) {
@@ -128,7 +129,7 @@ func (b trickle) Read(p []byte) (int, error) {
 
 func (trickle) Close() error { return nil }
 
-func TestTransport_BoundsTheTimeOfABodyThatTrickles(t *testing.T) {
+func TestTransport_BoundsTheTimeOfASlowBody(t *testing.T) {
 	for _, status := range []int{200, 503} {
 		synctest.Test(t, func(t *testing.T) {
 			slowly := roundTripper(func(req *http.Request) (*http.Response, error) {
@@ -143,7 +144,7 @@ func TestTransport_BoundsTheTimeOfABodyThatTrickles(t *testing.T) {
 	}
 }
 
-func TestTransport_EndsWithTheCaller(t *testing.T) {
+func TestTransport_EndsWithTheContext(t *testing.T) {
 	release := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	stuck := roundTripper(func(*http.Request) (*http.Response, error) {
@@ -157,7 +158,7 @@ func TestTransport_EndsWithTheCaller(t *testing.T) {
 	close(release)
 }
 
-func TestTransport_LeavesAnUpgradedConnectionAlone(t *testing.T) {
+func TestTransport_DoesNotBoundAnUpgradedConnection(t *testing.T) {
 	upgrade := roundTripper(func(req *http.Request) (*http.Response, error) {
 		body := struct {
 			io.Reader
@@ -167,11 +168,11 @@ func TestTransport_LeavesAnUpgradedConnectionAlone(t *testing.T) {
 	})
 	got, err := read(t, exchange.New(upgrade, exchange.Limits{Size: 1}), request(t.Context(), t, "http://h/"))
 	if string(got) != "the connection" || err != nil {
-		t.Errorf("got %q, %v", got, err)
+		t.Errorf("got %q and %v, want the complete body", got, err)
 	}
 }
 
-// pauseAfter returns which pause is left of one that a server asks for.
+// pauseAfter returns the Retry-After header of an answer that has this one.
 func pauseAfter(t *testing.T, limits exchange.Limits, value string) string {
 	t.Helper()
 	busy := roundTripper(func(*http.Request) (*http.Response, error) {
@@ -186,13 +187,13 @@ func pauseAfter(t *testing.T, limits exchange.Limits, value string) string {
 	return resp.Header.Get("Retry-After")
 }
 
-func TestTransport_HidesALongPause(t *testing.T) {
+func TestTransport_RemovesALongRetryAfter(t *testing.T) {
 	for value, want := range map[string]string{"1": "1", "5": "5", "6": "", "3600": "", "Fri, 01 Jan 2027 00:00:00 GMT": ""} {
 		if got := pauseAfter(t, exchange.Limits{}, value); got != want {
 			t.Errorf("Retry-After %q: got %q, want %q", value, got, want)
 		}
 		if got := pauseAfter(t, exchange.Limits{Patient: true}, value); got != value {
-			t.Errorf("Retry-After %q for the patient: got %q", value, got)
+			t.Errorf("Retry-After %q with Patient: got %q, want it unchanged", value, got)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// object is of the size and shape of a pod, managedFields included.
+// object returns an object of the size and shape of a pod, with managedFields.
 func object() []byte {
 	var fields, containers strings.Builder
 	for i := range 60 {

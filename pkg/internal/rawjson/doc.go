@@ -1,8 +1,13 @@
-// Package rawjson walks over JSON bytes without decoding them: it finds the members of objects, the spans of values and
-// the text of strings, and edits documents by cutting spans out or replacing them, so that every other byte stays.
+// Package rawjson walks over the bytes of a JSON document without decoding it.
 //
-// It owns the grammar of RFC 8259. Whatever a [Scanner] has walked over without an error is valid JSON, by the same
-// verdict as encoding/json, its limit of nesting included. It never panics on any input.
+// A [Scanner] finds the members of objects, the spans of values and the text of
+// strings. [Find] finds the values at paths. [Apply] edits a document: it
+// removes or replaces spans, and every other byte stays.
 //
-// It refuses to decode: numbers stay bytes, objects become no maps, and repeated keys are all reported.
+// It owns the grammar of RFC 8259. Whatever a Scanner of [Scan] has walked over
+// without an error is valid JSON, as encoding/json defines it, including its
+// limit of nesting. No input makes it panic.
+//
+// It does not decode: numbers stay bytes, objects don't become maps, and all
+// repeated keys are reported.
 package rawjson

@@ -6,9 +6,11 @@ type Edit struct {
 	With       []byte
 }
 
-// Cut returns the edit that removes the member or element from start to end of a valid document, together with the comma
-// that it leaves over. It stands alone in its container or next to members that stay: cutting two neighbours would
-// take the comma between them twice.
+// Cut returns the edit that removes the member or element from start to end of
+// a valid document, together with one comma.
+//
+// Two neighbours must not be cut in one pass: both edits would remove the comma
+// between them.
 func Cut(data []byte, start, end int) Edit {
 	if next := space(data, end); next < len(data) && data[next] == ',' {
 		return Edit{Start: start, End: space(data, next+1)}
@@ -23,8 +25,9 @@ func Cut(data []byte, start, end int) Edit {
 	return Edit{Start: start, End: end}
 }
 
-// Apply returns a new document with the edits made, which have to be in order and must not overlap. Without edits it
-// returns data itself.
+// Apply returns a new document with the edits made. They must be in the order
+// of their offsets and must not overlap. If there are no edits, it returns data
+// itself.
 func Apply(data []byte, edits []Edit) []byte {
 	if len(edits) == 0 {
 		return data

@@ -7,7 +7,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-func TestCutTakesOneComma(t *testing.T) {
+func TestCut_RemovesOneComma(t *testing.T) {
 	for _, tc := range []struct{ doc, want string }{
 		{`{"cut":1}`, `{}`},
 		{`{ "cut" : [1,2] }`, `{  }`},
@@ -28,15 +28,15 @@ func TestCutTakesOneComma(t *testing.T) {
 		}
 		got := string(rawjson.Apply(data, edits))
 		if got != tc.want || !json.Valid([]byte(got)) {
-			t.Errorf("cut from %s: %s, want %s", tc.doc, got, tc.want)
+			t.Errorf("%s: got %s, want %s", tc.doc, got, tc.want)
 		}
 		if string(data) != tc.doc {
-			t.Errorf("the document was written to: %s", data)
+			t.Errorf("got a changed document %s, want %s", data, tc.doc)
 		}
 	}
 }
 
-func TestApplyKeepsEveryOtherByte(t *testing.T) {
+func TestApply_KeepsEveryOtherByte(t *testing.T) {
 	data := []byte(`{"a":"one","b":"two","c":3}`)
 	got := rawjson.Apply(data, []rawjson.Edit{
 		{Start: 1, End: 1, With: []byte(`"z":0,`)},

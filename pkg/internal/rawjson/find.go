@@ -5,17 +5,23 @@ import (
 	"slices"
 )
 
-// Selector selects the values at a path. With Names it selects only where one of them matches the name of what the path's
-// last [*] stands for: a member's key, or the name that an element of a list has.
+// Selector selects the values at a path.
+//
+// With Names, it selects only values whose name matches one of them. The name
+// is what the last [*] of the path is resolved to: the key of a member, or the
+// name of a list's element.
 type Selector struct {
 	Path
 
 	Names []*regexp.Regexp
 }
 
-// Find walks once over the document and calls found for every value that is selected, in their order, with the scanner
-// before the value and the first selector that selects it. found may consume the value. Nothing is looked for in a
-// value that was found. The error is that of a document that is no JSON.
+// Find walks once over the document and calls found for every selected value,
+// in the order of their offsets. The scanner is before the value. selector is
+// the index of the first selector that selects it.
+//
+// found may consume the value. No values are found inside a selected value.
+// Find returns an error if the document is not valid JSON.
 func Find(data []byte, selectors []Selector, found func(scan *Scanner, selector int)) error {
 	f := finder{data: data, selectors: selectors, found: found}
 	trails := make([]trail, len(selectors))
@@ -30,19 +36,20 @@ func Find(data []byte, selectors []Selector, found func(scan *Scanner, selector 
 	return scan.End()
 }
 
+// finder is the state of one Find.
 type finder struct {
 	data      []byte
 	selectors []Selector
 	found     func(*Scanner, int)
 }
 
-// trail is how far a selector's path has come.
-type trail struct{ selector, at int }
+// trail is the progress of one selector: the next step of its path.
+type trail struct{ selector, step int }
 
-// value looks at the value that comes next, to which the trails have led.
+// value visits the value that comes next. The trails lead to it.
 func (f *finder) value(scan *Scanner, trails []trail) {
 	for _, t := range trails {
-		if t.at == len(f.selectors[t.selector].steps) {
+		if t.step == len(f.selectors[t.selector].steps) {
 			f.found(scan, t.selector)
 			return
 		}
@@ -63,34 +70,36 @@ func (f *finder) value(scan *Scanner, trails []trail) {
 	}
 }
 
-// member returns the trails that lead on to a member.
+// member returns the trails that continue at a member.
 func (f *finder) member(trails []trail, key string) (next []trail) {
 	for _, t := range trails {
 		s := &f.selectors[t.selector]
-		if step := s.steps[t.at]; !step.every && step.key != key {
+		if step := s.steps[t.step]; !step.every && step.key != key {
 			continue
 		}
-		if s.admits(t.at, func() ([]string, bool) { return []string{key}, true }) {
-			next = append(next, trail{t.selector, t.at + 1})
+		if s.matchesName(t.step, func() ([]string, bool) { return []string{key}, true }) {
+			next = append(next, trail{t.selector, t.step + 1})
 		}
 	}
 	return next
 }
 
-// element returns the trails that lead on to the element of a list that begins at this offset.
+// element returns the trails that continue at the element of a list that begins
+// at an offset.
 func (f *finder) element(trails []trail, at int) (next []trail) {
 	for _, t := range trails {
 		s := &f.selectors[t.selector]
-		if s.steps[t.at].every && s.admits(t.at, func() ([]string, bool) { return names(f.data[at:]) }) {
-			next = append(next, trail{t.selector, t.at + 1})
+		if s.steps[t.step].every && s.matchesName(t.step, func() ([]string, bool) { return names(f.data[at:]) }) {
+			next = append(next, trail{t.selector, t.step + 1})
 		}
 	}
 	return next
 }
 
-// admits tells whether the selector takes what a step leads to. What has an unreadable name it takes.
-func (s *Selector) admits(at int, named func() (names []string, readable bool)) bool {
-	if len(s.Names) == 0 || at != s.named() {
+// matchesName reports whether the name that a step is resolved to matches the
+// selector. A name that can't be read matches, so that doubt selects.
+func (s *Selector) matchesName(step int, named func() (names []string, readable bool)) bool {
+	if len(s.Names) == 0 || step != s.lastWildcard() {
 		return true
 	}
 	names, readable := named()
@@ -99,7 +108,9 @@ func (s *Selector) admits(at int, named func() (names []string, readable bool)) 
 	})
 }
 
-// names returns the name of the object that data begins with, each where it has several.
+// names returns the names of the object that data begins with. There are
+// several if the key is repeated. readable is false if one of them is not a
+// string.
 func names(data []byte) (all []string, readable bool) {
 	scan := Scan(data)
 	readable = true

@@ -9,6 +9,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
+// selector parses a path, and after a space the pattern of a name.
 func selector(t *testing.T, text string) rawjson.Selector {
 	t.Helper()
 	path, names, _ := strings.Cut(text, " ")
@@ -23,7 +24,7 @@ func selector(t *testing.T, text string) rawjson.Selector {
 	return s
 }
 
-func TestFindSelects(t *testing.T) {
+func TestFind_Selects(t *testing.T) {
 	const env = `{"spec":{"c":[{"env":[{"name":"A","value":"1"},{"name":"DB_PASS","value":"2"},{"value":"3"},{"name":4,"value":"5"},"6"]},7]}}`
 	tests := []struct {
 		name, data string
@@ -40,10 +41,10 @@ func TestFindSelects(t *testing.T) {
 		{"by name, or by a name that can't be read", env, []string{"spec.c[*].env[*].value PASS$"}, []string{`"2"`, `"5"`}},
 		{"by key", `{"data":{"password":"x","user":"y"}}`, []string{"data[*] (?i)PASS"}, []string{`"x"`}},
 		{"by the key of the last wildcard", `{"x":{"a":{"k":{"v":1}},"k":{"b":{"v":2}}}}`, []string{"x[*][*].v k"}, []string{"1"}},
-		{"another kind on the way", `{"data":"a","spec":["b"]}`, []string{"data.a", "spec.b"}, nil},
+		{"another kind on the path", `{"data":"a","spec":["b"]}`, []string{"data.a", "spec.b"}, nil},
 		{"the whole before its parts", `{"data":{"a":1}}`, []string{"data.a", "data"}, []string{`{"a":1}`}},
 		{"two paths", `{"b":2,"a":1}`, []string{"a", "b"}, []string{"2", "1"}},
-		{"no object", `"data"`, []string{"data"}, nil},
+		{"a string", `"data"`, []string{"data"}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,23 +62,23 @@ func TestFindSelects(t *testing.T) {
 					}
 				})
 				if err != nil || !slices.Equal(got, tt.want) {
-					t.Errorf("found %q, %v; want %q", got, err, tt.want)
+					t.Errorf("got %q, %v; want %q", got, err, tt.want)
 				}
 			}
 		})
 	}
 }
 
-func TestFindRefusesWhatIsNoJSON(t *testing.T) {
+func TestFind_RejectsInvalidJSON(t *testing.T) {
 	for _, data := range []string{``, `{"data":{"a":1}`, `{"data":{"a":}}`, `{} {}`, `{"b":[1,]}`, `nul`} {
 		err := rawjson.Find([]byte(data), []rawjson.Selector{selector(t, "data.a")}, func(*rawjson.Scanner, int) {})
 		if err == nil {
-			t.Errorf("%s is taken", data)
+			t.Errorf("%s: got no error, want one", data)
 		}
 	}
 }
 
-func TestParsePathRefuses(t *testing.T) {
+func TestParsePath_RejectsInvalidPaths(t *testing.T) {
 	for text, want := range map[string]string{
 		"":            `"": want a field`,
 		".a":          "at character 1",
@@ -97,9 +98,9 @@ func TestParsePathRefuses(t *testing.T) {
 		p, err := rawjson.ParsePath(text)
 		switch {
 		case want == "" && err != nil, want != "" && (err == nil || !strings.Contains(err.Error(), want)):
-			t.Errorf("%q: %v, want %q", text, err, want)
+			t.Errorf("%q: got error %v, want %q", text, err, want)
 		case err == nil && p.String() != text:
-			t.Errorf("%q reads as %q", text, p)
+			t.Errorf("got path %q, want %q", p, text)
 		}
 	}
 }
@@ -109,7 +110,7 @@ func FuzzParsePath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := rawjson.ParsePath(text)
 		if err == nil && (p.String() != text || p.Field(0) == "" && !strings.HasPrefix(text, "[")) {
-			t.Errorf("%q reads as %q, field %q", text, p, p.Field(0))
+			t.Errorf("got path %q with field %q, want %q", p, p.Field(0), text)
 		}
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// FuzzScanner holds the scanner to encoding/json: the same verdict on every document, by skipping it and by walking all of
-// it, and the same keys, texts and values.
+// FuzzScanner compares the scanner with encoding/json: whether a document is
+// valid, by skipping and by walking it, and its keys, texts and values.
 func FuzzScanner(f *testing.F) {
 	for _, doc := range []string{
 		`{"a":[1,-0.5e+10,true,false,null,"x\u00e9\ud83d\ude00\ud800"],"a":{"":{}}}`, ` [ ] `, `01`, `1.`, `-`, `"\x"`, `"\u12g4"`, `nul`,
@@ -27,31 +27,31 @@ func FuzzScanner(f *testing.F) {
 		skip := rawjson.Scan(doc)
 		skip.Skip()
 		if err := skip.End(); (err == nil) != valid {
-			t.Fatalf("skipping %q: %v, valid: %v", doc, err, valid)
+			t.Fatalf("skip %q: got error %v, want one: %t", doc, err, !valid)
 		}
 		walk := rawjson.Scan(doc)
 		got := decode(&walk)
 		if err := walk.End(); (err == nil) != valid {
-			t.Fatalf("walking %q: %v, valid: %v", doc, err, valid)
+			t.Fatalf("walk %q: got error %v, want one: %t", doc, err, !valid)
 		}
-		trusting := rawjson.ScanValid(doc) // must end, whatever it is given
+		trusting := rawjson.ScanValid(doc) // must end for any document
 		whole := trusting.Skip()
 		if at := trusting.Offset(); at > len(doc) {
-			t.Fatalf("skipping %q, taken for valid, leads to %d of %d bytes", doc, at, len(doc))
+			t.Fatalf("skip %q as valid: got offset %d, want at most %d", doc, at, len(doc))
 		}
 		walked := rawjson.ScanValid(doc)
 		trusted := decode(&walked)
 		if at := walked.Offset(); at > len(doc) {
-			t.Fatalf("walking %q, taken for valid, leads to %d of %d bytes", doc, at, len(doc))
+			t.Fatalf("walk %q as valid: got offset %d, want at most %d", doc, at, len(doc))
 		}
 		if !valid {
 			return
 		}
 		if err := trusting.End(); err != nil || !bytes.Equal(whole, bytes.TrimSpace(doc)) {
-			t.Fatalf("skipping %q, taken for valid: %q, %v", doc, whole, err)
+			t.Fatalf("skip %q as valid: got %q, %v; want the document", doc, whole, err)
 		}
 		if !reflect.DeepEqual(got, trusted) {
-			t.Fatalf("%q, taken for valid, decodes to %#v, want %#v", doc, trusted, got)
+			t.Fatalf("decode %q as valid: got %#v, want %#v", doc, trusted, got)
 		}
 		var want any
 		decoder := json.NewDecoder(bytes.NewReader(doc))
@@ -60,12 +60,13 @@ func FuzzScanner(f *testing.F) {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(got, want) {
-			t.Fatalf("%q decodes to %#v, want %#v", doc, got, want)
+			t.Fatalf("decode %q: got %#v, want %#v", doc, got, want)
 		}
 	})
 }
 
-// FuzzEdits cuts one member out of any object, which has to leave the others as they were.
+// FuzzEdits cuts one member out of an object. The other members must stay
+// unchanged.
 func FuzzEdits(f *testing.F) {
 	f.Add([]byte(`{"a":1,"b":{"c":2},"d":3}`), uint8(1))
 	f.Add([]byte(` { "a" : 1 } `), uint8(0))
@@ -89,17 +90,17 @@ func FuzzEdits(f *testing.F) {
 		}
 		var got map[string]json.RawMessage
 		if err := json.Unmarshal(rawjson.Apply(doc, edits), &got); err != nil {
-			t.Fatalf("cutting member %d of %q: %v", nth, doc, err)
+			t.Fatalf("cut member %d of %q: %v", nth, doc, err)
 		}
 		for key := range want {
 			if !bytes.Equal(got[key], want[key]) {
-				t.Fatalf("cutting member %d of %q changed %q", nth, doc, key)
+				t.Fatalf("cut member %d of %q: got %q of %q, want %q", nth, doc, got[key], key, want[key])
 			}
 		}
 	})
 }
 
-// decode does what encoding/json does, by way of the scanner.
+// decode decodes like encoding/json, by the scanner.
 func decode(s *rawjson.Scanner) any {
 	switch s.Kind() {
 	case rawjson.Object:
@@ -127,7 +128,8 @@ func decode(s *rawjson.Scanner) any {
 	}
 }
 
-// FuzzSkipSame holds SkipSame to Skip: it consumes what Skip does where that has the same bytes, and nothing else.
+// FuzzSkipSame compares SkipSame with Skip: it consumes a value if and only if
+// that has the given bytes.
 func FuzzSkipSame(f *testing.F) {
 	for _, pair := range [][2]string{{`[1,2]`, `1`}, {`[12]`, `1`}, {`[1.5]`, `1`}, {`[1 ]`, `1`}, {`["a"]`, `"a"`}, {`[{"a":{}}]`, `{"a":{}}`}, {`[true]`, `tru`}} {
 		f.Add([]byte(pair[0]), []byte(pair[1]))
@@ -144,9 +146,9 @@ func FuzzSkipSame(f *testing.F) {
 			same, ahead := all, all
 			value := ahead.Skip()
 			if got, want := same.SkipSame(other), bytes.Equal(value, other); got != want {
-				t.Fatalf("%q is the same as %q: %t", value, other, got)
+				t.Fatalf("SkipSame(%q) before %q: got %t, want %t", other, value, got, want)
 			} else if got && same.Offset() != ahead.Offset() {
-				t.Fatalf("%q ends at %d, not at %d", value, ahead.Offset(), same.Offset())
+				t.Fatalf("SkipSame(%q): got offset %d, want %d", other, same.Offset(), ahead.Offset())
 			}
 			all.Skip()
 		}

@@ -7,21 +7,26 @@ import (
 	"strings"
 )
 
-// Path selects values of a document: fields are joined by dots, [*] stands for every element of a list and for every
-// member of a mapping, and a key that is no plain word is quoted in brackets. Examples are data.password,
-// spec.containers[*].env[*].value and metadata.annotations["example.com/note"].
+// Path selects values of a document. Fields are joined by dots. [*] means every
+// element of a list and every member of an object. Keys that are not plain
+// words are quoted in brackets. Examples:
+//
+//	data.password
+//	spec.containers[*].env[*].value
+//	metadata.annotations["example.com/note"]
 type Path struct {
 	text  string
 	steps []step
 }
 
-// step goes from a container to one of its members, or to all that it holds.
+// step leads from a container to one of its members, or to all of its content.
 type step struct {
 	key   string
-	every bool
+	every bool // [*]
 }
 
-// ParsePath reads a path. It begins with a field.
+// ParsePath parses a path. The path begins with a field. The error gives the
+// character, from 1, at which the path is invalid.
 func ParsePath(text string) (Path, error) {
 	p := Path{text: text}
 	for rest := "." + text; rest != ""; {
@@ -35,7 +40,18 @@ func ParsePath(text string) (Path, error) {
 	return p, nil
 }
 
-// parseStep reads the step that text begins with, and its length.
+// MustParsePath is ParsePath for a constant path. It panics if the path is
+// invalid.
+func MustParsePath(text string) Path {
+	p, err := ParsePath(text)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// parseStep parses the step at the start of text. It returns the length of the
+// step too.
 func parseStep(text string) (step, int, error) {
 	quoted, bracket := strings.CutPrefix(text, "[")
 	switch {
@@ -60,16 +76,16 @@ func parseStep(text string) (step, int, error) {
 		key = key[:end]
 	}
 	if key == "" || strings.ContainsAny(key, "]*\"' \t\r\n/\\") {
-		return step{}, 0, errors.New("want a field, the others quoted in brackets,")
+		return step{}, 0, errors.New("want a field, or a key quoted in brackets,")
 	}
 	return step{key: key}, 1 + len(key), nil
 }
 
-// String returns the path as it was written.
+// String returns the path as it was parsed.
 func (p Path) String() string { return p.text }
 
-// Field returns the field that the path goes through at this depth, from 0; "" where that is no field or the path ends
-// before.
+// Field returns the key of the step at a depth, from 0. It returns "" if that
+// step is [*] or the path ends before.
 func (p Path) Field(depth int) string {
 	if depth >= len(p.steps) {
 		return ""
@@ -77,11 +93,11 @@ func (p Path) Field(depth int) string {
 	return p.steps[depth].key
 }
 
-// Wild tells whether the path has a [*].
-func (p Path) Wild() bool { return p.named() >= 0 }
+// Wild reports whether the path contains [*].
+func (p Path) Wild() bool { return p.lastWildcard() >= 0 }
 
-// named returns which step is the last [*], or -1.
-func (p Path) named() int {
+// lastWildcard returns the index of the last [*], or -1.
+func (p Path) lastWildcard() int {
 	last := -1
 	for i, s := range p.steps {
 		if s.every {

@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Kind is the kind of a JSON value. The zero Kind is that of bytes that begin no value.
+// Kind is the kind of a JSON value. The zero Kind is that of bytes that no
+// value begins with.
 type Kind uint8
 
 // The kinds of values.
@@ -21,41 +22,48 @@ const (
 	Null
 )
 
-// Error says that the bytes are no valid JSON, or not the value that was asked for. It never quotes the document.
+// Error means that the document is not valid JSON, or that a value is not of
+// the required kind. It never quotes the document.
 type Error struct {
-	Offset int // in bytes from the document's start
-	Want   string
+	Offset int    // in bytes from the start of the document
+	Want   string // the required syntax or kind
 }
 
 // Error returns the message.
 func (e *Error) Error() string { return fmt.Sprintf("json: want %s at byte %d", e.Want, e.Offset) }
 
-// Scanner walks once over a document, from its first byte to its last. Its position stands before a value, which is
-// consumed by [Scanner.Skip], [Scanner.Text], [Scanner.Members] or [Scanner.Elements]. After the first error it
-// stands still, and everything yields nothing; so errors need looking at only once, by [Scanner.End].
+// Scanner walks once over a document, from its first byte to its last. Its
+// position is before a value. [Scanner.Skip], [Scanner.SkipSame],
+// [Scanner.Text], [Scanner.Members] and [Scanner.Elements] consume the value.
 //
-// A Scanner must not be copied while a loop over it runs.
+// After the first error the position stays, and all methods return nothing. So
+// callers check for errors once, by [Scanner.End].
+//
+// A Scanner may be copied to look ahead, but not inside a loop over its own
+// members or elements that continues with the original.
 type Scanner struct {
 	data    []byte
 	pos     int
-	depth   int
-	trusted bool
+	depth   int  // of open containers
+	trusted bool // the document is known to be valid
 	err     error
 }
 
-// Scan returns a scanner that stands before the document's only value. The scanner reads data and never writes it.
+// Scan returns a scanner of the document. It reads data and never writes to it.
 func Scan(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0)} }
 
 // ScanValid returns a scanner of a document that is known to be valid JSON. It
-// is nearly twice as fast as [Scan]. Given an invalid document, it may return
-// any part of it as a value, with or without an error, but never reads outside
-// it.
+// is nearly twice as fast as [Scan]. If the document is invalid, the scanner
+// may return any part of it as a value, with or without an error. It never
+// reads outside the document.
 func ScanValid(data []byte) Scanner { return Scanner{data: data, pos: space(data, 0), trusted: true} }
 
-// Offset returns the position: within a loop the start of the member's value until it is consumed, its end after that.
+// Offset returns the position, in bytes from the start of the document. In a
+// loop it is the start of the value, and its end after the value was consumed.
 func (s *Scanner) Offset() int { return s.pos }
 
-// Kind tells what the next value is by its first byte, without consuming it.
+// Kind returns the kind of the next value by its first byte, without consuming
+// the value.
 func (s *Scanner) Kind() Kind {
 	if s.err != nil || s.pos >= len(s.data) {
 		return 0
@@ -77,7 +85,7 @@ func (s *Scanner) Kind() Kind {
 	return 0
 }
 
-// Skip consumes the next value and returns its bytes, a part of the document.
+// Skip consumes the next value and returns its bytes, a slice of the document.
 func (s *Scanner) Skip() []byte {
 	if s.err != nil {
 		return nil
@@ -85,9 +93,9 @@ func (s *Scanner) Skip() []byte {
 	start := s.pos
 	end, ok := 0, false
 	if s.trusted {
-		end, ok = validValue(s.data, start)
+		end, ok = trustedValue(s.data, start)
 	} else {
-		end, ok = value(s.data, start, s.depth)
+		end, ok = checkedValue(s.data, start, s.depth)
 	}
 	if s.pos = end; !ok {
 		s.fail("a value")
@@ -96,8 +104,9 @@ func (s *Scanner) Skip() []byte {
 	return s.data[start:end]
 }
 
-// SkipSame consumes the next value if it has the same bytes as another value, which was found valid, and tells whether it has. It
-// compares bytes, which is many times faster than walking over them.
+// SkipSame consumes the next value if its bytes equal those of another value,
+// which must be valid JSON. It reports whether it did. Comparing bytes is many
+// times faster than walking over them.
 func (s *Scanner) SkipSame(valid []byte) bool {
 	if s.err != nil || len(valid) == 0 || !bytes.HasPrefix(s.data[s.pos:], valid) {
 		return false
@@ -106,10 +115,10 @@ func (s *Scanner) SkipSame(valid []byte) bool {
 		s.pos = end
 		return true
 	}
-	return false // a longer number
+	return false // the number goes on
 }
 
-// delimits tells whether a byte may stand behind a value.
+// delimits reports whether a byte may follow a value.
 func delimits(c byte) bool {
 	switch c {
 	case ',', '}', ']', ' ', '\n', '\t', '\r':
@@ -119,16 +128,12 @@ func delimits(c byte) bool {
 	}
 }
 
-// Text consumes the next value, which has to be a string, and returns its text; for null "".
+// Text consumes the next value, which must be a string or null, and returns its
+// text. The text of null is "".
 func (s *Scanner) Text() string {
 	switch s.Kind() {
 	case String:
-		if s.trusted {
-			return s.validText()
-		}
-		if literal := s.Skip(); literal != nil {
-			return string(unquote(literal))
-		}
+		return string(s.text("a string"))
 	case Null:
 		s.Skip()
 	default:
@@ -137,34 +142,45 @@ func (s *Scanner) Text() string {
 	return ""
 }
 
-func (s *Scanner) validText() string {
+// text consumes a string and returns its text: a slice of the document if the
+// string has no escapes. want is the error's if there is no string.
+func (s *Scanner) text(want string) []byte {
 	start := s.pos
-	end, ok, isPlain := validText(s.data, start)
+	end, ok, isPlain := 0, false, false
+	if s.trusted {
+		end, ok, isPlain = trustedString(s.data, start)
+	} else {
+		end, ok = checkedString(s.data, start)
+	}
 	switch s.pos = end; {
 	case !ok:
-		s.fail("a string")
-		return ""
+		s.fail(want)
+		return nil
 	case isPlain:
-		return string(s.data[start+1 : end-1])
+		return s.data[start+1 : end-1]
 	default:
-		return string(unquote(s.data[start:end]))
+		return unquote(s.data[start:end])
 	}
 }
 
-// Members consumes the next value, which has to be an object, and yields the offset at which each member begins, and its
-// key. A member's value that the loop's body does not consume is skipped. Null has no members. The key is valid until
-// the document changes. Leaving the loop early ends the scan with an error.
+// Members consumes the next value, which must be an object or null. It yields
+// the offset at which each member begins, and its key. Null has no members.
+//
+// The body of the loop may consume the member's value; otherwise the value is
+// skipped. The key is valid as long as the document is not changed. Leaving the
+// loop early is an error of the scan.
 func (s *Scanner) Members() iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) { s.members(yield) }
 }
 
-// Elements consumes the next value, which has to be an array, and yields the offset of each element, like
-// [Scanner.Members].
+// Elements consumes the next value, which must be an array or null. It yields
+// the offset of each element. The rules of [Scanner.Members] apply.
 func (s *Scanner) Elements() iter.Seq[int] {
 	return func(yield func(int) bool) { s.elements(yield) }
 }
 
-// End checks that nothing but white space follows, and returns the first error of the walk.
+// End checks that only white space follows. It returns the first error of the
+// scan.
 func (s *Scanner) End() error {
 	if s.err == nil {
 		if s.pos = space(s.data, s.pos); s.pos != len(s.data) {
@@ -174,6 +190,7 @@ func (s *Scanner) End() error {
 	return s.err
 }
 
+// members is the loop of Members.
 func (s *Scanner) members(yield func(int, []byte) bool) {
 	if !s.open('{', "an object") {
 		return
@@ -189,10 +206,11 @@ func (s *Scanner) members(yield func(int, []byte) bool) {
 			s.fail("the whole object to be read")
 			return
 		}
-		s.settle(value)
+		s.finish(value)
 	}
 }
 
+// elements is the loop of Elements.
 func (s *Scanner) elements(yield func(int) bool) {
 	if !s.open('[', "an array") {
 		return
@@ -203,11 +221,11 @@ func (s *Scanner) elements(yield func(int) bool) {
 			s.fail("the whole array to be read")
 			return
 		}
-		s.settle(value)
+		s.finish(value)
 	}
 }
 
-// open enters a container. It does not where null stands in its place, which it consumes.
+// open enters a container and reports whether it did. It consumes null instead.
 func (s *Scanner) open(bracket byte, want string) bool {
 	switch {
 	case s.Kind() == Null:
@@ -224,7 +242,8 @@ func (s *Scanner) open(bracket byte, want string) bool {
 	return false
 }
 
-// more moves to the next member or element, or behind the closing bracket.
+// more moves to the next member or element, or past the closing bracket. It
+// reports whether there is one.
 func (s *Scanner) more(first bool, bracket byte) bool {
 	switch {
 	case s.err != nil:
@@ -243,32 +262,23 @@ func (s *Scanner) more(first bool, bracket byte) bool {
 	return false
 }
 
-// key consumes a member's key and its colon.
-func (s *Scanner) key() (key []byte) {
-	start := s.pos
-	end, ok, isPlain := 0, false, false
-	if s.trusted {
-		end, ok, isPlain = validText(s.data, start)
-	} else {
-		end, ok = text(s.data, start)
-	}
-	if s.pos = end; !ok {
-		s.fail("a key")
+// key consumes the key of a member, and its colon.
+func (s *Scanner) key() []byte {
+	key := s.text("a key")
+	if s.err != nil {
 		return nil
 	}
-	if s.pos = space(s.data, end); s.pos >= len(s.data) || s.data[s.pos] != ':' {
+	if s.pos = space(s.data, s.pos); s.pos >= len(s.data) || s.data[s.pos] != ':' {
 		s.fail("a colon")
 		return nil
 	}
 	s.pos = space(s.data, s.pos+1)
-	if isPlain {
-		return s.data[start+1 : end-1]
-	}
-	return unquote(s.data[start:end])
+	return key
 }
 
-// settle skips the value that began at start unless the loop's body consumed it, and the white space behind it.
-func (s *Scanner) settle(start int) {
+// finish skips the value that begins at start unless the loop consumed it, and
+// the white space after it.
+func (s *Scanner) finish(start int) {
 	if s.err == nil && s.pos == start {
 		s.Skip()
 	}
@@ -277,13 +287,15 @@ func (s *Scanner) settle(start int) {
 	}
 }
 
+// fail sets the error unless there is an earlier one.
 func (s *Scanner) fail(want string) {
 	if s.err == nil {
 		s.err = &Error{Offset: s.pos, Want: want}
 	}
 }
 
-// unquote returns the text of a valid string literal. Without escapes it is a part of the literal itself.
+// unquote returns the text of a valid string literal. If the literal has no
+// escapes, the text is a slice of it.
 func unquote(literal []byte) []byte {
 	inner := literal[1 : len(literal)-1]
 	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {

@@ -8,7 +8,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-func TestMembersYieldKeysAndSpans(t *testing.T) {
+func TestMembers_YieldKeys(t *testing.T) {
 	const doc = ` { "a" : 1 , "\u0062":{"x":[true,null]}, "c":"d\n\"é" , "d":null } `
 	var got []string
 	s := rawjson.Scan([]byte(doc))
@@ -30,7 +30,7 @@ func TestMembersYieldKeysAndSpans(t *testing.T) {
 	}
 }
 
-func TestOffsetsSpanTheMember(t *testing.T) {
+func TestOffset_SpansMember(t *testing.T) {
 	const doc = `{"a":1, "b" : [2, 3] ,"c":4}`
 	s := rawjson.Scan([]byte(doc))
 	var member string
@@ -41,11 +41,11 @@ func TestOffsetsSpanTheMember(t *testing.T) {
 		}
 	}
 	if err := s.End(); err != nil || member != `"b" : [2, 3]` {
-		t.Errorf("member %q, error %v", member, err)
+		t.Errorf("got member %q, error %v; want the member b", member, err)
 	}
 }
 
-func TestElementsNestAndNullHasNone(t *testing.T) {
+func TestElements_NestedAndNull(t *testing.T) {
 	s := rawjson.Scan([]byte(`[[1,2],null,[],["x"]]`))
 	var lengths []int
 	for range s.Elements() {
@@ -59,26 +59,26 @@ func TestElementsNestAndNullHasNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(lengths) != 4 || lengths[0] != 2 || lengths[1] != 0 || lengths[2] != 0 || lengths[3] != 1 {
-		t.Errorf("lengths %v", lengths)
+		t.Errorf("got lengths %v, want 2, 0, 0, 1", lengths)
 	}
 }
 
-func TestKindsAreToldByTheFirstByte(t *testing.T) {
+func TestKind_ByFirstByte(t *testing.T) {
 	want := []rawjson.Kind{rawjson.Object, rawjson.Array, rawjson.String, rawjson.Number, rawjson.Number, rawjson.Bool, rawjson.Bool, rawjson.Null}
 	s := rawjson.Scan([]byte(`[{},[],"",0,-1,true,false,null]`))
 	i := 0
 	for range s.Elements() {
 		if got := s.Kind(); got != want[i] {
-			t.Errorf("element %d is of kind %d, want %d", i, got, want[i])
+			t.Errorf("element %d: got kind %d, want %d", i, got, want[i])
 		}
 		i++
 	}
 	if err := s.End(); err != nil || i != len(want) {
-		t.Errorf("%d elements, error %v", i, err)
+		t.Errorf("got %d elements, error %v; want %d", i, err, len(want))
 	}
 }
 
-func TestErrorsStickAndSayWhere(t *testing.T) {
+func TestScanner_KeepsFirstError(t *testing.T) {
 	for _, tc := range []struct {
 		name, doc string
 		walk      func(*rawjson.Scanner)
@@ -94,7 +94,7 @@ func TestErrorsStickAndSayWhere(t *testing.T) {
 				s.Skip()
 			}
 		}, 6},
-		{"something behind", `{} x`, func(s *rawjson.Scanner) { s.Skip(); _ = s.End() }, 3},
+		{"something after the value", `{} x`, func(s *rawjson.Scanner) { s.Skip(); _ = s.End() }, 3},
 		{"loop left early", `{"a":1}`, first, 5},
 		{"control character", "\"a\nb\"", func(s *rawjson.Scanner) { s.Text() }, 2},
 		{"too deep", strings.Repeat("[", 10_001), func(s *rawjson.Scanner) { s.Skip() }, 10_000},
@@ -103,11 +103,11 @@ func TestErrorsStickAndSayWhere(t *testing.T) {
 			s := rawjson.Scan([]byte(tc.doc))
 			tc.walk(&s)
 			for range s.Members() {
-				t.Error("a failed scanner yields a member")
+				t.Error("after an error: got a member, want none")
 			}
 			e, ok := errors.AsType[*rawjson.Error](s.End())
 			if !ok || e.Offset != tc.offset {
-				t.Errorf("error %v, want one at byte %d", e, tc.offset)
+				t.Errorf("got error %v, want one at byte %d", e, tc.offset)
 			}
 		})
 	}

@@ -23,18 +23,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-var rollouts = flag.Int("rollouts", 40, "how many rollouts there are; make load takes 10,000")
+var rollouts = flag.Int("rollouts", 40, "number of rollouts; make load uses 10,000")
 
 const (
 	namespace   = "causes"
-	deployments = 8 // at the same time
+	deployments = 8 // that roll out concurrently
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 var (
 	cluster *clustertest.Cluster
-	program string // the recorder
+	program string // path of the recorder's binary
 )
 
 func run(m *testing.M) int {
@@ -51,12 +51,13 @@ func run(m *testing.M) int {
 	return clustertest.Main(m, clustertest.Options{All: true, Nodes: 3}, func(c *clustertest.Cluster) { cluster = c })
 }
 
-// TestRollouts_CausesComeBeforeEffects lets Deployments roll out. No object may
-// come before its owner, or an Event before its subject, and the records of all
-// resources have to be in the order of the writes. Ten, and one in ten thousand,
-// may not: the recorder learns from late records how long it has to wait on a
-// machine that is short of CPU.
-func TestRollouts_CausesComeBeforeEffects(t *testing.T) {
+// TestRollouts_CausesAreRecordedBeforeEffects rolls out Deployments. Every
+// object must be recorded after its owner, every Event after the object it
+// regards, and all records in the order of the writes.
+//
+// Ten records, and one of ten thousand, may be late: the recorder learns from
+// them how long it must wait on a slow machine.
+func TestRollouts_CausesAreRecordedBeforeEffects(t *testing.T) {
 	r := recordertest.New(t, program, cluster.Kubeconfig)
 	r.Ready(t)
 	kube := kubernetes.NewForConfigOrDie(cluster.Config())
@@ -70,7 +71,7 @@ func TestRollouts_CausesComeBeforeEffects(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	last := mark(t, kube)
+	last := writeMarker(t, kube)
 	recordertest.Eventually(t, "the newest write is recorded", func() (bool, string) {
 		page, err := r.Client.Events(t.Context(), client.EventsQuery{UID: string(last.UID), Limit: 1, Summary: true})
 		return err == nil && len(page.Events) == 1, fmt.Sprint(err)
@@ -89,10 +90,31 @@ func TestRollouts_CausesComeBeforeEffects(t *testing.T) {
 	if got, want := c.counts["replicasets create"], *rollouts; got < want {
 		t.Errorf("got %d ReplicaSets, want one for each of %d rollouts", got, want)
 	}
+	related(t, r)
 }
 
-// roll creates a Deployment and changes its template, each time when the
-// rollout before is complete.
+// related asks for a page of Events about a Deployment and everything that it
+// owned: a ReplicaSet and a Pod for each rollout.
+func related(t *testing.T, r *recordertest.Recorder) {
+	t.Helper()
+	const limit = 100
+	start := time.Now()
+	page, err := r.Client.Object(t.Context(), client.ObjectQuery{
+		Namespace: namespace, Resource: "deployments", Group: "apps", Name: "web-0", Descendants: true, Limit: limit, Summary: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d related Events after %v", len(page.RelatedEvents), time.Since(start))
+	// A rollout scales a ReplicaSet up, which creates a Pod, which is
+	// scheduled.
+	if got, want := len(page.RelatedEvents), min(limit, 3*(*rollouts/deployments)); got < want {
+		t.Errorf("got %d related Events of %d rollouts, want at least %d", got, *rollouts/deployments, want)
+	}
+}
+
+// roll creates a Deployment and changes its template. Each change waits until
+// the previous rollout is complete.
 func roll(ctx context.Context, kube kubernetes.Interface, name string, rollouts int) error {
 	api := kube.AppsV1().Deployments(namespace)
 	labels := map[string]string{"app": name}
@@ -121,7 +143,7 @@ func roll(ctx context.Context, kube kubernetes.Interface, name string, rollouts 
 	}
 }
 
-// complete waits until a Deployment's rollout is.
+// complete waits until the rollout of a Deployment is complete.
 func complete(ctx context.Context, kube kubernetes.Interface, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, recordertest.Patience)
 	defer cancel()
@@ -138,8 +160,8 @@ func complete(ctx context.Context, kube kubernetes.Interface, name string) error
 	}
 }
 
-// mark makes a write that is newer than all others.
-func mark(t *testing.T, kube kubernetes.Interface) *corev1.ConfigMap {
+// writeMarker creates a ConfigMap after all other writes.
+func writeMarker(t *testing.T, kube kubernetes.Interface) *corev1.ConfigMap {
 	t.Helper()
 	m, err := kube.CoreV1().ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "last"}}, metav1.CreateOptions{})
 	if err != nil {
@@ -148,16 +170,17 @@ func mark(t *testing.T, kube kubernetes.Interface) *corev1.ConfigMap {
 	return m
 }
 
-// checker looks at records, oldest first.
+// checker checks records, oldest first.
 type checker struct {
-	newest uint64
+	newest uint64          // resourceVersion
 	known  map[string]bool // UIDs of objects that were recorded
 	counts map[string]int
 
-	records, wrong int
-	late           []string // records that are older than one before
+	records, failures int
+	late              []string // records that are older than a previous one
 }
 
+// record checks the next record.
 func (c *checker) record(t *testing.T, e *v1.Event) {
 	t.Helper()
 	c.records++
@@ -182,18 +205,18 @@ func (c *checker) record(t *testing.T, e *v1.Event) {
 	c.known[e.UID] = true
 	for _, o := range object.Metadata.OwnerReferences {
 		if !c.known[o.UID] {
-			c.fail(t, e, "whose owner %s %s is not recorded before", o.Kind, o.Name)
+			c.fail(t, e, "got no earlier record of its owner %s %s, want one", o.Kind, o.Name)
 		}
 	}
 	if o := object.InvolvedObject; o.UID != "" && !c.known[o.UID] {
-		c.fail(t, e, "whose subject %s %s is not recorded before", o.Kind, o.Name)
+		c.fail(t, e, "got no earlier record of the object it regards, %s %s, want one", o.Kind, o.Name)
 	}
 }
 
-// fail reports the first of what is wrong, and counts the rest.
+// fail reports the first 20 failures, and counts the others.
 func (c *checker) fail(t *testing.T, e *v1.Event, format string, args ...any) {
 	t.Helper()
-	if c.wrong++; c.wrong <= 20 {
-		t.Errorf("%s of %s %s at %s, %s", e.Verb, e.ResourceType, e.ResourceName, e.ResourceVersion, fmt.Sprintf(format, args...))
+	if c.failures++; c.failures <= 20 {
+		t.Errorf("%s of %s %s at %s: %s", e.Verb, e.ResourceType, e.ResourceName, e.ResourceVersion, fmt.Sprintf(format, args...))
 	}
 }

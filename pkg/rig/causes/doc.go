@@ -1,7 +1,7 @@
-// Package causes checks on a whole control plane that the recorder's history
-// tells causes before their effects.
+// Package causes checks the order of records with a whole control plane: an
+// object is recorded after its owner, and an Event after the object it regards.
 //
-// It owns one test, which lets Deployments roll out with a real controller
-// manager and scheduler, and compares the order of all records with the order
-// of the writes in etcd. The test has a long form of 10,000 rollouts.
+// It owns one test, which rolls out Deployments with a real controller manager
+// and scheduler, and compares the order of all records with the order of the
+// writes in etcd. The test has a long form of 10,000 rollouts.
 package causes

@@ -7,23 +7,24 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// TestAnAPIServerThatIsKilledHidesOnlyWhatItHadNotSent kills the API server with SIGKILL. Its successor's watch cache begins
-// with the state that it finds, so that what was accepted before, and not sent any more, is out of everybody's sight; so is
-// what is accepted until the recorder has listed.
-func TestAnAPIServerThatIsKilledHidesOnlyWhatItHadNotSent(t *testing.T) {
-	random := chance(t)
+// TestAPIServer_KillLosesOnlyUnsentVersions kills the API server with SIGKILL.
+// The watch cache of the new process starts with the state that it reads from
+// etcd. So no watch can deliver the versions that were accepted before and not
+// sent, nor those accepted until the recorder has listed.
+func TestAPIServer_KillLosesOnlyUnsentVersions(t *testing.T) {
+	random := newRand(t)
 	r := newRecorder(t, cluster.Kubeconfig)
-	w := newWorld(t, "restarted")
+	w := newScenario(t, "restarted")
 	var blind []clustertest.Blind
-	w.under(t, round(), rounds(), func() {
-		for range form(1, 5) {
+	w.runLoad(t, round(), rounds(), func() {
+		for range shortOrLong(1, 5) {
 			pause(random, 2*time.Second)
 			before := w.caughtUp(t, r)
 			if err := cluster.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
 				t.Fatal(err)
 			}
-			blind = append(blind, clustertest.Blind{From: before, To: w.backInSight(t, r)})
+			blind = append(blind, clustertest.Blind{From: before, To: w.watching(t, r)})
 		}
 	})
-	w.judge(t, r, blind...)
+	w.verify(t, r, blind...)
 }

@@ -8,35 +8,36 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// TestACompactionHidesOnlyWhatHappenedWhileTheRecorderWasDown takes the recorder away, lets objects come, change and go,
-// compacts etcd, and empties the API server's watch cache: the recorder's checkpoints are too old for anybody then.
-func TestACompactionHidesOnlyWhatHappenedWhileTheRecorderWasDown(t *testing.T) {
-	random := chance(t)
+// TestCompaction_LosesOnlyVersionsWhileDown stops the recorder, creates,
+// updates and deletes objects, compacts etcd, and restarts the API server,
+// whose watch cache is then empty. So the recorder's checkpoints have expired.
+func TestCompaction_LosesOnlyVersionsWhileDown(t *testing.T) {
+	random := newRand(t)
 	r := newRecorder(t, cluster.Kubeconfig)
-	w := newWorld(t, "compacted")
+	w := newScenario(t, "compacted")
 	var blind []clustertest.Blind
-	for range form(1, 3) {
-		kept, doomed := w.settle(t, 12), w.settle(t, 12)
-		w.under(t, round(), 1, func() { pause(random, 2*time.Second) })
+	for range shortOrLong(1, 3) {
+		kept, doomed := w.createObjects(t, 12), w.createObjects(t, 12)
+		w.runLoad(t, round(), 1, func() { pause(random, 2*time.Second) })
 		before := w.caughtUp(t, r)
 		r.Kill(t)
 		down := time.Now()
-		w.changeUnseen(t, kept, doomed)
+		w.changeWhileDown(t, kept, doomed)
 		up := time.Now()
 		r.Start(t)
 		r.ready(t)
-		blind = append(blind, clustertest.Blind{From: before, To: w.backInSight(t, r)})
-		w.under(t, round(), 1, func() {})
-		deletionsAreInferred(t, r.events(t, w.namespace), doomed, down, up)
+		blind = append(blind, clustertest.Blind{From: before, To: w.watching(t, r)})
+		w.runLoad(t, round(), 1, func() {})
+		checkInferredDeletions(t, r.events(t, w.namespace), doomed, down, up)
 	}
-	result := w.judge(t, r, blind...)
+	result := w.verify(t, r, blind...)
 	if result.Unseen == 0 {
-		t.Error("every version is there: nothing was compacted")
+		t.Errorf("got %d versions that no watch could deliver, want some: nothing was compacted", result.Unseen)
 	}
 }
 
-// settle makes objects that stay.
-func (w *world) settle(t *testing.T, n int) []clustertest.Write {
+// createObjects creates n objects and keeps them.
+func (w *scenario) createObjects(t *testing.T, n int) []clustertest.Write {
 	t.Helper()
 	writes, err := cluster.Load(t.Context(), clustertest.Load{
 		Namespace: w.namespace, Kinds: []string{"configmaps", "secrets", "widgets"}, Objects: n, Writers: 2,
@@ -48,18 +49,19 @@ func (w *world) settle(t *testing.T, n int) []clustertest.Write {
 	return writes
 }
 
-// changeUnseen updates what is kept, deletes what is doomed, makes half of that anew under the old names, lets a load pass,
-// and drops the history of it all.
-func (w *world) changeUnseen(t *testing.T, kept, doomed []clustertest.Write) {
+// changeWhileDown updates the kept objects, deletes the doomed ones, creates
+// half of these again under their names, and runs a load. Then it compacts
+// etcd.
+func (w *scenario) changeWhileDown(t *testing.T, kept, doomed []clustertest.Write) {
 	t.Helper()
-	w.under(t, round(), 1, func() {
+	w.runLoad(t, round(), 1, func() {
 		for _, o := range kept {
-			w.touch(t, w.touch(t, o))
+			w.update(t, w.update(t, o))
 		}
 		for i, o := range doomed {
-			w.remove(t, o)
+			w.delete(t, o)
 			if i%2 == 0 {
-				w.touch(t, w.create(t, o))
+				w.update(t, w.recreate(t, o))
 			}
 		}
 	})
@@ -71,8 +73,9 @@ func (w *world) changeUnseen(t *testing.T, kept, doomed []clustertest.Write) {
 	}
 }
 
-// deletionsAreInferred wants the deletions in the log, marked, and between when the recorder went and when it was back.
-func deletionsAreInferred(t *testing.T, events []v1.Event, doomed []clustertest.Write, down, up time.Time) {
+// checkInferredDeletions checks that the deletions are recorded as inferred,
+// with intervals that contain the time in which the recorder was down.
+func checkInferredDeletions(t *testing.T, events []v1.Event, doomed []clustertest.Write, down, up time.Time) {
 	t.Helper()
 	deletions := map[string]v1.Event{}
 	for _, e := range events {
@@ -83,12 +86,12 @@ func deletionsAreInferred(t *testing.T, events []v1.Event, doomed []clustertest.
 	for _, o := range doomed {
 		switch e := deletions[o.UID]; {
 		case e.UID == "":
-			t.Errorf("%s %s is gone, and nobody says so", o.Resource, o.Name)
+			t.Errorf("%s %s: got no deletion, want one", o.Resource, o.Name)
 		case e.Inferred == nil:
-			t.Errorf("the deletion of %s %s is said to have been seen", o.Resource, o.Name)
+			t.Errorf("%s %s: got an observed deletion, want an inferred one", o.Resource, o.Name)
 		case e.Inferred.Start.After(down) || e.Inferred.End.Before(up):
-			t.Errorf("%s %s was deleted between %v and %v, and is said to have been between %v and %v",
-				o.Resource, o.Name, down, up, e.Inferred.Start, e.Inferred.End)
+			t.Errorf("%s %s: got a deletion between %v and %v, want an interval that contains %v to %v",
+				o.Resource, o.Name, e.Inferred.Start, e.Inferred.End, down, up)
 		}
 	}
 }

@@ -1,11 +1,14 @@
-// Package chaos breaks a recorder, the API server, or the way between them, while a load runs, and compares what was recorded
-// with what the API server accepted.
+// Package chaos runs failure scenarios: while a load runs, they kill the
+// recorder or the API server, or break the connection between them. Then they
+// compare the records with the writes that the API server accepted.
 //
-// It owns the scenarios, which are its tests: the recorder's own binary, killed with SIGKILL; the API server killed and
-// restarted; connections cut, held and lost; etcd compacted while the recorder is away; restarts on an idle cluster. Each is
-// seeded, and says its seed.
+// It owns the scenarios, which are its tests. They kill the recorder's binary
+// with SIGKILL, kill and restart the API server, close, block and black-hole
+// connections, compact etcd while the recorder is down, change CRDs and rights,
+// and restart the recorder on an idle cluster. Each scenario logs its seed.
 //
-// No scenario forgives a version that did not happen, one that is there twice, or one out of order. A missing version is
-// forgiven only within an interval of resourceVersions in which nobody could have seen it, and only where the scenario makes
-// one; and it has to lie in a gap that the recorder owns up to.
+// Invariant: no scenario accepts a version that did not happen, is recorded
+// twice, or is out of order. A version may be missing only if it is in an
+// interval of resourceVersions that no watch could deliver, and in a gap that
+// the recorder reports.
 package chaos

@@ -14,27 +14,27 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
-// TestARestartOnAnIdleClusterListsAndRecordsNothing restarts the recorder in both ways and asks the API server what it was
-// asked.
-func TestARestartOnAnIdleClusterListsAndRecordsNothing(t *testing.T) {
+// TestIdle_RestartListsAndRecordsNothing restarts the recorder with SIGTERM and
+// with SIGKILL, and compares the API server's counts of lists.
+func TestIdle_RestartListsAndRecordsNothing(t *testing.T) {
 	r := newRecorder(t, cluster.Kubeconfig)
-	w := newWorld(t, "idle")
-	w.settle(t, 60)
+	w := newScenario(t, "idle")
+	w.createObjects(t, 60)
 	w.caughtUp(t, r)
 	before, records := lists(t), r.count(t)
-	for range form(1, 5) {
+	for range shortOrLong(1, 5) {
 		r.restart(t)
 		r.Kill(t)
 		r.Start(t)
 		r.ready(t)
 	}
 	if now := r.count(t); now != records {
-		t.Errorf("%d records before the restarts, %d after", records, now)
+		t.Errorf("after the restarts: got %d records, want %d", now, records)
 	}
 	if now := lists(t); !maps.Equal(now, before) {
-		t.Errorf("lists before the restarts and after:\n%v\n%v", before, now)
+		t.Errorf("lists after the restarts:\n got %v\nwant %v", now, before)
 	}
-	w.judge(t, r)
+	w.verify(t, r)
 }
 
 // count returns the number of all records.
@@ -49,11 +49,12 @@ func (r *recorder) count(t *testing.T) (n int) {
 	return n
 }
 
-// listed matches the API server's counts of lists, and of watches that began with a list.
+// listed matches the API server's counters of lists, and of watches that start
+// with a list.
 var listed = regexp.MustCompile(`^(apiserver_request_total|apiserver_watch_list_duration_seconds_count)\{(.*)\} ([0-9]+)$`)
 
-// lists returns how often each resource was listed, in both ways. The definitions of custom resources are left out: what they
-// are is not recorded, so a recorder begins with all of them.
+// lists returns the number of lists by counter and resource. It ignores CRDs:
+// the recorder lists them after each start, to discover their resources.
 func lists(t *testing.T) map[string]int {
 	t.Helper()
 	c, err := kubernetes.NewForConfig(cluster.Config())
@@ -83,7 +84,7 @@ func lists(t *testing.T) map[string]int {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(counts)), func(k string) bool {
 		return k == "apiserver_watch_list_duration_seconds_count configmaps"
 	}) {
-		t.Fatalf("the API server does not count the lists that watches begin with: %v", counts)
+		t.Fatalf("got counters %v, want one of watches of configmaps that start with a list", counts)
 	}
 	return counts
 }

@@ -7,21 +7,23 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// round is one load: 8 writers over all kinds, back to back. In its long form it is 5,000 writes.
+// round returns the load of one round: 8 writers of all kinds, without pauses.
+// The long form makes 5,000 writes.
 func round() clustertest.Load {
-	return clustertest.Load{Objects: form(40, 160), Updates: form(10, 29), Delete: true}
+	return clustertest.Load{Objects: shortOrLong(40, 160), Updates: shortOrLong(10, 29), Delete: true}
 }
 
-// rounds is how many loads there are at least.
-func rounds() int { return form(1, 4) }
+// rounds returns the least number of rounds.
+func rounds() int { return shortOrLong(1, 4) }
 
-// TestARecorderThatIsKilledLosesNothing kills the recorder with SIGKILL while it starts, catches up, and records.
-func TestARecorderThatIsKilledLosesNothing(t *testing.T) {
-	random := chance(t)
+// TestRecorder_KillLosesNothing kills the recorder with SIGKILL while it
+// starts, catches up, and records.
+func TestRecorder_KillLosesNothing(t *testing.T) {
+	random := newRand(t)
 	r := newRecorder(t, cluster.Kubeconfig)
-	w := newWorld(t, "killed")
-	w.under(t, round(), rounds(), func() {
-		for range form(5, 20) {
+	w := newScenario(t, "killed")
+	w.runLoad(t, round(), rounds(), func() {
+		for range shortOrLong(5, 20) {
 			pause(random, 2*time.Second)
 			r.Kill(t)
 			pause(random, time.Second/2)
@@ -29,5 +31,5 @@ func TestARecorderThatIsKilledLosesNothing(t *testing.T) {
 		}
 		r.ready(t)
 	})
-	w.judge(t, r)
+	w.verify(t, r)
 }

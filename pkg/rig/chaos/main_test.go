@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	seed = flag.Uint64("seed", 0, "what all random moments follow from; 0 takes a new one")
+	seed = flag.Uint64("seed", 0, "seed of all random times and choices; 0 means a new one")
 	long = flag.Bool("long", false, "run the long form: 20 kills, 20,000 writes")
 
 	cluster *clustertest.Cluster
@@ -37,8 +37,9 @@ func run(m *testing.M) int {
 	return clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c })
 }
 
-// chance returns the test's random numbers, and says the seed that brings them back.
-func chance(t *testing.T) *rand.Rand {
+// newRand returns the test's random numbers, and logs the command that repeats
+// them.
+func newRand(t *testing.T) *rand.Rand {
 	t.Helper()
 	s := *seed
 	if s == 0 {
@@ -47,18 +48,19 @@ func chance(t *testing.T) *rand.Rand {
 	t.Logf("seed %d: go test -run '^%s$' ./pkg/rig/chaos -seed %d -long=%t", s, t.Name(), s, *long)
 	h := fnv.New64()
 	_, _ = h.Write([]byte(t.Name()))
-	return rand.New(rand.NewPCG(s, h.Sum64())) //nolint:gosec // to be repeated, not secret
+	return rand.New(rand.NewPCG(s, h.Sum64())) //nolint:gosec // repeatable, not secret
 }
 
-// form returns the value for the form that was asked for.
-func form[T any](short, extended T) T {
+// shortOrLong returns the value for the form of the tests that runs.
+func shortOrLong[T any](short, extended T) T {
 	if *long {
 		return extended
 	}
 	return short
 }
 
-// pause waits for a random time of up to longest.
+// pause sleeps for a random time, so that failures happen at random moments of
+// the load. No test relies on an order that it makes.
 func pause(random *rand.Rand, longest time.Duration) {
 	time.Sleep(time.Duration(random.Int64N(int64(longest))))
 }

@@ -7,15 +7,16 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// TestConnectionsThatBreakLoseNothing cuts the recorder's connections, in an orderly way and with resets, and holds them up.
-func TestConnectionsThatBreakLoseNothing(t *testing.T) {
-	random := chance(t)
+// TestNetwork_BrokenConnectionsLoseNothing closes the recorder's connections,
+// with and without resets, and blocks them for a while.
+func TestNetwork_BrokenConnectionsLoseNothing(t *testing.T) {
+	random := newRand(t)
 	p := newProxy(t)
 	r := newRecorder(t, p.kubeconfig)
-	w := newWorld(t, "cut")
+	w := newScenario(t, "cut")
 	cut := 0
-	w.under(t, round(), rounds(), func() {
-		for range form(6, 40) {
+	w.runLoad(t, round(), rounds(), func() {
+		for range shortOrLong(6, 40) {
 			pause(random, time.Second)
 			if random.IntN(3) > 0 {
 				cut += p.cut(random.IntN(2) == 0)
@@ -30,26 +31,26 @@ func TestConnectionsThatBreakLoseNothing(t *testing.T) {
 		}
 	})
 	if cut == 0 {
-		t.Error("no connection was cut")
+		t.Errorf("got %d closed connections, want some", cut)
 	}
-	w.judge(t, r)
+	w.verify(t, r)
 }
 
-// TestConnectionsThatAreLostAreGivenUp lets the recorder's connections stay open and silent for good, as a firewall does that
-// forgets them.
-func TestConnectionsThatAreLostAreGivenUp(t *testing.T) {
-	random := chance(t)
+// TestNetwork_DeadConnectionsAreReplaced drops everything that open connections
+// carry, and leaves them open, as a firewall does that lost their state.
+func TestNetwork_DeadConnectionsAreReplaced(t *testing.T) {
+	random := newRand(t)
 	p := newProxy(t)
 	r := newRecorder(t, p.kubeconfig)
-	w := newWorld(t, "lost")
-	w.under(t, clustertest.Load{Objects: 40, Updates: 10, Delete: true, Rate: 50}, 1, func() {
-		for range form(1, 3) {
+	w := newScenario(t, "lost")
+	w.runLoad(t, clustertest.Load{Objects: 40, Updates: 10, Delete: true, Rate: 50}, 1, func() {
+		for range shortOrLong(1, 3) {
 			pause(random, 2*time.Second)
-			if p.lose() == 0 {
-				t.Error("no connection was lost")
+			if n := p.lose(); n == 0 {
+				t.Errorf("got %d dead connections, want some", n)
 			}
 			w.caughtUp(t, r)
 		}
 	})
-	w.judge(t, r)
+	w.verify(t, r)
 }

@@ -11,25 +11,28 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// proxy is a wire between a recorder and the API server that can be cut, held, and lost. TLS goes through it untouched.
+// proxy forwards TCP connections from a recorder to the API server, so that
+// tests can close, block and black-hole them. It does not terminate TLS.
 type proxy struct {
-	kubeconfig string // of the API server behind the proxy
+	kubeconfig string // path; leads to the API server through the proxy
 	target     string
 	listener   net.Listener
 	serving    sync.WaitGroup
 
-	mu    sync.Mutex // guards what follows
-	wires map[*wire]bool
-	held  chan struct{} // closed: bytes flow
+	mu          sync.Mutex // guards connections and held
+	connections map[*connection]bool
+	held        chan struct{} // closed means that bytes are forwarded
 }
 
-// wire is one connection's two halves.
-type wire struct {
+// connection is a client's connection to the proxy, and the proxy's to the
+// server.
+type connection struct {
 	near, far net.Conn
-	lost      chan struct{} // closed: what is read goes nowhere
+	lost      chan struct{} // closed means that what is read is dropped
 }
 
-// newProxy starts a proxy in front of the cluster's API server, which ends with the test.
+// newProxy starts a proxy for the cluster's API server. It stops when the test
+// ends.
 func newProxy(t *testing.T) *proxy {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
@@ -40,7 +43,7 @@ func newProxy(t *testing.T) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: listener, wires: map[*wire]bool{}, held: make(chan struct{})}
+	p := &proxy{listener: listener, connections: map[*connection]bool{}, held: make(chan struct{})}
 	close(p.held)
 	for _, c := range config.Clusters {
 		server, err := url.Parse(c.Server)
@@ -63,6 +66,7 @@ func newProxy(t *testing.T) *proxy {
 	return p
 }
 
+// serve accepts connections until the listener closes.
 func (p *proxy) serve() {
 	for {
 		near, err := p.listener.Accept()
@@ -74,17 +78,17 @@ func (p *proxy) serve() {
 			_ = near.Close()
 			continue
 		}
-		w := &wire{near: near, far: far, lost: make(chan struct{})}
+		w := &connection{near: near, far: far, lost: make(chan struct{})}
 		p.mu.Lock()
-		p.wires[w] = true
+		p.connections[w] = true
 		p.mu.Unlock()
 		p.serving.Go(func() { p.copy(w, w.far, w.near) })
 		p.serving.Go(func() { p.copy(w, w.near, w.far) })
 	}
 }
 
-// copy takes bytes along one direction until either end is closed.
-func (p *proxy) copy(w *wire, to io.Writer, from io.Reader) {
+// copy forwards bytes in one direction until either side closes.
+func (p *proxy) copy(w *connection, to io.Writer, from io.Reader) {
 	buffer := make([]byte, 16<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -99,22 +103,23 @@ func (p *proxy) copy(w *wire, to io.Writer, from io.Reader) {
 		}
 	}
 	p.mu.Lock()
-	delete(p.wires, w)
+	delete(p.connections, w)
 	p.mu.Unlock()
 	_, _ = w.near.Close(), w.far.Close()
 }
 
+// flow returns a channel that is closed while bytes are forwarded.
 func (p *proxy) flow() chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.held
 }
 
-// cut closes every connection, in the middle of whatever it carries: with a reset, or in an orderly way.
+// cut closes all connections, with a TCP reset or without. It returns how many.
 func (p *proxy) cut(reset bool) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for w := range p.wires {
+	for w := range p.connections {
 		if near, ok := w.near.(*net.TCPConn); ok && reset {
 			_ = near.SetLinger(0)
 		}
@@ -124,7 +129,7 @@ func (p *proxy) cut(reset bool) (n int) {
 	return n
 }
 
-// hold stops every byte, in new connections too, until the function that it returns is called.
+// hold blocks all bytes, of new connections too, until release is called.
 func (p *proxy) hold() (release func()) {
 	held := make(chan struct{})
 	p.mu.Lock()
@@ -133,11 +138,12 @@ func (p *proxy) hold() (release func()) {
 	return sync.OnceFunc(func() { close(held) })
 }
 
-// lose lets all connections stay open, and whatever they carry from now on get lost. New ones work.
+// lose drops everything that open connections carry from now on, and leaves
+// them open. New ones work. It returns how many there are.
 func (p *proxy) lose() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for w := range p.wires {
+	for w := range p.connections {
 		if !isClosed(w.lost) {
 			close(w.lost)
 			n++

@@ -19,9 +19,9 @@ import (
 // building one.
 const buildVariable = "DEVCLUSTER"
 
-// build brings bin/devcluster up to date and returns its path. Go's build
-// cache makes that a second's work except for the first time. Test packages
-// run at the same time, so one builds and the others wait for it.
+// build brings bin/devcluster up to date and returns its path. With Go's build
+// cache this takes about a second, except for the first time. Test packages run
+// concurrently, so a lock makes one build and the others wait.
 func build(ctx context.Context) (binary string, err error) {
 	if binary := os.Getenv(buildVariable); binary != "" {
 		return binary, nil
@@ -42,17 +42,19 @@ func build(ctx context.Context) (binary string, err error) {
 	return binary, compile(ctx, filepath.Join(root, "cmd", "devcluster"), binary)
 }
 
+// compile runs go build, with progress.
 func compile(ctx context.Context, source, binary string) error {
-	return gobuild.Run(ctx, gobuild.Build{ //nolint:wrapcheck // it names what it builds
+	return gobuild.Run(ctx, gobuild.Build{ //nolint:wrapcheck // gobuild adds the name
 		Name: "devcluster (the first build on a machine compiles Kubernetes)", Dir: source,
-		// The Makefile's flags: with others, each would link what the other has linked.
+		// The same flags as in the Makefile. Otherwise each would link again
+		// what the other has linked.
 		Args: []string{"-ldflags=-s -w", "-o", binary, "."},
 		Out:  os.Stderr, Terminal: gobuild.IsTerminal(os.Stderr), After: 5 * time.Second,
 	})
 }
 
 // repository returns the directory of this module's go.mod, at or above the
-// working directory, which for a test is its package's.
+// working directory. The working directory of a test is its package.
 func repository() (string, error) {
 	start, err := os.Getwd()
 	if err != nil {

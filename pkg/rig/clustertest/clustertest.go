@@ -1,8 +1,8 @@
 // Package clustertest gives Go tests a real Kubernetes API server.
 //
 // It builds and runs cmd/devcluster, which is a module of its own, so that
-// tests get the real servers while go.mod stays free of them. Start one
-// cluster per package:
+// tests get the real servers while go.mod stays free of them. Start one cluster
+// per package:
 //
 //	var cluster *clustertest.Cluster
 //
@@ -12,7 +12,7 @@
 //
 // A cluster ends with the test process, however that ends: the cluster's
 // supervisor holds the other end of a pipe. It keeps no goroutine in the test
-// process, so goleak has nothing to forgive.
+// process, so goleak finds none.
 package clustertest
 
 import (
@@ -32,7 +32,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// endPatience bounds how long a supervisor may take to clear up.
+// endPatience bounds how long a supervisor may take to stop.
 const endPatience = 30 * time.Second
 
 // Options choose what to boot. The zero value is the cheapest cluster: etcd
@@ -41,10 +41,10 @@ type Options struct {
 	// All adds the controller manager, the scheduler and kwok, for about
 	// another 500 MB. Scenarios need it.
 	All bool
-	// Components names the programs to run where neither the default nor All
-	// fits, as devcluster up --components takes them.
+	// Components names the programs to run, if neither the default nor All
+	// fits. The names are those of devcluster up --components.
 	Components []string
-	// Nodes counts simulated nodes; they become ready only under kwok.
+	// Nodes is the number of simulated nodes. They become ready only with kwok.
 	Nodes int
 	// Forwards sends port-forwards to a port of any pod on a simulated node
 	// to an address on this machine, HOST:PORT. It needs kwok.
@@ -56,20 +56,20 @@ type Options struct {
 type Cluster struct {
 	// Kubeconfig is the path of an administrator's kubeconfig.
 	Kubeconfig string
-	// Dir is the cluster's directory, with the components' logs in logs. It
-	// is gone after Stop.
+	// Dir is the cluster's directory, with the components' logs in logs. Stop
+	// removes it.
 	Dir string
 	// Binary is the path of devcluster, for what this package does not wrap.
 	Binary string
 
 	config   *rest.Config
 	cmd      *exec.Cmd
-	lifeline io.Closer
-	messages *os.File
+	lifeline io.Closer // closing it stops the supervisor
+	messages *os.File  // the supervisor's standard error
 }
 
 // Main runs a package's tests with a cluster of their own and returns the
-// exit code for TestMain. The cluster is handed to use before the first test.
+// exit code for TestMain. It calls use with the cluster before the first test.
 func Main(m *testing.M, options Options, use func(*Cluster)) int {
 	cluster, err := Start(context.Background(), options)
 	if err != nil {
@@ -85,7 +85,7 @@ func Main(m *testing.M, options Options, use func(*Cluster)) int {
 	return code
 }
 
-// New starts a cluster for one test and ends it with that.
+// New starts a cluster for one test and stops it when the test ends.
 func New(tb testing.TB, options Options) *Cluster {
 	tb.Helper()
 	cluster, err := Start(tb.Context(), options)
@@ -100,9 +100,9 @@ func New(tb testing.TB, options Options) *Cluster {
 	return cluster
 }
 
-// Start builds devcluster where need be, which takes minutes on a machine
-// that never did it, and boots a cluster. The context bounds the start, not
-// the cluster's life.
+// Start builds devcluster if necessary, which takes minutes the first time on a
+// machine, and boots a cluster. The context bounds the start, not the cluster's
+// life. The caller must call Stop.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	binary, err := build(ctx)
 	if err != nil {
@@ -123,8 +123,8 @@ func Start(ctx context.Context, options Options) (*Cluster, error) {
 // rate limits.
 func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
 
-// Stop ends the cluster and removes its directory. It is harmless to call it
-// twice.
+// Stop stops the cluster and removes its directory. It may be called more than
+// once.
 func (c *Cluster) Stop() error {
 	var errs []error
 	if c.lifeline != nil {
@@ -141,7 +141,8 @@ func (c *Cluster) boot(ctx context.Context, options Options) error {
 	if err != nil {
 		return fmt.Errorf("make file for messages: %w", err)
 	}
-	// The open file is enough; no name can be left behind.
+	// The open file is enough. Without a name, nothing is left if the test is
+	// killed.
 	if err := os.Remove(messages.Name()); err != nil {
 		return errors.Join(err, messages.Close())
 	}
@@ -166,12 +167,13 @@ func (c *Cluster) boot(ctx context.Context, options Options) error {
 		return fmt.Errorf("start devcluster: %w", ctx.Err())
 	}
 	if err != nil {
-		return fmt.Errorf("devcluster did not become ready: %w\n%s", err, c.said())
+		return fmt.Errorf("devcluster did not become ready: %w\n%s", err, c.messageText())
 	}
 	c.Kubeconfig = strings.TrimSuffix(line, "\n")
 	return c.connect()
 }
 
+// connect reads the kubeconfig.
 func (c *Cluster) connect() error {
 	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
 	if err != nil {
@@ -182,26 +184,27 @@ func (c *Cluster) connect() error {
 	return nil
 }
 
-// await returns when the supervisor has ended, and kills one that does not
-// come to its end.
+// await waits until the supervisor has ended. It kills the supervisor after
+// [endPatience].
 func (c *Cluster) await() error {
 	overdue := time.AfterFunc(endPatience, func() { _ = c.cmd.Process.Kill() })
 	defer overdue.Stop()
 	if err := c.cmd.Wait(); err != nil {
-		return fmt.Errorf("end devcluster: %w\n%s", err, c.said())
+		return fmt.Errorf("end devcluster: %w\n%s", err, c.messageText())
 	}
 	return nil
 }
 
-// said returns what devcluster wrote to standard error.
-func (c *Cluster) said() string {
-	said, err := io.ReadAll(io.NewSectionReader(c.messages, 0, 1<<20))
+// messageText returns what devcluster wrote to standard error.
+func (c *Cluster) messageText() string {
+	text, err := io.ReadAll(io.NewSectionReader(c.messages, 0, 1<<20))
 	if err != nil {
 		return err.Error()
 	}
-	return string(said)
+	return string(text)
 }
 
+// arguments returns the arguments of devcluster.
 func (o Options) arguments(dir string) []string {
 	components := []string{"etcd", "kube-apiserver"}
 	if o.Components != nil {

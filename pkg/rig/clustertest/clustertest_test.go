@@ -15,6 +15,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
+// client returns a client of the cluster.
 func client(t *testing.T, cluster *clustertest.Cluster) kubernetes.Interface {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.Config())
@@ -24,36 +25,36 @@ func client(t *testing.T, cluster *clustertest.Cluster) kubernetes.Interface {
 	return client
 }
 
-func TestClusterAnswersAndCleansUp(t *testing.T) {
+func TestStop_RemovesCluster(t *testing.T) {
 	cluster, err := clustertest.Start(t.Context(), clustertest.Options{Nodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	version, err := client(t, cluster).Discovery().ServerVersion()
 	if err != nil || version.GitVersion != "v1.37.2" {
-		t.Errorf("server version: %v, %v", version, err)
+		t.Errorf("got server version %v, error %v, want v1.37.2", version, err)
 	}
 	if out, err := cluster.Kubectl(t.Context(), "get", "nodes", "-o", "name"); err != nil || out != "node/node-1\n" {
-		t.Errorf("kubectl get nodes: %q, %v", out, err)
+		t.Errorf("kubectl get nodes: got %q, error %v, want node/node-1", out, err)
 	}
 	if err := cluster.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(cluster.Dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("directory after Stop: %v", err)
+		t.Errorf("directory after Stop: got error %v, want none to exist", err)
 	}
 	if _, err := client(t, cluster).Discovery().ServerVersion(); err == nil {
-		t.Error("the API server still answers after Stop")
+		t.Error("API server after Stop: got an answer, want an error")
 	}
 }
 
-func TestLoadReturnsTheTruth(t *testing.T) {
+func TestLoad_ReturnsAcceptedWrites(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	cluster, err := clustertest.Start(t.Context(), clustertest.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	goleak.VerifyNone(t) // a running cluster keeps no goroutine here
+	goleak.VerifyNone(t) // a running cluster has no goroutine in this process
 	writes, err := cluster.Load(t.Context(), clustertest.Load{
 		Kinds: []string{"configmaps", "widgets"}, Objects: 4, Updates: 3, Writers: 2, Delete: true,
 	})
@@ -64,13 +65,13 @@ func TestLoadReturnsTheTruth(t *testing.T) {
 	for _, w := range writes {
 		counts[w.Resource+" "+w.Verb]++
 		if (w.ResourceVersion == "") != (w.Verb == "delete") || w.UID == "" || w.Namespace != "load" {
-			t.Errorf("incomplete: %+v", w)
+			t.Errorf("got %+v, want all fields, and a resourceVersion unless it is a delete", w)
 		}
 	}
 	for _, resource := range []string{"configmaps", "widgets"} {
 		for verb, want := range map[string]int{"create": 2, "update": 6, "delete": 2} {
 			if got := counts[resource+" "+verb]; got != want {
-				t.Errorf("%d times %s %s, want %d", got, verb, resource, want)
+				t.Errorf("%s %s: got %d writes, want %d", verb, resource, got, want)
 			}
 		}
 	}
@@ -82,8 +83,9 @@ func TestLoadReturnsTheTruth(t *testing.T) {
 	}
 }
 
-// A recorder that is away for too long meets exactly this.
-func TestCompactionAndRestartExpireOldWatches(t *testing.T) {
+// TestCompact_ExpiresOldWatchesAfterRestart is the situation of a recorder that
+// was down for too long.
+func TestCompact_ExpiresOldWatchesAfterRestart(t *testing.T) {
 	cluster := clustertest.New(t, clustertest.Options{})
 	maps := client(t, cluster).CoreV1().ConfigMaps("default")
 	before, err := maps.List(t.Context(), metav1.ListOptions{})
@@ -100,7 +102,7 @@ func TestCompactionAndRestartExpireOldWatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := maps.List(t.Context(), metav1.ListOptions{}); err == nil {
-		t.Error("a stopped API server still answers")
+		t.Error("stopped API server: got an answer, want an error")
 	}
 	if err := cluster.StartComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
@@ -112,20 +114,20 @@ func TestCompactionAndRestartExpireOldWatches(t *testing.T) {
 	defer watch.Stop()
 	first := <-watch.ResultChan()
 	if err := apierrors.FromObject(first.Object); !apierrors.IsResourceExpired(err) {
-		t.Errorf("watch from before the compaction begins with %v, want 410", first)
+		t.Errorf("watch from before the compaction: got %v first, want error 410", first)
 	}
 }
 
-func TestInterruptedStartLeavesNothing(t *testing.T) {
+func TestStart_InterruptedLeavesNothing(t *testing.T) {
 	temp := t.TempDir()
 	t.Setenv("TMPDIR", temp)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := clustertest.Start(ctx, clustertest.Options{}); !errors.Is(err, context.Canceled) {
-		t.Errorf("start with a cancelled context: %v", err)
+		t.Errorf("got error %v, want %v", err, context.Canceled)
 	}
 	entries, err := os.ReadDir(temp)
 	if err != nil || len(entries) != 0 {
-		t.Errorf("left in the temporary directory: %v, %v", entries, err)
+		t.Errorf("temporary directory: got %v, error %v, want it empty", entries, err)
 	}
 }

@@ -8,22 +8,29 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 )
 
-// Blind is an interval of resourceVersions, both ends included, in which versions may have been out of a recorder's sight.
+// Blind is an interval of resourceVersions, including both ends, in which no
+// watch may have delivered versions to the recorder.
 type Blind struct{ From, To uint64 }
 
-// Result is how a recording differs from the truth.
+// Result is the difference between a recording and the truth.
 type Result struct {
-	// Findings name everything that is wrong, a line each. None: the recording is right.
+	// Findings describe all mistakes, one per line. It is empty if the
+	// recording is correct.
 	Findings []string
-	// Unseen counts the writes that are not recorded, and could not be.
+	// Unseen is the number of writes that are not recorded and that no watch
+	// delivered.
 	Unseen int
-	// Inferred counts the records that a relist implied.
+	// Inferred is the number of records that only a list showed.
 	Inferred int
 }
 
-// Compare holds what was recorded, oldest first, against all the writes to the same objects. Without blind intervals every
-// write has to be there once, in order, and nothing else. Within one, versions may be missing and others inferred from
-// a relist, but every deletion of a recorded object and the newest state of every object have to be there.
+// Compare compares the records, oldest first, with all writes to the same
+// objects.
+//
+// Without blind intervals, every write must be recorded once, in order, and
+// nothing else. Within one, versions may be missing and others inferred. Even
+// then, every deletion of a recorded object and the newest state of every
+// object must be recorded.
 func Compare(truth []Write, recorded []v1.Event, blind ...Blind) Result {
 	c := comparison{lives: map[string]*life{}, blind: blind}
 	for _, w := range truth {
@@ -38,9 +45,10 @@ func Compare(truth []Write, recorded []v1.Event, blind ...Blind) Result {
 	return c.result
 }
 
+// comparison is the state of [Compare].
 type comparison struct {
 	lives  map[string]*life // by UID
-	order  []string         // the UIDs as they were first written
+	order  []string         // UIDs, in the order of their first writes
 	blind  []Blind
 	result Result
 }
@@ -48,15 +56,16 @@ type comparison struct {
 // life is one incarnation of an object.
 type life struct {
 	name    string
-	verbs   map[string]string // of its writes, by resourceVersion; deletions tell none
-	rvs     []string          // of its writes, in their order
+	verbs   map[string]string // of its writes, except deletions, by resourceVersion
+	rvs     []string          // of its writes, in order
 	deleted bool
 
-	seen map[string]bool // the recorded resourceVersions
+	seen map[string]bool // recorded resourceVersions
 	last uint64          // the newest of them
-	gone bool            // its deletion is recorded
+	gone bool            // whether its deletion is recorded
 }
 
+// write adds a write of the truth.
 func (c *comparison) write(w Write) {
 	l := c.lives[w.UID]
 	if l == nil {
@@ -72,10 +81,11 @@ func (c *comparison) write(w Write) {
 	l.rvs = append(l.rvs, w.ResourceVersion)
 }
 
+// record checks the next record.
 func (c *comparison) record(e *v1.Event) {
 	l := c.lives[e.UID]
 	if l == nil {
-		c.wrong("%s of %s %s, which never was", e.Verb, e.ResourceType, e.ResourceName)
+		c.wrong("%s of %s %s: there was no such object", e.Verb, e.ResourceType, e.ResourceName)
 		return
 	}
 	implied := e.Inferred != nil || e.Initial
@@ -103,7 +113,8 @@ func (c *comparison) record(e *v1.Event) {
 	l.seen[e.ResourceVersion] = true
 }
 
-// implied checks a record that came from a relist: there has to be a reason for that, and it has to be true.
+// implied checks an initial or inferred record: there must be a blind interval,
+// and the change must have happened.
 func (c *comparison) implied(l *life, e *v1.Event) {
 	want := "update"
 	if len(l.seen) == 0 {
@@ -111,17 +122,17 @@ func (c *comparison) implied(l *life, e *v1.Event) {
 	}
 	switch {
 	case len(c.blind) == 0:
-		c.wrong("%s of %s at %s is not said to have been seen, and could be", e.Verb, l.name, e.ResourceVersion)
+		c.wrong("%s of %s at %s is initial or inferred, want it observed", e.Verb, l.name, e.ResourceVersion)
 	case e.Verb == "delete" && (!l.deleted || len(l.seen) == 0):
-		c.wrong("the deletion of %s is inferred, and never happened", l.name)
+		c.wrong("the deletion of %s is inferred and never happened", l.name)
 	case e.Verb != "delete" && (l.verbs[e.ResourceVersion] == "" || e.Verb != want):
-		c.wrong("%s of %s at %s is inferred, and is none", e.Verb, l.name, e.ResourceVersion)
+		c.wrong("%s of %s at %s is inferred and never happened", e.Verb, l.name, e.ResourceVersion)
 	case e.Verb != "delete" && !c.mayMiss(e.ResourceVersion):
-		c.wrong("%s of %s at %s is inferred, and could be seen", e.Verb, l.name, e.ResourceVersion)
+		c.wrong("%s of %s at %s is inferred outside of blind intervals, want it observed", e.Verb, l.name, e.ResourceVersion)
 	}
 }
 
-// conclude looks for what is not there of an object's life.
+// conclude checks what is missing of an object.
 func (c *comparison) conclude(l *life) {
 	for _, rv := range l.rvs {
 		switch {
@@ -142,11 +153,13 @@ func (c *comparison) conclude(l *life) {
 	}
 }
 
+// mayMiss reports whether a version is in a blind interval.
 func (c *comparison) mayMiss(rv string) bool {
 	n, err := strconv.ParseUint(rv, 10, 64)
 	return err == nil && slices.ContainsFunc(c.blind, func(b Blind) bool { return b.From <= n && n <= b.To })
 }
 
+// wrong adds a finding.
 func (c *comparison) wrong(format string, args ...any) {
 	c.result.Findings = append(c.result.Findings, fmt.Sprintf(format, args...))
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-// life is an object that is created, updated twice and deleted.
+// life returns the writes and the records of an object that is created, updated
+// twice and deleted.
 func life() (truth []clustertest.Write, recorded []v1.Event) {
 	for i, verb := range []string{"create", "update", "update", "delete"} {
 		rv := string(rune('3' + i))
@@ -21,6 +22,7 @@ func life() (truth []clustertest.Write, recorded []v1.Event) {
 	return truth, recorded
 }
 
+// without returns the records except some, with new revisions.
 func without(events []v1.Event, gone ...int) (left []v1.Event) {
 	for i, e := range events {
 		keep := true
@@ -35,17 +37,18 @@ func without(events []v1.Event, gone ...int) (left []v1.Event) {
 	return left
 }
 
+// inferred marks a record as inferred.
 func inferred(events []v1.Event, n int) []v1.Event {
 	events[n].Inferred = &v1.Interval{}
 	return events
 }
 
-func TestCompareFindsWhatIsWrong(t *testing.T) {
+func TestCompare_ReportsMistakes(t *testing.T) {
 	all := clustertest.Blind{From: 4, To: 5}
 	tests := map[string]struct {
 		change func([]v1.Event) []v1.Event
 		blind  []clustertest.Blind
-		want   string // what a finding says; "": nothing is wrong
+		want   string // part of a finding; "" means no finding
 	}{
 		"right":                  {func(e []v1.Event) []v1.Event { return e }, nil, ""},
 		"missing":                {func(e []v1.Event) []v1.Event { return without(e, 1) }, nil, "update of pods a at 4 is missing"},
@@ -54,16 +57,16 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 		"twice":                  {func(e []v1.Event) []v1.Event { return append(e[:2:2], e[1:]...) }, nil, "comes after 4"},
 		"out of order":           {func(e []v1.Event) []v1.Event { e[1], e[2] = e[2], e[1]; return e }, nil, "comes after 5"},
 		"another verb":           {func(e []v1.Event) []v1.Event { e[1].Verb = "create"; return e }, nil, "never happened"},
-		"another version":        {func(e []v1.Event) []v1.Event { e[3].UID = "v"; return e }, nil, "which never was"},
+		"another version":        {func(e []v1.Event) []v1.Event { e[3].UID = "v"; return e }, nil, "no such object"},
 		"after deletion":         {func(e []v1.Event) []v1.Event { e[2], e[3] = e[3], e[2]; return e }, nil, "comes after its deletion"},
 		"revisions with a hole":  {func(e []v1.Event) []v1.Event { e[1].Revision = 7; return e }, nil, "is revision 7, want 2"},
-		"inferred without need":  {func(e []v1.Event) []v1.Event { return inferred(e, 3) }, nil, "could be"},
-		"initial without need":   {func(e []v1.Event) []v1.Event { e[0].Initial = true; return e }, nil, "could be"},
+		"inferred without need":  {func(e []v1.Event) []v1.Event { return inferred(e, 3) }, nil, "want it observed"},
+		"initial without need":   {func(e []v1.Event) []v1.Event { e[0].Initial = true; return e }, nil, "want it observed"},
 		"missing in the blind":   {func(e []v1.Event) []v1.Event { return without(e, 1, 2) }, []clustertest.Blind{all}, ""},
 		"missing before it":      {func(e []v1.Event) []v1.Event { return without(e, 0) }, []clustertest.Blind{all}, "create of pods a at 3 is missing"},
 		"inferred in the blind":  {func(e []v1.Event) []v1.Event { return inferred(without(e, 1), 1) }, []clustertest.Blind{all}, ""},
-		"inferred out of it":     {func(e []v1.Event) []v1.Event { return inferred(e, 0) }, []clustertest.Blind{all}, "could be seen"},
-		"inferred, never was":    {func(e []v1.Event) []v1.Event { e[2].ResourceVersion = "6"; return inferred(e[:3], 2) }, []clustertest.Blind{all}, "is none"},
+		"inferred out of it":     {func(e []v1.Event) []v1.Event { return inferred(e, 0) }, []clustertest.Blind{all}, "outside of blind intervals"},
+		"inferred, never was":    {func(e []v1.Event) []v1.Event { e[2].ResourceVersion = "6"; return inferred(e[:3], 2) }, []clustertest.Blind{all}, "is inferred and never happened"},
 		"deletion never noticed": {func(e []v1.Event) []v1.Event { return e[:1] }, []clustertest.Blind{all}, "the deletion of pods a is missing"},
 	}
 	for name, test := range tests {
@@ -71,24 +74,24 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 			truth, recorded := life()
 			got := clustertest.Compare(truth, test.change(recorded), test.blind...).Findings
 			if test.want == "" && len(got) > 0 || test.want != "" && !strings.Contains(strings.Join(got, "\n"), test.want) {
-				t.Errorf("findings %q, want %q", got, test.want)
+				t.Errorf("got findings %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-func TestCompareWantsTheNewestState(t *testing.T) {
+func TestCompare_RequiresNewestState(t *testing.T) {
 	truth, recorded := life()
 	got := clustertest.Compare(truth[:3], recorded[:2], clustertest.Blind{From: 4, To: 5})
 	if len(got.Findings) != 1 || !strings.Contains(got.Findings[0], "the newest state") {
-		t.Errorf("findings %q", got.Findings)
+		t.Errorf("got findings %q, want one about the newest state", got.Findings)
 	}
 }
 
-func TestCompareKnowsAnInventedDeletion(t *testing.T) {
+func TestCompare_ReportsInventedDeletion(t *testing.T) {
 	truth, recorded := life()
 	got := clustertest.Compare(truth[:3], inferred(recorded, 3), clustertest.Blind{From: 4, To: 5})
-	if len(got.Findings) != 1 || !strings.Contains(got.Findings[0], "inferred, and never happened") {
-		t.Errorf("findings %q", got.Findings)
+	if len(got.Findings) != 1 || !strings.Contains(got.Findings[0], "inferred and never happened") {
+		t.Errorf("got findings %q, want one about the deletion", got.Findings)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// APIServer and Etcd are components that tests take away.
+// APIServer and Etcd are components that tests stop.
 const (
 	APIServer = "kube-apiserver"
 	Etcd      = "etcd"
@@ -22,24 +22,24 @@ func (c *Cluster) StopComponent(ctx context.Context, component string) error {
 	return err
 }
 
-// StartComponent starts a component that StopComponent keeps down, and
-// returns when it is healthy.
+// StartComponent starts a component that StopComponent stopped, and returns
+// when it is healthy.
 func (c *Cluster) StartComponent(ctx context.Context, component string) error {
 	_, err := c.run(ctx, "start", component, "--dir", c.Dir)
 	return err
 }
 
-// RestartComponent kills a component with SIGKILL and returns when its
-// successor is healthy. The API server comes back at its old address, with an
+// RestartComponent kills a component with SIGKILL, starts it again, and returns
+// when it is healthy. The API server has the same address as before, and an
 // empty watch cache.
 func (c *Cluster) RestartComponent(ctx context.Context, component string) error {
 	_, err := c.run(ctx, "restart", component, "--dir", c.Dir)
 	return err
 }
 
-// Compact drops etcd's history up to the revision that it returns. Watches
-// from before it fail with 410 for sure only after the API server was
-// restarted too, because its watch cache still reaches back.
+// Compact drops etcd's history up to the revision that it returns. Watches from
+// before that revision may still work, because the API server's watch cache has
+// the changes. They fail with 410 after the API server was restarted too.
 func (c *Cluster) Compact(ctx context.Context) (int64, error) {
 	out, err := c.run(ctx, "compact", "--dir", c.Dir)
 	if err != nil {
@@ -48,18 +48,18 @@ func (c *Cluster) Compact(ctx context.Context) (int64, error) {
 	return strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
 }
 
-// Kubectl runs the linked-in kubectl against the cluster and returns what it
-// prints.
+// Kubectl runs the kubectl of devcluster against the cluster and returns its
+// output.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
 	out, err := c.run(ctx, append([]string{"kubectl", "--kubeconfig=" + c.Kubeconfig}, args...)...)
 	return string(out), err
 }
 
-// run executes devcluster and returns its standard output.
+// run runs devcluster and returns its standard output.
 func (c *Cluster) run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, c.Binary, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig)
-	// An interrupted load still writes out what it knows.
+	// An interrupted load still writes the accepted writes.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = endPatience
 	var messages bytes.Buffer

@@ -14,13 +14,14 @@ import (
 	"path/filepath"
 )
 
-// PutEtcd writes a value into etcd behind the API server's back, as damage or
-// an encryption key that is lost would: an object that can't be decoded.
+// PutEtcd writes a value into etcd without the API server. The value may be an
+// object that can't be decoded, as after damage or after the loss of an
+// encryption key.
 func (c *Cluster) PutEtcd(ctx context.Context, key string, value []byte) error {
 	return c.etcd(ctx, "/v3/kv/put", map[string][]byte{"key": []byte(key), "value": value})
 }
 
-// DeleteEtcd removes a key from etcd behind the API server's back.
+// DeleteEtcd removes a key from etcd without the API server.
 func (c *Cluster) DeleteEtcd(ctx context.Context, key string) error {
 	return c.etcd(ctx, "/v3/kv/deleterange", map[string][]byte{"key": []byte(key)})
 }
@@ -46,26 +47,26 @@ func (c *Cluster) etcd(ctx context.Context, path string, body map[string][]byte)
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return fmt.Errorf("ask etcd: %w", err)
+		return fmt.Errorf("request to etcd: %w", err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("etcd answers %s: %s", resp.Status, said)
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return fmt.Errorf("request to etcd: %s: %s", resp.Status, text)
 	}
 	return nil
 }
 
-// etcdTransport connects with the API server's own certificate.
+// etcdTransport returns a transport with the API server's client certificate.
 func (c *Cluster) etcdTransport() (*http.Transport, error) {
 	pki := func(name string) string { return filepath.Join(c.Dir, "pki", name) }
 	cert, err := tls.LoadX509KeyPair(pki("etcd-client.crt"), pki("etcd-client.key"))
 	if err != nil {
-		return nil, fmt.Errorf("etcd's certificates: %w", err)
+		return nil, fmt.Errorf("read certificates of etcd: %w", err)
 	}
 	ca, err := os.ReadFile(pki("ca.crt"))
 	if err != nil {
-		return nil, fmt.Errorf("etcd's certificates: %w", err)
+		return nil, fmt.Errorf("read certificates of etcd: %w", err)
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
@@ -74,7 +75,7 @@ func (c *Cluster) etcdTransport() (*http.Transport, error) {
 	}}, nil
 }
 
-// etcdServer returns etcd's address, which the cluster's supervisor wrote down.
+// etcdServer returns etcd's URL, from the state file of the supervisor.
 func (c *Cluster) etcdServer() (string, error) {
 	data, err := os.ReadFile(filepath.Join(c.Dir, "cluster.json"))
 	if err != nil {
@@ -94,5 +95,5 @@ func (c *Cluster) etcdServer() (string, error) {
 			return fmt.Sprintf("https://127.0.0.1:%d", component.Port), nil
 		}
 	}
-	return "", errors.New("the cluster has no etcd")
+	return "", errors.New("find etcd: the cluster has none")
 }

@@ -13,8 +13,9 @@ import (
 )
 
 // Write is one write that the API server accepted. Verb is create, update or
-// delete. ResourceVersion is the one that a watch shows with it; a delete has
-// none, because no response tells it, so identify deletes by UID and verb.
+// delete. ResourceVersion is that of the watch event for the write. A delete
+// has none, because the response does not contain it: identify it by UID and
+// verb.
 type Write struct {
 	Group           string `json:"group"`
 	Resource        string `json:"resource"`
@@ -25,27 +26,28 @@ type Write struct {
 	Verb            string `json:"verb"`
 }
 
-// Load describes writes to drive: each object is created, updated Updates
-// times and, with Delete, deleted, always by the same writer. Deleting a pod
-// takes two writes: an update that marks it, and the delete. Nobody but the
-// load touches the objects.
+// Load describes a load: each object is created, updated Updates times and,
+// with Delete, deleted, always by the same writer. Deleting a pod takes two
+// writes: an update that marks it, and the delete. Nothing else writes to the
+// objects.
 type Load struct {
-	// Namespace is made if need be; "load" where it is empty.
+	// Namespace is created if it does not exist. "" means "load".
 	Namespace string
-	// Kinds names resources among pods, configmaps, secrets and widgets, a
-	// custom resource; pods where it is empty.
+	// Kinds are resources: pods, configmaps, secrets, or widgets, which is a
+	// custom resource. Empty means pods.
 	Kinds   []string
 	Objects int
 	Updates int
 	Writers int
-	// Rate is in writes per second for all writers together; 0 is no limit.
+	// Rate is the number of writes per second of all writers together. 0 means
+	// no limit.
 	Rate   float64
 	Delete bool
 }
 
-// Load drives writes and returns those that the API server accepted, in the
-// order of each object's own versions. With an error it returns the writes up
-// to then, without those that were under way when ctx was done.
+// Load runs a load and returns the writes that the API server accepted. Those
+// to one object are in order. With an error, it returns the writes until then,
+// except those in flight when ctx ended.
 func (c *Cluster) Load(ctx context.Context, load Load) (writes []Write, err error) {
 	dir, err := os.MkdirTemp("", "clustertest-")
 	if err != nil {
@@ -58,6 +60,7 @@ func (c *Cluster) Load(ctx context.Context, load Load) (writes []Write, err erro
 	return writes, errors.Join(loadErr, err)
 }
 
+// arguments returns the arguments of devcluster.
 func (l Load) arguments() []string {
 	args := []string{
 		"load", "--objects=" + strconv.Itoa(l.Objects), "--updates=" + strconv.Itoa(l.Updates),
@@ -73,6 +76,7 @@ func (l Load) arguments() []string {
 	return args
 }
 
+// readTruth reads the writes that devcluster load recorded.
 func readTruth(file string) ([]Write, error) {
 	in, err := os.Open(file)
 	if err != nil {
@@ -92,8 +96,8 @@ func readTruth(file string) ([]Write, error) {
 	}
 }
 
-// Play plays one of devcluster's scenarios in a namespace, which is made if
-// need be. The cluster needs Options.All.
+// Play plays a scenario of devcluster in a namespace, which is created if it
+// does not exist. The cluster needs Options.All.
 func (c *Cluster) Play(ctx context.Context, scenario, namespace string, flags ...string) error {
 	_, err := c.run(ctx, append([]string{
 		"play", scenario, "--namespace=" + namespace, "--kubeconfig=" + c.Kubeconfig,

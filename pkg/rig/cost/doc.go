@@ -1,6 +1,8 @@
-// Package cost measures what recording costs on a real API server: CPU for each version, beside a recorder that is built on
-// informers and runs in the same minutes; the time from a write to its answer; and memory under churn.
+// Package cost measures what recording costs with a real API server: CPU time
+// per version, compared with a recorder built on informers that gets the same
+// load; the time from a write to its answer; and memory during churn.
 //
-// It owns the measurements, which are its benchmarks, and one test of memory that has a long form. Times are reported and never
-// judged: they depend on the machine.
+// It owns the measurements, which are its benchmarks, and one test of memory
+// with a long form. Benchmarks report times and never fail because of one:
+// times depend on the machine.
 package cost

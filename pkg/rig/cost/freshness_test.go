@@ -18,11 +18,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-// BenchmarkFreshness writes to an object next to other writers, which update
-// pods at a rate, and asks the recorder over REST until it answers with that
-// version. The time is from when the API server has accepted the write, which
-// is when its watchers may see it first. Without other writers, each write is
-// the first after silence. An operation is one such write.
+// BenchmarkFreshness updates an object while other writers update pods at a
+// rate. After each update it queries the recorder until the answer contains the
+// version. The time starts when the API server has accepted the write. In
+// "silence" there are no other writers. An operation is one update.
 func BenchmarkFreshness(b *testing.B) {
 	r := recordertest.New(b, program, cluster.Kubeconfig)
 	r.Ready(b)
@@ -36,7 +35,7 @@ func BenchmarkFreshness(b *testing.B) {
 	}
 }
 
-// loaded drives a load until the returned function is called.
+// loaded runs a load until stop is called.
 func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
 	b.Helper()
 	namespace := fmt.Sprint("fresh-", rate)
@@ -53,7 +52,7 @@ func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
 		driven <- nil
 	}()
 	recordertest.Eventually(b, "the load has begun", func() (bool, string) {
-		page, err := r.Client.Events(b.Context(), client.EventsQuery{Namespace: namespace, Limit: 1, Summary: true})
+		page, err := r.Client.Events(b.Context(), client.EventsQuery{Namespace: history.NamespaceScope(namespace), Limit: 1, Summary: true})
 		return err == nil && len(page.Events) > 0, fmt.Sprint(err)
 	})
 	return func() {
@@ -64,7 +63,7 @@ func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
 	}
 }
 
-// freshness measures the delay of writes that are at least so far apart.
+// freshness measures the delay of updates with at least this pause between two.
 func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
 	b.Helper()
 	const namespace = "default"
@@ -77,8 +76,8 @@ func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var late []time.Duration
-	n, began, had := 0, time.Now(), r.Metric(b, "watchhistory_versions_recorded_total")
+	var delays []time.Duration
+	n, start, before := 0, time.Now(), r.Metric(b, "watchhistory_versions_recorded_total")
 	for b.Loop() {
 		n++
 		patch := fmt.Appendf(nil, `{"data":{"n":"%d"}}`, n)
@@ -86,21 +85,22 @@ func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		late = append(late, answered(b, r, now))
-		time.Sleep(apart + time.Duration(n%40)*time.Millisecond) // not in step with anything
+		delays = append(delays, answered(b, r, now))
+		time.Sleep(apart + time.Duration(n%40)*time.Millisecond) // varies, to avoid being in phase with the recorder's commits
 	}
-	rate := (r.Metric(b, "watchhistory_versions_recorded_total") - had) / time.Since(began).Seconds()
-	slices.Sort(late)
-	b.ReportMetric(float64(late[len(late)/2].Microseconds())/1e3, "ms-p50")
-	b.ReportMetric(float64(late[len(late)*99/100].Microseconds())/1e3, "ms-p99")
+	rate := (r.Metric(b, "watchhistory_versions_recorded_total") - before) / time.Since(start).Seconds()
+	slices.Sort(delays)
+	b.ReportMetric(float64(delays[len(delays)/2].Microseconds())/1e3, "ms-p50")
+	b.ReportMetric(float64(delays[len(delays)*99/100].Microseconds())/1e3, "ms-p99")
 	b.ReportMetric(rate, "versions/s")
 }
 
-// answered asks until the recorder answers with this version, and returns how long that took.
+// answered queries the recorder until its answer contains this version. It
+// returns how long that took.
 func answered(b *testing.B, r *recordertest.Recorder, version *corev1.ConfigMap) time.Duration {
 	b.Helper()
-	began := time.Now()
-	for time.Since(began) < recordertest.Patience {
+	start := time.Now()
+	for time.Since(start) < recordertest.Patience {
 		page, err := r.Client.Events(b.Context(), client.EventsQuery{
 			UID: string(version.UID), Resources: []string{"configmaps"}, Order: history.NewestFirst, Limit: 1, Summary: true,
 		})
@@ -108,10 +108,10 @@ func answered(b *testing.B, r *recordertest.Recorder, version *corev1.ConfigMap)
 			b.Fatal(err)
 		}
 		if len(page.Events) > 0 && page.Events[0].ResourceVersion == version.ResourceVersion {
-			return time.Since(began)
+			return time.Since(start)
 		}
 		time.Sleep(time.Millisecond)
 	}
-	b.Fatalf("version %s is not answered", version.ResourceVersion)
+	b.Fatalf("got no answer with version %s within %v", version.ResourceVersion, recordertest.Patience)
 	return 0
 }

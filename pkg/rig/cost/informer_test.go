@@ -24,17 +24,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// informerVariable turns this test binary into the recorder to compare with, over the kubeconfig that it names.
+// informerVariable makes this test binary run as the recorder to compare with.
+// Its value is the path of a kubeconfig.
 const informerVariable = "COST_INFORMER_KUBECONFIG"
 
-// informer is a recorder of the usual design, as a process of its own: a dynamic informer for each kind, and each object that it
-// hands out written to Badger as JSON, under the kind, the name and the time. It has no second index, does not sync, and
-// leaves it to Badger when to commit: it costs less than one that does all of what a recorder has to.
+// informer is a recorder of the usual design, in a process of its own. It has a
+// dynamic informer for each kind and writes each object to Badger as JSON, with
+// the kind, the name and the time as the key.
+//
+// It has no second index, does not sync, and lets Badger decide when to commit.
+// So it costs less than a recorder that does everything this project's does.
 type informer struct {
-	ask    io.Writer
-	answer *bufio.Reader
+	in  io.Writer
+	out *bufio.Reader
 }
 
+// newInformer starts an informer that ends with the test.
 func newInformer(tb testing.TB) *informer {
 	tb.Helper()
 	process := exec.Command(os.Args[0]) //nolint:noctx,gosec // ends with its standard input
@@ -54,28 +59,31 @@ func newInformer(tb testing.TB) *informer {
 	tb.Cleanup(func() {
 		_ = in.Close()
 		if err := process.Wait(); err != nil {
-			tb.Errorf("the informer ended: %v", err)
+			tb.Errorf("informer process: got error %v, want none", err)
 		}
 	})
-	return &informer{ask: in, answer: bufio.NewReader(out)}
+	return &informer{in: in, out: bufio.NewReader(out)}
 }
 
+// read implements meter.
 func (i *informer) read(tb testing.TB) (cpu time.Duration, versions int) {
 	tb.Helper()
-	if _, err := fmt.Fprintln(i.ask); err != nil {
+	if _, err := fmt.Fprintln(i.in); err != nil {
 		tb.Fatal(err)
 	}
-	line, err := i.answer.ReadString('\n')
+	line, err := i.out.ReadString('\n')
 	if err != nil {
 		tb.Fatal(err)
 	}
 	if _, err := fmt.Sscan(line, &cpu, &versions); err != nil {
-		tb.Fatalf("%q: %v", line, err)
+		tb.Fatalf("answer %q of the informer process: %v", line, err)
 	}
 	return cpu, versions
 }
 
-// informerMain is the other process. It answers each line of its input with what it has cost, and ends with its input.
+// informerMain is the main function of the informer process. It answers each
+// line of its input with its CPU time and its number of versions. It returns
+// when the input ends.
 func informerMain() int {
 	if err := recordByInformer(os.Getenv(informerVariable), os.Getenv("COST_INFORMER_DIR")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -84,6 +92,7 @@ func informerMain() int {
 	return 0
 }
 
+// recordByInformer records until the standard input ends.
 func recordByInformer(kubeconfig, dir string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -124,6 +133,7 @@ func recordByInformer(kubeconfig, dir string) error {
 	return w.batch.Flush()
 }
 
+// informed writes the objects of informers to Badger.
 type informed struct {
 	versions atomic.Int64
 
@@ -131,10 +141,11 @@ type informed struct {
 	batch *badger.WriteBatch
 }
 
+// store writes one version.
 func (w *informed) store(object any) {
 	o, ok := object.(*unstructured.Unstructured)
 	if !ok {
-		return // a deletion whose last state is not known
+		return // a deletion without a final state
 	}
 	body, err := json.Marshal(o)
 	if err != nil {
@@ -148,6 +159,7 @@ func (w *informed) store(object any) {
 	}
 }
 
+// cpuTime returns the CPU time of this process, user and system.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {

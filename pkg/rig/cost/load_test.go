@@ -9,19 +9,20 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-// meter is a process that records and knows what it has cost so far.
+// meter measures a process that records.
 type meter interface {
-	// read returns the CPU time, user and system, since the process began, and how many versions it has stored.
+	// read returns the CPU time, user and system, since the process started,
+	// and the number of versions that it has stored.
 	read(tb testing.TB) (cpu time.Duration, versions int)
 }
 
-// rates are the writes a second that costs are measured at.
+// rates returns the rates of the loads, in writes per second.
 func rates() []int { return []int{100, 300, 1000} }
 
-// BenchmarkLoad drives 8 writers that update pods of 7 KB at a rate, and
-// reports the CPU that a version costs: of the recorder, of one that is built
-// on informers and gets the same load right after it, and how many times more
-// that is. An operation is ten seconds of load.
+// BenchmarkLoad runs 8 writers that update pods of 7 KB at a rate, and reports
+// the CPU time per version. It does so for the recorder, and then for a
+// recorder built on informers, and reports the ratio. An operation is ten
+// seconds of load.
 func BenchmarkLoad(b *testing.B) {
 	define(b)
 	for _, rate := range rates() {
@@ -43,7 +44,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// define makes the load's custom resource, so that it is watched from the beginning.
+// define creates the load's custom resource, so that it is watched from the
+// start.
 func define(tb testing.TB) {
 	tb.Helper()
 	load := clustertest.Load{Namespace: "define", Kinds: []string{"widgets"}, Objects: 1, Writers: 1, Delete: true}
@@ -52,12 +54,13 @@ func define(tb testing.TB) {
 	}
 }
 
-// underLoad returns the milliseconds of CPU that a version cost.
+// underLoad runs the load and returns the CPU time per version, in
+// milliseconds.
 func underLoad(b *testing.B, m meter, rate int) float64 {
 	b.Helper()
 	const seconds, objects = 10, 100
-	before, had := m.read(b)
-	writes, began := 0, time.Now()
+	cpuBefore, versionsBefore := m.read(b)
+	writes, start := 0, time.Now()
 	for b.Loop() {
 		truth, err := cluster.Load(b.Context(), clustertest.Load{
 			Namespace: "cost", Objects: objects, Updates: rate*seconds/objects - 3, Writers: 8, Rate: float64(rate), Delete: true,
@@ -67,23 +70,24 @@ func underLoad(b *testing.B, m meter, rate int) float64 {
 		}
 		writes += len(truth)
 	}
-	took := time.Since(began)
+	elapsed := time.Since(start)
 	var cpu time.Duration
 	var n int
 	recordertest.Eventually(b, "as many versions as writes", func() (bool, string) {
-		now, has := m.read(b)
-		cpu, n = now-before, has-had
-		return n >= writes, fmt.Sprintf("%d of %d", n, writes)
+		now, stored := m.read(b)
+		cpu, n = now-cpuBefore, stored-versionsBefore
+		return n >= writes, fmt.Sprintf("got %d, want %d", n, writes)
 	})
 	perVersion := cpu.Seconds() * 1e3 / float64(n)
 	b.ReportMetric(perVersion, "ms-cpu/version")
-	b.ReportMetric(float64(n)/took.Seconds(), "versions/s")
+	b.ReportMetric(float64(n)/elapsed.Seconds(), "versions/s")
 	return perVersion
 }
 
-// recorded is the recorder as a meter.
+// recorded is a meter of a recorder.
 type recorded struct{ *recordertest.Recorder }
 
+// read implements meter.
 func (r recorded) read(tb testing.TB) (time.Duration, int) {
 	tb.Helper()
 	cpu := r.Metric(tb, "process_cpu_seconds_total")

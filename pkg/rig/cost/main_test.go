@@ -10,11 +10,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-var recorder = flag.String("recorder", "", "the recorder's binary, to compare one with another; built from this source by default")
+var recorder = flag.String("recorder", "", "path of the recorder's binary, to compare versions; default: built from this source")
 
 var (
 	cluster *clustertest.Cluster
-	program string // the recorder
+	program string // path of the recorder's binary
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

@@ -12,20 +12,23 @@ import (
 )
 
 var (
-	pods  = flag.Int("pods", 400, "how many pods of 7 KB there are before the recorder is; make soak takes 20,000")
-	churn = flag.Duration("churn", 10*time.Second, "for how long 100 writes a second follow; make soak takes an hour")
+	pods  = flag.Int("pods", 400, "number of pods of 7 KB before the recorder starts; make soak uses 20,000")
+	churn = flag.Duration("churn", 10*time.Second, "duration of the churn, at 100 writes per second; make soak uses 1h")
 )
 
-// mostResident is what the recorder may take once it has synced, in bytes. What a large sync took is given back within settling.
-// Pages of the database that are mapped do not count: the kernel takes them back when it needs the room.
 const (
-	mostResident = 150e6
-	settling     = 30 * time.Second
+	// maxResident limits the resident memory after the first list, in bytes.
+	// Mapped pages of the database do not count: the kernel can reclaim them.
+	maxResident = 150e6
+	// settleTime is the time within which the memory of a large list is
+	// returned.
+	settleTime = 30 * time.Second
 )
 
-// TestMemoryStaysFlat lets a recorder sync a cluster full of pods, and churn follow: 100 writes a second, that create, update and
-// delete others. It says what was resident when, and holds it to a bound.
-func TestMemoryStaysFlat(t *testing.T) {
+// TestMemory_StaysFlatDuringChurn starts a recorder on a cluster with many
+// pods. Then 100 writes per second create, update and delete others. The test
+// logs the resident memory over time and limits it.
+func TestMemory_StaysFlatDuringChurn(t *testing.T) {
 	const namespace = "memory"
 	if _, err := cluster.Load(t.Context(), clustertest.Load{Namespace: namespace, Objects: *pods, Writers: 8}); err != nil {
 		t.Fatal(err)
@@ -36,7 +39,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 		n := r.Metric(t, "watchhistory_versions_recorded_total")
 		return int(n) >= *pods, fmt.Sprint(n)
 	})
-	m := memory{recorder: r, began: time.Now()}
+	m := memory{recorder: r, start: time.Now()}
 	m.sample(t)
 	ctx, cancel := context.WithTimeout(t.Context(), *churn)
 	defer cancel()
@@ -55,12 +58,12 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 	m.sample(t)
 	t.Logf("%d versions of %d objects; resident at most %.0f MB without the database", int(r.Metric(t, "watchhistory_versions_recorded_total")), *pods, m.most/1e6)
-	if m.most > mostResident {
-		t.Errorf("%.0f MB were resident, want at most %.0f", m.most/1e6, mostResident/1e6)
+	if m.most > maxResident {
+		t.Errorf("got %.0f MB resident, want at most %.0f", m.most/1e6, maxResident/1e6)
 	}
 }
 
-// drive churns until ctx is done.
+// drive runs the churn until ctx ends.
 func drive(ctx context.Context, namespace string) error {
 	for ctx.Err() == nil {
 		_, err := cluster.Load(ctx, clustertest.Load{Namespace: namespace, Objects: 200, Updates: 10, Writers: 8, Rate: 100, Delete: true})
@@ -71,18 +74,19 @@ func drive(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// memory is what a recorder has resident, from time to time.
+// memory samples the resident memory of a recorder.
 type memory struct {
 	recorder *recordertest.Recorder
-	began    time.Time
-	most     float64 // bytes, once it has settled
+	start    time.Time
+	most     float64 // bytes, after settleTime
 }
 
+// sample logs the resident memory and updates the maximum.
 func (m *memory) sample(t *testing.T) {
 	t.Helper()
 	all, database := m.recorder.Resident(t)
-	now, since := float64(all-database), time.Since(m.began)
-	if since >= min(settling, *churn/2) {
+	now, since := float64(all-database), time.Since(m.start)
+	if since >= min(settleTime, *churn/2) {
 		m.most = max(m.most, now)
 	}
 	t.Logf("after %v: %.0f MB resident, and %.0f MB of the database; %.0f MB of heap in use, %d objects, %d versions", since.Round(time.Second),

@@ -1,9 +1,9 @@
-// Package gobuild runs "go build" and shows how far it is. A build that takes
+// Package gobuild runs "go build" and shows its progress. A build that takes
 // minutes and prints nothing looks like one that hangs.
 //
-// It owns the progress and nothing of the build: what go prints beside the names
-// of packages is passed on. How many packages there are to build is asked of go
-// only once a build has lasted, so that one that is up to date costs nothing.
+// It owns only the progress. Everything else that go prints is passed on. It
+// asks go for the number of stale packages only after the build has run for a
+// while, so that a build that is up to date costs nothing.
 package gobuild
 
 import (
@@ -21,23 +21,25 @@ import (
 	"golang.org/x/term"
 )
 
-// Build is what to build, and how to show it. Zero durations take their
-// defaults.
+// Build is what to build and how to show the progress. Durations that are 0
+// mean the defaults.
 type Build struct {
-	Name string   // for people
-	Dir  string   // the module's directory
-	Args []string // of "go build"; a file to write follows -o
-	Out  io.Writer
-	// Terminal says that Out is one: its line is rewritten. Otherwise a line is
-	// written now and then.
+	Name string    // shown to the user
+	Dir  string    // the module's directory
+	Args []string  // of "go build"; may contain -o FILE
+	Out  io.Writer // for progress and go's messages
+	// Terminal means that Out is a terminal, on which one line is rewritten.
+	// Otherwise a new line is written each time.
 	Terminal bool
-	// After is how long a build may take before anything is shown, 3 s.
+	// After is how long a build runs before progress is shown. Default: 3 s.
 	After time.Duration
-	// Every is the time between two lines, 1 s on a terminal and otherwise 30 s.
+	// Every is the time between two lines. Default: 1 s on a terminal,
+	// otherwise 30 s.
 	Every time.Duration
 }
 
-// IsTerminal reports whether a file is a terminal whose lines can be rewritten.
+// IsTerminal reports whether the file is a terminal whose lines can be
+// rewritten.
 func IsTerminal(f *os.File) bool {
 	return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" //nolint:gosec // a file descriptor fits
 }
@@ -55,15 +57,15 @@ func (b Build) withDefaults() Build {
 	return b
 }
 
-// Run builds, and returns when that has ended. What go complains about is
-// written to Out.
+// Run runs the build and returns when it has ended. It writes go's messages to
+// Out. When ctx ends, it interrupts go and returns an error.
 func Run(ctx context.Context, b Build) error {
 	b = b.withDefaults()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-v"}, b.Args...)...) //nolint:gosec // the caller's arguments
 	cmd.Dir = b.Dir
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go removes its temporary files then
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that go removes its temporary files
 	cmd.WaitDelay = 5 * time.Second
 	output, err := cmd.StderrPipe()
 	if err != nil {
@@ -72,7 +74,7 @@ func Run(ctx context.Context, b Build) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("build %s: %w", b.Name, err)
 	}
-	s := &screen{build: b, progress: progress{name: b.Name, began: time.Now()}}
+	s := &screen{build: b, progress: progress{name: b.Name, start: time.Now()}}
 	var showing sync.WaitGroup
 	showing.Go(func() { s.show(ctx) })
 	err = errors.Join(s.read(output), cmd.Wait())
@@ -85,16 +87,16 @@ func Run(ctx context.Context, b Build) error {
 	return nil
 }
 
-// screen shows the progress of a build.
+// screen shows the progress of a build. It is safe for concurrent use.
 type screen struct {
 	build Build
 
-	mu       sync.Mutex // guards what follows, and Out
+	mu       sync.Mutex // guards progress, shown and build.Out
 	progress progress
-	shown    bool // a line stands on the terminal, to be rewritten
+	shown    bool // whether the terminal shows a line that must be erased
 }
 
-// read takes what go prints, until it ends.
+// read reads the output of go to its end.
 func (s *screen) read(output io.Reader) error {
 	lines := bufio.NewScanner(output)
 	lines.Buffer(nil, 1<<20)
@@ -109,16 +111,16 @@ func (s *screen) read(output io.Reader) error {
 	return lines.Err() //nolint:wrapcheck // Run names the build
 }
 
-// show writes the progress until ctx ends, unless the build ends soon.
+// show writes the progress until ctx ends, if the build runs long enough.
 func (s *screen) show(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		return
 	case <-time.After(s.build.After):
 	}
-	var asking sync.WaitGroup
-	defer asking.Wait()
-	asking.Go(func() { s.count(ctx) })
+	var counting sync.WaitGroup
+	defer counting.Wait()
+	counting.Go(func() { s.count(ctx) })
 	ticker := time.NewTicker(s.build.Every)
 	defer ticker.Stop()
 	for {
@@ -131,14 +133,14 @@ func (s *screen) show(ctx context.Context) {
 	}
 }
 
-// count asks go how many packages there are left to build.
+// count sets the total number of packages to build.
 func (s *screen) count(ctx context.Context) {
 	s.mu.Lock()
 	before := s.progress.started
 	s.mu.Unlock()
 	stale, err := stale(ctx, s.build)
 	if err != nil {
-		return // the build itself says what is wrong
+		return // the build will report the cause
 	}
 	s.mu.Lock()
 	s.progress.total = before + stale
@@ -146,6 +148,7 @@ func (s *screen) count(ctx context.Context) {
 	s.write()
 }
 
+// write writes the current progress.
 func (s *screen) write() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,14 +161,14 @@ func (s *screen) write() {
 	_, _ = fmt.Fprintln(s.build.Out, line)
 }
 
-// clear removes the line from the terminal.
+// clear erases the line from the terminal.
 func (s *screen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.erase()
 }
 
-// erase is clear for who holds mu.
+// erase is clear for callers that hold mu.
 func (s *screen) erase() {
 	if s.shown {
 		_, _ = io.WriteString(s.build.Out, "\r\x1b[K")
@@ -173,12 +176,12 @@ func (s *screen) erase() {
 	}
 }
 
-// stale returns how many packages go has to build. Packages that depend on one
-// of them are counted, though go may find that it has them already.
+// stale returns the number of packages that go must build. It includes packages
+// that depend on one of them, although go may find their results in its cache.
 func stale(ctx context.Context, b Build) (n int, err error) {
 	args := []string{"list", "-deps", "-f", "{{.Stale}} {{.StaleReason}}"}
 	for i := 0; i < len(b.Args); i++ {
-		if b.Args[i] == "-o" { // list knows all flags of build but this one
+		if b.Args[i] == "-o" { // the only flag of build that list rejects
 			i++
 			continue
 		}
@@ -188,7 +191,7 @@ func stale(ctx context.Context, b Build) (n int, err error) {
 	list.Dir = b.Dir
 	out, err := list.Output()
 	if err != nil {
-		return 0, fmt.Errorf("list what is to be built: %w", err)
+		return 0, fmt.Errorf("list stale packages: %w", err)
 	}
 	for line := range strings.Lines(string(out)) {
 		if strings.HasPrefix(line, "true ") && !strings.Contains(line, "available in build cache") {

@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/gobuild"
 )
 
-// module writes a program of three packages that nobody has built before.
+// module writes a program of three packages that is in no build cache.
 func module(t *testing.T) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -36,6 +36,7 @@ func module(t *testing.T) (dir string) {
 	return dir
 }
 
+// build builds a module and returns what was shown.
 func build(t *testing.T, dir string, after time.Duration, terminal bool) (out string, err error) {
 	t.Helper()
 	var text bytes.Buffer
@@ -45,7 +46,7 @@ func build(t *testing.T, dir string, after time.Duration, terminal bool) (out st
 	return text.String(), err
 }
 
-func TestRun_ShowsABuildThatLasts(t *testing.T) {
+func TestRun_ShowsProgressOfLongBuild(t *testing.T) {
 	t.Setenv("GOFLAGS", "-mod=mod")
 	for _, terminal := range []bool{false, true} {
 		dir := module(t)
@@ -54,21 +55,21 @@ func TestRun_ShowsABuildThatLasts(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		if program, err := exec.CommandContext(t.Context(), filepath.Join(dir, "m")).CombinedOutput(); err != nil || len(program) == 0 {
-			t.Errorf("the program prints %q, %v, want a text", program, err)
+			t.Errorf("program: got output %q, error %v, want a text", program, err)
 		}
 		if !strings.Contains(out, "building m: ") || strings.Contains(out, "example.com/m\n") {
 			t.Errorf("terminal %t: got %q, want progress and no names of packages", terminal, out)
 		}
 		if rewritten := strings.Contains(out, "\r\x1b[K"); rewritten != terminal || terminal == strings.HasSuffix(out, "\n") {
-			t.Errorf("terminal %t: the line is rewritten: %t\n%q", terminal, rewritten, out)
+			t.Errorf("terminal %t: got the line rewritten %t, want %t: %q", terminal, rewritten, terminal, out)
 		}
 		if terminal && !strings.HasSuffix(out, "\r\x1b[K") {
-			t.Errorf("got %q, want the line removed in the end", out)
+			t.Errorf("got %q, want the line erased at the end", out)
 		}
 	}
 }
 
-func TestRun_IsSilentAboutABuildThatIsUpToDate(t *testing.T) {
+func TestRun_IsSilentIfUpToDate(t *testing.T) {
 	dir := module(t)
 	for range 2 {
 		if out, err := build(t, dir, time.Hour, true); err != nil || out != "" {
@@ -77,7 +78,7 @@ func TestRun_IsSilentAboutABuildThatIsUpToDate(t *testing.T) {
 	}
 }
 
-func TestStale_CountsWhatIsToBeBuilt(t *testing.T) {
+func TestStale_CountsPackagesToBuild(t *testing.T) {
 	dir := module(t)
 	for _, want := range []int{3, 0} {
 		if got, err := gobuild.Stale(t.Context(), dir, "-o", "m", "."); got != want || err != nil {
@@ -87,13 +88,13 @@ func TestStale_CountsWhatIsToBeBuilt(t *testing.T) {
 			t.Fatal(out, err)
 		}
 	}
-	// With other flags, the packages are others.
+	// Other flags require other builds of all packages.
 	if got, err := gobuild.Stale(t.Context(), dir, "-trimpath", "-o", "m", "."); got < 3 || err != nil {
-		t.Errorf("got %d packages, %v with another flag, want 3 and whatever else", got, err)
+		t.Errorf("got %d packages, %v with another flag, want at least 3", got, err)
 	}
 }
 
-func TestRun_PassesOnWhatGoComplainsAbout(t *testing.T) {
+func TestRun_PassesOnMessages(t *testing.T) {
 	dir := module(t)
 	if err := os.WriteFile(filepath.Join(dir, "b", "b.go"), []byte("package b\n\nfunc B() string { return 7 }\n"), 0o600); err != nil {
 		t.Fatal(err)

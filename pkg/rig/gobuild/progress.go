@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// progress is how far a build is.
+// progress is the state of a build, derived from the output of "go build -v".
 type progress struct {
 	name       string
-	began      time.Time
-	compiling  time.Time // when the first package was begun; zero: none was
-	downloaded int       // modules
-	started    int       // packages that go has begun to build
-	total      int       // packages to build; 0: not known
+	start      time.Time
+	compiling  time.Time // start of the first package, or zero
+	downloaded int       // modules downloaded
+	started    int       // packages started
+	total      int       // packages to build, or 0 if not known
 }
 
-// take takes a line of go's, and reports whether that was about progress.
+// take updates the progress from a line of go's output. It returns false if the
+// line is a message for the user.
 func (p *progress) take(line string) bool {
 	switch {
 	case strings.HasPrefix(line, "go: downloading "):
@@ -31,16 +32,16 @@ func (p *progress) take(line string) bool {
 	return true
 }
 
-// line says how far the build is at a time. What is left is estimated by the
-// packages built so far. The last package is the program itself, whose linking
-// takes as long as many packages and can't be estimated.
+// line returns the line to show. The remaining time is estimated by the
+// packages built so far. The last package is the program itself: linking takes
+// as long as many packages, and is not estimated.
 func (p *progress) line(now time.Time) string {
 	text := "building " + p.name + ": "
 	switch left := p.total - p.started; {
 	case p.started == 0 && p.downloaded > 0:
 		text += fmt.Sprintf("modules downloaded: %d", p.downloaded)
 	case p.started == 0:
-		text += "looking for what has changed"
+		text += "checking packages"
 	case p.total == 0:
 		text += fmt.Sprintf("%d packages built", p.started-1)
 	case left <= 0:
@@ -52,10 +53,10 @@ func (p *progress) line(now time.Time) string {
 			text += ", about " + rounded(each*time.Duration(left+1)) + " left"
 		}
 	}
-	return text + " (" + now.Sub(p.began).Round(time.Second).String() + ")"
+	return text + " (" + now.Sub(p.start).Round(time.Second).String() + ")"
 }
 
-// rounded writes a duration as exactly as an estimate can be.
+// rounded formats a duration with the precision of an estimate.
 func rounded(d time.Duration) string {
 	if d < time.Minute {
 		return d.Round(10 * time.Second).String()

@@ -7,7 +7,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/gobuild"
 )
 
-func TestProgress_EstimatesWhatIsLeft(t *testing.T) {
+func TestProgress_EstimatesRemainingTime(t *testing.T) {
 	packages := []string{"a", "b/c", "d.example/e/v2"}
 	for _, tt := range []struct {
 		printed []string
@@ -15,7 +15,7 @@ func TestProgress_EstimatesWhatIsLeft(t *testing.T) {
 		after   time.Duration
 		want    string
 	}{
-		{nil, 0, 3 * time.Second, "building m: looking for what has changed (3s)"},
+		{nil, 0, 3 * time.Second, "building m: checking packages (3s)"},
 		{[]string{"go: downloading k8s.io/api v0.37.2"}, 0, 4 * time.Second, "building m: modules downloaded: 1 (4s)"},
 		{packages, 0, 5 * time.Second, "building m: 2 packages built (5s)"},
 		{packages[:1], 2500, 5 * time.Second, "building m: 0 of 2500 packages built (5s)"},

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c }))
 }
 
+// kubectl runs kubectl against the cluster and returns its output.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := cluster.Kubectl(t.Context(), args...)
@@ -37,7 +38,8 @@ func kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// installed applies everything; the second time it changes nothing.
+// installed applies all manifests and returns an administrator's client. It is
+// idempotent.
 func installed(t *testing.T) kubernetes.Interface {
 	t.Helper()
 	kubectl(t, "apply", "-k", deploy)
@@ -45,6 +47,7 @@ func installed(t *testing.T) kubernetes.Interface {
 	return client(t)
 }
 
+// client returns an administrator's client.
 func client(t *testing.T) kubernetes.Interface {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.Config())
@@ -54,25 +57,29 @@ func client(t *testing.T) kubernetes.Interface {
 	return client
 }
 
-// A dry run does not make the namespace that the other objects are in, so docs/operations.md has it made before.
-func TestServerAcceptsTheManifests(t *testing.T) {
+// TestManifests_PassDryRun creates the namespace first, as docs/install.md
+// says: a dry run does not create it, and the other objects are in it.
+func TestManifests_PassDryRun(t *testing.T) {
 	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
 	kubectl(t, "apply", "-k", deploy, "--dry-run=server")
 	out := kubectl(t, "create", "-k", deploy, "--dry-run=client", "-o", "name")
 	if got := len(strings.Fields(out)); got != 8 {
-		t.Errorf("%d objects, want 8:\n%s", got, out)
+		t.Errorf("got %d objects, want 8:\n%s", got, out)
 	}
 	kubectl(t, "apply", "-k", deploy+"/client", "--dry-run=server")
 }
 
-// Warnings are how the server says that a pod breaks the namespace's security standard.
-func TestServerAppliesTheManifestsWithoutAWarning(t *testing.T) {
+// TestManifests_ApplyWithoutWarnings: the API server warns about a pod template
+// that violates the namespace's security standard.
+func TestManifests_ApplyWithoutWarnings(t *testing.T) {
 	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml", "--warnings-as-errors")
 	kubectl(t, "apply", "-k", deploy, "--warnings-as-errors")
 	kubectl(t, "apply", "-k", deploy+"/client", "--warnings-as-errors")
 }
 
-func TestSecurityStandardAdmitsThePod(t *testing.T) {
+// TestNamespace_AdmitsOnlyRestrictedPods creates the recorder's pod in a dry
+// run, and one that keeps its capabilities.
+func TestNamespace_AdmitsOnlyRestrictedPods(t *testing.T) {
 	template := recorder(t).template
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name + "-0", Namespace: namespace, Labels: template.Labels},
@@ -85,17 +92,19 @@ func TestSecurityStandardAdmitsThePod(t *testing.T) {
 	}
 	pod.Spec.Containers[0].SecurityContext.Capabilities = nil
 	if _, err := client(t).CoreV1().Pods(namespace).Create(t.Context(), pod, options); err == nil {
-		t.Error("the namespace admits a pod that keeps its capabilities")
+		t.Error("pod with capabilities: got no error, want it rejected")
 	}
 }
 
-// workload is the StatefulSet's pod with the configuration that it mounts.
+// workload is the StatefulSet's pod template with the configuration that it
+// mounts.
 type workload struct {
 	template corev1.PodTemplateSpec
 	claims   []corev1.PersistentVolumeClaim
 	config   string
 }
 
+// recorder returns the installed workload.
 func recorder(t *testing.T) workload {
 	t.Helper()
 	client := installed(t)
@@ -104,7 +113,7 @@ func recorder(t *testing.T) workload {
 		t.Fatal(err)
 	}
 	if *set.Spec.Replicas != 1 {
-		t.Errorf("%d replicas would be as many histories", *set.Spec.Replicas)
+		t.Errorf("got %d replicas, want 1: each would have a history of its own", *set.Spec.Replicas)
 	}
 	w := workload{template: set.Spec.Template, claims: set.Spec.VolumeClaimTemplates}
 	source := w.template.Spec.Volumes[0].ConfigMap.Name
@@ -116,7 +125,9 @@ func recorder(t *testing.T) workload {
 	return w
 }
 
-func TestConfigurationIsTheDefaultOpenedToTheServiceAndFitToTheVolume(t *testing.T) {
+// TestConfig_IsDefaultWithAddressAndLimit: the address must be reachable by the
+// Service, and the limit is 4/5 of the volume.
+func TestConfig_IsDefaultWithAddressAndLimit(t *testing.T) {
 	w := recorder(t)
 	got, err := daemon.ParseConfig([]byte(w.config))
 	if err != nil {
@@ -129,8 +140,9 @@ func TestConfigurationIsTheDefaultOpenedToTheServiceAndFitToTheVolume(t *testing
 	}
 }
 
-// Paths and ports stand in several files; they have to meet.
-func TestPodFindsItsConfigurationItsVolumeAndItsPort(t *testing.T) {
+// TestPod_PathsAndPortsMatchConfig compares paths and ports that several files
+// have.
+func TestPod_PathsAndPortsMatchConfig(t *testing.T) {
 	w := recorder(t)
 	config, err := daemon.ParseConfig([]byte(w.config))
 	if err != nil {
@@ -143,36 +155,36 @@ func TestPodFindsItsConfigurationItsVolumeAndItsPort(t *testing.T) {
 	}
 	for _, e := range container.Env {
 		if e.Name == "CONFIG_PATH" && e.Value != path.Join(mounts["config"], "resources.yaml") {
-			t.Errorf("CONFIG_PATH is %s, the file is in %s", e.Value, mounts["config"])
+			t.Errorf("got CONFIG_PATH %s, want a file in %s", e.Value, mounts["config"])
 		}
 	}
 	if len(w.claims) != 1 || !strings.HasPrefix(config.StoragePath, mounts[w.claims[0].Name]+"/") {
-		t.Errorf("history is stored in %s, the volume is at %s", config.StoragePath, mounts["data"])
+		t.Errorf("got storagePath %s, want it on the volume at %s", config.StoragePath, mounts["data"])
 	}
 	if got := w.claims[0].Spec.Resources.Requests.Storage().String(); got != "50Gi" {
-		t.Errorf("the claim is for %s", got)
+		t.Errorf("got a claim for %s, want 50Gi", got)
 	}
 	port := container.Ports[0]
 	if int(port.ContainerPort) != config.ServerPort || port.Name != "http" {
-		t.Errorf("the container's port is %s %d, the server's %d", port.Name, port.ContainerPort, config.ServerPort)
+		t.Errorf("got container port %s %d, want http %d", port.Name, port.ContainerPort, config.ServerPort)
 	}
 	for probe, want := range map[*corev1.Probe]string{
 		container.StartupProbe: v1.LivezPath, container.LivenessProbe: v1.LivezPath, container.ReadinessProbe: v1.ReadyzPath,
 	} {
 		if got := probe.HTTPGet; got.Path != want || got.Port.String() != port.Name {
-			t.Errorf("a probe asks %s on %s, want %s", got.Path, got.Port.String(), want)
+			t.Errorf("got a probe of %s on port %s, want %s on %s", got.Path, got.Port.String(), want, port.Name)
 		}
 	}
 }
 
-func TestServiceAndPolicySelectThePod(t *testing.T) {
+func TestServiceAndPolicy_SelectPod(t *testing.T) {
 	w := recorder(t)
 	service, err := client(t).CoreV1().Services(namespace).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p := service.Spec.Ports[0]; p.Name != "http" || p.Port != 8080 || p.TargetPort.String() != "http" {
-		t.Errorf("the service's port is %+v", p)
+		t.Errorf("got service port %+v, want http 8080 to http", p)
 	}
 	policy, err := client(t).NetworkingV1().NetworkPolicies(namespace).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
@@ -182,17 +194,17 @@ func TestServiceAndPolicySelectThePod(t *testing.T) {
 		"service": service.Spec.Selector, "policy": policy.Spec.PodSelector.MatchLabels,
 	} {
 		if len(selector) == 0 {
-			t.Errorf("the %s selects every pod", who)
+			t.Errorf("%s: got an empty selector, want one", who)
 		}
 		for key, value := range selector {
 			if w.template.Labels[key] != value {
-				t.Errorf("the %s selects %s=%s, the pod has %v", who, key, value, w.template.Labels)
+				t.Errorf("%s: got selector %s=%s, want a label of %v", who, key, value, w.template.Labels)
 			}
 		}
 	}
 	peers := policy.Spec.Ingress[0].From
 	if len(policy.Spec.Ingress) != 1 || len(peers) != 1 || peers[0].NamespaceSelector == nil ||
 		peers[0].PodSelector.MatchLabels["watchhistory.io/client"] != "true" {
-		t.Errorf("the policy admits %+v", policy.Spec.Ingress)
+		t.Errorf("got ingress %+v, want one peer with label watchhistory.io/client=true in any namespace", policy.Spec.Ingress)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// built returns the objects that kustomize makes of a directory, by kind and
-// name.
+// built returns the objects that kustomize builds from a directory, by
+// kind/name.
 func built(t *testing.T, dir string) map[string]map[string]any {
 	t.Helper()
 	objects := map[string]map[string]any{}
@@ -27,6 +27,7 @@ func built(t *testing.T, dir string) map[string]map[string]any {
 	return objects
 }
 
+// statefulSet returns the recorder's StatefulSet.
 func statefulSet(t *testing.T, objects map[string]map[string]any) (set appsv1.StatefulSet) {
 	t.Helper()
 	text, err := yaml.Marshal(objects["StatefulSet/"+name])
@@ -39,14 +40,15 @@ func statefulSet(t *testing.T, objects map[string]map[string]any) (set appsv1.St
 	return set
 }
 
-// OpenShift's constraint restricted-v2 refuses any ID that is not of the
-// namespace's range, in the pod and in each container.
-func TestOpenShiftOverlay_NamesNoUserAndChangesNothingElse(t *testing.T) {
+// TestOpenShiftOverlay_OnlyRemovesUserAndGroups: the constraint restricted-v2
+// rejects IDs that are not in the namespace's range, in the pod and in each
+// container.
+func TestOpenShiftOverlay_OnlyRemovesUserAndGroups(t *testing.T) {
 	usual, overlay := built(t, deploy), built(t, deploy+"/overlays/openshift")
 	want, got := statefulSet(t, usual), statefulSet(t, overlay)
 	pod := want.Spec.Template.Spec.SecurityContext
 	if pod.RunAsUser == nil || pod.RunAsGroup == nil || pod.FSGroup == nil {
-		t.Errorf("the usual manifests have the security context %+v, want a user and its groups", pod)
+		t.Errorf("base: got security context %+v, want a user and groups", pod)
 	}
 	pod.RunAsUser, pod.RunAsGroup, pod.FSGroup = nil, nil, nil
 	if !reflect.DeepEqual(got, want) {
@@ -54,7 +56,7 @@ func TestOpenShiftOverlay_NamesNoUserAndChangesNothingElse(t *testing.T) {
 	}
 	for _, c := range got.Spec.Template.Spec.Containers {
 		if c.SecurityContext.RunAsUser != nil || c.SecurityContext.RunAsGroup != nil {
-			t.Errorf("container %s names a user: %+v", c.Name, c.SecurityContext)
+			t.Errorf("container %s: got security context %+v, want no user and group", c.Name, c.SecurityContext)
 		}
 	}
 	delete(usual, "StatefulSet/"+name)
@@ -64,7 +66,7 @@ func TestOpenShiftOverlay_NamesNoUserAndChangesNothingElse(t *testing.T) {
 	}
 }
 
-func TestOpenShiftOverlay_IsAdmittedByTheServer(t *testing.T) {
+func TestOpenShiftOverlay_PassesDryRun(t *testing.T) {
 	installed(t)
 	kubectl(t, "apply", "-k", deploy+"/overlays/openshift", "--dry-run=server", "--warnings-as-errors")
 }

@@ -13,11 +13,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
-// patience bounds how long the recorder may take to list a small cluster.
+// patience bounds how long the recorder may take to list the cluster.
 const patience = time.Minute
 
-// The recorder itself, with the manifests' configuration and with the rights of their role only.
-func TestRecorderWatchesEverythingWithItsRole(t *testing.T) {
+// TestRole_SufficesForRecorder runs a daemon with the configuration of the
+// manifests and the rights of their role.
+func TestRole_SufficesForRecorder(t *testing.T) {
 	w := recorder(t)
 	kubectl(t, "apply", "-f", "testdata/crd.yaml")
 	kubectl(t, "wait", "--for=condition=Established", "crd/lamps.house.example.com", "--timeout=30s")
@@ -37,13 +38,13 @@ func TestRecorderWatchesEverythingWithItsRole(t *testing.T) {
 		}
 		select {
 		case <-deadline.Done():
-			t.Fatalf("not watched: %v", waiting)
+			t.Fatalf("got resources that are not watched after %v: %v, want none", patience, waiting)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// run starts a recorder, which ends with the test, and returns the URL of its API.
+// run starts a daemon that ends with the test, and returns the URL of its API.
 func run(t *testing.T, config daemon.Config) string {
 	t.Helper()
 	d, err := daemon.New(t.Context(), config, asRecorder(), slog.New(slog.NewTextHandler(t.Output(), nil)))
@@ -56,16 +57,18 @@ func run(t *testing.T, config daemon.Config) string {
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.Errorf("the recorder ended with: %v", err)
+			t.Errorf("daemon: got error %v, want none", err)
 		}
 	})
 	return "http://" + d.Address()
 }
 
-// leastKinds is less than any API server of today serves that is recorded by default.
-const leastKinds = 50
+// minKinds is fewer than the kinds of any current API server that are recorded
+// by default.
+const minKinds = 50
 
-// notWatched returns the resources that are to be recorded and are not, with the reason.
+// notWatched returns the resources that should be watched and are not, with
+// their states and reasons.
 func notWatched(t *testing.T, url string) []string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+v1.ResourcesPath, http.NoBody)
@@ -92,8 +95,8 @@ func notWatched(t *testing.T, url string) []string {
 			waiting = append(waiting, fmt.Sprintf("%s: %s: %s", r.Plural, r.State, r.Reason))
 		}
 	}
-	if watched < leastKinds {
-		waiting = append(waiting, fmt.Sprintf("only %d resources are watched, want %d", watched, leastKinds))
+	if watched < minKinds {
+		waiting = append(waiting, fmt.Sprintf("got %d watched resources, want at least %d", watched, minKinds))
 	}
 	return waiting
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 )
 
-// asRecorder is the configuration of somebody who has the service account's rights and no others.
+// asRecorder returns a client configuration with the rights of the recorder's
+// service account.
 func asRecorder() *rest.Config {
 	config := cluster.Config()
 	config.Impersonate = rest.ImpersonationConfig{
@@ -25,7 +26,7 @@ func asRecorder() *rest.Config {
 	return config
 }
 
-func TestRoleSufficesForEveryDefaultAndForCRDs(t *testing.T) {
+func TestRole_PermitsListAndWatchOfDefaultsAndCRDs(t *testing.T) {
 	installed(t)
 	kubectl(t, "apply", "-f", "testdata/crd.yaml")
 	kubectl(t, "wait", "--for=condition=Established", "crd/lamps.house.example.com", "--timeout=30s")
@@ -40,37 +41,38 @@ func TestRoleSufficesForEveryDefaultAndForCRDs(t *testing.T) {
 	for _, r := range daemon.DefaultConfig().Resources {
 		resources = append(resources, r.GroupResource().WithVersion(r.Version))
 	}
-	if len(resources) != 2+17 {
-		t.Errorf("%d resources", len(resources))
+	if got, want := len(resources), 2+17; got != want {
+		t.Errorf("got %d resources, want %d", got, want)
 	}
 	for _, r := range resources {
 		list, err := client.Resource(r).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
-			t.Errorf("list: %v", err)
+			t.Errorf("list %s: got error %v, want none", r.Resource, err)
 			continue
 		}
 		watch, err := client.Resource(r).Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
 		if err != nil {
-			t.Errorf("watch: %v", err)
+			t.Errorf("watch %s: got error %v, want none", r.Resource, err)
 			continue
 		}
 		watch.Stop()
 	}
 }
 
-func TestRoleSufficesForDiscovery(t *testing.T) {
+func TestRole_PermitsDiscovery(t *testing.T) {
 	installed(t)
 	client, err := kubernetes.NewForConfig(asRecorder())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := client.Discovery().ServerGroupsAndResources(); err != nil {
-		t.Error(err)
+		t.Errorf("discovery: got error %v, want none", err)
 	}
 }
 
-// A get on every resource would be among these: it opens exec and the node's proxy.
-func TestRoleGrantsNothingElse(t *testing.T) {
+// TestRole_PermitsNothingElse includes get: on all resources, it would permit
+// exec and the proxy of nodes.
+func TestRole_PermitsNothingElse(t *testing.T) {
 	installed(t)
 	user := asRecorder().Impersonate
 	denied := map[string][]authorizationv1.ResourceAttributes{
@@ -83,7 +85,7 @@ func TestRoleGrantsNothingElse(t *testing.T) {
 			{Verb: "create", Resource: "events"},
 			{Verb: "update", Resource: "pods", Subresource: "status"},
 		},
-		"run something": {
+		"run a process": {
 			{Verb: "create", Resource: "pods", Subresource: "exec"},
 			{Verb: "get", Resource: "pods", Subresource: "exec"},
 			{Verb: "get", Resource: "pods", Subresource: "attach"},
@@ -92,7 +94,7 @@ func TestRoleGrantsNothingElse(t *testing.T) {
 			{Verb: "get", Resource: "nodes", Subresource: "proxy"},
 			{Verb: "get", Resource: "services", Subresource: "proxy"},
 		},
-		"become somebody": {
+		"become another user": {
 			{Verb: "impersonate", Resource: "users"},
 			{Verb: "create", Resource: "serviceaccounts", Subresource: "token"},
 			{Verb: "bind", Group: "rbac.authorization.k8s.io", Resource: "clusterroles"},
@@ -102,16 +104,16 @@ func TestRoleGrantsNothingElse(t *testing.T) {
 	for what, attributes := range denied {
 		for _, a := range attributes {
 			if allowed(t, user.UserName, user.Groups, a) {
-				t.Errorf("the recorder may %s: %s %s/%s", what, a.Verb, a.Resource, a.Subresource)
+				t.Errorf("%s: got permission to %s %s/%s, want none", what, a.Verb, a.Resource, a.Subresource)
 			}
 		}
 	}
 	if a := (authorizationv1.ResourceAttributes{Verb: "list", Resource: "pods"}); !allowed(t, user.UserName, user.Groups, a) {
-		t.Error("the question is put wrongly: the recorder may not even list pods")
+		t.Error("list pods: got no permission, want one")
 	}
 }
 
-func TestServerRefusesTheRecordersWrites(t *testing.T) {
+func TestRole_ForbidsWrites(t *testing.T) {
 	installed(t)
 	client, err := kubernetes.NewForConfig(asRecorder())
 	if err != nil {
@@ -120,11 +122,11 @@ func TestServerRefusesTheRecordersWrites(t *testing.T) {
 	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}
 	_, err = client.CoreV1().ConfigMaps(namespace).Create(t.Context(), configMap, metav1.CreateOptions{})
 	if !apierrors.IsForbidden(err) {
-		t.Errorf("creating a ConfigMap: %v, want it forbidden", err)
+		t.Errorf("create a ConfigMap: got error %v, want forbidden", err)
 	}
 }
 
-func TestClientRoleReachesTheRecorderOnly(t *testing.T) {
+func TestClientRole_PermitsOnlyPortForwardToRecorder(t *testing.T) {
 	installed(t)
 	groups := []string{"watchhistory-readers", "system:authenticated"}
 	for _, a := range []authorizationv1.ResourceAttributes{
@@ -135,21 +137,21 @@ func TestClientRoleReachesTheRecorderOnly(t *testing.T) {
 	} {
 		a.Namespace = namespace
 		if !allowed(t, "jane", groups, a) {
-			t.Errorf("a reader may not %s %s/%s", a.Verb, a.Resource, a.Subresource)
+			t.Errorf("%s %s/%s in %s: got no permission, want one", a.Verb, a.Resource, a.Subresource, namespace)
 		}
 		a.Namespace = "default"
 		if allowed(t, "jane", groups, a) {
-			t.Errorf("a reader may %s %s/%s elsewhere", a.Verb, a.Resource, a.Subresource)
+			t.Errorf("%s %s/%s in default: got permission, want none", a.Verb, a.Resource, a.Subresource)
 		}
 	}
 	for _, resource := range []string{"secrets", "configmaps"} {
 		if allowed(t, "jane", groups, authorizationv1.ResourceAttributes{Verb: "get", Resource: resource, Namespace: namespace}) {
-			t.Errorf("a reader may get %s", resource)
+			t.Errorf("get %s: got permission, want none", resource)
 		}
 	}
 }
 
-// allowed asks the server whether a user may do something.
+// allowed reports whether the API server permits something to a user.
 func allowed(t *testing.T, user string, groups []string, what authorizationv1.ResourceAttributes) bool {
 	t.Helper()
 	review := &authorizationv1.SubjectAccessReview{

@@ -1,6 +1,7 @@
-// Package recordertest runs the recorder's own binary for tests, as a process over a database that outlives it, so that it can
-// be killed, restarted, asked over its REST API, and measured.
+// Package recordertest runs the recorder's binary for tests. The process has a
+// database that outlives it, so tests can kill it, restart it, query its REST
+// API, and measure it.
 //
-// It owns the process: each one that it starts has ended when the test has. It waits for what it is told to wait for and
-// judges nothing.
+// It owns the processes: each one has ended when its test has. It waits for the
+// states that tests name and checks nothing else.
 package recordertest

@@ -9,7 +9,8 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// metric reads a counter or a gauge, summed up over its labels, from a Prometheus endpoint.
+// metric returns a counter or a gauge of a Prometheus endpoint, summed over all
+// labels.
 func metric(url, name string) (sum float64, err error) {
 	response, err := http.Get(url) //nolint:noctx,gosec // loopback, and bounded by the server
 	if err != nil {
@@ -24,7 +25,7 @@ func metric(url, name string) (sum float64, err error) {
 	}
 	family := families[name]
 	if family == nil {
-		return 0, fmt.Errorf("no metric %s", name)
+		return 0, fmt.Errorf("read metrics: no metric %s", name)
 	}
 	for _, m := range family.GetMetric() {
 		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()

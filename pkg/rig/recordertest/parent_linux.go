@@ -5,7 +5,8 @@ import (
 	"syscall"
 )
 
-// endWithParent lets the kernel end a process when the test's ends, however that ends.
+// endWithParent makes the kernel kill the process when the test process ends,
+// for whatever reason.
 func endWithParent(process *exec.Cmd) {
 	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

@@ -4,5 +4,6 @@ package recordertest
 
 import "os/exec"
 
-// endWithParent does nothing: a test that is killed leaves the process behind.
+// endWithParent does nothing: the process survives a test process that is
+// killed.
 func endWithParent(*exec.Cmd) {}

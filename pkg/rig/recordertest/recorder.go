@@ -17,10 +17,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
-// Patience bounds what is waited for: far longer than it takes, on any machine.
+// Patience bounds every wait. It is far longer than any of them takes.
 const Patience = 2 * time.Minute
 
-// Build compiles the recorder into a directory and returns the binary's path.
+// Build compiles the recorder into the directory and returns the binary's path.
 func Build(dir string) (string, error) {
 	binary := filepath.Join(dir, "watchhistory-recorder")
 	build := exec.Command("go", "build", "-o", binary, "github.com/watchhistory/watchhistory/cmd/watchhistory-recorder") //nolint:noctx // bounded by the tests
@@ -30,23 +30,25 @@ func Build(dir string) (string, error) {
 	return binary, nil
 }
 
-// Recorder is a process of the real binary over one database, from one start to the next.
+// Recorder is a recorder with one database. Its process can be ended and
+// started again. It is not safe for concurrent use.
 type Recorder struct {
-	// Client asks the running process. It is nil until [Recorder.Ready].
+	// Client queries the running process. It is nil until [Recorder.Ready].
 	Client *client.Client
-	// URL is where the running process answers; "" until [Recorder.Ready].
+	// URL is the base URL of the running process, or "" until [Recorder.Ready].
 	URL string
 
 	binary     string
 	kubeconfig string
 	dir        string
-	log        string // file of the running process's messages
+	log        string // file with the log of the newest process
 
-	process *exec.Cmd
-	ended   chan error
+	process *exec.Cmd  // nil if none runs
+	ended   chan error // receives the process's result
 }
 
-// New starts a recorder with a database of its own that ends with the test. It waits for nothing.
+// New starts a recorder with an empty database. It ends with the test. New does
+// not wait until the recorder is ready.
 func New(tb testing.TB, binary, kubeconfig string) *Recorder {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -56,14 +58,15 @@ func New(tb testing.TB, binary, kubeconfig string) *Recorder {
 			r.Kill(tb)
 		}
 		if tb.Failed() {
-			r.said(tb)
+			r.logTail(tb)
 		}
 	})
 	r.Start(tb)
 	return r
 }
 
-// Start starts the process and waits for nothing.
+// Start starts the process, on the database as it is. It does not wait until
+// the recorder is ready.
 func (r *Recorder) Start(tb testing.TB) {
 	tb.Helper()
 	log, err := os.Create(r.log)
@@ -83,7 +86,8 @@ func (r *Recorder) Start(tb testing.TB) {
 	}
 }
 
-// run runs a process to its end. It holds on to its thread meanwhile: with that one's end the kernel would end the process.
+// run runs a process to its end. It locks its thread meanwhile: the kernel
+// kills the process when the thread that started it ends.
 func run(process *exec.Cmd, started, ended chan<- error) {
 	runtime.LockOSThread()
 	endWithParent(process)
@@ -94,7 +98,8 @@ func run(process *exec.Cmd, started, ended chan<- error) {
 	}
 }
 
-// Ready waits until everything is watched that is to be recorded, these resources too.
+// Ready waits until all resources that are recorded are watched, including
+// these.
 func (r *Recorder) Ready(tb testing.TB, plurals ...string) {
 	tb.Helper()
 	address := ""
@@ -104,7 +109,7 @@ func (r *Recorder) Ready(tb testing.TB, plurals ...string) {
 		return address != "", ""
 	})
 	r.URL = "http://" + address
-	c, err := client.New(r.URL, &http.Transport{DisableKeepAlives: true}, client.Options{})
+	c, err := client.New(r.URL, client.Options{Transport: &http.Transport{DisableKeepAlives: true}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -119,11 +124,13 @@ func (r *Recorder) Ready(tb testing.TB, plurals ...string) {
 	})
 }
 
+// watched reports whether the catalogue has all plurals and every resource is
+// watching. The string is the first exception.
 func watched(resources []v1.Resource, plurals []string) (bool, string) {
 	found := map[string]bool{}
 	for _, r := range resources {
 		if r.State == "excluded" || r.State == "not_watchable" {
-			continue // by default, and for good
+			continue // by default, and permanently
 		}
 		if r.State != "watching" {
 			return false, fmt.Sprintf("%s is %s: %s", r.Plural, r.State, r.Reason)
@@ -132,13 +139,13 @@ func watched(resources []v1.Resource, plurals []string) (bool, string) {
 	}
 	for _, plural := range plurals {
 		if !found[plural] {
-			return false, plural + " are not known"
+			return false, plural + " is not in the catalogue"
 		}
 	}
-	return len(resources) > 0, "nothing is known"
+	return len(resources) > 0, "the catalogue is empty"
 }
 
-// address returns the address that the log names, or "" where it does not yet.
+// address returns the address in the log, or "" if it has none yet.
 func (r *Recorder) address(tb testing.TB) string {
 	tb.Helper()
 	log, err := os.ReadFile(r.log)
@@ -154,18 +161,18 @@ func (r *Recorder) address(tb testing.TB) string {
 	return ""
 }
 
-// Alive fails the test where the process ended by itself.
+// Alive fails the test if the process has ended by itself.
 func (r *Recorder) Alive(tb testing.TB) {
 	tb.Helper()
 	select {
 	case err := <-r.ended:
 		r.process = nil
-		tb.Fatalf("the recorder ended by itself: %v", err)
+		tb.Fatalf("got an exit of the recorder (%v), want it running", err)
 	default:
 	}
 }
 
-// Kill ends the process as kill -9 does.
+// Kill kills the process with SIGKILL.
 func (r *Recorder) Kill(tb testing.TB) {
 	tb.Helper()
 	r.Alive(tb)
@@ -173,12 +180,13 @@ func (r *Recorder) Kill(tb testing.TB) {
 		tb.Fatal(err)
 	}
 	if err := <-r.ended; err == nil {
-		tb.Error("a process that was killed ended well")
+		tb.Error("killed recorder: got exit code 0, want a signal")
 	}
 	r.gone()
 }
 
-// Terminate ends the process in an orderly way.
+// Terminate stops the process with SIGTERM, and fails the test unless it exits
+// with 0.
 func (r *Recorder) Terminate(tb testing.TB) {
 	tb.Helper()
 	r.Alive(tb)
@@ -188,13 +196,14 @@ func (r *Recorder) Terminate(tb testing.TB) {
 	err := <-r.ended
 	r.gone()
 	if err != nil {
-		tb.Fatalf("the recorder was told to end, and failed: %v", err)
+		tb.Fatalf("terminated recorder: got %v, want exit code 0", err)
 	}
 }
 
 func (r *Recorder) gone() { r.process, r.Client, r.URL = nil, nil, "" }
 
-// Metric returns the sum of a metric's values over all its labels, from the running process.
+// Metric returns a counter or a gauge of the running process, summed over all
+// labels.
 func (r *Recorder) Metric(tb testing.TB, name string) float64 {
 	tb.Helper()
 	value, err := metric(r.URL+v1.MetricsPath, name)
@@ -204,18 +213,19 @@ func (r *Recorder) Metric(tb testing.TB, name string) float64 {
 	return value
 }
 
-// said logs the end of the recorder's messages.
-func (r *Recorder) said(tb testing.TB) {
+// logTail logs the end of the newest process's log.
+func (r *Recorder) logTail(tb testing.TB) {
 	tb.Helper()
 	const most = 6000
 	log, err := os.ReadFile(r.log)
 	if err != nil {
 		tb.Log(err)
 	}
-	tb.Logf("the recorder's last process said:\n%s", log[max(0, len(log)-most):])
+	tb.Logf("end of the recorder's log:\n%s", log[max(0, len(log)-most):])
 }
 
-// Eventually asks until check says yes; what it saw last is a part of the failure.
+// Eventually waits until check returns ok, and fails the test after [Patience].
+// The failure contains the last seen state.
 func Eventually(tb testing.TB, what string, check func() (ok bool, seen string)) {
 	tb.Helper()
 	last := ""
@@ -226,5 +236,5 @@ func Eventually(tb testing.TB, what string, check func() (ok bool, seen string))
 		}
 		last = seen
 	}
-	tb.Fatalf("not in time: %s; last seen: %s", what, last)
+	tb.Fatalf("want within %v: %s; last got: %s", Patience, what, last)
 }

@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// Resident returns what the running process has resident, in bytes, and how much of that are pages of its database's tables, which
-// are mapped: the kernel keeps those as long as nobody needs the room.
+// Resident returns the resident memory of the running process, in bytes, and
+// how much of it are mapped pages of its database's tables. The kernel can
+// reclaim those pages.
 func (r *Recorder) Resident(tb testing.TB) (all, database int64) {
 	tb.Helper()
 	all, database, err := resident(strconv.Itoa(r.process.Process.Pid), r.dir)
@@ -20,10 +21,11 @@ func (r *Recorder) Resident(tb testing.TB) (all, database int64) {
 	return all, database
 }
 
-// Own is [Recorder.Resident] for the test's own process, which has a database in a directory.
+// Own is [Recorder.Resident] for the test process, whose database is in dir.
 func Own(dir string) (all, database int64, err error) { return resident("self", dir) }
 
-// resident makes no garbage of what it reads, twenty lines for each table: that would be a part of what it measures.
+// resident parses smaps, which has about twenty lines for each table. It does
+// not allocate per line: garbage would be part of what it measures.
 func resident(pid, dir string) (all, database int64, err error) {
 	maps, err := os.Open("/proc/" + pid + "/smaps")
 	if err != nil {
@@ -36,13 +38,13 @@ func resident(pid, dir string) (all, database int64, err error) {
 		line := lines.Bytes()
 		switch first, rest, _ := bytes.Cut(line, []byte(" ")); {
 		case bytes.Contains(first, []byte("-")): // addresses
-			// Tables that were compacted stay mapped for as long as somebody reads them.
+			// Compacted tables stay mapped as long as a reader uses them.
 			file := bytes.TrimSuffix(line, []byte(" (deleted)"))
 			table = bytes.Contains(file, within) && bytes.HasSuffix(file, []byte(".sst"))
 		case string(first) == "Rss:":
 			kilobytes, err := strconv.ParseInt(string(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte(" kB"))), 10, 64)
 			if err != nil {
-				return 0, 0, fmt.Errorf("%s: %w", line, err)
+				return 0, 0, fmt.Errorf("parse smaps line %q: %w", line, err)
 			}
 			if all += kilobytes << 10; table {
 				database += kilobytes << 10

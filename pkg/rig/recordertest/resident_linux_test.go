@@ -11,11 +11,12 @@ import (
 
 const size = 1 << 20 // bytes of a file
 
-// TestOwn maps files and counts their pages: tables of the database, one of which is removed, and others.
-func TestOwn(t *testing.T) {
+// TestOwn_CountsPagesOfTables maps two tables, one of which is removed, and two
+// files that are not tables of the database.
+func TestOwn_CountsPagesOfTables(t *testing.T) {
 	dir := t.TempDir()
 	if _, database, err := recordertest.Own(dir); database != 0 || err != nil {
-		t.Fatalf("%d bytes of no table: %v", database, err)
+		t.Fatalf("without tables: got %d bytes, error %v, want 0", database, err)
 	}
 	touch(t, filepath.Join(dir, "000001.sst"))
 	removed := filepath.Join(dir, "000002.sst")
@@ -30,14 +31,15 @@ func TestOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if database != 2*size || all < database+2*size {
-		t.Errorf("%d bytes are resident, %d of tables, want %d of tables and as much of the other files", all, database, 2*size)
+		t.Errorf("got %d bytes resident, %d of tables, want %d of tables and at least as much of other files", all, database, 2*size)
 	}
 	if n := testing.AllocsPerRun(10, func() { _, _, _ = recordertest.Own(dir) }); n > 50 {
-		t.Errorf("measuring allocates %.0f times", n)
+		t.Errorf("got %.0f allocations, want at most 50", n)
 	}
 }
 
-// touch makes a file, and maps and writes all its pages until the test ends.
+// touch creates a file and maps it until the test ends. It writes to all pages,
+// so that they are resident.
 func touch(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)

@@ -7,63 +7,68 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Options describe a made-up cluster.
+// Options describe a generated cluster.
 type Options struct {
 	Seed uint64
-	// Objects is about how many are alive at a time, once there are some for every frame in 50.
+	// Objects is the approximate number of objects that exist, after 50 watch
+	// events for each of them.
 	Objects int
-	Start   time.Time     // when the first frame comes
-	Every   time.Duration // between two frames
+	Start   time.Time     // time of the first watch event
+	Every   time.Duration // time between two watch events
 }
 
-// kind is a kind of objects, and a source of frames of its own.
+// kind generates the watch events of one kind.
 type kind struct {
 	resource history.Resource
 	template template
-	frames   int    // of 100
-	objects  int    // of 100
-	turn     int    // the number of frames so far
-	next     func() // makes the next frame, and tells Cluster.emit
+	events   int    // percentage of all watch events
+	objects  int    // percentage of all objects
+	turn     int    // number of watch events so far
+	next     func() // generates the next watch event and calls Cluster.emit
 	alive    []object
 }
 
-// object is what a cluster knows of an object: everything else is drawn from its number.
+// object is the state of an object. Everything else is drawn from its number.
 type object struct {
-	number   uint64 // 0 where there is none
+	number   uint64 // 0 means that there is no object
 	born     time.Time
-	changed  time.Time // when it came into its step
+	changed  time.Time // when its step began
 	step     int
-	count    int    // how often it restarted, or was repeated
-	revision int    // of the Deployment that it belongs to
-	place    int    // of the pod that it is about
-	about    uint64 // the number of that pod
+	count    int    // number of restarts, or of repetitions of an Event
+	revision int    // of the Deployment that owns it
+	place    int    // of the pod that an Event regards
+	about    uint64 // number of that pod
 }
 
-// Cluster makes up the frames of a cluster's watches. It is for one goroutine.
+// Cluster generates the watch events of a cluster. It is not safe for
+// concurrent use.
+//
+// Each kind has a fixed number of places for objects. A place is empty, or has
+// one object.
 type Cluster struct {
 	rng    *rand.Rand
 	seed   uint64
 	now    time.Time
 	every  time.Duration
 	rv     int
-	serial uint64 // of the object that was created last
-	frame  WatchEvent
+	serial uint64     // of the newest object
+	event  WatchEvent // the newest
 	parts  parts
 
 	pods, nodes, events, leases, replicaSets, deployments, endpointSlices, databases *kind
 
-	moving  []int // the places of the pods that something happens to
-	recent  []int // the places of the Events of late
+	moving  []int // places of the pods that change
+	recent  []int // places of the newest Events
 	images  []string
 	reasons []reason
 }
 
-// parts are templates of parts of objects.
+// parts are the templates of parts of objects.
 type parts struct {
 	containers, containerFields, kubelet, podStatus, podTemplate, templateFields, endpoint template
 }
 
-// New returns a cluster in which nothing is yet.
+// New returns an empty cluster.
 func New(o Options) *Cluster {
 	c := &Cluster{
 		rng: rand.New(rand.NewPCG(o.Seed, 1)), seed: o.Seed, now: o.Start, every: o.Every, //nolint:gosec // repeatable
@@ -71,14 +76,14 @@ func New(o Options) *Cluster {
 			read("containers"), read("containerfields"), read("kubelet"), read("podstatus"), read("podtemplate"), read("templatefields"), read("endpoint"),
 		},
 	}
-	c.pods = &kind{resource: resource("", "v1", "pods", "Pod"), frames: 44, objects: 45, next: c.nextPod}
-	c.nodes = &kind{resource: resource("", "v1", "nodes", "Node"), frames: 9, objects: 3, next: c.nextNode}
-	c.events = &kind{resource: resource("", "v1", "events", "Event"), frames: 16, objects: 16, next: c.nextEvent}
-	c.leases = &kind{resource: resource("coordination.k8s.io", "v1", "leases", "Lease"), frames: 9, objects: 3, next: c.nextLease}
-	c.replicaSets = &kind{resource: resource("apps", "v1", "replicasets", "ReplicaSet"), frames: 6, objects: 24, next: c.nextReplicaSet}
-	c.deployments = &kind{resource: resource("apps", "v1", "deployments", "Deployment"), frames: 6, objects: 6, next: c.nextDeployment}
-	c.endpointSlices = &kind{resource: resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"), frames: 5, objects: 6, next: c.nextEndpointSlice}
-	c.databases = &kind{resource: resource("shop.example.com", "v1", "databases", "Database"), frames: 5, objects: 4, next: c.nextDatabase}
+	c.pods = &kind{resource: resource("", "v1", "pods", "Pod"), events: 44, objects: 45, next: c.nextPod}
+	c.nodes = &kind{resource: resource("", "v1", "nodes", "Node"), events: 9, objects: 3, next: c.nextNode}
+	c.events = &kind{resource: resource("", "v1", "events", "Event"), events: 16, objects: 16, next: c.nextEvent}
+	c.leases = &kind{resource: resource("coordination.k8s.io", "v1", "leases", "Lease"), events: 9, objects: 3, next: c.nextLease}
+	c.replicaSets = &kind{resource: resource("apps", "v1", "replicasets", "ReplicaSet"), events: 6, objects: 24, next: c.nextReplicaSet}
+	c.deployments = &kind{resource: resource("apps", "v1", "deployments", "Deployment"), events: 6, objects: 6, next: c.nextDeployment}
+	c.endpointSlices = &kind{resource: resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"), events: 5, objects: 6, next: c.nextEndpointSlice}
+	c.databases = &kind{resource: resource("shop.example.com", "v1", "databases", "Database"), events: 5, objects: 4, next: c.nextDatabase}
 	for _, k := range c.kinds() {
 		k.template = read(lower(k.resource.Kind))
 		groups := max(1, o.Objects*k.objects/100/wave)
@@ -94,12 +99,12 @@ func New(o Options) *Cluster {
 	return c
 }
 
-// kinds returns them in an order that never changes.
+// kinds returns all kinds, always in the same order.
 func (c *Cluster) kinds() []*kind {
 	return []*kind{c.pods, c.nodes, c.events, c.leases, c.replicaSets, c.deployments, c.endpointSlices, c.databases}
 }
 
-// Resources returns what the cluster serves.
+// Resources returns the resources that the cluster serves.
 func (c *Cluster) Resources() []history.Resource {
 	var list []history.Resource
 	for _, k := range c.kinds() {
@@ -108,43 +113,46 @@ func (c *Cluster) Resources() []history.Resource {
 	return list
 }
 
-// Now returns when the last frame came.
+// Now returns the time of the last watch event.
 func (c *Cluster) Now() time.Time { return c.now }
 
-// Next returns the next frame, whose object belongs to the caller.
+// Next returns the next watch event. The caller owns its object.
 func (c *Cluster) Next() WatchEvent {
 	c.now = c.now.Add(c.every)
 	c.rv += 1 + c.rng.IntN(3)
 	n := c.rng.IntN(100)
 	for _, k := range c.kinds() {
-		if n < k.frames {
+		if n < k.events {
 			k.next()
 			k.turn++
 			break
 		}
-		n -= k.frames
+		n -= k.events
 	}
-	return c.frame
+	return c.event
 }
 
-// emit makes the next frame of an object's values.
+// emit sets the next watch event, of an object with these values.
 func (c *Cluster) emit(k *kind, t history.WatchEventType, o *object, v values) {
 	v["rv"], v["now"], v["born"], v["uid"] = number(c.rv), second(c.now), second(o.born), c.uid(o.number)
-	c.frame = WatchEvent{Resource: k.resource, WatchEvent: history.WatchEvent{Type: t, Object: k.template.fill(v)}}
+	c.event = WatchEvent{Resource: k.resource, WatchEvent: history.WatchEvent{Type: t, Object: k.template.fill(v)}}
 }
 
-// wave is how many Deployments roll at a time, and other kinds change with: what changes together is a few objects, not all.
+// wave is the number of objects of one kind that change during the same time.
+// It is small because in real clusters few objects change concurrently.
 const wave = 8
 
-// inWaves tells whose turn it is where objects change in waves, each so many times in a row: its place, which of the times it is,
-// and how often it had its turn before.
+// inWaves returns the place whose turn it is, for kinds whose objects change in
+// waves. During a wave, each of its objects changes this many times; step is
+// which of them it is. round is the number of earlier waves of the object.
 func (k *kind) inWaves(places, times int) (place, step, round int) {
 	block, at := k.turn/(wave*times), k.turn%(wave*times)
 	groups := places / wave
 	return block%groups*wave + at%wave, at / wave, block / groups
 }
 
-// lived returns the object that never dies in a place, and how it changed: Added where it is new.
+// lived returns the permanent object of a place, and the type of its watch
+// event: Added if the object is new.
 func (c *Cluster) lived(k *kind, place int) (*object, history.WatchEventType) {
 	o := &k.alive[place]
 	if o.number != 0 {
@@ -154,7 +162,7 @@ func (c *Cluster) lived(k *kind, place int) (*object, history.WatchEventType) {
 	return o, history.Added
 }
 
-// permanent is the number of the object that always is in a place.
+// permanent returns the number of the permanent object of a place.
 func (c *Cluster) permanent(k *kind, place int) uint64 {
 	for i, other := range c.kinds() {
 		if other == k {

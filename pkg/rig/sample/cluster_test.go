@@ -18,10 +18,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 )
 
+// cluster returns a cluster of 300 objects.
 func cluster(seed uint64) *sample.Cluster {
 	return sample.New(sample.Options{Seed: seed, Objects: 300, Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond})
 }
 
+// take returns the next n watch events.
 func take(c *sample.Cluster, n int) []sample.WatchEvent {
 	list := make([]sample.WatchEvent, n)
 	for i := range list {
@@ -30,19 +32,19 @@ func take(c *sample.Cluster, n int) []sample.WatchEvent {
 	return list
 }
 
-// TestSameSeed checks that what is compared with one another sees the same data.
-func TestSameSeed(t *testing.T) {
+// TestNext_DependsOnSeedOnly: compared measurements must see the same data.
+func TestNext_DependsOnSeedOnly(t *testing.T) {
 	if !reflect.DeepEqual(take(cluster(7), 500), take(cluster(7), 500)) {
-		t.Error("the same seed gave other frames")
+		t.Error("same seed: got other watch events, want the same")
 	}
 	if reflect.DeepEqual(take(cluster(7), 5), take(cluster(8), 5)) {
-		t.Error("another seed gave the same frames")
+		t.Error("other seed: got the same watch events, want others")
 	}
 }
 
-// TestObjectsAreTheAPIs checks that the made-up objects are what an API server serves: all of their fields are known to the
-// API's types, which write them the same way, byte by byte.
-func TestObjectsAreTheAPIs(t *testing.T) {
+// TestNext_ObjectsMatchAPITypes checks that the API's types have all fields of
+// the generated objects, and write them as the same bytes.
+func TestNext_ObjectsMatchAPITypes(t *testing.T) {
 	for _, f := range take(cluster(1), 3000) {
 		var object any
 		switch f.Resource.Kind {
@@ -61,7 +63,7 @@ func TestObjectsAreTheAPIs(t *testing.T) {
 		case "EndpointSlice":
 			object = &discoveryv1.EndpointSlice{}
 		case "Database":
-			object = &map[string]any{} // which are written in the order of their names, as custom resources are
+			object = &map[string]any{} // sorted by name, as the fields of custom resources are
 		}
 		decoder := json.NewDecoder(bytes.NewReader(f.Object))
 		decoder.DisallowUnknownFields()
@@ -75,29 +77,31 @@ func TestObjectsAreTheAPIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := bytes.TrimSpace(again.Bytes()); !bytes.Equal(got, f.Object) {
-			t.Fatalf("the API's type writes %s otherwise (-frame +type):\n%s", f.Resource.Kind, cmp.Diff(string(f.Object), string(got)))
+			t.Fatalf("%s (-watch event +API type):\n%s", f.Resource.Kind, cmp.Diff(string(f.Object), string(got)))
 		}
 	}
 }
 
-// TestLives checks that every object is created before anything else happens to it, that nothing happens to it behind its
-// deletion, and that every version of it is another one.
-func TestLives(t *testing.T) {
+// TestNext_ObjectLivesAreConsistent checks that every object is created first,
+// that nothing follows its deletion, and that each version has a new
+// resourceVersion. It also checks the sizes and numbers that docs/storage.md
+// states.
+func TestNext_ObjectLivesAreConsistent(t *testing.T) {
 	alive := map[history.ObjectRef]string{}
 	types, sizes := map[string]map[history.WatchEventType]int{}, map[string]int{}
 	bytes := 0
-	const frames = 10_000
-	for _, f := range take(cluster(1), frames) {
+	const total = 10_000
+	for _, f := range take(cluster(1), total) {
 		var o metav1.PartialObjectMetadata
 		if err := json.Unmarshal(f.Object, &o); err != nil {
 			t.Fatal(err)
 		}
 		ref := history.ObjectRef{Resource: f.Resource.Plural, Namespace: o.Namespace, Name: o.Name, UID: o.UID}
 		if (alive[ref] == "") != (f.Type == history.Added) {
-			t.Fatalf("%s of %s, which had the version %q", f.Type, ref, alive[ref])
+			t.Fatalf("got %s of %s with version %q, want it added if it has none, and only then", f.Type, ref, alive[ref])
 		}
 		if alive[ref] == o.ResourceVersion {
-			t.Fatalf("%s has the version %s twice", ref, o.ResourceVersion)
+			t.Fatalf("%s: got version %s twice, want it once", ref, o.ResourceVersion)
 		}
 		if alive[ref] = o.ResourceVersion; f.Type == history.Deleted {
 			delete(alive, ref)
@@ -111,21 +115,21 @@ func TestLives(t *testing.T) {
 	}
 	for kind, of := range types {
 		n := of[history.Added] + of[history.Modified] + of[history.Deleted]
-		t.Logf("%-15s %4.1f %%: %v, %d bytes on average", kind, float64(n)*100/frames, of, sizes[kind]/n)
+		t.Logf("%-15s %4.1f %%: %v, %d bytes on average", kind, float64(n)*100/total, of, sizes[kind]/n)
 		if of[history.Modified] < 100 {
-			t.Errorf("only %d updates of %s", of[history.Modified], kind)
+			t.Errorf("%s: got %d updates, want at least 100", kind, of[history.Modified])
 		}
 	}
 	if len(types) != 8 {
-		t.Errorf("frames of %v", types)
+		t.Errorf("got watch events of %v, want 8 kinds", types)
 	}
-	if n := bytes / frames; n < 6500 || n > 6900 {
-		t.Errorf("an object has %d bytes on average, and is said to have 6,700", n)
+	if n := bytes / total; n < 6500 || n > 6900 {
+		t.Errorf("got %d bytes per object on average, want about 6,700", n)
 	}
 	if n := len(alive); n < 250 || n > 350 {
-		t.Errorf("%d objects are alive of about 300", n)
+		t.Errorf("got %d objects, want about 300", n)
 	}
-	t.Logf("%d alive; %d bytes on average", len(alive), bytes/frames)
+	t.Logf("%d objects; %d bytes on average", len(alive), bytes/total)
 }
 
 func BenchmarkNext(b *testing.B) {

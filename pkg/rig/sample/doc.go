@@ -1,10 +1,14 @@
-// Package sample is what tests and benchmarks record where no cluster runs: the frames of watches, as an API server serves them,
-// managedFields included.
+// Package sample provides watch events for tests and benchmarks without a
+// cluster. They are as an API server serves them, including managedFields.
 //
-// There are two sources. A [Cluster] makes frames up, as many as are wanted, of objects as large as those of real clusters; the
-// same options give the same frames. [Recorded] holds a few thousand that a dev cluster's API server served.
+// There are two sources. A [Cluster] generates any number of watch events, with
+// objects as large as those of real clusters. The same options give the same
+// watch events. [Recorded] returns a few thousand that the API server of a dev
+// cluster served.
 //
-// The made-up objects are written down in templates, one for each kind, which the tests hold to what the API's own types read and
-// write. What is random in them (UIDs, hashes, addresses) is drawn for every object, since that compresses worst. A Cluster keeps
-// some hundred bytes for each object that is alive, and no JSON, so that it can run beside what is measured.
+// Generated objects are templates with values, one template for each kind.
+// Tests check that the API's own types read and write them the same way. Random
+// values (UIDs, hashes, addresses) are drawn for each object, because they
+// compress worst. A Cluster keeps some hundred bytes for each existing object,
+// and no JSON, so that it can run next to what is measured.
 package sample

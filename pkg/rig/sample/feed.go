@@ -9,11 +9,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// Feed records frames into a log through a recorder, as a daemon does, without a network. It is for one goroutine.
+// Feed records watch events in a log through a recorder, as a daemon does,
+// without a network. It is not safe for concurrent use.
 type Feed struct {
 	recorder *recorder.Recorder
 	streams  map[schema.GroupResource]*recorder.Stream
@@ -21,7 +23,8 @@ type Feed struct {
 	ended    chan error
 }
 
-// NewFeed returns a feed into the log, whose records are dated by now. It has to be closed.
+// NewFeed returns a feed for the log. now is the recorder's clock. The caller
+// must close the feed.
 func NewFeed(ctx context.Context, log recorder.Log, now func() time.Time) *Feed {
 	ctx, stop := context.WithCancel(ctx)
 	f := &Feed{
@@ -32,29 +35,29 @@ func NewFeed(ctx context.Context, log recorder.Log, now func() time.Time) *Feed 
 	return f
 }
 
-// Record takes a frame. It is recorded once the feed is closed, if not earlier.
-func (f *Feed) Record(ctx context.Context, frame WatchEvent) error {
-	s := f.streams[frame.Resource.GroupResource()]
+// Record accepts a watch event. It is recorded when Close returns, or earlier.
+func (f *Feed) Record(ctx context.Context, e WatchEvent) error {
+	s := f.streams[e.Resource.GroupResource()]
 	if s == nil {
 		var err error
-		if s, err = f.stream(ctx, frame.Resource); err != nil {
-			return fmt.Errorf("feed %s: %w", frame.Resource.GroupResource(), err)
+		if s, err = f.stream(ctx, e.Resource); err != nil {
+			return fmt.Errorf("feed %s: %w", e.Resource.GroupResource(), err)
 		}
 	}
-	return s.Observe(ctx, frame.WatchEvent)
+	return s.Observe(ctx, e.WatchEvent)
 }
 
-// stream returns the stream of a resource of which nothing was there when recording began.
+// stream opens the stream of a resource, after an empty list.
 func (f *Feed) stream(ctx context.Context, resource history.Resource) (*recorder.Stream, error) {
 	s, err := f.recorder.Stream(ctx, resource)
 	if err != nil {
 		return nil, err
 	}
 	f.streams[resource.GroupResource()] = s
-	return s, errors.Join(s.BeginSync(ctx), s.EndSync(ctx, "1"))
+	return s, errors.Join(s.BeginList(ctx, gap.Cause{}), s.EndList(ctx, "1"))
 }
 
-// Close returns when all frames are recorded.
+// Close returns after all watch events are recorded.
 func (f *Feed) Close() error {
 	f.stop()
 	return <-f.ended

@@ -14,15 +14,17 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// recorded is what TestRecordedWatchEvents -record wrote: a line for each frame, with the resource, a tab, and the watch's line.
+// recorded is written by TestRecorded_NamesNoMachine -record. It has a line for
+// each watch event: the resource, a tab, and the line of the watch.
 //
 //go:embed recorded.zst
 var recorded []byte
 
-// maxLine is the length in bytes of the longest line.
+// maxLine limits the length of a line, in bytes.
 const maxLine = 1 << 20
 
-// Recorded returns the frames that a dev cluster's API server served, in the order in which they came.
+// Recorded returns the watch events that the API server of a dev cluster
+// served, in order.
 func Recorded() iter.Seq2[WatchEvent, error] {
 	return func(yield func(WatchEvent, error) bool) {
 		unzipped, err := zstd.NewReader(bytes.NewReader(recorded), zstd.WithDecoderConcurrency(1))
@@ -39,16 +41,17 @@ func Recorded() iter.Seq2[WatchEvent, error] {
 			}
 		}
 		if err := lines.Err(); err != nil {
-			yield(WatchEvent{}, fmt.Errorf("read recorded frames: %w", err))
+			yield(WatchEvent{}, fmt.Errorf("read recorded watch events: %w", err))
 		}
 	}
 }
 
+// parseLine parses one line of recorded.
 func parseLine(line []byte) (WatchEvent, error) {
 	name, watched, _ := bytes.Cut(line, []byte("\t"))
 	part := strings.Split(string(name), "/")
 	if len(part) != 4 {
-		return WatchEvent{}, fmt.Errorf("a recorded frame of the resource %q", name)
+		return WatchEvent{}, fmt.Errorf("read recorded watch events: bad resource %q", name)
 	}
 	f := WatchEvent{Resource: resource(part[0], part[1], part[2], part[3])}
 	var event struct {
@@ -56,7 +59,7 @@ func parseLine(line []byte) (WatchEvent, error) {
 		Object json.RawMessage
 	}
 	if err := json.Unmarshal(watched, &event); err != nil {
-		return WatchEvent{}, fmt.Errorf("a recorded frame of %s: %w", name, err)
+		return WatchEvent{}, fmt.Errorf("read recorded watch event of %s: %w", name, err)
 	}
 	f.Object = event.Object
 	for _, t := range []history.WatchEventType{history.Added, history.Modified, history.Deleted} {
@@ -65,5 +68,5 @@ func parseLine(line []byte) (WatchEvent, error) {
 			return f, nil
 		}
 	}
-	return WatchEvent{}, fmt.Errorf("a recorded frame of type %q", event.Type)
+	return WatchEvent{}, fmt.Errorf("read recorded watch events: unknown type %q", event.Type)
 }

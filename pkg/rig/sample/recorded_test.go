@@ -11,12 +11,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 )
 
-// TestRecordedWatchEvents checks that the recorded frames hold what they are described to, and nothing of the machine that they were
-// recorded on: no address but those of the loopback and of made-up pods and services, no path, no host.
-func TestRecordedWatchEvents(t *testing.T) {
+// TestRecorded_NamesNoMachine checks that the recorded watch events are of the
+// documented kinds, and that they do not name the machine on which they were
+// recorded: they contain no path, no host, and no address except those of the
+// loopback, pods and services.
+func TestRecorded_NamesNoMachine(t *testing.T) {
 	if *record {
 		recordWatchEvents(t)
-		return // what was recorded is embedded when this is built again
+		return // the file is embedded by the next build
 	}
 	foreign := regexp.MustCompile(`"/(home|root|tmp|Users|work|var/folders)/|/(home|Users)/`)
 	addresses := regexp.MustCompile(`\b(\d{1,3}\.){3}\d{1,3}\b`)
@@ -24,41 +26,41 @@ func TestRecordedWatchEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frames, bytes := map[string]map[history.WatchEventType]int{}, 0
+	counts, bytes := map[string]map[history.WatchEventType]int{}, 0
 	for f, err := range sample.Recorded() {
 		if err != nil {
 			t.Fatal(err)
 		}
 		text := string(f.Object)
 		if !json.Valid(f.Object) {
-			t.Errorf("no JSON: %s", text)
+			t.Errorf("got %s, want JSON", text)
 		}
 		if strings.Contains(text, `"`+host+`_`) || foreign.MatchString(text) {
-			t.Errorf("this names a machine: %s", text)
+			t.Errorf("got %s, want no path and no host", text)
 		}
 		for _, a := range addresses.FindAllString(text, -1) {
 			if !strings.HasPrefix(a, "10.") && !strings.HasPrefix(a, "127.0.0.") && !strings.HasPrefix(a, "0.0.0.") {
-				t.Errorf("the address %s: %s", a, text)
+				t.Errorf("got address %s, want one of 10.0.0.0/8 or the loopback: %s", a, text)
 			}
 		}
-		if frames[f.Resource.Plural] == nil {
-			frames[f.Resource.Plural] = map[history.WatchEventType]int{}
+		if counts[f.Resource.Plural] == nil {
+			counts[f.Resource.Plural] = map[history.WatchEventType]int{}
 		}
-		frames[f.Resource.Plural][f.Type]++
+		counts[f.Resource.Plural][f.Type]++
 		bytes += len(f.Object)
 	}
 	n := 0
 	for _, name := range watched {
 		plural := strings.Split(name, "/")[2]
-		of := frames[plural]
+		of := counts[plural]
 		if of[history.Added] == 0 || of[history.Modified] == 0 && plural != "namespaces" {
-			t.Errorf("of %s, %d are created and %d updated", plural, of[history.Added], of[history.Modified])
+			t.Errorf("%s: got %d created and %d updated, want some of both", plural, of[history.Added], of[history.Modified])
 		}
 		t.Logf("%s: %v", plural, of)
 		n += of[history.Added] + of[history.Modified] + of[history.Deleted]
 	}
 	if n < 1000 {
-		t.Errorf("%d frames", n)
+		t.Errorf("got %d watch events, want at least 1000", n)
 	}
-	t.Logf("%d frames of %d bytes on average", n, bytes/max(n, 1))
+	t.Logf("%d watch events of %d bytes on average", n, bytes/max(n, 1))
 }

@@ -1,6 +1,7 @@
-// Package scale measures the store: what it takes on disk and how fast it writes beside the layout that comes to mind first, and
-// how much memory it takes and how fast it answers when there is much in it.
+// Package scale measures the store: its size on disk and write speed, compared
+// with a naive layout, and its memory and query times with much history.
 //
-// It owns the measurements, which have a short form that is a part of the tests and a long one; docs/storage.md describes them.
-// Sizes, memory and what is answered are judged, times are only reported: they depend on the machine.
+// It owns the measurements. Their short forms are tests; docs/storage.md
+// describes the long forms. Tests fail because of sizes, memory and wrong
+// answers, never because of times, which depend on the machine.
 package scale

@@ -9,21 +9,24 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-// memory is what the process has resident, looked at ten times a second.
+// memory samples the resident memory of the process ten times per second.
 type memory struct {
 	done  chan struct{}
 	ended sync.WaitGroup
 
-	mu              sync.Mutex // guards what follows
-	own, whole, all int64      // bytes: the most without and with pages of the database, since most was called and ever
+	mu    sync.Mutex // guards the maxima, in bytes
+	own   int64      // without pages of the database, since the last call of maxima
+	whole int64      // with pages of the database, since the last call of maxima
+	ever  int64      // without pages of the database
 }
 
+// watchMemory samples until the test ends or stop is called.
 func watchMemory(t *testing.T, dir string) *memory {
 	t.Helper()
 	m := &memory{done: make(chan struct{})}
 	m.ended.Go(func() {
 		for tick := time.NewTicker(100 * time.Millisecond); ; {
-			m.look(t, dir)
+			m.sample(t, dir)
 			select {
 			case <-tick.C:
 			case <-m.done:
@@ -36,7 +39,8 @@ func watchMemory(t *testing.T, dir string) *memory {
 	return m
 }
 
-func (m *memory) look(t *testing.T, dir string) {
+// sample updates the maxima.
+func (m *memory) sample(t *testing.T, dir string) {
 	t.Helper()
 	all, database, err := recordertest.Own(dir)
 	if err != nil {
@@ -44,11 +48,11 @@ func (m *memory) look(t *testing.T, dir string) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.own, m.whole, m.all = max(m.own, all-database), max(m.whole, all), max(m.all, all-database)
+	m.own, m.whole, m.ever = max(m.own, all-database), max(m.whole, all), max(m.ever, all-database)
 }
 
-// most tells the most since it was called before.
-func (m *memory) most() string {
+// maxima returns the maxima since the last call, as text.
+func (m *memory) maxima() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	text := fmt.Sprintf("%.0f MB, and %.0f MB with pages of the database", float64(m.own)/1e6, float64(m.whole)/1e6)
@@ -56,7 +60,8 @@ func (m *memory) most() string {
 	return text
 }
 
-// stop returns the most that there ever was without pages of the database.
+// stop stops sampling. It returns the maximum without pages of the database, in
+// bytes.
 func (m *memory) stop() int64 {
 	select {
 	case <-m.done:
@@ -64,5 +69,5 @@ func (m *memory) stop() int64 {
 		close(m.done)
 	}
 	m.ended.Wait()
-	return m.all
+	return m.ever
 }

@@ -8,8 +8,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 )
 
-// naive is a log as it comes to mind first: each version's whole JSON as the API server sent it, under a readable key for each
-// way to look for it (by time, by resource, by object), one transaction a version, and Badger as it is.
+// naive is the simplest layout of a log. It stores the whole JSON of each
+// version, as the API server sent it, under three readable keys: by time, by
+// resource and by object. Each version is a transaction, and Badger has its
+// default options.
 type naive struct {
 	db       *badger.DB
 	versions int
@@ -20,7 +22,8 @@ func openNaive(dir string, sync bool) (*naive, error) {
 	return &naive{db: db}, err
 }
 
-// append writes a version. Its number stands in for the time and the object's name in the keys, at the same length.
+// append writes a version. Its number replaces the time and the object's name
+// in the keys, at the same length.
 func (n *naive) append(f sample.WatchEvent) error {
 	n.versions++
 	at := fmt.Sprintf("2026-01-02T15:04:05.%012dZ", n.versions)
@@ -39,7 +42,8 @@ func (n *naive) append(f sample.WatchEvent) error {
 	})
 }
 
-// close flattens the tables, which gives back all that the layout can give back, and closes the database.
+// close flattens the tables, which frees all space that can be freed, and
+// closes the database.
 func (n *naive) close() error {
 	if err := n.db.Flatten(2); err != nil {
 		return err

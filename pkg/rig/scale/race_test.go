@@ -2,5 +2,6 @@
 
 package scale_test
 
-// raced tells that the race detector is on, which takes several times the memory that is measured.
-const raced = true
+// raceEnabled reports whether the race detector is on. It multiplies the
+// memory.
+const raceEnabled = true

@@ -6,10 +6,10 @@ import (
 	"text/tabwriter"
 )
 
-// table is rows of cells, of which the first ones are headings.
+// table is rows of cells. The first row has the headings.
 type table [][]string
 
-// add adds a row: its name, and then for each cell a format and what is to be formatted.
+// add adds a row: its name, and then a format and a value for each cell.
 func (t *table) add(name string, cells ...any) {
 	row := []string{name}
 	for i := 0; i < len(cells); i += 2 {
@@ -18,7 +18,7 @@ func (t *table) add(name string, cells ...any) {
 	*t = append(*t, row)
 }
 
-// String lays the table out.
+// String returns the table as aligned text.
 func (t table) String() string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// open opens a log that keeps what it promises.
+// open opens a log that keeps all promises.
 func open(tb testing.TB, dir string, o storetest.Options) storetest.Log {
 	tb.Helper()
 	s, err := store.Open(dir, store.Options{Retention: o.Retention, Now: o.Now, MaxBytes: o.MaxBytes, NoSync: true})
@@ -31,7 +31,8 @@ type (
 	heads   = iter.Seq2[history.Head, error]
 )
 
-// broken is a log that does some things in a way of its own, those that are not nil, and all others as it should.
+// broken is a log whose methods behave differently if the corresponding
+// function is set.
 type broken struct {
 	storetest.Log
 
@@ -133,16 +134,16 @@ func (b *broken) RedactionKey() []byte {
 	return b.Log.RedactionKey()
 }
 
-// ask makes scans ask for something else.
-func (b *broken) ask(change func(*history.Scan)) {
+// changeScan changes the arguments of scans.
+func (b *broken) changeScan(change func(*history.Scan)) {
 	b.scan = func(ctx context.Context, sc history.Scan) records {
 		change(&sc)
 		return b.Log.Scan(ctx, sc)
 	}
 }
 
-// answer makes scans answer something else. They read to their end first.
-func (b *broken) answer(change func(history.Scan, []*history.Record) []*history.Record) {
+// changeResults changes the results of scans. They read all records first.
+func (b *broken) changeResults(change func(history.Scan, []*history.Record) []*history.Record) {
 	b.scan = func(ctx context.Context, sc history.Scan) records {
 		return func(yield func(*history.Record, error) bool) {
 			var list []*history.Record
@@ -162,8 +163,9 @@ func (b *broken) answer(change func(history.Scan, []*history.Record) []*history.
 	}
 }
 
-// write makes batches be committed otherwise. What changes is a copy, whose times and numbers go back to the original.
-func (b *broken) write(change func(*history.Batch)) {
+// changeBatch changes batches before they are committed. It changes a copy, whose
+// times and revisions are copied back.
+func (b *broken) changeBatch(change func(*history.Batch)) {
 	b.commit = func(ctx context.Context, batch *history.Batch) error {
 		c := history.Batch{Checkpoints: batch.Checkpoints, Gaps: batch.Gaps}
 		for _, r := range batch.Records {

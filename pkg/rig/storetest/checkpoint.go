@@ -9,17 +9,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// checkpointsAreNeverAhead reads the checkpoint and then the newest record, while records are appended with their checkpoints: the
-// checkpoint's record is always there.
-func checkpointsAreNeverAhead(s *subject) {
-	s.beside(1, func(int) bool {
+// checkpointNotNewer reads the checkpoint and then the newest record, while
+// records are appended with their checkpoints. The checkpoint's record is
+// always there.
+func checkpointNotNewer(s *subject) {
+	s.concurrently(1, func(int) bool {
 		c, err := s.Checkpoint(s.t.Context(), pods())
 		if err != nil {
 			s.t.Error(err)
 			return false
 		}
 		covered, newest := 0, 0
-		_, _ = fmt.Sscan(c.RV, &covered) // before the first batch there is none
+		_, _ = fmt.Sscan(c.RV, &covered) // fails before the first batch
 		for r, err := range s.Scan(s.t.Context(), history.Scan{Order: history.NewestFirst, Limit: 1}) {
 			if err != nil {
 				s.t.Error(err)
@@ -28,7 +29,7 @@ func checkpointsAreNeverAhead(s *subject) {
 			_, _ = fmt.Sscan(r.RV, &newest)
 		}
 		if newest < covered {
-			s.t.Errorf("the checkpoint is %d, and the newest record %d", covered, newest)
+			s.t.Errorf("got checkpoint %d, want at most the newest record %d", covered, newest)
 		}
 		return newest >= covered
 	}, func() {
@@ -42,12 +43,14 @@ func checkpointsAreNeverAhead(s *subject) {
 	})
 }
 
-// checkpointsAreTheLast commits checkpoints of two resources with the same plural, alone and with records, the last one also of a
-// batch that has two, and withdraws one. The one without an RV stands for none, and says since when.
-func checkpointsAreTheLast(s *subject) {
+// checkpointIsLast commits checkpoints of two resources with the same plural,
+// with and without records, and withdraws one. If a batch has two checkpoints
+// of a resource, the last one counts. A checkpoint without an RV means that
+// there is none, and since when.
+func checkpointIsLast(s *subject) {
 	other := schema.GroupResource{Group: "example.com", Resource: "pods"}
 	if c := s.checkpoint(pods()); c.RV != "" || !c.Time.IsZero() || c.Group != "" || c.Resource != "pods" {
-		s.t.Errorf("a log that is empty has the checkpoint %+v", c)
+		s.t.Errorf("empty log: got checkpoint %+v, want none", c)
 	}
 	for i, step := range []struct {
 		batch       history.Batch
@@ -65,15 +68,16 @@ func checkpointsAreTheLast(s *subject) {
 		for range 2 {
 			first, second := s.checkpoint(pods()), s.checkpoint(other)
 			if first.RV != step.pods || second.RV != step.other || first.Time.IsZero() {
-				s.t.Errorf("step %d: %+v and %+v, want %q and %q", i, first, second, step.pods, step.other)
+				s.t.Errorf("step %d: got %+v and %+v, want %q and %q", i, first, second, step.pods, step.other)
 			}
 			s.reopen()
 		}
 	}
 }
 
-// checkpointsKeepTheirTime commits checkpoints with a time, without one, and with one that is not there yet.
-func checkpointsKeepTheirTime(s *subject) {
+// checkpointKeepsTime commits checkpoints with a past time, without one, and
+// with a future one.
+func checkpointKeepsTime(s *subject) {
 	received := s.now.Add(-3 * time.Second)
 	for _, tt := range []struct {
 		rv          string
@@ -87,7 +91,8 @@ func checkpointsKeepTheirTime(s *subject) {
 		b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: tt.rv, Time: tt.given}}}
 		s.commit(b)
 		if got := s.checkpoint(pods()); !got.Time.Equal(tt.want) || !b.Checkpoints[0].Time.Equal(tt.want) {
-			s.t.Errorf("of %s: read %s, set %s", tt.given, got.Time, b.Checkpoints[0].Time)
+			s.t.Errorf("time %s: got %s, and %s in the batch, want %s",
+				tt.given, got.Time, b.Checkpoints[0].Time, tt.want)
 		}
 	}
 }

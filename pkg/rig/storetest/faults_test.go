@@ -15,32 +15,32 @@ import (
 // fault is a way of breaking promises.
 type fault struct {
 	does   string
-	breaks []string // the promises whose tests have to fail
+	breaks []string // the promises whose tests must fail
 	inject func(*broken)
 }
 
-// faults are at least one for each promise.
+// faults returns at least one fault for each promise.
 func faults() []fault {
 	return slices.Concat(writingFaults(), currentFaults(), readingFaults(), forgettingFaults(), otherFaults())
 }
 
 func writingFaults() []fault {
 	return []fault{
-		{"drops the last record of a batch", []string{"RecordsAreReadAsTheyWereAppended"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"drops the last record of a batch", []string{"RecordsReadAsAppended"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				if n := len(batch.Records); n > 1 {
 					batch.Records = batch.Records[:n-1]
 				}
 			})
 		}},
-		{"loses the words", []string{"RecordsAreReadAsTheyWereAppended"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"loses summaries", []string{"RecordsReadAsAppended"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Summary = nil
 				}
 			})
 		}},
-		{"follows a clock that jumps back", []string{"TimesIncreaseWhateverTheClockDoes"}, func(b *broken) {
+		{"follows a clock that jumps back", []string{"TimesIncreaseWhenClockJumps"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				err := b.Log.Append(ctx, batch)
 				for i, r := range batch.Records {
@@ -49,22 +49,22 @@ func writingFaults() []fault {
 				return err
 			}
 		}},
-		{"takes a name for an object", []string{"RevisionsCountTheVersionsOfAnIncarnation"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"identifies objects by name", []string{"RevisionsCountVersionsOfIncarnation"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Ref.UID = types.UID(r.Ref.Name)
 				}
 			})
 		}},
-		{"numbers from 0", []string{"RevisionsCountTheVersionsOfAnIncarnation"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+		{"numbers from 0", []string{"RevisionsCountVersionsOfIncarnation"}, func(b *broken) {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				for _, r := range list {
 					r.Revision--
 				}
 				return list
 			})
 		}},
-		{"commits what precedes a mistake", []string{"AnInvalidBatchChangesNothing"}, func(b *broken) {
+		{"commits records before a mistake", []string{"InvalidBatchChangesNothing"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				for _, r := range batch.Records {
 					if err := b.Log.Append(ctx, &history.Batch{Records: []*history.Record{r}}); err != nil {
@@ -74,7 +74,7 @@ func writingFaults() []fault {
 				return b.Log.Append(ctx, &history.Batch{Checkpoints: batch.Checkpoints, Gaps: batch.Gaps})
 			}
 		}},
-		{"commits record by record", []string{"ABatchIsSeenAsAWhole"}, func(b *broken) {
+		{"commits record by record", []string{"BatchIsAtomic"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				for _, r := range batch.Records {
 					if err := b.Log.Append(ctx, &history.Batch{Records: []*history.Record{r}}); err != nil {
@@ -84,26 +84,26 @@ func writingFaults() []fault {
 				return nil
 			}
 		}},
-		{"ends a batch at its transaction's size", []string{"ABatchMayHaveThousandsOfRecords"}, func(b *broken) {
-			b.write(func(batch *history.Batch) { batch.Records = batch.Records[:min(len(batch.Records), 4096)] })
+		{"ends a batch at its transaction's size", []string{"BatchOfThousandsOfRecords"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) { batch.Records = batch.Records[:min(len(batch.Records), 4096)] })
 		}},
-		{"believes what it is told of the version before", []string{"NoHintAtTheVersionBeforeChangesABody"}, believesHints},
-		{"cuts objects at a mebibyte", []string{"ObjectsOfAnySizeAreKept"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"trusts hints", []string{"WrongHintsChangeNothing"}, believesHints},
+		{"cuts objects at a mebibyte", []string{"ObjectsOfAnySize"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Object = r.Object[:min(len(r.Object), 1<<20)]
 				}
 			})
 		}},
-		{"makes UTF-8 of names", []string{"NamesOfAnyBytesAreKeptApart"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"converts names to UTF-8", []string{"NamesOfAnyBytes"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Ref.Name = strings.ToValidUTF8(r.Ref.Name, "?")
 				}
 			})
 		}},
-		{"ends namespaces with a NUL", []string{"NamesOfAnyBytesAreKeptApart"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"ends namespaces with a NUL", []string{"NamesOfAnyBytes"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Ref.Namespace, _, _ = strings.Cut(r.Ref.Namespace, "\x00")
 				}
@@ -112,11 +112,11 @@ func writingFaults() []fault {
 	}
 }
 
-// believesHints makes a version be kept as the bytes in which it differs from what is said to be the version before, and be read as
-// the real version before with these bytes.
+// believesHints stores only the bytes that differ between a version and its
+// hint, and applies them to the real previous version.
 func believesHints(b *broken) {
 	bodies := map[history.ObjectRef][]byte{}
-	b.write(func(batch *history.Batch) {
+	b.changeBatch(func(batch *history.Batch) {
 		for _, r := range batch.Records {
 			before := bodies[r.Ref]
 			bodies[r.Ref] = r.Object
@@ -136,32 +136,32 @@ func believesHints(b *broken) {
 
 func currentFaults() []fault {
 	return []fault{
-		{"commits checkpoints first", []string{"ACheckpointIsNeverAheadOfItsRecords"}, func(b *broken) {
+		{"commits checkpoints first", []string{"CheckpointNotNewerThanRecords"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				if err := b.Log.Append(ctx, &history.Batch{Checkpoints: batch.Checkpoints}); err != nil {
 					return err
 				}
-				time.Sleep(time.Millisecond) // as a machine does that has other things to do
+				time.Sleep(time.Millisecond) // as on a busy machine
 				return b.Log.Append(ctx, &history.Batch{Records: batch.Records})
 			}
 		}},
-		{"can't withdraw a checkpoint", []string{"ACheckpointIsTheLastOneOfItsResource"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"can't withdraw a checkpoint", []string{"CheckpointIsLastCommitted"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				batch.Checkpoints = slices.DeleteFunc(slices.Clone(batch.Checkpoints), func(c history.Checkpoint) bool { return c.RV == "" })
 			})
 		}},
-		{"dates checkpoints itself", []string{"ACheckpointKeepsWhenItWasReceived"}, func(b *broken) {
+		{"dates checkpoints itself", []string{"CheckpointKeepsItsTime"}, func(b *broken) {
 			b.checkpoint = func(c history.Checkpoint) history.Checkpoint { c.Time = b.opts.Now(); return c }
 		}},
-		{"can't end a gap", []string{"AGapIsOpenUntilItsEndReplacesIt"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"can't end a gap", []string{"GapIsOpenUntilItEnds"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				batch.Gaps = slices.DeleteFunc(slices.Clone(batch.Gaps), func(g history.Gap) bool { return !g.Open() })
 			})
 		}},
-		{"forgets a gap", []string{"AGapIsOpenUntilItsEndReplacesIt", "GapsCommitWithTheirBatch"}, func(b *broken) {
+		{"forgets a gap", []string{"GapIsOpenUntilItEnds", "GapsCommitWithTheirBatch"}, func(b *broken) {
 			b.gaps = func(gaps []history.Gap) []history.Gap { return gaps[min(1, len(gaps)):] }
 		}},
-		{"commits gaps first", []string{"GapsCommitWithTheirBatch", "AnInvalidBatchChangesNothing"}, func(b *broken) {
+		{"commits gaps first", []string{"GapsCommitWithTheirBatch", "InvalidBatchChangesNothing"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				if err := b.Log.Append(ctx, &history.Batch{Gaps: batch.Gaps}); err != nil {
 					return err
@@ -169,7 +169,7 @@ func currentFaults() []fault {
 				return b.Log.Append(ctx, batch)
 			}
 		}},
-		{"forgets a head", []string{"HeadsAreTheNewestVersionsOfWhatIsAlive"}, func(b *broken) {
+		{"forgets a head", []string{"HeadsAreNewestVersionsOfLiveObjects"}, func(b *broken) {
 			b.heads = func(all heads) heads {
 				return func(yield func(history.Head, error) bool) {
 					n := 0
@@ -181,23 +181,23 @@ func currentFaults() []fault {
 				}
 			}
 		}},
-		{"keeps what was deleted alive", []string{"HeadsAreTheNewestVersionsOfWhatIsAlive"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+		{"keeps deleted objects alive", []string{"HeadsAreNewestVersionsOfLiveObjects"}, func(b *broken) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Verb = min(r.Verb, history.Update)
 				}
 			})
 		}},
-		{"answers any incarnation", []string{"LatestIsTheNewestVersionOfAnObject"}, func(b *broken) {
+		{"returns any incarnation", []string{"LatestIsNewestVersion"}, func(b *broken) {
 			b.latest = func(ctx context.Context, o history.ObjectRef) (*history.Record, error) {
 				o.UID = ""
 				return b.Log.Latest(ctx, o)
 			}
 		}},
-		{"forgets since when resources are recorded", []string{"TheCatalogueKeepsSinceWhenAResourceIsRecorded"}, func(b *broken) {
+		{"forgets when recording began", []string{"CatalogueKeepsWhenRecordingBegan"}, func(b *broken) {
 			b.resources = func(r *history.Resource) { r.Since = time.Time{} }
 		}},
-		{"keeps the first names of a resource", []string{"TheCatalogueKeepsWhatIsRegistered"}, func(b *broken) {
+		{"keeps the first names of a resource", []string{"CatalogueKeepsResources"}, func(b *broken) {
 			known := map[string]bool{}
 			b.register = func(ctx context.Context, r history.Resource) error {
 				if name := r.GroupResource().String(); !known[name] {
@@ -207,12 +207,12 @@ func currentFaults() []fault {
 				return nil
 			}
 		}},
-		{"makes a key whenever it is opened", []string{"TheRedactionKeyStays"}, func(b *broken) {
+		{"creates a key at each start", []string{"RedactionKeyIsStable"}, func(b *broken) {
 			b.key = []byte(rand.Text())
 		}},
-		{"forgets checkpoints", []string{"AllIsThereWhenItIsOpenedAgain"}, func(b *broken) {
+		{"forgets checkpoints", []string{"EverythingSurvivesReopen"}, func(b *broken) {
 			b.checkpoint = func(c history.Checkpoint) history.Checkpoint { c.RV = ""; return c }
-			b.write(func(*history.Batch) { b.checkpoint = nil })
+			b.changeBatch(func(*history.Batch) { b.checkpoint = nil })
 		}},
 	}
 }

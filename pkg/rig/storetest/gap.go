@@ -9,27 +9,30 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// everyGap returns all gaps that are kept.
+// everyGap returns all gaps.
 func (s *subject) everyGap() []history.Gap {
 	s.t.Helper()
 	return s.gaps(time.Time{}, time.Time{})
 }
 
-// gapsAreOpenUntilTheyEnd opens gaps of two resources, ends one, and asks for all and for those of an interval. What has ended is
-// forgotten with the records of its time, what is open is not.
-func gapsAreOpenUntilTheyEnd(s *subject) {
+// gapIsOpenUntilItEnds opens gaps of two resources, ends one, and reads all and
+// those of an interval. An ended gap expires with the records of its time, and
+// an open one does not.
+func gapIsOpenUntilItEnds(s *subject) {
 	start := s.now.Add(-time.Minute)
 	gap := history.Gap{Resource: "pods", Start: start, Reason: history.GapExpired, Detail: "forgotten"}
-	stays := history.Gap{Group: "apps", Resource: "deployments", Start: start.Add(time.Second), Reason: history.GapForbidden}
+	stays := history.Gap{
+		Group: "apps", Resource: "deployments", Start: start.Add(time.Second), Reason: history.GapForbidden,
+	}
 	s.commit(&history.Batch{Gaps: []history.Gap{stays, gap}})
 	s.reopen()
 	if d := cmp.Diff([]history.Gap{gap, stays}, s.everyGap()); d != "" {
-		s.t.Error(d)
+		s.t.Errorf("gaps (-want +got):\n%s", d)
 	}
 	gap.End = start.Add(30 * time.Second)
 	r := version("web", "1", history.Create)
 	s.commit(&history.Batch{Records: []*history.Record{r}, Gaps: []history.Gap{gap}})
-	gap.End = r.Time // a gap holds the records that it ends with
+	gap.End = r.Time // it includes the records of its batch
 	unknown := schema.GroupResource{Resource: "unknown"}
 	for _, tt := range []struct {
 		when string
@@ -41,20 +44,21 @@ func gapsAreOpenUntilTheyEnd(s *subject) {
 		{"before the other began", s.gaps(time.Time{}, stays.Start), []history.Gap{gap}},
 		{"at its last moment", s.gaps(gap.End, gap.End.Add(1), pods()), []history.Gap{gap}},
 		{"before it began", s.gaps(time.Time{}, start), nil},
-		{"behind its end", s.gaps(gap.End.Add(1), time.Time{}), []history.Gap{stays}},
-		{"of what is unknown", s.gaps(time.Time{}, time.Time{}, unknown), nil},
+		{"after its end", s.gaps(gap.End.Add(1), time.Time{}), []history.Gap{stays}},
+		{"of an unknown resource", s.gaps(time.Time{}, time.Time{}, unknown), nil},
 	} {
 		if d := cmp.Diff(tt.want, tt.got); d != "" {
-			s.t.Errorf("%s: %s", tt.when, d)
+			s.t.Errorf("%s (-want +got):\n%s", tt.when, d)
 		}
 	}
 	s.now = s.now.Add(365 * aDay)
 	if d := cmp.Diff([]history.Gap{stays}, s.everyGap()); d != "" {
-		s.t.Errorf("after the retention only what is open is left: %s", d)
+		s.t.Errorf("after the retention (-want +got):\n%s", d)
 	}
 }
 
-// gapsCommitWithTheirBatch commits a batch that has both kinds of gaps, checkpoints, and a mistake, and again without the mistake.
+// gapsCommitWithTheirBatch commits a batch with open and ended gaps,
+// checkpoints and a mistake, and again without the mistake.
 func gapsCommitWithTheirBatch(s *subject) {
 	start := s.now.Add(-time.Minute)
 	batch := &history.Batch{
@@ -66,16 +70,16 @@ func gapsCommitWithTheirBatch(s *subject) {
 		Records:     []*history.Record{version("", "1", history.Create)},
 	}
 	if err := s.Append(s.t.Context(), batch); history.CodeOf(err) != history.Invalid {
-		s.t.Fatal(err)
+		s.t.Fatalf("got error %v, want an invalid one", err)
 	}
 	if got := s.everyGap(); len(got) > 0 {
-		s.t.Errorf("an invalid batch left %+v", got)
+		s.t.Errorf("after an invalid batch: got gaps %+v, want none", got)
 	}
 	batch.Records = []*history.Record{version("web", "1", history.Create)}
 	s.commit(batch)
-	want := []history.Gap{batch.Gaps[1], batch.Gaps[0]} // of the same start, by resource
+	want := []history.Gap{batch.Gaps[1], batch.Gaps[0]} // same start: sorted by resource
 	want[0].End = batch.Records[0].Time
 	if d := cmp.Diff(want, s.everyGap()); d != "" {
-		s.t.Error(d)
+		s.t.Errorf("gaps (-want +got):\n%s", d)
 	}
 }

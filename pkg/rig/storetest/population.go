@@ -10,20 +10,21 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// population appends versions of objects that have all sorts of things in common, over two days and in batches of all sizes, and
-// returns them in their order. Their clock stands still within a batch.
+// population appends versions of objects that have many things in common, over
+// two days and in batches of all sizes, and returns them in order. The clock
+// does not advance within a batch.
 func (s *subject) population() (all []*history.Record) {
 	s.t.Helper()
 	web, db, node := version("web", "", history.Create).Ref, version("db", "", history.Create).Ref, version("web", "", history.Create).Ref
 	node.Resource, node.Namespace = "nodes", ""
-	again, elsewhere, thing, event := web, web, web, web
-	again.UID, elsewhere.Namespace, thing.Group, event.Resource = "again", "db", "example.com", "events"
+	recreated, elsewhere, thing, event := web, web, web, web
+	recreated.UID, elsewhere.Namespace, thing.Group, event.Resource = "recreated", "db", "example.com", "events"
 	for i, batch := range [][]*history.Record{
 		{of(web, history.Create), of(node, history.Create), of(db, history.Create)},
 		{of(web, history.Update)},
-		{of(event, history.Create), of(thing, history.Create), of(web, history.Update), of(web, history.Delete), of(again, history.Create)},
+		{of(event, history.Create), of(thing, history.Create), of(web, history.Update), of(web, history.Delete), of(recreated, history.Create)},
 		{of(elsewhere, history.Create), of(event, history.Update), of(node, history.Update), of(db, history.Delete)},
-		{of(again, history.Update), of(thing, history.Delete), of(event, history.Create), of(db, history.Create)},
+		{of(recreated, history.Update), of(thing, history.Delete), of(event, history.Create), of(db, history.Create)},
 	} {
 		s.now = s.now.Add(7 * time.Hour)
 		for j, r := range batch {
@@ -43,7 +44,7 @@ func of(o history.ObjectRef, verb history.Verb) *history.Record {
 	return &history.Record{Ref: o, Version: "v1", Kind: "Kind of " + o.Resource, Verb: verb}
 }
 
-// adorn gives the nth record what it can have, some of it.
+// adorn sets some of the optional fields of the nth record.
 func (s *subject) adorn(r *history.Record, n int) {
 	r.RV, r.ManagedHashes = fmt.Sprint(100-n), []uint64{uint64(n)}
 	r.Object = fmt.Appendf(nil, `{"n":%d,"name":%q}`, n, r.Ref.Name)
@@ -66,7 +67,8 @@ func (s *subject) adorn(r *history.Record, n int) {
 	}
 }
 
-// filters returns filters by what they ask for: each thing that can be asked for, and each two of them.
+// filters returns filters with each condition, and with each two of them, by
+// their names.
 func filters(records []*history.Record) map[string]history.Filter {
 	alone := conditions(records)
 	all := map[string]history.Filter{"everything": {}}
@@ -88,7 +90,8 @@ func filters(records []*history.Record) map[string]history.Filter {
 	return all
 }
 
-// conditions returns what can be asked for, by name. Times are those of records, and the moments beside them.
+// conditions returns functions that set each condition of a filter, by name.
+// Times are those of records, and those just before and after.
 func conditions(records []*history.Record) map[string]func(*history.Filter) {
 	first, some, last := records[0].Time, records[len(records)/2].Time, records[len(records)-1].Time
 	resources := func(of ...schema.GroupResource) func(*history.Filter) {
@@ -101,20 +104,20 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 	}
 	return map[string]func(*history.Filter){
 		"from a record on":         func(f *history.Filter) { f.Start = some },
-		"from behind a record on":  func(f *history.Filter) { f.Start = some.Add(1) },
-		"from before time began":   func(f *history.Filter) { f.Start = time.Unix(-1, 0) },
+		"from after a record on":   func(f *history.Filter) { f.Start = some.Add(1) },
+		"from before 1970":         func(f *history.Filter) { f.Start = time.Unix(-1, 0) },
 		"from the far future on":   func(f *history.Filter) { f.Start = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"up to a record":           func(f *history.Filter) { f.End = some },
-		"up to behind a record":    func(f *history.Filter) { f.End = some.Add(1) },
+		"up to after a record":     func(f *history.Filter) { f.End = some.Add(1) },
 		"up to the first":          func(f *history.Filter) { f.End = first },
-		"up to behind the last":    func(f *history.Filter) { f.End = last.Add(1) },
+		"up to after the last":     func(f *history.Filter) { f.End = last.Add(1) },
 		"up to the far future":     func(f *history.Filter) { f.End = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"of pods":                  resources(pods()),
 		"of pods and nodes":        resources(pods(), schema.GroupResource{Resource: "nodes"}),
 		"of another group's pods":  resources(schema.GroupResource{Group: "example.com", Resource: "pods"}),
 		"of an unknown resource":   resources(schema.GroupResource{Resource: "unknown"}),
 		"in a namespace":           func(f *history.Filter) { f.Namespace = "shop" },
-		"in no namespace":          func(f *history.Filter) { f.Namespace = history.NoNamespace },
+		"in no namespace":          func(f *history.Filter) { f.Namespace = history.ClusterScoped },
 		"in an unknown namespace":  func(f *history.Filter) { f.Namespace = "unknown" },
 		"of a name":                func(f *history.Filter) { f.Name = "web" },
 		"of an unknown name":       func(f *history.Filter) { f.Name = "we" },

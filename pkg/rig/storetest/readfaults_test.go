@@ -3,7 +3,6 @@ package storetest_test
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -12,41 +11,45 @@ import (
 
 func readingFaults() []fault {
 	return []fault{
-		{"swaps two records", []string{"RecordsAreReadAsTheyWereAppended", "AFilterSelectsWhatItMatches"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+		{"swaps two records", []string{"RecordsReadAsAppended", "FilterSelectsMatchingRecords"}, func(b *broken) {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				if n := len(list); n > 1 {
 					list[n-1], list[n-2] = list[n-2], list[n-1]
 				}
 				return list
 			})
 		}},
-		{"ignores the end", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) { sc.End = time.Time{} })
+		{"ignores the end", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
+			b.changeScan(func(sc *history.Scan) { sc.End = time.Time{} })
 		}},
-		{"counts one too many", []string{"ACountIsThatOfTheScan"}, func(b *broken) {
+		{"counts one too many", []string{"CountEqualsScan"}, func(b *broken) {
 			b.count = func(n int) int { return n + 1 }
 		}},
-		{"includes the end", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+		{"includes the end", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
+			b.changeScan(func(sc *history.Scan) {
 				if !sc.End.IsZero() {
 					sc.End = sc.End.Add(1)
 				}
 			})
 		}},
-		{"takes no namespace for all of them", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) { sc.Namespace = strings.TrimPrefix(sc.Namespace, history.NoNamespace) })
+		{"mistakes no namespace for all namespaces", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
+			b.changeScan(func(sc *history.Scan) {
+				if sc.Namespace == history.ClusterScoped {
+					sc.Namespace = history.AllNamespaces
+				}
+			})
 		}},
-		{"ignores the manager", []string{"AFilterSelectsWhatItMatches"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) { sc.Manager = "" })
+		{"ignores the manager", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
+			b.changeScan(func(sc *history.Scan) { sc.Manager = "" })
 		}},
-		{"answers one more than the limit", []string{"PagesAreTheWholeCutByTheirLimit"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+		{"returns one more than the limit", []string{"PagesAreComplete"}, func(b *broken) {
+			b.changeScan(func(sc *history.Scan) {
 				if sc.Limit > 0 {
 					sc.Limit++
 				}
 			})
 		}},
-		{"cuts a page before it filters", []string{"PagesAreTheWholeCutByTheirLimit"}, func(b *broken) {
+		{"cuts a page before it filters", []string{"PagesAreComplete"}, func(b *broken) {
 			b.scan = func(ctx context.Context, sc history.Scan) records {
 				wide := sc
 				wide.Filter = history.Filter{}
@@ -59,14 +62,14 @@ func readingFaults() []fault {
 				}
 			}
 		}},
-		{"begins a page with the last record of the one before", []string{"PagesAreTheWholeCutByTheirLimit"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+		{"repeats the last record of a page", []string{"PagesAreComplete"}, func(b *broken) {
+			b.changeScan(func(sc *history.Scan) {
 				if !sc.After.IsZero() {
 					sc.After.Time = sc.After.Add([]time.Duration{-1, 1}[sc.Order])
 				}
 			})
 		}},
-		{"pages by offset", []string{"ACursorStaysValidWhileRecordsArrive"}, func(b *broken) {
+		{"pages by offset", []string{"CursorValidDuringAppends"}, func(b *broken) {
 			b.scan = func(ctx context.Context, sc history.Scan) records {
 				return func(yield func(*history.Record, error) bool) {
 					offset, n := b.offset, 0
@@ -85,7 +88,7 @@ func readingFaults() []fault {
 				}
 			}
 		}},
-		{"sees what arrives during a scan", []string{"AScanSeesTheLogAsItWasWhenItBegan"}, func(b *broken) {
+		{"sees appends during a scan", []string{"ScanIsSnapshot"}, func(b *broken) {
 			b.scan = func(ctx context.Context, sc history.Scan) records {
 				sc.Limit = 1
 				return func(yield func(*history.Record, error) bool) {
@@ -101,9 +104,9 @@ func readingFaults() []fault {
 				}
 			}
 		}},
-		{"hands out what it keeps", []string{"WhatIsReadBelongsToTheReader"}, func(b *broken) {
+		{"shares its records", []string{"ResultsBelongToCaller"}, func(b *broken) {
 			kept := map[time.Time]*history.Record{}
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				for i, r := range list {
 					if kept[r.Time] == nil {
 						kept[r.Time] = r
@@ -113,43 +116,44 @@ func readingFaults() []fault {
 				return list
 			})
 		}},
-		{"has holes", []string{"ReadersSeeABeginningOfTheLogBesideAWriter"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+		{"has holes", []string{"ReadersSeePrefixDuringAppends"}, func(b *broken) {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				return slices.DeleteFunc(list, func(r *history.Record) bool { return r.Revision == 7 })
 			})
 		}},
 	}
 }
 
-// old tells whether a record is older than the retention, where the test gave one.
+// old reports whether a record is older than the retention, if the test set
+// one.
 func (b *broken) old(r *history.Record) bool {
 	return b.opts.Retention > 0 && r.Time.Before(b.opts.Now().Add(-b.opts.Retention))
 }
 
 func forgettingFaults() []fault {
 	dropsOld := func(b *broken) {
-		b.answer(func(_ history.Scan, list []*history.Record) []*history.Record { return slices.DeleteFunc(list, b.old) })
+		b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record { return slices.DeleteFunc(list, b.old) })
 	}
 	return []fault{
-		{"answers as long as it is there", []string{"WhatIsOlderThanTheRetentionIsNotAnswered"}, func(b *broken) {
+		{"returns expired records", []string{"RecordsExpireWithRetention"}, func(b *broken) {
 			b.opts.Retention *= 100
 		}},
-		{"forgets whatever is older than the retention", []string{
-			"WhatStandsWhenTheRetentionBeginsIsAnswered", "WhatNeverChangesOutlivesItsRetention",
+		{"forgets baselines", []string{
+			"BaselinesAreReturned", "UnchangedObjectsOutliveRetention",
 		}, dropsOld},
-		{"prunes what stands", []string{"PruningByAgeChangesNoAnswer"}, func(b *broken) {
+		{"prunes baselines", []string{"PruneByAgeChangesNoResult"}, func(b *broken) {
 			b.prune = func(ctx context.Context) error {
 				dropsOld(b)
 				return b.Log.Prune(ctx)
 			}
 		}},
-		{"drops without a word", []string{"PruningBySizeIsToldByGaps"}, func(b *broken) {
+		{"drops without a gap", []string{"PruneBySizeAddsGaps"}, func(b *broken) {
 			b.gaps = func([]history.Gap) []history.Gap { return nil }
 		}},
-		{"drops nothing", []string{"PruningBySizeIsToldByGaps"}, func(b *broken) {
+		{"drops nothing", []string{"PruneBySizeAddsGaps"}, func(b *broken) {
 			b.prune = func(context.Context) error { return nil }
 		}},
-		{"loses what arrives while it prunes", []string{"RecordsArriveWhileOthersAreDropped"}, func(b *broken) {
+		{"loses appends during a prune", []string{"AppendsDuringPrune"}, func(b *broken) {
 			var pruning atomic.Bool
 			b.prune = func(ctx context.Context) error {
 				pruning.Store(true)
@@ -162,7 +166,7 @@ func forgettingFaults() []fault {
 				return b.Log.Append(ctx, batch)
 			}
 		}},
-		{"looks for the record of a cursor", []string{"ACursorStaysValidWhileRecordsAreDropped"}, func(b *broken) {
+		{"looks for the record of a cursor", []string{"CursorValidDuringPrune"}, func(b *broken) {
 			b.scan = func(ctx context.Context, sc history.Scan) records {
 				if n, _, _ := b.Log.Count(ctx, history.Filter{Start: sc.After.Time, End: sc.After.Add(1)}, 1); n == 0 && !sc.After.IsZero() {
 					return func(yield func(*history.Record, error) bool) {
@@ -172,11 +176,11 @@ func forgettingFaults() []fault {
 				return b.Log.Scan(ctx, sc)
 			}
 		}},
-		{"ends a scan where records are dropped", []string{"AScanIsWholeOrFailsWhileRecordsAreDropped"}, endsQuietly},
+		{"ends a scan at dropped records", []string{"ScanCompleteOrFailsDuringPrune"}, endsQuietly},
 	}
 }
 
-// endsQuietly makes scans end without an error where they should end with an unavailable one.
+// endsQuietly ends scans without an error instead of an unavailable one.
 func endsQuietly(b *broken) {
 	b.scan = func(ctx context.Context, sc history.Scan) records {
 		return func(yield func(*history.Record, error) bool) {
@@ -191,14 +195,14 @@ func endsQuietly(b *broken) {
 
 func otherFaults() []fault {
 	return []fault{
-		{"reads on when it is closed", []string{"ClosingEndsScansWithAnError"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record { return list })
+		{"continues a scan after close", []string{"CloseEndsScansWithError"}, func(b *broken) {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record { return list })
 		}},
-		{"is empty when it is closed", []string{"AClosedLogIsUnavailable"}, endsQuietly},
-		{"reads on when the context has ended", []string{"AContextThatEndsEndsScansAndAppends"}, func(b *broken) {
+		{"is empty after close", []string{"ClosedLogIsUnavailable"}, endsQuietly},
+		{"continues a scan after its context", []string{"ContextEndsScansAndAppends"}, func(b *broken) {
 			b.scan = func(ctx context.Context, sc history.Scan) records { return b.Log.Scan(context.WithoutCancel(ctx), sc) }
 		}},
-		{"appends when the context has ended", []string{"AContextThatEndsEndsScansAndAppends"}, func(b *broken) {
+		{"appends after its context", []string{"ContextEndsScansAndAppends"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				return b.Log.Append(context.WithoutCancel(ctx), batch)
 			}

@@ -9,8 +9,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// retentionHides lets the clock pass over the retention of records, to the nanosecond. Nothing has to be pruned for that.
-func retentionHides(s *subject) {
+// recordsExpire advances the clock past the retention of records, to the
+// nanosecond. Nothing has to be pruned.
+func recordsExpire(s *subject) {
 	s = s.another(s.t, Options{Retention: time.Hour})
 	first, second := version("web", "1", history.Create), version("db", "2", history.Delete)
 	s.put(first, second)
@@ -29,30 +30,31 @@ func retentionHides(s *subject) {
 			s.same(fmt.Sprint("at ", tt.now), read(true, tt.want...), s.all(sc))
 		}
 		if n, exact, err := s.Count(s.t.Context(), history.Filter{}, 100); n != len(tt.want) || !exact || err != nil {
-			s.t.Errorf("at %v: count %d, exact %v, %v; want %d", tt.now, n, exact, err, len(tt.want))
+			s.t.Errorf("at %v: got count %d, exact %t, error %v, want exactly %d", tt.now, n, exact, err, len(tt.want))
 		}
 	}
 	if r, err := s.Latest(s.t.Context(), second.Ref); history.CodeOf(err) != history.NotFound {
-		s.t.Errorf("latest of what was deleted before the retention: %v, %v", r, err)
+		s.t.Errorf("object that was deleted before the retention: got %v, error %v, want not found", r, err)
 	}
 	s.put(version("web", "3", history.Update))
 	if n := len(s.all(everything)); n != 1 {
-		s.t.Errorf("%d records behind the retention and one more", n)
+		s.t.Errorf("got %d records after the retention and one append, want 1", n)
 	}
 }
 
-// standingVersionsStay asks for objects by their name, by their UID and by their owner: before what the retention keeps of one comes the
-// version that stood when it began, unless that is a deletion. Other pages of more than one object have none of those.
-func standingVersionsStay(s *subject) {
+// baselinesAreReturned reads objects by name, UID and owner. Before the
+// retained versions of an object comes its baseline, unless that is a deletion.
+// Scans of more than one object return no baselines.
+func baselinesAreReturned(s *subject) {
 	s = s.another(s.t, Options{Retention: time.Hour})
-	old, stood, later := version("web", "1", history.Create), version("web", "2", history.Update), version("web", "3", history.Update)
+	old, base, later := version("web", "1", history.Create), version("web", "2", history.Update), version("web", "3", history.Update)
 	deleted, back := version("db", "4", history.Delete), version("db", "5", history.Create)
 	still := version("still", "6", history.Create)
-	for _, r := range []*history.Record{old, stood, later, deleted, back, still} {
+	for _, r := range []*history.Record{old, base, later, deleted, back, still} {
 		r.Owners = []types.UID{"of " + types.UID(r.Ref.Name), "of all", "of all"}
 	}
 	old.Owners = append(old.Owners, "once")
-	s.put(still, version("db", "7", history.Create), old, stood, deleted)
+	s.put(still, version("db", "7", history.Create), old, base, deleted)
 	s.now = s.now.Add(40 * time.Minute)
 	s.put(later, back)
 	s.now = s.now.Add(40 * time.Minute)
@@ -61,7 +63,7 @@ func standingVersionsStay(s *subject) {
 			of   history.ObjectRef
 			want []*history.Record
 		}{
-			{later.Ref, []*history.Record{stood, later}}, {back.Ref, []*history.Record{back}}, {still.Ref, []*history.Record{still}},
+			{later.Ref, []*history.Record{base, later}}, {back.Ref, []*history.Record{back}}, {still.Ref, []*history.Record{still}},
 		} {
 			for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 				for _, f := range []history.Filter{
@@ -78,21 +80,22 @@ func standingVersionsStay(s *subject) {
 			}
 			s.same("the latest", read(true, tt.want[len(tt.want)-1]), []*history.Record{r})
 		}
-		s.same("of one owner", read(false, still, stood, later, back), s.all(history.Scan{Filter: history.Filter{Owner: "of all"}}))
-		s.same("of one that has lost its object since", nil, s.all(history.Scan{Filter: history.Filter{Owner: "once"}}))
+		s.same("of one owner", read(false, still, base, later, back), s.all(history.Scan{Filter: history.Filter{Owner: "of all"}}))
+		s.same("of a former owner", nil, s.all(history.Scan{Filter: history.Filter{Owner: "once"}}))
 		s.same("of more than one object", read(false, later, back), s.all(history.Scan{Filter: history.Filter{Namespace: "shop"}}))
 		if n := len(s.heads(pods())); n != 3 {
-			s.t.Errorf("%d heads, want 3", n)
+			s.t.Errorf("got %d heads, want 3", n)
 		}
 		s.reopen()
 	}
 }
 
-// names are the objects of [subject.week].
+// names are the names of the objects of [subject.week].
 func names() []string { return []string{"still", "web", "gone", "back"} }
 
-// week appends what happens on six days, and returns it: an object that never changes, and is large; one that changes three times a
-// day; one that is deleted on the second day; and one that is deleted then, and comes back on the fourth.
+// week appends and returns the records of six days. One object is large and
+// never changes, and one changes three times a day. One is deleted on the
+// second day. One is deleted on that day, and created again on the fourth.
 func (s *subject) week() (all []*history.Record) {
 	s.t.Helper()
 	put := func(r *history.Record) {
@@ -125,7 +128,8 @@ func (s *subject) week() (all []*history.Record) {
 	return all
 }
 
-// answers is what pruning must not change: everything, each object, and what each was at some times.
+// answers reads what pruning must not change: all records, each object, and the
+// state of each at some times.
 func (s *subject) answers(at ...time.Time) map[string][]*history.Record {
 	s.t.Helper()
 	m := map[string][]*history.Record{"all": s.all(history.Scan{Bodies: true})}
@@ -143,12 +147,12 @@ func (s *subject) answers(at ...time.Time) map[string][]*history.Record {
 	return m
 }
 
-// pruningChangesNoAnswer prunes when three days are over, twice, and opens the log again: what is answered stays the same, for there
-// is no gap in it.
-func pruningChangesNoAnswer(s *subject) {
+// pruneByAgeChangesNothing prunes twice after three days, and reopens the log.
+// Results don't change, and there are no gaps.
+func pruneByAgeChangesNothing(s *subject) {
 	s = s.another(s.t, Options{Retention: 36 * time.Hour})
 	if err := s.Prune(s.t.Context()); err != nil {
-		s.t.Errorf("a log that is empty: %v", err)
+		s.t.Errorf("empty log: got error %v, want none", err)
 	}
 	s.week()
 	s.now = s.noon(5).Add(time.Hour)
@@ -161,22 +165,22 @@ func pruningChangesNoAnswer(s *subject) {
 			s.same(when+", "+what, want[what], got[what])
 		}
 		if len(got) != len(want) {
-			s.t.Errorf("%s: %d heads more than before", when, len(got)-len(want))
+			s.t.Errorf("%s: got %d results, want %d", when, len(got), len(want))
 		}
 		if gaps := s.everyGap(); len(gaps) > 0 {
-			s.t.Errorf("%s, there are gaps of what is older than the retention: %+v", when, gaps)
+			s.t.Errorf("%s: got gaps %+v, want none", when, gaps)
 		}
 	}
 	for range 2 {
 		if err := s.Prune(s.t.Context()); err != nil {
 			s.t.Fatal(err)
 		}
-		check("pruned")
+		check("after pruning")
 	}
 	s.reopen()
-	check("opened again")
+	check("after reopening")
 	r := version("web", "100", history.Update)
 	if s.put(r); r.Revision != 3*6+1 {
-		s.t.Errorf("the numbers go on with %d", r.Revision)
+		s.t.Errorf("next version: got revision %d, want %d", r.Revision, 3*6+1)
 	}
 }

@@ -1,11 +1,13 @@
-// Package storetest is the conformance suite of the log: whatever its users rely on, as tests that know nothing of how it is
-// stored. pkg/store runs it on BadgerDB; whoever puts another engine in its place runs it on that one.
+// Package storetest is the conformance suite of the log. It tests what the
+// users of a log rely on, independently of how the log is stored. pkg/store
+// runs it on its log. Another engine would run it, too.
 //
-// What a log means is said by pkg/history and by the interfaces of its users, [recorder.Log] and [query.Reader]; each test holds
-// one of those promises, and is named after it. Bytes, files and speed are the engine's own, and so are backups, repair and what
-// a crash leaves: they are tested beside the engine.
+// pkg/history and the interfaces [recorder.Log] and [query.Reader] define the
+// behavior. Each test covers one promise and has its name. Bytes, files, speed,
+// backups, repair and crashes belong to the engine, and are tested there.
 //
-// That the suite can fail is tested, too: for each promise there is a log that breaks it.
+// For each promise the package's own test runs the suite on a log that breaks
+// it, and checks that the suite fails.
 package storetest
 
 import (
@@ -17,33 +19,37 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-// Log is the seam: all that the programs' parts ask of an open log. Its methods are safe for concurrent use.
+// Log is the interface of an open log. Its methods are safe for concurrent use.
 type Log interface {
 	recorder.Log
 	query.Reader
 
-	// Prune drops what lies behind the retention and, while the log takes more than [Options.MaxBytes], the oldest of the rest,
-	// which gaps tell. Whatever stood when the remaining time begins stays.
+	// Prune drops what is older than the retention. While the log is larger
+	// than [Options.MaxBytes], it also drops the oldest remaining records, and
+	// adds gaps for them. Baselines are kept.
 	Prune(ctx context.Context) error
-	// RedactionKey returns the bytes that secret values are hashed with. They were made at random with the log, and stay.
+	// RedactionKey returns the bytes that secret values are hashed with. They
+	// are random, and never change.
 	RedactionKey() []byte
-	// Close ends running scans with an [history.Unavailable] error, as it does for all that is asked later. Closing a log again
-	// does nothing.
+	// Close ends running scans with a [history.Unavailable] error, and so do
+	// all later calls. Closing a log again does nothing.
 	Close() error
 }
 
-// Options are what the suite asks of a log that it opens.
+// Options are the options with which the suite opens a log.
 type Options struct {
-	Retention time.Duration    // 0: the engine's default, which is a week at least
-	Now       func() time.Time // the clock that records are dated with; it is set by hand, never far from the real one
+	Retention time.Duration    // 0: the engine's default, at least a week
+	Now       func() time.Time // the clock for records; a manual clock, near the real time
 	MaxBytes  int64            // 0: no limit
 }
 
-// Open opens the log of a directory, which is empty at first, or fails the test. The suite closes what it opens, and opens it again
-// in the same directory; what the engine hands to tb.Cleanup is called after the log was closed.
+// Open opens the log of a directory, which is empty at first, or fails the
+// test. The suite closes the log, and may open it again. Functions that the
+// engine passes to tb.Cleanup run after the log was closed.
 type Open func(tb testing.TB, dir string, o Options) Log
 
-// Run tests that the logs which open opens keep every promise, each as a subtest, on logs of its own.
+// Run tests that the logs of open keep every promise. Each promise is a subtest
+// with its own logs.
 func Run(t *testing.T, open Open) {
 	t.Helper()
 	for _, p := range promises() {
@@ -51,7 +57,7 @@ func Run(t *testing.T, open Open) {
 	}
 }
 
-// Promises returns the names of the suite's subtests.
+// Promises returns the names of the subtests.
 func Promises() (names []string) {
 	for _, p := range promises() {
 		names = append(names, p.name)
@@ -59,7 +65,7 @@ func Promises() (names []string) {
 	return names
 }
 
-// promise is something that users of a log rely on, and how it is tested.
+// promise is a behavior that users of a log rely on, and its test.
 type promise struct {
 	name string
 	test func(*subject)
@@ -67,51 +73,51 @@ type promise struct {
 
 func promises() []promise {
 	return []promise{
-		{"RecordsAreReadAsTheyWereAppended", recordsAreReadAsAppended},
-		{"TimesIncreaseWhateverTheClockDoes", timesIncrease},
-		{"RevisionsCountTheVersionsOfAnIncarnation", revisionsCount},
+		{"RecordsReadAsAppended", recordsReadAsAppended},
+		{"TimesIncreaseWhenClockJumps", timesIncrease},
+		{"RevisionsCountVersionsOfIncarnation", revisionsCount},
 
-		{"AnInvalidBatchChangesNothing", invalidBatchesChangeNothing},
-		{"ABatchIsSeenAsAWhole", batchesAreSeenWhole},
-		{"ABatchMayHaveThousandsOfRecords", batchesMayBeLarge},
+		{"InvalidBatchChangesNothing", invalidBatchChangesNothing},
+		{"BatchIsAtomic", batchIsAtomic},
+		{"BatchOfThousandsOfRecords", batchOfThousands},
 
-		{"ACheckpointIsNeverAheadOfItsRecords", checkpointsAreNeverAhead},
-		{"ACheckpointIsTheLastOneOfItsResource", checkpointsAreTheLast},
-		{"ACheckpointKeepsWhenItWasReceived", checkpointsKeepTheirTime},
+		{"CheckpointNotNewerThanRecords", checkpointNotNewer},
+		{"CheckpointIsLastCommitted", checkpointIsLast},
+		{"CheckpointKeepsItsTime", checkpointKeepsTime},
 
-		{"AGapIsOpenUntilItsEndReplacesIt", gapsAreOpenUntilTheyEnd},
+		{"GapIsOpenUntilItEnds", gapIsOpenUntilItEnds},
 		{"GapsCommitWithTheirBatch", gapsCommitWithTheirBatch},
 
-		{"HeadsAreTheNewestVersionsOfWhatIsAlive", headsAreWhatIsAlive},
-		{"LatestIsTheNewestVersionOfAnObject", latestIsTheNewest},
-		{"TheCatalogueKeepsWhatIsRegistered", catalogueKeeps},
-		{"TheCatalogueKeepsSinceWhenAResourceIsRecorded", catalogueKeepsBeginnings},
-		{"TheRedactionKeyStays", redactionKeyStays},
+		{"HeadsAreNewestVersionsOfLiveObjects", headsOfLiveObjects},
+		{"LatestIsNewestVersion", latestIsTheNewest},
+		{"CatalogueKeepsResources", catalogueKeeps},
+		{"CatalogueKeepsWhenRecordingBegan", catalogueKeepsSince},
+		{"RedactionKeyIsStable", redactionKeyIsStable},
 
-		{"AFilterSelectsWhatItMatches", filtersSelect},
-		{"PagesAreTheWholeCutByTheirLimit", pagesAreTheWhole},
-		{"ACountIsThatOfTheScan", countsAreThoseOfScans},
-		{"ACursorStaysValidWhileRecordsArrive", cursorsOutliveAppends},
-		{"AScanSeesTheLogAsItWasWhenItBegan", scansSeeOneMoment},
-		{"WhatIsReadBelongsToTheReader", whatIsReadIsTheReaders},
+		{"FilterSelectsMatchingRecords", filtersSelect},
+		{"PagesAreComplete", pagesAreComplete},
+		{"CountEqualsScan", countEqualsScan},
+		{"CursorValidDuringAppends", cursorValidDuringAppends},
+		{"ScanIsSnapshot", scanIsSnapshot},
+		{"ResultsBelongToCaller", resultsBelongToCaller},
 
-		{"WhatIsOlderThanTheRetentionIsNotAnswered", retentionHides},
-		{"WhatStandsWhenTheRetentionBeginsIsAnswered", standingVersionsStay},
-		{"PruningByAgeChangesNoAnswer", pruningChangesNoAnswer},
-		{"PruningBySizeIsToldByGaps", pruningBySizeIsTold},
-		{"WhatNeverChangesOutlivesItsRetention", idleLogsStay},
-		{"ACursorStaysValidWhileRecordsAreDropped", cursorsOutliveDrops},
-		{"AScanIsWholeOrFailsWhileRecordsAreDropped", scansOutliveDrops},
-		{"RecordsArriveWhileOthersAreDropped", pruningHoldsNobodyUp},
+		{"RecordsExpireWithRetention", recordsExpire},
+		{"BaselinesAreReturned", baselinesAreReturned},
+		{"PruneByAgeChangesNoResult", pruneByAgeChangesNothing},
+		{"PruneBySizeAddsGaps", pruneBySizeAddsGaps},
+		{"UnchangedObjectsOutliveRetention", unchangedObjectsStay},
+		{"CursorValidDuringPrune", cursorValidDuringPrune},
+		{"ScanCompleteOrFailsDuringPrune", scanCompleteOrFails},
+		{"AppendsDuringPrune", appendsDuringPrune},
 
-		{"ObjectsOfAnySizeAreKept", anySizeIsKept},
-		{"NamesOfAnyBytesAreKeptApart", anyNameIsKept},
-		{"NoHintAtTheVersionBeforeChangesABody", hintsChangeNothing},
-		{"AllIsThereWhenItIsOpenedAgain", allOutlivesClosing},
+		{"ObjectsOfAnySize", objectsOfAnySize},
+		{"NamesOfAnyBytes", namesOfAnyBytes},
+		{"WrongHintsChangeNothing", wrongHintsChangeNothing},
+		{"EverythingSurvivesReopen", everythingSurvivesReopen},
 
-		{"ReadersSeeABeginningOfTheLogBesideAWriter", readersSeeABeginning},
-		{"ClosingEndsScansWithAnError", closingEndsScans},
-		{"AClosedLogIsUnavailable", closedLogsAreUnavailable},
-		{"AContextThatEndsEndsScansAndAppends", contextsEndWork},
+		{"ReadersSeePrefixDuringAppends", readersSeePrefix},
+		{"CloseEndsScansWithError", closeEndsScans},
+		{"ClosedLogIsUnavailable", closedLogIsUnavailable},
+		{"ContextEndsScansAndAppends", contextEndsWork},
 	}
 }

@@ -12,12 +12,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/storetest"
 )
 
-// withFaults, in the environment, makes [TestBrokenLogs] fail as it should.
+// withFaults is the environment variable that makes [TestRun_FailsOnBrokenLogs]
+// fail, as it must.
 const withFaults = "STORETEST_WITH_FAULTS"
 
-// TestBrokenLogs runs the suite on logs that break promises, in a process of its own, because there it has to fail: for each fault
-// the tests of the promises that it breaks. Each promise is broken by some fault.
-func TestBrokenLogs(t *testing.T) {
+// TestRun_FailsOnBrokenLogs runs the suite on logs that break promises. It runs it in another
+// process, because the suite must fail there. For each fault, the tests of the
+// broken promises must fail. Each promise must be broken by a fault.
+func TestRun_FailsOnBrokenLogs(t *testing.T) {
 	if os.Getenv(withFaults) != "" {
 		runOnBrokenLogs(t)
 		return
@@ -25,23 +27,24 @@ func TestBrokenLogs(t *testing.T) {
 	var run, want []string
 	for _, f := range faults() {
 		for _, promise := range f.breaks {
-			run = append(run, fmt.Sprintf("^TestBrokenLogs$/^%s$/^%s$", regexp.QuoteMeta(testName(f)), promise))
-			want = append(want, fmt.Sprintf("TestBrokenLogs/%s/%s", testName(f), promise))
+			run = append(run, fmt.Sprintf("^TestRun_FailsOnBrokenLogs$/^%s$/^%s$", regexp.QuoteMeta(testName(f)), promise))
+			want = append(want, fmt.Sprintf("TestRun_FailsOnBrokenLogs/%s/%s", testName(f), promise))
 		}
 	}
 	failed := failures(t, strings.Join(run, "|"))
 	for _, test := range want {
 		if !slices.Contains(failed, test) {
-			t.Errorf("the suite passes on a broken log: %s", test)
+			t.Errorf("%s: got a passing test, want a failing one", test)
 		}
 	}
 	for _, promise := range storetest.Promises() {
 		if !slices.ContainsFunc(want, func(test string) bool { return strings.HasSuffix(test, "/"+promise) }) {
-			t.Errorf("no fault breaks the promise %s", promise)
+			t.Errorf("promise %s: got no fault that breaks it, want one", promise)
 		}
 	}
 }
 
+// runOnBrokenLogs runs the suite on a log with each fault.
 func runOnBrokenLogs(t *testing.T) {
 	t.Helper()
 	for _, f := range faults() {
@@ -57,17 +60,18 @@ func runOnBrokenLogs(t *testing.T) {
 	}
 }
 
-// testName returns what the testing package makes of a fault's name.
+// testName returns the subtest name of a fault.
 func testName(f fault) string { return strings.ReplaceAll(f.does, " ", "_") }
 
-// failures runs tests of this binary, and returns the names of those that failed.
+// failures runs tests of this binary, and returns the names of those that
+// failed.
 func failures(t *testing.T, run string) (names []string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run", run)
 	cmd.Env = append(os.Environ(), withFaults+"=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil {
-		t.Error("no test fails")
+		t.Error("got no failing test, want some")
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\s*--- FAIL: (\S+)`).FindAllSubmatch(out, -1) {
 		names = append(names, string(m[1]))

@@ -17,7 +17,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// subject is a log under test, with its directory and its clock. The clock is set by hand, and runs only when it is told to.
+// subject is a log under test, with its directory and a manual clock.
 type subject struct {
 	Log
 
@@ -25,11 +25,12 @@ type subject struct {
 	open Open
 	dir  string
 	opts Options
-	// today is when the tests' calendar begins; now is what the clock shows.
+	// today is the first day of the test's calendar. now is the clock's time.
 	today, now time.Time
 }
 
-// newSubject opens a log that is empty. Its clock begins at noon, so that hours don't make another day of it.
+// newSubject opens an empty log. Its clock begins at noon, so that some hours
+// are still the same day.
 func newSubject(t *testing.T, open Open, o Options) *subject {
 	t.Helper()
 	s := &subject{t: t, open: open, dir: t.TempDir(), opts: o, today: time.Now().UTC().Truncate(aDay)}
@@ -39,12 +40,14 @@ func newSubject(t *testing.T, open Open, o Options) *subject {
 	return s
 }
 
-// another opens another log, with other options, for a subtest or beside this one.
+// another opens another log with other options, for a subtest or in addition to
+// this one.
 func (s *subject) another(t *testing.T, o Options) *subject {
 	t.Helper()
 	return newSubject(t, s.open, o)
 }
 
+// start opens the log.
 func (s *subject) start() {
 	s.t.Helper()
 	log := s.open(s.t, s.dir, s.opts)
@@ -79,7 +82,7 @@ func (s *subject) put(records ...*history.Record) {
 	s.commit(&history.Batch{Records: records})
 }
 
-// all returns what a scan answers.
+// all returns the records of a scan.
 func (s *subject) all(sc history.Scan) (list []*history.Record) {
 	s.t.Helper()
 	for r, err := range s.Scan(s.t.Context(), sc) {
@@ -91,7 +94,7 @@ func (s *subject) all(sc history.Scan) (list []*history.Record) {
 	return list
 }
 
-// gaps returns what Gaps answers.
+// gaps returns the result of Gaps.
 func (s *subject) gaps(start, end time.Time, of ...schema.GroupResource) []history.Gap {
 	s.t.Helper()
 	found, err := s.Gaps(s.t.Context(), of, start, end)
@@ -101,7 +104,7 @@ func (s *subject) gaps(start, end time.Time, of ...schema.GroupResource) []histo
 	return found
 }
 
-// heads returns a resource's heads by their objects.
+// heads returns a resource's heads by object.
 func (s *subject) heads(of schema.GroupResource) map[history.ObjectRef]history.Head {
 	s.t.Helper()
 	found := map[history.ObjectRef]history.Head{}
@@ -110,7 +113,7 @@ func (s *subject) heads(of schema.GroupResource) map[history.ObjectRef]history.H
 			s.t.Fatal(err)
 		}
 		if _, twice := found[h.Ref]; twice {
-			s.t.Errorf("%s has two heads", h.Ref)
+			s.t.Errorf("%s: got two heads, want one", h.Ref)
 		}
 		found[h.Ref] = h
 	}
@@ -127,27 +130,27 @@ func (s *subject) checkpoint(of schema.GroupResource) history.Checkpoint {
 	return c
 }
 
-// same fails the test where a list of records is not the one that it should be.
+// same checks a list of records.
 func (s *subject) same(what string, want, got []*history.Record) {
 	s.t.Helper()
 	if len(want)+len(got) > 0 && !reflect.DeepEqual(want, got) {
-		s.t.Errorf("%s: %s", what, cmp.Diff(brief(want), brief(got)))
+		s.t.Errorf("%s (-want +got):\n%s", what, cmp.Diff(brief(want), brief(got)))
 	}
 }
 
-// brief returns copies of records in which large objects are told apart, but not told.
+// brief returns copies of records, with large objects replaced by a checksum.
 func brief(records []*history.Record) (list []*history.Record) {
 	for _, r := range records {
 		c := *r
 		if len(c.Object) > 1<<10 {
-			c.Object = fmt.Appendf(nil, "%d bytes with the sum %x", len(c.Object), sha256.Sum256(c.Object))
+			c.Object = fmt.Appendf(nil, "%d bytes with checksum %x", len(c.Object), sha256.Sum256(c.Object))
 		}
 		list = append(list, &c)
 	}
 	return list
 }
 
-// read makes of records what reading them has to give.
+// read returns copies of records as reading them must return them.
 func read(bodies bool, records ...*history.Record) (list []*history.Record) {
 	for _, r := range records {
 		c := *r
@@ -163,7 +166,7 @@ func read(bodies bool, records ...*history.Record) (list []*history.Record) {
 // pods is the resource of [version].
 func pods() schema.GroupResource { return schema.GroupResource{Resource: "pods"} }
 
-// version returns a version of a pod, which is unlike any other.
+// version returns a version of a pod. All versions differ.
 func version(name, rv string, verb history.Verb) *history.Record {
 	return &history.Record{
 		Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: name, UID: types.UID("uid-" + name)},
@@ -172,7 +175,7 @@ func version(name, rv string, verb history.Verb) *history.Record {
 	}
 }
 
-// noise returns bytes that don't compress, the same ones for each length.
+// noise returns bytes that don't compress. They depend only on the length.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(b)
@@ -181,13 +184,17 @@ func noise(n int) []byte {
 
 const aDay = 24 * time.Hour
 
-// midnight returns the beginning of a day of the test's calendar, in which the day 0 is today; noon returns its middle.
+// midnight returns the beginning of a day of the test's calendar. Day 0 is
+// today.
 func (s *subject) midnight(day int) time.Time { return s.today.Add(time.Duration(day) * aDay) }
 
+// noon returns the middle of a day of the test's calendar.
 func (s *subject) noon(day int) time.Time { return s.midnight(day).Add(aDay / 2) }
 
-// beside calls write while some readers call read, again and again until it is false, and once more after write has returned.
-func (s *subject) beside(readers int, read func(reader int) bool, write func()) {
+// concurrently calls write while some readers call read repeatedly. A reader
+// stops when read returns false, or after one more call once write has
+// returned.
+func (s *subject) concurrently(readers int, read func(reader int) bool, write func()) {
 	s.t.Helper()
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -1,23 +1,23 @@
 package leak
 
-// What a byte is to a codec that it is no digit of.
+// What a byte is in an encoding if it is not a digit of it.
 const (
-	noDigit = -1
-	between = -2 // may stand between digits
-	lines   = -3 // may stand between digits, and so may white space after it
+	noDigit   = -1
+	separator = -2 // may occur separator digits
+	lineEnd   = -3 // may occur separator digits, followed by white space
 )
 
-// leastCompressed is the length in bytes from which a run may hold something
-// compressed, which may be shorter than the value in it: an empty zlib stream
-// has eight bytes.
+// leastCompressed is the length in bytes from which a run may contain
+// compressed data. That may be shorter than the value in it: an empty zlib
+// stream has eight bytes.
 const leastCompressed = 12
 
 // codec is an encoding that writes bytes as digits of a fixed number of bits.
 type codec struct {
-	bits   int       // of a digit
-	period int       // digits after which a digit begins where a byte does
-	least  int       // digits of the shortest run that is worth decoding
-	digits [256]int8 // the digit that a byte is
+	bits   int       // per digit
+	period int       // number of digits after which a digit begins at a byte again
+	least  int       // digits of the shortest run that is decoded
+	digits [256]int8 // value of a byte as a digit, or one of the constants above
 }
 
 // newCodecs returns the codecs for texts of at least so many bytes.
@@ -29,7 +29,7 @@ func newCodecs(least int) [3]codec {
 		for b := range c.digits {
 			c.digits[b] = noDigit
 		}
-		c.digits['\r'], c.digits['\n'] = lines, lines
+		c.digits['\r'], c.digits['\n'] = lineEnd, lineEnd
 	}
 	base64, base32, hex := &all[0].digits, &all[1].digits, &all[2].digits
 	for i := range int8(26) {
@@ -48,14 +48,14 @@ func newCodecs(least int) [3]codec {
 		}
 	}
 	base64['+'], base64['-'], base64['/'], base64['_'] = 62, 62, 63, 63
-	hex[' '], hex[':'], hex['-'] = between, between, between
+	hex[' '], hex[':'], hex['-'] = separator, separator, separator
 	return all
 }
 
-// decode appends to dst what the digits of a run stand for, without the first
-// skip of them.
+// decode appends to dst the bytes that the digits of a run encode. The first
+// skip digits are ignored.
 func (c *codec) decode(dst, run []byte, skip int) []byte {
-	var held uint32
+	var buffer uint32
 	bits := 0
 	for _, b := range run {
 		digit := c.digits[b]
@@ -66,16 +66,16 @@ func (c *codec) decode(dst, run []byte, skip int) []byte {
 			skip--
 			continue
 		}
-		held = held<<c.bits | uint32(digit)
+		buffer = buffer<<c.bits | uint32(digit)
 		if bits += c.bits; bits >= 8 {
 			bits -= 8
-			dst = append(dst, byte(held>>bits))
+			dst = append(dst, byte(buffer>>bits))
 		}
 	}
 	return dst
 }
 
-// inRuns reports whether a value is in one of the text's runs of digits.
+// inRuns reports whether a run of digits in the text encodes a value.
 func (s *Set) inRuns(c *codec, text []byte, depth int) bool {
 	start, length, indented := 0, 0, false
 	for i, b := range text {
@@ -86,7 +86,7 @@ func (s *Set) inRuns(c *codec, text []byte, depth int) bool {
 			}
 			length++
 			indented = false
-		case digit == lines:
+		case digit == lineEnd:
 			indented = true
 		case digit == noDigit && (!indented || b != ' ' && b != '\t'):
 			if length >= c.least && s.inRun(c, text[start:i], depth) {
@@ -98,8 +98,8 @@ func (s *Set) inRuns(c *codec, text []byte, depth int) bool {
 	return length >= c.least && s.inRun(c, text[start:], depth)
 }
 
-// inRun reports whether a value is in what a run of digits stands for. What
-// was encoded may begin at any digit.
+// inRun reports whether a run of digits encodes a value. The encoding may begin
+// at any digit.
 func (s *Set) inRun(c *codec, run []byte, depth int) bool {
 	for skip := range c.period {
 		s.decoded[depth] = c.decode(s.decoded[depth][:0], run, skip)

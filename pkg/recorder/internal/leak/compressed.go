@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	maxDecompressed = 1 << 20  // bytes that are read of one stream
-	streamWork      = 16 << 10 // what trying to decompress costs, in bytes
+	maxDecompressed = 1 << 20  // bytes that are read from one stream
+	streamWork      = 16 << 10 // cost of an attempt to decompress, in bytes
 )
 
-// inCompressed reports whether a value is in something compressed that begins
-// anywhere in the text.
+// inCompressed reports whether compressed data that begins anywhere in the text
+// contains a value.
 func (s *Set) inCompressed(text []byte, depth int) bool {
 	for i := 0; i+6 <= len(text); i++ {
 		switch text[i] {
@@ -30,8 +30,8 @@ func (s *Set) inCompressed(text []byte, depth int) bool {
 	return false
 }
 
-// inStream reports whether the text begins with something compressed that
-// contains a value, or that can't be decompressed here.
+// inStream reports whether the text begins with compressed data that contains a
+// value, or that can't be decompressed here.
 func (s *Set) inStream(text []byte, depth int) bool {
 	begins := func(magic string) bool { return bytes.HasPrefix(text, []byte(magic)) }
 	switch {
@@ -51,8 +51,8 @@ func (s *Set) inStream(text []byte, depth int) bool {
 	return false
 }
 
-// inZipped reports whether a value is in a file of a zip archive, which begins
-// with the file's header.
+// inZipped reports whether a file of a zip archive contains a value. The text
+// begins with the header of the file.
 func (s *Set) inZipped(text []byte, depth int) bool {
 	const header, stored, deflated = 30, 0, 8
 	if len(text) < header {
@@ -68,8 +68,8 @@ func (s *Set) inZipped(text []byte, depth int) bool {
 	return s.inDecompressed(flate.NewReader(bytes.NewReader(text[begin:])), depth)
 }
 
-// inDecompressed reports whether a value is in what r yields, also if r fails
-// later on.
+// inDecompressed reports whether the data that r returns contains a value, even
+// if r fails afterwards.
 func (s *Set) inDecompressed(r io.Reader, depth int) bool {
 	if s.work -= streamWork; s.work < 0 {
 		return true
@@ -78,9 +78,9 @@ func (s *Set) inDecompressed(r io.Reader, depth int) bool {
 	return len(data) > maxDecompressed || len(data) > 0 && s.contains(data, depth+1)
 }
 
-// Unpack returns what a text is the base64 of, decompressed if that is
-// compressed by gzip or zlib. It returns nil if the text is no base64, or if
-// there is too much in it.
+// Unpack decodes a text from base64, and decompresses the result if it is gzip
+// or zlib. It returns nil if the text is not base64, or if the result is too
+// large.
 func Unpack(text []byte) []byte {
 	data, err := base64.RawStdEncoding.DecodeString(string(bytes.TrimRight(bytes.TrimSpace(text), "=")))
 	if err != nil {

@@ -8,11 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// inUnescaped reports whether a value is in the text once its escapes are
-// resolved. Each kind of escape is resolved by itself: what looks like one of
+// inUnescaped reports whether the text contains a value after its escapes are
+// resolved. Each kind of escape is resolved separately: an apparent escape of
 // another kind may be a part of the value.
 func (s *Set) inUnescaped(text []byte, depth int) bool {
-	if s.spaces && bytes.IndexByte(text, '+') >= 0 { // as forms are encoded
+	if s.spaces && bytes.IndexByte(text, '+') >= 0 { // a form encodes spaces like this
 		s.work -= len(text)
 		if s.matches(unescape(nil, bytes.ReplaceAll(text, []byte("+"), []byte(" ")), '%', unescapePercent)) {
 			return true
@@ -22,12 +22,12 @@ func (s *Set) inUnescaped(text []byte, depth int) bool {
 		s.inResolved(text, depth, '&', unescapeReference)
 }
 
-// resolve appends to dst what the escape stands for that a text begins with. It
-// returns the escape's length, 0 if it is none.
+// resolve appends to dst the resolution of the escape at the start of a text.
+// It returns the length of the escape, or 0 if there is none.
 type resolve func(dst, text []byte) (_ []byte, n int)
 
-// inResolved reports whether a value is in the text once the escapes are
-// resolved that begin with a mark.
+// inResolved reports whether the text contains a value after the escapes that
+// begin with a mark are resolved.
 func (s *Set) inResolved(text []byte, depth int, mark byte, one resolve) bool {
 	if bytes.IndexByte(text, mark) < 0 {
 		return false
@@ -36,8 +36,8 @@ func (s *Set) inResolved(text []byte, depth int, mark byte, one resolve) bool {
 	return !bytes.Equal(s.decoded[depth], text) && s.contains(s.decoded[depth], depth+1)
 }
 
-// unescape appends the text to dst with the escapes resolved that begin with a
-// mark.
+// unescape appends the text to dst, with the escapes that begin with a mark
+// resolved.
 func unescape(dst, text []byte, mark byte, one resolve) []byte {
 	for {
 		at := bytes.IndexByte(text, mark)
@@ -54,7 +54,7 @@ func unescape(dst, text []byte, mark byte, one resolve) []byte {
 	}
 }
 
-// unescapePercent resolves an escape of URLs.
+// unescapePercent resolves an escape of URLs, such as %20.
 func unescapePercent(dst, text []byte) (_ []byte, n int) { return unescapeHex(dst, text, 1, 2) }
 
 // unescapeBackslash resolves an escape of JSON, YAML and shells.
@@ -87,7 +87,8 @@ func unescapeBackslash(dst, text []byte) (_ []byte, n int) {
 	}
 }
 
-// unescapeHex resolves an escape of so many hexadecimal digits after a mark.
+// unescapeHex resolves an escape of a mark and a fixed number of hexadecimal
+// digits. The mark has mark bytes.
 func unescapeHex(dst, text []byte, mark, digits int) (_ []byte, n int) {
 	if len(text) < mark+digits {
 		return dst, 0
@@ -104,7 +105,7 @@ func unescapeHex(dst, text []byte, mark, digits int) (_ []byte, n int) {
 	return utf8.AppendRune(dst, rune(code)), mark + digits
 }
 
-// unescapeSurrogates resolves two escapes of JSON that are one character.
+// unescapeSurrogates resolves two escapes of JSON that encode one character.
 func unescapeSurrogates(dst, text []byte, high rune) (_ []byte, n int) {
 	const one, two = len(`\uXXXX`), 2 * len(`\uXXXX`)
 	if len(text) < two || !bytes.HasPrefix(text[one:], []byte(`\u`)) {
@@ -117,10 +118,11 @@ func unescapeSurrogates(dst, text []byte, high rune) (_ []byte, n int) {
 	return utf8.AppendRune(dst, utf16.DecodeRune(high, rune(low))), two
 }
 
-// longestReference is the length of the longest character reference of HTML.
+// longestReference is the length in bytes of the longest character reference of
+// HTML.
 const longestReference = 33
 
-// unescapeReference resolves a character reference of HTML.
+// unescapeReference resolves a character reference of HTML, such as &amp;.
 func unescapeReference(dst, text []byte) (_ []byte, n int) {
 	end := bytes.IndexByte(text[:min(len(text), longestReference)], ';')
 	if end < 0 {

@@ -8,45 +8,46 @@ import (
 	"slices"
 )
 
-// Shortest is the length in bytes from which a value is looked for inside
-// longer texts. The base64 of a shorter value has three characters that depend
-// on nothing else, which occur by chance in every tenth text. Values that are
-// shorter are found if they are all of the text.
+// Shortest is the length in bytes from which a value is searched for inside a
+// text. The base64 of a shorter value has only three characters that do not
+// depend on what precedes it. They occur by chance in every tenth text. A
+// shorter value is found if it is the whole text.
 const Shortest = 4
 
 const (
-	maxPrefix = 64       // bytes of a value that have to occur in a text
-	maxDepth  = 6        // encodings around one another
-	maxWork   = 32 << 20 // bytes that one set looks at in all
-	textWork  = 16       // what each text costs in addition, in bytes
+	maxPrefix = 64       // bytes of a value that are compared
+	maxDepth  = 6        // nested encodings
+	maxWork   = 32 << 20 // bytes that one set searches in total
+	textWork  = 16       // additional cost of each text, in bytes
 )
 
-// Set is a set of values to look for. It is used by one goroutine at a time.
-// The bound of its work is one for all of its texts, so a set is for the texts
-// of one object.
+// Set is a set of values to search for. It is used by one goroutine at a time.
+//
+// The bound of its work applies to all of its texts together. So one set is
+// used for the texts of one object.
 type Set struct {
-	prefixes [][]byte          // in lower case and order; none is a prefix of another
-	starts   map[uint32]bounds // the prefixes that begin with these four bytes
-	pairs    [1 << 10]uint64   // a bit for each two bytes that a prefix begins with
-	whole    map[string]bool   // the short values and their encodings, in lower case
+	prefixes [][]byte          // of the values, in lower case and sorted; none is a prefix of another
+	starts   map[uint32]bounds // the prefixes that begin with given four bytes
+	pairs    [1 << 10]uint64   // bit set of the first two bytes of all prefixes
+	whole    map[string]bool   // short values and their encodings, in lower case
 	spaces   bool              // a value contains a space
-	least    int               // bytes of the shortest text that may contain a prefix
+	least    int               // length in bytes of the shortest text that may match
 
 	codecs  [3]codec
-	work    int                  // left, in bytes
-	lowered []byte               // the text that is searched, in lower case
-	decoded [maxDepth + 1][]byte // a buffer for each depth
+	work    int                  // remaining, in bytes
+	lowered []byte               // buffer for a text in lower case
+	decoded [maxDepth + 1][]byte // buffers, by depth
 }
 
-// bounds are the indexes from which and up to which prefixes are.
+// bounds is a range of indexes of prefixes: from is in it, to is not.
 type bounds struct{ from, to int }
 
-// New returns a set of values. White space around them does not count, and
-// neither does the case of letters. Values that are shorter than shortest,
-// which is at least [Shortest], are found only if they are all of a text.
+// New returns a set of values. White space around a value and the case of
+// letters are ignored. Values shorter than shortest, which is at least
+// [Shortest], are found only if they are the whole text.
 //
-// Of a long value only the beginning is looked for, so that no text costs more
-// than a constant for each of its bytes.
+// Only the first maxPrefix bytes of a value are compared, so that the cost per
+// byte of a text is constant.
 func New(values [][]byte, shortest int) *Set {
 	s := &Set{starts: map[uint32]bounds{}, whole: map[string]bool{}, work: maxWork}
 	least := maxPrefix
@@ -78,7 +79,7 @@ func New(values [][]byte, shortest int) *Set {
 	return s
 }
 
-// addWhole adds a value that is found only if it is all of a text.
+// addWhole adds a value that is found only if it is the whole text.
 func (s *Set) addWhole(value []byte) {
 	if len(value) == 0 {
 		return
@@ -91,8 +92,8 @@ func (s *Set) addWhole(value []byte) {
 	}
 }
 
-// withoutExtensions returns the sorted prefixes without those that another one
-// is a prefix of: a text that contains them contains that one, too.
+// withoutExtensions removes the prefixes that begin with another one from the
+// sorted list: a text that contains them contains the other one too.
 func withoutExtensions(sorted [][]byte) [][]byte {
 	kept := sorted[:0]
 	for _, p := range sorted {
@@ -103,8 +104,8 @@ func withoutExtensions(sorted [][]byte) [][]byte {
 	return kept
 }
 
-// In reports whether the text contains a value of the set, or may contain one
-// for all that can be found out within the bounds.
+// In reports whether the text contains a value of the set. It also returns true
+// if that can't be excluded within the bounds of work.
 func (s *Set) In(text []byte) bool {
 	if len(s.whole) > 0 {
 		s.lowered = lower(s.lowered[:0], bytes.TrimSpace(text))
@@ -115,7 +116,8 @@ func (s *Set) In(text []byte) bool {
 	return len(s.prefixes) > 0 && s.contains(text, 0)
 }
 
-// contains searches the text and whatever it decodes to.
+// contains searches the text and its decodings. depth is the number of
+// encodings that were removed.
 func (s *Set) contains(text []byte, depth int) bool {
 	if len(text) < s.least {
 		return false
@@ -134,9 +136,9 @@ func (s *Set) contains(text []byte, depth int) bool {
 
 // matches reports whether a prefix occurs in the text as it is.
 //
-// At each position one prefix has to be compared. The last one that is not
-// greater than the rest of the text is the only one that the rest can begin
-// with: another one would have to be a prefix of it.
+// At each position, one prefix has to be compared: the last one that is not
+// greater than the rest of the text. Another prefix that the rest begins with
+// would be a prefix of this one, and New removed those.
 func (s *Set) matches(text []byte) bool {
 	s.lowered = lower(s.lowered[:0], text)
 	for rest := s.lowered; len(rest) >= Shortest; rest = rest[1:] {
@@ -156,7 +158,7 @@ func (s *Set) matches(text []byte) bool {
 	return false
 }
 
-// lower appends the text to dst, its ASCII letters in lower case.
+// lower appends the text to dst, with ASCII letters in lower case.
 func lower(dst, text []byte) []byte {
 	for _, c := range text {
 		if 'A' <= c && c <= 'Z' {

@@ -22,7 +22,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/leak"
 )
 
-// encodings are the ways to write a value that have to be seen through.
+// encodings are the encodings in which a value must be found.
 var encodings = map[string]func(string) string{
 	"plain":          func(s string) string { return s },
 	"upper case":     upper,
@@ -119,7 +119,7 @@ func archived(s string) []byte {
 	return b.Bytes()
 }
 
-// random returns a value of n bytes that occurs nowhere by chance.
+// random returns a value of n bytes that does not occur by chance.
 func random(r *rand.Rand, n int) string {
 	alphabet := []rune(`abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!"'\/&<> %+ü€🔑`)
 	var b strings.Builder
@@ -140,10 +140,10 @@ func TestIn_FindsValuesInEveryEncoding(t *testing.T) {
 				value, before, after := random(r, n), random(r, 1+r.IntN(9)), random(r, 1+r.IntN(9))
 				set := leak.New([][]byte{[]byte(random(r, 30)), []byte(" " + value + "\n")}, leak.Shortest)
 				for place, text := range map[string]string{
-					"alone": encode(value), "inside": encode(before + value + after), "beside": before + " " + encode(value) + "." + after,
+					"alone": encode(value), "inside": encode(before + value + after), "next to": before + " " + encode(value) + "." + after,
 				} {
 					if !set.In([]byte(text)) {
-						t.Fatalf("seed %d: %s %s: %q not found in %q", seed, name, place, value, text)
+						t.Fatalf("seed %d: %s %s: In(%q) = false, want true for %q", seed, name, place, text, value)
 					}
 				}
 			}
@@ -151,11 +151,11 @@ func TestIn_FindsValuesInEveryEncoding(t *testing.T) {
 	}
 }
 
-// bzip2ed is the base64 of a manifest with the value of the following test, as
-// bzip2 compresses it.
+// bzip2ed is the base64 of a manifest with the value of the next test,
+// compressed by bzip2.
 const bzip2ed = "QlpoOTFBWSZTWa0u55AAAA/fgAAQQAJYMAQEKJAu619KIABIweoNDMoPSaepieUMYTEyYCYABqaW57T8E5nJVLHcTSssCBxAkUpYrewrBwRFl+XluC7kinChIVpdzyA="
 
-func TestIn_FindsBzip2AndRefusesOtherCompression(t *testing.T) {
+func TestIn_FindsBzip2AndMatchesUnknownCompression(t *testing.T) {
 	const tail = "\x01\x02\x03\x04\x05\x06\x07\x08"
 	set := leak.New([][]byte{[]byte("hunter2-Zk3vQ9xL0pWm")}, leak.Shortest)
 	for name, text := range map[string]string{
@@ -170,7 +170,7 @@ func TestIn_FindsBzip2AndRefusesOtherCompression(t *testing.T) {
 	}
 }
 
-func TestIn_FindsShortValuesOnlyAsTheWholeText(t *testing.T) {
+func TestIn_FindsShortValuesOnlyAsWholeText(t *testing.T) {
 	set := leak.New([][]byte{[]byte("42"), []byte("abc")}, leak.Shortest)
 	for text, want := range map[string]bool{
 		"42": true, " 42\n": true, "NDI=": true, "NDI": true, "3432": true, "ABC": true, "YWJj": true,
@@ -182,7 +182,7 @@ func TestIn_FindsShortValuesOnlyAsTheWholeText(t *testing.T) {
 	}
 }
 
-func TestIn_LeavesOtherTextsAlone(t *testing.T) {
+func TestIn_DoesNotMatchOtherTexts(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
 	var values [][]byte
@@ -201,7 +201,7 @@ func TestIn_LeavesOtherTextsAlone(t *testing.T) {
 	}
 }
 
-func TestIn_OfNoValues(t *testing.T) {
+func TestIn_WithoutValues(t *testing.T) {
 	set := leak.New([][]byte{nil, []byte(" \n")}, leak.Shortest)
 	for _, text := range []string{"", " ", "text", b64(string(zipped("text")))} {
 		if set.In([]byte(text)) {
@@ -210,7 +210,7 @@ func TestIn_OfNoValues(t *testing.T) {
 	}
 }
 
-// A text that costs too much to search counts as one that contains a value.
+// A text whose search is too expensive counts as one that contains a value.
 func TestIn_IsBounded(t *testing.T) {
 	bomb := strings.Repeat("\x00", 64<<20)
 	deep := "harmless text"
@@ -251,8 +251,7 @@ func TestUnpack(t *testing.T) {
 	}
 }
 
-// FuzzIn takes any value, any text around it and any encodings around one
-// another.
+// FuzzIn takes any value, any text around it, and two nested encodings.
 func FuzzIn(f *testing.F) {
 	f.Add("hunter2", "before", "after", uint8(2), uint8(5))
 	f.Add("s3cr3t-\u00fc", "", "=", uint8(17), uint8(0))
@@ -271,7 +270,7 @@ func FuzzIn(f *testing.F) {
 		o, i := names[int(outer)%len(names)], names[int(inner)%len(names)]
 		text := encodings[o](encodings[i](before + value + after))
 		if !leak.New([][]byte{[]byte(value)}, leak.Shortest).In([]byte(text)) {
-			t.Errorf("%s in %s: %q not found in %q", i, o, value, text)
+			t.Errorf("%s in %s: In(%q) = false, want true for %q", i, o, text, value)
 		}
 	})
 }
@@ -294,7 +293,7 @@ func BenchmarkIn(b *testing.B) {
 					set = leak.New(values, leak.Shortest)
 				}
 				if set.In([]byte(text)) {
-					b.Fatal("found")
+					b.Fatal("got a match, want none")
 				}
 			}
 		})

@@ -1,4 +1,4 @@
-// Command command is "go build" with a line that says how far it is:
+// Command command runs "go build" and shows its progress:
 //
 //	go run ./pkg/rig/gobuild/command NAME DIRECTORY ARGUMENTS...
 package main
@@ -27,7 +27,7 @@ func main() {
 	if err == nil {
 		return
 	}
-	if _, failed := errors.AsType[*exec.ExitError](err); !failed { // go has said what is wrong
+	if _, failed := errors.AsType[*exec.ExitError](err); !failed { // otherwise go has printed the cause
 		fmt.Fprintln(os.Stderr, err)
 	}
 	os.Exit(1)

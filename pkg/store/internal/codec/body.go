@@ -13,45 +13,42 @@ import (
 
 // The kinds of bodies, which are their first bytes.
 const (
-	snapshot    = iota + 1 // stands alone: a zstd frame of the whole JSON
-	blockDelta             // an S2 block whose dictionary is the base's JSON: of logs that were written before there were the others
+	snapshot    = iota + 1 // a zstd frame of the whole JSON
 	patchDelta             // a patch of the base's JSON
-	packedDelta            // the same, in a zstd frame
+	packedDelta            // a patch in a zstd frame
 )
 
-// MaxObject is the length in bytes of the largest object that can be kept.
+// MaxObject is the length of the largest object that can be stored, in bytes.
 const MaxObject = 64 << 20
 
-// Body is what a version's JSON is encoded to, taken apart.
+// Body is the parsed encoding of a version's JSON: a snapshot or a delta.
 type Body struct {
 	Base Base // of a delta
 	sum  uint64
-	size int // of the JSON, in bytes
+	size int // of the JSON in bytes
 	kind byte
 	data []byte
 }
 
-// Base is where the version is that a delta was made against.
+// Base identifies the version that a delta was made against, relative to the
+// delta's version.
 type Base struct {
-	Object int64  // by how much the number of its object is lower: 0 is the same object
-	Ago    uint64 // in nanoseconds
-	Parts  uint16 // of its body
+	Object int64  // the version's object number minus the base's; 0 is the same object
+	Ago    uint64 // how much older the base is, in nanoseconds
+	Parts  uint16 // of the base's body
 }
 
-// Sum is the checksum that goes with the JSON of a version: XXH64.
+// Sum returns the checksum of a version's JSON: XXH64.
 func Sum(json []byte) uint64 { return xxhash.Sum64(json) }
 
-// ParseBody takes an encoded body apart. The body refers to the bytes.
+// ParseBody parses an encoded body. The result refers to b.
 func ParseBody(b []byte) (Body, error) {
 	r := binval.NewReader(b)
 	body := Body{kind: r.Byte(), sum: r.Fixed64(), size: int(r.Uint(MaxObject))}
 	switch body.kind {
 	case snapshot:
 	case patchDelta, packedDelta:
-		body.Base.Object = r.Varint()
-		fallthrough
-	case blockDelta:
-		body.Base.Ago, body.Base.Parts = r.Uvarint(), r.Uint16()
+		body.Base = Base{Object: r.Varint(), Ago: r.Uvarint(), Parts: r.Uint16()}
 	default:
 		r.Fail("body of an unknown kind")
 	}
@@ -59,10 +56,11 @@ func ParseBody(b []byte) (Body, error) {
 	return body, r.Err()
 }
 
-// IsDelta tells whether another version's JSON is needed to decode the body: that of its Base.
+// IsDelta reports whether the body can only be decoded with the JSON of its
+// Base.
 func (b *Body) IsDelta() bool { return b.kind != snapshot }
 
-// Verify returns an error where json is not what was encoded, which it tells by the checksum.
+// Verify returns an error if json doesn't have the body's checksum.
 func (b *Body) Verify(json []byte) error {
 	if Sum(json) != b.sum {
 		return binval.Corrupt("checksum of a body")
@@ -70,7 +68,7 @@ func (b *Body) Verify(json []byte) error {
 	return nil
 }
 
-// Encode returns the body's bytes, which refer to nothing else.
+// Encode returns the body's bytes. The caller owns the result.
 func (b *Body) Encode() []byte {
 	out := make([]byte, 0, 40+len(b.data))
 	out = binary.BigEndian.AppendUint64(append(out, b.kind), b.sum)
@@ -82,20 +80,22 @@ func (b *Body) Encode() []byte {
 	return append(out, b.data...)
 }
 
-// Len is about how many bytes the body takes.
+// Len returns the approximate length of the encoded body in bytes.
 func (b *Body) Len() int { return len(b.data) }
 
-// Bodies encodes and decodes versions' JSON. It is safe for concurrent use; Close releases it.
+// Bodies encodes and decodes versions' JSON. It is safe for concurrent use.
+// Close releases its resources.
 type Bodies struct {
-	enc       *zstd.Encoder
-	dec       *zstd.Decoder
-	scratches sync.Pool // of *scratch
+	enc     *zstd.Encoder
+	dec     *zstd.Decoder
+	buffers sync.Pool // of *deltaBuffers
 }
 
 // NewBodies returns a codec for bodies.
 func NewBodies() (*Bodies, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false), zstd.WithAllLitEntropyCompression(true))
+		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false),
+		zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		return nil, fmt.Errorf("zstd encoder: %w", err)
 	}
@@ -113,14 +113,17 @@ func (c *Bodies) Close() {
 	c.dec.Close()
 }
 
-// Snapshot returns the body of a JSON that stands alone. Its checksum is sum.
+// Snapshot encodes a JSON as a snapshot. sum is the JSON's checksum.
 func (c *Bodies) Snapshot(json []byte, sum uint64) *Body {
 	data := c.enc.EncodeAll(json, make([]byte, 0, 64+len(json)/3))
 	return &Body{sum: sum, size: len(json), kind: snapshot, data: data}
 }
 
-// Decode appends a body's JSON to dst and returns the extended buffer. Of a delta, base is the JSON of its Base. It has the
-// length that was encoded, and whether it has the checksum, Verify tells: where it has, the bases were right, too.
+// Decode appends a body's JSON to dst and returns the extended buffer. base is
+// the JSON of a delta's Base.
+//
+// Decode checks the length of the JSON, but not the checksum; see
+// [Body.Verify]. A right checksum also proves that base was right.
 func (c *Bodies) Decode(dst []byte, b *Body, base []byte) ([]byte, error) {
 	out, err := c.decode(dst, b, base)
 	switch {

@@ -1,13 +1,28 @@
-// Package codec is the codec of the log's values: a version's metadata, its body, heads, identities and checkpoints.
+// Package codec encodes and decodes the values of the log: a version's metadata
+// and body, heads, identities, checkpoints, gaps and the log's state.
 //
-// The invariant: decoding what encoding returned gives an equal value, and decoding anything else gives an error, never a
-// panic and never more memory than a bound. Every encoding begins with a byte that says how it goes on, so that further
-// ones can stand beside it.
+// Invariant: decoding an encoded value returns an equal value. Decoding
+// anything else returns an error that wraps [ErrCorrupt]. It never panics, and
+// never allocates more memory than a bound. The first byte of each encoding is
+// its version, so that another one can be added.
 //
-// It knows no keys and no database. What is numbered by a dictionary stays a number here.
+// The package handles neither keys nor a database. Terms of dictionaries are
+// numbers here. docs/storage-format.md describes the encodings byte by byte.
 package codec
 
 import "github.com/watchhistory/watchhistory/pkg/internal/binval"
 
-// ErrCorrupt is wrapped by every error of decoding: the bytes are not what was written.
+// ErrCorrupt is wrapped by every decoding error: the bytes are not an encoded
+// value.
 var ErrCorrupt = binval.ErrCorrupt
+
+// Pair joins two texts to one that [SplitPair] splits again. The texts may
+// contain any bytes.
+func Pair(a, b string) string { return string(append(binval.AppendText(nil, a), b...)) }
+
+// SplitPair is the inverse of [Pair].
+func SplitPair(text string) (a, b string, err error) {
+	r := binval.NewReader([]byte(text))
+	a = r.Text()
+	return a, string(r.Rest()), r.Err()
+}

@@ -15,13 +15,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 )
 
-// at is when versions are committed, in nanoseconds since 1970.
+// at is the time of all versions, in nanoseconds since 1970.
 const at = 1_790_000_060_000_000_001
 
-// book is a day's phrases.
-type book []string
+// dayDictionary numbers all phrases.
+type dayDictionary []string
 
-func (b *book) number(phrase []byte) uint16 {
+func (b *dayDictionary) number(phrase []byte) uint16 {
 	if i := slices.Index(*b, string(phrase)); i >= 0 {
 		return uint16(i + 1)
 	}
@@ -29,7 +29,7 @@ func (b *book) number(phrase []byte) uint16 {
 	return uint16(len(*b))
 }
 
-func (b *book) text(n uint16) (string, error) {
+func (b *dayDictionary) text(n uint16) (string, error) {
 	if int(n) > len(*b) {
 		return "", errMissing
 	}
@@ -49,93 +49,95 @@ func full() *history.Record {
 	}
 }
 
-func TestMeta(t *testing.T) {
+func TestMeta_RoundTrip(t *testing.T) {
 	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Summary: &history.Summary{}}, {Verb: history.Update, Regarding: &history.Target{}}} {
 		var got history.Record
 		m, err := codec.DecodeMeta(codec.AppendMeta(nil, at, want, codec.Meta{Kind: 65535, Parts: 7}, nil), at, &got, nil)
 		if err != nil || m != (codec.Meta{Kind: 65535, Parts: 7}) {
-			t.Fatalf("%+v, %v", m, err)
+			t.Fatalf("got %+v, %v, want kind 65535 and 7 parts", m, err)
 		}
 		if d := cmp.Diff(want, &got); d != "" {
-			t.Error(d)
+			t.Errorf("record differs (-want +got):\n%s", d)
 		}
 	}
 }
 
-// Texts that have numbers are written as these, and come back.
-func TestMetaOfPhrases(t *testing.T) {
+// Phrases are encoded as numbers, and decoded to their texts.
+func TestMeta_NumbersPhrases(t *testing.T) {
 	want := full()
 	want.Managers[1].Time = time.Unix(1_790_000_061, 0).UTC() // a clock that is ahead
 	want.Summary.Problem = want.Summary.Text
-	var b book
+	var b dayDictionary
 	literal, first := codec.AppendMeta(nil, at, want, codec.Meta{}, nil), codec.AppendMeta(nil, at, want, codec.Meta{}, b.number)
 	if len(b) != 2 || len(first) >= len(literal) || bytes.Contains(first, []byte("kubectl-edit")) || bytes.Contains(first, []byte("scaled")) {
-		t.Errorf("%q with the phrases %q", first, b)
+		t.Errorf("got %d bytes (%q) with phrases %q, want fewer than %d bytes and two phrases",
+			len(first), first, b, len(literal))
 	}
 	var got history.Record
 	if _, err := codec.DecodeMeta(first, at, &got, b.text); err != nil || !cmp.Equal(want, &got) {
-		t.Error(err, cmp.Diff(want, &got))
+		t.Errorf("got %v, want no error; record differs (-want +got):\n%s", err, cmp.Diff(want, &got))
 	}
 	b = b[:1]
 	if _, err := codec.DecodeMeta(first, at, &history.Record{}, b.text); !errors.Is(err, errMissing) {
-		t.Errorf("without a phrase: %v", err)
+		t.Errorf("a phrase is missing: got %v, want %v", err, errMissing)
 	}
 	if _, err := codec.DecodeMeta(first, at, &history.Record{}, nil); !errors.Is(err, codec.ErrCorrupt) {
-		t.Errorf("without phrases: %v", err)
+		t.Errorf("no day dictionary: got %v, want %v", err, codec.ErrCorrupt)
 	}
 }
 
-// Owners and target that are those of the identity are not written, and not set.
-func TestMetaOfTheSameRelations(t *testing.T) {
+// Owners and target of the identity are neither encoded nor decoded.
+func TestMeta_OmitsSameRelations(t *testing.T) {
 	want := full()
-	b := codec.AppendMeta(nil, at, want, codec.Meta{Same: true}, nil)
+	b := codec.AppendMeta(nil, at, want, codec.Meta{SameRelations: true}, nil)
 	var got history.Record
 	m, err := codec.DecodeMeta(b, at, &got, nil)
-	if want.Owners, want.Regarding = nil, nil; err != nil || !m.Same || !cmp.Equal(want, &got) {
-		t.Error(m, err, cmp.Diff(want, &got))
+	if want.Owners, want.Regarding = nil, nil; err != nil || !m.SameRelations || !cmp.Equal(want, &got) {
+		t.Errorf("got %+v, %v, want the same relations; record differs (-want +got):\n%s", m, err, cmp.Diff(want, &got))
 	}
-	verb, revision, err := codec.Brief(b)
-	if verb != want.Verb || revision != want.Revision || err != nil {
-		t.Errorf("in brief: %v, %d, %v", verb, revision, err)
+	o, err := codec.DecodeOutline(b)
+	if o.Verb != want.Verb || o.Revision != want.Revision || err != nil {
+		t.Errorf("outline: got %v, %d, %v, want %v, %d", o.Verb, o.Revision, err, want.Verb, want.Revision)
 	}
 	if codec.Relations(nil, nil) == codec.Relations(nil, &history.Target{}) || codec.Relations([]types.UID{"a"}, nil) == codec.Relations([]types.UID{"b"}, nil) {
-		t.Error("other relations have the same sum")
+		t.Error("got equal sums of different relations, want different ones")
 	}
 }
 
-// Numbers are short, and nothing that only looks like one is taken for one.
-func TestResourceVersions(t *testing.T) {
+// Only canonical numbers are encoded as numbers.
+func TestMeta_KeepsResourceVersions(t *testing.T) {
 	for _, rv := range []string{"", "0", "17", "017", "-1", "+1", "9223372036854775807", "9223372036854775808", "18446744073709551616", "abc", "1 "} {
 		var got history.Record
 		b := codec.AppendMeta(nil, at, &history.Record{Verb: history.Update, RV: rv}, codec.Meta{}, nil)
 		if _, err := codec.DecodeMeta(b, at, &got, nil); err != nil || got.RV != rv {
-			t.Errorf("%q comes back as %q, %v", rv, got.RV, err)
+			t.Errorf("got %q, %v, want %q", got.RV, err, rv)
 		}
 	}
 }
 
-// FuzzMeta checks that arbitrary bytes give an error or a record that comes back from its own encoding.
+// FuzzMeta checks that arbitrary bytes decode to an error, or to a record that
+// survives a round trip.
 func FuzzMeta(f *testing.F) {
 	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1}, nil))
-	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1, Same: true}, (&book{}).number))
+	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1, SameRelations: true}, (&dayDictionary{}).number))
 	f.Add(codec.AppendMeta(nil, at, &history.Record{Verb: history.Create}, codec.Meta{}, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var one, two history.Record
 		m, err := codec.DecodeMeta(b, at, &one, func(n uint16) (string, error) { return strings.Repeat("\x00", int(n)%5), nil })
 		if err != nil {
 			if !errors.Is(err, codec.ErrCorrupt) {
-				t.Fatal(err)
+				t.Fatalf("got %v, want nil or an ErrCorrupt", err)
 			}
 			return
 		}
 		again, err := codec.DecodeMeta(codec.AppendMeta(nil, at, &one, m, nil), at, &two, nil)
 		if err != nil || m != again || !cmp.Equal(one, two) {
-			t.Errorf("%x: %+v comes back as %+v, %v", b, one, two, err)
+			t.Errorf("%x: got %+v, %v, want %+v", b, two, err, one)
 		}
 	})
 }
 
-// FuzzObject does the same for what is kept once an object or once a resource.
+// FuzzObject does the same for heads, identities, checkpoints and the state.
 func FuzzObject(f *testing.F) {
 	at := time.Unix(1_790_000_000, 1)
 	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", ManagedHashes: []uint64{1, 1 << 63}, Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}, Relations: 8}).Encode())
@@ -165,7 +167,7 @@ func FuzzObject(f *testing.F) {
 func check[T any](t *testing.T, want, got T, err error) {
 	t.Helper()
 	if err != nil || !cmp.Equal(want, got) {
-		t.Errorf("%+v comes back as %+v, %v", want, got, err)
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }
 
@@ -174,35 +176,60 @@ func FuzzPair(f *testing.F) {
 	f.Add("", "\x00")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		if x, y, err := codec.SplitPair(codec.Pair(a, b)); x != a || y != b || err != nil {
-			t.Errorf("%q and %q come back as %q and %q, %v", a, b, x, y, err)
+			t.Errorf("got %q, %q, %v, want %q, %q", x, y, err, a, b)
 		}
 		_, _, _ = codec.SplitPair(a)
 	})
 }
 
-// Logs hold metadata that was written before there were words.
-func TestMetaOfTheFirstEncodingIsRead(t *testing.T) {
-	first := []byte{1, 0x02 | 1<<4, 3, 1, 9, 2, '1', '7', 1, 1, 'm', 0, 0, 0, 1, 1, 'o', 1, 'g', 1, 'k', 0, 1, 'n', 0}
-	want := history.Record{
-		Verb: history.Update, RV: "17", Revision: 9, Managers: []history.Manager{{Name: "m"}}, Owners: []types.UID{"o"},
-		Regarding: &history.Target{Group: "g", Kind: "k", Name: "n"},
-	}
-	var got history.Record
-	m, err := codec.DecodeMeta(first, at, &got, nil)
-	if d := cmp.Diff(want, got); err != nil || m != (codec.Meta{Kind: 3, Parts: 1}) || d != "" {
-		t.Errorf("%+v, %v\n%s", m, err, d)
-	}
-	for _, torn := range [][]byte{{1, 0x02 | 1<<5}, {4, 2}, {0, 2}} {
-		if _, err := codec.DecodeMeta(append(torn, first[2:]...), at, &history.Record{}, nil); !errors.Is(err, codec.ErrCorrupt) {
-			t.Errorf("%x: %v", torn, err)
+// FuzzGap checks that arbitrary bytes decode to an error, or to a gap that
+// survives a round trip.
+func FuzzGap(f *testing.F) {
+	f.Add(codec.EncodeGap(&history.Gap{End: time.Unix(1_790_000_000, 1), Reason: history.GapExpired, Detail: "why"}))
+	f.Add(codec.EncodeGap(&history.Gap{}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if g, err := codec.DecodeGap(b); err == nil {
+			again, err := codec.DecodeGap(codec.EncodeGap(&g))
+			check(t, g, again, err)
 		}
-	}
+	})
 }
 
-// Logs hold heads that were written before there were deltas.
-func TestHeadOfTheFirstEncodingIsRead(t *testing.T) {
-	got, err := codec.DecodeHead([]byte{1, 1, 5, 9, 2, '1', '7', 1, 0, 0, 0, 0, 0, 0, 0, 1})
-	if want := (codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", ManagedHashes: []uint64{1}}); err != nil || !cmp.Equal(got, want) {
-		t.Errorf("%+v, %v", got, err)
+// TestDecode_RejectsUnknownEncodings checks the first byte of each value.
+func TestDecode_RejectsUnknownEncodings(t *testing.T) {
+	for name, decode := range map[string]func(first byte) error{
+		"metadata": func(first byte) error {
+			b := codec.AppendMeta(nil, at, full(), codec.Meta{}, nil)
+			b[0] = first
+			_, err := codec.DecodeMeta(b, at, &history.Record{}, nil)
+			return err
+		},
+		"outline": func(first byte) error {
+			b := codec.AppendMeta(nil, at, full(), codec.Meta{}, nil)
+			b[0] = first
+			_, err := codec.DecodeOutline(b)
+			return err
+		},
+		"head": func(first byte) error {
+			b := (&codec.Head{Object: 5}).Encode()
+			b[0] = first
+			_, err := codec.DecodeHead(b)
+			return err
+		},
+		"identity": func(first byte) error {
+			b := (&codec.Identity{Name: "web"}).Encode()
+			b[0] = first
+			_, err := codec.DecodeIdentity(b)
+			return err
+		},
+	} {
+		if err := decode(1); err != nil {
+			t.Errorf("%s with encoding 1: got %v, want no error", name, err)
+		}
+		for _, first := range []byte{0, 2, 3} {
+			if err := decode(first); !errors.Is(err, codec.ErrCorrupt) {
+				t.Errorf("%s with encoding %d: got %v, want %v", name, first, err, codec.ErrCorrupt)
+			}
+		}
 	}
 }

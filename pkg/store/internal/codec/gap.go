@@ -5,10 +5,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
-// gapV1 is the first byte of the encoding of a gap.
+// gapV1 is the first byte of an encoded gap.
 const gapV1 = 1
 
-// EncodeGap returns the bytes of a gap, but for its resource and its start, which the key has.
+// EncodeGap returns the bytes of a gap without its resource and its start,
+// which are in the key.
 func EncodeGap(g *history.Gap) []byte {
 	b := binval.AppendTime([]byte{gapV1}, g.End)
 	return binval.AppendText(binval.AppendText(b, g.Reason), g.Detail)

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"math"
 	"strconv"
 	"time"
 
@@ -9,39 +10,39 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
-// The first bytes of the encodings of a version's metadata. The second has what the first has, the managers' fields and,
-// behind all, the words. The third has all of that in fewer bytes, and is what is written.
-const (
-	metaV1 = iota + 1
-	metaV2
-	metaV3
-)
+// metaV1 is the first byte of encoded metadata.
+const metaV1 = 1
 
-// flagSame says in the flags of the third encoding that owners and target are those of the object's identity.
-const flagSame = 1 << 6
+// flagSameRelations is the flag of [Meta.SameRelations].
+const flagSameRelations = 1 << 6
 
-// Meta is what a version's metadata holds beside the fields of its [history.Record].
+// Meta is what a version's metadata contains in addition to the fields of its
+// [history.Record].
 type Meta struct {
-	Kind  uint16 // the number of the version and kind
-	Parts uint16 // the number of parts that the body is kept in; 0: there is none
-	// Same says that owners and target are those of the object's identity, and are not written again.
-	Same bool
+	Kind  uint16 // the number of the API version and kind
+	Parts uint16 // how many parts the body has; 0: there is no body
+	// SameRelations says that the owners and the target are those of the
+	// object's identity. They are not encoded again.
+	SameRelations bool
 }
 
-// Phrases gives the phrases of a day their numbers, from 1; 0 says that one has none. A nil Phrases gives none.
-type Phrases func(phrase []byte) uint16
+// PhraseNumber returns a phrase's number in the day dictionary, from 1, or 0 if
+// it has none. A nil PhraseNumber has no numbers.
+type PhraseNumber func(phrase []byte) uint16
 
-// Texts tells the phrase of a number, on the day of a version. A nil Texts knows none.
-type Texts func(number uint16) (string, error)
+// PhraseText returns the phrase of a number in the day dictionary. A nil
+// PhraseText has no phrases.
+type PhraseText func(number uint16) (string, error)
 
-// AppendMeta appends the metadata of a record that is committed at a time, in nanoseconds since 1970: all but its identity, its
-// time and its body.
-func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases Phrases) []byte {
+// AppendMeta appends the metadata of a record that is committed at ts, in
+// nanoseconds since 1970. Metadata contains everything but the record's
+// identity, time and body.
+func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases PhraseNumber) []byte {
 	flags := binval.Flags(r)
-	if m.Same {
-		flags |= flagSame
+	if m.SameRelations {
+		flags |= flagSameRelations
 	}
-	b = append(b, metaV3, flags)
+	b = append(b, metaV1, flags)
 	b = binary.AppendUvarint(b, uint64(m.Kind))
 	b = binary.AppendUvarint(b, uint64(m.Parts))
 	b = binary.AppendUvarint(b, r.Revision)
@@ -50,40 +51,35 @@ func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases Phrases)
 		b = binval.AppendTime(b, r.InferredSince)
 	}
 	b = appendManagers(b, ts, r.Managers, phrases)
-	if !m.Same {
+	if !m.SameRelations {
 		b = appendRelations(b, r.Owners, r.Regarding)
 	}
 	if r.Summary != nil {
 		b = appendPhrase(b, []byte(r.Summary.Text), phrases)
 		if r.Summary.Problem == r.Summary.Text {
-			return append(b, phraseAgain)
+			return append(b, phraseRepeated)
 		}
 		b = appendPhrase(b, []byte(r.Summary.Problem), phrases)
 	}
 	return b
 }
 
-// DecodeMeta is the inverse of [AppendMeta]: it sets the record's fields; owners and target are left alone where they are those of the
-// object's identity. An error of texts is returned as it is.
-func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts Texts) (Meta, error) {
+// DecodeMeta is the inverse of [AppendMeta]. It sets the record's fields, but
+// not its owners and target if they are those of the object's identity. It
+// returns errors of texts unchanged.
+func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts PhraseText) (Meta, error) {
 	r := binval.NewReader(b)
-	encoding := r.Byte()
-	if encoding < metaV1 || encoding > metaV3 {
-		r.Fail("metadata of an unknown encoding")
-	}
-	if encoding < metaV3 {
-		return decodeOldMeta(r, rec, encoding)
-	}
-	flags, same := r.FlagsBeside(rec, flagSame)
-	m := Meta{Kind: r.Uint16(), Parts: r.Uint16(), Same: same}
-	rec.Revision, rec.RV = r.Uvarint(), rv(r)
-	r.Since(rec, flags)
-	p := phrased{Reader: r, texts: texts}
+	r.Expect(metaV1, "metadata of an unknown encoding")
+	flags, same := r.FlagsWith(rec, flagSameRelations)
+	m := Meta{Kind: r.Uint16(), Parts: r.Uint16(), SameRelations: same}
+	rec.Revision, rec.RV = r.Uvarint(), readRV(r)
+	r.InferredSince(rec, flags)
+	p := phraseReader{Reader: r, texts: texts}
 	rec.Managers = p.managers(ts)
 	if !same {
-		rec.Owners, rec.Regarding = relations(r, binval.HasTarget(flags))
+		rec.Owners, rec.Regarding = readRelations(r, binval.HasTarget(flags))
 	}
-	if binval.HasWords(flags) {
+	if binval.HasSummary(flags) {
 		rec.Summary = &history.Summary{Text: p.phrase("")}
 		rec.Summary.Problem = p.phrase(rec.Summary.Text)
 	}
@@ -93,32 +89,7 @@ func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts Texts) (Meta, er
 	return m, r.Done()
 }
 
-func decodeOldMeta(r *binval.Reader, rec *history.Record, encoding byte) (Meta, error) {
-	flags := r.Flags(rec)
-	if encoding == metaV1 && binval.HasWords(flags) {
-		r.Fail("bad flags")
-	}
-	m := Meta{Kind: r.Uint16(), Parts: r.Uint16()}
-	rec.Revision, rec.RV = r.Uvarint(), r.Text()
-	r.Attributes(rec, flags, encoding >= metaV2)
-	return m, r.Done()
-}
-
-// Brief returns the verb and the revision of a version by its metadata, without what the day and the object have to tell.
-func Brief(meta []byte) (verb history.Verb, revision uint64, err error) {
-	var rec history.Record
-	r := binval.NewReader(meta)
-	encoding := r.Byte()
-	if encoding < metaV1 || encoding > metaV3 {
-		r.Fail("metadata of an unknown encoding")
-	}
-	r.FlagsBeside(&rec, flagSame)
-	_, _ = r.Uint16(), r.Uint16()
-	rec.Revision = r.Uvarint()
-	return rec.Verb, rec.Revision, r.Err()
-}
-
-// appendRV appends a resourceVersion: a number, as long as it is one, in half the bytes.
+// appendRV appends a resourceVersion. A number takes half of its digits.
 func appendRV(b []byte, rv string) []byte {
 	if n, err := strconv.ParseUint(rv, 10, 63); err == nil && strconv.FormatUint(n, 10) == rv {
 		return binary.AppendUvarint(b, n<<1|1)
@@ -126,19 +97,21 @@ func appendRV(b []byte, rv string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(rv))<<1), rv...)
 }
 
-func rv(r *binval.Reader) string {
+func readRV(r *binval.Reader) string {
 	n := r.Uvarint()
 	if n&1 == 1 {
 		return strconv.FormatUint(n>>1, 10)
 	}
-	return string(r.Upto(n >> 1))
+	return string(r.BytesN(n >> 1))
 }
 
-// phraseAgain stands for the text before: number 0, which no phrase has.
-const phraseAgain = 1
+// phraseRepeated encodes a phrase that equals the one before it. No phrase has
+// number 0.
+const phraseRepeated = 1
 
-// appendPhrase appends a text: the number that it has as a phrase of the day, or else its bytes.
-func appendPhrase(b, text []byte, phrases Phrases) []byte {
+// appendPhrase appends a text: its number in the day dictionary or, if it has
+// none, its bytes.
+func appendPhrase(b, text []byte, phrases PhraseNumber) []byte {
 	if phrases != nil && len(text) > 0 {
 		if n := phrases(text); n != 0 {
 			return binary.AppendUvarint(b, uint64(n)<<1|1)
@@ -147,23 +120,23 @@ func appendPhrase(b, text []byte, phrases Phrases) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))<<1), text...)
 }
 
-// phrased reads metadata that has phrases.
-type phrased struct {
+// phraseReader reads metadata with phrases.
+type phraseReader struct {
 	*binval.Reader
-	texts Texts
-	err   error // of texts
+	texts PhraseText
+	err   error // the first error of texts
 }
 
-// phrase reads a text. again is what stands before it.
-func (p *phrased) phrase(again string) string {
+// phrase reads a text. previous is the phrase before it.
+func (p *phraseReader) phrase(previous string) string {
 	n := p.Uvarint()
 	switch {
-	case n == phraseAgain:
-		return again
+	case n == phraseRepeated:
+		return previous
 	case n&1 == 0:
-		return string(p.Upto(n >> 1))
-	case n>>1 > 1<<16-1 || p.texts == nil:
-		p.Fail("a phrase that there is not")
+		return string(p.BytesN(n >> 1))
+	case n>>1 > math.MaxUint16 || p.texts == nil:
+		p.Fail("unknown phrase")
 		return ""
 	case p.err != nil || p.Err() != nil:
 		return ""
@@ -173,10 +146,11 @@ func (p *phrased) phrase(again string) string {
 	return text
 }
 
-// appendManagers appends field managers: all but their times as one phrase, which are few on a day, then the times.
-func appendManagers(b []byte, ts uint64, list []history.Manager, phrases Phrases) []byte {
+// appendManagers appends field managers: everything but their times as one
+// phrase, because few combinations occur on a day, and then their times.
+func appendManagers(b []byte, ts uint64, list []history.Manager, phrases PhraseNumber) []byte {
 	if len(list) == 0 {
-		return appendPhrase(b, nil, phrases)
+		return appendPhrase(b, nil, nil)
 	}
 	text := make([]byte, 0, 256)
 	for i := range list {
@@ -191,11 +165,11 @@ func appendManagers(b []byte, ts uint64, list []history.Manager, phrases Phrases
 	return b
 }
 
-func (p *phrased) managers(ts uint64) (list []history.Manager) {
+func (p *phraseReader) managers(ts uint64) (list []history.Manager) {
 	text := binval.NewReader([]byte(p.phrase("")))
 	for len(text.Rest()) > 0 && text.Err() == nil {
-		m := history.Manager{Name: text.Text(), Operation: text.Text(), Subresource: text.Text(), Fields: binval.Texts[string](text)}
-		m.Time = p.ago(ts)
+		m := history.Manager{Name: text.Text(), Operation: text.Text(), Subresource: text.Text()}
+		m.Fields, m.Time = binval.Texts[string](text), p.ago(ts)
 		list = append(list, m)
 	}
 	if text.Err() != nil {
@@ -204,7 +178,8 @@ func (p *phrased) managers(ts uint64) (list []history.Manager) {
 	return list
 }
 
-// appendAgo appends a time by how many seconds it lies before the version's: managers' times mostly do, by few, and have no fractions.
+// appendAgo appends a time as the number of seconds before the version's time.
+// Managers' times are mostly a few seconds before it, and have no fractions.
 func appendAgo(b []byte, ts uint64, t time.Time) []byte {
 	if t.IsZero() {
 		return append(b, 0)
@@ -217,7 +192,8 @@ func appendAgo(b []byte, ts uint64, t time.Time) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(b, zigzag<<1+2), uint64(t.Nanosecond()))
 }
 
-func (p *phrased) ago(ts uint64) time.Time {
+// ago reads a time that appendAgo wrote.
+func (p *phraseReader) ago(ts uint64) time.Time {
 	n := p.Uvarint()
 	if n == 0 {
 		return time.Time{}

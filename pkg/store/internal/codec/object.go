@@ -10,22 +10,21 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
-// The first bytes of the encodings of what is kept once an object or once a resource.
+// The first bytes of the values that exist once for each object or resource, or
+// once in the log.
 const (
-	headV1       = 1 // without what follows RV's writers
-	headV2       = 2 // without the sum of relations
-	headV3       = 3
-	identityV1   = 1 // without relations
-	identityV2   = 2
+	headV1       = 1
+	identityV1   = 1
 	checkpointV1 = 1
 	stateV1      = 1
 )
 
-// Head is the newest version of an object, as much of it as the next version needs.
+// Head is what the committer needs of an object's newest version to add the
+// next one.
 type Head struct {
 	Object        uint64
 	Revision      uint64
-	Alive         bool
+	Alive         bool // the newest version isn't a deletion
 	RV            string
 	ManagedHashes []uint64
 	Last          Last
@@ -33,17 +32,18 @@ type Head struct {
 	Relations uint64
 }
 
-// Last is what a delta against an object's newest version needs to know of that.
+// Last is what a delta against an object's newest version needs of that
+// version.
 type Last struct {
-	TS    uint64 // in nanoseconds since 1970; 0: not known
+	TS    uint64 // nanoseconds since 1970; 0: unknown, after a repair or an import
 	Sum   uint64 // of its JSON
 	Parts uint16 // of its body
-	Chain uint8  // how many deltas lead to it from a snapshot
+	Chain uint8  // number of deltas between it and its snapshot
 }
 
 // Encode returns the head's bytes.
 func (h *Head) Encode() []byte {
-	b := []byte{headV3, 0}
+	b := []byte{headV1, 0}
 	if h.Alive {
 		b[1] = 1
 	}
@@ -61,10 +61,8 @@ func (h *Head) Encode() []byte {
 // DecodeHead is the inverse of [Head.Encode].
 func DecodeHead(b []byte) (Head, error) {
 	r := binval.NewReader(b)
-	encoding, alive := r.Byte(), r.Byte()
-	if encoding < headV1 || encoding > headV3 {
-		r.Fail("head of an unknown encoding")
-	}
+	r.Expect(headV1, "head of an unknown encoding")
+	alive := r.Byte()
 	if alive > 1 {
 		r.Fail("bad flags")
 	}
@@ -75,69 +73,56 @@ func DecodeHead(b []byte) (Head, error) {
 			h.ManagedHashes = append(h.ManagedHashes, binary.BigEndian.Uint64(w))
 		}
 	}
-	if encoding >= headV2 {
-		h.Last = Last{TS: r.Uvarint(), Sum: r.Fixed64(), Parts: r.Uint16(), Chain: r.Byte()}
-	}
-	if encoding >= headV3 {
-		h.Relations = r.Fixed64()
-	}
+	h.Last = Last{TS: r.Uvarint(), Sum: r.Fixed64(), Parts: r.Uint16(), Chain: r.Byte()}
+	h.Relations = r.Fixed64()
 	return h, r.Done()
 }
 
-// Identity is what an object number stands for.
+// Identity is the object of an object number.
 type Identity struct {
 	Resource  uint16
-	Namespace uint32
+	Namespace uint32 // 0: cluster-scoped
 	Name      string
 	UID       types.UID
 
-	// The owners and the target of the object's first version, which are mostly those of all its versions, and their sum; 0: they
-	// are not known.
+	// Owners and Regarding are those of the object's first version. Most other
+	// versions have the same, and don't repeat them.
 	Owners    []types.UID
 	Regarding *history.Target
+	// Relations is the result of [Relations]. It is not encoded.
 	Relations uint64
 }
 
 // Encode returns the identity's bytes.
 func (i *Identity) Encode() []byte {
-	b := []byte{identityV2}
-	if i.Relations == 0 {
-		b[0] = identityV1
-	}
+	b := []byte{identityV1}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(i.Resource)), uint64(i.Namespace))
 	b = binval.AppendText(binval.AppendText(b, i.Name), i.UID)
-	if i.Relations == 0 {
-		return b
-	}
 	if i.Regarding != nil {
 		return appendRelations(append(b, 1), i.Owners, i.Regarding)
 	}
 	return appendRelations(append(b, 0), i.Owners, nil)
 }
 
-// DecodeIdentity is the inverse of [Identity.Encode].
+// DecodeIdentity is the inverse of [Identity.Encode]. It computes Relations.
 func DecodeIdentity(b []byte) (Identity, error) {
 	r := binval.NewReader(b)
-	encoding := r.Byte()
-	if encoding != identityV1 && encoding != identityV2 {
-		r.Fail("identity of an unknown encoding")
-	}
+	r.Expect(identityV1, "identity of an unknown encoding")
 	i := Identity{
 		Resource: r.Uint16(), Namespace: r.Uint32(),
 		Name: r.Text(), UID: types.UID(r.Text()),
 	}
-	if encoding == identityV2 {
-		target := r.Byte()
-		if target > 1 {
-			r.Fail("bad flags")
-		}
-		i.Owners, i.Regarding = relations(r, target == 1)
-		i.Relations = Relations(i.Owners, i.Regarding)
+	target := r.Byte()
+	if target > 1 {
+		r.Fail("bad flags")
 	}
+	i.Owners, i.Regarding = readRelations(r, target == 1)
+	i.Relations = Relations(i.Owners, i.Regarding)
 	return i, r.Done()
 }
 
-// Relations returns a sum of owners and a target: where it is that of an object's identity, they are as well. It is never 0.
+// Relations returns a checksum of owners and a target. It is never 0. Equal
+// checksums mean that owners and target are equal.
 func Relations(owners []types.UID, target *history.Target) uint64 {
 	b := make([]byte, 0, 256)
 	if target != nil {
@@ -146,7 +131,7 @@ func Relations(owners []types.UID, target *history.Target) uint64 {
 	return max(Sum(appendRelations(b, owners, target)), 1)
 }
 
-// appendRelations appends owners and, where there is one, a target.
+// appendRelations appends owners and, unless it is nil, a target.
 func appendRelations(b []byte, owners []types.UID, target *history.Target) []byte {
 	b = binval.AppendTexts(b, owners)
 	if target != nil {
@@ -155,15 +140,17 @@ func appendRelations(b []byte, owners []types.UID, target *history.Target) []byt
 	return b
 }
 
-func relations(r *binval.Reader, target bool) (owners []types.UID, of *history.Target) {
+// readRelations reads owners and, if hasTarget is set, a target.
+func readRelations(r *binval.Reader, hasTarget bool) (owners []types.UID, target *history.Target) {
 	owners = binval.Texts[types.UID](r)
-	if target {
-		of = r.Target()
+	if hasTarget {
+		target = r.Target()
 	}
-	return owners, of
+	return owners, target
 }
 
-// EncodeCheckpoint returns the bytes of a checkpoint.
+// EncodeCheckpoint returns the bytes of a checkpoint without its resource,
+// which is in the key.
 func EncodeCheckpoint(rv string, at time.Time) []byte {
 	return binval.AppendTime(binval.AppendText([]byte{checkpointV1}, rv), at)
 }
@@ -176,7 +163,8 @@ func DecodeCheckpoint(b []byte) (rv string, at time.Time, err error) {
 	return rv, at, r.Done()
 }
 
-// State is what the log goes on from: the time of its last record and the highest numbers that it gave out.
+// State is what the next commit continues from: the time of the newest record,
+// and the highest assigned numbers.
 type State struct {
 	Last       uint64 // nanoseconds since 1970
 	Object     uint64

@@ -9,30 +9,28 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
-// Outline is the beginning of a version's metadata, which needs neither the day's phrases nor the object's identity.
+// Outline is the beginning of a version's metadata. Decoding it needs neither
+// the day dictionary nor the object's identity.
 type Outline struct {
-	Verb     history.Verb
-	Revision uint64
-	Kind     uint16
-	Parts    uint16
-	Same     bool
+	Verb          history.Verb
+	Revision      uint64
+	Kind          uint16
+	Parts         uint16
+	SameRelations bool
 }
 
-// DecodeOutline returns the outline of a version's metadata.
+// DecodeOutline decodes the outline of a version's metadata.
 func DecodeOutline(meta []byte) (Outline, error) {
 	var rec history.Record
 	r := binval.NewReader(meta)
-	encoding := r.Byte()
-	if encoding < metaV1 || encoding > metaV3 {
-		r.Fail("metadata of an unknown encoding")
-	}
-	_, same := r.FlagsBeside(&rec, flagSame)
-	o := Outline{Kind: r.Uint16(), Parts: r.Uint16(), Same: same}
+	r.Expect(metaV1, "metadata of an unknown encoding")
+	_, same := r.FlagsWith(&rec, flagSameRelations)
+	o := Outline{Kind: r.Uint16(), Parts: r.Uint16(), SameRelations: same}
 	o.Verb, o.Revision = rec.Verb, r.Uvarint()
 	return o, r.Err()
 }
 
-// WithoutBody returns the metadata of a version as it is without a body.
+// WithoutBody returns a version's metadata with no parts.
 func WithoutBody(meta []byte) ([]byte, error) {
 	r := binval.NewReader(meta)
 	head := r.Bytes(2)
@@ -45,47 +43,52 @@ func WithoutBody(meta []byte) ([]byte, error) {
 	return append(append(b, 0), r.Rest()...), nil
 }
 
-// maxManagers bounds how many managers are assumed where the text that lists them is lost.
+// maxManagers bounds the number of managers that WithoutPhrases tries if the
+// phrase that lists them is lost.
 const maxManagers = 64
 
-// WithoutPhrases returns the metadata of a version without its managers and words, because phrases of them are lost. How many
-// managers there were may be lost, too; then owners and target, which come behind, are read for every number, and the one
-// that fits decides, if it is the only one. The result is false where none does.
-func WithoutPhrases(meta []byte, texts Texts, fits func([]types.UID, *history.Target) bool) ([]byte, bool) {
+// WithoutPhrases returns a version's metadata without its managers and summary,
+// because their phrases are lost. It returns false if the owners and the target
+// can't be found.
+//
+// The owners and the target follow the managers' times. If the phrase with the
+// managers is lost too, the number of times is unknown. WithoutPhrases then
+// tries every number up to maxManagers. It succeeds if fits accepts the owners
+// and the target of exactly one of them.
+func WithoutPhrases(meta []byte, texts PhraseText, fits func([]types.UID, *history.Target) bool) ([]byte, bool) {
 	var rec history.Record
 	r := binval.NewReader(meta)
-	if r.Byte() != metaV3 {
-		return nil, false
-	}
-	flags, same := r.FlagsBeside(&rec, flagSame)
+	r.Expect(metaV1, "metadata of an unknown encoding")
+	flags, same := r.FlagsWith(&rec, flagSameRelations)
 	_, _, _ = r.Uint16(), r.Uint16(), r.Uvarint()
-	_ = rv(r)
-	r.Since(&rec, flags)
+	_ = readRV(r)
+	r.InferredSince(&rec, flags)
 	if r.Err() != nil {
 		return nil, false
 	}
 	head := meta[:len(meta)-len(r.Rest())]
-	words := binval.Flags(&history.Record{Summary: &history.Summary{}})
-	kept := append([]byte{metaV3, head[1] &^ words}, head[2:]...)
+	summary := binval.Flags(&history.Record{Summary: &history.Summary{}})
+	kept := append([]byte{metaV1, head[1] &^ summary}, head[2:]...)
 	kept = appendPhrase(kept, nil, nil)
 	if same {
 		return kept, true
 	}
-	p := phrased{Reader: r, texts: texts}
+	p := phraseReader{Reader: r, texts: texts}
 	list := p.phrase("")
 	if r.Err() != nil {
 		return nil, false
 	}
 	from, to := 0, maxManagers
 	if p.err == nil {
-		from = managersIn(list)
+		from = countManagers(list)
 		to = from
 	}
-	relations, found := relationsBehind(r.Rest(), from, to, binval.HasTarget(flags), binval.HasWords(flags), fits)
+	relations, found := findRelations(r.Rest(), from, to, binval.HasTarget(flags), binval.HasSummary(flags), fits)
 	return append(kept, relations...), found
 }
 
-func managersIn(list string) (n int) {
+// countManagers returns the number of managers in the phrase that lists them.
+func countManagers(list string) (n int) {
 	for text := binval.NewReader([]byte(list)); len(text.Rest()) > 0 && text.Err() == nil; n++ {
 		_, _, _ = text.Text(), text.Text(), text.Text()
 		_ = binval.Texts[string](text)
@@ -93,18 +96,22 @@ func managersIn(list string) (n int) {
 	return n
 }
 
-// relationsBehind returns the bytes of owners and target that stand behind so many managers' times.
-func relationsBehind(b []byte, from, to int, target, words bool, fits func([]types.UID, *history.Target) bool) (found []byte, once bool) {
+// findRelations returns the bytes of the owners and the target that follow from
+// "from" to "to" managers' times. It returns false unless exactly one number of
+// times fits.
+func findRelations(
+	b []byte, from, to int, target, summary bool, fits func([]types.UID, *history.Target) bool,
+) (found []byte, once bool) {
 	anyPhrase := func(uint16) (string, error) { return "", nil }
 	for n := from; n <= to; n++ {
-		p := phrased{Reader: binval.NewReader(b), texts: anyPhrase}
+		p := phraseReader{Reader: binval.NewReader(b), texts: anyPhrase}
 		for range n {
 			_ = p.ago(0)
 		}
-		behind := p.Rest()
-		owners, regarding := relations(p.Reader, target)
-		bytes := behind[:len(behind)-len(p.Rest())]
-		if words {
+		rest := p.Rest()
+		owners, regarding := readRelations(p.Reader, target)
+		bytes := rest[:len(rest)-len(p.Rest())]
+		if summary {
 			_, _ = p.phrase(""), p.phrase("")
 		}
 		if p.Done() != nil || !fits(owners, regarding) {

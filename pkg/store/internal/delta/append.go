@@ -5,24 +5,28 @@ import (
 	"math/bits"
 )
 
-// word is how many bytes have to agree for a copy to begin where the reading stands: the length of one load.
+// word is how many bytes must match to begin a copy at the base position: the
+// length of one load.
 const word = 8
 
-// patience is for how many bytes what follows a change is looked for in its old place only.
-const patience = 32
+// nearDistance is how many bytes after a change are compared with the base
+// position before the whole base is searched.
+const nearDistance = 32
 
-// minTail is the length in bytes of the shortest common end that is looked at by itself.
+// minTail is the length of the shortest common suffix that is copied
+// separately, in bytes.
 const minTail = 4
 
-// Overhead is by how many bytes a patch may be longer than its target.
+// Overhead is by how many bytes a patch can be longer than its target.
 const Overhead = 16
 
-// Encoder makes patches, with a table that it keeps from one to the next: 256 KiB at the most. The zero Encoder is ready for use.
-// It is for one goroutine.
+// Encoder makes patches. It reuses a table of at most 256 KiB. The zero Encoder
+// is ready for use. It must be used by one goroutine at a time.
 type Encoder struct{ index index }
 
-// Append appends the patch that makes target from base, and returns the extended buffer. Base and target are at most 2 GiB long,
-// and dst must not overlap them.
+// Append appends the patch that makes target from base, and returns the
+// extended buffer. Base and target must not be longer than 2 GiB. dst must not
+// overlap them.
 func (e *Encoder) Append(dst, base, target []byte) []byte {
 	w := writer{base: base, target: target, patch: dst, index: &e.index}
 	w.copy(0, 0, prefix(base, target))
@@ -34,19 +38,20 @@ func (e *Encoder) Append(dst, base, target []byte) []byte {
 	if w.done < len(target) {
 		w.copy(len(base)-tail, len(target)-tail, tail)
 	}
-	e.index.forget()
+	e.index.reset()
 	return w.patch
 }
 
-// writer writes a patch from its target's beginning to its end.
+// writer writes a patch from the target's beginning to its end.
 type writer struct {
 	base, target, patch []byte
-	done                int // bytes of the target that are written
-	at                  int // where in the base the reading stands
+	done                int // how many bytes of the target are written
+	at                  int // base position
 	index               *index
 }
 
-// changes writes the target up to end, as copies of what it finds in the base again. What is behind end is for the caller.
+// changes writes the copies that it finds for the target up to end. The caller
+// writes the rest.
 func (w *writer) changes(end int) {
 	for w.done < end {
 		m := w.near(end)
@@ -60,45 +65,48 @@ func (w *writer) changes(end int) {
 	}
 }
 
-// match is a piece of the target that stands in the base, too.
+// match is a range of bytes that base and target have in common. base and
+// target are its positions.
 type match struct{ base, target, length int }
 
-// near looks for the end of a change that left everything behind it in its place.
+// near searches for the end of a change after which the target continues at the
+// same distance from the base position.
 func (w *writer) near(end int) match {
-	limit := min(w.done+patience, end-word, w.done+len(w.base)-w.at-word)
+	limit := min(w.done+nearDistance, end-word, w.done+len(w.base)-w.at-word)
 	for t := w.done; t <= limit; t++ {
 		if b := w.at + t - w.done; load(w.base, b) == load(w.target, t) {
-			return w.widened(b, t, end)
+			return w.extend(b, t, end)
 		}
 	}
 	return match{}
 }
 
-// far looks for the end of a change all over the base.
+// far searches the whole base for the end of a change.
 func (w *writer) far(end int) match {
 	if w.done > end-window {
 		return match{}
 	}
-	w.index.know(w.base)
+	w.index.build(w.base)
 	inPlace := w.done + len(w.base) - w.at - word
 	for t := w.done; t <= end-window; t++ {
 		if b, ok := w.index.find(w.target[t:]); ok {
-			return w.widened(b, t, end)
+			return w.extend(b, t, end)
 		}
 		if b := w.at + t - w.done; t <= inPlace && load(w.base, b) == load(w.target, t) {
-			return w.widened(b, t, end)
+			return w.extend(b, t, end)
 		}
 	}
 	return match{}
 }
 
-// widened makes as much of a match as there is.
-func (w *writer) widened(b, t, end int) match {
+// extend extends a match in both directions.
+func (w *writer) extend(b, t, end int) match {
 	back := suffix(w.base[:b], w.target[w.done:t])
 	return match{b - back, t - back, back + prefix(w.base[b:], w.target[t:end])}
 }
 
-// copy inserts the target up to t, and copies n bytes behind that from b on.
+// copy writes a pair: it inserts the target up to t, and copies n bytes of the
+// base from b.
 func (w *writer) copy(b, t, n int) {
 	if t == 0 && n == 0 {
 		return
@@ -119,13 +127,14 @@ func (w *writer) copy(b, t, n int) {
 
 func load(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
-// Common returns how many bytes a and b have in common at their beginning and at their end.
+// Common returns the length of the common prefix and the common suffix of a and
+// b, which do not overlap.
 func Common(a, b []byte) int {
 	n := prefix(a, b)
 	return n + suffix(a[n:], b[n:])
 }
 
-// prefix returns how many bytes a and b have in common at their beginning.
+// prefix returns the length of the common prefix of a and b.
 func prefix(a, b []byte) int {
 	n := min(len(a), len(b))
 	i := 0
@@ -140,7 +149,7 @@ func prefix(a, b []byte) int {
 	return i
 }
 
-// suffix returns how many bytes a and b have in common at their end.
+// suffix returns the length of the common suffix of a and b.
 func suffix(a, b []byte) int {
 	n := min(len(a), len(b))
 	a, b = a[len(a)-n:], b[len(b)-n:]

@@ -6,11 +6,14 @@ import (
 	"slices"
 )
 
-// ErrCorrupt is the error of a patch that no [Encoder] made from this base for a target of this size.
+// ErrCorrupt is the error of a patch that no [Encoder] made for this base and a
+// target of this size.
 var ErrCorrupt = errors.New("corrupt patch")
 
-// Apply appends the target of so many bytes that a patch makes from base, and returns the extended buffer. It takes no more room
-// than that. After an error the contents of dst behind its length are undefined. Base and dst must not overlap.
+// Apply appends the target that a patch makes from base, and returns the
+// extended buffer. size is the length of the target in bytes. Apply allocates
+// no more than that. After an error, the contents of dst after its length are
+// undefined. base and dst must not overlap.
 func Apply(dst, base, patch []byte, size int) ([]byte, error) {
 	dst = slices.Grow(dst, size)
 	end := len(dst) + size
@@ -44,7 +47,7 @@ func Apply(dst, base, patch []byte, size int) ([]byte, error) {
 	return dst, nil
 }
 
-// uvarint takes a number off a patch.
+// uvarint reads a number, and removes it from the patch.
 func uvarint(patch *[]byte) (uint64, bool) {
 	if b := *patch; len(b) > 0 && b[0] < 0x80 {
 		*patch = b[1:]

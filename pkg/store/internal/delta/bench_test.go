@@ -12,10 +12,10 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/delta"
 )
 
-// pair is a version and the one before.
+// pair is a version and the previous one.
 type pair struct{ before, now []byte }
 
-// pairs returns so many versions of a made-up cluster that have one before.
+// pairs returns n versions of a sample cluster with their previous versions.
 func pairs(tb testing.TB, n int) (all []pair) {
 	tb.Helper()
 	frames := sample.WatchEvents(sample.Options{Seed: 1, Objects: 200, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10})
@@ -32,25 +32,26 @@ func pairs(tb testing.TB, n int) (all []pair) {
 	return all
 }
 
-// inputs are what patches are compared over: the sample, and what is far from it.
+// inputs returns the versions of the benchmarks: the sample, and extreme ones.
 func inputs(b *testing.B) map[string][]pair {
 	b.Helper()
 	large, medium := []byte(lines(32_000)), []byte(lines(4500))
 	line := func(b []byte) []byte { return bytes.Replace(b, []byte(`"line":1000,`), []byte(`"line":"changed",`), 1) }
 	half := len(medium) / 2
 	return map[string][]pair{
-		"sample":           pairs(b, 2000),
-		"1.5MB,a line":     {{large, line(large)}},
-		"200KB,a line":     {{medium, line(medium)}},
-		"200KB,in halves":  {{medium, append(bytes.Clone(medium[half:]), medium[:half]...)}},
-		"200KB,all new":    {{medium, bytes.Repeat([]byte("another"), len(medium)/7)}},
-		"50KB,a line":      {{medium[:50_000], line(medium[:50_000])}},
-		"50KB,in halves":   {{medium[:50_000], append(bytes.Clone(medium[25_000:50_000]), medium[:25_000]...)}},
-		"50KB,a line more": {{medium[:50_000], append([]byte("a line at the beginning"), medium[:50_000]...)}},
+		"sample":            pairs(b, 2000),
+		"1.5MB,a line":      {{large, line(large)}},
+		"200KB,a line":      {{medium, line(medium)}},
+		"200KB,in halves":   {{medium, append(bytes.Clone(medium[half:]), medium[:half]...)}},
+		"200KB,all new":     {{medium, bytes.Repeat([]byte("another"), len(medium)/7)}},
+		"50KB,a line":       {{medium[:50_000], line(medium[:50_000])}},
+		"50KB,in halves":    {{medium[:50_000], append(bytes.Clone(medium[25_000:50_000]), medium[:25_000]...)}},
+		"50KB,a line added": {{medium[:50_000], append([]byte("a line at the beginning"), medium[:50_000]...)}},
 	}
 }
 
-// codec is one way to write a version as its difference to another; encode returns nil where it can't.
+// codec is a way to encode a version as a difference to another one. encode
+// returns nil if it isn't applicable.
 type codec struct {
 	encode func(dst []byte, p pair) []byte
 	decode func(dst []byte, p pair, patch []byte) error
@@ -81,8 +82,9 @@ func codecs() map[string]codec {
 	}
 }
 
-// BenchmarkPatch compares patches with blocks of S2 whose dictionary is the version before, which is at most 64 KiB long. One
-// operation is one version, encoded or decoded.
+// BenchmarkPatch compares patches with S2 blocks that have the previous version
+// as their dictionary of at most 64 KiB. An operation is the encoding or
+// decoding of a version.
 func BenchmarkPatch(b *testing.B) {
 	for name, versions := range inputs(b) {
 		for of, c := range codecs() {
@@ -121,8 +123,9 @@ func encodeAll(c codec, pairs []pair) (patches [][]byte, size int, ok bool) {
 	return patches, size, true
 }
 
-// BenchmarkRatio takes turns with both over the sample, so that both have the same share of the machine, and tells how many times as
-// fast patches are, and how much of the room they take.
+// BenchmarkRatio alternates between both codecs, so that they have the same
+// share of the machine. It reports how many times faster patches are, and their
+// relative size.
 func BenchmarkRatio(b *testing.B) {
 	versions, all := pairs(b, 2000), codecs()
 	spent := map[string][2]time.Duration{}

@@ -1,18 +1,26 @@
-// Package delta writes bytes as their difference to other bytes, made for versions of one JSON object: most of which is the same,
-// but for timestamps, counts and conditions that change in place, grow or shrink a little.
+// Package delta encodes bytes as their difference to other bytes. It is made
+// for versions of one JSON object, which are equal except for timestamps,
+// counts and conditions.
 //
-// A patch is a sequence of pairs, an insertion and then a copy, each of which may be empty, until the target is complete:
+// A patch is a sequence of pairs of an insertion and a copy, until the target
+// is complete. Either may be empty:
 //
-//	insert  uvarint n, and n bytes as they are
-//	copy    uvarint 2n, to copy n bytes of the base from where the reading stands; or
-//	        uvarint 2n+1 and a varint, by how many bytes to move on in the base (or back) before they are copied
+//	insert  uvarint n, then n bytes
+//	copy    uvarint 2n: copy n bytes of the base from the base position; or
+//	        uvarint 2n+1 and a varint: move the base position by the varint,
+//	        then copy n bytes
 //
-// The reading begins at the base's first byte. A copy moves it behind what was copied, and an insertion of n bytes by n: what is
-// inserted is taken to stand in the place of as many bytes, which is so where a timestamp changes. The copy of the last pair is
-// left out where the insertion completes the target. How long the target is, the patch does not tell.
+// The base position begins at the base's first byte. A copy moves it to the end
+// of the copied bytes, and an insertion of n bytes moves it by n: inserted
+// bytes mostly replace as many bytes of the base, for example a timestamp. If
+// an insertion completes the target, the copy of the last pair is omitted. A
+// patch doesn't contain the length of its target.
 //
-// The invariants: [Apply] undoes [Encoder.Append] for any bytes, needs time and room in proportion to base, target and patch, and answers
-// arbitrary bytes with an error or a target of the size asked for, never with a panic.
+// Invariants: [Apply] restores the target of [Encoder.Append] for any bytes.
+// Time and memory are proportional to the lengths of base, target and patch.
+// For arbitrary bytes, Apply returns an error or a target of the requested
+// length. It never panics.
 //
-// Inserted bytes are not compressed. The database does that, together with what stands around them.
+// Inserted bytes are not compressed. The database compresses them with their
+// neighbors.
 package delta

@@ -2,27 +2,29 @@ package delta
 
 import "math/bits"
 
-// window is how many bytes have to agree for a copy to begin anywhere else than where the reading stands.
+// window is how many bytes must match to begin a copy anywhere else than at the
+// base position.
 const window = 2 * word
 
-// maxSlots bounds an index, to 256 KiB. Of a base that needs more, fewer windows are known.
+// maxSlots bounds an index to 256 KiB. A longer base has a larger stride.
 const (
 	maxBits  = 16
 	maxSlots = 1 << maxBits
 )
 
-// minStride is how far the windows of a small base that are known stand apart, in bytes.
+// minStride is the distance between the indexed windows of a small base, in
+// bytes.
 const minStride = 4
 
 // index finds windows of a base by their contents.
 type index struct {
-	base  []byte   // nil: none yet
-	slots []uint32 // where the window of that hash stands, and 1; 0: nowhere. Their number is a power of two
-	shift int      // what is left of a hash then is a slot's number
+	base  []byte   // nil: the index is not built
+	slots []uint32 // position of a window + 1, by the window's hash; 0: none. The length is a power of two
+	shift int      // how far a hash is shifted to the right to get its slot
 }
 
-// know prepares the index for a base, unless it is.
-func (x *index) know(base []byte) {
+// build indexes a base, unless the index is built.
+func (x *index) build(base []byte) {
 	if x.base != nil || len(base) < window {
 		return
 	}
@@ -38,10 +40,11 @@ func (x *index) know(base []byte) {
 	}
 }
 
-// forget lets go of the base.
-func (x *index) forget() { x.base = nil }
+// reset releases the base. It keeps the table.
+func (x *index) reset() { x.base = nil }
 
-// find returns where a window of the base stands that equals the first one of b.
+// find returns the position of a window of the base that equals the first
+// window of b.
 func (x *index) find(b []byte) (at int, ok bool) {
 	if x.base == nil {
 		return 0, false

@@ -2,10 +2,12 @@ package key
 
 import "encoding/binary"
 
-// head is the length of what every historical key begins with: the letter, the day and the class.
+// head is the length of the beginning of every historical key: the letter, the
+// day and the class.
 const head = 1 + 2 + 1
 
-// size returns the length in bytes of a class's keys; 0 for what is no class.
+// size returns the length of a class's keys in bytes, or 0 for an unknown
+// class.
 func (c Class) size() int {
 	switch c {
 	case Record:
@@ -23,7 +25,7 @@ func (c Class) size() int {
 	}
 }
 
-// Decode is the inverse of [Entry.Encode]. Anything that Encode does not return is [ErrMalformed].
+// Decode is the inverse of [Entry.Encode]. Any other key is [ErrMalformed].
 func Decode(k []byte) (Entry, error) {
 	if len(k) < head || k[0] != History || len(k) != Class(k[3]).size() {
 		return Entry{}, ErrMalformed
@@ -39,7 +41,7 @@ func Decode(k []byte) (Entry, error) {
 	return e, nil
 }
 
-// decode reads the fields behind the head in the order of the class.
+// decode decodes the fields after the head, in the order of the class.
 func (e *Entry) decode(r *fields) {
 	switch e.Class {
 	case Record:
@@ -60,7 +62,7 @@ func (e *Entry) decode(r *fields) {
 	}
 }
 
-// fields is what is left to decode. Its length was checked against the class.
+// fields is the rest of a key. The caller has checked its length.
 type fields []byte
 
 func (f *fields) next(n int) []byte {

@@ -1,11 +1,14 @@
-// Package key is the codec of the log's keys. It owns every byte of them; nothing else puts a key together or takes one
-// apart.
+// Package key encodes and decodes the keys of the log. It owns every byte of
+// them: no other package assembles or parses a key.
 //
-// The invariant: keys are binary and big-endian, and within one index and one prefix they sort by time. Historical keys,
-// which are all that belongs to a version, begin with their day, so that a day is one prefix. Every other key begins with
-// a letter of its own.
+// Invariant: keys are binary and big-endian. Within one index and one prefix
+// they sort by time. Keys that belong to a version begin with the letter
+// [History] and the day, so that a day is one prefix. All other keyspaces begin
+// with their own letter. [Decode] and its siblings return an error for any key
+// that the package did not encode.
 //
-// It knows no values and no database, and it refuses what it did not write: [Decode] answers anything else with an error.
+// The package handles neither values nor a database. docs/storage-format.md
+// describes the keys byte by byte.
 package key
 
 import (
@@ -15,28 +18,29 @@ import (
 	"time"
 )
 
-// History is the first byte of every historical key: 'v', then the day.
+// History is the first byte of every historical key. The day follows.
 const History = 'v'
 
-// Class is a historical keyspace: the versions' parts and their indexes.
+// Class is a historical keyspace: the parts of versions, and their indexes.
 type Class byte
 
-// The classes, with what stands between the day and the time.
+// The classes, with the fields between the class and the time.
 const (
 	Record      Class = 'o' // object
 	Body        Class = 'b' // object; a part number follows the time
-	ByTime      Class = 't' // nothing
+	ByTime      Class = 't' // none
 	ByResource  Class = 'g' // resource
 	ByNamespace Class = 'k' // resource, namespace
 	ByTarget    Class = 'r' // hash of an Event's target
 	ByOwner     Class = 'w' // hash of an owner's UID
-	Phrase      Class = 'd' // belongs to a day and to no version: a number, as the part, and no time
+	Phrase      Class = 'd' // an entry of the day dictionary: a number in Part, and no time
 )
 
-// Hash is the first half of a SHA-256.
+// Hash is the first half of a SHA-256 checksum.
 type Hash [16]byte
 
-// Entry is a historical key taken apart. A class carries only some of the fields; the others are zero.
+// Entry is a parsed historical key. The keys of a class contain only some of
+// the fields. The others are zero.
 type Entry struct {
 	Class     Class
 	TS        uint64 // nanoseconds since 1970
@@ -48,29 +52,33 @@ type Entry struct {
 	Part      uint16
 }
 
-// MaxTS is the last time that a key can carry: the end of day 65,535, in the year 2149.
+// MaxTS is the last time that a key can store: the end of day 65,535, in the
+// year 2149.
 const MaxTS = (math.MaxUint16+1)*uint64(24*time.Hour) - 1
 
-// ErrMalformed is the error of [Decode] for what is not a historical key.
+// ErrMalformed is the error of the functions that decode keys, for keys that
+// the package did not encode.
 var ErrMalformed = errors.New("malformed key")
 
-// Day returns the number of the day, counted from 1970 in UTC, that a time falls in.
+// Day returns the day of a time, counted from 1970 in UTC.
 func Day(ts uint64) uint16 { return uint16(ts / uint64(24*time.Hour)) }
 
-// Start returns the first time of a day; of the day behind the last one, the first that no key can carry.
+// Start returns the first time of a day. The day may be one more than the last
+// day that a key can store.
 func Start(day uint32) uint64 { return uint64(day) * uint64(24*time.Hour) }
 
-// DayPrefix is what all historical keys of one day begin with.
+// DayPrefix returns the prefix of all historical keys of a day.
 func DayPrefix(day uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{History}, day)
 }
 
-// ClassPrefix is what all keys of one class and day begin with.
+// ClassPrefix returns the prefix of all keys of a class and a day.
 func ClassPrefix(day uint16, class Class) []byte {
 	return append(DayPrefix(day), byte(class))
 }
 
-// Prefix returns the part of the entry's key in front of its time, for a day: within it, keys sort by time.
+// Prefix returns the part of the entry's key before its time, for a day. The
+// keys with that prefix sort by time.
 func (e *Entry) Prefix(day uint16) []byte {
 	b := make([]byte, 0, 48)
 	b = append(append(b, DayPrefix(day)...), byte(e.Class))
@@ -89,13 +97,13 @@ func (e *Entry) Prefix(day uint16) []byte {
 	return b
 }
 
-// Numbered returns the key of a day's phrase.
-func Numbered(day, phrase uint16) []byte {
+// DayPhrase returns the key of a phrase of a day.
+func DayPhrase(day, phrase uint16) []byte {
 	e := Entry{Class: Phrase, TS: Start(uint32(day)), Part: phrase}
 	return e.Encode()
 }
 
-// Encode returns the entry's key. Its time must not be behind [MaxTS].
+// Encode returns the entry's key. Its time must not be after [MaxTS].
 func (e *Entry) Encode() []byte {
 	if e.Class == Phrase {
 		return binary.BigEndian.AppendUint16(e.Prefix(Day(e.TS)), e.Part)
@@ -118,7 +126,7 @@ func (e *Entry) Encode() []byte {
 	return append(b, e.Verb)
 }
 
-// In returns the entry's key in another class, for the same version.
+// In returns the key of the same version in another class.
 func (e Entry) In(class Class) []byte {
 	e.Class = class
 	return e.Encode()

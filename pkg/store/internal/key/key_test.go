@@ -21,13 +21,14 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, k []byte) {
 		e, err := key.Decode(k)
 		if err == nil && !bytes.Equal(e.Encode(), k) {
-			t.Errorf("%x decodes to %+v, which encodes to %x", k, e, e.Encode())
+			t.Errorf("%x decodes to %+v: got %x when encoded, want %x", k, e, e.Encode(), k)
 		}
 	})
 }
 
-// carried is the entry with only those fields that its class keeps.
-func carried(e key.Entry) key.Entry {
+// stored returns the entry with only the fields that the keys of its class
+// contain.
+func stored(e key.Entry) key.Entry {
 	if e.Class == key.Phrase {
 		return key.Entry{Class: e.Class, TS: key.Start(uint32(key.Day(e.TS))), Part: e.Part}
 	}
@@ -47,7 +48,8 @@ func carried(e key.Entry) key.Entry {
 	return c
 }
 
-// FuzzRoundTrip checks that an entry comes back from its key, and that within a prefix keys sort by time.
+// FuzzRoundTrip checks that entries survive a round trip, and that keys with a
+// common prefix sort by time.
 func FuzzRoundTrip(f *testing.F) {
 	for i := range classes() {
 		f.Add(i, uint64(1_790_000_000_123_456_789), uint64(5), uint64(7), uint16(1), uint32(2), byte(3), uint16(0), []byte("hash"))
@@ -60,19 +62,19 @@ func FuzzRoundTrip(f *testing.F) {
 		}
 		copy(e.Hash[:], hash)
 		got, err := key.Decode(e.Encode())
-		if err != nil || got != carried(e) {
-			t.Fatalf("%+v comes back as %+v, %v", e, got, err)
+		if err != nil || got != stored(e) {
+			t.Fatalf("got %+v, %v, want %+v", got, err, stored(e))
 		}
 		if !bytes.HasPrefix(e.Encode(), e.Prefix(key.Day(e.TS))) || !bytes.HasPrefix(e.Encode(), key.ClassPrefix(key.Day(e.TS), e.Class)) {
-			t.Fatalf("%x does not begin with its prefix %x", e.Encode(), e.Prefix(key.Day(e.TS)))
+			t.Fatalf("got key %x, want the prefix %x", e.Encode(), e.Prefix(key.Day(e.TS)))
 		}
 		if e.Class == key.Phrase {
-			return // belongs to no time
+			return // has no time
 		}
 		later := e
 		later.TS, later.Object = other%(key.MaxTS+1), e.Object
 		if want, got := cmp.Compare(e.TS, later.TS), bytes.Compare(e.Encode(), later.Encode()); want != got {
-			t.Errorf("keys of %d and %d compare %d, want %d", e.TS, later.TS, got, want)
+			t.Errorf("compare keys of %d and %d: got %d, want %d", e.TS, later.TS, got, want)
 		}
 	})
 }
@@ -86,7 +88,7 @@ func FuzzDecodeName(f *testing.F) {
 			return
 		}
 		if again := key.Name("", resource, namespace, object); !bytes.Equal(again[9:], k[9:]) {
-			t.Errorf("%x comes back as %x", k[9:], again[9:])
+			t.Errorf("got %x, want %x", again[9:], k[9:])
 		}
 	})
 }
@@ -97,42 +99,41 @@ func FuzzDecodeGap(f *testing.F) {
 	f.Fuzz(func(t *testing.T, k []byte) {
 		resource, start, err := key.DecodeGap(k)
 		if err == nil && !bytes.Equal(key.Gap(resource, start), k) {
-			t.Errorf("%x comes back as %x", k, key.Gap(resource, start))
+			t.Errorf("got %x, want %x", key.Gap(resource, start), k)
 		}
 	})
 }
 
-func FuzzDecodeStanding(f *testing.F) {
-	f.Add(key.Standing(1, 2))
-	f.Add(key.StandingBody(1, 2, 3))
+func FuzzDecodeBaseline(f *testing.F) {
+	f.Add(key.Baseline(1, 2))
+	f.Add(key.BaselineBody(1, 2, 3))
 	f.Fuzz(func(t *testing.T, k []byte) {
-		object, ts, err := key.DecodeStanding(k)
-		if err == nil && !bytes.Equal(key.Standing(object, ts), k) {
-			t.Errorf("%x comes back as %x", k, key.Standing(object, ts))
+		object, ts, err := key.DecodeBaseline(k)
+		if err == nil && !bytes.Equal(key.Baseline(object, ts), k) {
+			t.Errorf("got %x, want %x", key.Baseline(object, ts), k)
 		}
 	})
 }
 
-func FuzzDecodeStandingOwned(f *testing.F) {
-	f.Add(key.StandingOwned(key.Sum("owner"), 1, 2))
-	f.Add(key.Standing(1, 2))
+func FuzzDecodeBaselineOwner(f *testing.F) {
+	f.Add(key.BaselineOwner(key.Sum("owner"), 1, 2))
+	f.Add(key.Baseline(1, 2))
 	f.Fuzz(func(t *testing.T, k []byte) {
-		object, ts, err := key.DecodeStandingOwned(k)
+		object, ts, err := key.DecodeBaselineOwner(k)
 		if err != nil {
 			return
 		}
-		if again := key.StandingOwned(key.Hash(k[2:18]), object, ts); !bytes.Equal(again, k) {
-			t.Errorf("%x comes back as %x", k, again)
+		if again := key.BaselineOwner(key.Hash(k[2:18]), object, ts); !bytes.Equal(again, k) {
+			t.Errorf("got %x, want %x", again, k)
 		}
 	})
 }
 
-// TestSum checks that texts can't be moved from one to the next without another hash.
-func TestSum(t *testing.T) {
+func TestSum_SeparatesTexts(t *testing.T) {
 	if key.Sum("ab", "c") == key.Sum("a", "bc") || key.Sum("a", "") == key.Sum("a") {
-		t.Error("different texts have the same hash")
+		t.Error("got equal hashes of different lists, want different ones")
 	}
 	if bytes.Equal(key.Head(1, 0, "a", "u"), key.Head(1, 0, "b", "u")) {
-		t.Error("objects without a UID of their own share a head")
+		t.Error("got one key for the heads of two objects with the same UID, want two")
 	}
 }

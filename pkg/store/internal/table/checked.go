@@ -13,8 +13,8 @@ import (
 )
 
 // Checked verifies the blocks of a table before each read. The first check of a
-// block decompresses it and verifies its checksum. Later checks compare a hash of
-// its bytes with the one of the first check. It is safe for concurrent use.
+// block decompresses it and verifies its checksum. Later checks compare a hash
+// of its bytes with the one of the first check. It is safe for concurrent use.
 type Checked struct {
 	path   string
 	blocks []Block
@@ -26,11 +26,11 @@ type Checked struct {
 	file    *os.File     // nil: closed
 
 	mu   sync.Mutex // guards sums
-	sums []uint64   // of the blocks as they are in the file; 0: not checked yet
+	sums []uint64   // hashes of the verified blocks, as stored; 0: not verified
 }
 
-// OpenChecked reads the index of a table and opens its file. The caller must call
-// Close.
+// OpenChecked reads the index of a table and opens its file. The caller must
+// call Close.
 func OpenChecked(path string) (*Checked, error) {
 	t, err := Open(path)
 	if err != nil {
@@ -57,8 +57,9 @@ func (c *Checked) Close() error {
 	return err
 }
 
-// Check checks the blocks that may hold a key from from on and before to; to is nil for all that come. Its error is one of reading the
-// file, or [ErrDamaged].
+// Check verifies the blocks that may contain a key from from up to, but not
+// including, to. A nil to means no upper bound. The error is [ErrDamaged], or
+// one of reading the file.
 func (c *Checked) Check(from, to []byte) (err error) {
 	begin := sort.Search(len(c.first), func(i int) bool { return bytes.Compare(c.first[i], from) >= 0 })
 	raw, ok := c.buffers.Get().(*[]byte)
@@ -112,5 +113,5 @@ func (c *Checked) check(f *os.File, buffer *[]byte, i int) error {
 	return nil
 }
 
-// Gone reports whether an error says that a table's file is not there.
+// Gone reports whether an error means that the table's file does not exist.
 func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -7,9 +7,12 @@ import (
 	"os"
 )
 
-// Recover opens a table whose index can't be read. It finds the blocks by the zstd frames that they are and by the checksums in
-// them, so that what it returns was written. holes are the numbers of the blocks before which others may be missing; one more than
-// there are stands for the end. A table of which no block can be read is an [ErrDamaged]. The caller closes the table.
+// Recover opens a table whose index can't be read. It finds the blocks by their
+// zstd frames, and verifies their checksums.
+//
+// holes are the numbers of the blocks before which others may be missing. The
+// number of blocks means that some may be missing at the end. A table without a
+// readable block is an [ErrDamaged] error. The caller must call [Table.Close].
 func Recover(path string) (t *Table, holes []int, err error) {
 	file, err := readAround(path)
 	if err != nil {
@@ -37,7 +40,7 @@ func Recover(path string) (t *Table, holes []int, err error) {
 		}
 	}
 	if len(t.Blocks) == 0 {
-		return nil, nil, errors.Join(damaged("no block of it can be read"), t.Close())
+		return nil, nil, errors.Join(damaged("no block can be read"), t.Close())
 	}
 	if end != indexStart(file) {
 		holes = append(holes, len(t.Blocks))
@@ -45,7 +48,7 @@ func Recover(path string) (t *Table, holes []int, err error) {
 	return t, holes, nil
 }
 
-// readAround reads a file, with zeros for what the disk does not return.
+// readAround reads a file. Sectors that the disk can't read are zeros.
 func readAround(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -67,10 +70,11 @@ func readAround(path string) ([]byte, error) {
 	return b, nil
 }
 
-// magic is what a zstd frame begins with.
+// magic is the beginning of a zstd frame.
 const magic = "\x28\xb5\x2f\xfd"
 
-// probe returns the first key of what may be a block, and the newest of the database's versions in it.
+// probe tries to read a block. It returns the first key and the newest of
+// Badger's versions in it.
 func (t *Table) probe(b Block) (first []byte, newest uint64, ok bool) {
 	if b.size == 0 || b.size > maxBlock {
 		return nil, 0, false
@@ -88,17 +92,18 @@ func (t *Table) probe(b Block) (first []byte, newest uint64, ok bool) {
 	return first, newest, first != nil
 }
 
-// frameSize returns the length of the zstd frame that b begins with, which it tells by the headers of the frame and of the blocks
-// in it; 0 where that is none.
+// frameSize returns the length of the zstd frame at the beginning of b. It
+// follows the headers of the frame and its blocks. It returns 0 if there is no
+// frame.
 func frameSize(b []byte) int {
-	const fixed = 5 // the magic and the descriptor
+	const fixed = 5 // length of the magic and the descriptor
 	if len(b) < fixed {
 		return 0
 	}
 	descriptor := b[4]
 	single := descriptor>>5&1 == 1
 	at := fixed + [4]int{0, 1, 2, 4}[descriptor&3] + [4]int{0, 2, 4, 8}[descriptor>>6]
-	if !single || descriptor>>6 == 0 { // the window's size, or the content's in one byte
+	if !single || descriptor>>6 == 0 { // the window's size, or the content's size in one byte
 		at++
 	}
 	for {
@@ -108,9 +113,9 @@ func frameSize(b []byte) int {
 		h := int(b[at]) | int(b[at+1])<<8 | int(b[at+2])<<16
 		size := h >> 3
 		switch h >> 1 & 3 {
-		case 1: // one byte, repeated
+		case 1: // a repeated byte
 			size = 1
-		case 3:
+		case 3: // reserved
 			return 0
 		}
 		at += 3 + size
@@ -127,7 +132,8 @@ func frameSize(b []byte) int {
 	return at
 }
 
-// indexStart returns where a table's index begins by the lengths at its end; -1 where these don't fit.
+// indexStart returns the offset of a table's index, according to the lengths at
+// the end of the file. It returns -1 if they are invalid.
 func indexStart(file []byte) int {
 	end := len(file)
 	for range 2 {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
-// entries returns what blocks of a table hold, a line each.
+// entries returns the entries of a table as text.
 func entries(tb testing.TB, t *table.Table) (all []string) {
 	tb.Helper()
 	for i := range t.Blocks {
@@ -41,7 +41,8 @@ func opened(tb testing.TB, path string) *table.Table {
 	return t
 }
 
-// TestRecover_NeedsNoIndex damages the index of a table, its end, and one of its blocks besides.
+// TestRecover_NeedsNoIndex damages the index of a table, its end, and one of
+// its blocks.
 func TestRecover_NeedsNoIndex(t *testing.T) {
 	path := made(t)
 	want := entries(t, opened(t, path))
@@ -57,7 +58,7 @@ func TestRecover_NeedsNoIndex(t *testing.T) {
 		"a bit of the index":   {func(b []byte) []byte { b[len(b)-60] ^= 1; return b }, 0, true},
 		"a length at the end":  {func(b []byte) []byte { b[len(b)-1] ^= 0x40; return b }, 1, true},
 		"the index is cut off": {func(b []byte) []byte { return b[:len(b)-40] }, 1, true},
-		"a block, too":         {func(b []byte) []byte { b[len(b)-60] ^= 1; b[20] ^= 1; return b }, 1, false},
+		"also a block":         {func(b []byte) []byte { b[len(b)-60] ^= 1; b[20] ^= 1; return b }, 1, false},
 	} {
 		if err := os.WriteFile(path, damage.spoil(bytes.Clone(whole)), 0o600); err != nil {
 			t.Fatal(err)
@@ -69,7 +70,8 @@ func TestRecover_NeedsNoIndex(t *testing.T) {
 		}
 		got := entries(t, one)
 		if len(holes) != damage.holes || damage.all != (len(got) == len(want)) || len(got) == 0 {
-			t.Errorf("%s: %d entries of %d with holes at %v, want %d holes", what, len(got), len(want), holes, damage.holes)
+			t.Errorf("%s: got %d entries (all %d wanted: %t) with holes %v, want %d holes",
+				what, len(got), len(want), damage.all, holes, damage.holes)
 		}
 		if err := one.Close(); err != nil {
 			t.Error(err)
@@ -79,11 +81,11 @@ func TestRecover_NeedsNoIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := table.Recover(path); !errors.Is(err, table.ErrDamaged) {
-		t.Errorf("of ten bytes: %v, want damage", err)
+		t.Errorf("the first ten bytes: got error %v, want ErrDamaged", err)
 	}
 }
 
-// TestWrite_RoundTrip writes what a table holds into another one.
+// TestWrite_RoundTrip writes the entries of a table into another one.
 func TestWrite_RoundTrip(t *testing.T) {
 	from := opened(t, made(t))
 	path := filepath.Join(t.TempDir(), "000007.sst")
@@ -97,7 +99,7 @@ func TestWrite_RoundTrip(t *testing.T) {
 		}
 	})
 	if err != nil || !made {
-		t.Fatalf("made %v, %v", made, err)
+		t.Fatalf("got made %v, error %v, want a table", made, err)
 	}
 	if got, want := entries(t, opened(t, path)), entries(t, from); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -107,14 +109,16 @@ func TestWrite_RoundTrip(t *testing.T) {
 		func(func(table.Entry, error) bool) {},
 		func(yield func(table.Entry, error) bool) { yield(table.Entry{}, failed) },
 	} {
-		if made, err := table.Write(filepath.Join(t.TempDir(), "000008.sst"), list); made || err != nil && !errors.Is(err, failed) {
-			t.Errorf("made %v, %v, want none", made, err)
+		if made, err := table.Write(filepath.Join(t.TempDir(), "000008.sst"), list); made || err != nil &&
+			!errors.Is(err, failed) {
+			t.Errorf("got made %v, error %v, want no table and no other error", made, err)
 		}
 	}
 }
 
-// TestChecked_FindsWhatChangesLater flips a bit of a block that was sound when it was checked first.
-func TestChecked_FindsWhatChangesLater(t *testing.T) {
+// TestChecked_FindsLaterDamage flips a bit of a block that was intact at the
+// first check.
+func TestChecked_FindsLaterDamage(t *testing.T) {
 	path := made(t)
 	c, err := table.OpenChecked(path)
 	if err != nil {
@@ -129,21 +133,21 @@ func TestChecked_FindsWhatChangesLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[20] ^= 1 // of the first block
+	b[20] ^= 1 // in the first block
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Check([]byte("key-000"), []byte("key-001")); !errors.Is(err, table.ErrDamaged) {
-		t.Errorf("of the damaged block: %v, want damage", err)
+		t.Errorf("damaged block: got error %v, want ErrDamaged", err)
 	}
 	if err := c.Check([]byte("key-049"), nil); err != nil {
-		t.Errorf("of another block: %v, want none", err)
+		t.Errorf("another block: got error %v, want none", err)
 	}
 }
 
-// TestChecked_FindsDamageWhileItIsClosed lets some close a table that others
-// check: no check may take that for a sound block, or for a damaged one.
-func TestChecked_FindsDamageWhileItIsClosed(t *testing.T) {
+// TestChecked_FindsDamageDuringClose closes a table while other goroutines check
+// it. No check may mistake that for an intact block, or for a damaged one.
+func TestChecked_FindsDamageDuringClose(t *testing.T) {
 	for _, damaged := range []bool{false, true} {
 		path := made(t)
 		c, err := table.OpenChecked(path)
@@ -165,7 +169,7 @@ func TestChecked_FindsDamageWhileItIsClosed(t *testing.T) {
 			group.Go(func() {
 				for range 200 {
 					if err := c.Check([]byte("key-000"), []byte("key-001")); errors.Is(err, table.ErrDamaged) != damaged || !damaged && err != nil {
-						t.Errorf("damaged %t: got %v", damaged, err)
+						t.Errorf("got error %v, want damage: %t", err, damaged)
 					}
 				}
 			})

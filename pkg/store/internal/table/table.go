@@ -1,12 +1,16 @@
-// Package table reads and writes the database's table files beside the database, which takes a damaged file for one that ends early:
-// its iterators pass over what they can't read, and its start ends the process.
+// Package table reads and writes Badger's table files without Badger. Badger
+// treats a damaged file as one that ends early: its iterators skip what they
+// can't read, and opening can end the process.
 //
-// The invariant: whatever bytes a file has, reading it gives an error or what was written, by the checksums that the database
-// writes; never a panic, and never more memory than a block and the table's index take. It reads with read(2), since a mapped
-// file that is shorter than its mapping kills the process.
+// Invariant: for any bytes in a file, reading returns what was written, as the
+// checksums prove, or an error. It never panics. It never allocates more memory
+// than a block and the table's index need. It uses read(2), since accessing a
+// memory-mapped file beyond its end kills the process.
 //
-// A table is blocks, then their index, its length, its checksum and that one's length. A block holds entries, their offsets and
-// number, its checksum and that one's length, and is compressed as a whole.
+// A table consists of blocks, the index, the index's length, the index's
+// checksum, and the checksum's length. A block consists of entries, their
+// offsets and their number, a checksum, and the checksum's length. It is
+// compressed as a whole.
 package table
 
 import (
@@ -23,43 +27,46 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrDamaged is what every error is that says that a file is not what was written.
+// ErrDamaged matches every error of a file that differs from what was written.
 var ErrDamaged = errors.New("damaged")
 
-// damaged says in which way a file is not what was written.
+// damaged describes in which way a file differs from what was written.
 type damaged string
 
-// Error returns what is wrong.
+// Error returns the description.
 func (d damaged) Error() string { return string(d) }
 
-// Is tells that it is [ErrDamaged].
+// Is reports whether target is [ErrDamaged].
 func (d damaged) Is(target error) bool { return target == ErrDamaged }
 
-// maxBlock is the length in bytes of the largest block that is taken for one: far beyond what a value and its neighbours take.
+// maxBlock is the length in bytes of the largest valid block. Real blocks are
+// much shorter: they contain a value and its neighbors.
 const maxBlock = 16 << 20
 
-// version is the length of the database's version, which ends every key in a table.
+// version is the length in bytes of Badger's version, which ends every key in a
+// table.
 const version = 8
 
-// Block is where a part of a table stands in the file.
+// Block is the position of a block in the file.
 type Block struct{ offset, size uint32 }
 
-// Place returns where the block begins in the file and how many bytes it has there.
+// Place returns the block's offset and length in the file, in bytes.
 func (b Block) Place() (offset, size int64) { return int64(b.offset), int64(b.size) }
 
-// Table is a table's file. It is for one goroutine.
+// Table is an open table. It is not safe for concurrent use.
 type Table struct {
 	Path   string
-	Newest uint64   // of the database's versions in it
-	Blocks []Block  // in the order of their keys
-	First  [][]byte // the smallest key of each block, without the database's version; nil once the table is closed
+	Newest uint64   // the newest of Badger's versions
+	Blocks []Block  // sorted by key
+	First  [][]byte // the smallest key of each block, without Badger's version; nil after Close
 	file   *os.File
 	dec    *zstd.Decoder
-	data   []byte
-	whole  []byte
+	data   []byte // the compressed block, reused
+	whole  []byte // the decompressed block, reused
 }
 
-// Open opens a table, and reads its index and checks it. The caller closes the table.
+// Open opens a table and verifies its index. The caller must call
+// [Table.Close].
 func Open(path string) (*Table, error) {
 	t := &Table{Path: path}
 	if err := t.Reopen(); err != nil {
@@ -71,9 +78,11 @@ func Open(path string) (*Table, error) {
 	return t, nil
 }
 
-// Reopen opens a closed table again, without reading its index again. The caller closes it once more.
+// Reopen opens a closed table without reading its index. The caller must call
+// [Table.Close] again.
 func (t *Table) Reopen() (err error) {
-	t.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
+	t.dec, err = zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
 	if err != nil {
 		return err
 	}
@@ -84,14 +93,15 @@ func (t *Table) Reopen() (err error) {
 	return nil
 }
 
-// Close closes the file. Of the index only where the blocks are stays in memory: the rest is ten times as large.
+// Close closes the file. The positions of the blocks remain in memory, and
+// their keys, which take ten times as much, do not.
 func (t *Table) Close() error {
 	t.dec.Close()
 	t.First, t.data, t.whole = nil, nil, nil
 	return t.file.Close()
 }
 
-// index reads the index, from the end of the file.
+// index reads and verifies the index at the end of the file.
 func (t *Table) index() error {
 	st, err := t.file.Stat()
 	if err != nil {
@@ -106,30 +116,31 @@ func (t *Table) index() error {
 		return err
 	}
 	if err := check(index, sum); err != nil {
-		return fmt.Errorf("its index: %w", err)
+		return fmt.Errorf("index: %w", err)
 	}
 	if err := t.decode(index, at); err != nil {
 		return err
 	}
 	if len(t.Blocks) == 0 {
-		return damaged("it has no blocks")
+		return damaged("no blocks")
 	}
 	return nil
 }
 
-// decode decodes an index. The checksum has told already that it is what was written, unless that came out by chance: the
-// decoder panics then.
+// decode decodes an index that has a valid checksum. If the checksum matches by
+// chance, the decoder panics, and decode returns an error.
 func (t *Table) decode(index []byte, end int64) (err error) {
 	defer func() {
 		if recover() != nil {
-			err = damaged("its index does not fit the file")
+			err = damaged("the index does not match the file")
 		}
 	}()
 	root := fb.GetRootAsTableIndex(index, 0)
 	for i := range root.OffsetsLength() {
 		var o fb.BlockOffset
-		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock || int64(o.Offset())+int64(o.Len()) > end {
-			return damaged("its index does not fit the file")
+		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock ||
+			int64(o.Offset())+int64(o.Len()) > end {
+			return damaged("the index does not match the file")
 		}
 		k := o.KeyBytes()
 		t.First = append(t.First, k[:len(k)-version])
@@ -139,36 +150,39 @@ func (t *Table) decode(index []byte, end int64) (err error) {
 	return nil
 }
 
-// before reads what stands before a position, with its length behind it, and tells where that begins.
+// before reads a part that ends with its length at an offset. It returns the
+// part and its own offset.
 func (t *Table) before(end int64) (b []byte, at int64, err error) {
 	var length [4]byte
 	if end < int64(len(length)) {
-		return nil, 0, damaged("it is cut off")
+		return nil, 0, damaged("truncated")
 	}
 	if _, err := t.file.ReadAt(length[:], end-4); err != nil {
 		return nil, 0, err
 	}
 	n := int64(binary.BigEndian.Uint32(length[:]))
 	if at = end - 4 - n; at < 0 {
-		return nil, 0, damaged("it is cut off")
+		return nil, 0, damaged("truncated")
 	}
 	b = make([]byte, n)
 	_, err = t.file.ReadAt(b, at)
 	return b, at, err
 }
 
+// check compares data with an encoded checksum.
 func check(data, sum []byte) error {
 	var want pb.Checksum
-	if err := proto.Unmarshal(sum, &want); err != nil || len(sum) == 0 || want.GetAlgo() != pb.Checksum_CRC32C && want.GetAlgo() != pb.Checksum_XXHash64 {
-		return damaged("it has no checksum")
+	if err := proto.Unmarshal(sum, &want); err != nil || len(sum) == 0 ||
+		want.GetAlgo() != pb.Checksum_CRC32C && want.GetAlgo() != pb.Checksum_XXHash64 {
+		return damaged("no checksum")
 	}
 	if y.CalculateChecksum(data, want.GetAlgo()) != want.GetSum() {
-		return damaged("its checksum does not match")
+		return damaged("checksum mismatch")
 	}
 	return nil
 }
 
-// Read reads a block and checks it. What it returns is valid until the next call.
+// Read reads and verifies a block. The result is valid until the next call.
 func (t *Table) Read(i int) ([]byte, error) {
 	b := t.Blocks[i]
 	t.data = append(t.data[:0], make([]byte, b.size)...)
@@ -177,20 +191,21 @@ func (t *Table) Read(i int) ([]byte, error) {
 	}
 	var err error
 	if t.whole, err = t.decompress(); err != nil {
-		return nil, damaged("a block can't be decompressed")
+		return nil, damaged("invalid compressed data")
 	}
 	n := len(t.whole) - 4
 	if n < 0 {
-		return nil, damaged("a block is cut off")
+		return nil, damaged("truncated block")
 	}
 	sum := int(binary.BigEndian.Uint32(t.whole[n:]))
 	if sum > n {
-		return nil, damaged("a block is cut off")
+		return nil, damaged("truncated block")
 	}
 	return t.whole[:n-sum], check(t.whole[:n-sum], t.whole[n-sum:n])
 }
 
-// decompress decompresses what was read of a block: zstd or, where a tool changed the database by the defaults, Snappy.
+// decompress decompresses the block that was read. Badger writes zstd. A tool
+// that opens the database with default options writes Snappy.
 func (t *Table) decompress() ([]byte, error) {
 	var h zstd.Header
 	if h.Decode(t.data) == nil {

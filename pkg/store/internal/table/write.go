@@ -13,11 +13,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/durable"
 )
 
-// blockSize is the length in bytes of a block before it is compressed.
+// blockSize is the length in bytes of a block before compression.
 const blockSize = 16 << 10
 
-// Write makes a table of entries, which come in the order of their keys and, of one key, the newest first. The file is on the disk
-// when it returns. Without an entry it makes no file, and returns false.
+// Write creates a table. The entries must come in ascending order of their
+// keys, and those of the same key newest first. The file is synced when Write
+// returns. Without an entry Write creates no file, and returns false.
 func Write(path string, entries iter.Seq2[Entry, error]) (made bool, err error) {
 	b := badger.NewTableBuilder(badger.Options{
 		TableSize: 1 << 20, BlockSize: blockSize, BloomFalsePositive: 0.01, ChkMode: options.OnBlockRead,
@@ -27,14 +28,15 @@ func Write(path string, entries iter.Seq2[Entry, error]) (made bool, err error) 
 	done := false
 	defer func() {
 		if !done {
-			b.Finish() // which ends the builder's goroutines
+			b.Finish() // ends the builder's goroutines
 		}
 	}()
 	for e, err := range entries {
 		if err != nil {
 			return false, err
 		}
-		k := binary.BigEndian.AppendUint64(append(make([]byte, 0, len(e.Key)+version), e.Key...), math.MaxUint64-e.Version)
+		k := append(make([]byte, 0, len(e.Key)+version), e.Key...)
+		k = binary.BigEndian.AppendUint64(k, math.MaxUint64-e.Version) // newer versions sort first
 		b.Add(k, y.ValueStruct{Meta: e.Meta, UserMeta: e.UserMeta, ExpiresAt: e.ExpiresAt, Value: e.Value}, 0)
 	}
 	if b.Empty() {

@@ -7,29 +7,31 @@ type condition struct {
 	Type, Status, Reason, Message string
 }
 
-// rule says which status of a condition is trouble, and how to begin telling of it.
+// rule says which status of a condition is a problem, and how the problem's
+// text begins.
 type rule struct {
 	condition, status string
-	words             string
+	text              string
 }
 
-// broken returns what the rules find, in the rules' order.
+// broken returns the problems that the rules find, in the order of the rules.
 func broken(found []condition, rules []rule) []string {
 	var reasons []string
 	for _, r := range rules {
 		for _, c := range found {
 			if c.Type == r.condition && c.Status == r.status {
-				reasons = append(reasons, colon(r.words, c.Reason, c.Message))
+				reasons = append(reasons, colon(r.text, c.Reason, c.Message))
 			}
 		}
 	}
 	return reasons
 }
 
-// workload knows what runs pods, and namespaces that do not go away.
+// workload returns the problems of controllers that run pods, and of namespaces
+// that can't be deleted.
 func workload(resource schema.GroupResource, object []byte) []string {
 	var rules []rule
-	failing := rule{condition: "ReplicaFailure", status: "True", words: "ReplicaFailure, replica failure"}
+	failing := rule{condition: "ReplicaFailure", status: "True", text: "ReplicaFailure, replica failure"}
 	switch resource {
 	case schema.GroupResource{Group: "apps", Resource: "deployments"}:
 		found := conditionsOf(object)
@@ -37,12 +39,12 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	case schema.GroupResource{Group: "apps", Resource: "replicasets"}, schema.GroupResource{Resource: "replicationcontrollers"}:
 		rules = []rule{failing}
 	case schema.GroupResource{Group: "batch", Resource: "jobs"}:
-		rules = []rule{{condition: "Failed", status: "True", words: "Failed"}}
+		rules = []rule{{condition: "Failed", status: "True", text: "Failed"}}
 	case schema.GroupResource{Resource: "namespaces"}:
 		rules = []rule{
-			{condition: "NamespaceDeletionDiscoveryFailure", status: "True", words: "NamespaceDeletionDiscoveryFailure"},
-			{condition: "NamespaceDeletionGroupVersionParsingFailure", status: "True", words: "NamespaceDeletionGroupVersionParsingFailure"},
-			{condition: "NamespaceDeletionContentFailure", status: "True", words: "NamespaceDeletionContentFailure"},
+			{condition: "NamespaceDeletionDiscoveryFailure", status: "True", text: "NamespaceDeletionDiscoveryFailure"},
+			{condition: "NamespaceDeletionGroupVersionParsingFailure", status: "True", text: "NamespaceDeletionGroupVersionParsingFailure"},
+			{condition: "NamespaceDeletionContentFailure", status: "True", text: "NamespaceDeletionContentFailure"},
 		}
 	}
 	if rules == nil {
@@ -51,7 +53,8 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	return broken(conditionsOf(object), rules)
 }
 
-// stuck tells of a deployment that makes no progress: a paused one has the same condition, with another reason.
+// stuck returns the problem of a deployment that makes no progress. A paused
+// deployment has the same condition with another reason.
 func stuck(found []condition) []string {
 	var reasons []string
 	for _, c := range found {
@@ -62,24 +65,27 @@ func stuck(found []condition) []string {
 	return reasons
 }
 
-// node knows the conditions that kubelets, the node controller and the node problem detector set. When a kubelet is gone,
-// all its conditions turn Unknown; only Ready tells of it, for nobody knows whether there is pressure.
+// node returns the problems of a node, by the conditions that the kubelet, the
+// node controller and the node problem detector set. After a kubelet is lost,
+// all its conditions are Unknown. Only Ready is reported then, because it is
+// not known whether there is pressure.
 func node(object []byte) []string {
 	found := conditionsOf(object)
 	reasons := broken(found, []rule{
-		{condition: "Ready", status: "False", words: "NotReady"},
-		{condition: "Ready", status: "Unknown", words: "NotReady"},
+		{condition: "Ready", status: "False", text: "NotReady"},
+		{condition: "Ready", status: "Unknown", text: "NotReady"},
 	})
 	for _, problem := range []string{
 		"MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable",
 		"KernelDeadlock", "ReadonlyFilesystem", "FrequentKubeletRestart", "FrequentContainerdRestart", "FrequentDockerRestart",
 	} {
-		reasons = append(reasons, broken(found, []rule{{condition: problem, status: "True", words: problem}})...)
+		reasons = append(reasons, broken(found, []rule{{condition: problem, status: "True", text: problem}})...)
 	}
 	return reasons
 }
 
-// volume knows claims and volumes. An available or a released volume is as it should be.
+// volume returns the problems of claims and volumes. Available and Released are
+// not problems.
 func volume(object []byte) []string {
 	v := decode[struct {
 		Status struct {
@@ -95,13 +101,13 @@ func volume(object []byte) []string {
 		reasons = append(reasons, colon(v.Status.Phase, v.Status.Reason, v.Status.Message))
 	}
 	return append(reasons, broken(v.Status.Conditions, []rule{
-		{condition: "ControllerResizeError", status: "True", words: "ControllerResizeError"},
-		{condition: "NodeResizeError", status: "True", words: "NodeResizeError"},
-		{condition: "ModifyVolumeError", status: "True", words: "ModifyVolumeError"},
+		{condition: "ControllerResizeError", status: "True", text: "ControllerResizeError"},
+		{condition: "NodeResizeError", status: "True", text: "NodeResizeError"},
+		{condition: "ModifyVolumeError", status: "True", text: "ModifyVolumeError"},
 	})...)
 }
 
-// event tells what a Warning says.
+// event returns the text of a Warning.
 func event(object []byte) []string {
 	e := decode[struct{ Type, Reason, Message, Note string }](object)
 	if e.Type != "Warning" {

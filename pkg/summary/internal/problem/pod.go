@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// podObject is as much of a pod as can be in trouble.
+// podObject contains the fields of a pod that show problems.
 type podObject struct {
-	whole    []byte
+	json     []byte // the whole pod
 	Metadata struct{ DeletionTimestamp string }
 	Status   struct {
 		Phase, Reason, Message string
@@ -17,7 +17,7 @@ type podObject struct {
 	}
 }
 
-// podSpec tells which containers have a readiness probe.
+// podSpec contains the readiness probes of a pod.
 type podSpec struct {
 	Spec struct {
 		Containers []struct {
@@ -27,7 +27,8 @@ type podSpec struct {
 	}
 }
 
-// container is an entry of status.containerStatuses and status.initContainerStatuses.
+// container is an entry of status.containerStatuses and
+// status.initContainerStatuses.
 type container struct {
 	Name         string
 	Ready        bool
@@ -37,16 +38,19 @@ type container struct {
 	LastState    containerState
 }
 
+// containerState is the state of a container. At most one field is set.
 type containerState struct {
 	Waiting    *waiting
 	Running    *struct{}
 	Terminated *termination
 }
 
+// waiting is the state of a container that does not run yet.
 type waiting struct{ Reason, Message string }
 
-// trouble tells whether a container waits for something else than its turn.
-func (w *waiting) trouble() bool {
+// isProblem reports whether a container waits for anything but its normal
+// start.
+func (w *waiting) isProblem() bool {
 	switch {
 	case w == nil:
 		return false
@@ -57,42 +61,49 @@ func (w *waiting) trouble() bool {
 	}
 }
 
+// termination is the state of a container that ended.
 type termination struct {
 	Reason, Message string
 	ExitCode        int
 }
 
-// pod tells what is wrong with a pod: with the whole of it first, then with its containers, in their order.
+// pod returns the problems of a pod: first those of the pod itself, then those
+// of its containers in their order. before is the previous version, or nil.
 func pod(object, before []byte) []string {
 	p := readPod(object)
+	// The previous version is parsed only if a container has restarted.
 	var was podObject
-	if p.ended() {
+	if p.hasRestarted() {
 		was = readPod(before)
 	}
-	reasons := p.itself()
+	reasons := p.podProblems()
 	for _, c := range p.Status.InitContainerStatuses {
 		reasons = append(reasons, p.container("init container", c, restarts(was.Status.InitContainerStatuses, c))...)
 	}
 	for _, c := range p.Status.ContainerStatuses {
 		reasons = append(reasons, p.container("container", c, restarts(was.Status.ContainerStatuses, c))...)
 	}
-	if len(reasons) == 0 && p.Status.Phase == "Running" && !p.ending() {
+	// A specific reason makes the lost readiness redundant.
+	if len(reasons) == 0 && p.Status.Phase == "Running" && !p.isTerminating() {
 		reasons = p.unready()
 	}
 	return reasons
 }
 
-// ending tells whether the pod is on its way out, when terminated containers and lost readiness are as they should be.
-func (p *podObject) ending() bool { return p.Metadata.DeletionTimestamp != "" }
+// isTerminating reports whether the pod is being deleted. Terminated containers
+// and lost readiness are expected then.
+func (p *podObject) isTerminating() bool { return p.Metadata.DeletionTimestamp != "" }
 
-// ended tells whether a container of the pod ran before, so that the version before has something to tell.
-func (p *podObject) ended() bool {
-	again := func(c container) bool { return c.LastState.Terminated != nil }
-	return slices.ContainsFunc(p.Status.ContainerStatuses, again) || slices.ContainsFunc(p.Status.InitContainerStatuses, again)
+// hasRestarted reports whether a container of the pod ran before. Only then the
+// previous version is of interest.
+func (p *podObject) hasRestarted() bool {
+	restarted := func(c container) bool { return c.LastState.Terminated != nil }
+	return slices.ContainsFunc(p.Status.ContainerStatuses, restarted) || slices.ContainsFunc(p.Status.InitContainerStatuses, restarted)
 }
 
-// itself tells what is wrong with the pod apart from its containers: it failed, it can't be scheduled, it was evicted.
-func (p *podObject) itself() []string {
+// podProblems returns the problems of the pod apart from its containers: it
+// failed, can't be scheduled, or was evicted.
+func (p *podObject) podProblems() []string {
 	var reasons []string
 	if p.Status.Phase == "Failed" {
 		reasons = append(reasons, colon("Failed", p.Status.Reason, p.Status.Message))
@@ -103,12 +114,13 @@ func (p *podObject) itself() []string {
 		}
 	}
 	return append(reasons, broken(p.Status.Conditions, []rule{
-		{condition: "DisruptionTarget", status: "True", words: "DisruptionTarget"},
-		{condition: "PodResizePending", status: "True", words: "PodResizePending"},
+		{condition: "DisruptionTarget", status: "True", text: "DisruptionTarget"},
+		{condition: "PodResizePending", status: "True", text: "PodResizePending"},
 	})...)
 }
 
-// restarts returns how many times the container restarted since the version before; 0 where there is none.
+// restarts returns how often the container restarted since the previous
+// version. It returns 0 if there is none.
 func restarts(before []container, c container) int {
 	i := slices.IndexFunc(before, func(b container) bool { return b.Name == c.Name })
 	if i < 0 {
@@ -117,14 +129,15 @@ func restarts(before []container, c container) int {
 	return c.RestartCount - before[i].RestartCount
 }
 
-// container tells what keeps a container from running, how it ended, and what ended it the last time.
+// container returns what keeps a container from running, how it ended, and how
+// it ended the last time.
 func (p *podObject) container(kind string, c container, restarts int) []string {
 	subject := kind + " " + c.Name
-	last := c.LastState.Terminated.after(c.RestartCount)
+	last := c.LastState.Terminated.suffix(c.RestartCount)
 	switch s := c.State; {
-	case s.Waiting.trouble():
+	case s.Waiting.isProblem():
 		return []string{colon(subject+" waiting", s.Waiting.Reason, s.Waiting.Message) + last}
-	case s.Terminated.trouble(p.ending()):
+	case s.Terminated.isProblem(p.isTerminating()):
 		return []string{colon(subject+" terminated", s.Terminated.String(), s.Terminated.Message) + last}
 	case restarts > 0 && last != "":
 		return []string{subject + " restarted" + last}
@@ -133,8 +146,8 @@ func (p *podObject) container(kind string, c container, restarts int) []string {
 	}
 }
 
-// unready tells why a running pod is not ready. A container that has started and is not ready has a readiness probe that
-// does not pass; nothing else makes it so.
+// unready returns why a running pod is not ready. A container that has started
+// and is not ready has a readiness probe that fails. There is no other cause.
 func (p *podObject) unready() []string {
 	for _, c := range p.Status.Conditions {
 		if c.Type != "Ready" || c.Status != "False" || c.Reason == "PodCompleted" {
@@ -147,7 +160,7 @@ func (p *podObject) unready() []string {
 			}
 			if s.Started != nil && !*s.Started {
 				reasons = append(reasons, "container "+s.Name+" not started")
-			} else if p.probed(s.Name) {
+			} else if p.hasProbe(s.Name) {
 				reasons = append(reasons, "container "+s.Name+" not ready: readiness probe does not pass")
 			}
 		}
@@ -156,8 +169,9 @@ func (p *podObject) unready() []string {
 	return nil
 }
 
-func (p *podObject) probed(name string) bool {
-	for _, c := range decode[podSpec](narrow(p.whole, "spec")).Spec.Containers {
+// hasProbe reports whether a container has a readiness probe.
+func (p *podObject) hasProbe(name string) bool {
+	for _, c := range decode[podSpec](narrow(p.json, "spec")).Spec.Containers {
 		if c.Name == name {
 			return c.ReadinessProbe != nil
 		}
@@ -165,22 +179,25 @@ func (p *podObject) probed(name string) bool {
 	return false
 }
 
-// String returns the reason and the code with which a container ended: "OOMKilled (exit code 137)".
+// String returns the reason and the exit code: "OOMKilled (exit code 137)".
 func (t *termination) String() string {
 	return fmt.Sprintf("%s (exit code %d)", t.Reason, t.ExitCode)
 }
 
+// failed reports whether the container ended with an error.
 func (t *termination) failed() bool {
 	return t != nil && (t.ExitCode != 0 || t.Reason != "Completed" && t.Reason != "")
 }
 
-// trouble tells whether a container ended as it should not. In a pod that is on its way out, only a lack of memory counts.
-func (t *termination) trouble(ending bool) bool {
-	return t.failed() && (!ending || t.Reason == "OOMKilled")
+// isProblem reports whether a container ended unexpectedly. In a pod that is
+// being deleted, only a lack of memory is unexpected.
+func (t *termination) isProblem(terminating bool) bool {
+	return t.failed() && (!terminating || t.Reason == "OOMKilled")
 }
 
-// after returns how the container ended the last time, to go behind what it does now.
-func (t *termination) after(restarts int) string {
+// suffix returns how the container ended the last time, as a suffix to its
+// current state.
+func (t *termination) suffix(restarts int) string {
 	if !t.failed() {
 		return ""
 	}

@@ -6,12 +6,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// The functions of this file read what is asked of nearly every version that is recorded, and so take a tenth of the time of
-// encoding/json. What is not of the form that it should be makes the scanner fail, and nothing is known then.
+// The functions of this file read the fields that nearly every recorded version
+// is checked for. They take a tenth of the time of encoding/json. If a value
+// has an unexpected kind, the scan fails and no problem is reported.
 
-// readPod reads as much of a pod as can be in trouble.
+// readPod reads the fields of a pod that show problems.
 func readPod(object []byte) podObject {
-	p := podObject{whole: object}
+	p := podObject{json: object}
 	scan := rawjson.ScanValid(object)
 	for _, key := range scan.Members() {
 		switch string(key) {
@@ -31,6 +32,7 @@ func readPod(object []byte) podObject {
 	return p
 }
 
+// readStatus reads the status, which comes next.
 func (p *podObject) readStatus(scan *rawjson.Scanner) {
 	s := &p.Status
 	for _, key := range scan.Members() {
@@ -51,6 +53,7 @@ func (p *podObject) readStatus(scan *rawjson.Scanner) {
 	}
 }
 
+// readContainers reads a list of container statuses, which comes next.
 func readContainers(scan *rawjson.Scanner) (all []container) {
 	for range scan.Elements() {
 		var c container
@@ -77,6 +80,7 @@ func readContainers(scan *rawjson.Scanner) (all []container) {
 	return all
 }
 
+// readState reads the state of a container, which comes next.
 func readState(scan *rawjson.Scanner) (s containerState) {
 	for _, key := range scan.Members() {
 		if scan.Kind() != rawjson.Object {
@@ -96,6 +100,7 @@ func readState(scan *rawjson.Scanner) (s containerState) {
 	return s
 }
 
+// readReason reads the fields of a waiting or terminated state.
 func readReason(scan *rawjson.Scanner) (reason, message string, code int) {
 	for _, key := range scan.Members() {
 		switch string(key) {
@@ -110,7 +115,7 @@ func readReason(scan *rawjson.Scanner) (reason, message string, code int) {
 	return reason, message, code
 }
 
-// conditionsOf reads an object's status.conditions.
+// conditionsOf returns the status.conditions of an object.
 func conditionsOf(object []byte) (found []condition) {
 	scan := rawjson.ScanValid(object)
 	for _, key := range scan.Members() {
@@ -129,6 +134,7 @@ func conditionsOf(object []byte) (found []condition) {
 	return found
 }
 
+// readConditions reads a list of conditions, which comes next.
 func readConditions(scan *rawjson.Scanner) (all []condition) {
 	for range scan.Elements() {
 		var c condition
@@ -151,7 +157,8 @@ func readConditions(scan *rawjson.Scanner) (all []condition) {
 
 func isTrue(scan *rawjson.Scanner) bool { return string(scan.Skip()) == "true" }
 
-// integer reads a number; 0 where it is none, or no whole one.
+// integer reads a number. It returns 0 for any value that is not a whole
+// number.
 func integer(scan *rawjson.Scanner) int {
 	n, _ := strconv.Atoi(string(scan.Skip()))
 	return n

@@ -1,6 +1,12 @@
-// Package apiserver reads an API server's raw answers. It owns the connection and its errors: whatever is no success
-// comes back as the [k8s.io/apimachinery/pkg/api/errors.StatusError] that the server meant. It decodes no success, never
-// retries, and does not throttle: who calls it watches a bounded number of resources.
+// Package apiserver reads the raw answers of an API server.
+//
+// It owns the connections and their errors. An answer that is not a success is
+// returned as the [k8s.io/apimachinery/pkg/api/errors.StatusError] that the
+// server described. An error never quotes an object, because it may be a
+// Secret.
+//
+// The package does not decode objects and does not retry. It does not throttle
+// requests, because the number of watches is bounded.
 package apiserver
 
 import (
@@ -21,12 +27,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/coalesce"
 )
 
-// pingAfter is how long a connection may be silent before the server is asked
-// whether it is there. That is also how much earlier than necessary a gap may
-// begin that an outage leaves, and costs some bytes.
+// pingAfter is how long a connection may be silent before a ping is sent. A gap
+// after an outage may begin earlier than necessary by this time. Each ping
+// costs a few bytes.
 const pingAfter = 5 * time.Second
 
-// maxDiscovery bounds an answer of discovery, in bytes: a thousand types take about 1 MiB.
+// maxDiscovery bounds an answer of discovery, in bytes. A thousand types take
+// about 1 MiB.
 const maxDiscovery = 16 << 20
 
 // Client talks to one API server. It is safe for concurrent use.
@@ -41,39 +48,39 @@ type Client struct {
 // New returns a client with the credentials of cfg. It does not connect.
 func New(cfg *rest.Config) (*Client, error) {
 	cfg = rest.CopyConfig(cfg)
-	cfg.Timeout = 0 // a watch lasts
-	// A watch that begins with the initial state is compressed as that is, to its end. Both sides pay more CPU for it
-	// than the recorder needs for all the rest.
+	cfg.Timeout = 0 // a watch has no timeout
+	// A watch that begins with the initial state would be compressed to its
+	// end. Compression costs both sides more CPU than recording.
 	cfg.DisableCompression = true
 	cfg.QPS = -1
 	if cfg.Dial == nil {
 		cfg.Dial = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
-	dialer := coalesce.NewDialer(cfg.Dial) // below the others, for it asks for the socket
+	dialer := coalesce.NewDialer(cfg.Dial) // below the others, because it uses the socket
 	network := &network{Dialer: connrotation.NewDialer(dialer.DialContext)}
 	cfg.Dial = network.DialContext
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("API server's address: %w", err)
+		return nil, fmt.Errorf("address of the API server: %w", err)
 	}
 	h, err := rest.HTTPClientFor(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("API server's credentials: %w", err)
+		return nil, fmt.Errorf("credentials for the API server: %w", err)
 	}
-	if cfg.Transport == nil { // it is this client's own
+	if cfg.Transport == nil { // the transport is this client's own
 		pingOften(h.Transport)
 	}
 	bounded := exchange.New(h.Transport, exchange.Limits{Size: maxDiscovery, Patient: true})
 	d, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, &http.Client{Transport: bounded})
 	if err != nil {
-		return nil, fmt.Errorf("discovery: %w", err)
+		return nil, fmt.Errorf("discovery client: %w", err)
 	}
 	return &Client{base: base, http: h, network: network, dialer: dialer, discovery: d}, nil
 }
 
-// pingOften lets the connections of HTTP/2 below a transport be checked more
-// often than client-go does.
+// pingOften makes the HTTP/2 connections of a transport send pings more often
+// than client-go does.
 func pingOften(transport http.RoundTripper) {
 	for transport != nil {
 		if t, ok := transport.(*http.Transport); ok {
@@ -88,7 +95,8 @@ func pingOften(transport http.RoundTripper) {
 	}
 }
 
-// Get returns the body of the answer to a GET of path, which the caller closes. It ends with ctx.
+// Get returns the body of the answer to a GET of path. The caller closes it.
+// The body ends when ctx does. The beginning of the answer is read immediately.
 func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body, error) {
 	u := c.base.JoinPath(path)
 	u.RawQuery = query.Encode()
@@ -98,10 +106,10 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("request for %s: %w", path, err)
+		return nil, fmt.Errorf("create request for %s: %w", path, err)
 	}
 	req.Header.Set("Accept", "application/json")
-	defer c.Hurry()()
+	defer c.Immediate()()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, networkError(err)
@@ -118,9 +126,10 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 	return body, nil
 }
 
-// Hurry lets everything be read as soon as it arrives, until the returned function is called. Otherwise what is read of an
-// answer once it has begun may wait for [coalesce.Beat].
-func (c *Client) Hurry() (over func()) { return c.dialer.Hurry() }
+// Immediate makes all answers be read as soon as they arrive, until release is
+// called. Otherwise, answers that have begun are read in windows of
+// [coalesce.Window].
+func (c *Client) Immediate() (release func()) { return c.dialer.Immediate() }
 
-// Close closes all connections, and lets none be opened any more. What still reads from one fails.
+// Close closes all connections for good. Reads from them fail.
 func (c *Client) Close() { c.network.close() }

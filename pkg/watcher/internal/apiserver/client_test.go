@@ -16,11 +16,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// patience bounds what is waited for: far longer than it takes, on any machine.
+// patience bounds waiting. It is far longer than needed on any machine.
 const patience = time.Minute
 
-// server is an HTTP/2 server whose answers begin, and end with their requests.
-func server(t *testing.T) *rest.Config {
+// newServer returns the configuration for an HTTP/2 server. Its answers begin
+// at once, and end with their requests.
+func newServer(t *testing.T) *rest.Config {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
@@ -33,7 +34,7 @@ func server(t *testing.T) *rest.Config {
 	return &rest.Config{Host: s.URL, TLSClientConfig: rest.TLSClientConfig{Insecure: true}}
 }
 
-// connect returns a client, and what its request ends with.
+// connect returns a client, and a context for its requests.
 func connect(t *testing.T, cfg *rest.Config) (*apiserver.Client, context.Context, context.CancelFunc) {
 	t.Helper()
 	client, err := apiserver.New(cfg)
@@ -44,7 +45,7 @@ func connect(t *testing.T, cfg *rest.Config) (*apiserver.Client, context.Context
 	return client, ctx, cancel
 }
 
-// stalled is a connection that writes only while it is let.
+// stalled is a connection that writes only while writes is not locked.
 type stalled struct {
 	net.Conn
 
@@ -64,9 +65,9 @@ func (s *stalled) Close() error {
 	return s.Conn.Close()
 }
 
-// TestCloseDoesNotWaitForACanceledRequest has a request canceled on a connection that can't tell the server so.
-func TestCloseDoesNotWaitForACanceledRequest(t *testing.T) {
-	cfg := server(t)
+// The connection can't tell the server that a request was canceled.
+func TestClose_DoesNotWaitForACanceledRequest(t *testing.T) {
+	cfg := newServer(t)
 	conn := &stalled{closed: make(chan struct{})}
 	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
@@ -87,13 +88,14 @@ func TestCloseDoesNotWaitForACanceledRequest(t *testing.T) {
 	select {
 	case <-conn.closed:
 	case <-time.After(patience):
-		t.Error("the connection stays open")
+		t.Errorf("got an open connection after %s, want it closed", patience)
 	}
 }
 
-// TestNothingIsOpenedAfterClose has a connection come after the request that asked for it was canceled, and the client closed.
-func TestNothingIsOpenedAfterClose(t *testing.T) {
-	cfg := server(t)
+// The transport dials for a request that is canceled. The connection is opened
+// after the client was closed.
+func TestClose_ClosesLaterConnections(t *testing.T) {
+	cfg := newServer(t)
 	dialing, late, conn := make(chan struct{}), make(chan struct{}), &stalled{closed: make(chan struct{})}
 	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		close(dialing)
@@ -109,20 +111,19 @@ func TestNothingIsOpenedAfterClose(t *testing.T) {
 		cancel()
 	}()
 	if _, err := client.Get(ctx, "/", nil); err == nil {
-		t.Fatal("an answer came without a connection")
+		t.Fatal("got an answer without a connection, want an error")
 	}
 	client.Close()
 	close(late)
 	select {
 	case <-conn.closed:
 	case <-time.After(patience):
-		t.Error("the connection stays open")
+		t.Errorf("got an open connection after %s, want it closed", patience)
 	}
 }
 
-// TestBody_KnowsWhenTheServerWasAlive: whatever arrives on the connection while
-// an answer is read proves it.
-func TestBody_KnowsWhenTheServerWasAlive(t *testing.T) {
+// Bytes of any answer on the connection prove that the server is alive.
+func TestAlive_CountsOtherAnswersOfTheConnection(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		for c := http.NewResponseController(w); r.Context().Err() == nil; {
@@ -154,16 +155,15 @@ func TestBody_KnowsWhenTheServerWasAlive(t *testing.T) {
 	hangUp := time.AfterFunc(time.Second, client.Close)
 	defer hangUp.Stop()
 	if _, err := quiet.Read(make([]byte, 1)); !apiserver.IsNetworkError(err) {
-		t.Errorf("the answer ends with %v, want an error of the network", err)
+		t.Errorf("end of the answer: got %v, want a network error", err)
 	}
 	if got := quiet.Alive(); got.Before(before) || got.After(time.Now()) {
-		t.Errorf("alive at %s, want it after %s", got, before)
+		t.Errorf("alive: got %s, want it after %s and in the past", got, before)
 	}
 }
 
-// TestResources_OfAServerWithoutAnEnd: an answer of discovery that never ends
-// is an error, and takes no more memory than an answer may.
-func TestResources_OfAServerWithoutAnEnd(t *testing.T) {
+// An answer of discovery that never ends is an error and takes bounded memory.
+func TestResources_AnswerWithoutAnEndIsAnError(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, err := io.WriteString(w, `{"kind":"APIGroupList","groups":[`)
@@ -178,6 +178,6 @@ func TestResources_OfAServerWithoutAnEnd(t *testing.T) {
 	}
 	t.Cleanup(client.Close)
 	if _, err := client.Resources(t.Context()); err == nil || !strings.Contains(err.Error(), "larger than 16 MiB") {
-		t.Errorf("got %v, want that the answer is larger than 16 MiB", err)
+		t.Errorf("got %v, want an error with \"larger than 16 MiB\"", err)
 	}
 }

@@ -15,34 +15,36 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Served is what one discovery found. Of each group, the version that the
-// server prefers comes first.
+// Served has the resources that one discovery found. In each group, the
+// resources of the preferred version come first.
 type Served struct {
 	Watchable []history.Resource
-	// ListOnly can be listed but not watched.
+	// ListOnly are the resources that can be listed but not watched.
 	ListOnly []history.Resource
 }
 
-// Keep adds what an earlier discovery found in the group versions that this one
-// could not ask, according to its error; in all of them if it failed as a whole.
+// Keep adds the resources of an earlier discovery in the group versions that
+// this one could not discover. err is the error of this discovery. If it is not
+// that of some groups, all group versions failed.
 func (s *Served) Keep(before Served, err error) {
 	if err == nil {
 		return
 	}
-	failed, partly := discovery.GroupDiscoveryFailedErrorGroups(err)
-	asked := func(r history.Resource) bool {
+	failed, partial := discovery.GroupDiscoveryFailedErrorGroups(err)
+	discovered := func(r history.Resource) bool {
 		_, failed := failed[schema.GroupVersion{Group: r.Group, Version: r.Version}]
-		return partly && !failed
+		return partial && !failed
 	}
-	s.Watchable = append(s.Watchable, slices.DeleteFunc(slices.Clone(before.Watchable), asked)...)
-	s.ListOnly = append(s.ListOnly, slices.DeleteFunc(slices.Clone(before.ListOnly), asked)...)
+	s.Watchable = append(s.Watchable, slices.DeleteFunc(slices.Clone(before.Watchable), discovered)...)
+	s.ListOnly = append(s.ListOnly, slices.DeleteFunc(slices.Clone(before.ListOnly), discovered)...)
 }
 
-// Resources returns everything that can be listed. If some groups could not be
-// discovered, the others are returned together with the error.
+// Resources returns all resources that can be listed. If some groups could not
+// be discovered, it returns the others together with an error.
 func (c *Client) Resources(ctx context.Context) (Served, error) {
-	defer c.Hurry()()
-	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, discovery.ToDiscoveryInterfaceWithContext(c.discovery))
+	defer c.Immediate()()
+	client := discovery.ToDiscoveryInterfaceWithContext(c.discovery)
+	groups, lists, err := discovery.ServerGroupsAndResourcesWithContext(ctx, client)
 	if of, ok := errors.AsType[*url.Error](err); ok {
 		err = networkError(of)
 	} else if err != nil {
@@ -62,6 +64,7 @@ func (c *Client) Resources(ctx context.Context) (Served, error) {
 	return found, err
 }
 
+// preferredFirst returns the versions of a group, the preferred version first.
 func preferredFirst(g *metav1.APIGroup) []string {
 	versions := []string{g.PreferredVersion.Version}
 	for _, v := range g.Versions {
@@ -72,6 +75,8 @@ func preferredFirst(g *metav1.APIGroup) []string {
 	return versions
 }
 
+// add adds the resources of a group version that can be listed, without
+// subresources.
 func (s *Served) add(gv schema.GroupVersion, resources []metav1.APIResource) {
 	for _, r := range resources {
 		if strings.Contains(r.Name, "/") || !slices.Contains(r.Verbs, "list") {

@@ -19,32 +19,33 @@ import (
 )
 
 const (
-	maxErrorBody = 64 << 10 // of an answer that is not a success, in bytes
-	maxWords     = 512      // of such an answer's message, in bytes
+	maxErrorBody    = 64 << 10 // of an answer that is not a success, in bytes
+	maxErrorMessage = 512      // of the message of such an answer, in bytes
 )
 
-// errHTML is what a proxy gives away that answers in the server's stead.
-var errHTML = errors.New("the answer is a page of HTML and not the API server's")
+// errHTML is the error of a success with HTML, which a proxy sends.
+var errHTML = errors.New("the answer is an HTML page, not the API server's")
 
-// errNoStatus is the error of a watch that reports something else than a Status
-// as its error. What that is may be secret, so it is not quoted.
+// errNoStatus is the error of a watch whose error event has no Status. The
+// object may be secret, so it is not quoted.
 var errNoStatus = errors.New("the API server reports an error without a Status")
 
-// failure marks an error of the network: there was no answer, or it broke off.
-type failure struct{ err error }
+// connError marks an error of the network: there was no answer, or it was
+// interrupted.
+type connError struct{ err error }
 
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
+func (e *connError) Error() string { return e.err.Error() }
+func (e *connError) Unwrap() error { return e.err }
 
-// IsNetworkError reports whether the server gave no answer, or one that broke
-// off.
+// IsNetworkError reports whether the server gave no answer, or an interrupted
+// one.
 func IsNetworkError(err error) bool {
-	_, ok := errors.AsType[*failure](err)
+	_, ok := errors.AsType[*connError](err)
 	return ok || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// networkError marks an error, without what differs from one request to the
-// next: the URL and the local port.
+// networkError marks an error as one of the network. It removes the URL and the
+// local port, so that the texts of repeated errors are equal.
 func networkError(err error) error {
 	if of, ok := errors.AsType[*url.Error](err); ok {
 		err = of.Err
@@ -54,7 +55,7 @@ func networkError(err error) error {
 		plain.Source = nil
 		err = &plain
 	}
-	return &failure{err}
+	return &connError{err}
 }
 
 // StatusError returns the error that the JSON of a Status describes.
@@ -63,18 +64,20 @@ func StatusError(object []byte) error {
 	if err := json.Unmarshal(object, &status); err != nil || status.Kind != "" && status.Kind != "Status" {
 		return errNoStatus
 	}
-	return describe(status)
+	return statusError(status)
 }
 
-// describe bounds the status' message, and makes one up if there is none.
-func describe(status metav1.Status) error {
-	status.Message = brief(status.Message)
+// statusError returns the error of a Status. It shortens the message, and adds
+// one if there is none.
+func statusError(status metav1.Status) error {
+	status.Message = shorten(status.Message)
 	if status.Message == "" {
 		status.Message = strings.TrimSpace(fmt.Sprintf("the API server reports %d %s", status.Code, status.Reason))
 	}
 	return &apierrors.StatusError{ErrStatus: status}
 }
 
+// responseError returns the error of an answer that is not a success.
 func responseError(resp *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if err != nil {
@@ -83,7 +86,7 @@ func responseError(resp *http.Response) error {
 	delay := retryAfter(resp.Header.Get("Retry-After"))
 	var status metav1.Status
 	if err := json.Unmarshal(body, &status); err != nil || status.Kind != "Status" {
-		return generic(resp, body, delay)
+		return genericError(resp, body, delay)
 	}
 	if delay > 0 {
 		if status.Details == nil {
@@ -91,22 +94,23 @@ func responseError(resp *http.Response) error {
 		}
 		status.Details.RetryAfterSeconds = delay
 	}
-	return describe(status)
+	return statusError(status)
 }
 
-// generic returns the error of an answer without a Status, as proxies and
-// aggregated API servers that are down give it, with its own words. Other JSON
-// is not quoted: it may be an object, and secret.
-func generic(resp *http.Response, body []byte, delay int32) error {
-	err := apierrors.NewGenericServerResponse(resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", "", int(delay), true)
+// genericError returns the error of an answer without a Status. Proxies send
+// such answers, and aggregated API servers that are down. It quotes text. It
+// does not quote JSON, because that may be a secret object.
+func genericError(resp *http.Response, body []byte, delay int32) error {
+	err := apierrors.NewGenericServerResponse(
+		resp.StatusCode, http.MethodGet, schema.GroupResource{}, "", "", int(delay), true)
 	err.ErrStatus.Message = fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
-	switch words := brief(string(body)); {
+	switch text := shorten(string(body)); {
 	case isHTML(resp):
-		err.ErrStatus.Message += ", with a page of HTML"
-	case strings.HasPrefix(words, "{"), strings.HasPrefix(words, "["):
-		err.ErrStatus.Message += ", with JSON that is no Status"
-	case words != "":
-		err.ErrStatus.Message += ": " + words
+		err.ErrStatus.Message += ", with an HTML page"
+	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "["):
+		err.ErrStatus.Message += ", with JSON that is not a Status"
+	case text != "":
+		err.ErrStatus.Message += ": " + text
 	}
 	return err
 }
@@ -115,8 +119,8 @@ func isHTML(resp *http.Response) bool {
 	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 }
 
-// retryAfter returns how many seconds a Retry-After header asks for: it is a
-// number of seconds or a date.
+// retryAfter returns the seconds of a Retry-After header, which has a number of
+// seconds or a date. It returns at most an hour.
 func retryAfter(header string) int32 {
 	seconds, err := strconv.Atoi(header)
 	if err != nil {
@@ -129,13 +133,14 @@ func retryAfter(header string) int32 {
 	return int32(min(max(seconds, 0), 3600))
 }
 
-// brief returns a text on one line, of at most maxWords bytes. Some decoders
-// quote what they could not decode, which may be a Secret.
-func brief(text string) string {
+// shorten returns a text on one line, of at most maxErrorMessage bytes. It
+// removes the quotation of some JSON decoders, which may be a part of a Secret.
+func shorten(text string) string {
 	text, _, _ = strings.Cut(text, ", error found in #")
-	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
-	if len(text) > maxWords {
-		text = strings.ToValidUTF8(text[:maxWords], "") + "…"
+	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	text = strings.Join(words, " ")
+	if len(text) > maxErrorMessage {
+		text = strings.ToValidUTF8(text[:maxErrorMessage], "") + "…"
 	}
 	return text
 }

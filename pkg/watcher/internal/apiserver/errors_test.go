@@ -12,8 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// Errors get into logs, gaps and the catalogue. An object that comes in the
-// place of a Status may be a Secret.
+// Errors are written to logs, gaps and the catalogue. An object in place of a
+// Status may be a Secret.
 func TestErrors_DoNotQuoteObjects(t *testing.T) {
 	const value = "aHVudGVyMi1aazN2UTl4TA=="
 	for name, body := range map[string]string{
@@ -31,7 +31,7 @@ func TestErrors_DoNotQuoteObjects(t *testing.T) {
 		_, answered := client.Get(ctx, "/", nil)
 		for where, err := range map[string]error{"answer": answered, "watch": apiserver.StatusError([]byte(body))} {
 			if err == nil || strings.Contains(err.Error(), value) {
-				t.Errorf("%s in an %s: error %v, want one without %s", name, where, err, value)
+				t.Errorf("%s in an %s: got error %v, want one without %s", name, where, err, value)
 			}
 		}
 		cancel()

@@ -8,30 +8,32 @@ import (
 	"k8s.io/client-go/util/connrotation"
 )
 
-// network opens connections and keeps track of them, so that all can be closed. Closing those that are idle is not enough: a
-// connection of HTTP/2 counts a canceled request as being in use until it has told the server, which is after the request's body
-// was closed.
+// network opens connections and keeps them, so that all can be closed.
+//
+// Closing idle connections is not enough. An HTTP/2 connection counts a
+// canceled request as active until it has told the server, which is after the
+// body of the answer was closed.
 type network struct {
 	*connrotation.Dialer
 
 	closed atomic.Bool
 }
 
-// DialContext opens a connection, unless the network is closed by then: the transport goes on dialing for a request that was
-// canceled.
+// DialContext opens a connection. It fails if the network is closed by then,
+// because the transport continues to dial for a canceled request.
 func (n *network) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := n.Dialer.DialContext(ctx, network, address)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it stands for the other dialer
+		return nil, err //nolint:wrapcheck // the error is the other dialer's
 	}
-	if n.closed.Load() { // after it is kept track of: close either sees the connection, or is seen here
+	if n.closed.Load() { // checked after the connection is kept, so that close can't miss it
 		_ = conn.Close()
 		return nil, net.ErrClosed
 	}
 	return conn, nil
 }
 
-// close closes all connections, for good.
+// close closes all connections, and those that are opened later.
 func (n *network) close() {
 	n.closed.Store(true)
 	n.CloseAll()

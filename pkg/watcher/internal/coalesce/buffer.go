@@ -2,19 +2,19 @@ package coalesce
 
 import "sync"
 
-// pool lends chunks to the buffers of one dialer, and keeps those that are
-// given back.
-type pool struct {
-	mu   sync.Mutex // guards the fields below, and lent and closed of the buffers
-	lent int
+// chunkPool lends chunks to the buffers of one dialer. It is safe for
+// concurrent use.
+type chunkPool struct {
+	mu   sync.Mutex // guards the fields below, and lent and closed of all buffers
+	lent int        // chunks, at most maxShared/chunkSize
 	free [][]byte
 }
 
-// lend returns an empty chunk, nil if too many are lent.
-func (p *pool) lend(b *buffer) []byte {
+// get lends an empty chunk to a buffer. It returns nil if too many are lent.
+func (p *chunkPool) get(b *buffer) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.lent >= shared/chunk || b.closed {
+	if p.lent >= maxShared/chunkSize || b.closed {
 		return nil
 	}
 	p.lent++
@@ -24,11 +24,11 @@ func (p *pool) lend(b *buffer) []byte {
 		p.free = p.free[:n-1]
 		return c
 	}
-	return make([]byte, 0, chunk)
+	return make([]byte, 0, chunkSize)
 }
 
-// giveBack takes a chunk from a buffer that has more than its own.
-func (p *pool) giveBack(b *buffer, c []byte) {
+// put returns a chunk of a buffer to the pool.
+func (p *chunkPool) put(b *buffer, c []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if b.closed {
@@ -39,9 +39,9 @@ func (p *pool) giveBack(b *buffer, c []byte) {
 	p.free = append(p.free, c[:0])
 }
 
-// close writes off what was lent to a buffer. Someone may still read into it,
-// so that memory is not lent again.
-func (p *pool) close(b *buffer) {
+// close frees the share of a buffer. Its chunks are left to the garbage
+// collector and not lent again, because a reader may still use them.
+func (p *chunkPool) close(b *buffer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !b.closed {
@@ -50,26 +50,29 @@ func (p *pool) close(b *buffer) {
 	}
 }
 
-// buffer is a queue of bytes. One chunk is its own, the others are lent.
+// buffer is a queue of bytes. It owns one chunk. All others are lent by the
+// pool. It is for one goroutine, except for lent and closed, which the pool
+// guards.
 type buffer struct {
-	pool   *pool
-	chunks [][]byte // filled in this order
-	taken  int      // bytes of the first chunk that were taken
+	pool   *chunkPool
+	chunks [][]byte // in the order of the bytes; only the last one has room
+	read   int      // bytes of the first chunk that were read
 	lent   int
 	closed bool
 }
 
-// room returns where to put more bytes, nil if there is no room.
-func (b *buffer) room() []byte {
+// space returns where to write more bytes. It returns nil if the buffer is
+// full.
+func (b *buffer) space() []byte {
 	if len(b.chunks) == 0 {
-		b.chunks = append(b.chunks, make([]byte, 0, chunk))
+		b.chunks = append(b.chunks, make([]byte, 0, chunkSize))
 	}
 	last := b.chunks[len(b.chunks)-1]
 	if len(last) == cap(last) {
-		if len(b.chunks) == Ahead/chunk {
+		if len(b.chunks) == MaxBuffered/chunkSize {
 			return nil
 		}
-		if last = b.pool.lend(b); last == nil {
+		if last = b.pool.get(b); last == nil {
 			return nil
 		}
 		b.chunks = append(b.chunks, last)
@@ -77,30 +80,31 @@ func (b *buffer) room() []byte {
 	return last[len(last):cap(last)]
 }
 
-// filled notes that so many bytes were put into the room.
-func (b *buffer) filled(n int) {
+// written adds the first n bytes of space to the buffer.
+func (b *buffer) written(n int) {
 	last := &b.chunks[len(b.chunks)-1]
 	*last = (*last)[:len(*last)+n]
 }
 
-// empty reports whether all bytes were taken.
+// empty reports whether all bytes were read.
 func (b *buffer) empty() bool {
-	return len(b.chunks) == 0 || len(b.chunks) == 1 && b.taken == len(b.chunks[0])
+	return len(b.chunks) == 0 || len(b.chunks) == 1 && b.read == len(b.chunks[0])
 }
 
-// take moves bytes to p.
-func (b *buffer) take(p []byte) int {
+// readInto moves bytes to p, and returns their number. The buffer must not be
+// empty.
+func (b *buffer) readInto(p []byte) int {
 	first := b.chunks[0]
-	n := copy(p, first[b.taken:])
-	if b.taken += n; b.taken < len(first) {
+	n := copy(p, first[b.read:])
+	if b.read += n; b.read < len(first) {
 		return n
 	}
-	b.taken = 0
+	b.read = 0
 	if len(b.chunks) == 1 {
 		b.chunks[0] = first[:0]
 		return n
 	}
 	b.chunks = append(b.chunks[:0], b.chunks[1:]...)
-	b.pool.giveBack(b, first)
+	b.pool.put(b, first)
 	return n
 }

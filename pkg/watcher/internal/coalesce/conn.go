@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Conn is a connection that is read in beats.
+// Conn is a connection whose reads are coalesced.
 type Conn struct {
 	net.Conn
 
@@ -18,166 +18,173 @@ type Conn struct {
 	buffer buffer
 	err    error // of the last read; returned when the buffer is empty
 
-	deadlines sync.Mutex // guards bound, and the connection's read deadline
-	bound     bool       // the owner set a deadline, so that no other may be
+	deadlines sync.Mutex // guards owned, and the connection's read deadline
+	owned     bool       // the owner set a deadline, so the Conn must not set another
 
-	got atomic.Pointer[time.Time] // when something was last read; nil if nothing ever was
+	lastRead atomic.Pointer[time.Time] // nil before the first
 }
 
-// LastRead returns when something was last read; zero if nothing was. Any
-// goroutine may call it, after Close too.
+// LastRead returns when bytes were last read from the network. It returns zero
+// if none were. It is safe for concurrent use, also after Close.
 func (c *Conn) LastRead() time.Time {
-	if at := c.got.Load(); at != nil {
+	if at := c.lastRead.Load(); at != nil {
 		return *at
 	}
 	return time.Time{}
 }
 
-// Read implements [net.Conn].
+// Read implements [net.Conn]. One goroutine at a time may call it.
 func (c *Conn) Read(p []byte) (int, error) {
 	if c.buffer.empty() {
 		if err := c.fill(); err != nil {
 			return 0, err
 		}
 	}
-	return c.buffer.take(p), nil
+	return c.buffer.readInto(p), nil
 }
 
 // SetDeadline implements [net.Conn].
 func (c *Conn) SetDeadline(t time.Time) error {
 	c.deadlines.Lock()
 	defer c.deadlines.Unlock()
-	c.bound = !t.IsZero()
+	c.owned = !t.IsZero()
 	return c.Conn.SetDeadline(t) //nolint:wrapcheck // the error is the connection's
 }
 
-// SetReadDeadline implements [net.Conn].
+// SetReadDeadline implements [net.Conn]. While a deadline is set, reads are not
+// coalesced.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.deadlines.Lock()
 	defer c.deadlines.Unlock()
-	c.bound = !t.IsZero()
+	c.owned = !t.IsZero()
 	return c.Conn.SetReadDeadline(t) //nolint:wrapcheck // the error is the connection's
 }
 
-// owned reports whether the owner set a deadline.
-func (c *Conn) owned() bool {
+// hasDeadline reports whether the owner set a deadline.
+func (c *Conn) hasDeadline() bool {
 	c.deadlines.Lock()
 	defer c.deadlines.Unlock()
-	return c.bound
+	return c.owned
 }
 
-// limit bounds the next reads, unless the owner does; zero does not. It reports
-// whether it could.
-func (c *Conn) limit(t time.Time) bool {
+// setReadLimit sets the read deadline, unless the owner did. It reports whether
+// it could. The zero time removes the deadline.
+func (c *Conn) setReadLimit(t time.Time) bool {
 	c.deadlines.Lock()
 	defer c.deadlines.Unlock()
-	return !c.bound && c.Conn.SetReadDeadline(t) == nil
+	return !c.owned && c.Conn.SetReadDeadline(t) == nil
 }
 
 // Close implements [net.Conn].
 func (c *Conn) Close() error {
-	c.dialer.conns.CompareAndDelete(endsOf(c.Conn), c)
+	c.dialer.conns.CompareAndDelete(endpointsOf(c.Conn), c)
 	c.dialer.pool.close(&c.buffer)
 	return c.Conn.Close() //nolint:wrapcheck // the error is the connection's
 }
 
-// fill waits for bytes, and then for more until they are due.
+// fill blocks until bytes arrive, and collects more until they are due.
+//
+// While it waits, it empties the kernel's buffer every longSlice, so that the
+// sender is never blocked. After a slice with many bytes, the next one is a
+// shortSlice.
 func (c *Conn) fill() error {
 	if c.err != nil {
 		return c.err
 	}
-	room := len(c.buffer.room())
-	n := c.first()
+	space := len(c.buffer.space())
+	n := c.readFirst()
 	if n == 0 {
 		return c.err
 	}
-	due := time.Now().Add(c.dialer.clock.due(time.Now()))
-	slice, drained := longSlice, n < room
-	for c.err == nil && !c.owned() {
+	due := time.Now().Add(c.dialer.schedule.delay(time.Now()))
+	slice, drained := longSlice, n < space
+	for c.err == nil && !c.hasDeadline() {
 		left := time.Until(due)
-		if left <= 0 || drained && !c.dialer.hurry.wait(min(left-c.glance(), slice)) {
+		if left <= 0 || drained && !c.dialer.immediate.wait(min(left-c.pollTime(), slice)) {
 			break
 		}
-		if n, drained = c.more(due); !drained {
+		if n, drained = c.readMore(due); !drained { // the buffer is full
 			break
 		}
-		if slice = longSlice; n >= c.much() {
+		if slice = longSlice; n >= c.busySlice() {
 			slice = shortSlice
 		}
 	}
-	c.dialer.clock.handed(time.Now())
+	c.dialer.schedule.released(time.Now())
 	return nil
 }
 
-// first blocks until data arrives and reads it. Only during this wait may the
-// kernel wake the reader at the first byte.
-func (c *Conn) first() int {
+// readFirst blocks until bytes arrive, and reads them. It returns their number.
+// Only during this wait may the kernel wake the reader at the first byte.
+func (c *Conn) readFirst() int {
 	if c.socket == nil {
 		return c.read(c.Conn.Read)
 	}
 	if n := c.read(c.socket.read); n > 0 || c.err != nil {
 		return n
 	}
-	c.socket.wake()
-	defer c.socket.hush()
+	c.socket.allowWakeups()
+	defer c.socket.suppressWakeups()
 	return c.read(c.Conn.Read)
 }
 
-// more reads the data that is available. It returns the number of bytes, and
+// readMore reads the bytes that are available. It returns their number, and
 // whether the buffer had room for all of them.
-func (c *Conn) more(due time.Time) (n int, drained bool) {
+func (c *Conn) readMore(due time.Time) (n int, drained bool) {
 	if c.socket != nil {
 		return c.drain(c.socket.read)
 	}
-	wait := min(max(time.Until(due), glance), longSlice)
-	if !c.limit(time.Now().Add(wait)) {
+	wait := min(max(time.Until(due), pollTimeout), longSlice)
+	if !c.setReadLimit(time.Now().Add(wait)) {
 		return 0, false
 	}
 	n, drained = c.drain(c.Conn.Read)
 	if errors.Is(c.err, os.ErrDeadlineExceeded) {
 		c.err, drained = nil, true
 	}
-	c.limit(time.Time{})
+	c.setReadLimit(time.Time{})
 	return n, drained
 }
 
-// drain reads until no data is available, or the buffer is full.
+// drain reads until no bytes are available, or the buffer is full.
 func (c *Conn) drain(read func([]byte) (int, error)) (n int, drained bool) {
 	for c.err == nil && !drained {
-		room := len(c.buffer.room())
-		if room == 0 {
+		space := len(c.buffer.space())
+		if space == 0 {
 			break
 		}
 		got := c.read(read)
-		n, drained = n+got, got < room
+		n, drained = n+got, got < space
 	}
 	return n, drained
 }
 
-// read reads once into the buffer, which has room.
+// read reads once into the buffer, which must have space. It keeps the error in
+// err.
 func (c *Conn) read(read func([]byte) (int, error)) int {
-	n, err := read(c.buffer.room())
-	c.buffer.filled(n)
+	n, err := read(c.buffer.space())
+	c.buffer.written(n)
 	c.err = err
 	if n > 0 {
 		now := time.Now()
-		c.got.Store(&now)
+		c.lastRead.Store(&now)
 	}
 	return n
 }
 
-// glance returns how long a read takes if no data is available.
-func (c *Conn) glance() time.Duration {
+// pollTime returns how long a read takes if no bytes are available.
+func (c *Conn) pollTime() time.Duration {
 	if c.socket != nil {
 		return 0
 	}
-	return glance
+	return pollTimeout
 }
 
-// much returns how many bytes within a slice make the next slice short.
-func (c *Conn) much() int {
+// busySlice returns the number of bytes in a slice that makes the next one
+// short.
+func (c *Conn) busySlice() int {
 	if c.socket != nil {
-		return c.socket.holds / 4
+		return c.socket.lowWaterMark / 4
 	}
-	return chunk
+	return chunkSize
 }

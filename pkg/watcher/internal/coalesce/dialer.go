@@ -1,11 +1,15 @@
-// Package coalesce reads connections in beats. A busy watch brings an event every
-// few milliseconds, and waking up for each costs more than all that is done
-// with it. So the bytes that arrive within a beat are handed out together, on
-// all connections at the same moments.
+// Package coalesce delays the reads of busy connections, so that bytes are read
+// together.
 //
-// The package owns when bytes are handed out, and never which: bytes come out
-// as they went in, all of them, in their order. The first bytes after silence
-// wait for nothing.
+// A busy watch delivers an event every few milliseconds. Waking up for each
+// event costs more CPU than processing it. So bytes that arrive within a window
+// are released together, on all connections of a dialer at the same moments.
+// The first bytes after silence are released at once.
+//
+// The package owns when bytes are released. Invariant: it releases all bytes
+// unchanged and in their order.
+//
+// Decision 6 in docs/design has the measurements.
 package coalesce
 
 import (
@@ -16,143 +20,148 @@ import (
 )
 
 const (
-	// Beat is how long bytes wait at most before they are handed out. After as
-	// long a silence they are handed out at once.
-	Beat = 200 * time.Millisecond
-	// Echo is when, after each beat, bytes are handed out once more. Whoever
-	// merges several streams finds there what was late for the beat.
-	Echo = 40 * time.Millisecond
+	// Window is how long bytes wait at most. After as long a silence, bytes do
+	// not wait.
+	Window = 200 * time.Millisecond
+	// FollowUp is the time after the end of each window at which bytes are
+	// released once more. A reader that merges several streams finds there the
+	// bytes that were late for the window.
+	FollowUp = 40 * time.Millisecond
 
-	// Ahead bounds the bytes that wait on one connection. They are handed out
-	// early when there are more.
-	Ahead = 1 << 20
-	// shared bounds the bytes that wait on all connections of a dialer, beside
-	// one chunk for each.
-	shared = 4 << 20
-	// chunk is the size of one buffer.
-	chunk = 64 << 10
+	// MaxBuffered bounds the bytes that wait on one connection. If there are
+	// more, they are released early.
+	MaxBuffered = 1 << 20
+	// maxShared bounds the bytes that wait on all connections of a dialer,
+	// apart from one chunk for each.
+	maxShared = 4 << 20
+	// chunkSize is the size of one piece of a buffer, in bytes.
+	chunkSize = 64 << 10
 
-	// The kernel's buffer is emptied at these intervals while bytes wait, so
-	// that the other end is never blocked. The short one is for connections
-	// that bring much.
+	// While bytes wait, the kernel's buffer is emptied at these intervals, so
+	// that the sender is never blocked. The short one is for connections with
+	// many bytes.
 	longSlice  = 50 * time.Millisecond
 	shortSlice = 10 * time.Millisecond
-	// glance bounds a read of a connection that may have nothing.
-	glance = time.Millisecond
+	// pollTimeout bounds a read of a connection that may have no bytes.
+	pollTimeout = time.Millisecond
 )
 
-// Dialer opens connections that are read in beats, unless somebody is in a
-// hurry. It is safe for concurrent use.
+// Dialer opens connections whose reads are coalesced, except while somebody
+// needs them immediately. It is safe for concurrent use.
 type Dialer struct {
-	dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	clock clock
-	pool  pool
-	hurry hurry
-	conns sync.Map // *Conn by ends, while they are open
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	schedule  schedule
+	pool      chunkPool
+	immediate immediate
+	conns     sync.Map // open *Conn by endpoints
 }
 
-// ends are the two addresses of a connection.
-type ends struct{ local, remote string }
+// endpoints are the two addresses of a connection.
+type endpoints struct{ local, remote string }
 
-func endsOf(c net.Conn) ends { return ends{c.LocalAddr().String(), c.RemoteAddr().String()} }
+func endpointsOf(c net.Conn) endpoints {
+	return endpoints{c.LocalAddr().String(), c.RemoteAddr().String()}
+}
 
-// NewDialer returns a dialer of connections that dial opens.
+// NewDialer returns a dialer that coalesces the reads of connections of dial.
 func NewDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) *Dialer {
-	return &Dialer{dial: dial, hurry: hurry{begun: make(chan struct{})}}
+	return &Dialer{dial: dial, immediate: immediate{began: make(chan struct{})}}
 }
 
-// Hurry lets everything be handed out as soon as it arrives, until the
-// returned function is called.
-func (d *Dialer) Hurry() (over func()) {
-	d.hurry.begin()
-	return sync.OnceFunc(d.hurry.end)
+// Immediate makes all connections release bytes as soon as they arrive, until
+// release is called. Calls may overlap.
+func (d *Dialer) Immediate() (release func()) {
+	d.immediate.begin()
+	return sync.OnceFunc(d.immediate.end)
 }
 
-// DialContext opens a connection, which one goroutine at a time may read.
+// DialContext opens a connection. One goroutine at a time may read it.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	c, err := d.dial(ctx, network, address)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the error is the other dialer's
 	}
-	paced := &Conn{Conn: c, dialer: d, socket: socketOf(c), buffer: buffer{pool: &d.pool}}
-	d.conns.Store(endsOf(c), paced)
-	return paced, nil
+	coalesced := &Conn{Conn: c, dialer: d, socket: socketOf(c), buffer: buffer{pool: &d.pool}}
+	d.conns.Store(endpointsOf(c), coalesced)
+	return coalesced, nil
 }
 
-// Find returns the open connection below another one, as below that of TLS;
-// nil if there is none. They have the same addresses.
-func (d *Dialer) Find(above net.Conn) *Conn {
-	found, _ := d.conns.Load(endsOf(above))
+// Find returns the open connection that another one, such as a TLS connection,
+// wraps. It compares their addresses. It returns nil if there is none.
+func (d *Dialer) Find(wrapper net.Conn) *Conn {
+	found, _ := d.conns.Load(endpointsOf(wrapper))
 	conn, _ := found.(*Conn)
 	return conn
 }
 
-// hurry counts those who are in a hurry.
-type hurry struct {
+// immediate counts the calls of [Dialer.Immediate] that are not released.
+type immediate struct {
 	mu    sync.Mutex // guards the fields below
 	count int
-	begun chan struct{} // closed while count is not zero
+	began chan struct{} // closed while count is not zero
 }
 
-func (h *hurry) begin() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.count++; h.count == 1 {
-		close(h.begun)
+func (i *immediate) begin() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.count++; i.count == 1 {
+		close(i.began)
 	}
 }
 
-func (h *hurry) end() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.count--; h.count == 0 {
-		h.begun = make(chan struct{})
+func (i *immediate) end() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.count--; i.count == 0 {
+		i.began = make(chan struct{})
 	}
 }
 
-// wait waits, and reports whether nobody was in a hurry meanwhile.
-func (h *hurry) wait(d time.Duration) bool {
-	h.mu.Lock()
-	begun := h.begun
-	h.mu.Unlock()
+// wait waits for d. It returns false at once if the count is or becomes
+// positive.
+func (i *immediate) wait(d time.Duration) bool {
+	i.mu.Lock()
+	began := i.began
+	i.mu.Unlock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-begun:
+	case <-began:
 		return false
 	case <-timer.C:
 		return true
 	}
 }
 
-// clock says when bytes are handed out: at each beat from the first bytes
-// after silence on, and at the echo of each.
-type clock struct {
+// schedule has the moments at which bytes are released: at the end of each
+// window since the last silence, and FollowUp later. It is safe for concurrent
+// use.
+type schedule struct {
 	mu    sync.Mutex // guards the fields below
-	first time.Time  // beat after the last silence
-	last  time.Time  // when something was last handed out
+	first time.Time  // the first release after the last silence
+	last  time.Time  // the last release
 }
 
-// due returns how long bytes that are there now have to wait.
-func (c *clock) due(now time.Time) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now.Sub(c.last) >= Beat {
+// delay returns how long bytes that are available now have to wait.
+func (s *schedule) delay(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.last) >= Window {
 		return 0
 	}
-	phase := now.Sub(c.first) % Beat
-	if phase < Echo {
-		return Echo - phase
+	phase := now.Sub(s.first) % Window
+	if phase < FollowUp {
+		return FollowUp - phase
 	}
-	return Beat - phase
+	return Window - phase
 }
 
-// handed notes that something is handed out.
-func (c *clock) handed(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now.Sub(c.last) >= Beat {
-		c.first = now
+// released notes that bytes are released.
+func (s *schedule) released(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.last) >= Window {
+		s.first = now
 	}
-	c.last = now
+	s.last = now
 }

@@ -9,21 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hushed is the low-water mark during a beat, in bytes. The kernel grows the
-// receive buffer accordingly, within net.ipv4.tcp_rmem.
-const hushed = 512 << 10
+// raisedLowWater is the low-water mark during a window, in bytes. The kernel
+// grows the receive buffer accordingly, within net.ipv4.tcp_rmem.
+const raisedLowWater = 512 << 10
 
 // socket controls when the kernel wakes the reader of a TCP connection. Go's
 // runtime registers connections with edge-triggered epoll, so that every
-// arriving segment wakes the process, even if nobody is reading. Under load this
-// took a third of all CPU. SO_RCVLOWAT (see socket(7)) suppresses the wake-ups
-// during a beat.
+// arriving segment wakes the process, even if nobody is reading. Under load
+// this took a third of all CPU. SO_RCVLOWAT (see socket(7)) suppresses the
+// wake-ups during a window.
 //
 // Only one goroutine at a time may use it.
 type socket struct {
-	raw    syscall.RawConn
-	holds  int  // the low-water mark that the kernel granted, in bytes
-	hushed bool // the low-water mark is raised
+	raw          syscall.RawConn
+	lowWaterMark int  // the low-water mark that the kernel granted, in bytes
+	suppressed   bool // the low-water mark is raised
 }
 
 // socketOf returns the socket of a TCP connection. It returns nil for any other
@@ -38,26 +38,26 @@ func socketOf(c net.Conn) *socket {
 		return nil
 	}
 	s := &socket{raw: raw}
-	s.hush()
-	if s.holds = s.lowWater(); s.holds < chunk {
-		s.wake()
+	s.suppressWakeups()
+	if s.lowWaterMark = s.lowWater(); s.lowWaterMark < chunkSize {
+		s.allowWakeups()
 		return nil
 	}
 	return s
 }
 
-// hush raises the low-water mark.
-func (s *socket) hush() {
-	if !s.hushed {
-		s.hushed = s.setLowWater(hushed)
+// suppressWakeups raises the low-water mark.
+func (s *socket) suppressWakeups() {
+	if !s.suppressed {
+		s.suppressed = s.setLowWater(raisedLowWater)
 	}
 }
 
-// wake lowers the low-water mark to one byte. If data is available, the kernel
-// wakes the reader at once.
-func (s *socket) wake() {
-	if s.hushed {
-		s.hushed = !s.setLowWater(1)
+// allowWakeups lowers the low-water mark to one byte. If data is available, the
+// kernel wakes the reader at once.
+func (s *socket) allowWakeups() {
+	if s.suppressed {
+		s.suppressed = !s.setLowWater(1)
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/coalesce"
 )
 
-// sockets returns a paced connection over TCP, the connection below it, and its
-// other end. They end with the test.
+// sockets returns a coalesced TCP connection, the connection that it wraps, and
+// its other end. They are closed when the test ends.
 func sockets(t *testing.T) (near net.Conn, below, far *net.TCPConn) {
 	t.Helper()
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -54,9 +54,9 @@ func lowWater(t *testing.T, c *net.TCPConn) (n int) {
 	return n
 }
 
-// TestSocket_IsHushedUnlessItsReaderWaits checks when the kernel may wake the
-// reader: only after silence, and then at the first byte.
-func TestSocket_IsHushedUnlessItsReaderWaits(t *testing.T) {
+// The kernel may wake the reader only after silence, and then at the first
+// byte.
+func TestSocket_SuppressesWakeupsDuringAWindow(t *testing.T) {
 	near, below, far := sockets(t)
 	for range 5 {
 		read := make(chan error, 1)
@@ -66,27 +66,27 @@ func TestSocket_IsHushedUnlessItsReaderWaits(t *testing.T) {
 		}()
 		for deadline := time.Now().Add(30 * time.Second); lowWater(t, below) != 1; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("got %d bytes to wait for after silence, want 1", lowWater(t, below))
+				t.Fatalf("low-water mark after silence: got %d bytes, want 1", lowWater(t, below))
 			}
 		}
 		if _, err := far.Write([]byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-read; err != nil { // the suite's own limit ends it if it was never woken
+		if err := <-read; err != nil { // the time limit of the test ends it if it was never woken
 			t.Fatal(err)
 		}
 		if got, least := lowWater(t, below), 64<<10; got < least {
-			t.Errorf("got %d bytes to wait for during a beat, want at least %d", got, least)
+			t.Errorf("low-water mark during a window: got %d bytes, want at least %d", got, least)
 		}
 	}
 }
 
-// TestSocket_HandsOutEverything lets random pieces come at random moments.
-func TestSocket_HandsOutEverything(t *testing.T) {
+// Random pieces arrive at random moments.
+func TestSocket_ReleasesAllBytes(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	near, _, far := sockets(t)
-	sent := make([]byte, 3*coalesce.Ahead)
+	sent := make([]byte, 3*coalesce.MaxBuffered)
 	for i := range sent {
 		sent[i] = byte(i / 251)
 	}
@@ -103,13 +103,12 @@ func TestSocket_HandsOutEverything(t *testing.T) {
 	}()
 	got, err := io.ReadAll(near)
 	if err != nil || !bytes.Equal(got, sent) {
-		t.Errorf("seed %d: got %d bytes, %v, want the %d that were sent", seed, len(got), err, len(sent))
+		t.Errorf("seed %d: got %d bytes and %v, want the %d that were sent", seed, len(got), err, len(sent))
 	}
 }
 
-// TestSocket_ReportsWhatBrokeIt checks that a reset is no end of the stream,
-// and that what came before it is handed out.
-func TestSocket_ReportsWhatBrokeIt(t *testing.T) {
+// A reset is not the end of the stream.
+func TestSocket_ReturnsTheErrorOfAReset(t *testing.T) {
 	near, _, far := sockets(t)
 	read := make(chan error, 1)
 	go func() {
@@ -127,6 +126,6 @@ func TestSocket_ReportsWhatBrokeIt(t *testing.T) {
 	}
 	err := <-read
 	if failed := (*net.OpError)(nil); !errors.As(err, &failed) || !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("got %v, want a reset connection", err)
+		t.Errorf("got %v, want a *net.OpError with %v", err, unix.ECONNRESET)
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/watchproto"
 )
 
-// BenchmarkParseEvent splits an event of 7 KB, half of it managedFields, in the order in which a pod is written.
+// BenchmarkParseEvent splits an event of 7 KB, half of which are managedFields.
+// The members have the order of a pod.
 func BenchmarkParseEvent(b *testing.B) {
 	fields := strings.Repeat(`"f:labels":{".":{},"f:app":{}},`, 110)
 	line := fmt.Appendf(nil, `{"type":"MODIFIED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-1","resourceVersion":"42",`+

@@ -1,5 +1,7 @@
-// Package watchproto cuts watch streams and list pages into the JSON of single objects, without decoding the objects.
+// Package watchproto splits watch streams and list pages into the JSON of
+// single objects, without decoding them.
 //
-// Its invariant: an object's bytes leave it as the server sent them, valid and whole. A line that the connection cut off
-// is an error and never a shorter object. It looks no further into an object than its kind and resourceVersion.
+// Invariant: it returns the bytes of an object as the API server sent them,
+// valid and complete. A truncated line is an error, never a shorter object. The
+// package reads only the kind and the resourceVersion of an object.
 package watchproto

@@ -16,14 +16,15 @@ const (
 	Error    = "ERROR"
 )
 
-// Event is one line of a watch: its type, and its object's JSON and resourceVersion, "" where it has none.
+// Event is one line of a watch.
 type Event struct {
 	Type   string
-	Object []byte
-	RV     string
+	Object []byte // JSON
+	RV     string // of the object; "" if it has none
 }
 
-// ParseEvent splits a line of a watch. The event's object is a part of the line.
+// ParseEvent splits a line of a watch. It does not copy: the object is a part
+// of the line.
 func ParseEvent(line []byte) (Event, error) {
 	var e Event
 	s := rawjson.Scan(line)
@@ -38,15 +39,16 @@ func ParseEvent(line []byte) (Event, error) {
 		}
 	}
 	if err := s.End(); err != nil {
-		return Event{}, fmt.Errorf("watch event: %w", err)
+		return Event{}, fmt.Errorf("parse watch event: %w", err)
 	}
 	if e.Type == "" || len(e.Object) == 0 || e.Object[0] != '{' {
-		return Event{}, errors.New("watch event without a type or an object")
+		return Event{}, errors.New("watch event has no type or no object")
 	}
 	return e, nil
 }
 
 // resourceVersion consumes an object and returns its metadata.resourceVersion.
+// Of repeated members, the last one counts, as in encoding/json.
 func resourceVersion(s *rawjson.Scanner) (rv string) {
 	for _, key := range s.Members() {
 		if string(key) != "metadata" {

@@ -8,7 +8,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/watchproto"
 )
 
-func TestParseEvent(t *testing.T) {
+func TestParseEvent_ReturnsTypeObjectAndRV(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, line, typ, object, rv string }{
 		{
@@ -22,7 +22,7 @@ func TestParseEvent(t *testing.T) {
 			"MODIFIED", `{"data":{"a":"}\"{","b":"\\"},"metadata":{"resourceVersion":"8"}}`, "8",
 		},
 		{
-			"a resourceVersion elsewhere is not the object's",
+			"resourceVersions in other places",
 			`{"type":"DELETED","object":{"involvedObject":{"metadata":{"resourceVersion":"1"},"resourceVersion":"2"},"metadata":{"x":{"resourceVersion":"3"},"resourceVersion":"9"}}}`,
 			"DELETED", `{"involvedObject":{"metadata":{"resourceVersion":"1"},"resourceVersion":"2"},"metadata":{"x":{"resourceVersion":"3"},"resourceVersion":"9"}}`, "9",
 		},
@@ -42,7 +42,7 @@ func TestParseEvent(t *testing.T) {
 	}
 }
 
-func TestParseEventRefuses(t *testing.T) {
+func TestParseEvent_RejectsOtherLines(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		"", "{}", "null", "[]", `{"type":"ADDED"}`, `{"object":{}}`, `{"type":"ADDED","object":null}`,
@@ -50,12 +50,12 @@ func TestParseEventRefuses(t *testing.T) {
 		`{"type":"ADDED","object":{"a":tru}}`, `{"type":1,"object":{}}`,
 	} {
 		if e, err := watchproto.ParseEvent([]byte(line)); err == nil {
-			t.Errorf("%q was taken as %s %s", line, e.Type, e.Object)
+			t.Errorf("%q: got %s %s, want an error", line, e.Type, e.Object)
 		}
 	}
 }
 
-// FuzzParseEvent compares with encoding/json, which decodes everything.
+// FuzzParseEvent compares the result with that of encoding/json.
 func FuzzParseEvent(f *testing.F) {
 	f.Add([]byte(`{"type":"ADDED","object":{"kind":"Pod","metadata":{"resourceVersion":"7"}}}`))
 	f.Add([]byte(`{"object":{"metadata":{"resourceVersion":"7"},"metadata":{}},"type":"A","type":"B"}`))
@@ -67,7 +67,7 @@ func FuzzParseEvent(f *testing.F) {
 		}
 		var members map[string]json.RawMessage
 		if err := json.Unmarshal(line, &members); err != nil {
-			t.Fatalf("took %q, which is no JSON: %v", line, err)
+			t.Fatalf("%q: got no error, want %v as in encoding/json", line, err)
 		}
 		if !bytes.Equal(e.Object, members["object"]) {
 			t.Fatalf("object of %q: got %q, want %q", line, e.Object, members["object"])

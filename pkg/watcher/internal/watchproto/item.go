@@ -7,13 +7,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// Complete returns an item of a list with its kind and apiVersion. Built-in types lack both where they stand in a list;
-// they are put in front, where a watch has them. An item that has a kind is returned as it is.
+// Complete returns an item of a list with its kind and apiVersion. The items of
+// built-in types lack both. They are added at the beginning, where a watch has
+// them. An item with a kind is returned unchanged.
 func Complete(item []byte, apiVersion, kind string) ([]byte, error) {
 	members, hasKind := 0, false
 	s := rawjson.Scan(item)
 	if s.Kind() != rawjson.Object {
-		return nil, fmt.Errorf("list of %s: an item is no object", kind)
+		return nil, fmt.Errorf("list of %s: an item is not an object", kind)
 	}
 	for _, key := range s.Members() {
 		members++

@@ -7,35 +7,39 @@ import (
 	"io"
 )
 
-// A watch's usual event fits into bufferSize bytes. What was needed for an unusual one is kept only up to keepSize.
 const (
+	// bufferSize is the size of the buffer, in bytes. Most events fit into it.
 	bufferSize = 32 << 10
-	keepSize   = 1 << 20
+	// maxKept bounds the memory that is kept after a line that did not fit into
+	// the buffer, in bytes.
+	maxKept = 1 << 20
 )
 
-// Lines reads the lines of a watch.
+// Lines reads the lines of a watch. One goroutine at a time may use it.
 type Lines struct {
-	r    *bufio.Reader
-	max  int
-	long []byte // room for a line that the buffer has not
-	cut  bool   // the input ended within a line
+	r         *bufio.Reader
+	limit     int    // of a line, in bytes
+	long      []byte // a line that does not fit into the buffer
+	truncated bool   // the input ended within a line
 }
 
-// NewLines returns a reader of the lines in r, none of which may be longer than max bytes.
+// NewLines returns a reader of the lines of r. A line that is longer than limit
+// bytes is an error.
 func NewLines(r io.Reader, limit int) *Lines {
-	return &Lines{r: bufio.NewReaderSize(r, bufferSize), max: limit}
+	return &Lines{r: bufio.NewReaderSize(r, bufferSize), limit: limit}
 }
 
-// Next returns the next line, which is valid until it is called again. The error is [io.EOF] where the input ends behind a line, and
-// [io.ErrUnexpectedEOF] where it ends within one.
+// Next returns the next line, which is valid until the next call. The error is
+// [io.EOF] if the input ends after a line, and [io.ErrUnexpectedEOF] if it ends
+// within one.
 func (l *Lines) Next() ([]byte, error) {
-	if l.long = l.long[:0]; cap(l.long) > keepSize {
+	if l.long = l.long[:0]; cap(l.long) > maxKept {
 		l.long = nil
 	}
 	for {
 		part, err := l.r.ReadSlice('\n')
-		if len(l.long)+len(part) > l.max {
-			return nil, fmt.Errorf("watch event is longer than %d MiB", l.max>>20)
+		if len(l.long)+len(part) > l.limit {
+			return nil, fmt.Errorf("watch event is longer than %d MiB", l.limit>>20)
 		}
 		switch {
 		case err == nil && len(l.long) == 0:
@@ -47,14 +51,14 @@ func (l *Lines) Next() ([]byte, error) {
 			l.long = append(l.long, part...)
 			continue
 		}
-		l.cut = len(l.long)+len(part) > 0
-		if l.cut && errors.Is(err, io.EOF) {
+		l.truncated = len(l.long)+len(part) > 0
+		if l.truncated && errors.Is(err, io.EOF) {
 			return nil, io.ErrUnexpectedEOF
 		}
 		return nil, err
 	}
 }
 
-// Whole reports whether the input, once Next has returned its error, ended
-// after a line.
-func (l *Lines) Whole() bool { return !l.cut }
+// Whole reports whether the input ended after a line. It is valid after Next
+// has returned an error.
+func (l *Lines) Whole() bool { return !l.truncated }

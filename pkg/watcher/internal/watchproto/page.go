@@ -7,19 +7,22 @@ import (
 	"io"
 )
 
-// Page is what a list's page says besides its items.
+// Page is the metadata of a page of a list.
 type Page struct {
 	RV       string `json:"resourceVersion"`
-	Continue string `json:"continue"` // the next page's token; "" on the last page
-	// Remaining is how many objects follow this page, as far as the server says.
+	Continue string `json:"continue"` // the token of the next page; "" on the last page
+	// Remaining is the number of objects after this page, or zero if the server
+	// does not return it.
 	Remaining int64 `json:"remainingItemCount"`
 }
 
-// ReadPage reads one page of a list and calls each with the JSON of every item as
-// it arrives; each owns the bytes. It fails if a single value exceeds limit
-// bytes, give or take the decoder's buffer. If each returns an error, ReadPage
-// stops and returns that error. The page is complete only if ReadPage returns no
-// error.
+// ReadPage reads one page of a list. It calls each with the JSON of every item
+// as the item arrives, and each owns the bytes. If each returns an error,
+// ReadPage stops and returns that error. The page is complete only if ReadPage
+// returns no error.
+//
+// A value that is longer than limit bytes, plus about the decoder's buffer, is
+// an error.
 func ReadPage(r io.Reader, limit int64, each func(item []byte) error) (Page, error) {
 	b := &boundedReader{Reader: r, limit: limit}
 	p := pageReader{dec: json.NewDecoder(b), each: each}
@@ -28,10 +31,10 @@ func ReadPage(r io.Reader, limit int64, each func(item []byte) error) (Page, err
 		return Page{}, err
 	}
 	if p.page.RV == "" {
-		return Page{}, errors.New("list without a resourceVersion")
+		return Page{}, errors.New("list has no resourceVersion")
 	}
-	if !p.listed { // what is no list must not pass for an empty one
-		return Page{}, errors.New("list without items")
+	if !p.hasItems { // another object must not count as an empty list
+		return Page{}, errors.New("list has no items")
 	}
 	return p.page, nil
 }
@@ -42,7 +45,7 @@ type boundedReader struct {
 	io.Reader
 
 	limit, got int64
-	used       func() int64 // how much of it is decoded
+	used       func() int64 // the number of bytes that are decoded
 }
 
 // Read implements [io.Reader].
@@ -52,15 +55,16 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.Reader.Read(p)
 	b.got += int64(n)
-	return n, err //nolint:wrapcheck // it stands for the reader
+	return n, err //nolint:wrapcheck // the error is the reader's
 }
 
+// pageReader reads one page, token by token.
 type pageReader struct {
 	dec  *json.Decoder
 	each func([]byte) error
 	page Page
 
-	listed bool // there were items, perhaps none
+	hasItems bool // there was an items member, perhaps empty
 }
 
 func (p *pageReader) read() error {
@@ -79,12 +83,13 @@ func (p *pageReader) read() error {
 	return p.expect(json.Delim('}'))
 }
 
+// value reads a member of the list.
 func (p *pageReader) value(key json.Token) error {
 	var skipped json.RawMessage
 	var err error
 	switch key {
 	case "items":
-		p.listed = true
+		p.hasItems = true
 		return p.items()
 	case "metadata":
 		err = p.dec.Decode(&p.page)
@@ -92,26 +97,27 @@ func (p *pageReader) value(key json.Token) error {
 		err = p.dec.Decode(&skipped)
 	}
 	if err != nil {
-		return fmt.Errorf("list's %v: %w", key, err)
+		return fmt.Errorf("list: decode %v: %w", key, err)
 	}
 	return nil
 }
 
+// items reads the items and calls each.
 func (p *pageReader) items() error {
 	open, err := p.dec.Token()
 	if err != nil {
-		return fmt.Errorf("list's items: %w", err)
+		return fmt.Errorf("list: decode items: %w", err)
 	}
 	if open == nil { // "items":null is an empty list
 		return nil
 	}
 	if open != json.Delim('[') {
-		return fmt.Errorf("list's items begin with %v", open)
+		return fmt.Errorf("list: items begin with %v, want [", open)
 	}
 	for p.dec.More() {
 		var item json.RawMessage
 		if err := p.dec.Decode(&item); err != nil {
-			return fmt.Errorf("list's items: %w", err)
+			return fmt.Errorf("list: decode items: %w", err)
 		}
 		if err := p.each(item); err != nil {
 			return err
@@ -120,6 +126,7 @@ func (p *pageReader) items() error {
 	return p.expect(json.Delim(']'))
 }
 
+// expect reads a delimiter.
 func (p *pageReader) expect(want json.Delim) error {
 	got, err := p.dec.Token()
 	if errors.Is(err, io.EOF) {
@@ -129,7 +136,7 @@ func (p *pageReader) expect(want json.Delim) error {
 		return fmt.Errorf("list: %w", err)
 	}
 	if got != want {
-		return fmt.Errorf("list: %v stands where %v belongs", got, want)
+		return fmt.Errorf("list: got %v, want %v", got, want)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ func readPage(s string) (watchproto.Page, []string, error) {
 	return p, items, err
 }
 
-func TestReadPage(t *testing.T) {
+func TestReadPage_ReturnsItemsAndMetadata(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, body string
@@ -53,31 +53,31 @@ func TestReadPage(t *testing.T) {
 	}
 }
 
-func TestReadPageRefuses(t *testing.T) {
+func TestReadPage_RejectsIncompleteAndOtherObjects(t *testing.T) {
 	t.Parallel()
 	const whole = `{"metadata":{"resourceVersion":"9"},"items":[{"a":1},{"b":2}]}`
 	for n := range whole {
 		if _, _, err := readPage(whole[:n]); err == nil {
-			t.Errorf("%q was taken for a whole page", whole[:n])
+			t.Errorf("%q: got a page, want an error", whole[:n])
 		}
 	}
 	for _, body := range []string{`[]`, `null`, `{"items":[]}`, `{"items":{}}`, `{"metadata":1}`, `{"metadata":{"resourceVersion":"9"},"rows":[]}`} {
 		if _, _, err := readPage(body); err == nil {
-			t.Errorf("%q was taken for a page", body)
+			t.Errorf("%q: got a page, want an error", body)
 		}
 	}
 }
 
-func TestReadPageStopsWithItsReceiver(t *testing.T) {
+func TestReadPage_ReturnsTheErrorOfEach(t *testing.T) {
 	t.Parallel()
 	full, calls := errors.New("full"), 0
 	_, err := watchproto.ReadPage(strings.NewReader(`{"items":[{},{}]}`), 1<<20, func([]byte) error { calls++; return full })
 	if !errors.Is(err, full) || calls != 1 {
-		t.Errorf("%d calls and %v, want one and the receiver's error", calls, err)
+		t.Errorf("got %d calls and %v, want one and %v", calls, err, full)
 	}
 }
 
-// endless goes on with the same text for ever, and counts what is read.
+// endless repeats a text without an end, and counts the bytes that are read.
 type endless struct {
 	text string
 	read int
@@ -92,25 +92,25 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestReadPageBoundsEachItem(t *testing.T) {
+func TestReadPage_BoundsEachValue(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 20
 	for _, begin := range []string{`{"items":[{"a":"`, `{"x":"`, `{"items":[`, `{"metadata":{"continue":"`, `{`} {
 		r := &endless{text: "          "}
 		_, err := watchproto.ReadPage(io.MultiReader(strings.NewReader(begin), r), limit, func([]byte) error { return nil })
 		if err == nil || !strings.Contains(err.Error(), "longer than 1 MiB") || r.read > 4*limit {
-			t.Errorf("%s and no end: read %d bytes, %v; want about %d and an error", begin, r.read, err, limit)
+			t.Errorf("%s without an end: got %d bytes read and %v, want at most %d and an error", begin, r.read, err, 4*limit)
 		}
 	}
 	items := strings.Repeat(`{"a":"`+strings.Repeat("x", limit/2)+`"},`, 10)
 	n := 0
 	_, err := watchproto.ReadPage(strings.NewReader(`{"metadata":{"resourceVersion":"1"},"items":[`+items+`{}]}`), limit, func([]byte) error { n++; return nil })
 	if err != nil || n != 11 {
-		t.Errorf("got %d items, %v, want 11 of a page that is longer than the limit", n, err)
+		t.Errorf("page that is longer than the limit: got %d items and %v, want 11", n, err)
 	}
 }
 
-func TestComplete(t *testing.T) {
+func TestComplete_AddsKindAndAPIVersion(t *testing.T) {
 	t.Parallel()
 	for item, want := range map[string]string{
 		`{"metadata":{}}`:       `{"kind":"Pod","apiVersion":"v1","metadata":{}}`,
@@ -120,12 +120,12 @@ func TestComplete(t *testing.T) {
 	} {
 		got, err := watchproto.Complete([]byte(item), "v1", "Pod")
 		if err != nil || string(got) != want || !json.Valid(got) {
-			t.Errorf("%s became %s (%v), want %s", item, got, err, want)
+			t.Errorf("%s: got %s and %v, want %s", item, got, err, want)
 		}
 	}
 	for _, item := range []string{`null`, `[]`, `{`, `1`} {
 		if got, err := watchproto.Complete([]byte(item), "v1", "Pod"); err == nil {
-			t.Errorf("%s became %s", item, got)
+			t.Errorf("%s: got %s, want an error", item, got)
 		}
 	}
 }

@@ -1,0 +1,93 @@
+package api_test
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+)
+
+// filterReader is a log without records that stores the first filter.
+type filterReader struct{ filter *history.Filter }
+
+func (f *filterReader) Scan(_ context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
+	if f.filter == nil {
+		f.filter = &scan.Filter
+	}
+	return func(func(*history.Record, error) bool) {}
+}
+
+func (f *filterReader) Count(context.Context, history.Filter, int) (int, bool, error) {
+	return 0, true, nil
+}
+
+func (f *filterReader) Resources(context.Context) ([]history.Resource, error) {
+	return []history.Resource{{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}}, nil
+}
+
+func (f *filterReader) Gaps(context.Context, []schema.GroupResource, time.Time, time.Time) ([]history.Gap, error) {
+	return nil, nil
+}
+
+// TestFilter_EveryFieldHasParameter fails if a field of history.Filter can't be
+// set by a parameter and is not listed with a reason.
+func TestFilter_EveryFieldHasParameter(t *testing.T) {
+	const object = v1.EventsPath + "/shop/pods/web"
+	at := time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC).Format(time.RFC3339)
+	parameters := map[string]struct{ path, parameter, value string }{
+		"Start":     {v1.EventsPath, v1.ParamStart, at},
+		"End":       {v1.EventsPath, v1.ParamEnd, at},
+		"Resources": {v1.EventsPath, v1.ParamResourceType, "pods"},
+		"Namespace": {v1.EventsPath, v1.ParamNamespace, "shop"},
+		"Name":      {v1.EventsPath, v1.ParamResourceName, "web"},
+		"UID":       {v1.EventsPath, v1.ParamUID, "u"},
+		"Verbs":     {v1.EventsPath, v1.ParamVerb, "create"},
+		"Manager":   {v1.EventsPath, v1.ParamManager, "kubelet"},
+		"Revisions": {object, v1.ParamRevision, "3"},
+	}
+	without := map[string]string{
+		"Regarding": "an object's path selects the Events regarding it",
+		"Owner":     "the parameter descendants follows owners",
+	}
+	for i := range reflect.TypeFor[history.Filter]().NumField() {
+		field := reflect.TypeFor[history.Filter]().Field(i).Name
+		p, found := parameters[field]
+		if reason, excluded := without[field]; found == excluded {
+			t.Errorf("history.Filter.%s: has a parameter: %t, excluded: %t (%s), want exactly one", field, found, excluded, reason)
+		}
+		if !found {
+			continue
+		}
+		set := func(values url.Values) bool {
+			reader := &filterReader{}
+			handler := api.New(query.New(reader, query.Options{}), api.Options{})
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, p.path+"?"+values.Encode(), http.NoBody)
+			handler.ServeHTTP(httptest.NewRecorder(), r)
+			if reader.filter == nil {
+				t.Fatalf("%s: got no scan, want one", field)
+			}
+			return !reflect.ValueOf(*reader.filter).FieldByName(field).IsZero()
+		}
+		if set(nil) || !set(url.Values{p.parameter: {p.value}}) {
+			t.Errorf("history.Filter.%s: set without and with parameter %s: got %t, %t, want false, true",
+				field, p.parameter, set(nil), set(url.Values{p.parameter: {p.value}}))
+		}
+	}
+}
+
+func TestCoreGroup_IsSameInQueryAndAPI(t *testing.T) {
+	if query.CoreGroup != v1.CoreGroup {
+		t.Errorf("core group: got %q in package query, want %q", query.CoreGroup, v1.CoreGroup)
+	}
+}

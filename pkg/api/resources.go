@@ -1,0 +1,50 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// The states of resources that are not recorded now. A resource that was
+// recorded earlier is stopped, also if the configuration does not select it.
+const (
+	stateStopped       = "stopped"
+	stateNotConfigured = "not_configured"
+)
+
+// resources writes the catalogue: the resources with a state, followed by those
+// that were only recorded earlier.
+func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
+	catalogue, err := h.service.Resources(r.Context())
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	list := v1.ResourceList{Resources: append([]v1.Resource{}, h.options.States()...)}
+	for _, c := range catalogue {
+		known := slices.IndexFunc(list.Resources, func(l v1.Resource) bool { return l.Group == c.Group && l.Plural == c.Plural })
+		if known >= 0 {
+			l := &list.Resources[known]
+			if l.Since = c.Since; l.State == stateNotConfigured {
+				l.State = stateStopped
+			}
+			l.Former = former(c)
+			continue
+		}
+		list.Resources = append(list.Resources, v1.Resource{
+			Group: c.Group, Version: c.Version, Plural: c.Plural, Singular: c.Singular, Kind: c.Kind,
+			ShortNames: c.ShortNames, Namespaced: c.Namespaced, Former: former(c), State: stateStopped, Since: c.Since,
+		})
+	}
+	writeJSON(w, http.StatusOK, list)
+}
+
+func former(r history.Resource) (all []v1.Definition) {
+	for _, d := range r.Former {
+		all = append(all, v1.Definition{Kind: d.Kind, Singular: d.Singular, ShortNames: d.ShortNames, Namespaced: d.Namespaced})
+	}
+	return all
+}

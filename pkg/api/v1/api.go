@@ -1,0 +1,131 @@
+package v1
+
+// The paths of the API. The history of one object is at
+// EventsPath/{namespace}/{resourceType}/{name}.
+const (
+	EventsPath    = "/api/v1/events"
+	ResourcesPath = "/api/v1/resources"
+	GapsPath      = "/api/v1/gaps"
+	HealthPath    = "/health"
+	LivezPath     = "/livez"
+	ReadyzPath    = "/readyz"
+	MetricsPath   = "/metrics"
+)
+
+// ContentType is the media type of all answers but the fixed texts and probes.
+const ContentType = "application/json"
+
+// The query parameters. All are optional: an empty value means that the
+// parameter is absent. Unknown parameters are ignored.
+const (
+	ParamStart        = "start"        // RFC 3339, inclusive
+	ParamEnd          = "end"          // RFC 3339, exclusive
+	ParamNamespace    = "namespace"    // "-" selects cluster-scoped objects
+	ParamResourceType = "resourceType" // one or more, with commas, in any form that kubectl accepts
+	ParamResourceName = "resourceName"
+	ParamGroup        = "group" // the API group, or [CoreGroup]
+	ParamUID          = "uid"
+	ParamVerb         = "verb"    // "create", "update" or "delete"; others match nothing
+	ParamUser         = "user"    // anything but [WatcherUser] matches nothing
+	ParamManager      = "manager" // a field manager
+
+	ParamLimit   = "limit"   // records per page, up to the recorder's maximum
+	ParamCursor  = "cursor"  // [NextCursorHeader] of the previous page
+	ParamOrder   = "order"   // [OrderAscending] or [OrderDescending]
+	ParamSummary = "summary" // a boolean: events without objectChanges
+	ParamEmpty   = "empty"   // the status if nothing matches: [EmptyNotFound] or [EmptyOK]
+
+	ParamRevision    = "revision"    // one object only: one or more numbers, separated by commas
+	ParamDescendants = "descendants" // one object only, a boolean: Events of its descendants, too
+)
+
+// The values of parameters. The first of each group is the default.
+const (
+	OrderAscending  = "asc"
+	OrderDescending = "desc"
+
+	EmptyNotFound = "404"
+	EmptyOK       = "200"
+)
+
+// CoreGroup is the value of [ParamGroup] for the core group, whose name is
+// empty. No API group can have this name.
+const CoreGroup = "core"
+
+// The headers of an answer with records.
+const (
+	// TotalCountHeader counts all matches of the query, not only the page's.
+	TotalCountHeader = "X-Total-Count"
+	// TotalCountRelationHeader is [AtLeast] if counting stopped early, and
+	// absent otherwise.
+	TotalCountRelationHeader = "X-Total-Count-Relation"
+	// HasMoreHeader is "true" or "false".
+	HasMoreHeader = "X-Has-More"
+	// NextCursorHeader is the cursor of the next page, if there is one.
+	NextCursorHeader = "X-Next-Cursor"
+	// GapsHeader counts the gaps that touch the query's time and resources.
+	GapsHeader = "X-History-Gaps"
+	// GapListHeader has the newest of them, newest first, at most
+	// [MaxGapsListed]: "pods START/END REASON, …".
+	GapListHeader = "X-History-Gap-List"
+	// IgnoredHeader has the rules that ignore a part of the query's resources
+	// and namespaces: "pods namespaces=a,b; nodes changes=PATH; …". It is
+	// absent if there are none.
+	IgnoredHeader = "X-History-Ignored"
+	// SinceHeader is when the recording of the first of the query's resources
+	// began. It is absent if that is unknown.
+	SinceHeader = "X-History-Since"
+	// SinceTrimmedHeader is "true" if [SinceHeader] is the start of what
+	// retention has kept, and absent otherwise.
+	SinceTrimmedHeader = "X-History-Trimmed"
+	// NotRecordedHeader has the query's resources that are not recorded:
+	// "leases.coordination.k8s.io excluded, jobs.batch before=TIME, …". It is
+	// absent if all are.
+	NotRecordedHeader = "X-History-Not-Recorded"
+)
+
+// Texts in headers.
+const (
+	AtLeast           = "gte"        // in [TotalCountRelationHeader]
+	OpenEnd           = ".."         // the end of an open gap, in [GapListHeader]
+	AllResources      = "*"          // in [IgnoredHeader]
+	IgnoredNamespaces = "namespaces" // in [IgnoredHeader]
+	IgnoredChanges    = "changes"    // in [IgnoredHeader]
+	CutMark           = "..."        // the end of an [IgnoredHeader] that was too long
+)
+
+// MaxGapsListed bounds the gaps in a [GapListHeader]. [GapsPath] has all of
+// them.
+const MaxGapsListed = 8
+
+// MaxNotRecordedLength bounds a [NotRecordedHeader], in bytes. The last entry
+// of a longer one is "+N more". [ResourcesPath] has all of it.
+const MaxNotRecordedLength = 1000
+
+// MaxIgnoredLength bounds an [IgnoredHeader], in bytes. A longer one is cut and
+// ends in [CutMark]. [ResourcesPath] has all of it.
+const MaxIgnoredLength = 1000
+
+// The fixed texts of errors. The cause is appended to those that end in ": ".
+const (
+	NoMatchText            = "no audit data available for the specified time range"
+	NoObjectText           = "no events found for this object"
+	IncompletePathText     = "namespace, resourceType, and name are required"
+	InvalidStartText       = "Invalid start time format: "
+	InvalidEndText         = "Invalid end time format: "
+	InvalidLimitText       = "Invalid limit: "
+	QueryFailedText        = "Query failed: "
+	ObjectQueryFailedText  = "Failed to query object history: "
+	RelatedQueryFailedText = "Failed to query related events: "
+)
+
+// The constants of every [Event]: a watch shows neither the user nor the
+// request.
+const (
+	WatcherUser           = "system:k8s-watcher"
+	StageResponseComplete = "ResponseComplete"
+	StatusOK              = 200
+)
+
+// HealthyStatus is the status in [Health] of a recorder that works.
+const HealthyStatus = "healthy"

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// options are the options of a command. Its methods are called in this order;
+// the first error ends the command.
+type options interface {
+	complete() error // parses flags and fills in defaults
+	validate() error // rejects invalid flags, before anything is connected
+	run(ctx context.Context, args []string) error
+}
+
+// runE returns the RunE function of a command.
+func runE(o options) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := o.complete(); err != nil {
+			return err
+		}
+		if err := o.validate(); err != nil {
+			return err
+		}
+		return o.run(cmd.Context(), args)
+	}
+}
+
+// queryOptions are the options of all commands that query a recorder.
+type queryOptions struct {
+	*connection
+	window
+	output
+}
+
+func (o *queryOptions) complete() error {
+	if err := o.window.complete(o.env.Now()); err != nil {
+		return err
+	}
+	return o.output.complete()
+}
+
+func (o *queryOptions) validate() error {
+	if err := o.window.validate(); err != nil {
+		return err
+	}
+	return o.output.validate()
+}
+
+// withSession is [connection.withSession], after the relative times of the
+// window were resolved by the recorder's clock.
+func (o *queryOptions) withSession(ctx context.Context, query func(*session) error) error {
+	return o.connection.withSession(ctx, func(s *session) error {
+		if err := o.resolveTimes(ctx, s); err != nil {
+			return err
+		}
+		return query(s)
+	})
+}
+
+// resolveTimes resolves relative times again, now by the recorder's clock.
+func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
+	if !o.isRelative() {
+		return nil
+	}
+	if _, known := s.ClockAhead(); !known {
+		// Any response has the recorder's time. Only a recorder that can't be
+		// reached, or an interrupt, ends the command.
+		err := s.Health(ctx)
+		if history.CodeOf(err) == history.Unavailable || ctx.Err() != nil {
+			return err
+		}
+	}
+	if err := o.window.complete(o.env.recorderNow()); err != nil {
+		return err
+	}
+	return o.window.validate()
+}
+
+// addNoiseFlag adds --show-noise.
+func addNoiseFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "show-noise", false,
+		"Also show changes that are only noise, such as heartbeats and server-side counters.")
+}
+
+// addExitCodeFlag adds --exit-code.
+func addExitCodeFlag(cmd *cobra.Command, to *bool) {
+	cmd.Flags().BoolVar(to, "exit-code", false,
+		"Exit with 0 if nothing changed, 1 if something changed, 2 on errors, as diff does.")
+}

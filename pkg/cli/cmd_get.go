@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// getOptions are the options of get, which shows a timeline.
+type getOptions struct {
+	queryOptions
+
+	allNamespaces bool
+	showNoise     bool
+	exitCode      bool
+}
+
+func newGet(conn *connection) *cobra.Command {
+	o := &getOptions{queryOptions: queryOptions{connection: conn}}
+	cmd := &cobra.Command{
+		Use:   "get [TYPE[,TYPE ...] [NAME ...] | TYPE/NAME ...]",
+		Short: "Show the timeline of a namespace, of some types or of all",
+		Long: paragraphs(`
+			Show the timeline: every recorded change of a namespace, of some types or of all, the
+			newest at the bottom.
+
+			Types and names have the same forms as in kubectl: deploy, deployments.apps, pods,svc, all,
+			deploy web or deploy/web. Deleted objects and removed types keep their history.
+
+			The formats json, yaml and templates print records as the REST API returns them. To print an
+			object as it was, use history with --revision.
+
+			A line across the table shows when and why the recorder could not observe some types.
+			Changes may be missing there.`),
+		Example: examples(conn.env, `
+			# What happened in the namespace shop within the last 15 minutes
+			watchhistory get -n shop --since 15m
+
+			# What happened to pods and services, in all namespaces
+			watchhistory get pods,svc -A
+
+			# All changes of one Deployment and one ConfigMap, as JSON
+			watchhistory get deploy/web configmap/web -n shop --limit=0 -o json`),
+		ValidArgsFunction: conn.completeMany,
+		RunE:              runE(o),
+	}
+	o.window.addFlags(cmd.Flags(), "changes")
+	o.output.addFlags(cmd)
+	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
+		"Show all namespaces, including cluster-scoped objects.")
+	addNoiseFlag(cmd, &o.showNoise)
+	addExitCodeFlag(cmd, &o.exitCode)
+	return cmd
+}
+
+func (o *getOptions) run(ctx context.Context, args []string) error {
+	shown := 0
+	err := o.withSession(ctx, func(s *session) error {
+		if o.allNamespaces {
+			s.namespace = history.AllNamespaces
+		}
+		subjects, err := s.subjects(ctx, args)
+		if err != nil {
+			return err
+		}
+		found, err := s.newest(ctx, o.queries(s, subjects), &o.window)
+		if err != nil {
+			return err
+		}
+		if shown, err = o.show(s, subjects, found); err != nil {
+			return err
+		}
+		return o.reportMissing(ctx, s, subjects, found)
+	})
+	if err == nil && o.exitCode && shown > 0 {
+		return errFound
+	}
+	return err
+}
+
+// queries returns the queries for subjects: one for each namespace of each
+// named subject, in their order, or one for all types of each namespace.
+func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuery {
+	if len(subjects) == 0 {
+		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
+	}
+	var queries []client.EventsQuery
+	types := map[history.NamespaceScope][]string{}
+	for _, sub := range subjects {
+		for _, namespace := range sub.namespaces(s.namespace) {
+			if sub.name == "" {
+				types[namespace] = append(types[namespace], sub.resourceArg())
+				continue
+			}
+			queries = append(queries, client.EventsQuery{
+				Namespace: namespace, Resources: []string{sub.resourceArg()}, Name: sub.name, Summary: o.isLean(),
+			})
+		}
+	}
+	for _, namespace := range []history.NamespaceScope{s.namespace, history.ClusterScoped} {
+		if len(types[namespace]) > 0 {
+			queries = append(queries,
+				client.EventsQuery{Namespace: namespace, Resources: types[namespace], Summary: o.isLean()})
+		}
+	}
+	return queries
+}
+
+// show writes the timeline, oldest first, and the notes about it. It returns
+// the number of changes that it wrote.
+func (o *getOptions) show(s *session, subjects []subject, found *result) (shown int, err error) {
+	slices.Reverse(found.events)
+	visible := o.visible(found.events, o.showNoise)
+	p := o.printer(&o.env, o.allNamespaces, o.showNoise)
+	if err := o.write(&o.env, p, visible, found.gaps, p.Timeline); err != nil {
+		return 0, err
+	}
+	o.env.note(found.cutNote("changes"))
+	o.env.note(hiddenNote(len(found.events)-len(visible), "change"))
+	o.env.note(o.whoNote(visible))
+	for _, sub := range subjects {
+		o.env.note(sub.scopeNote(visible))
+	}
+	if len(found.events) == 0 && (len(subjects) == 0 || subjects[0].name == "") {
+		namespace := s.namespace
+		if len(subjects) > 0 && !slices.ContainsFunc(subjects, func(sub subject) bool { return sub.Namespaced }) {
+			namespace = history.ClusterScoped
+		}
+		o.env.note("No history found" + in(namespace) + ".")
+	}
+	found.coverage.note(&o.queryOptions, len(found.events) == 0)
+	o.env.note(found.ignored.note())
+	o.env.note(gapsNote(found.gaps, len(found.events) == 0, o.hidesGaps()))
+	return len(visible), nil
+}
+
+// reportMissing writes a note for each named subject without a change, and a
+// warning for each type that is not recorded. It fails at the first named
+// subject without any history.
+func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []subject, found *result) error {
+	matches := found.matches // of named subjects: one for each namespace
+	for _, sub := range subjects {
+		if sub.name != "" {
+			total := 0
+			for range sub.namespaces(s.namespace) {
+				total, matches = total+matches[0], matches[1:]
+			}
+			if total == 0 {
+				if err := s.noteUnchanged(ctx, &o.env, sub, "", &o.window); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if len(found.events) > 0 {
+			continue
+		}
+		if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
+			s.types.warnf("the recorder does not record %s", sub.GroupResource())
+		} else if reason := s.notRecordedReason(ctx, sub); reason != "" {
+			s.types.warnf("the recorder does not record %s: %s", sub.GroupResource(), reason)
+		}
+	}
+	return nil
+}

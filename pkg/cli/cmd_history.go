@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/watchhistory/watchhistory/pkg/render"
+)
+
+// The values of --diff.
+const (
+	diffStructural = "structural"
+	diffUnified    = "unified"
+)
+
+// historyOptions are the options of history, which shows the versions of one
+// object.
+type historyOptions struct {
+	queryOptions
+
+	diff      string // "" means no diff
+	revision  string
+	uid       string
+	showNoise bool
+	exitCode  bool
+
+	revisions revisions // of revision
+}
+
+func newHistory(conn *connection) *cobra.Command {
+	o := &historyOptions{queryOptions: queryOptions{connection: conn}}
+	cmd := &cobra.Command{
+		Use:   "history (TYPE NAME | TYPE/NAME)",
+		Short: "Show the versions of one object",
+		Long: paragraphs(`
+			Show the versions of one object, newest first: what changed in each, and who changed it.
+			Deleted objects, and earlier objects with the same name, keep their history.
+
+			Revisions are numbered from 1 for each object. Its UID distinguishes it from others with the
+			same name. --revision selects revisions of the newest object, or of the one with --uid.
+
+			With --revision, the formats json, yaml and templates print the object itself as it was, or a
+			v1 List of several objects, newest first. kubectl can apply it. Without --revision, they
+			print the records of all versions as the REST API returns them.
+
+			A line across the table shows when and why the recorder could not observe objects of that
+			type. Versions may be missing there.`),
+		Example: examples(conn.env, `
+			# All versions of a Deployment
+			watchhistory history deploy/web -n shop
+
+			# What changed in each version
+			watchhistory history deploy/web -n shop --diff
+
+			# What the second to last change was
+			watchhistory history deploy web -n shop --diff --revision -1
+
+			# What changed from one version to another
+			watchhistory history deploy/web -n shop --diff --revision 2..5
+
+			# The object as it was
+			watchhistory history deploy/web -n shop --revision 14 -o yaml
+
+			# Restore that version
+			watchhistory history deploy/web -n shop --revision 14 -o yaml | kubectl apply -f -`),
+		Args:              arguments(1, 2, "TYPE NAME or TYPE/NAME"),
+		ValidArgsFunction: conn.completeOne,
+		RunE:              runE(o),
+	}
+	o.window.addFlags(cmd.Flags(), "versions")
+	o.output.addFlags(cmd)
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *historyOptions) addFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
+	fs.Lookup("diff").NoOptDefVal = diffStructural
+	fs.StringVar(&o.revision, "revision", "",
+		"Only show this revision, such as 14; -1 is the one before the newest, 2..5 is a range.")
+	fs.StringVar(&o.uid, "uid", "", "Only show the object with this UID.")
+	addNoiseFlag(cmd, &o.showNoise)
+	addExitCodeFlag(cmd, &o.exitCode)
+	_ = cmd.RegisterFlagCompletionFunc("revision", o.completeRevisions)
+	_ = cmd.RegisterFlagCompletionFunc("uid", o.completeUIDs)
+	_ = cmd.RegisterFlagCompletionFunc("diff",
+		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (o *historyOptions) complete() (err error) {
+	if o.revision != "" {
+		if o.revisions, err = parseRevisions(o.revision); err != nil {
+			return err
+		}
+	}
+	return o.queryOptions.complete()
+}
+
+func (o *historyOptions) validate() error {
+	switch {
+	case o.diff != "" && o.diff != diffStructural && o.diff != diffUnified:
+		return invalidf("--diff %q: want structural or unified", o.diff)
+	case o.diff != "" && o.format != "":
+		return invalidf("--diff and --output %s can't be combined", o.format)
+	case o.revision != "" && o.isSet():
+		return invalidf("--revision can't be combined with --since, --since-time or --until")
+	}
+	return o.queryOptions.validate()
+}
+
+func (o *historyOptions) run(ctx context.Context, args []string) error {
+	object, err := parseObject(args)
+	if err != nil {
+		return err
+	}
+	shown := 0
+	err = o.withSession(ctx, func(s *session) error {
+		resolved, err := s.types.resolve(ctx, object.kind)
+		if err != nil {
+			return err
+		}
+		v := versions{session: s, env: &o.env, subject: subject{resolved, object.name}, uid: o.uid}
+		v.namespaces = v.subject.namespaces(s.namespace)
+		if o.revision != "" {
+			shown, err = o.runRevisions(ctx, &v)
+		} else {
+			shown, err = o.runAll(ctx, &v)
+		}
+		return err
+	})
+	if err == nil && o.exitCode && shown > 0 {
+		return errFound
+	}
+	return err
+}
+
+// runAll writes all versions of the window, and returns their number.
+func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, err error) {
+	found, err := v.newest(ctx, v.queries(o.isLean() && o.diff == ""), &o.window)
+	if err != nil {
+		return 0, err
+	}
+	p := o.printer(&o.env, false, o.showNoise)
+	if len(found.events) == 0 {
+		return 0, o.showNothing(ctx, v, p, found)
+	}
+	visible := o.visible(found.events, o.showNoise)
+	if o.diff != "" {
+		err = o.showDiffs(ctx, v, visible, found.events)
+	} else {
+		err = o.write(&o.env, p, visible, found.gaps, p.History)
+	}
+	if err != nil {
+		return 0, err
+	}
+	o.env.note(found.cutNote("versions"))
+	o.env.note(hiddenNote(len(found.events)-len(visible), "version"))
+	if o.diff == "" {
+		o.env.note(o.whoNote(visible))
+	}
+	found.coverage.note(&o.queryOptions, false)
+	o.env.note(v.subject.scopeNote(visible))
+	o.env.note(found.ignored.note())
+	o.env.note(gapsNote(found.gaps, false, o.hidesGaps()))
+	return len(visible), nil
+}
+
+// showNothing writes the notes and, for programs, the empty document of an
+// object without versions in the window. It fails if the object has no history
+// at all.
+func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render.Printer, found *result) error {
+	if err := o.writeGapsOnly(found.gaps, p.History, o.hidesGaps()); err != nil {
+		return err
+	}
+	found.coverage.note(&o.queryOptions, true)
+	o.env.note(found.ignored.note())
+	if err := v.noteUnchanged(ctx, &o.env, v.subject, o.uid, &o.window); err != nil || o.isTable() {
+		return err
+	}
+	return o.write(&o.env, p, found.events, nil, p.History)
+}
+
+// hidesGaps is [output.hidesGaps] with --diff, which hides gaps too.
+func (o *historyOptions) hidesGaps() string {
+	if o.diff != "" {
+		return "--diff"
+	}
+	return o.output.hidesGaps()
+}

@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
+)
+
+// diffWriter writes diffs and counts the changes that they hide.
+type diffWriter struct {
+	env     *Environment
+	printer *render.Printer
+	unified bool
+	shown   int // the diffs that are not empty
+	hidden  int // the changes that are noise
+}
+
+func (o *historyOptions) diffWriter() *diffWriter {
+	return &diffWriter{env: &o.env, printer: o.printer(&o.env, false, o.showNoise), unified: o.diff == diffUnified}
+}
+
+// write writes the diff from old to new. If old is nil, it writes only the
+// heading of new, which counts as a diff.
+func (d *diffWriter) write(old, new *v1.Event) (err error) {
+	differs := false
+	if d.unified {
+		differs, err = d.printer.Unified(old, new)
+	} else {
+		var shown, hidden int
+		shown, hidden, err = d.printer.Diff(old, new)
+		differs = shown > 0
+		d.hidden += hidden
+	}
+	if differs || old == nil {
+		d.shown++
+	}
+	return err
+}
+
+// noteHidden writes a note with the number of hidden changes.
+func (d *diffWriter) noteHidden() {
+	if d.hidden > 0 {
+		verb := are(d.hidden)
+		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them", plural(d.hidden, "change"), verb, verb))
+	}
+}
+
+// showDiffs writes the diff of each visible version to the one before it. The
+// earlier version is one of all, or is read from the recorder.
+func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, all []v1.Event) error {
+	type key struct {
+		uid      string
+		revision uint64
+	}
+	read := map[key]*v1.Event{}
+	for i := range all {
+		read[key{all[i].UID, all[i].Revision}] = &all[i]
+	}
+	d := o.diffWriter()
+	for i := range visible {
+		e := &visible[i]
+		before := read[key{e.UID, e.Revision - 1}]
+		if before == nil && e.Revision > 1 {
+			found, err := v.exactly(ctx, history.ScopeOf(e.Namespace), e.UID, e.Revision-1)
+			if err != nil {
+				return err
+			}
+			before = found[e.Revision-1]
+		}
+		if err := d.write(before, e); err != nil {
+			return err
+		}
+	}
+	d.noteHidden()
+	return nil
+}

@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Hints for errors of the packages client and kube. Those packages state only facts: this one owns the flags, and knows that
+// its user has kubectl.
+const (
+	hintNarrow   = "Narrow the query, with --since or a type."
+	hintInstall  = "Install one with: kubectl apply -k deploy/\nor name the one there is, with --recorder-namespace or --recorder-url."
+	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
+	hintOtherWay = "Try again, or reach the recorder another way, with --connect or --recorder-url."
+)
+
+// withHint adds the hint for the cause of an error, unless the error has a hint already.
+func (c *connection) withHint(err error) error {
+	failure, ok := errors.AsType[*history.Error](err)
+	if !ok || failure.Hint != "" {
+		return err
+	}
+	hint := ""
+	if cause, ok := errors.AsType[*kube.ConnectError](err); ok {
+		hint = connectHint(cause)
+	} else {
+		hint = c.clientHint(failure)
+	}
+	if hint == "" {
+		return err
+	}
+	return &history.Error{Code: failure.Code, Message: err.Error(), Hint: hint, Err: err}
+}
+
+// clientHint returns the hint for an error of package client.
+func (c *connection) clientHint(failure *history.Error) string {
+	for cause, hint := range map[error]string{
+		client.ErrInvalidURL:   "Give it as http://HOST[:PORT], with --recorder-url.",
+		client.ErrQueryTimeout: hintNarrow,
+		client.ErrTooLarge:     "Ask for less at once, with a smaller --chunk-size, --since or a type.",
+		client.ErrNoCursor:     "Upgrade the recorder, or narrow the query.",
+		client.ErrNotRecorder:  "Check the URL or the Service that was given: a GET of its path /health must answer that it is healthy.",
+		client.ErrRefused:      "Nothing listens there: is the recorder running, and is the port right?",
+		client.ErrUnknownHost:  "Check the host's name in the URL.",
+		client.ErrUntrusted:    "Use the name that the certificate is for, or let this machine trust its issuer (SSL_CERT_FILE).",
+		client.ErrNotTLS:       "Give its URL as http://.",
+	} {
+		if errors.Is(failure, cause) {
+			return hint
+		}
+	}
+	switch {
+	case failure.Code == history.Forbidden && errors.Is(failure, client.ErrGateway):
+		return "Give the credentials in the URL, as in https://USER:PASSWORD@HOST, or leave out --recorder-url to use the API server."
+	case failure.Code != history.Unavailable:
+		return ""
+	case errors.Is(failure, context.DeadlineExceeded):
+		return "Narrow the query, with --since or a type, or allow more time with --request-timeout."
+	case c.foundIn != "":
+		return hintPods(c.foundIn)
+	case c.url != "":
+		return "Try again. If the error persists, see the recorder's log."
+	default:
+		return ""
+	}
+}
+
+// connectHint returns the hint for an error of package kube.
+func connectHint(cause *kube.ConnectError) string {
+	switch cause.Reason {
+	case kube.NotInstalled:
+		return hintInstall
+	case kube.NotFoundHere:
+		return "Name its namespace with --recorder-namespace, or its URL with --recorder-url."
+	case kube.Ambiguous:
+		return "Choose one with --recorder-namespace, or by its URL with --recorder-url."
+	case kube.WrongService:
+		return hintRepair
+	case kube.NoSelector:
+		return "Reach the recorder with --connect=proxy or --recorder-url."
+	case kube.NoPods:
+		return "See why with: kubectl -n " + cause.Namespace + " get statefulsets,events"
+	case kube.PodFailed:
+		return "See why with: kubectl -n " + cause.Namespace + " " + evidenceCommand(cause.Evidence)
+	case kube.Unreachable:
+		return hintPods(cause.Namespace)
+	case kube.NoCredentials:
+		return "The kubeconfig's user logs in with a command or a provider; kubectl auth whoami shows whether that works."
+	case kube.Unauthorized:
+		return "The cluster does not accept your credentials: log in again, or choose another context."
+	case kube.PermissionDenied:
+		return fmt.Sprintf("A cluster administrator can permit it with:\n\nkubectl apply -f - <<'EOF'\n%sEOF\n\n"+
+			"or give the recorder's URL with --recorder-url.", cause.Role.Manifest())
+	case kube.APIError:
+		return hintOtherWay
+	case kube.NoAPIServer:
+		return "Does the API server answer? Check with kubectl version; the context selects the cluster."
+	default:
+		return ""
+	}
+}
+
+func hintPods(namespace string) string {
+	return "It may be starting or restarting. See its state with: kubectl -n " + namespace + " get pods"
+}
+
+// evidenceCommand returns the arguments of kubectl that show the cause of a pod's failure.
+func evidenceCommand(e kube.Evidence) string {
+	switch {
+	case !e.Log:
+		return "describe pod " + e.Pod
+	case e.Container == "":
+		return "logs " + e.Pod
+	case e.Previous:
+		return "logs " + e.Pod + " -c " + e.Container + " --previous"
+	default:
+		return "logs " + e.Pod + " -c " + e.Container
+	}
+}

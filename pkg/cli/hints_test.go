@@ -1,0 +1,81 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/watchhistory/watchhistory/pkg/cli"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+func TestHint_EveryCauseHasOne(t *testing.T) {
+	failure := func(code history.Code, cause error) error {
+		return fmt.Errorf("ask: %w", &history.Error{Code: code, Message: "it failed", Err: cause})
+	}
+	connect := func(reason kube.Reason) error {
+		return failure(history.Unavailable, &kube.ConnectError{
+			Reason: reason, Namespace: "tools", Role: kube.Role{Namespace: "tools", User: "jane"},
+			Evidence: kube.Evidence{Pod: "recorder-0", Container: "recorder", Log: true, Previous: true},
+		})
+	}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{failure(history.Invalid, client.ErrInvalidURL), "--recorder-url"},
+		{failure(history.Internal, client.ErrQueryTimeout), "--since"},
+		{failure(history.Invalid, client.ErrTooLarge), "--chunk-size"},
+		{failure(history.Unavailable, client.ErrNoCursor), "Upgrade the recorder"},
+		{failure(history.Internal, client.ErrNotRecorder), "/health"},
+		{failure(history.Unavailable, client.ErrRefused), "is the port right"},
+		{failure(history.Unavailable, client.ErrUnknownHost), "host's name"},
+		{failure(history.Unavailable, client.ErrUntrusted), "SSL_CERT_FILE"},
+		{failure(history.Unavailable, client.ErrNotTLS), "http://"},
+		{failure(history.Forbidden, client.ErrGateway), "USER:PASSWORD"},
+		{failure(history.Unavailable, client.ErrGateway), "Try again"},
+		{failure(history.Unavailable, context.DeadlineExceeded), "--request-timeout"},
+		{failure(history.Unavailable, nil), "Try again"},
+		{connect(kube.NotInstalled), "kubectl apply -k deploy/"},
+		{connect(kube.NotFoundHere), "--recorder-namespace"},
+		{connect(kube.Ambiguous), "--recorder-namespace"},
+		{connect(kube.WrongService), "kubectl apply -k deploy/"},
+		{connect(kube.NoSelector), "--connect=proxy"},
+		{connect(kube.NoPods), "kubectl -n tools get statefulsets,events"},
+		{connect(kube.PodFailed), "kubectl -n tools logs recorder-0 -c recorder --previous"},
+		{connect(kube.Unreachable), "kubectl -n tools get pods"},
+		{connect(kube.NoCredentials), "kubectl auth whoami"},
+		{connect(kube.Unauthorized), "log in again"},
+		{connect(kube.PermissionDenied), `name: "jane"`},
+		{connect(kube.APIError), "--connect"},
+		{connect(kube.NoAPIServer), "kubectl version"},
+	} {
+		hinted := cli.WithHint(tt.err)
+		if got := history.HintOf(hinted); !strings.Contains(got, tt.want) {
+			t.Errorf("hint for %v: got %q, want one with %q", errors.Unwrap(errors.Unwrap(tt.err)), got, tt.want)
+		}
+		if hinted.Error() != tt.err.Error() || history.CodeOf(hinted) != history.CodeOf(tt.err) {
+			t.Errorf("with a hint: got %v with code %s, want %v with code %s", hinted, history.CodeOf(hinted), tt.err, history.CodeOf(tt.err))
+		}
+	}
+}
+
+func TestHint_OtherErrorsHaveNone(t *testing.T) {
+	for _, err := range []error{
+		errors.New("disk full"),
+		&history.Error{Code: history.NotFound, Message: "no such object"},
+		context.Canceled,
+	} {
+		if got := cli.WithHint(err); got != err { //nolint:errorlint // the error must be the same
+			t.Errorf("with a hint: got %v, want %v unchanged", got, err)
+		}
+	}
+	own := &history.Error{Code: history.Unavailable, Message: "busy", Hint: "wait"}
+	if got := history.HintOf(cli.WithHint(own)); got != "wait" {
+		t.Errorf("hint of an error with a hint: got %q, want %q", got, "wait")
+	}
+}

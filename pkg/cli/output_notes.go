@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/printable"
+	"github.com/watchhistory/watchhistory/pkg/render"
+)
+
+// note writes a line to stderr. An empty note is not written.
+func (e *Environment) note(text string) {
+	if text != "" {
+		e.endProgress()
+		_, _ = fmt.Fprintln(e.ErrOut, printable.Text(text))
+	}
+}
+
+// warnings is the stream for the warnings of kubectl's libraries. Each warning
+// is written once.
+type warnings struct {
+	env  *Environment
+	seen []string
+}
+
+// Write implements [io.Writer]. It expects one warning, and never fails.
+func (w *warnings) Write(p []byte) (int, error) {
+	text := strings.TrimSpace(string(p))
+	for _, events := range eventTypes() { // both groups serve the same Events
+		if strings.HasSuffix(text, " could also match lower priority resource "+events.GroupResource().String()) {
+			return len(p), nil
+		}
+	}
+	if !slices.Contains(w.seen, text) {
+		w.seen = append(w.seen, text)
+		w.env.note(text)
+	}
+	return len(p), nil
+}
+
+// ignoreRules are the rules by which the recorder's configuration ignores
+// changes, each once.
+type ignoreRules []string
+
+// add adds the rules of one response, which are separated by semicolons.
+func (i *ignoreRules) add(rules string) {
+	for rule := range strings.SplitSeq(rules, "; ") {
+		if rule != "" && !slices.Contains(*i, rule) {
+			*i = append(*i, rule)
+		}
+	}
+}
+
+// note returns a note with the rules, or "" if there are none.
+func (i ignoreRules) note() string {
+	if len(i) == 0 {
+		return ""
+	}
+	return "The recorder is configured to ignore: " + strings.Join(i, "; ") + "."
+}
+
+// in returns " in shop namespace", or "" for all namespaces and for cluster-scoped
+// objects.
+func in(scope history.NamespaceScope) string {
+	namespace, _ := scope.Namespace()
+	if namespace == "" {
+		return ""
+	}
+	return " in " + namespace + " namespace"
+}
+
+// hiddenNote returns a note that n changes or versions were hidden as noise, or
+// "".
+func hiddenNote(n int, noun string) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s with noise only %s hidden; --show-noise lists them", plural(n, noun), are(n))
+}
+
+// whoNote returns an explanation of the question mark in the column WHO, or ""
+// if the table has none.
+func (o *output) whoNote(shown []v1.Event) string {
+	if !o.isTable() || !slices.ContainsFunc(shown, func(e v1.Event) bool { return render.IsAnonymous(&e) }) {
+		return ""
+	}
+	return "? = the API server does not record who made this change (deletions, removed fields, some scaling); audit logs do"
+}
+
+// noteUnchanged explains why an object has no versions in the output. If it has
+// history outside the window, that is a note. Otherwise it is the error of
+// [session.noHistory].
+func (s *session) noteUnchanged(ctx context.Context, env *Environment, sub subject, uid string, w *window) error {
+	if w.isSet() {
+		known, err := s.hasHistory(ctx, sub, uid)
+		if err != nil {
+			return err
+		}
+		if known {
+			env.note(fmt.Sprintf("No changes of %s%s in the requested time.", sub, in(sub.namespaceOf(s.namespace))))
+			return nil
+		}
+	}
+	return s.noHistory(ctx, env, sub, uid)
+}
+
+// noHistory returns the error for an object, or an incarnation of it, that has
+// no history. The error says why, if the recorder knows it.
+func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, uid string) error {
+	where, hint := in(sub.namespaceOf(s.namespace)), ""
+	if uid != "" {
+		uids, err := s.incarnations(ctx, sub)
+		if err != nil {
+			return err
+		}
+		if len(uids) > 0 {
+			return history.Errorf(history.NotFound, "%s%s has no history under the UID %q: its UIDs are %s",
+				sub, where, uid, strings.Join(uids, ", "))
+		}
+	}
+	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
+		hint = fmt.Sprintf("the recorder does not record %s", sub.GroupResource())
+	} else if reason := s.notRecordedReason(ctx, sub); reason != "" {
+		hint = fmt.Sprintf("the recorder does not record %s: %s", sub.GroupResource(), reason)
+	} else {
+		hint = fmt.Sprintf("'%s get %s -A' lists the objects with history", env.Name, sub.GroupResource())
+	}
+	return history.Errorf(history.NotFound, "no history of %s%s: %s", sub, where, hint)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}

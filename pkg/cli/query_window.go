@@ -1,0 +1,72 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
+)
+
+// window selects records by time and number.
+type window struct {
+	since, sinceTime, until string // flags
+	limit, chunkSize        int    // records; a limit of 0 means all
+
+	start, end time.Time // parsed; zero means unlimited
+}
+
+// The default limit, and the default number of records in a page.
+const (
+	defaultLimit     = 500
+	defaultChunkSize = 500
+)
+
+// addFlags adds the flags of the window. The noun is what they select.
+func (w *window) addFlags(fs *pflag.FlagSet, noun string) {
+	fs.StringVar(&w.since, "since", "", "Only show "+noun+" newer than a relative duration like 15m, 2h or 3d.")
+	fs.StringVar(&w.sinceTime, "since-time", "", "Only show "+noun+" after a time (RFC 3339).")
+	fs.StringVar(&w.until, "until", "",
+		"Only show "+noun+" before a time (RFC 3339), or older than a relative duration.")
+	fs.IntVar(&w.limit, "limit", defaultLimit, "Show at most this many "+noun+", the newest. 0 shows all.")
+	fs.IntVar(&w.chunkSize, "chunk-size", defaultChunkSize, "Read this many "+noun+" from the recorder at a time.")
+}
+
+// complete parses the flags. Relative times are relative to now.
+func (w *window) complete(now time.Time) (err error) {
+	if w.start, err = timeflag.ParseTime("--since", w.since, now); err != nil {
+		return err
+	}
+	if w.sinceTime != "" {
+		if w.start, err = time.Parse(time.RFC3339, w.sinceTime); err != nil {
+			return invalidf("--since-time %q is not a time: want RFC 3339, as in %s",
+				w.sinceTime, now.UTC().Format(time.RFC3339))
+		}
+	}
+	w.end, err = timeflag.ParseTime("--until", w.until, now)
+	return err
+}
+
+func (w *window) validate() error {
+	switch {
+	case w.since != "" && w.sinceTime != "":
+		return invalidf("--since and --since-time can't be combined")
+	case !w.end.IsZero() && !w.start.Before(w.end):
+		return invalidf("--since (%s) is not before --until (%s)",
+			w.start.Format(time.RFC3339), w.end.Format(time.RFC3339))
+	case w.limit < 0:
+		return invalidf("--limit %d: want 0, for no limit, or more", w.limit)
+	case w.chunkSize < 1:
+		return invalidf("--chunk-size %d: want 1 or more", w.chunkSize)
+	default:
+		return nil
+	}
+}
+
+// isSet reports whether the window has a start or an end.
+func (w *window) isSet() bool { return !w.start.IsZero() || !w.end.IsZero() }
+
+// isRelative reports whether the window depends on the current time.
+func (w *window) isRelative() bool {
+	return timeflag.IsRelative(w.since) || timeflag.IsRelative(w.until)
+}

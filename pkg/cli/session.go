@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // the authentication providers of kubeconfigs
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/client/kube"
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// direct is the value of --connect that reaches the recorder by its URL. Package
+// kube has the other values.
+const direct = "direct"
+
+// discoveryTimeout limits a discovery request if the recorder is reached by URL.
+// The cluster may no longer exist then.
+const discoveryTimeout = 5 * time.Second
+
+// loginTimeout limits a discovery request together with an interactive login.
+const loginTimeout = time.Hour
+
+// connection contains the flags with which all commands reach the cluster and
+// its recorder.
+type connection struct {
+	env       Environment
+	config    *genericclioptions.ConfigFlags
+	url       string
+	namespace string // of the recorder
+	mode      string
+
+	foundIn        string // the namespace in which the recorder was found; empty with a URL
+	nonInteractive bool   // nobody can answer prompts
+}
+
+func newConnection(env Environment) *connection {
+	c := &connection{env: env, config: genericclioptions.NewConfigFlags(true)}
+	c.config.WithWarningPrinter(genericiooptions.IOStreams{ErrOut: &warnings{env: &c.env}})
+	c.config.WrapConfigFn = c.configureDiscovery
+	return c
+}
+
+// configureDiscovery prepares a client configuration for discovery.
+//
+// The timeout excludes logins. So the configuration's own timeout, which
+// includes them, is only a limit for both.
+func (c *connection) configureDiscovery(cfg *rest.Config) *rest.Config {
+	cfg.UserAgent = c.userAgent()
+	cfg.WarningHandler = rest.NoWarnings{} // they concern discovery, not the query
+	timeout := cfg.Timeout
+	switch {
+	case timeout > 0:
+	case c.url != "":
+		timeout = discoveryTimeout
+	default:
+		timeout = kube.DefaultAPITimeout
+	}
+	kube.Limit(cfg, timeout, kube.MaxDiscovery, c.env.display())
+	cfg.Timeout = loginTimeout // without it, the discovery client sets a shorter one
+	return cfg
+}
+
+func (c *connection) addFlags(root *cobra.Command) {
+	fs := root.PersistentFlags()
+	c.config.AddFlags(fs)
+	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, if it is not reached through the API server.")
+	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+kube.DefaultNamespace+", otherwise any namespace with a recorder).")
+	fs.StringVar(&c.mode, "connect", string(kube.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
+	c.completeFlags(root)
+	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
+		[]string{string(kube.Auto), string(kube.PortForward), string(kube.Proxy), direct}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
+
+// session is an open connection to a recorder.
+type session struct {
+	*client.Client
+
+	types     resolver
+	namespace history.NamespaceScope // of the objects
+}
+
+// open connects to the recorder. The caller must close the session.
+func (c *connection) open(ctx context.Context) (*session, error) {
+	if err := c.validateRoute(); err != nil {
+		return nil, err
+	}
+	timeout, err := clientcmd.ParseTimeout(*c.config.Timeout)
+	if err != nil {
+		return nil, invalidf("--request-timeout %q is not a duration: want one like 30s", *c.config.Timeout)
+	}
+	opts := client.Options{UserAgent: c.userAgent(), Now: c.env.Now, Timeout: timeout}
+	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
+	switch {
+	case err == nil:
+		c.prepareLogin(cluster)
+	case c.url == "":
+		return nil, invalidf("no cluster configured: %v; "+
+			"give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
+	}
+	recorder, err := c.connect(ctx, cluster, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.env.clockOffset = func() time.Duration {
+		offset, _ := recorder.ClockAhead()
+		return offset
+	}
+	s := &session{Client: recorder}
+	s.types = resolver{
+		mapper:        c.config.ToRESTMapper,
+		discovery:     c.config.ToDiscoveryClient,
+		readCatalogue: recorder.Resources,
+		env:           &c.env,
+	}
+	if s.namespace, err = c.objectNamespace(); err != nil {
+		_ = recorder.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// validateRoute rejects contradictions between --connect and --recorder-url.
+func (c *connection) validateRoute() error {
+	switch mode := kube.Mode(c.mode); {
+	case c.mode == direct && c.url == "":
+		return invalidf("--connect=direct needs --recorder-url")
+	case (mode == kube.PortForward || mode == kube.Proxy) && c.url != "":
+		return invalidf("--connect=%s and --recorder-url exclude each other", c.mode)
+	case mode != "" && mode != kube.Auto && mode != kube.PortForward && mode != kube.Proxy && c.mode != direct:
+		return invalidf("--connect=%s is unknown: want auto, port-forward, proxy or direct", c.mode)
+	default:
+		return nil
+	}
+}
+
+// connect connects to the recorder by its URL if there is one, and otherwise
+// through the cluster.
+func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts client.Options) (*client.Client, error) {
+	if c.url != "" {
+		return client.New(c.url, opts)
+	}
+	found, err := kube.Connect(ctx, kube.Options{
+		Options: opts, RESTConfig: cluster, Mode: kube.Mode(c.mode), Namespace: c.namespace,
+		Display: c.env.display(), Warn: func(text string) { c.env.note("Warning: " + text) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.foundIn = found.Namespace
+	return found.Client, nil
+}
+
+// prepareLogin notes whether a credential plugin may prompt. It prevents prompts
+// if nobody can answer them.
+func (c *connection) prepareLogin(cluster *rest.Config) {
+	c.env.mayLogIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
+	if plugin := cluster.ExecProvider; plugin != nil && c.nonInteractive {
+		cluster.ExecProvider = plugin.DeepCopy()
+		cluster.ExecProvider.StdinUnavailable = true
+	}
+}
+
+// objectNamespace returns the namespace of --namespace or, as kubectl does, of
+// the kubeconfig's context.
+func (c *connection) objectNamespace() (history.NamespaceScope, error) {
+	if *c.config.Namespace != "" {
+		return history.ParseNamespaceScope(*c.config.Namespace), nil
+	}
+	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return "", invalidf("no namespace: %v; give one with --namespace", err)
+	}
+	return history.ParseNamespaceScope(namespace), nil
+}
+
+// withSession calls query with an open session, and closes it. On a terminal it
+// shows progress until there is output.
+func (c *connection) withSession(ctx context.Context, query func(*session) error) error {
+	if c.env.progress != nil && !c.env.noEscapes { // it is erased by an escape sequence
+		c.env.progress.begin("Asking the recorder…")
+		defer c.env.progress.end()
+	}
+	s, err := c.open(ctx)
+	if err != nil {
+		return c.withHint(err)
+	}
+	defer s.Close()
+	err = query(s)
+	c.env.warnOfSkew()
+	return c.withHint(err)
+}

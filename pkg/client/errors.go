@@ -1,0 +1,144 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"github.com/watchhistory/watchhistory/pkg/client/internal/quote"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
+)
+
+// The causes that errors.Is finds in errors of a [Client]. A request that took
+// longer than [Options.Timeout] has the cause [context.DeadlineExceeded].
+var (
+	// ErrInvalidURL means that a text is not an HTTP URL.
+	ErrInvalidURL = errors.New("not an HTTP URL")
+	// ErrNotRecorder means that another program answered.
+	ErrNotRecorder = errors.New("not a recorder")
+	// ErrGateway means that a proxy or load balancer answered instead of the
+	// recorder.
+	ErrGateway = errors.New("answered by a gateway")
+	// ErrTooLarge means that the answer exceeds [Options.MaxResponse].
+	ErrTooLarge = errors.New("answer too large")
+	// ErrQueryTimeout means that the recorder gave up on the query.
+	ErrQueryTimeout = errors.New("query timed out in the recorder")
+	// ErrNoCursor means that the recorder is too old to return a cursor.
+	ErrNoCursor = errors.New("no cursor")
+	// ErrRefused means that nothing listens on the recorder's address.
+	ErrRefused = errors.New("connection refused")
+	// ErrUnknownHost means that the recorder's host name does not resolve.
+	ErrUnknownHost = errors.New("unknown host")
+	// ErrUntrusted means that the recorder's certificate is not trusted.
+	ErrUntrusted = errors.New("untrusted certificate")
+	// ErrNotTLS means that the recorder does not use TLS, and the URL does.
+	ErrNotTLS = errors.New("not TLS")
+)
+
+// unreachable returns the error of a request without an answer.
+func (c *Client) unreachable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("ask %s: %w", c.options.Name, context.Cause(ctx))
+	}
+	if explained, ok := errors.AsType[*history.Error](err); ok {
+		return explained // by the transport
+	}
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // its text repeats the URL with the whole query
+	}
+	message, cause := diagnose(err)
+	return &history.Error{
+		Code:    history.Unavailable,
+		Message: c.options.Name + " " + message,
+		Err:     errors.Join(cause, err),
+	}
+}
+
+// diagnose returns a predicate for the error message, and the cause if it is
+// one that this package names.
+func diagnose(err error) (message string, cause error) {
+	_, plain := errors.AsType[tls.RecordHeaderError](err)
+	if slow, ok := errors.AsType[*exchange.SlowError](err); ok {
+		return fmt.Sprintf("did not answer within %s", slow.Limit), nil
+	}
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "has a certificate that is not trusted: " + quote.Line(untrusted.Err.Error()), ErrUntrusted
+	}
+	if unknown, ok := errors.AsType[*net.DNSError](err); ok {
+		return "can't be found: " + quote.Line(unknown.Error()), ErrUnknownHost
+	}
+	switch {
+	case plain || errors.Is(err, http.ErrSchemeMismatch):
+		return "does not use TLS", ErrNotTLS
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refuses connections", ErrRefused
+	default:
+		return "can't be reached: " + quote.Line(err.Error()), nil
+	}
+}
+
+// notARecorder returns the error of an answer that no recorder would give.
+func (c *Client) notARecorder(why error) error {
+	return &history.Error{
+		Code:    history.Internal,
+		Message: fmt.Sprintf("%s is not a watchhistory recorder: %s", c.options.Name, quote.Line(why.Error())),
+		Err:     ErrNotRecorder,
+	}
+}
+
+// gateway returns the error of an answer that a proxy or load balancer gave
+// instead of the recorder.
+func (c *Client) gateway(code history.Code, status int) error {
+	return &history.Error{
+		Code:    code,
+		Message: c.options.Name + " can't be reached: a proxy or load balancer answered " + statusText(status),
+		Err:     ErrGateway,
+	}
+}
+
+// answered returns the error that the recorder itself reported.
+func (c *Client) answered(code history.Code, status int, message string) error {
+	if message == "" {
+		message = statusText(status)
+	}
+	failure := &history.Error{Code: code, Message: c.options.Name + " answered: " + quote.Line(message)}
+	if code != history.Unavailable && strings.Contains(message, context.DeadlineExceeded.Error()) {
+		failure.Err = ErrQueryTimeout
+	}
+	return failure
+}
+
+func (c *Client) tooLarge() error {
+	return &history.Error{
+		Code:    history.Invalid,
+		Message: fmt.Sprintf("the answer of %s is larger than %d MiB", c.options.Name, c.options.MaxResponse>>20),
+		Err:     ErrTooLarge,
+	}
+}
+
+func statusText(status int) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
+}
+
+// CodeOfStatus returns the code of an error that has only an HTTP status.
+func CodeOfStatus(status int) history.Code {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestURITooLong:
+		return history.Invalid
+	case http.StatusNotFound:
+		return history.NotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return history.Forbidden
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return history.Unavailable
+	default:
+		return history.Internal
+	}
+}

@@ -1,0 +1,164 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	"github.com/watchhistory/watchhistory/pkg/client"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// The last ten changes of a namespace, oldest first.
+func Example() {
+	url, stop := startExampleRecorder() // use the URL of your recorder instead
+	defer stop()
+	ctx := context.Background()
+
+	c, err := client.New(url, client.Options{UserAgent: "last-ten/1.0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	page, err := c.Events(ctx, client.EventsQuery{
+		Namespace: "shop",
+		Order:     history.NewestFirst,
+		Limit:     10,
+		Summary:   true, // without the objects
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, e := range slices.Backward(page.Events) {
+		fmt.Println(e.Timestamp.Format(time.TimeOnly), e.Verb, e.ResourceType+"/"+e.ResourceName, e.Summary)
+	}
+	fmt.Println("Changes:", page.Total)
+	if page.Gaps > 0 {
+		fmt.Println("Changes may be missing:", page.NewestGaps[0].Resource, page.NewestGaps[0].Reason)
+	}
+	// Output:
+	// 12:00:01 create deployments/web created
+	// 12:00:02 update deployments/web image app: 1.0 → 1.1
+	// 12:00:03 update deployments/web image app: 1.1 → 1.2
+	// Changes: 3
+	// Changes may be missing: deployments forbidden
+}
+
+// All changes since a time, of any number, page by page.
+func ExampleClient_All() {
+	url, stop := startExampleRecorder()
+	defer stop()
+	c, err := client.New(url, client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	since := time.Date(2026, 3, 4, 12, 0, 2, 0, time.UTC)
+	for e, err := range c.All(context.Background(), client.EventsQuery{Start: since}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.ResourceName, e.Revision)
+	}
+	// Output:
+	// web 2
+	// web 3
+}
+
+// All versions of one object, with the whole object in each.
+func ExampleClient_Versions() {
+	url, stop := startExampleRecorder()
+	defer stop()
+	c, err := client.New(url, client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	q := client.ObjectQuery{Namespace: "shop", Resource: "deployments.apps", Name: "web", Order: history.NewestFirst}
+	for e, err := range c.Versions(context.Background(), q) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Revision, e.Kind, len(e.ObjectChanges) > 0)
+	}
+	// Output:
+	// 3 Deployment true
+	// 2 Deployment true
+	// 1 Deployment true
+}
+
+// Why changes may be missing.
+func ExampleClient_Gaps() {
+	url, stop := startExampleRecorder()
+	defer stop()
+	c, err := client.New(url, client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	gaps, err := c.Gaps(context.Background(), client.GapsQuery{Resources: []string{"deploy"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, g := range gaps {
+		fmt.Println(g.Resource, g.Start.Format(time.TimeOnly), g.Reason, g.Detail)
+	}
+	// Output:
+	// deployments 11:00:00 forbidden deployments.apps is forbidden
+}
+
+// startExampleRecorder serves the API of a recorder that has observed three
+// versions of a deployment, one second apart. stop ends it.
+func startExampleRecorder() (url string, stop func()) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "watchhistory-example-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	s, err := store.Open(dir, store.Options{NoSync: true, Now: func() time.Time { return now }})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = s.Register(ctx, history.Resource{
+		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	batch := &history.Batch{Gaps: []history.Gap{{
+		Group: "apps", Resource: "deployments", Start: now.Add(-time.Hour),
+		Reason: history.GapForbidden, Detail: "deployments.apps is forbidden",
+	}}}
+	if err := s.Append(ctx, batch); err != nil {
+		log.Fatal(err)
+	}
+	web := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "8a1e"}
+	for i, verb := range []history.Verb{history.Create, history.Update, history.Update} {
+		now = now.Add(time.Second)
+		err := s.Append(ctx, &history.Batch{Records: []*history.Record{{
+			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
+			Object: fmt.Appendf(nil, `{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
+		}}})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(api.New(query.New(s, query.Options{}), api.Options{}))
+	return server.URL, func() {
+		server.Close()
+		if err := s.Close(); err != nil {
+			log.Fatal(err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			log.Fatal(err)
+		}
+	}
+}

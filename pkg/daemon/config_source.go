@@ -1,0 +1,139 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// DefaultConfigPath is the configuration file if CONFIG_PATH is not set. It may
+// be absent.
+const DefaultConfigPath = "/config/resources.yaml"
+
+// Source reads a configuration from a file and from the environment variables
+// BADGER_PATH, SERVER_PORT and BIND_ADDRESS, which override the file.
+//
+// It is not safe for concurrent use: call [Source.Load], then [Source.Follow].
+type Source struct {
+	getenv   func(string) string
+	path     string
+	explicit bool         // CONFIG_PATH names the file, so it must exist
+	applied  fileContents // of the configuration in force
+}
+
+// fileContents is the result of reading the file once. It is comparable.
+type fileContents struct {
+	data   string
+	absent bool
+	err    string // why the file could not be read, or ""
+}
+
+// NewSource returns the source that the environment describes: the file that
+// CONFIG_PATH names or, if it is not set, the fallback, which may be absent.
+// getenv is [os.Getenv], or replaces it in tests.
+func NewSource(getenv func(string) string, fallback string) *Source {
+	s := &Source{getenv: getenv, path: fallback}
+	if path := getenv("CONFIG_PATH"); path != "" {
+		s.path, s.explicit = path, true
+	}
+	return s
+}
+
+// Load returns the defaults overridden by the file, overridden by the
+// environment. An error has the code [history.Invalid] and names the file, the
+// line and the field, or the variable.
+func (s *Source) Load() (Config, error) {
+	s.applied = s.read()
+	return s.parse(s.applied)
+}
+
+// Follow calls apply after each change of the file since Load, with the new
+// configuration or with what is wrong with it. apply reports whether the
+// configuration is in force now. Follow returns when ctx ends.
+//
+// It reads the file at this interval and after each signal; signals may be nil.
+// A change is applied once two successive reads return the same contents:
+// half of a file that is being written may be valid too, and lack the rules
+// that redact something. After a signal it is applied at once, because who
+// sends one has written the whole file.
+func (s *Source) Follow(
+	ctx context.Context, interval time.Duration, signals <-chan os.Signal, apply func(Config, error) bool,
+) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	judged, last := s.applied, s.applied
+	for {
+		signalled := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-signals:
+			signalled = true
+		}
+		read := s.read()
+		settled := read == last
+		last = read
+		if read == judged || !settled && !signalled {
+			continue
+		}
+		judged = read
+		if apply(s.parse(read)) {
+			s.applied = read
+		}
+	}
+}
+
+// read reads the file. It resolves links each time: the kubelet updates a
+// mounted ConfigMap by replacing a link.
+func (s *Source) read() fileContents {
+	data, err := os.ReadFile(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fileContents{absent: true, err: err.Error()}
+	case err != nil:
+		return fileContents{err: err.Error()}
+	}
+	return fileContents{data: string(data)}
+}
+
+// parse returns the configuration for the contents. An absent file is valid
+// only if the configuration in force was made without one.
+func (s *Source) parse(f fileContents) (Config, error) {
+	switch {
+	case f.absent && s.applied.absent && !s.explicit:
+		return s.override(DefaultConfig())
+	case f.err != "" && s.explicit:
+		return Config{}, history.Errorf(history.Invalid, "read the configuration file of CONFIG_PATH: %s", f.err)
+	case f.err != "":
+		return Config{}, history.Errorf(history.Invalid, "read the configuration file: %s", f.err)
+	}
+	c, err := ParseConfig([]byte(f.data))
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return s.override(c)
+}
+
+// override sets the values that the environment has.
+func (s *Source) override(c Config) (_ Config, err error) {
+	if v := s.getenv("BADGER_PATH"); v != "" {
+		c.StoragePath = v
+	}
+	if v := s.getenv("SERVER_PORT"); v != "" {
+		if c.ServerPort, err = parsePort(v); err != nil {
+			return Config{}, history.Errorf(history.Invalid, "SERVER_PORT: %v", err)
+		}
+	}
+	if v := s.getenv("BIND_ADDRESS"); v != "" {
+		if c.BindAddress, err = parseAddress(v); err != nil {
+			return Config{}, history.Errorf(history.Invalid, "BIND_ADDRESS: %v", err)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,98 @@
+package daemon
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/gap"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
+)
+
+// recorded is the log, as queries and live gaps read it.
+type recorded interface {
+	query.Reader
+	Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error]
+	Checkpoint(ctx context.Context, resource schema.GroupResource) (history.Checkpoint, error)
+}
+
+// observed is the log with the live gaps added. Queries read it, so that an
+// answer never looks complete while a resource is not observed.
+type observed struct {
+	recorded
+	live *gap.Live
+}
+
+// newObserved returns the log with the live gaps of the watchers. refused
+// returns why the log rejects records at the moment, or nil.
+func newObserved(log recorded, watchers *watcher.Set, refused func() error) *observed {
+	return &observed{recorded: log, live: gap.NewLive(log, watchers, refused)}
+}
+
+// Gaps returns the durable and the live gaps.
+func (o *observed) Gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) ([]history.Gap, error) {
+	return o.live.Gaps(ctx, resources, start, end)
+}
+
+// rememberIgnored keeps which resources the configuration in force ignores. It
+// is called before the configuration is replaced.
+func (d *Daemon) rememberIgnored(ctx context.Context) {
+	live, err := d.log.live.Current(ctx, nil)
+	if err != nil {
+		d.logger.WarnContext(ctx, "read live gaps failed, some gaps may get another reason", "err", err)
+		return
+	}
+	d.ignored.Add(live)
+}
+
+// open returns the sink of a resource. If the configuration ignored the
+// resource until now, it also returns that cause.
+func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
+	s, err := d.recorder.Stream(ctx, r)
+	if err != nil {
+		return nil, gap.Cause{}, err
+	}
+	return s, d.ignored.Take(r.GroupResource()), nil
+}
+
+// cause is why a resource can't be observed.
+type cause struct {
+	schema.GroupResource
+
+	reason history.GapReason
+}
+
+// failures counts how often resources could not be observed any more. The zero
+// value is ready to use. It is safe for concurrent use.
+type failures struct {
+	mu    sync.Mutex // guards total
+	total map[cause]uint64
+}
+
+// countChange counts a change of state if it is a failure.
+func (f *failures) countChange(c watcher.Change) {
+	if !c.Failed() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.total == nil {
+		f.total = map[cause]uint64{}
+	}
+	f.total[cause{c.Resource.GroupResource(), c.Reason}]++
+}
+
+// counts returns a copy of the counts.
+func (f *failures) counts() map[cause]uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.total)
+}

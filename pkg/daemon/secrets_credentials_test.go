@@ -1,0 +1,96 @@
+package daemon_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+)
+
+// anyDefinition is a CRD that accepts any object.
+const anyDefinition = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: %[1]s.%[3]s
+  annotations: {api-approved.kubernetes.io: unapproved}
+spec:
+  group: %[3]s
+  scope: Namespaced
+  names: {plural: %[1]s, singular: %[4]s, kind: %[2]s}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+`
+
+// credentialManifests are objects of well-known kinds with credentials in the
+// clear. Values that are not credentials contain "shown".
+const credentialManifests = `
+apiVersion: route.openshift.io/v1
+kind: Route
+metadata: {name: r, namespace: clear}
+spec: {host: shown, tls: {termination: edge, key: VALUE}}
+---
+apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {name: b, namespace: clear}
+spec: {runPolicy: shown, triggers: [{type: GitHub, github: {secret: VALUE}}, {type: Generic, generic: {secret: VALUE}}, {gitlab: {secret: VALUE}}, {bitbucket: {secret: VALUE}}]}
+---
+apiVersion: bootstrap.cluster.x-k8s.io/v1
+kind: KubeadmConfig
+metadata: {name: k, namespace: clear}
+spec:
+  format: shown
+  initConfiguration: {bootstrapTokens: [{token: VALUE}], certificateKey: VALUE}
+  joinConfiguration: {discovery: {bootstrapToken: {token: VALUE}}, controlPlane: {certificateKey: VALUE}}
+  users: [{name: u, passwd: VALUE}]
+---
+apiVersion: bootstrap.cluster.x-k8s.io/v1
+kind: KubeadmConfigTemplate
+metadata: {name: t, namespace: clear}
+spec: {template: {spec: {format: shown, joinConfiguration: {discovery: {bootstrapToken: {token: VALUE}}}, users: [{passwd: VALUE}]}}}
+`
+
+// TestCredentials_AreRedactedByDefault records kinds of OpenShift and Cluster
+// API that hold credentials outside of Secrets. Only the credentials are
+// redacted.
+func TestCredentials_AreRedactedByDefault(t *testing.T) {
+	definitions := ""
+	for _, d := range [][2]string{
+		{"routes", "Route/route.openshift.io"},
+		{"buildconfigs", "BuildConfig/build.openshift.io"},
+		{"kubeadmconfigs", "KubeadmConfig/bootstrap.cluster.x-k8s.io"},
+		{"kubeadmconfigtemplates", "KubeadmConfigTemplate/bootstrap.cluster.x-k8s.io"},
+	} {
+		kind, group, _ := strings.Cut(d[1], "/")
+		definitions += fmt.Sprintf(anyDefinition, d[0], kind, group, strings.ToLower(kind))
+		t.Cleanup(func() {
+			if out, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", d[0]+"."+group); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+		})
+	}
+	apply(t, definitions)
+	kubectl(t, "wait", "--for=condition=Established", "crd", "--all")
+	kubectl(t, "create", "namespace", "clear")
+	r := start(t, t.TempDir(), cluster.Config(), nil)
+	apply(t, strings.ReplaceAll(credentialManifests, "VALUE", hiddenValue)) // adds a copy of the object as an annotation
+	const path = v1.EventsPath + "?namespace=clear&resourceType=routes,buildconfigs,kubeadmconfigs,kubeadmconfigtemplates"
+	var body string
+	r.eventually(t, "four creations are recorded", func() (bool, string) {
+		_, body = r.get(t, path)
+		return strings.Count(body, `"verb":"create"`) == 4, body
+	})
+	if got, want := strings.Count(body, "shown"), 4; got < want {
+		t.Errorf("got %d values that are no credentials, want %d:\n%s", got, want, body)
+	}
+	refuseValues(t, "the API", []byte(body))
+	r.stop(t)
+	refuseValues(t, "the database", filesIn(t, r.dir))
+	refuseValues(t, "the log", r.log.bytes())
+}

@@ -1,0 +1,23 @@
+// Package redact replaces the values of an object that must not be stored by
+// keyed hashes.
+//
+// It owns the rules for what may be stored. [Compile] turns the rules of a
+// configuration into [Rules], and a [Redactor] applies them to the objects of
+// one resource. There are two kinds of rules:
+//
+//   - The built-in rule for Secrets is a list of what may be stored. Everything
+//     else is hashed. See secret.go.
+//   - A rule of the configuration hashes the values at its paths. See paths.go.
+//
+// Both kinds are applied by one pass over the object: first the rule for
+// Secrets, then the paths. Both descend into the copies of the object that
+// annotations contain. Both hash the remaining strings that contain one of the
+// hidden values, raw or encoded. Package leak finds those.
+//
+// Its invariant: doubt hashes. A copy that can't be read is hashed as a whole,
+// and so is a string whose search exceeds a bound. Equal values have equal
+// hashes under one key, so that a change stays visible.
+//
+// Objects stay byte for byte the same, except for the hashed values. The
+// package does no I/O, and no error quotes the object.
+package redact

@@ -1,0 +1,131 @@
+package recorder
+
+import (
+	"context"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
+	"github.com/watchhistory/watchhistory/pkg/summary"
+)
+
+// The bounds of the work on a record's summary, in bytes. A summary that is not
+// stored is computed by each query.
+const (
+	maxCompared = 1 << 20 // of an object
+	maxSummary  = 4 << 10 // of the summary and the problem, which are stored
+)
+
+// update completes the record of an update: its summary, and who wrote it.
+func (s *Stream) update(ctx context.Context, record *history.Record, v *version, h head) {
+	last := s.lastVersion(ctx, record, h)
+	s.cacheVersion(record, v, last)
+	record.Before = last.object
+	comparison := compare(record)
+	missed := !record.InferredSince.IsZero()
+	a := attribution{entries: v.entries, apiVersion: v.apiVersion, before: h.managedHashes, floor: h.newest}
+	if last.newest == newestSecond(v.entries) {
+		a.fresh = s.received.Sub(last.since).Abs() <= sameSecondDelay // the clock may have been set back
+	}
+	if last.rv == h.rv { // otherwise a rule ignored versions in between
+		a.comparison = comparison
+	}
+	record.Managers = a.managers(missed)
+	summarize(record, comparison)
+	attributeFields(record, v.entries, comparison, missed || last.rv != h.rv)
+}
+
+// compare compares an update with the previous version. It returns nil if the
+// previous version is not available or the objects are too large, and if the
+// summary does not depend on it.
+func compare(record *history.Record) *summary.Comparison {
+	if record.Before == nil || !summary.Compared(record) || max(len(record.Before), len(record.Object)) > maxCompared {
+		return nil
+	}
+	return summary.Compare(record.Before, record.Object)
+}
+
+// lastVersion returns the previous version of an updated object as it was
+// recorded: from the cache, otherwise from the log.
+//
+// A version that waits to be committed is usually cached. If it is not, it is
+// not waited for: only the summary, the managers and the stored size depend on
+// it.
+func (s *Stream) lastVersion(ctx context.Context, record *history.Record, h head) lastVersion {
+	last := s.recorder.lastVersions.get(string(record.Ref.UID))
+	if last.object != nil {
+		return last
+	}
+	before, err := s.recorder.log.Latest(ctx, record.Ref)
+	if err != nil || before.RV != h.rv {
+		return lastVersion{}
+	}
+	return fromLog(before)
+}
+
+// fromLog returns a version that was read from the log as it is cached.
+func fromLog(r *history.Record) lastVersion {
+	last := lastVersion{rv: r.RV, object: r.Object, since: r.Time}
+	for _, m := range r.Managers { // their entries were new in that version
+		last.newest = max(last.newest, second(m.Time))
+	}
+	return last
+}
+
+// cacheVersion caches a version that was just received.
+func (s *Stream) cacheVersion(record *history.Record, v *version, last lastVersion) {
+	current := lastVersion{rv: record.RV, object: record.Object, newest: newestSecond(v.entries), since: s.received}
+	if current.newest == last.newest {
+		current.since = last.since
+	}
+	s.recorder.lastVersions.put(string(v.uid), current)
+}
+
+// previous returns the recorded version before the one that is being read, or
+// nil if there is none or if the version itself is recorded already. Unlike
+// lastVersion, it waits for queued records to be committed: redaction depends
+// on it.
+func (s *Stream) previous(ctx context.Context, id redact.Identity, event history.WatchEventType) []byte {
+	key := objectKey{id.Namespace, id.Name}
+	h, known := s.heads[key]
+	if !known || h.uid != id.UID || h.rv == id.RV && event != history.Deleted {
+		return nil
+	}
+	if last := s.recorder.lastVersions.get(id.UID); last.object != nil {
+		return last.object
+	}
+	before, err := s.latest(ctx, key, h)
+	if err != nil {
+		return nil // the next step that reads the log reports it
+	}
+	s.recorder.lastVersions.put(id.UID, fromLog(before))
+	return before.Object
+}
+
+// summarize sets a record's summary. It leaves it out if it depends on a
+// previous version that is not available, or if it exceeds the bounds.
+func summarize(r *history.Record, c *summary.Comparison) {
+	r.Summary = nil
+	if c == nil && summary.Compared(r) || len(r.Object) > maxCompared {
+		return
+	}
+	if s := summary.Of(r, c); len(s.Text)+len(s.Problem) <= maxSummary {
+		r.Summary = &s
+	}
+}
+
+// attributeFields sets which of the changed fields each of the record's
+// managers owns. others means that other managers may have written too. Then
+// fields inside an owned value count only if they are owned themselves.
+func attributeFields(r *history.Record, entries []managedEntry, c *summary.Comparison, others bool) {
+	if c == nil {
+		return
+	}
+	for i := range r.Managers {
+		m := &r.Managers[i]
+		for _, e := range entries {
+			if len(m.Fields) == 0 && e.isOf(*m) {
+				m.Fields = c.Owned(e.fieldsV1, !others)
+			}
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package storetest
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// matching returns the records that a filter matches, in an order.
+func matching(f history.Filter, order history.Order, records []*history.Record) (list []*history.Record) {
+	for _, r := range records {
+		if f.Matches(r) {
+			list = append(list, r)
+		}
+	}
+	if order == history.NewestFirst {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+// filtersSelect compares scans with the records that their filters match, in
+// both orders.
+func filtersSelect(s *subject) {
+	records := s.population()
+	for what, f := range filters(records) {
+		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+			want := read(false, matching(f, order, records)...)
+			s.same(fmt.Sprintf("records %s, order %d", what, order), want, s.all(history.Scan{Filter: f, Order: order}))
+		}
+	}
+}
+
+// pagesAreComplete reads filters page by page, with limits from one record to
+// more than exist. The pages together are complete, and each but the last one
+// is as long as its limit.
+func pagesAreComplete(s *subject) {
+	records := s.population()
+	for what, f := range filters(records) {
+		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+			want := read(true, matching(f, order, records)...)
+			for _, limit := range []int{1, 3, len(records), len(records) + 1} {
+				s.same(fmt.Sprintf("records %s, order %d, by %d", what, order, limit), want,
+					s.pages(history.Scan{Filter: f, Order: order, Limit: limit, Bodies: true}, func() {}))
+			}
+		}
+	}
+}
+
+// pages reads a scan page by page, and calls between after each page. Cursors
+// are converted to text and back.
+func (s *subject) pages(sc history.Scan, between func()) (list []*history.Record) {
+	s.t.Helper()
+	for range 1000 {
+		page := s.all(sc)
+		if len(page) > sc.Limit {
+			s.t.Fatalf("got a page of %d records, want at most %d", len(page), sc.Limit)
+		}
+		list = append(list, page...)
+		if len(page) < sc.Limit {
+			return list
+		}
+		var err error
+		if sc.After, err = history.ParseCursor(history.Cursor{Time: page[len(page)-1].Time}.String()); err != nil {
+			s.t.Fatal(err)
+		}
+		between()
+	}
+	s.t.Fatalf("got %d records in 1000 pages, want an end", len(list))
+	return nil
+}
+
+// countEqualsScan counts filters up to limits below and above the number of
+// records. A count never exceeds that number.
+func countEqualsScan(s *subject) {
+	records := s.population()
+	for what, f := range filters(records) {
+		want := len(matching(f, history.OldestFirst, records))
+		if n, exact, err := s.Count(s.t.Context(), f, 1_000_000); n != want || !exact || err != nil {
+			s.t.Errorf("records %s: got count %d, exact %t, error %v, want exactly %d", what, n, exact, err, want)
+		}
+		for _, most := range []int{1, 2, 5} {
+			n, exact, err := s.Count(s.t.Context(), f, most)
+			if err != nil || n > min(want, most) || exact && n != want {
+				s.t.Errorf("records %s, up to %d: got count %d, exact %t, error %v, want %d",
+					what, most, n, exact, err, want)
+			}
+		}
+	}
+}
+
+// cursorValidDuringAppends appends between two pages of every filter. Oldest
+// first, the pages include the new records. Newest first, they don't. No record
+// is missing or duplicated. A cursor of a closed log is valid after it is
+// reopened.
+func cursorValidDuringAppends(s *subject) {
+	records := s.population()
+	asked := conditions(records)
+	asked["everything"] = func(*history.Filter) {}
+	for what, narrow := range asked {
+		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+			var f history.Filter
+			narrow(&f)
+			before, added := slices.Clone(records), 0
+			got := s.pages(history.Scan{Filter: f, Order: order, Limit: 2}, func() {
+				if added++; added > 3 {
+					return
+				}
+				r := version("web", fmt.Sprint(len(records)), history.Update)
+				s.put(r)
+				if records = append(records, r); what == "everything" {
+					s.reopen()
+				}
+			})
+			want := matching(f, order, before)
+			if order == history.OldestFirst {
+				want = matching(f, order, records)
+			}
+			s.same(fmt.Sprintf("records %s, order %d", what, order), read(false, want...), got)
+		}
+	}
+}
+
+// scanIsSnapshot appends during scans. The scans don't return the new records,
+// and later scans do.
+func scanIsSnapshot(s *subject) {
+	records := s.population()
+	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+		for _, f := range []history.Filter{{}, {Namespace: "shop"}, {Name: "web"}} {
+			want := read(false, matching(f, order, records)...)
+			next, stop := iter.Pull2(s.Scan(s.t.Context(), history.Scan{Filter: f, Order: order}))
+			var got []*history.Record
+			for r, err, ok := next(); ok; r, err, ok = next() {
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				got = append(got, r)
+				if len(got) > 2 {
+					continue
+				}
+				added := version("web", fmt.Sprint(len(records)), history.Update)
+				s.put(added)
+				records = append(records, added)
+			}
+			stop()
+			s.same(fmt.Sprintf("order %d of %+v", order, f), want, got)
+		}
+	}
+	s.same("afterwards", read(false, records...), s.all(history.Scan{}))
+}
+
+// resultsBelongToCaller changes the records that were read, and reads them
+// again.
+func resultsBelongToCaller(s *subject) {
+	want := read(true, s.population()...)
+	for range 2 {
+		for i, r := range s.all(history.Scan{Bodies: true}) {
+			s.same(fmt.Sprint("the record ", i), want[i:i+1], []*history.Record{r})
+			spoil(r)
+		}
+		last := want[len(want)-1]
+		r, err := s.Latest(s.t.Context(), last.Ref)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.same("the latest", []*history.Record{last}, []*history.Record{r})
+		spoil(r)
+	}
+}
+
+// spoil changes everything that a record refers to.
+func spoil(r *history.Record) {
+	clear(r.Object)
+	clear(r.Owners)
+	clear(r.Managers)
+	if r.Regarding != nil {
+		*r.Regarding = history.Target{}
+	}
+	if r.Summary != nil {
+		*r.Summary = history.Summary{}
+	}
+	r.Ref, r.RV, r.Revision = history.ObjectRef{}, "", 0
+}

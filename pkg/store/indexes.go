@@ -1,0 +1,269 @@
+package store
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// filterFields is a set of fields of [history.Filter].
+type filterFields uint16
+
+// One bit for each field of [history.Filter].
+const (
+	fieldStart filterFields = 1 << iota
+	fieldEnd
+	fieldResources
+	fieldNamespace
+	fieldName
+	fieldUID
+	fieldVerbs
+	fieldRegarding
+	fieldOwner
+	fieldManager
+	fieldRevisions
+)
+
+// fieldsOf returns the fields that a filter sets.
+func fieldsOf(f *history.Filter) (set filterFields) {
+	for _, field := range []struct {
+		field filterFields
+		set   bool
+	}{
+		{fieldStart, !f.Start.IsZero()},
+		{fieldEnd, !f.End.IsZero()},
+		{fieldResources, len(f.Resources) > 0},
+		{fieldNamespace, f.Namespace != ""},
+		{fieldName, f.Name != ""},
+		{fieldUID, f.UID != ""},
+		{fieldVerbs, len(f.Verbs) > 0},
+		{fieldRegarding, f.Regarding != nil},
+		{fieldOwner, f.Owner != ""},
+		{fieldManager, f.Manager != ""},
+		{fieldRevisions, len(f.Revisions) > 0},
+	} {
+		if field.set {
+			set |= field.field
+		}
+	}
+	return set
+}
+
+// has reports whether the set contains any of the fields.
+func (s filterFields) has(any filterFields) bool { return s&any != 0 }
+
+// index is a keyspace in which a version is found: its own keys, or the entries
+// of an index. There is one for each day.
+type index struct {
+	class key.Class
+	// name is the index's name in messages.
+	name string
+	// metadata says that entries hold a copy of the version's metadata, so that
+	// a scan doesn't read the version's own key.
+	metadata bool
+	// hashes returns the hashes under which a version has an entry, each of
+	// them once. nil means that every version has one entry without a hash.
+	hashes func(*history.Record) iter.Seq[key.Hash]
+	// baselineKey returns the key of a baseline's entry. nil means that the
+	// index has no entries for baselines.
+	baselineKey func(h key.Hash, object, ts uint64) []byte
+
+	// selects are the fields for which a plan uses the index, if it is the
+	// first index of the table that has one of them. It narrows the scan to
+	// ranges of keys, but hashes can collide: the record has to be compared
+	// with the filter.
+	selects filterFields
+	// decides are the fields that the ranges and keys decide exactly. If a
+	// filter sets no other fields, it can be evaluated without reading the
+	// record.
+	decides filterFields
+}
+
+const byTime = fieldStart | fieldEnd
+
+// indexes is the one table of indexes, in the order in which a plan prefers
+// them. The writer, the planner, the verifier and the baselines use it. To add
+// an index, add its class to package key and its row here.
+var indexes = []index{
+	{
+		class:    key.Record,
+		name:     "metadata",
+		metadata: true,
+		selects:  fieldName | fieldUID,
+		decides:  byTime,
+	},
+	{
+		class:   key.ByTarget,
+		name:    "index of targets",
+		hashes:  targetHashes,
+		selects: fieldRegarding,
+		decides: byTime | fieldVerbs,
+	},
+	ownerIndex,
+	{
+		class:    key.ByNamespace,
+		name:     "index by namespace",
+		metadata: true,
+		selects:  fieldNamespace,
+		decides:  byTime | fieldVerbs | fieldResources | fieldNamespace,
+	},
+	{
+		class:    key.ByResource,
+		name:     "index by resource",
+		metadata: true,
+		selects:  fieldResources,
+		decides:  byTime | fieldVerbs | fieldResources | fieldNamespace,
+	},
+	{
+		class:    key.ByTime, // for filters that no other index selects
+		name:     "index by time",
+		metadata: true,
+		decides:  byTime | fieldVerbs | fieldResources | fieldNamespace,
+	},
+}
+
+// ownerIndex is the only index that has entries for baselines.
+var ownerIndex = index{
+	class:       key.ByOwner,
+	name:        "index of owners",
+	hashes:      ownerHashes,
+	baselineKey: key.BaselineOwner,
+	selects:     fieldOwner,
+	decides:     byTime | fieldVerbs,
+}
+
+// versionIndexes are the indexes in which versions have entries in addition to
+// their own keys.
+var versionIndexes = indexes[1:]
+
+// recordFields are the fields that no index selects or decides. Filters that
+// set them are compared with the record.
+const recordFields = fieldManager | fieldRevisions
+
+// indexFor returns the index with which a plan finds the records of a filter
+// that sets the fields.
+func indexFor(set filterFields) *index {
+	for i := range indexes {
+		if set.has(indexes[i].selects) {
+			return &indexes[i]
+		}
+	}
+	return &indexes[len(indexes)-1]
+}
+
+// keys yields the keys of a version's entries in the index, each of them once.
+// e must have all fields but the hash.
+func (x *index) keys(e key.Entry, rec *history.Record) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if x.hashes == nil {
+			yield(e.In(x.class))
+			return
+		}
+		for h := range x.hashes(rec) {
+			if e.Hash = h; !yield(e.In(x.class)) {
+				return
+			}
+		}
+	}
+}
+
+// indexKeys returns the keys of a version's entries in all indexes.
+func indexKeys(e key.Entry, rec *history.Record) (keys [][]byte) {
+	for i := range versionIndexes {
+		keys = slices.AppendSeq(keys, versionIndexes[i].keys(e, rec))
+	}
+	return keys
+}
+
+// baselineKeys yields the keys of a baseline's entries in the indexes that have
+// such entries.
+func baselineKeys(rec *history.Record, object, ts uint64) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range versionIndexes {
+			x := &versionIndexes[i]
+			if x.baselineKey == nil {
+				continue
+			}
+			for h := range x.hashes(rec) {
+				if !yield(x.baselineKey(h, object, ts)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// metadataClasses returns the classes of the indexes whose entries hold the
+// version's metadata.
+func metadataClasses() (classes []key.Class) {
+	for i := range versionIndexes {
+		if versionIndexes[i].metadata {
+			classes = append(classes, versionIndexes[i].class)
+		}
+	}
+	return classes
+}
+
+// hashedClasses returns the classes of the indexes in which a version has an
+// entry for each of its hashes.
+func hashedClasses() (classes []key.Class) {
+	for i := range versionIndexes {
+		if versionIndexes[i].hashes != nil {
+			classes = append(classes, versionIndexes[i].class)
+		}
+	}
+	return classes
+}
+
+// hashedKeys returns the keys of a version's entries in the indexes of
+// [hashedClasses].
+func hashedKeys(e key.Entry, rec *history.Record) (keys [][]byte) {
+	for i := range versionIndexes {
+		if versionIndexes[i].hashes != nil {
+			keys = slices.AppendSeq(keys, versionIndexes[i].keys(e, rec))
+		}
+	}
+	return keys
+}
+
+// className names a class's keys in messages.
+func className(c key.Class) string {
+	switch c {
+	case key.Record:
+		return "metadata"
+	case key.Body:
+		return "JSON"
+	case key.Phrase:
+		return "phrase of the day"
+	}
+	for i := range indexes {
+		if indexes[i].class == c {
+			return "entry in the " + indexes[i].name
+		}
+	}
+	return "key"
+}
+
+func targetHashes(rec *history.Record) iter.Seq[key.Hash] {
+	return func(yield func(key.Hash) bool) {
+		if rec.Regarding != nil {
+			yield(targetHash(rec.Regarding))
+		}
+	}
+}
+
+// targetHash returns the hash of an Event's target without its UID, because
+// Events and filters may lack it.
+func targetHash(t *history.Target) key.Hash { return key.Sum(t.Kind, t.Namespace, t.Name) }
+
+func ownerHashes(rec *history.Record) iter.Seq[key.Hash] {
+	return func(yield func(key.Hash) bool) {
+		for i, uid := range rec.Owners {
+			if !slices.Contains(rec.Owners[:i], uid) && !yield(key.Sum(string(uid))) {
+				return
+			}
+		}
+	}
+}
