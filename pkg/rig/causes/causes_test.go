@@ -93,8 +93,8 @@ func TestRollouts_CausesAreRecordedBeforeEffects(t *testing.T) {
 	related(t, r)
 }
 
-// related asks for a page of Events about a Deployment and everything that it
-// owned: a ReplicaSet and a Pod for each rollout.
+// related queries a page of Events that regard a Deployment and everything it
+// owned: a ReplicaSet and a pod for each rollout.
 func related(t *testing.T, r *recordertest.Recorder) {
 	t.Helper()
 	const limit = 100
