@@ -345,7 +345,7 @@ func TestReload_RejectsMistakes(t *testing.T) {
 	r.metric(t, "watchhistory_config_last_reload_successful 1")
 	v.write(only("Secret") + "redact:\n- resource: secrets\n  paths: [data.a]\n")
 	r.metric(t, "watchhistory_config_last_reload_successful 0")
-	if n := r.log.count("level=ERROR", "line 5: redact[0].paths[0]", "redacted anyway"); n != 1 {
+	if n := r.log.count("level=ERROR", "line 5: redact[0].paths[0]", "redacted already"); n != 1 {
 		t.Errorf("got the mistake logged %d times, want once", n)
 	}
 	kubectl(t, "create", "configmap", "a", "-n", "mistake")
