@@ -86,7 +86,7 @@ func TestExport(t *testing.T) {
 				{[]string{"--start", "2h", "--end", "soon"}, `--end "soon" is no duration`},
 				{[]string{"--start", "1h", "--end", "2h"}, "nothing lies between --start"},
 				{[]string{"--start", "2100-01-01T00:00:00Z"}, "in the future"},
-				{[]string{"--start", "20d", "--end", "19d"}, "nothing of the range is kept: history begins at"},
+				{[]string{"--start", "20d", "--end", "19d"}, "no history in the range: history begins at"},
 				{[]string{"--start", "1h", "--resource", "pods,widgets"}, `nothing was ever recorded that is called "widgets"`},
 			} {
 				_, _, err := run(t, nil, dir, append([]string{"export", filepath.Join(out, "none.whx")}, of.args...)...)
