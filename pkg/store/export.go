@@ -70,7 +70,7 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 		return nil, history.Errorf(history.Invalid, "the range begins at %s, in the future",
 			asked.Start.UTC().Format(time.RFC3339))
 	case !of.Start.Before(of.End):
-		return nil, history.Errorf(history.Invalid, "the range has no history: it begins at %s",
+		return nil, history.Errorf(history.Invalid, "no history in the range: history begins at %s",
 			oldest.Format(time.RFC3339))
 	}
 	e := &history.Excerpt{Extent: of, Baselines: x.baselines(of), Records: x.records(of)}

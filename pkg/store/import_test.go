@@ -94,7 +94,7 @@ func TestExcerpt_CutsExtent(t *testing.T) {
 		"all":           {history.Extent{}, history.Extent{Start: horizon, End: now}, ""},
 		"beyond":        {history.Extent{Start: horizon.Add(-1), End: now.Add(1)}, history.Extent{Start: horizon, End: now}, ""},
 		"inside":        {history.Extent{Start: horizon.Add(1), End: now.Add(-1)}, history.Extent{Start: horizon.Add(1), End: now.Add(-1)}, ""},
-		"before all":    {history.Extent{End: horizon}, history.Extent{}, "the range has no history: it begins at " + horizon.UTC().Format(time.RFC3339)},
+		"before all":    {history.Extent{End: horizon}, history.Extent{}, "no history in the range: history begins at " + horizon.UTC().Format(time.RFC3339)},
 		"in the future": {history.Extent{Start: now}, history.Extent{}, "in the future"},
 		"backwards":     {history.Extent{Start: r.Time, End: r.Time}, history.Extent{}, "before it begins"},
 	} {

@@ -86,7 +86,7 @@ const byTime = fieldStart | fieldEnd
 // indexes is the table of all indexes, in the order in which a plan prefers
 // them. The writer, the planner, the verifier and the baselines use it. To add
 // an index, add its class to package key and its row here.
-var indexes = []index{
+var indexes = []index{ //nolint:gochecknoglobals // a constant table
 	{
 		class:    key.Record,
 		name:     "metadata",
@@ -125,7 +125,7 @@ var indexes = []index{
 }
 
 // ownerIndex is the only index that has entries for baselines.
-var ownerIndex = index{
+var ownerIndex = index{ //nolint:gochecknoglobals // a row of the table
 	class:       key.ByOwner,
 	name:        "index of owners",
 	hashes:      ownerHashes,
@@ -136,7 +136,7 @@ var ownerIndex = index{
 
 // versionIndexes are all indexes but the first, which is the versions' own
 // keys.
-var versionIndexes = indexes[1:]
+var versionIndexes = indexes[1:] //nolint:gochecknoglobals // a part of the table
 
 // recordFields are the fields that no index selects or decides. Filters that
 // set them are compared with the record.

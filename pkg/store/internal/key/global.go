@@ -15,11 +15,8 @@ const (
 	checkpoints  = 'c' // resource -> checkpoint
 	catalogue    = 'g' // group, plural -> resource as discovery describes it
 	gaps         = 'l' // resource, start -> gap
-	// 'o', object, time -> metadata; 'b', object, time, part -> body;
-	// 'w', hash of an owner's UID, object, time -> nothing
-	baselines = 's'
-
-	globals = 'm' // letter -> a value that exists once
+	baselines    = 's' // 'o', 'b' or 'w'; see Baseline, BaselineBody and BaselineOwner
+	globals      = 'm' // letter -> a value that exists once
 )
 
 // Dictionary is a keyspace that numbers texts.
