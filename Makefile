@@ -48,12 +48,18 @@ test: devcluster ## run all tests, including those of the dev cluster and the pa
 	go test -timeout 20m ./...
 
 # A package needs a cluster if its tests depend on clustertest, also indirectly.
-# -short makes fewer rounds in tests that repeat something; it skips none.
+# Of the store, test-fast skips the tests that fill, damage or break a disk for
+# seconds each. -short makes fewer rounds in other tests.
+DISK := Append_(ContextEndsWaitForDisk|RejectedOnFullVolume)|Close_GivesUpOnFailingFlush
+DISK := $(DISK)|Dictionary_RejectsNewTermsWhenFull|OnDamage_AnswersFromIntactBlocks
+DISK := $(DISK)|Open_(NoWrongAnswerAfterDamage|RepairsDamagedFile)|Prune_(FullVolume|Interrupted|KeepsSizeConstant)
+DISK := $(DISK)|Repair_(KeepsIntactBlocks|OfEveryBlock|OneFlippedBit)|Run_FailsOnBrokenLogs|Verify_FindsMissingKeys
+
 .PHONY: test-fast
-test-fast: ## run the tests of all packages that need no cluster, in short form
+test-fast: ## run the tests that need neither a cluster nor a broken disk
 	@packages=$$(go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' ./... \
 	  | awk '$$1 ~ /[.]test$$/ && !/\/pkg\/rig\/clustertest/ {sub(/[.]test$$/, "", $$1); print $$1}'); \
-	go test -short $$packages
+	go test -short -skip '^Test($(DISK))$$' $$packages
 
 .PHONY: load
 load: devcluster ## compare the history with 20,000 writes, and check the order of 10,000 rollouts

@@ -88,7 +88,7 @@ func TestExport_WritesSelection(t *testing.T) {
 				{[]string{"--start", "2h", "--end", "soon"}, `--end "soon" is not a duration`},
 				{[]string{"--start", "1h", "--end", "2h"}, ") is not before --end ("},
 				{[]string{"--start", "2100-01-01T00:00:00Z"}, "in the future"},
-				{[]string{"--start", "20d", "--end", "19d"}, "nothing of the range is kept: history begins at"},
+				{[]string{"--start", "20d", "--end", "19d"}, "the range has no history: it begins at"},
 				{[]string{"--start", "1h", "--resource", "pods,widgets"}, `no resource matching "widgets" was ever recorded`},
 			} {
 				_, _, err := run(t, nil, dir, append([]string{"export", filepath.Join(out, "none.whx")}, tt.args...)...)

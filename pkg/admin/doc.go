@@ -18,4 +18,6 @@
 //   - access*.go: the operations on a log, directly or through the socket
 //   - server*.go: the socket, and the recorder's side of it
 //   - progress.go: the progress of a long operation
+//
+// It is internal to watchhistory: its API changes without notice.
 package admin

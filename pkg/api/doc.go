@@ -18,4 +18,6 @@
 //
 // The package never redirects, because clients join URLs in various ways. It
 // does not authenticate: what is in front of the recorder does.
+//
+// It is internal to watchhistory: its API changes without notice.
 package api

@@ -73,7 +73,8 @@ func TestReader_AnswersLikeTheLog(t *testing.T) {
 			file, cut := w.export(t, of)
 			r := read(t, file)
 			h := r.Header()
-			if !h.Start.Equal(cut.Start) || !h.End.Equal(cut.End) || h.Namespace != of.Namespace.String() || len(h.Resources) != len(of.Resources) ||
+			if !h.Start.Equal(cut.Start) || !h.End.Equal(cut.End) || h.Namespace != of.Namespace.String() ||
+				len(h.Resources) != len(of.Resources) ||
 				h.MadeBy != "a test" || h.Format != 1 {
 				t.Errorf("got header %+v, want the extent %+v", h, cut)
 			}
@@ -100,13 +101,15 @@ func compareScans(t *testing.T, w *world, r *archive.Reader, of history.Extent) 
 		} {
 			want, got := scanned(t, w, sc), scanned(t, r, sc)
 			if !reflect.DeepEqual(want, got) {
-				t.Errorf("%s, order %d, limit %d: got %d records, want %d: %s", name, sc.Order, sc.Limit, len(got), len(want), differing(want, got))
+				t.Errorf("%s, order %d, limit %d: got %d records, want %d: %s",
+					name, sc.Order, sc.Limit, len(got), len(want), differing(want, got))
 			}
 		}
 		want, exact, err := w.Count(t.Context(), f, 100_000)
 		got, also, err2 := r.Count(t.Context(), f, 100_000)
 		if want != got || !exact || !also || err != nil || err2 != nil {
-			t.Errorf("%s: got count %d (exact %t), want %d (exact %t); errors %v, %v", name, got, also, want, exact, err2, err)
+			t.Errorf("%s: got count %d (exact %t), want %d (exact %t); errors %v, %v",
+				name, got, also, want, exact, err2, err)
 		}
 	}
 }
@@ -157,7 +160,8 @@ func compareStates(t *testing.T, w *world, r *archive.Reader, of history.Extent)
 				Resources: append(history.Filter{}.Resources, ref.GroupResource()), Namespace: history.NamespaceScope(ref.Namespace), Name: ref.Name, UID: ref.UID, End: at,
 			}, Order: history.NewestFirst, Limit: 1, Bodies: true}
 			want, got := scanned(t, w, sc), scanned(t, r, sc)
-			if !within.Matches(&probe) || len(want) > 0 && want[0].Verb == history.Delete && want[0].Time.Before(of.Start) {
+			if !within.Matches(&probe) || len(want) > 0 && want[0].Verb == history.Delete &&
+				want[0].Time.Before(of.Start) {
 				want = nil
 			}
 			if !reflect.DeepEqual(want, got) {

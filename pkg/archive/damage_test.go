@@ -19,7 +19,8 @@ import (
 func checkRejected(t *testing.T, what string, file []byte, text string) {
 	t.Helper()
 	err := readError(t, bytes.NewReader(file))
-	if history.CodeOf(err) != history.Invalid || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), text) {
+	if history.CodeOf(err) != history.Invalid || strings.Contains(err.Error(), "\n") ||
+		!strings.Contains(err.Error(), text) {
 		t.Errorf("%s: got error %q, want an invalid one in one line with %q", what, err, text)
 	}
 }
@@ -90,7 +91,8 @@ func entries(records ...*history.Record) string {
 // The files are older than any retention, which must not matter.
 func TestOpen_RejectsInvalidContents(t *testing.T) {
 	const begin = `"start":"2021-01-02T12:00:00Z","end":"2021-01-02T13:00:00Z"`
-	header, catalogue := part{'H', `{"format":1,` + begin + `}`}, part{'C', `[{"plural":"pods","version":"v1","kind":"Pod"}]`}
+	header, catalogue := part{
+		'H', `{"format":1,` + begin + `}`}, part{'C', `[{"plural":"pods","version":"v1","kind":"Pod"}]`}
 	at := func(clock string, revision uint64) *history.Record {
 		r := version("pods", "web", history.Update)
 		r.Time, r.Revision = moment(t, "2021-01-02T"+clock+"Z"), revision

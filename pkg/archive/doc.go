@@ -12,4 +12,6 @@
 //
 // The package does not parse objects. Secret values were hashed when they were
 // recorded, and the redaction key is not exported.
+//
+// It is internal to watchhistory: its API changes without notice.
 package archive

@@ -53,7 +53,8 @@ func readError(err error) error {
 	switch {
 	case errors.Is(err, container.ErrForeign):
 		return history.Errorf(history.Invalid, "not an export of watchhistory-recorder")
-	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt), errors.Is(err, binval.ErrCorrupt):
+	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt),
+		errors.Is(err, binval.ErrCorrupt):
 		return history.Errorf(history.Invalid, "damaged (%v): use another copy or export again", err)
 	default:
 		return fmt.Errorf("read export: %w", err)
@@ -66,7 +67,8 @@ func checkHeader(h *Header) error {
 		return binval.Corrupt("header")
 	}
 	if h.Format != format {
-		return history.Errorf(history.Invalid, "export format %d is not supported: this program reads format %d", h.Format, format)
+		return history.Errorf(history.Invalid,
+			"export format %d is not supported: this program reads format %d", h.Format, format)
 	}
 	return nil
 }
@@ -88,7 +90,9 @@ func decodeVersion(b []byte) (*history.Record, error) {
 	r, rec := binval.NewReader(b), &history.Record{}
 	flags := r.Flags(rec)
 	rec.Time, rec.Revision = requiredTime(r), r.Uvarint()
-	rec.Ref = history.ObjectRef{Group: r.Text(), Resource: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text())}
+	rec.Ref = history.ObjectRef{
+		Group: r.Text(), Resource: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text()),
+	}
 	rec.Version, rec.Kind, rec.RV = r.Text(), r.Text(), r.Text()
 	r.Attributes(rec, flags)
 	if object := r.Rest(); len(object) > 0 {
@@ -116,6 +120,9 @@ func appendGap(b []byte, g *history.Gap) []byte {
 // decodeGap is the inverse of appendGap.
 func decodeGap(b []byte) (history.Gap, error) {
 	r := binval.NewReader(b)
-	g := history.Gap{Group: r.Text(), Resource: r.Text(), Start: requiredTime(r), End: r.Time(), Reason: history.GapReason(r.Text()), Detail: r.Text()}
+	g := history.Gap{
+		Group: r.Text(), Resource: r.Text(), Start: requiredTime(r), End: r.Time(),
+		Reason: history.GapReason(r.Text()), Detail: r.Text(),
+	}
 	return g, r.Done()
 }

@@ -51,7 +51,10 @@ type writer struct {
 
 // all writes the frames in the order of the format.
 func (x *writer) all(e *history.Excerpt, madeBy string, created time.Time) error {
-	h := Header{Format: format, Start: e.Start, End: e.End, Namespace: e.Namespace.String(), Created: created.UTC().Truncate(time.Second), MadeBy: madeBy}
+	h := Header{
+		Format: format, Start: e.Start, End: e.End, Namespace: e.Namespace.String(),
+		Created: created.UTC().Truncate(time.Second), MadeBy: madeBy,
+	}
 	for _, r := range e.Resources {
 		h.Resources = append(h.Resources, r.String())
 	}

@@ -43,8 +43,8 @@ func (d *diffWriter) write(old, new *v1.Event) (err error) {
 // noteHidden writes a note with the number of hidden changes.
 func (d *diffWriter) noteHidden() {
 	if d.hidden > 0 {
-		are := are(d.hidden)
-		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them", plural(d.hidden, "change"), are, are))
+		verb := are(d.hidden)
+		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them", plural(d.hidden, "change"), verb, verb))
 	}
 }
 

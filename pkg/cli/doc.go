@@ -22,4 +22,6 @@
 //   - output*.go: formats, and notes on stderr
 //   - completion.go: shell completion
 //   - terminal*.go: widths, colours, progress and states of terminals
+//
+// It is internal to watchhistory: its API changes without notice.
 package cli

@@ -16,4 +16,6 @@
 //
 // The package does not decide what a version is, how it is stored, or when a
 // watch is resumed.
+//
+// It is internal to watchhistory: its API changes without notice.
 package daemon

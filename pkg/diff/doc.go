@@ -14,4 +14,6 @@
 //
 // The package has no schema and does no I/O. The returned changes share values
 // with the arguments, so callers must not modify either.
+//
+// It is internal to watchhistory: its API changes without notice.
 package diff

@@ -12,21 +12,23 @@ import (
 func disconnected(detail string) gap.Cause {
 	return gap.Cause{Reason: history.GapDisconnected, Detail: detail}
 }
+
 func serverError(detail string) gap.Cause {
 	return gap.Cause{Reason: history.GapServerError, Detail: detail}
 }
-func forbidden(detail string) gap.Cause {
-	return gap.Cause{Reason: history.GapForbidden, Detail: detail}
-}
-func expired(detail string) gap.Cause { return gap.Cause{Reason: history.GapExpired, Detail: detail} }
+
 func ignored(detail string) gap.Cause {
 	return gap.Cause{Reason: history.GapNotConfigured, Detail: detail}
 }
 
+func forbidden() gap.Cause { return gap.Cause{Reason: history.GapForbidden, Detail: "no rights"} }
+
+func expired() gap.Cause { return gap.Cause{Reason: history.GapExpired, Detail: "too old"} }
+
 func TestCauses_LatestWinsUnlessItIsLessSpecific(t *testing.T) {
 	eof, noRoute := disconnected("EOF"), disconnected("no route")
-	down, noRights := serverError("etcd is down"), forbidden("no rights")
-	notConfigured, tooOld := ignored("it was ignored"), expired("too old")
+	down, noRights := serverError("etcd is down"), forbidden()
+	notConfigured, tooOld := ignored("it was ignored"), expired()
 	for name, tt := range map[string]struct {
 		added []gap.Cause
 		want  gap.Cause
@@ -58,7 +60,7 @@ func TestCauses_LatestWinsUnlessItIsLessSpecific(t *testing.T) {
 
 func TestCauses_ResetForgetsAll(t *testing.T) {
 	var causes gap.Causes
-	causes.Add(forbidden("no rights"))
+	causes.Add(forbidden())
 	causes.Reset()
 	if got := causes.Best(); !got.None() {
 		t.Errorf("after a reset: got %+v, want no cause", got)

@@ -16,4 +16,6 @@
 //
 // The package does not watch, and it does not write to the log. The watcher
 // reports causes and states, and the recorder commits the gaps.
+//
+// It is internal to watchhistory: its API changes without notice.
 package gap

@@ -114,7 +114,7 @@ func TestLive_GapOfAResourceThatWasObserved(t *testing.T) {
 			waiting(disconnected("EOF")), full, history.GapDisconnected, "EOF",
 		},
 		"refused and only discovered": {
-			gap.Observation{Phase: gap.Waiting, Cause: forbidden("no rights"), Refused: true},
+			gap.Observation{Phase: gap.Waiting, Cause: forbidden(), Refused: true},
 			nil, history.GapForbidden, "no rights",
 		},
 		"excluded": {
@@ -142,7 +142,7 @@ func TestLive_GapOfAResourceThatWasObserved(t *testing.T) {
 }
 
 func TestLive_GapWithoutACheckpoint(t *testing.T) {
-	discovered := waiting(forbidden("no rights"))
+	discovered := waiting(forbidden())
 	discovered.Refused = true
 	configured := discovered
 	configured.Configured = true
@@ -186,7 +186,7 @@ func TestLive_GapOfAResourceThatIsNotInTheCatalogue(t *testing.T) {
 	for cause, want := range map[gap.Cause]bool{
 		serverError("the group is down"): true,
 		disconnected("EOF"):              false,
-		forbidden("no rights"):           false,
+		forbidden():                      false,
 	} {
 		o := waiting(cause)
 		o.Resource, o.Configured = unknown, true

@@ -51,13 +51,13 @@ func TestForList_ReasonDependsOnCauseAndOnWhatWasObserved(t *testing.T) {
 	}{
 		"no cause, observed":             {true, gap.Cause{}, history.GapExpired},
 		"no cause, not observed":         {false, gap.Cause{}, history.GapRestarted},
-		"expired, observed":              {true, expired("too old"), history.GapExpired},
-		"expired, not observed":          {false, expired("too old"), history.GapRestarted},
+		"expired, observed":              {true, expired(), history.GapExpired},
+		"expired, not observed":          {false, expired(), history.GapRestarted},
 		"disconnected, observed":         {true, disconnected("EOF"), history.GapDisconnected},
 		"disconnected, not observed":     {false, disconnected("EOF"), history.GapRestarted},
 		"server error, not observed":     {false, serverError("etcd is down"), history.GapServerError},
-		"forbidden, observed":            {true, forbidden("no rights"), history.GapForbidden},
-		"forbidden, not observed":        {false, forbidden("no rights"), history.GapForbidden},
+		"forbidden, observed":            {true, forbidden(), history.GapForbidden},
+		"forbidden, not observed":        {false, forbidden(), history.GapForbidden},
 		"not configured, not observed":   {false, ignored("it was ignored"), history.GapNotConfigured},
 		"storage, observed":              {true, gap.Cause{Reason: history.GapStorage}, history.GapStorage},
 		"not served, observed":           {true, gap.Cause{Reason: history.GapNotServed}, history.GapNotServed},
@@ -96,7 +96,7 @@ func TestForList_WithoutCheckpoint(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			track := newTrack(true)
-			g := track.ForList(tt.checkpoint, forbidden("no rights"), tt.recorded, at(10))
+			g := track.ForList(tt.checkpoint, forbidden(), tt.recorded, at(10))
 			switch {
 			case tt.want == "" && g != nil:
 				t.Errorf("got %+v, want no gap", g)

@@ -29,4 +29,6 @@
 // It does not guess. A watch event without a name, a UID or a resourceVersion
 // is an error, and a sync that breaks off infers no deletion. It does not
 // watch: package watcher calls the streams.
+//
+// It is internal to watchhistory: its API changes without notice.
 package recorder

@@ -152,8 +152,8 @@ func (w *world) tell(s *recorder.Stream, step string) error {
 	return s.Observe(ctx, watchEvent(word[:1], pod(name, uid, rv)))
 }
 
-// watchEvent returns a watch event: added for "+", modified for "~", deleted for
-// "-".
+// watchEvent returns a watch event: added for "+", modified for "~", deleted
+// for "-".
 func watchEvent(sign, object string) history.WatchEvent {
 	types := map[string]history.WatchEventType{"+": history.Added, "~": history.Modified, "-": history.Deleted}
 	return history.WatchEvent{Type: types[sign], Object: []byte(object)}

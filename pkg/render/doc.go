@@ -16,4 +16,6 @@
 //   - table*.go: the tables of the commands, and the gap rows in them
 //   - diff*.go: structural and unified diffs
 //   - document*.go: JSON, YAML and names
+//
+// It is internal to watchhistory: its API changes without notice.
 package render

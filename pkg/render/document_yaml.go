@@ -22,7 +22,7 @@ const indentation = 2
 
 // maxSimpleKey is the number of bytes above which a key is written as an
 // explicit key ("? "). Readers reject simple keys with more than 1,024
-// characters, and escapes make a key up to eight times as long.
+// characters, and escapes make a key up to four times as long.
 const maxSimpleKey = 128
 
 // toYAML converts a JSON document to YAML in the style of kubectl: sorted keys,

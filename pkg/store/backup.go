@@ -117,7 +117,9 @@ func (s *Store) checkPosition(txn *badger.Txn, from, to Position) error {
 //
 // An incremental backup skips the days before its position, and versions up to
 // it. Keys that belong to no day are small in total and are always written.
-func (s *Store) writeBackup(ctx context.Context, b *backup.Writer, it *badger.Iterator, from Position) (days []uint16, err error) {
+func (s *Store) writeBackup(
+	ctx context.Context, b *backup.Writer, it *badger.Iterator, from Position,
+) (days []uint16, err error) {
 	full, fromDay := from.IsZero(), key.Day(from.Time)
 	for it.Rewind(); it.Valid(); {
 		if err := s.checkOpen(ctx); err != nil {

@@ -147,7 +147,8 @@ func TestBackup_IncrementalChain(t *testing.T) {
 	// An incremental backup of a copy that was continued separately would not
 	// fit.
 	_, at = backedUp(t, s, store.Position{})
-	if _, err := r.Backup(t.Context(), io.Discard, at, nil); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "full backup") {
+	if _, err := r.Backup(t.Context(), io.Discard, at, nil); history.CodeOf(err) != history.Invalid ||
+		!strings.Contains(err.Error(), "full backup") {
 		t.Errorf("a copy with the original's position: got error %v, want an invalid one", err)
 	}
 }
@@ -276,14 +277,16 @@ func TestRestore_RejectsInvalidBackups(t *testing.T) {
 	} {
 		dir := filepath.Join(t.TempDir(), "new")
 		err := restoring(t, dir, of.backups...)
-		if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.text) || strings.Contains(err.Error(), "\n") {
+		if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.text) ||
+			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got error %v, want an invalid one in one line with %q", what, err, of.text)
 		}
 		if len(of.backups) == 0 {
 			continue
 		}
 		refused(t, dir, "restore was interrupted")
-		if err := restoring(t, dir, full); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "not empty") {
+		if err := restoring(t, dir, full); history.CodeOf(err) != history.Invalid ||
+			!strings.Contains(err.Error(), "not empty") {
 			t.Errorf("%s: restore into the same directory: got error %v, want an invalid one", what, err)
 		}
 	}

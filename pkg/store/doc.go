@@ -94,4 +94,6 @@
 // useMu (use of the database, against closing and repair), pruneMu (the
 // pruner), commitMu (the committer). The mutexes of caches are taken last and
 // never nested.
+//
+// It is internal to watchhistory: its API changes without notice.
 package store

@@ -16,7 +16,7 @@ import (
 // shows the log as it is when Excerpt is called, while appends go on. It is
 // valid until use returns, and needs no more memory than a scan.
 //
-// The extent is cut to what the log knows: it does not begin before the oldest
+// The extent is cut to what the log contains: it does not begin before the oldest
 // answerable record, and does not end after now. A record that is committed
 // later is dated later, unless the clock jumps back. An empty extent is a
 // [history.Invalid] error. If a day of the extent is dropped meanwhile, or the
@@ -52,7 +52,7 @@ type excerpt struct {
 	r   *reader
 }
 
-// cut returns the excerpt of an extent, cut to what the log knows.
+// cut returns the excerpt of an extent, cut to what the log contains.
 func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error) {
 	oldest := moment(x.lowerBound())
 	asked := of
@@ -64,11 +64,14 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 	}
 	switch {
 	case !asked.End.IsZero() && !asked.Start.Before(asked.End):
-		return nil, history.Errorf(history.Invalid, "the range ends at %s, before it begins", asked.End.UTC().Format(time.RFC3339))
+		return nil, history.Errorf(history.Invalid, "the range ends at %s, before it begins",
+			asked.End.UTC().Format(time.RFC3339))
 	case !asked.Start.Before(now):
-		return nil, history.Errorf(history.Invalid, "the range begins at %s, in the future", asked.Start.UTC().Format(time.RFC3339))
+		return nil, history.Errorf(history.Invalid, "the range begins at %s, in the future",
+			asked.Start.UTC().Format(time.RFC3339))
 	case !of.Start.Before(of.End):
-		return nil, history.Errorf(history.Invalid, "the range has no history: it begins at %s", oldest.Format(time.RFC3339))
+		return nil, history.Errorf(history.Invalid, "the range has no history: it begins at %s",
+			oldest.Format(time.RFC3339))
 	}
 	e := &history.Excerpt{Extent: of, Baselines: x.baselines(of), Records: x.records(of)}
 	var err error
@@ -138,6 +141,7 @@ func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
 		if err != nil {
 			return err
 		}
-		return x.r.records(x.ctx, &sc, func(f func(indexHit) error) error { return x.r.days(p, sp, x.r.allowed(x.ctx, p, f)) }, yield)
+		walk := func(f func(indexHit) error) error { return x.r.days(p, sp, x.r.allowed(x.ctx, p, f)) }
+		return x.r.records(x.ctx, &sc, walk, yield)
 	})
 }

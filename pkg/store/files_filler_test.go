@@ -74,7 +74,8 @@ func (f *filler) refused(t *testing.T) error {
 func (f *filler) fill(t *testing.T) {
 	t.Helper()
 	err := f.refused(t)
-	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "is full") || strings.Contains(err.Error(), "\n") {
+	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "is full") ||
+		strings.Contains(err.Error(), "\n") {
 		t.Fatalf("got %q, want an Unavailable error in one line with \"is full\"", err)
 	}
 }
@@ -86,7 +87,8 @@ func (f *filler) check(t *testing.T) {
 		t.Fatalf("got %d records, want the acknowledged %d", len(got), len(f.want))
 	}
 	for i, r := range got {
-		if w := f.want[i]; r.Ref != w.Ref || r.RV != w.RV || r.Revision != w.Revision || !bytes.Equal(r.Object, w.Object) {
+		if w := f.want[i]; r.Ref != w.Ref || r.RV != w.RV || r.Revision != w.Revision ||
+			!bytes.Equal(r.Object, w.Object) {
 			t.Fatalf("record %d: got %s at %s, revision %d, want %s at %s, revision %d",
 				i, r.Ref, r.RV, r.Revision, w.Ref, w.RV, w.Revision)
 		}

@@ -65,7 +65,8 @@ func failsForGoodAfterWriteError(t *testing.T, dir string) {
 		t.Fatalf("got %v, error %v, want the first record", r, err)
 	}
 	lift := limitFiles(t, 5<<20) // Badger creates a WAL with 6 MB
-	if err := f.refused(t); history.CodeOf(err) != history.Internal || !strings.Contains(err.Error(), "file too large") {
+	if err := f.refused(t); history.CodeOf(err) != history.Internal ||
+		!strings.Contains(err.Error(), "file too large") {
 		t.Errorf("got error %q, want an internal one with the cause", err)
 	}
 	if r, err, ok := next(); history.CodeOf(err) != history.Unavailable {
@@ -81,7 +82,8 @@ func failsForGoodAfterWriteError(t *testing.T, dir string) {
 		t.Errorf("checkpoint: got error %v, want an unavailable one", err)
 	}
 	lift()
-	if err := f.add(t); history.CodeOf(err) != history.Internal || !strings.Contains(err.Error(), "must be opened again") {
+	if err := f.add(t); history.CodeOf(err) != history.Internal ||
+		!strings.Contains(err.Error(), "must be opened again") {
 		t.Errorf("later append: got error %v, want an internal one", err)
 	}
 	f.log = reopen(t, f.log, dir, store.Options{})
@@ -186,7 +188,8 @@ func rejectedBeforeTooManyTables(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	limit(2 * uint64(len(tables))) // too few to compact them all
-	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "ulimit -n") {
+	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid ||
+		!strings.Contains(err.Error(), "ulimit -n") {
 		t.Errorf("Open with fewer files: got error %v, want an invalid one that names the limit", err)
 	}
 	restore()

@@ -153,7 +153,8 @@ func inspected(t *testing.T, dir string, damaged bool) {
 	v := verified(t, i.Store)
 	lost, _ := i.Report().Lost()
 	if i.Report().Damaged() != damaged || int(v.Versions)+lost != 400 || lost > 0 != damaged {
-		t.Errorf("damaged %t: got %d versions and %d lost, report %+v, want 400 in total", damaged, v.Versions, lost, i.Report())
+		t.Errorf("damaged %t: got %d versions and %d lost, report %+v, want 400 in total",
+			damaged, v.Versions, lost, i.Report())
 	}
 	backedUp(t, i.Store, store.Position{})
 	if err := i.Append(t.Context(), &history.Batch{Records: []*history.Record{pod("web", "1", history.Create)}}); err == nil {

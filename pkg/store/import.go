@@ -76,7 +76,8 @@ func checkNotImported(dir string) error {
 	if !marked(dir, importedFile) {
 		return nil
 	}
-	return history.Errorf(history.Invalid, "storage directory %s holds an imported export, which can't be opened again", dir)
+	return history.Errorf(history.Invalid,
+		"storage directory %s holds an imported export, which can't be opened again", dir)
 }
 
 // importAll writes an excerpt into a new log.
@@ -88,7 +89,10 @@ func (s *Store) importAll(ctx context.Context, from *history.Excerpt) error {
 	}
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
-	w := &importer{batchTx: s.newBatchTx(), ctx: ctx, start: timestamp(from.Start), end: timestamp(from.End), latest: map[history.ObjectRef][]byte{}}
+	w := &importer{
+		batchTx: s.newBatchTx(), ctx: ctx, start: timestamp(from.Start), end: timestamp(from.End),
+		latest: map[history.ObjectRef][]byte{},
+	}
 	defer func() { w.txn.Discard() }()
 	if err := w.all(from); err != nil {
 		return err

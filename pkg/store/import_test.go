@@ -66,10 +66,12 @@ func TestImport_AnswersLikeTheLog(t *testing.T) {
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "imported export") {
+	if _, err := store.Open(dir, store.Options{}); history.CodeOf(err) != history.Invalid ||
+		!strings.Contains(err.Error(), "imported export") {
 		t.Errorf("Open: got error %v, want an invalid one", err)
 	}
-	if _, err := imported(t, s, history.Extent{Start: start}, dir); history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "is not empty") {
+	if _, err := imported(t, s, history.Extent{Start: start}, dir); history.CodeOf(err) != history.Invalid ||
+		!strings.Contains(err.Error(), "is not empty") {
 		t.Errorf("second import: got error %v, want an invalid one", err)
 	}
 }
@@ -102,7 +104,8 @@ func TestExcerpt_CutsExtent(t *testing.T) {
 			}
 			return stop
 		})
-		if of.text == "" && !errors.Is(err, stop) || of.text != "" && (history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.text)) {
+		if of.text == "" && !errors.Is(err, stop) || of.text != "" && (history.CodeOf(err) != history.Invalid ||
+			!strings.Contains(err.Error(), of.text)) {
 			t.Errorf("%s: got error %v, want %q", what, err, of.text)
 		}
 	}

@@ -52,7 +52,7 @@ func fieldsOf(f *history.Filter) (set filterFields) {
 }
 
 // has reports whether the set contains any of the fields.
-func (s filterFields) has(any filterFields) bool { return s&any != 0 }
+func (s filterFields) has(fields filterFields) bool { return s&fields != 0 }
 
 // index is a keyspace in which a version is found: its own keys, or the entries
 // of an index. There is one for each day.
@@ -83,7 +83,7 @@ type index struct {
 
 const byTime = fieldStart | fieldEnd
 
-// indexes is the one table of indexes, in the order in which a plan prefers
+// indexes is the table of all indexes, in the order in which a plan prefers
 // them. The writer, the planner, the verifier and the baselines use it. To add
 // an index, add its class to package key and its row here.
 var indexes = []index{
@@ -134,8 +134,8 @@ var ownerIndex = index{
 	decides:     byTime | fieldVerbs,
 }
 
-// versionIndexes are the indexes in which versions have entries in addition to
-// their own keys.
+// versionIndexes are all indexes but the first, which is the versions' own
+// keys.
 var versionIndexes = indexes[1:]
 
 // recordFields are the fields that no index selects or decides. Filters that

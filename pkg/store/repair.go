@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,9 @@ func (r *Report) Losses() (list []Loss) {
 	for _, l := range byPlace {
 		list = append(list, *l)
 	}
-	slices.SortFunc(list, func(a, b Loss) int { return slices.Compare([]string{a.Day, a.Resource}, []string{b.Day, b.Resource}) })
+	slices.SortFunc(list, func(a, b Loss) int {
+		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Resource, b.Resource))
+	})
 	return list
 }
 
@@ -124,12 +127,15 @@ func (r *Report) addLost(resource uint16, v versionID) {
 func (r *Report) log(logger *slog.Logger, dir string) {
 	for _, f := range r.Files {
 		logger.Error("repaired a damaged file",
-			"file", f.Name, "problem", f.Problem, "repair", f.Repair, "kept_in", filepath.Join(dir, badgerdir.DamagedDir))
+			"file", f.Name, "problem", f.Problem, "repair", f.Repair,
+			"kept_in", filepath.Join(dir, badgerdir.DamagedDir))
 	}
 	versions, objects := r.Lost()
-	logger.Error("repaired the database, gaps cover the lost versions", "versions", versions, "objects", objects, "gaps", r.Gaps)
+	logger.Error("repaired the database, gaps cover the lost versions",
+		"versions", versions, "objects", objects, "gaps", r.Gaps)
 	for _, l := range r.Losses() {
-		logger.Error("versions are lost", "resource", l.Resource, "day", l.Day, "versions", l.Versions, "objects", l.Objects)
+		logger.Error("versions are lost",
+			"resource", l.Resource, "day", l.Day, "versions", l.Versions, "objects", l.Objects)
 	}
 }
 
@@ -150,7 +156,8 @@ func Repair(ctx context.Context, dir string, opts Options) (r *Report, err error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	if err := errors.Join(checkRestored(dir), checkNotImported(dir), badgerdir.RemoveEmptyFiles(dir, opts.Logger)); err != nil {
+	err = errors.Join(checkRestored(dir), checkNotImported(dir), badgerdir.RemoveEmptyFiles(dir, opts.Logger))
+	if err != nil {
 		return nil, err
 	}
 	return repairLocked(ctx, dir, opts, func(*Report) error { return nil })
@@ -392,8 +399,9 @@ func (s *Store) repairOpen(d *badgerdir.DamageError, running *onlineRepair) {
 // adopt takes over the database and the state of another log that opened the
 // same directory. The caller holds useMu.
 func (s *Store) adopt(o *Store) {
-	s.db, s.bodies, s.refSnapshots, s.identityCache, s.phraseTexts = o.db, o.bodies, o.refSnapshots, o.identityCache, o.phraseTexts
-	s.dayDict, s.headCache, s.integrity, s.redaction, s.sessionStart = o.dayDict, o.headCache, o.integrity, o.redaction, o.sessionStart
+	s.db, s.bodies, s.refSnapshots, s.integrity = o.db, o.bodies, o.refSnapshots, o.integrity
+	s.identityCache, s.phraseTexts, s.dayDict, s.headCache = o.identityCache, o.phraseTexts, o.dayDict, o.headCache
+	s.redaction, s.sessionStart = o.redaction, o.sessionStart
 	s.terms = newDictionary(func(k []byte) error { return s.integrity.checkKey(k) })
 	s.integrity.onDamage = s.onDamage
 	s.state, s.failed, s.spared, s.spareNumbers, s.sparedAt = o.state, o.failed, o.spared, o.spareNumbers, o.sparedAt

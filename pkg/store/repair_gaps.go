@@ -17,7 +17,8 @@ import (
 // dropBaselines restores the index entries of the baselines, and drops
 // baselines that can't be read.
 func (b *rebuild) dropBaselines() error {
-	if !b.lost.Overlaps(key.BaselinesOf(0)[:1]) && !b.lost.Overlaps(key.Identities()) && !b.lost.Overlaps(dictionaryPrefix()) {
+	if !b.lost.Overlaps(key.BaselinesOf(0)[:1]) && !b.lost.Overlaps(key.Identities()) &&
+		!b.lost.Overlaps(dictionaryPrefix()) {
 		return nil
 	}
 	err := b.each(key.AllBaselines(), func(item *badger.Item) error {
@@ -98,7 +99,10 @@ func (b *rebuild) sweepBaselines() error {
 // checkpoints of resources whose current state is unknown, so that they are
 // listed again.
 func (b *rebuild) addGaps() error {
-	for _, f := range []func() error{b.addDroppedLosses, b.addUnknownLosses, b.addBaselineLosses, b.addGapLosses, b.addCheckpointLosses, b.addRelistLosses} {
+	for _, f := range []func() error{
+		b.addDroppedLosses, b.addUnknownLosses, b.addBaselineLosses,
+		b.addGapLosses, b.addCheckpointLosses, b.addRelistLosses,
+	} {
 		if err := f(); err != nil {
 			return err
 		}

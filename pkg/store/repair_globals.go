@@ -190,7 +190,7 @@ func (b *rebuild) restoreCatalogue() error {
 		if r.Resource == "" {
 			return nil
 		}
-		bodyIdentity := history.Resource{Group: r.Group, Plural: r.Resource}
+		entry := history.Resource{Group: r.Group, Plural: r.Resource}
 		found := false
 		err := b.days(func(day uint16) error {
 			e := key.Entry{Class: key.ByResource, Resource: n}
@@ -204,16 +204,17 @@ func (b *rebuild) restoreCatalogue() error {
 			}
 			if rec, _, err := b.r.record(at, meta); err == nil {
 				if !found { // recording began at this time or before
-					bodyIdentity.Since = rec.Time
+					entry.Since = rec.Time
 				}
-				bodyIdentity.Version, bodyIdentity.Kind, bodyIdentity.Namespaced, found = rec.Version, rec.Kind, rec.Ref.Namespace != "", true
+				entry.Version, entry.Kind, entry.Namespaced = rec.Version, rec.Kind, rec.Ref.Namespace != ""
+				found = true
 			}
 			return nil
 		})
 		if err != nil || !found {
 			return err
 		}
-		value, err := json.Marshal(bodyIdentity)
+		value, err := json.Marshal(entry)
 		if err != nil {
 			return err
 		}

@@ -271,7 +271,8 @@ func (b *rebuild) reconcileHeads() error {
 		}
 		return b.reconcileHead(k, object, id, lost)
 	})
-	if err != nil || !b.lost.Overlaps(key.AllHeads()) && !b.lost.Overlaps(key.Identities()) && !b.lost.Overlaps(key.Names("")[:1]) {
+	if err != nil || !b.lost.Overlaps(key.AllHeads()) && !b.lost.Overlaps(key.Identities()) &&
+		!b.lost.Overlaps(key.Names("")[:1]) {
 		return err
 	}
 	for _, prefix := range [][]byte{key.AllHeads(), key.Names("")[:1]} {
@@ -336,7 +337,9 @@ func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, los
 	if err != nil {
 		return errors.Join(err, b.forgetObject(k, object, id))
 	}
-	head := codec.Head{Object: object, Revision: rec.Revision, RV: rec.RV, Alive: rec.Verb != history.Delete, Relations: id.Relations}
+	head := codec.Head{
+		Object: object, Revision: rec.Revision, RV: rec.RV, Alive: rec.Verb != history.Delete, Relations: id.Relations,
+	}
 	if before != nil {
 		head.Revision = max(head.Revision, before.Revision)
 	}

@@ -39,7 +39,8 @@ func TestOnDamage_AnswersFromIntactBlocks(t *testing.T) {
 		all(t, s, history.Scan{}) // verifies and caches blocks
 		flipInPlace(t, path, block[0]+8+rng.Int64N(max(1, block[1]-16)))
 		gaps, n := p.queryAll(t, s)
-		t.Logf("block at %d of %s: %d of %d versions, %d gaps", block[0], filepath.Base(path), n, len(p.versions), len(gaps))
+		t.Logf("block at %d of %s: %d of %d versions, %d gaps",
+			block[0], filepath.Base(path), n, len(p.versions), len(gaps))
 		if n < len(p.versions)/2 {
 			t.Errorf("got %d versions, want nearly all of %d", n, len(p.versions))
 		}

@@ -64,7 +64,8 @@ const (
 
 func newRebuild(ctx context.Context, v *view, sp *spare, report *Report) *rebuild {
 	return &rebuild{
-		ctx: ctx, view: v, lost: v.Salvage().Lost(), spare: sp, report: report, dropped: map[versionID]bool{}, changed: map[uint64]bool{},
+		ctx: ctx, view: v, lost: v.Salvage().Lost(), spare: sp, report: report,
+		dropped: map[versionID]bool{}, changed: map[uint64]bool{},
 		relist: map[uint16]bool{}, losses: map[uint16][]loss{}, unknown: map[uint16][]loss{},
 	}
 }
@@ -73,7 +74,8 @@ func newRebuild(ctx context.Context, v *view, sp *spare, report *Report) *rebuil
 func (b *rebuild) run() error {
 	for _, phase := range []func() error{
 		b.restoreGlobals, b.eachDay(b.restoreEntries), b.restoreIdentities, b.eachDay(b.dropPhrases),
-		b.eachDay(b.restoreIndexes), b.restoreNames, b.dropBaselines, b.dropUnreadable, b.eachDay(b.dropBrokenBodies), b.sweepOrphans,
+		b.eachDay(b.restoreIndexes), b.restoreNames,
+		b.dropBaselines, b.dropUnreadable, b.eachDay(b.dropBrokenBodies), b.sweepOrphans,
 		b.findUnknown, b.reconcileHeads, b.reconcileGlobals, b.addGaps,
 	} {
 		err := b.view.apply(func(r *reader) error {

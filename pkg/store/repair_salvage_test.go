@@ -184,9 +184,11 @@ func (p *past) checkLog(t *testing.T, what, dir string, r *store.Report) {
 			t.Errorf("%s: got %s at %s, want only recorded versions", what, rec.Ref, rec.Time)
 		case rec.Ref != want.Ref || rec.RV != want.RV || rec.Revision != want.Revision || rec.Verb != want.Verb ||
 			!bytes.Equal(rec.Object, want.Object) && (rec.Verb != history.Delete || len(rec.Object) > 0):
-			t.Errorf("%s: got %s %s at %s, want %s %s at %s, as recorded", what, rec.Verb, rec.Ref, rec.RV, want.Verb, want.Ref, want.RV)
+			t.Errorf("%s: got %s %s at %s, want %s %s at %s, as recorded",
+				what, rec.Verb, rec.Ref, rec.RV, want.Verb, want.Ref, want.RV)
 		case fmt.Sprint(rec.Owners, rec.Regarding) != fmt.Sprint(want.Owners, want.Regarding):
-			t.Errorf("%s: %s: got owners %v and target %v, want %v and %v", what, rec.Ref, rec.Owners, rec.Regarding, want.Owners, want.Regarding)
+			t.Errorf("%s: %s: got owners %v and target %v, want %v and %v",
+				what, rec.Ref, rec.Owners, rec.Regarding, want.Owners, want.Regarding)
 		}
 	}
 	missing := 0
@@ -204,7 +206,8 @@ func (p *past) checkLog(t *testing.T, what, dir string, r *store.Report) {
 	}
 	p.checkStates(t, what, s, gaps)
 	after := pod("after", "99999999", history.Create)
-	if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{after}}); err != nil || after.Revision != 1 {
+	if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{after}}); err != nil ||
+		after.Revision != 1 {
 		t.Errorf("%s: Append: got revision %d, error %v, want 1", what, after.Revision, err)
 	}
 }
@@ -233,7 +236,8 @@ func (p *past) checkStates(t *testing.T, what string, s *store.Store, gaps []his
 // within reports whether a record is in a gap of a repair.
 func within(gaps []history.Gap, r *history.Record) bool {
 	for _, g := range gaps {
-		if g.GroupResource() == r.Ref.GroupResource() && g.Reason == history.GapDamaged && g.Touches(r.Time, r.Time.Add(1)) {
+		if g.GroupResource() == r.Ref.GroupResource() && g.Reason == history.GapDamaged &&
+			g.Touches(r.Time, r.Time.Add(1)) {
 			return true
 		}
 	}

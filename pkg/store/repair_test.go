@@ -261,7 +261,8 @@ func TestRepair_ReconcilesHeads(t *testing.T) {
 	s = open(t, dir, opts)
 	verified(t, s)
 	got := all(t, s, history.Scan{Filter: history.Filter{Name: "gone"}, Bodies: true})
-	if len(got) != 2 || got[1].Verb != history.Delete || !got[1].InferredSince.Equal(got[0].Time) || got[1].RV != "3" || got[1].Revision != 3 ||
+	if len(got) != 2 || got[1].Verb != history.Delete || !got[1].InferredSince.Equal(got[0].Time) ||
+		got[1].RV != "3" || got[1].Revision != 3 ||
 		string(got[1].Object) != string(gone.Object) || len(got[1].Owners) != 1 || got[1].Managers != nil {
 		t.Errorf("got %+v of the deleted object, want its creation and an inferred deletion", got)
 	}

@@ -32,7 +32,9 @@ const restoringFile = "RESTORING"
 //
 // Each backup is read to its end and verified. After an error the directory
 // can't be opened; the caller empties it before it tries again.
-func Restore(ctx context.Context, dir string, opts Options, progress Progress, backups ...io.Reader) (_ Position, err error) {
+func Restore(
+	ctx context.Context, dir string, opts Options, progress Progress, backups ...io.Reader,
+) (_ Position, err error) {
 	if len(backups) == 0 {
 		return Position{}, history.Errorf(history.Invalid, "there is no backup to restore")
 	}
@@ -104,7 +106,8 @@ func checkRestored(dir string) error {
 		return nil
 	}
 	return history.Errorf(history.Invalid,
-		"storage directory %s holds a part of a backup only, because its restore was interrupted: empty it and restore again", dir)
+		"storage directory %s holds a part of a backup only, because its restore was interrupted: "+
+			"empty it and restore again", dir)
 }
 
 // restoration is a running [Restore].
@@ -170,7 +173,8 @@ func outOfOrder(from, reached Position) error {
 	case from.IsZero():
 		return history.Errorf(history.Invalid, "full: only the first backup may be full")
 	default:
-		return history.Errorf(history.Invalid, "does not begin where the previous backup ends: name the backups in the order in which they were made")
+		return history.Errorf(history.Invalid,
+			"does not begin where the previous backup ends: name the backups in the order in which they were made")
 	}
 }
 

@@ -79,7 +79,9 @@ func (s *Store) numbersGiven() [3]uint32 {
 // spareBytes returns the encoded entries of the spare copy.
 func (s *Store) spareBytes() (b []byte, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
-		for _, prefix := range [][]byte{key.Globals(), dictionaryPrefix(), key.Catalogue(), checkpointPrefix(), key.AllGaps()} {
+		for _, prefix := range [][]byte{
+			key.Globals(), dictionaryPrefix(), key.Catalogue(), checkpointPrefix(), key.AllGaps(),
+		} {
 			if b, err = appendPrefix(b, txn, prefix); err != nil {
 				return err
 			}
@@ -164,7 +166,8 @@ func readSpare(dir string) (*spare, error) {
 
 // ignoreDamage returns nil for the error of a damaged spare copy.
 func ignoreDamage(err error) error {
-	if errors.Is(err, container.ErrForeign) || errors.Is(err, container.ErrTruncated) || errors.Is(err, container.ErrCorrupt) {
+	if errors.Is(err, container.ErrForeign) || errors.Is(err, container.ErrTruncated) ||
+		errors.Is(err, container.ErrCorrupt) {
 		return nil
 	}
 	return fmt.Errorf("read spare copy: %w", err)

@@ -131,7 +131,8 @@ func (v *verifier) newest(e key.Entry, h codec.Head, meta []byte) {
 	switch {
 	case err != nil: // reported with the version
 	case rec.Revision != h.Revision, rec.RV != h.RV:
-		v.version(e, "the head has revision %d (resourceVersion %s), the version has revision %d (resourceVersion %s)", h.Revision, h.RV, rec.Revision, rec.RV)
+		v.version(e, "the head has revision %d (resourceVersion %s), the version has revision %d (resourceVersion %s)",
+			h.Revision, h.RV, rec.Revision, rec.RV)
 	case m.Parts != h.Last.Parts, h.Last.Chain > maxChain:
 		v.version(e, "the head names another body")
 	}

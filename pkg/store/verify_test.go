@@ -180,7 +180,8 @@ func TestForecast_NamesDamagedFile(t *testing.T) {
 		dir := copied(t, whole)
 		flip(t, filepath.Join(dir, sst), at)
 		r, err := store.Forecast(t.Context(), dir, store.Options{})
-		if err != nil || len(r.Files) != 1 || r.Files[0].Name != sst || !strings.HasPrefix(r.Files[0].Problem, "block ") {
+		if err != nil || len(r.Files) != 1 || r.Files[0].Name != sst ||
+			!strings.HasPrefix(r.Files[0].Problem, "block ") {
 			t.Errorf("damage at %d: got %+v, error %v, want a block of %s", at, r, err, sst)
 		}
 	}

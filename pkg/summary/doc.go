@@ -12,4 +12,6 @@
 //
 // It does no I/O, and it does not guess: if the previous version is missing,
 // the summary says so.
+//
+// It is internal to watchhistory: its API changes without notice.
 package summary

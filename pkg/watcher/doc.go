@@ -19,4 +19,6 @@
 // The package does not decode, keep or compare objects. It passes their bytes
 // on, and the sink decides what a missing object in a list means. It does not
 // drop events: a sink that blocks stops the reading of the watch.
+//
+// It is internal to watchhistory: its API changes without notice.
 package watcher

@@ -53,8 +53,11 @@ func (s *fakeSink) BeginList(ctx context.Context, cause gap.Cause) error {
 	return nil
 }
 
-func (s *fakeSink) EndList(ctx context.Context, rv string) error { return s.record(ctx, "end "+rv, rv) }
-func (s *fakeSink) AbortList()                                   { _ = s.record(context.Background(), "abort", "") }
+func (s *fakeSink) EndList(ctx context.Context, rv string) error {
+	return s.record(ctx, "end "+rv, rv)
+}
+
+func (s *fakeSink) AbortList() { _ = s.record(context.Background(), "abort", "") }
 
 // ListRequested is not recorded, because it precedes each list.
 func (s *fakeSink) ListRequested() {}

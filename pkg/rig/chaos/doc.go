@@ -11,4 +11,7 @@
 // twice, or is out of order. A version may be missing only if it is in an
 // interval of resourceVersions that no watch could deliver, and in a gap that
 // the recorder reports.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package chaos

@@ -13,6 +13,9 @@
 // A cluster ends with the test process, however that ends: the cluster's
 // supervisor holds the other end of a pipe. It keeps no goroutine in the test
 // process, so goleak finds none.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package clustertest
 
 import (

@@ -5,4 +5,7 @@
 // It owns the measurements, which are its benchmarks, and one test of memory
 // with a long form. Benchmarks report times and never fail because of one:
 // times depend on the machine.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package cost

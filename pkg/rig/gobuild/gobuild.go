@@ -4,6 +4,8 @@
 // It owns only the progress. Everything else that go prints is passed on. It
 // asks go for the number of stale packages only after the build has run for a
 // while, so that a build that is up to date costs nothing.
+//
+// It is internal to watchhistory: its API changes without notice.
 package gobuild
 
 import (

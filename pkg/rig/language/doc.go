@@ -3,7 +3,7 @@
 // It owns three rules of style that a program can check. Comments in Go files
 // are at most 80 columns wide. Comments and Markdown pages contain none of the
 // phrases in [Phrases], which are idioms that readers have to decode. Links to
-// pages and headings of the repository lead somewhere.
+// pages, headings and files of the repository lead somewhere.
 //
 // The tests walk the whole repository, the other modules included. Directories
 // that do not follow the first two rules yet are listed in

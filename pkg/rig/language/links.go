@@ -79,3 +79,17 @@ func proseLines(src []byte) []string {
 	}
 	return lines
 }
+
+// PageFiles returns the files and directories of the repository that a page
+// names in backquotes, such as `pkg/store/scan.go` or `pkg/store/scan*.go`.
+func PageFiles(src []byte) (links []Link) {
+	pattern := regexp.MustCompile("`((?:pkg|cmd|plugins|tools|deploy|krew)/[\\w./*-]+)`")
+	for i, line := range proseLines(src) {
+		for _, match := range pattern.FindAllStringSubmatch(line, -1) {
+			if !strings.Contains(match[1], "NAME") { // a placeholder
+				links = append(links, Link{Line: i + 1, Path: match[1]})
+			}
+		}
+	}
+	return links
+}

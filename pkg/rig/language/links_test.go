@@ -37,6 +37,34 @@ func TestRepository_LinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// Pages explain the code by its files, so a page is wrong if a file is renamed.
+func TestRepository_PagesNameExistingFiles(t *testing.T) {
+	checked := 0
+	walk(t, func(name string, src []byte) {
+		if filepath.Ext(name) != ".md" {
+			return
+		}
+		for _, link := range language.PageFiles(src) {
+			checked++
+			found, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(link.Path)))
+			if err != nil || len(found) == 0 {
+				t.Errorf("%s:%d: got no file %s (error %v), want one", name, link.Line, link.Path, err)
+			}
+		}
+	})
+	if checked < 50 {
+		t.Errorf("checked %d files, want at least 50", checked)
+	}
+}
+
+func TestPageFiles_FindsCodeInBackquotes(t *testing.T) {
+	src := "`pkg/a/b*.go`, pkg/c and `go test ./pkg/d`\n```\n`pkg/e`\n```\n`pkg/cmd_NAME.go`\n"
+	want := []language.Link{{Line: 1, Path: "pkg/a/b*.go"}}
+	if diff := cmp.Diff(want, language.PageFiles([]byte(src))); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
 func checkLink(t *testing.T, name, dir string, link language.Link) {
 	t.Helper()
 	target := filepath.Join(root, dir, filepath.FromSlash(link.Path))

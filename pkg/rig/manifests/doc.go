@@ -4,4 +4,7 @@
 //
 // The tests are here and not in deploy/, because only packages below pkg/ may
 // use the test cluster.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package manifests

@@ -4,4 +4,7 @@
 //
 // It owns the processes: each one has ended when its test has. It waits for the
 // states that tests name and checks nothing else.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package recordertest

@@ -11,4 +11,7 @@
 // values (UIDs, hashes, addresses) are drawn for each object, because they
 // compress worst. A Cluster keeps some hundred bytes for each existing object,
 // and no JSON, so that it can run next to what is measured.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package sample

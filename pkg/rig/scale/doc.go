@@ -4,4 +4,7 @@
 // It owns the measurements. Their short forms are tests; docs/storage.md
 // describes the long forms. Tests fail because of sizes, memory and wrong
 // answers, never because of times, which depend on the machine.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package scale

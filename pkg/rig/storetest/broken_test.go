@@ -134,16 +134,16 @@ func (b *broken) RedactionKey() []byte {
 	return b.Log.RedactionKey()
 }
 
-// ask changes the arguments of scans.
-func (b *broken) ask(change func(*history.Scan)) {
+// changeScan changes the arguments of scans.
+func (b *broken) changeScan(change func(*history.Scan)) {
 	b.scan = func(ctx context.Context, sc history.Scan) records {
 		change(&sc)
 		return b.Log.Scan(ctx, sc)
 	}
 }
 
-// answer changes the results of scans. They read all records first.
-func (b *broken) answer(change func(history.Scan, []*history.Record) []*history.Record) {
+// changeResults changes the results of scans. They read all records first.
+func (b *broken) changeResults(change func(history.Scan, []*history.Record) []*history.Record) {
 	b.scan = func(ctx context.Context, sc history.Scan) records {
 		return func(yield func(*history.Record, error) bool) {
 			var list []*history.Record
@@ -163,9 +163,9 @@ func (b *broken) answer(change func(history.Scan, []*history.Record) []*history.
 	}
 }
 
-// write changes batches before they are committed. It changes a copy, whose
+// changeBatch changes batches before they are committed. It changes a copy, whose
 // times and revisions are copied back.
-func (b *broken) write(change func(*history.Batch)) {
+func (b *broken) changeBatch(change func(*history.Batch)) {
 	b.commit = func(ctx context.Context, batch *history.Batch) error {
 		c := history.Batch{Checkpoints: batch.Checkpoints, Gaps: batch.Gaps}
 		for _, r := range batch.Records {

@@ -91,7 +91,8 @@ func checkpointKeepsTime(s *subject) {
 		b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: tt.rv, Time: tt.given}}}
 		s.commit(b)
 		if got := s.checkpoint(pods()); !got.Time.Equal(tt.want) || !b.Checkpoints[0].Time.Equal(tt.want) {
-			s.t.Errorf("time %s: got %s, and %s in the batch, want %s", tt.given, got.Time, b.Checkpoints[0].Time, tt.want)
+			s.t.Errorf("time %s: got %s, and %s in the batch, want %s",
+				tt.given, got.Time, b.Checkpoints[0].Time, tt.want)
 		}
 	}
 }

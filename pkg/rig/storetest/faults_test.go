@@ -27,14 +27,14 @@ func faults() []fault {
 func writingFaults() []fault {
 	return []fault{
 		{"drops the last record of a batch", []string{"RecordsReadAsAppended"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				if n := len(batch.Records); n > 1 {
 					batch.Records = batch.Records[:n-1]
 				}
 			})
 		}},
 		{"loses summaries", []string{"RecordsReadAsAppended"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Summary = nil
 				}
@@ -50,14 +50,14 @@ func writingFaults() []fault {
 			}
 		}},
 		{"identifies objects by name", []string{"RevisionsCountVersionsOfIncarnation"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Ref.UID = types.UID(r.Ref.Name)
 				}
 			})
 		}},
 		{"numbers from 0", []string{"RevisionsCountVersionsOfIncarnation"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				for _, r := range list {
 					r.Revision--
 				}
@@ -85,25 +85,25 @@ func writingFaults() []fault {
 			}
 		}},
 		{"ends a batch at its transaction's size", []string{"BatchOfThousandsOfRecords"}, func(b *broken) {
-			b.write(func(batch *history.Batch) { batch.Records = batch.Records[:min(len(batch.Records), 4096)] })
+			b.changeBatch(func(batch *history.Batch) { batch.Records = batch.Records[:min(len(batch.Records), 4096)] })
 		}},
 		{"trusts hints", []string{"WrongHintsChangeNothing"}, believesHints},
 		{"cuts objects at a mebibyte", []string{"ObjectsOfAnySize"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Object = r.Object[:min(len(r.Object), 1<<20)]
 				}
 			})
 		}},
 		{"converts names to UTF-8", []string{"NamesOfAnyBytes"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Ref.Name = strings.ToValidUTF8(r.Ref.Name, "?")
 				}
 			})
 		}},
 		{"ends namespaces with a NUL", []string{"NamesOfAnyBytes"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Ref.Namespace, _, _ = strings.Cut(r.Ref.Namespace, "\x00")
 				}
@@ -116,7 +116,7 @@ func writingFaults() []fault {
 // hint, and applies them to the real previous version.
 func believesHints(b *broken) {
 	bodies := map[history.ObjectRef][]byte{}
-	b.write(func(batch *history.Batch) {
+	b.changeBatch(func(batch *history.Batch) {
 		for _, r := range batch.Records {
 			before := bodies[r.Ref]
 			bodies[r.Ref] = r.Object
@@ -146,7 +146,7 @@ func currentFaults() []fault {
 			}
 		}},
 		{"can't withdraw a checkpoint", []string{"CheckpointIsLastCommitted"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				batch.Checkpoints = slices.DeleteFunc(slices.Clone(batch.Checkpoints), func(c history.Checkpoint) bool { return c.RV == "" })
 			})
 		}},
@@ -154,7 +154,7 @@ func currentFaults() []fault {
 			b.checkpoint = func(c history.Checkpoint) history.Checkpoint { c.Time = b.opts.Now(); return c }
 		}},
 		{"can't end a gap", []string{"GapIsOpenUntilItEnds"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				batch.Gaps = slices.DeleteFunc(slices.Clone(batch.Gaps), func(g history.Gap) bool { return !g.Open() })
 			})
 		}},
@@ -182,7 +182,7 @@ func currentFaults() []fault {
 			}
 		}},
 		{"keeps deleted objects alive", []string{"HeadsAreNewestVersionsOfLiveObjects"}, func(b *broken) {
-			b.write(func(batch *history.Batch) {
+			b.changeBatch(func(batch *history.Batch) {
 				for _, r := range batch.Records {
 					r.Verb = min(r.Verb, history.Update)
 				}
@@ -212,7 +212,7 @@ func currentFaults() []fault {
 		}},
 		{"forgets checkpoints", []string{"EverythingSurvivesReopen"}, func(b *broken) {
 			b.checkpoint = func(c history.Checkpoint) history.Checkpoint { c.RV = ""; return c }
-			b.write(func(*history.Batch) { b.checkpoint = nil })
+			b.changeBatch(func(*history.Batch) { b.checkpoint = nil })
 		}},
 	}
 }

@@ -21,7 +21,9 @@ func (s *subject) everyGap() []history.Gap {
 func gapIsOpenUntilItEnds(s *subject) {
 	start := s.now.Add(-time.Minute)
 	gap := history.Gap{Resource: "pods", Start: start, Reason: history.GapExpired, Detail: "forgotten"}
-	stays := history.Gap{Group: "apps", Resource: "deployments", Start: start.Add(time.Second), Reason: history.GapForbidden}
+	stays := history.Gap{
+		Group: "apps", Resource: "deployments", Start: start.Add(time.Second), Reason: history.GapForbidden,
+	}
 	s.commit(&history.Batch{Gaps: []history.Gap{stays, gap}})
 	s.reopen()
 	if d := cmp.Diff([]history.Gap{gap, stays}, s.everyGap()); d != "" {

@@ -158,7 +158,9 @@ func catalogueKeepsSince(s *subject) {
 	const retention = 3 * time.Hour
 	s = s.another(s.t, Options{Retention: retention})
 	pods := history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}
-	roles := history.Resource{Group: "rbac.authorization.k8s.io", Version: "v1", Plural: "roles", Kind: "Role", Namespaced: true}
+	roles := history.Resource{
+		Group: "rbac.authorization.k8s.io", Version: "v1", Plural: "roles", Kind: "Role", Namespaced: true,
+	}
 	for _, r := range []history.Resource{pods, roles} {
 		if err := s.Register(s.t.Context(), r); err != nil {
 			s.t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 func readingFaults() []fault {
 	return []fault{
 		{"swaps two records", []string{"RecordsReadAsAppended", "FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				if n := len(list); n > 1 {
 					list[n-1], list[n-2] = list[n-2], list[n-1]
 				}
@@ -20,30 +20,30 @@ func readingFaults() []fault {
 			})
 		}},
 		{"ignores the end", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) { sc.End = time.Time{} })
+			b.changeScan(func(sc *history.Scan) { sc.End = time.Time{} })
 		}},
 		{"counts one too many", []string{"CountEqualsScan"}, func(b *broken) {
 			b.count = func(n int) int { return n + 1 }
 		}},
 		{"includes the end", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+			b.changeScan(func(sc *history.Scan) {
 				if !sc.End.IsZero() {
 					sc.End = sc.End.Add(1)
 				}
 			})
 		}},
 		{"mistakes no namespace for all namespaces", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+			b.changeScan(func(sc *history.Scan) {
 				if sc.Namespace == history.ClusterScoped {
 					sc.Namespace = history.AllNamespaces
 				}
 			})
 		}},
 		{"ignores the manager", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) { sc.Manager = "" })
+			b.changeScan(func(sc *history.Scan) { sc.Manager = "" })
 		}},
 		{"returns one more than the limit", []string{"PagesAreComplete"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+			b.changeScan(func(sc *history.Scan) {
 				if sc.Limit > 0 {
 					sc.Limit++
 				}
@@ -63,7 +63,7 @@ func readingFaults() []fault {
 			}
 		}},
 		{"repeats the last record of a page", []string{"PagesAreComplete"}, func(b *broken) {
-			b.ask(func(sc *history.Scan) {
+			b.changeScan(func(sc *history.Scan) {
 				if !sc.After.IsZero() {
 					sc.After.Time = sc.After.Add([]time.Duration{-1, 1}[sc.Order])
 				}
@@ -106,7 +106,7 @@ func readingFaults() []fault {
 		}},
 		{"shares its records", []string{"ResultsBelongToCaller"}, func(b *broken) {
 			kept := map[time.Time]*history.Record{}
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				for i, r := range list {
 					if kept[r.Time] == nil {
 						kept[r.Time] = r
@@ -117,7 +117,7 @@ func readingFaults() []fault {
 			})
 		}},
 		{"has holes", []string{"ReadersSeePrefixDuringAppends"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record {
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
 				return slices.DeleteFunc(list, func(r *history.Record) bool { return r.Revision == 7 })
 			})
 		}},
@@ -132,7 +132,7 @@ func (b *broken) old(r *history.Record) bool {
 
 func forgettingFaults() []fault {
 	dropsOld := func(b *broken) {
-		b.answer(func(_ history.Scan, list []*history.Record) []*history.Record { return slices.DeleteFunc(list, b.old) })
+		b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record { return slices.DeleteFunc(list, b.old) })
 	}
 	return []fault{
 		{"returns expired records", []string{"RecordsExpireWithRetention"}, func(b *broken) {
@@ -196,7 +196,7 @@ func endsQuietly(b *broken) {
 func otherFaults() []fault {
 	return []fault{
 		{"continues a scan after close", []string{"CloseEndsScansWithError"}, func(b *broken) {
-			b.answer(func(_ history.Scan, list []*history.Record) []*history.Record { return list })
+			b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record { return list })
 		}},
 		{"is empty after close", []string{"ClosedLogIsUnavailable"}, endsQuietly},
 		{"continues a scan after its context", []string{"ContextEndsScansAndAppends"}, func(b *broken) {

@@ -30,7 +30,9 @@ func timesIncrease(s *subject) {
 	var appended []*history.Record
 	for i, step := range []time.Duration{0, 0, -time.Hour, 0, 2 * time.Hour, time.Second, -aDay, 0} {
 		s.now = s.now.Add(step)
-		batch := []*history.Record{version("web", fmt.Sprint(2*i), history.Update), version("web", fmt.Sprint(2*i+1), history.Update)}
+		batch := []*history.Record{
+			version("web", fmt.Sprint(2*i), history.Update), version("web", fmt.Sprint(2*i+1), history.Update),
+		}
 		s.put(batch...)
 		if first := batch[0].Time; s.now.After(last) && !first.Equal(s.now) {
 			s.t.Errorf("step %d: got time %v, want %v", i, first, s.now)

@@ -84,7 +84,8 @@ func countEqualsScan(s *subject) {
 		for _, most := range []int{1, 2, 5} {
 			n, exact, err := s.Count(s.t.Context(), f, most)
 			if err != nil || n > min(want, most) || exact && n != want {
-				s.t.Errorf("records %s, up to %d: got count %d, exact %t, error %v, want %d", what, most, n, exact, err, want)
+				s.t.Errorf("records %s, up to %d: got count %d, exact %t, error %v, want %d",
+					what, most, n, exact, err, want)
 			}
 		}
 	}

@@ -8,6 +8,9 @@
 //
 // For each promise the package's own test runs the suite on a log that breaks
 // it, and checks that the suite fails.
+//
+// Only tests import it. It is internal to watchhistory: its API changes without
+// notice.
 package storetest
 
 import (

@@ -30,7 +30,8 @@ func objectsOfAnySize(s *subject) {
 	}
 	for i, r := range s.all(history.Scan{Bodies: true}) {
 		if !bytes.Equal(r.Object, want[i]) {
-			s.t.Errorf("%s, revision %d: got %d bytes, want the %d bytes of its object", r.Ref, r.Revision, len(r.Object), len(want[i]))
+			s.t.Errorf("%s, revision %d: got %d bytes, want the %d bytes of its object",
+				r.Ref, r.Revision, len(r.Object), len(want[i]))
 		}
 	}
 	if n := len(s.all(history.Scan{})); n != len(want) {

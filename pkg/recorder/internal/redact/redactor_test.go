@@ -52,10 +52,10 @@ func redacted(t *testing.T, r *redact.Redactor, object string) (text string, opa
 	return hash.ReplaceAllString(string(got), "HASH"), opaque
 }
 
-// annotation returns an object whose annotation contains a text.
-func annotation(name, text string) string {
+// lastApplied returns an object with a text as its last-applied configuration.
+func lastApplied(text string) string {
 	quoted, _ := json.Marshal(text) // can't fail for a string
-	return `{"metadata":{"name":"a","annotations":{"` + name + `":` + string(quoted) + `}}}`
+	return `{"metadata":{"name":"a","annotations":{"` + redact.LastApplied + `":` + string(quoted) + `}}}`
 }
 
 func TestRedact_BothKindsOfRules(t *testing.T) {
@@ -80,12 +80,12 @@ func TestRedact_BothKindsOfRules(t *testing.T) {
 		},
 		{
 			"last-applied copy", newRedactor(t, pods, rule),
-			annotation(redact.LastApplied, `{"env":[{"name":"PASS","value":"`+value+`"}]}`),
-			annotation(redact.LastApplied, `{"env":[{"name":"PASS","value":"HASH"}]}`), false,
+			lastApplied(`{"env":[{"name":"PASS","value":"` + value + `"}]}`),
+			lastApplied(`{"env":[{"name":"PASS","value":"HASH"}]}`), false,
 		},
 		{
 			"last-applied copy that is not JSON", newRedactor(t, pods, rule),
-			annotation(redact.LastApplied, `{"env":`), annotation(redact.LastApplied, "HASH"), true,
+			lastApplied(`{"env":`), lastApplied("HASH"), true,
 		},
 		{
 			"Secret", newRedactor(t, secrets),
@@ -94,12 +94,12 @@ func TestRedact_BothKindsOfRules(t *testing.T) {
 		},
 		{
 			"last-applied copy of a Secret", newRedactor(t, secrets),
-			annotation(redact.LastApplied, `{"stringData":{"p":"x"},"metadata":{"name":"a"}}`),
-			annotation(redact.LastApplied, `{"stringData":{"p":"HASH"},"metadata":{"name":"a"}}`), false,
+			lastApplied(`{"stringData":{"p":"x"},"metadata":{"name":"a"}}`),
+			lastApplied(`{"stringData":{"p":"HASH"},"metadata":{"name":"a"}}`), false,
 		},
 		{
 			"last-applied copy of a Secret that is not an object", newRedactor(t, secrets),
-			annotation(redact.LastApplied, `["x"]`), annotation(redact.LastApplied, "HASH"), true,
+			lastApplied(`["x"]`), lastApplied("HASH"), true,
 		},
 		{
 			"Secret with a rule", newRedactor(t, secrets, labels),
@@ -118,9 +118,9 @@ func TestRedact_BothKindsOfRules(t *testing.T) {
 
 func TestRedact_BoundsNestedCopies(t *testing.T) {
 	r := newRedactor(t, pods, redact.Rule{Resource: pods, Paths: []string{"data"}})
-	object := annotation(redact.LastApplied, `{"data":"`+value+`"}`)
+	object := lastApplied(`{"data":"` + value + `"}`)
 	for range 6 {
-		object = annotation(redact.LastApplied, object)
+		object = lastApplied(object)
 	}
 	got, opaque := redacted(t, r, object)
 	if strings.Contains(got, value) || !opaque {
@@ -136,11 +136,11 @@ func TestRedactAgain_KeepsHashes(t *testing.T) {
 	}{
 		"rule": {newRedactor(t, pods, rule), `{"metadata":{"name":"a"},"data":{"p":"` + value + `"},"note":"see ` + value + `"}`},
 		"rule, last-applied copy": {
-			newRedactor(t, pods, rule), annotation(redact.LastApplied, `{"data":{"p":"`+value+`"}}`),
+			newRedactor(t, pods, rule), lastApplied(`{"data":{"p":"` + value + `"}}`),
 		},
 		"Secret": {newRedactor(t, secrets), `{"kind":"Secret","metadata":{"name":"s","labels":{"a":"` + value + `"}},"stringData":{"p":"` + value + `"}}`},
 		"Secret, last-applied copy": {
-			newRedactor(t, secrets), annotation(redact.LastApplied, `{"stringData":{"p":"`+value+`"}}`),
+			newRedactor(t, secrets), lastApplied(`{"stringData":{"p":"` + value + `"}}`),
 		},
 	} {
 		first, _, err := tt.r.Redact([]byte(tt.object), noPrevious)
@@ -209,7 +209,7 @@ func TestCompile_RejectsInvalidRules(t *testing.T) {
 // second pass changes nothing but what the first one left to hash.
 func FuzzRedactor(f *testing.F) {
 	f.Add(`{"metadata":{"name":"a","annotations":{"a":"{\"data\":{\"p\":\"x\"}}"}},"data":{"p":"eA=="}}`)
-	f.Add(annotation(redact.LastApplied, `{"data":{"p":"hunter2"}}`))
+	f.Add(lastApplied(`{"data":{"p":"hunter2"}}`))
 	f.Fuzz(func(t *testing.T, object string) {
 		for _, r := range []*redact.Redactor{
 			newRedactor(t, secrets), newRedactor(t, pods, redact.Rule{Resource: pods, Paths: []string{"data[*]", "metadata.labels"}}),

@@ -33,7 +33,8 @@ func Open(b io.Reader, format uint16) (*Reader, error) {
 	}
 	if r.Format != format {
 		c.Close()
-		return nil, history.Errorf(history.Invalid, "database format %d is not supported: this recorder reads format %d", r.Format, format)
+		return nil, history.Errorf(history.Invalid,
+			"database format %d is not supported: this recorder reads format %d", r.Format, format)
 	}
 	return r, nil
 }

@@ -24,7 +24,8 @@ func writeManifest(dir string, tables map[uint64]badger.TableManifest) error {
 	var changes pb.ManifestChangeSet
 	for id, t := range tables {
 		changes.Changes = append(changes.Changes, &pb.ManifestChange{
-			Id: id, Op: pb.ManifestChange_CREATE, Level: uint32(t.Level), KeyId: t.KeyID, Compression: uint32(t.Compression),
+			Id: id, Op: pb.ManifestChange_CREATE, Level: uint32(t.Level),
+			KeyId: t.KeyID, Compression: uint32(t.Compression),
 		})
 	}
 	payload, err := proto.Marshal(&changes)

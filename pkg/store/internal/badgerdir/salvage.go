@@ -69,7 +69,8 @@ func Examine(ctx context.Context, dir string) (*Salvage, error) {
 		return nil, nil
 	}
 	s := &Salvage{
-		dir: dir, files: f, resetManifest: err != nil, tables: maps.Clone(f.manifest.Tables), examined: map[uint64]*examinedTable{},
+		dir: dir, files: f, resetManifest: err != nil,
+		tables: maps.Clone(f.manifest.Tables), examined: map[uint64]*examinedTable{},
 	}
 	if !s.resetManifest {
 		_, s.resetManifest = errors.AsType[*corruptFile](f.checkUnnamed(f.newestNamed()))

@@ -74,7 +74,8 @@ func CheckTableCountToOpen(tables Tables) error {
 
 func tooManyTables(code history.Code, n, files int64) error {
 	return history.Errorf(code,
-		"the database has %d tables, and this process may have %d files open or mapped: raise the limit (ulimit -n, vm.max_map_count), or lower the database's largest size",
+		"the database has %d tables, and this process may have %d files open or mapped: "+
+			"raise the limit (ulimit -n, vm.max_map_count), or lower the database's largest size",
 		n, files)
 }
 

@@ -70,7 +70,8 @@ func TestRecover_NeedsNoIndex(t *testing.T) {
 		}
 		got := entries(t, one)
 		if len(holes) != damage.holes || damage.all != (len(got) == len(want)) || len(got) == 0 {
-			t.Errorf("%s: got %d entries (all %d wanted: %t) with holes %v, want %d holes", what, len(got), len(want), damage.all, holes, damage.holes)
+			t.Errorf("%s: got %d entries (all %d wanted: %t) with holes %v, want %d holes",
+				what, len(got), len(want), damage.all, holes, damage.holes)
 		}
 		if err := one.Close(); err != nil {
 			t.Error(err)
@@ -108,7 +109,8 @@ func TestWrite_RoundTrip(t *testing.T) {
 		func(func(table.Entry, error) bool) {},
 		func(yield func(table.Entry, error) bool) { yield(table.Entry{}, failed) },
 	} {
-		if made, err := table.Write(filepath.Join(t.TempDir(), "000008.sst"), list); made || err != nil && !errors.Is(err, failed) {
+		if made, err := table.Write(filepath.Join(t.TempDir(), "000008.sst"), list); made || err != nil &&
+			!errors.Is(err, failed) {
 			t.Errorf("got made %v, error %v, want no table and no other error", made, err)
 		}
 	}

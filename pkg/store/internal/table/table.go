@@ -81,7 +81,8 @@ func Open(path string) (*Table, error) {
 // Reopen opens a closed table without reading its index. The caller must call
 // [Table.Close] again.
 func (t *Table) Reopen() (err error) {
-	t.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
+	t.dec, err = zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxBlock))
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,8 @@ func (t *Table) decode(index []byte, end int64) (err error) {
 	root := fb.GetRootAsTableIndex(index, 0)
 	for i := range root.OffsetsLength() {
 		var o fb.BlockOffset
-		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock || int64(o.Offset())+int64(o.Len()) > end {
+		if !root.Offsets(&o, i) || len(o.KeyBytes()) < version || o.Len() > maxBlock ||
+			int64(o.Offset())+int64(o.Len()) > end {
 			return damaged("the index does not match the file")
 		}
 		k := o.KeyBytes()
@@ -170,7 +172,8 @@ func (t *Table) before(end int64) (b []byte, at int64, err error) {
 // check compares data with an encoded checksum.
 func check(data, sum []byte) error {
 	var want pb.Checksum
-	if err := proto.Unmarshal(sum, &want); err != nil || len(sum) == 0 || want.GetAlgo() != pb.Checksum_CRC32C && want.GetAlgo() != pb.Checksum_XXHash64 {
+	if err := proto.Unmarshal(sum, &want); err != nil || len(sum) == 0 ||
+		want.GetAlgo() != pb.Checksum_CRC32C && want.GetAlgo() != pb.Checksum_XXHash64 {
 		return damaged("no checksum")
 	}
 	if y.CalculateChecksum(data, want.GetAlgo()) != want.GetSum() {

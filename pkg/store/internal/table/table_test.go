@@ -89,8 +89,10 @@ func TestTable_DetectsAllDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			// A changed zstd header can decode to the same contents.
-			if got, err := read(corrupt); err != nil && !errors.Is(err, table.ErrDamaged) || err == nil && !bytes.Equal(got, want) {
-				t.Errorf("%s at %d of %d: got %d bytes, error %v, want the original or ErrDamaged", what, i, len(whole), len(got), err)
+			if got, err := read(corrupt); err != nil && !errors.Is(err, table.ErrDamaged) || err == nil &&
+				!bytes.Equal(got, want) {
+				t.Errorf("%s at %d of %d: got %d bytes, error %v, want the original or ErrDamaged",
+					what, i, len(whole), len(got), err)
 			}
 		}
 	}

@@ -35,7 +35,8 @@ func Write(path string, entries iter.Seq2[Entry, error]) (made bool, err error) 
 		if err != nil {
 			return false, err
 		}
-		k := binary.BigEndian.AppendUint64(append(make([]byte, 0, len(e.Key)+version), e.Key...), math.MaxUint64-e.Version)
+		k := append(make([]byte, 0, len(e.Key)+version), e.Key...)
+		k = binary.BigEndian.AppendUint64(k, math.MaxUint64-e.Version) // newer versions sort first
 		b.Add(k, y.ValueStruct{Meta: e.Meta, UserMeta: e.UserMeta, ExpiresAt: e.ExpiresAt, Value: e.Value}, 0)
 	}
 	if b.Empty() {
