@@ -133,7 +133,7 @@ func (l *layout) typeError(message string) error {
 		}
 	}
 	// "line 1: cannot unmarshal !!str `pods` into []daemon.resourceEntry"
-	if m := match(`^line (\d+): cannot unmarshal (\S+).* into (\S+)$`); m != nil {
+	if m := match(`(?s)^line (\d+): cannot unmarshal (\S+).* into (\S+)$`); m != nil {
 		line, want := atoi(m[1]), "want text"
 		switch {
 		case strings.HasPrefix(m[3], "[]"):
