@@ -134,8 +134,8 @@ func TestAttribution_OldEntryNamesNobody(t *testing.T) {
 }
 
 // TestAttribution_DefaultIsNotAScale drops spec.replicas from what a manager
-// applies: the API server sets the default, and nobody owns the field, as after a
-// scale.
+// applies: the API server sets the default, and nobody owns the field, as after
+// a scale.
 func TestAttribution_DefaultIsNotAScale(t *testing.T) {
 	const applied = `{"manager":"argo","operation":"Apply","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:spec":{%s"f:paused":{}}}}`
 	owned, lost := fmt.Sprintf(applied, `"f:replicas":{},`), fmt.Sprintf(applied, "")

@@ -9,7 +9,9 @@
 //
 // A watch event passes through these files:
 //
-//	stream.go, sync.go, gap.go    the sink of a watch: events, syncs, bookmarks, gaps
+//	stream.go                     the sink of a watch: events and bookmarks
+//	stream_list.go                lists, and what they infer
+//	stream_gap.go                 gaps, and the state of the watch
 //	version.go                    parsing, and the bounds of metadata
 //	rules.go, internal/redact     redaction and ignore rules
 //	attribution.go                who wrote the version
@@ -20,14 +22,14 @@
 // Invariants:
 //
 //   - A checkpoint is never committed before the records that it covers.
-//   - A version that the log contains is not recorded again. So a sync of an
+//   - A version that the log contains is not recorded again. So a list of an
 //     unchanged cluster records nothing.
 //   - An accepted record is never dropped. Queues block, a commit that keeps
 //     failing stops the recorder, and a shutdown commits what was accepted.
 //   - The values of a Secret leave this package only as keyed hashes.
 //
 // It does not guess. A watch event without a name, a UID or a resourceVersion
-// is an error, and a sync that breaks off infers no deletion. It does not
+// is an error, and a list that breaks off infers no deletion. It does not
 // watch: package watcher calls the streams.
 //
 // It is internal to watchhistory: its API changes without notice.

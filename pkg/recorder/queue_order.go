@@ -101,7 +101,7 @@ func (l *lane) holdsUntil(skew time.Duration, now time.Time) time.Time {
 // queue is full of their entries. One entry of the lane is accepted then.
 func (l *lane) starving() bool { return l.waiting == 0 && l.state == resuming }
 
-// open adds a lane that resumes from a resourceVersion, or "" if a sync comes
+// open adds a lane that resumes from a resourceVersion, or "" if a list comes
 // first. A lane that is open already is reset; all its entries must be durable.
 func (q *queue) open(l *lane, r history.Resource, rv string) {
 	q.mu.Lock()

@@ -25,7 +25,7 @@ type ResourceStats struct {
 	Known                     uint64                       // versions that were delivered again and skipped
 	Alive                     int                          // live objects
 	Gaps                      map[history.GapReason]uint64 // opened gaps, by reason
-	Syncs                     uint64                       // syncs that began
+	Syncs                     uint64                       // lists that began
 	Checkpoint                time.Time                    // of the last committed checkpoint; zero if there is none
 
 	// IgnoredNamespace and IgnoredChange count the versions that a rule

@@ -23,8 +23,9 @@ var errNotListed = errors.New("a complete list is required first")
 // the resource's watcher. One goroutine at a time may use it.
 //
 // A method returns after its records are queued, not after they are committed.
-// After an error other than [history.Invalid], the argument is not recorded, and
-// the stream must not be used until [Recorder.Stream] has returned it again.
+// After an error other than [history.Invalid], the argument is not recorded,
+// and the stream must not be used until [Recorder.Stream] has returned it
+// again.
 type Stream struct {
 	recorder *Recorder
 	parser   parser
@@ -76,7 +77,7 @@ type head struct {
 	rv            string
 	managedHashes []uint64
 	contentHash   uint64 // see version; 0 if it is not known or all changes count
-	syncGen       uint32 // of the sync that observed the object last
+	syncGen       uint32 // of the list that observed the object last
 	newest        uint32 // second of the newest managed entry that the object ever had; 0 if it is not known, as after a restart
 }
 
@@ -141,14 +142,15 @@ func (s *Stream) reload(ctx context.Context) error {
 	return s.load(ctx)
 }
 
-// Checkpoint returns the resourceVersion to resume from. It returns "" if a list
-// is required: before the first list has ended, and between the beginning and the
-// end of any other list, also across crashes.
+// Checkpoint returns the resourceVersion to resume from. It returns "" if a
+// list is required: before the first list has ended, and between the beginning
+// and the end of any other list, also across crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
-// Observe accepts one watch event. A version that is recorded already is skipped,
-// and does not move the checkpoint, because it may be an old one. If the event
-// can't be read, Observe returns a [history.Invalid] error and changes nothing.
+// Observe accepts one watch event. A version that is recorded already is
+// skipped, and does not move the checkpoint, because it may be an old one. If
+// the event can't be read, Observe returns a [history.Invalid] error and
+// changes nothing.
 func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 	if !s.listing && s.rv == "" {
 		return wrap("record", s.resource, errNotListed)
@@ -206,7 +208,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 // before.
 //
 // A watch repeats versions after another API server took over that lags behind,
-// or one that ignores the resourceVersion to resume from. A sync may lead back
+// or one that ignores the resourceVersion to resume from. A list may lead back
 // in time, because etcd may have been restored from a backup.
 //
 // A resourceVersion that is not newer than the checkpoint's proves nothing by
@@ -283,7 +285,7 @@ func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
 func (s *Stream) recordCreation(v *version, event history.WatchEventType) *history.Record {
 	record := s.parser.record(v, history.Create)
 	switch {
-	// In a sync after a gap, the object was created in the gap unless it is
+	// In a list after a gap, the object was created in the gap unless it is
 	// older.
 	case !s.gapStart.IsZero() && !v.createdBefore(s.gapStart):
 		record.InferredSince = s.gapStart
@@ -292,7 +294,7 @@ func (s *Stream) recordCreation(v *version, event history.WatchEventType) *histo
 	}
 	record.Managers = creators(v.entries, record.Initial || !record.InferredSince.IsZero())
 	summarize(record, nil)
-	if !s.listing { // a sync would evict the objects that change
+	if !s.listing { // a list would evict the objects that change
 		s.cacheVersion(record, v, lastVersion{})
 	}
 	return record
@@ -322,7 +324,7 @@ func (s *Stream) forget(key objectKey) {
 	s.alive.Store(int64(len(s.heads)))
 }
 
-// accept queues the records, together with the checkpoint of rv unless a sync
+// accept queues the records, together with the checkpoint of rv unless a list
 // is running. causes are those of the created object, if any.
 func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
 	e := entry{stream: s, records: records, causes: causes, rv: rv}
@@ -345,9 +347,9 @@ func (s *Stream) put(ctx context.Context, e entry) error {
 	return nil
 }
 
-// checkpoint returns a checkpoint at rv. Its time is no later than the receipt of
-// the last change up to rv. While the stream is catching up, that is the time of
-// the checkpoint that it began with.
+// checkpoint returns a checkpoint at rv. Its time is no later than the receipt
+// of the last change up to rv. While the stream is catching up, that is the
+// time of the checkpoint that it began with.
 func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 	at := s.received
 	if !s.catchingUpSince.IsZero() && s.catchingUpSince.Before(at) {
@@ -357,8 +359,8 @@ func (s *Stream) checkpoint(rv string) *history.Checkpoint {
 }
 
 // Bookmark moves the checkpoint to a resourceVersion without a record. The
-// checkpoint is committed with the next record, or after IdleDelay. A bookmark of
-// a server that lags is ignored.
+// checkpoint is committed with the next record, or after IdleDelay. A bookmark
+// of a server that lags is ignored.
 func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	if !s.listing && s.rv == "" {
 		return wrap("record", s.resource, errNotListed)
