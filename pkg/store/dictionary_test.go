@@ -52,8 +52,8 @@ func (d dump) auditPhrases(tb testing.TB) {
 	}
 }
 
-// summarized returns a version with a summary and managers, some of which recur often
-// and some not.
+// summarized returns a version with a summary and managers, some of which recur
+// often and some not.
 func summarized(n int) *history.Record {
 	r := pod(fmt.Sprintf("pod-%d", n%7), fmt.Sprint(n+1), history.Update)
 	r.Summary = &history.Summary{Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300)}

@@ -180,6 +180,11 @@ func TestCheckMarkdown_Phrases(t *testing.T) {
 	})
 }
 
+func TestCheckMarkdown_AllowsPhraseAfterWord(t *testing.T) {
+	src := "Nil if there is\nnone. It is none.\n"
+	compare(t, language.CheckMarkdown("a.md", []byte(src)), []string{`a.md:2: "is none", write: there is no`})
+}
+
 // Every phrase is found, so that no pattern is without effect.
 func TestPhrases_AreFound(t *testing.T) {
 	examples := []string{
