@@ -116,7 +116,8 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 	d := dumped(t, dir)
 	d.auditPhrases(t)
 	d.auditMetadata(t)
-	if n := d.holding("turn 3 of the wheel"); n > 36 { // 12 versions, each in four places; and the phrases of three days
+	// 12 versions, each in four places; and the phrases of three days.
+	if n := d.holding("turn 3 of the wheel"); n > 36 {
 		t.Errorf("a recurring text: got %d copies, want at most 36", n)
 	}
 	if n := d.holding("once in the turn 9"); n != 4 {

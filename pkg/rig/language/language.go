@@ -111,10 +111,13 @@ func checkComment(pos token.Position, text string, lines []string) (found []Find
 	for i := range strings.Count(text, "\n") + 1 {
 		line := strings.TrimSuffix(lines[pos.Line-1+i], "\r")
 		limit := commentWidth
-		if i == 0 && strings.TrimSpace(line[:pos.Column-1]) != "" {
-			limit = codeWidth
-		}
 		trimmed := strings.TrimSpace(line)
+		if i == 0 {
+			trimmed = line[pos.Column-1:]
+			if strings.TrimSpace(line[:pos.Column-1]) != "" {
+				limit = codeWidth
+			}
+		}
 		if isDirective(trimmed) || isVerbatim(trimmed) || strings.Contains(line, "://") {
 			continue
 		}

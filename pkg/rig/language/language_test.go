@@ -149,6 +149,7 @@ func TestCheckGo_Width(t *testing.T) {
 		{"after code, 120 columns", "var x = 1 // " + strings.Repeat("x", 107), nil},
 		{"after code, 121 columns", "var x = 1 // " + strings.Repeat("x", 108),
 			[]string{"a.go:2: comment of 121 columns, want at most 120"}},
+		{"directive after code", "var x = 1 //nolint:x // " + strings.Repeat("x", 108), nil},
 		{"string, not comment", "var x = `//" + strings.Repeat("x", 90) + "`", nil},
 	}
 	for _, test := range tests {
