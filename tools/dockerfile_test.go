@@ -137,8 +137,8 @@ func TestImage_IsBuiltStatically(t *testing.T) {
 	}
 }
 
-// The Dockerfile copies from a build context without the files in .dockerignore.
-// The result must contain every package of the recorder.
+// The Dockerfile copies from a build context without the files in
+// .dockerignore. The result must contain every package of the recorder.
 func TestImageContext_ContainsTheRecorder(t *testing.T) {
 	patterns, err := ignorefile.ReadAll(bytes.NewReader(read(t, ".dockerignore")))
 	if err != nil {

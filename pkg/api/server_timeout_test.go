@@ -231,7 +231,8 @@ func (s *server) cutOff(t *testing.T, request string) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if code, _, body := s.get("/api/v1/events?limit=1&summary=true"); code != http.StatusOK { // waits for the answer that is not read
+	// Waits for the answer that is not read.
+	if code, _, body := s.get("/api/v1/events?limit=1&summary=true"); code != http.StatusOK {
 		t.Errorf("after an answer that is not read: got %d %q, want 200", code, body)
 	}
 	body := io.Reader(response.Body)

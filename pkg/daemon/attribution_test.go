@@ -101,7 +101,8 @@ func TestAttribution_OfWritesWithoutManagedEntry(t *testing.T) {
 	for query, want := range map[string]string{
 		"resourceType=deployments&resourceName=web":        "kubectl-create, kubectl (scale), ? (scale), ? (scale)",
 		"resourceType=pods&resourceName=default-scheduler": "kubectl-client-side-apply, kube-scheduler (binding), ?",
-		"resourceType=pods&resourceName=volcano":           "kubectl-client-side-apply, volcano (binding), ?, ?", // a condition, then the deletion
+		// A condition, then the deletion.
+		"resourceType=pods&resourceName=volcano": "kubectl-client-side-apply, volcano (binding), ?, ?",
 	} {
 		r.eventually(t, query, func() (bool, string) {
 			got := who(r.events(t, "namespace=unmanaged&summary=true&"+query))

@@ -79,7 +79,8 @@ func TestCredentials_AreRedactedByDefault(t *testing.T) {
 	kubectl(t, "wait", "--for=condition=Established", "crd", "--all")
 	kubectl(t, "create", "namespace", "clear")
 	r := start(t, t.TempDir(), cluster.Config(), nil)
-	apply(t, strings.ReplaceAll(credentialManifests, "VALUE", hiddenValue)) // adds a copy of the object as an annotation
+	// Adds a copy of the object as an annotation.
+	apply(t, strings.ReplaceAll(credentialManifests, "VALUE", hiddenValue))
 	const path = v1.EventsPath + "?namespace=clear&resourceType=routes,buildconfigs,kubeadmconfigs,kubeadmconfigtemplates"
 	var body string
 	r.eventually(t, "four creations are recorded", func() (bool, string) {

@@ -13,7 +13,7 @@ const (
 	Added     Kind = iota + 1 // Old is nil
 	Removed                   // New is nil
 	Changed                   // Old and New differ
-	Reordered                 // Old and New are the keys ([]any of string) of the remaining items, in the old and the new order
+	Reordered                 // Old and New are the keys ([]any of string) of the remaining items, each in its order
 )
 
 // String returns the kind's name in lower case.

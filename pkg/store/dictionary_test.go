@@ -52,8 +52,8 @@ func (d dump) auditPhrases(tb testing.TB) {
 	}
 }
 
-// summarized returns a version with a summary and managers, some of which recur often
-// and some not.
+// summarized returns a version with a summary and managers, some of which recur
+// often and some not.
 func summarized(n int) *history.Record {
 	r := pod(fmt.Sprintf("pod-%d", n%7), fmt.Sprint(n+1), history.Update)
 	r.Summary = &history.Summary{Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300)}
@@ -116,7 +116,8 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 	d := dumped(t, dir)
 	d.auditPhrases(t)
 	d.auditMetadata(t)
-	if n := d.holding("turn 3 of the wheel"); n > 36 { // 12 versions, each in four places; and the phrases of three days
+	// 12 versions, each in four places; and the phrases of three days.
+	if n := d.holding("turn 3 of the wheel"); n > 36 {
 		t.Errorf("a recurring text: got %d copies, want at most 36", n)
 	}
 	if n := d.holding("once in the turn 9"); n != 4 {

@@ -16,11 +16,11 @@ import (
 // shows the log as it is when Excerpt is called, while appends go on. It is
 // valid until use returns, and needs no more memory than a scan.
 //
-// The extent is cut to what the log contains: it does not begin before the oldest
-// answerable record, and does not end after now. A record that is committed
-// later is dated later, unless the clock jumps back. An empty extent is a
-// [history.Invalid] error. If a day of the extent is dropped meanwhile, or the
-// log is closed, the excerpt ends with an error.
+// The extent is cut to what the log contains: it does not begin before the
+// oldest answerable record, and does not end after now. A record that is
+// committed later is dated later, unless the clock jumps back. An empty extent
+// is a [history.Invalid] error. If a day of the extent is dropped meanwhile, or
+// the log is closed, the excerpt ends with an error.
 func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*history.Excerpt) error) error {
 	release, err := s.acquire()
 	if err != nil {

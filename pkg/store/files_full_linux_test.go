@@ -156,7 +156,8 @@ const volumeDir = "WATCHHISTORY_VOLUME_DIR"
 func onVolume(t *testing.T, size string, f func(dir string)) {
 	t.Helper()
 	if dir := os.Getenv(volumeDir); dir != "" {
-		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil { // mounts stay in this namespace
+		// Mounts stay in this namespace.
+		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {

@@ -9,7 +9,7 @@ import (
 
 // fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff: "f:"
 // and a field name, "k:" and the key fields of a list item as JSON, or "v:" and
-// a set element as JSON. "." is none of these.
+// a set element as JSON. "." has none of these forms.
 type fieldKey struct {
 	kind byte   // 'f', 'k' or 'v'; 0 for any other
 	rest []byte // after the colon

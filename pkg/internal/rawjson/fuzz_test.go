@@ -19,7 +19,8 @@ func FuzzScanner(f *testing.F) {
 	} {
 		f.Add([]byte(doc))
 	}
-	for _, doc := range []string{`"\`, `{"a\`, `{"a":"\`, `["\`, `{"12345\"78":"\`, `[[["1234567\\"]]]`} { // escapes at the ends of words and documents
+	// Escapes at the ends of words and documents.
+	for _, doc := range []string{`"\`, `{"a\`, `{"a":"\`, `["\`, `{"12345\"78":"\`, `[[["1234567\\"]]]`} {
 		f.Add([]byte(doc))
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {

@@ -86,7 +86,8 @@ func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
 			b.Fatal(err)
 		}
 		delays = append(delays, answered(b, r, now))
-		time.Sleep(apart + time.Duration(n%40)*time.Millisecond) // varies, to avoid being in phase with the recorder's commits
+		// Varies, to avoid being in phase with the recorder's commits.
+		time.Sleep(apart + time.Duration(n%40)*time.Millisecond)
 	}
 	rate := (r.Metric(b, "watchhistory_versions_recorded_total") - before) / time.Since(start).Seconds()
 	slices.Sort(delays)

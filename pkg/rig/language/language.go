@@ -24,31 +24,33 @@ type Phrase struct {
 	Pattern string
 	// Instead is what to write.
 	Instead string
+	// FineAfter is a word after which the wording is fine. Empty means none.
+	FineAfter string
 }
 
 // Phrases returns the phrases that comments and pages must not contain.
 func Phrases() []Phrase {
 	return []Phrase{
-		{`anew`, "again"},
-		{`beside`, "next to, concurrently with"},
-		{`at the most`, "at most"},
-		{`tells? whether`, "reports whether"},
-		{`stands? for`, "means"},
-		{`(is|was) none`, "there is no"},
-		{`as good as`, "the same as, or name the effect"},
-		{`go(es)? by`, "uses, follows"},
-		{`of which nothing`, "name the thing"},
-		{`as of`, "since, from"},
-		{`what stands`, "name the thing"},
-		{`stands? (there|here|above|below|on|in|until|beside)`, "is, name the state"},
-		{`for want of`, "without, because there is no"},
-		{`ahead of`, "before"},
-		{`whoever`, "name the actor"},
-		{`(stands?|comes?|continues?|lies|lie|just|goes|right) behind`, "after"},
-		{`mend(s|ed|ing)?`, "fix, repair"},
-		{`makes? up for`, "recovers, fills"},
-		{`passed over`, "ignored"},
-		{`is told (of|to|by)`, "receives, is configured to"},
+		{Pattern: `anew`, Instead: "again"},
+		{Pattern: `beside`, Instead: "next to, concurrently with"},
+		{Pattern: `at the most`, Instead: "at most"},
+		{Pattern: `tells? whether`, Instead: "reports whether"},
+		{Pattern: `stands? for`, Instead: "means"},
+		{Pattern: `(is|was) none`, Instead: "there is no", FineAfter: "there"},
+		{Pattern: `as good as`, Instead: "the same as, or name the effect"},
+		{Pattern: `go(es)? by`, Instead: "uses, follows"},
+		{Pattern: `of which nothing`, Instead: "name the thing"},
+		{Pattern: `as of`, Instead: "since, from"},
+		{Pattern: `what stands`, Instead: "name the thing"},
+		{Pattern: `stands? (there|here|above|below|on|in|until|beside)`, Instead: "is, name the state"},
+		{Pattern: `for want of`, Instead: "without, because there is no"},
+		{Pattern: `ahead of`, Instead: "before"},
+		{Pattern: `whoever`, Instead: "name the actor"},
+		{Pattern: `(stands?|comes?|continues?|lies|lie|just|goes|right) behind`, Instead: "after"},
+		{Pattern: `mend(s|ed|ing)?`, Instead: "fix, repair"},
+		{Pattern: `makes? up for`, Instead: "recovers, fills"},
+		{Pattern: `passed over`, Instead: "ignored"},
+		{Pattern: `is told (of|to|by)`, Instead: "receives, is configured to"},
 	}
 }
 
@@ -109,10 +111,13 @@ func checkComment(pos token.Position, text string, lines []string) (found []Find
 	for i := range strings.Count(text, "\n") + 1 {
 		line := strings.TrimSuffix(lines[pos.Line-1+i], "\r")
 		limit := commentWidth
-		if i == 0 && strings.TrimSpace(line[:pos.Column-1]) != "" {
-			limit = codeWidth
-		}
 		trimmed := strings.TrimSpace(line)
+		if i == 0 {
+			trimmed = line[pos.Column-1:]
+			if strings.TrimSpace(line[:pos.Column-1]) != "" {
+				limit = codeWidth
+			}
+		}
 		if isDirective(trimmed) || isVerbatim(trimmed) || strings.Contains(line, "://") {
 			continue
 		}
@@ -136,6 +141,10 @@ func checkPhrases(path string, first int, text string) (found []Finding) {
 	for _, p := range Phrases() {
 		pattern := regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(p.Pattern, " ", `\s+`) + `)\b`)
 		for _, at := range pattern.FindAllStringIndex(text, -1) {
+			before := strings.TrimRight(text[:at[0]], " \t\n")
+			if p.FineAfter != "" && strings.HasSuffix(before, p.FineAfter) {
+				continue
+			}
 			line := first + strings.Count(text[:at[0]], "\n")
 			words := strings.Join(strings.Fields(text[at[0]:at[1]]), " ")
 			found = append(found, Finding{path, line, fmt.Sprintf("%q, write: %s", words, p.Instead)})

@@ -149,6 +149,7 @@ func TestCheckGo_Width(t *testing.T) {
 		{"after code, 120 columns", "var x = 1 // " + strings.Repeat("x", 107), nil},
 		{"after code, 121 columns", "var x = 1 // " + strings.Repeat("x", 108),
 			[]string{"a.go:2: comment of 121 columns, want at most 120"}},
+		{"directive after code", "var x = 1 //nolint:x // " + strings.Repeat("x", 108), nil},
 		{"string, not comment", "var x = `//" + strings.Repeat("x", 90) + "`", nil},
 	}
 	for _, test := range tests {
@@ -178,6 +179,11 @@ func TestCheckMarkdown_Phrases(t *testing.T) {
 		`a.md:11: "Beside", write: next to, concurrently with`,
 		`a.md:3: "tells whether", write: reports whether`,
 	})
+}
+
+func TestCheckMarkdown_AllowsPhraseAfterWord(t *testing.T) {
+	src := "Nil if there is\nnone. It is none.\n"
+	compare(t, language.CheckMarkdown("a.md", []byte(src)), []string{`a.md:2: "is none", write: there is no`})
 }
 
 // Every phrase is found, so that no pattern is without effect.

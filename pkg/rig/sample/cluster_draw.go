@@ -10,7 +10,8 @@ import (
 // draw returns 64 random bits. They are a function of the seed, the object's
 // number and the purpose.
 func (c *Cluster) draw(of, purpose uint64) uint64 {
-	x := c.seed ^ of*0x9e3779b97f4a7c15 ^ purpose*0xd1b54a32d192ed03 // the following lines are the finaliser of SplitMix64
+	x := c.seed ^ of*0x9e3779b97f4a7c15 ^ purpose*0xd1b54a32d192ed03
+	// The rest is the finaliser of SplitMix64.
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31

@@ -163,8 +163,8 @@ func (b *broken) changeResults(change func(history.Scan, []*history.Record) []*h
 	}
 }
 
-// changeBatch changes batches before they are committed. It changes a copy, whose
-// times and revisions are copied back.
+// changeBatch changes batches before they are committed. It changes a copy,
+// whose times and revisions are copied back.
 func (b *broken) changeBatch(change func(*history.Batch)) {
 	b.commit = func(ctx context.Context, batch *history.Batch) error {
 		c := history.Batch{Checkpoints: batch.Checkpoints, Gaps: batch.Gaps}

@@ -23,7 +23,7 @@ func recordsReadAsAppended(s *subject) {
 }
 
 // timesIncrease stops the clock, runs it and lets it jump back, within and
-// between batches, and reopens the log. If the clock is ahead of the log,
+// between batches, and reopens the log. If the clock is later than the log,
 // records have the clock's time.
 func timesIncrease(s *subject) {
 	var last time.Time

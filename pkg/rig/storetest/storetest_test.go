@@ -16,9 +16,10 @@ import (
 // fail, as it must.
 const withFaults = "STORETEST_WITH_FAULTS"
 
-// TestRun_FailsOnBrokenLogs runs the suite on logs that break promises. It runs it in another
-// process, because the suite must fail there. For each fault, the tests of the
-// broken promises must fail. Each promise must be broken by a fault.
+// TestRun_FailsOnBrokenLogs runs the suite on logs that break promises. It runs
+// it in another process, because the suite must fail there. For each fault, the
+// tests of the broken promises must fail. Each promise must be broken by a
+// fault.
 func TestRun_FailsOnBrokenLogs(t *testing.T) {
 	if os.Getenv(withFaults) != "" {
 		runOnBrokenLogs(t)

@@ -19,7 +19,8 @@ func isField(text string) bool {
 		"name", "namespace", "generateName", "uid", "resourceVersion", "generation", "selfLink", "labels", "annotations", "finalizers",
 		"ownerReferences", "managedFields", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
 		"controller", "blockOwnerDeletion", // fields of an owner
-		"manager", "operation", "subresource", "time", "fieldsType", "fieldsV1", "FieldsV1", "Update", "Apply", "status", ".", // fields and values of managedFields
+		// Fields and values of managedFields.
+		"manager", "operation", "subresource", "time", "fieldsType", "fieldsV1", "FieldsV1", "Update", "Apply", "status", ".",
 		LastApplied:
 		return true
 	}
@@ -39,7 +40,8 @@ func isSecretType(text string) bool {
 // isDataKey reports whether a string is a common key of data.
 func isDataKey(text string) bool {
 	switch text {
-	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace", "release", // of the types
+	// Key names of the types.
+	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace", "release",
 		"username", "user", "password", "host", "port", "database", "dbname", "uri", "url", "key",
 		"admin-user", "admin-password", "mysql-root-password", "postgres-password", "redis-password", "rabbitmq-password":
 		return true

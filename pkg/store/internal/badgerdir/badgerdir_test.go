@@ -130,9 +130,9 @@ func TestCheck_FindsDamage(t *testing.T) {
 	}
 }
 
-// TestView_InstallReplacesDamagedTable flips a bit of a block. The view contains
-// the other blocks and an edit. After Install the database does, too, and the
-// damaged table is kept.
+// TestView_InstallReplacesDamagedTable flips a bit of a block. The view
+// contains the other blocks and an edit. After Install the database does, too,
+// and the damaged table is kept.
 func TestView_InstallReplacesDamagedTable(t *testing.T) {
 	dir := written(t)
 	path := tableIn(t, dir)

@@ -145,8 +145,9 @@ func TestChecked_FindsLaterDamage(t *testing.T) {
 	}
 }
 
-// TestChecked_FindsDamageDuringClose closes a table while other goroutines check
-// it. No check may mistake that for an intact block, or for a damaged one.
+// TestChecked_FindsDamageDuringClose closes a table while other goroutines
+// check it. No check may mistake that for an intact block, or for a damaged
+// one.
 func TestChecked_FindsDamageDuringClose(t *testing.T) {
 	for _, damaged := range []bool{false, true} {
 		path := made(t)
