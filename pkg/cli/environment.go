@@ -110,7 +110,8 @@ func (e *Environment) endProgress() {
 }
 
 // display returns the progress line, which must be suspended while a credential
-// plugin may prompt. It returns nil if there is none, or if no plugin may prompt.
+// plugin may prompt. It returns nil if there is none, or if no plugin may
+// prompt.
 func (e *Environment) display() kube.Display {
 	if e.progress == nil || !e.mayLogIn {
 		return nil

@@ -10,16 +10,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Hints for errors of the packages client and kube. Those packages state only facts: this one owns the flags, and knows that
-// its user has kubectl.
+// Hints for errors of the packages client and kube. Those packages state only
+// facts. This one owns the flags, and its user has kubectl.
 const (
 	hintNarrow   = "Narrow the query, with --since or a type."
-	hintInstall  = "Install one with: kubectl apply -k deploy/\nor name the one there is, with --recorder-namespace or --recorder-url."
+	hintInstall  = "Install one with: kubectl apply -k deploy/\n" +
+		"or name the one there is, with --recorder-namespace or --recorder-url."
 	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
 	hintOtherWay = "Try again, or reach the recorder another way, with --connect or --recorder-url."
 )
 
-// withHint adds the hint for the cause of an error, unless the error has a hint already.
+// withHint adds the hint for the cause of an error, unless the error has a hint
+// already.
 func (c *connection) withHint(err error) error {
 	failure, ok := errors.AsType[*history.Error](err)
 	if !ok || failure.Hint != "" {
@@ -39,24 +41,28 @@ func (c *connection) withHint(err error) error {
 
 // clientHint returns the hint for an error of package client.
 func (c *connection) clientHint(failure *history.Error) string {
-	for cause, hint := range map[error]string{
-		client.ErrInvalidURL:   "Give it as http://HOST[:PORT], with --recorder-url.",
-		client.ErrQueryTimeout: hintNarrow,
-		client.ErrTooLarge:     "Ask for less at once, with a smaller --chunk-size, --since or a type.",
-		client.ErrNoCursor:     "Upgrade the recorder, or narrow the query.",
-		client.ErrNotRecorder:  "Check the URL or the Service that was given: a GET of its path /health must answer that it is healthy.",
-		client.ErrRefused:      "Nothing listens there: is the recorder running, and is the port right?",
-		client.ErrUnknownHost:  "Check the host's name in the URL.",
-		client.ErrUntrusted:    "Use the name that the certificate is for, or let this machine trust its issuer (SSL_CERT_FILE).",
-		client.ErrNotTLS:       "Give its URL as http://.",
+	for _, known := range []struct {
+		cause error
+		hint  string
+	}{
+		{client.ErrInvalidURL, "Give it as http://HOST[:PORT], with --recorder-url."},
+		{client.ErrQueryTimeout, hintNarrow},
+		{client.ErrTooLarge, "Ask for less at once, with a smaller --chunk-size, --since or a type."},
+		{client.ErrNoCursor, "Upgrade the recorder, or narrow the query."},
+		{client.ErrNotRecorder, "Check the URL or the Service that was given: GET /health must answer that it is healthy."},
+		{client.ErrRefused, "Nothing listens there: is the recorder running, and is the port right?"},
+		{client.ErrUnknownHost, "Check the host's name in the URL."},
+		{client.ErrUntrusted, "Use the name of the certificate, or let this machine trust its issuer (SSL_CERT_FILE)."},
+		{client.ErrNotTLS, "Give its URL as http://."},
 	} {
-		if errors.Is(failure, cause) {
-			return hint
+		if errors.Is(failure, known.cause) {
+			return known.hint
 		}
 	}
 	switch {
 	case failure.Code == history.Forbidden && errors.Is(failure, client.ErrGateway):
-		return "Give the credentials in the URL, as in https://USER:PASSWORD@HOST, or leave out --recorder-url to use the API server."
+		return "Give the credentials in the URL, as in https://USER:PASSWORD@HOST, " +
+			"or leave out --recorder-url to use the API server."
 	case failure.Code != history.Unavailable:
 		return ""
 	case errors.Is(failure, context.DeadlineExceeded):
@@ -109,7 +115,8 @@ func hintPods(namespace string) string {
 	return "It may be starting or restarting. See its state with: kubectl -n " + namespace + " get pods"
 }
 
-// evidenceCommand returns the arguments of kubectl that show the cause of a pod's failure.
+// evidenceCommand returns the arguments of kubectl that show the cause of a
+// pod's failure.
 func evidenceCommand(e kube.Evidence) string {
 	switch {
 	case !e.Log:

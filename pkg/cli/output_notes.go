@@ -63,8 +63,8 @@ func (i ignoreRules) note() string {
 	return "The recorder is configured to ignore: " + strings.Join(i, "; ") + "."
 }
 
-// in returns " in shop namespace", or "" for all namespaces and for cluster-scoped
-// objects.
+// in returns " in shop namespace", or "" for all namespaces and for
+// cluster-scoped objects.
 func in(scope history.NamespaceScope) string {
 	namespace, _ := scope.Namespace()
 	if namespace == "" {

@@ -40,9 +40,9 @@ func (s subject) namespaceOf(scope history.NamespaceScope) history.NamespaceScop
 // namespaces returns the scopes to query, the one of the type's current scope
 // first.
 //
-// A CRD can be deleted and created again with another scope, and discovery may be
-// cached for hours. So objects of a custom type may have been recorded both in
-// the namespace and as cluster-scoped objects.
+// A CRD can be deleted and created again with another scope, and discovery may
+// be cached for hours. So objects of a custom type may have been recorded both
+// in the namespace and as cluster-scoped objects.
 func (s subject) namespaces(scope history.NamespaceScope) []history.NamespaceScope {
 	first := s.namespaceOf(scope)
 	switch {

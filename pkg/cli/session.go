@@ -16,12 +16,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// direct is the value of --connect that reaches the recorder by its URL. Package
-// kube has the other values.
+// direct is the value of --connect that reaches the recorder by its URL.
+// Package kube has the other values.
 const direct = "direct"
 
-// discoveryTimeout limits a discovery request if the recorder is reached by URL.
-// The cluster may no longer exist then.
+// discoveryTimeout limits a discovery request if the recorder is reached by
+// URL. The cluster may no longer exist then.
 const discoveryTimeout = 5 * time.Second
 
 // loginTimeout limits a discovery request together with an interactive login.
@@ -159,8 +159,8 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 	return found.Client, nil
 }
 
-// prepareLogin notes whether a credential plugin may prompt. It prevents prompts
-// if nobody can answer them.
+// prepareLogin notes whether a credential plugin may prompt. It prevents
+// prompts if nobody can answer them.
 func (c *connection) prepareLogin(cluster *rest.Config) {
 	c.env.mayLogIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
 	if plugin := cluster.ExecProvider; plugin != nil && c.nonInteractive {

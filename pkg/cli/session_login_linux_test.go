@@ -227,7 +227,8 @@ func TestLogin_PromptsOnce(t *testing.T) {
 		most int
 	}{
 		"the login fails":       {"exit 1", 1},
-		"the token is rejected": {strings.Replace(credential, "let-me-in", "old", 1), 2}, // the library refreshes it after a 401
+		// The library refreshes the token after a 401.
+		"the token is rejected": {strings.Replace(credential, "let-me-in", "old", 1), 2},
 		"the token is accepted": {credential, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

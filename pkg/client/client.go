@@ -202,10 +202,9 @@ func (c *clock) observe(answer *http.Response) {
 	}
 }
 
-// ClockAhead returns how far the recorder's clock is ahead of the local one. It
-// is negative if the recorder's clock is behind, and 0 if the difference is at
-// most two seconds, which can't be measured. known is false before the first
-// answer.
+// ClockAhead returns the recorder's time minus the local time. It is 0 if the
+// difference is at most two seconds, which can't be measured. known is false
+// before the first answer.
 func (c *Client) ClockAhead() (ahead time.Duration, known bool) {
 	c.clock.mu.Lock()
 	defer c.clock.mu.Unlock()

@@ -150,8 +150,8 @@ func (a attribution) isScaled() bool {
 
 // mayBeDefault reports whether the API server may have set spec.replicas to its
 // default, which nobody owns. It does so if the field's only owner applies
-// without it. The field is then missing from the owner's entry. The default is 1
-// for built-in resources, and can be any number for a custom resource.
+// without it. The field is then missing from the owner's entry. The default is
+// 1 for built-in resources, and can be any number for a custom resource.
 func (a attribution) mayBeDefault(replicas string) bool {
 	if builtIn := a.apiVersion == "apps/v1" || a.apiVersion == "v1"; builtIn && replicas != "1" {
 		return false

@@ -59,8 +59,8 @@ type Options struct {
 	// no kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
-	// CommitDuration observes how long each transaction took, including retries.
-	// May be nil.
+	// CommitDuration observes how long each transaction took, including
+	// retries. May be nil.
 	CommitDuration Observer
 	// VersionLag observes the time from the API server's write to the commit,
 	// of versions that a watch delivered and whose manager is known. The API

@@ -348,7 +348,8 @@ func TestSecret_HashesValuesOfPreviousVersion(t *testing.T) {
 			w.observe(s, "~", meta("s", "13", "rotated-2", labels, ""))
 			w.observe(s, "-", meta("s", "14", "rotated-3", labels, ""))
 			w.observe(s, "+", meta("t", "15", treasure, "", ""))
-			w.observe(s, "~", meta("t", "16", "rotated", `,"labels":{"pw":"`+treasure+`"}`, "")) // the value of the previous version
+			// The label has the value of the previous version.
+			w.observe(s, "~", meta("t", "16", "rotated", `,"labels":{"pw":"`+treasure+`"}`, ""))
 			records := w.records(secrets)
 			if len(records) != 7 {
 				t.Fatalf("got %d records, want 7", len(records))

@@ -42,8 +42,8 @@ type Stream struct {
 	// gapStart is when the complete recording ended while a gap is open. It is
 	// zero if no gap is open, or if the recording was never complete.
 	gapStart time.Time
-	// received is when the last event, bookmark or end of a list was received, or
-	// when the watch was last known to be alive, whichever is later.
+	// received is when the last event, bookmark or end of a list was received,
+	// or when the watch was last known to be alive, whichever is later.
 	received time.Time
 	// catchingUpSince is the time of the checkpoint that the watch or the list
 	// began with, until it has caught up. It is zero afterwards.
@@ -51,7 +51,7 @@ type Stream struct {
 
 	lane lane // of the queue
 	// interrupted means that something was not accepted, or its commit was not
-	// waited for. The fields above may be ahead of the log.
+	// waited for. The fields above may be newer than the log.
 	interrupted bool
 
 	// The counters below are read by other goroutines.
@@ -78,7 +78,9 @@ type head struct {
 	managedHashes []uint64
 	contentHash   uint64 // see version; 0 if it is not known or all changes count
 	syncGen       uint32 // of the list that observed the object last
-	newest        uint32 // second of the newest managed entry that the object ever had; 0 if it is not known, as after a restart
+	// newest is the second of the newest managed entry that the object ever
+	// had. It is 0 if it is not known, as after a restart.
+	newest uint32
 }
 
 // newStream returns a stream with the state of the log.

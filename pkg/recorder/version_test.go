@@ -98,7 +98,8 @@ func TestParse_RejectsInvalidObjects(t *testing.T) {
 		"", "null", "[]", "{}", valid[:len(valid)-1], valid + "x", strings.Replace(valid, `"shop"`, `7`, 1), strings.Replace(valid, `"u1"`, `""`, 1),
 		strings.Replace(valid, `"5"`, `""`, 1), strings.Replace(valid, `"name":"a"`, `"name":null`, 1),
 		strings.Replace(valid, `"name":"a"`, `"name":"a","managedFields":[],"managedFields":[]`, 1),
-		strings.Replace(valid, `"name":"a"`, `"name":"`+strings.Repeat("r", 1025)+`"`, 1), // the names of roles may be that long
+		// Names of roles may be that long.
+		strings.Replace(valid, `"name":"a"`, `"name":"`+strings.Repeat("r", 1025)+`"`, 1),
 	} {
 		if err := s.Observe(t.Context(), watchEvent("+", object)); history.CodeOf(err) != history.Invalid {
 			t.Errorf("%s: got error %v, want an Invalid error", object, err)
