@@ -98,8 +98,7 @@ func errorAt(line int, path, text string) error {
 
 // decodeError adds the line and the path to an error of the decoder.
 func (l *layout) decodeError(err error) error {
-	var value *valueError
-	if errors.As(err, &value) {
+	if value, ok := errors.AsType[*valueError](err); ok {
 		i := slices.IndexFunc(l.places, func(p place) bool {
 			return p.value.Line == value.node.Line && p.value.Column == value.node.Column
 		})
@@ -108,8 +107,7 @@ func (l *layout) decodeError(err error) error {
 		}
 		return errorAt(value.node.Line, l.places[i].path, value.text)
 	}
-	var types *yaml.TypeError
-	if errors.As(err, &types) {
+	if types, ok := errors.AsType[*yaml.TypeError](err); ok {
 		return l.typeError(types.Errors[0])
 	}
 	return history.Errorf(history.Invalid, "%s", strings.TrimPrefix(err.Error(), "yaml: "))
@@ -183,8 +181,8 @@ func knownFields(typeName string) (fields []string) {
 		if t.String() != typeName {
 			continue
 		}
-		for i := range t.NumField() {
-			fields = append(fields, t.Field(i).Tag.Get("yaml"))
+		for f := range t.Fields() {
+			fields = append(fields, f.Tag.Get("yaml"))
 		}
 	}
 	slices.Sort(fields)
@@ -195,8 +193,8 @@ func knownFields(typeName string) (fields []string) {
 // type or are a list of it.
 func fieldsOfType(typeName string) (fields []string) {
 	for _, t := range fileTypes() {
-		for i := range t.NumField() {
-			if f := t.Field(i); f.Type.String() == typeName || f.Type.String() == "[]"+typeName {
+		for f := range t.Fields() {
+			if f.Type.String() == typeName || f.Type.String() == "[]"+typeName {
 				fields = append(fields, f.Tag.Get("yaml"))
 			}
 		}
