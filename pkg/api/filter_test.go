@@ -60,8 +60,8 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 		"Regarding": "an object's path selects the Events regarding it",
 		"Owner":     "the parameter descendants follows owners",
 	}
-	for i := range reflect.TypeFor[history.Filter]().NumField() {
-		field := reflect.TypeFor[history.Filter]().Field(i).Name
+	for structField := range reflect.TypeFor[history.Filter]().Fields() {
+		field := structField.Name
 		p, found := parameters[field]
 		if reason, excluded := without[field]; found == excluded {
 			t.Errorf("history.Filter.%s: has a parameter: %t, excluded: %t (%s), want exactly one", field, found, excluded, reason)

@@ -263,6 +263,11 @@ func TestPages_NothingRecordedIsEmptyPage(t *testing.T) {
 
 func TestPage_IsReadFromHeaders(t *testing.T) {
 	from := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	gaps := []v1.Gap{
+		{Group: "apps", Resource: "deployments", Start: from, Reason: "forbidden"},
+		{Resource: "pods", Start: from, End: from.Add(time.Hour + time.Second/2), Reason: "expired"},
+	}
+	rules := []history.IgnoreRule{{Resource: schema.GroupResource{Resource: "pods"}, Namespaces: []string{"noisy"}}}
 	for name, tc := range map[string]struct {
 		header []string
 		want   client.Page
@@ -276,16 +281,13 @@ func TestPage_IsReadFromHeaders(t *testing.T) {
 		"no gaps":   {[]string{"X-History-Gaps", "0"}, client.Page{Total: 1, TotalExact: true}, ""},
 		"gap list": {
 			[]string{"X-History-Gaps", "2", "X-History-Gap-List", "deployments.apps 2026-01-02T03:00:00Z/.. forbidden, pods 2026-01-02T03:00:00Z/2026-01-02T04:00:00.5Z expired, ?"},
-			client.Page{Total: 1, TotalExact: true, Gaps: 2, NewestGaps: []v1.Gap{
-				{Group: "apps", Resource: "deployments", Start: from, Reason: "forbidden"},
-				{Resource: "pods", Start: from, End: from.Add(time.Hour + time.Second/2), Reason: "expired"},
-			}}, "",
+			client.Page{Total: 1, TotalExact: true, Gaps: 2, NewestGaps: gaps},
+			"",
 		},
 		"ignored": {
 			[]string{"X-History-Ignored", "pods namespaces=noisy"},
-			client.Page{Total: 1, TotalExact: true, Ignored: "pods namespaces=noisy", IgnoreRules: []history.IgnoreRule{
-				{Resource: schema.GroupResource{Resource: "pods"}, Namespaces: []string{"noisy"}},
-			}}, "",
+			client.Page{Total: 1, TotalExact: true, Ignored: "pods namespaces=noisy", IgnoreRules: rules},
+			"",
 		},
 		"bad gaps":  {[]string{"X-History-Gaps", "-1"}, client.Page{}, "X-History-Gaps is -1"},
 		"no cursor": {[]string{"X-Has-More", "true"}, client.Page{}, "older than this client"},

@@ -32,15 +32,15 @@ func TestConnect_NamesClusterThatDoesNotAnswer(t *testing.T) {
 }
 
 // wantReason checks the cause of an error, and returns it.
-func wantReason(t *testing.T, err error, want kube.Reason) *kube.ConnectError {
+func wantReason(t *testing.T, err error, want kube.Reason) kube.ConnectError {
 	t.Helper()
 	cause, ok := errors.AsType[*kube.ConnectError](err)
 	if !ok {
 		t.Errorf("cause of %v: got none, want %q", err, want)
-		return &kube.ConnectError{}
+		return kube.ConnectError{}
 	}
 	if cause.Reason != want {
 		t.Errorf("cause of %v: got %q, want %q", err, cause.Reason, want)
 	}
-	return cause
+	return *cause
 }
