@@ -13,8 +13,8 @@ import (
 // Hints for errors of the packages client and kube. Those packages state only
 // facts. This one owns the flags, and its user has kubectl.
 const (
-	hintNarrow   = "Narrow the query, with --since or a type."
-	hintInstall  = "Install one with: kubectl apply -k deploy/\n" +
+	hintNarrow  = "Narrow the query, with --since or a type."
+	hintInstall = "Install one with: kubectl apply -k deploy/\n" +
 		"or name the one there is, with --recorder-namespace or --recorder-url."
 	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
 	hintOtherWay = "Try again, or reach the recorder another way, with --connect or --recorder-url."

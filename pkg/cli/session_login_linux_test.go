@@ -226,7 +226,7 @@ func TestLogin_PromptsOnce(t *testing.T) {
 		end  string
 		most int
 	}{
-		"the login fails":       {"exit 1", 1},
+		"the login fails": {"exit 1", 1},
 		// The library refreshes the token after a 401.
 		"the token is rejected": {strings.Replace(credential, "let-me-in", "old", 1), 2},
 		"the token is accepted": {credential, 1},
