@@ -92,7 +92,8 @@ func entries(records ...*history.Record) string {
 func TestOpen_RejectsInvalidContents(t *testing.T) {
 	const begin = `"start":"2021-01-02T12:00:00Z","end":"2021-01-02T13:00:00Z"`
 	header, catalogue := part{
-		'H', `{"format":1,` + begin + `}`}, part{'C', `[{"plural":"pods","version":"v1","kind":"Pod"}]`}
+		'H', `{"format":1,` + begin + `}`,
+	}, part{'C', `[{"plural":"pods","version":"v1","kind":"Pod"}]`}
 	at := func(clock string, revision uint64) *history.Record {
 		r := version("pods", "web", history.Update)
 		r.Time, r.Revision = moment(t, "2021-01-02T"+clock+"Z"), revision

@@ -249,11 +249,15 @@ func TestLive_GapsAddsLiveGapsToThoseOfTheLog(t *testing.T) {
 		"before the live gap":           {[]history.Gap{old}, at(-61), at(-40), []time.Time{old.Start}},
 		"open in the log too": {
 			[]history.Gap{{Resource: "pods", Start: at(-1), Reason: history.GapExpired}},
-			time.Time{}, time.Time{}, []time.Time{at(-1)},
+			time.Time{},
+			time.Time{},
+			[]time.Time{at(-1)},
 		},
 		"closed in the log meanwhile": {
 			[]history.Gap{{Resource: "pods", Start: start, End: at(9), Reason: history.GapExpired}},
-			time.Time{}, time.Time{}, []time.Time{start},
+			time.Time{},
+			time.Time{},
+			[]time.Time{start},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -122,8 +122,10 @@ func checkComment(pos token.Position, text string, lines []string) (found []Find
 			continue
 		}
 		if got := width(line); got > limit {
-			found = append(found, Finding{pos.Filename, pos.Line + i,
-				fmt.Sprintf("comment of %d columns, want at most %d", got, limit)})
+			found = append(found, Finding{
+				pos.Filename, pos.Line + i,
+				fmt.Sprintf("comment of %d columns, want at most %d", got, limit),
+			})
 		}
 	}
 	return found

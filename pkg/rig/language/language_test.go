@@ -142,13 +142,19 @@ func TestCheckGo_Width(t *testing.T) {
 		{"directive", "//go:generate " + strings.Repeat("x", 78), nil},
 		{"indented block", "//\t" + strings.Repeat("x", 78), nil},
 		{"list item", "//   - " + strings.Repeat("x", 78), []string{"a.go:2: comment of 85 columns, want at most 80"}},
-		{"general comment", "/*\n" + strings.Repeat("x", 81) + "\n*/",
-			[]string{"a.go:3: comment of 81 columns, want at most 80"}},
-		{"tab of 4 columns", "func f() {\n\t// " + strings.Repeat("x", 74) + "\n}",
-			[]string{"a.go:3: comment of 81 columns, want at most 80"}},
+		{
+			"general comment", "/*\n" + strings.Repeat("x", 81) + "\n*/",
+			[]string{"a.go:3: comment of 81 columns, want at most 80"},
+		},
+		{
+			"tab of 4 columns", "func f() {\n\t// " + strings.Repeat("x", 74) + "\n}",
+			[]string{"a.go:3: comment of 81 columns, want at most 80"},
+		},
 		{"after code, 120 columns", "var x = 1 // " + strings.Repeat("x", 107), nil},
-		{"after code, 121 columns", "var x = 1 // " + strings.Repeat("x", 108),
-			[]string{"a.go:2: comment of 121 columns, want at most 120"}},
+		{
+			"after code, 121 columns", "var x = 1 // " + strings.Repeat("x", 108),
+			[]string{"a.go:2: comment of 121 columns, want at most 120"},
+		},
 		{"directive after code", "var x = 1 //nolint:x // " + strings.Repeat("x", 108), nil},
 		{"string, not comment", "var x = `//" + strings.Repeat("x", 90) + "`", nil},
 	}

@@ -124,12 +124,18 @@ func TestCheckImports_FindsWhatBreaksTheLayout(t *testing.T) {
 	}{
 		{"public imports public", "pkg/client", "pkg/history", nil},
 		{"public imports what Go closes", "pkg/client/kube", "pkg/internal/exchange", nil},
-		{"public imports a step", "pkg/client", "pkg/store",
-			[]string{module + "/pkg/client imports " + module + "/pkg/store: a public package imports public packages only"}},
-		{"below a public package", "pkg/client/kube", "pkg/query",
-			[]string{module + "/pkg/client/kube imports " + module + "/pkg/query: a public package imports public packages only"}},
-		{"a rig in the product", "pkg/daemon", "pkg/rig/sample",
-			[]string{module + "/pkg/daemon imports " + module + "/pkg/rig/sample: only tests import rigs"}},
+		{
+			"public imports a step", "pkg/client", "pkg/store",
+			[]string{module + "/pkg/client imports " + module + "/pkg/store: a public package imports public packages only"},
+		},
+		{
+			"below a public package", "pkg/client/kube", "pkg/query",
+			[]string{module + "/pkg/client/kube imports " + module + "/pkg/query: a public package imports public packages only"},
+		},
+		{
+			"a rig in the product", "pkg/daemon", "pkg/rig/sample",
+			[]string{module + "/pkg/daemon imports " + module + "/pkg/rig/sample: only tests import rigs"},
+		},
 		{"a rig in a rig", "pkg/rig/cost", "pkg/rig/sample", nil},
 		{"a step imports a step", "pkg/daemon", "pkg/store", nil},
 	}
