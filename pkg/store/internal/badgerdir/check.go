@@ -77,15 +77,15 @@ func IsFileError(err error) bool {
 		errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF)
 }
 
-// corruptFile is the internal error of a damaged file. [Check] returns it as a
+// corruptFileError is the internal error of a damaged file. [Check] returns it as a
 // [DamageError], and [Examine] collects it.
-type corruptFile struct {
+type corruptFileError struct {
 	name    string
 	problem string
 }
 
 // Error returns the file's name and the problem in one line.
-func (c *corruptFile) Error() string { return c.name + ": " + c.problem }
+func (c *corruptFileError) Error() string { return c.name + ": " + c.problem }
 
 // Bounds are the smallest and the largest key of a table, without Badger's
 // version.
@@ -123,7 +123,7 @@ type files struct {
 // compaction drops damaged blocks for good.
 func Check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) {
 	tables, err := check(dir, urgent)
-	if c, ok := errors.AsType[*corruptFile](err); ok {
+	if c, ok := errors.AsType[*corruptFileError](err); ok {
 		return nil, Damaged(history.Invalid, filepath.Join(dir, c.name), errors.New(c.problem))
 	}
 	return tables, err
@@ -150,7 +150,7 @@ func check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) 
 }
 
 // readFiles lists a directory and reads its manifest. It returns nil if there
-// is no database. With a [corruptFile] error of the manifest, the list of files
+// is no database. With a [corruptFileError] error of the manifest, the list of files
 // is valid.
 func readFiles(dir string) (*files, error) {
 	f := &files{dir: dir, found: map[uint64]bool{}}
@@ -171,7 +171,7 @@ func readFiles(dir string) (*files, error) {
 	m, err := os.Open(filepath.Join(dir, manifestFile))
 	if errors.Is(err, os.ErrNotExist) {
 		if len(f.found) > 0 {
-			return f, &corruptFile{manifestFile, "missing, but there are tables"}
+			return f, &corruptFileError{manifestFile, "missing, but there are tables"}
 		}
 		return nil, nil
 	}
@@ -181,14 +181,14 @@ func readFiles(dir string) (*files, error) {
 	defer m.Close()
 	end := int64(0)
 	if f.manifest, end, err = badger.ReplayManifestFile(m, 0, badger.DefaultOptions(dir).WithLogger(nil)); err != nil {
-		return f, &corruptFile{manifestFile, firstLine(err)}
+		return f, &corruptFileError{manifestFile, firstLine(err)}
 	}
 	st, err := m.Stat()
 	if err != nil {
 		return nil, Unwritable(dir, err)
 	}
 	if st.Size() != end { // Badger would remove the tables that the lost end names
-		return f, &corruptFile{manifestFile, "truncated"}
+		return f, &corruptFileError{manifestFile, "truncated"}
 	}
 	return f, nil
 }
@@ -230,7 +230,7 @@ func (f *files) openTables(urgent func(map[uint64]Bounds) []uint64) (Tables, err
 func (f *files) openTable(id uint64) (t *table.Table, b Bounds, err error) {
 	path := TablePath(f.dir, id)
 	if !f.found[id] {
-		return nil, b, &corruptFile{tableName(id), "missing"}
+		return nil, b, &corruptFileError{tableName(id), "missing"}
 	}
 	t, err = table.Open(path)
 	if err == nil {
@@ -242,7 +242,7 @@ func (f *files) openTable(id uint64) (t *table.Table, b Bounds, err error) {
 		err = table.ErrDamaged
 	}
 	if err != nil && IsFileError(err) {
-		return nil, b, &corruptFile{tableName(id), firstLine(err)}
+		return nil, b, &corruptFileError{tableName(id), firstLine(err)}
 	}
 	if err != nil {
 		return nil, b, fmt.Errorf("read %s: %w", path, err)
@@ -255,7 +255,7 @@ func (f *files) openTable(id uint64) (t *table.Table, b Bounds, err error) {
 func (f *files) readBlocks(t *table.Table) error {
 	err := ReadBlocks(t, nil)
 	if err != nil && IsFileError(err) {
-		return &corruptFile{filepath.Base(t.Path), firstLine(err)}
+		return &corruptFileError{filepath.Base(t.Path), firstLine(err)}
 	}
 	return err
 }
@@ -311,7 +311,7 @@ func (f *files) checkUnnamed(newest uint64) error {
 		}
 	}
 	if newer > wals {
-		return &corruptFile{manifestFile, fmt.Sprintf("does not name %d tables whose data is in no other file", newer)}
+		return &corruptFileError{manifestFile, fmt.Sprintf("does not name %d tables whose data is in no other file", newer)}
 	}
 	return nil
 }
@@ -344,7 +344,7 @@ func checkRegistry(dir string) error {
 	case err != nil:
 		return Unwritable(dir, err)
 	case len(b) < registrySize || string(b[registrySize-len(registryText):registrySize]) != registryText:
-		return &corruptFile{registryFile, "corrupt"}
+		return &corruptFileError{registryFile, "corrupt"}
 	default:
 		return nil
 	}
@@ -364,7 +364,7 @@ func checkLogHeader(dir, name string) error {
 	defer f.Close()
 	var b [logKeySize]byte
 	if n, err := io.ReadFull(f, b[:]); n == len(b) && err == nil && b != [logKeySize]byte{} {
-		return &corruptFile{name, "corrupt header"}
+		return &corruptFileError{name, "corrupt header"}
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ type examinedTable struct {
 // database. The directory must be locked, or no process may write to it.
 func Examine(ctx context.Context, dir string) (*Salvage, error) {
 	f, err := readFiles(dir)
-	if _, corrupt := errors.AsType[*corruptFile](err); err != nil && !corrupt {
+	if _, corrupt := errors.AsType[*corruptFileError](err); err != nil && !corrupt {
 		return nil, err
 	}
 	if f == nil {
@@ -73,7 +73,7 @@ func Examine(ctx context.Context, dir string) (*Salvage, error) {
 		tables: maps.Clone(f.manifest.Tables), examined: map[uint64]*examinedTable{},
 	}
 	if !s.resetManifest {
-		_, s.resetManifest = errors.AsType[*corruptFile](f.checkUnnamed(f.newestNamed()))
+		_, s.resetManifest = errors.AsType[*corruptFileError](f.checkUnnamed(f.newestNamed()))
 	}
 	if s.resetManifest {
 		s.tables = map[uint64]badger.TableManifest{}
