@@ -246,7 +246,8 @@ func applied(document string) string {
 func put(place, text string) string {
 	text = quote(text)
 	quoted := strings.TrimSuffix(strings.TrimPrefix(quote(text), `"`), `"`)
-	return strings.ReplaceAll(strings.ReplaceAll(place, "%q", quoted), "%s", text)
+	// One pass: the text may contain a placeholder.
+	return strings.NewReplacer("%q", quoted, "%s", text).Replace(place)
 }
 
 func TestSecret_HashesStringsWithValues(t *testing.T) {
