@@ -77,8 +77,8 @@ func IsFileError(err error) bool {
 		errors.Is(err, syscall.EIO) || errors.Is(err, io.EOF)
 }
 
-// corruptFileError is the internal error of a damaged file. [Check] returns it as a
-// [DamageError], and [Examine] collects it.
+// corruptFileError is the internal error of a damaged file. [Check] returns it
+// as a [DamageError], and [Examine] collects it.
 type corruptFileError struct {
 	name    string
 	problem string
@@ -150,7 +150,7 @@ func check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) 
 }
 
 // readFiles lists a directory and reads its manifest. It returns nil if there
-// is no database. With a [corruptFileError] error of the manifest, the list of files
+// is no database. With a [corruptFileError] of the manifest, the list of files
 // is valid.
 func readFiles(dir string) (*files, error) {
 	f := &files{dir: dir, found: map[uint64]bool{}}
