@@ -168,6 +168,9 @@ func TestMetrics_CountRecordedVersions(t *testing.T) {
 // TestGap_IsOpenWhileRightsAreMissing check them.
 func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	noLeaks(t)
+	// The oldest version has a time only if there is a version.
+	kubectl(t, "create", "namespace", "metrics")
+	kubectl(t, "create", "configmap", "a", "-n", "metrics")
 	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)
 	const bounds = "0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300 +Inf"
 	want := []string{
