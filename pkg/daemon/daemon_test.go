@@ -168,10 +168,15 @@ func TestMetrics_CountRecordedVersions(t *testing.T) {
 // TestGap_IsOpenWhileRightsAreMissing check them.
 func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	noLeaks(t)
-	// The oldest version has a time only if there is a version.
+	// The time of the oldest version is measured at the start, and once a minute.
 	kubectl(t, "create", "namespace", "metrics")
 	kubectl(t, "create", "configmap", "a", "-n", "metrics")
-	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)
+	dir := t.TempDir()
+	first := start(t, dir, cluster.Config(), onlyConfigMaps)
+	first.records(t, "namespace=metrics&resourceName=a", "initial")
+	first.stop(t)
+	r := start(t, dir, cluster.Config(), onlyConfigMaps)
+	kubectl(t, "create", "configmap", "b", "-n", "metrics") // a commit
 	const bounds = "0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300 +Inf"
 	want := []string{
 		"checkpoint_timestamp_seconds{group,resource} gauge",
