@@ -96,7 +96,7 @@ func same(tb testing.TB, want, got *store.Store) {
 }
 
 // load appends versions of a sample cluster, with a checkpoint and a gap.
-func load(tb testing.TB, s *store.Store, next func() *history.Record, n int) {
+func load(tb testing.TB, s *store.Store, next func() history.NewVersion, n int) {
 	tb.Helper()
 	records := take(n, next)
 	last := records[n-1]
@@ -222,7 +222,7 @@ func TestBackup_DuringAppends(t *testing.T) {
 		for ctx.Err() == nil {
 			records := take(20, c)
 			for i := range 4 { // so that a batch is mostly half committed
-				records = append(records, huge(i))
+				records = append(records, history.NewVersion{Record: huge(i)})
 			}
 			if err := s.Append(context.WithoutCancel(ctx), &history.Batch{Records: records}); err != nil {
 				ended <- err
