@@ -127,7 +127,7 @@ func TestBackup_IncrementalChain(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, to := backedUp(t, s, at)
-		if got, err := store.ReachedBy(bytes.NewReader(b)); err != nil || got != to || got == at {
+		if got, err := store.ReadPosition(bytes.NewReader(b)); err != nil || got != to || got == at {
 			t.Errorf("got position %v, error %v, want %v", got, err, to)
 		}
 		chain, at = append(chain, b), to
