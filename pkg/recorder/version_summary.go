@@ -38,7 +38,8 @@ func (s *Stream) update(ctx context.Context, record *history.NewVersion, v *vers
 // previous version is not available or the objects are too large, and if the
 // summary does not depend on it.
 func compare(record *history.NewVersion) *summary.Comparison {
-	if record.Before == nil || !summary.Compared(record.Record) || max(len(record.Before), len(record.Object)) > maxCompared {
+	size := max(len(record.Before), len(record.Object))
+	if record.Before == nil || !summary.NeedsPrevious(record.Record) || size > maxCompared {
 		return nil
 	}
 	return summary.Compare(record.Before, record.Object)
@@ -105,7 +106,7 @@ func (s *Stream) previous(ctx context.Context, id redact.Identity, event history
 // previous version that is not available, or if it exceeds the bounds.
 func summarize(r *history.Record, c *summary.Comparison) {
 	r.Summary = nil
-	if c == nil && summary.Compared(r) || len(r.Object) > maxCompared {
+	if c == nil && summary.NeedsPrevious(r) || len(r.Object) > maxCompared {
 		return
 	}
 	if s := summary.Of(r, c); len(s.Text)+len(s.Problem) <= maxSummary {
