@@ -106,7 +106,7 @@ func (r *ruleChecker) checkRedacted(resource schema.GroupResource, redacted, pat
 	if err := recorder.CheckRedacted(resource, redacted); err != nil {
 		return r.at.errorf(path, "%v", err)
 	}
-	if p, err := rawjson.ParsePath(redacted); named && (err != nil || !p.Wild()) {
+	if p, err := rawjson.ParsePath(redacted); named && (err != nil || !p.HasWildcard()) {
 		return r.at.errorf(path, "%q has no [*]: names have nothing to match", redacted)
 	}
 	return r.once(r.redacted, resource, redacted, path)
