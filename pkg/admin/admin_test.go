@@ -180,6 +180,22 @@ func TestBackup_RoundTrips(t *testing.T) {
 	}
 }
 
+func TestPrintError_AddsHint(t *testing.T) {
+	err := &history.Error{Code: history.Invalid, Message: "open \x1b[1m/data: no", Hint: "Try \x1b[1m/other."}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("start: %w", err), "watchhistory-recorder: start: open ^[[1m/data: no\nTry ^[[1m/other.\n"},
+		{errors.New("no"), "watchhistory-recorder: no\n"},
+	} {
+		var got strings.Builder
+		if admin.PrintError(&got, tt.err); got.String() != tt.want {
+			t.Errorf("got %q, want %q", got.String(), tt.want)
+		}
+	}
+}
+
 // TestCommands_RejectInOneLine checks the errors of commands that can't run.
 func TestCommands_RejectInOneLine(t *testing.T) {
 	dir := t.TempDir()
