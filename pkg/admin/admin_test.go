@@ -79,10 +79,10 @@ func record(t *testing.T, s *store.Store, from, n int) {
 	t.Helper()
 	b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(from + n - 1)}}}
 	for i := range n {
-		b.Records = append(b.Records, &history.Record{
+		b.Records = append(b.Records, history.NewVersion{Record: &history.Record{
 			Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: "web", UID: types.UID("u")},
 			Version: "v1", Kind: "Pod", Verb: history.Update, RV: strconv.Itoa(from + i), Object: []byte(`{"kind":"Pod"}`),
-		})
+		}})
 	}
 	if err := s.Append(t.Context(), b); err != nil {
 		t.Fatal(err)
@@ -177,6 +177,22 @@ func TestBackup_RoundTrips(t *testing.T) {
 				t.Errorf("files: got %v and error %v, want the two backups", names, err)
 			}
 		})
+	}
+}
+
+func TestPrintError_AddsHint(t *testing.T) {
+	err := &history.Error{Code: history.Invalid, Message: "open \x1b[1m/data: no", Hint: "Try \x1b[1m/other."}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("start: %w", err), "watchhistory-recorder: start: open ^[[1m/data: no\nTry ^[[1m/other.\n"},
+		{errors.New("no"), "watchhistory-recorder: no\n"},
+	} {
+		var got strings.Builder
+		if admin.PrintError(&got, tt.err); got.String() != tt.want {
+			t.Errorf("got %q, want %q", got.String(), tt.want)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/printable"
 )
 
@@ -35,10 +36,14 @@ func ExitCode(err error) int {
 	return 1
 }
 
-// PrintError prints the error of one of the recorder's commands. Unsafe
-// characters are replaced, because an error may quote an API server.
+// PrintError prints the error of one of the recorder's commands, and its hint
+// below it. Unsafe characters are replaced, because an error may quote an API
+// server.
 func PrintError(w io.Writer, err error) {
 	_, _ = fmt.Fprintln(w, "watchhistory-recorder: "+printable.Text(err.Error()))
+	if hint := history.HintOf(err); hint != "" {
+		_, _ = fmt.Fprintln(w, printable.Text(hint))
+	}
 }
 
 // Environment contains what commands take from the program.

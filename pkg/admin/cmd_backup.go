@@ -91,7 +91,7 @@ func (o *backupOptions) from() (p store.Position, err error) {
 		return p, history.Errorf(history.Invalid, "--since: %v", err)
 	}
 	defer f.Close()
-	if p, err = store.ReachedBy(f); err != nil {
+	if p, err = store.ReadPosition(f); err != nil {
 		return p, fmt.Errorf("--since: %s: %w", o.since, err)
 	}
 	return p, nil

@@ -102,7 +102,7 @@ func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, closeFiles fun
 
 // checkHeader reads the header of a backup, and returns to its start.
 func checkHeader(f *os.File) error {
-	_, err := store.ReachedBy(f)
+	_, err := store.ReadPosition(f)
 	_, seekErr := f.Seek(0, io.SeekStart)
 	return errors.Join(err, seekErr)
 }

@@ -107,7 +107,7 @@ func writeCoverage(w http.ResponseWriter, c query.Coverage) {
 		}
 	}
 	var entries []string
-	for _, a := range c.Absent {
+	for _, a := range c.Unrecorded {
 		entries = append(entries, a.Resource.GroupResource().String()+" "+a.Reason)
 	}
 	for _, r := range c.Late {

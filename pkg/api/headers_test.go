@@ -16,9 +16,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// setAbsent sets the resources that are not recorded.
-func (s *server) setAbsent(absent ...history.UnrecordedResource) {
-	s.Handler = api.New(query.New(s.log, query.Options{Absent: func() []history.UnrecordedResource { return absent }}), api.Options{})
+// setUnrecorded sets the resources that are not recorded.
+func (s *server) setUnrecorded(unrecorded ...history.UnrecordedResource) {
+	s.Handler = api.New(query.New(s.log, query.Options{Unrecorded: func() []history.UnrecordedResource { return unrecorded }}), api.Options{})
 }
 
 func excluded(plural string) history.UnrecordedResource {
@@ -33,7 +33,7 @@ func TestCoverage_IsInEveryAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	since := batch.Checkpoints[0].Time.Add(time.Second - 1).Truncate(time.Second).Format(time.RFC3339)
-	s.setAbsent(excluded("leases"))
+	s.setUnrecorded(excluded("leases"))
 	for target, want := range map[string]string{
 		"/api/v1/events?resourceType=leases":                         "404  leases.coordination.k8s.io excluded",
 		"/api/v1/events?resourceType=leases&empty=200":               "200  leases.coordination.k8s.io excluded",
@@ -69,7 +69,7 @@ func TestNotRecorded_IsBounded(t *testing.T) {
 	for i := range 500 {
 		all = append(all, excluded(fmt.Sprint("leases", i)))
 	}
-	s.setAbsent(all...)
+	s.setUnrecorded(all...)
 	_, header, _ := s.get("/api/v1/events")
 	got := header.Get(v1.NotRecordedHeader)
 	var more int

@@ -143,10 +143,10 @@ func startExampleRecorder() (url string, stop func()) {
 	web := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "8a1e"}
 	for i, verb := range []history.Verb{history.Create, history.Update, history.Update} {
 		now = now.Add(time.Second)
-		err := s.Append(ctx, &history.Batch{Records: []*history.Record{{
+		err := s.Append(ctx, &history.Batch{Records: []history.NewVersion{{Record: &history.Record{
 			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
 			Object: fmt.Appendf(nil, `{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
-		}}})
+		}}}})
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -50,30 +50,30 @@ func newRecorder(t *testing.T) http.Handler {
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	if err = log.Append(t.Context(), &history.Batch{Records: newRecords()}); err != nil {
+	if err = log.Append(t.Context(), &history.Batch{Records: newVersions()}); err != nil {
 		t.Fatal(err)
 	}
 	return api.New(query.New(log, query.Options{}), api.Options{})
 }
 
-func newRecords() []*history.Record {
+func newVersions() []history.NewVersion {
 	web := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "u-web"}
 	node := history.ObjectRef{Resource: "nodes", Name: "node-1", UID: "u-node"}
-	all := []*history.Record{{
+	all := []history.NewVersion{{Record: &history.Record{
 		Ref: node, Version: "v1", Kind: "Node", Verb: history.Create, RV: "1", Initial: true,
 		Object: []byte(`{"apiVersion":"v1","kind":"Node","metadata":{"name":"node-1"}}`),
-	}}
+	}}}
 	for i := range versions {
 		verb := history.Update
 		if i == 0 {
 			verb = history.Create
 		}
-		all = append(all, &history.Record{
+		all = append(all, history.NewVersion{Record: &history.Record{
 			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
 			Managers: []history.Manager{{Name: "kubectl-edit", Operation: "Update"}},
 			Object: fmt.Appendf(nil,
 				`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop"},"spec":{"replicas":%d}}`, i),
-		})
+		}})
 	}
 	return all
 }

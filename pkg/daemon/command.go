@@ -37,7 +37,7 @@ type flags struct {
 // getenv is [os.Getenv], or replaces it in tests. A value from hangup, which
 // may be nil, makes a running recorder read its configuration file at once. The
 // command writes nothing but its log, to the error stream. The caller prints
-// the error, which is one line, and exits with [ExitCode].
+// the error, which is one line, with its hint, and exits with [ExitCode].
 func NewCommand(version string, getenv func(string) string, hangup <-chan os.Signal) *cobra.Command {
 	f := flags{logFormat: "text"}
 	cmd := &cobra.Command{

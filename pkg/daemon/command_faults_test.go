@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/daemon"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // TestCommand_ReportsStartFaultsInOneLine runs the command line with one
@@ -43,7 +44,7 @@ func TestCommand_ReportsStartFaultsInOneLine(t *testing.T) {
 		name string
 		args []string
 		env  map[string]string
-		want []string // substrings of the error
+		want []string // substrings of the error and its hint
 	}{
 		{"port in use", nil, map[string]string{"SERVER_PORT": port}, []string{port + " is in use", "SERVER_PORT"}},
 		{"locked directory", nil, map[string]string{"BADGER_PATH": locked}, []string{locked, "in use by another process"}},
@@ -76,8 +77,8 @@ func TestCommand_ReportsStartFaultsInOneLine(t *testing.T) {
 					t.Fatal("got no error, want one")
 				}
 				for _, want := range tt.want {
-					if !strings.Contains(err.Error(), want) {
-						t.Errorf("got error %q, want %q in it", err, want)
+					if hint := history.HintOf(err); !strings.Contains(err.Error(), want) && !strings.Contains(hint, want) {
+						t.Errorf("got error %q with hint %q, want %q in it", err, hint, want)
 					}
 				}
 				if strings.Contains(err.Error(), "\n") || stdout.Len() > 0 {

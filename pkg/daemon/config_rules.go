@@ -103,10 +103,10 @@ func (r *ruleChecker) redaction(path string, e *redactEntry) (rule recorder.Reda
 // checkRedacted checks one path of a redaction. named reports whether the
 // redaction has names, which need a [*] to match.
 func (r *ruleChecker) checkRedacted(resource schema.GroupResource, redacted, path string, named bool) error {
-	if err := recorder.CheckRedacted(resource, redacted); err != nil {
+	if err := recorder.CheckRedactPath(resource, redacted); err != nil {
 		return r.at.errorf(path, "%v", err)
 	}
-	if p, err := rawjson.ParsePath(redacted); named && (err != nil || !p.Wild()) {
+	if p, err := rawjson.ParsePath(redacted); named && (err != nil || !p.HasWildcard()) {
 		return r.at.errorf(path, "%q has no [*]: names have nothing to match", redacted)
 	}
 	return r.once(r.redacted, resource, redacted, path)

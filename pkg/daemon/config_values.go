@@ -146,7 +146,7 @@ func (k *annotationKey) UnmarshalYAML(node *yaml.Node) error {
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (p *ignoredPath) UnmarshalYAML(node *yaml.Node) error {
-	return decodeText(node, p, recorder.CheckIgnored)
+	return decodeText(node, p, recorder.CheckIgnorePath)
 }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].

@@ -110,7 +110,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 	service := query.New(d.log, query.Options{
 		IgnoreRules: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
 		Served:      d.watchers.Served,
-		Absent:      d.unrecorded,
+		Unrecorded:  d.unrecorded,
 	})
 	d.metrics.collect(d.recorder.Stats, d.store, d.failures.counts,
 		func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) })

@@ -147,11 +147,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.versions, r.Created, r.Group, r.Resource, "create")
 		counter(c.versions, r.Updated, r.Group, r.Resource, "update")
 		counter(c.versions, r.Deleted, r.Group, r.Resource, "delete")
-		counter(c.known, r.Known, r.Group, r.Resource)
+		counter(c.known, r.Duplicates, r.Group, r.Resource)
 		counter(c.ignored, r.IgnoredNamespace, r.Group, r.Resource, "namespace")
 		counter(c.ignored, r.IgnoredChange, r.Group, r.Resource, "change")
-		gauge(c.alive, float64(r.Alive), r.Group, r.Resource)
-		counter(c.syncs, r.Syncs, r.Group, r.Resource)
+		gauge(c.alive, float64(r.Live), r.Group, r.Resource)
+		counter(c.syncs, r.Lists, r.Group, r.Resource)
 		if !r.Checkpoint.IsZero() {
 			gauge(c.checkpoints, seconds(r.Checkpoint), r.Group, r.Resource)
 		}

@@ -2,21 +2,23 @@ package daemon
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// storageError adds to the error of opening the database what the operator can
-// do about it. Errors that are not [history.Invalid] are returned as they are.
+// storageError adds a hint to the error of opening the database: what the
+// operator can do about it. Errors that are not [history.Invalid] and report no
+// damage are returned as they are.
 func storageError(err error) error {
+	var hint string
 	switch {
 	case errors.Is(err, store.ErrDamaged):
-		return fmt.Errorf("%w: run watchhistory-recorder repair, restore a backup, or set storagePath (BADGER_PATH) to another directory", err)
+		hint = "Run 'watchhistory-recorder repair', restore a backup, or set storagePath (BADGER_PATH) to another directory."
 	case history.CodeOf(err) == history.Invalid:
-		return fmt.Errorf("%w: set storagePath (BADGER_PATH) to another directory", err)
+		hint = "Set storagePath (BADGER_PATH) to another directory."
 	default:
 		return err
 	}
+	return &history.Error{Code: history.CodeOf(err), Message: err.Error(), Hint: hint, Err: err}
 }

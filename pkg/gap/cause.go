@@ -31,7 +31,7 @@ type Causes struct{ best Cause }
 func (c *Causes) Add(cause Cause) {
 	switch {
 	case cause.None(), cause.Reason == history.GapExpired:
-	case !c.best.None() && c.best.Reason.Specific(cause.Reason):
+	case !c.best.None() && c.best.Reason.MoreSpecificThan(cause.Reason):
 	default:
 		c.best = cause
 	}

@@ -74,10 +74,10 @@ func (g Gap) Touches(start, end time.Time) bool {
 	return (g.Open() || !g.End.Before(start)) && (end.IsZero() || g.Start.Before(end))
 }
 
-// Specific reports whether the reason explains more than another one why a
-// resource was not observed. An expired checkpoint explains the least: it is
-// the consequence of what made the watch end.
-func (r GapReason) Specific(than GapReason) bool { return r.weight() > than.weight() }
+// MoreSpecificThan reports whether the reason explains more than another one
+// why a resource was not observed. An expired checkpoint explains the least: it
+// is the consequence of what made the watch end.
+func (r GapReason) MoreSpecificThan(other GapReason) bool { return r.weight() > other.weight() }
 
 // weight orders the reasons for which a watch can end.
 func (r GapReason) weight() int {

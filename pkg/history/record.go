@@ -7,7 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Record is one observed version of an object.
+// Record is one observed version of an object, as a log stores and returns it.
+// It gets into a log as a [NewVersion].
 type Record struct {
 	Ref     ObjectRef
 	Version string // the API version that the object was read in, without the group: "v1"
@@ -32,10 +33,6 @@ type Record struct {
 	// Managers are the field managers that wrote the version according to its
 	// managedFields, newest first.
 	Managers []Manager
-	// ManagedHashes are hashes of all managedFields entries of the version. The
-	// next version's managers are determined from them. The log stores them in
-	// the object's head only, so they are set only on append.
-	ManagedHashes []uint64
 	// Owners are the UIDs in the object's ownerReferences.
 	Owners []types.UID
 	// Regarding is the target of an Event, and nil for all other objects.
@@ -45,15 +42,28 @@ type Record struct {
 	// which needs the previous version.
 	Summary *Summary
 
-	// Before is the Object of the previous version, or nil. Set only on append,
-	// as a hint for delta encoding. The log verifies it by checksum, and
-	// ignores it if it is wrong.
-	Before []byte
-
 	// Object is the version's JSON, redacted and without managedFields. It is
 	// nil in a record that was read without bodies. A delete has the object's
 	// last state.
 	Object []byte
+}
+
+// NewVersion is a version on its way into a log: the record, and what the log
+// needs to store it but does not return with it.
+//
+// A NewVersion is passed by value, and its copies share the Record. When the
+// log has committed it, the Record's Time and Revision are set.
+type NewVersion struct {
+	*Record
+
+	// ManagedHashes are hashes of all managedFields entries of the version. The
+	// next version's managers are determined from them. The log stores them in
+	// the object's [Head] only.
+	ManagedHashes []uint64
+	// Before is the Object of the previous version, or nil. It is a hint for
+	// delta encoding: the log verifies it by checksum, and ignores it if it is
+	// wrong.
+	Before []byte
 }
 
 // Verb says what happened to the object in a version. The zero Verb is
@@ -175,12 +185,12 @@ func (c Checkpoint) GapStart(now time.Time) time.Time {
 	return now.UTC()
 }
 
-// Batch is committed atomically: records in the order in which they are
+// Batch is committed atomically: new versions in the order in which they are
 // numbered, checkpoints that cover them, and gaps.
 //
 // A gap with an end replaces the open gap with the same resource and start.
 type Batch struct {
-	Records     []*Record
+	Records     []NewVersion
 	Checkpoints []Checkpoint
 	Gaps        []Gap
 }

@@ -81,8 +81,9 @@ func (r Resource) Scoped(namespaced bool) bool {
 		slices.ContainsFunc(r.Former, func(d Definition) bool { return d.Namespaced == namespaced })
 }
 
-// WasNamed is [Resource.Matches] for the names of former definitions.
-func (r Resource) WasNamed(arg string) bool {
+// FormerlyMatched reports whether arg names one of the resource's former
+// definitions, as [Resource.Matches] does for the current one.
+func (r Resource) FormerlyMatched(arg string) bool {
 	return slices.ContainsFunc(r.Former, func(d Definition) bool {
 		before := r
 		before.Kind, before.Singular, before.ShortNames = d.Kind, d.Singular, d.ShortNames
@@ -135,7 +136,7 @@ func Matching(catalogue []Resource, arg string) []Resource {
 	var byPlural, byAny, before []Resource
 	for _, r := range catalogue {
 		switch {
-		case !r.Matches(arg) && r.WasNamed(arg):
+		case !r.Matches(arg) && r.FormerlyMatched(arg):
 			before = append(before, r)
 		case !r.Matches(arg):
 		case r.Plural == plural:

@@ -25,23 +25,23 @@ type Coverage struct {
 	// Late are the question's resources whose history begins later than Since,
 	// and later than the question's time.
 	Late []history.Resource
-	// Absent are the question's resources that are not recorded.
-	Absent []history.UnrecordedResource
+	// Unrecorded are the question's resources that are not recorded.
+	Unrecorded []history.UnrecordedResource
 }
 
 // coverage returns the coverage of the scopes from start on. A zero start is
 // the beginning of history.
 func (s *Service) coverage(catalogue []history.Resource, start time.Time, scopes ...scope) Coverage {
-	absent := s.options.Absent()
+	unrecorded := s.options.Unrecorded()
 	var c Coverage
 	for _, sc := range scopes {
-		for _, a := range absentIn(sc, absent, catalogue) {
-			if !slices.ContainsFunc(c.Absent, func(known history.UnrecordedResource) bool { return same(known.Resource, a.Resource) }) {
-				c.Absent = append(c.Absent, a)
+		for _, u := range unrecordedIn(sc, unrecorded, catalogue) {
+			if !slices.ContainsFunc(c.Unrecorded, func(known history.UnrecordedResource) bool { return same(known.Resource, u.Resource) }) {
+				c.Unrecorded = append(c.Unrecorded, u)
 			}
 		}
 	}
-	recorded := recordedIn(scopes, catalogue, absent)
+	recorded := recordedIn(scopes, catalogue, unrecorded)
 	if slices.ContainsFunc(recorded, func(r history.Resource) bool { return r.Since.IsZero() }) || len(recorded) == 0 {
 		return c
 	}
@@ -57,10 +57,10 @@ func (s *Service) coverage(catalogue []history.Resource, start time.Time, scopes
 
 // recordedIn returns the resources of the scopes that were recorded. The
 // catalogue may also have a resource whose recording has not begun.
-func recordedIn(scopes []scope, catalogue []history.Resource, absent []history.UnrecordedResource) (all []history.Resource) {
+func recordedIn(scopes []scope, catalogue []history.Resource, unrecorded []history.UnrecordedResource) (all []history.Resource) {
 	waiting := map[schema.GroupResource]bool{}
-	for _, a := range absent {
-		waiting[a.Resource.GroupResource()] = true
+	for _, u := range unrecorded {
+		waiting[u.Resource.GroupResource()] = true
 	}
 	for _, sc := range scopes {
 		for _, r := range choose(catalogue, sc.types, sc.group) {
@@ -75,27 +75,27 @@ func recordedIn(scopes []scope, catalogue []history.Resource, absent []history.U
 	return all
 }
 
-// absentIn returns the resources of a scope that are not recorded. If a type
-// names a recorded resource, it means that one, and not another one of the same
-// plural.
-func absentIn(sc scope, absent []history.UnrecordedResource, catalogue []history.Resource) (all []history.UnrecordedResource) {
+// unrecordedIn returns the resources of a scope that are not recorded. If a
+// type names a recorded resource, it means that one, and not another one of the
+// same plural.
+func unrecordedIn(sc scope, unrecorded []history.UnrecordedResource, catalogue []history.Resource) (all []history.UnrecordedResource) {
 	types := slices.DeleteFunc(slices.Clone(sc.types), func(arg string) bool {
 		return slices.ContainsFunc(choose(catalogue, []string{arg}, sc.group), func(r history.Resource) bool {
-			return !slices.ContainsFunc(absent, func(a history.UnrecordedResource) bool { return same(a.Resource, r) })
+			return !slices.ContainsFunc(unrecorded, func(u history.UnrecordedResource) bool { return same(u.Resource, r) })
 		})
 	})
 	if len(types) == 0 && len(sc.types) > 0 {
 		return nil
 	}
 	var resources []history.Resource
-	for _, a := range absent {
-		resources = append(resources, a.Resource)
+	for _, u := range unrecorded {
+		resources = append(resources, u.Resource)
 	}
 	asked := choose(resources, types, sc.group)
-	for _, a := range absent {
-		wanted := slices.ContainsFunc(asked, func(r history.Resource) bool { return same(r, a.Resource) })
-		if wanted && (place{a.Resource, sc.namespace}).mayHold() {
-			all = append(all, a)
+	for _, u := range unrecorded {
+		wanted := slices.ContainsFunc(asked, func(r history.Resource) bool { return same(r, u.Resource) })
+		if wanted && (place{u.Resource, sc.namespace}).mayHold() {
+			all = append(all, u)
 		}
 	}
 	return all

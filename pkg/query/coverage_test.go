@@ -38,7 +38,7 @@ func coverageText(c query.Coverage, from time.Time) string {
 	for _, r := range c.Late {
 		parts = append(parts, fmt.Sprintf("late %s +%s", r.GroupResource(), r.Since.Sub(from)))
 	}
-	for _, a := range c.Absent {
+	for _, a := range c.Unrecorded {
 		parts = append(parts, a.Resource.GroupResource().String()+" "+a.Reason)
 	}
 	return strings.Join(parts, "; ")
@@ -50,7 +50,7 @@ func TestCoverage_HasStartAndUnrecordedResources(t *testing.T) {
 	l.begin("pods", "nodes", "events", "services", "services.serving.knative.dev", "deployments.apps", "replicasets.apps")
 	l.now = l.now.Add(time.Hour)
 	l.begin("widgets.example.com")
-	service := query.New(l.Store, query.Options{Absent: func() []history.UnrecordedResource {
+	service := query.New(l.Store, query.Options{Unrecorded: func() []history.UnrecordedResource {
 		return []history.UnrecordedResource{
 			absence("rbac.authorization.k8s.io", "roles", "rl", true, "forbidden"),
 			absence("rbac.authorization.k8s.io", "clusterroles", "", false, "forbidden"),

@@ -37,9 +37,9 @@ type Options struct {
 	// resolve types that the catalogue does not have, because Events may regard
 	// objects of any type. Default: none.
 	Served func() []history.Resource
-	// Absent returns the cluster's resources that are not recorded. Default:
-	// none.
-	Absent func() []history.UnrecordedResource
+	// Unrecorded returns the cluster's resources that are not recorded.
+	// Default: none.
+	Unrecorded func() []history.UnrecordedResource
 }
 
 // The defaults of [Options], and the depth to which ownership is followed. The
@@ -74,8 +74,8 @@ func New(reader Reader, o Options) *Service {
 	if o.Served == nil {
 		o.Served = func() []history.Resource { return nil }
 	}
-	if o.Absent == nil {
-		o.Absent = func() []history.UnrecordedResource { return nil }
+	if o.Unrecorded == nil {
+		o.Unrecorded = func() []history.UnrecordedResource { return nil }
 	}
 	return &Service{reader: reader, options: o}
 }

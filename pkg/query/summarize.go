@@ -94,7 +94,7 @@ func (n *summarizer) withObject(ctx context.Context, r *history.Record) (*histor
 // previous returns the version before an update. It returns nil if that is not
 // stored, and for records that are not compared.
 func (n *summarizer) previous(ctx context.Context, r *history.Record) (*history.Record, error) {
-	if r.Revision <= 1 || !summary.Compared(r) {
+	if r.Revision <= 1 || !summary.NeedsPrevious(r) {
 		return nil, nil
 	}
 	if last := n.newest[r.Ref]; last != nil && last.Revision+1 == r.Revision {

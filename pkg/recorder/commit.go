@@ -158,7 +158,7 @@ func (r *Recorder) isFinal(err error, attempt int) bool {
 
 // batch joins the entries. Only the last checkpoint of each resource is kept.
 func batch(entries []*entry) *history.Batch {
-	b := &history.Batch{Records: make([]*history.Record, 0, len(entries))}
+	b := &history.Batch{Records: make([]history.NewVersion, 0, len(entries))}
 	last := map[schema.GroupResource]int{}
 	for _, e := range entries {
 		b.Records = append(b.Records, e.records...)
@@ -183,7 +183,7 @@ func batch(entries []*entry) *history.Batch {
 // ownersFirst moves owners before their dependents among the initial records at
 // the beginning of a batch. These come from lists, which have no order in time,
 // and each is of another object.
-func ownersFirst(records []*history.Record) {
+func ownersFirst(records []history.NewVersion) {
 	n := 0
 	for n < len(records) && records[n].Initial {
 		n++

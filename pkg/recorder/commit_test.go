@@ -256,7 +256,7 @@ func TestRun_BatchesRecordsOfAllStreams(t *testing.T) {
 	}
 	stats := w.Stats()
 	for _, r := range stats.Resources {
-		if r.Created != 200 || r.Alive != 200 || r.Updated+r.Deleted+r.Known != 0 {
+		if r.Created != 200 || r.Live != 200 || r.Updated+r.Deleted+r.Duplicates != 0 {
 			t.Errorf("got %+v, want 200 created and live objects", r)
 		}
 	}

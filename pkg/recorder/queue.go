@@ -14,7 +14,7 @@ import (
 // transaction.
 type entry struct {
 	stream     *Stream
-	records    []*history.Record
+	records    []history.NewVersion
 	checkpoint *history.Checkpoint // nil if it does not move
 	gap        *history.Gap        // opens before the records, or closes after them
 	// idle entries wait for others: a moved checkpoint alone is not worth a

@@ -442,7 +442,7 @@ func builtIn(r schema.GroupResource) bool {
 }
 
 // isInitial reports whether there are records, and all of them are initial.
-func isInitial(records []*history.Record) bool {
+func isInitial(records []history.NewVersion) bool {
 	for _, r := range records {
 		if !r.Initial {
 			return false
@@ -453,7 +453,7 @@ func isInitial(records []*history.Record) bool {
 
 // isEffect reports whether a record implies an earlier write: an object with an
 // owner, or an Event, was created because of another object.
-func isEffect(records []*history.Record) bool {
+func isEffect(records []history.NewVersion) bool {
 	for _, r := range records {
 		if r.Verb == history.Create && (len(r.Owners) > 0 || r.Regarding != nil) {
 			return true

@@ -22,10 +22,10 @@ type Stats struct {
 type ResourceStats struct {
 	Group, Resource           string
 	Created, Updated, Deleted uint64
-	Known                     uint64                       // versions that were delivered again and skipped
-	Alive                     int                          // live objects
+	Duplicates                uint64                       // versions that were delivered again and skipped
+	Live                      int                          // live objects
 	Gaps                      map[history.GapReason]uint64 // opened gaps, by reason
-	Syncs                     uint64                       // lists that began
+	Lists                     uint64                       // lists that began
 	Checkpoint                time.Time                    // of the last committed checkpoint; zero if there is none
 
 	// IgnoredNamespace and IgnoredChange count the versions that a rule
@@ -67,8 +67,8 @@ func (s *Stream) stats() ResourceStats {
 	stats := ResourceStats{
 		Group: s.resource.Group, Resource: s.resource.Resource,
 		Created: s.committed[history.Create].Load(), Updated: s.committed[history.Update].Load(), Deleted: s.committed[history.Delete].Load(),
-		Known: s.duplicates.Load(), Alive: int(s.alive.Load()), Gaps: s.gapsOpened.counts(),
-		IgnoredNamespace: s.ignoredNamespace.Load(), IgnoredChange: s.ignoredChange.Load(), Syncs: s.lists.Load(),
+		Duplicates: s.duplicates.Load(), Live: int(s.alive.Load()), Gaps: s.gapsOpened.counts(),
+		IgnoredNamespace: s.ignoredNamespace.Load(), IgnoredChange: s.ignoredChange.Load(), Lists: s.lists.Load(),
 	}
 	if at := s.checkpointed.Load(); at != 0 {
 		stats.Checkpoint = time.Unix(0, at)

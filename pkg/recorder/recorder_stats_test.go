@@ -34,7 +34,7 @@ func TestStats_LagOfVersions(t *testing.T) {
 	var lags, commits observations
 	w := open(t, recorder.Options{Now: func() time.Time { return clock }, VersionLag: &lags, CommitDuration: &commits}, nil)
 	s := w.stream(pods)
-	if st := w.Stats().Resources[0]; st.Syncs != 0 || !st.Checkpoint.IsZero() {
+	if st := w.Stats().Resources[0]; st.Lists != 0 || !st.Checkpoint.IsZero() {
 		t.Errorf("before the first sync: got %+v, want no sync and no checkpoint", st)
 	}
 	w.feed(s, "sync")
@@ -52,8 +52,8 @@ func TestStats_LagOfVersions(t *testing.T) {
 	if got := commits.all(); len(got) != int(stats.Batches) || slices.Min(got) <= 0 {
 		t.Errorf("got commit durations %v, want %d of them above 0", got, stats.Batches)
 	}
-	if st := stats.Resources[0]; st.Syncs != 2 {
-		t.Errorf("got %d syncs, want 2", st.Syncs)
+	if st := stats.Resources[0]; st.Lists != 2 {
+		t.Errorf("got %d lists, want 2", st.Lists)
 	}
 	w.restart()
 	w.stream(pods)

@@ -29,9 +29,9 @@ type Rules struct {
 // resource and in the copies of them that annotations contain.
 type Redaction = redact.Rule
 
-// CheckRedacted returns an error if a path can't be redacted in the objects of
-// a resource. It must be a valid path, and must not identify objects.
-func CheckRedacted(resource schema.GroupResource, path string) error {
+// CheckRedactPath returns an error if a path can't be redacted in the objects
+// of a resource. It must be a valid path, and must not identify objects.
+func CheckRedactPath(resource schema.GroupResource, path string) error {
 	return redact.CheckPath(resource, path)
 }
 
@@ -43,8 +43,8 @@ func CheckSecretAnnotation(key string) error { return redact.CheckSecretAnnotati
 // stored in Secrets by default.
 func DefaultSecretAnnotations() []string { return redact.DefaultSecretAnnotations() }
 
-// CheckIgnored returns an error if the changes at a path can't be ignored.
-func CheckIgnored(path string) error {
+// CheckIgnorePath returns an error if the changes at a path can't be ignored.
+func CheckIgnorePath(path string) error {
 	_, err := rawjson.ParsePath(path)
 	return err
 }

@@ -24,7 +24,7 @@ var heartbeats = ignore(nil, pods, "status.conditions[*].lastHeartbeatTime")
 func (w *world) ignored() (byNamespace, byChange, known uint64) {
 	for _, r := range w.Stats().Resources {
 		if r.Resource == "pods" {
-			return r.IgnoredNamespace, r.IgnoredChange, r.Known
+			return r.IgnoredNamespace, r.IgnoredChange, r.Duplicates
 		}
 	}
 	return 0, 0, 0

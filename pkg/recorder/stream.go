@@ -182,7 +182,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		return s.accept(ctx, nil, nil, v.rv)
 	}
 	// 3. Turn the version into records, and queue them with the checkpoint.
-	var records []*history.Record
+	var records []history.NewVersion
 	switch event.Type {
 	case history.Added, history.Modified:
 		records, err = s.recordVersion(ctx, v, event.Type)
@@ -234,11 +234,11 @@ func (s *Stream) isRepeated(ctx context.Context, v *version, event history.Watch
 // recordVersion returns the records of a version that exists: a creation or an
 // update. If an earlier object had the same name, its inferred deletion comes
 // first. recordVersion returns none if the version is the head.
-func (s *Stream) recordVersion(ctx context.Context, v *version, event history.WatchEventType) ([]*history.Record, error) {
+func (s *Stream) recordVersion(ctx context.Context, v *version, event history.WatchEventType) ([]history.NewVersion, error) {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
-	var records []*history.Record
-	var record *history.Record
+	var records []history.NewVersion
+	var record history.NewVersion
 	switch {
 	case known && h.uid == string(v.uid) && h.rv == v.rv:
 		h.syncGen = s.syncGen
@@ -249,10 +249,10 @@ func (s *Stream) recordVersion(ctx context.Context, v *version, event history.Wa
 		return nil, nil
 	case known && h.uid == string(v.uid):
 		record = s.parser.record(v, history.Update)
-		if err := s.infer(ctx, record, h); err != nil {
+		if err := s.infer(ctx, record.Record, h); err != nil {
 			return nil, err
 		}
-		s.update(ctx, record, v, h)
+		s.update(ctx, &record, v, h)
 	default:
 		if known {
 			deletion, err := s.inferDeletion(ctx, key, h)
@@ -263,7 +263,7 @@ func (s *Stream) recordVersion(ctx context.Context, v *version, event history.Wa
 		}
 		record = s.recordCreation(v, event)
 	}
-	truncate(record)
+	truncate(&record)
 	s.heads[key] = s.head(v, h, record.ManagedHashes)
 	s.alive.Store(int64(len(s.heads)))
 	return append(records, record), nil
@@ -284,7 +284,7 @@ func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
 // recordCreation returns the record of an object's first version. A watch
 // reports a creation as Added. After any other watch event, the creation was
 // not observed.
-func (s *Stream) recordCreation(v *version, event history.WatchEventType) *history.Record {
+func (s *Stream) recordCreation(v *version, event history.WatchEventType) history.NewVersion {
 	record := s.parser.record(v, history.Create)
 	switch {
 	// In a list after a gap, the object was created in the gap unless it is
@@ -295,16 +295,16 @@ func (s *Stream) recordCreation(v *version, event history.WatchEventType) *histo
 		record.Initial = true
 	}
 	record.Managers = creators(v.entries, record.Initial || !record.InferredSince.IsZero())
-	summarize(record, nil)
+	summarize(record.Record, nil)
 	if !s.listing { // a list would evict the objects that change
-		s.cacheVersion(record, v, lastVersion{})
+		s.cacheVersion(record.Record, v, lastVersion{})
 	}
 	return record
 }
 
 // recordDeletion returns the record of a deletion that a watch reported. It
 // returns none if the deletion of this incarnation is recorded already.
-func (s *Stream) recordDeletion(v *version) []*history.Record {
+func (s *Stream) recordDeletion(v *version) []history.NewVersion {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	if !known || h.uid != string(v.uid) {
@@ -313,10 +313,10 @@ func (s *Stream) recordDeletion(v *version) []*history.Record {
 	record := s.parser.record(v, history.Delete)
 	record.Before = s.recorder.lastVersions.get(h.uid).object
 	record.Managers = attribution{entries: v.entries, before: h.managedHashes, floor: h.newest}.managers(false)
-	summarize(record, nil)
-	truncate(record)
+	summarize(record.Record, nil)
+	truncate(&record)
 	s.forget(key)
-	return []*history.Record{record}
+	return []history.NewVersion{record}
 }
 
 // forget removes the head of a deleted object.
@@ -328,7 +328,7 @@ func (s *Stream) forget(key objectKey) {
 
 // accept queues the records, together with the checkpoint of rv unless a list
 // is running. causes are those of the created object, if any.
-func (s *Stream) accept(ctx context.Context, records []*history.Record, causes []cause, rv string) error {
+func (s *Stream) accept(ctx context.Context, records []history.NewVersion, causes []cause, rv string) error {
 	e := entry{stream: s, records: records, causes: causes, rv: rv}
 	if !s.listing && rv != s.rv && !history.Older(rv, s.rv) {
 		e.checkpoint, e.idle = s.checkpoint(rv), len(records) == 0

@@ -60,7 +60,7 @@ func (s *Stream) EndList(ctx context.Context, rv string) error {
 		if err != nil {
 			return wrap("record", s.resource, err)
 		}
-		if err := s.put(ctx, entry{stream: s, records: []*history.Record{deletion}, rv: rv}); err != nil {
+		if err := s.put(ctx, entry{stream: s, records: []history.NewVersion{deletion}, rv: rv}); err != nil {
 			return err
 		}
 		s.forget(key)
@@ -114,26 +114,26 @@ func (s *Stream) infer(ctx context.Context, record *history.Record, h head) (err
 
 // inferDeletion returns the record of a deletion that was not observed, made
 // from the object's last version.
-func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (*history.Record, error) {
+func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (history.NewVersion, error) {
 	last, err := s.latest(ctx, key, h)
 	if err != nil {
-		return nil, err
+		return history.NewVersion{}, err
 	}
 	s.recorder.lastVersions.remove(h.uid)
-	deletion := *last
-	deletion.Before = last.Object
+	record := *last
+	deletion := history.NewVersion{Record: &record, Before: last.Object}
 	if deletion.Object, err = s.reRedact(last.Object); err != nil {
-		return nil, err
+		return history.NewVersion{}, err
 	}
 	deletion.Verb, deletion.RV = history.Delete, h.rv
-	deletion.Initial, deletion.Managers, deletion.ManagedHashes = false, nil, nil
+	deletion.Initial, deletion.Managers = false, nil
 	deletion.Time, deletion.Revision = time.Time{}, 0
 	if deletion.InferredSince = last.Time; !s.gapStart.IsZero() {
 		deletion.InferredSince = s.gapStart
 	}
-	summarize(&deletion, nil)
+	summarize(deletion.Record, nil)
 	truncate(&deletion)
-	return &deletion, nil
+	return deletion, nil
 }
 
 // flush waits until everything that the stream accepted is in the log.

@@ -293,14 +293,16 @@ func (p *parser) apiVersionAndKind(v *version) (apiVersion, kind string) {
 	return apiVersion, v.kind
 }
 
-// record returns a record of the version.
-func (p *parser) record(v *version, verb history.Verb) *history.Record {
+// record returns a record of the version, with the hashes of its managed
+// entries.
+func (p *parser) record(v *version, verb history.Verb) history.NewVersion {
 	apiVersion, kind := p.apiVersionAndKind(v)
-	return &history.Record{
+	record := &history.Record{
 		Ref: history.ObjectRef{
 			Group: p.resource.Group, Resource: p.resource.Plural, Namespace: v.namespace, Name: v.name, UID: v.uid,
 		},
 		Version: apiVersion, Kind: kind, Verb: verb, RV: v.rv,
-		Owners: v.ownerUIDs(), Regarding: v.target, Object: v.object, ManagedHashes: managedHashes(v.entries),
+		Owners: v.ownerUIDs(), Regarding: v.target, Object: v.object,
 	}
+	return history.NewVersion{Record: record, ManagedHashes: managedHashes(v.entries)}
 }

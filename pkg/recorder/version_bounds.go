@@ -23,7 +23,7 @@ const maxKinds = 16
 
 // truncate removes the metadata that exceeds the bounds from a record. The
 // object still contains it.
-func truncate(r *history.Record) {
+func truncate(r *history.NewVersion) {
 	r.Owners = firstOwners(r.Owners)
 	r.Managers = firstManagers(r.Managers)
 	if r.Regarding != nil && r.Regarding.Size() > maxReference {

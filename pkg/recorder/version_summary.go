@@ -16,9 +16,9 @@ const (
 )
 
 // update completes the record of an update: its summary, and who wrote it.
-func (s *Stream) update(ctx context.Context, record *history.Record, v *version, h head) {
-	last := s.lastVersion(ctx, record, h)
-	s.cacheVersion(record, v, last)
+func (s *Stream) update(ctx context.Context, record *history.NewVersion, v *version, h head) {
+	last := s.lastVersion(ctx, record.Ref, h)
+	s.cacheVersion(record.Record, v, last)
 	record.Before = last.object
 	comparison := compare(record)
 	missed := !record.InferredSince.IsZero()
@@ -30,15 +30,16 @@ func (s *Stream) update(ctx context.Context, record *history.Record, v *version,
 		a.comparison = comparison
 	}
 	record.Managers = a.managers(missed)
-	summarize(record, comparison)
-	attributeFields(record, v.entries, comparison, missed || last.rv != h.rv)
+	summarize(record.Record, comparison)
+	attributeFields(record.Record, v.entries, comparison, missed || last.rv != h.rv)
 }
 
 // compare compares an update with the previous version. It returns nil if the
 // previous version is not available or the objects are too large, and if the
 // summary does not depend on it.
-func compare(record *history.Record) *summary.Comparison {
-	if record.Before == nil || !summary.Compared(record) || max(len(record.Before), len(record.Object)) > maxCompared {
+func compare(record *history.NewVersion) *summary.Comparison {
+	size := max(len(record.Before), len(record.Object))
+	if record.Before == nil || !summary.NeedsPrevious(record.Record) || size > maxCompared {
 		return nil
 	}
 	return summary.Compare(record.Before, record.Object)
@@ -50,12 +51,12 @@ func compare(record *history.Record) *summary.Comparison {
 // A version that waits to be committed is usually cached. If it is not, it is
 // not waited for: only the summary, the managers and the stored size depend on
 // it.
-func (s *Stream) lastVersion(ctx context.Context, record *history.Record, h head) lastVersion {
-	last := s.recorder.lastVersions.get(string(record.Ref.UID))
+func (s *Stream) lastVersion(ctx context.Context, ref history.ObjectRef, h head) lastVersion {
+	last := s.recorder.lastVersions.get(string(ref.UID))
 	if last.object != nil {
 		return last
 	}
-	before, err := s.recorder.log.Latest(ctx, record.Ref)
+	before, err := s.recorder.log.Latest(ctx, ref)
 	if err != nil || before.RV != h.rv {
 		return lastVersion{}
 	}
@@ -105,7 +106,7 @@ func (s *Stream) previous(ctx context.Context, id redact.Identity, event history
 // previous version that is not available, or if it exceeds the bounds.
 func summarize(r *history.Record, c *summary.Comparison) {
 	r.Summary = nil
-	if c == nil && summary.Compared(r) || len(r.Object) > maxCompared {
+	if c == nil && summary.NeedsPrevious(r) || len(r.Object) > maxCompared {
 		return
 	}
 	if s := summary.Of(r, c); len(s.Text)+len(s.Problem) <= maxSummary {

@@ -104,7 +104,7 @@ func TestSummarize_NeedsPreviousVersion(t *testing.T) {
 type batches struct {
 	recorder.Log
 
-	records []*history.Record
+	records []history.NewVersion
 }
 
 func (b *batches) Append(ctx context.Context, batch *history.Batch) error {
@@ -134,7 +134,7 @@ func TestUpdate_PassesPreviousVersionToLog(t *testing.T) {
 	}
 	for i, want := range []string{pod("a", "u1", "3"), pod("a", "u1", "5"), pod("b", "u2", "4")} {
 		if string(got[i].Before) != want {
-			t.Errorf("%s: got previous version\n\t%s\nwant\n\t%s", lines(got[i:i+1]), got[i].Before, want)
+			t.Errorf("%s: got previous version\n\t%s\nwant\n\t%s", lines([]*history.Record{got[i].Record}), got[i].Before, want)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func rank(r schema.GroupResource) int {
 func (g *gapGroup) reason(wide bool) string {
 	specific := g.gaps[0]
 	for _, gap := range g.gaps {
-		if history.GapReason(gap.Reason).Specific(history.GapReason(specific.Reason)) {
+		if history.GapReason(gap.Reason).MoreSpecificThan(history.GapReason(specific.Reason)) {
 			specific = gap
 		}
 	}

@@ -96,7 +96,7 @@ func same(tb testing.TB, want, got *store.Store) {
 }
 
 // load appends versions of a sample cluster, with a checkpoint and a gap.
-func load(tb testing.TB, s *store.Store, next func() *history.Record, n int) {
+func load(tb testing.TB, s *store.Store, next func() history.NewVersion, n int) {
 	tb.Helper()
 	records := take(n, next)
 	last := records[n-1]
@@ -127,7 +127,7 @@ func TestBackup_IncrementalChain(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, to := backedUp(t, s, at)
-		if got, err := store.ReachedBy(bytes.NewReader(b)); err != nil || got != to || got == at {
+		if got, err := store.ReadPosition(bytes.NewReader(b)); err != nil || got != to || got == at {
 			t.Errorf("got position %v, error %v, want %v", got, err, to)
 		}
 		chain, at = append(chain, b), to
@@ -222,7 +222,7 @@ func TestBackup_DuringAppends(t *testing.T) {
 		for ctx.Err() == nil {
 			records := take(20, c)
 			for i := range 4 { // so that a batch is mostly half committed
-				records = append(records, huge(i))
+				records = append(records, history.NewVersion{Record: huge(i)})
 			}
 			if err := s.Append(context.WithoutCancel(ctx), &history.Batch{Records: records}); err != nil {
 				ended <- err

@@ -28,12 +28,12 @@ func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
 	return s
 }
 
-// records returns a function that returns the records of a sample cluster one
-// by one.
-func records(tb testing.TB, objects int) func() *history.Record {
+// records returns a function that returns the new versions of a sample cluster
+// one by one.
+func records(tb testing.TB, objects int) func() history.NewVersion {
 	tb.Helper()
 	batches := sample.Batches(tb, sample.WatchEvents(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
-	next, stop := iter.Pull(func(yield func(*history.Record) bool) {
+	next, stop := iter.Pull(func(yield func(history.NewVersion) bool) {
 		for batch := range batches {
 			for _, r := range batch.Records {
 				if !yield(r) {
@@ -43,7 +43,7 @@ func records(tb testing.TB, objects int) func() *history.Record {
 		}
 	})
 	tb.Cleanup(stop)
-	return func() *history.Record {
+	return func() history.NewVersion {
 		r, ok := next()
 		if !ok {
 			tb.Fatal("the sample has no more records")
@@ -52,8 +52,8 @@ func records(tb testing.TB, objects int) func() *history.Record {
 	}
 }
 
-func take(n int, next func() *history.Record) []*history.Record {
-	list := make([]*history.Record, n)
+func take(n int, next func() history.NewVersion) []history.NewVersion {
+	list := make([]history.NewVersion, n)
 	for i := range list {
 		list[i] = next()
 	}
@@ -75,7 +75,7 @@ func benchAppend(b *testing.B, sync bool, size int) {
 	dir := b.TempDir()
 	s := mustOpen(b, dir, store.Options{NoSync: !sync})
 	next, raw := records(b, 2000), 0
-	var batch []*history.Record
+	var batch []history.NewVersion
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if len(batch) == 0 {
@@ -87,7 +87,7 @@ func benchAppend(b *testing.B, sync bool, size int) {
 			b.StartTimer()
 		}
 		if i%size == size-1 {
-			appendTo(b, s, batch...)
+			appendVersions(b, s, batch...)
 			batch = nil
 		}
 	}
@@ -107,10 +107,10 @@ func fillLog(b *testing.B, dir string) []*history.Record {
 	next := records(b, 2000)
 	for range benchVersions / 500 {
 		batch := take(500, next)
-		appendTo(b, s, batch...)
+		appendVersions(b, s, batch...)
 		for _, r := range batch {
-			r.Object, r.Before = nil, nil
-			of[r.Ref] = append(of[r.Ref], r)
+			r.Object = nil
+			of[r.Ref] = append(of[r.Ref], r.Record)
 		}
 	}
 	if err := s.Close(); err != nil {

@@ -202,7 +202,7 @@ func (w *batchTx) addClaims(b *history.Batch, missing bool) error {
 // of the log or lacks a required field.
 func checkBatch(b *history.Batch) error {
 	for _, r := range b.Records {
-		if err := checkRecord(r); err != nil {
+		if err := checkNewVersion(r); err != nil {
 			return err
 		}
 	}
@@ -226,7 +226,7 @@ func checkGap(g history.Gap) error {
 	return checkResource(g.GroupResource())
 }
 
-func checkRecord(r *history.Record) error {
+func checkNewVersion(r history.NewVersion) error {
 	switch {
 	case r.Verb < history.Create || r.Verb > history.Delete:
 		return history.Errorf(history.Invalid, "record of %s has no verb", r.Ref)

@@ -22,7 +22,7 @@ const maxChain = 15
 // committer can decide whether the delta may be used.
 type body struct {
 	sum    uint64       // checksum of the JSON
-	delta  *codec.Body  // against the record's Before; nil: not made
+	delta  *codec.Body  // against the version's Before; nil: not made
 	before uint64       // checksum of Before, if delta is set
 	first  *codec.Body  // independent of Before; nil: not made yet
 	ref    *refSnapshot // base of first; nil: first is a snapshot
@@ -33,15 +33,15 @@ type body struct {
 const recordsPerGoroutine = 16
 
 // encodeAll encodes the records' JSON, concurrently if there are many.
-func (s *Store) encodeAll(records []*history.Record) []body {
+func (s *Store) encodeAll(records []history.NewVersion) []body {
 	bodies := make([]body, len(records))
 	parallel(len(records), len(records)/recordsPerGoroutine, func(i int) { bodies[i] = s.encode(records[i]) })
 	return bodies
 }
 
-// encode encodes a record's JSON as a delta against Before or, if that isn't
+// encode encodes a version's JSON as a delta against Before or, if that isn't
 // worthwhile, like an object's first version.
-func (s *Store) encode(r *history.Record) body {
+func (s *Store) encode(r history.NewVersion) body {
 	if len(r.Object) == 0 {
 		return body{}
 	}
@@ -50,7 +50,7 @@ func (s *Store) encode(r *history.Record) body {
 		b.before = codec.Sum(r.Before)
 		return b
 	}
-	b.first, b.ref = s.encodeFirst(r, b.sum)
+	b.first, b.ref = s.encodeFirst(r.Record, b.sum)
 	return b
 }
 

@@ -30,10 +30,8 @@ func versions(t *testing.T, s *store.Store, first, last int) (all [][]byte) {
 	t.Helper()
 	for n := first; n <= last; n++ {
 		r := pod("web", fmt.Sprint(n), history.Update)
-		r.Object, r.Before = large(n), large(n-1)
-		if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{r}}); err != nil {
-			t.Fatal(err)
-		}
+		r.Object = large(n)
+		appendVersions(t, s, history.NewVersion{Record: r, Before: large(n - 1)})
 		all = append(all, r.Object)
 	}
 	return all
@@ -147,8 +145,8 @@ func TestDelta_RequiresPreviousVersionAsBase(t *testing.T) {
 			s := open(t, dir, store.Options{})
 			versions(t, s, 1, 2)
 			r := pod("web", "3", history.Update)
-			r.Object, r.Before = large(3), before
-			appendTo(t, s, r)
+			r.Object = large(3)
+			appendVersions(t, s, history.NewVersion{Record: r, Before: before})
 			if got := bodiesOf(t, s, history.OldestFirst); !bytes.Equal(got[2], r.Object) {
 				t.Errorf("got body %.40q, want %.40q", got[2], r.Object)
 			}
@@ -379,9 +377,9 @@ func TestDelta_OfLargeObject(t *testing.T) {
 	before := fmt.Appendf(nil, `{"data":"%x","last":"1"}`, random(750<<10))
 	after := bytes.Replace(before, []byte(`"last":"1"`), []byte(`"last":"22"`), 1)
 	one, two := pod("web", "1", history.Create), pod("web", "2", history.Update)
-	one.Object, two.Object, two.Before = before, after, before
+	one.Object, two.Object = before, after
 	appendTo(t, s, one)
-	appendTo(t, s, two)
+	appendVersions(t, s, history.NewVersion{Record: two, Before: before})
 	if got := bodiesOf(t, s, history.NewestFirst); len(got) != 2 || !bytes.Equal(got[0], after) || !bytes.Equal(got[1], before) {
 		t.Errorf("got %d bodies, want the two that were appended", len(got))
 	}

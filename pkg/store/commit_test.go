@@ -26,33 +26,33 @@ func TestAppend_BoundsAttributes(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})
-	most := func(rv string, verb history.Verb) *history.Record {
-		r := pod("wide", rv, verb)
-		r.Ref.Namespace, r.ManagedHashes = strings.Repeat("n", 1024), make([]uint64, history.MaxManagedEntries)
+	most := func(rv string, verb history.Verb) history.NewVersion {
+		r := history.NewVersion{Record: pod("wide", rv, verb), ManagedHashes: make([]uint64, history.MaxManagedEntries)}
+		r.Ref.Namespace = strings.Repeat("n", 1024)
 		r.Owners = owners(history.MaxOwners, history.MaxAttributes/history.MaxOwners-1)
 		r.Regarding = &history.Target{Kind: "Pod", Name: rv}
 		return r
 	}
-	appendTo(t, s, most("1", history.Create), most("2", history.Update), most("3", history.Delete))
-	for what, widen := range map[string]func(*history.Record){
-		"owners":          func(r *history.Record) { r.Owners = owners(history.MaxOwners+1, 1) },
-		"uids":            func(r *history.Record) { r.Owners = owners(2, history.MaxAttributes/2+1) },
-		"managed entries": func(r *history.Record) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
-		"managers":        func(r *history.Record) { r.Managers = make([]history.Manager, history.MaxAttributes) },
-		"fields": func(r *history.Record) {
+	appendVersions(t, s, most("1", history.Create), most("2", history.Update), most("3", history.Delete))
+	for what, widen := range map[string]func(*history.NewVersion){
+		"owners":          func(r *history.NewVersion) { r.Owners = owners(history.MaxOwners+1, 1) },
+		"uids":            func(r *history.NewVersion) { r.Owners = owners(2, history.MaxAttributes/2+1) },
+		"managed entries": func(r *history.NewVersion) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
+		"managers":        func(r *history.NewVersion) { r.Managers = make([]history.Manager, history.MaxAttributes) },
+		"fields": func(r *history.NewVersion) {
 			r.Managers = []history.Manager{{Name: "m", Fields: []string{strings.Repeat("f", history.MaxAttributes)}}}
 		},
-		"target": func(r *history.Record) {
+		"target": func(r *history.NewVersion) {
 			r.Regarding = &history.Target{Kind: "Pod", Name: strings.Repeat("n", history.MaxAttributes)}
 		},
-		"summary": func(r *history.Record) {
+		"summary": func(r *history.NewVersion) {
 			r.Summary = &history.Summary{Text: strings.Repeat("w", history.MaxAttributes+1)}
 		},
-		"version": func(r *history.Record) { r.RV = strings.Repeat("1", history.MaxAttributes+1) },
+		"version": func(r *history.NewVersion) { r.RV = strings.Repeat("1", history.MaxAttributes+1) },
 	} {
-		r := pod("wider", "1", history.Create)
-		widen(r)
-		err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{r}})
+		r := history.NewVersion{Record: pod("wider", "1", history.Create)}
+		widen(&r)
+		err := s.Append(t.Context(), &history.Batch{Records: []history.NewVersion{r}})
 		if rejected, ok := errors.AsType[*history.Error](err); !ok || rejected.Code != history.Invalid {
 			t.Errorf("too many %s: got %.200v, want an Invalid error", what, err)
 		}
@@ -103,11 +103,11 @@ func TestAppend_FailureMakesLogReadOnly(t *testing.T) {
 	before := c.t
 	c.t = time.Date(2150, 1, 1, 0, 0, 0, 0, time.UTC) // later than a key can store
 	lost := pod("web", "2", history.Update)
-	if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{lost}}); err == nil || !lost.Time.IsZero() {
+	if err := s.Append(t.Context(), &history.Batch{Records: newVersions(lost)}); err == nil || !lost.Time.IsZero() {
 		t.Fatalf("append in 2150: got time %v, %v, want no time and an error", lost.Time, err)
 	}
 	c.t = before
-	if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{lost}}); history.CodeOf(err) != history.Internal {
+	if err := s.Append(t.Context(), &history.Batch{Records: newVersions(lost)}); history.CodeOf(err) != history.Internal {
 		t.Errorf("append after a failed commit: got %v, want an Internal error", err)
 	}
 	if n := len(all(t, s, history.Scan{})); n != 1 {
@@ -127,11 +127,24 @@ func pod(name, rv string, verb history.Verb) *history.Record {
 	}
 }
 
+// appendTo appends records without hints.
 func appendTo(tb testing.TB, s *store.Store, records ...*history.Record) {
 	tb.Helper()
-	if err := s.Append(tb.Context(), &history.Batch{Records: records}); err != nil {
+	appendVersions(tb, s, newVersions(records...)...)
+}
+
+func appendVersions(tb testing.TB, s *store.Store, versions ...history.NewVersion) {
+	tb.Helper()
+	if err := s.Append(tb.Context(), &history.Batch{Records: versions}); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+func newVersions(records ...*history.Record) (list []history.NewVersion) {
+	for _, r := range records {
+		list = append(list, history.NewVersion{Record: r})
+	}
+	return list
 }
 
 func all(tb testing.TB, s *store.Store, sc history.Scan) []*history.Record {

@@ -19,7 +19,7 @@ const maxPart = 256 << 10
 
 // addRecord adds a version at the next time, with the next revision of its
 // object.
-func (w *batchTx) addRecord(r *history.Record, b body) error {
+func (w *batchTx) addRecord(r history.NewVersion, b body) error {
 	ts, err := w.nextTime()
 	if err != nil {
 		return err
@@ -37,9 +37,9 @@ func (w *batchTx) addRecord(r *history.Record, b body) error {
 //
 // Once the group is committed, r.Time and r.Revision are set, and a snapshot
 // becomes a reference snapshot.
-func (w *batchTx) addVersion(r *history.Record, b body, ts, revision uint64) error {
+func (w *batchTx) addVersion(r history.NewVersion, b body, ts, revision uint64) error {
 	var g group
-	o, err := w.findObject(&g, r)
+	o, err := w.findObject(&g, r.Record)
 	if err != nil {
 		return err
 	}
@@ -54,12 +54,12 @@ func (w *batchTx) addVersion(r *history.Record, b body, ts, revision uint64) err
 	e := key.Entry{
 		TS: ts, Object: o.head.Object, Resource: o.id.Resource, Namespace: o.id.Namespace, Verb: byte(r.Verb),
 	}
-	encoded, chain := w.encodeBody(r, b, &o.head.Last, versionID{e.Object, ts})
+	encoded, chain := w.encodeBody(r.Record, b, &o.head.Last, versionID{e.Object, ts})
 	parts, err := w.addBody(e, encoded)
 	if err != nil {
 		return err
 	}
-	written := *r
+	written := *r.Record
 	if written.Revision = revision; revision == 0 {
 		written.Revision = o.head.Revision + 1
 	}
@@ -73,9 +73,9 @@ func (w *batchTx) addVersion(r *history.Record, b body, ts, revision uint64) err
 	}
 	meta := codec.AppendMeta(make([]byte, 0, 64), ts, &written, m, phrases)
 	g.set(e.In(key.Record), meta, w.s.expiry(ts))
-	w.addIndexEntries(&g, e, r, meta)
+	w.addIndexEntries(&g, e, r.Record, meta)
 	o.head.Last = codec.Last{TS: ts, Sum: b.sum, Parts: parts, Chain: chain}
-	if err := w.addHead(&g, &o, &written, ts); err != nil {
+	if err := w.addHead(&g, &o, &written, r.ManagedHashes, ts); err != nil {
 		return err
 	}
 	if err := w.add(g); err != nil {
@@ -85,7 +85,7 @@ func (w *batchTx) addVersion(r *history.Record, b body, ts, revision uint64) err
 	w.done = append(w.done, func() {
 		r.Time, r.Revision = moment(ts), written.Revision
 		if chain == 0 && parts > 0 {
-			w.s.refSnapshots.add(r, refSnapshot{versionID: versionID{e.Object, ts}, parts: parts})
+			w.s.refSnapshots.add(r.Record, refSnapshot{versionID: versionID{e.Object, ts}, parts: parts})
 		}
 	})
 	return nil
@@ -169,13 +169,14 @@ func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 	return o, err
 }
 
-// addHead moves an object's head to the version r at time ts.
+// addHead moves an object's head to the version r at time ts, with the hashes
+// of its managed entries.
 //
 // The identity and the name are written with the object's first version and
 // don't expire. When the object is deleted, head, identity and name are written
 // again with the expiry of that deletion, and without one if the object comes
 // back.
-func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, ts uint64) error {
+func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, managedHashes []uint64, ts uint64) error {
 	alive := r.Verb != history.Delete
 	var expires uint64
 	if !alive {
@@ -190,7 +191,7 @@ func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, ts uint64)
 		g.set(key.Name(o.id.Name, o.id.Resource, o.id.Namespace, o.head.Object), nil, expires)
 	}
 	o.head.Revision, o.head.Alive, o.head.RV = r.Revision, alive, r.RV
-	o.head.ManagedHashes = slices.Clone(r.ManagedHashes)
+	o.head.ManagedHashes = slices.Clone(managedHashes)
 	g.set(o.key, o.head.Encode(), expires)
 	return nil
 }

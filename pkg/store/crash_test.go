@@ -336,11 +336,11 @@ func (c *crasher) gap(end time.Time) history.Gap {
 	}
 }
 
-// crashRecord returns the record with a resourceVersion: a version of one of
-// the objects, in turn.
-func crashRecord(rv int) *history.Record {
+// crashRecord returns the record with a resourceVersion, as it is appended: a
+// version of one of the objects, in turn.
+func crashRecord(rv int) history.NewVersion {
 	name, version := fmt.Sprint("web-", rv%crashObjects), rv/crashObjects
-	r := pod(name, strconv.Itoa(rv), history.Update)
+	r := history.NewVersion{Record: pod(name, strconv.Itoa(rv), history.Update)}
 	r.Ref.UID = types.UID(fmt.Sprint(name, "-", version/crashVersions))
 	r.Owners = []types.UID{"owner"}
 	r.Regarding = &history.Target{Kind: "Node", Name: "node-1"}

@@ -32,13 +32,13 @@ func (f *filler) add(t *testing.T) error {
 }
 
 func (f *filler) addWithin(ctx context.Context) error {
-	b := &history.Batch{}
+	var records []*history.Record
 	for i := range 10 {
-		b.Records = append(b.Records, fillRecord(len(f.want)+i))
+		records = append(records, fillRecord(len(f.want)+i))
 	}
-	err := f.log.Append(ctx, b)
+	err := f.log.Append(ctx, &history.Batch{Records: newVersions(records...)})
 	if err == nil {
-		f.want = append(f.want, b.Records...)
+		f.want = append(f.want, records...)
 	}
 	return err
 }

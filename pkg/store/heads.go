@@ -176,7 +176,7 @@ func (s *Store) recordDeletions(ctx context.Context, deleted []lostDeletion) err
 				return fmt.Errorf("record the deletion of object %d: %w", d.last.Object, err)
 			}
 			if rec != nil {
-				batch.Records = append(batch.Records, rec)
+				batch.Records = append(batch.Records, history.NewVersion{Record: rec})
 			}
 		}
 		return nil

@@ -147,12 +147,12 @@ func (w *importer) all(from *history.Excerpt) error {
 }
 
 // checkImported checks what a record of an excerpt must have besides
-// [checkRecord].
+// [checkNewVersion].
 func checkImported(r *history.Record) error {
 	if r.Revision == 0 || r.Time.Unix() < 0 {
 		return history.Errorf(history.Invalid, "record of %s has no revision or no time", r.Ref)
 	}
-	return checkRecord(r)
+	return checkNewVersion(history.NewVersion{Record: r})
 }
 
 // append adds a record of the extent.
@@ -161,9 +161,8 @@ func (w *importer) append(r *history.Record, ts uint64) error {
 		return history.Errorf(history.Invalid, "record of %s at %s is out of order", r.Ref, r.Time)
 	}
 	w.state.Last = ts
-	r.Before = w.latest[r.Ref]
-	err := w.addVersion(r, w.s.encode(r), ts, r.Revision)
-	r.Before = nil
+	v := history.NewVersion{Record: r, Before: w.latest[r.Ref]}
+	err := w.addVersion(v, w.s.encode(v), ts, r.Revision)
 	w.keepBody(r)
 	return err
 }
@@ -192,7 +191,7 @@ func (w *importer) addBaseline(r *history.Record, ts uint64) error {
 		b.first = w.s.bodies.Snapshot(r.Object, b.sum)
 	}
 	if key.Day(ts) == key.Day(w.start) {
-		return w.addVersion(r, b, ts, r.Revision)
+		return w.addVersion(history.NewVersion{Record: r}, b, ts, r.Revision)
 	}
 	return w.addOlderBaseline(r, b, ts)
 }
@@ -226,7 +225,7 @@ func (w *importer) addOlderBaseline(r *history.Record, b body, ts uint64) error 
 	for k := range baselineKeys(r, o.head.Object, ts) {
 		g.set(k, nil, 0)
 	}
-	if err := w.addHead(&g, &o, r, ts); err != nil {
+	if err := w.addHead(&g, &o, r, nil, ts); err != nil {
 		return err
 	}
 	return w.add(g)

@@ -39,7 +39,7 @@ func TestImport_AnswersLikeTheLog(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{Now: c.now, Retention: 48 * time.Hour})
 	next := records(t, 100)
 	for range 80 {
-		appendTo(t, s, take(10, next)...)
+		appendVersions(t, s, take(10, next)...)
 		c.t = c.t.Add(time.Hour)
 	}
 	if err := s.Prune(t.Context()); err != nil {
@@ -120,7 +120,7 @@ func TestExcerpt_CutsExtent(t *testing.T) {
 // that an import does.
 func TestExcerpt_EndsWithContext(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
-	appendTo(t, s, take(200, records(t, 50))...)
+	appendVersions(t, s, take(200, records(t, 50))...)
 	for name, of := range map[string]func(*history.Excerpt) func(func(*history.Record, error) bool){
 		"baselines": func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Baselines },
 		"records":   func(e *history.Excerpt) func(func(*history.Record, error) bool) { return e.Records },

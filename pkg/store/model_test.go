@@ -49,7 +49,7 @@ func (m *model) commit(t *testing.T, b *history.Batch) {
 		} else {
 			m.heads[r.Ref] = history.Head{Ref: r.Ref, RV: r.RV, ManagedHashes: r.ManagedHashes}
 		}
-		m.records = append(m.records, r)
+		m.records = append(m.records, r.Record)
 	}
 	for _, c := range b.Checkpoints {
 		m.checkpoints[schema.GroupResource{Group: c.Group, Resource: c.Resource}] = c.RV
@@ -88,7 +88,6 @@ func (m *model) answer(sc history.Scan) []*history.Record {
 // read returns a record as a scan yields it.
 func read(r *history.Record, bodies bool) *history.Record {
 	c := *r
-	c.ManagedHashes, c.Before = nil, nil
 	if !bodies {
 		c.Object = nil
 	}
@@ -347,14 +346,14 @@ func (m *model) ref() history.ObjectRef {
 	return ref
 }
 
-func (m *model) record() *history.Record {
+func (m *model) newVersion() history.NewVersion {
 	m.rv++
-	r := &history.Record{
+	r := history.NewVersion{Record: &history.Record{
 		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
 		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
-		RV:   fmt.Sprint(m.rv), Initial: m.chance(10), ManagedHashes: []uint64{m.rng.Uint64(), 7},
+		RV:   fmt.Sprint(m.rv), Initial: m.chance(10),
 		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff","spec":"which is the same in all versions of all objects, and so takes space only once"}`, m.rv, m.rng.Uint64()),
-	}
+	}, ManagedHashes: []uint64{m.rng.Uint64(), 7}}
 	// Before may be missing, or be a version of another object.
 	r.Before = pick(m, m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[m.ref()], nil)
 	m.bodies[r.Ref] = r.Object
@@ -377,7 +376,7 @@ func (m *model) record() *history.Record {
 func (m *model) batch() *history.Batch {
 	b := &history.Batch{}
 	for range m.rng.IntN(6) {
-		b.Records = append(b.Records, m.record())
+		b.Records = append(b.Records, m.newVersion())
 	}
 	if m.chance(50) {
 		gr := pick(m, groupResources()...)

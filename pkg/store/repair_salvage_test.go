@@ -206,7 +206,7 @@ func (p *past) checkLog(t *testing.T, what, dir string, r *store.Report) {
 	}
 	p.checkStates(t, what, s, gaps)
 	after := pod("after", "99999999", history.Create)
-	if err := s.Append(t.Context(), &history.Batch{Records: []*history.Record{after}}); err != nil ||
+	if err := s.Append(t.Context(), &history.Batch{Records: newVersions(after)}); err != nil ||
 		after.Revision != 1 {
 		t.Errorf("%s: Append: got revision %d, error %v, want 1", what, after.Revision, err)
 	}

@@ -12,7 +12,7 @@ import (
 // month is a sample cluster of constant size and rate, in which some pods never
 // change.
 type month struct {
-	next    func() *history.Record
+	next    func() history.NewVersion
 	clock   *clock
 	newest  map[history.ObjectRef]*history.Record // the newest versions of live objects
 	deleted map[history.ObjectRef]time.Time
@@ -23,9 +23,9 @@ func (m *month) day(t *testing.T, s *store.Store, rate int) {
 	t.Helper()
 	for range 24 {
 		records := take(rate/24, m.next)
-		appendTo(t, s, records...)
+		appendVersions(t, s, records...)
 		for _, r := range records {
-			if m.newest[r.Ref] = r; r.Verb == history.Delete {
+			if m.newest[r.Ref] = r.Record; r.Verb == history.Delete {
 				delete(m.newest, r.Ref)
 				m.deleted[r.Ref] = r.Time
 			}

@@ -29,12 +29,12 @@ func herd(t *testing.T, s *store.Store, objects, rounds int) (all [][]byte) {
 	t.Helper()
 	for round := range rounds {
 		for object := range objects {
-			r := pod(fmt.Sprint("web-", object), fmt.Sprint(len(all)+1), history.Update)
+			r := history.NewVersion{Record: pod(fmt.Sprint("web-", object), fmt.Sprint(len(all)+1), history.Update)}
 			r.Object = large(len(all) + 1)
 			if round > 0 {
 				r.Before = all[len(all)-objects]
 			}
-			appendTo(t, s, r)
+			appendVersions(t, s, r)
 			all = append(all, r.Object)
 		}
 	}
@@ -191,7 +191,7 @@ func TestScan_SkipsDaysBeforeTheOldestVersion(t *testing.T) {
 	s := open(t, dir, store.Options{})
 	r := pod("web", "1", history.Create)
 	r.Owners = append(r.Owners, "owner")
-	appendBatch(t, s, &history.Batch{Records: []*history.Record{r}})
+	appendBatch(t, s, &history.Batch{Records: newVersions(r)})
 	for _, name := range []string{"new", "reopened"} {
 		scan := history.Scan{Filter: history.Filter{Owner: "owner"}}
 		allocations := testing.AllocsPerRun(5, func() {

@@ -43,8 +43,10 @@ func mixed(tb testing.TB) string {
 	first := pod("web", "1", history.Create)
 	first.Object = []byte(`{"kind":"Pod","spec":"which is long enough for a delta to be worth while, and so is"}`)
 	second := pod("web", "2", history.Update)
-	second.Object, second.Before = []byte(`{"kind":"Pod","spec":"which is long enough for a delta to be worth while, and so isn't"}`), first.Object
-	appendTo(tb, s, first, second, ev, huge(1), pod("gone", "5", history.Create), pod("gone", "6", history.Delete))
+	second.Object = []byte(`{"kind":"Pod","spec":"which is long enough for a delta to be worth while, and so isn't"}`)
+	batch := newVersions(first, second, ev, huge(1), pod("gone", "5", history.Create), pod("gone", "6", history.Delete))
+	batch[1].Before = first.Object
+	appendVersions(tb, s, batch...)
 	if err := s.Register(tb.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}); err != nil {
 		tb.Fatal(err)
 	}

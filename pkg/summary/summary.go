@@ -17,15 +17,15 @@ const (
 	summaryOrphaned = "the version before is not kept"
 )
 
-// Compared reports whether the summary of a record depends on the previous
+// NeedsPrevious reports whether the summary of a record depends on the previous
 // version.
-func Compared(r *history.Record) bool { return r.Verb == history.Update && !isEvent(r) }
+func NeedsPrevious(r *history.Record) bool { return r.Verb == history.Update && !isEvent(r) }
 
 // Of returns the summary of a record, which must have its object. The
 // comparison is that with the previous version, or nil if that is not
 // available. It is ignored if the summary does not depend on it.
 func Of(r *history.Record, c *Comparison) history.Summary {
-	if !Compared(r) {
+	if !NeedsPrevious(r) {
 		c = nil
 	}
 	if isExpiry(r) {

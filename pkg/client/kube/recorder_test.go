@@ -40,10 +40,10 @@ func newRecorder(t *testing.T) http.Handler {
 	})
 	batch := &history.Batch{}
 	for range records {
-		batch.Records = append(batch.Records, &history.Record{
+		batch.Records = append(batch.Records, history.NewVersion{Record: &history.Record{
 			Ref:     history.ObjectRef{Resource: "nodes", Name: "node-1", UID: "u-node"},
 			Version: "v1", Kind: "Node", Verb: history.Update, RV: "1", Object: []byte(`{}`),
-		})
+		}})
 	}
 	if err := log.Append(t.Context(), batch); err != nil {
 		t.Fatal(err)

@@ -93,8 +93,8 @@ func (p Path) Field(depth int) string {
 	return p.steps[depth].key
 }
 
-// Wild reports whether the path contains [*].
-func (p Path) Wild() bool { return p.lastWildcard() >= 0 }
+// HasWildcard reports whether the path contains [*].
+func (p Path) HasWildcard() bool { return p.lastWildcard() >= 0 }
 
 // lastWildcard returns the index of the last [*], or -1.
 func (p Path) lastWildcard() int {

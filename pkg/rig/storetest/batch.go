@@ -26,7 +26,7 @@ func invalidBatchChangesNothing(s *subject) {
 		"gap without a start":             func(b *history.Batch) { b.Gaps[1].Start = b.Gaps[1].End },
 	} {
 		b := &history.Batch{
-			Records:     []*history.Record{version("good", "1", history.Create), version("bad", "2", history.Create)},
+			Records:     newVersions(version("good", "1", history.Create), version("bad", "2", history.Create)),
 			Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "2"}, {Resource: "nodes"}},
 			Gaps:        []history.Gap{{Resource: "pods", Start: s.now}, {Resource: "nodes", Start: s.now}},
 		}
@@ -73,7 +73,7 @@ func batchIsAtomic(s *subject) {
 		for i := range batches {
 			var b history.Batch
 			for j := range size {
-				b.Records = append(b.Records, version(fmt.Sprint("web-", j), fmt.Sprint(i), history.Update))
+				b.Records = append(b.Records, newVersion(version(fmt.Sprint("web-", j), fmt.Sprint(i), history.Update)))
 			}
 			s.commit(&b)
 		}
@@ -83,21 +83,23 @@ func batchIsAtomic(s *subject) {
 // batchOfThousands appends more records than fit in a transaction, with one and
 // with two versions of an object.
 func batchOfThousands(s *subject) {
-	const records, objects = 9000, 5000
+	const size, objects = 9000, 5000
 	b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "9000"}, {Group: "apps", Resource: "deployments", RV: "1"}}}
-	for i := range records {
-		b.Records = append(b.Records, version(fmt.Sprint("web-", i%objects), fmt.Sprint(i), history.Update))
+	var records []*history.Record
+	for i := range size {
+		records = append(records, version(fmt.Sprint("web-", i%objects), fmt.Sprint(i), history.Update))
 	}
+	b.Records = newVersions(records...)
 	s.commit(b)
-	s.same("the batch", read(true, b.Records...), s.all(history.Scan{Bodies: true}))
-	if r := b.Records[records-1]; r.Revision != 2 {
+	s.same("the batch", read(true, records...), s.all(history.Scan{Bodies: true}))
+	if r := records[size-1]; r.Revision != 2 {
 		s.t.Errorf("%s: got revision %d, want 2", r.Ref, r.Revision)
 	}
 	if n := len(s.heads(pods())); n != objects {
 		s.t.Errorf("got %d heads, want %d", n, objects)
 	}
 	c := s.checkpoint(pods())
-	if c.RV != "9000" || !c.Time.Equal(b.Checkpoints[0].Time) || c.Time.Before(b.Records[records-1].Time) {
+	if c.RV != "9000" || !c.Time.Equal(b.Checkpoints[0].Time) || c.Time.Before(records[size-1].Time) {
 		s.t.Errorf("got checkpoint %+v, want %+v", c, b.Checkpoints[0])
 	}
 	if c := s.checkpoint(schema.GroupResource{Group: "apps", Resource: "deployments"}); c.RV != "1" {

@@ -168,9 +168,10 @@ func (b *broken) changeResults(change func(history.Scan, []*history.Record) []*h
 func (b *broken) changeBatch(change func(*history.Batch)) {
 	b.commit = func(ctx context.Context, batch *history.Batch) error {
 		c := history.Batch{Checkpoints: batch.Checkpoints, Gaps: batch.Gaps}
-		for _, r := range batch.Records {
-			r := *r
-			c.Records = append(c.Records, &r)
+		for _, v := range batch.Records {
+			record := *v.Record
+			v.Record = &record
+			c.Records = append(c.Records, v)
 		}
 		change(&c)
 		err := b.Log.Append(ctx, &c)

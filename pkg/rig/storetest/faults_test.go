@@ -67,7 +67,7 @@ func writingFaults() []fault {
 		{"commits records before a mistake", []string{"InvalidBatchChangesNothing"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				for _, r := range batch.Records {
-					if err := b.Log.Append(ctx, &history.Batch{Records: []*history.Record{r}}); err != nil {
+					if err := b.Log.Append(ctx, &history.Batch{Records: []history.NewVersion{r}}); err != nil {
 						return err
 					}
 				}
@@ -77,7 +77,7 @@ func writingFaults() []fault {
 		{"commits record by record", []string{"BatchIsAtomic"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				for _, r := range batch.Records {
-					if err := b.Log.Append(ctx, &history.Batch{Records: []*history.Record{r}}); err != nil {
+					if err := b.Log.Append(ctx, &history.Batch{Records: []history.NewVersion{r}}); err != nil {
 						return err
 					}
 				}

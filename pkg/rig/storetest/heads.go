@@ -18,11 +18,11 @@ import (
 // objects.
 func headsOfLiveObjects(s *subject) {
 	next := version("web", "5", history.Create)
-	next.Ref.UID, next.ManagedHashes = "next", []uint64{3, 4}
+	next.Ref.UID = "next"
 	other := version("web", "6", history.Create)
 	other.Ref.Group = "example.com"
 	node := version("node", "7", history.Create)
-	node.Ref.Resource, node.Ref.Namespace, node.ManagedHashes = "nodes", "", nil
+	node.Ref.Resource, node.Ref.Namespace = "nodes", ""
 	want := map[history.ObjectRef]history.Head{}
 	for _, batch := range [][]*history.Record{
 		{version("web", "1", history.Create), version("db", "2", history.Create), version("web", "3", history.Update)},
@@ -32,7 +32,8 @@ func headsOfLiveObjects(s *subject) {
 	} {
 		s.put(batch...)
 		for _, r := range batch {
-			if want[r.Ref] = (history.Head{Ref: r.Ref, RV: r.RV, ManagedHashes: r.ManagedHashes}); r.Verb == history.Delete {
+			want[r.Ref] = history.Head{Ref: r.Ref, RV: r.RV, ManagedHashes: newVersion(r).ManagedHashes}
+			if r.Verb == history.Delete {
 				delete(want, r.Ref)
 			}
 		}

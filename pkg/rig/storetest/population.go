@@ -46,7 +46,7 @@ func of(o history.ObjectRef, verb history.Verb) *history.Record {
 
 // adorn sets some of the optional fields of the nth record.
 func (s *subject) adorn(r *history.Record, n int) {
-	r.RV, r.ManagedHashes = fmt.Sprint(100-n), []uint64{uint64(n)}
+	r.RV = fmt.Sprint(100 - n)
 	r.Object = fmt.Appendf(nil, `{"n":%d,"name":%q}`, n, r.Ref.Name)
 	r.Initial = n < 2
 	if n%5 == 3 {

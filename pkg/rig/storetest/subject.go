@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,7 +80,26 @@ func (s *subject) commit(b *history.Batch) {
 // put appends records as a batch.
 func (s *subject) put(records ...*history.Record) {
 	s.t.Helper()
-	s.commit(&history.Batch{Records: records})
+	s.commit(&history.Batch{Records: newVersions(records...)})
+}
+
+// newVersions returns records as they are appended, see newVersion.
+func newVersions(records ...*history.Record) (list []history.NewVersion) {
+	for _, r := range records {
+		list = append(list, newVersion(r))
+	}
+	return list
+}
+
+// newVersion returns a record as it is appended: without the previous version,
+// and with the hashes of none, one or two managed entries, depending on its RV.
+func newVersion(r *history.Record) history.NewVersion {
+	v := history.NewVersion{Record: r}
+	n, _ := strconv.ParseUint(r.RV, 10, 64) // 0 if it is not a number
+	for i := range n % 3 {
+		v.ManagedHashes = append(v.ManagedHashes, n+i)
+	}
+	return v
 }
 
 // all returns the records of a scan.
@@ -154,7 +174,6 @@ func brief(records []*history.Record) (list []*history.Record) {
 func read(bodies bool, records ...*history.Record) (list []*history.Record) {
 	for _, r := range records {
 		c := *r
-		c.ManagedHashes, c.Before = nil, nil
 		if !bodies {
 			c.Object = nil
 		}
@@ -170,7 +189,7 @@ func pods() schema.GroupResource { return schema.GroupResource{Resource: "pods"}
 func version(name, rv string, verb history.Verb) *history.Record {
 	return &history.Record{
 		Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: name, UID: types.UID("uid-" + name)},
-		Version: "v1", Kind: "Pod", Verb: verb, RV: rv, ManagedHashes: []uint64{1},
+		Version: "v1", Kind: "Pod", Verb: verb, RV: rv,
 		Object: fmt.Appendf(nil, `{"kind":"Pod","metadata":{"name":%q,"resourceVersion":%q}}`, name, rv),
 	}
 }

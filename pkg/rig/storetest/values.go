@@ -16,16 +16,16 @@ import (
 func objectsOfAnySize(s *subject) {
 	var want [][]byte
 	for round := range 2 {
-		var batch []*history.Record
+		var batch []history.NewVersion
 		for i, size := range []int{0, 1, 2, 256<<10 - 1, 256 << 10, 256<<10 + 1, 1 << 20, 3 << 20, 10, 1<<20 + 1, 3<<20 - 7, 100} {
-			r := version(fmt.Sprint("web-", i), fmt.Sprint(round), history.Update)
-			r.Object = noise(size)
+			v := newVersion(version(fmt.Sprint("web-", i), fmt.Sprint(round), history.Update))
+			v.Object = noise(size)
 			if round > 0 && size > 0 {
-				r.Before, r.Object[size/2] = noise(size), r.Object[size/2]+1
+				v.Before, v.Object[size/2] = noise(size), v.Object[size/2]+1
 			}
-			batch, want = append(batch, r), append(want, r.Object)
+			batch, want = append(batch, v), append(want, v.Object)
 		}
-		s.put(batch...)
+		s.commit(&history.Batch{Records: batch})
 		s.reopen()
 	}
 	for i, r := range s.all(history.Scan{Bodies: true}) {
@@ -105,10 +105,10 @@ func wrongHintsChangeNothing(s *subject) {
 	}
 	var records []*history.Record
 	for n := range 6 * len(hints) {
-		r := version([]string{"web", "db"}[n%5/4], fmt.Sprint(n), history.Update)
-		r.Object, r.Before = body(n), hints[n%len(hints)](n)
-		s.put(r)
-		records = append(records, r)
+		v := newVersion(version([]string{"web", "db"}[n%5/4], fmt.Sprint(n), history.Update))
+		v.Object, v.Before = body(n), hints[n%len(hints)](n)
+		s.commit(&history.Batch{Records: []history.NewVersion{v}})
+		records = append(records, v.Record)
 		switch n % 15 {
 		case 7:
 			s.now = s.now.Add(10 * time.Hour)
