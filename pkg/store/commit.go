@@ -45,6 +45,8 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 		return err
 	}
 	err := s.appendInBackground(ctx, b)
+	// The checks before the first write can find damage, which starts a repair.
+	// Nothing of the batch is committed then, so it is appended again.
 	_, damage := errors.AsType[*badgerdir.DamageError](err)
 	_, begun := errors.AsType[*writeError](err)
 	if !begun && (damage || errors.Is(err, errRepairing)) {
@@ -65,7 +67,8 @@ type writeError struct{ error }
 func (w *writeError) Unwrap() error { return w.error }
 
 // appendInBackground runs append in a goroutine, and stops waiting for it
-// commitGrace after the context ends.
+// commitGrace after the context ends. The goroutine keeps the database open
+// until the commit has ended.
 func (s *Store) appendInBackground(ctx context.Context, b *history.Batch) error {
 	release, err := s.acquire()
 	if err != nil {
@@ -199,7 +202,7 @@ func (w *batchTx) addClaims(b *history.Batch, missing bool) error {
 }
 
 // checkBatch returns a [history.Invalid] error if the batch exceeds the limits
-// of the log or lacks a required field.
+// of the log or lacks a required field. It reads only the batch.
 func checkBatch(b *history.Batch) error {
 	for _, r := range b.Records {
 		if err := checkRecord(r); err != nil {

@@ -101,7 +101,8 @@ func (s *Store) importAll(ctx context.Context, from *history.Excerpt) error {
 	return nil
 }
 
-// importer is a transaction that keeps the times and revisions of records.
+// importer writes an excerpt in the transactions of a batchTx. Unlike a commit,
+// it keeps the times and revisions of records. The caller holds commitMu.
 type importer struct {
 	*batchTx
 
@@ -146,8 +147,8 @@ func (w *importer) all(from *history.Excerpt) error {
 	return w.commit()
 }
 
-// checkImported checks what a record of an excerpt must have besides
-// [checkRecord].
+// checkImported checks a record of an excerpt. In addition to [checkRecord], it
+// requires a revision and a time.
 func checkImported(r *history.Record) error {
 	if r.Revision == 0 || r.Time.Unix() < 0 {
 		return history.Errorf(history.Invalid, "record of %s has no revision or no time", r.Ref)
@@ -155,7 +156,8 @@ func checkImported(r *history.Record) error {
 	return checkRecord(r)
 }
 
-// append adds a record of the extent.
+// append adds a record of the extent. Records must come in the order of their
+// times. It sets r.Before during the call, so that the body can become a delta.
 func (w *importer) append(r *history.Record, ts uint64) error {
 	if ts < w.start || ts >= w.end || ts <= w.state.Last {
 		return history.Errorf(history.Invalid, "record of %s at %s is out of order", r.Ref, r.Time)
@@ -168,8 +170,8 @@ func (w *importer) append(r *history.Record, ts uint64) error {
 	return err
 }
 
-// keepBody keeps a version's body for the next version's delta. If the bodies
-// exceed maxLatest, it drops all others.
+// keepBody keeps a version's body, without a copy, for the next version's
+// delta. If the bodies exceed maxLatest, it drops all others.
 func (w *importer) keepBody(r *history.Record) {
 	if w.latestSize += len(r.Object) - len(w.latest[r.Ref]); w.latestSize > maxLatest {
 		clear(w.latest)

@@ -116,6 +116,7 @@ func (l *deltaChain) close() {
 }
 
 // decoded decodes the body of a version of the chain, unless it is cached.
+// chain is how many bases it may need.
 func (l *deltaChain) decoded(at versionID, parts uint16, chain int) (decoded, error) {
 	d := l.r.bodies.at(at)
 	d.once.Do(func() {

@@ -69,8 +69,8 @@ func Restore(
 	return r.reached, nil
 }
 
-// checkEmpty rejects a directory with files. It ignores the directory that a
-// new volume contains.
+// checkEmpty rejects a directory with files. It ignores lost+found, which a new
+// volume contains.
 func checkEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -120,6 +120,8 @@ type restoration struct {
 	bytes    int64    // of these entries
 }
 
+// restoreAll restores the backups in their order, and drops the days that the
+// last one doesn't name.
 func (r *restoration) restoreAll(backups []io.Reader) error {
 	var days []uint16
 	for i, b := range backups {

@@ -91,7 +91,7 @@ func (r *reader) baselineAt(object, at uint64) (indexHit, bool, error) {
 	for day := int(key.Day(at - 1)); day >= int(max(r.floorDay, r.s.oldest.Load())); day-- {
 		k, meta, err := r.newestBefore(e.Prefix(uint16(day)), at)
 		switch {
-		case r.droppedMeanwhile(uint16(day)):
+		case r.droppedMeanwhile(uint16(day)): // first: a dropped day looks empty or damaged
 			return indexHit{}, false, errDropped
 		case err != nil:
 			return indexHit{}, false, err
@@ -171,7 +171,10 @@ func (r *reader) readBaselineBody(e key.Entry, parts uint16) ([]byte, error) {
 }
 
 // eachLastVersion calls f for the last version in a day of each object that has
-// one. The day must not be the day of the newest record.
+// one. The day must not be the day of the newest record, which still changes.
+//
+// The keys sort by object and time, so in reverse the first key of an object is
+// its last version.
 func (s *Store) eachLastVersion(ctx context.Context, day uint16, f func(*reader, indexHit) error) error {
 	return s.view(func(r *reader) error {
 		if err := r.loadFloor(); err != nil {
@@ -326,7 +329,7 @@ func (r *reader) supersededBaselines(h indexHit, deleted bool) (old group, err e
 			}
 		}
 		body := key.BaselineBody(h.Object, ts, 0)
-		return r.each(body[:len(body)-2], func(item *badger.Item) error {
+		return r.each(body[:len(body)-2], func(item *badger.Item) error { // without the part: all parts
 			old.remove(item.KeyCopy(nil))
 			return nil
 		})
