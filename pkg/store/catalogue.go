@@ -144,7 +144,7 @@ func (w *batchTx) addSince(g *group, n uint16, c *history.Checkpoint, at time.Ti
 	if c.RV == "" || w.s.checkpointed[n] {
 		return nil
 	}
-	// checkpointed is empty after the log is opened, so ask the log.
+	// checkpointed is empty after the log is opened, so look the checkpoint up.
 	before, err := get(w.txn, key.Checkpoint(n))
 	if err == nil {
 		var rv string

@@ -83,8 +83,8 @@ func (w *batchTx) add(g group) error {
 // transaction without entries is not committed. After an error, it is unknown
 // whether the transaction is on disk, so the log must become read-only.
 //
-// It raises last before the transaction commits: a reader that sees a
-// checkpoint, a head or a gap of the commit must also see its records.
+// It raises last before the transaction commits. So a reader that sees a
+// checkpoint, a head or a gap of the commit also sees its records.
 func (w *batchTx) commit() error {
 	if w.count == 0 {
 		return nil

@@ -176,8 +176,8 @@ func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 //
 // The identity and the name are written with the object's first version and
 // don't expire. When the object is deleted, head, identity and name are written
-// again with the expiry of that deletion, and without one if the object comes
-// back.
+// again with the expiry of that deletion. If the object comes back, they are
+// written again without one.
 func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, ts uint64) error {
 	alive := r.Verb != history.Delete
 	var expires uint64

@@ -46,9 +46,9 @@
 //	integrity.go files.go       damaged tables, Badger's directory
 //	spare.go                    the spare copy
 //
-// The packages below internal do not use the Store: codec and key own the bytes
-// of values and keys, delta encodes bodies, badgerdir and table own Badger's
-// files.
+// The packages below internal do not use the Store. codec and key own the bytes
+// of values and keys. delta encodes bodies. badgerdir and table own Badger's
+// files, and backup the format of backups.
 //
 // # Commit
 //

@@ -17,7 +17,7 @@ import (
 )
 
 // integrity verifies the tables of an open log. Badger treats a block that it
-// can't read as the end of the table: iterators skip the rest without an error,
+// can't read as the end of the table. Iterators skip the rest without an error,
 // and a compaction drops it for good.
 //
 // So a reader verifies the blocks of a range before it uses what it read from

@@ -57,8 +57,8 @@ func (c *bodyCache) at(v versionID) *cachedBody {
 }
 
 // done accounts for a decoded body. If the cache is full, it evicts all others.
-// A failed body is not cached: it may succeed when it is the base of another
-// version, because the limit on the chain's length is then a different one.
+// A failed body is not cached, because it may succeed when it is the base of
+// another version: the chain then has another limit.
 func (c *bodyCache) done(v versionID, d *cachedBody) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -174,7 +174,7 @@ func Forecast(ctx context.Context, dir string, opts Options) (*Report, error) {
 	return v.Report(), v.Close()
 }
 
-// repairToOpen repairs a log that is being opened, so that recording goes on.
+// repairToOpen repairs a log that is being opened, so that recording continues.
 // It fails if the redaction key is lost: only the operator can decide to
 // continue with a new key.
 func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error {

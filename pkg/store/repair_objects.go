@@ -264,7 +264,7 @@ func (b *rebuild) identities(f func(object uint64, id *codec.Identity, item *bad
 // reconcileHeads makes heads consistent with the remaining versions. A lost
 // head is restored from the newest version. If the newest version is lost, the
 // head keeps its revision, so that no revision is assigned twice, and the
-// resource is listed again. An object without versions is forgotten.
+// resource is listed again. An object without versions is removed.
 func (b *rebuild) reconcileHeads() error {
 	expected := map[string]bool{}
 	err := b.identities(func(object uint64, id *codec.Identity, item *badger.Item) error {

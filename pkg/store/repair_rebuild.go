@@ -276,8 +276,8 @@ func (b *rebuild) locate(e key.Entry) (at key.Entry, known bool, err error) {
 	return at, known, err
 }
 
-// relationsExist returns a function that reports whether a version may have the
-// given owners and target: their index entries exist or are lost. at is the
+// relationsExist returns a function that reports whether a version may have
+// some owners and a target: their index entries exist or are lost. at is the
 // version's entry in the index by time.
 func (b *rebuild) relationsExist(at key.Entry) func([]types.UID, *history.Target) bool {
 	return func(owners []types.UID, target *history.Target) bool {

@@ -111,7 +111,7 @@ func (s *Store) nextDrop() (*dayDrop, error) {
 }
 
 // reportFull logs once that the size limit is exceeded and no day can be
-// dropped. Recording goes on: new records are worth more than the limit.
+// dropped. Recording continues: new records are worth more than the limit.
 func (s *Store) reportFull(full bool) {
 	if full && !s.full {
 		s.logger.Error("size limit exceeded by the newest day, recording goes on", "limit", s.limit)

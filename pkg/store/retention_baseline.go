@@ -51,10 +51,9 @@ func (r *reader) walkBaselines(p *plan, sp span, at uint64, f func(indexHit) (bo
 }
 
 // baselineCandidates returns the objects whose baselines at a time a plan
-// answers. These are the objects that the plan names. If the plan names an
-// owner, these are the objects that have that owner in a baseline, or in a
-// version between the retention floor and that time. Other plans have no
-// candidates.
+// answers: the objects that the plan names. If the plan names an owner, they
+// are the objects that have that owner in a baseline, or in a version from the
+// retention floor to that time. Other plans have no candidates.
 func (r *reader) baselineCandidates(p *plan, at uint64) (objects []uint64, err error) {
 	if p.index.class == key.Record {
 		for i := range p.ranges {
@@ -310,8 +309,8 @@ func (s *Store) gcBaselines(ctx context.Context, day uint16) error {
 }
 
 // supersededBaselines returns the removal of an object's baselines that are
-// older than the version h, and of the baseline of h if h is a deletion. The
-// owners of a damaged baseline are unknown, so their index entries stay.
+// older than the version h. If h is a deletion, that includes the baseline of
+// h. The owners of a damaged baseline are unknown, so their index entries stay.
 func (r *reader) supersededBaselines(h indexHit, deleted bool) (old group, err error) {
 	err = r.each(key.BaselinesOf(h.Object), func(item *badger.Item) error {
 		_, ts, err := key.DecodeBaseline(item.Key())

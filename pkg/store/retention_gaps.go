@@ -10,8 +10,9 @@ import (
 
 // detailOf explains to users why a day was dropped.
 //
-// The gap of a day that is older than the retention is visible only if the day
-// isn't older any more: the clock was set back, or the retention was extended.
+// A day that is older than the retention is not answered, and neither is its
+// gap. The gap becomes visible if the day isn't older any more: the clock was
+// set back, or the retention was extended.
 func detailOf(reason Reason) string {
 	if reason == BySize {
 		return "the storage neared its limit, and its oldest days were dropped"

@@ -142,8 +142,8 @@ func (v *verifier) newest(e key.Entry, h codec.Head, meta []byte) {
 	}
 }
 
-// headOf returns what a head and an identity have in common: the key of the
-// head, the number of the object, and the checksum of its relations.
+// headOf returns what a head and an identity have in common: the head's key,
+// the object's number, and the checksum of its relations.
 func headOf(k []byte, object, relations uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(slices.Clip(k), object), relations)
 }
