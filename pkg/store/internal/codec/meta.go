@@ -89,7 +89,8 @@ func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts PhraseText) (Met
 	return m, r.Done()
 }
 
-// appendRV appends a resourceVersion. A number takes half of its digits.
+// appendRV appends a resourceVersion. A decimal number is appended as a number,
+// which takes about half as many bytes. The lowest bit distinguishes the forms.
 func appendRV(b []byte, rv string) []byte {
 	if n, err := strconv.ParseUint(rv, 10, 63); err == nil && strconv.FormatUint(n, 10) == rv {
 		return binary.AppendUvarint(b, n<<1|1)
