@@ -17,8 +17,8 @@ type Entry struct {
 	Value     []byte
 }
 
-// header is the length in bytes of an entry's head: how many bytes of the key
-// equal those of the block's first key, and how many follow.
+// header is the length in bytes of an entry's head, which has two numbers: how
+// many bytes the key shares with the block's first key, and how many follow.
 const header = 4
 
 // Entries reads and verifies a block, and yields its entries in ascending order
@@ -62,6 +62,7 @@ func parse(b []byte) (block, error) {
 	return block{}, errMalformed
 }
 
+// count returns the number of entries.
 func (b block) count() int { return len(b.offsets) / 4 }
 
 // offset returns the position of an entry. That of the entry after the last one
@@ -88,6 +89,8 @@ func (b block) key(i int) (k []byte, from, to int, err error) {
 	return k, at + header + own, end, nil
 }
 
+// entry decodes an entry. After the key come two bytes of flags, the expiry and
+// the value.
 func (b block) entry(i int) (e Entry, err error) {
 	k, from, to, err := b.key(i)
 	if err != nil {
