@@ -222,6 +222,7 @@ func checkBatch(b *history.Batch) error {
 	return nil
 }
 
+// checkGap checks a gap of a batch.
 func checkGap(g history.Gap) error {
 	if g.Start.IsZero() {
 		return history.Errorf(history.Invalid, "gap of %s has no start", g.GroupResource())
@@ -229,6 +230,8 @@ func checkGap(g history.Gap) error {
 	return checkResource(g.GroupResource())
 }
 
+// checkRecord checks a record of a batch. Its texts must fit into keys and
+// metadata, and the record with its entries into a transaction.
 func checkRecord(r *history.Record) error {
 	switch {
 	case r.Verb < history.Create || r.Verb > history.Delete:

@@ -103,8 +103,8 @@ func (w *batchTx) encodeBody(r *history.Record, b body, last *codec.Last, v vers
 	}
 }
 
-// fitsHead reports whether a body's delta may be used for v: the object's
-// newest version is the delta's base, and may be a base of v.
+// fitsHead reports whether a body's delta may be used for v. The delta's base
+// must be the object's newest version, and that may be a base of v.
 func (w *batchTx) fitsHead(b body, last *codec.Last, v versionID) bool {
 	return last.Sum == b.before && last.Parts > 0 && last.Chain < maxChain &&
 		last.TS >= w.s.sessionStart && key.Day(last.TS) == key.Day(v.ts)

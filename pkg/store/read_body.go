@@ -126,6 +126,7 @@ func (l *deltaChain) decoded(at versionID, parts uint16, chain int) (decoded, er
 	return d.decoded, d.err
 }
 
+// decode is decoded without the cache of its result. It recurses to the base.
 func (l *deltaChain) decode(at versionID, parts uint16, chain int) (d decoded, err error) {
 	b, err := l.stored(at, parts)
 	if err != nil {

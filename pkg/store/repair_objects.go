@@ -221,8 +221,9 @@ func (b *rebuild) headOf(object uint64, id *codec.Identity) (*codec.Head, uint64
 	return &head, item.ExpiresAt(), nil
 }
 
-// mayHave reports whether an object without a head may have an identity: the
-// index of names contains it, or that entry and the head are lost.
+// mayHave reports whether an object without a head may have an identity. That
+// is so if the index of names contains it, or if both that entry and the head
+// are lost.
 func (b *rebuild) mayHave(object uint64, id *codec.Identity) bool {
 	name := key.Name(id.Name, id.Resource, id.Namespace, object)
 	if there, err := b.exists(name); err != nil || there {

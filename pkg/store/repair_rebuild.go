@@ -57,6 +57,7 @@ type loss struct {
 	detail   string
 }
 
+// The details of the gaps that a repair adds.
 const (
 	detailVersions   = "a file of the database was damaged, and its versions are lost"
 	detailGaps       = "a file of the database was damaged, and earlier gaps are lost"

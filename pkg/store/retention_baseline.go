@@ -51,8 +51,8 @@ func (r *reader) walkBaselines(p *plan, sp span, at uint64, f func(indexHit) (bo
 }
 
 // baselineCandidates returns the objects whose baselines at a time a plan
-// answers: the objects that the plan names. If the plan names an owner, they
-// are the objects that have that owner in a baseline, or in a version from the
+// answers: the objects that the plan names. If the plan names an owner, these
+// are the objects that it owns in a baseline, or in a version from the
 // retention floor to that time. Other plans have no candidates.
 func (r *reader) baselineCandidates(p *plan, at uint64) (objects []uint64, err error) {
 	if p.index.class == key.Record {

@@ -47,9 +47,10 @@ type spare struct {
 	observed map[uint16]uint64 // times of checkpoints, by resource
 }
 
+// spareEntry is a key of the database as it was when the copy was written.
 type spareEntry struct {
 	key, value []byte
-	expires    uint64
+	expires    uint64 // in seconds since 1970; 0: never
 }
 
 // copySpare writes the spare copy if its contents changed. It only logs an
