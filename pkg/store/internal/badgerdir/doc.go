@@ -3,7 +3,7 @@
 // and replaces damaged files.
 //
 // Badger trusts its files. Some kinds of damage make it end the process. Others
-// make it drop data without an error: it deletes tables that its manifest does
+// make it drop data without an error. It deletes tables that its manifest does
 // not name, skips blocks that it can't read, and continues after a damaged
 // write-ahead log (WAL). This package finds such damage first.
 //

@@ -24,8 +24,8 @@ type Options struct {
 //
 // Badger builds a table of each memtable in a buffer that grows by doubling and
 // is reused: 8 MB for a memtable of at most 3.7 MB, and 16 MB otherwise. The
-// memtable can't be much smaller: a transaction takes at most 15 % of it, and
-// must contain the largest part of a body with its keys.
+// memtable can't be much smaller. A transaction takes at most 15 % of it, and
+// must have room for the largest part of a body with its keys.
 const memtableSize = 3 << 20
 
 // maxMemtables is the largest number of memtables: one is written, two wait to

@@ -166,6 +166,8 @@ func appendManagers(b []byte, ts uint64, list []history.Manager, phrases PhraseN
 	return b
 }
 
+// managers reads what appendManagers wrote. The number of managers follows from
+// the phrase, so it is not encoded.
 func (p *phraseReader) managers(ts uint64) (list []history.Manager) {
 	text := binval.NewReader([]byte(p.phrase("")))
 	for len(text.Rest()) > 0 && text.Err() == nil {

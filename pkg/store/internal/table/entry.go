@@ -17,7 +17,7 @@ type Entry struct {
 	Value     []byte
 }
 
-// header is the length in bytes of an entry's head, which has two numbers: how
+// header is the length in bytes of an entry's head. It has two numbers: how
 // many bytes the key shares with the block's first key, and how many follow.
 const header = 4
 
@@ -47,6 +47,8 @@ func (t *Table) Entries(i int) iter.Seq2[Entry, error] {
 // block is a parsed block: the bytes of the entries, and their offsets.
 type block struct{ data, offsets []byte }
 
+// errMalformed is the error of a block whose checksum is right, but whose
+// entries can't be decoded.
 var errMalformed = damaged("malformed block")
 
 // parse finds the entries of a verified block.
