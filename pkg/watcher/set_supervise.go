@@ -177,8 +177,8 @@ func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context)
 }
 
 // watch opens the sink of a resource and runs its watcher until ctx is done. If
-// the resource can't be recorded, it only waits for that, so that the sink is
-// not opened again until the plan changes.
+// the resource can't be recorded, watch still waits for ctx, so that the sink
+// is not opened again until the plan changes.
 func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 	sink, missed, err := s.opts.Open(ctx, p.resource)
 	if history.CodeOf(err) == history.Invalid {

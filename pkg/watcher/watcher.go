@@ -77,6 +77,8 @@ func New(cfg *rest.Config, r history.Resource, sink Sink, opts Options) (*Watche
 	return w, nil
 }
 
+// newWatcher returns a watcher that shares the server and its outages with
+// others.
 func newWatcher(server *apiserver.Client, shared *outages, r history.Resource, sink Sink, opts Options) *Watcher {
 	opts = opts.withDefaults()
 	return &Watcher{

@@ -11,8 +11,8 @@ import (
 // network opens connections and keeps them, so that all can be closed.
 //
 // Closing idle connections is not enough. An HTTP/2 connection counts a
-// canceled request as active until the cancellation is sent to the server,
-// which is after the body of the answer was closed.
+// canceled request as active until the cancellation is sent to the server. That
+// is after the body of the answer was closed.
 type network struct {
 	*connrotation.Dialer
 
