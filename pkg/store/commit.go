@@ -123,9 +123,9 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 }
 
 // checkHeads verifies the blocks that may contain the heads of the batch's
-// objects and the numbers of its terms. If a damaged block hid an object's
-// newest head, the batch would continue from an older one. The caller holds
-// commitMu.
+// objects and the numbers of their terms. If a damaged block hid an object's
+// newest head, the batch would continue from an older one. Objects whose heads
+// are cached are skipped. The caller holds commitMu.
 func (s *Store) checkHeads(b *history.Batch) error {
 	return s.db.View(func(txn *badger.Txn) error {
 		var heads []keyrange.Range

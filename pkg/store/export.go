@@ -31,6 +31,7 @@ func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*histor
 		now := s.now()
 		txn, to := s.snapshot()
 		defer txn.Discard()
+		// The clock may have been set back. The newest record is in the extent.
 		if newest := moment(to.Time); !now.After(newest) {
 			now = newest.Add(1)
 		}

@@ -30,7 +30,7 @@ func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.S
 // heads calls f for the heads of a resource's live objects, until it returns
 // false.
 func (s *Store) heads(ctx context.Context, resource schema.GroupResource, f func(history.Head) bool) error {
-	answered := false
+	answered := false // f must not see a head twice
 	return s.retryAfterRepair(func() (bool, error) {
 		err := s.viewOnce(func(r *reader) error {
 			n, err := r.resource(resource)
@@ -200,6 +200,7 @@ func (r *reader) deletionRecord(of lostDeletion) (*history.Record, error) {
 	if rec.Object, err = r.hitBody(h, m.Parts); r.tolerateDamage(h, err) != nil {
 		return nil, err
 	}
+	// It happened at some time after the version that is left.
 	rec.Verb, rec.RV, rec.InferredSince = history.Delete, of.rv, rec.Time
 	rec.Initial, rec.Managers, rec.Summary = false, nil, nil
 	return rec, nil

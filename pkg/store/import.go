@@ -37,7 +37,8 @@ func Import(ctx context.Context, dir string, from *history.Excerpt, opts Options
 		return nil, history.Errorf(history.Invalid, "an excerpt can't begin at %s and end at %s", from.Start, from.End)
 	}
 	opts = withDefaults(opts)
-	opts.NoSync = true
+	opts.NoSync = true // the log doesn't outlive the process
+	// The retention is exactly the excerpt's range.
 	opts.Now = func() time.Time { return from.End }
 	opts.Retention = from.End.Sub(from.Start)
 	lock, err := badgerdir.Claim(dir)
@@ -97,7 +98,7 @@ func (s *Store) importAll(ctx context.Context, from *history.Excerpt) error {
 	if err := w.all(from); err != nil {
 		return err
 	}
-	s.failed = errImported
+	s.failed = errImported // makes the log read-only
 	return nil
 }
 
@@ -187,7 +188,7 @@ func (w *importer) addBaseline(r *history.Record, ts uint64) error {
 	if ts >= w.start || r.Verb == history.Delete {
 		return history.Errorf(history.Invalid, "record of %s at %s is not a baseline of the range", r.Ref, r.Time)
 	}
-	w.state.Last = max(w.state.Last, ts)
+	w.state.Last = max(w.state.Last, ts) // so that readers see the time
 	var b body
 	if len(r.Object) > 0 {
 		b.sum = codec.Sum(r.Object)

@@ -17,8 +17,9 @@ import (
 // directory and the log if they don't exist, and repairs a damaged database.
 // The caller must call [Store.Close].
 //
-// It returns a [history.Invalid] error and changes nothing if the directory is
-// locked by another process, can't be written to, or contains something else.
+// It returns a [history.Invalid] error if the directory is locked by another
+// process or can't be written to. It also does if the directory contains an
+// unfinished restore, an imported log, or the database of another program.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = withDefaults(opts)
 	lock, err := badgerdir.Claim(dir)

@@ -187,6 +187,9 @@ func (b *rebuild) addUnknownLosses() error {
 				if before.n+1 >= o.Revision {
 					return nil // no revision is missing
 				}
+				// The missing revisions were between before.ts and e.TS. If
+				// that overlaps with an unknown interval, the loss lasts until
+				// e.TS.
 				for _, l := range b.unknown[e.Resource] {
 					if from := max(before.ts, l.from); from < l.to && e.TS > l.from {
 						b.addLoss(e.Resource, loss{from, e.TS, detailVersions})
@@ -206,7 +209,7 @@ type revision struct{ n, ts uint64 }
 func (b *rebuild) lostDays() (days []uint16) {
 	first, last := max(oldestDay(b.r.txn), b.r.floorDay), uint32(key.Day(b.newest()))
 	for _, r := range b.lost.WithPrefix([]byte{key.History}) {
-		if len(r.From) >= 3 {
+		if len(r.From) >= 3 { // it contains a day, which may be before the first known one
 			first = min(first, uint32(binary.BigEndian.Uint16(r.From[1:])))
 		}
 		if first == noDay {
@@ -407,6 +410,7 @@ func mergeLosses(all []loss) (list []loss) {
 		}
 		list = append(list, l)
 	}
+	// Only the last loss can be without an end, so the distances are valid.
 	for len(list) > maxLosses {
 		nearest := 0
 		for i := range list[:len(list)-1] {
@@ -444,7 +448,7 @@ func (b *rebuild) writeGap(n uint16, l loss) error {
 		l.from--
 	}
 	g := history.Gap{Reason: history.GapDamaged, Detail: l.detail}
-	expires := uint64(0)
+	expires := uint64(0) // an open gap never expires
 	if l.to == 0 {
 		at := moment(max(b.newest(), l.from))
 		b.set(key.Checkpoint(n), codec.EncodeCheckpoint("", at), 0)

@@ -73,6 +73,8 @@ func (b *rebuild) reconcileGlobals() error {
 	if _, err := b.restore(key.Format(), encodeFormat(), 0); err != nil {
 		return err
 	}
+	// The new key is used only if the old one is neither in the log nor in the
+	// spare copy.
 	made := make([]byte, redactionKeySize)
 	if _, err := rand.Read(made); err != nil {
 		return err
@@ -93,11 +95,13 @@ func (b *rebuild) restoreFloor() error {
 	if !b.lost.Contains(key.RetentionFloor()) {
 		return nil
 	}
+	// An older table may still have an earlier floor.
 	first, err := retentionFloor(b.r.txn)
 	oldest := oldestDay(b.r.txn)
 	if err != nil || oldest == noDay || oldest <= first {
 		return err
 	}
+	// Without a baseline, no day was dropped.
 	err = b.each(key.AllBaselines(), func(*badger.Item) error { return errStop })
 	if !errors.Is(err, errStop) {
 		return err
@@ -124,6 +128,7 @@ func (b *rebuild) restoreState() error {
 	if b.spare != nil {
 		state.Last, state.Object = max(state.Last, b.spare.state.Last), max(state.Object, b.spare.state.Object)
 	}
+	// Keys can be newer than the spare copy.
 	last, err := b.latestTime()
 	if err != nil {
 		return err

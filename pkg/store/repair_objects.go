@@ -281,6 +281,7 @@ func (b *rebuild) reconcileHeads() error {
 		!b.lost.Overlaps(key.Names("")[:1]) {
 		return err
 	}
+	// Heads and names without an identity belong to no known object.
 	for _, prefix := range [][]byte{key.AllHeads(), key.Names("")[:1]} {
 		err := b.each(prefix, func(item *badger.Item) error {
 			if !expected[string(item.Key())] {
@@ -346,6 +347,7 @@ func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, los
 	if err != nil {
 		return errors.Join(err, b.forgetObject(k, object, id))
 	}
+	// Last stays zero, so the next version is not a delta against this one.
 	head := codec.Head{
 		Object: object, Revision: rec.Revision, RV: rec.RV, Alive: rec.Verb != history.Delete, Relations: id.Relations,
 	}
@@ -357,7 +359,7 @@ func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, los
 	}
 	b.set(k, head.Encode(), expires)
 	b.report.Restored++
-	if head.Alive {
+	if head.Alive { // the lost head may have been newer, even a deletion
 		b.relist[id.Resource] = true
 	}
 	return nil

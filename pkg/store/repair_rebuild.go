@@ -159,7 +159,7 @@ func (b *rebuild) set(k, v []byte, expires uint64) {
 func (b *rebuild) remove(k []byte) { b.view.Edits[string(k)] = badgerdir.Edit{Removed: true} }
 
 // restore sets a key if it is in a lost range and absent. It reports whether it
-// did. A key outside of lost ranges has its newest value, or was never written.
+// did. A key outside of lost ranges has its newest value, or does not exist.
 func (b *rebuild) restore(k, v []byte, expires uint64) (bool, error) {
 	if !b.lost.Contains(k) {
 		return false, nil
@@ -246,6 +246,8 @@ func (b *rebuild) dropPhrases(day uint16) error {
 		if err != nil || !known {
 			return err
 		}
+		// The managers are a phrase, too. If it is lost, the index entries show
+		// which owners and target follow.
 		kept, ok := codec.WithoutPhrases(meta, texts, b.relationsExist(at))
 		if !ok {
 			return nil // corrupt: dropUnreadable drops it
@@ -351,6 +353,8 @@ func (b *rebuild) dropUnreadable() error {
 			if !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, codec.ErrCorrupt) {
 				return err
 			}
+			// The identity may be lost, so the resource is that of an index
+			// entry.
 			resource, found := known[e.Object]
 			if !found {
 				if at, is, err := b.locate(e); err != nil {
@@ -469,6 +473,8 @@ func (c *deltaChains) check(e key.Entry, meta []byte, expires uint64) error {
 		c.b.drop(id.Resource, v)
 		return nil
 	}
+	// A deletion is worth more than its JSON: without it, the object would seem
+	// to exist.
 	bare, err := codec.WithoutBody(meta)
 	if err != nil {
 		return err

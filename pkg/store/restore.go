@@ -145,7 +145,7 @@ func (r *restoration) restore(file io.Reader, last bool) (backup.Footer, error) 
 	if b.From != r.reached {
 		return backup.Footer{}, outOfOrder(b.From, r.reached)
 	}
-	batch := r.db.NewWriteBatch()
+	batch := r.db.NewWriteBatch() // commits in the background; Flush returns its error
 	defer batch.Cancel()
 	f, err := b.Entries(func(k, v []byte, expires uint64) error {
 		r.entries, r.bytes = r.entries+1, r.bytes+int64(len(k)+len(v))

@@ -228,6 +228,7 @@ func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
 	}
 	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
 	if oldest := r.s.oldest.Load(); oldest != noDay && first < int(oldest) {
+		// The skipped days may include one that was just dropped.
 		if r.droppedMeanwhile(uint16(first)) {
 			return errDropped
 		}

@@ -38,7 +38,7 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	set := fieldsOf(f)
 	p := &plan{index: indexFor(set)}
 	known, err := p.resolve(r, f)
-	if err != nil || !known {
+	if err != nil || !known { // without ranges
 		return p, err
 	}
 	switch p.index.class {
@@ -53,7 +53,7 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	default:
 		p.ranges = []key.Entry{{}}
 	}
-	p.byKey = set&^p.index.decides == 0
+	p.byKey = set&^p.index.decides == 0 // the index decides all fields that are set
 	for i := range p.ranges {
 		p.ranges[i].Class = p.index.class
 	}
