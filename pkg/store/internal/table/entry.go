@@ -91,8 +91,8 @@ func (b block) key(i int) (k []byte, from, to int, err error) {
 	return k, at + header + own, end, nil
 }
 
-// entry decodes an entry. After the key come two bytes of flags, the expiry and
-// the value.
+// entry decodes an entry. After the key come Badger's flags, the user's flags,
+// the expiry and the value.
 func (b block) entry(i int) (e Entry, err error) {
 	k, from, to, err := b.key(i)
 	if err != nil {
