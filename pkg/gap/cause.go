@@ -37,8 +37,8 @@ func (c *Causes) Add(cause Cause) {
 	}
 }
 
-// Reset removes the cause, because the resource was observed again. It does not
-// explain a later interruption.
+// Reset removes the chosen cause, because the resource was observed again. The
+// cause does not explain a later interruption.
 func (c *Causes) Reset() { c.best = Cause{} }
 
 // Best returns the chosen cause. It is the zero Cause if there was none since

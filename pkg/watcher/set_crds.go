@@ -33,8 +33,8 @@ func crdResource() history.Resource {
 type definedPlans struct {
 	current plans // nil: the CRDs are not known
 	// deleted is when the CRD of a resource was seen to be deleted, or zero
-	// while it exists. It has every resource whose CRD was seen since the CRDs
-	// are watched.
+	// while it exists. It has every resource whose CRD was seen since the watch
+	// of the CRDs began.
 	deleted map[schema.GroupResource]time.Time
 }
 
@@ -59,7 +59,7 @@ func (d *definedPlans) update(current plans, now time.Time) {
 }
 
 // decide reports whether the CRDs alone decide whether a resource exists.
-// Otherwise a discovery decides, which began at the given time. A discovery
+// Otherwise the discovery that began at the given time decides. A discovery
 // soon after the deletion of a CRD may still return its resource.
 func (d *definedPlans) decide(id schema.GroupResource, began time.Time) bool {
 	deleted, seen := d.deleted[id]

@@ -143,7 +143,7 @@ func (w *Watcher) afterSession(err error) time.Duration {
 			w.resumable = w.rv
 			return w.relist(fmt.Errorf("%w, %d times in a row", err, w.emptyWatches))
 		}
-	case w.rv != "" && isTooLarge(err) && w.mayLag(): // a replica may be behind for a moment
+	case w.rv != "" && isTooLarge(err) && w.mayLag(): // a replica may lag for a moment
 		w.useProbe = true
 		w.setState(lagging(w.rv, err))
 		return w.backoffs.next(err)
@@ -163,7 +163,7 @@ func (w *Watcher) afterSession(err error) time.Duration {
 }
 
 // mayLag reports whether a server that has not reached rv may still catch up.
-// The first call starts the time that it has.
+// The first call starts the time of [Options.CatchUpWithin].
 func (w *Watcher) mayLag() bool {
 	if w.lagsSince.IsZero() {
 		w.lagsSince = time.Now()

@@ -48,8 +48,8 @@ type finder struct {
 // trail is the progress of one selector: the next step of its path.
 type trail struct{ selector, step int }
 
-// value visits the value that comes next. The trails lead to it. Their number
-// only shrinks, since a path never branches.
+// value visits the value that comes next. The trails lead to it. Deeper values
+// never have more trails, since each trail continues at most once per value.
 func (f *finder) value(scan *Scanner, trails []trail) {
 	for _, t := range trails {
 		if t.step == len(f.selectors[t.selector].steps) {
