@@ -2,7 +2,7 @@
 // file with the versions and gaps of a range of time.
 //
 // The file has a format of its own, which does not depend on the database's
-// keys: an export stays readable when the database changes.
+// keys. So an export stays readable when the database changes.
 // docs/storage-format.md describes the format byte by byte. [Write] writes an
 // excerpt of a log. [Open] imports an export into a temporary log, which
 // returns what the original log would return about the range.

@@ -40,7 +40,8 @@ type Header struct {
 	MadeBy    string    `json:"madeBy"` // a program and its version
 }
 
-// Counts are the numbers of entries in an export.
+// Counts are the numbers of entries in an export. They are the footer's
+// payload, so a reader detects missing entries.
 type Counts struct {
 	Gaps      int64 `json:"gaps"`
 	Baselines int64 `json:"standing"` // the newest versions before the range
@@ -74,7 +75,7 @@ func checkHeader(h *Header) error {
 }
 
 // appendVersion appends an encoded version. The object comes last, and extends
-// to the end.
+// to the end of the entry.
 func appendVersion(b []byte, r *history.Record) []byte {
 	b = append(b, binval.Flags(r))
 	b = binary.AppendUvarint(binval.AppendTime(b, r.Time), r.Revision)
@@ -110,7 +111,8 @@ func requiredTime(r *binval.Reader) time.Time {
 	return t
 }
 
-// appendGap appends an encoded gap.
+// appendGap appends an encoded gap. Unlike in the database, it contains the
+// resource and the start.
 func appendGap(b []byte, g *history.Gap) []byte {
 	b = binval.AppendText(binval.AppendText(b, g.Group), g.Resource)
 	b = binval.AppendTime(binval.AppendTime(b, g.Start), g.End)

@@ -15,7 +15,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// log is the part of a log that answers queries.
+// log is the part of a log that answers queries. [store.Store] implements it.
 type log interface {
 	Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error]
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
@@ -32,7 +32,7 @@ type Reader struct {
 
 	header Header
 	counts Counts
-	close  func() error
+	close  func() error // closes the log and removes its directory
 }
 
 // Open reads an export to its end, and imports it into a log in a new directory
@@ -40,8 +40,8 @@ type Reader struct {
 // nil. The log needs as much memory as any other, and about as much disk space
 // as the versions take in the original one.
 //
-// A file that is not a complete export is a [history.Invalid] error. Then the
-// new directory is removed. The caller must call [Reader.Close].
+// A file that is not a complete export is a [history.Invalid] error. After any
+// error the new directory is removed. The caller must call [Reader.Close].
 func Open(ctx context.Context, export io.Reader, dir string, progress Progress) (_ *Reader, err error) {
 	in, done, err := newSource(export, progress)
 	if err != nil {

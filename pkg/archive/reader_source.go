@@ -20,7 +20,7 @@ import (
 const maxEntry = 80 << 20
 
 // source reads an export. The iterators of its excerpt read the file, so they
-// must be used in their order.
+// must be used once and in their order. It must be used by one goroutine.
 type source struct {
 	header   Header
 	excerpt  history.Excerpt
@@ -29,9 +29,9 @@ type source struct {
 	progress Progress
 	in       countingReader
 
-	kind    byte // of the next frame, if peeked; 0: the end
-	payload []byte
-	peeked  bool
+	kind    byte   // of the next frame, if peeked; 0: the end
+	payload []byte // of that frame
+	peeked  bool   // the next frame was read, and not consumed yet
 	buf     []byte // encoded entries; those before off were returned
 	off     int
 }
@@ -135,6 +135,7 @@ func (s *source) versions(kind byte, n *int64, then func() error) iter.Seq2[*his
 	}
 }
 
+// version returns the next version of the frames of a kind, or [io.EOF].
 func (s *source) version(kind byte) (*history.Record, error) {
 	b, err := s.entry(kind)
 	if err != nil {
@@ -215,8 +216,8 @@ func (s *source) entry(kind byte) ([]byte, error) {
 	}
 }
 
-// fill appends the next frame's payload to the buffer. It returns false if the
-// frame is of another kind.
+// fill appends the next frame's payload to the buffer, and removes the entries
+// that were returned. It returns false if the frame is of another kind.
 func (s *source) fill(kind byte) (bool, error) {
 	if err := s.peek(); err != nil || s.kind != kind {
 		return false, err

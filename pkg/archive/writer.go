@@ -21,9 +21,11 @@ const frameSize = 1 << 20
 type Progress func(versions, bytes int64)
 
 // Write writes an excerpt. madeBy is the name and version of the program.
-// progress may be nil. Write needs memory for a few frames and one version.
+// progress may be nil. Write needs memory for a few frames and one version. It
+// neither closes nor syncs w.
 //
-// After an error the file is incomplete, and [Open] rejects it.
+// After an error the file is incomplete, and [Open] rejects it. The counts are
+// those of the entries so far.
 func Write(w io.Writer, e *history.Excerpt, madeBy string, created time.Time, progress Progress) (Counts, error) {
 	f, err := container.NewWriter(w, magic)
 	if err != nil {
@@ -114,7 +116,7 @@ func (x *writer) put(kind byte, entry []byte) error {
 	x.entry = entry
 	x.frame = binary.AppendUvarint(x.frame, uint64(len(entry)))
 	for len(x.frame)+len(entry) > frameSize {
-		n := max(frameSize-len(x.frame), 0)
+		n := max(frameSize-len(x.frame), 0) // the length may have exceeded the frame
 		x.frame = append(x.frame, entry[:n]...)
 		entry = entry[n:]
 		if err := x.flush(kind); err != nil {

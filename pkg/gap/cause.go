@@ -37,8 +37,8 @@ func (c *Causes) Add(cause Cause) {
 	}
 }
 
-// Reset forgets all causes, because the resource was observed again. They do
-// not explain a later interruption.
+// Reset removes the chosen cause, because the resource was observed again. The
+// cause does not explain a later interruption.
 func (c *Causes) Reset() { c.best = Cause{} }
 
 // Best returns the chosen cause. It is the zero Cause if there was none since
@@ -46,7 +46,7 @@ func (c *Causes) Reset() { c.best = Cause{} }
 func (c *Causes) Best() Cause { return c.best }
 
 // Ignored keeps which resources the configuration ignored, until they are
-// recorded again. If their watches can't be resumed by then, that is the cause.
+// recorded again. If their watches can't be resumed then, that is the cause.
 //
 // The zero value is ready to use. It is safe for concurrent use.
 type Ignored struct {

@@ -1,10 +1,10 @@
 // Package gap owns the rules of gaps: the intervals in which changes of a
 // resource may be missing.
 //
-// A gap is durable or live. A durable gap is in the log: a list opens it in the
+// A gap is durable or live. A durable gap is in the log. A list opens it in the
 // commit that withdraws the checkpoint, and closes it in the commit of the next
 // checkpoint. [Track] holds these rules for one stream. A live gap is computed
-// when it is asked for: the resource is not observed now, but its watch may
+// when it is requested: the resource is not observed now, but its watch may
 // still resume without a loss. [Live] adds live gaps to those of the log.
 //
 // A gap has one reason. [Causes] chooses it among the causes for which a watch

@@ -63,8 +63,8 @@ func (o Observation) cause(refused error) Cause {
 }
 
 // liveGap returns the gap of a resource that is not observed for this cause.
-// ok is false if it has none: without the RV of a checkpoint, the resource was
-// never observed, its first list has not ended, or the log has an open gap.
+// ok is false if it has none. c is its checkpoint. Without an RV, the resource
+// was never observed, its first list has not ended, or the log has an open gap.
 //
 // A resource that was never observed has a gap only if it is unavailable.
 // Otherwise an empty answer would look like a resource without changes.
@@ -118,8 +118,9 @@ type Live struct {
 	ended sync.Map
 }
 
-// NewLive returns the gaps of a log and of what an observer does not observe.
-// refused returns why the log rejects records at the moment, or nil.
+// NewLive returns the gaps of a log, and of the resources that an observer does
+// not observe. refused returns why the log rejects records at the moment, or
+// nil. It must be safe for concurrent use.
 func NewLive(log Log, observer Observer, refused func() error) *Live {
 	return &Live{log: log, observer: observer, refused: refused}
 }
@@ -208,8 +209,8 @@ func (l *Live) current(ctx context.Context, o Observation) (g history.Gap, ok bo
 	return g, ok, nil
 }
 
-// all returns the resources of the catalogue, and those of which the API server
-// can't say whether it serves them.
+// all returns the resources of the catalogue. It adds those for which discovery
+// failed, so that it is unknown whether the API server serves them.
 func (l *Live) all(
 	ctx context.Context, observations map[schema.GroupResource]Observation,
 ) (resources []schema.GroupResource, err error) {

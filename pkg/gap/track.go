@@ -56,7 +56,7 @@ func (t *Track) IsOpen() bool { return t.open != nil }
 func (t *Track) Opened(g *history.Gap) { t.open = g }
 
 // ForList returns the gap that a list opens, or nil if the list needs none. c
-// is the log's checkpoint, cause is why the watch could not be resumed, and
+// is the log's checkpoint. cause is why the watch could not be resumed.
 // recorded reports whether the log has objects of the resource.
 //
 // The first list of a resource opens no gap, because recording begins with it.
@@ -95,13 +95,14 @@ func (t *Track) reason(c history.Checkpoint, cause Cause) Cause {
 	}
 }
 
+// relisted returns the detail of a gap whose cause is not known.
 func relisted(rv string) string {
 	return fmt.Sprintf("the API server could not resume from resourceVersion %s, so everything was listed again", rv)
 }
 
-// Close returns the open gap with its end, and forgets it. It returns nil if no
-// gap is open. received is when the end of the list was received. A gap never
-// ends before it starts, even if the clock was set back.
+// Close returns the open gap with its end. Afterwards no gap is open. It
+// returns nil if none was. received is when the end of the list was received. A
+// gap never ends before it starts, even if the clock was set back.
 func (t *Track) Close(received time.Time) *history.Gap {
 	if t.open == nil {
 		return nil

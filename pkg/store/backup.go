@@ -163,8 +163,8 @@ func dayEntry(k []byte) (e key.Entry, ofDay bool, err error) {
 	return e, true, nil
 }
 
-// ReadPosition returns the position of a backup. It reads only the beginning. A
-// file that is not a backup is a [history.Invalid] error.
+// ReadPosition returns the position at which a backup ends. It reads only the
+// file's header. A file that is not a backup is a [history.Invalid] error.
 func ReadPosition(file io.Reader) (Position, error) {
 	b, err := backup.Open(file, format)
 	if err != nil {

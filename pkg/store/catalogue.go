@@ -15,8 +15,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// Register adds a resource to the catalogue, or replaces its entry. The entry
-// keeps the known kind and scope, and a [history.Resource.Since] that is set.
+// Register adds a resource to the catalogue, or replaces its entry. A former
+// kind or scope is kept in [history.Resource.Former]. A
+// [history.Resource.Since] that is set stays unchanged.
 //
 // It returns a [history.Invalid] error if the resource can't be recorded: its
 // name is too long, or a dictionary is full.
@@ -100,6 +101,7 @@ func (s *Store) Resources(ctx context.Context) ([]history.Resource, error) {
 	return list, nil
 }
 
+// catalogue decodes all entries. Their keys sort by group and plural.
 func (r *reader) catalogue(ctx context.Context) (list []history.Resource, err error) {
 	err = r.each(key.Catalogue(), func(item *badger.Item) error {
 		var one history.Resource
@@ -142,6 +144,7 @@ func (w *batchTx) addSince(g *group, n uint16, c *history.Checkpoint, at time.Ti
 	if c.RV == "" || w.s.checkpointed[n] {
 		return nil
 	}
+	// checkpointed is empty after the log is opened, so look the checkpoint up.
 	before, err := get(w.txn, key.Checkpoint(n))
 	if err == nil {
 		var rv string

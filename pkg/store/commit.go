@@ -45,6 +45,8 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 		return err
 	}
 	err := s.appendInBackground(ctx, b)
+	// The checks before the first write can find damage, which starts a repair.
+	// Nothing of the batch is committed then, so it is appended again.
 	_, damage := errors.AsType[*badgerdir.DamageError](err)
 	_, begun := errors.AsType[*writeError](err)
 	if !begun && (damage || errors.Is(err, errRepairing)) {
@@ -65,7 +67,8 @@ type writeError struct{ error }
 func (w *writeError) Unwrap() error { return w.error }
 
 // appendInBackground runs append in a goroutine, and stops waiting for it
-// commitGrace after the context ends.
+// commitGrace after the context ends. The goroutine keeps the database open
+// until the commit has ended.
 func (s *Store) appendInBackground(ctx context.Context, b *history.Batch) error {
 	release, err := s.acquire()
 	if err != nil {
@@ -120,9 +123,9 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 }
 
 // checkHeads verifies the blocks that may contain the heads of the batch's
-// objects and the numbers of its terms. If a damaged block hid an object's
-// newest head, the batch would continue from an older one. The caller holds
-// commitMu.
+// objects and the numbers of their terms. If a damaged block hid an object's
+// newest head, the batch would continue from an older one. Objects whose heads
+// are cached are skipped. The caller holds commitMu.
 func (s *Store) checkHeads(b *history.Batch) error {
 	return s.db.View(func(txn *badger.Txn) error {
 		var heads []keyrange.Range
@@ -199,7 +202,7 @@ func (w *batchTx) addClaims(b *history.Batch, missing bool) error {
 }
 
 // checkBatch returns a [history.Invalid] error if the batch exceeds the limits
-// of the log or lacks a required field.
+// of the log or lacks a required field. It reads only the batch.
 func checkBatch(b *history.Batch) error {
 	for _, r := range b.Records {
 		if err := checkNewVersion(r); err != nil {
@@ -219,6 +222,7 @@ func checkBatch(b *history.Batch) error {
 	return nil
 }
 
+// checkGap checks a gap of a batch.
 func checkGap(g history.Gap) error {
 	if g.Start.IsZero() {
 		return history.Errorf(history.Invalid, "gap of %s has no start", g.GroupResource())
@@ -226,6 +230,8 @@ func checkGap(g history.Gap) error {
 	return checkResource(g.GroupResource())
 }
 
+// checkNewVersion checks a version of a batch. Its texts must fit into keys and
+// metadata, and the record with its entries into a transaction.
 func checkNewVersion(r history.NewVersion) error {
 	switch {
 	case r.Verb < history.Create || r.Verb > history.Delete:

@@ -62,6 +62,8 @@ func (g *group) size() (n int) {
 // the transaction first and begins the next one.
 func (w *batchTx) add(g group) error {
 	size, count := int64(g.size()), int64(len(g))
+	// The margins are for the state, which commit adds, and for the entry with
+	// which Badger ends a transaction.
 	if w.size+size > w.s.db.MaxBatchSize()-1024 || w.count+count > w.s.db.MaxBatchCount()-3 {
 		if err := w.commit(); err != nil {
 			return err
@@ -77,10 +79,12 @@ func (w *batchTx) add(g group) error {
 	return nil
 }
 
-// commit commits the current transaction and makes it visible to readers.
+// commit commits the current transaction and makes it visible to readers. A
+// transaction without entries is not committed. After an error, it is unknown
+// whether the transaction is on disk, so the log must become read-only.
 //
-// It raises last before the transaction commits: a reader that sees a
-// checkpoint, a head or a gap of the commit must also see its records.
+// It raises last before the transaction commits. So a reader that sees a
+// checkpoint, a head or a gap of the commit also sees its records.
 func (w *batchTx) commit() error {
 	if w.count == 0 {
 		return nil

@@ -95,7 +95,7 @@ func (w *batchTx) encodeBody(r *history.Record, b body, last *codec.Last, v vers
 	switch {
 	case b.ref == nil:
 		return b.first.Encode(), 0
-	case key.Day(b.ref.ts) != key.Day(v.ts):
+	case key.Day(b.ref.ts) != key.Day(v.ts): // a new day has begun
 		return w.s.bodies.Snapshot(r.Object, b.sum).Encode(), 0
 	default:
 		b.first.Base = codec.Base{Object: int64(v.object - b.ref.object), Ago: v.ts - b.ref.ts, Parts: b.ref.parts}
@@ -103,8 +103,8 @@ func (w *batchTx) encodeBody(r *history.Record, b body, last *codec.Last, v vers
 	}
 }
 
-// fitsHead reports whether a body's delta may be used for v: the object's
-// newest version is the delta's base, and may be a base of v.
+// fitsHead reports whether a body's delta may be used for v. The delta's base
+// must be the object's newest version, and that may be a base of v.
 func (w *batchTx) fitsHead(b body, last *codec.Last, v versionID) bool {
 	return last.Sum == b.before && last.Parts > 0 && last.Chain < maxChain &&
 		last.TS >= w.s.sessionStart && key.Day(last.TS) == key.Day(v.ts)
@@ -148,8 +148,8 @@ func newRefSnapshots() *refSnapshots {
 }
 
 // bestMatch returns the reference snapshot with the longest common prefix and
-// suffix. It returns nil if there is none, and once every maxRefUses calls, so
-// that a new snapshot is stored.
+// suffix, and counts its use. It returns nil if there is none. It also returns
+// nil at every maxRefUses-th use of a snapshot, so that a new one is stored.
 func (x *refSnapshots) bestMatch(of schema.GroupResource, json []byte) *refSnapshot {
 	x.mu.Lock()
 	defer x.mu.Unlock()

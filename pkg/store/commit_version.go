@@ -105,7 +105,8 @@ func (w *batchTx) addBody(e key.Entry, body []byte) (parts uint16, err error) {
 	return parts, nil
 }
 
-// addIndexEntries adds a version's entry to each index.
+// addIndexEntries adds a version's entries to each index. Entries with metadata
+// share the bytes of meta.
 func (w *batchTx) addIndexEntries(g *group, e key.Entry, r *history.Record, meta []byte) {
 	expires := w.s.expiry(e.TS)
 	for i := range versionIndexes {
@@ -134,7 +135,9 @@ type objectHead struct {
 }
 
 // findObject returns the head of a version's object. An object without a head
-// gets a number; its head and identity are written by addHead.
+// gets a number, and the relations of its first version; addHead writes its
+// head and identity. For other objects the relations of the identity stay
+// unset, since only its encoding is written again.
 func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 	ref := &r.Ref
 	if o, ok := w.s.headCache.get(*ref); ok {
@@ -174,8 +177,8 @@ func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 //
 // The identity and the name are written with the object's first version and
 // don't expire. When the object is deleted, head, identity and name are written
-// again with the expiry of that deletion, and without one if the object comes
-// back.
+// again with the expiry of that deletion. If the object comes back, they are
+// written again without one.
 func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, managedHashes []uint64, ts uint64) error {
 	alive := r.Verb != history.Delete
 	var expires uint64

@@ -46,7 +46,7 @@ func newDictionary(verify func(k []byte) error) *dictionary {
 }
 
 // number returns a term's number, or 0 if it has none. The transaction must not
-// have written terms itself, because the cache holds only committed terms.
+// have written the term itself, because the cache holds only committed terms.
 func (d *dictionary) number(txn *badger.Txn, t term) (uint32, error) {
 	d.mu.RLock()
 	n, ok := d.numbers[t]
@@ -85,6 +85,7 @@ func (d *dictionary) text(txn *badger.Txn, i termNumber) (string, error) {
 	return string(b), nil
 }
 
+// cache adds a committed term and its number.
 func (d *dictionary) cache(t term, n uint32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -92,7 +93,8 @@ func (d *dictionary) cache(t term, n uint32) {
 	d.texts[termNumber{t.of, n}] = t.text
 }
 
-// counter returns a dictionary's highest assigned number, and its limit.
+// counter returns a dictionary's highest assigned number, and its limit. The
+// caller may increment the number.
 func counter(state *codec.State, of key.Dictionary) (highest *uint32, limit uint32) {
 	switch of {
 	case key.Resources:
@@ -224,16 +226,21 @@ func (p *dayDictionary) add(text []byte, n uint16) {
 	p.size += len(text)
 }
 
-// seenBefore reports whether a text was seen recently, and remembers it.
+// seenBefore reports whether a text was seen recently, and marks it as seen. A
+// hash collision only gives a unique text a number.
 func (p *dayDictionary) seenBefore(text []byte) bool {
 	h := maphash.Bytes(p.seed, text)
-	slot, rest := &p.recent[h%uint64(len(p.recent))], uint32(h>>32)|1
+	slot, rest := &p.recent[h%uint64(len(p.recent))], uint32(h>>32)|1 // 0 is an empty slot
 	defer func() { *slot = rest }()
 	return *slot == rest
 }
 
 // phraseNumber returns the function that numbers the phrases of a version of
-// time ts. The function adds the entries of new phrases to g.
+// time ts. The function adds the entries of new phrases to g. It returns 0 for
+// a text without a number, which is then written out.
+//
+// A new number is in the day dictionary before it commits. That is safe because
+// the log is read-only after a commit fails.
 func (w *batchTx) phraseNumber(g *group, ts uint64) (codec.PhraseNumber, error) {
 	p, day := w.s.dayDict, key.Day(ts)
 	if int(day) != p.day {

@@ -46,9 +46,9 @@
 //	integrity.go files.go       damaged tables, Badger's directory
 //	spare.go                    the spare copy
 //
-// The packages below internal do not use the Store: codec and key own the bytes
-// of values and keys, delta encodes bodies, badgerdir and table own Badger's
-// files.
+// The packages below internal do not use the Store. codec and key own the bytes
+// of values and keys. delta encodes bodies. badgerdir and table own Badger's
+// files, and backup the format of backups.
 //
 // # Commit
 //
@@ -68,8 +68,8 @@
 // # Scan
 //
 //  1. The reader's transaction fixes what the scan sees.
-//  2. The plan takes the first index of the table that one of the filter's
-//     fields selects, and makes ranges of keys.
+//  2. The plan takes the first index of the table whose selects fields include
+//     one that the filter sets, and makes ranges of keys.
 //  3. Day by day, the ranges are merged by time. The blocks that were read are
 //     verified, because Badger skips a block that it can't read.
 //  4. Baselines come before the days that are kept.

@@ -31,6 +31,7 @@ func (s *Store) Excerpt(ctx context.Context, of history.Extent, use func(*histor
 		now := s.now()
 		txn, to := s.snapshot()
 		defer txn.Discard()
+		// The clock may have been set back. The newest record is in the extent.
 		if newest := moment(to.Time); !now.After(newest) {
 			now = newest.Add(1)
 		}
@@ -52,7 +53,8 @@ type excerpt struct {
 	r   *reader
 }
 
-// cut returns the excerpt of an extent, cut to what the log contains.
+// cut returns the excerpt of an extent, cut to what the log contains. The
+// errors describe the extent as the caller requested it.
 func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error) {
 	oldest := moment(x.lowerBound())
 	asked := of
@@ -128,8 +130,9 @@ func (x *excerpt) eachBaseline(at uint64, f func(indexHit) error) error {
 	})
 }
 
-// records yields the records of the extent. The extent does not shrink while
-// the retention of the log advances.
+// records yields the records of the extent. It reads the days directly, without
+// the lower bound of the retention. So the extent does not shrink while the
+// retention advances.
 func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
 	sc := history.Scan{Filter: of.Filter(), Bodies: true}
 	return yielded(func(yield func(*history.Record) error) error {

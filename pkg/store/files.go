@@ -39,9 +39,9 @@ func (s *Store) checkTableCount() error { return badgerdir.CheckTableCount(s.db,
 // room for it.
 func (s *Store) checkSpace(size int64) error { return badgerdir.CheckSpace(s.db, s.dir, size, 1) }
 
-// checkSpaceToPrune rejects what pruning writes if the volume has no room for
-// it. Pruning may use half of the space that is reserved for compactions, so
-// that a volume that is too full for batches can still be pruned.
+// checkSpaceToPrune returns an error if the volume has no room for what pruning
+// writes. Pruning may use half of the space that is reserved for compactions.
+// So a volume that is too full for batches can still be pruned.
 func (s *Store) checkSpaceToPrune() error { return badgerdir.CheckSpace(s.db, s.dir, maxBulk, 2) }
 
 // Free returns how many bytes of the log's volume this process may use. It is

@@ -51,14 +51,17 @@ func checkFormat(stored []byte, dir string) error {
 	return nil
 }
 
-// create makes a log of an empty database.
+// create creates a log in an empty database. Any other database without a
+// format belongs to another program, or has lost the key to damage.
 func (s *Store) create(txn *badger.Txn, dir string) error {
 	it := txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
 	if it.Rewind(); it.Valid() {
 		return history.Errorf(history.Invalid, "open database %s: it belongs to another program", dir)
 	}
-	if len(s.db.Tables()) > 0 { // Badger skips blocks that it can't read
+	// Without a key, tables mean damage: Badger skips blocks that it can't
+	// read.
+	if len(s.db.Tables()) > 0 {
 		return history.Errorf(history.Invalid, "open database %s: it is damaged, and no key can be read", dir)
 	}
 	s.oldest.Store(noDay)
@@ -73,7 +76,8 @@ func (s *Store) create(txn *badger.Txn, dir string) error {
 	)
 }
 
-// loadState loads the state and the redaction key of an existing log.
+// loadState loads the state and the redaction key of an existing log. Nobody
+// else uses the log yet, so it locks nothing.
 func (s *Store) loadState(txn *badger.Txn) error {
 	state, err := get(txn, key.State())
 	if err != nil {

@@ -54,6 +54,8 @@ func (s *Store) Gaps(
 	return gaps, nil
 }
 
+// gaps returns the gaps that touch the time from start to end, sorted by their
+// starts. Unlike [Store.Gaps], it doesn't respect the retention.
 func (r *reader) gaps(
 	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
 ) (gaps []history.Gap, err error) {
@@ -90,7 +92,7 @@ func (r *reader) eachGap(resources []schema.GroupResource, f func(*badger.Item) 
 	return nil
 }
 
-// gap returns the gap in an item.
+// gap returns the gap in an item. The key has its resource and its start.
 func (r *reader) gap(item *badger.Item) (g history.Gap, err error) {
 	resource, start, err := key.DecodeGap(item.Key())
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.S
 // heads calls f for the heads of a resource's live objects, until it returns
 // false.
 func (s *Store) heads(ctx context.Context, resource schema.GroupResource, f func(history.Head) bool) error {
-	answered := false
+	answered := false // f must not see a head twice
 	return s.retryAfterRepair(func() (bool, error) {
 		err := s.viewOnce(func(r *reader) error {
 			n, err := r.resource(resource)
@@ -100,12 +100,13 @@ func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (hi
 // maxDeletionsPerBatch is how many lost deletions are recorded in one batch.
 const maxDeletionsPerBatch = 64
 
-// reconcileHeads repairs heads after days were dropped. It is idempotent.
+// reconcileHeads repairs the heads whose newest version was lost by a repair of
+// the database. It is idempotent.
 //
-// An object with no version left is forgotten, so that its next version is
-// recorded as a new object. An object whose head says that it is deleted, but
-// whose newest version isn't a deletion, has lost its deletion. The deletion is
-// recorded again, inferred, because the object would be a baseline forever.
+// An object with no version left is removed, so that its next version is
+// recorded as a new object. If a head is that of a deleted object, but the
+// newest version isn't a deletion, the deletion was lost. It is recorded again,
+// inferred, because the object would otherwise be a baseline forever.
 func (s *Store) reconcileHeads(ctx context.Context) error {
 	var deleted []lostDeletion
 	b := bulkWriter{s: s}
@@ -118,7 +119,7 @@ func (s *Store) reconcileHeads(ctx context.Context) error {
 			switch {
 			case err != nil:
 				return err
-			case head.Last.TS == 0 && h.TS == 0:
+			case head.Last.TS == 0 && h.TS == 0: // no version is left
 				k := item.KeyCopy(nil)
 				id, err := r.identityOf(head.Object)
 				return errors.Join(err, b.add(ctx, deleteObjectSize, func(w *batchTx) error {
@@ -147,10 +148,10 @@ type lostDeletion struct {
 	rv   string   // of the deletion
 }
 
-// remaining returns an object's head. If the head doesn't have the time of its
-// version any more, remaining also returns the newest version that is left, and
-// whether the object exists according to it. The hit is zero if no version is
-// left.
+// remaining returns an object's head, and whether the object exists. If the
+// head has the time of its version, the head decides that, and the hit is zero.
+// Otherwise remaining looks for the newest version that is left, and that
+// version decides. The hit is zero if none is left.
 func (r *reader) remaining(item *badger.Item) (head codec.Head, newest indexHit, exists bool, err error) {
 	value, err := item.ValueCopy(nil)
 	if err != nil {
@@ -188,7 +189,8 @@ func (s *Store) recordDeletions(ctx context.Context, deleted []lostDeletion) err
 }
 
 // deletionRecord returns the record of a lost deletion, made of the object's
-// newest version. It returns nil if that version is damaged.
+// newest version. It returns nil if the metadata of that version is damaged. If
+// only the body is damaged, the record has none.
 func (r *reader) deletionRecord(of lostDeletion) (*history.Record, error) {
 	h := of.last
 	rec, m, err := r.record(h.Entry, h.meta)
@@ -198,6 +200,7 @@ func (r *reader) deletionRecord(of lostDeletion) (*history.Record, error) {
 	if rec.Object, err = r.hitBody(h, m.Parts); r.tolerateDamage(h, err) != nil {
 		return nil, err
 	}
+	// It happened at some time after the version that is left.
 	rec.Verb, rec.RV, rec.InferredSince = history.Delete, of.rv, rec.Time
 	rec.Initial, rec.Managers, rec.Summary = false, nil, nil
 	return rec, nil

@@ -37,7 +37,8 @@ func Import(ctx context.Context, dir string, from *history.Excerpt, opts Options
 		return nil, history.Errorf(history.Invalid, "an excerpt can't begin at %s and end at %s", from.Start, from.End)
 	}
 	opts = withDefaults(opts)
-	opts.NoSync = true
+	opts.NoSync = true // the log doesn't outlive the process
+	// The retention is exactly the excerpt's range.
 	opts.Now = func() time.Time { return from.End }
 	opts.Retention = from.End.Sub(from.Start)
 	lock, err := badgerdir.Claim(dir)
@@ -97,11 +98,12 @@ func (s *Store) importAll(ctx context.Context, from *history.Excerpt) error {
 	if err := w.all(from); err != nil {
 		return err
 	}
-	s.failed = errImported
+	s.failed = errImported // makes the log read-only
 	return nil
 }
 
-// importer is a transaction that keeps the times and revisions of records.
+// importer writes an excerpt in the transactions of a batchTx. Unlike a commit,
+// it keeps the times and revisions of records. The caller holds commitMu.
 type importer struct {
 	*batchTx
 
@@ -146,8 +148,8 @@ func (w *importer) all(from *history.Excerpt) error {
 	return w.commit()
 }
 
-// checkImported checks what a record of an excerpt must have besides
-// [checkNewVersion].
+// checkImported checks a record of an excerpt. In addition to
+// [checkNewVersion], it requires a revision and a time.
 func checkImported(r *history.Record) error {
 	if r.Revision == 0 || r.Time.Unix() < 0 {
 		return history.Errorf(history.Invalid, "record of %s has no revision or no time", r.Ref)
@@ -155,7 +157,8 @@ func checkImported(r *history.Record) error {
 	return checkNewVersion(history.NewVersion{Record: r})
 }
 
-// append adds a record of the extent.
+// append adds a record of the extent. Records must come in the order of their
+// times. A body can become a delta to the one of the object's previous record.
 func (w *importer) append(r *history.Record, ts uint64) error {
 	if ts < w.start || ts >= w.end || ts <= w.state.Last {
 		return history.Errorf(history.Invalid, "record of %s at %s is out of order", r.Ref, r.Time)
@@ -167,8 +170,8 @@ func (w *importer) append(r *history.Record, ts uint64) error {
 	return err
 }
 
-// keepBody keeps a version's body for the next version's delta. If the bodies
-// exceed maxLatest, it drops all others.
+// keepBody keeps a version's body, without a copy, for the next version's
+// delta. If the bodies exceed maxLatest, it drops all others.
 func (w *importer) keepBody(r *history.Record) {
 	if w.latestSize += len(r.Object) - len(w.latest[r.Ref]); w.latestSize > maxLatest {
 		clear(w.latest)
@@ -184,7 +187,7 @@ func (w *importer) addBaseline(r *history.Record, ts uint64) error {
 	if ts >= w.start || r.Verb == history.Delete {
 		return history.Errorf(history.Invalid, "record of %s at %s is not a baseline of the range", r.Ref, r.Time)
 	}
-	w.state.Last = max(w.state.Last, ts)
+	w.state.Last = max(w.state.Last, ts) // so that readers see the time
 	var b body
 	if len(r.Object) > 0 {
 		b.sum = codec.Sum(r.Object)

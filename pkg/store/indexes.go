@@ -81,6 +81,7 @@ type index struct {
 	decides filterFields
 }
 
+// byTime are the fields that every index decides, because its keys have times.
 const byTime = fieldStart | fieldEnd
 
 // indexes is the table of all indexes, in the order in which a plan prefers
@@ -246,6 +247,7 @@ func className(c key.Class) string {
 	return "key"
 }
 
+// targetHashes yields the hash of the record's target, if it has one.
 func targetHashes(rec *history.Record) iter.Seq[key.Hash] {
 	return func(yield func(key.Hash) bool) {
 		if rec.Regarding != nil {
@@ -258,6 +260,8 @@ func targetHashes(rec *history.Record) iter.Seq[key.Hash] {
 // Events and filters may lack it.
 func targetHash(t *history.Target) key.Hash { return key.Sum(t.Kind, t.Namespace, t.Name) }
 
+// ownerHashes yields the hashes of the UIDs of the record's owners. A UID that
+// occurs twice is yielded once.
 func ownerHashes(rec *history.Record) iter.Seq[key.Hash] {
 	return func(yield func(key.Hash) bool) {
 		for i, uid := range rec.Owners {

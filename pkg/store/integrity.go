@@ -17,7 +17,7 @@ import (
 )
 
 // integrity verifies the tables of an open log. Badger treats a block that it
-// can't read as the end of the table: iterators skip the rest without an error,
+// can't read as the end of the table. Iterators skip the rest without an error,
 // and a compaction drops it for good.
 //
 // So a reader verifies the blocks of a range before it uses what it read from
@@ -34,7 +34,7 @@ type integrity struct {
 	stop     chan struct{}                // closed to stop the goroutine
 	stopped  chan struct{}                // closed when the goroutine has ended
 
-	checked *boundedCache[uint64, *table.Checked] // tables that were read lately, by number
+	checked *boundedCache[uint64, *table.Checked] // tables that were read recently, by number
 
 	mu     sync.Mutex
 	levels uint64 // the fingerprint of the levels when tables was read; guarded by mu
@@ -139,6 +139,7 @@ func (c *integrity) check(ranges ...keyrange.Range) error {
 }
 
 // checkTable verifies the blocks of a table that may contain a key of a range.
+// A table whose file is gone was compacted, and is not damaged.
 func (c *integrity) checkTable(id uint64, r keyrange.Range) *badgerdir.DamageError {
 	path := badgerdir.TablePath(c.dir, id)
 	t, cached := c.checked.get(id)
@@ -158,8 +159,11 @@ func (c *integrity) checkTable(id uint64, r keyrange.Range) *badgerdir.DamageErr
 }
 
 // currentTables returns the tables of the database. It reads them only if the
-// sizes of the levels changed since the last call.
+// sizes of the levels changed since the last call. The caller must not modify
+// the result.
 func (c *integrity) currentTables() levelTables {
+	// Read before the tables: if they change in between, the fingerprint is
+	// outdated, and the next call reads them again.
 	levels := levelsOf(c.db)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,9 +15,11 @@ import (
 
 // Open opens the log in a directory and locks the directory. It creates the
 // directory and the log if they don't exist, and repairs a damaged database.
+// The caller must call [Store.Close].
 //
-// It returns an [history.Invalid] error and changes nothing if the directory is
-// locked by another process, can't be written to, or contains something else.
+// It returns a [history.Invalid] error if the directory is locked by another
+// process or can't be written to. It also does if the directory contains an
+// unfinished restore, an imported log, or the database of another program.
 func Open(dir string, opts Options) (*Store, error) {
 	opts = withDefaults(opts)
 	lock, err := badgerdir.Claim(dir)
@@ -46,7 +48,8 @@ func withDefaults(o Options) Options {
 }
 
 // open opens the database of a locked directory, and repairs it first if it is
-// damaged.
+// damaged. The markers of an unfinished restore and of an import are checked
+// before any file is changed.
 func open(dir string, opts Options) (*Store, error) {
 	for _, prepare := range []func() error{
 		func() error { return checkRestored(dir) },
@@ -70,7 +73,8 @@ func open(dir string, opts Options) (*Store, error) {
 	return openChecked(dir, opts)
 }
 
-// openChecked checks a database's files and opens it.
+// openChecked checks a database's files and opens it. Badger must not open a
+// damaged database, because it would drop data without an error.
 func openChecked(dir string, opts Options) (*Store, error) {
 	tables, err := badgerdir.Check(dir, urgentTables)
 	if err != nil {
@@ -79,7 +83,9 @@ func openChecked(dir string, opts Options) (*Store, error) {
 	return openLog(dir, tables, opts)
 }
 
-// openLog opens a database with the given tables, whose other files are intact.
+// openLog opens a database whose files were checked. tables are the result of
+// the check: nil for a new database. The log's integrity takes ownership of
+// them, and verifies the blocks that the check didn't.
 func openLog(dir string, tables badgerdir.Tables, opts Options) (*Store, error) {
 	if err := badgerdir.CheckTableCountToOpen(tables); err != nil {
 		return nil, err

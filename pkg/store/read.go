@@ -28,7 +28,8 @@ func (s *Store) newReader(txn *badger.Txn) *reader {
 }
 
 // view calls f with a reader of the log as it is now. If f reads a damaged
-// file, view waits for its repair and calls f again.
+// file, view waits for its repair and calls f again. So f must not keep results
+// of an earlier call. The reader is valid until f returns.
 func (s *Store) view(f func(*reader) error) error {
 	return s.retryAfterRepair(func() (bool, error) { return false, s.viewOnce(f) })
 }
@@ -76,8 +77,8 @@ func get(txn *badger.Txn, k []byte) ([]byte, error) {
 	return item.ValueCopy(nil)
 }
 
-// each calls f for every key with a prefix, in order. The item is valid until f
-// returns.
+// each calls f for every key with a prefix, in order. It first verifies the
+// blocks that may contain such keys. The item is valid until f returns.
 func (r *reader) each(prefix []byte, f func(*badger.Item) error) error {
 	if err := r.integrity.checkPrefix(prefix); err != nil {
 		return err

@@ -57,8 +57,8 @@ func (c *bodyCache) at(v versionID) *cachedBody {
 }
 
 // done accounts for a decoded body. If the cache is full, it evicts all others.
-// A failed body is not cached: it may succeed when it is the base of another
-// version, because the limit on the chain's length is then a different one.
+// A failed body is not cached, because it may succeed when it is the base of
+// another version: the chain then has another limit.
 func (c *bodyCache) done(v versionID, d *cachedBody) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,6 +116,7 @@ func (l *deltaChain) close() {
 }
 
 // decoded decodes the body of a version of the chain, unless it is cached.
+// chain is how many bases it may need.
 func (l *deltaChain) decoded(at versionID, parts uint16, chain int) (decoded, error) {
 	d := l.r.bodies.at(at)
 	d.once.Do(func() {
@@ -125,6 +126,7 @@ func (l *deltaChain) decoded(at versionID, parts uint16, chain int) (decoded, er
 	return d.decoded, d.err
 }
 
+// decode is decoded without the cache of its result. It recurses to the base.
 func (l *deltaChain) decode(at versionID, parts uint16, chain int) (d decoded, err error) {
 	b, err := l.stored(at, parts)
 	if err != nil {

@@ -5,7 +5,7 @@ import "sync"
 // boundedCache is a map that evicts arbitrary entries once it is full. It is
 // safe for concurrent use.
 type boundedCache[K comparable, V any] struct {
-	most    int     // how many entries it holds
+	most    int     // the largest number of entries
 	onEvict func(V) // called with mu held for each removed value; may be nil
 
 	mu sync.Mutex
@@ -16,6 +16,7 @@ func newBoundedCache[K comparable, V any](most int) *boundedCache[K, V] {
 	return &boundedCache[K, V]{most: most, of: map[K]V{}}
 }
 
+// get returns the value of k, and whether there is one.
 func (b *boundedCache[K, V]) get(k K) (V, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

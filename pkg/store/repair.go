@@ -54,7 +54,7 @@ type Report struct {
 	// repair can't be compared with later ones.
 	NewKey bool
 
-	lost  []lostVersion
+	lost  []lostVersion     // each version once
 	names map[uint16]string // of resources, by number
 }
 
@@ -86,7 +86,7 @@ func (r *Report) Lost() (versions, objects int) {
 	return len(r.lost), len(of)
 }
 
-// Losses returns the lost versions by day and resource.
+// Losses returns the lost versions by day and resource, sorted.
 func (r *Report) Losses() (list []Loss) {
 	type place struct {
 		resource uint16
@@ -139,6 +139,7 @@ func (r *Report) log(logger *slog.Logger, dir string) {
 	}
 }
 
+// dateOf returns the date on which a day begins, in UTC.
 func dateOf(day uint16) string {
 	return moment(uint64(day) * uint64(24*time.Hour)).Format(time.DateOnly)
 }
@@ -173,7 +174,7 @@ func Forecast(ctx context.Context, dir string, opts Options) (*Report, error) {
 	return v.Report(), v.Close()
 }
 
-// repairToOpen repairs a log that is being opened, so that recording goes on.
+// repairToOpen repairs a log that is being opened, so that recording continues.
 // It fails if the redaction key is lost: only the operator can decide to
 // continue with a new key.
 func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error {
@@ -192,7 +193,12 @@ func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error
 }
 
 // repairLocked repairs a directory that is locked. It changes nothing if permit
-// returns an error.
+// returns an error, or if no file is damaged:
+//
+//  1. Examine reads all tables, and finds the ranges of lost keys.
+//  2. prepare makes a view and rebuilds the log in it.
+//  3. permit decides about the report.
+//  4. Install moves the view's tables into the directory.
 func repairLocked(ctx context.Context, dir string, opts Options, permit func(*Report) error) (*Report, error) {
 	found, err := badgerdir.Examine(ctx, dir)
 	if err != nil {
@@ -221,7 +227,7 @@ func noHistory(dir string) error {
 }
 
 // repair is a repair that is prepared in a view. Installing the view completes
-// it.
+// it. The log is not changed before.
 type repair struct {
 	view   *view
 	report *Report
@@ -265,7 +271,8 @@ func (b *rebuild) nameResources() error {
 }
 
 // completeRepair completes a repair that lost a deletion which the object's
-// head still shows. The deletion is recorded again, as an inferred one.
+// head still shows. The deletion is recorded again, as an inferred one. That
+// needs an open log, so the repair leaves a key that requests it.
 func (s *Store) completeRepair(ctx context.Context) error {
 	var pending bool
 	err := s.db.View(func(txn *badger.Txn) error {
@@ -296,8 +303,8 @@ const (
 	maxWaitRepair    = time.Minute
 )
 
-// onlineRepairs is the repair of an open log, if one is running. At most one
-// is.
+// onlineRepairs runs at most one repair of an open log at a time. It is safe
+// for concurrent use.
 type onlineRepairs struct {
 	mu      sync.Mutex
 	running *onlineRepair // guarded by mu; nil: none
@@ -320,6 +327,7 @@ func (r *onlineRepairs) begin() (o *onlineRepair, begun bool) {
 	return r.running, true
 }
 
+// end ends the running repair and wakes the callers of wait.
 func (r *onlineRepairs) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -327,8 +335,9 @@ func (r *onlineRepairs) end() {
 	r.running = nil
 }
 
-// wait waits until the running repair has ended. If none is running, the log is
-// being closed, and it returns errClosed.
+// wait waits until the running repair has ended, for a minute and some seconds
+// at most; then it returns errRepairing. If no repair is running, it returns
+// errClosed at once: the caller can't use the database because it is closing.
 func (r *onlineRepairs) wait() error {
 	r.mu.Lock()
 	running := r.running
@@ -397,7 +406,8 @@ func (s *Store) repairOpen(d *badgerdir.DamageError, running *onlineRepair) {
 }
 
 // adopt takes over the database and the state of another log that opened the
-// same directory. The caller holds useMu.
+// same directory. The caller holds useMu. A field of Store that opening a log
+// sets must be here too, unless it is the same for every opening.
 func (s *Store) adopt(o *Store) {
 	s.db, s.bodies, s.refSnapshots, s.integrity = o.db, o.bodies, o.refSnapshots, o.integrity
 	s.identityCache, s.phraseTexts, s.dayDict, s.headCache = o.identityCache, o.phraseTexts, o.dayDict, o.headCache
@@ -411,8 +421,8 @@ func (s *Store) adopt(o *Store) {
 }
 
 // explain returns the error of a damaged file, if damage explains an error: a
-// missing key, or a body that is corrupt. Otherwise it returns the error. To
-// find out, it verifies all tables.
+// missing key, or a body that is corrupt. Otherwise it returns the error. It
+// verifies all tables, which is slow, but such errors are rare.
 func (s *Store) explain(err error) error {
 	if !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, codec.ErrCorrupt) {
 		return err
@@ -446,6 +456,8 @@ func (s *Store) retryAfterRepair(read func() (answered bool, err error)) error {
 		if answered || attempt == maxAttempts {
 			return errRepairing
 		}
+		// errClosed means that the repair has ended already: read reports it if
+		// the log is closed.
 		if err := s.repairs.wait(); err != nil && !errors.Is(err, errClosed) {
 			return err
 		}

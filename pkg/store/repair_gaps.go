@@ -15,7 +15,8 @@ import (
 )
 
 // dropBaselines restores the index entries of the baselines, and drops
-// baselines that can't be read.
+// baselines that can't be read. It does nothing if neither the baselines nor
+// the keys that they refer to are in lost ranges.
 func (b *rebuild) dropBaselines() error {
 	if !b.lost.Overlaps(key.BaselinesOf(0)[:1]) && !b.lost.Overlaps(key.Identities()) &&
 		!b.lost.Overlaps(dictionaryPrefix()) {
@@ -70,7 +71,8 @@ func (b *rebuild) loseBaseline(e key.Entry) {
 	b.drop(b.resourceOf(e.Object), v)
 }
 
-// sweepBaselines removes the keys of baselines without metadata.
+// sweepBaselines removes the body parts and index entries of baselines without
+// metadata. They show that the baseline existed, so it is reported as lost.
 func (b *rebuild) sweepBaselines() error {
 	return b.each(key.BaselinesOf(0)[:1], func(item *badger.Item) error {
 		k := item.KeyCopy(nil)
@@ -125,7 +127,9 @@ func (b *rebuild) addDroppedLosses() error {
 }
 
 // findUnknown finds the times at which versions may be lost without a trace:
-// their metadata and all copies of it would be in lost ranges.
+// their metadata and all copies of it would be in lost ranges. For each
+// resource, that is where the lost times of the index by time and of the index
+// by resource overlap.
 func (b *rebuild) findUnknown() error {
 	all, err := b.resources()
 	if err != nil {
@@ -138,7 +142,7 @@ func (b *rebuild) findUnknown() error {
 		}
 		for n := range all {
 			of, in := key.Entry{Class: key.ByResource, Resource: n}, key.Entry{Class: key.ByNamespace, Resource: n}
-			if !b.lost.Overlaps(in.Prefix(day)[:4+2]) {
+			if !b.lost.Overlaps(in.Prefix(day)[:4+2]) { // any namespace
 				continue
 			}
 			for _, t := range times {
@@ -181,8 +185,11 @@ func (b *rebuild) addUnknownLosses() error {
 				before := last[e.Object]
 				last[e.Object] = revision{o.Revision, e.TS}
 				if before.n+1 >= o.Revision {
-					return nil
+					return nil // no revision is missing
 				}
+				// The missing revisions were between before.ts and e.TS. If
+				// that overlaps with an unknown interval, the loss lasts until
+				// e.TS.
 				for _, l := range b.unknown[e.Resource] {
 					if from := max(before.ts, l.from); from < l.to && e.TS > l.from {
 						b.addLoss(e.Resource, loss{from, e.TS, detailVersions})
@@ -202,7 +209,7 @@ type revision struct{ n, ts uint64 }
 func (b *rebuild) lostDays() (days []uint16) {
 	first, last := max(oldestDay(b.r.txn), b.r.floorDay), uint32(key.Day(b.newest()))
 	for _, r := range b.lost.WithPrefix([]byte{key.History}) {
-		if len(r.From) >= 3 {
+		if len(r.From) >= 3 { // it contains a day, which may be before the first known one
 			first = min(first, uint32(binary.BigEndian.Uint16(r.From[1:])))
 		}
 		if first == noDay {
@@ -255,7 +262,8 @@ func timeAfter(k, prefix []byte, otherwise uint64) uint64 {
 }
 
 // addBaselineLosses adds losses for objects whose baseline may be lost without
-// a trace.
+// a trace: from the retention floor to the object's first remaining version. A
+// version with revision 1 had no baseline before it.
 func (b *rebuild) addBaselineLosses() error {
 	lost := b.lost.WithPrefix(key.AllBaselines())
 	if len(lost) == 0 {
@@ -286,7 +294,8 @@ func (b *rebuild) addBaselineLosses() error {
 }
 
 // addGapLosses adds losses for gaps that may be in lost ranges and are not in
-// the spare copy.
+// the spare copy. A loss begins at the time of the newest record when the
+// spare copy was written: it has the earlier gaps.
 func (b *rebuild) addGapLosses() error {
 	lost := b.lost.WithPrefix(key.AllGaps())
 	if len(lost) == 0 {
@@ -388,7 +397,8 @@ func (b *rebuild) writeGaps() error {
 }
 
 // mergeLosses sorts losses and merges those that touch. It returns at most
-// maxLosses.
+// maxLosses. The detail of a merged loss is that of the first one. It sorts all
+// in place.
 func mergeLosses(all []loss) (list []loss) {
 	slices.SortFunc(all, func(a, b loss) int { return cmp.Compare(a.from, b.from) })
 	for _, l := range all {
@@ -400,6 +410,7 @@ func mergeLosses(all []loss) (list []loss) {
 		}
 		list = append(list, l)
 	}
+	// Only the last loss can be without an end, so the distances are valid.
 	for len(list) > maxLosses {
 		nearest := 0
 		for i := range list[:len(list)-1] {
@@ -437,12 +448,14 @@ func (b *rebuild) writeGap(n uint16, l loss) error {
 		l.from--
 	}
 	g := history.Gap{Reason: history.GapDamaged, Detail: l.detail}
-	expires := uint64(0)
+	expires := uint64(0) // an open gap never expires
 	if l.to == 0 {
 		at := moment(max(b.newest(), l.from))
 		b.set(key.Checkpoint(n), codec.EncodeCheckpoint("", at), 0)
 	}
-	if l.to != 0 || open != 0 { // an open gap also ends with the next list
+	// If another gap is open, that one lasts until the next list. The new gap
+	// then only has to reach it, since at most one gap of a resource is open.
+	if l.to != 0 || open != 0 {
 		end := l.to
 		if end == 0 {
 			end = max(b.newest(), l.from, open) + 1

@@ -22,7 +22,8 @@ func checkpointPrefix() []byte { return key.Checkpoint(0)[:1] }
 
 // restoreGlobals restores the keys that exist once in the log from the spare
 // copy. It restores the numbers of the dictionaries from their texts, and the
-// texts from the numbers.
+// texts from the numbers. It is the first phase, because all other keys contain
+// numbers of the dictionaries.
 func (b *rebuild) restoreGlobals() error {
 	if b.spare != nil {
 		for _, e := range b.spare.entries {
@@ -43,7 +44,7 @@ func (b *rebuild) restoreGlobals() error {
 			return err
 		}
 		of, rest := key.Dictionary(item.Key()[1]), item.KeyCopy(nil)[3:]
-		switch {
+		switch { // the two directions: see key.Text and key.Number
 		case item.Key()[2] == 't' && len(value) == 4:
 			_, err = b.restore(key.Number(of, binary.BigEndian.Uint32(value)), rest, 0)
 		case item.Key()[2] == 'n' && len(rest) == 4:
@@ -55,7 +56,8 @@ func (b *rebuild) restoreGlobals() error {
 
 // reconcileGlobals restores the keys that exist once in the log from the
 // remaining keys: the catalogue, the format, the retention floor and the state.
-// A lost redaction key is replaced by a new one.
+// A lost redaction key is replaced by a new one. What restoreGlobals restored
+// is not replaced.
 func (b *rebuild) reconcileGlobals() error {
 	if b.deletionPending {
 		b.set(key.RepairPending(), []byte{1}, 0)
@@ -71,6 +73,8 @@ func (b *rebuild) reconcileGlobals() error {
 	if _, err := b.restore(key.Format(), encodeFormat(), 0); err != nil {
 		return err
 	}
+	// The new key is used only if the old one is neither in the log nor in the
+	// spare copy.
 	made := make([]byte, redactionKeySize)
 	if _, err := rand.Read(made); err != nil {
 		return err
@@ -91,11 +95,13 @@ func (b *rebuild) restoreFloor() error {
 	if !b.lost.Contains(key.RetentionFloor()) {
 		return nil
 	}
+	// An older table may still have an earlier floor.
 	first, err := retentionFloor(b.r.txn)
 	oldest := oldestDay(b.r.txn)
 	if err != nil || oldest == noDay || oldest <= first {
 		return err
 	}
+	// Without a baseline, no day was dropped.
 	err = b.each(key.AllBaselines(), func(*badger.Item) error { return errStop })
 	if !errors.Is(err, errStop) {
 		return err
@@ -110,6 +116,7 @@ func (b *rebuild) restoreState() error {
 	if !b.lost.Contains(key.State()) {
 		return nil
 	}
+	// An older table may still have an outdated state. It is a lower bound.
 	var state codec.State
 	if value, err := get(b.r.txn, key.State()); err == nil {
 		if found, err := codec.DecodeState(value); err == nil {
@@ -121,6 +128,7 @@ func (b *rebuild) restoreState() error {
 	if b.spare != nil {
 		state.Last, state.Object = max(state.Last, b.spare.state.Last), max(state.Object, b.spare.state.Object)
 	}
+	// Keys can be newer than the spare copy.
 	last, err := b.latestTime()
 	if err != nil {
 		return err
@@ -141,8 +149,8 @@ func (b *rebuild) restoreState() error {
 	return err
 }
 
-// latestTime returns the latest time of any key of the newest day. The key may
-// belong to a body whose version is lost.
+// latestTime returns the latest time of any key of the newest day, or 0 if
+// there is none. The key may belong to a body whose version is lost.
 func (b *rebuild) latestTime() (ts uint64, err error) {
 	newest := -1
 	if err := b.days(func(day uint16) error { newest = int(day); return nil }); err != nil || newest < 0 {
@@ -156,7 +164,8 @@ func (b *rebuild) latestTime() (ts uint64, err error) {
 	})
 }
 
-// highestObject returns the highest object number of any key, but at least n.
+// highestObject returns the highest object number of any identity or body, but
+// at least n. In each day, bodies sort by object, so the last one suffices.
 func (b *rebuild) highestObject(n uint64) (uint64, error) {
 	err := b.each(key.Identities(), func(item *badger.Item) error {
 		object, err := key.DecodeIdentity(item.Key())
@@ -181,9 +190,10 @@ func (b *rebuild) highestObject(n uint64) (uint64, error) {
 	})
 }
 
-// restoreCatalogue adds resources to the catalogue that have versions, as far
-// as the versions describe them. The recorder completes the entries of what it
-// records.
+// restoreCatalogue adds resources to the catalogue that have versions. It reads
+// the newest version of each day. The first of them determines Since, the last
+// one the kind and the scope. The recorder completes the entries of the
+// resources that it records.
 func (b *rebuild) restoreCatalogue() error {
 	return b.r.eachResource(nil, func(n uint16) error {
 		r := b.groupResource(n)
@@ -223,7 +233,8 @@ func (b *rebuild) restoreCatalogue() error {
 	})
 }
 
-// resources returns the resources of the log by number.
+// resources returns the resources of the log by number. The name of a resource
+// whose text is lost is empty.
 func (b *rebuild) resources() (all map[uint16]schema.GroupResource, err error) {
 	all = map[uint16]schema.GroupResource{}
 	err = b.r.eachResource(nil, func(n uint16) error {

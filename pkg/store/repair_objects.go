@@ -17,7 +17,7 @@ import (
 )
 
 // restoreIdentities restores lost identities from the JSON of the objects'
-// versions.
+// versions. The oldest objects come first.
 func (b *rebuild) restoreIdentities() error {
 	if !b.lost.Overlaps(key.Identities()) {
 		return nil
@@ -39,7 +39,7 @@ func (b *rebuild) restoreIdentities() error {
 func (b *rebuild) missingIdentities() (map[uint64][]indexHit, error) {
 	missing, known := map[uint64][]indexHit{}, map[uint64]bool{}
 	add := func(h indexHit) error {
-		if known[h.Object] {
+		if known[h.Object] { // it has an identity
 			return nil
 		}
 		if _, found := missing[h.Object]; !found {
@@ -120,6 +120,10 @@ func (r *reference) target() *history.Target {
 // identify restores an object's identity from the JSON of one of its versions.
 // The object's head, or its entry in the index of names, contains a hash of the
 // identity and confirms it.
+//
+// Owners can change between versions. The head has the checksum of the
+// identity's relations, so a version with these relations is preferred.
+// Otherwise it is the first version that is confirmed.
 func (b *rebuild) identify(object uint64, versions []indexHit) error {
 	var id *codec.Identity
 	var expires uint64
@@ -176,7 +180,8 @@ func (b *rebuild) groupResource(n uint16) (r schema.GroupResource) {
 	return r
 }
 
-// readIdentity reads the JSON of a version.
+// readIdentity reads the parts of an identity from the JSON of a version. found
+// is false if the JSON can't be read or has no name.
 func (b *rebuild) readIdentity(h indexHit) (d bodyIdentity, found bool) {
 	if h.meta == nil {
 		var err error
@@ -216,8 +221,9 @@ func (b *rebuild) headOf(object uint64, id *codec.Identity) (*codec.Head, uint64
 	return &head, item.ExpiresAt(), nil
 }
 
-// mayHave reports whether an object without a head may have an identity: the
-// index of names contains it, or that entry and the head are lost.
+// mayHave reports whether an object without a head may have an identity. That
+// is so if the index of names contains it, or if both that entry and the head
+// are lost.
 func (b *rebuild) mayHave(object uint64, id *codec.Identity) bool {
 	name := key.Name(id.Name, id.Resource, id.Namespace, object)
 	if there, err := b.exists(name); err != nil || there {
@@ -259,7 +265,7 @@ func (b *rebuild) identities(f func(object uint64, id *codec.Identity, item *bad
 // reconcileHeads makes heads consistent with the remaining versions. A lost
 // head is restored from the newest version. If the newest version is lost, the
 // head keeps its revision, so that no revision is assigned twice, and the
-// resource is listed again. An object without versions is forgotten.
+// resource is listed again. An object without versions is removed.
 func (b *rebuild) reconcileHeads() error {
 	expected := map[string]bool{}
 	err := b.identities(func(object uint64, id *codec.Identity, item *badger.Item) error {
@@ -275,6 +281,7 @@ func (b *rebuild) reconcileHeads() error {
 		!b.lost.Overlaps(key.Names("")[:1]) {
 		return err
 	}
+	// Heads and names without an identity belong to no known object.
 	for _, prefix := range [][]byte{key.AllHeads(), key.Names("")[:1]} {
 		err := b.each(prefix, func(item *badger.Item) error {
 			if !expected[string(item.Key())] {
@@ -290,7 +297,8 @@ func (b *rebuild) reconcileHeads() error {
 }
 
 // newestLost reports whether the version that an object's head names is lost
-// without another trace. It drops that version.
+// without another trace. It drops that version. That is possible only for
+// resources of which versions may be lost without a trace; see findUnknown.
 func (b *rebuild) newestLost(object uint64, id *codec.Identity) (bool, error) {
 	if len(b.unknown[id.Resource]) == 0 {
 		return false, nil
@@ -307,8 +315,8 @@ func (b *rebuild) newestLost(object uint64, id *codec.Identity) (bool, error) {
 	return !there, err
 }
 
-// reconcileHead makes the head of one object consistent. lost reports whether
-// the head is in a lost range.
+// reconcileHead makes the head of one object consistent. k is the key of the
+// head, and lost reports whether it is in a lost range.
 func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, lost bool) error {
 	before, expires, err := b.headOf(object, id)
 	if err != nil {
@@ -325,6 +333,8 @@ func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, los
 	if err != nil {
 		return errors.Join(err, b.forgetObject(k, object, id))
 	}
+	// The head is not outdated. If its version or that version's body is lost,
+	// nothing may be a delta against it.
 	if before != nil && !lost && (before.Last.TS == newest.TS || !before.Alive) {
 		if before.Last.TS != newest.TS || before.Last.Parts != o.Parts {
 			b.deletionPending = b.deletionPending || !before.Alive && o.Verb != history.Delete
@@ -337,6 +347,7 @@ func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, los
 	if err != nil {
 		return errors.Join(err, b.forgetObject(k, object, id))
 	}
+	// Last stays zero, so the next version is not a delta against this one.
 	head := codec.Head{
 		Object: object, Revision: rec.Revision, RV: rec.RV, Alive: rec.Verb != history.Delete, Relations: id.Relations,
 	}
@@ -348,13 +359,14 @@ func (b *rebuild) reconcileHead(k []byte, object uint64, id *codec.Identity, los
 	}
 	b.set(k, head.Encode(), expires)
 	b.report.Restored++
-	if head.Alive {
+	if head.Alive { // the lost head may have been newer, even a deletion
 		b.relist[id.Resource] = true
 	}
 	return nil
 }
 
-// forgetObject removes the head, the identity and the name of an object.
+// forgetObject removes the head, the identity and the name of an object. If the
+// object still exists, the relist records it as a new one.
 func (b *rebuild) forgetObject(head []byte, object uint64, id *codec.Identity) error {
 	for _, k := range [][]byte{head, key.Identity(object), key.Name(id.Name, id.Resource, id.Namespace, object)} {
 		b.remove(k)
@@ -384,7 +396,7 @@ func (b *rebuild) newestOf(object uint64) (newest indexHit, found bool, err erro
 }
 
 // nextOf returns the time of an object's first remaining version after a lost
-// one; 0 if there is none.
+// one, or 0 if there is none.
 func (b *rebuild) nextOf(v versionID) (ts uint64, err error) {
 	e := key.Entry{Class: key.Record, Object: v.object}
 	err = b.days(func(day uint16) error {

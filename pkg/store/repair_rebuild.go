@@ -33,7 +33,8 @@ import (
 // of an older table.
 //
 // It works in phases. Each phase reads the log with the edits of the earlier
-// phases.
+// phases. Edits of the same phase are seen only by exists and each. It must be
+// used by one goroutine.
 type rebuild struct {
 	ctx   context.Context //nolint:containedctx // for one call
 	view  *view
@@ -56,6 +57,7 @@ type loss struct {
 	detail   string
 }
 
+// The details of the gaps that a repair adds.
 const (
 	detailVersions   = "a file of the database was damaged, and its versions are lost"
 	detailGaps       = "a file of the database was damaged, and earlier gaps are lost"
@@ -70,7 +72,9 @@ func newRebuild(ctx context.Context, v *view, sp *spare, report *Report) *rebuil
 	}
 }
 
-// run makes the edits of the view, in phases.
+// run makes the edits of the view, in phases. Keys are restored before versions
+// are dropped, so that no version is dropped because of a key that can be
+// restored. Heads and gaps come last: they depend on the versions that remain.
 func (b *rebuild) run() error {
 	for _, phase := range []func() error{
 		b.restoreGlobals, b.eachDay(b.restoreEntries), b.restoreIdentities, b.eachDay(b.dropPhrases),
@@ -106,7 +110,7 @@ func (b *rebuild) days(f func(day uint16) error) error {
 	var days []uint16
 	it := b.r.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{key.History}})
 	for it.Rewind(); it.Valid(); {
-		day := binary.BigEndian.Uint16(append(it.Item().KeyCopy(nil), 0, 0)[1:3])
+		day := binary.BigEndian.Uint16(append(it.Item().KeyCopy(nil), 0, 0)[1:3]) // a malformed key may be short
 		days = append(days, day)
 		next := keyrange.PrefixEnd(key.DayPrefix(day))
 		if it.Seek(next); !it.Valid() || day == 1<<16-1 {
@@ -151,9 +155,11 @@ func (b *rebuild) set(k, v []byte, expires uint64) {
 	b.view.Edits[string(k)] = badgerdir.Edit{Value: slices.Clone(v), Expires: expires}
 }
 
+// remove removes a key.
 func (b *rebuild) remove(k []byte) { b.view.Edits[string(k)] = badgerdir.Edit{Removed: true} }
 
-// restore sets a key if it is lost and absent. It reports whether it did.
+// restore sets a key if it is in a lost range and absent. It reports whether it
+// did. A key outside of lost ranges has its newest value, or does not exist.
 func (b *rebuild) restore(k, v []byte, expires uint64) (bool, error) {
 	if !b.lost.Contains(k) {
 		return false, nil
@@ -240,6 +246,8 @@ func (b *rebuild) dropPhrases(day uint16) error {
 		if err != nil || !known {
 			return err
 		}
+		// The managers are a phrase, too. If it is lost, the index entries show
+		// which owners and target follow.
 		kept, ok := codec.WithoutPhrases(meta, texts, b.relationsExist(at))
 		if !ok {
 			return nil // corrupt: dropUnreadable drops it
@@ -250,7 +258,7 @@ func (b *rebuild) dropPhrases(day uint16) error {
 	})
 }
 
-// setMeta changes the metadata of a version in all its keys.
+// setMeta changes the metadata of a version in its own key and in all copies.
 func (b *rebuild) setMeta(at key.Entry, meta []byte, expires uint64) {
 	for _, class := range append(metadataClasses(), key.Record) {
 		b.set(at.In(class), meta, expires)
@@ -272,7 +280,8 @@ func (b *rebuild) locate(e key.Entry) (at key.Entry, known bool, err error) {
 }
 
 // relationsExist returns a function that reports whether a version may have
-// owners and a target: their index entries exist or are lost.
+// some owners and a target: their index entries exist or are lost. at is the
+// version's entry in the index by time.
 func (b *rebuild) relationsExist(at key.Entry) func([]types.UID, *history.Target) bool {
 	return func(owners []types.UID, target *history.Target) bool {
 		rec := &history.Record{Owners: owners, Regarding: target}
@@ -344,6 +353,8 @@ func (b *rebuild) dropUnreadable() error {
 			if !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, codec.ErrCorrupt) {
 				return err
 			}
+			// The identity may be lost, so the resource is that of an index
+			// entry.
 			resource, found := known[e.Object]
 			if !found {
 				if at, is, err := b.locate(e); err != nil {
@@ -388,8 +399,8 @@ func (b *rebuild) sweepOrphans() error {
 	})
 }
 
-// sweepDay is sweepOrphans for one day. It drops a version of which only the
-// body is left.
+// sweepDay is sweepOrphans for one day. It also drops a version of which only
+// the body is left, so that a gap covers it.
 func (b *rebuild) sweepDay(day uint16) error {
 	for _, class := range append(append(metadataClasses(), key.Record), hashedClasses()...) {
 		err := b.entries(day, class, func(e key.Entry, item *badger.Item) error {
@@ -438,7 +449,9 @@ func (b *rebuild) resourceOf(object uint64) uint16 {
 	return id.Resource
 }
 
-// deltaChains determines which bodies can be read, along their deltas.
+// deltaChains determines which bodies can be read, along their deltas. It
+// checks whether they exist and parse. It doesn't decode them, because the
+// checksums of the blocks were verified.
 type deltaChains struct {
 	b     *rebuild
 	known map[versionID]bool // whether a body can be read
@@ -460,6 +473,8 @@ func (c *deltaChains) check(e key.Entry, meta []byte, expires uint64) error {
 		c.b.drop(id.Resource, v)
 		return nil
 	}
+	// A deletion is worth more than its JSON: without it, the object would seem
+	// to exist.
 	bare, err := codec.WithoutBody(meta)
 	if err != nil {
 		return err

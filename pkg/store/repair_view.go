@@ -51,6 +51,7 @@ func (v *view) open() (*Store, error) {
 	s := newStore(db, v.Dir(), v.opts, bodies)
 	s.integrity = intactTables()
 	s.failed = errReadOnly
+	// The log's state may be lost, so every time is visible.
 	s.last.Store(key.MaxTS - 1)
 	_ = db.View(func(txn *badger.Txn) error { // never fails
 		s.oldest.Store(oldestDay(txn))
@@ -60,7 +61,8 @@ func (v *view) open() (*Store, error) {
 }
 
 // apply calls f with a reader of the log with the edits that were written, and
-// writes the edits that f adds.
+// writes the edits that f adds. It opens the database for each call, because
+// Badger finds the table with the edits only when it opens.
 func (v *view) apply(f func(*reader) error) (err error) {
 	s, err := v.open()
 	if err != nil {
@@ -154,7 +156,8 @@ func prepareInTempDir(ctx context.Context, found *badgerdir.Salvage, opts Option
 	return nil, history.Errorf(history.Invalid, "%v: set TMPDIR to a writable directory", err)
 }
 
-// loadReadOnly checks the format, and loads the log's state.
+// loadReadOnly checks the format, and loads the log's state. It replaces the
+// unlimited retention by that of opts.
 func (s *Store) loadReadOnly(opts Options) error {
 	s.retention = opts.Retention
 	return s.db.View(func(txn *badger.Txn) error {
@@ -175,7 +178,7 @@ func (s *Store) loadReadOnly(opts Options) error {
 // Report returns what a repair would do.
 func (i *Inspection) Report() *Report { return i.report }
 
-// Close closes the log and removes the temporary directory.
+// Close closes the log, removes the temporary directory, and releases the lock.
 func (i *Inspection) Close() error {
 	return errors.Join(i.Store.Close(), i.view.Remove(), i.lock.Release())
 }

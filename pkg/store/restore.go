@@ -69,8 +69,8 @@ func Restore(
 	return r.reached, nil
 }
 
-// checkEmpty rejects a directory with files. It ignores the directory that a
-// new volume contains.
+// checkEmpty rejects a directory with files. It ignores lost+found, which a new
+// volume contains.
 func checkEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -120,6 +120,8 @@ type restoration struct {
 	bytes    int64    // of these entries
 }
 
+// restoreAll restores the backups in their order, and drops the days that the
+// last one doesn't name.
 func (r *restoration) restoreAll(backups []io.Reader) error {
 	var days []uint16
 	for i, b := range backups {
@@ -143,7 +145,7 @@ func (r *restoration) restore(file io.Reader, last bool) (backup.Footer, error) 
 	if b.From != r.reached {
 		return backup.Footer{}, outOfOrder(b.From, r.reached)
 	}
-	batch := r.db.NewWriteBatch()
+	batch := r.db.NewWriteBatch() // commits in the background; Flush returns its error
 	defer batch.Cancel()
 	f, err := b.Entries(func(k, v []byte, expires uint64) error {
 		r.entries, r.bytes = r.entries+1, r.bytes+int64(len(k)+len(v))

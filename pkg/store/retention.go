@@ -53,8 +53,8 @@ type dayDrop struct {
 // The newest version of each object before the remaining days is kept as a
 // baseline.
 //
-// Call it every few minutes. It blocks commits only while it drops a prefix.
-// After an error, the next call continues.
+// Call it every few minutes. It blocks commits while it drops a prefix, and for
+// the time of each of its own commits. After an error, the next call continues.
 func (s *Store) Prune(ctx context.Context) error {
 	release, err := s.acquire()
 	if err != nil {
@@ -80,7 +80,9 @@ func (s *Store) Prune(ctx context.Context) error {
 	}
 }
 
-// nextDrop returns the next day to drop, or nil if there is none.
+// nextDrop returns the next day to drop, or nil if there is none. A day whose
+// drop was interrupted comes first: it is the oldest, and below the floor. The
+// caller holds pruneMu.
 func (s *Store) nextDrop() (*dayDrop, error) {
 	var oldest, floor uint32
 	err := s.view(func(r *reader) (err error) {
@@ -109,7 +111,7 @@ func (s *Store) nextDrop() (*dayDrop, error) {
 }
 
 // reportFull logs once that the size limit is exceeded and no day can be
-// dropped. Recording goes on: new records are worth more than the limit.
+// dropped. Recording continues: new records are worth more than the limit.
 func (s *Store) reportFull(full bool) {
 	if full && !s.full {
 		s.logger.Error("size limit exceeded by the newest day, recording goes on", "limit", s.limit)
@@ -175,6 +177,7 @@ func (s *Store) raiseFloor(ctx context.Context, d *dayDrop) error {
 // Badger reports success even if it could not compact the newest tables. So
 // dropPrefix checks that the day is gone.
 func (s *Store) dropPrefix(day uint16) error {
+	// The baselines and the floor must be on disk before the day is gone.
 	if err := s.db.Sync(); err != nil {
 		return err
 	}
@@ -195,8 +198,9 @@ func (s *Store) dropPrefix(day uint16) error {
 	})
 }
 
-// transact commits the entries that f adds. If the volume has no space, nothing
-// is written. Any other error of f or of the commit makes the log read-only.
+// transact commits the entries that f adds. If the log is read-only, ctx is
+// done or the volume has no space, it returns an error and writes nothing. An
+// error of f or of the commit makes the log read-only.
 func (s *Store) transact(ctx context.Context, f func(*batchTx) error) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
@@ -223,7 +227,8 @@ func (s *Store) transact(ctx context.Context, f func(*batchTx) error) error {
 const maxBulk = 512 << 10
 
 // bulkWriter collects writes while a day is read, and commits them in batches
-// of about maxBulk bytes.
+// of about maxBulk bytes. The caller must call flush at the end. It must be
+// used by one goroutine.
 type bulkWriter struct {
 	s       *Store
 	pending []func(*batchTx) error

@@ -51,10 +51,9 @@ func (r *reader) walkBaselines(p *plan, sp span, at uint64, f func(indexHit) (bo
 }
 
 // baselineCandidates returns the objects whose baselines at a time a plan
-// answers. These are the objects that the plan names. If the plan names an
-// owner, these are the objects that have that owner in a baseline, or in a
-// version between the retention floor and that time. Other plans have no
-// candidates.
+// answers: the objects that the plan names. If the plan names an owner, these
+// are the objects that it owns in a baseline, or in a version from the
+// retention floor to that time. Other plans have no candidates.
 func (r *reader) baselineCandidates(p *plan, at uint64) (objects []uint64, err error) {
 	if p.index.class == key.Record {
 		for i := range p.ranges {
@@ -91,7 +90,7 @@ func (r *reader) baselineAt(object, at uint64) (indexHit, bool, error) {
 	for day := int(key.Day(at - 1)); day >= int(max(r.floorDay, r.s.oldest.Load())); day-- {
 		k, meta, err := r.newestBefore(e.Prefix(uint16(day)), at)
 		switch {
-		case r.droppedMeanwhile(uint16(day)):
+		case r.droppedMeanwhile(uint16(day)): // first: a dropped day looks empty or damaged
 			return indexHit{}, false, errDropped
 		case err != nil:
 			return indexHit{}, false, err
@@ -171,7 +170,10 @@ func (r *reader) readBaselineBody(e key.Entry, parts uint16) ([]byte, error) {
 }
 
 // eachLastVersion calls f for the last version in a day of each object that has
-// one. The day must not be the day of the newest record.
+// one. The day must not be the day of the newest record, which still changes.
+//
+// The keys sort by object and time, so in reverse the first key of an object is
+// its last version.
 func (s *Store) eachLastVersion(ctx context.Context, day uint16, f func(*reader, indexHit) error) error {
 	return s.view(func(r *reader) error {
 		if err := r.loadFloor(); err != nil {
@@ -307,8 +309,8 @@ func (s *Store) gcBaselines(ctx context.Context, day uint16) error {
 }
 
 // supersededBaselines returns the removal of an object's baselines that are
-// older than the version h, and of the baseline of h if h is a deletion. The
-// owners of a damaged baseline are unknown, so their index entries stay.
+// older than the version h. If h is a deletion, that includes the baseline of
+// h. The owners of a damaged baseline are unknown, so their index entries stay.
 func (r *reader) supersededBaselines(h indexHit, deleted bool) (old group, err error) {
 	err = r.each(key.BaselinesOf(h.Object), func(item *badger.Item) error {
 		_, ts, err := key.DecodeBaseline(item.Key())
@@ -326,7 +328,7 @@ func (r *reader) supersededBaselines(h indexHit, deleted bool) (old group, err e
 			}
 		}
 		body := key.BaselineBody(h.Object, ts, 0)
-		return r.each(body[:len(body)-2], func(item *badger.Item) error {
+		return r.each(body[:len(body)-2], func(item *badger.Item) error { // without the part: all parts
 			old.remove(item.KeyCopy(nil))
 			return nil
 		})

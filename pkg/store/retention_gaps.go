@@ -10,8 +10,9 @@ import (
 
 // detailOf explains to users why a day was dropped.
 //
-// The gap of a day that is older than the retention is visible only if the day
-// isn't older any more: the clock was set back, or the retention was extended.
+// A day that is older than the retention is not answered, and neither is its
+// gap. The gap becomes visible if the day isn't older any more: the clock was
+// set back, or the retention was extended.
 func detailOf(reason Reason) string {
 	if reason == BySize {
 		return "the storage neared its limit, and its oldest days were dropped"
@@ -63,10 +64,11 @@ func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
 	return e.TS, true, err
 }
 
-// gapStart returns the start of the gap of a dropped day whose first lost
-// record is at lost. If a gap with the same detail ends where the day begins,
-// it is the start of that gap. Otherwise it is lost, or an earlier time if
-// another gap starts then: a resource's gaps are stored by their starts.
+// gapStart returns the start of the gap of a dropped day. begin is the
+// beginning of the day, and lost the time of the first lost record. If a gap
+// with the same detail ends at begin, the result is the start of that gap.
+// Otherwise it is lost, or an earlier time if another gap starts at lost: the
+// key of a gap is its start.
 func (r *reader) gapStart(resource uint16, lost, begin uint64, detail string) (uint64, error) {
 	taken := map[uint64]bool{}
 	continued, found := uint64(0), false

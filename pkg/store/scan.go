@@ -55,8 +55,8 @@ func yielded(walk func(yield func(*history.Record) error) error) iter.Seq2[*hist
 	}
 }
 
-// scan yields a page of records. It updates sc to what has not been yielded
-// yet, so that the scan can continue after a repair.
+// scan yields a page of records. It updates sc to the rest of the page before
+// each record, so that the scan can continue after a repair.
 func (s *Store) scan(ctx context.Context, sc *history.Scan, yield func(*history.Record) error) error {
 	if last := moment(s.last.Load() + 1); sc.End.IsZero() || sc.End.After(last) {
 		sc.End = last // a continued scan must not yield newer records
@@ -75,7 +75,8 @@ func (s *Store) scan(ctx context.Context, sc *history.Scan, yield func(*history.
 
 // Count counts the records that a filter selects, up to most, which is at least
 // 1. It stops earlier if counting costs too much. exact reports whether n is
-// the number of all records; otherwise there are at least n.
+// the number of all records; otherwise there are at least n. If a day is
+// dropped meanwhile, it begins again.
 func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, exact bool, err error) {
 	most = max(most, 1)
 	effort := countEffort * most
@@ -116,7 +117,8 @@ func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort
 
 // Latest returns the newest version of an object, with its body. Without a UID
 // it is the newest version of all incarnations. If the log has no version, the
-// error is [history.NotFound].
+// error is [history.NotFound]. If a day is dropped meanwhile, it begins again.
+// The caller owns the record.
 func (s *Store) Latest(ctx context.Context, ref history.ObjectRef) (*history.Record, error) {
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1, Bodies: true}
 	sc.Resources = append(sc.Resources, ref.GroupResource())
@@ -226,6 +228,7 @@ func (r *reader) days(p *plan, sp span, f func(indexHit) (bool, error)) error {
 	}
 	first, last := int(key.Day(sp.from)), int(key.Day(sp.to))
 	if oldest := r.s.oldest.Load(); oldest != noDay && first < int(oldest) {
+		// The skipped days may include one that was just dropped.
 		if r.droppedMeanwhile(uint16(first)) {
 			return errDropped
 		}

@@ -24,7 +24,7 @@ const (
 // indexHit is a version that a plan found by its key in an index, or a
 // baseline.
 type indexHit struct {
-	key.Entry
+	key.Entry // only the fields of the index's keys are set
 
 	meta     []byte // its metadata, if the index holds it and the plan needs it
 	baseline bool   // its body is stored as a baseline
@@ -37,7 +37,7 @@ type span struct {
 }
 
 // rangeIter iterates over one range of keys of one day, in the span's order.
-// The keys of a range sort by time.
+// The keys of a range sort by time. It must be used by one goroutine at a time.
 type rangeIter struct {
 	prefix    []byte
 	span      span // what has not been read yet
@@ -58,7 +58,7 @@ type sharedIter struct {
 
 // fill reads the next chunk, and verifies the blocks that it read.
 func (s *rangeIter) fill(it *sharedIter) error {
-	start := s.start()
+	start := s.start() // read moves it
 	end, err := s.read(it)
 	if err != nil {
 		return err
@@ -118,6 +118,7 @@ func (s *rangeIter) start() []byte {
 	return append(k, bytes.Repeat([]byte{0xff}, 16)...)
 }
 
+// hit returns the hit of an item. It copies the metadata, if it is needed.
 func (s *rangeIter) hit(item *badger.Item) (h indexHit, err error) {
 	if h.Entry, err = key.Decode(item.Key()); err != nil {
 		return indexHit{}, fmt.Errorf("index %q: %w", s.prefix, err)
@@ -204,6 +205,8 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error
 	return true, nil
 }
 
+// newSharedIter returns an iterator over the keys of the plan's index in a day.
+// The caller must close it.
 func (r *reader) newSharedIter(p *plan, day uint16, sp span) *sharedIter {
 	prefix := key.ClassPrefix(day, p.index.class)
 	return &sharedIter{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: sp.reverse})}

@@ -13,7 +13,8 @@ import (
 
 // plan is how a scan finds the records of a filter: ranges of keys in one
 // index, and the conditions that keys can answer. In each range, keys sort by
-// time.
+// time. A plan doesn't depend on a time span, and never changes once it is
+// made, except for metas.
 type plan struct {
 	index  *index
 	ranges []key.Entry // of the index; the prefix of each is a range of a day
@@ -37,7 +38,7 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	set := fieldsOf(f)
 	p := &plan{index: indexFor(set)}
 	known, err := p.resolve(r, f)
-	if err != nil || !known {
+	if err != nil || !known { // without ranges
 		return p, err
 	}
 	switch p.index.class {
@@ -52,7 +53,7 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	default:
 		p.ranges = []key.Entry{{}}
 	}
-	p.byKey = set&^p.index.decides == 0
+	p.byKey = set&^p.index.decides == 0 // the index decides all fields that are set
 	for i := range p.ranges {
 		p.ranges[i].Class = p.index.class
 	}
@@ -122,11 +123,11 @@ func (p *plan) addResources(r *reader) error {
 }
 
 // eachResource calls f for each of the given resources, or for each resource of
-// the log if they are nil.
+// the log if they are nil. The order is arbitrary.
 func (r *reader) eachResource(some map[uint16]bool, f func(uint16) error) error {
 	if some == nil {
 		some = map[uint16]bool{}
-		prefix := key.Number(key.Resources, 0)[:3]
+		prefix := key.Number(key.Resources, 0)[:3] // without the number
 		err := r.each(prefix, func(item *badger.Item) error {
 			some[uint16(binary.BigEndian.Uint32(item.Key()[len(prefix):]))] = true
 			return nil
@@ -144,6 +145,8 @@ func (r *reader) eachResource(some map[uint16]bool, f func(uint16) error) error 
 }
 
 // addObjects adds a range for each incarnation with the filter's name and UID.
+// It finds them by the index of names. If the filter has only a UID, it finds
+// them by the heads, whose keys contain a hash of the UID.
 func (p *plan) addObjects(r *reader, f *history.Filter) error {
 	if f.Name != "" {
 		return r.each(key.Names(f.Name), func(item *badger.Item) error {

@@ -33,7 +33,7 @@ const (
 )
 
 // maxSpare bounds the entries of the spare copy, in bytes before compression.
-// The rest is left out.
+// The rest is left out; the redaction key and the dictionaries come first.
 const maxSpare = 16 << 20
 
 // spareEvery is the least time between two spare copies that are written
@@ -47,9 +47,10 @@ type spare struct {
 	observed map[uint16]uint64 // times of checkpoints, by resource
 }
 
+// spareEntry is a key of the database as it was when the copy was written.
 type spareEntry struct {
 	key, value []byte
-	expires    uint64
+	expires    uint64 // in seconds since 1970; 0: never
 }
 
 // copySpare writes the spare copy if its contents changed. It only logs an
@@ -133,7 +134,7 @@ func writeSpare(dir string, b []byte) error {
 }
 
 // readSpare returns the spare copy of a directory. It returns nil if there is
-// none, or if it is damaged.
+// none, or if it is damaged: a repair then continues without it.
 func readSpare(dir string) (*spare, error) {
 	f, err := os.Open(filepath.Join(dir, spareFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -157,7 +158,7 @@ func readSpare(dir string) (*spare, error) {
 		if err != nil {
 			return nil, ignoreDamage(err)
 		}
-		if all = append(all, payload...); len(all) > 2*maxSpare {
+		if all = append(all, payload...); len(all) > 2*maxSpare { // copySpare didn't write it
 			return nil, nil
 		}
 	}

@@ -66,10 +66,10 @@ type Store struct {
 	logger    *slog.Logger
 	now       func() time.Time
 	retention time.Duration
-	limit     int64 // of the files' total size in bytes; 0: none
-	files     int64 // how many files the process may have open and mapped
-	redaction []byte
-	noTTL     bool // versions never expire
+	limit     int64  // of the files' total size in bytes; 0: none
+	files     int64  // how many files the process may have open and mapped
+	redaction []byte // see RedactionKey
+	noTTL     bool   // versions never expire
 
 	// sessionStart is one more than the time of the newest record when the log
 	// was opened. A delta's base is not older than that.
@@ -124,12 +124,15 @@ type Store struct {
 	sparedAt     time.Time // when the spare copy was last compared with the log
 }
 
-// errClosed is the error of every method of a closed log.
+// errClosed is the error of methods that need the database after it was closed.
 var errClosed = history.Errorf(history.Unavailable, "the history's database is closed")
 
-// acquire keeps the database open until the returned function is called. It
-// doesn't wait for Close, so a caller may acquire the database more than once.
-// It waits a short time for a running repair.
+// acquire keeps the database open until the returned function is called.
+//
+// It never blocks on useMu: a caller that already holds the database would
+// deadlock with a pending Close or repair. If the log is being closed, it
+// returns errClosed. If it is being repaired, it waits as long as
+// [onlineRepairs.wait] does.
 func (s *Store) acquire() (release func(), err error) {
 	for !s.useMu.TryRLock() {
 		if err := s.repairs.wait(); err != nil {
@@ -181,6 +184,8 @@ func (s *Store) Close() error {
 	}
 }
 
+// close is Close without its timeout. It locks useMu, so it waits for every
+// call that has acquired the database.
 func (s *Store) close() error {
 	s.useMu.Lock()
 	defer s.useMu.Unlock()
@@ -212,8 +217,9 @@ func (s *Store) expiry(ts uint64) uint64 {
 	return (ts + uint64(s.retention) + uint64(ttlSlack)) / uint64(time.Second)
 }
 
-// timestamp returns t as keys store it, in nanoseconds since 1970. Times
-// outside of that range become the nearest time within it.
+// timestamp returns t as keys store it, in nanoseconds since 1970. A time
+// before 1970 becomes 0. A time after the year 2200 becomes the beginning of
+// that year, so that the conversion doesn't overflow.
 func timestamp(t time.Time) uint64 {
 	switch {
 	case t.Unix() < 0:

@@ -25,7 +25,7 @@ type Usage struct {
 	// Oldest is the time of the oldest record that a scan returns. It is zero
 	// if there is no record.
 	Oldest time.Time
-	// Dropped counts the dropped days by reason.
+	// Dropped counts the dropped days by reason. The map is read-only.
 	Dropped map[Reason]Dropped
 }
 
@@ -40,7 +40,7 @@ type Dropped struct {
 // blocks.
 func (s *Store) Usage() Usage { return *s.usage.Load() }
 
-// updateUsage measures the log.
+// updateUsage measures the log. The caller holds pruneMu.
 func (s *Store) updateUsage(ctx context.Context) error {
 	u := s.Usage()
 	var err error
@@ -58,7 +58,8 @@ func (s *Store) updateUsage(ctx context.Context) error {
 	return nil
 }
 
-// countDrop counts a dropped day.
+// countDrop counts a dropped day. The caller holds pruneMu. The map is copied,
+// since callers of Usage may still read the earlier one.
 func (s *Store) countDrop(reason Reason, freed int64) {
 	u := s.Usage()
 	u.Dropped = maps.Clone(u.Dropped)

@@ -65,6 +65,8 @@ func (s *Store) Verify(ctx context.Context, report func(Damage), progress Progre
 	return result, err
 }
 
+// verify is Verify without the retry. Damage of a table is given to onDamage at
+// the end, because the repair waits until the database is not used any more.
 func (s *Store) verify(ctx context.Context, report func(Damage), progress Progress) (Verification, error) {
 	release, err := s.acquire()
 	if err != nil {
@@ -92,7 +94,8 @@ func (s *Store) verify(ctx context.Context, report func(Damage), progress Progre
 	return v.Verification, nil
 }
 
-// verifier is a running [Store.Verify].
+// verifier is a running [Store.Verify]. It first reads all tables, and then all
+// keys in one pass. It must be used by one goroutine.
 type verifier struct {
 	s        *Store
 	ctx      context.Context //nolint:containedctx // for one call
@@ -113,7 +116,7 @@ type verifier struct {
 	Verification
 }
 
-// damage reports damage.
+// damage counts and reports damage.
 func (v *verifier) damage(d Damage) {
 	v.Damaged++
 	v.report(d)
@@ -124,8 +127,8 @@ func (v *verifier) problem(format string, args ...any) {
 	v.damage(Damage{Problem: fmt.Sprintf(format, args...)})
 }
 
-// entries reads all keys with one iterator. It returns all keys of a day that
-// is dropped meanwhile, or none.
+// entries reads all keys with one iterator. If a day is dropped meanwhile, the
+// iterator returns all of its keys or none.
 func (v *verifier) entries() error {
 	it := v.r.txn.NewIterator(badger.IteratorOptions{})
 	defer it.Close()
@@ -204,7 +207,7 @@ func (v *verifier) tables() error {
 			found = append(found, Damage{File: filepath.Base(path), Problem: err.Error()})
 		}
 		if len(found) > 0 && !badgerdir.HasTable(v.s.db, path) {
-			continue
+			continue // compacted meanwhile
 		}
 		for _, d := range found {
 			v.damage(d)

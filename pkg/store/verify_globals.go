@@ -15,10 +15,12 @@ import (
 )
 
 // objectKeys compares the keys that exist once for each object: its head, its
-// identity and its name.
+// identity and its name. The identity determines the keys of the other two.
 type objectKeys struct{ heads, names pairing }
 
-// global verifies a key that belongs to no day.
+// global verifies a key that belongs to no day. The letter with which the key
+// begins determines its keyspace. The caller reports a returned error as damage
+// of the key.
 func (v *verifier) global(k, value []byte) error {
 	switch k[0] {
 	case key.Heads(0)[0]:
@@ -70,7 +72,7 @@ func (v *verifier) head(k, value []byte) error {
 	}
 	meta, err := get(v.r.txn, e.In(key.Record))
 	switch {
-	case v.r.droppedMeanwhile(key.Day(e.TS)):
+	case v.r.droppedMeanwhile(key.Day(e.TS)): // the metadata may be gone
 		return nil
 	case errors.Is(err, badger.ErrKeyNotFound):
 		v.version(e, "the newest version (revision %d) is missing", h.Revision)
@@ -98,7 +100,9 @@ func (v *verifier) storedBaseline(e key.Entry, h codec.Head) error {
 	return nil
 }
 
-// baseline verifies a key of a baseline.
+// baseline verifies a key of a baseline: an entry in the index of owners, a
+// part of a body, or metadata. The metadata is compared with the number of body
+// parts and with the index entries, and the body is decoded.
 func (v *verifier) baseline(k, value []byte) error {
 	if _, _, err := key.DecodeBaselineOwner(k); err == nil {
 		v.baselineOwners.got.add(k)
@@ -124,7 +128,7 @@ func (v *verifier) baseline(k, value []byte) error {
 	return nil
 }
 
-// newest compares an object's newest version with its head.
+// newest compares the metadata of an object's newest version with its head.
 func (v *verifier) newest(e key.Entry, h codec.Head, meta []byte) {
 	var rec history.Record
 	m, err := codec.DecodeMeta(meta, e.TS, &rec, func(n uint16) (string, error) { return v.r.phrase(key.Day(e.TS), n) })
@@ -138,12 +142,14 @@ func (v *verifier) newest(e key.Entry, h codec.Head, meta []byte) {
 	}
 }
 
-// headOf returns the part that a head and an identity have in common.
+// headOf returns what a head and an identity have in common: the head's key,
+// the object's number, and the checksum of its relations.
 func headOf(k []byte, object, relations uint64) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(slices.Clip(k), object), relations)
 }
 
-// identity verifies an object's identity.
+// identity verifies an object's identity. It adds the keys of the head and the
+// name that the identity requires.
 func (v *verifier) identity(k, value []byte) error {
 	if len(k) != 1+8 {
 		return key.ErrMalformed
@@ -161,14 +167,15 @@ func (v *verifier) identity(k, value []byte) error {
 	return err
 }
 
-// term verifies one of the two keys of a dictionary entry.
+// term verifies one of the two keys of a dictionary entry. Both are added to
+// the fingerprints in the same form: dictionary, number, text.
 func (v *verifier) term(k, value []byte) error {
 	if len(k) < 3 {
 		return key.ErrMalformed
 	}
 	of, number, text := key.Dictionary(k[1]), value, k[3:]
 	side := &v.terms.got
-	if k[2] == 'n' {
+	if k[2] == 'n' { // from number to text; otherwise from text to number
 		number, text = k[3:], value
 		side = &v.terms.want
 	}
@@ -196,7 +203,8 @@ func (v *verifier) resource(n uint16) error {
 	return err
 }
 
-// endOfLog compares the keys that belong to no day with each other.
+// endOfLog compares the keys that belong to no day with each other, and the
+// log's state with the highest time and numbers of all keys.
 func (v *verifier) endOfLog() error {
 	for what, p := range map[string]pairing{
 		"heads": v.objects.heads, "names": v.objects.names, "numbers": v.terms, "owners of baselines": v.baselineOwners,

@@ -25,7 +25,8 @@ type dayKeys struct {
 // pairing compares two sets of keys.
 type pairing struct{ want, got keySum }
 
-// keySum is a fingerprint of a set of keys. It does not depend on their order.
+// keySum is a fingerprint of a set of keys: their number, and the sum of their
+// hashes. It does not depend on their order.
 type keySum struct {
 	n   int64
 	sum uint64
@@ -36,6 +37,7 @@ func (t *keySum) add(k []byte) {
 	t.sum += codec.Sum(k)
 }
 
+// pairing returns the pairing of the keys of a class.
 func (d *dayKeys) pairing(c key.Class) *pairing {
 	p := d.entries[c]
 	if p == nil {
@@ -45,7 +47,8 @@ func (d *dayKeys) pairing(c key.Class) *pairing {
 	return p
 }
 
-// dayKey verifies a key that belongs to a day.
+// dayKey verifies a key that belongs to a day. Keys sort by day, so the first
+// key of another day ends the day before.
 func (v *verifier) dayKey(k []byte, e key.Entry, value []byte) error {
 	if number := key.Day(e.TS); v.day.entries == nil || number != v.day.number {
 		if err := v.endOfDay(); err != nil {
@@ -79,14 +82,14 @@ func (v *verifier) record(e key.Entry, meta []byte) error {
 	}
 	switch {
 	case err == nil:
-	case v.r.droppedMeanwhile(key.Day(e.TS)): // with its dictionary
+	case v.r.droppedMeanwhile(key.Day(e.TS)): // the day dictionary is gone, too
 		return nil
 	default:
 		v.version(e, "%v", err)
 		return nil
 	}
 	for _, k := range indexKeys(e, rec) {
-		v.day.pairing(key.Class(k[3])).want.add(k)
+		v.day.pairing(key.Class(k[3])).want.add(k) // the class follows the letter and the day
 	}
 	for _, class := range metadataClasses() {
 		v.day.metas.want.add(append(e.In(class), meta...))
@@ -113,7 +116,8 @@ func (v *verifier) json(at versionID, parts uint16) error {
 	return d.body.Verify(d.json)
 }
 
-// complete adds the fields of index entries to the key of a record.
+// complete adds the resource, the namespace and the verb to the entry of a
+// record, which the keys of indexes contain.
 func (v *verifier) complete(e key.Entry, rec *history.Record) (key.Entry, error) {
 	n, err := v.r.resource(rec.Ref.GroupResource())
 	if err != nil {
@@ -126,8 +130,9 @@ func (v *verifier) complete(e key.Entry, rec *history.Record) (key.Entry, error)
 	return e, err
 }
 
-// endOfDay compares the keys of a day with those that its records require. It
-// skips a day that was dropped meanwhile.
+// endOfDay compares the keys of a day with those that its records require. Only
+// if they differ, it reads the day again to find the keys. It skips a day that
+// was dropped meanwhile.
 func (v *verifier) endOfDay() error {
 	if v.r.droppedMeanwhile(v.day.number) {
 		return nil
@@ -160,6 +165,7 @@ func (v *verifier) differingMetadata() error {
 	return nil
 }
 
+// differingIn is differingMetadata for one index.
 func (v *verifier) differingIn(class key.Class) error {
 	return v.r.each(key.ClassPrefix(v.day.number, class), func(item *badger.Item) error {
 		e, err := key.Decode(item.Key())
@@ -204,7 +210,7 @@ func (v *verifier) missing(class key.Class) error {
 }
 
 // dangling reports the entries of an index in the day that belong to no
-// version.
+// version, or whose version requires another entry.
 func (v *verifier) dangling(class key.Class) error {
 	return v.r.each(key.ClassPrefix(v.day.number, class), func(item *badger.Item) error {
 		e, err := key.Decode(item.Key())

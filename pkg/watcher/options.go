@@ -22,9 +22,9 @@ type Options struct {
 	// AnswerWithin is how long the API server may take to begin its answer to a
 	// watch. The default is 30 seconds. It is at most StallAfter.
 	AnswerWithin time.Duration
-	// CatchUpWithin is how long to wait for an API server that does not know
+	// CatchUpWithin is how long to wait for an API server that has not reached
 	// the checkpoint's resourceVersion yet. After that, the server is assumed
-	// to have lost it. The default is 15 seconds.
+	// to have lost it, and the resource is listed. The default is 15 seconds.
 	CatchUpWithin time.Duration
 	// RetryAfter bounds the time between two attempts to reach an API server or
 	// a resource. The default is 30 seconds.

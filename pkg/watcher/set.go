@@ -34,7 +34,8 @@ type SetOptions struct {
 // Its methods are safe for concurrent use.
 //
 // Three goroutines run next to the watchers. discover finds resources,
-// supervise starts and stops watchers, and report logs changes of state.
+// supervise starts and stops watchers, and report logs changes of state. They
+// communicate by channels; what others may read is in the status tracker.
 type Set struct {
 	server  *apiserver.Client
 	outages *outages
@@ -121,7 +122,8 @@ func (s *Set) Observations() []gap.Observation {
 // not serve the resource, or its CRD is deleted. It implements [gap.Observer].
 func (s *Set) Absence(r schema.GroupResource) gap.Cause { return s.status.absence(r) }
 
-// watchCRDs watches the CRDs and sends what they define to supervise.
+// watchCRDs watches the CRDs and sends the plans that they define to supervise.
+// Each change of the plans also starts a discovery.
 func (s *Set) watchCRDs(ctx context.Context) error {
 	opts := s.opts.Options
 	opts.OnChange = func(c Change) {

@@ -33,7 +33,8 @@ func crdResource() history.Resource {
 type definedPlans struct {
 	current plans // nil: the CRDs are not known
 	// deleted is when the CRD of a resource was seen to be deleted, or zero
-	// while it exists. It has every resource whose CRD was ever seen.
+	// while it exists. It has every resource whose CRD was seen since the watch
+	// of the CRDs began.
 	deleted map[schema.GroupResource]time.Time
 }
 
@@ -57,8 +58,9 @@ func (d *definedPlans) update(current plans, now time.Time) {
 	}
 }
 
-// decide reports whether the CRDs decide alone whether a resource exists. If
-// not, a discovery that began at this time does.
+// decide reports whether the CRDs alone decide whether a resource exists.
+// Otherwise the discovery that began at the given time decides. A discovery
+// soon after the deletion of a CRD may still return its resource.
 func (d *definedPlans) decide(id schema.GroupResource, began time.Time) bool {
 	deleted, seen := d.deleted[id]
 	return seen && (deleted.IsZero() || began.Before(deleted.Add(staleDiscovery)))
@@ -173,6 +175,7 @@ type crd struct {
 	} `json:"status"`
 }
 
+// condition is a condition of a CRD, without its reason and times.
 type condition struct {
 	Type   string `json:"type"`
 	Status string `json:"status"`

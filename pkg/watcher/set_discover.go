@@ -119,8 +119,8 @@ func (s *Set) waitForChange(ctx context.Context, wait time.Duration) bool {
 }
 
 // search resolves the configured resources to those that the API server serves.
-// A resource that was found once stays found, because its watcher knows best
-// whether it still exists. It is for one goroutine.
+// A resource that was found once stays found, because its watcher observes
+// whether it still exists. It must be used by one goroutine.
 type search struct {
 	configured []history.Resource
 	log        *slog.Logger
@@ -162,7 +162,8 @@ func (s *search) plans() plans { return maps.Clone(s.found) }
 
 // resolveAll looks for the configured resources among those that are served. It
 // returns the states of those that were never found. err is the error of the
-// discovery.
+// discovery. If two configured resources have the same objects, the first one
+// is watched.
 func (s *search) resolveAll(ctx context.Context, served []history.Resource, err error) (missing []Change) {
 	claimed := map[schema.GroupResource]bool{}
 	for _, configured := range s.configured {
@@ -172,7 +173,7 @@ func (s *search) resolveAll(ctx context.Context, served []history.Resource, err 
 		switch {
 		case ok && claimed[id]:
 			s.identities[nameOf(configured)] = id
-			if log, first := s.logOnce(configured, "same"); first {
+			if log, first := s.logOnce(configured, "same"); first { // "same" only differs from other messages
 				log.InfoContext(ctx, "configured resource has the same objects as another, not watched twice")
 			}
 		case ok:
@@ -243,8 +244,8 @@ func identity(gr schema.GroupResource) schema.GroupResource {
 }
 
 // unresolved returns the state of a configured resource that was not found. It
-// is refused, unless the API server gave no answer at all. A group whose own
-// server is down counts as refused too.
+// is refused, unless the API server gave no answer at all. If the aggregated
+// API server of its group is down, it is refused too.
 func unresolved(configured history.Resource, served []history.Resource, err error) Change {
 	groups, partial := discovery.GroupDiscoveryFailedErrorGroups(err)
 	if err != nil && !partial {

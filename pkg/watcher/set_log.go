@@ -30,7 +30,7 @@ const (
 
 // logDigest logs the failures of watches: one line for each cause, for all
 // resources that have it. It logs a cause of a resource once until the resource
-// is watched again. It is for one goroutine.
+// is watched again. It must be used by one goroutine.
 type logDigest struct {
 	log     *slog.Logger
 	watched map[schema.GroupResource]bool            // ever
@@ -44,7 +44,8 @@ func newLogDigest(log *slog.Logger) *logDigest {
 	}
 }
 
-// report logs the changes of the states until ctx is done.
+// report logs the changes of the states until ctx is done. It waits a moment
+// after a change, so that changes with one cause share a line.
 func (s *Set) report(ctx context.Context) {
 	d := newLogDigest(s.log)
 	for again := false; ; {
@@ -83,7 +84,7 @@ func (d *logDigest) update(ctx context.Context, states []Status, now time.Time) 
 		case s.State == Watching && !d.watched[gr]:
 			first = append(first, gr.String())
 			d.watched[gr] = true
-		case !s.Failed() || s.Refused && !s.Configured:
+		case !s.Failed() || s.Refused && !s.Configured: // reportForbidden logs those not permitted
 		case now.Sub(s.Since) < logInterval, s.Establishing(now):
 			again = true
 		case recent[s.Detail] && now.Sub(s.Since) < 2*logInterval:

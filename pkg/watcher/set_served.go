@@ -8,8 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Why a [Set] does not watch a resource that the API server serves, for
-// programs.
+// The codes of the reasons for which a [Set] does not watch a resource that the
+// API server serves.
 const (
 	Denied        = "excluded"       // [Targets.Denied] returned a reason
 	NotConfigured = "not_configured" // the targets do not include it
@@ -24,9 +24,9 @@ type Unwatched struct {
 	Detail   string // for people
 }
 
-// Served returns what the API server served at the last discovery that it
-// answered: everything that can be listed and watched, even if the set does not
-// watch it. It returns nil before the first answer.
+// Served returns the resources that can be listed and watched, according to the
+// last discovery that the API server answered. It includes those that the set
+// does not watch. It returns nil before the first answer.
 func (s *Set) Served() []history.Resource {
 	s.status.mu.Lock()
 	defer s.status.mu.Unlock()
@@ -38,6 +38,7 @@ func (s *Set) Served() []history.Resource {
 // whose watchers are about to be started are left out.
 func (s *Set) Unwatched() []Unwatched { return s.status.unwatched() }
 
+// unwatched implements [Set.Unwatched].
 func (t *statusTracker) unwatched() (all []Unwatched) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,6 +88,7 @@ type scopes struct {
 	byKind  map[string]bool // without the kinds that groups disagree about
 }
 
+// scopesOf returns the index of the kinds of served resources.
 func scopesOf(served []history.Resource) scopes {
 	s := scopes{byGroup: map[schema.GroupKind]bool{}, byKind: map[string]bool{}}
 	ambiguous := map[string]bool{}

@@ -24,9 +24,9 @@ type Status struct {
 	Configured bool
 }
 
-// Establishing reports whether the API server asks to retry later, and has not
-// done so for long, as while it establishes a CRD. If an object can't be
-// decoded, it does so forever.
+// Establishing reports whether the API server has asked to retry later for only
+// a short time, as it does while it establishes a CRD. If it can't decode an
+// object, it does so forever. Hence the limit.
 func (s Status) Establishing(now time.Time) bool {
 	return s.Throttled && now.Sub(s.Since) < maxEstablishing
 }
@@ -146,7 +146,8 @@ func (t *statusTracker) setCRDs(c Change) {
 	t.crds.Change, t.crds.Configured = c, true
 }
 
-// set stores a change of state of a watcher.
+// set stores a change of state of a watcher. A stopped watcher loses its entry.
+// A cause without a reason means that its CRD was deleted.
 func (t *statusTracker) set(c Change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -259,6 +260,7 @@ func (t *statusTracker) states() []Status {
 	return all
 }
 
+// compareResources orders resources by group and plural.
 func compareResources(x, y history.Resource) int {
 	return cmp.Or(cmp.Compare(x.Group, y.Group), cmp.Compare(x.Plural, y.Plural))
 }
@@ -301,7 +303,9 @@ func (t *statusTracker) troubles() (all []Status) {
 	return all
 }
 
-// absence implements [Set.Absence].
+// absence implements [Set.Absence]. A resource without a state may be served
+// and not wanted, or not served. It is unknown which until discovery and the
+// CRDs were read.
 func (t *statusTracker) absence(r schema.GroupResource) gap.Cause {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -329,10 +333,12 @@ func (t *statusTracker) absence(r schema.GroupResource) gap.Cause {
 	return restarted("its watch is about to be opened")
 }
 
+// restarted returns the cause of a resource whose watch has not begun yet.
 func restarted(detail string) gap.Cause {
 	return gap.Cause{Reason: history.GapRestarted, Detail: detail}
 }
 
+// serves reports whether a resource with this identity is served.
 func serves(served []history.Resource, id schema.GroupResource) bool {
 	return slices.ContainsFunc(served, func(r history.Resource) bool { return identity(r.GroupResource()) == id })
 }

@@ -42,6 +42,9 @@ type supervisor struct {
 
 // supervise keeps the watchers in line with the plans until ctx is done. It
 // also runs the watch of the CRDs while the targets include them.
+//
+// After each event it computes the wanted plans, stops the watchers without one
+// or with another one, and starts those that are missing.
 func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	v := &supervisor{
 		Set: s, group: group,
@@ -51,7 +54,7 @@ func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 	defined := newDefinedPlans()
 	var stopCRDs func() // nil: they are not watched
 	var graceOver, waitOver <-chan time.Time
-	discovered := false // resources that are only discovered do not wait for the CRDs any more
+	discovered := false // resources that are only discovered don't wait for the CRDs any more
 	for {
 		select {
 		case <-ctx.Done():
@@ -61,7 +64,7 @@ func (s *Set) supervise(ctx context.Context, group *errgroup.Group) error {
 			defined.update(current, time.Now())
 		case <-waitOver:
 			discovered = true
-		case <-graceOver:
+		case <-graceOver: // stopUnwanted ends the watchers
 		}
 		switch watched := stopCRDs != nil; {
 		case selected.targets.DiscoverCRDs && !watched:
@@ -120,7 +123,7 @@ func (v *supervisor) stopUnwanted(selected selection, wanted plans, now time.Tim
 	return graceOver
 }
 
-// end stops a watcher and removes the state of its resource.
+// end stops a watcher, waits for it, and removes the state of its resource.
 func (v *supervisor) end(id schema.GroupResource, cause gap.Cause) {
 	w := v.running[id]
 	w.stop()
@@ -157,7 +160,7 @@ func (v *supervisor) startMissing(ctx context.Context, wanted plans) {
 }
 
 // spawn runs a function in the group. stop cancels the function and waits for
-// it.
+// it. An error of the cancellation does not end the group.
 func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
@@ -173,7 +176,9 @@ func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context)
 	return func() { cancel(); <-done }
 }
 
-// watch opens the sink of a resource and runs its watcher until ctx is done.
+// watch opens the sink of a resource and runs its watcher until ctx is done. If
+// the resource can't be recorded, watch still waits for ctx, so that the sink
+// is not opened again until the plan changes.
 func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 	sink, missed, err := s.opts.Open(ctx, p.resource)
 	if history.CodeOf(err) == history.Invalid {

@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// Why a resource is not watched, for people.
+// The texts of the reasons for which a resource is not watched.
 const (
 	detailIgnored  = "the configuration ignores it"
 	detailUnnamed  = "the configuration does not name it"
@@ -107,9 +107,9 @@ func (s selection) configured() plans {
 }
 
 // wanted returns the plans of all resources that the targets include: those
-// that are configured, those that CRDs define and, if discovered is true, all
-// others that the API server serves. A configured resource keeps its version if
-// a CRD defines it too.
+// that are configured, and those that CRDs define. If discovered is true, it
+// includes all others that the API server serves. A configured resource keeps
+// its version if a CRD defines it too.
 func (s selection) wanted(defined definedPlans, discovered bool) plans {
 	all := s.configured()
 	for id, d := range defined.current {

@@ -59,8 +59,8 @@ type Change struct {
 // cause.
 func (c Change) Failed() bool { return c.State == Waiting && !c.None() }
 
-// outdated returns the state between the API server's refusal to resume and the
-// list.
+// outdated returns the state after the API server refused to resume from rv,
+// until the list begins.
 func outdated(rv string, err error) Change {
 	return Change{State: Waiting, Cause: gap.Cause{
 		Reason: history.GapExpired,
@@ -69,7 +69,7 @@ func outdated(rv string, err error) Change {
 	}}
 }
 
-// lagging returns the state while the API server does not know the
+// lagging returns the state while the API server has not reached the
 // resourceVersion yet.
 func lagging(rv string, err error) Change {
 	return Change{State: Waiting, Cause: gap.Cause{

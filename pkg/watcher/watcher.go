@@ -44,7 +44,7 @@ type Watcher struct {
 	usePages      bool      // the next list uses pages, because the server can't stream
 	useSinglePage bool      // the next list is a single page, because pages failed
 	listing       bool      // between BeginList and EndList or AbortList
-	lagsSince     time.Time // since when the server does not know rv yet; zero if it does
+	lagsSince     time.Time // since when the server has not reached rv; zero if it has
 
 	// emptyWatches counts the watches in a row that ended at once without an
 	// event. If there were too many, a list is due, and resumable is the rv
@@ -77,6 +77,8 @@ func New(cfg *rest.Config, r history.Resource, sink Sink, opts Options) (*Watche
 	return w, nil
 }
 
+// newWatcher returns a watcher that shares the server and its outages with
+// others.
 func newWatcher(server *apiserver.Client, shared *outages, r history.Resource, sink Sink, opts Options) *Watcher {
 	opts = opts.withDefaults()
 	return &Watcher{
@@ -131,9 +133,9 @@ func (w *Watcher) afterSession(err error) time.Duration {
 		w.emptyWatches, w.lagsSince = 0, time.Time{}
 	}
 	switch {
-	case err == nil && lasted:
+	case err == nil && lasted: // servers end each watch after some minutes
 		return 0
-	case err == nil && w.progressed:
+	case err == nil && w.progressed: // the server ends watches early: wait a moment
 		return w.backoffs[unreachable].shortest
 	case err == nil:
 		err = errEndedEarly
@@ -141,7 +143,7 @@ func (w *Watcher) afterSession(err error) time.Duration {
 			w.resumable = w.rv
 			return w.relist(fmt.Errorf("%w, %d times in a row", err, w.emptyWatches))
 		}
-	case w.rv != "" && isTooLarge(err) && w.mayLag():
+	case w.rv != "" && isTooLarge(err) && w.mayLag(): // a replica may lag for a moment
 		w.useProbe = true
 		w.setState(lagging(w.rv, err))
 		return w.backoffs.next(err)
@@ -160,7 +162,8 @@ func (w *Watcher) afterSession(err error) time.Duration {
 	return w.retry(err, lasted)
 }
 
-// mayLag reports whether a server that does not know rv yet may still catch up.
+// mayLag reports whether a server that has not reached rv may still catch up.
+// The first call starts the time of [Options.CatchUpWithin].
 func (w *Watcher) mayLag() bool {
 	if w.lagsSince.IsZero() {
 		w.lagsSince = time.Now()
@@ -186,6 +189,9 @@ func (w *Watcher) relist(err error) time.Duration {
 
 // retry reports a failed session, and returns how long to wait. lasted reports
 // whether its watch lasted.
+//
+// After too many empty watches a list is due. If that list fails before it
+// begins, the next session resumes the watch again.
 func (w *Watcher) retry(err error, lasted bool) time.Duration {
 	if w.rv == "" && !w.listBegan && w.resumable != "" { // the sink still has its checkpoint
 		w.rv, w.resumable = w.resumable, ""

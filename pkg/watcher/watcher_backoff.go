@@ -15,7 +15,7 @@ import (
 const maxClientDelay = 2 * time.Minute
 
 // backoff delays attempts: exponentially, with jitter, so that many watchers do
-// not retry at the same time.
+// not retry at the same time. It must be used by one goroutine.
 type backoff struct {
 	shortest, longest time.Duration
 	steps             wait.Backoff
@@ -78,17 +78,17 @@ const unreachableOutage = "unreachable"
 // announced.
 const outageQuietTime = 10 * time.Second
 
-// outages lets watchers that wait for the end of the same outage learn about it
-// from each other. The first one that succeeds ends the back-off of all. An
-// outage is identified by a text, such as the API server's error. It is safe
-// for concurrent use.
+// outages shortens the back-off of watchers that wait for the end of the same
+// outage: the first one that succeeds ends the back-off of all. An outage is
+// identified by a text, such as the API server's error. It is safe for
+// concurrent use.
 type outages struct {
 	mu      sync.Mutex // guards the fields below
 	current map[string]*outage
 	ended   map[string]time.Time // when outages ended, within outageQuietTime
 }
 
-// outage is an outage that somebody waits for.
+// outage is an outage whose end at least one watcher waits for.
 type outage struct {
 	waiters int
 	over    chan struct{} // closed when the outage has ended

@@ -47,7 +47,7 @@ func (r *catchUpReader) Read(p []byte) (int, error) {
 	finished := make(chan error, 1)
 	pause := time.AfterFunc(caughtUpPause, func() { finished <- r.finish() })
 	n, err := r.Reader.Read(p)
-	if !pause.Stop() {
+	if !pause.Stop() { // the timer has fired: wait for finish
 		if failed := <-finished; failed != nil {
 			return 0, failed
 		}
@@ -70,7 +70,7 @@ func (r *catchUpReader) finish() error {
 // its end.
 func (w *Watcher) catchUpFrom(ctx context.Context, body io.Reader) io.Reader {
 	w.catchUp = &catchUpReader{Reader: body}
-	if w.rv == "" {
+	if w.rv == "" { // endList begins
 		return w.catchUp
 	}
 	w.release = w.server.Immediate()
@@ -85,7 +85,8 @@ func (w *Watcher) catchUpFrom(ctx context.Context, body io.Reader) io.Reader {
 	return w.catchUp
 }
 
-// caughtUp tells the sink that the watch has caught up.
+// caughtUp calls [Sink.CaughtUp]. The causes of earlier interruptions don't
+// explain a later one, so it resets them.
 func (w *Watcher) caughtUp(ctx context.Context) error {
 	err := asSinkError(w.sink.CaughtUp(ctx))
 	w.causes.Reset()

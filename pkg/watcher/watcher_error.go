@@ -51,7 +51,10 @@ func errorClassOf(err error) errorClass {
 // sinkError marks an error of the sink. It ends the watcher.
 type sinkError struct{ err error }
 
+// Error returns the sink's message.
 func (e *sinkError) Error() string { return e.err.Error() }
+
+// Unwrap returns the sink's error.
 func (e *sinkError) Unwrap() error { return e.err }
 
 // asSinkError marks an error as the sink's. A nil error stays nil.

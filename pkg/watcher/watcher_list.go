@@ -27,7 +27,7 @@ func (w *Watcher) beginList(ctx context.Context) error {
 }
 
 // endList ends a list that is complete at rv. A streamed list continues as a
-// watch, which begins to catch up.
+// watch, which begins to catch up. The next list may stream again.
 func (w *Watcher) endList(ctx context.Context, rv string) error {
 	w.causes.Reset()
 	if err := w.sink.EndList(ctx, rv); err != nil {
@@ -62,7 +62,7 @@ func (w *Watcher) list(ctx context.Context, conn *connection) error {
 			w.useSinglePage = w.useSinglePage || pagesFail
 			return err
 		}
-		if rv == "" {
+		if rv == "" { // the first page determines the time of all
 			rv = page.RV
 		}
 		if page.Continue == "" {
@@ -93,7 +93,7 @@ func (w *Watcher) page(ctx context.Context, conn *connection, query url.Values) 
 	}
 	defer body.Close()
 	w.endOutage()
-	conn.startTimer()
+	conn.startTimer() // it runs only while the server is waited for, not the sink
 	defer conn.stopTimer()
 	page, err := watchproto.ReadPage(body, maxEventSize, func(item []byte) error {
 		conn.stopTimer()

@@ -49,6 +49,8 @@ func (w *Watcher) session(ctx context.Context) error {
 	return err
 }
 
+// runSession lists pages if the server can't stream a list. Otherwise it
+// watches, with or without the initial state.
 func (w *Watcher) runSession(ctx context.Context, conn *connection) error {
 	if w.rv == "" && w.usePages {
 		return w.list(ctx, conn)
@@ -61,9 +63,9 @@ func (w *Watcher) runSession(ctx context.Context, conn *connection) error {
 	return w.watch(ctx, conn)
 }
 
-// probe requests a list of one object, to find out whether the API server knows
-// rv. A watch from a newer resourceVersion, after etcd was restored from a
-// backup, delivers neither events nor an error.
+// probe requests a list of one object, to find out whether the API server has
+// reached rv. After etcd was restored from a backup, rv may be newer. A watch
+// from there would deliver neither events nor an error.
 func (w *Watcher) probe(conn *connection) error {
 	body, err := conn.get(url.Values{
 		"limit":                {"1"},
@@ -94,6 +96,8 @@ func (w *Watcher) watch(ctx context.Context, conn *connection) error {
 	return w.read(ctx, conn, body)
 }
 
+// watchQuery returns the parameters of a watch from rv, or of one that begins
+// with the initial state.
 func (w *Watcher) watchQuery() url.Values {
 	q := url.Values{
 		"watch":               {"1"},
@@ -109,7 +113,8 @@ func (w *Watcher) watchQuery() url.Values {
 	return q
 }
 
-// read handles the events of a watch until it ends.
+// read handles the events of a watch until it ends. The stall timer runs only
+// while it waits for the server, so a slow sink does not end the watch.
 func (w *Watcher) read(ctx context.Context, conn *connection, body *apiserver.Body) error {
 	lines := watchproto.NewLines(w.catchUpFrom(ctx, body), maxEventSize)
 	for {
@@ -126,11 +131,11 @@ func (w *Watcher) read(ctx context.Context, conn *connection, body *apiserver.Bo
 }
 
 // watchEnded returns the error of a watch that ended with err, or nil if it
-// ended regularly. whole reports whether it ended after a complete event, and
-// alive is when the server was last known to be alive.
+// ended regularly. whole reports whether it ended after a complete event. alive
+// is when the server was last known to be alive.
 //
-// It reports alive to the sink. It does not if the watch ended within an event,
-// because the rest of that event may be old.
+// It calls [Sink.Alive], unless the watch ended within an event: the rest of
+// that event may have happened before.
 func (w *Watcher) watchEnded(ctx context.Context, err error, whole bool, alive time.Time) error {
 	regular := errors.Is(err, io.EOF)
 	switch {
@@ -169,6 +174,8 @@ func (w *Watcher) handle(ctx context.Context, line []byte) error {
 	}
 }
 
+// observe passes an event to the sink, and advances rv after it was accepted.
+// During a list rv stays empty: the list is complete only at its end.
 func (w *Watcher) observe(ctx context.Context, t history.WatchEventType, e watchproto.Event) error {
 	if e.RV == "" {
 		return errors.New("the object of a watch event has no resourceVersion")
@@ -185,7 +192,8 @@ func (w *Watcher) observe(ctx context.Context, t history.WatchEventType, e watch
 	return nil
 }
 
-// observeObject passes one object to the sink.
+// observeObject passes one object to the sink. It resets the causes, because
+// the resource is observed again.
 func (w *Watcher) observeObject(ctx context.Context, t history.WatchEventType, object []byte) error {
 	w.causes.Reset()
 	return asObserveError(w.sink.Observe(ctx, history.WatchEvent{Type: t, Object: object}))

@@ -151,7 +151,7 @@ func (r *Reader) Bytes(n int) []byte {
 	return b
 }
 
-// BytesN is Bytes for a length that was read: it may be larger than any slice.
+// BytesN is Bytes for a length that was read, which may exceed an int.
 func (r *Reader) BytesN(n uint64) []byte {
 	if n > uint64(len(r.b)) {
 		r.Fail("cut off")
@@ -160,7 +160,7 @@ func (r *Reader) BytesN(n uint64) []byte {
 	return r.Bytes(int(n))
 }
 
-// Text reads a text.
+// Text reads a text. It copies the bytes.
 func (r *Reader) Text() string { return string(r.Bytes(r.Count())) }
 
 // Time reads a time. It is in UTC.

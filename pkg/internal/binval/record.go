@@ -111,6 +111,7 @@ func appendManagers(b []byte, list []history.Manager) []byte {
 	return b
 }
 
+// managers reads what appendManagers wrote. An empty list is nil.
 func (r *Reader) managers() []history.Manager {
 	var list []history.Manager
 	for n := r.Count(); len(list) < n && r.err == nil; {

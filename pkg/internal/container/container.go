@@ -7,7 +7,7 @@
 // frames were changed or exchanged is an error. The checksum (XXH64) detects
 // accidents, not forgeries.
 //
-// The package does not know what frames contain.
+// The package does not interpret the payloads of frames.
 package container
 
 import (

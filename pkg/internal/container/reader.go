@@ -15,14 +15,14 @@ import (
 type Reader struct {
 	r       io.Reader
 	dec     *zstd.Decoder
-	sum     *xxhash.Digest
-	data    []byte
-	payload []byte
-	err     error // returned by all later calls of Next
+	sum     *xxhash.Digest // of all bytes so far
+	data    []byte         // the compressed payload, reused
+	payload []byte         // of the current frame, reused
+	err     error          // returned by all later calls of Next
 }
 
-// NewReader reads the magic. It returns [ErrForeign] if that is another one.
-// The caller must call [Reader.Close].
+// NewReader reads the magic. It returns [ErrForeign] if the stream begins with
+// other bytes. The caller must call [Reader.Close].
 func NewReader(r io.Reader, magic string) (*Reader, error) {
 	f := &Reader{r: r, sum: xxhash.New()}
 	got := make([]byte, len(magic))
@@ -55,6 +55,8 @@ func (r *Reader) Next() (kind byte, payload []byte, err error) {
 	return kind, payload, r.err
 }
 
+// next is Next without the check of what follows the end. The checksum is
+// verified before the payload is decompressed.
 func (r *Reader) next() (byte, []byte, error) {
 	var head [headSize]byte
 	if err := r.fill(head[:]); err != nil {
@@ -96,8 +98,7 @@ func (r *Reader) read(n int) error {
 	return nil
 }
 
-// checkEOF checks that the stream does not continue after its end. It returns
-// [io.EOF] then.
+// checkEOF returns [io.EOF] if the stream does not continue after its end.
 func (r *Reader) checkEOF() error {
 	switch n, err := io.ReadFull(r.r, make([]byte, 1)); {
 	case n > 0:

@@ -13,9 +13,9 @@ import (
 type Writer struct {
 	w    io.Writer
 	enc  *zstd.Encoder
-	sum  *xxhash.Digest
-	buf  []byte
-	size int64 // bytes written
+	sum  *xxhash.Digest // of all bytes so far
+	buf  []byte         // the current frame, reused
+	size int64          // bytes written
 }
 
 // NewWriter begins a stream with a magic. The caller ends it with
@@ -30,7 +30,8 @@ func NewWriter(w io.Writer, magic string) (*Writer, error) {
 }
 
 // Write appends a frame. The caller defines the kinds, except 0. The payload
-// has at most [MaxPayload] bytes.
+// has at most [MaxPayload] bytes. After an error the stream is incomplete, and
+// a [Reader] rejects it.
 func (w *Writer) Write(kind byte, payload []byte) error {
 	if kind == end || len(payload) > MaxPayload {
 		return fmt.Errorf("write frame: invalid kind %d or length %d", kind, len(payload))
@@ -38,7 +39,8 @@ func (w *Writer) Write(kind byte, payload []byte) error {
 	return w.frame(kind, payload)
 }
 
-// Close writes the end. It does not close the underlying writer.
+// Close writes the end and releases the writer. It does not close the
+// underlying writer.
 func (w *Writer) Close() error {
 	defer w.enc.Close()
 	return w.frame(end, nil)

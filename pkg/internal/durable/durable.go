@@ -1,4 +1,4 @@
-// Package durable writes files that are complete or don't exist, also after a
+// Package durable writes files that are complete or don't exist, even after a
 // loss of power.
 //
 // Invariant: a name refers to the old file, or to none, until [File.Commit] has
@@ -17,9 +17,9 @@ import (
 // File is a file that gets its name once it is complete. It must be used by one
 // goroutine at a time.
 type File struct {
-	*os.File
-	name string
-	done bool
+	*os.File        // has a temporary name
+	name     string // after Commit
+	done     bool   // Commit or Discard was called
 }
 
 // Create creates a file with permissions 0600. The caller must call Commit or

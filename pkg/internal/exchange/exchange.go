@@ -111,6 +111,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// context returns the context of an exchange. Its cause is a [SlowError] if the
+// time is over.
 func (t *transport) context(ctx context.Context) (context.Context, context.CancelFunc) {
 	if t.limits.Time <= 0 {
 		return context.WithCancel(ctx)
@@ -169,7 +171,7 @@ type body struct {
 // Read implements [io.Reader]. It returns a [LargeError] if the body is larger
 // than the limit, and a [SlowError] if the time is over.
 func (b *body) Read(p []byte) (int, error) {
-	if b.limit > 0 && int64(len(p)) > b.left+1 {
+	if b.limit > 0 && int64(len(p)) > b.left+1 { // one more, to detect a larger body
 		p = p[:b.left+1]
 	}
 	n, err := b.ReadCloser.Read(p)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// GCPercent is the GOGC of a process without its own. Most live memory consists
-// of large buffers without pointers, which are cheap to scan.
+// GCPercent is the GOGC of a process whose environment sets none. Most live
+// memory consists of large buffers without pointers, which are cheap to scan.
 const GCPercent = 75
 
 // The parameters of [Run]. The limit follows the smallest live heap of the last
@@ -32,10 +32,10 @@ const (
 // them, and allocates as many again before a collection by GCPercent begins.
 // The limit starts that collection earlier.
 //
-// The limit is at least 80 MiB, and adds the live heap again as headroom: at
-// most 96 MiB or half of the live heap, whichever is more. So a large live heap
-// is not collected all the time. The limit never exceeds the earlier one, which
-// is GOMEMLIMIT.
+// The limit is the live heap plus headroom, and at least 80 MiB. The headroom
+// is as large as the live heap, but bounded by 96 MiB or half of the live heap,
+// whichever is more. So a large live heap is not collected all the time. The
+// limit never exceeds the earlier one, which is GOMEMLIMIT.
 func Run(ctx context.Context) {
 	earlier := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(earlier)

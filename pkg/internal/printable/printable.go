@@ -6,7 +6,7 @@
 // agree on what is unsafe.
 //
 // The package does not escape for a syntax. JSON and YAML have escapes of their
-// own; their writers take [Unsafe] and write the escapes themselves.
+// own; their writers call [Unsafe] and write the escapes themselves.
 package printable
 
 import (

@@ -128,6 +128,7 @@ func escape(d []byte, i int) (int, bool) {
 	return i, false
 }
 
+// hex reports whether c is a hexadecimal digit.
 func hex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }

@@ -12,6 +12,7 @@ type Edit struct {
 // Two neighbours must not be cut in one pass: both edits would remove the comma
 // between them.
 func Cut(data []byte, start, end int) Edit {
+	// The comma after it, or the one before it if it is the last one.
 	if next := space(data, end); next < len(data) && data[next] == ',' {
 		return Edit{Start: start, End: space(data, next+1)}
 	}

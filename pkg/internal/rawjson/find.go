@@ -30,6 +30,8 @@ func Find(data []byte, selectors []Selector, found func(scan *Scanner, selector 
 	}
 	scan := Scan(data)
 	f.value(&scan, trails)
+	// The value is not consumed if it is a scalar, or if found left it. Skip
+	// also verifies it.
 	if scan.Offset() == space(data, 0) {
 		scan.Skip()
 	}
@@ -46,7 +48,8 @@ type finder struct {
 // trail is the progress of one selector: the next step of its path.
 type trail struct{ selector, step int }
 
-// value visits the value that comes next. The trails lead to it.
+// value visits the value that comes next. The trails lead to it. Deeper values
+// never have more trails, since each trail continues at most once per value.
 func (f *finder) value(scan *Scanner, trails []trail) {
 	for _, t := range trails {
 		if t.step == len(f.selectors[t.selector].steps) {

@@ -115,7 +115,7 @@ func (s *Scanner) SkipSame(valid []byte) bool {
 		s.pos = end
 		return true
 	}
-	return false // the number goes on
+	return false // the number continues
 }
 
 // delimits reports whether a byte may follow a value.
@@ -142,8 +142,9 @@ func (s *Scanner) Text() string {
 	return ""
 }
 
-// text consumes a string and returns its text: a slice of the document if the
-// string has no escapes. want is the error's if there is no string.
+// text consumes a string and returns its text. If the string has no escapes,
+// the text is a slice of the document. want is that of the error if there is no
+// string.
 func (s *Scanner) text(want string) []byte {
 	start := s.pos
 	end, ok, isPlain := 0, false, false

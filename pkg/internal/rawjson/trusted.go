@@ -70,7 +70,8 @@ func trustedContainer(d []byte, i int) (end int, ok bool) {
 	return w.over(d, i, len(d))
 }
 
-// bytesOf returns the high bit of each byte of the word that equals c.
+// bytesOf returns the high bit of each byte of the word that equals c. The
+// addition carries nothing into the next byte, so all bits are exact.
 func bytesOf(word uint64, c byte) uint64 {
 	x := word ^ ones*uint64(c)
 	return ^((x&^highs + ^uint64(highs)) | x) & highs

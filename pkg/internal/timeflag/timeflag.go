@@ -35,8 +35,9 @@ func IsRelative(text string) bool {
 	return text != "" && err != nil
 }
 
-// ParseDuration parses a duration as [time.ParseDuration] does, with weeks and
-// days before it: "1w2d12h". Negative durations are rejected.
+// ParseDuration parses a duration as [time.ParseDuration] does. Weeks and days
+// may precede it: "1w2d12h". A day has 24 hours. Negative durations are
+// rejected.
 func ParseDuration(text string) (time.Duration, error) {
 	parts := regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,4})d)?(.*)$`).FindStringSubmatch(text)
 	weeks, _ := strconv.Atoi(parts[1])

@@ -1,14 +1,15 @@
 // Package backup reads and writes the file format of backups.
 //
 // A backup is a [container] with a header, entries, and a footer. An entry is a
-// key of the database with its expiry and value. A backup is complete, or
-// incremental: then it contains what was committed after the position of an
-// earlier backup. docs/storage-format.md describes the format byte by byte.
+// key of the database with its expiry and value. A complete backup contains
+// all entries. An incremental one contains what was committed after the
+// position of an earlier backup. docs/storage-format.md describes the format
+// byte by byte.
 //
 // Invariant: [Reader.Entries] succeeds only if it read exactly what a [Writer]
 // wrote, up to the end.
 //
-// The package does not know the database's keys. It does not decide which
+// The package does not interpret the database's keys. It does not decide which
 // entries a backup contains, and it does not write them into a database.
 package backup
 
@@ -42,8 +43,8 @@ type Header struct {
 // Footer is the payload of the last frame.
 type Footer struct {
 	Entries uint64 `json:"entries"`
-	// Days are the days of which the database had versions, in ascending order.
-	// Other days of earlier backups were dropped since.
+	// Days are the days in which the database had versions, in ascending order.
+	// A restore drops the other days of earlier backups.
 	Days []uint16 `json:"days"`
 }
 

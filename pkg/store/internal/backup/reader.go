@@ -43,8 +43,9 @@ func Open(b io.Reader, format uint16) (*Reader, error) {
 func (r *Reader) Close() { r.r.Close() }
 
 // Entries reads the backup to its end, and returns its footer. It calls each
-// for every entry, and between after every frame. The bytes of an entry are
-// valid until each returns.
+// for every entry, and between after every frame of entries. An error of either
+// ends the reading and is returned unchanged. The bytes of an entry are valid
+// until each returns. Entries must be called once.
 func (r *Reader) Entries(each func(k, v []byte, expires uint64) error, between func() error) (f Footer, err error) {
 	var n uint64
 	for {

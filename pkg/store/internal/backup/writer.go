@@ -51,6 +51,7 @@ func (w *Writer) Finish(days []uint16) error {
 	return w.w.Close()
 }
 
+// flush writes the pending entries as a frame.
 func (w *Writer) flush() error {
 	if len(w.frame) == 0 {
 		return nil

@@ -92,9 +92,9 @@ func (c *corruptFileError) Error() string { return c.name + ": " + c.problem }
 type Bounds struct{ First, Last []byte }
 
 // Tables are the tables of a database by their number. Their files are closed,
-// since there may be nearly as many as this process may have files open. The
-// index and the last block of each table are verified: Badger reads them when
-// it opens the table.
+// since there may be nearly as many as this process may open. The index and the
+// last block of each table are verified: Badger reads them when it opens the
+// table.
 type Tables map[uint64]*table.Table
 
 // newest returns the newest of Badger's versions in the tables.
@@ -105,7 +105,8 @@ func (t Tables) newest() (n uint64) {
 	return n
 }
 
-// files are the files of a directory, and the decoded manifest.
+// files are the files of a directory, as they were when readFiles listed them,
+// and the decoded manifest.
 type files struct {
 	dir      string
 	manifest badger.Manifest
@@ -119,7 +120,7 @@ type files struct {
 //
 // It verifies all blocks of the tables that urgent selects, and sets their
 // Blocks to nil. The caller verifies the other tables while the database is
-// open. urgent must select the tables that Badger may compact soon, because a
+// open. urgent must select the tables that Badger may compact soon: a
 // compaction drops damaged blocks for good.
 func Check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) {
 	tables, err := check(dir, urgent)
@@ -129,6 +130,7 @@ func Check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) 
 	return tables, err
 }
 
+// check is Check with a [corruptFileError] for a damaged file.
 func check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) {
 	f, err := readFiles(dir)
 	if err != nil || f == nil {
@@ -283,10 +285,10 @@ func ReadBlocks(t *table.Table, stop <-chan struct{}) error {
 // checkUnnamed checks the tables that the manifest does not name. newest is the
 // newest of Badger's versions in the tables that it does name.
 //
-// A crash can leave unnamed tables: the output of an unfinished compaction,
-// which contains nothing newer than its input, and the output of a memtable
-// whose WAL still exists. Any other unnamed table means that the manifest lost
-// its end, and that Badger would delete data.
+// A crash can leave two kinds of unnamed tables. The output of an unfinished
+// compaction contains nothing newer than its input. The output of a memtable
+// has a WAL that still exists. Any other unnamed table means that the manifest
+// lost its end, and that Badger would delete data.
 func (f *files) checkUnnamed(newest uint64) error {
 	newer := 0
 	for id := range f.found {
@@ -369,7 +371,8 @@ func checkLogHeader(dir, name string) error {
 	return nil
 }
 
-// rewriteLogHeader repairs what checkLogHeader rejects.
+// rewriteLogHeader repairs a beginning that checkLogHeader rejects. Nothing is
+// lost: without encryption, its contents are always the same.
 func rewriteLogHeader(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {

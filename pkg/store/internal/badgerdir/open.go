@@ -16,7 +16,7 @@ import (
 type Options struct {
 	Logger   *slog.Logger // required
 	NoSync   bool         // don't sync the WAL after a commit
-	MaxBytes int64        // the largest size of the database; 0: unknown
+	MaxBytes int64        // the largest size of the database in bytes; 0: unknown
 	MaxValue int64        // the largest value in bytes; larger ones go to a value log
 }
 
@@ -24,8 +24,8 @@ type Options struct {
 //
 // Badger builds a table of each memtable in a buffer that grows by doubling and
 // is reused: 8 MB for a memtable of at most 3.7 MB, and 16 MB otherwise. The
-// memtable can't be much smaller: a transaction takes at most 15 % of it, and
-// must contain the largest part of a body with its keys.
+// memtable can't be much smaller. A transaction takes at most 15 % of it, and
+// must have room for the largest part of a body with its keys.
 const memtableSize = 3 << 20
 
 // maxMemtables is the largest number of memtables: one is written, two wait to
@@ -42,11 +42,11 @@ const (
 // tableSize returns the size of the tables of a database with a largest size.
 // Tables are as small as the number of open files permits.
 //
-// The buffers of tables in construction take most memory: each is about ten
-// times the table's size, a compaction uses a dozen, and Badger keeps up to
-// eight. The size is a power of two, since a buffer grows by doubling from
-// twice the table's size: a table slightly larger than minTableSize would
-// double it.
+// The buffers of tables in construction take most memory. Each is about ten
+// times the table's size. A compaction uses a dozen, and Badger keeps up to
+// eight. A buffer grows by doubling, from twice the table's size. So the size
+// is a power of two: with a slightly larger one, the buffers would be twice as
+// large.
 func tableSize(maxBytes int64) int64 {
 	if maxBytes == 0 {
 		return defaultTableSize
@@ -62,8 +62,9 @@ func tableSize(maxBytes int64) int64 {
 // limit memory, and no conflict detection, since the store commits one
 // transaction at a time.
 //
-// Compaction of level 0 begins at two tables. Badger joins four tables of level
-// 0 that it can't move down, with a buffer of 256 MB.
+// Compaction of level 0 begins at two tables, so that there are rarely four. If
+// Badger can't move four tables of level 0 down, it merges them within level 0,
+// with a buffer of 256 MB.
 func badgerOptions(dir string, o Options) badger.Options {
 	opts := badger.DefaultOptions(dir).
 		WithBypassLockGuard(ownLock).
@@ -91,7 +92,8 @@ func badgerOptions(dir string, o Options) badger.Options {
 }
 
 // Open opens a database that [Check] accepted, or creates one. It quarantines
-// the WALs after a damaged one.
+// the WALs after a damaged one. The caller closes the database before it
+// releases the directory's [Lock].
 func Open(dir string, o Options) (*badger.DB, error) {
 	if err := quarantineWAL(dir, o.Logger); err != nil {
 		return nil, err
@@ -134,7 +136,7 @@ func RemoveViews(dir string) error {
 }
 
 // logger passes Badger's messages on. Errors are logged as warnings, because
-// the caller gets those that matter. The rest is logged at debug level.
+// Badger also returns those that matter. The rest is logged at debug level.
 type logger struct{ slog *slog.Logger }
 
 // Errorf logs a warning.

@@ -25,7 +25,7 @@ import (
 type DamagedFile struct{ Name, Problem, Repair string }
 
 // Salvage describes which parts of a database can be read, after all its tables
-// were read.
+// were read. It is not safe for concurrent use: a [View] adds tables to it.
 type Salvage struct {
 	dir   string
 	files *files
@@ -60,6 +60,9 @@ type examinedTable struct {
 
 // Examine reads all tables of a directory. It returns nil if there is no
 // database. The directory must be locked, or no process may write to it.
+//
+// Damage is not an error. An error means that ctx ended, or that a file could
+// not be read for a reason other than damage.
 func Examine(ctx context.Context, dir string) (*Salvage, error) {
 	f, err := readFiles(dir)
 	if _, corrupt := errors.AsType[*corruptFileError](err); err != nil && !corrupt {
@@ -111,7 +114,8 @@ func Examine(ctx context.Context, dir string) (*Salvage, error) {
 func (s *Salvage) Dir() string { return s.dir }
 
 // Lost returns the keys whose newest value may be lost. Such a key may still be
-// in an older table, with an outdated value.
+// in an older table, with an outdated value. The ranges can contain keys that
+// never existed.
 func (s *Salvage) Lost() keyrange.Set { return s.lost }
 
 // DamagedFiles returns the damaged files and what a repair does with them. It
@@ -306,7 +310,8 @@ func (s *Salvage) lostBetweenNeighbors(e *examinedTable) (lost []keyrange.Range)
 }
 
 // writeIntact writes the intact blocks of the damaged tables into new tables in
-// another directory. It returns the database's tables with these.
+// another directory. It returns the tables of the repaired database: the intact
+// ones and the new ones. A new table has the level of the one it replaces.
 func (s *Salvage) writeIntact(ctx context.Context, dir string) (map[uint64]badger.TableManifest, error) {
 	tables := maps.Clone(s.tables)
 	for _, e := range s.damaged {

@@ -21,7 +21,8 @@ func Allocated(st fs.FileInfo) int64 {
 }
 
 // MaxFiles returns how many files this process may have open and mapped at the
-// same time.
+// same time. Badger opens and maps every table, so the lower of the two limits
+// counts.
 func MaxFiles() int64 {
 	most := int64(math.MaxInt64)
 	var files syscall.Rlimit

@@ -159,7 +159,8 @@ func copyWAL(to, from string, n int64) error {
 }
 
 // WriteEdits writes all edits into one table, which replaces the table of
-// earlier edits. [View.Open] must have been called once.
+// earlier edits. [View.Open] must have been called once, because it determines
+// the version of the edits. No database of the view may be open.
 func (v *View) WriteEdits() error {
 	if len(v.Edits) == 0 {
 		return nil
@@ -197,7 +198,7 @@ const DamagedDir = "damaged"
 //  4. Replace the manifest.
 //  5. Remove the damaged files under their own names.
 //
-// A crash before step 4 leaves the database as it was, and a crash after step 4
+// A crash before step 4 leaves the database as it was. A crash after step 4
 // leaves the repaired one. Unnamed files may be left.
 func (v *View) Install() error {
 	s := v.of

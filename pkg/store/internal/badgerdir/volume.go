@@ -29,9 +29,10 @@ const (
 	openingSpace = 16 << 20
 )
 
-// The files that are not available for tables, of those that a process may have
-// open and mapped: connections, the mappings of the program, and the output of
-// compactions, which in a small database is as large as the database.
+// How many of the files that a process may have open and mapped are not
+// available for tables. They are for connections, the mappings of the program,
+// and the output of compactions. In a small database, that output can be as
+// large as the database.
 //
 // Badger treats a compaction as done even if its tables could not be created,
 // and then drops its input. Opening requires fewer spare files than committing,
@@ -45,8 +46,8 @@ const (
 // reach the number of tables that maxFiles permits. maxBytes is the largest
 // size of the database.
 //
-// It counts the tables that there are once all data is in tables of the usual
-// size: tables of level 0 are as large as a memtable.
+// It counts the tables as if all data were in tables of the usual size. Tables
+// of level 0 are larger: each is as large as a memtable.
 func CheckTableCount(db *badger.DB, maxBytes, maxFiles int64) error {
 	size := tableSize(maxBytes)
 	n := maxMemtables * memtableSize / size
@@ -81,8 +82,8 @@ func tooManyTables(code history.Code, n, files int64) error {
 
 // CheckSpace returns a [history.Unavailable] error if the volume has no room
 // for size more bytes and for what Badger may write. share divides the space
-// that is reserved for compactions: pruning may use a part of that space, so
-// that a volume that is too full to be written can still be pruned.
+// that is reserved for compactions. With 2, pruning may use half of that space,
+// so that a volume that is too full for batches can still be pruned.
 //
 // It reads the sizes of the levels only if the volume is nearly full.
 func CheckSpace(db *badger.DB, dir string, size, share int64) error {

@@ -59,7 +59,7 @@ func quarantineWAL(dir string, logger *slog.Logger) error {
 }
 
 // endOfWAL returns the offset at which the last complete transaction of a WAL
-// ends. intact reports whether only zeros follow, or the end of the file.
+// ends. intact reports whether nothing but zeros follows.
 func endOfWAL(path string) (end int64, intact bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -94,6 +94,7 @@ var errCorruptEntry = errors.New("corrupt entry")
 // readWALEntry reads an entry. It returns the entry's flags and its length in
 // bytes. The error is [io.EOF] at the end of the entries.
 func readWALEntry(r *bufio.Reader) (flags byte, size int64, err error) {
+	// Badger allocates a WAL with zeros. No entry begins with so many of them.
 	if next, err := r.Peek(6); len(next) == 0 || err == nil && [6]byte(next) == [6]byte{} {
 		return 0, 0, io.EOF
 	}

@@ -23,11 +23,11 @@ const MaxObject = 64 << 20
 
 // Body is the parsed encoding of a version's JSON: a snapshot or a delta.
 type Body struct {
-	Base Base // of a delta
-	sum  uint64
-	size int // of the JSON in bytes
+	Base Base   // of a delta
+	sum  uint64 // of the JSON; see Sum
+	size int    // of the JSON in bytes
 	kind byte
-	data []byte
+	data []byte // the frame or the patch
 }
 
 // Base identifies the version that a delta was made against, relative to the
@@ -91,7 +91,8 @@ type Bodies struct {
 	buffers sync.Pool // of *deltaBuffers
 }
 
-// NewBodies returns a codec for bodies.
+// NewBodies returns a codec for bodies. The capacity of the destination limits
+// what a frame may decompress to. The caller must call [Bodies.Close].
 func NewBodies() (*Bodies, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false),

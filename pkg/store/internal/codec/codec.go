@@ -2,9 +2,9 @@
 // and body, heads, identities, checkpoints, gaps and the log's state.
 //
 // Invariant: decoding an encoded value returns an equal value. Decoding
-// anything else returns an error that wraps [ErrCorrupt]. It never panics, and
-// never allocates more memory than a bound. The first byte of each encoding is
-// its version, so that another one can be added.
+// anything else returns an error that wraps [ErrCorrupt]. Decoding never
+// panics, and the memory that it allocates is bounded. The first byte of each
+// encoding is its version or kind, so that another one can be added.
 //
 // The package handles neither keys nor a database. Terms of dictionaries are
 // numbers here. docs/storage-format.md describes the encodings byte by byte.

@@ -65,6 +65,8 @@ func (c *Bodies) decode(dst []byte, b *Body, base []byte) ([]byte, error) {
 	}
 }
 
+// applyPacked decompresses a patch and applies it. The length of the patch
+// precedes its frame.
 func (c *Bodies) applyPacked(dst []byte, b *Body, base []byte) ([]byte, error) {
 	r := binval.NewReader(b.data)
 	n := int(r.Uint(uint64(b.size + delta.Overhead)))
@@ -92,6 +94,7 @@ type deltaBuffers struct {
 	patch, json []byte
 }
 
+// borrow returns buffers that no other call uses. The caller gives them back.
 func (c *Bodies) borrow() *deltaBuffers {
 	if s, ok := c.buffers.Get().(*deltaBuffers); ok {
 		return s

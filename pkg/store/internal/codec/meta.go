@@ -89,7 +89,8 @@ func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts PhraseText) (Met
 	return m, r.Done()
 }
 
-// appendRV appends a resourceVersion. A number takes half of its digits.
+// appendRV appends a resourceVersion. A decimal number is appended as a number,
+// which takes about half as many bytes. The lowest bit distinguishes the forms.
 func appendRV(b []byte, rv string) []byte {
 	if n, err := strconv.ParseUint(rv, 10, 63); err == nil && strconv.FormatUint(n, 10) == rv {
 		return binary.AppendUvarint(b, n<<1|1)
@@ -165,6 +166,8 @@ func appendManagers(b []byte, ts uint64, list []history.Manager, phrases PhraseN
 	return b
 }
 
+// managers reads what appendManagers wrote. The number of managers follows from
+// the phrase, so it is not encoded.
 func (p *phraseReader) managers(ts uint64) (list []history.Manager) {
 	text := binval.NewReader([]byte(p.phrase("")))
 	for len(text.Rest()) > 0 && text.Err() == nil {

@@ -11,9 +11,9 @@
 //	        then copy n bytes
 //
 // The base position begins at the base's first byte. A copy moves it to the end
-// of the copied bytes, and an insertion of n bytes moves it by n: inserted
-// bytes mostly replace as many bytes of the base, for example a timestamp. If
-// an insertion completes the target, the copy of the last pair is omitted. A
+// of the copied bytes. An insertion of n bytes moves it by n: inserted bytes
+// mostly replace as many bytes of the base, such as those of a timestamp.
+// If an insertion completes the target, the copy of the last pair is omitted. A
 // patch doesn't contain the length of its target.
 //
 // Invariants: [Apply] restores the target of [Encoder.Append] for any bytes.

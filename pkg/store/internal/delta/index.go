@@ -35,6 +35,7 @@ func (x *index) build(base []byte) {
 	}
 	x.base, x.slots, x.shift = base, x.slots[:1<<size], 64-size
 	clear(x.slots)
+	// From the end, so that of the windows of one slot the first is found.
 	for i := (len(base) - window) / stride * stride; i >= 0; i -= stride {
 		x.slots[x.slot(base[i:])] = uint32(i + 1)
 	}
@@ -53,7 +54,8 @@ func (x *index) find(b []byte) (at int, ok bool) {
 	return at, at >= 0 && load(x.base, at) == load(b, 0) && load(x.base, at+word) == load(b, word)
 }
 
+// slot returns the slot of the first window of b, by a multiplicative hash.
 func (x *index) slot(b []byte) uint64 {
-	const odd = 0x9e3779b97f4a7c15
+	const odd = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
 	return (load(b, 0)*odd ^ load(b, word)) * odd >> x.shift
 }

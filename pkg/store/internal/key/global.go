@@ -205,8 +205,8 @@ func CatalogueEntry(group, plural string) []byte {
 	return append(append(append(Catalogue(), group...), 0), plural...)
 }
 
-// Sum returns the hash of a list of texts. Different lists have different
-// inputs to the hash.
+// Sum returns the hash of a list of texts. It hashes each text with its length,
+// so that ("ab", "c") differs from ("a", "bc").
 func Sum(texts ...string) Hash {
 	var b []byte
 	for _, t := range texts {

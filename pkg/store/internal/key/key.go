@@ -1,5 +1,6 @@
-// Package key encodes and decodes the keys of the log. It owns every byte of
-// them: no other package assembles or parses a key.
+// Package key encodes and decodes the keys of the log. It owns their layout:
+// other packages may cut or extend the keys and prefixes that it returns, but
+// define none.
 //
 // Invariant: keys are binary and big-endian. Within one index and one prefix
 // they sort by time. Keys that belong to a version begin with the letter
@@ -24,7 +25,9 @@ const History = 'v'
 // Class is a historical keyspace: the parts of versions, and their indexes.
 type Class byte
 
-// The classes, with the fields between the class and the time.
+// The classes, with the fields between the class and the time. After the time,
+// the keys of an index have the remaining fields, so that a key alone decides
+// most filters.
 const (
 	Record      Class = 'o' // object
 	Body        Class = 'b' // object; a part number follows the time

@@ -57,9 +57,8 @@ func (c *Checked) Close() error {
 	return err
 }
 
-// Check verifies the blocks that may contain a key from from up to, but not
-// including, to. A nil to means no upper bound. The error is [ErrDamaged], or
-// one of reading the file.
+// Check verifies the blocks that may contain a key in [from, to). A nil to
+// means no upper bound. The error is [ErrDamaged], or one of reading the file.
 func (c *Checked) Check(from, to []byte) (err error) {
 	begin := sort.Search(len(c.first), func(i int) bool { return bytes.Compare(c.first[i], from) >= 0 })
 	raw, ok := c.buffers.Get().(*[]byte)
@@ -76,6 +75,7 @@ func (c *Checked) Check(from, to []byte) (err error) {
 		}
 		defer f.Close()
 	}
+	// The block before begin may also contain from: its last key is unknown.
 	for i := max(begin-1, 0); i < len(c.blocks) && (to == nil || bytes.Compare(c.first[i], to) < 0); i++ {
 		if err := c.check(f, raw, i); err != nil {
 			return err
@@ -113,5 +113,6 @@ func (c *Checked) check(f *os.File, buffer *[]byte, i int) error {
 	return nil
 }
 
-// Gone reports whether an error means that the table's file does not exist.
+// Gone reports whether an error means that the table's file does not exist, for
+// example because the table was compacted.
 func Gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

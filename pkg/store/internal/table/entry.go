@@ -17,8 +17,8 @@ type Entry struct {
 	Value     []byte
 }
 
-// header is the length in bytes of an entry's head: how many bytes of the key
-// equal those of the block's first key, and how many follow.
+// header is the length in bytes of an entry's head. It has two numbers: how
+// many bytes the key shares with the block's first key, and how many follow.
 const header = 4
 
 // Entries reads and verifies a block, and yields its entries in ascending order
@@ -47,6 +47,8 @@ func (t *Table) Entries(i int) iter.Seq2[Entry, error] {
 // block is a parsed block: the bytes of the entries, and their offsets.
 type block struct{ data, offsets []byte }
 
+// errMalformed is the error of a block whose checksum is right, but whose
+// entries can't be decoded.
 var errMalformed = damaged("malformed block")
 
 // parse finds the entries of a verified block.
@@ -62,6 +64,7 @@ func parse(b []byte) (block, error) {
 	return block{}, errMalformed
 }
 
+// count returns the number of entries.
 func (b block) count() int { return len(b.offsets) / 4 }
 
 // offset returns the position of an entry. That of the entry after the last one
@@ -88,6 +91,8 @@ func (b block) key(i int) (k []byte, from, to int, err error) {
 	return k, at + header + own, end, nil
 }
 
+// entry decodes an entry. After the key come Badger's flags, the user's flags,
+// the expiry and the value.
 func (b block) entry(i int) (e Entry, err error) {
 	k, from, to, err := b.key(i)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 )
 
 // Recover opens a table whose index can't be read. It finds the blocks by their
-// zstd frames, and verifies their checksums.
+// zstd frames, and verifies their checksums. It reads the whole file into
+// memory.
 //
 // holes are the numbers of the blocks before which others may be missing. The
 // number of blocks means that some may be missing at the end. A table without a
@@ -23,6 +24,8 @@ func Recover(path string) (t *Table, holes []int, err error) {
 		return nil, nil, err
 	}
 	end := 0
+	// The magic can also occur by chance within a block. So the search
+	// continues after the magic if the frame is not a valid block.
 	for at := bytes.Index(file, []byte(magic)); at >= 0; {
 		size := frameSize(file[at:])
 		b := Block{uint32(at), uint32(size)}

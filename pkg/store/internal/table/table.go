@@ -182,7 +182,9 @@ func check(data, sum []byte) error {
 	return nil
 }
 
-// Read reads and verifies a block. The result is valid until the next call.
+// Read reads and verifies a block. The result is the entries with their offsets
+// and their number. It is valid until the next call, and invalid if Read
+// returns an error.
 func (t *Table) Read(i int) ([]byte, error) {
 	b := t.Blocks[i]
 	t.data = append(t.data[:0], make([]byte, b.size)...)

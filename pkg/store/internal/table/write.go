@@ -18,7 +18,8 @@ const blockSize = 16 << 10
 
 // Write creates a table. The entries must come in ascending order of their
 // keys, and those of the same key newest first. The file is synced when Write
-// returns. Without an entry Write creates no file, and returns false.
+// returns, and replaces an existing one. Without an entry Write creates no
+// file, and returns false. It builds the table in memory.
 func Write(path string, entries iter.Seq2[Entry, error]) (made bool, err error) {
 	b := badger.NewTableBuilder(badger.Options{
 		TableSize: 1 << 20, BlockSize: blockSize, BloomFalsePositive: 0.01, ChkMode: options.OnBlockRead,

@@ -28,14 +28,14 @@ func (b *Body) Read(p []byte) (int, error) {
 // Close implements [io.Closer].
 func (b *Body) Close() error { return b.stream.Close() } //nolint:wrapcheck // the error is the stream's
 
-// Alive returns when the server, or a proxy, was last known to be alive: the
-// last time at which bytes arrived on the connection, even bytes of another
-// answer. It returns zero if none arrived since the last Read began.
+// Alive returns when the server, or a proxy, was last known to be alive. That
+// is when bytes last arrived on the connection, even bytes of another answer.
+// It returns zero if none arrived since the last Read began.
 //
 // A reader that waits has read everything that arrived before. So the body was
-// read up to what the server had sent by then. Bytes may be lost that wait for
-// their window when this side closes the connection. Therefore the time is a
-// window earlier.
+// read up to what the server had sent until that time. If this side closes the
+// connection, bytes that wait for their window are lost. Therefore the result
+// is a window earlier.
 func (b *Body) Alive() time.Time {
 	if b.conn == nil {
 		return time.Time{}

@@ -34,7 +34,10 @@ var errNoStatus = errors.New("the API server reports an error without a Status")
 // interrupted.
 type connError struct{ err error }
 
+// Error returns the message of the network's error.
 func (e *connError) Error() string { return e.err.Error() }
+
+// Unwrap returns the network's error.
 func (e *connError) Unwrap() error { return e.err }
 
 // IsNetworkError reports whether the server gave no answer, or an interrupted
@@ -115,6 +118,7 @@ func genericError(resp *http.Response, body []byte, delay int32) error {
 	return err
 }
 
+// isHTML reports whether an answer is an HTML page, which no API server sends.
 func isHTML(resp *http.Response) bool {
 	return strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
 }

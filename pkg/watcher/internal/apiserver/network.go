@@ -11,16 +11,16 @@ import (
 // network opens connections and keeps them, so that all can be closed.
 //
 // Closing idle connections is not enough. An HTTP/2 connection counts a
-// canceled request as active until it has told the server, which is after the
-// body of the answer was closed.
+// canceled request as active until the cancellation is sent to the server. That
+// is after the body of the answer was closed.
 type network struct {
 	*connrotation.Dialer
 
 	closed atomic.Bool
 }
 
-// DialContext opens a connection. It fails if the network is closed by then,
-// because the transport continues to dial for a canceled request.
+// DialContext opens a connection. It fails if the network is closed meanwhile:
+// the transport continues to dial even for a canceled request.
 func (n *network) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := n.Dialer.DialContext(ctx, network, address)
 	if err != nil {

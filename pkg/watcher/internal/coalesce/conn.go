@@ -9,7 +9,9 @@ import (
 	"time"
 )
 
-// Conn is a connection whose reads are coalesced.
+// Conn is a connection whose reads are coalesced. Writes are not delayed. One
+// goroutine at a time may read it. All other methods are safe for concurrent
+// use.
 type Conn struct {
 	net.Conn
 
@@ -91,7 +93,7 @@ func (c *Conn) fill() error {
 	if c.err != nil {
 		return c.err
 	}
-	space := len(c.buffer.space())
+	space := len(c.buffer.space()) // not 0, because the buffer is empty
 	n := c.readFirst()
 	if n == 0 {
 		return c.err
@@ -146,7 +148,8 @@ func (c *Conn) readMore(due time.Time) (n int, drained bool) {
 	return n, drained
 }
 
-// drain reads until no bytes are available, or the buffer is full.
+// drain reads until no bytes are available, or the buffer is full. A read that
+// does not fill its space has drained the connection.
 func (c *Conn) drain(read func([]byte) (int, error)) (n int, drained bool) {
 	for c.err == nil && !drained {
 		space := len(c.buffer.space())

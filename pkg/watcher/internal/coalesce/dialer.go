@@ -46,8 +46,8 @@ const (
 	pollTimeout = time.Millisecond
 )
 
-// Dialer opens connections whose reads are coalesced, except while somebody
-// needs them immediately. It is safe for concurrent use.
+// Dialer opens connections whose reads are coalesced, except during a call of
+// [Dialer.Immediate]. It is safe for concurrent use.
 type Dialer struct {
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
 	schedule  schedule
@@ -59,6 +59,8 @@ type Dialer struct {
 // endpoints are the two addresses of a connection.
 type endpoints struct{ local, remote string }
 
+// endpointsOf returns the addresses of a connection. A wrapper has those of the
+// connection that it wraps.
 func endpointsOf(c net.Conn) endpoints {
 	return endpoints{c.LocalAddr().String(), c.RemoteAddr().String()}
 }
@@ -69,7 +71,7 @@ func NewDialer(dial func(ctx context.Context, network, address string) (net.Conn
 }
 
 // Immediate makes all connections release bytes as soon as they arrive, until
-// release is called. Calls may overlap.
+// release is called. Calls may overlap. release may be called more than once.
 func (d *Dialer) Immediate() (release func()) {
 	d.immediate.begin()
 	return sync.OnceFunc(d.immediate.end)
@@ -101,6 +103,7 @@ type immediate struct {
 	began chan struct{} // closed while count is not zero
 }
 
+// begin counts a call, and wakes the connections that wait.
 func (i *immediate) begin() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -109,6 +112,7 @@ func (i *immediate) begin() {
 	}
 }
 
+// end ends a call. After the last one, connections wait again.
 func (i *immediate) end() {
 	i.mu.Lock()
 	defer i.mu.Unlock()

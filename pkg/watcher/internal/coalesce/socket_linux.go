@@ -86,6 +86,7 @@ func (s *socket) read(p []byte) (n int, err error) {
 	}
 }
 
+// setLowWater sets the low-water mark, and reports whether it could.
 func (s *socket) setLowWater(bytes int) (done bool) {
 	err := s.raw.Control(func(fd uintptr) {
 		done = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, bytes) == nil
@@ -93,6 +94,7 @@ func (s *socket) setLowWater(bytes int) (done bool) {
 	return done && err == nil
 }
 
+// lowWater returns the low-water mark, or 0 if it can't be read.
 func (s *socket) lowWater() (bytes int) {
 	err := s.raw.Control(func(fd uintptr) {
 		bytes, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT)

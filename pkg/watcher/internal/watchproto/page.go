@@ -67,6 +67,7 @@ type pageReader struct {
 	hasItems bool // there was an items member, perhaps empty
 }
 
+// read reads the list object with all its members.
 func (p *pageReader) read() error {
 	if err := p.expect(json.Delim('{')); err != nil {
 		return err
@@ -126,7 +127,7 @@ func (p *pageReader) items() error {
 	return p.expect(json.Delim(']'))
 }
 
-// expect reads a delimiter.
+// expect reads a delimiter. The end of the input is always unexpected.
 func (p *pageReader) expect(want json.Delim) error {
 	got, err := p.dec.Token()
 	if errors.Is(err, io.EOF) {
