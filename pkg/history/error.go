@@ -40,7 +40,7 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Errorf returns an [Error] with a formatted message. A %w verb sets the cause;
-// there may be one.
+// at most one is allowed.
 func Errorf(code Code, format string, args ...any) error {
 	formatted := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: formatted.Error(), Err: errors.Unwrap(formatted)}

@@ -56,8 +56,7 @@ type Record struct {
 	Object []byte
 }
 
-// Verb says what happened to the object in a version. The zero Verb is
-// invalid.
+// Verb is what happened to the object in a version. The zero Verb is invalid.
 type Verb uint8
 
 // The verbs. A watch does not distinguish patches from updates: both are
@@ -96,11 +95,11 @@ func ParseVerb(s string) (Verb, error) {
 
 // Summary describes a version in two lines.
 type Summary struct {
-	// Text says in a few words what changed since the previous version. It is
-	// empty if only noise changed.
+	// Text describes in a few words what changed since the previous version. It
+	// is empty if only noise changed.
 	Text string
-	// Problem says what is wrong with the object, in the words of its status.
-	// It is empty if nothing is.
+	// Problem is what is wrong with the object, in the words of its status. It
+	// is empty if nothing is wrong.
 	Problem string
 }
 
@@ -223,7 +222,7 @@ func (r *Record) Attributes() int {
 	return n
 }
 
-// Size returns the approximate size of the manager, in bytes.
+// Size returns the approximate encoded size of the manager, in bytes.
 func (m *Manager) Size() int {
 	n := len(m.Name) + len(m.Operation) + len(m.Subresource) + managerOverhead
 	for _, f := range m.Fields {
@@ -232,7 +231,7 @@ func (m *Manager) Size() int {
 	return n
 }
 
-// Size returns the size of the target, in bytes.
+// Size returns the size of the target's texts, in bytes.
 func (t *Target) Size() int {
 	return len(t.Group) + len(t.Kind) + len(t.Namespace) + len(t.Name) + len(t.UID)
 }

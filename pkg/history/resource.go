@@ -48,8 +48,10 @@ type Definition struct {
 // maxFormer bounds the former definitions of a resource.
 const maxFormer = 8
 
-// After returns the resource with the former definitions that it has if it
-// replaces another one. Definitions with the same kind and scope are merged.
+// After returns the resource as the replacement of an earlier one: the
+// definition of before, and its former ones, are added to its own former
+// definitions. Definitions with the same kind and scope are merged, and only
+// the newest maxFormer are kept. Neither argument is modified.
 func (r Resource) After(before Resource) Resource {
 	all := append(slices.Clone(r.Former), Definition{before.Kind, before.Singular, before.ShortNames, before.Namespaced})
 	r.Former = nil
@@ -74,8 +76,8 @@ func (r Resource) Kinds() []string {
 	return kinds
 }
 
-// Scoped reports whether the resource has, or had, namespaced objects or, if
-// namespaced is false, cluster-scoped ones.
+// Scoped reports whether a present or former definition of the resource is
+// namespaced or, if namespaced is false, cluster-scoped.
 func (r Resource) Scoped(namespaced bool) bool {
 	return r.Namespaced == namespaced ||
 		slices.ContainsFunc(r.Former, func(d Definition) bool { return d.Namespaced == namespaced })

@@ -10,7 +10,7 @@ type WatchEvent struct {
 	Object []byte
 }
 
-// WatchEventType says what a watch reports about an object. The zero
+// WatchEventType is what a watch reports about an object. The zero
 // WatchEventType is invalid.
 type WatchEventType uint8
 
