@@ -43,7 +43,7 @@ const (
 	lostFor = 10 * time.Second
 )
 
-// pace is how long entries wait.
+// pace is how long entries wait. It does not change.
 type pace struct {
 	batch    time.Duration // for the rest of a batch, after silence
 	skew     time.Duration // at least, for entries that were written earlier and arrive later
@@ -118,7 +118,8 @@ func (q *queue) open(l *lane, r history.Resource, rv string) {
 	}
 }
 
-// enter changes the state of a lane.
+// enter changes the state of a lane. A lane that is live does not become
+// resumed: its watch was not interrupted.
 func (q *queue) enter(l *lane, state laneState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

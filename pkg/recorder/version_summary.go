@@ -47,9 +47,9 @@ func compare(record *history.Record) *summary.Comparison {
 // lastVersion returns the previous version of an updated object as it was
 // recorded: from the cache, otherwise from the log.
 //
-// A version that waits to be committed is usually cached. If it is not, it is
-// not waited for: only the summary, the managers and the stored size depend on
-// it.
+// A version that waits to be committed is usually cached. If it is not,
+// lastVersion does not wait for the commit: only the summary, the managers and
+// the stored size depend on the previous version.
 func (s *Stream) lastVersion(ctx context.Context, record *history.Record, h head) lastVersion {
 	last := s.recorder.lastVersions.get(string(record.Ref.UID))
 	if last.object != nil {
@@ -65,7 +65,9 @@ func (s *Stream) lastVersion(ctx context.Context, record *history.Record, h head
 // fromLog returns a version that was read from the log as it is cached.
 func fromLog(r *history.Record) lastVersion {
 	last := lastVersion{rv: r.RV, object: r.Object, since: r.Time}
-	for _, m := range r.Managers { // their entries were new in that version
+	// The entries of a version's managers were new in it, so their second was
+	// first received with that version.
+	for _, m := range r.Managers {
 		last.newest = max(last.newest, second(m.Time))
 	}
 	return last

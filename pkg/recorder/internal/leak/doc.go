@@ -5,8 +5,8 @@
 //
 // It decodes the text instead of encoding the values: base64 and base32 at any
 // alignment, hexadecimal, the escapes of JSON, URLs and HTML, gzip, zlib, zip
-// and bzip2. What comes out is searched and decoded again. So the cost depends
-// on the text, and not on the number of values.
+// and bzip2. The result is searched and decoded again. So the cost depends on
+// the text, and not on the number of values.
 //
 // Invariant: work is bounded, and doubt counts as a match. A text that exceeds
 // a bound matches, and so does one in a compression format that the package
