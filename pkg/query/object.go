@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Object asks for the history of the objects that had one name, one after
+// Object is a query for the history of the objects that had one name, one after
 // another.
 type Object struct {
 	Namespace history.NamespaceScope // one namespace, or [history.ClusterScoped]

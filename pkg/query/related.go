@@ -83,6 +83,8 @@ func (s *Service) incarnations(ctx context.Context, own history.Filter, about []
 	}
 	for _, t := range about {
 		named := func(r *history.Record) types.UID {
+			// The kind of another group is another object. Kubelets write the
+			// node's name into UID.
 			if r.Regarding.Group != t.Group || string(r.Regarding.UID) == r.Regarding.Name {
 				return ""
 			}
@@ -167,7 +169,8 @@ func (c *collector) isAfter(r *history.Record) bool {
 	return after.IsZero() || r.Time.After(after.Time)
 }
 
-// keep stores a record. If there are two pages, it drops the second one.
+// keep stores a record. If there are two pages, it drops the second one. So
+// memory is bounded, and records are sorted once per page.
 func (c *collector) keep(r *history.Record) {
 	c.found[r.Time.UnixNano()] = r
 	if len(c.found) < 2*(c.question.Limit+1) {
@@ -189,7 +192,8 @@ func (c *collector) sorted() []*history.Record {
 }
 
 // relatedPage returns the collected page. Unless the question is Bare, it reads
-// the records again, one by one, with their objects.
+// the records again, one by one, with their objects. The page ends early if
+// these exceed room, in bytes.
 func (s *Service) relatedPage(ctx context.Context, c *collector, room int) (Page, error) {
 	all := c.sorted()
 	var records []*history.Record

@@ -32,9 +32,9 @@ func (e *managedEntry) isOf(m history.Manager) bool {
 	return e.Name == m.Name && e.Operation == m.Operation && e.Subresource == m.Subresource && e.Time.Equal(m.Time)
 }
 
-// isSynthetic reports whether the API server generated the entry, and no manager
-// wrote under its name. The server merges the oldest entries of an object that
-// has more than ten. It also adds an entry for the fields of an object without
+// isSynthetic reports whether the API server generated the entry, so that it
+// names no manager. The server merges the oldest entries of an object that has
+// more than ten. It also adds an entry for the fields of an object without
 // entries at the first apply to it.
 func (e *managedEntry) isSynthetic() bool {
 	return e.Operation == "Update" && (e.Name == "ancient-changes" || e.Name == "before-first-apply")

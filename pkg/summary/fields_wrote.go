@@ -92,6 +92,7 @@ func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bo
 	if !leaf {
 		return proven
 	}
+	// The entry owns the value as a whole.
 	if isContainer(old.value) && isContainer(now) {
 		if hasNewItem(old.value, now) {
 			p.lists = append(p.lists, slices.Clone(at))
