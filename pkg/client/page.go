@@ -28,8 +28,8 @@ type Page struct {
 	// [v1.MaxGapsListed]. They have no Detail. [Client.Gaps] lists all gaps.
 	NewestGaps []v1.Gap
 
-	// Ignored is the text of [v1.IgnoredHeader]: what the recorder's
-	// configuration ignores of the query's resources and namespaces.
+	// Ignored is the text of [v1.IgnoredHeader]: the rules of the recorder's
+	// configuration that ignore a part of the query's resources and namespaces.
 	Ignored string
 	// IgnoreRules is Ignored in parsed form. If the text was cut, its last
 	// entry is left out.
@@ -149,7 +149,8 @@ func (c *Client) object(ctx context.Context, q ObjectQuery, choose func(*ObjectP
 	}
 }
 
-// yieldAll reports whether the loop goes on after the events.
+// yieldAll yields the events, and reports whether the loop continues after
+// them.
 func yieldAll(events []v1.Event, yield func(v1.Event, error) bool) bool {
 	for i := range events {
 		if !yield(events[i], nil) {

@@ -73,10 +73,12 @@ func hidden(next http.RoundTripper, display Display) http.RoundTripper {
 	return &around{next, display.Suspend, display.Resume}
 }
 
+// RoundTrip sends the request, and calls both functions.
 func (a *around) RoundTrip(req *http.Request) (*http.Response, error) {
 	a.before()
 	defer a.after()
 	return a.next.RoundTrip(req)
 }
 
+// WrappedRoundTripper returns the transport below.
 func (a *around) WrappedRoundTripper() http.RoundTripper { return a.next }
