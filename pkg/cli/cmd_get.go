@@ -19,6 +19,7 @@ type getOptions struct {
 	exitCode      bool
 }
 
+// newGet returns the command get.
 func newGet(conn *connection) *cobra.Command {
 	o := &getOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{
@@ -57,6 +58,8 @@ func newGet(conn *connection) *cobra.Command {
 	return cmd
 }
 
+// run writes the timeline, and the notes about what it does not contain. With
+// --exit-code, it returns [errFound] if it wrote a change.
 func (o *getOptions) run(ctx context.Context, args []string) error {
 	shown := 0
 	err := o.withSession(ctx, func(s *session) error {
@@ -125,6 +128,7 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 	for _, sub := range subjects {
 		o.env.note(sub.scopeNote(visible))
 	}
+	// reportMissing reports subjects with a name, one by one.
 	if len(found.events) == 0 && (len(subjects) == 0 || subjects[0].name == "") {
 		namespace := s.namespace
 		if len(subjects) > 0 && !slices.ContainsFunc(subjects, func(sub subject) bool { return sub.Namespaced }) {

@@ -23,6 +23,7 @@ type relatedOptions struct {
 	uid         string
 }
 
+// newRelated returns the command related.
 func newRelated(conn *connection) *cobra.Command {
 	o := &relatedOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{
@@ -61,6 +62,7 @@ func newRelated(conn *connection) *cobra.Command {
 	return cmd
 }
 
+// run writes the Events about the object, and the notes about missing ones.
 func (o *relatedOptions) run(ctx context.Context, args []string) error {
 	object, err := parseObject(args)
 	if err != nil {
@@ -108,6 +110,7 @@ func (r *relatedResult) merge(other *relatedResult, limit int) {
 	}
 	r.events = append(r.events, other.events...)
 	slices.SortStableFunc(r.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
+	// Both results may contain the same record.
 	r.events = slices.CompactFunc(r.events, func(x, y v1.Event) bool {
 		return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID
 	})

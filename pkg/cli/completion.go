@@ -66,6 +66,7 @@ func (c *connection) completeOne(
 func (c *connection) suggest(cmd *cobra.Command, toComplete string, f suggestFunc) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
+	// The environment may be changed: a completion process runs no command.
 	c.env.ErrOut = io.Discard
 	c.nonInteractive = true
 	s, err := c.open(ctx)

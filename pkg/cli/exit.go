@@ -17,8 +17,8 @@ import (
 // exitInterrupted is the exit code of an interrupted command.
 const exitInterrupted = 130
 
-// interruptTimeout limits each of the two steps of cleaning up after an
-// interrupt.
+// interruptTimeout bounds each of the two steps after an interrupt: the end of
+// the command, and the restoring of the terminal.
 const interruptTimeout = 100 * time.Millisecond
 
 // errFound is the error of a command with --exit-code that wrote something. It
@@ -42,6 +42,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 		return code
 	case <-ctx.Done():
 	}
+	// Most commands end soon after their context, and restore what they changed.
 	waitAtMost(interruptTimeout, func() { <-finished })
 	waitAtMost(interruptTimeout, func() { // writes to the terminal may block
 		restoreState()

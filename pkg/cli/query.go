@@ -55,6 +55,7 @@ func (r *result) start(w *window) time.Time {
 // read appends the newest records of one query to r, page by page.
 func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, r *result) error {
 	for n := 0; ; {
+		// Each query reads at most as many records as can be shown.
 		q.Limit = w.chunkSize
 		if w.limit > 0 {
 			q.Limit = min(q.Limit, w.limit-n)

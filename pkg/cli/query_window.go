@@ -47,6 +47,7 @@ func (w *window) complete(now time.Time) (err error) {
 	return err
 }
 
+// validate rejects an empty window and invalid numbers. Call it after complete.
 func (w *window) validate() error {
 	switch {
 	case w.since != "" && w.sinceTime != "":

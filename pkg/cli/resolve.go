@@ -68,6 +68,7 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	if err != nil {
 		return found, err
 	}
+	// Only the catalogue has the type under this name: warn, and say why.
 	if _, err := r.discover(found.resourceArg()); err == nil {
 		r.warnf("%q is a former name of %s", arg, found.GroupResource())
 	} else if meta.IsNoMatchError(discoveryErr) {
@@ -131,6 +132,8 @@ func (r *resolver) discover(arg string) (resourceType, error) {
 	return resourceType{}, err
 }
 
+// typeOfResource returns the type of a served resource. Its scope is known only
+// for its kind.
 func typeOfResource(mapper meta.RESTMapper, gvr schema.GroupVersionResource) (resourceType, error) {
 	kind, err := mapper.KindFor(gvr)
 	if err != nil {
@@ -158,6 +161,7 @@ func discoverKind(mapper meta.RESTMapper, arg string) (resourceType, error) {
 	return typeOfMapping(mapping), nil
 }
 
+// typeOfMapping returns the type of a mapping.
 func typeOfMapping(m *meta.RESTMapping) resourceType {
 	return resourceType{
 		Group: m.Resource.Group, Plural: m.Resource.Resource,
