@@ -21,6 +21,7 @@ type backupOptions struct {
 	file  destination
 }
 
+// newBackupCommand returns the command backup.
 func newBackupCommand(env Environment) *cobra.Command {
 	o := &backupOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{
@@ -52,6 +53,7 @@ A backup contains the key of the hashes of secret values. Protect it as you prot
 	return cmd
 }
 
+// run writes the backup, and prints its size and the position at which it ends.
 func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	if err := o.file.check(out, "a backup"); err != nil {
 		return err

@@ -18,6 +18,7 @@ type repairOptions struct {
 	dryRun bool
 }
 
+// newRepairCommand returns the command repair.
 func newRepairCommand(env Environment) *cobra.Command {
 	o := &repairOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{
@@ -48,6 +49,8 @@ compare it with that first.`,
 	return cmd
 }
 
+// run repairs the directory and verifies the result. It fails if something is
+// still damaged.
 func (o *repairOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	dir, err := o.dir()
 	if err != nil {

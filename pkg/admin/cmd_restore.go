@@ -20,6 +20,7 @@ type restoreOptions struct {
 	files []string
 }
 
+// newRestoreCommand returns the command restore.
 func newRestoreCommand(env Environment) *cobra.Command {
 	o := &restoreOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{
@@ -48,6 +49,8 @@ then that the API server no longer returns become a gap.`,
 	return cmd
 }
 
+// run restores the backups into the storage directory, and prints the position
+// at which the history ends.
 func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer) error {
 	dir, err := o.dir()
 	if err != nil {

@@ -61,7 +61,7 @@ const (
 	gardenerGroup        = "core.gardener.cloud"
 )
 
-// The reasons of denials, as users read them.
+// The reasons of denials, as the catalogue shows them.
 const (
 	holdsCredentials = "its objects are credentials"
 	renewedAlways    = "its objects are renewed every few seconds"
@@ -115,7 +115,7 @@ func denials() []denial {
 }
 
 // denied returns why a discovered resource is not recorded by default, or "" if
-// it is. defined reports whether a CRD defines the resource.
+// it is recorded. defined reports whether a CRD defines the resource.
 func denied(r schema.GroupResource, defined bool) string {
 	for _, d := range denials() {
 		if d.group != r.Group || d.plural != "*" && d.plural != r.Resource || defined && d.reason != holdsCredentials {

@@ -53,19 +53,20 @@ func (s *Source) Load() (Config, error) {
 }
 
 // Follow calls apply after each change of the file since Load, with the new
-// configuration or with what is wrong with it. apply reports whether the
+// configuration or with the error in it. apply reports whether the
 // configuration is in force now. Follow returns when ctx ends.
 //
 // It reads the file at this interval and after each signal; signals may be nil.
-// A change is applied once two successive reads return the same contents:
-// half of a file that is being written may be valid too, and lack the rules
-// that redact something. After a signal it is applied at once, because who
-// sends one has written the whole file.
+// A change is applied once two successive reads return the same contents: half
+// of a file that is being written may be valid too, and lack the rules that
+// redact something. After a signal the change is applied at once, because the
+// sender has written the whole file.
 func (s *Source) Follow(
 	ctx context.Context, interval time.Duration, signals <-chan os.Signal, apply func(Config, error) bool,
 ) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	// judged are the contents that were applied or rejected last.
 	judged, last := s.applied, s.applied
 	for {
 		signalled := false
