@@ -42,7 +42,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 		return code
 	case <-ctx.Done():
 	}
-	// Most commands end soon after their context, and restore what they changed.
+	// Most commands end soon after their context.
 	waitAtMost(interruptTimeout, func() { <-finished })
 	waitAtMost(interruptTimeout, func() { // writes to the terminal may block
 		restoreState()
