@@ -14,8 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// layout maps the values of a YAML document to their places, so that an error
-// can name the line and the path of a field, such as redact[0].paths.
+// layout maps the values of a YAML document to their places. So an error can
+// name the line and the path of a field, such as redact[0].paths.
 //
 // It does not follow aliases. An error in an aliased value is reported at the
 // line of the alias, or at that of its anchor.

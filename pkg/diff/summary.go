@@ -18,9 +18,9 @@ const (
 )
 
 // Summary returns the most interesting changes in one line of at most 120
-// runes, followed by the number of other changes: "image app: 1.4 → 1.5 (+2
-// more)". Noise is neither shown nor counted. If all changes are noise, it
-// returns "".
+// runes. The number of other changes follows: "image app: 1.4 → 1.5 (+2 more)".
+// Noise is neither shown nor counted. If all changes are noise, Summary returns
+// "".
 func Summary(changes []Change) string {
 	phrases := phrases(changes)
 	if len(phrases) == 0 {

@@ -10,9 +10,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// related returns a page of the Events regarding the object, which is of one of
-// the resources, and regarding its descendants. room bounds the page's objects,
-// in bytes.
+// related returns a page of the Events regarding the object and, if the query
+// includes them, its descendants. The object is of one of the resources, and
+// all selects its own records. room bounds the page's objects, in bytes.
 func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
 	about := targets(q, resources)
 	uids, exact, err := s.incarnations(ctx, all, about)

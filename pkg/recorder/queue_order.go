@@ -187,9 +187,9 @@ type position struct {
 	at  time.Time
 }
 
-// learn increases the skew if an entry is late by more than a third of it:
-// after entries in the queue with higher keys, or after committed ones. The
-// caller holds the lock.
+// learn increases the skew if an entry is late by more than a third of it. An
+// entry is late if it was put after queued or committed entries with higher
+// keys. newer are the queued ones. The caller holds the lock.
 func (q *queue) learn(e *entry, newer []*entry) {
 	l := &e.stream.lane
 	// A lane that was resumed a moment ago is late anyway, and does not count.

@@ -145,8 +145,8 @@ func (s *Stream) reload(ctx context.Context) error {
 }
 
 // Checkpoint returns the resourceVersion to resume from. It returns "" if a
-// list is required: before the first list has ended, and between the beginning
-// and the end of any other list, also across crashes.
+// list is required, because no list has ended yet or because a later one has
+// begun and not ended. That holds across crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
 // Observe accepts one watch event. A version that is recorded already is

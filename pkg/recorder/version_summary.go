@@ -82,10 +82,10 @@ func (s *Stream) cacheVersion(record *history.Record, v *version, last lastVersi
 	s.recorder.lastVersions.put(string(v.uid), current)
 }
 
-// previous returns the recorded version before the one that is being read, or
-// nil if there is none or if the version itself is recorded already. Unlike
-// lastVersion, it waits for queued records to be committed: redaction depends
-// on it.
+// previous returns the recorded version before the one that is being parsed. It
+// returns nil if there is none, or if the version itself is recorded already.
+// Unlike lastVersion, it waits for queued records to be committed: redaction
+// depends on it.
 func (s *Stream) previous(ctx context.Context, id redact.Identity, event history.WatchEventType) []byte {
 	key := objectKey{id.Namespace, id.Name}
 	h, known := s.heads[key]

@@ -31,9 +31,9 @@ type Display interface {
 	Resume()
 }
 
-// Limit bounds each exchange of a cluster's configuration: its time from when
-// the credentials are there until the end of the answer, and the answer's size
-// in bytes. A zero bound is no bound.
+// Limit bounds each exchange of a cluster's configuration. timeout bounds the
+// time from when the credentials are available until the end of the answer.
+// size bounds the answer, in bytes. Zero means no bound.
 //
 // Limit replaces config.Timeout, which would also limit the time in which a
 // person logs in. The caller suspends the display, which may be nil, before a

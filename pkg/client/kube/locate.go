@@ -66,7 +66,7 @@ func locate(ctx context.Context, core corev1client.CoreV1Interface, namespace st
 }
 
 // locateIn looks for a Service. If there is none, or if Services may not be
-// listed, it looks for pods with the same label: a port can be forwarded to a
+// listed, it looks for pods with the same label. A port can be forwarded to a
 // pod without a Service.
 func locateIn(ctx context.Context, core corev1client.CoreV1Interface, namespace string) (*backend, error) {
 	found, err := locateService(ctx, core, namespace)

@@ -145,8 +145,8 @@ func containerProblem(c *corev1.ContainerStatus) (text string) {
 	return "container " + c.Name + ": " + text
 }
 
-// evidence returns where the cause of a pod's failure can be found: in the log
-// of the container that ended or, if none has, in the pod's status.
+// evidence returns where the cause of a pod's failure can be found. That is the
+// log of the container that ended or, if none has, the pod's status.
 func evidence(pod *corev1.Pod) Evidence {
 	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		ended := c.State.Terminated
