@@ -81,6 +81,7 @@ func (o *backupOptions) from() (p store.Position, err error) {
 	if o.since == "" {
 		return p, nil
 	}
+	// A file takes precedence: a position is unlikely as the name of a file.
 	f, err := os.Open(o.since)
 	if errors.Is(err, fs.ErrNotExist) {
 		if p.UnmarshalText([]byte(o.since)) == nil {

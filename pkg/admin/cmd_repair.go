@@ -71,6 +71,7 @@ func (o *repairOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		printReport(out, r)
 	}
 	_, _ = fmt.Fprintf(errOut, "repaired %s\n", count(int64(len(r.Files)), "file", "files"))
+	// Verify the result as verify does, with its exit code.
 	i, err := o.inspect(ctx, dir, errOut)
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer
 	if err != nil {
 		return err
 	}
-	p.clear()
+	p.clear() // before the result, which would be appended to the line
 	_, _ = fmt.Fprintf(errOut, "restored %s into %s; position %s\n", p, dir, to)
 	return nil
 }

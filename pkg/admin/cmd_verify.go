@@ -73,7 +73,7 @@ func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 	defer p.clear()
 	r := verifyResult{Damage: []store.Damage{}}
 	report := func(d store.Damage) {
-		p.clear()
+		p.clear() // stdout and stderr may be the same terminal
 		if o.output == "text" {
 			_, _ = fmt.Fprintln(out, d)
 		} else if len(r.Damage) < maxDamage {

@@ -86,6 +86,7 @@ func (p *progress) clear() {
 
 // String returns how much was processed, and how fast.
 func (p *progress) String() string {
+	// At least a millisecond, so that the rate is finite.
 	rate := int64(float64(p.bytes) / max(time.Since(p.begin).Seconds(), 0.001))
 	text := fmt.Sprintf("%s, %s/s", size(p.bytes), size(rate))
 	if p.entries > 0 {

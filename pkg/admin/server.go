@@ -158,6 +158,8 @@ func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 	flush := http.NewResponseController(w)
 	// Write errors are ignored: a closed connection ends the context.
 	send := func(l line) { _ = errors.Join(out.Encode(l), flush.Flush()) }
+	// Damage is logged too: the operator reads the recorder's log, and not the
+	// output of every command.
 	result, err := h.log.Verify(r.Context(), func(d store.Damage) {
 		h.logger.ErrorContext(r.Context(), "history is damaged", "damage", d.String())
 		send(line{Damage: &d})

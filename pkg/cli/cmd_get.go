@@ -104,6 +104,7 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 			})
 		}
 	}
+	// All types of a scope share one query.
 	for _, namespace := range []history.NamespaceScope{s.namespace, history.ClusterScoped} {
 		if len(types[namespace]) > 0 {
 			queries = append(queries,
@@ -146,6 +147,8 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 // warning for each type that is not recorded. It fails at the first named
 // subject without any history.
 func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []subject, found *result) error {
+	// The queries are in the order of the subjects, so their numbers of matches
+	// are too.
 	matches := found.matches // of named subjects: one for each namespace
 	for _, sub := range subjects {
 		if sub.name != "" {

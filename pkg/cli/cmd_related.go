@@ -196,7 +196,7 @@ func (o *relatedOptions) gaps(ctx context.Context, s *session, sub subject, foun
 	for _, events := range eventTypes() {
 		types = append(types, events.resourceArg())
 	}
-	if found.cut {
+	if found.cut { // gaps before the oldest Event that is shown don't matter
 		start = found.events[len(found.events)-1].Timestamp
 	}
 	if found.isEmpty() {
@@ -213,6 +213,8 @@ func (o *relatedOptions) show(ctx context.Context, s *session, sub subject, foun
 		return err
 	}
 	p := o.printer(&o.env, false, false)
+	// The window may exclude the object's history. Only an object without any
+	// history is an error.
 	if found.isEmpty() {
 		known, err := s.hasHistory(ctx, sub, o.uid)
 		if err != nil {

@@ -15,6 +15,7 @@
 // # Files
 //
 //   - root.go, exit.go, environment.go: the program and its surroundings
+//   - hints.go: advice for errors, by their causes
 //   - cmd*.go: the commands
 //   - session.go: the connection to a recorder
 //   - query*.go: what is read from it, and in which range of time

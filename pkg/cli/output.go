@@ -108,6 +108,7 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, g
 	case "", "wide":
 		return table(events, gaps)
 	}
+	// The other formats write a document: of records, or of the objects.
 	document, err := any(render.Items{Items: events}), error(nil)
 	if o.objects {
 		if document, err = render.Objects(events); err != nil {

@@ -34,6 +34,7 @@ func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *w
 			return nil, err
 		}
 	}
+	// The limit applies to the merged records: any query may have the newest.
 	slices.SortStableFunc(r.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
 	if w.limit > 0 && len(r.events) > w.limit {
 		r.events, r.cut = r.events[:w.limit], true

@@ -115,6 +115,8 @@ func (r *resolver) discover(arg string) (resourceType, error) {
 	if err != nil {
 		return resourceType{}, err
 	}
+	// The rest of "deployments.v1.apps" is a version and a group, or a group
+	// with a dot. The former is tried first, as kubectl does.
 	full, short := schema.ParseResourceArg(strings.ToLower(arg))
 	gvr := schema.GroupVersionResource{}
 	if full != nil {
@@ -126,6 +128,8 @@ func (r *resolver) discover(arg string) (resourceType, error) {
 	if err == nil {
 		return typeOfResource(mapper, gvr)
 	}
+	// A kind is often its singular in another case, and was found then. If not,
+	// the error about the resource is the better one.
 	if byKind, kindErr := discoverKind(mapper, arg); kindErr == nil {
 		return byKind, nil
 	}

@@ -113,6 +113,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The offset is measured with the first answer, so it is read when needed.
 	c.env.clockOffset = func() time.Duration {
 		offset, _ := recorder.ClockAhead()
 		return offset
