@@ -97,8 +97,8 @@ func (o *repairOptions) forecast(ctx context.Context, dir string, opts store.Opt
 	return nil
 }
 
-// printReport prints the report of a repair: the damaged files, what is lost,
-// and what is restored.
+// printReport prints the report of a repair: the damaged files, the losses, and
+// the restored entries.
 func printReport(w io.Writer, r *store.Report) {
 	for _, f := range r.Files {
 		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Name, f.Problem, f.Repair)

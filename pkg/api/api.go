@@ -29,7 +29,7 @@ type Options struct {
 	// their Timeout. Default: 8.
 	Concurrency int
 	// Missing returns the resources that are not in sync, one line per cause.
-	// The recorder is ready anyway, because it can serve what is recorded.
+	// The recorder is ready anyway, because it can serve the recorded history.
 	// Default: none.
 	Missing func() []string
 	// Refused returns why nothing can be recorded now, or nil. The recorder is

@@ -65,7 +65,8 @@ func gapText(g history.Gap) string {
 	return g.GroupResource().String() + " " + g.Start.UTC().Format(time.RFC3339Nano) + "/" + end + " " + string(g.Reason)
 }
 
-// writeIgnored writes the rules that ignore a part of what an answer is about.
+// writeIgnored writes the rules that ignore a part of an answer's resources and
+// namespaces.
 func writeIgnored(w http.ResponseWriter, rules []history.IgnoreRule) {
 	if len(rules) == 0 {
 		return

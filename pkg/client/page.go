@@ -175,9 +175,11 @@ func (c *Client) Gaps(ctx context.Context, q GapsQuery) ([]v1.Gap, error) {
 	return gaps, nil
 }
 
-// page reads the headers of an answer with n records. A recorder that does not
-// send a header leaves its field zero; without a total, the page is the whole
-// answer. cursor is that of the request.
+// page reads the headers of an answer with n records. cursor is the cursor of
+// the request.
+//
+// A recorder that does not send a header leaves its field zero. Without a
+// total, the page is the whole answer.
 func (c *Client) page(header http.Header, n int, cursor string) (page Page, err error) {
 	page = Page{
 		TotalExact:  header.Get(v1.TotalCountRelationHeader) == "",

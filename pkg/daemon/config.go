@@ -42,7 +42,7 @@ type Config struct {
 	MaxQueryLimit int
 	// Resources are recorded by name, whether or not they are discovered.
 	Resources []history.Resource
-	// Rules redact and ignore parts of what is recorded.
+	// Rules define which values are redacted, and which versions are ignored.
 	Rules recorder.Rules
 }
 
@@ -99,7 +99,7 @@ func (c *Config) rules() recorder.Rules {
 	return rules
 }
 
-// targets returns what the watchers watch.
+// targets returns the targets of the watchers.
 func (c *Config) targets() watcher.Targets {
 	return watcher.Targets{
 		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll,

@@ -27,8 +27,8 @@ type Error struct {
 	// Message names the operation, the subject and the cause, in one line. It
 	// contains the text of Err if that helps the reader.
 	Message string
-	// Hint says what a person can do next. It may span lines or be empty, and
-	// is not part of [Error.Error].
+	// Hint is advice for a person. It may span lines or be empty, and is not
+	// part of [Error.Error].
 	Hint string
 	Err  error // the cause, for errors.Is and errors.As; may be nil
 }

@@ -13,7 +13,7 @@ const watchLag = time.Second
 
 // Gap is an interval in which changes of one resource may be missing.
 //
-// A gap may be wider than what is missing, but never narrower. It starts no
+// A gap may be wider than the missing changes, but never narrower. It starts no
 // later than the last version after which changes may be missing.
 type Gap struct {
 	Group    string

@@ -184,9 +184,8 @@ type Batch struct {
 	Gaps        []Gap
 }
 
-// Limits of what a record contains in addition to its object. This data is
-// copied into every index within one transaction. A log rejects larger
-// records.
+// Limits of a record's data apart from its object. This data is copied into
+// every index within one transaction. A log rejects larger records.
 const (
 	// MaxText bounds, in bytes, each of: a name, a namespace, a UID, a
 	// resourceVersion, a group with its resource, a version with its kind.
@@ -203,8 +202,8 @@ const (
 // lengths of its texts, at most.
 const managerOverhead = 32
 
-// Attributes returns the approximate size, in bytes, of what the record
-// contains in addition to its object and identity.
+// Attributes returns the approximate size, in bytes, of the record's data apart
+// from its object and identity.
 func (r *Record) Attributes() int {
 	n := len(r.RV)
 	for i := range r.Managers {

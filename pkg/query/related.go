@@ -45,8 +45,8 @@ type family struct {
 	closed  bool
 }
 
-// targets returns what an Event regarding the object may name: each present and
-// former kind of each resource.
+// targets returns the targets that an Event regarding the object may have: one
+// for each present and former kind of each resource.
 func targets(q Object, resources []history.Resource) []history.Target {
 	namespace, _ := q.Namespace.Namespace()
 	var targets []history.Target

@@ -27,9 +27,9 @@ type Reader interface {
 	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 }
 
-// Options bound the cost of one answer, and give access to what the log does
-// not contain. Zero fields have defaults. The functions are called once per
-// question, concurrently.
+// Options bound the cost of one answer, and give access to data that the log
+// does not contain. Zero fields have defaults. The functions are called at most
+// once per question, concurrently.
 type Options struct {
 	// Effort bounds the records that are counted, and those that are read for
 	// their owners and targets. Default: 100,000.
@@ -122,7 +122,7 @@ type Page struct {
 	// Ignored has the current rules that ignore a part of the question's
 	// resources and namespaces.
 	Ignored []history.IgnoreRule
-	// Coverage is that of the question's resources and namespaces.
+	// Coverage describes the question's resources and namespaces.
 	Coverage Coverage
 }
 

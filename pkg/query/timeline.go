@@ -97,7 +97,7 @@ func (s *Service) page(ctx context.Context, records []*history.Record, order his
 // total counts all matches, unless the page has all of them.
 //
 // Records may be appended or dropped between the scan and the count. So the
-// total is at least what the page shows.
+// total is raised to the number of records that the page shows.
 func (s *Service) total(ctx context.Context, scan history.Scan, page *Page) error {
 	if !page.More && scan.After.IsZero() {
 		return nil

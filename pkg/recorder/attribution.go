@@ -65,8 +65,8 @@ func (a attribution) writer() []managedEntry {
 	if len(moved) == 0 {
 		return a.withoutMove()
 	}
-	// One new entry that is later than all earlier ones is that of the writer.
-	// Otherwise its fields have to prove it.
+	// A single moved entry that is later than all earlier ones belongs to the
+	// writer. Otherwise fields have to prove who wrote.
 	newest := newestEntries(moved)
 	if len(newest) == 1 && a.isLater(&newest[0]) {
 		return newest
@@ -89,8 +89,8 @@ func (a attribution) allWriters() []managedEntry {
 }
 
 // moved returns the entries and traces whose manager and time are new since the
-// previous version. An entry of which only the fields changed is not included:
-// its manager may have lost them to another one.
+// previous version. An entry with the same time and other fields is not
+// included: its manager may have lost fields to another one.
 func (a attribution) moved() []managedEntry {
 	return slices.DeleteFunc(slices.Clone(a.entries), func(e managedEntry) bool { return e.isSynthetic() || a.existed(&e) })
 }

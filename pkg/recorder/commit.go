@@ -18,13 +18,13 @@ import (
 const maxRetryDelay = 10 * time.Second
 
 // Run commits the records of the streams until ctx is canceled or a commit
-// fails for good. It is called once.
+// fails permanently. It is called once.
 //
 // When ctx is canceled, streams accept no more records and return [ErrStopped].
 // Everything that they accepted before is committed within Options.StopWithin,
 // and Run returns nil. So stop the watchers first, and cancel ctx afterwards.
 //
-// When a commit fails for good, Run returns its error. All streams return it
+// When a commit fails permanently, Run returns its error. All streams return it
 // too, including those that are blocked.
 func (r *Recorder) Run(ctx context.Context) error {
 	work, cancel := graceContext(ctx, r.opts.StopWithin)

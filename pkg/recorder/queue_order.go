@@ -28,8 +28,8 @@ import (
 //   - An entry that creates an object waits for the object's owners, and an
 //     Event for its target, for at most maxSkew. All entries with higher
 //     resourceVersions wait with it.
-//   - An entry waits for watches that broke off, until they have read what they
-//     missed up to its own resourceVersion. It waits for at most maxHold.
+//   - An entry waits for watches that broke off, until they have read their
+//     missed changes up to its resourceVersion. It waits for at most maxHold.
 //
 // Invariant: the entries of one lane are committed in the order in which they
 // were put, whatever their resourceVersions are.

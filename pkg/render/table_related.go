@@ -84,8 +84,8 @@ type kubernetesEvent struct {
 }
 
 // kubernetesEvents decodes the newest record of each Event and sorts the
-// Events, the last seen first. If a body can't be decoded, the row has only
-// what the record contains.
+// Events, the last seen first. If a body can't be decoded, the row has only the
+// record's own fields, with the summary as the message.
 func kubernetesEvents(records []v1.Event) []*kubernetesEvent {
 	newest := map[string]*v1.Event{}
 	for i := range records {

@@ -13,8 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ConnectError is the cause of an error of this package. It has what a program
-// needs to advise its user.
+// ConnectError is the cause of an error of this package. It has the data with
+// which a program can advise its user.
 type ConnectError struct {
 	Reason    Reason
 	Namespace string // of the recorder, or where it was looked for; empty: all

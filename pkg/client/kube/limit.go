@@ -21,8 +21,9 @@ const (
 	MaxDiscovery = 16 << 20
 )
 
-// Display is what a terminal shows while a program waits for an answer. Each
-// Suspend is followed by a Resume.
+// Display is a text on a terminal while a program waits for an answer, such as
+// a progress line. Each Suspend is followed by a Resume. Both must be safe for
+// concurrent use.
 //
 // A credential plugin may prompt on the same terminal, so the display is
 // suspended while one may run.

@@ -30,8 +30,8 @@ type Redactor struct {
 	managers map[string]bool
 }
 
-// New returns a redactor for a resource that has only the built-in rules. The
-// key is that of the hashes. It is required for Secrets, and for rules of a
+// New returns a redactor for a resource that has only the built-in rules. key
+// is the key of the hashes. It is required for Secrets, and for rules of a
 // configuration.
 func New(resource schema.GroupResource, key []byte) (*Redactor, error) {
 	r := &Redactor{
