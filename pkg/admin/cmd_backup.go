@@ -21,7 +21,6 @@ type backupOptions struct {
 	file  destination
 }
 
-// newBackupCommand returns the command backup.
 func newBackupCommand(env Environment) *cobra.Command {
 	o := &backupOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{

@@ -20,7 +20,6 @@ type exportOptions struct {
 	file       destination
 }
 
-// newExportCommand returns the command export.
 func newExportCommand(env Environment) *cobra.Command {
 	o := &exportOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{

@@ -18,7 +18,6 @@ type repairOptions struct {
 	dryRun bool
 }
 
-// newRepairCommand returns the command repair.
 func newRepairCommand(env Environment) *cobra.Command {
 	o := &repairOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{

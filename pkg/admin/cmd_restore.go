@@ -20,7 +20,6 @@ type restoreOptions struct {
 	files []string
 }
 
-// newRestoreCommand returns the command restore.
 func newRestoreCommand(env Environment) *cobra.Command {
 	o := &restoreOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{

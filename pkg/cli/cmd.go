@@ -36,8 +36,9 @@ type queryOptions struct {
 	output
 }
 
-// complete resolves relative times by the local clock, so that validate can
-// reject an empty window. resolveTimes repeats it by the recorder's clock.
+// complete parses the flags of the window and of the output. Relative times are
+// resolved by the local clock, so that validate can reject an empty window.
+// resolveTimes resolves them again, by the recorder's clock.
 func (o *queryOptions) complete() error {
 	if err := o.window.complete(o.env.Now()); err != nil {
 		return err

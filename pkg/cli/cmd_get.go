@@ -19,7 +19,6 @@ type getOptions struct {
 	exitCode      bool
 }
 
-// newGet returns the command get.
 func newGet(conn *connection) *cobra.Command {
 	o := &getOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{

@@ -28,7 +28,6 @@ type historyOptions struct {
 	revisions revisions // of revision
 }
 
-// newHistory returns the command history.
 func newHistory(conn *connection) *cobra.Command {
 	o := &historyOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{

@@ -23,7 +23,6 @@ type relatedOptions struct {
 	uid         string
 }
 
-// newRelated returns the command related.
 func newRelated(conn *connection) *cobra.Command {
 	o := &relatedOptions{queryOptions: queryOptions{connection: conn}}
 	cmd := &cobra.Command{

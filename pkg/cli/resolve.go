@@ -165,7 +165,6 @@ func discoverKind(mapper meta.RESTMapper, arg string) (resourceType, error) {
 	return typeOfMapping(mapping), nil
 }
 
-// typeOfMapping returns the type of a mapping.
 func typeOfMapping(m *meta.RESTMapping) resourceType {
 	return resourceType{
 		Group: m.Resource.Group, Plural: m.Resource.Resource,
