@@ -37,6 +37,8 @@ func (f *storageFlags) openAccess(
 	if err == nil {
 		return r, func() error { return nil }, nil
 	}
+	// After any other error, a recorder may hold the directory, so opening it
+	// would fail.
 	if !errors.Is(err, errNoRecorder) {
 		return nil, nil, err
 	}

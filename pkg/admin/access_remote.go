@@ -22,6 +22,7 @@ type remote struct{ client *http.Client }
 // newRemote returns the access to the log of the recorder that runs on a
 // storage directory. It fails with [errNoRecorder] if none runs.
 func newRemote(ctx context.Context, storage string) (*remote, error) {
+	// A connection shows whether a recorder runs. Each request opens another.
 	c, err := dial(ctx, storage)
 	if err != nil {
 		return nil, err

@@ -62,6 +62,7 @@ type storageFlags struct {
 	config  string
 }
 
+// addFlags adds the flags that select the storage directory.
 func (f *storageFlags) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.storage, "storage", "",
 		"storage `directory` of the recorder (overrides BADGER_PATH and the configuration)")
@@ -69,7 +70,8 @@ func (f *storageFlags) addFlags(cmd *cobra.Command) {
 		"configuration `file` with the storage directory (overrides CONFIG_PATH)")
 }
 
-// dir returns the storage directory.
+// dir returns the storage directory: of --storage, otherwise of the
+// configuration.
 func (f *storageFlags) dir() (string, error) {
 	if f.storage != "" {
 		return f.storage, nil

@@ -52,6 +52,7 @@ A backup contains the key of the hashes of secret values. Protect it as you prot
 	return cmd
 }
 
+// run writes the backup, and prints its size and the position at which it ends.
 func (o *backupOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	if err := o.file.check(out, "a backup"); err != nil {
 		return err
@@ -79,6 +80,7 @@ func (o *backupOptions) from() (p store.Position, err error) {
 	if o.since == "" {
 		return p, nil
 	}
+	// A file takes precedence: a position is unlikely as the name of a file.
 	f, err := os.Open(o.since)
 	if errors.Is(err, fs.ErrNotExist) {
 		if p.UnmarshalText([]byte(o.since)) == nil {

@@ -15,7 +15,8 @@ const stdio = "-"
 // destination is where a command writes: the name of a file, or [stdio].
 type destination string
 
-// check rejects a terminal as the destination. The noun names what is written.
+// check rejects a terminal as the destination. noun names the output, such as
+// "a backup".
 func (d destination) check(out io.Writer, noun string) error {
 	if d == stdio && isTerminal(out) {
 		return history.Errorf(history.Invalid,

@@ -54,7 +54,8 @@ A time is RFC 3339 or an age: 15m, 2h, 3d.`,
 	return cmd
 }
 
-// complete parses the times.
+// complete parses the times and rejects an empty range. Ages are relative to
+// now.
 func (o *exportOptions) complete(now time.Time) (err error) {
 	if o.start == "" {
 		return history.Errorf(history.Invalid, "--start is required, as in --start 2h")
@@ -72,6 +73,7 @@ func (o *exportOptions) complete(now time.Time) (err error) {
 	return nil
 }
 
+// run writes the export, and prints what it contains.
 func (o *exportOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	if err := o.complete(time.Now()); err != nil {
 		return err

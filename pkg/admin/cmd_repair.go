@@ -48,6 +48,8 @@ compare it with that first.`,
 	return cmd
 }
 
+// run repairs the directory and verifies the result. It fails if something is
+// still damaged.
 func (o *repairOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	dir, err := o.dir()
 	if err != nil {
@@ -68,6 +70,7 @@ func (o *repairOptions) run(ctx context.Context, out, errOut io.Writer) error {
 		printReport(out, r)
 	}
 	_, _ = fmt.Fprintf(errOut, "repaired %s\n", count(int64(len(r.Files)), "file", "files"))
+	// Verify the result as verify does, with its exit code.
 	i, err := o.inspect(ctx, dir, errOut)
 	if err != nil {
 		return err
@@ -93,8 +96,8 @@ func (o *repairOptions) forecast(ctx context.Context, dir string, opts store.Opt
 	return nil
 }
 
-// printReport prints the report of a repair: the damaged files, what is lost,
-// and what is restored.
+// printReport prints the report of a repair: the damaged files, the losses, and
+// the restored entries.
 func printReport(w io.Writer, r *store.Report) {
 	for _, f := range r.Files {
 		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Name, f.Problem, f.Repair)

@@ -48,6 +48,8 @@ then that the API server no longer returns become a gap.`,
 	return cmd
 }
 
+// run restores the backups into the storage directory, and prints the position
+// at which the history ends.
 func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer) error {
 	dir, err := o.dir()
 	if err != nil {
@@ -64,7 +66,7 @@ func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer
 	if err != nil {
 		return err
 	}
-	p.clear()
+	p.clear() // before the result, which would be appended to the line
 	_, _ = fmt.Fprintf(errOut, "restored %s into %s; position %s\n", p, dir, to)
 	return nil
 }

@@ -19,6 +19,8 @@ type verifyOptions struct {
 	output string
 }
 
+// newVerifyCommand returns the command verify. An error without an exit code
+// means that the history could not be verified.
 func newVerifyCommand(env Environment) *cobra.Command {
 	o := &verifyOptions{storageFlags: storageFlags{env: env}}
 	cmd := &cobra.Command{
@@ -57,6 +59,8 @@ type verifyResult struct {
 // maxDamage limits the listed damage in JSON. All damage is counted.
 const maxDamage = 10_000
 
+// run verifies the history and writes the damage: each line at once as text, or
+// all of it in one JSON document.
 func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err error) {
 	if o.output != "text" && o.output != "json" {
 		return history.Errorf(history.Invalid, "--output: want text or json, got %q", o.output)
@@ -69,7 +73,7 @@ func (o *verifyOptions) run(ctx context.Context, out, errOut io.Writer) (err err
 	defer p.clear()
 	r := verifyResult{Damage: []store.Damage{}}
 	report := func(d store.Damage) {
-		p.clear()
+		p.clear() // stdout and stderr may be the same terminal
 		if o.output == "text" {
 			_, _ = fmt.Fprintln(out, d)
 		} else if len(r.Damage) < maxDamage {

@@ -5,9 +5,9 @@
 // operations on a Unix socket in the directory, and a command uses the socket
 // if there is one. Otherwise the command opens the directory itself.
 //
-// The socket is the only remote access, because a backup contains the key of
-// the hashes of secret values, and the REST API has no authentication. A
-// process that can open the socket can also read the directory.
+// The REST API does not offer these operations: it has no authentication, and a
+// backup contains the key of the hashes of secret values. A process that can
+// open the socket can also read the directory.
 //
 // Invariant: a command reports success only after its output is complete and
 // synced. A file gets its name then.

@@ -31,17 +31,21 @@ type progress struct {
 	bytes    int64
 }
 
+// newProgress returns the progress of an operation that begins now. doing is
+// its name, such as "backing up".
 func newProgress(w io.Writer, doing string) *progress {
 	p := &progress{w: w, doing: doing, terminal: isTerminal(w), begin: time.Now()}
 	p.next = p.begin.Add(p.interval())
 	return p
 }
 
+// isTerminal reports whether w writes to a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// interval returns the time between two updates.
 func (p *progress) interval() time.Duration {
 	if p.terminal {
 		return terminalInterval
@@ -82,6 +86,7 @@ func (p *progress) clear() {
 
 // String returns how much was processed, and how fast.
 func (p *progress) String() string {
+	// At least a millisecond, so that the rate is finite.
 	rate := int64(float64(p.bytes) / max(time.Since(p.begin).Seconds(), 0.001))
 	text := fmt.Sprintf("%s, %s/s", size(p.bytes), size(rate))
 	if p.entries > 0 {

@@ -70,8 +70,10 @@ type failure struct {
 	Message string       `json:"message"`
 }
 
+// failureOf returns an error in the form of a response.
 func failureOf(err error) *failure { return &failure{history.CodeOf(err), err.Error()} }
 
+// error is the inverse of failureOf. The cause and the hint are lost.
 func (f *failure) error() error { return history.Errorf(f.Code, "%s", f.Message) }
 
 // startedWriter notes whether the body of a response was started.
@@ -86,6 +88,8 @@ func (s *startedWriter) Write(b []byte) (int, error) {
 	return s.ResponseWriter.Write(b)
 }
 
+// backup responds with a backup since the position of the parameter. An empty
+// position means a full backup.
 func (h *handler) backup(w http.ResponseWriter, r *http.Request) {
 	var from store.Position
 	if err := from.UnmarshalText([]byte(r.URL.Query().Get(sinceParameter))); err != nil {
@@ -98,6 +102,8 @@ func (h *handler) backup(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// export responds with an export of the selection in the parameter, which is
+// JSON.
 func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	var sel Selection
 	if err := json.Unmarshal([]byte(r.URL.Query().Get(selectionParameter)), &sel); err != nil {
@@ -152,6 +158,8 @@ func (h *handler) verify(w http.ResponseWriter, r *http.Request) {
 	flush := http.NewResponseController(w)
 	// Write errors are ignored: a closed connection ends the context.
 	send := func(l line) { _ = errors.Join(out.Encode(l), flush.Flush()) }
+	// Damage is logged too: the operator reads the recorder's log, and not the
+	// output of every command.
 	result, err := h.log.Verify(r.Context(), func(d store.Damage) {
 		h.logger.ErrorContext(r.Context(), "history is damaged", "damage", d.String())
 		send(line{Damage: &d})

@@ -45,6 +45,8 @@ func Listen(ctx context.Context, storage string) (net.Listener, error) {
 	return l, nil
 }
 
+// socketPath returns the path of a storage directory's socket. It fails if the
+// path is too long for a socket.
 func socketPath(storage string) (string, error) {
 	path := filepath.Join(storage, SocketName)
 	if len(path) > maxSocketPath {

@@ -28,8 +28,9 @@ type Options struct {
 	// Concurrency bounds the queries that run at once. Others wait, within
 	// their Timeout. Default: 8.
 	Concurrency int
-	// Missing returns what is not in sync, one line per cause. The recorder is
-	// ready anyway, because it can serve what is recorded. Default: nothing.
+	// Missing returns the resources that are not in sync, one line per cause.
+	// The recorder is ready anyway, because it can serve the recorded history.
+	// Default: none.
 	Missing func() []string
 	// Refused returns why nothing can be recorded now, or nil. The recorder is
 	// ready anyway. Default: nil.
@@ -85,7 +86,8 @@ func New(service *query.Service, o Options) http.Handler {
 	return compressed(logged(o.Logger, http.HandlerFunc(h.route)))
 }
 
-// compressed compresses answers with gzip if the client accepts it.
+// compressed compresses answers of at least minCompressed bytes with gzip if
+// the client accepts it.
 func compressed(next http.Handler) http.Handler {
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(gzip.BestSpeed))
 	if err != nil { // the options contradict each other
@@ -133,7 +135,9 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, endpoint http.Ha
 	select {
 	case h.running <- struct{}{}:
 		defer func() { <-h.running }()
-	case <-ctx.Done(): // the endpoint reports it with its own text
+	case <-ctx.Done():
+		// The endpoint's first read fails, and the endpoint reports that with
+		// its own text.
 	}
 	endpoint(w, r.WithContext(ctx))
 }

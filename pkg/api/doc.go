@@ -17,7 +17,7 @@
 // # Limits
 //
 // The package never redirects, because clients join URLs in various ways. It
-// does not authenticate: what is in front of the recorder does.
+// does not authenticate: only the network limits who reaches the API.
 //
 // It is internal to watchhistory: its API changes without notice.
 package api

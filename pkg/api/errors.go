@@ -58,7 +58,7 @@ func (h *handler) failFixed(w http.ResponseWriter, r *http.Request, text string,
 	http.Error(w, text+err.Error(), http.StatusInternalServerError)
 }
 
-// fail writes an error of another endpoint.
+// fail writes an error of an endpoint that is not fixed, as JSON.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	code := status(err)
 	if code == http.StatusInternalServerError {

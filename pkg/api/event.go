@@ -13,8 +13,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// event returns a version in the form of an audit event. With summary, it has
-// no object. A version whose object is damaged is returned without it.
+// event returns a version in the form of an audit event. With summary, the
+// event has no object. If the object is not valid JSON, that is logged, and the
+// event has no object either.
 func (h *handler) event(v *query.Version, summary bool) v1.Event {
 	resource := history.Resource{Group: v.Ref.Group, Version: v.Version, Plural: v.Ref.Resource}
 	e := v1.Event{
@@ -65,8 +66,9 @@ func managers(list []history.Manager) (recorded []v1.Manager, inferred *v1.Unman
 	return recorded, inferred
 }
 
-// message says what happened to which object, followed by the object's problem
-// if it has one. Existing clients search the text for the words of the problem.
+// message returns a text such as "Update pods shop/web", followed by the
+// object's problem if it has one. The text is fixed: clients search it for the
+// words of the problem.
 func message(v *query.Version) string {
 	verb := map[history.Verb]string{history.Create: "Create", history.Update: "Update", history.Delete: "Delete"}[v.Verb]
 	text := verb + " " + v.Ref.Resource + " " + path.Join(v.Ref.Namespace, v.Ref.Name)
@@ -127,8 +129,8 @@ func visibleMetadata(s *rawjson.Scanner, object []byte) (kept []byte, annotation
 	return append(kept, '}'), annotations
 }
 
-// serverField reports whether the API server maintains a field of metadata. An
-// event has fields of its own for the useful ones.
+// serverField reports whether the API server maintains a field of metadata. The
+// useful ones are fields of the event.
 func serverField(name string) bool {
 	switch name {
 	case "managedFields", "resourceVersion", "generation", "selfLink", "uid":

@@ -10,7 +10,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// events writes a page of the timeline.
+// events writes a page of the timeline: the endpoint [v1.EventsPath].
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	p, err := parse(r.URL.Query(), h.options.MaxLimit())
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// gaps writes the intervals in which changes may be missing.
+// gaps writes the intervals in which changes may be missing: the endpoint
+// [v1.GapsPath].
 func (h *handler) gaps(w http.ResponseWriter, r *http.Request) {
 	gaps, err := h.findGaps(r)
 	if fixed, ok := errors.AsType[*fixedError](err); ok {
@@ -29,6 +30,8 @@ func (h *handler) gaps(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, list)
 }
 
+// findGaps returns the gaps that the parameters select. It parses the
+// parameters of a timeline, so a mistake in any of them is reported.
 func (h *handler) findGaps(r *http.Request) ([]history.Gap, error) {
 	p, err := parse(r.URL.Query(), h.options.MaxLimit())
 	if err != nil {

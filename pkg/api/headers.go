@@ -16,9 +16,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
-// writeCounts begins an answer with records: how many match, and where the next
-// page is. The link is relative and has no path, so it is valid behind any
-// proxy.
+// writeCounts writes the headers of an answer with records: the number of
+// matches, and the cursor of the next page, "" if there is none. The link is
+// relative and has no path, so a proxy may serve the API at another path.
 func writeCounts(w http.ResponseWriter, r *http.Request, total int, exact bool, next string) {
 	header := w.Header()
 	header.Set(headerType, v1.ContentType)
@@ -37,8 +37,8 @@ func writeCounts(w http.ResponseWriter, r *http.Request, total int, exact bool, 
 	header.Set("Link", "<"+(&url.URL{RawQuery: values.Encode()}).String()+`>; rel="next"`)
 }
 
-// The headers below are also written to an answer without records: that is
-// where a reader would conclude that nothing happened.
+// The headers below are also written to an answer without records. Without
+// them, a reader would conclude that nothing happened.
 
 // writeGaps writes how many gaps touch an answer, and the newest of them.
 func writeGaps(w http.ResponseWriter, gaps []history.Gap) {
@@ -65,7 +65,8 @@ func gapText(g history.Gap) string {
 	return g.GroupResource().String() + " " + g.Start.UTC().Format(time.RFC3339Nano) + "/" + end + " " + string(g.Reason)
 }
 
-// writeIgnored writes the rules that ignore a part of what an answer is about.
+// writeIgnored writes the rules that ignore a part of an answer's resources and
+// namespaces.
 func writeIgnored(w http.ResponseWriter, rules []history.IgnoreRule) {
 	if len(rules) == 0 {
 		return
@@ -127,8 +128,8 @@ func roundUp(t time.Time) string {
 // lengthOfMore is the largest length of the last entry, ", +N more".
 const lengthOfMore = len(", +1000000 more")
 
-// joinWithin joins as many entries as fit into the length, and says how many
-// do not.
+// joinWithin joins as many entries as fit into the length, in bytes, and
+// appends the number of the others.
 func joinWithin(length int, entries []string) string {
 	text := ""
 	for i, e := range entries {

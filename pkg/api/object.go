@@ -130,7 +130,9 @@ func nextCursor(q query.Object, found query.ObjectHistory) string {
 	return cursorAfter(found.Own, q.After, q.Order).String() + "." + cursorAfter(found.Related, q.RelatedAfter, q.Order).String()
 }
 
-// cursorAfter returns a position after the page. after is the one before it.
+// cursorAfter returns a position after the page. after is the position before
+// the page. It is returned if an oldest-first page is empty: later records
+// belong to the next page.
 func cursorAfter(page query.Page, after history.Cursor, order history.Order) history.Cursor {
 	switch {
 	case page.More:

@@ -92,6 +92,7 @@ func (p parameters) parseLimit(most int) (int, error) {
 	}
 }
 
+// parseOrder parses the order of a page. The default is the oldest first.
 func (p parameters) parseOrder() (history.Order, error) {
 	switch text := p.values.Get(v1.ParamOrder); text {
 	case "", v1.OrderAscending:
@@ -103,6 +104,7 @@ func (p parameters) parseOrder() (history.Order, error) {
 	}
 }
 
+// flag parses a boolean, which is false by default.
 func (p parameters) flag(name string) (bool, error) {
 	text := p.values.Get(name)
 	if text == "" {
@@ -115,6 +117,8 @@ func (p parameters) flag(name string) (bool, error) {
 	return value, nil
 }
 
+// parseEmpty parses the status of an answer without a match. It returns true
+// for 200.
 func (p parameters) parseEmpty() (bool, error) {
 	switch text := p.values.Get(v1.ParamEmpty); text {
 	case "", v1.EmptyNotFound:
@@ -157,8 +161,8 @@ func invalid(name, value, want string) error {
 	return history.Errorf(history.Invalid, "parameter %s: invalid value %q: %s", name, value, want)
 }
 
-// timeline returns the question for [v1.EventsPath]. It reports false if
-// nothing can match, because no watch shows the verb or the user.
+// timeline returns the query for [v1.EventsPath]. It reports false if nothing
+// can match, because no watch shows the verb or the user.
 func (p parameters) timeline() (query.Timeline, bool, error) {
 	q := query.Timeline{Group: p.values.Get(v1.ParamGroup), Order: p.order, Limit: p.limit, Bare: p.summary}
 	q.Start, q.End = p.start, p.end

@@ -12,19 +12,20 @@ import (
 // healthBody is the whole answer of [v1.HealthPath], byte for byte.
 const healthBody = `{"status":"` + v1.HealthyStatus + `"}`
 
+// health answers while the process serves.
 func health(w http.ResponseWriter) {
 	w.Header().Set(headerType, v1.ContentType)
 	_, _ = io.WriteString(w, healthBody)
 }
 
+// livez answers "ok" while the process serves.
 func livez(w http.ResponseWriter) {
 	w.Header().Set(headerType, "text/plain; charset=utf-8")
 	_, _ = io.WriteString(w, "ok\n")
 }
 
-// readyz answers "ok" once queries can be answered, followed by what is
-// missing. One resource that can't be listed must not make the history of all
-// others unavailable.
+// readyz answers "ok", followed by what is missing. It never fails: a resource
+// that can't be listed must not make the history of all others unavailable.
 func (h *handler) readyz(w http.ResponseWriter) {
 	refused, missing := h.options.Refused(), h.options.Missing()
 	livez(w)

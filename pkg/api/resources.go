@@ -16,7 +16,7 @@ const (
 )
 
 // resources writes the catalogue: the resources with a state, followed by those
-// that were only recorded earlier.
+// that were only recorded earlier. It is the endpoint [v1.ResourcesPath].
 func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	catalogue, err := h.service.Resources(r.Context())
 	if err != nil {
@@ -42,6 +42,7 @@ func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, list)
 }
 
+// former returns the former definitions of a resource in the form of the API.
 func former(r history.Resource) (all []v1.Definition) {
 	for _, d := range r.Former {
 		all = append(all, v1.Definition{Kind: d.Kind, Singular: d.Singular, ShortNames: d.ShortNames, Namespaced: d.Namespaced})

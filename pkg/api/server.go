@@ -86,7 +86,8 @@ type deadlineWriter struct {
 	writeIdle  time.Duration
 }
 
-// extend sets the deadline of the next chunk. It fails only if a write would.
+// extend sets the deadline of the next chunk. It fails only if a write would
+// fail too, so its error is ignored.
 func (d *deadlineWriter) extend() { _ = d.controller.SetWriteDeadline(time.Now().Add(d.writeIdle)) }
 
 // Write writes the bytes in chunks.

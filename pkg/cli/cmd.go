@@ -36,6 +36,9 @@ type queryOptions struct {
 	output
 }
 
+// complete parses the flags of the window and of the output. Relative times are
+// resolved by the local clock, so that validate can reject an empty window.
+// resolveTimes resolves them again, by the recorder's clock.
 func (o *queryOptions) complete() error {
 	if err := o.window.complete(o.env.Now()); err != nil {
 		return err
@@ -43,6 +46,7 @@ func (o *queryOptions) complete() error {
 	return o.output.complete()
 }
 
+// validate rejects invalid flags of the window and of the output.
 func (o *queryOptions) validate() error {
 	if err := o.window.validate(); err != nil {
 		return err

@@ -57,6 +57,8 @@ func newGet(conn *connection) *cobra.Command {
 	return cmd
 }
 
+// run writes the timeline, and the notes about what it does not contain. With
+// --exit-code, it returns [errFound] if it wrote a change.
 func (o *getOptions) run(ctx context.Context, args []string) error {
 	shown := 0
 	err := o.withSession(ctx, func(s *session) error {
@@ -101,6 +103,7 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 			})
 		}
 	}
+	// All types of a scope share one query.
 	for _, namespace := range []history.NamespaceScope{s.namespace, history.ClusterScoped} {
 		if len(types[namespace]) > 0 {
 			queries = append(queries,
@@ -125,6 +128,7 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 	for _, sub := range subjects {
 		o.env.note(sub.scopeNote(visible))
 	}
+	// reportMissing reports subjects with a name, one by one.
 	if len(found.events) == 0 && (len(subjects) == 0 || subjects[0].name == "") {
 		namespace := s.namespace
 		if len(subjects) > 0 && !slices.ContainsFunc(subjects, func(sub subject) bool { return sub.Namespaced }) {
@@ -142,6 +146,8 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 // warning for each type that is not recorded. It fails at the first named
 // subject without any history.
 func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []subject, found *result) error {
+	// The queries are in the order of the subjects, so their numbers of matches
+	// are too.
 	matches := found.matches // of named subjects: one for each namespace
 	for _, sub := range subjects {
 		if sub.name != "" {

@@ -74,6 +74,7 @@ func newHistory(conn *connection) *cobra.Command {
 	return cmd
 }
 
+// addFlags adds the flags of history itself, with their completions.
 func (o *historyOptions) addFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&o.diff, "diff", "", "Show what changed: structural, or unified for a diff of the YAML.")
@@ -89,6 +90,7 @@ func (o *historyOptions) addFlags(cmd *cobra.Command) {
 		cobra.FixedCompletions([]string{diffStructural, diffUnified}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// complete parses --revision and the shared flags.
 func (o *historyOptions) complete() (err error) {
 	if o.revision != "" {
 		if o.revisions, err = parseRevisions(o.revision); err != nil {
@@ -98,6 +100,8 @@ func (o *historyOptions) complete() (err error) {
 	return o.queryOptions.complete()
 }
 
+// validate rejects flags that contradict each other. --revision selects
+// versions by number, so it excludes a window.
 func (o *historyOptions) validate() error {
 	switch {
 	case o.diff != "" && o.diff != diffStructural && o.diff != diffUnified:
@@ -110,6 +114,8 @@ func (o *historyOptions) validate() error {
 	return o.queryOptions.validate()
 }
 
+// run writes the versions of the object, or the diffs between them. With
+// --exit-code, it returns [errFound] if it wrote any.
 func (o *historyOptions) run(ctx context.Context, args []string) error {
 	object, err := parseObject(args)
 	if err != nil {
@@ -182,7 +188,8 @@ func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render
 	return o.write(&o.env, p, found.events, nil, p.History)
 }
 
-// hidesGaps is [output.hidesGaps] with --diff, which hides gaps too.
+// hidesGaps is [output.hidesGaps], but with --diff it returns that flag: diffs
+// have no gap rows either.
 func (o *historyOptions) hidesGaps() string {
 	if o.diff != "" {
 		return "--diff"

@@ -18,6 +18,8 @@ type diffWriter struct {
 	hidden  int // the changes that are noise
 }
 
+// diffWriter returns a writer for the form that --diff selects. It ends the
+// progress line.
 func (o *historyOptions) diffWriter() *diffWriter {
 	return &diffWriter{env: &o.env, printer: o.printer(&o.env, false, o.showNoise), unified: o.diff == diffUnified}
 }
@@ -48,8 +50,8 @@ func (d *diffWriter) noteHidden() {
 	}
 }
 
-// showDiffs writes the diff of each visible version to the one before it. The
-// earlier version is one of all, or is read from the recorder.
+// showDiffs writes the diff of each visible version to the previous one. The
+// previous version is one of all, or is read from the recorder.
 func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, all []v1.Event) error {
 	type key struct {
 		uid      string

@@ -41,8 +41,8 @@ func parseRevisions(text string) (r revisions, err error) {
 	return r, nil
 }
 
-// absolute returns the range as numbers from 1. It is not ok if the range is
-// empty.
+// absolute returns the range as numbers from 1. newest is the number of the
+// newest revision. ok is false if the range is empty.
 func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
 	count := func(n int) int {
 		if n > 0 {
@@ -118,6 +118,7 @@ func revisionNotFound(v *versions, revision, newest uint64) error {
 // a single revision and the one before it. It returns the number of diffs that
 // are not empty.
 func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, newest uint64) (shown int, err error) {
+	// A single revision is compared with the previous one. Revision 1 has none.
 	numbers := []uint64{last}
 	if !o.revisions.isRange {
 		first--
@@ -213,6 +214,8 @@ func (v *versions) between(ctx context.Context, first, last uint64, lean bool) (
 		}
 		return []v1.Event{*found[first]}, nil
 	}
+	// A range may be long, and the API has no ranges of revisions. So the
+	// versions are read newest first, until the range ends.
 	var found []v1.Event
 	for e, err := range v.All(ctx, v.queries(lean)[0]) {
 		if err != nil {

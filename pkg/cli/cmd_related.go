@@ -61,6 +61,7 @@ func newRelated(conn *connection) *cobra.Command {
 	return cmd
 }
 
+// run writes the Events about the object, and the notes about missing ones.
 func (o *relatedOptions) run(ctx context.Context, args []string) error {
 	object, err := parseObject(args)
 	if err != nil {
@@ -108,6 +109,7 @@ func (r *relatedResult) merge(other *relatedResult, limit int) {
 	}
 	r.events = append(r.events, other.events...)
 	slices.SortStableFunc(r.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
+	// Both results may contain the same record.
 	r.events = slices.CompactFunc(r.events, func(x, y v1.Event) bool {
 		return x.Timestamp.Equal(y.Timestamp) && x.UID == y.UID
 	})
@@ -193,7 +195,7 @@ func (o *relatedOptions) gaps(ctx context.Context, s *session, sub subject, foun
 	for _, events := range eventTypes() {
 		types = append(types, events.resourceArg())
 	}
-	if found.cut {
+	if found.cut { // gaps before the oldest Event that is shown don't matter
 		start = found.events[len(found.events)-1].Timestamp
 	}
 	if found.isEmpty() {
@@ -210,6 +212,8 @@ func (o *relatedOptions) show(ctx context.Context, s *session, sub subject, foun
 		return err
 	}
 	p := o.printer(&o.env, false, false)
+	// The window may exclude the object's history. Only an object without any
+	// history is an error.
 	if found.isEmpty() {
 		known, err := s.hasHistory(ctx, sub, o.uid)
 		if err != nil {

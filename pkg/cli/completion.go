@@ -32,11 +32,13 @@ type suggestFunc func(context.Context, *session) []string
 func (c *connection) completeMany(
 	cmd *cobra.Command, args []string, toComplete string,
 ) ([]string, cobra.ShellCompDirective) {
+	// 1. The name in TYPE/NAME.
 	if kind, _, slash := strings.Cut(toComplete, "/"); slash {
 		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {
 			return s.suggestNames(ctx, kind, kind+"/")
 		})
 	}
+	// 2. A name after a type. Names that are given already are not repeated.
 	if len(args) > 0 && !strings.Contains(args[0], "/") {
 		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {
 			return slices.DeleteFunc(s.suggestNames(ctx, args[0], ""), func(name string) bool {
@@ -44,6 +46,7 @@ func (c *connection) completeMany(
 			})
 		})
 	}
+	// 3. A type, possibly after others and a comma.
 	prefix := toComplete[:strings.LastIndex(toComplete, ",")+1]
 	return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {
 		return s.suggestTypes(ctx, prefix)
@@ -66,6 +69,7 @@ func (c *connection) completeOne(
 func (c *connection) suggest(cmd *cobra.Command, toComplete string, f suggestFunc) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
+	// The environment may be changed: a completion process runs no command.
 	c.env.ErrOut = io.Discard
 	c.nonInteractive = true
 	s, err := c.open(ctx)

@@ -15,9 +15,10 @@
 // # Files
 //
 //   - root.go, exit.go, environment.go: the program and its surroundings
+//   - hints.go: advice for errors, by their causes
 //   - cmd*.go: the commands
 //   - session.go: the connection to a recorder
-//   - query*.go: what is read from it, and in which range of time
+//   - query*.go: queries to it, and their range of time
 //   - resolve*.go: types and arguments
 //   - output*.go: formats, and notes on stderr
 //   - completion.go: shell completion

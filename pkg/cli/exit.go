@@ -17,8 +17,8 @@ import (
 // exitInterrupted is the exit code of an interrupted command.
 const exitInterrupted = 130
 
-// interruptTimeout limits each of the two steps of cleaning up after an
-// interrupt.
+// interruptTimeout bounds each of the two steps after an interrupt: the end of
+// the command, and the restoring of the terminal.
 const interruptTimeout = 100 * time.Millisecond
 
 // errFound is the error of a command with --exit-code that wrote something. It
@@ -28,9 +28,9 @@ var errFound = errors.New("found something")
 // Main runs a command line, without the program's name, and returns the exit
 // code.
 //
-// Once ctx is done, Main returns at once, even if the command is blocked: by a
+// Once ctx is done, Main returns at once, even if the command is blocked by a
 // library that takes no context, a credential plugin that waits for input, or a
-// reader that does not read. The caller is expected to exit the process then.
+// full pipe. The caller is expected to exit the process then.
 func Main(ctx context.Context, env Environment, args []string) int {
 	env.progress = &progressLine{w: env.ErrOut}
 	restoreState, restoreEscapes := terminalState(env.In), env.prepareTerminals()
@@ -42,6 +42,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 		return code
 	case <-ctx.Done():
 	}
+	// Most commands end soon after their context.
 	waitAtMost(interruptTimeout, func() { <-finished })
 	waitAtMost(interruptTimeout, func() { // writes to the terminal may block
 		restoreState()

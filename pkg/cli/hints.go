@@ -15,7 +15,7 @@ import (
 const (
 	hintNarrow  = "Narrow the query, with --since or a type."
 	hintInstall = "Install one with: kubectl apply -k deploy/\n" +
-		"or name the one there is, with --recorder-namespace or --recorder-url."
+		"or name an existing one, with --recorder-namespace or --recorder-url."
 	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
 	hintOtherWay = "Try again, or reach the recorder another way, with --connect or --recorder-url."
 )
@@ -47,7 +47,7 @@ func (c *connection) clientHint(failure *history.Error) string {
 	}{
 		{client.ErrInvalidURL, "Give it as http://HOST[:PORT], with --recorder-url."},
 		{client.ErrQueryTimeout, hintNarrow},
-		{client.ErrTooLarge, "Ask for less at once, with a smaller --chunk-size, --since or a type."},
+		{client.ErrTooLarge, "Request less at once, with a smaller --chunk-size, --since or a type."},
 		{client.ErrNoCursor, "Upgrade the recorder, or narrow the query."},
 		{client.ErrNotRecorder, "Check the URL or the Service that was given: GET /health must answer that it is healthy."},
 		{client.ErrRefused, "Nothing listens there: is the recorder running, and is the port right?"},
@@ -111,6 +111,7 @@ func connectHint(cause *kube.ConnectError) string {
 	}
 }
 
+// hintPods returns the hint for a recorder that does not answer for now.
 func hintPods(namespace string) string {
 	return "It may be starting or restarting. See its state with: kubectl -n " + namespace + " get pods"
 }

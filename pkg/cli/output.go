@@ -32,6 +32,7 @@ type output struct {
 	objects  bool           // documents contain the objects themselves instead of records
 }
 
+// addFlags adds the flags of the output, with their completions.
 func (o *output) addFlags(cmd *cobra.Command) {
 	o.templates = genericclioptions.NewKubeTemplatePrintFlags()
 	o.templates.AddFlags(cmd)
@@ -48,10 +49,12 @@ func (o *output) addFlags(cmd *cobra.Command) {
 		cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// formats returns the values of --output.
 func (o *output) formats() []string {
 	return append([]string{"json", "yaml", "name", "wide"}, o.templates.AllowedFormats()...)
 }
 
+// complete parses --timezone.
 func (o *output) complete() (err error) {
 	if o.location, err = time.LoadLocation(o.timezone); err != nil {
 		return invalidf("--timezone %q is unknown: want a name like UTC, Local or Europe/Berlin", o.timezone)
@@ -59,6 +62,7 @@ func (o *output) complete() (err error) {
 	return nil
 }
 
+// validate rejects unknown values, and templates that can't be parsed.
 func (o *output) validate() error {
 	if !slices.Contains([]string{"auto", "always", "never"}, o.color) {
 		return invalidf("--color %q: want auto, always or never", o.color)
@@ -82,6 +86,7 @@ func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
 func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
 
 // printer returns a printer for the output, and ends the progress line.
+// namespaces adds a column to tables, and noise includes noise in diffs.
 func (o *output) printer(env *Environment, namespaces, noise bool) *render.Printer {
 	env.endProgress()
 	return render.New(env.Out, render.Options{
@@ -103,6 +108,7 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, g
 	case "", "wide":
 		return table(events, gaps)
 	}
+	// The other formats write a document: of records, or of the objects.
 	document, err := any(render.Items{Items: events}), error(nil)
 	if o.objects {
 		if document, err = render.Objects(events); err != nil {

@@ -43,6 +43,9 @@ func (c *coverage) note(o *queryOptions, empty bool) {
 	}
 }
 
+// sinceNote returns a note with the start of the history. It returns "" if the
+// start is unknown, or if the window does not reach back to it. Without a
+// window, it returns a note only if the output is empty.
 func (c *coverage) sinceNote(o *queryOptions, empty bool) string {
 	hasStart := !o.start.IsZero()
 	if c.since.IsZero() || hasStart && !o.start.Before(c.since) || !hasStart && !empty {

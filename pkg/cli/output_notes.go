@@ -109,7 +109,7 @@ func (s *session) noteUnchanged(ctx context.Context, env *Environment, sub subje
 }
 
 // noHistory returns the error for an object, or an incarnation of it, that has
-// no history. The error says why, if the recorder knows it.
+// no history. The error contains the reason if the recorder returns one.
 func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, uid string) error {
 	where, hint := in(sub.namespaceOf(s.namespace)), ""
 	if uid != "" {
@@ -132,6 +132,7 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 	return history.Errorf(history.NotFound, "no history of %s%s: %s", sub, where, hint)
 }
 
+// plural returns a number with its noun: "1 change" or "2 changes".
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -139,6 +140,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// are returns "is" or "are", for n things.
 func are(n int) string {
 	if n == 1 {
 		return "is"

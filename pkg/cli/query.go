@@ -34,6 +34,7 @@ func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *w
 			return nil, err
 		}
 	}
+	// The limit applies to the merged records: any query may have the newest.
 	slices.SortStableFunc(r.events, func(x, y v1.Event) int { return y.Timestamp.Compare(x.Timestamp) })
 	if w.limit > 0 && len(r.events) > w.limit {
 		r.events, r.cut = r.events[:w.limit], true
@@ -55,6 +56,7 @@ func (r *result) start(w *window) time.Time {
 // read appends the newest records of one query to r, page by page.
 func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, r *result) error {
 	for n := 0; ; {
+		// Each query reads at most as many records as can be shown.
 		q.Limit = w.chunkSize
 		if w.limit > 0 {
 			q.Limit = min(q.Limit, w.limit-n)

@@ -14,7 +14,7 @@ import (
 
 // gaps returns the gaps that overlap the time from start to end and the
 // resources of queries, in the order of their starts. The queries are those
-// whose responses report gaps; without any, the recorder is not asked.
+// whose responses report gaps. Without any, gaps sends no request.
 func (s *session) gaps(ctx context.Context, queries []client.EventsQuery, start, end time.Time) ([]v1.Gap, error) {
 	if len(queries) == 0 {
 		return nil, nil
@@ -27,6 +27,7 @@ func (s *session) gaps(ctx context.Context, queries []client.EventsQuery, start,
 	if err != nil || len(q.Resources) > 0 {
 		return found, err
 	}
+	// A query without resources is the only one, and gaps have no namespace.
 	return s.gapsIn(ctx, queries[0].Namespace, found)
 }
 

@@ -22,7 +22,8 @@ const (
 	defaultChunkSize = 500
 )
 
-// addFlags adds the flags of the window. The noun is what they select.
+// addFlags adds the flags of the window. noun names the records that they
+// select, such as "changes".
 func (w *window) addFlags(fs *pflag.FlagSet, noun string) {
 	fs.StringVar(&w.since, "since", "", "Only show "+noun+" newer than a relative duration like 15m, 2h or 3d.")
 	fs.StringVar(&w.sinceTime, "since-time", "", "Only show "+noun+" after a time (RFC 3339).")
@@ -47,6 +48,7 @@ func (w *window) complete(now time.Time) (err error) {
 	return err
 }
 
+// validate rejects an empty window and invalid numbers. Call it after complete.
 func (w *window) validate() error {
 	switch {
 	case w.since != "" && w.sinceTime != "":

@@ -68,6 +68,7 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	if err != nil {
 		return found, err
 	}
+	// Only the catalogue has the type under this name: warn, and say why.
 	if _, err := r.discover(found.resourceArg()); err == nil {
 		r.warnf("%q is a former name of %s", arg, found.GroupResource())
 	} else if meta.IsNoMatchError(discoveryErr) {
@@ -114,6 +115,8 @@ func (r *resolver) discover(arg string) (resourceType, error) {
 	if err != nil {
 		return resourceType{}, err
 	}
+	// The rest of "deployments.v1.apps" is a version and a group, or a group
+	// with a dot. The former is tried first, as kubectl does.
 	full, short := schema.ParseResourceArg(strings.ToLower(arg))
 	gvr := schema.GroupVersionResource{}
 	if full != nil {
@@ -125,12 +128,16 @@ func (r *resolver) discover(arg string) (resourceType, error) {
 	if err == nil {
 		return typeOfResource(mapper, gvr)
 	}
+	// A kind is often its singular in another case, and was found then. If not,
+	// the error about the resource is the better one.
 	if byKind, kindErr := discoverKind(mapper, arg); kindErr == nil {
 		return byKind, nil
 	}
 	return resourceType{}, err
 }
 
+// typeOfResource returns the type of a served resource. Its scope is known only
+// for its kind.
 func typeOfResource(mapper meta.RESTMapper, gvr schema.GroupVersionResource) (resourceType, error) {
 	kind, err := mapper.KindFor(gvr)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// subject is what a command is about: one object, or all objects of a type.
+// subject is the object that a command shows, or all objects of a type.
 type subject struct {
 	resourceType
 

@@ -42,6 +42,7 @@ func New(env Environment) *cobra.Command {
 	return root
 }
 
+// newVersion returns the command version, which needs no recorder.
 func newVersion(env Environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",

@@ -40,6 +40,7 @@ type connection struct {
 	nonInteractive bool   // nobody can answer prompts
 }
 
+// newConnection returns a connection whose flags are not parsed yet.
 func newConnection(env Environment) *connection {
 	c := &connection{env: env, config: genericclioptions.NewConfigFlags(true)}
 	c.config.WithWarningPrinter(genericiooptions.IOStreams{ErrOut: &warnings{env: &c.env}})
@@ -49,8 +50,8 @@ func newConnection(env Environment) *connection {
 
 // configureDiscovery prepares a client configuration for discovery.
 //
-// The timeout excludes logins. So the configuration's own timeout, which
-// includes them, is only a limit for both.
+// The timeout of a request excludes the login before it. The timeout of the
+// configuration would include the login, so it is replaced by [loginTimeout].
 func (c *connection) configureDiscovery(cfg *rest.Config) *rest.Config {
 	cfg.UserAgent = c.userAgent()
 	cfg.WarningHandler = rest.NoWarnings{} // they concern discovery, not the query
@@ -67,6 +68,7 @@ func (c *connection) configureDiscovery(cfg *rest.Config) *rest.Config {
 	return cfg
 }
 
+// addFlags adds the flags of kubectl and of the connection to all commands.
 func (c *connection) addFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
 	c.config.AddFlags(fs)
@@ -78,6 +80,7 @@ func (c *connection) addFlags(root *cobra.Command) {
 		[]string{string(kube.Auto), string(kube.PortForward), string(kube.Proxy), direct}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// userAgent returns the program's name and version.
 func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
 
 // session is an open connection to a recorder.
@@ -102,7 +105,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	switch {
 	case err == nil:
 		c.prepareLogin(cluster)
-	case c.url == "":
+	case c.url == "": // with a URL, the cluster is needed for discovery only
 		return nil, invalidf("no cluster configured: %v; "+
 			"give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
@@ -110,6 +113,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The offset is measured with the first answer, so it is read when needed.
 	c.env.clockOffset = func() time.Duration {
 		offset, _ := recorder.ClockAhead()
 		return offset

@@ -92,6 +92,7 @@ func (p *progressLine) stopLocked() {
 	p.remaining = max(0, p.remaining-time.Since(p.started))
 	if p.shown {
 		p.shown = false
+		// Move back by the width of the text, and erase the rest of the line.
 		_, _ = fmt.Fprintf(p.w, "\x1b[%dD\x1b[K", utf8.RuneCountInString(p.text))
 	}
 }

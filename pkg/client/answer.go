@@ -48,6 +48,8 @@ func (c *Client) get(ctx context.Context, at *url.URL, read decoder) (http.Heade
 	}
 }
 
+// decode decodes the body of an answer, or returns the error that the answer
+// means.
 func (c *Client) decode(resp *http.Response, body []byte, read decoder) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch {
@@ -84,8 +86,8 @@ func (c *Client) failure(status int, kind string, body []byte) error {
 	}
 }
 
-// structured returns the error of a JSON answer: a [v1.ErrorBody], or the
-// Status of an API server whose address was taken for the recorder's.
+// structured returns the error of a JSON answer. That is a [v1.ErrorBody], or
+// the Status of an API server whose address was given as the recorder's.
 func (c *Client) structured(status int, body []byte) error {
 	var own v1.ErrorBody
 	if json.Unmarshal(body, &own) == nil && own.Error.Message != "" {
@@ -102,6 +104,7 @@ func (c *Client) structured(status int, body []byte) error {
 	return c.notARecorder(errors.New("it answered " + statusText(status)))
 }
 
+// codes returns the codes that this version of the client knows.
 func codes() []history.Code {
 	return []history.Code{history.Invalid, history.NotFound, history.Forbidden, history.Unavailable, history.Internal}
 }

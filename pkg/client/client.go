@@ -52,6 +52,8 @@ const (
 	maxIdleConnections = 8
 )
 
+// withDefaults returns the options with the defaults in place of zero values,
+// except for Name.
 func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
@@ -74,7 +76,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Client asks one recorder. It is safe for concurrent use. Close it after use.
+// Client sends requests to one recorder. It is safe for concurrent use. Close
+// it after use.
 type Client struct {
 	base    *url.URL
 	http    *http.Client
@@ -178,13 +181,14 @@ const clockResolution = 2 * time.Second
 type clock struct {
 	now func() time.Time // the local time
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards the fields below
 	known bool
 	ahead time.Duration
 }
 
 // observe measures the difference with an answer that has just arrived. Errors
-// and cached answers are ignored: they may come from another machine, or late.
+// are ignored because another machine may have answered, and cached answers
+// because they are old.
 func (c *clock) observe(answer *http.Response) {
 	date, err := http.ParseTime(answer.Header.Get("Date"))
 	if err != nil || answer.StatusCode != http.StatusOK || answer.Header.Get("Age") != "" {

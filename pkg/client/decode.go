@@ -15,7 +15,7 @@ const maxElements = 1_000_000
 // decoder reads one JSON value.
 type decoder func(*json.Decoder) error
 
-// value decodes one value. The caller must know that its size is bounded.
+// value decodes one value. Use it only for values whose size is bounded.
 func value(into any) decoder {
 	return func(dec *json.Decoder) error { return dec.Decode(into) }
 }
@@ -50,7 +50,7 @@ func list[T any](into *[]T) decoder {
 	}
 }
 
-// object decodes the fields with a decoder and skips all others.
+// object decodes the fields that have a decoder, and skips all others.
 func object(fields map[string]decoder) decoder {
 	return func(dec *json.Decoder) error {
 		switch open, err := dec.Token(); {

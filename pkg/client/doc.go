@@ -1,6 +1,6 @@
 // Package client is a library for the recorder's REST API.
 //
-// A [Client] asks one recorder over HTTP:
+// A [Client] queries one recorder over HTTP:
 //
 //	c, err := client.New("http://127.0.0.1:8080", client.Options{})
 //
@@ -20,8 +20,8 @@
 //
 // Failures are [history.Error] values: their code says whether a retry may
 // help, and their message is one line that is safe to print. The Err* variables
-// identify causes that a program may want to explain. The end of the caller's
-// context is returned as the context's own error.
+// identify causes that a program may explain to its user. If the caller's
+// context ends, the error wraps the context's cause.
 //
 // # Limits
 //

@@ -28,7 +28,7 @@ var (
 	ErrGateway = errors.New("answered by a gateway")
 	// ErrTooLarge means that the answer exceeds [Options.MaxResponse].
 	ErrTooLarge = errors.New("answer too large")
-	// ErrQueryTimeout means that the recorder gave up on the query.
+	// ErrQueryTimeout means that the query exceeded the recorder's own timeout.
 	ErrQueryTimeout = errors.New("query timed out in the recorder")
 	// ErrNoCursor means that the recorder is too old to return a cursor.
 	ErrNoCursor = errors.New("no cursor")
@@ -115,6 +115,7 @@ func (c *Client) answered(code history.Code, status int, message string) error {
 	return failure
 }
 
+// tooLarge returns the error of an answer that exceeds Options.MaxResponse.
 func (c *Client) tooLarge() error {
 	return &history.Error{
 		Code:    history.Invalid,
@@ -123,6 +124,8 @@ func (c *Client) tooLarge() error {
 	}
 }
 
+// statusText returns a status as "404 Not Found", or only its number if it is
+// unknown.
 func statusText(status int) string {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status)))
 }

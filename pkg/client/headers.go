@@ -38,7 +38,7 @@ func parseGaps(text string) (gaps []v1.Gap) {
 // parseIgnoreRules parses a [v1.IgnoredHeader].
 //
 // A header that was too long is cut anywhere. Its last entry may then be half a
-// name, and is left out. So is a rule of which no entry is left or known: it
+// name, and is left out. So is a rule without any remaining or known entry: it
 // would look like a rule that ignores a whole resource.
 func parseIgnoreRules(text string) (rules []history.IgnoreRule) {
 	text, cut := strings.CutSuffix(text, v1.CutMark)

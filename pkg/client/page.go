@@ -28,8 +28,8 @@ type Page struct {
 	// [v1.MaxGapsListed]. They have no Detail. [Client.Gaps] lists all gaps.
 	NewestGaps []v1.Gap
 
-	// Ignored is the text of [v1.IgnoredHeader]: what the recorder's
-	// configuration ignores of the query's resources and namespaces.
+	// Ignored is the text of [v1.IgnoredHeader]: the rules of the recorder's
+	// configuration that ignore a part of the query's resources and namespaces.
 	Ignored string
 	// IgnoreRules is Ignored in parsed form. If the text was cut, its last
 	// entry is left out.
@@ -149,7 +149,8 @@ func (c *Client) object(ctx context.Context, q ObjectQuery, choose func(*ObjectP
 	}
 }
 
-// yieldAll reports whether the loop goes on after the events.
+// yieldAll yields the events, and reports whether the loop continues after
+// them.
 func yieldAll(events []v1.Event, yield func(v1.Event, error) bool) bool {
 	for i := range events {
 		if !yield(events[i], nil) {
@@ -174,9 +175,11 @@ func (c *Client) Gaps(ctx context.Context, q GapsQuery) ([]v1.Gap, error) {
 	return gaps, nil
 }
 
-// page reads the headers of an answer with n records. A recorder that does not
-// send a header leaves its field zero; without a total, the page is the whole
-// answer. cursor is that of the request.
+// page reads the headers of an answer with n records. cursor is the cursor of
+// the request.
+//
+// A recorder that does not send a header leaves its field zero. Without a
+// total, the page is the whole answer.
 func (c *Client) page(header http.Header, n int, cursor string) (page Page, err error) {
 	page = Page{
 		TotalExact:  header.Get(v1.TotalCountRelationHeader) == "",

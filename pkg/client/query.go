@@ -10,8 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// EventsQuery asks for the records of many objects. A record must satisfy every
-// field that is set. The zero value asks for all records, oldest first.
+// EventsQuery selects the records of many objects. A record must satisfy every
+// field that is set. The zero value selects all records, oldest first.
 type EventsQuery struct {
 	Start time.Time // inclusive; zero: from the beginning
 	End   time.Time // exclusive; zero: until now
@@ -34,6 +34,7 @@ type EventsQuery struct {
 	Summary bool   // without bodies: the events have no ObjectChanges
 }
 
+// values returns the query as parameters of the API.
 func (q *EventsQuery) values() url.Values {
 	v := pageValues(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)
 	setText(v, v1.ParamNamespace, q.Namespace.String())
@@ -48,7 +49,7 @@ func (q *EventsQuery) values() url.Values {
 	return v
 }
 
-// ObjectQuery asks for the history of all objects that had one name, one after
+// ObjectQuery selects the history of all objects that had one name, one after
 // another. Namespace, Resource and Name are required.
 type ObjectQuery struct {
 	Namespace history.NamespaceScope // one namespace, or [history.ClusterScoped]
@@ -68,6 +69,8 @@ type ObjectQuery struct {
 	Summary bool   // without bodies
 }
 
+// validate rejects queries that have no path: a slash would separate segments,
+// and [history.AllNamespaces] would be an empty segment.
 func (q *ObjectQuery) validate() error {
 	_, narrowed := q.Namespace.Namespace()
 	switch {
@@ -87,6 +90,7 @@ func (q *ObjectQuery) path() []string {
 	return []string{q.Namespace.String(), q.Resource, q.Name}
 }
 
+// values returns the query, except for its path, as parameters of the API.
 func (q *ObjectQuery) values() url.Values {
 	v := pageValues(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)
 	setText(v, v1.ParamGroup, q.Group)
@@ -100,7 +104,7 @@ func (q *ObjectQuery) values() url.Values {
 	return v
 }
 
-// GapsQuery asks for gaps. The zero value asks for all of them.
+// GapsQuery selects gaps. The zero value selects all of them.
 type GapsQuery struct {
 	Start time.Time // zero: from the beginning
 	End   time.Time // zero: until now
@@ -109,6 +113,7 @@ type GapsQuery struct {
 	Group     string   // as in [EventsQuery]
 }
 
+// values returns the query as parameters of the API.
 func (q *GapsQuery) values() url.Values {
 	v := url.Values{}
 	setTime(v, v1.ParamStart, q.Start)

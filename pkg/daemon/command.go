@@ -95,7 +95,7 @@ func run(cmd *cobra.Command, f flags, version string, getenv func(string) string
 	if err != nil {
 		return err
 	}
-	if getenv("GOGC") == "" {
+	if getenv("GOGC") == "" { // otherwise the operator has chosen
 		debug.SetGCPercent(memlimit.GCPercent)
 	}
 	source := newSource(getenv, f.config)
@@ -144,7 +144,7 @@ func newLogger(w io.Writer, f flags) (*slog.Logger, error) {
 	return slog.New(handler), nil
 }
 
-// clusterConfig finds the cluster as kubectl does: by the kubeconfig, or else
+// clusterConfig finds the cluster as kubectl does: by the kubeconfig, otherwise
 // by the service account of the pod that it runs in.
 func clusterConfig(kubeconfig, kubecontext string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()

@@ -42,7 +42,7 @@ type Config struct {
 	MaxQueryLimit int
 	// Resources are recorded by name, whether or not they are discovered.
 	Resources []history.Resource
-	// Rules redact and ignore parts of what is recorded.
+	// Rules define which values are redacted, and which versions are ignored.
 	Rules recorder.Rules
 }
 
@@ -55,6 +55,7 @@ func (c *Config) Address() string { return net.JoinHostPort(c.BindAddress, strco
 // lists reports whether the configuration names the resource.
 func (c *Config) lists(r schema.GroupResource) bool { return contains(c.Resources, r) }
 
+// contains reports whether a list contains the resource, in any version.
 func contains(resources []history.Resource, r schema.GroupResource) bool {
 	return slices.ContainsFunc(resources, func(l history.Resource) bool { return l.GroupResource() == r })
 }
@@ -90,14 +91,15 @@ func (c *Config) excluded() (all []schema.GroupResource) {
 	return all
 }
 
-// rules returns the configured rules and those of every configuration.
+// rules returns the configured rules, with the redactions that hold in every
+// configuration.
 func (c *Config) rules() recorder.Rules {
 	rules := c.Rules
 	rules.Redact = slices.Concat(defaultRedactions(), rules.Redact)
 	return rules
 }
 
-// targets returns what the watchers watch.
+// targets returns the targets of the watchers.
 func (c *Config) targets() watcher.Targets {
 	return watcher.Targets{
 		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll,

@@ -41,7 +41,7 @@ func DefaultConfig() Config {
 }
 
 // defaultRedactions returns redactions that hold in every configuration. They
-// hide fields of well-known kinds that hold credentials in the clear.
+// hide fields of well-known kinds that contain credentials in plain text.
 func defaultRedactions() []recorder.Redaction {
 	routes := schema.GroupResource{Group: openShiftRoutesGroup, Resource: "routes"}
 	builds := schema.GroupResource{Group: openShiftBuildsGroup, Resource: "buildconfigs"}

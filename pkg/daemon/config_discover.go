@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// discoverMode is the value of the field discover: what is recorded in addition
-// to the resources that the configuration names.
+// discoverMode is the value of the field discover: which resources are recorded
+// in addition to those that the configuration names.
 type discoverMode string
 
 const (
@@ -28,7 +28,7 @@ func (m *discoverMode) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// setDiscovery sets what the configuration discovers.
+// setDiscovery sets which resources the configuration discovers.
 //
 // discoverCRDs is older than discover and keeps its meaning. A file that has
 // resources, or discoverCRDs: false, and no discover records only those
@@ -61,7 +61,7 @@ const (
 	gardenerGroup        = "core.gardener.cloud"
 )
 
-// The reasons of denials, as users read them.
+// The reasons of denials, as the catalogue shows them.
 const (
 	holdsCredentials = "its objects are credentials"
 	renewedAlways    = "its objects are renewed every few seconds"
@@ -77,9 +77,9 @@ type denial struct {
 	reason string
 }
 
-// denials returns what is not recorded by default. docs/configuration.md has
-// the same list. A resource that a CRD defines is denied only if it holds
-// credentials.
+// denials returns the resources that are not recorded by default.
+// docs/configuration.md has the same list. A resource that a CRD defines is
+// denied only if it contains credentials.
 func denials() []denial {
 	return []denial{
 		{coordinationGroup, "leases", renewedAlways},
@@ -115,7 +115,7 @@ func denials() []denial {
 }
 
 // denied returns why a discovered resource is not recorded by default, or "" if
-// it is. defined reports whether a CRD defines the resource.
+// it is recorded. defined reports whether a CRD defines the resource.
 func denied(r schema.GroupResource, defined bool) string {
 	for _, d := range denials() {
 		if d.group != r.Group || d.plural != "*" && d.plural != r.Resource || defined && d.reason != holdsCredentials {

@@ -14,11 +14,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// layout maps the values of a YAML document to their places, so that an error
-// can name the line and the path of a field, such as redact[0].paths.
+// layout maps the values of a YAML document to their places. So an error can
+// name the line and the path of a field, such as redact[0].paths.
 //
-// It does not follow aliases. What is wrong with an alias is reported where the
-// alias is used, or where its anchor is.
+// It does not follow aliases. An error in an aliased value is reported at the
+// line of the alias, or at that of its anchor.
 type layout struct {
 	places []place        // of all values, in the order of the document
 	byPath map[string]int // indexes into places
@@ -59,7 +59,7 @@ func (l *layout) walk(p place) {
 }
 
 // checkValues returns an error if a field or an item has no value. The decoder
-// ignores it, but it is a mistake.
+// would keep the default, but the value was probably forgotten.
 func (l *layout) checkValues() error {
 	for _, p := range l.places {
 		if p.value.Tag == nullTag {

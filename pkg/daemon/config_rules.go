@@ -14,9 +14,9 @@ import (
 // ruleChecker checks the rules of a file against each other and against what
 // is recorded.
 //
-// No two rules may say the same, and each must be about a resource that is
-// recorded. A rule that never applies is a typing error, and the value that it
-// should redact would be stored.
+// No two rules may have the same effect, and each must be about a resource that
+// is recorded. A rule that never applies is a typing error, and the value that
+// it should redact would be stored.
 type ruleChecker struct {
 	at         *layout
 	redacted   map[string]string // paths in the file by resource and redacted path
@@ -144,7 +144,7 @@ func (r *ruleChecker) ignoreRule(path string, e *ignoreEntry) (rule history.Igno
 	return rule, nil
 }
 
-// checkNamespace refuses a namespace that another rule ignores already.
+// checkNamespace rejects a namespace that another rule ignores already.
 func (r *ruleChecker) checkNamespace(rule namespaceRule) error {
 	all := schema.GroupResource{}
 	for _, other := range r.namespaces {
@@ -157,7 +157,7 @@ func (r *ruleChecker) checkNamespace(rule namespaceRule) error {
 	return nil
 }
 
-// once refuses a field that another rule of the same kind and resource has.
+// once rejects a field that another rule of the same kind and resource has.
 func (r *ruleChecker) once(seen map[string]string, resource schema.GroupResource, field, path string) error {
 	id := fmt.Sprint(resource, " ", field)
 	if first, ok := seen[id]; ok {

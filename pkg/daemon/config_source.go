@@ -33,8 +33,8 @@ type fileContents struct {
 	err    string // why the file could not be read, or ""
 }
 
-// NewSource returns the source that the environment describes: the file that
-// CONFIG_PATH names or, if it is not set, the fallback, which may be absent.
+// NewSource returns the source that the environment describes. Its file is that
+// of CONFIG_PATH or, if that is not set, the fallback, which may be absent.
 // getenv is [os.Getenv], or replaces it in tests.
 func NewSource(getenv func(string) string, fallback string) *Source {
 	s := &Source{getenv: getenv, path: fallback}
@@ -53,19 +53,20 @@ func (s *Source) Load() (Config, error) {
 }
 
 // Follow calls apply after each change of the file since Load, with the new
-// configuration or with what is wrong with it. apply reports whether the
+// configuration or with the error in it. apply reports whether the
 // configuration is in force now. Follow returns when ctx ends.
 //
 // It reads the file at this interval and after each signal; signals may be nil.
-// A change is applied once two successive reads return the same contents:
-// half of a file that is being written may be valid too, and lack the rules
-// that redact something. After a signal it is applied at once, because who
-// sends one has written the whole file.
+// A change is applied once two successive reads return the same contents. Half
+// of a file that is being written may be valid too, and lack rules that redact
+// something. After a signal the change is applied at once, because the sender
+// has written the whole file.
 func (s *Source) Follow(
 	ctx context.Context, interval time.Duration, signals <-chan os.Signal, apply func(Config, error) bool,
 ) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	// judged are the contents that were applied or rejected last.
 	judged, last := s.applied, s.applied
 	for {
 		signalled := false

@@ -24,8 +24,8 @@ const (
 	strTag  = "!!str"
 )
 
-// valueError reports a value that is not allowed. Its node says where the value
-// is; [layout] adds the line and the path of the field.
+// valueError reports a value that is not allowed. Its node has the position of
+// the value; [layout] adds the line and the path of the field.
 type valueError struct {
 	node *yaml.Node
 	text string
@@ -34,12 +34,13 @@ type valueError struct {
 // Error implements error.
 func (e *valueError) Error() string { return e.text }
 
+// valueErrorf returns a [valueError] with a formatted text.
 func valueErrorf(node *yaml.Node, format string, args ...any) error {
 	return &valueError{node: node, text: fmt.Sprintf(format, args...)}
 }
 
 // decodeText decodes a string that check accepts. Numbers and booleans are
-// refused: yaml would convert them, and 1.10 is not the text that was written.
+// rejected: yaml would convert them, and 1.10 would become another text.
 func decodeText[T ~string](node *yaml.Node, dst *T, check func(string) error) error {
 	if node.Tag != strTag {
 		return valueErrorf(node, "want text, got %q", node.Value)
@@ -61,6 +62,7 @@ func decodeInt[T ~int](node *yaml.Node, dst *T, least, most int) error {
 	return nil
 }
 
+// The types of single values. Each rejects invalid values when it is decoded.
 type (
 	boolean       bool
 	text          string // not empty
@@ -191,6 +193,7 @@ func parsePort(s string) (int, error) {
 	return n, nil
 }
 
+// parseAddress checks an IP address, which it returns unchanged.
 func parseAddress(s string) (string, error) {
 	if net.ParseIP(s) == nil {
 		return "", fmt.Errorf("want an IP address such as 127.0.0.1 or 0.0.0.0, got %q", s)
@@ -198,6 +201,7 @@ func parseAddress(s string) (string, error) {
 	return s, nil
 }
 
+// notEmpty rejects an empty text.
 func notEmpty(s string) error {
 	if s == "" {
 		return errors.New("is empty")

@@ -128,8 +128,8 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 func (d *Daemon) Address() string { return d.listener.Addr().String() }
 
 // Run records and serves until ctx ends, and then returns nil, or until a
-// component fails. In both cases it stops the components in order, commits
-// what was accepted, and closes the database. It must be called once.
+// component fails. In both cases it stops the components in order, commits the
+// accepted records, and closes the database. It must be called once.
 func (d *Daemon) Run(ctx context.Context) error {
 	c := newComponents(ctx)
 	c.start("write", d.recorder.Run)

@@ -9,7 +9,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// listenError adds to the error of listening on an address how to fix it.
+// listenError returns the error of listening on an address, with a remedy if
+// there is one.
 func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

@@ -15,7 +15,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// recorded is the log, as queries and live gaps read it.
+// recorded is the part of the log that queries and live gaps read.
 type recorded interface {
 	query.Reader
 	Heads(ctx context.Context, resource schema.GroupResource) iter.Seq2[history.Head, error]
@@ -42,8 +42,9 @@ func (o *observed) Gaps(
 	return o.live.Gaps(ctx, resources, start, end)
 }
 
-// rememberIgnored keeps which resources the configuration in force ignores. It
-// is called before the configuration is replaced.
+// rememberIgnored stores which resources the configuration in force ignores. It
+// is called before the configuration is replaced, so that a resource that is
+// recorded again gets a gap with that reason.
 func (d *Daemon) rememberIgnored(ctx context.Context) {
 	live, err := d.log.live.Current(ctx, nil)
 	if err != nil {

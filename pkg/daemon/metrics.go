@@ -30,6 +30,8 @@ type metrics struct {
 	reloadTime     prometheus.Gauge
 }
 
+// newMetrics returns the metrics that need no recorder and no store. collect
+// adds the others.
 func newMetrics() *metrics {
 	histogram := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -98,6 +100,7 @@ type collector struct {
 	gaps, gapsOpen           *prometheus.Desc
 }
 
+// newCollector returns a collector that calls these functions at each scrape.
 func newCollector(
 	stats func() recorder.Stats, free func() (int64, error),
 	openGaps func() []history.Gap, failed func() map[cause]uint64,
@@ -191,6 +194,7 @@ type storageCollector struct {
 	droppedDays, droppedBytes *prometheus.Desc
 }
 
+// newStorageCollector returns a collector that calls usage at each scrape.
 func newStorageCollector(usage func() store.Usage) *storageCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "storage", name), help, labels, nil)

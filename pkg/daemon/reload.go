@@ -18,8 +18,9 @@ func (d *Daemon) Follow(source *Source, interval time.Duration, signals <-chan o
 	}
 }
 
-// reload applies a configuration, unless err says that it could not be read. It
-// reports whether the configuration is in force. Otherwise the current one is.
+// reload applies a configuration, unless err is the error of reading it. It
+// reports whether the configuration is in force. Otherwise the current one is
+// kept.
 func (d *Daemon) reload(ctx context.Context, c Config, err error) bool {
 	if err == nil {
 		err = d.configure(ctx, c)

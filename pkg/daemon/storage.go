@@ -7,9 +7,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// storageError adds a hint to the error of opening the database: what the
-// operator can do about it. Errors that are not [history.Invalid] and report no
-// damage are returned as they are.
+// storageError adds a hint to an error of opening the database, if the database
+// is damaged or the directory can't be used. Other errors are returned as they
+// are.
 func storageError(err error) error {
 	var hint string
 	switch {

@@ -114,7 +114,7 @@ func itemKey(item any, fields []string) string {
 			if i == 0 {
 				return ""
 			}
-			continue
+			continue // a field after the first is optional, as protocol is
 		}
 		if key != "" {
 			key += ","
@@ -171,7 +171,8 @@ func alignByEquality(old, new []any) []pair {
 	return pairs
 }
 
-// alignGap pairs the items between two equal ones.
+// alignGap pairs the items between two equal ones: from is inclusive, to
+// exclusive. Items are paired in their order if they have the same shape.
 func alignGap(old, new []any, from, to pair) []pair {
 	var pairs []pair
 	i, j := from.old, from.new
@@ -222,12 +223,14 @@ func commonSubsequence(old, new []any) []pair {
 }
 
 // longest returns a longest common subsequence by dynamic programming, with
-// positions increased by offset. length[i][j] is the length for the rests from
-// i and j. It returns none if the table would exceed maxCells.
+// positions increased by offset. It returns none if the table would exceed
+// maxCells.
 func longest(old, new []any, offset int) []pair {
 	if len(old)*len(new) > maxCells {
 		return nil
 	}
+	// length[i][j] is the length of the longest common subsequence of old[i:]
+	// and new[j:].
 	equal := make([][]bool, len(old)+1)
 	length := make([][]int, len(old)+1)
 	length[len(old)] = make([]int, len(new)+1)
@@ -241,6 +244,7 @@ func longest(old, new []any, offset int) []pair {
 			}
 		}
 	}
+	// Walk through the table along one of the longest subsequences.
 	var pairs []pair
 	for i, j := 0, 0; i < len(old) && j < len(new); {
 		switch {

@@ -42,8 +42,8 @@ func metadataNoise(c Change) bool {
 	}
 }
 
-// annotationsNoise is Noise for one annotation, and for all annotations if one
-// side has none.
+// annotationsNoise is Noise for one annotation, and for the annotations as a
+// whole if one side has none.
 func annotationsNoise(c Change) bool {
 	if len(c.Path) > 2 {
 		return annotationNoise(c.Path[2].Field) && !c.isNewLeader()

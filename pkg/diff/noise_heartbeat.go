@@ -58,6 +58,8 @@ func (c Change) isHeartbeat() bool {
 	}
 	field := c.Path.last(0).Field
 	for i := range renewals {
+		// The last field differs for nearly all changes, so it is compared
+		// before the whole path.
 		if r := &renewals[i]; r.path[len(r.path)-1] == field && c.Path.is(r.path...) {
 			return r.isRenewal(old, now)
 		}
@@ -92,8 +94,8 @@ func (c Change) holders() (old, now string) {
 // times reports whether both values are times.
 func times(old, now string) bool { return isTime(old) && isTime(now) }
 
-// isTime reports whether a text is a time in the format of API servers, Python
-// or Go.
+// isTime reports whether a text is a time in RFC 3339, which API servers and
+// Python write, or in the format of Go's time.Time.String.
 func isTime(text string) bool {
 	return slices.ContainsFunc([]string{time.RFC3339, "2006-01-02 15:04:05.999999999 -0700 MST"}, func(layout string) bool {
 		_, err := time.Parse(layout, text)

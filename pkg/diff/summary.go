@@ -18,16 +18,16 @@ const (
 )
 
 // Summary returns the most interesting changes in one line of at most 120
-// runes, followed by the number of other changes: "image app: 1.4 → 1.5 (+2
-// more)". Noise is neither shown nor counted. If all changes are noise, it
-// returns "".
+// runes. The number of other changes follows: "image app: 1.4 → 1.5 (+2 more)".
+// Noise is neither shown nor counted. If all changes are noise, Summary returns
+// "".
 func Summary(changes []Change) string {
 	phrases := phrases(changes)
 	if len(phrases) == 0 {
 		return ""
 	}
-	// The first phrase is always shown, others as long as they are interesting
-	// and fit together with the number of the remaining ones.
+	// The first phrase is always shown. Others are shown as long as they are
+	// interesting and fit, with room for the number of the remaining ones.
 	line, shown := "", 0
 	for i, p := range phrases {
 		text := p.after(phrases[:i])
@@ -46,22 +46,22 @@ func Summary(changes []Change) string {
 // The ranks of phrases, from the most interesting one. Phrases of rank byPlain
 // or later appear only if they are the first.
 const (
-	byDeletion = iota
-	byImage
-	byTrouble
-	byRestarts
-	byScale
-	byContent
-	byScheduling
-	byPhase
-	byRunning
-	byCondition
-	byPlain // spec and any other fields
-	byReadiness
-	byCounts // numbers in a status
-	byMetadata
-	byStatus
-	byAftermath // consequences of another change
+	byDeletion   = iota // the object's deletion was requested
+	byImage             // of a container
+	byTrouble           // a container waits or has terminated
+	byRestarts          // of a container
+	byScale             // spec.replicas
+	byContent           // data of a ConfigMap or a Secret
+	byScheduling        // a pod was scheduled, or a node cordoned
+	byPhase             // status.phase
+	byRunning           // a container runs
+	byCondition         // the status of a condition
+	byPlain             // spec and any other fields
+	byReadiness         // of a container
+	byCounts            // numbers in a status
+	byMetadata          // labels, annotations and other metadata
+	byStatus            // other fields of a status
+	byAftermath         // consequences of another change
 )
 
 // phrase describes one change, or a few related ones.
@@ -164,7 +164,8 @@ func line(text string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
 }
 
-// isLine reports whether line would not change the text. Most texts are such.
+// isLine reports whether line would return the text unchanged, as it does for
+// most texts.
 func isLine(text string) bool {
 	before := byte(' ')
 	for i := range len(text) {

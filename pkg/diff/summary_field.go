@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// fallback returns a phrase of the path and the values.
+// fallback returns the phrase for a change that no other function describes:
+// its path and its values.
 func fallback(c Change) phrase {
 	text := shortPath(c.Path) + " " + c.transition()
 	switch {
@@ -29,7 +30,7 @@ func mapEntry(c Change) string {
 	return cut(line(c.Path[2].Field), pathWidth) + " " + c.transition()
 }
 
-// isCount reports whether the change is one of numbers.
+// isCount reports whether the old or the new value is a number.
 func isCount(c Change) bool {
 	for _, value := range []any{c.Old, c.New} {
 		switch value.(type) {
@@ -53,7 +54,7 @@ func shortPath(p Path) string {
 	text := plain.String()
 	if len(p) > 5 {
 		tail := plain[len(p)-3:]
-		if tail[0].Item {
+		if tail[0].Item { // a key without its list would be ambiguous
 			tail = plain[len(p)-4:]
 		}
 		text = plain[:2].String() + "…" + tail.String()

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// phraseOf returns the phrase for a change.
+// phraseOf returns the phrase for a change, from the first function that has
+// one.
 func phraseOf(c Change) phrase {
 	for _, phraseFor := range []func(Change) phrase{object, pod, container, conditionPhrase, contentPhrase} {
 		if p := phraseFor(c); p.text != "" {
@@ -87,7 +88,7 @@ func container(c Change) phrase {
 }
 
 // firstContainer returns the phrase for containers that got their first
-// statuses: that of the container with the most interesting one.
+// statuses: the most interesting one of them.
 func firstContainer(c Change) phrase {
 	best := phrase{}
 	statuses, _ := c.New.([]any)
@@ -114,7 +115,8 @@ func wholeContainer(c Change, name string) phrase {
 }
 
 // containerState returns the phrase for a change of state.waiting,
-// state.running or state.terminated.
+// state.running or state.terminated. rest is the path from "state" on, and name
+// that of the container.
 func containerState(c Change, rest Path, name string) phrase {
 	if len(rest) == 1 {
 		state, _ := c.New.(map[string]any)

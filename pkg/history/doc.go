@@ -6,8 +6,8 @@
 //
 // The package owns the terms and their invariants:
 //
-//   - A [Record] is one version that the API server served, or says that it
-//     was inferred from a relist.
+//   - A [Record] is one version that the API server served, or a change that a
+//     relist implied and that is marked as inferred.
 //   - Record times are unique and strictly increasing within one log. A time
 //     is therefore a position, and a [Cursor] is a time.
 //   - [Filter.Matches] defines what a filter selects. Every index must agree

@@ -27,8 +27,8 @@ type Error struct {
 	// Message names the operation, the subject and the cause, in one line. It
 	// contains the text of Err if that helps the reader.
 	Message string
-	// Hint says what a person can do next. It may span lines or be empty, and
-	// is not part of [Error.Error].
+	// Hint is advice for a person. It may span lines or be empty, and is not
+	// part of [Error.Error].
 	Hint string
 	Err  error // the cause, for errors.Is and errors.As; may be nil
 }
@@ -40,7 +40,7 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Errorf returns an [Error] with a formatted message. A %w verb sets the cause;
-// there may be one.
+// at most one is allowed.
 func Errorf(code Code, format string, args ...any) error {
 	formatted := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: formatted.Error(), Err: errors.Unwrap(formatted)}

@@ -75,7 +75,7 @@ const (
 	NewestFirst
 )
 
-// Scan asks for one page of the records that a filter selects.
+// Scan is a query for one page of the records that a filter selects.
 type Scan struct {
 	Filter
 

@@ -13,7 +13,7 @@ const watchLag = time.Second
 
 // Gap is an interval in which changes of one resource may be missing.
 //
-// A gap may be wider than what is missing, but never narrower. It starts no
+// A gap may be wider than the missing changes, but never narrower. It starts no
 // later than the last version after which changes may be missing.
 type Gap struct {
 	Group    string
@@ -74,9 +74,9 @@ func (g Gap) Touches(start, end time.Time) bool {
 	return (g.Open() || !g.End.Before(start)) && (end.IsZero() || g.Start.Before(end))
 }
 
-// MoreSpecificThan reports whether the reason explains more than another one
-// why a resource was not observed. An expired checkpoint explains the least: it
-// is the consequence of what made the watch end.
+// MoreSpecificThan reports whether the reason is more specific than another one
+// as the explanation why a resource was not observed. An expired checkpoint is
+// the least specific: it follows from what ended the watch.
 func (r GapReason) MoreSpecificThan(other GapReason) bool { return r.weight() > other.weight() }
 
 // weight orders the reasons for which a watch can end.
@@ -113,7 +113,7 @@ func (o IgnoreRule) Whole() bool { return len(o.Namespaces) == 0 && len(o.Change
 // UnrecordedResource is a resource of the cluster that is not recorded.
 type UnrecordedResource struct {
 	Resource Resource
-	// Reason is one word for programs: a [GapReason], or the recorder's word
-	// for a resource that it leaves out.
+	// Reason is one word for programs: a [GapReason], or another word of the
+	// recorder, such as "excluded" or "syncing".
 	Reason string
 }

@@ -66,8 +66,7 @@ type NewVersion struct {
 	Before []byte
 }
 
-// Verb says what happened to the object in a version. The zero Verb is
-// invalid.
+// Verb is what happened to the object in a version. The zero Verb is invalid.
 type Verb uint8
 
 // The verbs. A watch does not distinguish patches from updates: both are
@@ -106,11 +105,11 @@ func ParseVerb(s string) (Verb, error) {
 
 // Summary describes a version in two lines.
 type Summary struct {
-	// Text says in a few words what changed since the previous version. It is
-	// empty if only noise changed.
+	// Text describes in a few words what changed since the previous version. It
+	// is empty if only noise changed.
 	Text string
-	// Problem says what is wrong with the object, in the words of its status.
-	// It is empty if nothing is.
+	// Problem is what is wrong with the object, in the words of its status. It
+	// is empty if nothing is wrong.
 	Problem string
 }
 
@@ -195,9 +194,8 @@ type Batch struct {
 	Gaps        []Gap
 }
 
-// Limits of what a record contains in addition to its object. This data is
-// copied into every index within one transaction. A log rejects larger
-// records.
+// Limits of a record's data apart from its object. This data is copied into
+// every index within one transaction. A log rejects larger records.
 const (
 	// MaxText bounds, in bytes, each of: a name, a namespace, a UID, a
 	// resourceVersion, a group with its resource, a version with its kind.
@@ -214,8 +212,8 @@ const (
 // lengths of its texts, at most.
 const managerOverhead = 32
 
-// Attributes returns the approximate size, in bytes, of what the record
-// contains in addition to its object and identity.
+// Attributes returns the approximate size, in bytes, of the record's data apart
+// from its object and identity.
 func (r *Record) Attributes() int {
 	n := len(r.RV)
 	for i := range r.Managers {
@@ -233,7 +231,7 @@ func (r *Record) Attributes() int {
 	return n
 }
 
-// Size returns the approximate size of the manager, in bytes.
+// Size returns the approximate encoded size of the manager, in bytes.
 func (m *Manager) Size() int {
 	n := len(m.Name) + len(m.Operation) + len(m.Subresource) + managerOverhead
 	for _, f := range m.Fields {
@@ -242,7 +240,7 @@ func (m *Manager) Size() int {
 	return n
 }
 
-// Size returns the size of the target, in bytes.
+// Size returns the size of the target's texts, in bytes.
 func (t *Target) Size() int {
 	return len(t.Group) + len(t.Kind) + len(t.Namespace) + len(t.Name) + len(t.UID)
 }

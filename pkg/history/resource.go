@@ -48,8 +48,10 @@ type Definition struct {
 // maxFormer bounds the former definitions of a resource.
 const maxFormer = 8
 
-// After returns the resource with the former definitions that it has if it
-// replaces another one. Definitions with the same kind and scope are merged.
+// After returns the resource as the replacement of an earlier one. The
+// definition of before, and its former ones, follow the resource's own former
+// definitions. Definitions with the same kind and scope are merged, and only
+// the newest maxFormer are kept. Neither resource is modified.
 func (r Resource) After(before Resource) Resource {
 	all := append(slices.Clone(r.Former), Definition{before.Kind, before.Singular, before.ShortNames, before.Namespaced})
 	r.Former = nil
@@ -74,8 +76,8 @@ func (r Resource) Kinds() []string {
 	return kinds
 }
 
-// Scoped reports whether the resource has, or had, namespaced objects or, if
-// namespaced is false, cluster-scoped ones.
+// Scoped reports whether a present or former definition of the resource is
+// namespaced or, if namespaced is false, cluster-scoped.
 func (r Resource) Scoped(namespaced bool) bool {
 	return r.Namespaced == namespaced ||
 		slices.ContainsFunc(r.Former, func(d Definition) bool { return d.Namespaced == namespaced })
@@ -117,8 +119,8 @@ func (r Resource) Path(namespace, name string) string {
 }
 
 // Matches reports whether arg names the resource in a form that kubectl
-// accepts: the plural, singular, short name or kind in any case, each
-// optionally followed by ".group" or ".version.group".
+// accepts. That is the plural, singular, short name or kind, in any case, and
+// optionally ".group" or ".version.group" after it.
 func (r Resource) Matches(arg string) bool {
 	name, rest, qualified := strings.Cut(strings.ToLower(arg), ".")
 	if qualified && rest != r.Group && rest != r.Version+"."+r.Group && (r.Group != "" || rest != r.Version) {

@@ -6,11 +6,11 @@ import "fmt"
 type WatchEvent struct {
 	Type WatchEventType
 	// Object is the object's JSON, byte for byte. The producer reuses the
-	// buffer for the next event: a consumer must copy what it keeps.
+	// buffer for the next event: a consumer must copy the bytes that it keeps.
 	Object []byte
 }
 
-// WatchEventType says what a watch reports about an object. The zero
+// WatchEventType is the kind of change that a watch reports. The zero
 // WatchEventType is invalid.
 type WatchEventType uint8
 

@@ -10,26 +10,26 @@ import (
 )
 
 // startupSpread is the largest difference between the starts of recordings that
-// began together. A recorder's first lists take that long.
+// count as one start. The first lists of a recorder may take that long.
 const startupSpread = time.Minute
 
-// Coverage says what the log can't contain of a question's time and resources,
-// because it was not recorded. What should have been recorded and is missing is
-// a [history.Gap].
+// Coverage describes the part of a question's time and resources that was not
+// recorded, so that the log can't contain it. Changes that should have been
+// recorded and are missing are in a [history.Gap] instead.
 type Coverage struct {
 	// Since is when the history of the first of the question's resources
 	// begins: with its recording or, if Trimmed, with what retention has kept.
 	// It is zero if none is recorded, or if the start of one is unknown.
 	Since   time.Time
 	Trimmed bool
-	// Late are the question's resources whose history begins later than Since,
-	// and later than the question's time.
+	// Late are the question's resources whose history begins later than Since
+	// and later than the question's start.
 	Late []history.Resource
 	// Unrecorded are the question's resources that are not recorded.
 	Unrecorded []history.UnrecordedResource
 }
 
-// coverage returns the coverage of the scopes from start on. A zero start is
+// coverage returns the coverage of the scopes from start on. A zero start means
 // the beginning of history.
 func (s *Service) coverage(catalogue []history.Resource, start time.Time, scopes ...scope) Coverage {
 	unrecorded := s.options.Unrecorded()

@@ -39,6 +39,8 @@ type descent struct {
 	room    int                     // objects that may still be found
 }
 
+// exhausted reports whether a bound is reached, so that descendants may be
+// missing.
 func (d *descent) exhausted() bool { return d.effort <= 0 || d.room <= 0 }
 
 // children returns the UIDs of the owner's objects that were not seen before,

@@ -4,7 +4,7 @@
 // # Ownership
 //
 // The package decides how a question becomes scans of the log, and how records
-// become versions with a summary and, if the object has a problem, its text.
+// become versions with a summary and the object's problem.
 //
 // # Invariants
 //

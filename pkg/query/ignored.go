@@ -8,8 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ignored returns the current rules that ignore a part of the scopes. Of a
-// rule's namespaces, it returns only those that are in a scope.
+// ignored returns the current rules that ignore a part of the scopes, each with
+// only those namespaces that are in a scope.
 func (s *Service) ignored(catalogue []history.Resource, scopes ...scope) []history.IgnoreRule {
 	rules := s.options.IgnoreRules()
 	if len(rules) == 0 {

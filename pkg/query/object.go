@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Object asks for the history of the objects that had one name, one after
+// Object is a query for the history of the objects that had one name, one after
 // another.
 type Object struct {
 	Namespace history.NamespaceScope // one namespace, or [history.ClusterScoped]
@@ -44,12 +44,12 @@ type ObjectHistory struct {
 	Own      Page
 	Related  Page
 	// Gaps are those of the object's resource and of Events. If descendants are
-	// included, they are those of all resources that may have descendants. The
-	// pages have no gaps of their own.
+	// included, the resources that may contain descendants are added. The pages
+	// have no gaps of their own.
 	Gaps []history.Gap
 	// Ignored has the current rules that ignore a part of either list.
 	Ignored []history.IgnoreRule
-	// Coverage is that of both lists.
+	// Coverage describes both lists.
 	Coverage Coverage
 }
 
@@ -105,9 +105,9 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 
 // gapResources returns the resources whose gaps touch the answer.
 //
-// With descendants, these are all resources that may have any. The descendants
-// that were found are not enough: an owner that was never observed may connect
-// the object to others.
+// With descendants, these are all resources that may contain some. Those of the
+// descendants that were found are not enough: an owner that was never observed
+// may connect the object to others.
 func (q Object) gapResources(catalogue []history.Resource, own []schema.GroupResource) []schema.GroupResource {
 	if len(q.Revisions) > 0 {
 		return own

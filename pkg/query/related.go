@@ -10,9 +10,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// related returns a page of the Events regarding the object, which is of one of
-// the resources, and regarding its descendants. room bounds the page's objects,
-// in bytes.
+// related returns a page of the Events regarding the object and, if the query
+// includes them, its descendants. The object is of one of the resources, and
+// all selects its own records. room bounds the page's objects, in bytes.
 func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
 	about := targets(q, resources)
 	uids, exact, err := s.incarnations(ctx, all, about)
@@ -45,8 +45,8 @@ type family struct {
 	closed  bool
 }
 
-// targets returns what an Event regarding the object may name: each present and
-// former kind of each resource.
+// targets returns the targets that an Event regarding the object may have: one
+// for each present and former kind of each resource.
 func targets(q Object, resources []history.Resource) []history.Target {
 	namespace, _ := q.Namespace.Namespace()
 	var targets []history.Target
@@ -83,6 +83,8 @@ func (s *Service) incarnations(ctx context.Context, own history.Filter, about []
 	}
 	for _, t := range about {
 		named := func(r *history.Record) types.UID {
+			// The kind of another group is another object. Kubelets write the
+			// node's name into UID.
 			if r.Regarding.Group != t.Group || string(r.Regarding.UID) == r.Regarding.Name {
 				return ""
 			}
@@ -167,7 +169,8 @@ func (c *collector) isAfter(r *history.Record) bool {
 	return after.IsZero() || r.Time.After(after.Time)
 }
 
-// keep stores a record. If there are two pages, it drops the second one.
+// keep stores a record. If there are two pages, it drops the second one. So
+// memory is bounded, and records are sorted once per page.
 func (c *collector) keep(r *history.Record) {
 	c.found[r.Time.UnixNano()] = r
 	if len(c.found) < 2*(c.question.Limit+1) {
@@ -189,7 +192,8 @@ func (c *collector) sorted() []*history.Record {
 }
 
 // relatedPage returns the collected page. Unless the question is Bare, it reads
-// the records again, one by one, with their objects.
+// the records again, one by one, with their objects. The page ends early if
+// these exceed room, in bytes.
 func (s *Service) relatedPage(ctx context.Context, c *collector, room int) (Page, error) {
 	all := c.sorted()
 	var records []*history.Record

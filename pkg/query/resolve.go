@@ -29,9 +29,9 @@ func (s *Service) resolveObject(catalogue []history.Resource, q Object) []histor
 	return kinds(q.Type, q.Group)
 }
 
-// kinds returns what arg means as "Kind", "Kind.group" or "Kind.version.group",
-// and both of the latter if it may be either. A text without an upper-case
-// letter is not a kind.
+// kinds returns the resources that arg names as "Kind", "Kind.group" or
+// "Kind.version.group": two if it may have either of the latter forms. A text
+// without an upper-case letter is not a kind.
 func kinds(arg, group string) []history.Resource {
 	if arg == strings.ToLower(arg) {
 		return nil
@@ -67,6 +67,7 @@ func choose(catalogue []history.Resource, types []string, group string) []histor
 	return found
 }
 
+// same reports whether two resources have the same group and plural.
 func same(a, b history.Resource) bool { return a.GroupResource() == b.GroupResource() }
 
 // scope is the part of the cluster that a question is about: resources, as in

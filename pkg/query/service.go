@@ -10,18 +10,26 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Reader is the part of the log that questions are answered from. The caller
-// owns the records that it yields.
+// Reader is the part of the log that questions are answered from. Its methods
+// must be safe for concurrent use.
 type Reader interface {
+	// Scan yields the records of the scan, in its order. The caller owns them.
+	// An error comes with a nil record and ends the iteration.
 	Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error]
+	// Count counts the records that the filter selects, up to most. If exact is
+	// false, it stopped early, and there are at least n.
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	// Resources returns the catalogue.
 	Resources(ctx context.Context) ([]history.Resource, error)
+	// Gaps returns the gaps of the resources, or of all if there are none, that
+	// touch the time from start to end. A zero end means no end. The gaps are
+	// ordered by their starts.
 	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 }
 
-// Options bound the cost of one answer, and give access to what the log does
-// not contain. Zero fields have defaults. The functions are called once per
-// question, concurrently.
+// Options bound the cost of one answer, and give access to data that the log
+// does not contain. Zero fields have defaults. The functions are called at most
+// once per question, concurrently.
 type Options struct {
 	// Effort bounds the records that are counted, and those that are read for
 	// their owners and targets. Default: 100,000.
@@ -90,11 +98,11 @@ func (s *Service) Resources(ctx context.Context) ([]history.Resource, error) {
 type Version struct {
 	*history.Record
 
-	// Summary says in a few words what changed since the previous version. It
-	// is empty if only noise changed.
+	// Summary describes in a few words what changed since the previous version.
+	// It is empty if only noise changed.
 	Summary string
-	// Problem says what is wrong with the object, in the words of its status.
-	// It is empty if nothing is.
+	// Problem is what is wrong with the object, in the words of its status. It
+	// is empty if nothing is wrong.
 	Problem string
 }
 
@@ -114,7 +122,7 @@ type Page struct {
 	// Ignored has the current rules that ignore a part of the question's
 	// resources and namespaces.
 	Ignored []history.IgnoreRule
-	// Coverage is that of the question's resources and namespaces.
+	// Coverage describes the question's resources and namespaces.
 	Coverage Coverage
 }
 

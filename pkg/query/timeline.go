@@ -7,7 +7,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Timeline asks for one page of records.
+// Timeline is a query for one page of records.
 type Timeline struct {
 	// Filter selects records. Its Resources are set from Types and Group.
 	history.Filter
@@ -23,8 +23,8 @@ type Timeline struct {
 	Bare  bool // without objects
 }
 
-// Timeline returns the page. A type that nothing has matches no record, which
-// is not an error.
+// Timeline returns the page. A type that names no resource matches no record,
+// which is not an error.
 func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	catalogue, err := s.reader.Resources(ctx)
 	if err != nil {
@@ -66,7 +66,7 @@ func withResources(f history.Filter, catalogue []history.Resource, types []strin
 func (s *Service) scan(ctx context.Context, scan history.Scan) (Page, error) {
 	limit, size, more := scan.Limit, 0, false
 	var records []*history.Record
-	scan.Limit = limit + 1 // the last one only shows that there is more
+	scan.Limit = limit + 1 // the last record only shows that there are more
 	for r, err := range s.reader.Scan(ctx, scan) {
 		if err != nil {
 			return Page{}, err
@@ -97,7 +97,7 @@ func (s *Service) page(ctx context.Context, records []*history.Record, order his
 // total counts all matches, unless the page has all of them.
 //
 // Records may be appended or dropped between the scan and the count. So the
-// total is at least what the page shows.
+// total is raised to the number of records that the page shows.
 func (s *Service) total(ctx context.Context, scan history.Scan, page *Page) error {
 	if !page.More && scan.After.IsZero() {
 		return nil
@@ -111,7 +111,7 @@ func (s *Service) total(ctx context.Context, scan history.Scan, page *Page) erro
 	return err
 }
 
-// Gaps asks for gaps.
+// Gaps is a query for gaps.
 type Gaps struct {
 	Start, End time.Time // a zero End means no end
 	Types      []string  // as in [Timeline]

@@ -39,8 +39,8 @@ type attribution struct {
 	comparison *summary.Comparison
 }
 
-// managers returns the managers who wrote an update. missed means that versions
-// between it and the previous version were not observed.
+// managers returns the managers that wrote an update. missed means that
+// versions between it and the previous version were not observed.
 func (a attribution) managers(missed bool) []history.Manager {
 	if len(a.before) >= history.MaxManagedEntries { // the hashes may be truncated
 		return nil
@@ -65,8 +65,8 @@ func (a attribution) writer() []managedEntry {
 	if len(moved) == 0 {
 		return a.withoutMove()
 	}
-	// One new entry that is later than all earlier ones is that of the writer.
-	// Otherwise its fields have to prove it.
+	// A single moved entry that is later than all earlier ones belongs to the
+	// writer. Otherwise fields have to prove who wrote.
 	newest := newestEntries(moved)
 	if len(newest) == 1 && a.isLater(&newest[0]) {
 		return newest
@@ -89,8 +89,8 @@ func (a attribution) allWriters() []managedEntry {
 }
 
 // moved returns the entries and traces whose manager and time are new since the
-// previous version. An entry of which only the fields changed is not included:
-// its manager may have lost them to another one.
+// previous version. An entry with the same time and other fields is not
+// included: its manager may have lost fields to another one.
 func (a attribution) moved() []managedEntry {
 	return slices.DeleteFunc(slices.Clone(a.entries), func(e managedEntry) bool { return e.isSynthetic() || a.existed(&e) })
 }
@@ -140,6 +140,8 @@ func (a attribution) withoutMove() []managedEntry {
 // The writer of any other request that sets the field becomes its owner, if the
 // object has entries at all.
 func (a attribution) isScaled() bool {
+	// An object without entries gets none from an update either, so a missing
+	// owner of spec.replicas proves nothing.
 	if a.comparison == nil || !slices.ContainsFunc(a.entries, func(e managedEntry) bool { return !e.isTrace }) {
 		return false
 	}
@@ -149,9 +151,11 @@ func (a attribution) isScaled() bool {
 }
 
 // mayBeDefault reports whether the API server may have set spec.replicas to its
-// default, which nobody owns. It does so if the field's only owner applies
-// without it. The field is then missing from the owner's entry. The default is
-// 1 for built-in resources, and can be any number for a custom resource.
+// default, which nobody owns.
+//
+// It does so if the field's only owner applies without it. The field is then
+// missing from the owner's entry, so an entry has changed. The default is 1 for
+// built-in resources, and can be any number for a custom resource.
 func (a attribution) mayBeDefault(replicas string) bool {
 	if builtIn := a.apiVersion == "apps/v1" || a.apiVersion == "v1"; builtIn && replicas != "1" {
 		return false
@@ -209,7 +213,7 @@ func creators(entries []managedEntry, missed bool) []history.Manager {
 	return managersOf(wrote)
 }
 
-// newestEntries returns the entries with the latest time.
+// newestEntries returns the entries with the latest second.
 func newestEntries(entries []managedEntry) (newest []managedEntry) {
 	at := newestSecond(entries)
 	for _, e := range entries {

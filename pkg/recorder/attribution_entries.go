@@ -32,9 +32,10 @@ func (e *managedEntry) isOf(m history.Manager) bool {
 	return e.Name == m.Name && e.Operation == m.Operation && e.Subresource == m.Subresource && e.Time.Equal(m.Time)
 }
 
-// isSynthetic reports whether the API server made the entry up. It merges the
-// oldest entries of an object that has more than ten. It also adds an entry for
-// the fields of an object without entries when somebody first applies to it.
+// isSynthetic reports whether the API server generated the entry, so that it
+// names no manager. The server merges the oldest entries of an object that has
+// more than ten. It also adds an entry for the fields of an object without
+// entries at the first apply to it.
 func (e *managedEntry) isSynthetic() bool {
 	return e.Operation == "Update" && (e.Name == "ancient-changes" || e.Name == "before-first-apply")
 }
@@ -120,8 +121,8 @@ func managedHashes(entries []managedEntry) []uint64 {
 	return hashes
 }
 
-// second returns a time in seconds since 1970, or 0 for the zero time. A uint32
-// saves memory in every head.
+// second returns a time in whole seconds since 1970, or 0 for the zero time. A
+// uint32 saves memory in every head.
 func second(t time.Time) uint32 {
 	if t.IsZero() {
 		return 0

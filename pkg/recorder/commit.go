@@ -18,13 +18,13 @@ import (
 const maxRetryDelay = 10 * time.Second
 
 // Run commits the records of the streams until ctx is canceled or a commit
-// fails for good. It is called once.
+// fails permanently. It is called once.
 //
 // When ctx is canceled, streams accept no more records and return [ErrStopped].
 // Everything that they accepted before is committed within Options.StopWithin,
 // and Run returns nil. So stop the watchers first, and cancel ctx afterwards.
 //
-// When a commit fails for good, Run returns its error. All streams return it
+// When a commit fails permanently, Run returns its error. All streams return it
 // too, including those that are blocked.
 func (r *Recorder) Run(ctx context.Context) error {
 	work, cancel := graceContext(ctx, r.opts.StopWithin)
@@ -61,8 +61,9 @@ func (r *Recorder) waitForWork(ctx context.Context, next time.Time) {
 	}
 }
 
-// graceContext returns a context that is canceled the given time after ctx, or
-// by the returned function.
+// graceContext returns a context that is canceled by the returned function,
+// which the caller must call. Otherwise it is canceled once the duration within
+// has passed since ctx was canceled.
 func graceContext(ctx context.Context, within time.Duration) (context.Context, context.CancelFunc) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -120,9 +121,9 @@ func (r *Recorder) append(ctx context.Context, b *history.Batch) error {
 	return r.log.Append(ctx, b)
 }
 
-// retry calls write until it succeeds. It retries a failure a limited number of
-// times, an Unavailable error as long as ctx lasts, and an Invalid error never.
-// operation is for the log message.
+// retry calls write until it succeeds. It retries an Unavailable error as long
+// as ctx lasts, and any other error Options.Retries times. It does not retry an
+// Invalid error or a timeout. operation is for the log message.
 func (r *Recorder) retry(ctx context.Context, operation string, write func() error) error {
 	delay := r.opts.RetryDelay
 	for attempt := 1; ; attempt++ {
@@ -156,7 +157,8 @@ func (r *Recorder) isFinal(err error, attempt int) bool {
 	}
 }
 
-// batch joins the entries. Only the last checkpoint of each resource is kept.
+// batch joins the entries to one batch. Only the last checkpoint of each
+// resource is kept: it covers the earlier ones.
 func batch(entries []*entry) *history.Batch {
 	b := &history.Batch{Records: make([]history.NewVersion, 0, len(entries))}
 	last := map[schema.GroupResource]int{}
@@ -181,8 +183,8 @@ func batch(entries []*entry) *history.Batch {
 }
 
 // ownersFirst moves owners before their dependents among the initial records at
-// the beginning of a batch. These come from lists, which have no order in time,
-// and each is of another object.
+// the beginning of a batch. These records come from lists, which have no order
+// in time. Each is of another object, so no version overtakes an earlier one.
 func ownersFirst(records []history.NewVersion) {
 	n := 0
 	for n < len(records) && records[n].Initial {

@@ -25,7 +25,7 @@
 //   - A version that the log contains is not recorded again. So a list of an
 //     unchanged cluster records nothing.
 //   - An accepted record is never dropped. Queues block, a commit that keeps
-//     failing stops the recorder, and a shutdown commits what was accepted.
+//     failing stops the recorder, and a shutdown commits all accepted records.
 //   - The values of a Secret leave this package only as keyed hashes.
 //
 // It does not guess. A watch event without a name, a UID or a resourceVersion

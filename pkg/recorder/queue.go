@@ -89,7 +89,8 @@ func newQueue(o Options) *queue {
 }
 
 // put queues the entry. It blocks until there is room. An entry that is larger
-// than the queue has room if the queue is empty.
+// than the queue has room if the queue is empty. The error is the reason of
+// close, or the cause of ctx.
 func (q *queue) put(ctx context.Context, e *entry) error {
 	e.bytes = e.size()
 	for {
@@ -113,6 +114,8 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	if q.closed != nil {
 		return nil, q.closed
 	}
+	// A starving lane is exempt from the bounds. Otherwise the queue could be
+	// full of entries that wait for one that has no room.
 	l := &e.stream.lane
 	if len(q.entries) > 0 && !l.starving() && (q.records+len(e.records) > q.maxRecords || q.bytes+e.bytes > q.maxBytes) {
 		return q.changed, nil
@@ -145,8 +148,8 @@ func (q *queue) insert(e *entry) {
 	q.bytes += e.bytes
 }
 
-// wake makes the committer call take at the given time, unless it does so
-// earlier. The caller holds the lock.
+// wake makes the committer call take at the time at, unless it does so earlier.
+// The caller holds the lock.
 func (q *queue) wake(now, at time.Time) {
 	if q.wakeAt.IsZero() || at.Before(q.wakeAt) {
 		q.wakeAt = later(at, now)
@@ -170,9 +173,11 @@ func (q *queue) pressed() bool {
 	return q.records >= max(q.batchRecords, q.maxRecords/2) || q.bytes >= max(q.batchBytes, q.maxBytes/2)
 }
 
-// take removes the entries that are committed now, at most one batch. If there
-// are none, it returns when to call it again, or zero if that is when ready has
-// a token. A batch exceeds its bounds only if it consists of one entry.
+// take removes the entries that are committed now, at most one batch. A batch
+// exceeds its bounds only if it consists of one entry.
+//
+// If there are none, take must be called again at the time next, or earlier if
+// ready has a token. A zero next means that only a token counts.
 func (q *queue) take() (batch []*entry, next time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -213,7 +218,7 @@ func (q *queue) cut(g gate) (batch []*entry) {
 		records, bytes = records+len(e.records), bytes+e.bytes
 		l.waiting--
 	}
-	clear(q.entries[len(rest):])
+	clear(q.entries[len(rest):]) // or the array retains the committed records
 	q.entries = rest
 	q.records -= records
 	q.bytes -= bytes

@@ -28,8 +28,8 @@ import (
 //   - An entry that creates an object waits for the object's owners, and an
 //     Event for its target, for at most maxSkew. All entries with higher
 //     resourceVersions wait with it.
-//   - An entry waits for watches that broke off, until they have read what they
-//     missed up to its own resourceVersion. It waits for at most maxHold.
+//   - An entry waits for watches that broke off, until they have read their
+//     missed changes up to its resourceVersion. It waits for at most maxHold.
 //
 // Invariant: the entries of one lane are committed in the order in which they
 // were put, whatever their resourceVersions are.
@@ -43,7 +43,7 @@ const (
 	lostFor = 10 * time.Second
 )
 
-// pace is how long entries wait.
+// pace is how long entries wait. It does not change.
 type pace struct {
 	batch    time.Duration // for the rest of a batch, after silence
 	skew     time.Duration // at least, for entries that were written earlier and arrive later
@@ -118,7 +118,8 @@ func (q *queue) open(l *lane, r history.Resource, rv string) {
 	}
 }
 
-// enter changes the state of a lane.
+// enter changes the state of a lane. A lane that is live does not become
+// resumed: its watch was not interrupted.
 func (q *queue) enter(l *lane, state laneState) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -186,9 +187,9 @@ type position struct {
 	at  time.Time
 }
 
-// learn increases the skew if an entry is late by more than a third of it:
-// after entries in the queue with higher keys, or after committed ones. The
-// caller holds the lock.
+// learn increases the skew if an entry is late by more than a third of it. An
+// entry is late if it was put after queued or committed entries with higher
+// keys. newer are the queued ones. The caller holds the lock.
 func (q *queue) learn(e *entry, newer []*entry) {
 	l := &e.stream.lane
 	// A lane that was resumed a moment ago is late anyway, and does not count.

@@ -18,8 +18,8 @@ import (
 // ErrStopped is returned by streams after their recorder was stopped.
 var ErrStopped = errors.New("the recorder has been stopped")
 
-// Log is the log that the recorder writes to. It is also the state that the
-// recorder resumes from.
+// Log is the log that the recorder writes to, and resumes from after a restart.
+// Its methods must be safe for concurrent use.
 type Log interface {
 	// Append commits the batch as a whole or not at all. The batch is durable
 	// when Append returns. A [history.Unavailable] error means that nothing was
@@ -41,13 +41,12 @@ type Log interface {
 	Register(ctx context.Context, r history.Resource) error
 }
 
-// Options are a recorder's settings. Zero numbers mean the defaults, which the
-// comments give last.
+// Options are a recorder's settings. Zero fields have defaults.
 type Options struct {
-	// Logger is slog.Default if nil.
+	// Logger receives the recorder's messages. Default: slog.Default().
 	Logger *slog.Logger
-	// Now is the clock for the times of checkpoints and gaps. It is time.Now if
-	// nil.
+	// Now is the clock for the times of checkpoints and gaps. Default:
+	// time.Now.
 	Now func() time.Time
 	// RedactionKey is the key of the hashes that replace redacted values. It is
 	// required for a stream of Secrets.
@@ -55,8 +54,8 @@ type Options struct {
 
 	// Scope returns whether the objects of a kind are namespaced. known is
 	// false if the API server does not serve the kind. An empty group matches
-	// any. It is used to correct the namespaces of Event targets. By default,
-	// no kind is known.
+	// any. It is used to correct the namespaces of Event targets. Default: no
+	// kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
 	// CommitDuration observes how long each transaction took, including
@@ -67,44 +66,44 @@ type Options struct {
 	// server dates writes in whole seconds, by its own clock. May be nil.
 	VersionLag Observer
 
-	// Memory bounds the cache of last versions, in bytes. 12 MiB.
+	// Memory bounds the cache of last versions, in bytes. Default: 12 MiB.
 	Memory int
 
 	// QueueRecords bounds the records that are accepted and not committed.
-	// 4096.
+	// Default: 4096.
 	QueueRecords int
-	// QueueBytes bounds their memory, in bytes. 8 MiB.
+	// QueueBytes bounds their memory, in bytes. Default: 8 MiB.
 	QueueBytes int
-	// BatchRecords bounds the records of one commit. 512.
+	// BatchRecords bounds the records of one commit. Default: 512.
 	BatchRecords int
 	// BatchBytes bounds the size of one commit, which must fit into one
-	// transaction of the log: the bodies, and about 400 bytes per record. 2
-	// MiB.
+	// transaction of the log: the bodies, and about 400 bytes per record.
+	// Default: 2 MiB.
 	BatchBytes int
 
 	// BatchDelay is how long the first record after silence waits for others.
-	// 5 ms.
+	// Default: 5 ms.
 	BatchDelay time.Duration
 	// SkewDelay is how long any other record waits for records of other streams
-	// that were written before it and arrive after it. 60 ms.
+	// that were written before it and arrive after it. Default: 60 ms.
 	SkewDelay time.Duration
-	// BatchInterval is the time between commits under load. Twice of it without
-	// a record count as silence. 200 ms.
+	// BatchInterval is the time between commits under load. Twice this time
+	// without a record counts as silence. Default: 200 ms.
 	BatchInterval time.Duration
 	// IdleDelay is how long a checkpoint that moved without a record waits for
-	// one. 3 s.
+	// one. Default: 3 s.
 	IdleDelay time.Duration
 	// Retries is how often a failed commit is retried before the recorder
-	// stops. 5.
+	// stops. Default: 5.
 	Retries int
 	// RetryDelay is the delay before the first retry. It doubles with each one,
-	// up to 10 s. 100 ms.
+	// up to 10 s. Default: 100 ms.
 	RetryDelay time.Duration
 	// CommitWithin is the timeout of one commit. The recorder stops if it is
-	// exceeded. 1 min.
+	// exceeded. Default: 1 min.
 	CommitWithin time.Duration
 	// StopWithin is the time for the last commits after the context of Run was
-	// canceled. 20 s.
+	// canceled. Default: 20 s.
 	StopWithin time.Duration
 }
 
@@ -177,7 +176,7 @@ func New(log Log, opts Options) *Recorder {
 	}
 	builtIn, err := compileRules(Rules{}, r.seed)
 	if err != nil {
-		panic(err) // not reached: there is nothing that could be invalid
+		panic(err) // not reached: without rules, nothing can be invalid
 	}
 	r.rules.Store(builtIn)
 	return r

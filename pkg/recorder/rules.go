@@ -12,7 +12,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 )
 
-// Rules say which values are redacted in addition to those of Secrets, and
+// Rules define which values are redacted in addition to those of Secrets, and
 // which versions are ignored. The zero value ignores nothing.
 //
 // Resources that are ignored as a whole are not watched, so the recorder has no
@@ -74,8 +74,8 @@ type compiledRules struct {
 
 // compileRules checks the rules and prepares them to be applied.
 //
-// seed is that of the content hashes. It must not change while the recorder
-// runs, because heads store them.
+// seed is the seed of the content hashes. It must not change while the recorder
+// runs, because heads contain content hashes.
 func compileRules(rules Rules, seed maphash.Seed) (*compiledRules, error) {
 	redactRules, err := redact.Compile(rules.Redact, rules.SecretAnnotations)
 	if err != nil {
@@ -125,9 +125,9 @@ func (r *ignoreRules) ignoresNamespace(namespace string) bool {
 	return namespace != "" && slices.Contains(r.namespaces, namespace)
 }
 
-// contentHash hashes the content of an object whose changes count. It returns 0
-// if all changes count. Two versions with the same hash differ only in ignored
-// fields. A field that is added or removed counts as a change.
+// contentHash hashes the content of an object except for ignored fields. It
+// returns 0 if no field is ignored. Two versions with the same hash differ only
+// in ignored fields. A field that is added or removed counts as a change.
 func (r *ignoreRules) contentHash(object []byte) uint64 {
 	if len(r.changes) == 0 {
 		return 0
@@ -137,6 +137,7 @@ func (r *ignoreRules) contentHash(object []byte) uint64 {
 	for _, s := range r.changes { // hashes under other rules differ
 		_, _ = h.WriteString(s.String() + "\n")
 	}
+	// Hash the bytes between the ignored values, including their keys.
 	from := 0
 	err := rawjson.Find(object, r.changes, func(scan *rawjson.Scanner, _ int) {
 		_, _ = h.Write(object[from:scan.Offset()])
@@ -147,5 +148,5 @@ func (r *ignoreRules) contentHash(object []byte) uint64 {
 		return 0
 	}
 	_, _ = h.Write(object[from:])
-	return max(h.Sum64(), 1)
+	return max(h.Sum64(), 1) // 0 has a meaning of its own
 }

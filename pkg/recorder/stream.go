@@ -145,8 +145,8 @@ func (s *Stream) reload(ctx context.Context) error {
 }
 
 // Checkpoint returns the resourceVersion to resume from. It returns "" if a
-// list is required: before the first list has ended, and between the beginning
-// and the end of any other list, also across crashes.
+// list is required, because no list has ended yet or because a later one has
+// begun and not ended. That holds across crashes.
 func (s *Stream) Checkpoint() string { return s.rv }
 
 // Observe accepts one watch event. A version that is recorded already is
@@ -209,9 +209,9 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 // isRepeated reports whether a version that a watch delivers was recorded
 // before.
 //
-// A watch repeats versions after another API server took over that lags behind,
-// or one that ignores the resourceVersion to resume from. A list may lead back
-// in time, because etcd may have been restored from a backup.
+// A watch repeats versions if another API server took over that lags, or that
+// ignores the resourceVersion to resume from. A list may go back in time,
+// because etcd may have been restored from a backup.
 //
 // A resourceVersion that is not newer than the checkpoint's proves nothing by
 // itself: some servers count resourceVersions per object. So the heads and the
@@ -377,9 +377,9 @@ func (s *Stream) Bookmark(ctx context.Context, rv string) error {
 	return s.accept(ctx, nil, nil, rv)
 }
 
-// Alive dates the checkpoint at this time: every change that the API server had
-// sent by then was observed. A later gap begins no earlier. It has no effect
-// while a list is running or the stream is catching up.
+// Alive moves the time of the checkpoint forward to at: every change that the
+// API server had sent by then was observed. A later gap begins no earlier. It
+// has no effect while a list is running or the stream is catching up.
 func (s *Stream) Alive(ctx context.Context, at time.Time) error {
 	if s.listing || s.rv == "" || !s.catchingUpSince.IsZero() || !at.After(s.received) {
 		return nil

@@ -41,8 +41,8 @@ func (s *Stream) receive() {
 }
 
 // Resume notes that a watch resumes from the checkpoint. Until it has caught
-// up, its events may have happened long ago. Checkpoints that these events lead
-// to are dated like the one that the watch resumed from.
+// up, its events may have happened long ago. So the checkpoints that follow
+// these events have the time of the one that the watch resumed from.
 func (s *Stream) Resume() {
 	s.recorder.queue.enter(&s.lane, resuming)
 	if s.catchingUpSince.IsZero() {
@@ -50,9 +50,9 @@ func (s *Stream) Resume() {
 	}
 }
 
-// Pause notes that the watch has ended and that another one will resume from
-// where the stream is. Records of other streams wait a little for older records
-// of this one.
+// Pause notes that the watch has ended, and that another one will resume from
+// the checkpoint. Until then, records of other streams wait a little for older
+// records of this one.
 func (s *Stream) Pause() { s.recorder.queue.enter(&s.lane, lost) }
 
 // CaughtUp notes that the watch has delivered the changes from before it was

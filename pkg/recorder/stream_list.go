@@ -96,8 +96,8 @@ func (s *Stream) unseen() (keys []objectKey) {
 	return keys
 }
 
-// infer marks an update as inferred if the current list returns the object for
-// the first time: versions between the head and the record may be lost.
+// infer marks an update as inferred if the current list has not returned the
+// object yet. Versions between the head and the record may be lost then.
 func (s *Stream) infer(ctx context.Context, record *history.Record, h head) (err error) {
 	if !s.listing || h.syncGen == s.syncGen {
 		return nil

@@ -18,7 +18,7 @@ const (
 )
 
 // maxKinds bounds how many pairs of an API version and a kind are recorded for
-// the objects of one resource while the recorder runs. One is the rule.
+// the objects of one resource while the recorder runs. Most resources have one.
 const maxKinds = 16
 
 // truncate removes the metadata that exceeds the bounds from a record. The

@@ -8,8 +8,8 @@ import (
 )
 
 // lastVersions caches the last recorded version of the objects that changed
-// most recently, by UID. The next version of an object is compared with it. A
-// cache miss costs a read of the log, or a summary.
+// most recently, by UID. The next version of an object is compared with it.
+// After a cache miss, the version is read from the log, or there is no summary.
 //
 // Its methods are safe for concurrent use.
 type lastVersions struct {
@@ -39,7 +39,8 @@ type lastVersion struct {
 	since  time.Time
 }
 
-// size estimates the memory that a cached version uses, in bytes.
+// size estimates the memory that a cached version uses, in bytes. The constant
+// is for the list element, the map entry and the structs.
 func (c cachedVersion) size() int { return 240 + len(c.uid) + len(c.object) }
 
 // newLastVersions returns an empty cache.

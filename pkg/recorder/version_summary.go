@@ -48,9 +48,9 @@ func compare(record *history.NewVersion) *summary.Comparison {
 // lastVersion returns the previous version of an updated object as it was
 // recorded: from the cache, otherwise from the log.
 //
-// A version that waits to be committed is usually cached. If it is not, it is
-// not waited for: only the summary, the managers and the stored size depend on
-// it.
+// A version that waits to be committed is usually cached. If it is not,
+// lastVersion does not wait for the commit: only the summary, the managers and
+// the stored size depend on the previous version.
 func (s *Stream) lastVersion(ctx context.Context, ref history.ObjectRef, h head) lastVersion {
 	last := s.recorder.lastVersions.get(string(ref.UID))
 	if last.object != nil {
@@ -66,7 +66,9 @@ func (s *Stream) lastVersion(ctx context.Context, ref history.ObjectRef, h head)
 // fromLog returns a version that was read from the log as it is cached.
 func fromLog(r *history.Record) lastVersion {
 	last := lastVersion{rv: r.RV, object: r.Object, since: r.Time}
-	for _, m := range r.Managers { // their entries were new in that version
+	// The entries of a version's managers were new in it, so their second was
+	// first received with that version.
+	for _, m := range r.Managers {
 		last.newest = max(last.newest, second(m.Time))
 	}
 	return last
@@ -81,10 +83,10 @@ func (s *Stream) cacheVersion(record *history.Record, v *version, last lastVersi
 	s.recorder.lastVersions.put(string(v.uid), current)
 }
 
-// previous returns the recorded version before the one that is being read, or
-// nil if there is none or if the version itself is recorded already. Unlike
-// lastVersion, it waits for queued records to be committed: redaction depends
-// on it.
+// previous returns the recorded version before the one that is being parsed. It
+// returns nil if there is none, or if the version itself is recorded already.
+// Unlike lastVersion, it waits for queued records to be committed: redaction
+// depends on it.
 func (s *Stream) previous(ctx context.Context, id redact.Identity, event history.WatchEventType) []byte {
 	key := objectKey{id.Namespace, id.Name}
 	h, known := s.heads[key]

@@ -11,7 +11,7 @@ import (
 
 // Diff writes a heading and the structural diff of two versions of an object.
 // If old is nil, it writes only the heading. It returns the number of changes
-// that it wrote, and of those that it hid as noise.
+// that it wrote, and the number of those that it hid as noise.
 func (p *Printer) Diff(old, new *v1.Event) (shown, hidden int, err error) {
 	if err := p.heading(old, new); err != nil || old == nil {
 		return 0, 0, err

@@ -45,8 +45,8 @@ func (p *Printer) reordered(b *strings.Builder, c diff.Change) {
 	p.line(b, "+", "   order: "+fmt.Sprint(c.New), p.styles.good)
 }
 
-// fieldChange writes one change as lines with - and +. Of two multi-line texts,
-// it writes the difference.
+// fieldChange writes one change as lines with - and +. If both values are texts
+// of several lines, it writes only the lines that differ.
 func (p *Printer) fieldChange(b *strings.Builder, c diff.Change) {
 	label, indent := strings.TrimPrefix(c.Path[len(c.Path)-1:].String(), "."), " "
 	if len(c.Path) > 1 {
@@ -88,7 +88,8 @@ func yamlLines(value any) []string {
 	return strings.Split(strings.TrimSuffix(string(valueToYAML(value, true)), "\n"), "\n")
 }
 
-// isInline reports whether the YAML of a value starts on the line of its label.
+// isInline reports whether the YAML of a value starts on the line of its label,
+// as scalars and empty containers do.
 func isInline(value any) bool {
 	switch v := value.(type) {
 	case map[string]any:

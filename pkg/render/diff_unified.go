@@ -37,7 +37,7 @@ func (p *Printer) Unified(old, new *v1.Event) (differs bool, err error) {
 	for line := range strings.Lines(text) {
 		sign, rest := line[:1], strings.TrimRight(line[1:], "\n")
 		style := p.signStyle(sign)
-		if n++; n <= 2 {
+		if n++; n <= 2 { // the names of both versions
 			style = p.styles.heading
 		}
 		p.line(&b, sign, rest, style)

@@ -77,6 +77,8 @@ func (w *yamlWriter) value(value any, indent int) {
 	}
 }
 
+// mapping writes a mapping with sorted keys. Its first line is written at the
+// current position.
 func (w *yamlWriter) mapping(m map[string]any, indent int) {
 	if len(m) == 0 {
 		w.text.WriteString("{}")
@@ -90,7 +92,8 @@ func (w *yamlWriter) mapping(m map[string]any, indent int) {
 	}
 }
 
-// entry writes a key and its value.
+// entry writes a key and its value. A list in a mapping is not indented, as in
+// kubectl's YAML.
 func (w *yamlWriter) entry(key string, value any, indent int) {
 	if len(key) > maxSimpleKey {
 		w.text.WriteString("? ")
@@ -120,6 +123,7 @@ func (w *yamlWriter) entry(key string, value any, indent int) {
 	w.value(value, indent+indentation)
 }
 
+// sequence writes a list. Its first line is written at the current position.
 func (w *yamlWriter) sequence(items []any, indent int) {
 	if len(items) == 0 {
 		w.text.WriteString("[]")
@@ -134,6 +138,7 @@ func (w *yamlWriter) sequence(items []any, indent int) {
 	}
 }
 
+// newLine ends the line, and writes the indentation of the next one.
 func (w *yamlWriter) newLine(indent int) {
 	w.text.WriteByte('\n')
 	for range indent {

@@ -76,8 +76,8 @@ func (p *Printer) table(titles []string, rows [][]field) error {
 // hasColumns reports whether a row has columns, and does not span them.
 func hasColumns(row []field) bool { return len(row) > 1 }
 
-// widen makes every column but the last as wide as the widest of rows needs.
-// Nothing follows the last column.
+// widen makes every column except the last as wide as the widest of rows needs.
+// The last column needs no width, because nothing follows it.
 func (p *Printer) widen(rows [][]field) {
 	for _, row := range rows {
 		for i := range row[:len(row)-1] {

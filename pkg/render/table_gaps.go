@@ -72,6 +72,7 @@ func shareCause(a, b string) bool {
 	return a == b || slices.Contains(restart, a) && slices.Contains(restart, b)
 }
 
+// isOpen reports whether the gaps of the group have not ended yet.
 func (g *gapGroup) isOpen() bool { return g.end.IsZero() }
 
 // names returns the resources, pods first: "pods, services and 15 more". With
@@ -169,6 +170,8 @@ func (p *Printer) insertGaps(rows [][]field, at func(row int) time.Time, order h
 	}
 	var all [][]field
 	for i, row := range rows {
+		// Write the groups that start before this row or, if the newest rows
+		// come first, after it.
 		for len(groups) > 0 && groups[0].start.After(at(i)) == newestFirst {
 			all, groups = append(all, p.gapRow(groups[0])), groups[1:]
 		}

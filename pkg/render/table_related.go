@@ -34,6 +34,7 @@ func (p *Printer) Related(records []v1.Event, gaps []v1.Gap) error {
 	return p.table(append(titles, "MESSAGE"), p.insertGaps(rows, at, history.NewestFirst, gaps))
 }
 
+// relatedRow returns the row of an Event, in the order of the titles.
 func (p *Printer) relatedRow(e *kubernetesEvent) []field {
 	var row []field
 	if p.opts.Namespaces {
@@ -83,8 +84,8 @@ type kubernetesEvent struct {
 }
 
 // kubernetesEvents decodes the newest record of each Event and sorts the
-// Events, the last seen first. If a body can't be decoded, the row has only
-// what the record contains.
+// Events, the last seen first. If a body can't be decoded, the row has only the
+// record's own fields, with the summary as the message.
 func kubernetesEvents(records []v1.Event) []*kubernetesEvent {
 	newest := map[string]*v1.Event{}
 	for i := range records {
@@ -118,6 +119,8 @@ func LastSeen(record *v1.Event) time.Time {
 	return e.lastSeen()
 }
 
+// lastSeen returns when the Event occurred last, from the first field that has
+// a time. Without any, it returns the time of the record.
 func (e *kubernetesEvent) lastSeen() time.Time {
 	for _, t := range []time.Time{
 		e.Series.LastObservedTime, e.LastTimestamp, e.DeprecatedLastTimestamp, e.EventTime, e.firstSeen(),
@@ -129,14 +132,18 @@ func (e *kubernetesEvent) lastSeen() time.Time {
 	return e.record.Timestamp
 }
 
+// firstSeen returns when the Event occurred first, or the zero time.
 func (e *kubernetesEvent) firstSeen() time.Time {
 	return cmp.Or(e.FirstTimestamp, e.DeprecatedFirstTimestamp, e.EventTime)
 }
 
+// occurrences returns how often the Event occurred. It returns 0 if the Event
+// does not count.
 func (e *kubernetesEvent) occurrences() int {
 	return max(e.Count, e.DeprecatedCount, e.Series.Count)
 }
 
+// regarding returns the target as "pod/web-1", or "" if the Event has none.
 func (e *kubernetesEvent) regarding() string {
 	object := cmp.Or(e.InvolvedObject, e.Regarding)
 	if object.Kind == "" {
@@ -145,6 +152,7 @@ func (e *kubernetesEvent) regarding() string {
 	return strings.ToLower(object.Kind) + "/" + object.Name
 }
 
+// source returns the component that emitted the Event, or "".
 func (e *kubernetesEvent) source() string {
 	return cmp.Or(e.ReportingComponent, e.ReportingController, e.Source.Component, e.DeprecatedSource.Component)
 }

@@ -27,6 +27,7 @@ func (p *Printer) Timeline(events []v1.Event, gaps []v1.Gap) error {
 	return p.table(append(titles, "SUMMARY"), p.insertGaps(rows, at, history.OldestFirst, gaps))
 }
 
+// timelineRow returns the row of a version, in the order of the titles.
 func (p *Printer) timelineRow(e *v1.Event) []field {
 	var row []field
 	if p.opts.Namespaces {

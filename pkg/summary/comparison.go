@@ -47,7 +47,7 @@ func Compare(before, now []byte) *Comparison {
 	c := &Comparison{before: before}
 	r, ok := readers.Get().(*reader)
 	if !ok {
-		r = &reader{arena: make([]member, 0, 256)}
+		r = &reader{arena: make([]member, 0, 256)} // enough for most objects
 	}
 	defer r.close()
 	c.Old, c.New = r.objects(before, now, 1)
@@ -60,7 +60,7 @@ func (r *reader) objects(old, new []byte, level int) (was, is map[string]any) {
 	return r.differing(r.members(old, now), now, level)
 }
 
-// differing is objects for objects that were split into members.
+// differing is objects for two objects that are split into members already.
 func (r *reader) differing(before, now []member, level int) (was, is map[string]any) {
 	was, is = map[string]any{}, map[string]any{}
 	// Members with equal bytes are skipped. They are the bulk of most updates.
@@ -85,7 +85,8 @@ func (r *reader) differing(before, now []member, level int) (was, is map[string]
 	return was, is
 }
 
-// values decodes the difference of a member that both objects have.
+// values decodes the difference of a member that both objects have, and adds it
+// to both sides. The values are not empty, and their bytes differ.
 func (r *reader) values(key string, old, new []byte, level int, was, is map[string]any) {
 	switch {
 	case level < maxLevels && old[0] == '{' && new[0] == '{':
@@ -130,7 +131,7 @@ func (r *reader) items(old, new [][]byte, level int) (was, is []any, ok bool) {
 }
 
 // identify adds the key fields of an item to both sides. It reports whether
-// both sides have the same ones.
+// both versions of the item have the same key fields with the same values.
 func identify(before, now []member, was, is map[string]any) bool {
 	for _, m := range before {
 		if !diff.IsKey(string(m.key)) {

@@ -3,8 +3,8 @@
 // status.
 //
 // It owns the [Comparison] of two versions. Bytes that are the same in both are
-// never decoded, so that every recorded version can be compared.
-// The attribution of changes to field managers uses it too ([Comparison.Wrote],
+// never decoded, so comparing every recorded version is cheap. The attribution
+// of changes to field managers uses it too ([Comparison.Wrote],
 // [Comparison.Owned]).
 //
 // Invariant: a summary depends only on the record and the previous version. So

@@ -7,9 +7,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
-// fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff: "f:"
-// and a field name, "k:" and the key fields of a list item as JSON, or "v:" and
-// a set element as JSON. "." has none of these forms.
+// fieldKey is a key of fieldsV1 in the encoding of structured-merge-diff:
+//
+//   - "f:" and the name of a field
+//   - "k:" and the key fields of a list item, as JSON
+//   - "v:" and an element of a set, as JSON
+//
+// "." has none of these forms: it is the value itself.
 type fieldKey struct {
 	kind byte   // 'f', 'k' or 'v'; 0 for any other
 	rest []byte // after the colon

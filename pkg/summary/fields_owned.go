@@ -93,7 +93,7 @@ func (o *owner) node(scan *rawjson.Scanner, changes []*diff.Change, depth int) {
 			o.node(scan, below, depth+1)
 		}
 	}
-	if empty && o.inside {
+	if empty && o.inside { // the value is owned without any of its members
 		for _, change := range deeper {
 			o.owned[change] = true
 		}

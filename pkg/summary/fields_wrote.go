@@ -92,6 +92,7 @@ func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bo
 	if !leaf {
 		return proven
 	}
+	// The entry owns the value as a whole.
 	if isContainer(old.value) && isContainer(now) {
 		if hasNewItem(old.value, now) {
 			p.lists = append(p.lists, slices.Clone(at))
@@ -113,8 +114,9 @@ func written(old side, now any) bool {
 // maxItems bounds how many pairs of values [hasNewItem] compares.
 const maxItems = 1 << 14
 
-// hasNewItem reports whether both values are lists, and an item of the new list
-// can't be obtained from an item of the old list by removals alone.
+// hasNewItem reports whether both values are lists, and the new one has a new
+// item. An item is not new if removals alone make it from an item of the old
+// list.
 func hasNewItem(old, now any) bool {
 	_, wasList := old.([]any)
 	_, isList := now.([]any)

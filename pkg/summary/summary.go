@@ -84,8 +84,8 @@ func isEvent(r *history.Record) bool {
 }
 
 // isExpiry reports whether the record is the deletion of an Event. The API
-// server deletes each Event after an hour (--event-ttl). That contains no
-// information about the target.
+// server deletes each Event some time after its last write, by default an hour
+// (--event-ttl). The deletion contains no information about the target.
 func isExpiry(r *history.Record) bool { return r.Verb == history.Delete && isEvent(r) }
 
 // eventSummary returns the reason and the message of an Event.

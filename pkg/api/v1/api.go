@@ -12,7 +12,8 @@ const (
 	MetricsPath   = "/metrics"
 )
 
-// ContentType is the media type of all answers but the fixed texts and probes.
+// ContentType is the media type of all answers except the fixed texts, the
+// probes and the metrics.
 const ContentType = "application/json"
 
 // The query parameters. All are optional: an empty value means that the

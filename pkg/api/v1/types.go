@@ -40,7 +40,8 @@ type Event struct {
 	// Inferred means that a relist implied the change. It happened at some time
 	// in the interval.
 	Inferred *Interval `json:"inferred,omitempty"`
-	// Summary says in a few words what changed since the previous version.
+	// Summary describes in a few words what changed since the previous version.
+	// It is absent if only noise changed.
 	Summary string `json:"summary,omitempty"`
 }
 
@@ -146,8 +147,8 @@ type Definition struct {
 	Namespaced bool     `json:"namespaced"`
 }
 
-// Ignored says which versions of a resource's objects are not recorded because
-// of rules.
+// Ignored describes which versions of a resource's objects are not recorded
+// because of rules.
 type Ignored struct {
 	Namespaces []string `json:"namespaces,omitempty"` // all versions of objects in these
 	Changes    []string `json:"changes,omitempty"`    // versions in which only the values at these paths changed

@@ -25,7 +25,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
 )
 
-// Mode says how a recorder is reached.
+// Mode is how a recorder is reached.
 type Mode string
 
 // The modes.
@@ -39,7 +39,7 @@ const (
 	Proxy Mode = "proxy"
 )
 
-// Options say where the recorder is, and how to reach it.
+// Options configure [Connect]: where the recorder is, and how it is reached.
 type Options struct {
 	// Options are those of the client. Transport and Name are set by Connect. A
 	// Timeout of 0 means RESTConfig.Timeout or, if that is 0 too,
@@ -101,6 +101,7 @@ type cluster struct {
 	core *corev1client.CoreV1Client
 }
 
+// newCluster returns the cluster of the options. It sends no request.
 func newCluster(o Options) (*cluster, error) {
 	config := rest.CopyConfig(o.RESTConfig)
 	config.Timeout = 0
@@ -134,6 +135,9 @@ func (k *cluster) limited(timeout time.Duration, size int64) *rest.Config {
 	return config
 }
 
+// httpClient returns a client for a configuration that limited returned. If a
+// plugin may prompt, it adds two outer layers: one ends with the context, and
+// one suspends the display.
 func (k *cluster) httpClient(limited *rest.Config) (*http.Client, error) {
 	web, err := rest.HTTPClientFor(limited)
 	if err != nil {
@@ -165,6 +169,7 @@ func closeIdle(transport http.RoundTripper) {
 	}
 }
 
+// connect locates the recorder and connects to it by the mode of the options.
 func (k *cluster) connect(ctx context.Context, o Options) (*Client, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = o.RESTConfig.Timeout
@@ -202,7 +207,8 @@ func (k *cluster) forward(ctx context.Context, at *backend, o client.Options) (*
 	return k.client(at, &url.URL{Scheme: "http", Host: at.name + "." + at.namespace + ".svc"}, f, o)
 }
 
-// client returns a client whose requests the transport bounds in time.
+// client returns a client without a timeout of its own: the transport bounds
+// the time of each request.
 func (k *cluster) client(at *backend, base *url.URL, transport http.RoundTripper, o client.Options) (*Client, error) {
 	o.Name, o.Transport, o.Timeout = "recorder "+at.String(), transport, -1
 	c, err := client.New(base.String(), o)

@@ -13,8 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ConnectError is the cause of an error of this package. It has what a program
-// needs to advise its user.
+// ConnectError is the cause of an error of this package. It has the data with
+// which a program can advise its user.
 type ConnectError struct {
 	Reason    Reason
 	Namespace string // of the recorder, or where it was looked for; empty: all
@@ -41,7 +41,7 @@ const (
 	NoSelector Reason = "no selector"
 	// NoPods: the Service's pods do not exist.
 	NoPods Reason = "no pods"
-	// PodFailed: the pod does not run or is not ready. Evidence says where the
+	// PodFailed: the pod does not run or is not ready. Evidence is where the
 	// cause can be found.
 	PodFailed Reason = "pod failed"
 	// Unreachable: the pod or the Service does not accept connections.
@@ -58,7 +58,7 @@ const (
 	NoAPIServer Reason = "no API server"
 )
 
-// Evidence says where the cause of a pod's failure can be found.
+// Evidence is where the cause of a pod's failure can be found.
 type Evidence struct {
 	Pod string
 	// Container is the container whose log has the cause. If it is empty, and
@@ -152,8 +152,9 @@ func lacksPermission(err error) bool {
 	return history.CodeOf(err) == history.Forbidden && !apierrors.IsUnauthorized(err)
 }
 
-// apiFailure returns the error of a request to the API server. needed is the
-// role that permits the request.
+// apiFailure returns the error of a failed request to the API server. operation
+// is a verb phrase for the message. needed is the role that permits the
+// request.
 func apiFailure(operation string, err error, needed Role) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s: %w", operation, err)

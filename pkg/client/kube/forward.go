@@ -38,8 +38,8 @@ type forwarder struct {
 	limited http.RoundTripper // plain, with the time limit of a request
 	warned  sync.Once
 
-	// lockToken is a lock that a context can stop waiting for. Its holder may
-	// access the fields below.
+	// lockToken is the lock of the fields below. It is a channel, so that
+	// waiting for it ends with a context: its holder may wait for a login.
 	lockToken chan struct{}
 	current   route
 	retired   []*tunnel.Tunnel   // not used for new connections
@@ -55,6 +55,8 @@ type route struct {
 	others bool // another pod exists that has not refused connections yet
 }
 
+// newForwarder returns a forwarder without a tunnel. timeout bounds each
+// request that is sent through a tunnel.
 func newForwarder(k *cluster, at *backend, timeout time.Duration) *forwarder {
 	f := &forwarder{cluster: k, backend: at, lockToken: make(chan struct{}, 1), refused: map[types.UID]bool{}}
 	f.plain = &http.Transport{
@@ -134,6 +136,7 @@ func (f *forwarder) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return through.tunnel.Open(ctx, through.port)
 }
 
+// lock takes the lock. It fails with the cause of ctx if ctx ends before.
 func (f *forwarder) lock(ctx context.Context) error {
 	select {
 	case <-f.lockToken:
@@ -194,6 +197,8 @@ func (f *forwarder) openTunnel(ctx context.Context) (route, error) {
 	return route{}, first
 }
 
+// openTunnelTo opens a tunnel to one pod. It suspends the display, because a
+// credential plugin may prompt. The caller holds the lock.
 func (f *forwarder) openTunnelTo(ctx context.Context, pod *corev1.Pod) (route, error) {
 	port, err := f.backend.portOf(pod)
 	if err != nil {

@@ -21,8 +21,9 @@ const (
 	MaxDiscovery = 16 << 20
 )
 
-// Display is what a terminal shows while a program waits for an answer. Each
-// Suspend is followed by a Resume.
+// Display is a text on a terminal while a program waits for an answer, such as
+// a progress line. Each Suspend is followed by a Resume. Both must be safe for
+// concurrent use.
 //
 // A credential plugin may prompt on the same terminal, so the display is
 // suspended while one may run.
@@ -31,9 +32,9 @@ type Display interface {
 	Resume()
 }
 
-// Limit bounds each exchange of a cluster's configuration: its time from when
-// the credentials are there until the end of the answer, and the answer's size
-// in bytes. A zero bound is no bound.
+// Limit bounds each exchange of a cluster's configuration. timeout bounds the
+// time from when the credentials are available until the end of the answer.
+// size bounds the answer, in bytes. Zero means no bound.
 //
 // Limit replaces config.Timeout, which would also limit the time in which a
 // person logs in. The caller suspends the display, which may be nil, before a
@@ -73,10 +74,12 @@ func hidden(next http.RoundTripper, display Display) http.RoundTripper {
 	return &around{next, display.Suspend, display.Resume}
 }
 
+// RoundTrip sends the request, and calls both functions.
 func (a *around) RoundTrip(req *http.Request) (*http.Response, error) {
 	a.before()
 	defer a.after()
 	return a.next.RoundTrip(req)
 }
 
+// WrappedRoundTripper returns the transport below.
 func (a *around) WrappedRoundTripper() http.RoundTripper { return a.next }

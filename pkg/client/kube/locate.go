@@ -66,7 +66,7 @@ func locate(ctx context.Context, core corev1client.CoreV1Interface, namespace st
 }
 
 // locateIn looks for a Service. If there is none, or if Services may not be
-// listed, it looks for pods with the same label: a port can be forwarded to a
+// listed, it looks for pods with the same label. A port can be forwarded to a
 // pod without a Service.
 func locateIn(ctx context.Context, core corev1client.CoreV1Interface, namespace string) (*backend, error) {
 	found, err := locateService(ctx, core, namespace)
@@ -87,6 +87,8 @@ func locateIn(ctx context.Context, core corev1client.CoreV1Interface, namespace 
 	return backends[0], nil
 }
 
+// locateService looks for a Service with the recorder's label. If there are
+// several for one recorder, it returns the preferred one.
 func locateService(ctx context.Context, core corev1client.ServicesGetter, namespace string) (*backend, error) {
 	list, err := core.Services(namespace).List(ctx, metav1.ListOptions{LabelSelector: ServiceSelector, Limit: maxListed})
 	if err != nil {
@@ -138,6 +140,7 @@ func samePods(a, b *corev1.Service) bool {
 		len(a.Spec.Selector) > 0 && labels.Equals(a.Spec.Selector, b.Spec.Selector))
 }
 
+// ambiguous returns the error for several recorders, which names all of them.
 func ambiguous(backends []*backend) error {
 	names := make([]string, len(backends))
 	for i, p := range backends {
@@ -151,6 +154,7 @@ func ambiguous(backends []*backend) error {
 	}
 }
 
+// listPods returns the first maxListed pods that a label selector selects.
 func listPods(ctx context.Context, core corev1client.PodsGetter, namespace, selector string) ([]corev1.Pod, error) {
 	list, err := core.Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector, Limit: maxListed})
 	if err != nil {
@@ -183,6 +187,7 @@ func portKey(port *corev1.ServicePort) string {
 	return strconv.Itoa(int(port.Port))
 }
 
+// key returns an object as "namespace/name".
 func key(object metav1.Object) string { return object.GetNamespace() + "/" + object.GetName() }
 
 // portOf returns the number of the pod's port on which the API listens.
@@ -224,6 +229,8 @@ func podPort(pod *corev1.Pod) int32 {
 	return defaultPort
 }
 
+// portsOf returns the ports that a pod's containers declare. Init containers
+// may be sidecars, so theirs come last.
 func portsOf(pod *corev1.Pod) (ports []corev1.ContainerPort) {
 	for _, containers := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
 		for i := range containers {

@@ -28,6 +28,8 @@ const (
 	stopped                  // not running: a port can't be forwarded to it
 )
 
+// stateOf returns the state of a pod. The phase is Unknown if the node is not
+// reachable for the control plane, so such a pod may still run.
 func stateOf(pod *corev1.Pod) podState {
 	ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
@@ -80,7 +82,7 @@ func (p *backend) pods(ctx context.Context, core corev1client.PodsGetter) ([]cor
 	return listPods(ctx, core, p.namespace, ServiceSelector)
 }
 
-// notRunning returns the error for a recorder of whose pods none is running.
+// notRunning returns the error for a recorder without a running pod.
 func (p *backend) notRunning(pods []corev1.Pod) error {
 	switch {
 	case len(pods) > 0:
@@ -105,7 +107,7 @@ func (p *backend) notRunning(pods []corev1.Pod) error {
 	}
 }
 
-// condition says in a few words why a pod is not ready.
+// condition returns in a few words why a pod is not ready.
 func condition(pod *corev1.Pod) string {
 	if pod.DeletionTimestamp != nil {
 		return "it is being deleted"
@@ -143,8 +145,8 @@ func containerProblem(c *corev1.ContainerStatus) (text string) {
 	return "container " + c.Name + ": " + text
 }
 
-// evidence returns where the cause of a pod's failure can be found: in the log
-// of the container that ended or, if none has, in the pod's status.
+// evidence returns where the cause of a pod's failure can be found. That is the
+// log of the container that ended or, if none has, the pod's status.
 func evidence(pod *corev1.Pod) Evidence {
 	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		ended := c.State.Terminated

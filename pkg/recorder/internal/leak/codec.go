@@ -1,10 +1,10 @@
 package leak
 
-// What a byte is in an encoding if it is not a digit of it.
+// The values in codec.digits for bytes that are not digits of the encoding.
 const (
-	noDigit   = -1
-	separator = -2 // may occur separator digits
-	lineEnd   = -3 // may occur separator digits, followed by white space
+	noDigit   = -1 // ends a run
+	separator = -2 // may occur between digits
+	lineEnd   = -3 // may occur between digits, followed by white space
 )
 
 // leastCompressed is the length in bytes from which a run may contain
@@ -20,7 +20,8 @@ type codec struct {
 	digits [256]int8 // value of a byte as a digit, or one of the constants above
 }
 
-// newCodecs returns the codecs for texts of at least so many bytes.
+// newCodecs returns the codecs of base64, base32 and hexadecimal, in the plain
+// and the URL alphabet. They decode runs of at least so many bytes.
 func newCodecs(least int) [3]codec {
 	all := [3]codec{{bits: 6, period: 4}, {bits: 5, period: 8}, {bits: 4, period: 2}}
 	for i := range all {
@@ -75,7 +76,8 @@ func (c *codec) decode(dst, run []byte, skip int) []byte {
 	return dst
 }
 
-// inRuns reports whether a run of digits in the text encodes a value.
+// inRuns reports whether a run of digits in the text encodes a value. A run may
+// be wrapped into lines, and the lines may be indented.
 func (s *Set) inRuns(c *codec, text []byte, depth int) bool {
 	start, length, indented := 0, 0, false
 	for i, b := range text {

@@ -20,7 +20,7 @@ const (
 // contains a value.
 func (s *Set) inCompressed(text []byte, depth int) bool {
 	for i := 0; i+6 <= len(text); i++ {
-		switch text[i] {
+		switch text[i] { // the first bytes of the formats in inStream
 		case 0x1f, 'B', 'P', 'x', '7', 0x28, 0xfd, 0x04, 0xff:
 			if s.inStream(text[i:], depth) {
 				return true
@@ -58,6 +58,9 @@ func (s *Set) inZipped(text []byte, depth int) bool {
 	if len(text) < header {
 		return false
 	}
+	// The header has 30 bytes: the method at 8, and at 26 and 28 the lengths of
+	// the name and of the extra field, which follow it. A stored file needs no
+	// decoding: it is a part of the text, which was searched already.
 	begin := header + int(binary.LittleEndian.Uint16(text[26:])) + int(binary.LittleEndian.Uint16(text[28:]))
 	switch method := binary.LittleEndian.Uint16(text[8:]); {
 	case begin > len(text), method == stored:
@@ -79,8 +82,8 @@ func (s *Set) inDecompressed(r io.Reader, depth int) bool {
 }
 
 // Unpack decodes a text from base64, and decompresses the result if it is gzip
-// or zlib. It returns nil if the text is not base64, or if the result is too
-// large.
+// or zlib. It returns nil if the text is not base64, if the compressed data is
+// damaged, or if the result is too large.
 func Unpack(text []byte) []byte {
 	data, err := base64.RawStdEncoding.DecodeString(string(bytes.TrimRight(bytes.TrimSpace(text), "=")))
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 // resolved. Each kind of escape is resolved separately: an apparent escape of
 // another kind may be a part of the value.
 func (s *Set) inUnescaped(text []byte, depth int) bool {
-	if s.spaces && bytes.IndexByte(text, '+') >= 0 { // a form encodes spaces like this
+	// A form encodes a space as a plus sign, and other characters like a URL.
+	if s.spaces && bytes.IndexByte(text, '+') >= 0 {
 		s.work -= len(text)
 		if s.matches(unescape(nil, bytes.ReplaceAll(text, []byte("+"), []byte(" ")), '%', unescapePercent)) {
 			return true

@@ -27,7 +27,7 @@ const (
 // used for the texts of one object.
 type Set struct {
 	prefixes [][]byte          // of the values, in lower case and sorted; none is a prefix of another
-	starts   map[uint32]bounds // the prefixes that begin with given four bytes
+	starts   map[uint32]bounds // ranges of prefixes by their first four bytes
 	pairs    [1 << 10]uint64   // bit set of the first two bytes of all prefixes
 	whole    map[string]bool   // short values and their encodings, in lower case
 	spaces   bool              // a value contains a space
@@ -104,8 +104,8 @@ func withoutExtensions(sorted [][]byte) [][]byte {
 	return kept
 }
 
-// In reports whether the text contains a value of the set. It also returns true
-// if that can't be excluded within the bounds of work.
+// In reports whether the text contains a value of the set, raw or encoded. It
+// also returns true if that can't be excluded within the bounds of work.
 func (s *Set) In(text []byte) bool {
 	if len(s.whole) > 0 {
 		s.lowered = lower(s.lowered[:0], bytes.TrimSpace(text))
@@ -117,7 +117,8 @@ func (s *Set) In(text []byte) bool {
 }
 
 // contains searches the text and its decodings. depth is the number of
-// encodings that were removed.
+// encodings that were removed. The text may be s.decoded[depth-1], so decodings
+// are written to s.decoded[depth].
 func (s *Set) contains(text []byte, depth int) bool {
 	if len(text) < s.least {
 		return false
@@ -131,6 +132,7 @@ func (s *Set) contains(text []byte, depth int) bool {
 			return true
 		}
 	}
+	// A string is text, so it contains compressed data only in an encoding.
 	return depth > 0 && s.inCompressed(text, depth)
 }
 

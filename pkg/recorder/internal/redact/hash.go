@@ -60,7 +60,7 @@ type document struct {
 	edits      []rawjson.Edit
 }
 
-// replace writes with in place of the bytes from start to end.
+// replace adds the edit that replaces the bytes from start to end by with.
 func (d *document) replace(start, end int, with []byte) {
 	d.edits = append(d.edits, rawjson.Edit{Start: start, End: end, With: with})
 }
@@ -86,8 +86,8 @@ func (d *document) hashNext(scan *rawjson.Scanner, isData bool) {
 	d.replace(start, scan.Offset(), d.hash(value))
 }
 
-// hashKey hashes the key of the member that begins at an offset. The prefix is
-// a part of the key that stays.
+// hashKey hashes the key of the member that begins at an offset. The key
+// consists of the prefix, which stays, and the name, which is hashed.
 func (d *document) hashKey(at int, prefix string, name []byte) {
 	with := d.hash(name)
 	if prefix != "" {

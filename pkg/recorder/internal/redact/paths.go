@@ -95,8 +95,8 @@ func (p *pathPass) redactAnnotation(text []byte, depth int) []byte {
 	return nil
 }
 
-// atLeast returns the values of at least so many bytes, white space around them
-// not counted.
+// atLeast returns the values that have at least length bytes, not counting the
+// white space around them.
 func atLeast(length int, values [][]byte) (long [][]byte) {
 	for _, value := range values {
 		if len(bytes.TrimSpace(value)) >= length {

@@ -30,8 +30,8 @@ type Redactor struct {
 	managers map[string]bool
 }
 
-// New returns a redactor for a resource that has only the built-in rules. The
-// key is that of the hashes. It is required for Secrets, and for rules of a
+// New returns a redactor for a resource that has only the built-in rules. key
+// is the key of the hashes. It is required for Secrets, and for rules of a
 // configuration.
 func New(resource schema.GroupResource, key []byte) (*Redactor, error) {
 	r := &Redactor{
@@ -56,8 +56,8 @@ func (r *Redactor) SetRules(rules *Rules) { r.rules = rules.of(r.resource) }
 // Identity is how an object is identified. It is never hashed.
 type Identity struct{ Namespace, Name, UID, RV string }
 
-// Redact returns the object with everything hashed that must not be stored. It
-// returns the object itself if nothing had to be hashed.
+// Redact returns the object with all values hashed that must not be stored. It
+// returns the object itself, and not a copy, if nothing had to be hashed.
 //
 // previous returns the object's previous version as it was recorded, or nil. It
 // is called for Secrets only. opaque reports that a last-applied configuration
@@ -69,7 +69,8 @@ func (r *Redactor) Redact(object []byte, previous func(Identity) []byte) (redact
 }
 
 // RedactAgain redacts an object that was recorded under earlier rules. Hashes
-// stay as they are.
+// stay as they are. The values of a Secret are hashed already, so they are not
+// searched for in its other strings.
 func (r *Redactor) RedactAgain(object []byte) ([]byte, error) {
 	p := pass{Redactor: r, again: true}
 	return p.run(object, nil)
@@ -98,7 +99,7 @@ func (p *pass) run(object []byte, previous func(Identity) []byte) ([]byte, error
 	return p.redactPaths(object)
 }
 
-// edit returns the document without edits yet.
+// edit returns a document without edits.
 func (p *pass) edit(text []byte) document {
 	return document{hasher: p.hasher, text: text, keepHashes: p.again}
 }

@@ -113,6 +113,8 @@ func (s *secretPass) metadata(scan *rawjson.Scanner) {
 		case "labels":
 			s.labels(scan)
 		case "name", "namespace", "uid", "resourceVersion", "generation", "deletionGracePeriodSeconds":
+			// These fields of the Secret itself are stored: they identify it,
+			// or are numbers of the API server.
 			if s.isCopy {
 				s.store(scan)
 			}
@@ -155,7 +157,7 @@ func (s *secretPass) managedFields(scan *rawjson.Scanner) {
 }
 
 // manager redacts the name of a manager, which comes next. A name that was
-// hashed once is hashed in later versions too.
+// hashed once is hashed in later versions too, after the value was replaced.
 func (s *secretPass) manager(scan *rawjson.Scanner) {
 	start := scan.Offset()
 	name := []byte(scan.Text())

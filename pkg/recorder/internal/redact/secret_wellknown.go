@@ -40,7 +40,7 @@ func isSecretType(text string) bool {
 // isDataKey reports whether a string is a common key of data.
 func isDataKey(text string) bool {
 	switch text {
-	// Key names of the types.
+	// Keys that the types require, and those of common tools and databases.
 	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace", "release",
 		"username", "user", "password", "host", "port", "database", "dbname", "uri", "url", "key",
 		"admin-user", "admin-password", "mysql-root-password", "postgres-password", "redis-password", "rabbitmq-password":

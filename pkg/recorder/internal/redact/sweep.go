@@ -17,7 +17,9 @@ const shortestCopy = 6
 type sweeper struct {
 	document
 
-	isEvent                  bool
+	isEvent bool
+	// inAnnotations and elsewhere are the values to search for in annotations
+	// and in all other strings.
 	inAnnotations, elsewhere *leak.Set
 }
 

@@ -7,14 +7,15 @@ type condition struct {
 	Type, Status, Reason, Message string
 }
 
-// rule says which status of a condition is a problem, and how the problem's
+// rule defines which status of a condition is a problem, and how the problem's
 // text begins.
 type rule struct {
 	condition, status string
 	text              string
 }
 
-// broken returns the problems that the rules find, in the order of the rules.
+// broken returns the problems that the rules find in the conditions, in the
+// order of the rules.
 func broken(found []condition, rules []rule) []string {
 	var reasons []string
 	for _, r := range rules {
@@ -31,6 +32,7 @@ func broken(found []condition, rules []rule) []string {
 // that can't be deleted.
 func workload(resource schema.GroupResource, object []byte) []string {
 	var rules []rule
+	// Clients search for either spelling.
 	failing := rule{condition: "ReplicaFailure", status: "True", text: "ReplicaFailure, replica failure"}
 	switch resource {
 	case schema.GroupResource{Group: "apps", Resource: "deployments"}:

@@ -94,8 +94,8 @@ func pod(object, before []byte) []string {
 // and lost readiness are expected then.
 func (p *podObject) isTerminating() bool { return p.Metadata.DeletionTimestamp != "" }
 
-// hasRestarted reports whether a container of the pod ran before. Only then the
-// previous version is of interest.
+// hasRestarted reports whether a container of the pod has been terminated
+// before. Otherwise the previous version can't show a restart.
 func (p *podObject) hasRestarted() bool {
 	restarted := func(c container) bool { return c.LastState.Terminated != nil }
 	return slices.ContainsFunc(p.Status.ContainerStatuses, restarted) || slices.ContainsFunc(p.Status.InitContainerStatuses, restarted)
@@ -120,7 +120,7 @@ func (p *podObject) podProblems() []string {
 }
 
 // restarts returns how often the container restarted since the previous
-// version. It returns 0 if there is none.
+// version. It returns 0 if there is no previous status.
 func restarts(before []container, c container) int {
 	i := slices.IndexFunc(before, func(b container) bool { return b.Name == c.Name })
 	if i < 0 {
@@ -146,8 +146,9 @@ func (p *podObject) container(kind string, c container, restarts int) []string {
 	}
 }
 
-// unready returns why a running pod is not ready. A container that has started
-// and is not ready has a readiness probe that fails. There is no other cause.
+// unready returns why a running pod is not ready, with its containers that are
+// not. A running container with a readiness probe that has started is not ready
+// because the probe does not pass.
 func (p *podObject) unready() []string {
 	for _, c := range p.Status.Conditions {
 		if c.Type != "Ready" || c.Status != "False" || c.Reason == "PodCompleted" {
@@ -196,7 +197,7 @@ func (t *termination) isProblem(terminating bool) bool {
 }
 
 // suffix returns how the container ended the last time, as a suffix to its
-// current state.
+// current state. It returns "" if it ended without an error, or never.
 func (t *termination) suffix(restarts int) string {
 	if !t.failed() {
 		return ""

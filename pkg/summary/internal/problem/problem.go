@@ -30,8 +30,8 @@ const (
 
 // Of returns what is wrong with an object in one line, or "" if nothing is. The
 // object and its previous version are JSON. The previous version may be nil. It
-// is needed to tell a recent restart from an old one. An object that can't be
-// decoded has no problem.
+// shows whether a restart is recent. An object that can't be decoded has no
+// problem.
 func Of(resource schema.GroupResource, object, before []byte) string {
 	var reasons []string
 	switch resource {

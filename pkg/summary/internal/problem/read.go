@@ -155,6 +155,7 @@ func readConditions(scan *rawjson.Scanner) (all []condition) {
 	return all
 }
 
+// isTrue consumes the value that comes next, and reports whether it is true.
 func isTrue(scan *rawjson.Scanner) bool { return string(scan.Skip()) == "true" }
 
 // integer reads a number. It returns 0 for any value that is not a whole

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// errorDelay is how long the kubelet's error may arrive after the end of
-	// the data.
+	// errorDelay is how long pump waits for the kubelet's error after the end
+	// of the data.
 	errorDelay = 5 * time.Second
 	// maxErrorText bounds the kubelet's error, in bytes.
 	maxErrorText = 4 << 10
@@ -95,6 +95,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, c.reason(err)
 }
 
+// reason returns why the stream ended, if that is known and err is the end of
+// the pipe. Otherwise it returns err.
 func (c *conn) reason(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
 		if fault := c.fault.Load(); fault != nil {

@@ -110,7 +110,7 @@ type refusal struct {
 }
 
 // Close closes the connection. Only the upgrader has it, and returns it only
-// for an upgrade, so Close pretends that there was one.
+// after an upgrade. So Close passes the answer of a successful upgrade to it.
 func (r *refusal) Close() error {
 	upgraded := http.Header{}
 	upgraded.Set(httpstream.HeaderConnection, httpstream.HeaderUpgrade)
@@ -131,6 +131,7 @@ func within(ctx context.Context, cfg *rest.Config) *rest.Config {
 	return cfg
 }
 
+// roundTripper is a function as an [http.RoundTripper].
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -31,10 +31,10 @@ func (e *RefusedError) Error() string { return fmt.Sprintf("forward port %d: %s"
 type Tunnel struct {
 	conn httpstream.Connection
 
-	mu      sync.Mutex
-	next    int  // request ID
-	open    int  // connections that have begun and not ended
-	retired bool // no new connections; closed when the last one ends
+	mu      sync.Mutex // guards the fields below
+	next    int        // the last request ID
+	open    int        // connections that have begun and not ended
+	retired bool       // no new connections; closed when the last one ends
 	closed  bool
 }
 
