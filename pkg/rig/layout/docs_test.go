@@ -100,7 +100,7 @@ func (s *sources) has(text string, identifiers bool) bool {
 	case regexp.MustCompile(`^(pkg|cmd|tools|plugins|deploy|docs|krew)/[\w./-]+$`).MatchString(text):
 		_, err := os.Stat(filepath.Join(root, text))
 		return err == nil
-	case regexp.MustCompile(`^\w+\.go$`).MatchString(text):
+	case regexp.MustCompile(`^\w+\.(go|md)$`).MatchString(text):
 		return s.files[text]
 	case regexp.MustCompile(`^(Test|Benchmark|Fuzz)[A-Z]\w*$`).MatchString(text):
 		for _, names := range s.tests {
