@@ -2,8 +2,13 @@ package cli_test
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,6 +17,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
+	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
 // TestDocs compares docs/cli.md with the help of the commands.
@@ -75,4 +81,111 @@ func firstOf(texts ...string) string {
 		}
 	}
 	return ""
+}
+
+// TestScripts_UseEveryFlag fails if no script uses a flag of a command.
+func TestScripts_UseEveryFlag(t *testing.T) {
+	scripts := ""
+	paths, err := filepath.Glob("testdata/script/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts += string(data)
+	}
+	ofKubectl := map[string]bool{"template": true, "allow-missing-template-keys": true}
+	root := cli.New(cli.Environment{IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Name: "kubectl watchhistory"})
+	for _, cmd := range root.Commands() {
+		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+			long, short := regexp.MustCompile(`(?m)\s--`+f.Name+`[=\s]`), regexp.MustCompile(`(?m)\s-`+f.Shorthand+`\s`)
+			used := long.MatchString(scripts) || f.Shorthand != "" && short.MatchString(scripts)
+			if !used && !ofKubectl[f.Name] {
+				t.Errorf("testdata/script: got no script that uses --%s of %s, want one", f.Name, cmd.CommandPath())
+			}
+		})
+	}
+}
+
+// TestQueries_FieldsAreSetByCommands fails if no command sets a field of the
+// client's queries and the field is not listed with a reason.
+func TestQueries_FieldsAreSetByCommands(t *testing.T) {
+	notSet := map[string]string{
+		"Verb": "a column of the timeline shows it", "Manager": "a column of the timeline shows it",
+		"Group": "a type's name contains its group",
+	}
+	set := fieldsSet(t)
+	for _, query := range []reflect.Type{
+		reflect.TypeFor[client.EventsQuery](), reflect.TypeFor[client.ObjectQuery](), reflect.TypeFor[client.GapsQuery](),
+	} {
+		for field := range query.Fields() {
+			if reason, excluded := notSet[field.Name]; set[field.Name] == excluded {
+				t.Errorf("%s.%s: a command sets it: %t, excluded: %t (%s), want exactly one",
+					query, field.Name, set[field.Name], excluded, reason)
+			}
+		}
+	}
+}
+
+// fieldsSet returns the names of the fields that the package sets in literals
+// of queries, or assigns to a variable q or to an element of a slice.
+func fieldsSet(t *testing.T) map[string]bool {
+	t.Helper()
+	set := map[string]bool{}
+	paths, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CompositeLit:
+				for _, name := range queryFields(n) {
+					set[name] = true
+				}
+			case *ast.AssignStmt:
+				for _, left := range n.Lhs {
+					if field, isField := left.(*ast.SelectorExpr); isField {
+						_, isElement := field.X.(*ast.IndexExpr)
+						set[field.Sel.Name] = set[field.Sel.Name] || isElement || fmt.Sprint(field.X) == "q"
+					}
+				}
+			}
+			return true
+		})
+	}
+	return set
+}
+
+// queryFields returns the names of the fields in a literal of a client's query,
+// or of a slice of queries.
+func queryFields(literal *ast.CompositeLit) (names []string) {
+	of, queries := literal.Type, []ast.Expr{literal}
+	if slice, isSlice := of.(*ast.ArrayType); isSlice {
+		of, queries = slice.Elt, literal.Elts
+	}
+	query, isQualified := of.(*ast.SelectorExpr)
+	if !isQualified || fmt.Sprint(query.X) != "client" || !strings.HasSuffix(query.Sel.Name, "Query") {
+		return nil
+	}
+	for _, q := range queries {
+		if q, isLiteral := q.(*ast.CompositeLit); isLiteral {
+			for _, element := range q.Elts {
+				if pair, isKeyed := element.(*ast.KeyValueExpr); isKeyed {
+					names = append(names, fmt.Sprint(pair.Key))
+				}
+			}
+		}
+	}
+	return names
 }

@@ -1,14 +1,36 @@
 // Package client is a library for the recorder's REST API.
 //
-// A [Client] queries one recorder over HTTP:
+// A [Client] asks one recorder over HTTP. These are the last ten changes of a
+// namespace, newest first:
 //
 //	c, err := client.New("http://127.0.0.1:8080", client.Options{})
+//	if err != nil {
+//		return err
+//	}
+//	defer c.Close()
+//	page, err := c.Events(ctx, client.EventsQuery{
+//		Namespace: "shop",
+//		Order:     history.NewestFirst,
+//		Limit:     10,
+//		Summary:   true, // without the objects
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	for _, e := range page.Events { // each is a v1.Event
+//		fmt.Println(e.Timestamp, e.Verb, e.ResourceType, e.ResourceName, e.Summary)
+//	}
+//	if page.Gaps > 0 {
+//		fmt.Println("changes may be missing")
+//	}
 //
-// Its methods correspond to the endpoints: [Client.Events] and
-// [Client.Object] return one page, [Client.All] and [Client.Versions] iterate
-// over all pages, [Client.Gaps] lists gaps, and [Client.Resources] returns the
-// catalogue. Package client/kube finds a recorder in a cluster and connects to
-// it through the API server.
+// Packages history and api/v1 have the types of queries and answers.
+//
+// The methods correspond to the endpoints: [Client.Events] and [Client.Object]
+// return one page, [Client.All] and [Client.Versions] iterate over all pages,
+// [Client.Gaps] lists gaps, and [Client.Resources] returns the catalogue.
+// Package client/kube finds a recorder in a cluster and connects to it through
+// the API server.
 //
 // # Invariants
 //

@@ -28,10 +28,10 @@ type EventsQuery struct {
 	Verb    history.Verb // zero: any
 	Manager string       // the field manager that wrote the version
 
-	Order   history.Order
-	Limit   int    // records per page; 0, or more than the recorder's maximum: its maximum
-	Cursor  string // [Page.Next] of the previous page
-	Summary bool   // without bodies: the events have no ObjectChanges
+	Order   history.Order // zero: oldest first; or [history.NewestFirst]
+	Limit   int           // records per page; 0, or more than the recorder's maximum: its maximum
+	Cursor  string        // [Page.Next] of the previous page
+	Summary bool          // without bodies: the events have no ObjectChanges
 }
 
 // values returns the query as parameters of the API.
@@ -63,10 +63,10 @@ type ObjectQuery struct {
 	Revisions   []uint64  // only these versions, and no Events
 	Descendants bool      // include the Events regarding the object's descendants
 
-	Order   history.Order
-	Limit   int    // records per page and list; 0, or more than the recorder's maximum: its maximum
-	Cursor  string // [Page.Next] of the previous page
-	Summary bool   // without bodies
+	Order   history.Order // zero: oldest first; or [history.NewestFirst]
+	Limit   int           // records per page and list; 0, or more than the recorder's maximum: its maximum
+	Cursor  string        // [Page.Next] of the previous page
+	Summary bool          // without bodies
 }
 
 // validate rejects queries that have no path: a slash would separate segments,

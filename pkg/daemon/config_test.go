@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -174,6 +175,19 @@ ignore:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
+	checkEveryFieldSet(t, "this test", got.Rules.Redact)
+	checkEveryFieldSet(t, "this test", got.Rules.Ignore)
+}
+
+// checkEveryFieldSet fails if a field is zero in all rules of an example.
+func checkEveryFieldSet[R any](t *testing.T, example string, rules []R) {
+	t.Helper()
+	for field := range reflect.TypeFor[R]().Fields() {
+		isSet := func(rule R) bool { return !reflect.ValueOf(rule).FieldByIndex(field.Index).IsZero() }
+		if !slices.ContainsFunc(rules, isSet) {
+			t.Errorf("rules in %s: got %T.%s in none of them, want an example of it", example, *new(R), field.Name)
+		}
+	}
 }
 
 func TestParseConfig_AcceptsSecretAnnotations(t *testing.T) {
@@ -225,6 +239,8 @@ func TestParseConfig_AcceptsRulesOfDocs(t *testing.T) {
 	if err != nil || !found || len(c.Rules.Redact) != 3 || len(c.Rules.Ignore) != 4 {
 		t.Errorf("got error %v, rules %+v, want 3 redactions and 4 ignore rules", err, c.Rules)
 	}
+	checkEveryFieldSet(t, "docs/configuration.md", c.Rules.Redact)
+	checkEveryFieldSet(t, "docs/configuration.md", c.Rules.Ignore)
 }
 
 func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {

@@ -2,11 +2,18 @@ package daemon_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/daemon"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
 // anyDefinition is a CRD that accepts any object.
@@ -53,7 +60,13 @@ spec:
 apiVersion: bootstrap.cluster.x-k8s.io/v1
 kind: KubeadmConfigTemplate
 metadata: {name: t, namespace: clear}
-spec: {template: {spec: {format: shown, joinConfiguration: {discovery: {bootstrapToken: {token: VALUE}}}, users: [{passwd: VALUE}]}}}
+spec:
+  template:
+    spec:
+      format: shown
+      initConfiguration: {bootstrapTokens: [{token: VALUE}], certificateKey: VALUE}
+      joinConfiguration: {discovery: {bootstrapToken: {token: VALUE}}, controlPlane: {certificateKey: VALUE}}
+      users: [{passwd: VALUE}]
 `
 
 // TestCredentials_AreRedactedByDefault records kinds of OpenShift and Cluster
@@ -94,4 +107,56 @@ func TestCredentials_AreRedactedByDefault(t *testing.T) {
 	r.stop(t)
 	refuseValues(t, "the database", filesIn(t, r.dir))
 	refuseValues(t, "the log", r.log.bytes())
+}
+
+// TestDefaultRedactions_AreTestedAndDocumented fails if
+// [TestCredentials_AreRedactedByDefault] has no value at a path, or if
+// docs/secrets.md does not list it.
+func TestDefaultRedactions_AreTestedAndDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/secrets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range daemon.DefaultRedactions() {
+		_, rest, _ := strings.Cut(string(page), "\n| `"+rule.Resource.String()+"` |")
+		row, _, _ := strings.Cut(rest, "\n")
+		object := credentialObject(t, rule.Resource)
+		for _, path := range rule.Paths {
+			values := 0
+			selector := rawjson.Selector{Path: rawjson.MustParsePath(path)}
+			err := rawjson.Find(object, []rawjson.Selector{selector}, func(scan *rawjson.Scanner, _ int) {
+				if scan.Text() == "VALUE" {
+					values++
+				}
+			})
+			if values == 0 || err != nil {
+				t.Errorf("credentialManifests: got no VALUE at %s of %s, error %v, want one", path, rule.Resource, err)
+			}
+			if !strings.Contains(row, "`"+path+"`") {
+				t.Errorf("docs/secrets.md: got row %q of %s, want one with `%s`", row, rule.Resource, path)
+			}
+		}
+	}
+}
+
+// credentialObject returns the JSON of the object in credentialManifests that
+// belongs to a resource, or "null".
+func credentialObject(t *testing.T, resource schema.GroupResource) []byte {
+	t.Helper()
+	for manifest := range strings.SplitSeq(credentialManifests, "---\n") {
+		var object map[string]any
+		if err := yaml.Unmarshal([]byte(manifest), &object); err != nil {
+			t.Fatal(err)
+		}
+		group, _, _ := strings.Cut(fmt.Sprint(object["apiVersion"]), "/")
+		if plural := strings.ToLower(fmt.Sprint(object["kind"])) + "s"; group != resource.Group || plural != resource.Resource {
+			continue
+		}
+		data, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	return []byte("null")
 }

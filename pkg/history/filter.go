@@ -13,9 +13,9 @@ import (
 // Filter selects records. A record must satisfy every field that is set; the
 // zero Filter selects all records.
 //
-// A new field needs an API parameter, a field of the client's queries, and an
-// index or a plan that reads records for it. Reflection tests in packages api
-// and client fail if one of the first two is missing.
+// A new field needs a condition in the log's conformance suite, an API
+// parameter, a field of the client's queries, and an index or a plan that reads
+// records for it. Reflection tests fail if one of them is missing.
 type Filter struct {
 	Start time.Time // inclusive; zero: no start
 	End   time.Time // exclusive; zero: no end

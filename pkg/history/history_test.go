@@ -3,6 +3,8 @@ package history_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 	"testing/quick"
 	"time"
@@ -97,6 +99,8 @@ func TestResource_Path(t *testing.T) {
 	}
 }
 
+// TestFilter_RequiresEveryField fails if Matches ignores a field, or if a field
+// has no case.
 func TestFilter_RequiresEveryField(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 	event := &history.Record{
@@ -110,7 +114,7 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 			Kind: "Pod", Namespace: "shop", Name: "web", UID: "p1",
 		},
 	}
-	node := &history.Record{Ref: history.ObjectRef{Resource: "nodes", Name: "n1", UID: "n1"}, Verb: history.Update, Time: at}
+	node := &history.Record{Ref: history.ObjectRef{Resource: "nodes", Name: "n1", UID: "n1"}, Verb: history.Update, Time: at.Add(1)}
 	gr := func(s string) []schema.GroupResource { return []schema.GroupResource{schema.ParseGroupResource(s)} }
 	target := func(name string, uid types.UID) *history.Target {
 		return &history.Target{Kind: "Pod", Namespace: "shop", Name: name, UID: uid}
@@ -123,9 +127,11 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 	}{
 		{"all", history.Filter{}, true, true},
 		{"from its time", history.Filter{Start: at}, true, true},
-		{"from later", history.Filter{Start: at.Add(1)}, false, false},
+		{"from later", history.Filter{Start: at.Add(1)}, false, true},
+		{"from after both", history.Filter{Start: at.Add(2)}, false, false},
 		{"up to its time", history.Filter{End: at}, false, false},
-		{"up to later", history.Filter{End: at.Add(1)}, true, true},
+		{"up to later", history.Filter{End: at.Add(1)}, true, false},
+		{"up to after both", history.Filter{End: at.Add(2)}, true, true},
 		{"resource", history.Filter{Resources: gr("events")}, true, false},
 		{"same plural, other group", history.Filter{Resources: gr("events.events.k8s.io")}, false, false},
 		{"namespace", history.Filter{Namespace: "shop"}, true, false},
@@ -142,6 +148,7 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 		{"regarding another name", history.Filter{Regarding: target("db", "")}, false, false},
 		{"two fields, one of them wrong", history.Filter{Name: "web.1", Namespace: "db"}, false, false},
 	}
+	tested := map[string]bool{}
 	for _, tt := range tests {
 		if got := tt.filter.Matches(event); got != tt.event {
 			t.Errorf("%s: match of the event: got %v, want %v", tt.name, got, tt.event)
@@ -149,7 +156,26 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 		if got := tt.filter.Matches(node); got != tt.node {
 			t.Errorf("%s: match of the node: got %v, want %v", tt.name, got, tt.node)
 		}
+		if tt.event != tt.node {
+			tested[setFields(tt.filter)] = true
+		}
 	}
+	for field := range reflect.TypeFor[history.Filter]().Fields() {
+		if !tested[field.Name] {
+			t.Errorf("history.Filter.%s: got no case that only sets this field and matches one record, want one", field.Name)
+		}
+	}
+}
+
+// setFields returns the names of the fields that a filter sets.
+func setFields(f history.Filter) string {
+	var names []string
+	for field, value := range reflect.ValueOf(f).Fields() {
+		if !value.IsZero() {
+			names = append(names, field.Name)
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // A kubelet's Events about its node have the node's name instead of its UID.

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
@@ -66,6 +68,9 @@ type index struct {
 	// hashes returns the hashes under which a version has an entry, each of
 	// them once. nil means that every version has one entry without a hash.
 	hashes func(*history.Record) iter.Seq[key.Hash]
+	// hashOf returns the hash under which a plan finds the versions that a
+	// filter selects. It is nil exactly if hashes is.
+	hashOf func(*history.Filter) key.Hash
 	// baselineKey returns the key of a baseline's entry. nil means that the
 	// index has no entries for baselines.
 	baselineKey func(h key.Hash, object, ts uint64) []byte
@@ -86,7 +91,8 @@ const byTime = fieldStart | fieldEnd
 
 // indexes is the table of all indexes, in the order in which a plan prefers
 // them. The writer, the planner, the verifier and the baselines use it. To add
-// an index, add its class to package key and its row here.
+// an index, add its class to package key and its row here. The range of keys of
+// an index without hashes comes from [reader.plan].
 var indexes = []index{ //nolint:gochecknoglobals // a constant table
 	{
 		class:    key.Record,
@@ -99,6 +105,7 @@ var indexes = []index{ //nolint:gochecknoglobals // a constant table
 		class:   key.ByTarget,
 		name:    "index of targets",
 		hashes:  targetHashes,
+		hashOf:  func(f *history.Filter) key.Hash { return targetHash(f.Regarding) },
 		selects: fieldRegarding,
 		decides: byTime | fieldVerbs,
 	},
@@ -130,6 +137,7 @@ var ownerIndex = index{ //nolint:gochecknoglobals // a row of the table
 	class:       key.ByOwner,
 	name:        "index of owners",
 	hashes:      ownerHashes,
+	hashOf:      func(f *history.Filter) key.Hash { return ownerHash(f.Owner) },
 	baselineKey: key.BaselineOwner,
 	selects:     fieldOwner,
 	decides:     byTime | fieldVerbs,
@@ -265,9 +273,12 @@ func targetHash(t *history.Target) key.Hash { return key.Sum(t.Kind, t.Namespace
 func ownerHashes(rec *history.Record) iter.Seq[key.Hash] {
 	return func(yield func(key.Hash) bool) {
 		for i, uid := range rec.Owners {
-			if !slices.Contains(rec.Owners[:i], uid) && !yield(key.Sum(string(uid))) {
+			if !slices.Contains(rec.Owners[:i], uid) && !yield(ownerHash(uid)) {
 				return
 			}
 		}
 	}
 }
+
+// ownerHash returns the hash of an owner's UID.
+func ownerHash(uid types.UID) key.Hash { return key.Sum(string(uid)) }

@@ -41,16 +41,14 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	if err != nil || !known { // without ranges
 		return p, err
 	}
-	switch p.index.class {
-	case key.Record:
+	switch class := p.index.class; {
+	case p.index.hashOf != nil:
+		p.ranges = []key.Entry{{Hash: p.index.hashOf(f)}}
+	case class == key.Record:
 		err = p.addObjects(r, f)
-	case key.ByTarget:
-		p.ranges = []key.Entry{{Hash: targetHash(f.Regarding)}}
-	case key.ByOwner:
-		p.ranges = []key.Entry{{Hash: *p.owner}}
-	case key.ByNamespace, key.ByResource:
+	case class == key.ByNamespace, class == key.ByResource:
 		err = p.addResources(r)
-	default:
+	default: // all entries of the index
 		p.ranges = []key.Entry{{}}
 	}
 	p.byKey = set&^p.index.decides == 0 // the index decides all fields that are set
@@ -70,7 +68,7 @@ func (p *plan) resolve(r *reader, f *history.Filter) (known bool, err error) {
 		p.verbs[byte(v)] = true
 	}
 	if f.Owner != "" {
-		owner := key.Sum(string(f.Owner))
+		owner := ownerHash(f.Owner)
 		p.owner = &owner
 	}
 	if namespace, narrowed := f.Namespace.Namespace(); narrowed {

@@ -3,6 +3,7 @@ package key_test
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"testing"
 
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
@@ -10,6 +11,17 @@ import (
 
 func classes() []key.Class {
 	return []key.Class{key.Record, key.Body, key.ByTime, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner, key.Phrase}
+}
+
+// Every class that Decode accepts must be fuzzed.
+func TestClasses_AreAllFuzzed(t *testing.T) {
+	for c := range 256 {
+		e := key.Entry{Class: key.Class(c), TS: 1}
+		_, err := key.Decode(e.Encode())
+		if got, want := slices.Contains(classes(), e.Class), err == nil; got != want {
+			t.Errorf("class %q is fuzzed: got %t, want %t as for Decode (error %v)", rune(c), got, want, err)
+		}
+	}
 }
 
 func FuzzDecode(f *testing.F) {

@@ -1,0 +1,4 @@
+package daemon
+
+// DefaultRedactions returns the redactions of every configuration.
+var DefaultRedactions = defaultRedactions
