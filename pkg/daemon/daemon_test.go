@@ -168,7 +168,7 @@ func TestMetrics_CountRecordedVersions(t *testing.T) {
 // TestGap_IsOpenWhileRightsAreMissing check them.
 func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	noLeaks(t)
-	// The time of the oldest version is measured at the start, and once a minute.
+	// The oldest version is measured at the start, and once a minute.
 	kubectl(t, "create", "namespace", "metrics")
 	kubectl(t, "create", "configmap", "a", "-n", "metrics")
 	dir := t.TempDir()
