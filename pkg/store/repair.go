@@ -244,6 +244,9 @@ func prepare(ctx context.Context, found *badgerdir.Salvage, parent string, opts 
 	if p.view, err = newView(ctx, found, parent, unlimited(opts)); err != nil {
 		return nil, err
 	}
+	if err := p.view.checkFormat(found.Dir(), sp); err != nil {
+		return nil, errors.Join(err, p.view.Remove())
+	}
 	if len(found.Lost()) == 0 {
 		return p, nil
 	}

@@ -2,15 +2,20 @@ package store_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
@@ -79,6 +84,53 @@ func TestRepair_OneFlippedBit(t *testing.T) {
 	if len(got)+lost < len(p.versions) || lost > len(p.versions)/20 {
 		t.Errorf("got %d versions and %d lost, want nearly all of %d", len(got), lost, len(p.versions))
 	}
+}
+
+// TestRepair_RefusesUnknownFormat damages a database of another format. No call
+// may repair it: all its versions would count as lost.
+func TestRepair_RefusesUnknownFormat(t *testing.T) {
+	p := recorded(t, 2500)
+	path := filepath.Join(p.dir, onlyTable(t, p.dir))
+	set(t, p.dir, key.Format(), []byte{0, 2})
+	flip(t, path, size(t, path)/2)
+	want := digests(t, p.dir)
+	for name, call := range map[string]func() error{
+		"open": func() error {
+			s, err := store.Open(p.dir, p.opts)
+			if err == nil {
+				_ = s.Close()
+			}
+			return err
+		},
+		"repair":   func() error { _, err := store.Repair(t.Context(), p.dir, p.opts); return err },
+		"forecast": func() error { _, err := store.Forecast(t.Context(), p.dir, p.opts); return err },
+	} {
+		err := call()
+		if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "unknown format 2") {
+			t.Errorf("%s: got error %v, want an Invalid error about format 2", name, err)
+		}
+		if diff := cmp.Diff(want, digests(t, p.dir)); diff != "" {
+			t.Errorf("%s: files changed (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// digests returns the digest of each file of a directory, by name.
+func digests(t *testing.T, dir string) map[string][sha256.Size]byte {
+	t.Helper()
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][sha256.Size]byte{}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[f.Name()] = sha256.Sum256(b)
+	}
+	return all
 }
 
 // TestRepair_KeepsIntactBlocks damages every kind of file at random places.

@@ -81,6 +81,31 @@ func (v *view) apply(f func(*reader) error) (err error) {
 	return v.WriteEdits()
 }
 
+// checkFormat returns a [history.Invalid] error if the log of dir has another
+// format. A repair must not rebuild it: the values of another format can't be
+// decoded, so all its versions would count as lost.
+//
+// If the key of the format is lost, that of the spare copy counts. sp is nil if
+// there is none.
+func (v *view) checkFormat(dir string, sp *spare) error {
+	s, err := v.open()
+	if err != nil {
+		return err
+	}
+	var stored []byte
+	err = s.db.View(func(txn *badger.Txn) error {
+		stored, err = get(txn, key.Format())
+		return err
+	})
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		stored, err = sp.value(key.Format()), nil
+	}
+	if err = errors.Join(err, s.Close()); err != nil || stored == nil {
+		return err
+	}
+	return checkFormat(stored, dir)
+}
+
 // unlimited returns options with which the whole log is read, whatever its age.
 func unlimited(o Options) Options {
 	o.Retention, o.MaxBytes = 100*365*24*time.Hour, 0

@@ -53,6 +53,19 @@ type spareEntry struct {
 	expires    uint64 // in seconds since 1970; 0: never
 }
 
+// value returns the value of a key in the copy, or nil. sp may be nil.
+func (sp *spare) value(k []byte) []byte {
+	if sp == nil {
+		return nil
+	}
+	for _, e := range sp.entries {
+		if bytes.Equal(e.key, k) {
+			return e.value
+		}
+	}
+	return nil
+}
+
 // copySpare writes the spare copy if its contents changed. It only logs an
 // error, since the database contains all of it. The caller holds commitMu, or
 // no other call uses the log.
