@@ -64,12 +64,13 @@ func readError(err error) error {
 
 // checkHeader rejects a file of another format, or without a valid range.
 func checkHeader(h *Header) error {
-	if h.Format < 1 || !h.Start.Before(h.End) {
-		return binval.Corrupt("header")
-	}
-	if h.Format != format {
+	// The rest of a header of another format may have another meaning.
+	if h.Format >= 1 && h.Format != format {
 		return history.Errorf(history.Invalid,
 			"export format %d is not supported: this program reads format %d", h.Format, format)
+	}
+	if h.Format < 1 || !h.Start.Before(h.End) {
+		return binval.Corrupt("header")
 	}
 	return nil
 }

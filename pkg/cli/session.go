@@ -100,7 +100,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, invalidf("--request-timeout %q is not a duration: want one like 30s", *c.config.Timeout)
 	}
-	opts := client.Options{UserAgent: c.userAgent(), Now: c.env.Now, Timeout: timeout}
+	opts := client.Options{UserAgent: c.userAgent(), Now: c.env.Now, Timeout: max(timeout, 0)}
 	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
 	switch {
 	case err == nil:

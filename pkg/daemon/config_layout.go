@@ -58,10 +58,18 @@ func (l *layout) walk(p place) {
 	}
 }
 
-// checkValues returns an error if a field or an item has no value. The decoder
-// would keep the default, but the value was probably forgotten.
+// checkValues returns an error for two kinds of mistakes that the decoder
+// accepts:
+//
+//   - A key that is not text. The decoder would skip null, merge << and decode
+//     binary keys and aliases.
+//   - A field or an item without a value. The decoder would keep the default,
+//     but the value was probably forgotten.
 func (l *layout) checkValues() error {
 	for _, p := range l.places {
+		if p.key != nil && (p.key.Kind != yaml.ScalarNode || p.key.Tag != strTag) {
+			return errorAt(p.key.Line, p.path, "unknown field")
+		}
 		if p.value.Tag == nullTag {
 			return errorAt(p.value.Line, p.path, "is empty")
 		}

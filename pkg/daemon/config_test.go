@@ -247,6 +247,11 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 	const configMaps = "resources: [{version: v1, kind: ConfigMap, plural: configmaps}]\n"
 	tests := []struct{ name, in, want string }{
 		{"unknown field", "serverPort: 1\nretentionHours: 3\n", "line 2: retentionHours: unknown field, want one of bindAddress, discover, "},
+		{"null as a field", "serverPort: 1\n~: 1\n", "line 2: ~: unknown field"},
+		{"null as a field of an item", "redact:\n- {resource: pods, paths: [spec.x], ~: [a]}\n", "line 2: redact[0].~: unknown field"},
+		{"merge key", "serverPort: 1\n<<: {retentionDays: 3}\n", "line 2: <<: unknown field"},
+		{"binary field", "!!binary c2VydmVyUG9ydA==: 7\n", "line 1: c2VydmVyUG9ydA==: unknown field"},
+		{"alias as a field", "storagePath: &k serverPort\n*k : 5\n", "line 2: k: unknown field"},
 		{"wrong type", "\nretentionDays: two weeks\n", `line 2: retentionDays: want a whole number from 1 to 3650, got "two weeks"`},
 		{"not a quantity", "serverPort: 1\nmaxStorage: plenty\n", `line 2: maxStorage: want a quantity of bytes such as 40Gi, at least 256Mi, or 0 for no limit, got "plenty"`},
 		{"too small", "maxStorage: 100Mi\n", "line 1: maxStorage: want a quantity of bytes"},

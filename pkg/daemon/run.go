@@ -8,9 +8,8 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // shutdownTimeout bounds how long a stopping server waits for its requests.
@@ -26,9 +25,11 @@ const pruneInterval = time.Minute
 // context. So the components can be stopped one after the other.
 type components struct {
 	base  context.Context //nolint:containedctx // the parent of the components' contexts
-	group errgroup.Group  // returns the first error: later ones are its consequences
 	stops []func()        // each stops one component and waits for it
 	ended chan struct{}   // receives when a component returns
+
+	mu    sync.Mutex // guards first
+	first error      // the first error: later ones are its consequences
 }
 
 // newComponents returns components that inherit the values of ctx, but not its
@@ -43,18 +44,27 @@ func (c *components) start(name string, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(c.base)
 	done := make(chan struct{})
 	c.stops = append(c.stops, func() { cancel(); <-done })
-	c.group.Go(func() error {
+	go func() {
 		defer close(done)
-		err := run(ctx)
+		c.record(name, run(ctx))
 		select {
 		case c.ended <- struct{}{}:
 		default:
 		}
-		if err == nil || errors.Is(err, context.Canceled) {
-			return nil
-		}
-		return fmt.Errorf("%s: %w", name, err)
-	})
+	}()
+}
+
+// record keeps the error of a component that returned, if it is the first one.
+// It is called before others are stopped, so that their errors come later.
+func (c *components) record(name string, err error) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.first == nil {
+		c.first = fmt.Errorf("%s: %w", name, err)
+	}
 }
 
 // wait blocks until ctx ends or a component returns.
@@ -71,7 +81,9 @@ func (c *components) stop() error {
 	for _, stop := range slices.Backward(c.stops) {
 		stop()
 	}
-	return c.group.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.first
 }
 
 // serve serves the listener until ctx ends. Then it waits at most

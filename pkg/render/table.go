@@ -124,17 +124,24 @@ func (p *Printer) layOut(out *bufio.Writer, rows [][]field) error {
 }
 
 // columnWidths returns the widths of the columns with their gutters. The last
-// column is as wide as the widest of rows; its padding is trimmed.
+// column is as wide as the widest of rows, or as the rest of the terminal. Its
+// padding is trimmed.
 func (p *Printer) columnWidths(rows [][]field) tw.Mapper[int, int] {
 	widths := tw.NewMapper[int, int]()
+	last, used := 0, 0
 	for i, width := range p.widths {
 		widths.Set(i, width+gutter)
+		if i < len(p.widths)-1 {
+			used += width + gutter
+		}
 	}
-	last := 0
 	for _, row := range rows {
 		if hasColumns(row) {
 			last = max(last, twwidth.Width(row[len(row)-1].text))
 		}
+	}
+	if p.opts.Width > 0 {
+		last = min(last, max(p.opts.Width-used, minLastWidth))
 	}
 	widths.Set(max(len(p.widths)-1, 0), last+gutter)
 	return widths

@@ -142,9 +142,16 @@ func (s *Store) writeBackup(
 		}
 		// The day's dictionary has no times: it is written completely.
 		if !ofDay || full || e.TS > from.Time || e.Class == key.Phrase {
-			err := item.Value(func(v []byte) error { return b.Add(item.Key(), v, item.ExpiresAt()) })
+			var written error // which may be of earlier entries, and not of this key
+			err := item.Value(func(v []byte) error {
+				written = b.Add(item.Key(), v, item.ExpiresAt())
+				return nil
+			})
 			if err != nil {
 				return nil, fmt.Errorf("key %x: %w", item.Key(), err)
+			}
+			if written != nil {
+				return nil, written
 			}
 		}
 		it.Next()

@@ -28,6 +28,10 @@ const redactionKeySize = 32
 // database is damaged.
 var ErrDamaged = badgerdir.ErrDamaged
 
+// ErrTooManyTables matches the errors of [Open] and of [Store.Append] if the
+// database has more tables than the process can keep open.
+var ErrTooManyTables = badgerdir.ErrTooManyTables
+
 // DamagedFile is a damaged file of a database: its name, what is wrong with it,
 // and what a repair does with it.
 type DamagedFile = badgerdir.DamagedFile

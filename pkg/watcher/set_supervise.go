@@ -148,10 +148,11 @@ func (v *supervisor) startMissing(ctx context.Context, wanted plans) {
 		if v.running[id] != nil {
 			continue
 		}
-		causes := v.causes[id]
+		sink := p.resource.GroupResource() // has its own causes, also if the identity is shared
+		causes := v.causes[sink]
 		if causes == nil {
 			causes = &gap.Causes{}
-			v.causes[id] = causes
+			v.causes[sink] = causes
 		}
 		v.running[id] = &runningWatcher{
 			plan: p, stop: spawn(ctx, v.group, func(ctx context.Context) error { return v.watch(ctx, p, causes) }),
@@ -182,10 +183,9 @@ func spawn(ctx context.Context, group *errgroup.Group, run func(context.Context)
 func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 	sink, missed, err := s.opts.Open(ctx, p.resource)
 	if history.CodeOf(err) == history.Invalid {
-		s.stateChanged(Change{
-			Resource: p.resource, State: Waiting, Refused: true,
-			Cause: gap.Cause{Reason: history.GapStorage, Detail: err.Error()},
-		})
+		cause := gap.Cause{Reason: history.GapStorage, Detail: err.Error()}
+		causes.Add(cause)
+		s.stateChanged(Change{Resource: p.resource, State: Waiting, Refused: true, Cause: cause})
 		s.log.ErrorContext(ctx, "resource can't be recorded",
 			"resource", p.resource.GroupResource().String(), "err", err)
 		<-ctx.Done()

@@ -9,7 +9,7 @@ import (
 )
 
 // maxCopies bounds how many copies of an object may be nested in annotations.
-// The innermost one is hashed as a whole.
+// An object below the innermost one is hashed as a whole.
 const maxCopies = 4
 
 var errTooManyCopies = errors.New("too many nested copies")
@@ -86,6 +86,9 @@ func (p *pathPass) copyWalk(depth int) walk {
 // as JSON, or as the base64 of JSON, which may be compressed. It returns the
 // string that replaces the annotation, or nil if nothing in it is selected.
 func (p *pathPass) redactAnnotation(text []byte, depth int) []byte {
+	if depth == 0 && (isObject(text) || isObject(leak.Unpack(text))) {
+		return p.hash(text)
+	}
 	if with, isObject := redactCopy(text, p.copyWalk(depth)); isObject {
 		return with
 	}
@@ -93,6 +96,12 @@ func (p *pathPass) redactAnnotation(text []byte, depth int) []byte {
 		return p.hash(text)
 	}
 	return nil
+}
+
+// isObject reports whether a text begins like the JSON of an object.
+func isObject(text []byte) bool {
+	scan := rawjson.Scan(text)
+	return scan.Kind() == rawjson.Object
 }
 
 // atLeast returns the values that have at least length bytes, not counting the

@@ -201,6 +201,10 @@ func firstLine(err error) string {
 	return strings.TrimSuffix(line, ".")
 }
 
+// maxReaders bounds how many tables are read at the same time. Each one that is
+// read takes memory.
+func maxReaders() int { return min(runtime.GOMAXPROCS(0), 4) }
+
 // openTables reads the tables that the manifest names, and verifies the urgent
 // ones completely.
 func (f *files) openTables(urgent func(map[uint64]Bounds) []uint64) (Tables, error) {
@@ -214,7 +218,7 @@ func (f *files) openTables(urgent func(map[uint64]Bounds) []uint64) (Tables, err
 	}
 	ids := urgent(bounds)
 	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(maxReaders())
 	for _, id := range ids {
 		g.Go(func() error { return f.readBlocks(tables[id]) })
 	}

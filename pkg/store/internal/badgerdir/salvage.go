@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -147,7 +146,7 @@ func (s *Salvage) examineTables(ctx context.Context) error {
 	ids := slices.Sorted(maps.Keys(s.tables))
 	tables := make([]*examinedTable, len(ids))
 	var g errgroup.Group
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(maxReaders())
 	for i, id := range ids {
 		g.Go(func() (err error) {
 			if err := ctx.Err(); err != nil {

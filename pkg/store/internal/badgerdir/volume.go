@@ -1,6 +1,7 @@
 package badgerdir
 
 import (
+	"errors"
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
@@ -73,11 +74,17 @@ func CheckTableCountToOpen(tables Tables) error {
 	return nil
 }
 
+// ErrTooManyTables is the cause of an error if the database has more tables
+// than the process can keep open.
+var ErrTooManyTables = errors.New("too many tables")
+
 func tooManyTables(code history.Code, n, files int64) error {
-	return history.Errorf(code,
-		"the database has %d tables, and this process may have %d files open or mapped: "+
-			"raise the limit (ulimit -n, vm.max_map_count), or lower the database's largest size",
-		n, files)
+	return &history.Error{
+		Code: code,
+		Message: fmt.Sprintf("the database has %d tables, and this process may have %d files open or mapped "+
+			"(ulimit -n, vm.max_map_count)", n, files),
+		Err: ErrTooManyTables,
+	}
 }
 
 // CheckSpace returns a [history.Unavailable] error if the volume has no room
