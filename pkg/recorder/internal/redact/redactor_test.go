@@ -205,6 +205,20 @@ func TestCompile_RejectsInvalidRules(t *testing.T) {
 	}
 }
 
+// TestRedact_HashesDeeplyNestedCopies nests copies of an object in annotations,
+// deeper than they are read.
+func TestRedact_HashesDeeplyNestedCopies(t *testing.T) {
+	r := newRedactor(t, pods, redact.Rule{Resource: pods, Paths: []string{"data"}})
+	object := `{"metadata":{"name":"a"},"data":{"p":"` + value + `"}}`
+	for depth := range 8 {
+		if got, _ := redacted(t, r, object); strings.Contains(got, value) || !strings.Contains(got, "HASH") {
+			t.Errorf("%d copies: got %s, want a hash instead of the value", depth, got)
+		}
+		quoted, _ := json.Marshal(object) // can't fail for a string
+		object = `{"metadata":{"name":"a","annotations":{"example.com/copy":` + string(quoted) + `}}}`
+	}
+}
+
 // FuzzRedactor checks for any object that the result is valid JSON, and that a
 // second pass accepts it.
 func FuzzRedactor(f *testing.F) {
