@@ -3,6 +3,7 @@ package store_test
 import (
 	"cmp"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,11 +60,10 @@ func reopen(tb testing.TB, s *store.Store, dir string, opts store.Options) *stor
 // TestStore_Conformance checks that the store keeps the promises of a log, and
 // audits each database key by key afterwards.
 func TestStore_Conformance(t *testing.T) {
-	audited := map[string]bool{}
+	var audited sync.Map // directories
 	storetest.Run(t, func(tb testing.TB, dir string, o storetest.Options) storetest.Log {
 		tb.Helper()
-		if !audited[dir] {
-			audited[dir] = true
+		if _, again := audited.LoadOrStore(dir, true); !again {
 			tb.Cleanup(func() { audit(tb, dir, cmp.Or(o.Retention, store.DefaultRetention), false) })
 		}
 		return open(tb, dir, store.Options{Retention: o.Retention, Now: o.Now, MaxBytes: o.MaxBytes})

@@ -191,6 +191,7 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 func TestStore_MatchesModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			m := &model{
 				rng: rand.New(rand.NewPCG(seed, 1)), clock: &clock{time.Now().Round(0).UTC()}, retention: 72 * time.Hour,
 				revisions: map[history.ObjectRef]uint64{}, heads: map[history.ObjectRef]history.Head{},
@@ -207,7 +208,7 @@ func (m *model) run(t *testing.T) {
 	s := open(t, dir, opts)
 	steps := 1200
 	if testing.Short() {
-		steps = 400
+		steps = 200
 	}
 	for range steps {
 		switch n := m.rng.IntN(100); {

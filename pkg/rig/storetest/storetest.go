@@ -48,15 +48,20 @@ type Options struct {
 
 // Open opens the log of a directory, which is empty at first, or fails the
 // test. The suite closes the log, and may open it again. Functions that the
-// engine passes to tb.Cleanup run after the log was closed.
+// engine passes to tb.Cleanup run after the log was closed. Open is called
+// concurrently, for different directories.
 type Open func(tb testing.TB, dir string, o Options) Log
 
 // Run tests that the logs of open keep every promise. Each promise is a subtest
-// with its own logs.
+// with its own logs. The subtests run in parallel, after the function that
+// calls Run has returned.
 func Run(t *testing.T, open Open) {
 	t.Helper()
 	for _, p := range promises() {
-		t.Run(p.name, func(t *testing.T) { p.test(newSubject(t, open, Options{})) })
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			p.test(newSubject(t, open, Options{}))
+		})
 	}
 }
 
