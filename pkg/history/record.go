@@ -164,8 +164,9 @@ type Checkpoint struct {
 	Group    string
 	Resource string
 	RV       string
-	// Time is when everything up to RV had been received. If it is zero, the
-	// log sets it to the time of the commit.
+	// Time is when everything up to RV had been received. If it is zero, or
+	// later than the commit, the log sets it to the time of the commit: that of
+	// its clock or of its newest record, whichever is later.
 	Time time.Time
 }
 
@@ -187,7 +188,9 @@ func (c Checkpoint) GapStart(now time.Time) time.Time {
 // Batch is committed atomically: new versions in the order in which they are
 // numbered, checkpoints that cover them, and gaps.
 //
-// A gap with an end replaces the open gap with the same resource and start.
+// A gap with an end replaces the open gap with the same resource and start. If
+// the log's newest record, including those of the batch, is later than that
+// end, the log stores the record's time as the end.
 type Batch struct {
 	Records     []NewVersion
 	Checkpoints []Checkpoint
