@@ -111,6 +111,7 @@ func (s *Store) reconcileHeads(ctx context.Context) error {
 	var deleted []lostDeletion
 	b := bulkWriter{s: s}
 	err := s.view(func(r *reader) error {
+		deleted = nil // view calls it again after a repair
 		if err := r.loadFloor(); err != nil {
 			return err
 		}
@@ -122,9 +123,12 @@ func (s *Store) reconcileHeads(ctx context.Context) error {
 			case head.Last.TS == 0 && h.TS == 0: // no version is left
 				k := item.KeyCopy(nil)
 				id, err := r.identityOf(head.Object)
-				return errors.Join(err, b.add(ctx, deleteObjectSize, func(w *batchTx) error {
+				if err != nil {
+					return err
+				}
+				return b.add(ctx, deleteObjectSize, func(w *batchTx) error {
 					return w.deleteObject(k, head.Object, &id)
-				}))
+				})
 			case exists && !head.Alive:
 				deleted = append(deleted, lostDeletion{h, head.RV})
 			}
@@ -168,6 +172,7 @@ func (r *reader) remaining(item *badger.Item) (head codec.Head, newest indexHit,
 func (s *Store) recordDeletions(ctx context.Context, deleted []lostDeletion) error {
 	var batch history.Batch
 	err := s.view(func(r *reader) error {
+		batch.Records = nil // view calls it again after a repair
 		if err := r.loadFloor(); err != nil {
 			return err
 		}

@@ -34,8 +34,11 @@ func (v *verifier) global(k, value []byte) error {
 	case key.Text(0, "")[0]:
 		return v.term(k, value)
 	case key.Checkpoint(0)[0]:
+		if len(k) != 3 {
+			return key.ErrMalformed
+		}
 		_, _, err := codec.DecodeCheckpoint(value)
-		return errors.Join(err, v.resource(binary.BigEndian.Uint16(append(k[1:3:3], 0, 0))))
+		return errors.Join(err, v.resource(binary.BigEndian.Uint16(k[1:])))
 	case key.AllGaps()[0]:
 		n, _, err := key.DecodeGap(k)
 		if err != nil {
