@@ -77,6 +77,9 @@ var gaugeStatus = map[string][]string{
 	"status.conditions": {`[{"type":"R","status":"True"}]`, `[{"type":"S","status":"True"},{"type":"R","status":"False"}]`, `null`},
 }
 
+// oldCopy is how a write restores an earlier state with its entries.
+const oldCopy = "replace by an old copy"
+
 // upgraded is the manager after an upgrade to server-side apply.
 const upgraded = "applied"
 
@@ -203,7 +206,7 @@ func (s *fieldServer) odd(m string) {
 			s.commit(s.updated(s.main, s.live, next, m), history.Modified, m, "", "upgrade to server-side apply")
 		}
 	case s.old != nil:
-		s.commit(s.updated(s.main, s.live, s.old.DeepCopy(), m), history.Modified, m, "", "replace by an old copy")
+		s.commit(s.updated(s.main, s.live, s.old.DeepCopy(), m), history.Modified, m, "", oldCopy)
 	}
 }
 
