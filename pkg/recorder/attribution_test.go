@@ -271,8 +271,8 @@ func TestAttribution_AfterGapNamesOnlyWritersInIt(t *testing.T) {
 
 // checkInGap checks that a manager wrote in a gap, and that its fields changed.
 //
-// A PUT of an old copy in the gap may restore the entry of a write in an earlier
-// gap. It looks like the entry of a new write. See the limits in
+// A PUT of an old copy in the gap may restore the entry of a write in an
+// earlier gap. It looks like the entry of a new write. See the limits in
 // docs/design/0003-who-wrote-a-version.md.
 func checkInGap(t *testing.T, r *history.Record, m history.Manager, before written, gap, earlier []written) {
 	t.Helper()
