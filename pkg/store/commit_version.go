@@ -109,14 +109,16 @@ func (w *batchTx) addBody(e key.Entry, body []byte) (parts uint16, err error) {
 // share the bytes of meta.
 func (w *batchTx) addIndexEntries(g *group, e key.Entry, r *history.Record, meta []byte) {
 	expires := w.s.expiry(e.TS)
+	var keys [][]byte
 	for i := range versionIndexes {
 		x := &versionIndexes[i]
-		for k := range x.keys(e, r) {
-			if x.metadata {
-				g.set(k, meta, expires)
-			} else {
-				g.set(k, nil, expires)
-			}
+		value := meta
+		if !x.metadata {
+			value = nil
+		}
+		keys = x.appendKeys(keys[:0], e, r)
+		for _, k := range keys {
+			g.set(k, value, expires)
 		}
 	}
 }

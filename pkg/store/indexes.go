@@ -67,7 +67,7 @@ type index struct {
 	metadata bool
 	// hashes returns the hashes under which a version has an entry, each of
 	// them once. nil means that every version has one entry without a hash.
-	hashes func(*history.Record) iter.Seq[key.Hash]
+	hashes func(*history.Record) []key.Hash
 	// hashOf returns the hash under which a plan finds the versions that a
 	// filter selects. It is nil exactly if hashes is.
 	hashOf func(*history.Filter) key.Hash
@@ -162,26 +162,22 @@ func indexFor(set filterFields) *index {
 	return &indexes[len(indexes)-1]
 }
 
-// keys yields the keys of a version's entries in the index, each of them once.
-// e must have all fields but the hash.
-func (x *index) keys(e key.Entry, rec *history.Record) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		if x.hashes == nil {
-			yield(e.In(x.class))
-			return
-		}
-		for h := range x.hashes(rec) {
-			if e.Hash = h; !yield(e.In(x.class)) {
-				return
-			}
-		}
+// appendKeys appends the keys of a version's entries in the index to keys, each
+// of them once. e must have all fields but the hash.
+func (x *index) appendKeys(keys [][]byte, e key.Entry, rec *history.Record) [][]byte {
+	if x.hashes == nil {
+		return append(keys, e.In(x.class))
 	}
+	for _, e.Hash = range x.hashes(rec) {
+		keys = append(keys, e.In(x.class))
+	}
+	return keys
 }
 
 // indexKeys returns the keys of a version's entries in all indexes.
 func indexKeys(e key.Entry, rec *history.Record) (keys [][]byte) {
 	for i := range versionIndexes {
-		keys = slices.AppendSeq(keys, versionIndexes[i].keys(e, rec))
+		keys = versionIndexes[i].appendKeys(keys, e, rec)
 	}
 	return keys
 }
@@ -195,7 +191,7 @@ func baselineKeys(rec *history.Record, object, ts uint64) iter.Seq[[]byte] {
 			if x.baselineKey == nil {
 				continue
 			}
-			for h := range x.hashes(rec) {
+			for _, h := range x.hashes(rec) {
 				if !yield(x.baselineKey(h, object, ts)) {
 					return
 				}
@@ -231,7 +227,7 @@ func hashedClasses() (classes []key.Class) {
 func hashedKeys(e key.Entry, rec *history.Record) (keys [][]byte) {
 	for i := range versionIndexes {
 		if versionIndexes[i].hashes != nil {
-			keys = slices.AppendSeq(keys, versionIndexes[i].keys(e, rec))
+			keys = versionIndexes[i].appendKeys(keys, e, rec)
 		}
 	}
 	return keys
@@ -255,29 +251,27 @@ func className(c key.Class) string {
 	return "key"
 }
 
-// targetHashes yields the hash of the record's target, if it has one.
-func targetHashes(rec *history.Record) iter.Seq[key.Hash] {
-	return func(yield func(key.Hash) bool) {
-		if rec.Regarding != nil {
-			yield(targetHash(rec.Regarding))
-		}
+// targetHashes returns the hash of the record's target, if it has one.
+func targetHashes(rec *history.Record) []key.Hash {
+	if rec.Regarding == nil {
+		return nil
 	}
+	return []key.Hash{targetHash(rec.Regarding)}
 }
 
 // targetHash returns the hash of an Event's target without its UID, because
 // Events and filters may lack it.
 func targetHash(t *history.Target) key.Hash { return key.Sum(t.Kind, t.Namespace, t.Name) }
 
-// ownerHashes yields the hashes of the UIDs of the record's owners. A UID that
-// occurs twice is yielded once.
-func ownerHashes(rec *history.Record) iter.Seq[key.Hash] {
-	return func(yield func(key.Hash) bool) {
-		for i, uid := range rec.Owners {
-			if !slices.Contains(rec.Owners[:i], uid) && !yield(ownerHash(uid)) {
-				return
-			}
+// ownerHashes returns the hashes of the UIDs of the record's owners. A UID that
+// occurs twice has one hash.
+func ownerHashes(rec *history.Record) (hashes []key.Hash) {
+	for i, uid := range rec.Owners {
+		if !slices.Contains(rec.Owners[:i], uid) {
+			hashes = append(hashes, ownerHash(uid))
 		}
 	}
+	return hashes
 }
 
 // ownerHash returns the hash of an owner's UID.
