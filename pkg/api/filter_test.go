@@ -59,6 +59,7 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 	without := map[string]string{
 		"Regarding": "an object's path selects the Events regarding it",
 		"Owner":     "the parameter descendants follows owners",
+		"View":      "the caller's rights restrict every request",
 	}
 	for structField := range reflect.TypeFor[history.Filter]().Fields() {
 		field := structField.Name

@@ -35,12 +35,15 @@ type Filter struct {
 	Manager string
 	// Revisions selects versions by their revision; any of these.
 	Revisions []uint64
+
+	// View is what the caller may read. nil means everything.
+	View View
 }
 
 // Matches reports whether the filter selects the record. It defines the
 // meaning of a filter: an index that disagrees with it is wrong.
 func (f *Filter) Matches(r *Record) bool {
-	return f.matchesTime(r.Time) && f.matchesRef(&r.Ref) &&
+	return f.matchesTime(r.Time) && f.matchesRef(&r.Ref) && f.View.Contains(r) &&
 		(len(f.Verbs) == 0 || slices.Contains(f.Verbs, r.Verb)) &&
 		(len(f.Revisions) == 0 || slices.Contains(f.Revisions, r.Revision)) &&
 		(f.Owner == "" || slices.Contains(r.Owners, f.Owner)) &&

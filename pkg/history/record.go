@@ -15,6 +15,9 @@ type Record struct {
 	Kind    string
 	Verb    Verb
 	RV      string // the server's resourceVersion, verbatim
+	// Created is the object's creationTimestamp, in whole seconds. The log
+	// reads it from the first version's Object. It is zero if it is unknown.
+	Created time.Time
 
 	// Time is when the record was committed, in UTC with nanoseconds. The log
 	// sets it. It is unique, and increases even if the clock is set back.

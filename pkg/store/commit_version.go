@@ -164,6 +164,7 @@ func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 		w.state.Object++
 		o.head.Object = w.state.Object
 		o.id.Owners, o.id.Regarding, o.id.Relations = r.Owners, r.Regarding, codec.Relations(r.Owners, r.Regarding)
+		o.id.Created = seconds(history.CreationTime(r.Object))
 		o.head.Relations = o.id.Relations
 		return o, nil
 	}

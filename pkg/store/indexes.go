@@ -26,6 +26,7 @@ const (
 	fieldOwner
 	fieldManager
 	fieldRevisions
+	fieldView
 )
 
 // fieldsOf returns the fields that a filter sets.
@@ -45,6 +46,7 @@ func fieldsOf(f *history.Filter) (set filterFields) {
 		{fieldOwner, f.Owner != ""},
 		{fieldManager, f.Manager != ""},
 		{fieldRevisions, len(f.Revisions) > 0},
+		{fieldView, f.View != nil},
 	} {
 		if field.set {
 			set |= field.field
@@ -89,6 +91,10 @@ type index struct {
 // byTime are the fields that every index decides, because its keys have times.
 const byTime = fieldStart | fieldEnd
 
+// byPlace are the fields that an index decides if its keys have the version's
+// verb, resource and namespace.
+const byPlace = fieldVerbs | fieldResources | fieldNamespace | fieldView
+
 // indexes is the table of all indexes, in the order in which a plan prefers
 // them. The writer, the planner, the verifier and the baselines use it. To add
 // an index, add its class to package key and its row here. The range of keys of
@@ -115,20 +121,20 @@ var indexes = []index{ //nolint:gochecknoglobals // a constant table
 		name:     "index by namespace",
 		metadata: true,
 		selects:  fieldNamespace,
-		decides:  byTime | fieldVerbs | fieldResources | fieldNamespace,
+		decides:  byTime | byPlace,
 	},
 	{
 		class:    key.ByResource,
 		name:     "index by resource",
 		metadata: true,
 		selects:  fieldResources,
-		decides:  byTime | fieldVerbs | fieldResources | fieldNamespace,
+		decides:  byTime | byPlace,
 	},
 	{
 		class:    key.ByTime, // for filters that no other index selects
 		name:     "index by time",
 		metadata: true,
-		decides:  byTime | fieldVerbs | fieldResources | fieldNamespace,
+		decides:  byTime | byPlace,
 	},
 }
 

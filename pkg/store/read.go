@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -108,6 +109,7 @@ const maxCachedIdentity = 1 << 10
 // their metadata refers to the identity.
 type identity struct {
 	ref       history.ObjectRef
+	created   time.Time // zero if it is unknown
 	owners    []types.UID
 	regarding *history.Target
 }
@@ -124,7 +126,7 @@ func (r *reader) record(e key.Entry, meta []byte) (*history.Record, codec.Meta, 
 	if err != nil {
 		return nil, m, err
 	}
-	rec.Ref = id.ref
+	rec.Ref, rec.Created = id.ref, id.created
 	if m.SameRelations {
 		rec.Owners, rec.Regarding = id.owners, id.regarding
 	}
@@ -156,7 +158,23 @@ func (r *reader) identity(object uint64) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("identity of object %d: %w", object, err)
 	}
-	return identity{ref: ref, owners: id.Owners, regarding: id.Regarding}, nil
+	return identity{ref: ref, created: creation(id), owners: id.Owners, regarding: id.Regarding}, nil
+}
+
+// creation returns when an object was created. It is zero if that is unknown.
+func creation(id codec.Identity) time.Time {
+	if id.Created == 0 {
+		return time.Time{}
+	}
+	return time.Unix(id.Created, 0).UTC()
+}
+
+// seconds returns a time in seconds since 1970, and 0 for the zero time.
+func seconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
 }
 
 // identityOf returns an object's identity with the numbers of its terms.

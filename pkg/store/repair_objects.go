@@ -96,6 +96,8 @@ type bodyIdentity struct {
 	}
 	InvolvedObject *reference `json:"involvedObject"`
 	Regarding      *reference `json:"regarding"`
+
+	created int64 // in seconds since 1970; 0 if it is unknown
 }
 
 // reference is the target of an Event in its JSON.
@@ -134,6 +136,7 @@ func (b *rebuild) identify(object uint64, versions []indexHit) error {
 		}
 		one := codec.Identity{
 			Resource: e.Resource, Namespace: e.Namespace, Name: d.Metadata.Name, UID: types.UID(d.Metadata.UID),
+			Created: d.created,
 		}
 		head, at, err := b.headOf(object, &one)
 		if err != nil {
@@ -197,6 +200,7 @@ func (b *rebuild) readIdentity(h indexHit) (d bodyIdentity, found bool) {
 	if err != nil || len(body) == 0 || json.Unmarshal(body, &d) != nil {
 		return d, false
 	}
+	d.created = seconds(history.CreationTime(body))
 	return d, d.Metadata.Name != ""
 }
 

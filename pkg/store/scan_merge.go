@@ -39,6 +39,7 @@ type span struct {
 // rangeIter iterates over one range of keys of one day, in the span's order.
 // The keys of a range sort by time. It must be used by one goroutine at a time.
 type rangeIter struct {
+	class     key.Class
 	prefix    []byte
 	span      span // what has not been read yet
 	chunk     int  // how many keys are read ahead at a time
@@ -48,18 +49,50 @@ type rangeIter struct {
 	integrity *integrity
 }
 
-// sharedIter is an iterator that all rangeIters of a day share. It continues at
-// its position for the rangeIter that used it last, because each seek
-// decompresses a block.
+// sharedIter is an iterator that all rangeIters of a day and class share. It
+// continues at its position for the rangeIter that used it last, because each
+// seek decompresses a block.
 type sharedIter struct {
 	*badger.Iterator
 	of *rangeIter // that used it last
 }
 
+// sharedIters are the sharedIters of a day. Most plans need only one. They must
+// be used by one goroutine at a time, and closed.
+type sharedIters struct {
+	txn     *badger.Txn
+	day     uint16
+	reverse bool
+	open    map[key.Class]*sharedIter
+}
+
+// newSharedIters returns iterators over a day in the span's direction.
+func (r *reader) newSharedIters(day uint16, sp span) *sharedIters {
+	return &sharedIters{txn: r.txn, day: day, reverse: sp.reverse, open: map[key.Class]*sharedIter{}}
+}
+
+// of returns the iterator over the keys of a class.
+func (s *sharedIters) of(class key.Class) *sharedIter {
+	it := s.open[class]
+	if it == nil {
+		options := badger.IteratorOptions{Prefix: key.ClassPrefix(s.day, class), Reverse: s.reverse}
+		it = &sharedIter{Iterator: s.txn.NewIterator(options)}
+		s.open[class] = it
+	}
+	return it
+}
+
+// close closes the iterators.
+func (s *sharedIters) close() {
+	for _, it := range s.open {
+		it.Close()
+	}
+}
+
 // fill reads the next chunk, and verifies the blocks that it read.
-func (s *rangeIter) fill(it *sharedIter) error {
+func (s *rangeIter) fill(its *sharedIters) error {
 	start := s.start() // read moves it
-	end, err := s.read(it)
+	end, err := s.read(its.of(s.class))
 	if err != nil {
 		return err
 	}
@@ -156,12 +189,12 @@ func (m *mergingIter) Pop() any {
 }
 
 // next removes and returns the next hit.
-func (m *mergingIter) next(r *reader, p *plan, it *sharedIter) (indexHit, error) {
+func (m *mergingIter) next(r *reader, p *plan, its *sharedIters) (indexHit, error) {
 	s := (*m)[0]
 	h := s.hits[0]
 	s.hits = s.hits[1:]
 	if len(s.hits) == 0 && !s.done {
-		if err := s.fill(it); err != nil {
+		if err := s.fill(its); err != nil {
 			return indexHit{}, err
 		}
 		r.prefetchIdentities(p, s.hits)
@@ -177,9 +210,9 @@ func (m *mergingIter) next(r *reader, p *plan, it *sharedIter) (indexHit, error)
 // day calls f for every hit of a day, in the span's order, until f returns
 // false. It returns the last result of f.
 func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error)) (bool, error) {
-	it := r.newSharedIter(p, day, sp)
-	defer it.Close()
-	iters, err := r.rangeIters(p, day, sp, it)
+	its := r.newSharedIters(day, sp)
+	defer its.close()
+	iters, err := r.rangeIters(p, day, sp, its)
 	if err != nil {
 		return false, err
 	}
@@ -194,7 +227,7 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error
 	r.prefetchIdentities(p, first)
 	heap.Init(&m)
 	for len(m) > 0 {
-		h, err := m.next(r, p, it)
+		h, err := m.next(r, p, its)
 		if err != nil {
 			return false, err
 		}
@@ -205,13 +238,6 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error
 	return true, nil
 }
 
-// newSharedIter returns an iterator over the keys of the plan's index in a day.
-// The caller must close it.
-func (r *reader) newSharedIter(p *plan, day uint16, sp span) *sharedIter {
-	prefix := key.ClassPrefix(day, p.index.class)
-	return &sharedIter{Iterator: r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix, Reverse: sp.reverse})}
-}
-
 // rangesPerGoroutine is the number of ranges for which rangeIters starts
 // another goroutine with its own iterator. The first chunk of each range
 // decompresses a block.
@@ -219,23 +245,24 @@ const rangesPerGoroutine = 4
 
 // rangeIters returns the rangeIters of a plan for a day, with their first
 // chunk.
-func (r *reader) rangeIters(p *plan, day uint16, sp span, it *sharedIter) ([]*rangeIter, error) {
+func (r *reader) rangeIters(p *plan, day uint16, sp span, its *sharedIters) ([]*rangeIter, error) {
 	iters, errs := make([]*rangeIter, len(p.ranges)), make([]error, len(p.ranges))
 	for i := range p.ranges {
-		iters[i] = &rangeIter{prefix: p.ranges[i].Prefix(day), span: sp, metas: p.metas, integrity: r.integrity}
+		of := &p.ranges[i]
+		iters[i] = &rangeIter{class: of.Class, prefix: of.Prefix(day), span: sp, metas: p.metas, integrity: r.integrity}
 	}
 	if len(iters) < 2*rangesPerGoroutine {
 		for i, s := range iters {
-			errs[i] = s.fill(it)
+			errs[i] = s.fill(its)
 		}
 		return iters, errors.Join(errs...)
 	}
 	parts := slices.Collect(slices.Chunk(iters, rangesPerGoroutine))
 	parallel(len(parts), len(parts), func(part int) {
-		it := r.newSharedIter(p, day, sp)
-		defer it.Close()
+		its := r.newSharedIters(day, sp)
+		defer its.close()
 		for i, s := range parts[part] {
-			errs[part*rangesPerGoroutine+i] = s.fill(it)
+			errs[part*rangesPerGoroutine+i] = s.fill(its)
 		}
 	})
 	return iters, errors.Join(errs...)

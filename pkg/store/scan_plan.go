@@ -12,18 +12,19 @@ import (
 )
 
 // plan is how a scan finds the records of a filter: ranges of keys in one
-// index, and the conditions that keys can answer. In each range, keys sort by
+// index, or for a view in two, and the conditions that keys can answer. In each range, keys sort by
 // time. A plan doesn't depend on a time span, and never changes once it is
 // made, except for metas.
 type plan struct {
 	index  *index
-	ranges []key.Entry // of the index; the prefix of each is a range of a day
+	ranges []key.Entry // the prefix of each is a range of a day
 
 	// The filter's conditions, in numbers. nil means no condition.
 	resources map[uint16]bool
 	verbs     map[byte]bool
 	namespace *uint32
 	owner     *key.Hash
+	view      placeGrants
 
 	// byKey says that [plan.allows] decides the filter. Otherwise it only
 	// excludes keys, and the record has to be compared with the filter.
@@ -51,9 +52,13 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	default: // all entries of the index
 		p.ranges = []key.Entry{{}}
 	}
-	p.byKey = set&^p.index.decides == 0 // the index decides all fields that are set
+	// The index decides all fields that are set, and needs no creation times.
+	p.byKey = set&^p.index.decides == 0 && !p.view.dated
 	for i := range p.ranges {
 		p.ranges[i].Class = p.index.class
+	}
+	if granted := p.grantedRanges(); granted != nil {
+		p.ranges = granted
 	}
 	return p, err
 }
@@ -72,13 +77,14 @@ func (p *plan) resolve(r *reader, f *history.Filter) (known bool, err error) {
 		p.owner = &owner
 	}
 	if namespace, narrowed := f.Namespace.Namespace(); narrowed {
-		n := uint32(0) // cluster-scoped objects
-		if namespace != "" {
-			if n, err = r.s.terms.number(r.txn, term{key.Namespaces, namespace}); err != nil || n == 0 {
-				return false, err
-			}
+		n, found, err := r.namespace(namespace)
+		if err != nil || !found {
+			return false, err
 		}
 		p.namespace = &n
+	}
+	if p.view, err = r.placeGrants(f.View); err != nil {
+		return false, err
 	}
 	if len(f.Resources) == 0 {
 		return true, nil
@@ -103,6 +109,9 @@ func (p *plan) allows(e key.Entry) bool {
 		return false
 	}
 	if p.index.decides.has(fieldResources) && p.resources != nil && !p.resources[e.Resource] {
+		return false
+	}
+	if p.index.decides.has(fieldView) && !p.view.contain(e.Resource, e.Namespace) {
 		return false
 	}
 	return !p.index.decides.has(fieldNamespace) || p.namespace == nil || *p.namespace == e.Namespace

@@ -39,6 +39,10 @@ func (s *subject) population() (all []*history.Record) {
 	return all
 }
 
+// recreation is the creation of the present namespaces. Of the objects named
+// web, only one was created since then, and not earlier.
+var recreation = time.Date(2025, 12, 24, 18, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant
+
 // of returns a version of an object.
 func of(o history.ObjectRef, verb history.Verb) *history.Record {
 	return &history.Record{Ref: o, Version: "v1", Kind: "Kind of " + o.Resource, Verb: verb}
@@ -48,6 +52,13 @@ func of(o history.ObjectRef, verb history.Verb) *history.Record {
 func (s *subject) adorn(r *history.Record, n int) {
 	r.RV = fmt.Sprint(100 - n)
 	r.Object = fmt.Appendf(nil, `{"n":%d,"name":%q}`, n, r.Ref.Name)
+	if r.Ref.Namespace != "" && r.Ref.Name == "web" {
+		created := recreation.Add(-time.Second)
+		if r.Ref.UID == "recreated" {
+			created = recreation
+		}
+		r.Object = fmt.Appendf(nil, `{"n":%d,"metadata":{"name":"web","creationTimestamp":%q}}`, n, created.Format(time.RFC3339))
+	}
 	r.Initial = n < 2
 	if n%5 == 3 {
 		r.Version, r.InferredSince = "v1beta1", s.now.Add(-time.Hour)
@@ -90,6 +101,15 @@ func filters(records []*history.Record) map[string]history.Filter {
 	return all
 }
 
+// manyNamespaces returns the namespace shop and some that no log contains.
+func manyNamespaces() map[string]time.Time {
+	many := map[string]time.Time{"shop": {}}
+	for i := range 500 {
+		many[fmt.Sprint("unknown-", i)] = time.Time{}
+	}
+	return many
+}
+
 // conditions returns functions that set each condition of a filter, by name.
 // Times are those of records, and those just before and after.
 func conditions(records []*history.Record) map[string]func(*history.Filter) {
@@ -102,6 +122,7 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 			f.Regarding = &history.Target{Kind: "Pod", Namespace: "shop", Name: name, UID: uid}
 		}
 	}
+	view := func(v history.View) func(*history.Filter) { return func(f *history.Filter) { f.View = v } }
 	return map[string]func(*history.Filter){
 		"from a record on":         func(f *history.Filter) { f.Start = some },
 		"from after a record on":   func(f *history.Filter) { f.Start = some.Add(1) },
@@ -130,5 +151,22 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 		"owned":                    func(f *history.Filter) { f.Owner = "owner-2" },
 		"written by a manager":     func(f *history.Filter) { f.Manager = "kubelet" },
 		"of two revisions":         func(f *history.Filter) { f.Revisions = []uint64{2, 4} },
+		"visible: nothing":         view(history.View{}),
+		"visible: pods":            view(history.View{pods(): {All: true}}),
+		"visible: pods of a namespace": view(history.View{
+			pods(): {Namespaces: map[string]time.Time{"shop": {}, "unknown": {}}},
+		}),
+		"visible: pods of a namespace, all nodes": view(history.View{
+			pods(): {Namespaces: map[string]time.Time{"shop": {}}}, {Resource: "nodes"}: {All: true}, {Resource: "unknown"}: {All: true},
+		}),
+		"visible: cluster-scoped": view(history.View{
+			pods(): {Namespaces: map[string]time.Time{"": {}}}, {Resource: "nodes"}: {Namespaces: map[string]time.Time{"": {}}},
+		}),
+		"visible: pods of present namespaces": view(history.View{
+			pods(): {Namespaces: map[string]time.Time{"shop": recreation, "db": recreation}},
+		}),
+		"visible: a namespace and many unknown ones": view(history.View{
+			pods(): {Namespaces: manyNamespaces()}, {Resource: "events"}: {Namespaces: manyNamespaces()},
+		}),
 	}
 }

@@ -28,13 +28,15 @@ type subject struct {
 	opts Options
 	// today is the first day of the test's calendar. now is the clock's time.
 	today, now time.Time
+	// created has the creation time of each object's first version.
+	created map[history.ObjectRef]time.Time
 }
 
 // newSubject opens an empty log. Its clock begins at noon, so that some hours
 // are still the same day.
 func newSubject(t *testing.T, open Open, o Options) *subject {
 	t.Helper()
-	s := &subject{t: t, open: open, dir: t.TempDir(), opts: o, today: time.Now().UTC().Truncate(aDay)}
+	s := &subject{t: t, open: open, dir: t.TempDir(), opts: o, today: time.Now().UTC().Truncate(aDay), created: map[history.ObjectRef]time.Time{}}
 	s.now = s.noon(0)
 	s.opts.Now = func() time.Time { return s.now }
 	s.start()
@@ -69,9 +71,16 @@ func (s *subject) reopen() {
 	s.start()
 }
 
-// commit appends a batch.
+// commit appends a batch. It sets the creation times of its records, as a log
+// returns them: those of their objects' first versions.
 func (s *subject) commit(b *history.Batch) {
 	s.t.Helper()
+	for _, r := range b.Records {
+		if _, known := s.created[r.Ref]; !known {
+			s.created[r.Ref] = history.CreationTime(r.Object)
+		}
+		r.Created = s.created[r.Ref]
+	}
 	if err := s.Append(s.t.Context(), b); err != nil {
 		s.t.Fatal(err)
 	}

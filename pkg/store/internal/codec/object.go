@@ -14,7 +14,8 @@ import (
 // once in the log.
 const (
 	headV1       = 1
-	identityV1   = 1
+	identityV1   = 1 // without Created
+	identityV2   = 2
 	checkpointV1 = 1
 	stateV1      = 1
 )
@@ -84,6 +85,9 @@ type Identity struct {
 	Namespace uint32 // 0: cluster-scoped
 	Name      string
 	UID       types.UID
+	// Created is the object's creationTimestamp, in seconds since 1970. It is
+	// 0 if it is unknown.
+	Created int64
 
 	// Owners and Regarding are those of the object's first version. Most other
 	// versions have the same, and don't repeat them.
@@ -95,22 +99,30 @@ type Identity struct {
 
 // Encode returns the identity's bytes.
 func (i *Identity) Encode() []byte {
-	b := []byte{identityV1}
+	b := []byte{identityV2}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(i.Resource)), uint64(i.Namespace))
 	b = binval.AppendText(binval.AppendText(b, i.Name), i.UID)
+	b = binary.AppendVarint(b, i.Created)
 	if i.Regarding != nil {
 		return appendRelations(append(b, 1), i.Owners, i.Regarding)
 	}
 	return appendRelations(append(b, 0), i.Owners, nil)
 }
 
-// DecodeIdentity is the inverse of [Identity.Encode]. It computes Relations.
+// DecodeIdentity is the inverse of [Identity.Encode]. It computes Relations. It
+// also reads identities that were written without Created.
 func DecodeIdentity(b []byte) (Identity, error) {
 	r := binval.NewReader(b)
-	r.Expect(identityV1, "identity of an unknown encoding")
+	encoding := r.Byte()
+	if encoding != identityV1 && encoding != identityV2 {
+		r.Fail("identity of an unknown encoding")
+	}
 	i := Identity{
 		Resource: r.Uint16(), Namespace: r.Uint32(),
 		Name: r.Text(), UID: types.UID(r.Text()),
+	}
+	if encoding == identityV2 {
+		i.Created = r.Varint()
 	}
 	target := r.Byte()
 	if target > 1 {
