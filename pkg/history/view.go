@@ -40,6 +40,14 @@ func (v View) Contains(r *Record) bool {
 	return granted && !r.Created.Before(since)
 }
 
+// MayContain reports whether the view may contain objects of the resource in a
+// namespace, "" for cluster-scoped ones.
+func (v View) MayContain(r schema.GroupResource, namespace string) bool {
+	grant := v[r]
+	_, granted := grant.Namespaces[namespace]
+	return v == nil || grant.All || granted
+}
+
 // Touches reports whether the view may contain objects of the resource.
 func (v View) Touches(r schema.GroupResource) bool {
 	grant := v[r]

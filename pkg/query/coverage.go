@@ -31,17 +31,16 @@ type Coverage struct {
 
 // coverage returns the coverage of the scopes from start on. A zero start means
 // the beginning of history.
-func (s *Service) coverage(catalogue []history.Resource, start time.Time, scopes ...scope) Coverage {
-	unrecorded := s.options.Unrecorded()
+func (s sight) coverage(start time.Time, scopes ...scope) Coverage {
 	var c Coverage
 	for _, sc := range scopes {
-		for _, u := range unrecordedIn(sc, unrecorded, catalogue) {
+		for _, u := range unrecordedIn(sc, s.unrecorded, s.catalogue) {
 			if !slices.ContainsFunc(c.Unrecorded, func(known history.UnrecordedResource) bool { return same(known.Resource, u.Resource) }) {
 				c.Unrecorded = append(c.Unrecorded, u)
 			}
 		}
 	}
-	recorded := recordedIn(scopes, catalogue, unrecorded)
+	recorded := recordedIn(scopes, s.catalogue, s.unrecorded)
 	if slices.ContainsFunc(recorded, func(r history.Resource) bool { return r.Since.IsZero() }) || len(recorded) == 0 {
 		return c
 	}

@@ -13,8 +13,8 @@ import (
 // descendants returns all descendants of the objects with these UIDs, existing
 // or deleted. It reports false if it stopped at a bound. Each object is visited
 // once, so circular ownership ends.
-func (s *Service) descendants(ctx context.Context, uids map[types.UID]bool) (family, bool, error) {
-	d := descent{seen: maps.Clone(uids), effort: s.options.Effort, room: s.options.Descendants, targets: map[history.Target]bool{}}
+func (s *Service) descendants(ctx context.Context, uids map[types.UID]bool, view history.View) (family, bool, error) {
+	d := descent{view: view, seen: maps.Clone(uids), effort: s.options.Effort, room: s.options.Descendants, targets: map[history.Target]bool{}}
 	level := slices.Sorted(maps.Keys(uids))
 	for depth := 0; len(level) > 0 && depth < ownershipDepth && !d.exhausted(); depth++ {
 		var next []types.UID
@@ -33,6 +33,7 @@ func (s *Service) descendants(ctx context.Context, uids map[types.UID]bool) (fam
 
 // descent follows owner references level by level.
 type descent struct {
+	view    history.View // what the caller may read
 	seen    map[types.UID]bool
 	targets map[history.Target]bool // without UIDs: the incarnations under one name are read together
 	effort  int                     // records that may still be read
@@ -50,7 +51,7 @@ func (d *descent) children(ctx context.Context, reader Reader, owner types.UID) 
 		return nil, nil
 	}
 	var found []types.UID
-	owned := history.Scan{Filter: history.Filter{Owner: owner}, Order: history.NewestFirst}
+	owned := history.Scan{Filter: history.Filter{Owner: owner, View: d.view}, Order: history.NewestFirst}
 	for r, err := range reader.Scan(ctx, owned) {
 		if err != nil {
 			return nil, err

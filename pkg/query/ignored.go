@@ -8,14 +8,13 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// ignored returns the current rules that ignore a part of the scopes, each with
-// only those namespaces that are in a scope.
-func (s *Service) ignored(catalogue []history.Resource, scopes ...scope) []history.IgnoreRule {
-	rules := s.options.IgnoreRules()
-	if len(rules) == 0 {
+// ignored returns the rules that ignore a part of the scopes, each with only
+// those namespaces that are in a scope.
+func (s sight) ignored(scopes ...scope) []history.IgnoreRule {
+	if len(s.rules) == 0 {
 		return nil
 	}
-	known := withIgnored(catalogue, rules)
+	known := withIgnored(s.catalogue, s.rules)
 	var places []place
 	for _, scope := range scopes {
 		for _, r := range choose(known, scope.types, scope.group) {
@@ -23,7 +22,7 @@ func (s *Service) ignored(catalogue []history.Resource, scopes ...scope) []histo
 		}
 	}
 	var touching []history.IgnoreRule
-	for _, rule := range rules {
+	for _, rule := range s.rules {
 		if rule, touches := restrict(rule, places); touches {
 			touching = append(touching, rule)
 		}

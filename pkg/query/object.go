@@ -67,22 +67,23 @@ func (e *RelatedError) Unwrap() error { return e.Err }
 // object that was never recorded has two empty pages, which is not an error.
 func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	empty := ObjectHistory{Resource: q.Type, Own: Page{Exact: true}, Related: Page{Exact: true}}
-	catalogue, err := s.reader.Resources(ctx)
+	seen, err := s.seeObject(ctx, q)
 	if err != nil {
 		return empty, err
 	}
-	empty.Ignored = s.ignored(catalogue, q.scopes()...)
-	empty.Coverage = s.coverage(catalogue, q.Start, q.scopes()...)
-	resources := s.resolveObject(catalogue, q)
+	all := seen.all()
+	empty.Ignored = all.ignored(q.scopes()...)
+	empty.Coverage = all.coverage(q.Start, q.scopes()...)
+	resources := s.resolveObject(seen.own.catalogue, q)
 	if len(resources) == 0 {
 		return empty, nil
 	}
 	empty.Resource = cmp.Or(resources[0].Plural, q.Type)
-	all := history.Filter{Namespace: q.Namespace, Name: q.Name, UID: q.UID}
+	records := history.Filter{Namespace: q.Namespace, Name: q.Name, UID: q.UID, View: seen.own.view}
 	for _, r := range resources {
-		all.Resources = append(all.Resources, r.GroupResource())
+		records.Resources = append(records.Resources, r.GroupResource())
 	}
-	own := history.Scan{Filter: all, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
+	own := history.Scan{Filter: records, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	own.Start, own.End, own.Revisions = q.Start, q.End, q.Revisions
 	answer := empty
 	if answer.Own, err = s.scan(ctx, own); err != nil {
@@ -91,13 +92,14 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if err := s.total(ctx, own, &answer.Own); err != nil {
 		return empty, err
 	}
-	if answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(catalogue, all.Resources), q.Start, q.End); err != nil {
+	if answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(all.catalogue, records.Resources), q.Start, q.End); err != nil {
 		return empty, err
 	}
+	answer.Gaps = seen.restrict(answer.Gaps)
 	if len(q.Revisions) > 0 {
 		return answer, nil
 	}
-	if answer.Related, err = s.related(ctx, q, resources, all, s.options.PageBytes-answer.Own.bytes()); err != nil {
+	if answer.Related, err = s.related(ctx, q, seen, resources, records, s.options.PageBytes-answer.Own.bytes()); err != nil {
 		return empty, &RelatedError{Err: err}
 	}
 	return answer, nil
@@ -142,4 +144,46 @@ func (q Object) scopes() []scope {
 		scopes = append(scopes, scope{[]string{r.Resource}, cmp.Or(r.Group, CoreGroup), namespace})
 	}
 	return scopes
+}
+
+// objectSight is what the caller can see of an object, of the Events regarding
+// it, and of the objects that it may own.
+type objectSight struct{ own, events, owned sight }
+
+// seeObject returns the caller's sight of what an answer contains.
+func (s *Service) seeObject(ctx context.Context, q Object) (seen objectSight, err error) {
+	all, err := s.everything(ctx)
+	if err != nil {
+		return seen, err
+	}
+	own, events := q.scopes()[0], q.scopes()[1:]
+	if seen.own, err = s.see(ctx, all, own, q.Name); err != nil {
+		return seen, err
+	}
+	seen.events.view, seen.owned.view = history.View{}, history.View{}
+	for _, scope := range events {
+		of, err := s.see(ctx, all, scope, "")
+		if err != nil {
+			return seen, err
+		}
+		view := merged(seen.events.view, of.view)
+		seen.events = of.and(seen.events)
+		seen.events.view = view
+	}
+	if q.Descendants && len(events) > 0 {
+		seen.owned, err = s.see(ctx, all, scope{namespace: events[0].namespace}, "")
+	}
+	return seen, err
+}
+
+// all returns what is visible of anything in the answer.
+func (o objectSight) all() sight { return o.own.and(o.events).and(o.owned) }
+
+// restrict returns the gaps of resources that are visible in the answer.
+func (o objectSight) restrict(gaps []history.Gap) []history.Gap {
+	if o.own.view == nil {
+		return gaps
+	}
+	view := merged(merged(o.own.view, o.events.view), o.owned.view)
+	return slices.DeleteFunc(gaps, func(g history.Gap) bool { return !view.Touches(g.GroupResource()) })
 }

@@ -47,11 +47,11 @@ func TestObject_FindsBothDefinitionsOfRecreatedType(t *testing.T) {
 			}
 		}
 	}
-	catalogue, err := s.Resources(t.Context())
+	seen, err := s.Resources(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range catalogue {
+	for _, r := range seen.Resources {
 		if r.Plural == "toys" && (len(r.Former) != 1 || r.Former[0].Kind != "Gadget" || r.Former[0].Namespaced) {
 			t.Errorf("got former definitions %+v, want the one of Gadget", r.Former)
 		}

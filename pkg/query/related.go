@@ -12,20 +12,22 @@ import (
 
 // related returns a page of the Events regarding the object and, if the query
 // includes them, its descendants. The object is of one of the resources, and
-// all selects its own records. room bounds the page's objects, in bytes.
-func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
+// own selects its own records. room bounds the page's objects, in bytes.
+func (s *Service) related(
+	ctx context.Context, q Object, seen objectSight, resources []history.Resource, own history.Filter, room int,
+) (Page, error) {
 	about := targets(q, resources)
-	uids, exact, err := s.incarnations(ctx, all, about)
+	uids, exact, err := s.incarnations(ctx, own, about, seen.events.view)
 	if err != nil {
 		return Page{}, err
 	}
-	c := collector{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
+	c := collector{question: q, view: seen.events.view, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
 	of := family{targets: about, uids: uids}
 	if err := c.collect(ctx, s.reader, of); err != nil {
 		return Page{}, err
 	}
 	if q.Descendants {
-		owned, complete, err := s.descendants(ctx, uids)
+		owned, complete, err := s.descendants(ctx, uids, seen.owned.view)
 		if err != nil {
 			return Page{}, err
 		}
@@ -61,7 +63,9 @@ func targets(q Object, resources []history.Resource) []history.Target {
 // incarnations returns the object's UIDs: those of its own records or, if it
 // has none, those that Events name. It reports false if it stopped at the bound
 // of effort.
-func (s *Service) incarnations(ctx context.Context, own history.Filter, about []history.Target) (map[types.UID]bool, bool, error) {
+func (s *Service) incarnations(
+	ctx context.Context, own history.Filter, about []history.Target, events history.View,
+) (map[types.UID]bool, bool, error) {
 	uids, effort := map[types.UID]bool{}, s.options.Effort
 	collect := func(f history.Filter, uid func(*history.Record) types.UID) error {
 		for r, err := range s.reader.Scan(ctx, history.Scan{Filter: f, Order: history.NewestFirst}) {
@@ -90,7 +94,7 @@ func (s *Service) incarnations(ctx context.Context, own history.Filter, about []
 			}
 			return r.Regarding.UID
 		}
-		if err := collect(history.Filter{Regarding: &t}, named); err != nil {
+		if err := collect(history.Filter{Regarding: &t, View: events}, named); err != nil {
 			return nil, false, err
 		}
 	}
@@ -102,6 +106,7 @@ func (s *Service) incarnations(ctx context.Context, own history.Filter, about []
 // of each target in order, counts them, and keeps at most two pages.
 type collector struct {
 	question Object
+	view     history.View
 	effort   int
 
 	exact   bool
@@ -123,7 +128,7 @@ func (c *collector) collect(ctx context.Context, reader Reader, of family) error
 // counts, up to the bound of effort.
 func (c *collector) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
 	scan := history.Scan{Order: c.question.Order}
-	scan.Start, scan.End, scan.Regarding = c.question.Start, c.question.End, &target
+	scan.Start, scan.End, scan.Regarding, scan.View = c.question.Start, c.question.End, &target, c.view
 	kept := 0
 	for r, err := range reader.Scan(ctx, scan) {
 		switch {

@@ -48,6 +48,10 @@ type Options struct {
 	// Unrecorded returns the cluster's resources that are not recorded.
 	// Default: none.
 	Unrecorded func() []history.UnrecordedResource
+	// EarlierNamespaces says that rights in a namespace also apply to objects
+	// of earlier namespaces of the same name, and to those of a namespace that
+	// does not exist now.
+	EarlierNamespaces bool
 }
 
 // The defaults of [Options], and the depth to which ownership is followed. The
@@ -63,6 +67,7 @@ const (
 type Service struct {
 	reader  Reader
 	options Options
+	caller  Authorizer // nil: may read everything
 }
 
 // New returns a service that reads from a log.
@@ -86,11 +91,6 @@ func New(reader Reader, o Options) *Service {
 		o.Unrecorded = func() []history.UnrecordedResource { return nil }
 	}
 	return &Service{reader: reader, options: o}
-}
-
-// Resources returns the catalogue: the resources that are or were recorded.
-func (s *Service) Resources(ctx context.Context) ([]history.Resource, error) {
-	return s.reader.Resources(ctx)
 }
 
 // Version is a record with its summary. It has its object unless the question

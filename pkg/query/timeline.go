@@ -26,17 +26,22 @@ type Timeline struct {
 // Timeline returns the page. A type that names no resource matches no record,
 // which is not an error.
 func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
-	catalogue, err := s.reader.Resources(ctx)
+	asked := scope{q.Types, q.Group, q.Namespace}
+	all, err := s.everything(ctx)
 	if err != nil {
 		return Page{}, err
 	}
-	asked := scope{q.Types, q.Group, q.Namespace}
-	ignored := s.ignored(catalogue, asked)
-	coverage := s.coverage(catalogue, q.Start, asked)
-	filter, known := withResources(q.Filter, catalogue, q.Types, q.Group)
+	seen, err := s.see(ctx, all, asked, q.Name)
+	if err != nil {
+		return Page{}, err
+	}
+	ignored := seen.ignored(asked)
+	coverage := seen.coverage(q.Start, asked)
+	filter, known := withResources(q.Filter, seen.catalogue, q.Types, q.Group)
 	if !known {
 		return Page{Exact: true, Ignored: ignored, Coverage: coverage}, nil
 	}
+	filter.View = seen.view
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	page, err := s.scan(ctx, scan)
 	if err != nil {
@@ -46,6 +51,7 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
 		return Page{}, err
 	}
+	page.Gaps = seen.restrict(page.Gaps)
 	return page, s.total(ctx, scan, &page)
 }
 
@@ -87,6 +93,9 @@ func (s *Service) page(ctx context.Context, records []*history.Record, order his
 	if err != nil {
 		return Page{}, err
 	}
+	if err := s.hideHashes(ctx, versions); err != nil {
+		return Page{}, err
+	}
 	page := Page{Versions: versions, Total: len(versions), Exact: true, More: more}
 	if more {
 		page.Next = history.Cursor{Time: records[len(records)-1].Time}
@@ -121,13 +130,18 @@ type Gaps struct {
 // Gaps returns the gaps that touch the question's time and resources, ordered
 // by their starts.
 func (s *Service) Gaps(ctx context.Context, q Gaps) ([]history.Gap, error) {
-	catalogue, err := s.reader.Resources(ctx)
+	all, err := s.everything(ctx)
 	if err != nil {
 		return nil, err
 	}
-	filter, known := withResources(history.Filter{}, catalogue, q.Types, q.Group)
+	seen, err := s.see(ctx, all, scope{types: q.Types, group: q.Group}, "")
+	if err != nil {
+		return nil, err
+	}
+	filter, known := withResources(history.Filter{}, seen.catalogue, q.Types, q.Group)
 	if !known {
 		return nil, nil
 	}
-	return s.reader.Gaps(ctx, filter.Resources, q.Start, q.End)
+	gaps, err := s.reader.Gaps(ctx, filter.Resources, q.Start, q.End)
+	return seen.restrict(gaps), err
 }

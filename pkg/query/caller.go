@@ -1,0 +1,303 @@
+package query
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Authorizer decides what one caller may read in the cluster now. Its methods
+// must be safe for concurrent use, and must cache: they are called for each
+// question. An error means that the decision is not known.
+type Authorizer interface {
+	// List reports whether the caller may read all objects of a resource in a
+	// scope. [history.AllNamespaces] includes cluster-scoped objects.
+	List(ctx context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error)
+	// Get reports whether the caller may get an object, which need not exist.
+	// The namespace of a cluster-scoped object is empty. An empty name means
+	// every object of the namespace.
+	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error)
+	// Namespaces returns the namespaces that exist now, with the times of their
+	// creation. The caller of Namespaces must not modify the map.
+	Namespaces(ctx context.Context) (map[string]time.Time, error)
+}
+
+// reviews bounds the concurrent calls of an [Authorizer] for one question.
+const reviews = 16
+
+// As returns the service for a caller. It answers as if the log contained only
+// what the caller may read:
+//
+//   - A record is visible if the caller may list its resource in its namespace,
+//     or if the question names the object and the caller may get it.
+//   - Rights in a namespace don't apply to objects that are older than the
+//     namespace: they belonged to an earlier one of the same name.
+//   - A resource of which nothing is visible in the question's namespaces does
+//     not exist, and has no gaps.
+//   - Hashes in Secrets are visible only to callers who may get the Secret.
+func (s *Service) As(caller Authorizer) *Service {
+	restricted := *s
+	restricted.caller = caller
+	return &restricted
+}
+
+// sight is what a question's caller can see of the scopes that it is about.
+type sight struct {
+	catalogue  []history.Resource
+	unrecorded []history.UnrecordedResource
+	rules      []history.IgnoreRule
+	view       history.View // nil: everything
+}
+
+// everything returns the sight of a caller who may read everything.
+func (s *Service) everything(ctx context.Context) (sight, error) {
+	catalogue, err := s.reader.Resources(ctx)
+	if err != nil {
+		return sight{}, err
+	}
+	return sight{catalogue: catalogue, unrecorded: s.options.Unrecorded(), rules: s.options.IgnoreRules()}, nil
+}
+
+// see returns the part of a scope in all that the caller can see. name is the
+// name of the objects that the question is about, or empty.
+func (s *Service) see(ctx context.Context, all sight, of scope, name string) (sight, error) {
+	if s.caller == nil {
+		return all, nil
+	}
+	view, err := s.viewOf(ctx, all.resources(of), of.namespace, name)
+	if err != nil {
+		return sight{}, err
+	}
+	all.view = view
+	return all.visible(), nil
+}
+
+// resources returns the resources that are in the scope.
+func (s sight) resources(of scope) []history.Resource {
+	known := withIgnored(s.catalogue, s.rules)
+	for _, u := range s.unrecorded {
+		if !slices.ContainsFunc(known, func(r history.Resource) bool { return same(r, u.Resource) }) {
+			known = append(known, u.Resource)
+		}
+	}
+	return choose(known, of.types, of.group)
+}
+
+// visible returns the part of the sight that its view contains.
+func (s sight) visible() sight {
+	hidden := func(r history.Resource) bool { return !s.view.Touches(r.GroupResource()) }
+	seen := sight{view: s.view}
+	seen.catalogue = slices.DeleteFunc(slices.Clone(s.catalogue), hidden)
+	seen.unrecorded = slices.DeleteFunc(slices.Clone(s.unrecorded), func(u history.UnrecordedResource) bool { return hidden(u.Resource) })
+	for _, rule := range s.rules {
+		if rule, some := visibleRule(rule, s.view); some {
+			seen.rules = append(seen.rules, rule)
+		}
+	}
+	return seen
+}
+
+// visibleRule returns the part of a rule that a view contains, and whether
+// there is one.
+func visibleRule(rule history.IgnoreRule, view history.View) (history.IgnoreRule, bool) {
+	every := rule.Resource == schema.GroupResource{}
+	if !every && !view.Touches(rule.Resource) || every && len(view) == 0 {
+		return rule, false
+	}
+	if len(rule.Namespaces) == 0 {
+		return rule, true
+	}
+	rule.Namespaces = slices.DeleteFunc(slices.Clone(rule.Namespaces), func(namespace string) bool {
+		if !every {
+			return !view.MayContain(rule.Resource, namespace)
+		}
+		for r := range view {
+			if view.MayContain(r, namespace) {
+				return false
+			}
+		}
+		return true
+	})
+	return rule, len(rule.Namespaces)+len(rule.Changes) > 0
+}
+
+// and returns what is visible in one of two sights. The view is that of s.
+func (s sight) and(other sight) sight {
+	for _, r := range other.catalogue {
+		if !slices.ContainsFunc(s.catalogue, func(known history.Resource) bool { return same(known, r) }) {
+			s.catalogue = append(slices.Clip(s.catalogue), r)
+		}
+	}
+	for _, u := range other.unrecorded {
+		if !slices.ContainsFunc(s.unrecorded, func(known history.UnrecordedResource) bool { return same(known.Resource, u.Resource) }) {
+			s.unrecorded = append(slices.Clip(s.unrecorded), u)
+		}
+	}
+	for _, rule := range other.rules {
+		if !slices.ContainsFunc(s.rules, func(known history.IgnoreRule) bool { return sameRule(known, rule) }) {
+			s.rules = append(slices.Clip(s.rules), rule)
+		}
+	}
+	return s
+}
+
+// merged returns a view with the resources of both, or nil if one of them is
+// nil. A resource that is in both has the grant of b.
+func merged(a, b history.View) history.View {
+	if a == nil || b == nil {
+		return nil
+	}
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
+}
+
+// sameRule reports whether two rules are equal.
+func sameRule(a, b history.IgnoreRule) bool {
+	return a.Resource == b.Resource && slices.Equal(a.Namespaces, b.Namespaces) && slices.Equal(a.Changes, b.Changes)
+}
+
+// viewOf asks for the caller's rights on the resources, and returns them as a
+// view of a scope. It asks once per resource and, if the caller has no
+// cluster-wide rights, once per resource and namespace.
+func (s *Service) viewOf(ctx context.Context, resources []history.Resource, scope history.NamespaceScope, name string) (history.View, error) {
+	asked := make([]history.Grant, len(resources))
+	err := eachConcurrently(ctx, len(resources), func(ctx context.Context, i int) (err error) {
+		asked[i].All, err = s.caller.List(ctx, resources[i].GroupResource(), history.AllNamespaces)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	namespaces, created, err := s.namespaces(ctx, scope, asked)
+	if err != nil {
+		return nil, err
+	}
+	granted := make([]bool, len(resources)*len(namespaces))
+	err = eachConcurrently(ctx, len(granted), func(ctx context.Context, i int) (err error) {
+		r, namespace := resources[i/len(namespaces)], namespaces[i%len(namespaces)]
+		if asked[i/len(namespaces)].All || !r.Scoped(namespace != "") {
+			return nil
+		}
+		granted[i], err = s.mayRead(ctx, r.GroupResource(), namespace, name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	view := history.View{}
+	for i, r := range resources {
+		grant := asked[i]
+		for j, namespace := range namespaces {
+			if granted[i*len(namespaces)+j] {
+				if grant.Namespaces == nil {
+					grant.Namespaces = map[string]time.Time{}
+				}
+				grant.Namespaces[namespace] = created[namespace]
+			}
+		}
+		if grant.All || len(grant.Namespaces) > 0 {
+			view[r.GroupResource()] = grant
+		}
+	}
+	return view, nil
+}
+
+// namespaces returns the namespaces of a scope that the caller may have rights
+// in, "" for cluster-scoped objects, and the creation of each. There are none if
+// all resources are granted anyway.
+func (s *Service) namespaces(
+	ctx context.Context, scope history.NamespaceScope, grants []history.Grant,
+) (namespaces []string, created map[string]time.Time, err error) {
+	if !slices.ContainsFunc(grants, func(g history.Grant) bool { return !g.All }) {
+		return nil, nil, nil
+	}
+	namespace, one := scope.Namespace()
+	if one && (namespace == "" || s.options.EarlierNamespaces) {
+		return []string{namespace}, nil, nil
+	}
+	if created, err = s.caller.Namespaces(ctx); err != nil {
+		return nil, nil, err
+	}
+	if !one {
+		namespaces = append(slices.Sorted(maps.Keys(created)), "")
+	} else if _, exists := created[namespace]; exists {
+		namespaces = []string{namespace}
+	}
+	if s.options.EarlierNamespaces {
+		return namespaces, nil, nil
+	}
+	return namespaces, created, nil
+}
+
+// mayRead reports whether the caller may read the objects of a namespace or, if
+// name is not empty, those with that name. namespace is "" for cluster-scoped
+// objects, which have no list of their own.
+func (s *Service) mayRead(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error) {
+	if namespace != "" {
+		if allowed, err := s.caller.List(ctx, r, history.ScopeOf(namespace)); allowed || err != nil {
+			return allowed, err
+		}
+	}
+	if name == "" {
+		return false, nil
+	}
+	return s.caller.Get(ctx, r, namespace, name)
+}
+
+// eachConcurrently calls f for the numbers below n, some at a time, until one
+// fails.
+func eachConcurrently(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(reviews)
+	for i := range n {
+		group.Go(func() error { return f(ctx, i) })
+	}
+	return group.Wait()
+}
+
+// restrict returns the gaps of visible resources.
+func (s sight) restrict(gaps []history.Gap) []history.Gap {
+	return slices.DeleteFunc(gaps, func(g history.Gap) bool { return !s.view.Touches(g.GroupResource()) })
+}
+
+// Sight is what the caller can see of the catalogue.
+type Sight struct {
+	// Resources is the catalogue: the resources that are or were recorded.
+	Resources []history.Resource
+
+	view history.View
+}
+
+// Sees reports whether the caller can see any object of the resource.
+func (s Sight) Sees(r schema.GroupResource) bool { return s.view.Touches(r) }
+
+// SeesIn reports whether the caller can see any object of the resource in a
+// namespace.
+func (s Sight) SeesIn(r schema.GroupResource, namespace string) bool {
+	return s.view.MayContain(r, namespace)
+}
+
+// Resources returns what the caller can see of the catalogue, and of other
+// resources.
+func (s *Service) Resources(ctx context.Context, others ...history.Resource) (Sight, error) {
+	catalogue, err := s.reader.Resources(ctx)
+	if err != nil || s.caller == nil {
+		return Sight{Resources: catalogue}, err
+	}
+	all := map[schema.GroupResource]history.Resource{}
+	for _, r := range slices.Concat(catalogue, others) {
+		if _, known := all[r.GroupResource()]; !known {
+			all[r.GroupResource()] = r
+		}
+	}
+	view, err := s.viewOf(ctx, slices.Collect(maps.Values(all)), history.AllNamespaces, "")
+	seen := sight{catalogue: catalogue, view: view}.visible()
+	return Sight{Resources: seen.catalogue, view: view}, err
+}
