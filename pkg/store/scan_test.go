@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
 
@@ -203,5 +204,45 @@ func TestScan_SkipsDaysBeforeTheOldestVersion(t *testing.T) {
 			t.Errorf("%s: got %v allocations, want at most %v", name, allocations, most)
 		}
 		s = reopen(t, s, dir, store.Options{})
+	}
+}
+
+// A view of a few places is read from ranges of its own, one of many is not.
+// Both contain the same records.
+func TestScan_ViewOfAnySize(t *testing.T) {
+	s := open(t, t.TempDir(), store.Options{})
+	const namespaces = 300
+	for round := range 2 {
+		for i := range namespaces {
+			r := pod("web", fmt.Sprint(round*namespaces+i+1), history.Update)
+			r.Ref.Namespace = fmt.Sprint("ns-", i)
+			appendVersions(t, s, history.NewVersion{Record: r})
+		}
+	}
+	node := pod("node", "9999", history.Update)
+	node.Ref.Resource, node.Ref.Namespace = "nodes", ""
+	appendVersions(t, s, history.NewVersion{Record: node})
+	for _, n := range []int{0, 1, 10, 255, 256, 299} {
+		places := map[string]time.Time{}
+		for i := range n {
+			places[fmt.Sprint("ns-", i)] = time.Time{}
+		}
+		f := history.Filter{View: history.View{{Resource: "pods"}: {Namespaces: places}, {Resource: "nodes"}: {All: true}}}
+		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+			got := 0
+			for r, err := range s.Scan(t.Context(), history.Scan{Filter: f, Order: order}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !f.Matches(r) {
+					t.Errorf("view of %d places: got %s, which is not in it", n, r.Ref)
+				}
+				got++
+			}
+			counted, exact, err := s.Count(t.Context(), f, 10_000)
+			if want := 2*n + 1; got != want || counted != want || !exact || err != nil {
+				t.Errorf("view of %d places: got %d records, counted %d (exact: %t, error %v), want %d", n, got, counted, exact, err, want)
+			}
+		}
 	}
 }
