@@ -68,7 +68,7 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	if err != nil {
 		return found, err
 	}
-	// Only the catalogue has the type under this name: warn, and say why.
+	// Only the catalogue has the type under this name: warn with the reason.
 	if _, err := r.discover(found.resourceArg()); err == nil {
 		r.warnf("%q is a former name of %s", arg, found.GroupResource())
 	} else if meta.IsNoMatchError(discoveryErr) {

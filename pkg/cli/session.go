@@ -37,7 +37,7 @@ type connection struct {
 	mode      string
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
-	nonInteractive bool   // nobody can answer prompts
+	nonInteractive bool   // no user can answer prompts
 }
 
 // newConnection returns a connection whose flags are not parsed yet.
@@ -164,7 +164,7 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 }
 
 // prepareLogin notes whether a credential plugin may prompt. It prevents
-// prompts if nobody can answer them.
+// prompts if no user can answer them.
 func (c *connection) prepareLogin(cluster *rest.Config) {
 	c.env.mayLogIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
 	if plugin := cluster.ExecProvider; plugin != nil && c.nonInteractive {

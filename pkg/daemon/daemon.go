@@ -37,12 +37,12 @@ type Daemon struct {
 	metrics  *metrics
 
 	// started is the configuration that New was called with. The fields of
-	// [Config.fixedIn] stay in force until the end.
+	// [Config.fixedIn] never change.
 	started Config
-	// config is the configuration in force, except for these fields.
+	// config is the current configuration, except for these fields.
 	config atomic.Pointer[Config]
-	// redacted are the redactions in force. They include those of resources
-	// that are no longer recorded. Only the goroutine of follow uses it.
+	// redacted are the current redactions. They include those of resources that
+	// are no longer recorded. Only the goroutine of follow uses it.
 	redacted []recorder.Redaction
 	failures failures
 	ignored  gap.Ignored // resources that a former configuration ignored, until they are recorded again

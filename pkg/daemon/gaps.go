@@ -42,7 +42,7 @@ func (o *observed) Gaps(
 	return o.live.Gaps(ctx, resources, start, end)
 }
 
-// rememberIgnored stores which resources the configuration in force ignores. It
+// rememberIgnored stores which resources the current configuration ignores. It
 // is called before the configuration is replaced, so that a resource that is
 // recorded again gets a gap with that reason.
 func (d *Daemon) rememberIgnored(ctx context.Context) {

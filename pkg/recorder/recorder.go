@@ -21,8 +21,8 @@ var ErrStopped = errors.New("the recorder has been stopped")
 // Log is the log that the recorder writes to, and resumes from after a restart.
 // Its methods must be safe for concurrent use.
 type Log interface {
-	// Append commits the batch as a whole or not at all. The batch is durable
-	// when Append returns. A [history.Unavailable] error means that nothing was
+	// Append commits the whole batch or nothing. The batch is durable when
+	// Append returns. A [history.Unavailable] error means that nothing was
 	// changed; the recorder then retries until Append succeeds.
 	Append(ctx context.Context, b *history.Batch) error
 	// Heads yields the newest version of every live object of the resource.

@@ -165,7 +165,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		return history.Errorf(history.Invalid, "read an object of %s: %v", s.resource, err)
 	}
 	if v.opaque {
-		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed as a whole",
+		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed completely",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
 	}
 	// 2. Skip versions that are recorded already, or that a rule ignores.
@@ -213,8 +213,8 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 // ignores the resourceVersion to resume from. A list may go back in time,
 // because etcd may have been restored from a backup.
 //
-// A resourceVersion that is not newer than the checkpoint's proves nothing by
-// itself: some servers count resourceVersions per object. So the heads and the
+// A resourceVersion that is not newer than the checkpoint's proves nothing,
+// because some servers count resourceVersions per object. So the heads and the
 // log decide.
 func (s *Stream) isRepeated(ctx context.Context, v *version, event history.WatchEventType) (bool, error) {
 	if s.listing || event == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {

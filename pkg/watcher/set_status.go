@@ -25,8 +25,8 @@ type Status struct {
 }
 
 // Establishing reports whether the API server has asked to retry later for only
-// a short time, as it does while it establishes a CRD. If it can't decode an
-// object, it does so forever. Hence the limit.
+// a short time, as it does while it establishes a CRD. The time is limited,
+// because it does so forever if it can't decode an object.
 func (s Status) Establishing(now time.Time) bool {
 	return s.Throttled && now.Sub(s.Since) < maxEstablishing
 }

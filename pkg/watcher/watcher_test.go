@@ -95,7 +95,7 @@ func TestWatcher_RecoversFromFaults(t *testing.T) {
 			synced,
 		},
 		{
-			"server that can't stream says so in an event", "",
+			"server that can't stream reports it in an event", "",
 			[]http.HandlerFunc{
 				lines(`{"type":"ERROR","object":` + failure(500, "InternalError", "storage feature is disabled") + `}`),
 				lines(`{"metadata":{"resourceVersion":"9"},"items":[]}`),
@@ -267,8 +267,9 @@ func TestWatcher_WaitsForItsSink(t *testing.T) {
 	})
 }
 
-// A silent watch is canceled. Before it resumes, a probe finds out whether the
-// server knows the resourceVersion: a watch from a newer one is silent too.
+// A silent watch is canceled. Before it resumes, a probe checks whether the
+// server has reached the resourceVersion, because a watch from a newer one is
+// silent too.
 func TestWatcher_ProbesAfterAStall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 )
 
 // maxCopies bounds how many copies of an object may be nested in annotations.
-// An object below the innermost one is hashed as a whole.
+// An object below the innermost one is hashed completely.
 const maxCopies = 4
 
 var errTooManyCopies = errors.New("too many nested copies")

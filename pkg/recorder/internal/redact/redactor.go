@@ -61,7 +61,7 @@ type Identity struct{ Namespace, Name, UID, RV string }
 //
 // previous returns the object's previous version as it was recorded, or nil. It
 // is called for Secrets only. opaque reports that a last-applied configuration
-// could not be read, and was hashed as a whole.
+// could not be read, and was hashed completely.
 func (r *Redactor) Redact(object []byte, previous func(Identity) []byte) (redacted []byte, opaque bool, err error) {
 	p := pass{Redactor: r}
 	redacted, err = p.run(object, previous)
@@ -129,7 +129,7 @@ func redactCopy(text []byte, redact walk) (with []byte, isObject bool) {
 }
 
 // redactLastApplied is redactCopy for a last-applied configuration, which is
-// hashed as a whole if it is not the JSON of an object.
+// hashed completely if it is not the JSON of an object.
 func (p *pass) redactLastApplied(text []byte, redact walk) (with []byte) {
 	with, isObject := redactCopy(text, redact)
 	if !isObject {

@@ -14,7 +14,7 @@ import (
 )
 
 // The format of Badger's WAL: a header, then entries. Two flags of an entry
-// say how it belongs to a transaction.
+// mark its place in a transaction.
 const (
 	walHeader = 20
 	walInTxn  = 1 << 6

@@ -21,7 +21,7 @@ const flagSameRelations = 1 << 6
 type Meta struct {
 	Kind  uint16 // the number of the API version and kind
 	Parts uint16 // how many parts the body has; 0: there is no body
-	// SameRelations says that the owners and the target are those of the
+	// SameRelations means that the owners and the target are those of the
 	// object's identity. They are not encoded again.
 	SameRelations bool
 }

@@ -24,8 +24,8 @@ const (
 	// not wait.
 	Window = 200 * time.Millisecond
 	// FollowUp is the time after the end of each window at which bytes are
-	// released once more. A reader that merges several streams finds there the
-	// bytes that were late for the window.
+	// released again. A reader that merges several streams then reads the bytes
+	// that were late for the window.
 	FollowUp = 40 * time.Millisecond
 
 	// MaxBuffered bounds the bytes that wait on one connection. If there are
