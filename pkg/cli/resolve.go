@@ -47,8 +47,9 @@ type resolver struct {
 	discoveryErr error // of the categories; discovery is not tried again after it
 }
 
-// resolve returns the type that arg means. Discovery decides and, if it does
-// not have the type or fails, the catalogue does, with a warning.
+// resolve returns the type that arg means. It searches discovery first. If
+// discovery fails or does not have the type, it searches the catalogue and
+// prints a warning.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
 	found, discoveryErr := resourceType{}, r.discoveryErr
 	if discoveryErr == nil {

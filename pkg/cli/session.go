@@ -190,7 +190,7 @@ func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 // shows progress until there is output.
 func (c *connection) withSession(ctx context.Context, query func(*session) error) error {
 	if c.env.progress != nil && !c.env.noEscapes { // it is erased by an escape sequence
-		c.env.progress.begin("Asking the recorder…")
+		c.env.progress.begin("Querying the recorder…")
 		defer c.env.progress.end()
 	}
 	s, err := c.open(ctx)

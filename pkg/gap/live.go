@@ -13,7 +13,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Phase is how far the observation of a resource is.
+// Phase is the progress of a resource's observation.
 type Phase uint8
 
 // The phases.

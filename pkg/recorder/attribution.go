@@ -10,8 +10,8 @@ import (
 )
 
 // sameSecondDelay bounds the time between the receipts of two versions that
-// were written within one second of the API server's clock. A longer delay in
-// practice loses a name, and never makes one wrong.
+// were written within one second of the API server's clock. If a delay is
+// longer in practice, the manager is missing, but never wrong.
 const sameSecondDelay = 2 * time.Second
 
 // attribution finds the writers of a version from its managed entries and the

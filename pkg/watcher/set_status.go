@@ -17,8 +17,8 @@ import (
 type Status struct {
 	Change
 	Since time.Time // when the state was entered
-	// Synced means that everything that exists was observed once, now or by an
-	// earlier run whose checkpoint was resumed.
+	// Synced means that all existing objects were observed once, by this run or
+	// by an earlier one whose checkpoint was resumed.
 	Synced bool
 	// Configured means that [Targets.Resources] has the resource.
 	Configured bool
