@@ -28,9 +28,9 @@ var errFound = errors.New("found something")
 // Main runs a command line, without the program's name, and returns the exit
 // code.
 //
-// Once ctx is done, Main returns at once, even if the command is blocked by a
-// library that takes no context, a credential plugin that waits for input, or a
-// full pipe. The caller is expected to exit the process then.
+// Once ctx is done, Main returns at once, even if the command is blocked. A
+// library without contexts, a credential plugin that waits for input, or a full
+// pipe can block it. The caller is expected to exit the process then.
 func Main(ctx context.Context, env Environment, args []string) int {
 	env.progress = &progressLine{w: env.ErrOut}
 	restoreState, restoreEscapes := terminalState(env.In), env.prepareTerminals()

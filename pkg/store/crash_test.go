@@ -231,8 +231,8 @@ const (
 	crashVersions = 12
 )
 
-// promise is what a process acknowledged: the records up to RV, the checkpoint
-// (0: withdrawn), and whether gaps have ended, by their beginning.
+// promise is the state that a process acknowledged: the records up to RV, the
+// checkpoint (0: withdrawn), and whether gaps have ended, by their beginning.
 type promise struct {
 	RV, Checkpoint int
 	Gaps           map[int]bool

@@ -62,7 +62,7 @@ type Report struct {
 	names map[uint16]string // of resources, by number
 }
 
-// Loss is what is lost of one resource on one day.
+// Loss describes the lost versions of one resource on one day.
 type Loss struct {
 	Resource string // as in deployments.apps; empty: unknown
 	Day      string // as in 2026-11-29, UTC
@@ -201,7 +201,7 @@ func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error
 //
 //  1. Examine reads all tables, and finds the ranges of lost keys.
 //  2. prepare makes a view and rebuilds the log in it.
-//  3. permit decides about the report.
+//  3. permit accepts or rejects the report.
 //  4. Install moves the view's tables into the directory.
 func repairLocked(ctx context.Context, dir string, opts Options, permit func(*Report) error) (*Report, error) {
 	found, err := badgerdir.Examine(ctx, dir)
@@ -427,9 +427,9 @@ func (s *Store) adopt(o *Store) {
 	s.dropped.Store(o.dropped.Load())
 }
 
-// explain returns the error of a damaged file, if damage explains an error: a
-// missing key, or a body that is corrupt. Otherwise it returns the error. It
-// verifies all tables, which is slow, but such errors are rare.
+// explain returns the error of the damaged file if damage causes err: a missing
+// key, or a corrupt body. Otherwise it returns err. It verifies all tables,
+// which is slow, but such errors are rare.
 func (s *Store) explain(err error) error {
 	if !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, codec.ErrCorrupt) {
 		return err
@@ -446,8 +446,8 @@ func (s *Store) explain(err error) error {
 }
 
 // retryAfterRepair calls read, and calls it again after the repair if it found
-// a damaged file. It does not retry once read has returned results to its
-// caller, which is what answered reports.
+// a damaged file. It does not retry once read has passed results to its caller,
+// which answered reports.
 func (s *Store) retryAfterRepair(read func() (answered bool, err error)) error {
 	const maxAttempts = 3
 	for attempt := 1; ; attempt++ {

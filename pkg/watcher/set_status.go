@@ -68,7 +68,7 @@ type statusTracker struct {
 	scopes   scopes             // of served
 	listOnly []history.Resource
 
-	crdsKnown bool                          // what the CRDs define is known
+	crdsKnown bool                          // the definitions of the CRDs were read
 	defined   map[schema.GroupResource]bool // the resources that CRDs define, denied or not
 	crds      Status                        // of the watch of the CRDs
 	deleted   map[schema.GroupResource]bool // resources that were watched until their CRDs were deleted
@@ -122,7 +122,7 @@ func (t *statusTracker) setDiscovered(outcome selection, missing []Change) {
 }
 
 // setPlans adds entries for the plans, before their watchers are started.
-// defined has what the CRDs define. It is nil if that is not known.
+// defined are the plans of the CRDs. It is nil if they are not known.
 func (t *statusTracker) setPlans(wanted, defined plans) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -303,8 +303,8 @@ func (t *statusTracker) troubles() (all []Status) {
 	return all
 }
 
-// absence implements [Set.Absence]. A resource without a state may be served
-// and not wanted, or not served. It is unknown which until discovery and the
+// absence implements [Set.Absence]. A resource without a state is either not
+// served, or served and not a target. That is unknown until discovery and the
 // CRDs were read.
 func (t *statusTracker) absence(r schema.GroupResource) gap.Cause {
 	t.mu.Lock()

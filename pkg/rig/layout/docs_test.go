@@ -11,7 +11,7 @@ import (
 
 const root = "../../.."
 
-// sources is what the documentation may name.
+// sources are the names that the documentation may use.
 type sources struct {
 	files map[string]bool   // names without directories
 	words map[string]bool   // identifiers and other words of Go files and the Makefile

@@ -17,7 +17,7 @@ const (
 	internalSentence = "It is internal to watchhistory"
 )
 
-// A Package is what `go list -json` prints about a package.
+// A Package is the output of `go list -json` for a package.
 type Package struct {
 	ImportPath string
 	Name       string

@@ -31,8 +31,8 @@ func isWAL(name string) bool { return filepath.Ext(name) == ".mem" }
 //
 // Badger would continue with the newer ones. Then the database would lack
 // transactions in between, but would contain checkpoints that cover them.
-// Without the newer WALs the database is what it was at a moment in the past,
-// and recording resumes from the checkpoints of that moment.
+// Without the newer WALs the database has its state of an earlier moment, and
+// recording resumes from the checkpoints of that moment.
 func quarantineWAL(dir string, logger *slog.Logger) error {
 	wals, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if err != nil {

@@ -16,8 +16,7 @@ const metaV1 = 1
 // flagSameRelations is the flag of [Meta.SameRelations].
 const flagSameRelations = 1 << 6
 
-// Meta is what a version's metadata contains in addition to the fields of its
-// [history.Record].
+// Meta is the part of a version's metadata that is not in its [history.Record].
 type Meta struct {
 	Kind  uint16 // the number of the API version and kind
 	Parts uint16 // how many parts the body has; 0: there is no body
