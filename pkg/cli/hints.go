@@ -36,7 +36,7 @@ func (c *connection) withHint(err error) error {
 	if hint == "" {
 		return err
 	}
-	return &history.Error{Code: failure.Code, Message: err.Error(), Hint: hint, Err: err}
+	return history.WithHint(err, hint)
 }
 
 // clientHint returns the hint for an error of package client.

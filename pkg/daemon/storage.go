@@ -22,5 +22,5 @@ func storageError(err error) error {
 	default:
 		return err
 	}
-	return &history.Error{Code: history.CodeOf(err), Message: err.Error(), Hint: hint, Err: err}
+	return history.WithHint(err, hint)
 }
