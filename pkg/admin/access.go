@@ -74,6 +74,6 @@ func checkHasHistory(storage string) error {
 			return nil
 		}
 	}
-	return history.Errorf(history.Invalid,
-		"storage directory %s contains no history: give the recorder's with --storage", storage)
+	return history.WithHint(history.Errorf(history.Invalid, "storage directory %s contains no history", storage),
+		"Give the recorder's directory with --storage.")
 }

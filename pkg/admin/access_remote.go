@@ -65,8 +65,8 @@ func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return history.Errorf(history.Unavailable,
-		"the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
+	return history.WithHint(history.Errorf(history.Unavailable, "the connection to the recorder broke: %v", err),
+		"See the recorder's log, and try again.")
 }
 
 // Backup implements access. It reports no progress, because the recorder sends

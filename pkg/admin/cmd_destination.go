@@ -19,8 +19,8 @@ type destination string
 // "a backup".
 func (d destination) check(out io.Writer, noun string) error {
 	if d == stdio && isTerminal(out) {
-		return history.Errorf(history.Invalid,
-			"%s can't be written to a terminal: give a file, or redirect the output", noun)
+		return history.WithHint(history.Errorf(history.Invalid, "%s can't be written to a terminal", noun),
+			"Give a file, or redirect the output.")
 	}
 	return nil
 }

@@ -76,8 +76,8 @@ func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer
 func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, closeFiles func(), err error) {
 	if slices.Contains(o.files, stdio) {
 		if len(o.files) > 1 {
-			return nil, nil, history.Errorf(history.Invalid,
-				"only one backup can be read from stdin: give files for several")
+			return nil, nil, history.WithHint(history.Errorf(history.Invalid, "only one backup can be read from stdin"),
+				"Give files for several.")
 		}
 		return []io.Reader{in}, func() {}, nil
 	}
