@@ -59,7 +59,18 @@ func (f *storageFlags) inspect(ctx context.Context, storage string, errOut io.Wr
 	if err := checkHasHistory(storage); err != nil {
 		return nil, err
 	}
-	return store.Inspect(ctx, storage, store.Options{Logger: newLogger(errOut), Retention: unlimitedRetention})
+	i, err := store.Inspect(ctx, storage, store.Options{Logger: newLogger(errOut), Retention: unlimitedRetention})
+	return i, inspectError(err)
+}
+
+// inspectError adds a hint to an error of [store.Inspect] or [store.Forecast]
+// if no temporary directory can be created. Other errors are returned as they
+// are.
+func inspectError(err error) error {
+	if errors.Is(err, store.ErrNoDirectory) {
+		return history.WithHint(err, "Set TMPDIR to a writable directory.")
+	}
+	return err
 }
 
 // checkHasHistory rejects a directory without a history. Opening it would

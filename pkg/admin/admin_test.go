@@ -196,6 +196,24 @@ func TestPrintError_AddsHint(t *testing.T) {
 	}
 }
 
+// TestInspectError_NamesVariable checks the hint of a missing temporary
+// directory, also if the error is wrapped.
+func TestInspectError_NamesVariable(t *testing.T) {
+	err := admin.InspectError(fmt.Errorf("%w: no space", store.ErrNoDirectory))
+	if got, want := err.Error(), "create a temporary directory: no space"; got != want {
+		t.Errorf("text: got %q, want %q", got, want)
+	}
+	if got := history.HintOf(err); !strings.Contains(got, "TMPDIR") {
+		t.Errorf("hint: got %q, want one with TMPDIR", got)
+	}
+	if got := history.HintOf(admin.InspectError(store.ErrDamaged)); got != "" {
+		t.Errorf("hint of another error: got %q, want none", got)
+	}
+	if err := admin.InspectError(nil); err != nil {
+		t.Errorf("no error: got %v, want none", err)
+	}
+}
+
 // TestCommands_RejectInOneLine checks the errors of commands that can't run.
 func TestCommands_RejectInOneLine(t *testing.T) {
 	dir := t.TempDir()

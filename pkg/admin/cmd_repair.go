@@ -87,7 +87,7 @@ func (o *repairOptions) run(ctx context.Context, out, errOut io.Writer) error {
 func (o *repairOptions) forecast(ctx context.Context, dir string, opts store.Options, out, errOut io.Writer) error {
 	r, err := store.Forecast(ctx, dir, opts)
 	if err != nil {
-		return err
+		return inspectError(err)
 	}
 	if r.Damaged() {
 		printReport(out, r)

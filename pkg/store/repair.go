@@ -32,6 +32,10 @@ var ErrDamaged = badgerdir.ErrDamaged
 // database has more tables than the process can keep open.
 var ErrTooManyTables = badgerdir.ErrTooManyTables
 
+// ErrNoDirectory matches the errors of [Inspect] and [Forecast] if no temporary
+// directory can be created.
+var ErrNoDirectory = badgerdir.ErrNoDirectory
+
 // DamagedFile is a damaged file of a database: its name, what is wrong with it,
 // and what a repair does with it.
 type DamagedFile = badgerdir.DamagedFile

@@ -176,13 +176,13 @@ func Inspect(ctx context.Context, dir string, opts Options) (i *Inspection, err 
 // that can't be written, it uses the log's directory.
 func prepareInTempDir(ctx context.Context, found *badgerdir.Salvage, opts Options) (*repair, error) {
 	p, err := prepare(ctx, found, "", opts)
-	if err == nil || !errors.Is(err, badgerdir.ErrNoDirectory) {
+	if err == nil || !errors.Is(err, ErrNoDirectory) {
 		return p, err
 	}
 	if p, retryErr := prepare(ctx, found, found.Dir(), opts); retryErr == nil {
 		return p, nil
 	}
-	return nil, history.Errorf(history.Invalid, "%v: set TMPDIR to a writable directory", err)
+	return nil, history.Errorf(history.Invalid, "%w", err)
 }
 
 // loadReadOnly checks the format, and loads the log's state. It replaces the
