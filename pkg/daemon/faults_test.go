@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -10,7 +11,30 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store"
 )
+
+// TestStreamError_NamesSettingForFullDictionary checks that only the hint names
+// a field of the configuration.
+func TestStreamError_NamesSettingForFullDictionary(t *testing.T) {
+	full := fmt.Errorf("register pods: %w",
+		&history.Error{Code: history.Invalid, Message: "limit of 7 kinds reached", Err: store.ErrDictionaryFull})
+	err := daemon.StreamError(full)
+	if got, want := err.Error(), "register pods: limit of 7 kinds reached"; got != want {
+		t.Errorf("text: got %q, want %q", got, want)
+	}
+	if got := history.HintOf(err); !strings.Contains(got, "storagePath (BADGER_PATH)") {
+		t.Errorf("hint: got %q, want one with storagePath (BADGER_PATH)", got)
+	}
+	// The watcher set stops only the one resource after an Invalid error.
+	if got := history.CodeOf(err); got != history.Invalid {
+		t.Errorf("code: got %q, want %q", got, history.Invalid)
+	}
+	other := history.Errorf(history.Invalid, "name too long")
+	if got := history.HintOf(daemon.StreamError(other)); got != "" {
+		t.Errorf("hint of another error: got %q, want none", got)
+	}
+}
 
 // TestListenError_SeparatesFactAndHint checks that only the hint names a field
 // of the configuration.

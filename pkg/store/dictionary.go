@@ -141,10 +141,17 @@ func (s *Store) checkTerms(terms map[term]bool) error {
 	})
 }
 
+// ErrDictionaryFull matches the errors of [Store.Register] and [Store.Append]
+// for a new resource, kind or namespace if the log has no free number for it.
+var ErrDictionaryFull = errors.New("dictionary is full")
+
 // errFull is the error for a new term of a dictionary without free numbers.
 func errFull(of key.Dictionary, limit uint32) error {
 	terms := map[key.Dictionary]string{key.Resources: "resources", key.Kinds: "kinds", key.Namespaces: "namespaces"}[of]
-	return history.Errorf(history.Invalid, "limit of %d %s reached: new ones are not recorded", limit, terms)
+	return &history.Error{
+		Code: history.Invalid, Err: ErrDictionaryFull,
+		Message: fmt.Sprintf("limit of %d %s reached: new ones are not recorded", limit, terms),
+	}
 }
 
 // batchTerms returns the terms of a batch.

@@ -189,15 +189,22 @@ func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 	}
 	for range 2 {
 		for name, b := range full {
-			if err := s.Append(t.Context(), b); history.CodeOf(err) != history.Invalid {
-				t.Errorf("append %s without a free number: got %v, want an Invalid error", name, err)
+			err := s.Append(t.Context(), b)
+			if history.CodeOf(err) != history.Invalid || !errors.Is(err, store.ErrDictionaryFull) {
+				t.Errorf("append %s without a free number: got %v, want an Invalid error that is %v", name, err, store.ErrDictionaryFull)
 			}
 		}
-		if err := s.Register(t.Context(), history.Resource{Version: "v1", Plural: "news", Kind: "Pod"}); history.CodeOf(err) != history.Invalid {
-			t.Errorf("register a resource without a free number: got %v, want an Invalid error", err)
-		}
-		if err := s.Register(t.Context(), history.Resource{Version: "v2", Plural: "pods", Kind: "Pod"}); history.CodeOf(err) != history.Invalid {
-			t.Errorf("register a kind without a free number: got %v, want an Invalid error", err)
+		for want, r := range map[string]history.Resource{
+			"register news: limit of 65535 resources reached: new ones are not recorded": {Version: "v1", Plural: "news", Kind: "Pod"},
+			"register pods: limit of 65535 kinds reached: new ones are not recorded":     {Version: "v2", Plural: "pods", Kind: "Pod"},
+		} {
+			err := s.Register(t.Context(), r)
+			if history.CodeOf(err) != history.Invalid || !errors.Is(err, store.ErrDictionaryFull) {
+				t.Errorf("register without a free number: got %v, want an Invalid error that is %v", err, store.ErrDictionaryFull)
+			}
+			if err == nil || err.Error() != want {
+				t.Errorf("register without a free number: got text %v, want %s", err, want)
+			}
 		}
 		err := errors.Join(
 			s.Register(t.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}),
