@@ -70,7 +70,7 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 	if !o.isRelative() {
 		return nil
 	}
-	if _, known := s.ClockAhead(); !known {
+	if _, known := s.ClockOffset(); !known {
 		// Any response has the recorder's time. Only a recorder that can't be
 		// reached, or an interrupt, ends the command.
 		err := s.Health(ctx)

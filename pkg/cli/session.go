@@ -115,7 +115,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	}
 	// The offset is measured with the first answer, so it is read when needed.
 	c.env.clockOffset = func() time.Duration {
-		offset, _ := recorder.ClockAhead()
+		offset, _ := recorder.ClockOffset()
 		return offset
 	}
 	s := &session{Client: recorder}
