@@ -24,7 +24,7 @@ type coverage struct {
 // add adds the coverage of one response.
 func (c *coverage) add(p *client.Page) {
 	if !p.Since.IsZero() && (c.since.IsZero() || p.Since.Before(c.since)) {
-		c.since, c.trimmed = p.Since, p.Trimmed
+		c.since, c.trimmed = p.Since, p.SinceTrimmed
 	}
 	for entry := range strings.SplitSeq(p.NotRecorded, ", ") {
 		if entry != "" && !slices.Contains(c.notRecorded, entry) {
