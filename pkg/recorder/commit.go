@@ -129,11 +129,11 @@ func (r *Recorder) retry(ctx context.Context, operation string, write func() err
 	for attempt := 1; ; attempt++ {
 		err := write()
 		if err == nil || r.isFinal(err, attempt) {
-			r.refused.Store(nil)
+			r.retryError.Store(nil)
 			return err
 		}
 		r.retries.Add(1)
-		r.refused.Store(&err)
+		r.retryError.Store(&err)
 		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying", "operation", operation, "attempt", attempt, "delay", delay, "err", err)
 		select {
 		case <-time.After(delay):
