@@ -67,7 +67,7 @@ func (s *Stream) stats() ResourceStats {
 	stats := ResourceStats{
 		Group: s.resource.Group, Resource: s.resource.Resource,
 		Created: s.committed[history.Create].Load(), Updated: s.committed[history.Update].Load(), Deleted: s.committed[history.Delete].Load(),
-		Duplicates: s.duplicates.Load(), Live: int(s.alive.Load()), Gaps: s.gapsOpened.counts(),
+		Duplicates: s.duplicates.Load(), Live: int(s.live.Load()), Gaps: s.gapsOpened.counts(),
 		IgnoredNamespace: s.ignoredNamespace.Load(), IgnoredChange: s.ignoredChange.Load(), Lists: s.lists.Load(),
 	}
 	if at := s.checkpointed.Load(); at != 0 {
