@@ -79,7 +79,7 @@ func record(t *testing.T, s *store.Store, from, n int) {
 	t.Helper()
 	b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(from + n - 1)}}}
 	for i := range n {
-		b.Records = append(b.Records, history.NewVersion{Record: &history.Record{
+		b.Versions = append(b.Versions, history.NewVersion{Record: &history.Record{
 			Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: "web", UID: types.UID("u")},
 			Version: "v1", Kind: "Pod", Verb: history.Update, RV: strconv.Itoa(from + i), Object: []byte(`{"kind":"Pod"}`),
 		}})

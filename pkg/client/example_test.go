@@ -139,7 +139,7 @@ func startExampleRecorder() (url string, stop func()) {
 	web := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "8a1e"}
 	for i, verb := range []history.Verb{history.Create, history.Update, history.Update} {
 		now = now.Add(time.Second)
-		err := recorder.Record(ctx, nil, &history.Batch{Records: []history.NewVersion{{Record: &history.Record{
+		err := recorder.Record(ctx, nil, &history.Batch{Versions: []history.NewVersion{{Record: &history.Record{
 			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
 			Object: fmt.Appendf(nil, `{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
 		}}}})

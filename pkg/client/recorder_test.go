@@ -31,7 +31,7 @@ func newRecorder(t *testing.T) http.Handler {
 	}, &history.Batch{Gaps: []history.Gap{
 		{Resource: "nodes", Start: before, End: before.Add(time.Minute), Reason: history.GapExpired, Detail: "too old"},
 		{Group: "apps", Resource: "deployments", Start: before.Add(time.Hour), Reason: history.GapForbidden},
-	}}, &history.Batch{Records: newVersions()})
+	}}, &history.Batch{Versions: newVersions()})
 }
 
 func newVersions() []history.NewVersion {

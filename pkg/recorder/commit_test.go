@@ -44,7 +44,7 @@ func (f *failing) Append(ctx context.Context, b *history.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.appends++
-	f.largest = max(f.largest, len(b.Records))
+	f.largest = max(f.largest, len(b.Versions))
 	if f.after > 0 {
 		f.after--
 	} else if f.fails > 0 {

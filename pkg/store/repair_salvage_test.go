@@ -41,7 +41,7 @@ func recorded(tb testing.TB, versions int) *past {
 		list := take(versions/5, next)
 		for len(list) > 0 {
 			n := min(len(list), 128)
-			b := &history.Batch{Records: list[:n]}
+			b := &history.Batch{Versions: list[:n]}
 			b.Checkpoints = []history.Checkpoint{{Resource: "pods", RV: list[n-1].RV}}
 			appendBatch(tb, s, b)
 			list = list[n:]
@@ -268,7 +268,7 @@ func (p *past) checkLog(t *testing.T, what, dir string, r *store.Report) {
 	}
 	p.checkStates(t, what, s, gaps)
 	after := pod("after", "99999999", history.Create)
-	if err := s.Append(t.Context(), &history.Batch{Records: newVersions(after)}); err != nil ||
+	if err := s.Append(t.Context(), &history.Batch{Versions: newVersions(after)}); err != nil ||
 		after.Revision != 1 {
 		t.Errorf("%s: Append: got revision %d, error %v, want 1", what, after.Revision, err)
 	}

@@ -29,7 +29,7 @@ func newRecorder(t *testing.T) http.Handler {
 	t.Helper()
 	batch := &history.Batch{}
 	for range records {
-		batch.Records = append(batch.Records, history.NewVersion{Record: &history.Record{
+		batch.Versions = append(batch.Versions, history.NewVersion{Record: &history.Record{
 			Ref:     history.ObjectRef{Resource: "nodes", Name: "node-1", UID: "u-node"},
 			Version: "v1", Kind: "Node", Verb: history.Update, RV: "1", Object: []byte(`{}`),
 		}})
