@@ -129,7 +129,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string,
 	case err == nil:
 		w.Header().Set(trailer, value)
 		h.logger.InfoContext(r.Context(), "served history",
-			"path", r.URL.Path, "result", value, "took", time.Since(begin))
+			"path", r.URL.Path, "result", value, "duration", time.Since(begin))
 	case !out.started:
 		respondError(w, err)
 	default:
