@@ -17,6 +17,9 @@ import (
 
 // access performs the operations of commands on a log: on one that this process
 // opened, or through the socket of a running recorder.
+//
+// An error that a running recorder returns has its code and its text, but
+// neither its cause nor its hint.
 type access interface {
 	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
 	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
@@ -74,7 +77,7 @@ func inspectError(err error) error {
 }
 
 // checkHasHistory rejects a directory without a history. Opening it would
-// create one.
+// create one. A table is enough, because a repair can restore the manifest.
 func checkHasHistory(storage string) error {
 	entries, err := os.ReadDir(storage)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -16,7 +16,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// remote is the access to the log of a running recorder.
+// remote is the access to the log of a running recorder. It needs no closing,
+// because each request has its own connection.
 type remote struct{ client *http.Client }
 
 // newRemote returns the access to the log of the recorder that runs on a

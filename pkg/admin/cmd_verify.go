@@ -112,7 +112,8 @@ func (o *verifyOptions) verify(
 	return v, err
 }
 
-// conclude writes the result. It fails if something is damaged.
+// conclude writes the result. It fails if something is damaged. repair calls it
+// too, so that both commands have the same exit code for damage.
 func (o *verifyOptions) conclude(r *verifyResult, out, errOut io.Writer) error {
 	if o.output == "json" {
 		e := json.NewEncoder(out)

@@ -57,6 +57,9 @@ func socketPath(storage string) (string, error) {
 
 // dial connects to the recorder that runs on a storage directory. It fails with
 // [errNoRecorder] if none runs.
+//
+// A socket without a listener, which a killed recorder leaves, counts as no
+// recorder.
 func dial(ctx context.Context, storage string) (net.Conn, error) {
 	path, err := socketPath(storage)
 	if err != nil {
