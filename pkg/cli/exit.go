@@ -53,6 +53,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 }
 
 // waitAtMost calls f in a goroutine and waits for it, but at most for timeout.
+// After the timeout, f continues to run.
 func waitAtMost(timeout time.Duration, f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -65,7 +66,8 @@ func waitAtMost(timeout time.Duration, f func()) {
 	}
 }
 
-// run runs a command line, prints its error, and returns its exit code.
+// run runs a command line, prints its error, and returns its exit code. No
+// other function prints the error of a command.
 func run(ctx context.Context, env Environment, args []string) int {
 	root := New(env)
 	root.SetArgs(args)

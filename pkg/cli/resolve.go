@@ -36,6 +36,9 @@ func (t resourceType) resourceArg() string {
 
 // resolver maps what users type to types: through the cluster's discovery, or
 // through the recorder's catalogue. It is not safe for concurrent use.
+//
+// Discovery and the catalogue are read when a name first needs them. The
+// catalogue is kept after that.
 type resolver struct {
 	mapper        func() (meta.RESTMapper, error)
 	discovery     func() (discovery.CachedDiscoveryInterface, error) // nil means that there are no categories
@@ -50,6 +53,9 @@ type resolver struct {
 // resolve returns the type that arg means. It searches discovery first. If
 // discovery fails or does not have the type, it searches the catalogue and
 // prints a warning.
+//
+// It fails if neither has the type, if the catalogue has several types of that
+// name or can't be read, or if ctx is done.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
 	found, discoveryErr := resourceType{}, r.discoveryErr
 	if discoveryErr == nil {

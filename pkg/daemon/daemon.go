@@ -86,7 +86,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
+	d.log = newObserved(d.store, d.watchers, d.recorder.RetryError)
 	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
 		"retention", c.Retention(), "address", d.Address())
@@ -118,7 +118,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Logger:   d.logger,
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },
 		Missing:  d.missing,
-		Refused:  d.recorder.Refused,
+		Refused:  d.recorder.RetryError,
 		States:   d.states,
 		Metrics:  d.metrics.handler(),
 	})

@@ -59,7 +59,7 @@ func (d *Daemon) rememberIgnored(ctx context.Context) {
 func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 	s, err := d.recorder.Stream(ctx, r)
 	if err != nil {
-		return nil, gap.Cause{}, err
+		return nil, gap.Cause{}, streamError(err)
 	}
 	return s, d.ignored.Take(r.GroupResource()), nil
 }

@@ -176,7 +176,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(c.retries, s.Retries)
 	gauge(c.queueRecords, float64(s.QueueRecords))
 	gauge(c.queueBytes, float64(s.QueueBytes))
-	gauge(c.refused, boolValue(s.Refused != nil))
+	gauge(c.refused, boolValue(s.RetryError != nil))
 	// The metric is absent if the volume can't be read.
 	if free, err := c.free(); err == nil {
 		gauge(c.freeBytes, float64(free))

@@ -192,7 +192,7 @@ func (c Checkpoint) GapStart(now time.Time) time.Time {
 // the log's newest record, including those of the batch, is later than that
 // end, the log stores the record's time as the end.
 type Batch struct {
-	Records     []NewVersion
+	Versions    []NewVersion
 	Checkpoints []Checkpoint
 	Gaps        []Gap
 }

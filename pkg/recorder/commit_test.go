@@ -44,7 +44,7 @@ func (f *failing) Append(ctx context.Context, b *history.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.appends++
-	f.largest = max(f.largest, len(b.Records))
+	f.largest = max(f.largest, len(b.Versions))
 	if f.after > 0 {
 		f.after--
 	} else if f.fails > 0 {
@@ -91,11 +91,11 @@ func TestRun_RetriesUnavailableWithoutLimit(t *testing.T) {
 	log.set(func() { log.fails, log.with = 1000, fmt.Errorf("append: %w", full) })
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 3", "~a/u1@4")
 	eventually(t, "more retries than after a failure", func() bool { return w.Stats().Retries > 5 })
-	if err := w.Stats().Refused; !errors.Is(err, full) {
-		t.Errorf("Refused: got %v, want %v", err, full)
+	if err := w.Stats().RetryError; !errors.Is(err, full) {
+		t.Errorf("RetryError: got %v, want %v", err, full)
 	}
 	log.set(func() { log.fails = 0 })
-	eventually(t, "an empty queue", func() bool { return w.Stats().Refused == nil && w.Stats().QueueRecords == 0 })
+	eventually(t, "an empty queue", func() bool { return w.Stats().RetryError == nil && w.Stats().QueueRecords == 0 })
 	expect(t, w.records(pods), "create a/u1@1 initial", "update a/u1@4")
 }
 

@@ -216,7 +216,7 @@ func (c *commits) Append(ctx context.Context, b *history.Batch) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range b.Records {
+	for _, r := range b.Versions {
 		c.at[r.RV] = time.Since(c.began)
 	}
 	return nil

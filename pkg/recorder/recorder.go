@@ -159,7 +159,7 @@ type Recorder struct {
 	seed         maphash.Seed // of the content hashes of ignore rules
 
 	batches, retries atomic.Uint64
-	refused          atomic.Pointer[error] // of the last failed write that is being retried, nil otherwise
+	retryError       atomic.Pointer[error] // of the last failed write that is being retried, nil otherwise
 	lastCommit       atomic.Int64          // in nanoseconds since 1970; 0 before the first
 
 	mu      sync.Mutex // guards streams

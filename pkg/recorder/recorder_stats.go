@@ -14,7 +14,7 @@ type Stats struct {
 	Batches                  uint64    // committed transactions
 	Retries                  uint64    // retries of failed commits
 	LastCommit               time.Time // zero before the first
-	Refused                  error     // see Recorder.Refused
+	RetryError               error     // see Recorder.RetryError
 	Resources                []ResourceStats
 }
 
@@ -38,7 +38,7 @@ type ResourceStats struct {
 func (r *Recorder) Stats() Stats {
 	stats := Stats{Batches: r.batches.Load(), Retries: r.retries.Load()}
 	stats.QueueRecords, stats.QueueBytes = r.queue.depth()
-	stats.Refused = r.Refused()
+	stats.RetryError = r.RetryError()
 	if at := r.lastCommit.Load(); at != 0 {
 		stats.LastCommit = time.Unix(0, at)
 	}
@@ -53,10 +53,10 @@ func (r *Recorder) Stats() Stats {
 	return stats
 }
 
-// Refused returns the error of a write that is being retried. It returns nil if
-// the last write succeeded.
-func (r *Recorder) Refused() error {
-	if err := r.refused.Load(); err != nil {
+// RetryError returns the error of a write that is being retried. It returns nil
+// if the last write succeeded.
+func (r *Recorder) RetryError() error {
+	if err := r.retryError.Load(); err != nil {
 		return *err
 	}
 	return nil
@@ -67,7 +67,7 @@ func (s *Stream) stats() ResourceStats {
 	stats := ResourceStats{
 		Group: s.resource.Group, Resource: s.resource.Resource,
 		Created: s.committed[history.Create].Load(), Updated: s.committed[history.Update].Load(), Deleted: s.committed[history.Delete].Load(),
-		Duplicates: s.duplicates.Load(), Live: int(s.alive.Load()), Gaps: s.gapsOpened.counts(),
+		Duplicates: s.duplicates.Load(), Live: int(s.live.Load()), Gaps: s.gapsOpened.counts(),
 		IgnoredNamespace: s.ignoredNamespace.Load(), IgnoredChange: s.ignoredChange.Load(), Lists: s.lists.Load(),
 	}
 	if at := s.checkpointed.Load(); at != 0 {

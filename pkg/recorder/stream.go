@@ -61,7 +61,7 @@ type Stream struct {
 
 	ignoredNamespace, ignoredChange atomic.Uint64 // versions that a rule ignores
 
-	alive        atomic.Int64
+	live         atomic.Int64 // live objects
 	lists        atomic.Uint64
 	checkpointed atomic.Int64 // time of the last committed checkpoint, in nanoseconds since 1970; 0 if there is none
 }
@@ -126,7 +126,7 @@ func (s *Stream) load(ctx context.Context) error {
 		uids = append(uids, types.UID(h.uid))
 	}
 	s.recorder.queue.setLive(true, uids...)
-	s.alive.Store(int64(len(s.heads)))
+	s.live.Store(int64(len(s.heads)))
 	s.interrupted = false
 	s.recorder.queue.open(&s.lane, s.parser.resource, s.rv)
 	return nil
@@ -265,7 +265,7 @@ func (s *Stream) recordVersion(ctx context.Context, v *version, event history.Wa
 	}
 	truncate(&record)
 	s.heads[key] = s.head(v, h, record.ManagedHashes)
-	s.alive.Store(int64(len(s.heads)))
+	s.live.Store(int64(len(s.heads)))
 	return append(records, record), nil
 }
 
@@ -323,7 +323,7 @@ func (s *Stream) recordDeletion(v *version) []history.NewVersion {
 func (s *Stream) forget(key objectKey) {
 	s.recorder.lastVersions.remove(s.heads[key].uid)
 	delete(s.heads, key)
-	s.alive.Store(int64(len(s.heads)))
+	s.live.Store(int64(len(s.heads)))
 }
 
 // accept queues the records, together with the checkpoint of rv unless a list

@@ -32,6 +32,10 @@ var ErrDamaged = badgerdir.ErrDamaged
 // database has more tables than the process can keep open.
 var ErrTooManyTables = badgerdir.ErrTooManyTables
 
+// ErrNoDirectory matches the errors of [Inspect] and [Forecast] if no temporary
+// directory can be created.
+var ErrNoDirectory = badgerdir.ErrNoDirectory
+
 // DamagedFile is a damaged file of a database: its name, what is wrong with it,
 // and what a repair does with it.
 type DamagedFile = badgerdir.DamagedFile
@@ -238,23 +242,24 @@ type repair struct {
 }
 
 // prepare makes a view of a damaged log in which the log is consistent. The
-// caller must remove the view.
+// caller must remove the view. A log of another format is a [history.Invalid]
+// error.
 func prepare(ctx context.Context, found *badgerdir.Salvage, parent string, opts Options) (p *repair, err error) {
 	p = &repair{report: &Report{Files: found.DamagedFiles(), names: map[uint16]string{}}}
 	sp, err := readSpare(found.Dir())
 	if err != nil {
 		return nil, err
 	}
-	if p.view, err = newView(ctx, found, parent, unlimited(opts)); err != nil {
+	if p.view, err = newView(ctx, found, sp, parent, unlimited(opts)); err != nil {
 		return nil, err
 	}
-	if err := p.view.checkFormat(found.Dir(), sp); err != nil {
-		return nil, errors.Join(err, p.view.Remove())
-	}
-	if len(found.Lost()) == 0 {
+	if len(found.Lost()) == 0 { // nothing to rebuild
+		if err := p.view.read(func(*reader) error { return nil }); err != nil {
+			return nil, errors.Join(err, p.view.Remove())
+		}
 		return p, nil
 	}
-	b := newRebuild(ctx, p.view, sp, p.report)
+	b := newRebuild(ctx, p.view, p.report)
 	err = b.run()
 	if err == nil {
 		err = p.view.apply(func(r *reader) error {

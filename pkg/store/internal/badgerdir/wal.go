@@ -47,12 +47,12 @@ func quarantineWAL(dir string, logger *slog.Logger) error {
 		if intact {
 			continue
 		}
-		logger.Warn("a write-ahead log is damaged, recording again from before the damage", "path", path)
 		for _, newer := range wals[i+1:] {
 			if err := os.Rename(newer, newer+".lost"); err != nil {
 				return fmt.Errorf("quarantine write-ahead log: %w", err)
 			}
 		}
+		logger.Warn("write-ahead log damaged, newer logs quarantined", "path", path)
 		break
 	}
 	return nil
