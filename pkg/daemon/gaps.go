@@ -3,8 +3,6 @@ package daemon
 import (
 	"context"
 	"iter"
-	"maps"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -62,38 +60,4 @@ func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, ga
 		return nil, gap.Cause{}, streamError(err)
 	}
 	return s, d.ignored.Take(r.GroupResource()), nil
-}
-
-// cause is why a resource can't be observed.
-type cause struct {
-	schema.GroupResource
-
-	reason history.GapReason
-}
-
-// failures counts how often resources could not be observed any more. The zero
-// value is ready to use. It is safe for concurrent use.
-type failures struct {
-	mu    sync.Mutex // guards total
-	total map[cause]uint64
-}
-
-// countChange counts a change of state if it is a failure.
-func (f *failures) countChange(c watcher.Change) {
-	if !c.Failed() {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.total == nil {
-		f.total = map[cause]uint64{}
-	}
-	f.total[cause{c.Resource.GroupResource(), c.Reason}]++
-}
-
-// counts returns a copy of the counts.
-func (f *failures) counts() map[cause]uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return maps.Clone(f.total)
 }

@@ -102,13 +102,7 @@ func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 		return err
 	}
 	// The entries are durable: count them, and unblock the streams that wait.
-	r.opts.CommitDuration.Observe(time.Since(began).Seconds())
-	now := r.opts.Now()
-	for _, e := range entries {
-		e.stream.count(e, now)
-	}
-	r.batches.Add(1)
-	r.lastCommit.Store(now.UnixNano())
+	r.metrics.countCommit(entries, time.Since(began), r.opts.Now())
 	r.queue.commit(entries)
 	return nil
 }
@@ -132,7 +126,7 @@ func (r *Recorder) retry(ctx context.Context, operation string, write func() err
 			r.retryError.Store(nil)
 			return err
 		}
-		r.retries.Add(1)
+		r.metrics.commitRetries.Inc()
 		r.retryError.Store(&err)
 		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying", "operation", operation, "attempt", attempt, "delay", delay, "err", err)
 		select {
