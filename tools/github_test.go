@@ -83,7 +83,7 @@ func TestCI_RunsTheProjectsCheck(t *testing.T) {
 	read(t, ".ci/run")
 }
 
-// Jobs run targets of the Makefile, so that everybody can repeat them.
+// Jobs run targets of the Makefile, so that developers can repeat them.
 func TestWorkflows_RunMakeTargetsThatExist(t *testing.T) {
 	makefile := string(read(t, "Makefile"))
 	var ran []string

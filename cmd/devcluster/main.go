@@ -1,8 +1,8 @@
 // Command devcluster boots a throwaway Kubernetes control plane from Go
 // modules alone: no container runtime, no downloaded binaries.
 //
-// It is a module of its own because it links the Kubernetes servers, which no
-// user of the other programs should have to download.
+// It is a module of its own because it links the Kubernetes servers. Users of
+// the other programs should not have to download them.
 package main
 
 import (
@@ -24,8 +24,8 @@ import (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// run leaves kubectl to the command line, and turns this process into any
-// other component that is asked for.
+// run runs a component in this process if the first argument is its name.
+// kubectl is a command of the command line.
 func run(args []string) int {
 	if len(args) > 0 && args[0] != "kubectl" && component.Known(args[0]) {
 		if os.Getenv(cluster.Lifeline) != "" {
@@ -39,9 +39,9 @@ func run(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	// A supervisor outlives the pipes that its start was watched through.
+	// The process that starts a supervisor exits earlier and closes its pipes.
 	signal.Ignore(syscall.SIGPIPE)
-	// The servers put flags there that cobra would give to every command.
+	// The servers add flags there, which cobra would add to every command.
 	pflag.CommandLine = pflag.NewFlagSet("devcluster", pflag.ContinueOnError)
 	streams := command.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	root := command.New(streams, executable, runKubectl)
@@ -49,15 +49,16 @@ func run(args []string) int {
 	return explain(root.ExecuteContext(ctx))
 }
 
-// dieWithInput ends a component together with its supervisor on systems
-// without a signal for that.
+// dieWithInput ends a component when its supervisor ends, on systems without a
+// parent death signal.
 func dieWithInput() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(1)
 }
 
-// runKubectl gives kubectl a cluster to talk to where the user named none, and
-// keeps its cache with the cluster, so that both go together.
+// runKubectl runs kubectl with the default cluster if the user named none.
+// kubectl's cache is in the cluster's directory, so that both are removed
+// together.
 func runKubectl(args []string) int {
 	signal.Reset()
 	if os.Getenv("KUBECONFIG") == "" {

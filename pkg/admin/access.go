@@ -17,6 +17,9 @@ import (
 
 // access performs the operations of commands on a log: on one that this process
 // opened, or through the socket of a running recorder.
+//
+// An error that a running recorder returns has its code and its text, but
+// neither its cause nor its hint.
 type access interface {
 	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
 	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)
@@ -59,11 +62,22 @@ func (f *storageFlags) inspect(ctx context.Context, storage string, errOut io.Wr
 	if err := checkHasHistory(storage); err != nil {
 		return nil, err
 	}
-	return store.Inspect(ctx, storage, store.Options{Logger: newLogger(errOut), Retention: unlimitedRetention})
+	i, err := store.Inspect(ctx, storage, store.Options{Logger: newLogger(errOut), Retention: unlimitedRetention})
+	return i, inspectError(err)
+}
+
+// inspectError adds a hint to an error of [store.Inspect] or [store.Forecast]
+// if no temporary directory can be created. Other errors are returned as they
+// are.
+func inspectError(err error) error {
+	if errors.Is(err, store.ErrNoDirectory) {
+		return history.WithHint(err, "Set TMPDIR to a writable directory.")
+	}
+	return err
 }
 
 // checkHasHistory rejects a directory without a history. Opening it would
-// create one.
+// create one. A table is enough, because a repair can restore the manifest.
 func checkHasHistory(storage string) error {
 	entries, err := os.ReadDir(storage)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -74,6 +88,6 @@ func checkHasHistory(storage string) error {
 			return nil
 		}
 	}
-	return history.Errorf(history.Invalid,
-		"storage directory %s contains no history: give the recorder's with --storage", storage)
+	return history.WithHint(history.Errorf(history.Invalid, "storage directory %s contains no history", storage),
+		"Give the recorder's directory with --storage.")
 }

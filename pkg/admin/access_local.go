@@ -20,14 +20,16 @@ type Log interface {
 	Excerpt(ctx context.Context, of history.Extent, use func(*history.Excerpt) error) error
 }
 
-// Selection is the part of a history to export.
+// Selection is the part of a history to export. Its JSON is the parameter of an
+// export through the socket.
 type Selection struct {
 	Start, End time.Time // a zero End means now
 	Types      []string  // resources in any form of kubectl; none means all
 	Namespace  string    // as in [history.Extent]
 }
 
-// Exported describes the content of an export.
+// Exported describes the content of an export. Its JSON is the trailer of an
+// export through the socket.
 type Exported struct {
 	archive.Counts
 
@@ -35,7 +37,8 @@ type Exported struct {
 	End   time.Time `json:"end"`
 }
 
-// local is the access to a log that this process opened.
+// local is the access to a log that this process opened. It is as safe for
+// concurrent use as its Log.
 type local struct {
 	Log
 

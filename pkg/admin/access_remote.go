@@ -16,7 +16,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// remote is the access to the log of a running recorder.
+// remote is the access to the log of a running recorder. It needs no closing,
+// because each request has its own connection.
 type remote struct{ client *http.Client }
 
 // newRemote returns the access to the log of the recorder that runs on a
@@ -65,8 +66,8 @@ func connectionError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return history.Errorf(history.Unavailable,
-		"the connection to the recorder broke: see the recorder's log, and try again (%v)", err)
+	return history.WithHint(history.Errorf(history.Unavailable, "the connection to the recorder broke: %v", err),
+		"See the recorder's log, and try again.")
 }
 
 // Backup implements access. It reports no progress, because the recorder sends

@@ -79,7 +79,7 @@ func record(t *testing.T, s *store.Store, from, n int) {
 	t.Helper()
 	b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(from + n - 1)}}}
 	for i := range n {
-		b.Records = append(b.Records, history.NewVersion{Record: &history.Record{
+		b.Versions = append(b.Versions, history.NewVersion{Record: &history.Record{
 			Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: "web", UID: types.UID("u")},
 			Version: "v1", Kind: "Pod", Verb: history.Update, RV: strconv.Itoa(from + i), Object: []byte(`{"kind":"Pod"}`),
 		}})
@@ -196,6 +196,24 @@ func TestPrintError_AddsHint(t *testing.T) {
 	}
 }
 
+// TestInspectError_NamesVariable checks the hint of a missing temporary
+// directory, also if the error is wrapped.
+func TestInspectError_NamesVariable(t *testing.T) {
+	err := admin.InspectError(fmt.Errorf("%w: no space", store.ErrNoDirectory))
+	if got, want := err.Error(), "create a temporary directory: no space"; got != want {
+		t.Errorf("text: got %q, want %q", got, want)
+	}
+	if got := history.HintOf(err); !strings.Contains(got, "TMPDIR") {
+		t.Errorf("hint: got %q, want one with TMPDIR", got)
+	}
+	if got := history.HintOf(admin.InspectError(store.ErrDamaged)); got != "" {
+		t.Errorf("hint of another error: got %q, want none", got)
+	}
+	if err := admin.InspectError(nil); err != nil {
+		t.Errorf("no error: got %v, want none", err)
+	}
+}
+
 // TestCommands_RejectInOneLine checks the errors of commands that can't run.
 func TestCommands_RejectInOneLine(t *testing.T) {
 	dir := t.TempDir()
@@ -210,26 +228,31 @@ func TestCommands_RejectInOneLine(t *testing.T) {
 		storage string
 		args    []string
 		want    string
+		hint    string // a substring; "" means that there is none
 		code    int
 	}{
-		{dir, []string{"backup", file}, "in use by another process", 1}, // the test's own store, which has no socket
-		{dir, []string{"verify"}, "in use by another process", 2},
-		{none, []string{"backup", file}, "contains no history", 1},
-		{none, []string{"verify"}, "contains no history", 2},
-		{none, []string{"repair"}, "contains no history", 1},
-		{dir, []string{"repair"}, "in use by another process", 1},
-		{none, []string{"verify", "-o", "yaml"}, "text or json", 2},
-		{none, []string{"backup", file, "--since", "neither"}, "neither the file nor the position of a backup", 1},
-		{none, []string{"backup", file, "--since", file}, "not a backup", 1},
-		{none, []string{"backup"}, "accepts 1 arg", 1},
-		{none, []string{"restore"}, "requires at least 1 arg", 1},
-		{none, []string{"restore", "-", file}, "only one backup", 1},
-		{none, []string{"restore", file}, "not a backup of", 1},
-		{none, []string{"restore", none}, "no such file", 1},
+		// The test's own store has no socket.
+		{dir, []string{"backup", file}, "in use by another process", "", 1},
+		{dir, []string{"verify"}, "in use by another process", "", 2},
+		{none, []string{"backup", file}, "contains no history", "--storage", 1},
+		{none, []string{"verify"}, "contains no history", "--storage", 2},
+		{none, []string{"repair"}, "contains no history", "--storage", 1},
+		{dir, []string{"repair"}, "in use by another process", "", 1},
+		{none, []string{"verify", "-o", "yaml"}, "text or json", "", 2},
+		{none, []string{"backup", file, "--since", "neither"}, "neither the file nor the position of a backup", "", 1},
+		{none, []string{"backup", file, "--since", file}, "not a backup", "", 1},
+		{none, []string{"backup"}, "accepts 1 arg", "", 1},
+		{none, []string{"restore"}, "requires at least 1 arg", "", 1},
+		{none, []string{"restore", "-", file}, "only one backup", "files for several", 1},
+		{none, []string{"restore", file}, "not a backup of", "", 1},
+		{none, []string{"restore", none}, "no such file", "", 1},
 	} {
 		_, _, err := run(t, nil, tt.storage, tt.args...)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") || admin.ExitCode(err) != tt.code {
 			t.Errorf("%v: got error %v with exit code %d, want %q in one line with %d", tt.args, err, admin.ExitCode(err), tt.want, tt.code)
+		}
+		if hint := history.HintOf(err); !strings.Contains(hint, tt.hint) || tt.hint == "" && hint != "" {
+			t.Errorf("%v: got hint %q, want %q in it", tt.args, hint, tt.hint)
 		}
 	}
 	if _, err := os.Stat(none); err == nil {
@@ -243,8 +266,11 @@ func TestVerify_ReportsDamage(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir, damagedLog{})
 	out, _, err := run(t, nil, dir, "verify", "-o", "json")
-	if admin.ExitCode(err) != 1 || !strings.Contains(err.Error(), "1 place is damaged") {
-		t.Errorf("got error %v with exit code %d, want 1 damaged place with 1", err, admin.ExitCode(err))
+	if admin.ExitCode(err) != 1 || err.Error() != "1 place is damaged" {
+		t.Errorf("got error %v with exit code %d, want 1 place is damaged with 1", err, admin.ExitCode(err))
+	}
+	if got := history.HintOf(err); !strings.Contains(got, "watchhistory-recorder repair") {
+		t.Errorf("got hint %q, want one with the command", got)
 	}
 	var result struct {
 		Damaged int
@@ -258,8 +284,11 @@ func TestVerify_ReportsDamage(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	_, _, err = run(t, nil, dir, "backup", file)
-	if history.CodeOf(err) != history.Unavailable {
-		t.Errorf("backup: got error %v, want code %v", err, history.Unavailable)
+	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "the connection to the recorder broke") {
+		t.Errorf("backup: got error %v, want a broken connection with code %v", err, history.Unavailable)
+	}
+	if got := history.HintOf(err); !strings.Contains(got, "recorder's log") {
+		t.Errorf("backup: got hint %q, want one with the recorder's log", got)
 	}
 	if left, err := os.ReadDir(filepath.Dir(file)); err != nil || len(left) > 0 {
 		t.Errorf("files: got %v and error %v, want none", left, err)
@@ -333,8 +362,8 @@ func TestRepair_RebuildsManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, _, err := run(t, nil, dir, "verify")
-	if admin.ExitCode(err) != 1 || !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(err.Error(), "watchhistory-recorder repair") {
-		t.Errorf("verify: got %q, error %v and exit code %d, want the damage and 1", out, err, admin.ExitCode(err))
+	if admin.ExitCode(err) != 1 || !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(history.HintOf(err), "watchhistory-recorder repair") {
+		t.Errorf("verify: got %q, error %v and exit code %d, want the damage, 1 and a hint", out, err, admin.ExitCode(err))
 	}
 	out, stderr := must(t, dir, "repair")
 	if !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(stderr, "verified 3 versions") || recorded(t, dir) != "1 2 3" {

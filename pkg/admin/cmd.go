@@ -19,7 +19,8 @@ const (
 	exitUnverified = 2
 )
 
-// exitError is an error with an exit code.
+// exitError is an error with an exit code. Its text is that of the wrapped
+// error.
 type exitError struct {
 	error
 	code int
@@ -71,7 +72,7 @@ func (f *storageFlags) addFlags(cmd *cobra.Command) {
 }
 
 // dir returns the storage directory: of --storage, otherwise of the
-// configuration.
+// configuration. The directory may not exist, or may contain no history.
 func (f *storageFlags) dir() (string, error) {
 	if f.storage != "" {
 		return f.storage, nil

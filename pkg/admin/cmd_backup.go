@@ -26,8 +26,8 @@ func newBackupCommand(env Environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup FILE|-",
 		Short: "Back up the history, even while it is recorded",
-		Long: `Write the history to a file or to stdout. The backup has the state of one moment; the recorder
-continues meanwhile.
+		Long: `Write the history to a file or to stdout. The backup has the state of one moment. The recorder
+keeps running.
 
 A file gets its name after it is complete. With --since, the backup contains only what was recorded
 after an earlier backup; restore needs both. The command prints the position at which the backup

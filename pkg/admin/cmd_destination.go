@@ -16,18 +16,19 @@ const stdio = "-"
 type destination string
 
 // check rejects a terminal as the destination. noun names the output, such as
-// "a backup".
+// "a backup". Commands call it before they open the log.
 func (d destination) check(out io.Writer, noun string) error {
 	if d == stdio && isTerminal(out) {
-		return history.Errorf(history.Invalid,
-			"%s can't be written to a terminal: give a file, or redirect the output", noun)
+		return history.WithHint(history.Errorf(history.Invalid, "%s can't be written to a terminal", noun),
+			"Give a file, or redirect the output.")
 	}
 	return nil
 }
 
 // produce writes the output of f to the destination, and shows its progress.
 // The function gets access to the log of the storage directory. The returned
-// progress has the totals.
+// progress has the totals. It is cleared before produce returns, so that the
+// caller can print a result.
 func (d destination) produce(
 	ctx context.Context, flags *storageFlags, out, errOut io.Writer, doing string,
 	f func(a access, w io.Writer, progress func(entries, bytes int64)) error,

@@ -49,7 +49,7 @@ compare it with that first.`,
 }
 
 // run repairs the directory and verifies the result. It fails if something is
-// still damaged.
+// still damaged. It fails if a recorder uses the directory.
 func (o *repairOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	dir, err := o.dir()
 	if err != nil {
@@ -87,7 +87,7 @@ func (o *repairOptions) run(ctx context.Context, out, errOut io.Writer) error {
 func (o *repairOptions) forecast(ctx context.Context, dir string, opts store.Options, out, errOut io.Writer) error {
 	r, err := store.Forecast(ctx, dir, opts)
 	if err != nil {
-		return err
+		return inspectError(err)
 	}
 	if r.Damaged() {
 		printReport(out, r)
@@ -97,7 +97,7 @@ func (o *repairOptions) forecast(ctx context.Context, dir string, opts store.Opt
 }
 
 // printReport prints the report of a repair: the damaged files, the losses, and
-// the restored entries.
+// the restored entries. It is what a repair did, or what a dry run would do.
 func printReport(w io.Writer, r *store.Report) {
 	for _, f := range r.Files {
 		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Name, f.Problem, f.Repair)

@@ -50,6 +50,9 @@ then that the API server no longer returns become a gap.`,
 
 // run restores the backups into the storage directory, and prints the position
 // at which the history ends.
+//
+// If it fails after the first write, the directory contains a part of the
+// history, and no recorder opens it.
 func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer) error {
 	dir, err := o.dir()
 	if err != nil {
@@ -72,12 +75,13 @@ func (o *restoreOptions) run(ctx context.Context, in io.Reader, errOut io.Writer
 }
 
 // open opens all backups and reads their headers, so that nothing is restored
-// if a name is wrong. The caller must call closeFiles.
+// if a name is wrong. The caller must call closeFiles. All readers are at the
+// start of their backups.
 func (o *restoreOptions) open(in io.Reader) (backups []io.Reader, closeFiles func(), err error) {
 	if slices.Contains(o.files, stdio) {
 		if len(o.files) > 1 {
-			return nil, nil, history.Errorf(history.Invalid,
-				"only one backup can be read from stdin: give files for several")
+			return nil, nil, history.WithHint(history.Errorf(history.Invalid, "only one backup can be read from stdin"),
+				"Give files for several.")
 		}
 		return []io.Reader{in}, func() {}, nil
 	}

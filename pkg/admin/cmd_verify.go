@@ -112,7 +112,8 @@ func (o *verifyOptions) verify(
 	return v, err
 }
 
-// conclude writes the result. It fails if something is damaged.
+// conclude writes the result. It fails if something is damaged. repair calls it
+// too, so that both commands have the same exit code for damage.
 func (o *verifyOptions) conclude(r *verifyResult, out, errOut io.Writer) error {
 	if o.output == "json" {
 		e := json.NewEncoder(out)
@@ -123,9 +124,8 @@ func (o *verifyOptions) conclude(r *verifyResult, out, errOut io.Writer) error {
 	}
 	_, _ = fmt.Fprintf(errOut, "verified %d versions, %d entries, %d files\n", r.Versions, r.Entries, r.Files)
 	if r.Damaged > 0 {
-		err := history.Errorf(history.Internal, "%s damaged: run 'watchhistory-recorder repair', or restore a backup",
-			count(r.Damaged, "place is", "places are"))
-		return &exitError{err, exitDamaged}
+		err := history.Errorf(history.Internal, "%s damaged", count(r.Damaged, "place is", "places are"))
+		return &exitError{history.WithHint(err, "Run 'watchhistory-recorder repair', or restore a backup."), exitDamaged}
 	}
 	return nil
 }

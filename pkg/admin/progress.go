@@ -53,7 +53,8 @@ func (p *progress) interval() time.Duration {
 	return lineInterval
 }
 
-// update is the [store.Progress] of the operation.
+// update is the [store.Progress] of the operation. It may be called often: it
+// writes once in an interval.
 func (p *progress) update(entries, bytes int64) {
 	p.entries, p.bytes = entries, bytes
 	now := time.Now()
@@ -84,7 +85,8 @@ func (p *progress) clear() {
 	}
 }
 
-// String returns how much was processed, and how fast.
+// String returns how much was processed, and how fast. The rate is the average
+// since the start.
 func (p *progress) String() string {
 	// At least a millisecond, so that the rate is finite.
 	rate := int64(float64(p.bytes) / max(time.Since(p.begin).Seconds(), 0.001))

@@ -26,7 +26,7 @@ const (
 	exportedHeader = "X-Exported"
 )
 
-// handler serves the operations of a log.
+// handler serves the operations of a log. Requests may be concurrent.
 type handler struct {
 	log    local
 	logger *slog.Logger
@@ -119,6 +119,10 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 
 // stream responds with the output of write, and with its result in a trailer.
 // If write fails after the body was started, the connection is closed.
+//
+// The status is sent before the result is known, because the output does not
+// fit into memory. So the client relies on the trailer, which only a complete
+// body has.
 func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string, write func(io.Writer) (string, error)) {
 	w.Header().Set("Trailer", trailer)
 	w.Header().Set("Content-Type", "application/octet-stream")
@@ -129,7 +133,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string,
 	case err == nil:
 		w.Header().Set(trailer, value)
 		h.logger.InfoContext(r.Context(), "served history",
-			"path", r.URL.Path, "result", value, "took", time.Since(begin))
+			"path", r.URL.Path, "result", value, "duration", time.Since(begin))
 	case !out.started:
 		respondError(w, err)
 	default:
@@ -138,7 +142,8 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string,
 	}
 }
 
-// respondError responds with an error.
+// respondError responds with an error. It must be called before anything of the
+// body is written. It removes the announced trailer.
 func respondError(w http.ResponseWriter, err error) {
 	w.Header().Del("Trailer")
 	w.Header().Set("Content-Type", "application/json")

@@ -50,15 +50,16 @@ func Listen(ctx context.Context, storage string) (net.Listener, error) {
 func socketPath(storage string) (string, error) {
 	path := filepath.Join(storage, SocketName)
 	if len(path) > maxSocketPath {
-		return "", history.Errorf(history.Invalid,
-			"the path of the socket %s is longer than %d bytes: move the storage directory, or use a shorter relative path",
-			path, maxSocketPath)
+		return "", history.Errorf(history.Invalid, "the path of the socket %s is longer than %d bytes", path, maxSocketPath)
 	}
 	return path, nil
 }
 
 // dial connects to the recorder that runs on a storage directory. It fails with
 // [errNoRecorder] if none runs.
+//
+// A socket without a listener, which a killed recorder leaves, counts as no
+// recorder.
 func dial(ctx context.Context, storage string) (net.Conn, error) {
 	path, err := socketPath(storage)
 	if err != nil {
@@ -71,8 +72,8 @@ func dial(ctx context.Context, storage string) (net.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, fs.ErrPermission):
-		return nil, history.Errorf(history.Forbidden,
-			"open %s: permission denied: run this command as the recorder's user", path)
+		return nil, history.WithHint(history.Errorf(history.Forbidden, "open %s: permission denied", path),
+			"Run this command as the recorder's user.")
 	default:
 		return nil, errNoRecorder
 	}

@@ -37,8 +37,8 @@ type auditEvent struct {
 	raw string
 }
 
-// oldClient knows only the fixed part of the API. It appends paths to a base
-// URL that ends in a slash, follows no redirect, and expects 404 if nothing
+// oldClient uses only the fixed part of the API. It appends paths to a base URL
+// that ends in a slash, follows no redirect, and expects 404 if nothing
 // matches.
 type oldClient struct {
 	base string

@@ -87,7 +87,7 @@ func (s *server) put(records ...*history.Record) {
 	s.tb.Helper()
 	for _, r := range records {
 		s.now = s.now.Add(time.Second)
-		if err := s.log.Append(s.tb.Context(), &history.Batch{Records: []history.NewVersion{{Record: r}}}); err != nil {
+		if err := s.log.Append(s.tb.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
 			s.tb.Fatal(err)
 		}
 	}

@@ -44,7 +44,7 @@ func small(t *testing.T) *world {
 func (w *world) put(t *testing.T, r *history.Record) *history.Record {
 	t.Helper()
 	w.clock.t = w.clock.t.Add(time.Minute)
-	w.append(t, &history.Batch{Records: []history.NewVersion{{Record: r}}})
+	w.append(t, &history.Batch{Versions: []history.NewVersion{{Record: r}}})
 	return r
 }
 

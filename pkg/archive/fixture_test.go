@@ -68,10 +68,10 @@ func newWorld(tb testing.TB) *world {
 			}
 		}
 	}) {
-		for r := b.Records; len(r) > 0; {
+		for r := b.Versions; len(r) > 0; {
 			n := min(len(r), 5)
 			w.clock.t = w.clock.t.Add(time.Duration(n) * 80 * time.Second)
-			w.append(tb, &history.Batch{Records: r[:n]})
+			w.append(tb, &history.Batch{Versions: r[:n]})
 			if len(gaps) > 0 && w.clock.t.After(gaps[0].End) && w.clock.t.After(gaps[0].Start) {
 				w.append(tb, &history.Batch{Gaps: gaps[:1]})
 				gaps = gaps[1:]

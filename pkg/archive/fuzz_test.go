@@ -21,7 +21,8 @@ func sampleVersion() *history.Record {
 	return r
 }
 
-// FuzzVersion encodes again what it could decode, and decodes it again.
+// FuzzVersion decodes arbitrary bytes. It encodes each decoded version, and
+// decodes the result.
 func FuzzVersion(f *testing.F) {
 	f.Add(archive.AppendVersion(nil, sampleVersion()))
 	f.Add([]byte{1})
@@ -37,8 +38,8 @@ func FuzzVersion(f *testing.F) {
 	})
 }
 
-// FuzzFile reads arbitrary files. FuzzFrames tests what the container
-// accepts.
+// FuzzFile reads arbitrary files. FuzzFrames tests files with a valid
+// container.
 func FuzzFile(f *testing.F) {
 	f.Add(built(f, wholeFile()...))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -49,7 +50,7 @@ func FuzzFile(f *testing.F) {
 }
 
 // FuzzFrames reads arbitrary bytes as frames: a kind, a length of two bytes,
-// and the payload. It writes again what it could read, and reads it again.
+// and the payload. It writes each log that it could read, and reads the result.
 func FuzzFrames(f *testing.F) {
 	for _, parts := range [][]part{wholeFile(), {wholeFile()[0], {'C', `null`}, {'G', "\x0d\x00\x04pods\x01\x02\x00\x00\x01r\x00"}, {'F', `{"gaps":1}`}}} {
 		var b []byte

@@ -17,6 +17,8 @@ type options interface {
 }
 
 // runE returns the RunE function of a command.
+//
+// A command is run once: it parses its flags into o, and nothing resets them.
 func runE(o options) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := o.complete(); err != nil {
@@ -66,11 +68,15 @@ func (o *queryOptions) withSession(ctx context.Context, query func(*session) err
 }
 
 // resolveTimes resolves relative times again, now by the recorder's clock.
+//
+// Otherwise, with a local clock that is ten minutes ahead, --since 10m would
+// select a window in which nothing is recorded yet. If no response has a time,
+// the times stay relative to the local clock.
 func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 	if !o.isRelative() {
 		return nil
 	}
-	if _, known := s.ClockAhead(); !known {
+	if _, known := s.ClockOffset(); !known {
 		// Any response has the recorder's time. Only a recorder that can't be
 		// reached, or an interrupt, ends the command.
 		err := s.Health(ctx)

@@ -86,6 +86,9 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 
 // queries returns the queries for subjects: one for each namespace of each
 // named subject, in their order, or one for all types of each namespace.
+//
+// No two queries match the same record, as [session.newest] requires.
+// reportMissing relies on the order.
 func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuery {
 	if len(subjects) == 0 {
 		return []client.EventsQuery{{Namespace: s.namespace, Summary: o.isLean()}}
@@ -114,7 +117,7 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 }
 
 // show writes the timeline, oldest first, and the notes about it. It returns
-// the number of changes that it wrote.
+// the number of changes that it wrote. It reverses found.events.
 func (o *getOptions) show(s *session, subjects []subject, found *result) (shown int, err error) {
 	slices.Reverse(found.events)
 	visible := o.visible(found.events, o.showNoise)
@@ -145,6 +148,9 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 // reportMissing writes a note for each named subject without a change, and a
 // warning for each type that is not recorded. It fails at the first named
 // subject without any history.
+//
+// Types are examined only if the timeline is empty, because that may take
+// another request.
 func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []subject, found *result) error {
 	// The queries are in the order of the subjects, so their numbers of matches
 	// are too.

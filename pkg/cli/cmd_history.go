@@ -116,6 +116,8 @@ func (o *historyOptions) validate() error {
 
 // run writes the versions of the object, or the diffs between them. With
 // --exit-code, it returns [errFound] if it wrote any.
+//
+// --revision selects versions by number. Without it, the window selects them.
 func (o *historyOptions) run(ctx context.Context, args []string) error {
 	object, err := parseObject(args)
 	if err != nil {
@@ -142,7 +144,8 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 	return err
 }
 
-// runAll writes all versions of the window, and returns their number.
+// runAll writes all versions of the window, and returns their number. Bodies
+// are requested only if --diff or the format needs them.
 func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, err error) {
 	found, err := v.newest(ctx, v.queries(o.isLean() && o.diff == ""), &o.window)
 	if err != nil {

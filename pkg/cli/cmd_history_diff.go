@@ -51,7 +51,11 @@ func (d *diffWriter) noteHidden() {
 }
 
 // showDiffs writes the diff of each visible version to the previous one. The
-// previous version is one of all, or is read from the recorder.
+// previous version is one of all, or is read from the recorder. Each one that
+// is read takes a request.
+//
+// A version without a previous one gets only a heading: it is the first
+// revision, or retention dropped the one before it.
 func (o *historyOptions) showDiffs(ctx context.Context, v *versions, visible, all []v1.Event) error {
 	type key struct {
 		uid      string

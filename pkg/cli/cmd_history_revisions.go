@@ -14,6 +14,9 @@ import (
 
 // revisions is a parsed --revision: one revision or a range. Numbers below 1
 // count from the newest revision, which is 0.
+//
+// As first and last, "14" is 14 and 14, "-1" is -1 and -1, "2.." is 2 and 0,
+// and "..5" is 1 and 5.
 type revisions struct {
 	first, last int
 	isRange     bool
@@ -42,7 +45,8 @@ func parseRevisions(text string) (r revisions, err error) {
 }
 
 // absolute returns the range as numbers from 1. newest is the number of the
-// newest revision. ok is false if the range is empty.
+// newest revision. ok is false if the range is empty. The numbers may be higher
+// than newest: the caller rejects or limits them.
 func (r revisions) absolute(newest uint64) (first, last uint64, ok bool) {
 	count := func(n int) int {
 		if n > 0 {
@@ -63,6 +67,9 @@ func (r revisions) isReversed() bool { return r.first > r.last && (r.first > 0) 
 
 // runRevisions writes one revision or a range, and returns the number of
 // versions or of diffs that it wrote.
+//
+// The newest version is read first: numbers below 1 count from it, and its UID
+// selects the incarnation. Every incarnation has a revision 1.
 func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown int, err error) {
 	newest, err := v.newestVersion(ctx)
 	if err != nil {
@@ -104,7 +111,8 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 }
 
 // isRedacted reports whether values of a version, or parts of them, were
-// replaced by hashes.
+// replaced by hashes. It searches for the prefix of hashes, so an object that
+// contains the prefix as text is reported too.
 func isRedacted(e v1.Event) bool { return bytes.Contains(e.ObjectChanges, []byte("hmac-sha256:")) }
 
 // revisionNotFound returns the error for a revision that is not in the history.
@@ -173,7 +181,8 @@ func (v *versions) queries(lean bool) (queries []client.EventsQuery) {
 }
 
 // newestVersion returns the newest version, and restricts v to its incarnation
-// and its namespace. It fails if there is none.
+// and its namespace. It fails if there is none. It must be called before
+// gapsBetween and between.
 func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err error) {
 	for _, q := range v.queries(true) {
 		q.Limit = 1
@@ -196,7 +205,8 @@ func (v *versions) newestVersion(ctx context.Context) (newest *v1.Event, err err
 }
 
 // gapsBetween returns the gaps between two versions. If first is nil, it
-// returns the gaps at the time of last.
+// returns the gaps at the time of last. It sends a request only if the response
+// of newestVersion reports gaps.
 func (v *versions) gapsBetween(ctx context.Context, first, last *v1.Event) ([]v1.Gap, error) {
 	if first == nil {
 		first = last

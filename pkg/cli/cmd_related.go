@@ -205,7 +205,8 @@ func (o *relatedOptions) gaps(ctx context.Context, s *session, sub subject, foun
 }
 
 // show writes the Events and the notes about them. It fails if the object has
-// neither Events nor history.
+// neither Events nor history. An object that only has no Events is not an
+// error.
 func (o *relatedOptions) show(ctx context.Context, s *session, sub subject, found *relatedResult) error {
 	gaps, err := o.gaps(ctx, s, sub, found)
 	if err != nil {

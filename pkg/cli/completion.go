@@ -25,7 +25,8 @@ const (
 )
 
 // suggestFunc returns suggestions. A suggestion is a value, or a value, a tab
-// and a description.
+// and a description. It returns no error: a completion that fails has no
+// suggestions.
 type suggestFunc func(context.Context, *session) []string
 
 // completeMany completes the arguments of get: types, and names after a type.
@@ -164,6 +165,9 @@ func (o *queryOptions) completeUIDs(
 
 // completeVersions suggests a value of each version of an object. Each value is
 // described by its newest version.
+//
+// The type is looked up in the recorder's catalogue only. Discovery may take
+// longer than completionTimeout.
 func (o *queryOptions) completeVersions(
 	cmd *cobra.Command, args []string, toComplete, uid string, value func(*v1.Event) string,
 ) ([]string, cobra.ShellCompDirective) {
@@ -188,7 +192,9 @@ func (o *queryOptions) completeVersions(
 	})
 }
 
-// completeFlags completes the flags that all commands share.
+// completeFlags completes the flags that all commands share. Namespaces are the
+// recorded ones, including deleted ones. Contexts, clusters and users are those
+// of the kubeconfig, so they need no connection.
 func (c *connection) completeFlags(root *cobra.Command) {
 	completeNamespace := func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		return c.suggest(cmd, toComplete, func(ctx context.Context, s *session) []string {

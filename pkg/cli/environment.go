@@ -66,7 +66,8 @@ func Arguments(args []string) []string {
 }
 
 // commandName returns what users type to call the program at path. A plugin is
-// called through kubectl.
+// called through kubectl. kubectl reads an underscore in the name of a file as
+// a dash.
 func commandName(path string) string {
 	name := filepath.Base(path)
 	if ext := filepath.Ext(name); strings.EqualFold(ext, ".exe") {

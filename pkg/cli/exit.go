@@ -28,9 +28,9 @@ var errFound = errors.New("found something")
 // Main runs a command line, without the program's name, and returns the exit
 // code.
 //
-// Once ctx is done, Main returns at once, even if the command is blocked by a
-// library that takes no context, a credential plugin that waits for input, or a
-// full pipe. The caller is expected to exit the process then.
+// Once ctx is done, Main returns at once, even if the command is blocked. A
+// library without contexts, a credential plugin that waits for input, or a full
+// pipe can block it. The caller is expected to exit the process then.
 func Main(ctx context.Context, env Environment, args []string) int {
 	env.progress = &progressLine{w: env.ErrOut}
 	restoreState, restoreEscapes := terminalState(env.In), env.prepareTerminals()
@@ -53,6 +53,7 @@ func Main(ctx context.Context, env Environment, args []string) int {
 }
 
 // waitAtMost calls f in a goroutine and waits for it, but at most for timeout.
+// After the timeout, f continues to run.
 func waitAtMost(timeout time.Duration, f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -65,7 +66,8 @@ func waitAtMost(timeout time.Duration, f func()) {
 	}
 }
 
-// run runs a command line, prints its error, and returns its exit code.
+// run runs a command line, prints its error, and returns its exit code. No
+// other function prints the error of a command.
 func run(ctx context.Context, env Environment, args []string) int {
 	root := New(env)
 	root.SetArgs(args)

@@ -22,6 +22,9 @@ const (
 
 // withHint adds the hint for the cause of an error, unless the error has a hint
 // already.
+//
+// The hint depends on the connection: the same failure has another remedy if
+// the recorder is reached by URL than through the cluster.
 func (c *connection) withHint(err error) error {
 	failure, ok := errors.AsType[*history.Error](err)
 	if !ok || failure.Hint != "" {
@@ -36,10 +39,11 @@ func (c *connection) withHint(err error) error {
 	if hint == "" {
 		return err
 	}
-	return &history.Error{Code: failure.Code, Message: err.Error(), Hint: hint, Err: err}
+	return history.WithHint(err, hint)
 }
 
-// clientHint returns the hint for an error of package client.
+// clientHint returns the hint for an error of package client. A known cause
+// takes precedence over a code, because it is more specific.
 func (c *connection) clientHint(failure *history.Error) string {
 	for _, known := range []struct {
 		cause error

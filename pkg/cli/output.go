@@ -82,7 +82,8 @@ func (o *output) validate() error {
 // isTable reports whether the output is a table.
 func (o *output) isTable() bool { return o.format == "" || o.format == "wide" }
 
-// isLean reports whether the output needs no object bodies.
+// isLean reports whether the output needs no object bodies. Bodies are most of
+// a response, and the recorder has to decode them.
 func (o *output) isLean() bool { return o.isTable() || o.format == "name" }
 
 // printer returns a printer for the output, and ends the progress line.
@@ -101,6 +102,9 @@ type table func([]v1.Event, []v1.Gap) error
 
 // write writes records in the format of --output. Only a table contains the
 // gaps.
+//
+// p must be a printer of o. table is the method of p that writes the table of
+// the command.
 func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
 	switch o.format {
 	case "name":
@@ -155,7 +159,8 @@ func (o *output) writeTemplate(env *Environment, document any) error {
 
 // visible returns the events that a table shows. It hides noise unless noise is
 // set: updates of noise fields only, and expired Kubernetes Events. Both have
-// no summary.
+// no summary. Creations are always shown. The formats for programs contain
+// everything.
 func (o *output) visible(events []v1.Event, noise bool) []v1.Event {
 	if noise || !o.isTable() {
 		return events

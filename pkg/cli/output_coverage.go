@@ -21,10 +21,11 @@ type coverage struct {
 	notRecorded []string  // such as "leases.coordination.k8s.io excluded", each once
 }
 
-// add adds the coverage of one response.
+// add adds the coverage of one response. The earliest start counts: no query
+// has records from before it.
 func (c *coverage) add(p *client.Page) {
 	if !p.Since.IsZero() && (c.since.IsZero() || p.Since.Before(c.since)) {
-		c.since, c.trimmed = p.Since, p.Trimmed
+		c.since, c.trimmed = p.Since, p.SinceTrimmed
 	}
 	for entry := range strings.SplitSeq(p.NotRecorded, ", ") {
 		if entry != "" && !slices.Contains(c.notRecorded, entry) {
@@ -74,6 +75,9 @@ func clock(t, now time.Time) string {
 
 // notRecordedNote returns a note with the types that are not recorded, or "" if
 // all requested types are.
+//
+// It reads the entries of [v1.NotRecordedHeader]: "TYPE REASON", "TYPE
+// before=TIME" and, if the header was cut, "+12 more".
 func (c *coverage) notRecordedNote() string {
 	var entries []string
 	for _, entry := range c.notRecorded[:min(len(c.notRecorded), maxNotRecorded)] {

@@ -22,6 +22,9 @@ func (e *Environment) note(text string) {
 
 // warnings is the stream for the warnings of kubectl's libraries. Each warning
 // is written once.
+//
+// Both groups of Events match the name "events". Write omits kubectl's warning
+// about that, because recordedAs selects the group that is recorded.
 type warnings struct {
 	env  *Environment
 	seen []string
@@ -109,7 +112,8 @@ func (s *session) noteUnchanged(ctx context.Context, env *Environment, sub subje
 }
 
 // noHistory returns the error for an object, or an incarnation of it, that has
-// no history. The error contains the reason if the recorder returns one.
+// no history. The error contains the reason if the recorder returns one. With a
+// uid, it lists the UIDs under which the object has history.
 func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, uid string) error {
 	where, hint := in(sub.namespaceOf(s.namespace)), ""
 	if uid != "" {

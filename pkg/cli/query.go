@@ -26,6 +26,9 @@ type result struct {
 
 // newest reads the newest records of all queries, as many as the window allows.
 // No two queries match the same record.
+//
+// All of the newest records may match one query. So each query is read up to
+// the limit, and the limit is applied again to the merged records.
 func (s *session) newest(ctx context.Context, queries []client.EventsQuery, w *window) (*result, error) {
 	r := &result{events: []v1.Event{}, exact: true}
 	for _, q := range queries {
@@ -54,6 +57,9 @@ func (r *result) start(w *window) time.Time {
 }
 
 // read appends the newest records of one query to r, page by page.
+//
+// Matches, gaps, rules and coverage are those of the last page. Every page has
+// them for the whole query.
 func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, r *result) error {
 	for n := 0; ; {
 		// Each query reads at most as many records as can be shown.

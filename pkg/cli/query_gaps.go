@@ -60,6 +60,9 @@ func (o *output) hidesGaps() string {
 
 // writeGapsOnly writes a table of gaps, if nothing else is to be written, and a
 // note about them. With a flag in hiddenBy it writes only the note.
+//
+// The gaps are the reason why the output may be empty, so they are written
+// although there are no records.
 func (o *queryOptions) writeGapsOnly(gaps []v1.Gap, table table, hiddenBy string) error {
 	if hiddenBy == "" {
 		if err := table(nil, gaps); err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/timeflag"
 )
 
-// window selects records by time and number.
+// window selects records by time and number. The start is inclusive, and the
+// end is exclusive.
 type window struct {
 	since, sinceTime, until string // flags
 	limit, chunkSize        int    // records; a limit of 0 means all

@@ -91,7 +91,7 @@ func (r *recording) write(ago time.Duration, rec *history.Record) {
 	r.t.Helper()
 	r.clock, r.rv = r.now.Add(-ago), r.rv+1
 	rec.RV, rec.Version = fmt.Sprint(r.rv), "v1"
-	if err := r.log.Append(r.t.Context(), &history.Batch{Records: []history.NewVersion{{Record: rec}}}); err != nil {
+	if err := r.log.Append(r.t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: rec}}}); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -36,6 +36,9 @@ func (t resourceType) resourceArg() string {
 
 // resolver maps what users type to types: through the cluster's discovery, or
 // through the recorder's catalogue. It is not safe for concurrent use.
+//
+// Discovery and the catalogue are read when a name first needs them. The
+// catalogue is kept after that.
 type resolver struct {
 	mapper        func() (meta.RESTMapper, error)
 	discovery     func() (discovery.CachedDiscoveryInterface, error) // nil means that there are no categories
@@ -47,8 +50,12 @@ type resolver struct {
 	discoveryErr error // of the categories; discovery is not tried again after it
 }
 
-// resolve returns the type that arg means. Discovery decides and, if it does
-// not have the type or fails, the catalogue does, with a warning.
+// resolve returns the type that arg means. It searches discovery first. If
+// discovery fails or does not have the type, it searches the catalogue and
+// prints a warning.
+//
+// It fails if neither has the type, if the catalogue has several types of that
+// name or can't be read, or if ctx is done.
 func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error) {
 	found, discoveryErr := resourceType{}, r.discoveryErr
 	if discoveryErr == nil {
@@ -68,7 +75,7 @@ func (r *resolver) resolve(ctx context.Context, arg string) (resourceType, error
 	if err != nil {
 		return found, err
 	}
-	// Only the catalogue has the type under this name: warn, and say why.
+	// Only the catalogue has the type under this name: warn with the reason.
 	if _, err := r.discover(found.resourceArg()); err == nil {
 		r.warnf("%q is a former name of %s", arg, found.GroupResource())
 	} else if meta.IsNoMatchError(discoveryErr) {

@@ -12,7 +12,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// subject is the object that a command shows, or all objects of a type.
+// subject is the object that a command shows, or all objects of a type. It is
+// comparable, so that duplicates can be found.
 type subject struct {
 	resourceType
 
@@ -100,7 +101,8 @@ func (s *session) subjects(ctx context.Context, args []string) ([]subject, error
 	return subjects, nil
 }
 
-// typesOf returns the type of an argument, or the types of a category.
+// typesOf returns the type of an argument, or the types of a category. As in
+// kubectl, a category takes precedence over a type of that name.
 func (s *session) typesOf(ctx context.Context, arg objectArg) ([]resourceType, error) {
 	if types := s.types.category(arg.kind); len(types) > 0 {
 		if arg.name != "" {
@@ -145,7 +147,7 @@ func parseObject(args []string) (objectArg, error) {
 
 // parseMany parses the arguments of get, as kubectl does: types separated by
 // commas, types and names, or any number of TYPE/NAME. A word after the types
-// is always a name.
+// is always a name. It checks the form only; the types are not resolved.
 func parseMany(args []string) ([]objectArg, error) {
 	slashes := 0
 	for _, arg := range args {

@@ -62,7 +62,7 @@ func flagError(cmd *cobra.Command, err error) error {
 }
 
 // arguments returns a check of the number of arguments. A negative limit means
-// no limit.
+// no limit. want describes the arguments in the error.
 func arguments(least, limit int, want string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || limit >= 0 && len(args) > limit {

@@ -37,10 +37,11 @@ type connection struct {
 	mode      string
 
 	foundIn        string // the namespace in which the recorder was found; empty with a URL
-	nonInteractive bool   // nobody can answer prompts
+	nonInteractive bool   // no user can answer prompts
 }
 
-// newConnection returns a connection whose flags are not parsed yet.
+// newConnection returns a connection whose flags are not parsed yet. All
+// commands of a command line share it.
 func newConnection(env Environment) *connection {
 	c := &connection{env: env, config: genericclioptions.NewConfigFlags(true)}
 	c.config.WithWarningPrinter(genericiooptions.IOStreams{ErrOut: &warnings{env: &c.env}})
@@ -83,7 +84,8 @@ func (c *connection) addFlags(root *cobra.Command) {
 // userAgent returns the program's name and version.
 func (c *connection) userAgent() string { return "kubectl-watchhistory/" + c.env.Version }
 
-// session is an open connection to a recorder.
+// session is an open connection to a recorder. It must be used by one goroutine
+// at a time, because its resolver must, and it must be closed.
 type session struct {
 	*client.Client
 
@@ -115,7 +117,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	}
 	// The offset is measured with the first answer, so it is read when needed.
 	c.env.clockOffset = func() time.Duration {
-		offset, _ := recorder.ClockAhead()
+		offset, _ := recorder.ClockOffset()
 		return offset
 	}
 	s := &session{Client: recorder}
@@ -147,7 +149,8 @@ func (c *connection) validateRoute() error {
 }
 
 // connect connects to the recorder by its URL if there is one, and otherwise
-// through the cluster.
+// through the cluster. Only with a URL may cluster be nil. The caller must
+// close the client.
 func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts client.Options) (*client.Client, error) {
 	if c.url != "" {
 		return client.New(c.url, opts)
@@ -164,7 +167,7 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 }
 
 // prepareLogin notes whether a credential plugin may prompt. It prevents
-// prompts if nobody can answer them.
+// prompts if no user can answer them.
 func (c *connection) prepareLogin(cluster *rest.Config) {
 	c.env.mayLogIn = cluster.ExecProvider != nil || cluster.AuthProvider != nil
 	if plugin := cluster.ExecProvider; plugin != nil && c.nonInteractive {
@@ -188,9 +191,12 @@ func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 
 // withSession calls query with an open session, and closes it. On a terminal it
 // shows progress until there is output.
+//
+// Errors get hints here, where all of them pass. The warning about clocks
+// follows the query, because the offset is measured with the first response.
 func (c *connection) withSession(ctx context.Context, query func(*session) error) error {
 	if c.env.progress != nil && !c.env.noEscapes { // it is erased by an escape sequence
-		c.env.progress.begin("Asking the recorder…")
+		c.env.progress.begin("Querying the recorder…")
 		defer c.env.progress.end()
 	}
 	s, err := c.open(ctx)

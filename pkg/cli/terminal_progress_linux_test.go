@@ -91,7 +91,7 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const waiting, away = "Asking the recorder…", "\x1b[20D\x1b[K"
+	const waiting, away = "Querying the recorder…", "\x1b[22D\x1b[K"
 	for args, first := range map[string]string{
 		"get --since 13m":               "TIME ",
 		"get --since 1s":                "No history found",

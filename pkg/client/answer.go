@@ -104,7 +104,7 @@ func (c *Client) structured(status int, body []byte) error {
 	return c.notARecorder(errors.New("it answered " + statusText(status)))
 }
 
-// codes returns the codes that this version of the client knows.
+// codes returns the codes that this version of the client supports.
 func codes() []history.Code {
 	return []history.Code{history.Invalid, history.NotFound, history.Forbidden, history.Unavailable, history.Internal}
 }

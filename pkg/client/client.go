@@ -40,7 +40,7 @@ type Options struct {
 	Transport http.RoundTripper
 	// Name names the recorder in errors. Empty means its URL.
 	Name string
-	// Now returns the local time, for [Client.ClockAhead]. Nil means
+	// Now returns the local time, for [Client.ClockOffset]. Nil means
 	// [time.Now].
 	Now func() time.Time
 }
@@ -181,9 +181,9 @@ const clockResolution = 2 * time.Second
 type clock struct {
 	now func() time.Time // the local time
 
-	mu    sync.Mutex // guards the fields below
-	known bool
-	ahead time.Duration
+	mu     sync.Mutex // guards the fields below
+	known  bool
+	offset time.Duration
 }
 
 // observe measures the difference with an answer that has just arrived. Errors
@@ -201,16 +201,16 @@ func (c *clock) observe(answer *http.Response) {
 	}
 	c.known = true
 	// The answer was sent at some time within the second that Date names.
-	if ahead := date.Add(time.Second / 2).Sub(c.now()); ahead.Abs() > clockResolution {
-		c.ahead = ahead
+	if offset := date.Add(time.Second / 2).Sub(c.now()); offset.Abs() > clockResolution {
+		c.offset = offset
 	}
 }
 
-// ClockAhead returns the recorder's time minus the local time. It is 0 if the
+// ClockOffset returns the recorder's time minus the local time. It is 0 if the
 // difference is at most two seconds, which can't be measured. known is false
 // before the first answer.
-func (c *Client) ClockAhead() (ahead time.Duration, known bool) {
+func (c *Client) ClockOffset() (offset time.Duration, known bool) {
 	c.clock.mu.Lock()
 	defer c.clock.mu.Unlock()
-	return c.clock.ahead, c.clock.known
+	return c.clock.offset, c.clock.known
 }

@@ -218,7 +218,7 @@ func TestHealth_EndsAfterTimeoutOrCancel(t *testing.T) {
 	}
 }
 
-func TestClockAhead_IsMeasuredWithFirstAnswer(t *testing.T) {
+func TestClockOffset_IsMeasuredWithFirstAnswer(t *testing.T) {
 	now := time.Date(2026, 3, 4, 12, 0, 0, 500_000_000, time.UTC)
 	for _, tt := range []struct {
 		name   string
@@ -238,12 +238,12 @@ func TestClockAhead_IsMeasuredWithFirstAnswer(t *testing.T) {
 	} {
 		s := newStub(t, tt.status, "application/json", `{"status":"healthy"}`, tt.header...)
 		c := newClient(t, s.URL, client.Options{Now: func() time.Time { return now }})
-		if ahead, known := c.ClockAhead(); ahead != 0 || known {
-			t.Errorf("%s: before the first answer: got %s, %t, want 0s, false", tt.name, ahead, known)
+		if offset, known := c.ClockOffset(); offset != 0 || known {
+			t.Errorf("%s: before the first answer: got %s, %t, want 0s, false", tt.name, offset, known)
 		}
 		_ = c.Health(t.Context()) // a gateway's answer is an error
-		if ahead, known := c.ClockAhead(); ahead != tt.want || known != tt.known {
-			t.Errorf("%s: got %s, %t, want %s, %t", tt.name, ahead, known, tt.want, tt.known)
+		if offset, known := c.ClockOffset(); offset != tt.want || known != tt.known {
+			t.Errorf("%s: got %s, %t, want %s, %t", tt.name, offset, known, tt.want, tt.known)
 		}
 	}
 }

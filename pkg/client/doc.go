@@ -1,7 +1,7 @@
 // Package client is a library for the recorder's REST API.
 //
-// A [Client] asks one recorder over HTTP. These are the last ten changes of a
-// namespace, newest first:
+// A [Client] queries one recorder over HTTP. These are the last ten changes of
+// a namespace, newest first:
 //
 //	c, err := client.New("http://127.0.0.1:8080", client.Options{})
 //	if err != nil {
@@ -40,7 +40,7 @@
 //
 // # Errors
 //
-// Failures are [history.Error] values: their code says whether a retry may
+// Failures are [history.Error] values: their code shows whether a retry may
 // help, and their message is one line that is safe to print. The Err* variables
 // identify causes that a program may explain to its user. If the caller's
 // context ends, the error wraps the context's cause.

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http/httptest"
@@ -9,11 +10,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/watchhistory/watchhistory/pkg/api"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/query"
-	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 // The last ten changes of a namespace, oldest first.
@@ -53,13 +52,8 @@ func Example() {
 
 // All changes since a time, of any number, page by page.
 func ExampleClient_All() {
-	url, stop := startExampleRecorder()
+	c, stop := connectExample()
 	defer stop()
-	c, err := client.New(url, client.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
 	since := time.Date(2026, 3, 4, 12, 0, 2, 0, time.UTC)
 	for e, err := range c.All(context.Background(), client.EventsQuery{Start: since}) {
 		if err != nil {
@@ -74,13 +68,8 @@ func ExampleClient_All() {
 
 // All versions of one object, with the whole object in each.
 func ExampleClient_Versions() {
-	url, stop := startExampleRecorder()
+	c, stop := connectExample()
 	defer stop()
-	c, err := client.New(url, client.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
 	q := client.ObjectQuery{Namespace: "shop", Resource: "deployments.apps", Name: "web", Order: history.NewestFirst}
 	for e, err := range c.Versions(context.Background(), q) {
 		if err != nil {
@@ -96,13 +85,8 @@ func ExampleClient_Versions() {
 
 // Why changes may be missing.
 func ExampleClient_Gaps() {
-	url, stop := startExampleRecorder()
+	c, stop := connectExample()
 	defer stop()
-	c, err := client.New(url, client.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
 	gaps, err := c.Gaps(context.Background(), client.GapsQuery{Resources: []string{"deploy"}})
 	if err != nil {
 		log.Fatal(err)
@@ -114,6 +98,22 @@ func ExampleClient_Gaps() {
 	// deployments 11:00:00 forbidden deployments.apps is forbidden
 }
 
+// connectExample returns a client of the recorder of startExampleRecorder. stop
+// ends both.
+func connectExample() (c *client.Client, stop func()) {
+	url, stopRecorder := startExampleRecorder()
+	c, err := client.New(url, client.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return c, func() {
+		if err := c.Close(); err != nil {
+			log.Fatal(err)
+		}
+		stopRecorder()
+	}
+}
+
 // startExampleRecorder serves the API of a recorder that has observed three
 // versions of a deployment, one second apart. stop ends it.
 func startExampleRecorder() (url string, stop func()) {
@@ -123,27 +123,23 @@ func startExampleRecorder() (url string, stop func()) {
 		log.Fatal(err)
 	}
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-	s, err := store.Open(dir, store.Options{NoSync: true, Now: func() time.Time { return now }})
+	recorder, err := recordertest.OpenAPI(dir, func() time.Time { return now })
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = s.Register(ctx, history.Resource{
+	err = recorder.Record(ctx, []history.Resource{{
 		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	batch := &history.Batch{Gaps: []history.Gap{{
+	}}, &history.Batch{Gaps: []history.Gap{{
 		Group: "apps", Resource: "deployments", Start: now.Add(-time.Hour),
 		Reason: history.GapForbidden, Detail: "deployments.apps is forbidden",
-	}}}
-	if err := s.Append(ctx, batch); err != nil {
+	}}})
+	if err != nil {
 		log.Fatal(err)
 	}
 	web := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "8a1e"}
 	for i, verb := range []history.Verb{history.Create, history.Update, history.Update} {
 		now = now.Add(time.Second)
-		err := s.Append(ctx, &history.Batch{Records: []history.NewVersion{{Record: &history.Record{
+		err := recorder.Record(ctx, nil, &history.Batch{Versions: []history.NewVersion{{Record: &history.Record{
 			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
 			Object: fmt.Appendf(nil, `{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
 		}}}})
@@ -151,13 +147,10 @@ func startExampleRecorder() (url string, stop func()) {
 			log.Fatal(err)
 		}
 	}
-	server := httptest.NewServer(api.New(query.New(s, query.Options{}), api.Options{}))
+	server := httptest.NewServer(recorder)
 	return server.URL, func() {
 		server.Close()
-		if err := s.Close(); err != nil {
-			log.Fatal(err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
+		if err := errors.Join(recorder.Close(), os.RemoveAll(dir)); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -36,10 +36,10 @@ type Page struct {
 	IgnoreRules []history.IgnoreRule
 
 	// Since is when the history of the query's resources begins: with their
-	// recording or, if Trimmed, with what retention has kept. Zero means
+	// recording or, if SinceTrimmed, with what retention has kept. Zero means
 	// unknown.
-	Since   time.Time
-	Trimmed bool
+	Since        time.Time
+	SinceTrimmed bool
 	// NotRecorded is the text of [v1.NotRecordedHeader]: the query's resources
 	// that are not recorded.
 	NotRecorded string
@@ -182,14 +182,14 @@ func (c *Client) Gaps(ctx context.Context, q GapsQuery) ([]v1.Gap, error) {
 // total, the page is the whole answer.
 func (c *Client) page(header http.Header, n int, cursor string) (page Page, err error) {
 	page = Page{
-		TotalExact:  header.Get(v1.TotalCountRelationHeader) == "",
-		HasMore:     header.Get(v1.HasMoreHeader) == "true",
-		Next:        header.Get(v1.NextCursorHeader),
-		NewestGaps:  parseGaps(header.Get(v1.GapListHeader)),
-		Ignored:     header.Get(v1.IgnoredHeader),
-		IgnoreRules: parseIgnoreRules(header.Get(v1.IgnoredHeader)),
-		Trimmed:     header.Get(v1.SinceTrimmedHeader) == "true",
-		NotRecorded: header.Get(v1.NotRecordedHeader),
+		TotalExact:   header.Get(v1.TotalCountRelationHeader) == "",
+		HasMore:      header.Get(v1.HasMoreHeader) == "true",
+		Next:         header.Get(v1.NextCursorHeader),
+		NewestGaps:   parseGaps(header.Get(v1.GapListHeader)),
+		Ignored:      header.Get(v1.IgnoredHeader),
+		IgnoreRules:  parseIgnoreRules(header.Get(v1.IgnoredHeader)),
+		SinceTrimmed: header.Get(v1.SinceTrimmedHeader) == "true",
+		NotRecorded:  header.Get(v1.NotRecordedHeader),
 	}
 	page.Since, _ = time.Parse(time.RFC3339, header.Get(v1.SinceHeader)) // an invalid time means unknown
 	if page.Total, err = c.count(header, v1.TotalCountHeader, n); err != nil {

@@ -24,8 +24,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// fixedAnswer is an answer of a recorder that knows only the fixed part of the
-// API.
+// fixedAnswer is an answer of a recorder that implements only the fixed part of
+// the API.
 const fixedAnswer = `[{"timestamp":"2026-01-02T03:04:05.678901234Z","verb":"update","user":"system:k8s-watcher","namespace":"shop",` +
 	`"resourceType":"pods","resourceName":"web-1","responseStatus":200,"message":"Update pods shop/web-1",` +
 	`"objectChanges":{"kind":"Pod"},"stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/pods/web-1"}]`

@@ -11,12 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/watchhistory/watchhistory/pkg/api"
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/query"
-	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 // versions is the number of versions of the deployment shop/web.
@@ -26,34 +24,14 @@ const versions = 9
 // node, and two gaps.
 func newRecorder(t *testing.T) http.Handler {
 	t.Helper()
-	log, err := store.Open(t.TempDir(), store.Options{NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := log.Close(); err != nil {
-			t.Errorf("close store: got error %v", err)
-		}
-	})
-	for _, r := range []history.Resource{
+	before := time.Now().Add(-24 * time.Hour) // before all records
+	return recordertest.NewAPI(t, []history.Resource{
 		{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
 		{Version: "v1", Plural: "nodes", Kind: "Node", Singular: "node", ShortNames: []string{"no"}},
-	} {
-		if err = log.Register(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before := time.Now().Add(-24 * time.Hour) // before all records
-	if err = log.Append(t.Context(), &history.Batch{Gaps: []history.Gap{
+	}, &history.Batch{Gaps: []history.Gap{
 		{Resource: "nodes", Start: before, End: before.Add(time.Minute), Reason: history.GapExpired, Detail: "too old"},
 		{Group: "apps", Resource: "deployments", Start: before.Add(time.Hour), Reason: history.GapForbidden},
-	}}); err != nil {
-		t.Fatal(err)
-	}
-	if err = log.Append(t.Context(), &history.Batch{Records: newVersions()}); err != nil {
-		t.Fatal(err)
-	}
-	return api.New(query.New(log, query.Options{}), api.Options{})
+	}}, &history.Batch{Versions: newVersions()})
 }
 
 func newVersions() []history.NewVersion {

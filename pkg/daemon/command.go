@@ -154,11 +154,13 @@ func clusterConfig(kubeconfig, kubecontext string) (*rest.Config, error) {
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
 	switch {
 	case clientcmd.IsEmptyConfig(err) && os.Getenv("KUBERNETES_SERVICE_HOST") != "":
-		return nil, history.Errorf(history.Invalid,
-			"no cluster to record: this pod has no service account token: set automountServiceAccountToken, or pass --kubeconfig FILE")
+		return nil, history.WithHint(
+			history.Errorf(history.Invalid, "no cluster to record: this pod has no service account token"),
+			"Set automountServiceAccountToken, or pass --kubeconfig FILE.")
 	case clientcmd.IsEmptyConfig(err):
-		return nil, history.Errorf(history.Invalid,
-			"no cluster to record: pass --kubeconfig FILE, set KUBECONFIG, or run in a cluster")
+		return nil, history.WithHint(
+			history.Errorf(history.Invalid, "no cluster to record: there is no kubeconfig, and this is not a pod"),
+			"Pass --kubeconfig FILE, set KUBECONFIG, or run in a cluster.")
 	case err != nil:
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}

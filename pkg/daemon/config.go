@@ -18,7 +18,7 @@ import (
 // Config holds the recorder's settings, checked and complete. [ParseConfig]
 // reads its YAML form, which docs/configuration.md describes.
 //
-// A Config that is in force is never changed. A new one replaces it as a whole.
+// The current Config is never changed. A new one replaces it.
 type Config struct {
 	// DiscoverCRDs means that the objects of every CRD are recorded.
 	DiscoverCRDs bool
@@ -81,7 +81,7 @@ func (c *Config) recordedAs(r schema.GroupResource) schema.GroupResource {
 	return r
 }
 
-// excluded returns the resources that a rule ignores as a whole.
+// excluded returns the resources that a rule ignores completely.
 func (c *Config) excluded() (all []schema.GroupResource) {
 	for _, rule := range c.Rules.Ignore {
 		if rule.Whole() {

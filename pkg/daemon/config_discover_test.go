@@ -68,7 +68,7 @@ func TestDaemon_ReloadsDiscovery(t *testing.T) {
 }
 
 // TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered: the
-// configuration does not name these kinds, so nobody expects their history.
+// configuration does not name these kinds, so users don't expect their history.
 func TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered(t *testing.T) {
 	noLeaks(t)
 	cfg := cluster.Config()

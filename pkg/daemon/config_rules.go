@@ -36,14 +36,14 @@ type namespaceRule struct {
 type mention struct {
 	resource schema.GroupResource
 	path     string
-	whole    bool // the rule ignores the resource as a whole
+	whole    bool // the rule ignores the resource completely
 }
 
 // setRules sets the rules of c. listed and included are the resources that the
 // file names.
 //
-// Resources of the defaults that a rule ignores as a whole are removed from
-// c.Resources. A resource that the file names can't be ignored as a whole.
+// Resources of the defaults that a rule ignores completely are removed from
+// c.Resources. A resource that the file names can't be ignored completely.
 func (f *configFile) setRules(c *Config, listed, included []history.Resource, at *layout) error {
 	r := ruleChecker{at: at, redacted: map[string]string{}, changes: map[string]string{}}
 	if f.SecretAnnotations != nil {
@@ -169,7 +169,7 @@ func (r *ruleChecker) once(seen map[string]string, resource schema.GroupResource
 
 // checkMentions checks the resources that rules are about.
 func (r *ruleChecker) checkMentions(c *Config, listed, included []history.Resource) error {
-	ignored := map[schema.GroupResource]int{} // lines of the rules that ignore a resource as a whole
+	ignored := map[schema.GroupResource]int{} // lines of the rules that ignore a resource completely
 	for _, m := range r.mentions {
 		if !m.whole {
 			continue
@@ -180,9 +180,9 @@ func (r *ruleChecker) checkMentions(c *Config, listed, included []history.Resour
 		ignored[m.resource] = r.at.line(m.path)
 		switch {
 		case contains(listed, m.resource):
-			return r.at.errorf(m.path, "%s is listed in resources and ignored as a whole", m.resource)
+			return r.at.errorf(m.path, "%s is listed in resources and completely ignored", m.resource)
 		case contains(included, m.resource):
-			return r.at.errorf(m.path, "%s is listed in include and ignored as a whole", m.resource)
+			return r.at.errorf(m.path, "%s is listed in include and completely ignored", m.resource)
 		}
 	}
 	c.Resources = slices.DeleteFunc(c.Resources, func(r history.Resource) bool {
@@ -193,7 +193,7 @@ func (r *ruleChecker) checkMentions(c *Config, listed, included []history.Resour
 		switch {
 		case m.whole:
 		case line > 0:
-			return r.at.errorf(m.path, "%s is ignored as a whole by line %d", m.resource, line)
+			return r.at.errorf(m.path, "%s is completely ignored by line %d", m.resource, line)
 		case c.recordedAs(m.resource) != m.resource:
 			return r.at.errorf(m.path, "%s are recorded as %s: name that, and its fields", m.resource, c.recordedAs(m.resource))
 		case !c.records(m.resource) && !c.discoversCRD(m.resource):

@@ -23,7 +23,7 @@ type Source struct {
 	getenv   func(string) string
 	path     string
 	explicit bool         // CONFIG_PATH names the file, so it must exist
-	applied  fileContents // of the configuration in force
+	applied  fileContents // of the current configuration
 }
 
 // fileContents is the result of reading the file once. It is comparable.
@@ -53,8 +53,8 @@ func (s *Source) Load() (Config, error) {
 }
 
 // Follow calls apply after each change of the file since Load, with the new
-// configuration or with the error in it. apply reports whether the
-// configuration is in force now. Follow returns when ctx ends.
+// configuration or with the error in it. apply reports whether it has applied
+// the configuration. Follow returns when ctx ends.
 //
 // It reads the file at this interval and after each signal; signals may be nil.
 // A change is applied once two successive reads return the same contents. Half
@@ -104,7 +104,7 @@ func (s *Source) read() fileContents {
 }
 
 // parse returns the configuration for the contents. An absent file is valid
-// only if the configuration in force was made without one.
+// only if the current configuration was made without one.
 func (s *Source) parse(f fileContents) (Config, error) {
 	switch {
 	case f.absent && s.applied.absent && !s.explicit:

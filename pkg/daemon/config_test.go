@@ -117,7 +117,7 @@ func TestParseConfig_AcceptsRulesForDiscoveredKinds(t *testing.T) {
 		"ignore: [{resource: endpoints, namespaces: [a]}]\n":                                        "line 1: ignore[0].resource: endpoints is not recorded",
 		"ignore: [{resource: authcodes.dex.coreos.com, namespaces: [a]}]\n":                         "line 1: ignore[0].resource: authcodes.dex.coreos.com is not recorded",
 		"discover: crds\nignore: [{resource: resourcequotas, changes: [status]}]\n":                 "line 2: ignore[0].resource: resourcequotas is not recorded",
-		"include: [leases.coordination.k8s.io]\nignore: [{resource: leases.coordination.k8s.io}]\n": "line 2: ignore[0].resource: leases.coordination.k8s.io is listed in include and ignored",
+		"include: [leases.coordination.k8s.io]\nignore: [{resource: leases.coordination.k8s.io}]\n": "line 2: ignore[0].resource: leases.coordination.k8s.io is listed in include and completely ignored",
 	} {
 		_, err := daemon.ParseConfig([]byte(text))
 		if got := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(got, want) {
@@ -206,7 +206,7 @@ func TestParseConfig_AcceptsSecretAnnotations(t *testing.T) {
 		"secretAnnotations:\n- {a: b}\n": "line 2: secretAnnotations[0]: want text",
 		"\nsecretAnnotations:\n- kubectl.kubernetes.io/last-applied-configuration\n": "line 3: secretAnnotations[0]: " +
 			`"kubectl.kubernetes.io/last-applied-configuration": contains the values of the Secret`,
-		"ignore: [{resource: secrets}]\nsecretAnnotations: [a]\n": "line 2: secretAnnotations: secrets is ignored as a whole by line 1",
+		"ignore: [{resource: secrets}]\nsecretAnnotations: [a]\n": "line 2: secretAnnotations: secrets is completely ignored by line 1",
 	} {
 		if _, err := daemon.ParseConfig([]byte(in)); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: got error %v, want prefix %q", in, err, want)
@@ -341,12 +341,12 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		},
 		{"namespace of all resources, then of one", "ignore:\n- namespaces: [a]\n- {resource: pods, namespaces: [a]}\n", `line 3: ignore[1].namespaces[0]: "a" is already ignored by line 2`},
 		{"resource ignored twice", "ignore:\n- resource: pods\n- resource: pods\n", "line 3: ignore[1].resource: pods is already ignored by line 2"},
-		{"recorded and ignored", "ignore:\n- resource: configmaps\n" + configMaps, "line 2: ignore[0].resource: configmaps is listed in resources and ignored as a whole"},
+		{"recorded and ignored", "ignore:\n- resource: configmaps\n" + configMaps, "line 2: ignore[0].resource: configmaps is listed in resources and completely ignored"},
 		{
-			"ignored as a whole and in part", "ignore:\n- {resource: pods, namespaces: [a]}\n- resource: pods\n",
-			"line 2: ignore[0].resource: pods is ignored as a whole by line 3",
+			"ignored completely and in part", "ignore:\n- {resource: pods, namespaces: [a]}\n- resource: pods\n",
+			"line 2: ignore[0].resource: pods is completely ignored by line 3",
 		},
-		{"redacted and ignored", "ignore:\n- resource: a.example.com\nredact:\n- {resource: a.example.com, paths: [spec]}\n", "line 4: redact[0].resource: a.example.com is ignored as a whole by line 2"},
+		{"redacted and ignored", "ignore:\n- resource: a.example.com\nredact:\n- {resource: a.example.com, paths: [spec]}\n", "line 4: redact[0].resource: a.example.com is completely ignored by line 2"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

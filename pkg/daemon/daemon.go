@@ -37,14 +37,13 @@ type Daemon struct {
 	metrics  *metrics
 
 	// started is the configuration that New was called with. The fields of
-	// [Config.fixedIn] stay in force until the end.
+	// [Config.fixedIn] never change.
 	started Config
-	// config is the configuration in force, except for these fields.
+	// config is the current configuration, except for these fields.
 	config atomic.Pointer[Config]
-	// redacted are the redactions in force. They include those of resources
-	// that are no longer recorded. Only the goroutine of follow uses it.
+	// redacted are the current redactions. They include those of resources that
+	// are no longer recorded. Only the goroutine of follow uses it.
 	redacted []recorder.Redaction
-	failures failures
 	ignored  gap.Ignored // resources that a former configuration ignored, until they are recorded again
 }
 
@@ -77,8 +76,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	d.recorder = recorder.New(d.store, recorder.Options{
 		Logger: logger, RedactionKey: d.store.RedactionKey(),
 		// Only streams call Scope, and none is opened before d.watchers is set.
-		Scope:          func(group, kind string) (namespaced, known bool) { return d.watchers.Scope(group, kind) },
-		CommitDuration: d.metrics.commitDuration, VersionLag: d.metrics.versionLag,
+		Scope:      func(group, kind string) (namespaced, known bool) { return d.watchers.Scope(group, kind) },
+		Registerer: d.metrics.registry,
 	})
 	if err = d.recorder.SetRules(c.rules()); err != nil {
 		return nil, err
@@ -86,7 +85,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	if d.watchers, err = d.newWatchers(c, cluster); err != nil {
 		return nil, err
 	}
-	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
+	d.log = newObserved(d.store, d.watchers, d.recorder.RetryError)
 	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
 		"retention", c.Retention(), "address", d.Address())
@@ -96,7 +95,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 // newWatchers returns the watchers. They connect to the cluster when they run.
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	set, err := watcher.NewSet(cluster, watcher.SetOptions{
-		Options: watcher.Options{Logger: d.logger, OnChange: d.failures.countChange}, Targets: c.targets(), Open: d.open,
+		Options: watcher.Options{Logger: d.logger, OnChange: d.metrics.countChange}, Targets: c.targets(), Open: d.open,
 	})
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
@@ -112,13 +111,12 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Served:      d.watchers.Served,
 		Unrecorded:  d.unrecorded,
 	})
-	d.metrics.collect(d.recorder.Stats, d.store, d.failures.counts,
-		func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) })
+	d.metrics.collect(d.store, func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) })
 	return api.New(service, api.Options{
 		Logger:   d.logger,
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },
 		Missing:  d.missing,
-		Refused:  d.recorder.Refused,
+		Refused:  d.recorder.RetryError,
 		States:   d.states,
 		Metrics:  d.metrics.handler(),
 	})

@@ -3,14 +3,8 @@ package daemon_test
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
@@ -141,102 +135,4 @@ func TestDaemon_WaitsForResourceThatIsNotServed(t *testing.T) {
 		events := r.events(t, "resourceType=namespaces")
 		return len(events) > 0, fmt.Sprint(events)
 	})
-}
-
-// TestMetrics_CountRecordedVersions also checks the buckets at both ends.
-func TestMetrics_CountRecordedVersions(t *testing.T) {
-	noLeaks(t)
-	r := start(t, t.TempDir(), cluster.Config(), nil)
-	r.eventually(t, "namespaces are counted", func() (bool, string) {
-		_, body := r.get(t, v1.MetricsPath)
-		for _, metric := range []string{
-			`versions_recorded_total{group="",resource="namespaces",verb="create"}`, "last_commit_timestamp_seconds",
-			`syncs_total{group="",resource="namespaces"} 1`, `checkpoint_timestamp_seconds{group="",resource="namespaces"}`,
-			`commit_duration_seconds_bucket{le="0.001"}`, `commit_duration_seconds_bucket{le="300"}`, `version_lag_seconds_bucket{le="0.25"}`,
-		} {
-			if !strings.Contains(body, "\nwatchhistory_"+metric) {
-				return false, metric
-			}
-		}
-		return strings.Contains(body, "go_goroutines"), "no metric go_goroutines"
-	})
-}
-
-// TestMetrics_HaveStableNamesTypesAndLabels scrapes a recorder: dashboards and
-// alerts depend on these. The metrics of gaps and failures have no values
-// without a gap: TestGap_ContainsLostChanges and
-// TestGap_IsOpenWhileRightsAreMissing check them.
-func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
-	noLeaks(t)
-	// The oldest version is measured at the start, and once a minute.
-	kubectl(t, "create", "namespace", "metrics")
-	kubectl(t, "create", "configmap", "a", "-n", "metrics")
-	dir := t.TempDir()
-	first := start(t, dir, cluster.Config(), onlyConfigMaps)
-	first.records(t, "namespace=metrics&resourceName=a", "initial")
-	first.stop(t)
-	r := start(t, dir, cluster.Config(), onlyConfigMaps)
-	kubectl(t, "create", "configmap", "b", "-n", "metrics") // a commit
-	const bounds = "0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300 +Inf"
-	want := []string{
-		"checkpoint_timestamp_seconds{group,resource} gauge",
-		"commit_duration_seconds histogram " + bounds,
-		"commit_retries_total counter",
-		"commits_refused gauge",
-		"commits_total counter",
-		"config_last_reload_successful gauge",
-		"config_last_reload_timestamp_seconds gauge",
-		"last_commit_timestamp_seconds gauge",
-		"objects_alive{group,resource} gauge",
-		"queue_bytes gauge",
-		"queue_records gauge",
-		"storage_bytes gauge",
-		"storage_dropped_bytes_total{reason} counter",
-		"storage_dropped_days_total{reason} counter",
-		"storage_free_bytes gauge",
-		"storage_limit_bytes gauge",
-		"storage_oldest_version_timestamp_seconds gauge",
-		"syncs_total{group,resource} counter",
-		"version_lag_seconds histogram " + bounds,
-		"versions_ignored_total{group,resource,rule} counter",
-		"versions_known_total{group,resource} counter",
-		"versions_recorded_total{group,resource,verb} counter",
-	}
-	r.eventually(t, "all metrics", func() (bool, string) {
-		_, body := r.get(t, v1.MetricsPath)
-		diff := cmp.Diff(want, metricTypes(t, body))
-		return diff == "", "(-want +got):\n" + diff
-	})
-}
-
-// metricTypes returns the names, labels, types and buckets of this project's
-// metrics, in order.
-func metricTypes(t *testing.T, body string) (all []string) {
-	t.Helper()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, family := range families {
-		name, ours := strings.CutPrefix(name, "watchhistory_")
-		if !ours {
-			continue
-		}
-		var labels []string
-		for _, l := range family.GetMetric()[0].GetLabel() {
-			labels = append(labels, l.GetName())
-		}
-		if len(labels) > 0 {
-			slices.Sort(labels)
-			name += "{" + strings.Join(labels, ",") + "}"
-		}
-		name += " " + strings.ToLower(family.GetType().String())
-		for _, b := range family.GetMetric()[0].GetHistogram().GetBucket() {
-			name += " " + strconv.FormatFloat(b.GetUpperBound(), 'f', -1, 64)
-		}
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
 }

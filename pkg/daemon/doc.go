@@ -10,7 +10,7 @@
 // the watchers, then the recorder commits its queue, then the store closes. So
 // every watch event that a watcher handed over is on disk.
 //
-// A new configuration is applied as a whole or not at all, and its rules are
+// A new configuration is applied completely or not at all, and its rules are
 // applied before its resources. So nothing is recorded without the rules that
 // redact it.
 //

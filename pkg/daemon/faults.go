@@ -9,19 +9,22 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// listenError returns the error of listening on an address, with a remedy if
-// there is one.
+// listenError returns the error of listening on an address, with a hint if the
+// configuration can help.
 func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return history.Errorf(history.Unavailable,
-			"address %s is in use by another program: stop it, or set SERVER_PORT to a free port (0 means any)", address)
+		return history.WithHint(
+			history.Errorf(history.Unavailable, "listen on %s: the address is in use by another program", address),
+			"Stop it, or set serverPort (SERVER_PORT) to a free port; 0 means any.")
 	case errors.Is(err, fs.ErrPermission):
-		return history.Errorf(history.Invalid,
-			"listen on %s: permission denied: set SERVER_PORT to a port above 1023", address)
+		return history.WithHint(
+			history.Errorf(history.Invalid, "listen on %s: permission denied", address),
+			"Set serverPort (SERVER_PORT) to a port above 1023.")
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return history.Errorf(history.Invalid,
-			"listen on %s: not an address of this machine: set BIND_ADDRESS to one that is", address)
+		return history.WithHint(
+			history.Errorf(history.Invalid, "listen on %s: not an address of this machine", address),
+			"Set bindAddress (BIND_ADDRESS) to one that is.")
 	default:
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}

@@ -3,8 +3,6 @@ package daemon
 import (
 	"context"
 	"iter"
-	"maps"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -42,7 +40,7 @@ func (o *observed) Gaps(
 	return o.live.Gaps(ctx, resources, start, end)
 }
 
-// rememberIgnored stores which resources the configuration in force ignores. It
+// rememberIgnored stores which resources the current configuration ignores. It
 // is called before the configuration is replaced, so that a resource that is
 // recorded again gets a gap with that reason.
 func (d *Daemon) rememberIgnored(ctx context.Context) {
@@ -59,41 +57,7 @@ func (d *Daemon) rememberIgnored(ctx context.Context) {
 func (d *Daemon) open(ctx context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 	s, err := d.recorder.Stream(ctx, r)
 	if err != nil {
-		return nil, gap.Cause{}, err
+		return nil, gap.Cause{}, streamError(err)
 	}
 	return s, d.ignored.Take(r.GroupResource()), nil
-}
-
-// cause is why a resource can't be observed.
-type cause struct {
-	schema.GroupResource
-
-	reason history.GapReason
-}
-
-// failures counts how often resources could not be observed any more. The zero
-// value is ready to use. It is safe for concurrent use.
-type failures struct {
-	mu    sync.Mutex // guards total
-	total map[cause]uint64
-}
-
-// countChange counts a change of state if it is a failure.
-func (f *failures) countChange(c watcher.Change) {
-	if !c.Failed() {
-		return
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.total == nil {
-		f.total = map[cause]uint64{}
-	}
-	f.total[cause{c.Resource.GroupResource(), c.Reason}]++
-}
-
-// counts returns a copy of the counts.
-func (f *failures) counts() map[cause]uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return maps.Clone(f.total)
 }

@@ -200,7 +200,7 @@ func (r *running) watches(t *testing.T, plural string) {
 }
 
 // eventually waits until check returns true, and fails the test after
-// [patience]. The string that check returns is what it saw.
+// [patience]. check returns the observed state as a string.
 func (r *running) eventually(t *testing.T, what string, check func() (bool, string)) {
 	t.Helper()
 	last := ""

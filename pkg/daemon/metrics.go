@@ -6,62 +6,50 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/recorder"
 	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// namespace is the first word of the names of all metrics, except those of the
-// Go runtime and the process.
-const namespace = "watchhistory"
-
 // metrics are the metrics that the daemon serves. docs/troubleshooting.md
-// describes them. Dashboards depend on their names, labels and buckets.
+// describes them. Dashboards depend on their names and labels.
 //
-// It owns the histograms and the gauges of the configuration. All others are
-// read from the recorder and the store at each scrape.
+// The recorder registers its own in registry. The open gaps and the usage of
+// the storage are snapshots that are read at each scrape: see gapCollector and
+// storageCollector.
 type metrics struct {
-	registry       *prometheus.Registry
-	commitDuration prometheus.Histogram
-	versionLag     prometheus.Histogram
-	reloadOK       prometheus.Gauge
-	reloadTime     prometheus.Gauge
+	registry      *prometheus.Registry
+	watchFailures *prometheus.CounterVec // by reason; a series appears with its first failure
+	reloadOK      prometheus.Gauge
+	reloadTime    prometheus.Gauge
 }
 
-// newMetrics returns the metrics that need no recorder and no store. collect
-// adds the others.
+// newMetrics returns the metrics that need no store. collect adds the others.
 func newMetrics() *metrics {
-	histogram := func(name, help string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Name: name, Help: help, Buckets: buckets(),
-		})
-	}
-	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
-	}
-	m := &metrics{
-		registry:       prometheus.NewRegistry(),
-		commitDuration: histogram("commit_duration_seconds", "Time that a transaction took, including retries."),
-		versionLag: histogram("version_lag_seconds",
-			"Time from the API server's write to the commit, of versions that a watch delivered and whose manager is known. "+
-				"The API server dates writes in whole seconds, so the value is up to one second too high."),
-		reloadOK: gauge("config_last_reload_successful",
-			"1 if the last change of the configuration was applied, 0 if it was rejected."),
-		reloadTime: gauge("config_last_reload_timestamp_seconds",
-			"Time of the last change of the configuration, applied or rejected. Initially the start."),
-	}
-	m.registry.MustRegister(
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.commitDuration, m.versionLag, m.reloadOK, m.reloadTime,
 	)
-	return m
-}
-
-// buckets returns the upper bounds of the histograms, in seconds.
-func buckets() []float64 {
-	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+	factory := promauto.With(registry)
+	return &metrics{
+		registry: registry,
+		watchFailures: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "watchhistory_watch_failures_total",
+			Help: "Times that a resource could no longer be watched.",
+		}, []string{"group", "resource", "reason"}),
+		reloadOK: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "watchhistory_config_last_reload_successful",
+			Help: "1 if the last change of the configuration was applied, 0 if it was rejected.",
+		}),
+		reloadTime: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "watchhistory_config_last_reload_timestamp_seconds",
+			Help: "Time of the last change of the configuration, applied or rejected. Initially the start.",
+		}),
+	}
 }
 
 // setReloaded sets the outcome of a change of the configuration, at this time.
@@ -70,11 +58,17 @@ func (m *metrics) setReloaded(ok bool) {
 	m.reloadTime.SetToCurrentTime()
 }
 
-// collect adds the metrics of the recorder, the store and the gaps.
-func (m *metrics) collect(
-	stats func() recorder.Stats, s *store.Store, failures func() map[cause]uint64, openGaps func() []history.Gap,
-) {
-	m.registry.MustRegister(newCollector(stats, s.Free, openGaps, failures), newStorageCollector(s.Usage))
+// countChange counts a change of a watcher's state if it is a failure.
+func (m *metrics) countChange(c watcher.Change) {
+	if c.Failed() {
+		r := c.Resource.GroupResource()
+		m.watchFailures.WithLabelValues(r.Group, r.Resource, string(c.Reason)).Inc()
+	}
+}
+
+// collect adds the metrics of the store and of the open gaps.
+func (m *metrics) collect(s *store.Store, openGaps func() []history.Gap) {
+	m.registry.MustRegister(newGapCollector(openGaps), newStorageCollector(s.Usage, s.Free))
 }
 
 // handler returns the handler of /metrics.
@@ -82,128 +76,64 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// collector turns one snapshot of the recorder's counters into metrics at each
-// scrape.
-type collector struct {
-	stats    func() recorder.Stats
-	free     func() (int64, error)
+// gapCollector turns a snapshot of the open gaps into a metric at each scrape.
+// They are computed from the state of the watches when they are read.
+type gapCollector struct {
 	openGaps func() []history.Gap
-	failed   func() map[cause]uint64
 
-	versions, known, alive   *prometheus.Desc
-	ignored                  *prometheus.Desc
-	queueRecords, queueBytes *prometheus.Desc
-	commits, retries, last   *prometheus.Desc
-	refused, freeBytes       *prometheus.Desc
-	syncs, checkpoints       *prometheus.Desc
-	failures                 *prometheus.Desc
-	gaps, gapsOpen           *prometheus.Desc
+	open *prometheus.Desc
 }
 
-// newCollector returns a collector that calls these functions at each scrape.
-func newCollector(
-	stats func() recorder.Stats, free func() (int64, error),
-	openGaps func() []history.Gap, failed func() map[cause]uint64,
-) *collector {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
-	}
-	// perResource is desc with the labels group and resource, and others.
-	perResource := func(name, help string, labels ...string) *prometheus.Desc {
-		return desc(name, help, append([]string{"group", "resource"}, labels...)...)
-	}
-	return &collector{
-		stats: stats, free: free, openGaps: openGaps, failed: failed,
-		versions: perResource("versions_recorded_total", "Versions committed since the start.", "verb"),
-		known:    perResource("versions_known_total", "Versions received again that were already recorded."),
-		ignored:  perResource("versions_ignored_total", "Versions that a rule ignored since the start.", "rule"),
-		alive:    perResource("objects_alive", "Objects that exist, according to the recorded history."),
-		syncs:    perResource("syncs_total", "Lists of all objects since the start, including the first."),
-		checkpoints: perResource("checkpoint_timestamp_seconds",
-			"Time at which the resourceVersion was received that a restart resumes from."),
-		failures:     perResource("watch_failures_total", "Times that a resource could no longer be watched.", "reason"),
-		gaps:         perResource("gaps_total", "Gaps since the start that only a relist ended.", "reason"),
-		gapsOpen:     perResource("gaps_open", "Resources whose changes are currently not observed.", "reason"),
-		queueRecords: desc("queue_records", "Versions accepted and not yet committed."),
-		queueBytes:   desc("queue_bytes", "Memory that these versions take."),
-		commits:      desc("commits_total", "Transactions committed since the start."),
-		retries:      desc("commit_retries_total", "Commits that failed and were retried."),
-		refused:      desc("commits_refused", "1 while a commit fails and is retried, otherwise 0."),
-		freeBytes:    desc("storage_free_bytes", "Free space on the volume of the database."),
-		last:         desc("last_commit_timestamp_seconds", "Time of the last commit."),
+// newGapCollector returns a collector that calls openGaps at each scrape.
+func newGapCollector(openGaps func() []history.Gap) *gapCollector {
+	return &gapCollector{
+		openGaps: openGaps,
+		open: prometheus.NewDesc("watchhistory_gaps_open",
+			"Resources whose changes are currently not observed.", []string{"group", "resource", "reason"}, nil),
 	}
 }
 
 // Describe implements [prometheus.Collector].
-func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c *gapCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.open }
 
 // Collect implements [prometheus.Collector].
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	counter := func(desc *prometheus.Desc, n uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), labels...)
-	}
-	gauge := func(desc *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, labels...)
-	}
-	s := c.stats()
-	for _, r := range s.Resources {
-		counter(c.versions, r.Created, r.Group, r.Resource, "create")
-		counter(c.versions, r.Updated, r.Group, r.Resource, "update")
-		counter(c.versions, r.Deleted, r.Group, r.Resource, "delete")
-		counter(c.known, r.Duplicates, r.Group, r.Resource)
-		counter(c.ignored, r.IgnoredNamespace, r.Group, r.Resource, "namespace")
-		counter(c.ignored, r.IgnoredChange, r.Group, r.Resource, "change")
-		gauge(c.alive, float64(r.Live), r.Group, r.Resource)
-		counter(c.syncs, r.Lists, r.Group, r.Resource)
-		if !r.Checkpoint.IsZero() {
-			gauge(c.checkpoints, seconds(r.Checkpoint), r.Group, r.Resource)
-		}
-		for reason, n := range r.Gaps {
-			counter(c.gaps, n, r.Group, r.Resource, string(reason))
-		}
+func (c *gapCollector) Collect(ch chan<- prometheus.Metric) {
+	type cause struct {
+		schema.GroupResource
+
+		reason history.GapReason
 	}
 	open := map[cause]int{}
 	for _, g := range c.openGaps() {
 		open[cause{g.GroupResource(), g.Reason}]++
 	}
 	for l, n := range open {
-		gauge(c.gapsOpen, float64(n), l.Group, l.Resource, string(l.reason))
-	}
-	for l, n := range c.failed() {
-		counter(c.failures, n, l.Group, l.Resource, string(l.reason))
-	}
-	counter(c.commits, s.Batches)
-	counter(c.retries, s.Retries)
-	gauge(c.queueRecords, float64(s.QueueRecords))
-	gauge(c.queueBytes, float64(s.QueueBytes))
-	gauge(c.refused, boolValue(s.Refused != nil))
-	// The metric is absent if the volume can't be read.
-	if free, err := c.free(); err == nil {
-		gauge(c.freeBytes, float64(free))
-	}
-	if !s.LastCommit.IsZero() {
-		gauge(c.last, seconds(s.LastCommit))
+		ch <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(n), l.Group, l.Resource, string(l.reason))
 	}
 }
 
-// storageCollector turns the store's usage into metrics at each scrape.
+// storageCollector turns a snapshot of the usage of the store's files and of
+// their volume into metrics at each scrape.
 type storageCollector struct {
 	usage func() store.Usage
+	free  func() (int64, error)
 
-	bytes, limit, oldest      *prometheus.Desc
-	droppedDays, droppedBytes *prometheus.Desc
+	bytes, limit, oldest, freeBytes *prometheus.Desc
+	droppedDays, droppedBytes       *prometheus.Desc
 }
 
-// newStorageCollector returns a collector that calls usage at each scrape.
-func newStorageCollector(usage func() store.Usage) *storageCollector {
+// newStorageCollector returns a collector that calls usage and free at each
+// scrape.
+func newStorageCollector(usage func() store.Usage, free func() (int64, error)) *storageCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "storage", name), help, labels, nil)
+		return prometheus.NewDesc("watchhistory_storage_"+name, help, labels, nil)
 	}
 	return &storageCollector{
-		usage:        usage,
+		usage: usage, free: free,
 		bytes:        desc("bytes", "Size of the database's files on disk."),
 		limit:        desc("limit_bytes", "maxStorage. The oldest day is dropped above 9/10 of it. 0 means no limit."),
 		oldest:       desc("oldest_version_timestamp_seconds", "Time of the oldest version that is listed."),
+		freeBytes:    desc("free_bytes", "Free space on the volume of the database."),
 		droppedDays:  desc("dropped_days_total", "Days of history dropped since the start.", "reason"),
 		droppedBytes: desc("dropped_bytes_total", "Bytes that dropping days freed.", "reason"),
 	}
@@ -222,6 +152,10 @@ func (c *storageCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(c.limit, float64(u.Limit))
 	if !u.Oldest.IsZero() {
 		gauge(c.oldest, seconds(u.Oldest))
+	}
+	// The metric is absent if the volume can't be read.
+	if free, err := c.free(); err == nil {
+		gauge(c.freeBytes, float64(free))
 	}
 	for _, reason := range []store.Reason{store.ByAge, store.BySize} {
 		d := u.Dropped[reason]

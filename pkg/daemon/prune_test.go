@@ -26,7 +26,7 @@ func TestPrune_DropsOldestDayAboveLimit(t *testing.T) {
 			Ref:     history.ObjectRef{Resource: "pods", Namespace: "prune", Name: name, UID: "u"},
 			Version: "v1", Kind: "Pod", Verb: history.Create, RV: "1", Object: []byte(`{"metadata":{"name":"` + name + `"}}`),
 		}
-		if err := log.Append(t.Context(), &history.Batch{Records: []history.NewVersion{{Record: r}}}); err != nil {
+		if err := log.Append(t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(24 * time.Hour)

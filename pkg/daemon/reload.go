@@ -19,8 +19,8 @@ func (d *Daemon) Follow(source *Source, interval time.Duration, signals <-chan o
 }
 
 // reload applies a configuration, unless err is the error of reading it. It
-// reports whether the configuration is in force. Otherwise the current one is
-// kept.
+// reports whether it has applied the configuration. Otherwise the current one
+// is kept.
 func (d *Daemon) reload(ctx context.Context, c Config, err error) bool {
 	if err == nil {
 		err = d.configure(ctx, c)
@@ -56,10 +56,10 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 	return nil
 }
 
-// outdatedRedactions returns the redactions in force whose resources are no
+// outdatedRedactions returns the current redactions whose resources are no
 // longer recorded.
 //
-// They stay in force until a configuration records the resource again. Its
+// They stay active until a configuration records the resource again. Its
 // watcher stops some time after the configuration has changed, possibly after
 // the next change, and must redact until then.
 func outdatedRedactions(inForce []recorder.Redaction, c *Config) (all []recorder.Redaction) {

@@ -335,8 +335,8 @@ func (g *gated) RoundTrip(r *http.Request) (*http.Response, error) {
 	return g.RoundTripper.RoundTrip(r)
 }
 
-// TestReload_RejectsMistakes checks that the current configuration stays in
-// force, and that changed fields that require a restart are logged.
+// TestReload_RejectsMistakes checks that the current configuration is kept, and
+// that changed fields that require a restart are logged.
 func TestReload_RejectsMistakes(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "mistake")

@@ -80,11 +80,7 @@ func notInSync(s watcher.Status) (key, detail string) {
 // states returns the catalogue of the REST API: the resources that have a
 // state, and the others that the API server serves.
 func (d *Daemon) states() []v1.Resource {
-	ignoredVersions := map[schema.GroupResource]uint64{}
-	for _, s := range d.recorder.Stats().Resources {
-		gr := schema.GroupResource{Group: s.Group, Resource: s.Resource}
-		ignoredVersions[gr] = s.IgnoredNamespace + s.IgnoredChange
-	}
+	ignoredVersions := d.recorder.IgnoredVersions()
 	rules := d.config.Load().Rules.Ignore
 	statuses := d.watchers.States()
 	resources := make([]v1.Resource, 0, len(statuses))

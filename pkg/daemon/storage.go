@@ -7,6 +7,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
+// hintOtherDirectory is the hint for a storage directory that can't be used.
+const hintOtherDirectory = "Set storagePath (BADGER_PATH) to another directory."
+
 // storageError adds a hint to an error of opening the database, if the database
 // is damaged or the directory can't be used. Other errors are returned as they
 // are.
@@ -18,9 +21,19 @@ func storageError(err error) error {
 	case errors.Is(err, store.ErrTooManyTables):
 		hint = "Raise the limit, or lower maxStorage."
 	case history.CodeOf(err) == history.Invalid:
-		hint = "Set storagePath (BADGER_PATH) to another directory."
+		hint = hintOtherDirectory
 	default:
 		return err
 	}
-	return &history.Error{Code: history.CodeOf(err), Message: err.Error(), Hint: hint, Err: err}
+	return history.WithHint(err, hint)
+}
+
+// streamError adds a hint to an error of [recorder.Recorder.Stream] if the
+// database can't number another resource or kind. Other errors are returned as
+// they are.
+func streamError(err error) error {
+	if errors.Is(err, store.ErrDictionaryFull) {
+		return history.WithHint(err, hintOtherDirectory)
+	}
+	return err
 }

@@ -42,7 +42,8 @@ type Change struct {
 
 // Objects returns the changes from old to new, sorted by the fields of their
 // paths. Both must be decoded by encoding/json, with the same options. Values
-// of any other type are compared as a whole. Equal objects have no changes.
+// of any other type are either equal or one change. Equal objects have no
+// changes.
 func Objects(old, new map[string]any) []Change {
 	var d differ
 	d.objects(old, new)

@@ -8,8 +8,8 @@ package diff
 //   - the second step of a deletion
 //   - the order of lists in a status
 //
-// docs/noise.md lists all of it. A status as a whole is never noise, and
-// neither is a field that is not listed by its exact name.
+// docs/noise.md lists all of it. A complete status is never noise, and neither
+// is a field that is not listed by its exact name.
 func (c Change) Noise() bool {
 	p := c.Path
 	switch {
@@ -42,8 +42,8 @@ func metadataNoise(c Change) bool {
 	}
 }
 
-// annotationsNoise is Noise for one annotation, and for the annotations as a
-// whole if one side has none.
+// annotationsNoise is Noise for one annotation, and for all annotations
+// together if one side has none.
 func annotationsNoise(c Change) bool {
 	if len(c.Path) > 2 {
 		return annotationNoise(c.Path[2].Field) && !c.isNewLeader()

@@ -24,8 +24,8 @@ type Causes struct{ best Cause }
 
 // Add offers a cause. The latest cause wins, with two exceptions:
 //
-//   - A more specific cause is kept. The API server's own error says more than
-//     the timeout of the next attempt.
+//   - A more specific cause is kept. The API server's own error is more
+//     specific than the timeout of the next attempt.
 //   - [history.GapExpired] never replaces a cause, because it is the reason of
 //     every gap that has no other cause.
 func (c *Causes) Add(cause Cause) {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// Phase is how far the observation of a resource is.
+// Phase is the progress of a resource's observation.
 type Phase uint8
 
 // The phases.
@@ -93,7 +93,7 @@ type Observer interface {
 	Absence(schema.GroupResource) Cause
 }
 
-// Log is what live gaps are computed from. It is safe for concurrent use.
+// Log has the data for live gaps. It is safe for concurrent use.
 type Log interface {
 	// Resources returns the catalogue: all resources that were ever recorded.
 	Resources(context.Context) ([]history.Resource, error)

@@ -179,8 +179,8 @@ func TestLive_GapWithoutACheckpoint(t *testing.T) {
 	}
 }
 
-// The API server can't say whether it serves these resources, so the catalogue
-// alone does not show all gaps.
+// The API server can't report whether it serves these resources, so the
+// catalogue alone does not show all gaps.
 func TestLive_GapOfAResourceThatIsNotInTheCatalogue(t *testing.T) {
 	unknown := schema.GroupResource{Group: "down.example.com", Resource: "lamps"}
 	for cause, want := range map[gap.Cause]bool{

@@ -82,8 +82,8 @@ func (t *Track) ForList(c history.Checkpoint, cause Cause, recorded bool, now ti
 // reason returns the cause of a gap after a checkpoint that the watch can't
 // resume from.
 //
-// That the API server can't be reached is a cause only for a resource that was
-// observed before. Otherwise the recorder itself was away for longer.
+// An unreachable API server is the cause only if the resource was observed
+// before. Otherwise the recorder itself was stopped for longer.
 func (t *Track) reason(c history.Checkpoint, cause Cause) Cause {
 	switch {
 	case !cause.None() && cause.Reason != history.GapExpired && (t.observed || cause.Reason != history.GapDisconnected):
@@ -101,8 +101,8 @@ func relisted(rv string) string {
 }
 
 // Close returns the open gap with its end. Afterwards no gap is open. It
-// returns nil if none was. received is when the end of the list was received. A
-// gap never ends before it starts, even if the clock was set back.
+// returns nil if no gap was open. received is when the end of the list was
+// received. A gap never ends before it starts, even if the clock was set back.
 func (t *Track) Close(received time.Time) *history.Gap {
 	if t.open == nil {
 		return nil

@@ -46,6 +46,12 @@ func Errorf(code Code, format string, args ...any) error {
 	return &Error{Code: code, Message: formatted.Error(), Err: errors.Unwrap(formatted)}
 }
 
+// WithHint returns an [Error] with err as its cause and a hint. The code and
+// the message are those of err.
+func WithHint(err error, hint string) error {
+	return &Error{Code: CodeOf(err), Message: err.Error(), Hint: hint, Err: err}
+}
+
 // CodeOf returns the code of the first [Error] in err's chain. It returns
 // [Internal] if there is none, and "" for nil.
 func CodeOf(err error) Code {

@@ -14,8 +14,9 @@ import (
 // zero Filter selects all records.
 //
 // A new field needs a condition in the log's conformance suite, an API
-// parameter, a field of the client's queries, and an index or a plan that reads
-// records for it. Reflection tests fail if one of them is missing.
+// parameter, and a field of the client's queries. It also needs an index, or a
+// plan that reads records for it. Reflection tests fail if one of them is
+// missing.
 type Filter struct {
 	Start time.Time // inclusive; zero: no start
 	End   time.Time // exclusive; zero: no end

@@ -209,11 +209,25 @@ func TestErrorf_WrapsCause(t *testing.T) {
 	if !errors.Is(err, cause) || err.Error() != "append: disk full" {
 		t.Errorf("got %q, is the cause: %t, want append: disk full, true", err, errors.Is(err, cause))
 	}
-	hinted := &history.Error{Code: history.Invalid, Message: "no", Hint: "try yes"}
-	if got, want := history.HintOf(fmt.Errorf("ask: %w", hinted)), "try yes"; got != want {
+}
+
+func TestWithHint_KeepsErrorAsCause(t *testing.T) {
+	cause := history.Errorf(history.Invalid, "no")
+	wrapped := fmt.Errorf("ask: %w", cause)
+	hinted := history.WithHint(wrapped, "try yes")
+	if got, want := history.HintOf(fmt.Errorf("again: %w", hinted)), "try yes"; got != want {
 		t.Errorf("hint: got %q, want %q", got, want)
 	}
-	if got := history.HintOf(cause); got != "" {
+	if got, want := hinted.Error(), wrapped.Error(); got != want {
+		t.Errorf("text: got %q, want %q", got, want)
+	}
+	if got, want := history.CodeOf(hinted), history.Invalid; got != want {
+		t.Errorf("code: got %q, want %q", got, want)
+	}
+	if !errors.Is(hinted, cause) {
+		t.Errorf("got an error without the cause %v, want one with it", cause)
+	}
+	if got := history.HintOf(wrapped); got != "" {
 		t.Errorf("hint of another error: got %q, want none", got)
 	}
 }

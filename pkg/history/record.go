@@ -51,8 +51,8 @@ type Record struct {
 	Object []byte
 }
 
-// NewVersion is a version on its way into a log: the record, and what the log
-// needs to store it but does not return with it.
+// NewVersion is a version on its way into a log: the record, and hints that the
+// log needs to store it but does not return.
 //
 // A NewVersion is passed by value, and its copies share the Record. When the
 // log has committed it, the Record's Time and Revision are set.
@@ -111,8 +111,8 @@ type Summary struct {
 	// Text describes in a few words what changed since the previous version. It
 	// is empty if only noise changed.
 	Text string
-	// Problem is what is wrong with the object, in the words of its status. It
-	// is empty if nothing is wrong.
+	// Problem is the problem of the object, in the words of its status. It is
+	// empty if there is none.
 	Problem string
 }
 
@@ -195,7 +195,7 @@ func (c Checkpoint) GapStart(now time.Time) time.Time {
 // the log's newest record, including those of the batch, is later than that
 // end, the log stores the record's time as the end.
 type Batch struct {
-	Records     []NewVersion
+	Versions    []NewVersion
 	Checkpoints []Checkpoint
 	Gaps        []Gap
 }

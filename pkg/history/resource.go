@@ -24,9 +24,9 @@ type Resource struct {
 	Namespaced bool     `json:"namespaced"`
 
 	// Since is when the resource's history begins: when its recording began or,
-	// if Trimmed, the start of what retention has kept. The log sets both.
-	// Since is zero before the first list is complete, and for a resource that
-	// was recorded before logs stored it.
+	// if Trimmed, the beginning of the retention. The log sets both. Since is
+	// zero before the first list is complete, and for a resource that was
+	// recorded before logs stored it.
 	Since   time.Time `json:"since,omitzero"`
 	Trimmed bool      `json:"trimmed,omitzero"`
 

@@ -17,8 +17,8 @@
 // # Limits
 //
 // A resource is found only by the names that the catalogue, or discovery, has
-// for it. The package does not know HTTP or the storage engine, and does not
-// cache.
+// for it. The package does not depend on HTTP or the storage engine, and does
+// not cache.
 //
 // It is internal to watchhistory: its API changes without notice.
 package query

@@ -58,7 +58,7 @@ func (l *log) put(records ...*history.Record) {
 	l.t.Helper()
 	for _, r := range records {
 		l.now = l.now.Add(time.Second)
-		if err := l.Append(l.t.Context(), &history.Batch{Records: []history.NewVersion{{Record: r}}}); err != nil {
+		if err := l.Append(l.t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
 			l.t.Fatal(err)
 		}
 	}

@@ -39,8 +39,9 @@ func (s *Service) related(
 	return s.relatedPage(ctx, &c, room)
 }
 
-// family is a set of objects that Events may regard, described by what Events
-// name and by the known UIDs. If it is closed, no other UID belongs to it.
+// family is a set of objects that Events may regard, described by the targets
+// that Events name and by the known UIDs. If it is closed, no other UID belongs
+// to it.
 type family struct {
 	targets []history.Target
 	uids    map[types.UID]bool

@@ -101,8 +101,8 @@ type Version struct {
 	// Summary describes in a few words what changed since the previous version.
 	// It is empty if only noise changed.
 	Summary string
-	// Problem is what is wrong with the object, in the words of its status. It
-	// is empty if nothing is wrong.
+	// Problem is the problem of the object, in the words of its status. It is
+	// empty if there is none.
 	Problem string
 }
 

@@ -179,7 +179,7 @@ func TestService_IsSafeForConcurrentUse(t *testing.T) {
 	}
 	for i := range 50 {
 		r := record(ref("", "pods", "shop", fmt.Sprintf("late-%d", i), 1), history.Create, `{}`)
-		if err := l.Append(t.Context(), &history.Batch{Records: []history.NewVersion{{Record: r}}}); err != nil {
+		if err := l.Append(t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
 			t.Errorf("append: got error %v, want none", err)
 		}
 	}

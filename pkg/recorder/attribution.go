@@ -10,14 +10,14 @@ import (
 )
 
 // sameSecondDelay bounds the time between the receipts of two versions that
-// were written within one second of the API server's clock. A longer delay in
-// practice loses a name, and never makes one wrong.
+// were written within one second of the API server's clock. If a delay is
+// longer in practice, the manager is missing, but never wrong.
 const sameSecondDelay = 2 * time.Second
 
 // attribution finds the writers of a version from its managed entries and the
 // previous version.
 //
-// Invariant: a manager is named only if nobody else can have written. The API
+// Invariant: a manager is named only if no other writer is possible. The API
 // server sets the time of an entry, in whole seconds, when its manager adds or
 // changes a field. It keeps the time if the manager only loses fields, and a
 // write that only removes fields leaves no entry at all. See
@@ -118,7 +118,7 @@ func (a attribution) isLater(e *managedEntry) bool {
 
 // withoutMove returns the writer of a version in which no entry moved. Its
 // entry has the current second already, or it has no time, as those of the
-// scale subresource. Otherwise nobody is named, because a removal of fields
+// scale subresource. Otherwise no manager is named, because a removal of fields
 // leaves no entry.
 func (a attribution) withoutMove() []managedEntry {
 	if a.isScaled() {
@@ -134,7 +134,7 @@ func (a attribution) withoutMove() []managedEntry {
 }
 
 // isScaled reports whether the version must have been written through the scale
-// subresource. That leaves no entry if nobody owns spec.replicas, because
+// subresource. That leaves no entry if spec.replicas has no owner, because
 // scaling to 0 removes the field from its owner.
 //
 // The writer of any other request that sets the field becomes its owner, if the
@@ -151,7 +151,7 @@ func (a attribution) isScaled() bool {
 }
 
 // mayBeDefault reports whether the API server may have set spec.replicas to its
-// default, which nobody owns.
+// default, which has no owner.
 //
 // It does so if the field's only owner applies without it. The field is then
 // missing from the owner's entry, so an entry has changed. The default is 1 for

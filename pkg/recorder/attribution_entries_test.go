@@ -44,11 +44,11 @@ func TestAttribution_ByManagedEntries(t *testing.T) {
 		{"two new entries of the same second, of which one changed something", "", []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "y", "b"},
 		{"several writes after a gap", "sync", []string{"a 01 xy"}, []string{"a 01 xy", "b 03 z", "c 04 v"}, "", "c b"},
 		{"a loser after a gap", "sync", []string{"a 01 x", "b 02 y"}, []string{"a 01 ", "b 02 y", "c 04 v"}, "", "c"},
-		{"nobody", "", []string{"a 01 x"}, nil, "", ""},
+		{"no writer", "", []string{"a 01 x"}, nil, "", ""},
 		{"more fields within the same second", "", []string{"a 01 x"}, []string{"a 01 y"}, "y", "a"},
 		{"a field is removed, whose owner has others", "", []string{"a 01 x", "b 02 yz"}, []string{"a 01 x", "b 02 z"}, "-y", ""},
 		{"a field is removed, whose owner has no others", "", []string{"a 01 x", "b 02 y"}, []string{"a 01 x"}, "-y", ""},
-		{"a field is removed that nobody owned", "", []string{"a 01 x"}, []string{"a 01 x"}, "-y", ""},
+		{"a field without an owner is removed", "", []string{"a 01 x"}, []string{"a 01 x"}, "-y", ""},
 		{"a field is removed in a gap", "sync", []string{"a 01 xy"}, []string{"a 01 x"}, "-y", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -89,22 +89,22 @@ func TestAttribution_NamesTheWriterOrNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	right, nobody := 0, map[string]int{}
+	right, unnamed := 0, map[string]int{}
 	for _, r := range w.records(gauges) {
 		want := truth[r.RV]
 		switch m := r.Managers; {
 		case len(m) == 0:
-			nobody[want.how]++
+			unnamed[want.how]++
 		case len(m) == 1 && m[0].IsInferred() && m[0].Name == "" && m[0].Subresource == want.subresource:
-			nobody[want.how+", inferred"]++
+			unnamed[want.how+", inferred"]++
 		case len(m) == 1 && !m[0].IsInferred() && m[0].Name == want.manager && m[0].Subresource == want.subresource:
 			right++
 		default:
-			t.Errorf("%s %s@%s: got %+v, want %s of %s by %q or nobody", r.Verb, r.Ref.Name, r.RV, m, want.how, want.subresource, want.manager)
+			t.Errorf("%s %s@%s: got %+v, want %s of %s by %q, or no manager", r.Verb, r.Ref.Name, r.RV, m, want.how, want.subresource, want.manager)
 		}
 	}
-	for _, how := range slices.Sorted(maps.Keys(nobody)) {
-		t.Logf("nobody: %5d %s", nobody[how], how)
+	for _, how := range slices.Sorted(maps.Keys(unnamed)) {
+		t.Logf("no manager: %5d %s", unnamed[how], how)
 	}
 	t.Logf("named %d of %d writers", right, len(truth))
 	if right < len(truth)/2 {
@@ -134,8 +134,8 @@ func TestAttribution_OldEntryNamesNobody(t *testing.T) {
 }
 
 // TestAttribution_DefaultIsNotAScale drops spec.replicas from what a manager
-// applies: the API server sets the default, and nobody owns the field, as after
-// a scale.
+// applies: the API server sets the default, and the field has no owner, as
+// after a scale.
 func TestAttribution_DefaultIsNotAScale(t *testing.T) {
 	const applied = `{"manager":"argo","operation":"Apply","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:spec":{%s"f:paused":{}}}}`
 	owned, lost := fmt.Sprintf(applied, `"f:replicas":{},`), fmt.Sprintf(applied, "")
@@ -146,10 +146,10 @@ func TestAttribution_DefaultIsNotAScale(t *testing.T) {
 		want     bool   // a scale
 	}{
 		"the default, and its owner lost the field":      {deployments, 2, 1, owned, false},
-		"the default, and nobody owned it":               {deployments, 2, 1, lost, true},
+		"the default, without an owner":                  {deployments, 2, 1, lost, true},
 		"another number, and its owner lost the field":   {deployments, 2, 0, owned, true},
 		"a custom resource has any default":              {gauges, 2, 0, owned, false},
-		"a custom resource of which nobody owned it":     {gauges, 2, 5, lost, true},
+		"a custom resource, without an owner":            {gauges, 2, 5, lost, true},
 		"the default, and its owner lost all its fields": {deployments, 2, 1, owned + "," + strings.Replace(owned, "argo", "flux", 1), false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +188,7 @@ func (l forgetful) Heads(ctx context.Context, r schema.GroupResource) iter.Seq2[
 }
 
 // TestAttribution_SyncRestoresManagedHashes lists an unchanged object after a
-// repair. A later change without an entry then names nobody. It does not name
+// repair. A later change without an entry then has no manager. It does not have
 // the manager of the only entry, which existed before.
 func TestAttribution_SyncRestoresManagedHashes(t *testing.T) {
 	now := atomic.Pointer[time.Time]{}
@@ -210,7 +210,7 @@ func TestAttribution_SyncRestoresManagedHashes(t *testing.T) {
 	w.observe(s, "~", version("3"))
 	records := w.records(pods)
 	if last := records[len(records)-1]; last.RV != "3" || len(last.Managers) != 0 {
-		t.Errorf("got version %s by %+v, want version 3 by nobody", last.RV, last.Managers)
+		t.Errorf("got version %s by %+v, want version 3 without a manager", last.RV, last.Managers)
 	}
 }
 

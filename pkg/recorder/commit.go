@@ -97,18 +97,12 @@ func (r *Recorder) drain(ctx context.Context) error {
 func (r *Recorder) commit(ctx context.Context, entries []*entry) error {
 	b, began := batch(entries), time.Now()
 	if err := r.retry(ctx, "commit", func() error { return r.append(ctx, b) }); err != nil {
-		err = fmt.Errorf("commit %d records: %w", len(b.Records), err)
+		err = fmt.Errorf("commit %d records: %w", len(b.Versions), err)
 		r.queue.close(err)
 		return err
 	}
 	// The entries are durable: count them, and unblock the streams that wait.
-	r.opts.CommitDuration.Observe(time.Since(began).Seconds())
-	now := r.opts.Now()
-	for _, e := range entries {
-		e.stream.count(e, now)
-	}
-	r.batches.Add(1)
-	r.lastCommit.Store(now.UnixNano())
+	r.metrics.countCommit(entries, time.Since(began), r.opts.Now())
 	r.queue.commit(entries)
 	return nil
 }
@@ -129,11 +123,11 @@ func (r *Recorder) retry(ctx context.Context, operation string, write func() err
 	for attempt := 1; ; attempt++ {
 		err := write()
 		if err == nil || r.isFinal(err, attempt) {
-			r.refused.Store(nil)
+			r.retryError.Store(nil)
 			return err
 		}
-		r.retries.Add(1)
-		r.refused.Store(&err)
+		r.metrics.commitRetries.Inc()
+		r.retryError.Store(&err)
 		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying", "operation", operation, "attempt", attempt, "delay", delay, "err", err)
 		select {
 		case <-time.After(delay):
@@ -160,10 +154,10 @@ func (r *Recorder) isFinal(err error, attempt int) bool {
 // batch joins the entries to one batch. Only the last checkpoint of each
 // resource is kept: it covers the earlier ones.
 func batch(entries []*entry) *history.Batch {
-	b := &history.Batch{Records: make([]history.NewVersion, 0, len(entries))}
+	b := &history.Batch{Versions: make([]history.NewVersion, 0, len(entries))}
 	last := map[schema.GroupResource]int{}
 	for _, e := range entries {
-		b.Records = append(b.Records, e.records...)
+		b.Versions = append(b.Versions, e.records...)
 		if e.gap != nil {
 			b.Gaps = append(b.Gaps, *e.gap)
 		}
@@ -178,7 +172,7 @@ func batch(entries []*entry) *history.Batch {
 		last[resource] = len(b.Checkpoints)
 		b.Checkpoints = append(b.Checkpoints, *e.checkpoint)
 	}
-	ownersFirst(b.Records)
+	ownersFirst(b.Versions)
 	return b
 }
 

@@ -44,7 +44,7 @@ func (f *failing) Append(ctx context.Context, b *history.Batch) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.appends++
-	f.largest = max(f.largest, len(b.Records))
+	f.largest = max(f.largest, len(b.Versions))
 	if f.after > 0 {
 		f.after--
 	} else if f.fails > 0 {
@@ -79,7 +79,7 @@ func TestRun_RetriesFailedCommit(t *testing.T) {
 	w, log := failOn(t, recorder.Options{Retries: 3})
 	log.set(func() { log.fails = 3 })
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "+b/u2@2", "end 3", "~a/u1@4")
-	eventually(t, "three retries", func() bool { return w.Stats().Retries == 3 })
+	eventually(t, "three retries", func() bool { return w.scrape()["commit_retries_total"] == 3 })
 	expect(t, w.records(pods), "create a/u1@1 initial", "create b/u2@2 initial", "update a/u1@4")
 }
 
@@ -90,12 +90,18 @@ func TestRun_RetriesUnavailableWithoutLimit(t *testing.T) {
 	full := history.Errorf(history.Unavailable, "the volume is full")
 	log.set(func() { log.fails, log.with = 1000, fmt.Errorf("append: %w", full) })
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 3", "~a/u1@4")
-	eventually(t, "more retries than after a failure", func() bool { return w.Stats().Retries > 5 })
-	if err := w.Stats().Refused; !errors.Is(err, full) {
-		t.Errorf("Refused: got %v, want %v", err, full)
+	eventually(t, "more retries than after a failure", func() bool { return w.scrape()["commit_retries_total"] > 5 })
+	if err := w.RetryError(); !errors.Is(err, full) {
+		t.Errorf("RetryError: got %v, want %v", err, full)
+	}
+	if got := w.scrape()["commits_refused"]; got != 1 {
+		t.Errorf("commits_refused: got %v, want 1", got)
 	}
 	log.set(func() { log.fails = 0 })
-	eventually(t, "an empty queue", func() bool { return w.Stats().Refused == nil && w.Stats().QueueRecords == 0 })
+	eventually(t, "an empty queue", func() bool {
+		got := w.scrape()
+		return got["commits_refused"] == 0 && got["queue_records"] == 0
+	})
 	expect(t, w.records(pods), "create a/u1@1 initial", "update a/u1@4")
 }
 
@@ -121,7 +127,10 @@ func TestRun_StopsIfCommitKeepsFailing(t *testing.T) {
 	w, log := failOn(t, recorder.Options{Retries: 2, QueueRecords: 4, BatchRecords: 2})
 	s, other := w.stream(pods), w.stream(nodes)
 	w.feed(s, "sync", "+a/u1@1", "end 2")
-	eventually(t, "a commit", func() bool { return w.Stats().Batches > 0 && w.Stats().QueueRecords == 0 })
+	eventually(t, "a commit", func() bool {
+		got := w.scrape()
+		return got["commits_total"] > 0 && got["queue_records"] == 0
+	})
 	log.set(func() { log.fails = 1000 })
 	var err error
 	for i := 0; err == nil; i++ { // until the queue is full and blocks, and the recorder stops
@@ -156,7 +165,7 @@ func TestQueue_BlocksWhileFull(t *testing.T) {
 			w, log := failOn(t, opts)
 			s := w.stream(pods)
 			w.feed(s, "sync", "end 1")
-			eventually(t, "a commit", func() bool { return w.Stats().Batches > 0 })
+			eventually(t, "a commit", func() bool { return w.scrape()["commits_total"] > 0 })
 			gate := make(chan struct{})
 			log.set(func() { log.gate = gate })
 			var want []string
@@ -188,7 +197,7 @@ func TestRun_CommitsAcceptedRecordsOnStop(t *testing.T) {
 	w, log := failOn(t, recorder.Options{QueueRecords: 100, BatchRecords: 7})
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
-	eventually(t, "a commit", func() bool { return w.Stats().Batches > 0 })
+	eventually(t, "a commit", func() bool { return w.scrape()["commits_total"] > 0 })
 	gate := make(chan struct{})
 	log.set(func() { log.gate = gate })
 	var want []string
@@ -254,14 +263,23 @@ func TestRun_BatchesRecordsOfAllStreams(t *testing.T) {
 	if err := w.stop(); err != nil {
 		t.Fatal(err)
 	}
-	stats := w.Stats()
-	for _, r := range stats.Resources {
-		if r.Created != 200 || r.Live != 200 || r.Updated+r.Deleted+r.Duplicates != 0 {
-			t.Errorf("got %+v, want 200 created and live objects", r)
+	got := w.scrape()
+	for _, resource := range []string{"pods", "nodes", "events"} {
+		for series, want := range map[string]float64{
+			`objects_alive{group="",resource="%s"}`:                         200,
+			`versions_recorded_total{group="",resource="%s",verb="create"}`: 200,
+			`versions_recorded_total{group="",resource="%s",verb="update"}`: 0,
+			`versions_recorded_total{group="",resource="%s",verb="delete"}`: 0,
+			`versions_known_total{group="",resource="%s"}`:                  0,
+		} {
+			series = fmt.Sprintf(series, resource)
+			if n, ok := got[series]; n != want || !ok {
+				t.Errorf("%s: got %v, present: %t; want %v", series, n, ok, want)
+			}
 		}
 	}
-	if log.appends > 150 || log.largest > 64 || len(stats.Resources) != 3 || stats.LastCommit.IsZero() {
-		t.Errorf("got %d appends of at most %d records, %+v; want at most 150 of at most 64, of 3 streams", log.appends, log.largest, stats)
+	if log.appends > 150 || log.largest > 64 {
+		t.Errorf("got %d appends of at most %d records, want at most 150 of at most 64", log.appends, log.largest)
 	}
 	w.stop = func() error { return nil }
 	for _, resource := range []history.Resource{pods, nodes, events} {

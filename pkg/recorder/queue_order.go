@@ -256,7 +256,7 @@ func (q *queue) gate(now time.Time) gate {
 			g.complete = min(g.complete, l.top)
 		}
 	}
-	// An entry that waits for its causes holds all newer entries up.
+	// An entry that waits for its causes blocks all newer entries.
 	q.holding = false
 	for _, e := range q.entries {
 		if q.lacksCause(e, now) {
@@ -277,8 +277,8 @@ func (q *queue) gate(now time.Time) gate {
 			break
 		}
 	}
-	// Everything up to the newest entry that has waited long enough may go. No
-	// entry waits for other lanes longer than maxHold.
+	// All entries up to the newest one that has waited long enough may be
+	// committed. No entry waits for other lanes longer than maxHold.
 	for _, e := range q.entries {
 		age := now.Sub(e.at)
 		if e.ordinary && age >= waited || e.first && !e.due.After(now) {

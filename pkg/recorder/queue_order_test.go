@@ -216,7 +216,7 @@ func (c *commits) Append(ctx context.Context, b *history.Batch) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, r := range b.Records {
+	for _, r := range b.Versions {
 		c.at[r.RV] = time.Since(c.began)
 	}
 	return nil
@@ -430,7 +430,7 @@ func TestOrder_PutsOwnersFirstAmongInitialRecords(t *testing.T) {
 	w.feed(p, "sync")
 	w.put(p, pods, 9, "uid-replicasets-o8")
 	w.feed(p, "end 10")
-	eventually(t, "a commit that has begun", func() bool { return w.Stats().QueueRecords == 0 })
+	eventually(t, "a commit that has begun", func() bool { return w.scrape()["queue_records"] == 0 })
 	w.feed(r, "sync")
 	w.feed(d, "sync")
 	w.put(p, pods, 11, "uid-replicasets-o8")

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -21,8 +22,8 @@ var ErrStopped = errors.New("the recorder has been stopped")
 // Log is the log that the recorder writes to, and resumes from after a restart.
 // Its methods must be safe for concurrent use.
 type Log interface {
-	// Append commits the batch as a whole or not at all. The batch is durable
-	// when Append returns. A [history.Unavailable] error means that nothing was
+	// Append commits the whole batch or nothing. The batch is durable when
+	// Append returns. A [history.Unavailable] error means that nothing was
 	// changed; the recorder then retries until Append succeeds.
 	Append(ctx context.Context, b *history.Batch) error
 	// Heads yields the newest version of every live object of the resource.
@@ -58,13 +59,9 @@ type Options struct {
 	// kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
-	// CommitDuration observes how long each transaction took, including
-	// retries. May be nil.
-	CommitDuration Observer
-	// VersionLag observes the time from the API server's write to the commit,
-	// of versions that a watch delivered and whose manager is known. The API
-	// server dates writes in whole seconds, by its own clock. May be nil.
-	VersionLag Observer
+	// Registerer registers the recorder's metrics. No other recorder may use
+	// it. Default: the metrics are not registered.
+	Registerer prometheus.Registerer
 
 	// Memory bounds the cache of last versions, in bytes. Default: 12 MiB.
 	Memory int
@@ -119,12 +116,6 @@ func (o Options) withDefaults() Options {
 	if o.Scope == nil {
 		o.Scope = func(string, string) (bool, bool) { return false, false }
 	}
-	if o.CommitDuration == nil {
-		o.CommitDuration = discard{}
-	}
-	if o.VersionLag == nil {
-		o.VersionLag = discard{}
-	}
 	setDefault(&o.Memory, 12<<20)
 	setDefault(&o.QueueRecords, 4096)
 	setDefault(&o.QueueBytes, 8<<20)
@@ -158,9 +149,8 @@ type Recorder struct {
 	rules        atomic.Pointer[compiledRules]
 	seed         maphash.Seed // of the content hashes of ignore rules
 
-	batches, retries atomic.Uint64
-	refused          atomic.Pointer[error] // of the last failed write that is being retried, nil otherwise
-	lastCommit       atomic.Int64          // in nanoseconds since 1970; 0 before the first
+	retryError atomic.Pointer[error] // of the last failed write that is being retried, nil otherwise
+	metrics    *metrics
 
 	mu      sync.Mutex // guards streams
 	streams map[schema.GroupResource]*Stream
@@ -179,6 +169,7 @@ func New(log Log, opts Options) *Recorder {
 		panic(err) // not reached: without rules, nothing can be invalid
 	}
 	r.rules.Store(builtIn)
+	r.metrics = newMetrics(r)
 	return r
 }
 
@@ -212,4 +203,25 @@ func (r *Recorder) stream(resource schema.GroupResource) *Stream {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.streams[resource]
+}
+
+// IgnoredVersions returns how many versions of each resource were ignored by a
+// rule since the recorder was created. Resources without a stream are absent.
+func (r *Recorder) IgnoredVersions() map[schema.GroupResource]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	versions := make(map[schema.GroupResource]uint64, len(r.streams))
+	for resource, s := range r.streams {
+		versions[resource] = s.metrics.ignored()
+	}
+	return versions
+}
+
+// RetryError returns the error of a write that is being retried. It returns nil
+// if the last write succeeded.
+func (r *Recorder) RetryError() error {
+	if err := r.retryError.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

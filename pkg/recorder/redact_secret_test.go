@@ -390,7 +390,7 @@ func (w *world) old(resource history.Resource, object string) {
 		Ref:     history.ObjectRef{Group: resource.Group, Resource: resource.Plural, Namespace: "shop", Name: "s", UID: "u-s"},
 		Version: "v1", Kind: resource.Kind, Verb: history.Create, RV: "10", Object: []byte(object),
 	}
-	if err := w.store.Append(w.t.Context(), &history.Batch{Records: []history.NewVersion{{Record: r}}}); err != nil {
+	if err := w.store.Append(w.t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
 		w.t.Fatal(err)
 	}
 }

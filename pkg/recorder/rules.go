@@ -15,7 +15,7 @@ import (
 // Rules define which values are redacted in addition to those of Secrets, and
 // which versions are ignored. The zero value ignores nothing.
 //
-// Resources that are ignored as a whole are not watched, so the recorder has no
+// Resources that are ignored completely are not watched, so the recorder has no
 // rule for them.
 type Rules struct {
 	Redact []Redaction
@@ -51,7 +51,7 @@ func CheckIgnorePath(path string) error {
 
 // SetRules replaces the recorder's rules. They apply to every watch event that
 // a stream observes from now on. Recorded versions don't change. If the rules
-// are rejected, the current ones stay in force.
+// are rejected, the current ones are kept.
 func (r *Recorder) SetRules(rules Rules) error {
 	if len(rules.Redact) > 0 && len(r.opts.RedactionKey) == 0 {
 		return errors.New("compile rules: no key to hash redacted values with")

@@ -35,9 +35,9 @@ func (s *Stream) applyIgnoreRules(v *version, event history.WatchEventType) bool
 	case same && (h.rv == v.rv || event == history.Deleted), known && !same:
 		return false
 	case s.parser.ignore.ignoresNamespace(v.namespace):
-		s.ignoredNamespace.Add(1)
+		s.metrics.ignoredNamespace.Inc()
 	case same && v.contentHash != 0 && v.contentHash == h.contentHash:
-		s.ignoredChange.Add(1)
+		s.metrics.ignoredChange.Inc()
 	default:
 		return false
 	}

@@ -21,13 +21,15 @@ var heartbeats = ignore(nil, pods, "status.conditions[*].lastHeartbeatTime")
 
 // ignored returns how many versions of pods were ignored, by rule, and how many
 // were recorded already.
-func (w *world) ignored() (byNamespace, byChange, known uint64) {
-	for _, r := range w.Stats().Resources {
-		if r.Resource == "pods" {
-			return r.IgnoredNamespace, r.IgnoredChange, r.Duplicates
-		}
+func (w *world) ignored() (byNamespace, byChange, known float64) {
+	w.t.Helper()
+	got := w.scrape()
+	byNamespace = got[`versions_ignored_total{group="",resource="pods",rule="namespace"}`]
+	byChange = got[`versions_ignored_total{group="",resource="pods",rule="change"}`]
+	if all := w.IgnoredVersions()[pods.GroupResource()]; float64(all) != byNamespace+byChange {
+		w.t.Errorf("IgnoredVersions: got %d, want the sum of the metrics %v and %v", all, byNamespace, byChange)
 	}
-	return 0, 0, 0
+	return byNamespace, byChange, got[`versions_known_total{group="",resource="pods"}`]
 }
 
 func TestIgnore_CountsChangesOfIgnoredPaths(t *testing.T) {
@@ -41,7 +43,7 @@ func TestIgnore_CountsChangesOfIgnoredPaths(t *testing.T) {
 	w.observe(s, "-", beat("15", "5", "no"))
 	w.observe(s, "+", beat("16", "6", "no"))
 	if _, byChange, known := w.ignored(); byChange != 3 || known != 1 {
-		t.Errorf("got %d ignored and %d known versions, want 3 and 1", byChange, known)
+		t.Errorf("got %v ignored and %v known versions, want 3 and 1", byChange, known)
 	}
 	if s.Checkpoint() != "16" {
 		t.Errorf("got checkpoint %s, want 16", s.Checkpoint())
@@ -98,7 +100,7 @@ func TestIgnore_Namespaces(t *testing.T) {
 			w.observe(s, "-", object("noise", "old", "15", "", "")) // recorded: the history has the object
 			w.observe(s, "+", object("noise", "b", "16", "", ""))
 			if byNamespace, _, _ := w.ignored(); byNamespace != 4 {
-				t.Errorf("got %d ignored versions, want 4", byNamespace)
+				t.Errorf("got %v ignored versions, want 4", byNamespace)
 			}
 			w.rule(recorder.Rules{})
 			w.observe(s, "~", object("noise", "b", "17", "", ""))

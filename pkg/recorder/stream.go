@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -37,8 +36,7 @@ type Stream struct {
 	listRequested time.Time // when the next list was requested; zero if it is not known
 	syncGen       uint32    // number of the list; a head has the number of the last list that returned it
 
-	gaps       gap.Track
-	gapsOpened gapCounter
+	gaps gap.Track
 	// gapStart is when the complete recording ended while a gap is open. It is
 	// zero if no gap is open, or if the recording was never complete.
 	gapStart time.Time
@@ -54,16 +52,7 @@ type Stream struct {
 	// waited for. The fields above may be newer than the log.
 	interrupted bool
 
-	// The counters below are read by other goroutines.
-
-	committed  [history.Delete + 1]atomic.Uint64 // records, by verb
-	duplicates atomic.Uint64                     // versions that were recorded already
-
-	ignoredNamespace, ignoredChange atomic.Uint64 // versions that a rule ignores
-
-	alive        atomic.Int64
-	lists        atomic.Uint64
-	checkpointed atomic.Int64 // time of the last committed checkpoint, in nanoseconds since 1970; 0 if there is none
+	metrics *streamMetrics // nil until the state was loaded, so that a resource that can't be read has no series
 }
 
 // objectKey identifies a live object within its resource. The namespace is
@@ -106,7 +95,6 @@ func (s *Stream) load(ctx context.Context) error {
 	s.rv, s.listing = checkpoint.RV, false
 	if s.rv != "" {
 		s.catchingUpSince = checkpoint.Time
-		s.checkpointed.Store(checkpoint.Time.UnixNano())
 	}
 	if err := s.loadGaps(ctx); err != nil {
 		return err
@@ -126,9 +114,13 @@ func (s *Stream) load(ctx context.Context) error {
 		uids = append(uids, types.UID(h.uid))
 	}
 	s.recorder.queue.setLive(true, uids...)
-	s.alive.Store(int64(len(s.heads)))
 	s.interrupted = false
 	s.recorder.queue.open(&s.lane, s.parser.resource, s.rv)
+	if s.metrics == nil {
+		s.metrics = s.recorder.metrics.stream(s.resource)
+	}
+	s.metrics.alive.Set(float64(len(s.heads)))
+	s.metrics.setCheckpoint(checkpoint)
 	return nil
 }
 
@@ -165,7 +157,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		return history.Errorf(history.Invalid, "read an object of %s: %v", s.resource, err)
 	}
 	if v.opaque {
-		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed as a whole",
+		s.recorder.opts.Logger.ErrorContext(ctx, "last-applied configuration is unreadable, hashed completely",
 			"namespace", v.namespace, "name", v.name, "rv", v.rv)
 	}
 	// 2. Skip versions that are recorded already, or that a rule ignores.
@@ -174,7 +166,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		return wrap("record", s.resource, err)
 	}
 	if repeated {
-		s.duplicates.Add(1)
+		s.metrics.known.Inc()
 		return nil
 	}
 	if s.applyIgnoreRules(v, event.Type) {
@@ -195,7 +187,7 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 		return wrap("record", s.resource, err)
 	}
 	if len(records) == 0 {
-		s.duplicates.Add(1)
+		s.metrics.known.Inc()
 		return nil
 	}
 	// Only an observed creation waits for its causes. Others are not in order.
@@ -213,8 +205,8 @@ func (s *Stream) Observe(ctx context.Context, event history.WatchEvent) error {
 // ignores the resourceVersion to resume from. A list may go back in time,
 // because etcd may have been restored from a backup.
 //
-// A resourceVersion that is not newer than the checkpoint's proves nothing by
-// itself: some servers count resourceVersions per object. So the heads and the
+// A resourceVersion that is not newer than the checkpoint's proves nothing,
+// because some servers count resourceVersions per object. So the heads and the
 // log decide.
 func (s *Stream) isRepeated(ctx context.Context, v *version, event history.WatchEventType) (bool, error) {
 	if s.listing || event == history.Deleted || v.rv != s.rv && !history.Older(v.rv, s.rv) {
@@ -265,7 +257,7 @@ func (s *Stream) recordVersion(ctx context.Context, v *version, event history.Wa
 	}
 	truncate(&record)
 	s.heads[key] = s.head(v, h, record.ManagedHashes)
-	s.alive.Store(int64(len(s.heads)))
+	s.metrics.alive.Set(float64(len(s.heads)))
 	return append(records, record), nil
 }
 
@@ -323,7 +315,7 @@ func (s *Stream) recordDeletion(v *version) []history.NewVersion {
 func (s *Stream) forget(key objectKey) {
 	s.recorder.lastVersions.remove(s.heads[key].uid)
 	delete(s.heads, key)
-	s.alive.Store(int64(len(s.heads)))
+	s.metrics.alive.Set(float64(len(s.heads)))
 }
 
 // accept queues the records, together with the checkpoint of rv unless a list

@@ -2,37 +2,12 @@ package recorder
 
 import (
 	"context"
-	"maps"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/gap"
-	"github.com/watchhistory/watchhistory/pkg/history"
 )
-
-// gapCounter counts the gaps that a stream opened, by reason. It is safe for
-// concurrent use: the committer adds, and Stats reads.
-type gapCounter struct {
-	mu     sync.Mutex // guards opened
-	opened map[history.GapReason]uint64
-}
-
-func (c *gapCounter) add(reason history.GapReason) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.opened == nil {
-		c.opened = map[history.GapReason]uint64{}
-	}
-	c.opened[reason]++
-}
-
-func (c *gapCounter) counts() map[history.GapReason]uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.opened)
-}
 
 // receive notes that the API server has sent something.
 func (s *Stream) receive() {

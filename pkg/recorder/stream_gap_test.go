@@ -14,6 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
+const expiredGapsOfPods = `gaps_total{group="",reason="expired",resource="pods"}`
+
 // gaps returns the gaps that are in the log now.
 func (w *world) gaps(r history.Resource) []history.Gap {
 	w.t.Helper()
@@ -80,8 +82,8 @@ func TestRelist_LeavesAGapAroundInferredRecords(t *testing.T) {
 	if !strings.Contains(gap.Detail, "resourceVersion 4") {
 		t.Errorf("detail: got %q, want it to name resourceVersion 4", gap.Detail)
 	}
-	if stats := w.Stats(); len(stats.Resources) > 0 {
-		t.Errorf("statistics of a recorder that opened no gap: got %+v, want none", stats.Resources)
+	if got, ok := w.scrape()[expiredGapsOfPods]; ok {
+		t.Errorf("%s of a recorder that opened no gap: got %v, want no series", expiredGapsOfPods, got)
 	}
 }
 
@@ -122,8 +124,8 @@ func TestRelist_AbortedListSharesItsGapWithTheNext(t *testing.T) {
 		gaps := w.gaps(pods)
 		return len(gaps) == 2 && gaps[0].Start.Equal(opened.Start) && !gaps[0].Open() && !gaps[1].Open()
 	})
-	if stats := w.Stats(); stats.Resources[0].Gaps[history.GapExpired] != 2 {
-		t.Errorf("gaps opened: got %+v, want 2 expired", stats.Resources)
+	if got := w.scrape()[expiredGapsOfPods]; got != 2 {
+		t.Errorf("%s: got %v, want 2", expiredGapsOfPods, got)
 	}
 }
 
@@ -203,7 +205,7 @@ func TestCheckpoint_IsDatedByItsReceipt(t *testing.T) {
 	w, log := failOn(t, recorder.Options{Now: func() time.Time { return *clock.Load() }})
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1")
-	eventually(t, "a commit", func() bool { return w.Stats().Batches > 0 })
+	eventually(t, "a commit", func() bool { return w.scrape()["commits_total"] > 0 })
 	gate := make(chan struct{})
 	log.set(func() { log.gate = gate })
 	w.feed(s, "+a/u1@2")

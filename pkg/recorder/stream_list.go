@@ -42,7 +42,7 @@ func (s *Stream) BeginList(ctx context.Context, cause gap.Cause) error {
 	}
 	s.listing, s.catchingUpSince = true, requested
 	s.recorder.queue.enter(&s.lane, listing)
-	s.lists.Add(1)
+	s.metrics.syncs.Inc()
 	s.syncGen++
 	return nil
 }

@@ -108,7 +108,7 @@ type batches struct {
 }
 
 func (b *batches) Append(ctx context.Context, batch *history.Batch) error {
-	b.records = append(b.records, batch.Records...)
+	b.records = append(b.records, batch.Versions...)
 	return b.Log.Append(ctx, batch)
 }
 

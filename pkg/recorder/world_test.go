@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/watchhistory/watchhistory/pkg/gap"
@@ -41,7 +42,8 @@ type world struct {
 
 	store *store.Store
 	*recorder.Recorder
-	stop func() error
+	registry *prometheus.Registry // of the recorder
+	stop     func() error
 }
 
 // open starts a recorder on a new log. The test stops it in its cleanup.
@@ -67,7 +69,8 @@ func (w *world) start() {
 		log = w.wrap(s)
 	}
 	opts := w.opts
-	opts.RedactionKey = s.RedactionKey()
+	w.registry = prometheus.NewRegistry()
+	opts.RedactionKey, opts.Registerer = s.RedactionKey(), w.registry
 	w.store, w.Recorder = s, recorder.New(log, opts)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)

@@ -19,7 +19,7 @@ type Items struct {
 }
 
 // Objects returns the recorded objects as a document that kubectl can apply:
-// one object by itself, several as a v1 List. It fails if a record has no
+// one object without a List, several as a v1 List. It fails if a record has no
 // object.
 func Objects(events []v1.Event) (any, error) {
 	objects := make([]json.RawMessage, len(events))

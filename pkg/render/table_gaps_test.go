@@ -179,7 +179,7 @@ func TestGapRow_GroupsGaps(t *testing.T) {
 func TestGapRow_WideShowsDetail(t *testing.T) {
 	same := []v1.Gap{gap("pods", 9*time.Minute, -1, "forbidden"), gap("nodes", 9*time.Minute, -1, "forbidden"), gap("things.a", 9*time.Minute, -1, "forbidden")}
 	for i := range same {
-		same[i].Detail = "nobody may"
+		same[i].Detail = "not allowed"
 	}
 	differing := slices.Clone(same)
 	differing[2].Detail = "things may not"

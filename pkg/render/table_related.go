@@ -62,8 +62,8 @@ func (p *Printer) lastSeen(e *kubernetesEvent) string {
 }
 
 // kubernetesEvent is a Kubernetes Event, decoded from its newest record. It has
-// the fields of core/v1 and, where they differ, those of events.k8s.io/v1 after
-// them.
+// the fields of core/v1, followed by those of events.k8s.io/v1 with other
+// names.
 type kubernetesEvent struct {
 	record *v1.Event
 

@@ -55,7 +55,7 @@ func dumped(tb testing.TB, dir string) dump {
 }
 
 // audit verifies a closed database, checks the expiry of each key, and returns
-// the number of records. killed says that a process was killed, so that parts
+// the number of records. killed means that a process was killed, so that parts
 // of a body may have no record.
 func audit(tb testing.TB, dir string, retention time.Duration, killed bool) int {
 	tb.Helper()

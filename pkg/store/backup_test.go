@@ -101,7 +101,7 @@ func load(tb testing.TB, s *store.Store, next func() history.NewVersion, n int) 
 	records := take(n, next)
 	last := records[n-1]
 	appendBatch(tb, s, &history.Batch{
-		Records:     records,
+		Versions:    records,
 		Checkpoints: []history.Checkpoint{{Resource: last.Ref.Resource, RV: last.RV}},
 		Gaps:        []history.Gap{{Resource: "pods", Start: time.Now().Add(-time.Hour), Reason: history.GapExpired, Detail: strconv.Itoa(n)}},
 	})
@@ -224,7 +224,7 @@ func TestBackup_DuringAppends(t *testing.T) {
 			for i := range 4 { // so that a batch is mostly half committed
 				records = append(records, history.NewVersion{Record: huge(i)})
 			}
-			if err := s.Append(context.WithoutCancel(ctx), &history.Batch{Records: records}); err != nil {
+			if err := s.Append(context.WithoutCancel(ctx), &history.Batch{Versions: records}); err != nil {
 				ended <- err
 				return
 			}

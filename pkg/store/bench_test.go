@@ -35,7 +35,7 @@ func records(tb testing.TB, objects int) func() history.NewVersion {
 	batches := sample.Batches(tb, sample.WatchEvents(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
 	next, stop := iter.Pull(func(yield func(history.NewVersion) bool) {
 		for batch := range batches {
-			for _, r := range batch.Records {
+			for _, r := range batch.Versions {
 				if !yield(r) {
 					return
 				}

@@ -22,10 +22,10 @@ const commitGrace = 5 * time.Second
 
 // Append commits a batch and returns once readers see it. Unless
 // [Options.NoSync] is set, the batch is on disk by then. Append sets the Time
-// and Revision of the batch's records, and the Time of its checkpoints if it is
-// zero.
+// and Revision of the batch's versions, and the Time of its checkpoints if that
+// is zero.
 //
-// A batch that exceeds a transaction is split between records. Open gaps and
+// A batch that exceeds a transaction is split between versions. Open gaps and
 // checkpoints without an RV commit with the first part, because they claim that
 // something is missing. Other checkpoints and the ends of gaps claim that
 // nothing is missing, and commit with the last part.
@@ -101,8 +101,8 @@ func (s *Store) appendInBackground(ctx context.Context, b *history.Batch) error 
 //  4. Write the transactions. An error makes the log read-only.
 //  5. Copy the dictionaries to the spare file if they changed.
 func (s *Store) append(ctx context.Context, b *history.Batch) error {
-	bodies, size := s.encodeAll(b.Records), int64(0)
-	for _, r := range b.Records {
+	bodies, size := s.encodeAll(b.Versions), int64(0)
+	for _, r := range b.Versions {
 		size += int64(len(r.Object))
 	}
 	s.commitMu.Lock()
@@ -129,7 +129,7 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 func (s *Store) checkHeads(b *history.Batch) error {
 	return s.db.View(func(txn *badger.Txn) error {
 		var heads []keyrange.Range
-		for _, r := range b.Records {
+		for _, r := range b.Versions {
 			if _, cached := s.headCache.get(r.Ref); cached {
 				continue
 			}
@@ -168,7 +168,7 @@ func (s *Store) write(b *history.Batch, bodies []body) error {
 	if err := w.addClaims(b, true); err != nil {
 		return err
 	}
-	for i, r := range b.Records {
+	for i, r := range b.Versions {
 		if err := w.addRecord(r, bodies[i]); err != nil {
 			return fmt.Errorf("%s: %w", r.Ref, err)
 		}
@@ -204,7 +204,7 @@ func (w *batchTx) addClaims(b *history.Batch, missing bool) error {
 // checkBatch returns a [history.Invalid] error if the batch exceeds the limits
 // of the log or lacks a required field. It reads only the batch.
 func checkBatch(b *history.Batch) error {
-	for _, r := range b.Records {
+	for _, r := range b.Versions {
 		if err := checkNewVersion(r); err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func TestAppend_BoundsAttributes(t *testing.T) {
 	} {
 		r := history.NewVersion{Record: pod("wider", "1", history.Create)}
 		widen(&r)
-		err := s.Append(t.Context(), &history.Batch{Records: []history.NewVersion{r}})
+		err := s.Append(t.Context(), &history.Batch{Versions: []history.NewVersion{r}})
 		if rejected, ok := errors.AsType[*history.Error](err); !ok || rejected.Code != history.Invalid {
 			t.Errorf("too many %s: got %.200v, want an Invalid error", what, err)
 		}
@@ -103,11 +103,11 @@ func TestAppend_FailureMakesLogReadOnly(t *testing.T) {
 	before := c.t
 	c.t = time.Date(2150, 1, 1, 0, 0, 0, 0, time.UTC) // later than a key can store
 	lost := pod("web", "2", history.Update)
-	if err := s.Append(t.Context(), &history.Batch{Records: newVersions(lost)}); err == nil || !lost.Time.IsZero() {
+	if err := s.Append(t.Context(), &history.Batch{Versions: newVersions(lost)}); err == nil || !lost.Time.IsZero() {
 		t.Fatalf("append in 2150: got time %v, %v, want no time and an error", lost.Time, err)
 	}
 	c.t = before
-	if err := s.Append(t.Context(), &history.Batch{Records: newVersions(lost)}); history.CodeOf(err) != history.Internal {
+	if err := s.Append(t.Context(), &history.Batch{Versions: newVersions(lost)}); history.CodeOf(err) != history.Internal {
 		t.Errorf("append after a failed commit: got %v, want an Internal error", err)
 	}
 	if n := len(all(t, s, history.Scan{})); n != 1 {
@@ -135,7 +135,7 @@ func appendTo(tb testing.TB, s *store.Store, records ...*history.Record) {
 
 func appendVersions(tb testing.TB, s *store.Store, versions ...history.NewVersion) {
 	tb.Helper()
-	if err := s.Append(tb.Context(), &history.Batch{Records: versions}); err != nil {
+	if err := s.Append(tb.Context(), &history.Batch{Versions: versions}); err != nil {
 		tb.Fatal(err)
 	}
 }

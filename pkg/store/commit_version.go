@@ -129,7 +129,8 @@ const (
 	maxCachedManagers = 64 // managed entries of an object
 )
 
-// objectHead is what the committer needs of an object to add its next version.
+// objectHead is the state of an object that the committer needs to add the next
+// version.
 type objectHead struct {
 	key  []byte // of the head
 	head codec.Head
@@ -180,8 +181,8 @@ func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 //
 // The identity and the name are written with the object's first version and
 // don't expire. When the object is deleted, head, identity and name are written
-// again with the expiry of that deletion. If the object comes back, they are
-// written again without one.
+// again with the expiry of that deletion. If the object is created again, they
+// are written again without an expiry.
 func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, managedHashes []uint64, ts uint64) error {
 	alive := r.Verb != history.Delete
 	var expires uint64

@@ -231,8 +231,8 @@ const (
 	crashVersions = 12
 )
 
-// promise is what a process acknowledged: the records up to RV, the checkpoint
-// (0: withdrawn), and whether gaps have ended, by their beginning.
+// promise is the state that a process acknowledged: the records up to RV, the
+// checkpoint (0: withdrawn), and whether gaps have ended, by their beginning.
 type promise struct {
 	RV, Checkpoint int
 	Gaps           map[int]bool
@@ -306,7 +306,7 @@ func (c *crasher) batch() *history.Batch {
 	b := &history.Batch{}
 	for range 1 + c.rng.IntN(60) {
 		c.RV++
-		b.Records = append(b.Records, crashRecord(c.RV))
+		b.Versions = append(b.Versions, crashRecord(c.RV))
 	}
 	switch n := c.rng.IntN(10); {
 	case n == 0 && c.open == 0:

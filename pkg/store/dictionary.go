@@ -110,7 +110,7 @@ func counter(state *codec.State, of key.Dictionary) (highest *uint32, limit uint
 // than there are free numbers. It looks terms up only if few numbers are free.
 // The caller holds commitMu.
 func (s *Store) checkNumbers(b *history.Batch) error {
-	most := uint32(len(b.Records) + len(b.Checkpoints) + len(b.Gaps)) // of each dictionary
+	most := uint32(len(b.Versions) + len(b.Checkpoints) + len(b.Gaps)) // of each dictionary
 	for _, of := range []key.Dictionary{key.Resources, key.Kinds, key.Namespaces} {
 		if highest, limit := counter(&s.state, of); limit-*highest < most {
 			return s.checkTerms(batchTerms(b))
@@ -141,16 +141,23 @@ func (s *Store) checkTerms(terms map[term]bool) error {
 	})
 }
 
+// ErrDictionaryFull matches the errors of [Store.Register] and [Store.Append]
+// for a new resource, kind or namespace if the log has no free number for it.
+var ErrDictionaryFull = errors.New("dictionary is full")
+
 // errFull is the error for a new term of a dictionary without free numbers.
 func errFull(of key.Dictionary, limit uint32) error {
 	terms := map[key.Dictionary]string{key.Resources: "resources", key.Kinds: "kinds", key.Namespaces: "namespaces"}[of]
-	return history.Errorf(history.Invalid, "limit of %d %s reached: new ones are not recorded", limit, terms)
+	return &history.Error{
+		Code: history.Invalid, Err: ErrDictionaryFull,
+		Message: fmt.Sprintf("limit of %d %s reached: new ones are not recorded", limit, terms),
+	}
 }
 
 // batchTerms returns the terms of a batch.
 func batchTerms(b *history.Batch) map[term]bool {
 	terms := map[term]bool{}
-	for _, r := range b.Records {
+	for _, r := range b.Versions {
 		terms[resourceTerm(r.Ref.GroupResource())] = true
 		terms[term{key.Kinds, codec.Pair(r.Version, r.Kind)}] = true
 		if r.Ref.Namespace != "" {

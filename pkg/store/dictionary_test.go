@@ -172,7 +172,7 @@ func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 			b.Checkpoints = append(b.Checkpoints, history.Checkpoint{Resource: fmt.Sprintf("r%d", n), RV: "1"})
 			r := pod("other", "2", history.Update)
 			r.Kind, r.Object = fmt.Sprintf("K%d", n), nil
-			b.Records = append(b.Records, history.NewVersion{Record: r})
+			b.Versions = append(b.Versions, history.NewVersion{Record: r})
 		}
 		if err := s.Append(t.Context(), b); err != nil {
 			t.Fatal(err)
@@ -181,28 +181,35 @@ func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 	kind, resource := pod("web", "3", history.Update), pod("web", "3", history.Update)
 	kind.Kind, resource.Ref.Resource = "New", "news"
 	full := map[string]*history.Batch{
-		"a kind":                        {Records: newVersions(pod("web", "2", history.Update), kind)},
-		"a resource":                    {Records: newVersions(resource)},
+		"a kind":                        {Versions: newVersions(pod("web", "2", history.Update), kind)},
+		"a resource":                    {Versions: newVersions(resource)},
 		"a resource's checkpoint":       {Checkpoints: []history.Checkpoint{{Resource: "news", RV: "1"}}},
 		"a resource's gap":              {Gaps: []history.Gap{{Resource: "news", Start: time.Now(), Reason: history.GapExpired}}},
-		"a new resource and known ones": {Records: newVersions(pod("web", "2", history.Update)), Checkpoints: []history.Checkpoint{{Resource: "news"}}},
+		"a new resource and known ones": {Versions: newVersions(pod("web", "2", history.Update)), Checkpoints: []history.Checkpoint{{Resource: "news"}}},
 	}
 	for range 2 {
 		for name, b := range full {
-			if err := s.Append(t.Context(), b); history.CodeOf(err) != history.Invalid {
-				t.Errorf("append %s without a free number: got %v, want an Invalid error", name, err)
+			err := s.Append(t.Context(), b)
+			if history.CodeOf(err) != history.Invalid || !errors.Is(err, store.ErrDictionaryFull) {
+				t.Errorf("append %s without a free number: got %v, want an Invalid error that is %v", name, err, store.ErrDictionaryFull)
 			}
 		}
-		if err := s.Register(t.Context(), history.Resource{Version: "v1", Plural: "news", Kind: "Pod"}); history.CodeOf(err) != history.Invalid {
-			t.Errorf("register a resource without a free number: got %v, want an Invalid error", err)
-		}
-		if err := s.Register(t.Context(), history.Resource{Version: "v2", Plural: "pods", Kind: "Pod"}); history.CodeOf(err) != history.Invalid {
-			t.Errorf("register a kind without a free number: got %v, want an Invalid error", err)
+		for want, r := range map[string]history.Resource{
+			"register news: limit of 65535 resources reached: new ones are not recorded": {Version: "v1", Plural: "news", Kind: "Pod"},
+			"register pods: limit of 65535 kinds reached: new ones are not recorded":     {Version: "v2", Plural: "pods", Kind: "Pod"},
+		} {
+			err := s.Register(t.Context(), r)
+			if history.CodeOf(err) != history.Invalid || !errors.Is(err, store.ErrDictionaryFull) {
+				t.Errorf("register without a free number: got %v, want an Invalid error that is %v", err, store.ErrDictionaryFull)
+			}
+			if err == nil || err.Error() != want {
+				t.Errorf("register without a free number: got text %v, want %s", err, want)
+			}
 		}
 		err := errors.Join(
 			s.Register(t.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}),
 			s.Append(t.Context(), &history.Batch{
-				Records:     newVersions(pod("web", "4", history.Update)),
+				Versions:    newVersions(pod("web", "4", history.Update)),
 				Checkpoints: []history.Checkpoint{{Resource: fmt.Sprintf("r%d", mostNumbers-1), RV: "2"}},
 			}))
 		if err != nil {

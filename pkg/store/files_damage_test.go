@@ -117,7 +117,7 @@ func image(t *testing.T) (dir string, records, flushed int) {
 			b := &history.Batch{}
 			for range 20 {
 				rv++
-				b.Records = append(b.Records, crashRecord(rv))
+				b.Versions = append(b.Versions, crashRecord(rv))
 			}
 			b.Checkpoints = []history.Checkpoint{{Resource: "pods", RV: strconv.Itoa(rv)}}
 			if err := s.Append(t.Context(), b); err != nil {

@@ -36,7 +36,7 @@ func (f *filler) addWithin(ctx context.Context) error {
 	for i := range 10 {
 		records = append(records, fillRecord(len(f.want)+i))
 	}
-	err := f.log.Append(ctx, &history.Batch{Records: newVersions(records...)})
+	err := f.log.Append(ctx, &history.Batch{Versions: newVersions(records...)})
 	if err == nil {
 		f.want = append(f.want, records...)
 	}

@@ -105,8 +105,8 @@ func TestOpen_FullVolume(t *testing.T) {
 }
 
 // TestPrune_FullVolume drops a day whose baselines don't fit on the volume.
-// Prune fails, where Badger would end the process, and succeeds once there is
-// space.
+// Prune fails instead of ending the process, as Badger would, and succeeds once
+// there is space.
 func TestPrune_FullVolume(t *testing.T) {
 	onVolume(t, "600m", func(volume string) {
 		c := &clock{noon(0)}

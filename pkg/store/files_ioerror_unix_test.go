@@ -200,11 +200,14 @@ func rejectedBeforeTooManyTables(t *testing.T, dir string) {
 	f.check(t)
 }
 
-// TestPrune_WriteErrorFailsAppendsForGood makes the WAL impossible that follows
-// a drop. Commits then fail for good, and not as if space would help.
-func TestPrune_WriteErrorFailsAppendsForGood(t *testing.T) { alone(t, writeErrorFailsAppendsForGood) }
+// TestPrune_WriteErrorFailsAppendsPermanently prevents the creation of the WAL
+// after a drop. Commits then fail permanently, and not with the error of a full
+// volume.
+func TestPrune_WriteErrorFailsAppendsPermanently(t *testing.T) {
+	alone(t, writeErrorFailsAppendsPermanently)
+}
 
-func writeErrorFailsAppendsForGood(t *testing.T, dir string) {
+func writeErrorFailsAppendsPermanently(t *testing.T, dir string) {
 	t.Helper()
 	c := &clock{noon(0)}
 	f := &filler{log: open(t, dir, store.Options{Now: c.now})}

@@ -74,7 +74,7 @@ func readsEachTableOnce(t *testing.T, dir string) {
 	s := open(t, dir, store.Options{})
 	b := &history.Batch{}
 	for i := range records {
-		b.Records = append(b.Records, crashRecord(i+1))
+		b.Versions = append(b.Versions, crashRecord(i+1))
 	}
 	appendBatch(t, s, b)
 	if err := s.Close(); err != nil {
@@ -157,7 +157,7 @@ func inspected(t *testing.T, dir string, damaged bool) {
 			damaged, v.Versions, lost, i.Report())
 	}
 	backedUp(t, i.Store, store.Position{})
-	if err := i.Append(t.Context(), &history.Batch{Records: newVersions(pod("web", "1", history.Create))}); err == nil {
+	if err := i.Append(t.Context(), &history.Batch{Versions: newVersions(pod("web", "1", history.Create))}); err == nil {
 		t.Error("Append: got no error, want one")
 	}
 	if err := i.Close(); err != nil {

@@ -76,8 +76,8 @@ func (s *Store) create(txn *badger.Txn, dir string) error {
 	)
 }
 
-// loadState loads the state and the redaction key of an existing log. Nobody
-// else uses the log yet, so it locks nothing.
+// loadState loads the state and the redaction key of an existing log. The log
+// is not in use yet, so it locks nothing.
 func (s *Store) loadState(txn *badger.Txn) error {
 	state, err := get(txn, key.State())
 	if err != nil {

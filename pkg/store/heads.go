@@ -172,7 +172,7 @@ func (r *reader) remaining(item *badger.Item) (head codec.Head, newest indexHit,
 func (s *Store) recordDeletions(ctx context.Context, deleted []lostDeletion) error {
 	var batch history.Batch
 	err := s.view(func(r *reader) error {
-		batch.Records = nil // view calls it again after a repair
+		batch.Versions = nil // view calls it again after a repair
 		if err := r.loadFloor(); err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (s *Store) recordDeletions(ctx context.Context, deleted []lostDeletion) err
 				return fmt.Errorf("record the deletion of object %d: %w", d.last.Object, err)
 			}
 			if rec != nil {
-				batch.Records = append(batch.Records, history.NewVersion{Record: rec})
+				batch.Versions = append(batch.Versions, history.NewVersion{Record: rec})
 			}
 		}
 		return nil

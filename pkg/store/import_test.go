@@ -59,7 +59,7 @@ func TestImport_AnswersLikeTheLog(t *testing.T) {
 	if err != nil || result.Damaged != 0 || result.Versions <= int64(len(want)) {
 		t.Errorf("Verify: got %+v, error %v, want no damage and more than %d versions", result, err, len(want))
 	}
-	if err := log.Append(t.Context(), &history.Batch{Records: take(1, next)}); history.CodeOf(err) != history.Invalid ||
+	if err := log.Append(t.Context(), &history.Batch{Versions: take(1, next)}); history.CodeOf(err) != history.Invalid ||
 		!strings.Contains(err.Error(), "is read-only") {
 		t.Errorf("Append: got error %v, want an invalid one", err)
 	}

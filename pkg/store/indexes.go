@@ -64,8 +64,8 @@ type index struct {
 	class key.Class
 	// name is the index's name in messages.
 	name string
-	// metadata says that entries hold a copy of the version's metadata, so that
-	// a scan doesn't read the version's own key.
+	// metadata means that entries contain a copy of the version's metadata, so
+	// that a scan doesn't read the version's own key.
 	metadata bool
 	// hashes returns the hashes under which a version has an entry, each of
 	// them once. nil means that every version has one entry without a hash.

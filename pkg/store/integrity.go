@@ -18,7 +18,7 @@ import (
 
 // integrity verifies the tables of an open log. Badger treats a block that it
 // can't read as the end of the table. Iterators skip the rest without an error,
-// and a compaction drops it for good.
+// and a compaction drops it permanently.
 //
 // So a reader verifies the blocks of a range before it uses what it read from
 // the range. Verifying a block again compares only a hash of its bytes. In

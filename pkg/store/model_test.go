@@ -36,7 +36,7 @@ type model struct {
 // the model.
 func (m *model) commit(t *testing.T, b *history.Batch) {
 	t.Helper()
-	for _, r := range b.Records {
+	for _, r := range b.Versions {
 		m.revisions[r.Ref]++
 		if want := m.revisions[r.Ref]; r.Revision != want {
 			t.Fatalf("revision of %s: got %d, want %d", r.Ref, r.Revision, want)
@@ -377,7 +377,7 @@ func (m *model) newVersion() history.NewVersion {
 func (m *model) batch() *history.Batch {
 	b := &history.Batch{}
 	for range m.rng.IntN(6) {
-		b.Records = append(b.Records, m.newVersion())
+		b.Versions = append(b.Versions, m.newVersion())
 	}
 	if m.chance(50) {
 		gr := pick(m, groupResources()...)

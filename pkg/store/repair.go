@@ -32,6 +32,10 @@ var ErrDamaged = badgerdir.ErrDamaged
 // database has more tables than the process can keep open.
 var ErrTooManyTables = badgerdir.ErrTooManyTables
 
+// ErrNoDirectory matches the errors of [Inspect] and [Forecast] if no temporary
+// directory can be created.
+var ErrNoDirectory = badgerdir.ErrNoDirectory
+
 // DamagedFile is a damaged file of a database: its name, what is wrong with it,
 // and what a repair does with it.
 type DamagedFile = badgerdir.DamagedFile
@@ -62,7 +66,7 @@ type Report struct {
 	names map[uint16]string // of resources, by number
 }
 
-// Loss is what is lost of one resource on one day.
+// Loss describes the lost versions of one resource on one day.
 type Loss struct {
 	Resource string // as in deployments.apps; empty: unknown
 	Day      string // as in 2026-11-29, UTC
@@ -201,7 +205,7 @@ func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error
 //
 //  1. Examine reads all tables, and finds the ranges of lost keys.
 //  2. prepare makes a view and rebuilds the log in it.
-//  3. permit decides about the report.
+//  3. permit accepts or rejects the report.
 //  4. Install moves the view's tables into the directory.
 func repairLocked(ctx context.Context, dir string, opts Options, permit func(*Report) error) (*Report, error) {
 	found, err := badgerdir.Examine(ctx, dir)
@@ -238,23 +242,24 @@ type repair struct {
 }
 
 // prepare makes a view of a damaged log in which the log is consistent. The
-// caller must remove the view.
+// caller must remove the view. A log of another format is a [history.Invalid]
+// error.
 func prepare(ctx context.Context, found *badgerdir.Salvage, parent string, opts Options) (p *repair, err error) {
 	p = &repair{report: &Report{Files: found.DamagedFiles(), names: map[uint16]string{}}}
 	sp, err := readSpare(found.Dir())
 	if err != nil {
 		return nil, err
 	}
-	if p.view, err = newView(ctx, found, parent, unlimited(opts)); err != nil {
+	if p.view, err = newView(ctx, found, sp, parent, unlimited(opts)); err != nil {
 		return nil, err
 	}
-	if err := p.view.checkFormat(found.Dir(), sp); err != nil {
-		return nil, errors.Join(err, p.view.Remove())
-	}
-	if len(found.Lost()) == 0 {
+	if len(found.Lost()) == 0 { // nothing to rebuild
+		if err := p.view.read(func(*reader) error { return nil }); err != nil {
+			return nil, errors.Join(err, p.view.Remove())
+		}
 		return p, nil
 	}
-	b := newRebuild(ctx, p.view, sp, p.report)
+	b := newRebuild(ctx, p.view, p.report)
 	err = b.run()
 	if err == nil {
 		err = p.view.apply(func(r *reader) error {
@@ -427,9 +432,9 @@ func (s *Store) adopt(o *Store) {
 	s.dropped.Store(o.dropped.Load())
 }
 
-// explain returns the error of a damaged file, if damage explains an error: a
-// missing key, or a body that is corrupt. Otherwise it returns the error. It
-// verifies all tables, which is slow, but such errors are rare.
+// explain returns the error of the damaged file if damage causes err: a missing
+// key, or a corrupt body. Otherwise it returns err. It verifies all tables,
+// which is slow, but such errors are rare.
 func (s *Store) explain(err error) error {
 	if !errors.Is(err, badger.ErrKeyNotFound) && !errors.Is(err, codec.ErrCorrupt) {
 		return err
@@ -446,8 +451,8 @@ func (s *Store) explain(err error) error {
 }
 
 // retryAfterRepair calls read, and calls it again after the repair if it found
-// a damaged file. It does not retry once read has returned results to its
-// caller, which is what answered reports.
+// a damaged file. It does not retry once read has passed results to its caller,
+// which answered reports.
 func (s *Store) retryAfterRepair(read func() (answered bool, err error)) error {
 	const maxAttempts = 3
 	for attempt := 1; ; attempt++ {

@@ -306,8 +306,8 @@ func (b *rebuild) addGapLosses() error {
 		return err
 	}
 	since := uint64(0)
-	if b.spare != nil {
-		since = b.spare.state.Last
+	if b.view.spare != nil {
+		since = b.view.spare.state.Last
 	}
 	begin := max(key.Start(b.r.floorDay), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))
 	for n := range all {
@@ -344,8 +344,8 @@ func (b *rebuild) addCheckpointLosses() error {
 // observedUntil returns the time up to which a resource was certainly observed:
 // that of its newest version, or of its checkpoint in the spare copy.
 func (b *rebuild) observedUntil(n uint16) (until uint64, err error) {
-	if b.spare != nil {
-		until = b.spare.observed[n]
+	if b.view.spare != nil {
+		until = b.view.spare.observed[n]
 	}
 	err = b.days(func(day uint16) error {
 		e := key.Entry{Class: key.ByResource, Resource: n}

@@ -25,8 +25,8 @@ func checkpointPrefix() []byte { return key.Checkpoint(0)[:1] }
 // texts from the numbers. It is the first phase, because all other keys contain
 // numbers of the dictionaries.
 func (b *rebuild) restoreGlobals() error {
-	if b.spare != nil {
-		for _, e := range b.spare.entries {
+	if b.view.spare != nil {
+		for _, e := range b.view.spare.entries {
 			if bytes.HasPrefix(e.key, checkpointPrefix()) {
 				continue // outdated: the watch would resume too early
 			}
@@ -125,8 +125,8 @@ func (b *rebuild) restoreState() error {
 	} else if !errors.Is(err, badger.ErrKeyNotFound) {
 		return err
 	}
-	if b.spare != nil {
-		state.Last, state.Object = max(state.Last, b.spare.state.Last), max(state.Object, b.spare.state.Object)
+	if b.view.spare != nil {
+		state.Last, state.Object = max(state.Last, b.view.spare.state.Last), max(state.Object, b.view.spare.state.Object)
 	}
 	// Keys can be newer than the spare copy.
 	last, err := b.latestTime()

@@ -36,10 +36,9 @@ import (
 // phases. Edits of the same phase are seen only by exists and each. It must be
 // used by one goroutine.
 type rebuild struct {
-	ctx   context.Context //nolint:containedctx // for one call
-	view  *view
-	lost  keyrange.Set
-	spare *spare // nil: none
+	ctx  context.Context //nolint:containedctx // for one call
+	view *view
+	lost keyrange.Set
 
 	r               *reader // of the current phase
 	dropped         map[versionID]bool
@@ -64,9 +63,9 @@ const (
 	detailCheckpoint = "a file of the database was damaged, and the checkpoint is lost"
 )
 
-func newRebuild(ctx context.Context, v *view, sp *spare, report *Report) *rebuild {
+func newRebuild(ctx context.Context, v *view, report *Report) *rebuild {
 	return &rebuild{
-		ctx: ctx, view: v, lost: v.Salvage().Lost(), spare: sp, report: report,
+		ctx: ctx, view: v, lost: v.Salvage().Lost(), report: report,
 		dropped: map[versionID]bool{}, changed: map[uint64]bool{},
 		relist: map[uint16]bool{}, losses: map[uint16][]loss{}, unknown: map[uint16][]loss{},
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	badger "github.com/dgraph-io/badger/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -39,7 +41,7 @@ func recorded(tb testing.TB, versions int) *past {
 		list := take(versions/5, next)
 		for len(list) > 0 {
 			n := min(len(list), 128)
-			b := &history.Batch{Records: list[:n]}
+			b := &history.Batch{Versions: list[:n]}
 			b.Checkpoints = []history.Checkpoint{{Resource: "pods", RV: list[n-1].RV}}
 			appendBatch(tb, s, b)
 			list = list[n:]
@@ -86,31 +88,38 @@ func TestRepair_OneFlippedBit(t *testing.T) {
 	}
 }
 
-// TestRepair_RefusesUnknownFormat damages a database of another format. No call
-// may repair it: all its versions would count as lost.
+// TestRepair_RefusesUnknownFormat repairs a database of another format. No call
+// may change it: all its versions would count as lost. The format is read
+// before all other values, which can't be decoded.
 func TestRepair_RefusesUnknownFormat(t *testing.T) {
 	p := recorded(t, 2500)
 	path := filepath.Join(p.dir, onlyTable(t, p.dir))
-	set(t, p.dir, key.Format(), []byte{0, 2})
-	flip(t, path, size(t, path)/2)
-	want := digests(t, p.dir)
-	for name, call := range map[string]func() error{
-		"open": func() error {
-			s, err := store.Open(p.dir, p.opts)
-			if err == nil {
-				_ = s.Close()
-			}
-			return err
-		},
-		"repair":   func() error { _, err := store.Repair(t.Context(), p.dir, p.opts); return err },
-		"forecast": func() error { _, err := store.Forecast(t.Context(), p.dir, p.opts); return err },
-	} {
-		err := call()
-		if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "unknown format 2") {
-			t.Errorf("%s: got error %v, want an Invalid error about format 2", name, err)
+	alter(t, p.dir, func(txn *badger.Txn) error {
+		return errors.Join(txn.Set(key.Format(), []byte{0, 2}), txn.Set(key.RetentionFloor(), []byte("a floor of format 2")))
+	})
+	for _, state := range []string{"intact", "damaged"} {
+		if state == "damaged" {
+			flip(t, path, size(t, path)/2)
 		}
-		if diff := cmp.Diff(want, digests(t, p.dir)); diff != "" {
-			t.Errorf("%s: tables changed (-want +got):\n%s", name, diff)
+		want := digests(t, p.dir)
+		for name, call := range map[string]func() error{
+			"open": func() error {
+				s, err := store.Open(p.dir, p.opts)
+				if err == nil {
+					_ = s.Close()
+				}
+				return err
+			},
+			"repair":   func() error { _, err := store.Repair(t.Context(), p.dir, p.opts); return err },
+			"forecast": func() error { _, err := store.Forecast(t.Context(), p.dir, p.opts); return err },
+		} {
+			err := call()
+			if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "unknown format 2") {
+				t.Errorf("%s, %s: got error %v, want an Invalid error about format 2", name, state, err)
+			}
+			if diff := cmp.Diff(want, digests(t, p.dir)); diff != "" {
+				t.Errorf("%s, %s: tables changed (-want +got):\n%s", name, state, diff)
+			}
 		}
 	}
 }
@@ -259,7 +268,7 @@ func (p *past) checkLog(t *testing.T, what, dir string, r *store.Report) {
 	}
 	p.checkStates(t, what, s, gaps)
 	after := pod("after", "99999999", history.Create)
-	if err := s.Append(t.Context(), &history.Batch{Records: newVersions(after)}); err != nil ||
+	if err := s.Append(t.Context(), &history.Batch{Versions: newVersions(after)}); err != nil ||
 		after.Revision != 1 {
 		t.Errorf("%s: Append: got revision %d, error %v, want 1", what, after.Revision, err)
 	}

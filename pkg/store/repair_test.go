@@ -105,7 +105,7 @@ func TestRepair_IgnoresWALAfterDamagedOne(t *testing.T) {
 	appendTo(t, s, pod("first", "100", history.Create))
 	before := writeAhead(t, live)
 	appendBatch(t, s, &history.Batch{
-		Records: newVersions(pod("second", "101", history.Create)), Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "101"}},
+		Versions: newVersions(pod("second", "101", history.Create)), Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "101"}},
 	})
 	after := writeAhead(t, live)
 	const header = 20

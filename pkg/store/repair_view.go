@@ -20,20 +20,21 @@ import (
 type view struct {
 	*badgerdir.View
 
-	opts Options
+	spare *spare // nil: none
+	opts  Options
 }
 
 // errReadOnly rejects batches for a log that was opened by [Inspect].
 var errReadOnly = history.Errorf(history.Invalid, "this history is open for reading only")
 
 // newView creates a view in a new directory in parent. The caller must remove
-// it.
-func newView(ctx context.Context, of *badgerdir.Salvage, parent string, opts Options) (*view, error) {
+// it. sp is nil if the log has no spare copy.
+func newView(ctx context.Context, of *badgerdir.Salvage, sp *spare, parent string, opts Options) (*view, error) {
 	v, err := badgerdir.NewView(ctx, of, parent)
 	if err != nil {
 		return nil, err
 	}
-	return &view{v, opts}, nil
+	return &view{v, sp, opts}, nil
 }
 
 // open opens the log for reading, with the edits that were written. All its
@@ -61,49 +62,52 @@ func (v *view) open() (*Store, error) {
 }
 
 // apply calls f with a reader of the log with the edits that were written, and
-// writes the edits that f adds. It opens the database for each call, because
-// Badger finds the table with the edits only when it opens.
-func (v *view) apply(f func(*reader) error) (err error) {
-	s, err := v.open()
-	if err != nil {
-		return err
-	}
-	err = s.db.View(func(txn *badger.Txn) error {
-		r := s.newReader(txn)
+// writes the edits that f adds. Like read, it rejects a log of another format.
+func (v *view) apply(f func(*reader) error) error {
+	err := v.read(func(r *reader) error {
 		if err := r.loadFloor(); err != nil {
 			return err
 		}
 		return f(r)
 	})
-	if err := errors.Join(err, s.Close()); err != nil {
+	if err != nil {
 		return err
 	}
 	return v.WriteEdits()
 }
 
-// checkFormat returns a [history.Invalid] error if the log of dir has another
-// format. A repair must not rebuild it: the values of another format can't be
-// decoded, so all its versions would count as lost.
-//
-// If the key of the format is lost, that of the spare copy counts. sp is nil if
-// there is none.
-func (v *view) checkFormat(dir string, sp *spare) error {
+// read calls f with a reader of the log with the edits that were written. If
+// the log has another format, it returns a [history.Invalid] error and does not
+// call f. It opens the database for each call, because Badger finds the table
+// with the edits only when it opens.
+func (v *view) read(f func(*reader) error) error {
 	s, err := v.open()
 	if err != nil {
 		return err
 	}
-	var stored []byte
 	err = s.db.View(func(txn *badger.Txn) error {
-		stored, err = get(txn, key.Format())
-		return err
+		if err := v.checkFormat(txn); err != nil {
+			return err
+		}
+		return f(s.newReader(txn))
 	})
+	return errors.Join(err, s.Close())
+}
+
+// checkFormat returns a [history.Invalid] error if the log has another format.
+// If the key of the format is lost, that of the spare copy counts.
+//
+// Nothing else may be read before: the values of another format can't be
+// decoded, so a repair would drop all its versions as lost.
+func (v *view) checkFormat(txn *badger.Txn) error {
+	stored, err := get(txn, key.Format())
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		stored, err = sp.value(key.Format()), nil
+		stored, err = v.spare.value(key.Format()), nil
 	}
-	if err = errors.Join(err, s.Close()); err != nil || stored == nil {
+	if err != nil || stored == nil {
 		return err
 	}
-	return checkFormat(stored, dir)
+	return checkFormat(stored, v.Salvage().Dir())
 }
 
 // unlimited returns options with which the whole log is read, whatever its age.
@@ -172,13 +176,13 @@ func Inspect(ctx context.Context, dir string, opts Options) (i *Inspection, err 
 // that can't be written, it uses the log's directory.
 func prepareInTempDir(ctx context.Context, found *badgerdir.Salvage, opts Options) (*repair, error) {
 	p, err := prepare(ctx, found, "", opts)
-	if err == nil || !errors.Is(err, badgerdir.ErrNoDirectory) {
+	if err == nil || !errors.Is(err, ErrNoDirectory) {
 		return p, err
 	}
 	if p, retryErr := prepare(ctx, found, found.Dir(), opts); retryErr == nil {
 		return p, nil
 	}
-	return nil, history.Errorf(history.Invalid, "%v: set TMPDIR to a writable directory", err)
+	return nil, history.Errorf(history.Invalid, "%w", err)
 }
 
 // loadReadOnly checks the format, and loads the log's state. It replaces the

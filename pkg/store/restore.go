@@ -106,7 +106,7 @@ func checkRestored(dir string) error {
 		return nil
 	}
 	return history.Errorf(history.Invalid,
-		"storage directory %s holds a part of a backup only, because its restore was interrupted: "+
+		"storage directory %s contains only a part of a backup, because its restore was interrupted: "+
 			"empty it and restore again", dir)
 }
 

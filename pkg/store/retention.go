@@ -147,7 +147,7 @@ func (s *Store) dropDay(ctx context.Context, d *dayDrop) error {
 	freed := max(before-after, 0)
 	s.countDrop(d.reason, freed)
 	s.logger.InfoContext(ctx, "dropped a day of history", "day", moment(key.Start(uint32(d.day))).Format(time.DateOnly),
-		"reason", d.reason, "bytes", freed, "took", time.Since(began).Round(time.Millisecond))
+		"reason", d.reason, "bytes", freed, "duration", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 

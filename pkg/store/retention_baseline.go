@@ -277,8 +277,8 @@ func (r *reader) baselineBodyGroups(h indexHit, m *codec.Meta) (groups []group, 
 	return groups, nil
 }
 
-// tolerateDamage logs an error that says that a version is damaged, and returns
-// any other error.
+// tolerateDamage logs the error of a damaged version, and returns any other
+// error.
 func (r *reader) tolerateDamage(h indexHit, err error) error {
 	if errors.Is(err, codec.ErrCorrupt) || errors.Is(err, badger.ErrKeyNotFound) {
 		r.s.logger.Error("a version is damaged", "object", h.Object, "at", moment(h.TS), "err", err)

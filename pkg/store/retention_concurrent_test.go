@@ -161,7 +161,7 @@ func TestPrune_DuringScansAndAppends(t *testing.T) {
 	}
 	wg.Go(func() {
 		for i := range 200 {
-			if err := s.Append(ctx, &history.Batch{Records: newVersions(pod("db", fmt.Sprint(i), history.Update))}); err != nil {
+			if err := s.Append(ctx, &history.Batch{Versions: newVersions(pod("db", fmt.Sprint(i), history.Update))}); err != nil {
 				t.Errorf("append %d: got %v, want no error", i, err)
 			}
 		}

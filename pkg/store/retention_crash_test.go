@@ -60,7 +60,7 @@ func pruneChild(dir string) {
 			}
 		}
 		rv++
-		if err := s.Append(ctx, &history.Batch{Records: newVersions(pruneRecord(rv))}); err != nil {
+		if err := s.Append(ctx, &history.Batch{Versions: newVersions(pruneRecord(rv))}); err != nil {
 			panic(err)
 		}
 		if _, err := fmt.Fprintln(os.Stdout, rv); err != nil {

@@ -160,8 +160,8 @@ func TestPrune_KeepsAnswerableDays(t *testing.T) {
 }
 
 // TestPrune_BySize checks that the oldest days are dropped while the files
-// exceed the limit, that each resource with dropped records gets a gap, and
-// that the newest day is kept in any case.
+// exceed the limit, and that the newest day is kept in any case. Each resource
+// with dropped records must get a gap.
 func TestPrune_BySize(t *testing.T) {
 	dir, c := t.TempDir(), &clock{noon(1)}
 	var said bytes.Buffer

@@ -165,7 +165,7 @@ func (r *reader) selected(f *history.Filter, h indexHit) (rec *history.Record, m
 // error. It returns that error.
 type hitSeq func(f func(indexHit) error) error
 
-// walk calls use with the plan and the hits of a scan. metas says that use
+// walk calls use with the plan and the hits of a scan. metas means that use
 // needs the hits' metadata even if their keys decide the filter. If the scan
 // can't find anything, use is not called.
 func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(*reader, *plan, hitSeq) error) error {

@@ -26,10 +26,10 @@ type plan struct {
 	owner     *key.Hash
 	view      placeGrants
 
-	// byKey says that [plan.allows] decides the filter. Otherwise it only
+	// byKey means that [plan.allows] decides the filter. Otherwise it only
 	// excludes keys, and the record has to be compared with the filter.
 	byKey bool
-	// metas says that hits need their metadata.
+	// metas means that hits need their metadata.
 	metas bool
 }
 

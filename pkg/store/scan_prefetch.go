@@ -13,8 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// Limits of a prefetcher. It begins with one record and doubles, so that little
-// is read in vain if the caller stops early.
+// Limits of a prefetcher. It begins with one record and doubles, so that it
+// reads few unused records if the caller stops early.
 const (
 	maxPrefetch      = 32      // records
 	maxPrefetchBytes = 4 << 20 // of JSON; no further body is begun beyond it

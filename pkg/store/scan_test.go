@@ -192,7 +192,7 @@ func TestScan_SkipsDaysBeforeTheOldestVersion(t *testing.T) {
 	s := open(t, dir, store.Options{})
 	r := pod("web", "1", history.Create)
 	r.Owners = append(r.Owners, "owner")
-	appendBatch(t, s, &history.Batch{Records: newVersions(r)})
+	appendBatch(t, s, &history.Batch{Versions: newVersions(r)})
 	for _, name := range []string{"new", "reopened"} {
 		scan := history.Scan{Filter: history.Filter{Owner: "owner"}}
 		allocations := testing.AllocsPerRun(5, func() {

@@ -131,11 +131,11 @@ func TestVerify_FindsAdditionalKeys(t *testing.T) {
 	}
 	other := e
 	other.Hash[0]++
-	nobody := e
-	nobody.TS++
+	missing := e
+	missing.TS++
 	for what, entry := range map[string]badger.Entry{
 		"has a wrong":       {Key: other.Encode(), ExpiresAt: 1 << 40},
-		"is missing but":    {Key: nobody.Encode(), ExpiresAt: 1 << 40},
+		"is missing but":    {Key: missing.Encode(), ExpiresAt: 1 << 40},
 		"never expires":     {Key: []byte(k)},
 		"not a valid key":   {Key: []byte("v rubbish")},
 		"unknown key":       {Key: []byte("zebra")},

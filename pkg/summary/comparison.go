@@ -11,8 +11,7 @@ import (
 )
 
 // maxLevels is how many nested objects are compared member by member. Deeper
-// values are decoded as a whole. Each level walks over the differing bytes once
-// more.
+// values are decoded completely. Each level reads the differing bytes again.
 const maxLevels = 6
 
 // Comparison compares a version with the previous one. It is used by one

@@ -11,7 +11,7 @@
 // it is the same whether it is computed when recording or by a query.
 //
 // It does no I/O, and it does not guess: if the previous version is missing,
-// the summary says so.
+// the summary reports that.
 //
 // It is internal to watchhistory: its API changes without notice.
 package summary

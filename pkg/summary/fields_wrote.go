@@ -68,7 +68,7 @@ type proof struct {
 }
 
 // of walks over the fields that an entry owns below a path. It reports whether
-// one of them is evidence by itself.
+// one of them is sufficient evidence.
 func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bool) {
 	if scan.Kind() != rawjson.Object {
 		scan.Skip()
@@ -92,7 +92,7 @@ func (p *proof) of(scan *rawjson.Scanner, at path, old side, now any) (proven bo
 	if !leaf {
 		return proven
 	}
-	// The entry owns the value as a whole.
+	// The value is owned as a whole.
 	if isContainer(old.value) && isContainer(now) {
 		if hasNewItem(old.value, now) {
 			p.lists = append(p.lists, slices.Clone(at))

@@ -171,6 +171,30 @@ func runScript(t *testing.T, s http.Handler, sink *fakeSink, d time.Duration) (c
 	return changes, err
 }
 
+// loggingServer is a server that records its requests: a script or a responder.
+type loggingServer interface {
+	http.Handler
+	requests() []string
+}
+
+// checkRun runs a watcher like runScript. It fails the test if Run returns an
+// error, or if the requests or the calls of the sink differ from the given
+// ones. It returns the changes of state.
+func checkRun(t *testing.T, s loggingServer, sink *fakeSink, d time.Duration, requests, calls []string) []watcher.Change {
+	t.Helper()
+	changes, err := runScript(t, s, sink, d)
+	if err != nil {
+		t.Errorf("Run: got error %v, want none", err)
+	}
+	if got := s.requests(); !slices.Equal(got, requests) {
+		t.Errorf("requests\n got %q\nwant %q", got, requests)
+	}
+	if got := sink.calls(); !slices.Equal(got, calls) {
+		t.Errorf("calls of the sink\n got %q\nwant %q", got, calls)
+	}
+	return changes
+}
+
 // pipes is a listener whose connections are pipes.
 type pipes struct {
 	conns  chan net.Conn

@@ -35,7 +35,7 @@ type SetOptions struct {
 //
 // Three goroutines run next to the watchers. discover finds resources,
 // supervise starts and stops watchers, and report logs changes of state. They
-// communicate by channels; what others may read is in the status tracker.
+// communicate by channels. Other goroutines read the status tracker.
 type Set struct {
 	server  *apiserver.Client
 	outages *outages

@@ -18,8 +18,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/apiserver"
 )
 
-// rediscoveryPeriod is the longest time between two discoveries. A resource
-// that is not watched may come to be served without any other sign.
+// rediscoveryPeriod is the longest time between two discoveries. The API server
+// may begin to serve a resource without any other sign.
 const rediscoveryPeriod = 10 * time.Minute
 
 // discoveryTimeout bounds one discovery.

@@ -316,6 +316,29 @@ func TestSet_PassesTheCauseOfOpenToTheRelist(t *testing.T) {
 	})
 }
 
+// The reason that a resource can't be recorded is a fact without the hint. The
+// log has both.
+func TestSet_LogsWhyAResourceCannotBeRecorded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		full := history.Errorf(history.Invalid, "limit reached")
+		w := &testSet{sinks: map[string]*fakeSink{}, refusal: map[string]error{
+			"r0": full, "r1": history.WithHint(full, "Use another directory."),
+		}}
+		w.during(t, &fakeAPI{resources: 2}, watcher.Targets{Resources: named("r0", "r1")}, func(w *testSet) {
+			time.Sleep(time.Minute)
+			for resource, hint := range map[string]string{"r0": "\n", "r1": ` hint="Use another directory."` + "\n"} {
+				if n := w.logged("level=ERROR", "resource="+resource+` err="limit reached"`+hint); n != 1 {
+					t.Errorf("lines about %s: got %d, want one that ends with %q:\n%s", resource, n, hint, w.log.String())
+				}
+				if s, _ := w.state(resource); s.Detail != "limit reached" {
+					t.Errorf("reason of %s: got %q, want limit reached", resource, s.Detail)
+				}
+			}
+		})
+	})
+}
+
 // A resource that is removed and added again has another watcher and the same
 // sink.
 func TestSet_KeepsTheCauseForTheNextWatcher(t *testing.T) {

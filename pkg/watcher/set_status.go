@@ -17,16 +17,16 @@ import (
 type Status struct {
 	Change
 	Since time.Time // when the state was entered
-	// Synced means that everything that exists was observed once, now or by an
-	// earlier run whose checkpoint was resumed.
+	// Synced means that all existing objects were observed once, by this run or
+	// by an earlier one whose checkpoint was resumed.
 	Synced bool
 	// Configured means that [Targets.Resources] has the resource.
 	Configured bool
 }
 
 // Establishing reports whether the API server has asked to retry later for only
-// a short time, as it does while it establishes a CRD. If it can't decode an
-// object, it does so forever. Hence the limit.
+// a short time, as it does while it establishes a CRD. The time is limited,
+// because it does so forever if it can't decode an object.
 func (s Status) Establishing(now time.Time) bool {
 	return s.Throttled && now.Sub(s.Since) < maxEstablishing
 }
@@ -68,7 +68,7 @@ type statusTracker struct {
 	scopes   scopes             // of served
 	listOnly []history.Resource
 
-	crdsKnown bool                          // what the CRDs define is known
+	crdsKnown bool                          // the definitions of the CRDs were read
 	defined   map[schema.GroupResource]bool // the resources that CRDs define, denied or not
 	crds      Status                        // of the watch of the CRDs
 	deleted   map[schema.GroupResource]bool // resources that were watched until their CRDs were deleted
@@ -122,7 +122,7 @@ func (t *statusTracker) setDiscovered(outcome selection, missing []Change) {
 }
 
 // setPlans adds entries for the plans, before their watchers are started.
-// defined has what the CRDs define. It is nil if that is not known.
+// defined are the plans of the CRDs. It is nil if they are not known.
 func (t *statusTracker) setPlans(wanted, defined plans) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -303,8 +303,8 @@ func (t *statusTracker) troubles() (all []Status) {
 	return all
 }
 
-// absence implements [Set.Absence]. A resource without a state may be served
-// and not wanted, or not served. It is unknown which until discovery and the
+// absence implements [Set.Absence]. A resource without a state is either not
+// served, or served and not a target. That is unknown until discovery and the
 // CRDs were read.
 func (t *statusTracker) absence(r schema.GroupResource) gap.Cause {
 	t.mu.Lock()

@@ -186,8 +186,11 @@ func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 		cause := gap.Cause{Reason: history.GapStorage, Detail: err.Error()}
 		causes.Add(cause)
 		s.stateChanged(Change{Resource: p.resource, State: Waiting, Refused: true, Cause: cause})
-		s.log.ErrorContext(ctx, "resource can't be recorded",
-			"resource", p.resource.GroupResource().String(), "err", err)
+		args := []any{"resource", p.resource.GroupResource().String(), "err", err}
+		if hint := history.HintOf(err); hint != "" {
+			args = append(args, "hint", hint)
+		}
+		s.log.ErrorContext(ctx, "resource can't be recorded", args...)
 		<-ctx.Done()
 		return nil
 	}

@@ -85,7 +85,7 @@ type plan struct {
 // plans has one plan for each resource, by identity.
 type plans map[schema.GroupResource]plan
 
-// selection is what discovery found for some targets.
+// selection is the result of discovery for some targets.
 type selection struct {
 	targets *Targets
 	plans   plans // of the configured resources that were found

@@ -30,7 +30,8 @@ import (
 type testSet struct {
 	*watcher.Set
 
-	missed gap.Cause // that Open returns
+	missed  gap.Cause        // that Open returns
+	refusal map[string]error // that Open returns, by resource
 
 	mu     sync.Mutex
 	opened []string // "VERSION RESOURCE" of each call of Open
@@ -66,6 +67,9 @@ func (w *testSet) open(_ context.Context, r history.Resource) (watcher.Sink, gap
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.opened = append(w.opened, r.Version+" "+r.GroupResource().String())
+	if err := w.refusal[r.GroupResource().String()]; err != nil {
+		return nil, gap.Cause{}, err
+	}
 	return w.sink(r.GroupResource().String()), w.missed, nil
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // Sink receives the changes of one resource. The watcher calls one method at a
-// time. An error from any of them ends the watcher, so a sink retries by itself
-// what can be retried. The exception is Observe.
+// time. An error from any of them ends the watcher, so a sink retries temporary
+// failures itself. The exception is Observe.
 type Sink interface { //nolint:interfacebloat // each method is a step of the list and watch protocol
 	// Checkpoint returns the resourceVersion to resume from, or "" if
 	// everything has to be listed. It is called once, before all other methods.
@@ -41,13 +41,13 @@ type Sink interface { //nolint:interfacebloat // each method is a step of the li
 	// Pause reports that the watch has ended. Another watch or a list follows,
 	// and delivers the changes that happen until then.
 	Pause()
-	// Resume reports that a watch resumes from where the sink is. Until
+	// Resume reports that a watch resumes from the sink's position. Until
 	// CaughtUp or Bookmark, its events may have happened long ago.
 	Resume()
 	// Alive reports, after a watch has ended, that every change that the API
 	// server had sent by then was observed. It is not called during a list.
 	Alive(ctx context.Context, at time.Time) error
 	// CaughtUp reports that the watch has delivered the changes from before it
-	// was opened. It returns when all of them can be read by everybody.
+	// was opened. It returns when readers can see all of them.
 	CaughtUp(ctx context.Context) error
 }

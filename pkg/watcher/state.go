@@ -44,8 +44,8 @@ type Change struct {
 	Resource history.Resource
 	State    State
 	// Cause is why the resource is not observed. It is zero if nothing is
-	// missed, or if nothing was tried yet. A Detail without a Reason says why a
-	// resource is stopped or ignored if nothing of it is missed.
+	// missed, or if nothing was tried yet. A Detail without a Reason explains
+	// why a resource is stopped or ignored if nothing of it is missed.
 	gap.Cause
 	// Throttled means that the API server asks to retry later, as it does while
 	// it establishes a CRD.

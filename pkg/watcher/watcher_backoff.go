@@ -11,7 +11,7 @@ import (
 )
 
 // maxClientDelay bounds a Retry-After of the API server. Maintenance pages of
-// proxies ask for hours.
+// proxies have values of hours.
 const maxClientDelay = 2 * time.Minute
 
 // backoff delays attempts: exponentially, with jitter, so that many watchers do
@@ -118,9 +118,9 @@ func (o *outages) join(key string) (over <-chan struct{}, leave func()) {
 	}
 }
 
-// end reports that the outage is over. It wakes nobody if the same outage ended
-// within outageQuietTime before: an API server that comes and goes would keep
-// all watchers busy.
+// end reports that the outage is over. It wakes no watcher if the same outage
+// ended within outageQuietTime before. Otherwise an unstable API server would
+// keep all watchers busy.
 func (o *outages) end(key string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -17,7 +17,7 @@ var (
 	errEndedEarly = errors.New("the API server ended the watch at once")
 	errIncomplete = errors.New("the API server ended the initial state before it was complete")
 	errPageLoop   = errors.New("a page of the list names itself as the next page")
-	errItemsLeft  = errors.New("the list ends although the API server says that objects remain")
+	errItemsLeft  = errors.New("the list ends although the API server reports remaining objects")
 )
 
 // errorClass groups the errors that share a back-off.
@@ -65,8 +65,8 @@ func asSinkError(err error) error {
 	return &sinkError{err}
 }
 
-// asObserveError marks an error of [Sink.Observe] as the sink's, unless it says
-// that the API server sent an unreadable object.
+// asObserveError marks an error of [Sink.Observe] as the sink's, unless it
+// means that the API server sent an unreadable object.
 func asObserveError(err error) error {
 	if history.CodeOf(err) == history.Invalid {
 		return err

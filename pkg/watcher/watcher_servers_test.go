@@ -247,15 +247,7 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 					}
 					return answers[min(nth, len(answers))-1]
 				}}, &fakeSink{checkpoint: c.checkpoint}
-				if _, err := runScript(t, s, sink, 2*time.Minute); err != nil {
-					t.Error(err)
-				}
-				if got := s.requests(); !slices.Equal(got, c.requests) {
-					t.Errorf("requests\n got %q\nwant %q", got, c.requests)
-				}
-				if got := sink.calls(); !slices.Equal(got, c.calls) {
-					t.Errorf("calls of the sink\n got %q\nwant %q", got, c.calls)
-				}
+				checkRun(t, s, sink, 2*time.Minute, c.requests, c.calls)
 			})
 		})
 	}

@@ -18,8 +18,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher/internal/watchproto"
 )
 
-// minWatchTimeout is how long the API server is asked to let a watch last. The
-// timeout is up to twice as long at random, so that not all watches end at
+// minWatchTimeout is the shortest timeout of a watch that is requested. The
+// timeout is up to twice as long, at random, so that not all watches end at
 // once.
 const minWatchTimeout = 5 * time.Minute
 

@@ -2,8 +2,8 @@
 // parameters, its headers, its fixed texts, and the JSON types of its answers.
 // Server and client use the same definitions.
 //
-// docs/api.md says which part is fixed for existing clients. Everything else
-// may be added to, but not changed.
+// docs/api.md lists the part that is fixed for existing clients. Fields may be
+// added to the rest, but existing ones are not changed.
 //
 // The package contains no logic, and imports no other package of this module.
 package v1

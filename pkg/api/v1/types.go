@@ -132,10 +132,10 @@ type Resource struct {
 	// Reason explains why the resource is waiting or not recorded.
 	Reason string `json:"reason,omitempty"`
 	// Since is when the resource's history begins: with its recording, or with
-	// what retention has kept. It is absent if that is unknown.
+	// the retention if that is later. It is absent if that is unknown.
 	Since time.Time `json:"since,omitzero"`
-	// Ignored has what rules ignore of the resource, or have ignored. It is
-	// absent if there is nothing.
+	// Ignored describes the versions that rules ignore or have ignored. It is
+	// absent if there are none.
 	Ignored *Ignored `json:"ignored,omitempty"`
 }
 

@@ -307,7 +307,7 @@ func roleManifest(t *testing.T, err error) string {
 	return wantReason(t, err, kube.PermissionDenied).Role.Manifest()
 }
 
-// wantEvidence checks where an error says that its cause can be found.
+// wantEvidence checks the evidence of an error.
 func wantEvidence(t *testing.T, err error, want kube.Evidence) {
 	t.Helper()
 	if got := wantReason(t, err, kube.PodFailed).Evidence; got != want {
@@ -487,8 +487,8 @@ func (s *site) testNotReady(t *testing.T) {
 	}
 }
 
-// testCrashing: the pod is tried. The error says what is wrong with it, and
-// where the cause can be found.
+// testCrashing: the pod is tried. The error describes the pod's failure and
+// names the evidence of its cause.
 func (s *site) testCrashing(t *testing.T) {
 	s.namespace(t, "crashing")
 	s.service(t, "crashing", "recorder", intstr.FromString("api"))

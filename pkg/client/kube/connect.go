@@ -288,7 +288,7 @@ func (p *proxyTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // failure returns the error for a Status of the API server. If port-forwarding
 // was denied, too, that error is returned: port-forwarding is the better way,
-// so its permission is the one to ask for.
+// so the user should request its permission.
 func (p *proxyTransport) failure(status int, message string) error {
 	if p.instead != nil && status == http.StatusForbidden {
 		return p.instead

@@ -17,7 +17,7 @@ import (
 // which a program can advise its user.
 type ConnectError struct {
 	Reason    Reason
-	Namespace string // of the recorder, or where it was looked for; empty: all
+	Namespace string // of the recorder, or that was searched; empty: all
 	Evidence  Evidence
 	Role      Role  // for PermissionDenied: what the caller needs
 	Err       error // the API server's or kubelet's error; may be nil

@@ -14,7 +14,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client/kube"
 )
 
-// The cause of an error says what the user can do. This cluster has no
+// The cause of an error shows what the user can do. This cluster has no
 // recorder.
 func ExampleConnect() {
 	apiServer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,11 +9,9 @@ import (
 	"go.uber.org/goleak"
 	"k8s.io/klog/v2"
 
-	"github.com/watchhistory/watchhistory/pkg/api"
 	"github.com/watchhistory/watchhistory/pkg/client/kube"
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/query"
-	"github.com/watchhistory/watchhistory/pkg/store"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 func TestMain(m *testing.M) {
@@ -29,26 +27,14 @@ const records = 10
 // newRecorder returns the API of a recorder with versions of one node.
 func newRecorder(t *testing.T) http.Handler {
 	t.Helper()
-	log, err := store.Open(t.TempDir(), store.Options{NoSync: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := log.Close(); err != nil {
-			t.Errorf("close store: got error %v", err)
-		}
-	})
 	batch := &history.Batch{}
 	for range records {
-		batch.Records = append(batch.Records, history.NewVersion{Record: &history.Record{
+		batch.Versions = append(batch.Versions, history.NewVersion{Record: &history.Record{
 			Ref:     history.ObjectRef{Resource: "nodes", Name: "node-1", UID: "u-node"},
 			Version: "v1", Kind: "Node", Verb: history.Update, RV: "1", Object: []byte(`{}`),
 		}})
 	}
-	if err := log.Append(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
-	return api.New(query.New(log, query.Options{}), api.Options{})
+	return recordertest.NewAPI(t, nil, batch)
 }
 
 // connect connects and closes the client at the end of the test.

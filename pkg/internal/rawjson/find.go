@@ -8,8 +8,8 @@ import (
 // Selector selects the values at a path.
 //
 // With Names, it selects only values whose name matches one of them. The name
-// is what the last [*] of the path is resolved to: the key of a member, or the
-// name of a list's element.
+// is that of the last [*] of the path: the key of a member, or the name of a
+// list's element.
 type Selector struct {
 	Path
 

@@ -3,9 +3,10 @@
 // compare the records with the writes that the API server accepted.
 //
 // It owns the scenarios, which are its tests. They kill the recorder's binary
-// with SIGKILL, kill and restart the API server, close, block and black-hole
-// connections, compact etcd while the recorder is down, change CRDs and rights,
-// and restart the recorder on an idle cluster. Each scenario logs its seed.
+// with SIGKILL, and kill and restart the API server. They close, block and
+// black-hole connections, and compact etcd while the recorder is down. They
+// change CRDs and permissions, and restart the recorder on an idle cluster.
+// Each scenario logs its seed.
 //
 // Invariant: no scenario accepts a version that did not happen, is recorded
 // twice, or is out of order. A version may be missing only if it is in an

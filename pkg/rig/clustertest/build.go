@@ -46,8 +46,8 @@ func build(ctx context.Context) (binary string, err error) {
 func compile(ctx context.Context, source, binary string) error {
 	return gobuild.Run(ctx, gobuild.Build{ //nolint:wrapcheck // gobuild adds the name
 		Name: "devcluster (the first build on a machine compiles Kubernetes)", Dir: source,
-		// The same flags as in the Makefile. Otherwise each would link again
-		// what the other has linked.
+		// The same flags as in the Makefile. Otherwise each would link the
+		// other's output again.
 		Args: []string{"-ldflags=-s -w", "-o", binary, "."},
 		Out:  os.Stderr, Terminal: gobuild.IsTerminal(os.Stderr), After: 5 * time.Second,
 	})

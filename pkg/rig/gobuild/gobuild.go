@@ -23,7 +23,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Build is what to build and how to show the progress. Durations that are 0
+// Build describes a build and how to show its progress. Durations that are 0
 // mean the defaults.
 type Build struct {
 	Name string    // shown to the user

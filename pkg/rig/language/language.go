@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -34,23 +35,39 @@ func Phrases() []Phrase {
 		{Pattern: `anew`, Instead: "again"},
 		{Pattern: `beside`, Instead: "next to, concurrently with"},
 		{Pattern: `at the most`, Instead: "at most"},
-		{Pattern: `tells? whether`, Instead: "reports whether"},
+		{Pattern: `tells? (whether|why|when|what|how|it|them|us)`, Instead: "reports, shows"},
 		{Pattern: `stands? for`, Instead: "means"},
 		{Pattern: `(is|was) none`, Instead: "there is no", FineAfter: "there"},
 		{Pattern: `as good as`, Instead: "the same as, or name the effect"},
 		{Pattern: `go(es)? by`, Instead: "uses, follows"},
 		{Pattern: `of which nothing`, Instead: "name the thing"},
 		{Pattern: `as of`, Instead: "since, from"},
-		{Pattern: `what stands`, Instead: "name the thing"},
+		{Pattern: `what (stands|is kept|is said|is left|remains)`, Instead: "name the thing"},
 		{Pattern: `stands? (there|here|above|below|on|in|until|beside)`, Instead: "is, name the state"},
 		{Pattern: `for want of`, Instead: "without, because there is no"},
 		{Pattern: `ahead of`, Instead: "before"},
 		{Pattern: `whoever`, Instead: "name the actor"},
-		{Pattern: `(stands?|comes?|continues?|lies|lie|just|goes|right) behind`, Instead: "after"},
+		{Pattern: `(stands?|comes?|continues?|lies|lie|just|goes|right|left|leaves?) behind`, Instead: "after"},
 		{Pattern: `mend(s|ed|ing)?`, Instead: "fix, repair"},
 		{Pattern: `makes? up for`, Instead: "recovers, fills"},
 		{Pattern: `passed over`, Instead: "ignored"},
 		{Pattern: `is told (of|to|by)`, Instead: "receives, is configured to"},
+		{Pattern: `(no|some|any|every)body`, Instead: "name the actor"},
+		{Pattern: `in force`, Instead: "current, active"},
+		{Pattern: `once more`, Instead: "again"},
+		{Pattern: `as a whole`, Instead: "completely", FineAfter: "owned"},
+		{Pattern: `for good`, Instead: "permanently"},
+		{Pattern: `by itself`, Instead: "automatically, alone"},
+		{Pattern: `(server|recorder|plugin|client|package|suite|program|log|store|engine|watch) knows?`,
+			Instead: "has, supports, uses"},
+		{Pattern: `asks? for`, Instead: "requests, requires"},
+		{Pattern: `says? that`, Instead: "means that, reports that"},
+		{Pattern: `if need be|where need be`, Instead: "if necessary"},
+		{Pattern: `where there (is|are)`, Instead: "if there is"},
+		{Pattern: `comes? to`, Instead: "becomes"},
+		{Pattern: `of (its|their) own accord`, Instead: "automatically"},
+		{Pattern: `has it that`, Instead: "name the source"},
+		{Pattern: `anyhow|hence|let alone|in vain|at hand`, Instead: "use a plain word"},
 	}
 }
 
@@ -87,6 +104,31 @@ func CheckGo(path string, src []byte) ([]Finding, error) {
 		}
 		first := set.Position(group.Pos()).Line
 		found = append(found, checkPhrases(path, first, commentText(group))...)
+	}
+	return found, nil
+}
+
+// CheckStrings returns the phrases in the string constants of a Go file: texts
+// of errors, logs and commands. Constants of one or two words are names and
+// parts of texts, and are not checked. The error is a syntax error of the file.
+func CheckStrings(path string, src []byte) (found []Finding, err error) {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, src, parser.SkipObjectResolution)
+	if err != nil || ast.IsGenerated(file) {
+		return nil, err
+	}
+	for node := range ast.Preorder(file) {
+		literal, ok := node.(*ast.BasicLit)
+		if !ok || literal.Kind != token.STRING {
+			continue
+		}
+		text, err := strconv.Unquote(literal.Value)
+		if err != nil {
+			return nil, err
+		}
+		if len(strings.Fields(text)) > 2 {
+			found = append(found, checkPhrases(path, set.Position(literal.Pos()).Line, text)...)
+		}
 	}
 	return found, nil
 }

@@ -68,6 +68,15 @@ func checkRepository(t *testing.T) (found []language.Finding, files int) {
 			t.Error(err)
 		}
 		found = append(found, got...)
+		// Tests quote other programs, and the table of phrases has all of them.
+		if strings.HasSuffix(name, "_test.go") || filepath.Dir(name) == filepath.Join("pkg", "rig", "language") {
+			return
+		}
+		got, err = language.CheckStrings(name, src)
+		if err != nil {
+			t.Error(err)
+		}
+		found = append(found, got...)
 	})
 	return found, files
 }
@@ -179,11 +188,21 @@ func TestCheckGo_Phrases(t *testing.T) {
 	})
 }
 
+func TestCheckStrings_Phrases(t *testing.T) {
+	src := "package a\n\nvar s = `\nIt is written\nanew.\n`\nvar r = \"it is \\\"anew\\\", beside\"\nvar t = \"anew text\"\n// anew\n"
+	found, err := language.CheckStrings("a.go", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`a.go:5: "anew", write: again`, `a.go:7: "beside", write: next to, concurrently with`}
+	compare(t, found, want)
+}
+
 func TestCheckMarkdown_Phrases(t *testing.T) {
 	src := "# Title\n\nIt tells whether.\n\n```\nbeside\n```\n\n`beside`\n\nBeside it.\n"
 	compare(t, language.CheckMarkdown("a.md", []byte(src)), []string{
 		`a.md:11: "Beside", write: next to, concurrently with`,
-		`a.md:3: "tells whether", write: reports whether`,
+		`a.md:3: "tells whether", write: reports, shows`,
 	})
 }
 
@@ -197,7 +216,9 @@ func TestPhrases_AreFound(t *testing.T) {
 	examples := []string{
 		"anew", "beside", "at the most", "tell whether", "stands for", "is none", "as good as", "goes by",
 		"of which nothing", "as of", "what stands", "stands there", "for want of", "ahead of", "whoever",
-		"lies behind", "mended", "makes up for", "passed over", "is told of",
+		"lies behind", "mended", "makes up for", "passed over", "is told of", "nobody", "in force", "once more",
+		"as a whole", "for good", "by itself", "server knows", "asks for", "says that", "if need be", "where there is",
+		"comes to", "of its own accord", "has it that", "hence",
 	}
 	phrases := language.Phrases()
 	if got, want := len(phrases), len(examples); got != want {

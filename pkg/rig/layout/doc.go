@@ -3,8 +3,8 @@
 // It owns the rules that the linter cannot express. The packages client, api/v1
 // and history are for other projects to import. Their exported API names no
 // other package of this module, and they import only each other and packages
-// that Go itself closes (internal). Every other package under pkg/ says in its
-// package comment that it is internal. Only tests import packages of pkg/rig.
+// that Go itself closes (internal). Every other package under pkg/ is called
+// internal in its package comment. Only tests import packages of pkg/rig.
 //
 // docs/design/0001-layout.md explains why. The directions between the other
 // packages are in .golangci.yaml.

@@ -11,7 +11,7 @@ import (
 
 const root = "../../.."
 
-// sources is what the documentation may name.
+// sources are the names that the documentation may use.
 type sources struct {
 	files map[string]bool   // names without directories
 	words map[string]bool   // identifiers and other words of Go files and the Makefile
@@ -89,7 +89,7 @@ func TestDocs_NameWhatExists(t *testing.T) {
 }
 
 // has reports whether a backquoted text names nothing of the repository, or
-// something that exists. identifiers says that every word is a name.
+// something that exists. identifiers means that every word is a name.
 func (s *sources) has(text string, identifiers bool) bool {
 	examples := map[string]bool{
 		"pkg/cli/cmd_NAME.go": true, "TestUnit_Condition": true, "helpers": true, "status.lastPingTime": true,

@@ -17,7 +17,7 @@ const (
 	internalSentence = "It is internal to watchhistory"
 )
 
-// A Package is what `go list -json` prints about a package.
+// A Package is the output of `go list -json` for a package.
 type Package struct {
 	ImportPath string
 	Name       string
@@ -63,8 +63,9 @@ func CheckImports(p Package) (problems []string) {
 	return problems
 }
 
-// CheckDoc returns a problem if a package that is not public does not say so.
-// doc is the whole package comment. Programs cannot be imported.
+// CheckDoc returns a problem if a package is not public and its comment does
+// not call it internal. doc is the whole package comment. Programs cannot be
+// imported.
 func CheckDoc(p Package, doc string) (problems []string) {
 	if !under(p.ImportPath, module+"/pkg") || IsPublic(p.ImportPath) || isClosed(p.ImportPath) || p.Name == "main" {
 		return nil

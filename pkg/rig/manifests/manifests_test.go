@@ -57,8 +57,8 @@ func client(t *testing.T) kubernetes.Interface {
 	return client
 }
 
-// TestManifests_PassDryRun creates the namespace first, as docs/install.md
-// says: a dry run does not create it, and the other objects are in it.
+// TestManifests_PassDryRun creates the namespace first, as in docs/install.md.
+// A dry run does not create it, and the other objects are in it.
 func TestManifests_PassDryRun(t *testing.T) {
 	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
 	kubectl(t, "apply", "-k", deploy, "--dry-run=server")

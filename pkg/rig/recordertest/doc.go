@@ -1,9 +1,11 @@
-// Package recordertest runs the recorder's binary for tests. The process has a
-// database that outlives it, so tests can kill it, restart it, query its REST
-// API, and measure it.
+// Package recordertest runs recorders for tests. [Recorder] is the recorder's
+// binary: a process with a database that outlives it, so tests can kill it,
+// restart it, query its REST API, and measure it. [API] is only the REST API,
+// in the test's process, with the records that the test needs.
 //
-// It owns the processes: each one has ended when its test has. It waits for the
-// states that tests name and checks nothing else.
+// It owns the processes and the databases: each process has ended, and each
+// database is closed, when its test has ended. It waits for the states that
+// tests name and checks nothing else.
 //
 // Only tests import it. It is internal to watchhistory: its API changes without
 // notice.

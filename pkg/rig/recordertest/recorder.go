@@ -161,7 +161,7 @@ func (r *Recorder) address(tb testing.TB) string {
 	return ""
 }
 
-// Alive fails the test if the process has ended by itself.
+// Alive fails the test if the process has ended.
 func (r *Recorder) Alive(tb testing.TB) {
 	tb.Helper()
 	select {

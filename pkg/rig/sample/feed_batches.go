@@ -78,10 +78,10 @@ type copied struct {
 // sets the times of the records.
 func (c copied) Append(ctx context.Context, b *history.Batch) error {
 	batch := &history.Batch{Checkpoints: append([]history.Checkpoint(nil), b.Checkpoints...), Gaps: append([]history.Gap(nil), b.Gaps...)}
-	for _, v := range b.Records {
+	for _, v := range b.Versions {
 		record := *v.Record
 		v.Record = &record
-		batch.Records = append(batch.Records, v)
+		batch.Versions = append(batch.Versions, v)
 	}
 	if err := c.Store.Append(ctx, b); err != nil {
 		return err

@@ -106,8 +106,8 @@ func gather(tb testing.TB, events iter.Seq[sample.WatchEvent], most int) ([]*his
 	var batches []*history.Batch
 	n := 0
 	for b := range sample.Batches(tb, events) {
-		b.Records = b.Records[:min(len(b.Records), most-n)]
-		n += len(b.Records)
+		b.Versions = b.Versions[:min(len(b.Versions), most-n)]
+		n += len(b.Versions)
 		if batches = append(batches, b); n == most {
 			break
 		}

@@ -14,19 +14,19 @@ import (
 func invalidBatchChangesNothing(s *subject) {
 	long := strings.Repeat("n", 2000)
 	for what, spoil := range map[string]func(*history.Batch){
-		"no verb":                         func(b *history.Batch) { b.Records[1].Verb = 0 },
-		"no resource":                     func(b *history.Batch) { b.Records[1].Ref.Resource = "" },
-		"no name":                         func(b *history.Batch) { b.Records[1].Ref.Name = "" },
-		"an invalid namespace":            func(b *history.Batch) { b.Records[1].Ref.Namespace = history.ClusterScoped.String() },
-		"a long namespace":                func(b *history.Batch) { b.Records[1].Ref.Namespace = long },
-		"a long name":                     func(b *history.Batch) { b.Records[1].Ref.Name = long },
-		"a long resource":                 func(b *history.Batch) { b.Records[1].Ref.Resource = long },
+		"no verb":                         func(b *history.Batch) { b.Versions[1].Verb = 0 },
+		"no resource":                     func(b *history.Batch) { b.Versions[1].Ref.Resource = "" },
+		"no name":                         func(b *history.Batch) { b.Versions[1].Ref.Name = "" },
+		"an invalid namespace":            func(b *history.Batch) { b.Versions[1].Ref.Namespace = history.ClusterScoped.String() },
+		"a long namespace":                func(b *history.Batch) { b.Versions[1].Ref.Namespace = long },
+		"a long name":                     func(b *history.Batch) { b.Versions[1].Ref.Name = long },
+		"a long resource":                 func(b *history.Batch) { b.Versions[1].Ref.Resource = long },
 		"a checkpoint without a resource": func(b *history.Batch) { b.Checkpoints[1].Resource = "" },
 		"a gap without a resource":        func(b *history.Batch) { b.Gaps[1].Resource = "" },
 		"gap without a start":             func(b *history.Batch) { b.Gaps[1].Start = b.Gaps[1].End },
 	} {
 		b := &history.Batch{
-			Records:     newVersions(version("good", "1", history.Create), version("bad", "2", history.Create)),
+			Versions:    newVersions(version("good", "1", history.Create), version("bad", "2", history.Create)),
 			Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "2"}, {Resource: "nodes"}},
 			Gaps:        []history.Gap{{Resource: "pods", Start: s.now}, {Resource: "nodes", Start: s.now}},
 		}
@@ -73,7 +73,7 @@ func batchIsAtomic(s *subject) {
 		for i := range batches {
 			var b history.Batch
 			for j := range size {
-				b.Records = append(b.Records, newVersion(version(fmt.Sprint("web-", j), fmt.Sprint(i), history.Update)))
+				b.Versions = append(b.Versions, newVersion(version(fmt.Sprint("web-", j), fmt.Sprint(i), history.Update)))
 			}
 			s.commit(&b)
 		}
@@ -89,7 +89,7 @@ func batchOfThousands(s *subject) {
 	for i := range size {
 		records = append(records, version(fmt.Sprint("web-", i%objects), fmt.Sprint(i), history.Update))
 	}
-	b.Records = newVersions(records...)
+	b.Versions = newVersions(records...)
 	s.commit(b)
 	s.same("the batch", read(true, records...), s.all(history.Scan{Bodies: true}))
 	if r := records[size-1]; r.Revision != 2 {

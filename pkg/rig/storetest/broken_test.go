@@ -168,15 +168,15 @@ func (b *broken) changeResults(change func(history.Scan, []*history.Record) []*h
 func (b *broken) changeBatch(change func(*history.Batch)) {
 	b.commit = func(ctx context.Context, batch *history.Batch) error {
 		c := history.Batch{Checkpoints: batch.Checkpoints, Gaps: batch.Gaps}
-		for _, v := range batch.Records {
+		for _, v := range batch.Versions {
 			record := *v.Record
 			v.Record = &record
-			c.Records = append(c.Records, v)
+			c.Versions = append(c.Versions, v)
 		}
 		change(&c)
 		err := b.Log.Append(ctx, &c)
-		for i, r := range c.Records {
-			batch.Records[i].Time, batch.Records[i].Revision = r.Time, r.Revision
+		for i, r := range c.Versions {
+			batch.Versions[i].Time, batch.Versions[i].Revision = r.Time, r.Revision
 		}
 		return err
 	}

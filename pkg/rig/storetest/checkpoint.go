@@ -36,7 +36,7 @@ func checkpointNotNewer(s *subject) {
 		for i := 1; i <= 200; i++ {
 			rv := fmt.Sprint(i)
 			s.commit(&history.Batch{
-				Records:     newVersions(version("web", rv, history.Update)),
+				Versions:    newVersions(version("web", rv, history.Update)),
 				Checkpoints: []history.Checkpoint{{Resource: "pods", RV: rv}},
 			})
 		}
@@ -58,7 +58,7 @@ func checkpointIsLast(s *subject) {
 	}{
 		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "7"}}}, "7", ""},
 		{history.Batch{Checkpoints: []history.Checkpoint{{Group: other.Group, Resource: "pods", RV: "3"}}}, "7", "3"},
-		{history.Batch{Records: newVersions(version("web", "9", history.Create))}, "7", "3"},
+		{history.Batch{Versions: newVersions(version("web", "9", history.Create))}, "7", "3"},
 		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "9"}, {Resource: "pods", RV: "8"}}}, "8", "3"},
 		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods"}}}, "", "3"},
 		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "an opaque \x00 string"}}}, "an opaque \x00 string", "3"},

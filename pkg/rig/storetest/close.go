@@ -134,7 +134,7 @@ func (s *subject) errors(ctx context.Context, of *history.Record) map[string]err
 	_, errs["gaps"] = s.Gaps(ctx, nil, time.Time{}, time.Time{})
 	_, errs["resources"] = s.Resources(ctx)
 	errs["register"] = s.Register(ctx, history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"})
-	errs["append"] = s.Append(ctx, &history.Batch{Records: newVersions(of)})
+	errs["append"] = s.Append(ctx, &history.Batch{Versions: newVersions(of)})
 	errs["prune"] = s.Prune(ctx)
 	return errs
 }

@@ -28,14 +28,14 @@ func writingFaults() []fault {
 	return []fault{
 		{"drops the last record of a batch", []string{"RecordsReadAsAppended"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				if n := len(batch.Records); n > 1 {
-					batch.Records = batch.Records[:n-1]
+				if n := len(batch.Versions); n > 1 {
+					batch.Versions = batch.Versions[:n-1]
 				}
 			})
 		}},
 		{"loses summaries", []string{"RecordsReadAsAppended"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				for _, r := range batch.Records {
+				for _, r := range batch.Versions {
 					r.Summary = nil
 				}
 			})
@@ -43,7 +43,7 @@ func writingFaults() []fault {
 		{"follows a clock that jumps back", []string{"TimesIncreaseWhenClockJumps"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
 				err := b.Log.Append(ctx, batch)
-				for i, r := range batch.Records {
+				for i, r := range batch.Versions {
 					r.Time = b.opts.Now().Add(time.Duration(i))
 				}
 				return err
@@ -51,7 +51,7 @@ func writingFaults() []fault {
 		}},
 		{"identifies objects by name", []string{"RevisionsCountVersionsOfIncarnation"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				for _, r := range batch.Records {
+				for _, r := range batch.Versions {
 					r.Ref.UID = types.UID(r.Ref.Name)
 				}
 			})
@@ -66,8 +66,8 @@ func writingFaults() []fault {
 		}},
 		{"commits records before a mistake", []string{"InvalidBatchChangesNothing"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
-				for _, r := range batch.Records {
-					if err := b.Log.Append(ctx, &history.Batch{Records: []history.NewVersion{r}}); err != nil {
+				for _, r := range batch.Versions {
+					if err := b.Log.Append(ctx, &history.Batch{Versions: []history.NewVersion{r}}); err != nil {
 						return err
 					}
 				}
@@ -76,8 +76,8 @@ func writingFaults() []fault {
 		}},
 		{"commits record by record", []string{"BatchIsAtomic"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {
-				for _, r := range batch.Records {
-					if err := b.Log.Append(ctx, &history.Batch{Records: []history.NewVersion{r}}); err != nil {
+				for _, r := range batch.Versions {
+					if err := b.Log.Append(ctx, &history.Batch{Versions: []history.NewVersion{r}}); err != nil {
 						return err
 					}
 				}
@@ -85,26 +85,26 @@ func writingFaults() []fault {
 			}
 		}},
 		{"ends a batch at its transaction's size", []string{"BatchOfThousandsOfRecords"}, func(b *broken) {
-			b.changeBatch(func(batch *history.Batch) { batch.Records = batch.Records[:min(len(batch.Records), 4096)] })
+			b.changeBatch(func(batch *history.Batch) { batch.Versions = batch.Versions[:min(len(batch.Versions), 4096)] })
 		}},
 		{"trusts hints", []string{"WrongHintsChangeNothing"}, believesHints},
 		{"cuts objects at a mebibyte", []string{"ObjectsOfAnySize"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				for _, r := range batch.Records {
+				for _, r := range batch.Versions {
 					r.Object = r.Object[:min(len(r.Object), 1<<20)]
 				}
 			})
 		}},
 		{"converts names to UTF-8", []string{"NamesOfAnyBytes"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				for _, r := range batch.Records {
+				for _, r := range batch.Versions {
 					r.Ref.Name = strings.ToValidUTF8(r.Ref.Name, "?")
 				}
 			})
 		}},
 		{"ends namespaces with a NUL", []string{"NamesOfAnyBytes"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				for _, r := range batch.Records {
+				for _, r := range batch.Versions {
 					r.Ref.Namespace, _, _ = strings.Cut(r.Ref.Namespace, "\x00")
 				}
 			})
@@ -117,7 +117,7 @@ func writingFaults() []fault {
 func believesHints(b *broken) {
 	bodies := map[history.ObjectRef][]byte{}
 	b.changeBatch(func(batch *history.Batch) {
-		for _, r := range batch.Records {
+		for _, r := range batch.Versions {
 			before := bodies[r.Ref]
 			bodies[r.Ref] = r.Object
 			if len(r.Before) != len(r.Object) || len(before) != len(r.Object) {
@@ -142,7 +142,7 @@ func currentFaults() []fault {
 					return err
 				}
 				time.Sleep(time.Millisecond) // as on a busy machine
-				return b.Log.Append(ctx, &history.Batch{Records: batch.Records})
+				return b.Log.Append(ctx, &history.Batch{Versions: batch.Versions})
 			}
 		}},
 		{"can't withdraw a checkpoint", []string{"CheckpointIsLastCommitted"}, func(b *broken) {
@@ -183,7 +183,7 @@ func currentFaults() []fault {
 		}},
 		{"keeps deleted objects alive", []string{"HeadsAreNewestVersionsOfLiveObjects"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				for _, r := range batch.Records {
+				for _, r := range batch.Versions {
 					r.Verb = min(r.Verb, history.Update)
 				}
 			})

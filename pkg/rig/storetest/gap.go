@@ -31,7 +31,7 @@ func gapIsOpenUntilItEnds(s *subject) {
 	}
 	gap.End = start.Add(30 * time.Second)
 	r := version("web", "1", history.Create)
-	s.commit(&history.Batch{Records: newVersions(r), Gaps: []history.Gap{gap}})
+	s.commit(&history.Batch{Versions: newVersions(r), Gaps: []history.Gap{gap}})
 	gap.End = r.Time // it includes the records of its batch
 	unknown := schema.GroupResource{Resource: "unknown"}
 	for _, tt := range []struct {
@@ -67,7 +67,7 @@ func gapsCommitWithTheirBatch(s *subject) {
 			{Resource: "nodes", Start: start, End: start.Add(1), Reason: history.GapRestarted},
 		},
 		Checkpoints: []history.Checkpoint{{Resource: "pods"}, {Resource: "nodes", RV: "5"}},
-		Records:     newVersions(version("", "1", history.Create)),
+		Versions:    newVersions(version("", "1", history.Create)),
 	}
 	if err := s.Append(s.t.Context(), batch); history.CodeOf(err) != history.Invalid {
 		s.t.Fatalf("got error %v, want an invalid one", err)
@@ -75,10 +75,10 @@ func gapsCommitWithTheirBatch(s *subject) {
 	if got := s.everyGap(); len(got) > 0 {
 		s.t.Errorf("after an invalid batch: got gaps %+v, want none", got)
 	}
-	batch.Records = newVersions(version("web", "1", history.Create))
+	batch.Versions = newVersions(version("web", "1", history.Create))
 	s.commit(batch)
 	want := []history.Gap{batch.Gaps[1], batch.Gaps[0]} // same start: sorted by resource
-	want[0].End = batch.Records[0].Time
+	want[0].End = batch.Versions[0].Time
 	if d := cmp.Diff(want, s.everyGap()); d != "" {
 		s.t.Errorf("gaps (-want +got):\n%s", d)
 	}

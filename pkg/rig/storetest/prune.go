@@ -142,7 +142,7 @@ func appendsDuringPrune(s *subject) {
 			return s.readAllRevisions(history.Order(reader-1), newest)
 		}
 		r := version("arrives", fmt.Sprint(len(appended)), history.Update)
-		if err := s.Append(s.t.Context(), &history.Batch{Records: newVersions(r)}); err != nil {
+		if err := s.Append(s.t.Context(), &history.Batch{Versions: newVersions(r)}); err != nil {
 			s.t.Error(err)
 			return false
 		}

@@ -89,7 +89,7 @@ func (s *subject) commit(b *history.Batch) {
 // put appends records as a batch.
 func (s *subject) put(records ...*history.Record) {
 	s.t.Helper()
-	s.commit(&history.Batch{Records: newVersions(records...)})
+	s.commit(&history.Batch{Versions: newVersions(records...)})
 }
 
 // newVersions returns records as they are appended, see newVersion.

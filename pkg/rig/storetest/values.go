@@ -25,7 +25,7 @@ func objectsOfAnySize(s *subject) {
 			}
 			batch, want = append(batch, v), append(want, v.Object)
 		}
-		s.commit(&history.Batch{Records: batch})
+		s.commit(&history.Batch{Versions: batch})
 		s.reopen()
 	}
 	for i, r := range s.all(history.Scan{Bodies: true}) {
@@ -107,7 +107,7 @@ func wrongHintsChangeNothing(s *subject) {
 	for n := range 6 * len(hints) {
 		v := newVersion(version([]string{"web", "db"}[n%5/4], fmt.Sprint(n), history.Update))
 		v.Object, v.Before = body(n), hints[n%len(hints)](n)
-		s.commit(&history.Batch{Records: []history.NewVersion{v}})
+		s.commit(&history.Batch{Versions: []history.NewVersion{v}})
 		records = append(records, v.Record)
 		switch n % 15 {
 		case 7:

@@ -44,9 +44,9 @@ func (l layout) arguments(component string, p ports) []string {
 	}
 }
 
-// etcdArguments give up durability for speed: nothing here outlives the
-// machine. Only holders of a client certificate get in, since other users of
-// the machine reach the port too.
+// etcdArguments trade durability for speed, because the data need not survive a
+// reboot. A client certificate is required, because other users of the machine
+// can reach the port.
 func (l layout) etcdArguments(p ports) []string {
 	peer := fmt.Sprintf("http://127.0.0.1:%d", p.etcdPeer)
 	return []string{
@@ -67,10 +67,10 @@ func (l layout) etcdArguments(p ports) []string {
 	}
 }
 
-// apiServerArguments leave out what has no meaning without a network: the
-// endpoints of the API server's own service. The advertised address is from a
-// range kept for documentation; left out, the server would look for an
-// interface with a route and refuse to start on a machine without one.
+// apiServerArguments turn off the endpoints of the API server's own service,
+// which are useless without a network. The advertised address is from a range
+// reserved for documentation. Without an address, the server requires a network
+// interface with a route.
 func (l layout) apiServerArguments(p ports) []string {
 	return append(l.servingArguments(p.apiServer),
 		"--advertise-address=192.0.2.1",
@@ -98,7 +98,7 @@ func (l layout) apiServerArguments(p ports) []string {
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-")
 }
 
-// servingArguments are common to Kubernetes' own servers.
+// servingArguments are common to the Kubernetes servers.
 func (l layout) servingArguments(port int) []string {
 	return []string{
 		"--bind-address=127.0.0.1",
@@ -110,8 +110,8 @@ func (l layout) servingArguments(port int) []string {
 	}
 }
 
-// kwokArguments put kwok's stand-in for the kubelets' port on loopback alone,
-// with a certificate that the API server accepts when it forwards to a pod.
+// kwokArguments serve kwok's replacement for the kubelets' port on loopback
+// only. The API server accepts its certificate when it forwards to a pod.
 func (l layout) kwokArguments(p ports) []string {
 	return []string{
 		"--kubeconfig=" + l.kubeconfig(Kwok),

@@ -19,15 +19,14 @@ import (
 )
 
 const (
-	// bootPatience is many times what a start takes on an idle machine; it
-	// leaves room for a machine that is busy with several builds.
+	// bootPatience is many times the duration of a start on an idle machine,
+	// because the machine may be busy with several builds.
 	bootPatience = 3 * time.Minute
 	probePause   = 50 * time.Millisecond
 )
 
-// boot starts the components in order and returns when the cluster is ready,
-// that is: the API server says so, the others answer their health checks, and
-// kwok's nodes are Ready.
+// boot starts the components in order and returns when the cluster is ready:
+// all components pass their health checks, and kwok's nodes are Ready.
 func (s *supervisor) boot(ctx context.Context, start func(component string)) error {
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, bootPatience,
@@ -57,7 +56,7 @@ func (s *supervisor) boot(ctx context.Context, start func(component string)) err
 	return nil
 }
 
-// bootRest starts whatever needs an API server.
+// bootRest starts the components that need an API server.
 func (s *supervisor) bootRest(ctx context.Context, config *rest.Config, start func(string)) error {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -91,13 +90,13 @@ func (s *supervisor) bootRest(ctx context.Context, config *rest.Config, start fu
 	return nil
 }
 
-// createNamespace makes the namespace of the recorder's manifests. A dry run of
-// them on the server, which creates nothing, needs it to be there.
+// createNamespace creates the namespace of the recorder's manifests. A
+// server-side dry run of the manifests fails without it.
 func createNamespace(ctx context.Context, client kubernetes.Interface) error {
 	const name = "watchhistory"
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: name,
-		// As kubectl apply leaves it, so that kubectl apply takes it over.
+		// As if created by kubectl apply, so that kubectl apply can update it.
 		Annotations: map[string]string{
 			corev1.LastAppliedConfigAnnotation: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"` + name + `"}}`,
 		},
@@ -109,8 +108,8 @@ func createNamespace(ctx context.Context, client kubernetes.Interface) error {
 	return nil
 }
 
-// waitFor repeats check until it succeeds. Its error names the last failure
-// and quotes the component's log.
+// waitFor repeats check until it succeeds. Its error contains the last failure
+// and the end of the component's log.
 func (s *supervisor) waitFor(ctx context.Context, component string, check func(context.Context) error) error {
 	for {
 		err := check(ctx)
@@ -124,7 +123,7 @@ func (s *supervisor) waitFor(ctx context.Context, component string, check func(c
 	}
 }
 
-// probe asks a health endpoint with the administrator's certificate.
+// probe requests a health endpoint with the administrator's certificate.
 func probe(ctx context.Context, config *rest.Config, port int, path string) error {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -148,8 +147,8 @@ func probe(ctx context.Context, config *rest.Config, port int, path string) erro
 	return nil
 }
 
-// nodesReady also asks that pods can be scheduled, which the controller
-// manager allows a moment after a node became ready.
+// nodesReady succeeds once the nodes are ready and have no taint. The
+// controller manager removes the taint a moment after a node becomes ready.
 func nodesReady(ctx context.Context, client kubernetes.Interface, schedulable bool) error {
 	nodes, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/process"
 )
 
-// patience bounds the end of processes that were told to end.
+// patience is how long processes may take to end.
 const patience = 15 * time.Second
 
-// Down ends every process of a cluster and removes its directory. A cluster
-// that is down already, wholly or in part, is no error.
+// Down ends every process of a cluster and removes its directory. It succeeds
+// if some or all of them have already ended.
 func Down(ctx context.Context, state State) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -34,7 +34,8 @@ func Down(ctx context.Context, state State) error {
 	return remove(ctx, state)
 }
 
-// remove clears up after a supervisor that has ended, or is ending.
+// remove ends the processes of a supervisor that has ended or is ending, and
+// removes the directory.
 func remove(ctx context.Context, state State) error {
 	for _, id := range state.processes() {
 		if err := id.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, process.ErrGone) {
@@ -50,8 +51,7 @@ func remove(ctx context.Context, state State) error {
 	return nil
 }
 
-// Stop kills a component, without a chance to clean up, and holds it down
-// until Start.
+// Stop kills a component with SIGKILL and keeps it down until Start.
 func Stop(ctx context.Context, state State, component string) error {
 	found, ok := state.Component(component)
 	if !ok {
@@ -66,8 +66,8 @@ func Stop(ctx context.Context, state State, component string) error {
 	return found.Process.Wait(ctx)
 }
 
-// Start lets a component that Stop holds down run again, and returns when it
-// is healthy.
+// Start starts a component that Stop keeps down, and returns when it is
+// healthy.
 func Start(ctx context.Context, state State, component string) error {
 	if _, ok := state.Component(component); !ok {
 		return notPart(state, component)
@@ -81,7 +81,7 @@ func Start(ctx context.Context, state State, component string) error {
 	return awaitHealth(ctx, state, component)
 }
 
-// Restart kills a component and returns when its successor is healthy.
+// Restart kills a component and returns when its new process is healthy.
 func Restart(ctx context.Context, state State, component string) error {
 	if err := Stop(ctx, state, component); err != nil {
 		return err
@@ -89,7 +89,7 @@ func Restart(ctx context.Context, state State, component string) error {
 	return Start(ctx, state, component)
 }
 
-// awaitProcess waits until the component's recorded process is a living one.
+// awaitProcess waits until the component's recorded process is running.
 func awaitProcess(ctx context.Context, dir, component string) error {
 	for {
 		state, err := Read(dir)
@@ -111,8 +111,8 @@ func awaitHealth(ctx context.Context, state State, component string) error {
 		APIServer: "/readyz", ControllerManager: "/healthz", Scheduler: "/healthz", Kwok: "/healthz",
 	}[component]
 	if path == "" {
-		// etcd takes no administrator's certificate; what needs it says
-		// whether it is there.
+		// etcd rejects the administrator's certificate, so the API server is
+		// probed.
 		component, path = APIServer, "/readyz/etcd"
 	}
 	config, err := kube.Config(state.Kubeconfig, "devcluster")
@@ -131,11 +131,11 @@ func awaitHealth(ctx context.Context, state State, component string) error {
 	}
 }
 
-// Compact drops all history from etcd but the newest version of each key, as
-// the API server itself does with what is older than five minutes. It returns
-// the revision up to which history is gone. A watch from before it still
-// succeeds where the API server's own cache reaches back that far; restarting
-// the API server empties that.
+// Compact drops all versions from etcd except the newest one of each key. The
+// API server does the same with versions older than five minutes. Compact
+// returns the revision of the compaction. A watch from an earlier one still
+// succeeds if the API server's cache reaches back that far. Restarting the API
+// server empties the cache.
 func Compact(ctx context.Context, state State) (revision int64, err error) {
 	files := layout(state.Dir)
 	tlsConfig, err := transport.TLSInfo{

@@ -11,8 +11,8 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/pki"
 )
 
-// serviceAddress is the first address of serviceRange, which the API server
-// gives to the service named kubernetes.
+// serviceAddress is the first address of serviceRange. The API server assigns
+// it to the service named kubernetes.
 const (
 	serviceRange   = "10.0.0.0/24"
 	serviceAddress = "10.0.0.1"
@@ -42,8 +42,8 @@ func (l layout) make() error {
 	return nil
 }
 
-// credentials writes every key, certificate and kubeconfig that the
-// components need, and the user's own kubeconfig, which may do everything.
+// credentials writes the keys, certificates and kubeconfigs of the components,
+// and the user's kubeconfig, which permits everything.
 func (l layout) credentials(name, server string) error {
 	ca, err := pki.NewAuthority("devcluster-" + name)
 	if err != nil {
@@ -107,8 +107,8 @@ func (l layout) writePairs(ca, frontProxy *pki.Authority) error {
 	return nil
 }
 
-// writeKubeconfig embeds the credentials, so that the file works wherever it
-// is copied to.
+// writeKubeconfig writes a kubeconfig with embedded credentials, so that it can
+// be copied to another directory.
 func writeKubeconfig(file, name, server, user string, ca []byte, client pki.Pair) error {
 	config := api.NewConfig()
 	config.Clusters[name] = &api.Cluster{Server: server, CertificateAuthorityData: ca}

@@ -10,12 +10,13 @@ import (
 	"syscall"
 )
 
-// RootVariable overrides the directory that named clusters live in.
+// RootVariable is the environment variable that overrides the directory of
+// named clusters.
 const RootVariable = "DEVCLUSTER_ROOT"
 
-// Root returns the directory that holds one directory per named cluster, and
-// makes it if need be. It lies in the temporary directory, which other users
-// share, so it must be this user's own.
+// Root returns the directory that contains one directory per named cluster, and
+// creates it if necessary. It is in the temporary directory, which other users
+// share, so its owner must be this user.
 func Root() (string, error) {
 	root := os.Getenv(RootVariable)
 	if root == "" {
@@ -34,7 +35,7 @@ func Root() (string, error) {
 	return filepath.Abs(root)
 }
 
-// List returns the clusters under root, those whose supervisor died included.
+// List returns the clusters in root, including those whose supervisor has died.
 func List(root string) ([]State, error) {
 	entries, err := os.ReadDir(root)
 	if errors.Is(err, fs.ErrNotExist) {

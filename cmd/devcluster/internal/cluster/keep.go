@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// restartPause keeps a component that can't start from eating the CPU.
+	// restartPause limits the CPU time of a component that can't start.
 	restartPause = 200 * time.Millisecond
-	// holdPoll is how often a held component looks whether it may start.
+	// holdPoll is the interval of checks whether a stopped component may start.
 	holdPoll = 50 * time.Millisecond
 )
 
-// Lifeline is the environment variable that tells a component to end when its
-// standard input does, and so with the supervisor, however that ends.
+// Lifeline is the environment variable that makes a component end at the end of
+// its standard input, which is when the supervisor ends.
 const Lifeline = "DEVCLUSTER_LIFELINE"
 
-// keep runs a component, again and again once the cluster was ready, until
-// ctx is done. Before that, its end is the start's failure.
+// keep runs a component until ctx is done. It restarts a component that ends,
+// once the cluster was ready. Before that, the end of a component is an error.
 func (s *supervisor) keep(ctx context.Context, component string) error {
 	for {
 		if err := s.awaitRelease(ctx, component); err != nil {
@@ -47,9 +47,9 @@ func (s *supervisor) keep(ctx context.Context, component string) error {
 	}
 }
 
-// runOnce returns when the process has ended. Killing comes with ctx, with
-// the thread that this goroutine keeps (process.Tie), or, where neither works
-// because this process was killed, with the end of standard input.
+// runOnce runs the process and returns when it has ended. The process is killed
+// when ctx is done or this goroutine's thread ends (process.Tie). If this
+// process is killed, the end of standard input ends it.
 func (s *supervisor) runOnce(ctx context.Context, component string) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -93,9 +93,10 @@ func (s *supervisor) started(component string, pid int) error {
 	})
 }
 
-// environment keeps the user's settings out: a kubeconfig or a home directory
-// with a kwok configuration would change what a cluster is. The collector
-// runs a little more often than usual, to keep several clusters in memory.
+// environment returns the environment of a component. It excludes the user's
+// settings, because a kubeconfig or a kwok configuration in the home directory
+// would change the cluster. The garbage collector runs a little more often than
+// by default, so that several clusters fit into memory.
 func (s *supervisor) environment(component string) []string {
 	collector := "GOGC=50"
 	if component == APIServer || component == Etcd {
@@ -110,7 +111,7 @@ func (s *supervisor) environment(component string) []string {
 	}
 }
 
-// awaitRelease blocks while the component is held.
+// awaitRelease blocks while the component is stopped.
 func (s *supervisor) awaitRelease(ctx context.Context, component string) error {
 	for {
 		_, err := os.Stat(s.layout.hold(component))
@@ -123,7 +124,7 @@ func (s *supervisor) awaitRelease(ctx context.Context, component string) error {
 	}
 }
 
-// tail returns the last lines of a log, for an error to quote.
+// tail returns the last lines of a log, for an error.
 func tail(file string) string {
 	const lines, limit = 8, 4096
 	data, err := os.ReadFile(file)

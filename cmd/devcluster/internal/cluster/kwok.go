@@ -20,8 +20,8 @@ import (
 //go:embed pods.yaml
 var podStages string
 
-// writeKwokConfig says how nodes and pods live, and where a port-forward to a
-// pod really goes.
+// writeKwokConfig writes the stages of nodes and pods, and the targets of
+// port-forwards to pods.
 func (l layout) writeKwokConfig(forwards []Forward) error {
 	documents := []string{
 		nodefast.DefaultNodeInit, heartbeat.DefaultNodeHeartbeatWithLease, podfast.DefaultPodDelete, podStages,
@@ -57,8 +57,8 @@ func portForward(forwards []Forward) any {
 	}
 }
 
-// createNodes registers the nodes as their kubelets would. Each is big enough
-// never to be the reason why a pod stays pending.
+// createNodes registers the nodes as their kubelets would. They are so large
+// that no pod stays pending for lack of capacity.
 func createNodes(ctx context.Context, client kubernetes.Interface, count int) error {
 	room := corev1.ResourceList{
 		corev1.ResourceCPU:    resource.MustParse("64"),

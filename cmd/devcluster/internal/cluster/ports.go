@@ -10,16 +10,15 @@ import (
 	"strconv"
 )
 
-// Ports are taken from below the range that operating systems hand out to
-// outgoing connections, so that none of those can take a port between the
-// moment it is chosen and the moment its component listens.
+// Ports are below the range that operating systems use for outgoing
+// connections. So no connection can take a port before its component listens.
 const (
 	firstPort = 20000
 	lastPort  = 31999
 )
 
-// reservePorts returns n different free ports of the loopback interface. The
-// listeners that prove them free stay open until the closer is called.
+// reservePorts returns n different free ports of the loopback interface. It
+// listens on them until the closer is called, so that nothing else takes them.
 func reservePorts(ctx context.Context, n int) ([]int, io.Closer, error) {
 	var held listeners
 	var ports []int

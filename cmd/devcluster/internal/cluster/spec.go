@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The programs that a cluster is made of, named as they introduce themselves.
+// The programs of a cluster. The names are those in their user agents.
 const (
 	Etcd              = "etcd"
 	APIServer         = "kube-apiserver"
@@ -19,14 +19,14 @@ const (
 	Kwok              = "kwok"
 )
 
-// Components lists every program in the order in which they start.
+// Components returns every program in start order.
 func Components() []string {
 	return []string{Etcd, APIServer, ControllerManager, Scheduler, Kwok}
 }
 
 // ParseComponents resolves names as users write them: with or without the
-// kube- prefix, "all" for every one. etcd and the API server are always part
-// of the result, because nothing runs without them.
+// prefix kube-, or "all". The result always contains etcd and the API server,
+// because the others need them.
 func ParseComponents(names []string) ([]string, error) {
 	wanted := []string{Etcd, APIServer}
 	for _, name := range names {
@@ -42,7 +42,7 @@ func ParseComponents(names []string) ([]string, error) {
 	return slices.DeleteFunc(Components(), func(c string) bool { return !slices.Contains(wanted, c) }), nil
 }
 
-// ParseComponent resolves one name as a user writes it.
+// ParseComponent resolves one name, with or without the prefix kube-.
 func ParseComponent(name string) (string, error) {
 	for _, known := range Components() {
 		if name == known || "kube-"+name == known {
@@ -53,15 +53,15 @@ func ParseComponent(name string) (string, error) {
 		name, strings.Join(Components(), ", "))
 }
 
-// Forward sends what is port-forwarded to a pod's port to an address on this
-// machine instead. It holds for every pod on a kwok node.
+// Forward sends port-forwards to a pod's port to an address on this machine. It
+// applies to every pod on a kwok node.
 type Forward struct {
 	PodPort int    `json:"podPort"`
 	Host    string `json:"host"`
 	Port    int    `json:"port"`
 }
 
-// ParseForward reads PODPORT=HOST:PORT.
+// ParseForward parses PODPORT=HOST:PORT.
 func ParseForward(s string) (Forward, error) {
 	usage := fmt.Errorf("forward %q: write it as PODPORT=HOST:PORT, for example 8080=127.0.0.1:18080", s)
 	podPort, target, found := strings.Cut(s, "=")
@@ -80,17 +80,17 @@ func ParseForward(s string) (Forward, error) {
 	return Forward{PodPort: int(from), Host: host, Port: int(to)}, nil
 }
 
-// Spec says what to boot.
+// Spec is the description of a cluster to boot.
 type Spec struct {
-	// Name goes into the kubeconfig's context. It is a DNS label.
+	// Name is the name of the kubeconfig's context, a DNS label.
 	Name string
-	// Dir becomes the cluster's own: it must not exist or be empty, and is
+	// Dir is the cluster's directory. It must be empty or not exist, and is
 	// removed when the cluster ends.
 	Dir string
-	// Components holds full names, as ParseComponents returns them.
+	// Components are full names, as ParseComponents returns them.
 	Components []string
-	// Nodes counts kwok nodes. They exist as objects without kwok too, but
-	// stay unready then.
+	// Nodes is the number of kwok nodes. Without kwok, their objects exist but
+	// never become ready.
 	Nodes    int
 	Forwards []Forward
 }
@@ -106,16 +106,16 @@ func (s Spec) validate() error {
 		return fmt.Errorf("%d nodes: choose 0 to 1000", s.Nodes)
 	}
 	if len(s.Forwards) > 0 && !s.runs(Kwok) {
-		return errors.New("forwards are kwok's work: add kwok to the components")
+		return errors.New("forwards need kwok: add kwok to the components")
 	}
 	return nil
 }
 
-// ValidateName accepts DNS labels, because a name becomes a directory's and a
-// kubeconfig context's.
+// ValidateName accepts DNS labels, because the name is used for a directory and
+// a kubeconfig context.
 func ValidateName(name string) error {
 	if len(name) > 63 || !regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`).MatchString(name) {
-		return fmt.Errorf("name %q: use lower-case letters, digits and dashes, 63 at most", name)
+		return fmt.Errorf("name %q: use lower-case letters, digits and dashes, at most 63", name)
 	}
 	return nil
 }

@@ -14,15 +14,14 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/process"
 )
 
-// stateFile marks a directory as a cluster's. A directory without it is never
+// stateFile marks the directory of a cluster. A directory without it is never
 // removed.
 const stateFile = "cluster.json"
 
-// ErrNotFound says that there is no cluster in a directory.
-var ErrNotFound = errors.New("no cluster there")
+// ErrNotFound means that a directory contains no cluster.
+var ErrNotFound = errors.New("not found")
 
-// State is what a cluster's directory says about it. Its supervisor writes
-// it; everybody else only reads.
+// State is the state file of a cluster. Only the supervisor writes it.
 type State struct {
 	Name       string           `json:"name"`
 	Dir        string           `json:"dir"`
@@ -35,21 +34,21 @@ type State struct {
 	Forwards   []Forward        `json:"forwards,omitempty"`
 }
 
-// ComponentState is one program of a cluster.
+// ComponentState is the state of one program of a cluster.
 type ComponentState struct {
 	Name    string     `json:"name"`
 	Process process.ID `json:"process"`
 	Port    int        `json:"port"`
 	Log     string     `json:"log"`
-	// Starts counts how often the program was started.
+	// Starts is how often the program was started.
 	Starts int `json:"starts"`
 }
 
-// Running reports whether the cluster's supervisor lives.
+// Running reports whether the cluster's supervisor is running.
 func (s State) Running() bool { return s.Supervisor.Alive() }
 
-// processes lists what may run, the supervisor first, so that nothing is
-// started again while the rest ends.
+// processes returns all processes, the supervisor first, so that it restarts
+// nothing while the others are ended.
 func (s State) processes() []process.ID {
 	ids := []process.ID{s.Supervisor}
 	for _, c := range s.Components {
@@ -58,7 +57,7 @@ func (s State) processes() []process.ID {
 	return ids
 }
 
-// Component returns the state of the program with this full name.
+// Component returns the state of the program with a full name.
 func (s State) Component(name string) (ComponentState, bool) {
 	i := slices.IndexFunc(s.Components, func(c ComponentState) bool { return c.Name == name })
 	if i < 0 {
@@ -67,7 +66,8 @@ func (s State) Component(name string) (ComponentState, bool) {
 	return s.Components[i], true
 }
 
-// Read returns the state kept in dir, or ErrNotFound.
+// Read returns the state of the cluster in dir. The error is ErrNotFound if
+// there is none.
 func Read(dir string) (State, error) {
 	data, err := os.ReadFile(filepath.Join(dir, stateFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,7 +83,8 @@ func Read(dir string) (State, error) {
 	return s, nil
 }
 
-// save replaces the state in one step, so that readers never see half of it.
+// save replaces the state file atomically, so that readers never see a part of
+// it.
 func (s State) save() error {
 	temp, err := s.writeTemp()
 	if err != nil {
@@ -95,8 +96,8 @@ func (s State) save() error {
 	return nil
 }
 
-// claim makes s.Dir this cluster's. Of several claims at the same time, one
-// succeeds: a link, unlike a rename, does not replace what is there.
+// claim creates the state file in s.Dir. Of concurrent claims, one succeeds,
+// because a link does not replace an existing file. A rename would.
 func (s State) claim(ctx context.Context) error {
 	if err := s.makeRoom(ctx); err != nil {
 		return err
@@ -112,8 +113,8 @@ func (s State) claim(ctx context.Context) error {
 	return nil
 }
 
-// makeRoom removes what a dead cluster left in the directory, and refuses to
-// touch anything else.
+// makeRoom removes the files of a dead cluster from the directory. It fails if
+// the directory contains anything else.
 func (s State) makeRoom(ctx context.Context) error {
 	old, err := Read(s.Dir)
 	switch {
@@ -135,7 +136,7 @@ func (s State) makeRoom(ctx context.Context) error {
 		return fmt.Errorf("read cluster directory: %w", err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: choose a directory of the cluster's own", s.Dir)
+		return fmt.Errorf("%s is not empty: choose an empty directory", s.Dir)
 	}
 	return nil
 }

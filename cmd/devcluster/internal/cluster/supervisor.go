@@ -15,10 +15,10 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/process"
 )
 
-// Observer is told how a start goes. Both functions are called from one
+// Observer receives the progress of a start. Both functions are called from one
 // goroutine.
 type Observer struct {
-	// Progress gets short lines while the cluster starts.
+	// Progress receives short lines while the cluster starts.
 	Progress func(line string)
 	// Ready is called once, when the cluster can be used.
 	Ready func(State)
@@ -39,13 +39,12 @@ type supervisor struct {
 }
 
 // Supervise boots the cluster that spec describes and keeps it running until
-// ctx is done: a component that ends is started again. When it returns, no
-// process and no file of the cluster is left, whether it came up or not. The
-// components are started from executable, which must be this program.
+// ctx is done: it restarts a component that ends. When it returns, no process
+// and no file of the cluster is left, even if the start failed. It starts the
+// components from executable, which must be this program.
 //
-// A context that is done ends the cluster in good order and is no error. The
-// components are killed rather than asked to stop, since nothing of theirs is
-// kept.
+// A done context is not an error. Supervise kills the components, because their
+// data is not kept.
 func Supervise(ctx context.Context, spec Spec, executable string, observer Observer) (err error) {
 	if err := spec.validate(); err != nil {
 		return err
@@ -84,8 +83,7 @@ func (s *supervisor) claim(ctx context.Context) error {
 	return s.state.claim(ctx)
 }
 
-// prepare writes everything that the components read, and chooses their
-// ports.
+// prepare writes the files that the components read, and chooses their ports.
 func (s *supervisor) prepare(ctx context.Context) error {
 	if err := s.layout.make(); err != nil {
 		return err
@@ -109,8 +107,8 @@ func (s *supervisor) prepare(ctx context.Context) error {
 	return errors.Join(err, reservation.Close())
 }
 
-// run returns when ctx is done or a component fails before the cluster is
-// ready, and all processes have ended.
+// run runs the components until ctx is done, or until one fails before the
+// cluster is ready. It returns when all processes have ended.
 func (s *supervisor) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	start := func(component string) {
@@ -120,7 +118,7 @@ func (s *supervisor) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// update changes the state and its file together.
+// update changes the state and its file.
 func (s *supervisor) update(change func(*State)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

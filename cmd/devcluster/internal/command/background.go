@@ -15,10 +15,10 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/process"
 )
 
-// background starts this program again as the cluster's supervisor, passes
-// its progress on, and returns when the cluster is ready. Until then the
-// supervisor holds on to a pipe from this process, so that it gives up even
-// when this process is killed.
+// background starts this program as the cluster's supervisor, prints its
+// progress, and returns when the cluster is ready. Until then, the supervisor
+// reads a pipe from this process and exits when the pipe ends, also if this
+// process is killed.
 func (o *up) background(ctx context.Context, spec cluster.Spec) error {
 	cmd := exec.Command(o.executable, o.supervisorArguments(spec)...) //nolint:noctx // outlives ctx by design
 	process.Detach(cmd)
@@ -58,8 +58,8 @@ func (o *up) background(ctx context.Context, spec cluster.Spec) error {
 	}
 }
 
-// abandon ends a supervisor whose cluster did not come up, and removes what
-// it could not remove itself.
+// abandon ends a supervisor whose cluster failed to start, and removes the
+// files that the supervisor did not remove.
 func (o *up) abandon(cmd *exec.Cmd, relayed <-chan struct{}, spec cluster.Spec) error {
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	<-relayed
@@ -87,7 +87,8 @@ func (o *up) supervisorArguments(spec cluster.Spec) []string {
 	return args
 }
 
-// firstLine returns "" when r ends before a whole line.
+// firstLine returns the first line of r, or "" if r ends before a complete
+// line.
 func firstLine(r io.Reader) string {
 	line, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {

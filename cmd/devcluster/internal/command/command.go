@@ -1,7 +1,7 @@
 // Package command is devcluster's command line.
 //
 // Data goes to standard output, everything else to standard error. A command
-// returns its error; only main turns it into text and an exit code.
+// returns its error. Only main prints it and chooses the exit code.
 package command
 
 import (
@@ -15,21 +15,21 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/cluster"
 )
 
-// ExitError is an error that was already explained on standard error; the
-// process should end with this code and say no more.
+// ExitError is an error that was already printed. The process exits with this
+// code and prints nothing more.
 type ExitError int
 
 func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// Streams connect the commands with their surroundings.
+// Streams are the standard streams of the commands.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 }
 
-// New returns the root command. The executable is this program's own path,
-// which starts the components; kubectl runs the kubectl that is linked in
-// with the given arguments, and returns its exit code.
+// New returns the root command. executable is the path of this program, which
+// starts the components. kubectl runs the linked kubectl with the given
+// arguments and returns its exit code.
 func New(streams Streams, executable string, kubectl func(args []string) int) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "devcluster",
@@ -65,7 +65,7 @@ func (t *target) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&t.dir, "dir", "", "the cluster's directory, for one that was started with --dir")
 }
 
-// directory returns the absolute directory that the flags mean.
+// directory returns the absolute path of the directory that the flags select.
 func (t *target) directory() (string, error) {
 	if t.dir != "" {
 		return filepath.Abs(t.dir)
@@ -89,12 +89,12 @@ func (t *target) state() (cluster.State, error) {
 	state, err := cluster.Read(dir)
 	if errors.Is(err, cluster.ErrNotFound) {
 		return cluster.State{}, fmt.Errorf("no cluster in %s: start one with devcluster up, "+
-			"or see which there are with devcluster status (%w)", dir, err)
+			"or list the clusters with devcluster status (%w)", dir, err)
 	}
 	return state, err
 }
 
-// running is state for commands that need a cluster that is up.
+// running is state, but fails if the cluster is not running.
 func (t *target) running() (cluster.State, error) {
 	state, err := t.state()
 	if err != nil {
@@ -102,7 +102,7 @@ func (t *target) running() (cluster.State, error) {
 	}
 	if !state.Running() || !state.Ready {
 		return cluster.State{}, fmt.Errorf(
-			"cluster %s is not running: clear it up with devcluster down and start it with devcluster up", state.Name)
+			"cluster %s is not running: remove it with devcluster down and start it with devcluster up", state.Name)
 	}
 	return state, nil
 }

@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// binary is the program under test. It is executed, never linked into a test,
-// so that no test binary holds the Kubernetes servers.
+// binary is the program under test. It is executed and not linked, so that no
+// test binary contains the Kubernetes servers.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -29,8 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// build brings bin/devcluster up to date, which tests in the root module use
-// too.
+// build builds bin/devcluster, which tests in the root module also use.
 func build() (string, error) {
 	path, err := filepath.Abs("../../../../bin/devcluster")
 	if err != nil {
@@ -43,7 +42,7 @@ func build() (string, error) {
 	return path, nil
 }
 
-// fixture keeps one test's clusters apart from all others.
+// fixture separates the clusters of one test from all others.
 type fixture struct {
 	root string
 }
@@ -52,7 +51,7 @@ func newFixture(t *testing.T) fixture {
 	t.Helper()
 	f := fixture{root: t.TempDir()}
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context()) // the test's own is done by now
+		ctx := context.WithoutCancel(t.Context()) // the test's context is done
 		if out, err := f.command(ctx, "down", "--all").CombinedOutput(); err != nil {
 			t.Errorf("clean up: %v\n%s", err, out)
 		}
@@ -101,7 +100,7 @@ func (f fixture) up(t *testing.T, args ...string) *rest.Config {
 	return config
 }
 
-// processes lists the command lines that mention the fixture's directory.
+// processes returns the command lines that contain the fixture's directory.
 func (f fixture) processes(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "ps", "-e", "-o", "pid=,args=").Output()
@@ -117,7 +116,7 @@ func (f fixture) processes(t *testing.T) []string {
 	return found
 }
 
-// eventually fails the test when nothing makes check true.
+// eventually waits until check returns true, and fails the test after a while.
 func eventually(t *testing.T, what string, check func() bool) {
 	t.Helper()
 	for range 600 {

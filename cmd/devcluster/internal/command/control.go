@@ -16,7 +16,7 @@ const controlPatience = time.Minute
 func newStop() *cobra.Command {
 	return newControl(cluster.Stop, &cobra.Command{
 		Use:   "stop COMPONENT",
-		Short: "Kill a component, without a chance to clean up, and keep it down",
+		Short: "Kill a component with SIGKILL and keep it down",
 		Example: `  devcluster stop apiserver
   devcluster start apiserver`,
 	})
@@ -33,7 +33,7 @@ func newStart() *cobra.Command {
 func newRestart() *cobra.Command {
 	return newControl(cluster.Restart, &cobra.Command{
 		Use:     "restart COMPONENT",
-		Short:   "Kill a component and wait until its successor is healthy",
+		Short:   "Kill a component and wait until its new process is healthy",
 		Example: "  devcluster restart apiserver",
 	})
 }
@@ -64,10 +64,10 @@ func newCompact(streams Streams) *cobra.Command {
 	var chosen target
 	cmd := &cobra.Command{
 		Use:   "compact",
-		Short: "Drop etcd's history, so that watches from the past fail with 410",
-		Long: `Compacts etcd to its current revision and prints that. The API server answers
-watches from its own cache as far as that reaches back; restart it afterwards
-to make sure of a 410.`,
+		Short: "Drop etcd's history, so that watches from earlier versions fail with 410",
+		Long: `Compacts etcd to its current revision and prints the revision. The API server answers
+watches from its own cache as far as it reaches back. To get a 410 in any case,
+restart the API server afterwards.`,
 		Example: `  devcluster compact
   devcluster restart apiserver`,
 		Args: cobra.NoArgs,
@@ -93,9 +93,9 @@ to make sure of a 410.`,
 func newKubectl(kubectl func(args []string) int) *cobra.Command {
 	return &cobra.Command{
 		Use:   "kubectl",
-		Short: "Run the kubectl of the same version that is linked in",
-		Long: `Runs the linked-in kubectl with all further arguments. Without --kubeconfig and
-KUBECONFIG it talks to the cluster named default, where there is one.`,
+		Short: "Run the linked kubectl, which has the same version",
+		Long: `Runs the linked kubectl with all further arguments. Without --kubeconfig and
+KUBECONFIG it uses the cluster named default, if there is one.`,
 		Example:            "  devcluster kubectl get pods -A",
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {

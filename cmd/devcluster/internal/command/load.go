@@ -27,34 +27,34 @@ func newLoad(streams Streams) *cobra.Command {
 	o := &loadCommand{streams: streams}
 	cmd := &cobra.Command{
 		Use:   "load",
-		Short: "Write to a cluster as fast as it takes it, and keep the truth about it",
+		Short: "Write to a cluster as fast as possible, and record the accepted writes",
 		Long: `Creates objects, updates each of them again and again, and deletes them.
 
 The truth is one JSON line for every write that the API server accepted: group,
 resource, namespace, name, uid, resourceVersion and verb. A delete has no
-resourceVersion, because no response tells it: identify deletes by uid and
+resourceVersion, because no response contains it: identify deletes by uid and
 verb. Deleting a pod takes two writes, an update that marks it and the delete.
-Nobody else touches the objects, in a whole control plane too: pods are never
-scheduled, and belong to nobody.`,
+Nothing else writes to the objects, even if all components run: pods are never
+scheduled and have no owner.`,
 		Example: `  # 8,000 status updates of pods, back to back
   devcluster load --kinds pods --objects 80 --updates 100 --writers 8 --truth truth.jsonl
 
-  # A quiet hour with deletions
+  # 10 writes per second for more than an hour, with deletions
   devcluster load --objects 3600 --updates 10 --rate 10 --delete`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	o.addFlags(cmd)
 	flags, options := cmd.Flags(), &o.options
-	flags.StringVarP(&options.Namespace, "namespace", "n", "load", "where to write; made if need be")
+	flags.StringVarP(&options.Namespace, "namespace", "n", "load", "namespace to write to; created if necessary")
 	flags.StringSliceVar(&options.Kinds, "kinds", []string{"pods"}, "what to write: "+strings.Join(load.Kinds(), ", "))
 	flags.IntVar(&options.Objects, "objects", 100, "how many objects to create")
 	flags.IntVar(&options.Updates, "updates", 10, "how often to update each object")
 	flags.IntVar(&options.Writers, "writers", 8, "how many write at the same time")
 	flags.Float64Var(&options.Rate, "rate", 0, "writes per second, all writers together; 0 is as fast as possible")
 	flags.BoolVar(&options.Delete, "delete", false, "delete the objects at the end")
-	flags.StringVar(&options.Prefix, "prefix", "", "how the objects' names begin (default: different for each run)")
-	flags.StringVar(&o.truth, "truth", "", "file to keep the truth in")
+	flags.StringVar(&options.Prefix, "prefix", "", "prefix of the objects' names (default: different for each run)")
+	flags.StringVar(&o.truth, "truth", "", "file to write the truth to")
 	return cmd
 }
 
@@ -89,7 +89,8 @@ func (o *loadCommand) report(truth *load.Truth, took time.Duration) {
 		total, took.Seconds(), float64(total)/took.Seconds(), creates, updates, deletes)
 }
 
-// client chooses the cluster to talk to, ours or any other.
+// client returns the configuration of the cluster to use: devcluster's, or that
+// of --kubeconfig.
 type client struct {
 	target
 	kubeconfig string

@@ -117,8 +117,8 @@ func seen(t *testing.T, w watch.Interface, gvr schema.GroupVersionResource, coun
 	return writes
 }
 
-// A write whose answer was lost with the API server must be in the truth if
-// and only if it was accepted.
+// A write whose response was lost must be in the truth if and only if the API
+// server accepted it.
 func TestTruthSurvivesTheAPIServersDeath(t *testing.T) {
 	f := newFixture(t)
 	client, err := dynamic.NewForConfig(f.up(t, "--components", "etcd,apiserver"))
@@ -151,9 +151,8 @@ func TestTruthSurvivesTheAPIServersDeath(t *testing.T) {
 	}
 }
 
-// killAPIServer waits for the load to begin, which needs an API server, and
-// then kills that again and again until ctx is done. The last one is healthy
-// when it returns.
+// killAPIServer waits until the load has begun, and then kills the API server
+// repeatedly until ctx is done. When it returns, the API server is healthy.
 func (f fixture) killAPIServer(ctx context.Context, client dynamic.Interface) error {
 	for {
 		pods, err := loadedPods(ctx, client)
@@ -178,7 +177,8 @@ func loadedPods(ctx context.Context, client dynamic.Interface) (*unstructured.Un
 	return client.Resource(pods).Namespace("load").List(ctx, metav1.ListOptions{})
 }
 
-// lastVersions also checks that versions grow.
+// lastVersions returns the last version of each object. It checks that versions
+// increase.
 func lastVersions(t *testing.T, truth []load.Write) map[string]uint64 {
 	t.Helper()
 	last := map[string]uint64{}
@@ -192,7 +192,7 @@ func lastVersions(t *testing.T, truth []load.Write) map[string]uint64 {
 	return last
 }
 
-// load runs a load and returns its truth.
+// load runs a load and returns the accepted writes.
 func (f fixture) load(t *testing.T, args ...string) []load.Write {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "truth.jsonl")

@@ -25,8 +25,8 @@ func newPlay(streams Streams) *cobra.Command {
 		Long: `Plays one of these scenarios, which need a cluster with all components:
 ` + list.String() + `
 
-Each can be played again in the same namespace; it then clears away what it
-left there, and nothing else.`,
+Each can be played again in the same namespace. It then removes its earlier
+objects, and nothing else.`,
 		Example: `  devcluster play broken-rollout -n shop
   devcluster play broken-rollout -n shop --rollback`,
 		ValidArgs: names,
@@ -43,7 +43,7 @@ left there, and nothing else.`,
 	}
 	chosen.addFlags(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&options.Namespace, "namespace", "n", "shop", "where to play; made if need be")
+	flags.StringVarP(&options.Namespace, "namespace", "n", "shop", "namespace of the scenario; created if necessary")
 	flags.DurationVar(&options.Pause, "pause", 200*time.Millisecond, "how long to wait before each step")
 	flags.BoolVar(&options.Rollback, "rollback", false, "undo the broken rollout at the end")
 	return cmd

@@ -60,7 +60,7 @@ func writeStatus(out io.Writer, states []cluster.State) error {
 func phase(state cluster.State) string {
 	switch {
 	case !state.Running():
-		return "dead (clear it up with devcluster down)"
+		return "dead (remove it with devcluster down)"
 	case !state.Ready:
 		return "starting"
 	}

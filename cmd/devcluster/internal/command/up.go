@@ -11,7 +11,8 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/cluster"
 )
 
-// A lifeline says when the end of standard input ends a foreground cluster.
+// The values of --lifeline: when the end of standard input ends a cluster in
+// the foreground.
 const (
 	lifelineStart  = "start"  // while it starts
 	lifelineAlways = "always" // whenever it comes
@@ -35,13 +36,13 @@ func newUp(streams Streams, executable string) *cobra.Command {
 		Short: "Boot a cluster and print its kubeconfig's path",
 		Long: `Boots a cluster and prints its kubeconfig's path on standard output.
 
-The cluster runs in the background under a supervisor, which starts a component
-again when it ends. When the supervisor ends, however it does, the components
-end with it. A start that fails or is interrupted leaves nothing behind.`,
-		Example: `  # A whole control plane with two simulated nodes
+The cluster runs in the background under a supervisor, which restarts a
+component that ends. If the supervisor ends for any reason, the components end
+too. A failed or interrupted start leaves no process and no file.`,
+		Example: `  # All components, with two simulated nodes
   export KUBECONFIG=$(devcluster up)
 
-  # A second one beside it, just etcd and the API server
+  # A second cluster, with etcd and the API server only
   devcluster up --name small --components etcd,apiserver
 
   # Port-forwards to port 8080 of any pod reach a local process
@@ -56,7 +57,7 @@ end with it. A start that fails or is interrupted leaves nothing behind.`,
 	flags.IntVar(&o.nodes, "nodes", 2, "how many simulated nodes")
 	flags.StringArrayVar(&o.forwards, "forward", nil,
 		"send port-forwards to a port of any pod elsewhere, as PODPORT=HOST:PORT; may be repeated")
-	flags.BoolVar(&o.foreground, "foreground", false, "stay, and end the cluster when interrupted")
+	flags.BoolVar(&o.foreground, "foreground", false, "run in the foreground, and end the cluster when interrupted")
 	flags.StringVar(&o.lifeline, "lifeline", "",
 		`with --foreground, also end when standard input does: "start" (until ready) or "always"`)
 	_ = flags.MarkHidden("lifeline") // for programs that start clusters
@@ -98,7 +99,7 @@ func (o *up) spec() (cluster.Spec, error) {
 	return cluster.Spec{}, fmt.Errorf("--lifeline=%s: choose start or always", o.lifeline)
 }
 
-// supervise runs the cluster in this process.
+// supervise runs the supervisor in this process.
 func (o *up) supervise(ctx context.Context, spec cluster.Spec) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -119,14 +120,13 @@ func (o *up) supervise(ctx context.Context, spec cluster.Spec) error {
 		return err
 	default:
 		if err == nil {
-			err = errors.New("interrupted before the cluster was ready; nothing is left running")
+			err = errors.New("interrupted before the cluster was ready; all processes have ended")
 		}
 		return err
 	}
 }
 
-// watchLifeline blocks until standard input ends, which is until this process
-// ends where it never does.
+// watchLifeline blocks until standard input ends, or until this process ends.
 func (o *up) watchLifeline(end context.CancelFunc, ready <-chan struct{}) {
 	_, _ = io.Copy(io.Discard, o.streams.In)
 	select {

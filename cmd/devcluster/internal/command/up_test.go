@@ -105,7 +105,7 @@ func TestSupervisorsDeathEndsItsComponents(t *testing.T) {
 	if out := f.run(t, "status"); !strings.Contains(out, "default: dead") {
 		t.Errorf("status of a dead cluster:\n%s", out)
 	}
-	f.up(t, "--components", "etcd,apiserver") // takes the place of the dead one
+	f.up(t, "--components", "etcd,apiserver") // replaces the dead cluster
 }
 
 func TestDownLeavesReusedPidsAlone(t *testing.T) {
@@ -117,7 +117,7 @@ func TestDownLeavesReusedPidsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.run(t, "down")
-	// The same pids, as if this test's process had got one of them.
+	// The recorded pids include that of this test's process.
 	forged := strings.Replace(string(data), `"pid": `, `"pid": `+pid(t)+`, "was": `, 1)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)

@@ -20,8 +20,8 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/cluster"
 )
 
-// One cluster with all components serves these tests, which cost seconds
-// each to boot one.
+// These tests share one cluster with all components, because a boot takes
+// seconds.
 func TestWholeCluster(t *testing.T) {
 	local := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "from this process")
@@ -39,7 +39,7 @@ func TestWholeCluster(t *testing.T) {
 	for _, scenario := range []string{"crash-loop", "scale-and-delete", "configmap-change", "custom-resource"} {
 		t.Run(scenario, func(t *testing.T) {
 			f.run(t, "play", scenario, "--pause", "0")
-			f.run(t, "play", scenario, "--pause", "0") // again, over its own remains
+			f.run(t, "play", scenario, "--pause", "0") // again, with objects left from the first play
 		})
 	}
 }

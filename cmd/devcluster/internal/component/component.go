@@ -3,10 +3,9 @@
 // kwok (nodes and pods without kubelets) and kubectl.
 //
 // Each program expects to own its process: the arguments, the flag sets, the
-// signal handlers and the exit code. So one process runs one of them, chosen
-// by name, and nothing else; the rest of devcluster starts itself again under
-// that name. It is the only package that imports the servers, which keeps
-// building and testing the others fast.
+// signal handlers and the exit code. So a process runs only one of them, chosen
+// by name. devcluster starts itself again under that name. Only this package
+// imports the servers, so that the others build and test fast.
 package component
 
 import (
@@ -15,7 +14,7 @@ import (
 
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
-	// As in the servers' own mains: their log format and their metrics.
+	// The log format and the metrics, as in the main packages of the servers.
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
@@ -32,10 +31,9 @@ func Known(name string) bool {
 	}, name)
 }
 
-// Run becomes the named program and returns its exit code. It replaces
-// os.Args, because the programs read them on their own, and because their
-// first element is how they introduce themselves to the API server: it ends
-// up as the manager's name in managedFields.
+// Run runs the named program in this process and returns its exit code. It
+// replaces os.Args, because the programs read it. Its first element is the
+// beginning of the program's user agent and so the manager in managedFields.
 func Run(name string, args []string) int {
 	if err := stampVersion(); err != nil {
 		return complain(err)
@@ -58,8 +56,8 @@ func Run(name string, args []string) int {
 	}
 }
 
-// runKubectl reports errors the way kubectl itself does, without the log
-// prefix that the servers put before theirs.
+// runKubectl prints errors as kubectl does, without the log prefix of the
+// servers.
 func runKubectl() int {
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		return complain(err)
@@ -67,7 +65,7 @@ func runKubectl() int {
 	return 0
 }
 
-// complain is for errors of a program that has no logger of its own yet.
+// complain prints the error of a program that has no logger yet.
 func complain(err error) int {
 	_, _ = os.Stderr.WriteString("error: " + err.Error() + "\n")
 	return 1

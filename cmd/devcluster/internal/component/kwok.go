@@ -10,15 +10,15 @@ import (
 	"sigs.k8s.io/kwok/pkg/utils/signals"
 )
 
-// runKwok does what kwok's own main does, with two differences.
+// runKwok is kwok's main function with two differences.
 //
-// cobra gives every command the flags of pflag.CommandLine, where
-// component-base has put a --version of its own type, and kwok's version flag
-// panics on it; an empty set in its place lets both live in one binary.
+// cobra adds the flags of pflag.CommandLine to every command. component-base
+// adds a --version of its own type there, so kwok's version flag would panic.
+// runKwok replaces pflag.CommandLine with an empty set.
 //
-// kwok plays the kubelet of its nodes, so it writes as one: the API server
-// takes the manager's name from the first word of the user agent, which kwok
-// takes from the first argument.
+// kwok simulates kubelets, so its field manager is kubelet. The API server uses
+// the first word of the user agent as the manager. kwok uses the first argument
+// for that.
 func runKwok() int {
 	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ExitOnError)
 	os.Args[0] = "kubelet"

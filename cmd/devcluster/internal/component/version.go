@@ -10,14 +10,14 @@ import (
 // Version is the Kubernetes release that go.mod pins.
 const Version = "v1.37.2"
 
-// Kubernetes' own builds set this variable with -ldflags. Modules taken from a
-// proxy carry a placeholder instead, which clients that ask for the server's
-// version can't parse. Reaching it by name keeps a plain "go build" right.
+// Official builds of Kubernetes set this variable with -ldflags. In modules
+// from a proxy it is a placeholder that clients can't parse as a version. It is
+// linked by name, so that a plain "go build" has the right version.
 //
 //go:linkname gitVersion k8s.io/component-base/version.gitVersion
 var gitVersion string //nolint:gochecknoglobals // it is the other package's
 
-// stampVersion must come before anything asks for the version.
+// stampVersion must be called before anything reads the version.
 func stampVersion() error {
 	gitVersion = Version
 	if err := version.SetDynamicVersion(Version); err != nil {

@@ -1,10 +1,10 @@
-// Package demo shows the whole of watchhistory on a cluster of its own: it
-// boots one, installs the recorder's manifests, runs the recorder with exactly
-// the rights that they give, plays a broken rollout, and asks for its history
-// through the plugin and a port-forward of the real API server.
+// Package demo shows watchhistory on a cluster of its own. It boots the
+// cluster, installs the recorder's manifests, and runs the recorder with
+// exactly the permissions of the manifests. Then it plays a broken rollout and
+// shows its history through the plugin and a port-forward of the API server.
 //
-// Everything lies in one temporary directory. Unless it is to be kept, nothing
-// is left of it, and nothing is left running, however the demo ends.
+// All files are in one temporary directory. When the demo ends for any reason,
+// it removes the directory and ends all processes, unless Options.Keep is set.
 package demo
 
 import (
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Where the manifests put the recorder, and where the scenario plays.
+// The namespaces of the recorder and of the scenario.
 const (
 	recorderNamespace = "watchhistory"
 	recorderName      = "watchhistory-recorder"
@@ -28,17 +28,17 @@ const (
 	shop              = "shop"
 )
 
-// cleanUp bounds the end of what was started.
+// cleanUp is the time limit for ending all processes.
 const cleanUp = 30 * time.Second
 
-// Options say which programs to show.
+// Options are the programs to show, and the outputs.
 type Options struct {
 	Executable string // this program
 	Recorder   string // watchhistory-recorder
-	Plugin     string // kubectl-watchhistory; kubectl finds it by this name
-	Manifests  string // the directory that "kubectl apply -k" takes
+	Plugin     string // kubectl-watchhistory, the name that kubectl searches for
+	Manifests  string // the argument of "kubectl apply -k"
 	Keep       bool   // leave everything running
-	// Out gets what a user would see, Err the progress.
+	// Out receives the output for the user, Err the progress.
 	Out, Err io.Writer
 }
 
@@ -46,13 +46,13 @@ type Options struct {
 type demo struct {
 	Options
 
-	dir        string // holds everything
+	dir        string // contains all files
 	kubeconfig string
-	port       int // the recorder's own
+	port       int // the recorder's port
 	recorder   *recorder
 }
 
-// Run shows it all. When ctx ends, it clears up and returns ctx's error.
+// Run runs the demo. When ctx ends, it cleans up and returns ctx's error.
 func Run(ctx context.Context, o Options) (err error) {
 	dir, err := os.MkdirTemp("", "watchhistory-demo-")
 	if err != nil {
@@ -83,8 +83,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	return d.ask(ctx)
 }
 
-// boot starts a cluster in which port-forwards to the recorder's pod reach the
-// local process that plays it.
+// boot starts a cluster. Its port-forwards to the recorder's pod reach the
+// local process.
 func (d *demo) boot(ctx context.Context) error {
 	port, err := freePort(ctx)
 	if err != nil {
@@ -97,7 +97,7 @@ func (d *demo) boot(ctx context.Context) error {
 }
 
 // install applies the manifests as a user would. Simulated nodes have no
-// storage, so the volume that the recorder claims is made beforehand.
+// storage, so it first creates the volume that the recorder claims.
 func (d *demo) install(ctx context.Context) error {
 	if err := d.kubectl(ctx, volume, "apply", "-f", "-"); err != nil {
 		return err
@@ -125,13 +125,13 @@ func (d *demo) record(ctx context.Context) error {
 	return d.recorder.awaitReady(ctx)
 }
 
-// play takes the time that a kubelet takes: managedFields tell writes apart by
-// the second.
+// play plays the scenario with pauses of a second, because times in
+// managedFields are in seconds.
 func (d *demo) play(ctx context.Context) error {
 	return d.run(ctx, "", "play", "broken-rollout", "--kubeconfig", d.kubeconfig, "-n", shop, "--pause", "1s")
 }
 
-// ask shows each command as its user would type it, and what it answers.
+// ask prints each command as a user types it, and its output.
 func (d *demo) ask(ctx context.Context) error {
 	breaking, err := d.revisionBy(ctx, "kubectl-set")
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *demo) ask(ctx context.Context) error {
 }
 
 // revisionBy returns the newest version of the Deployment that the manager
-// wrote, as a script would find it.
+// wrote. It uses the plugin's JSON, as a script would.
 func (d *demo) revisionBy(ctx context.Context, manager string) (uint64, error) {
 	out, err := d.output(ctx, nil, "kubectl", "watchhistory", "history", "deployment/web", "-n", shop, "-o", "json")
 	if err != nil {
@@ -173,12 +173,12 @@ func (d *demo) revisionBy(ctx context.Context, manager string) (uint64, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("no version of deployment/web by %s is recorded", manager)
+	return 0, fmt.Errorf("no version of deployment/web by %s recorded", manager)
 }
 
 func (d *demo) clusterDir() string { return filepath.Join(d.dir, "cluster") }
 
-// clear ends what was started, also where ctx has ended already.
+// clear ends all processes, also if ctx has ended.
 func (d *demo) clear(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
@@ -194,7 +194,7 @@ func (d *demo) clear(ctx context.Context) error {
 
 func (d *demo) explainHowToGoOn() {
 	_, _ = fmt.Fprintf(d.Out, `
-It goes on running. To ask more:
+The cluster is still running. To see more:
 
   export KUBECONFIG=%s PATH=%s:$PATH
   alias kubectl='%s kubectl'

@@ -19,7 +19,7 @@ import (
 
 const (
 	readyPoll    = 100 * time.Millisecond
-	inSync       = "ok\n" // all that /readyz says if nothing is missing
+	inSync       = "ok\n" // the whole body of /readyz if nothing is missing
 	maxReadyBody = 64 << 10
 )
 
@@ -29,11 +29,11 @@ type recorder struct {
 	url   string
 	log   string
 	ended chan struct{} // closed when the process has ended
-	err   error         // how; valid then
+	err   error         // how it ended; valid once done is closed
 }
 
-// startRecorder starts it on a loopback port. Unless it is to outlive this
-// process, the two end together.
+// startRecorder starts the recorder on a loopback port. The recorder ends with
+// this process, unless it is to keep running.
 func startRecorder(executable, dir, kubeconfig string, port int, outlive bool) (*recorder, error) {
 	r := &recorder{
 		url:   "http://127.0.0.1:" + strconv.Itoa(port),
@@ -55,7 +55,7 @@ func startRecorder(executable, dir, kubeconfig string, port int, outlive bool) (
 	}
 	started := make(chan error)
 	go func() {
-		runtime.LockOSThread() // what a tied process is tied to
+		runtime.LockOSThread() // a tied process ends with this thread
 		defer func() { _ = log.Close() }()
 		err := r.cmd.Start()
 		started <- err
@@ -70,7 +70,7 @@ func startRecorder(executable, dir, kubeconfig string, port int, outlive bool) (
 	return r, nil
 }
 
-// awaitReady returns when the recorder has seen everything that exists.
+// awaitReady waits until the recorder has recorded all existing objects.
 func (r *recorder) awaitReady(ctx context.Context) error {
 	for {
 		select {
@@ -104,8 +104,9 @@ func (r *recorder) ready(ctx context.Context) bool {
 
 func (r *recorder) pid() int { return r.cmd.Process.Pid }
 
-// stop lets the recorder write what it has, and ends it the hard way where it
-// does not end in time. One that ended by itself before is a failure.
+// stop terminates the recorder, so that it writes its pending records. It kills
+// the recorder if that takes too long. It fails if the recorder has already
+// ended.
 func (r *recorder) stop(ctx context.Context) error {
 	select {
 	case <-r.ended:

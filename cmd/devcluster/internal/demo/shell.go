@@ -18,7 +18,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// volume is what the StatefulSet's claim is bound to.
+// volume is the volume for the StatefulSet's claim.
 const volume = `apiVersion: v1
 kind: PersistentVolume
 metadata: {name: watchhistory-demo}
@@ -29,7 +29,7 @@ spec:
   hostPath: {path: /nowhere}
 `
 
-// command runs this program, with the plugin where kubectl looks for it.
+// command returns a command of this program, with the plugin in PATH.
 func (d *demo) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, d.Executable, args...)
 	cmd.Env = append(os.Environ(),
@@ -40,7 +40,7 @@ func (d *demo) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run passes what the command says on as progress.
+// run runs the command and writes its output as progress.
 func (d *demo) run(ctx context.Context, input string, args ...string) error {
 	cmd := d.command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), d.Err, d.Err
@@ -51,7 +51,7 @@ func (d *demo) kubectl(ctx context.Context, input string, args ...string) error 
 	return d.run(ctx, input, append([]string{"kubectl", "--kubeconfig", d.kubeconfig}, args...)...)
 }
 
-// output returns what the command prints, without the line's end.
+// output returns the command's standard output, without the final line break.
 func (d *demo) output(ctx context.Context, input io.Reader, args ...string) (string, error) {
 	cmd := d.command(ctx, args...)
 	var out bytes.Buffer
@@ -60,8 +60,7 @@ func (d *demo) output(ctx context.Context, input io.Reader, args ...string) (str
 	return strings.TrimSpace(out.String()), err
 }
 
-// show prints a kubectl command with its answer. An empty answer fails: there
-// is something to see.
+// show prints a kubectl command and its output. Empty output is an error.
 func (d *demo) show(ctx context.Context, args []string) error {
 	_, _ = fmt.Fprintf(d.Out, "\n$ kubectl %s\n", strings.Join(args, " "))
 	var out bytes.Buffer
@@ -71,12 +70,12 @@ func (d *demo) show(ctx context.Context, args []string) error {
 		return err
 	}
 	if out.Len() == 0 {
-		return fmt.Errorf("kubectl %s: no answer", strings.Join(args, " "))
+		return fmt.Errorf("kubectl %s: empty output", strings.Join(args, " "))
 	}
 	return nil
 }
 
-// explain runs the command and names it in its error.
+// explain runs the command and adds its name to the error.
 func explain(ctx context.Context, cmd *exec.Cmd) error {
 	err := cmd.Run()
 	if ctx.Err() != nil {
@@ -88,8 +87,8 @@ func explain(ctx context.Context, cmd *exec.Cmd) error {
 	return nil
 }
 
-// withToken writes a kubeconfig for the same cluster with no other credential
-// than the token, and returns its path.
+// withToken writes a kubeconfig for the same cluster whose only credential is
+// the token, and returns its path.
 func (d *demo) withToken(token string) (string, error) {
 	config, err := clientcmd.LoadFromFile(d.kubeconfig)
 	if err != nil {

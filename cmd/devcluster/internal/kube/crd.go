@@ -12,26 +12,26 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// Resource describes a custom resource that is made on the spot. Its schema
-// accepts any fields, and it has a status subresource.
+// Resource describes a custom resource. Its schema accepts any fields, and it
+// has a status subresource.
 type Resource struct {
 	Group, Version, Plural, Singular, Kind string
 }
 
-// GVR is where the resource is served.
+// GVR is the resource's group, version and plural.
 func (r Resource) GVR() schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Plural}
 }
 
-// Definitions is where CustomResourceDefinitions are served.
+// Definitions is the resource of CustomResourceDefinitions.
 func Definitions() schema.GroupVersionResource {
 	return schema.GroupVersionResource{
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 	}
 }
 
-// Define creates the resource's definition, unless it exists, as manager, and
-// returns when the API server serves it.
+// Define creates the resource's definition as manager, unless it exists, and
+// returns when the API server serves the resource.
 func Define(ctx context.Context, client dynamic.Interface, r Resource, manager string) error {
 	definitions := client.Resource(Definitions())
 	_, err := definitions.Create(ctx, r.definition(), metav1.CreateOptions{FieldManager: manager})
@@ -39,8 +39,8 @@ func Define(ctx context.Context, client dynamic.Interface, r Resource, manager s
 		return fmt.Errorf("define %s: %w", r.Plural, err)
 	}
 	for {
-		// Listing tells more than the Established condition, which the API
-		// server sets a moment before it serves the resource.
+		// A list is safer than the Established condition, which the API server
+		// sets a moment before it serves the resource.
 		_, err := client.Resource(r.GVR()).List(ctx, metav1.ListOptions{Limit: 1})
 		if err == nil {
 			return nil

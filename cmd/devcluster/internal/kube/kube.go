@@ -1,5 +1,5 @@
-// Package kube makes clients of a cluster that is one's own: without client
-// side rate limits, and introduced as whom the caller wants to be.
+// Package kube creates clients of a throwaway cluster. They have no rate
+// limits, and the caller chooses their user agent.
 package kube
 
 import (
@@ -9,9 +9,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Config reads a kubeconfig file. The agent is the user agent, whose first
-// word is what the API server takes for the manager's name of a write that
-// names none.
+// Config reads a kubeconfig file. agent is the user agent. The API server uses
+// its first word as the manager of writes that have no field manager.
 func Config(kubeconfig, agent string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -19,8 +18,7 @@ func Config(kubeconfig, agent string) (*rest.Config, error) {
 	}
 	config.QPS = -1
 	config.UserAgent = agent
-	// A throwaway cluster has nothing new to tell: its warnings about
-	// deprecated fields would only mix with the progress lines.
+	// Warnings about deprecated fields would only mix with the progress lines.
 	config.WarningHandler = rest.NoWarnings{}
 	return config, nil
 }

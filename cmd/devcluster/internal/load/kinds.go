@@ -17,14 +17,16 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/kube"
 )
 
-// manager writes everything but the status of pods, which is the kubelet's.
+// manager is the field manager of all writes except those of pod statuses,
+// which have the kubelet's.
 const manager = "devcluster-load"
 
-// kind writes objects of one resource. Returned objects are the server's.
+// kind writes objects of one resource. Its methods return the server's version.
 type kind interface {
 	resource() schema.GroupVersionResource
 	create(ctx context.Context, name string) (metav1.Object, error)
-	// update makes the nth update of the object, which changes it.
+	// update makes the nth update of the object. Every update changes the
+	// object.
 	update(ctx context.Context, current metav1.Object, n int) (metav1.Object, error)
 	delete(ctx context.Context, current metav1.Object) error
 	get(ctx context.Context, name string) (metav1.Object, error)
@@ -36,7 +38,7 @@ type marker interface {
 	mark(ctx context.Context, current metav1.Object) (metav1.Object, error)
 }
 
-// Kinds lists the resources that Options.Kinds may name.
+// Kinds returns the resources that Options.Kinds may contain.
 func Kinds() []string { return []string{"pods", "configmaps", "secrets", "widgets"} }
 
 // widget is the custom resource under load.
@@ -46,7 +48,7 @@ func widget() kube.Resource {
 	}
 }
 
-// open makes the namespace and the custom resource where need be, and returns
+// open creates the namespace and the custom resource if necessary, and returns
 // the kinds in the order of Options.Kinds.
 func open(ctx context.Context, config *rest.Config, o Options) ([]kind, error) {
 	customConfig := rest.CopyConfig(config)
@@ -100,7 +102,7 @@ func openKind(
 func createOptions() metav1.CreateOptions { return metav1.CreateOptions{FieldManager: manager} }
 func updateOptions() metav1.UpdateOptions { return metav1.UpdateOptions{FieldManager: manager} }
 
-// copied returns a copy of current to change, which must be a T.
+// copied returns a copy of current, which must be a T.
 func copied[T interface {
 	metav1.Object
 	DeepCopy() T
@@ -112,13 +114,13 @@ func copied[T interface {
 	return object.DeepCopy(), nil
 }
 
-// payload is text of about 1.5 kB that differs from one n to the next in a few
-// bytes, as configuration does.
+// payload returns a text of about 1.5 kB. The texts of two n differ in a few
+// bytes, as versions of a configuration do.
 func payload(n int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "generation = %d\n", n)
 	for i := range 20 {
-		fmt.Fprintf(&b, "setting.%04d = value that somebody chose once and nobody touched since\n", i)
+		fmt.Fprintf(&b, "setting.%04d = value that was chosen once and never touched again since\n", i)
 	}
 	return b.String()
 }

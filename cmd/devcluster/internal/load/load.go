@@ -1,16 +1,15 @@
-// Package load drives writes against an API server and keeps the truth about
-// them: one Write for each request that the server accepted and that changed
-// an object, and nothing else.
+// Package load sends writes to an API server and records the truth: one [Write]
+// for each request that the server accepted and that changed an object.
 //
-// A recorder can be compared with that truth only where nobody else writes to
-// the same objects. Pods name a scheduler that does not exist and belong to
-// nobody, so the scheduler, kwok and the controllers leave them alone; the
-// other kinds interest no controller. An update that meets a foreign version
-// fails the run instead of leaving a hole in the truth.
+// A recorder can be compared with the truth only if nothing else writes to the
+// same objects. Pods name a scheduler that does not exist and have no owner, so
+// the scheduler, kwok and the controllers ignore them. No controller writes to
+// the other kinds. If an update conflicts with another writer's version, the
+// run fails, because the truth would be incomplete.
 //
-// The namespace, and the definition of the custom resource, are made before
-// the load and are no part of the truth; nor are the ConfigMaps that the
-// controller manager puts into every namespace.
+// The truth does not contain the namespace and the CRD, which are created
+// before the load. Nor does it contain the ConfigMap that the controller
+// manager creates in every namespace.
 package load
 
 import (
@@ -38,26 +37,26 @@ type Write struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	UID       string `json:"uid"`
-	// ResourceVersion is the one that a watch shows with this write. It is
-	// empty for a delete, since no response tells it: uid and verb identify
-	// a delete all the same.
+	// ResourceVersion is that of the write's watch event. It is empty for a
+	// delete, because no response contains it. uid and verb identify a delete.
 	ResourceVersion string `json:"resourceVersion"`
 	Verb            string `json:"verb"`
 }
 
 // Options describe a load. Each object is created, updated Updates times and,
-// with Delete, deleted (a pod by two writes, an update that marks it and the
-// delete proper), always by the same writer; a writer takes all of its
-// objects through one step before the next.
+// with Delete, deleted. A pod is deleted by two writes: an update that marks
+// it, and the delete. An object has one writer. A writer completes each step
+// for all of its objects before the next step.
 type Options struct {
 	Namespace string
-	// Prefix begins the objects' names, and tells runs apart.
+	// Prefix is the beginning of the objects' names. It distinguishes runs.
 	Prefix  string
 	Kinds   []string
 	Objects int
 	Updates int
 	Writers int
-	// Rate limits the writes per second of all writers together; 0 does not.
+	// Rate is the maximum number of writes per second of all writers. 0 means
+	// no limit.
 	Rate   float64
 	Delete bool
 }
@@ -74,11 +73,11 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Run drives the load until it is complete, ctx is done or a write fails.
-// The sink gets every accepted write, from several goroutines; those of one
-// object come in their order. An error of the sink ends the run. Where a
-// connection breaks in the middle of a request, the run waits for the API
-// server to come back and finds out whether the write was accepted.
+// Run runs the load until it is complete, ctx is done or a write fails. It
+// calls sink with every accepted write, from several goroutines. The writes of
+// one object are in order. An error of sink ends the run. If a connection
+// breaks during a request, Run waits for the API server and checks whether the
+// write was accepted.
 func Run(ctx context.Context, config *rest.Config, o Options, sink func(Write) error) error {
 	if err := o.validate(); err != nil {
 		return err
@@ -104,5 +103,5 @@ func Run(ctx context.Context, config *rest.Config, o Options, sink func(Write) e
 	return group.Wait()
 }
 
-// outagePatience bounds how long a run waits for an API server to come back.
+// outagePatience is how long a run waits for an unavailable API server.
 const outagePatience = 2 * time.Minute

@@ -69,8 +69,8 @@ func (k secrets) get(ctx context.Context, name string) (metav1.Object, error) {
 	return k.client.Get(ctx, name, metav1.GetOptions{})
 }
 
-// widgets are objects of a custom resource, updated in spec and status in
-// turn.
+// widgets are objects of a custom resource. Updates change spec and status
+// alternately.
 type widgets struct{ client dynamic.ResourceInterface }
 
 func (widgets) resource() schema.GroupVersionResource { return widget().GVR() }

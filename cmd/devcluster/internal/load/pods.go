@@ -17,16 +17,15 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// finalizer holds a pod between the two halves of its deletion.
+// finalizer keeps a pod between the two writes of its deletion.
 const finalizer = "load.devcluster.dev/truth"
 
 // pods are updated through their status, as a kubelet does. They are never
-// bound to a node, since nobody but the load is to write to them.
+// bound to a node, because only the load may write to them.
 //
-// The API server takes a request to delete a pod in two writes, which a watch
-// shows both, and answers with one of them. A finalizer splits them: the
-// request marks the pod, and the update that takes the finalizer away deletes
-// it.
+// The API server deletes a pod in two writes and returns only one of them,
+// while a watch receives both. A finalizer separates them: the request marks
+// the pod, and the update that removes the finalizer deletes it.
 type pods struct {
 	client    typed.PodInterface
 	raw       rest.Interface
@@ -50,7 +49,7 @@ func (p pods) update(ctx context.Context, current metav1.Object, n int) (metav1.
 	return p.client.UpdateStatus(ctx, pod, metav1.UpdateOptions{FieldManager: "kubelet"})
 }
 
-// mark asks for JSON, so that the answer can be told from a mere status.
+// mark requests JSON, because the response is either the pod or only a status.
 func (p pods) mark(ctx context.Context, current metav1.Object) (metav1.Object, error) {
 	raw, err := p.raw.Delete().Namespace(p.namespace).Resource("pods").Name(current.GetName()).
 		SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
@@ -78,8 +77,8 @@ func (p pods) get(ctx context.Context, name string) (metav1.Object, error) {
 	return p.client.Get(ctx, name, metav1.GetOptions{})
 }
 
-// newPod is about 6 KB as JSON, without what the server adds: the size of a
-// pod that a deployment of an ordinary service has.
+// newPod returns a pod of about 6 KB as JSON, before the server adds fields.
+// That is the size of a typical service's pod.
 func newPod(name string) *corev1.Pod {
 	labels := map[string]string{
 		"app.kubernetes.io/name": "checkout", "app.kubernetes.io/instance": "checkout-production",
@@ -141,8 +140,8 @@ func newContainer(name string) corev1.Container {
 	return container
 }
 
-// setStatus makes the status that a kubelet would report after n changes:
-// containers that restart, and a pod that is ready every other time.
+// setStatus sets the status that a kubelet would report after n changes:
+// containers restart, and the pod is ready after every second change.
 func setStatus(pod *corev1.Pod, n int) {
 	now := metav1.NewTime(time.Now().Truncate(time.Second))
 	ready := corev1.ConditionStatus(map[bool]string{true: "True", false: "False"}[n%2 == 0])

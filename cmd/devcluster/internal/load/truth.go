@@ -18,14 +18,13 @@ type Truth struct {
 	counts  map[string]int
 }
 
-// NewTruth returns a Truth that writes to w. Nothing is certain to have
-// reached w before Flush.
+// NewTruth returns a Truth that writes to w. Writes are buffered until Flush.
 func NewTruth(w io.Writer) *Truth {
 	buffer := bufio.NewWriter(w)
 	return &Truth{buffer: buffer, encoder: json.NewEncoder(buffer), counts: map[string]int{}}
 }
 
-// Add keeps one write; it is a sink for Run.
+// Add writes one write. It is a sink for Run.
 func (t *Truth) Add(w Write) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -33,21 +32,21 @@ func (t *Truth) Add(w Write) error {
 	return t.encoder.Encode(w)
 }
 
-// Count returns how many writes with this verb were kept.
+// Count returns how many writes with a verb were added.
 func (t *Truth) Count(verb string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.counts[verb]
 }
 
-// Flush writes out what is buffered.
+// Flush writes the buffer to the writer.
 func (t *Truth) Flush() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.buffer.Flush()
 }
 
-// ReadTruth reads what a Truth wrote.
+// ReadTruth reads the output of a Truth.
 func ReadTruth(r io.Reader) ([]Write, error) {
 	var writes []Write
 	decoder := json.NewDecoder(r)

@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// writer owns its objects: nobody else writes to them.
+// writer writes to its objects. It is their only writer.
 type writer struct {
 	options Options
 	limiter *rate.Limiter
@@ -19,8 +19,7 @@ type writer struct {
 	objects []*object
 }
 
-// object is what a writer knows about one of its objects: the version that
-// the server has.
+// object is one of a writer's objects, with the server's current version.
 type object struct {
 	kind    kind
 	name    string
@@ -51,7 +50,7 @@ func (w *writer) run(ctx context.Context) error {
 	})
 }
 
-// mark takes only those objects through its step that need it.
+// mark marks the objects for deletion whose kind requires it.
 func (w *writer) mark(ctx context.Context) error {
 	for _, o := range w.objects {
 		if m, ok := o.kind.(marker); ok {
@@ -67,7 +66,7 @@ func (w *writer) mark(ctx context.Context) error {
 
 type request func(context.Context, *object) (metav1.Object, error)
 
-// each takes every object through one step.
+// each makes one write to every object.
 func (w *writer) each(ctx context.Context, verb string, send request) error {
 	for _, o := range w.objects {
 		if err := w.step(ctx, o, verb, send); err != nil {
@@ -95,9 +94,9 @@ func (w *writer) step(ctx context.Context, o *object, verb string, send request)
 	return nil
 }
 
-// write sends until the server's answer, or the object's state afterwards,
-// tells that the write was accepted. Once an answer was lost, the lost request
-// may still overtake the next one.
+// write sends a request until the server's response, or the object's state
+// afterwards, shows that the write was accepted. After a lost response, the
+// lost request may still succeed before the repeated one.
 func (w *writer) write(ctx context.Context, o *object, verb string, send request) (metav1.Object, error) {
 	deadline := time.Now().Add(outagePatience)
 	for unsure := false; ; unsure = true {
@@ -113,15 +112,15 @@ func (w *writer) write(ctx context.Context, o *object, verb string, send request
 	}
 }
 
-// overtaken reports whether err is what a request meets whose twin came
-// first.
+// overtaken reports whether err is the error of a repeated request after the
+// first one has succeeded.
 func overtaken(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }
 
-// broken reports whether err leaves open if the server accepted the write:
-// everything that is not an answer of the API server, and answers given while
-// it was going down.
+// broken reports whether the server may have accepted the write in spite of
+// err. That is so if err is not a response of the API server, or one from its
+// shutdown.
 func broken(err error) bool {
 	if status := apierrors.APIStatus(nil); !errors.As(err, &status) {
 		return true
@@ -130,8 +129,9 @@ func broken(err error) bool {
 		apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err)
 }
 
-// ask waits for the server and compares its version of the object with the
-// one known before the write.
+// ask waits for the server. It reports whether the write was accepted, by
+// comparing the server's version of the object with the version before the
+// write.
 func (o *object) ask(ctx context.Context, verb string, deadline time.Time) (metav1.Object, bool, error) {
 	for {
 		now, err := o.kind.get(ctx, o.name)
@@ -155,8 +155,8 @@ func (o *object) ask(ctx context.Context, verb string, deadline time.Time) (meta
 	}
 }
 
-// written makes the truth's entry from the version that the server has now,
-// or had last.
+// written returns the truth's entry for the version that the server has now, or
+// had last.
 func (o *object) written(verb string, now metav1.Object) Write {
 	gvr := o.kind.resource()
 	write := Write{

@@ -1,11 +1,10 @@
-// Package pki makes the keys and certificates of one throwaway cluster.
+// Package pki creates the keys and certificates of one throwaway cluster.
 //
 // One authority signs every client and serving certificate. A second one signs
-// the certificate of the front proxy, so that no ordinary client certificate
-// can be mistaken for the proxy's. Keys are ECDSA P-256: they are made in
-// microseconds, and RSA keys would take seconds of a start. Certificates are
-// good for a year and only for this machine; nothing here is fit to protect a
-// real cluster.
+// the certificate of the front proxy, so that the API server accepts no other
+// client certificate as the proxy's. Keys are ECDSA P-256, because generating
+// RSA keys takes seconds. Certificates are valid for a year and only for this
+// machine. Do not use this package for a real cluster.
 package pki
 
 import (
@@ -24,7 +23,8 @@ import (
 
 const (
 	lifetime = 365 * 24 * time.Hour
-	// skew lets a clock that was set back a little still accept them.
+	// skew is how long before their creation certificates are valid, in case
+	// the clock is set back.
 	skew = time.Hour
 )
 
@@ -33,7 +33,7 @@ type Pair struct {
 	Cert, Key []byte
 }
 
-// Write stores the pair as files that only their owner may read.
+// Write writes the pair to files that only their owner may read.
 func (p Pair) Write(certFile, keyFile string) error {
 	if err := os.WriteFile(certFile, p.Cert, 0o600); err != nil {
 		return fmt.Errorf("write certificate: %w", err)
@@ -52,7 +52,7 @@ type Authority struct {
 	serial int64
 }
 
-// NewAuthority makes a self-signed authority.
+// NewAuthority returns a new self-signed authority.
 func NewAuthority(name string) (*Authority, error) {
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
@@ -105,8 +105,8 @@ func (a *Authority) issue(template *x509.Certificate) (Pair, error) {
 	return pair, nil
 }
 
-// sign makes a key and has its certificate signed by parent, or by itself if
-// parent is nil.
+// sign returns a new key with a certificate that parent has signed. The
+// certificate is self-signed if parent is nil.
 func sign(
 	template, parent *x509.Certificate, parentKey *ecdsa.PrivateKey,
 ) (Pair, *x509.Certificate, *ecdsa.PrivateKey, error) {

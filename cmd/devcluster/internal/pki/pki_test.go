@@ -22,7 +22,8 @@ func authority(t *testing.T) (*pki.Authority, *x509.CertPool) {
 	return a, pool
 }
 
-// leaf also checks that key and certificate belong together.
+// leaf returns the parsed certificate. It checks that key and certificate
+// match.
 func leaf(t *testing.T, pair pki.Pair) *x509.Certificate {
 	t.Helper()
 	both, err := tls.X509KeyPair(pair.Cert, pair.Key)

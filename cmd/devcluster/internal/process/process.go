@@ -1,10 +1,9 @@
-// Package process names, starts and ends processes so that nothing survives
-// its owner and nothing foreign is ever signalled.
+// Package process identifies, starts and ends processes. No process survives
+// its owner, and no foreign process is ever signalled.
 //
-// A process is named by its pid together with the time it started: pids are
-// reused, and a pid read from a file after a reboot may belong to anybody. No
-// function here signals a process whose start time differs from the recorded
-// one.
+// A process is identified by its pid and its start time, because pids are
+// reused: after a reboot, a pid from a file may be that of any process. No
+// function signals a process whose start time differs from the recorded one.
 package process
 
 import (
@@ -16,19 +15,19 @@ import (
 	"time"
 )
 
-// ErrGone says that the process has ended.
+// ErrGone means that the process has ended.
 var ErrGone = errors.New("process has ended")
 
-// ID names one process for as long as the machine runs.
+// ID identifies one process until the machine reboots.
 type ID struct {
 	PID int `json:"pid"`
-	// Start is the start time in the operating system's own notation; it is
-	// only ever compared for equality.
+	// Start is the start time in the operating system's notation. It is only
+	// compared for equality.
 	Start string `json:"start"`
 }
 
-// Identify returns the identity of the process that has pid now. The error
-// is ErrGone if there is no such process, or only its exit status is left.
+// Identify returns the identity of the process that has pid now. The error is
+// ErrGone if there is no such process, or if it is a zombie.
 func Identify(pid int) (ID, error) {
 	start, err := startTime(pid)
 	if err != nil {
@@ -37,7 +36,7 @@ func Identify(pid int) (ID, error) {
 	return ID{PID: pid, Start: start}, nil
 }
 
-// Alive reports whether this very process still runs.
+// Alive reports whether exactly this process is still running.
 func (id ID) Alive() bool {
 	if id.PID <= 0 {
 		return false
@@ -46,8 +45,8 @@ func (id ID) Alive() bool {
 	return err == nil && start == id.Start
 }
 
-// Signal sends sig to this very process, and returns ErrGone when it has
-// ended.
+// Signal sends sig to exactly this process. It returns ErrGone if the process
+// has ended.
 func (id ID) Signal(sig syscall.Signal) error {
 	if !id.Alive() {
 		return ErrGone
@@ -62,8 +61,8 @@ func (id ID) Signal(sig syscall.Signal) error {
 	return nil
 }
 
-// Wait blocks until the process has ended or ctx is done, whose error it then
-// returns. The process need not be a child.
+// Wait blocks until the process has ended. If ctx is done before, it returns
+// ctx's error. The process need not be a child.
 func (id ID) Wait(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -77,7 +76,7 @@ func (id ID) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Memory returns the resident bytes of the process, 0 when it has ended.
+// Memory returns the resident bytes of the process, or 0 if it has ended.
 func (id ID) Memory() int64 {
 	if !id.Alive() {
 		return 0

@@ -10,7 +10,7 @@ import (
 )
 
 // startTime reads the start time, in clock ticks since boot, from field 22 of
-// /proc/PID/stat. The command's name, field 2, may hold spaces and
+// /proc/PID/stat. Field 2, the command's name, may contain spaces and
 // parentheses, so fields are counted from the last parenthesis.
 func startTime(pid int) (string, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -9,8 +9,7 @@ import (
 	"syscall"
 )
 
-// startTime asks ps, which every Unix has, and which costs a few
-// milliseconds.
+// startTime runs ps, which every Unix has. That takes a few milliseconds.
 func startTime(pid int) (string, error) {
 	out, err := exec.Command("ps", "-o", "stat=,lstart=", "-p", strconv.Itoa(pid)).Output()
 	state, start, found := strings.Cut(strings.TrimSpace(string(out)), " ")
@@ -32,8 +31,9 @@ func residentBytes(pid int) int64 {
 	return kibibytes << 10
 }
 
-// Tie keeps signals from a terminal from cmd's process. There is no death
-// signal here: a component ends by itself when its standard input does.
+// Tie prevents signals of a terminal from reaching cmd's process. These systems
+// have no parent death signal, so a component ends at the end of its standard
+// input.
 func Tie(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }

@@ -40,7 +40,7 @@ func crashLoop(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// crash lets the container run once, fail, and wait for its next turn.
+// crash reports that the container runs, fails, and waits for the next restart.
 func crash(ctx context.Context, k *kubelet) error {
 	for _, e := range []struct{ reason, message string }{
 		{"Pulled", fmt.Sprintf("Container image %q already present on machine", crashingImage)},

@@ -13,7 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/cmd/devcluster/internal/kube"
 )
 
-// byOperator writes the status of backups, as their controller would.
+// byOperator is the field manager of statuses of backups, which a controller
+// would write.
 const byOperator = "backup-operator"
 
 func backup() kube.Resource {
@@ -22,7 +23,8 @@ func backup() kube.Resource {
 	}
 }
 
-// customResource leaves the definition and one object behind.
+// customResource plays a CRD and its objects. The definition and one object
+// remain.
 func customResource(ctx context.Context, s *stage) error {
 	backups := s.dynamic.Resource(backup().GVR()).Namespace(s.Namespace)
 	if err := s.step(ctx, "define the custom resource %s.%s", backup().Plural, backup().Group); err != nil {
@@ -48,8 +50,8 @@ func customResource(ctx context.Context, s *stage) error {
 	return backups.Delete(ctx, "weekly", metav1.DeleteOptions{})
 }
 
-// runBackup creates an object, instead of one from an earlier play, and takes
-// its status through its phases.
+// runBackup replaces an object of an earlier play by a new one, and writes the
+// phases of its status.
 func runBackup(ctx context.Context, s *stage, backups dynamic.ResourceInterface, name string) error {
 	if err := backups.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete backup %s: %w", name, err)

@@ -13,7 +13,7 @@ import (
 	typed "k8s.io/client-go/kubernetes/typed/apps/v1"
 )
 
-// container is the name of every story's only container.
+// container is the name of the only container of every scenario.
 const container = "app"
 
 func (s *stage) deployments() typed.DeploymentInterface {
@@ -45,7 +45,7 @@ func (s *stage) createDeployment(ctx context.Context, name, image string, replic
 }
 
 // removeDeployment deletes a deployment and returns when it and its pods are
-// gone. One that is not there is no error.
+// gone. It succeeds if the deployment does not exist.
 func (s *stage) removeDeployment(ctx context.Context, name string) error {
 	err := s.deployments().Delete(ctx, name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -57,7 +57,7 @@ func (s *stage) removeDeployment(ctx context.Context, name string) error {
 	})
 }
 
-// setImage does what kubectl set image does.
+// setImage changes the image as kubectl set image does.
 func (s *stage) setImage(ctx context.Context, name, image, manager string) error {
 	type object = map[string]any
 	patch, err := json.Marshal(object{"spec": object{"template": object{"spec": object{

@@ -10,12 +10,12 @@ import (
 	"k8s.io/client-go/util/retry"
 )
 
-// kubelet reports one pod's fate as the kubelet of its node would.
+// kubelet reports the state of one pod as the kubelet of its node would.
 type kubelet struct {
 	stage    *stage
 	pod      *corev1.Pod
 	restarts int32
-	// last is how the container ended before, nil when it never did.
+	// last is the container's last termination, or nil.
 	last   *corev1.ContainerStateTerminated
 	events map[string]*corev1.Event // by type, reason and message
 }
@@ -36,7 +36,8 @@ func (k *kubelet) running(ctx context.Context) error {
 	})
 }
 
-// report writes the container's state and what follows from it for the pod.
+// report writes the container's state, and the pod's phase and conditions that
+// follow from it.
 func (k *kubelet) report(ctx context.Context, state corev1.ContainerState) error {
 	pods := k.stage.client.CoreV1().Pods(k.stage.Namespace)
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
@@ -96,8 +97,8 @@ func setCondition(pod *corev1.Pod, kind corev1.PodConditionType, holds bool) {
 	pod.Status.Conditions = append(pod.Status.Conditions, next)
 }
 
-// event emits an Event about the container, or counts one up that was
-// emitted before.
+// event creates an Event about the container, or increases the count of an
+// existing one.
 func (k *kubelet) event(ctx context.Context, kind, reason, message string) error {
 	events := k.stage.client.CoreV1().Events(k.stage.Namespace)
 	key := kind + reason + message

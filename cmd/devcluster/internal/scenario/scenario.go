@@ -1,15 +1,15 @@
-// Package scenario plays short stories on a cluster, such as a rollout with a
-// bad image, for demonstrations and tests.
+// Package scenario plays scenarios on a cluster, such as a rollout with a bad
+// image, for demonstrations and tests.
 //
-// A story does what its people would do, under the names that their tools
-// have: the field managers are kubectl-set, kubectl-edit and so on. What the
-// cluster does by itself is left to the real controllers. Only the kubelet is
-// played: kwok leaves images whose tag ends in "-broken" alone, and the story
-// reports their failure as the kubelet would, in the pod's status and in
-// Events. So a story needs all components, and simulated nodes.
+// A scenario makes the writes of users, with the field managers of their tools:
+// kubectl-set, kubectl-edit and so on. The real controllers make the others.
+// Only the kubelet is simulated: kwok ignores images whose tag ends in
+// "-broken". The scenario reports their failure as the kubelet would, in the
+// pod's status and in Events. So a scenario needs all components, and simulated
+// nodes.
 //
-// A story clears away what it left behind when it was played before, and
-// nothing else in its namespace.
+// A scenario removes its objects of an earlier play, and nothing else in its
+// namespace.
 package scenario
 
 import (
@@ -26,7 +26,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// The names under which a story's people write.
+// The field managers of the scenarios.
 const (
 	byCreate  = "kubectl-create"
 	bySet     = "kubectl-set"
@@ -36,15 +36,15 @@ const (
 	byKubelet = "kubelet"
 )
 
-// Scenario is one story.
+// Scenario describes one scenario.
 type Scenario struct {
 	Name string
-	// Short says in a line what happens.
+	// Short describes the scenario in one line.
 	Short string
 	play  func(context.Context, *stage) error
 }
 
-// All lists the scenarios.
+// All returns the scenarios.
 func All() []Scenario {
 	return []Scenario{
 		{"broken-rollout", "a Deployment gets an image that can't be pulled", brokenRollout},
@@ -58,13 +58,13 @@ func All() []Scenario {
 // Options describe one play.
 type Options struct {
 	Namespace string
-	// Pause lies between steps, so that they can be told apart by their time.
+	// Pause is the time before each step, so that steps have different times.
 	Pause time.Duration
 	// Rollback undoes the broken rollout at the end.
 	Rollback bool
 }
 
-// Play plays the named scenario, and says each step before it does it.
+// Play plays the named scenario, and reports each step before it is done.
 func Play(ctx context.Context, config *rest.Config, name string, o Options, say func(string)) error {
 	for _, s := range All() {
 		if s.Name == name {
@@ -92,7 +92,7 @@ func names() []string {
 	return names
 }
 
-// stage is where a story is played.
+// stage is the namespace and the clients of a play.
 type stage struct {
 	Options
 	client  kubernetes.Interface
@@ -112,7 +112,7 @@ func newStage(config *rest.Config, o Options, say func(string)) (*stage, error) 
 	return &stage{Options: o, client: client, dynamic: custom, sayLine: say}, nil
 }
 
-// step pauses and then says what comes.
+// step pauses and then reports the next step.
 func (s *stage) step(ctx context.Context, format string, args ...any) error {
 	select {
 	case <-ctx.Done():
@@ -132,10 +132,10 @@ func (s *stage) prepareNamespace(ctx context.Context) error {
 	return nil
 }
 
-// waitPatience is many times what controllers need on an idle machine.
+// waitPatience is many times the time of controllers on an idle machine.
 const waitPatience = time.Minute
 
-// wait repeats check until it says yes.
+// wait repeats check until it returns true.
 func wait(ctx context.Context, what string, check func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, waitPatience, fmt.Errorf(
 		"nothing after %s: does the cluster run all components? (devcluster up --components all)", waitPatience))

@@ -14,9 +14,9 @@
 // annotations contain. Both hash the remaining strings that contain one of the
 // hidden values, raw or encoded. Package leak finds those.
 //
-// Its invariant: doubt hashes. A copy that can't be read is hashed as a whole,
-// and so is a string whose search exceeds a bound. Equal values have equal
-// hashes under one key, so that a change stays visible.
+// Invariant: in doubt, a value is hashed. A copy that can't be read is hashed
+// completely, and so is a string whose search exceeds a bound. Equal values
+// have equal hashes under one key, so that a change stays visible.
 //
 // Objects stay byte for byte the same, except for the hashed values. The
 // package does no I/O, and no error quotes the object.

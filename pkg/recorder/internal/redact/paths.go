@@ -9,7 +9,7 @@ import (
 )
 
 // maxCopies bounds how many copies of an object may be nested in annotations.
-// An object below the innermost one is hashed as a whole.
+// An object below the innermost one is hashed completely.
 const maxCopies = 4
 
 var errTooManyCopies = errors.New("too many nested copies")
@@ -89,19 +89,13 @@ func (p *pathPass) redactAnnotation(text []byte, depth int) []byte {
 	if depth == 0 && (isObject(text) || isObject(leak.Unpack(text))) {
 		return p.hash(text)
 	}
-	if with, isObject := redactCopy(text, p.copyWalk(depth)); isObject {
+	if with, ok := redactCopy(text, p.copyWalk(depth)); ok {
 		return with
 	}
 	if with, _ := redactCopy(leak.Unpack(text), p.copyWalk(depth)); with != nil {
 		return p.hash(text)
 	}
 	return nil
-}
-
-// isObject reports whether a text begins like the JSON of an object.
-func isObject(text []byte) bool {
-	scan := rawjson.Scan(text)
-	return scan.Kind() == rawjson.Object
 }
 
 // atLeast returns the values that have at least length bytes, not counting the

@@ -61,7 +61,7 @@ type Identity struct{ Namespace, Name, UID, RV string }
 //
 // previous returns the object's previous version as it was recorded, or nil. It
 // is called for Secrets only. opaque reports that a last-applied configuration
-// could not be read, and was hashed as a whole.
+// could not be read, and was hashed completely.
 func (r *Redactor) Redact(object []byte, previous func(Identity) []byte) (redacted []byte, opaque bool, err error) {
 	p := pass{Redactor: r}
 	redacted, err = p.run(object, previous)
@@ -111,11 +111,10 @@ type walk func(text []byte) ([]byte, error)
 // annotation. It returns the string that replaces the annotation, or nil if the
 // walk changed nothing.
 //
-// isObject reports whether the text is the JSON of an object. Otherwise the
-// walk did not apply.
-func redactCopy(text []byte, redact walk) (with []byte, isObject bool) {
-	scan := rawjson.Scan(text)
-	if scan.Kind() != rawjson.Object {
+// ok reports whether the text is the JSON of an object. Otherwise the walk did
+// not apply.
+func redactCopy(text []byte, redact walk) (with []byte, ok bool) {
+	if !isObject(text) {
 		return nil, false
 	}
 	redacted, err := redact(text)
@@ -128,11 +127,17 @@ func redactCopy(text []byte, redact walk) (with []byte, isObject bool) {
 	return quote(redacted)
 }
 
+// isObject reports whether a text begins like the JSON of an object.
+func isObject(text []byte) bool {
+	scan := rawjson.Scan(text)
+	return scan.Kind() == rawjson.Object
+}
+
 // redactLastApplied is redactCopy for a last-applied configuration, which is
-// hashed as a whole if it is not the JSON of an object.
+// hashed completely if it is not the JSON of an object.
 func (p *pass) redactLastApplied(text []byte, redact walk) (with []byte) {
-	with, isObject := redactCopy(text, redact)
-	if !isObject {
+	with, ok := redactCopy(text, redact)
+	if !ok {
 		p.opaque = true
 		return p.hash(text)
 	}

@@ -124,7 +124,7 @@ func TestRedact_BoundsNestedCopies(t *testing.T) {
 	}
 	got, opaque := redacted(t, r, object)
 	if strings.Contains(got, value) || !opaque {
-		t.Errorf("got %s, opaque: %t; want the innermost copy hashed as a whole", got, opaque)
+		t.Errorf("got %s, opaque: %t; want the innermost copy hashed completely", got, opaque)
 	}
 }
 

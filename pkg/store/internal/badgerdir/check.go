@@ -121,7 +121,7 @@ type files struct {
 // It verifies all blocks of the tables that urgent selects, and sets their
 // Blocks to nil. The caller verifies the other tables while the database is
 // open. urgent must select the tables that Badger may compact soon: a
-// compaction drops damaged blocks for good.
+// compaction drops damaged blocks permanently.
 func Check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) {
 	tables, err := check(dir, urgent)
 	if c, ok := errors.AsType[*corruptFileError](err); ok {

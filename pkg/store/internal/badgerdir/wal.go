@@ -14,7 +14,7 @@ import (
 )
 
 // The format of Badger's WAL: a header, then entries. Two flags of an entry
-// say how it belongs to a transaction.
+// mark its place in a transaction.
 const (
 	walHeader = 20
 	walInTxn  = 1 << 6
@@ -31,8 +31,8 @@ func isWAL(name string) bool { return filepath.Ext(name) == ".mem" }
 //
 // Badger would continue with the newer ones. Then the database would lack
 // transactions in between, but would contain checkpoints that cover them.
-// Without the newer WALs the database is what it was at a moment in the past,
-// and recording resumes from the checkpoints of that moment.
+// Without the newer WALs the database has its state of an earlier moment, and
+// recording resumes from the checkpoints of that moment.
 func quarantineWAL(dir string, logger *slog.Logger) error {
 	wals, err := filepath.Glob(filepath.Join(dir, "*.mem"))
 	if err != nil {
@@ -47,12 +47,12 @@ func quarantineWAL(dir string, logger *slog.Logger) error {
 		if intact {
 			continue
 		}
-		logger.Warn("a write-ahead log is damaged, recording again from before the damage", "path", path)
 		for _, newer := range wals[i+1:] {
 			if err := os.Rename(newer, newer+".lost"); err != nil {
 				return fmt.Errorf("quarantine write-ahead log: %w", err)
 			}
 		}
+		logger.Warn("write-ahead log damaged, newer logs quarantined", "path", path)
 		break
 	}
 	return nil

@@ -16,12 +16,11 @@ const metaV1 = 1
 // flagSameRelations is the flag of [Meta.SameRelations].
 const flagSameRelations = 1 << 6
 
-// Meta is what a version's metadata contains in addition to the fields of its
-// [history.Record].
+// Meta is the part of a version's metadata that is not in its [history.Record].
 type Meta struct {
 	Kind  uint16 // the number of the API version and kind
 	Parts uint16 // how many parts the body has; 0: there is no body
-	// SameRelations says that the owners and the target are those of the
+	// SameRelations means that the owners and the target are those of the
 	// object's identity. They are not encoded again.
 	SameRelations bool
 }

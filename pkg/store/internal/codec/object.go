@@ -20,8 +20,8 @@ const (
 	stateV1      = 1
 )
 
-// Head is what the committer needs of an object's newest version to add the
-// next one.
+// Head is the part of an object's newest version that the committer needs to
+// add the next one.
 type Head struct {
 	Object        uint64
 	Revision      uint64
@@ -33,8 +33,7 @@ type Head struct {
 	Relations uint64
 }
 
-// Last is what a delta against an object's newest version needs of that
-// version.
+// Last is the part of an object's newest version that a delta against it needs.
 type Last struct {
 	TS    uint64 // nanoseconds since 1970; 0: unknown, after a repair or an import
 	Sum   uint64 // of its JSON
@@ -175,8 +174,8 @@ func DecodeCheckpoint(b []byte) (rv string, at time.Time, err error) {
 	return rv, at, r.Done()
 }
 
-// State is what the next commit continues from: the time of the newest record,
-// and the highest assigned numbers.
+// State is the state from which the next commit continues: the time of the
+// newest record, and the highest assigned numbers.
 type State struct {
 	Last       uint64 // nanoseconds since 1970
 	Object     uint64

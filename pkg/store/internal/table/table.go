@@ -9,8 +9,8 @@
 //
 // A table consists of blocks, the index, the index's length, the index's
 // checksum, and the checksum's length. A block consists of entries, their
-// offsets and their number, a checksum, and the checksum's length. It is
-// compressed as a whole.
+// offsets and their number, a checksum, and the checksum's length. The whole
+// block is compressed.
 package table
 
 import (

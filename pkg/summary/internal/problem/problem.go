@@ -28,7 +28,7 @@ const (
 	reasonWidth = 1000
 )
 
-// Of returns what is wrong with an object in one line, or "" if nothing is. The
+// Of returns the problem of an object in one line, or "" if it has none. The
 // object and its previous version are JSON. The previous version may be nil. It
 // shows whether a restart is recent. An object that can't be decoded has no
 // problem.

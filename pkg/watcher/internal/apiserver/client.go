@@ -131,5 +131,5 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 // [coalesce.Window].
 func (c *Client) Immediate() (release func()) { return c.dialer.Immediate() }
 
-// Close closes all connections for good. Reads from them fail.
+// Close closes all connections permanently. Reads from them fail.
 func (c *Client) Close() { c.network.close() }

@@ -65,7 +65,7 @@ func (s *stalled) Close() error {
 	return s.Conn.Close()
 }
 
-// The connection can't tell the server that a request was canceled.
+// The server does not learn over this connection that a request was canceled.
 func TestClose_DoesNotWaitForACanceledRequest(t *testing.T) {
 	cfg := newServer(t)
 	conn := &stalled{closed: make(chan struct{})}

@@ -6,7 +6,7 @@
 // are released together, on all connections of a dialer at the same moments.
 // The first bytes after silence are released at once.
 //
-// The package owns when bytes are released. Invariant: it releases all bytes
+// The package decides when bytes are released. Invariant: it releases all bytes
 // unchanged and in their order.
 //
 // Decision 6 in docs/design has the measurements.
@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// Window is how long bytes wait at most. After as long a silence, bytes do
-	// not wait.
+	// Window is how long bytes wait at most. After a silence of that length,
+	// bytes do not wait.
 	Window = 200 * time.Millisecond
 	// FollowUp is the time after the end of each window at which bytes are
-	// released once more. A reader that merges several streams finds there the
-	// bytes that were late for the window.
+	// released again. A reader that merges several streams then reads the bytes
+	// that were late for the window.
 	FollowUp = 40 * time.Millisecond
 
 	// MaxBuffered bounds the bytes that wait on one connection. If there are

@@ -184,8 +184,8 @@ func TestConn_ReadsBusyStreamsAtFullSpeed(t *testing.T) {
 	})
 }
 
-// Many connections receive bytes that nobody reads. Their memory is bounded,
-// and available to others after they are closed.
+// Many connections receive bytes that are not read. Their memory is bounded,
+// and is reused after they are closed.
 func TestDialer_BoundsBufferedBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const many, chunk, shared = 50, 64 << 10, 4 << 20

@@ -15,8 +15,8 @@ const raisedLowWater = 512 << 10
 
 // socket controls when the kernel wakes the reader of a TCP connection. Go's
 // runtime registers connections with edge-triggered epoll, so that every
-// arriving segment wakes the process, even if nobody is reading. Under load
-// this took a third of all CPU. SO_RCVLOWAT (see socket(7)) suppresses the
+// arriving segment wakes the process, even if no goroutine is reading. Under
+// load this took a third of all CPU. SO_RCVLOWAT (see socket(7)) suppresses the
 // wake-ups during a window.
 //
 // Only one goroutine at a time may use it.
