@@ -75,7 +75,7 @@ func (s *subject) reopen() {
 // returns them: those of their objects' first versions.
 func (s *subject) commit(b *history.Batch) {
 	s.t.Helper()
-	for _, r := range b.Records {
+	for _, r := range b.Versions {
 		if _, known := s.created[r.Ref]; !known {
 			s.created[r.Ref] = history.CreationTime(r.Object)
 		}
