@@ -231,7 +231,7 @@ func TestCommands_RejectInOneLine(t *testing.T) {
 		hint    string // a substring; "" means that there is none
 		code    int
 	}{
-		{dir, []string{"backup", file}, "in use by another process", "", 1}, // the test's own store, which has no socket
+		{dir, []string{"backup", file}, "in use by another process", "", 1}, // the test's store has no socket
 		{dir, []string{"verify"}, "in use by another process", "", 2},
 		{none, []string{"backup", file}, "contains no history", "--storage", 1},
 		{none, []string{"verify"}, "contains no history", "--storage", 2},
