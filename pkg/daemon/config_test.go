@@ -117,7 +117,7 @@ func TestParseConfig_AcceptsRulesForDiscoveredKinds(t *testing.T) {
 		"ignore: [{resource: endpoints, namespaces: [a]}]\n":                                        "line 1: ignore[0].resource: endpoints is not recorded",
 		"ignore: [{resource: authcodes.dex.coreos.com, namespaces: [a]}]\n":                         "line 1: ignore[0].resource: authcodes.dex.coreos.com is not recorded",
 		"discover: crds\nignore: [{resource: resourcequotas, changes: [status]}]\n":                 "line 2: ignore[0].resource: resourcequotas is not recorded",
-		"include: [leases.coordination.k8s.io]\nignore: [{resource: leases.coordination.k8s.io}]\n": "line 2: ignore[0].resource: leases.coordination.k8s.io is listed in include and ignored",
+		"include: [leases.coordination.k8s.io]\nignore: [{resource: leases.coordination.k8s.io}]\n": "line 2: ignore[0].resource: leases.coordination.k8s.io is listed in include and completely ignored",
 	} {
 		_, err := daemon.ParseConfig([]byte(text))
 		if got := fmt.Sprint(err); (err == nil) != (want == "") || !strings.Contains(got, want) {
