@@ -120,14 +120,15 @@ func (r *Recorder) append(ctx context.Context, b *history.Batch) error {
 // Invalid error or a timeout. operation is for the log message.
 func (r *Recorder) retry(ctx context.Context, operation string, write func() error) error {
 	delay := r.opts.RetryDelay
+	var failed *failedWrite
+	defer func() { r.retried.remove(failed) }()
 	for attempt := 1; ; attempt++ {
 		err := write()
 		if err == nil || r.isFinal(err, attempt) {
-			r.retryError.Store(nil)
 			return err
 		}
 		r.metrics.commitRetries.Inc()
-		r.retryError.Store(&err)
+		failed = r.retried.replace(failed, err)
 		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying", "operation", operation, "attempt", attempt, "delay", delay, "err", err)
 		select {
 		case <-time.After(delay):

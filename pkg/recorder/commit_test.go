@@ -28,6 +28,17 @@ type failing struct {
 	appends int
 	largest int           // records of the largest batch
 	gate    chan struct{} // appends block until it is closed; nil for none
+
+	registerFails bool
+}
+
+func (f *failing) Register(ctx context.Context, r history.Resource) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.registerFails {
+		return history.Errorf(history.Unavailable, "the volume is full")
+	}
+	return f.Log.Register(ctx, r)
 }
 
 func (f *failing) Append(ctx context.Context, b *history.Batch) error {
@@ -81,6 +92,37 @@ func TestRun_RetriesFailedCommit(t *testing.T) {
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "+b/u2@2", "end 3", "~a/u1@4")
 	eventually(t, "three retries", func() bool { return w.scrape()["commit_retries_total"] == 3 })
 	expect(t, w.records(pods), "create a/u1@1 initial", "create b/u2@2 initial", "update a/u1@4")
+}
+
+// A registration that succeeds, or that its caller gives up, says nothing about
+// a commit that is being retried.
+func TestRetryError_IsOfEachWrite(t *testing.T) {
+	w, log := failOn(t, recorder.Options{})
+	full := history.Errorf(history.Unavailable, "the volume is full")
+	log.set(func() { log.fails, log.with = 1000, full })
+	w.feed(w.stream(pods), "sync", "+a/u1@1", "end 3")
+	eventually(t, "a retry", func() bool { return w.scrape()["commit_retries_total"] > 1 })
+	w.stream(nodes) // registers it
+	if err := w.RetryError(); !errors.Is(err, full) {
+		t.Errorf("after a registration: got RetryError %v, want %v", err, full)
+	}
+	log.set(func() { log.fails = 0 })
+	eventually(t, "no error", func() bool { return w.RetryError() == nil })
+	log.set(func() { log.registerFails = true })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := w.Stream(ctx, history.Resource{Version: "v1", Plural: "services", Kind: "Service"})
+		done <- err
+	}()
+	eventually(t, "a failing registration", func() bool { return w.RetryError() != nil })
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("canceled registration: got no error, want one")
+	}
+	if err := w.RetryError(); err != nil {
+		t.Errorf("after a canceled registration: got RetryError %v, want none", err)
+	}
 }
 
 // TestRun_RetriesUnavailableWithoutLimit checks that an Unavailable error is

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,8 +150,8 @@ type Recorder struct {
 	rules        atomic.Pointer[compiledRules]
 	seed         maphash.Seed // of the content hashes of ignore rules
 
-	retryError atomic.Pointer[error] // of the last failed write that is being retried, nil otherwise
-	metrics    *metrics
+	retried failedWrites
+	metrics *metrics
 
 	mu      sync.Mutex // guards streams
 	streams map[schema.GroupResource]*Stream
@@ -217,11 +218,47 @@ func (r *Recorder) IgnoredVersions() map[schema.GroupResource]uint64 {
 	return versions
 }
 
-// RetryError returns the error of a write that is being retried. It returns nil
-// if the last write succeeded.
-func (r *Recorder) RetryError() error {
-	if err := r.retryError.Load(); err != nil {
-		return *err
+// RetryError returns the error of a write that is being retried, the oldest one
+// if there are several. It returns nil if no write is being retried.
+func (r *Recorder) RetryError() error { return r.retried.first() }
+
+// failedWrite is a write that failed and is being retried.
+type failedWrite struct{ err error }
+
+// failedWrites are the writes that are being retried: at most one commit, and
+// registrations. Safe for concurrent use.
+type failedWrites struct {
+	mu  sync.Mutex // guards all
+	all []*failedWrite
+}
+
+// replace adds a write with its newest error in the place of an earlier attempt,
+// which is nil for the first one.
+func (f *failedWrites) replace(earlier *failedWrite, err error) *failedWrite {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := &failedWrite{err}
+	if i := slices.Index(f.all, earlier); i >= 0 {
+		f.all[i] = w
+	} else {
+		f.all = append(f.all, w)
 	}
-	return nil
+	return w
+}
+
+// remove removes a write that ended. It does nothing if w is nil.
+func (f *failedWrites) remove(w *failedWrite) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = slices.DeleteFunc(f.all, func(one *failedWrite) bool { return one == w })
+}
+
+// first returns the error of the oldest write, or nil.
+func (f *failedWrites) first() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.all) == 0 {
+		return nil
+	}
+	return f.all[0].err
 }
