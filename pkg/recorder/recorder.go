@@ -232,8 +232,8 @@ type failedWrites struct {
 	all []*failedWrite
 }
 
-// replace adds a write with its newest error in the place of an earlier attempt,
-// which is nil for the first one.
+// replace adds a write with its newest error in the place of an earlier
+// attempt, which is nil for the first one.
 func (f *failedWrites) replace(earlier *failedWrite, err error) *failedWrite {
 	f.mu.Lock()
 	defer f.mu.Unlock()
