@@ -13,13 +13,18 @@ import (
 // related returns a page of the Events regarding the object and, if the query
 // includes them, its descendants. The object is of one of the resources, and
 // all selects its own records. room bounds the page's objects, in bytes.
-func (s *Service) related(ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int) (Page, error) {
+func (s *Service) related(
+	ctx context.Context, q Object, resources []history.Resource, all history.Filter, room int,
+) (Page, error) {
 	about := targets(q, resources)
 	uids, exact, err := s.incarnations(ctx, all, about)
 	if err != nil {
 		return Page{}, err
 	}
-	c := collector{question: q, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
+	c := collector{
+		question: q, effort: s.options.Effort, exact: exact,
+		counted: map[int64]bool{}, found: map[int64]*history.Record{},
+	}
 	of := family{targets: about, uids: uids}
 	if err := c.collect(ctx, s.reader, of); err != nil {
 		return Page{}, err
@@ -53,7 +58,8 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	var targets []history.Target
 	for _, r := range resources {
 		for _, kind := range r.Kinds() {
-			targets = append(targets, history.Target{Group: r.Group, Kind: kind, Namespace: namespace, Name: q.Name, UID: q.UID})
+			targets = append(targets,
+				history.Target{Group: r.Group, Kind: kind, Namespace: namespace, Name: q.Name, UID: q.UID})
 		}
 	}
 	return targets
@@ -62,7 +68,9 @@ func targets(q Object, resources []history.Resource) []history.Target {
 // incarnations returns the object's UIDs: those of its own records or, if it
 // has none, those that Events name. It reports false if it stopped at the bound
 // of effort.
-func (s *Service) incarnations(ctx context.Context, own history.Filter, about []history.Target) (map[types.UID]bool, bool, error) {
+func (s *Service) incarnations(
+	ctx context.Context, own history.Filter, about []history.Target,
+) (map[types.UID]bool, bool, error) {
 	uids, effort := map[types.UID]bool{}, s.options.Effort
 	collect := func(f history.Filter, uid func(*history.Record) types.UID) error {
 		for r, err := range s.reader.Scan(ctx, history.Scan{Filter: f, Order: history.NewestFirst}) {
