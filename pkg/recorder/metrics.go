@@ -82,7 +82,8 @@ func newMetrics(r *Recorder) *metrics {
 		}),
 		versionLag: factory.NewHistogram(prometheus.HistogramOpts{
 			Name: "watchhistory_version_lag_seconds",
-			Help: "Time from the API server's write to the commit, of versions that a watch delivered and whose manager is known. " +
+			Help: "Time from the API server's write to the commit, " +
+				"of versions that a watch delivered and whose manager is known. " +
 				"The API server dates writes in whole seconds, so the value is up to one second too high.",
 			Buckets: buckets(),
 		}),
