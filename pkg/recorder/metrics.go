@@ -14,7 +14,8 @@ import (
 // metrics are the metrics of a recorder. docs/troubleshooting.md describes
 // them. Dashboards depend on their names, labels and buckets.
 //
-// A vector has no series before the first stream. See streamMetrics.
+// The vectors with a resource have no series before its stream: see
+// streamMetrics.
 type metrics struct {
 	recorded   *prometheus.CounterVec // by verb
 	known      *prometheus.CounterVec
@@ -199,7 +200,7 @@ func (s *streamMetrics) setCheckpoint(c history.Checkpoint) {
 	s.checkpoint.Set(seconds(c.Time))
 }
 
-// ignored returns how many versions a rule ignored.
+// ignored returns how many versions were ignored by a rule.
 func (s *streamMetrics) ignored() uint64 {
 	return count(s.ignoredNamespace) + count(s.ignoredChange)
 }

@@ -60,8 +60,8 @@ type Options struct {
 	// kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
-	// Registerer registers the recorder's metrics. No other recorder may use
-	// it. Default: the metrics are not registered.
+	// Registerer registers the recorder's metrics. New panics if it has those
+	// of another recorder. Default: the metrics are kept, but not registered.
 	Registerer prometheus.Registerer
 
 	// Memory bounds the cache of last versions, in bytes. Default: 12 MiB.
