@@ -100,7 +100,8 @@ func compressed(next http.Handler) http.Handler {
 func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		writeError(w, http.StatusMethodNotAllowed, codeMethodNotAllowed, "method "+r.Method+" is not allowed: the API is read-only")
+		writeError(w, http.StatusMethodNotAllowed, codeMethodNotAllowed,
+			"method "+r.Method+" is not allowed: the API is read-only")
 		return
 	}
 	path := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")

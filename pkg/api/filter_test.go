@@ -65,7 +65,8 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 		field := structField.Name
 		p, found := parameters[field]
 		if reason, excluded := without[field]; found == excluded {
-			t.Errorf("history.Filter.%s: has a parameter: %t, excluded: %t (%s), want exactly one", field, found, excluded, reason)
+			t.Errorf("history.Filter.%s: has a parameter: %t, excluded: %t (%s), want exactly one",
+				field, found, excluded, reason)
 		}
 		if !found {
 			continue

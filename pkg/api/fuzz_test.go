@@ -16,7 +16,10 @@ func FuzzHandler(f *testing.F) {
 	story(s)
 	for _, seed := range [][2]string{
 		{"/api/v1/events", "limit=1&order=desc&cursor=OO8ob_zTbuA&summary=1&empty=200"},
-		{"//api/v1/events", "start=2100-01-01T00:00:00Z&end=2100-02-01T00:00:00+02:00&verb=create&user=x&manager=m&uid=u"},
+		{
+			"//api/v1/events",
+			"start=2100-01-01T00:00:00Z&end=2100-02-01T00:00:00+02:00&verb=create&user=x&manager=m&uid=u",
+		},
 		{"/api/v1/events/shop/deploy/web", "descendants=true&revision=1,2&group=apps"},
 		{"/api/v1/events/-/nodes/node-1", "cursor=OO8ob_zTbuA.&limit=1"},
 		{"/api/v1/events/%2f/%/\xff", "start=0000-01-01T00:00:00Z&end=9999-12-31T23:59:59.999999999-23:59"},

@@ -49,7 +49,9 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
 func (h *handler) writeObject(w http.ResponseWriter, q query.Object, found query.ObjectHistory, summary bool) {
 	out := bufio.NewWriter(w)
 	namespace, _ := q.Namespace.Namespace()
-	for i, field := range [][2]string{{"namespace", namespace}, {"resourceType", found.Resource}, {"resourceName", q.Name}} {
+	for i, field := range [][2]string{
+		{"namespace", namespace}, {"resourceType", found.Resource}, {"resourceName", q.Name},
+	} {
 		value, _ := json.Marshal(field[1]) // a string can always be encoded
 		_ = out.WriteByte("{,,"[i])
 		_, _ = out.WriteString(`"` + field[0] + `":`)
@@ -127,7 +129,8 @@ func nextCursor(q query.Object, found query.ObjectHistory) string {
 	if !found.Own.More && !found.Related.More {
 		return ""
 	}
-	return cursorAfter(found.Own, q.After, q.Order).String() + "." + cursorAfter(found.Related, q.RelatedAfter, q.Order).String()
+	return cursorAfter(found.Own, q.After, q.Order).String() + "." +
+		cursorAfter(found.Related, q.RelatedAfter, q.Order).String()
 }
 
 // cursorAfter returns a position after the page. after is the position before

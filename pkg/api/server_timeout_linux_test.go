@@ -47,6 +47,8 @@ func sendBuffer(c *net.TCPConn) (size int) {
 	if err != nil {
 		return 0
 	}
-	_ = raw.Control(func(fd uintptr) { size, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF) })
+	_ = raw.Control(func(fd uintptr) {
+		size, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
+	})
 	return size
 }

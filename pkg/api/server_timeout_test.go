@@ -99,8 +99,10 @@ func TestServer_WaitsForSlowClient(t *testing.T) {
 			}
 			b, err := io.ReadAll(response.Body)
 			took := time.Since(start)
-			if err := errors.Join(err, response.Body.Close()); err != nil || len(b) != size || took < 10*timeouts.WriteIdle {
-				t.Errorf("got %d bytes after %s, error %v, want %d bytes after at least %s", len(b), took, err, size, 10*timeouts.WriteIdle)
+			if err := errors.Join(err, response.Body.Close()); err != nil || len(b) != size ||
+				took < 10*timeouts.WriteIdle {
+				t.Errorf("got %d bytes after %s, error %v, want %d bytes after at least %s",
+					len(b), took, err, size, 10*timeouts.WriteIdle)
 			}
 		}
 	})
@@ -185,7 +187,8 @@ func TestServer_CutsOffClientThatStopsSending(t *testing.T) {
 			ask(t, c, of.sent)
 			b, err := io.ReadAll(c)
 			if within := time.Since(start); err != nil || answered != of.answered || within != of.within {
-				t.Errorf("%q: got an answer of %d bytes after %s and the end after %s, error %v, want them after %s and %s",
+				t.Errorf("%q: got an answer of %d bytes after %s and the end after %s, "+
+					"error %v, want them after %s and %s",
 					of.sent, len(b), answered, within, err, of.answered, of.within)
 			}
 		})
@@ -213,7 +216,8 @@ func (s *server) cutOff(t *testing.T, request string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, served := api.NewServer(s, api.Timeouts{WriteIdle: 250 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
+	server := api.NewServer(s, api.Timeouts{WriteIdle: 250 * time.Millisecond}, slog.New(slog.DiscardHandler))
+	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
@@ -254,6 +258,7 @@ func large(s *server) {
 	for range 12 {
 		b := make([]byte, 768<<10)
 		_, _ = random.Read(b)
-		s.put(change(history.Create, "configmaps", "shop", "large", `{"data":{"a":"`+base64.StdEncoding.EncodeToString(b)+`"}}`))
+		s.put(change(history.Create, "configmaps", "shop", "large",
+			`{"data":{"a":"`+base64.StdEncoding.EncodeToString(b)+`"}}`))
 	}
 }

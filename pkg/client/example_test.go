@@ -128,7 +128,8 @@ func startExampleRecorder() (url string, stop func()) {
 		log.Fatal(err)
 	}
 	err = recorder.Record(ctx, []history.Resource{{
-		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
+		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment",
+		ShortNames: []string{"deploy"}, Namespaced: true,
 	}}, &history.Batch{Gaps: []history.Gap{{
 		Group: "apps", Resource: "deployments", Start: now.Add(-time.Hour),
 		Reason: history.GapForbidden, Detail: "deployments.apps is forbidden",
@@ -141,7 +142,8 @@ func startExampleRecorder() (url string, stop func()) {
 		now = now.Add(time.Second)
 		err := recorder.Record(ctx, nil, &history.Batch{Versions: []history.NewVersion{{Record: &history.Record{
 			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
-			Object: fmt.Appendf(nil, `{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
+			Object: fmt.Appendf(nil, `{"kind":"Deployment",`+
+				`"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
 		}}}})
 		if err != nil {
 			log.Fatal(err)

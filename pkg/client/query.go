@@ -75,11 +75,14 @@ func (q *ObjectQuery) validate() error {
 	_, narrowed := q.Namespace.Namespace()
 	switch {
 	case q.Resource == "" || q.Name == "":
-		return history.Errorf(history.Invalid, "query object: resource and name are required, got %q and %q", q.Resource, q.Name)
+		return history.Errorf(history.Invalid, "query object: resource and name are required, got %q and %q",
+			q.Resource, q.Name)
 	case !narrowed:
-		return history.Errorf(history.Invalid, "query object %s %s: want one namespace, or cluster scope", q.Resource, q.Name)
+		return history.Errorf(history.Invalid, "query object %s %s: want one namespace, or cluster scope",
+			q.Resource, q.Name)
 	case strings.Contains(q.Resource+q.Namespace.String()+q.Name, "/"):
-		return history.Errorf(history.Invalid, "query object %s %s: a namespace, resource or name has no slash", q.Resource, q.Name)
+		return history.Errorf(history.Invalid, "query object %s %s: a namespace, resource or name has no slash",
+			q.Resource, q.Name)
 	default:
 		return nil
 	}

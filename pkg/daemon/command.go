@@ -43,8 +43,8 @@ func NewCommand(version string, getenv func(string) string, hangup <-chan os.Sig
 	cmd := &cobra.Command{
 		Use:   "watchhistory-recorder",
 		Short: "Record every version of a cluster's objects and serve them over a REST API",
-		Long: `watchhistory-recorder watches a Kubernetes cluster, stores every version of every object in an embedded database, and
-serves this history over a REST API.
+		Long: `watchhistory-recorder watches a Kubernetes cluster, stores every version of every object in an embedded
+database, and serves this history over a REST API.
 
 It reads a YAML file: the one of --config, of CONFIG_PATH, or ` + DefaultConfigPath + `, if it exists. BADGER_PATH, SERVER_PORT and
 BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records every kind that can be

@@ -170,7 +170,8 @@ func (f *configFile) resources(at *layout) (all []history.Resource, err error) {
 		}
 		id := r.GroupResource()
 		if first, ok := seen[id]; ok {
-			return nil, at.errorf(path, "%s is already listed on line %d: want one version of a resource", id, at.line(first))
+			return nil, at.errorf(path, "%s is already listed on line %d: want one version of a resource",
+				id, at.line(first))
 		}
 		seen[id] = path
 		all = append(all, r)
@@ -194,7 +195,8 @@ func (f *configFile) included(at *layout) (all []history.Resource, err error) {
 func unique[T comparable](path string, values []T, at *layout) error {
 	for i, v := range values {
 		if first := slices.Index(values, v); first < i {
-			return at.errorf(item(path, i), "%q is already listed on line %d", fmt.Sprint(v), at.line(item(path, first)))
+			return at.errorf(item(path, i), "%q is already listed on line %d",
+				fmt.Sprint(v), at.line(item(path, first)))
 		}
 	}
 	return nil

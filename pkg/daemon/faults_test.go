@@ -44,7 +44,10 @@ func TestListenError_SeparatesFactAndHint(t *testing.T) {
 		code       history.Code
 		text, hint string
 	}{
-		{syscall.EADDRINUSE, history.Unavailable, "listen on h:80: the address is in use by another program", "SERVER_PORT"},
+		{
+			syscall.EADDRINUSE, history.Unavailable,
+			"listen on h:80: the address is in use by another program", "SERVER_PORT",
+		},
 		{fs.ErrPermission, history.Invalid, "listen on h:80: permission denied", "SERVER_PORT"},
 		{syscall.EADDRNOTAVAIL, history.Invalid, "listen on h:80: not an address of this machine", "BIND_ADDRESS"},
 	} {

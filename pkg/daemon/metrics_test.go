@@ -44,7 +44,8 @@ var (
 		"storage_oldest_version_timestamp_seconds gauge: Time of the oldest version that is listed.",
 		"syncs_total{group,resource} counter: Lists of all objects since the start, including the first.",
 		"version_lag_seconds histogram " + bounds + ": " +
-			"Time from the API server's write to the commit, of versions that a watch delivered and whose manager is known. " +
+			"Time from the API server's write to the commit, " +
+			"of versions that a watch delivered and whose manager is known. " +
 			"The API server dates writes in whole seconds, so the value is up to one second too high.",
 		"versions_ignored_total{group,resource,rule} counter: Versions that a rule ignored since the start.",
 		"versions_known_total{group,resource} counter: Versions received again that were already recorded.",
@@ -55,7 +56,8 @@ var (
 
 	gapsTotal     = "gaps_total{group,reason,resource} counter: Gaps since the start that only a relist ended."
 	gapsOpen      = "gaps_open{group,reason,resource} gauge: Resources whose changes are currently not observed."
-	watchFailures = "watch_failures_total{group,reason,resource} counter: Times that a resource could no longer be watched."
+	watchFailures = "watch_failures_total{group,reason,resource} counter: " +
+		"Times that a resource could no longer be watched."
 )
 
 // TestMetrics_CountRecordedVersions also checks the buckets at both ends.
@@ -66,8 +68,10 @@ func TestMetrics_CountRecordedVersions(t *testing.T) {
 		_, body := r.get(t, v1.MetricsPath)
 		for _, metric := range []string{
 			`versions_recorded_total{group="",resource="namespaces",verb="create"}`, "last_commit_timestamp_seconds",
-			`syncs_total{group="",resource="namespaces"} 1`, `checkpoint_timestamp_seconds{group="",resource="namespaces"}`,
-			`commit_duration_seconds_bucket{le="0.001"}`, `commit_duration_seconds_bucket{le="300"}`, `version_lag_seconds_bucket{le="0.25"}`,
+			`syncs_total{group="",resource="namespaces"} 1`,
+			`checkpoint_timestamp_seconds{group="",resource="namespaces"}`,
+			`commit_duration_seconds_bucket{le="0.001"}`, `commit_duration_seconds_bucket{le="300"}`,
+			`version_lag_seconds_bucket{le="0.25"}`,
 		} {
 			if !strings.Contains(body, "\nwatchhistory_"+metric) {
 				return false, metric
@@ -106,7 +110,8 @@ func TestMetrics_MatchDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, m := range regexp.MustCompile("`watchhistory_([a-z_]+)(?:{([a-z,]+)})?`").FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile("`watchhistory_([a-z_]+)(?:{([a-z,]+)})?`").FindAllStringSubmatch(string(page),
+		-1) {
 		got = append(got, metricName(m[1], strings.FieldsFunc(m[2], func(r rune) bool { return r == ',' })))
 	}
 	var want []string

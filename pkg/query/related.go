@@ -21,7 +21,10 @@ func (s *Service) related(
 	if err != nil {
 		return Page{}, err
 	}
-	c := collector{question: q, view: seen.events.view, effort: s.options.Effort, exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{}}
+	c := collector{
+		question: q, view: seen.events.view, effort: s.options.Effort, exact: exact,
+		counted: map[int64]bool{}, found: map[int64]*history.Record{},
+	}
 	of := family{targets: about, uids: uids}
 	if err := c.collect(ctx, s.reader, of); err != nil {
 		return Page{}, err
@@ -55,7 +58,8 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	var targets []history.Target
 	for _, r := range resources {
 		for _, kind := range r.Kinds() {
-			targets = append(targets, history.Target{Group: r.Group, Kind: kind, Namespace: namespace, Name: q.Name, UID: q.UID})
+			targets = append(targets,
+				history.Target{Group: r.Group, Kind: kind, Namespace: namespace, Name: q.Name, UID: q.UID})
 		}
 	}
 	return targets

@@ -57,7 +57,9 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 
 // withResources adds the resources that types and group select to the filter.
 // It reports false if they select none.
-func withResources(f history.Filter, catalogue []history.Resource, types []string, group string) (history.Filter, bool) {
+func withResources(
+	f history.Filter, catalogue []history.Resource, types []string, group string,
+) (history.Filter, bool) {
 	if len(types) == 0 && group == "" {
 		return f, true
 	}

@@ -60,8 +60,8 @@ type Options struct {
 	// kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
-	// Registerer registers the recorder's metrics. No other recorder may use
-	// it. Default: the metrics are not registered.
+	// Registerer registers the recorder's metrics. New panics if it has those
+	// of another recorder. Default: the metrics are kept, but not registered.
 	Registerer prometheus.Registerer
 
 	// Memory bounds the cache of last versions, in bytes. Default: 12 MiB.
@@ -232,8 +232,8 @@ type failedWrites struct {
 	all []*failedWrite
 }
 
-// replace adds a write with its newest error in the place of an earlier attempt,
-// which is nil for the first one.
+// replace adds a write with its newest error in the place of an earlier
+// attempt, which is nil for the first one.
 func (f *failedWrites) replace(earlier *failedWrite, err error) *failedWrite {
 	f.mu.Lock()
 	defer f.mu.Unlock()

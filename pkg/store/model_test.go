@@ -66,7 +66,8 @@ func (m *model) answer(sc history.Scan) []*history.Record {
 		}
 	}
 	for _, r := range m.records {
-		baseline := baselines[r.Ref] == r && r.Verb != history.Delete && (sc.Name != "" || sc.UID != "" || sc.Owner != "")
+		baseline := baselines[r.Ref] == r && r.Verb != history.Delete &&
+			(sc.Name != "" || sc.UID != "" || sc.Owner != "")
 		if sc.Matches(r) && (baseline || !r.Time.Before(m.oldest())) {
 			list = append(list, r)
 		}
@@ -104,7 +105,9 @@ func diff(want, got []*history.Record) string {
 
 func (m *model) checkScan(t *testing.T, s *store.Store) {
 	t.Helper()
-	sc := history.Scan{Filter: m.filter(), Order: pick(m, history.OldestFirst, history.NewestFirst), Bodies: m.chance(50)}
+	sc := history.Scan{
+		Filter: m.filter(), Order: pick(m, history.OldestFirst, history.NewestFirst), Bodies: m.chance(50),
+	}
 	sc.Limit = maybe(m, 50, 1+m.rng.IntN(40))
 	if m.chance(30) {
 		sc.After = history.Cursor{Time: m.someTime()}
@@ -166,7 +169,8 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 	t.Helper()
 	ref := m.ref()
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1}
-	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name, ref.UID
+	sc.Resources = []schema.GroupResource{ref.GroupResource()}
+	sc.Namespace, sc.Name, sc.UID = ref.Scope(), ref.Name, ref.UID
 	want := m.answer(sc)
 	got, err := s.Latest(t.Context(), ref)
 	if len(want) == 0 {
@@ -192,7 +196,8 @@ func TestStore_MatchesModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			m := &model{
-				rng: rand.New(rand.NewPCG(seed, 1)), clock: &clock{time.Now().Round(0).UTC()}, retention: 72 * time.Hour,
+				rng: rand.New(rand.NewPCG(seed, 1)), clock: &clock{time.Now().Round(0).UTC()},
+				retention: 72 * time.Hour,
 				revisions: map[history.ObjectRef]uint64{}, heads: map[history.ObjectRef]history.Head{},
 				checkpoints: map[schema.GroupResource]string{}, bodies: map[history.ObjectRef][]byte{},
 			}
@@ -353,7 +358,9 @@ func (m *model) newVersion() history.NewVersion {
 		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
 		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
 		RV:   fmt.Sprint(m.rv), Initial: m.chance(10),
-		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff","spec":"which is the same in all versions of all objects, and so takes space only once"}`, m.rv, m.rng.Uint64()),
+		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff",`+
+			`"spec":"which is the same in all versions of all objects, and so takes space only once"}`,
+			m.rv, m.rng.Uint64()),
 	}, ManagedHashes: []uint64{m.rng.Uint64(), 7}}
 	// Before may be missing, or be a version of another object.
 	r.Before = pick(m, m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[m.ref()], nil)
@@ -381,7 +388,8 @@ func (m *model) batch() *history.Batch {
 	}
 	if m.chance(50) {
 		gr := pick(m, groupResources()...)
-		b.Checkpoints = append(b.Checkpoints, history.Checkpoint{Group: gr.Group, Resource: gr.Resource, RV: fmt.Sprint(m.rv)})
+		b.Checkpoints = append(b.Checkpoints,
+			history.Checkpoint{Group: gr.Group, Resource: gr.Resource, RV: fmt.Sprint(m.rv)})
 	}
 	return b
 }
@@ -395,12 +403,15 @@ func maybe[T any](m *model, percent int, v T) (none T) {
 
 func (m *model) filter() history.Filter {
 	f := history.Filter{
-		Namespace: maybe(m, 30, pick(m, history.ClusterScoped, history.NamespaceScope(m.namespace()), "nowhere")), Name: maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
+		Namespace: maybe(m, 30, pick(m, history.ClusterScoped, history.NamespaceScope(m.namespace()), "nowhere")),
+		Name:      maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
 		Owner: maybe(m, 15, m.uid()), Manager: maybe(m, 15, "kubelet"), Regarding: maybe(m, 15, m.target()),
 		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
 	}
 	if m.chance(40) {
-		f.Resources = []schema.GroupResource{pick(m, groupResources()...), pick(m, append(groupResources(), schema.GroupResource{Resource: "no"})...)}
+		f.Resources = []schema.GroupResource{
+			pick(m, groupResources()...), pick(m, append(groupResources(), schema.GroupResource{Resource: "no"})...),
+		}
 	}
 	if m.chance(15) {
 		f.Revisions = []uint64{1, uint64(m.rng.IntN(5))}

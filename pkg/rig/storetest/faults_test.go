@@ -85,7 +85,9 @@ func writingFaults() []fault {
 			}
 		}},
 		{"ends a batch at its transaction's size", []string{"BatchOfThousandsOfRecords"}, func(b *broken) {
-			b.changeBatch(func(batch *history.Batch) { batch.Versions = batch.Versions[:min(len(batch.Versions), 4096)] })
+			b.changeBatch(func(batch *history.Batch) {
+				batch.Versions = batch.Versions[:min(len(batch.Versions), 4096)]
+			})
 		}},
 		{"trusts hints", []string{"WrongHintsChangeNothing"}, believesHints},
 		{"cuts objects at a mebibyte", []string{"ObjectsOfAnySize"}, func(b *broken) {
@@ -147,7 +149,9 @@ func currentFaults() []fault {
 		}},
 		{"can't withdraw a checkpoint", []string{"CheckpointIsLastCommitted"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				batch.Checkpoints = slices.DeleteFunc(slices.Clone(batch.Checkpoints), func(c history.Checkpoint) bool { return c.RV == "" })
+				batch.Checkpoints = slices.DeleteFunc(slices.Clone(batch.Checkpoints), func(c history.Checkpoint) bool {
+					return c.RV == ""
+				})
 			})
 		}},
 		{"dates checkpoints itself", []string{"CheckpointKeepsItsTime"}, func(b *broken) {
