@@ -96,7 +96,11 @@ func compressed(next http.Handler) http.Handler {
 	return wrap(next)
 }
 
-// route calls the endpoint of the path, which may begin with several slashes.
+// Path returns the path by which the API routes a request. A request's path may
+// begin with several slashes. A handler in front of the API must use it too.
+func Path(r *http.Request) string { return "/" + strings.TrimLeft(r.URL.EscapedPath(), "/") }
+
+// route calls the endpoint of the path.
 func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
@@ -104,7 +108,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 			"method "+r.Method+" is not allowed: the API is read-only")
 		return
 	}
-	path := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
+	path := Path(r)
 	object, isObject := strings.CutPrefix(path, v1.EventsPath+"/")
 	switch {
 	case path == v1.EventsPath:

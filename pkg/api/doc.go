@@ -17,7 +17,8 @@
 // # Limits
 //
 // The package never redirects, because clients join URLs in various ways. It
-// does not authenticate: only the network limits who reaches the API.
+// does not authenticate: a handler in front of it may, and otherwise only the
+// network limits who reaches the API.
 //
 // It is internal to watchhistory: its API changes without notice.
 package api

@@ -33,6 +33,8 @@ func status(err error) int {
 		return http.StatusBadRequest
 	case history.NotFound:
 		return http.StatusNotFound
+	case history.Unauthorized:
+		return http.StatusUnauthorized
 	case history.Forbidden:
 		return http.StatusForbidden
 	case history.Unavailable:
@@ -75,6 +77,12 @@ func (h *handler) logFailure(r *http.Request, err error) {
 		level = slog.LevelDebug
 	}
 	h.options.Logger.Log(r.Context(), level, "query failed", "path", r.URL.Path, "err", err)
+}
+
+// WriteError writes an error of a handler in front of the API as JSON, with the
+// status of its code. The API's own errors that are not fixed have this form.
+func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
+	writeError(w, status(err), string(history.CodeOf(err)), err.Error())
 }
 
 // writeError writes a [v1.ErrorBody].

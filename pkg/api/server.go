@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,8 +59,12 @@ func NewServer(handler http.Handler, t Timeouts, logger *slog.Logger) *http.Serv
 	}
 }
 
-// limitSendBuffer sets the size of a connection's buffer.
+// limitSendBuffer sets the size of a connection's buffer. A TLS connection has
+// the buffer of the connection below it.
 func limitSendBuffer(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(sendBuffer) // fails only on a closed connection, as the next read does
 	}

@@ -17,6 +17,7 @@ func DefaultConfig() Config {
 		SyncWrites:    true,
 		BindAddress:   "127.0.0.1",
 		ServerPort:    8080,
+		SecurePort:    NoPort,
 		MaxQueryLimit: 1000,
 		Resources: []history.Resource{
 			{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true},

@@ -28,6 +28,11 @@ type configFile struct {
 	MaxStorage        storageLimit    `yaml:"maxStorage"`
 	BindAddress       ipAddress       `yaml:"bindAddress"`
 	ServerPort        port            `yaml:"serverPort"`
+	SecureBindAddress ipAddress       `yaml:"secureBindAddress"`
+	SecurePort        port            `yaml:"securePort"`
+	TLSCertFile       text            `yaml:"tlsCertFile"`
+	TLSKeyFile        text            `yaml:"tlsKeyFile"`
+	TLSCAFile         text            `yaml:"tlsCAFile"`
 	MaxQueryLimit     queryLimit      `yaml:"maxQueryLimit"`
 	Resources         []resourceEntry `yaml:"resources"`
 	Include           []groupResource `yaml:"include"`
@@ -79,6 +84,7 @@ func ParseConfig(data []byte) (Config, error) {
 		MaxStorage:    storageLimit(c.MaxStorage),
 		BindAddress:   ipAddress(c.BindAddress),
 		ServerPort:    port(c.ServerPort),
+		SecurePort:    port(c.SecurePort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -123,6 +129,9 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.MaxStorage = int64(f.MaxStorage)
 	c.BindAddress = string(f.BindAddress)
 	c.ServerPort = int(f.ServerPort)
+	c.SecureBindAddress = string(f.SecureBindAddress)
+	c.SecurePort = int(f.SecurePort)
+	c.TLSCertFile, c.TLSKeyFile, c.TLSCAFile = string(f.TLSCertFile), string(f.TLSKeyFile), string(f.TLSCAFile)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
 	listed, err := f.resources(at)
 	if err != nil {

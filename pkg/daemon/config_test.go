@@ -33,7 +33,7 @@ func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 	c.Resources = nil
 	want := daemon.Config{
 		DiscoverCRDs: true, DiscoverAll: true, StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
-		BindAddress: "127.0.0.1", ServerPort: 8080, MaxQueryLimit: 1000,
+		BindAddress: "127.0.0.1", ServerPort: 8080, SecurePort: daemon.NoPort, MaxQueryLimit: 1000,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -291,7 +291,7 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		{"too small", "maxStorage: 100Mi\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"negative", "maxStorage: -1\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"list of quantities", "maxStorage: [1Gi]\n", "line 1: maxStorage: want a quantity of bytes"},
-		{"out of range", "serverPort: 70000\n", "line 1: serverPort: want a whole number from 0 to 65535"},
+		{"out of range", "serverPort: 70000\n", "line 1: serverPort: want a whole number from -1 to 65535"},
 		{"quoted number", "serverPort: \"80\"\n", "line 1: serverPort: want a whole number"},
 		{"not a boolean", "discoverCRDs: perhaps\n", `line 1: discoverCRDs: want true or false, got "perhaps"`},
 		{"unknown mode of discovery", "discover: some\n", `line 1: discover: want all, crds or none, got "some"`},

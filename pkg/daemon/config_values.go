@@ -98,7 +98,7 @@ func (d *retentionDays) UnmarshalYAML(node *yaml.Node) error { return decodeInt(
 func (l *queryLimit) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, l, 1, 100_000) }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
-func (p *port) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, p, 0, maxPort) }
+func (p *port) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, p, NoPort, maxPort) }
 
 // minStorage is the smallest limit, in bytes. It holds an empty database and a
 // little history.
@@ -187,8 +187,8 @@ const maxPort = 65535
 // parsePort parses a port of the environment. [port] parses one of a file.
 func parsePort(s string) (int, error) {
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > maxPort {
-		return 0, fmt.Errorf("want a port from 0 (any free one) to %d, got %q", maxPort, s)
+	if err != nil || n < NoPort || n > maxPort {
+		return 0, fmt.Errorf("want a port from 0 (any free one) to %d, or %d for none, got %q", maxPort, NoPort, s)
 	}
 	return n, nil
 }

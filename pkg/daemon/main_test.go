@@ -34,10 +34,13 @@ const patience = time.Minute
 // running is a daemon that runs in the test process.
 type running struct {
 	url    string
+	secure string // the address of the secure listener, or ""
 	dir    string
 	log    *logbook
-	cancel context.CancelFunc
-	ended  chan error
+
+	authorities func() []byte
+	cancel      context.CancelFunc
+	ended       chan error
 }
 
 // start runs a daemon on a free port, with the database in dir, until the test
@@ -90,7 +93,8 @@ func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{
-		url: "http://" + d.Address(), dir: c.StoragePath, log: log, cancel: cancel, ended: make(chan error, 1),
+		url: "http://" + d.Address(), secure: d.SecureAddress(), dir: c.StoragePath, log: log, cancel: cancel,
+		ended: make(chan error, 1), authorities: d.Authorities,
 	}
 	go func() { r.ended <- d.Run(ctx) }()
 	t.Cleanup(func() { r.stop(t) })

@@ -1,0 +1,69 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+)
+
+// Caller is an identity in the cluster, and answers what it may read. It is
+// safe for concurrent use.
+//
+// All errors of its methods have the code [history.Unavailable]: the API server
+// could not be asked, and nothing is decided.
+type Caller struct {
+	user    user.Info
+	reviews *reviewer
+}
+
+// Name returns the user's name in the cluster.
+func (c *Caller) Name() string { return c.user.GetName() }
+
+// List reports whether the caller may list all objects of a resource in a
+// namespace scope. [history.AllNamespaces] and [history.ClusterScoped] both
+// require the right in the whole cluster.
+func (c *Caller) List(ctx context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error) {
+	namespace, _ := scope.Namespace()
+	return c.may(ctx, "list", r, namespace, "")
+}
+
+// Get reports whether the caller may get an object. An empty name means every
+// object of the resource there. An empty namespace means a cluster-scoped
+// object, or all namespaces.
+func (c *Caller) Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error) {
+	return c.may(ctx, "get", r, namespace, name)
+}
+
+// NamespaceCreated returns when the current incarnation of a namespace was
+// created, in whole seconds. It returns zero if the namespace does not exist.
+func (c *Caller) NamespaceCreated(ctx context.Context, namespace string) (time.Time, error) {
+	return c.reviews.namespaceCreated(ctx, namespace)
+}
+
+// may reports whether the caller has a right. Rights do not depend on the API
+// version, and the cluster need not serve the resource.
+func (c *Caller) may(ctx context.Context, verb string, r schema.GroupResource, namespace, name string) (bool, error) {
+	return c.reviews.resource(ctx, c.user, authorizationv1.ResourceAttributes{
+		Verb: verb, Group: r.Group, Version: "*", Resource: r.Resource, Namespace: namespace, Name: name,
+	})
+}
+
+// callerKey is the context's key of a [Caller].
+type callerKey struct{}
+
+// With returns a context with a caller.
+func With(ctx context.Context, c *Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
+
+// From returns the caller of a context, or nil. A request of the secure
+// listener has one, unless its path needs no identity.
+func From(ctx context.Context) *Caller {
+	c, _ := ctx.Value(callerKey{}).(*Caller)
+	return c
+}
