@@ -24,7 +24,7 @@ type clock func() time.Time
 // Now implements [utilcache.Clock].
 func (c clock) Now() time.Time { return c() }
 
-// cache remembers answers for a while. Concurrent equal questions share one
+// cache keeps answers for a while. Concurrent equal questions share one
 // request. It is safe for concurrent use.
 //
 // Errors are not cached: the next question is asked again.
@@ -71,6 +71,11 @@ func (c *cache[V]) get(ctx context.Context, k key, ask func(context.Context) (V,
 		}
 		return a.Val.(V), nil //nolint:forcetypeassert,errcheck // the function above returns only this type
 	case <-ctx.Done():
-		return none, history.Errorf(history.Unavailable, "wait for the API server: %w", ctx.Err())
+		return none, unavailable(ctx)
 	}
+}
+
+// unavailable returns the error of a caller that stopped waiting.
+func unavailable(ctx context.Context) error {
+	return history.Errorf(history.Unavailable, "wait for the API server: %w", ctx.Err())
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // Caller is an identity in the cluster, and answers what it may read. It is
-// safe for concurrent use.
+// safe for concurrent use. The zero Caller is not known and may read nothing.
 //
 // All errors of its methods have the code [history.Unavailable]: the API server
 // could not be asked, and nothing is decided.
@@ -22,7 +22,12 @@ type Caller struct {
 }
 
 // Name returns the user's name in the cluster.
-func (c *Caller) Name() string { return c.user.GetName() }
+func (c *Caller) Name() string {
+	if c.user == nil {
+		return ""
+	}
+	return c.user.GetName()
+}
 
 // List reports whether the caller may list all objects of a resource in a
 // namespace scope. [history.AllNamespaces] and [history.ClusterScoped] both
@@ -35,19 +40,33 @@ func (c *Caller) List(ctx context.Context, r schema.GroupResource, scope history
 // Get reports whether the caller may get an object. An empty name means every
 // object of the resource there. An empty namespace means a cluster-scoped
 // object, or all namespaces.
+//
+// A Namespace is cluster-scoped, but the API server reviews a request for it in
+// the namespace of its name. So rights in a namespace may include the right to
+// get its Namespace.
 func (c *Caller) Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error) {
+	if r == (schema.GroupResource{Resource: "namespaces"}) {
+		namespace = name
+	}
 	return c.may(ctx, "get", r, namespace, name)
 }
 
-// NamespaceCreated returns when the current incarnation of a namespace was
-// created, in whole seconds. It returns zero if the namespace does not exist.
-func (c *Caller) NamespaceCreated(ctx context.Context, namespace string) (time.Time, error) {
-	return c.reviews.namespaceCreated(ctx, namespace)
+// Namespaces returns the namespaces that exist now, with the times of their
+// creation in whole seconds. They are read after every right that List or Get
+// has granted before. The caller of Namespaces must not modify the map.
+func (c *Caller) Namespaces(ctx context.Context) (map[string]time.Time, error) {
+	if c.user == nil {
+		return nil, nil
+	}
+	return c.reviews.namespaces.list(ctx)
 }
 
 // may reports whether the caller has a right. Rights do not depend on the API
 // version, and the cluster need not serve the resource.
 func (c *Caller) may(ctx context.Context, verb string, r schema.GroupResource, namespace, name string) (bool, error) {
+	if c.user == nil {
+		return false, nil
+	}
 	return c.reviews.resource(ctx, c.user, authorizationv1.ResourceAttributes{
 		Verb: verb, Group: r.Group, Version: "*", Resource: r.Resource, Namespace: namespace, Name: name,
 	})

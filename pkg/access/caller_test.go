@@ -27,7 +27,7 @@ import (
 type authorizer interface {
 	List(ctx context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error)
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error)
-	NamespaceCreated(ctx context.Context, namespace string) (time.Time, error)
+	Namespaces(ctx context.Context) (map[string]time.Time, error)
 }
 
 var _ authorizer = (*access.Caller)(nil)
@@ -290,41 +290,52 @@ func TestCaller_ReportsFailedReviews(t *testing.T) {
 	}
 }
 
-func TestCaller_ReturnsCreationOfNamespace(t *testing.T) {
+func TestCaller_ListsPresentNamespaces(t *testing.T) {
 	s := serve(t, recorder(t))
 	caller := s.admit(t, request{certificate: certificate(t, clustertest.ClientCA, "alice")})
-	check := func(what, name string, want time.Time) {
+	check := func(what string, want time.Time) {
 		t.Helper()
-		if got, err := caller.NamespaceCreated(t.Context(), name); err != nil || !got.Equal(want) {
-			t.Errorf("%s: got %v, error %v, want %v", what, got, err, want)
+		all, err := caller.Namespaces(t.Context())
+		if got := all["recreated"]; err != nil || !got.Equal(want) || all["default"].IsZero() {
+			t.Errorf("%s: got %v of %d namespaces, error %v, want %v", what, got, len(all), err, want)
 		}
 	}
-	for _, name := range []string{"", "..", "a/b", "nowhere"} {
-		check("not a namespace: "+name, name, time.Time{})
-	}
+	check("before", time.Time{})
 	first := namespace(t, "recreated")
-	check("first", "recreated", first.CreationTimestamp.Time)
+	check("within the life of the list", time.Time{})
+	s.clock.advance(31 * time.Second)
+	check("first", first.CreationTimestamp.Time)
+	remove(t, "recreated")
+	time.Sleep(time.Until(first.CreationTimestamp.Add(time.Second))) // creation times have whole seconds
+	second := namespace(t, "recreated")
+	if !second.CreationTimestamp.After(first.CreationTimestamp.Time) {
+		t.Errorf("got creation times %v and %v, want the second one later", first.CreationTimestamp, second.CreationTimestamp)
+	}
+	check("second, within the life of the list", first.CreationTimestamp.Time)
+	// A right that was granted after the list was read may be one in the second
+	// namespace.
+	root := s.admit(t, request{certificate: certificate(t, clustertest.ClientCA, "root", "system:masters")})
+	if got := decision(root.Get(t.Context(), pods, "recreated", "p")); got != "true" {
+		t.Errorf("new right: got %s, want true", got)
+	}
+	check("second, after a new right", second.CreationTimestamp.Time)
+}
+
+// remove deletes a namespace. Without a controller manager, the test finalizes
+// it.
+func remove(t *testing.T, name string) {
+	t.Helper()
 	c := client(t).CoreV1().Namespaces()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		// Without a controller manager, the test finalizes the namespace.
-		_ = c.Delete(t.Context(), "recreated", metav1.DeleteOptions{})
-		current, err := c.Get(t.Context(), "recreated", metav1.GetOptions{})
+		_ = c.Delete(t.Context(), name, metav1.DeleteOptions{})
+		current, err := c.Get(t.Context(), name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			break
+			return
 		}
 		if err == nil {
 			current.Spec.Finalizers = nil
 			_, _ = c.Finalize(t.Context(), current, metav1.UpdateOptions{})
 		}
 	}
-	check("within the life of the answer", "recreated", first.CreationTimestamp.Time)
-	s.clock.advance(31 * time.Second)
-	check("deleted", "recreated", time.Time{})
-	time.Sleep(time.Until(first.CreationTimestamp.Add(time.Second))) // creation times have whole seconds
-	second := namespace(t, "recreated")
-	s.clock.advance(11 * time.Second)
-	check("second", "recreated", second.CreationTimestamp.Time)
-	if !second.CreationTimestamp.After(first.CreationTimestamp.Time) {
-		t.Errorf("got creation times %v and %v, want the second one later", first.CreationTimestamp, second.CreationTimestamp)
-	}
+	t.Fatalf("namespace %s: got no deletion after %v, want one", name, patience)
 }

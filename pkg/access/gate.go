@@ -13,6 +13,7 @@ import (
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/access/internal/outage"
@@ -77,7 +78,10 @@ func New(cluster *rest.Config, client *http.Client, o Options) (*Gate, error) {
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
 	}
-	authorization, err := authorizationclient.NewForConfigAndClient(config, client)
+	// Package query bounds the reviews of a question that are made at once.
+	unlimited := rest.CopyConfig(config)
+	unlimited.QPS = -1
+	authorization, err := authorizationclient.NewForConfigAndClient(unlimited, client)
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
 	}
@@ -85,12 +89,17 @@ func New(cluster *rest.Config, client *http.Client, o Options) (*Gate, error) {
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
 	}
+	objects, err := metadata.NewForConfigAndClient(metadata.ConfigFor(config), client)
+	if err != nil {
+		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
+	}
 	log := outage.NewLog(o.Logger)
+	namespaces := newNamespaces(objects, log, o.Now)
 	return &Gate{
 		options: o,
 		tokens:  newTokens(authentication.TokenReviews(), log, o.Now),
 		trust:   newTrust(core, log, o.Now),
-		reviews: newReviewer(authorization, core, log, o.Now),
+		reviews: newReviewer(authorization, namespaces, log, o.Now),
 	}, nil
 }
 
@@ -100,7 +109,7 @@ func (g *Gate) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := g.options.Path(r)
 		if slices.Contains(g.options.Open, path) {
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, r.WithContext(With(r.Context(), &Caller{}))) // without rights
 			return
 		}
 		caller, err := g.admit(r, path)

@@ -173,9 +173,9 @@ func TestGate_ReportsRightsOfRecorder(t *testing.T) {
 			!strings.Contains(got, "subjectaccessreviews.authorization.k8s.io") {
 			t.Errorf("list: got %s, want unavailable, with what to grant", got)
 		}
-		_, err = caller.NamespaceCreated(t.Context(), "default")
-		if got := decision(false, err); !strings.HasPrefix(got, "unavailable: ") || !strings.Contains(got, "get of namespaces") {
-			t.Errorf("namespace: got %s, want unavailable, with what to grant", got)
+		_, err = caller.Namespaces(t.Context())
+		if got := decision(false, err); !strings.HasPrefix(got, "unavailable: ") || !strings.Contains(got, "list of namespaces") {
+			t.Errorf("namespaces: got %s, want unavailable, with what to grant", got)
 		}
 	}
 	if got := s.log.count("subjectaccessreviews"); got != 1 {

@@ -9,11 +9,9 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
-	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/watchhistory/watchhistory/pkg/access/internal/outage"
 )
@@ -24,34 +22,33 @@ const (
 	allowedLife = 30 * time.Second
 	deniedLife  = 10 * time.Second
 
-	maxDecisions  = 8192
-	maxNamespaces = 4096
+	// maxDecisions takes about 10 MB. A question about all namespaces by a
+	// caller with rights in some needs one for each resource and namespace.
+	maxDecisions = 65_536
 )
 
-// reviewer asks the API server for rights and for namespaces.
+// reviewer asks the API server for rights.
 type reviewer struct {
 	reviews    authorizationclient.SubjectAccessReviewInterface
-	namespaces corev1client.NamespaceInterface
 	log        *outage.Log
 	decisions  *cache[bool]
-	created    *cache[time.Time] // zero: the namespace does not exist
+	namespaces *namespaces // outdated by every new right
 }
 
-// newReviewer returns a reviewer with empty caches.
+// newReviewer returns a reviewer with an empty cache.
 func newReviewer(
-	authorization authorizationclient.SubjectAccessReviewsGetter, core corev1client.NamespacesGetter,
+	authorization authorizationclient.SubjectAccessReviewsGetter, namespaces *namespaces,
 	log *outage.Log, now func() time.Time,
 ) *reviewer {
-	life := func(positive bool) time.Duration {
-		if positive {
+	life := func(allowed bool) time.Duration {
+		if allowed {
 			return allowedLife
 		}
 		return deniedLife
 	}
 	return &reviewer{
-		reviews: authorization.SubjectAccessReviews(), namespaces: core.Namespaces(), log: log,
+		reviews: authorization.SubjectAccessReviews(), log: log, namespaces: namespaces,
 		decisions: newCache(now, maxDecisions, life),
-		created:   newCache(now, maxNamespaces, func(t time.Time) time.Duration { return life(!t.IsZero()) }),
 	}
 }
 
@@ -108,26 +105,9 @@ func (r *reviewer) review(ctx context.Context, spec authorizationv1.SubjectAcces
 		return false, r.log.Error(ctx, operation, err)
 	}
 	r.log.Success(ctx, operation)
-	return answer.Status.Allowed && !answer.Status.Denied, nil
-}
-
-// namespaceCreated returns when the current incarnation of a namespace was
-// created, or zero if it does not exist.
-func (r *reviewer) namespaceCreated(ctx context.Context, name string) (time.Time, error) {
-	if name == "" || len(content.IsPathSegmentName(name)) > 0 {
-		return time.Time{}, nil // no namespace can have this name
+	allowed := answer.Status.Allowed && !answer.Status.Denied
+	if allowed {
+		r.namespaces.granted()
 	}
-	operation := outage.Operation{Name: "read a namespace", Grant: "grant get of namespaces to the recorder"}
-	return r.created.get(ctx, sha256.Sum256([]byte(name)), func(ctx context.Context) (time.Time, error) {
-		namespace, err := r.namespaces.Get(ctx, name, metav1.GetOptions{})
-		switch {
-		case apierrors.IsNotFound(err):
-			r.log.Success(ctx, operation)
-			return time.Time{}, nil
-		case err != nil:
-			return time.Time{}, r.log.Error(ctx, operation, err)
-		}
-		r.log.Success(ctx, operation)
-		return namespace.CreationTimestamp.Time, nil
-	})
+	return allowed, nil
 }
