@@ -80,8 +80,8 @@ func With(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// From returns the caller of a context, or nil. A request of the secure
-// listener has one, unless its path needs no identity.
+// From returns the caller of a context. It is nil only for requests that did
+// not pass a [Gate]. On a path that needs no identity it is the zero Caller.
 func From(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)
 	return c

@@ -109,7 +109,7 @@ func (g *Gate) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := g.options.Path(r)
 		if slices.Contains(g.options.Open, path) {
-			next.ServeHTTP(w, r.WithContext(With(r.Context(), &Caller{}))) // without rights
+			next.ServeHTTP(w, r.WithContext(With(r.Context(), &Caller{})))
 			return
 		}
 		caller, err := g.admit(r, path)

@@ -68,7 +68,7 @@ func TestGate_IdentifiesCallers(t *testing.T) {
 		},
 		"foreign certificate and a token": {request{certificate: foreign(t), token: valid}, 200, account},
 		"certificate and a wrong token":   {request{certificate: alice, token: "wrong"}, 200, "alice"},
-		"open path":                       {request{path: "/livez"}, 200, "nobody"},
+		"open path":                       {request{path: "/livez"}, 200, "unknown, without rights"},
 		"open path, spelled otherwise":    {request{path: "//livez"}, 401, "not authenticated"},
 	} {
 		s.expect(t, name, tt.request, tt.status, tt.want)
@@ -129,7 +129,7 @@ func TestGate_RequiresRightForMetrics(t *testing.T) {
 	s.expect(t, "with the right", scraper, 200, "scraper")
 }
 
-// TestGate_ReportsUnreachableAPIServer checks that nobody is let in or refused
+// TestGate_ReportsUnreachableAPIServer checks that no caller is let in or refused
 // while the API server can't be asked.
 func TestGate_ReportsUnreachableAPIServer(t *testing.T) {
 	s := serve(t, &rest.Config{Host: "https://127.0.0.1:1"})
@@ -139,7 +139,7 @@ func TestGate_ReportsUnreachableAPIServer(t *testing.T) {
 		s.expect(t, "certificate", request{certificate: alice}, 503, "read whose certificates the cluster trusts: the API server does not")
 	}
 	s.expect(t, "no credentials", request{}, 401, "not authenticated")
-	s.expect(t, "open path", request{path: "/livez"}, 200, "nobody")
+	s.expect(t, "open path", request{path: "/livez"}, 200, "unknown, without rights")
 	if got := s.log.count("127.0.0.1:1"); got != 2 {
 		t.Errorf("got %d log lines with the cause, want one for each of 2 operations", got)
 	}

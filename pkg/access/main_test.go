@@ -114,8 +114,8 @@ func serve(t *testing.T, config *rest.Config) *server {
 		s.mu.Lock()
 		s.caller = caller
 		s.mu.Unlock()
-		if caller == nil {
-			_, _ = io.WriteString(w, "nobody")
+		if allowed, err := caller.List(r.Context(), pods, history.AllNamespaces); caller.Name() == "" && !allowed && err == nil {
+			_, _ = io.WriteString(w, "unknown, without rights")
 			return
 		}
 		_, _ = io.WriteString(w, caller.Name())
@@ -309,7 +309,7 @@ func recorder(t *testing.T) *rest.Config {
 	t.Helper()
 	user := "recorder-" + strings.ToLower(t.Name())
 	bind(t, user, user, "system:auth-delegator")
-	grant(t, user, rule("", "namespaces", "get"))
+	grant(t, user, rule("", "namespaces", "list"))
 	c := client(t).RbacV1().RoleBindings("kube-system")
 	_, err := c.Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
