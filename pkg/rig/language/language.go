@@ -60,8 +60,10 @@ func Phrases() []Phrase {
 		{Pattern: `as a whole`, Instead: "completely", FineAfter: "owned"},
 		{Pattern: `for good`, Instead: "permanently"},
 		{Pattern: `by itself`, Instead: "automatically, alone"},
-		{Pattern: `(server|recorder|plugin|client|package|suite|program|log|store|engine|watch) knows?`,
-			Instead: "has, supports, uses"},
+		{
+			Pattern: `(server|recorder|plugin|client|package|suite|program|log|store|engine|watch) knows?`,
+			Instead: "has, supports, uses",
+		},
 		{Pattern: `asks? for`, Instead: "requests, requires"},
 		{Pattern: `says? that`, Instead: "means that, reports that"},
 		{Pattern: `if need be|where need be`, Instead: "if necessary"},
