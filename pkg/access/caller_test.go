@@ -33,10 +33,10 @@ type authorizer interface {
 var _ authorizer = (*access.Caller)(nil)
 
 var (
-	pods  = schema.GroupResource{Resource: "pods"}
-	maps  = schema.GroupResource{Resource: "configmaps"}
-	nodes = schema.GroupResource{Resource: "nodes"}
-	carts = schema.GroupResource{Group: "gone.example.com", Resource: "carts"} // no such type
+	pods    = schema.GroupResource{Resource: "pods"}
+	configs = schema.GroupResource{Resource: "configmaps"}
+	nodes   = schema.GroupResource{Resource: "nodes"}
+	carts   = schema.GroupResource{Group: "gone.example.com", Resource: "carts"} // no such type
 )
 
 // roundTripper is a function as an [http.RoundTripper].
@@ -107,14 +107,14 @@ func TestCaller_HasRightsOfCluster(t *testing.T) {
 		{"list pods in the namespace", list(pods, "rights"), "true"},
 		{"list pods in another namespace", list(pods, "default"), "false"},
 		{"list pods everywhere", list(pods, history.AllNamespaces), "false"},
-		{"list configmaps in the namespace", list(maps, "rights"), "false"},
+		{"list configmaps in the namespace", list(configs, "rights"), "false"},
 		{"list nodes", list(nodes, history.ClusterScoped), "true"},
 		{"list nodes everywhere", list(nodes, history.AllNamespaces), "true"},
 		{"get a pod", get(pods, "rights", "p"), "false"},
-		{"get the named configmap", get(maps, "rights", "one"), "true"},
-		{"get another configmap", get(maps, "rights", "two"), "false"},
-		{"get every configmap", get(maps, "rights", ""), "false"},
-		{"get the named configmap elsewhere", get(maps, "default", "one"), "false"},
+		{"get the named configmap", get(configs, "rights", "one"), "true"},
+		{"get another configmap", get(configs, "rights", "two"), "false"},
+		{"get every configmap", get(configs, "rights", ""), "false"},
+		{"get the named configmap elsewhere", get(configs, "default", "one"), "false"},
 		{"get an object of a type that does not exist", get(carts, "rights", "c"), "true"},
 		{"get every object of a type that does not exist", get(carts, "rights", ""), "true"},
 	} {

@@ -1,8 +1,17 @@
 package access_test
 
 import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
@@ -87,3 +96,62 @@ func TestGate_ImpersonatedUserHasOwnRights(t *testing.T) {
 		}
 	}
 }
+
+// TestGate_AddsGroupsOfCluster checks the groups that the API server gives to
+// users by itself, by granting a right to each of them.
+func TestGate_AddsGroupsOfCluster(t *testing.T) {
+	s := serve(t, recorder(t))
+	c := client(t).RbacV1().ClusterRoles()
+	rights := map[string]schema.GroupResource{}
+	for i, group := range []string{"system:authenticated", "system:unauthenticated", "system:serviceaccounts:default"} {
+		name := fmt.Sprintf("added-group-%d", i)
+		rights[group] = schema.GroupResource{Group: "groups.example.com", Resource: name}
+		role := &rbacv1.ClusterRole{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{rule("groups.example.com", name, "list")},
+		}
+		if _, err := c.Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
+		bind(t, name, name, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: group})
+		eventually(t, "member", &authorizationv1.SubjectAccessReviewSpec{
+			Groups:             []string{group},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: "groups.example.com", Resource: name, Verb: "list"},
+		}, true)
+	}
+	root := certificate(t, clustertest.ClientCA, "root", "system:masters")
+	for name, tt := range map[string]struct {
+		request
+		want string
+	}{
+		"certificate": {request{certificate: certificate(t, clustertest.ClientCA, "alice")}, "system:authenticated"},
+		"front proxy": {request{
+			certificate: certificate(t, clustertest.FrontProxyCA, clustertest.FrontProxy), headers: map[string][]string{"X-Remote-User": {"x"}},
+		}, "system:authenticated"},
+		"token":             {request{token: token(t, "reader")}, "system:authenticated system:serviceaccounts:default"},
+		"impersonated user": {request{certificate: root, headers: asUser("alice")}, "system:authenticated"},
+		"impersonated account": {
+			request{certificate: root, headers: asUser("system:serviceaccount:default:x")}, "system:authenticated system:serviceaccounts:default",
+		},
+		"impersonated anonymous": {request{certificate: root, headers: asUser("system:anonymous")}, "system:unauthenticated"},
+		"impersonated group": {
+			request{certificate: root, headers: map[string][]string{
+				"Impersonate-User": {"alice"}, "Impersonate-Group": {"system:unauthenticated"},
+			}}, "system:unauthenticated",
+		},
+	} {
+		caller := s.admit(t, tt.request)
+		var got []string
+		for _, group := range slices.Sorted(maps.Keys(rights)) {
+			if decision(caller.List(t.Context(), rights[group], history.AllNamespaces)) == "true" {
+				got = append(got, group)
+			}
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%s: got groups %v, want %s", name, got, tt.want)
+		}
+	}
+}
+
+// asUser returns the headers that impersonate a user.
+func asUser(user string) map[string][]string { return map[string][]string{"Impersonate-User": {user}} }

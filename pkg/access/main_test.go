@@ -252,7 +252,7 @@ func grant(t *testing.T, user string, rules ...rbacv1.PolicyRule) {
 	if _, err := c.ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	bind(t, name, user, name)
+	bind(t, name, name, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: user})
 	t.Cleanup(func() {
 		_ = c.ClusterRoles().Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{})
 	})
@@ -272,14 +272,14 @@ func grant(t *testing.T, user string, rules ...rbacv1.PolicyRule) {
 	}
 }
 
-// bind binds a ClusterRole to a user until the test ends.
-func bind(t *testing.T, name, user, role string) {
+// bind binds a ClusterRole to a subject until the test ends.
+func bind(t *testing.T, name, role string, subject rbacv1.Subject) {
 	t.Helper()
 	c := client(t).RbacV1().ClusterRoleBindings()
 	_, err := c.Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+		Subjects:   []rbacv1.Subject{subject},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func eventually(t *testing.T, user string, spec *authorizationv1.SubjectAccessRe
 func recorder(t *testing.T) *rest.Config {
 	t.Helper()
 	user := "recorder-" + strings.ToLower(t.Name())
-	bind(t, user, user, "system:auth-delegator")
+	bind(t, user, "system:auth-delegator", rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: user})
 	grant(t, user, rule("", "namespaces", "list"))
 	c := client(t).RbacV1().RoleBindings("kube-system")
 	_, err := c.Create(t.Context(), &rbacv1.RoleBinding{
