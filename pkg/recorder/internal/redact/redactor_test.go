@@ -25,15 +25,15 @@ var (
 )
 
 // newRedactor returns a redactor of a resource with the rules.
-func newRedactor(t *testing.T, resource schema.GroupResource, rules ...redact.Rule) *redact.Redactor {
-	t.Helper()
+func newRedactor(tb testing.TB, resource schema.GroupResource, rules ...redact.Rule) *redact.Redactor {
+	tb.Helper()
 	r, err := redact.New(resource, []byte("key"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	compiled, err := redact.Compile(rules, nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	r.SetRules(compiled)
 	return r
