@@ -50,8 +50,9 @@ type Options struct {
 	// Now is the clock for the times of checkpoints and gaps. Default:
 	// time.Now.
 	Now func() time.Time
-	// RedactionKey is the key of the hashes that replace redacted values. It is
-	// required for a stream of Secrets.
+	// RedactionKey is the key from which the keys of all hashes are derived.
+	// The hashes replace redacted values. It is required for a stream of
+	// Secrets.
 	RedactionKey []byte
 
 	// Scope returns whether the objects of a kind are namespaced. known is

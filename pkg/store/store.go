@@ -200,8 +200,9 @@ func (s *Store) close() error {
 	return errors.Join(err, s.lock.Release())
 }
 
-// RedactionKey returns a copy of the 32 random bytes with which secret values
-// are hashed. They are created with the log and never change.
+// RedactionKey returns a copy of the 32 random bytes from which the keys of the
+// hashes of hidden values are derived. They are created with the log and never
+// change.
 func (s *Store) RedactionKey() []byte { return slices.Clone(s.redaction) }
 
 // horizon returns the beginning of the retention: the time of the oldest record

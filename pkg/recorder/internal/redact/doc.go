@@ -15,8 +15,12 @@
 // hidden values, raw or encoded. Package leak finds those.
 //
 // Invariant: in doubt, a value is hashed. A copy that can't be read is hashed
-// completely, and so is a string whose search exceeds a bound. Equal values
-// have equal hashes under one key, so that a change stays visible.
+// completely, and so is a string whose search exceeds a bound.
+//
+// Each object has its own key, which is derived from the redaction key and the
+// object's identity. Equal values have equal hashes within an object, so that a
+// change stays visible. Across objects they have different hashes, so a user
+// can't test guesses by writing another object.
 //
 // Objects stay byte for byte the same, except for the hashed values. The
 // package does no I/O, and no error quotes the object.

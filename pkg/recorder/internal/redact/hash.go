@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"hash"
 
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
@@ -15,18 +17,71 @@ const (
 	hashPrefix = "hmac-sha256:"
 	// hashDigits is the number of hexadecimal digits after the prefix.
 	hashDigits = 32
+
+	// keyPurpose begins the message from which the key of an object's hashes is
+	// derived.
+	keyPurpose = "watchhistory hashes of an object\x00"
 )
 
-// hasher computes keyed hashes. Equal values have equal hashes, so a change is
-// visible while the value is not.
-type hasher struct{ key []byte }
+// hasher computes the hashes of one version of an object, with a key that no
+// other object has. Equal values have equal hashes in all versions of the
+// object, so a change is visible while the value is not. A guess can't be
+// tested in another object: see docs/design/0019-hashes-are-keyed-by-object.md.
+//
+// The key is derived at the first hash. So a version in which nothing is hashed
+// costs nothing.
+type hasher struct {
+	redactor *Redactor
+	object   []byte // the version, before it is redacted
+
+	id         Identity
+	err        error // that identity returned
+	identified bool  // id and err are set
+
+	mac hash.Hash         // with the object's key; nil before the first hash
+	sum [sha256.Size]byte // buffer
+}
+
+// identity returns the object's identity. It reads the object once.
+func (h *hasher) identity() (Identity, error) {
+	if !h.identified {
+		h.id, h.err = identify(h.object)
+		h.identified = true
+	}
+	return h.id, h.err
+}
 
 // hash returns the keyed hash of a value as a JSON string: the first 128 bits
-// of its HMAC-SHA256.
-func (h hasher) hash(value []byte) []byte {
-	mac := hmac.New(sha256.New, h.key)
-	mac.Write(value)
-	return []byte(`"` + hashPrefix + hex.EncodeToString(mac.Sum(nil)[:hashDigits/2]) + `"`)
+// of its HMAC-SHA256. If the object can't be identified, it sets h.err, and the
+// hash must not be stored.
+func (h *hasher) hash(value []byte) []byte {
+	if h.mac == nil {
+		id, _ := h.identity()
+		h.mac = hmac.New(sha256.New, h.redactor.deriveKey(id))
+	}
+	h.mac.Reset()
+	h.mac.Write(value)
+	text := make([]byte, 0, len(hashPrefix)+hashDigits+2)
+	text = append(text, `"`+hashPrefix...)
+	text = hex.AppendEncode(text, h.mac.Sum(h.sum[:0])[:hashDigits/2])
+	return append(text, '"')
+}
+
+// deriveKey derives the key of an object's hashes from the redaction key.
+//
+// The UID distinguishes the objects of the API server. An aggregated API server
+// may return objects with the UID of another one, or with none, so the resource
+// and the name are included. The length of each part precedes it, so that two
+// identities never yield the same message.
+func (r *Redactor) deriveKey(id Identity) []byte {
+	message := []byte(keyPurpose)
+	for _, part := range []string{r.resource.Group, r.resource.Resource, id.Namespace, id.Name, id.UID} {
+		message = binary.AppendUvarint(message, uint64(len(part)))
+		message = append(message, part...)
+	}
+	r.keys.Reset()
+	r.keys.Write(message)
+	return r.keys.Sum(nil)
 }
 
 // isHash reports whether a text is a hash of this package.
@@ -53,7 +108,7 @@ func hashesIn(object []byte) map[string]bool {
 // document is a JSON document with the edits that redact it. The edits are in
 // the order of their offsets.
 type document struct {
-	hasher
+	*hasher
 
 	text       []byte
 	keepHashes bool // hashes of an earlier redaction are not hashed again

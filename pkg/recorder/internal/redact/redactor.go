@@ -2,7 +2,10 @@ package redact
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
+	"hash"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -17,25 +20,24 @@ const LastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 // Redactor redacts the objects of one resource. It is used by one goroutine at
 // a time.
 type Redactor struct {
-	hasher
-
+	keys     hash.Hash // HMAC with the redaction key, which derives the objects' keys
 	resource schema.GroupResource
 	isSecret bool
 	isEvent  bool
 	rules    resourceRules
 
-	// managers are the field managers of Secrets whose names had to be hashed,
-	// as UID and hash. Versions are recorded without managedFields, so the
+	// managers are the hashes of the names of Secrets' field managers that had
+	// to be hashed. Versions are recorded without managedFields, so the
 	// previous version does not contain them.
 	managers map[string]bool
 }
 
 // New returns a redactor for a resource that has only the built-in rules. key
-// is the key of the hashes. It is required for Secrets, and for rules of a
-// configuration.
+// is the redaction key, from which the keys of all objects' hashes are derived.
+// It is required for Secrets, and for rules of a configuration.
 func New(resource schema.GroupResource, key []byte) (*Redactor, error) {
 	r := &Redactor{
-		hasher: hasher{key}, resource: resource, managers: map[string]bool{},
+		keys: hmac.New(sha256.New, key), resource: resource, managers: map[string]bool{},
 		isSecret: resource == schema.GroupResource{Resource: "secrets"},
 		isEvent:  history.IsEventResource(resource),
 	}
@@ -63,7 +65,10 @@ type Identity struct{ Namespace, Name, UID, RV string }
 // is called for Secrets only. opaque reports that a last-applied configuration
 // could not be read, and was hashed completely.
 func (r *Redactor) Redact(object []byte, previous func(Identity) []byte) (redacted []byte, opaque bool, err error) {
-	p := pass{Redactor: r}
+	if !r.isSecret && len(r.rules.selectors) == 0 {
+		return object, false, nil
+	}
+	p := pass{Redactor: r, hasher: hasher{redactor: r, object: object}}
 	redacted, err = p.run(object, previous)
 	return redacted, p.opaque, err
 }
@@ -72,13 +77,14 @@ func (r *Redactor) Redact(object []byte, previous func(Identity) []byte) (redact
 // stay as they are. The values of a Secret are hashed already, so they are not
 // searched for in its other strings.
 func (r *Redactor) RedactAgain(object []byte) ([]byte, error) {
-	p := pass{Redactor: r, again: true}
+	p := pass{Redactor: r, hasher: hasher{redactor: r, object: object}, again: true}
 	return p.run(object, nil)
 }
 
 // pass is one application of all rules to one object.
 type pass struct {
 	*Redactor
+	hasher
 
 	again  bool // the object may have been redacted before
 	opaque bool // see Redact
@@ -93,15 +99,18 @@ func (p *pass) run(object []byte, previous func(Identity) []byte) ([]byte, error
 			return nil, err
 		}
 	}
-	if len(p.rules.selectors) == 0 {
-		return object, nil
+	if len(p.rules.selectors) > 0 {
+		var err error
+		if object, err = p.redactPaths(object); err != nil {
+			return nil, err
+		}
 	}
-	return p.redactPaths(object)
+	return object, p.err
 }
 
 // edit returns a document without edits.
 func (p *pass) edit(text []byte) document {
-	return document{hasher: p.hasher, text: text, keepHashes: p.again}
+	return document{hasher: &p.hasher, text: text, keepHashes: p.again}
 }
 
 // walk redacts a document: an object, or a copy of it.

@@ -34,7 +34,6 @@ type secretPass struct {
 	document
 
 	pass     *pass
-	id       Identity
 	values   *leak.Set       // the Secret's own values
 	previous map[string]bool // the hashes in the previous version, nil if there is none
 	isCopy   bool            // the document is the last-applied configuration
@@ -46,13 +45,17 @@ func (p *pass) redactSecret(object []byte, previous func(Identity) []byte) ([]by
 	s := secretPass{document: p.edit(object), pass: p}
 	if p.again { // the values are hashed already
 		s.values = leak.New(nil, leak.Shortest)
+		if _, err := p.identity(); err != nil {
+			return nil, err
+		}
 		return s.redact()
 	}
 	id, values, err := secretValues(object)
 	if err != nil {
 		return nil, err
 	}
-	s.id, s.values = id, leak.New(values, leak.Shortest)
+	p.id, p.identified = id, true
+	s.values = leak.New(values, leak.Shortest)
 	if before := previous(id); before != nil {
 		s.previous = hashesIn(before)
 	}
@@ -162,13 +165,13 @@ func (s *secretPass) manager(scan *rawjson.Scanner) {
 	start := scan.Offset()
 	name := []byte(scan.Text())
 	hash := s.hash(name)
-	managers, id := s.pass.managers, s.id.UID+string(hash)
-	if managers[id] || s.mustHash(name) {
+	managers := s.pass.managers
+	if managers[string(hash)] || s.mustHash(name) {
 		s.replace(start, scan.Offset(), hash)
 		if len(managers) >= maxHashedManagers {
 			clear(managers)
 		}
-		managers[id] = true
+		managers[string(hash)] = true
 	}
 }
 

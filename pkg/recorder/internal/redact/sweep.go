@@ -25,7 +25,10 @@ type sweeper struct {
 
 // sweep hashes the strings of the object that contain hidden values.
 func (p *pathPass) sweep(object []byte) ([]byte, error) {
-	values, err := p.searchable(object)
+	if len(p.hidden) == 0 {
+		return object, nil
+	}
+	values, err := p.searchable()
 	if len(values) == 0 || err != nil {
 		return object, err
 	}
@@ -47,11 +50,11 @@ func (p *pathPass) sweep(object []byte) ([]byte, error) {
 	return s.apply(), scan.End()
 }
 
-// searchable returns the hidden values to search for in an object. A value that
-// the object's name or namespace contains can't be hidden, and true and false
-// are not secret.
-func (p *pathPass) searchable(object []byte) (values [][]byte, err error) {
-	id, err := identify(object)
+// searchable returns the hidden values to search for in the object. A value
+// that the object's name or namespace contains can't be hidden, and true and
+// false are not secret.
+func (p *pathPass) searchable() (values [][]byte, err error) {
+	id, err := p.identity()
 	names := strings.ToLower(id.Name + " " + id.Namespace)
 	for _, value := range p.hidden {
 		switch text := strings.ToLower(string(bytes.TrimSpace(value))); {
