@@ -17,6 +17,8 @@ const (
 	sniffingDisabled = "nosniff"
 
 	codeMethodNotAllowed = "method_not_allowed"
+	codeTooManyRequests  = "too_many_requests"
+	codeTooLarge         = "too_large"
 )
 
 // fixedError is a mistake in a parameter of the fixed part of the API. Its text

@@ -22,7 +22,7 @@ import (
 
 // timeouts are those of the servers under test, whose time is that of a
 // synctest bubble.
-var timeouts = api.Timeouts{Request: 10 * time.Second, Idle: time.Minute, WriteIdle: 30 * time.Second}
+var timeouts = api.ServerOptions{Request: 10 * time.Second, Idle: time.Minute, WriteIdle: 30 * time.Second}
 
 // pipes is a listener for connections within the process.
 type pipes chan net.Conn
@@ -213,7 +213,7 @@ func (s *server) cutOff(t *testing.T, request string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, served := api.NewServer(s, api.Timeouts{WriteIdle: 250 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
+	server, served := api.NewServer(s, api.ServerOptions{WriteIdle: 250 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {

@@ -87,7 +87,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
-	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
+	d.server = api.NewServer(d.newHandler(ctx), api.ServerOptions{}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
 		"retention", c.Retention(), "address", d.Address())
 	return d, nil
