@@ -40,6 +40,16 @@ type Config struct {
 	ServerPort int
 	// MaxQueryLimit is the largest number of records in one answer. At least 1.
 	MaxQueryLimit int
+	// MaxConcurrentQueries is how many queries run at once. 0 means that it
+	// depends on the number of processors.
+	MaxConcurrentQueries int
+	// QueryTimeoutSeconds bounds one query, without sending its answer.
+	QueryTimeoutSeconds int
+	// MaxQueryRate is how many queries per second one client may send. 0 means
+	// no limit.
+	MaxQueryRate int
+	// MaxConnections is how many connections may be open.
+	MaxConnections int
 	// Resources are recorded by name, whether or not they are discovered.
 	Resources []history.Resource
 	// Rules define which values are redacted, and which versions are ignored.
@@ -125,6 +135,10 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"maxStorage", c.MaxStorage != other.MaxStorage},
 		{"bindAddress", c.BindAddress != other.BindAddress},
 		{"serverPort", c.ServerPort != other.ServerPort},
+		{"maxConcurrentQueries", c.MaxConcurrentQueries != other.MaxConcurrentQueries},
+		{"queryTimeoutSeconds", c.QueryTimeoutSeconds != other.QueryTimeoutSeconds},
+		{"maxQueryRate", c.MaxQueryRate != other.MaxQueryRate},
+		{"maxConnections", c.MaxConnections != other.MaxConnections},
 	} {
 		if f.differs {
 			fields = append(fields, f.name)

@@ -18,6 +18,11 @@ func DefaultConfig() Config {
 		BindAddress:   "127.0.0.1",
 		ServerPort:    8080,
 		MaxQueryLimit: 1000,
+
+		QueryTimeoutSeconds: 30,
+		MaxQueryRate:        100,
+		MaxConnections:      512,
+
 		Resources: []history.Resource{
 			{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true},
 			{Version: "v1", Kind: "Node", Plural: "nodes"},

@@ -20,20 +20,24 @@ import (
 // The fields that are not pointers or lists hold the defaults before the file
 // is decoded. A pointer or list that is nil was not given.
 type configFile struct {
-	Discover          *discoverMode   `yaml:"discover"`
-	DiscoverCRDs      *boolean        `yaml:"discoverCRDs"`
-	StoragePath       text            `yaml:"storagePath"`
-	RetentionDays     retentionDays   `yaml:"retentionDays"`
-	SyncWrites        boolean         `yaml:"syncWrites"`
-	MaxStorage        storageLimit    `yaml:"maxStorage"`
-	BindAddress       ipAddress       `yaml:"bindAddress"`
-	ServerPort        port            `yaml:"serverPort"`
-	MaxQueryLimit     queryLimit      `yaml:"maxQueryLimit"`
-	Resources         []resourceEntry `yaml:"resources"`
-	Include           []groupResource `yaml:"include"`
-	SecretAnnotations []annotationKey `yaml:"secretAnnotations"`
-	Redact            []redactEntry   `yaml:"redact"`
-	Ignore            []ignoreEntry   `yaml:"ignore"`
+	Discover             *discoverMode   `yaml:"discover"`
+	DiscoverCRDs         *boolean        `yaml:"discoverCRDs"`
+	StoragePath          text            `yaml:"storagePath"`
+	RetentionDays        retentionDays   `yaml:"retentionDays"`
+	SyncWrites           boolean         `yaml:"syncWrites"`
+	MaxStorage           storageLimit    `yaml:"maxStorage"`
+	BindAddress          ipAddress       `yaml:"bindAddress"`
+	ServerPort           port            `yaml:"serverPort"`
+	MaxQueryLimit        queryLimit      `yaml:"maxQueryLimit"`
+	MaxConcurrentQueries concurrency     `yaml:"maxConcurrentQueries"`
+	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
+	MaxQueryRate         queryRate       `yaml:"maxQueryRate"`
+	MaxConnections       connectionLimit `yaml:"maxConnections"`
+	Resources            []resourceEntry `yaml:"resources"`
+	Include              []groupResource `yaml:"include"`
+	SecretAnnotations    []annotationKey `yaml:"secretAnnotations"`
+	Redact               []redactEntry   `yaml:"redact"`
+	Ignore               []ignoreEntry   `yaml:"ignore"`
 }
 
 // resourceEntry is one entry of the field resources.
@@ -80,6 +84,11 @@ func ParseConfig(data []byte) (Config, error) {
 		BindAddress:   ipAddress(c.BindAddress),
 		ServerPort:    port(c.ServerPort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
+
+		MaxConcurrentQueries: concurrency(c.MaxConcurrentQueries),
+		QueryTimeoutSeconds:  timeoutSeconds(c.QueryTimeoutSeconds),
+		MaxQueryRate:         queryRate(c.MaxQueryRate),
+		MaxConnections:       connectionLimit(c.MaxConnections),
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
@@ -124,6 +133,10 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.BindAddress = string(f.BindAddress)
 	c.ServerPort = int(f.ServerPort)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
+	c.MaxConcurrentQueries = int(f.MaxConcurrentQueries)
+	c.QueryTimeoutSeconds = int(f.QueryTimeoutSeconds)
+	c.MaxQueryRate = int(f.MaxQueryRate)
+	c.MaxConnections = int(f.MaxConnections)
 	listed, err := f.resources(at)
 	if err != nil {
 		return err

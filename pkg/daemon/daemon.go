@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -87,7 +89,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	d.log = newObserved(d.store, d.watchers, d.recorder.Refused)
-	d.server = api.NewServer(d.newHandler(ctx), api.ServerOptions{}, logger)
+	d.server = api.NewServer(d.newHandler(ctx), api.ServerOptions{Connections: c.MaxConnections}, logger)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
 		"retention", c.Retention(), "address", d.Address())
 	return d, nil
@@ -121,6 +123,11 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Refused:  d.recorder.Refused,
 		States:   d.states,
 		Metrics:  d.metrics.handler(),
+
+		Concurrency: d.started.MaxConcurrentQueries,
+		Timeout:     time.Duration(d.started.QueryTimeoutSeconds) * time.Second,
+		Rate:        cmp.Or(float64(d.started.MaxQueryRate), api.NoRate),
+		Registerer:  d.metrics.registry,
 	})
 }
 

@@ -179,6 +179,7 @@ func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	kubectl(t, "create", "configmap", "b", "-n", "metrics") // a commit
 	const bounds = "0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300 +Inf"
 	want := []string{
+		"answers_held_bytes{lane} gauge",
 		"checkpoint_timestamp_seconds{group,resource} gauge",
 		"commit_duration_seconds histogram " + bounds,
 		"commit_retries_total counter",
@@ -188,6 +189,10 @@ func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 		"config_last_reload_timestamp_seconds gauge",
 		"last_commit_timestamp_seconds gauge",
 		"objects_alive{group,resource} gauge",
+		"queries_in_flight gauge",
+		"queries_refused_total{reason} counter",
+		"queries_running{lane} gauge",
+		"queries_waiting{lane} gauge",
 		"queue_bytes gauge",
 		"queue_records gauge",
 		"storage_bytes gauge",
