@@ -180,20 +180,19 @@ func TestEvents_DisconnectedClientIsNotLogged(t *testing.T) {
 	}
 }
 
-// While one query runs, another one waits until its timeout.
+// While one query runs, another one waits, and is refused in the end.
 func TestEvents_ConcurrencyIsBounded(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s := newServer(t, api.Options{
-		Concurrency: 1, Timeout: 20 * time.Millisecond,
+		Concurrency: 2, Timeout: 20 * time.Millisecond,
 		States: func() []v1.Resource { close(entered); <-release; return nil },
 	})
 	sample(s)
 	var slow sync.WaitGroup
 	slow.Go(func() { s.get("/api/v1/resources") })
 	<-entered
-	if code, _, body := s.get("/api/v1/events"); code != http.StatusInternalServerError ||
-		!strings.Contains(body, "deadline") {
-		t.Errorf("second query: got %d %q, want 500 with the deadline", code, body)
+	if code, header, body := s.get("/api/v1/events?limit=10"); code != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
+		t.Errorf("second query: got %d %v %q, want 503 with Retry-After", code, header, body)
 	}
 	if code, _, _ := s.get("/health"); code != http.StatusOK {
 		t.Errorf("health during a query: got %d, want 200", code)
@@ -209,8 +208,8 @@ func TestEvents_ConcurrencyIsBounded(t *testing.T) {
 // timeout.
 func (s *server) retryList() []string {
 	for range 100 {
-		if code, _, _ := s.get("/api/v1/events"); code == http.StatusOK {
-			return list(s.tb, s, "")
+		if code, _, _ := s.get("/api/v1/events?limit=10"); code == http.StatusOK {
+			return list(s.tb, s, "limit=10")
 		}
 	}
 	return nil

@@ -10,8 +10,9 @@
 //   - The part of the API that docs/api.md calls fixed does not change: its
 //     paths, texts and fields. Everything else is added to it, and reports
 //     errors as JSON.
-//   - Each query is bounded in time, and so is the number of queries that run
-//     at once.
+//   - Each query is bounded in time and memory. So is the number of queries
+//     that run at once, that wait, and whose answer is being sent.
+//   - A query has no slot while its answer is being sent.
 //   - An answer that was cut off never looks complete.
 //
 // # Limits

@@ -42,5 +42,5 @@ func (h *handler) findGaps(r *http.Request) ([]history.Gap, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.service.Gaps(r.Context(), query.Gaps{Start: q.Start, End: q.End, Types: q.Types, Group: q.Group})
+	return h.ask(r.Context()).Gaps(r.Context(), query.Gaps{Start: q.Start, End: q.End, Types: q.Types, Group: q.Group})
 }

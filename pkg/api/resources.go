@@ -21,7 +21,7 @@ const (
 // that were only recorded earlier. It is the endpoint [v1.ResourcesPath].
 func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	states := h.options.States()
-	seen, err := h.service.Resources(r.Context(), named(states)...)
+	seen, err := h.ask(r.Context()).Resources(r.Context(), named(states)...)
 	if err != nil {
 		h.fail(w, r, err)
 		return

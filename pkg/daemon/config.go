@@ -58,6 +58,16 @@ type Config struct {
 	Namespace string
 	// MaxQueryLimit is the largest number of records in one answer. At least 1.
 	MaxQueryLimit int
+	// MaxConcurrentQueries is how many queries run at once. 0 means that it
+	// depends on the number of processors.
+	MaxConcurrentQueries int
+	// QueryTimeoutSeconds bounds one query, without sending its answer.
+	QueryTimeoutSeconds int
+	// MaxQueryRate is how many queries per second one client may send. 0 means
+	// no limit.
+	MaxQueryRate int
+	// MaxConnections is how many connections may be open.
+	MaxConnections int
 	// Resources are recorded by name, whether or not they are discovered.
 	Resources []history.Resource
 	// Rules define which values are redacted, and which versions are ignored.
@@ -172,6 +182,10 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"tlsCertFile", c.TLSCertFile != other.TLSCertFile},
 		{"tlsKeyFile", c.TLSKeyFile != other.TLSKeyFile},
 		{"tlsCAFile", c.TLSCAFile != other.TLSCAFile},
+		{"maxConcurrentQueries", c.MaxConcurrentQueries != other.MaxConcurrentQueries},
+		{"queryTimeoutSeconds", c.QueryTimeoutSeconds != other.QueryTimeoutSeconds},
+		{"maxQueryRate", c.MaxQueryRate != other.MaxQueryRate},
+		{"maxConnections", c.MaxConnections != other.MaxConnections},
 	} {
 		if f.differs {
 			fields = append(fields, f.name)

@@ -19,6 +19,11 @@ func DefaultConfig() Config {
 		ServerPort:    8080,
 		SecurePort:    NoPort,
 		MaxQueryLimit: 1000,
+
+		QueryTimeoutSeconds: 30,
+		MaxQueryRate:        100,
+		MaxConnections:      512,
+
 		Resources: []history.Resource{
 			{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true},
 			{Version: "v1", Kind: "Node", Plural: "nodes"},

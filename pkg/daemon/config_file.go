@@ -20,25 +20,29 @@ import (
 // The fields that are not pointers or lists hold the defaults before the file
 // is decoded. A pointer or list that is nil was not given.
 type configFile struct {
-	Discover          *discoverMode   `yaml:"discover"`
-	DiscoverCRDs      *boolean        `yaml:"discoverCRDs"`
-	StoragePath       text            `yaml:"storagePath"`
-	RetentionDays     retentionDays   `yaml:"retentionDays"`
-	SyncWrites        boolean         `yaml:"syncWrites"`
-	MaxStorage        storageLimit    `yaml:"maxStorage"`
-	BindAddress       ipAddress       `yaml:"bindAddress"`
-	ServerPort        port            `yaml:"serverPort"`
-	SecureBindAddress ipAddress       `yaml:"secureBindAddress"`
-	SecurePort        port            `yaml:"securePort"`
-	TLSCertFile       text            `yaml:"tlsCertFile"`
-	TLSKeyFile        text            `yaml:"tlsKeyFile"`
-	TLSCAFile         text            `yaml:"tlsCAFile"`
-	MaxQueryLimit     queryLimit      `yaml:"maxQueryLimit"`
-	Resources         []resourceEntry `yaml:"resources"`
-	Include           []groupResource `yaml:"include"`
-	SecretAnnotations []annotationKey `yaml:"secretAnnotations"`
-	Redact            []redactEntry   `yaml:"redact"`
-	Ignore            []ignoreEntry   `yaml:"ignore"`
+	Discover             *discoverMode   `yaml:"discover"`
+	DiscoverCRDs         *boolean        `yaml:"discoverCRDs"`
+	StoragePath          text            `yaml:"storagePath"`
+	RetentionDays        retentionDays   `yaml:"retentionDays"`
+	SyncWrites           boolean         `yaml:"syncWrites"`
+	MaxStorage           storageLimit    `yaml:"maxStorage"`
+	BindAddress          ipAddress       `yaml:"bindAddress"`
+	ServerPort           port            `yaml:"serverPort"`
+	SecureBindAddress    ipAddress       `yaml:"secureBindAddress"`
+	SecurePort           port            `yaml:"securePort"`
+	TLSCertFile          text            `yaml:"tlsCertFile"`
+	TLSKeyFile           text            `yaml:"tlsKeyFile"`
+	TLSCAFile            text            `yaml:"tlsCAFile"`
+	MaxQueryLimit        queryLimit      `yaml:"maxQueryLimit"`
+	MaxConcurrentQueries concurrency     `yaml:"maxConcurrentQueries"`
+	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
+	MaxQueryRate         queryRate       `yaml:"maxQueryRate"`
+	MaxConnections       connectionLimit `yaml:"maxConnections"`
+	Resources            []resourceEntry `yaml:"resources"`
+	Include              []groupResource `yaml:"include"`
+	SecretAnnotations    []annotationKey `yaml:"secretAnnotations"`
+	Redact               []redactEntry   `yaml:"redact"`
+	Ignore               []ignoreEntry   `yaml:"ignore"`
 }
 
 // resourceEntry is one entry of the field resources.
@@ -86,6 +90,11 @@ func ParseConfig(data []byte) (Config, error) {
 		ServerPort:    port(c.ServerPort),
 		SecurePort:    port(c.SecurePort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
+
+		MaxConcurrentQueries: concurrency(c.MaxConcurrentQueries),
+		QueryTimeoutSeconds:  timeoutSeconds(c.QueryTimeoutSeconds),
+		MaxQueryRate:         queryRate(c.MaxQueryRate),
+		MaxConnections:       connectionLimit(c.MaxConnections),
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
@@ -133,6 +142,10 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.SecurePort = int(f.SecurePort)
 	c.TLSCertFile, c.TLSKeyFile, c.TLSCAFile = string(f.TLSCertFile), string(f.TLSKeyFile), string(f.TLSCAFile)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
+	c.MaxConcurrentQueries = int(f.MaxConcurrentQueries)
+	c.QueryTimeoutSeconds = int(f.QueryTimeoutSeconds)
+	c.MaxQueryRate = int(f.MaxQueryRate)
+	c.MaxConnections = int(f.MaxConnections)
 	listed, err := f.resources(at)
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 	want := daemon.Config{
 		DiscoverCRDs: true, DiscoverAll: true, StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
 		BindAddress: "127.0.0.1", ServerPort: 8080, SecurePort: daemon.NoPort, MaxQueryLimit: 1000,
+		QueryTimeoutSeconds: 30, MaxQueryRate: 100, MaxConnections: 512,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -51,6 +52,10 @@ func TestParseConfig_OverridesOnlyFieldsOfTheFile(t *testing.T) {
 discoverCRDs: false
 syncWrites: false
 serverPort: 9000
+maxConcurrentQueries: 4
+queryTimeoutSeconds: 5
+maxQueryRate: 0
+maxConnections: 100
 resources:
   - {group: apps, version: v1, kind: Deployment, plural: deployments, namespaced: true}
   - {group: "", version: v1, kind: Node, plural: nodes}
@@ -60,6 +65,7 @@ resources:
 	}
 	want := daemon.DefaultConfig()
 	want.DiscoverCRDs, want.DiscoverAll, want.SyncWrites, want.ServerPort = false, false, false, 9000
+	want.MaxConcurrentQueries, want.QueryTimeoutSeconds, want.MaxQueryRate, want.MaxConnections = 4, 5, 0, 100
 	want.Resources = []history.Resource{
 		{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
 		{Version: "v1", Kind: "Node", Plural: "nodes"},
@@ -292,6 +298,10 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		{"negative", "maxStorage: -1\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"list of quantities", "maxStorage: [1Gi]\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"out of range", "serverPort: 70000\n", "line 1: serverPort: want a whole number from -1 to 65535"},
+		{"one query at a time", "maxConcurrentQueries: 1\n", "line 1: maxConcurrentQueries: want a whole number from 2 to 256"},
+		{"no time", "queryTimeoutSeconds: 0\n", "line 1: queryTimeoutSeconds: want a whole number from 1 to 3600"},
+		{"negative rate", "maxQueryRate: -1\n", "line 1: maxQueryRate: want a whole number from 0 to 100000"},
+		{"too few connections", "maxConnections: 1\n", "line 1: maxConnections: want a whole number from 16 to 65536"},
 		{"quoted number", "serverPort: \"80\"\n", "line 1: serverPort: want a whole number"},
 		{"not a boolean", "discoverCRDs: perhaps\n", `line 1: discoverCRDs: want true or false, got "perhaps"`},
 		{"unknown mode of discovery", "discover: some\n", `line 1: discover: want all, crds or none, got "some"`},

@@ -64,18 +64,22 @@ func decodeInt[T ~int](node *yaml.Node, dst *T, least, most int) error {
 
 // The types of single values. Each rejects invalid values when it is decoded.
 type (
-	boolean       bool
-	text          string // not empty
-	retentionDays int
-	queryLimit    int
-	port          int
-	storageLimit  int64  // bytes
-	ipAddress     string // of any interface of this machine
-	apiGroup      string // "" is the core group
-	dnsLabel      string
-	namespaceName string
-	annotationKey string // of a Secret's annotation whose value is stored
-	ignoredPath   string // of a field whose changes are ignored
+	boolean         bool
+	text            string // not empty
+	retentionDays   int
+	queryLimit      int
+	concurrency     int // of queries
+	timeoutSeconds  int
+	queryRate       int // queries per second; 0 means no limit
+	connectionLimit int
+	port            int
+	storageLimit    int64  // bytes
+	ipAddress       string // of any interface of this machine
+	apiGroup        string // "" is the core group
+	dnsLabel        string
+	namespaceName   string
+	annotationKey   string // of a Secret's annotation whose value is stored
+	ignoredPath     string // of a field whose changes are ignored
 
 	regularExpression string
 )
@@ -96,6 +100,18 @@ func (d *retentionDays) UnmarshalYAML(node *yaml.Node) error { return decodeInt(
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (l *queryLimit) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, l, 1, 100_000) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (c *concurrency) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, c, 2, 256) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (t *timeoutSeconds) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, t, 1, 3600) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (r *queryRate) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, r, 0, 100_000) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (l *connectionLimit) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, l, 16, 65_536) }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (p *port) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, p, NoPort, maxPort) }

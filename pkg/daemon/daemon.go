@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -120,6 +122,13 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Refused:  d.recorder.RetryError,
 		States:   d.states,
 		Metrics:  d.metrics.handler(),
+		Caller:   caller,
+		Client:   client,
+
+		Concurrency: d.started.MaxConcurrentQueries,
+		Timeout:     time.Duration(d.started.QueryTimeoutSeconds) * time.Second,
+		Rate:        cmp.Or(float64(d.started.MaxQueryRate), api.NoRate),
+		Registerer:  d.metrics.registry,
 	})
 }
 
@@ -163,12 +172,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	if d.listener != nil {
 		c.start("serve", func(ctx context.Context) error {
-			return serve(ctx, api.NewServer(d.handler, api.Timeouts{}, d.logger), d.listener)
+			return serve(ctx, api.NewServer(d.handler, api.ServerOptions{Connections: d.started.MaxConnections}, d.logger), d.listener)
 		})
 	}
 	if s := d.secure; s != nil {
 		c.start("provide certificates", s.certificates.Run)
-		c.start("serve with TLS", func(ctx context.Context) error { return s.serve(ctx, d.handler, d.logger) })
+		c.start("serve with TLS", func(ctx context.Context) error { return s.serve(ctx, d.handler, d.started.MaxConnections, d.logger) })
 	}
 	if d.socket != nil {
 		c.start("serve the socket", func(ctx context.Context) error {

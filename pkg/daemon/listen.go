@@ -15,6 +15,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/api"
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
 // serviceName is the name of the Service in front of the recorder.
@@ -102,8 +103,26 @@ func (s *secure) close() error {
 }
 
 // serve serves the handler to admitted callers until ctx ends.
-func (s *secure) serve(ctx context.Context, handler http.Handler, logger *slog.Logger) error {
-	server := api.NewServer(s.gate.Handler(handler), api.Timeouts{}, logger)
+func (s *secure) serve(ctx context.Context, handler http.Handler, connections int, logger *slog.Logger) error {
+	server := api.NewServer(s.gate.Handler(handler), api.ServerOptions{Connections: connections}, logger)
 	server.TLSConfig = s.certificates.TLSConfig()
 	return serve(ctx, server, tls.NewListener(s.listener, server.TLSConfig))
+}
+
+// caller returns the caller of a request, or nil if it arrived on the listener
+// without TLS, where every client may read everything.
+func caller(ctx context.Context) query.Authorizer {
+	if c := access.From(ctx); c != nil {
+		return c
+	}
+	return nil
+}
+
+// client returns the name for the limits of a caller, or "" if the caller is
+// not known. Users and hosts can't have the same name.
+func client(r *http.Request) string {
+	if c := access.From(r.Context()); c != nil && c.Name() != "" {
+		return "user " + c.Name()
+	}
+	return ""
 }

@@ -31,6 +31,15 @@ type Authorizer interface {
 	Namespaces(ctx context.Context) (map[string]time.Time, error)
 }
 
+// RightsError means that the rights of a question's caller are not known.
+type RightsError struct{ Err error }
+
+// Error returns the text of the cause.
+func (e *RightsError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *RightsError) Unwrap() error { return e.Err }
+
 // reviews bounds the concurrent calls of an [Authorizer] for one question.
 const reviews = 16
 
@@ -75,7 +84,7 @@ func (s *Service) see(ctx context.Context, all sight, of scope, name string) (si
 	}
 	view, err := s.viewOf(ctx, all.resources(of), of.namespace, name)
 	if err != nil {
-		return sight{}, err
+		return sight{}, &RightsError{err}
 	}
 	all.view = view
 	return all.visible(), nil
@@ -316,6 +325,9 @@ func (s *Service) Resources(ctx context.Context, others ...history.Resource) (Si
 		}
 	}
 	view, err := s.viewOf(ctx, slices.Collect(maps.Values(all)), history.AllNamespaces, "")
+	if err != nil {
+		return Sight{}, &RightsError{err}
+	}
 	seen := sight{catalogue: catalogue, view: view}.visible()
-	return Sight{Resources: seen.catalogue, view: view}, err
+	return Sight{Resources: seen.catalogue, view: view}, nil
 }

@@ -12,6 +12,8 @@
 //     match.
 //   - Every answer is bounded, in records and in bytes, and so is the effort of
 //     counting. An answer whose total reached a bound is not Exact.
+//   - The memory of an answer is bounded if its Each receives the versions: the
+//     log is read in short scans, and none runs while Each is called.
 //   - The catalogue is read once per question.
 //
 // # Limits

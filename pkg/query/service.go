@@ -108,7 +108,12 @@ type Version struct {
 
 // Page is a part of an answer, in the question's order.
 type Page struct {
+	// Versions are nil if the question's Each received them.
 	Versions []Version
+	// Count is the number of versions, and End the position after the last one.
+	// End is zero if there are none.
+	Count int
+	End   history.Cursor
 	// Total is the number of matches of the whole question or, if it is not
 	// Exact, a lower bound.
 	Total int
@@ -124,12 +129,6 @@ type Page struct {
 	Ignored []history.IgnoreRule
 	// Coverage describes the question's resources and namespaces.
 	Coverage Coverage
-}
 
-// bytes returns the size of the page's objects.
-func (p *Page) bytes() (n int) {
-	for i := range p.Versions {
-		n += len(p.Versions[i].Object)
-	}
-	return n
+	bytes int // of the versions' objects
 }

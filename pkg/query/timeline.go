@@ -21,6 +21,14 @@ type Timeline struct {
 	After history.Cursor
 	Limit int  // records; must be positive
 	Bare  bool // without objects
+
+	// Each, if set, is called with the versions of the page, in order, instead
+	// of collecting them in [Page.Versions]. It must not keep the version. Its
+	// error ends the query and is returned.
+	Each func(*Version) error
+	// Rest means that the question reads a part of an earlier page again. The
+	// page then has versions only: no total, and nothing that surrounds them.
+	Rest bool
 }
 
 // Timeline returns the page. A type that names no resource matches no record,
@@ -43,9 +51,12 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	}
 	filter.View = seen.view
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
-	page, err := s.scan(ctx, scan)
+	page, err := s.scan(ctx, scan, q.Each)
 	if err != nil {
 		return Page{}, err
+	}
+	if q.Rest {
+		return page, nil
 	}
 	page.Ignored, page.Coverage = ignored, coverage
 	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
@@ -70,39 +81,45 @@ func withResources(
 	return f, len(resources) > 0
 }
 
-// scan reads one page of records. It does not count all matches.
-func (s *Service) scan(ctx context.Context, scan history.Scan) (Page, error) {
-	limit, size, more := scan.Limit, 0, false
-	var records []*history.Record
-	scan.Limit = limit + 1 // the last record only shows that there are more
-	for r, err := range s.reader.Scan(ctx, scan) {
-		if err != nil {
+// scan reads one page of records, and passes its versions to each. It does not
+// count all matches.
+//
+// It makes several short reads, each of the log as it is then. Records that are
+// dropped meanwhile are missing, as on the next page, and records that are
+// appended come last.
+func (s *Service) scan(ctx context.Context, scan history.Scan, each func(*Version) error) (Page, error) {
+	b, limit := s.newPage(scan.Order, each), scan.Limit
+	for more := true; more && !b.page.More; scan.After = b.page.End {
+		scan.Limit = min(limit-b.page.Count+1, maxRead) // the last record only shows that there are more
+		var err error
+		if more, err = s.addRead(ctx, b, scan, limit); err != nil {
 			return Page{}, err
 		}
-		size += len(r.Object)
-		if len(records) == limit || len(records) > 0 && size > s.options.PageBytes {
-			more = true
-			break
+		if err := b.flush(ctx); err != nil {
+			return Page{}, err
 		}
-		records = append(records, r)
 	}
-	return s.page(ctx, records, scan.Order, more)
+	return b.finish(ctx)
 }
 
-// page makes a page of records that are in order.
-func (s *Service) page(ctx context.Context, records []*history.Record, order history.Order, more bool) (Page, error) {
-	versions, err := s.summarize(ctx, records, order)
-	if err != nil {
-		return Page{}, err
+// addRead adds the records of one scan to a page, unless the page is full then.
+// It reports whether further records may follow.
+func (s *Service) addRead(ctx context.Context, b *pageBuilder, scan history.Scan, limit int) (more bool, err error) {
+	n := 0
+	for r, err := range s.reader.Scan(ctx, scan) {
+		if err != nil {
+			return false, err
+		}
+		if b.page.Count == limit || b.page.Count > 0 && b.page.bytes+len(r.Object) > s.options.PageBytes {
+			b.page.More = true
+			return true, nil
+		}
+		if b.add(r); b.isFull() {
+			return true, nil
+		}
+		n++
 	}
-	if err := s.hideHashes(ctx, versions); err != nil {
-		return Page{}, err
-	}
-	page := Page{Versions: versions, Total: len(versions), Exact: true, More: more}
-	if more {
-		page.Next = history.Cursor{Time: records[len(records)-1].Time}
-	}
-	return page, nil
+	return n == scan.Limit, nil
 }
 
 // total counts all matches, unless the page has all of them.
@@ -113,7 +130,7 @@ func (s *Service) total(ctx context.Context, scan history.Scan, page *Page) erro
 	if !page.More && scan.After.IsZero() {
 		return nil
 	}
-	least := len(page.Versions)
+	least := page.Count
 	if page.More {
 		least++
 	}
