@@ -39,8 +39,9 @@ type Options struct {
 	// has limits of its own, and clients take turns. "" means the remote host.
 	// Default: the remote host.
 	Client func(*http.Request) string
-	// Concurrency bounds the queries that run at once, half of them small ones.
-	// At least 2. Default: twice the number of processors, from 4 to 8.
+	// Concurrency bounds the queries that run at once, three quarters of them
+	// small ones. At least 2. Default: twice the number of processors, from 4
+	// to 8.
 	Concurrency int
 	// Backlog bounds the queries of one client that wait for others. Four times
 	// as many of all clients can wait. Small and large queries count
@@ -84,8 +85,8 @@ const (
 )
 
 // defaultConcurrency returns the default of [Options.Concurrency]. More queries
-// than processors would take memory and finish no earlier, and small queries
-// would wait longer for a processor.
+// would take memory and finish no earlier, and small ones would wait longer for
+// a processor.
 func defaultConcurrency() int { return min(max(2*runtime.GOMAXPROCS(0), 4), 8) }
 
 // NoRate is the [Options.Rate] that sets no limit.

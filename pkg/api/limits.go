@@ -31,16 +31,14 @@ func (r *refusal) Error() string { return r.text }
 
 // The refusals. Those of a client's own limits have the status 429, and those
 // of the recorder's limits 503.
-//
-//nolint:gochecknoglobals // constants
 var (
-	refusedRate     = tooMany("rate", "too many queries in a short time", 1)
-	refusedBacklog  = tooMany("client_queue", "too many queries of this client are waiting", 2)
-	refusedShare    = tooMany("client_memory", "too many answers to this client are being sent", 5)
-	refusedCapacity = unavailable("queue", "too many queries are waiting")
-	refusedWait     = unavailable("wait", "other queries take too long")
-	refusedMemory   = unavailable("memory", "too many answers are being sent")
-	refusedExcess   = unavailable("connections", "too many connections are open")
+	errRate     = tooMany("rate", "too many queries in a short time", 1)
+	errBacklog  = tooMany("client_queue", "too many queries of this client are waiting", 2)
+	errShare    = tooMany("client_memory", "too many answers to this client are being sent", 5)
+	errCapacity = unavailable("queue", "too many queries are waiting")
+	errWait     = unavailable("wait", "other queries take too long")
+	errMemory   = unavailable("memory", "too many answers are being sent")
+	errExcess   = unavailable("connections", "too many connections are open")
 )
 
 func tooMany(reason, text string, after int) *refusal {
@@ -58,7 +56,7 @@ func unavailable(reason, text string) *refusal {
 // refusals returns all refusals.
 func refusals() []*refusal {
 	return []*refusal{
-		refusedRate, refusedBacklog, refusedShare, refusedCapacity, refusedWait, refusedMemory, refusedExcess,
+		errRate, errBacklog, errShare, errCapacity, errWait, errMemory, errExcess,
 	}
 }
 
@@ -94,6 +92,12 @@ const (
 	smallBare    = 1000
 )
 
+// The names of the lanes in metrics.
+const (
+	smallLane = "small"
+	largeLane = "large"
+)
+
 // limits decide which queries run, and when.
 type limits struct {
 	rate         *rate
@@ -101,17 +105,21 @@ type limits struct {
 	metrics      *queryMetrics
 }
 
-// newLimits returns the limits of complete options. Half of the slots and a
-// quarter of the memory are for small queries.
+// newLimits returns the limits of complete options. A quarter of the slots is
+// for large queries, and a quarter of the memory for small ones. A large query
+// uses several processors.
 func newLimits(o *Options) *limits {
 	newLane := func(name string, slots, bytes int) lane {
-		slots, bytes = max(slots, 1), max(bytes, 2*blockBytes)
-		return lane{name, newQueue(slots, o.Backlog, o.Backlog*backlogClients, o.Patience), newMemory(bytes)}
+		reserve := name == smallLane
+		return lane{
+			name, newQueue(slots, reserve, o.Backlog, o.Backlog*backlogClients, o.Patience),
+			newMemory(max(bytes, 2*blockBytes)),
+		}
 	}
 	l := &limits{
 		rate:  newRate(o.Rate, rateBurst),
-		small: newLane("small", o.Concurrency/2, o.AnswerBytes/4),
-		large: newLane("large", o.Concurrency-o.Concurrency/2, o.AnswerBytes-o.AnswerBytes/4),
+		small: newLane(smallLane, o.Concurrency-max(o.Concurrency/4, 1), o.AnswerBytes/4),
+		large: newLane(largeLane, max(o.Concurrency/4, 1), o.AnswerBytes-o.AnswerBytes/4),
 	}
 	l.metrics = newQueryMetrics(o.Registerer, l.small, l.large)
 	return l
@@ -135,7 +143,7 @@ func (l *limits) lane(values url.Values) lane {
 // answer.
 func (l *limits) begin(ctx context.Context, on lane, client string, gzip bool) (a *answer, release func(), err error) {
 	if isExcess(ctx) {
-		return nil, nil, refusedExcess
+		return nil, nil, errExcess
 	}
 	if err := l.rate.allow(client, time.Now()); err != nil {
 		return nil, nil, err
@@ -160,7 +168,7 @@ func (l *limits) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	refused, ok := errors.AsType[*refusal](err)
 	if !ok {
-		refused = refusedWait // the query's own time has passed
+		refused = errWait // the query's own time has passed
 	}
 	l.metrics.refused.WithLabelValues(refused.reason).Inc()
 	refused.write(w)

@@ -65,9 +65,9 @@ func (m *memory) give(client string, n int) {
 func (m *memory) checkLocked(client string, n int) error {
 	switch {
 	case m.held+n > m.most:
-		return refusedMemory
+		return errMemory
 	case m.by[client]+n > m.perClient:
-		return refusedShare
+		return errShare
 	default:
 		return nil
 	}

@@ -10,8 +10,8 @@ import (
 // queue gives slots to queries. The queries of one client wait in the order in
 // which they came, and clients take turns. It is safe for concurrent use.
 //
-// If there are several slots, a client can't hold all of them. So another
-// client's first query never waits for more than one of the others.
+// So the first query of a client waits for at most one query of a client that
+// sends many. If the queue reserves a slot, it does not wait at all.
 type queue struct {
 	slots     int           // queries that run at once
 	perClient int           // slots that one client can hold
@@ -38,9 +38,15 @@ type turn struct {
 	granted chan struct{} // closed when the query may run
 }
 
-func newQueue(slots, backlog, capacity int, patience time.Duration) *queue {
+// newQueue returns a queue without queries. If reserve is set and there are
+// several slots, one client can't hold all of them.
+func newQueue(slots int, reserve bool, backlog, capacity int, patience time.Duration) *queue {
+	perClient := slots
+	if reserve {
+		perClient = max(1, slots-1)
+	}
 	return &queue{
-		slots: slots, perClient: max(1, slots-1), backlog: backlog, capacity: capacity, patience: patience,
+		slots: slots, perClient: perClient, backlog: backlog, capacity: capacity, patience: patience,
 		clients: map[string]*turns{},
 	}
 }
@@ -62,7 +68,7 @@ func (q *queue) acquire(ctx context.Context, client string) (release func(), err
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	case <-patience.C:
-		err = refusedWait
+		err = errWait
 	}
 	if err = q.leave(client, t, err); err != nil {
 		return nil, err
@@ -96,14 +102,14 @@ func (q *queue) enter(client string) (*turn, error) {
 		return t, nil
 	case len(c.waiting) > q.backlog:
 		q.removeLocked(client, t)
-		return nil, refusedBacklog
+		return nil, errBacklog
 	case q.waiting > q.capacity:
 		q.removeLocked(client, t)
-		return nil, refusedCapacity
+		return nil, errCapacity
 	}
 	if wait := q.expectedLocked(c); wait > q.patience {
 		q.removeLocked(client, t)
-		return nil, refusedWait.retryAfter(wait - q.patience)
+		return nil, errWait.retryAfter(wait - q.patience)
 	}
 	return t, nil
 }
@@ -147,10 +153,17 @@ func (q *queue) addLocked(c *turns) {
 	q.grantLocked()
 }
 
-// grantLocked gives free slots to queries that wait.
+// grantLocked gives free slots to queries that wait. The clients with the
+// fewest running queries come first, and among them the one that has waited
+// longest for its turn.
 func (q *queue) grantLocked() {
 	for q.running < q.slots {
-		next := slices.IndexFunc(q.ring, func(c *turns) bool { return c.running < q.perClient })
+		next := -1
+		for i, c := range q.ring {
+			if c.running < q.perClient && (next < 0 || c.running < q.ring[next].running) {
+				next = i
+			}
+		}
 		if next < 0 {
 			return
 		}

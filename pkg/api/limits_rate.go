@@ -44,7 +44,7 @@ func (r *rate) allow(client string, now time.Time) error {
 		full = now
 	}
 	if early := full.Add(r.interval).Sub(now) - r.burst; early > 0 {
-		return refusedRate.retryAfter(early)
+		return errRate.retryAfter(early)
 	}
 	if len(r.full) >= maxRateClients {
 		r.forgetLocked(now)

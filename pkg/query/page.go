@@ -11,6 +11,7 @@ import (
 const (
 	maxRead      = 128
 	maxReadBytes = 2 << 20 // of objects
+	firstRead    = 32      // records, before the size of the page's objects is known
 )
 
 // pageBuilder makes a page of records that are added in the page's order. It
@@ -54,6 +55,19 @@ func (b *pageBuilder) add(r *history.Record) {
 // isFull reports whether the builder must be flushed before the next record.
 func (b *pageBuilder) isFull() bool {
 	return len(b.pending) >= maxRead || b.pendingBytes >= maxReadBytes
+}
+
+// nextRead returns how many records the next scan should read. A scan that is
+// stopped has read objects in advance, in vain.
+func (b *pageBuilder) nextRead() int {
+	switch {
+	case b.page.Count == 0:
+		return firstRead
+	case b.page.bytes == 0:
+		return maxRead
+	default:
+		return min(max(maxReadBytes*b.page.Count/b.page.bytes, 1), maxRead)
+	}
 }
 
 // flush passes the versions of the records on, and drops them. It summarizes

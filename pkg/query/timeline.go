@@ -90,7 +90,7 @@ func withResources(
 func (s *Service) scan(ctx context.Context, scan history.Scan, each func(*Version) error) (Page, error) {
 	b, limit := s.newPage(scan.Order, each), scan.Limit
 	for more := true; more && !b.page.More; scan.After = b.page.End {
-		scan.Limit = min(limit-b.page.Count+1, maxRead) // the last record only shows that there are more
+		scan.Limit = min(limit-b.page.Count+1, b.nextRead()) // the record after the limit shows that there are more
 		var err error
 		if more, err = s.addRead(ctx, b, scan, limit); err != nil {
 			return Page{}, err
