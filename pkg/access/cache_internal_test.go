@@ -11,7 +11,8 @@ func TestCache_HasBoundedNumberOfEntries(t *testing.T) {
 	asked := 0
 	ask := func(k byte) {
 		t.Helper()
-		if _, err := c.get(t.Context(), key{k}, func(context.Context) (int, error) { asked++; return asked, nil }); err != nil {
+		_, err := c.get(t.Context(), key{k}, func(context.Context) (int, error) { asked++; return asked, nil })
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

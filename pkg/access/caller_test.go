@@ -58,7 +58,8 @@ func withBody(answer *http.Response, body string) *http.Response {
 func namespace(t *testing.T, name string) *corev1.Namespace {
 	t.Helper()
 	c := client(t).CoreV1().Namespaces()
-	created, err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	created, err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +94,8 @@ func listIn(namespace string) *authorizationv1.SubjectAccessReviewSpec {
 func TestCaller_HasRightsOfCluster(t *testing.T) {
 	s := serve(t, recorder(t))
 	namespace(t, "rights")
-	bindIn(t, "rights", "dora", rule("", "pods", "list"), rule("", "configmaps", "get", "one"), rule("gone.example.com", "carts", "get"))
+	bindIn(t, "rights", "dora", rule("", "pods", "list"), rule("", "configmaps", "get", "one"),
+		rule("gone.example.com", "carts", "get"))
 	grant(t, "dora", rule("", "nodes", "list"))
 	eventually(t, "dora", listIn("rights"), true)
 	dora := s.admit(t, request{certificate: certificate(t, clustertest.ClientCA, "dora")})
@@ -309,7 +311,8 @@ func TestCaller_ListsPresentNamespaces(t *testing.T) {
 	time.Sleep(time.Until(first.CreationTimestamp.Add(time.Second))) // creation times have whole seconds
 	second := namespace(t, "recreated")
 	if !second.CreationTimestamp.After(first.CreationTimestamp.Time) {
-		t.Errorf("got creation times %v and %v, want the second one later", first.CreationTimestamp, second.CreationTimestamp)
+		t.Errorf("got creation times %v and %v, want the second one later",
+			first.CreationTimestamp, second.CreationTimestamp)
 	}
 	check("second, within the life of the list", first.CreationTimestamp.Time)
 	// A right that was granted after the list was read may be one in the second

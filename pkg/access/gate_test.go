@@ -40,16 +40,20 @@ func TestGate_IdentifiesCallers(t *testing.T) {
 		status int
 		want   string
 	}{
-		"token":               {request{token: valid}, 200, account},
-		"token signed again":  {request{token: renewed}, 200, account},
-		"client certificate":  {request{certificate: alice}, 200, "alice"},
-		"front proxy":         {request{certificate: proxy, headers: named}, 200, "carol"},
-		"no credentials":      {request{}, 401, "send a bearer token or a client certificate"},
-		"wrong token":         {request{token: "wrong"}, 401, "the bearer token is invalid or expired"},
-		"changed token":       {request{token: valid[:len(valid)-4] + "AAAA"}, 401, "the bearer token is invalid"},
-		"expired token":       {request{token: expired}, 401, "the bearer token is invalid or expired"},
-		"password":            {request{headers: map[string][]string{"Authorization": {"Basic YTpi"}}}, 401, "not authenticated"},
-		"empty token":         {request{headers: map[string][]string{"Authorization": {"Bearer "}}}, 401, "not authenticated"},
+		"token":              {request{token: valid}, 200, account},
+		"token signed again": {request{token: renewed}, 200, account},
+		"client certificate": {request{certificate: alice}, 200, "alice"},
+		"front proxy":        {request{certificate: proxy, headers: named}, 200, "carol"},
+		"no credentials":     {request{}, 401, "send a bearer token or a client certificate"},
+		"wrong token":        {request{token: "wrong"}, 401, "the bearer token is invalid or expired"},
+		"changed token":      {request{token: valid[:len(valid)-4] + "AAAA"}, 401, "the bearer token is invalid"},
+		"expired token":      {request{token: expired}, 401, "the bearer token is invalid or expired"},
+		"password": {
+			request{headers: map[string][]string{"Authorization": {"Basic YTpi"}}}, 401, "not authenticated",
+		},
+		"empty token": {
+			request{headers: map[string][]string{"Authorization": {"Bearer "}}}, 401, "not authenticated",
+		},
 		"foreign certificate": {request{certificate: foreign(t)}, 401, "does not accept the client certificate"},
 		"headers without a certificate": {
 			request{headers: named}, 401, "not authenticated",
@@ -58,7 +62,8 @@ func TestGate_IdentifiesCallers(t *testing.T) {
 			request{certificate: alice, headers: named}, 200, "alice",
 		},
 		"headers of another name than the front proxy": {
-			request{certificate: certificate(t, clustertest.FrontProxyCA, "other"), headers: named}, 401, "does not accept",
+			request{certificate: certificate(t, clustertest.FrontProxyCA, "other"), headers: named},
+			401, "does not accept",
 		},
 		"front proxy without headers": {request{certificate: proxy}, 401, "does not accept"},
 		"front proxy for an anonymous user": {
@@ -129,14 +134,15 @@ func TestGate_RequiresRightForMetrics(t *testing.T) {
 	s.expect(t, "with the right", scraper, 200, "scraper")
 }
 
-// TestGate_ReportsUnreachableAPIServer checks that no caller is let in or refused
-// while the API server can't be asked.
+// TestGate_ReportsUnreachableAPIServer checks that no caller is let in or
+// refused while the API server can't be asked.
 func TestGate_ReportsUnreachableAPIServer(t *testing.T) {
 	s := serve(t, &rest.Config{Host: "https://127.0.0.1:1"})
 	alice := certificate(t, clustertest.ClientCA, "alice")
 	for range 3 {
 		s.expect(t, "token", request{token: "some"}, 503, "review a token: the API server does not answer")
-		s.expect(t, "certificate", request{certificate: alice}, 503, "read whose certificates the cluster trusts: the API server does not")
+		s.expect(t, "certificate", request{certificate: alice}, 503,
+			"read whose certificates the cluster trusts: the API server does not")
 	}
 	s.expect(t, "no credentials", request{}, 401, "not authenticated")
 	s.expect(t, "open path", request{path: "/livez"}, 200, "unknown, without rights")
@@ -151,7 +157,8 @@ func TestGate_ReportsRightsOfRecorder(t *testing.T) {
 	s := serve(t, as(t, recorder))
 	reader := request{token: token(t, "reader")}
 	alice := request{certificate: certificate(t, clustertest.ClientCA, "alice")}
-	const review = "create of tokenreviews.authentication.k8s.io to the recorder, for example by the ClusterRole system:auth-delegator"
+	const review = "create of tokenreviews.authentication.k8s.io to the recorder, " +
+		"for example by the ClusterRole system:auth-delegator"
 	const read = "get of the ConfigMap extension-apiserver-authentication in kube-system to the recorder"
 	for range 3 {
 		s.expect(t, "token", reader, 503, review)
@@ -174,7 +181,8 @@ func TestGate_ReportsRightsOfRecorder(t *testing.T) {
 			t.Errorf("list: got %s, want unavailable, with what to grant", got)
 		}
 		_, err = caller.Namespaces(t.Context())
-		if got := decision(false, err); !strings.HasPrefix(got, "unavailable: ") || !strings.Contains(got, "list of namespaces") {
+		if got := decision(false, err); !strings.HasPrefix(got, "unavailable: ") ||
+			!strings.Contains(got, "list of namespaces") {
 			t.Errorf("namespaces: got %s, want unavailable, with what to grant", got)
 		}
 	}

@@ -37,7 +37,8 @@ func (g *Gate) impersonate(ctx context.Context, caller user.Info, h http.Header)
 			return nil, err
 		}
 		if !allowed {
-			return nil, history.Errorf(history.Forbidden, "user %q may not impersonate %s", caller.GetName(), impersonationText(a))
+			return nil, history.Errorf(history.Forbidden, "user %q may not impersonate %s",
+				caller.GetName(), impersonationText(a))
 		}
 	}
 	if len(wanted.Groups) == 0 {
@@ -71,7 +72,8 @@ func takeImpersonation(h http.Header) (*user.DefaultInfo, error) {
 		}
 	}
 	for _, name := range []string{
-		authenticationv1.ImpersonateUserHeader, authenticationv1.ImpersonateUIDHeader, authenticationv1.ImpersonateGroupHeader,
+		authenticationv1.ImpersonateUserHeader, authenticationv1.ImpersonateUIDHeader,
+		authenticationv1.ImpersonateGroupHeader,
 	} {
 		h.Del(name)
 	}
@@ -99,7 +101,8 @@ func impersonations(u *user.DefaultInfo) []authorizationv1.ResourceAttributes {
 		all = append(all, authorizationv1.ResourceAttributes{Resource: "groups", Name: group})
 	}
 	if u.UID != "" {
-		all = append(all, authorizationv1.ResourceAttributes{Group: authenticationv1.GroupName, Resource: "uids", Name: u.UID})
+		all = append(all,
+			authorizationv1.ResourceAttributes{Group: authenticationv1.GroupName, Resource: "uids", Name: u.UID})
 	}
 	for k, values := range u.Extra {
 		for _, v := range values {

@@ -30,13 +30,18 @@ func TestGate_Impersonates(t *testing.T) {
 		status  int
 		want    string
 	}{
-		"user":            {map[string][]string{"Impersonate-User": {"alice"}}, 200, "alice"},
-		"anonymous user":  {map[string][]string{"Impersonate-User": {"system:anonymous"}}, 200, "system:anonymous"},
-		"service account": {map[string][]string{"Impersonate-User": {"system:serviceaccount:default:robot"}}, 200, "default:robot"},
+		"user":           {map[string][]string{"Impersonate-User": {"alice"}}, 200, "alice"},
+		"anonymous user": {map[string][]string{"Impersonate-User": {"system:anonymous"}}, 200, "system:anonymous"},
+		"service account": {
+			map[string][]string{"Impersonate-User": {"system:serviceaccount:default:robot"}}, 200, "default:robot",
+		},
 		"all of a user": {map[string][]string{
-			"Impersonate-User": {"alice"}, "Impersonate-Group": {"dev"}, "Impersonate-Uid": {"u-1"}, "Impersonate-Extra-Scopes": {"view"},
+			"Impersonate-User": {"alice"}, "Impersonate-Group": {"dev"}, "Impersonate-Uid": {"u-1"},
+			"Impersonate-Extra-Scopes": {"view"},
 		}, 200, "alice"},
-		"another user": {map[string][]string{"Impersonate-User": {"mallory"}}, 403, `user "boss" may not impersonate user "mallory"`},
+		"another user": {
+			map[string][]string{"Impersonate-User": {"mallory"}}, 403, `user "boss" may not impersonate user "mallory"`,
+		},
 		"another service account": {
 			map[string][]string{"Impersonate-User": {"system:serviceaccount:default:other"}},
 			403,
@@ -48,7 +53,8 @@ func TestGate_Impersonates(t *testing.T) {
 			`may not impersonate group "system:masters"`,
 		},
 		"another UID": {
-			map[string][]string{"Impersonate-User": {"alice"}, "Impersonate-Uid": {"u-2"}}, 403, `may not impersonate uid "u-2"`,
+			map[string][]string{"Impersonate-User": {"alice"}, "Impersonate-Uid": {"u-2"}},
+			403, `may not impersonate uid "u-2"`,
 		},
 		"another extra value": {
 			map[string][]string{"Impersonate-User": {"alice"}, "Impersonate-Extra-Scopes": {"view", "edit"}},
@@ -56,19 +62,25 @@ func TestGate_Impersonates(t *testing.T) {
 			`may not impersonate userextra/"scopes" "edit"`,
 		},
 		"a name of several lines": {
-			map[string][]string{"Impersonate-User": {"alice"}, "Impersonate-Extra-A%0ab": {"x"}}, 403, `userextra/"a\nb" "x"`,
+			map[string][]string{"Impersonate-User": {"alice"}, "Impersonate-Extra-A%0ab": {"x"}},
+			403, `userextra/"a\nb" "x"`,
 		},
 		"only a group": {map[string][]string{"Impersonate-Group": {"dev"}}, 400, "impersonation without a user"},
 		"only a UID":   {map[string][]string{"Impersonate-Uid": {"u-1"}}, 400, "impersonation without a user"},
-		"only extra":   {map[string][]string{"Impersonate-Extra-Scopes": {"view"}}, 400, "impersonation without a user"},
+		"only extra": {
+			map[string][]string{"Impersonate-Extra-Scopes": {"view"}}, 400, "impersonation without a user",
+		},
 		"too many": {
-			map[string][]string{"Impersonate-User": {"alice"}, "Impersonate-Group": strings.Split(strings.Repeat("dev ", 65), " ")},
+			map[string][]string{
+				"Impersonate-User": {"alice"}, "Impersonate-Group": strings.Split(strings.Repeat("dev ", 65), " "),
+			},
 			400, "want at most 64",
 		},
 	} {
 		s.expect(t, name, request{certificate: boss, headers: tt.headers}, tt.status, tt.want)
 	}
-	s.expect(t, "without identity", request{headers: map[string][]string{"Impersonate-User": {"alice"}}}, 401, "not authenticated")
+	s.expect(t, "without identity", request{headers: map[string][]string{"Impersonate-User": {"alice"}}},
+		401, "not authenticated")
 }
 
 // TestGate_ImpersonatedUserHasOwnRights checks that the answer is for the
@@ -84,7 +96,9 @@ func TestGate_ImpersonatedUserHasOwnRights(t *testing.T) {
 		"nobody":  {nil, "true", "true"},
 		"user":    {map[string][]string{"Impersonate-User": {"fred"}}, "true", "false"},
 		"another": {map[string][]string{"Impersonate-User": {"gina"}}, "false", "false"},
-		"group":   {map[string][]string{"Impersonate-User": {"gina"}, "Impersonate-Group": {"system:masters"}}, "true", "true"},
+		"group": {
+			map[string][]string{"Impersonate-User": {"gina"}, "Impersonate-Group": {"system:masters"}}, "true", "true",
+		},
 		"account": {map[string][]string{"Impersonate-User": {"system:serviceaccount:default:x"}}, "false", "false"},
 	} {
 		caller := s.admit(t, request{certificate: root, headers: tt.headers})
@@ -98,7 +112,7 @@ func TestGate_ImpersonatedUserHasOwnRights(t *testing.T) {
 }
 
 // TestGate_AddsGroupsOfCluster checks the groups that the API server gives to
-// users by itself, by granting a right to each of them.
+// users automatically, by granting a right to each of them.
 func TestGate_AddsGroupsOfCluster(t *testing.T) {
 	s := serve(t, recorder(t))
 	c := client(t).RbacV1().ClusterRoles()
@@ -107,7 +121,8 @@ func TestGate_AddsGroupsOfCluster(t *testing.T) {
 		name := fmt.Sprintf("added-group-%d", i)
 		rights[group] = schema.GroupResource{Group: "groups.example.com", Resource: name}
 		role := &rbacv1.ClusterRole{
-			ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: []rbacv1.PolicyRule{rule("groups.example.com", name, "list")},
+			ObjectMeta: metav1.ObjectMeta{Name: name},
+			Rules:      []rbacv1.PolicyRule{rule("groups.example.com", name, "list")},
 		}
 		if _, err := c.Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
@@ -115,8 +130,10 @@ func TestGate_AddsGroupsOfCluster(t *testing.T) {
 		t.Cleanup(func() { _ = c.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
 		bind(t, name, name, rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "Group", Name: group})
 		eventually(t, "member", &authorizationv1.SubjectAccessReviewSpec{
-			Groups:             []string{group},
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: "groups.example.com", Resource: name, Verb: "list"},
+			Groups: []string{group},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Group: "groups.example.com", Resource: name, Verb: "list",
+			},
 		}, true)
 	}
 	root := certificate(t, clustertest.ClientCA, "root", "system:masters")
@@ -126,14 +143,20 @@ func TestGate_AddsGroupsOfCluster(t *testing.T) {
 	}{
 		"certificate": {request{certificate: certificate(t, clustertest.ClientCA, "alice")}, "system:authenticated"},
 		"front proxy": {request{
-			certificate: certificate(t, clustertest.FrontProxyCA, clustertest.FrontProxy), headers: map[string][]string{"X-Remote-User": {"x"}},
+			certificate: certificate(t, clustertest.FrontProxyCA, clustertest.FrontProxy),
+			headers:     map[string][]string{"X-Remote-User": {"x"}},
 		}, "system:authenticated"},
-		"token":             {request{token: token(t, "reader")}, "system:authenticated system:serviceaccounts:default"},
+		"token": {
+			request{token: token(t, "reader")}, "system:authenticated system:serviceaccounts:default",
+		},
 		"impersonated user": {request{certificate: root, headers: asUser("alice")}, "system:authenticated"},
 		"impersonated account": {
-			request{certificate: root, headers: asUser("system:serviceaccount:default:x")}, "system:authenticated system:serviceaccounts:default",
+			request{certificate: root, headers: asUser("system:serviceaccount:default:x")},
+			"system:authenticated system:serviceaccounts:default",
 		},
-		"impersonated anonymous": {request{certificate: root, headers: asUser("system:anonymous")}, "system:unauthenticated"},
+		"impersonated anonymous": {
+			request{certificate: root, headers: asUser("system:anonymous")}, "system:unauthenticated",
+		},
 		"impersonated group": {
 			request{certificate: root, headers: map[string][]string{
 				"Impersonate-User": {"alice"}, "Impersonate-Group": {"system:unauthenticated"},

@@ -182,7 +182,8 @@ func (s *server) get(t *testing.T, r request) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if challenge := answer.Header.Get("WWW-Authenticate"); (challenge != "") != (answer.StatusCode == http.StatusUnauthorized) {
+	challenge := answer.Header.Get("WWW-Authenticate")
+	if (challenge != "") != (answer.StatusCode == http.StatusUnauthorized) {
 		t.Errorf("status %d: got WWW-Authenticate %q, want it with 401 and only then", answer.StatusCode, challenge)
 	}
 	return answer.StatusCode, strings.TrimSpace(string(body))
@@ -240,7 +241,9 @@ func token(t *testing.T, account string) string {
 
 // rule returns a rule of a role.
 func rule(group, resource, verb string, names ...string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names}
+	return rbacv1.PolicyRule{
+		APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: names,
+	}
 }
 
 // grant gives rights in the whole cluster to a user until the test ends.
@@ -259,12 +262,16 @@ func grant(t *testing.T, user string, rules ...rbacv1.PolicyRule) {
 	for _, r := range rules {
 		if len(r.NonResourceURLs) > 0 {
 			eventually(t, user, &authorizationv1.SubjectAccessReviewSpec{
-				NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: r.NonResourceURLs[0], Verb: r.Verbs[0]},
+				NonResourceAttributes: &authorizationv1.NonResourceAttributes{
+					Path: r.NonResourceURLs[0], Verb: r.Verbs[0],
+				},
 			}, true)
 			continue
 		}
 		resource, subresource, _ := strings.Cut(r.Resources[0], "/")
-		a := authorizationv1.ResourceAttributes{Group: r.APIGroups[0], Resource: resource, Subresource: subresource, Verb: r.Verbs[0]}
+		a := authorizationv1.ResourceAttributes{
+			Group: r.APIGroups[0], Resource: resource, Subresource: subresource, Verb: r.Verbs[0],
+		}
 		if len(r.ResourceNames) > 0 {
 			a.Name = r.ResourceNames[0]
 		}
@@ -294,7 +301,8 @@ func eventually(t *testing.T, user string, spec *authorizationv1.SubjectAccessRe
 	spec.User = user
 	reviews := client(t).AuthorizationV1().SubjectAccessReviews()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		answer, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{Spec: *spec}, metav1.CreateOptions{})
+		answer, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{Spec: *spec},
+			metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,8 +323,10 @@ func recorder(t *testing.T) *rest.Config {
 	c := client(t).RbacV1().RoleBindings("kube-system")
 	_, err := c.Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "extension-apiserver-authentication-reader"},
-		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
+		RoleRef: rbacv1.RoleRef{
+			APIGroup: rbacv1.GroupName, Kind: "Role", Name: "extension-apiserver-authentication-reader",
+		},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: user}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -72,7 +72,9 @@ func subject(u user.Info) authorizationv1.SubjectAccessReviewSpec {
 	for k, values := range u.GetExtra() {
 		extra[k] = values
 	}
-	return authorizationv1.SubjectAccessReviewSpec{User: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: extra}
+	return authorizationv1.SubjectAccessReviewSpec{
+		User: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: extra,
+	}
 }
 
 // allowed returns the cluster's decision. The key is a hash of the whole
@@ -94,8 +96,9 @@ func (r *reviewer) allowed(ctx context.Context, spec authorizationv1.SubjectAcce
 // requests as failed, too.
 func (r *reviewer) review(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
 	operation := outage.Operation{
-		Name:  "review access",
-		Grant: "grant create of subjectaccessreviews.authorization.k8s.io to the recorder, for example by the ClusterRole system:auth-delegator",
+		Name: "review access",
+		Grant: "grant create of subjectaccessreviews.authorization.k8s.io to the recorder, " +
+			"for example by the ClusterRole system:auth-delegator",
 	}
 	answer, err := r.reviews.Create(ctx, &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 	if err == nil && !answer.Status.Allowed && !answer.Status.Denied && answer.Status.EvaluationError != "" {

@@ -51,8 +51,9 @@ func (t *tokens) identify(ctx context.Context, token string) (user.Info, bool, e
 // review asks the API server for the user of a token.
 func (t *tokens) review(ctx context.Context, token string) (user.DefaultInfo, error) {
 	operation := outage.Operation{
-		Name:  "review a token",
-		Grant: "grant create of tokenreviews.authentication.k8s.io to the recorder, for example by the ClusterRole system:auth-delegator",
+		Name: "review a token",
+		Grant: "grant create of tokenreviews.authentication.k8s.io to the recorder, " +
+			"for example by the ClusterRole system:auth-delegator",
 	}
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}
 	answer, err := t.client.Create(ctx, review, metav1.CreateOptions{})

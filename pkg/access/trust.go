@@ -85,7 +85,9 @@ func newCertificateAuthenticator(data map[string]string) (authenticator.Request,
 	}
 	if proxies != nil {
 		lists := map[string]headerrequest.StaticStringSlice{}
-		for _, name := range []string{"allowed-names", "username-headers", "uid-headers", "group-headers", "extra-headers-prefix"} {
+		for _, name := range []string{
+			"allowed-names", "username-headers", "uid-headers", "group-headers", "extra-headers-prefix",
+		} {
 			if lists[name], err = stringList(data["requestheader-"+name]); err != nil {
 				return nil, fmt.Errorf("requestheader-%s: %w", name, err)
 			}

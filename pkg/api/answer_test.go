@@ -56,7 +56,8 @@ func begin(t *testing.T, address, target string, headers ...string) begun {
 	if err := c.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
-	ask(t, c, "GET "+target+" HTTP/1.1\r\nHost: recorder\r\n"+strings.Join(headers, "\r\n")+strings.Repeat("\r\n", min(len(headers), 1))+"\r\n")
+	ask(t, c, "GET "+target+" HTTP/1.1\r\nHost: recorder\r\n"+strings.Join(headers, "\r\n")+
+		strings.Repeat("\r\n", min(len(headers), 1))+"\r\n")
 	response, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // the connection is closed instead
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +147,8 @@ func TestAnswer_PartsMakeTheWhole(t *testing.T) {
 		for _, gzip := range []bool{true, false} {
 			code, body, err := fetch(t, address, "/api/v1/events?order="+order, gzip)
 			if want := "[" + strings.Join(single, ",\n") + "]\n"; err != nil || code != http.StatusOK || body != want {
-				t.Errorf("order %s, gzip %t: got %d, %d bytes, error %v, want the %d bytes of the records", order, gzip, code, len(body), err, len(want))
+				t.Errorf("order %s, gzip %t: got %d, %d bytes, error %v, want the %d bytes of the records",
+					order, gzip, code, len(body), err, len(want))
 			}
 			code, body, err = fetch(t, address, "/api/v1/events/shop/cm/large?order="+order, gzip)
 			own, events := single[:24], single[24:]
@@ -156,7 +158,8 @@ func TestAnswer_PartsMakeTheWhole(t *testing.T) {
 			want := `{"namespace":"shop","resourceType":"configmaps","resourceName":"large","watchEvents":[` +
 				strings.Join(own, ",\n") + `],"relatedEvents":[` + strings.Join(events, ",\n") + "]}\n"
 			if err != nil || code != http.StatusOK || body != want {
-				t.Errorf("object, order %s, gzip %t: got %d, %d bytes, error %v, want the %d bytes of the records", order, gzip, code, len(body), err, len(want))
+				t.Errorf("object, order %s, gzip %t: got %d, %d bytes, error %v, want the %d bytes of the records",
+					order, gzip, code, len(body), err, len(want))
 			}
 		}
 	}
@@ -171,7 +174,9 @@ type shrinking struct {
 	lost *atomic.Int64 // the record's time; 0 before
 }
 
-func (l shrinking) Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error) {
+func (l shrinking) Gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) ([]history.Gap, error) {
 	l.read.Store(true)
 	return l.Store.Gaps(ctx, resources, start, end)
 }
@@ -181,7 +186,8 @@ func (l shrinking) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*histo
 		n, limit := 0, scan.Limit
 		scan.Limit++
 		for r, err := range l.Store.Scan(ctx, scan) {
-			if err == nil && l.read.Load() && (l.lost.CompareAndSwap(0, r.Time.UnixNano()) || l.lost.Load() == r.Time.UnixNano()) {
+			if err == nil && l.read.Load() &&
+				(l.lost.CompareAndSwap(0, r.Time.UnixNano()) || l.lost.Load() == r.Time.UnixNano()) {
 				continue
 			}
 			if n++; !yield(r, err) || n == limit {
@@ -195,13 +201,17 @@ func (l shrinking) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*histo
 func TestAnswer_DroppedRecordCutsAnswer(t *testing.T) {
 	s := newServer(t, api.Options{})
 	large(s)
-	for _, target := range []string{"/api/v1/events", "/api/v1/events?order=desc", "/api/v1/events/shop/cm/large?revision=1,2,3,4,5,6,7,8,9,10,11,12"} {
+	for _, target := range []string{
+		"/api/v1/events", "/api/v1/events?order=desc",
+		"/api/v1/events/shop/cm/large?revision=1,2,3,4,5,6,7,8,9,10,11,12",
+	} {
 		for _, gzip := range []bool{true, false} {
 			log := shrinking{s.log, new(atomic.Bool), new(atomic.Int64)}
 			address := listen(t, api.New(query.New(log, query.Options{}), api.Options{}), api.ServerOptions{})
 			code, body, err := fetch(t, address, target, gzip)
 			if code != http.StatusOK || err == nil || json.Valid([]byte(body)) {
-				t.Errorf("%s, gzip %t: got %d, %d bytes, error %v, want 200 and an answer that is cut", target, gzip, code, len(body), err)
+				t.Errorf("%s, gzip %t: got %d, %d bytes, error %v, want 200 and an answer that is cut",
+					target, gzip, code, len(body), err)
 			}
 			if log.lost.Load() == 0 {
 				t.Errorf("%s: got no lost record, want one", target)
@@ -215,7 +225,9 @@ func TestAnswer_BlockedReadersDontBlockOthers(t *testing.T) {
 	const readers, bound = 24, 8 << 20
 	registry := prometheus.NewRegistry()
 	s := newServer(t, api.Options{
-		Concurrency: 2, AnswerBytes: bound, Registerer: registry, Client: func(r *http.Request) string { return r.Header.Get("From") },
+		Concurrency: 2, AnswerBytes: bound, Registerer: registry, Client: func(r *http.Request) string {
+			return r.Header.Get("From")
+		},
 	})
 	large(s)
 	address := listen(t, s, api.ServerOptions{WriteIdle: time.Hour})
@@ -227,9 +239,12 @@ func TestAnswer_BlockedReadersDontBlockOthers(t *testing.T) {
 	}
 	const slack = 2 << 20 // a record's bytes, and those of a compressor's buffer
 	if held := gauge(t, registry, "watchhistory_answers_held_bytes"); held > bound+slack || held < bound/4 {
-		t.Errorf("memory of %d answers: got %.0f bytes, want at most %d, and at least a quarter of it", readers, held, bound+slack)
+		t.Errorf("memory of %d answers: got %.0f bytes, want at most %d, and at least a quarter of it",
+			readers, held, bound+slack)
 	}
-	for _, target := range []string{"/api/v1/events?limit=1", "/api/v1/events/shop/cm/other?empty=200", "/api/v1/resources", "/api/v1/gaps"} {
+	for _, target := range []string{
+		"/api/v1/events?limit=1", "/api/v1/events/shop/cm/other?empty=200", "/api/v1/resources", "/api/v1/gaps",
+	} {
 		if code, body, err := fetch(t, address, target, true); err != nil || code != http.StatusOK {
 			t.Errorf("%s: got %d %.100q, error %v, want 200", target, code, body, err)
 		}
@@ -247,7 +262,8 @@ func TestAnswer_SlotsAreFreeWhileSending(t *testing.T) {
 		}
 	}
 	for _, gzip := range []bool{true, false} {
-		if code, body, err := fetch(t, address, "/api/v1/events", gzip); err != nil || code != http.StatusOK || !json.Valid([]byte(body)) {
+		if code, body, err := fetch(t, address, "/api/v1/events", gzip); err != nil ||
+			code != http.StatusOK || !json.Valid([]byte(body)) {
 			t.Errorf("gzip %t: got %d, %d bytes, error %v, want a complete answer", gzip, code, len(body), err)
 		}
 	}
@@ -260,7 +276,9 @@ func TestAnswer_MemoryIsReturned(t *testing.T) {
 	large(s)
 	address := listen(t, s, api.ServerOptions{})
 	for _, gzip := range []bool{true, false} {
-		for _, target := range []string{"/api/v1/events", "/api/v1/events?limit=2", "/api/v1/events/shop/cm/large", "/api/v1/events?verb=delete"} {
+		for _, target := range []string{
+			"/api/v1/events", "/api/v1/events?limit=2", "/api/v1/events/shop/cm/large", "/api/v1/events?verb=delete",
+		} {
 			if _, _, err := fetch(t, address, target, gzip); err != nil {
 				t.Errorf("%s: got error %v, want none", target, err)
 			}
@@ -301,11 +319,13 @@ func TestAnswer_CompressionIsNegotiated(t *testing.T) {
 		"br;q=1.0, gzip;q=0.001": "gzip",
 	} {
 		response := begin(t, address, "/api/v1/events", "Accept-Encoding: "+accepted)
-		if got := response.Header.Get("Content-Encoding"); got != want || response.Header.Get("Vary") != "Accept-Encoding" {
+		if got := response.Header.Get("Content-Encoding"); got != want ||
+			response.Header.Get("Vary") != "Accept-Encoding" {
 			t.Errorf("%q: got %q, %v, want %q", accepted, got, response.Header, want)
 		}
 	}
-	if response := begin(t, address, "/api/v1/events?summary=true", "Accept-Encoding: gzip"); response.Header.Get("Content-Encoding") != "" {
+	response := begin(t, address, "/api/v1/events?summary=true", "Accept-Encoding: gzip")
+	if response.Header.Get("Content-Encoding") != "" {
 		t.Errorf("short answer: got %v, want no compression", response.Header)
 	}
 }

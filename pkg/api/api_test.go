@@ -191,7 +191,8 @@ func TestEvents_ConcurrencyIsBounded(t *testing.T) {
 	var slow sync.WaitGroup
 	slow.Go(func() { s.get("/api/v1/resources") })
 	<-entered
-	if code, header, body := s.get("/api/v1/events?limit=10"); code != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
+	if code, header, body := s.get("/api/v1/events?limit=10"); code != http.StatusServiceUnavailable ||
+		header.Get("Retry-After") == "" {
 		t.Errorf("second query: got %d %v %q, want 503 with Retry-After", code, header, body)
 	}
 	if code, _, _ := s.get("/health"); code != http.StatusOK {

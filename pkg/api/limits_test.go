@@ -89,7 +89,8 @@ func newBusy(t *testing.T, o api.Options) *busy {
 func (b *busy) send(ctx context.Context, client, target string) *httptest.ResponseRecorder {
 	b.t.Helper()
 	w := httptest.NewRecorder()
-	r := httptest.NewRequestWithContext(context.WithValue(ctx, clientKey{}, client), http.MethodGet, target, http.NoBody)
+	r := httptest.NewRequestWithContext(context.WithValue(ctx, clientKey{}, client),
+		http.MethodGet, target, http.NoBody)
 	b.answers.Go(func() { b.ServeHTTP(w, r) })
 	synctest.Wait()
 	return w
@@ -101,8 +102,10 @@ func (b *busy) checkRefusal(what string, w *httptest.ResponseRecorder, status in
 	synctest.Wait()
 	var body v1.ErrorBody
 	err := json.Unmarshal(w.Body.Bytes(), &body)
-	if w.Code != status || err != nil || body.Error.Code != code || w.Header().Get("Retry-After") == "" || w.Header().Get("Content-Type") != v1.ContentType {
-		b.t.Errorf("%s: got %d %q %v, want %d, code %s, and Retry-After", what, w.Code, w.Body, w.Header(), status, code)
+	if w.Code != status || err != nil || body.Error.Code != code || w.Header().Get("Retry-After") == "" ||
+		w.Header().Get("Content-Type") != v1.ContentType {
+		b.t.Errorf("%s: got %d %q %v, want %d, code %s, and Retry-After",
+			what, w.Code, w.Body, w.Header(), status, code)
 	}
 	if n := refusals(b.t, b.registry, reason); n != 1 {
 		b.t.Errorf("%s: got %.0f refusals with reason %s, want 1", what, n, reason)
@@ -165,7 +168,9 @@ func TestQueries_ClientsTakeTurns(t *testing.T) {
 func TestQueries_SmallOnesHaveOwnLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBusy(t, api.Options{Concurrency: 2})
-		for _, target := range []string{"", "?limit=101", "?limit=nonsense", "?limit=0", "?limit=1001&summary=true", "?summary=1"} {
+		for _, target := range []string{
+			"", "?limit=101", "?limit=nonsense", "?limit=0", "?limit=1001&summary=true", "?summary=1",
+		} {
 			b.send(t.Context(), "greedy", v1.EventsPath+target)
 		}
 		if got := b.log.running(); len(got) != 1 {
@@ -191,11 +196,13 @@ func TestQueries_RefusedAtOnceIfTooManyWait(t *testing.T) {
 		for _, client := range []string{"a", "a", "a"} { // one runs, two wait
 			b.send(t.Context(), client, v1.EventsPath)
 		}
-		b.checkRefusal("backlog", b.send(t.Context(), "a", v1.EventsPath), http.StatusTooManyRequests, "too_many_requests", "client_queue")
+		b.checkRefusal("backlog", b.send(t.Context(), "a", v1.EventsPath), http.StatusTooManyRequests,
+			"too_many_requests", "client_queue")
 		for i := range 6 {
 			b.send(t.Context(), fmt.Sprint("client-", i), v1.EventsPath)
 		}
-		b.checkRefusal("capacity", b.send(t.Context(), "b", v1.EventsPath), http.StatusServiceUnavailable, "unavailable", "queue")
+		b.checkRefusal("capacity", b.send(t.Context(), "b", v1.EventsPath),
+			http.StatusServiceUnavailable, "unavailable", "queue")
 		if got := gauge(t, b.registry, "watchhistory_queries_waiting"); got != 8 {
 			t.Errorf("waiting: got %.0f, want 8", got)
 		}
@@ -282,7 +289,9 @@ func TestQueries_RateIsLimited(t *testing.T) {
 		if got := w.Header().Get("Retry-After"); got != "2" {
 			t.Errorf("Retry-After: got %q, want 2", got)
 		}
-		for _, c := range []struct{ client, target string }{{"b", v1.ResourcesPath}, {"a", v1.HealthPath}, {"a", v1.ReadyzPath}} {
+		for _, c := range []struct{ client, target string }{
+			{"b", v1.ResourcesPath}, {"a", v1.HealthPath}, {"a", v1.ReadyzPath},
+		} {
 			if w := b.send(t.Context(), c.client, c.target); w.Code != http.StatusOK {
 				t.Errorf("%s of %s: got %d, want 200", c.target, c.client, w.Code)
 			}
@@ -300,7 +309,9 @@ func TestQueries_RateIsLimited(t *testing.T) {
 func TestQueries_RefusedIfAnswersAreNotRead(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	s := newServer(t, api.Options{
-		AnswerBytes: 3 << 20, Registerer: registry, Client: func(r *http.Request) string { return r.Header.Get("From") },
+		AnswerBytes: 3 << 20, Registerer: registry, Client: func(r *http.Request) string {
+			return r.Header.Get("From")
+		},
 	})
 	large(s)
 	address := listen(t, s, api.ServerOptions{WriteIdle: time.Hour})
@@ -357,12 +368,15 @@ func TestQueries_CancelledRequestStopsScanning(t *testing.T) {
 	for i := range records {
 		s.put(change(history.Create, "pods", "shop", fmt.Sprint("web-", i), `{}`))
 	}
-	for _, target := range []string{"/api/v1/events", "/api/v1/events?summary=true", "/api/v1/events?limit=10&resourceName=web-299&manager=none"} {
+	for _, target := range []string{
+		"/api/v1/events", "/api/v1/events?summary=true", "/api/v1/events?limit=10&resourceName=web-299&manager=none",
+	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		scanned := 0
 		log := watchedLog{s.log, &scanned, cancel}
 		handler := api.New(query.New(log, query.Options{}), api.Options{})
-		handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody))
+		handler.ServeHTTP(httptest.NewRecorder(),
+			httptest.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody))
 		cancel()
 		if scanned > 100 { // what was prefetched may still be passed on
 			t.Errorf("%s: got %d of %d records scanned, want the scan to stop", target, scanned, records)
@@ -381,9 +395,11 @@ func TestServer_BoundsConnections(t *testing.T) {
 	}
 	response := begin(t, address, v1.ResourcesPath)
 	body, err := io.ReadAll(response.body)
-	if response.StatusCode != http.StatusServiceUnavailable || err != nil || !strings.Contains(string(body), `"code":"unavailable"`) ||
+	if response.StatusCode != http.StatusServiceUnavailable || err != nil ||
+		!strings.Contains(string(body), `"code":"unavailable"`) ||
 		response.Header.Get("Retry-After") == "" || !response.Close {
-		t.Errorf("connection beyond the limit: got %s %v %q, error %v, want 503 and the end of the connection", response.Status, response.Header, body, err)
+		t.Errorf("connection beyond the limit: got %s %v %q, error %v, want 503 and the end of the connection",
+			response.Status, response.Header, body, err)
 	}
 	for _, probe := range []string{v1.LivezPath, v1.ReadyzPath, "/" + v1.HealthPath} {
 		if response := begin(t, address, probe); response.StatusCode != http.StatusOK || !response.Close {
@@ -395,7 +411,9 @@ func TestServer_BoundsConnections(t *testing.T) {
 func TestServer_BoundsBodies(t *testing.T) {
 	s := newServer(t, api.Options{})
 	address := listen(t, s, api.ServerOptions{BodyBytes: 10})
-	for length, want := range map[int]int{10: http.StatusOK, 11: http.StatusRequestEntityTooLarge, 1 << 40: http.StatusRequestEntityTooLarge} {
+	for length, want := range map[int]int{
+		10: http.StatusOK, 11: http.StatusRequestEntityTooLarge, 1 << 40: http.StatusRequestEntityTooLarge,
+	} {
 		response := begin(t, address, v1.ResourcesPath, fmt.Sprint("Content-Length: ", length))
 		if response.StatusCode != want {
 			t.Errorf("body of %d bytes: got %s, want %d", length, response.Status, want)

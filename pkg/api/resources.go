@@ -68,7 +68,9 @@ func former(r history.Resource) (all []v1.Definition) {
 func named(list []v1.Resource) []history.Resource {
 	resources := make([]history.Resource, len(list))
 	for i, r := range list {
-		resources[i] = history.Resource{Group: r.Group, Version: r.Version, Plural: r.Plural, Kind: r.Kind, Namespaced: r.Namespaced}
+		resources[i] = history.Resource{
+			Group: r.Group, Version: r.Version, Plural: r.Plural, Kind: r.Kind, Namespaced: r.Namespaced,
+		}
 	}
 	return resources
 }
@@ -80,6 +82,8 @@ func visibleNamespaces(ignored *v1.Ignored, sees func(namespace string) bool) *v
 		return nil
 	}
 	seen := *ignored
-	seen.Namespaces = slices.DeleteFunc(slices.Clone(ignored.Namespaces), func(namespace string) bool { return !sees(namespace) })
+	seen.Namespaces = slices.DeleteFunc(slices.Clone(ignored.Namespaces), func(namespace string) bool {
+		return !sees(namespace)
+	})
 	return &seen
 }

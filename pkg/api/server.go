@@ -76,7 +76,8 @@ func NewServer(handler http.Handler, o ServerOptions, logger *slog.Logger) *http
 func boundBodies(next http.Handler, most int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > most {
-			writeError(w, http.StatusRequestEntityTooLarge, codeTooLarge, fmt.Sprintf("request body too large: at most %d bytes", most))
+			writeError(w, http.StatusRequestEntityTooLarge, codeTooLarge,
+				fmt.Sprintf("request body too large: at most %d bytes", most))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -221,7 +221,9 @@ func (s *server) cutOff(t *testing.T, request string) {
 		defer close(ended)
 		s.ServeHTTP(w, r)
 	})
-	server, served := api.NewServer(handler, api.ServerOptions{WriteIdle: 250 * time.Millisecond}, slog.New(slog.DiscardHandler)), make(chan error, 1)
+	server := api.NewServer(handler, api.ServerOptions{WriteIdle: 250 * time.Millisecond},
+		slog.New(slog.DiscardHandler))
+	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {

@@ -93,13 +93,16 @@ func (c *Config) SecureAddress() string {
 func (c *Config) checkListeners() error {
 	switch {
 	case c.ServerPort == NoPort && c.SecurePort == NoPort:
-		return history.Errorf(history.Invalid, "serverPort (SERVER_PORT) and securePort (SECURE_PORT) are both off: nothing could be queried")
+		return history.Errorf(history.Invalid,
+			"serverPort (SERVER_PORT) and securePort (SECURE_PORT) are both off: nothing could be queried")
 	case (c.TLSCertFile == "") != (c.TLSKeyFile == ""):
-		return history.Errorf(history.Invalid, "tlsCertFile (TLS_CERT_FILE) and tlsKeyFile (TLS_KEY_FILE): want both or none of them")
+		return history.Errorf(history.Invalid,
+			"tlsCertFile (TLS_CERT_FILE) and tlsKeyFile (TLS_KEY_FILE): want both or none of them")
 	case c.TLSCAFile != "" && c.TLSCertFile == "":
 		return history.Errorf(history.Invalid, "tlsCAFile (TLS_CA_FILE): want it only with tlsCertFile (TLS_CERT_FILE)")
 	case c.TLSCertFile != "" && c.SecurePort == NoPort:
-		return history.Errorf(history.Invalid, "tlsCertFile (TLS_CERT_FILE): want it only with securePort (SECURE_PORT)")
+		return history.Errorf(history.Invalid,
+			"tlsCertFile (TLS_CERT_FILE): want it only with securePort (SECURE_PORT)")
 	}
 	return nil
 }

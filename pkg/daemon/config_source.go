@@ -127,7 +127,8 @@ func (s *Source) parse(f fileContents) (Config, error) {
 // come from both.
 func (s *Source) override(c Config) (Config, error) {
 	for name, value := range map[string]*string{
-		"BADGER_PATH": &c.StoragePath, "TLS_CERT_FILE": &c.TLSCertFile, "TLS_KEY_FILE": &c.TLSKeyFile, "TLS_CA_FILE": &c.TLSCAFile,
+		"BADGER_PATH": &c.StoragePath, "TLS_CERT_FILE": &c.TLSCertFile,
+		"TLS_KEY_FILE": &c.TLSKeyFile, "TLS_CA_FILE": &c.TLSCAFile,
 	} {
 		*value = cmp.Or(s.getenv(name), *value)
 	}

@@ -298,7 +298,10 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		{"negative", "maxStorage: -1\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"list of quantities", "maxStorage: [1Gi]\n", "line 1: maxStorage: want a quantity of bytes"},
 		{"out of range", "serverPort: 70000\n", "line 1: serverPort: want a whole number from -1 to 65535"},
-		{"one query at a time", "maxConcurrentQueries: 1\n", "line 1: maxConcurrentQueries: want a whole number from 2 to 256"},
+		{
+			"one query at a time", "maxConcurrentQueries: 1\n",
+			"line 1: maxConcurrentQueries: want a whole number from 2 to 256",
+		},
 		{"no time", "queryTimeoutSeconds: 0\n", "line 1: queryTimeoutSeconds: want a whole number from 1 to 3600"},
 		{"negative rate", "maxQueryRate: -1\n", "line 1: maxQueryRate: want a whole number from 0 to 100000"},
 		{"too few connections", "maxConnections: 1\n", "line 1: maxConnections: want a whole number from 16 to 65536"},

@@ -172,12 +172,16 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	if d.listener != nil {
 		c.start("serve", func(ctx context.Context) error {
-			return serve(ctx, api.NewServer(d.handler, api.ServerOptions{Connections: d.started.MaxConnections}, d.logger), d.listener)
+			return serve(ctx,
+				api.NewServer(d.handler, api.ServerOptions{Connections: d.started.MaxConnections}, d.logger),
+				d.listener)
 		})
 	}
 	if s := d.secure; s != nil {
 		c.start("provide certificates", s.certificates.Run)
-		c.start("serve with TLS", func(ctx context.Context) error { return s.serve(ctx, d.handler, d.started.MaxConnections, d.logger) })
+		c.start("serve with TLS", func(ctx context.Context) error {
+			return s.serve(ctx, d.handler, d.started.MaxConnections, d.logger)
+		})
 	}
 	if d.socket != nil {
 		c.start("serve the socket", func(ctx context.Context) error {

@@ -51,7 +51,8 @@ func TestListenError_SeparatesFactAndHint(t *testing.T) {
 		{fs.ErrPermission, history.Invalid, "listen on h:80: permission denied", "SERVER_PORT"},
 		{syscall.EADDRNOTAVAIL, history.Invalid, "listen on h:80: not an address of this machine", "BIND_ADDRESS"},
 	} {
-		err := daemon.ListenError("h:80", "SERVER_PORT", "BIND_ADDRESS", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", tt.cause)})
+		err := daemon.ListenError("h:80", "SERVER_PORT", "BIND_ADDRESS",
+			&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", tt.cause)})
 		if got := err.Error(); got != tt.text {
 			t.Errorf("%v: got text %q, want %q", tt.cause, got, tt.text)
 		}

@@ -33,7 +33,8 @@ type secure struct {
 // listen opens the ports of the configuration.
 func (d *Daemon) listen(ctx context.Context, c Config, cluster *rest.Config) (err error) {
 	if c.ServerPort != NoPort {
-		if d.listener, err = listen(ctx, c.Address(), "serverPort (SERVER_PORT)", "bindAddress (BIND_ADDRESS)"); err != nil {
+		d.listener, err = listen(ctx, c.Address(), "serverPort (SERVER_PORT)", "bindAddress (BIND_ADDRESS)")
+		if err != nil {
 			return err
 		}
 	}

@@ -22,6 +22,7 @@ var (
 	// steadyMetrics are the metrics of a recorder that is in sync, in the form
 	// of describeMetrics. Dashboards and alerts depend on them.
 	steadyMetrics = []string{
+		"answers_held_bytes{lane} gauge: Memory of answers that are being sent.",
 		"checkpoint_timestamp_seconds{group,resource} gauge: " +
 			"Time at which the resourceVersion was received that a restart resumes from.",
 		"commit_duration_seconds histogram " + bounds + ": Time that a transaction took, including retries.",
@@ -34,6 +35,10 @@ var (
 			"Time of the last change of the configuration, applied or rejected. Initially the start.",
 		"last_commit_timestamp_seconds gauge: Time of the last commit.",
 		"objects_alive{group,resource} gauge: Objects that exist, according to the recorded history.",
+		"queries_in_flight gauge: Queries that wait, that run, or whose answer is being sent.",
+		"queries_refused_total{reason} counter: Queries that a limit refused with the status 429 or 503.",
+		"queries_running{lane} gauge: Queries that are being computed.",
+		"queries_waiting{lane} gauge: Queries that wait for others.",
 		"queue_bytes gauge: Memory that these versions take.",
 		"queue_records gauge: Versions accepted and not yet committed.",
 		"storage_bytes gauge: Size of the database's files on disk.",

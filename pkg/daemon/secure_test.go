@@ -65,7 +65,8 @@ func TestDaemon_ServesAdmittedCallersOnly(t *testing.T) {
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "secure")
 	kubectl(t, "create", "clusterrole", "metrics-reader", "--verb=get", "--non-resource-url=/metrics")
-	kubectl(t, "create", "clusterrolebinding", "metrics-reader", "--clusterrole=metrics-reader", "--serviceaccount=secure:scraper")
+	kubectl(t, "create", "clusterrolebinding", "metrics-reader",
+		"--clusterrole=metrics-reader", "--serviceaccount=secure:scraper")
 	reader, err := cluster.Token(t.Context(), "secure", "reader")
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +83,8 @@ func TestDaemon_ServesAdmittedCallersOnly(t *testing.T) {
 	}
 	var bundle string
 	r.eventually(t, "the authorities are published", func() (bool, string) {
-		bundle = kubectl(t, "get", "configmap", "-n", "secure", "--ignore-not-found", "watchhistory-recorder-ca", "-o", `jsonpath={.data.ca\.crt}`)
+		bundle = kubectl(t, "get", "configmap", "-n", "secure", "--ignore-not-found", "watchhistory-recorder-ca",
+			"-o", `jsonpath={.data.ca\.crt}`)
 		return bundle != "", ""
 	})
 	client := secureClient(t, []byte(bundle))
@@ -107,10 +109,12 @@ func TestDaemon_ServesAdmittedCallersOnly(t *testing.T) {
 	} {
 		got := fetch(t, client, "https://"+r.secure+tt.path, tt.token)
 		if got.StatusCode != tt.status || got.ProtoMajor != 2 {
-			t.Errorf("%s: got %s with HTTP/%d, want %d with HTTP/2: %s", tt.path, got.Status, got.ProtoMajor, tt.status, got.body)
+			t.Errorf("%s: got %s with HTTP/%d, want %d with HTTP/2: %s",
+				tt.path, got.Status, got.ProtoMajor, tt.status, got.body)
 		}
 		var e v1.ErrorBody
-		if tt.status > 400 && (json.Unmarshal([]byte(got.body), &e) != nil || e.Error.Code == "" || e.Error.Message == "") {
+		if tt.status > 400 &&
+			(json.Unmarshal([]byte(got.body), &e) != nil || e.Error.Code == "" || e.Error.Message == "") {
 			t.Errorf("%s: got body %q, want an error as JSON", tt.path, got.body)
 		}
 	}
@@ -147,7 +151,8 @@ func TestDaemon_ReportsFaultsOfSecureListener(t *testing.T) {
 	c.StoragePath, c.ServerPort, c.SecurePort = dir, daemon.NoPort, 0
 	c.TLSCertFile, c.TLSKeyFile = filepath.Join(dir, "absent.crt"), filepath.Join(dir, "absent.key")
 	_, err := daemon.New(t.Context(), c, &rest.Config{}, nil)
-	if err == nil || !strings.Contains(err.Error(), c.TLSCertFile) || !strings.Contains(history.HintOf(err), "TLS_CERT_FILE") {
+	if err == nil || !strings.Contains(err.Error(), c.TLSCertFile) ||
+		!strings.Contains(history.HintOf(err), "TLS_CERT_FILE") {
 		t.Errorf("absent certificate: got error %v with hint %q, want both to name it", err, history.HintOf(err))
 	}
 }
@@ -164,7 +169,11 @@ func TestSource_ReadsListeners(t *testing.T) {
 		{"securePort: 8443\nbindAddress: 0.0.0.0", nil, "0.0.0.0:8080 0.0.0.0:8443"},
 		{"securePort: 8443\nsecureBindAddress: 0.0.0.0", nil, "127.0.0.1:8080 0.0.0.0:8443"},
 		{"serverPort: -1\nsecurePort: 0", nil, "127.0.0.1:-1 127.0.0.1:0"},
-		{"serverPort: 1", map[string]string{"SERVER_PORT": "-1", "SECURE_PORT": "2", "SECURE_BIND_ADDRESS": "::"}, "127.0.0.1:-1 [::]:2"},
+		{
+			"serverPort: 1",
+			map[string]string{"SERVER_PORT": "-1", "SECURE_PORT": "2", "SECURE_BIND_ADDRESS": "::"},
+			"127.0.0.1:-1 [::]:2",
+		},
 		{
 			"securePort: 1\ntlsCertFile: a\ntlsKeyFile: b",
 			map[string]string{"TLS_KEY_FILE": "c", "TLS_CA_FILE": "d"},
@@ -173,11 +182,18 @@ func TestSource_ReadsListeners(t *testing.T) {
 		{"", map[string]string{"POD_NAMESPACE": "team"}, "127.0.0.1:8080 127.0.0.1:-1 team"},
 		{"serverPort: -1", nil, "serverPort (SERVER_PORT) and securePort (SECURE_PORT) are both off"},
 		{"serverPort: -2", nil, "line 1: serverPort: want a whole number from -1 to 65535"},
-		{"", map[string]string{"SECURE_PORT": "-2"}, "SECURE_PORT: want a port from 0 (any free one) to 65535, or -1 for none"},
+		{
+			"",
+			map[string]string{"SECURE_PORT": "-2"},
+			"SECURE_PORT: want a port from 0 (any free one) to 65535, or -1 for none",
+		},
 		{"", map[string]string{"SECURE_BIND_ADDRESS": "here"}, "SECURE_BIND_ADDRESS: want an IP address"},
 		{"securePort: 1\ntlsCertFile: a", nil, "tlsCertFile (TLS_CERT_FILE) and tlsKeyFile (TLS_KEY_FILE): want both"},
 		{"securePort: 1\ntlsCAFile: a", nil, "tlsCAFile (TLS_CA_FILE): want it only with tlsCertFile"},
-		{"tlsCertFile: a\ntlsKeyFile: b", nil, "tlsCertFile (TLS_CERT_FILE): want it only with securePort (SECURE_PORT)"},
+		{
+			"tlsCertFile: a\ntlsKeyFile: b", nil,
+			"tlsCertFile (TLS_CERT_FILE): want it only with securePort (SECURE_PORT)",
+		},
 	} {
 		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)

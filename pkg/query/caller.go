@@ -50,7 +50,7 @@ const reviews = 16
 //     or if the question names the object and the caller may get it.
 //   - Rights in a namespace don't apply to objects that are older than the
 //     namespace: they belonged to an earlier one of the same name.
-//   - A resource of which nothing is visible in the question's namespaces does
+//   - A resource without a visible object in the question's namespaces does
 //     not exist, and has no gaps.
 //   - Hashes in Secrets are visible only to callers who may get the Secret.
 func (s *Service) As(caller Authorizer) *Service {
@@ -106,7 +106,9 @@ func (s sight) visible() sight {
 	hidden := func(r history.Resource) bool { return !s.view.Touches(r.GroupResource()) }
 	seen := sight{view: s.view}
 	seen.catalogue = slices.DeleteFunc(slices.Clone(s.catalogue), hidden)
-	seen.unrecorded = slices.DeleteFunc(slices.Clone(s.unrecorded), func(u history.UnrecordedResource) bool { return hidden(u.Resource) })
+	seen.unrecorded = slices.DeleteFunc(slices.Clone(s.unrecorded), func(u history.UnrecordedResource) bool {
+		return hidden(u.Resource)
+	})
 	for _, rule := range s.rules {
 		if rule, some := visibleRule(rule, s.view); some {
 			seen.rules = append(seen.rules, rule)
@@ -147,7 +149,9 @@ func (s sight) and(other sight) sight {
 		}
 	}
 	for _, u := range other.unrecorded {
-		if !slices.ContainsFunc(s.unrecorded, func(known history.UnrecordedResource) bool { return same(known.Resource, u.Resource) }) {
+		if !slices.ContainsFunc(s.unrecorded, func(known history.UnrecordedResource) bool {
+			return same(known.Resource, u.Resource)
+		}) {
 			s.unrecorded = append(slices.Clip(s.unrecorded), u)
 		}
 	}
@@ -175,9 +179,9 @@ func sameRule(a, b history.IgnoreRule) bool {
 	return a.Resource == b.Resource && slices.Equal(a.Namespaces, b.Namespaces) && slices.Equal(a.Changes, b.Changes)
 }
 
-// viewOf asks for the caller's rights on the resources, and returns them as a
-// view of a scope. It asks once per resource and, if the caller has no
-// cluster-wide rights, once per resource and namespace.
+// viewOf returns the caller's rights on the resources as a view of a scope. It
+// makes one decision per resource and, if the caller has no cluster-wide
+// rights, one per resource and namespace.
 func (s *Service) viewOf(
 	ctx context.Context, resources []history.Resource, scope history.NamespaceScope, name string,
 ) (history.View, error) {

@@ -111,7 +111,8 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if err := s.total(ctx, own, &answer.Own); err != nil {
 		return empty, err
 	}
-	if answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(all.catalogue, records.Resources), q.Start, q.End); err != nil {
+	answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(all.catalogue, records.Resources), q.Start, q.End)
+	if err != nil {
 		return empty, err
 	}
 	answer.Gaps = seen.restrict(answer.Gaps)

@@ -58,7 +58,7 @@ func (b *pageBuilder) isFull() bool {
 }
 
 // nextRead returns how many records the next scan should read. A scan that is
-// stopped has read objects in advance, in vain.
+// stopped has read objects in advance that are not used.
 func (b *pageBuilder) nextRead() int {
 	switch {
 	case b.page.Count == 0:

@@ -49,16 +49,20 @@ func TestTimeline_EachReceivesThePage(t *testing.T) {
 			q := query.Timeline{Order: order, Limit: limit}
 			want, err := s.Timeline(t.Context(), q)
 			if err != nil || len(want.Versions) != min(limit, 600) || want.More != (limit < 600) || want.Total != 600 {
-				t.Fatalf("limit %d: got %d versions, more %t, total %d, error %v", limit, len(want.Versions), want.More, want.Total, err)
+				t.Fatalf("limit %d: got %d versions, more %t, total %d, error %v",
+					limit, len(want.Versions), want.More, want.Total, err)
 			}
 			var got []string
 			q.Each = func(v *query.Version) error { got = append(got, text(v)); return nil }
 			page, err := s.Timeline(t.Context(), q)
-			if err != nil || page.Versions != nil || page.Count != len(want.Versions) || !page.End.Equal(want.End.Time) || page.More != want.More {
-				t.Errorf("limit %d: got %+v, error %v, want a page without versions that is like %+v", limit, page, err, want)
+			if err != nil || page.Versions != nil || page.Count != len(want.Versions) ||
+				!page.End.Equal(want.End.Time) || page.More != want.More {
+				t.Errorf("limit %d: got %+v, error %v, want a page without versions that is like %+v",
+					limit, page, err, want)
 			}
 			if !slices.Equal(got, texts(want)) {
-				t.Errorf("order %d, limit %d: got %d versions, want the %d of the page", order, limit, len(got), len(want.Versions))
+				t.Errorf("order %d, limit %d: got %d versions, want the %d of the page",
+					order, limit, len(got), len(want.Versions))
 			}
 			got = nil
 			for q.Rest = true; len(got) < page.Count; {
@@ -76,7 +80,8 @@ func TestTimeline_EachReceivesThePage(t *testing.T) {
 				}
 			}
 			if !slices.Equal(got, texts(want)) {
-				t.Errorf("order %d, limit %d, in parts: got %d versions, want the %d of the page", order, limit, len(got), len(want.Versions))
+				t.Errorf("order %d, limit %d, in parts: got %d versions, want the %d of the page",
+					order, limit, len(got), len(want.Versions))
 			}
 		}
 	}
@@ -87,10 +92,14 @@ func TestObject_EachReceivesBothPages(t *testing.T) {
 	fillLarge(l)
 	s := l.service(query.Options{})
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
-		q := query.Object{Namespace: history.ParseNamespaceScope("shop"), Type: "po", Name: "web", Order: order, Limit: 300}
+		q := query.Object{
+			Namespace: history.ParseNamespaceScope("shop"), Type: "po", Name: "web", Order: order, Limit: 300,
+		}
 		found, err := s.Object(t.Context(), q)
-		if err != nil || len(found.Own.Versions) != 300 || !found.Own.More || len(found.Related.Versions) != 200 || found.Related.More {
-			t.Fatalf("got %d own versions and %d Events, error %v, want 300 and 200", len(found.Own.Versions), len(found.Related.Versions), err)
+		if err != nil || len(found.Own.Versions) != 300 || !found.Own.More ||
+			len(found.Related.Versions) != 200 || found.Related.More {
+			t.Fatalf("got %d own versions and %d Events, error %v, want 300 and 200",
+				len(found.Own.Versions), len(found.Related.Versions), err)
 		}
 		want := slices.Concat(texts(found.Own), texts(found.Related))
 		var got []string

@@ -48,9 +48,9 @@ type Options struct {
 	// Unrecorded returns the cluster's resources that are not recorded.
 	// Default: none.
 	Unrecorded func() []history.UnrecordedResource
-	// EarlierNamespaces says that rights in a namespace also apply to objects
-	// of earlier namespaces of the same name, and to those of a namespace that
-	// does not exist now.
+	// EarlierNamespaces applies rights in a namespace also to the objects of
+	// earlier namespaces of the same name, and of a namespace that does not
+	// exist now.
 	EarlierNamespaces bool
 }
 

@@ -81,7 +81,9 @@ func (i *issuer) signer(now time.Time) *authority {
 
 // signed reports whether an authority of the bundle signed the certificate.
 func (i *issuer) signed(leaf *x509.Certificate) bool {
-	return slices.ContainsFunc(i.authorities, func(a *authority) bool { return leaf.CheckSignatureFrom(a.certificate) == nil })
+	return slices.ContainsFunc(i.authorities, func(a *authority) bool {
+		return leaf.CheckSignatureFrom(a.certificate) == nil
+	})
 }
 
 // valid reports whether a certificate is valid now and for some time to come.

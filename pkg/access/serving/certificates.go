@@ -183,5 +183,6 @@ func (c *Certificates) logAuthorities(ctx context.Context, bundle []byte) {
 		sum := sha256.Sum256(a.Raw)
 		sums = append(sums, hex.EncodeToString(sum[:]))
 	}
-	c.options.Logger.InfoContext(ctx, "serving with certificates of these authorities", "ca_sha256", strings.Join(sums, ","))
+	c.options.Logger.InfoContext(ctx, "serving with certificates of these authorities",
+		"ca_sha256", strings.Join(sums, ","))
 }

@@ -51,8 +51,10 @@ func (c *Certificates) write(ctx context.Context, name string) (bool, error) {
 	switch {
 	case apierrors.IsNotFound(err):
 		_, err = c.client.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/name": c.options.Service}},
-			Data:       map[string]string{configMapKey: string(c.bundle)},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: name, Labels: map[string]string{"app.kubernetes.io/name": c.options.Service},
+			},
+			Data: map[string]string{configMapKey: string(c.bundle)},
 		}, metav1.CreateOptions{})
 		return true, err
 	case err != nil:

@@ -199,7 +199,8 @@ func TestTLSConfig_ServesModernTLSAndRequestsCertificates(t *testing.T) {
 	}
 	state, err := dial(config)
 	if err != nil || state.NegotiatedProtocol != "h2" || !requested {
-		t.Errorf("got protocol %q, certificate requested %t, error %v, want h2 and a request", state.NegotiatedProtocol, requested, err)
+		t.Errorf("got protocol %q, certificate requested %t, error %v, want h2 and a request",
+			state.NegotiatedProtocol, requested, err)
 	}
 	old := config.Clone()
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -216,8 +217,10 @@ func pair(t *testing.T, certFile, keyFile string) *x509.Certificate {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "given"}, DNSNames: []string{"given"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "given"},
+		DNSNames:  []string{"given"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -246,7 +249,8 @@ func write(t *testing.T, file string, data []byte) {
 func TestCertificates_FollowFiles(t *testing.T) {
 	dir := t.TempDir()
 	o := serving.Options{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
-	if _, err := serving.New(t.Context(), &rest.Config{}, nil, o); err == nil || !strings.Contains(err.Error(), o.CertFile) {
+	if _, err := serving.New(t.Context(), &rest.Config{}, nil, o); err == nil ||
+		!strings.Contains(err.Error(), o.CertFile) {
 		t.Errorf("without files: got error %v, want one that names %s", err, o.CertFile)
 	}
 	first := pair(t, o.CertFile, o.KeyFile)
@@ -377,7 +381,8 @@ func TestCertificates_PublishWithRightsOfOneConfigMap(t *testing.T) {
 	for range 3 {
 		c.Refresh(t.Context())
 	}
-	const grant = "grant get, create and update of the ConfigMap watchhistory-recorder-ca in kube-system to the recorder"
+	const grant = "grant get, create and update of the ConfigMap watchhistory-recorder-ca " +
+		"in kube-system to the recorder"
 	if got := log.count(grant); got != 1 || published(t, namespace) != nil {
 		t.Errorf("got %d log lines with %q, want 1, and no ConfigMap", got, grant)
 	}
@@ -386,7 +391,10 @@ func TestCertificates_PublishWithRightsOfOneConfigMap(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: user},
 		Rules: []rbacv1.PolicyRule{
 			{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"create"}},
-			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{service + "-ca"}, Verbs: []string{"get", "update"}},
+			{
+				APIGroups: []string{""}, Resources: []string{"configmaps"},
+				ResourceNames: []string{service + "-ca"}, Verbs: []string{"get", "update"},
+			},
 		},
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -400,7 +408,8 @@ func TestCertificates_PublishWithRightsOfOneConfigMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(time.Minute); published(t, namespace) == nil && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); published(t, namespace) == nil &&
+		time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		c.Refresh(t.Context())
 	}
 	if got := published(t, namespace)["ca.crt"]; got != string(c.Authorities()) {
@@ -427,7 +436,8 @@ func TestRun_RepublishesPeriodically(t *testing.T) {
 		}
 	}
 	appears()
-	if err := client(t).CoreV1().ConfigMaps(namespace).Delete(t.Context(), service+"-ca", metav1.DeleteOptions{}); err != nil {
+	err := client(t).CoreV1().ConfigMaps(namespace).Delete(t.Context(), service+"-ca", metav1.DeleteOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	appears()

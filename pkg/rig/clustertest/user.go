@@ -83,7 +83,8 @@ func (c *Cluster) Token(ctx context.Context, namespace, name string) (string, er
 		return "", fmt.Errorf("make client: %w", err)
 	}
 	accounts := core.ServiceAccounts(namespace)
-	_, err = accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	_, err = accounts.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}},
+		metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return "", fmt.Errorf("create service account %s/%s: %w", namespace, name, err)
 	}

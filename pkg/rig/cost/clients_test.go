@@ -24,8 +24,10 @@ import (
 )
 
 var (
-	clientVersions = flag.Int("client-versions", 1200, "number of versions of pods of 7 KB that clients query; make clients uses 6,000")
-	clientTime     = flag.Duration("client-time", 5*time.Second, "duration of each load of clients; make clients uses 1m")
+	clientVersions = flag.Int("client-versions", 1200,
+		"number of versions of pods of 7 KB that clients query; make clients uses 6,000")
+	clientTime = flag.Duration("client-time", 5*time.Second,
+		"duration of each load of clients; make clients uses 1m")
 )
 
 // maxResidentClients limits the resident memory while clients query, in bytes,
@@ -68,7 +70,9 @@ func TestClients_GreedyAndSlowOnesDontStarveOthers(t *testing.T) {
 
 // withClients runs clients, small queries and a load for a while. The clients
 // return how many answers had each status.
-func withClients(t *testing.T, r *recordertest.Recorder, name string, clients func(ctx context.Context, url string) map[string]int) {
+func withClients(
+	t *testing.T, r *recordertest.Recorder, name string, clients func(ctx context.Context, url string) map[string]int,
+) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), *clientTime)
 	defer cancel()
@@ -79,7 +83,8 @@ func withClients(t *testing.T, r *recordertest.Recorder, name string, clients fu
 	var small, large times
 	all.Go(func() {
 		truth, loadErr = cluster.Load(t.Context(), clustertest.Load{
-			Namespace: "load-" + name, Objects: 50, Updates: max(1, int(clientTime.Seconds())), Writers: 4, Rate: 50, Delete: true,
+			Namespace: "load-" + name, Objects: 50, Updates: max(1, int(clientTime.Seconds())),
+			Writers: 4, Rate: 50, Delete: true,
 		})
 	})
 	all.Go(func() { statuses = clients(ctx, r.URL) })
@@ -107,7 +112,8 @@ func withClients(t *testing.T, r *recordertest.Recorder, name string, clients fu
 	}
 	t.Logf("resident without the database: at most %.0f MB", most/1e6)
 	if small.failed > 0 || large.failed > 0 {
-		t.Errorf("got %d small and %d large queries without an answer, want none: %s%s", small.failed, large.failed, small.first, large.first)
+		t.Errorf("got %d small and %d large queries without an answer, want none: %s%s",
+			small.failed, large.failed, small.first, large.first)
 	}
 	if most > maxResidentClients {
 		t.Errorf("got %.0f MB resident, want at most %.0f", most/1e6, maxResidentClients/1e6)
@@ -121,7 +127,9 @@ func withClients(t *testing.T, r *recordertest.Recorder, name string, clients fu
 // compare compares the records of a namespace with the writes to it.
 func compare(t *testing.T, r *recordertest.Recorder, namespace string, truth []clustertest.Write) {
 	t.Helper()
-	q := client.EventsQuery{Namespace: history.ParseNamespaceScope(namespace), Resources: []string{"pods"}, Summary: true}
+	q := client.EventsQuery{
+		Namespace: history.ParseNamespaceScope(namespace), Resources: []string{"pods"}, Summary: true,
+	}
 	var events []v1.Event
 	recordertest.Eventually(t, "the load is recorded", func() (bool, string) {
 		events = nil
@@ -278,7 +286,8 @@ func (q *times) String() string {
 		}
 		return q.took[min(int(share*float64(len(q.took))), len(q.took)-1)].Round(time.Millisecond)
 	}
-	return fmt.Sprintf("%d, of them %d failed; median %v, 99th percentile %v, maximum %v", len(q.took), q.failed, at(0.5), at(0.99), at(1))
+	return fmt.Sprintf("%d, of them %d failed; median %v, 99th percentile %v, maximum %v",
+		len(q.took), q.failed, at(0.5), at(0.99), at(1))
 }
 
 // sorted returns counts as text.

@@ -62,7 +62,8 @@ func (s *subject) adorn(r *history.Record, n int) {
 		if r.Ref.UID == "recreated" {
 			created = recreation
 		}
-		r.Object = fmt.Appendf(nil, `{"n":%d,"metadata":{"name":"web","creationTimestamp":%q}}`, n, created.Format(time.RFC3339))
+		r.Object = fmt.Appendf(nil, `{"n":%d,"metadata":{"name":"web","creationTimestamp":%q}}`,
+			n, created.Format(time.RFC3339))
 	}
 	r.Initial = n < 2
 	if n%5 == 3 {
@@ -169,10 +170,12 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 			pods(): {Namespaces: map[string]time.Time{"shop": {}, "unknown": {}}},
 		}),
 		"visible: pods of a namespace, all nodes": view(history.View{
-			pods(): {Namespaces: map[string]time.Time{"shop": {}}}, {Resource: "nodes"}: {All: true}, {Resource: "unknown"}: {All: true},
+			pods(): {Namespaces: map[string]time.Time{"shop": {}}}, {Resource: "nodes"}: {All: true},
+			{Resource: "unknown"}: {All: true},
 		}),
 		"visible: cluster-scoped": view(history.View{
-			pods(): {Namespaces: map[string]time.Time{"": {}}}, {Resource: "nodes"}: {Namespaces: map[string]time.Time{"": {}}},
+			pods():              {Namespaces: map[string]time.Time{"": {}}},
+			{Resource: "nodes"}: {Namespaces: map[string]time.Time{"": {}}},
 		}),
 		"visible: pods of present namespaces": view(history.View{
 			pods(): {Namespaces: map[string]time.Time{"shop": recreation, "db": recreation}},
