@@ -121,13 +121,15 @@ func TestDaemon_ServesAdmittedCallersOnly(t *testing.T) {
 	r.stop(t)
 }
 
-// TestDaemon_ServesBothListeners has the same history on both.
+// TestDaemon_ServesBothListeners compares the history without TLS with that of
+// an administrator.
 func TestDaemon_ServesBothListeners(t *testing.T) {
 	noLeaks(t)
 	token, err := cluster.Token(t.Context(), "default", "both")
 	if err != nil {
 		t.Fatal(err)
 	}
+	kubectl(t, "create", "clusterrolebinding", "both", "--clusterrole=cluster-admin", "--serviceaccount=default:both")
 	r := start(t, t.TempDir(), cluster.Config(), func(c *daemon.Config) { c.SecurePort = 0 })
 	client := secureClient(t, r.authorities())
 	path := v1.EventsPath + "?resourceType=namespaces&resourceName=kube-system"
