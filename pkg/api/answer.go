@@ -41,6 +41,8 @@ type answer struct {
 	// whether the answer is complete. It is nil if no segment follows.
 	rest func(ctx context.Context) (complete bool, err error)
 
+	secrets map[string]bool // "namespace/name" of Secrets in the body, for the audit log
+
 	memory *memory
 	client string
 	gzip   bool // the client accepts it
@@ -155,6 +157,14 @@ func (a *answer) close() {
 	a.drop(len(a.blocks))
 	a.memory.give(a.client, a.taken)
 	a.taken = 0
+}
+
+// contains notes that a Secret's history is in the answer.
+func (a *answer) contains(secret string) {
+	if a.secrets == nil {
+		a.secrets = map[string]bool{}
+	}
+	a.secrets[secret] = true
 }
 
 // drop returns the memory of the first blocks, except for one.

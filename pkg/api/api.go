@@ -35,6 +35,13 @@ type Options struct {
 	// Default: nil.
 	Caller func(context.Context) query.Authorizer
 
+	// User returns the name of a caller for the access log. Default: "".
+	User func(context.Context) string
+	// Host reports whether a name, in lower case, is one of the recorder's.
+	// Requests with another Host are refused. Addresses and localhost are
+	// always accepted. Default: every name.
+	Host func(name string) bool
+
 	// Client returns the name of the client that sent a request. Each client
 	// has limits of its own, and clients take turns. "" means the remote host.
 	// Default: the remote host.
@@ -130,6 +137,12 @@ func New(service *query.Service, o Options) http.Handler {
 	if o.Client == nil {
 		o.Client = func(*http.Request) string { return "" }
 	}
+	if o.User == nil {
+		o.User = func(context.Context) string { return "" }
+	}
+	if o.Host == nil {
+		o.Host = func(string) bool { return true }
+	}
 	if o.Caller == nil {
 		o.Caller = func(context.Context) query.Authorizer { return nil }
 	}
@@ -140,7 +153,7 @@ func New(service *query.Service, o Options) http.Handler {
 	o.Rate = cmp.Or(o.Rate, defaultRate)
 	o.AnswerBytes = cmp.Or(max(o.AnswerBytes, 0), defaultAnswerBytes)
 	h := &handler{service: service, options: o, limits: newLimits(&o)}
-	return logged(o.Logger, http.HandlerFunc(h.route))
+	return h.logged(h.fromKnownHost(http.HandlerFunc(h.route)))
 }
 
 // Path returns the path by which the API routes a request. A request's path may
@@ -202,6 +215,7 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, on lane, endpoin
 		return
 	}
 	defer a.close()
+	defer func() { h.audit(r.Context(), a) }()
 	func() {
 		defer release()
 		endpoint(a, r.WithContext(ctx))

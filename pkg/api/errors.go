@@ -18,6 +18,7 @@ const (
 	sniffingDisabled = "nosniff"
 
 	codeMethodNotAllowed = "method_not_allowed"
+	codeUnknownHost      = "unknown_host"
 	codeTooManyRequests  = "too_many_requests"
 	codeTooLarge         = "too_large"
 )

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
@@ -125,6 +127,9 @@ func (l *eventList) write(v *query.Version) {
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(l.h.event(v, l.summary)) // visibleObject has checked the raw JSON
 	_, _ = l.out.Write(bytes.TrimSuffix(l.line.Bytes(), []byte("\n")))
+	if v.Ref.GroupResource() == (schema.GroupResource{Resource: "secrets"}) {
+		l.out.contains(v.Ref.Namespace + "/" + v.Ref.Name)
+	}
 	l.n++
 	l.last = history.Cursor{Time: v.Time}
 	runtime.Gosched()

@@ -58,6 +58,9 @@ type Config struct {
 	Namespace string
 	// MaxQueryLimit is the largest number of records in one answer. At least 1.
 	MaxQueryLimit int
+	// AllowedHosts are further DNS names, in lower case, by which clients reach
+	// the REST API.
+	AllowedHosts []string
 	// MaxConcurrentQueries is how many queries run at once. 0 means that it
 	// depends on the number of processors.
 	MaxConcurrentQueries int

@@ -34,6 +34,7 @@ type configFile struct {
 	TLSKeyFile           text            `yaml:"tlsKeyFile"`
 	TLSCAFile            text            `yaml:"tlsCAFile"`
 	MaxQueryLimit        queryLimit      `yaml:"maxQueryLimit"`
+	AllowedHosts         []hostName      `yaml:"allowedHosts"`
 	MaxConcurrentQueries concurrency     `yaml:"maxConcurrentQueries"`
 	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
 	MaxQueryRate         queryRate       `yaml:"maxQueryRate"`
@@ -142,6 +143,9 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.SecurePort = int(f.SecurePort)
 	c.TLSCertFile, c.TLSKeyFile, c.TLSCAFile = string(f.TLSCertFile), string(f.TLSKeyFile), string(f.TLSCAFile)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
+	for _, name := range f.AllowedHosts {
+		c.AllowedHosts = append(c.AllowedHosts, string(name))
+	}
 	c.MaxConcurrentQueries = int(f.MaxConcurrentQueries)
 	c.QueryTimeoutSeconds = int(f.QueryTimeoutSeconds)
 	c.MaxQueryRate = int(f.MaxQueryRate)

@@ -78,6 +78,7 @@ type (
 	apiGroup        string // "" is the core group
 	dnsLabel        string
 	namespaceName   string
+	hostName        string
 	annotationKey   string // of a Secret's annotation whose value is stored
 	ignoredPath     string // of a field whose changes are ignored
 
@@ -155,6 +156,11 @@ func (l *dnsLabel) UnmarshalYAML(node *yaml.Node) error {
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (n *namespaceName) UnmarshalYAML(node *yaml.Node) error {
 	return decodeText(node, n, func(s string) error { return firstProblem(s, validation.IsDNS1123Label(s)) })
+}
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (n *hostName) UnmarshalYAML(node *yaml.Node) error {
+	return decodeText(node, n, func(s string) error { return firstProblem(s, validation.IsDNS1123Subdomain(s)) })
 }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].

@@ -123,6 +123,8 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		States:   d.states,
 		Metrics:  d.metrics.handler(),
 		Caller:   caller,
+		User:     userName,
+		Host:     d.isOwnHost,
 		Client:   client,
 
 		Concurrency: d.started.MaxConcurrentQueries,

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
@@ -126,4 +127,27 @@ func client(r *http.Request) string {
 		return "user " + c.Name()
 	}
 	return ""
+}
+
+// userName returns the name of a caller for the access log, or "" if the caller
+// is not known.
+func userName(ctx context.Context) string {
+	if c := access.From(ctx); c != nil {
+		return c.Name()
+	}
+	return ""
+}
+
+// isOwnHost reports whether a name is one of the recorder's: those of its
+// Service, and those of the configuration.
+func (d *Daemon) isOwnHost(name string) bool {
+	if slices.Contains(d.config.Load().AllowedHosts, name) || name == serviceName {
+		return true
+	}
+	namespace := d.started.Namespace
+	if namespace == "" {
+		return false
+	}
+	service := serviceName + "." + namespace
+	return slices.Contains([]string{service, service + ".svc", service + ".svc.cluster.local"}, name)
 }
