@@ -19,6 +19,12 @@ type Reader interface {
 	// Count counts the records that the filter selects, up to most. If exact is
 	// false, it stopped early, and there are at least n.
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	// State yields a page of a state. The rules of Scan apply. If the time is
+	// before what is kept, the error is [history.NotFound].
+	State(ctx context.Context, scan history.StateScan) iter.Seq2[*history.Record, error]
+	// Compare yields a page of the differences between two states. An error
+	// comes with a zero difference. The rules of State apply.
+	Compare(ctx context.Context, scan history.CompareScan) iter.Seq2[history.Difference, error]
 	// Resources returns the catalogue.
 	Resources(ctx context.Context) ([]history.Resource, error)
 	// Gaps returns the gaps of the resources, or of all if there are none, that
