@@ -25,8 +25,8 @@ func (s *Store) State(ctx context.Context, sc history.StateScan) iter.Seq2[*hist
 	})
 }
 
-// readState yields a page of a state. It updates sc to the rest of the page before
-// each record, so that the scan can continue after a repair.
+// readState yields a page of a state. It updates sc to the rest of the page
+// before each record, so that the scan can continue after a repair.
 func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func(*history.Record) error) error {
 	return s.walkObjects(ctx, sc.Filter, sc.At, func(w *objectWalk) error {
 		at := stateMoment{before: timestamp(sc.At) + 1}
