@@ -89,7 +89,7 @@ func New(service *query.Service, o Options) http.Handler {
 // compressed compresses answers of at least minCompressed bytes with gzip if
 // the client accepts it.
 func compressed(next http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(gzip.BestSpeed))
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(gzip.BestSpeed), gzhttp.SuffixETag(gzipTagSuffix))
 	if err != nil { // the options contradict each other
 		return next
 	}
@@ -114,6 +114,10 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, h.resources)
 	case path == v1.GapsPath:
 		h.query(w, r, h.gaps)
+	case path == v1.StatePath:
+		h.query(w, r, h.state)
+	case path == v1.ComparePath:
+		h.query(w, r, h.compare)
 	case path == v1.HealthPath:
 		health(w)
 	case path == v1.LivezPath:
