@@ -195,6 +195,9 @@ func (a *answer) begin(w http.ResponseWriter) {
 	header.Add("Vary", "Accept-Encoding")
 	if a.packed && a.gzip {
 		header.Set("Content-Encoding", "gzip")
+		if tag := header.Get("ETag"); tag != "" { // compressed bytes are another representation
+			header.Set("ETag", strings.TrimSuffix(tag, `"`)+gzipTagSuffix+`"`)
+		}
 	}
 	w.WriteHeader(cmp.Or(a.status, http.StatusOK))
 	if a.packed && a.gzip {

@@ -188,6 +188,10 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.resources(a, r) })
 	case path == v1.GapsPath:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.gaps(a, r) })
+	case path == v1.StatePath:
+		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.state(a, r) })
+	case path == v1.ComparePath:
+		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.compare(a, r) })
 	case path == v1.HealthPath:
 		health(w)
 	case path == v1.LivezPath:

@@ -152,6 +152,7 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 			sent[name] = true
 		}
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set(v1.AtHeader, "2026-01-02T03:04:05Z")
 		body := "[]"
 		if r.URL.Path != v1.EventsPath {
 			body = "{}"
@@ -167,6 +168,10 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 	checkFields(t, object, sent, func(q client.ObjectQuery) error { _, err := c.Object(t.Context(), q); return err })
 	checkFields(t, client.GapsQuery{}, sent,
 		func(q client.GapsQuery) error { _, err := c.Gaps(t.Context(), q); return err })
+	checkFields(t, client.StateQuery{}, sent,
+		func(q client.StateQuery) error { _, err := c.State(t.Context(), q); return err })
+	checkFields(t, client.CompareQuery{}, sent,
+		func(q client.CompareQuery) error { _, err := c.Compare(t.Context(), q); return err })
 
 	notSent := map[string]string{
 		"ParamUser": "only one value matches anything",

@@ -1,5 +1,6 @@
 // Package query answers questions about the log: timelines, the history of one
-// object, the Kubernetes Events regarding it and its descendants, and gaps.
+// object, the Kubernetes Events regarding it and its descendants, states and
+// their differences, and gaps.
 //
 // # Ownership
 //

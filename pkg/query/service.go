@@ -19,6 +19,12 @@ type Reader interface {
 	// Count counts the records that the filter selects, up to most. If exact is
 	// false, it stopped early, and there are at least n.
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	// State yields a page of a state. The rules of Scan apply. A time before
+	// the retention is a [history.NotFound] error.
+	State(ctx context.Context, scan history.StateScan) iter.Seq2[*history.Record, error]
+	// Compare yields a page of the differences between two states. An error
+	// comes with a zero difference. The rules of State apply.
+	Compare(ctx context.Context, scan history.CompareScan) iter.Seq2[history.Difference, error]
 	// Resources returns the catalogue.
 	Resources(ctx context.Context) ([]history.Resource, error)
 	// Gaps returns the gaps of the resources, or of all if there are none, that
@@ -52,6 +58,8 @@ type Options struct {
 	// earlier namespaces of the same name, and of a namespace that does not
 	// exist now.
 	EarlierNamespaces bool
+	// Now returns the present time, for questions about it. Default: time.Now.
+	Now func() time.Time
 }
 
 // The defaults of [Options], and the depth to which ownership is followed. The
@@ -89,6 +97,9 @@ func New(reader Reader, o Options) *Service {
 	}
 	if o.Unrecorded == nil {
 		o.Unrecorded = func() []history.UnrecordedResource { return nil }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &Service{reader: reader, options: o}
 }

@@ -128,6 +128,85 @@ func (m *model) checkScan(t *testing.T, s *store.Store) {
 	}
 }
 
+// state returns the expected state at a time.
+func (m *model) state(f history.Filter, at time.Time) map[history.ObjectRef]*history.Record {
+	state := map[history.ObjectRef]*history.Record{}
+	for _, r := range m.records {
+		if !r.Time.After(at) {
+			state[r.Ref] = r
+		}
+	}
+	maps.DeleteFunc(state, func(_ history.ObjectRef, r *history.Record) bool { return r.Verb == history.Delete || !f.Matches(r) })
+	return state
+}
+
+// checkState compares a state, and the differences of two, with the model.
+func (m *model) checkState(t *testing.T, s *store.Store) {
+	t.Helper()
+	f, from, to := m.filter(), m.someTime(), m.someTime()
+	if to.Before(from) {
+		from, to = to, from
+	}
+	want, before := m.state(f, to), m.state(f, from)
+	all := slices.SortedFunc(maps.Keys(want), history.ObjectRef.Compare)
+	for ref := range before {
+		if want[ref] == nil {
+			all = append(all, ref)
+		}
+	}
+	slices.SortFunc(all, history.ObjectRef.Compare)
+	limit, after := maybe(m, 50, 1+m.rng.IntN(8)), maybe(m, 30, m.ref())
+	var states []*history.Record
+	var differences []history.Difference
+	for _, ref := range all {
+		if ref.Compare(after) <= 0 {
+			continue
+		}
+		if r := want[ref]; r != nil {
+			states = append(states, read(r, true))
+		}
+		if want[ref] != before[ref] {
+			differences = append(differences, history.Difference{Before: before[ref], After: want[ref]})
+		}
+	}
+	if limit > 0 {
+		states, differences = states[:min(limit, len(states))], differences[:min(limit, len(differences))]
+	}
+	var got []*history.Record
+	for r, err := range s.State(t.Context(), history.StateScan{Filter: f, At: to, After: after, Limit: limit, Bodies: true}) {
+		if m.tooOld(t, to, err) {
+			return
+		}
+		got = append(got, r)
+	}
+	if d := diff(states, got); d != "" {
+		t.Fatalf("state at %v of %+v, after %+v, limit %d (-want +got):\n%s", to, f, after, limit, d)
+	}
+	var compared []history.Difference
+	sc := history.CompareScan{Filter: f, From: from, To: to, After: after, Limit: limit, Bodies: true}
+	for d, err := range s.Compare(t.Context(), sc) {
+		if m.tooOld(t, from, err) {
+			return
+		}
+		compared = append(compared, d)
+	}
+	if d := cmp.Diff(differences, compared); d != "" {
+		t.Fatalf("compare %+v (-want +got):\n%s", sc, d)
+	}
+}
+
+// tooOld checks the error of a state, and reports whether the state is too old.
+func (m *model) tooOld(t *testing.T, at time.Time, err error) bool {
+	t.Helper()
+	if err == nil {
+		return false
+	}
+	if history.CodeOf(err) != history.NotFound || !at.Before(m.oldest()) {
+		t.Fatalf("state at %v: got error %v, want an error only before %v", at, err, m.oldest())
+	}
+	return true
+}
+
 func (m *model) checkCount(t *testing.T, s *store.Store) {
 	t.Helper()
 	f, most := m.filter(), 1+m.rng.IntN(60)
@@ -236,8 +315,10 @@ func (m *model) run(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.commit(t, b)
-		case n < 85:
+		case n < 75:
 			m.checkScan(t, s)
+		case n < 85:
+			m.checkState(t, s)
 		case n < 90:
 			m.checkCount(t, s)
 		case n < 95:
