@@ -48,7 +48,8 @@ func (h *handler) compare(w http.ResponseWriter, r *http.Request) {
 // encodeComparison returns a [v1.Comparison] with one difference per line.
 func encodeComparison(page *query.ComparePage, summary bool) ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"from":%q,"to":%q,"differences":[`, page.From.Format(time.RFC3339Nano), page.At.Format(time.RFC3339Nano))
+	fmt.Fprintf(&b, `{"from":%q,"to":%q,"differences":[`,
+		page.From.Format(time.RFC3339Nano), page.At.Format(time.RFC3339Nano))
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	for i := range page.Differences {
@@ -153,7 +154,8 @@ func parseCompare(r *http.Request, maxLimit int) (q query.Compare, summary bool,
 	switch {
 	case !q.After.IsZero(): // it contains both times
 	case q.From.IsZero():
-		return q, false, invalid(v1.ParamFrom, p.values.Get(v1.ParamFrom), "want a time in the past, in RFC 3339 such as 2026-03-01T10:00:00Z")
+		return q, false, invalid(v1.ParamFrom, p.values.Get(v1.ParamFrom),
+			"want a time in the past, in RFC 3339 such as 2026-03-01T10:00:00Z")
 	case !q.To.IsZero() && q.From.After(q.To):
 		return q, false, invalid(v1.ParamFrom, p.values.Get(v1.ParamFrom), "want a time that is not after "+v1.ParamTo)
 	}

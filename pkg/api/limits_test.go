@@ -27,6 +27,8 @@ import (
 
 // busyLog is an empty log. Each query waits in it until it is released.
 type busyLog struct {
+	query.Reader // nil: the other methods are not called
+
 	release chan struct{}
 
 	mu      sync.Mutex

@@ -82,7 +82,8 @@ func (h *handler) objectOf(r *history.Record, strip bool) ([]byte, error) {
 		h.options.Logger.Error("record has no valid object", "resource", r.Ref.Resource, "namespace", r.Ref.Namespace,
 			"name", r.Ref.Name, "uid", r.Ref.UID, "revision", r.Revision, "err", err)
 		if strip {
-			return nil, history.Errorf(history.Internal, "contents of %s were lost: select other objects, or omit parameter %s",
+			return nil, history.Errorf(history.Internal,
+				"contents of %s were lost: select other objects, or omit parameter %s",
 				r.Ref, v1.ParamStrip)
 		}
 		return lostObject(r)
@@ -174,7 +175,8 @@ func ofParameter(err error, timeParameter func(time.Time) string) error {
 		return history.Errorf(history.CodeOf(err), "parameter %s: %v", timeParameter(wrong.Time), err)
 	}
 	if unknown, ok := errors.AsType[*query.UnknownTypeError](err); ok {
-		return history.Errorf(history.NotFound, "parameters %s and %s: %v", v1.ParamResourceType, v1.ParamGroup, unknown)
+		return history.Errorf(history.NotFound, "parameters %s and %s: %v",
+			v1.ParamResourceType, v1.ParamGroup, unknown)
 	}
 	return err
 }

@@ -171,7 +171,8 @@ func stripPod(spec fields) {
 		container.filter("volumeMounts", func(item any) bool {
 			mount, _ := item.(map[string]any)
 			name, _ := mount["name"].(string)
-			if mount["mountPath"] != tokenPath || !strings.HasPrefix(name, "kube-api-access-") && !strings.Contains(name, "-token-") {
+			if mount["mountPath"] != tokenPath ||
+				!strings.HasPrefix(name, "kube-api-access-") && !strings.Contains(name, "-token-") {
 				return true
 			}
 			tokens[name] = true
@@ -193,7 +194,8 @@ func stripJob(metadata, spec fields) {
 	}
 	spec.remove("selector")
 	for _, m := range []fields{metadata, spec.at("template").at("metadata")} {
-		m.at("labels").remove("controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name")
+		m.at("labels").remove("controller-uid", "batch.kubernetes.io/controller-uid",
+			"job-name", "batch.kubernetes.io/job-name")
 		if labels := m.at("labels"); labels != nil && len(labels) == 0 {
 			m.remove("labels")
 		}

@@ -19,23 +19,29 @@ import (
 
 // served returns the JSON of an object with metadata that an API server sets.
 func served(kind, namespace, name, rest string) string {
-	return fmt.Sprintf(`{"apiVersion":"v1","kind":%q,"metadata":{"name":%q,"namespace":%q,"uid":"uid-of-%s","resourceVersion":"7",`+
+	return fmt.Sprintf(`{"apiVersion":"v1","kind":%q,`+
+		`"metadata":{"name":%q,"namespace":%q,"uid":"uid-of-%s","resourceVersion":"7",`+
 		`"creationTimestamp":"2100-01-02T03:04:05Z"}%s}`, kind, name, namespace, name, rest)
 }
 
 // statesOf records configmaps that are created, changed, deleted and created
 // again, and returns the times of the records.
 func statesOf(s *server) (times []time.Time) {
-	recreated := change(history.Create, "configmaps", "shop", "web", served("ConfigMap", "shop", "web", `,"data":{"a":"3"}`))
+	recreated := change(history.Create, "configmaps", "shop", "web",
+		served("ConfigMap", "shop", "web", `,"data":{"a":"3"}`))
 	recreated.Ref.UID = "another"
 	records := []*history.Record{
-		change(history.Create, "configmaps", "shop", "web", served("ConfigMap", "shop", "web", `,"data":{"a":"1","n":"<1.50>"}`)),
+		change(history.Create, "configmaps", "shop", "web",
+			served("ConfigMap", "shop", "web", `,"data":{"a":"1","n":"<1.50>"}`)),
 		change(history.Create, "configmaps", "shop", "gone", served("ConfigMap", "shop", "gone", `,"data":{}`)),
 		change(history.Create, "configmaps", "db", "db", served("ConfigMap", "db", "db", ``)),
-		change(history.Update, "configmaps", "shop", "web", served("ConfigMap", "shop", "web", `,"data":{"a":"2","n":"<1.50>"}`)),
+		change(history.Update, "configmaps", "shop", "web",
+			served("ConfigMap", "shop", "web", `,"data":{"a":"2","n":"<1.50>"}`)),
 		change(history.Delete, "configmaps", "shop", "gone", served("ConfigMap", "shop", "gone", `,"data":{}`)),
-		change(history.Update, "configmaps", "db", "db", strings.Replace(served("ConfigMap", "db", "db", ``), `"7"`, `"8"`, 1)),
-		change(history.Create, "nodes", "", "node-1", strings.Replace(served("Node", "", "node-1", ``), `"namespace":"",`, ``, 1)),
+		change(history.Update, "configmaps", "db", "db",
+			strings.Replace(served("ConfigMap", "db", "db", ``), `"7"`, `"8"`, 1)),
+		change(history.Create, "nodes", "", "node-1",
+			strings.Replace(served("Node", "", "node-1", ``), `"namespace":"",`, ``, 1)),
 		change(history.Delete, "configmaps", "shop", "web", served("ConfigMap", "shop", "web", `,"data":{"a":"2"}`)),
 		recreated,
 	}
@@ -58,13 +64,16 @@ func TestState_MatchesGolden(t *testing.T) {
 		code, header, body := s.get(path + "?" + values.Encode())
 		fmt.Fprintf(&answers, "GET %s %s\n%d\n", path, strings.Join(pairs, " "), code)
 		for _, name := range []string{
-			"Content-Type", "X-Total-Count", "X-Total-Count-Relation", "X-Has-More", "X-Next-Cursor", "Link", "X-History-At", "X-History-Gaps", "Etag", "Cache-Control",
+			"Content-Type", "X-Total-Count", "X-Total-Count-Relation", "X-Has-More", "X-Next-Cursor",
+			"Link", "X-History-At", "X-History-Gaps", "Etag", "Cache-Control",
 		} {
 			if value := header.Get(name); value != "" {
 				fmt.Fprintf(&answers, "%s: %s\n", name, value)
 			}
 		}
-		if code == http.StatusOK && !regexp.MustCompile(`^(scan|compare);dur=\d+\.\d, encode;dur=\d+\.\d$`).MatchString(header.Get("Server-Timing")) {
+		if code == http.StatusOK && !regexp.MustCompile(
+			`^(scan|compare);dur=\d+\.\d, encode;dur=\d+\.\d$`,
+		).MatchString(header.Get("Server-Timing")) {
 			t.Errorf("%s %v: got Server-Timing %q, want two steps", path, pairs, header.Get("Server-Timing"))
 		}
 		answers.WriteString(body + "\n")
@@ -121,7 +130,8 @@ func TestState_InvalidParametersAreNamed(t *testing.T) {
 		code, header, body := s.get(target)
 		var e v1.ErrorBody
 		_ = json.Unmarshal([]byte(body), &e)
-		if got := fmt.Sprintf("%d %s", code, e.Error.Message); !strings.HasPrefix(got, want) || header.Get("Content-Type") != v1.ContentType {
+		if got := fmt.Sprintf("%d %s", code, e.Error.Message); !strings.HasPrefix(got, want) ||
+			header.Get("Content-Type") != v1.ContentType {
 			t.Errorf("%s: got %q, %s, want %q in JSON", target, got, header.Get("Content-Type"), want)
 		}
 	}
@@ -143,8 +153,12 @@ func TestState_OutsideOfRecordingIsNotEmpty(t *testing.T) {
 	maps := checkpoint("configmaps")
 	s.put(change(history.Create, "configmaps", "shop", "web", served("ConfigMap", "shop", "web", "")))
 	s.setUnrecorded(excluded("leases"))
-	gap := history.Gap{Resource: "pods", Start: pods.Add(time.Minute), End: pods.Add(2 * time.Minute), Reason: history.GapRestarted}
-	if err := s.log.Append(t.Context(), &history.Batch{Gaps: []history.Gap{{Resource: "pods", Start: gap.Start, Reason: gap.Reason}}}); err != nil {
+	gap := history.Gap{
+		Resource: "pods", Start: pods.Add(time.Minute), End: pods.Add(2 * time.Minute), Reason: history.GapRestarted,
+	}
+	if err := s.log.Append(t.Context(), &history.Batch{
+		Gaps: []history.Gap{{Resource: "pods", Start: gap.Start, Reason: gap.Reason}},
+	}); err != nil {
 		t.Fatal(err)
 	}
 	rounded := func(t time.Time) string { return t.Add(time.Second - 1).Truncate(time.Second).Format(time.RFC3339) }
@@ -153,7 +167,8 @@ func TestState_OutsideOfRecordingIsNotEmpty(t *testing.T) {
 	}{
 		{"resourceType=pods&at=" + pods.Add(-1).Format(time.RFC3339Nano), "404 " + rounded(pods) + "  0 "},
 		{"resourceType=pods&at=" + pods.Format(time.RFC3339Nano), "200 " + rounded(pods) + "  0 1"},
-		{"resourceType=pods,cm&at=" + pods.Format(time.RFC3339Nano), "200 " + rounded(pods) + " configmaps before=" + rounded(maps) + " 0 1"},
+		{"resourceType=pods,cm&at=" + pods.Format(time.RFC3339Nano), "200 " + rounded(pods) +
+			" configmaps before=" + rounded(maps) + " 0 1"},
 		{"resourceType=pods,cm&at=" + maps.Format(time.RFC3339Nano), "200 " + rounded(pods) + "  1 1"},
 		{"resourceType=cm&at=" + pods.Format(time.RFC3339Nano), "404 " + rounded(maps) + "  0 "},
 		{"resourceType=pods", "200 " + rounded(pods) + "  1 1"},
@@ -161,7 +176,8 @@ func TestState_OutsideOfRecordingIsNotEmpty(t *testing.T) {
 		{"resourceType=leases,pods", "200 " + rounded(pods) + " leases.coordination.k8s.io excluded 1 1"},
 	} {
 		code, header, _ := s.get(v1.StatePath + "?" + c.query)
-		got := fmt.Sprintf("%d %s %s %s %s", code, header.Get(v1.SinceHeader), header.Get(v1.NotRecordedHeader), header.Get(v1.GapsHeader), header.Get(v1.TotalCountHeader))
+		got := fmt.Sprintf("%d %s %s %s %s", code, header.Get(v1.SinceHeader), header.Get(v1.NotRecordedHeader),
+			header.Get(v1.GapsHeader), header.Get(v1.TotalCountHeader))
 		if got != c.want {
 			t.Errorf("%s:\ngot  %q\nwant %q", c.query, got, c.want)
 		}
@@ -170,8 +186,10 @@ func TestState_OutsideOfRecordingIsNotEmpty(t *testing.T) {
 		}
 	}
 	code, header, body := s.get(v1.ComparePath + "?from=" + pods.Format(time.RFC3339Nano))
-	if code != http.StatusOK || strings.Contains(body, "configmaps") || !strings.Contains(header.Get(v1.NotRecordedHeader), "configmaps before=") {
-		t.Errorf("compare: got %d %v %s, want no configmaps: they were not recorded at the earlier time", code, header, body)
+	if code != http.StatusOK || strings.Contains(body, "configmaps") ||
+		!strings.Contains(header.Get(v1.NotRecordedHeader), "configmaps before=") {
+		t.Errorf("compare: got %d %v %s, want no configmaps: they were not recorded at the earlier time",
+			code, header, body)
 	}
 }
 
@@ -179,12 +197,15 @@ func TestState_OutsideOfRecordingIsNotEmpty(t *testing.T) {
 func TestState_CursorPinsNow(t *testing.T) {
 	s := newServer(t, api.Options{})
 	for i := range 5 {
-		s.put(change(history.Create, "configmaps", "shop", fmt.Sprint("cm-", i), served("ConfigMap", "shop", fmt.Sprint("cm-", i), "")))
+		s.put(change(history.Create, "configmaps", "shop", fmt.Sprint("cm-", i),
+			served("ConfigMap", "shop", fmt.Sprint("cm-", i), "")))
 	}
 	cursor, first, names := "", "", []string{}
 	for page := range 3 {
 		_, header, body := s.get(v1.StatePath + "?resourceType=cm&limit=2&cursor=" + cursor)
-		var list struct{ Items []struct{ Metadata struct{ Name string } } }
+		var list struct {
+			Items []struct{ Metadata struct{ Name string } }
+		}
 		if err := json.Unmarshal([]byte(body), &list); err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +218,8 @@ func TestState_CursorPinsNow(t *testing.T) {
 			t.Errorf("page %d: got time %s, want %s", page, at, first)
 		}
 		cursor = header.Get("X-Next-Cursor")
-		s.put(change(history.Delete, "configmaps", "shop", fmt.Sprint("cm-", 4-page), `{}`), change(history.Create, "configmaps", "shop", "cm-9", `{}`))
+		s.put(change(history.Delete, "configmaps", "shop", fmt.Sprint("cm-", 4-page), `{}`),
+			change(history.Create, "configmaps", "shop", "cm-9", `{}`))
 		if got, want := header.Get("X-Total-Count"), []string{"3", "5", "5"}[page]; got != want {
 			t.Errorf("page %d: got a total of %s, want %s", page, got, want)
 		}
@@ -210,7 +232,8 @@ func TestState_CursorPinsNow(t *testing.T) {
 func TestState_FinalAnswersHaveETags(t *testing.T) {
 	s := newServer(t, api.Options{})
 	at := statesOf(s)
-	large := change(history.Create, "configmaps", "shop", "large", served("ConfigMap", "shop", "large", `,"data":{"a":"`+strings.Repeat("x", 10_000)+`"}`))
+	large := change(history.Create, "configmaps", "shop", "large",
+		served("ConfigMap", "shop", "large", `,"data":{"a":"`+strings.Repeat("x", 10_000)+`"}`))
 	s.put(large)
 	ask := func(target, tag, encoding string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody)
@@ -229,7 +252,8 @@ func TestState_FinalAnswersHaveETags(t *testing.T) {
 			t.Fatalf("%s: got ETags %q and %q, want some", target, plain, zipped)
 		}
 		for _, tag := range []string{plain, zipped, `"x", W/` + plain, "*"} {
-			if w := ask(target, tag, ""); w.Code != http.StatusNotModified || w.Body.Len() > 0 || w.Header().Get("ETag") == "" {
+			if w := ask(target, tag, ""); w.Code != http.StatusNotModified || w.Body.Len() > 0 ||
+				w.Header().Get("ETag") == "" {
 				t.Errorf("%s with %s: got %d and %d bytes, want 304 with an ETag", target, tag, w.Code, w.Body.Len())
 			}
 		}
@@ -239,10 +263,13 @@ func TestState_FinalAnswersHaveETags(t *testing.T) {
 			}
 		}
 	}
-	if a, b := ask(v1.StatePath+"?at="+at[0].Format(time.RFC3339Nano), "", ""), ask(v1.StatePath+"?at="+at[1].Format(time.RFC3339Nano), "", ""); a.Header().Get("ETag") == b.Header().Get("ETag") {
+	if a, b := ask(v1.StatePath+"?at="+at[0].Format(time.RFC3339Nano), "", ""), ask(
+		v1.StatePath+"?at="+at[1].Format(time.RFC3339Nano), "", "",
+	); a.Header().Get("ETag") == b.Header().Get("ETag") {
 		t.Errorf("two times: got the same ETag %s, want different ones", a.Header().Get("ETag"))
 	}
-	s.Handler = api.New(query.New(s.log, query.Options{Now: func() time.Time { return s.now.Add(time.Second) }}), api.Options{})
+	s.Handler = api.New(query.New(s.log, query.Options{Now: func() time.Time { return s.now.Add(time.Second) }}),
+		api.Options{})
 	if w := ask(v1.StatePath, "", ""); w.Code != http.StatusOK || w.Header().Get("ETag") != "" {
 		t.Errorf("now: got %d with ETag %q, want 200 without one", w.Code, w.Header().Get("ETag"))
 	}
@@ -252,12 +279,14 @@ func TestState_FinalAnswersHaveETags(t *testing.T) {
 // applied.
 func TestState_LostContentsAreMarked(t *testing.T) {
 	s := newServer(t, api.Options{})
-	s.put(change(history.Create, "configmaps", "shop", "web", `{"kind":`), change(history.Create, "configmaps", "shop", "db", ``))
+	s.put(change(history.Create, "configmaps", "shop", "web", `{"kind":`),
+		change(history.Create, "configmaps", "shop", "db", ``))
 	_, _, body := s.get(v1.StatePath)
 	if !json.Valid([]byte(body)) || strings.Count(body, v1.LostAnnotation) != 2 {
 		t.Errorf("got %s, want two marked objects", body)
 	}
-	if code, _, body := s.get(v1.StatePath + "?strip=true"); code != http.StatusInternalServerError || !strings.Contains(body, "configmaps shop/db") {
+	if code, _, body := s.get(v1.StatePath + "?strip=true"); code != http.StatusInternalServerError ||
+		!strings.Contains(body, "configmaps shop/db") {
 		t.Errorf("strip: got %d %s, want 500 with the object", code, body)
 	}
 }

@@ -135,7 +135,7 @@ func TestDaemon_WithdrawnRightEnds(t *testing.T) {
 }
 
 // createViewer creates the ClusterRole viewer, unless it exists. The rules of
-// the role view are missing in the test cluster, because a controller adds them.
+// the role view are missing in the test cluster: a controller would add them.
 func createViewer(t *testing.T) {
 	t.Helper()
 	if kubectl(t, "get", "clusterrole", "viewer", "--ignore-not-found", "-o", "name") == "" {

@@ -115,7 +115,8 @@ func TestState_AppliesToEmptyNamespace(t *testing.T) {
 		return slices.Equal(got, stateNames()), fmt.Sprint(got)
 	})
 	before := time.Now().UTC().Format(time.RFC3339Nano) // the recorder has the same clock
-	kubectl(t, "patch", "configmap", "settings", "-n", "state", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+	kubectl(t, "patch", "configmap", "settings", "-n", "state",
+		"--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
 	kubectl(t, "delete", "configmap", "settings", "-n", "state")
 	r.eventually(t, "the deletion is recorded", func() (bool, string) {
 		_, body := r.get(t, v1.StatePath+"?namespace=state&resourceType=cm")
@@ -136,13 +137,15 @@ func TestState_AppliesToEmptyNamespace(t *testing.T) {
 		{"apply", "--dry-run=server", "-f", file},
 		{"apply", "--server-side", "-f", file},
 	} {
-		if out := kubectl(t, args...); strings.Count(out, "\n") != len(stateNames()) || strings.Contains(out, "Warning") {
+		if out := kubectl(t, args...); strings.Count(out, "\n") != len(stateNames()) ||
+			strings.Contains(out, "Warning") {
 			t.Errorf("kubectl %v: got\n%swant %d objects without a warning", args, out, len(stateNames()))
 		}
 	}
 	var difference v1.Comparison
 	r.eventually(t, "the new namespace is recorded", func() (bool, string) {
-		_, body := r.get(t, v1.ComparePath+"?summary=true&namespace=empty&resourceType="+types+"&from="+url.QueryEscape(before))
+		_, body := r.get(t,
+			v1.ComparePath+"?summary=true&namespace=empty&resourceType="+types+"&from="+url.QueryEscape(before))
 		if err := json.Unmarshal([]byte(body), &difference); err != nil {
 			return false, body
 		}

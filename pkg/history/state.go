@@ -92,7 +92,9 @@ func (c *StateCursor) String() string {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))
 	}
 	b = binary.AppendUvarint(b, uint64(max(c.Seen, 0)))
-	for _, text := range []string{c.After.Group, c.After.Resource, c.After.Namespace, c.After.Name, string(c.After.UID)} {
+	for _, text := range []string{
+		c.After.Group, c.After.Resource, c.After.Namespace, c.After.Name, string(c.After.UID),
+	} {
 		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
 	}
 	return base64.RawURLEncoding.EncodeToString(b)

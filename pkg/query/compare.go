@@ -236,7 +236,9 @@ func (c *comparer) complete(ctx context.Context, d *Difference) error {
 		return nil
 	}
 	between.UID = ref.Ref.UID
-	for r, err := range c.service.reader.Scan(ctx, history.Scan{Filter: between, Order: history.NewestFirst, Limit: 1}) {
+	for r, err := range c.service.reader.Scan(ctx, history.Scan{
+		Filter: between, Order: history.NewestFirst, Limit: 1,
+	}) {
 		if err != nil {
 			return err
 		}

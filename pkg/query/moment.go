@@ -195,7 +195,8 @@ func notRecorded(q Objects, at time.Time, c Coverage) error {
 	}
 	text := "nothing is recorded"
 	if !c.Since.IsZero() {
-		text = "nothing was recorded at " + at.Format(time.RFC3339Nano) + ": history begins at " + c.Since.Format(time.RFC3339Nano)
+		text = "nothing was recorded at " + at.Format(time.RFC3339Nano) + ": history begins at " +
+			c.Since.Format(time.RFC3339Nano)
 	}
 	return &TimeError{at, history.Errorf(history.NotFound, "%s", text)}
 }

@@ -31,14 +31,18 @@ func benchLog(b *testing.B) (s *store.Store, created, changed, now time.Time) {
 			b.Error(err)
 		}
 	})
-	if err := s.Register(b.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}); err != nil {
+	if err := s.Register(b.Context(), history.Resource{
+		Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true,
+	}); err != nil {
 		b.Fatal(err)
 	}
 	put := func(verb history.Verb, every int) time.Time {
 		var batch history.Batch
 		for i := 0; i < benchObjects; i += every {
 			r := record(ref("", "pods", fmt.Sprint("ns-", i%20), fmt.Sprintf("pod-%05d", i), 1), verb, "")
-			r.Object = fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q},"spec":{"replicas":%d},"data":"%03800d"}`, r.Ref.Name, every, i*7919)
+			r.Object = fmt.Appendf(nil,
+				`{"apiVersion":"v1","kind":"Pod","metadata":{"name":%q},"spec":{"replicas":%d},"data":"%03800d"}`,
+				r.Ref.Name, every, i*7919)
 			batch.Versions = append(batch.Versions, history.NewVersion{Record: r})
 			if len(batch.Versions) == 500 || i+every >= benchObjects {
 				if err := s.Append(b.Context(), &batch); err != nil {

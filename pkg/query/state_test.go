@@ -32,8 +32,12 @@ const replayRetention = 72 * time.Hour
 // again, under changing kinds. The oldest days are pruned.
 func newReplay(t *testing.T, seed uint64) *replay {
 	t.Helper()
-	r := &replay{log: &log{t: t, now: time.Now().UTC().Truncate(24 * time.Hour).Add(7 * time.Hour)}, rng: rand.New(rand.NewPCG(seed, 2))}
-	s, err := store.Open(t.TempDir(), store.Options{NoSync: true, Retention: replayRetention, Now: func() time.Time { return r.now }})
+	r := &replay{
+		log: &log{t: t, now: time.Now().UTC().Truncate(24 * time.Hour).Add(7 * time.Hour)},
+		rng: rand.New(rand.NewPCG(seed, 2)),
+	}
+	s, err := store.Open(t.TempDir(),
+		store.Options{NoSync: true, Retention: replayRetention, Now: func() time.Time { return r.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +110,8 @@ func (r *replay) next(n int, alive map[history.ObjectRef]*history.Record) *histo
 	if resource.Plural == "secrets" {
 		content = fmt.Sprintf("hmac-sha256:%032x", r.rng.IntN(3))
 	}
-	next.Object = fmt.Appendf(nil, `{"metadata":{"name":%q,"resourceVersion":"%d","creationTimestamp":%q},"data":{"a":%q}}`,
+	next.Object = fmt.Appendf(nil,
+		`{"metadata":{"name":%q,"resourceVersion":"%d","creationTimestamp":%q},"data":{"a":%q}}`,
 		ref.Name, n, created.Format(time.RFC3339), content)
 	place := ref
 	place.UID = ""
@@ -297,7 +302,8 @@ func (r *replay) checkCompare(name string, s *query.Service, view history.View, 
 		})
 		if err != nil {
 			if len(want) > 0 {
-				r.t.Fatalf("%s, %+v from %v to %v: got error %v, want %d differences", name, q, from, to, err, len(want))
+				r.t.Fatalf("%s, %+v from %v to %v: got error %v, want %d differences",
+					name, q, from, to, err, len(want))
 			}
 			return
 		}
@@ -312,17 +318,21 @@ func (r *replay) checkCompare(name string, s *query.Service, view history.View, 
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		r.t.Errorf("%s, %+v from %v to %v: got\n%s\nwant\n%s", name, q, from, to, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		r.t.Errorf("%s, %+v from %v to %v: got\n%s\nwant\n%s",
+			name, q, from, to, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
 // checkDifference compares the revisions and the noise of a difference.
-func (r *replay) checkDifference(name string, d *query.Difference, before, after map[history.ObjectRef]*history.Record) {
+func (r *replay) checkDifference(
+	name string, d *query.Difference, before, after map[history.ObjectRef]*history.Record,
+) {
 	r.t.Helper()
 	place := d.After.Ref
 	place.UID = ""
 	was, is := before[place], after[place]
-	if was != nil && (d.Before == nil || d.Before.Revision != was.Revision) || is != nil && d.After.Revision != is.Revision {
+	if was != nil && (d.Before == nil || d.Before.Revision != was.Revision) ||
+		is != nil && d.After.Revision != is.Revision {
 		r.t.Errorf("%s: got versions %+v and %+v, want %+v and %+v", place, d.Before, d.After, was, is)
 	}
 	if d.Kind == query.Deleted && d.After.Verb != history.Delete {
@@ -331,7 +341,10 @@ func (r *replay) checkDifference(name string, d *query.Difference, before, after
 	if d.Kind != query.Changed {
 		return
 	}
-	content := func(one *history.Record) string { _, data, _ := strings.Cut(r.visible(name, one), `"data"`); return data }
+	content := func(one *history.Record) string {
+		_, data, _ := strings.Cut(r.visible(name, one), `"data"`)
+		return data
+	}
 	if got, want := d.Noise, content(was) == content(is); got != want || got != (d.Summary == "") {
 		r.t.Errorf("%s: got noise %t, summary %q, want noise %t", place, got, d.Summary, want)
 	}
@@ -364,7 +377,8 @@ func TestCompare_IncarnationsAreOneDifference(t *testing.T) {
 	if err != nil || len(page.Differences) != 1 {
 		t.Fatalf("got %+v, error %v, want one difference", page.Differences, err)
 	}
-	if d := page.Differences[0]; d.Kind != query.Recreated || d.Versions != 4 || d.Before.Ref.UID != "uid-pods-web-3" || d.After.Ref.UID != "uid-pods-web-1" {
+	if d := page.Differences[0]; d.Kind != query.Recreated || d.Versions != 4 ||
+		d.Before.Ref.UID != "uid-pods-web-3" || d.After.Ref.UID != "uid-pods-web-1" {
 		t.Errorf("got %+v, want pod 3 recreated as 1 after 4 versions", d)
 	}
 }
@@ -374,11 +388,13 @@ func TestCompare_IncarnationsAreOneDifference(t *testing.T) {
 func TestCompare_EffortIsBounded(t *testing.T) {
 	l := newLog(t)
 	for i := range 20 {
-		l.put(record(ref("", "pods", "shop", fmt.Sprintf("web-%02d", i), 1), history.Create, `{"metadata":{"resourceVersion":"1"}}`))
+		l.put(record(ref("", "pods", "shop", fmt.Sprintf("web-%02d", i), 1), history.Create,
+			`{"metadata":{"resourceVersion":"1"}}`))
 	}
 	from := l.now
 	for i := range 20 {
-		l.put(record(ref("", "pods", "shop", fmt.Sprintf("web-%02d", i), 1), history.Update, `{"metadata":{"resourceVersion":"2"}}`))
+		l.put(record(ref("", "pods", "shop", fmt.Sprintf("web-%02d", i), 1), history.Update,
+			`{"metadata":{"resourceVersion":"2"}}`))
 	}
 	l.put(record(ref("", "pods", "shop", "web-99", 1), history.Create, `{}`))
 	s := l.service(query.Options{PageBytes: 100})
@@ -414,6 +430,7 @@ func TestState_PagesDoNotMove(t *testing.T) {
 	q.After = first.Next
 	second, err := s.State(context.WithoutCancel(t.Context()), q)
 	if err != nil || len(second.Versions) != 1 || !second.At.Equal(first.At) || first.Final {
-		t.Errorf("got %d versions at %v, error %v, want 1 at %v, and no final page", len(second.Versions), second.At, err, first.At)
+		t.Errorf("got %d versions at %v, error %v, want 1 at %v, and no final page",
+			len(second.Versions), second.At, err, first.At)
 	}
 }

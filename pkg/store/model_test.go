@@ -136,7 +136,9 @@ func (m *model) state(f history.Filter, at time.Time) map[history.ObjectRef]*his
 			state[r.Ref] = r
 		}
 	}
-	maps.DeleteFunc(state, func(_ history.ObjectRef, r *history.Record) bool { return r.Verb == history.Delete || !f.Matches(r) })
+	maps.DeleteFunc(state, func(_ history.ObjectRef, r *history.Record) bool {
+		return r.Verb == history.Delete || !f.Matches(r)
+	})
 	return state
 }
 
@@ -173,7 +175,9 @@ func (m *model) checkState(t *testing.T, s *store.Store) {
 		states, differences = states[:min(limit, len(states))], differences[:min(limit, len(differences))]
 	}
 	var got []*history.Record
-	for r, err := range s.State(t.Context(), history.StateScan{Filter: f, At: to, After: after, Limit: limit, Bodies: true}) {
+	for r, err := range s.State(t.Context(), history.StateScan{
+		Filter: f, At: to, After: after, Limit: limit, Bodies: true,
+	}) {
 		if m.tooOld(t, to, err) {
 			return
 		}

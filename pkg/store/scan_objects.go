@@ -323,7 +323,8 @@ func (r *reader) firstCreationOfDay(ts uint64) (uint64, error) {
 	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	n := 0
-	for it.Seek(binary.BigEndian.AppendUint64(slices.Clone(prefix), ts)); it.Valid() && n < maxCreationSearch; it.Next() {
+	for it.Seek(binary.BigEndian.AppendUint64(slices.Clone(prefix), ts)); it.Valid() &&
+		n < maxCreationSearch; it.Next() {
 		n++
 		e, err := key.Decode(it.Item().Key())
 		if err != nil {

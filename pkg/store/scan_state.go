@@ -72,7 +72,9 @@ func (s *Store) Compare(ctx context.Context, sc history.CompareScan) iter.Seq2[h
 
 // readDifferences yields a page of differences. It updates sc as readState
 // does.
-func (s *Store) readDifferences(ctx context.Context, sc *history.CompareScan, yield func(history.Difference) error) error {
+func (s *Store) readDifferences(
+	ctx context.Context, sc *history.CompareScan, yield func(history.Difference) error,
+) error {
 	return s.walkObjects(ctx, sc.Filter, sc.From, func(w *objectWalk) error {
 		from, to := stateMoment{before: timestamp(sc.From) + 1}, stateMoment{before: timestamp(sc.To) + 1}
 		w.skip = func(h *codec.Head) (bool, error) {
@@ -134,4 +136,3 @@ func (w *objectWalk) read(h indexHit, body bool) (*history.Record, error) {
 	}
 	return rec, err
 }
-

@@ -248,8 +248,10 @@ func isDirective(line string) bool {
 }
 
 // isVerbatim reports whether a comment's line belongs to an indented block,
-// which godoc shows as it is.
-func isVerbatim(line string) bool { return strings.HasPrefix(line, "//\t") }
+// which godoc shows as it is, or is an object in the output of an example.
+func isVerbatim(line string) bool {
+	return strings.HasPrefix(line, "//\t") || strings.HasPrefix(line, `// {"`)
+}
 
 // width returns the columns of a line. A tab moves to the next multiple of
 // tabWidth, every other character takes one column.

@@ -149,6 +149,7 @@ func TestCheckGo_Width(t *testing.T) {
 		{"characters, not bytes", "// " + strings.Repeat("é", 77), nil},
 		{"URL", "// https://example.com/" + strings.Repeat("x", 78), nil},
 		{"directive", "//go:generate " + strings.Repeat("x", 78), nil},
+		{"JSON", `// {"` + strings.Repeat("x", 78) + `":1}`, nil},
 		{"indented block", "//\t" + strings.Repeat("x", 78), nil},
 		{"list item", "//   - " + strings.Repeat("x", 78), []string{"a.go:2: comment of 85 columns, want at most 80"}},
 		{

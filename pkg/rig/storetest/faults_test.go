@@ -21,7 +21,8 @@ type fault struct {
 
 // faults returns at least one fault for each promise.
 func faults() []fault {
-	return slices.Concat(writingFaults(), currentFaults(), readingFaults(), stateFaults(), forgettingFaults(), otherFaults())
+	return slices.Concat(writingFaults(), currentFaults(), readingFaults(), stateFaults(),
+		forgettingFaults(), otherFaults())
 }
 
 func writingFaults() []fault {

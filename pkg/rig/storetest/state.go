@@ -98,7 +98,8 @@ func stateHasVersionsOfItsTime(s *subject) {
 	s.reopen()
 	for _, at := range moments(records) {
 		got := s.state(history.StateScan{At: at, Bodies: true})
-		s.same(fmt.Sprintf("state at %s after reopening", at), read(true, stateOf(records, history.Filter{}, at)...), got)
+		s.same(fmt.Sprintf("state at %s after reopening", at),
+			read(true, stateOf(records, history.Filter{}, at)...), got)
 	}
 }
 
@@ -124,8 +125,10 @@ func statePagesAreComplete(s *subject) {
 				from, to = to, from
 			}
 			want := differencesOf(records, f, from, to)
-			if got := s.comparePages(history.CompareScan{Filter: f, From: from, To: to, Limit: 1}); len(got) != len(want) {
-				s.t.Errorf("from %s to %s of records %s, by 1: got %d differences, want %d", from, to, what, len(got), len(want))
+			got := s.comparePages(history.CompareScan{Filter: f, From: from, To: to, Limit: 1})
+			if len(got) != len(want) {
+				s.t.Errorf("from %s to %s of records %s, by 1: got %d differences, want %d",
+					from, to, what, len(got), len(want))
 			}
 		}
 	}
@@ -137,7 +140,8 @@ func (s *subject) statePages(sc history.StateScan) (list []*history.Record) {
 	s.t.Helper()
 	for n := range 100 {
 		if n < 2 {
-			s.put(version("web", fmt.Sprint("later-", n), history.Update), version(fmt.Sprint("later-", n), "1", history.Create))
+			s.put(version("web", fmt.Sprint("later-", n), history.Update),
+				version(fmt.Sprint("later-", n), "1", history.Create))
 		}
 		page := s.state(sc)
 		if len(page) > sc.Limit {
