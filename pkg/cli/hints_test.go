@@ -72,6 +72,28 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 	}
 }
 
+// TestHint_DependsOnRoute checks the hints for a recorder that was found in the
+// cluster, where no URL was given.
+func TestHint_DependsOnRoute(t *testing.T) {
+	for _, tt := range []struct {
+		code  history.Code
+		cause error
+		want  string
+	}{
+		{history.Unavailable, client.ErrUntrusted, "ConfigMap watchhistory-recorder-ca"},
+		{history.Unavailable, client.ErrNotTLS, "kubectl apply -k deploy/"},
+		{history.Unauthorized, client.ErrAnswered, "kubectl auth whoami"},
+		{history.Forbidden, client.ErrAnswered, "kubectl auth can-i impersonate users"},
+		{history.Unavailable, client.ErrAnswered, "kubectl -n tools logs -l app.kubernetes.io/name=watchhistory-recorder"},
+		{history.Unavailable, nil, "kubectl -n tools get pods"},
+	} {
+		got := history.HintOf(cli.WithClusterHint(&history.Error{Code: tt.code, Message: "it failed", Err: tt.cause}))
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("hint for %s, %v: got %q, want one with %q", tt.code, tt.cause, got, tt.want)
+		}
+	}
+}
+
 func TestHint_OtherErrorsHaveNone(t *testing.T) {
 	for _, err := range []error{
 		errors.New("disk full"),

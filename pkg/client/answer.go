@@ -108,6 +108,7 @@ func (c *Client) structured(status int, body []byte) error {
 // codes returns the codes that this version of the client supports.
 func codes() []history.Code {
 	return []history.Code{
-		history.Invalid, history.NotFound, history.Unauthorized, history.Forbidden, history.Unavailable, history.Internal,
+		history.Invalid, history.NotFound, history.Unauthorized, history.Forbidden,
+		history.Unavailable, history.Internal,
 	}
 }

@@ -82,7 +82,7 @@ type Client struct {
 // that. The recorder receives both identities, and answers only what the user
 // may read. The API server's requests impersonate the user if the caller's own
 // permissions don't suffice, and if the recorder has no TLS: such a recorder
-// answers everything to everybody whom the API server lets through.
+// does not restrict its answers, so only the API server's permissions count.
 func Connect(ctx context.Context, o Options) (*Client, error) {
 	switch o.Mode {
 	case "", Auto, PortForward, Proxy:

@@ -21,10 +21,10 @@
 //
 //   - Every exchange with the API server is bounded in time and size. The time
 //     in which a person logs in to the cluster does not count.
-//   - Credentials are sent only to a recorder whose certificate was verified, by
-//     the authorities that it publishes in a ConfigMap or by given ones. They
-//     are never sent to another host or without TLS, whatever the Service, the
-//     pod or an answer claims.
+//   - Credentials are sent only to a recorder whose certificate was verified.
+//     The authorities are given, or published by the recorder in a ConfigMap.
+//     Credentials are never sent to another host or without TLS, whatever the
+//     Service, the pod or an answer claims.
 //   - Nothing is written to stdout or stderr, also not by client-go.
 //   - Every error that a person can do something about is a [history.Error]
 //     whose cause is a [*ConnectError].

@@ -386,7 +386,8 @@ func (s *secureSite) testPlugin(t *testing.T) {
 			}
 			s.witness.wantSeen(t, tt.want)
 			runs, _ := os.ReadFile(filepath.Join(dir, "runs"))
-			if n := strings.Count(string(runs), `"ExecCredential"`); n != 1 || !strings.Contains(string(runs), config.Host) {
+			n := strings.Count(string(runs), `"ExecCredential"`)
+			if n != 1 || !strings.Contains(string(runs), config.Host) {
 				t.Errorf("plugin: got runs\n%s\nwant one, with the API server %s", runs, config.Host)
 			}
 		})

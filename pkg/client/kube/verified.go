@@ -39,7 +39,7 @@ func serverName(namespace string) string { return "watchhistory-recorder." + nam
 // credentials, and only to a recorder whose certificate it verified.
 //
 // If the verification fails, the recorder may have got a new certificate
-// authority. Then the authorities are read once more.
+// authority. Then the authorities are read again, at most once per request.
 type verified struct {
 	cluster *cluster
 	backend *backend
@@ -239,9 +239,8 @@ type secured struct {
 	serverName  string // in the certificate; empty: that of host
 	proxy       func(*http.Request) (*url.URL, error)
 	dial        dialFunc // nil: over the network
-	// protocols are those of ALPN. Nil means HTTP/2 and HTTP/1.1. Of these, only
-	// HTTP/1.1 sends a request again if its idle connection turns out to be
-	// closed.
+	// protocols are those of ALPN. Nil means HTTP/2 and HTTP/1.1. Only with
+	// HTTP/1.1, a request is sent again if its idle connection was closed.
 	protocols []string
 	timeout   time.Duration // of a request, after the credentials are available
 	display   Display       // may be nil
@@ -302,7 +301,7 @@ func (g *guard) WrappedRoundTripper() http.RoundTripper { return g.next }
 // noProxy is the proxy of requests through a tunnel.
 func noProxy(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // as http.Transport wants it
 
-// withoutTLS returns proxy, except for proxies with TLS: those could request the
+// withoutTLS returns proxy without those that use TLS: they could request the
 // caller's client certificate.
 func withoutTLS(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(req *http.Request) (*url.URL, error) {
