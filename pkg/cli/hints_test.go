@@ -84,7 +84,10 @@ func TestHint_DependsOnRoute(t *testing.T) {
 		{history.Unavailable, client.ErrNotTLS, "kubectl apply -k deploy/"},
 		{history.Unauthorized, client.ErrAnswered, "kubectl auth whoami"},
 		{history.Forbidden, client.ErrAnswered, "kubectl auth can-i impersonate users"},
-		{history.Unavailable, client.ErrAnswered, "kubectl -n tools logs -l app.kubernetes.io/name=watchhistory-recorder"},
+		{
+			history.Unavailable, client.ErrAnswered,
+			"kubectl -n tools logs -l app.kubernetes.io/name=watchhistory-recorder",
+		},
 		{history.Unavailable, nil, "kubectl -n tools get pods"},
 	} {
 		got := history.HintOf(cli.WithClusterHint(&history.Error{Code: tt.code, Message: "it failed", Err: tt.cause}))
