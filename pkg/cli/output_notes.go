@@ -129,6 +129,9 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 	}
 	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
 		hint = fmt.Sprintf("the recorder does not record %s", sub.GroupResource())
+		if env.restricted {
+			hint += ", or you may not read them in the cluster"
+		}
 	} else if reason := s.notRecordedReason(ctx, sub); reason != "" {
 		hint = fmt.Sprintf("the recorder does not record %s: %s", sub.GroupResource(), reason)
 	} else {

@@ -58,6 +58,9 @@ type Config struct {
 	Namespace string
 	// MaxQueryLimit is the largest number of records in one answer. At least 1.
 	MaxQueryLimit int
+	// EarlierNamespaces applies rights in a namespace also to the objects of
+	// earlier namespaces of the same name.
+	EarlierNamespaces bool
 	// AllowedHosts are further DNS names, in lower case, by which clients reach
 	// the REST API.
 	AllowedHosts []string
@@ -188,6 +191,7 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"tlsCertFile", c.TLSCertFile != other.TLSCertFile},
 		{"tlsKeyFile", c.TLSKeyFile != other.TLSKeyFile},
 		{"tlsCAFile", c.TLSCAFile != other.TLSCAFile},
+		{"earlierNamespaces", c.EarlierNamespaces != other.EarlierNamespaces},
 		{"maxConcurrentQueries", c.MaxConcurrentQueries != other.MaxConcurrentQueries},
 		{"queryTimeoutSeconds", c.QueryTimeoutSeconds != other.QueryTimeoutSeconds},
 		{"maxQueryRate", c.MaxQueryRate != other.MaxQueryRate},

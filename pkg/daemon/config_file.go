@@ -34,6 +34,7 @@ type configFile struct {
 	TLSKeyFile           text            `yaml:"tlsKeyFile"`
 	TLSCAFile            text            `yaml:"tlsCAFile"`
 	MaxQueryLimit        queryLimit      `yaml:"maxQueryLimit"`
+	EarlierNamespaces    boolean         `yaml:"earlierNamespaces"`
 	AllowedHosts         []hostName      `yaml:"allowedHosts"`
 	MaxConcurrentQueries concurrency     `yaml:"maxConcurrentQueries"`
 	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
@@ -143,6 +144,7 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.SecurePort = int(f.SecurePort)
 	c.TLSCertFile, c.TLSKeyFile, c.TLSCAFile = string(f.TLSCertFile), string(f.TLSKeyFile), string(f.TLSCAFile)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
+	c.EarlierNamespaces = bool(f.EarlierNamespaces)
 	for _, name := range f.AllowedHosts {
 		c.AllowedHosts = append(c.AllowedHosts, string(name))
 	}

@@ -56,6 +56,8 @@ maxConcurrentQueries: 4
 queryTimeoutSeconds: 5
 maxQueryRate: 0
 maxConnections: 100
+earlierNamespaces: true
+allowedHosts: [history.example.com]
 resources:
   - {group: apps, version: v1, kind: Deployment, plural: deployments, namespaced: true}
   - {group: "", version: v1, kind: Node, plural: nodes}
@@ -66,6 +68,7 @@ resources:
 	want := daemon.DefaultConfig()
 	want.DiscoverCRDs, want.DiscoverAll, want.SyncWrites, want.ServerPort = false, false, false, 9000
 	want.MaxConcurrentQueries, want.QueryTimeoutSeconds, want.MaxQueryRate, want.MaxConnections = 4, 5, 0, 100
+	want.EarlierNamespaces, want.AllowedHosts = true, []string{"history.example.com"}
 	want.Resources = []history.Resource{
 		{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
 		{Version: "v1", Kind: "Node", Plural: "nodes"},

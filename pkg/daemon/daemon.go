@@ -113,6 +113,8 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		IgnoreRules: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
 		Served:      d.watchers.Served,
 		Unrecorded:  d.unrecorded,
+
+		EarlierNamespaces: d.started.EarlierNamespaces,
 	})
 	d.metrics.collect(d.store, func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) })
 	return api.New(service, api.Options{

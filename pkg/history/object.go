@@ -2,13 +2,10 @@ package history
 
 import (
 	"path"
-	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-
-	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
 // ObjectRef identifies one incarnation of an object: the life of one UID under
@@ -92,26 +89,4 @@ func (s NamespaceScope) Contains(namespace string) bool {
 func Older(rv, than string) bool {
 	order, err := resourceversion.CompareResourceVersion(rv, than)
 	return err == nil && order < 0
-}
-
-// CreationTime returns the metadata.creationTimestamp of an object's JSON. It
-// is zero if there is none that can be read.
-func CreationTime(object []byte) (created time.Time) {
-	scan := rawjson.Scan(object)
-	for _, key := range scan.Members() {
-		if string(key) != "metadata" {
-			continue
-		}
-		for _, field := range scan.Members() {
-			if string(field) != "creationTimestamp" {
-				continue
-			}
-			if t, err := time.Parse(time.RFC3339, scan.Text()); err == nil {
-				created = t.UTC()
-			}
-			return created
-		}
-		break
-	}
-	return time.Time{}
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
@@ -313,7 +314,7 @@ func (r *rights) mayRead(v *history.Record, name string) bool {
 		return named
 	}
 	since, exists := r.namespaces[v.Ref.Namespace]
-	return exists && !history.CreationTime(v.Object).Before(since) &&
+	return exists && !rawjson.CreationTime(v.Object).Before(since) &&
 		(named || r.allowed["list "+gr+" "+v.Ref.Namespace+"/"])
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
@@ -98,7 +99,7 @@ func (r *replay) next(n int, alive map[history.ObjectRef]*history.Record) *histo
 	}
 	created := r.now.Truncate(time.Second)
 	if before := alive[ref]; before != nil {
-		ref, created, next.Verb = before.Ref, history.CreationTime(before.Object), history.Update
+		ref, created, next.Verb = before.Ref, rawjson.CreationTime(before.Object), history.Update
 		if r.rng.IntN(4) == 0 {
 			next.Verb = history.Delete
 		}

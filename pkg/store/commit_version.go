@@ -8,6 +8,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
@@ -165,7 +166,7 @@ func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 		w.state.Object++
 		o.head.Object = w.state.Object
 		o.id.Owners, o.id.Regarding, o.id.Relations = r.Owners, r.Regarding, codec.Relations(r.Owners, r.Regarding)
-		o.id.Created = seconds(history.CreationTime(r.Object))
+		o.id.Created = seconds(rawjson.CreationTime(r.Object))
 		o.head.Relations = o.id.Relations
 		return o, nil
 	}

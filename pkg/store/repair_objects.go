@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
@@ -200,7 +201,7 @@ func (b *rebuild) readIdentity(h indexHit) (d bodyIdentity, found bool) {
 	if err != nil || len(body) == 0 || json.Unmarshal(body, &d) != nil {
 		return d, false
 	}
-	d.created = seconds(history.CreationTime(body))
+	d.created = seconds(rawjson.CreationTime(body))
 	return d, d.Metadata.Name != ""
 }
 

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
 // subject is a log under test, with its directory and a manual clock.
@@ -80,7 +81,7 @@ func (s *subject) commit(b *history.Batch) {
 	s.t.Helper()
 	for _, r := range b.Versions {
 		if _, known := s.created[r.Ref]; !known {
-			s.created[r.Ref] = history.CreationTime(r.Object)
+			s.created[r.Ref] = rawjson.CreationTime(r.Object)
 		}
 		r.Created = s.created[r.Ref]
 	}

@@ -24,7 +24,7 @@ import (
 const (
 	recorderNamespace = "watchhistory"
 	recorderName      = "watchhistory-recorder"
-	recorderPort      = 8080
+	recorderPort      = 8443
 	shop              = "shop"
 )
 
@@ -74,6 +74,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		{"installing the recorder's manifests", d.install},
 		{"starting the recorder with the rights of its role", d.record},
 		{"playing a broken rollout", d.play},
+		{"letting jane and sam read one namespace each", d.permit},
 	} {
 		d.say("demo: " + step.title)
 		if err := step.do(ctx); err != nil {
@@ -131,6 +132,17 @@ func (d *demo) play(ctx context.Context) error {
 	return d.run(ctx, "", "play", "broken-rollout", "--kubeconfig", d.kubeconfig, "-n", shop, "--pause", "1s")
 }
 
+// permit gives two users the rights of the role view in one namespace each.
+func (d *demo) permit(ctx context.Context) error {
+	for user, namespace := range map[string]string{"jane": shop, "sam": recorderNamespace} {
+		err := d.kubectl(ctx, "", "create", "rolebinding", user, "--clusterrole=view", "--user="+user, "-n", namespace)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ask prints each command as a user types it, and its output.
 func (d *demo) ask(ctx context.Context) error {
 	breaking, err := d.revisionBy(ctx, "kubectl-set")
@@ -142,6 +154,9 @@ func (d *demo) ask(ctx context.Context) error {
 		"history deployment/web -n shop",
 		"history deployment/web -n shop --diff --revision " + strconv.FormatUint(breaking, 10),
 		"related deployment/web -n shop --since 10m",
+		// Everyone sees what the cluster lets them see live.
+		"get deployments,configmaps -A --since 10m --as jane",
+		"get deployments,configmaps -A --since 10m --as sam",
 	} {
 		if err := d.show(ctx, append([]string{"watchhistory"}, strings.Fields(question)...)); err != nil {
 			return err

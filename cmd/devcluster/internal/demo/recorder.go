@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ type recorder struct {
 // this process, unless it is to keep running.
 func startRecorder(executable, dir, kubeconfig string, port int, outlive bool) (*recorder, error) {
 	r := &recorder{
-		url:   "http://127.0.0.1:" + strconv.Itoa(port),
+		url:   "https://127.0.0.1:" + strconv.Itoa(port),
 		log:   filepath.Join(dir, "recorder.log"),
 		ended: make(chan struct{}),
 	}
@@ -47,7 +48,8 @@ func startRecorder(executable, dir, kubeconfig string, port int, outlive bool) (
 	r.cmd = exec.Command(executable) //nolint:noctx // ended by stop, in its own time
 	r.cmd.Stdout, r.cmd.Stderr = log, log
 	r.cmd.Env = append(os.Environ(),
-		"KUBECONFIG="+kubeconfig, "SERVER_PORT="+strconv.Itoa(port), "BADGER_PATH="+filepath.Join(dir, "data"))
+		"KUBECONFIG="+kubeconfig, "SERVER_PORT=-1", "SECURE_PORT="+strconv.Itoa(port),
+		"POD_NAMESPACE="+recorderNamespace, "BADGER_PATH="+filepath.Join(dir, "data"))
 	if outlive {
 		process.Detach(r.cmd)
 	} else {
@@ -88,12 +90,18 @@ func (r *recorder) awaitReady(ctx context.Context) error {
 	}
 }
 
+// probe does not verify the recorder's certificate, as the probes of the
+// kubelet.
+var probe = &http.Client{Transport: &http.Transport{ //nolint:gochecknoglobals // a constant
+	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // as the kubelet does
+}}
+
 func (r *recorder) ready(ctx context.Context) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/readyz", nil)
 	if err != nil {
 		return false
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := probe.Do(request)
 	if err != nil {
 		return false
 	}
