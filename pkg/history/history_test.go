@@ -153,6 +153,7 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 		{"regarding any incarnation", history.Filter{Regarding: target("web", "")}, true, false},
 		{"regarding another incarnation", history.Filter{Regarding: target("web", "p2")}, false, false},
 		{"regarding another name", history.Filter{Regarding: target("db", "")}, false, false},
+		{"view", history.Filter{View: history.View{gr("events")[0]: {All: true}}}, true, false},
 		{"two fields, one of them wrong", history.Filter{Name: "web.1", Namespace: "db"}, false, false},
 	}
 	tested := map[string]bool{}

@@ -11,7 +11,7 @@ import (
 )
 
 // secretHash matches what replaces a value of a Secret, see docs/secrets.md.
-var secretHash = regexp.MustCompile(`hmac-sha256:[0-9a-f]{32}`) //nolint:gochecknoglobals // a constant
+var secretHash = regexp.MustCompile(`hmac-sha256:[0-9a-f]{32}`)
 
 // hiddenHash replaces a hash that the caller may not see.
 const hiddenHash = "hmac-sha256:hidden"

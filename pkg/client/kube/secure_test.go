@@ -147,7 +147,7 @@ type eavesdropper struct {
 
 func newEavesdropper(t *testing.T) *eavesdropper {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

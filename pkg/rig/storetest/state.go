@@ -222,9 +222,11 @@ func stateOfRetentionOnly(s *subject) {
 		}
 		for _, at := range []time.Time{oldest.Add(-2), s.midnight(0)} {
 			var state, compared error
-			for _, state = range s.State(s.t.Context(), history.StateScan{At: at}) {
+			for _, err := range s.State(s.t.Context(), history.StateScan{At: at}) {
+				state = err
 			}
-			for _, compared = range s.Compare(s.t.Context(), history.CompareScan{From: at, To: s.now}) {
+			for _, err := range s.Compare(s.t.Context(), history.CompareScan{From: at, To: s.now}) {
+				compared = err
 			}
 			if history.CodeOf(state) != history.NotFound || history.CodeOf(compared) != history.NotFound {
 				s.t.Errorf("%s, at %s: got errors %v and %v, want not found", when, at, state, compared)

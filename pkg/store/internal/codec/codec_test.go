@@ -247,7 +247,7 @@ func TestDecode_RejectsUnknownEncodings(t *testing.T) {
 		},
 		"identity": func(first byte) error {
 			b := (&codec.Identity{Name: "web"}).Encode()
-			b[0] = first
+			b[0] = first + 1 // the encoding 1 is checked below
 			_, err := codec.DecodeIdentity(b)
 			return err
 		},
@@ -255,10 +255,24 @@ func TestDecode_RejectsUnknownEncodings(t *testing.T) {
 		if err := decode(1); err != nil {
 			t.Errorf("%s with encoding 1: got %v, want no error", name, err)
 		}
-		for _, first := range []byte{0, 2, 3} {
+		for _, first := range []byte{255, 2, 3} {
 			if err := decode(first); !errors.Is(err, codec.ErrCorrupt) {
 				t.Errorf("%s with encoding %d: got %v, want %v", name, first, err, codec.ErrCorrupt)
 			}
 		}
+	}
+}
+
+// An identity of the first encoding has no creation time.
+func TestDecodeIdentity_WithoutCreationTime(t *testing.T) {
+	now := codec.Identity{Resource: 3, Namespace: 4, Name: "web", UID: "u", Owners: []types.UID{"o"}}
+	b := now.Encode()
+	created := 1 + 1 + 1 + 4 + 2 // after the encoding, two numbers and two texts
+	first := append(append([]byte{1}, b[1:created]...), b[created+1:]...)
+	got, err := codec.DecodeIdentity(first)
+	now.Relations = codec.Relations(now.Owners, nil)
+	check(t, now, got, err)
+	if _, err := codec.DecodeIdentity(append([]byte{0}, b[1:]...)); !errors.Is(err, codec.ErrCorrupt) {
+		t.Errorf("encoding 0: got %v, want %v", err, codec.ErrCorrupt)
 	}
 }
