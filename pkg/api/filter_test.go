@@ -53,7 +53,7 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 		"Name":      {v1.EventsPath, v1.ParamResourceName, "web"},
 		"UID":       {v1.EventsPath, v1.ParamUID, "u"},
 		"Verbs":     {v1.EventsPath, v1.ParamVerb, "create"},
-		"Manager":   {v1.EventsPath, v1.ParamManager, "kubelet"},
+		"Managers":  {v1.EventsPath, v1.ParamManager, "kubelet"},
 		"Revisions": {object, v1.ParamRevision, "3"},
 	}
 	without := map[string]string{

@@ -169,7 +169,9 @@ func (p parameters) timeline() (query.Timeline, bool, error) {
 	q.Namespace = history.ParseNamespaceScope(p.values.Get(v1.ParamNamespace))
 	q.Name = p.values.Get(v1.ParamResourceName)
 	q.UID = types.UID(p.values.Get(v1.ParamUID))
-	q.Manager = p.values.Get(v1.ParamManager)
+	if manager := p.values.Get(v1.ParamManager); manager != "" {
+		q.Managers = []string{manager}
+	}
 	if text := p.values.Get(v1.ParamResourceType); text != "" {
 		q.Types = strings.Split(text, ",")
 	}

@@ -140,12 +140,15 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 		{"uid", history.Filter{UID: "e1"}, true, false},
 		{"verb", history.Filter{Verbs: []history.Verb{history.Update, history.Delete}}, false, true},
 		{"revision", history.Filter{Revisions: []uint64{2, 3}}, true, false},
-		{"manager", history.Filter{Manager: "kubelet"}, true, false},
+		{"manager", history.Filter{Managers: []string{"kubelet"}}, true, false},
+		{"any manager", history.Filter{Managers: []string{"kubectl", "kubelet"}}, true, false},
+		{"another manager", history.Filter{Managers: []string{"kubectl"}}, false, false},
 		{"owner", history.Filter{Owner: "o1"}, true, false},
 		{"regarding", history.Filter{Regarding: target("web", "p1")}, true, false},
 		{"regarding any incarnation", history.Filter{Regarding: target("web", "")}, true, false},
 		{"regarding another incarnation", history.Filter{Regarding: target("web", "p2")}, false, false},
 		{"regarding another name", history.Filter{Regarding: target("db", "")}, false, false},
+		{"view", history.Filter{View: history.View{gr("events")[0]: {All: true}}}, true, false},
 		{"two fields, one of them wrong", history.Filter{Name: "web.1", Namespace: "db"}, false, false},
 	}
 	tested := map[string]bool{}
