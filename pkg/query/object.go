@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // Object is a query for the history of the objects that had one name, one after
@@ -25,6 +26,12 @@ type Object struct {
 	// Revisions selects versions by their revision. The answer then has no
 	// Events.
 	Revisions []uint64
+	// Verbs, Managers and Selector select the object's own records, as in
+	// [Timeline], except for the selector's reasons and types of Events: these
+	// select the Events.
+	Verbs    []history.Verb
+	Managers []string
+	Selector *selector.Selector
 	// Descendants includes the Events regarding the object's descendants.
 	Descendants bool
 
@@ -84,12 +91,12 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 		records.Resources = append(records.Resources, r.GroupResource())
 	}
 	own := history.Scan{Filter: records, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
-	own.Start, own.End, own.Revisions = q.Start, q.End, q.Revisions
-	answer := empty
-	if answer.Own, err = s.scan(ctx, own); err != nil {
+	own.Start, own.End, own.Revisions, own.Verbs, own.Managers = q.Start, q.End, q.Revisions, q.Verbs, q.Managers
+	answer, contents := empty, q.Selector.WithoutEvents()
+	if answer.Own, err = s.scan(ctx, own, contents); err != nil {
 		return empty, err
 	}
-	if err := s.total(ctx, own, &answer.Own); err != nil {
+	if err := s.total(ctx, own, contents, &answer.Own); err != nil {
 		return empty, err
 	}
 	if answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(all.catalogue, records.Resources), q.Start, q.End); err != nil {
@@ -157,12 +164,12 @@ func (s *Service) seeObject(ctx context.Context, q Object) (seen objectSight, er
 		return seen, err
 	}
 	own, events := q.scopes()[0], q.scopes()[1:]
-	if seen.own, err = s.see(ctx, all, own, q.Name); err != nil {
+	if seen.own, err = s.see(ctx, all, q.Name, own); err != nil {
 		return seen, err
 	}
 	seen.events.view, seen.owned.view = history.View{}, history.View{}
 	for _, scope := range events {
-		of, err := s.see(ctx, all, scope, "")
+		of, err := s.see(ctx, all, "", scope)
 		if err != nil {
 			return seen, err
 		}
@@ -171,7 +178,7 @@ func (s *Service) seeObject(ctx context.Context, q Object) (seen objectSight, er
 		seen.events.view = view
 	}
 	if q.Descendants && len(events) > 0 {
-		seen.owned, err = s.see(ctx, all, scope{namespace: events[0].namespace}, "")
+		seen.owned, err = s.see(ctx, all, "", scope{namespace: events[0].namespace})
 	}
 	return seen, err
 }
