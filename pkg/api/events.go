@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // events writes a page of the timeline: the endpoint [v1.EventsPath].
@@ -22,6 +24,9 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	if err == nil && possible {
 		page, err = h.service.Timeline(r.Context(), q)
 	}
+	if errors.Is(err, selector.ErrTooExpensive) {
+		err = queryError(err)
+	}
 	if err == nil {
 		writeGaps(w, page.Gaps)
 		writeIgnored(w, page.Ignored)
@@ -30,7 +35,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		h.failFixed(w, r, v1.QueryFailedText, err)
-	case len(page.Versions) == 0 && !p.empty:
+	case len(page.Versions) == 0 && !page.More && !p.empty:
 		http.Error(w, v1.NoMatchText, http.StatusNotFound)
 	default:
 		next := ""

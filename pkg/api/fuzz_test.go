@@ -21,6 +21,9 @@ func FuzzHandler(f *testing.F) {
 		{"/api/v1/events/-/nodes/node-1", "cursor=OO8ob_zTbuA.&limit=1"},
 		{"/api/v1/events/%2f/%/\xff", "start=0000-01-01T00:00:00Z&end=9999-12-31T23:59:59.999999999-23:59"},
 		{"/api/v1/resources", "%zz&;&="},
+		{"/api/v1/events", "labelSelector=app+in+(web,db)&fieldSelector=status.phase!%3DRunning&reason=a,b&type=Warning"},
+		{"/api/v1/events", "q=changed.exists(p,p.startsWith(%22spec%22))%26%26!(%22x%22+in+managers)&namespace=a,-&namespace=b&verb=create,x"},
+		{"/api/v1/events/shop/pods/web", "q=old%3D%3Dnull%7C%7Cobject.spec[0]%3Eold.spec.x&manager=a&manager=b&verb=get"},
 		{"", ""},
 		{"*", "namespace=-&resourceType=,,.,&resourceName=\x00"},
 	} {

@@ -15,6 +15,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // object writes one object's records and the Events regarding it. rest is the
@@ -24,6 +25,9 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
 	var found query.ObjectHistory
 	if err == nil {
 		found, err = h.service.Object(r.Context(), q)
+	}
+	if errors.Is(err, selector.ErrTooExpensive) {
+		err = queryError(err)
 	}
 	if err == nil {
 		writeGaps(w, found.Gaps)
@@ -36,7 +40,7 @@ func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
 		h.failFixed(w, r, v1.RelatedQueryFailedText, err)
 	case err != nil:
 		h.failFixed(w, r, v1.ObjectQueryFailedText, err)
-	case len(found.Own.Versions)+len(found.Related.Versions) == 0 && !p.empty:
+	case len(found.Own.Versions)+len(found.Related.Versions) == 0 && !found.Own.More && !p.empty:
 		http.Error(w, v1.NoObjectText, http.StatusNotFound)
 	default:
 		exact := found.Own.Exact && found.Related.Exact
@@ -83,6 +87,15 @@ func parseObject(r *http.Request, rest string, maxLimit int) (parameters, query.
 	}
 	if q.Descendants, err = p.flag(v1.ParamDescendants); err != nil {
 		return p, q, err
+	}
+	if q.Selector, err = p.selector(); err != nil {
+		return p, q, err
+	}
+	q.Managers = p.all(v1.ParamManager)
+	if verbs, possible := p.verbs(); possible {
+		q.Verbs = verbs
+	} else {
+		q.Verbs = []history.Verb{0} // no version has it
 	}
 	q.After, q.RelatedAfter, err = parseObjectCursor(p.values.Get(v1.ParamCursor))
 	return p, q, err
