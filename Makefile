@@ -74,6 +74,10 @@ load: devcluster ## compare the history with 20,000 writes, and check the order 
 soak: devcluster ## check the recorder's memory with 20,000 pods of 7 KB and an hour of churn
 	go test -count=1 -v -timeout 90m -run TestMemory_StaysFlatDuringChurn ./pkg/rig/cost -pods 20000 -churn 1h
 
+.PHONY: clients
+clients: devcluster ## measure greedy and slow clients of the REST API; needs an idle machine
+	go test -count=1 -v -timeout 30m -run TestClients ./pkg/rig/cost -client-versions 6000 -client-time 1m
+
 .PHONY: cost
 cost: devcluster ## measure CPU and delay per version on a real API server; needs an idle machine
 	go test -count=1 -run '^$$' -bench 'Load' -benchtime 3x -timeout 30m ./pkg/rig/cost

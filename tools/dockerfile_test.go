@@ -129,7 +129,8 @@ func TestImage_IsBuiltStatically(t *testing.T) {
 			})
 		case *instructions.RunCommand:
 			line := strings.Join(c.CmdLine, " ")
-			version = version || strings.Contains(line, "go build") && strings.Contains(line, "-X main.version=$VERSION")
+			version = version ||
+				strings.Contains(line, "go build") && strings.Contains(line, "-X main.version=$VERSION")
 		}
 	}
 	if !static || !version {

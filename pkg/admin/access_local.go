@@ -46,7 +46,9 @@ type local struct {
 }
 
 // Export writes a part of the history to w.
-func (l local) Export(ctx context.Context, w io.Writer, sel Selection, progress archive.Progress) (x Exported, err error) {
+func (l local) Export(
+	ctx context.Context, w io.Writer, sel Selection, progress archive.Progress,
+) (x Exported, err error) {
 	extent := history.Extent{Start: sel.Start, End: sel.End, Namespace: history.ParseNamespaceScope(sel.Namespace)}
 	if extent.Resources, err = l.resources(ctx, sel.Types); err != nil {
 		return x, err

@@ -72,7 +72,9 @@ func connectionError(ctx context.Context, err error) error {
 
 // Backup implements access. It reports no progress, because the recorder sends
 // none.
-func (r *remote) Backup(ctx context.Context, w io.Writer, from store.Position, _ store.Progress) (to store.Position, err error) {
+func (r *remote) Backup(
+	ctx context.Context, w io.Writer, from store.Position, _ store.Progress,
+) (to store.Position, err error) {
 	position, err := r.stream(ctx, w, backupPath+"?"+url.Values{sinceParameter: {from.String()}}.Encode(),
 		positionHeader)
 	if err != nil {
@@ -130,7 +132,9 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 // Verify implements access.
-func (r *remote) Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error) {
+func (r *remote) Verify(
+	ctx context.Context, report func(store.Damage), progress store.Progress,
+) (store.Verification, error) {
 	response, err := r.get(ctx, verifyPath)
 	if err != nil {
 		return store.Verification{}, err

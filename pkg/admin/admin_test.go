@@ -39,7 +39,9 @@ func run(t *testing.T, in io.Reader, storage string, args ...string) (out, errOu
 // runIn is run with a context.
 func runIn(ctx context.Context, in io.Reader, storage string, args ...string) (out, errOut string, err error) {
 	root := &cobra.Command{Use: "watchhistory-recorder", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(admin.Commands(admin.Environment{Storage: func(string) (string, error) { return storage, nil }, Program: "test/1"})...)
+	root.AddCommand(admin.Commands(admin.Environment{
+		Storage: func(string) (string, error) { return storage, nil }, Program: "test/1",
+	})...)
 	var stdout, stderr bytes.Buffer
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -81,7 +83,8 @@ func record(t *testing.T, s *store.Store, from, n int) {
 	for i := range n {
 		b.Versions = append(b.Versions, history.NewVersion{Record: &history.Record{
 			Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: "web", UID: types.UID("u")},
-			Version: "v1", Kind: "Pod", Verb: history.Update, RV: strconv.Itoa(from + i), Object: []byte(`{"kind":"Pod"}`),
+			Version: "v1", Kind: "Pod", Verb: history.Update, RV: strconv.Itoa(from + i),
+			Object: []byte(`{"kind":"Pod"}`),
 		}})
 	}
 	if err := s.Append(t.Context(), b); err != nil {
@@ -158,7 +161,8 @@ func TestBackup_RoundTrips(t *testing.T) {
 			must(t, dir, "backup", more, "--since", full)
 			streamed, _ := must(t, dir, "backup", "-", "--since", position)
 			if file, err := os.ReadFile(more); err != nil || len(file) != len(streamed) {
-				t.Errorf("got a file of %d bytes and error %v, want the %d bytes of the stream", len(file), err, len(streamed))
+				t.Errorf("got a file of %d bytes and error %v, want the %d bytes of the stream",
+					len(file), err, len(streamed))
 			}
 			if _, stderr := must(t, dir, "verify"); !strings.Contains(stderr, "verified 5 versions") {
 				t.Errorf("verify: got stderr %q, want 5 verified versions", stderr)
@@ -170,7 +174,8 @@ func TestBackup_RoundTrips(t *testing.T) {
 			}
 			data, _ := must(t, dir, "backup", "-")
 			restored = filepath.Join(t.TempDir(), "new")
-			if _, _, err := run(t, strings.NewReader(data), restored, "restore", "-"); err != nil || recorded(t, restored) != "1 2 3 4 5" {
+			if _, _, err := run(t, strings.NewReader(data), restored, "restore", "-"); err != nil ||
+				recorded(t, restored) != "1 2 3 4 5" {
 				t.Errorf("restored from stdin: got %q and error %v, want 1 2 3 4 5", recorded(t, restored), err)
 			}
 			if names, err := filepath.Glob(filepath.Join(out, "*")); err != nil || len(names) != 2 {
@@ -248,8 +253,10 @@ func TestCommands_RejectInOneLine(t *testing.T) {
 		{none, []string{"restore", none}, "no such file", "", 1},
 	} {
 		_, _, err := run(t, nil, tt.storage, tt.args...)
-		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") || admin.ExitCode(err) != tt.code {
-			t.Errorf("%v: got error %v with exit code %d, want %q in one line with %d", tt.args, err, admin.ExitCode(err), tt.want, tt.code)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") ||
+			admin.ExitCode(err) != tt.code {
+			t.Errorf("%v: got error %v with exit code %d, want %q in one line with %d",
+				tt.args, err, admin.ExitCode(err), tt.want, tt.code)
 		}
 		if hint := history.HintOf(err); !strings.Contains(hint, tt.hint) || tt.hint == "" && hint != "" {
 			t.Errorf("%v: got hint %q, want %q in it", tt.args, hint, tt.hint)
@@ -276,7 +283,8 @@ func TestVerify_ReportsDamage(t *testing.T) {
 		Damaged int
 		Damage  []store.Damage
 	}
-	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Damaged != 1 || len(result.Damage) != 1 || result.Damage[0].File != "000001.sst" {
+	if err := json.Unmarshal([]byte(out), &result); err != nil || result.Damaged != 1 ||
+		len(result.Damage) != 1 || result.Damage[0].File != "000001.sst" {
 		t.Errorf("got %s and error %v, want one damage of 000001.sst", out, err)
 	}
 	if out, _, err := run(t, nil, dir, "verify"); out != "000001.sst: torn\n" || admin.ExitCode(err) != 1 {
@@ -284,7 +292,8 @@ func TestVerify_ReportsDamage(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	_, _, err = run(t, nil, dir, "backup", file)
-	if history.CodeOf(err) != history.Unavailable || !strings.Contains(err.Error(), "the connection to the recorder broke") {
+	if history.CodeOf(err) != history.Unavailable ||
+		!strings.Contains(err.Error(), "the connection to the recorder broke") {
 		t.Errorf("backup: got error %v, want a broken connection with code %v", err, history.Unavailable)
 	}
 	if got := history.HintOf(err); !strings.Contains(got, "recorder's log") {
@@ -310,7 +319,9 @@ func (damagedLog) Resources(context.Context) ([]history.Resource, error) { retur
 
 func (damagedLog) Excerpt(_ context.Context, of history.Extent, use func(*history.Excerpt) error) error {
 	of.End = time.Now()
-	return use(&history.Excerpt{Extent: of, Baselines: func(yield func(*history.Record, error) bool) { yield(nil, os.ErrDeadlineExceeded) }})
+	return use(&history.Excerpt{
+		Extent: of, Baselines: func(yield func(*history.Record, error) bool) { yield(nil, os.ErrDeadlineExceeded) },
+	})
 }
 
 func (damagedLog) Verify(_ context.Context, report func(store.Damage), _ store.Progress) (store.Verification, error) {
@@ -344,7 +355,8 @@ func TestListen_OwnsSocket(t *testing.T) {
 	if _, err := os.Lstat(path); err == nil {
 		t.Error("got a socket after its listener was closed, want none")
 	}
-	if _, err := admin.Listen(t.Context(), filepath.Join(dir, strings.Repeat("long/", 30))); history.CodeOf(err) != history.Invalid {
+	_, err = admin.Listen(t.Context(), filepath.Join(dir, strings.Repeat("long/", 30)))
+	if history.CodeOf(err) != history.Invalid {
 		t.Errorf("long path: got error %v, want code %v", err, history.Invalid)
 	}
 }
@@ -362,11 +374,14 @@ func TestRepair_RebuildsManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, _, err := run(t, nil, dir, "verify")
-	if admin.ExitCode(err) != 1 || !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(history.HintOf(err), "watchhistory-recorder repair") {
-		t.Errorf("verify: got %q, error %v and exit code %d, want the damage, 1 and a hint", out, err, admin.ExitCode(err))
+	if admin.ExitCode(err) != 1 || !strings.HasPrefix(out, "MANIFEST: ") ||
+		!strings.Contains(history.HintOf(err), "watchhistory-recorder repair") {
+		t.Errorf("verify: got %q, error %v and exit code %d, want the damage, 1 and a hint",
+			out, err, admin.ExitCode(err))
 	}
 	out, stderr := must(t, dir, "repair")
-	if !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(stderr, "verified 3 versions") || recorded(t, dir) != "1 2 3" {
+	if !strings.HasPrefix(out, "MANIFEST: ") || !strings.Contains(stderr, "verified 3 versions") ||
+		recorded(t, dir) != "1 2 3" {
 		t.Errorf("repair: got %q and stderr %q, want the manifest and 3 verified versions", out, stderr)
 	}
 }

@@ -44,7 +44,10 @@ func TestExport_WritesSelection(t *testing.T) {
 		t.Run(map[bool]string{false: "stopped", true: "running"}[running], func(t *testing.T) {
 			dir, out := t.TempDir(), t.TempDir()
 			s := open(t, dir)
-			for _, r := range []history.Resource{{Version: "v1", Plural: "pods", Kind: "Pod"}, {Version: "v1", Plural: "nodes", Kind: "Node", ShortNames: []string{"no"}}} {
+			for _, r := range []history.Resource{
+				{Version: "v1", Plural: "pods", Kind: "Pod"},
+				{Version: "v1", Plural: "nodes", Kind: "Node", ShortNames: []string{"no"}},
+			} {
 				if err := s.Register(t.Context(), r); err != nil {
 					t.Fatal(err)
 				}
@@ -58,9 +61,11 @@ func TestExport_WritesSelection(t *testing.T) {
 				t.Fatal(err)
 			}
 			file := filepath.Join(out, "some.whx")
-			_, stderr := must(t, dir, "export", file, "--start", between.Format(time.RFC3339Nano), "--resource", "Pod", "-n", "shop")
-			if !strings.Contains(stderr, "exported 2 versions, 1 baselines, 0 gaps, from "+between.Format(time.RFC3339)) &&
-				!strings.Contains(stderr, "exported 2 versions, 1 baselines, 0 gaps, from "+between.UTC().Format(time.RFC3339)) {
+			_, stderr := must(t, dir, "export", file, "--start", between.Format(time.RFC3339Nano),
+				"--resource", "Pod", "-n", "shop")
+			const counts = "exported 2 versions, 1 baselines, 0 gaps, from "
+			if !strings.Contains(stderr, counts+between.Format(time.RFC3339)) &&
+				!strings.Contains(stderr, counts+between.UTC().Format(time.RFC3339)) {
 				t.Errorf("stderr: got %q, want 2 versions, 1 baseline and 0 gaps", stderr)
 			}
 			b, err := os.ReadFile(file)
@@ -68,11 +73,13 @@ func TestExport_WritesSelection(t *testing.T) {
 				t.Fatal(err)
 			}
 			r, rvs := readExport(t, b)
-			if h := r.Header(); rvs != "4 5" || h.MadeBy != "test/1" || !h.Start.Equal(between) || h.Namespace != "shop" || len(h.Resources) != 1 || h.Resources[0] != "pods" {
+			if h := r.Header(); rvs != "4 5" || h.MadeBy != "test/1" || !h.Start.Equal(between) ||
+				h.Namespace != "shop" || len(h.Resources) != 1 || h.Resources[0] != "pods" {
 				t.Errorf("got %q and header %+v, want 4 5 of pods in shop by test/1 from %v", rvs, h, between)
 			}
 			streamed, stderr := must(t, dir, "export", "-", "--start", "52w")
-			if _, rvs := readExport(t, []byte(streamed)); rvs != "1 2 3 4 5" || !strings.HasPrefix(stderr, "the history starts at ") {
+			if _, rvs := readExport(t, []byte(streamed)); rvs != "1 2 3 4 5" ||
+				!strings.HasPrefix(stderr, "the history starts at ") {
 				t.Errorf("got %q and stderr %q, want 1 2 3 4 5 and the start of the history", rvs, stderr)
 			}
 			streamed, _ = must(t, dir, "export", "-", "--start", "1h", "--end", "0s", "--resource", "no")
@@ -89,10 +96,14 @@ func TestExport_WritesSelection(t *testing.T) {
 				{[]string{"--start", "1h", "--end", "2h"}, ") is not before --end ("},
 				{[]string{"--start", "2100-01-01T00:00:00Z"}, "in the future"},
 				{[]string{"--start", "20d", "--end", "19d"}, "no history in the range: history begins at"},
-				{[]string{"--start", "1h", "--resource", "pods,widgets"}, `no resource matching "widgets" was ever recorded`},
+				{
+					[]string{"--start", "1h", "--resource", "pods,widgets"},
+					`no resource matching "widgets" was ever recorded`,
+				},
 			} {
 				_, _, err := run(t, nil, dir, append([]string{"export", filepath.Join(out, "none.whx")}, tt.args...)...)
-				if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
+				if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), tt.want) ||
+					strings.Contains(err.Error(), "\n") {
 					t.Errorf("%v: got error %v, want an invalid one with %q", tt.args, err, tt.want)
 				}
 			}
@@ -117,7 +128,8 @@ func TestExport_LeavesNoFileOnFailure(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := runIn(ctx, nil, dir, "export", filepath.Join(out, "file"), "--start", "1h"); err == nil || admin.ExitCode(err) != 1 {
+	if _, _, err := runIn(ctx, nil, dir, "export", filepath.Join(out, "file"), "--start", "1h"); err == nil ||
+		admin.ExitCode(err) != 1 {
 		t.Errorf("interrupted: got error %v with exit code %d, want code 1", err, admin.ExitCode(err))
 	}
 	if left, err := os.ReadDir(out); err != nil || len(left) > 0 {
@@ -143,7 +155,8 @@ func TestExport_IgnoresRetention(t *testing.T) {
 	streamed, stderr := must(t, dir, "export", "-", "--start", "52w")
 	r, rvs := readExport(t, []byte(streamed))
 	first := now.Add(-48 * time.Hour).UTC().Truncate(24 * time.Hour)
-	if rvs != "1 2 3 4 5" || !r.Header().Start.Equal(first) || !strings.HasPrefix(stderr, "the history starts at "+first.Format(time.RFC3339)) {
+	if rvs != "1 2 3 4 5" || !r.Header().Start.Equal(first) ||
+		!strings.HasPrefix(stderr, "the history starts at "+first.Format(time.RFC3339)) {
 		t.Errorf("got %q from %v and stderr %q, want 1 2 3 4 5 from %v", rvs, r.Header().Start, stderr, first)
 	}
 	streamed, _ = must(t, dir, "export", "-", "--start", now.Add(-time.Hour).Format(time.RFC3339))

@@ -125,7 +125,9 @@ func (o *verifyOptions) conclude(r *verifyResult, out, errOut io.Writer) error {
 	_, _ = fmt.Fprintf(errOut, "verified %d versions, %d entries, %d files\n", r.Versions, r.Entries, r.Files)
 	if r.Damaged > 0 {
 		err := history.Errorf(history.Internal, "%s damaged", count(r.Damaged, "place is", "places are"))
-		return &exitError{history.WithHint(err, "Run 'watchhistory-recorder repair', or restore a backup."), exitDamaged}
+		return &exitError{
+			history.WithHint(err, "Run 'watchhistory-recorder repair', or restore a backup."), exitDamaged,
+		}
 	}
 	return nil
 }

@@ -123,7 +123,9 @@ func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 // The status is sent before the result is known, because the output does not
 // fit into memory. So the client relies on the trailer, which only a complete
 // body has.
-func (h *handler) stream(w http.ResponseWriter, r *http.Request, trailer string, write func(io.Writer) (string, error)) {
+func (h *handler) stream(
+	w http.ResponseWriter, r *http.Request, trailer string, write func(io.Writer) (string, error),
+) {
 	w.Header().Set("Trailer", trailer)
 	w.Header().Set("Content-Type", "application/octet-stream")
 	out := &startedWriter{ResponseWriter: w}

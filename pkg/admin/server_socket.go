@@ -50,7 +50,8 @@ func Listen(ctx context.Context, storage string) (net.Listener, error) {
 func socketPath(storage string) (string, error) {
 	path := filepath.Join(storage, SocketName)
 	if len(path) > maxSocketPath {
-		return "", history.Errorf(history.Invalid, "the path of the socket %s is longer than %d bytes", path, maxSocketPath)
+		return "", history.Errorf(history.Invalid, "the path of the socket %s is longer than %d bytes",
+			path, maxSocketPath)
 	}
 	return path, nil
 }

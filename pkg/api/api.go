@@ -3,13 +3,14 @@ package api
 import (
 	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/gzhttp"
-	"github.com/klauspost/compress/gzip"
+	"github.com/prometheus/client_golang/prometheus"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -23,11 +24,48 @@ type Options struct {
 	// MaxLimit returns the maximum number of records on a page, which is also
 	// the default of a request. Default: 1,000.
 	MaxLimit func() int
-	// Timeout bounds one query. Default: 30 s.
+	// Timeout bounds one query, including the time for which it waits for
+	// others, but not the time of sending the answer. If an answer is computed
+	// in several segments, it bounds each of them. Default: 30 s.
 	Timeout time.Duration
-	// Concurrency bounds the queries that run at once. Others wait, within
-	// their Timeout. Default: 8.
+
+	// Caller returns whose rights restrict the answers to a request with this
+	// context, or nil if the caller may read everything. It is called for each
+	// segment of an answer, so a right that is withdrawn ends a long answer.
+	// Default: nil.
+	Caller func(context.Context) query.Authorizer
+
+	// User returns the name of a caller for the access log. Default: "".
+	User func(context.Context) string
+	// Host reports whether a name, in lower case, is one of the recorder's.
+	// Requests with another Host are refused. Addresses and localhost are
+	// always accepted. Default: every name.
+	Host func(name string) bool
+
+	// Client returns the name of the client that sent a request. Each client
+	// has limits of its own, and clients take turns. "" means the remote host.
+	// Default: the remote host.
+	Client func(*http.Request) string
+	// Concurrency bounds the queries that run at once, three quarters of them
+	// small ones. At least 2. Default: twice the number of processors, from 4
+	// to 8.
 	Concurrency int
+	// Backlog bounds the queries of one client that wait for others. Four times
+	// as many of all clients can wait. Small and large queries count
+	// separately. Default: 64.
+	Backlog int
+	// Patience bounds how long a query waits for others. Default: 10 s.
+	Patience time.Duration
+	// Rate bounds the queries of one client per second, on average over ten
+	// seconds. [NoRate] means no limit. Default: 100.
+	Rate float64
+	// AnswerBytes bounds the memory of answers that are being sent. One
+	// client's answers get at most half of it. Default: 64 MiB.
+	AnswerBytes int
+
+	// Registerer registers the metrics of queries. Default: no metrics.
+	Registerer prometheus.Registerer
+
 	// Missing returns the resources that are not in sync, one line per cause.
 	// The recorder is ready anyway, because it can serve the recorded history.
 	// Default: none.
@@ -47,17 +85,33 @@ type Options struct {
 const (
 	defaultMaxLimit    = 1000
 	defaultTimeout     = 30 * time.Second
-	defaultConcurrency = 8
+	defaultBacklog     = 64
+	defaultPatience    = 10 * time.Second
+	defaultRate        = 100
+	defaultAnswerBytes = 64 << 20
 )
 
-// minCompressed is the size, in bytes, from which answers are compressed.
-const minCompressed = 2048
+// defaultConcurrency returns the default of [Options.Concurrency]. More queries
+// would take memory and finish no earlier, and small ones would wait longer for
+// a processor.
+func defaultConcurrency() int { return min(max(2*runtime.GOMAXPROCS(0), 4), 8) }
+
+// NoRate is the [Options.Rate] that sets no limit.
+const NoRate = -1
+
+const (
+	minConcurrency = 2 // one small and one large query
+	// backlogClients is how many clients with a full backlog can wait.
+	backlogClients = 4
+	// rateBurst is the time over which the rate of a client is averaged.
+	rateBurst = 10 * time.Second
+)
 
 // handler serves the API. Its fields are not written after New.
 type handler struct {
 	service *query.Service
 	options Options
-	running chan struct{} // contains a token for each running query
+	limits  *limits
 }
 
 // New returns the handler of the API. It is safe for concurrent use.
@@ -80,40 +134,64 @@ func New(service *query.Service, o Options) http.Handler {
 	if o.Metrics == nil {
 		o.Metrics = http.NotFoundHandler()
 	}
-	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultTimeout)
-	o.Concurrency = cmp.Or(max(o.Concurrency, 0), defaultConcurrency)
-	h := &handler{service: service, options: o, running: make(chan struct{}, o.Concurrency)}
-	return compressed(logged(o.Logger, http.HandlerFunc(h.route)))
-}
-
-// compressed compresses answers of at least minCompressed bytes with gzip if
-// the client accepts it.
-func compressed(next http.Handler) http.Handler {
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(minCompressed), gzhttp.CompressionLevel(gzip.BestSpeed))
-	if err != nil { // the options contradict each other
-		return next
+	if o.Client == nil {
+		o.Client = func(*http.Request) string { return "" }
 	}
-	return wrap(next)
+	if o.User == nil {
+		o.User = func(context.Context) string { return "" }
+	}
+	if o.Host == nil {
+		o.Host = func(string) bool { return true }
+	}
+	if o.Caller == nil {
+		o.Caller = func(context.Context) query.Authorizer { return nil }
+	}
+	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultTimeout)
+	o.Concurrency = max(cmp.Or(max(o.Concurrency, 0), defaultConcurrency()), minConcurrency)
+	o.Backlog = cmp.Or(max(o.Backlog, 0), defaultBacklog)
+	o.Patience = cmp.Or(max(o.Patience, 0), defaultPatience)
+	o.Rate = cmp.Or(o.Rate, defaultRate)
+	o.AnswerBytes = cmp.Or(max(o.AnswerBytes, 0), defaultAnswerBytes)
+	h := &handler{service: service, options: o, limits: newLimits(&o)}
+	return h.logged(h.fromKnownHost(http.HandlerFunc(h.route)))
 }
 
-// route calls the endpoint of the path, which may begin with several slashes.
+// Path returns the path by which the API routes a request. A request's path may
+// begin with several slashes. A handler in front of the API must use it too.
+func Path(r *http.Request) string { return "/" + strings.TrimLeft(r.URL.EscapedPath(), "/") }
+
+// ask returns the service for the caller of a request with this context.
+func (h *handler) ask(ctx context.Context) *query.Service {
+	if caller := h.options.Caller(ctx); caller != nil {
+		return h.service.As(caller)
+	}
+	return h.service
+}
+
+// route calls the endpoint of the path.
 func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		writeError(w, http.StatusMethodNotAllowed, codeMethodNotAllowed, "method "+r.Method+" is not allowed: the API is read-only")
+		writeError(w, http.StatusMethodNotAllowed, codeMethodNotAllowed,
+			"method "+r.Method+" is not allowed: the API is read-only")
 		return
 	}
-	path := "/" + strings.TrimLeft(r.URL.EscapedPath(), "/")
+	path := Path(r)
 	object, isObject := strings.CutPrefix(path, v1.EventsPath+"/")
+	small := h.limits.small
 	switch {
 	case path == v1.EventsPath:
-		h.query(w, r, h.events)
+		h.query(w, r, h.limits.lane(r.URL.Query()), h.events)
 	case isObject:
-		h.query(w, r, func(w http.ResponseWriter, r *http.Request) { h.object(w, r, object) })
+		h.query(w, r, small, func(a *answer, r *http.Request) { h.object(a, r, object) })
 	case path == v1.ResourcesPath:
-		h.query(w, r, h.resources)
+		h.query(w, r, small, func(a *answer, r *http.Request) { h.resources(a, r) })
 	case path == v1.GapsPath:
-		h.query(w, r, h.gaps)
+		h.query(w, r, small, func(a *answer, r *http.Request) { h.gaps(a, r) })
+	case path == v1.StatePath:
+		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.state(a, r) })
+	case path == v1.ComparePath:
+		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.compare(a, r) })
 	case path == v1.HealthPath:
 		health(w)
 	case path == v1.LivezPath:
@@ -127,17 +205,66 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// query runs an endpoint that reads the log, once fewer than Concurrency others
-// run.
-func (h *handler) query(w http.ResponseWriter, r *http.Request, endpoint http.HandlerFunc) {
+// query answers with an endpoint that reads the log. It runs the endpoint while
+// the query has a slot of its lane, and sends the answer afterwards.
+func (h *handler) query(w http.ResponseWriter, r *http.Request, on lane, endpoint func(*answer, *http.Request)) {
+	h.limits.metrics.inFlight.Inc()
+	defer h.limits.metrics.inFlight.Dec()
 	ctx, cancel := context.WithTimeout(r.Context(), h.options.Timeout)
 	defer cancel()
-	select {
-	case h.running <- struct{}{}:
-		defer func() { <-h.running }()
-	case <-ctx.Done():
-		// The endpoint's first read fails, and the endpoint reports that with
-		// its own text.
+	client := cmp.Or(h.options.Client(r), remoteHost(r))
+	a, release, err := h.limits.begin(ctx, on, client, acceptsGzip(r))
+	if err != nil {
+		h.limits.refuse(w, r, err)
+		return
 	}
-	endpoint(w, r.WithContext(ctx))
+	defer a.close()
+	defer func() { h.audit(r.Context(), a) }()
+	func() {
+		defer release()
+		endpoint(a, r.WithContext(ctx))
+		a.endSegment()
+	}()
+	if a.begin(w); r.Method == http.MethodHead {
+		return
+	}
+	if err := h.send(w, r, a, on.queue); err != nil {
+		h.logFailure(r, err)
+		panic(http.ErrAbortHandler) // the connection ends, so that a part does not look like the whole
+	}
+}
+
+// send sends the body of an answer, and computes its further segments. It
+// returns nil if the client has disconnected.
+func (h *handler) send(w io.Writer, r *http.Request, a *answer, slots *queue) error {
+	for {
+		if err := a.sendSegment(w); err != nil {
+			return nil //nolint:nilerr // the client has disconnected
+		}
+		if a.rest == nil {
+			_ = a.end(w) // as above
+			return nil
+		}
+		complete, err := h.nextSegment(r, a, slots)
+		if err != nil {
+			return err
+		}
+		if complete {
+			a.rest = nil
+		}
+	}
+}
+
+// nextSegment computes the next segment of an answer while it has a slot. It
+// reports whether that is the last one.
+func (h *handler) nextSegment(r *http.Request, a *answer, slots *queue) (last bool, err error) {
+	ctx, cancel := context.WithTimeout(r.Context(), h.options.Timeout)
+	defer cancel()
+	release, err := slots.resume(ctx, a.client)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	defer a.endSegment()
+	return a.rest(ctx)
 }

@@ -37,7 +37,10 @@ func TestProbes_Answer(t *testing.T) {
 		{"/health", http.StatusOK, `{"status":"healthy"}`},
 		{"//health", http.StatusOK, `{"status":"healthy"}`},
 		{"/livez", http.StatusOK, "ok\n"},
-		{"/readyz", http.StatusOK, "ok\nnot in sync:\npods: disconnected: connection refused^[[31m\nnodes: what exists is being listed\n"},
+		{
+			"/readyz", http.StatusOK,
+			"ok\nnot in sync:\npods: disconnected: connection refused^[[31m\nnodes: what exists is being listed\n",
+		},
 		{"/metrics", http.StatusOK, "up 1\n"},
 		{"/", http.StatusNotFound, ""},
 		{"/api/v1", http.StatusNotFound, ""},
@@ -59,7 +62,9 @@ func TestProbes_Answer(t *testing.T) {
 
 func TestResources_HaveStates(t *testing.T) {
 	pods := v1.Resource{Version: "v1", Plural: "pods", Kind: "Pod", State: "watching"}
-	gadgets := v1.Resource{Group: "example.com", Version: "v1", Plural: "gadgets", State: "waiting", Reason: "not served"}
+	gadgets := v1.Resource{
+		Group: "example.com", Version: "v1", Plural: "gadgets", State: "waiting", Reason: "not served",
+	}
 	s := newServer(t, api.Options{States: func() []v1.Resource { return []v1.Resource{pods, gadgets} }})
 	_, _, body := s.get("/api/v1/resources")
 	var list v1.ResourceList
@@ -70,21 +75,26 @@ func TestResources_HaveStates(t *testing.T) {
 	for _, r := range list.Resources {
 		states[r.Plural] += r.State + r.Reason
 	}
-	if len(list.Resources) != 9 || states["pods"] != "watching" || states["gadgets"] != "waitingnot served" || states["nodes"] != "stopped" {
-		t.Errorf("got %d resources with states %v, want 9: pods watching, gadgets waiting, nodes stopped", len(list.Resources), states)
+	if len(list.Resources) != 9 || states["pods"] != "watching" || states["gadgets"] != "waitingnot served" ||
+		states["nodes"] != "stopped" {
+		t.Errorf("got %d resources with states %v, want 9: pods watching, gadgets waiting, nodes stopped",
+			len(list.Resources), states)
 	}
 }
 
 func TestHandler_AllowsOnlyGetAndHead(t *testing.T) {
 	s := newServer(t, api.Options{})
 	sample(s)
-	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions} {
+	for _, method := range []string{
+		http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodPatch, http.MethodOptions,
+	} {
 		code, header, _ := s.do(method, "/api/v1/events")
 		if code != http.StatusMethodNotAllowed || header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("%s: got %d, Allow %q, want 405, GET, HEAD", method, code, header.Get("Allow"))
 		}
 	}
-	if code, header, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusOK || header.Get("X-Total-Count") != "4" {
+	if code, header, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusOK ||
+		header.Get("X-Total-Count") != "4" {
 		t.Errorf("HEAD: got %d %v, want 200 with a count of 4", code, header)
 	}
 }
@@ -116,11 +126,13 @@ func TestEvents_FailureHasFixedText(t *testing.T) {
 		"/api/v1/events/shop/pods/web":   "Failed to query object history: ",
 	} {
 		code, header, body := s.get(target)
-		if code != http.StatusInternalServerError || !strings.HasPrefix(body, want) || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+		if code != http.StatusInternalServerError || !strings.HasPrefix(body, want) ||
+			!strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
 			t.Errorf("%s: got %d %q, want 500 %q", target, code, body, want)
 		}
 	}
-	if code, header, _ := s.get("/api/v1/resources"); code != http.StatusServiceUnavailable || header.Get("Content-Type") != "application/json" {
+	if code, header, _ := s.get("/api/v1/resources"); code != http.StatusServiceUnavailable ||
+		header.Get("Content-Type") != "application/json" {
 		t.Errorf("resources: got %d %v, want 503 with JSON", code, header)
 	}
 }
@@ -149,7 +161,8 @@ func TestEvents_TimeoutEndsQuery(t *testing.T) {
 	s := newServer(t, api.Options{Timeout: time.Nanosecond})
 	sample(s)
 	code, _, body := s.get("/api/v1/events")
-	if code != http.StatusInternalServerError || !strings.HasPrefix(body, v1.QueryFailedText) || !strings.HasSuffix(body, "context deadline exceeded\n") {
+	if code != http.StatusInternalServerError || !strings.HasPrefix(body, v1.QueryFailedText) ||
+		!strings.HasSuffix(body, "context deadline exceeded\n") {
 		t.Errorf("got %d %q, want 500 with the fixed text and the deadline", code, body)
 	}
 }
@@ -167,19 +180,20 @@ func TestEvents_DisconnectedClientIsNotLogged(t *testing.T) {
 	}
 }
 
-// While one query runs, another one waits until its timeout.
+// While one query runs, another one waits, and is refused in the end.
 func TestEvents_ConcurrencyIsBounded(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s := newServer(t, api.Options{
-		Concurrency: 1, Timeout: 20 * time.Millisecond,
+		Concurrency: 2, Timeout: 20 * time.Millisecond,
 		States: func() []v1.Resource { close(entered); <-release; return nil },
 	})
 	sample(s)
 	var slow sync.WaitGroup
 	slow.Go(func() { s.get("/api/v1/resources") })
 	<-entered
-	if code, _, body := s.get("/api/v1/events"); code != http.StatusInternalServerError || !strings.Contains(body, "deadline") {
-		t.Errorf("second query: got %d %q, want 500 with the deadline", code, body)
+	if code, header, body := s.get("/api/v1/events?limit=10"); code != http.StatusServiceUnavailable ||
+		header.Get("Retry-After") == "" {
+		t.Errorf("second query: got %d %v %q, want 503 with Retry-After", code, header, body)
 	}
 	if code, _, _ := s.get("/health"); code != http.StatusOK {
 		t.Errorf("health during a query: got %d, want 200", code)
@@ -195,8 +209,8 @@ func TestEvents_ConcurrencyIsBounded(t *testing.T) {
 // timeout.
 func (s *server) retryList() []string {
 	for range 100 {
-		if code, _, _ := s.get("/api/v1/events"); code == http.StatusOK {
-			return list(s.tb, s, "")
+		if code, _, _ := s.get("/api/v1/events?limit=10"); code == http.StatusOK {
+			return list(s.tb, s, "limit=10")
 		}
 	}
 	return nil
@@ -218,7 +232,8 @@ func TestHandler_CompressesLargeAnswers(t *testing.T) {
 	}
 	body, err := io.ReadAll(z)
 	if _, _, plain := s.get("/api/v1/events"); err != nil || string(body) != plain {
-		t.Errorf("decompressed answer: got %d bytes, error %v, want the %d bytes of the plain one", len(body), err, len(plain))
+		t.Errorf("decompressed answer: got %d bytes, error %v, want the %d bytes of the plain one",
+			len(body), err, len(plain))
 	}
 }
 
@@ -228,7 +243,8 @@ func TestEvents_DamagedObjectIsOmittedAndLogged(t *testing.T) {
 	var lines bytes.Buffer
 	s := newServer(t, api.Options{Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 	sample(s)
-	s.put(change(history.Update, "pods", "shop", "web", `{"metadata":{`), change(history.Update, "pods", "shop", "web", ``))
+	s.put(change(history.Update, "pods", "shop", "web", `{"metadata":{`),
+		change(history.Update, "pods", "shop", "web", ``))
 	if got := list(t, s, ""); len(got) != 6 {
 		t.Errorf("got %v, want 6 events", got)
 	}

@@ -84,7 +84,8 @@ func (c *oldClient) get(ctx context.Context, target string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case answer.StatusCode == http.StatusNotFound && strings.TrimSpace(string(body)) == "no audit data available for the specified time range":
+	case answer.StatusCode == http.StatusNotFound &&
+		strings.TrimSpace(string(body)) == "no audit data available for the specified time range":
 		return nil, nil
 	case answer.StatusCode != http.StatusOK || answer.Header.Get("Content-Type") != "application/json":
 		return nil, fmt.Errorf("%s: %s", answer.Status, body)
@@ -100,19 +101,28 @@ func (c *oldClient) get(ctx context.Context, target string) ([]byte, error) {
 // objects without one.
 func addProblems(s *server) {
 	for _, o := range []struct{ resource, namespace, name, status string }{
-		{"nodes", "", "down", `{"conditions":[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown","message":"Kubelet stopped posting node status."}]}`},
-		{"nodes", "", "full", `{"conditions":[{"type":"MemoryPressure","status":"True","reason":"KubeletHasInsufficientMemory"},{"type":"Ready","status":"True"}]}`},
-		{"nodes", "", "well", `{"conditions":[{"type":"MemoryPressure","status":"False","reason":"KubeletHasSufficientMemory"},{"type":"Ready","status":"True"}]}`},
-		{"pods", "shop", "loop", `{"phase":"Running","containerStatuses":[{"name":"app","restartCount":4,"state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"reason":"OOMKilled","exitCode":137}}}]}`},
-		{"pods", "shop", "stuck", `{"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable","message":"0/3 nodes are available: 3 Insufficient cpu."}]}`},
+		{"nodes", "", "down", `{"conditions":[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown",` +
+			`"message":"Kubelet stopped posting node status."}]}`},
+		{"nodes", "", "full", `{"conditions":[{"type":"MemoryPressure","status":"True",` +
+			`"reason":"KubeletHasInsufficientMemory"},{"type":"Ready","status":"True"}]}`},
+		{"nodes", "", "well", `{"conditions":[{"type":"MemoryPressure","status":"False",` +
+			`"reason":"KubeletHasSufficientMemory"},{"type":"Ready","status":"True"}]}`},
+		{"pods", "shop", "loop", `{"phase":"Running","containerStatuses":[{"name":"app","restartCount":4,` +
+			`"state":{"waiting":{"reason":"CrashLoopBackOff"}},` +
+			`"lastState":{"terminated":{"reason":"OOMKilled","exitCode":137}}}]}`},
+		{"pods", "shop", "stuck", `{"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False",` +
+			`"reason":"Unschedulable","message":"0/3 nodes are available: 3 Insufficient cpu."}]}`},
 		{"pods", "shop", "fine", `{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}`},
 		{"persistentvolumeclaims", "shop", "data", `{"phase":"Pending"}`},
 		{"persistentvolumes", "", "pv-1", `{"phase":"Failed","message":"recycler failed"}`},
-		{"deployments", "shop", "web", `{"conditions":[{"type":"Progressing","status":"False","reason":"ProgressDeadlineExceeded"}]}`},
+		{"deployments", "shop", "web", `{"conditions":[{"type":"Progressing","status":"False",` +
+			`"reason":"ProgressDeadlineExceeded"}]}`},
 	} {
-		s.put(change(history.Create, o.resource, o.namespace, o.name, `{"metadata":{"name":"`+o.name+`","annotations":{"a":"b"}},"status":`+o.status+`}`))
+		s.put(change(history.Create, o.resource, o.namespace, o.name,
+			`{"metadata":{"name":"`+o.name+`","annotations":{"a":"b"}},"status":`+o.status+`}`))
 	}
-	s.put(change(history.Update, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`), change(history.Delete, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`))
+	s.put(change(history.Update, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`),
+		change(history.Delete, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`))
 }
 
 func TestContract_MessagesHaveWordsOfProblems(t *testing.T) {
@@ -135,7 +145,9 @@ func TestContract_MessagesHaveWordsOfProblems(t *testing.T) {
 		{"persistentvolumes", "pv-1", "", "failed"},
 		{"deployments", "web", "shop", "progress deadline exceeded"},
 	} {
-		values := url.Values{"resourceType": {c.resource}, "resourceName": {c.name}, "start": window["start"], "end": window["end"]}
+		values := url.Values{
+			"resourceType": {c.resource}, "resourceName": {c.name}, "start": window["start"], "end": window["end"],
+		}
 		if c.namespace != "" {
 			values.Set("namespace", c.namespace)
 		}
@@ -153,7 +165,8 @@ func TestContract_MessagesHaveWordsOfProblems(t *testing.T) {
 			t.Errorf("%s %s: got %+v, error %v, want one event without a problem", resource, name, events, err)
 		}
 	}
-	if events, err := client.events(t.Context(), url.Values{"resourceType": {"pods"}, "end": {"2001-01-01T00:00:00Z"}}); err != nil || len(events) != 0 {
+	events, err := client.events(t.Context(), url.Values{"resourceType": {"pods"}, "end": {"2001-01-01T00:00:00Z"}})
+	if err != nil || len(events) != 0 {
 		t.Errorf("before all records: got %d events, error %v, want 0", len(events), err)
 	}
 }
@@ -178,7 +191,8 @@ func TestContract_VerbQueriesHaveFixedFields(t *testing.T) {
 		}
 	}
 	want := []string{
-		"create nodes", "create nodes", "create nodes", "create pods", "create pods", "create pods", "create persistentvolumeclaims",
+		"create nodes", "create nodes", "create nodes", "create pods", "create pods",
+		"create pods", "create persistentvolumeclaims",
 		"create persistentvolumes", "create deployments", "update configmaps", "delete configmaps",
 	}
 	if !slices.Equal(seen, want) {
@@ -196,8 +210,9 @@ func checkFixedFields(t *testing.T, e *auditEvent, verb string) {
 		subject = *e.Namespace + "/" + subject
 	}
 	wantMessage := strings.ToUpper(verb[:1]) + verb[1:] + " " + e.ResourceType + " " + subject
-	if e.Verb != verb || e.User != "system:k8s-watcher" || e.ResponseStatus != 200 || e.Stage != "ResponseComplete" || e.SourceIPs != nil ||
-		e.ObjectChanges == nil || !strings.HasPrefix(e.Message, wantMessage) || !strings.HasSuffix(e.Timestamp, "Z") || !strings.Contains(e.Timestamp, ".") {
+	if e.Verb != verb || e.User != "system:k8s-watcher" || e.ResponseStatus != 200 || e.Stage != "ResponseComplete" ||
+		e.SourceIPs != nil || e.ObjectChanges == nil || !strings.HasPrefix(e.Message, wantMessage) ||
+		!strings.HasSuffix(e.Timestamp, "Z") || !strings.Contains(e.Timestamp, ".") {
 		t.Errorf("got %s, want the fixed values for %s", e.raw, verb)
 	}
 	if strings.Contains(e.raw, `"sourceips"`) || strings.Contains(e.raw, "null") {

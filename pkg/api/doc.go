@@ -10,14 +10,16 @@
 //   - The part of the API that docs/api.md calls fixed does not change: its
 //     paths, texts and fields. Everything else is added to it, and reports
 //     errors as JSON.
-//   - Each query is bounded in time, and so is the number of queries that run
-//     at once.
+//   - Each query is bounded in time and memory. So is the number of queries
+//     that run at once, that wait, and whose answer is being sent.
+//   - A query has no slot while its answer is being sent.
 //   - An answer that was cut off never looks complete.
 //
 // # Limits
 //
 // The package never redirects, because clients join URLs in various ways. It
-// does not authenticate: only the network limits who reaches the API.
+// does not authenticate: a handler in front of it may, and otherwise only the
+// network limits who reaches the API.
 //
 // It is internal to watchhistory: its API changes without notice.
 package api

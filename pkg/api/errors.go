@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
 )
 
 const (
@@ -17,6 +18,9 @@ const (
 	sniffingDisabled = "nosniff"
 
 	codeMethodNotAllowed = "method_not_allowed"
+	codeUnknownHost      = "unknown_host"
+	codeTooManyRequests  = "too_many_requests"
+	codeTooLarge         = "too_large"
 )
 
 // fixedError is a mistake in a parameter of the fixed part of the API. Its text
@@ -33,6 +37,8 @@ func status(err error) int {
 		return http.StatusBadRequest
 	case history.NotFound:
 		return http.StatusNotFound
+	case history.Unauthorized:
+		return http.StatusUnauthorized
 	case history.Forbidden:
 		return http.StatusForbidden
 	case history.Unavailable:
@@ -44,7 +50,9 @@ func status(err error) int {
 
 // failFixed writes an error of an endpoint of the fixed part. A mistake in a
 // fixed parameter is plain text, and one in another parameter is JSON. All
-// other errors have the status 500, and begin with the fixed text.
+// other errors have the status 500, and begin with the fixed text. If the
+// caller's rights are not known, no query was run, and the error is that of the
+// other endpoints.
 func (h *handler) failFixed(w http.ResponseWriter, r *http.Request, text string, err error) {
 	if fixed, ok := errors.AsType[*fixedError](err); ok {
 		http.Error(w, fixed.text, http.StatusBadRequest)
@@ -52,6 +60,10 @@ func (h *handler) failFixed(w http.ResponseWriter, r *http.Request, text string,
 	}
 	if status(err) == http.StatusBadRequest {
 		writeError(w, http.StatusBadRequest, string(history.Invalid), err.Error())
+		return
+	}
+	if _, unknown := errors.AsType[*query.RightsError](err); unknown {
+		h.fail(w, r, err)
 		return
 	}
 	h.logFailure(r, err)
@@ -75,6 +87,12 @@ func (h *handler) logFailure(r *http.Request, err error) {
 		level = slog.LevelDebug
 	}
 	h.options.Logger.Log(r.Context(), level, "query failed", "path", r.URL.Path, "err", err)
+}
+
+// WriteError writes an error of a handler in front of the API as JSON, with the
+// status of its code. The API's own errors that are not fixed have this form.
+func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
+	writeError(w, status(err), string(history.CodeOf(err)), err.Error())
 }
 
 // writeError writes a [v1.ErrorBody].

@@ -61,7 +61,9 @@ func managers(list []history.Manager) (recorded []v1.Manager, inferred *v1.Unman
 			inferred = &v1.Unmanaged{Subresource: m.Subresource, Writer: m.Name}
 			continue
 		}
-		recorded = append(recorded, v1.Manager{Manager: m.Name, Operation: m.Operation, Subresource: m.Subresource, Time: m.Time, Fields: m.Fields})
+		recorded = append(recorded, v1.Manager{
+			Manager: m.Name, Operation: m.Operation, Subresource: m.Subresource, Time: m.Time, Fields: m.Fields,
+		})
 	}
 	return recorded, inferred
 }
@@ -70,7 +72,9 @@ func managers(list []history.Manager) (recorded []v1.Manager, inferred *v1.Unman
 // object's problem if it has one. The text is fixed: clients search it for the
 // words of the problem.
 func message(v *query.Version) string {
-	verb := map[history.Verb]string{history.Create: "Create", history.Update: "Update", history.Delete: "Delete"}[v.Verb]
+	verb := map[history.Verb]string{
+		history.Create: "Create", history.Update: "Update", history.Delete: "Delete",
+	}[v.Verb]
 	text := verb + " " + v.Ref.Resource + " " + path.Join(v.Ref.Namespace, v.Ref.Name)
 	if v.Problem != "" {
 		text += ": " + v.Problem

@@ -1,72 +1,161 @@
 package api
 
 import (
-	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"runtime"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
-// events writes a page of the timeline: the endpoint [v1.EventsPath].
-func (h *handler) events(w http.ResponseWriter, r *http.Request) {
+// errFull ends a query whose answer is full for now.
+var errFull = errors.New("answer is full")
+
+// errChanged means that records of a page were dropped while it was sent.
+var errChanged = history.Errorf(history.Unavailable, "records were dropped while they were sent")
+
+// events answers with a page of the timeline: the endpoint [v1.EventsPath].
+func (h *handler) events(a *answer, r *http.Request) {
 	p, err := parse(r.URL.Query(), h.options.MaxLimit())
 	if err != nil {
-		h.failFixed(w, r, v1.QueryFailedText, err)
+		h.failFixed(a, r, v1.QueryFailedText, err)
 		return
 	}
 	q, possible, err := p.timeline()
+	list := eventList{h: h, out: a, summary: p.summary}
 	page := query.Page{Exact: true}
 	if err == nil && possible {
-		page, err = h.service.Timeline(r.Context(), q)
+		q.Each = list.offer
+		page, err = h.ask(r.Context()).Timeline(r.Context(), q)
 	}
 	if errors.Is(err, selector.ErrTooExpensive) {
 		err = queryError(err)
 	}
 	if err == nil {
-		writeGaps(w, page.Gaps)
-		writeIgnored(w, page.Ignored)
-		writeCoverage(w, page.Coverage)
+		writeGaps(a, page.Gaps)
+		writeIgnored(a, page.Ignored)
+		writeCoverage(a, page.Coverage)
 	}
 	switch {
 	case err != nil:
-		h.failFixed(w, r, v1.QueryFailedText, err)
-	case len(page.Versions) == 0 && !page.More && !p.empty:
-		http.Error(w, v1.NoMatchText, http.StatusNotFound)
+		a.discard()
+		h.failFixed(a, r, v1.QueryFailedText, err)
+	case page.Count == 0 && !page.More && !p.empty:
+		http.Error(a, v1.NoMatchText, http.StatusNotFound)
 	default:
 		next := ""
 		if page.More {
 			next = page.Next.String()
 		}
-		writeCounts(w, r, page.Total, page.Exact, next)
-		out := bufio.NewWriter(w)
-		h.writeEvents(out, page.Versions, p.summary)
-		_ = out.WriteByte('\n')
-		_ = out.Flush()
+		writeCounts(a, r, page.Total, page.Exact, next)
+		if !list.complete(&page) {
+			list.line = bytes.Buffer{}
+			whole := query.Page{Count: page.Count, End: page.End} // the rest of the page would be held until it is sent
+			a.rest = func(ctx context.Context) (bool, error) { return h.restOfEvents(ctx, q, &whole, &list) }
+			return
+		}
+		list.end()
+		_, _ = a.Write([]byte("\n"))
 	}
 }
 
-// writeEvents writes an array with one event per line. At most one event is
-// encoded in memory at a time.
-//
-// Write errors are ignored: they mean that the client has disconnected. The
-// writer returns them again at the next write.
-func (h *handler) writeEvents(out *bufio.Writer, versions []query.Version, summary bool) {
-	var line bytes.Buffer
-	encoder := json.NewEncoder(&line)
-	encoder.SetEscapeHTML(false)
-	_ = out.WriteByte('[')
-	for i := range versions {
-		if i > 0 {
-			_, _ = out.WriteString(",\n")
-		}
-		line.Reset()
-		_ = encoder.Encode(h.event(&versions[i], summary)) // visibleObject has checked the raw JSON
-		_, _ = out.Write(bytes.TrimSuffix(line.Bytes(), []byte("\n")))
+// restOfEvents writes the rest of a page until the answer is full. It reports
+// whether the page is complete.
+func (h *handler) restOfEvents(ctx context.Context, q query.Timeline, page *query.Page, list *eventList) (bool, error) {
+	defer func() { list.line = bytes.Buffer{} }() // may be large
+	q.Rest, q.Each = page.End, list.add
+	q.After, q.Limit = list.last, page.Count-list.n
+	_, err := h.ask(ctx).Timeline(ctx, q)
+	switch {
+	case errors.Is(err, errFull):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !list.complete(page):
+		return false, errChanged
 	}
-	_ = out.WriteByte(']')
+	list.end()
+	_, _ = list.out.Write([]byte("\n"))
+	return true, nil
+}
+
+// eventList writes an array with one event per line. It encodes one event at a
+// time.
+type eventList struct {
+	h       *handler
+	out     *answer
+	summary bool
+
+	n    int            // events that were written
+	last history.Cursor // the position after them
+	line bytes.Buffer
+}
+
+// offer writes the next event, unless the answer is full. It never fails: the
+// query continues and finds the end of the page. The other events are written
+// later.
+func (l *eventList) offer(v *query.Version) error {
+	if !l.out.full() {
+		l.write(v)
+	}
+	return nil
+}
+
+// add writes the next event. It returns errFull instead if the answer is full.
+func (l *eventList) add(v *query.Version) error {
+	if l.out.full() {
+		return errFull
+	}
+	l.write(v)
+	return nil
+}
+
+// write writes an event. Then it lets other goroutines run. A large query would
+// otherwise keep its processor for 10 ms at a time, and a small one needs a
+// processor several times.
+func (l *eventList) write(v *query.Version) {
+	l.line.Reset()
+	l.begin()
+	if l.n > 0 {
+		l.line.WriteString(",\n")
+	}
+	encoder := json.NewEncoder(&l.line)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(l.h.event(v, l.summary)) // visibleObject has checked the raw JSON
+	_, _ = l.out.Write(bytes.TrimSuffix(l.line.Bytes(), []byte("\n")))
+	if v.Ref.GroupResource() == (schema.GroupResource{Resource: "secrets"}) {
+		l.out.contains(v.Ref.Namespace + "/" + v.Ref.Name)
+	}
+	l.n++
+	l.last = history.Cursor{Time: v.Time}
+	runtime.Gosched()
+}
+
+// begin writes the beginning of the array before its first event.
+func (l *eventList) begin() {
+	if l.n == 0 {
+		_, _ = l.out.Write([]byte("["))
+	}
+}
+
+// end writes the end of the array.
+func (l *eventList) end() {
+	l.begin()
+	_, _ = l.out.Write([]byte("]"))
+}
+
+// complete reports whether the page's events are written. Events that are read
+// after the page was, in the same order, are those of the page if they are as
+// many and end with the same one: records may be dropped, and are only added at
+// the end.
+func (l *eventList) complete(page *query.Page) bool {
+	return l.n == page.Count && l.last.Equal(page.End.Time)
 }

@@ -16,9 +16,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-const podBody = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web","namespace":"shop","uid":"uid-of-web","resourceVersion":"4711",` +
-	`"generation":3,"selfLink":"/x","managedFields":[{"manager":"kubelet"}],"creationTimestamp":"2100-01-01T00:00:00Z",` +
-	`"annotations":{"note":"<b> & \"quoted\""}},"spec":{"replicas":12345678901234567890,"ratio":1.50,"template":{"metadata":{"uid":"kept","generation":1}}}}`
+const podBody = `{"kind":"Pod","apiVersion":"v1",` +
+	`"metadata":{"name":"web","namespace":"shop","uid":"uid-of-web","resourceVersion":"4711",` +
+	`"generation":3,"selfLink":"/x","managedFields":[{"manager":"kubelet"}],` +
+	`"creationTimestamp":"2100-01-01T00:00:00Z",` +
+	`"annotations":{"note":"<b> & \"quoted\""}},` +
+	`"spec":{"replicas":12345678901234567890,"ratio":1.50,"template":{"metadata":{"uid":"kept","generation":1}}}}`
 
 // sample appends one record of each kind.
 func sample(s *server) {
@@ -26,10 +29,14 @@ func sample(s *server) {
 	pod.Initial = true
 	update := change(history.Update, "pods", "shop", "web", strings.Replace(podBody, "1.50", "2.50", 1))
 	update.RV = "4712"
-	update.Managers = []history.Manager{{Name: "kubelet", Operation: "Update", Subresource: "status", Time: time.Date(2100, 1, 2, 3, 4, 0, 0, time.UTC)}}
+	update.Managers = []history.Manager{{
+		Name: "kubelet", Operation: "Update", Subresource: "status", Time: time.Date(2100, 1, 2, 3, 4, 0, 0, time.UTC),
+	}}
 	gone := change(history.Delete, "deployments", "shop", "old", `{"kind":"Deployment","metadata":{"name":"old"}}`)
 	gone.InferredSince = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-	node := change(history.Create, "nodes", "", "node-1", `{"kind":"Node","metadata":{"name":"node-1"},"status":{"conditions":[{"type":"Ready","status":"Unknown","reason":"NodeStatusUnknown","message":"Kubelet stopped posting node status."}]}}`)
+	node := change(history.Create, "nodes", "", "node-1",
+		`{"kind":"Node","metadata":{"name":"node-1"},"status":{"conditions":[{"type":"Ready","status":"Unknown",`+
+			`"reason":"NodeStatusUnknown","message":"Kubelet stopped posting node status."}]}}`)
 	s.put(pod, update, gone, node)
 }
 
@@ -153,7 +160,8 @@ func TestEvents_LimitIsBounded(t *testing.T) {
 	sample(s)
 	for _, rawQuery := range []string{"", "limit=0", "limit=4", "limit=1000"} {
 		_, header, _ := s.get("/api/v1/events?" + rawQuery)
-		if got := list(t, s, rawQuery); len(got) != 3 || header.Get("X-Has-More") != "true" || header.Get("X-Total-Count") != "4" {
+		if got := list(t, s, rawQuery); len(got) != 3 || header.Get("X-Has-More") != "true" ||
+			header.Get("X-Total-Count") != "4" {
 			t.Errorf("%q: got %v, %v, want 3 of 4 events and more", rawQuery, got, header)
 		}
 	}
@@ -176,7 +184,8 @@ func TestEvents_MistakeInFixedParameterHasFixedText(t *testing.T) {
 		"/api/v1/events//pods/web":                     "namespace, resourceType, and name are required\n",
 	} {
 		code, header, body := s.get(target)
-		if code != http.StatusBadRequest || !strings.HasPrefix(body, want) || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+		if code != http.StatusBadRequest || !strings.HasPrefix(body, want) ||
+			!strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
 			t.Errorf("%s: got %d %q %q, want 400 with text %q", target, code, header.Get("Content-Type"), body, want)
 		}
 	}
@@ -247,11 +256,13 @@ func TestEvents_ExpensiveQueryIs400(t *testing.T) {
 func TestEvents_NoMatchIs404OrEmpty(t *testing.T) {
 	s := newServer(t, api.Options{})
 	code, header, body := s.get("/api/v1/events")
-	if code != http.StatusNotFound || body != "no audit data available for the specified time range\n" || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+	if code != http.StatusNotFound || body != "no audit data available for the specified time range\n" ||
+		!strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
 		t.Errorf("by default: got %d %q %q, want 404 with the fixed text", code, header.Get("Content-Type"), body)
 	}
 	code, header, body = s.get("/api/v1/events?empty=200")
-	if code != http.StatusOK || body != "[]\n" || header.Get("X-Total-Count") != "0" || header.Get("X-Has-More") != "false" {
+	if code != http.StatusOK || body != "[]\n" || header.Get("X-Total-Count") != "0" ||
+		header.Get("X-Has-More") != "false" {
 		t.Errorf("empty=200: got %d %v %q, want 200 with []", code, header, body)
 	}
 	code, _, body = s.get("/api/v1/events?empty=200&verb=patch")
@@ -269,7 +280,8 @@ func TestEvents_CursorsAndLinksAgree(t *testing.T) {
 		got = append(got, list(t, s, next)...)
 		_, header, _ := s.get("/api/v1/events?" + next)
 		link, cursor := header.Get("Link"), header.Get("X-Next-Cursor")
-		if (link == "") != (cursor == "") || (cursor != "") != (header.Get("X-Has-More") == "true") || !strings.Contains(link, cursor) {
+		if (link == "") != (cursor == "") || (cursor != "") != (header.Get("X-Has-More") == "true") ||
+			!strings.Contains(link, cursor) {
 			t.Errorf("got link %q, cursor %q, more %q, want all three or none", link, cursor, header.Get("X-Has-More"))
 		}
 		next = strings.TrimSuffix(strings.TrimPrefix(link, "<?"), `>; rel="next"`)
@@ -283,12 +295,15 @@ func TestEvents_CursorsAndLinksAgree(t *testing.T) {
 func TestEvents_AnswerIsValidUTF8(t *testing.T) {
 	s := newServer(t, api.Options{})
 	s.put(change(history.Create, "pods", "sh\x00op", "a\xff\x00\n\x1b[31m",
-		"{\"metadata\":{\"name\":\"a\xff\",\"annotations\":{\"k\xfe\":\"v\xff\\u0000\"}},\"spec\":{\"\xc3\":[\"\\ud800\"]}}"))
+		"{\"metadata\":{\"name\":\"a\xff\",\"annotations\":{\"k\xfe\":\"v\xff\\u0000\"}},"+
+			"\"spec\":{\"\xc3\":[\"\\ud800\"]}}"))
 	for _, target := range []string{"/api/v1/events", "/api/v1/events?summary=true"} {
 		status, _, body := s.get(target)
 		var events []v1.Event
-		if err := json.Unmarshal([]byte(body), &events); status != http.StatusOK || err != nil || len(events) != 1 || !utf8.ValidString(body) {
-			t.Errorf("%s: got %d, error %v, %d events in %q, want 200 with one event in UTF-8", target, status, err, len(events), body)
+		if err := json.Unmarshal([]byte(body), &events); status != http.StatusOK || err != nil ||
+			len(events) != 1 || !utf8.ValidString(body) {
+			t.Errorf("%s: got %d, error %v, %d events in %q, want 200 with one event in UTF-8",
+				target, status, err, len(events), body)
 		}
 	}
 }

@@ -33,6 +33,14 @@ func (f *filterReader) Count(context.Context, history.Filter, int) (int, bool, e
 	return 0, true, nil
 }
 
+func (f *filterReader) State(context.Context, history.StateScan) iter.Seq2[*history.Record, error] {
+	return func(func(*history.Record, error) bool) {}
+}
+
+func (f *filterReader) Compare(context.Context, history.CompareScan) iter.Seq2[history.Difference, error] {
+	return func(func(history.Difference, error) bool) {}
+}
+
 func (f *filterReader) Resources(context.Context) ([]history.Resource, error) {
 	return []history.Resource{{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}}, nil
 }
@@ -66,7 +74,8 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 		field := structField.Name
 		p, found := parameters[field]
 		if reason, excluded := without[field]; found == excluded {
-			t.Errorf("history.Filter.%s: has a parameter: %t, excluded: %t (%s), want exactly one", field, found, excluded, reason)
+			t.Errorf("history.Filter.%s: has a parameter: %t, excluded: %t (%s), want exactly one",
+				field, found, excluded, reason)
 		}
 		if !found {
 			continue

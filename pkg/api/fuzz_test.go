@@ -16,10 +16,16 @@ func FuzzHandler(f *testing.F) {
 	story(s)
 	for _, seed := range [][2]string{
 		{"/api/v1/events", "limit=1&order=desc&cursor=OO8ob_zTbuA&summary=1&empty=200"},
-		{"//api/v1/events", "start=2100-01-01T00:00:00Z&end=2100-02-01T00:00:00+02:00&verb=create&user=x&manager=m&uid=u"},
+		{
+			"//api/v1/events",
+			"start=2100-01-01T00:00:00Z&end=2100-02-01T00:00:00+02:00&verb=create&user=x&manager=m&uid=u",
+		},
 		{"/api/v1/events/shop/deploy/web", "descendants=true&revision=1,2&group=apps"},
 		{"/api/v1/events/-/nodes/node-1", "cursor=OO8ob_zTbuA.&limit=1"},
 		{"/api/v1/events/%2f/%/\xff", "start=0000-01-01T00:00:00Z&end=9999-12-31T23:59:59.999999999-23:59"},
+		{"/api/v1/state", "at=2100-01-02T03:04:07Z&namespace=shop&strip=true&limit=1"},
+		{"/api/v1/state", "at=now&cursor=AAAAAAAAAAA47yhxJtlg4DjvKHEm2WDgAgAKY29uZmlnbWFwcwRzaG9wA3dlYgp1aWQtb2Ytd2Vi"},
+		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&to=2100-01-02T04:00:00Z&noise=true&resourceType=po"},
 		{"/api/v1/resources", "%zz&;&="},
 		{"/api/v1/events", "labelSelector=app+in+(web,db)&fieldSelector=status.phase!%3DRunning&reason=a,b&type=Warning"},
 		{"/api/v1/events", "q=changed.exists(p,p.startsWith(%22spec%22))%26%26!(%22x%22+in+managers)&namespace=a,-&namespace=b&verb=create,x"},

@@ -23,7 +23,8 @@ func (h *handler) gaps(w http.ResponseWriter, r *http.Request) {
 	list := v1.GapList{Gaps: make([]v1.Gap, len(gaps))}
 	for i, g := range gaps {
 		list.Gaps[i] = v1.Gap{
-			Group: g.Group, Resource: g.Resource, Start: g.Start.UTC(), End: g.End.UTC(), Reason: string(g.Reason), Detail: g.Detail,
+			Group: g.Group, Resource: g.Resource, Start: g.Start.UTC(), End: g.End.UTC(),
+			Reason: string(g.Reason), Detail: g.Detail,
 		}
 	}
 	writeGaps(w, gaps)
@@ -41,5 +42,5 @@ func (h *handler) findGaps(r *http.Request) ([]history.Gap, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.service.Gaps(r.Context(), query.Gaps{Start: q.Start, End: q.End, Types: q.Types, Group: q.Group})
+	return h.ask(r.Context()).Gaps(r.Context(), query.Gaps{Start: q.Start, End: q.End, Types: q.Types, Group: q.Group})
 }

@@ -18,7 +18,9 @@ import (
 func addGaps(s *server) {
 	at := func(minute int) time.Time { return time.Date(2100, 1, 2, 3, minute, 0, 0, time.UTC) }
 	s.now = at(4)
-	s.addGaps(history.Gap{Resource: "pods", Start: at(0), End: at(2), Reason: history.GapRestarted, Detail: "it was away"})
+	s.addGaps(history.Gap{
+		Resource: "pods", Start: at(0), End: at(2), Reason: history.GapRestarted, Detail: "it was away",
+	})
 	s.addGaps(history.Gap{Group: "apps", Resource: "deployments", Start: at(1), End: at(3), Reason: history.GapExpired})
 	s.addGaps(history.Gap{Resource: "pods", Start: at(3).Add(500 * time.Millisecond), Reason: history.GapForbidden})
 }
@@ -57,7 +59,8 @@ func TestGaps_AreSelectedByTimeAndResource(t *testing.T) {
 		}
 	}
 	_, _, body := s.get(v1.GapsPath + "?group=core")
-	want := `{"gaps":[{"group":"","resource":"pods","start":"2100-01-02T03:00:00Z","end":"2100-01-02T03:02:00Z","reason":"restarted","detail":"it was away"},` +
+	want := `{"gaps":[{"group":"","resource":"pods","start":"2100-01-02T03:00:00Z",` +
+		`"end":"2100-01-02T03:02:00Z","reason":"restarted","detail":"it was away"},` +
 		`{"group":"","resource":"pods","start":"2100-01-02T03:03:00.5Z","reason":"forbidden"}]}` + "\n"
 	if body != want {
 		t.Errorf("body: got %s, want %s", body, want)
@@ -80,8 +83,9 @@ func TestGaps_AreInEveryAnswer(t *testing.T) {
 	sample(s) // after all gaps but the open one
 	open := "pods 2100-01-02T03:03:00.5Z/.. forbidden"
 	ended := "pods 2100-01-02T03:00:00Z/2100-01-02T03:02:00Z restarted"
+	expired := "deployments.apps 2100-01-02T03:01:00Z/2100-01-02T03:03:00Z expired"
 	for target, want := range map[string]string{
-		"/api/v1/events": "3 " + open + ", deployments.apps 2100-01-02T03:01:00Z/2100-01-02T03:03:00Z expired, " + ended,
+		"/api/v1/events": "3 " + open + ", " + expired + ", " + ended,
 		"/api/v1/events?resourceType=pods&limit=1":                    "2 " + open + ", " + ended,
 		"/api/v1/events?resourceType=pods&start=2100-01-02T03:03:00Z": "1 " + open,
 		"/api/v1/events?resourceType=pods&end=2100-01-02T03:01:00Z":   "1 " + ended, // and no record
@@ -89,7 +93,7 @@ func TestGaps_AreInEveryAnswer(t *testing.T) {
 		"/api/v1/events/shop/pods/web":                                "2 " + open + ", " + ended,
 		"/api/v1/events/shop/pods/nobody?end=2100-01-02T03:01:00Z":    "1 " + ended,
 		"/api/v1/events/-/nodes/node-1":                               "0 ",
-		"/api/v1/events/shop/deployments/old?revision=1":              "1 deployments.apps 2100-01-02T03:01:00Z/2100-01-02T03:03:00Z expired",
+		"/api/v1/events/shop/deployments/old?revision=1":              "1 " + expired,
 	} {
 		_, header, _ := s.get(target)
 		if got := header.Get(v1.GapsHeader) + " " + header.Get(v1.GapListHeader); got != want {
@@ -109,7 +113,8 @@ func TestGaps_ListInHeaderIsBounded(t *testing.T) {
 		s.addGaps(history.Gap{Resource: "pods", Start: start, End: start.Add(time.Second), Reason: history.GapExpired})
 	}
 	_, header, _ := s.get("/api/v1/events?empty=200")
-	if n := strings.Count(header.Get(v1.GapListHeader), "expired"); header.Get(v1.GapsHeader) != "100" || n != v1.MaxGapsListed {
+	if n := strings.Count(header.Get(v1.GapListHeader), "expired"); header.Get(v1.GapsHeader) != "100" ||
+		n != v1.MaxGapsListed {
 		t.Errorf("got %s gaps, %d listed, want 100, %d listed", header.Get(v1.GapsHeader), n, v1.MaxGapsListed)
 	}
 }

@@ -62,7 +62,8 @@ func gapText(g history.Gap) string {
 	if !g.Open() {
 		end = g.End.UTC().Format(time.RFC3339Nano)
 	}
-	return g.GroupResource().String() + " " + g.Start.UTC().Format(time.RFC3339Nano) + "/" + end + " " + string(g.Reason)
+	return g.GroupResource().String() + " " + g.Start.UTC().Format(time.RFC3339Nano) +
+		"/" + end + " " + string(g.Reason)
 }
 
 // writeIgnored writes the rules that ignore a part of an answer's resources and

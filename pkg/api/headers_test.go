@@ -18,11 +18,16 @@ import (
 
 // setUnrecorded sets the resources that are not recorded.
 func (s *server) setUnrecorded(unrecorded ...history.UnrecordedResource) {
-	s.Handler = api.New(query.New(s.log, query.Options{Unrecorded: func() []history.UnrecordedResource { return unrecorded }}), api.Options{})
+	s.Handler = api.New(query.New(s.log, query.Options{Unrecorded: func() []history.UnrecordedResource {
+		return unrecorded
+	}}), api.Options{})
 }
 
 func excluded(plural string) history.UnrecordedResource {
-	return history.UnrecordedResource{Reason: "excluded", Resource: history.Resource{Group: "coordination.k8s.io", Version: "v1", Plural: plural, Namespaced: true}}
+	return history.UnrecordedResource{
+		Reason:   "excluded",
+		Resource: history.Resource{Group: "coordination.k8s.io", Version: "v1", Plural: plural, Namespaced: true},
+	}
 }
 
 func TestCoverage_IsInEveryAnswer(t *testing.T) {
@@ -35,11 +40,12 @@ func TestCoverage_IsInEveryAnswer(t *testing.T) {
 	since := batch.Checkpoints[0].Time.Add(time.Second - 1).Truncate(time.Second).Format(time.RFC3339)
 	s.setUnrecorded(excluded("leases"))
 	for target, want := range map[string]string{
-		"/api/v1/events?resourceType=leases":                         "404  leases.coordination.k8s.io excluded",
-		"/api/v1/events?resourceType=leases&empty=200":               "200  leases.coordination.k8s.io excluded",
-		"/api/v1/events?resourceType=pods":                           "200 " + since + " ",
-		"/api/v1/events?resourceType=pods&end=2001-01-01T00:00:00Z":  "404 " + since + " ",
-		"/api/v1/events?resourceType=pods,leases&limit=1":            "200 " + since + " leases.coordination.k8s.io excluded",
+		"/api/v1/events?resourceType=leases":                        "404  leases.coordination.k8s.io excluded",
+		"/api/v1/events?resourceType=leases&empty=200":              "200  leases.coordination.k8s.io excluded",
+		"/api/v1/events?resourceType=pods":                          "200 " + since + " ",
+		"/api/v1/events?resourceType=pods&end=2001-01-01T00:00:00Z": "404 " + since + " ",
+		"/api/v1/events?resourceType=pods,leases&limit=1": "200 " + since +
+			" leases.coordination.k8s.io excluded",
 		"/api/v1/events/shop/leases/lock":                            "404  leases.coordination.k8s.io excluded",
 		"/api/v1/events/shop/pods/web?revision=1":                    "200 " + since + " ",
 		"/api/v1/events?resourceType=pods&verb=patch":                "404  ",
@@ -77,8 +83,10 @@ func TestNotRecorded_IsBounded(t *testing.T) {
 	if _, err := fmt.Sscanf(got[max(at, 0):], ", +%d more", &more); err != nil {
 		t.Fatalf("got %q, want it to end in the number of further entries", got)
 	}
-	if listed := strings.Count(got[:at], ",") + 1; listed+more != len(all) || len(got) > v1.MaxNotRecordedLength || listed < 10 {
-		t.Errorf("got %d entries and %d more in %d bytes, want %d in total, in at most %d bytes", listed, more, len(got), len(all), v1.MaxNotRecordedLength)
+	if listed := strings.Count(got[:at], ",") + 1; listed+more != len(all) ||
+		len(got) > v1.MaxNotRecordedLength || listed < 10 {
+		t.Errorf("got %d entries and %d more in %d bytes, want %d in total, in at most %d bytes",
+			listed, more, len(got), len(all), v1.MaxNotRecordedLength)
 	}
 	if code, _, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusNotFound {
 		t.Errorf("HEAD: got %d, want %d", code, http.StatusNotFound)
@@ -91,7 +99,10 @@ func TestResources_RecordedEarlierIsStopped(t *testing.T) {
 	states := func() []v1.Resource {
 		return []v1.Resource{
 			{Version: "v1", Plural: "pods", State: "not_configured", Reason: "not named"},
-			{Group: "coordination.k8s.io", Version: "v1", Plural: "leases", State: "not_configured", Reason: "not named"},
+			{
+				Group: "coordination.k8s.io", Version: "v1", Plural: "leases",
+				State: "not_configured", Reason: "not named",
+			},
 		}
 	}
 	s := newServer(t, api.Options{States: states})
@@ -111,7 +122,8 @@ func TestResources_RecordedEarlierIsStopped(t *testing.T) {
 
 // setRules sets the ignore rules.
 func (s *server) setRules(rules ...history.IgnoreRule) {
-	s.Handler = api.New(query.New(s.log, query.Options{IgnoreRules: func() []history.IgnoreRule { return rules }}), api.Options{})
+	s.Handler = api.New(query.New(s.log, query.Options{IgnoreRules: func() []history.IgnoreRule { return rules }}),
+		api.Options{})
 }
 
 func TestIgnored_IsInEveryAnswer(t *testing.T) {
@@ -119,12 +131,16 @@ func TestIgnored_IsInEveryAnswer(t *testing.T) {
 	sample(s)
 	s.setRules(
 		history.IgnoreRule{Namespaces: []string{"noisy", "batch"}},
-		history.IgnoreRule{Resource: schema.GroupResource{Resource: "nodes"}, Changes: []string{"status.conditions[*].lastHeartbeatTime", "metadata.labels[\"a\u00fc\"]"}},
+		history.IgnoreRule{
+			Resource: schema.GroupResource{Resource: "nodes"},
+			Changes:  []string{"status.conditions[*].lastHeartbeatTime", "metadata.labels[\"a\u00fc\"]"},
+		},
 		history.IgnoreRule{Resource: schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}},
 	)
 	const nodes = `nodes changes=status.conditions[*].lastHeartbeatTime,metadata.labels["a?"]`
 	for target, want := range map[string]string{
-		"/api/v1/events":                                       "* namespaces=noisy,batch; " + nodes + "; leases.coordination.k8s.io",
+		"/api/v1/events": "* namespaces=noisy,batch; " +
+			nodes + "; leases.coordination.k8s.io",
 		"/api/v1/events?resourceType=pods":                     "* namespaces=noisy,batch",
 		"/api/v1/events?resourceType=pods&namespace=batch":     "* namespaces=batch", // and no record
 		"/api/v1/events?resourceType=pods&namespace=shop":      "",
@@ -142,7 +158,8 @@ func TestIgnored_IsInEveryAnswer(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", target, got, want)
 		}
 	}
-	if code, header, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusOK || header.Get(v1.IgnoredHeader) == "" {
+	if code, header, _ := s.do(http.MethodHead, "/api/v1/events"); code != http.StatusOK ||
+		header.Get(v1.IgnoredHeader) == "" {
 		t.Errorf("HEAD: got %d %v, want 200 with the rules", code, header)
 	}
 }
@@ -156,7 +173,8 @@ func TestIgnored_IsBounded(t *testing.T) {
 	s.setRules(many)
 	_, header, _ := s.get("/api/v1/events")
 	got := header.Get(v1.IgnoredHeader)
-	if len(got) != v1.MaxIgnoredLength || !strings.HasPrefix(got, "* namespaces=team-0,team-1,") || !strings.HasSuffix(got, "...") {
+	if len(got) != v1.MaxIgnoredLength || !strings.HasPrefix(got, "* namespaces=team-0,team-1,") ||
+		!strings.HasSuffix(got, "...") {
 		t.Errorf("got %d bytes: %q, want %d bytes that end in ...", len(got), got, v1.MaxIgnoredLength)
 	}
 }

@@ -1,28 +1,104 @@
 package api
 
 import (
+	"context"
+	"crypto/rand"
 	"log/slog"
+	"maps"
+	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// logged logs each request at debug level. A panic becomes an answer with
-// status 500 and a log line.
-func logged(logger *slog.Logger, next http.Handler) http.Handler {
+// requestID is the header with the name of a request in the logs. A proxy may
+// set it.
+const requestID = "X-Request-Id"
+
+// requestKey is the context's key of the name of a request.
+type requestKey struct{}
+
+// logged writes the access log: one line per request, those of probes and
+// metrics at debug level. A panic becomes an answer with status 500 and a log
+// line.
+func (h *handler) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, start := &countingWriter{ResponseWriter: w}, time.Now()
+		id := nameOf(r)
+		w.Header().Set(requestID, id)
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
 		defer func() {
 			if p := recover(); p != nil {
-				answer.panicked(logger, r, p)
+				answer.panicked(h.options.Logger, r, p)
 			}
-			logger.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", answer.status,
-				"bytes", answer.bytes, "duration", time.Since(start))
+			level := slog.LevelDebug
+			if strings.HasPrefix(Path(r), "/api/") {
+				level = slog.LevelInfo
+			}
+			h.options.Logger.Log(r.Context(), level, "request", "request_id", id, "user", h.options.User(r.Context()),
+				"method", r.Method, "path", r.URL.Path, "status", answer.status, "bytes", answer.bytes,
+				"duration", time.Since(start))
 		}()
 		next.ServeHTTP(answer, r)
 	})
+}
+
+// nameOf returns the name that a request has, or a new one. A name that could
+// forge a line of the log is replaced.
+func nameOf(r *http.Request) string {
+	given := r.Header.Get(requestID)
+	valid := func(c rune) bool {
+		return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.'
+	}
+	if given != "" && len(given) <= 64 && !strings.ContainsFunc(given, func(c rune) bool { return !valid(c) }) {
+		return given
+	}
+	return rand.Text()
+}
+
+// audited is the number of Secrets that one line of the audit log names.
+const audited = 16
+
+// audit logs which Secrets' history an answer contained. It is called after the
+// answer was sent or has failed.
+func (h *handler) audit(ctx context.Context, a *answer) {
+	if len(a.secrets) == 0 {
+		return
+	}
+	names := slices.Sorted(maps.Keys(a.secrets))
+	id, _ := ctx.Value(requestKey{}).(string)
+	h.options.Logger.InfoContext(ctx, "history of Secrets read", "request_id", id, "user", h.options.User(ctx),
+		"count", len(names), "secrets", strings.Join(names[:min(len(names), audited)], ","))
+}
+
+// fromKnownHost refuses requests whose Host is not one of the recorder's. A web
+// page could otherwise read the history through a browser that reaches the
+// recorder, by a name that it resolves to the recorder's address (DNS
+// rebinding).
+func (h *handler) fromKnownHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := hostOf(r.Host)
+		if net.ParseIP(host) == nil && host != "localhost" && !h.options.Host(host) {
+			writeError(w, http.StatusMisdirectedRequest, codeUnknownHost,
+				"host "+strconv.Quote(host)+" is not a name of this recorder")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostOf returns the name or address of a Host header, in lower case.
+func hostOf(header string) string {
+	host, _, err := net.SplitHostPort(header)
+	if err != nil {
+		host = header
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
 // countingWriter stores the status and the size of an answer.

@@ -1,7 +1,8 @@
 package api
 
 import (
-	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -18,53 +19,142 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
-// object writes one object's records and the Events regarding it. rest is the
-// escaped path after [v1.EventsPath].
-func (h *handler) object(w http.ResponseWriter, r *http.Request, rest string) {
+// object answers with one object's records and the Events regarding it. rest is
+// the escaped path after [v1.EventsPath].
+func (h *handler) object(a *answer, r *http.Request, rest string) {
 	p, q, err := parseObject(r, rest, h.options.MaxLimit())
+	doc := newObjectDocument(h, a, &q, p.summary)
 	var found query.ObjectHistory
 	if err == nil {
-		found, err = h.service.Object(r.Context(), q)
+		q.Each = func(of query.List, v *query.Version) error { return doc.list(of).offer(v) }
+		found, err = h.ask(r.Context()).Object(r.Context(), q)
 	}
 	if errors.Is(err, selector.ErrTooExpensive) {
 		err = queryError(err)
 	}
 	if err == nil {
-		writeGaps(w, found.Gaps)
-		writeIgnored(w, found.Ignored)
-		writeCoverage(w, found.Coverage)
+		writeGaps(a, found.Gaps)
+		writeIgnored(a, found.Ignored)
+		writeCoverage(a, found.Coverage)
 	}
 	_, related := errors.AsType[*query.RelatedError](err)
+	if err != nil {
+		a.discard()
+	}
 	switch {
 	case related:
-		h.failFixed(w, r, v1.RelatedQueryFailedText, err)
+		h.failFixed(a, r, v1.RelatedQueryFailedText, err)
 	case err != nil:
-		h.failFixed(w, r, v1.ObjectQueryFailedText, err)
-	case len(found.Own.Versions)+len(found.Related.Versions) == 0 && !found.Own.More && !p.empty:
-		http.Error(w, v1.NoObjectText, http.StatusNotFound)
+		h.failFixed(a, r, v1.ObjectQueryFailedText, err)
+	case found.Own.Count+found.Related.Count == 0 && !found.Own.More && !p.empty:
+		http.Error(a, v1.NoObjectText, http.StatusNotFound)
 	default:
 		exact := found.Own.Exact && found.Related.Exact
-		writeCounts(w, r, found.Own.Total+found.Related.Total, exact, nextCursor(q, found))
-		h.writeObject(w, q, found, p.summary)
+		writeCounts(a, r, found.Own.Total+found.Related.Total, exact, nextCursor(q, found))
+		if doc.complete(&found) {
+			doc.end(found.Resource)
+			return
+		}
+		doc.shrink()
+		whole := query.ObjectHistory{ // without what would only be held until it is sent
+			Resource: found.Resource,
+			Own:      query.Page{Count: found.Own.Count, End: found.Own.End},
+			Related:  query.Page{Count: found.Related.Count, End: found.Related.End},
+		}
+		a.rest = func(ctx context.Context) (bool, error) { return h.restOfObject(ctx, q, &whole, doc) }
 	}
 }
 
-// writeObject writes a [v1.ObjectHistory] event by event.
-func (h *handler) writeObject(w http.ResponseWriter, q query.Object, found query.ObjectHistory, summary bool) {
-	out := bufio.NewWriter(w)
-	namespace, _ := q.Namespace.Namespace()
-	for i, field := range [][2]string{{"namespace", namespace}, {"resourceType", found.Resource}, {"resourceName", q.Name}} {
-		value, _ := json.Marshal(field[1]) // a string can always be encoded
-		_ = out.WriteByte("{,,"[i])
-		_, _ = out.WriteString(`"` + field[0] + `":`)
-		_, _ = out.Write(value)
+// restOfObject writes the rest of an object's history until the answer is full.
+// It reports whether the history is complete.
+func (h *handler) restOfObject(
+	ctx context.Context, q query.Object, found *query.ObjectHistory, doc *objectDocument,
+) (bool, error) {
+	defer doc.shrink()
+	q.Each = func(of query.List, v *query.Version) error { return doc.list(of).add(v) }
+	q.Rest = &query.Rest{
+		Own: found.Own.Count - doc.own.n, Related: found.Related.Count - doc.related.n, End: found.Own.End,
 	}
-	_, _ = out.WriteString(`,"watchEvents":`)
-	h.writeEvents(out, found.Own.Versions, summary)
-	_, _ = out.WriteString(`,"relatedEvents":`)
-	h.writeEvents(out, found.Related.Versions, summary)
-	_, _ = out.WriteString("}\n")
-	_ = out.Flush()
+	if doc.own.n > 0 {
+		q.After = doc.own.last
+	}
+	if doc.related.n > 0 {
+		q.RelatedAfter = doc.related.last
+	}
+	_, err := h.ask(ctx).Object(ctx, q)
+	switch {
+	case errors.Is(err, errFull):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !doc.complete(found):
+		return false, errChanged
+	}
+	doc.end(found.Resource)
+	return true, nil
+}
+
+// objectDocument writes a [v1.ObjectHistory] event by event: all own ones, and
+// then the related ones.
+type objectDocument struct {
+	out          *answer
+	q            *query.Object
+	own, related eventList
+
+	begun   bool // the beginning of the document is written
+	ownDone bool // the list of own events is complete
+}
+
+func newObjectDocument(h *handler, a *answer, q *query.Object, summary bool) *objectDocument {
+	list := eventList{h: h, out: a, summary: summary}
+	return &objectDocument{out: a, q: q, own: list, related: list}
+}
+
+// list returns one of the lists, after writing what precedes it. If the answer
+// is full, it writes nothing.
+func (d *objectDocument) list(of query.List) *eventList {
+	list := &d.own
+	if of.Related {
+		list = &d.related
+	}
+	if !d.out.full() {
+		d.begin(of.Resource, of.Related)
+	}
+	return list
+}
+
+// begin writes what precedes a list, unless it is written.
+func (d *objectDocument) begin(resource string, related bool) {
+	if !d.begun {
+		d.begun = true
+		namespace, _ := d.q.Namespace.Namespace()
+		fields := [][2]string{{"namespace", namespace}, {"resourceType", resource}, {"resourceName", d.q.Name}}
+		for i, field := range fields {
+			value, _ := json.Marshal(field[1]) // a string can always be encoded
+			_, _ = d.out.Write(slices.Concat([]byte{"{,,"[i]}, []byte(`"`+field[0]+`":`), value))
+		}
+		_, _ = d.out.Write([]byte(`,"watchEvents":`))
+	}
+	if related && !d.ownDone {
+		d.ownDone = true
+		d.own.end()
+		_, _ = d.out.Write([]byte(`,"relatedEvents":`))
+	}
+}
+
+// end writes the end of the document.
+func (d *objectDocument) end(resource string) {
+	d.begin(resource, true)
+	d.related.end()
+	_, _ = d.out.Write([]byte("}\n"))
+}
+
+// shrink frees the buffers, which have the size of the largest events.
+func (d *objectDocument) shrink() { d.own.line, d.related.line = bytes.Buffer{}, bytes.Buffer{} }
+
+// complete reports whether the events of both lists are written.
+func (d *objectDocument) complete(found *query.ObjectHistory) bool {
+	return d.own.complete(&found.Own) && d.related.complete(&found.Related)
 }
 
 // parseObject parses the path and the parameters of an object's endpoint.
@@ -140,7 +230,8 @@ func nextCursor(q query.Object, found query.ObjectHistory) string {
 	if !found.Own.More && !found.Related.More {
 		return ""
 	}
-	return cursorAfter(found.Own, q.After, q.Order).String() + "." + cursorAfter(found.Related, q.RelatedAfter, q.Order).String()
+	return cursorAfter(found.Own, q.After, q.Order).String() + "." +
+		cursorAfter(found.Related, q.RelatedAfter, q.Order).String()
 }
 
 // cursorAfter returns a position after the page. after is the position before
@@ -152,8 +243,8 @@ func cursorAfter(page query.Page, after history.Cursor, order history.Order) his
 		return page.Next
 	case order == history.NewestFirst:
 		return history.Cursor{Time: time.Unix(0, 1).UTC()} // no record is older
-	case len(page.Versions) > 0:
-		return history.Cursor{Time: page.Versions[len(page.Versions)-1].Time}
+	case page.Count > 0:
+		return page.End
 	default:
 		return after
 	}

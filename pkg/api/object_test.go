@@ -46,21 +46,25 @@ func TestObject_AnswersHistory(t *testing.T) {
 	s := newServer(t, api.Options{})
 	story(s)
 	h, header := object(t, s, "/api/v1/events/shop/deploy/web")
-	if h.Namespace != "shop" || h.ResourceType != "deployments" || h.ResourceName != "web" || len(h.WatchEvents) != 2 || len(h.RelatedEvents) != 1 {
+	if h.Namespace != "shop" || h.ResourceType != "deployments" || h.ResourceName != "web" ||
+		len(h.WatchEvents) != 2 || len(h.RelatedEvents) != 1 {
 		t.Errorf("got %+v, want 2 versions of shop/web and 1 Event", h)
 	}
-	if header.Get("X-Total-Count") != "3" || header.Get("X-Has-More") != "false" || header.Get("Content-Type") != "application/json" {
+	if header.Get("X-Total-Count") != "3" || header.Get("X-Has-More") != "false" ||
+		header.Get("Content-Type") != "application/json" {
 		t.Errorf("headers: got %v, want 3 matches, no more, JSON", header)
 	}
 	if got, want := h.RelatedEvents[0].Summary, "ScalingReplicaSet: Scaled up"; got != want {
 		t.Errorf("summary of the Event: got %q, want %q", got, want)
 	}
 	h, _ = object(t, s, "/api/v1/events/shop/deployments/web?descendants=true&order=desc")
-	if len(h.RelatedEvents) != 2 || h.RelatedEvents[0].Message != "Create events shop/e2: FailedCreate: exceeded quota" {
+	if len(h.RelatedEvents) != 2 ||
+		h.RelatedEvents[0].Message != "Create events shop/e2: FailedCreate: exceeded quota" {
 		t.Errorf("with descendants: got %+v, want e2 and e1", h.RelatedEvents)
 	}
 	h, _ = object(t, s, "/api/v1/events/shop/deployments/web?revision=2&summary=true")
-	if len(h.WatchEvents) != 1 || h.WatchEvents[0].Revision != 2 || h.WatchEvents[0].ObjectChanges != nil || h.WatchEvents[0].Summary == "" {
+	if len(h.WatchEvents) != 1 || h.WatchEvents[0].Revision != 2 || h.WatchEvents[0].ObjectChanges != nil ||
+		h.WatchEvents[0].Summary == "" {
 		t.Errorf("revision 2: got %+v, want one version without a body", h.WatchEvents)
 	}
 	h, _ = object(t, s, "//api/v1/events/-/nodes/node-1/")
@@ -74,13 +78,16 @@ func TestObject_UnknownIs404OrEmpty(t *testing.T) {
 	story(s)
 	for _, target := range []string{
 		"/api/v1/events/shop/pods/nobody", "/api/v1/events/shop/gadgets/web", "/api/v1/events/-/deployments/web",
-		"/api/v1/events/shop/nodes/node-1", "/api/v1/events/shop/deploy/web?uid=other", "/api/v1/events/shop/deploy/web?group=batch",
+		"/api/v1/events/shop/nodes/node-1", "/api/v1/events/shop/deploy/web?uid=other",
+		"/api/v1/events/shop/deploy/web?group=batch",
 	} {
 		code, header, body := s.get(target)
-		if code != http.StatusNotFound || body != "no events found for this object\n" || !strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
+		if code != http.StatusNotFound || body != "no events found for this object\n" ||
+			!strings.HasPrefix(header.Get("Content-Type"), "text/plain") {
 			t.Errorf("%s: got %d %q, want 404 with the fixed text", target, code, body)
 		}
-		if h, _ := object(t, s, target+cond(strings.Contains(target, "?"), "&", "?")+"empty=200"); len(h.WatchEvents)+len(h.RelatedEvents) != 0 {
+		h, _ := object(t, s, target+cond(strings.Contains(target, "?"), "&", "?")+"empty=200")
+		if len(h.WatchEvents)+len(h.RelatedEvents) != 0 {
 			t.Errorf("%s with empty=200: got %+v, want empty lists", target, h)
 		}
 	}
@@ -137,7 +144,8 @@ func TestObject_PagesOfBothListsAreComplete(t *testing.T) {
 			slices.Reverse(revisions)
 			slices.Reverse(events)
 		}
-		if !slices.Equal(revisions, []uint64{1, 2, 3, 4}) || !slices.Equal(events, []string{"e1", "e2", "e3", "e4", "e5", "e6"}) {
+		if !slices.Equal(revisions, []uint64{1, 2, 3, 4}) ||
+			!slices.Equal(events, []string{"e1", "e2", "e3", "e4", "e5", "e6"}) {
 			t.Errorf("%s: got revisions %v, Events %v, want 1 to 4, e1 to e6", order, revisions, events)
 		}
 	}

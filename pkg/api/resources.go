@@ -21,7 +21,7 @@ const (
 // that were only recorded earlier. It is the endpoint [v1.ResourcesPath].
 func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	states := h.options.States()
-	seen, err := h.service.Resources(r.Context(), named(states)...)
+	seen, err := h.ask(r.Context()).Resources(r.Context(), named(states)...)
 	if err != nil {
 		h.fail(w, r, err)
 		return
@@ -29,12 +29,16 @@ func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 	list := v1.ResourceList{Resources: []v1.Resource{}}
 	for _, state := range states {
 		if gr := (schema.GroupResource{Group: state.Group, Resource: state.Plural}); seen.Sees(gr) {
-			state.Ignored = visibleNamespaces(state.Ignored, func(namespace string) bool { return seen.SeesIn(gr, namespace) })
+			state.Ignored = visibleNamespaces(state.Ignored, func(namespace string) bool {
+				return seen.SeesIn(gr, namespace)
+			})
 			list.Resources = append(list.Resources, state)
 		}
 	}
 	for _, c := range seen.Resources {
-		known := slices.IndexFunc(list.Resources, func(l v1.Resource) bool { return l.Group == c.Group && l.Plural == c.Plural })
+		known := slices.IndexFunc(list.Resources, func(l v1.Resource) bool {
+			return l.Group == c.Group && l.Plural == c.Plural
+		})
 		if known >= 0 {
 			l := &list.Resources[known]
 			if l.Since = c.Since; l.State == stateNotConfigured {
@@ -54,7 +58,8 @@ func (h *handler) resources(w http.ResponseWriter, r *http.Request) {
 // former returns the former definitions of a resource in the form of the API.
 func former(r history.Resource) (all []v1.Definition) {
 	for _, d := range r.Former {
-		all = append(all, v1.Definition{Kind: d.Kind, Singular: d.Singular, ShortNames: d.ShortNames, Namespaced: d.Namespaced})
+		all = append(all,
+			v1.Definition{Kind: d.Kind, Singular: d.Singular, ShortNames: d.ShortNames, Namespaced: d.Namespaced})
 	}
 	return all
 }
@@ -63,7 +68,9 @@ func former(r history.Resource) (all []v1.Definition) {
 func named(list []v1.Resource) []history.Resource {
 	resources := make([]history.Resource, len(list))
 	for i, r := range list {
-		resources[i] = history.Resource{Group: r.Group, Version: r.Version, Plural: r.Plural, Kind: r.Kind, Namespaced: r.Namespaced}
+		resources[i] = history.Resource{
+			Group: r.Group, Version: r.Version, Plural: r.Plural, Kind: r.Kind, Namespaced: r.Namespaced,
+		}
 	}
 	return resources
 }
@@ -75,6 +82,8 @@ func visibleNamespaces(ignored *v1.Ignored, sees func(namespace string) bool) *v
 		return nil
 	}
 	seen := *ignored
-	seen.Namespaces = slices.DeleteFunc(slices.Clone(ignored.Namespaces), func(namespace string) bool { return !sees(namespace) })
+	seen.Namespaces = slices.DeleteFunc(slices.Clone(ignored.Namespaces), func(namespace string) bool {
+		return !sees(namespace)
+	})
 	return &seen
 }

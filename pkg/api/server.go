@@ -3,32 +3,42 @@ package api
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 )
 
-// Timeouts bound how long a server waits for a client. Zero fields have
-// defaults.
-type Timeouts struct {
+// ServerOptions bound how long a server waits for a client, and what it accepts
+// from clients. Zero fields have defaults.
+type ServerOptions struct {
 	Request time.Duration // for a complete request, including a body that is ignored. Default: 10 s.
 	Idle    time.Duration // for the next request of a connection. Default: 2 min.
 	// WriteIdle bounds the time in which a client accepts no part of an answer.
 	// A slow client is served as long as it makes progress; the connection
 	// buffers up to 128 KiB, so progress is seen in steps. Default: 30 s.
 	WriteIdle time.Duration
+
+	// Connections bounds the open connections. A query on a further one is
+	// refused, and a probe is answered. Default: 512.
+	Connections int
+	HeaderBytes int   // of a request. Default: 64 KiB.
+	BodyBytes   int64 // of a request, which is ignored. Default: 64 KiB.
 }
 
-// The defaults of [Timeouts].
+// The defaults of [ServerOptions].
 const (
-	defaultRequest   = 10 * time.Second
-	defaultIdle      = 2 * time.Minute
-	defaultWriteIdle = 30 * time.Second
+	defaultRequest     = 10 * time.Second
+	defaultIdle        = 2 * time.Minute
+	defaultWriteIdle   = 30 * time.Second
+	defaultConnections = 512
+	defaultHeaderBytes = 64 << 10
+	defaultBodyBytes   = 64 << 10
 )
 
 const (
-	maxHeaderBytes = 64 << 10
 	// chunkBytes is how much of an answer is written with one deadline.
 	chunkBytes = 16 << 10
 	// sendBuffer bounds the part of an answer, in bytes, that the system
@@ -46,20 +56,40 @@ const (
 //
 // An answer that is cut off ends the connection and is never complete: its last
 // chunk is missing, or it is shorter than its Content-Length.
-func NewServer(handler http.Handler, t Timeouts, logger *slog.Logger) *http.Server {
-	t = Timeouts{cmp.Or(t.Request, defaultRequest), cmp.Or(t.Idle, defaultIdle), cmp.Or(t.WriteIdle, defaultWriteIdle)}
+func NewServer(handler http.Handler, o ServerOptions, logger *slog.Logger) *http.Server {
+	c := &connections{most: int64(cmp.Or(max(o.Connections, 0), defaultConnections))}
+	handler = boundBodies(closeExcess(handler), cmp.Or(o.BodyBytes, defaultBodyBytes))
 	return &http.Server{
-		Handler:        withWriteDeadlines(handler, t.WriteIdle),
-		ReadTimeout:    t.Request,
-		IdleTimeout:    t.Idle,
-		MaxHeaderBytes: maxHeaderBytes,
+		Handler:        withWriteDeadlines(handler, cmp.Or(o.WriteIdle, defaultWriteIdle)),
+		ReadTimeout:    cmp.Or(o.Request, defaultRequest),
+		IdleTimeout:    cmp.Or(o.Idle, defaultIdle),
+		MaxHeaderBytes: cmp.Or(o.HeaderBytes, defaultHeaderBytes),
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-		ConnContext:    limitSendBuffer,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return c.open(limitSendBuffer(ctx, conn), conn)
+		},
+		ConnState: c.changed,
 	}
 }
 
-// limitSendBuffer sets the size of a connection's buffer.
+// boundBodies rejects requests with a larger body. No endpoint reads a body.
+func boundBodies(next http.Handler, most int64) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > most {
+			writeError(w, http.StatusRequestEntityTooLarge, codeTooLarge,
+				fmt.Sprintf("request body too large: at most %d bytes", most))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// limitSendBuffer sets the size of a connection's buffer. A TLS connection has
+// the buffer of the connection below it.
 func limitSendBuffer(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
 	if tcp, ok := c.(*net.TCPConn); ok {
 		_ = tcp.SetWriteBuffer(sendBuffer) // fails only on a closed connection, as the next read does
 	}

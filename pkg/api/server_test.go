@@ -70,11 +70,23 @@ func newServer(tb testing.TB, o api.Options) *server {
 		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
 		{Version: "v1", Plural: "nodes", Singular: "node", Kind: "Node"},
 		{Version: "v1", Plural: "events", Singular: "event", Kind: "Event", Namespaced: true},
-		{Version: "v1", Plural: "configmaps", Singular: "configmap", Kind: "ConfigMap", ShortNames: []string{"cm"}, Namespaced: true},
-		{Version: "v1", Plural: "persistentvolumeclaims", Kind: "PersistentVolumeClaim", ShortNames: []string{"pvc"}, Namespaced: true},
+		{
+			Version: "v1", Plural: "configmaps", Singular: "configmap",
+			Kind: "ConfigMap", ShortNames: []string{"cm"}, Namespaced: true,
+		},
+		{
+			Version: "v1", Plural: "persistentvolumeclaims",
+			Kind: "PersistentVolumeClaim", ShortNames: []string{"pvc"}, Namespaced: true,
+		},
 		{Version: "v1", Plural: "persistentvolumes", Kind: "PersistentVolume", ShortNames: []string{"pv"}},
-		{Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
-		{Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset", Kind: "ReplicaSet", Namespaced: true},
+		{
+			Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment",
+			Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
+		},
+		{
+			Group: "apps", Version: "v1", Plural: "replicasets",
+			Singular: "replicaset", Kind: "ReplicaSet", Namespaced: true,
+		},
 	} {
 		if err := log.Register(tb.Context(), r); err != nil {
 			tb.Fatal(err)
@@ -87,7 +99,8 @@ func (s *server) put(records ...*history.Record) {
 	s.tb.Helper()
 	for _, r := range records {
 		s.now = s.now.Add(time.Second)
-		if err := s.log.Append(s.tb.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
+		err := s.log.Append(s.tb.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}})
+		if err != nil {
 			s.tb.Fatal(err)
 		}
 	}
@@ -112,14 +125,17 @@ func (s *server) do(method, target string) (int, http.Header, string) {
 // change returns a version of an object of a registered resource.
 func change(verb history.Verb, resource, namespace, name, body string) *history.Record {
 	group, kind := "", map[string]string{
-		"pods": "Pod", "nodes": "Node", "events": "Event", "configmaps": "ConfigMap", "deployments": "Deployment", "replicasets": "ReplicaSet",
+		"pods": "Pod", "nodes": "Node", "events": "Event", "configmaps": "ConfigMap",
+		"deployments": "Deployment", "replicasets": "ReplicaSet",
 		"persistentvolumeclaims": "PersistentVolumeClaim", "persistentvolumes": "PersistentVolume",
 	}[resource]
 	if resource == "deployments" || resource == "replicasets" {
 		group = "apps"
 	}
 	return &history.Record{
-		Ref:     history.ObjectRef{Group: group, Resource: resource, Namespace: namespace, Name: name, UID: types.UID("uid-of-" + name)},
+		Ref: history.ObjectRef{
+			Group: group, Resource: resource, Namespace: namespace, Name: name, UID: types.UID("uid-of-" + name),
+		},
 		Version: "v1", Kind: kind, Verb: verb, RV: "4711", Object: []byte(body),
 	}
 }

@@ -20,7 +20,7 @@ func TestServer_BoundsSendBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	buffer, served := make(chan int, 2), make(chan error, 1)
-	server := api.NewServer(answer(1), api.Timeouts{}, slog.New(slog.DiscardHandler))
+	server := api.NewServer(answer(1), api.ServerOptions{}, slog.New(slog.DiscardHandler))
 	server.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateActive {
 			buffer <- sendBuffer(c.(*net.TCPConn))
@@ -47,6 +47,8 @@ func sendBuffer(c *net.TCPConn) (size int) {
 	if err != nil {
 		return 0
 	}
-	_ = raw.Control(func(fd uintptr) { size, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF) })
+	_ = raw.Control(func(fd uintptr) {
+		size, _ = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF)
+	})
 	return size
 }

@@ -59,14 +59,19 @@ func TestReader_AnswersLikeTheLog(t *testing.T) {
 	w := newWorld(t)
 	now := w.clock.t
 	for name, of := range map[string]history.Extent{
-		"a day":            {Start: w.at(28), End: w.at(52)},
-		"until now":        {Start: w.at(45)},
-		"all":              {},
-		"an hour":          {Start: w.at(50.5), End: w.at(51.5)},
-		"one namespace":    {Start: w.at(28), End: w.at(52), Namespace: "team-1"},
-		"cluster-scoped":   {Start: w.at(28), Namespace: history.ClusterScoped},
-		"two resources":    {Start: w.at(28), Resources: append(history.Extent{}.Resources, resource("pods"), resource("deployments.apps"))},
-		"an idle resource": {Start: w.at(28), Resources: append(history.Extent{}.Resources, resource("idles.idle.example.com"))},
+		"a day":          {Start: w.at(28), End: w.at(52)},
+		"until now":      {Start: w.at(45)},
+		"all":            {},
+		"an hour":        {Start: w.at(50.5), End: w.at(51.5)},
+		"one namespace":  {Start: w.at(28), End: w.at(52), Namespace: "team-1"},
+		"cluster-scoped": {Start: w.at(28), Namespace: history.ClusterScoped},
+		"two resources": {
+			Start:     w.at(28),
+			Resources: append(history.Extent{}.Resources, resource("pods"), resource("deployments.apps")),
+		},
+		"an idle resource": {
+			Start: w.at(28), Resources: append(history.Extent{}.Resources, resource("idles.idle.example.com")),
+		},
 		"between versions": {Start: now.Add(-time.Nanosecond), End: now},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,7 +162,8 @@ func compareStates(t *testing.T, w *world, r *archive.Reader, of history.Extent)
 		within := of.Filter()
 		for _, at := range []time.Time{of.Start, of.Start.Add(of.End.Sub(of.Start) / 2), of.End} {
 			sc := history.Scan{Filter: history.Filter{
-				Resources: append(history.Filter{}.Resources, ref.GroupResource()), Namespace: history.NamespaceScope(ref.Namespace), Name: ref.Name, UID: ref.UID, End: at,
+				Resources: append(history.Filter{}.Resources, ref.GroupResource()),
+				Namespace: history.NamespaceScope(ref.Namespace), Name: ref.Name, UID: ref.UID, End: at,
 			}, Order: history.NewestFirst, Limit: 1, Bodies: true}
 			want, got := scanned(t, w, sc), scanned(t, r, sc)
 			if !within.Matches(&probe) || len(want) > 0 && want[0].Verb == history.Delete &&
@@ -202,8 +208,14 @@ func compareRest(t *testing.T, w *world, r *archive.Reader, of history.Extent) {
 	if !reflect.DeepEqual(original, fromFile) || err != nil || err2 != nil {
 		t.Errorf("got timeline %+v, want %+v; errors %v, %v", fromFile, original, err2, err)
 	}
-	for _, rec := range scanned(t, w, history.Scan{Filter: history.Filter{Start: of.Start, End: of.End, Resources: append(history.Filter{}.Resources, resource("deployments.apps"))}, Limit: 3}) {
-		q := query.Object{Namespace: rec.Ref.Scope(), Type: "Deployment", Name: rec.Ref.Name, Start: of.Start, End: of.End, Limit: 50}
+	for _, rec := range scanned(t, w, history.Scan{
+		Filter: history.Filter{
+			Start: of.Start, End: of.End, Resources: append(history.Filter{}.Resources, resource("deployments.apps")),
+		}, Limit: 3,
+	}) {
+		q := query.Object{
+			Namespace: rec.Ref.Scope(), Type: "Deployment", Name: rec.Ref.Name, Start: of.Start, End: of.End, Limit: 50,
+		}
 		original, err := query.New(w, query.Options{}).Object(t.Context(), q)
 		fromFile, err2 := query.New(r, query.Options{}).Object(t.Context(), q)
 		if !reflect.DeepEqual(original, fromFile) || err != nil || err2 != nil {

@@ -51,8 +51,11 @@ func (w *world) put(t *testing.T, r *history.Record) *history.Record {
 func version(resourceName, name string, verb history.Verb) *history.Record {
 	g := resource(resourceName)
 	return &history.Record{
-		Ref:     history.ObjectRef{Group: g.Group, Resource: g.Resource, Namespace: "shop", Name: name, UID: types.UID("uid-" + name)},
-		Version: "v1", Kind: "Kind-of-" + g.Resource, Verb: verb, RV: "7", Object: fmt.Appendf(nil, `{"name":%q}`, name),
+		Ref: history.ObjectRef{
+			Group: g.Group, Resource: g.Resource, Namespace: "shop", Name: name, UID: types.UID("uid-" + name),
+		},
+		Version: "v1", Kind: "Kind-of-" + g.Resource, Verb: verb, RV: "7",
+		Object: fmt.Appendf(nil, `{"name":%q}`, name),
 	}
 }
 
@@ -62,7 +65,9 @@ func TestExport_KeepsEveryField(t *testing.T) {
 	w := small(t)
 	odd := version("widgets.example.com", strings.Repeat("n", 253), history.Update)
 	odd.Ref.UID, odd.RV, odd.Initial, odd.InferredSince = "\xff\x00", "not a number", true, w.at(-1.5).Add(7)
-	odd.Managers = []history.Manager{{Name: "kubectl\xfe", Operation: "Apply", Subresource: "status", Time: w.at(0), Fields: []string{"a.b", "\xff"}}, {}}
+	odd.Managers = []history.Manager{{
+		Name: "kubectl\xfe", Operation: "Apply", Subresource: "status", Time: w.at(0), Fields: []string{"a.b", "\xff"},
+	}, {}}
 	odd.Owners = []types.UID{"one", "", "two"}
 	odd.Regarding = &history.Target{Group: "g", Kind: "K", Namespace: "n", Name: "m", UID: "u"}
 	odd.Summary = &history.Summary{Text: "spec \xff", Problem: "bad"}
@@ -96,7 +101,8 @@ func TestExport_KeepsEveryField(t *testing.T) {
 func TestExport_FindsBaselineByOwner(t *testing.T) {
 	w := small(t)
 	for _, of := range []history.Resource{
-		{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Namespaced: true}, {Version: "v1", Plural: "events", Kind: "Event", Namespaced: true},
+		{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Namespaced: true},
+		{Version: "v1", Plural: "events", Kind: "Event", Namespaced: true},
 	} {
 		if err := w.Register(t.Context(), of); err != nil {
 			t.Fatal(err)
@@ -141,7 +147,8 @@ func TestExport_FindsBaselineByOwner(t *testing.T) {
 func TestExport_ContainsNoSecretValue(t *testing.T) {
 	w := small(t)
 	secret := history.Resource{Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true}
-	rec := recorder.New(w, recorder.Options{Logger: slog.New(slog.DiscardHandler), Now: w.clock.now, RedactionKey: w.RedactionKey()})
+	rec := recorder.New(w,
+		recorder.Options{Logger: slog.New(slog.DiscardHandler), Now: w.clock.now, RedactionKey: w.RedactionKey()})
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	ended := make(chan error, 1)
@@ -152,7 +159,8 @@ func TestExport_ContainsNoSecretValue(t *testing.T) {
 	}
 	err = errors.Join(stream.BeginList(ctx, gap.Cause{}), stream.EndList(ctx, "1"))
 	err = errors.Join(err, stream.Observe(ctx, history.WatchEvent{Type: history.Added, Object: []byte(
-		`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db","namespace":"shop","uid":"u","resourceVersion":"5"},"data":{"password":"aHVudGVyMg=="}}`,
+		`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"db","namespace":"shop","uid":"u",` +
+			`"resourceVersion":"5"},"data":{"password":"aHVudGVyMg=="}}`,
 	)}))
 	stop()
 	if err := errors.Join(err, <-ended); err != nil {
@@ -164,8 +172,12 @@ func TestExport_ContainsNoSecretValue(t *testing.T) {
 	if len(got) != 1 || !bytes.Contains(got[0].Object, []byte(`"password":"`)) {
 		t.Fatalf("got %v, want one record with a hashed password", got)
 	}
-	for name, b := range map[string][]byte{"the file": file, "the decompressed file": decompressed(t, file), "the record": got[0].Object} {
-		for what, secret := range map[string][]byte{"key": w.RedactionKey(), "value": []byte("aHVudGVyMg=="), "decoded value": []byte("hunter2")} {
+	for name, b := range map[string][]byte{
+		"the file": file, "the decompressed file": decompressed(t, file), "the record": got[0].Object,
+	} {
+		for what, secret := range map[string][]byte{
+			"key": w.RedactionKey(), "value": []byte("aHVudGVyMg=="), "decoded value": []byte("hunter2"),
+		} {
 			if bytes.Contains(b, secret) {
 				t.Errorf("%s contains the %s, want it absent", name, what)
 			}

@@ -49,7 +49,8 @@ func newWorld(tb testing.TB) *world {
 	})
 	w.Store = s
 	c := sample.New(sample.Options{Seed: 4, Objects: 150, Start: w.begin, Every: time.Minute})
-	for _, r := range append(c.Resources(), history.Resource{Group: "idle.example.com", Version: "v1", Plural: "idles", Kind: "Idle"}) {
+	idle := history.Resource{Group: "idle.example.com", Version: "v1", Plural: "idles", Kind: "Idle"}
+	for _, r := range append(c.Resources(), idle) {
 		if err := s.Register(tb.Context(), r); err != nil {
 			tb.Fatal(err)
 		}
@@ -59,7 +60,10 @@ func newWorld(tb testing.TB) *world {
 		{Resource: "nodes", Start: w.at(30), Reason: history.GapForbidden},
 		{Resource: "pods", Start: w.at(28), End: w.at(32), Reason: history.GapExpired, Detail: "too old: \xff"},
 		{Resource: "pods", Start: w.at(50), End: w.at(51), Reason: history.GapRestarted},
-		{Group: "apps", Resource: "deployments", Start: w.at(40), End: w.at(60), Reason: history.GapDisconnected, Detail: "away"},
+		{
+			Group: "apps", Resource: "deployments", Start: w.at(40),
+			End: w.at(60), Reason: history.GapDisconnected, Detail: "away",
+		},
 	}
 	for b := range sample.Batches(tb, func(yield func(sample.WatchEvent) bool) {
 		for range versions {

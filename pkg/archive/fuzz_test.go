@@ -15,9 +15,13 @@ import (
 // sampleVersion returns a record with a value in every field.
 func sampleVersion() *history.Record {
 	r := version("widgets.example.com", "web", history.Update)
-	r.Time, r.Revision, r.Initial, r.InferredSince = time.Unix(1_790_000_000, 7).UTC(), 3, true, time.Unix(1_780_000_000, 0).UTC()
-	r.Managers = []history.Manager{{Name: "kubectl", Operation: "Apply", Time: r.InferredSince, Fields: []string{"spec.a"}}}
-	r.Owners, r.Regarding, r.Summary = append(r.Owners, "owner"), &history.Target{Kind: "Pod", Name: "p"}, &history.Summary{Text: "s"}
+	r.Time, r.Revision = time.Unix(1_790_000_000, 7).UTC(), 3
+	r.Initial, r.InferredSince = true, time.Unix(1_780_000_000, 0).UTC()
+	r.Managers = []history.Manager{
+		{Name: "kubectl", Operation: "Apply", Time: r.InferredSince, Fields: []string{"spec.a"}},
+	}
+	r.Owners = append(r.Owners, "owner")
+	r.Regarding, r.Summary = &history.Target{Kind: "Pod", Name: "p"}, &history.Summary{Text: "s"}
 	return r
 }
 
@@ -52,7 +56,10 @@ func FuzzFile(f *testing.F) {
 // FuzzFrames reads arbitrary bytes as frames: a kind, a length of two bytes,
 // and the payload. It writes each log that it could read, and reads the result.
 func FuzzFrames(f *testing.F) {
-	for _, parts := range [][]part{wholeFile(), {wholeFile()[0], {'C', `null`}, {'G', "\x0d\x00\x04pods\x01\x02\x00\x00\x01r\x00"}, {'F', `{"gaps":1}`}}} {
+	for _, parts := range [][]part{
+		wholeFile(),
+		{wholeFile()[0], {'C', `null`}, {'G', "\x0d\x00\x04pods\x01\x02\x00\x00\x01r\x00"}, {'F', `{"gaps":1}`}},
+	} {
 		var b []byte
 		for _, p := range parts {
 			b = append(append(b, p.kind, byte(len(p.payload)>>8), byte(len(p.payload))), p.payload...)
@@ -67,7 +74,8 @@ func FuzzFrames(f *testing.F) {
 		if err != nil {
 			return
 		}
-		parts := list{wholeFile()[0], {'C', `[]`}, {'V', entries(records...)}, {'F', fmt.Sprintf(`{"versions":%d}`, len(records))}}
+		footer := fmt.Sprintf(`{"versions":%d}`, len(records))
+		parts := list{wholeFile()[0], {'C', `[]`}, {'V', entries(records...)}, {'F', footer}}
 		again, err := archive.ReadFrames(&parts)
 		if err != nil || !reflect.DeepEqual(again, records) {
 			t.Errorf("got %d records, error %v, want the %d records as they were", len(again), err, len(records))

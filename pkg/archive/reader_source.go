@@ -78,7 +78,8 @@ func (s *source) begin() error {
 		return err
 	}
 	e := &s.excerpt
-	e.Start, e.End, e.Namespace = s.header.Start.UTC(), s.header.End.UTC(), history.ParseNamespaceScope(s.header.Namespace)
+	e.Start, e.End = s.header.Start.UTC(), s.header.End.UTC()
+	e.Namespace = history.ParseNamespaceScope(s.header.Namespace)
 	for _, name := range s.header.Resources {
 		e.Resources = append(e.Resources, schema.ParseGroupResource(name))
 	}

@@ -44,7 +44,8 @@ spec:
 func kubectl(t *testing.T, cluster *clustertest.Cluster, stdin string, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), cluster.Binary, append([]string{"kubectl", "--kubeconfig=" + cluster.Kubeconfig}, args...)...)
+	cmd := exec.CommandContext(t.Context(), cluster.Binary,
+		append([]string{"kubectl", "--kubeconfig=" + cluster.Kubeconfig}, args...)...)
 	cmd.Env = append(os.Environ(), "KUBECACHEDIR="+t.TempDir())
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errOut
 	if err := cmd.Run(); err != nil {
@@ -68,7 +69,10 @@ func nameCases(warning string) []nameCase {
 		{"get wg,wg", "widget.a.cli.example/w\n", warning + "\n", 0},
 		{"get wg w", "widget.a.cli.example/w\n", warning + "\n", 0},
 		{"history wg/w", "widget.a.cli.example/w\n", warning + "\n", 0},
-		{"related wg w", "", warning + "\nNo Events regarding widgets.a.cli.example \"w\" found in shop namespace.\n", 0},
+		{
+			"related wg w", "",
+			warning + "\nNo Events regarding widgets.a.cli.example \"w\" found in shop namespace.\n", 0,
+		},
 		{"get wg.b.cli.example", "wagon.b.cli.example/g\n", "", 0},
 		{"get wagons", "wagon.b.cli.example/g\n", "", 0},
 		{"get gear", "widget.a.cli.example/w\nwagon.b.cli.example/g\n", "", 0},
@@ -76,8 +80,10 @@ func nameCases(warning string) []nameCase {
 		{"get all -A --since 13m", workloads + "widget.a.cli.example/w\n", "", 0},
 		{"get all,cm,deploy --since 13m", workloads + "widget.a.cli.example/w\nconfigmap/events\n", "", 0},
 		{"get cm events", "configmap/events\n", "", 0},
-		{"get deploy events", "", "error: no history of deployments.apps \"events\" in shop namespace: 'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
-		{"get cm,deploy events", "configmap/events\n", "error: no history of deployments.apps \"events\" in shop namespace: 'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
+		{"get deploy events", "", "error: no history of deployments.apps \"events\" in shop namespace: " +
+			"'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
+		{"get cm,deploy events", "configmap/events\n", "error: no history of deployments.apps \"events\" in shop " +
+			"namespace: 'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
 		{"get all web", "", "error: \"all\" is a category of several types: give the type of \"web\"\n", 1},
 		{"get all/web", "", "error: \"all\" is a category of several types: give the type of \"web\"\n", 1},
 		{"get deploy.apps,deployments.v1.apps,Deployment --since 13m", "deployment.apps/web\n", "", 0},
@@ -89,31 +95,51 @@ func nameCases(warning string) []nameCase {
 func testNames(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	kubectl(t, cluster, sharedShortName, "apply", "-f", "-")
-	kubectl(t, cluster, "", "wait", "--for=condition=Established", "crd/widgets.a.cli.example", "crd/wagons.b.cli.example")
+	kubectl(t, cluster, "", "wait", "--for=condition=Established",
+		"crd/widgets.a.cli.example", "crd/wagons.b.cli.example")
 	r := newRecording(t)
 	for _, resource := range []history.Resource{
-		{Group: "a.cli.example", Version: "v1", Plural: "widgets", Singular: "widget", Kind: "Widget", ShortNames: []string{"wg"}, Namespaced: true},
-		{Group: "b.cli.example", Version: "v1", Plural: "wagons", Singular: "wagon", Kind: "Wagon", ShortNames: []string{"wg"}},
+		{
+			Group: "a.cli.example", Version: "v1", Plural: "widgets", Singular: "widget",
+			Kind: "Widget", ShortNames: []string{"wg"}, Namespaced: true,
+		},
+		{
+			Group: "b.cli.example", Version: "v1", Plural: "wagons",
+			Singular: "wagon", Kind: "Wagon", ShortNames: []string{"wg"},
+		},
 	} {
 		if err := r.log.Register(t.Context(), resource); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.writeStory()
-	r.write(6*time.Minute, &history.Record{Ref: ref("a.cli.example", "widgets", "shop", "w", "uid-w"), Kind: "Widget", Verb: history.Create, Object: []byte(`{}`)})
-	r.write(5*time.Minute, &history.Record{Ref: ref("b.cli.example", "wagons", "", "g", "uid-g"), Kind: "Wagon", Verb: history.Create, Object: []byte(`{}`)})
-	r.write(4*time.Minute, &history.Record{Ref: ref("", "configmaps", "shop", "events", "uid-e"), Kind: "ConfigMap", Verb: history.Create, Object: []byte(`{}`)})
+	r.write(6*time.Minute, &history.Record{
+		Ref:  ref("a.cli.example", "widgets", "shop", "w", "uid-w"),
+		Kind: "Widget", Verb: history.Create, Object: []byte(`{}`),
+	})
+	r.write(5*time.Minute, &history.Record{
+		Ref:  ref("b.cli.example", "wagons", "", "g", "uid-g"),
+		Kind: "Wagon", Verb: history.Create, Object: []byte(`{}`),
+	})
+	r.write(4*time.Minute, &history.Record{
+		Ref:  ref("", "configmaps", "shop", "events", "uid-e"),
+		Kind: "ConfigMap", Verb: history.Create, Object: []byte(`{}`),
+	})
 	_, warning := kubectl(t, cluster, "", "get", "wg", "-n", "default", "--ignore-not-found")
-	if warning, _, _ = strings.Cut(warning, "\n"); !strings.Contains(warning, "could also match lower priority resource") {
+	warning, _, _ = strings.Cut(warning, "\n")
+	if !strings.Contains(warning, "could also match lower priority resource") {
 		t.Fatalf("kubectl: got stderr %q, want a warning about the short name", warning)
 	}
 	for _, tt := range nameCases(warning) {
 		t.Run(tt.args, func(t *testing.T) {
 			var out bytes.Buffer
-			args := append(strings.Fields(tt.args), "-o", "name", "-n", "shop", "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())
+			args := append(strings.Fields(tt.args), "-o", "name", "-n", "shop", "--recorder-url", r.url,
+				"--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())
 			code, stderr := run(t.Context(), r, &out, args...)
-			if stderr = strings.ReplaceAll(stderr, "'cli.test ", "'kubectl watchhistory "); code != tt.code || out.String() != tt.stdout || stderr != tt.stderr {
-				t.Errorf("got exit code %d, want %d\nstdout %q\nwant   %q\nstderr %q\nwant   %q", code, tt.code, out.String(), tt.stdout, stderr, tt.stderr)
+			if stderr = strings.ReplaceAll(stderr, "'cli.test ", "'kubectl watchhistory "); code != tt.code ||
+				out.String() != tt.stdout || stderr != tt.stderr {
+				t.Errorf("got exit code %d, want %d\nstdout %q\nwant   %q\nstderr %q\nwant   %q",
+					code, tt.code, out.String(), tt.stdout, stderr, tt.stderr)
 			}
 		})
 	}
@@ -172,12 +198,15 @@ func testApply(t *testing.T, cluster *clustertest.Cluster) {
 		"deploy":    ref("apps", "deployments", namespace, "back", "uid-back"),
 		"service":   ref("", "services", namespace, "back", "uid-service"),
 	}
-	if err := r.log.Register(t.Context(), history.Resource{Version: "v1", Plural: "services", Singular: "service", Kind: "Service", Namespaced: true}); err != nil {
+	if err := r.log.Register(t.Context(), history.Resource{
+		Version: "v1", Plural: "services", Singular: "service", Kind: "Service", Namespaced: true,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	original := map[string]*unstructured.Unstructured{}
 	live := func(kind string) *unstructured.Unstructured {
-		text, _ := kubectl(t, cluster, "", "get", kind, objects[kind].Name, "-n", namespace, "-o", "json", "--show-managed-fields")
+		text, _ := kubectl(t, cluster, "", "get", kind, objects[kind].Name, "-n", namespace,
+			"-o", "json", "--show-managed-fields")
 		object := &unstructured.Unstructured{}
 		if err := object.UnmarshalJSON([]byte(text)); err != nil {
 			t.Fatal(err)
@@ -196,13 +225,17 @@ func testApply(t *testing.T, cluster *clustertest.Cluster) {
 				t.Fatal(err)
 			}
 			verb := map[bool]history.Verb{true: history.Create, false: history.Update}[version == 0]
-			r.write(time.Duration(10-version)*time.Minute, &history.Record{Ref: at, Kind: object.GetKind(), Verb: verb, Object: body})
+			r.write(time.Duration(10-version)*time.Minute,
+				&history.Record{Ref: at, Kind: object.GetKind(), Verb: verb, Object: body})
 		}
 	}
-	common := []string{"-n", namespace, "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir()}
+	common := []string{
+		"-n", namespace, "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir(),
+	}
 	restore := func(kind, revision, format string) {
 		var out bytes.Buffer
-		code, stderr := run(t.Context(), r, &out, append([]string{"history", kind + "/" + objects[kind].Name, "--revision", revision, "-o", format}, common...)...)
+		args := []string{"history", kind + "/" + objects[kind].Name, "--revision", revision, "-o", format}
+		code, stderr := run(t.Context(), r, &out, append(args, common...)...)
 		if code != 0 || stderr != "" {
 			t.Fatalf("%s: exit code %d, want 0; stderr %s", kind, code, stderr)
 		}

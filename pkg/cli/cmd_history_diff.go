@@ -46,7 +46,8 @@ func (d *diffWriter) write(old, new *v1.Event) (err error) {
 func (d *diffWriter) noteHidden() {
 	if d.hidden > 0 {
 		verb := are(d.hidden)
-		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them", plural(d.hidden, "change"), verb, verb))
+		d.env.note(fmt.Sprintf("%s that %s noise %s hidden; --show-noise shows them",
+			plural(d.hidden, "change"), verb, verb))
 	}
 }
 

@@ -39,7 +39,9 @@ func parseRevisions(text string) (r revisions, err error) {
 		ok = ok && err == nil
 	}
 	if !ok || !isRange && first == "" {
-		return r, invalidf("--revision %q: want a number like 14, -1 for the one before the newest, or a range like 2..5", text)
+		return r, invalidf(
+			"--revision %q: want a number like 14, -1 for the one before the newest, or a range like 2..5", text,
+		)
 	}
 	return r, nil
 }
@@ -243,7 +245,9 @@ func (v *versions) between(ctx context.Context, first, last uint64, lean bool) (
 
 // exactly returns revisions of one incarnation by number, with their bodies.
 // Revisions that are not in the history are absent from the map.
-func (v *versions) exactly(ctx context.Context, namespace history.NamespaceScope, uid string, numbers ...uint64) (map[uint64]*v1.Event, error) {
+func (v *versions) exactly(
+	ctx context.Context, namespace history.NamespaceScope, uid string, numbers ...uint64,
+) (map[uint64]*v1.Event, error) {
 	page, err := v.Object(ctx, client.ObjectQuery{
 		Namespace: namespace, Resource: v.subject.resourceArg(), Name: v.subject.name, UID: uid, Revisions: numbers,
 	})

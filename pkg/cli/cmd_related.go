@@ -142,7 +142,9 @@ func (o *relatedOptions) read(ctx context.Context, s *session, sub subject) (*re
 // The window selects Events by when they happened. A record is never much older
 // than its Event, but may be much younger, if recording began later or was
 // interrupted. So the pages have no end time.
-func (o *relatedOptions) readIn(ctx context.Context, s *session, sub subject, namespace history.NamespaceScope) (*relatedResult, error) {
+func (o *relatedOptions) readIn(
+	ctx context.Context, s *session, sub subject, namespace history.NamespaceScope,
+) (*relatedResult, error) {
 	q := client.ObjectQuery{
 		Namespace: namespace, Resource: sub.resourceArg(), Name: sub.name, UID: o.uid,
 		Start: o.start, Descendants: o.descendants, Order: history.NewestFirst, Limit: o.chunkSize,

@@ -67,7 +67,9 @@ func (c *connection) completeOne(
 // suggest calls f with a session. If that fails, there are no suggestions and
 // no output, because the cursor is in the middle of a line. Credential plugins
 // can't prompt.
-func (c *connection) suggest(cmd *cobra.Command, toComplete string, f suggestFunc) ([]string, cobra.ShellCompDirective) {
+func (c *connection) suggest(
+	cmd *cobra.Command, toComplete string, f suggestFunc,
+) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
 	// The environment may be changed: a completion process runs no command.

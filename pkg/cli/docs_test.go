@@ -23,9 +23,12 @@ import (
 // TestDocs compares docs/cli.md with the help of the commands.
 func TestDocs(t *testing.T) {
 	t.Setenv("KUBECACHEDIR", "~/.kube/cache")
-	root := cli.New(cli.Environment{IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Name: "kubectl watchhistory"})
+	root := cli.New(cli.Environment{
+		IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Name: "kubectl watchhistory",
+	})
 	var b strings.Builder
-	b.WriteString("# The kubectl plugin\n\nGenerated from the commands by `go test ./pkg/cli -run TestDocs -update`; do not edit.\n")
+	b.WriteString("# The kubectl plugin\n\nGenerated from the commands by `go test ./pkg/cli -run TestDocs -update`; " +
+		"do not edit.\n")
 	document(&b, root)
 	b.WriteString("\n## Flags of every command\n")
 	flags(&b, root.PersistentFlags())
@@ -36,7 +39,8 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != b.String() {
-		t.Errorf("docs/cli.md differs from the help of the commands (error %v): go test ./pkg/cli -run TestDocs -update rewrites it", err)
+		t.Errorf("docs/cli.md differs from the help of the commands (error %v): "+
+			"go test ./pkg/cli -run TestDocs -update rewrites it", err)
 	}
 }
 
@@ -98,7 +102,9 @@ func TestScripts_UseEveryFlag(t *testing.T) {
 		scripts += string(data)
 	}
 	ofKubectl := map[string]bool{"template": true, "allow-missing-template-keys": true}
-	root := cli.New(cli.Environment{IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Name: "kubectl watchhistory"})
+	root := cli.New(cli.Environment{
+		IOStreams: genericiooptions.NewTestIOStreamsDiscard(), Name: "kubectl watchhistory",
+	})
 	for _, cmd := range root.Commands() {
 		cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
 			long, short := regexp.MustCompile(`(?m)\s--`+f.Name+`[=\s]`), regexp.MustCompile(`(?m)\s-`+f.Shorthand+`\s`)
@@ -120,7 +126,8 @@ func TestQueries_FieldsAreSetByCommands(t *testing.T) {
 	}
 	set := fieldsSet(t)
 	for _, query := range []reflect.Type{
-		reflect.TypeFor[client.EventsQuery](), reflect.TypeFor[client.ObjectQuery](), reflect.TypeFor[client.GapsQuery](),
+		reflect.TypeFor[client.EventsQuery](), reflect.TypeFor[client.ObjectQuery](),
+		reflect.TypeFor[client.GapsQuery](),
 	} {
 		for field := range query.Fields() {
 			if reason, excluded := notSet[field.Name]; set[field.Name] == excluded {

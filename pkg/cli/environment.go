@@ -98,7 +98,8 @@ func (e *Environment) warnOfSkew() {
 	if e.clockOffset() > 0 {
 		relation = "behind"
 	}
-	e.note(fmt.Sprintf("Warning: this machine's clock is %s %s the recorder's; relative times and ages use the recorder's clock",
+	e.note(fmt.Sprintf("Warning: this machine's clock is %s %s the recorder's; "+
+		"relative times and ages use the recorder's clock",
 		duration.HumanDuration(e.clockOffset().Abs().Round(time.Second)), relation))
 }
 

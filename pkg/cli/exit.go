@@ -122,7 +122,9 @@ func isLikeDiff(cmd *cobra.Command, args []string) bool {
 // outputClosed reports whether err means that the reader of the output closed
 // it. A broken connection to the recorder may have the same cause.
 func outputClosed(err error) bool {
-	return history.CodeOf(err) != history.Unavailable && slices.ContainsFunc(closedPipes(), func(closed error) bool { return errors.Is(err, closed) })
+	return history.CodeOf(err) != history.Unavailable && slices.ContainsFunc(closedPipes(), func(closed error) bool {
+		return errors.Is(err, closed)
+	})
 }
 
 // invalidf returns an error with the code [history.Invalid].

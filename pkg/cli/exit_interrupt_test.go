@@ -50,7 +50,8 @@ func TestInterrupt_ExitsAtOnce(t *testing.T) {
 		},
 		"before discovery's header": func(t *testing.T, interrupt func()) (io.Writer, []string) {
 			t.Helper()
-			return io.Discard, []string{"get", "po", "--recorder-url", r.url, "--server", "http://" + silent(t, interrupt)}
+			return io.Discard,
+				[]string{"get", "po", "--recorder-url", r.url, "--server", "http://" + silent(t, interrupt)}
 		},
 		"finding the recorder": func(t *testing.T, interrupt func()) (io.Writer, []string) {
 			t.Helper()
@@ -63,7 +64,8 @@ func TestInterrupt_ExitsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, interrupt := context.WithCancel(t.Context())
 			out, args := of(t, interrupt)
-			code, stderr := run(ctx, r, out, append(args, "-n", "shop", "--kubeconfig", "", "--cache-dir", t.TempDir())...)
+			code, stderr := run(ctx, r, out,
+				append(args, "-n", "shop", "--kubeconfig", "", "--cache-dir", t.TempDir())...)
 			if code != 130 || stderr != "" {
 				t.Errorf("got exit code %d, stderr %q, want 130 and nothing", code, stderr)
 			}
@@ -119,7 +121,9 @@ func TestDiscovery_IsLimited(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
 	const most = 1 << 30
-	for name, body := range map[string]string{"a line": " ", "a list": `{"kind":"APIGroupDiscoveryList","items":[` + strings.Repeat("{},", 1000)} {
+	for name, body := range map[string]string{
+		"a line": " ", "a list": `{"kind":"APIGroupDiscoveryList","items":[` + strings.Repeat("{},", 1000),
+	} {
 		t.Run(name, func(t *testing.T) {
 			var sent atomic.Int64
 			endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -135,9 +139,11 @@ func TestDiscovery_IsLimited(t *testing.T) {
 			}))
 			defer endless.Close()
 			var out bytes.Buffer
-			code, stderr := run(t.Context(), r, &out, "get", "po", "-o", "name", "-n", "shop", "--recorder-url", r.url, "--server", endless.URL, "--kubeconfig", "", "--cache-dir", t.TempDir())
+			code, stderr := run(t.Context(), r, &out, "get", "po", "-o", "name", "-n", "shop", "--recorder-url", r.url,
+				"--server", endless.URL, "--kubeconfig", "", "--cache-dir", t.TempDir())
 			if code != 0 || !strings.Contains(stderr, "larger than 16 MiB") || out.String() != "pod/web-7d9f-x2k1p\n" {
-				t.Errorf("got exit code %d, stdout %q, stderr %q, want 0, the pod and a warning of the limit", code, out.String(), stderr)
+				t.Errorf("got exit code %d, stdout %q, stderr %q, want 0, the pod and a warning of the limit",
+					code, out.String(), stderr)
 			}
 			if n := sent.Load(); n > most/2 {
 				t.Errorf("got %d MiB read from the API server, want at most %d", n>>20, most/2>>20)

@@ -53,7 +53,10 @@ func (c *connection) clientHint(failure *history.Error) string {
 		{client.ErrQueryTimeout, hintNarrow},
 		{client.ErrTooLarge, "Request less at once, with a smaller --chunk-size, --since or a type."},
 		{client.ErrNoCursor, "Upgrade the recorder, or narrow the query."},
-		{client.ErrNotRecorder, "Check the URL or the Service that was given: GET /health must answer that it is healthy."},
+		{
+			client.ErrNotRecorder,
+			"Check the URL or the Service that was given: GET /health must answer that it is healthy.",
+		},
 		{client.ErrRefused, "Nothing listens there: is the recorder running, and is the port right?"},
 		{client.ErrUnknownHost, "Check the host's name in the URL."},
 		{client.ErrUntrusted, "Use the name of the certificate, or let this machine trust its issuer (SSL_CERT_FILE)."},
@@ -100,7 +103,8 @@ func connectHint(cause *kube.ConnectError) string {
 	case kube.Unreachable:
 		return hintPods(cause.Namespace)
 	case kube.NoCredentials:
-		return "The kubeconfig's user logs in with a command or a provider; kubectl auth whoami shows whether that works."
+		return "The kubeconfig's user logs in with a command or a provider; " +
+			"kubectl auth whoami shows whether that works."
 	case kube.Unauthorized:
 		return "The cluster does not accept your credentials: log in again, or choose another context."
 	case kube.PermissionDenied:

@@ -59,7 +59,8 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 			t.Errorf("hint for %v: got %q, want one with %q", errors.Unwrap(errors.Unwrap(tt.err)), got, tt.want)
 		}
 		if hinted.Error() != tt.err.Error() || history.CodeOf(hinted) != history.CodeOf(tt.err) {
-			t.Errorf("with a hint: got %v with code %s, want %v with code %s", hinted, history.CodeOf(hinted), tt.err, history.CodeOf(tt.err))
+			t.Errorf("with a hint: got %v with code %s, want %v with code %s",
+				hinted, history.CodeOf(hinted), tt.err, history.CodeOf(tt.err))
 		}
 	}
 }

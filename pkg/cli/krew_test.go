@@ -42,7 +42,8 @@ func TestKrew_CaveatsEnableCompletion(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", line[1], err, out)
 		}
 	}
-	completer := exec.CommandContext(t.Context(), filepath.Join(bin, "kubectl_complete-watchhistory"), "get", "--recorder-url", r.url, "--server", "http://127.0.0.1:1", "po")
+	completer := exec.CommandContext(t.Context(), filepath.Join(bin, "kubectl_complete-watchhistory"),
+		"get", "--recorder-url", r.url, "--server", "http://127.0.0.1:1", "po")
 	completer.Env = append(os.Environ(), "STORY_NOW=2026-01-01T00:00:00Z", "KUBECACHEDIR="+t.TempDir())
 	out, err := completer.Output()
 	if err != nil || !strings.HasPrefix(string(out), "pods\n") {

@@ -20,7 +20,8 @@ func newRecentRecorder(t *testing.T, trimmed bool) *recording {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Date", now.Format(http.TimeFormat))
 		if req.URL.Path == v1.ResourcesPath {
-			_, _ = w.Write([]byte(`{"resources":[{"version":"v1","plural":"pods","kind":"Pod","namespaced":true,"state":"watching"},
+			_, _ = w.Write([]byte(`{"resources":[{"version":"v1","plural":"pods","kind":"Pod",` +
+				`"namespaced":true,"state":"watching"},
 				{"group":"coordination.k8s.io","version":"v1","plural":"leases","kind":"Lease","namespaced":true,"state":"excluded","reason":"left out by default"}]}`))
 			return
 		}
@@ -34,23 +35,28 @@ func newRecentRecorder(t *testing.T, trimmed bool) *recording {
 		if trimmed {
 			w.Header().Set(v1.SinceTrimmedHeader, "true")
 		}
-		w.Header().Set(v1.NotRecordedHeader, "roles.rbac.authorization.k8s.io forbidden, leases.coordination.k8s.io excluded, +12 more")
+		w.Header().Set(v1.NotRecordedHeader,
+			"roles.rbac.authorization.k8s.io forbidden, leases.coordination.k8s.io excluded, +12 more")
 		if end := query.Get("end"); end != "" && end < changed.Format(time.RFC3339) {
 			_, _ = w.Write([]byte(`[]`))
 			return
 		}
-		_, _ = w.Write([]byte(`[{"timestamp":"` + changed.Format(time.RFC3339) + `","verb":"create","resourceType":"pods","kind":"Pod","resourceName":"web","namespace":"shop","uid":"a","managers":[{"manager":"kubectl"}]}]`))
+		_, _ = w.Write([]byte(`[{"timestamp":"` + changed.Format(time.RFC3339) +
+			`","verb":"create","resourceType":"pods","kind":"Pod","resourceName":"web",` +
+			`"namespace":"shop","uid":"a","managers":[{"manager":"kubectl"}]}]`))
 	}))
 	t.Cleanup(server.Close)
 	return &recording{t: t, url: server.URL, now: now}
 }
 
 func TestGet_NotesCoverage(t *testing.T) {
-	const missing = "Not recorded: roles.rbac.authorization.k8s.io (forbidden), leases.coordination.k8s.io (excluded), +12 more.\n"
+	const missing = "Not recorded: roles.rbac.authorization.k8s.io (forbidden), " +
+		"leases.coordination.k8s.io (excluded), +12 more.\n"
 	for args, want := range map[string]string{
 		"get --since 90m --until 60m": "No history found in shop namespace.\n" +
 			"Recording began at 12:27:00, 11m ago: after the requested time.\n" + missing,
-		"get --until 6m":            "No history found in shop namespace.\nRecording began at 12:27:00, 11m ago.\n" + missing,
+		"get --until 6m": "No history found in shop namespace.\n" +
+			"Recording began at 12:27:00, 11m ago.\n" + missing,
 		"get --since 9m --until 6m": "No history found in shop namespace.\n" + missing,
 		"get --since 90m":           "Recording began at 12:27:00, 11m ago.\n",
 		"get --since 9m":            "",
@@ -58,7 +64,8 @@ func TestGet_NotesCoverage(t *testing.T) {
 		"get leases": "No history found in shop namespace.\nNot recorded: leases.coordination.k8s.io (excluded).\n" +
 			"Warning: the recorder does not record leases.coordination.k8s.io: left out by default\n",
 		"get leases lock": "Not recorded: leases.coordination.k8s.io (excluded).\n" +
-			"error: no history of leases.coordination.k8s.io \"lock\" in shop namespace: the recorder does not record leases.coordination.k8s.io: left out by default\n",
+			"error: no history of leases.coordination.k8s.io \"lock\" in shop namespace: " +
+			"the recorder does not record leases.coordination.k8s.io: left out by default\n",
 	} {
 		_, _, stderr := newRecentRecorder(t, false).run(t, append(strings.Fields(args), "--timezone", "UTC")...)
 		if got := withoutDiscovery(stderr); got != want {

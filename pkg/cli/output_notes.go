@@ -91,7 +91,8 @@ func (o *output) whoNote(shown []v1.Event) string {
 	if !o.isTable() || !slices.ContainsFunc(shown, func(e v1.Event) bool { return render.IsAnonymous(&e) }) {
 		return ""
 	}
-	return "? = the API server does not record who made this change (deletions, removed fields, some scaling); audit logs do"
+	return "? = the API server does not record who made this change (deletions, " +
+		"removed fields, some scaling); audit logs do"
 }
 
 // noteUnchanged explains why an object has no versions in the output. If it has

@@ -16,7 +16,8 @@ import (
 func (r *recording) run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out bytes.Buffer
-	code, stderr = run(t.Context(), r, &out, append(args, "--recorder-url", r.url, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir())...)
+	code, stderr = run(t.Context(), r, &out, append(args, "--recorder-url", r.url, "-n", "shop",
+		"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir())...)
 	return code, out.String(), stderr
 }
 
@@ -31,7 +32,8 @@ func TestTemplate_KeepsWholeNumbers(t *testing.T) {
 	const want = "1000680000 9007199254740993 0.5 1"
 	for _, format := range []string{
 		"jsonpath={.items[0].objectChanges.spec.securityContext['runAsUser','n','f']} {.items[0].revision}",
-		"go-template={{with index .items 0}}{{with .objectChanges.spec.securityContext}}{{.runAsUser}} {{.n}} {{.f}}{{end}} {{.revision}}{{end}}",
+		"go-template={{with index .items 0}}{{with .objectChanges.spec.securityContext}}{{.runAsUser}} " +
+			"{{.n}} {{.f}}{{end}} {{.revision}}{{end}}",
 	} {
 		if code, stdout, stderr := r.run(t, "get", "-o", format); code != 0 || stdout != want || stderr != "" {
 			t.Errorf("-o %s: got exit code %d, stdout %q, want 0 and %q; stderr %s", format, code, stdout, want, stderr)
@@ -53,7 +55,8 @@ func TestRelated_NotesOmittedEvents(t *testing.T) {
 		"related deploy/web --limit 1 --descendants=false --chunk-size 1": false,
 	} {
 		code, stdout, stderr := r.run(t, strings.Fields(args)...)
-		if code != 0 || strings.Contains(stderr, "Showing the newest") != cut || strings.Contains(stdout, "expired") == cut {
+		if code != 0 || strings.Contains(stderr, "Showing the newest") != cut ||
+			strings.Contains(stdout, "expired") == cut {
 			t.Errorf("%s: got exit code %d, want 0 and a note: %t\n%s%s", args, code, cut, stdout, stderr)
 		}
 	}
@@ -63,15 +66,21 @@ func TestRelated_NotesOmittedEvents(t *testing.T) {
 // apply hashes.
 func TestRevision_WarnsOfHashedValues(t *testing.T) {
 	const warning = "Warning: values of pods \"web\" were recorded as hashes; the original values can't be restored\n"
-	for value, want := range map[string]bool{"plain": false, "hmac-sha256:0123456789abcdef0123456789abcdef": true, "--password=hmac-sha256:0123": true} {
+	for value, want := range map[string]bool{
+		"plain": false, "hmac-sha256:0123456789abcdef0123456789abcdef": true, "--password=hmac-sha256:0123": true,
+	} {
 		r := newRecording(t)
 		r.write(time.Minute, &history.Record{
-			Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Create, Object: []byte(`{"spec":{"value":"` + value + `"}}`),
+			Ref: ref("", "pods", "shop", "web", "uid-pod"), Kind: "Pod", Verb: history.Create,
+			Object: []byte(`{"spec":{"value":"` + value + `"}}`),
 		})
-		for format, warns := range map[string]bool{"yaml": want, "json": want, "jsonpath={.spec}": want, "name": false, "": false} {
+		for format, warns := range map[string]bool{
+			"yaml": want, "json": want, "jsonpath={.spec}": want, "name": false, "": false,
+		} {
 			code, _, stderr := r.run(t, "history", "pod/web", "--revision", "1", "-o", format)
 			if code != 0 || strings.Contains(stderr, warning) != warns {
-				t.Errorf("%s, -o %q: got exit code %d, want 0; stderr %q, want a warning: %t", value, format, code, stderr, warns)
+				t.Errorf("%s, -o %q: got exit code %d, want 0; stderr %q, want a warning: %t",
+					value, format, code, stderr, warns)
 			}
 		}
 	}
@@ -124,7 +133,8 @@ func TestPages_MustAdvance(t *testing.T) {
 	r := &recording{url: cache.URL, now: time.Now()}
 	for _, args := range []string{"get --limit 0", "related pod/a"} {
 		requests = 0
-		if code, _, stderr := r.run(t, strings.Fields(args)...); code != 1 || !strings.Contains(stderr, "its pages do not advance") {
+		if code, _, stderr := r.run(t, strings.Fields(args)...); code != 1 ||
+			!strings.Contains(stderr, "its pages do not advance") {
 			t.Errorf("%s: got exit code %d, stderr %s, want 1 and that pages do not advance", args, code, stderr)
 		}
 	}
@@ -138,7 +148,8 @@ func TestNote_EscapesUnsafeCharacters(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set(v1.IgnoredHeader, hostile)
 		if req.URL.Path == v1.ResourcesPath {
-			_, _ = w.Write([]byte(`{"resources":[{"group":"` + hostile + `","version":"v1","plural":"things"},{"group":"b","version":"v1","plural":"things"}]}`))
+			_, _ = w.Write([]byte(`{"resources":[{"group":"` + hostile + `","version":"v1","plural":"things"},` +
+				`{"group":"b","version":"v1","plural":"things"}]}`))
 			return
 		}
 		_, _ = w.Write([]byte(`[]`))
@@ -146,7 +157,8 @@ func TestNote_EscapesUnsafeCharacters(t *testing.T) {
 	defer stranger.Close()
 	r := &recording{url: stranger.URL, now: time.Now()}
 	for _, args := range []string{"get", "get things"} {
-		if _, stdout, stderr := r.run(t, strings.Fields(args)...); stdout != "" || !strings.Contains(stderr, "\ufffd2J") || strings.ContainsAny(stderr, hostile[:2]+"\u202e\u200b") {
+		if _, stdout, stderr := r.run(t, strings.Fields(args)...); stdout != "" ||
+			!strings.Contains(stderr, "\ufffd2J") || strings.ContainsAny(stderr, hostile[:2]+"\u202e\u200b") {
 			t.Errorf("%s: got stdout %q, stderr %q, want nothing and escaped notes", args, stdout, stderr)
 		}
 	}

@@ -117,7 +117,9 @@ func (s *session) hasHistory(ctx context.Context, sub subject, uid string) (bool
 
 // newestVersions returns the newest versions of a type's objects, or of one
 // object, without bodies. The limit applies to each namespace.
-func (s *session) newestVersions(ctx context.Context, sub subject, uid string, limit int) (found []v1.Event, err error) {
+func (s *session) newestVersions(
+	ctx context.Context, sub subject, uid string, limit int,
+) (found []v1.Event, err error) {
 	for _, namespace := range sub.namespaces(s.namespace) {
 		page, err := s.Events(ctx, client.EventsQuery{
 			Namespace: namespace, Resources: []string{sub.resourceArg()}, Name: sub.name, UID: uid,

@@ -10,6 +10,12 @@ import (
 // to the recorder's clock, which dated the records. A difference of more than a
 // minute is a warning.
 func TestSince_UsesRecorderClock(t *testing.T) {
+	const (
+		advice = "; relative times and ages use the recorder's clock\n"
+		names  = "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n"
+		ready  = "41m   update   deployment/web   kube-controller-manager   status.readyReplicas 2 → 3\n"
+		update = "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n"
+	)
 	for _, tt := range []struct {
 		offset  time.Duration
 		warning string
@@ -18,18 +24,18 @@ func TestSince_UsesRecorderClock(t *testing.T) {
 		{time.Second, ""},
 		{45 * time.Second, ""},
 		{-45 * time.Second, ""},
-		{2 * time.Hour, "Warning: this machine's clock is 120m behind the recorder's; relative times and ages use the recorder's clock\n"},
-		{-30 * time.Minute, "Warning: this machine's clock is 30m ahead of the recorder's; relative times and ages use the recorder's clock\n"},
+		{2 * time.Hour, "Warning: this machine's clock is 120m behind the recorder's" + advice},
+		{-30 * time.Minute, "Warning: this machine's clock is 30m ahead of the recorder's" + advice},
 	} {
 		r := newRecording(t)
 		r.writeStory()
 		r.now, r.clockOffset = r.now.Add(-tt.offset), tt.offset // the recorder's time stays the same
 		for args, want := range map[string]string{
-			"get --since 13m --until 11m30s -o name":                     "deployment.apps/web\nreplicaset.apps/web-7d9f\npod/web-7d9f-x2k1p\n",
-			"get --until 39m --since 1h --no-headers":                    "41m   update   deployment/web   kube-controller-manager   status.readyReplicas 2 → 3\n",
+			"get --since 13m --until 11m30s -o name":                     names,
+			"get --until 39m --since 1h --no-headers":                    ready,
 			"related deploy/web --since 13m -o name":                     "event/backoff\nevent/scaled\n",
-			"history deploy/web --no-headers --since 13m":                "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n",
-			"history deploy/web --no-headers --revision 4":               "4   12m   update   kubectl-set   image app: 1.4 → 1.5\n",
+			"history deploy/web --no-headers --since 13m":                update,
+			"history deploy/web --no-headers --revision 4":               update,
 			"get deploy/web --no-headers --since 10s --until 5s -o name": "",
 		} {
 			_, stdout, stderr := r.run(t, strings.Fields(args)...)

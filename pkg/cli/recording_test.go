@@ -55,22 +55,40 @@ func newRecording(t *testing.T, without ...string) *recording {
 	r.resources = []history.Resource{
 		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
 		{Version: "v1", Plural: "nodes", Singular: "node", Kind: "Node", ShortNames: []string{"no"}},
-		{Version: "v1", Plural: "configmaps", Singular: "configmap", Kind: "ConfigMap", ShortNames: []string{"cm"}, Namespaced: true},
-		{Version: "v1", Plural: "events", Singular: "event", Kind: "Event", ShortNames: []string{"ev"}, Namespaced: true},
-		{Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
-		{Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset", Kind: "ReplicaSet", ShortNames: []string{"rs"}, Namespaced: true},
+		{
+			Version: "v1", Plural: "configmaps", Singular: "configmap",
+			Kind: "ConfigMap", ShortNames: []string{"cm"}, Namespaced: true,
+		},
+		{
+			Version: "v1", Plural: "events", Singular: "event",
+			Kind: "Event", ShortNames: []string{"ev"}, Namespaced: true,
+		},
+		{
+			Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment",
+			Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
+		},
+		{
+			Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset",
+			Kind: "ReplicaSet", ShortNames: []string{"rs"}, Namespaced: true,
+		},
 		{Group: "toys.example", Version: "v1", Plural: "wolves", Singular: "wolf", Kind: "Wolf", Namespaced: true},
-		{Group: "packs.example", Version: "v1", Plural: "packs", Kind: "Pack", ShortNames: []string{"wolves"}, Namespaced: true},
+		{
+			Group: "packs.example", Version: "v1", Plural: "packs",
+			Kind: "Pack", ShortNames: []string{"wolves"}, Namespaced: true,
+		},
 		{Group: "a.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
 		{Group: "b.example", Version: "v1", Plural: "things", Kind: "Thing", Namespaced: true},
 	}
-	r.resources = slices.DeleteFunc(r.resources, func(known history.Resource) bool { return slices.Contains(without, known.Plural) })
+	r.resources = slices.DeleteFunc(r.resources, func(known history.Resource) bool {
+		return slices.Contains(without, known.Plural)
+	})
 	for _, resource := range r.resources {
 		if err := log.Register(t.Context(), resource); err != nil {
 			t.Fatal(err)
 		}
 	}
-	recorder := api.New(query.New(log, query.Options{IgnoreRules: func() []history.IgnoreRule { return r.rules }}), api.Options{})
+	recorder := api.New(query.New(log, query.Options{IgnoreRules: func() []history.IgnoreRule { return r.rules }}),
+		api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
 			r.gapQueries.Add(1)
@@ -98,11 +116,16 @@ func (r *recording) write(ago time.Duration, rec *history.Record) {
 
 // writeGaps records a gap for each resource. The gaps started and ended the
 // given times ago, and are open if to is negative.
-func (r *recording) writeGaps(from, to time.Duration, reason history.GapReason, detail string, resources ...schema.GroupResource) {
+func (r *recording) writeGaps(
+	from, to time.Duration, reason history.GapReason, detail string, resources ...schema.GroupResource,
+) {
 	r.t.Helper()
 	batch := &history.Batch{}
 	for i, resource := range resources {
-		g := history.Gap{Group: resource.Group, Resource: resource.Resource, Start: r.now.Add(time.Duration(i)*time.Second - from), Reason: reason, Detail: detail}
+		g := history.Gap{
+			Group: resource.Group, Resource: resource.Resource,
+			Start: r.now.Add(time.Duration(i)*time.Second - from), Reason: reason, Detail: detail,
+		}
 		if to >= 0 {
 			g.End = r.now.Add(-to)
 		}
@@ -147,23 +170,36 @@ func (r *recording) writeStoryWithGaps() {
 		all = append(all, resource.GroupResource())
 	}
 	r.writeGaps(6*time.Minute, 5*time.Minute, history.GapRestarted, "the recorder was away", all...)
-	r.writeGaps(3*time.Minute, -1, history.GapForbidden, "pods is \x1b[31mforbidden", schema.GroupResource{Resource: "pods"})
+	r.writeGaps(3*time.Minute, -1, history.GapForbidden, "pods is \x1b[31mforbidden",
+		schema.GroupResource{Resource: "pods"})
 }
 
 // writeOthers records changes of objects that do not belong to the rollout.
 func (r *recording) writeOthers() {
 	r.t.Helper()
-	r.write(9*time.Minute, &history.Record{Ref: ref("", "nodes", "", "node-1", "uid-node"), Kind: "Node", Verb: history.Create, Initial: true, Object: []byte(`{}`)})
-	r.write(8*time.Minute, &history.Record{
-		Ref: ref("", "configmaps", "other", "settings", "uid-cm"), Kind: "ConfigMap", Verb: history.Create, Managers: by("helm"), Object: []byte(`{"data":{"a":"b"}}`),
+	r.write(9*time.Minute, &history.Record{
+		Ref: ref("", "nodes", "", "node-1", "uid-node"), Kind: "Node",
+		Verb: history.Create, Initial: true, Object: []byte(`{}`),
 	})
-	r.write(7*time.Minute, &history.Record{Ref: ref("toys.example", "wolves", "shop", "grey", "uid-wolf"), Kind: "Wolf", Verb: history.Create, Object: []byte(`{}`)})
+	r.write(8*time.Minute, &history.Record{
+		Ref: ref("", "configmaps", "other", "settings", "uid-cm"), Kind: "ConfigMap", Verb: history.Create,
+		Managers: by("helm"), Object: []byte(`{"data":{"a":"b"}}`),
+	})
+	r.write(7*time.Minute, &history.Record{
+		Ref:  ref("toys.example", "wolves", "shop", "grey", "uid-wolf"),
+		Kind: "Wolf", Verb: history.Create, Object: []byte(`{}`),
+	})
 }
 
 func deployment(uid, image string, ready int, noise string) *history.Record {
-	object := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop","annotations":{"deployment.kubernetes.io/revision":%q}},
-		"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"app","image":"shop/web:%s"}]}}},"status":{"readyReplicas":%d}}`, noise, image, ready)
-	return &history.Record{Ref: ref("apps", "deployments", "shop", "web", uid), Kind: "Deployment", Verb: history.Update, Object: []byte(object)}
+	object := fmt.Sprintf(`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop",`+
+		`"annotations":{"deployment.kubernetes.io/revision":%q}},
+		"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"app","image":"shop/web:%s"}]}}},`+
+		`"status":{"readyReplicas":%d}}`, noise, image, ready)
+	return &history.Record{
+		Ref:  ref("apps", "deployments", "shop", "web", uid),
+		Kind: "Deployment", Verb: history.Update, Object: []byte(object),
+	}
 }
 
 func (r *recording) writeDeployment() {
@@ -193,28 +229,40 @@ func (r *recording) writeRollout() {
 
 func (r *recording) writePods() {
 	owned := func(ref history.ObjectRef, kind, ownerKind, owner, ownerUID, status string) *history.Record {
-		object := fmt.Sprintf(`{"metadata":{"ownerReferences":[{"kind":%q,"name":%q,"uid":%q,"controller":true}]},"status":%s}`, ownerKind, owner, ownerUID, status)
-		return &history.Record{Ref: ref, Kind: kind, Verb: history.Create, Managers: by("kube-controller-manager"), Owners: []types.UID{types.UID(ownerUID)}, Object: []byte(object)}
+		object := fmt.Sprintf(
+			`{"metadata":{"ownerReferences":[{"kind":%q,"name":%q,"uid":%q,"controller":true}]},"status":%s}`,
+			ownerKind, owner, ownerUID, status,
+		)
+		return &history.Record{
+			Ref: ref, Kind: kind, Verb: history.Create, Managers: by("kube-controller-manager"),
+			Owners: []types.UID{types.UID(ownerUID)}, Object: []byte(object),
+		}
 	}
-	r.write(12*time.Minute, owned(ref("apps", "replicasets", "shop", "web-7d9f", "uid-rs"), "ReplicaSet", "Deployment", "web", "uid-web", `{}`))
+	r.write(12*time.Minute, owned(ref("apps", "replicasets", "shop", "web-7d9f", "uid-rs"),
+		"ReplicaSet", "Deployment", "web", "uid-web", `{}`))
 	pod := func(status string) *history.Record {
-		return owned(ref("", "pods", "shop", "web-7d9f-x2k1p", "uid-pod"), "Pod", "ReplicaSet", "web-7d9f", "uid-rs", status)
+		return owned(ref("", "pods", "shop", "web-7d9f-x2k1p", "uid-pod"), "Pod",
+			"ReplicaSet", "web-7d9f", "uid-rs", status)
 	}
 	r.write(12*time.Minute, pod(`{"containerStatuses":[{"name":"app","restartCount":0,"state":{"running":{}}}]}`))
-	crash := pod(`{"containerStatuses":[{"name":"app","restartCount":3,"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}`)
+	crash := pod(`{"containerStatuses":[{"name":"app","restartCount":3,` +
+		`"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}`)
 	crash.Verb, crash.Managers = history.Update, by("kubelet")
 	r.write(11*time.Minute, crash)
 	event := func(name, kind, target, targetUID, fields string) *history.Record {
 		return &history.Record{
-			Ref: ref("", "events", "shop", name, "uid-"+name), Kind: "Event", Verb: history.Create, Managers: by("kubelet"),
+			Ref: ref("", "events", "shop", name, "uid-"+name), Kind: "Event",
+			Verb: history.Create, Managers: by("kubelet"),
 			Regarding: &history.Target{Kind: kind, Namespace: "shop", Name: target, UID: types.UID(targetUID)},
 			Object:    []byte(fmt.Sprintf(`{"involvedObject":{"kind":%q,"name":%q},%s}`, kind, target, fields)),
 		}
 	}
-	scaled := event("scaled", "Deployment", "web", "uid-web", `"type":"Normal","reason":"ScalingReplicaSet","message":"Scaled up replica set web-7d9f to 3"`)
+	scaled := event("scaled", "Deployment", "web", "uid-web",
+		`"type":"Normal","reason":"ScalingReplicaSet","message":"Scaled up replica set web-7d9f to 3"`)
 	scaled.Regarding.Group = "apps"
 	r.write(12*time.Minute, scaled)
-	r.write(10*time.Minute, event("backoff", "Pod", "web-7d9f-x2k1p", "uid-pod", `"type":"Warning","reason":"BackOff","message":"Back-off restarting failed container"`))
+	r.write(10*time.Minute, event("backoff", "Pod", "web-7d9f-x2k1p", "uid-pod",
+		`"type":"Warning","reason":"BackOff","message":"Back-off restarting failed container"`))
 }
 
 // readerNow returns the time of the reader's clock.

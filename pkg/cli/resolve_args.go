@@ -74,7 +74,8 @@ func (s subject) scopeNote(events []v1.Event) string {
 		if e.Namespace != "" {
 			other = "namespaced"
 		}
-		return fmt.Sprintf("Warning: %s was recorded with two scopes: its %s objects are shown as well", s.GroupResource(), other)
+		return fmt.Sprintf("Warning: %s was recorded with two scopes: its %s objects are shown as well",
+			s.GroupResource(), other)
 	}
 	return ""
 }
@@ -161,8 +162,9 @@ func parseMany(args []string) ([]objectArg, error) {
 	case slashes == 0:
 		return parseTypes(args[0], args[1:])
 	case slashes < len(args): // kubectl's text
-		return nil, invalidf("there is no need to specify a resource type as a separate argument when passing arguments in " +
-			"resource/name form (e.g. 'get resource/<resource_name>' instead of 'get resource resource/<resource_name>')")
+		return nil, invalidf("there is no need to specify a resource type as a separate argument " +
+			"when passing arguments in resource/name form " +
+			"(e.g. 'get resource/<resource_name>' instead of 'get resource resource/<resource_name>')")
 	}
 	var all []objectArg
 	for _, arg := range args {

@@ -24,11 +24,14 @@ func (r *recording) writeNewerEvents(t *testing.T) {
 	r.write(10*time.Minute, &history.Record{
 		Ref: ref("events.k8s.io", "events", "shop", "scaled", "uid-scaled"), Kind: "Event", Verb: history.Create,
 		Regarding: &history.Target{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web", UID: "uid-web"},
-		Object: []byte(`{"type":"Normal","reason":"ScalingReplicaSet","note":"Scaled up","regarding":{"kind":"Deployment","name":"web"},"deprecatedCount":5,
-			"deprecatedFirstTimestamp":"` + r.now.Add(-time.Hour).Format(time.RFC3339) + `","deprecatedLastTimestamp":"` + r.now.Add(-11*time.Minute).Format(time.RFC3339) + `",
+		Object: []byte(`{"type":"Normal","reason":"ScalingReplicaSet","note":"Scaled up",` +
+			`"regarding":{"kind":"Deployment","name":"web"},"deprecatedCount":5,
+			"deprecatedFirstTimestamp":"` + r.now.Add(-time.Hour).Format(time.RFC3339) +
+			`","deprecatedLastTimestamp":"` + r.now.Add(-11*time.Minute).Format(time.RFC3339) + `",
 			"deprecatedSource":{"component":"deployment-controller"}}`),
 	})
-	r.writeGaps(6*time.Minute, 5*time.Minute, history.GapDisconnected, "", schema.GroupResource{Group: "events.k8s.io", Resource: "events"})
+	r.writeGaps(6*time.Minute, 5*time.Minute, history.GapDisconnected, "",
+		schema.GroupResource{Group: "events.k8s.io", Resource: "events"})
 }
 
 // TestRelated_ReadsNewerEvents checks a recorder that is configured to record
@@ -37,7 +40,8 @@ func TestRelated_ReadsNewerEvents(t *testing.T) {
 	r := newRecording(t)
 	r.writeNewerEvents(t)
 	var out bytes.Buffer
-	code, stderr := run(t.Context(), r, &out, "related", "deploy/web", "--recorder-url", r.url, "-n", "shop", "-o", "wide", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir())
+	code, stderr := run(t.Context(), r, &out, "related", "deploy/web", "--recorder-url", r.url, "-n", "shop",
+		"-o", "wide", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir())
 	want := `LAST SEEN          TYPE     REASON              OBJECT           SOURCE                  NAME     MESSAGE
 -- recorder saw no events.events.k8s.io from 6m to 5m (disconnected) --
 11m (x5 over 60m)   Normal   ScalingReplicaSet   deployment/web   deployment-controller   scaled   Scaled up
@@ -53,11 +57,15 @@ func testNewerEvents(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	r := newRecording(t, "events")
 	r.writeNewerEvents(t)
-	for _, args := range []string{"get ev -o name", "get events.events.k8s.io -o name", "history events scaled -o name"} {
+	for _, args := range []string{
+		"get ev -o name", "get events.events.k8s.io -o name", "history events scaled -o name",
+	} {
 		var out bytes.Buffer
-		code, stderr := run(t.Context(), r, &out, append(strings.Fields(args), "-n", "shop", "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())...)
+		code, stderr := run(t.Context(), r, &out, append(strings.Fields(args), "-n", "shop", "--recorder-url", r.url,
+			"--kubeconfig", cluster.Kubeconfig, "--cache-dir", t.TempDir())...)
 		if code != 0 || out.String() != "event.events.k8s.io/scaled\n" || strings.Contains(stderr, "not record") {
-			t.Errorf("%s: got exit code %d, stdout %q, stderr %q, want 0 and the Event", args, code, out.String(), stderr)
+			t.Errorf("%s: got exit code %d, stdout %q, stderr %q, want 0 and the Event",
+				args, code, out.String(), stderr)
 		}
 	}
 }

@@ -37,7 +37,9 @@ func define(t *testing.T, cluster *clustertest.Cluster, name string, d *definiti
 	}
 	versions := ""
 	for i, v := range d.versions {
-		versions += fmt.Sprintf("\n  - {name: %s, served: true, storage: %t, schema: {openAPIV3Schema: {type: object}}}", v, i == 0)
+		versions += fmt.Sprintf(
+			"\n  - {name: %s, served: true, storage: %t, schema: {openAPIV3Schema: {type: object}}}", v, i == 0,
+		)
 	}
 	manifest := fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -61,7 +63,8 @@ spec:
 func (r *recording) writeIncarnation(t *testing.T, ago time.Duration, plural, kind, namespace, uid string) {
 	t.Helper()
 	if err := r.log.Register(t.Context(), history.Resource{
-		Group: "twice.example", Version: "v1", Plural: plural, Kind: kind, Singular: strings.ToLower(kind), Namespaced: namespace != "",
+		Group: "twice.example", Version: "v1", Plural: plural, Kind: kind,
+		Singular: strings.ToLower(kind), Namespaced: namespace != "",
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -77,8 +80,11 @@ func (r *recording) writeIncarnation(t *testing.T, ago time.Duration, plural, ki
 	}
 	r.write(ago-2*time.Second, &history.Record{
 		Ref: ref("", "events", in, "about-"+uid, "uid-about-"+uid), Kind: "Event", Verb: history.Create,
-		Regarding: &history.Target{Group: "twice.example", Kind: kind, Namespace: namespace, Name: "x", UID: types.UID(uid)},
-		Object:    fmt.Appendf(nil, `{"involvedObject":{"kind":%q,"name":"x"},"type":"Normal","reason":"About-%s","message":"m"}`, kind, uid),
+		Regarding: &history.Target{
+			Group: "twice.example", Kind: kind, Namespace: namespace, Name: "x", UID: types.UID(uid),
+		},
+		Object: fmt.Appendf(nil,
+			`{"involvedObject":{"kind":%q,"name":"x"},"type":"Normal","reason":"About-%s","message":"m"}`, kind, uid),
 	})
 }
 
@@ -101,7 +107,8 @@ func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 			stale := t.TempDir()
 			runPlugin := func(cache, args string) (code int, stdout, stderr string) {
 				var out bytes.Buffer
-				code, stderr = run(t.Context(), r, &out, append(strings.Fields(args), "--recorder-url", r.url, "--kubeconfig", cluster.Kubeconfig, "--cache-dir", cache)...)
+				code, stderr = run(t.Context(), r, &out, append(strings.Fields(args), "--recorder-url", r.url,
+					"--kubeconfig", cluster.Kubeconfig, "--cache-dir", cache)...)
 				return code, out.String(), stderr
 			}
 			define(t, cluster, "twins.twice.example", &definition{"twins", "Twin", change.from, []string{"v1"}})
@@ -124,20 +131,25 @@ func testRecreated(t *testing.T, cluster *clustertest.Cluster) {
 					code, stdout, stderr := runPlugin(cache, args)
 					for _, part := range want {
 						if code != 0 || !strings.Contains(stdout, part) {
-							t.Errorf("%s cache: %s: got exit code %d, stdout %q, want 0 and %q; stderr %q", name, args, code, stdout, part, stderr)
+							t.Errorf("%s cache: %s: got exit code %d, stdout %q, want 0 and %q; stderr %q",
+								name, args, code, stdout, part, stderr)
 						}
 					}
-					if strings.HasPrefix(args, "get twins") && !strings.Contains(stderr, "twins.twice.example was recorded with two scopes") {
+					if strings.HasPrefix(args, "get twins") &&
+						!strings.Contains(stderr, "twins.twice.example was recorded with two scopes") {
 						t.Errorf("%s cache: %s: got stderr %q, want a warning about the scopes", name, args, stderr)
 					}
 				}
 			}
 			define(t, cluster, "twins.twice.example", nil)
-			if code, stdout, stderr := runPlugin(t.TempDir(), "history twin/x -n shop -o jsonpath={.items[*].uid}"); code != 0 || stdout != "new new old old" {
-				t.Errorf("removed type: got exit code %d, stdout %q, stderr %q, want 0 and both incarnations", code, stdout, stderr)
+			code, stdout, stderr := runPlugin(t.TempDir(), "history twin/x -n shop -o jsonpath={.items[*].uid}")
+			if code != 0 || stdout != "new new old old" {
+				t.Errorf("removed type: got exit code %d, stdout %q, stderr %q, want 0 and both incarnations",
+					code, stdout, stderr)
 			}
 			var out bytes.Buffer
-			if code, _ := run(t.Context(), r, &out, "__complete", "history", "-n", "shop", "--recorder-url", r.url, "twin/"); code != 0 || !strings.Contains(out.String(), "twin/x") {
+			code, _ = run(t.Context(), r, &out, "__complete", "history", "-n", "shop", "--recorder-url", r.url, "twin/")
+			if code != 0 || !strings.Contains(out.String(), "twin/x") {
 				t.Errorf("completion: got exit code %d, stdout %q, want 0 and twin/x", code, out.String())
 			}
 		})

@@ -74,11 +74,14 @@ func (c *connection) addFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
 	c.config.AddFlags(fs)
 	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, if it is not reached through the API server.")
-	fs.StringVar(&c.namespace, "recorder-namespace", "", "Namespace of the recorder (default: "+kube.DefaultNamespace+", otherwise any namespace with a recorder).")
-	fs.StringVar(&c.mode, "connect", string(kube.Auto), "How to reach the recorder: auto, port-forward, proxy or direct.")
+	fs.StringVar(&c.namespace, "recorder-namespace", "",
+		"Namespace of the recorder (default: "+kube.DefaultNamespace+", otherwise any namespace with a recorder).")
+	fs.StringVar(&c.mode, "connect", string(kube.Auto),
+		"How to reach the recorder: auto, port-forward, proxy or direct.")
 	c.completeFlags(root)
 	_ = root.RegisterFlagCompletionFunc("connect", cobra.FixedCompletions(
-		[]string{string(kube.Auto), string(kube.PortForward), string(kube.Proxy), direct}, cobra.ShellCompDirectiveNoFileComp))
+		[]string{string(kube.Auto), string(kube.PortForward), string(kube.Proxy), direct},
+		cobra.ShellCompDirectiveNoFileComp))
 }
 
 // userAgent returns the program's name and version.

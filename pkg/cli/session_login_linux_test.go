@@ -38,11 +38,13 @@ func authServer(t *testing.T, r *recording, token string) *httptest.Server {
 		switch {
 		case req.Header.Get("Authorization") != "Bearer "+token:
 			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","code":401,"reason":"Unauthorized","message":"Unauthorized"}`)
+			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure",`+
+				`"code":401,"reason":"Unauthorized","message":"Unauthorized"}`)
 		case strings.HasPrefix(req.URL.Path, proxied):
 			service.ServeHTTP(w, req)
 		case strings.HasSuffix(req.URL.Path, "/services"):
-			_, _ = io.WriteString(w, `{"kind":"ServiceList","apiVersion":"v1","items":[{"metadata":{"name":"recorder","namespace":"watchhistory"},
+			_, _ = io.WriteString(w, `{"kind":"ServiceList","apiVersion":"v1","items":[`+
+				`{"metadata":{"name":"recorder","namespace":"watchhistory"},
 				"spec":{"ports":[{"name":"http","port":80}]}}]}`)
 		default:
 			w.WriteHeader(http.StatusNotFound)
@@ -57,7 +59,9 @@ func writeKubeconfig(t *testing.T, server string, user map[string]any) string {
 	t.Helper()
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "v1", "kind": "Config", "current-context": "c",
-		"clusters": []any{map[string]any{"name": "c", "cluster": map[string]any{"server": server, "insecure-skip-tls-verify": true}}},
+		"clusters": []any{
+			map[string]any{"name": "c", "cluster": map[string]any{"server": server, "insecure-skip-tls-verify": true}},
+		},
 		"users":    []any{map[string]any{"name": "u", "user": user}},
 		"contexts": []any{map[string]any{"name": "c", "context": map[string]any{"cluster": "c", "user": "u"}}},
 	})
@@ -71,12 +75,14 @@ func writeKubeconfig(t *testing.T, server string, user map[string]any) string {
 	return path
 }
 
-const credential = `echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"let-me-in"}}'`
+const credential = `echo '{"apiVersion":"client.authentication.k8s.io/v1",` +
+	`"kind":"ExecCredential","status":{"token":"let-me-in"}}'`
 
 // execUser returns a user whose credential plugin is a shell script.
 func execUser(mode clientcmdapi.ExecInteractiveMode, script string) map[string]any {
 	return map[string]any{"exec": map[string]any{
-		"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": []string{"-c", script}, "interactiveMode": string(mode),
+		"apiVersion": "client.authentication.k8s.io/v1", "command": "sh",
+		"args": []string{"-c", script}, "interactiveMode": string(mode),
 	}}
 }
 
@@ -124,15 +130,20 @@ func TestLogin_HasNoTimeout(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
 	for name, script := range map[string]string{
-		"a prompt":      `printf 'Password: ' >&2; sleep 1.5; read -r answer; test "$answer" = secret && ` + credential,
-		"a device code": `echo 'Open https://login.example and enter ABCD' >&2; sleep 1.5; read -r answer; ` + credential,
-		"no prompt":     `sleep 1.5; ` + credential,
+		"a prompt": `printf 'Password: ' >&2; sleep 1.5; read -r answer; test "$answer" = secret && ` + credential,
+		"a device code": `echo 'Open https://login.example and enter ABCD' >&2; sleep 1.5; read -r answer; ` +
+			credential,
+		"no prompt": `sleep 1.5; ` + credential,
 	} {
-		for _, args := range []string{"get --connect proxy", "get po --connect proxy", "get po --recorder-url " + r.url} {
+		for _, args := range []string{
+			"get --connect proxy", "get po --connect proxy", "get po --recorder-url " + r.url,
+		} {
 			t.Run(name+" "+strings.Fields(args)[1], func(t *testing.T) {
 				prompt := strings.Contains(script, "read")
-				config := writeKubeconfig(t, authServer(t, r, "let-me-in").URL, execUser(clientcmdapi.IfAvailableExecInteractiveMode, script))
-				p := start(t, r, append(strings.Fields(args), "-n", "shop", "-o", "name", "--request-timeout", "1s", "--kubeconfig", config)...)
+				config := writeKubeconfig(t, authServer(t, r, "let-me-in").URL,
+					execUser(clientcmdapi.IfAvailableExecInteractiveMode, script))
+				p := start(t, r, append(strings.Fields(args), "-n", "shop", "-o", "name",
+					"--request-timeout", "1s", "--kubeconfig", config)...)
 				want := ""
 				if prompt {
 					p.await(" ")
@@ -150,8 +161,10 @@ func TestLogin_HasNoTimeout(t *testing.T) {
 				shown = strings.ReplaceAll(shown, "secret\r\n", "") // the echo may come before the prompt
 				want = strings.ReplaceAll(want, "secret\r\n", "")
 				rest, begins := strings.CutPrefix(shown, want)
-				if code != 0 || !begins || rest != "" && !strings.HasPrefix(strings.TrimPrefix(rest, "\r\n"), "Warning: ") {
-					t.Errorf("got exit code %d, want 0; terminal %q, want %q; stdout %q", code, shown, want, p.out.String())
+				if code != 0 || !begins ||
+					rest != "" && !strings.HasPrefix(strings.TrimPrefix(rest, "\r\n"), "Warning: ") {
+					t.Errorf("got exit code %d, want 0; terminal %q, want %q; stdout %q",
+						code, shown, want, p.out.String())
 				}
 				if !strings.Contains(p.out.String(), "pod/web-7d9f-x2k1p") {
 					t.Errorf("got stdout %q, want the pod", p.out.String())
@@ -171,7 +184,8 @@ func TestLogin_EndsWithCtrlC(t *testing.T) {
 	r := newRecording(t)
 	r.writeStory()
 	config := writeKubeconfig(t, authServer(t, r, "let-me-in").URL,
-		execUser(clientcmdapi.AlwaysExecInteractiveMode, `trap '' INT; stty -echo; printf 'Password: ' >&2; read -r answer; `+credential))
+		execUser(clientcmdapi.AlwaysExecInteractiveMode,
+			`trap '' INT; stty -echo; printf 'Password: ' >&2; read -r answer; `+credential))
 	p := start(t, r, "get", "-n", "shop", "--kubeconfig", config)
 	p.await("Password: ")
 	_, _ = p.keyboard.WriteString("\x03")
@@ -202,16 +216,28 @@ func TestLogin_ReportsFailure(t *testing.T) {
 		user map[string]any
 		want string
 	}{
-		"the plugin fails":        {execUser(clientcmdapi.NeverExecInteractiveMode, "echo 'session expired' >&2; exit 3"), "exit code 3"},
-		"no terminal for it":      {execUser(clientcmdapi.AlwaysExecInteractiveMode, credential), "standard input is not a terminal"},
-		"no plugin":               {map[string]any{"exec": map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin", "interactiveMode": "Never", "installHint": "Get it from the shop."}}, "no-such-plugin not found"},
-		"a token that is refused": {execUser(clientcmdapi.NeverExecInteractiveMode, strings.Replace(credential, "let-me-in", "old", 1)), "log in again"},
-		"an unknown provider":     {map[string]any{"auth-provider": map[string]any{"name": "azure"}}, "azure"},
+		"the plugin fails": {
+			execUser(clientcmdapi.NeverExecInteractiveMode, "echo 'session expired' >&2; exit 3"), "exit code 3",
+		},
+		"no terminal for it": {
+			execUser(clientcmdapi.AlwaysExecInteractiveMode, credential), "standard input is not a terminal",
+		},
+		"no plugin": {map[string]any{"exec": map[string]any{
+			"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin",
+			"interactiveMode": "Never", "installHint": "Get it from the shop.",
+		}}, "no-such-plugin not found"},
+		"a token that is refused": {
+			execUser(clientcmdapi.NeverExecInteractiveMode, strings.Replace(credential, "let-me-in", "old", 1)),
+			"log in again",
+		},
+		"an unknown provider": {map[string]any{"auth-provider": map[string]any{"name": "azure"}}, "azure"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			code, stderr := run(t.Context(), r, &out, "get", "-n", "shop", "--kubeconfig", writeKubeconfig(t, server, tt.user))
-			if code != 1 || !strings.HasPrefix(stderr, "error: ") || !strings.Contains(stderr, tt.want) || strings.Contains(stderr, "Does the API server answer?") {
+			code, stderr := run(t.Context(), r, &out, "get", "-n", "shop",
+				"--kubeconfig", writeKubeconfig(t, server, tt.user))
+			if code != 1 || !strings.HasPrefix(stderr, "error: ") || !strings.Contains(stderr, tt.want) ||
+				strings.Contains(stderr, "Does the API server answer?") {
 				t.Errorf("got exit code %d, stderr %q, want 1 and %q", code, stderr, tt.want)
 			}
 		})
@@ -233,9 +259,11 @@ func TestLogin_PromptsOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "prompts")
-			config := writeKubeconfig(t, server, execUser(clientcmdapi.NeverExecInteractiveMode, "echo >>"+log+"; "+tt.end))
+			config := writeKubeconfig(t, server,
+				execUser(clientcmdapi.NeverExecInteractiveMode, "echo >>"+log+"; "+tt.end))
 			var out bytes.Buffer
-			_, stderr := run(t.Context(), r, &out, "get", "po", "-n", "shop", "--connect", "proxy", "--kubeconfig", config, "--cache-dir", t.TempDir())
+			_, stderr := run(t.Context(), r, &out, "get", "po", "-n", "shop", "--connect", "proxy",
+				"--kubeconfig", config, "--cache-dir", t.TempDir())
 			prompts, err := os.ReadFile(log)
 			if err != nil || len(prompts) > tt.most || len(prompts) == 0 {
 				t.Errorf("got %d prompts (error %v), want 1 to %d; stderr %q", len(prompts), err, tt.most, stderr)
@@ -255,7 +283,8 @@ func TestLogin_WithOpenIDConnect(t *testing.T) {
 		"client-id": "kubectl", "idp-issuer-url": "http://127.0.0.1:1", "id-token": token,
 	}}}
 	var out bytes.Buffer
-	code, stderr := run(t.Context(), r, &out, "get", "-n", "shop", "-o", "name", "--connect", "proxy", "--kubeconfig", writeKubeconfig(t, authServer(t, r, token).URL, user))
+	code, stderr := run(t.Context(), r, &out, "get", "-n", "shop", "-o", "name", "--connect", "proxy",
+		"--kubeconfig", writeKubeconfig(t, authServer(t, r, token).URL, user))
 	if code != 0 || !strings.Contains(out.String(), "pod/web-7d9f-x2k1p") {
 		t.Errorf("got exit code %d, stdout %q, stderr %q, want 0 and the pod", code, out.String(), stderr)
 	}

@@ -28,9 +28,11 @@ func recordUnsafe(t *testing.T, r *recording) {
 		t.Fatal(err)
 	}
 	for i, value := range []string{"1", "2"} {
-		object := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":` + string(quoted) + `},"data":{` + string(quoted) + `:"` + value + `","text":` + string(quoted) + `}}`
+		object := `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":` + string(quoted) +
+			`},"data":{` + string(quoted) + `:"` + value + `","text":` + string(quoted) + `}}`
 		r.write(time.Duration(5-i)*time.Minute, &history.Record{
-			Ref: ref("", "configmaps", "shop", unsafeText, "uid-unsafeText"), Kind: "ConfigMap", Verb: history.Verb(i + 1), Managers: by(unsafeText), Object: []byte(object),
+			Ref: ref("", "configmaps", "shop", unsafeText, "uid-unsafeText"), Kind: "ConfigMap",
+			Verb: history.Verb(i + 1), Managers: by(unsafeText), Object: []byte(object),
 		})
 	}
 }
@@ -70,7 +72,8 @@ func TestTerminal_GetsNoUnsafeCharacters(t *testing.T) {
 		env := cli.System("v1.2.3")
 		env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
 		env.Now = r.readerNow
-		cli.Main(t.Context(), env, append(args, "--recorder-url", r.url, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
+		cli.Main(t.Context(), env, append(args, "--recorder-url", r.url, "-n", "shop",
+			"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
 		got := written()
 		if got == "" || strings.ContainsFunc(got, isUnsafe) {
 			t.Errorf("%q: got %q on the terminal, want no unsafe characters", args, got)
@@ -92,7 +95,8 @@ func TestPipe_GetsDataUnchanged(t *testing.T) {
 		{"name", "configmap/\ufffd[2J\ufffd2J\u202e\u200b\u2066\u00ad\U000e0041\ufffd\ufffd\n"},
 	} {
 		if code, got, stderr := r.run(t, "get", "-o", tt.format); code != 0 || got != tt.want || stderr != "" {
-			t.Errorf("-o %s: got exit code %d, want 0; stdout %q, want %q; stderr %q", tt.format, code, got, tt.want, stderr)
+			t.Errorf("-o %s: got exit code %d, want 0; stdout %q, want %q; stderr %q",
+				tt.format, code, got, tt.want, stderr)
 		}
 	}
 }
@@ -107,8 +111,12 @@ func TestTerminal_DumbGetsPlainText(t *testing.T) {
 		env := cli.System("v1.2.3")
 		env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
 		env.Now = r.readerNow
-		env.LookupEnv = func(name string) (string, bool) { return map[string]string{"TERM": kind}[name], name == "TERM" }
-		cli.Main(t.Context(), env, []string{"get", "--recorder-url", r.url, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir()})
+		env.LookupEnv = func(name string) (string, bool) {
+			return map[string]string{"TERM": kind}[name], name == "TERM"
+		}
+		cli.Main(t.Context(), env, []string{
+			"get", "--recorder-url", r.url, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(),
+		})
 		if got := written(); strings.Contains(got, "\x1b") != colored || !strings.Contains(got, "deployment/web") {
 			t.Errorf("TERM=%s: got %q, want colours: %t", kind, got[:min(len(got), 300)], colored)
 		}
@@ -121,10 +129,14 @@ func TestCompletion_OmitsUntypableValues(t *testing.T) {
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if req.URL.Path == v1.ResourcesPath {
-			_, _ = w.Write([]byte(`{"resources":[{"version":"v1","plural":"pods"},{"version":"v1","plural":"po\u202eds"}]}`))
+			_, _ = w.Write([]byte(`{"resources":[{"version":"v1","plural":"pods"},` +
+				`{"version":"v1","plural":"po\u202eds"}]}`))
 			return
 		}
-		_, _ = w.Write([]byte(`[{"resourceName":"web","revision":1,"timestamp":"` + time.Now().Add(-time.Hour).UTC().Format(time.RFC3339) + `","summary":"a\tb\n\u001b[2Jc\u202e"},{"resourceName":"a b"},{"resourceName":"\u001b[2J"},{"resourceName":"x\ny"},{"resourceName":"t\tt"},{"resourceName":"web"}]`))
+		_, _ = w.Write([]byte(`[{"resourceName":"web","revision":1,"timestamp":"` +
+			time.Now().Add(-time.Hour).UTC().Format(time.RFC3339) +
+			`","summary":"a\tb\n\u001b[2Jc\u202e"},{"resourceName":"a b"},` +
+			`{"resourceName":"\u001b[2J"},{"resourceName":"x\ny"},{"resourceName":"t\tt"},{"resourceName":"web"}]`))
 	}))
 	defer stranger.Close()
 	r := &recording{url: stranger.URL, now: time.Now()}
@@ -138,7 +150,10 @@ func TestCompletion_OmitsUntypableValues(t *testing.T) {
 		{[]string{"history", "pods", "web", "--revision", ""}, "1\t60m ago: a b ^[[2Jc\ufffd\n0\t292y ago:\n:36\n"},
 	} {
 		var out bytes.Buffer
-		args := append([]string{"__complete", tt.args[0], "--recorder-url", r.url, "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir()}, tt.args[1:]...)
+		args := append([]string{
+			"__complete", tt.args[0], "--recorder-url", r.url,
+			"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(),
+		}, tt.args[1:]...)
 		if code, _ := run(t.Context(), r, &out, args...); code != 0 || out.String() != tt.want {
 			t.Errorf("%q: got exit code %d, want 0; stdout %q, want %q", tt.args, code, out.String(), tt.want)
 		}

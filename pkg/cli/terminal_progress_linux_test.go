@@ -111,7 +111,8 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 			env := cli.System("v1.2.3")
 			env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
 			env.Now = r.readerNow
-			cli.Main(t.Context(), env, append(strings.Fields(args), "--recorder-url", slow.URL, "-n", "shop", "--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
+			cli.Main(t.Context(), env, append(strings.Fields(args), "--recorder-url", slow.URL, "-n", "shop",
+				"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
 			got := written()
 			if first == "error: " {
 				got = waiting + away + got

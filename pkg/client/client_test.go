@@ -82,12 +82,14 @@ func TestHealth_ChecksStatus(t *testing.T) {
 		t.Errorf("user agent: got %q, want %q", got, want)
 	}
 	sick := newStub(t, 200, "application/json", `{"status":"ill"}`)
-	wantError(t, newClient(t, sick.URL, client.Options{}).Health(t.Context()), history.Internal, "not a watchhistory recorder", "ill")
+	wantError(t, newClient(t, sick.URL, client.Options{}).Health(t.Context()), history.Internal,
+		"not a watchhistory recorder", "ill")
 }
 
 func TestResources_AreDecoded(t *testing.T) {
 	s := newStub(t, 200, "application/json",
-		`{"resources":[{"group":"apps","version":"v1","plural":"deployments","kind":"Deployment","namespaced":true,"state":"watching"}]}`)
+		`{"resources":[{"group":"apps","version":"v1","plural":"deployments","kind":"Deployment",`+
+			`"namespaced":true,"state":"watching"}]}`)
 	list, err := newClient(t, s.URL, client.Options{}).Resources(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -124,26 +126,74 @@ func TestErrors_HaveCodeTextAndCause(t *testing.T) {
 		want       string
 		cause      error
 	}{
-		"bad start":     {400, "text/plain; charset=utf-8", "Invalid start time format: x\n", history.Invalid, "answered: Invalid start time format: x", nil},
-		"query failed":  {500, "text/plain", "Query failed: disk", history.Internal, "Query failed: disk", nil},
-		"busy":          {503, "text/plain", "", history.Unavailable, "503 Service Unavailable", nil},
-		"additive":      {400, "application/json", `{"error":{"code":"invalid","message":"cursor is none"}}`, history.Invalid, "cursor is none", nil},
-		"forbidden":     {403, "application/json", `{"error":{"code":"forbidden","message":"not yours"}}`, history.Forbidden, "not yours", nil},
-		"unknown code":  {404, "application/json", `{"error":{"code":"gone","message":"no such type"}}`, history.NotFound, "no such type", nil},
-		"another 404":   {404, "text/plain", "404 page not found", history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
-		"html":          {200, "text/html", "<html>hello</html>", history.Internal, "not a watchhistory recorder: it answered with text/html", client.ErrNotRecorder},
-		"html error":    {500, "text/html", "<html>oops</html>", history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
-		"a gateway":     {502, "text/html", "<html>bad gateway</html>", history.Unavailable, "can't be reached: a proxy or load balancer answered 502 Bad Gateway", client.ErrGateway},
-		"a slow one":    {504, "", "", history.Unavailable, "can't be reached: a proxy or load balancer answered 504 Gateway Timeout", client.ErrGateway},
-		"a login":       {401, "text/html", "<html>who?</html>", history.Forbidden, "a proxy or load balancer answered 401 Unauthorized", client.ErrGateway},
-		"a wall":        {403, "text/html", "<html>no</html>", history.Forbidden, "a proxy or load balancer answered 403 Forbidden", client.ErrGateway},
-		"unavailable":   {503, "application/json", `{"error":{"code":"unavailable","message":"closing"}}`, history.Unavailable, "answered: closing", nil},
-		"too long":      {500, "text/plain", "Query failed: scan: context deadline exceeded", history.Internal, "deadline exceeded", client.ErrQueryTimeout},
-		"redirect":      {302, "text/html", "", history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
-		"other json":    {200, "application/json", `{"items":[]}`, history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
-		"broken json":   {200, "application/json", `[{"verb":`, history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
-		"an API server": {403, "application/json", `{"kind":"Status","message":"no"}`, history.Internal, "Kubernetes API server", client.ErrNotRecorder},
-		"a terminal's":  {500, "text/plain", "\x1b[31mred\x07", history.Internal, "^[[31mred�", nil},
+		"bad start": {
+			400, "text/plain; charset=utf-8", "Invalid start time format: x\n",
+			history.Invalid, "answered: Invalid start time format: x", nil,
+		},
+		"query failed": {500, "text/plain", "Query failed: disk", history.Internal, "Query failed: disk", nil},
+		"busy":         {503, "text/plain", "", history.Unavailable, "503 Service Unavailable", nil},
+		"additive": {
+			400, "application/json", `{"error":{"code":"invalid","message":"cursor is none"}}`,
+			history.Invalid, "cursor is none", nil,
+		},
+		"forbidden": {
+			403, "application/json", `{"error":{"code":"forbidden","message":"not yours"}}`,
+			history.Forbidden, "not yours", nil,
+		},
+		"unknown code": {
+			404, "application/json", `{"error":{"code":"gone","message":"no such type"}}`,
+			history.NotFound, "no such type", nil,
+		},
+		"another 404": {
+			404, "text/plain", "404 page not found", history.Internal,
+			"not a watchhistory recorder", client.ErrNotRecorder,
+		},
+		"html": {
+			200, "text/html", "<html>hello</html>", history.Internal,
+			"not a watchhistory recorder: it answered with text/html", client.ErrNotRecorder,
+		},
+		"html error": {
+			500, "text/html", "<html>oops</html>", history.Internal,
+			"not a watchhistory recorder", client.ErrNotRecorder,
+		},
+		"a gateway": {
+			502, "text/html", "<html>bad gateway</html>", history.Unavailable,
+			"can't be reached: a proxy or load balancer answered 502 Bad Gateway", client.ErrGateway,
+		},
+		"a slow one": {
+			504, "", "", history.Unavailable,
+			"can't be reached: a proxy or load balancer answered 504 Gateway Timeout", client.ErrGateway,
+		},
+		"a login": {
+			401, "text/html", "<html>who?</html>", history.Forbidden,
+			"a proxy or load balancer answered 401 Unauthorized", client.ErrGateway,
+		},
+		"a wall": {
+			403, "text/html", "<html>no</html>", history.Forbidden,
+			"a proxy or load balancer answered 403 Forbidden", client.ErrGateway,
+		},
+		"unavailable": {
+			503, "application/json", `{"error":{"code":"unavailable","message":"closing"}}`,
+			history.Unavailable, "answered: closing", nil,
+		},
+		"too long": {
+			500, "text/plain", "Query failed: scan: context deadline exceeded",
+			history.Internal, "deadline exceeded", client.ErrQueryTimeout,
+		},
+		"redirect": {302, "text/html", "", history.Internal, "not a watchhistory recorder", client.ErrNotRecorder},
+		"other json": {
+			200, "application/json", `{"items":[]}`, history.Internal,
+			"not a watchhistory recorder", client.ErrNotRecorder,
+		},
+		"broken json": {
+			200, "application/json", `[{"verb":`, history.Internal,
+			"not a watchhistory recorder", client.ErrNotRecorder,
+		},
+		"an API server": {
+			403, "application/json", `{"kind":"Status","message":"no"}`,
+			history.Internal, "Kubernetes API server", client.ErrNotRecorder,
+		},
+		"a terminal's": {500, "text/plain", "\x1b[31mred\x07", history.Internal, "^[[31mred�", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStub(t, tc.status, tc.kind, tc.body)
@@ -228,7 +278,11 @@ func TestClockOffset_IsMeasuredWithFirstAnswer(t *testing.T) {
 		known  bool
 	}{
 		{"the same second", 200, []string{"Date", now.Format(http.TimeFormat)}, 0, true},
-		{"too little to measure", 200, []string{"Date", now.Add(1500 * time.Millisecond).Format(http.TimeFormat)}, 0, true},
+		{
+			"too little to measure", 200,
+			[]string{"Date", now.Add(1500 * time.Millisecond).Format(http.TimeFormat)},
+			0, true,
+		},
 		{"an hour ahead", 200, []string{"Date", now.Add(time.Hour).Format(http.TimeFormat)}, time.Hour, true},
 		{"an hour behind", 200, []string{"Date", now.Add(-time.Hour).Format(http.TimeFormat)}, -time.Hour, true},
 		{"no date", 200, []string{"Date", ""}, 0, false},

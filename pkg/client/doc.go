@@ -29,6 +29,9 @@
 // The methods correspond to the endpoints: [Client.Events] and [Client.Object]
 // return one page, [Client.All] and [Client.Versions] iterate over all pages,
 // [Client.Gaps] lists gaps, and [Client.Resources] returns the catalogue.
+// [Client.State] and [Client.Compare] return one page of the objects as they
+// were at a time, or of what differs between two times. [Client.Objects] and
+// [Client.Differences] iterate over all pages.
 // Package client/kube finds a recorder in a cluster and connects to it through
 // the API server.
 //

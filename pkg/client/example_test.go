@@ -98,6 +98,66 @@ func ExampleClient_Gaps() {
 	// deployments 11:00:00 forbidden deployments.apps is forbidden
 }
 
+// A deployment as it was at a time.
+func ExampleClient_State() {
+	c, stop := connectExample()
+	defer stop()
+	page, err := c.State(context.Background(), client.StateQuery{
+		At:        time.Date(2026, 3, 4, 12, 0, 2, 0, time.UTC),
+		Namespace: "shop",
+		Resources: []string{"deployments.apps"},
+		Name:      "web",
+		Strip:     true, // as kubectl apply accepts it
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, item := range page.Items {
+		fmt.Println(string(item))
+	}
+	if page.Gaps > 0 {
+		fmt.Println("The state may be older:", page.NewestGaps[0].Reason)
+	}
+	// Output:
+	// {"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"image":"shop:1.1","name":"app"}]}}}}
+	// The state may be older: forbidden
+}
+
+// All objects of a namespace as they are now, page by page.
+func ExampleClient_Objects() {
+	c, stop := connectExample()
+	defer stop()
+	for item, err := range c.Objects(context.Background(), client.StateQuery{Namespace: "shop"}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(string(item))
+	}
+	// Output:
+	// {"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.2"}]}}}}
+}
+
+// What changed between two times.
+func ExampleClient_Differences() {
+	c, stop := connectExample()
+	defer stop()
+	for d, err := range c.Differences(context.Background(), client.CompareQuery{
+		From: time.Date(2026, 3, 4, 12, 0, 1, 0, time.UTC),
+		To:   time.Date(2026, 3, 4, 12, 0, 3, 0, time.UTC),
+	}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(d.Change, d.ResourceType, d.ResourceName, d.FromRevision, d.ToRevision, d.Summary)
+		for _, c := range d.Changes {
+			fmt.Println(c.Path, string(c.Old), string(c.New))
+		}
+	}
+	// Output:
+	// changed deployments web 1 3 image app: 1.0 → 1.2
+	// spec.template.spec.containers[name=app].image "shop:1.0" "shop:1.2"
+}
+
 // connectExample returns a client of the recorder of startExampleRecorder. stop
 // ends both.
 func connectExample() (c *client.Client, stop func()) {
@@ -128,7 +188,8 @@ func startExampleRecorder() (url string, stop func()) {
 		log.Fatal(err)
 	}
 	err = recorder.Record(ctx, []history.Resource{{
-		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
+		Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment",
+		ShortNames: []string{"deploy"}, Namespaced: true,
 	}}, &history.Batch{Gaps: []history.Gap{{
 		Group: "apps", Resource: "deployments", Start: now.Add(-time.Hour),
 		Reason: history.GapForbidden, Detail: "deployments.apps is forbidden",
@@ -141,7 +202,8 @@ func startExampleRecorder() (url string, stop func()) {
 		now = now.Add(time.Second)
 		err := recorder.Record(ctx, nil, &history.Batch{Versions: []history.NewVersion{{Record: &history.Record{
 			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
-			Object: fmt.Appendf(nil, `{"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
+			Object: fmt.Appendf(nil, `{"kind":"Deployment",`+
+				`"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.%d"}]}}}}`, i),
 		}}}})
 		if err != nil {
 			log.Fatal(err)

@@ -133,7 +133,9 @@ func (c *Client) Related(ctx context.Context, q ObjectQuery) iter.Seq2[v1.Event,
 
 // object iterates over one of the two lists of an object's pages. Both lists
 // share a cursor, so pages are requested until both are complete.
-func (c *Client) object(ctx context.Context, q ObjectQuery, choose func(*ObjectPage) []v1.Event) iter.Seq2[v1.Event, error] {
+func (c *Client) object(
+	ctx context.Context, q ObjectQuery, choose func(*ObjectPage) []v1.Event,
+) iter.Seq2[v1.Event, error] {
 	return func(yield func(v1.Event, error) bool) {
 		for {
 			page, err := c.Object(ctx, q)

@@ -94,11 +94,14 @@ func (q *ObjectQuery) validate() error {
 	_, narrowed := q.Namespace.Namespace()
 	switch {
 	case q.Resource == "" || q.Name == "":
-		return history.Errorf(history.Invalid, "query object: resource and name are required, got %q and %q", q.Resource, q.Name)
+		return history.Errorf(history.Invalid, "query object: resource and name are required, got %q and %q",
+			q.Resource, q.Name)
 	case !narrowed:
-		return history.Errorf(history.Invalid, "query object %s %s: want one namespace, or cluster scope", q.Resource, q.Name)
+		return history.Errorf(history.Invalid, "query object %s %s: want one namespace, or cluster scope",
+			q.Resource, q.Name)
 	case strings.Contains(q.Resource+q.Namespace.String()+q.Name, "/"):
-		return history.Errorf(history.Invalid, "query object %s %s: a namespace, resource or name has no slash", q.Resource, q.Name)
+		return history.Errorf(history.Invalid, "query object %s %s: a namespace, resource or name has no slash",
+			q.Resource, q.Name)
 	default:
 		return nil
 	}
@@ -139,6 +142,77 @@ func (q *GapsQuery) values() url.Values {
 	setTime(v, v1.ParamEnd, q.End)
 	setText(v, v1.ParamResourceType, strings.Join(q.Resources, ","))
 	setText(v, v1.ParamGroup, q.Group)
+	return v
+}
+
+// StateQuery selects objects as they were at a time. The zero value selects all
+// objects as they are now.
+type StateQuery struct {
+	At time.Time // inclusive; zero: now
+
+	Namespace history.NamespaceScope
+	Resources []string // as in [EventsQuery]
+	Group     string   // as in [EventsQuery]
+	Name      string
+	UID       string
+
+	// Strip removes what servers and controllers set, so that the objects can
+	// be applied.
+	Strip  bool
+	Limit  int    // objects per page; 0, or more than the recorder's maximum: its maximum
+	Cursor string // [Page.Next] of the previous page; it contains the time
+}
+
+// values returns the query as parameters of the API.
+func (q *StateQuery) values() url.Values {
+	v := objectValues(q.Namespace, q.Resources, q.Group, q.Name, q.UID, q.Limit, q.Cursor)
+	setTime(v, v1.ParamAt, q.At)
+	setFlag(v, v1.ParamStrip, q.Strip)
+	return v
+}
+
+// CompareQuery selects the objects that differ between two times. From is
+// required, unless there is a Cursor.
+type CompareQuery struct {
+	From time.Time // inclusive
+	To   time.Time // inclusive; zero: now
+
+	Namespace history.NamespaceScope
+	Resources []string // as in [EventsQuery]
+	Group     string   // as in [EventsQuery]
+	Name      string
+	UID       string
+
+	Noise   bool   // include objects of which only noise differs
+	Summary bool   // without Changes
+	Limit   int    // differences per page; 0, or more than the recorder's maximum: its maximum
+	Cursor  string // [Page.Next] of the previous page; it contains the times
+}
+
+// values returns the query as parameters of the API.
+func (q *CompareQuery) values() url.Values {
+	v := objectValues(q.Namespace, q.Resources, q.Group, q.Name, q.UID, q.Limit, q.Cursor)
+	setTime(v, v1.ParamFrom, q.From)
+	setTime(v, v1.ParamTo, q.To)
+	setFlag(v, v1.ParamNoise, q.Noise)
+	setFlag(v, v1.ParamSummary, q.Summary)
+	return v
+}
+
+// objectValues sets the parameters that states and comparisons share.
+func objectValues(
+	namespace history.NamespaceScope, resources []string, group, name, uid string, limit int, cursor string,
+) url.Values {
+	v := url.Values{}
+	setText(v, v1.ParamNamespace, namespace.String())
+	setText(v, v1.ParamResourceType, strings.Join(resources, ","))
+	setText(v, v1.ParamGroup, group)
+	setText(v, v1.ParamResourceName, name)
+	setText(v, v1.ParamUID, uid)
+	setText(v, v1.ParamCursor, cursor)
+	if limit > 0 {
+		v.Set(v1.ParamLimit, strconv.Itoa(limit))
+	}
 	return v
 }
 

@@ -26,8 +26,9 @@ import (
 
 // fixedAnswer is an answer of a recorder that implements only the fixed part of
 // the API.
-const fixedAnswer = `[{"timestamp":"2026-01-02T03:04:05.678901234Z","verb":"update","user":"system:k8s-watcher","namespace":"shop",` +
-	`"resourceType":"pods","resourceName":"web-1","responseStatus":200,"message":"Update pods shop/web-1",` +
+const fixedAnswer = `[{"timestamp":"2026-01-02T03:04:05.678901234Z","verb":"update",` +
+	`"user":"system:k8s-watcher","namespace":"shop","resourceType":"pods","resourceName":"web-1",` +
+	`"responseStatus":200,"message":"Update pods shop/web-1",` +
 	`"objectChanges":{"kind":"Pod"},"stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/pods/web-1"}]`
 
 func TestEvents_SendsEveryField(t *testing.T) {
@@ -69,7 +70,8 @@ func TestObject_SendsEveryField(t *testing.T) {
 	s := newStub(t, 200, "application/json", `{"watchEvents":`+fixedAnswer+`,"relatedEvents":[]}`,
 		"X-Total-Count", "3", "X-Has-More", "true", "X-Next-Cursor", "next")
 	page, err := newClient(t, s.URL+"/prefix/", client.Options{}).Object(t.Context(), client.ObjectQuery{
-		Namespace: history.ClusterScoped, Resource: "clusterroles", Name: "system:node", Group: "rbac.authorization.k8s.io",
+		Namespace: history.ClusterScoped, Resource: "clusterroles", Name: "system:node",
+		Group:     "rbac.authorization.k8s.io",
 		Revisions: []uint64{4, 9}, Descendants: true, UID: "u", Summary: true,
 	})
 	if err != nil {
@@ -112,8 +114,11 @@ func TestGaps_SendsEveryField(t *testing.T) {
 	}{
 		"zero": {client.GapsQuery{}, ""},
 		"all fields": {
-			client.GapsQuery{Start: start, End: start.Add(time.Hour), Resources: []string{"deploy", "po"}, Group: "apps"},
-			"end=2026-01-02T03%3A04%3A05.000000006Z&group=apps&resourceType=deploy%2Cpo&start=2026-01-02T02%3A04%3A05.000000006Z",
+			client.GapsQuery{
+				Start: start, End: start.Add(time.Hour), Resources: []string{"deploy", "po"}, Group: "apps",
+			},
+			"end=2026-01-02T03%3A04%3A05.000000006Z&group=apps&resourceType=deploy%2Cpo&" +
+				"start=2026-01-02T02%3A04%3A05.000000006Z",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -147,6 +152,7 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 			sent[name] = true
 		}
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set(v1.AtHeader, "2026-01-02T03:04:05Z")
 		body := "[]"
 		if r.URL.Path != v1.EventsPath {
 			body = "{}"
@@ -157,9 +163,15 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 	c := newClient(t, s.URL, client.Options{})
 
 	object := client.ObjectQuery{Namespace: "shop", Resource: "pods", Name: "web"}
-	checkFields(t, client.EventsQuery{}, sent, func(q client.EventsQuery) error { _, err := c.Events(t.Context(), q); return err })
+	checkFields(t, client.EventsQuery{}, sent,
+		func(q client.EventsQuery) error { _, err := c.Events(t.Context(), q); return err })
 	checkFields(t, object, sent, func(q client.ObjectQuery) error { _, err := c.Object(t.Context(), q); return err })
-	checkFields(t, client.GapsQuery{}, sent, func(q client.GapsQuery) error { _, err := c.Gaps(t.Context(), q); return err })
+	checkFields(t, client.GapsQuery{}, sent,
+		func(q client.GapsQuery) error { _, err := c.Gaps(t.Context(), q); return err })
+	checkFields(t, client.StateQuery{}, sent,
+		func(q client.StateQuery) error { _, err := c.State(t.Context(), q); return err })
+	checkFields(t, client.CompareQuery{}, sent,
+		func(q client.CompareQuery) error { _, err := c.Compare(t.Context(), q); return err })
 
 	notSent := map[string]string{
 		"ParamUser": "only one value matches anything",
@@ -188,7 +200,8 @@ func checkFields[Q any](t *testing.T, base Q, sent map[string]bool, send func(Q)
 		}
 		names := slices.Sorted(maps.Keys(sent))
 		maps.Copy(all, sent)
-		if own := slices.DeleteFunc(names, func(name string) bool { return name == v1.ParamEmpty }); len(own) != 1 && !inPath {
+		if own := slices.DeleteFunc(names, func(name string) bool { return name == v1.ParamEmpty }); len(own) != 1 &&
+			!inPath {
 			t.Errorf("%T.%s: sent parameters %v, want one", q, reflect.TypeFor[Q]().Field(i).Name, own)
 		}
 	}
@@ -283,7 +296,8 @@ func TestPage_IsReadFromHeaders(t *testing.T) {
 		"gaps":      {[]string{"X-History-Gaps", "3"}, client.Page{Total: 1, TotalExact: true, Gaps: 3}, ""},
 		"no gaps":   {[]string{"X-History-Gaps", "0"}, client.Page{Total: 1, TotalExact: true}, ""},
 		"gap list": {
-			[]string{"X-History-Gaps", "2", "X-History-Gap-List", "deployments.apps 2026-01-02T03:00:00Z/.. forbidden, pods 2026-01-02T03:00:00Z/2026-01-02T04:00:00.5Z expired, ?"},
+			[]string{"X-History-Gaps", "2", "X-History-Gap-List", "deployments.apps 2026-01-02T03:00:00Z/.. " +
+				"forbidden, pods 2026-01-02T03:00:00Z/2026-01-02T04:00:00.5Z expired, ?"},
 			client.Page{Total: 1, TotalExact: true, Gaps: 2, NewestGaps: gaps},
 			"",
 		},
@@ -404,7 +418,8 @@ func TestAll_EndsIfPagesDoNotAdvance(t *testing.T) {
 // unchanged.
 func TestObject_EscapesNames(t *testing.T) {
 	s := newStub(t, 200, "application/json", `{}`)
-	_, err := newClient(t, s.URL, client.Options{}).Object(t.Context(), client.ObjectQuery{Namespace: "a b", Resource: "pods", Name: "x%2Fy?z"})
+	_, err := newClient(t, s.URL, client.Options{}).Object(t.Context(),
+		client.ObjectQuery{Namespace: "a b", Resource: "pods", Name: "x%2Fy?z"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,10 @@ func newRecorder(t *testing.T) http.Handler {
 	t.Helper()
 	before := time.Now().Add(-24 * time.Hour) // before all records
 	return recordertest.NewAPI(t, []history.Resource{
-		{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
+		{
+			Group: "apps", Version: "v1", Plural: "deployments",
+			Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
+		},
 		{Version: "v1", Plural: "nodes", Kind: "Node", Singular: "node", ShortNames: []string{"no"}},
 	}, &history.Batch{Gaps: []history.Gap{
 		{Resource: "nodes", Start: before, End: before.Add(time.Minute), Reason: history.GapExpired, Detail: "too old"},
@@ -50,7 +53,8 @@ func newVersions() []history.NewVersion {
 			Ref: web, Version: "v1", Kind: "Deployment", Verb: verb, RV: fmt.Sprint(100 + i),
 			Managers: []history.Manager{{Name: "kubectl-edit", Operation: "Update"}},
 			Object: fmt.Appendf(nil,
-				`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop"},"spec":{"replicas":%d}}`, i),
+				`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop"},`+
+					`"spec":{"replicas":%d}}`, i),
 		}})
 	}
 	return all
@@ -167,14 +171,17 @@ func TestRecorder_ReturnsObjectHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page.Total != versions || !page.TotalExact || !page.HasMore || len(page.WatchEvents) != 2 || page.WatchEvents[0].Revision != versions {
+	if page.Total != versions || !page.TotalExact || !page.HasMore || len(page.WatchEvents) != 2 ||
+		page.WatchEvents[0].Revision != versions {
 		t.Errorf("got %+v, want the 2 newest of %d versions", page, versions)
 	}
-	some, err := c.Object(t.Context(), client.ObjectQuery{Namespace: "shop", Resource: "deploy", Name: "web", Revisions: []uint64{2, 5}})
+	some, err := c.Object(t.Context(),
+		client.ObjectQuery{Namespace: "shop", Resource: "deploy", Name: "web", Revisions: []uint64{2, 5}})
 	if err != nil || len(some.WatchEvents) != 2 || some.WatchEvents[1].Revision != 5 {
 		t.Errorf("two revisions: got %+v, error %v, want revisions 2 and 5", some, err)
 	}
-	node, err := c.Object(t.Context(), client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "node", Name: "node-1"})
+	node, err := c.Object(t.Context(),
+		client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "node", Name: "node-1"})
 	if err != nil || len(node.WatchEvents) != 1 || !node.WatchEvents[0].Initial {
 		t.Errorf("a node: got %+v, error %v, want one initial version", node, err)
 	}
@@ -229,7 +236,8 @@ func TestRecorder_PagesCountGaps(t *testing.T) {
 				t.Errorf("gaps (-want +got):\n%s", diff)
 			}
 			page, err := c.Events(t.Context(), client.EventsQuery{
-				Start: tc.query.Start, End: tc.query.End, Resources: tc.query.Resources, Group: tc.query.Group, Limit: 1,
+				Start: tc.query.Start, End: tc.query.End, Resources: tc.query.Resources,
+				Group: tc.query.Group, Limit: 1,
 			})
 			if err != nil || page.Gaps != len(tc.want) {
 				t.Errorf("gaps of a page: got %d, error %v, want %d", page.Gaps, err, len(tc.want))
@@ -244,7 +252,8 @@ func TestRecorder_PagesCountGaps(t *testing.T) {
 			}
 		})
 	}
-	object, err := c.Object(t.Context(), client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "nodes", Name: "nobody"})
+	object, err := c.Object(t.Context(),
+		client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "nodes", Name: "nobody"})
 	if err != nil || object.Gaps != 1 {
 		t.Errorf("gaps of an object's page: got %d, error %v, want 1", object.Gaps, err)
 	}

@@ -61,7 +61,8 @@ func TestBackup_OfRunningRecorderCanBeContinued(t *testing.T) {
 	for _, e := range second.events(t, "") {
 		key := e.UID + " " + e.ResourceVersion + " " + e.Verb
 		if seen[key] {
-			t.Errorf("got %s %s/%s of resourceVersion %s twice, want it once", e.Verb, e.Namespace, e.ResourceName, e.ResourceVersion)
+			t.Errorf("got %s %s/%s of resourceVersion %s twice, want it once",
+				e.Verb, e.Namespace, e.ResourceName, e.ResourceVersion)
 		}
 		seen[key] = true
 	}
@@ -98,7 +99,8 @@ func checkExport(t *testing.T, dir string) {
 // socket.
 func TestStart_WorksWithoutSocket(t *testing.T) {
 	noLeaks(t)
-	dir := filepath.Join(t.TempDir(), "a-directory-of-a-long-name-that-leaves-no-room-for-the-name-of-a-socket-in-it-as-those-are-short")
+	dir := filepath.Join(t.TempDir(),
+		"a-directory-of-a-long-name-that-leaves-no-room-for-the-name-of-a-socket-in-it-as-those-are-short")
 	r := start(t, dir, cluster.Config(), nil)
 	if n := r.log.count("level=WARN", "admin socket not available", "is longer than 103 bytes"); n != 1 {
 		t.Errorf("got %d warnings about the socket, want 1", n)

@@ -87,35 +87,45 @@ func common() []field {
 		{"metadata/labels", []string{`{"c":"1"}`, `null`}},
 		{"metadata/annotations/example.com~1x", []string{`"1"`, `"2"`, `null`}},
 		{"metadata/annotations/y", []string{`"1"`, `"2"`, `null`}},
-		{"metadata/finalizers", []string{`["example.com/f"]`, `["example.com/f","example.com/g"]`, `["example.com/g"]`, `null`}},
+		{
+			"metadata/finalizers",
+			[]string{`["example.com/f"]`, `["example.com/f","example.com/g"]`, `["example.com/g"]`, `null`},
+		},
 	}
 }
 
 func subjects() []subject {
 	return []subject{
 		{
-			resource: schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}, kind: "Deployment", scales: true,
-			initial: `{"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"app","image":"a:1"}]}}}}`,
+			resource: schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"},
+			kind:     "Deployment", scales: true,
+			initial: `{"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},"template":` +
+				`{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"app","image":"a:1"}]}}}}`,
 			fields: append(common(),
 				field{"spec/replicas", []string{`1`, `2`, `3`, `0`, `null`}},
 				field{"spec/paused", []string{`true`, `false`, `null`}},
 				field{"spec/template/metadata/annotations/restarted", []string{`"1"`, `"2"`, `null`}},
 				field{"spec/template/spec/containers", []string{
-					`[{"name":"app","image":"a:1"}]`, `[{"name":"app","image":"a:2","args":["x"]}]`, `[{"name":"app","image":"a:2","args":["x","y"]}]`,
-					`[{"name":"app","image":"a:1","env":[{"name":"E","value":"1"}]}]`, `[{"name":"app","image":"a:1","env":[{"name":"F","value":"1"},{"name":"E","value":"2"}]}]`,
-					`[{"name":"side","image":"s:1"},{"name":"app","image":"a:1","ports":[{"containerPort":80,"name":"web"}]}]`,
+					`[{"name":"app","image":"a:1"}]`, `[{"name":"app","image":"a:2","args":["x"]}]`,
+					`[{"name":"app","image":"a:2","args":["x","y"]}]`,
+					`[{"name":"app","image":"a:1","env":[{"name":"E","value":"1"}]}]`,
+					`[{"name":"app","image":"a:1","env":[{"name":"F","value":"1"},{"name":"E","value":"2"}]}]`,
+					`[{"name":"side","image":"s:1"},` +
+						`{"name":"app","image":"a:1","ports":[{"containerPort":80,"name":"web"}]}]`,
 				}},
 			),
 			status: []field{
 				{"status/replicas", []string{`1`, `2`, `3`}},
 				{"status/conditions", []string{
-					`[{"type":"Available","status":"True"}]`, `[{"type":"Available","status":"False"},{"type":"Progressing","status":"True"}]`,
+					`[{"type":"Available","status":"True"}]`,
+					`[{"type":"Available","status":"False"},{"type":"Progressing","status":"True"}]`,
 					`[{"type":"Progressing","status":"True"},{"type":"Available","status":"False"}]`, `null`,
 				}},
 			},
 		},
 		{
-			resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, kind: "ConfigMap", initial: `{"data":{"k":"0"}}`,
+			resource: schema.GroupVersionResource{Version: "v1", Resource: "configmaps"},
+			kind:     "ConfigMap", initial: `{"data":{"k":"0"}}`,
 			fields: append(common(),
 				field{"data/k", []string{`"1"`, `"2"`, `"3"`, `null`}},
 				field{"data/l", []string{`"1"`, `"2"`, `null`}},
@@ -123,7 +133,8 @@ func subjects() []subject {
 			),
 		},
 		{
-			resource: schema.GroupVersionResource{Group: "who.example.com", Version: "v1", Resource: "gauges"}, kind: "Gauge", initial: `{"spec":{"replicas":1}}`, scales: true,
+			resource: schema.GroupVersionResource{Group: "who.example.com", Version: "v1", Resource: "gauges"},
+			kind:     "Gauge", initial: `{"spec":{"replicas":1}}`, scales: true,
 			fields: append(common(),
 				field{"spec/replicas", []string{`1`, `2`, `0`, `null`}},
 				field{"spec/size", []string{`1`, `1.0`, `1.5`, `null`}},
@@ -132,13 +143,18 @@ func subjects() []subject {
 				field{"spec/set", []string{`["a"]`, `["a","b"]`, `["b","a","c"]`, `null`}},
 				field{"spec/atomic", []string{`["a"]`, `["a","b"]`, `["b"]`, `null`}},
 				field{"spec/whole", []string{`{"a":"1"}`, `{"a":"1","b":"1"}`, `{}`, `null`}},
-				field{"spec/items", []string{`[{"id":"x","a":1}]`, `[{"id":"y","a":1},{"id":"x","b":2}]`, `[{"id":"x","a":2,"b":2}]`, `null`}},
+				field{"spec/items", []string{
+					`[{"id":"x","a":1}]`, `[{"id":"y","a":1},{"id":"x","b":2}]`, `[{"id":"x","a":2,"b":2}]`, `null`,
+				}},
 				field{"spec/free/a", []string{`{"b":1}`, `[1]`, `"c"`, `null`}},
 			),
 			status: []field{
 				{"status/phase", []string{`"A"`, `"B"`, `null`}},
 				{"status/replicas", []string{`1`, `2`}},
-				{"status/conditions", []string{`[{"type":"R","status":"True"}]`, `[{"type":"S","status":"True"},{"type":"R","status":"False"}]`, `[{"type":"R","status":"False"},{"type":"S","status":"True"}]`, `null`}},
+				{"status/conditions", []string{
+					`[{"type":"R","status":"True"}]`, `[{"type":"S","status":"True"},{"type":"R","status":"False"}]`,
+					`[{"type":"R","status":"False"},{"type":"S","status":"True"}]`, `null`,
+				}},
 			},
 		},
 		{
@@ -147,7 +163,8 @@ func subjects() []subject {
 			fields: append(common(),
 				field{"spec/type", []string{`"ClusterIP"`, `"NodePort"`, `"LoadBalancer"`}},
 				field{"spec/ports", []string{
-					`[{"port":80,"name":"a"}]`, `[{"port":80,"name":"a"},{"port":81,"name":"b","protocol":"UDP"}]`, `[{"port":81,"name":"a","protocol":"UDP"}]`,
+					`[{"port":80,"name":"a"}]`, `[{"port":80,"name":"a"},{"port":81,"name":"b","protocol":"UDP"}]`,
+					`[{"port":81,"name":"a","protocol":"UDP"}]`,
 				}},
 				field{"spec/selector/app", []string{`"web"`, `"wep"`}},
 				field{"spec/sessionAffinity", []string{`"None"`, `"ClientIP"`}},
@@ -176,7 +193,9 @@ func newAuthor(t *testing.T, w *truth, s subject, name string, r *rand.Rand) *au
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &author{t: t, rand: r, subject: s, name: name, client: client.Resource(s.resource).Namespace("who"), truth: w}
+	return &author{
+		t: t, rand: r, subject: s, name: name, client: client.Resource(s.resource).Namespace("who"), truth: w,
+	}
 }
 
 // live creates the object, writes to it and deletes it.
@@ -286,7 +305,8 @@ func (a *author) one(m string) (how, subresource string, object *unstructured.Un
 func (a *author) odd(m string) (how string, object *unstructured.Unstructured, err error) {
 	switch a.rand.IntN(4) {
 	case 0:
-		object, err = a.patch(m, types.JSONPatchType, []byte(`[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]`))
+		object, err = a.patch(m, types.JSONPatchType,
+			[]byte(`[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]`))
 		return "reset of managedFields", object, err
 	case 1:
 		object, err = a.upgrade(m)
@@ -312,7 +332,9 @@ func (a *author) upgrade(m string) (*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	entries := object.GetManagedFields()
-	i := slices.IndexFunc(entries, func(e metav1.ManagedFieldsEntry) bool { return e.Operation == "Update" && e.Subresource == "" })
+	i := slices.IndexFunc(entries, func(e metav1.ManagedFieldsEntry) bool {
+		return e.Operation == "Update" && e.Subresource == ""
+	})
 	if i < 0 || slices.ContainsFunc(entries, func(e metav1.ManagedFieldsEntry) bool { return e.Operation == "Apply" }) {
 		return object, nil
 	}
@@ -321,10 +343,13 @@ func (a *author) upgrade(m string) (*unstructured.Unstructured, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.patch(m, types.JSONPatchType, fmt.Appendf(nil, `[{"op":"replace","path":"/metadata/managedFields","value":%s}]`, value))
+	return a.patch(m, types.JSONPatchType,
+		fmt.Appendf(nil, `[{"op":"replace","path":"/metadata/managedFields","value":%s}]`, value))
 }
 
-func (a *author) patch(m string, kind types.PatchType, patch []byte, subresources ...string) (*unstructured.Unstructured, error) {
+func (a *author) patch(
+	m string, kind types.PatchType, patch []byte, subresources ...string,
+) (*unstructured.Unstructured, error) {
 	return a.client.Patch(a.t.Context(), a.name, kind, patch, metav1.PatchOptions{FieldManager: m}, subresources...)
 }
 
@@ -332,7 +357,8 @@ func (a *author) patch(m string, kind types.PatchType, patch []byte, subresource
 func (a *author) apply(m string) (*unstructured.Unstructured, error) {
 	config := a.document(string(a.merged(a.rand.IntN(4), a.subject.fields, false)))
 	withoutNulls(config.Object)
-	return a.client.Apply(a.t.Context(), a.name, config, metav1.ApplyOptions{FieldManager: m, Force: a.rand.IntN(2) == 0})
+	return a.client.Apply(a.t.Context(), a.name, config,
+		metav1.ApplyOptions{FieldManager: m, Force: a.rand.IntN(2) == 0})
 }
 
 // put changes random fields of the newest version and updates the object.

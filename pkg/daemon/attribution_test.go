@@ -20,7 +20,8 @@ import (
 
 var (
 	whoSeed   = flag.Uint64("who-seed", 0, "seed of the writes of the attribution test; 0 means a new one")
-	whoWrites = flag.Int("who-writes", 60, "number of writes to each object of the attribution test; the long run uses 1000")
+	whoWrites = flag.Int("who-writes", 60,
+		"number of writes to each object of the attribution test; the long run uses 1000")
 )
 
 // authored is who made a version, and how.
@@ -62,7 +63,8 @@ func TestAttribution_IsCorrectOrEmpty(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 2 * len(subjects()) {
 		s := subjects()[i%len(subjects())]
-		a := newAuthor(t, written, s, fmt.Sprintf("%s-%d", s.resource.Resource, i), rand.New(rand.NewPCG(seed, uint64(i))))
+		a := newAuthor(t, written, s, fmt.Sprintf("%s-%d", s.resource.Resource, i),
+			rand.New(rand.NewPCG(seed, uint64(i))))
 		group.Go(a.live)
 	}
 	group.Wait()
@@ -91,9 +93,11 @@ func TestAttribution_OfWritesWithoutManagedEntry(t *testing.T) {
 	for _, scheduler := range []string{"default-scheduler", "volcano"} {
 		apply(t, `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"`+scheduler+`","namespace":"unmanaged"},`+
 			`"spec":{"schedulerName":"`+scheduler+`","containers":[{"name":"app","image":"app:1"}]}}`)
-		post(t, scheduler, "binding", `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"`+scheduler+`"},"target":{"kind":"Node","name":"node-1"}}`)
+		post(t, scheduler, "binding", `{"apiVersion":"v1","kind":"Binding","metadata":{"name":"`+
+			scheduler+`"},"target":{"kind":"Node","name":"node-1"}}`)
 		if scheduler == "volcano" {
-			post(t, scheduler, "eviction", `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"volcano","namespace":"unmanaged"}}`)
+			post(t, scheduler, "eviction",
+				`{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"volcano","namespace":"unmanaged"}}`)
 			continue
 		}
 		kubectl(t, "delete", "pod", scheduler, "-n", "unmanaged", "--wait=false")
@@ -175,7 +179,8 @@ func check(t *testing.T, events []v1.Event, written *truth) {
 		t.Logf("no manager: %4d %s", unattributed[how], how)
 		left += unattributed[how]
 	}
-	t.Logf("%d writes: %d right, %d without a manager (%d with their subresource), %d wrong", right+left+wrong, right, left, inferred, wrong)
+	t.Logf("%d writes: %d right, %d without a manager (%d with their subresource), %d wrong",
+		right+left+wrong, right, left, inferred, wrong)
 	if right < (right+left)/2 {
 		t.Errorf("got the managers of %d of %d writes, want at least half", right, right+left)
 	}
@@ -194,7 +199,8 @@ func checkFields(t *testing.T, last, e *v1.Event) {
 	for _, m := range e.Managers {
 		for _, field := range m.Fields {
 			if !changed[field] {
-				t.Errorf("%s@%s: got field %s of manager %s, want one of %v", e.ResourceName, e.ResourceVersion, field, m.Manager, changed)
+				t.Errorf("%s@%s: got field %s of manager %s, want one of %v",
+					e.ResourceName, e.ResourceVersion, field, m.Manager, changed)
 			}
 		}
 	}

@@ -43,11 +43,12 @@ func NewCommand(version string, getenv func(string) string, hangup <-chan os.Sig
 	cmd := &cobra.Command{
 		Use:   "watchhistory-recorder",
 		Short: "Record every version of a cluster's objects and serve them over a REST API",
-		Long: `watchhistory-recorder watches a Kubernetes cluster, stores every version of every object in an embedded database, and
-serves this history over a REST API.
+		Long: `watchhistory-recorder watches a Kubernetes cluster, stores every version of every object in an embedded
+database, and serves this history over a REST API.
 
 It reads a YAML file: the one of --config, of CONFIG_PATH, or ` + DefaultConfigPath + `, if it exists. BADGER_PATH, SERVER_PORT and
-BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. Without a file it records every kind that can be
+BIND_ADDRESS override the file's storagePath, serverPort and bindAddress. So do SECURE_PORT, SECURE_BIND_ADDRESS,
+TLS_CERT_FILE, TLS_KEY_FILE and TLS_CA_FILE, which are for serving with TLS. Without a file it records every kind that can be
 watched, except a few such as Leases, keeps the history for 14 days, and listens on 127.0.0.1:8080.
 
 A change of the file is applied without a restart, within seconds or at once on SIGHUP. A mistake in it is logged and changes

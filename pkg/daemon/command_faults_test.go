@@ -35,7 +35,8 @@ func TestCommand_ReportsStartFaultsInOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := strings.TrimSpace(strings.SplitN(strings.SplitN(string(kubeconfig), "server:", 2)[1], "\n", 2)[0])
-	if err := os.WriteFile(bad, []byte(strings.ReplaceAll(string(kubeconfig), server, "https://[nowhere")), 0o600); err != nil {
+	unparsable := strings.ReplaceAll(string(kubeconfig), server, "https://[nowhere")
+	if err := os.WriteFile(bad, []byte(unparsable), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	empty := filepath.Join(dir, "empty.kubeconfig")
@@ -52,20 +53,61 @@ func TestCommand_ReportsStartFaultsInOneLine(t *testing.T) {
 		want []string // substrings of the error
 		hint string   // a substring of the hint; "" means that there is none
 	}{
-		{"port in use", nil, map[string]string{"SERVER_PORT": port}, []string{port + ": the address is in use by another program"}, "SERVER_PORT"},
-		{"locked directory", nil, map[string]string{"BADGER_PATH": locked}, []string{locked, "in use by another process"}, "BADGER_PATH"},
-		{"storage path is a file", nil, map[string]string{"BADGER_PATH": file}, []string{file}, "BADGER_PATH"},
-		{"bad configuration", []string{"--config", file}, nil, []string{file + ": line 1: serverPort: want a whole number"}, ""},
-		{"absent configuration", []string{"--config", file + ".absent"}, nil, []string{"CONFIG_PATH", "no such file"}, ""},
-		{"no kubeconfig", nil, map[string]string{"KUBECONFIG": empty}, []string{"no cluster to record: there is no kubeconfig"}, "--kubeconfig"},
-		{"no token", nil, map[string]string{"KUBECONFIG": empty, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}, []string{"no service account token"}, "automountServiceAccountToken"},
-		{"invalid kubeconfig", []string{"--kubeconfig", bad}, nil, []string{"kubeconfig is invalid", "nowhere"}, ""},
-		{"absent kubeconfig", []string{"--kubeconfig", bad + ".absent"}, nil, []string{"read the kubeconfig", "no such file"}, ""},
-		{"unknown context", []string{"--context", "moon"}, nil, []string{`"moon"`}, ""},
-		{"unknown flag", []string{"--frobnicate"}, nil, []string{"unknown flag: --frobnicate"}, ""},
-		{"unexpected argument", []string{"now"}, nil, []string{`"now"`}, ""},
-		{"log format", []string{"--log-format", "xml"}, nil, []string{"--log-format", "text or json"}, ""},
-		{"log level", []string{"--log-level", "loud"}, nil, []string{"--log-level", "loud"}, ""},
+		{
+			name: "port in use",
+			env:  map[string]string{"SERVER_PORT": port},
+			want: []string{port + ": the address is in use by another program"},
+			hint: "SERVER_PORT",
+		},
+		{
+			name: "locked directory",
+			env:  map[string]string{"BADGER_PATH": locked},
+			want: []string{locked, "in use by another process"},
+			hint: "BADGER_PATH",
+		},
+		{
+			name: "storage path is a file",
+			env:  map[string]string{"BADGER_PATH": file},
+			want: []string{file},
+			hint: "BADGER_PATH",
+		},
+		{
+			name: "bad configuration",
+			args: []string{"--config", file},
+			want: []string{file + ": line 1: serverPort: want a whole number"},
+		},
+		{
+			name: "absent configuration",
+			args: []string{"--config", file + ".absent"},
+			want: []string{"CONFIG_PATH", "no such file"},
+		},
+		{
+			name: "no kubeconfig",
+			env:  map[string]string{"KUBECONFIG": empty},
+			want: []string{"no cluster to record: there is no kubeconfig"},
+			hint: "--kubeconfig",
+		},
+		{
+			name: "no token",
+			env:  map[string]string{"KUBECONFIG": empty, "KUBERNETES_SERVICE_HOST": "10.0.0.1"},
+			want: []string{"no service account token"},
+			hint: "automountServiceAccountToken",
+		},
+		{
+			name: "invalid kubeconfig",
+			args: []string{"--kubeconfig", bad},
+			want: []string{"kubeconfig is invalid", "nowhere"},
+		},
+		{
+			name: "absent kubeconfig",
+			args: []string{"--kubeconfig", bad + ".absent"},
+			want: []string{"read the kubeconfig", "no such file"},
+		},
+		{name: "unknown context", args: []string{"--context", "moon"}, want: []string{`"moon"`}},
+		{name: "unknown flag", args: []string{"--frobnicate"}, want: []string{"unknown flag: --frobnicate"}},
+		{name: "unexpected argument", args: []string{"now"}, want: []string{`"now"`}},
+		{name: "log format", args: []string{"--log-format", "xml"}, want: []string{"--log-format", "text or json"}},
+		{name: "log level", args: []string{"--log-level", "loud"}, want: []string{"--log-level", "loud"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,7 +14,10 @@ func TestCommand_RejectsUnknownCommands(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"bakcup", "--to", "x"}, "unknown command \"bakcup\" for \"watchhistory-recorder\"\n\nDid you mean this?\n\tbackup\n"},
+		{
+			[]string{"bakcup", "--to", "x"},
+			"unknown command \"bakcup\" for \"watchhistory-recorder\"\n\nDid you mean this?\n\tbackup\n",
+		},
 		{[]string{"--config", "x", "frob", "--quick"}, "unknown command \"frob\" for \"watchhistory-recorder\""},
 		{[]string{"--bogus"}, "unknown flag: --bogus"},
 	} {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"slices"
@@ -34,12 +35,42 @@ type Config struct {
 	// MaxStorage limits the database's files, in bytes. The oldest day is
 	// dropped when they exceed 9/10 of it. 0 means no limit.
 	MaxStorage int64
-	// BindAddress is the IP address that the REST API listens on.
+	// BindAddress is the IP address that the REST API listens on without TLS.
 	BindAddress string
-	// ServerPort is the port of the REST API. 0 means any free port.
+	// ServerPort is the port of the REST API without TLS. 0 means any free
+	// port, and [NoPort] that there is no such listener.
 	ServerPort int
+	// SecureBindAddress is the IP address of the secure listener. "" means
+	// BindAddress.
+	SecureBindAddress string
+	// SecurePort is the port of the secure listener: the REST API with TLS,
+	// for callers whom the cluster knows. 0 means any free port, and [NoPort]
+	// that there is no such listener.
+	SecurePort int
+	// TLSCertFile and TLSKeyFile contain the secure listener's certificate and
+	// key. If they are "", the recorder makes a certificate.
+	TLSCertFile, TLSKeyFile string
+	// TLSCAFile contains the authorities of TLSCertFile. They are published for
+	// clients. "" means that clients know them.
+	TLSCAFile string
+	// Namespace is the namespace that the recorder runs in, or "" outside of a
+	// cluster. It is not a field of the file.
+	Namespace string
 	// MaxQueryLimit is the largest number of records in one answer. At least 1.
 	MaxQueryLimit int
+	// AllowedHosts are further DNS names, in lower case, by which clients reach
+	// the REST API.
+	AllowedHosts []string
+	// MaxConcurrentQueries is how many queries run at once. 0 means that it
+	// depends on the number of processors.
+	MaxConcurrentQueries int
+	// QueryTimeoutSeconds bounds one query, without sending its answer.
+	QueryTimeoutSeconds int
+	// MaxQueryRate is how many queries per second one client may send. 0 means
+	// no limit.
+	MaxQueryRate int
+	// MaxConnections is how many connections may be open.
+	MaxConnections int
 	// Resources are recorded by name, whether or not they are discovered.
 	Resources []history.Resource
 	// Rules define which values are redacted, and which versions are ignored.
@@ -49,8 +80,35 @@ type Config struct {
 // Retention returns how long versions are kept.
 func (c *Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
 
-// Address returns the host:port that the REST API listens on.
+// NoPort is the port of a listener that is off.
+const NoPort = -1
+
+// Address returns the host:port that the REST API listens on without TLS.
 func (c *Config) Address() string { return net.JoinHostPort(c.BindAddress, strconv.Itoa(c.ServerPort)) }
+
+// SecureAddress returns the host:port of the secure listener.
+func (c *Config) SecureAddress() string {
+	return net.JoinHostPort(cmp.Or(c.SecureBindAddress, c.BindAddress), strconv.Itoa(c.SecurePort))
+}
+
+// checkListeners returns an error if nothing would be served, or if a file of
+// the secure listener's certificate is missing.
+func (c *Config) checkListeners() error {
+	switch {
+	case c.ServerPort == NoPort && c.SecurePort == NoPort:
+		return history.Errorf(history.Invalid,
+			"serverPort (SERVER_PORT) and securePort (SECURE_PORT) are both off: nothing could be queried")
+	case (c.TLSCertFile == "") != (c.TLSKeyFile == ""):
+		return history.Errorf(history.Invalid,
+			"tlsCertFile (TLS_CERT_FILE) and tlsKeyFile (TLS_KEY_FILE): want both or none of them")
+	case c.TLSCAFile != "" && c.TLSCertFile == "":
+		return history.Errorf(history.Invalid, "tlsCAFile (TLS_CA_FILE): want it only with tlsCertFile (TLS_CERT_FILE)")
+	case c.TLSCertFile != "" && c.SecurePort == NoPort:
+		return history.Errorf(history.Invalid,
+			"tlsCertFile (TLS_CERT_FILE): want it only with securePort (SECURE_PORT)")
+	}
+	return nil
+}
 
 // lists reports whether the configuration names the resource.
 func (c *Config) lists(r schema.GroupResource) bool { return contains(c.Resources, r) }
@@ -125,6 +183,15 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"maxStorage", c.MaxStorage != other.MaxStorage},
 		{"bindAddress", c.BindAddress != other.BindAddress},
 		{"serverPort", c.ServerPort != other.ServerPort},
+		{"secureBindAddress", c.SecureBindAddress != other.SecureBindAddress},
+		{"securePort", c.SecurePort != other.SecurePort},
+		{"tlsCertFile", c.TLSCertFile != other.TLSCertFile},
+		{"tlsKeyFile", c.TLSKeyFile != other.TLSKeyFile},
+		{"tlsCAFile", c.TLSCAFile != other.TLSCAFile},
+		{"maxConcurrentQueries", c.MaxConcurrentQueries != other.MaxConcurrentQueries},
+		{"queryTimeoutSeconds", c.QueryTimeoutSeconds != other.QueryTimeoutSeconds},
+		{"maxQueryRate", c.MaxQueryRate != other.MaxQueryRate},
+		{"maxConnections", c.MaxConnections != other.MaxConnections},
 	} {
 		if f.differs {
 			fields = append(fields, f.name)

@@ -17,7 +17,13 @@ func DefaultConfig() Config {
 		SyncWrites:    true,
 		BindAddress:   "127.0.0.1",
 		ServerPort:    8080,
+		SecurePort:    NoPort,
 		MaxQueryLimit: 1000,
+
+		QueryTimeoutSeconds: 30,
+		MaxQueryRate:        100,
+		MaxConnections:      512,
+
 		Resources: []history.Resource{
 			{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true},
 			{Version: "v1", Kind: "Node", Plural: "nodes"},
@@ -35,7 +41,10 @@ func DefaultConfig() Config {
 			{Group: "batch", Version: "v1", Kind: "Job", Plural: "jobs", Namespaced: true},
 			{Group: "batch", Version: "v1", Kind: "CronJob", Plural: "cronjobs", Namespaced: true},
 			{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress", Plural: "ingresses", Namespaced: true},
-			{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy", Plural: "networkpolicies", Namespaced: true},
+			{
+				Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy",
+				Plural: "networkpolicies", Namespaced: true,
+			},
 		},
 	}
 }
@@ -49,7 +58,8 @@ func defaultRedactions() []recorder.Redaction {
 		return recorder.Redaction{
 			Resource: schema.GroupResource{Group: "bootstrap.cluster.x-k8s.io", Resource: plural},
 			Paths: []string{
-				spec + ".joinConfiguration.discovery.bootstrapToken.token", spec + ".initConfiguration.bootstrapTokens[*].token",
+				spec + ".joinConfiguration.discovery.bootstrapToken.token",
+				spec + ".initConfiguration.bootstrapTokens[*].token",
 				spec + ".initConfiguration.certificateKey", spec + ".joinConfiguration.controlPlane.certificateKey",
 				spec + ".users[*].passwd",
 			},
@@ -58,7 +68,8 @@ func defaultRedactions() []recorder.Redaction {
 	return []recorder.Redaction{
 		{Resource: routes, Paths: []string{"spec.tls.key"}},
 		{Resource: builds, Paths: []string{
-			"spec.triggers[*].github.secret", "spec.triggers[*].gitlab.secret", "spec.triggers[*].bitbucket.secret", "spec.triggers[*].generic.secret",
+			"spec.triggers[*].github.secret", "spec.triggers[*].gitlab.secret",
+			"spec.triggers[*].bitbucket.secret", "spec.triggers[*].generic.secret",
 		}},
 		kubeadm("kubeadmconfigs", "spec"),
 		kubeadm("kubeadmconfigtemplates", "spec.template.spec"),

@@ -131,7 +131,8 @@ func denied(r schema.GroupResource, defined bool) string {
 // plural without a group is a typing error.
 func coreKinds() []string {
 	return []string{
-		"configmaps", "endpoints", "events", "limitranges", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes",
+		"configmaps", "endpoints", "events", "limitranges", "namespaces", "nodes",
+		"persistentvolumeclaims", "persistentvolumes",
 		"pods", "podtemplates", "replicationcontrollers", "resourcequotas", "secrets", "serviceaccounts", "services",
 	}
 }

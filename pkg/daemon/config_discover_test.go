@@ -34,11 +34,18 @@ func TestDaemon_RecordsEveryKindByDefault(t *testing.T) {
 		t.Errorf("leases: got %q, want no records", got)
 	}
 	for plural, want := range map[string]string{
-		"leases": "excluded", "endpoints": "excluded", "endpointslices": "excluded", "componentstatuses": "not_watchable",
-		"roles": "watching", "horizontalpodautoscalers": "watching", "customresourcedefinitions": "watching", "events": "watching",
+		"leases":                    "excluded",
+		"endpoints":                 "excluded",
+		"endpointslices":            "excluded",
+		"componentstatuses":         "not_watchable",
+		"roles":                     "watching",
+		"horizontalpodautoscalers":  "watching",
+		"customresourcedefinitions": "watching",
+		"events":                    "watching",
 	} {
 		if got := r.resource(t, plural); got.State != want || (want != "watching") != (got.Reason != "") {
-			t.Errorf("%s: got state %q, reason %q, want %s, and a reason unless it is watching", plural, got.State, got.Reason, want)
+			t.Errorf("%s: got state %q, reason %q, want %s, and a reason unless it is watching",
+				plural, got.State, got.Reason, want)
 		}
 	}
 }
@@ -60,7 +67,8 @@ func TestDaemon_ReloadsDiscovery(t *testing.T) {
 	r.reaches(t, "leases", "excluded")
 	r.eventually(t, "one open gap of leases", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=leases")
-		return len(gaps) == 1 && gaps[0].End.IsZero() && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
+		return len(gaps) == 1 && gaps[0].End.IsZero() &&
+			gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
 	r.reload(t, v, only("ConfigMap"))
 	r.reaches(t, "roles", "stopped")
@@ -107,7 +115,8 @@ func TestParseConfig_AcceptsRulesForAllCoreKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range core.APIResources {
-		watchable := !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") && slices.Contains(r.Verbs, "watch")
+		watchable := !strings.Contains(r.Name, "/") && slices.Contains(r.Verbs, "list") &&
+			slices.Contains(r.Verbs, "watch")
 		want := watchable && r.Name != "endpoints"
 		if strings.Contains(r.Name, "/") {
 			continue

@@ -20,20 +20,30 @@ import (
 // The fields that are not pointers or lists hold the defaults before the file
 // is decoded. A pointer or list that is nil was not given.
 type configFile struct {
-	Discover          *discoverMode   `yaml:"discover"`
-	DiscoverCRDs      *boolean        `yaml:"discoverCRDs"`
-	StoragePath       text            `yaml:"storagePath"`
-	RetentionDays     retentionDays   `yaml:"retentionDays"`
-	SyncWrites        boolean         `yaml:"syncWrites"`
-	MaxStorage        storageLimit    `yaml:"maxStorage"`
-	BindAddress       ipAddress       `yaml:"bindAddress"`
-	ServerPort        port            `yaml:"serverPort"`
-	MaxQueryLimit     queryLimit      `yaml:"maxQueryLimit"`
-	Resources         []resourceEntry `yaml:"resources"`
-	Include           []groupResource `yaml:"include"`
-	SecretAnnotations []annotationKey `yaml:"secretAnnotations"`
-	Redact            []redactEntry   `yaml:"redact"`
-	Ignore            []ignoreEntry   `yaml:"ignore"`
+	Discover             *discoverMode   `yaml:"discover"`
+	DiscoverCRDs         *boolean        `yaml:"discoverCRDs"`
+	StoragePath          text            `yaml:"storagePath"`
+	RetentionDays        retentionDays   `yaml:"retentionDays"`
+	SyncWrites           boolean         `yaml:"syncWrites"`
+	MaxStorage           storageLimit    `yaml:"maxStorage"`
+	BindAddress          ipAddress       `yaml:"bindAddress"`
+	ServerPort           port            `yaml:"serverPort"`
+	SecureBindAddress    ipAddress       `yaml:"secureBindAddress"`
+	SecurePort           port            `yaml:"securePort"`
+	TLSCertFile          text            `yaml:"tlsCertFile"`
+	TLSKeyFile           text            `yaml:"tlsKeyFile"`
+	TLSCAFile            text            `yaml:"tlsCAFile"`
+	MaxQueryLimit        queryLimit      `yaml:"maxQueryLimit"`
+	AllowedHosts         []hostName      `yaml:"allowedHosts"`
+	MaxConcurrentQueries concurrency     `yaml:"maxConcurrentQueries"`
+	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
+	MaxQueryRate         queryRate       `yaml:"maxQueryRate"`
+	MaxConnections       connectionLimit `yaml:"maxConnections"`
+	Resources            []resourceEntry `yaml:"resources"`
+	Include              []groupResource `yaml:"include"`
+	SecretAnnotations    []annotationKey `yaml:"secretAnnotations"`
+	Redact               []redactEntry   `yaml:"redact"`
+	Ignore               []ignoreEntry   `yaml:"ignore"`
 }
 
 // resourceEntry is one entry of the field resources.
@@ -79,7 +89,13 @@ func ParseConfig(data []byte) (Config, error) {
 		MaxStorage:    storageLimit(c.MaxStorage),
 		BindAddress:   ipAddress(c.BindAddress),
 		ServerPort:    port(c.ServerPort),
+		SecurePort:    port(c.SecurePort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
+
+		MaxConcurrentQueries: concurrency(c.MaxConcurrentQueries),
+		QueryTimeoutSeconds:  timeoutSeconds(c.QueryTimeoutSeconds),
+		MaxQueryRate:         queryRate(c.MaxQueryRate),
+		MaxConnections:       connectionLimit(c.MaxConnections),
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
@@ -123,7 +139,17 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.MaxStorage = int64(f.MaxStorage)
 	c.BindAddress = string(f.BindAddress)
 	c.ServerPort = int(f.ServerPort)
+	c.SecureBindAddress = string(f.SecureBindAddress)
+	c.SecurePort = int(f.SecurePort)
+	c.TLSCertFile, c.TLSKeyFile, c.TLSCAFile = string(f.TLSCertFile), string(f.TLSKeyFile), string(f.TLSCAFile)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
+	for _, name := range f.AllowedHosts {
+		c.AllowedHosts = append(c.AllowedHosts, string(name))
+	}
+	c.MaxConcurrentQueries = int(f.MaxConcurrentQueries)
+	c.QueryTimeoutSeconds = int(f.QueryTimeoutSeconds)
+	c.MaxQueryRate = int(f.MaxQueryRate)
+	c.MaxConnections = int(f.MaxConnections)
 	listed, err := f.resources(at)
 	if err != nil {
 		return err
@@ -170,7 +196,8 @@ func (f *configFile) resources(at *layout) (all []history.Resource, err error) {
 		}
 		id := r.GroupResource()
 		if first, ok := seen[id]; ok {
-			return nil, at.errorf(path, "%s is already listed on line %d: want one version of a resource", id, at.line(first))
+			return nil, at.errorf(path, "%s is already listed on line %d: want one version of a resource",
+				id, at.line(first))
 		}
 		seen[id] = path
 		all = append(all, r)
@@ -194,7 +221,8 @@ func (f *configFile) included(at *layout) (all []history.Resource, err error) {
 func unique[T comparable](path string, values []T, at *layout) error {
 	for i, v := range values {
 		if first := slices.Index(values, v); first < i {
-			return at.errorf(item(path, i), "%q is already listed on line %d", fmt.Sprint(v), at.line(item(path, first)))
+			return at.errorf(item(path, i), "%q is already listed on line %d",
+				fmt.Sprint(v), at.line(item(path, first)))
 		}
 	}
 	return nil

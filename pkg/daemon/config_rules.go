@@ -124,7 +124,8 @@ func (r *ruleChecker) ignoreRule(path string, e *ignoreEntry) (rule history.Igno
 	case e.Changes != nil && e.Resource == nil:
 		return rule, r.at.errorf(path+".resource", "missing: changes are those of one resource")
 	case e.Namespaces == nil && e.Resource == nil:
-		return rule, r.at.errorf(path, "is empty: want a resource, namespaces, or a resource with namespaces or changes")
+		return rule, r.at.errorf(path,
+			"is empty: want a resource, namespaces, or a resource with namespaces or changes")
 	}
 	rule = history.IgnoreRule{Namespaces: toStrings(e.Namespaces), Changes: toStrings(e.Changes)}
 	if e.Resource != nil {
@@ -195,7 +196,8 @@ func (r *ruleChecker) checkMentions(c *Config, listed, included []history.Resour
 		case line > 0:
 			return r.at.errorf(m.path, "%s is completely ignored by line %d", m.resource, line)
 		case c.recordedAs(m.resource) != m.resource:
-			return r.at.errorf(m.path, "%s are recorded as %s: name that, and its fields", m.resource, c.recordedAs(m.resource))
+			return r.at.errorf(m.path, "%s are recorded as %s: name that, and its fields",
+				m.resource, c.recordedAs(m.resource))
 		case !c.records(m.resource) && !c.discoversCRD(m.resource):
 			return r.at.errorf(m.path,
 				"%s is not recorded: neither resources nor include name it, and it is not discovered", m.resource)

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -15,8 +17,8 @@ import (
 // be absent.
 const DefaultConfigPath = "/config/resources.yaml"
 
-// Source reads a configuration from a file and from the environment variables
-// BADGER_PATH, SERVER_PORT and BIND_ADDRESS, which override the file.
+// Source reads a configuration from a file and from environment variables,
+// which override the file. docs/configuration.md lists them.
 //
 // It is not safe for concurrent use: call [Source.Load], then [Source.Follow].
 type Source struct {
@@ -121,20 +123,55 @@ func (s *Source) parse(f fileContents) (Config, error) {
 	return s.override(c)
 }
 
-// override sets the values that the environment has.
-func (s *Source) override(c Config) (_ Config, err error) {
-	if v := s.getenv("BADGER_PATH"); v != "" {
-		c.StoragePath = v
+// override sets the values that the environment has, and checks values that may
+// come from both.
+func (s *Source) override(c Config) (Config, error) {
+	for name, value := range map[string]*string{
+		"BADGER_PATH": &c.StoragePath, "TLS_CERT_FILE": &c.TLSCertFile,
+		"TLS_KEY_FILE": &c.TLSKeyFile, "TLS_CA_FILE": &c.TLSCAFile,
+	} {
+		*value = cmp.Or(s.getenv(name), *value)
 	}
-	if v := s.getenv("SERVER_PORT"); v != "" {
-		if c.ServerPort, err = parsePort(v); err != nil {
-			return Config{}, history.Errorf(history.Invalid, "SERVER_PORT: %v", err)
+	if err := s.overrideAddresses(&c); err != nil {
+		return Config{}, err
+	}
+	c.Namespace = s.namespace()
+	return c, c.checkListeners()
+}
+
+// overrideAddresses sets the addresses and ports that the environment has.
+func (s *Source) overrideAddresses(c *Config) (err error) {
+	for _, o := range []struct {
+		name  string
+		parse func(string) error
+	}{
+		{"SERVER_PORT", func(v string) error { c.ServerPort, err = parsePort(v); return err }},
+		{"SECURE_PORT", func(v string) error { c.SecurePort, err = parsePort(v); return err }},
+		{"BIND_ADDRESS", func(v string) error { c.BindAddress, err = parseAddress(v); return err }},
+		{"SECURE_BIND_ADDRESS", func(v string) error { c.SecureBindAddress, err = parseAddress(v); return err }},
+	} {
+		if v := s.getenv(o.name); v != "" {
+			if err := o.parse(v); err != nil {
+				return history.Errorf(history.Invalid, "%s: %v", o.name, err)
+			}
 		}
 	}
-	if v := s.getenv("BIND_ADDRESS"); v != "" {
-		if c.BindAddress, err = parseAddress(v); err != nil {
-			return Config{}, history.Errorf(history.Invalid, "BIND_ADDRESS: %v", err)
-		}
+	return nil
+}
+
+// namespaceFile contains the namespace of a pod, next to the token of its
+// service account.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// namespace returns the namespace that the recorder runs in, or "" outside of a
+// cluster.
+func (s *Source) namespace() string {
+	if v := s.getenv("POD_NAMESPACE"); v != "" {
+		return v
 	}
-	return c, nil
+	data, err := os.ReadFile(namespaceFile)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
 }

@@ -185,7 +185,11 @@ func TestSource_OnlyFallbackMayBeAbsent(t *testing.T) {
 		time.Sleep(time.Minute)
 		f.expect(t, "no file")
 		for _, step := range []struct{ content, want string }{
-			{"maxQueryLimit: none\n", "error "}, {"", "1000"}, {limit(5), "5"}, {"", "error read the configuration file: open "}, {limit(5), "5"},
+			{"maxQueryLimit: none\n", "error "},
+			{"", "1000"},
+			{limit(5), "5"},
+			{"", "error read the configuration file: open "},
+			{limit(5), "5"},
 		} {
 			if err := os.WriteFile(path, []byte(step.content), 0o600); err != nil {
 				t.Fatal(err)
@@ -199,6 +203,7 @@ func TestSource_OnlyFallbackMayBeAbsent(t *testing.T) {
 	})
 	_, err := sourceAt(filepath.Join(t.TempDir(), "absent.yaml")).Load()
 	if history.CodeOf(err) != history.Invalid {
-		t.Errorf("absent file of CONFIG_PATH: got error %v with code %s, want code %s", err, history.CodeOf(err), history.Invalid)
+		t.Errorf("absent file of CONFIG_PATH: got error %v with code %s, want code %s",
+			err, history.CodeOf(err), history.Invalid)
 	}
 }

@@ -64,18 +64,23 @@ func decodeInt[T ~int](node *yaml.Node, dst *T, least, most int) error {
 
 // The types of single values. Each rejects invalid values when it is decoded.
 type (
-	boolean       bool
-	text          string // not empty
-	retentionDays int
-	queryLimit    int
-	port          int
-	storageLimit  int64  // bytes
-	ipAddress     string // of any interface of this machine
-	apiGroup      string // "" is the core group
-	dnsLabel      string
-	namespaceName string
-	annotationKey string // of a Secret's annotation whose value is stored
-	ignoredPath   string // of a field whose changes are ignored
+	boolean         bool
+	text            string // not empty
+	retentionDays   int
+	queryLimit      int
+	concurrency     int // of queries
+	timeoutSeconds  int
+	queryRate       int // queries per second; 0 means no limit
+	connectionLimit int
+	port            int
+	storageLimit    int64  // bytes
+	ipAddress       string // of any interface of this machine
+	apiGroup        string // "" is the core group
+	dnsLabel        string
+	namespaceName   string
+	hostName        string
+	annotationKey   string // of a Secret's annotation whose value is stored
+	ignoredPath     string // of a field whose changes are ignored
 
 	regularExpression string
 )
@@ -98,7 +103,19 @@ func (d *retentionDays) UnmarshalYAML(node *yaml.Node) error { return decodeInt(
 func (l *queryLimit) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, l, 1, 100_000) }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
-func (p *port) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, p, 0, maxPort) }
+func (c *concurrency) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, c, 2, 256) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (t *timeoutSeconds) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, t, 1, 3600) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (r *queryRate) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, r, 0, 100_000) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (l *connectionLimit) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, l, 16, 65_536) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (p *port) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, p, NoPort, maxPort) }
 
 // minStorage is the smallest limit, in bytes. It holds an empty database and a
 // little history.
@@ -139,6 +156,11 @@ func (l *dnsLabel) UnmarshalYAML(node *yaml.Node) error {
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (n *namespaceName) UnmarshalYAML(node *yaml.Node) error {
 	return decodeText(node, n, func(s string) error { return firstProblem(s, validation.IsDNS1123Label(s)) })
+}
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (n *hostName) UnmarshalYAML(node *yaml.Node) error {
+	return decodeText(node, n, func(s string) error { return firstProblem(s, validation.IsDNS1123Subdomain(s)) })
 }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
@@ -187,8 +209,8 @@ const maxPort = 65535
 // parsePort parses a port of the environment. [port] parses one of a file.
 func parsePort(s string) (int, error) {
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > maxPort {
-		return 0, fmt.Errorf("want a port from 0 (any free one) to %d, got %q", maxPort, s)
+	if err != nil || n < NoPort || n > maxPort {
+		return 0, fmt.Errorf("want a port from 0 (any free one) to %d, or %d for none, got %q", maxPort, NoPort, s)
 	}
 	return n, nil
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -21,17 +23,18 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/watcher"
 )
 
-// Daemon is a recorder that is ready to run. It owns its port, its socket and
+// Daemon is a recorder that is ready to run. It owns its ports, its socket and
 // its database.
 type Daemon struct {
 	logger   *slog.Logger
-	program  string // the program's name and version
-	listener net.Listener
+	program  string       // the program's name and version
+	listener net.Listener // without TLS; nil if it is off
+	secure   *secure      // nil if it is off
 	store    *store.Store
 	recorder *recorder.Recorder
 	watchers *watcher.Set
 	log      *observed
-	server   *http.Server
+	handler  http.Handler
 	socket   net.Listener                // for the commands of pkg/admin; nil if it can't be opened
 	follow   func(context.Context) error // follows the configuration's source; nil if there is none
 	metrics  *metrics
@@ -47,7 +50,7 @@ type Daemon struct {
 	ignored  gap.Ignored // resources that a former configuration ignored, until they are recorded again
 }
 
-// New opens the port and then the database. The caller runs the daemon or
+// New opens the ports and then the database. The caller runs the daemon or
 // closes it.
 //
 // New does not wait for the cluster, because history must be available during
@@ -63,7 +66,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	if d.listener, err = listen(ctx, c.Address()); err != nil {
+	if err = d.listen(ctx, c, cluster); err != nil {
 		return nil, err
 	}
 	if d.store, err = store.Open(c.StoragePath, c.storeOptions(logger)); err != nil {
@@ -86,9 +89,9 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 		return nil, err
 	}
 	d.log = newObserved(d.store, d.watchers, d.recorder.RetryError)
-	d.server = api.NewServer(d.newHandler(ctx), api.Timeouts{}, logger)
+	d.handler = d.newHandler(ctx)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
-		"retention", c.Retention(), "address", d.Address())
+		"retention", c.Retention(), "address", d.Address(), "secure_address", d.SecureAddress())
 	return d, nil
 }
 
@@ -119,11 +122,44 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Refused:  d.recorder.RetryError,
 		States:   d.states,
 		Metrics:  d.metrics.handler(),
+		Caller:   caller,
+		User:     userName,
+		Host:     d.isOwnHost,
+		Client:   client,
+
+		Concurrency: d.started.MaxConcurrentQueries,
+		Timeout:     time.Duration(d.started.QueryTimeoutSeconds) * time.Second,
+		Rate:        cmp.Or(float64(d.started.MaxQueryRate), api.NoRate),
+		Registerer:  d.metrics.registry,
 	})
 }
 
-// Address returns the host:port that the REST API listens on.
-func (d *Daemon) Address() string { return d.listener.Addr().String() }
+// Address returns the host:port that the REST API listens on without TLS, or ""
+// if that is off.
+func (d *Daemon) Address() string {
+	if d.listener == nil {
+		return ""
+	}
+	return d.listener.Addr().String()
+}
+
+// SecureAddress returns the host:port of the secure listener, or "" if that is
+// off.
+func (d *Daemon) SecureAddress() string {
+	if d.secure == nil {
+		return ""
+	}
+	return d.secure.listener.Addr().String()
+}
+
+// Authorities returns the certificate authorities of the secure listener, as
+// PEM. It is nil if that is off or if they are unknown.
+func (d *Daemon) Authorities() []byte {
+	if d.secure == nil {
+		return nil
+	}
+	return d.secure.certificates.Authorities()
+}
 
 // Run records and serves until ctx ends, and then returns nil, or until a
 // component fails. In both cases it stops the components in order, commits the
@@ -136,7 +172,19 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.follow != nil {
 		c.start("follow the configuration", d.follow)
 	}
-	c.start("serve", func(ctx context.Context) error { return serve(ctx, d.server, d.listener) })
+	if d.listener != nil {
+		c.start("serve", func(ctx context.Context) error {
+			return serve(ctx,
+				api.NewServer(d.handler, api.ServerOptions{Connections: d.started.MaxConnections}, d.logger),
+				d.listener)
+		})
+	}
+	if s := d.secure; s != nil {
+		c.start("provide certificates", s.certificates.Run)
+		c.start("serve with TLS", func(ctx context.Context) error {
+			return s.serve(ctx, d.handler, d.started.MaxConnections, d.logger)
+		})
+	}
 	if d.socket != nil {
 		c.start("serve the socket", func(ctx context.Context) error {
 			return serve(ctx, admin.NewServer(d.store, d.program, d.logger), d.socket)
@@ -149,10 +197,15 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return err
 }
 
-// Close closes the port, the socket and the database of a daemon that does not
+// Close closes the ports, the socket and the database of a daemon that does not
 // run. It may be called more than once.
 func (d *Daemon) Close() error {
 	var errs []error
+	if d.secure != nil {
+		if err := d.secure.close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, fmt.Errorf("close %s: %w", d.SecureAddress(), err))
+		}
+	}
 	for _, l := range []net.Listener{d.listener, d.socket} {
 		if l == nil {
 			continue
@@ -161,7 +214,7 @@ func (d *Daemon) Close() error {
 			errs = append(errs, fmt.Errorf("close %s: %w", l.Addr(), err))
 		}
 	}
-	d.listener, d.socket = nil, nil
+	d.listener, d.secure, d.socket = nil, nil, nil
 	if d.store != nil {
 		if err := d.store.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the database: %w", err))

@@ -104,17 +104,20 @@ func TestDaemon_RecordsNewCRDOnce(t *testing.T) {
 		_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", "widgets.daemon.example.com")
 	})
 	kubectl(t, "wait", "--for=condition=Established", "crd/widgets.daemon.example.com")
-	apply(t, `{"apiVersion":"daemon.example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"default"},"spec":{"size":1}}`)
+	apply(t, `{"apiVersion":"daemon.example.com/v1","kind":"Widget",`+
+		`"metadata":{"name":"w","namespace":"default"},"spec":{"size":1}}`)
 	kubectl(t, "patch", "widget", "w", "--type=merge", "-p", `{"spec":{"size":2}}`)
 	r.eventually(t, "the widget's two versions are recorded", func() (bool, string) {
 		events := r.events(t, "resourceType=wd")
-		return len(events) > 0 && strings.HasSuffix(verbs(events), "update") || verbs(events) == "initial", verbs(events)
+		return len(events) > 0 && strings.HasSuffix(verbs(events), "update") ||
+			verbs(events) == "initial", verbs(events)
 	})
 	events := r.events(t, "resourceType=widgets.daemon.example.com")
 	seen := map[string]bool{}
 	for _, e := range events {
 		if seen[e.ResourceVersion] || e.APIVersion != "daemon.example.com/v1" {
-			t.Errorf("got %s %s of resourceVersion %s in %s twice or not in daemon.example.com/v1, want it once in that version",
+			t.Errorf("got %s %s of resourceVersion %s in %s twice or not in daemon.example.com/v1, "+
+				"want it once in that version",
 				e.Verb, e.ResourceName, e.ResourceVersion, e.APIVersion)
 		}
 		seen[e.ResourceVersion] = true
@@ -128,7 +131,8 @@ func TestDaemon_WaitsForResourceThatIsNotServed(t *testing.T) {
 		unknown.Group, unknown.Plural, unknown.Kind = "nobody.example.com", "gadgets", "Gadget"
 		c.Resources = append(c.Resources, unknown)
 	})
-	if _, body := r.get(t, v1.ResourcesPath); !strings.Contains(body, `"gadgets"`) || !strings.Contains(body, `"waiting"`) {
+	if _, body := r.get(t, v1.ResourcesPath); !strings.Contains(body, `"gadgets"`) ||
+		!strings.Contains(body, `"waiting"`) {
 		t.Errorf("got catalogue %s, want gadgets waiting", body)
 	}
 	r.eventually(t, "namespaces are recorded", func() (bool, string) { // commits are batched

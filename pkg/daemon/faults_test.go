@@ -44,11 +44,15 @@ func TestListenError_SeparatesFactAndHint(t *testing.T) {
 		code       history.Code
 		text, hint string
 	}{
-		{syscall.EADDRINUSE, history.Unavailable, "listen on h:80: the address is in use by another program", "SERVER_PORT"},
+		{
+			syscall.EADDRINUSE, history.Unavailable,
+			"listen on h:80: the address is in use by another program", "SERVER_PORT",
+		},
 		{fs.ErrPermission, history.Invalid, "listen on h:80: permission denied", "SERVER_PORT"},
 		{syscall.EADDRNOTAVAIL, history.Invalid, "listen on h:80: not an address of this machine", "BIND_ADDRESS"},
 	} {
-		err := daemon.ListenError("h:80", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", tt.cause)})
+		err := daemon.ListenError("h:80", "SERVER_PORT", "BIND_ADDRESS",
+			&net.OpError{Op: "listen", Err: os.NewSyscallError("bind", tt.cause)})
 		if got := err.Error(); got != tt.text {
 			t.Errorf("%v: got text %q, want %q", tt.cause, got, tt.text)
 		}
@@ -59,7 +63,7 @@ func TestListenError_SeparatesFactAndHint(t *testing.T) {
 			t.Errorf("%v: got code %q, want %q", tt.cause, got, tt.code)
 		}
 	}
-	err := daemon.ListenError("h:80", os.ErrDeadlineExceeded)
+	err := daemon.ListenError("h:80", "SERVER_PORT", "BIND_ADDRESS", os.ErrDeadlineExceeded)
 	if got, want := err.Error(), "listen on h:80: i/o timeout"; got != want {
 		t.Errorf("another cause: got text %q, want %q", got, want)
 	}

@@ -74,7 +74,8 @@ func TestGap_ContainsLostChanges(t *testing.T) {
 		return len(gaps) == 1 && !gaps[0].End.IsZero(), fmt.Sprint(gaps)
 	})
 	gap := third.gaps(t, "resourceType=cm")[0]
-	if gap.Start.After(before) || gap.End.Before(after) || gap.Reason != string(history.GapRestarted) || gap.Resource != "configmaps" {
+	if gap.Start.After(before) || gap.End.Before(after) || gap.Reason != string(history.GapRestarted) ||
+		gap.Resource != "configmaps" {
 		t.Errorf("got gap %+v, want it to contain %s to %s, with reason restarted", gap, before, after)
 	}
 	inferred := 0
@@ -104,13 +105,15 @@ func TestGap_StaysOpenUntilCaughtUp(t *testing.T) {
 	dir := t.TempDir()
 	kubectl(t, "create", "namespace", "catching-up")
 	start(t, dir, cluster.Config(), onlyConfigMaps).stop(t)
-	truth, err := cluster.Load(t.Context(), clustertest.Load{Namespace: "catching-up", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
+	truth, err := cluster.Load(t.Context(),
+		clustertest.Load{Namespace: "catching-up", Kinds: []string{"configmaps"}, Objects: 40, Updates: 20, Writers: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, dir, cluster.Config(), onlyConfigMaps)
 	gaps := r.gaps(t, "")
-	for _, finding := range clustertest.Compare(truth, r.events(t, "namespace=catching-up&resourceType=configmaps")).Findings {
+	events := r.events(t, "namespace=catching-up&resourceType=configmaps")
+	for _, finding := range clustertest.Compare(truth, events).Findings {
 		t.Errorf("in sync with gaps %v: %s", gaps, finding)
 	}
 	if len(gaps) > 0 {
@@ -125,7 +128,8 @@ func TestGap_IsOpenWhileRightsAreMissing(t *testing.T) {
 	kubectl(t, "create", "namespace", "rights")
 	kubectl(t, "create", "clusterrole", "sees-configmaps", "--verb=list,watch", "--resource=configmaps")
 	grant := func() {
-		kubectl(t, "create", "clusterrolebinding", "sees-configmaps", "--clusterrole=sees-configmaps", "--user=observer")
+		kubectl(t, "create", "clusterrolebinding", "sees-configmaps",
+			"--clusterrole=sees-configmaps", "--user=observer")
 	}
 	grant()
 	cfg, lines := cluster.Config(), &lines{}
@@ -143,7 +147,8 @@ func TestGap_IsOpenWhileRightsAreMissing(t *testing.T) {
 	r.eventually(t, "one open gap", func() (bool, string) {
 		lines.cut()
 		gaps := r.gaps(t, "")
-		return len(gaps) == 1 && gaps[0].End.IsZero() && gaps[0].Reason == string(history.GapForbidden), fmt.Sprint(gaps)
+		return len(gaps) == 1 && gaps[0].End.IsZero() &&
+			gaps[0].Reason == string(history.GapForbidden), fmt.Sprint(gaps)
 	})
 	_, body := r.get(t, v1.MetricsPath)
 	for _, metric := range []string{"gaps_open", "watch_failures_total"} {
@@ -170,7 +175,8 @@ func TestGap_IsOpenForForbiddenResourceOfConfiguration(t *testing.T) {
 	r := start(t, t.TempDir(), cfg, onlyConfigMaps)
 	const query = "resourceType=configmaps&namespace=default"
 	gaps := r.gaps(t, "")
-	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapForbidden) || !gaps[0].End.IsZero() ||
+	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapForbidden) ||
+		!gaps[0].End.IsZero() ||
 		gaps[0].Start.Before(before) || r.header(t, v1.EventsPath+"?"+query, v1.GapsHeader) != "1" {
 		t.Errorf("got gaps %+v, want an open one of configmaps after %s, also in the header", gaps, before)
 	}
@@ -206,7 +212,9 @@ func TestGap_IsOpenAfterUnobservedCRDDeletion(t *testing.T) {
 		t.Helper()
 		second.eventually(t, fmt.Sprint(n, " open gaps"), func() (bool, string) {
 			gaps := second.gaps(t, query)
-			open := slices.DeleteFunc(slices.Clone(gaps), func(g v1.Gap) bool { return !g.End.IsZero() || g.Reason != string(history.GapNotServed) })
+			open := slices.DeleteFunc(slices.Clone(gaps), func(g v1.Gap) bool {
+				return !g.End.IsZero() || g.Reason != string(history.GapNotServed)
+			})
 			return len(open) == n && (n > 0 || len(gaps) == 1), fmt.Sprint(gaps)
 		})
 	}

@@ -34,10 +34,13 @@ const patience = time.Minute
 // running is a daemon that runs in the test process.
 type running struct {
 	url    string
+	secure string // the address of the secure listener, or ""
 	dir    string
 	log    *logbook
-	cancel context.CancelFunc
-	ended  chan error
+
+	authorities func() []byte
+	cancel      context.CancelFunc
+	ended       chan error
 }
 
 // start runs a daemon on a free port, with the database in dir, until the test
@@ -60,7 +63,8 @@ func launch(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Sour
 	r.eventually(t, "the recorder is in sync", func() (bool, string) {
 		_, body := r.get(t, v1.ReadyzPath)
 		for line := range strings.Lines(strings.TrimPrefix(body, "ok\n")) {
-			if !strings.HasPrefix(line, "not in sync") && !strings.Contains(line, ": forbidden: ") && !strings.Contains(line, ": not_served: ") {
+			if !strings.HasPrefix(line, "not in sync") && !strings.Contains(line, ": forbidden: ") &&
+				!strings.Contains(line, ": not_served: ") {
 				return false, body
 			}
 		}
@@ -88,7 +92,10 @@ func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon
 		d.Follow(source, 20*time.Millisecond, nil)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	r := &running{url: "http://" + d.Address(), dir: c.StoragePath, log: log, cancel: cancel, ended: make(chan error, 1)}
+	r := &running{
+		url: "http://" + d.Address(), secure: d.SecureAddress(), dir: c.StoragePath, log: log, cancel: cancel,
+		ended: make(chan error, 1), authorities: d.Authorities,
+	}
 	go func() { r.ended <- d.Run(ctx) }()
 	t.Cleanup(func() { r.stop(t) })
 	return r
@@ -195,7 +202,9 @@ func (r *running) watches(t *testing.T, plural string) {
 		if err := json.Unmarshal([]byte(body), &list); err != nil {
 			return false, err.Error()
 		}
-		return slices.ContainsFunc(list.Resources, func(r v1.Resource) bool { return r.Plural == plural && r.State == "watching" }), body
+		return slices.ContainsFunc(list.Resources, func(r v1.Resource) bool {
+			return r.Plural == plural && r.State == "watching"
+		}), body
 	})
 }
 

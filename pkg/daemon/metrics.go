@@ -108,7 +108,9 @@ func (c *gapCollector) Collect(ch chan<- prometheus.Metric) {
 		open[cause{g.GroupResource(), g.Reason}]++
 	}
 	for l, n := range open {
-		ch <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(n), l.Group, l.Resource, string(l.reason))
+		ch <- prometheus.MustNewConstMetric(
+			c.open, prometheus.GaugeValue, float64(n), l.Group, l.Resource, string(l.reason),
+		)
 	}
 }
 

@@ -22,6 +22,7 @@ var (
 	// steadyMetrics are the metrics of a recorder that is in sync, in the form
 	// of describeMetrics. Dashboards and alerts depend on them.
 	steadyMetrics = []string{
+		"answers_held_bytes{lane} gauge: Memory of answers that are being sent.",
 		"checkpoint_timestamp_seconds{group,resource} gauge: " +
 			"Time at which the resourceVersion was received that a restart resumes from.",
 		"commit_duration_seconds histogram " + bounds + ": Time that a transaction took, including retries.",
@@ -34,6 +35,10 @@ var (
 			"Time of the last change of the configuration, applied or rejected. Initially the start.",
 		"last_commit_timestamp_seconds gauge: Time of the last commit.",
 		"objects_alive{group,resource} gauge: Objects that exist, according to the recorded history.",
+		"queries_in_flight gauge: Queries that wait, that run, or whose answer is being sent.",
+		"queries_refused_total{reason} counter: Queries that a limit refused with the status 429 or 503.",
+		"queries_running{lane} gauge: Queries that are being computed.",
+		"queries_waiting{lane} gauge: Queries that wait for others.",
 		"queue_bytes gauge: Memory that these versions take.",
 		"queue_records gauge: Versions accepted and not yet committed.",
 		"storage_bytes gauge: Size of the database's files on disk.",
@@ -44,7 +49,8 @@ var (
 		"storage_oldest_version_timestamp_seconds gauge: Time of the oldest version that is listed.",
 		"syncs_total{group,resource} counter: Lists of all objects since the start, including the first.",
 		"version_lag_seconds histogram " + bounds + ": " +
-			"Time from the API server's write to the commit, of versions that a watch delivered and whose manager is known. " +
+			"Time from the API server's write to the commit, " +
+			"of versions that a watch delivered and whose manager is known. " +
 			"The API server dates writes in whole seconds, so the value is up to one second too high.",
 		"versions_ignored_total{group,resource,rule} counter: Versions that a rule ignored since the start.",
 		"versions_known_total{group,resource} counter: Versions received again that were already recorded.",
@@ -55,7 +61,8 @@ var (
 
 	gapsTotal     = "gaps_total{group,reason,resource} counter: Gaps since the start that only a relist ended."
 	gapsOpen      = "gaps_open{group,reason,resource} gauge: Resources whose changes are currently not observed."
-	watchFailures = "watch_failures_total{group,reason,resource} counter: Times that a resource could no longer be watched."
+	watchFailures = "watch_failures_total{group,reason,resource} counter: " +
+		"Times that a resource could no longer be watched."
 )
 
 // TestMetrics_CountRecordedVersions also checks the buckets at both ends.
@@ -66,8 +73,10 @@ func TestMetrics_CountRecordedVersions(t *testing.T) {
 		_, body := r.get(t, v1.MetricsPath)
 		for _, metric := range []string{
 			`versions_recorded_total{group="",resource="namespaces",verb="create"}`, "last_commit_timestamp_seconds",
-			`syncs_total{group="",resource="namespaces"} 1`, `checkpoint_timestamp_seconds{group="",resource="namespaces"}`,
-			`commit_duration_seconds_bucket{le="0.001"}`, `commit_duration_seconds_bucket{le="300"}`, `version_lag_seconds_bucket{le="0.25"}`,
+			`syncs_total{group="",resource="namespaces"} 1`,
+			`checkpoint_timestamp_seconds{group="",resource="namespaces"}`,
+			`commit_duration_seconds_bucket{le="0.001"}`, `commit_duration_seconds_bucket{le="300"}`,
+			`version_lag_seconds_bucket{le="0.25"}`,
 		} {
 			if !strings.Contains(body, "\nwatchhistory_"+metric) {
 				return false, metric
@@ -106,7 +115,8 @@ func TestMetrics_MatchDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, m := range regexp.MustCompile("`watchhistory_([a-z_]+)(?:{([a-z,]+)})?`").FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile("`watchhistory_([a-z_]+)(?:{([a-z,]+)})?`").FindAllStringSubmatch(string(page),
+		-1) {
 		got = append(got, metricName(m[1], strings.FieldsFunc(m[2], func(r rune) bool { return r == ',' })))
 	}
 	var want []string

@@ -35,12 +35,15 @@ func TestGap_IsOpenWhileStorageFails(t *testing.T) {
 	r.eventually(t, "one open gap with reason storage", func() (bool, string) {
 		got := r.gaps(t, "namespace=full")
 		_, metrics := r.get(t, v1.MetricsPath)
-		return len(got) == 1 && got[0].Reason == "storage" && got[0].End.IsZero() && strings.Contains(metrics, "\nwatchhistory_commits_refused 1\n"), metrics
+		return len(got) == 1 && got[0].Reason == "storage" && got[0].End.IsZero() &&
+			strings.Contains(metrics, "\nwatchhistory_commits_refused 1\n"), metrics
 	})
-	if status, body := r.get(t, v1.ReadyzPath); status != http.StatusOK || !strings.Contains(body, "nothing is recorded now") {
+	if status, body := r.get(t, v1.ReadyzPath); status != http.StatusOK ||
+		!strings.Contains(body, "nothing is recorded now") {
 		t.Errorf("got %s %d %q, want 200 and that nothing is recorded", v1.ReadyzPath, status, body)
 	}
-	if got := r.events(t, "namespace=full&resourceType=configmaps"); len(got) == 0 || got[len(got)-1].ResourceName != "before" {
+	if got := r.events(t, "namespace=full&resourceType=configmaps"); len(got) == 0 ||
+		got[len(got)-1].ResourceName != "before" {
 		t.Errorf("got events %+v, want the recorded ones", got)
 	}
 	restore()

@@ -69,7 +69,8 @@ func TestStart_ServesHistoryWithoutAPIServer(t *testing.T) {
 		status, body := second.get(t, v1.ReadyzPath)
 		detail := second.open(t, history.GapDisconnected)["configmaps"]
 		return status == http.StatusOK && strings.Contains(body, "configmaps: disconnected: ") &&
-			strings.Contains(body, "connection refused") && strings.Contains(detail, "connection refused"), body + detail
+			strings.Contains(body, "connection refused") &&
+			strings.Contains(detail, "connection refused"), body + detail
 	})
 	if err := cluster.StartComponent(t.Context(), clustertest.APIServer); err != nil {
 		t.Fatal(err)
@@ -117,11 +118,14 @@ func TestGap_StartsAtDisconnect(t *testing.T) {
 	kubectl(t, "create", "configmap", "two", "-n", "dated")
 	r.eventually(t, "one closed gap", func() (bool, string) {
 		gaps := r.gaps(t, "")
-		return len(gaps) == 1 && !gaps[0].End.IsZero() && strings.HasSuffix(verbs(r.events(t, "namespace=dated&resourceName=two")), "create"), fmt.Sprint(gaps)
+		return len(gaps) == 1 && !gaps[0].End.IsZero() &&
+			strings.HasSuffix(verbs(r.events(t, "namespace=dated&resourceName=two")), "create"), fmt.Sprint(gaps)
 	})
 	gap := r.gaps(t, "")[0]
-	if gap.Start.Before(stopped.Add(-margin)) || gap.Start.After(stopped) || gap.Reason != string(history.GapDisconnected) || gap.Detail == "" {
-		t.Errorf("got gap %+v, want a start at most %v before %s, reason disconnected and a detail", gap, margin, stopped)
+	if gap.Start.Before(stopped.Add(-margin)) || gap.Start.After(stopped) ||
+		gap.Reason != string(history.GapDisconnected) || gap.Detail == "" {
+		t.Errorf("got gap %+v, want a start at most %v before %s, reason disconnected and a detail",
+			gap, margin, stopped)
 	}
 }
 
@@ -139,8 +143,11 @@ func TestStop_DoesNotWaitForTheServer(t *testing.T) {
 	}))
 	defer away.Close()
 	for name, host := range map[string]string{
-		"silent": "http://" + silent.Addr().String(), "silent in TLS": "https://" + silent.Addr().String(), "away": away.URL,
-		"refused": "https://127.0.0.1:1", "unknown name": "https://nowhere.invalid",
+		"silent":        "http://" + silent.Addr().String(),
+		"silent in TLS": "https://" + silent.Addr().String(),
+		"away":          away.URL,
+		"refused":       "https://127.0.0.1:1",
+		"unknown name":  "https://nowhere.invalid",
 	} {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
@@ -188,7 +195,8 @@ func TestDaemon_RecordsNextToResourcesThatCannotBeListed(t *testing.T) {
 		gaps := r.open(t, history.GapServerError)
 		for resource, words := range causes {
 			reason := r.resource(t, resource).Reason
-			if !strings.Contains(body, resource) || !strings.Contains(gaps[resource], words) || !strings.Contains(reason, words) {
+			if !strings.Contains(body, resource) || !strings.Contains(gaps[resource], words) ||
+				!strings.Contains(reason, words) {
 				return false, fmt.Sprint(resource, ": ", reason, body, gaps)
 			}
 		}
@@ -202,7 +210,8 @@ func TestDaemon_RecordsNextToResourcesThatCannotBeListed(t *testing.T) {
 // changed after one was stored, and the conversion webhook does not answer.
 func unconvertible(t *testing.T) {
 	t.Helper()
-	const crd = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"carts.convert.example.com"},"spec":{
+	const crd = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",` +
+		`"metadata":{"name":"carts.convert.example.com"},"spec":{
 		"group":"convert.example.com","scope":"Namespaced","names":{"plural":"carts","singular":"cart","kind":"Cart"},"conversion":%s,
 		"versions":[{"name":"v1","served":true,"storage":%t,"schema":{"openAPIV3Schema":{"type":"object"}}},
 		{"name":"v2","served":true,"storage":%t,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`
@@ -210,11 +219,15 @@ func unconvertible(t *testing.T) {
 	apply(t, none)
 	kubectl(t, "wait", "--for=condition=Established", "crd/carts.convert.example.com")
 	apply(t, `{"apiVersion":"convert.example.com/v1","kind":"Cart","metadata":{"name":"c","namespace":"default"}}`)
-	apply(t, fmt.Sprintf(crd, `{"strategy":"Webhook","webhook":{"conversionReviewVersions":["v1"],"clientConfig":{"url":"https://127.0.0.1:1"}}}`, false, true))
+	apply(t, fmt.Sprintf(crd, `{"strategy":"Webhook",`+
+		`"webhook":{"conversionReviewVersions":["v1"],"clientConfig":{"url":"https://127.0.0.1:1"}}}`, false, true))
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
 		for _, args := range [][]string{
-			{"patch", "crd", "carts.convert.example.com", "--type=merge", "-p", `{"spec":{"conversion":{"strategy":"None","webhook":null}}}`},
+			{
+				"patch", "crd", "carts.convert.example.com",
+				"--type=merge", "-p", `{"spec":{"conversion":{"strategy":"None","webhook":null}}}`,
+			},
 			{"delete", "crd", "carts.convert.example.com"},
 		} {
 			if _, err := cluster.Kubectl(ctx, args...); err != nil {
@@ -227,11 +240,13 @@ func unconvertible(t *testing.T) {
 // extension registers an extension API server that does not exist.
 func extension(t *testing.T) {
 	t.Helper()
-	apply(t, `{"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService","metadata":{"name":"v1.down.example.com"},"spec":{
+	apply(t, `{"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService",`+
+		`"metadata":{"name":"v1.down.example.com"},"spec":{
 		"group":"down.example.com","version":"v1","groupPriorityMinimum":1000,"versionPriority":10,"insecureSkipTLSVerify":true,
 		"service":{"name":"nowhere","namespace":"default"}}}`)
 	t.Cleanup(func() {
-		if _, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "apiservice", "v1.down.example.com"); err != nil {
+		_, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "apiservice", "v1.down.example.com")
+		if err != nil {
 			t.Error(err)
 		}
 	})

@@ -24,7 +24,8 @@ func TestPrune_DropsOldestDayAboveLimit(t *testing.T) {
 	for _, name := range []string{"old", "young"} {
 		r := &history.Record{
 			Ref:     history.ObjectRef{Resource: "pods", Namespace: "prune", Name: name, UID: "u"},
-			Version: "v1", Kind: "Pod", Verb: history.Create, RV: "1", Object: []byte(`{"metadata":{"name":"` + name + `"}}`),
+			Version: "v1", Kind: "Pod", Verb: history.Create, RV: "1",
+			Object: []byte(`{"metadata":{"name":"` + name + `"}}`),
 		}
 		if err := log.Append(t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
 			t.Fatal(err)
@@ -41,7 +42,8 @@ func TestPrune_DropsOldestDayAboveLimit(t *testing.T) {
 		dropped := strings.Contains(body, metric) && !strings.Contains(body, metric+"0")
 		return dropped && strings.Contains(body, "watchhistory_storage_limit_bytes 1\n"), body
 	})
-	if _, body := r.get(t, v1.MetricsPath); strings.Contains(body, "watchhistory_storage_bytes 0\n") || !strings.Contains(body, "watchhistory_storage_bytes ") {
+	if _, body := r.get(t, v1.MetricsPath); strings.Contains(body, "watchhistory_storage_bytes 0\n") ||
+		!strings.Contains(body, "watchhistory_storage_bytes ") {
 		t.Errorf("got metrics %s, want watchhistory_storage_bytes above 0", body)
 	}
 	if n := r.log.count("dropped a day of history", "reason=size"); n == 0 {

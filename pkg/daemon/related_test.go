@@ -40,8 +40,10 @@ func TestRelated_FindsEventsOfUnrecordedObjects(t *testing.T) {
 		c.DiscoverCRDs = false
 		c.Resources = []history.Resource{{Version: "v1", Plural: "events", Kind: "Event", Namespaced: true}}
 	})
-	warn(t, "scaler", "related", `"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","namespace":"related","name":"web","uid":"1"`)
-	warn(t, "lease", "related", `"apiVersion":"coordination.k8s.io/v1","kind":"Lease","namespace":"related","name":"web"`)
+	warn(t, "scaler", "related",
+		`"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","namespace":"related","name":"web","uid":"1"`)
+	warn(t, "lease", "related",
+		`"apiVersion":"coordination.k8s.io/v1","kind":"Lease","namespace":"related","name":"web"`)
 	// The API server refuses an Event outside of "default" whose object has
 	// another namespace than its own.
 	warn(t, "inside", "related", `"apiVersion":"v1","kind":"Namespace","namespace":"related","name":"related"`)

@@ -37,7 +37,8 @@ func following(t *testing.T, dir string, v *volume, cfg *rest.Config) *running {
 func only(kinds ...string) string {
 	var list []string
 	for _, kind := range kinds {
-		list = append(list, fmt.Sprintf("{version: v1, kind: %s, plural: %ss, namespaced: true}", kind, strings.ToLower(kind)))
+		list = append(list,
+			fmt.Sprintf("{version: v1, kind: %s, plural: %ss, namespaced: true}", kind, strings.ToLower(kind)))
 	}
 	return "discoverCRDs: false\nresources: [" + strings.Join(list, ", ") + "]\n"
 }
@@ -125,12 +126,14 @@ ignore:
 maxQueryLimit: 1
 `)
 	kubectl(t, "create", "configmap", "noise", "-n", "rules-noisy")
-	kubectl(t, "create", "configmap", "hidden", "-n", "rules", "--from-literal=password=in-the-clear", "--from-literal=user=me")
+	kubectl(t, "create", "configmap", "hidden", "-n", "rules",
+		"--from-literal=password=in-the-clear", "--from-literal=user=me")
 	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"1"}}`) // a new field is a change
 	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"2"}}`)
 	kubectl(t, "patch", "configmap", "hidden", "-n", "rules", "-p", `{"data":{"beat":"3","user":"you"}}`)
 	r.records(t, "namespace=rules&resourceName=hidden", "create update update")
-	if _, body := r.get(t, v1.EventsPath+"?namespace=rules&resourceName=hidden"); strings.Contains(body, "in-the-clear") ||
+	_, body := r.get(t, v1.EventsPath+"?namespace=rules&resourceName=hidden")
+	if strings.Contains(body, "in-the-clear") ||
 		!strings.Contains(body, `"password":"hmac-sha256:`) || !strings.Contains(body, `"user":"me"`) {
 		t.Errorf("got %s, want only the password redacted", body)
 	}
@@ -145,7 +148,8 @@ maxQueryLimit: 1
 		t.Errorf("got %s %q, want %q", v1.IgnoredHeader, got, rules)
 	}
 	got := r.resource(t, "configmaps").Ignored
-	if got == nil || !slices.Equal(got.Namespaces, []string{"rules-noisy"}) || !slices.Equal(got.Changes, []string{"data.beat"}) || got.Versions < 2 {
+	if got == nil || !slices.Equal(got.Namespaces, []string{"rules-noisy"}) ||
+		!slices.Equal(got.Changes, []string{"data.beat"}) || got.Versions < 2 {
 		t.Errorf("got ignored %+v, want namespaces [rules-noisy], changes [data.beat] and 2 or more versions", got)
 	}
 	r.metric(t, `watchhistory_versions_ignored_total{group="",resource="configmaps",rule="change"} 1`)
@@ -175,13 +179,15 @@ func TestReload_OpensGapWhileResourceIsNotConfigured(t *testing.T) {
 		t.Helper()
 		r.eventually(t, "one open gap", func() (bool, string) {
 			gaps := r.gaps(t, "resourceType=configmaps")
-			return len(gaps) == 1 && gaps[0].Reason == string(reason) && gaps[0].End.IsZero() && gaps[0].Start.Before(left.Add(time.Minute)), fmt.Sprint(gaps)
+			return len(gaps) == 1 && gaps[0].Reason == string(reason) && gaps[0].End.IsZero() &&
+				gaps[0].Start.Before(left.Add(time.Minute)), fmt.Sprint(gaps)
 		})
 	}
 	r.reaches(t, "secrets", "watching")
 	r.reaches(t, "configmaps", "stopped")
 	open(history.GapNotConfigured)
-	if got := r.header(t, v1.EventsPath+"?"+query, v1.GapListHeader); !strings.Contains(got, "configmaps ") || !strings.HasSuffix(got, " not_configured") {
+	if got := r.header(t, v1.EventsPath+"?"+query, v1.GapListHeader); !strings.Contains(got, "configmaps ") ||
+		!strings.HasSuffix(got, " not_configured") {
 		t.Errorf("got %s %q, want configmaps … not_configured", v1.GapListHeader, got)
 	}
 	r.metric(t, `watchhistory_gaps_open{group="",reason="not_configured",resource="configmaps"} 1`)
@@ -206,7 +212,8 @@ func TestReload_OpensGapWhileResourceIsNotConfigured(t *testing.T) {
 	// Now a rule ignores the resource, until etcd is compacted.
 	r.reload(t, v, only("Secret")+"ignore: [{resource: configmaps}]\n")
 	r.reaches(t, "configmaps", "ignored")
-	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" || !strings.Contains(got.Reason, "configuration ignores it") {
+	if got := r.resource(t, "configmaps"); got.Kind != "ConfigMap" ||
+		!strings.Contains(got.Reason, "configuration ignores it") {
 		t.Errorf("got %+v, want kind ConfigMap and the configuration as the reason", got)
 	}
 	open(history.GapNotConfigured)
@@ -223,7 +230,8 @@ func TestReload_OpensGapWhileResourceIsNotConfigured(t *testing.T) {
 	r.reload(t, v, only("Secret", "ConfigMap"))
 	r.eventually(t, "one closed gap", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=configmaps")
-		return len(gaps) == 1 && !gaps[0].End.IsZero() && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
+		return len(gaps) == 1 && !gaps[0].End.IsZero() &&
+			gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
 }
 
@@ -239,7 +247,8 @@ func TestStart_OpensGapForResourceNoLongerConfigured(t *testing.T) {
 	second := following(t, dir, v, cluster.Config())
 	second.eventually(t, "one open gap", func() (bool, string) {
 		gaps := second.gaps(t, "")
-		return len(gaps) == 1 && gaps[0].Resource == "configmaps" && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
+		return len(gaps) == 1 && gaps[0].Resource == "configmaps" &&
+			gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
 }
 
@@ -260,7 +269,8 @@ func TestStart_OpensGapsUntilDiscovery(t *testing.T) {
 	second := boot(t, c, cfg, nil)
 	t.Cleanup(open)
 	gaps := second.gaps(t, "")
-	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapRestarted) || !gaps[0].End.IsZero() {
+	if len(gaps) != 1 || gaps[0].Resource != "configmaps" || gaps[0].Reason != string(history.GapRestarted) ||
+		!gaps[0].End.IsZero() {
 		t.Errorf("got gaps %+v, want an open one of configmaps with reason restarted", gaps)
 	}
 	open()
@@ -355,9 +365,13 @@ func TestReload_RejectsMistakes(t *testing.T) {
 		return r.log.count("level=ERROR", "configuration rejected", "no such file") == 1, ""
 	})
 
-	r.reload(t, v, only("ConfigMap")+"serverPort: 9999\nretentionDays: 3\nsyncWrites: false\nmaxStorage: 1Gi\nstoragePath: /elsewhere\nbindAddress: 0.0.0.0\nmaxQueryLimit: 7\n")
+	r.reload(t, v, only("ConfigMap")+"serverPort: 9999\nretentionDays: 3\nsyncWrites: false\nmaxStorage: "+
+		"1Gi\nstoragePath: /elsewhere\nbindAddress: 0.0.0.0\nmaxQueryLimit: 7\n")
 	r.metric(t, "watchhistory_config_last_reload_successful 1")
-	for field, want := range map[string]int{"retentionDays": 1, "syncWrites": 1, "maxStorage": 1, "bindAddress": 1, "maxQueryLimit": 0, "storagePath": 0, "serverPort": 0} {
+	for field, want := range map[string]int{
+		"retentionDays": 1, "syncWrites": 1, "maxStorage": 1, "bindAddress": 1,
+		"maxQueryLimit": 0, "storagePath": 0, "serverPort": 0,
+	} {
 		// The environment overrides the path and the port.
 		if n := r.log.count("level=WARN", "requires a restart", "field="+field); n != want {
 			t.Errorf("%s: got %d warnings, want %d", field, n, want)
@@ -396,7 +410,8 @@ func TestReload_IgnoresAndRecordsCRD(t *testing.T) {
 	r.reload(t, v, "discoverCRDs: false\n"+config)
 	r.eventually(t, "one open gap", func() (bool, string) {
 		gaps := r.gaps(t, "resourceType=gears.reload.example.com")
-		return len(gaps) == 1 && gaps[0].Resource == "gears" && gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
+		return len(gaps) == 1 && gaps[0].Resource == "gears" &&
+			gaps[0].Reason == string(history.GapNotConfigured), fmt.Sprint(gaps)
 	})
 	r.reload(t, v, config)
 	kubectl(t, "delete", "gears.reload.example.com", "w", "-n", "default")

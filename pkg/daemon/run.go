@@ -108,15 +108,6 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener) erro
 	return err
 }
 
-// listen opens the address of the REST API.
-func listen(ctx context.Context, address string) (net.Listener, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, listenError(address, err)
-	}
-	return l, nil
-}
-
 // pruner is the part of the store that prune needs.
 type pruner interface {
 	// Prune drops the days that are older than the retention, and the oldest

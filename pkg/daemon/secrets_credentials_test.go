@@ -83,7 +83,8 @@ func TestCredentials_AreRedactedByDefault(t *testing.T) {
 		kind, group, _ := strings.Cut(d[1], "/")
 		definitions += fmt.Sprintf(anyDefinition, d[0], kind, group, strings.ToLower(kind))
 		t.Cleanup(func() {
-			if out, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", d[0]+"."+group); err != nil {
+			out, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "crd", d[0]+"."+group)
+			if err != nil {
 				t.Errorf("%v: %s", err, out)
 			}
 		})
@@ -94,7 +95,8 @@ func TestCredentials_AreRedactedByDefault(t *testing.T) {
 	r := start(t, t.TempDir(), cluster.Config(), nil)
 	// Adds a copy of the object as an annotation.
 	apply(t, strings.ReplaceAll(credentialManifests, "VALUE", hiddenValue))
-	const path = v1.EventsPath + "?namespace=clear&resourceType=routes,buildconfigs,kubeadmconfigs,kubeadmconfigtemplates"
+	const path = v1.EventsPath +
+		"?namespace=clear&resourceType=routes,buildconfigs,kubeadmconfigs,kubeadmconfigtemplates"
 	var body string
 	r.eventually(t, "four creations are recorded", func() (bool, string) {
 		_, body = r.get(t, path)
@@ -149,7 +151,8 @@ func credentialObject(t *testing.T, resource schema.GroupResource) []byte {
 			t.Fatal(err)
 		}
 		group, _, _ := strings.Cut(fmt.Sprint(object["apiVersion"]), "/")
-		if plural := strings.ToLower(fmt.Sprint(object["kind"])) + "s"; group != resource.Group || plural != resource.Resource {
+		if plural := strings.ToLower(fmt.Sprint(object["kind"])) + "s"; group != resource.Group ||
+			plural != resource.Resource {
 			continue
 		}
 		data, err := json.Marshal(object)

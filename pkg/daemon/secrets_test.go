@@ -31,7 +31,8 @@ const (
 func hiddenForms(value string) []string {
 	encode := base64.StdEncoding.EncodeToString
 	return []string{
-		value, encode([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte("-" + value)), encode([]byte(encode([]byte(value)))),
+		value, encode([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte("-" + value)),
+		encode([]byte(encode([]byte(value)))),
 		hex.EncodeToString([]byte(value)), url.QueryEscape(value),
 	}
 }
@@ -41,16 +42,21 @@ func hiddenForms(value string) []string {
 func secretManifest(name, value string) string {
 	var annotations, labels strings.Builder
 	for i, form := range hiddenForms(hiddenValue) {
-		for j, text := range []string{"%s", "# copied\nstringData:\n  p: '%s'\n", "- p: %s", "\ufeff{\"p\":\"%s\"}", "-p {\"stringData\":{\"p\":\"%s\"}}"} {
+		for j, text := range []string{
+			"%s", "# copied\nstringData:\n  p: '%s'\n", "- p: %s",
+			"\ufeff{\"p\":\"%s\"}", "-p {\"stringData\":{\"p\":\"%s\"}}",
+		} {
 			fmt.Fprintf(&annotations, "    example.com/a%d-%d: %q\n", i, j, strings.ReplaceAll(text, "%s", form))
 		}
 		if len(form) <= 50 && !strings.ContainsAny(form, "=+/") {
 			fmt.Fprintf(&labels, "    example.com/l%d: \"x-%s\"\n    example.com/%s: \"on\"\n", i, form, form)
 		}
 	}
-	return "apiVersion: v1\nkind: Secret\nmetadata:\n  name: " + name + "\n  namespace: vault\n  finalizers: [example.com/" + hiddenValue + "]\n" +
+	return "apiVersion: v1\nkind: Secret\nmetadata:\n  name: " + name +
+		"\n  namespace: vault\n  finalizers: [example.com/" + hiddenValue + "]\n" +
 		"  annotations:\n" + annotations.String() + "  labels:\n" + labels.String() +
-		"  ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: " + hiddenValue + ", uid: " + hiddenValue + "}]\n" +
+		"  ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: " + hiddenValue +
+		", uid: " + hiddenValue + "}]\n" +
 		"stringData:\n  password: " + value + "\n  " + hiddenValue + ": x\n"
 }
 
@@ -77,12 +83,16 @@ func TestSecrets_ValuesAreStoredNowhere(t *testing.T) {
 	kubectl(t, "create", "namespace", "vault")
 	c := daemon.DefaultConfig()
 	c.ServerPort, c.StoragePath = 0, t.TempDir()
-	c.Rules.Redact = []recorder.Redaction{{Resource: schema.GroupResource{Resource: "configmaps"}, Paths: []string{"data.password"}}}
+	c.Rules.Redact = []recorder.Redaction{
+		{Resource: schema.GroupResource{Resource: "configmaps"}, Paths: []string{"data.password"}},
+	}
 	r := bootLogging(t, c, cluster.Config(), nil, slog.LevelDebug)
 	apply(t, secretManifest("s", hiddenValue)) // adds a copy of the object as an annotation
 	apply(t, ruledManifest)
-	kubectl(t, "-n", "vault", "annotate", "secret", "s", "example.com/late=the password is "+hiddenValue, "--field-manager="+hiddenValue)
-	kubectl(t, "-n", "vault", "patch", "secret", "s", "-p", `{"stringData":{"password":"`+rotatedValue+`","`+hiddenValue+`":"y"}}`)
+	kubectl(t, "-n", "vault", "annotate", "secret", "s", "example.com/late=the password is "+hiddenValue,
+		"--field-manager="+hiddenValue)
+	kubectl(t, "-n", "vault", "patch", "secret", "s",
+		"-p", `{"stringData":{"password":"`+rotatedValue+`","`+hiddenValue+`":"y"}}`)
 	kubectl(t, "-n", "vault", "label", "secret", "s", "late="+rotatedValue)
 	kubectl(t, "-n", "vault", "patch", "secret", "s", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
 	kubectl(t, "-n", "vault", "delete", "secret/s", "configmap/c")
@@ -92,7 +102,8 @@ func TestSecrets_ValuesAreStoredNowhere(t *testing.T) {
 	})
 	var all bytes.Buffer
 	for _, path := range []string{
-		v1.EventsPath + "?namespace=vault", v1.EventsPath + "?namespace=vault&summary=true", v1.EventsPath + "/vault/secrets/s",
+		v1.EventsPath + "?namespace=vault", v1.EventsPath + "?namespace=vault&summary=true",
+		v1.EventsPath + "/vault/secrets/s",
 		v1.EventsPath + "/vault/configmaps/c", v1.ResourcesPath, v1.GapsPath, v1.MetricsPath,
 	} {
 		_, body := r.get(t, path)
@@ -121,7 +132,8 @@ func refuseValues(t *testing.T, where string, data []byte) {
 	for _, form := range append(hiddenForms(hiddenValue), hiddenForms(rotatedValue)...) {
 		part := form[:len(form)-8] // the end may be encoded together with what follows it
 		if at := bytes.Index(data, []byte(part)); at >= 0 {
-			t.Errorf("%s: got %q in it, want no part of a value: %s", where, part, data[max(0, at-200):min(len(data), at+200)])
+			t.Errorf("%s: got %q in it, want no part of a value: %s",
+				where, part, data[max(0, at-200):min(len(data), at+200)])
 		}
 	}
 }

@@ -17,7 +17,8 @@ func storageError(err error) error {
 	var hint string
 	switch {
 	case errors.Is(err, store.ErrDamaged):
-		hint = "Run 'watchhistory-recorder repair', restore a backup, or set storagePath (BADGER_PATH) to another directory."
+		hint = "Run 'watchhistory-recorder repair', restore a backup, " +
+			"or set storagePath (BADGER_PATH) to another directory."
 	case errors.Is(err, store.ErrTooManyTables):
 		hint = "Raise the limit, or lower maxStorage."
 	case history.CodeOf(err) == history.Invalid:

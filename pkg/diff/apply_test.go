@@ -52,7 +52,9 @@ func applyToObject(object map[string]any, changes []diff.Change, depth int) any 
 // inserts by new positions, and applies the changes inside items.
 func applyToList(list []any, changes []diff.Change, depth int) any {
 	here := func(kind diff.Kind) []diff.Change {
-		return slices.DeleteFunc(slices.Clone(changes), func(c diff.Change) bool { return c.Kind != kind || len(c.Path) != depth+1 })
+		return slices.DeleteFunc(slices.Clone(changes), func(c diff.Change) bool {
+			return c.Kind != kind || len(c.Path) != depth+1
+		})
 	}
 	var kept []any
 	for i, item := range list {
@@ -70,7 +72,8 @@ func applyToList(list []any, changes []diff.Change, depth int) any {
 	}
 	result := make([]any, len(kept))
 	for i, item := range kept {
-		result[i] = applyTo(item, under(changes, depth, func(s diff.Segment) bool { return s.Item && s.Index == i }), depth+1)
+		result[i] = applyTo(item, under(changes, depth, func(s diff.Segment) bool { return s.Item && s.Index == i }),
+			depth+1)
 	}
 	return result
 }
@@ -100,7 +103,10 @@ func under(changes []diff.Change, depth int, through func(diff.Segment) bool) []
 type generator struct{ *rand.Rand }
 
 func (g generator) word() string {
-	words := []string{"name", "uid", "type", "port", "protocol", "status", "spec", "conditions", "containers", "containerStatuses", "state", "waiting", "metadata", "annotations", "data", "image", "", "a.b/c"}
+	words := []string{
+		"name", "uid", "type", "port", "protocol", "status", "spec", "conditions", "containers",
+		"containerStatuses", "state", "waiting", "metadata", "annotations", "data", "image", "", "a.b/c",
+	}
 	return words[g.IntN(len(words))]
 }
 

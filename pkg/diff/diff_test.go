@@ -20,14 +20,18 @@ func TestObjects(t *testing.T) {
 		{"scalars", `{"a":1,"b":2,"c":3}`, `{"b":2,"c":4,"d":5}`, []string{"removed a", "changed c", "added d"}},
 		{"null is a value", `{"a":null}`, `{}`, []string{"removed a"}},
 		{
-			"quoted fields", `{"metadata":{"labels":{"a/b":"1","c":"1"}}}`, `{"metadata":{"labels":{"a/b":"2","c":"2"}}}`,
+			"quoted fields", `{"metadata":{"labels":{"a/b":"1","c":"1"}}}`,
+			`{"metadata":{"labels":{"a/b":"2","c":"2"}}}`,
 			[]string{`changed metadata.labels["a/b"]`, "changed metadata.labels.c"},
 		},
 		{
 			"containers are matched by name",
 			`{"spec":{"containers":[{"name":"app","image":"a"},{"name":"old","image":"b"}]}}`,
 			`{"spec":{"containers":[{"name":"new","image":"b"},{"name":"app","image":"c"}]}}`,
-			[]string{"removed spec.containers[name=old]", "added spec.containers[name=new]", "changed spec.containers[name=app].image"},
+			[]string{
+				"removed spec.containers[name=old]", "added spec.containers[name=new]",
+				"changed spec.containers[name=app].image",
+			},
 		},
 		{
 			"ports are matched by number and protocol",
@@ -36,19 +40,38 @@ func TestObjects(t *testing.T) {
 			[]string{"changed ports[containerPort=53,protocol=UDP].x"},
 		},
 		{
-			"conditions are matched by type", `{"conditions":[{"type":"A","status":"True"}]}`, `{"conditions":[{"type":"B","status":"True"},{"type":"A","status":"False"}]}`,
+			"conditions are matched by type", `{"conditions":[{"type":"A","status":"True"}]}`,
+			`{"conditions":[{"type":"B","status":"True"},{"type":"A","status":"False"}]}`,
 			[]string{"added conditions[type=B]", "changed conditions[type=A].status"},
 		},
 		{
-			"mounts are matched by path: one volume may have many", `{"m":[{"name":"v","mountPath":"/a"}]}`, `{"m":[{"name":"v","mountPath":"/a"},{"name":"v","mountPath":"/b"}]}`,
+			"mounts are matched by path: one volume may have many", `{"m":[{"name":"v","mountPath":"/a"}]}`,
+			`{"m":[{"name":"v","mountPath":"/a"},{"name":"v","mountPath":"/b"}]}`,
 			[]string{"added m[mountPath=/b]"},
 		},
-		{"keys that are not unique are ignored", `{"l":[{"name":"a"},{"name":"a"}]}`, `{"l":[{"name":"a"},{"name":"a"},{"name":"a"}]}`, []string{"added l[2]"}},
-		{"order is kept", `{"l":[{"name":"a"},{"name":"b"}]}`, `{"l":[{"name":"b"},{"name":"a"}]}`, []string{"reordered l"}},
-		{"scalars are matched by subsequence", `{"args":["--a","--b","--c"]}`, `{"args":["--new","--a","--x","--c"]}`, []string{"added args[0]", "changed args[2]"}},
-		{"items without a key change inside", `{"rules":[{"host":"a","n":1},{"host":"b"}]}`, `{"rules":[{"host":"a","n":2},{"host":"b"}]}`, []string{"changed rules[0].n"}},
 		{
-			"quoted keys", `{"l":[{"name":"a].b","x":1},{"name":"c d","x":1}]}`, `{"l":[{"name":"a].b","x":2},{"name":"c d","x":2}]}`,
+			"keys that are not unique are ignored", `{"l":[{"name":"a"},{"name":"a"}]}`,
+			`{"l":[{"name":"a"},{"name":"a"},{"name":"a"}]}`,
+			[]string{"added l[2]"},
+		},
+		{
+			"order is kept", `{"l":[{"name":"a"},{"name":"b"}]}`,
+			`{"l":[{"name":"b"},{"name":"a"}]}`,
+			[]string{"reordered l"},
+		},
+		{
+			"scalars are matched by subsequence", `{"args":["--a","--b","--c"]}`,
+			`{"args":["--new","--a","--x","--c"]}`,
+			[]string{"added args[0]", "changed args[2]"},
+		},
+		{
+			"items without a key change inside", `{"rules":[{"host":"a","n":1},{"host":"b"}]}`,
+			`{"rules":[{"host":"a","n":2},{"host":"b"}]}`,
+			[]string{"changed rules[0].n"},
+		},
+		{
+			"quoted keys", `{"l":[{"name":"a].b","x":1},{"name":"c d","x":1}]}`,
+			`{"l":[{"name":"a].b","x":2},{"name":"c d","x":2}]}`,
 			[]string{`changed l[name="a].b"].x`, `changed l[name="c d"].x`},
 		},
 		{"types", `{"a":{"b":1},"c":[1]}`, `{"a":[1],"c":{"b":1}}`, []string{"changed a", "changed c"}},
@@ -84,7 +107,8 @@ func TestNoise(t *testing.T) {
 			news = append(news, c.Path.String())
 		}
 	}
-	if want := []string{"metadata.uid", "status.conditions[type=Ready].status"}; !reflect.DeepEqual(news, want) || noise != 6 {
+	if want := []string{"metadata.uid", "status.conditions[type=Ready].status"}; !reflect.DeepEqual(news, want) ||
+		noise != 6 {
 		t.Errorf("got changes %q and %d noise, want %q and 6", news, noise, want)
 	}
 	whole := diff.Objects(before, map[string]any{})
@@ -116,11 +140,22 @@ func TestObjects_UnusualValues(t *testing.T) {
 		nil,
 		{},
 		{"": nil, "spec": 3, "status": []any{}, "metadata": "x"},
-		{"metadata": map[string]any{"annotations": 1, "labels": []any{nil}}, "status": map[string]any{"containerStatuses": map[string]any{"a": 1}}},
+		{
+			"metadata": map[string]any{"annotations": 1, "labels": []any{nil}},
+			"status":   map[string]any{"containerStatuses": map[string]any{"a": 1}},
+		},
 		{"metadata": map[string]any{"annotations": nil}, "data": []any{map[string]any{"name": nil}}},
-		{"status": map[string]any{"containerStatuses": []any{map[string]any{"name": "a", "state": 1}}, "conditions": []any{map[string]any{"type": "x", "status": 1}}}},
-		{"status": map[string]any{"containerStatuses": []any{map[string]any{"name": "a", "state": map[string]any{"waiting": "no"}, "image": []any{}}}}},
-		{"typed": map[string]string{"a": "b"}, "slice": []string{"a"}, "nilmap": map[string]any(nil), "nillist": []any(nil)},
+		{"status": map[string]any{
+			"containerStatuses": []any{map[string]any{"name": "a", "state": 1}},
+			"conditions":        []any{map[string]any{"type": "x", "status": 1}},
+		}},
+		{"status": map[string]any{"containerStatuses": []any{
+			map[string]any{"name": "a", "state": map[string]any{"waiting": "no"}, "image": []any{}},
+		}}},
+		{
+			"typed": map[string]string{"a": "b"}, "slice": []string{"a"},
+			"nilmap": map[string]any(nil), "nillist": []any(nil),
+		},
 	}
 	for _, before := range odd {
 		for _, after := range odd {
@@ -131,8 +166,10 @@ func TestObjects_UnusualValues(t *testing.T) {
 }
 
 func FuzzObjects(f *testing.F) {
-	f.Add(`{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`, `{"spec":{"containers":[{"name":"app","image":"a:2"}]}}`)
-	f.Add(`{"status":{"containerStatuses":[{"name":"a","state":{"waiting":{"reason":"x"}}}]}}`, `{"status":{"containerStatuses":[]}}`)
+	f.Add(`{"spec":{"containers":[{"name":"app","image":"a:1"}]}}`,
+		`{"spec":{"containers":[{"name":"app","image":"a:2"}]}}`)
+	f.Add(`{"status":{"containerStatuses":[{"name":"a","state":{"waiting":{"reason":"x"}}}]}}`,
+		`{"status":{"containerStatuses":[]}}`)
 	f.Add(`{"metadata":{"annotations":{"a":"b"}},"data":{"k":"v"}}`, `{"metadata":{},"data":{"k":"w"}}`)
 	f.Add(`{"l":[1,2,3,[4]]}`, `{"l":[3,2,{"name":"x"}]}`)
 	f.Fuzz(func(t *testing.T, a, b string) {

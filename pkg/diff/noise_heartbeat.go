@@ -97,7 +97,8 @@ func times(old, now string) bool { return isTime(old) && isTime(now) }
 // isTime reports whether a text is a time in RFC 3339, which API servers and
 // Python write, or in the format of Go's time.Time.String.
 func isTime(text string) bool {
-	return slices.ContainsFunc([]string{time.RFC3339, "2006-01-02 15:04:05.999999999 -0700 MST"}, func(layout string) bool {
+	layouts := []string{time.RFC3339, "2006-01-02 15:04:05.999999999 -0700 MST"}
+	return slices.ContainsFunc(layouts, func(layout string) bool {
 		_, err := time.Parse(layout, text)
 		return err == nil
 	})
@@ -114,11 +115,13 @@ func counts(old, now string) bool {
 // reports whether only the written and replayed WAL positions differ.
 func walPositions(old, now string) bool {
 	var before, after map[string]any
-	if json.Unmarshal([]byte(old), &before) != nil || json.Unmarshal([]byte(now), &after) != nil || before["xlog_location"] == nil {
+	if json.Unmarshal([]byte(old), &before) != nil || json.Unmarshal([]byte(now), &after) != nil ||
+		before["xlog_location"] == nil {
 		return false
 	}
 	isPosition := func(name string, _ any) bool {
-		return name == "xlog_location" || name == "received_location" || name == "replayed_location" || name == "replayed_timestamp"
+		return name == "xlog_location" || name == "received_location" || name == "replayed_location" ||
+			name == "replayed_timestamp"
 	}
 	maps.DeleteFunc(before, isPosition)
 	maps.DeleteFunc(after, isPosition)

@@ -15,9 +15,11 @@ const (
 	earlier = "2026-01-02T03:04:05Z"
 	later   = "2026-01-02T03:04:15.123456+00:00"
 
-	autoscaler = "time: %s\nautoscalerStatus: Running\nclusterWide:\n  health:\n    status: %s\n    lastProbeTime: \"%s\"\n" +
+	autoscaler = "time: %s\nautoscalerStatus: Running\nclusterWide:\n  health:\n" +
+		"    status: %s\n    lastProbeTime: \"%s\"\n" +
 		"    lastTransitionTime: \"2026-01-01T00:00:00Z\"\n"
-	oldAutoscaler = "Cluster-autoscaler status at %s:\nCluster-wide:\n  Health:      %s (ready=3)\n               LastProbeTime:      %s\n"
+	oldAutoscaler = "Cluster-autoscaler status at %s:\nCluster-wide:\n  Health: " +
+		"     %s (ready=3)\n               LastProbeTime:      %s\n"
 )
 
 // nested returns an object with a text at a path.
@@ -41,16 +43,21 @@ func heartbeats() map[string]struct {
 		path               []string
 		old, renewed, real string
 	}
-	leader := `{"holderIdentity":"%s","leaseDurationSeconds":15,"acquireTime":"2026-01-01T00:00:00Z","renewTime":"%s","leaderTransitions":%d}`
+	leader := `{"holderIdentity":"%s","leaseDurationSeconds":15,"acquireTime":"2026-01-01T00:00:00Z",` +
+		`"renewTime":"%s","leaderTransitions":%d}`
 	member := `{"role":"%s","state":"running","timeline":1,"xlog_location":%d}`
 	all := map[string]heartbeat{
 		"control-plane.alpha.kubernetes.io/leader": {
 			annotation("control-plane.alpha.kubernetes.io/leader"),
-			fmt.Sprintf(leader, "a", earlier, 1), fmt.Sprintf(leader, "a", later, 1), fmt.Sprintf(leader, "b", later, 2),
+			fmt.Sprintf(leader, "a", earlier, 1), fmt.Sprintf(leader, "a", later, 1),
+			fmt.Sprintf(leader, "b", later, 2),
 		},
 		"optime":      {annotation("optime"), "67108864", "67109000", "none"},
 		"transitions": {annotation("transitions"), "1", "2", "many"},
-		"status":      {annotation("status"), fmt.Sprintf(member, "replica", 1), fmt.Sprintf(member, "replica", 2), fmt.Sprintf(member, "master", 2)},
+		"status": {
+			annotation("status"), fmt.Sprintf(member, "replica", 1),
+			fmt.Sprintf(member, "replica", 2), fmt.Sprintf(member, "master", 2),
+		},
 		"data.status": {
 			[]string{"data", "status"},
 			fmt.Sprintf(autoscaler, earlier, "Healthy", earlier),
@@ -70,7 +77,8 @@ func heartbeats() map[string]struct {
 		all[name] = heartbeat{annotation(name), earlier, later, "never"}
 	}
 	for _, path := range []string{
-		"spec.renewTime", "status.reconciledAt", "status.refreshTime", "status.lastSyncedTime", "status.lastValidationTime",
+		"spec.renewTime", "status.reconciledAt", "status.refreshTime", "status.lastSyncedTime",
+		"status.lastValidationTime",
 		"spec.syncRequestedAt", "status.lastSyncedAt", "status.ceph.lastChecked", "status.ceph.capacity.lastUpdated",
 		"status.lastActiveTime", "status.lastPodEventTime", "status.lastUpdated", "status.lastUpdateTime",
 		"status.connectionState.lastConnect",
@@ -111,7 +119,8 @@ func TestNoise_NextToOtherChange(t *testing.T) {
 
 func TestNoise_OnlyExactNames(t *testing.T) {
 	for _, path := range [][]string{
-		annotation("kubectl.kubernetes.io/restartedAt"), annotation("reconcile.fluxcd.io/requestedAt"), annotation("example.com/renewTime"),
+		annotation("kubectl.kubernetes.io/restartedAt"), annotation("reconcile.fluxcd.io/requestedAt"),
+		annotation("example.com/renewTime"),
 		{"metadata", "labels", "renewTime"},
 		{"spec", "reconciledAt"},
 		{"data", "renewTime"},
@@ -124,7 +133,8 @@ func TestNoise_OnlyExactNames(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"ttl", "leader"} { // of Patroni, but not heartbeats
-		if got := diff.Summary(diff.Objects(nested("30", annotation(name)...), nested("20", annotation(name)...))); got == "" {
+		got := diff.Summary(diff.Objects(nested("30", annotation(name)...), nested("20", annotation(name)...)))
+		if got == "" {
 			t.Errorf("annotation %s: got nothing, want a summary", name)
 		}
 	}
@@ -132,10 +142,12 @@ func TestNoise_OnlyExactNames(t *testing.T) {
 
 func TestNoise_NewLeader(t *testing.T) {
 	h := heartbeats()["control-plane.alpha.kubernetes.io/leader"]
-	if got, want := diff.Summary(diff.Objects(nested(h.old, h.path...), nested(h.real, h.path...))), "leader a → b"; got != want {
+	got, want := diff.Summary(diff.Objects(nested(h.old, h.path...), nested(h.real, h.path...))), "leader a → b"
+	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	patroni := `{"metadata":{"annotations":{"leader":%q,"renewTime":%q,"acquireTime":%q,"transitions":%q,"ttl":"30","optime":%q}}}`
+	patroni := `{"metadata":{"annotations":{"leader":%q,"renewTime":%q,"acquireTime":%q,` +
+		`"transitions":%q,"ttl":"30","optime":%q}}}`
 	old := object(t, fmt.Sprintf(patroni, "pg-0", earlier, earlier, "1", "100"))
 	now := object(t, fmt.Sprintf(patroni, "pg-1", later, later, "2", "200"))
 	if got, want := diff.Summary(diff.Objects(old, now)), "annotation leader pg-0 → pg-1"; got != want {
@@ -145,7 +157,9 @@ func TestNoise_NewLeader(t *testing.T) {
 
 func TestNoise_SecondStepOfDeletion(t *testing.T) {
 	deletion := func(at string, grace int) map[string]any {
-		return map[string]any{"metadata": map[string]any{"deletionTimestamp": at, "deletionGracePeriodSeconds": json.Number(fmt.Sprint(grace))}}
+		return map[string]any{"metadata": map[string]any{
+			"deletionTimestamp": at, "deletionGracePeriodSeconds": json.Number(fmt.Sprint(grace)),
+		}}
 	}
 	if got := diff.Summary(diff.Objects(deletion(earlier, 30), deletion(later, 0))); got != "" {
 		t.Errorf("moved: got %q, want nothing", got)

@@ -31,7 +31,8 @@ func Summary(changes []Change) string {
 	line, shown := "", 0
 	for i, p := range phrases {
 		text := p.after(phrases[:i])
-		if i > 0 && (i == maxPhrases || p.rank >= byPlain || utf8.RuneCountInString(line+text) > summaryWidth-len(", (+99 more)")) {
+		if i > 0 && (i == maxPhrases || p.rank >= byPlain ||
+			utf8.RuneCountInString(line+text) > summaryWidth-len(", (+99 more)")) {
 			break
 		}
 		line += text
@@ -161,7 +162,9 @@ func line(text string) string {
 	if len(text) > 4*summaryWidth { // the rest is never shown
 		text = text[:4*summaryWidth]
 	}
-	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
+	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool {
+		return r <= ' ' || r == 0x7f
+	}), " ")
 }
 
 // isLine reports whether line would return the text unchanged, as it does for

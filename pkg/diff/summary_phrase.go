@@ -58,10 +58,12 @@ func pod(c Change) phrase {
 // container returns phrases for the fields of containers, in a spec and in a
 // status.
 func container(c Change) phrase {
-	if p := c.Path; len(p) > 2 && p.last(0).Field == "image" && p.last(1).Item && strings.HasSuffix(strings.ToLower(p.last(2).Field), "containers") {
+	if p := c.Path; len(p) > 2 && p.last(0).Field == "image" && p.last(1).Item &&
+		strings.HasSuffix(strings.ToLower(p.last(2).Field), "containers") {
 		return phrase{rank: byImage, text: "image " + cut(line(p.last(1).name()), valueWidth) + ": " + images(c)}
 	}
-	if len(c.Path) < 2 || !c.Path.Below("status") || !strings.HasSuffix(strings.ToLower(c.Path[1].Field), "containerstatuses") {
+	if len(c.Path) < 2 || !c.Path.Below("status") ||
+		!strings.HasSuffix(strings.ToLower(c.Path[1].Field), "containerstatuses") {
 		return phrase{}
 	}
 	if c.Kind == Reordered {

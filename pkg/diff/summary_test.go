@@ -11,14 +11,16 @@ import (
 )
 
 func TestSummary(t *testing.T) {
-	const waiting = `{"status":{"phase":"Running","containerStatuses":[{"name":"app","restartCount":%d,"ready":%t,"state":%s}]}}`
+	const waiting = `{"status":{"phase":"Running",` +
+		`"containerStatuses":[{"name":"app","restartCount":%d,"ready":%t,"state":%s}]}}`
 	long := strings.Repeat("long ", 100)
 	tests := []struct{ name, old, new, want string }{
 		{"equal", `{"a":1}`, `{"a":1}`, ""},
 		{"noise", `{"metadata":{"resourceVersion":"1"}}`, `{"metadata":{"resourceVersion":"2"}}`, ""},
 		{
 			"image", `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop/web:1.4"}]}}}}`,
-			`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop/web:1.5"}]}}}}`, "image app: 1.4 → 1.5",
+			`{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop/web:1.5"}]}}}}`,
+			"image app: 1.4 → 1.5",
 		},
 		{
 			"image of another repository", `{"spec":{"containers":[{"name":"app","image":"r:5000/web"}]}}`,
@@ -26,51 +28,82 @@ func TestSummary(t *testing.T) {
 		},
 		{
 			"image by digest", `{"spec":{"initContainers":[{"name":"app","image":"web@sha256:0123456789abcdef"}]}}`,
-			`{"spec":{"initContainers":[{"name":"app","image":"web@sha256:f123456789abcdef"}]}}`, "image app: sha256:0123456789a… → sha256:f123456789a…",
+			`{"spec":{"initContainers":[{"name":"app","image":"web@sha256:f123456789abcdef"}]}}`,
+			"image app: sha256:0123456789a… → sha256:f123456789a…",
 		},
 		{"scale", `{"spec":{"replicas":2,"paused":true}}`, `{"spec":{"replicas":3}}`, "scaled 2 → 3 (+1 more)"},
 		{
-			"crash loop", fmt.Sprintf(waiting, 0, true, `{"running":{"startedAt":"1"}}`), fmt.Sprintf(waiting, 3, false, `{"waiting":{"reason":"CrashLoopBackOff"}}`),
+			"crash loop", fmt.Sprintf(waiting, 0, true, `{"running":{"startedAt":"1"}}`),
+			fmt.Sprintf(waiting, 3, false, `{"waiting":{"reason":"CrashLoopBackOff"}}`),
 			"app waiting CrashLoopBackOff, restarts 0 → 3 (+2 more)",
 		},
 		{
-			"killed", fmt.Sprintf(waiting, 0, true, `{"running":{"startedAt":"1"}}`), fmt.Sprintf(waiting, 0, true, `{"terminated":{"reason":"OOMKilled","exitCode":137}}`),
+			"killed", fmt.Sprintf(waiting, 0, true, `{"running":{"startedAt":"1"}}`),
+			fmt.Sprintf(waiting, 0, true, `{"terminated":{"reason":"OOMKilled","exitCode":137}}`),
 			"app terminated OOMKilled (exit 137) (+1 more)",
 		},
 		{
-			"another reason", fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ErrImagePull"}}`), fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ImagePullBackOff"}}`),
+			"another reason", fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ErrImagePull"}}`),
+			fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ImagePullBackOff"}}`),
 			"app waiting ImagePullBackOff",
 		},
-		{"first status", `{"status":{"phase":"Pending"}}`, fmt.Sprintf(waiting, 0, true, `{"running":{}}`), "phase Pending → Running, app running"},
+		{
+			"first status", `{"status":{"phase":"Pending"}}`,
+			fmt.Sprintf(waiting, 0, true, `{"running":{}}`), "phase Pending → Running, app running",
+		},
 		{
 			"condition", `{"status":{"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"1"}]}}`,
-			`{"status":{"conditions":[{"type":"Ready","status":"False","lastTransitionTime":"2"}]}}`, "Ready True → False",
+			`{"status":{"conditions":[{"type":"Ready","status":"False","lastTransitionTime":"2"}]}}`,
+			"Ready True → False",
 		},
-		{"new condition", `{"status":{"conditions":[]}}`, `{"status":{"conditions":[{"type":"Ready","status":"False","reason":"KubeletDown"}]}}`, "Ready False (KubeletDown)"},
-		{"data", `{"data":{"LEVEL":"info","app.conf":"a\nb"}}`, `{"data":{"LEVEL":"debug","app.conf":"a\nc"}}`, "data LEVEL: info → debug, data app.conf changed"},
+		{"new condition", `{"status":{"conditions":[]}}`, `{"status":{"conditions":[{"type":"Ready",` +
+			`"status":"False","reason":"KubeletDown"}]}}`, "Ready False (KubeletDown)"},
+		{
+			"data", `{"data":{"LEVEL":"info","app.conf":"a\nb"}}`,
+			`{"data":{"LEVEL":"debug","app.conf":"a\nc"}}`, "data LEVEL: info → debug, data app.conf changed",
+		},
 		{"data key", `{"data":{}}`, `{"data":{"LEVEL":"debug"}}`, "data LEVEL added"},
-		{"readyReplicas", `{"status":{"readyReplicas":2}}`, `{"status":{"readyReplicas":3}}`, "status.readyReplicas 2 → 3"},
+		{
+			"readyReplicas", `{"status":{"readyReplicas":2}}`,
+			`{"status":{"readyReplicas":3}}`, "status.readyReplicas 2 → 3",
+		},
 		{"scheduled", `{"spec":{}}`, `{"spec":{"nodeName":"node-1"}}`, "scheduled to node-1"},
-		{"deleted", `{"metadata":{}}`, `{"metadata":{"deletionTimestamp":"now","deletionGracePeriodSeconds":30}}`, "deletion requested (+1 more)"},
+		{
+			"deleted", `{"metadata":{}}`, `{"metadata":{"deletionTimestamp":"now","deletionGracePeriodSeconds":30}}`,
+			"deletion requested (+1 more)",
+		},
 		{"label", `{"metadata":{"labels":{"a/b":"c"}}}`, `{"metadata":{"labels":{"a/b":"d"}}}`, "label a/b c → d"},
 		{
 			"deep", `{"spec":{"template":{"spec":{"containers":[{"name":"app","resources":{"limits":{"cpu":"1"}}}]}}}}`,
-			`{"spec":{"template":{"spec":{"containers":[{"name":"app","resources":{"limits":{"cpu":"2"}}}]}}}}`, "spec.template…resources.limits.cpu 1 → 2",
+			`{"spec":{"template":{"spec":{"containers":[{"name":"app","resources":{"limits":{"cpu":"2"}}}]}}}}`,
+			"spec.template…resources.limits.cpu 1 → 2",
 		},
 		{"whole numbers", `{"spec":{"n":1}}`, `{"spec":{"n":30000000}}`, "spec.n 1 → 30000000"},
-		{"long values", `{"spec":{"a":"x"}}`, `{"spec":{"a":"` + long + `"}}`, "spec.a x → long long long long long long long long long lo…"},
 		{
-			"order of statuses", `{"status":{"containerStatuses":[{"name":"a"},{"name":"b"}]}}`, `{"status":{"containerStatuses":[{"name":"b"},{"name":"a"}]}}`,
+			"long values", `{"spec":{"a":"x"}}`, `{"spec":{"a":"` + long + `"}}`,
+			"spec.a x → long long long long long long long long long lo…",
+		},
+		{
+			"order of statuses", `{"status":{"containerStatuses":[{"name":"a"},{"name":"b"}]}}`,
+			`{"status":{"containerStatuses":[{"name":"b"},{"name":"a"}]}}`,
 			"",
 		},
 		{
-			"a removed reason", fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ErrImagePull"}}`), fmt.Sprintf(waiting, 0, true, `{"waiting":{}}`),
+			"a removed reason", fmt.Sprintf(waiting, 0, true, `{"waiting":{"reason":"ErrImagePull"}}`),
+			fmt.Sprintf(waiting, 0, true, `{"waiting":{}}`),
 			"app waiting reason removed (was ErrImagePull)",
 		},
-		{"a comma in a name", `{"spec":{"env":[{"name":"a,b","value":"1"}]}}`, `{"spec":{"env":[{"name":"a,b","value":"2"}]}}`, "spec.env[a,b].value 1 → 2"},
-		{"an equals sign in a name", `{"m":[{"mountPath":"/a=b,c","x":"1"}]}`, `{"m":[{"mountPath":"/a=b,c","x":"2"}]}`, "m[/a=b,c].x 1 → 2"},
 		{
-			"ports", `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":1}]}}`, `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":2}]}}`,
+			"a comma in a name", `{"spec":{"env":[{"name":"a,b","value":"1"}]}}`,
+			`{"spec":{"env":[{"name":"a,b","value":"2"}]}}`, "spec.env[a,b].value 1 → 2",
+		},
+		{
+			"an equals sign in a name", `{"m":[{"mountPath":"/a=b,c","x":"1"}]}`,
+			`{"m":[{"mountPath":"/a=b,c","x":"2"}]}`, "m[/a=b,c].x 1 → 2",
+		},
+		{
+			"ports", `{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":1}]}}`,
+			`{"spec":{"ports":[{"port":80,"protocol":"TCP","nodePort":2}]}}`,
 			"spec.ports[80/TCP].nodePort 1 → 2",
 		},
 		{"only spaces", `{"spec":{"a":" "}}`, `{"spec":{"a":"b"}}`, `spec.a " " → b`},
@@ -98,7 +131,9 @@ func TestSummary_IsBounded(t *testing.T) {
 		before[key], after[key] = name+"1", name+"2"
 	}
 	status := func(image string) map[string]any {
-		return map[string]any{"containers": []any{map[string]any{"name": name, "image": image}, map[string]any{"name": name + "2", "image": image}}}
+		return map[string]any{"containers": []any{
+			map[string]any{"name": name, "image": image}, map[string]any{"name": name + "2", "image": image},
+		}}
 	}
 	before["spec"], after["spec"] = status(name+":1"), status(name+"a:1")
 	before["data"], after["data"] = map[string]any{name: "a"}, map[string]any{name: "b"}

@@ -11,11 +11,12 @@ type Code string
 
 // The codes. An error without one is [Internal].
 const (
-	Invalid     Code = "invalid"     // the request can't be fulfilled as it was made
-	NotFound    Code = "not_found"   // nothing is recorded under that name
-	Forbidden   Code = "forbidden"   // the caller lacks a permission
-	Unavailable Code = "unavailable" // a retry may succeed
-	Internal    Code = "internal"    // anything else
+	Invalid      Code = "invalid"      // the request can't be fulfilled as it was made
+	NotFound     Code = "not_found"    // nothing is recorded under that name
+	Unauthorized Code = "unauthorized" // the caller's identity is missing or invalid
+	Forbidden    Code = "forbidden"    // the caller lacks a permission
+	Unavailable  Code = "unavailable"  // a retry may succeed
+	Internal     Code = "internal"     // anything else
 )
 
 // Error is the error type of this module: a code, a message and a cause.

@@ -16,7 +16,9 @@ import (
 )
 
 func TestVerb_RoundTrips(t *testing.T) {
-	for v, s := range map[history.Verb]string{history.Create: "create", history.Update: "update", history.Delete: "delete"} {
+	for v, s := range map[history.Verb]string{
+		history.Create: "create", history.Update: "update", history.Delete: "delete",
+	} {
 		if got, err := history.ParseVerb(s); v.String() != s || got != v || err != nil {
 			t.Errorf("%s: got String %q, ParseVerb %v, error %v, want the same verb", s, v, got, err)
 		}
@@ -66,13 +68,16 @@ func TestResource_MatchesFormsOfKubectl(t *testing.T) {
 		"deployments", "deployment", "deploy", "Deployment", "deployments.apps", "deploy.apps", "deployments.v1.apps",
 	} {
 		if !deployment.Matches(arg) || pod.Matches(arg) {
-			t.Errorf("%q: got match of deployment %v, of pod %v, want true, false", arg, deployment.Matches(arg), pod.Matches(arg))
+			t.Errorf("%q: got match of deployment %v, of pod %v, want true, false",
+				arg, deployment.Matches(arg), pod.Matches(arg))
 		}
 	}
 	if nameless := (history.Resource{Version: "v1", Plural: "pods", Kind: "Pod"}); nameless.Matches("") {
 		t.Error("empty text, resource without a singular: got a match, want none")
 	}
-	for _, arg := range []string{"", "deployments.extensions", "deployments.v2.apps", "deploym", "deployments.", ".apps"} {
+	for _, arg := range []string{
+		"", "deployments.extensions", "deployments.v2.apps", "deploym", "deployments.", ".apps",
+	} {
 		if deployment.Matches(arg) {
 			t.Errorf("%q: got a match of deployment, want none", arg)
 		}
@@ -114,7 +119,9 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 			Kind: "Pod", Namespace: "shop", Name: "web", UID: "p1",
 		},
 	}
-	node := &history.Record{Ref: history.ObjectRef{Resource: "nodes", Name: "n1", UID: "n1"}, Verb: history.Update, Time: at.Add(1)}
+	node := &history.Record{
+		Ref: history.ObjectRef{Resource: "nodes", Name: "n1", UID: "n1"}, Verb: history.Update, Time: at.Add(1),
+	}
 	gr := func(s string) []schema.GroupResource { return []schema.GroupResource{schema.ParseGroupResource(s)} }
 	target := func(name string, uid types.UID) *history.Target {
 		return &history.Target{Kind: "Pod", Namespace: "shop", Name: name, UID: uid}
@@ -165,7 +172,8 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 	}
 	for field := range reflect.TypeFor[history.Filter]().Fields() {
 		if !tested[field.Name] {
-			t.Errorf("history.Filter.%s: got no case that only sets this field and matches one record, want one", field.Name)
+			t.Errorf("history.Filter.%s: got no case that only sets this field and matches one record, want one",
+				field.Name)
 		}
 	}
 }
@@ -258,7 +266,8 @@ func TestNamespaceScope_ContainsNamespaces(t *testing.T) {
 			t.Errorf("%q contains shop: got %t, want %t", tt.text, got, tt.shop)
 		}
 		if namespace, narrowed := scope.Namespace(); namespace != tt.namespace || narrowed != tt.narrowed {
-			t.Errorf("namespace of %q: got %q, %t, want %q, %t", tt.text, namespace, narrowed, tt.namespace, tt.narrowed)
+			t.Errorf("namespace of %q: got %q, %t, want %q, %t",
+				tt.text, namespace, narrowed, tt.namespace, tt.narrowed)
 		}
 	}
 	for namespace, want := range map[string]history.NamespaceScope{"": history.ClusterScoped, "shop": "shop"} {

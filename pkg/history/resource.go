@@ -53,11 +53,14 @@ const maxFormer = 8
 // definitions. Definitions with the same kind and scope are merged, and only
 // the newest maxFormer are kept. Neither resource is modified.
 func (r Resource) After(before Resource) Resource {
-	all := append(slices.Clone(r.Former), Definition{before.Kind, before.Singular, before.ShortNames, before.Namespaced})
+	all := append(slices.Clone(r.Former),
+		Definition{before.Kind, before.Singular, before.ShortNames, before.Namespaced})
 	r.Former = nil
 	for _, d := range append(all, before.Former...) {
 		same := func(kind string, namespaced bool) bool { return kind == d.Kind && namespaced == d.Namespaced }
-		known := same(r.Kind, r.Namespaced) || slices.ContainsFunc(r.Former, func(f Definition) bool { return same(f.Kind, f.Namespaced) })
+		known := same(r.Kind, r.Namespaced) || slices.ContainsFunc(r.Former, func(f Definition) bool {
+			return same(f.Kind, f.Namespaced)
+		})
 		if !known && len(r.Former) < maxFormer {
 			r.Former = append(r.Former, d)
 		}
@@ -126,7 +129,8 @@ func (r Resource) Matches(arg string) bool {
 	if qualified && rest != r.Group && rest != r.Version+"."+r.Group && (r.Group != "" || rest != r.Version) {
 		return false
 	}
-	return name != "" && (name == r.Plural || name == r.Singular || name == strings.ToLower(r.Kind) || slices.Contains(r.ShortNames, name))
+	return name != "" && (name == r.Plural || name == r.Singular || name == strings.ToLower(r.Kind) ||
+		slices.Contains(r.ShortNames, name))
 }
 
 // Matching returns the resources of the catalogue that arg names.

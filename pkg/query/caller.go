@@ -24,9 +24,21 @@ type Authorizer interface {
 	// every object of the namespace.
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error)
 	// Namespaces returns the namespaces that exist now, with the times of their
-	// creation. The caller of Namespaces must not modify the map.
+	// creation. They must be read after every right that List or Get has
+	// granted before: otherwise, a right in a namespace that was created again
+	// would apply to the objects of the earlier one. The caller of Namespaces
+	// must not modify the map.
 	Namespaces(ctx context.Context) (map[string]time.Time, error)
 }
+
+// RightsError means that the rights of a question's caller are not known.
+type RightsError struct{ Err error }
+
+// Error returns the text of the cause.
+func (e *RightsError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *RightsError) Unwrap() error { return e.Err }
 
 // reviews bounds the concurrent calls of an [Authorizer] for one question.
 const reviews = 16
@@ -38,7 +50,7 @@ const reviews = 16
 //     or if the question names the object and the caller may get it.
 //   - Rights in a namespace don't apply to objects that are older than the
 //     namespace: they belonged to an earlier one of the same name.
-//   - A resource of which nothing is visible in the question's namespaces does
+//   - A resource without a visible object in the question's namespaces does
 //     not exist, and has no gaps.
 //   - Hashes in Secrets are visible only to callers who may get the Secret.
 func (s *Service) As(caller Authorizer) *Service {
@@ -74,7 +86,7 @@ func (s *Service) see(ctx context.Context, all sight, name string, scopes ...sco
 	for _, of := range scopes {
 		view, err := s.viewOf(ctx, all.resources(of), of.namespace, name)
 		if err != nil {
-			return sight{}, err
+			return sight{}, &RightsError{err}
 		}
 		for r, grant := range view {
 			all.view[r] = joined(all.view[r], grant)
@@ -111,7 +123,9 @@ func (s sight) visible() sight {
 	hidden := func(r history.Resource) bool { return !s.view.Touches(r.GroupResource()) }
 	seen := sight{view: s.view}
 	seen.catalogue = slices.DeleteFunc(slices.Clone(s.catalogue), hidden)
-	seen.unrecorded = slices.DeleteFunc(slices.Clone(s.unrecorded), func(u history.UnrecordedResource) bool { return hidden(u.Resource) })
+	seen.unrecorded = slices.DeleteFunc(slices.Clone(s.unrecorded), func(u history.UnrecordedResource) bool {
+		return hidden(u.Resource)
+	})
 	for _, rule := range s.rules {
 		if rule, some := visibleRule(rule, s.view); some {
 			seen.rules = append(seen.rules, rule)
@@ -152,7 +166,9 @@ func (s sight) and(other sight) sight {
 		}
 	}
 	for _, u := range other.unrecorded {
-		if !slices.ContainsFunc(s.unrecorded, func(known history.UnrecordedResource) bool { return same(known.Resource, u.Resource) }) {
+		if !slices.ContainsFunc(s.unrecorded, func(known history.UnrecordedResource) bool {
+			return same(known.Resource, u.Resource)
+		}) {
 			s.unrecorded = append(slices.Clip(s.unrecorded), u)
 		}
 	}
@@ -180,77 +196,92 @@ func sameRule(a, b history.IgnoreRule) bool {
 	return a.Resource == b.Resource && slices.Equal(a.Namespaces, b.Namespaces) && slices.Equal(a.Changes, b.Changes)
 }
 
-// viewOf asks for the caller's rights on the resources, and returns them as a
-// view of a scope. It asks once per resource and, if the caller has no
-// cluster-wide rights, once per resource and namespace.
-func (s *Service) viewOf(ctx context.Context, resources []history.Resource, scope history.NamespaceScope, name string) (history.View, error) {
-	asked := make([]history.Grant, len(resources))
+// viewOf returns the caller's rights on the resources as a view of a scope. It
+// makes one decision per resource and, if the caller has no cluster-wide
+// rights, one per resource and namespace.
+func (s *Service) viewOf(
+	ctx context.Context, resources []history.Resource, scope history.NamespaceScope, name string,
+) (history.View, error) {
+	view, rest := history.View{}, []history.Resource{}
+	all := make([]bool, len(resources))
 	err := eachConcurrently(ctx, len(resources), func(ctx context.Context, i int) (err error) {
-		asked[i].All, err = s.caller.List(ctx, resources[i].GroupResource(), history.AllNamespaces)
+		all[i], err = s.caller.List(ctx, resources[i].GroupResource(), history.AllNamespaces)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	namespaces, created, err := s.namespaces(ctx, scope, asked)
-	if err != nil {
-		return nil, err
-	}
-	granted := make([]bool, len(resources)*len(namespaces))
-	err = eachConcurrently(ctx, len(granted), func(ctx context.Context, i int) (err error) {
-		r, namespace := resources[i/len(namespaces)], namespaces[i%len(namespaces)]
-		if asked[i/len(namespaces)].All || !r.Scoped(namespace != "") {
-			return nil
-		}
-		granted[i], err = s.mayRead(ctx, r.GroupResource(), namespace, name)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	view := history.View{}
 	for i, r := range resources {
-		grant := asked[i]
+		if all[i] {
+			view[r.GroupResource()] = history.Grant{All: true}
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	if err != nil || len(rest) == 0 {
+		return view, err
+	}
+	namespaces, err := s.namespaces(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	granted := make([]bool, len(rest)*len(namespaces))
+	err = eachConcurrently(ctx, len(granted), func(ctx context.Context, i int) (err error) {
+		if r, namespace := rest[i/len(namespaces)], namespaces[i%len(namespaces)]; r.Scoped(namespace != "") {
+			granted[i], err = s.mayRead(ctx, r.GroupResource(), namespace, name)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// The namespaces are read after the rights: see [Authorizer].
+	since, err := s.created(ctx, namespaces)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range rest {
+		places := map[string]time.Time{}
 		for j, namespace := range namespaces {
-			if granted[i*len(namespaces)+j] {
-				if grant.Namespaces == nil {
-					grant.Namespaces = map[string]time.Time{}
-				}
-				grant.Namespaces[namespace] = created[namespace]
+			if at, exists := since[namespace]; exists && granted[i*len(namespaces)+j] {
+				places[namespace] = at
 			}
 		}
-		if grant.All || len(grant.Namespaces) > 0 {
-			view[r.GroupResource()] = grant
+		if len(places) > 0 {
+			view[r.GroupResource()] = history.Grant{Namespaces: places}
 		}
 	}
 	return view, nil
 }
 
 // namespaces returns the namespaces of a scope that the caller may have rights
-// in, "" for cluster-scoped objects, and the creation of each. There are none if
-// all resources are granted anyway.
-func (s *Service) namespaces(
-	ctx context.Context, scope history.NamespaceScope, grants []history.Grant,
-) (namespaces []string, created map[string]time.Time, err error) {
-	if !slices.ContainsFunc(grants, func(g history.Grant) bool { return !g.All }) {
-		return nil, nil, nil
+// in, "" for cluster-scoped objects.
+func (s *Service) namespaces(ctx context.Context, scope history.NamespaceScope) ([]string, error) {
+	if namespace, one := scope.Namespace(); one {
+		return []string{namespace}, nil
 	}
-	namespace, one := scope.Namespace()
-	if one && (namespace == "" || s.options.EarlierNamespaces) {
-		return []string{namespace}, nil, nil
-	}
-	if created, err = s.caller.Namespaces(ctx); err != nil {
-		return nil, nil, err
-	}
-	if !one {
-		namespaces = append(slices.Sorted(maps.Keys(created)), "")
-	} else if _, exists := created[namespace]; exists {
-		namespaces = []string{namespace}
-	}
+	exist, err := s.caller.Namespaces(ctx)
+	return append(slices.Sorted(maps.Keys(exist)), ""), err
+}
+
+// created returns the times from which objects in the namespaces are granted.
+// They are those of the namespaces' creation, or zero if rights also apply to
+// earlier namespaces. A namespace that does not exist now is absent.
+func (s *Service) created(ctx context.Context, namespaces []string) (map[string]time.Time, error) {
+	since := map[string]time.Time{"": {}}
 	if s.options.EarlierNamespaces {
-		return namespaces, nil, nil
+		for _, namespace := range namespaces {
+			since[namespace] = time.Time{}
+		}
+		return since, nil
 	}
-	return namespaces, created, nil
+	if !slices.ContainsFunc(namespaces, func(namespace string) bool { return namespace != "" }) {
+		return since, nil
+	}
+	exist, err := s.caller.Namespaces(ctx)
+	for _, namespace := range namespaces {
+		if at, exists := exist[namespace]; exists {
+			since[namespace] = at
+		}
+	}
+	return since, err
 }
 
 // mayRead reports whether the caller may read the objects of a namespace or, if
@@ -315,6 +346,9 @@ func (s *Service) Resources(ctx context.Context, others ...history.Resource) (Si
 		}
 	}
 	view, err := s.viewOf(ctx, slices.Collect(maps.Values(all)), history.AllNamespaces, "")
+	if err != nil {
+		return Sight{}, &RightsError{err}
+	}
 	seen := sight{catalogue: catalogue, view: view}.visible()
-	return Sight{Resources: seen.catalogue, view: view}, err
+	return Sight{Resources: seen.catalogue, view: view}, nil
 }

@@ -62,13 +62,14 @@ func created(at time.Time) string {
 	return fmt.Sprintf(`{"metadata":{"creationTimestamp":%q}}`, at.UTC().Format(time.RFC3339))
 }
 
-// A namespace that was deleted and created again may belong to somebody else.
+// A namespace that was deleted and created again may belong to another tenant.
 func TestAs_HidesEarlierNamespace(t *testing.T) {
 	l := newLog(t)
 	recreated := l.now.Add(-time.Hour)
 	old, present := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "web", 2)
 	l.put(
-		record(old, history.Create, created(recreated.Add(-time.Second))), record(old, history.Update, created(recreated.Add(-time.Second))),
+		record(old, history.Create, created(recreated.Add(-time.Second))),
+		record(old, history.Update, created(recreated.Add(-time.Second))),
 		record(present, history.Create, created(recreated)),
 		// A relist found the deletion after the namespace was created again.
 		record(old, history.Delete, created(recreated.Add(-time.Second))),
@@ -107,9 +108,11 @@ func TestAs_NamedObjectNeedsGet(t *testing.T) {
 	caller.namespaces["shop"] = time.Unix(0, 0)
 	s := l.service(query.Options{EarlierNamespaces: true}).As(caller)
 	for name, want := range map[string]bool{"web-01": true, "web-02": false} {
-		page, err := s.Timeline(t.Context(), query.Timeline{Filter: history.Filter{Name: name}, Types: []string{"pods"}, Limit: 10})
+		page, err := s.Timeline(t.Context(),
+			query.Timeline{Filter: history.Filter{Name: name}, Types: []string{"pods"}, Limit: 10})
 		if err != nil || (len(page.Versions) > 0) != want || (page.Total > 0) != want {
-			t.Errorf("timeline of %s: got %d of %d versions, error %v, want some: %t", name, len(page.Versions), page.Total, err, want)
+			t.Errorf("timeline of %s: got %d of %d versions, error %v, want some: %t",
+				name, len(page.Versions), page.Total, err, want)
 		}
 		h, err := s.Object(t.Context(), query.Object{Namespace: "shop", Type: "pods", Name: name, Limit: 10})
 		if err != nil || (len(h.Own.Versions) > 0) != want {
@@ -118,14 +121,17 @@ func TestAs_NamedObjectNeedsGet(t *testing.T) {
 	}
 	page, err := s.Timeline(t.Context(), query.Timeline{Types: []string{"pods"}, Limit: 10})
 	if err != nil || len(page.Versions) > 0 || page.Total > 0 {
-		t.Errorf("list: got %d of %d versions, error %v, want none: naming an object is needed", len(page.Versions), page.Total, err)
+		t.Errorf("list: got %d of %d versions, error %v, want none: naming an object is needed",
+			len(page.Versions), page.Total, err)
 	}
 }
 
 func TestAs_HidesHashesOfListedSecrets(t *testing.T) {
 	const hash = "hmac-sha256:0123456789abcdef0123456789abcdef"
 	l := newLog(t)
-	if err := l.Register(t.Context(), history.Resource{Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true}); err != nil {
+	if err := l.Register(t.Context(), history.Resource{
+		Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	secret := record(ref("", "secrets", "shop", "pin", 1), history.Create, `{"data":{"pin":"`+hash+`"}}`)
@@ -145,7 +151,8 @@ func TestAs_HidesHashesOfListedSecrets(t *testing.T) {
 		{[]string{"get secrets shop/pin"}, true},
 	} {
 		s := l.service(query.Options{EarlierNamespaces: true}).As(newRights(c.rights...))
-		page, err := s.Timeline(t.Context(), query.Timeline{Filter: history.Filter{Namespace: "shop", Name: "pin"}, Limit: 10})
+		page, err := s.Timeline(t.Context(),
+			query.Timeline{Filter: history.Filter{Namespace: "shop", Name: "pin"}, Limit: 10})
 		if err != nil || len(page.Versions) != 1 {
 			t.Fatalf("%v: got %d versions, error %v, want 1", c.rights, len(page.Versions), err)
 		}
@@ -170,7 +177,9 @@ func TestAs_FailsIfRightsAreUnknown(t *testing.T) {
 	_, object := s.Object(t.Context(), query.Object{Namespace: "shop", Type: "pods", Name: "web-01", Limit: 1})
 	_, gaps := s.Gaps(t.Context(), query.Gaps{})
 	_, resources := s.Resources(t.Context())
-	for name, err := range map[string]error{"timeline": timeline, "object": object, "gaps": gaps, "resources": resources} {
+	for name, err := range map[string]error{
+		"timeline": timeline, "object": object, "gaps": gaps, "resources": resources,
+	} {
 		if !errors.Is(err, caller.fail) {
 			t.Errorf("%s: got error %v, want %v", name, err, caller.fail)
 		}
@@ -193,7 +202,8 @@ func TestAs_BoundsReviews(t *testing.T) {
 		t.Errorf("all namespaces: got %d reviews, want at most %d", len(caller.asked), most)
 	}
 	clear(caller.asked)
-	_, err := s.Timeline(t.Context(), query.Timeline{Filter: history.Filter{Namespace: "ns-1"}, Types: []string{"pods"}, Limit: 1})
+	_, err := s.Timeline(t.Context(),
+		query.Timeline{Filter: history.Filter{Namespace: "ns-1"}, Types: []string{"pods"}, Limit: 1})
 	if err != nil || len(caller.asked) > 2 {
 		t.Errorf("pods of a namespace: got reviews %v, error %v, want at most 2", caller.asked, err)
 	}
@@ -243,7 +253,8 @@ func TestAs_ShowsExactlyWhatIsAllowed(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, want) || total != len(want) {
-			t.Errorf("rights %v, %+v: got %d versions %v, total %d, want %d %v", caller.allowed, q, len(got), got, total, len(want), want)
+			t.Errorf("rights %v, %+v: got %d versions %v, total %d, want %d %v",
+				caller.allowed, q, len(got), got, total, len(want), want)
 		}
 	}
 }
@@ -259,7 +270,8 @@ func population(l *log, rng *rand.Rand) {
 		}
 		incarnation := rng.IntN(2)
 		at := time.Date(2026, 1, 1, incarnation, 0, 0, 0, time.UTC)
-		r := record(ref("", resource, namespace, fmt.Sprint("o", rng.IntN(4)), incarnation), history.Update, created(at))
+		r := record(ref("", resource, namespace, fmt.Sprint("o", rng.IntN(4)), incarnation),
+			history.Update, created(at))
 		r.RV = fmt.Sprint(i)
 		l.put(r)
 	}
@@ -290,7 +302,7 @@ func randomRights(rng *rand.Rand) *rights {
 	return r
 }
 
-// mayRead is the rule that the service must follow, written once more.
+// mayRead is the rule that the service must follow, written in another way.
 func (r *rights) mayRead(v *history.Record, name string) bool {
 	gr := v.Ref.GroupResource().String()
 	if r.allowed["list "+gr+" /"] {
@@ -301,7 +313,8 @@ func (r *rights) mayRead(v *history.Record, name string) bool {
 		return named
 	}
 	since, exists := r.namespaces[v.Ref.Namespace]
-	return exists && !history.CreationTime(v.Object).Before(since) && (named || r.allowed["list "+gr+" "+v.Ref.Namespace+"/"])
+	return exists && !history.CreationTime(v.Object).Before(since) &&
+		(named || r.allowed["list "+gr+" "+v.Ref.Namespace+"/"])
 }
 
 // mayList reports whether the caller may list a resource anywhere in a scope.

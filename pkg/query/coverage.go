@@ -35,7 +35,9 @@ func (s sight) coverage(start time.Time, scopes ...scope) Coverage {
 	var c Coverage
 	for _, sc := range scopes {
 		for _, u := range unrecordedIn(sc, s.unrecorded, s.catalogue) {
-			if !slices.ContainsFunc(c.Unrecorded, func(known history.UnrecordedResource) bool { return same(known.Resource, u.Resource) }) {
+			if !slices.ContainsFunc(c.Unrecorded, func(known history.UnrecordedResource) bool {
+				return same(known.Resource, u.Resource)
+			}) {
 				c.Unrecorded = append(c.Unrecorded, u)
 			}
 		}
@@ -56,7 +58,9 @@ func (s sight) coverage(start time.Time, scopes ...scope) Coverage {
 
 // recordedIn returns the resources of the scopes that were recorded. The
 // catalogue may also have a resource whose recording has not begun.
-func recordedIn(scopes []scope, catalogue []history.Resource, unrecorded []history.UnrecordedResource) (all []history.Resource) {
+func recordedIn(
+	scopes []scope, catalogue []history.Resource, unrecorded []history.UnrecordedResource,
+) (all []history.Resource) {
 	waiting := map[schema.GroupResource]bool{}
 	for _, u := range unrecorded {
 		waiting[u.Resource.GroupResource()] = true
@@ -77,10 +81,14 @@ func recordedIn(scopes []scope, catalogue []history.Resource, unrecorded []histo
 // unrecordedIn returns the resources of a scope that are not recorded. If a
 // type names a recorded resource, it means that one, and not another one of the
 // same plural.
-func unrecordedIn(sc scope, unrecorded []history.UnrecordedResource, catalogue []history.Resource) (all []history.UnrecordedResource) {
+func unrecordedIn(
+	sc scope, unrecorded []history.UnrecordedResource, catalogue []history.Resource,
+) (all []history.UnrecordedResource) {
 	types := slices.DeleteFunc(slices.Clone(sc.types), func(arg string) bool {
 		return slices.ContainsFunc(choose(catalogue, []string{arg}, sc.group), func(r history.Resource) bool {
-			return !slices.ContainsFunc(unrecorded, func(u history.UnrecordedResource) bool { return same(u.Resource, r) })
+			return !slices.ContainsFunc(unrecorded, func(u history.UnrecordedResource) bool {
+				return same(u.Resource, r)
+			})
 		})
 	})
 	if len(types) == 0 && len(sc.types) > 0 {

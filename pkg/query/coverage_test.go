@@ -25,7 +25,8 @@ func (l *log) begin(resources ...string) {
 
 func absence(group, plural, shortName string, namespaced bool, reason string) history.UnrecordedResource {
 	return history.UnrecordedResource{Reason: reason, Resource: history.Resource{
-		Group: group, Version: "v1", Plural: plural, Kind: "A " + plural, ShortNames: []string{shortName}, Namespaced: namespaced,
+		Group: group, Version: "v1", Plural: plural, Kind: "A " + plural,
+		ShortNames: []string{shortName}, Namespaced: namespaced,
 	}}
 }
 
@@ -47,7 +48,8 @@ func coverageText(c query.Coverage, from time.Time) string {
 func TestCoverage_HasStartAndUnrecordedResources(t *testing.T) {
 	l := newLog(t)
 	began := l.now
-	l.begin("pods", "nodes", "events", "services", "services.serving.knative.dev", "deployments.apps", "replicasets.apps")
+	l.begin("pods", "nodes", "events", "services", "services.serving.knative.dev",
+		"deployments.apps", "replicasets.apps")
 	l.now = l.now.Add(time.Hour)
 	l.begin("widgets.example.com")
 	service := query.New(l.Store, query.Options{Unrecorded: func() []history.UnrecordedResource {
@@ -59,18 +61,23 @@ func TestCoverage_HasStartAndUnrecordedResources(t *testing.T) {
 		}
 	}})
 	const (
-		namespaced = "roles.rbac.authorization.k8s.io forbidden; pods.metrics.k8s.io not_watchable; leases.coordination.k8s.io excluded"
-		late       = "late widgets.example.com +1h0m0s"
+		namespaced = "roles.rbac.authorization.k8s.io forbidden; pods.metrics.k8s.io not_watchable; " +
+			"leases.coordination.k8s.io excluded"
+		late = "late widgets.example.com +1h0m0s"
 	)
 	in := func(namespace history.NamespaceScope, start time.Duration, types ...string) query.Timeline {
-		return query.Timeline{Types: types, Limit: 1, Filter: history.Filter{Namespace: namespace, Start: began.Add(start)}}
+		return query.Timeline{
+			Types: types, Limit: 1, Filter: history.Filter{Namespace: namespace, Start: began.Add(start)},
+		}
 	}
 	for name, tt := range map[string]struct {
 		q    query.Timeline
 		want string
 	}{
-		"a namespace":           {in("shop", -time.Hour), "+0s; " + late + "; " + namespaced},
-		"cluster-scoped":        {in(history.ClusterScoped, -time.Hour), "+0s; clusterroles.rbac.authorization.k8s.io forbidden"},
+		"a namespace": {in("shop", -time.Hour), "+0s; " + late + "; " + namespaced},
+		"cluster-scoped": {
+			in(history.ClusterScoped, -time.Hour), "+0s; clusterroles.rbac.authorization.k8s.io forbidden",
+		},
 		"pods":                  {in("shop", 0, "po"), "+0s"},
 		"pods and widgets":      {in("shop", 0, "pods", "widget"), "+0s; " + late},
 		"after all began":       {in("shop", 2*time.Hour, "pods", "widget"), "+0s"},
@@ -91,7 +98,8 @@ func TestCoverage_HasStartAndUnrecordedResources(t *testing.T) {
 	}
 	q := query.Object{Type: "roles", Namespace: "shop", Name: "a", Limit: 1}
 	answer, err := service.Object(t.Context(), q)
-	if got, want := coverageText(answer.Coverage, began), "+0s; roles.rbac.authorization.k8s.io forbidden"; got != want || err != nil {
+	got, want := coverageText(answer.Coverage, began), "+0s; roles.rbac.authorization.k8s.io forbidden"
+	if got != want || err != nil {
 		t.Errorf("an object and its Events: got %q, error %v, want %q", got, err, want)
 	}
 }
@@ -102,7 +110,9 @@ func TestCoverage_HasNoStartIfOneIsUnknown(t *testing.T) {
 	l := newLog(t)
 	l.begin("pods", "nodes")
 	service := query.New(l.Store, query.Options{})
-	for types, want := range map[string]string{"": "unknown", "pods": "+0s", "pods,services": "unknown", "services": "unknown"} {
+	for types, want := range map[string]string{
+		"": "unknown", "pods": "+0s", "pods,services": "unknown", "services": "unknown",
+	} {
 		q := query.Timeline{Limit: 1}
 		if types != "" {
 			q.Types = strings.Split(types, ",")

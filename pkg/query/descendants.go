@@ -13,8 +13,13 @@ import (
 // descendants returns all descendants of the objects with these UIDs, existing
 // or deleted. It reports false if it stopped at a bound. Each object is visited
 // once, so circular ownership ends.
-func (s *Service) descendants(ctx context.Context, uids map[types.UID]bool, view history.View) (family, bool, error) {
-	d := descent{view: view, seen: maps.Clone(uids), effort: s.options.Effort, room: s.options.Descendants, targets: map[history.Target]bool{}}
+func (s *Service) descendants(
+	ctx context.Context, uids map[types.UID]bool, view history.View,
+) (family, bool, error) {
+	d := descent{
+		view: view, seen: maps.Clone(uids), effort: s.options.Effort,
+		room: s.options.Descendants, targets: map[history.Target]bool{},
+	}
 	level := slices.Sorted(maps.Keys(uids))
 	for depth := 0; len(level) > 0 && depth < ownershipDepth && !d.exhausted(); depth++ {
 		var next []types.UID

@@ -1,5 +1,6 @@
 // Package query answers questions about the log: timelines, the history of one
-// object, the Kubernetes Events regarding it and its descendants, and gaps.
+// object, the Kubernetes Events regarding it and its descendants, states and
+// their differences, and gaps.
 //
 // # Ownership
 //
@@ -14,6 +15,8 @@
 //   - Selectors see what the caller sees, and nothing else.
 //   - Every answer is bounded, in records and in bytes, and so is the effort of
 //     counting. An answer whose total reached a bound is not Exact.
+//   - The memory of an answer is bounded if its Each receives the versions: the
+//     log is read in short scans, and none runs while Each is called.
 //   - The catalogue is read once per question.
 //
 // # Limits

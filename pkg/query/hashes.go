@@ -30,7 +30,7 @@ func (s *Service) hideHashes(ctx context.Context, versions []Version) error {
 		}
 		allowed, err := s.mayGet(ctx, &v.Ref)
 		if err != nil {
-			return err
+			return &RightsError{err}
 		}
 		if !allowed {
 			v.Record = withoutHashes(v.Record)

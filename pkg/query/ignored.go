@@ -35,7 +35,9 @@ func (s sight) ignored(scopes ...scope) []history.IgnoreRule {
 func withIgnored(catalogue []history.Resource, rules []history.IgnoreRule) []history.Resource {
 	all := slices.Clone(catalogue)
 	for _, rule := range rules {
-		recorded := slices.ContainsFunc(catalogue, func(r history.Resource) bool { return r.GroupResource() == rule.Resource })
+		recorded := slices.ContainsFunc(catalogue, func(r history.Resource) bool {
+			return r.GroupResource() == rule.Resource
+		})
 		if rule.Whole() && !recorded {
 			all = append(all, history.Resource{Group: rule.Resource.Group, Plural: rule.Resource.Resource})
 		}

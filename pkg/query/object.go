@@ -40,6 +40,28 @@ type Object struct {
 	RelatedAfter history.Cursor // in the Events
 	Limit        int            // records of each list; must be positive
 	Bare         bool           // without objects
+
+	// Each, if set, is called with the versions of both pages instead of
+	// collecting them: all own ones, in order, and then the Events. Otherwise
+	// as in [Timeline].
+	Each func(List, *Version) error
+	// Rest, if set, reads a part of earlier pages again. The pages then have
+	// versions only, as in [Timeline].
+	Rest *Rest
+}
+
+// List is the list of an [ObjectHistory] that a version belongs to.
+type List struct {
+	Resource string // as in [ObjectHistory]
+	Related  bool   // the Events, and not the object's own records
+}
+
+// Rest has the numbers of versions to read of each list. They replace
+// [Object.Limit]. A list is not read if its number is 0. End is the [Page.End]
+// of the object's own records, as [Timeline.Rest].
+type Rest struct {
+	Own, Related int
+	End          history.Cursor
 }
 
 // ObjectHistory is a page of the object's own records, and one of the Events
@@ -90,26 +112,64 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	for _, r := range resources {
 		records.Resources = append(records.Resources, r.GroupResource())
 	}
-	own := history.Scan{Filter: records, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
-	own.Start, own.End, own.Revisions, own.Verbs, own.Managers = q.Start, q.End, q.Revisions, q.Verbs, q.Managers
-	answer, contents := empty, q.Selector.WithoutEvents()
-	if answer.Own, err = s.scan(ctx, own, contents); err != nil {
+	if q.Rest != nil {
+		return s.objectRest(ctx, q, empty, seen, records, resources)
+	}
+	answer, own, contents := empty, q.own(records), q.Selector.WithoutEvents()
+	if answer.Own, err = s.scan(ctx, own, contents, history.Cursor{}, q.each(empty.Resource, false)); err != nil {
 		return empty, err
 	}
 	if err := s.total(ctx, own, contents, &answer.Own); err != nil {
 		return empty, err
 	}
-	if answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(all.catalogue, records.Resources), q.Start, q.End); err != nil {
+	answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(all.catalogue, records.Resources), q.Start, q.End)
+	if err != nil {
 		return empty, err
 	}
 	answer.Gaps = seen.restrict(answer.Gaps)
 	if len(q.Revisions) > 0 {
 		return answer, nil
 	}
-	if answer.Related, err = s.related(ctx, q, seen, resources, records, s.options.PageBytes-answer.Own.bytes()); err != nil {
+	room := s.options.PageBytes - answer.Own.bytes
+	if answer.Related, err = s.related(ctx, q, seen, resources, records, room); err != nil {
 		return empty, &RelatedError{Err: err}
 	}
 	return answer, nil
+}
+
+// objectRest adds to the answer what the question's Rest selects.
+func (s *Service) objectRest(
+	ctx context.Context, q Object, answer ObjectHistory, seen objectSight,
+	records history.Filter, resources []history.Resource,
+) (_ ObjectHistory, err error) {
+	if q.Limit = q.Rest.Own; q.Limit > 0 {
+		own, contents, each := q.own(records), q.Selector.WithoutEvents(), q.each(answer.Resource, false)
+		if answer.Own, err = s.scan(ctx, own, contents, q.Rest.End, each); err != nil {
+			return answer, err
+		}
+	}
+	if q.Limit = q.Rest.Related; q.Limit > 0 {
+		room := s.options.PageBytes - answer.Own.bytes
+		if answer.Related, err = s.related(ctx, q, seen, resources, records, room); err != nil {
+			return answer, &RelatedError{Err: err}
+		}
+	}
+	return answer, nil
+}
+
+// own returns the scan of the object's own records, which the filter selects.
+func (q Object) own(all history.Filter) history.Scan {
+	own := history.Scan{Filter: all, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
+	own.Start, own.End, own.Revisions, own.Verbs, own.Managers = q.Start, q.End, q.Revisions, q.Verbs, q.Managers
+	return own
+}
+
+// each returns the function that receives the versions of one list, or nil.
+func (q Object) each(resource string, related bool) func(*Version) error {
+	if q.Each == nil {
+		return nil
+	}
+	return func(v *Version) error { return q.Each(List{Resource: resource, Related: related}, v) }
 }
 
 // gapResources returns the resources whose gaps touch the answer.

@@ -16,7 +16,8 @@ func TestObject_FindsBothDefinitionsOfRecreatedType(t *testing.T) {
 	define := func(kind, singular string, namespaced bool) {
 		t.Helper()
 		if err := l.Register(t.Context(), history.Resource{
-			Group: "toys.example", Version: "v1", Plural: "toys", Kind: kind, Singular: singular, Namespaced: namespaced,
+			Group: "toys.example", Version: "v1", Plural: "toys", Kind: kind,
+			Singular: singular, Namespaced: namespaced,
 		}); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +61,9 @@ func TestObject_FindsBothDefinitionsOfRecreatedType(t *testing.T) {
 
 // A former name is used only if nothing has the name today.
 func TestMatching_PrefersPresentNames(t *testing.T) {
-	toys := history.Resource{Group: "a", Plural: "toys", Kind: "Toy"}.After(history.Resource{Kind: "Gadget", Singular: "gadget"})
+	toys := history.Resource{Group: "a", Plural: "toys", Kind: "Toy"}.After(history.Resource{
+		Kind: "Gadget", Singular: "gadget",
+	})
 	gadgets := history.Resource{Group: "b", Plural: "gadgets", Kind: "Gadget"}
 	for arg, want := range map[string]string{"gadget": "b", "gadget.a": "a", "toy": "a", "gadgets": "b"} {
 		got := history.Matching([]history.Resource{toys, gadgets}, arg)

@@ -25,7 +25,9 @@ func ask(t *testing.T, s *query.Service, q query.Object) query.ObjectHistory {
 
 func TestObject_HasAllIncarnations(t *testing.T) {
 	l := newLog(t)
-	first, second, other := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "web", 2), ref("", "pods", "bank", "web", 1)
+	first := ref("", "pods", "shop", "web", 1)
+	second := ref("", "pods", "shop", "web", 2)
+	other := ref("", "pods", "bank", "web", 1)
 	l.put(
 		record(first, history.Create, `{}`), record(other, history.Create, `{}`), record(first, history.Delete, `{}`),
 		record(second, history.Create, `{}`), record(second, history.Update, `{"a":1}`),
@@ -79,7 +81,8 @@ func TestObject_HasGapsAndRulesOfEventsOfEitherGroup(t *testing.T) {
 		}
 		l.put(record(ref("", "pods", "shop", "web", 1), history.Create, `{}`))
 		rules := []history.IgnoreRule{{Resource: resource.GroupResource(), Namespaces: []string{"shop"}}}
-		h := ask(t, l.service(query.Options{IgnoreRules: func() []history.IgnoreRule { return rules }}), query.Object{Namespace: "shop", Type: "po", Name: "web"})
+		h := ask(t, l.service(query.Options{IgnoreRules: func() []history.IgnoreRule { return rules }}),
+			query.Object{Namespace: "shop", Type: "po", Name: "web"})
 		if len(h.Gaps) != 1 || len(h.Ignored) != 1 {
 			t.Errorf("group %q: got gaps %v, rules %v, want one of each", group, h.Gaps, h.Ignored)
 		}
@@ -104,8 +107,10 @@ func TestObject_WithDescendantsHasGapsOfAllOwnableResources(t *testing.T) {
 	if err := l.Append(t.Context(), &history.Batch{Gaps: gaps}); err != nil {
 		t.Fatal(err)
 	}
-	l.put(record(ref("apps", "deployments", "shop", "web", 1), history.Create, `{}`), record(ref("", "nodes", "", "n", 1), history.Create, `{}`))
-	web, n := query.Object{Namespace: "shop", Type: "deploy", Name: "web"}, query.Object{Namespace: history.ClusterScoped, Type: "nodes", Name: "n"}
+	l.put(record(ref("apps", "deployments", "shop", "web", 1), history.Create, `{}`),
+		record(ref("", "nodes", "", "n", 1), history.Create, `{}`))
+	web := query.Object{Namespace: "shop", Type: "deploy", Name: "web"}
+	n := query.Object{Namespace: history.ClusterScoped, Type: "nodes", Name: "n"}
 	for _, tc := range []struct {
 		of          query.Object
 		descendants bool
@@ -125,7 +130,8 @@ func TestObject_WithDescendantsHasGapsOfAllOwnableResources(t *testing.T) {
 			got = append(got, g.Resource)
 		}
 		if slices.Sort(got); !slices.Equal(got, tc.want) {
-			t.Errorf("%s, descendants %t, revisions %v: gaps: got %v, want %v", q.Name, q.Descendants, q.Revisions, got, tc.want)
+			t.Errorf("%s, descendants %t, revisions %v: gaps: got %v, want %v",
+				q.Name, q.Descendants, q.Revisions, got, tc.want)
 		}
 	}
 }
@@ -139,7 +145,8 @@ func TestObject_ExcludesEventsOfOtherGroup(t *testing.T) {
 	)
 	s := l.service(query.Options{})
 	for group, want := range map[string][]string{
-		query.CoreGroup: {"core", "nobody-knows"}, "serving.knative.dev": {"knative", "nobody-knows"}, "": {"core", "knative", "nobody-knows"},
+		query.CoreGroup: {"core", "nobody-knows"}, "serving.knative.dev": {"knative", "nobody-knows"},
+		"": {"core", "knative", "nobody-knows"},
 	} {
 		h := ask(t, s, query.Object{Namespace: "shop", Type: "services", Name: "web", Group: group})
 		if got := names(h.Related); !slices.Equal(got, want) || h.Related.Total != len(want) {
@@ -205,7 +212,9 @@ func TestObject_PagesOfEventsAreComplete(t *testing.T) {
 	s := l.service(query.Options{})
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		for _, limit := range []int{1, 3, 5, 15, 16} {
-			q := query.Object{Namespace: "shop", Type: "deploy", Name: "web", Descendants: true, Order: order, Limit: limit}
+			q := query.Object{
+				Namespace: "shop", Type: "deploy", Name: "web", Descendants: true, Order: order, Limit: limit,
+			}
 			var got []string
 			for {
 				h := ask(t, s, q)
@@ -231,7 +240,8 @@ func TestObject_EventsAreInInterval(t *testing.T) {
 	l := newLog(t)
 	pod := ref("", "pods", "shop", "web", 1)
 	l.put(record(pod, history.Create, `{}`), event("early", pod, pod.UID), event("late", pod, pod.UID))
-	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Start: l.now.Add(-time.Second / 2)})
+	h := ask(t, l.service(query.Options{}),
+		query.Object{Namespace: "shop", Type: "pod", Name: "web", Start: l.now.Add(-time.Second / 2)})
 	if got := names(h.Related); !slices.Equal(got, []string{"late"}) || len(h.Own.Versions) != 0 {
 		t.Errorf("from start: got Events %v, %d versions, want [late] and 0", got, len(h.Own.Versions))
 	}
@@ -258,7 +268,8 @@ func TestObject_DescendantsAreBounded(t *testing.T) {
 func TestObject_OwnershipMayBeCircularOrDeep(t *testing.T) {
 	l := newLog(t)
 	widget := func(i int) history.ObjectRef { return ref("example.com", "widgets", "shop", fmt.Sprintf("w-%d", i), 1) }
-	l.put(owned(widget(0), widget(2)), owned(widget(1), widget(0)), owned(widget(2), widget(1)), event("two", widget(2), widget(2).UID))
+	l.put(owned(widget(0), widget(2)), owned(widget(1), widget(0)), owned(widget(2), widget(1)),
+		event("two", widget(2), widget(2).UID))
 	s := l.service(query.Options{})
 	h := ask(t, s, query.Object{Namespace: "shop", Type: "widgets", Name: "w-0", Descendants: true})
 	if got := names(h.Related); !slices.Equal(got, []string{"two"}) || !h.Related.Exact {
@@ -287,7 +298,8 @@ func TestObject_StateAtTimeIsNewestVersionBefore(t *testing.T) {
 	for _, at := range []time.Time{l.now.Add(-10 * 24 * time.Hour), l.now} {
 		q := query.Object{Namespace: "shop", Type: "pods", Name: "web", End: at, Order: history.NewestFirst, Limit: 1}
 		found, err := l.service(query.Options{}).Object(t.Context(), q)
-		if err != nil || len(found.Own.Versions) != 1 || string(found.Own.Versions[0].Object) != image("2") || found.Own.Total != 1 {
+		if err != nil || len(found.Own.Versions) != 1 || string(found.Own.Versions[0].Object) != image("2") ||
+			found.Own.Total != 1 {
 			t.Errorf("at %v: got %+v, error %v, want the version with image 2", at, found.Own, err)
 		}
 	}
@@ -303,7 +315,8 @@ func TestObject_DescendantsMayBeOlderThanRetention(t *testing.T) {
 	l.now = l.now.Add(15 * 24 * time.Hour)
 	l.put(event("unhealthy", pod, pod.UID))
 	for _, when := range []string{"before dropping", "after dropping"} {
-		h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "deployments", Name: "web", Descendants: true})
+		h := ask(t, l.service(query.Options{}),
+			query.Object{Namespace: "shop", Type: "deployments", Name: "web", Descendants: true})
 		if got := names(h.Related); !slices.Equal(got, []string{"unhealthy"}) || !h.Related.Exact {
 			t.Errorf("%s: got Events %v, exact %v, want [unhealthy], exact", when, got, h.Related.Exact)
 		}
@@ -318,8 +331,10 @@ func TestObject_WithoutUIDOwnsNothing(t *testing.T) {
 	l := newLog(t)
 	web, stranger := ref("", "pods", "shop", "web", 1), ref("", "pods", "shop", "stranger", 1)
 	web.UID = ""
-	l.put(record(web, history.Create, `{}`), record(stranger, history.Create, `{}`), event("own", web, ""), event("other", stranger, stranger.UID))
-	h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "pod", Name: "web", Descendants: true})
+	l.put(record(web, history.Create, `{}`), record(stranger, history.Create, `{}`),
+		event("own", web, ""), event("other", stranger, stranger.UID))
+	h := ask(t, l.service(query.Options{}),
+		query.Object{Namespace: "shop", Type: "pod", Name: "web", Descendants: true})
 	if got := names(h.Related); !slices.Equal(got, []string{"own"}) || !h.Related.Exact {
 		t.Errorf("got Events %v, exact %v, want [own], exact", got, h.Related.Exact)
 	}
@@ -365,9 +380,11 @@ func TestObject_EventIsCountedOnce(t *testing.T) {
 	}
 	for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 		for _, limit := range []int{1, 3, 20} {
-			h := ask(t, l.service(query.Options{}), query.Object{Namespace: "shop", Type: "services", Name: "web", Limit: limit, Order: order})
+			h := ask(t, l.service(query.Options{}),
+				query.Object{Namespace: "shop", Type: "services", Name: "web", Limit: limit, Order: order})
 			if h.Related.Total != 9 || !h.Related.Exact || len(h.Related.Versions) != min(limit, 9) {
-				t.Errorf("order %v, limit %d: got %d of %d, exact %v, want %d of 9, exact", order, limit, len(h.Related.Versions), h.Related.Total, h.Related.Exact, min(limit, 9))
+				t.Errorf("order %v, limit %d: got %d of %d, exact %v, want %d of 9, exact",
+					order, limit, len(h.Related.Versions), h.Related.Total, h.Related.Exact, min(limit, 9))
 			}
 		}
 	}

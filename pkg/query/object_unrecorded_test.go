@@ -15,10 +15,14 @@ import (
 func served() []history.Resource {
 	return []history.Resource{
 		{
-			Group: "autoscaling", Version: "v2", Plural: "horizontalpodautoscalers", Singular: "horizontalpodautoscaler",
-			Kind: "HorizontalPodAutoscaler", ShortNames: []string{"hpa"}, Namespaced: true,
+			Group: "autoscaling", Version: "v2", Plural: "horizontalpodautoscalers",
+			Singular: "horizontalpodautoscaler",
+			Kind:     "HorizontalPodAutoscaler", ShortNames: []string{"hpa"}, Namespaced: true,
 		},
-		{Group: "argoproj.io", Version: "v1alpha1", Plural: "rollouts", Singular: "rollout", Kind: "Rollout", Namespaced: true},
+		{
+			Group: "argoproj.io", Version: "v1alpha1", Plural: "rollouts",
+			Singular: "rollout", Kind: "Rollout", Namespaced: true,
+		},
 	}
 }
 
@@ -31,7 +35,9 @@ func regarding(name string, target history.Target) *history.Record {
 
 func TestObject_EventsRegardingUnrecordedTypeAreRelated(t *testing.T) {
 	l := newLog(t)
-	hpa := history.Target{Group: "autoscaling", Kind: "HorizontalPodAutoscaler", Namespace: "shop", Name: "web", UID: "uid-hpa"}
+	hpa := history.Target{
+		Group: "autoscaling", Kind: "HorizontalPodAutoscaler", Namespace: "shop", Name: "web", UID: "uid-hpa",
+	}
 	other := hpa
 	other.Namespace = "bank"
 	foreign := hpa
@@ -57,13 +63,19 @@ func TestObject_EventsRegardingUnrecordedTypeAreRelated(t *testing.T) {
 		{alone, "HorizontalPodAutoscaler.autoscaling", "", want, "HorizontalPodAutoscaler.autoscaling"},
 		{alone, "HorizontalPodAutoscaler.v2.autoscaling", "", want, "HorizontalPodAutoscaler.v2.autoscaling"},
 		{alone, "HorizontalPodAutoscaler", "autoscaling", want, "HorizontalPodAutoscaler"},
-		{alone, "HorizontalPodAutoscaler.v2.autoscaling.example", "", []string{"foreign", "groupless"}, "HorizontalPodAutoscaler.v2.autoscaling.example"},
+		{
+			alone, "HorizontalPodAutoscaler.v2.autoscaling.example", "",
+			[]string{"foreign", "groupless"},
+			"HorizontalPodAutoscaler.v2.autoscaling.example",
+		},
 		{alone, "hpa", "", []string{}, "hpa"},
 		{alone, "horizontalpodautoscalers", "", []string{}, "horizontalpodautoscalers"},
 	} {
 		got := ask(t, tc.service, query.Object{Namespace: "shop", Type: tc.arg, Group: tc.group, Name: "web"})
-		if events := names(got.Related); !slices.Equal(events, tc.want) || got.Related.Total != len(tc.want) || len(got.Own.Versions) != 0 {
-			t.Errorf("%s in group %q: got Events %v (total %d) and %d versions, want Events %v and no version", tc.arg, tc.group, events, got.Related.Total, len(got.Own.Versions), tc.want)
+		if events := names(got.Related); !slices.Equal(events, tc.want) ||
+			got.Related.Total != len(tc.want) || len(got.Own.Versions) != 0 {
+			t.Errorf("%s in group %q: got Events %v (total %d) and %d versions, want Events %v and no version",
+				tc.arg, tc.group, events, got.Related.Total, len(got.Own.Versions), tc.want)
 		}
 		if got.Resource != tc.wantResource {
 			t.Errorf("%s: resource: got %q, want %q", tc.arg, got.Resource, tc.wantResource)

@@ -39,12 +39,30 @@ func newLog(t *testing.T) *log {
 	for _, r := range []history.Resource{
 		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
 		{Version: "v1", Plural: "nodes", Kind: "Node", ShortNames: []string{"no"}},
-		{Version: "v1", Plural: "events", Singular: "event", Kind: "Event", ShortNames: []string{"ev"}, Namespaced: true},
-		{Version: "v1", Plural: "services", Singular: "service", Kind: "Service", ShortNames: []string{"svc"}, Namespaced: true},
-		{Group: "serving.knative.dev", Version: "v1", Plural: "services", Singular: "service", Kind: "Service", ShortNames: []string{"kservice"}, Namespaced: true},
-		{Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment", Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true},
-		{Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset", Kind: "ReplicaSet", ShortNames: []string{"rs"}, Namespaced: true},
-		{Group: "example.com", Version: "v2", Plural: "widgets", Singular: "widget", Kind: "Widget", ShortNames: []string{"nodes"}, Namespaced: true},
+		{
+			Version: "v1", Plural: "events", Singular: "event",
+			Kind: "Event", ShortNames: []string{"ev"}, Namespaced: true,
+		},
+		{
+			Version: "v1", Plural: "services", Singular: "service",
+			Kind: "Service", ShortNames: []string{"svc"}, Namespaced: true,
+		},
+		{
+			Group: "serving.knative.dev", Version: "v1", Plural: "services", Singular: "service",
+			Kind: "Service", ShortNames: []string{"kservice"}, Namespaced: true,
+		},
+		{
+			Group: "apps", Version: "v1", Plural: "deployments", Singular: "deployment",
+			Kind: "Deployment", ShortNames: []string{"deploy"}, Namespaced: true,
+		},
+		{
+			Group: "apps", Version: "v1", Plural: "replicasets", Singular: "replicaset",
+			Kind: "ReplicaSet", ShortNames: []string{"rs"}, Namespaced: true,
+		},
+		{
+			Group: "example.com", Version: "v2", Plural: "widgets", Singular: "widget",
+			Kind: "Widget", ShortNames: []string{"nodes"}, Namespaced: true,
+		},
 	} {
 		if err := s.Register(t.Context(), r); err != nil {
 			t.Fatal(err)
@@ -85,16 +103,19 @@ func record(o history.ObjectRef, verb history.Verb, object string) *history.Reco
 
 // owned returns the first record of an object that another one owns.
 func owned(o, by history.ObjectRef) *history.Record {
-	r := record(o, history.Create, `{"metadata":{"ownerReferences":[{"kind":"`+kindOf(by.Resource)+`","name":"`+by.Name+`","controller":true}]}}`)
+	r := record(o, history.Create,
+		`{"metadata":{"ownerReferences":[{"kind":"`+kindOf(by.Resource)+`","name":"`+by.Name+`","controller":true}]}}`)
 	r.Owners = append(r.Owners, by.UID)
 	return r
 }
 
 // event returns the record of a Kubernetes Event regarding an object.
 func event(name string, regarding history.ObjectRef, uid types.UID) *history.Record {
-	r := record(ref("", "events", "shop", name, 1), history.Create, `{"type":"Normal","reason":"Scheduled","message":"about `+regarding.Name+`"}`)
+	r := record(ref("", "events", "shop", name, 1), history.Create,
+		`{"type":"Normal","reason":"Scheduled","message":"about `+regarding.Name+`"}`)
 	r.Regarding = &history.Target{
-		Group: regarding.Group, Kind: kindOf(regarding.Resource), Namespace: regarding.Namespace, Name: regarding.Name, UID: uid,
+		Group: regarding.Group, Kind: kindOf(regarding.Resource), Namespace: regarding.Namespace,
+		Name: regarding.Name, UID: uid,
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -40,7 +41,7 @@ func (s *Service) related(
 			return Page{}, err
 		}
 	}
-	return s.relatedPage(ctx, &c, room)
+	return s.relatedPage(ctx, &c, room, q.each(cmp.Or(resources[0].Plural, q.Type), true))
 }
 
 // family is a set of objects that Events may regard, described by the targets
@@ -59,7 +60,8 @@ func targets(q Object, resources []history.Resource) []history.Target {
 	var targets []history.Target
 	for _, r := range resources {
 		for _, kind := range r.Kinds() {
-			targets = append(targets, history.Target{Group: r.Group, Kind: kind, Namespace: namespace, Name: q.Name, UID: q.UID})
+			targets = append(targets,
+				history.Target{Group: r.Group, Kind: kind, Namespace: namespace, Name: q.Name, UID: q.UID})
 		}
 	}
 	return targets
@@ -209,29 +211,41 @@ func (c *collector) sorted() []*history.Record {
 // relatedPage returns the collected page. Unless the question is Bare, it reads
 // the records again, one by one, with their objects. The page ends early if
 // these exceed room, in bytes.
-func (s *Service) relatedPage(ctx context.Context, c *collector, room int) (Page, error) {
+func (s *Service) relatedPage(ctx context.Context, c *collector, room int, each func(*Version) error) (Page, error) {
 	all := c.sorted()
-	var records []*history.Record
+	b := s.newPage(c.question.Order, each)
 	for _, r := range all[:min(len(all), c.question.Limit)] {
-		if c.question.Bare {
-			records = append(records, r)
-			continue
-		}
-		scan := history.Scan{Filter: exactly(r.Ref), Limit: 1, Bodies: true}
-		scan.Start, scan.End = r.Time, r.Time.Add(1)
-		for whole, err := range s.reader.Scan(ctx, scan) {
-			if err != nil {
+		if !c.question.Bare {
+			var err error
+			if r, err = s.whole(ctx, r); err != nil {
 				return Page{}, err
 			}
-			room -= len(whole.Object)
-			records = append(records, whole)
 		}
-		if room < 0 {
+		if r == nil {
+			continue // dropped meanwhile
+		}
+		if b.add(r); b.isFull() {
+			if err := b.flush(ctx); err != nil {
+				return Page{}, err
+			}
+		}
+		if b.page.bytes > room {
 			break
 		}
 	}
-	more := len(records) > 0 && !records[len(records)-1].Time.Equal(all[len(all)-1].Time)
-	page, err := s.page(ctx, records, c.question.Order, more)
+	b.page.More = b.page.Count > 0 && !b.page.End.Equal(all[len(all)-1].Time)
+	page, err := b.finish(ctx)
 	page.Total, page.Exact = len(c.counted), c.exact
 	return page, err
+}
+
+// whole reads a record with its object. It returns nil if the record is no
+// longer in the log.
+func (s *Service) whole(ctx context.Context, r *history.Record) (*history.Record, error) {
+	scan := history.Scan{Filter: exactly(r.Ref), Limit: 1, Bodies: true}
+	scan.Start, scan.End = r.Time, r.Time.Add(1)
+	for whole, err := range s.reader.Scan(ctx, scan) {
+		return whole, err
+	}
+	return nil, nil
 }

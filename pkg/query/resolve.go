@@ -39,7 +39,8 @@ func kinds(arg, group string) []history.Resource {
 	versioned, plain := schema.ParseKindArg(arg)
 	found := []history.Resource{{Group: plain.Group, Kind: plain.Kind}}
 	if versioned != nil {
-		found = append(found, history.Resource{Group: versioned.Group, Version: versioned.Version, Kind: versioned.Kind})
+		found = append(found,
+			history.Resource{Group: versioned.Group, Version: versioned.Version, Kind: versioned.Kind})
 	}
 	if plain.Group == "" && group != "" && group != CoreGroup {
 		found[0].Group = group

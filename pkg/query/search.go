@@ -11,9 +11,8 @@ import (
 // How many records a search reads at a time. It begins with few, so that small
 // pages stay cheap, and doubles.
 const (
-	minChunk      = 32
-	maxChunk      = 512
-	maxChunkBytes = 4 << 20 // of objects; the record that exceeds it is included
+	minChunk = 32
+	maxChunk = 512
 )
 
 // The effort of a search, in records. An object of effortBytes costs as much as
@@ -31,22 +30,24 @@ const (
 type search struct {
 	service  *Service
 	selector *selector.Selector
-	scan     history.Scan // of the records that were not read yet
+	scan     history.Scan // of the records that were not read yet; its limit is that of the page
+	bare     bool         // the page has no objects
 	chunk    int          // how many records are read next
 	effort   int          // that is left
 	stop     time.Time    // zero: never
 	done     bool         // the scan has ended
 
-	versions summarizer      // caches previous versions
+	versions *summarizer     // caches previous versions
 	hidden   map[string]bool // whether the caller may not see hashes, by namespace
 }
 
 // newSearch returns a search that begins where the scan does.
 func (s *Service) newSearch(ctx context.Context, scan history.Scan, sel *selector.Selector, effort int) *search {
+	bare := !scan.Bodies
 	scan.Bodies = scan.Bodies || sel.NeedsObject()
 	m := &search{
-		service: s, selector: sel, scan: scan, chunk: minChunk, effort: effort,
-		versions: summarizer{reader: s.reader, room: s.options.PageBytes, newest: map[history.ObjectRef]*history.Record{}},
+		service: s, selector: sel, scan: scan, bare: bare, chunk: minChunk, effort: effort,
+		versions: newSummarizer(s.reader),
 		hidden:   map[string]bool{},
 	}
 	if deadline, limited := ctx.Deadline(); limited {
@@ -77,11 +78,11 @@ func (m *search) next(ctx context.Context) ([]*history.Record, []bool, error) {
 		}
 		chunk = append(chunk, r)
 		m.effort -= 1 + len(r.Object)/effortBytes
-		if size += len(r.Object); size > maxChunkBytes {
+		if size += len(r.Object); size > maxReadBytes {
 			break
 		}
 	}
-	m.done = len(chunk) < scan.Limit && size <= maxChunkBytes
+	m.done = len(chunk) < scan.Limit && size <= maxReadBytes
 	if len(chunk) > 0 {
 		m.scan.After = history.Cursor{Time: chunk[len(chunk)-1].Time}
 	}
@@ -148,7 +149,7 @@ func (m *search) visible(ctx context.Context, r *history.Record) (*history.Recor
 		of.Name = m.scan.Name // empty, or that of all records of the scan
 		allowed, err := m.service.mayGet(ctx, &of)
 		if err != nil {
-			return nil, err
+			return nil, &RightsError{err}
 		}
 		hidden = !allowed
 		m.hidden[r.Ref.Namespace] = hidden
@@ -159,39 +160,48 @@ func (m *search) visible(ctx context.Context, r *history.Record) (*history.Recor
 	return r, nil
 }
 
-// search reads one page of the records that a scan and a selector select. A
-// page that ends early because of the effort has More.
-func (s *Service) search(ctx context.Context, scan history.Scan, sel *selector.Selector) (Page, error) {
-	m := s.newSearch(ctx, scan, sel, s.options.Effort)
-	var records []*history.Record
+// page reads one page of matches, and passes its versions to each. A page that
+// ends early because of the effort has More.
+func (m *search) page(ctx context.Context, each func(*Version) error) (Page, error) {
+	b := m.service.newPage(m.scan.Order, each)
 	var last history.Cursor // the position up to which the page is complete
-	size, more, early := 0, false, false
-	for !m.done && !more && !early {
+	early := false
+	for !m.done && !b.page.More && !early {
 		chunk, selected, err := m.next(ctx)
 		if err != nil {
 			return Page{}, err
 		}
 		for i, r := range chunk {
-			if selected[i] {
-				if !scan.Bodies {
-					r = withoutObject(r)
-				}
-				size += len(r.Object)
-				if len(records) == scan.Limit || len(records) > 0 && size > s.options.PageBytes {
-					more = true
-					break
-				}
-				records = append(records, r)
+			if selected[i] && !m.add(b, r) {
+				break
 			}
 			last.Time = r.Time
 		}
-		early = !more && !m.done && m.exhausted()
+		if err := b.flush(ctx); err != nil {
+			return Page{}, err
+		}
+		early = !b.page.More && !m.done && m.exhausted()
 	}
-	page, err := s.page(ctx, records, scan.Order, false)
-	if page.early, page.More = early, more || early; page.More {
+	page, err := b.finish(ctx)
+	if page.early, page.More = early, page.More || early; page.More {
 		page.Next = last
 	}
 	return page, err
+}
+
+// add adds a match to a page. If the page is full, it reports false instead,
+// and the page has More.
+func (m *search) add(b *pageBuilder, r *history.Record) bool {
+	if m.bare {
+		r = withoutObject(r)
+	}
+	full := b.page.Count > 0 && b.page.bytes+len(r.Object) > m.service.options.PageBytes
+	if full || b.page.Count == m.scan.Limit {
+		b.page.More = true
+		return false
+	}
+	b.add(r)
+	return true
 }
 
 // countMatches counts the records that a filter and a selector select. It

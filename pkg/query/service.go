@@ -19,6 +19,12 @@ type Reader interface {
 	// Count counts the records that the filter selects, up to most. If exact is
 	// false, it stopped early, and there are at least n.
 	Count(ctx context.Context, filter history.Filter, most int) (n int, exact bool, err error)
+	// State yields a page of a state. The rules of Scan apply. A time before
+	// the retention is a [history.NotFound] error.
+	State(ctx context.Context, scan history.StateScan) iter.Seq2[*history.Record, error]
+	// Compare yields a page of the differences between two states. An error
+	// comes with a zero difference. The rules of State apply.
+	Compare(ctx context.Context, scan history.CompareScan) iter.Seq2[history.Difference, error]
 	// Resources returns the catalogue.
 	Resources(ctx context.Context) ([]history.Resource, error)
 	// Gaps returns the gaps of the resources, or of all if there are none, that
@@ -50,10 +56,12 @@ type Options struct {
 	// Unrecorded returns the cluster's resources that are not recorded.
 	// Default: none.
 	Unrecorded func() []history.UnrecordedResource
-	// EarlierNamespaces says that rights in a namespace also apply to objects
-	// of earlier namespaces of the same name, and to those of a namespace that
-	// does not exist now.
+	// EarlierNamespaces applies rights in a namespace also to the objects of
+	// earlier namespaces of the same name, and of a namespace that does not
+	// exist now.
 	EarlierNamespaces bool
+	// Now returns the present time, for questions about it. Default: time.Now.
+	Now func() time.Time
 }
 
 // The defaults of [Options], and the depth to which ownership is followed. The
@@ -92,6 +100,9 @@ func New(reader Reader, o Options) *Service {
 	if o.Unrecorded == nil {
 		o.Unrecorded = func() []history.UnrecordedResource { return nil }
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Service{reader: reader, options: o}
 }
 
@@ -110,7 +121,12 @@ type Version struct {
 
 // Page is a part of an answer, in the question's order.
 type Page struct {
+	// Versions are nil if the question's Each received them.
 	Versions []Version
+	// Count is the number of versions, and End the position after the last one.
+	// End is zero if there are none.
+	Count int
+	End   history.Cursor
 	// Total is the number of matches of the whole question or, if it is not
 	// Exact, a lower bound.
 	Total int
@@ -128,13 +144,6 @@ type Page struct {
 	// Coverage describes the question's resources and namespaces.
 	Coverage Coverage
 
+	bytes int  // of the versions' objects
 	early bool // More, because a bound was reached
-}
-
-// bytes returns the size of the page's objects.
-func (p *Page) bytes() (n int) {
-	for i := range p.Versions {
-		n += len(p.Versions[i].Object)
-	}
-	return n
 }

@@ -2,46 +2,31 @@ package query
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/summary"
 )
 
-// summarize returns the records, which are in order, with their summaries.
+// maxSummarized bounds the objects that a summarizer caches, in bytes. The last
+// one may exceed it.
+const maxSummarized = 4 << 20
+
+// summarizer summarizes the records of a page. It caches each object's newest
+// version for the next one. When the cache is full, it is emptied.
 //
 // Most records have a stored summary. Otherwise the record is compared with its
-// previous version. That costs a read if the previous version is not among the
-// records, and another one if the records have no objects.
-func (s *Service) summarize(ctx context.Context, records []*history.Record, order history.Order) ([]Version, error) {
-	n := summarizer{reader: s.reader, room: s.options.PageBytes, newest: map[history.ObjectRef]*history.Record{}}
-	versions := make([]Version, 0, len(records))
-	if order == history.NewestFirst {
-		records = slices.Clone(records)
-		slices.Reverse(records)
-	}
-	for _, r := range records {
-		described, err := n.summary(ctx, r)
-		if err != nil {
-			return nil, fmt.Errorf("compare %s with its previous version: %w", r.Ref, err)
-		}
-		versions = append(versions, Version{Record: r, Summary: described.Text, Problem: described.Problem})
-	}
-	if order == history.NewestFirst {
-		slices.Reverse(versions)
-	}
-	return versions, nil
-}
-
-// summarizer summarizes records, oldest first. It caches each object's newest
-// version for the next one. When the cache is full, it is emptied.
+// previous version. That costs a read if the previous version is not cached,
+// and another one if the record has no object.
 type summarizer struct {
 	reader Reader
-	room   int // of the cache, in bytes
 	newest map[history.ObjectRef]*history.Record
-	size   int
+	size   int // of the cached objects, in bytes
 	reads  int // of previous versions that were not in the cache
+}
+
+// newSummarizer returns a summarizer with an empty cache.
+func newSummarizer(reader Reader) *summarizer {
+	return &summarizer{reader: reader, newest: map[history.ObjectRef]*history.Record{}}
 }
 
 // summary returns the summary of the next record.
@@ -68,7 +53,7 @@ func (n *summarizer) summary(ctx context.Context, r *history.Record) (history.Su
 
 // cache stores the newest version of an object.
 func (n *summarizer) cache(r *history.Record) {
-	if n.size > n.room {
+	if n.size > maxSummarized {
 		clear(n.newest)
 		n.size = 0
 	}

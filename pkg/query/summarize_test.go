@@ -13,7 +13,8 @@ import (
 )
 
 func image(tag string) string {
-	return `{"metadata":{"resourceVersion":"` + tag + `"},"spec":{"containers":[{"name":"app","image":"shop/web:` + tag + `"}]}}`
+	return `{"metadata":{"resourceVersion":"` + tag + `"},"spec":{"containers":[{"name":"app","image":"shop/web:` +
+		tag + `"}]}}`
 }
 
 func TestSummary_SaysWhatChanged(t *testing.T) {
@@ -68,9 +69,21 @@ func TestSummary_FindsPreviousVersionOutsideOfPage(t *testing.T) {
 		want []string
 	}{
 		{"one revision", query.Timeline{Filter: history.Filter{Revisions: []uint64{3}}}, []string{"image app: 2 → 3"}},
-		{"updates", query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Update}}}, []string{"image app: 1 → 2", "image app: 2 → 3", "image app: 8 → 9"}},
-		{"first and third", query.Timeline{Filter: history.Filter{Revisions: []uint64{1, 3}}}, []string{"created", "image app: 2 → 3", "created"}},
-		{"from a time", query.Timeline{Filter: history.Filter{Start: l.now.Add(-time.Second / 2)}}, []string{"image app: 8 → 9"}},
+		{
+			"updates",
+			query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Update}}},
+			[]string{"image app: 1 → 2", "image app: 2 → 3", "image app: 8 → 9"},
+		},
+		{
+			"first and third",
+			query.Timeline{Filter: history.Filter{Revisions: []uint64{1, 3}}},
+			[]string{"created", "image app: 2 → 3", "created"},
+		},
+		{
+			"from a time",
+			query.Timeline{Filter: history.Filter{Start: l.now.Add(-time.Second / 2)}},
+			[]string{"image app: 8 → 9"},
+		},
 	} {
 		c.q.Limit = 100
 		page, err := l.service(query.Options{}).Timeline(t.Context(), c.q)
@@ -94,8 +107,10 @@ func TestSummary_SaysThatPreviousVersionIsNotKept(t *testing.T) {
 		if got := summaries(page); err != nil || !slices.Equal(got, []string{"image app: 2 → 3"}) {
 			t.Errorf("%s: got %q, error %v, want the change from 2 to 3", when, got, err)
 		}
-		page, err = l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Filter: history.Filter{Name: "web"}, Limit: 10})
-		if got := summaries(page); err != nil || !slices.Equal(got, []string{"the version before is not kept", "image app: 2 → 3"}) {
+		page, err = l.service(query.Options{}).Timeline(t.Context(),
+			query.Timeline{Filter: history.Filter{Name: "web"}, Limit: 10})
+		if got := summaries(page); err != nil ||
+			!slices.Equal(got, []string{"the version before is not kept", "image app: 2 → 3"}) {
 			t.Errorf("%s, by name: got %q, error %v, want the baseline, too", when, got, err)
 		}
 		if err := l.Prune(t.Context()); err != nil {
@@ -108,8 +123,8 @@ func TestProblem_RestartIsReportedOnce(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "pods", "shop", "web", 1)
 	running := func(restarts, last string) string {
-		return `{"status":{"phase":"Running","containerStatuses":[{"name":"app","ready":true,"restartCount":` + restarts +
-			`,"state":{"running":{}},"lastState":{` + last + `}}]}}`
+		return `{"status":{"phase":"Running","containerStatuses":[{"name":"app","ready":true,"restartCount":` +
+			restarts + `,"state":{"running":{}},"lastState":{` + last + `}}]}}`
 	}
 	oom := `"terminated":{"reason":"OOMKilled","exitCode":137}`
 	l.put(
@@ -138,13 +153,18 @@ func TestSummary_ComparesVersionsOfOneObject(t *testing.T) {
 	a, b := ref("", "pods", "shop", "a", 1), ref("", "pods", "shop", "b", 1)
 	a.UID, b.UID = "", ""
 	l.put(
-		record(other, history.Create, image("7")), record(b, history.Create, image("8")), record(other, history.Update, image("7")),
-		record(one, history.Create, image("1")), record(a, history.Create, image("1")), record(b, history.Update, image("8")),
+		record(other, history.Create, image("7")), record(b, history.Create, image("8")),
+		record(other, history.Update, image("7")),
+		record(one, history.Create, image("1")), record(a, history.Create, image("1")),
+		record(b, history.Update, image("8")),
 		record(one, history.Update, image("2")), record(a, history.Update, image("2")),
 		record(other, history.Update, image("9")), record(one, history.Update, image("3")),
 	)
 	page, err := l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 100})
-	want := []string{"created", "created", "", "created", "created", "", "image app: 1 → 2", "image app: 1 → 2", "image app: 7 → 9", "image app: 2 → 3"}
+	want := []string{
+		"created", "created", "", "created", "created", "", "image app: 1 → 2",
+		"image app: 1 → 2", "image app: 7 → 9", "image app: 2 → 3",
+	}
 	if got := summaries(page); err != nil || !slices.Equal(got, want) {
 		t.Errorf("error %v:\ngot  %q\nwant %q", err, got, want)
 	}

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -30,6 +31,16 @@ type Timeline struct {
 	After history.Cursor
 	Limit int  // records; must be positive
 	Bare  bool // without objects
+
+	// Each, if set, is called with the versions of the page, in order, instead
+	// of collecting them in [Page.Versions]. It must not keep the version. Its
+	// error ends the query and is returned.
+	Each func(*Version) error
+	// Rest, if set, means that the question reads a part of an earlier page
+	// again, whose [Page.End] it is. The page then has versions only: no total,
+	// and nothing that surrounds them. The effort is not bounded, because that
+	// of the earlier page was.
+	Rest history.Cursor
 }
 
 // Timeline returns the page. A type that names no resource matches no record,
@@ -53,9 +64,12 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	}
 	filter.View = inNamespaces(seen, q.Namespaces)
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
-	page, err := s.scan(ctx, scan, q.Selector)
+	page, err := s.scan(ctx, scan, q.Selector, q.Rest, q.Each)
 	if err != nil {
 		return Page{}, err
+	}
+	if !q.Rest.IsZero() {
+		return page, nil
 	}
 	page.Ignored, page.Coverage = ignored, coverage
 	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
@@ -129,7 +143,9 @@ func inNamespaces(seen sight, scopes []history.NamespaceScope) history.View {
 
 // withResources adds the resources that types and group select to the filter.
 // It reports false if they select none.
-func withResources(f history.Filter, catalogue []history.Resource, types []string, group string) (history.Filter, bool) {
+func withResources(
+	f history.Filter, catalogue []history.Resource, types []string, group string,
+) (history.Filter, bool) {
 	if len(types) == 0 && group == "" {
 		return f, true
 	}
@@ -140,42 +156,68 @@ func withResources(f history.Filter, catalogue []history.Resource, types []strin
 	return f, len(resources) > 0
 }
 
-// scan reads one page of records. It does not count all matches.
-func (s *Service) scan(ctx context.Context, scan history.Scan, sel *selector.Selector) (Page, error) {
+// scan reads one page of the records that a scan and a selector select, and
+// passes its versions to each. It does not count all matches. If rest is not
+// zero, it reads the rest of an earlier page, which ends there.
+//
+// It makes several short reads, each of the log as it is then. Records that are
+// dropped meanwhile are missing, as on the next page, and records that are
+// appended come last.
+func (s *Service) scan(
+	ctx context.Context, scan history.Scan, sel *selector.Selector, rest history.Cursor, each func(*Version) error,
+) (Page, error) {
+	scan = upTo(scan, rest)
 	if !sel.IsZero() {
-		return s.search(ctx, scan, sel)
+		m := s.newSearch(ctx, scan, sel, s.options.Effort)
+		if !rest.IsZero() {
+			m.effort, m.stop = math.MaxInt, time.Time{}
+		}
+		return m.page(ctx, each)
 	}
-	limit, size, more := scan.Limit, 0, false
-	var records []*history.Record
-	scan.Limit = limit + 1 // the last record only shows that there are more
-	for r, err := range s.reader.Scan(ctx, scan) {
-		if err != nil {
+	b, limit := s.newPage(scan.Order, each), scan.Limit
+	for more := true; more && !b.page.More; scan.After = b.page.End {
+		scan.Limit = min(limit-b.page.Count+1, b.nextRead()) // the record after the limit shows that there are more
+		var err error
+		if more, err = s.addRead(ctx, b, scan, limit); err != nil {
 			return Page{}, err
 		}
-		size += len(r.Object)
-		if len(records) == limit || len(records) > 0 && size > s.options.PageBytes {
-			more = true
-			break
+		if err := b.flush(ctx); err != nil {
+			return Page{}, err
 		}
-		records = append(records, r)
 	}
-	return s.page(ctx, records, scan.Order, more)
+	return b.finish(ctx)
 }
 
-// page makes a page of records that are in order.
-func (s *Service) page(ctx context.Context, records []*history.Record, order history.Order, more bool) (Page, error) {
-	versions, err := s.summarize(ctx, records, order)
-	if err != nil {
-		return Page{}, err
+// upTo returns the part of a scan up to a record. A zero position means all.
+func upTo(scan history.Scan, last history.Cursor) history.Scan {
+	switch end := last.Add(1); {
+	case last.IsZero():
+	case scan.Order == history.NewestFirst && scan.Start.Before(last.Time):
+		scan.Start = last.Time
+	case scan.Order == history.OldestFirst && (scan.End.IsZero() || scan.End.After(end)):
+		scan.End = end
 	}
-	if err := s.hideHashes(ctx, versions); err != nil {
-		return Page{}, err
+	return scan
+}
+
+// addRead adds the records of one scan to a page, unless the page is full then.
+// It reports whether further records may follow.
+func (s *Service) addRead(ctx context.Context, b *pageBuilder, scan history.Scan, limit int) (more bool, err error) {
+	n := 0
+	for r, err := range s.reader.Scan(ctx, scan) {
+		if err != nil {
+			return false, err
+		}
+		if b.page.Count == limit || b.page.Count > 0 && b.page.bytes+len(r.Object) > s.options.PageBytes {
+			b.page.More = true
+			return true, nil
+		}
+		if b.add(r); b.isFull() {
+			return true, nil
+		}
+		n++
 	}
-	page := Page{Versions: versions, Total: len(versions), Exact: true, More: more}
-	if more {
-		page.Next = history.Cursor{Time: records[len(records)-1].Time}
-	}
-	return page, nil
+	return n == scan.Limit, nil
 }
 
 // total counts all matches, unless the page has all of them.
@@ -189,7 +231,7 @@ func (s *Service) total(ctx context.Context, scan history.Scan, sel *selector.Se
 	if !page.More && scan.After.IsZero() {
 		return nil
 	}
-	least := len(page.Versions)
+	least := page.Count
 	if page.More && !page.early {
 		least++
 	}

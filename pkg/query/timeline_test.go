@@ -52,7 +52,8 @@ func TestTimeline_PagesAreComplete(t *testing.T) {
 				slices.Reverse(got)
 			}
 			if len(got) != 22 || !slices.IsSortedFunc(got, time.Time.Compare) || len(slices.Compact(got)) != 22 {
-				t.Errorf("order %d, limit %d: got %d records, sorted %t, want 22, sorted", order, limit, len(got), slices.IsSortedFunc(got, time.Time.Compare))
+				t.Errorf("order %d, limit %d: got %d records, sorted %t, want 22, sorted",
+					order, limit, len(got), slices.IsSortedFunc(got, time.Time.Compare))
 			}
 		}
 	}
@@ -79,7 +80,8 @@ func TestTimeline_PageIsBoundedInBytes(t *testing.T) {
 	}
 	page, err := l.service(query.Options{PageBytes: 2500}).Timeline(t.Context(), query.Timeline{Limit: 10})
 	if err != nil || len(page.Versions) != 2 || !page.More || page.Total != 4 {
-		t.Errorf("got %d versions, more %v, total %d, error %v, want 2 of 4", len(page.Versions), page.More, page.Total, err)
+		t.Errorf("got %d versions, more %v, total %d, error %v, want 2 of 4",
+			len(page.Versions), page.More, page.Total, err)
 	}
 	// An object that is larger than a page has a page of its own. Otherwise it
 	// could not be read.
@@ -139,7 +141,8 @@ func TestTimeline_TypesAreResolvedByCatalogue(t *testing.T) {
 			t.Errorf("types %q, group %q: got %v, want %v", c.types, c.group, got, c.want)
 		}
 		if page.Total != len(c.want) || page.More {
-			t.Errorf("types %q: got total %d, more %v, want %d and no more", c.types, page.Total, page.More, len(c.want))
+			t.Errorf("types %q: got total %d, more %v, want %d and no more",
+				c.types, page.Total, page.More, len(c.want))
 		}
 	}
 }
@@ -149,7 +152,8 @@ func TestService_EndsWithContext(t *testing.T) {
 	fill(l)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := l.service(query.Options{}).Timeline(ctx, query.Timeline{Limit: 10}); !errors.Is(err, context.Canceled) {
+	_, err := l.service(query.Options{}).Timeline(ctx, query.Timeline{Limit: 10})
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("timeline: got error %v, want Canceled", err)
 	}
 	o := query.Object{Namespace: "shop", Type: "pods", Name: "web-01", Limit: 10}
@@ -168,9 +172,11 @@ func TestService_IsSafeForConcurrentUse(t *testing.T) {
 			for range 20 {
 				page, err := s.Timeline(t.Context(), query.Timeline{Limit: 30})
 				if err != nil || len(page.Versions) < 22 || page.Total < len(page.Versions) {
-					t.Errorf("timeline: got %d of %d versions, error %v, want at least 22", len(page.Versions), page.Total, err)
+					t.Errorf("timeline: got %d of %d versions, error %v, want at least 22",
+						len(page.Versions), page.Total, err)
 				}
-				h, err := s.Object(t.Context(), query.Object{Namespace: "shop", Type: "po", Name: "web-03", Limit: 5, Descendants: true})
+				h, err := s.Object(t.Context(),
+					query.Object{Namespace: "shop", Type: "po", Name: "web-03", Limit: 5, Descendants: true})
 				if err != nil || len(h.Own.Versions) != 2 {
 					t.Errorf("object: got %d versions, error %v, want 2", len(h.Own.Versions), err)
 				}
@@ -210,7 +216,8 @@ func TestService_ReadsCatalogueOncePerQuestion(t *testing.T) {
 			return err
 		},
 		"object": func() error {
-			_, err := s.Object(t.Context(), query.Object{Namespace: "shop", Type: "po", Name: "web-01", Limit: 1, Descendants: true})
+			_, err := s.Object(t.Context(),
+				query.Object{Namespace: "shop", Type: "po", Name: "web-01", Limit: 1, Descendants: true})
 			return err
 		},
 		"gaps": func() error { _, err := s.Gaps(t.Context(), query.Gaps{Types: []string{"po"}}); return err },

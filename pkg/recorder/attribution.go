@@ -92,7 +92,9 @@ func (a attribution) allWriters() []managedEntry {
 // previous version. An entry with the same time and other fields is not
 // included: its manager may have lost fields to another one.
 func (a attribution) moved() []managedEntry {
-	return slices.DeleteFunc(slices.Clone(a.entries), func(e managedEntry) bool { return e.isSynthetic() || a.existed(&e) })
+	return slices.DeleteFunc(slices.Clone(a.entries), func(e managedEntry) bool {
+		return e.isSynthetic() || a.existed(&e)
+	})
 }
 
 // existed reports whether the previous version had an entry of that manager and
@@ -147,7 +149,9 @@ func (a attribution) isScaled() bool {
 	}
 	replicas, ok := a.comparison.Scaled()
 	return ok && !a.mayBeDefault(replicas) &&
-		!slices.ContainsFunc(a.entries, func(e managedEntry) bool { return a.comparison.Wrote(e.fieldsV1, a.othersFields(&e)) })
+		!slices.ContainsFunc(a.entries, func(e managedEntry) bool {
+			return a.comparison.Wrote(e.fieldsV1, a.othersFields(&e))
+		})
 }
 
 // mayBeDefault reports whether the API server may have set spec.replicas to its
@@ -172,7 +176,8 @@ func (a attribution) verifyAttribution(candidates []managedEntry) []managedEntry
 			proven = append(proven, *e)
 		}
 	}
-	if len(proven) != 1 || !slices.ContainsFunc(candidates, func(e managedEntry) bool { return e.hash == proven[0].hash }) {
+	if len(proven) != 1 ||
+		!slices.ContainsFunc(candidates, func(e managedEntry) bool { return e.hash == proven[0].hash }) {
 		return nil
 	}
 	return proven
@@ -181,7 +186,8 @@ func (a attribution) verifyAttribution(candidates []managedEntry) []managedEntry
 // proves reports whether the fields of an entry prove that its manager wrote.
 // Fields of another API version than the object's prove nothing.
 func (a attribution) proves(e *managedEntry) bool {
-	return a.comparison != nil && !e.isTrace && !e.isSynthetic() && (e.apiVersion == "" || e.apiVersion == a.apiVersion) &&
+	return a.comparison != nil && !e.isTrace && !e.isSynthetic() &&
+		(e.apiVersion == "" || e.apiVersion == a.apiVersion) &&
 		a.comparison.Wrote(e.fieldsV1, a.othersFields(e))
 }
 

@@ -150,7 +150,8 @@ func managersOf(entries []managedEntry) []history.Manager {
 		}
 	}
 	byTime := func(a, b history.Manager) int {
-		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Operation, b.Operation), cmp.Compare(a.Subresource, b.Subresource))
+		return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Operation, b.Operation),
+			cmp.Compare(a.Subresource, b.Subresource))
 	}
 	slices.SortFunc(found, byTime)
 	return slices.CompactFunc(found, func(a, b history.Manager) bool { return byTime(a, b) == 0 })

@@ -14,9 +14,12 @@ func managed(rv string, entries ...string) string {
 	var fields []string
 	for _, e := range entries {
 		word := strings.Fields(e)
-		fields = append(fields, fmt.Sprintf(`{"manager":%q,"operation":"Update","time":"2026-01-02T03:04:%sZ","fieldsV1":{"f:%s":{}}}`, word[0], word[1], word[2]))
+		fields = append(fields,
+			fmt.Sprintf(`{"manager":%q,"operation":"Update","time":"2026-01-02T03:04:%sZ","fieldsV1":{"f:%s":{}}}`,
+				word[0], word[1], word[2]))
 	}
-	return `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"` + rv + `","managedFields":[` + strings.Join(fields, ",") + `]}}`
+	return `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"` + rv +
+		`","managedFields":[` + strings.Join(fields, ",") + `]}}`
 }
 
 func TestAttribution_ByManagedEntries(t *testing.T) {
@@ -28,28 +31,130 @@ func TestAttribution_ByManagedEntries(t *testing.T) {
 		member string // only in the second version; with a minus, only in the first one
 		want   string
 	}{
-		{"a new entry", "", []string{"kubectl 01 x"}, []string{"kubectl 01 x", "kubelet 02 y"}, "", "kubelet"},
-		{"an entry that moved", "", []string{"a 01 x", "b 02 y"}, []string{"a 03 x", "b 02 y"}, "", "a"},
-		{"a second write within the same second", "", []string{"a 01 x", "b 02 y"}, []string{"a 01 x", "b 02 y"}, "y", "b"},
-		{"a new entry after a restart", "after a restart", []string{"kubectl 01 x"}, []string{"kubectl 01 x", "kubelet 02 y"}, "y", "kubelet"},
-		{"a new entry after a restart that changed nothing", "after a restart", []string{"kubectl 01 x"}, []string{"kubectl 01 x", "kubelet 02 y"}, "", ""},
-		{"an old entry that came back", "", []string{"a 05 x", "b 02 z"}, []string{"b 03 z"}, "-x", ""},
-		{"a manager that lost a field to another", "", []string{"a 01 xy", "b 02 z"}, []string{"a 01 x", "b 03 yz"}, "", "b"},
-		{"a manager that lost a field within the same second", "", []string{"a 01 xy"}, []string{"a 01 x", "b 01 y"}, "y", "b"},
-		{"a second write within the same second, by one of two", "", []string{"a 01 x", "b 01 y"}, []string{"a 01 x", "b 01 y"}, "", ""},
-		{"the newest writer lost a field", "", []string{"a 01 x", "b 02 yz"}, []string{"a 03 xz", "b 02 y"}, "", "a"},
-		{"a slow clock", "", []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "y", "b"},
-		{"an entry older than the others that changed nothing", "", []string{"a 05 x"}, []string{"a 05 x", "b 04 y"}, "", ""},
-		{"two new entries of the same second", "", []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "", ""},
-		{"two new entries of the same second, of which one changed something", "", []string{"a 01 x"}, []string{"c 02 x", "b 02 y"}, "y", "b"},
-		{"several writes after a gap", "sync", []string{"a 01 xy"}, []string{"a 01 xy", "b 03 z", "c 04 v"}, "", "c b"},
-		{"a loser after a gap", "sync", []string{"a 01 x", "b 02 y"}, []string{"a 01 ", "b 02 y", "c 04 v"}, "", "c"},
-		{"no writer", "", []string{"a 01 x"}, nil, "", ""},
-		{"more fields within the same second", "", []string{"a 01 x"}, []string{"a 01 y"}, "y", "a"},
-		{"a field is removed, whose owner has others", "", []string{"a 01 x", "b 02 yz"}, []string{"a 01 x", "b 02 z"}, "-y", ""},
-		{"a field is removed, whose owner has no others", "", []string{"a 01 x", "b 02 y"}, []string{"a 01 x"}, "-y", ""},
-		{"a field without an owner is removed", "", []string{"a 01 x"}, []string{"a 01 x"}, "-y", ""},
-		{"a field is removed in a gap", "sync", []string{"a 01 xy"}, []string{"a 01 x"}, "-y", ""},
+		{
+			name:   "a new entry",
+			before: []string{"kubectl 01 x"},
+			after:  []string{"kubectl 01 x", "kubelet 02 y"},
+			want:   "kubelet",
+		},
+		{
+			name:   "an entry that moved",
+			before: []string{"a 01 x", "b 02 y"},
+			after:  []string{"a 03 x", "b 02 y"},
+			want:   "a",
+		},
+		{
+			name:   "a second write within the same second",
+			before: []string{"a 01 x", "b 02 y"},
+			after:  []string{"a 01 x", "b 02 y"},
+			member: "y",
+			want:   "b",
+		},
+		{
+			name:   "a new entry after a restart",
+			how:    "after a restart",
+			before: []string{"kubectl 01 x"},
+			after:  []string{"kubectl 01 x", "kubelet 02 y"},
+			member: "y",
+			want:   "kubelet",
+		},
+		{
+			name:   "a new entry after a restart that changed nothing",
+			how:    "after a restart",
+			before: []string{"kubectl 01 x"},
+			after:  []string{"kubectl 01 x", "kubelet 02 y"},
+		},
+		{
+			name:   "an old entry that came back",
+			before: []string{"a 05 x", "b 02 z"},
+			after:  []string{"b 03 z"},
+			member: "-x",
+		},
+		{
+			name:   "a manager that lost a field to another",
+			before: []string{"a 01 xy", "b 02 z"},
+			after:  []string{"a 01 x", "b 03 yz"},
+			want:   "b",
+		},
+		{
+			name:   "a manager that lost a field within the same second",
+			before: []string{"a 01 xy"},
+			after:  []string{"a 01 x", "b 01 y"},
+			member: "y",
+			want:   "b",
+		},
+		{
+			name:   "a second write within the same second, by one of two",
+			before: []string{"a 01 x", "b 01 y"},
+			after:  []string{"a 01 x", "b 01 y"},
+		},
+		{
+			name:   "the newest writer lost a field",
+			before: []string{"a 01 x", "b 02 yz"},
+			after:  []string{"a 03 xz", "b 02 y"},
+			want:   "a",
+		},
+		{name: "a slow clock", before: []string{"a 05 x"}, after: []string{"a 05 x", "b 04 y"}, member: "y", want: "b"},
+		{
+			name:   "an entry older than the others that changed nothing",
+			before: []string{"a 05 x"},
+			after:  []string{"a 05 x", "b 04 y"},
+		},
+		{name: "two new entries of the same second", before: []string{"a 01 x"}, after: []string{"c 02 x", "b 02 y"}},
+		{
+			name:   "two new entries of the same second, of which one changed something",
+			before: []string{"a 01 x"},
+			after:  []string{"c 02 x", "b 02 y"},
+			member: "y",
+			want:   "b",
+		},
+		{
+			name:   "several writes after a gap",
+			how:    "sync",
+			before: []string{"a 01 xy"},
+			after:  []string{"a 01 xy", "b 03 z", "c 04 v"},
+			want:   "c b",
+		},
+		{
+			name:   "a loser after a gap",
+			how:    "sync",
+			before: []string{"a 01 x", "b 02 y"},
+			after:  []string{"a 01 ", "b 02 y", "c 04 v"},
+			want:   "c",
+		},
+		{name: "no writer", before: []string{"a 01 x"}},
+		{
+			name:   "more fields within the same second",
+			before: []string{"a 01 x"},
+			after:  []string{"a 01 y"},
+			member: "y",
+			want:   "a",
+		},
+		{
+			name:   "a field is removed, whose owner has others",
+			before: []string{"a 01 x", "b 02 yz"},
+			after:  []string{"a 01 x", "b 02 z"},
+			member: "-y",
+		},
+		{
+			name:   "a field is removed, whose owner has no others",
+			before: []string{"a 01 x", "b 02 y"},
+			after:  []string{"a 01 x"},
+			member: "-y",
+		},
+		{
+			name:   "a field without an owner is removed",
+			before: []string{"a 01 x"},
+			after:  []string{"a 01 x"},
+			member: "-y",
+		},
+		{
+			name:   "a field is removed in a gap",
+			how:    "sync",
+			before: []string{"a 01 xy"},
+			after:  []string{"a 01 x"},
+			member: "-y",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for i := range tc.after {

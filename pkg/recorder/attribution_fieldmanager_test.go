@@ -25,7 +25,9 @@ import (
 )
 
 // gauges are objects with every kind of list and map that a schema can have.
-var gauges = history.Resource{Group: "who.example.com", Version: "v1", Plural: "gauges", Kind: "Gauge", Namespaced: true}
+var gauges = history.Resource{
+	Group: "who.example.com", Version: "v1", Plural: "gauges", Kind: "Gauge", Namespaced: true,
+}
 
 const gaugeSchemas = `{
 "scale": {"type":"object","x-kubernetes-group-version-kind":[{"group":"autoscaling","version":"v1","kind":"Scale"}],"properties":{
@@ -69,12 +71,16 @@ var gaugeFields = map[string][]string{
 	"spec.set":               {`["a"]`, `["a","b"]`, `["b","a","c"]`, `null`},
 	"spec.atomic":            {`["a"]`, `["a","b"]`, `["b"]`, `null`},
 	"spec.whole":             {`{"a":"1"}`, `{"a":"1","b":"1"}`, `{}`, `null`},
-	"spec.items":             {`[{"id":"x","a":1}]`, `[{"id":"y","a":1},{"id":"x","b":2}]`, `[{"id":"x","a":2,"b":2}]`, `null`},
+	"spec.items": {
+		`[{"id":"x","a":1}]`, `[{"id":"y","a":1},{"id":"x","b":2}]`, `[{"id":"x","a":2,"b":2}]`, `null`,
+	},
 }
 
 var gaugeStatus = map[string][]string{
-	"status.phase":      {`"A"`, `"B"`, `null`},
-	"status.conditions": {`[{"type":"R","status":"True"}]`, `[{"type":"S","status":"True"},{"type":"R","status":"False"}]`, `null`},
+	"status.phase": {`"A"`, `"B"`, `null`},
+	"status.conditions": {
+		`[{"type":"R","status":"True"}]`, `[{"type":"S","status":"True"},{"type":"R","status":"False"}]`, `null`,
+	},
 }
 
 // oldCopy is how a write restores an earlier state with its entries.
@@ -139,7 +145,8 @@ func newFieldServer(t *testing.T, r *rand.Rand, name string, rv int) *fieldServe
 	}
 	s := &fieldServer{t: t, name: name, rand: r, managers: 2 + r.IntN(13), skewed: r.IntN(3) == 0, rv: rv}
 	manager := func(kind schema.GroupVersionKind, subresource string) *managedfields.FieldManager {
-		m, err := managedfields.NewDefaultCRDFieldManager(converter, sameVersion{}, sameVersion{}, sameVersion{}, kind, kind.GroupVersion(), subresource, nil)
+		m, err := managedfields.NewDefaultCRDFieldManager(converter, sameVersion{}, sameVersion{},
+			sameVersion{}, kind, kind.GroupVersion(), subresource, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,13 +178,16 @@ func (s *fieldServer) write() {
 	m := s.manager()
 	switch n := s.rand.IntN(100); {
 	case n < 30:
-		s.commit(s.updated(s.main, s.live, s.changed(gaugeFields, 1+s.rand.IntN(2), false), m), history.Modified, m, "", "update")
+		s.commit(s.updated(s.main, s.live, s.changed(gaugeFields, 1+s.rand.IntN(2), false), m),
+			history.Modified, m, "", "update")
 	case n < 45:
-		s.commit(s.updated(s.main, s.live, s.changed(gaugeFields, 1+s.rand.IntN(2), true), m), history.Modified, m, "", "removal")
+		s.commit(s.updated(s.main, s.live, s.changed(gaugeFields, 1+s.rand.IntN(2), true), m),
+			history.Modified, m, "", "removal")
 	case n < 65:
 		s.apply(m)
 	case n < 78:
-		s.commit(s.updated(s.status, s.live, s.changed(gaugeStatus, 1, false), m), history.Modified, m, "status", "status")
+		s.commit(s.updated(s.status, s.live, s.changed(gaugeStatus, 1, false), m),
+			history.Modified, m, "status", "status")
 	case n < 92:
 		s.rescale(m, s.rand.IntN(4))
 	default:
@@ -199,7 +209,9 @@ func (s *fieldServer) odd(m string) {
 		s.commit(s.updated(s.main, s.live, next, m), history.Modified, m, "", "reset of managedFields")
 	case n < 3: // as kubectl before the first server-side apply
 		entries := next.GetManagedFields()
-		i := slices.IndexFunc(entries, func(e metav1.ManagedFieldsEntry) bool { return e.Operation == "Update" && e.Subresource == "" })
+		i := slices.IndexFunc(entries, func(e metav1.ManagedFieldsEntry) bool {
+			return e.Operation == "Update" && e.Subresource == ""
+		})
 		if i >= 0 {
 			entries[i].Operation, entries[i].Manager = "Apply", upgraded
 			next.SetManagedFields(entries)
@@ -223,7 +235,9 @@ func (s *fieldServer) untracked() {
 }
 
 // updated does what the handlers of PUT and PATCH do.
-func (s *fieldServer) updated(fields *managedfields.FieldManager, live, next *unstructured.Unstructured, m string) *unstructured.Unstructured {
+func (s *fieldServer) updated(
+	fields *managedfields.FieldManager, live, next *unstructured.Unstructured, m string,
+) *unstructured.Unstructured {
 	object, ok := fields.UpdateNoErrors(live.DeepCopy(), next, m).(*unstructured.Unstructured)
 	if !ok {
 		s.t.Fatal("not an unstructured object")
@@ -265,7 +279,9 @@ func (s *fieldServer) rescale(m string, replicas int) {
 		if replicas != 0 { // the type omits 0
 			spec["replicas"] = replicas
 		}
-		u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": spec}}
+		u := &unstructured.Unstructured{
+			Object: map[string]any{"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": spec},
+		}
 		u.SetUID(s.live.GetUID())
 		u.SetManagedFields(entries)
 		return u
@@ -338,7 +354,9 @@ func (s *fieldServer) set(u *unstructured.Unstructured, path, text string) {
 }
 
 // commit adds a version of the object, unless only times differ.
-func (s *fieldServer) commit(next *unstructured.Unstructured, event history.WatchEventType, manager, subresource, how string) {
+func (s *fieldServer) commit(
+	next *unstructured.Unstructured, event history.WatchEventType, manager, subresource, how string,
+) {
 	next.SetUID(types.UID("uid-" + s.name))
 	if reflect.DeepEqual(timeless(s.live), timeless(next)) {
 		return
@@ -357,7 +375,8 @@ func (s *fieldServer) skew(next *unstructured.Unstructured) {
 	entries := next.GetManagedFields()
 	for i := range entries {
 		was := slices.IndexFunc(s.live.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
-			return e.Manager == entries[i].Manager && e.Operation == entries[i].Operation && e.Subresource == entries[i].Subresource && e.Time.Equal(entries[i].Time)
+			return e.Manager == entries[i].Manager && e.Operation == entries[i].Operation &&
+				e.Subresource == entries[i].Subresource && e.Time.Equal(entries[i].Time)
 		})
 		if was < 0 && entries[i].Time != nil && entries[i].Time.Unix() == time.Now().Unix() {
 			entries[i].Time = &metav1.Time{Time: entries[i].Time.Add(-1500 * time.Millisecond)}
@@ -366,14 +385,17 @@ func (s *fieldServer) skew(next *unstructured.Unstructured) {
 	next.SetManagedFields(entries)
 }
 
-func (s *fieldServer) record(u *unstructured.Unstructured, event history.WatchEventType, manager, subresource, how string) {
+func (s *fieldServer) record(
+	u *unstructured.Unstructured, event history.WatchEventType, manager, subresource, how string,
+) {
 	u = u.DeepCopy()
 	u.SetResourceVersion(fmt.Sprint(s.rv))
 	text, err := u.MarshalJSON()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.versions = append(s.versions, written{history.WatchEvent{Type: event, Object: text}, time.Now(), fmt.Sprint(s.rv), manager, subresource, how})
+	s.versions = append(s.versions,
+		written{history.WatchEvent{Type: event, Object: text}, time.Now(), fmt.Sprint(s.rv), manager, subresource, how})
 }
 
 // timeless returns the content of an object without the times of its entries.

@@ -24,7 +24,8 @@ import (
 
 var (
 	whoSeed    = flag.Uint64("who-seed", 0, "seed of the writes in the attribution tests; 0 means a random seed")
-	whoObjects = flag.Int("who-objects", 15, "objects in the attribution tests, with 60 writes each; use 1000 for a long run")
+	whoObjects = flag.Int("who-objects", 15,
+		"objects in the attribution tests, with 60 writes each; use 1000 for a long run")
 )
 
 // lives returns the versions of random objects. Managers wrote them with pauses
@@ -37,7 +38,9 @@ func lives(t *testing.T, seed uint64) (objects [][]written) {
 			r := rand.New(rand.NewPCG(seed, uint64(i)))
 			s := newFieldServer(t, r, fmt.Sprintf("g%d", i), rv)
 			for range 60 {
-				time.Sleep([]time.Duration{0, 0, 0, 150 * time.Millisecond, 400 * time.Millisecond, 1200 * time.Millisecond}[r.IntN(6)])
+				time.Sleep([]time.Duration{
+					0, 0, 0, 150 * time.Millisecond, 400 * time.Millisecond, 1200 * time.Millisecond,
+				}[r.IntN(6)])
 				s.write()
 			}
 			s.remove()
@@ -100,7 +103,8 @@ func TestAttribution_NamesTheWriterOrNobody(t *testing.T) {
 		case len(m) == 1 && !m[0].IsInferred() && m[0].Name == want.manager && m[0].Subresource == want.subresource:
 			right++
 		default:
-			t.Errorf("%s %s@%s: got %+v, want %s of %s by %q, or no manager", r.Verb, r.Ref.Name, r.RV, m, want.how, want.subresource, want.manager)
+			t.Errorf("%s %s@%s: got %+v, want %s of %s by %q, or no manager",
+				r.Verb, r.Ref.Name, r.RV, m, want.how, want.subresource, want.manager)
 		}
 	}
 	for _, how := range slices.Sorted(maps.Keys(unnamed)) {
@@ -137,7 +141,8 @@ func TestAttribution_OldEntryNamesNobody(t *testing.T) {
 // applies: the API server sets the default, and the field has no owner, as
 // after a scale.
 func TestAttribution_DefaultIsNotAScale(t *testing.T) {
-	const applied = `{"manager":"argo","operation":"Apply","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:spec":{%s"f:paused":{}}}}`
+	const applied = `{"manager":"argo","operation":"Apply","time":"2026-01-02T03:04:05Z",` +
+		`"fieldsV1":{"f:spec":{%s"f:paused":{}}}}`
 	owned, lost := fmt.Sprintf(applied, `"f:replicas":{},`), fmt.Sprintf(applied, "")
 	for name, tt := range map[string]struct {
 		resource history.Resource
@@ -145,12 +150,14 @@ func TestAttribution_DefaultIsNotAScale(t *testing.T) {
 		before   string // managedFields
 		want     bool   // a scale
 	}{
-		"the default, and its owner lost the field":      {deployments, 2, 1, owned, false},
-		"the default, without an owner":                  {deployments, 2, 1, lost, true},
-		"another number, and its owner lost the field":   {deployments, 2, 0, owned, true},
-		"a custom resource has any default":              {gauges, 2, 0, owned, false},
-		"a custom resource, without an owner":            {gauges, 2, 5, lost, true},
-		"the default, and its owner lost all its fields": {deployments, 2, 1, owned + "," + strings.Replace(owned, "argo", "flux", 1), false},
+		"the default, and its owner lost the field":    {deployments, 2, 1, owned, false},
+		"the default, without an owner":                {deployments, 2, 1, lost, true},
+		"another number, and its owner lost the field": {deployments, 2, 0, owned, true},
+		"a custom resource has any default":            {gauges, 2, 0, owned, false},
+		"a custom resource, without an owner":          {gauges, 2, 5, lost, true},
+		"the default, and its owner lost all its fields": {
+			deployments, 2, 1, owned + "," + strings.Replace(owned, "argo", "flux", 1), false,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, set := scripted(t)
@@ -161,12 +168,15 @@ func TestAttribution_DefaultIsNotAScale(t *testing.T) {
 				replicas int
 				entries  string
 			}{{tt.from, tt.before}, {tt.to, lost}} {
-				w.observe(s, []string{"+", "~"}[i], fmt.Sprintf(`{"apiVersion":%q,"metadata":{"name":"web","namespace":"shop","uid":"u1","resourceVersion":"%d","managedFields":[%s]},"spec":{"paused":false,"replicas":%d}}`,
-					tt.resource.APIVersion(), 2+i, version.entries, version.replicas))
+				w.observe(s, []string{"+", "~"}[i],
+					fmt.Sprintf(`{"apiVersion":%q,"metadata":{"name":"web","namespace":"shop","uid":"u1",`+
+						`"resourceVersion":"%d","managedFields":[%s]},"spec":{"paused":false,"replicas":%d}}`,
+						tt.resource.APIVersion(), 2+i, version.entries, version.replicas))
 			}
 			records := w.records(tt.resource)
 			m := records[len(records)-1].Managers
-			if got := len(m) == 1 && m[0].IsInferred() && m[0].Subresource == "scale"; got != tt.want || !got && len(m) > 0 {
+			if got := len(m) == 1 && m[0].IsInferred() && m[0].Subresource == "scale"; got != tt.want ||
+				!got && len(m) > 0 {
 				t.Errorf("got managers %+v, want a scale: %t", m, tt.want)
 			}
 		})
@@ -294,7 +304,8 @@ func checkInGap(t *testing.T, r *history.Record, m history.Manager, before writt
 	}
 	for _, field := range m.Fields {
 		if !changed[field] {
-			t.Errorf("%s@%s: got %s as the writer of %s, want one of the fields %v", r.Ref.Name, r.RV, m.Name, field, changed)
+			t.Errorf("%s@%s: got %s as the writer of %s, want one of the fields %v",
+				r.Ref.Name, r.RV, m.Name, field, changed)
 		}
 	}
 }

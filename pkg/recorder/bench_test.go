@@ -31,7 +31,8 @@ func benchPipeline(b *testing.B, memory int) {
 		b.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	r := recorder.New(log, recorder.Options{Logger: slog.New(slog.DiscardHandler), Memory: memory, RedactionKey: log.RedactionKey()})
+	r := recorder.New(log,
+		recorder.Options{Logger: slog.New(slog.DiscardHandler), Memory: memory, RedactionKey: log.RedactionKey()})
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	ended := make(chan error, 1)

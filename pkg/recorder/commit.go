@@ -129,7 +129,8 @@ func (r *Recorder) retry(ctx context.Context, operation string, write func() err
 		}
 		r.metrics.commitRetries.Inc()
 		failed = r.retried.replace(failed, err)
-		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying", "operation", operation, "attempt", attempt, "delay", delay, "err", err)
+		r.opts.Logger.WarnContext(ctx, "write to the log failed, retrying",
+			"operation", operation, "attempt", attempt, "delay", delay, "err", err)
 		select {
 		case <-time.After(delay):
 		case <-ctx.Done():

@@ -215,7 +215,8 @@ func TestQueue_BlocksWhileFull(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			for err := error(nil); err == nil; {
-				err = s.Observe(ctx, watchEvent("+", pod(fmt.Sprint("p", accepted), fmt.Sprint("u", accepted), fmt.Sprint(accepted+10))))
+				err = s.Observe(ctx,
+					watchEvent("+", pod(fmt.Sprint("p", accepted), fmt.Sprint("u", accepted), fmt.Sprint(accepted+10))))
 				if err == nil {
 					want = append(want, fmt.Sprintf("create p%d/u%d@%d", accepted, accepted, accepted+10))
 					accepted++

@@ -18,6 +18,7 @@
 //	version_summary.go            the summary, and the fields of each writer
 //	queue.go, queue_order.go      the order of commits across resources
 //	commit.go                     transactions, retries and shutdown
+//	metrics.go                    the metrics of all of these
 //
 // Invariants:
 //

@@ -14,7 +14,8 @@ import (
 // metrics are the metrics of a recorder. docs/troubleshooting.md describes
 // them. Dashboards depend on their names, labels and buckets.
 //
-// A vector has no series before the first stream. See streamMetrics.
+// The vectors with a resource have no series before its stream: see
+// streamMetrics.
 type metrics struct {
 	recorded   *prometheus.CounterVec // by verb
 	known      *prometheus.CounterVec
@@ -82,7 +83,8 @@ func newMetrics(r *Recorder) *metrics {
 		}),
 		versionLag: factory.NewHistogram(prometheus.HistogramOpts{
 			Name: "watchhistory_version_lag_seconds",
-			Help: "Time from the API server's write to the commit, of versions that a watch delivered and whose manager is known. " +
+			Help: "Time from the API server's write to the commit, " +
+				"of versions that a watch delivered and whose manager is known. " +
 				"The API server dates writes in whole seconds, so the value is up to one second too high.",
 			Buckets: buckets(),
 		}),
@@ -198,7 +200,7 @@ func (s *streamMetrics) setCheckpoint(c history.Checkpoint) {
 	s.checkpoint.Set(seconds(c.Time))
 }
 
-// ignored returns how many versions a rule ignored.
+// ignored returns how many versions were ignored by a rule.
 func (s *streamMetrics) ignored() uint64 {
 	return count(s.ignoredNamespace) + count(s.ignoredChange)
 }

@@ -114,7 +114,8 @@ func TestMetrics_LagOfVersions(t *testing.T) {
 		}
 	}
 	if got["commits_total"] == 0 || got["commit_duration_seconds_sum"] <= 0 {
-		t.Errorf("got %v commits that took %v s, want both above 0", got["commits_total"], got["commit_duration_seconds_sum"])
+		t.Errorf("got %v commits that took %v s, want both above 0",
+			got["commits_total"], got["commit_duration_seconds_sum"])
 	}
 	w.restart()
 	w.stream(pods)

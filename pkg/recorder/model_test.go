@@ -186,12 +186,15 @@ func (m *model) check(records []*history.Record) {
 		case c.uid != uid || c.name != r.Ref.Name:
 			m.t.Errorf("record %d: got version %[3]d of %[2]s, want one that existed", i, uid, rv)
 		case (before == nil) != (r.Verb == history.Create):
-			m.t.Errorf("record %d: got %s of %s at %d with an earlier record: %t, want that only without create", i, r.Verb, uid, rv, before != nil)
+			m.t.Errorf("record %d: got %s of %s at %d with an earlier record: %t, want that only without create",
+				i, r.Verb, uid, rv, before != nil)
 		case before != nil && before.Verb == history.Delete:
 			m.t.Errorf("record %d: got %s of %s at %d, want none after its deletion", i, r.Verb, uid, rv)
 		case r.Verb == history.Delete && c.sign != "-":
 			if before.RV != r.RV || !marked {
-				m.t.Errorf("record %d: got an inferred deletion of %s at %d (marked: %t), want a marked one at its last version %s", i, uid, rv, marked, before.RV)
+				m.t.Errorf("record %d: got an inferred deletion of %s at %d (marked: %t), "+
+					"want a marked one at its last version %s",
+					i, uid, rv, marked, before.RV)
 			}
 			continue
 		case before != nil && !older(before.RV, r.RV):

@@ -117,7 +117,8 @@ func (q *queue) tryPut(e *entry) (changed <-chan struct{}, err error) {
 	// A starving lane is exempt from the bounds. Otherwise the queue could be
 	// full of entries that wait for one that has no room.
 	l := &e.stream.lane
-	if len(q.entries) > 0 && !l.starving() && (q.records+len(e.records) > q.maxRecords || q.bytes+e.bytes > q.maxBytes) {
+	if len(q.entries) > 0 && !l.starving() &&
+		(q.records+len(e.records) > q.maxRecords || q.bytes+e.bytes > q.maxBytes) {
 		return q.changed, nil
 	}
 	// The order matters: insert needs the key, and wake the due time.

@@ -15,7 +15,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
-var replicaSets = history.Resource{Group: "apps", Version: "v1", Plural: "replicasets", Kind: "ReplicaSet", Singular: "replicaset", Namespaced: true}
+var replicaSets = history.Resource{
+	Group: "apps", Version: "v1", Plural: "replicasets", Kind: "ReplicaSet", Singular: "replicaset", Namespaced: true,
+}
 
 // manifest returns the JSON of an object of any kind. The UID of an owner is
 // optional.
@@ -24,7 +26,8 @@ func manifest(r history.Resource, name string, rv int, owner string) string {
 	if owner != "" {
 		owners = fmt.Sprintf(`,"ownerReferences":[{"apiVersion":"v1","kind":"Owner","name":"owner","uid":%q}]`, owner)
 	}
-	return fmt.Sprintf(`{"kind":%q,"apiVersion":"v1","metadata":{"name":%q,"namespace":"shop","uid":"uid-%s-%s","resourceVersion":"%d"%s}}`,
+	return fmt.Sprintf(`{"kind":%q,"apiVersion":"v1",`+
+		`"metadata":{"name":%q,"namespace":"shop","uid":"uid-%s-%s","resourceVersion":"%d"%s}}`,
 		r.Kind, name, r.Plural, name, rv, owners)
 }
 
@@ -94,7 +97,8 @@ func schedule(random *rand.Rand, resources []history.Resource, writes int, skew 
 		if n := len(arrivals[i]); n > 0 && random.IntN(2) == 0 {
 			sign, name = "~", fmt.Sprint("o", arrivals[i][0].rv)
 		}
-		arrivals[i] = append(arrivals[i], arrival{newest[i], rv, watchEvent(sign, manifest(resources[i], name, rv, ""))})
+		arrivals[i] = append(arrivals[i],
+			arrival{newest[i], rv, watchEvent(sign, manifest(resources[i], name, rv, ""))})
 	}
 	return arrivals
 }
@@ -368,7 +372,8 @@ func TestOrder_MergesBacklogs(t *testing.T) {
 				time.Sleep(time.Duration(i) * 100 * time.Millisecond)
 				s.Resume()
 				for rv := 100 + i; rv < 100+writes; rv += len(resources) {
-					if err := s.Observe(t.Context(), watchEvent("+", manifest(resources[i], fmt.Sprint("o", rv), rv, ""))); err != nil {
+					err := s.Observe(t.Context(), watchEvent("+", manifest(resources[i], fmt.Sprint("o", rv), rv, "")))
+					if err != nil {
 						ended <- err
 						return
 					}
@@ -410,7 +415,8 @@ func TestOrder_IgnoresOtherCounters(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 					w.put(b, replicaSets, n, "")
 					time.Sleep(40 * time.Millisecond)
-					want += fmt.Sprintf(" replicasets/o%d@%d pods/o%d@%d events/o%d@%d", n, n, n+1, n+1, other+1000+i, other+1000+i)
+					want += fmt.Sprintf(" replicasets/o%d@%d pods/o%d@%d events/o%d@%d",
+						n, n, n+1, n+1, other+1000+i, other+1000+i)
 				}
 				if got := rvs(w.all()[201:]); got != want[1:] {
 					t.Errorf("got  %s\nwant %s", got, want[1:])
@@ -467,17 +473,22 @@ func inOrder(t *testing.T, records []*history.Record, writes int) {
 func TestOrder_CreationWaitsForCauses(t *testing.T) {
 	const ms = time.Millisecond
 	owned := func(apiVersion, kind, uid string) history.WatchEvent {
-		return watchEvent("+", fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"shop","uid":"uid-p","resourceVersion":"101",`+
+		return watchEvent("+", fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1",`+
+			`"metadata":{"name":"p","namespace":"shop","uid":"uid-p","resourceVersion":"101",`+
 			`"ownerReferences":[{"apiVersion":%q,"kind":%q,"name":"o","uid":%q}]}}`, apiVersion, kind, uid))
 	}
-	about := watchEvent("+", `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop","uid":"uid-e","resourceVersion":"101"},`+
-		`"involvedObject":{"apiVersion":"apps/v1","kind":"ReplicaSet","namespace":"shop","name":"o","uid":"uid-replicasets-o100"}}`)
+	about := watchEvent("+", `{"kind":"Event","apiVersion":"v1",`+
+		`"metadata":{"name":"e","namespace":"shop","uid":"uid-e","resourceVersion":"101"},`+
+		`"involvedObject":{"apiVersion":"apps/v1","kind":"ReplicaSet","namespace":"shop",`+
+		`"name":"o","uid":"uid-replicasets-o100"}}`)
 	for name, tc := range map[string]struct {
 		late     time.Duration // delay of the owner, which is written first
 		effect   history.WatchEvent
 		from, to time.Duration // when the effect is committed
 	}{
-		"a late owner":              {300 * ms, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 300 * ms, 600 * ms},
+		"a late owner": {
+			300 * ms, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 300 * ms, 600 * ms,
+		},
 		"a late target of an Event": {300 * ms, about, 300 * ms, 600 * ms},
 		"an owner that is live":     {0, owned("apps/v1", "ReplicaSet", "uid-replicasets-o100"), 10 * ms, 250 * ms},
 		"one that never arrives":    {0, owned("apps/v1", "ReplicaSet", "none"), 400 * ms, 700 * ms},
@@ -506,7 +517,10 @@ func TestOrder_CreationWaitsForCauses(t *testing.T) {
 				c.mu.Lock()
 				defer c.mu.Unlock()
 				if got := c.at["101"] - 10*time.Second; got < tc.from || got > tc.to || c.at["100"] > c.at["101"] {
-					t.Errorf("got the cause committed at %v and the effect at %v, want the effect after it, from %v to %v", c.at["100"]-10*time.Second, got, tc.from, tc.to)
+					t.Errorf(
+						"got the cause committed at %v and the effect at %v, want the effect after it, from %v to %v",
+						c.at["100"]-10*time.Second, got, tc.from, tc.to,
+					)
 				}
 			})
 		})

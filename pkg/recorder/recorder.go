@@ -50,8 +50,9 @@ type Options struct {
 	// Now is the clock for the times of checkpoints and gaps. Default:
 	// time.Now.
 	Now func() time.Time
-	// RedactionKey is the key from which the keys of the hashes are derived that
-	// replace redacted values. It is required for a stream of Secrets.
+	// RedactionKey is the key from which the keys of all hashes are derived.
+	// The hashes replace redacted values. It is required for a stream of
+	// Secrets.
 	RedactionKey []byte
 
 	// Scope returns whether the objects of a kind are namespaced. known is
@@ -60,8 +61,8 @@ type Options struct {
 	// kind is known.
 	Scope func(group, kind string) (namespaced, known bool)
 
-	// Registerer registers the recorder's metrics. No other recorder may use
-	// it. Default: the metrics are not registered.
+	// Registerer registers the recorder's metrics. New panics if it has those
+	// of another recorder. Default: the metrics are kept, but not registered.
 	Registerer prometheus.Registerer
 
 	// Memory bounds the cache of last versions, in bytes. Default: 12 MiB.
@@ -232,8 +233,8 @@ type failedWrites struct {
 	all []*failedWrite
 }
 
-// replace adds a write with its newest error in the place of an earlier attempt,
-// which is nil for the first one.
+// replace adds a write with its newest error in the place of an earlier
+// attempt, which is nil for the first one.
 func (f *failedWrites) replace(earlier *failedWrite, err error) *failedWrite {
 	f.mu.Lock()
 	defer f.mu.Unlock()

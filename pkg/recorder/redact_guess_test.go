@@ -44,14 +44,15 @@ func requireNoMatch(t *testing.T, what string, victim, attacker []string) {
 	}
 	for _, h := range victim {
 		if known[h] {
-			t.Errorf("%s: got the victim's hash %s among %d hashes of the attacker, want it in no other object", what, h, len(attacker))
+			t.Errorf("%s: got %s of the victim among %d hashes of the attacker, want it in no other object",
+				what, h, len(attacker))
 		}
 	}
 }
 
-// TestHash_GuessInAnotherObjectDoesNotMatch attacks a PIN: the attacker may
-// write an object of his own and read the history, but not read the Secret. He
-// writes 20,000 guesses at a time and looks for the hash of the PIN.
+// TestHash_GuessInAnotherObjectDoesNotMatch attacks a PIN. The attacker may
+// read the history and write another object, but not read the Secret. Each
+// write has 20,000 guesses.
 func TestHash_GuessInAnotherObjectDoesNotMatch(t *testing.T) {
 	w, victims := ruled(t, secrets, redact(pods, nil, "hidden[*].value"))
 	w.observe(victims, "+", meta("victim", "10", pin, `,"labels":{"pin":"`+pin+`"}`, ""))
@@ -69,7 +70,9 @@ func TestHash_GuessInAnotherObjectDoesNotMatch(t *testing.T) {
 		w.observe(ruledPods, "~", object("shop", "attacker", rv, "", `,"hidden":[`+strings.Join(hidden, ",")+"]"))
 	}
 	ofSecrets, ofPods := w.records(secrets), w.records(pods)
-	for what, attacker := range map[string][]string{"guesses in a Secret": hashesOf(ofSecrets, "attacker"), "guesses in a pod": hashesOf(ofPods, "attacker")} {
+	for what, attacker := range map[string][]string{
+		"guesses in a Secret": hashesOf(ofSecrets, "attacker"), "guesses in a pod": hashesOf(ofPods, "attacker"),
+	} {
 		requireNoMatch(t, what+", PIN in a Secret", hashesOf(ofSecrets, "victim"), attacker)
 		requireNoMatch(t, what+", PIN in a pod", hashesOf(ofPods, "victim"), attacker)
 	}
@@ -85,8 +88,8 @@ func TestHash_MatchesWithinObject(t *testing.T) {
 	w.observe(s, "+", secret("10", `"data":{"stays":"`+encoded("one")+`","old":"`+encoded("two")+`"},`, ""))
 	w.restart()
 	s = w.stream(secrets)
-	w.observe(s, "~", secret("11", `"data":{"stays":"`+encoded("one")+`","new":"`+encoded("two")+`","old":"`+encoded("three")+`"},`,
-		quote(`{"stringData":{"new":"two"}}`)))
+	data := `"data":{"stays":"` + encoded("one") + `","new":"` + encoded("two") + `","old":"` + encoded("three") + `"},`
+	w.observe(s, "~", secret("11", data, quote(`{"stringData":{"new":"two"}}`)))
 	records := w.records(secrets)
 	var before, after struct {
 		Metadata struct{ Annotations map[string]string }
@@ -130,7 +133,8 @@ func TestHash_CopiesInOnePodMatch(t *testing.T) {
 	w, s := ruled(t, pods, redact(pods, nil, "hidden[*].value"))
 	members := `"hidden":[{"name":"P","value":"` + treasure + `"}]`
 	w.observe(s, "+", object("shop", "a", "10", "", ","+members))
-	w.observe(s, "~", object("shop", "a", "11", appliedAs("{"+members+"}"), `,"spec":{"args":["`+treasure+`"]},`+members))
+	args := `,"spec":{"args":["` + treasure + `"]},`
+	w.observe(s, "~", object("shop", "a", "11", appliedAs("{"+members+"}"), args+members))
 	w.observe(s, "~", object("shop", "b", "12", "", ","+members))
 	records := w.records(pods)
 	ofA := hashesOf(records, "a")

@@ -83,7 +83,8 @@ func (p *planter) encoded(value string) string {
 func (p *planter) document(value string) string {
 	text := p.encoded(value)
 	return strings.ReplaceAll([]string{
-		"%s", "# comment\nstringData: {p: '%s'}", "- type: test\n  value: {p: %s}", "%YAML 1.2\n---\np: %s", "\ufeff{\"p\":\"%s\"}", "-p {\"stringData\":%s}",
+		"%s", "# comment\nstringData: {p: '%s'}", "- type: test\n  value: {p: %s}",
+		"%YAML 1.2\n---\np: %s", "\ufeff{\"p\":\"%s\"}", "-p {\"stringData\":%s}",
 		"PASSWORD=%s\nUSER=x", "<p>%s</p>", "checked by me, it is %s", "metadata: {}\ndata:\n  p: >-\n    %s\n",
 	}[p.IntN(10)], "%s", text)
 }
@@ -145,7 +146,8 @@ func (p *planter) refuse(t *testing.T, where string, data []byte) {
 	}
 	for i := 0; i+trace <= len(data); i++ {
 		if what, found := p.traces[string(data[i:i+trace])]; found {
-			t.Fatalf("seed %d: %s: got %q of a planted text (%s), want none: %s", p.seed, where, data[i:i+trace], what, data[max(0, i-300):min(len(data), i+100)])
+			t.Fatalf("seed %d: %s: got %q of a planted text (%s), want none: %s",
+				p.seed, where, data[i:i+trace], what, data[max(0, i-300):min(len(data), i+100)])
 		}
 	}
 }
@@ -187,7 +189,9 @@ func TestRedact_PlantedValuesAppearNowhere(t *testing.T) {
 				if err := s.Observe(t.Context(), f); err != nil {
 					p.refuse(t, "an error", []byte(err.Error()))
 				}
-				if err := s.Observe(t.Context(), history.WatchEvent{Type: f.Type, Object: f.Object[:p.IntN(len(f.Object))]}); err == nil {
+				if err := s.Observe(t.Context(), history.WatchEvent{
+					Type: f.Type, Object: f.Object[:p.IntN(len(f.Object))],
+				}); err == nil {
 					t.Fatal("truncated object: got no error, want one")
 				} else {
 					p.refuse(t, "an error", []byte(err.Error()))
@@ -230,7 +234,8 @@ func dump(t *testing.T, log query.Reader) []byte {
 // answers returns the responses of the REST API to all kinds of requests.
 func answers(t *testing.T, log *store.Store, logger *slog.Logger) []byte {
 	t.Helper()
-	server := httptest.NewServer(api.New(query.New(log, query.Options{}), api.Options{Logger: logger, MaxLimit: func() int { return 100_000 }}))
+	server := httptest.NewServer(api.New(query.New(log, query.Options{}),
+		api.Options{Logger: logger, MaxLimit: func() int { return 100_000 }}))
 	defer server.Close()
 	var all bytes.Buffer
 	get := func(path string) {

@@ -17,7 +17,9 @@ import (
 
 // redact returns a rule for the paths of a resource.
 func redact(resource history.Resource, names []string, paths ...string) recorder.Rules {
-	return recorder.Rules{Redact: []recorder.Redaction{{Resource: resource.GroupResource(), Paths: paths, Names: names}}}
+	return recorder.Rules{
+		Redact: []recorder.Redaction{{Resource: resource.GroupResource(), Paths: paths, Names: names}},
+	}
 }
 
 // ruled returns a world whose recorder has the rules, and a stream of the
@@ -48,7 +50,8 @@ func (w *world) observe(s *recorder.Stream, sign, object string) {
 // object returns the JSON of a pod with additional members of the metadata and
 // of the object, each with a comma in front.
 func object(namespace, name, rv, metadata, members string) string {
-	return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":%q,"namespace":%q,"uid":"u-%s","resourceVersion":%q%s}%s}`,
+	return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1",`+
+		`"metadata":{"name":%q,"namespace":%q,"uid":"u-%s","resourceVersion":%q%s}%s}`,
 		name, namespace, name, rv, metadata, members)
 }
 
@@ -59,7 +62,8 @@ func appliedAs(document string) string {
 
 func TestRedact_ValuesAreNotOnDisk(t *testing.T) {
 	env := func(value string) string {
-		return `{"spec":{"containers":[{"name":"c","env":[{"name":"USER","value":"shop"},{"name":"PASSWORD","value":` + value + `}]}]}}`
+		return `{"spec":{"containers":[{"name":"c","env":[{"name":"USER","value":"shop"},{"name":"PASSWORD","value":` +
+			value + `}]}]}}`
 	}
 	w, s := ruled(t, pods, redact(pods, []string{"^PASS"}, "spec.containers[*].env[*].value"))
 	members := strings.TrimSuffix(strings.TrimPrefix(env(quote(treasure)), "{"), "}")
@@ -88,7 +92,8 @@ func TestRedact_ValuesAreNotOnDisk(t *testing.T) {
 			t.Errorf("got %s, want the value of another name unchanged", r.Object)
 		}
 	}
-	if bytes.Contains(records[1].Object, []byte(`"team":"hmac`)) || !bytes.Contains(records[1].Object, []byte(`"team":"a<b"`)) {
+	if bytes.Contains(records[1].Object, []byte(`"team":"hmac`)) ||
+		!bytes.Contains(records[1].Object, []byte(`"team":"a<b"`)) {
 		t.Errorf("got %s, want the other annotation unchanged", records[1].Object)
 	}
 	if err := w.close(); err != nil {
@@ -113,10 +118,12 @@ var copies = map[string]struct{ metadata, members string }{
 	"arguments":        {"", `,"spec":{"containers":[{"name":"c","args":["--password",%s]}]}`},
 	"other variable":   {"", `,"spec":{"containers":[{"name":"c","env":[{"name":"URL","value":%s}]}]}`},
 	"message":          {"", `,"status":{"containerStatuses":[{"state":{"terminated":{"message":%s}}}]}`},
-	"condition":        {"", `,"status":{"conditions":[{"type":"Ready","status":"False","reason":"Failed","message":%s}]}`},
-	"manager":          {`,"managedFields":[{"manager":%s,"operation":"Update","time":"2026-01-02T03:04:05Z"}]`, ""},
-	"data":             {"", `,"data":{"a":%s}`},
-	"name of data":     {"", `,"data":{%s:"a"}`},
+	"condition": {
+		"", `,"status":{"conditions":[{"type":"Ready","status":"False","reason":"Failed","message":%s}]}`,
+	},
+	"manager":      {`,"managedFields":[{"manager":%s,"operation":"Update","time":"2026-01-02T03:04:05Z"}]`, ""},
+	"data":         {"", `,"data":{"a":%s}`},
+	"name of data": {"", `,"data":{%s:"a"}`},
 }
 
 func TestRedact_HashesCopiesOfValue(t *testing.T) {
@@ -127,7 +134,8 @@ func TestRedact_HashesCopiesOfValue(t *testing.T) {
 			names = append(names, name)
 			text, rv := "a-"+form(treasure), fmt.Sprint(10+len(names))
 			fill := func(s string) string { return put(strings.ReplaceAll(s, "%i", text), text) }
-			w.observe(s, "~", object("shop", "a-"+rv, rv, fill(place.metadata), fill(place.members)+`,"hidden":[{"name":"P","value":"`+treasure+`"}]`))
+			w.observe(s, "~", object("shop", "a-"+rv, rv, fill(place.metadata),
+				fill(place.members)+`,"hidden":[{"name":"P","value":"`+treasure+`"}]`))
 		}
 	}
 	records := w.records(pods)
@@ -151,7 +159,8 @@ func TestRedact_HashesOlderValuesInCopies(t *testing.T) {
 		"gzip": encoded(compress(document, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })),
 	} {
 		w, s := ruled(t, pods, redact(pods, nil, "hidden[*].value"))
-		w.observe(s, "+", object("shop", "a", "10", `,"annotations":{"example.com/original":`+quote(text)+`}`, `,"hidden":[{"value":"by now"}]`))
+		w.observe(s, "+", object("shop", "a", "10", `,"annotations":{"example.com/original":`+quote(text)+`}`,
+			`,"hidden":[{"value":"by now"}]`))
 		r := w.records(pods)[0]
 		refuseForms(t, name, r.Object)
 		got := annotationsOf(t, r)["example.com/original"]
@@ -165,13 +174,18 @@ func TestRedact_HashesOlderValuesInCopies(t *testing.T) {
 // chance.
 func TestRedact_KeepsIdentifiersAndShortMatches(t *testing.T) {
 	for value, o := range map[string]string{
-		"1":      object("shop", "a", "10", `,"annotations":{"deployment.kubernetes.io/revision":"1"}`, `,"status":{"phase":"1"},"hidden":[{"value":%s}]`),
-		"8080":   object("shop", "a", "10", `,"labels":{"port":"8080"}`, `,"spec":{"port":"8080"},"hidden":[{"value":%s}]`),
-		"true":   object("shop", "a", "10", `,"annotations":{"sidecar.istio.io/inject":"true"}`, `,"status":{"conditions":[{"status":"True"}]},"hidden":[{"value":%s}]`),
-		"web":    object("shop", "a", "10", "", `,"spec":{"containers":[{"name":"web"}]},"hidden":[{"value":%s}]`),
-		"web-v1": object("shop", "web-v1-7f", "10", `,"labels":{"app":"web-v1"}`, `,"spec":{"args":["web-v1"]},"hidden":[{"value":%s}]`),
-		"postgres": object("shop", "a", "10", "", `,"spec":{"containers":[{"name":"postgres","image":"postgres:16","env":[{"name":"postgres"}]}]},`+
-			`"hidden":[{"value":%s}]`),
+		"1": object("shop", "a", "10", `,"annotations":{"deployment.kubernetes.io/revision":"1"}`,
+			`,"status":{"phase":"1"},"hidden":[{"value":%s}]`),
+		"8080": object("shop", "a", "10", `,"labels":{"port":"8080"}`,
+			`,"spec":{"port":"8080"},"hidden":[{"value":%s}]`),
+		"true": object("shop", "a", "10", `,"annotations":{"sidecar.istio.io/inject":"true"}`,
+			`,"status":{"conditions":[{"status":"True"}]},"hidden":[{"value":%s}]`),
+		"web": object("shop", "a", "10", "", `,"spec":{"containers":[{"name":"web"}]},"hidden":[{"value":%s}]`),
+		"web-v1": object("shop", "web-v1-7f", "10", `,"labels":{"app":"web-v1"}`,
+			`,"spec":{"args":["web-v1"]},"hidden":[{"value":%s}]`),
+		"postgres": object("shop", "a", "10", "",
+			`,"spec":{"containers":[{"name":"postgres","image":"postgres:16","env":[{"name":"postgres"}]}]},`+
+				`"hidden":[{"value":%s}]`),
 	} {
 		w, s := ruled(t, pods, redact(pods, nil, "hidden[*].value"))
 		w.observe(s, "+", strings.ReplaceAll(o, "%s", quote(value)))
@@ -185,7 +199,8 @@ func TestRedact_KeepsIdentifiersAndShortMatches(t *testing.T) {
 func TestRedact_KeepsTargetOfEvent(t *testing.T) {
 	w, s := ruled(t, events, redact(events, nil, "message"))
 	reference := `{"kind":"Pod","namespace":"shop","name":"` + treasure + `","fieldPath":"` + treasure + `"}`
-	w.observe(s, "+", object("shop", "e", "10", "", `,"involvedObject":`+reference+`,"related":`+reference+`,"message":"`+treasure+`","note":"say `+treasure+`"`))
+	w.observe(s, "+", object("shop", "e", "10", "",
+		`,"involvedObject":`+reference+`,"related":`+reference+`,"message":"`+treasure+`","note":"say `+treasure+`"`))
 	r := w.records(events)[0]
 	if r.Regarding == nil || r.Regarding.Name != treasure {
 		t.Errorf("got target %+v, want %s", r.Regarding, treasure)

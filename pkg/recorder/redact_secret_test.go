@@ -48,7 +48,8 @@ func compress(s string, with func(io.Writer) io.WriteCloser) string {
 // meta returns the JSON of a Secret with a value in data and a name. More
 // members of the metadata and of the object have a comma in front.
 func meta(name, rv, value, metadata, members string) string {
-	return fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1","metadata":{"name":%q,"namespace":"shop","uid":"u-%s","resourceVersion":%q%s},`+
+	return fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1",`+
+		`"metadata":{"name":%q,"namespace":"shop","uid":"u-%s","resourceVersion":%q%s},`+
 		`"data":{"password":%s}%s}`, name, name, rv, metadata, quote(encoded(value)), members)
 }
 
@@ -74,19 +75,21 @@ func TestSecret_HashesEveryAnnotation(t *testing.T) {
 		return compress(s, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
 	}
 	annotations := map[string]string{
-		"yaml list":              "- type: test\n  value: {password: " + b64 + "}\n",
-		"yaml comment":           "# made by a tool\nkind: Secret\nstringData: {p: " + treasure + "}",
-		"yaml quoted key":        "\"kind\": Secret\n\"stringData\": {p: " + treasure + "}",
-		"yaml directive":         "%YAML 1.2\n---\nstringData: {p: " + treasure + "}",
-		"yaml data":              "data: {p: " + b64 + "}",
-		"yaml stringData":        "stringData:\n  p: " + treasure,
-		"yaml metadata":          "metadata: {name: s}\nstringData: {p: " + treasure + "}",
-		"json with a BOM":        "\ufeff" + `{"stringData":{"p":"` + treasure + `"}}`,
-		"json string":            quote(`{"stringData":{"p":"` + treasure + `"}}`),
-		"base64 of space":        encoded("  \n" + `{"stringData":{"p":"` + treasure + `"}}`),
-		"base64 of a list":       encoded(`[{"stringData":{"p":"` + treasure + `"}}]`),
-		"base64 of yaml":         encoded("apiVersion: v1\nstringData: {p: " + treasure + "}"),
-		"base64 of zlib":         encoded(compress(treasure, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })),
+		"yaml list":        "- type: test\n  value: {password: " + b64 + "}\n",
+		"yaml comment":     "# made by a tool\nkind: Secret\nstringData: {p: " + treasure + "}",
+		"yaml quoted key":  "\"kind\": Secret\n\"stringData\": {p: " + treasure + "}",
+		"yaml directive":   "%YAML 1.2\n---\nstringData: {p: " + treasure + "}",
+		"yaml data":        "data: {p: " + b64 + "}",
+		"yaml stringData":  "stringData:\n  p: " + treasure,
+		"yaml metadata":    "metadata: {name: s}\nstringData: {p: " + treasure + "}",
+		"json with a BOM":  "\ufeff" + `{"stringData":{"p":"` + treasure + `"}}`,
+		"json string":      quote(`{"stringData":{"p":"` + treasure + `"}}`),
+		"base64 of space":  encoded("  \n" + `{"stringData":{"p":"` + treasure + `"}}`),
+		"base64 of a list": encoded(`[{"stringData":{"p":"` + treasure + `"}}]`),
+		"base64 of yaml":   encoded("apiVersion: v1\nstringData: {p: " + treasure + "}"),
+		"base64 of zlib": encoded(compress(treasure, func(w io.Writer) io.WriteCloser {
+			return zlib.NewWriter(w)
+		})),
 		"double base64 of gzip":  encoded(encoded(zipped(treasure))),
 		"plain":                  treasure,
 		"command line":           `patch secret s -p {"stringData":{"p":"` + treasure + `"}}`,
@@ -102,7 +105,8 @@ func TestSecret_HashesEveryAnnotation(t *testing.T) {
 	names := slices.Sorted(maps.Keys(annotations))
 	var objects []string
 	for i, name := range names {
-		objects = append(objects, meta("s", fmt.Sprint(10+i), treasure, annotated("example.com/original", annotations[name]), ""))
+		objects = append(objects,
+			meta("s", fmt.Sprint(10+i), treasure, annotated("example.com/original", annotations[name]), ""))
 	}
 	_, records := record(t, objects...)
 	if len(records) != len(names) {
@@ -143,7 +147,8 @@ func TestSecret_KeepsAllowedAnnotations(t *testing.T) {
 func TestSecret_HashesAllowedAnnotationsWithValues(t *testing.T) {
 	const allowed = "meta.helm.sh/release-name"
 	for name, text := range map[string]string{
-		"json": `{"p":"x"}`, "two words": "my release", "quotes": `"web"`, "long": strings.Repeat("a", 600), "letters beyond ASCII": "größe",
+		"json": `{"p":"x"}`, "two words": "my release", "quotes": `"web"`,
+		"long": strings.Repeat("a", 600), "letters beyond ASCII": "größe",
 	} {
 		_, records := record(t, meta("s", "10", treasure, annotated(allowed, text), ""))
 		if got := annotationsOf(t, records[0])[allowed]; hash.FindString(got) != got {
@@ -179,7 +184,9 @@ func TestSecret_AllowsAnnotationsOfRules(t *testing.T) {
 
 func TestSetRules_RejectsInvalidSecretAnnotations(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
-	for _, key := range []string{"", "a b", "example.com/", "a/b/c", "*", "kubectl.kubernetes.io/last-applied-configuration"} {
+	for _, key := range []string{
+		"", "a b", "example.com/", "a/b/c", "*", "kubectl.kubernetes.io/last-applied-configuration",
+	} {
 		err := w.SetRules(recorder.Rules{SecretAnnotations: []string{key}})
 		if history.CodeOf(err) != history.Invalid {
 			t.Errorf("annotation %q: got error %v, want an Invalid error", key, err)
@@ -190,41 +197,50 @@ func TestSetRules_RejectsInvalidSecretAnnotations(t *testing.T) {
 // places are where a string of a Secret is stored unless it contains a value.
 // %s is the string, %q the string quoted twice.
 var places = map[string]struct{ metadata, members string }{
-	"label":               {`,"labels":{"pw":%s}`, ""},
-	"name of a label":     {`,"labels":{%s:"on"}`, ""},
-	"name of annotation":  {`,"annotations":{%s:"on"}`, ""},
-	"finalizer":           {`,"finalizers":["example.com/f",%s]`, ""},
-	"owner's name":        {`,"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":%s,"uid":"u-1"}]`, ""},
-	"owner's UID":         {`,"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":%s}]`, ""},
-	"owner's kind":        {`,"ownerReferences":[{"apiVersion":"v1","kind":%s,"name":"p","uid":"u-1"}]`, ""},
-	"generateName":        {`,"generateName":%s`, ""},
-	"selfLink":            {`,"selfLink":%s`, ""},
-	"creationTimestamp":   {`,"creationTimestamp":%s`, ""},
-	"unknown metadata":    {`,"clusterName":%s`, ""},
-	"unknown deep":        {`,"hints":{"a":[%s]}`, ""},
-	"unknown name":        {`,"hints":{%s:1}`, ""},
-	"manager":             {`,"managedFields":[{"manager":%s,"operation":"Update","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:data":{}}}]`, ""},
-	"subresource":         {`,"managedFields":[{"manager":"m","operation":"Update","subresource":%s,"time":"2026-01-02T03:04:05Z"}]`, ""},
-	"managed key":         {`,"managedFields":[{"manager":"m","operation":"Update","fieldsV1":{"f:data":{%s:{}}}}]`, ""},
-	"type":                {"", `,"type":%s`},
-	"name of data":        {"", `,"stringData":{%s:"x"}`},
-	"name of a field":     {"", `,%s:"x"`},
-	"kind again":          {"", `,"kind":%s`},
-	"apiVersion again":    {"", `,"apiVersion":%s`},
-	"status":              {"", `,"status":{"conditions":[{"message":%s}]}`},
-	"immutable":           {"", `,"immutable":%s`},
-	"applied label":       {applied(`{"metadata":{"labels":{"a":%s}}}`), ""},
-	"applied label name":  {applied(`{"metadata":{"labels":{%s:"a"}}}`), ""},
-	"applied annotation":  {applied(`{"metadata":{"annotations":{"meta.helm.sh/release-name":%s}}}`), ""},
-	"applied name":        {applied(`{"metadata":{"name":%s}}`), ""},
-	"applied namespace":   {applied(`{"metadata":{"namespace":%s}}`), ""},
-	"applied finalizers":  {applied(`{"metadata":{"finalizers":[%s]}}`), ""},
-	"applied owner":       {applied(`{"metadata":{"ownerReferences":[{"uid":%s}]}}`), ""},
-	"applied kind":        {applied(`{"kind":%s}`), ""},
-	"applied type":        {applied(`{"type":%s}`), ""},
-	"applied data name":   {applied(`{"data":{%s:"eA=="}}`), ""},
-	"applied field":       {applied(`{%s:"x"}`), ""},
-	"applied again":       {applied(`{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":%s}}}`), ""},
+	"label":              {`,"labels":{"pw":%s}`, ""},
+	"name of a label":    {`,"labels":{%s:"on"}`, ""},
+	"name of annotation": {`,"annotations":{%s:"on"}`, ""},
+	"finalizer":          {`,"finalizers":["example.com/f",%s]`, ""},
+	"owner's name":       {`,"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":%s,"uid":"u-1"}]`, ""},
+	"owner's UID":        {`,"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":%s}]`, ""},
+	"owner's kind":       {`,"ownerReferences":[{"apiVersion":"v1","kind":%s,"name":"p","uid":"u-1"}]`, ""},
+	"generateName":       {`,"generateName":%s`, ""},
+	"selfLink":           {`,"selfLink":%s`, ""},
+	"creationTimestamp":  {`,"creationTimestamp":%s`, ""},
+	"unknown metadata":   {`,"clusterName":%s`, ""},
+	"unknown deep":       {`,"hints":{"a":[%s]}`, ""},
+	"unknown name":       {`,"hints":{%s:1}`, ""},
+	"manager": {
+		`,"managedFields":[{"manager":%s,"operation":"Update","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:data":{}}}]`,
+		"",
+	},
+	"subresource": {
+		`,"managedFields":[{"manager":"m","operation":"Update","subresource":%s,"time":"2026-01-02T03:04:05Z"}]`, "",
+	},
+	"managed key": {
+		`,"managedFields":[{"manager":"m","operation":"Update","fieldsV1":{"f:data":{%s:{}}}}]`, "",
+	},
+	"type":               {"", `,"type":%s`},
+	"name of data":       {"", `,"stringData":{%s:"x"}`},
+	"name of a field":    {"", `,%s:"x"`},
+	"kind again":         {"", `,"kind":%s`},
+	"apiVersion again":   {"", `,"apiVersion":%s`},
+	"status":             {"", `,"status":{"conditions":[{"message":%s}]}`},
+	"immutable":          {"", `,"immutable":%s`},
+	"applied label":      {applied(`{"metadata":{"labels":{"a":%s}}}`), ""},
+	"applied label name": {applied(`{"metadata":{"labels":{%s:"a"}}}`), ""},
+	"applied annotation": {applied(`{"metadata":{"annotations":{"meta.helm.sh/release-name":%s}}}`), ""},
+	"applied name":       {applied(`{"metadata":{"name":%s}}`), ""},
+	"applied namespace":  {applied(`{"metadata":{"namespace":%s}}`), ""},
+	"applied finalizers": {applied(`{"metadata":{"finalizers":[%s]}}`), ""},
+	"applied owner":      {applied(`{"metadata":{"ownerReferences":[{"uid":%s}]}}`), ""},
+	"applied kind":       {applied(`{"kind":%s}`), ""},
+	"applied type":       {applied(`{"type":%s}`), ""},
+	"applied data name":  {applied(`{"data":{%s:"eA=="}}`), ""},
+	"applied field":      {applied(`{%s:"x"}`), ""},
+	"applied again": {
+		applied(`{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":%s}}}`), "",
+	},
 	"applied list":        {applied(`[%s]`), ""},
 	"applied string":      {applied(`%s`), ""},
 	"applied string data": {applied(`{"stringData":{"p":%s}}`), ""},
@@ -239,7 +255,8 @@ func applied(document string) string {
 		return `,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":%s}`
 	}
 	_, end, _ := strings.Cut(quote("x"+after), "x")
-	return `,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"` + strings.TrimSuffix(quote(before), `"`)[1:] + "%q" + inner("") + end + "}"
+	return `,"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"` +
+		strings.TrimSuffix(quote(before), `"`)[1:] + "%q" + inner("") + end + "}"
 }
 
 // put inserts a string into a place.
@@ -254,10 +271,13 @@ func TestSecret_HashesStringsWithValues(t *testing.T) {
 	var names, objects []string
 	for name, place := range places {
 		for _, form := range forms {
-			for _, text := range []string{form(treasure), "f:" + form(treasure), "a." + form("b-"+treasure+"-c") + ".d"} {
+			for _, text := range []string{
+				form(treasure), "f:" + form(treasure), "a." + form("b-"+treasure+"-c") + ".d",
+			} {
 				names = append(names, name)
 				rv := fmt.Sprint(10 + len(names))
-				objects = append(objects, meta("s-"+rv, rv, treasure, put(place.metadata, text), put(place.members, text)))
+				objects = append(objects,
+					meta("s-"+rv, rv, treasure, put(place.metadata, text), put(place.members, text)))
 			}
 		}
 	}
@@ -277,11 +297,13 @@ func TestSecret_HashesStringsWithValues(t *testing.T) {
 // The same strings are kept in a Secret that has other values.
 func TestSecret_KeepsStringsWithoutValues(t *testing.T) {
 	for _, name := range []string{
-		"label", "name of a label", "name of annotation", "finalizer", "owner's name", "owner's UID", "generateName", "type", "name of data", "applied label",
+		"label", "name of a label", "name of annotation", "finalizer", "owner's name", "owner's UID",
+		"generateName", "type", "name of data", "applied label",
 		"applied data name",
 	} {
 		place := places[name]
-		_, records := record(t, meta("s", "10", "another-"+treasure, put(place.metadata, "shop.example-7"), put(place.members, "shop.example-7")))
+		_, records := record(t, meta("s", "10", "another-"+treasure, put(place.metadata, "shop.example-7"),
+			put(place.members, "shop.example-7")))
 		if !bytes.Contains(records[0].Object, []byte("shop.example-7")) {
 			t.Errorf("%s: got %s, want it to contain shop.example-7", name, records[0].Object)
 		}
@@ -291,9 +313,12 @@ func TestSecret_KeepsStringsWithoutValues(t *testing.T) {
 // Well-known names of fields, types and keys are stored even if they contain a
 // value. A hash in their place would reveal that they do.
 func TestSecret_KeepsWellKnownStrings(t *testing.T) {
-	for _, value := range []string{"password", "data", "metadata", "Opaque", "name", "labels", "Secret", "Update", "release-name", "app"} {
+	for _, value := range []string{
+		"password", "data", "metadata", "Opaque", "name", "labels", "Secret", "Update", "release-name", "app",
+	} {
 		object := meta("s", "10", value, `,"labels":{"app":"x"},"annotations":{"meta.helm.sh/release-name":"y"},`+
-			`"managedFields":[{"manager":"m","operation":"Update","time":"2026-01-02T03:04:05Z","fieldsV1":{"f:data":{"f:password":{}}}}]`, `,"type":"Opaque"`)
+			`"managedFields":[{"manager":"m","operation":"Update","time":"2026-01-02T03:04:05Z",`+
+			`"fieldsV1":{"f:data":{"f:password":{}}}}]`, `,"type":"Opaque"`)
 		_, records := record(t, object)
 		want := hash.ReplaceAllString(string(records[0].Object), "HASH")
 		got := strings.Replace(object, quote(encoded(value)), `"HASH"`, 1)
@@ -342,7 +367,8 @@ func TestSecret_HashesValuesOfPreviousVersion(t *testing.T) {
 			w := open(t, recorder.Options{Memory: memory}, nil)
 			s := w.stream(secrets)
 			w.feed(s, "sync", "end 1")
-			labels := `,"labels":{"pw":"` + treasure + `","more":"x-` + treasure + `"},"managedFields":[{"manager":"` + treasure + `","operation":"Update"}]`
+			labels := `,"labels":{"pw":"` + treasure + `","more":"x-` + treasure +
+				`"},"managedFields":[{"manager":"` + treasure + `","operation":"Update"}]`
 			w.observe(s, "+", meta("s", "10", treasure, "", ""))
 			w.observe(s, "~", meta("s", "11", treasure, labels, ""))
 			w.observe(s, "~", meta("s", "12", "rotated-1", labels, ""))
@@ -387,7 +413,9 @@ func (w *world) old(resource history.Resource, object string) {
 		w.t.Fatal(err)
 	}
 	r := &history.Record{
-		Ref:     history.ObjectRef{Group: resource.Group, Resource: resource.Plural, Namespace: "shop", Name: "s", UID: "u-s"},
+		Ref: history.ObjectRef{
+			Group: resource.Group, Resource: resource.Plural, Namespace: "shop", Name: "s", UID: "u-s",
+		},
 		Version: "v1", Kind: resource.Kind, Verb: history.Create, RV: "10", Object: []byte(object),
 	}
 	if err := w.store.Append(w.t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}}); err != nil {
@@ -403,7 +431,8 @@ func TestSecret_CostIsBounded(t *testing.T) {
 		fmt.Fprintf(&data, `"key-%d":"%s",`, i, encoded(fmt.Sprintf("aaaa%d-%s", i, strings.Repeat("a", 50))))
 		fmt.Fprintf(&labels, `"l%d":"%s",`, i, strings.Repeat("aaaa", 15))
 	}
-	object := meta("s", "10", treasure, `,"labels":{`+labels.String()+`"pw":"`+treasure+`"}`, `,"data":{`+data.String()+`"x":"eA=="}`)
+	object := meta("s", "10", treasure, `,"labels":{`+labels.String()+`"pw":"`+treasure+`"}`,
+		`,"data":{`+data.String()+`"x":"eA=="}`)
 	_, records := record(t, object, strings.Replace(object, `"resourceVersion":"10"`, `"resourceVersion":"11"`, 1))
 	for _, r := range records {
 		refuseForms(t, r.RV, r.Object)

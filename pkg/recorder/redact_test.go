@@ -28,9 +28,11 @@ func encoded(s string) string { return base64.StdEncoding.EncodeToString([]byte(
 func secret(rv, members, applied string) string {
 	annotations := ""
 	if applied != "" {
-		annotations = fmt.Sprintf(`,"annotations":{"team":"shop","kubectl.kubernetes.io/last-applied-configuration":%s}`, applied)
+		annotations = fmt.Sprintf(`,"annotations":{"team":"shop",`+
+			`"kubectl.kubernetes.io/last-applied-configuration":%s}`, applied)
 	}
-	return fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1","metadata":{"name":"s","namespace":"shop","uid":"u1","resourceVersion":%q%s},%s"type":"Opaque"}`,
+	return fmt.Sprintf(`{"kind":"Secret","apiVersion":"v1",`+
+		`"metadata":{"name":"s","namespace":"shop","uid":"u1","resourceVersion":%q%s},%s"type":"Opaque"}`,
 		rv, annotations, members)
 }
 
@@ -55,18 +57,21 @@ func record(t *testing.T, objects ...string) (*world, []*history.Record) {
 
 func TestSecret_ValuesAreNotOnDisk(t *testing.T) {
 	applied := func(doc string) string { return quote(doc) }
-	nested := `{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":` + quote(`{"data":{"p":"`+encoded(treasure)+`"}}`) + `}}}`
+	nested := `{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":` +
+		quote(`{"data":{"p":"`+encoded(treasure)+`"}}`) + `}}}`
 	objects := []string{
 		`"data":{"p":"` + encoded(treasure) + `"},`,
 		`"stringData":{"p":"` + treasure + `"},`,
 		`"data":{"p":"not base64 ` + treasure + `"},`,
 		`"data":{"p":{"deep":["` + treasure + `"]},"n":null,"b":true},`,
 		`"data":"` + treasure + `",`,
-		`"data":["` + treasure + `",{"p":"` + treasure + `"}],"Data":"` + treasure + `","data":{"data":{"p":"` + encoded(treasure) + `"}},`,
+		`"data":["` + treasure + `",{"p":"` + treasure + `"}],"Data":"` + treasure +
+			`","data":{"data":{"p":"` + encoded(treasure) + `"}},`,
 		`"immutable":"` + treasure + `","kind":"Secret",`,
 		`"d\u0061ta":{"p":"` + encoded(treasure) + `"},`,
 		`"data":{"p":"` + encoded(treasure) + `","p":"` + encoded(treasure) + `"},`,
-		`"stringdata":{"p":"` + treasure + `"},"regarding":{"name":"` + treasure + `"},"type":{"p":"` + treasure + `"},`,
+		`"stringdata":{"p":"` + treasure + `"},"regarding":{"name":"` + treasure +
+			`"},"type":{"p":"` + treasure + `"},`,
 	}
 	var all []string
 	for i, members := range objects {
@@ -79,18 +84,22 @@ func TestSecret_ValuesAreNotOnDisk(t *testing.T) {
 		`{"p":"` + treasure + `"}`,
 		applied(nested),
 		applied(`{"Data":{"p":"` + treasure + `"},"kind":["` + treasure + `"]}`),
-		applied(`{"immutable":"` + treasure + `","metadata":{"name":"s","labels":{"a":"b"},"data":{"p":"` + treasure + `"},"Name":"` + treasure + `"}}`),
+		applied(`{"immutable":"` + treasure + `","metadata":{"name":"s","labels":{"a":"b"},"data":{"p":"` +
+			treasure + `"},"Name":"` + treasure + `"}}`),
 		applied(`{"kind":"List","items":[{"data":{"p":"` + treasure + `"}}]}`),
 		applied(`{"metadata":{"annotations":{"a":{"p":"` + treasure + `"},"b":["` + treasure + `"]}}}`),
 	} {
 		all = append(all, secret(fmt.Sprint(30+i), "", annotation))
 	}
 	for i, annotation := range []string{ // of tools other than kubectl
-		`{"kind":"Secret","data":{"p":"` + encoded(treasure) + `"}}`, ` [{"data":"` + treasure + `"}]`, "H4sI" + treasure, "UEsDB" + treasure, `{"data":"` + treasure,
-		"---\nstringData:\n  p: " + treasure, "apiVersion: v1\nstringData: {p: " + treasure + "}", "kind: Secret\ndata:\n  p: " + encoded(treasure),
+		`{"kind":"Secret","data":{"p":"` + encoded(treasure) + `"}}`, ` [{"data":"` + treasure + `"}]`,
+		"H4sI" + treasure, "UEsDB" + treasure, `{"data":"` + treasure,
+		"---\nstringData:\n  p: " + treasure, "apiVersion: v1\nstringData: {p: " + treasure + "}",
+		"kind: Secret\ndata:\n  p: " + encoded(treasure),
 		"eyJ" + treasure, "ewog" + treasure, "-----BEGIN PRIVATE KEY-----\n" + treasure,
 	} {
-		all = append(all, strings.Replace(secret(fmt.Sprint(50+i), "", quote(`{"a":{}}`)), `"team":"shop"`, `"example.com/original":`+quote(annotation), 1))
+		all = append(all, strings.Replace(secret(fmt.Sprint(50+i), "", quote(`{"a":{}}`)),
+			`"team":"shop"`, `"example.com/original":`+quote(annotation), 1))
 	}
 	w, records := record(t, all...)
 	if len(records) != len(all) {
@@ -111,7 +120,9 @@ func TestSecret_ValuesAreNotOnDisk(t *testing.T) {
 // refuse fails the test if the data contains the treasure in any form.
 func refuse(t *testing.T, where string, data []byte) {
 	t.Helper()
-	for _, form := range []string{treasure, encoded(treasure), strings.TrimRight(encoded(treasure), "="), encoded(encoded(treasure))} {
+	for _, form := range []string{
+		treasure, encoded(treasure), strings.TrimRight(encoded(treasure), "="), encoded(encoded(treasure)),
+	} {
 		if bytes.Contains(data, []byte(form)) {
 			t.Errorf("%s: got data with %q, want none", where, form)
 		}
@@ -173,14 +184,16 @@ func TestHash_DependsOnKey(t *testing.T) {
 }
 
 func TestSecret_KeepsEveryOtherByte(t *testing.T) {
-	_, records := record(t, secret("10", `"data" : { "p" : "`+encoded(treasure)+`" , "q":"" } , "immutable": true, `, ""))
+	_, records := record(t,
+		secret("10", `"data" : { "p" : "`+encoded(treasure)+`" , "q":"" } , "immutable": true, `, ""))
 	got := string(records[0].Object)
 	before, rest, _ := strings.Cut(got, `"hmac-sha256:`)
 	after := rest[33:]
 	if want := strings.TrimSuffix(secret("10", `"data" : { "p" : `, ""), `"type":"Opaque"}`); before != want {
 		t.Errorf("before the value: got\n\t%s\nwant\n\t%s", before, want)
 	}
-	if !strings.HasPrefix(after, ` , "q":"hmac-sha256:`) || !strings.HasSuffix(after, ` } , "immutable": true, "type":"Opaque"}`) {
+	if !strings.HasPrefix(after, ` , "q":"hmac-sha256:`) ||
+		!strings.HasSuffix(after, ` } , "immutable": true, "type":"Opaque"}`) {
 		t.Errorf("after the value: got\n\t%s\nwant the bytes of the Secret", after)
 	}
 }

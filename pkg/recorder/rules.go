@@ -115,7 +115,8 @@ func (c *compiledRules) ignore(resource schema.GroupResource) *ignoreRules {
 		namespaces: slices.Concat(c.namespaces[resource], c.namespaces[schema.GroupResource{}]),
 	}
 	if len(rules.changes) > 0 {
-		rules.changes = append(slices.Clip(rules.changes), rawjson.Selector{Path: rawjson.MustParsePath("metadata.resourceVersion")})
+		rules.changes = append(slices.Clip(rules.changes),
+			rawjson.Selector{Path: rawjson.MustParsePath("metadata.resourceVersion")})
 	}
 	return rules
 }

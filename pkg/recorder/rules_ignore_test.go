@@ -9,12 +9,15 @@ import (
 
 // ignore returns a rule that ignores namespaces and changes of a resource.
 func ignore(namespaces []string, r history.Resource, changes ...string) recorder.Rules {
-	return recorder.Rules{Ignore: []history.IgnoreRule{{Resource: r.GroupResource(), Namespaces: namespaces, Changes: changes}}}
+	return recorder.Rules{
+		Ignore: []history.IgnoreRule{{Resource: r.GroupResource(), Namespaces: namespaces, Changes: changes}},
+	}
 }
 
 // beat returns a pod with a heartbeat and another field.
 func beat(rv, heartbeat, ready string) string {
-	return object("shop", "n", rv, "", `,"status":{"conditions":[{"lastHeartbeatTime":"`+heartbeat+`","ready":"`+ready+`"}]}`)
+	return object("shop", "n", rv, "",
+		`,"status":{"conditions":[{"lastHeartbeatTime":"`+heartbeat+`","ready":"`+ready+`"}]}`)
 }
 
 var heartbeats = ignore(nil, pods, "status.conditions[*].lastHeartbeatTime")
@@ -104,7 +107,8 @@ func TestIgnore_Namespaces(t *testing.T) {
 			}
 			w.rule(recorder.Rules{})
 			w.observe(s, "~", object("noise", "b", "17", "", ""))
-			expect(t, w.records(pods), "create old/u-old@10", "create a/u-a@14", "delete old/u-old@15", "create b/u-b@17 initial")
+			expect(t, w.records(pods), "create old/u-old@10", "create a/u-a@14",
+				"delete old/u-old@15", "create b/u-b@17 initial")
 		})
 	}
 }

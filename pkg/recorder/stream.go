@@ -74,7 +74,10 @@ type head struct {
 
 // newStream returns a stream with the state of the log.
 func newStream(ctx context.Context, r *Recorder, resource history.Resource) (*Stream, error) {
-	s := &Stream{recorder: r, resource: resource.GroupResource(), heads: map[objectKey]head{}, gaps: gap.NewTrack(resource.GroupResource())}
+	s := &Stream{
+		recorder: r, resource: resource.GroupResource(),
+		heads: map[objectKey]head{}, gaps: gap.NewTrack(resource.GroupResource()),
+	}
 	var err error
 	if s.parser, err = newParser(resource, r.opts); err != nil {
 		return nil, wrap("record", s.resource, err)
@@ -107,7 +110,9 @@ func (s *Stream) load(ctx context.Context) error {
 		if err != nil {
 			return wrap("read the heads of", s.resource, err)
 		}
-		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{uid: string(h.Ref.UID), rv: h.RV, managedHashes: h.ManagedHashes}
+		s.heads[objectKey{h.Ref.Namespace, h.Ref.Name}] = head{
+			uid: string(h.Ref.UID), rv: h.RV, managedHashes: h.ManagedHashes,
+		}
 	}
 	uids := make([]types.UID, 0, len(s.heads))
 	for _, h := range s.heads {
@@ -226,7 +231,9 @@ func (s *Stream) isRepeated(ctx context.Context, v *version, event history.Watch
 // recordVersion returns the records of a version that exists: a creation or an
 // update. If an earlier object had the same name, its inferred deletion comes
 // first. recordVersion returns none if the version is the head.
-func (s *Stream) recordVersion(ctx context.Context, v *version, event history.WatchEventType) ([]history.NewVersion, error) {
+func (s *Stream) recordVersion(
+	ctx context.Context, v *version, event history.WatchEventType,
+) ([]history.NewVersion, error) {
 	key := objectKey{v.namespace, v.name}
 	h, known := s.heads[key]
 	var records []history.NewVersion
@@ -265,7 +272,8 @@ func (s *Stream) recordVersion(ctx context.Context, v *version, event history.Wa
 // which may be of an earlier object.
 func (s *Stream) head(v *version, last head, managedHashes []uint64) head {
 	h := head{
-		uid: string(v.uid), rv: v.rv, managedHashes: managedHashes, newest: newestSecond(v.entries), contentHash: v.contentHash, syncGen: s.syncGen,
+		uid: string(v.uid), rv: v.rv, managedHashes: managedHashes, newest: newestSecond(v.entries),
+		contentHash: v.contentHash, syncGen: s.syncGen,
 	}
 	if last.uid == h.uid {
 		h.newest = max(h.newest, last.newest)

@@ -110,7 +110,8 @@ func TestRelist_CrashLeavesTheGapOpenForTheNext(t *testing.T) {
 	}
 	w.feed(w.stream(pods), "~a/u1@11")
 	if got := w.checkpoint(pods); !closed.End.Before(time.Now()) || got.Time.Before(closed.Start) {
-		t.Errorf("got gap %+v and checkpoint %+v, want the gap's end in the past and the checkpoint after its start", closed, got)
+		t.Errorf("got gap %+v and checkpoint %+v, want the gap's end in the past and the checkpoint after its start",
+			closed, got)
 	}
 }
 
@@ -174,7 +175,8 @@ func TestRelist_CauseIsTheReasonOfItsGap(t *testing.T) {
 			w.cause = gap.Cause{Reason: tt.cause, Detail: "the detail"}
 			w.feed(s, "sync")
 			opened := w.one(pods, tt.want, true)
-			if got, want := opened.Detail == "the detail", tt.cause == tt.want && tt.cause != history.GapExpired; got != want {
+			if got, want := opened.Detail == "the detail", tt.cause == tt.want &&
+				tt.cause != history.GapExpired; got != want {
 				t.Errorf("detail: got %q, want the cause's: %t", opened.Detail, want)
 			}
 		})
@@ -321,7 +323,8 @@ func TestCheckpoint_IsAsOldAsItsList(t *testing.T) {
 	changed := w.records(pods)[2]
 	gap := w.one(pods, history.GapRestarted, false)
 	if gap.Start.After(began) || changed.InferredSince.IsZero() || changed.InferredSince.After(began) {
-		t.Errorf("got a gap from %s and a change inferred since %s, want both no later than %s", gap.Start, changed.InferredSince, began)
+		t.Errorf("got a gap from %s and a change inferred since %s, want both no later than %s",
+			gap.Start, changed.InferredSince, began)
 	}
 }
 

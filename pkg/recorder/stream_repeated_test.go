@@ -16,12 +16,14 @@ func TestObserve_SkipsRepeatedVersions(t *testing.T) {
 	s := w.stream(pods)
 	w.feed(s, "sync", "end 1",
 		"+live/u1@2", "+gone/u2@3", "-gone/u2@4", "+again/u3@5", "-again/u3@6", "+again/u4@7", "~live/u1@8",
-		"+live/u1@2", "+gone/u2@3", "-gone/u2@4", "+again/u3@5", "-again/u3@6", "+again/u4@7", "~live/u1@8", "bookmark 5")
+		"+live/u1@2", "+gone/u2@3", "-gone/u2@4", "+again/u3@5", "-again/u3@6", "+again/u4@7",
+		"~live/u1@8", "bookmark 5")
 	if got := s.Checkpoint(); got != "8" {
 		t.Errorf("got checkpoint %s, want it unchanged at 8", got)
 	}
 	want := []string{
-		"create live/u1@2", "create gone/u2@3", "delete gone/u2@4", "create again/u3@5", "delete again/u3@6", "create again/u4@7", "update live/u1@8",
+		"create live/u1@2", "create gone/u2@3", "delete gone/u2@4", "create again/u3@5",
+		"delete again/u3@6", "create again/u4@7", "update live/u1@8",
 	}
 	expect(t, w.records(pods), want...)
 	w.feed(w.stream(pods), "+gone/u2@3", "-gone/u2@4", "~live/u1@9") // and after a restart

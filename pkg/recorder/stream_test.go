@@ -27,7 +27,8 @@ func TestStream_FirstSyncMarksInitial(t *testing.T) {
 
 func TestStream_RecordsRepeatedVersionOnce(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
-	w.feed(w.stream(pods), "sync", "+a/u1@5", "+a/u1@5", "end 7", "~a/u1@8", "~a/u1@8", "-a/u1@9", "-a/u1@9", "+b/u2@10")
+	w.feed(w.stream(pods), "sync", "+a/u1@5", "+a/u1@5", "end 7", "~a/u1@8", "~a/u1@8",
+		"-a/u1@9", "-a/u1@9", "+b/u2@10")
 	w.restart()
 	w.feed(w.stream(pods), "+b/u2@10", "-a/u1@9", "sync", "+b/u2@10", "end 11")
 	expect(t, w.records(pods), "create a/u1@5 initial", "update a/u1@8", "delete a/u1@9", "create b/u2@10")
@@ -41,13 +42,16 @@ func TestStream_LaterSyncInfersMissedChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.feed(w.stream(pods), "sync", "+same/u1@1", "+changed/u2@12", "~changed/u2@13", "+replaced/u5@11", "+new/u6@10", "-same/u1@14", "end 15", "+late/u7@16")
+	w.feed(w.stream(pods), "sync", "+same/u1@1", "+changed/u2@12", "~changed/u2@13", "+replaced/u5@11",
+		"+new/u6@10", "-same/u1@14", "end 15", "+late/u7@16")
 	records := w.records(pods)
-	expect(t, records[4:], "update changed/u2@12 inferred", "update changed/u2@13", "delete replaced/u4@4 inferred", "create replaced/u5@11 inferred",
+	expect(t, records[4:], "update changed/u2@12 inferred", "update changed/u2@13",
+		"delete replaced/u4@4 inferred", "create replaced/u5@11 inferred",
 		"create new/u6@10 inferred", "delete same/u1@14", "delete gone/u3@3 inferred", "create late/u7@16")
 	for _, r := range records {
 		if !r.InferredSince.IsZero() && !r.InferredSince.Equal(before.CompleteUntil()) {
-			t.Errorf("%s: got inferred since %s, want %s of the checkpoint", r.Ref, r.InferredSince, before.CompleteUntil())
+			t.Errorf("%s: got inferred since %s, want %s of the checkpoint",
+				r.Ref, r.InferredSince, before.CompleteUntil())
 		}
 		if r.Verb == history.Delete && r.Ref.Name != "same" && !strings.Contains(string(r.Object), `"node-`+r.RV+`"`) {
 			t.Errorf("deletion of %s: got object %s, want that of version %s", r.Ref, r.Object, r.RV)
@@ -63,16 +67,19 @@ func TestStream_BrokenSyncInfersNoDeletion(t *testing.T) {
 		t.Errorf("after a broken sync: got checkpoint %q, want none", s.Checkpoint())
 	}
 	w.feed(s, "sync", "+b/u2@2", "+a/u1@9", "end 10")
-	expect(t, w.records(pods), "create a/u1@1 initial", "create b/u2@2 initial", "update a/u1@8", "update a/u1@9 inferred")
+	expect(t, w.records(pods), "create a/u1@1 initial", "create b/u2@2 initial",
+		"update a/u1@8", "update a/u1@9 inferred")
 }
 
 func TestStream_InfersDeletionAfterBrokenSync(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	w.feed(w.stream(pods), "sync", "+a/u1@1", "+b/u2@2", "abort", "sync", "+b/u2@3", "+c/u3@4", "end 5")
 	records := w.records(pods)
-	expect(t, records, "create a/u1@1 initial", "create b/u2@2 initial", "update b/u2@3 inferred", "create c/u3@4 initial", "delete a/u1@1 inferred")
+	expect(t, records, "create a/u1@1 initial", "create b/u2@2 initial", "update b/u2@3 inferred",
+		"create c/u3@4 initial", "delete a/u1@1 inferred")
 	if !records[2].InferredSince.Equal(records[1].Time) || !records[4].InferredSince.Equal(records[0].Time) {
-		t.Errorf("without a checkpoint: got changes inferred since %s and %s, want since the last versions at %s and %s",
+		t.Errorf("without a checkpoint: got changes inferred since %s and %s, "+
+			"want since the last versions at %s and %s",
 			records[2].InferredSince, records[4].InferredSince, records[1].Time, records[0].Time)
 	}
 }
@@ -85,13 +92,15 @@ func TestStream_SyncStartsAgainAfterCrash(t *testing.T) {
 	w.restart()
 	s := w.stream(pods)
 	if s.Checkpoint() != "" {
-		t.Errorf("after a crash in a sync: got checkpoint %q, want none: versions before 9 would follow it", s.Checkpoint())
+		t.Errorf("after a crash in a sync: got checkpoint %q, want none: versions before 9 would follow it",
+			s.Checkpoint())
 	}
 	w.feed(s, "sync", "+a/u1@9", "+c/u3@8", "end 10")
 	records := w.records(pods)
 	expect(t, records[2:], "update a/u1@9 inferred", "create c/u3@8 inferred", "delete b/u2@2 inferred")
 	if !records[4].InferredSince.Before(records[1].Time) || !records[3].InferredSince.Equal(records[4].InferredSince) {
-		t.Errorf("after the checkpoint was withdrawn: got changes inferred since %s and %s, want since the start of the gap, before %s",
+		t.Errorf("after the checkpoint was withdrawn: got changes inferred since %s and %s, "+
+			"want since the start of the gap, before %s",
 			records[3].InferredSince, records[4].InferredSince, records[1].Time)
 	}
 	if got := w.stream(pods).Checkpoint(); got != "10" {
@@ -105,7 +114,8 @@ func TestStream_NewUIDInfersDeletionOfOldObject(t *testing.T) {
 	records := w.records(pods)
 	expect(t, records, "create a/u1@1 initial", "delete a/u1@1 inferred", "create a/u2@5", "update a/u2@7")
 	if records[1].Revision != 2 || records[3].Revision != 2 {
-		t.Errorf("got revisions %d and %d, want 2 and 2: each incarnation has its own", records[1].Revision, records[3].Revision)
+		t.Errorf("got revisions %d and %d, want 2 and 2: each incarnation has its own",
+			records[1].Revision, records[3].Revision)
 	}
 }
 
@@ -159,7 +169,8 @@ func TestRecorder_OneStreamPerResource(t *testing.T) {
 	if second.Checkpoint() != "2" {
 		t.Errorf("second call: got a stream at checkpoint %q, want 2", second.Checkpoint())
 	}
-	if err := second.Observe(t.Context(), watchEvent("~", `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"9"}}`)); err != nil {
+	if err := second.Observe(t.Context(),
+		watchEvent("~", `{"metadata":{"name":"a","namespace":"shop","uid":"u1","resourceVersion":"9"}}`)); err != nil {
 		t.Fatal(err)
 	}
 	records := w.records(pods)

@@ -262,7 +262,8 @@ func (v *version) check() error {
 		case field.value == "" && field.name != "metadata.namespace":
 			problems = append(problems, fmt.Errorf("%s is missing", field.name))
 		case len(field.value) > history.MaxText:
-			problems = append(problems, fmt.Errorf("%s has %d bytes: the maximum is %d", field.name, len(field.value), history.MaxText))
+			problems = append(problems,
+				fmt.Errorf("%s has %d bytes: the maximum is %d", field.name, len(field.value), history.MaxText))
 		}
 	}
 	if v.managedFields > 1 {

@@ -27,7 +27,8 @@ func TestTruncate_BoundsMetadata(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	pods, events := w.stream(pods), w.stream(events)
 	w.feed(pods, "sync")
-	crowd := `"metadata":{"name":"crowd","namespace":"shop","uid":"c","resourceVersion":"1","managedFields":[` + many(9000, manager) + `]}`
+	crowd := `"metadata":{"name":"crowd","namespace":"shop","uid":"c","resourceVersion":"1","managedFields":[` +
+		many(9000, manager) + `]}`
 	w.observe(pods, "+", "{"+crowd+"}")
 	w.feed(pods, "end 1")
 	w.feed(events, "sync", "end 1")
@@ -44,9 +45,11 @@ func TestTruncate_BoundsMetadata(t *testing.T) {
 		w.observe(pods, []string{"+", "~"}[min(i, 1)], "{"+metadata(2+i, more)+"}")
 	}
 	for i, sign := range []string{"+", "~", "~"} {
-		w.observe(events, sign, fmt.Sprintf(`{%s,"involvedObject":{"kind":"Pod","name":"%d%s"}}`, metadata(2+i, ""), i, long))
+		w.observe(events, sign,
+			fmt.Sprintf(`{%s,"involvedObject":{"kind":"Pod","name":"%d%s"}}`, metadata(2+i, ""), i, long))
 	}
-	fields := `,"managedFields":[{"manager":"m","operation":"Update","time":"2026-01-02T03:04:0%dZ","fieldsV1":{"f:spec":{"f:` + long + `":{}}}}]`
+	fields := `,"managedFields":[{"manager":"m","operation":"Update","time":"2026-01-02T03:04:0%dZ",` +
+		`"fieldsV1":{"f:spec":{"f:` + long + `":{}}}}]`
 	for i, sign := range []string{"+", "~"} {
 		deep := strings.Replace(metadata(20+i, fmt.Sprintf(fields, i)), "wide", "deep", 1)
 		w.observe(pods, sign, fmt.Sprintf(`{%s,"spec":{"%s":%d}}`, strings.Replace(deep, `"u"`, `"v"`, 1), long, i))
@@ -89,7 +92,9 @@ func TestParse_BoundsKindsOfResource(t *testing.T) {
 	w.feed(s, "sync", "end 1")
 	const n = 40
 	for i := range n {
-		object := fmt.Sprintf(`{"kind":"K%d","apiVersion":"v1","metadata":{"name":"a%d","namespace":"shop","uid":"u%d","resourceVersion":"%d"}}`, i, i, i, i+2)
+		object := fmt.Sprintf(`{"kind":"K%d","apiVersion":"v1",`+
+			`"metadata":{"name":"a%d","namespace":"shop","uid":"u%d","resourceVersion":"%d"}}`,
+			i, i, i, i+2)
 		if err := s.Observe(t.Context(), watchEvent("+", object)); err != nil {
 			t.Fatal(err)
 		}

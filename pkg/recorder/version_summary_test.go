@@ -16,11 +16,14 @@ import (
 func scaled(rv string, replicas int, paused bool) string {
 	return fmt.Sprintf(`{"metadata":{"name":"web","namespace":"shop","uid":"u1","resourceVersion":%q,"managedFields":[`+
 		`{"manager":"helm","operation":"Apply","time":"2026-01-02T03:04:01Z","fieldsV1":{"f:spec":{"f:paused":{}}}},`+
-		`{"manager":"kubectl","operation":"Update","time":"2026-01-02T03:04:0%sZ","fieldsV1":{"f:spec":{"f:replicas":{}}}}]},`+
+		`{"manager":"kubectl","operation":"Update","time":"2026-01-02T03:04:0%sZ",`+
+		`"fieldsV1":{"f:spec":{"f:replicas":{}}}}]},`+
 		`"spec":{"paused":%t,"replicas":%d}}`, rv, rv, paused, replicas)
 }
 
-var deployments = history.Resource{Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Namespaced: true}
+var deployments = history.Resource{
+	Group: "apps", Version: "v1", Plural: "deployments", Kind: "Deployment", Namespaced: true,
+}
 
 // described returns a record's summary, and the fields that each manager owns.
 func described(r *history.Record) string {
@@ -134,7 +137,8 @@ func TestUpdate_PassesPreviousVersionToLog(t *testing.T) {
 	}
 	for i, want := range []string{pod("a", "u1", "3"), pod("a", "u1", "5"), pod("b", "u2", "4")} {
 		if string(got[i].Before) != want {
-			t.Errorf("%s: got previous version\n\t%s\nwant\n\t%s", lines([]*history.Record{got[i].Record}), got[i].Before, want)
+			t.Errorf("%s: got previous version\n\t%s\nwant\n\t%s",
+				lines([]*history.Record{got[i].Record}), got[i].Before, want)
 		}
 	}
 }

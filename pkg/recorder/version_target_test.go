@@ -30,7 +30,8 @@ func TestParse_CorrectsNamespaceOfTarget(t *testing.T) {
 	s := w.stream(events)
 	w.feed(s, "sync", "end 1")
 	for i, tc := range cases {
-		object := fmt.Sprintf(`{"kind":"Event","apiVersion":"v1","metadata":{"name":"e-%d","namespace":%q,"uid":"uid-%d","resourceVersion":"%d"},`+
+		object := fmt.Sprintf(`{"kind":"Event","apiVersion":"v1",`+
+			`"metadata":{"name":"e-%d","namespace":%q,"uid":"uid-%d","resourceVersion":"%d"},`+
 			`"involvedObject":{%s,"name":"it"}}`, i, tc.namespace, i, i+2, tc.about)
 		if err := s.Observe(t.Context(), watchEvent("+", object)); err != nil {
 			t.Fatal(err)

@@ -28,9 +28,13 @@ func one(t *testing.T, resource history.Resource, object string) *history.Record
 }
 
 func TestParse_ReadsFields(t *testing.T) {
-	deployments := history.Resource{Group: "apps", Version: "v1beta2", Plural: "deployments", Kind: "Deployment", Namespaced: true}
-	r := one(t, deployments, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web","namespace":"shop","uid":"u1","resourceVersion":"7",`+
-		`"ownerReferences":[{"kind":"A","uid":"o1"},{"uid":"o2","name":"b"}]},"involvedObject":{"kind":"Pod"},"spec":null}`)
+	deployments := history.Resource{
+		Group: "apps", Version: "v1beta2", Plural: "deployments", Kind: "Deployment", Namespaced: true,
+	}
+	r := one(t, deployments, `{"apiVersion":"apps/v1","kind":"Deployment",`+
+		`"metadata":{"name":"web","namespace":"shop","uid":"u1","resourceVersion":"7",`+
+		`"ownerReferences":[{"kind":"A","uid":"o1"},{"uid":"o2","name":"b"}]},`+
+		`"involvedObject":{"kind":"Pod"},"spec":null}`)
 	want := history.ObjectRef{Group: "apps", Resource: "deployments", Namespace: "shop", Name: "web", UID: "u1"}
 	if r.Ref != want || r.Version != "v1" || r.Kind != "Deployment" || r.RV != "7" || r.Verb != history.Create {
 		t.Errorf("got record %+v, want a create of %+v, apps/v1 Deployment at 7", r, want)
@@ -54,12 +58,19 @@ func TestParse_ReadsTargetOfEvent(t *testing.T) {
 			events, `"involvedObject":{"kind":"Pod","namespace":"shop","name":"web","uid":"u9","apiVersion":"v1"}`,
 			&history.Target{Kind: "Pod", Namespace: "shop", Name: "web", UID: "u9"},
 		},
-		{newer, `"regarding":{"kind":"Deployment","name":"web","apiVersion":"apps/v1"}`, &history.Target{Group: "apps", Kind: "Deployment", Name: "web"}},
-		{events, `"involvedObject":{"kind":"Pod","name":"web","apiVersion":"a/b/c"}`, &history.Target{Kind: "Pod", Name: "web"}},
+		{
+			newer, `"regarding":{"kind":"Deployment","name":"web","apiVersion":"apps/v1"}`,
+			&history.Target{Group: "apps", Kind: "Deployment", Name: "web"},
+		},
+		{
+			events, `"involvedObject":{"kind":"Pod","name":"web","apiVersion":"a/b/c"}`,
+			&history.Target{Kind: "Pod", Name: "web"},
+		},
 		{events, `"involvedObject":{}`, nil},
 		{events, `"involvedObject":null`, nil},
 	} {
-		r := one(t, tc.resource, `{"metadata":{"name":"e","namespace":"shop","uid":"u1","resourceVersion":"7"},`+tc.member+`}`)
+		r := one(t, tc.resource,
+			`{"metadata":{"name":"e","namespace":"shop","uid":"u1","resourceVersion":"7"},`+tc.member+`}`)
 		if !reflect.DeepEqual(r.Regarding, tc.want) {
 			t.Errorf("%s: got target %+v, want %+v", tc.member, r.Regarding, tc.want)
 		}
@@ -71,8 +82,10 @@ func TestParse_RemovesOnlyManagedFields(t *testing.T) {
 	for _, tc := range []struct{ name, object, want string }{
 		{
 			"in the middle",
-			`{"kind":"Node","apiVersion":"v1","metadata":{"name":"n","uid":"u","resourceVersion":"2",` + managed + `,"labels":{}}, "z":1.50, "a":"é\u00e9" }`,
-			`{"kind":"Node","apiVersion":"v1","metadata":{"name":"n","uid":"u","resourceVersion":"2","labels":{}}, "z":1.50, "a":"é\u00e9" }`,
+			`{"kind":"Node","apiVersion":"v1","metadata":{"name":"n","uid":"u","resourceVersion":"2",` +
+				managed + `,"labels":{}}, "z":1.50, "a":"é\u00e9" }`,
+			`{"kind":"Node","apiVersion":"v1",` +
+				`"metadata":{"name":"n","uid":"u","resourceVersion":"2","labels":{}}, "z":1.50, "a":"é\u00e9" }`,
 		}, {
 			"at the end",
 			`{"apiVersion":"v1","kind":"Node","metadata":{"name":"n","uid":"u","resourceVersion":"2",` + managed + `}}`,
@@ -95,7 +108,8 @@ func TestParse_RejectsInvalidObjects(t *testing.T) {
 	w.feed(s, "sync", "end 1")
 	valid := pod("a", "u1", "5")
 	for _, object := range []string{
-		"", "null", "[]", "{}", valid[:len(valid)-1], valid + "x", strings.Replace(valid, `"shop"`, `7`, 1), strings.Replace(valid, `"u1"`, `""`, 1),
+		"", "null", "[]", "{}", valid[:len(valid)-1], valid + "x", strings.Replace(valid, `"shop"`, `7`, 1),
+		strings.Replace(valid, `"u1"`, `""`, 1),
 		strings.Replace(valid, `"5"`, `""`, 1), strings.Replace(valid, `"name":"a"`, `"name":null`, 1),
 		strings.Replace(valid, `"name":"a"`, `"name":"a","managedFields":[],"managedFields":[]`, 1),
 		// Names of roles may be that long.
@@ -116,7 +130,8 @@ func TestParse_KeepsNoReferenceToEvent(t *testing.T) {
 	for name, object := range map[string]string{
 		"with managedFields": managed("2", "a 01 x"),
 		"as it is":           pod("a", "u1", "2"),
-		"an Event":           `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop","uid":"u2","resourceVersion":"2"},"involvedObject":{"kind":"Pod","name":"web"},"reason":"Started"}`,
+		"an Event": `{"kind":"Event","apiVersion":"v1","metadata":{"name":"e","namespace":"shop",` +
+			`"uid":"u2","resourceVersion":"2"},"involvedObject":{"kind":"Pod","name":"web"},"reason":"Started"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			resource := pods

@@ -164,7 +164,8 @@ func watchEvent(sign, object string) history.WatchEvent {
 
 // pod returns the JSON of a pod. Its node name depends on its resourceVersion.
 func pod(name, uid, rv string) string {
-	return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":%q,"namespace":"shop","uid":%q,"resourceVersion":%q},`+
+	return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1",`+
+		`"metadata":{"name":%q,"namespace":"shop","uid":%q,"resourceVersion":%q},`+
 		`"spec":{"nodeName":"node-%s"}}`, name, uid, rv, rv)
 }
 

@@ -18,11 +18,13 @@ import (
 func versions() (old, new v1.Event) {
 	old = web(13, 10*time.Minute, "update", "x")
 	new = web(14, 3*time.Minute, "update", "x", v1.Manager{Manager: "kubectl-set"})
-	old.ObjectChanges = json.RawMessage(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"1"},"labels":{"a/b":"1"}},
+	old.ObjectChanges = json.RawMessage(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"1"},` +
+		`"labels":{"a/b":"1"}},
 		"data":{"conf":"a = 1\nb = 2\n-- c\nd\ne\nf\n","gone":"x\ny","note":"\u001b[31m","flag":"true","n":1},
 		"spec":{"template":{"spec":{"containers":[{"name":"old","image":"x","args":["a"]},{"name":"app","image":"shop/web:1.4"}],
 		"volumes":[{"name":"a"},{"name":"b"}]}}}}`)
-	new.ObjectChanges = json.RawMessage(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"2"},"labels":{"a/b":"2"}},
+	new.ObjectChanges = json.RawMessage(`{"metadata":{"annotations":{"deployment.kubernetes.io/revision":"2"},` +
+		`"labels":{"a/b":"2"}},
 		"data":{"conf":"a = 1\nb = 3\n\td\ne\nf\n","note":"\u001b[32m\u009b","flag":true,"n":12345678901234567890},
 		"spec":{"empty":{},"template":{"spec":{"containers":[{"name":"app","image":"shop/web:1.5","env":[{"name":"A","value":"b"}]},{"name":"new"}],
 		"volumes":[{"name":"b"},{"name":"a"}]}}}}`)
@@ -88,16 +90,21 @@ func TestUnified(t *testing.T) {
 // TestPrinter_EscapesUnsafeCharacters writes unsafe characters in every field
 // that a cluster can fill.
 func TestPrinter_EscapesUnsafeCharacters(t *testing.T) {
-	for _, hostile := range []string{"\x1b[2J", "\x9b2J", "\u009b2J", "\u202e", "\x07", "\b", "\x00", "\u2028", "\x7f", "\r"} {
+	for _, hostile := range []string{
+		"\x1b[2J", "\x9b2J", "\u009b2J", "\u202e", "\x07", "\b", "\x00", "\u2028", "\x7f", "\r",
+	} {
 		e := v1.Event{
-			Timestamp: now(), Verb: hostile, Namespace: hostile, ResourceName: hostile, Kind: hostile, Group: hostile, UID: hostile,
-			ResourceVersion: hostile, Summary: hostile, Managers: []v1.Manager{{Manager: hostile, Subresource: hostile}},
+			Timestamp: now(), Verb: hostile, Namespace: hostile, ResourceName: hostile, Kind: hostile,
+			Group: hostile, UID: hostile, ResourceVersion: hostile, Summary: hostile,
+			Managers: []v1.Manager{{Manager: hostile, Subresource: hostile}},
 		}
 		quoted, _ := json.Marshal(hostile)
 		old := e
-		e.ObjectChanges = json.RawMessage(fmt.Sprintf(`{"type":%[1]s,"reason":%[1]s,"message":%[1]s,"involvedObject":{"kind":%[1]s,"name":%[1]s},
+		e.ObjectChanges = json.RawMessage(fmt.Sprintf(`{"type":%[1]s,"reason":%[1]s,"message":%[1]s,`+
+			`"involvedObject":{"kind":%[1]s,"name":%[1]s},
 			"source":{"component":%[1]s},%[1]s:%[1]s,"l":[{"name":%[1]s,"x":%[1]s}],"t":"a\nb"}`, quoted))
-		old.ObjectChanges = json.RawMessage(fmt.Sprintf(`{"type":1,"l":[{"name":%[1]s,"x":1}],"t":%[2]s}`, quoted, `"a\nc`+string(quoted[1:])))
+		old.ObjectChanges = json.RawMessage(fmt.Sprintf(`{"type":1,"l":[{"name":%[1]s,"x":1}],"t":%[2]s}`,
+			quoted, `"a\nc`+string(quoted[1:])))
 		gaps := []v1.Gap{{Group: hostile, Resource: hostile, Start: now(), Reason: hostile, Detail: hostile}}
 		var out bytes.Buffer
 		for _, write := range []func(*render.Printer) error{
@@ -109,13 +116,16 @@ func TestPrinter_EscapesUnsafeCharacters(t *testing.T) {
 			func(p *render.Printer) error { _, _, err := p.Diff(&old, &e); return err },
 			func(p *render.Printer) error { _, err := p.Unified(&old, &e); return err },
 		} {
-			if err := write(render.New(&out, render.Options{Wide: true, Namespaces: true, Terminal: true})); err != nil {
+			err := write(render.New(&out, render.Options{Wide: true, Namespaces: true, Terminal: true}))
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
 		for _, r := range []string{"\x1b", "\x9b", "\u009b", "\u202e", "\x07", "\b", "\x00", "\u2028", "\x7f", "\r"} {
-			if i := strings.Index(out.String(), r); i >= 0 && (r != "\x9b" || strings.Contains(strings.ToValidUTF8(out.String(), "\x00"), "\x00")) {
-				t.Errorf("got %q in the output, want it escaped: %q", r, out.String()[max(i-20, 0):min(i+20, out.Len())])
+			if i := strings.Index(out.String(), r); i >= 0 &&
+				(r != "\x9b" || strings.Contains(strings.ToValidUTF8(out.String(), "\x00"), "\x00")) {
+				t.Errorf("got %q in the output, want it escaped: %q",
+					r, out.String()[max(i-20, 0):min(i+20, out.Len())])
 			}
 		}
 	}

@@ -334,7 +334,8 @@ func compareKeys(a, b string) int {
 		}
 		m, n := leadingDigits(x[start:]), leadingDigits(y[start:])
 		p, q := strings.TrimLeft(m, "0"), strings.TrimLeft(n, "0")
-		return cmp.Or(cmp.Compare(len(p), len(q)), strings.Compare(p, q), cmp.Compare(len(m), len(n)), cmp.Compare(x[i], y[i]))
+		return cmp.Or(cmp.Compare(len(p), len(q)), strings.Compare(p, q),
+			cmp.Compare(len(m), len(n)), cmp.Compare(x[i], y[i]))
 	}
 	return cmp.Compare(len(x), len(y))
 }

@@ -77,7 +77,8 @@ func testLooks(t *testing.T, run func(*render.Printer) error) {
 func web(revision uint64, at time.Duration, verb, summary string, managers ...v1.Manager) v1.Event {
 	return v1.Event{
 		Timestamp: ago(at), Verb: verb, Namespace: "shop", ResourceType: "deployments", ResourceName: "web",
-		Group: "apps", APIVersion: "apps/v1", Kind: "Deployment", UID: "uid-web", ResourceVersion: "100", Revision: revision,
+		Group: "apps", APIVersion: "apps/v1", Kind: "Deployment", UID: "uid-web",
+		ResourceVersion: "100", Revision: revision,
 		Summary: summary, Managers: managers,
 	}
 }
@@ -89,20 +90,27 @@ func changes() []v1.Event {
 	initial.Initial = true
 	inferred := web(4, time.Minute, "delete", "deleted")
 	inferred.Inferred = &v1.Interval{Start: ago(3 * time.Minute), End: ago(time.Minute)}
-	node := v1.Event{Timestamp: ago(12 * time.Minute), Verb: "update", ResourceType: "nodes", ResourceName: "node-1", Kind: "Node", Revision: 7}
+	node := v1.Event{
+		Timestamp: ago(12 * time.Minute), Verb: "update", ResourceType: "nodes",
+		ResourceName: "node-1", Kind: "Node", Revision: 7,
+	}
 	pod := v1.Event{
-		Timestamp: ago(11 * time.Minute), Verb: "create", Namespace: "shop", ResourceType: "pods", ResourceName: "web-7d9f-x2k1p", Kind: "Pod", Revision: 1,
+		Timestamp: ago(11 * time.Minute), Verb: "create", Namespace: "shop", ResourceType: "pods",
+		ResourceName: "web-7d9f-x2k1p", Kind: "Pod", Revision: 1,
 		Managers: []v1.Manager{{Manager: "kubelet", Subresource: "status"}, {Manager: "kube-controller-manager"}},
-		Summary:  "evil \x1b[31mred\u202e\u009b1m\r\nsecond\tline and a text which is longer than any terminal is wide: 東京 東京 東京 東京 東京 東京 東京",
+		Summary: "evil \x1b[31mred\u202e\u009b1m\r\n" +
+			"second\tline and a text which is longer than any terminal is wide: 東京 東京 東京 東京 東京 東京 東京",
 	}
 	scaled := web(3, 10*time.Minute, "update", "scaled 3 → 0")
 	scaled.Unmanaged = &v1.Unmanaged{Subresource: "scale"}
 	bound := v1.Event{
-		Timestamp: ago(10 * time.Minute), Verb: "update", Namespace: "shop", ResourceType: "pods", ResourceName: "web-7d9f-x2k1p", Kind: "Pod", Revision: 2,
+		Timestamp: ago(10 * time.Minute), Verb: "update", Namespace: "shop", ResourceType: "pods",
+		ResourceName: "web-7d9f-x2k1p", Kind: "Pod", Revision: 2,
 		Unmanaged: &v1.Unmanaged{Subresource: "binding", Writer: "kube-scheduler"}, Summary: "scheduled to node-1",
 	}
 	return []v1.Event{
-		initial, node, web(2, 12*time.Minute, "update", "image app: 1.4 → 1.5", v1.Manager{Manager: "kubectl-set"}), pod, scaled, bound, inferred,
+		initial, node, web(2, 12*time.Minute, "update", "image app: 1.4 → 1.5", v1.Manager{Manager: "kubectl-set"}),
+		pod, scaled, bound, inferred,
 	}
 }
 
@@ -149,18 +157,21 @@ func TestRelated(t *testing.T) {
 func kubernetesEvents() []v1.Event {
 	record := func(uid string, at time.Duration, body string) v1.Event {
 		return v1.Event{
-			Timestamp: ago(at), Verb: "update", Namespace: "shop", ResourceType: "events", ResourceName: uid, Kind: "Event", UID: uid,
+			Timestamp: ago(at), Verb: "update", Namespace: "shop", ResourceType: "events",
+			ResourceName: uid, Kind: "Event", UID: uid,
 			Summary: "from the record", ObjectChanges: json.RawMessage(body),
 		}
 	}
 	backOff := func(count, last string) string {
-		return `{"type":"Warning","reason":"BackOff","message":"Back-off restarting\nfailed container","count":` + count + `,
+		return `{"type":"Warning","reason":"BackOff","message":"Back-off restarting\nfailed container",` +
+			`"count":` + count + `,
 			"involvedObject":{"kind":"Pod","name":"web-7d9f-x2k1p"},"source":{"component":"kubelet"},
 			"firstTimestamp":"2026-03-04T11:57:00Z","lastTimestamp":"` + last + `"}`
 	}
 	return []v1.Event{
 		record("e1", 3*time.Minute, backOff("1", "2026-03-04T11:57:00Z")),
-		record("e2", 4*time.Minute, `{"type":"Normal","reason":"ScalingReplicaSet","message":"Scaled up replica set web-7d9f to 3",
+		record("e2", 4*time.Minute, `{"type":"Normal","reason":"ScalingReplicaSet",`+
+			`"message":"Scaled up replica set web-7d9f to 3",
 			"involvedObject":{"kind":"Deployment","name":"web"},"reportingComponent":"deployment-controller","eventTime":"2026-03-04T11:56:00.000001Z",
 			"firstTimestamp":null,"lastTimestamp":null}`),
 		record("e1", 2*time.Minute, backOff("5", "2026-03-04T11:58:00Z")),
@@ -176,7 +187,8 @@ func TestDocument(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			if err := write(render.New(&out, render.Options{Now: now(), Color: true, Width: 10}), changes()[:3]); err != nil {
+			err := write(render.New(&out, render.Options{Now: now(), Color: true, Width: 10}), changes()[:3])
+			if err != nil {
 				t.Fatal(err)
 			}
 			golden(t, out.String())

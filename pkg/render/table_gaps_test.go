@@ -25,10 +25,14 @@ func gap(resource string, from, to time.Duration, reason string) v1.Gap {
 
 // gaps returns gaps of every kind, in the order of their starts.
 func gaps() []v1.Gap {
-	all := []v1.Gap{gap("pods", 7*day, 6*day, "expired"), gap("nodes", 41*time.Minute+30*time.Second, 41*time.Minute, "disconnected")}
+	all := []v1.Gap{
+		gap("pods", 7*day, 6*day, "expired"),
+		gap("nodes", 41*time.Minute+30*time.Second, 41*time.Minute, "disconnected"),
+	}
 	restart := []string{"pods", "services", "configmaps", "deployments.apps", "replicasets.apps", "events"}
 	for i, resource := range restart {
-		one := gap(resource, 9*time.Minute-time.Duration(i)*time.Second, 7*time.Minute-time.Duration(i)*time.Second, "restarted")
+		one := gap(resource, 9*time.Minute-time.Duration(i)*time.Second,
+			7*time.Minute-time.Duration(i)*time.Second, "restarted")
 		one.Detail = "the recorder was away"
 		all = append(all, one)
 	}
@@ -54,7 +58,8 @@ func TestHistory_WithGaps(t *testing.T) {
 func TestRelated_WithGaps(t *testing.T) {
 	testLooks(t, func(p *render.Printer) error {
 		return p.Related(kubernetesEvents(), []v1.Gap{
-			gap("events", 10*time.Minute, 270*time.Second, "expired"), gap("events", 150*time.Second, 130*time.Second, "disconnected"),
+			gap("events", 10*time.Minute, 270*time.Second, "expired"),
+			gap("events", 150*time.Second, 130*time.Second, "disconnected"),
 		})
 	})
 }
@@ -80,22 +85,26 @@ func TestTimeline_ContinuesAfterGapRows(t *testing.T) {
 func TestTimeline_AlignsLongTables(t *testing.T) {
 	var events []v1.Event
 	for i := range 2500 {
-		events = append(events, web(uint64(i+1), 3000*time.Second-time.Duration(i)*time.Second, "update", fmt.Sprint("version ", i+1)))
+		events = append(events,
+			web(uint64(i+1), 3000*time.Second-time.Duration(i)*time.Second, "update", fmt.Sprint("version ", i+1)))
 	}
 	events[2400].ResourceName = "a-longer-name-than-all-before"
 	var out bytes.Buffer
 	p := render.New(&out, render.Options{Now: now()})
-	if err := p.Timeline(events, []v1.Gap{gap("pods", 2000*time.Second-1, 1999*time.Second-1, "restarted")}); err != nil {
+	err := p.Timeline(events, []v1.Gap{gap("pods", 2000*time.Second-1, 1999*time.Second-1, "restarted")})
+	if err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(out.String(), "\n")
 	if len(lines) != 1+2500+1+1 || !strings.HasPrefix(lines[1002], "-- recorder saw no pods ") {
-		t.Errorf("got %d lines, the 1003rd %q; want %d lines, the 1003rd a gap row", len(lines), lines[1002], 1+2500+1+1)
+		t.Errorf("got %d lines, the 1003rd %q; want %d lines, the 1003rd a gap row",
+			len(lines), lines[1002], 1+2500+1+1)
 	}
 	at := strings.Index(lines[0], "SUMMARY")
 	for i, line := range slices.Delete(lines[:2502], 1002, 1003) {
 		if i > 0 && strings.Index(line, "version ") != at {
-			t.Fatalf("line %d: got its summary in column %d, want %d\n%q\n%q", i, strings.Index(line, "version "), at, lines[0], line)
+			t.Fatalf("line %d: got its summary in column %d, want %d\n%q\n%q",
+				i, strings.Index(line, "version "), at, lines[0], line)
 		}
 	}
 }
@@ -113,15 +122,28 @@ func TestGapRow_GroupsGaps(t *testing.T) {
 		gaps []v1.Gap
 		want string // the texts of the rows after "recorder"
 	}{
-		"one":            {many("pods"), "saw no pods from 9m to 7m (restarted)"},
-		"two":            {many("nodes", "pods"), "saw no pods and nodes from 9m to 7m (restarted)"},
-		"three":          {many("deployments.apps", "services", "pods"), "saw no pods, services and deployments from 9m to 7m (restarted)"},
-		"four":           {many("b.x", "a.x", "pods", "nodes"), "saw no pods, nodes and 2 more from 9m to 7m (restarted)"},
-		"same name":      {many("things.a", "things.b"), "saw no things from 9m to 7m (restarted)"},
-		"open":           {[]v1.Gap{gap("pods", 3*minute, -1, "forbidden")}, "sees no pods since 3m: forbidden"},
-		"several open":   {[]v1.Gap{gap("pods", 4*minute, -1, "not_served"), gap("nodes", 3*minute, -1, "not_served")}, "sees no pods and nodes since 4m: not served"},
-		"same age":       {[]v1.Gap{gap("pods", 100*minute-1, 99*minute, "eclipsed")}, "saw no pods for 59s, 99m ago (eclipsed)"},
-		"close together": {[]v1.Gap{gap("pods", 20*minute, 15*minute, "expired"), gap("nodes", 18*minute, 13*minute, "expired")}, "saw no pods and nodes from 20m to 13m (expired)"},
+		"one": {many("pods"), "saw no pods from 9m to 7m (restarted)"},
+		"two": {many("nodes", "pods"), "saw no pods and nodes from 9m to 7m (restarted)"},
+		"three": {
+			many("deployments.apps", "services", "pods"),
+			"saw no pods, services and deployments from 9m to 7m (restarted)",
+		},
+		"four": {
+			many("b.x", "a.x", "pods", "nodes"), "saw no pods, nodes and 2 more from 9m to 7m (restarted)",
+		},
+		"same name": {many("things.a", "things.b"), "saw no things from 9m to 7m (restarted)"},
+		"open":      {[]v1.Gap{gap("pods", 3*minute, -1, "forbidden")}, "sees no pods since 3m: forbidden"},
+		"several open": {
+			[]v1.Gap{gap("pods", 4*minute, -1, "not_served"), gap("nodes", 3*minute, -1, "not_served")},
+			"sees no pods and nodes since 4m: not served",
+		},
+		"same age": {
+			[]v1.Gap{gap("pods", 100*minute-1, 99*minute, "eclipsed")}, "saw no pods for 59s, 99m ago (eclipsed)",
+		},
+		"close together": {
+			[]v1.Gap{gap("pods", 20*minute, 15*minute, "expired"), gap("nodes", 18*minute, 13*minute, "expired")},
+			"saw no pods and nodes from 20m to 13m (expired)",
+		},
 		"different causes": {
 			[]v1.Gap{gap("pods", 9*minute, 7*minute, "expired"), gap("nodes", 9*minute, 7*minute, "forbidden")},
 			"saw no pods from 9m to 7m (expired)\nsaw no nodes from 9m to 7m (forbidden)",
@@ -142,7 +164,10 @@ func TestGapRow_GroupsGaps(t *testing.T) {
 			"saw no pods from 20m to 15m (expired)\nsaw no nodes from 20m to 12m (expired)",
 		},
 		"consecutive": {
-			[]v1.Gap{gap("pods", 200*time.Second, 180*time.Second, "expired"), gap("nodes", 150*time.Second, 130*time.Second, "expired")},
+			[]v1.Gap{
+				gap("pods", 200*time.Second, 180*time.Second, "expired"),
+				gap("nodes", 150*time.Second, 130*time.Second, "expired"),
+			},
 			"saw no pods from 3m20s to 3m (expired)\nsaw no nodes from 2m30s to 2m10s (expired)",
 		},
 		"one still open": {
@@ -154,7 +179,10 @@ func TestGapRow_GroupsGaps(t *testing.T) {
 			"kept no pods and nodes from 9d to 8d (dropped)",
 		},
 		"groups do not grow step by step": {
-			[]v1.Gap{gap("a", 30*minute, 20*minute, "expired"), gap("b", 29*minute, 18*minute, "expired"), gap("c", 29*minute, 17*minute, "expired")},
+			[]v1.Gap{
+				gap("a", 30*minute, 20*minute, "expired"), gap("b", 29*minute, 18*minute, "expired"),
+				gap("c", 29*minute, 17*minute, "expired"),
+			},
 			"saw no a and b from 30m to 18m (expired)\nsaw no c from 29m to 17m (expired)",
 		},
 	} {
@@ -177,7 +205,10 @@ func TestGapRow_GroupsGaps(t *testing.T) {
 // TestGapRow_WideShowsDetail checks that a wide row has all resources with
 // their groups, and the detail if all gaps share it.
 func TestGapRow_WideShowsDetail(t *testing.T) {
-	same := []v1.Gap{gap("pods", 9*time.Minute, -1, "forbidden"), gap("nodes", 9*time.Minute, -1, "forbidden"), gap("things.a", 9*time.Minute, -1, "forbidden")}
+	same := []v1.Gap{
+		gap("pods", 9*time.Minute, -1, "forbidden"), gap("nodes", 9*time.Minute, -1, "forbidden"),
+		gap("things.a", 9*time.Minute, -1, "forbidden"),
+	}
 	for i := range same {
 		same[i].Detail = "not allowed"
 	}

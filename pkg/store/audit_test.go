@@ -113,8 +113,10 @@ func (d dump) auditBaselines(tb testing.TB) {
 		baselines[object]++
 		var r history.Record
 		m, err := codec.DecodeMeta(v, ts, &r, nil)
-		if _, known := d.values[string(key.Identity(object))]; err != nil || !known || ts >= floor || d.expires[k] != 0 || baselines[object] > 1 {
-			tb.Errorf("baseline of object %d at %d, floor %d: got identity %v, expiry %d, number %d, %v, want an identity, no expiry, number 1",
+		if _, known := d.values[string(key.Identity(object))]; err != nil || !known ||
+			ts >= floor || d.expires[k] != 0 || baselines[object] > 1 {
+			tb.Errorf("baseline of object %d at %d, floor %d: got identity %v, expiry %d, "+
+				"number %d, %v, want an identity, no expiry, number 1",
 				object, ts, floor, known, d.expires[k], baselines[object], err)
 		}
 		slices.Sort(r.Owners)
@@ -205,7 +207,8 @@ func dropDay(tb testing.TB, dir string, day time.Time) {
 // raw opens the Badger database of a closed log.
 func raw(tb testing.TB, dir string) *badger.DB {
 	tb.Helper()
-	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD).WithNumLevelZeroTables(14))
+	db, err := badger.Open(badger.DefaultOptions(dir).WithLogger(nil).WithCompression(options.ZSTD).
+		WithNumLevelZeroTables(14))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -103,7 +103,9 @@ func load(tb testing.TB, s *store.Store, next func() history.NewVersion, n int) 
 	appendBatch(tb, s, &history.Batch{
 		Versions:    records,
 		Checkpoints: []history.Checkpoint{{Resource: last.Ref.Resource, RV: last.RV}},
-		Gaps:        []history.Gap{{Resource: "pods", Start: time.Now().Add(-time.Hour), Reason: history.GapExpired, Detail: strconv.Itoa(n)}},
+		Gaps: []history.Gap{
+			{Resource: "pods", Start: time.Now().Add(-time.Hour), Reason: history.GapExpired, Detail: strconv.Itoa(n)},
+		},
 	})
 }
 
@@ -123,7 +125,8 @@ func TestBackup_IncrementalChain(t *testing.T) {
 	for i := range 3 {
 		load(t, s, c, 300)
 		appendTo(t, s, pod("big"+strconv.Itoa(i), "1", history.Create), huge(i))
-		if err := s.Register(t.Context(), history.Resource{Version: "v1", Plural: "kind" + strconv.Itoa(i), Kind: "Kind"}); err != nil {
+		err := s.Register(t.Context(), history.Resource{Version: "v1", Plural: "kind" + strconv.Itoa(i), Kind: "Kind"})
+		if err != nil {
 			t.Fatal(err)
 		}
 		b, to := backedUp(t, s, at)

@@ -32,7 +32,9 @@ func mustOpen(tb testing.TB, dir string, opts store.Options) *store.Store {
 // one by one.
 func records(tb testing.TB, objects int) func() history.NewVersion {
 	tb.Helper()
-	batches := sample.Batches(tb, sample.WatchEvents(sample.Options{Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10}))
+	batches := sample.Batches(tb, sample.WatchEvents(sample.Options{
+		Seed: 1, Objects: objects, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10,
+	}))
 	next, stop := iter.Pull(func(yield func(history.NewVersion) bool) {
 		for batch := range batches {
 			for _, r := range batch.Versions {
@@ -185,7 +187,8 @@ func BenchmarkCount(b *testing.B) {
 	fillLog(b, dir)
 	s := mustOpen(b, dir, store.Options{NoSync: true})
 	for b.Loop() {
-		if n, exact, err := s.Count(b.Context(), history.Filter{}, benchVersions); n != benchVersions || !exact || err != nil {
+		if n, exact, err := s.Count(b.Context(), history.Filter{}, benchVersions); n != benchVersions ||
+			!exact || err != nil {
 			b.Fatalf("got %d, exact %v, %v, want %d, exact", n, exact, err, benchVersions)
 		}
 	}

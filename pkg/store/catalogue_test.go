@@ -40,7 +40,8 @@ func TestExcerpt_KeepsSince(t *testing.T) {
 		if err := s.Register(t.Context(), history.Resource{Version: "v1", Plural: plural, Kind: plural}); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Append(t.Context(), &history.Batch{Checkpoints: []history.Checkpoint{{Resource: plural, RV: "1"}}}); err != nil {
+		err := s.Append(t.Context(), &history.Batch{Checkpoints: []history.Checkpoint{{Resource: plural, RV: "1"}}})
+		if err != nil {
 			t.Fatal(err)
 		}
 		began[plural] = now

@@ -21,7 +21,8 @@ import (
 // large returns version n of an object of some KB. The versions differ in few
 // bytes.
 func large(n int) []byte {
-	return fmt.Appendf(nil, `{"metadata":{"resourceVersion":"%d"},"spec":{"text":"%s"},"status":{"n":%d}}`, n, strings.Repeat("not the same text again ", 100), n)
+	return fmt.Appendf(nil, `{"metadata":{"resourceVersion":"%d"},"spec":{"text":"%s"},"status":{"n":%d}}`,
+		n, strings.Repeat("not the same text again ", 100), n)
 }
 
 // versions appends the versions from first to last of one object, each with the
@@ -74,7 +75,8 @@ func kinds(t *testing.T, dir string) (kinds string, size int) {
 		default:
 			kinds += "r"
 			base := at[ts-body.Base.Ago]
-			if of, err := codec.ParseBody(d.values[string(base.In(key.Body))]); of.IsDelta() || err != nil || base.Object != e.Object-uint64(body.Base.Object) {
+			if of, err := codec.ParseBody(d.values[string(base.In(key.Body))]); of.IsDelta() ||
+				err != nil || base.Object != e.Object-uint64(body.Base.Object) {
 				t.Errorf("base of the delta at %d: got object %d, delta %t, %v, want a snapshot of object %d",
 					ts, base.Object, of.IsDelta(), err, e.Object-uint64(body.Base.Object))
 			}
@@ -125,7 +127,8 @@ func TestBodies_BeginWithSnapshotOfDayAndProcess(t *testing.T) {
 	want = append(want, versions(t, s, 3, 4)...)
 	s = reopen(t, s, dir, store.Options{Now: c.now})
 	want = append(want, versions(t, s, 5, 6)...)
-	if got := bodiesOf(t, s, history.OldestFirst); len(got) != 6 || !bytes.Equal(bytes.Join(got, nil), bytes.Join(want, nil)) {
+	if got := bodiesOf(t, s, history.OldestFirst); len(got) != 6 ||
+		!bytes.Equal(bytes.Join(got, nil), bytes.Join(want, nil)) {
 		t.Errorf("got %d bodies %.200q, want %.200q", len(got), got, want)
 	}
 	if err := s.Close(); err != nil {
@@ -249,7 +252,8 @@ func first(t *testing.T, s *store.Store, resource, name, shape string, size int)
 	t.Helper()
 	r := pod(name, "1", history.Create)
 	r.Ref.Resource = resource
-	r.Object = fmt.Appendf(nil, `{"metadata":{"name":"%s"},"spec":"%x"}`, name, strings.Repeat(shape, size<<9/len(shape)))
+	r.Object = fmt.Appendf(nil, `{"metadata":{"name":"%s"},"spec":"%x"}`,
+		name, strings.Repeat(shape, size<<9/len(shape)))
 	appendTo(t, s, r)
 }
 
@@ -328,7 +332,8 @@ func TestRefSnapshots_AreReplacedAfterMaxUses(t *testing.T) {
 		r.Object = large(1)
 		appendTo(t, s, r)
 	}
-	if got, want := closed(t, s, dir), "s"+strings.Repeat("r", 255)+"s"+strings.Repeat("r", 255)+"s"+strings.Repeat("r", 7); got != want {
+	if got, want := closed(t, s, dir), "s"+strings.Repeat("r", 255)+"s"+strings.Repeat("r", 255)+
+		"s"+strings.Repeat("r", 7); got != want {
 		t.Errorf("got bodies %s, want %s", got, want)
 	}
 }
@@ -380,7 +385,8 @@ func TestDelta_OfLargeObject(t *testing.T) {
 	one.Object, two.Object = before, after
 	appendTo(t, s, one)
 	appendVersions(t, s, history.NewVersion{Record: two, Before: before})
-	if got := bodiesOf(t, s, history.NewestFirst); len(got) != 2 || !bytes.Equal(got[0], after) || !bytes.Equal(got[1], before) {
+	if got := bodiesOf(t, s, history.NewestFirst); len(got) != 2 || !bytes.Equal(got[0], after) ||
+		!bytes.Equal(got[1], before) {
 		t.Errorf("got %d bodies, want the two that were appended", len(got))
 	}
 	if got := closed(t, s, dir); got != "sd" {

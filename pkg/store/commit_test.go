@@ -35,10 +35,12 @@ func TestAppend_BoundsAttributes(t *testing.T) {
 	}
 	appendVersions(t, s, most("1", history.Create), most("2", history.Update), most("3", history.Delete))
 	for what, widen := range map[string]func(*history.NewVersion){
-		"owners":          func(r *history.NewVersion) { r.Owners = owners(history.MaxOwners+1, 1) },
-		"uids":            func(r *history.NewVersion) { r.Owners = owners(2, history.MaxAttributes/2+1) },
-		"managed entries": func(r *history.NewVersion) { r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1) },
-		"managers":        func(r *history.NewVersion) { r.Managers = make([]history.Manager, history.MaxAttributes) },
+		"owners": func(r *history.NewVersion) { r.Owners = owners(history.MaxOwners+1, 1) },
+		"uids":   func(r *history.NewVersion) { r.Owners = owners(2, history.MaxAttributes/2+1) },
+		"managed entries": func(r *history.NewVersion) {
+			r.ManagedHashes = make([]uint64, history.MaxManagedEntries+1)
+		},
+		"managers": func(r *history.NewVersion) { r.Managers = make([]history.Manager, history.MaxAttributes) },
 		"fields": func(r *history.NewVersion) {
 			r.Managers = []history.Manager{{Name: "m", Fields: []string{strings.Repeat("f", history.MaxAttributes)}}}
 		},
@@ -107,7 +109,8 @@ func TestAppend_FailureMakesLogReadOnly(t *testing.T) {
 		t.Fatalf("append in 2150: got time %v, %v, want no time and an error", lost.Time, err)
 	}
 	c.t = before
-	if err := s.Append(t.Context(), &history.Batch{Versions: newVersions(lost)}); history.CodeOf(err) != history.Internal {
+	err := s.Append(t.Context(), &history.Batch{Versions: newVersions(lost)})
+	if history.CodeOf(err) != history.Internal {
 		t.Errorf("append after a failed commit: got %v, want an Internal error", err)
 	}
 	if n := len(all(t, s, history.Scan{})); n != 1 {

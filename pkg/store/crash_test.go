@@ -26,7 +26,8 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 0, "seed of the random moments and loads of fault tests; 0 means a new one")
-	kills = flag.Int("kills", 10, "number of kills of TestAppend_SurvivesKill; above 10, how often each kind of file is damaged")
+	kills = flag.Int("kills", 10,
+		"number of kills of TestAppend_SurvivesKill; above 10, how often each kind of file is damaged")
 )
 
 // roundsOfADirectory is the number of kills of one log. More of them would
@@ -85,7 +86,8 @@ func (l *life) check(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := crashRecord(n); r.RV != want.RV || r.Ref != want.Ref || r.Verb != want.Verb || !bytes.Equal(r.Object, want.Object) {
+		if want := crashRecord(n); r.RV != want.RV || r.Ref != want.Ref || r.Verb != want.Verb ||
+			!bytes.Equal(r.Object, want.Object) {
 			t.Fatalf("record %d: got %s %s, RV %s with %d bytes, want %s %s, RV %s with %d bytes",
 				n, r.Verb, r.Ref, r.RV, len(r.Object),
 				want.Verb, want.Ref, want.RV, len(want.Object))
@@ -332,7 +334,8 @@ func (c *crasher) checkpoint(b *history.Batch) {
 func (c *crasher) gap(end time.Time) history.Gap {
 	c.Gaps[c.open] = !end.IsZero()
 	return history.Gap{
-		Resource: "pods", Start: time.Unix(int64(c.open), 0), End: end, Reason: history.GapExpired, Detail: strconv.Itoa(c.RV),
+		Resource: "pods", Start: time.Unix(int64(c.open), 0), End: end,
+		Reason: history.GapExpired, Detail: strconv.Itoa(c.RV),
 	}
 }
 
@@ -360,7 +363,8 @@ func crashRecord(rv int) history.NewVersion {
 // crashBody returns a body that resembles the previous version's. Some exceed a
 // transaction.
 func crashBody(rv int) []byte {
-	b := fmt.Appendf(nil, `{"rv":%d,"spec":%q}`, rv, strings.Repeat(fmt.Sprint("object ", rv%crashObjects, " stays the same; "), 60))
+	b := fmt.Appendf(nil, `{"rv":%d,"spec":%q}`,
+		rv, strings.Repeat(fmt.Sprint("object ", rv%crashObjects, " stays the same; "), 60))
 	if rv%250 == 0 {
 		b = append(b, random(1_300_000)...)
 	}

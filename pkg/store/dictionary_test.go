@@ -56,9 +56,14 @@ func (d dump) auditPhrases(tb testing.TB) {
 // often and some not.
 func summarized(n int) *history.Record {
 	r := pod(fmt.Sprintf("pod-%d", n%7), fmt.Sprint(n+1), history.Update)
-	r.Summary = &history.Summary{Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300)}
+	r.Summary = &history.Summary{
+		Text: fmt.Sprintf("turn %d of the wheel", n%5), Problem: strings.Repeat("late ", n%3*300),
+	}
 	r.Managers = []history.Manager{
-		{Name: "often", Operation: "Update", Subresource: "status", Time: time.Unix(1_790_000_000, 0).UTC(), Fields: []string{"status.phase"}},
+		{
+			Name: "often", Operation: "Update", Subresource: "status",
+			Time: time.Unix(1_790_000_000, 0).UTC(), Fields: []string{"status.phase"},
+		},
 		{Name: fmt.Sprintf("seldom-%d", n/4), Operation: "Apply"},
 	}
 	if n%5 == 4 {
@@ -88,7 +93,13 @@ func TestDayDictionary_NumbersRecurringTexts(t *testing.T) {
 			s = reopen(t, s, dir, opts)
 		}
 	}
-	for _, f := range []history.Filter{{}, {Namespace: "shop"}, {Resources: []schema.GroupResource{{Resource: "pods"}}}, {Name: "pod-3"}, {Owner: "owner-3"}} {
+	for _, f := range []history.Filter{
+		{},
+		{Namespace: "shop"},
+		{Resources: []schema.GroupResource{{Resource: "pods"}}},
+		{Name: "pod-3"},
+		{Owner: "owner-3"},
+	} {
 		n := 0
 		for _, r := range want {
 			if f.Matches(r) {
@@ -181,26 +192,37 @@ func TestDictionary_RejectsNewTermsWhenFull(t *testing.T) {
 	kind, resource := pod("web", "3", history.Update), pod("web", "3", history.Update)
 	kind.Kind, resource.Ref.Resource = "New", "news"
 	full := map[string]*history.Batch{
-		"a kind":                        {Versions: newVersions(pod("web", "2", history.Update), kind)},
-		"a resource":                    {Versions: newVersions(resource)},
-		"a resource's checkpoint":       {Checkpoints: []history.Checkpoint{{Resource: "news", RV: "1"}}},
-		"a resource's gap":              {Gaps: []history.Gap{{Resource: "news", Start: time.Now(), Reason: history.GapExpired}}},
-		"a new resource and known ones": {Versions: newVersions(pod("web", "2", history.Update)), Checkpoints: []history.Checkpoint{{Resource: "news"}}},
+		"a kind":                  {Versions: newVersions(pod("web", "2", history.Update), kind)},
+		"a resource":              {Versions: newVersions(resource)},
+		"a resource's checkpoint": {Checkpoints: []history.Checkpoint{{Resource: "news", RV: "1"}}},
+		"a resource's gap": {
+			Gaps: []history.Gap{{Resource: "news", Start: time.Now(), Reason: history.GapExpired}},
+		},
+		"a new resource and known ones": {
+			Versions:    newVersions(pod("web", "2", history.Update)),
+			Checkpoints: []history.Checkpoint{{Resource: "news"}},
+		},
 	}
 	for range 2 {
 		for name, b := range full {
 			err := s.Append(t.Context(), b)
 			if history.CodeOf(err) != history.Invalid || !errors.Is(err, store.ErrDictionaryFull) {
-				t.Errorf("append %s without a free number: got %v, want an Invalid error that is %v", name, err, store.ErrDictionaryFull)
+				t.Errorf("append %s without a free number: got %v, want an Invalid error that is %v",
+					name, err, store.ErrDictionaryFull)
 			}
 		}
 		for want, r := range map[string]history.Resource{
-			"register news: limit of 65535 resources reached: new ones are not recorded": {Version: "v1", Plural: "news", Kind: "Pod"},
-			"register pods: limit of 65535 kinds reached: new ones are not recorded":     {Version: "v2", Plural: "pods", Kind: "Pod"},
+			"register news: limit of 65535 resources reached: new ones are not recorded": {
+				Version: "v1", Plural: "news", Kind: "Pod",
+			},
+			"register pods: limit of 65535 kinds reached: new ones are not recorded": {
+				Version: "v2", Plural: "pods", Kind: "Pod",
+			},
 		} {
 			err := s.Register(t.Context(), r)
 			if history.CodeOf(err) != history.Invalid || !errors.Is(err, store.ErrDictionaryFull) {
-				t.Errorf("register without a free number: got %v, want an Invalid error that is %v", err, store.ErrDictionaryFull)
+				t.Errorf("register without a free number: got %v, want an Invalid error that is %v",
+					err, store.ErrDictionaryFull)
 			}
 			if err == nil || err.Error() != want {
 				t.Errorf("register without a free number: got text %v, want %s", err, want)

@@ -9,6 +9,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
@@ -112,17 +113,18 @@ func (x *excerpt) baselines(of history.Extent) iter.Seq2[*history.Record, error]
 	})
 }
 
-// eachBaseline calls f for the version of every object at a time.
-func (x *excerpt) eachBaseline(at uint64, f func(indexHit) error) error {
-	return x.r.each(key.Identities(), func(item *badger.Item) error {
-		object, err := key.DecodeIdentity(item.Key())
+// eachBaseline calls f for the newest version of every object before a time.
+func (x *excerpt) eachBaseline(before uint64, f func(indexHit) error) error {
+	return x.r.each(key.AllHeads(), func(item *badger.Item) error {
+		var head codec.Head
+		err := item.Value(func(v []byte) (err error) { head, err = codec.DecodeHead(v); return err })
 		if err == nil {
 			err = x.ctx.Err()
 		}
 		if err != nil {
 			return err
 		}
-		h, ok, err := x.r.baselineAt(object, at)
+		h, ok, err := x.r.versionBefore(&head, before)
 		if err != nil || !ok {
 			return err
 		}

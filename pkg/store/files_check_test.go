@@ -82,8 +82,8 @@ func TestOpen_RepairsDamagedFile(t *testing.T) {
 			s := open(t, dir, store.Options{})
 			v := verified(t, s)
 			gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{})
-			if marked := slices.ContainsFunc(gaps, func(g history.Gap) bool { return g.Reason == history.GapDamaged }); err != nil ||
-				v.Versions > 406 || v.Versions < 406 && !marked {
+			marked := slices.ContainsFunc(gaps, func(g history.Gap) bool { return g.Reason == history.GapDamaged })
+			if err != nil || v.Versions > 406 || v.Versions < 406 && !marked {
 				t.Errorf("got %d versions, gaps %v, error %v, want 406 or a gap", v.Versions, gaps, err)
 			}
 			if damage.file != sst && v.Versions != 406 {
@@ -145,7 +145,8 @@ func TestOpen_RejectsLostRedactionKey(t *testing.T) {
 	for at := 50; at < len(b)/2; at += 500 {
 		b[at] ^= 8
 	}
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, sst), b, 0o600), os.Remove(filepath.Join(dir, "SPARE"))); err != nil {
+	err = errors.Join(os.WriteFile(filepath.Join(dir, sst), b, 0o600), os.Remove(filepath.Join(dir, "SPARE")))
+	if err != nil {
 		t.Fatal(err)
 	}
 	before := sizes(t, dir)

@@ -146,7 +146,8 @@ func image(t *testing.T) (dir string, records, flushed int) {
 // writeSparse writes a file whose trailing zeros take no space.
 func writeSparse(t *testing.T, path string, b []byte) {
 	t.Helper()
-	if err := errors.Join(os.WriteFile(path, bytes.TrimRight(b, "\x00"), 0o600), os.Truncate(path, int64(len(b)))); err != nil {
+	err := errors.Join(os.WriteFile(path, bytes.TrimRight(b, "\x00"), 0o600), os.Truncate(path, int64(len(b))))
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -125,7 +125,8 @@ func TestPrune_FullVolume(t *testing.T) {
 			t.Fatal(err)
 		}
 		leave := func(left int64) {
-			if err := syscall.Mount("", volume, "", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", 600<<20-free+left)); err != nil {
+			err := syscall.Mount("", volume, "", syscall.MS_REMOUNT, fmt.Sprintf("size=%d", 600<<20-free+left))
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -179,7 +180,8 @@ func onVolume(t *testing.T, size string, f func(dir string)) {
 	dir := t.TempDir()
 	out, err := rerun(t, volumeDir+"="+dir, attr)
 	if errors.Is(err, fs.ErrPermission) || strings.Contains(out, "operation not permitted") {
-		out, err = rerun(t, volumeDir+"="+dir, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL})
+		out, err = rerun(t, volumeDir+"="+dir,
+			&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL})
 	}
 	if errors.Is(err, fs.ErrPermission) {
 		t.Fatalf("the test needs a user namespace (sysctl kernel.apparmor_restrict_unprivileged_userns=0, "+

@@ -157,7 +157,8 @@ func inspected(t *testing.T, dir string, damaged bool) {
 			damaged, v.Versions, lost, i.Report())
 	}
 	backedUp(t, i.Store, store.Position{})
-	if err := i.Append(t.Context(), &history.Batch{Versions: newVersions(pod("web", "1", history.Create))}); err == nil {
+	err = i.Append(t.Context(), &history.Batch{Versions: newVersions(pod("web", "1", history.Create))})
+	if err == nil {
 		t.Error("Append: got no error, want one")
 	}
 	if err := i.Close(); err != nil {

@@ -59,7 +59,8 @@ func TestImport_AnswersLikeTheLog(t *testing.T) {
 	if err != nil || result.Damaged != 0 || result.Versions <= int64(len(want)) {
 		t.Errorf("Verify: got %+v, error %v, want no damage and more than %d versions", result, err, len(want))
 	}
-	if err := log.Append(t.Context(), &history.Batch{Versions: take(1, next)}); history.CodeOf(err) != history.Invalid ||
+	err = log.Append(t.Context(), &history.Batch{Versions: take(1, next)})
+	if history.CodeOf(err) != history.Invalid ||
 		!strings.Contains(err.Error(), "is read-only") {
 		t.Errorf("Append: got error %v, want an invalid one", err)
 	}
@@ -91,10 +92,20 @@ func TestExcerpt_CutsExtent(t *testing.T) {
 		asked, cut history.Extent
 		text       string
 	}{
-		"all":           {history.Extent{}, history.Extent{Start: horizon, End: now}, ""},
-		"beyond":        {history.Extent{Start: horizon.Add(-1), End: now.Add(1)}, history.Extent{Start: horizon, End: now}, ""},
-		"inside":        {history.Extent{Start: horizon.Add(1), End: now.Add(-1)}, history.Extent{Start: horizon.Add(1), End: now.Add(-1)}, ""},
-		"before all":    {history.Extent{End: horizon}, history.Extent{}, "no history in the range: history begins at " + horizon.UTC().Format(time.RFC3339)},
+		"all": {history.Extent{}, history.Extent{Start: horizon, End: now}, ""},
+		"beyond": {
+			history.Extent{Start: horizon.Add(-1), End: now.Add(1)}, history.Extent{Start: horizon, End: now}, "",
+		},
+		"inside": {
+			history.Extent{Start: horizon.Add(1), End: now.Add(-1)},
+			history.Extent{Start: horizon.Add(1), End: now.Add(-1)},
+			"",
+		},
+		"before all": {
+			history.Extent{End: horizon},
+			history.Extent{},
+			"no history in the range: history begins at " + horizon.UTC().Format(time.RFC3339),
+		},
 		"in the future": {history.Extent{Start: now}, history.Extent{}, "in the future"},
 		"backwards":     {history.Extent{Start: r.Time, End: r.Time}, history.Extent{}, "before it begins"},
 	} {

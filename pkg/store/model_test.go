@@ -66,7 +66,8 @@ func (m *model) answer(sc history.Scan) []*history.Record {
 		}
 	}
 	for _, r := range m.records {
-		baseline := baselines[r.Ref] == r && r.Verb != history.Delete && (sc.Name != "" || sc.UID != "" || sc.Owner != "")
+		baseline := baselines[r.Ref] == r && r.Verb != history.Delete &&
+			(sc.Name != "" || sc.UID != "" || sc.Owner != "")
 		if sc.Matches(r) && (baseline || !r.Time.Before(m.oldest())) {
 			list = append(list, r)
 		}
@@ -104,7 +105,9 @@ func diff(want, got []*history.Record) string {
 
 func (m *model) checkScan(t *testing.T, s *store.Store) {
 	t.Helper()
-	sc := history.Scan{Filter: m.filter(), Order: pick(m, history.OldestFirst, history.NewestFirst), Bodies: m.chance(50)}
+	sc := history.Scan{
+		Filter: m.filter(), Order: pick(m, history.OldestFirst, history.NewestFirst), Bodies: m.chance(50),
+	}
 	sc.Limit = maybe(m, 50, 1+m.rng.IntN(40))
 	if m.chance(30) {
 		sc.After = history.Cursor{Time: m.someTime()}
@@ -123,6 +126,89 @@ func (m *model) checkScan(t *testing.T, s *store.Store) {
 	if d := diff(want, got); d != "" {
 		t.Fatalf("scan %+v (regarding %+v) differs (-want +got):\n%s", sc, sc.Regarding, d)
 	}
+}
+
+// state returns the expected state at a time.
+func (m *model) state(f history.Filter, at time.Time) map[history.ObjectRef]*history.Record {
+	state := map[history.ObjectRef]*history.Record{}
+	for _, r := range m.records {
+		if !r.Time.After(at) {
+			state[r.Ref] = r
+		}
+	}
+	maps.DeleteFunc(state, func(_ history.ObjectRef, r *history.Record) bool {
+		return r.Verb == history.Delete || !f.Matches(r)
+	})
+	return state
+}
+
+// checkState compares a state, and the differences of two, with the model.
+func (m *model) checkState(t *testing.T, s *store.Store) {
+	t.Helper()
+	f, from, to := m.filter(), m.someTime(), m.someTime()
+	if to.Before(from) {
+		from, to = to, from
+	}
+	want, before := m.state(f, to), m.state(f, from)
+	all := slices.SortedFunc(maps.Keys(want), history.ObjectRef.Compare)
+	for ref := range before {
+		if want[ref] == nil {
+			all = append(all, ref)
+		}
+	}
+	slices.SortFunc(all, history.ObjectRef.Compare)
+	limit, after := maybe(m, 50, 1+m.rng.IntN(8)), maybe(m, 30, m.ref())
+	var states []*history.Record
+	var differences []history.Difference
+	for _, ref := range all {
+		if ref.Compare(after) <= 0 {
+			continue
+		}
+		if r := want[ref]; r != nil {
+			states = append(states, read(r, true))
+		}
+		if want[ref] != before[ref] {
+			differences = append(differences, history.Difference{Before: before[ref], After: want[ref]})
+		}
+	}
+	if limit > 0 {
+		states, differences = states[:min(limit, len(states))], differences[:min(limit, len(differences))]
+	}
+	var got []*history.Record
+	for r, err := range s.State(t.Context(), history.StateScan{
+		Filter: f, At: to, After: after, Limit: limit, Bodies: true,
+	}) {
+		if m.tooOld(t, to, err) {
+			return
+		}
+		got = append(got, r)
+	}
+	if d := diff(states, got); d != "" {
+		t.Fatalf("state at %v of %+v, after %+v, limit %d (-want +got):\n%s", to, f, after, limit, d)
+	}
+	var compared []history.Difference
+	sc := history.CompareScan{Filter: f, From: from, To: to, After: after, Limit: limit, Bodies: true}
+	for d, err := range s.Compare(t.Context(), sc) {
+		if m.tooOld(t, from, err) {
+			return
+		}
+		compared = append(compared, d)
+	}
+	if d := cmp.Diff(differences, compared); d != "" {
+		t.Fatalf("compare %+v (-want +got):\n%s", sc, d)
+	}
+}
+
+// tooOld checks the error of a state, and reports whether the state is too old.
+func (m *model) tooOld(t *testing.T, at time.Time, err error) bool {
+	t.Helper()
+	if err == nil {
+		return false
+	}
+	if history.CodeOf(err) != history.NotFound || !at.Before(m.oldest()) {
+		t.Fatalf("state at %v: got error %v, want an error only before %v", at, err, m.oldest())
+	}
+	return true
 }
 
 func (m *model) checkCount(t *testing.T, s *store.Store) {
@@ -166,7 +252,8 @@ func (m *model) checkLatest(t *testing.T, s *store.Store) {
 	t.Helper()
 	ref := m.ref()
 	sc := history.Scan{Order: history.NewestFirst, Limit: 1}
-	sc.Resources, sc.Namespace, sc.Name, sc.UID = []schema.GroupResource{ref.GroupResource()}, ref.Scope(), ref.Name, ref.UID
+	sc.Resources = []schema.GroupResource{ref.GroupResource()}
+	sc.Namespace, sc.Name, sc.UID = ref.Scope(), ref.Name, ref.UID
 	want := m.answer(sc)
 	got, err := s.Latest(t.Context(), ref)
 	if len(want) == 0 {
@@ -192,7 +279,8 @@ func TestStore_MatchesModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			m := &model{
-				rng: rand.New(rand.NewPCG(seed, 1)), clock: &clock{time.Now().Round(0).UTC()}, retention: 72 * time.Hour,
+				rng: rand.New(rand.NewPCG(seed, 1)), clock: &clock{time.Now().Round(0).UTC()},
+				retention: 72 * time.Hour,
 				revisions: map[history.ObjectRef]uint64{}, heads: map[history.ObjectRef]history.Head{},
 				checkpoints: map[schema.GroupResource]string{}, bodies: map[history.ObjectRef][]byte{},
 			}
@@ -231,8 +319,10 @@ func (m *model) run(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.commit(t, b)
-		case n < 85:
+		case n < 75:
 			m.checkScan(t, s)
+		case n < 85:
+			m.checkState(t, s)
 		case n < 90:
 			m.checkCount(t, s)
 		case n < 95:
@@ -353,7 +443,9 @@ func (m *model) newVersion() history.NewVersion {
 		Ref: m.ref(), Version: pick(m, "v1", "v1beta1"), Kind: pick(m, "Pod", "Thing"),
 		Verb: pick(m, history.Create, history.Update, history.Update, history.Delete),
 		RV:   fmt.Sprint(m.rv), Initial: m.chance(10),
-		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff","spec":"which is the same in all versions of all objects, and so takes space only once"}`, m.rv, m.rng.Uint64()),
+		Object: fmt.Appendf(nil, `{"rv":"%d","junk":"%x\xff",`+
+			`"spec":"which is the same in all versions of all objects, and so takes space only once"}`,
+			m.rv, m.rng.Uint64()),
 	}, ManagedHashes: []uint64{m.rng.Uint64(), 7}}
 	// Before may be missing, or be a version of another object.
 	r.Before = pick(m, m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[r.Ref], m.bodies[m.ref()], nil)
@@ -381,7 +473,8 @@ func (m *model) batch() *history.Batch {
 	}
 	if m.chance(50) {
 		gr := pick(m, groupResources()...)
-		b.Checkpoints = append(b.Checkpoints, history.Checkpoint{Group: gr.Group, Resource: gr.Resource, RV: fmt.Sprint(m.rv)})
+		b.Checkpoints = append(b.Checkpoints,
+			history.Checkpoint{Group: gr.Group, Resource: gr.Resource, RV: fmt.Sprint(m.rv)})
 	}
 	return b
 }
@@ -395,12 +488,16 @@ func maybe[T any](m *model, percent int, v T) (none T) {
 
 func (m *model) filter() history.Filter {
 	f := history.Filter{
-		Namespace: maybe(m, 30, pick(m, history.ClusterScoped, history.NamespaceScope(m.namespace()), "nowhere")), Name: maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
-		Owner: maybe(m, 15, m.uid()), Managers: maybe(m, 15, []string{pick(m, "kubelet", "helm"), "kubectl"}), Regarding: maybe(m, 15, m.target()),
+		Namespace: maybe(m, 30, pick(m, history.ClusterScoped, history.NamespaceScope(m.namespace()), "nowhere")),
+		Name:      maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
+		Owner: maybe(m, 15, m.uid()), Managers: maybe(m, 15, []string{pick(m, "kubelet", "helm"), "kubectl"}),
+		Regarding: maybe(m, 15, m.target()),
 		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
 	}
 	if m.chance(40) {
-		f.Resources = []schema.GroupResource{pick(m, groupResources()...), pick(m, append(groupResources(), schema.GroupResource{Resource: "no"})...)}
+		f.Resources = []schema.GroupResource{
+			pick(m, groupResources()...), pick(m, append(groupResources(), schema.GroupResource{Resource: "no"})...),
+		}
 	}
 	if m.chance(15) {
 		f.Revisions = []uint64{1, uint64(m.rng.IntN(5))}

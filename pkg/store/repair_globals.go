@@ -126,7 +126,8 @@ func (b *rebuild) restoreState() error {
 		return err
 	}
 	if b.view.spare != nil {
-		state.Last, state.Object = max(state.Last, b.view.spare.state.Last), max(state.Object, b.view.spare.state.Object)
+		state.Last, state.Object = max(state.Last, b.view.spare.state.Last), max(state.Object,
+			b.view.spare.state.Object)
 	}
 	// Keys can be newer than the spare copy.
 	last, err := b.latestTime()

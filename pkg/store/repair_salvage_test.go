@@ -48,7 +48,8 @@ func recorded(tb testing.TB, versions int) *past {
 			c.t = c.t.Add(time.Minute)
 		}
 		appendBatch(tb, s, &history.Batch{Gaps: []history.Gap{{
-			Resource: "pods", Start: c.t.Add(-time.Minute), End: c.t, Reason: history.GapExpired, Detail: strconv.Itoa(day),
+			Resource: "pods", Start: c.t.Add(-time.Minute), End: c.t, Reason: history.GapExpired,
+			Detail: strconv.Itoa(day),
 		}}})
 		s = reopen(tb, s, p.dir, p.opts)
 		c.t = noon(day - 4)
@@ -59,7 +60,8 @@ func recorded(tb testing.TB, versions int) *past {
 	for _, r := range all(tb, s, history.Scan{Bodies: true}) {
 		p.versions[r.Time] = r
 	}
-	if err := s.Register(tb.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}); err != nil {
+	err := s.Register(tb.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true})
+	if err != nil {
 		tb.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -95,7 +97,8 @@ func TestRepair_RefusesUnknownFormat(t *testing.T) {
 	p := recorded(t, 2500)
 	path := filepath.Join(p.dir, onlyTable(t, p.dir))
 	alter(t, p.dir, func(txn *badger.Txn) error {
-		return errors.Join(txn.Set(key.Format(), []byte{0, 2}), txn.Set(key.RetentionFloor(), []byte("a floor of format 2")))
+		return errors.Join(txn.Set(key.Format(), []byte{0, 2}),
+			txn.Set(key.RetentionFloor(), []byte("a floor of format 2")))
 	})
 	for _, state := range []string{"intact", "damaged"} {
 		if state == "damaged" {
@@ -222,7 +225,9 @@ func (p *past) checkLog(t *testing.T, what, dir string, r *store.Report) {
 		return
 	}
 	defer s.Close()
-	_, err = s.Verify(t.Context(), func(d store.Damage) { t.Errorf("%s: after Repair: got damage %s, want none", what, d) }, nil)
+	_, err = s.Verify(t.Context(), func(d store.Damage) {
+		t.Errorf("%s: after Repair: got damage %s, want none", what, d)
+	}, nil)
 	if err != nil {
 		t.Errorf("%s: got error %v, want none", what, err)
 	}

@@ -105,7 +105,8 @@ func TestRepair_IgnoresWALAfterDamagedOne(t *testing.T) {
 	appendTo(t, s, pod("first", "100", history.Create))
 	before := writeAhead(t, live)
 	appendBatch(t, s, &history.Batch{
-		Versions: newVersions(pod("second", "101", history.Create)), Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "101"}},
+		Versions:    newVersions(pod("second", "101", history.Create)),
+		Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "101"}},
 	})
 	after := writeAhead(t, live)
 	const header = 20
@@ -168,7 +169,8 @@ func layered(t *testing.T, dir string) {
 		db := raw(t, dir)
 		batch := db.NewWriteBatch()
 		for _, k := range keys {
-			if err := batch.SetEntry(&badger.Entry{Key: []byte(k), Value: d.values[k], ExpiresAt: d.expires[k]}); err != nil {
+			err := batch.SetEntry(&badger.Entry{Key: []byte(k), Value: d.values[k], ExpiresAt: d.expires[k]})
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -243,7 +245,8 @@ func TestRepair_ReconcilesHeads(t *testing.T) {
 	lost := c.t
 	deletion := pod("gone", "3", history.Delete)
 	deletion.Owners = gone.Owners
-	appendTo(t, s, deletion, pod("came", "4", history.Create), pod("brief", "5", history.Create), pod("brief", "6", history.Delete),
+	appendTo(t, s, deletion, pod("came", "4", history.Create), pod("brief", "5", history.Create),
+		pod("brief", "6", history.Delete),
 		pod("stays", "7", history.Update))
 	c.t = c.t.Add(48 * time.Hour) // a table whose end is lost may extend into the next day
 	appendTo(t, s, pod("other", "8", history.Create))

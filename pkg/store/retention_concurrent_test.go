@@ -80,7 +80,9 @@ func TestPrune_Interrupted(t *testing.T) {
 // checkNewestDay checks every object's state at the beginning of day 5.
 func checkNewestDay(t *testing.T, s *store.Store, when string) {
 	t.Helper()
-	for name, want := range map[string]string{"still": "1", "web": "45", "late": "4", "back": "4", "again": "4", "gone": ""} {
+	for name, want := range map[string]string{
+		"still": "1", "web": "45", "late": "4", "back": "4", "again": "4", "gone": "",
+	} {
 		if got := asOf(t, s, name, day(noon(5))); got != want {
 			t.Errorf("%s: %s: got %q, want %q", when, name, got, want)
 		}
@@ -161,7 +163,8 @@ func TestPrune_DuringScansAndAppends(t *testing.T) {
 	}
 	wg.Go(func() {
 		for i := range 200 {
-			if err := s.Append(ctx, &history.Batch{Versions: newVersions(pod("db", fmt.Sprint(i), history.Update))}); err != nil {
+			err := s.Append(ctx, &history.Batch{Versions: newVersions(pod("db", fmt.Sprint(i), history.Update))})
+			if err != nil {
 				t.Errorf("append %d: got %v, want no error", i, err)
 			}
 		}
@@ -265,7 +268,8 @@ func TestPrune_DuringVerify(t *testing.T) {
 	s = reopen(t, s, dir, opts) // empties the caches
 	c.t = noon(3)
 	pruned := false
-	v, err := s.Verify(t.Context(), func(d store.Damage) { t.Errorf("got damage %.300v, want none", d) }, func(entries, _ int64) {
+	damaged := func(d store.Damage) { t.Errorf("got damage %.300v, want none", d) }
+	v, err := s.Verify(t.Context(), damaged, func(entries, _ int64) {
 		if !pruned {
 			pruned = true
 			if err := s.Prune(t.Context()); err != nil {

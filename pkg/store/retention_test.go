@@ -40,7 +40,8 @@ func calendar(t *testing.T, s *store.Store, c *clock) {
 	}
 	events := []map[int]*history.Record{
 		{1: still},
-		versionsOf("late", history.Update, 1, 4), versionsOf("gone", history.Create, 1), versionsOf("gone", history.Delete, 2),
+		versionsOf("late", history.Update, 1, 4), versionsOf("gone", history.Create, 1),
+		versionsOf("gone", history.Delete, 2),
 		versionsOf("back", history.Create, 1, 4), versionsOf("back", history.Delete, 2),
 		versionsOf("again", history.Create, 1, 4), versionsOf("again", history.Delete, 2, 5),
 	}
@@ -61,7 +62,8 @@ func asOf(t *testing.T, s *store.Store, name string, at time.Time) string {
 	t.Helper()
 	sc := history.Scan{Filter: history.Filter{Name: name, End: at}, Order: history.NewestFirst, Limit: 1, Bodies: true}
 	for _, r := range all(t, s, sc) {
-		if name == "still" && !bytes.Equal(r.Object, random(600_000)) || name == "web" && !bytes.Contains(r.Object, []byte(`"`+r.RV+`"`)) {
+		if name == "still" && !bytes.Equal(r.Object, random(600_000)) ||
+			name == "web" && !bytes.Contains(r.Object, []byte(`"`+r.RV+`"`)) {
 			t.Errorf("%s at %v: got body %.40q, want that of resourceVersion %s", name, at, r.Object, r.RV)
 		}
 		if r.Verb != history.Delete {
@@ -76,7 +78,8 @@ func asOf(t *testing.T, s *store.Store, name string, at time.Time) string {
 func checkCalendar(t *testing.T, s *store.Store, when string) {
 	t.Helper()
 	for name, want := range map[string][3]string{
-		"still": {"1", "1", "1"}, "web": {"35", "45", "55"}, "late": {"1", "4", "4"}, "gone": {}, "back": {"", "4", "4"},
+		"still": {"1", "1", "1"}, "web": {"35", "45", "55"}, "late": {"1", "4", "4"},
+		"gone": {}, "back": {"", "4", "4"},
 		"again": {"", "4", ""},
 	} {
 		got := [3]string{asOf(t, s, name, day(noon(4))), asOf(t, s, name, day(noon(5))), asOf(t, s, name, noon(6))}
@@ -108,7 +111,8 @@ func TestPrune_ByAge(t *testing.T) {
 	if gaps, err := s.Gaps(t.Context(), nil, time.Time{}, time.Time{}); err != nil || len(gaps) != 0 {
 		t.Errorf("gaps before the retention: got %+v, %v, want none", gaps, err)
 	}
-	if u := s.Usage(); u.Dropped[store.ByAge].Days != 3 || u.Dropped[store.BySize].Days != 0 || !u.Oldest.Equal(before[0].Time) || u.Bytes == 0 {
+	if u := s.Usage(); u.Dropped[store.ByAge].Days != 3 || u.Dropped[store.BySize].Days != 0 ||
+		!u.Oldest.Equal(before[0].Time) || u.Bytes == 0 {
 		t.Errorf("got usage %+v, want three days dropped by age and the oldest record at %v", u, before[0].Time)
 	}
 	s = reopen(t, s, dir, opts)
@@ -152,7 +156,9 @@ func TestPrune_KeepsAnswerableDays(t *testing.T) {
 			t.Errorf("got %d dropped days, want %d", got, want)
 		}
 	}
-	for name, want := range map[string]string{"still": "1", "web": "55", "late": "4", "back": "4", "again": "", "gone": ""} {
+	for name, want := range map[string]string{
+		"still": "1", "web": "55", "late": "4", "back": "4", "again": "", "gone": "",
+	} {
 		if got := asOf(t, s, name, c.t); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
@@ -206,7 +212,9 @@ func TestPrune_BySize(t *testing.T) {
 	if got := len(all(t, s, history.Scan{})); got != 7 {
 		t.Errorf("got %d records, want 7: those of the newest day", got)
 	}
-	for name, want := range map[string]string{"still": "1", "web": "45", "late": "4", "back": "4", "again": "4", "gone": "", "node": "1"} {
+	for name, want := range map[string]string{
+		"still": "1", "web": "45", "late": "4", "back": "4", "again": "4", "gone": "", "node": "1",
+	} {
 		if got := asOf(t, s, name, day(noon(5))); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
@@ -235,7 +243,8 @@ func TestPrune_ForgetsDeletedObjects(t *testing.T) {
 	if back.Revision != 1 {
 		t.Errorf("got revision %d, want 1", back.Revision)
 	}
-	if got := all(t, s, history.Scan{Filter: history.Filter{Name: "back"}, Bodies: true}); len(got) != 1 || got[0].RV != "4" {
+	if got := all(t, s, history.Scan{Filter: history.Filter{Name: "back"}, Bodies: true}); len(got) != 1 ||
+		got[0].RV != "4" {
 		t.Errorf("got %d versions %v, want one with resourceVersion 4", len(got), got)
 	}
 	if err := s.Close(); err != nil {
@@ -285,7 +294,8 @@ func TestPrune_DropsByAgeLeaveGaps(t *testing.T) {
 				}
 				return
 			}
-			if len(gaps) != 1 || gaps[0].Reason != history.GapDropped || gaps[0].Resource != "pods" || gaps[0].Start.After(noon(1)) ||
+			if len(gaps) != 1 || gaps[0].Reason != history.GapDropped || gaps[0].Resource != "pods" ||
+				gaps[0].Start.After(noon(1)) ||
 				!gaps[0].End.Equal(day(noon(5))) {
 				t.Errorf("got gaps %+v, want one of pods from the first record to %s", gaps, day(noon(5)))
 			}

@@ -12,9 +12,9 @@ import (
 )
 
 // plan is how a scan finds the records of a filter: ranges of keys in one
-// index, or for a view in two, and the conditions that keys can answer. In each range, keys sort by
-// time. A plan doesn't depend on a time span, and never changes once it is
-// made, except for metas.
+// index, or for a view in two, and the conditions that keys can answer. In each
+// range, keys sort by time. A plan doesn't depend on a time span, and never
+// changes once it is made, except for metas.
 type plan struct {
 	index  *index
 	ranges []key.Entry // the prefix of each is a range of a day

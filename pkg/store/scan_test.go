@@ -227,7 +227,9 @@ func TestScan_ViewOfAnySize(t *testing.T) {
 		for i := range n {
 			places[fmt.Sprint("ns-", i)] = time.Time{}
 		}
-		f := history.Filter{View: history.View{{Resource: "pods"}: {Namespaces: places}, {Resource: "nodes"}: {All: true}}}
+		f := history.Filter{
+			View: history.View{{Resource: "pods"}: {Namespaces: places}, {Resource: "nodes"}: {All: true}},
+		}
 		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 			got := 0
 			for r, err := range s.Scan(t.Context(), history.Scan{Filter: f, Order: order}) {
@@ -241,7 +243,8 @@ func TestScan_ViewOfAnySize(t *testing.T) {
 			}
 			counted, exact, err := s.Count(t.Context(), f, 10_000)
 			if want := 2*n + 1; got != want || counted != want || !exact || err != nil {
-				t.Errorf("view of %d places: got %d records, counted %d (exact: %t, error %v), want %d", n, got, counted, exact, err, want)
+				t.Errorf("view of %d places: got %d records, counted %d (exact: %t, error %v), want %d",
+					n, got, counted, exact, err, want)
 			}
 		}
 	}

@@ -13,11 +13,11 @@ const maxGrantedRanges = 256
 // placeGrants is a [history.View] in numbers. The zero placeGrants contain
 // everything.
 type placeGrants struct {
-	// all has the resources that are granted as a whole, pairs the granted
+	// all has the resources that are granted completely, pairs the granted
 	// namespaces of the others. Both are nil without a view.
 	all   map[uint16]bool
 	pairs map[place]bool
-	// dated says that some namespaces contain only objects that were created
+	// dated means that some namespaces contain only objects that were created
 	// after a time. Keys have no creation times, so records must be compared
 	// with the view.
 	dated bool

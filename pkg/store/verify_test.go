@@ -67,14 +67,17 @@ func TestVerify_FindsMissingKeys(t *testing.T) {
 		t.Fatalf("got damage %q, want none", all)
 	}
 	for what, prefix := range map[string]string{
-		"record": "o", "body": "b", "by time": "t", "by resource": "g", "by namespace": "k", "by target": "r", "by owner": "w",
+		"record": "o", "body": "b", "by time": "t", "by resource": "g", "by namespace": "k",
+		"by target": "r", "by owner": "w",
 	} {
 		spoiled(t, dir, what, func(k []byte) bool {
 			e, err := key.Decode(k)
 			return err == nil && e.Class == key.Class(prefix[0])
 		})
 	}
-	for what, prefix := range map[string]string{"head": "h", "identity": "i", "name": "n", "text": "drt", "number": "drn"} {
+	for what, prefix := range map[string]string{
+		"head": "h", "identity": "i", "name": "n", "text": "drt", "number": "drn",
+	} {
 		spoiled(t, dir, what, func(k []byte) bool { return strings.HasPrefix(string(k), prefix) })
 	}
 }

@@ -13,17 +13,24 @@ import (
 func pods() (before, now []byte) {
 	var env, statuses strings.Builder
 	for i := range 40 {
-		fmt.Fprintf(&env, `{"name":"VARIABLE_%d","value":"postgres://database-%d.shop.svc.cluster.local:5432/shop"},`, i, i)
+		fmt.Fprintf(&env, `{"name":"VARIABLE_%d","value":"postgres://database-%d.shop.svc.cluster.local:5432/shop"},`,
+			i, i)
 	}
 	for i := range 3 {
-		fmt.Fprintf(&statuses, `,{"name":"c%d","ready":true,"restartCount":%d,"image":"registry.example/shop/c%d:1.42.0","imageID":`+
-			`"registry.example/shop/c%d@sha256:%064d","containerID":"containerd://%064d","started":true,"state":{"running":{"startedAt":"2026-01-02T03:04:05Z"}}}`, i, i, i, i, i, i)
+		fmt.Fprintf(&statuses,
+			`,{"name":"c%d","ready":true,"restartCount":%d,"image":"registry.example/shop/c%d:1.42.0","imageID":`+
+				`"registry.example/shop/c%d@sha256:%064d","containerID":"containerd://%064d","started":true,`+
+				`"state":{"running":{"startedAt":"2026-01-02T03:04:05Z"}}}`, i, i, i, i, i, i)
 	}
 	version := func(rv, restarts int, last string) []byte {
-		return fmt.Appendf(nil, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-1","namespace":"shop","uid":"8b1c","resourceVersion":"%d","labels":{"app":"web"}},`+
-			`"spec":{"nodeName":"node-1","containers":[{"name":"app","image":"registry.example/shop/app:1.42.0","env":[%s{"name":"LAST"}]}]},`+
-			`"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-02T03:04:05Z"}],`+
-			`"containerStatuses":[{"name":"app","ready":true,"restartCount":%d,"state":{"running":{"startedAt":"2026-01-02T03:04:%02dZ"}},"lastState":{%s}}%s]}}`,
+		return fmt.Appendf(nil, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-1",`+
+			`"namespace":"shop","uid":"8b1c","resourceVersion":"%d","labels":{"app":"web"}},`+
+			`"spec":{"nodeName":"node-1",`+
+			`"containers":[{"name":"app","image":"registry.example/shop/app:1.42.0","env":[%s{"name":"LAST"}]}]},`+
+			`"status":{"phase":"Running",`+
+			`"conditions":[{"type":"Ready","status":"True","lastTransitionTime":"2026-01-02T03:04:05Z"}],`+
+			`"containerStatuses":[{"name":"app","ready":true,"restartCount":%d,`+
+			`"state":{"running":{"startedAt":"2026-01-02T03:04:%02dZ"}},"lastState":{%s}}%s]}}`,
 			rv, env.String(), restarts, rv, last, statuses.String())
 	}
 	return version(7, 0, ""), version(8, 1, `"terminated":{"reason":"OOMKilled","exitCode":137}`)

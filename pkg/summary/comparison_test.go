@@ -107,24 +107,29 @@ func TestCompare_FindsSameChangesAsDiff(t *testing.T) {
 		decoded += len(c.Old)
 	}
 	if found < 5000 || decoded > 3*5000-1000 {
-		t.Errorf("got %d changes and %d decoded members, want at least %d and at most %d", found, decoded, 5000, 3*5000-1000)
+		t.Errorf("got %d changes and %d decoded members, want at least %d and at most %d",
+			found, decoded, 5000, 3*5000-1000)
 	}
 }
 
 func TestCompare_DecodesOnlyDifferences(t *testing.T) {
-	old := `{"kind":"A","metadata":{"labels":{"a":"1","b":"2"},"name":"x"},"spec":{"l":[{"name":"a"},{"name":"b"}],"same":[1]},"gone":1}`
-	now := `{"kind":"A","new":null,"metadata":{"labels":{"a":"1","b":"3"},"name":"x"},"spec":{"same":[1],"l":[{"name":"a"},{"name":"c"}]}}`
+	old := `{"kind":"A","metadata":{"labels":{"a":"1","b":"2"},"name":"x"},` +
+		`"spec":{"l":[{"name":"a"},{"name":"b"}],"same":[1]},"gone":1}`
+	now := `{"kind":"A","new":null,"metadata":{"labels":{"a":"1","b":"3"},"name":"x"},` +
+		`"spec":{"same":[1],"l":[{"name":"a"},{"name":"c"}]}}`
 	c := summary.Compare([]byte(old), []byte(now))
 	list := func(last string) any {
 		return []any{map[string]any{"name": "a"}, map[string]any{"name": last}}
 	}
 	if d := cmp.Diff(map[string]any{
-		"metadata": map[string]any{"labels": map[string]any{"b": "2"}}, "spec": map[string]any{"l": list("b")}, "gone": json.Number("1"),
+		"metadata": map[string]any{"labels": map[string]any{"b": "2"}},
+		"spec":     map[string]any{"l": list("b")}, "gone": json.Number("1"),
 	}, c.Old); d != "" {
 		t.Errorf("Old (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(map[string]any{
-		"metadata": map[string]any{"labels": map[string]any{"b": "3"}}, "spec": map[string]any{"l": list("c")}, "new": nil,
+		"metadata": map[string]any{"labels": map[string]any{"b": "3"}},
+		"spec":     map[string]any{"l": list("c")}, "new": nil,
 	}, c.New); d != "" {
 		t.Errorf("New (-want +got):\n%s", d)
 	}

@@ -8,13 +8,20 @@ import (
 
 func TestWrote(t *testing.T) {
 	const (
-		before = `{"apiVersion":"v1","metadata":{"labels":{"a":"1","gone":"1"},"finalizers":["x","gone"]},"spec":{"n":1,"same":2,"null":null,` +
-			`"map":{"m":"1"},"args":["a","b"],"ports":[{"port":80,"name":"web"},{"port":81,"name":"gone"}],"kind":"scalar"},"twice":[{"k":"a"},{"k":"a"}],` +
-			`"atomic":{"map":{"m":{"x":1}},"list":[{"a":1,"b":1},{"a":2}],"less":[1,2],"moved":[1,2],"lost":[{"a":1,"b":{"c":1,"d":[1,2]}}],"spelled":[1,{"a":null}]}}`
-		now = `{"apiVersion":"v1","metadata":{"labels":{"a":"2","new":"1"},"finalizers":["x","y"],"annotations":{"c":"1"}},"spec":{"n":1.0,"same":2,"null":{},` +
-			`"map":{"m":"2"},"args":["a"],"ports":[{"port":80,"name":"api"},{"port":82,"name":"new"}],"kind":{}},"twice":[{"k":"a","v":1},{"k":"a"}],` +
-			`"atomic":{"map":{"m":{"x":2}},"list":[{"a":1,"b":2},{"a":2}],"less":[2],"moved":[2,1],"lost":[{"a":1,"b":{"d":[2]}}],"spelled":[1.0,{"a":{}}]}}`
-		others = `{"f:metadata":{"f:labels":{".":{},"f:other":{}}},"f:spec":{"f:map":{"f:other":{}},"f:args":{}},"f:atomic":{".":{}},"f:twice":{"k:{\"k\":\"b\"}":{}}}`
+		before = `{"apiVersion":"v1","metadata":{"labels":{"a":"1","gone":"1"},"finalizers":["x","gone"]},` +
+			`"spec":{"n":1,"same":2,"null":null,` +
+			`"map":{"m":"1"},"args":["a","b"],"ports":[{"port":80,"name":"web"},{"port":81,"name":"gone"}],` +
+			`"kind":"scalar"},"twice":[{"k":"a"},{"k":"a"}],` +
+			`"atomic":{"map":{"m":{"x":1}},"list":[{"a":1,"b":1},{"a":2}],"less":[1,2],"moved":[1,2],` +
+			`"lost":[{"a":1,"b":{"c":1,"d":[1,2]}}],"spelled":[1,{"a":null}]}}`
+		now = `{"apiVersion":"v1","metadata":{"labels":{"a":"2","new":"1"},"finalizers":["x","y"],` +
+			`"annotations":{"c":"1"}},"spec":{"n":1.0,"same":2,"null":{},` +
+			`"map":{"m":"2"},"args":["a"],"ports":[{"port":80,"name":"api"},{"port":82,"name":"new"}],"kind":{}},` +
+			`"twice":[{"k":"a","v":1},{"k":"a"}],` +
+			`"atomic":{"map":{"m":{"x":2}},"list":[{"a":1,"b":2},{"a":2}],"less":[2],"moved":[2,1],` +
+			`"lost":[{"a":1,"b":{"d":[2]}}],"spelled":[1.0,{"a":{}}]}}`
+		others = `{"f:metadata":{"f:labels":{".":{},"f:other":{}}},"f:spec":{"f:map":{"f:other":{}},"f:args":{}},` +
+			`"f:atomic":{".":{}},"f:twice":{"k:{\"k\":\"b\"}":{}}}`
 	)
 	for _, tt := range []struct {
 		name, fields string
@@ -52,7 +59,8 @@ func TestWrote(t *testing.T) {
 		{"no JSON", `{"f:metadata":{"f:labels":{"f:a":{}}}`, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := summary.Compare([]byte(before), []byte(now)).Wrote([]byte(tt.fields), [][]byte{[]byte(others)}); got != tt.want {
+			got := summary.Compare([]byte(before), []byte(now)).Wrote([]byte(tt.fields), [][]byte{[]byte(others)})
+			if got != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 		})
@@ -65,7 +73,12 @@ func TestWrote_OthersMayOwnListItems(t *testing.T) {
 	for _, tt := range []struct {
 		others [][]byte
 		want   bool
-	}{{nil, true}, {[][]byte{[]byte(`{"f:m":{}}`)}, true}, {[][]byte{summary.AnyFields()}, false}, {[][]byte{[]byte(`{"f:l":{"v:2":{}}}`)}, false}} {
+	}{
+		{nil, true},
+		{[][]byte{[]byte(`{"f:m":{}}`)}, true},
+		{[][]byte{summary.AnyFields()}, false},
+		{[][]byte{[]byte(`{"f:l":{"v:2":{}}}`)}, false},
+	} {
 		if got := c.Wrote([]byte(`{"f:l":{}}`), tt.others); got != tt.want {
 			t.Errorf("others %q: got %t, want %t", tt.others, got, tt.want)
 		}
@@ -85,13 +98,22 @@ func TestScaled(t *testing.T) {
 		now  string
 		want string // the new number; empty if it is not scaled
 	}{
-		"only replicas":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":false},"status":{"replicas":1}}`, "0"},
-		"another field":     {`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":true},"status":{"replicas":1}}`, ""},
-		"removed":           {`{"metadata":{"generation":2},"spec":{"paused":false},"status":{"replicas":1}}`, ""},
-		"not at all":        {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":1}}`, ""},
-		"only the status's": {`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":2}}`, ""},
+		"only replicas": {
+			`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":false},"status":{"replicas":1}}`, "0",
+		},
+		"another field": {
+			`{"metadata":{"generation":2},"spec":{"replicas":0,"paused":true},"status":{"replicas":1}}`, "",
+		},
+		"removed": {`{"metadata":{"generation":2},"spec":{"paused":false},"status":{"replicas":1}}`, ""},
+		"not at all": {
+			`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":1}}`, "",
+		},
+		"only the status's": {
+			`{"metadata":{"generation":2},"spec":{"replicas":1,"paused":false},"status":{"replicas":2}}`, "",
+		},
 	} {
-		if got, ok := summary.Compare([]byte(before), []byte(tt.now)).Scaled(); ok && got != tt.want || ok != (tt.want != "") {
+		if got, ok := summary.Compare([]byte(before), []byte(tt.now)).Scaled(); ok && got != tt.want ||
+			ok != (tt.want != "") {
 			t.Errorf("%s: got %q, %t, want %q", name, got, ok, tt.want)
 		}
 	}
@@ -100,7 +122,9 @@ func TestScaled(t *testing.T) {
 // If a value is owned without its members, other managers may own those.
 func TestOwned_InsideOnlyWithoutOtherWriters(t *testing.T) {
 	c := summary.Compare([]byte(`{"spec":{"m":{"a":1,"b":1}}}`), []byte(`{"spec":{"m":{"a":2,"b":1}}}`))
-	for fields, want := range map[string][2]int{`{"f:spec":{"f:m":{}}}`: {1, 0}, `{"f:spec":{"f:m":{"f:a":{}}}}`: {1, 1}} {
+	for fields, want := range map[string][2]int{
+		`{"f:spec":{"f:m":{}}}`: {1, 0}, `{"f:spec":{"f:m":{"f:a":{}}}}`: {1, 1},
+	} {
 		if got := [2]int{len(c.Owned([]byte(fields), true)), len(c.Owned([]byte(fields), false))}; got != want {
 			t.Errorf("%s: got %d changes with inside and %d without, want %v", fields, got[0], got[1], want)
 		}

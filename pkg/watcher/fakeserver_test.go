@@ -53,7 +53,8 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // RV" or "list LIMIT CONTINUE".
 func requestName(q url.Values) string {
 	switch {
-	case q.Get("sendInitialEvents") == "true" && q.Get("resourceVersionMatch") == "NotOlderThan" && !q.Has("resourceVersion"):
+	case q.Get("sendInitialEvents") == "true" && q.Get("resourceVersionMatch") == "NotOlderThan" &&
+		!q.Has("resourceVersion"):
 		return "stream"
 	case q.Get("watch") == "1" && q.Get("allowWatchBookmarks") == "true":
 		return "watch " + q.Get("resourceVersion")
@@ -116,7 +117,8 @@ func status(code int, reason, message string, header ...string) http.HandlerFunc
 
 // failure returns the JSON of a Status.
 func failure(code int, reason, message string) string {
-	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":%q,"reason":%q,"code":%d}`,
+	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",`+
+		`"message":%q,"reason":%q,"code":%d}`,
 		message, reason, code)
 }
 
@@ -130,12 +132,14 @@ func object(name string, rv int) string {
 }
 
 func bookmark(rv int) string {
-	return fmt.Sprintf(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"%d"}}}`, rv)
+	return fmt.Sprintf(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1",`+
+		`"metadata":{"resourceVersion":"%d"}}}`, rv)
 }
 
 // initialEnd returns the bookmark at the end of the initial state.
 func initialEnd(rv int) string {
-	return fmt.Sprintf(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"%d",`+
+	return fmt.Sprintf(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1",`+
+		`"metadata":{"resourceVersion":"%d",`+
 		`"annotations":{"k8s.io/initial-events-end":"true"}}}}`, rv)
 }
 
@@ -180,7 +184,9 @@ type loggingServer interface {
 // checkRun runs a watcher like runScript. It fails the test if Run returns an
 // error, or if the requests or the calls of the sink differ from the given
 // ones. It returns the changes of state.
-func checkRun(t *testing.T, s loggingServer, sink *fakeSink, d time.Duration, requests, calls []string) []watcher.Change {
+func checkRun(
+	t *testing.T, s loggingServer, sink *fakeSink, d time.Duration, requests, calls []string,
+) []watcher.Change {
 	t.Helper()
 	changes, err := runScript(t, s, sink, d)
 	if err != nil {

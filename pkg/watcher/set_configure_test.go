@@ -84,10 +84,12 @@ func (l *lab) testConfigurationChanges(t *testing.T) {
 	}
 	// A server under load ends watches whose reader is too slow, so there may
 	// be more than one.
-	if got := connection.requests("configmaps"); len(got) < 2 || got[0] != "stream" || slices.ContainsFunc(got[1:], notAWatch) {
+	if got := connection.requests("configmaps"); len(got) < 2 || got[0] != "stream" ||
+		slices.ContainsFunc(got[1:], notAWatch) {
 		t.Errorf("requests for configmaps: got %q, want a stream and watches", got)
 	}
-	if got := connection.requests("secrets"); !slices.Equal(got, []string{"stream"}) || w.begins("secrets") != 1 || len(w.opens("secrets")) != 1 {
+	if got := connection.requests("secrets"); !slices.Equal(got, []string{"stream"}) ||
+		w.begins("secrets") != 1 || len(w.opens("secrets")) != 1 {
 		t.Errorf("requests for secrets: got %q, want one stream and no other list", got)
 	}
 	w.ends(t, "services")
@@ -139,7 +141,8 @@ func (l *lab) testConfigurationChangesWhileDiscoveryFails(t *testing.T) {
 func (l *lab) testCRDsAreDiscoveredOrNot(t *testing.T) {
 	t.Helper()
 	ns := l.namespace(t)
-	gadgets, gizmos := crd{t, l.objects, ns + ".example.com", "gadgets"}, crd{t, l.objects, ns + ".example.org", "gadgets"}
+	gadgets := crd{t, l.objects, ns + ".example.com", "gadgets"}
+	gizmos := crd{t, l.objects, ns + ".example.org", "gadgets"}
 	connection := &clientConn{}
 	w := runSet(t, l.config(t, connection), watcher.Targets{Resources: named("configmaps"), DiscoverCRDs: true})
 	gadgets.serve("v1")
@@ -152,16 +155,21 @@ func (l *lab) testCRDsAreDiscoveredOrNot(t *testing.T) {
 	own := history.Resource{Group: gizmos.group, Version: "v1", Plural: gizmos.plural}
 	w.Configure(watcher.Targets{Resources: append(named("configmaps"), own)})
 	w.ends(t, gadgets.name())
-	if got := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); got.Reason != history.GapNotConfigured {
+	got := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural})
+	if got.Reason != history.GapNotConfigured {
 		t.Errorf("absence of gadgets: got %+v, want %s", got, history.GapNotConfigured)
 	}
 	gadgets.create("v1", ns, "b")
 
-	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gizmos.group, Resource: gizmos.plural}, core("configmaps")}})
+	w.Configure(watcher.Targets{
+		DiscoverCRDs: true,
+		Excluded:     []schema.GroupResource{{Group: gizmos.group, Resource: gizmos.plural}, core("configmaps")},
+	})
 	eventually(t, "b", func() bool { return len(w.calls(gadgets.name(), ns+"/b")) == 1 })
 	w.reaches(t, gizmos.name(), watcher.Ignored)
 	w.reaches(t, "configmaps", watcher.Ignored)
-	if s, _ := w.state(gizmos.name()); s.Resource.Kind != "Gadget" || s.Reason != history.GapNotConfigured || s.Configured || !strings.Contains(s.Detail, "configuration") {
+	if s, _ := w.state(gizmos.name()); s.Resource.Kind != "Gadget" || s.Reason != history.GapNotConfigured ||
+		s.Configured || !strings.Contains(s.Detail, "configuration") {
 		t.Errorf("state of gizmos: got %+v, want a Gadget that the configuration ignores", s)
 	}
 	if n := w.begins(gadgets.name()); n != 1 {
@@ -176,7 +184,9 @@ func (l *lab) testCRDsAreDiscoveredOrNot(t *testing.T) {
 	if got := w.Absence(schema.GroupResource{Group: gadgets.group, Resource: gadgets.plural}); !got.None() {
 		t.Errorf("absence of gadgets after their CRD was deleted: got %+v, want none", got)
 	}
-	w.Configure(watcher.Targets{DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gadgets.group, Resource: gadgets.plural}}})
+	w.Configure(watcher.Targets{
+		DiscoverCRDs: true, Excluded: []schema.GroupResource{{Group: gadgets.group, Resource: gadgets.plural}},
+	})
 	w.reaches(t, gizmos.name(), watcher.Watching)
 	eventually(t, "gadgets are excluded and not served", func() bool {
 		s, _ := w.state(gadgets.name())
@@ -204,7 +214,8 @@ func TestAbsence_BeforeDiscoveryIsTheOutage(t *testing.T) {
 	w := runSet(t, &rest.Config{Host: "http://127.0.0.1:1"}, watcher.Targets{Resources: named("configmaps")})
 	w.reaches(t, "configmaps", watcher.Waiting)
 	for _, plural := range []string{"secrets", "unknowns"} {
-		if got := w.Absence(core(plural)); got.Reason != history.GapDisconnected || !strings.Contains(got.Detail, "refused") {
+		if got := w.Absence(core(plural)); got.Reason != history.GapDisconnected ||
+			!strings.Contains(got.Detail, "refused") {
 			t.Errorf("absence of %s: got %+v, want that the connection is refused", plural, got)
 		}
 	}

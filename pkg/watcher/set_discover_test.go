@@ -82,7 +82,9 @@ func (c *fakeDiscovery) groups(w http.ResponseWriter, core bool) {
 	defer c.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
 	if core {
-		_ = json.NewEncoder(w).Encode(metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}})
+		_ = json.NewEncoder(w).Encode(metav1.APIVersions{
+			TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
+		})
 		return
 	}
 	list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList"}}
@@ -93,8 +95,11 @@ func (c *fakeDiscovery) groups(w http.ResponseWriter, core bool) {
 		}
 	}
 	for group, versions := range byGroup {
-		slices.SortFunc(versions, func(a, b metav1.GroupVersionForDiscovery) int { return len(a.Version) - len(b.Version) })
-		list.Groups = append(list.Groups, metav1.APIGroup{Name: group, Versions: versions, PreferredVersion: versions[0]})
+		slices.SortFunc(versions, func(a, b metav1.GroupVersionForDiscovery) int {
+			return len(a.Version) - len(b.Version)
+		})
+		list.Groups = append(list.Groups,
+			metav1.APIGroup{Name: group, Versions: versions, PreferredVersion: versions[0]})
 	}
 	_ = json.NewEncoder(w).Encode(list)
 }
@@ -110,7 +115,8 @@ func (c *fakeDiscovery) resources(w http.ResponseWriter, gv string) {
 			verbs = metav1.Verbs{"list"}
 		}
 		plural = strings.TrimSuffix(plural, "-")
-		list.APIResources = append(list.APIResources, metav1.APIResource{Name: plural, Kind: "Kind of " + plural, Verbs: verbs, Namespaced: true})
+		list.APIResources = append(list.APIResources,
+			metav1.APIResource{Name: plural, Kind: "Kind of " + plural, Verbs: verbs, Namespaced: true})
 	}
 	_ = json.NewEncoder(w).Encode(list)
 }
@@ -198,7 +204,8 @@ func TestDiscoverAll_WatchesEachKindOnceInThePreferredVersion(t *testing.T) {
 	})
 	api.refuse["roles"] = http.StatusForbidden
 	targets := watcher.Targets{
-		Resources: []history.Resource{{Version: "v1", Plural: "pods"}}, DiscoverCRDs: true, DiscoverAll: true, Denied: denyLeases,
+		Resources: []history.Resource{{Version: "v1", Plural: "pods"}}, DiscoverCRDs: true,
+		DiscoverAll: true, Denied: denyLeases,
 		Excluded: []schema.GroupResource{{Resource: "secrets"}},
 	}
 	discover(t, api, targets, func(w *testSet) {
@@ -247,7 +254,8 @@ func TestDiscoverAll_LogsForbiddenKindsInOneLine(t *testing.T) {
 // known, and their watches continue.
 func TestDiscoverAll_KeepsGroupsThatCannotBeDiscovered(t *testing.T) {
 	api := newFakeDiscovery(map[string][]string{
-		"v1": {"pods"}, "example.com/v1": {"lamps", "leases", "readings-"}, "apiregistration.k8s.io/v1": {"apiservices"},
+		"v1": {"pods"}, "example.com/v1": {"lamps", "leases", "readings-"},
+		"apiregistration.k8s.io/v1": {"apiservices"},
 	})
 	discover(t, api, watcher.Targets{DiscoverAll: true, Denied: denyLeases}, func(w *testSet) {
 		api.change(func() { api.down["example.com/v1"] = true })
@@ -299,21 +307,29 @@ func TestDiscoverAll_StopsResourcesThatAreNotServedAnyMore(t *testing.T) {
 
 // The watch of the CRDs fails, and the other resources are watched.
 func TestDiscoverAll_DoesNotWaitForCRDsThatCannotBeRead(t *testing.T) {
-	for status, within := range map[int]time.Duration{http.StatusInternalServerError: 20 * time.Second, http.StatusForbidden: time.Second} {
-		api := newFakeDiscovery(map[string][]string{"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiextensions.k8s.io/v1": {"customresourcedefinitions"}})
+	for status, within := range map[int]time.Duration{
+		http.StatusInternalServerError: 20 * time.Second, http.StatusForbidden: time.Second,
+	} {
+		api := newFakeDiscovery(map[string][]string{
+			"v1": {"pods"}, "example.com/v1": {"lamps"}, "apiextensions.k8s.io/v1": {"customresourcedefinitions"},
+		})
 		api.refuse["customresourcedefinitions"] = status
 		discover(t, api, watcher.Targets{DiscoverAll: true, DiscoverCRDs: true}, func(w *testSet) {
 			time.Sleep(within)
-			w.expect(t, "pods watching", "lamps.example.com watching", "customresourcedefinitions.apiextensions.k8s.io waiting")
+			w.expect(t, "pods watching", "lamps.example.com watching",
+				"customresourcedefinitions.apiextensions.k8s.io waiting")
 		})
 	}
 }
 
 func TestUnwatched_ReturnsTheReason(t *testing.T) {
-	api := newFakeDiscovery(map[string][]string{"v1": {"pods", "secrets", "services"}, "coordination.k8s.io/v1": {"leases"}})
+	api := newFakeDiscovery(map[string][]string{
+		"v1": {"pods", "secrets", "services"}, "coordination.k8s.io/v1": {"leases"},
+	})
 	targets := watcher.Targets{Resources: named("pods"), Denied: denyLeases}
 	discover(t, api, targets, func(w *testSet) {
-		w.expect(t, "pods watching", "secrets not_configured", "services not_configured", "leases.coordination.k8s.io not_configured")
+		w.expect(t, "pods watching", "secrets not_configured", "services not_configured",
+			"leases.coordination.k8s.io not_configured")
 		everything := targets
 		everything.DiscoverAll = true
 		w.Configure(everything)
@@ -323,12 +339,14 @@ func TestUnwatched_ReturnsTheReason(t *testing.T) {
 		if got := w.Absence(leases); got.Reason != history.GapNotConfigured || got.Detail != "leases are denied" {
 			t.Errorf("absence of leases: got %+v, want %s because they are denied", got, history.GapNotConfigured)
 		}
-		everything.Resources = append(everything.Resources, history.Resource{Group: leases.Group, Plural: leases.Resource})
+		everything.Resources = append(everything.Resources,
+			history.Resource{Group: leases.Group, Plural: leases.Resource})
 		w.Configure(everything)
 		time.Sleep(10 * time.Second)
 		w.expect(t, "pods watching", "secrets watching", "services watching", "leases.coordination.k8s.io watching")
 		w.Configure(targets)
 		time.Sleep(10 * time.Second)
-		w.expect(t, "pods watching", "secrets not_configured", "services not_configured", "leases.coordination.k8s.io not_configured")
+		w.expect(t, "pods watching", "secrets not_configured", "services not_configured",
+			"leases.coordination.k8s.io not_configured")
 	})
 }

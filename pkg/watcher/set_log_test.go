@@ -64,7 +64,8 @@ func (f *fakeAPI) discovery(of string) http.HandlerFunc {
 	case "/api/v1":
 		var resources []string
 		for i := range f.resources {
-			resources = append(resources, fmt.Sprintf(`{"name":"r%d","kind":"R%d","namespaced":true,"verbs":["list","watch"]}`, i, i))
+			resources = append(resources,
+				fmt.Sprintf(`{"name":"r%d","kind":"R%d","namespaced":true,"verbs":["list","watch"]}`, i, i))
 		}
 		body = `{"kind":"APIResourceList","groupVersion":"v1","resources":[` + strings.Join(resources, ",") + `]}`
 	default:
@@ -188,7 +189,10 @@ func TestSet_LogsOneLinePerCause(t *testing.T) {
 			for _, want := range [][]string{
 				{"level=INFO", `msg=watching `, "count=40", "r0,r1,r10,"},
 				{"level=WARN", `msg="watch failed, retrying"`, "count=40", "reason=disconnected", "err=EOF"},
-				{"level=WARN", `msg="watch failed, retrying"`, "count=40", "reason=forbidden", "rejects the recorder's credentials: Unauthorized"},
+				{
+					"level=WARN", `msg="watch failed, retrying"`, "count=40",
+					"reason=forbidden", "rejects the recorder's credentials: Unauthorized",
+				},
 			} {
 				if n := w.logged(want...); n != 1 {
 					t.Errorf("lines with %q: got %d, want 1", want, n)
@@ -266,12 +270,14 @@ func TestSet_DiscoveryHasATimeout(t *testing.T) {
 		}, answer: func(string, string, int) http.HandlerFunc { return hang() }}
 		s.during(t, func(w *testSet) {
 			time.Sleep(2 * time.Minute)
-			if got := w.Troubles(); len(got) != 1 || got[0].Reason != history.GapDisconnected || !strings.Contains(got[0].Detail, "no answer in time") {
+			if got := w.Troubles(); len(got) != 1 || got[0].Reason != history.GapDisconnected ||
+				!strings.Contains(got[0].Detail, "no answer in time") {
 				t.Errorf("troubles: got %+v, want that discovery has no answer in time", got)
 			}
 			time.Sleep(5 * time.Minute)
 			if n := w.in(watcher.Watching); n != 1 || len(w.Troubles()) != 0 {
-				t.Errorf("got states %+v and troubles %+v, want one watched resource and no trouble", w.States(), w.Troubles())
+				t.Errorf("got states %+v and troubles %+v, want one watched resource and no trouble",
+					w.States(), w.Troubles())
 			}
 		})
 	})
@@ -329,7 +335,8 @@ func TestSet_LogsWhyAResourceCannotBeRecorded(t *testing.T) {
 			time.Sleep(time.Minute)
 			for resource, hint := range map[string]string{"r0": "\n", "r1": ` hint="Use another directory."` + "\n"} {
 				if n := w.logged("level=ERROR", "resource="+resource+` err="limit reached"`+hint); n != 1 {
-					t.Errorf("lines about %s: got %d, want one that ends with %q:\n%s", resource, n, hint, w.log.String())
+					t.Errorf("lines about %s: got %d, want one that ends with %q:\n%s",
+						resource, n, hint, w.log.String())
 				}
 				if s, _ := w.state(resource); s.Detail != "limit reached" {
 					t.Errorf("reason of %s: got %q, want limit reached", resource, s.Detail)

@@ -40,7 +40,8 @@ func (l *lab) testScopeComesFromDiscovery(t *testing.T) {
 		{"", "Unheard", false, false},
 	} {
 		if namespaced, known := set.Scope(tc.group, tc.kind); namespaced != tc.namespaced || known != tc.known {
-			t.Errorf("%s of group %q: got namespaced %t, known %t, want %t, %t", tc.kind, tc.group, namespaced, known, tc.namespaced, tc.known)
+			t.Errorf("%s of group %q: got namespaced %t, known %t, want %t, %t",
+				tc.kind, tc.group, namespaced, known, tc.namespaced, tc.known)
 		}
 	}
 	cancel()

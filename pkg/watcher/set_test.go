@@ -165,7 +165,8 @@ func (l *lab) testConfiguredResources(t *testing.T) {
 		if !s.Configured {
 			t.Errorf("%s: got configured false, want true", r.Plural)
 		}
-		got = append(got, fmt.Sprintf("%s %s %s %v %v %v", r.APIVersion(), r.Plural, r.Kind, r.ShortNames, r.Namespaced, s.State))
+		got = append(got,
+			fmt.Sprintf("%s %s %s %v %v %v", r.APIVersion(), r.Plural, r.Kind, r.ShortNames, r.Namespaced, s.State))
 	}
 	want := []string{
 		"v1 bindings  [] false waiting",
@@ -205,14 +206,18 @@ func TestSet_ReportsAnUnreachableServer(t *testing.T) {
 		return len(got) == 2 && got[0].Reason == history.GapDisconnected && got[0].Detail == got[1].Detail &&
 			strings.Contains(got[0].Detail, "refused")
 	})
-	eventually(t, "one line for all resources", func() bool { return w.logged("level=WARN", "count=3", "configmaps,discovery", "refused") == 1 })
+	eventually(t, "one line for all resources", func() bool {
+		return w.logged("level=WARN", "count=3", "configmaps,discovery", "refused") == 1
+	})
 }
 
 func (l *lab) testSinkThatCannotBeOpened(t *testing.T) {
 	t.Helper()
 	locked := errors.New("locked")
 	set, err := watcher.NewSet(l.config(t, &clientConn{}), watcher.SetOptions{
-		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
+		Targets: watcher.Targets{
+			Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}},
+		},
 		Open: func(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 			if r.Plural == "secrets" {
 				return nil, gap.Cause{}, locked
@@ -233,10 +238,13 @@ func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 	t.Helper()
 	sink := &fakeSink{}
 	set, err := watcher.NewSet(l.config(t, &clientConn{}), watcher.SetOptions{
-		Targets: watcher.Targets{Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}}},
+		Targets: watcher.Targets{
+			Resources: []history.Resource{{Version: "v1", Plural: "configmaps"}, {Version: "v1", Plural: "secrets"}},
+		},
 		Open: func(_ context.Context, r history.Resource) (watcher.Sink, gap.Cause, error) {
 			if r.Plural == "secrets" {
-				return nil, gap.Cause{}, fmt.Errorf("register: %w", history.Errorf(history.Invalid, "no number is left"))
+				return nil, gap.Cause{}, fmt.Errorf("register: %w",
+					history.Errorf(history.Invalid, "no number is left"))
 			}
 			return sink, gap.Cause{}, nil
 		},
@@ -257,7 +265,8 @@ func (l *lab) testResourceThatCannotBeRecorded(t *testing.T) {
 	}
 	eventually(t, "configmaps are watched, and secrets wait", func() bool {
 		s := state("secrets")
-		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting && s.Reason == history.GapStorage && s.Refused &&
+		return state("configmaps").State == watcher.Watching && s.State == watcher.Waiting &&
+			s.Reason == history.GapStorage && s.Refused &&
 			strings.Contains(s.Detail, "no number is left")
 	})
 	cancel()
@@ -281,7 +290,8 @@ func (l *lab) testPermissionIsGrantedLater(t *testing.T) {
 	})
 	eventually(t, "four attempts", func() bool { return len(connection.requests("secrets")) >= 4 })
 	eventually(t, "a log of the refusals", func() bool {
-		return w.logged("level=WARN", "resource=secrets") > 0 && w.logged("level=WARN", "resource=customresourcedefinitions") > 0
+		return w.logged("level=WARN", "resource=secrets") > 0 &&
+			w.logged("level=WARN", "resource=customresourcedefinitions") > 0
 	})
 	if n := w.logged("level=WARN", "resource=secrets"); n != 1 {
 		t.Errorf("lines about secrets: got %d, want 1", n)
@@ -321,7 +331,9 @@ func (l *lab) testPermissionIsRevoked(t *testing.T) {
 	l.allow(t, user, "configmaps")
 	w.reaches(t, "configmaps", watcher.Watching)
 	for _, name := range []string{"a", "b"} {
-		eventually(t, name, func() bool { return slices.Equal(w.calls("configmaps", h.namespace+"/"+name), h.of(name)) })
+		eventually(t, name, func() bool {
+			return slices.Equal(w.calls("configmaps", h.namespace+"/"+name), h.of(name))
+		})
 	}
 	if calls := w.sinks["configmaps"].calls(); slices.Index(calls[1:], "begin") >= 0 {
 		t.Errorf("calls of the sink: got %q, want a single list", calls)
@@ -344,7 +356,9 @@ func (l *lab) allow(t *testing.T, user string, plurals ...string) {
 	t.Helper()
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: user}}
 	if len(plurals) > 0 {
-		role.Rules = []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: plurals, Verbs: []string{"list", "watch"}}}
+		role.Rules = []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: plurals, Verbs: []string{"list", "watch"}},
+		}
 	}
 	// An update creates the role if it does not exist.
 	if _, err := l.kube.RbacV1().ClusterRoles().Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
@@ -383,7 +397,9 @@ func (d crd) serve(versions ...string) {
 	for i, v := range versions {
 		list = append(list, map[string]any{
 			"name": strings.TrimPrefix(v, "-"), "served": !strings.HasPrefix(v, "-"), "storage": i == 0,
-			"schema": map[string]any{"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+			"schema": map[string]any{
+				"openAPIV3Schema": map[string]any{"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+			},
 		})
 	}
 	body := &unstructured.Unstructured{Object: map[string]any{
@@ -391,7 +407,9 @@ func (d crd) serve(versions ...string) {
 		"metadata": map[string]any{"name": d.name()},
 		"spec": map[string]any{
 			"group": d.group, "scope": "Namespaced", "versions": list,
-			"names": map[string]any{"plural": d.plural, "singular": "gadget", "kind": "Gadget", "shortNames": []any{"gd"}},
+			"names": map[string]any{
+				"plural": d.plural, "singular": "gadget", "kind": "Gadget", "shortNames": []any{"gd"},
+			},
 		},
 	}}
 	client := d.client()
@@ -426,7 +444,9 @@ func (d crd) create(version, namespace, name string) {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": d.group + "/" + version, "kind": "Gadget", "metadata": map[string]any{"name": name},
 	}}
-	client := d.objects.Resource(schema.GroupVersionResource{Group: d.group, Version: version, Resource: d.plural}).Namespace(namespace)
+	client := d.objects.Resource(schema.GroupVersionResource{
+		Group: d.group, Version: version, Resource: d.plural,
+	}).Namespace(namespace)
 	eventually(d.t, "create "+name, func() bool {
 		_, err := client.Create(d.t.Context(), object, metav1.CreateOptions{})
 		return err == nil
@@ -444,7 +464,8 @@ func (l *lab) testCRDsChange(t *testing.T) {
 	w.reaches(t, gr, watcher.Watching)
 	gadgets.create("v1beta1", ns, "a")
 	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
-	if s, _ := w.state(gr); s.Configured || s.Resource.Kind != "Gadget" || !slices.Equal(s.Resource.ShortNames, []string{"gd"}) {
+	if s, _ := w.state(gr); s.Configured || s.Resource.Kind != "Gadget" ||
+		!slices.Equal(s.Resource.ShortNames, []string{"gd"}) {
 		t.Errorf("state: got %+v, want a Gadget with the short name gd, not configured", s)
 	}
 
@@ -489,7 +510,9 @@ func (l *lab) testDeletionsAfterTheirCRD(t *testing.T) {
 	eventually(t, "a", func() bool { return len(w.calls(gr, ns+"/a")) == 1 })
 	connection.gate.Lock()
 	gadgets.remove()
-	eventually(t, "the deletion in the watch of the CRDs", func() bool { return connection.hasRead(`"type":"DELETED"`, gr) })
+	eventually(t, "the deletion in the watch of the CRDs", func() bool {
+		return connection.hasRead(`"type":"DELETED"`, gr)
+	})
 	connection.gate.Unlock()
 	eventually(t, "the end of its state", func() bool { _, ok := w.state(gr); return !ok })
 	if calls := w.calls(gr, ns+"/a"); !slices.Equal(calls, []string{"ADDED@" + rvOf(calls[0]), "DELETED@?"}) {

@@ -89,7 +89,8 @@ func waiting(r history.Resource, err error) Change {
 		c.Detail = fmt.Sprintf("the API server does not serve %s in version %s: %v", r.GroupResource(), r.Version, err)
 	case apierrors.IsForbidden(err):
 		c.Reason, c.Refused = history.GapForbidden, true
-		c.Detail = fmt.Sprintf("the API server does not permit it; the recorder needs the verbs list and watch on %s: %v",
+		c.Detail = fmt.Sprintf("the API server does not permit it; "+
+			"the recorder needs the verbs list and watch on %s: %v",
 			r.GroupResource(), err)
 	case apierrors.IsUnauthorized(err):
 		c.Reason = history.GapForbidden

@@ -81,7 +81,9 @@ func TestCatchUp_EndsWithTheErrorOfTheSink(t *testing.T) {
 			}
 			return nil
 		}}
-		changes, err := runScript(t, &script{answers: []http.HandlerFunc{paused(80*time.Millisecond, bookmark(6), bookmark(7))}}, sink, time.Minute)
+		changes, err := runScript(t,
+			&script{answers: []http.HandlerFunc{paused(80*time.Millisecond, bookmark(6), bookmark(7))}},
+			sink, time.Minute)
 		if !errors.Is(err, full) || len(changes) > 0 {
 			t.Errorf("Run: got %v and changes %+v, want %v and none", err, changes, full)
 		}
@@ -109,7 +111,8 @@ func TestCatchUp_HappensInEachWatch(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		stream := lines(watchEvent("ADDED", "a", 4), initialEnd(5))
-		if _, err := runScript(t, &script{answers: []http.HandlerFunc{stream, ends, ends, hang()}}, sink, time.Minute); err != nil {
+		_, err := runScript(t, &script{answers: []http.HandlerFunc{stream, ends, ends, hang()}}, sink, time.Minute)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if want := []int{1, 2, 3}; !slices.Equal(resumed, want) {

@@ -60,7 +60,8 @@ func (h *truth) put(name string) {
 	verb := "MODIFIED"
 	if err != nil {
 		verb = "ADDED"
-		cm, err = client.Create(h.t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+		cm, err = client.Create(h.t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}},
+			metav1.CreateOptions{})
 	} else {
 		cm.Data = map[string]string{"n": cm.ResourceVersion, "pad": strings.Repeat("x", rand.IntN(50_000))}
 		cm, err = client.Update(h.t.Context(), cm, metav1.UpdateOptions{})
@@ -156,7 +157,8 @@ func (l *lab) testResumesWithoutAList(t *testing.T) {
 	eventually(t, "c", func() bool { return len(about(resumed.calls(), h.namespace+"/c")) == 1 })
 	for _, name := range []string{"a", "b", "c"} {
 		before := about(sink.calls(), h.namespace+"/"+name)
-		if got, want := about(resumed.calls(), h.namespace+"/"+name), h.of(name)[len(before):]; !slices.Equal(got, want) {
+		got, want := about(resumed.calls(), h.namespace+"/"+name), h.of(name)[len(before):]
+		if !slices.Equal(got, want) {
 			t.Errorf("versions of %s after the restart: got %q, want %q", name, got, want)
 		}
 	}
@@ -249,7 +251,8 @@ func (l *lab) testPagesEqualTheWatch(t *testing.T) {
 	}
 	for n := range 10 {
 		name := fmt.Sprint("cm-", n)
-		if got, want := objectOf(listed, h.namespace, name), objectOf(streamed, h.namespace, name); got != want || got == "" {
+		if got, want := objectOf(listed, h.namespace, name), objectOf(streamed, h.namespace, name); got != want ||
+			got == "" {
 			t.Errorf("%s\n got %s in a list,\nwant %s as in a watch", name, got, want)
 		}
 	}

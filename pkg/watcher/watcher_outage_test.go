@@ -16,13 +16,14 @@ func (l *lab) testAPIServerRestarts(t *testing.T) {
 	h, sink := &truth{t: t, kube: l.kube, namespace: l.namespace(t)}, &fakeSink{}
 	var mu sync.Mutex
 	var states []string
-	runWatcher(t, l.config(t, &clientConn{}), sink, watcher.Options{RetryAfter: time.Second, OnChange: func(c watcher.Change) {
+	onChange := func(c watcher.Change) {
 		mu.Lock()
 		defer mu.Unlock()
 		if len(states) == 0 || states[len(states)-1] != c.State.String() {
 			states = append(states, c.State.String())
 		}
-	}})
+	}
+	runWatcher(t, l.config(t, &clientConn{}), sink, watcher.Options{RetryAfter: time.Second, OnChange: onChange})
 	reaches := func(want ...string) {
 		t.Helper()
 		eventually(t, strings.Join(want, " "), func() bool {
@@ -87,7 +88,8 @@ func (l *lab) testCheckpointIsTooOld(t *testing.T) {
 	resumed, connection := &fakeSink{checkpoint: checkpoint}, &clientConn{}
 	runWatcher(t, l.config(t, connection), resumed, watcher.Options{})
 	eventually(t, "the end of the list", func() bool { return resumed.Checkpoint() != checkpoint })
-	if got, want := connection.requests("configmaps"), []string{"watch " + checkpoint, "stream"}; !slices.Equal(got, want) {
+	want := []string{"watch " + checkpoint, "stream"}
+	if got := connection.requests("configmaps"); !slices.Equal(got, want) {
 		t.Errorf("requests: got %q, want %q", got, want)
 	}
 	calls := resumed.calls()

@@ -110,7 +110,8 @@ const tooLarge = "Too large resource version: 50, current: 9"
 func TestWatcher_HandlesUnusualServers(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
-	fresh := hang(watchEvent("ADDED", "b", 4), watchEvent("ADDED", "a", 8), initialEnd(9), watchEvent("MODIFIED", "a", 10))
+	fresh := hang(watchEvent("ADDED", "b", 4), watchEvent("ADDED", "a", 8), initialEnd(9),
+		watchEvent("MODIFIED", "a", 10))
 	synced := []string{"begin", "ADDED b@4", "ADDED a@8", "end 9", "MODIFIED a@10"}
 	for _, c := range []struct {
 		name       string
@@ -128,7 +129,8 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 		{
 			"empty answers of a proxy don't discard the checkpoint", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {lines(), lines(), lines(), lines(), hang(watchEvent("MODIFIED", "a", 6))}, "stream": {lines()}, "list 500": {lines()},
+				"watch 5": {lines(), lines(), lines(), lines(), hang(watchEvent("MODIFIED", "a", 6))},
+				"stream":  {lines()}, "list 500": {lines()},
 				"probe 5": {page(5)},
 			},
 			[]string{"watch 5", "stream", "list 500", "probe 5", "watch 5"},
@@ -137,7 +139,8 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 		{
 			"HTML of a proxy doesn't discard the checkpoint", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {text(200, "text/html", "<html>"), hang(watchEvent("MODIFIED", "a", 6))}, "probe 5": {text(502, "text/html", "<html>"), page(5)},
+				"watch 5": {text(200, "text/html", "<html>"), hang(watchEvent("MODIFIED", "a", 6))},
+				"probe 5": {text(502, "text/html", "<html>"), page(5)},
 			},
 			[]string{"watch 5", "probe 5", "watch 5"},
 			[]string{"MODIFIED a@6"},
@@ -145,7 +148,8 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 		{
 			"HTML of a proxy doesn't begin a list", "",
 			map[string][]http.HandlerFunc{
-				"stream": {status(422, "Invalid", "no")}, "list 500": {text(200, "text/html", "<html>"), text(200, "", "<html>"), page(9)}, "watch 9": {hang()},
+				"stream":   {status(422, "Invalid", "no")},
+				"list 500": {text(200, "text/html", "<html>"), text(200, "", "<html>"), page(9)}, "watch 9": {hang()},
 			},
 			[]string{"stream", "list 500", "watch 9"},
 			[]string{"begin", "end 9"},
@@ -161,14 +165,17 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 		},
 		{
 			"server that lags for too long was restored from a backup", "50",
-			map[string][]http.HandlerFunc{"watch 50": {broken}, "probe 50": {status(504, "Timeout", tooLarge)}, "stream": {fresh}},
+			map[string][]http.HandlerFunc{
+				"watch 50": {broken}, "probe 50": {status(504, "Timeout", tooLarge)}, "stream": {fresh},
+			},
 			[]string{"watch 50", "probe 50", "stream"},
 			synced,
 		},
 		{
 			"watch from a resourceVersion that is too large", "50",
 			map[string][]http.HandlerFunc{
-				"watch 50": {status(504, "Timeout", tooLarge), hang(watchEvent("MODIFIED", "a", 51))}, "probe 50": {page(50)},
+				"watch 50": {status(504, "Timeout", tooLarge), hang(watchEvent("MODIFIED", "a", 51))},
+				"probe 50": {page(50)},
 			},
 			[]string{"watch 50", "probe 50", "watch 50"},
 			[]string{"MODIFIED a@51"},
@@ -182,7 +189,8 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 		{
 			"bookmark without a resourceVersion is ignored", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {hang(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{}}}`, watchEvent("MODIFIED", "a", 6))},
+				"watch 5": {hang(`{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{}}}`,
+					watchEvent("MODIFIED", "a", 6))},
 			},
 			[]string{"watch 5"},
 			[]string{"MODIFIED a@6"},
@@ -200,7 +208,8 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 		{
 			"repeated events and bookmarks don't move back", "5",
 			map[string][]http.HandlerFunc{
-				"watch 5": {lines(watchEvent("MODIFIED", "a", 8), watchEvent("MODIFIED", "a", 7), bookmark(6))}, "watch 8": {hang(bookmark(9))},
+				"watch 5": {lines(watchEvent("MODIFIED", "a", 8), watchEvent("MODIFIED", "a", 7), bookmark(6))},
+				"watch 8": {hang(bookmark(9))},
 			},
 			[]string{"watch 5", "watch 8"},
 			[]string{"MODIFIED a@8", "MODIFIED a@7", "bookmark 9"},
@@ -222,17 +231,20 @@ func TestWatcher_HandlesUnusualServers(t *testing.T) {
 			map[string][]http.HandlerFunc{
 				"stream":   {status(422, "Invalid", "no")},
 				"list 500": {lines(`{"metadata":{"resourceVersion":"7","remainingItemCount":3},"items":[]}`)},
-				"list":     {lines(`{"metadata":{"resourceVersion":"9","remainingItemCount":3},"items":[` + object("a", 8) + `]}`)},
-				"watch 9":  {hang()},
+				"list": {lines(`{"metadata":{"resourceVersion":"9",` +
+					`"remainingItemCount":3},"items":[` + object("a", 8) + `]}`)},
+				"watch 9": {hang()},
 			},
 			[]string{"stream", "list 500", "list", "watch 9"},
 			[]string{"begin", "abort", "begin", "ADDED a@8", "end 9"},
 		},
 		{
 			"server that expires everything at once", "5",
-			map[string][]http.HandlerFunc{"watch 5": {lines(gone)}, "watch 9": {lines(gone), lines(gone), hang()}, "stream": {
-				lines(initialEnd(9)),
-			}},
+			map[string][]http.HandlerFunc{
+				"watch 5": {lines(gone)},
+				"watch 9": {lines(gone), lines(gone), hang()},
+				"stream":  {lines(initialEnd(9))},
+			},
 			[]string{"watch 5", "stream", "watch 9", "stream", "watch 9", "stream", "watch 9"},
 			[]string{"begin", "end 9", "begin", "end 9", "begin", "end 9"},
 		},
@@ -331,10 +343,12 @@ func TestWatcher_HonorsRetryAfter(t *testing.T) {
 			return status(429, "TooManyRequests", "slow down", "Retry-After", "77")
 		}, 77 * time.Second, 78 * time.Second},
 		"as a date": {func() http.HandlerFunc {
-			return status(503, "", "back soon", "Retry-After", time.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
+			return status(503, "", "back soon", "Retry-After",
+				time.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
 		}, 89 * time.Second, 91 * time.Second},
 		"in the status": {func() http.HandlerFunc {
-			return text(504, "application/json", `{"kind":"Status","status":"Failure","reason":"Timeout","code":504,"details":{"retryAfterSeconds":40}}`)
+			return text(504, "application/json",
+				`{"kind":"Status","status":"Failure","reason":"Timeout","code":504,"details":{"retryAfterSeconds":40}}`)
 		}, 40 * time.Second, 41 * time.Second},
 		"for a day": {func() http.HandlerFunc {
 			return text(503, "text/html", "<html>") // with the header below
@@ -381,7 +395,8 @@ func TestWatcher_WaitsWhileTheServerDoesNotAnswer(t *testing.T) {
 			return silent
 		}}
 		changes, err := runScript(t, s, &fakeSink{checkpoint: "5"}, 3*time.Minute)
-		if n := len(changes); err != nil || n < 2 || changes[0].State != watcher.Watching || changes[1].State != watcher.Waiting ||
+		if n := len(changes); err != nil || n < 2 || changes[0].State != watcher.Watching ||
+			changes[1].State != watcher.Waiting ||
 			changes[1].Reason != history.GapDisconnected {
 			t.Errorf("changes: got %+v and %v, want watching and then disconnected", changes, err)
 		}
@@ -398,15 +413,32 @@ func TestChange_DetailHasTheServersWords(t *testing.T) {
 		cause  history.GapReason
 	}{
 		"conversion": {
-			status(500, "InternalError", `conversion webhook for shop/v1, Kind=Cart failed: Post "https://w.shop.svc:443": no endpoints`),
-			`conversion webhook for shop/v1, Kind=Cart failed: Post "https://w.shop.svc:443": no endpoints`, history.GapServerError,
+			status(500, "InternalError",
+				`conversion webhook for shop/v1, Kind=Cart failed: Post "https://w.shop.svc:443": no endpoints`),
+			`conversion webhook for shop/v1, Kind=Cart failed: Post "https://w.shop.svc:443": no endpoints`,
+			history.GapServerError,
 		},
-		"aggregated":   {text(503, "text/plain", "service\nunavailable\n"), "503 Service Unavailable: service unavailable", history.GapServerError},
-		"HTML":         {text(502, "text/html", "<html><body>Bad Gateway"), "502 Bad Gateway, with an HTML page", history.GapServerError},
-		"no words":     {text(500, "application/json", `{"kind":"Status","code":500,"reason":"InternalError"}`), "the API server reports 500 InternalError", history.GapServerError},
-		"long":         {text(500, "text/plain", strings.Repeat("x", 1<<20)), "500 Internal Server Error: " + strings.Repeat("x", 512) + "…", history.GapServerError},
-		"unauthorized": {status(401, "Unauthorized", "Unauthorized"), "the API server rejects the recorder's credentials: Unauthorized", history.GapForbidden},
-		"cut":          {broken, "EOF", history.GapDisconnected},
+		"aggregated": {
+			text(503, "text/plain", "service\nunavailable\n"),
+			"503 Service Unavailable: service unavailable", history.GapServerError,
+		},
+		"HTML": {
+			text(502, "text/html", "<html><body>Bad Gateway"),
+			"502 Bad Gateway, with an HTML page", history.GapServerError,
+		},
+		"no words": {
+			text(500, "application/json", `{"kind":"Status","code":500,"reason":"InternalError"}`),
+			"the API server reports 500 InternalError", history.GapServerError,
+		},
+		"long": {
+			text(500, "text/plain", strings.Repeat("x", 1<<20)),
+			"500 Internal Server Error: " + strings.Repeat("x", 512) + "…", history.GapServerError,
+		},
+		"unauthorized": {
+			status(401, "Unauthorized", "Unauthorized"),
+			"the API server rejects the recorder's credentials: Unauthorized", history.GapForbidden,
+		},
+		"cut": {broken, "EOF", history.GapDisconnected},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

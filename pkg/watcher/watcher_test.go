@@ -17,7 +17,8 @@ import (
 func TestWatcher_RecoversFromFaults(t *testing.T) {
 	t.Parallel()
 	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version: 5 (9)") + `}`
-	fresh := hang(watchEvent("ADDED", "b", 4), watchEvent("ADDED", "a", 8), initialEnd(9), watchEvent("MODIFIED", "a", 10))
+	fresh := hang(watchEvent("ADDED", "b", 4), watchEvent("ADDED", "a", 8), initialEnd(9),
+		watchEvent("MODIFIED", "a", 10))
 	synced := []string{"begin", "ADDED b@4", "ADDED a@8", "end 9", "MODIFIED a@10"}
 	for _, c := range []struct {
 		name       string
@@ -79,7 +80,9 @@ func TestWatcher_RecoversFromFaults(t *testing.T) {
 		},
 		{
 			"server that was away resumes", "50",
-			[]http.HandlerFunc{cut(), status(500, "InternalError", "etcd"), lines(`{}`), hang(watchEvent("MODIFIED", "a", 51))},
+			[]http.HandlerFunc{
+				cut(), status(500, "InternalError", "etcd"), lines(`{}`), hang(watchEvent("MODIFIED", "a", 51)),
+			},
 			[]string{"watch 50", "watch 50", "probe 50", "watch 50"},
 			[]string{"MODIFIED a@51"},
 		},
@@ -153,7 +156,8 @@ func TestWatcher_AbortsTheListWhenItEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{}
-		if _, err := runScript(t, &script{answers: []http.HandlerFunc{hang(watchEvent("ADDED", "b", 4))}}, sink, time.Minute); err != nil {
+		if _, err := runScript(t, &script{answers: []http.HandlerFunc{hang(watchEvent("ADDED", "b", 4))}},
+			sink, time.Minute); err != nil {
 			t.Error(err)
 		}
 		if got, want := sink.calls(), []string{"begin", "ADDED b@4", "abort"}; !slices.Equal(got, want) {
@@ -170,7 +174,8 @@ func TestWatcher_EndsWithTheErrorOfItsSink(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := &script{answers: []http.HandlerFunc{
-					lines(watchEvent("ADDED", "b", 4), initialEnd(9), watchEvent("MODIFIED", "a", 10), bookmark(11)), hang(),
+					lines(watchEvent("ADDED", "b", 4), initialEnd(9), watchEvent("MODIFIED", "a", 10), bookmark(11)),
+					hang(),
 				}}
 				sink := &fakeSink{fail: func(_ context.Context, c string) error {
 					if c == call {
@@ -200,14 +205,18 @@ func TestWatcher_RequestsUnreadableEventsAgain(t *testing.T) {
 	}{
 		"of a watch": {
 			"5",
-			[]http.HandlerFunc{lines(watchEvent("ADDED", "a", 6), watchEvent("ADDED", "bad", 7), watchEvent("ADDED", "c", 8)), hang(watchEvent("MODIFIED", "bad", 9))},
+			[]http.HandlerFunc{
+				lines(watchEvent("ADDED", "a", 6), watchEvent("ADDED", "bad", 7), watchEvent("ADDED", "c", 8)),
+				hang(watchEvent("MODIFIED", "bad", 9)),
+			},
 			[]string{"watch 5", "watch 6"},
 			[]string{"ADDED a@6", "MODIFIED bad@9"},
 		},
 		"of a list": {
 			"",
 			[]http.HandlerFunc{
-				status(422, "Invalid", "no"), lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("bad", 7) + `]}`),
+				status(422, "Invalid", "no"),
+				lines(`{"metadata":{"resourceVersion":"9"},"items":[` + object("bad", 7) + `]}`),
 				lines(`{"metadata":{"resourceVersion":"10"},"items":[]}`), hang(),
 			},
 			[]string{"stream", "list 500", "list 500", "watch 10"},
@@ -226,7 +235,8 @@ func TestWatcher_RequestsUnreadableEventsAgain(t *testing.T) {
 				}}
 				changes := checkRun(t, s, sink, time.Minute, c.requests, c.calls)
 				if !slices.ContainsFunc(changes, func(c watcher.Change) bool {
-					return c.State == watcher.Waiting && strings.Contains(c.Detail, "no UID") && c.Reason == history.GapServerError
+					return c.State == watcher.Waiting && strings.Contains(c.Detail, "no UID") &&
+						c.Reason == history.GapServerError
 				}) {
 					t.Errorf("changes: got %+v, want one with a server error that names the missing UID", changes)
 				}
@@ -240,7 +250,9 @@ func TestWatcher_RequestsUnreadableEventsAgain(t *testing.T) {
 func TestWatcher_WaitsForItsSink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []http.HandlerFunc{hang(watchEvent("ADDED", "a", 6), watchEvent("ADDED", "b", 7), bookmark(8))}}
+		s := &script{
+			answers: []http.HandlerFunc{hang(watchEvent("ADDED", "a", 6), watchEvent("ADDED", "b", 7), bookmark(8))},
+		}
 		sink := &fakeSink{checkpoint: "5", fail: func(ctx context.Context, _ string) error {
 			time.Sleep(time.Hour)
 			return ctx.Err()
@@ -357,7 +369,9 @@ func TestWatcher_ResetsTheBackoffAfterAnEvent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		down := status(500, "", "etcd is down")
-		s := &script{answers: []http.HandlerFunc{down, down, down, down, down, cut(watchEvent("ADDED", "a", 6)), hang()}}
+		s := &script{
+			answers: []http.HandlerFunc{down, down, down, down, down, cut(watchEvent("ADDED", "a", 6)), hang()},
+		}
 		if _, err := runScript(t, s, &fakeSink{checkpoint: "5"}, 2*time.Minute); err != nil {
 			t.Error(err)
 		}
@@ -373,11 +387,16 @@ func TestWatcher_RetriesARefusal(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		{status(403, "Forbidden", `cannot watch resource "configmaps"`), "needs the verbs list and watch on configmaps"},
+		{
+			status(403, "Forbidden", `cannot watch resource "configmaps"`),
+			"needs the verbs list and watch on configmaps",
+		},
 		{status(404, "NotFound", "not found"), "does not serve configmaps in version v1"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &script{answers: []http.HandlerFunc{c.answer, c.answer, c.answer, hang(watchEvent("MODIFIED", "a", 6))}}
+			s := &script{
+				answers: []http.HandlerFunc{c.answer, c.answer, c.answer, hang(watchEvent("MODIFIED", "a", 6))},
+			}
 			sink := &fakeSink{checkpoint: "5"}
 			changes, err := runScript(t, s, sink, 2*time.Minute)
 			if err != nil || len(changes) != 2 || !changes[0].Refused || !strings.Contains(changes[0].Detail, c.want) ||
@@ -421,13 +440,15 @@ func TestWatcher_CompletesListedObjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []http.HandlerFunc{
 			status(400, "BadRequest", "unknown"),
-			lines(`{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a","resourceVersion":"8"}}]}`), hang(),
+			lines(`{"metadata":{"resourceVersion":"9"},"items":[{"metadata":{"name":"a","resourceVersion":"8"}}]}`),
+			hang(),
 		}}
 		sink := &fakeSink{}
 		if _, err := runScript(t, s, sink, time.Minute); err != nil {
 			t.Error(err)
 		}
-		if len(sink.events) != 1 || string(sink.events[0].Object) != object("a", 8) || sink.events[0].Type != history.Added {
+		if len(sink.events) != 1 || string(sink.events[0].Object) != object("a", 8) ||
+			sink.events[0].Type != history.Added {
 			t.Errorf("events: got %s, want %s", sink.events, object("a", 8))
 		}
 	})
@@ -484,17 +505,29 @@ func TestWatcher_PassesTheCauseOfARelist(t *testing.T) {
 		answers    []http.HandlerFunc
 		want       history.GapReason
 	}{
-		"first list":                         {"", []http.HandlerFunc{fresh}, ""},
-		"expired":                            {"5", []http.HandlerFunc{gone, fresh}, ""},
-		"no answer":                          {"5", []http.HandlerFunc{broken, gone, fresh}, history.GapDisconnected},
-		"server error":                       {"5", []http.HandlerFunc{broken, down, gone, fresh}, history.GapServerError},
-		"no answer after a server error":     {"5", []http.HandlerFunc{down, broken, gone, fresh}, history.GapServerError},
-		"forbidden":                          {"5", []http.HandlerFunc{forbidden, down, gone, fresh}, history.GapForbidden},
-		"forgotten after an event":           {"5", []http.HandlerFunc{forbidden, lines(watchEvent("MODIFIED", "a", 6)), gone, fresh}, ""},
-		"forgotten after a bookmark":         {"5", []http.HandlerFunc{forbidden, lines(bookmark(6)), gone, fresh}, ""},
-		"forgotten after it caught up":       {"5", []http.HandlerFunc{forbidden, after(time.Second, lines()), gone, fresh}, ""},
-		"list fails before it begins":        {"", []http.HandlerFunc{forbidden, fresh}, history.GapForbidden},
-		"kept by a probe and an empty watch": {"5", []http.HandlerFunc{down, probed, lines(), gone, fresh}, history.GapServerError},
+		"first list": {"", []http.HandlerFunc{fresh}, ""},
+		"expired":    {"5", []http.HandlerFunc{gone, fresh}, ""},
+		"no answer":  {"5", []http.HandlerFunc{broken, gone, fresh}, history.GapDisconnected},
+		"server error": {
+			"5", []http.HandlerFunc{broken, down, gone, fresh}, history.GapServerError,
+		},
+		"no answer after a server error": {
+			"5", []http.HandlerFunc{down, broken, gone, fresh}, history.GapServerError,
+		},
+		"forbidden": {
+			"5", []http.HandlerFunc{forbidden, down, gone, fresh}, history.GapForbidden,
+		},
+		"forgotten after an event": {
+			"5", []http.HandlerFunc{forbidden, lines(watchEvent("MODIFIED", "a", 6)), gone, fresh}, "",
+		},
+		"forgotten after a bookmark": {"5", []http.HandlerFunc{forbidden, lines(bookmark(6)), gone, fresh}, ""},
+		"forgotten after it caught up": {
+			"5", []http.HandlerFunc{forbidden, after(time.Second, lines()), gone, fresh}, "",
+		},
+		"list fails before it begins": {"", []http.HandlerFunc{forbidden, fresh}, history.GapForbidden},
+		"kept by a probe and an empty watch": {
+			"5", []http.HandlerFunc{down, probed, lines(), gone, fresh}, history.GapServerError,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -503,7 +536,8 @@ func TestWatcher_PassesTheCauseOfARelist(t *testing.T) {
 				if _, err := runScript(t, &script{answers: c.answers}, sink, 5*time.Minute); err != nil {
 					t.Error(err)
 				}
-				if len(sink.causes) != 1 || sink.causes[0].Reason != c.want || (sink.causes[0].Detail != "") != (c.want != "") {
+				if len(sink.causes) != 1 || sink.causes[0].Reason != c.want ||
+					(sink.causes[0].Detail != "") != (c.want != "") {
 					t.Errorf("causes of the lists: got %+v, want one with reason %q", sink.causes, c.want)
 				}
 			})

@@ -6,6 +6,8 @@ const (
 	EventsPath    = "/api/v1/events"
 	ResourcesPath = "/api/v1/resources"
 	GapsPath      = "/api/v1/gaps"
+	StatePath     = "/api/v1/state"
+	ComparePath   = "/api/v1/compare"
 	HealthPath    = "/health"
 	LivezPath     = "/livez"
 	ReadyzPath    = "/readyz"
@@ -45,6 +47,12 @@ const (
 
 	ParamRevision    = "revision"    // one object only: one or more numbers, separated by commas
 	ParamDescendants = "descendants" // one object only, a boolean: Events of its descendants, too
+
+	ParamAt    = "at"    // a state only: RFC 3339 or [Now], inclusive
+	ParamStrip = "strip" // a state only, a boolean: objects as kubectl apply accepts them
+	ParamFrom  = "from"  // a comparison only: as ParamAt; required
+	ParamTo    = "to"    // a comparison only: as ParamAt
+	ParamNoise = "noise" // a comparison only, a boolean: with objects of which only noise differs
 )
 
 // The values of parameters. The first of each group is the default.
@@ -54,6 +62,8 @@ const (
 
 	EmptyNotFound = "404"
 	EmptyOK       = "200"
+
+	Now = "now" // the default of [ParamAt] and [ParamTo]
 )
 
 // CoreGroup is the value of [ParamGroup] for the core group, whose name is
@@ -90,6 +100,8 @@ const (
 	// "leases.coordination.k8s.io excluded, jobs.batch before=TIME, …". It is
 	// absent if all are.
 	NotRecordedHeader = "X-History-Not-Recorded"
+	// AtHeader is the time of a state, in RFC 3339: all pages have the same.
+	AtHeader = "X-History-At"
 )
 
 // Texts in headers.
@@ -133,6 +145,16 @@ const (
 	WatcherUser           = "system:k8s-watcher"
 	StageResponseComplete = "ResponseComplete"
 	StatusOK              = 200
+)
+
+// Annotations of objects in a state. They are not part of the recorded object.
+const (
+	// HashedAnnotation is "true" in a stripped object with values that were
+	// replaced by hashes when it was recorded.
+	HashedAnnotation = "watchhistory.io/hashed-values"
+	// LostAnnotation is "true" in an object whose contents were lost with a
+	// damaged file.
+	LostAnnotation = "watchhistory.io/lost-contents"
 )
 
 // HealthyStatus is the status in [Health] of a recorder that works.

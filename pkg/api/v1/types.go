@@ -108,6 +108,59 @@ type Gap struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// Comparison is the answer of [ComparePath].
+type Comparison struct {
+	From time.Time `json:"from"` // UTC
+	To   time.Time `json:"to"`   // UTC
+	// Differences are ordered by group, resource, namespace and name.
+	Differences []Difference `json:"differences"` // never null
+}
+
+// Difference describes an object that differs between two times.
+type Difference struct {
+	// Change is "created", "deleted", "recreated" (the object has another UID)
+	// or "changed".
+	Change       string `json:"change"`
+	Namespace    string `json:"namespace"` // "" for cluster-scoped objects
+	ResourceType string `json:"resourceType"`
+	ResourceName string `json:"resourceName"`
+	Group        string `json:"group"`
+	APIVersion   string `json:"apiVersion"`
+	Kind         string `json:"kind"`
+	UID          string `json:"uid"`
+	// PreviousUID is the UID at the earlier time, if the object was recreated.
+	PreviousUID string `json:"previousUid,omitempty"`
+	// Versions counts the versions between the times, of all objects with this
+	// name.
+	Versions int `json:"versions"`
+	// FromRevision is the revision at the earlier time. It is absent if the
+	// object was created.
+	FromRevision uint64 `json:"fromRevision,omitempty"`
+	// ToRevision is the revision at the later time, or that of the deletion.
+	ToRevision uint64 `json:"toRevision,omitempty"`
+	// Timestamp is the time of the version of ToRevision.
+	Timestamp time.Time `json:"timestamp,omitzero"`
+	// Summary describes the changes in a few words. It is absent if only noise
+	// differs.
+	Summary string `json:"summary,omitempty"`
+	// Noise means that only noise differs.
+	Noise bool `json:"noise,omitempty"`
+	// Changes are all changes of an object that exists at both times. They are
+	// absent with [ParamSummary].
+	Changes []Change `json:"changes,omitempty"`
+}
+
+// Change is a value that differs between two versions of an object.
+type Change struct {
+	Path string `json:"path"` // "spec.template.spec.containers[name=app].image"
+	// Change is "added", "removed", "changed" or, for a list with keys,
+	// "reordered". Old and New are then the keys of the items.
+	Change string          `json:"change"`
+	Old    json.RawMessage `json:"old,omitempty"`
+	New    json.RawMessage `json:"new,omitempty"`
+	Noise  bool            `json:"noise,omitempty"` // the change contains no information about the object
+}
+
 // Resource describes a recorded resource with the names that discovery gave it.
 type Resource struct {
 	Group      string   `json:"group"`

@@ -122,7 +122,7 @@ func (s *site) podAt(t *testing.T, namespace, name string, port int32, finalizer
 			Containers: []corev1.Container{{Name: "recorder", Image: "watchhistory", Ports: ports}},
 		},
 	}, metav1.CreateOptions{}))
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	ready := func(ctx context.Context) (bool, error) {
 		pod, err := s.core.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -133,7 +133,8 @@ func (s *site) podAt(t *testing.T, namespace, name string, port int32, finalizer
 			}
 		}
 		return false, nil
-	})
+	}
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, ready)
 	if err != nil {
 		t.Fatalf("pod %s: got error %v, want it to become ready", name, err)
 	}
@@ -276,7 +277,9 @@ func (s *site) testFoundElsewhere(t *testing.T) {
 	}
 	must[*corev1.Service](t)(s.core.Services("audit").Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "stranger", Labels: labels()},
-		Spec:       corev1.ServiceSpec{Selector: map[string]string{"app": "another"}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}}},
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"app": "another"}, Ports: []corev1.ServicePort{{Name: "http", Port: 80}},
+		},
 	}, metav1.CreateOptions{}))
 	_, err := connect(t, kube.Options{RESTConfig: s.Config(), Namespace: "audit"})
 	wantError(t, err, history.Invalid, "several", "audit/another, audit/history, audit/stranger")
@@ -290,7 +293,8 @@ func (s *site) testRefused(t *testing.T) {
 	c := s.connect(t, kube.Options{Namespace: "broken"})
 	for range 3 { // a refused connection has no effect on the next one
 		err := c.Health(t.Context())
-		wantError(t, err, history.Unavailable, "recorder broken/recorder does not accept connections in its pod", "refused")
+		wantError(t, err, history.Unavailable, "recorder broken/recorder does not accept connections in its pod",
+			"refused")
 		wantReason(t, err, kube.Unreachable)
 	}
 	s.namespace(t, "unnamed")
@@ -417,7 +421,8 @@ func (s *site) testReplaced(t *testing.T) {
 	}
 	lingering := must[*corev1.Pod](t)(s.core.Pods("moving").Get(t.Context(), "recorder-0", metav1.GetOptions{}))
 	if lingering.Status.Phase != corev1.PodRunning {
-		t.Errorf("phase of the deleted pod: got %s, want %s: the next check proves nothing", lingering.Status.Phase, corev1.PodRunning)
+		t.Errorf("phase of the deleted pod: got %s, want %s: the next check proves nothing",
+			lingering.Status.Phase, corev1.PodRunning)
 	}
 	if err := c.Health(t.Context()); err != nil {
 		t.Errorf("the same client, with the newest pod being deleted: got error %v, want none", err)
@@ -446,8 +451,10 @@ func notReady(status *corev1.PodStatus) {
 func crashing(status *corev1.PodStatus) {
 	notReady(status)
 	status.ContainerStatuses = []corev1.ContainerStatus{{
-		Name:  "recorder",
-		State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 5m0s"}},
+		Name: "recorder",
+		State: corev1.ContainerState{
+			Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff", Message: "back-off 5m0s"},
+		},
 		LastTerminationState: corev1.ContainerState{
 			Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137},
 		},
@@ -497,7 +504,8 @@ func (s *site) testCrashing(t *testing.T) {
 	c := s.connect(t, kube.Options{Namespace: "crashing"})
 	err := c.Health(t.Context())
 	wantError(t, err, history.Unavailable, "does not accept connections in its pod",
-		"recorder-0 is not ready: container recorder: CrashLoopBackOff (back-off 5m0s), previously OOMKilled (exit code 137)")
+		"recorder-0 is not ready: container recorder: CrashLoopBackOff (back-off 5m0s), "+
+			"previously OOMKilled (exit code 137)")
 	wantEvidence(t, err, kube.Evidence{Pod: "recorder-0", Container: "recorder", Log: true, Previous: true})
 }
 
@@ -506,7 +514,8 @@ func (s *site) testPodsAlone(t *testing.T) {
 	s.namespace(t, "alone")
 	s.podAt(t, "alone", "recorder-0", servedPort)
 	c := s.connect(t, kube.Options{Namespace: "alone"})
-	if got, want := c.Target(), "recorder alone/recorder-0"; got != want || c.Namespace != "alone" || c.Name != "recorder-0" {
+	if got, want := c.Target(), "recorder alone/recorder-0"; got != want ||
+		c.Namespace != "alone" || c.Name != "recorder-0" {
 		t.Errorf("target: got %q in %q with name %q, want %q", got, c.Namespace, c.Name, want)
 	}
 	if err := c.Health(t.Context()); err != nil {
@@ -533,7 +542,8 @@ func (s *site) testNoSelector(t *testing.T) {
 	wantError(t, err, history.NotFound, "selects no pods, so no port can be forwarded")
 	wantReason(t, err, kube.NoSelector)
 	c := s.connect(t, kube.Options{Namespace: "elsewhere"})
-	wantError(t, c.Health(t.Context()), history.Unavailable, "through the API server's proxy", `no endpoints available for service`)
+	wantError(t, c.Health(t.Context()), history.Unavailable, "through the API server's proxy",
+		`no endpoints available for service`)
 }
 
 func (s *site) testNoAPIServer(t *testing.T) {

@@ -73,7 +73,8 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	switch o.Mode {
 	case "", Auto, PortForward, Proxy:
 	default:
-		return nil, history.Errorf(history.Invalid, "unknown connection mode %q: want auto, port-forward or proxy", o.Mode)
+		return nil, history.Errorf(history.Invalid, "unknown connection mode %q: want auto, port-forward or proxy",
+			o.Mode)
 	}
 	if o.RESTConfig == nil {
 		return nil, history.Errorf(history.Invalid, "connect to recorder: no cluster configuration")

@@ -15,8 +15,11 @@ func TestConnect_RejectsInvalidOptions(t *testing.T) {
 		options kube.Options
 		want    string
 	}{
-		"no cluster":   {kube.Options{}, "no cluster configuration"},
-		"unknown mode": {kube.Options{Mode: "carrier-pigeon", RESTConfig: &rest.Config{Host: "http://127.0.0.1:1"}}, `unknown connection mode "carrier-pigeon"`},
+		"no cluster": {kube.Options{}, "no cluster configuration"},
+		"unknown mode": {
+			kube.Options{Mode: "carrier-pigeon", RESTConfig: &rest.Config{Host: "http://127.0.0.1:1"}},
+			`unknown connection mode "carrier-pigeon"`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := connect(t, tc.options)

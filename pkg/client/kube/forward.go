@@ -111,9 +111,10 @@ func (f *forwarder) avoid(ctx context.Context, through route) bool {
 func (f *forwarder) explain(refusal *tunnel.RefusedError, pod *corev1.Pod) error {
 	cause := &ConnectError{Reason: Unreachable, Namespace: f.backend.namespace, Err: refusal}
 	failure := &history.Error{
-		Code:    history.Unavailable,
-		Message: "recorder " + f.backend.String() + " does not accept connections in its pod: " + quote.Line(refusal.Message),
-		Err:     cause,
+		Code: history.Unavailable,
+		Message: "recorder " + f.backend.String() + " does not accept connections in its pod: " +
+			quote.Line(refusal.Message),
+		Err: cause,
 	}
 	if stateOf(pod) != serving {
 		failure.Message += "; pod " + key(pod) + " is not ready: " + quote.Line(condition(pod))
@@ -204,7 +205,8 @@ func (f *forwarder) openTunnelTo(ctx context.Context, pod *corev1.Pod) (route, e
 	if err != nil {
 		return route{}, err
 	}
-	at := f.cluster.core.RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("portforward").URL()
+	at := f.cluster.core.RESTClient().Post().Resource("pods").Namespace(pod.Namespace).
+		Name(pod.Name).SubResource("portforward").URL()
 	if d := f.cluster.display; d != nil {
 		d.Suspend()
 		defer d.Resume()
@@ -214,9 +216,12 @@ func (f *forwarder) openTunnelTo(ctx context.Context, pod *corev1.Pod) (route, e
 		return route{tunnel: opened, pod: pod, port: port}, nil
 	}
 	err = apiFailure("forward a port to pod "+key(pod), err, forwardRole(pod.Namespace))
-	if failure, ok := errors.AsType[*history.Error](err); ok && failure.Code == history.Unavailable && stateOf(pod) != serving {
+	if failure, ok := errors.AsType[*history.Error](err); ok && failure.Code == history.Unavailable &&
+		stateOf(pod) != serving {
 		failure.Message += "; the pod is not ready: " + quote.Line(condition(pod))
-		failure.Err = &ConnectError{Reason: PodFailed, Namespace: pod.Namespace, Evidence: evidence(pod), Err: failure.Err}
+		failure.Err = &ConnectError{
+			Reason: PodFailed, Namespace: pod.Namespace, Evidence: evidence(pod), Err: failure.Err,
+		}
 	}
 	return route{}, err
 }
@@ -227,7 +232,8 @@ func (f *forwarder) warn(pod *corev1.Pod) {
 		return
 	}
 	f.warned.Do(func() {
-		f.cluster.warn("recorder pod " + key(pod) + " is not ready: " + quote.Line(condition(pod)) + "; using it anyway")
+		f.cluster.warn("recorder pod " + key(pod) + " is not ready: " +
+			quote.Line(condition(pod)) + "; using it anyway")
 	})
 }
 

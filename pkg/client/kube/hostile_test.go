@@ -30,10 +30,12 @@ type hostile struct {
 	odd  map[string]http.HandlerFunc // the replaced answers, by the last segment of the path
 }
 
-const oneService = `{"kind":"ServiceList","apiVersion":"v1","items":[{"metadata":{"name":"recorder","namespace":"watchhistory"},
+const oneService = `{"kind":"ServiceList","apiVersion":"v1","items":[` +
+	`{"metadata":{"name":"recorder","namespace":"watchhistory"},
 	"spec":{"selector":{"app":"recorder"},"ports":[{"name":"http","port":8080}]}}]}`
 
-const onePod = `{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{"name":"recorder-0","namespace":"watchhistory","uid":"1"},
+const onePod = `{"kind":"PodList","apiVersion":"v1","items":[` +
+	`{"metadata":{"name":"recorder-0","namespace":"watchhistory","uid":"1"},
 	"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}]}`
 
 func newHostile(t *testing.T, odd map[string]http.HandlerFunc) *hostile {
@@ -102,15 +104,25 @@ func TestConnect_BoundsEveryAnswer(t *testing.T) {
 		odd  http.HandlerFunc
 		want string
 	}{
-		"one endless line":         {"services", endlessly(200, "", " "), "larger than 2 MiB"},
-		"an endless list":          {"services", endlessly(200, `{"kind":"ServiceList","items":[{}`, ",{}"), "larger than 2 MiB"},
-		"an endless string":        {"services", endlessly(200, `{"kind":"`, "x"), "larger than 2 MiB"},
-		"endless pods":             {"pods", endlessly(200, `{"kind":"PodList","items":[{}`, ",{}"), "larger than 2 MiB"},
-		"an endless error":         {"services", endlessly(500, `{"kind":"Status","message":"`, "x"), "look for the recorder's Service"},
-		"an endless page":          {"services", endlessly(503, "<html>", "<p>no</p>"), "look for the recorder's Service"},
-		"an endless redirection":   {"services", endlessly(302, "", " "), "look for the recorder's Service"},
-		"a refusal without an end": {"portforward", endlessly(403, `{"kind":"Status","message":"`, "x"), "forward a port"},
-		"an upgrade that is none":  {"portforward", endlessly(200, "", "x"), "forward a port"},
+		"one endless line": {"services", endlessly(200, "", " "), "larger than 2 MiB"},
+		"an endless list": {
+			"services", endlessly(200, `{"kind":"ServiceList","items":[{}`, ",{}"), "larger than 2 MiB",
+		},
+		"an endless string": {"services", endlessly(200, `{"kind":"`, "x"), "larger than 2 MiB"},
+		"endless pods": {
+			"pods", endlessly(200, `{"kind":"PodList","items":[{}`, ",{}"), "larger than 2 MiB",
+		},
+		"an endless error": {
+			"services", endlessly(500, `{"kind":"Status","message":"`, "x"), "look for the recorder's Service",
+		},
+		"an endless page": {
+			"services", endlessly(503, "<html>", "<p>no</p>"), "look for the recorder's Service",
+		},
+		"an endless redirection": {"services", endlessly(302, "", " "), "look for the recorder's Service"},
+		"a refusal without an end": {
+			"portforward", endlessly(403, `{"kind":"Status","message":"`, "x"), "forward a port",
+		},
+		"an upgrade that is none": {"portforward", endlessly(200, "", "x"), "forward a port"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHostile(t, map[string]http.HandlerFunc{tc.path: tc.odd})
@@ -177,7 +189,8 @@ func TestConnect_BoundsTimeOfTricklingAnswer(t *testing.T) {
 				}
 				h := newHostile(t, map[string]http.HandlerFunc{path: trickle})
 				_, err := connect(t, kube.Options{
-					RESTConfig: h.config(), Options: client.Options{Timeout: 100 * time.Millisecond}, Mode: kube.PortForward,
+					RESTConfig: h.config(), Options: client.Options{Timeout: 100 * time.Millisecond},
+					Mode: kube.PortForward,
 				})
 				want := "within 100ms"
 				if path == "portforward" && status == 200 { // the rest of the answer is ignored
@@ -192,7 +205,8 @@ func TestConnect_BoundsTimeOfTricklingAnswer(t *testing.T) {
 func TestConnect_IgnoresLongRetryAfter(t *testing.T) {
 	h := newHostile(t, map[string]http.HandlerFunc{"services": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "86400")
-		http.Error(w, `{"kind":"Status","code":429,"reason":"TooManyRequests","message":"busy"}`, http.StatusTooManyRequests)
+		http.Error(w, `{"kind":"Status","code":429,"reason":"TooManyRequests","message":"busy"}`,
+			http.StatusTooManyRequests)
 	}})
 	_, err := connect(t, kube.Options{RESTConfig: h.config()})
 	wantError(t, err, history.Unavailable, "too many requests")

@@ -90,7 +90,8 @@ func locateIn(ctx context.Context, core corev1client.CoreV1Interface, namespace 
 // locateService looks for a Service with the recorder's label. If there are
 // several for one recorder, it returns the preferred one.
 func locateService(ctx context.Context, core corev1client.ServicesGetter, namespace string) (*backend, error) {
-	list, err := core.Services(namespace).List(ctx, metav1.ListOptions{LabelSelector: ServiceSelector, Limit: maxListed})
+	list, err := core.Services(namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: ServiceSelector, Limit: maxListed})
 	if err != nil {
 		return nil, apiFailure("look for the recorder's Service", err, forwardRole(cmp.Or(namespace, DefaultNamespace)))
 	}

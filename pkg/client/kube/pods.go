@@ -48,7 +48,9 @@ func stateOf(pod *corev1.Pod) podState {
 
 // candidates returns the running pods. Those that most likely answer are first,
 // and newer ones before older ones. Pods that refused connections are last.
-func (p *backend) candidates(ctx context.Context, core corev1client.PodsGetter, refused map[types.UID]bool) ([]corev1.Pod, error) {
+func (p *backend) candidates(
+	ctx context.Context, core corev1client.PodsGetter, refused map[types.UID]bool,
+) ([]corev1.Pod, error) {
 	pods, err := p.pods(ctx, core)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,9 @@ func attributes() *history.Record {
 	at := time.Unix(1_790_000_000, 123_456_789).UTC()
 	return &history.Record{
 		Verb: history.Update, Initial: true, InferredSince: at,
-		Managers:  []history.Manager{{Name: "kubectl", Operation: "Apply", Time: at, Fields: []string{"spec.replicas"}}},
+		Managers: []history.Manager{
+			{Name: "kubectl", Operation: "Apply", Time: at, Fields: []string{"spec.replicas"}},
+		},
 		Owners:    []types.UID{"a", "\xff\x00"},
 		Regarding: &history.Target{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: "web", UID: "u"},
 		Summary:   &history.Summary{Text: "scaled", Problem: "Failed"},
@@ -70,8 +72,16 @@ func TestReader_RejectsCorruptValues(t *testing.T) {
 		"number above 16 bits": func() error { r := binval.NewReader(huge); r.Uint16(); return r.Done() },
 		"unknown time":         func() error { r := binval.NewReader([]byte{2}); r.Time(); return r.Done() },
 		"trailing bytes":       func() error { r := binval.NewReader([]byte{0, 0}); r.Time(); return r.Done() },
-		"no verb":              func() error { r := binval.NewReader([]byte{0}); r.Flags(&history.Record{}); return r.Done() },
-		"another byte":         func() error { r := binval.NewReader([]byte{1}); r.Expect(2, "version"); return r.Done() },
+		"no verb": func() error {
+			r := binval.NewReader([]byte{0})
+			r.Flags(&history.Record{})
+			return r.Done()
+		},
+		"another byte": func() error {
+			r := binval.NewReader([]byte{1})
+			r.Expect(2, "version")
+			return r.Done()
+		},
 	} {
 		if err := read(); !errors.Is(err, binval.ErrCorrupt) {
 			t.Errorf("%s: got %v, want %v", name, err, binval.ErrCorrupt)

@@ -108,7 +108,8 @@ func TestTransport_BoundsTheTimeOfAStuckLayer(t *testing.T) {
 			return nil, io.ErrUnexpectedEOF
 		})
 		_, err := read(t, exchange.New(stuck, exchange.Limits{Time: time.Minute}), request(t.Context(), t, "http://h/"))
-		if slow, ok := errors.AsType[*exchange.SlowError](err); !ok || slow.Limit != time.Minute || !errors.Is(err, context.DeadlineExceeded) {
+		if slow, ok := errors.AsType[*exchange.SlowError](err); !ok || slow.Limit != time.Minute ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, want a SlowError of %s", err, time.Minute)
 		}
 		close(release)
@@ -133,10 +134,12 @@ func TestTransport_BoundsTheTimeOfASlowBody(t *testing.T) {
 	for _, status := range []int{200, 503} {
 		synctest.Test(t, func(t *testing.T) {
 			slowly := roundTripper(func(req *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: status, Header: http.Header{}, Body: trickle{req.Context().Done()}}, nil
+				return &http.Response{StatusCode: status, Header: http.Header{}, Body: trickle{req.Context().Done()}},
+					nil
 			})
 			begin := time.Now()
-			_, err := read(t, exchange.New(slowly, exchange.Limits{Time: time.Minute}), request(t.Context(), t, "http://h/"))
+			_, err := read(t, exchange.New(slowly, exchange.Limits{Time: time.Minute}),
+				request(t.Context(), t, "http://h/"))
 			if _, ok := errors.AsType[*exchange.SlowError](err); !ok || time.Since(begin) != time.Minute {
 				t.Errorf("status %d: got %v after %s, want a SlowError after a minute", status, err, time.Since(begin))
 			}
@@ -152,7 +155,8 @@ func TestTransport_EndsWithTheContext(t *testing.T) {
 		<-release
 		return nil, io.ErrUnexpectedEOF
 	})
-	if _, err := read(t, exchange.New(stuck, exchange.Limits{}), request(ctx, t, "http://h/")); !errors.Is(err, context.Canceled) {
+	_, err := read(t, exchange.New(stuck, exchange.Limits{}), request(ctx, t, "http://h/"))
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
 	close(release)
@@ -188,7 +192,9 @@ func pauseAfter(t *testing.T, limits exchange.Limits, value string) string {
 }
 
 func TestTransport_RemovesALongRetryAfter(t *testing.T) {
-	for value, want := range map[string]string{"1": "1", "5": "5", "6": "", "3600": "", "Fri, 01 Jan 2027 00:00:00 GMT": ""} {
+	for value, want := range map[string]string{
+		"1": "1", "5": "5", "6": "", "3600": "", "Fri, 01 Jan 2027 00:00:00 GMT": "",
+	} {
 		if got := pauseAfter(t, exchange.Limits{}, value); got != want {
 			t.Errorf("Retry-After %q: got %q, want %q", value, got, want)
 		}

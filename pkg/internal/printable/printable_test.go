@@ -44,7 +44,9 @@ func TestLine_CollapsesWhiteSpace(t *testing.T) {
 // FuzzText checks that no unsafe character is left, that every line break is,
 // and that both functions are idempotent.
 func FuzzText(f *testing.F) {
-	for _, seed := range []string{"", "a\tb\n", "\x1b[31m\r\u009b", "❤\ufe0f\u200d🔥", "a\ufe0f\u200d", "\u202e\xff\u2028", "\ufffd\u200d"} {
+	for _, seed := range []string{
+		"", "a\tb\n", "\x1b[31m\r\u009b", "❤\ufe0f\u200d🔥", "a\ufe0f\u200d", "\u202e\xff\u2028", "\ufffd\u200d",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

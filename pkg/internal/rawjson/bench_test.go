@@ -17,7 +17,8 @@ func object() []byte {
 		fmt.Fprintf(&containers, `{"name":"c%d","image":"registry.example/app:v%d","ready":true},`, i, i)
 	}
 	return fmt.Appendf(nil, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-1","uid":"8b1c","managedFields":`+
-		`[{"manager":"kubelet","fieldsV1":{%s"f:end":{}}}]},"spec":{"containers":[%s{"name":"last"}]}}`, fields.String(), containers.String())
+		`[{"manager":"kubelet","fieldsV1":{%s"f:end":{}}}]},"spec":{"containers":[%s{"name":"last"}]}}`,
+		fields.String(), containers.String())
 }
 
 func BenchmarkSkip(b *testing.B) {

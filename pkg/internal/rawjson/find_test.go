@@ -25,7 +25,8 @@ func selector(t *testing.T, text string) rawjson.Selector {
 }
 
 func TestFind_Selects(t *testing.T) {
-	const env = `{"spec":{"c":[{"env":[{"name":"A","value":"1"},{"name":"DB_PASS","value":"2"},{"value":"3"},{"name":4,"value":"5"},"6"]},7]}}`
+	const env = `{"spec":{"c":[{"env":[{"name":"A","value":"1"},{"name":"DB_PASS","value":"2"},` +
+		`{"value":"3"},{"name":4,"value":"5"},"6"]},7]}}`
 	tests := []struct {
 		name, data string
 		paths      []string
@@ -38,9 +39,17 @@ func TestFind_Selects(t *testing.T) {
 		{"every member", `{"data":{"a":1,"b":{"c":2}},"a":3}`, []string{"data[*]"}, []string{"1", `{"c":2}`}},
 		{"every element", `{"a":[1,[2],{"b":3}]}`, []string{"a[*]"}, []string{"1", "[2]", `{"b":3}`}},
 		{"through lists", env, []string{"spec.c[*].env[*].value"}, []string{`"1"`, `"2"`, `"3"`, `"5"`}},
-		{"by name, or by a name that can't be read", env, []string{"spec.c[*].env[*].value PASS$"}, []string{`"2"`, `"5"`}},
+		{
+			"by name, or by a name that can't be read", env,
+			[]string{"spec.c[*].env[*].value PASS$"},
+			[]string{`"2"`, `"5"`},
+		},
 		{"by key", `{"data":{"password":"x","user":"y"}}`, []string{"data[*] (?i)PASS"}, []string{`"x"`}},
-		{"by the key of the last wildcard", `{"x":{"a":{"k":{"v":1}},"k":{"b":{"v":2}}}}`, []string{"x[*][*].v k"}, []string{"1"}},
+		{
+			"by the key of the last wildcard", `{"x":{"a":{"k":{"v":1}},"k":{"b":{"v":2}}}}`,
+			[]string{"x[*][*].v k"},
+			[]string{"1"},
+		},
 		{"another kind on the path", `{"data":"a","spec":["b"]}`, []string{"data.a", "spec.b"}, nil},
 		{"the whole before its parts", `{"data":{"a":1}}`, []string{"data.a", "data"}, []string{`{"a":1}`}},
 		{"two paths", `{"b":2,"a":1}`, []string{"a", "b"}, []string{"2", "1"}},

@@ -13,8 +13,10 @@ import (
 // valid, by skipping and by walking it, and its keys, texts and values.
 func FuzzScanner(f *testing.F) {
 	for _, doc := range []string{
-		`{"a":[1,-0.5e+10,true,false,null,"x\u00e9\ud83d\ude00\ud800"],"a":{"":{}}}`, ` [ ] `, `01`, `1.`, `-`, `"\x"`, `"\u12g4"`, `nul`,
-		`{"a":1,}`, `[1,]`, `{,}`, `[1 2]`, `{"a" 1}`, `{1:2}`, "\"\xff\"", "\"\x1f\"", "\"01234567\x1f\"", `"0123456\"7"`, `{}{}`, "\f1",
+		`{"a":[1,-0.5e+10,true,false,null,"x\u00e9\ud83d\ude00\ud800"],"a":{"":{}}}`,
+		` [ ] `, `01`, `1.`, `-`, `"\x"`, `"\u12g4"`, `nul`,
+		`{"a":1,}`, `[1,]`, `{,}`, `[1 2]`, `{"a" 1}`, `{1:2}`, "\"\xff\"", "\"\x1f\"",
+		"\"01234567\x1f\"", `"0123456\"7"`, `{}{}`, "\f1",
 		"{\"\xff\":1}",
 	} {
 		f.Add([]byte(doc))
@@ -132,7 +134,15 @@ func decode(s *rawjson.Scanner) any {
 // FuzzSkipSame compares SkipSame with Skip: it consumes a value if and only if
 // that has the given bytes.
 func FuzzSkipSame(f *testing.F) {
-	for _, pair := range [][2]string{{`[1,2]`, `1`}, {`[12]`, `1`}, {`[1.5]`, `1`}, {`[1 ]`, `1`}, {`["a"]`, `"a"`}, {`[{"a":{}}]`, `{"a":{}}`}, {`[true]`, `tru`}} {
+	for _, pair := range [][2]string{
+		{`[1,2]`, `1`},
+		{`[12]`, `1`},
+		{`[1.5]`, `1`},
+		{`[1 ]`, `1`},
+		{`["a"]`, `"a"`},
+		{`[{"a":{}}]`, `{"a":{}}`},
+		{`[true]`, `tru`},
+	} {
 		f.Add([]byte(pair[0]), []byte(pair[1]))
 	}
 	f.Fuzz(func(t *testing.T, doc, other []byte) {

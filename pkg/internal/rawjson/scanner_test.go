@@ -64,7 +64,10 @@ func TestElements_NestedAndNull(t *testing.T) {
 }
 
 func TestKind_ByFirstByte(t *testing.T) {
-	want := []rawjson.Kind{rawjson.Object, rawjson.Array, rawjson.String, rawjson.Number, rawjson.Number, rawjson.Bool, rawjson.Bool, rawjson.Null}
+	want := []rawjson.Kind{
+		rawjson.Object, rawjson.Array, rawjson.String, rawjson.Number,
+		rawjson.Number, rawjson.Bool, rawjson.Bool, rawjson.Null,
+	}
 	s := rawjson.Scan([]byte(`[{},[],"",0,-1,true,false,null]`))
 	i := 0
 	for range s.Elements() {

@@ -61,7 +61,8 @@ func TestRollouts_CausesAreRecordedBeforeEffects(t *testing.T) {
 	r := recordertest.New(t, program, cluster.Kubeconfig)
 	r.Ready(t)
 	kube := kubernetes.NewForConfigOrDie(cluster.Config())
-	if _, err := kube.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if _, err := kube.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	group, ctx := errgroup.WithContext(t.Context())
@@ -100,7 +101,8 @@ func related(t *testing.T, r *recordertest.Recorder) {
 	const limit = 100
 	start := time.Now()
 	page, err := r.Client.Object(t.Context(), client.ObjectQuery{
-		Namespace: namespace, Resource: "deployments", Group: "apps", Name: "web-0", Descendants: true, Limit: limit, Summary: true,
+		Namespace: namespace, Resource: "deployments", Group: "apps", Name: "web-0",
+		Descendants: true, Limit: limit, Summary: true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +127,9 @@ func roll(ctx context.Context, kube kubernetes.Interface, name string, rollouts 
 			Replicas: &one, RevisionHistoryLimit: &keep, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: labels},
-				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "registry.example/web:1"}}},
+				Spec: corev1.PodSpec{
+					Containers: []corev1.Container{{Name: "web", Image: "registry.example/web:1"}},
+				},
 			},
 		},
 	}
@@ -153,7 +157,8 @@ func complete(ctx context.Context, kube kubernetes.Interface, name string) error
 			return fmt.Errorf("wait for %s: %w", name, err)
 		}
 		s := d.Status
-		if s.ObservedGeneration == d.Generation && s.UpdatedReplicas == 1 && s.AvailableReplicas == 1 && s.Replicas == 1 {
+		if s.ObservedGeneration == d.Generation && s.UpdatedReplicas == 1 &&
+			s.AvailableReplicas == 1 && s.Replicas == 1 {
 			return nil
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -163,7 +168,8 @@ func complete(ctx context.Context, kube kubernetes.Interface, name string) error
 // writeMarker creates a ConfigMap after all other writes.
 func writeMarker(t *testing.T, kube kubernetes.Interface) *corev1.ConfigMap {
 	t.Helper()
-	m, err := kube.CoreV1().ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "last"}}, metav1.CreateOptions{})
+	m, err := kube.CoreV1().ConfigMaps(namespace).Create(t.Context(),
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "last"}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +223,7 @@ func (c *checker) record(t *testing.T, e *v1.Event) {
 func (c *checker) fail(t *testing.T, e *v1.Event, format string, args ...any) {
 	t.Helper()
 	if c.failures++; c.failures <= 20 {
-		t.Errorf("%s of %s %s at %s: %s", e.Verb, e.ResourceType, e.ResourceName, e.ResourceVersion, fmt.Sprintf(format, args...))
+		t.Errorf("%s of %s %s at %s: %s",
+			e.Verb, e.ResourceType, e.ResourceName, e.ResourceVersion, fmt.Sprintf(format, args...))
 	}
 }

@@ -47,14 +47,18 @@ func TestCRD_VersionChangeLosesOnlyUnsentVersions(t *testing.T) {
 // watch.
 func (w *scenario) changeVersions(t *testing.T, random *rand.Rand) (stored string) {
 	t.Helper()
-	open := `"subresources":{"status":{}},"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}`
+	open := `"subresources":{"status":{}},` +
+		`"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}`
 	stored = []string{"v1", "v2"}[random.IntN(2)]
 	served := stored == "v2" || random.IntN(2) == 0
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"redefined":"%d"}},"spec":{"versions":[`+
 		`{"name":"v1","served":true,"storage":%t,%s},{"name":"v2","served":%t,"storage":%t,%s}]}}`,
 		random.Uint64(), stored == "v1", open, served, stored == "v2", open)
-	definitions := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
-	_, err := w.objects.Resource(definitions).Patch(t.Context(), "widgets.load.devcluster.dev", types.MergePatchType, patch, metav1.PatchOptions{})
+	definitions := schema.GroupVersionResource{
+		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
+	}
+	_, err := w.objects.Resource(definitions).Patch(t.Context(), "widgets.load.devcluster.dev",
+		types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +128,9 @@ type user struct {
 // newUser returns a user without rights.
 func newUser(t *testing.T) *user {
 	t.Helper()
-	u := &user{name: "recorder-" + filepath.Base(t.TempDir()) + t.Name(), kube: kubernetes.NewForConfigOrDie(cluster.Config())}
+	u := &user{
+		name: "recorder-" + filepath.Base(t.TempDir()) + t.Name(), kube: kubernetes.NewForConfigOrDie(cluster.Config()),
+	}
 	_, err := u.kube.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: u.name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: u.name},
@@ -156,7 +162,9 @@ func (u *user) permit(t *testing.T, widgets bool) {
 	}
 	role := &rbacv1.ClusterRole{
 		ObjectMeta: metav1.ObjectMeta{Name: u.name},
-		Rules:      []rbacv1.PolicyRule{{APIGroups: groups, Resources: []string{"*"}, Verbs: []string{"list", "watch"}}},
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: groups, Resources: []string{"*"}, Verbs: []string{"list", "watch"}},
+		},
 	}
 	// The API server creates a role that is updated before it exists.
 	if _, err := u.kube.RbacV1().ClusterRoles().Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {

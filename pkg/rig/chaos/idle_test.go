@@ -51,7 +51,9 @@ func (r *recorder) count(t *testing.T) (n int) {
 
 // listed matches the API server's counters of lists, and of watches that start
 // with a list.
-var listed = regexp.MustCompile(`^(apiserver_request_total|apiserver_watch_list_duration_seconds_count)\{(.*)\} ([0-9]+)$`)
+var listed = regexp.MustCompile(
+	`^(apiserver_request_total|apiserver_watch_list_duration_seconds_count)\{(.*)\} ([0-9]+)$`,
+)
 
 // lists returns the number of lists by counter and resource. It ignores CRDs:
 // the recorder lists them after each start, to discover their resources.

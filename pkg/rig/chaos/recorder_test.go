@@ -54,7 +54,8 @@ func (r *recorder) events(t *testing.T, namespace string) (events []v1.Event) {
 			t.Fatalf("object of %s %s at %s: %v", e.ResourceType, e.ResourceName, e.ResourceVersion, err)
 		}
 		if body.Kind != e.Kind || body.Metadata.Name != e.ResourceName {
-			t.Errorf("%s %s at %s: got the object of %+v, want kind %s", e.ResourceType, e.ResourceName, e.ResourceVersion, body, e.Kind)
+			t.Errorf("%s %s at %s: got the object of %+v, want kind %s",
+				e.ResourceType, e.ResourceName, e.ResourceVersion, body, e.Kind)
 		}
 		e.ObjectChanges = nil
 		events = append(events, e)

@@ -128,7 +128,8 @@ func (c *comparison) implied(l *life, e *v1.Event) {
 	case e.Verb != "delete" && (l.verbs[e.ResourceVersion] == "" || e.Verb != want):
 		c.wrong("%s of %s at %s is inferred and never happened", e.Verb, l.name, e.ResourceVersion)
 	case e.Verb != "delete" && !c.mayMiss(e.ResourceVersion):
-		c.wrong("%s of %s at %s is inferred outside of blind intervals, want it observed", e.Verb, l.name, e.ResourceVersion)
+		c.wrong("%s of %s at %s is inferred outside of blind intervals, want it observed",
+			e.Verb, l.name, e.ResourceVersion)
 	}
 }
 

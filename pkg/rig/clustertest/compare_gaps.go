@@ -25,7 +25,8 @@ func OutsideGaps(truth []Write, recorded []v1.Event, gaps []v1.Gap) (findings []
 	for _, e := range recorded {
 		rv, err := strconv.ParseUint(e.ResourceVersion, 10, 64)
 		if err != nil {
-			return append(findings, fmt.Sprintf("%s %s has resourceVersion %q, want a number", e.ResourceType, e.ResourceName, e.ResourceVersion))
+			return append(findings, fmt.Sprintf("%s %s has resourceVersion %q, want a number",
+				e.ResourceType, e.ResourceName, e.ResourceVersion))
 		}
 		have[version{e.UID, e.ResourceVersion}] = true
 		resource := schema.GroupResource{Group: e.Group, Resource: e.ResourceType}
@@ -41,9 +42,11 @@ func OutsideGaps(truth []Write, recorded []v1.Event, gaps []v1.Gap) (findings []
 		resource := schema.GroupResource{Group: w.Group, Resource: w.Resource}
 		from, to := around(recordedAt[resource], w.ResourceVersion)
 		if !slices.ContainsFunc(gaps, func(g v1.Gap) bool {
-			return g.Group == w.Group && g.Resource == w.Resource && !g.Start.After(to) && (g.End.IsZero() || !g.End.Before(from))
+			return g.Group == w.Group && g.Resource == w.Resource && !g.Start.After(to) &&
+				(g.End.IsZero() || !g.End.Before(from))
 		}) {
-			findings = append(findings, fmt.Sprintf("%s of %s %s at %s is missing, want a gap between %v and %v", w.Verb, resource, w.Name, w.ResourceVersion, from, to))
+			findings = append(findings, fmt.Sprintf("%s of %s %s at %s is missing, want a gap between %v and %v",
+				w.Verb, resource, w.Name, w.ResourceVersion, from, to))
 		}
 	}
 	return findings

@@ -39,10 +39,13 @@ func TestOutsideGaps_ReportsMissingWrites(t *testing.T) {
 		"the gap began after":             {write("pods", "a", "15"), gap("pods", 21, 0), 1},
 		"the gap is another resource's":   {write("pods", "a", "15"), gap("secrets", 12, 18), 1},
 		"the same version of another UID": {write("pods", "c", "10"), gap("nodes", 1, 2), 1},
-		"a deletion":                      {clustertest.Write{Resource: "pods", UID: "a", Verb: "delete"}, gap("nodes", 1, 2), 0},
+		"a deletion": {
+			clustertest.Write{Resource: "pods", UID: "a", Verb: "delete"}, gap("nodes", 1, 2), 0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := clustertest.OutsideGaps([]clustertest.Write{tc.write}, recorded, []v1.Gap{tc.gap}); len(got) != tc.want {
+			got := clustertest.OutsideGaps([]clustertest.Write{tc.write}, recorded, []v1.Gap{tc.gap})
+			if len(got) != tc.want {
 				t.Errorf("got %d findings, want %d: %q", len(got), tc.want, got)
 			}
 		})

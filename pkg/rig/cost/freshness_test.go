@@ -43,7 +43,8 @@ func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
 	driven := make(chan error, 1)
 	go func() {
 		for ctx.Err() == nil {
-			_, err := cluster.Load(ctx, clustertest.Load{Namespace: namespace, Objects: 100, Updates: 1000, Writers: 8, Rate: float64(rate)})
+			_, err := cluster.Load(ctx,
+				clustertest.Load{Namespace: namespace, Objects: 100, Updates: 1000, Writers: 8, Rate: float64(rate)})
 			if err != nil && ctx.Err() == nil {
 				driven <- err
 				return
@@ -52,7 +53,8 @@ func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
 		driven <- nil
 	}()
 	recordertest.Eventually(b, "the load has begun", func() (bool, string) {
-		page, err := r.Client.Events(b.Context(), client.EventsQuery{Namespace: history.NamespaceScope(namespace), Limit: 1, Summary: true})
+		page, err := r.Client.Events(b.Context(),
+			client.EventsQuery{Namespace: history.NamespaceScope(namespace), Limit: 1, Summary: true})
 		return err == nil && len(page.Events) > 0, fmt.Sprint(err)
 	})
 	return func() {
@@ -72,7 +74,8 @@ func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
 		b.Fatal(err)
 	}
 	maps := kube.CoreV1().ConfigMaps(namespace)
-	probe, err := maps.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}}, metav1.CreateOptions{})
+	probe, err := maps.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}},
+		metav1.CreateOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -103,7 +106,8 @@ func answered(b *testing.B, r *recordertest.Recorder, version *corev1.ConfigMap)
 	start := time.Now()
 	for time.Since(start) < recordertest.Patience {
 		page, err := r.Client.Events(b.Context(), client.EventsQuery{
-			UID: string(version.UID), Resources: []string{"configmaps"}, Order: history.NewestFirst, Limit: 1, Summary: true,
+			UID: string(version.UID), Resources: []string{"configmaps"},
+			Order: history.NewestFirst, Limit: 1, Summary: true,
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -117,7 +117,9 @@ func recordByInformer(kubeconfig, dir string) error {
 		{Version: "v1", Resource: "secrets"},
 		{Group: "load.devcluster.dev", Version: "v1", Resource: "widgets"},
 	} {
-		handler := cache.ResourceEventHandlerFuncs{AddFunc: w.store, UpdateFunc: func(_, now any) { w.store(now) }, DeleteFunc: w.store}
+		handler := cache.ResourceEventHandlerFuncs{
+			AddFunc: w.store, UpdateFunc: func(_, now any) { w.store(now) }, DeleteFunc: w.store,
+		}
 		if _, err := factory.ForResource(gvr).Informer().AddEventHandler(handler); err != nil {
 			cancel()
 			return err
@@ -151,7 +153,8 @@ func (w *informed) store(object any) {
 	if err != nil {
 		return
 	}
-	key := binary.BigEndian.AppendUint64([]byte(o.GetKind()+"/"+o.GetNamespace()+"/"+o.GetName()+"/"), uint64(time.Now().UnixNano()))
+	key := binary.BigEndian.AppendUint64([]byte(o.GetKind()+"/"+o.GetNamespace()+"/"+o.GetName()+"/"),
+		uint64(time.Now().UnixNano()))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.batch.Set(key, body) == nil {

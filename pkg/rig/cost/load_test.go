@@ -63,7 +63,8 @@ func underLoad(b *testing.B, m meter, rate int) float64 {
 	writes, start := 0, time.Now()
 	for b.Loop() {
 		truth, err := cluster.Load(b.Context(), clustertest.Load{
-			Namespace: "cost", Objects: objects, Updates: rate*seconds/objects - 3, Writers: 8, Rate: float64(rate), Delete: true,
+			Namespace: "cost", Objects: objects, Updates: rate*seconds/objects - 3,
+			Writers: 8, Rate: float64(rate), Delete: true,
 		})
 		if err != nil {
 			b.Fatal(err)

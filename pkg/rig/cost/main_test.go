@@ -10,7 +10,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
-var recorder = flag.String("recorder", "", "path of the recorder's binary, to compare versions; default: built from this source")
+var recorder = flag.String("recorder", "",
+	"path of the recorder's binary, to compare versions; default: built from this source")
 
 var (
 	cluster *clustertest.Cluster

@@ -30,7 +30,8 @@ const (
 // logs the resident memory over time and limits it.
 func TestMemory_StaysFlatDuringChurn(t *testing.T) {
 	const namespace = "memory"
-	if _, err := cluster.Load(t.Context(), clustertest.Load{Namespace: namespace, Objects: *pods, Writers: 8}); err != nil {
+	_, err := cluster.Load(t.Context(), clustertest.Load{Namespace: namespace, Objects: *pods, Writers: 8})
+	if err != nil {
 		t.Fatal(err)
 	}
 	r := recordertest.New(t, program, cluster.Kubeconfig)
@@ -57,7 +58,8 @@ func TestMemory_StaysFlatDuringChurn(t *testing.T) {
 		t.Error(err)
 	}
 	m.sample(t)
-	t.Logf("%d versions of %d objects; resident at most %.0f MB without the database", int(r.Metric(t, "watchhistory_versions_recorded_total")), *pods, m.most/1e6)
+	t.Logf("%d versions of %d objects; resident at most %.0f MB without the database",
+		int(r.Metric(t, "watchhistory_versions_recorded_total")), *pods, m.most/1e6)
 	if m.most > maxResident {
 		t.Errorf("got %.0f MB resident, want at most %.0f", m.most/1e6, maxResident/1e6)
 	}
@@ -66,7 +68,8 @@ func TestMemory_StaysFlatDuringChurn(t *testing.T) {
 // drive runs the churn until ctx ends.
 func drive(ctx context.Context, namespace string) error {
 	for ctx.Err() == nil {
-		_, err := cluster.Load(ctx, clustertest.Load{Namespace: namespace, Objects: 200, Updates: 10, Writers: 8, Rate: 100, Delete: true})
+		_, err := cluster.Load(ctx,
+			clustertest.Load{Namespace: namespace, Objects: 200, Updates: 10, Writers: 8, Rate: 100, Delete: true})
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -89,7 +92,9 @@ func (m *memory) sample(t *testing.T) {
 	if since >= min(settleTime, *churn/2) {
 		m.most = max(m.most, now)
 	}
-	t.Logf("after %v: %.0f MB resident, and %.0f MB of the database; %.0f MB of heap in use, %d objects, %d versions", since.Round(time.Second),
-		now/1e6, float64(database)/1e6, m.recorder.Metric(t, "go_memstats_heap_inuse_bytes")/1e6, int(m.recorder.Metric(t, "watchhistory_objects_alive")),
+	t.Logf("after %v: %.0f MB resident, and %.0f MB of the database; %.0f MB of heap in use, %d objects, %d versions",
+		since.Round(time.Second), now/1e6, float64(database)/1e6,
+		m.recorder.Metric(t, "go_memstats_heap_inuse_bytes")/1e6,
+		int(m.recorder.Metric(t, "watchhistory_objects_alive")),
 		int(m.recorder.Metric(t, "watchhistory_versions_recorded_total")))
 }

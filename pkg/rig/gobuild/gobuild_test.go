@@ -41,7 +41,8 @@ func build(t *testing.T, dir string, after time.Duration, terminal bool) (out st
 	t.Helper()
 	var text bytes.Buffer
 	err = gobuild.Run(t.Context(), gobuild.Build{
-		Name: "m", Dir: dir, Args: []string{"-o", "m", "."}, Out: &text, Terminal: terminal, After: after, Every: time.Millisecond,
+		Name: "m", Dir: dir, Args: []string{"-o", "m", "."}, Out: &text, Terminal: terminal,
+		After: after, Every: time.Millisecond,
 	})
 	return text.String(), err
 }
@@ -54,13 +55,15 @@ func TestRun_ShowsProgressOfLongBuild(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		if program, err := exec.CommandContext(t.Context(), filepath.Join(dir, "m")).CombinedOutput(); err != nil || len(program) == 0 {
+		if program, err := exec.CommandContext(t.Context(), filepath.Join(dir, "m")).CombinedOutput(); err != nil ||
+			len(program) == 0 {
 			t.Errorf("program: got output %q, error %v, want a text", program, err)
 		}
 		if !strings.Contains(out, "building m: ") || strings.Contains(out, "example.com/m\n") {
 			t.Errorf("terminal %t: got %q, want progress and no names of packages", terminal, out)
 		}
-		if rewritten := strings.Contains(out, "\r\x1b[K"); rewritten != terminal || terminal == strings.HasSuffix(out, "\n") {
+		if rewritten := strings.Contains(out, "\r\x1b[K"); rewritten != terminal ||
+			terminal == strings.HasSuffix(out, "\n") {
 			t.Errorf("terminal %t: got the line rewritten %t, want %t: %q", terminal, rewritten, terminal, out)
 		}
 		if terminal && !strings.HasSuffix(out, "\r\x1b[K") {
@@ -96,11 +99,13 @@ func TestStale_CountsPackagesToBuild(t *testing.T) {
 
 func TestRun_PassesOnMessages(t *testing.T) {
 	dir := module(t)
-	if err := os.WriteFile(filepath.Join(dir, "b", "b.go"), []byte("package b\n\nfunc B() string { return 7 }\n"), 0o600); err != nil {
+	const broken = "package b\n\nfunc B() string { return 7 }\n"
+	if err := os.WriteFile(filepath.Join(dir, "b", "b.go"), []byte(broken), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	out, err := build(t, dir, time.Hour, false)
-	if err == nil || !strings.Contains(err.Error(), "build m: exit status 1") || !strings.Contains(out, "b/b.go:3:26: cannot use 7") {
+	if err == nil || !strings.Contains(err.Error(), "build m: exit status 1") ||
+		!strings.Contains(out, "b/b.go:3:26: cannot use 7") {
 		t.Errorf("got %v and %q, want the exit status and the compiler's message", err, out)
 	}
 }

@@ -1,9 +1,10 @@
 // Package language checks the English of comments and documentation.
 //
 // It owns three rules of style that a program can check. Comments in Go files
-// are at most 80 columns wide. Comments, Markdown pages and texts of programs
-// contain no phrase of [Phrases]: idioms that readers have to decode. Links to
-// pages, headings and files of the repository have an existing target.
+// are at most 80 columns wide, and code is at most 120. Comments, Markdown
+// pages and texts of programs contain no phrase of [Phrases]: idioms that
+// readers have to decode. Links to pages, headings and files of the repository
+// have an existing target.
 //
 // The tests check the whole repository, including the other modules.
 // Directories that do not follow the first two rules yet are listed in

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -14,7 +15,8 @@ import (
 const (
 	// commentWidth is the limit for lines that contain only a comment.
 	commentWidth = 80
-	// codeWidth is the limit for comments that follow code on their line.
+	// codeWidth is the limit for code, and for comments that follow code on
+	// their line.
 	codeWidth = 120
 	tabWidth  = 4
 )
@@ -58,8 +60,10 @@ func Phrases() []Phrase {
 		{Pattern: `as a whole`, Instead: "completely", FineAfter: "owned"},
 		{Pattern: `for good`, Instead: "permanently"},
 		{Pattern: `by itself`, Instead: "automatically, alone"},
-		{Pattern: `(server|recorder|plugin|client|package|suite|program|log|store|engine|watch) knows?`,
-			Instead: "has, supports, uses"},
+		{
+			Pattern: `(server|recorder|plugin|client|package|suite|program|log|store|engine|watch) knows?`,
+			Instead: "has, supports, uses",
+		},
 		{Pattern: `asks? for`, Instead: "requests, requires"},
 		{Pattern: `says? that`, Instead: "means that, reports that"},
 		{Pattern: `if need be|where need be`, Instead: "if necessary"},
@@ -84,8 +88,8 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s:%d: %s", f.File, f.Line, f.Message)
 }
 
-// CheckGo returns the findings in the comments of a Go file. Generated files
-// have none. The error is a syntax error of the file.
+// CheckGo returns the findings in the code and comments of a Go file. Generated
+// files have none. The error is a syntax error of the file.
 func CheckGo(path string, src []byte) ([]Finding, error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, path, src, parser.ParseComments|parser.SkipObjectResolution)
@@ -105,7 +109,7 @@ func CheckGo(path string, src []byte) ([]Finding, error) {
 		first := set.Position(group.Pos()).Line
 		found = append(found, checkPhrases(path, first, commentText(group))...)
 	}
-	return found, nil
+	return append(found, checkCode(set, file, lines)...), nil
 }
 
 // CheckStrings returns the phrases in the string constants of a Go file: texts
@@ -173,6 +177,34 @@ func checkComment(pos token.Position, text string, lines []string) (found []Find
 	return found
 }
 
+// checkCode checks the width of the code on each line, without the comment
+// after it. A line that begins inside a raw string may be wider, because
+// wrapping it would change the string.
+func checkCode(set *token.FileSet, file *ast.File, lines []string) (found []Finding) {
+	code := slices.Clone(lines)
+	for _, group := range file.Comments {
+		for _, comment := range group.List {
+			pos := set.Position(comment.Pos())
+			line := code[pos.Line-1]
+			code[pos.Line-1] = line[:min(pos.Column-1, len(line))]
+			clear(code[pos.Line : pos.Line+strings.Count(comment.Text, "\n")])
+		}
+	}
+	for node := range ast.Preorder(file) {
+		if literal, ok := node.(*ast.BasicLit); ok {
+			line := set.Position(literal.Pos()).Line
+			clear(code[line : line+strings.Count(literal.Value, "\n")])
+		}
+	}
+	for i, line := range code {
+		if got := width(strings.TrimRight(line, " \t\r")); got > codeWidth {
+			message := fmt.Sprintf("code of %d columns, want at most %d", got, codeWidth)
+			found = append(found, Finding{set.Position(file.Package).Filename, i + 1, message})
+		}
+	}
+	return found
+}
+
 // CheckMarkdown returns the phrases in a Markdown page. Code is not checked.
 func CheckMarkdown(path string, src []byte) []Finding {
 	return checkPhrases(path, 1, strings.Join(proseLines(src), "\n"))
@@ -216,8 +248,10 @@ func isDirective(line string) bool {
 }
 
 // isVerbatim reports whether a comment's line belongs to an indented block,
-// which godoc shows as it is.
-func isVerbatim(line string) bool { return strings.HasPrefix(line, "//\t") }
+// which godoc shows as it is, or is an object in the output of an example.
+func isVerbatim(line string) bool {
+	return strings.HasPrefix(line, "//\t") || strings.HasPrefix(line, `// {"`)
+}
 
 // width returns the columns of a line. A tab moves to the next multiple of
 // tabWidth, every other character takes one column.

@@ -149,6 +149,7 @@ func TestCheckGo_Width(t *testing.T) {
 		{"characters, not bytes", "// " + strings.Repeat("é", 77), nil},
 		{"URL", "// https://example.com/" + strings.Repeat("x", 78), nil},
 		{"directive", "//go:generate " + strings.Repeat("x", 78), nil},
+		{"JSON", `// {"` + strings.Repeat("x", 78) + `":1}`, nil},
 		{"indented block", "//\t" + strings.Repeat("x", 78), nil},
 		{"list item", "//   - " + strings.Repeat("x", 78), []string{"a.go:2: comment of 85 columns, want at most 80"}},
 		{
@@ -166,6 +167,24 @@ func TestCheckGo_Width(t *testing.T) {
 		},
 		{"directive after code", "var x = 1 //nolint:x // " + strings.Repeat("x", 108), nil},
 		{"string, not comment", "var x = `//" + strings.Repeat("x", 90) + "`", nil},
+		{"code, 120 columns", `var x = "` + strings.Repeat("x", 110) + `"`, nil},
+		{
+			"code, 121 columns", `var x = "` + strings.Repeat("x", 111) + `"`,
+			[]string{"a.go:2: code of 121 columns, want at most 120"},
+		},
+		{
+			"code before a directive", `var x = "` + strings.Repeat("x", 111) + `" //nolint:x`,
+			[]string{"a.go:2: code of 121 columns, want at most 120"},
+		},
+		{
+			"first line of a raw string", "var x = `" + strings.Repeat("x", 112) + "\n`",
+			[]string{"a.go:2: code of 121 columns, want at most 120"},
+		},
+		{"other lines of a raw string", "var x = `\n" + strings.Repeat(strings.Repeat("x", 121)+"\n", 2) + "`", nil},
+		{
+			"after a raw string", "var x = `\n`\nvar y = `" + strings.Repeat("x", 111) + "`",
+			[]string{"a.go:4: code of 121 columns, want at most 120"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -189,7 +208,8 @@ func TestCheckGo_Phrases(t *testing.T) {
 }
 
 func TestCheckStrings_Phrases(t *testing.T) {
-	src := "package a\n\nvar s = `\nIt is written\nanew.\n`\nvar r = \"it is \\\"anew\\\", beside\"\nvar t = \"anew text\"\n// anew\n"
+	src := "package a\n\nvar s = `\nIt is written\nanew.\n`\nvar r = \"it is \\\"anew\\\", " +
+		"beside\"\nvar t = \"anew text\"\n// anew\n"
 	found, err := language.CheckStrings("a.go", []byte(src))
 	if err != nil {
 		t.Fatal(err)

@@ -126,11 +126,13 @@ func TestCheckImports_FindsWhatBreaksTheLayout(t *testing.T) {
 		{"public imports what Go closes", "pkg/client/kube", "pkg/internal/exchange", nil},
 		{
 			"public imports a step", "pkg/client", "pkg/store",
-			[]string{module + "/pkg/client imports " + module + "/pkg/store: a public package imports public packages only"},
+			[]string{module + "/pkg/client imports " + module +
+				"/pkg/store: a public package imports public packages only"},
 		},
 		{
 			"below a public package", "pkg/client/kube", "pkg/query",
-			[]string{module + "/pkg/client/kube imports " + module + "/pkg/query: a public package imports public packages only"},
+			[]string{module + "/pkg/client/kube imports " + module +
+				"/pkg/query: a public package imports public packages only"},
 		},
 		{
 			"a rig in the product", "pkg/daemon", "pkg/rig/sample",

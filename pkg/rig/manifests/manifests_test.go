@@ -169,7 +169,8 @@ func TestPod_PathsAndPortsMatchConfig(t *testing.T) {
 		t.Errorf("got container port %s %d, want http %d", port.Name, port.ContainerPort, config.ServerPort)
 	}
 	for probe, want := range map[*corev1.Probe]string{
-		container.StartupProbe: v1.LivezPath, container.LivenessProbe: v1.LivezPath, container.ReadinessProbe: v1.ReadyzPath,
+		container.StartupProbe: v1.LivezPath, container.LivenessProbe: v1.LivezPath,
+		container.ReadinessProbe: v1.ReadyzPath,
 	} {
 		if got := probe.HTTPGet; got.Path != want || got.Port.String() != port.Name {
 			t.Errorf("got a probe of %s on port %s, want %s on %s", got.Path, got.Port.String(), want, port.Name)
@@ -205,6 +206,7 @@ func TestServiceAndPolicy_SelectPod(t *testing.T) {
 	peers := policy.Spec.Ingress[0].From
 	if len(policy.Spec.Ingress) != 1 || len(peers) != 1 || peers[0].NamespaceSelector == nil ||
 		peers[0].PodSelector.MatchLabels["watchhistory.io/client"] != "true" {
-		t.Errorf("got ingress %+v, want one peer with label watchhistory.io/client=true in any namespace", policy.Spec.Ingress)
+		t.Errorf("got ingress %+v, want one peer with label watchhistory.io/client=true in any namespace",
+			policy.Spec.Ingress)
 	}
 }

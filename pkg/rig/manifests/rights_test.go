@@ -50,7 +50,8 @@ func TestRole_PermitsListAndWatchOfDefaultsAndCRDs(t *testing.T) {
 			t.Errorf("list %s: got error %v, want none", r.Resource, err)
 			continue
 		}
-		watch, err := client.Resource(r).Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
+		watch, err := client.Resource(r).Watch(t.Context(),
+			metav1.ListOptions{ResourceVersion: list.GetResourceVersion()})
 		if err != nil {
 			t.Errorf("watch %s: got error %v, want none", r.Resource, err)
 			continue
@@ -108,7 +109,8 @@ func TestRole_PermitsNothingElse(t *testing.T) {
 			}
 		}
 	}
-	if a := (authorizationv1.ResourceAttributes{Verb: "list", Resource: "pods"}); !allowed(t, user.UserName, user.Groups, a) {
+	a := authorizationv1.ResourceAttributes{Verb: "list", Resource: "pods"}
+	if !allowed(t, user.UserName, user.Groups, a) {
 		t.Error("list pods: got no permission, want one")
 	}
 }
@@ -145,7 +147,9 @@ func TestClientRole_PermitsOnlyPortForwardToRecorder(t *testing.T) {
 		}
 	}
 	for _, resource := range []string{"secrets", "configmaps"} {
-		if allowed(t, "jane", groups, authorizationv1.ResourceAttributes{Verb: "get", Resource: resource, Namespace: namespace}) {
+		if allowed(t, "jane", groups, authorizationv1.ResourceAttributes{
+			Verb: "get", Resource: resource, Namespace: namespace,
+		}) {
 			t.Errorf("get %s: got permission, want none", resource)
 		}
 	}
@@ -157,7 +161,8 @@ func allowed(t *testing.T, user string, groups []string, what authorizationv1.Re
 	review := &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &what},
 	}
-	answer, err := client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+	answer, err := client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(),
+		review, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

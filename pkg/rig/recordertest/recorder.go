@@ -52,7 +52,9 @@ type Recorder struct {
 func New(tb testing.TB, binary, kubeconfig string) *Recorder {
 	tb.Helper()
 	dir := tb.TempDir()
-	r := &Recorder{binary: binary, kubeconfig: kubeconfig, dir: filepath.Join(dir, "data"), log: filepath.Join(dir, "log")}
+	r := &Recorder{
+		binary: binary, kubeconfig: kubeconfig, dir: filepath.Join(dir, "data"), log: filepath.Join(dir, "log"),
+	}
 	tb.Cleanup(func() {
 		if r.process != nil {
 			r.Kill(tb)
@@ -75,7 +77,8 @@ func (r *Recorder) Start(tb testing.TB) {
 	}
 	defer log.Close()
 	r.process = exec.Command(r.binary, "--kubeconfig="+r.kubeconfig, "--log-format=json") //nolint:noctx // killed with the test
-	r.process.Env = append(os.Environ(), "BADGER_PATH="+r.dir, "SERVER_PORT=0", "CONFIG_PATH=", "BIND_ADDRESS=127.0.0.1")
+	r.process.Env = append(os.Environ(), "BADGER_PATH="+r.dir, "SERVER_PORT=0",
+		"CONFIG_PATH=", "BIND_ADDRESS=127.0.0.1")
 	r.process.Stderr = log
 	started := make(chan error)
 	r.ended = make(chan error, 1)

@@ -31,7 +31,8 @@ func TestOwn_CountsPagesOfTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if database != 2*size || all < database+2*size {
-		t.Errorf("got %d bytes resident, %d of tables, want %d of tables and at least as much of other files", all, database, 2*size)
+		t.Errorf("got %d bytes resident, %d of tables, want %d of tables and at least as much of other files",
+			all, database, 2*size)
 	}
 	if n := testing.AllocsPerRun(10, func() { _, _, _ = recordertest.Own(dir) }); n > 50 {
 		t.Errorf("got %.0f allocations, want at most 50", n)

@@ -73,17 +73,30 @@ func New(o Options) *Cluster {
 	c := &Cluster{
 		rng: rand.New(rand.NewPCG(o.Seed, 1)), seed: o.Seed, now: o.Start, every: o.Every, //nolint:gosec // repeatable
 		parts: parts{
-			read("containers"), read("containerfields"), read("kubelet"), read("podstatus"), read("podtemplate"), read("templatefields"), read("endpoint"),
+			read("containers"), read("containerfields"), read("kubelet"), read("podstatus"),
+			read("podtemplate"), read("templatefields"), read("endpoint"),
 		},
 	}
 	c.pods = &kind{resource: resource("", "v1", "pods", "Pod"), events: 44, objects: 45, next: c.nextPod}
 	c.nodes = &kind{resource: resource("", "v1", "nodes", "Node"), events: 9, objects: 3, next: c.nextNode}
 	c.events = &kind{resource: resource("", "v1", "events", "Event"), events: 16, objects: 16, next: c.nextEvent}
-	c.leases = &kind{resource: resource("coordination.k8s.io", "v1", "leases", "Lease"), events: 9, objects: 3, next: c.nextLease}
-	c.replicaSets = &kind{resource: resource("apps", "v1", "replicasets", "ReplicaSet"), events: 6, objects: 24, next: c.nextReplicaSet}
-	c.deployments = &kind{resource: resource("apps", "v1", "deployments", "Deployment"), events: 6, objects: 6, next: c.nextDeployment}
-	c.endpointSlices = &kind{resource: resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"), events: 5, objects: 6, next: c.nextEndpointSlice}
-	c.databases = &kind{resource: resource("shop.example.com", "v1", "databases", "Database"), events: 5, objects: 4, next: c.nextDatabase}
+	c.leases = &kind{
+		resource: resource("coordination.k8s.io", "v1", "leases", "Lease"), events: 9, objects: 3, next: c.nextLease,
+	}
+	c.replicaSets = &kind{
+		resource: resource("apps", "v1", "replicasets", "ReplicaSet"), events: 6, objects: 24, next: c.nextReplicaSet,
+	}
+	c.deployments = &kind{
+		resource: resource("apps", "v1", "deployments", "Deployment"), events: 6, objects: 6, next: c.nextDeployment,
+	}
+	c.endpointSlices = &kind{
+		resource: resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
+		events:   5, objects: 6, next: c.nextEndpointSlice,
+	}
+	c.databases = &kind{
+		resource: resource("shop.example.com", "v1", "databases", "Database"),
+		events:   5, objects: 4, next: c.nextDatabase,
+	}
 	for _, k := range c.kinds() {
 		k.template = read(lower(k.resource.Kind))
 		groups := max(1, o.Objects*k.objects/100/wave)

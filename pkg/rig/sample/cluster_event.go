@@ -16,10 +16,14 @@ type reason struct {
 // allReasons returns the reasons of Events.
 func allReasons() []reason {
 	return []reason{
-		{"Normal", "Pulled", parse(`Container image \"registry.example.com/shop/${app}:1.4.0\" already present on machine and can be accessed by the pod`)},
+		{"Normal", "Pulled", parse(`Container image \"registry.example.com/shop/${app}:1.4.0\" ` +
+			`already present on machine and can be accessed by the pod`)},
 		{"Normal", "Created", parse(`Container created`)},
 		{"Normal", "Started", parse(`Container started`)},
-		{"Warning", "BackOff", parse(`Back-off restarting failed container ${app} in pod ${pod}_${namespace}(${podUID})`)},
+		{
+			"Warning", "BackOff",
+			parse(`Back-off restarting failed container ${app} in pod ${pod}_${namespace}(${podUID})`),
+		},
 		{"Warning", "Unhealthy", parse(`Readiness probe failed: HTTP probe failed with statuscode: 503`)},
 		{"Normal", "Killing", parse(`Stopping container ${app}`)},
 	}
@@ -56,7 +60,10 @@ func (c *Cluster) nextEvent() {
 
 func (c *Cluster) eventValues(o *object) values {
 	app, why := c.appOf(o.place), c.reasons[o.step]
-	v := values{"app": application(app), "namespace": namespaceOf(app), "pod": c.podName(o.about, app, o.revision), "podUID": c.uid(o.about)}
+	v := values{
+		"app": application(app), "namespace": namespaceOf(app),
+		"pod": c.podName(o.about, app, o.revision), "podUID": c.uid(o.about),
+	}
 	v["name"] = fmt.Sprintf("%s.%x", v["pod"], c.draw(o.number, forName))
 	v["podRV"], v["node"] = number(int(o.number)*7), nodeName(o.place%len(c.nodes.alive))
 	v["type"], v["reason"], v["message"] = why.kind, why.name, why.message.text(v)

@@ -15,7 +15,8 @@ func (c *Cluster) poolOfImages() []string {
 	for i := range pool {
 		name := fmt.Sprintf("registry.example.com/shop/%s", application(i))
 		of := uint64(i) | 1<<56
-		pool[i] = fmt.Sprintf(`{"names":["%s@sha256:%s","%s:1.%d.0"],"sizeBytes":%d}`, name, c.digest(of, 0), name, i%7, c.draw(of, forHash)>>36)
+		pool[i] = fmt.Sprintf(`{"names":["%s@sha256:%s","%s:1.%d.0"],"sizeBytes":%d}`,
+			name, c.digest(of, 0), name, i%7, c.draw(of, forHash)>>36)
 	}
 	return pool
 }
@@ -24,7 +25,10 @@ func (c *Cluster) poolOfImages() []string {
 func (c *Cluster) nextNode() {
 	place := c.nodes.turn % len(c.nodes.alive)
 	o, t := c.lived(c.nodes, place)
-	v := values{"name": nodeName(place), "zone": zone(place), "host": nodeAddress(place), "subnet": fmt.Sprintf("%d.%d", 64+place>>8, place&255)}
+	v := values{
+		"name": nodeName(place), "zone": zone(place), "host": nodeAddress(place),
+		"subnet": fmt.Sprintf("%d.%d", 64+place>>8, place&255),
+	}
 	v["machine"], v["system"], v["boot"] = c.digest(o.number, 0)[:32], c.uid(o.number|1<<40), c.uid(o.number|1<<41)
 	first := place * 7 % (3 * nodeImages)
 	v["images"] = "[" + strings.Join(c.images[first:first+nodeImages], ",") + "]"
@@ -36,7 +40,8 @@ func (c *Cluster) nextLease() {
 	place := c.leases.turn % len(c.leases.alive)
 	o, t := c.lived(c.leases, place)
 	c.emit(c.leases, t, o, values{
-		"name": nodeName(place), "owner": c.uid(c.permanent(c.nodes, place)), "nowMicro": c.now.UTC().Format("2006-01-02T15:04:05.000000Z07:00"),
+		"name": nodeName(place), "owner": c.uid(c.permanent(c.nodes, place)),
+		"nowMicro": c.now.UTC().Format("2006-01-02T15:04:05.000000Z07:00"),
 	})
 }
 

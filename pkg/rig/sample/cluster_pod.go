@@ -79,13 +79,15 @@ func (c *Cluster) podValues(o *object, place int) values {
 	v := c.appValues(app, o.revision, fmt.Sprintf(`[{"name":"config","readOnly":true,"mountPath":"/etc/%s"},`+
 		`{"name":"kube-api-access-%s","readOnly":true,"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"}]`,
 		application(app), c.suffix(o.number, forHash, 5)))
-	v["name"], v["replicaset"], v["owner"] = c.podName(o.number, app, o.revision), c.replicaSetName(app, o.revision), c.uid(rs)
+	v["name"] = c.podName(o.number, app, o.revision)
+	v["replicaset"], v["owner"] = c.replicaSetName(app, o.revision), c.uid(rs)
 	v["hash"], v["token"] = c.suffix(rs, forHash, 10), c.suffix(o.number, forHash, 5)
 	v["generation"], v["zone"], v["born"], v["now"] = "1", zone(node), second(o.born), second(c.now)
 	v["status"] = `{"phase":"Pending","qosClass":"Burstable"}`
 	if o.step >= podBound {
 		v["bound"] = fmt.Sprintf(`"nodeName":%q,`, nodeName(node))
-		v["status"] = fmt.Sprintf(`{"phase":"Pending","conditions":[{"type":"PodScheduled","status":"True","lastProbeTime":null,`+
+		v["status"] = fmt.Sprintf(`{"phase":"Pending","conditions":[{"type":"PodScheduled",`+
+			`"status":"True","lastProbeTime":null,`+
 			`"lastTransitionTime":%q}],"qosClass":"Burstable"}`, second(o.born))
 	}
 	if o.step >= podWaiting {
@@ -103,14 +105,16 @@ func (c *Cluster) addStatus(v values, o *object, node int) {
 	started, ready := o.step > podWaiting, o.step == podReady || o.step == podEnding
 	v["phase"] = map[bool]string{false: "Pending", true: "Running"}[started]
 	v["host"], v["ip"] = nodeAddress(node), c.address(o.number)
-	v["started"], v["startedAt"], v["ready"], v["readyAt"] = condition(started && o.step != podEnded), v["born"], condition(ready), second(o.changed)
+	v["started"], v["startedAt"] = condition(started && o.step != podEnded), v["born"]
+	v["ready"], v["readyAt"] = condition(ready), second(o.changed)
 	v["appReady"], v["proxyReady"], v["restarts"] = flag(ready), flag(started && o.step != podEnded), number(o.count)
 	v["appID"], v["proxyID"] = "", ""
 	v["state"], v["proxy"] = `{"waiting":{"reason":"ContainerCreating"}}`, `{"waiting":{"reason":"ContainerCreating"}}`
 	v["last"] = "{}"
 	if started {
 		v["address"] = fmt.Sprintf(`"podIP":%q,"podIPs":[{"ip":%q}],`, v["ip"], v["ip"])
-		v["appID"] = "registry.example.com/shop/" + v["app"] + "@sha256:" + c.digest(c.replicaSetNumber(0, o.revision), 0)
+		v["appID"] = "registry.example.com/shop/" + v["app"] + "@sha256:" +
+			c.digest(c.replicaSetNumber(0, o.revision), 0)
 		v["proxyID"] = "registry.example.com/mesh/proxy@sha256:" + c.digest(0, 1)
 		v["appContainer"] = fmt.Sprintf(`"containerID":%q,`, c.container(o, o.count))
 		v["proxyContainer"] = fmt.Sprintf(`"containerID":%q,`, c.container(o, -1))
@@ -122,7 +126,8 @@ func (c *Cluster) addStatus(v values, o *object, node int) {
 	}
 	switch o.step {
 	case podCrashed:
-		v["state"] = fmt.Sprintf(`{"waiting":{"reason":"CrashLoopBackOff","message":"back-off %ds restarting failed container=%s pod=%s_%s(%s)"}}`,
+		v["state"] = fmt.Sprintf(`{"waiting":{"reason":"CrashLoopBackOff",`+
+			`"message":"back-off %ds restarting failed container=%s pod=%s_%s(%s)"}}`,
 			10<<min(o.count, 5), v["app"], v["name"], v["namespace"], c.uid(o.number))
 	case podEnded:
 		v["phase"] = "Succeeded"
@@ -142,5 +147,6 @@ func (c *Cluster) container(o *object, restarts int) string {
 func running(since string) string { return fmt.Sprintf(`{"running":{"startedAt":%q}}`, since) }
 
 func terminated(code int, reason, since, until, id string) string {
-	return fmt.Sprintf(`{"terminated":{"exitCode":%d,"reason":%q,"startedAt":%q,"finishedAt":%q,"containerID":%q}}`, code, reason, since, until, id)
+	return fmt.Sprintf(`{"terminated":{"exitCode":%d,"reason":%q,"startedAt":%q,"finishedAt":%q,"containerID":%q}}`,
+		code, reason, since, until, id)
 }

@@ -20,7 +20,9 @@ import (
 
 // cluster returns a cluster of 300 objects.
 func cluster(seed uint64) *sample.Cluster {
-	return sample.New(sample.Options{Seed: seed, Objects: 300, Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond})
+	return sample.New(sample.Options{
+		Seed: seed, Objects: 300, Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond,
+	})
 }
 
 // take returns the next n watch events.
@@ -98,7 +100,8 @@ func TestNext_ObjectLivesAreConsistent(t *testing.T) {
 		}
 		ref := history.ObjectRef{Resource: f.Resource.Plural, Namespace: o.Namespace, Name: o.Name, UID: o.UID}
 		if (alive[ref] == "") != (f.Type == history.Added) {
-			t.Fatalf("got %s of %s with version %q, want it added if it has none, and only then", f.Type, ref, alive[ref])
+			t.Fatalf("got %s of %s with version %q, want it added if it has none, and only then",
+				f.Type, ref, alive[ref])
 		}
 		if alive[ref] == o.ResourceVersion {
 			t.Fatalf("%s: got version %s twice, want it once", ref, o.ResourceVersion)

@@ -25,7 +25,8 @@ func (c *Cluster) appValues(app, revision int, mounts string) values {
 
 // templateValues returns the values of an application's pod template.
 func (c *Cluster) templateValues(app, revision int) values {
-	v := c.appValues(app, revision, fmt.Sprintf(`[{"name":"config","readOnly":true,"mountPath":"/etc/%s"}]`, application(app)))
+	v := c.appValues(app, revision,
+		fmt.Sprintf(`[{"name":"config","readOnly":true,"mountPath":"/etc/%s"}]`, application(app)))
 	v["template"] = c.parts.podTemplate.text(v)
 	v["templatefields"] = c.parts.templateFields.text(v)
 	return v
@@ -120,7 +121,9 @@ func (c *Cluster) nextEndpointSlice() {
 	app, _, _ := c.endpointSlices.inWaves(len(c.endpointSlices.alive), rollSteps)
 	o, t := c.lived(c.endpointSlices, app)
 	o.count++
-	v := values{"app": application(app), "namespace": namespaceOf(app), "generation": number(o.count), "now": second(c.now)}
+	v := values{
+		"app": application(app), "namespace": namespaceOf(app), "generation": number(o.count), "now": second(c.now),
+	}
 	v["name"], v["owner"] = application(app)+"-"+c.suffix(o.number, forName, 5), c.uid(o.number|1<<40)
 	var endpoints []string
 	for place := app; place < len(c.pods.alive); place += len(c.deployments.alive) {
@@ -129,8 +132,9 @@ func (c *Cluster) nextEndpointSlice() {
 			continue
 		}
 		endpoints = append(endpoints, c.parts.endpoint.text(values{
-			"ip": c.address(pod.number), "ready": flag(pod.step == podReady), "namespace": v["namespace"], "name": c.podName(pod.number, app, pod.revision),
-			"uid": c.uid(pod.number), "node": nodeName(node), "zone": zone(node),
+			"ip": c.address(pod.number), "ready": flag(pod.step == podReady), "namespace": v["namespace"],
+			"name": c.podName(pod.number, app, pod.revision),
+			"uid":  c.uid(pod.number), "node": nodeName(node), "zone": zone(node),
 		}))
 	}
 	v["endpoints"] = "[" + strings.Join(endpoints, ",") + "]"

@@ -77,7 +77,9 @@ type copied struct {
 // Append commits the batch and sends a copy from before the commit: the log
 // sets the times of the records.
 func (c copied) Append(ctx context.Context, b *history.Batch) error {
-	batch := &history.Batch{Checkpoints: append([]history.Checkpoint(nil), b.Checkpoints...), Gaps: append([]history.Gap(nil), b.Gaps...)}
+	batch := &history.Batch{
+		Checkpoints: append([]history.Checkpoint(nil), b.Checkpoints...), Gaps: append([]history.Gap(nil), b.Gaps...),
+	}
 	for _, v := range b.Versions {
 		record := *v.Record
 		v.Record = &record

@@ -20,7 +20,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
-var record = flag.Bool("record", false, "start a dev cluster with all components, and replace recorded.zst by its watch events")
+var record = flag.Bool("record", false,
+	"start a dev cluster with all components, and replace recorded.zst by its watch events")
 
 // watched are the resources to record, as the lines name them.
 var watched = []string{
@@ -47,7 +48,8 @@ func (f *recording) watch(ctx context.Context, config *rest.Config, client *http
 		path = "/api/"
 	}
 	for ctx.Err() == nil {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+path+part[1]+"/"+part[2]+"?watch=true&timeoutSeconds=3600", http.NoBody)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+			config.Host+path+part[1]+"/"+part[2]+"?watch=true&timeoutSeconds=3600", http.NoBody)
 		if err != nil {
 			return err
 		}
@@ -90,7 +92,9 @@ func (f *recording) take(response *http.Response, name string) error {
 func play(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	var group sync.WaitGroup
-	for _, scenario := range []string{"broken-rollout", "crash-loop", "scale-and-delete", "configmap-change", "custom-resource"} {
+	for _, scenario := range []string{
+		"broken-rollout", "crash-loop", "scale-and-delete", "configmap-change", "custom-resource",
+	} {
 		group.Go(func() {
 			if err := cluster.Play(t.Context(), scenario, scenario, "--pause=1s"); err != nil {
 				t.Error(err)
@@ -110,7 +114,10 @@ func play(t *testing.T, cluster *clustertest.Cluster) {
 func maintain(t *testing.T, cluster *clustertest.Cluster) {
 	t.Helper()
 	for i := range 10 {
-		for _, command := range []string{"cordon node-%d", "label node node-%d rack=r1", "annotate node node-%d maintenance=planned", "uncordon node-%d"} {
+		for _, command := range []string{
+			"cordon node-%d", "label node node-%d rack=r1",
+			"annotate node node-%d maintenance=planned", "uncordon node-%d",
+		} {
 			if _, err := cluster.Kubectl(t.Context(), strings.Fields(fmt.Sprintf(command, 1+i))...); err != nil {
 				t.Error(err)
 				return

@@ -54,7 +54,8 @@ func TestRecorded_NamesNoMachine(t *testing.T) {
 		plural := strings.Split(name, "/")[2]
 		of := counts[plural]
 		if of[history.Added] == 0 || of[history.Modified] == 0 && plural != "namespaces" {
-			t.Errorf("%s: got %d created and %d updated, want some of both", plural, of[history.Added], of[history.Modified])
+			t.Errorf("%s: got %d created and %d updated, want some of both",
+				plural, of[history.Added], of[history.Modified])
 		}
 		t.Logf("%s: %v", plural, of)
 		n += of[history.Added] + of[history.Modified] + of[history.Deleted]

@@ -10,5 +10,8 @@ type WatchEvent struct {
 
 // resource returns a resource. Nodes and Namespaces are cluster-scoped.
 func resource(group, version, plural, kind string) history.Resource {
-	return history.Resource{Group: group, Version: version, Plural: plural, Kind: kind, Namespaced: kind != "Node" && kind != "Namespace"}
+	return history.Resource{
+		Group: group, Version: version, Plural: plural, Kind: kind,
+		Namespaced: kind != "Node" && kind != "Namespace",
+	}
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-var compared = flag.Int("compared", 5000, "number of generated versions for the comparison with the naive layout; make bench-storage uses 60,000")
+var compared = flag.Int("compared", 5000,
+	"number of generated versions for the comparison with the naive layout; make bench-storage uses 60,000")
 
 // The limits of the store's size on disk, for versions of the generated
 // cluster.
@@ -24,7 +25,9 @@ const (
 
 // generated returns the watch events of a generated cluster.
 func generated() iter.Seq[sample.WatchEvent] {
-	return sample.WatchEvents(sample.Options{Seed: 1, Objects: max(100, *compared/50), Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond})
+	return sample.WatchEvents(sample.Options{
+		Seed: 1, Objects: max(100, *compared/50), Start: time.Unix(1_790_000_000, 0), Every: 100 * time.Millisecond,
+	})
 }
 
 // recorded returns the watch events of a dev cluster.
@@ -68,7 +71,8 @@ func TestStorage_IsSmall(t *testing.T) {
 	batches, events, n := gather(t, generated(), *compared)
 	ours, theirs := measureStore(t, batches, n, false), measureNaive(t, events, n, false)
 	times := theirs.perVersion() / ours.perVersion()
-	t.Logf("%d versions: %.0f bytes each, %.1f times smaller than the %.0f of the naive layout", n, ours.perVersion(), times, theirs.perVersion())
+	t.Logf("%d versions: %.0f bytes each, %.1f times smaller than the %.0f of the naive layout",
+		n, ours.perVersion(), times, theirs.perVersion())
 	if ours.perVersion() > maxBytesPerVersion {
 		t.Errorf("got %.0f bytes per version, want at most %d", ours.perVersion(), maxBytesPerVersion)
 	}
@@ -93,7 +97,9 @@ func compare(b *testing.B, events iter.Seq[sample.WatchEvent], most int) {
 			name   string
 			result measurement
 		}{{"store", ours}, {"naive", theirs}, {"store, synced", synced}, {"naive, synced", theirsSynced}} {
-			rows.add(row.name, "%d", row.result.versions, "%.0f", float64(row.result.versions)/float64(row.result.transactions), "%.0f", row.result.rate(), "%.0f", row.result.perVersion())
+			rows.add(row.name, "%d", row.result.versions, "%.0f",
+				float64(row.result.versions)/float64(row.result.transactions), "%.0f",
+				row.result.rate(), "%.0f", row.result.perVersion())
 		}
 		b.Log(rows)
 	}
@@ -101,7 +107,9 @@ func compare(b *testing.B, events iter.Seq[sample.WatchEvent], most int) {
 
 // gather returns the recorder's batches of the watch events, with most records
 // at most, the watch events, and the number of records.
-func gather(tb testing.TB, events iter.Seq[sample.WatchEvent], most int) ([]*history.Batch, iter.Seq[sample.WatchEvent], int) {
+func gather(
+	tb testing.TB, events iter.Seq[sample.WatchEvent], most int,
+) ([]*history.Batch, iter.Seq[sample.WatchEvent], int) {
 	tb.Helper()
 	var batches []*history.Batch
 	n := 0

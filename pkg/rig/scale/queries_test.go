@@ -34,13 +34,16 @@ func queryTypes() []query {
 	return []query{
 		{"object, 50 versions", func(g *querier) history.Scan { return g.scan(50, named(g.object())) }},
 		{"time", func(g *querier) history.Scan { return g.before(100, history.Filter{}) }},
-		{"namespace", func(g *querier) history.Scan { return g.before(100, history.Filter{Namespace: g.object().Scope()}) }},
+		{"namespace", func(g *querier) history.Scan {
+			return g.before(100, history.Filter{Namespace: g.object().Scope()})
+		}},
 		{"resource", func(g *querier) history.Scan {
 			return g.before(100, history.Filter{Resources: []schema.GroupResource{g.object().GroupResource()}})
 		}},
 		{"resource in namespace", func(g *querier) history.Scan {
 			ref := g.object()
-			return g.before(100, history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope()})
+			return g.before(100,
+				history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope()})
 		}},
 		{"name", func(g *querier) history.Scan { return g.scan(100, history.Filter{Name: g.object().Name}) }},
 		{"Event target", func(g *querier) history.Scan {
@@ -52,7 +55,9 @@ func queryTypes() []query {
 
 // named returns the filter for one name.
 func named(ref history.ObjectRef) history.Filter {
-	return history.Filter{Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope(), Name: ref.Name}
+	return history.Filter{
+		Resources: []schema.GroupResource{ref.GroupResource()}, Namespace: ref.Scope(), Name: ref.Name,
+	}
 }
 
 // object returns a random object.
@@ -121,7 +126,8 @@ func (q query) check(t *testing.T, sc *history.Scan, page []*history.Record) {
 	}
 	for i, r := range page {
 		if !sc.Matches(r) || i > 0 && !r.Time.Before(page[i-1].Time) || (len(r.Object) > 0) != sc.Bodies {
-			t.Errorf("%s: got record %d of %s at %v, with %d bytes, want a match in order, with bytes %t", q.name, i, r.Ref, r.Time, len(r.Object), sc.Bodies)
+			t.Errorf("%s: got record %d of %s at %v, with %d bytes, want a match in order, with bytes %t",
+				q.name, i, r.Ref, r.Time, len(r.Object), sc.Bodies)
 		}
 	}
 }

@@ -18,7 +18,8 @@ import (
 )
 
 var (
-	sizes     = flag.String("versions", "10000", "numbers of versions, one log for each; make bench-storage uses 10000,100000,1000000")
+	sizes = flag.String("versions", "10000",
+		"numbers of versions, one log for each; make bench-storage uses 10000,100000,1000000")
 	perObject = flag.Int("per-object", 50, "number of versions per existing object")
 	queries   = flag.Int("queries", 20, "number of runs of each query")
 )
@@ -60,8 +61,10 @@ func testSize(t *testing.T, n int) {
 	debug.FreeOSMemory() // returns the memory of the previous tests
 	m := watchMemory(t, l.dir)
 	l.fill(t)
-	t.Logf("recorded %d versions of %d objects, with %d bytes of JSON and %.0f on disk each, in %v (%.0f per second): at most %s resident",
-		n, l.objects(), l.json/int64(n), float64(diskUse(t, l.dir))/float64(n), l.elapsed.Round(time.Second), float64(n)/l.elapsed.Seconds(), m.maxima())
+	t.Logf("recorded %d versions of %d objects, with %d bytes of JSON and %.0f on disk each, "+
+		"in %v (%.0f per second): at most %s resident",
+		n, l.objects(), l.json/int64(n), float64(diskUse(t, l.dir))/float64(n),
+		l.elapsed.Round(time.Second), float64(n)/l.elapsed.Seconds(), m.maxima())
 	start := time.Now()
 	s := l.open(t)
 	t.Logf("opened the log in %v", time.Since(start).Round(time.Millisecond))
@@ -93,7 +96,8 @@ func (l *log) objects() int { return max(100, l.n / *perObject) }
 // open opens the store until the test ends.
 func (l *log) open(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(l.dir, store.Options{MaxBytes: maxStorage, Now: func() time.Time { return time.Unix(0, l.now.Load()) }})
+	s, err := store.Open(l.dir,
+		store.Options{MaxBytes: maxStorage, Now: func() time.Time { return time.Unix(0, l.now.Load()) }})
 	if err != nil {
 		t.Fatal(err)
 	}

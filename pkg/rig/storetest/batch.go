@@ -14,10 +14,12 @@ import (
 func invalidBatchChangesNothing(s *subject) {
 	long := strings.Repeat("n", 2000)
 	for what, spoil := range map[string]func(*history.Batch){
-		"no verb":                         func(b *history.Batch) { b.Versions[1].Verb = 0 },
-		"no resource":                     func(b *history.Batch) { b.Versions[1].Ref.Resource = "" },
-		"no name":                         func(b *history.Batch) { b.Versions[1].Ref.Name = "" },
-		"an invalid namespace":            func(b *history.Batch) { b.Versions[1].Ref.Namespace = history.ClusterScoped.String() },
+		"no verb":     func(b *history.Batch) { b.Versions[1].Verb = 0 },
+		"no resource": func(b *history.Batch) { b.Versions[1].Ref.Resource = "" },
+		"no name":     func(b *history.Batch) { b.Versions[1].Ref.Name = "" },
+		"an invalid namespace": func(b *history.Batch) {
+			b.Versions[1].Ref.Namespace = history.ClusterScoped.String()
+		},
 		"a long namespace":                func(b *history.Batch) { b.Versions[1].Ref.Namespace = long },
 		"a long name":                     func(b *history.Batch) { b.Versions[1].Ref.Name = long },
 		"a long resource":                 func(b *history.Batch) { b.Versions[1].Ref.Resource = long },
@@ -73,7 +75,8 @@ func batchIsAtomic(s *subject) {
 		for i := range batches {
 			var b history.Batch
 			for j := range size {
-				b.Versions = append(b.Versions, newVersion(version(fmt.Sprint("web-", j), fmt.Sprint(i), history.Update)))
+				b.Versions = append(b.Versions,
+					newVersion(version(fmt.Sprint("web-", j), fmt.Sprint(i), history.Update)))
 			}
 			s.commit(&b)
 		}
@@ -84,7 +87,9 @@ func batchIsAtomic(s *subject) {
 // with two versions of an object.
 func batchOfThousands(s *subject) {
 	const size, objects = 9000, 5000
-	b := &history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "9000"}, {Group: "apps", Resource: "deployments", RV: "1"}}}
+	b := &history.Batch{Checkpoints: []history.Checkpoint{
+		{Resource: "pods", RV: "9000"}, {Group: "apps", Resource: "deployments", RV: "1"},
+	}}
 	var records []*history.Record
 	for i := range size {
 		records = append(records, version(fmt.Sprint("web-", i%objects), fmt.Sprint(i), history.Update))

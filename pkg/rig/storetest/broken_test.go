@@ -29,6 +29,7 @@ func open(tb testing.TB, dir string, o storetest.Options) storetest.Log {
 type (
 	records = iter.Seq2[*history.Record, error]
 	heads   = iter.Seq2[history.Head, error]
+	changes = iter.Seq2[history.Difference, error]
 )
 
 // broken is a log whose methods behave differently if the corresponding
@@ -41,6 +42,8 @@ type broken struct {
 	commit     func(context.Context, *history.Batch) error
 	checkpoint func(history.Checkpoint) history.Checkpoint
 	heads      func(heads) heads
+	state      func(context.Context, history.StateScan) records
+	compare    func(context.Context, history.CompareScan) changes
 	latest     func(context.Context, history.ObjectRef) (*history.Record, error)
 	gaps       func([]history.Gap) []history.Gap
 	count      func(n int) int
@@ -78,6 +81,20 @@ func (b *broken) Heads(ctx context.Context, r schema.GroupResource) heads {
 		return b.heads(b.Log.Heads(ctx, r))
 	}
 	return b.Log.Heads(ctx, r)
+}
+
+func (b *broken) State(ctx context.Context, sc history.StateScan) records {
+	if b.state != nil {
+		return b.state(ctx, sc)
+	}
+	return b.Log.State(ctx, sc)
+}
+
+func (b *broken) Compare(ctx context.Context, sc history.CompareScan) changes {
+	if b.compare != nil {
+		return b.compare(ctx, sc)
+	}
+	return b.Log.Compare(ctx, sc)
 }
 
 func (b *broken) Latest(ctx context.Context, o history.ObjectRef) (*history.Record, error) {

@@ -59,9 +59,15 @@ func checkpointIsLast(s *subject) {
 		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "7"}}}, "7", ""},
 		{history.Batch{Checkpoints: []history.Checkpoint{{Group: other.Group, Resource: "pods", RV: "3"}}}, "7", "3"},
 		{history.Batch{Versions: newVersions(version("web", "9", history.Create))}, "7", "3"},
-		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "9"}, {Resource: "pods", RV: "8"}}}, "8", "3"},
+		{
+			history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "9"}, {Resource: "pods", RV: "8"}}},
+			"8", "3",
+		},
 		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods"}}}, "", "3"},
-		{history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "an opaque \x00 string"}}}, "an opaque \x00 string", "3"},
+		{
+			history.Batch{Checkpoints: []history.Checkpoint{{Resource: "pods", RV: "an opaque \x00 string"}}},
+			"an opaque \x00 string", "3",
+		},
 	} {
 		s.now = s.now.Add(time.Minute)
 		s.commit(&step.batch)

@@ -30,7 +30,8 @@ func (s *subject) everything() logContents {
 		s.t.Fatal(err)
 	}
 	return logContents{
-		s.all(history.Scan{Bodies: true}), s.heads(pods()), s.checkpoint(pods()), s.everyGap(), resources, s.RedactionKey(),
+		s.all(history.Scan{Bodies: true}), s.heads(pods()), s.checkpoint(pods()),
+		s.everyGap(), resources, s.RedactionKey(),
 	}
 }
 

@@ -21,7 +21,8 @@ type fault struct {
 
 // faults returns at least one fault for each promise.
 func faults() []fault {
-	return slices.Concat(writingFaults(), currentFaults(), readingFaults(), forgettingFaults(), otherFaults())
+	return slices.Concat(writingFaults(), currentFaults(), readingFaults(), stateFaults(),
+		forgettingFaults(), otherFaults())
 }
 
 func writingFaults() []fault {
@@ -85,7 +86,9 @@ func writingFaults() []fault {
 			}
 		}},
 		{"ends a batch at its transaction's size", []string{"BatchOfThousandsOfRecords"}, func(b *broken) {
-			b.changeBatch(func(batch *history.Batch) { batch.Versions = batch.Versions[:min(len(batch.Versions), 4096)] })
+			b.changeBatch(func(batch *history.Batch) {
+				batch.Versions = batch.Versions[:min(len(batch.Versions), 4096)]
+			})
 		}},
 		{"trusts hints", []string{"WrongHintsChangeNothing"}, believesHints},
 		{"cuts objects at a mebibyte", []string{"ObjectsOfAnySize"}, func(b *broken) {
@@ -147,7 +150,9 @@ func currentFaults() []fault {
 		}},
 		{"can't withdraw a checkpoint", []string{"CheckpointIsLastCommitted"}, func(b *broken) {
 			b.changeBatch(func(batch *history.Batch) {
-				batch.Checkpoints = slices.DeleteFunc(slices.Clone(batch.Checkpoints), func(c history.Checkpoint) bool { return c.RV == "" })
+				batch.Checkpoints = slices.DeleteFunc(slices.Clone(batch.Checkpoints), func(c history.Checkpoint) bool {
+					return c.RV == ""
+				})
 			})
 		}},
 		{"dates checkpoints itself", []string{"CheckpointKeepsItsTime"}, func(b *broken) {

@@ -28,7 +28,10 @@ func headsOfLiveObjects(s *subject) {
 		{version("web", "1", history.Create), version("db", "2", history.Create), version("web", "3", history.Update)},
 		{version("web", "4", history.Delete), next, other, node},
 		{version("db", "8", history.Delete), version("db", "9", history.Update)},
-		{version("db", "10", history.Delete), version("web", "11", history.Create), version("never", "12", history.Delete)},
+		{
+			version("db", "10", history.Delete), version("web", "11", history.Create),
+			version("never", "12", history.Delete),
+		},
 	} {
 		s.put(batch...)
 		for _, r := range batch {
@@ -57,7 +60,8 @@ func headsOfLiveObjects(s *subject) {
 // stops reading others early.
 func (s *subject) headsAreSnapshot() {
 	s.t.Helper()
-	s.put(version("one", "100", history.Create), version("two", "101", history.Create), version("three", "102", history.Create))
+	s.put(version("one", "100", history.Create), version("two", "101", history.Create),
+		version("three", "102", history.Create))
 	want, got := s.heads(pods()), map[history.ObjectRef]history.Head{}
 	next, stop := iter.Pull2(s.Heads(s.t.Context(), pods()))
 	defer stop()
@@ -66,7 +70,8 @@ func (s *subject) headsAreSnapshot() {
 			s.t.Fatal(err)
 		}
 		if len(got) == 0 {
-			s.put(version("one", "103", history.Delete), version("two", "104", history.Delete), version("four", "105", history.Create))
+			s.put(version("one", "103", history.Delete), version("two", "104", history.Delete),
+				version("four", "105", history.Create))
 		}
 		got[h.Ref] = h
 	}
@@ -81,7 +86,9 @@ func (s *subject) headsAreSnapshot() {
 // latestIsTheNewest reads objects with and without their UID, deleted ones, and
 // unknown ones.
 func latestIsTheNewest(s *subject) {
-	first, last, next := version("web", "1", history.Create), version("web", "2", history.Delete), version("web", "3", history.Create)
+	first := version("web", "1", history.Create)
+	last := version("web", "2", history.Delete)
+	next := version("web", "3", history.Create)
 	next.Ref.UID = "next"
 	node := version("web", "4", history.Create)
 	node.Ref.Namespace = ""
@@ -137,7 +144,9 @@ func catalogueKeeps(s *subject) {
 			s.t.Fatal(err)
 		}
 	}
-	if err := s.Register(s.t.Context(), history.Resource{Group: "apps", Version: "v1"}); history.CodeOf(err) != history.Invalid {
+	if err := s.Register(s.t.Context(), history.Resource{
+		Group: "apps", Version: "v1",
+	}); history.CodeOf(err) != history.Invalid {
 		s.t.Errorf("resource without a name: got error %v, want an invalid one", err)
 	}
 	s.put(version("web", "1", history.Create)) // recording adds nothing to the catalogue
@@ -195,7 +204,8 @@ func catalogueKeepsSince(s *subject) {
 	s.reopen()
 	checkpoint(pods, "3")
 	checkpoint(roles, "3")
-	if err := s.Register(s.t.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true}); err != nil {
+	err := s.Register(s.t.Context(), history.Resource{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true})
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	expect("after a restart", began, later)

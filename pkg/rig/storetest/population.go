@@ -15,14 +15,19 @@ import (
 // does not advance within a batch.
 func (s *subject) population() (all []*history.Record) {
 	s.t.Helper()
-	web, db, node := version("web", "", history.Create).Ref, version("db", "", history.Create).Ref, version("web", "", history.Create).Ref
+	web := version("web", "", history.Create).Ref
+	db := version("db", "", history.Create).Ref
+	node := version("web", "", history.Create).Ref
 	node.Resource, node.Namespace = "nodes", ""
 	recreated, elsewhere, thing, event := web, web, web, web
 	recreated.UID, elsewhere.Namespace, thing.Group, event.Resource = "recreated", "db", "example.com", "events"
 	for i, batch := range [][]*history.Record{
 		{of(web, history.Create), of(node, history.Create), of(db, history.Create)},
 		{of(web, history.Update)},
-		{of(event, history.Create), of(thing, history.Create), of(web, history.Update), of(web, history.Delete), of(recreated, history.Create)},
+		{
+			of(event, history.Create), of(thing, history.Create), of(web, history.Update),
+			of(web, history.Delete), of(recreated, history.Create),
+		},
 		{of(elsewhere, history.Create), of(event, history.Update), of(node, history.Update), of(db, history.Delete)},
 		{of(recreated, history.Update), of(thing, history.Delete), of(event, history.Create), of(db, history.Create)},
 	} {
@@ -57,7 +62,8 @@ func (s *subject) adorn(r *history.Record, n int) {
 		if r.Ref.UID == "recreated" {
 			created = recreation
 		}
-		r.Object = fmt.Appendf(nil, `{"n":%d,"metadata":{"name":"web","creationTimestamp":%q}}`, n, created.Format(time.RFC3339))
+		r.Object = fmt.Appendf(nil, `{"n":%d,"metadata":{"name":"web","creationTimestamp":%q}}`,
+			n, created.Format(time.RFC3339))
 	}
 	r.Initial = n < 2
 	if n%5 == 3 {
@@ -65,7 +71,10 @@ func (s *subject) adorn(r *history.Record, n int) {
 	}
 	if n%2 == 0 {
 		r.Managers = []history.Manager{
-			{Name: "kubelet", Operation: "Update", Subresource: "status", Time: s.now.Truncate(time.Second), Fields: []string{"status.phase"}},
+			{
+				Name: "kubelet", Operation: "Update", Subresource: "status",
+				Time: s.now.Truncate(time.Second), Fields: []string{"status.phase"},
+			},
 			{Name: "kubectl"},
 		}[n%4/2:]
 		r.Summary = &history.Summary{Text: "replicas 1 → 2", Problem: "CrashLoopBackOff"}
@@ -74,7 +83,9 @@ func (s *subject) adorn(r *history.Record, n int) {
 		r.Owners = []types.UID{"owner-1", "owner-2"}[n%2:]
 	}
 	if r.Ref.Resource == "events" {
-		r.Regarding = &history.Target{Group: "apps", Kind: "Pod", Namespace: "shop", Name: "web", UID: types.UID([]string{"", "uid-web"}[n%2])}
+		r.Regarding = &history.Target{
+			Group: "apps", Kind: "Pod", Namespace: "shop", Name: "web", UID: types.UID([]string{"", "uid-web"}[n%2]),
+		}
 	}
 }
 
@@ -124,26 +135,28 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 	}
 	view := func(v history.View) func(*history.Filter) { return func(f *history.Filter) { f.View = v } }
 	return map[string]func(*history.Filter){
-		"from a record on":         func(f *history.Filter) { f.Start = some },
-		"from after a record on":   func(f *history.Filter) { f.Start = some.Add(1) },
-		"from before 1970":         func(f *history.Filter) { f.Start = time.Unix(-1, 0) },
-		"from the far future on":   func(f *history.Filter) { f.Start = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"up to a record":           func(f *history.Filter) { f.End = some },
-		"up to after a record":     func(f *history.Filter) { f.End = some.Add(1) },
-		"up to the first":          func(f *history.Filter) { f.End = first },
-		"up to after the last":     func(f *history.Filter) { f.End = last.Add(1) },
-		"up to the far future":     func(f *history.Filter) { f.End = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"of pods":                  resources(pods()),
-		"of pods and nodes":        resources(pods(), schema.GroupResource{Resource: "nodes"}),
-		"of another group's pods":  resources(schema.GroupResource{Group: "example.com", Resource: "pods"}),
-		"of an unknown resource":   resources(schema.GroupResource{Resource: "unknown"}),
-		"in a namespace":           func(f *history.Filter) { f.Namespace = "shop" },
-		"in no namespace":          func(f *history.Filter) { f.Namespace = history.ClusterScoped },
-		"in an unknown namespace":  func(f *history.Filter) { f.Namespace = "unknown" },
-		"of a name":                func(f *history.Filter) { f.Name = "web" },
-		"of an unknown name":       func(f *history.Filter) { f.Name = "we" },
-		"of a UID":                 func(f *history.Filter) { f.UID = "uid-web" },
-		"created or deleted":       func(f *history.Filter) { f.Verbs = []history.Verb{history.Create, history.Delete} },
+		"from a record on":        func(f *history.Filter) { f.Start = some },
+		"from after a record on":  func(f *history.Filter) { f.Start = some.Add(1) },
+		"from before 1970":        func(f *history.Filter) { f.Start = time.Unix(-1, 0) },
+		"from the far future on":  func(f *history.Filter) { f.Start = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"up to a record":          func(f *history.Filter) { f.End = some },
+		"up to after a record":    func(f *history.Filter) { f.End = some.Add(1) },
+		"up to the first":         func(f *history.Filter) { f.End = first },
+		"up to after the last":    func(f *history.Filter) { f.End = last.Add(1) },
+		"up to the far future":    func(f *history.Filter) { f.End = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"of pods":                 resources(pods()),
+		"of pods and nodes":       resources(pods(), schema.GroupResource{Resource: "nodes"}),
+		"of another group's pods": resources(schema.GroupResource{Group: "example.com", Resource: "pods"}),
+		"of an unknown resource":  resources(schema.GroupResource{Resource: "unknown"}),
+		"in a namespace":          func(f *history.Filter) { f.Namespace = "shop" },
+		"in no namespace":         func(f *history.Filter) { f.Namespace = history.ClusterScoped },
+		"in an unknown namespace": func(f *history.Filter) { f.Namespace = "unknown" },
+		"of a name":               func(f *history.Filter) { f.Name = "web" },
+		"of an unknown name":      func(f *history.Filter) { f.Name = "we" },
+		"of a UID":                func(f *history.Filter) { f.UID = "uid-web" },
+		"created or deleted": func(f *history.Filter) {
+			f.Verbs = []history.Verb{history.Create, history.Delete}
+		},
 		"updated":                  func(f *history.Filter) { f.Verbs = []history.Verb{history.Update} },
 		"regarding a pod":          regarding("web", ""),
 		"regarding an incarnation": regarding("web", "uid-web"),
@@ -158,10 +171,12 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 			pods(): {Namespaces: map[string]time.Time{"shop": {}, "unknown": {}}},
 		}),
 		"visible: pods of a namespace, all nodes": view(history.View{
-			pods(): {Namespaces: map[string]time.Time{"shop": {}}}, {Resource: "nodes"}: {All: true}, {Resource: "unknown"}: {All: true},
+			pods(): {Namespaces: map[string]time.Time{"shop": {}}}, {Resource: "nodes"}: {All: true},
+			{Resource: "unknown"}: {All: true},
 		}),
 		"visible: cluster-scoped": view(history.View{
-			pods(): {Namespaces: map[string]time.Time{"": {}}}, {Resource: "nodes"}: {Namespaces: map[string]time.Time{"": {}}},
+			pods():              {Namespaces: map[string]time.Time{"": {}}},
+			{Resource: "nodes"}: {Namespaces: map[string]time.Time{"": {}}},
 		}),
 		"visible: pods of present namespaces": view(history.View{
 			pods(): {Namespaces: map[string]time.Time{"shop": recreation, "db": recreation}},

@@ -34,7 +34,8 @@ func TestConditions_NarrowByEveryFilterField(t *testing.T) {
 	}
 	for field := range reflect.TypeFor[history.Filter]().Fields() {
 		if !narrowed[field.Name] {
-			t.Errorf("history.Filter.%s: got no condition that selects some records and not others, want one", field.Name)
+			t.Errorf("history.Filter.%s: got no condition that selects some records and not others, want one",
+				field.Name)
 		}
 	}
 }

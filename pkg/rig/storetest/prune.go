@@ -53,7 +53,8 @@ func pruneBySizeAddsGaps(s *subject) {
 		}
 		for _, name := range names() {
 			f := history.Filter{Name: name, End: left[0].Time}
-			s.same(name+" at the first remaining record", read(true, baseline(f, dropped)...), s.all(history.Scan{Filter: f, Bodies: true}))
+			s.same(name+" at the first remaining record", read(true, baseline(f, dropped)...),
+				s.all(history.Scan{Filter: f, Bodies: true}))
 		}
 		if d := cmp.Diff(heads, s.heads(pods())); d != "" {
 			s.t.Errorf("heads (-want +got):\n%s", d)
@@ -149,7 +150,8 @@ func appendsDuringPrune(s *subject) {
 		appended = append(appended, r)
 		return true
 	}, s.prune)
-	s.same("the appended records", read(true, appended...), s.all(history.Scan{Filter: history.Filter{Name: "arrives"}, Bodies: true}))
+	s.same("the appended records", read(true, appended...),
+		s.all(history.Scan{Filter: history.Filter{Name: "arrives"}, Bodies: true}))
 }
 
 // readAllRevisions reads the object that changes continuously, up to its newest

@@ -132,7 +132,9 @@ func (b *broken) old(r *history.Record) bool {
 
 func forgettingFaults() []fault {
 	dropsOld := func(b *broken) {
-		b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record { return slices.DeleteFunc(list, b.old) })
+		b.changeResults(func(_ history.Scan, list []*history.Record) []*history.Record {
+			return slices.DeleteFunc(list, b.old)
+		})
 	}
 	return []fault{
 		{"returns expired records", []string{"RecordsExpireWithRetention"}, func(b *broken) {
@@ -168,7 +170,8 @@ func forgettingFaults() []fault {
 		}},
 		{"looks for the record of a cursor", []string{"CursorValidDuringPrune"}, func(b *broken) {
 			b.scan = func(ctx context.Context, sc history.Scan) records {
-				if n, _, _ := b.Log.Count(ctx, history.Filter{Start: sc.After.Time, End: sc.After.Add(1)}, 1); n == 0 && !sc.After.IsZero() {
+				if n, _, _ := b.Log.Count(ctx, history.Filter{Start: sc.After.Time, End: sc.After.Add(1)}, 1); n == 0 &&
+					!sc.After.IsZero() {
 					return func(yield func(*history.Record, error) bool) {
 						yield(nil, history.Errorf(history.Invalid, "no record has the cursor's time"))
 					}
@@ -200,7 +203,9 @@ func otherFaults() []fault {
 		}},
 		{"is empty after close", []string{"ClosedLogIsUnavailable"}, endsQuietly},
 		{"continues a scan after its context", []string{"ContextEndsScansAndAppends"}, func(b *broken) {
-			b.scan = func(ctx context.Context, sc history.Scan) records { return b.Log.Scan(context.WithoutCancel(ctx), sc) }
+			b.scan = func(ctx context.Context, sc history.Scan) records {
+				return b.Log.Scan(context.WithoutCancel(ctx), sc)
+			}
 		}},
 		{"appends after its context", []string{"ContextEndsScansAndAppends"}, func(b *broken) {
 			b.commit = func(ctx context.Context, batch *history.Batch) error {

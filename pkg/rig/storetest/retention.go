@@ -27,7 +27,9 @@ func recordsExpire(s *subject) {
 		{second.Time.Add(time.Hour + 1), nil},
 	} {
 		s.now = tt.now
-		for _, sc := range []history.Scan{everything, {Filter: history.Filter{Namespace: "shop", Resources: nil}, Bodies: true}} {
+		for _, sc := range []history.Scan{
+			everything, {Filter: history.Filter{Namespace: "shop", Resources: nil}, Bodies: true},
+		} {
 			s.same(fmt.Sprint("at ", tt.now), read(true, tt.want...), s.all(sc))
 		}
 		if n, exact, err := s.Count(s.t.Context(), history.Filter{}, 100); n != len(tt.want) || !exact || err != nil {
@@ -48,7 +50,9 @@ func recordsExpire(s *subject) {
 // Scans of more than one object return no baselines.
 func baselinesAreReturned(s *subject) {
 	s = s.another(s.t, Options{Retention: time.Hour})
-	old, base, later := version("web", "1", history.Create), version("web", "2", history.Update), version("web", "3", history.Update)
+	old := version("web", "1", history.Create)
+	base := version("web", "2", history.Update)
+	later := version("web", "3", history.Update)
 	deleted, back := version("db", "4", history.Delete), version("db", "5", history.Create)
 	still := version("still", "6", history.Create)
 	for _, r := range []*history.Record{old, base, later, deleted, back, still} {
@@ -64,15 +68,21 @@ func baselinesAreReturned(s *subject) {
 			of   history.ObjectRef
 			want []*history.Record
 		}{
-			{later.Ref, []*history.Record{base, later}}, {back.Ref, []*history.Record{back}}, {still.Ref, []*history.Record{still}},
+			{later.Ref, []*history.Record{base, later}},
+			{back.Ref, []*history.Record{back}},
+			{still.Ref, []*history.Record{still}},
 		} {
 			for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 				for _, f := range []history.Filter{
-					{Name: tt.of.Name}, {UID: tt.of.UID}, {Name: tt.of.Name, Namespace: "shop"}, {Owner: "of " + types.UID(tt.of.Name)},
+					{Name: tt.of.Name},
+					{UID: tt.of.UID},
+					{Name: tt.of.Name, Namespace: "shop"},
+					{Owner: "of " + types.UID(tt.of.Name)},
 				} {
 					want := read(true, matching(f, order, tt.want)...)
 					s.same(fmt.Sprintf("%+v", f), want, s.all(history.Scan{Filter: f, Order: order, Bodies: true}))
-					s.same(fmt.Sprintf("pages of %+v", f), want, s.pages(history.Scan{Filter: f, Order: order, Bodies: true, Limit: 1}, func() {}))
+					s.same(fmt.Sprintf("pages of %+v", f), want,
+						s.pages(history.Scan{Filter: f, Order: order, Bodies: true, Limit: 1}, func() {}))
 				}
 			}
 			r, err := s.Latest(s.t.Context(), tt.of)
@@ -81,9 +91,11 @@ func baselinesAreReturned(s *subject) {
 			}
 			s.same("the latest", read(true, tt.want[len(tt.want)-1]), []*history.Record{r})
 		}
-		s.same("of one owner", read(false, still, base, later, back), s.all(history.Scan{Filter: history.Filter{Owner: "of all"}}))
+		s.same("of one owner", read(false, still, base, later, back),
+			s.all(history.Scan{Filter: history.Filter{Owner: "of all"}}))
 		s.same("of a former owner", nil, s.all(history.Scan{Filter: history.Filter{Owner: "once"}}))
-		s.same("of more than one object", read(false, later, back), s.all(history.Scan{Filter: history.Filter{Namespace: "shop"}}))
+		s.same("of more than one object", read(false, later, back),
+			s.all(history.Scan{Filter: history.Filter{Namespace: "shop"}}))
 		if n := len(s.heads(pods())); n != 3 {
 			s.t.Errorf("got %d heads, want 3", n)
 		}

@@ -109,6 +109,11 @@ func promises() []promise {
 		{"ScanIsSnapshot", scanIsSnapshot},
 		{"ResultsBelongToCaller", resultsBelongToCaller},
 
+		{"StateHasVersionsOfItsTime", stateHasVersionsOfItsTime},
+		{"StatePagesAreComplete", statePagesAreComplete},
+		{"ComparisonIsDifferenceOfStates", comparisonIsDifference},
+		{"StateOfRetentionOnly", stateOfRetentionOnly},
+
 		{"RecordsExpireWithRetention", recordsExpire},
 		{"BaselinesAreReturned", baselinesAreReturned},
 		{"PruneByAgeChangesNoResult", pruneByAgeChangesNothing},

@@ -28,7 +28,8 @@ func TestRun_FailsOnBrokenLogs(t *testing.T) {
 	var run, want []string
 	for _, f := range faults() {
 		for _, promise := range f.breaks {
-			run = append(run, fmt.Sprintf("^TestRun_FailsOnBrokenLogs$/^%s$/^%s$", regexp.QuoteMeta(testName(f)), promise))
+			run = append(run,
+				fmt.Sprintf("^TestRun_FailsOnBrokenLogs$/^%s$/^%s$", regexp.QuoteMeta(testName(f)), promise))
 			want = append(want, fmt.Sprintf("TestRun_FailsOnBrokenLogs/%s/%s", testName(f), promise))
 		}
 	}

@@ -36,7 +36,10 @@ type subject struct {
 // are still the same day.
 func newSubject(t *testing.T, open Open, o Options) *subject {
 	t.Helper()
-	s := &subject{t: t, open: open, dir: t.TempDir(), opts: o, today: time.Now().UTC().Truncate(aDay), created: map[history.ObjectRef]time.Time{}}
+	s := &subject{
+		t: t, open: open, dir: t.TempDir(), opts: o,
+		today: time.Now().UTC().Truncate(aDay), created: map[history.ObjectRef]time.Time{},
+	}
 	s.now = s.noon(0)
 	s.opts.Now = func() time.Time { return s.now }
 	s.start()

@@ -17,7 +17,9 @@ func objectsOfAnySize(s *subject) {
 	var want [][]byte
 	for round := range 2 {
 		var batch []history.NewVersion
-		for i, size := range []int{0, 1, 2, 256<<10 - 1, 256 << 10, 256<<10 + 1, 1 << 20, 3 << 20, 10, 1<<20 + 1, 3<<20 - 7, 100} {
+		for i, size := range []int{
+			0, 1, 2, 256<<10 - 1, 256 << 10, 256<<10 + 1, 1 << 20, 3 << 20, 10, 1<<20 + 1, 3<<20 - 7, 100,
+		} {
 			v := newVersion(version(fmt.Sprint("web-", i), fmt.Sprint(round), history.Update))
 			v.Object = noise(size)
 			if round > 0 && size > 0 {
@@ -43,7 +45,8 @@ func objectsOfAnySize(s *subject) {
 // UTF-8, prefixes of each other, and texts with terminators of keys or paths.
 func awkward() []string {
 	return []string{
-		"web", "web\x00", "web\x00\x00", "\x00web", "we", "web-1", "web/1", "Web", " web", "\xff", "\xff\xfe\xff", "caf\xc3", "café", "\x00",
+		"web", "web\x00", "web\x00\x00", "\x00web", "we", "web-1", "web/1", "Web", " web",
+		"\xff", "\xff\xfe\xff", "caf\xc3", "café", "\x00",
 		strings.Repeat("n", 253), strings.Repeat("n", 252), strings.Repeat("\xff", 253), ".", "..", "%s", "'\"\n\t\\",
 	}
 }
@@ -53,7 +56,9 @@ func awkward() []string {
 func namesOfAnyBytes(s *subject) {
 	var records []*history.Record
 	for _, text := range awkward() {
-		named, inside, owned := version(text, text, history.Create), version("web", "1", history.Create), version("web", "1", history.Create)
+		named := version(text, text, history.Create)
+		inside := version("web", "1", history.Create)
+		owned := version("web", "1", history.Create)
 		inside.Ref.Namespace, inside.Ref.UID = text, types.UID("in "+text)
 		inside.Regarding = &history.Target{Group: text, Kind: text, Namespace: text, Name: text}
 		owned.Ref.Namespace, owned.Ref.UID, owned.Kind, owned.Version = "", types.UID(text), text, text
@@ -73,7 +78,8 @@ func namesOfAnyBytes(s *subject) {
 			{Managers: []string{text}},
 			{Regarding: &history.Target{Kind: text, Namespace: text, Name: text}},
 		} {
-			s.same(fmt.Sprintf("%+v", f), read(false, matching(f, history.OldestFirst, records)...), s.all(history.Scan{Filter: f}))
+			s.same(fmt.Sprintf("%+v", f), read(false, matching(f, history.OldestFirst, records)...),
+				s.all(history.Scan{Filter: f}))
 		}
 	}
 	heads := s.heads(pods())
@@ -89,7 +95,8 @@ func namesOfAnyBytes(s *subject) {
 // and the log is reopened.
 func wrongHintsChangeNothing(s *subject) {
 	body := func(n int) []byte {
-		return fmt.Appendf(nil, `{"n":%d,"text":"%s","status":%d}`, n, strings.Repeat("not the same text again ", 100), n)
+		return fmt.Appendf(nil, `{"n":%d,"text":"%s","status":%d}`,
+			n, strings.Repeat("not the same text again ", 100), n)
 	}
 	hints := []func(n int) []byte{
 		func(n int) []byte { return body(n - 1) },

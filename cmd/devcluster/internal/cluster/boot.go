@@ -98,7 +98,8 @@ func createNamespace(ctx context.Context, client kubernetes.Interface) error {
 		Name: name,
 		// As if created by kubectl apply, so that kubectl apply can update it.
 		Annotations: map[string]string{
-			corev1.LastAppliedConfigAnnotation: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"` + name + `"}}`,
+			corev1.LastAppliedConfigAnnotation: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"` +
+				name + `"}}`,
 		},
 	}}
 	_, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: "devcluster"})

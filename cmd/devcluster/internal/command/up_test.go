@@ -31,7 +31,8 @@ func TestClustersSideBySide(t *testing.T) {
 			t.Errorf("configmaps of %s: %q", name, got)
 		}
 	}
-	if _, messages, err := f.try(t, "up", "--name", "one"); err == nil || !strings.Contains(messages, "already running") {
+	if _, messages, err := f.try(t, "up", "--name", "one"); err == nil ||
+		!strings.Contains(messages, "already running") {
 		t.Errorf("second up of the same name: %v, %q", err, messages)
 	}
 	f.run(t, "down", "--all")
@@ -55,7 +56,9 @@ func TestInterruptedStartLeavesNothing(t *testing.T) {
 			if _, err := bufio.NewReader(messages).ReadString('\n'); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "etcd runs", func() bool { return strings.Contains(strings.Join(f.processes(t), ""), " etcd ") })
+			eventually(t, "etcd runs", func() bool {
+				return strings.Contains(strings.Join(f.processes(t), ""), " etcd ")
+			})
 			if err := cmd.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}

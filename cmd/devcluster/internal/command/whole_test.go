@@ -149,7 +149,8 @@ func brokenRolloutLooksReal(t *testing.T, f fixture, client kubernetes.Interface
 			t.Errorf("no event like %+v", want)
 		}
 	}
-	f.run(t, "play", "broken-rollout", "--pause", "0", "--rollback", "--kubeconfig", filepath.Join(f.root, "default", "kubeconfig"))
+	f.run(t, "play", "broken-rollout", "--pause", "0",
+		"--rollback", "--kubeconfig", filepath.Join(f.root, "default", "kubeconfig"))
 	web, err := client.AppsV1().Deployments("shop").Get(t.Context(), "web", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +158,8 @@ func brokenRolloutLooksReal(t *testing.T, f fixture, client kubernetes.Interface
 	if image := web.Spec.Template.Spec.Containers[0].Image; !strings.HasSuffix(image, ":1.4") {
 		t.Errorf("after the rollback: %s", image)
 	}
-	if by := managers(web.ManagedFields); !by["kubectl-create"] || !by["kubectl-rollout"] || !by["kube-controller-manager"] {
+	if by := managers(web.ManagedFields); !by["kubectl-create"] || !by["kubectl-rollout"] ||
+		!by["kube-controller-manager"] {
 		t.Errorf("managers: %v", by)
 	}
 }

@@ -204,7 +204,8 @@ The cluster is still running. To see more:
 To end it:
 
   kill %d && %s down --dir %s && rm -r %s
-`, d.kubeconfig, absoluteDir(d.Plugin), d.Executable, d.Executable, d.recorder.pid(), d.Executable, d.clusterDir(), d.dir)
+`, d.kubeconfig, absoluteDir(d.Plugin), d.Executable, d.Executable, d.recorder.pid(), d.Executable, d.clusterDir(),
+		d.dir)
 }
 
 func (d *demo) say(line string) { _, _ = fmt.Fprintln(d.Err, line) }

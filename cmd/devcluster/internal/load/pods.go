@@ -134,7 +134,8 @@ func newContainer(name string) corev1.Container {
 	}
 	for i := range 12 {
 		container.Env = append(container.Env, corev1.EnvVar{
-			Name: fmt.Sprintf("CHECKOUT_UPSTREAM_%02d_URL", i), Value: fmt.Sprintf("http://upstream-%02d.shop.svc:8080/api/v1", i),
+			Name:  fmt.Sprintf("CHECKOUT_UPSTREAM_%02d_URL", i),
+			Value: fmt.Sprintf("http://upstream-%02d.shop.svc:8080/api/v1", i),
 		})
 	}
 	return container

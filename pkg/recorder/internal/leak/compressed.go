@@ -45,7 +45,8 @@ func (s *Set) inStream(text []byte, depth int) bool {
 		return s.inDecompressed(bzip2.NewReader(bytes.NewReader(text)), depth)
 	case begins("PK\x03\x04"):
 		return s.inZipped(text, depth)
-	case begins("\x28\xb5\x2f\xfd"), begins("\xfd7zXZ\x00"), begins("\x04\x22\x4d\x18"), begins("7z\xbc\xaf\x27\x1c"), begins("\xff\x06\x00\x00sNaPpY"):
+	case begins("\x28\xb5\x2f\xfd"), begins("\xfd7zXZ\x00"), begins("\x04\x22\x4d\x18"),
+		begins("7z\xbc\xaf\x27\x1c"), begins("\xff\x06\x00\x00sNaPpY"):
 		return true // zstd, xz, lz4, 7z, snappy
 	}
 	return false

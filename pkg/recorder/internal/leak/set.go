@@ -85,7 +85,8 @@ func (s *Set) addWhole(value []byte) {
 		return
 	}
 	for _, form := range []string{
-		string(value), hex.EncodeToString(value), base64.StdEncoding.EncodeToString(value), base64.RawStdEncoding.EncodeToString(value),
+		string(value), hex.EncodeToString(value), base64.StdEncoding.EncodeToString(value),
+		base64.RawStdEncoding.EncodeToString(value),
 		base64.URLEncoding.EncodeToString(value), base64.RawURLEncoding.EncodeToString(value),
 	} {
 		s.whole[string(lower(nil, []byte(form)))] = true

@@ -45,7 +45,9 @@ var encodings = map[string]func(string) string{
 	"triple base64":  func(s string) string { return b64(b64(b64(s))) },
 	"base64 in hex":  func(s string) string { return hex.EncodeToString([]byte(b64(s))) },
 	"gzip in base64": func(s string) string { return b64(b64(string(zipped(s)))) },
-	"json in gzip":   func(s string) string { return b64(string(zipped(`{"a":` + quoted(`{"b":`+quoted(s)+`}`) + `}`))) },
+	"json in gzip": func(s string) string {
+		return b64(string(zipped(`{"a":` + quoted(`{"b":`+quoted(s)+`}`) + `}`)))
+	},
 }
 
 // upper returns the text with its ASCII letters in upper case.
@@ -140,7 +142,8 @@ func TestIn_FindsValuesInEveryEncoding(t *testing.T) {
 				value, before, after := random(r, n), random(r, 1+r.IntN(9)), random(r, 1+r.IntN(9))
 				set := leak.New([][]byte{[]byte(random(r, 30)), []byte(" " + value + "\n")}, leak.Shortest)
 				for place, text := range map[string]string{
-					"alone": encode(value), "inside": encode(before + value + after), "next to": before + " " + encode(value) + "." + after,
+					"alone": encode(value), "inside": encode(before + value + after),
+					"next to": before + " " + encode(value) + "." + after,
 				} {
 					if !set.In([]byte(text)) {
 						t.Fatalf("seed %d: %s %s: In(%q) = false, want true for %q", seed, name, place, text, value)
@@ -153,15 +156,17 @@ func TestIn_FindsValuesInEveryEncoding(t *testing.T) {
 
 // bzip2ed is the base64 of a manifest with the value of the next test,
 // compressed by bzip2.
-const bzip2ed = "QlpoOTFBWSZTWa0u55AAAA/fgAAQQAJYMAQEKJAu619KIABIweoNDMoPSaepieUMYTEyYCYABqaW57T8E5nJVLHcTSssCBxAkUpYrewrBwRFl+XluC7kinChIVpdzyA="
+const bzip2ed = "QlpoOTFBWSZTWa0u55AAAA/fgAAQQAJYMAQEKJAu619KIABIweoNDMoPSaepieUMYTEyYCYABqaW57T8E5nJVLHcTSss" +
+	"CBxAkUpYrewrBwRFl+XluC7kinChIVpdzyA="
 
 func TestIn_FindsBzip2AndMatchesUnknownCompression(t *testing.T) {
 	const tail = "\x01\x02\x03\x04\x05\x06\x07\x08"
 	set := leak.New([][]byte{[]byte("hunter2-Zk3vQ9xL0pWm")}, leak.Shortest)
 	for name, text := range map[string]string{
 		"bzip2": bzip2ed,
-		"zstd":  b64("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00" + tail), "xz": b64("\xfd7zXZ\x00\x00\x04\xe6\xd6" + tail), "lz4": b64("\x04\x22\x4d\x18\x64\x40\xa7\x00\x00" + tail),
-		"7z": b64("7z\xbc\xaf\x27\x1c\x00\x04\x00\x00" + tail), "snappy": b64("\xff\x06\x00\x00sNaPpY\x00" + tail),
+		"zstd":  b64("\x28\xb5\x2f\xfd\x04\x00\x01\x00\x00" + tail), "xz": b64("\xfd7zXZ\x00\x00\x04\xe6\xd6" + tail),
+		"lz4": b64("\x04\x22\x4d\x18\x64\x40\xa7\x00\x00" + tail),
+		"7z":  b64("7z\xbc\xaf\x27\x1c\x00\x04\x00\x00" + tail), "snappy": b64("\xff\x06\x00\x00sNaPpY\x00" + tail),
 		"zip with another method": b64("PK\x03\x04\x14\x00\x00\x00\x0c\x00" + strings.Repeat("\x00", 40)),
 	} {
 		if !set.In([]byte(text)) {
@@ -190,9 +195,12 @@ func TestIn_DoesNotMatchOtherTexts(t *testing.T) {
 		values = append(values, []byte(random(r, 8+r.IntN(40))))
 	}
 	for _, text := range []string{
-		"app.kubernetes.io/instance", "kubectl-client-side-apply", "6f1d3c2e-9a4b-4c57-8f0e-2b7a5d9c1e33", "2026-01-02T03:04:05Z",
-		"registry.example.com/shop/web@sha256:" + strings.Repeat("0123456789abcdef", 4), strings.Repeat("a", 600), strings.Repeat("the quick brown fox ", 40),
-		`C:\Users\shop\100% & more`, b64(strings.Repeat("nothing to see here, ", 100)), b64(string(zipped(strings.Repeat("nothing ", 1000)))),
+		"app.kubernetes.io/instance", "kubectl-client-side-apply",
+		"6f1d3c2e-9a4b-4c57-8f0e-2b7a5d9c1e33", "2026-01-02T03:04:05Z",
+		"registry.example.com/shop/web@sha256:" + strings.Repeat("0123456789abcdef", 4),
+		strings.Repeat("a", 600), strings.Repeat("the quick brown fox ", 40),
+		`C:\Users\shop\100% & more`, b64(strings.Repeat("nothing to see here, ", 100)),
+		b64(string(zipped(strings.Repeat("nothing ", 1000)))),
 		strings.Repeat(`\"`, 300), quoted(quoted(quoted(`{"a":"b"}`))),
 	} {
 		if leak.New(values, leak.Shortest).In([]byte(text)) {
@@ -242,7 +250,8 @@ func TestIn_IsBounded(t *testing.T) {
 
 func TestUnpack(t *testing.T) {
 	for text, want := range map[string]string{
-		b64(`{"a":1}`): `{"a":1}`, strings.TrimRight(b64(`{"ab":1}`), "="): `{"ab":1}`, b64(string(zipped("text"))): "text",
+		b64(`{"a":1}`): `{"a":1}`, strings.TrimRight(b64(`{"ab":1}`), "="): `{"ab":1}`,
+		b64(string(zipped("text"))):  "text",
 		b64(string(zlibbed("text"))): "text", "no base64!": "", b64(string(zipped(strings.Repeat(" ", 2<<20)))): "",
 	} {
 		if got := string(leak.Unpack([]byte(text))); got != want {
@@ -282,7 +291,8 @@ func BenchmarkIn(b *testing.B) {
 		values = append(values, []byte(random(r, 20)))
 	}
 	for name, text := range map[string]string{
-		"label": "shop-frontend-production", "prose": strings.Repeat("the quick brown fox jumps, ", 40), "base64": b64(strings.Repeat("nothing to see ", 70)),
+		"label": "shop-frontend-production", "prose": strings.Repeat("the quick brown fox jumps, ", 40),
+		"base64": b64(strings.Repeat("nothing to see ", 70)),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))

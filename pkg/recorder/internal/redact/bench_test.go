@@ -11,11 +11,15 @@ import (
 // BenchmarkRedact redacts one version of an object of 10 KB. Only the objects
 // of the last three cases contain values to hash.
 func BenchmarkRedact(b *testing.B) {
-	rule := redact.Rule{Resource: pods, Paths: []string{"spec.containers[*].env[*].value"}, Names: []string{"^PASSWORD$"}}
+	rule := redact.Rule{
+		Resource: pods, Paths: []string{"spec.containers[*].env[*].value"}, Names: []string{"^PASSWORD$"},
+	}
 	pod := func(name string) string {
-		return `{"metadata":{"name":"web","namespace":"shop","uid":"u-1","labels":{"app":"web"}},"spec":{"containers":[{"name":"c","env":[` +
-			members(150, func(i int) string { return fmt.Sprintf(`{"name":"VARIABLE_%d","value":"plain text number %d"}`, i, i) }) +
-			`,{"name":"` + name + `","value":"` + value + `"}]}]}}`
+		env := members(150, func(i int) string {
+			return fmt.Sprintf(`{"name":"VARIABLE_%d","value":"plain text number %d"}`, i, i)
+		})
+		return `{"metadata":{"name":"web","namespace":"shop","uid":"u-1","labels":{"app":"web"}},` +
+			`"spec":{"containers":[{"name":"c","env":[` + env + `,{"name":"` + name + `","value":"` + value + `"}]}]}}`
 	}
 	secret := func(count int) string {
 		return `{"metadata":{"name":"s","namespace":"shop","uid":"u-1","labels":{"app":"web"}},"data":{` +

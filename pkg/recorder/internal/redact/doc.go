@@ -19,8 +19,8 @@
 //
 // Each object has its own key, which is derived from the redaction key and the
 // object's identity. Equal values have equal hashes within an object, so that a
-// change stays visible. Across objects they don't, so that a guess can't be
-// tested in another object.
+// change stays visible. Across objects they have different hashes, so a user
+// can't test guesses by writing another object.
 //
 // Objects stay byte for byte the same, except for the hashed values. The
 // package does no I/O, and no error quotes the object.

@@ -75,8 +75,11 @@ func TestRedactAgain_HashesAsRedact(t *testing.T) {
 		r      *redact.Redactor
 		object string
 	}{
-		"rule":   {newRedactor(t, pods, redact.Rule{Resource: pods, Paths: []string{"data[*]"}}), `{"data":{"p":"` + value + `"},"note":"` + value + `",` + metadata + `}`},
-		"Secret": {newRedactor(t, secrets), `{"data":{"p":"aHVudGVyMg=="},` + metadata + `}`},
+		"rule": {
+			r:      newRedactor(t, pods, redact.Rule{Resource: pods, Paths: []string{"data[*]"}}),
+			object: `{"data":{"p":"` + value + `"},"note":"` + value + `",` + metadata + `}`,
+		},
+		"Secret": {r: newRedactor(t, secrets), object: `{"data":{"p":"aHVudGVyMg=="},` + metadata + `}`},
 	} {
 		want, _, err := tt.r.Redact([]byte(tt.object), noPrevious)
 		if err != nil {

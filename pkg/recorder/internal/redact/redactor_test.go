@@ -67,7 +67,10 @@ func TestRedact_BothKindsOfRules(t *testing.T) {
 		object, want string
 		opaque       bool
 	}{
-		{"no rule", newRedactor(t, pods), `{"env":[{"name":"PASS","value":"x"}]}`, `{"env":[{"name":"PASS","value":"x"}]}`, false},
+		{
+			"no rule", newRedactor(t, pods), `{"env":[{"name":"PASS","value":"x"}]}`,
+			`{"env":[{"name":"PASS","value":"x"}]}`, false,
+		},
 		{
 			"selected value", newRedactor(t, pods, rule),
 			`{"env":[{"name":"PASS","value":"` + value + `"},{"name":"USER","value":"u"}]}`,
@@ -134,11 +137,13 @@ func TestRedactAgain_KeepsHashes(t *testing.T) {
 		r      *redact.Redactor
 		object string
 	}{
-		"rule": {newRedactor(t, pods, rule), `{"metadata":{"name":"a"},"data":{"p":"` + value + `"},"note":"see ` + value + `"}`},
+		"rule": {newRedactor(t, pods, rule), `{"metadata":{"name":"a"},"data":{"p":"` +
+			value + `"},"note":"see ` + value + `"}`},
 		"rule, last-applied copy": {
 			newRedactor(t, pods, rule), lastApplied(`{"data":{"p":"` + value + `"}}`),
 		},
-		"Secret": {newRedactor(t, secrets), `{"kind":"Secret","metadata":{"name":"s","labels":{"a":"` + value + `"}},"stringData":{"p":"` + value + `"}}`},
+		"Secret": {newRedactor(t, secrets), `{"kind":"Secret","metadata":{"name":"s","labels":{"a":"` +
+			value + `"}},"stringData":{"p":"` + value + `"}}`},
 		"Secret, last-applied copy": {
 			newRedactor(t, secrets), lastApplied(`{"stringData":{"p":"` + value + `"}}`),
 		},
@@ -226,7 +231,8 @@ func FuzzRedactor(f *testing.F) {
 	f.Add(lastApplied(`{"data":{"p":"hunter2"}}`))
 	f.Fuzz(func(t *testing.T, object string) {
 		for _, r := range []*redact.Redactor{
-			newRedactor(t, secrets), newRedactor(t, pods, redact.Rule{Resource: pods, Paths: []string{"data[*]", "metadata.labels"}}),
+			newRedactor(t, secrets),
+			newRedactor(t, pods, redact.Rule{Resource: pods, Paths: []string{"data[*]", "metadata.labels"}}),
 		} {
 			got, _, err := r.Redact([]byte(object), noPrevious)
 			if err != nil {

@@ -118,7 +118,9 @@ func CheckPath(resource schema.GroupResource, path string) error {
 	case field == "kind", field == "apiVersion",
 		inMetadata && p.Field(1) != "annotations" && p.Field(1) != "labels",
 		resource.Resource == "events" && (field == "involvedObject" || field == "regarding"):
-		return fmt.Errorf("%q: objects are identified by this field; in metadata, only annotations and labels can be redacted", path)
+		return fmt.Errorf(
+			"%q: objects are identified by this field; in metadata, only annotations and labels can be redacted", path,
+		)
 	case resource.String() == "secrets" && !inMetadata:
 		return fmt.Errorf("%q: every value of a Secret is redacted already", path)
 	}
@@ -143,7 +145,8 @@ func CheckSecretAnnotation(key string) error {
 func DefaultSecretAnnotations() []string {
 	return []string{
 		"argocd.argoproj.io/sync-wave", "argocd.argoproj.io/tracking-id",
-		"cert-manager.io/certificate-name", "cert-manager.io/issuer-group", "cert-manager.io/issuer-kind", "cert-manager.io/issuer-name",
+		"cert-manager.io/certificate-name", "cert-manager.io/issuer-group",
+		"cert-manager.io/issuer-kind", "cert-manager.io/issuer-name",
 		"helm.sh/hook", "helm.sh/hook-delete-policy", "helm.sh/hook-weight", "helm.sh/resource-policy",
 		"kapp.k14s.io/identity",
 		"kubernetes.io/service-account.name", "kubernetes.io/service-account.uid",

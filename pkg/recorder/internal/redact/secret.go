@@ -267,7 +267,8 @@ func (s *secretPass) key(at int, name []byte) {
 // reveal nothing. The object's own name and namespace are stored anyway.
 func (s *secretPass) mustHash(text []byte) bool {
 	switch known := string(text); {
-	case known == "", known == s.id.Name, known == s.id.Namespace, isWellKnown(known), s.allows(known), s.keepHashes && isHash(known):
+	case known == "", known == s.id.Name, known == s.id.Namespace, isWellKnown(known),
+		s.allows(known), s.keepHashes && isHash(known):
 		return false
 	case len(text) > maxStoredText, s.values.In(text):
 		return true
@@ -282,7 +283,8 @@ func (s *secretPass) mustHash(text []byte) bool {
 // no white space, quotes or braces.
 func isPlain(text string) bool {
 	plain := func(r rune) bool {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._:/,;=", r)
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' ||
+			strings.ContainsRune("-._:/,;=", r)
 	}
 	return len(text) <= maxStoredText && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0
 }

@@ -16,11 +16,13 @@ func isField(text string) bool {
 	switch text {
 	case "v1", "Secret", // apiVersion and kind
 		"apiVersion", "kind", "metadata", "type", "immutable", "data", "stringData", // fields of a Secret
-		"name", "namespace", "generateName", "uid", "resourceVersion", "generation", "selfLink", "labels", "annotations", "finalizers",
-		"ownerReferences", "managedFields", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+		"name", "namespace", "generateName", "uid", "resourceVersion", "generation", "selfLink",
+		"labels", "annotations", "finalizers", "ownerReferences", "managedFields",
+		"creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
 		"controller", "blockOwnerDeletion", // fields of an owner
 		// Fields and values of managedFields.
-		"manager", "operation", "subresource", "time", "fieldsType", "fieldsV1", "FieldsV1", "Update", "Apply", "status", ".",
+		"manager", "operation", "subresource", "time", "fieldsType", "fieldsV1", "FieldsV1",
+		"Update", "Apply", "status", ".",
 		LastApplied:
 		return true
 	}
@@ -30,8 +32,9 @@ func isField(text string) bool {
 // isSecretType reports whether a string is a type of Kubernetes or Helm.
 func isSecretType(text string) bool {
 	switch text {
-	case "Opaque", "bootstrap.kubernetes.io/token", "kubernetes.io/basic-auth", "kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson",
-		"kubernetes.io/service-account-token", "kubernetes.io/ssh-auth", "kubernetes.io/tls", "helm.sh/release.v1":
+	case "Opaque", "bootstrap.kubernetes.io/token", "kubernetes.io/basic-auth", "kubernetes.io/dockercfg",
+		"kubernetes.io/dockerconfigjson", "kubernetes.io/service-account-token", "kubernetes.io/ssh-auth",
+		"kubernetes.io/tls", "helm.sh/release.v1":
 		return true
 	}
 	return false
@@ -41,9 +44,10 @@ func isSecretType(text string) bool {
 func isDataKey(text string) bool {
 	switch text {
 	// Keys that the types require, and those of common tools and databases.
-	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace", "release",
-		"username", "user", "password", "host", "port", "database", "dbname", "uri", "url", "key",
-		"admin-user", "admin-password", "mysql-root-password", "postgres-password", "redis-password", "rabbitmq-password":
+	case ".dockercfg", ".dockerconfigjson", "ca.crt", "tls.crt", "tls.key", "ssh-privatekey", "token", "namespace",
+		"release", "username", "user", "password", "host", "port", "database", "dbname", "uri", "url", "key",
+		"admin-user", "admin-password", "mysql-root-password", "postgres-password", "redis-password",
+		"rabbitmq-password":
 		return true
 	}
 	return false
@@ -52,8 +56,9 @@ func isDataKey(text string) bool {
 // isLabelKey reports whether a string is a common key of labels.
 func isLabelKey(text string) bool {
 	switch text {
-	case "app", "owner", "status", "version", "helm.sh/chart", "app.kubernetes.io/component", "app.kubernetes.io/instance",
-		"app.kubernetes.io/managed-by", "app.kubernetes.io/name", "app.kubernetes.io/part-of", "app.kubernetes.io/version":
+	case "app", "owner", "status", "version", "helm.sh/chart",
+		"app.kubernetes.io/component", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by",
+		"app.kubernetes.io/name", "app.kubernetes.io/part-of", "app.kubernetes.io/version":
 		return true
 	}
 	return false

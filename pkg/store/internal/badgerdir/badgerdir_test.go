@@ -33,7 +33,8 @@ func written(t *testing.T) string {
 	}
 	err = db.Update(func(txn *badger.Txn) error {
 		for i := range keys {
-			if err := txn.Set(fmt.Appendf(nil, "key-%03d", i), fmt.Appendf(nil, "value %d %0100d", i, i*i*i)); err != nil {
+			err := txn.Set(fmt.Appendf(nil, "key-%03d", i), fmt.Appendf(nil, "value %d %0100d", i, i*i*i))
+			if err != nil {
 				return err
 			}
 		}
@@ -108,12 +109,21 @@ func TestLockForReading_MissingDirectory(t *testing.T) {
 
 func TestCheck_FindsDamage(t *testing.T) {
 	for what, damage := range map[string]func(t *testing.T, dir string){
-		"a missing table":    func(t *testing.T, dir string) { t.Helper(); _ = os.Remove(tableIn(t, dir)) },
-		"a truncated table":  func(t *testing.T, dir string) { t.Helper(); _ = os.Truncate(tableIn(t, dir), 100) },
-		"a changed block":    func(t *testing.T, dir string) { t.Helper(); flip(t, tableIn(t, dir), 50) },
-		"a missing manifest": func(t *testing.T, dir string) { t.Helper(); _ = os.Remove(filepath.Join(dir, "MANIFEST")) },
-		"a short manifest":   func(t *testing.T, dir string) { t.Helper(); _ = os.Truncate(filepath.Join(dir, "MANIFEST"), 10) },
-		"a short registry":   func(t *testing.T, dir string) { t.Helper(); _ = os.Truncate(filepath.Join(dir, "KEYREGISTRY"), 10) },
+		"a missing table":   func(t *testing.T, dir string) { t.Helper(); _ = os.Remove(tableIn(t, dir)) },
+		"a truncated table": func(t *testing.T, dir string) { t.Helper(); _ = os.Truncate(tableIn(t, dir), 100) },
+		"a changed block":   func(t *testing.T, dir string) { t.Helper(); flip(t, tableIn(t, dir), 50) },
+		"a missing manifest": func(t *testing.T, dir string) {
+			t.Helper()
+			_ = os.Remove(filepath.Join(dir, "MANIFEST"))
+		},
+		"a short manifest": func(t *testing.T, dir string) {
+			t.Helper()
+			_ = os.Truncate(filepath.Join(dir, "MANIFEST"), 10)
+		},
+		"a short registry": func(t *testing.T, dir string) {
+			t.Helper()
+			_ = os.Truncate(filepath.Join(dir, "KEYREGISTRY"), 10)
+		},
 	} {
 		dir := written(t)
 		if tables, err := badgerdir.Check(dir, all); err != nil || len(tables) != 1 {

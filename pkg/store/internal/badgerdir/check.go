@@ -317,7 +317,9 @@ func (f *files) checkUnnamed(newest uint64) error {
 		}
 	}
 	if newer > wals {
-		return &corruptFileError{manifestFile, fmt.Sprintf("does not name %d tables whose data is in no other file", newer)}
+		return &corruptFileError{
+			manifestFile, fmt.Sprintf("does not name %d tables whose data is in no other file", newer),
+		}
 	}
 	return nil
 }

@@ -42,17 +42,31 @@ func full() *history.Record {
 	at := time.Unix(1_790_000_000, 123_456_789).UTC()
 	return &history.Record{
 		Verb: history.Delete, RV: "123456", Revision: 300, Initial: true, InferredSince: at,
-		Managers:  []history.Manager{{Name: "kubectl-edit", Operation: "Update", Subresource: "status", Time: at, Fields: []string{"spec.replicas", ""}}, {Name: "x"}},
-		Owners:    []types.UID{"a", "\xff\x00"},
-		Regarding: &history.Target{Group: "apps", Kind: "Deployment", Namespace: "shop", Name: strings.Repeat("n", 253), UID: "u"},
-		Summary:   &history.Summary{Text: "scaled 1 → 2", Problem: "Failed"},
+		Managers: []history.Manager{
+			{
+				Name: "kubectl-edit", Operation: "Update", Subresource: "status",
+				Time: at, Fields: []string{"spec.replicas", ""},
+			},
+			{Name: "x"},
+		},
+		Owners: []types.UID{"a", "\xff\x00"},
+		Regarding: &history.Target{
+			Group: "apps", Kind: "Deployment", Namespace: "shop", Name: strings.Repeat("n", 253), UID: "u",
+		},
+		Summary: &history.Summary{Text: "scaled 1 → 2", Problem: "Failed"},
 	}
 }
 
 func TestMeta_RoundTrip(t *testing.T) {
-	for _, want := range []*history.Record{full(), {Verb: history.Create}, {Verb: history.Update, Summary: &history.Summary{}}, {Verb: history.Update, Regarding: &history.Target{}}} {
+	for _, want := range []*history.Record{
+		full(),
+		{Verb: history.Create},
+		{Verb: history.Update, Summary: &history.Summary{}},
+		{Verb: history.Update, Regarding: &history.Target{}},
+	} {
 		var got history.Record
-		m, err := codec.DecodeMeta(codec.AppendMeta(nil, at, want, codec.Meta{Kind: 65535, Parts: 7}, nil), at, &got, nil)
+		m, err := codec.DecodeMeta(codec.AppendMeta(nil, at, want, codec.Meta{Kind: 65535, Parts: 7}, nil),
+			at, &got, nil)
 		if err != nil || m != (codec.Meta{Kind: 65535, Parts: 7}) {
 			t.Fatalf("got %+v, %v, want kind 65535 and 7 parts", m, err)
 		}
@@ -68,8 +82,10 @@ func TestMeta_NumbersPhrases(t *testing.T) {
 	want.Managers[1].Time = time.Unix(1_790_000_061, 0).UTC() // a clock that is ahead
 	want.Summary.Problem = want.Summary.Text
 	var b dayDictionary
-	literal, first := codec.AppendMeta(nil, at, want, codec.Meta{}, nil), codec.AppendMeta(nil, at, want, codec.Meta{}, b.number)
-	if len(b) != 2 || len(first) >= len(literal) || bytes.Contains(first, []byte("kubectl-edit")) || bytes.Contains(first, []byte("scaled")) {
+	literal := codec.AppendMeta(nil, at, want, codec.Meta{}, nil)
+	first := codec.AppendMeta(nil, at, want, codec.Meta{}, b.number)
+	if len(b) != 2 || len(first) >= len(literal) || bytes.Contains(first, []byte("kubectl-edit")) ||
+		bytes.Contains(first, []byte("scaled")) {
 		t.Errorf("got %d bytes (%q) with phrases %q, want fewer than %d bytes and two phrases",
 			len(first), first, b, len(literal))
 	}
@@ -99,14 +115,18 @@ func TestMeta_OmitsSameRelations(t *testing.T) {
 	if o.Verb != want.Verb || o.Revision != want.Revision || err != nil {
 		t.Errorf("outline: got %v, %d, %v, want %v, %d", o.Verb, o.Revision, err, want.Verb, want.Revision)
 	}
-	if codec.Relations(nil, nil) == codec.Relations(nil, &history.Target{}) || codec.Relations([]types.UID{"a"}, nil) == codec.Relations([]types.UID{"b"}, nil) {
+	if codec.Relations(nil, nil) == codec.Relations(nil, &history.Target{}) ||
+		codec.Relations([]types.UID{"a"}, nil) == codec.Relations([]types.UID{"b"}, nil) {
 		t.Error("got equal sums of different relations, want different ones")
 	}
 }
 
 // Only canonical numbers are encoded as numbers.
 func TestMeta_KeepsResourceVersions(t *testing.T) {
-	for _, rv := range []string{"", "0", "17", "017", "-1", "+1", "9223372036854775807", "9223372036854775808", "18446744073709551616", "abc", "1 "} {
+	for _, rv := range []string{
+		"", "0", "17", "017", "-1", "+1", "9223372036854775807",
+		"9223372036854775808", "18446744073709551616", "abc", "1 ",
+	} {
 		var got history.Record
 		b := codec.AppendMeta(nil, at, &history.Record{Verb: history.Update, RV: rv}, codec.Meta{}, nil)
 		if _, err := codec.DecodeMeta(b, at, &got, nil); err != nil || got.RV != rv {
@@ -119,11 +139,14 @@ func TestMeta_KeepsResourceVersions(t *testing.T) {
 // survives a round trip.
 func FuzzMeta(f *testing.F) {
 	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1}, nil))
-	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1, SameRelations: true}, (&dayDictionary{}).number))
+	f.Add(codec.AppendMeta(nil, at, full(), codec.Meta{Kind: 3, Parts: 1, SameRelations: true},
+		(&dayDictionary{}).number))
 	f.Add(codec.AppendMeta(nil, at, &history.Record{Verb: history.Create}, codec.Meta{}, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var one, two history.Record
-		m, err := codec.DecodeMeta(b, at, &one, func(n uint16) (string, error) { return strings.Repeat("\x00", int(n)%5), nil })
+		m, err := codec.DecodeMeta(b, at, &one, func(n uint16) (string, error) {
+			return strings.Repeat("\x00", int(n)%5), nil
+		})
 		if err != nil {
 			if !errors.Is(err, codec.ErrCorrupt) {
 				t.Fatalf("got %v, want nil or an ErrCorrupt", err)
@@ -140,8 +163,14 @@ func FuzzMeta(f *testing.F) {
 // FuzzObject does the same for heads, identities, checkpoints and the state.
 func FuzzObject(f *testing.F) {
 	at := time.Unix(1_790_000_000, 1)
-	f.Add((&codec.Head{Object: 5, Revision: 9, Alive: true, RV: "17", ManagedHashes: []uint64{1, 1 << 63}, Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}, Relations: 8}).Encode())
-	f.Add((&codec.Identity{Resource: 3, Namespace: 1 << 20, Name: "web", UID: "u", Owners: []types.UID{"o"}, Regarding: &history.Target{Kind: "Pod"}, Relations: 1}).Encode())
+	f.Add((&codec.Head{
+		Object: 5, Revision: 9, Alive: true, RV: "17", ManagedHashes: []uint64{1, 1 << 63},
+		Last: codec.Last{TS: 1 << 60, Sum: 7, Parts: 2, Chain: 31}, Relations: 8,
+	}).Encode())
+	f.Add((&codec.Identity{
+		Resource: 3, Namespace: 1 << 20, Name: "web", UID: "u",
+		Owners: []types.UID{"o"}, Regarding: &history.Target{Kind: "Pod"}, Relations: 1,
+	}).Encode())
 	f.Add(codec.EncodeCheckpoint("17", at))
 	f.Add((&codec.State{Last: 1 << 60, Object: 7, Resources: 1, Namespaces: 2, Kinds: 3}).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -18,7 +18,9 @@ type pair struct{ before, now []byte }
 // pairs returns n versions of a sample cluster with their previous versions.
 func pairs(tb testing.TB, n int) (all []pair) {
 	tb.Helper()
-	frames := sample.WatchEvents(sample.Options{Seed: 1, Objects: 200, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10})
+	frames := sample.WatchEvents(sample.Options{
+		Seed: 1, Objects: 200, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10,
+	})
 	for batch := range sample.Batches(tb, frames) {
 		for _, r := range batch.Versions {
 			if len(all) == n {

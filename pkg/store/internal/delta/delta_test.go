@@ -55,10 +55,16 @@ func TestPatch_Length(t *testing.T) {
 		{"a byte in the middle", text, text[:4000] + "#" + text[4001:], 7},
 		{"a byte at the beginning", text, "#" + text[1:], 4},
 		{"a byte at the end", text, text[:len(text)-1] + "#", 5},
-		{"bytes change in place", "[1000000001," + text + "1000000002]" + text, "[2000000001," + text + "2000000002]" + text, 10},
+		{
+			"bytes change in place", "[1000000001," + text + "1000000002]" + text,
+			"[2000000001," + text + "2000000002]" + text, 10,
+		},
 		{"a line added", text, text[:4000] + "one more, " + text[4000:], 17},
 		{"a line removed", text, text[:4000] + text[4100:], 8},
-		{"two changes of length", text, strings.Replace(strings.Replace(text, `"line":17,`, `"line":1,`, 1), `"line":180,`, `"line":180000,`, 1), 13},
+		{
+			"two changes of length", text,
+			strings.NewReplacer(`"line":17,`, `"line":1,`, `"line":180,`, `"line":180000,`).Replace(text), 13,
+		},
 		{"halves swapped", text, text[len(text)/2:] + text[:len(text)/2], 10},
 		{"a piece repeated", text, text + text[1000:3000], 8},
 		{"everything differs", strings.Repeat("a", 500), strings.Repeat("b", 500), 502},
@@ -141,7 +147,8 @@ func TestApply_RejectsCorruptPatches(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %v", name, got, err, delta.ErrCorrupt)
 		}
 	}
-	if got, err := delta.Apply(nil, base, []byte("\x01a\x05\x02\x02bc\x03\x09"), 6); err != nil || string(got) != "a23bc1" {
+	if got, err := delta.Apply(nil, base, []byte("\x01a\x05\x02\x02bc\x03\x09"), 6); err != nil ||
+		string(got) != "a23bc1" {
 		t.Errorf("got %q, %v, want %q", got, err, "a23bc1")
 	}
 }

@@ -10,7 +10,9 @@ import (
 )
 
 func classes() []key.Class {
-	return []key.Class{key.Record, key.Body, key.ByTime, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner, key.Phrase}
+	return []key.Class{
+		key.Record, key.Body, key.ByTime, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner, key.Phrase,
+	}
 }
 
 // Every class that Decode accepts must be fuzzed.
@@ -25,7 +27,9 @@ func TestClasses_AreAllFuzzed(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	e := key.Entry{TS: 1_790_000_000_123_456_789, Object: 1 << 40, Resource: 513, Namespace: 1 << 24, Verb: 2, Part: 258}
+	e := key.Entry{
+		TS: 1_790_000_000_123_456_789, Object: 1 << 40, Resource: 513, Namespace: 1 << 24, Verb: 2, Part: 258,
+	}
 	for _, c := range classes() {
 		f.Add(e.In(c))
 	}
@@ -64,20 +68,26 @@ func stored(e key.Entry) key.Entry {
 // common prefix sort by time.
 func FuzzRoundTrip(f *testing.F) {
 	for i := range classes() {
-		f.Add(i, uint64(1_790_000_000_123_456_789), uint64(5), uint64(7), uint16(1), uint32(2), byte(3), uint16(0), []byte("hash"))
+		f.Add(i, uint64(1_790_000_000_123_456_789), uint64(5), uint64(7), uint16(1),
+			uint32(2), byte(3), uint16(0), []byte("hash"))
 	}
-	f.Add(2, key.MaxTS, uint64(0), uint64(1<<64-1), uint16(1<<16-1), uint32(1<<32-1), byte(255), uint16(1<<16-1), []byte{})
-	f.Fuzz(func(t *testing.T, class int, ts, other, object uint64, resource uint16, namespace uint32, verb byte, part uint16, hash []byte) {
+	f.Add(2, key.MaxTS, uint64(0), uint64(1<<64-1), uint16(1<<16-1), uint32(1<<32-1),
+		byte(255), uint16(1<<16-1), []byte{})
+	f.Fuzz(func(
+		t *testing.T, class int, ts, other, object uint64, resource uint16, namespace uint32, verb byte, part uint16,
+		hash []byte,
+	) {
 		e := key.Entry{
-			Class: classes()[uint(class)%uint(len(classes()))], TS: ts % (key.MaxTS + 1), Object: object, Resource: resource,
-			Namespace: namespace, Verb: verb, Part: part,
+			Class: classes()[uint(class)%uint(len(classes()))], TS: ts % (key.MaxTS + 1),
+			Object: object, Resource: resource, Namespace: namespace, Verb: verb, Part: part,
 		}
 		copy(e.Hash[:], hash)
 		got, err := key.Decode(e.Encode())
 		if err != nil || got != stored(e) {
 			t.Fatalf("got %+v, %v, want %+v", got, err, stored(e))
 		}
-		if !bytes.HasPrefix(e.Encode(), e.Prefix(key.Day(e.TS))) || !bytes.HasPrefix(e.Encode(), key.ClassPrefix(key.Day(e.TS), e.Class)) {
+		if !bytes.HasPrefix(e.Encode(), e.Prefix(key.Day(e.TS))) ||
+			!bytes.HasPrefix(e.Encode(), key.ClassPrefix(key.Day(e.TS), e.Class)) {
 			t.Fatalf("got key %x, want the prefix %x", e.Encode(), e.Prefix(key.Day(e.TS)))
 		}
 		if e.Class == key.Phrase {

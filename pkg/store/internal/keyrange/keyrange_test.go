@@ -54,7 +54,9 @@ func TestPrefixEnd_SkipsTheLargestBytes(t *testing.T) {
 
 func TestSet_Contains(t *testing.T) {
 	s := keyrange.Union([]keyrange.Range{{From: key("b"), To: key("c")}, {From: key("e")}})
-	for k, want := range map[string]bool{"a": false, "b": true, "bz": true, "c": false, "d": false, "e": true, "z": true} {
+	for k, want := range map[string]bool{
+		"a": false, "b": true, "bz": true, "c": false, "d": false, "e": true, "z": true,
+	} {
 		if got := s.Contains([]byte(k)); got != want {
 			t.Errorf("Contains(%q) = %t, want %t", k, got, want)
 		}

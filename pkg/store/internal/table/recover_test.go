@@ -169,7 +169,8 @@ func TestChecked_FindsDamageDuringClose(t *testing.T) {
 		for range 3 {
 			group.Go(func() {
 				for range 200 {
-					if err := c.Check([]byte("key-000"), []byte("key-001")); errors.Is(err, table.ErrDamaged) != damaged || !damaged && err != nil {
+					err := c.Check([]byte("key-000"), []byte("key-001"))
+					if errors.Is(err, table.ErrDamaged) != damaged || !damaged && err != nil {
 						t.Errorf("got error %v, want damage: %t", err, damaged)
 					}
 				}

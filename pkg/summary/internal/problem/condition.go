@@ -38,14 +38,18 @@ func workload(resource schema.GroupResource, object []byte) []string {
 	case schema.GroupResource{Group: "apps", Resource: "deployments"}:
 		found := conditionsOf(object)
 		return append(stuck(found), broken(found, []rule{failing})...)
-	case schema.GroupResource{Group: "apps", Resource: "replicasets"}, schema.GroupResource{Resource: "replicationcontrollers"}:
+	case schema.GroupResource{Group: "apps", Resource: "replicasets"},
+		schema.GroupResource{Resource: "replicationcontrollers"}:
 		rules = []rule{failing}
 	case schema.GroupResource{Group: "batch", Resource: "jobs"}:
 		rules = []rule{{condition: "Failed", status: "True", text: "Failed"}}
 	case schema.GroupResource{Resource: "namespaces"}:
 		rules = []rule{
 			{condition: "NamespaceDeletionDiscoveryFailure", status: "True", text: "NamespaceDeletionDiscoveryFailure"},
-			{condition: "NamespaceDeletionGroupVersionParsingFailure", status: "True", text: "NamespaceDeletionGroupVersionParsingFailure"},
+			{
+				condition: "NamespaceDeletionGroupVersionParsingFailure",
+				status:    "True", text: "NamespaceDeletionGroupVersionParsingFailure",
+			},
 			{condition: "NamespaceDeletionContentFailure", status: "True", text: "NamespaceDeletionContentFailure"},
 		}
 	}
@@ -79,7 +83,8 @@ func node(object []byte) []string {
 	})
 	for _, problem := range []string{
 		"MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable",
-		"KernelDeadlock", "ReadonlyFilesystem", "FrequentKubeletRestart", "FrequentContainerdRestart", "FrequentDockerRestart",
+		"KernelDeadlock", "ReadonlyFilesystem", "FrequentKubeletRestart",
+		"FrequentContainerdRestart", "FrequentDockerRestart",
 	} {
 		reasons = append(reasons, broken(found, []rule{{condition: problem, status: "True", text: problem}})...)
 	}

@@ -98,7 +98,8 @@ func (p *podObject) isTerminating() bool { return p.Metadata.DeletionTimestamp !
 // before. Otherwise the previous version can't show a restart.
 func (p *podObject) hasRestarted() bool {
 	restarted := func(c container) bool { return c.LastState.Terminated != nil }
-	return slices.ContainsFunc(p.Status.ContainerStatuses, restarted) || slices.ContainsFunc(p.Status.InitContainerStatuses, restarted)
+	return slices.ContainsFunc(p.Status.ContainerStatuses, restarted) ||
+		slices.ContainsFunc(p.Status.InitContainerStatuses, restarted)
 }
 
 // podProblems returns the problems of the pod apart from its containers: it

@@ -16,8 +16,10 @@ import (
 // text.
 func words() []string {
 	return []string{
-		"crashloop", "imagepull", "errimage", "oom", "error", "waiting", "terminated", "not ready", "notready", "pressure",
-		"unavailable", "kubelet", "pending", "bound", "lost", "failed", "failure", "unschedul", "insufficient", "exceeded",
+		"crashloop", "imagepull", "errimage", "oom", "error", "waiting", "terminated",
+		"not ready", "notready", "pressure",
+		"unavailable", "kubelet", "pending", "bound", "lost", "failed", "failure",
+		"unschedul", "insufficient", "exceeded",
 		"mount", "probe", "evict", "back-off", "init container", "exit code",
 	}
 }
@@ -85,7 +87,8 @@ func TestOf_NothingForHealthyObjects(t *testing.T) {
 }
 
 func TestOf_CutsLongTexts(t *testing.T) {
-	container := `{"name":"app","state":{"waiting":{"reason":"CreateContainerError","message":"` + strings.Repeat("é\\n", 5000) + `"}}}`
+	container := `{"name":"app","state":{"waiting":{"reason":"CreateContainerError","message":"` +
+		strings.Repeat("é\\n", 5000) + `"}}}`
 	object := `{"status":{"containerStatuses":[` + container + strings.Repeat(","+container, 30) + `]}}`
 	got := problem.Of(schema.GroupResource{Resource: "pods"}, []byte(object), nil)
 	if n := len([]rune(got)); n != 1000 {
@@ -101,7 +104,9 @@ func TestOf_CutsLongTexts(t *testing.T) {
 
 func TestOf_InvalidObjects(t *testing.T) {
 	for _, text := range []string{"", "null", "[]", `{"status":[]}`, `{"status":{"phase":7}}`, "{", "\xff"} {
-		for _, resource := range []string{"pods", "nodes", "persistentvolumes", "events", "deployments.apps", "jobs.batch", "widgets.example.com"} {
+		for _, resource := range []string{
+			"pods", "nodes", "persistentvolumes", "events", "deployments.apps", "jobs.batch", "widgets.example.com",
+		} {
 			if got := problem.Of(schema.ParseGroupResource(resource), []byte(text), []byte(text)); got != "" {
 				t.Errorf("%s %q: got %q, want nothing", resource, text, got)
 			}

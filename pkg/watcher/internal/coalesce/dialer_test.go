@@ -79,7 +79,11 @@ func TestConn_ReleasesBytesInWindows(t *testing.T) {
 		moments, want []time.Duration
 	}{
 		{"after silence, at once", false, []time.Duration{at, 3 * at}, []time.Duration{at, 3 * at}},
-		{"just after a window, at its follow-up", false, []time.Duration{at, at + 10*ms}, []time.Duration{at, at + followUp}},
+		{
+			"just after a window, at its follow-up", false,
+			[]time.Duration{at, at + 10*ms},
+			[]time.Duration{at, at + followUp},
+		},
 		{
 			"after the follow-up, at the next window", false,
 			[]time.Duration{at, at + 60*ms, at + 150*ms},

@@ -12,8 +12,10 @@ import (
 // The members have the order of a pod.
 func BenchmarkParseEvent(b *testing.B) {
 	fields := strings.Repeat(`"f:labels":{".":{},"f:app":{}},`, 110)
-	line := fmt.Appendf(nil, `{"type":"MODIFIED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"web-1","resourceVersion":"42",`+
-		`"managedFields":[{"manager":"kubelet","fieldsV1":{%s"f:x":{}}}]},"spec":{"containers":[{"name":"c","image":"%s"}]}}}`,
+	line := fmt.Appendf(nil, `{"type":"MODIFIED","object":{"kind":"Pod","apiVersion":"v1",`+
+		`"metadata":{"name":"web-1","resourceVersion":"42",`+
+		`"managedFields":[{"manager":"kubelet","fieldsV1":{%s"f:x":{}}}]},`+
+		`"spec":{"containers":[{"name":"c","image":"%s"}]}}}`,
 		fields, strings.Repeat("i", 3500))
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()

@@ -13,7 +13,8 @@ func TestParseEvent_ReturnsTypeObjectAndRV(t *testing.T) {
 	for _, c := range []struct{ name, line, typ, object, rv string }{
 		{
 			"built-in type",
-			`{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","resourceVersion":"7"},"spec":{}}}` + "\n",
+			`{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1",` +
+				`"metadata":{"name":"a","resourceVersion":"7"},"spec":{}}}` + "\n",
 			"ADDED", `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","resourceVersion":"7"},"spec":{}}`, "7",
 		},
 		{
@@ -23,11 +24,16 @@ func TestParseEvent_ReturnsTypeObjectAndRV(t *testing.T) {
 		},
 		{
 			"resourceVersions in other places",
-			`{"type":"DELETED","object":{"involvedObject":{"metadata":{"resourceVersion":"1"},"resourceVersion":"2"},"metadata":{"x":{"resourceVersion":"3"},"resourceVersion":"9"}}}`,
-			"DELETED", `{"involvedObject":{"metadata":{"resourceVersion":"1"},"resourceVersion":"2"},"metadata":{"x":{"resourceVersion":"3"},"resourceVersion":"9"}}`, "9",
+			`{"type":"DELETED","object":{"involvedObject":{"metadata":{"resourceVersion":"1"},"resourceVersion":"2"},` +
+				`"metadata":{"x":{"resourceVersion":"3"},"resourceVersion":"9"}}}`,
+			"DELETED", `{"involvedObject":{"metadata":{"resourceVersion":"1"},"resourceVersion":"2"},` +
+				`"metadata":{"x":{"resourceVersion":"3"},"resourceVersion":"9"}}`, "9",
 		},
 		{"other order and space", ` { "object" : { } , "type" : "BOOKMARK" } `, "BOOKMARK", `{ }`, ""},
-		{"status", `{"type":"ERROR","object":{"kind":"Status","metadata":{},"code":410}}`, "ERROR", `{"kind":"Status","metadata":{},"code":410}`, ""},
+		{
+			"status", `{"type":"ERROR","object":{"kind":"Status","metadata":{},"code":410}}`,
+			"ERROR", `{"kind":"Status","metadata":{},"code":410}`, "",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -31,7 +31,8 @@ func TestLines_ReturnsLinesOfAllSizes(t *testing.T) {
 		want = append(want, strings.Repeat(string(rune('a'+len(want))), n-1)+"\n")
 	}
 	for name, wrap := range map[string]func(io.Reader) io.Reader{
-		"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader, "data with EOF": iotest.DataErrReader,
+		"whole": func(r io.Reader) io.Reader { return r }, "halves": iotest.HalfReader,
+		"data with EOF": iotest.DataErrReader,
 	} {
 		got, err := readLines(wrap(strings.NewReader(strings.Join(want, ""))), 4<<20)
 		if !errors.Is(err, io.EOF) {
@@ -48,7 +49,8 @@ func TestLines_TruncatedLineIsAnError(t *testing.T) {
 	for _, rest := range []string{"b", strings.Repeat("b", 40<<10), strings.Repeat("b", 32<<10)} {
 		got, err := readLines(strings.NewReader("a\n"+rest), 1<<20)
 		if !errors.Is(err, io.ErrUnexpectedEOF) || !slices.Equal(got, []string{"a\n"}) {
-			t.Errorf("%d bytes of a line: got %q and %v, want one line and %v", len(rest), got, err, io.ErrUnexpectedEOF)
+			t.Errorf("%d bytes of a line: got %q and %v, want one line and %v",
+				len(rest), got, err, io.ErrUnexpectedEOF)
 		}
 	}
 }

@@ -29,7 +29,8 @@ func TestReadPage_ReturnsItemsAndMetadata(t *testing.T) {
 	}{
 		{
 			"built-in type",
-			`{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"9","continue":"t","remainingItemCount":3},` +
+			`{"kind":"PodList","apiVersion":"v1",` +
+				`"metadata":{"resourceVersion":"9","continue":"t","remainingItemCount":3},` +
 				`"items":[{"metadata":{"name":"a","continue":"x"}},{"items":[1]}]}` + "\n",
 			watchproto.Page{RV: "9", Continue: "t", Remaining: 3},
 			[]string{`{"metadata":{"name":"a","continue":"x"}}`, `{"items":[1]}`},
@@ -61,7 +62,10 @@ func TestReadPage_RejectsIncompleteAndOtherObjects(t *testing.T) {
 			t.Errorf("%q: got a page, want an error", whole[:n])
 		}
 	}
-	for _, body := range []string{`[]`, `null`, `{"items":[]}`, `{"items":{}}`, `{"metadata":1}`, `{"metadata":{"resourceVersion":"9"},"rows":[]}`} {
+	for _, body := range []string{
+		`[]`, `null`, `{"items":[]}`, `{"items":{}}`, `{"metadata":1}`,
+		`{"metadata":{"resourceVersion":"9"},"rows":[]}`,
+	} {
 		if _, _, err := readPage(body); err == nil {
 			t.Errorf("%q: got a page, want an error", body)
 		}
@@ -71,7 +75,8 @@ func TestReadPage_RejectsIncompleteAndOtherObjects(t *testing.T) {
 func TestReadPage_ReturnsTheErrorOfEach(t *testing.T) {
 	t.Parallel()
 	full, calls := errors.New("full"), 0
-	_, err := watchproto.ReadPage(strings.NewReader(`{"items":[{},{}]}`), 1<<20, func([]byte) error { calls++; return full })
+	_, err := watchproto.ReadPage(strings.NewReader(`{"items":[{},{}]}`), 1<<20,
+		func([]byte) error { calls++; return full })
 	if !errors.Is(err, full) || calls != 1 {
 		t.Errorf("got %d calls and %v, want one and %v", calls, err, full)
 	}
@@ -97,14 +102,18 @@ func TestReadPage_BoundsEachValue(t *testing.T) {
 	const limit = 1 << 20
 	for _, begin := range []string{`{"items":[{"a":"`, `{"x":"`, `{"items":[`, `{"metadata":{"continue":"`, `{`} {
 		r := &endless{text: "          "}
-		_, err := watchproto.ReadPage(io.MultiReader(strings.NewReader(begin), r), limit, func([]byte) error { return nil })
+		_, err := watchproto.ReadPage(io.MultiReader(strings.NewReader(begin), r), limit, func([]byte) error {
+			return nil
+		})
 		if err == nil || !strings.Contains(err.Error(), "longer than 1 MiB") || r.read > 4*limit {
-			t.Errorf("%s without an end: got %d bytes read and %v, want at most %d and an error", begin, r.read, err, 4*limit)
+			t.Errorf("%s without an end: got %d bytes read and %v, want at most %d and an error",
+				begin, r.read, err, 4*limit)
 		}
 	}
 	items := strings.Repeat(`{"a":"`+strings.Repeat("x", limit/2)+`"},`, 10)
 	n := 0
-	_, err := watchproto.ReadPage(strings.NewReader(`{"metadata":{"resourceVersion":"1"},"items":[`+items+`{}]}`), limit, func([]byte) error { n++; return nil })
+	_, err := watchproto.ReadPage(strings.NewReader(`{"metadata":{"resourceVersion":"1"},"items":[`+items+`{}]}`),
+		limit, func([]byte) error { n++; return nil })
 	if err != nil || n != 11 {
 		t.Errorf("page that is longer than the limit: got %d items and %v, want 11", n, err)
 	}

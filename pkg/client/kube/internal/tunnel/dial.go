@@ -115,7 +115,9 @@ func (r *refusal) Close() error {
 	upgraded := http.Header{}
 	upgraded.Set(httpstream.HeaderConnection, httpstream.HeaderUpgrade)
 	upgraded.Set(httpstream.HeaderUpgrade, "SPDY/3.1")
-	conn, err := r.upgrader.NewConnection(&http.Response{StatusCode: http.StatusSwitchingProtocols, Header: upgraded, Body: http.NoBody})
+	conn, err := r.upgrader.NewConnection(&http.Response{
+		StatusCode: http.StatusSwitchingProtocols, Header: upgraded, Body: http.NoBody,
+	})
 	if err != nil {
 		return err
 	}
@@ -126,7 +128,9 @@ func (r *refusal) Close() error {
 func within(ctx context.Context, cfg *rest.Config) *rest.Config {
 	cfg = rest.CopyConfig(cfg)
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) { return next.RoundTrip(req.WithContext(ctx)) })
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			return next.RoundTrip(req.WithContext(ctx))
+		})
 	})
 	return cfg
 }

@@ -50,8 +50,10 @@ func TestTunnel_IsSharedByRequests(t *testing.T) {
 		all.Go(func() {
 			for j := range 5 {
 				path := fmt.Sprintf("/%d/%d", i, j)
-				if got, err := fetch(t.Context(), web, path); err != nil || !bytes.Equal(got, append([]byte(path), body...)) {
-					t.Errorf("%s: got %d bytes, error %v, want %d bytes that begin with the path", path, len(got), err, len(path)+len(body))
+				if got, err := fetch(t.Context(), web, path); err != nil ||
+					!bytes.Equal(got, append([]byte(path), body...)) {
+					t.Errorf("%s: got %d bytes, error %v, want %d bytes that begin with the path",
+						path, len(got), err, len(path)+len(body))
 				}
 			}
 		})
@@ -73,7 +75,9 @@ func fetch(ctx context.Context, web *http.Client, path string) ([]byte, error) {
 }
 
 func TestTunnel_RefusalEndsOneConnection(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "here")
+	}))
 	defer s.Close()
 	tun, _ := forwarding(t, func(port string) (*net.TCPConn, error) {
 		if port == "9" {

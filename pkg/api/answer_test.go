@@ -1,0 +1,331 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/api"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// listen serves a handler on a real connection until the test ends, and returns
+// the address.
+func listen(t *testing.T, handler http.Handler, o api.ServerOptions) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, served := api.NewServer(handler, o, slog.New(slog.DiscardHandler)), make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		if err := errors.Join(server.Close(), <-served); !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	return listener.Addr().String()
+}
+
+// begin sends a request on a connection of its own, and reads the headers of
+// the answer. The rest of the answer is not read. The connection is closed when
+// the test ends.
+func begin(t *testing.T, address, target string, headers ...string) begun {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, c, "GET "+target+" HTTP/1.1\r\nHost: recorder\r\n"+strings.Join(headers, "\r\n")+
+		strings.Repeat("\r\n", min(len(headers), 1))+"\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(c), nil) //nolint:bodyclose // the connection is closed instead
+	if err != nil {
+		t.Fatal(err)
+	}
+	return begun{
+		Status: response.Status, StatusCode: response.StatusCode, Header: response.Header, Close: response.Close,
+		body: response.Body, connection: c,
+	}
+}
+
+// begun is an answer whose headers were read. Unlike [http.Response], it does
+// not read the body when it is closed.
+type begun struct {
+	Status     string
+	StatusCode int
+	Header     http.Header
+	Close      bool // the server closes the connection
+
+	body       io.Reader
+	connection net.Conn
+}
+
+// fetch returns the status and the body of an answer. A transport decompresses
+// the body if the client accepts gzip.
+func fetch(t *testing.T, address, target string, gzip bool) (int, string, error) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableCompression: !gzip, DisableKeepAlives: true}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+target, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if got := response.Uncompressed; got != gzip && len(b) > 2048 {
+		t.Errorf("%s: answer is compressed: got %t, want %t", target, got, gzip)
+	}
+	return response.StatusCode, string(b), err
+}
+
+// gauge returns the value of a gauge or counter, summed over all labels.
+func gauge(t *testing.T, registry *prometheus.Registry, name string) (sum float64) {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+		return sum
+	}
+	t.Fatalf("metric %s: got none, want one", name)
+	return 0
+}
+
+// Answers that are computed in several parts are the same as the concatenation
+// of small ones.
+func TestAnswer_PartsMakeTheWhole(t *testing.T) {
+	s := newServer(t, api.Options{Rate: api.NoRate})
+	large(s) // 9 MiB after compression
+	large(s)
+	pod := change(history.Create, "configmaps", "shop", "large", `{}`)
+	for i := range 40 {
+		s.put(regarding(fmt.Sprint("e", i), pod, `{"message":"`+strings.Repeat(fmt.Sprint(i), 50_000)+`"}`))
+	}
+	address := listen(t, s, api.ServerOptions{})
+	for _, order := range []string{"asc", "desc"} {
+		var single []string
+		for cursor := ""; ; {
+			_, header, body := s.get("/api/v1/events?limit=1&order=" + order + "&cursor=" + cursor)
+			single = append(single, strings.TrimSuffix(strings.TrimPrefix(body, "["), "]\n"))
+			if cursor = header.Get("X-Next-Cursor"); cursor == "" {
+				break
+			}
+		}
+		if len(single) != 64 {
+			t.Fatalf("order %s: got %d records, want 64", order, len(single))
+		}
+		for _, gzip := range []bool{true, false} {
+			code, body, err := fetch(t, address, "/api/v1/events?order="+order, gzip)
+			if want := "[" + strings.Join(single, ",\n") + "]\n"; err != nil || code != http.StatusOK || body != want {
+				t.Errorf("order %s, gzip %t: got %d, %d bytes, error %v, want the %d bytes of the records",
+					order, gzip, code, len(body), err, len(want))
+			}
+			code, body, err = fetch(t, address, "/api/v1/events/shop/cm/large?order="+order, gzip)
+			own, events := single[:24], single[24:]
+			if order == "desc" {
+				own, events = single[40:], single[:40]
+			}
+			want := `{"namespace":"shop","resourceType":"configmaps","resourceName":"large","watchEvents":[` +
+				strings.Join(own, ",\n") + `],"relatedEvents":[` + strings.Join(events, ",\n") + "]}\n"
+			if err != nil || code != http.StatusOK || body != want {
+				t.Errorf("object, order %s, gzip %t: got %d, %d bytes, error %v, want the %d bytes of the records",
+					order, gzip, code, len(body), err, len(want))
+			}
+		}
+	}
+}
+
+// shrinking is a log that loses a record after the first page was read, as if
+// retention had dropped it: the first one that is scanned then.
+type shrinking struct {
+	*store.Store
+
+	read *atomic.Bool  // the first page was read: its gaps were
+	lost *atomic.Int64 // the record's time; 0 before
+}
+
+func (l shrinking) Gaps(
+	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
+) ([]history.Gap, error) {
+	l.read.Store(true)
+	return l.Store.Gaps(ctx, resources, start, end)
+}
+
+func (l shrinking) Scan(ctx context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
+	return func(yield func(*history.Record, error) bool) {
+		n, limit := 0, scan.Limit
+		scan.Limit++
+		for r, err := range l.Store.Scan(ctx, scan) {
+			if err == nil && l.read.Load() &&
+				(l.lost.CompareAndSwap(0, r.Time.UnixNano()) || l.lost.Load() == r.Time.UnixNano()) {
+				continue
+			}
+			if n++; !yield(r, err) || n == limit {
+				return
+			}
+		}
+	}
+}
+
+// The first segment has been sent when the record is missed.
+func TestAnswer_DroppedRecordCutsAnswer(t *testing.T) {
+	s := newServer(t, api.Options{})
+	large(s)
+	for _, target := range []string{
+		"/api/v1/events", "/api/v1/events?order=desc",
+		"/api/v1/events/shop/cm/large?revision=1,2,3,4,5,6,7,8,9,10,11,12",
+	} {
+		for _, gzip := range []bool{true, false} {
+			log := shrinking{s.log, new(atomic.Bool), new(atomic.Int64)}
+			address := listen(t, api.New(query.New(log, query.Options{}), api.Options{}), api.ServerOptions{})
+			code, body, err := fetch(t, address, target, gzip)
+			if code != http.StatusOK || err == nil || json.Valid([]byte(body)) {
+				t.Errorf("%s, gzip %t: got %d, %d bytes, error %v, want 200 and an answer that is cut",
+					target, gzip, code, len(body), err)
+			}
+			if log.lost.Load() == 0 {
+				t.Errorf("%s: got no lost record, want one", target)
+			}
+		}
+	}
+}
+
+// Clients that read nothing hold memory within the bound, and no slot.
+func TestAnswer_BlockedReadersDontBlockOthers(t *testing.T) {
+	const readers, bound = 24, 8 << 20
+	registry := prometheus.NewRegistry()
+	s := newServer(t, api.Options{
+		Concurrency: 2, AnswerBytes: bound, Registerer: registry, Client: func(r *http.Request) string {
+			return r.Header.Get("From")
+		},
+	})
+	large(s)
+	address := listen(t, s, api.ServerOptions{WriteIdle: time.Hour})
+	for i := range readers {
+		response := begin(t, address, "/api/v1/events", fmt.Sprintf("From: reader-%d", i%8), "Accept-Encoding: gzip")
+		if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("reader %d: got %s, want 200 or 503", i, response.Status)
+		}
+	}
+	const slack = 2 << 20 // a record's bytes, and those of a compressor's buffer
+	if held := gauge(t, registry, "watchhistory_answers_held_bytes"); held > bound+slack || held < bound/4 {
+		t.Errorf("memory of %d answers: got %.0f bytes, want at most %d, and at least a quarter of it",
+			readers, held, bound+slack)
+	}
+	for _, target := range []string{
+		"/api/v1/events?limit=1", "/api/v1/events/shop/cm/other?empty=200", "/api/v1/resources", "/api/v1/gaps",
+	} {
+		if code, body, err := fetch(t, address, target, true); err != nil || code != http.StatusOK {
+			t.Errorf("%s: got %d %.100q, error %v, want 200", target, code, body, err)
+		}
+	}
+}
+
+// One blocked reader for each slot. Large queries of others are answered.
+func TestAnswer_SlotsAreFreeWhileSending(t *testing.T) {
+	s := newServer(t, api.Options{Concurrency: 8})
+	large(s)
+	address := listen(t, s, api.ServerOptions{WriteIdle: time.Hour})
+	for range 8 {
+		if response := begin(t, address, "/api/v1/events"); response.StatusCode != http.StatusOK {
+			t.Errorf("blocked reader: got %s, want 200", response.Status)
+		}
+	}
+	for _, gzip := range []bool{true, false} {
+		if code, body, err := fetch(t, address, "/api/v1/events", gzip); err != nil ||
+			code != http.StatusOK || !json.Valid([]byte(body)) {
+			t.Errorf("gzip %t: got %d, %d bytes, error %v, want a complete answer", gzip, code, len(body), err)
+		}
+	}
+}
+
+// The memory of a client's answers is returned when they end.
+func TestAnswer_MemoryIsReturned(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	s := newServer(t, api.Options{Registerer: registry})
+	large(s)
+	address := listen(t, s, api.ServerOptions{})
+	for _, gzip := range []bool{true, false} {
+		for _, target := range []string{
+			"/api/v1/events", "/api/v1/events?limit=2", "/api/v1/events/shop/cm/large", "/api/v1/events?verb=delete",
+		} {
+			if _, _, err := fetch(t, address, target, gzip); err != nil {
+				t.Errorf("%s: got error %v, want none", target, err)
+			}
+		}
+	}
+	if err := begin(t, address, "/api/v1/events").connection.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"answers_held_bytes", "queries_in_flight", "queries_running", "queries_waiting"} {
+		eventually(t, name+" is 0", func() bool { return gauge(t, registry, "watchhistory_"+name) == 0 })
+	}
+}
+
+// eventually waits until check returns true.
+func eventually(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !check(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got no state within a minute in which %s, want it", what)
+		}
+	}
+}
+
+func TestAnswer_CompressionIsNegotiated(t *testing.T) {
+	s := newServer(t, api.Options{})
+	s.put(change(history.Create, "configmaps", "shop", "large", `{"data":{"a":"`+strings.Repeat("x", 10_000)+`"}}`))
+	address := listen(t, s, api.ServerOptions{})
+	for accepted, want := range map[string]string{
+		"gzip":                   "gzip",
+		"deflate, GZIP;q=0.5":    "gzip",
+		"*":                      "gzip",
+		"gzip;q=0":               "",
+		"gzip; q=0.0, *":         "",
+		"deflate, br":            "",
+		"identity;q=1, *;q=0":    "",
+		"x-gzip":                 "gzip",
+		"gzip;q=nonsense":        "",
+		"br;q=1.0, gzip;q=0.001": "gzip",
+	} {
+		response := begin(t, address, "/api/v1/events", "Accept-Encoding: "+accepted)
+		if got := response.Header.Get("Content-Encoding"); got != want ||
+			response.Header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("%q: got %q, %v, want %q", accepted, got, response.Header, want)
+		}
+	}
+	response := begin(t, address, "/api/v1/events?summary=true", "Accept-Encoding: gzip")
+	if response.Header.Get("Content-Encoding") != "" {
+		t.Errorf("short answer: got %v, want no compression", response.Header)
+	}
+}

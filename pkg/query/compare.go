@@ -1,0 +1,258 @@
+package query
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/watchhistory/watchhistory/pkg/diff"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/summary"
+)
+
+// Compare is a query for one page of the differences between the states at two
+// times.
+type Compare struct {
+	Objects
+
+	From  time.Time           // inclusive; must not be after To
+	To    time.Time           // inclusive; zero: now
+	After history.StateCursor // of the previous page; it replaces From and To
+	Limit int                 // differences; must be positive
+	// Noise includes objects of which only noise differs.
+	Noise bool
+}
+
+// ComparePage is a page of differences, in the order of
+// [history.ObjectRef.Compare] without the UID.
+type ComparePage struct {
+	Moments
+
+	Differences []Difference
+}
+
+// DifferenceKind is the kind of a [Difference].
+type DifferenceKind string
+
+// The kinds of differences. The texts are part of the REST API.
+const (
+	Created   DifferenceKind = "created"   // only the later state has the object
+	Deleted   DifferenceKind = "deleted"   // only the earlier state has the object
+	Recreated DifferenceKind = "recreated" // both have an object of that name, with different UIDs
+	Changed   DifferenceKind = "changed"   // both have the object, in different versions
+)
+
+// Difference is what differs under one name between two states.
+type Difference struct {
+	Kind DifferenceKind
+	// Before is the version in the earlier state, and After the one in the
+	// later state. They have no bodies. Before is nil if the object was
+	// Created. If it was Deleted, After is the deletion, or nil if that is not
+	// known.
+	Before, After *history.Record
+	// Versions is the number of versions between the states: those after From,
+	// up to To, of all incarnations with this name.
+	Versions int
+	// Changes are complete, including noise. They are empty if the object was
+	// Created or Deleted.
+	Changes []diff.Change
+	// Summary is the summary of the changes. It is empty if only noise differs.
+	Summary string
+	// Noise means that only noise differs.
+	Noise bool
+}
+
+// compareEffort bounds the objects that are read for one page, in bytes, as a
+// multiple of [Options.PageBytes]. Objects of which only noise differs are
+// read, and may not be on the page.
+const compareEffort = 4
+
+// Compare returns the page. A resource that was not recorded at both times is
+// left out, and is in the coverage. The rules of [Service.State] apply. A page
+// also ends early, with fewer differences or none, if it took too much effort.
+func (s *Service) Compare(ctx context.Context, q Compare) (ComparePage, error) {
+	m, filter, until, err := s.moments(ctx, q.Objects, q.From, q.To, &q.After)
+	page := ComparePage{Moments: m}
+	if err != nil {
+		return page, err
+	}
+	c := comparer{
+		service: s, page: &page, noise: q.Noise, limit: q.Limit, last: q.After.After,
+		between: history.Filter{View: filter.View, Start: m.From.Add(1), End: until.Add(1)},
+	}
+	scan := history.CompareScan{Filter: filter, From: m.From, To: until, After: q.After.After, Bodies: true}
+	if scan.From.After(until) {
+		scan.From = until // nothing has changed since
+	}
+	more := false
+	for d, err := range s.reader.Compare(ctx, scan) {
+		if err != nil {
+			return ComparePage{Moments: m}, tooOld(m.From, err)
+		}
+		if more, err = c.add(ctx, d); err != nil {
+			return ComparePage{Moments: m}, err
+		}
+		if more {
+			break
+		}
+	}
+	if !more {
+		if err := c.flush(ctx); err != nil {
+			return ComparePage{Moments: m}, err
+		}
+	}
+	page.finish(len(page.Differences), &q.After, until, c.last, more)
+	return page, nil
+}
+
+// comparer makes a page of differences. The incarnations of one name follow
+// each other, and become one difference.
+type comparer struct {
+	service *Service
+	page    *ComparePage
+	noise   bool
+	limit   int
+	between history.Filter // selects the versions between the states
+
+	group []history.Difference // of one name
+	last  history.ObjectRef    // the last object of the page
+	kept  int                  // bytes of the objects on the page
+	read  int                  // bytes of the objects that were read
+}
+
+// add adds the next object. It reports whether the page is full without it.
+func (c *comparer) add(ctx context.Context, d history.Difference) (full bool, err error) {
+	if len(c.group) > 0 && !sameName(c.group[0].Ref(), d.Ref()) {
+		if err := c.flush(ctx); err != nil {
+			return false, err
+		}
+		room := c.service.options.PageBytes
+		if len(c.page.Differences) >= c.limit || c.kept > room || c.read > compareEffort*room {
+			return true, nil
+		}
+	}
+	c.group = append(c.group, d)
+	return false, nil
+}
+
+// sameName reports whether two objects have the same name and place.
+func sameName(a, b history.ObjectRef) bool {
+	a.UID, b.UID = "", ""
+	return a == b
+}
+
+// flush adds the differences of the objects with one name to the page.
+func (c *comparer) flush(ctx context.Context) error {
+	var before, after []*history.Record
+	for _, d := range c.group {
+		c.last = d.Ref()
+		if d.Before != nil && d.After != nil {
+			if err := c.append(ctx, Difference{Kind: Changed, Before: d.Before, After: d.After}); err != nil {
+				return err
+			}
+			continue
+		}
+		if d.Before != nil {
+			before = append(before, d.Before)
+		} else {
+			after = append(after, d.After)
+		}
+	}
+	c.group = c.group[:0]
+	for i := range max(len(before), len(after)) {
+		var d Difference
+		switch {
+		case i >= len(before):
+			d = Difference{Kind: Created, After: after[i]}
+		case i >= len(after):
+			d = Difference{Kind: Deleted, Before: before[i]}
+		default:
+			d = Difference{Kind: Recreated, Before: before[i], After: after[i]}
+		}
+		if err := c.append(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append completes a difference, and adds it to the page unless it is unwanted
+// noise.
+func (c *comparer) append(ctx context.Context, d Difference) error {
+	size, records := 0, []*history.Record{}
+	for _, r := range []*history.Record{d.Before, d.After} {
+		if r != nil {
+			records = append(records, r)
+			size += len(r.Object)
+		}
+	}
+	c.read += size
+	if err := c.service.hideRecordHashes(ctx, records); err != nil {
+		return err
+	}
+	if d.Before != nil {
+		d.Before = records[0]
+	}
+	if d.After != nil {
+		d.After = records[len(records)-1]
+	}
+	if d.Before != nil && d.After != nil {
+		d.Changes = summary.Compare(d.Before.Object, d.After.Object).Changes()
+		d.Summary = diff.Summary(d.Changes)
+		d.Noise = d.Kind == Changed && !slices.ContainsFunc(d.Changes, func(c diff.Change) bool { return !c.Noise() })
+	}
+	if d.Noise && !c.noise {
+		return nil
+	}
+	if err := c.complete(ctx, &d); err != nil {
+		return err
+	}
+	d.Before, d.After = withoutBody(d.Before), withoutBody(d.After)
+	c.kept += size
+	c.page.Differences = append(c.page.Differences, d)
+	return nil
+}
+
+// complete sets the number of versions, and the deletion.
+func (c *comparer) complete(ctx context.Context, d *Difference) error {
+	if d.Kind == Changed {
+		d.Versions = int(d.After.Revision - d.Before.Revision)
+		return nil
+	}
+	ref := d.After
+	if ref == nil {
+		ref = d.Before
+	}
+	between := c.between
+	between.Resources = []schema.GroupResource{ref.Ref.GroupResource()}
+	between.Namespace, between.Name = ref.Ref.Scope(), ref.Ref.Name
+	var err error
+	if d.Versions, _, err = c.service.reader.Count(ctx, between, c.service.options.Effort); err != nil {
+		return err
+	}
+	if d.Kind != Deleted {
+		return nil
+	}
+	between.UID = ref.Ref.UID
+	for r, err := range c.service.reader.Scan(ctx, history.Scan{
+		Filter: between, Order: history.NewestFirst, Limit: 1,
+	}) {
+		if err != nil {
+			return err
+		}
+		d.After = r
+	}
+	return nil
+}
+
+// withoutBody returns a copy of a record without its body.
+func withoutBody(r *history.Record) *history.Record {
+	if r == nil {
+		return nil
+	}
+	c := *r
+	c.Object = nil
+	return &c
+}

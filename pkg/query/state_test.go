@@ -1,0 +1,436 @@
+package query_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/store"
+)
+
+// replay is a log of random records, and these records. The questions' answers
+// are computed from the records by their definitions.
+type replay struct {
+	*log
+
+	rng     *rand.Rand
+	records []*history.Record
+}
+
+const replayRetention = 72 * time.Hour
+
+// newReplay records a week: objects are created, changed, deleted and created
+// again, under changing kinds. The oldest days are pruned.
+func newReplay(t *testing.T, seed uint64) *replay {
+	t.Helper()
+	r := &replay{
+		log: &log{t: t, now: time.Now().UTC().Truncate(24 * time.Hour).Add(7 * time.Hour)},
+		rng: rand.New(rand.NewPCG(seed, 2)),
+	}
+	s, err := store.Open(t.TempDir(),
+		store.Options{NoSync: true, Retention: replayRetention, Now: func() time.Time { return r.now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.Store = s
+	for _, one := range replayResources() {
+		if err := s.Register(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alive := map[history.ObjectRef]*history.Record{}
+	for n := range 600 {
+		r.now = r.now.Add(time.Duration(r.rng.Int64N(int64(30 * time.Minute))))
+		next := r.next(n, alive)
+		if err := s.Append(t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: next}}}); err != nil {
+			t.Fatal(err)
+		}
+		r.records = append(r.records, next)
+		if n == 300 { // the CRD is defined again
+			renamed := replayResources()[3]
+			renamed.Kind = "Capsule"
+			if err := s.Register(t.Context(), renamed.After(replayResources()[3])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n%200 == 199 {
+			if err := s.Prune(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return r
+}
+
+func replayResources() []history.Resource {
+	return []history.Resource{
+		{Version: "v1", Plural: "pods", Kind: "Pod", Namespaced: true},
+		{Version: "v1", Plural: "nodes", Kind: "Node"},
+		{Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true},
+		{Group: "example.com", Version: "v2", Plural: "pods", Kind: "Pod", Namespaced: true},
+	}
+}
+
+// next returns the next record: of an object that exists, or of a new one.
+func (r *replay) next(n int, alive map[history.ObjectRef]*history.Record) *history.Record {
+	resource := replayResources()[r.rng.IntN(4)]
+	ref := history.ObjectRef{Group: resource.Group, Resource: resource.Plural, Name: fmt.Sprint("o-", r.rng.IntN(8))}
+	if resource.Namespaced {
+		ref.Namespace = fmt.Sprint("ns-", r.rng.IntN(3))
+	}
+	next := &history.Record{Version: resource.Version, Kind: resource.Kind, Verb: history.Create, RV: fmt.Sprint(n)}
+	if n > 300 && resource.Group != "" {
+		next.Kind = "Capsule"
+	}
+	created := r.now.Truncate(time.Second)
+	if before := alive[ref]; before != nil {
+		ref, created, next.Verb = before.Ref, history.CreationTime(before.Object), history.Update
+		if r.rng.IntN(4) == 0 {
+			next.Verb = history.Delete
+		}
+	} else {
+		ref.UID = types.UID(fmt.Sprint("uid-", n))
+	}
+	next.Ref, next.Created = ref, created
+	content := fmt.Sprint(r.rng.IntN(3))
+	if resource.Plural == "secrets" {
+		content = fmt.Sprintf("hmac-sha256:%032x", r.rng.IntN(3))
+	}
+	next.Object = fmt.Appendf(nil,
+		`{"metadata":{"name":%q,"resourceVersion":"%d","creationTimestamp":%q},"data":{"a":%q}}`,
+		ref.Name, n, created.Format(time.RFC3339), content)
+	place := ref
+	place.UID = ""
+	alive[place] = next
+	if next.Verb == history.Delete {
+		delete(alive, place)
+	}
+	return next
+}
+
+// time returns a random time of the retention: that of a record, or one next to
+// it.
+func (r *replay) time() time.Time {
+	for {
+		t := r.records[r.rng.IntN(len(r.records))].Time.Add(time.Duration(r.rng.IntN(3) - 1))
+		if t.After(r.now.Add(-replayRetention)) {
+			return t
+		}
+	}
+}
+
+// objects returns random objects to ask about.
+func (r *replay) objects() query.Objects {
+	q := query.Objects{}
+	if r.rng.IntN(2) == 0 {
+		q.Types = [][]string{{"pods"}, {"pods.example.com", "nodes"}, {"Capsule"}, {"secrets"}}[r.rng.IntN(4)]
+	}
+	if r.rng.IntN(3) == 0 {
+		q.Namespace = []history.NamespaceScope{"ns-0", "ns-1", history.ClusterScoped}[r.rng.IntN(3)]
+	}
+	if r.rng.IntN(4) == 0 {
+		q.Name = fmt.Sprint("o-", r.rng.IntN(8))
+	}
+	return q
+}
+
+// selects reports whether a question is about an object.
+func selects(q query.Objects, of history.ObjectRef) bool {
+	byType := len(q.Types) == 0
+	for _, t := range q.Types {
+		name, group, qualified := strings.Cut(t, ".")
+		if t == "Capsule" {
+			name, group, qualified = "pods", "example.com", true
+		}
+		byType = byType || name == of.Resource && (!qualified || group == of.Group)
+	}
+	return byType && q.Namespace.Contains(of.Namespace) && (q.Name == "" || q.Name == of.Name)
+}
+
+// stateAt returns the newest versions at a time by place.
+func (r *replay) stateAt(q query.Objects, view history.View, at time.Time) map[history.ObjectRef]*history.Record {
+	state := map[history.ObjectRef]*history.Record{}
+	for _, one := range r.records {
+		if one.Time.After(at) || !selects(q, one.Ref) || !view.Contains(one) {
+			continue
+		}
+		place := one.Ref
+		place.UID = ""
+		if state[place] = one; one.Verb == history.Delete {
+			delete(state, place)
+		}
+	}
+	return state
+}
+
+// callers returns an unrestricted service and those of some callers, with what
+// they may read.
+func (r *replay) callers() map[string]struct {
+	service *query.Service
+	view    history.View
+} {
+	present := r.now.Add(-60 * time.Hour).Truncate(time.Second)
+	tenant := newRights("list pods ns-0/", "list pods.example.com ns-1/", "list nodes /")
+	reader := newRights("list secrets /", "get secrets ns-0/")
+	tenant.namespaces["ns-0"], tenant.namespaces["ns-1"] = present, r.now.Add(-1000*time.Hour)
+	pods, things := schema.GroupResource{Resource: "pods"}, schema.GroupResource{Group: "example.com", Resource: "pods"}
+	s := r.service(query.Options{Now: func() time.Time { return r.now }})
+	return map[string]struct {
+		service *query.Service
+		view    history.View
+	}{
+		"everybody": {s, nil},
+		"tenant": {s.As(tenant), history.View{
+			pods:                {Namespaces: map[string]time.Time{"ns-0": present}},
+			things:              {Namespaces: map[string]time.Time{"ns-1": {}}},
+			{Resource: "nodes"}: {All: true},
+		}},
+		"reader of secrets": {s.As(reader), history.View{{Resource: "secrets"}: {All: true}}},
+	}
+}
+
+// TestState_MatchesReplay compares states and differences at random times with
+// those that follow from all records.
+func TestState_MatchesReplay(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			r := newReplay(t, seed)
+			for name, caller := range r.callers() {
+				for range 60 {
+					q := r.objects()
+					r.checkState(name, caller.service, caller.view, q)
+					r.checkCompare(name, caller.service, caller.view, q)
+				}
+			}
+		})
+	}
+}
+
+func (r *replay) checkState(name string, s *query.Service, view history.View, q query.Objects) {
+	r.t.Helper()
+	at := r.time()
+	want := []string{}
+	state := r.stateAt(q, view, at)
+	for _, one := range state {
+		want = append(want, fmt.Sprintf("%s %s %d %s", one.Ref, one.Ref.UID, one.Revision, r.visible(name, one)))
+	}
+	slices.Sort(want)
+	got := []string{}
+	var after history.StateCursor
+	var last history.ObjectRef
+	for more := true; more; {
+		page, err := s.State(r.t.Context(), query.State{Objects: q, At: at, After: after, Limit: 1 + r.rng.IntN(20)})
+		if err != nil {
+			if len(want) > 0 {
+				r.t.Fatalf("%s, %+v at %v: got error %v, want %d versions", name, q, at, err, len(want))
+			}
+			return
+		}
+		for _, one := range page.Versions {
+			if last.Compare(one.Ref) >= 0 {
+				r.t.Errorf("%s, %+v at %v: got %s after %s, want them in order", name, q, at, one.Ref, last)
+			}
+			last = one.Ref
+			got = append(got, fmt.Sprintf("%s %s %d %s", one.Ref, one.Ref.UID, one.Revision, one.Object))
+		}
+		after, more = page.Next, page.More
+		if !more && page.Total != len(got) {
+			r.t.Errorf("%s, %+v at %v: got a total of %d, want %d", name, q, at, page.Total, len(got))
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		r.t.Errorf("%s, %+v at %v: got\n%s\nwant\n%s", name, q, at, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// visible returns the object of a record as a caller may see it.
+func (r *replay) visible(name string, one *history.Record) string {
+	if name == "reader of secrets" && one.Ref.Namespace != "ns-0" {
+		object, hash, hashed := strings.Cut(string(one.Object), "hmac-sha256:")
+		if hashed {
+			return object + "hmac-sha256:hidden" + hash[32:]
+		}
+	}
+	return string(one.Object)
+}
+
+func (r *replay) checkCompare(name string, s *query.Service, view history.View, q query.Objects) {
+	r.t.Helper()
+	from, to := r.time(), r.time()
+	if to.Before(from) {
+		from, to = to, from
+	}
+	before, after := r.stateAt(q, view, from), r.stateAt(q, view, to)
+	want := []string{}
+	for place, one := range before {
+		switch other := after[place]; {
+		case other == nil:
+			want = append(want, fmt.Sprintf("deleted %s %d", place, r.between(place, view, from, to)))
+		case other.Ref.UID != one.Ref.UID:
+			want = append(want, fmt.Sprintf("recreated %s %d", place, r.between(place, view, from, to)))
+		case other != one:
+			want = append(want, fmt.Sprintf("changed %s %d", place, r.between(place, view, from, to)))
+		}
+	}
+	for place := range after {
+		if before[place] == nil {
+			want = append(want, fmt.Sprintf("created %s %d", place, r.between(place, view, from, to)))
+		}
+	}
+	slices.Sort(want)
+	got := []string{}
+	var cursor history.StateCursor
+	for more := true; more; {
+		page, err := s.Compare(r.t.Context(), query.Compare{
+			Objects: q, From: from, To: to, After: cursor, Limit: 1 + r.rng.IntN(20), Noise: true,
+		})
+		if err != nil {
+			if len(want) > 0 {
+				r.t.Fatalf("%s, %+v from %v to %v: got error %v, want %d differences",
+					name, q, from, to, err, len(want))
+			}
+			return
+		}
+		for i := range page.Differences {
+			d := &page.Differences[i]
+			r.checkDifference(name, d, before, after)
+			of := d.After.Ref
+			of.UID = ""
+			got = append(got, fmt.Sprintf("%s %s %d", d.Kind, of, d.Versions))
+		}
+		cursor, more = page.Next, page.More
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		r.t.Errorf("%s, %+v from %v to %v: got\n%s\nwant\n%s",
+			name, q, from, to, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// checkDifference compares the revisions and the noise of a difference.
+func (r *replay) checkDifference(
+	name string, d *query.Difference, before, after map[history.ObjectRef]*history.Record,
+) {
+	r.t.Helper()
+	place := d.After.Ref
+	place.UID = ""
+	was, is := before[place], after[place]
+	if was != nil && (d.Before == nil || d.Before.Revision != was.Revision) ||
+		is != nil && d.After.Revision != is.Revision {
+		r.t.Errorf("%s: got versions %+v and %+v, want %+v and %+v", place, d.Before, d.After, was, is)
+	}
+	if d.Kind == query.Deleted && d.After.Verb != history.Delete {
+		r.t.Errorf("%s: got %+v, want its deletion", place, d.After)
+	}
+	if d.Kind != query.Changed {
+		return
+	}
+	content := func(one *history.Record) string {
+		_, data, _ := strings.Cut(r.visible(name, one), `"data"`)
+		return data
+	}
+	if got, want := d.Noise, content(was) == content(is); got != want || got != (d.Summary == "") {
+		r.t.Errorf("%s: got noise %t, summary %q, want noise %t", place, got, d.Summary, want)
+	}
+}
+
+// between returns the number of records of a place after a time, up to another.
+func (r *replay) between(place history.ObjectRef, view history.View, from, to time.Time) (n int) {
+	for _, one := range r.records {
+		of := one.Ref
+		of.UID = ""
+		if of == place && view.Contains(one) && one.Time.After(from) && !one.Time.After(to) {
+			n++
+		}
+	}
+	return n
+}
+
+// An object that exists in both states only under other UIDs, and in between
+// under a third one, is one difference.
+func TestCompare_IncarnationsAreOneDifference(t *testing.T) {
+	l := newLog(t)
+	var times []time.Time
+	for i := range 3 {
+		o := ref("", "pods", "shop", "web", 3-i) // the UIDs descend
+		l.put(record(o, history.Create, `{}`))
+		times = append(times, l.now)
+		l.put(record(o, history.Delete, `{}`))
+	}
+	page, err := l.service(query.Options{}).Compare(t.Context(), query.Compare{From: times[0], To: times[2], Limit: 10})
+	if err != nil || len(page.Differences) != 1 {
+		t.Fatalf("got %+v, error %v, want one difference", page.Differences, err)
+	}
+	if d := page.Differences[0]; d.Kind != query.Recreated || d.Versions != 4 ||
+		d.Before.Ref.UID != "uid-pods-web-3" || d.After.Ref.UID != "uid-pods-web-1" {
+		t.Errorf("got %+v, want pod 3 recreated as 1 after 4 versions", d)
+	}
+}
+
+// A page of a comparison ends after some effort, even if all objects on it
+// differ by noise only.
+func TestCompare_EffortIsBounded(t *testing.T) {
+	l := newLog(t)
+	for i := range 20 {
+		l.put(record(ref("", "pods", "shop", fmt.Sprintf("web-%02d", i), 1), history.Create,
+			`{"metadata":{"resourceVersion":"1"}}`))
+	}
+	from := l.now
+	for i := range 20 {
+		l.put(record(ref("", "pods", "shop", fmt.Sprintf("web-%02d", i), 1), history.Update,
+			`{"metadata":{"resourceVersion":"2"}}`))
+	}
+	l.put(record(ref("", "pods", "shop", "web-99", 1), history.Create, `{}`))
+	s := l.service(query.Options{PageBytes: 100})
+	q, pages, found := query.Compare{From: from, Limit: 10}, 0, 0
+	for more := true; more && pages < 100; pages++ {
+		page, err := s.Compare(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found += len(page.Differences)
+		q.After, more = page.Next, page.More
+	}
+	if found != 1 || pages < 3 || pages > 10 {
+		t.Errorf("got %d differences on %d pages, want 1 on 3 to 10 pages", found, pages)
+	}
+}
+
+// A version that becomes visible after the first page is on no later page.
+func TestState_PagesDoNotMove(t *testing.T) {
+	l := newLog(t)
+	for i := range 4 {
+		l.put(record(ref("", "pods", "shop", fmt.Sprint("web-", i), 1), history.Create, `{}`))
+	}
+	now := l.now.Add(time.Hour)
+	s := l.service(query.Options{Now: func() time.Time { return now }})
+	q := query.State{Limit: 3}
+	first, err := s.State(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.now = now.Add(-time.Second) // a commit that began before the question
+	l.put(record(ref("", "pods", "shop", "web-9", 1), history.Create, `{}`))
+	q.After = first.Next
+	second, err := s.State(context.WithoutCancel(t.Context()), q)
+	if err != nil || len(second.Versions) != 1 || !second.At.Equal(first.At) || first.Final {
+		t.Errorf("got %d versions at %v, error %v, want 1 at %v, and no final page",
+			len(second.Versions), second.At, err, first.At)
+	}
+}

@@ -1,0 +1,343 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	badger "github.com/dgraph-io/badger/v4"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// objectWalk walks over the objects that a filter may select, in the order of
+// [history.ObjectRef.Compare].
+type objectWalk struct {
+	ctx       context.Context //nolint:containedctx // for one call
+	r         *reader
+	filter    *history.Filter
+	plan      *plan // only with the filter's conditions in numbers
+	resources []walkedResource
+	// skip reports whether an object can be left out because of its head.
+	skip func(*codec.Head) (bool, error)
+}
+
+// walkedResource is a resource with its number.
+type walkedResource struct {
+	history.ObjectRef // only Group and Resource are set
+	number            uint16
+}
+
+// candidate is an object with its head.
+type candidate struct {
+	ref  history.ObjectRef
+	head codec.Head
+}
+
+// The number of candidates that are sorted at a time. Each of these groups
+// reads all heads of a resource.
+const (
+	minCandidates = 64
+	maxCandidates = 4096
+)
+
+// walkObjects calls use with a walk over the objects that a filter may select,
+// unless there are none. The state at a time must be answerable.
+func (s *Store) walkObjects(ctx context.Context, f history.Filter, at time.Time, use func(*objectWalk) error) error {
+	return s.viewOnce(func(r *reader) error {
+		if err := r.loadFloor(); err != nil {
+			return err
+		}
+		if bound := r.lowerBound(); timestamp(at)+1 < bound {
+			return history.Errorf(history.NotFound, "no history at %s: history begins at %s",
+				at.UTC().Format(time.RFC3339Nano), moment(bound).Format(time.RFC3339Nano))
+		}
+		w := &objectWalk{ctx: ctx, r: r, filter: &f, plan: &plan{}}
+		known, err := w.plan.resolve(r, &f)
+		if err != nil || !known {
+			return err
+		}
+		if err := w.findResources(); err != nil {
+			return err
+		}
+		return use(w)
+	})
+}
+
+// findResources sets the resources that the filter allows, in order.
+func (w *objectWalk) findResources() error {
+	err := w.r.eachResource(w.plan.resources, func(n uint16) error {
+		ref, err := w.r.ref(codec.Identity{Resource: n})
+		if err == nil && w.filter.View.Touches(ref.GroupResource()) {
+			w.resources = append(w.resources, walkedResource{ref, n})
+		}
+		return err
+	})
+	slices.SortFunc(w.resources, func(a, b walkedResource) int { return a.Compare(b.ObjectRef) })
+	return err
+}
+
+// each calls f for the objects after a position, in order, until f returns an
+// error. limit is the number of objects that are probably needed, or 0.
+func (w *objectWalk) each(after history.ObjectRef, limit int, f func(*candidate) error) error {
+	size := maxCandidates
+	if limit > 0 {
+		size = min(max(limit+1, minCandidates), maxCandidates)
+	}
+	first := history.ObjectRef{Group: after.Group, Resource: after.Resource}
+	for _, resource := range w.resources {
+		if resource.Compare(first) < 0 {
+			continue
+		}
+		for more := true; more; {
+			next := nextObjects{after: after, size: size}
+			if err := w.collect(resource.number, &next); err != nil {
+				return err
+			}
+			found := next.sorted()
+			for i := range found {
+				if err := f(&found[i]); err != nil {
+					return err
+				}
+			}
+			if more = next.more; more {
+				after = found[len(found)-1].ref
+			}
+		}
+	}
+	return nil
+}
+
+// nextObjects collects the first objects after a position.
+type nextObjects struct {
+	after history.ObjectRef
+	size  int  // the number of objects that sorted returns, at most
+	more  bool // there are others after them
+
+	list  []candidate
+	bound *history.ObjectRef // objects after it don't belong to the first ones
+}
+
+// add adds an object unless it is known not to belong to the first ones. At
+// most twice as many are stored as are returned, so that memory is bounded and
+// sorting is rare.
+func (n *nextObjects) add(c candidate) {
+	if c.ref.Compare(n.after) <= 0 {
+		return
+	}
+	if n.bound != nil && c.ref.Compare(*n.bound) > 0 {
+		n.more = true
+		return
+	}
+	if n.list = append(n.list, c); len(n.list) >= 2*n.size {
+		n.cut()
+	}
+}
+
+// cut sorts the objects, and removes those that exceed the size.
+func (n *nextObjects) cut() {
+	slices.SortFunc(n.list, func(a, b candidate) int { return a.ref.Compare(b.ref) })
+	if len(n.list) > n.size {
+		clear(n.list[n.size:])
+		n.list, n.more = n.list[:n.size], true
+		bound := n.list[n.size-1].ref
+		n.bound = &bound
+	}
+}
+
+// sorted returns the first objects in order.
+func (n *nextObjects) sorted() []candidate {
+	n.cut()
+	return n.list
+}
+
+// collect adds the objects of a resource that the filter's name, UID, namespace
+// and view allow.
+func (w *objectWalk) collect(resource uint16, into *nextObjects) error {
+	if w.filter.Name != "" || w.filter.UID != "" {
+		return w.collectNamed(resource, into)
+	}
+	return w.r.each(key.Heads(resource), func(item *badger.Item) error {
+		if err := w.r.s.checkOpen(w.ctx); err != nil {
+			return err
+		}
+		return item.Value(func(v []byte) error { return w.addHead(v, into) })
+	})
+}
+
+// collectNamed is collect for objects with a name or a UID.
+func (w *objectWalk) collectNamed(resource uint16, into *nextObjects) error {
+	p := *w.plan
+	p.resources = map[uint16]bool{resource: true}
+	if err := p.addObjects(w.r, w.filter); err != nil {
+		return err
+	}
+	for i := range p.ranges {
+		id, err := w.r.identityOf(p.ranges[i].Object)
+		if err != nil {
+			return err
+		}
+		k := key.Head(id.Resource, id.Namespace, id.Name, string(id.UID))
+		if err := w.r.integrity.checkKey(k); err != nil {
+			return err
+		}
+		switch v, err := get(w.r.txn, k); {
+		case errors.Is(err, badger.ErrKeyNotFound): // the entry by name expires separately
+		case err != nil:
+			return err
+		default:
+			if err := w.addHead(v, into); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// addHead adds the object of an encoded head, unless the head or the object's
+// place excludes it.
+func (w *objectWalk) addHead(v []byte, into *nextObjects) error {
+	head, err := codec.DecodeHead(v)
+	if err != nil {
+		return err
+	}
+	if skip, err := w.skip(&head); skip || err != nil {
+		return err
+	}
+	id, err := w.r.identityOf(head.Object)
+	if err != nil {
+		return err
+	}
+	if w.plan.namespace != nil && *w.plan.namespace != id.Namespace || !w.plan.view.contain(id.Resource, id.Namespace) {
+		return nil
+	}
+	ref, err := w.r.ref(id)
+	if err == nil {
+		into.add(candidate{ref, head})
+	}
+	return err
+}
+
+// stateMoment is the time of a state.
+type stateMoment struct {
+	before uint64 // the first time after it
+	// later is an object number. Objects with this number or a higher one were
+	// recorded first after the moment. It is 0 until it is needed.
+	later uint64
+}
+
+// absent reports whether a head shows that its object did not exist.
+func (w *objectWalk) absent(h *codec.Head, at *stateMoment) (bool, error) {
+	if h.Last.TS != 0 && h.Last.TS < at.before {
+		return !h.Alive, nil
+	}
+	return w.createdSince(h.Object, at)
+}
+
+// versionAt returns the version that an object had at a moment. The result is
+// false if the object did not exist.
+func (w *objectWalk) versionAt(o *candidate, at *stateMoment) (h indexHit, exists bool, err error) {
+	if ts := o.head.Last.TS; ts == 0 || ts >= at.before {
+		if later, err := w.createdSince(o.head.Object, at); later || err != nil {
+			return h, false, err
+		}
+	}
+	return w.r.versionBefore(&o.head, at.before)
+}
+
+// versionBefore returns the newest version before a time of the object with a
+// head. The rules of [reader.baselineAt] apply.
+//
+// The head has the time of the newest version. If that is before the time, no
+// other version has to be found.
+func (r *reader) versionBefore(head *codec.Head, before uint64) (h indexHit, exists bool, err error) {
+	ts := head.Last.TS
+	if ts == 0 || ts >= before {
+		return r.baselineAt(head.Object, before)
+	}
+	if !head.Alive {
+		return h, false, nil
+	}
+	h = indexHit{Entry: key.Entry{Class: key.Record, Object: head.Object, TS: ts}}
+	k := h.Encode()
+	if h.baseline = ts < key.Start(r.floorDay); h.baseline {
+		k = key.Baseline(h.Object, h.TS)
+	}
+	switch h.meta, err = get(r.txn, k); {
+	case errors.Is(err, badger.ErrKeyNotFound): // dropped or damaged, which is found there
+		return r.baselineAt(head.Object, before)
+	case err != nil:
+		return h, false, err
+	default:
+		return h.existing()
+	}
+}
+
+// createdSince reports whether it is certain that an object was recorded first
+// after a moment.
+//
+// Objects are numbered in the order of their first versions. Without this, each
+// object that was created after the moment would cost a search in every day
+// before it.
+func (w *objectWalk) createdSince(object uint64, at *stateMoment) (bool, error) {
+	if at.later == 0 {
+		later, err := w.r.firstCreation(w.ctx, at.before)
+		if err != nil {
+			return false, err
+		}
+		at.later = later
+	}
+	return object >= at.later, nil
+}
+
+// maxCreationSearch bounds the versions of a day among which the first version
+// of an object is searched.
+const maxCreationSearch = 1024
+
+// firstCreation returns the number of an object whose first version is not
+// before a time: if possible the first one of all. It returns the largest
+// number if it finds none.
+func (r *reader) firstCreation(ctx context.Context, ts uint64) (uint64, error) {
+	last := r.s.last.Load()
+	for ; ts <= last; ts = key.Start(uint32(key.Day(ts)) + 1) {
+		if err := r.s.checkOpen(ctx); err != nil {
+			return 0, err
+		}
+		object, err := r.firstCreationOfDay(ts)
+		if err != nil || object != 0 {
+			return object, err
+		}
+	}
+	return math.MaxUint64, nil
+}
+
+// firstCreationOfDay is firstCreation for the rest of a day. It returns 0 if it
+// finds none.
+func (r *reader) firstCreationOfDay(ts uint64) (uint64, error) {
+	prefix := key.ClassPrefix(key.Day(ts), key.ByTime)
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	n := 0
+	for it.Seek(binary.BigEndian.AppendUint64(slices.Clone(prefix), ts)); it.Valid() &&
+		n < maxCreationSearch; it.Next() {
+		n++
+		e, err := key.Decode(it.Item().Key())
+		if err != nil {
+			return 0, err
+		}
+		var o codec.Outline
+		err = it.Item().Value(func(meta []byte) (err error) { o, err = codec.DecodeOutline(meta); return err })
+		if err != nil {
+			return 0, err
+		}
+		if o.Revision == 1 {
+			return e.Object, nil
+		}
+	}
+	return 0, nil
+}

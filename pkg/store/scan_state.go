@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
+)
+
+// State returns a page of the versions that objects had at a time, as the log
+// is when the iteration begins. The caller owns the records. An error comes
+// with a nil record and ends the iteration.
+//
+// A time before the retention is a [history.NotFound] error. If the oldest day
+// is dropped meanwhile, the scan ends with an error and has to be repeated.
+//
+// Heads have no order, so a page reads the heads of all objects of its
+// resources. Most heads decide which version an object had: only objects that
+// changed since then cost more reads. Memory grows with the limit.
+func (s *Store) State(ctx context.Context, sc history.StateScan) iter.Seq2[*history.Record, error] {
+	return yielded(func(yield func(*history.Record) error) error {
+		return s.retryAfterRepair(func() (bool, error) { return false, s.readState(ctx, &sc, yield) })
+	})
+}
+
+// readState yields a page of a state. It updates sc to the rest of the page
+// before each record, so that the scan can continue after a repair.
+func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func(*history.Record) error) error {
+	return s.walkObjects(ctx, sc.Filter, sc.At, func(w *objectWalk) error {
+		at := stateMoment{before: timestamp(sc.At) + 1}
+		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at) }
+		left := history.Scan{Filter: sc.Filter, Limit: sc.Limit, Bodies: sc.Bodies}
+		hits := func(f func(indexHit) error) error {
+			return w.each(sc.After, sc.Limit, func(o *candidate) error {
+				h, exists, err := w.versionAt(o, &at)
+				if err != nil || !exists {
+					return err
+				}
+				return f(h)
+			})
+		}
+		return w.r.records(ctx, &left, hits, func(rec *history.Record) error {
+			sc.After = rec.Ref
+			if sc.Limit > 0 {
+				sc.Limit--
+			}
+			return yield(rec)
+		})
+	})
+}
+
+// Compare returns a page of the differences between two states, as the log is
+// when the iteration begins. The rules of [Store.State] apply. Objects that did
+// not change after From cost only their heads.
+func (s *Store) Compare(ctx context.Context, sc history.CompareScan) iter.Seq2[history.Difference, error] {
+	return func(yield func(history.Difference, error) bool) {
+		err := s.retryAfterRepair(func() (bool, error) {
+			return false, s.readDifferences(ctx, &sc, func(d history.Difference) error {
+				if !yield(d, nil) {
+					return errStop
+				}
+				return nil
+			})
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(history.Difference{}, err)
+		}
+	}
+}
+
+// readDifferences yields a page of differences. It updates sc as readState
+// does.
+func (s *Store) readDifferences(
+	ctx context.Context, sc *history.CompareScan, yield func(history.Difference) error,
+) error {
+	return s.walkObjects(ctx, sc.Filter, sc.From, func(w *objectWalk) error {
+		from, to := stateMoment{before: timestamp(sc.From) + 1}, stateMoment{before: timestamp(sc.To) + 1}
+		w.skip = func(h *codec.Head) (bool, error) {
+			if unchanged := h.Last.TS != 0 && h.Last.TS < from.before; unchanged {
+				return true, nil
+			}
+			return w.createdSince(h.Object, &to)
+		}
+		return w.each(sc.After, sc.Limit, func(o *candidate) error {
+			d, err := w.difference(o, &from, &to, sc.Bodies)
+			if err != nil || d == nil {
+				return err
+			}
+			sc.After = o.ref
+			last := sc.Limit == 1
+			if sc.Limit > 0 {
+				sc.Limit--
+			}
+			if err := yield(*d); err != nil || !last {
+				return err
+			}
+			return errStop
+		})
+	})
+}
+
+// difference returns the difference of an object, or nil if there is none.
+func (w *objectWalk) difference(o *candidate, from, to *stateMoment, bodies bool) (*history.Difference, error) {
+	before, isBefore, err := w.versionAt(o, from)
+	if err != nil {
+		return nil, err
+	}
+	after, isAfter, err := w.versionAt(o, to)
+	if err != nil || isBefore && isAfter && before.TS == after.TS {
+		return nil, err
+	}
+	var d history.Difference
+	if isBefore {
+		if d.Before, err = w.read(before, bodies); err != nil {
+			return nil, err
+		}
+	}
+	if isAfter {
+		if d.After, err = w.read(after, bodies); err != nil {
+			return nil, err
+		}
+	}
+	if d.Before == nil && d.After == nil {
+		return nil, nil
+	}
+	return &d, nil
+}
+
+// read returns the record of a hit, or nil if the filter doesn't select it.
+func (w *objectWalk) read(h indexHit, body bool) (*history.Record, error) {
+	rec, parts, err := w.r.match(w.filter, h)
+	if err == nil && rec != nil && body {
+		rec.Object, err = w.r.hitBody(h, parts)
+	}
+	return rec, err
+}
