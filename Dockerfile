@@ -25,5 +25,5 @@ FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/watchhistory-recorder /watchhistory-recorder
 COPY --from=build --chown=65532:0 /out/data /data
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8443
 ENTRYPOINT ["/watchhistory-recorder"]

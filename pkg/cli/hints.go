@@ -18,6 +18,10 @@ const (
 		"or name an existing one, with --recorder-namespace or --recorder-url."
 	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
 	hintOtherWay = "Try again, or reach the recorder another way, with --connect or --recorder-url."
+	hintRights   = "The cluster decides what you may read. See your permissions with: kubectl auth can-i list pods\n" +
+		"and, for --as, with: kubectl auth can-i impersonate users"
+	hintLogin = "The recorder accepts the credentials that the cluster accepts: log in again, or choose another " +
+		"context. Check with: kubectl auth whoami"
 )
 
 // withHint adds the hint for the cause of an error, unless the error has a hint
@@ -59,15 +63,19 @@ func (c *connection) clientHint(failure *history.Error) string {
 		},
 		{client.ErrRefused, "Nothing listens there: is the recorder running, and is the port right?"},
 		{client.ErrUnknownHost, "Check the host's name in the URL."},
-		{client.ErrUntrusted, "Use the name of the certificate, or let this machine trust its issuer (SSL_CERT_FILE)."},
-		{client.ErrNotTLS, "Give its URL as http://."},
+		{client.ErrUntrusted, c.untrustedHint()},
+		{client.ErrNotTLS, c.notTLSHint()},
 	} {
 		if errors.Is(failure, known.cause) {
 			return known.hint
 		}
 	}
+	if errors.Is(failure, client.ErrAnswered) {
+		return c.answerHint(failure.Code)
+	}
+	refused := failure.Code == history.Unauthorized || failure.Code == history.Forbidden
 	switch {
-	case failure.Code == history.Forbidden && errors.Is(failure, client.ErrGateway):
+	case refused && errors.Is(failure, client.ErrGateway):
 		return "Give the credentials in the URL, as in https://USER:PASSWORD@HOST, " +
 			"or leave out --recorder-url to use the API server."
 	case failure.Code != history.Unavailable:
@@ -77,6 +85,46 @@ func (c *connection) clientHint(failure *history.Error) string {
 	case c.foundIn != "":
 		return hintPods(c.foundIn)
 	case c.url != "":
+		return "Try again. If the error persists, see the recorder's log."
+	default:
+		return ""
+	}
+}
+
+// untrustedHint returns the hint for a recorder that was not verified.
+func (c *connection) untrustedHint() string {
+	switch {
+	case c.url != "":
+		return "Use the name of the certificate, or give the file with its authority in --recorder-ca."
+	case c.caFile != "":
+		return "Leave out --recorder-ca to use the authorities that the recorder publishes."
+	default:
+		return "No credentials were sent. If the recorder is restarting, try again in a minute. Otherwise compare\n" +
+			"the authorities of the ConfigMap " + kube.AuthoritiesName + " with those in the recorder's log."
+	}
+}
+
+// notTLSHint returns the hint for a recorder that does not use TLS.
+func (c *connection) notTLSHint() string {
+	if c.url != "" {
+		return "Give its URL as http://."
+	}
+	return hintRepair
+}
+
+// answerHint returns the hint for an error that the recorder itself reported.
+func (c *connection) answerHint(code history.Code) string {
+	switch {
+	case code == history.Unauthorized && c.url != "" && !c.sendLogin:
+		return "Give --send-credentials with an https URL, or leave out --recorder-url to use the API server."
+	case code == history.Unauthorized:
+		return hintLogin
+	case code == history.Forbidden:
+		return hintRights
+	case code == history.Unavailable && c.foundIn != "":
+		return "Try again. If the error persists, see the recorder's log with: " +
+			"kubectl -n " + c.foundIn + " logs -l " + kube.ServiceSelector
+	case code == history.Unavailable:
 		return "Try again. If the error persists, see the recorder's log."
 	default:
 		return ""
@@ -95,7 +143,13 @@ func connectHint(cause *kube.ConnectError) string {
 	case kube.WrongService:
 		return hintRepair
 	case kube.NoSelector:
-		return "Reach the recorder with --connect=proxy or --recorder-url."
+		return "Reach the recorder with --recorder-url or, if it has no TLS, with --connect=proxy."
+	case kube.NoAuthorities:
+		return "The recorder publishes them. See why it has not with: kubectl -n " + cause.Namespace + " logs -l " +
+			kube.ServiceSelector + "\nor give them with --recorder-ca."
+	case kube.ProxyWithoutCredentials:
+		return "Leave out --connect=proxy: a port-forward passes your credentials to the recorder.\n" +
+			"Or give the recorder's https URL with --recorder-url and --send-credentials."
 	case kube.NoPods:
 		return "See why with: kubectl -n " + cause.Namespace + " get statefulsets,events"
 	case kube.PodFailed:

@@ -34,8 +34,13 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 		{failure(history.Internal, client.ErrNotRecorder), "/health"},
 		{failure(history.Unavailable, client.ErrRefused), "is the port right"},
 		{failure(history.Unavailable, client.ErrUnknownHost), "host's name"},
-		{failure(history.Unavailable, client.ErrUntrusted), "SSL_CERT_FILE"},
+		{failure(history.Unavailable, client.ErrUntrusted), "--recorder-ca"},
 		{failure(history.Unavailable, client.ErrNotTLS), "http://"},
+		{failure(history.Unauthorized, client.ErrAnswered), "--send-credentials"},
+		{failure(history.Forbidden, client.ErrAnswered), "kubectl auth can-i list pods"},
+		{failure(history.Unavailable, client.ErrAnswered), "recorder's log"},
+		{failure(history.Internal, errors.Join(client.ErrAnswered, client.ErrQueryTimeout)), "--since"},
+		{failure(history.Unauthorized, client.ErrGateway), "USER:PASSWORD"},
 		{failure(history.Forbidden, client.ErrGateway), "USER:PASSWORD"},
 		{failure(history.Unavailable, client.ErrGateway), "Try again"},
 		{failure(history.Unavailable, context.DeadlineExceeded), "--request-timeout"},
@@ -45,6 +50,8 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 		{connect(kube.Ambiguous), "--recorder-namespace"},
 		{connect(kube.WrongService), "kubectl apply -k deploy/"},
 		{connect(kube.NoSelector), "--connect=proxy"},
+		{connect(kube.NoAuthorities), "--recorder-ca"},
+		{connect(kube.ProxyWithoutCredentials), "--send-credentials"},
 		{connect(kube.NoPods), "kubectl -n tools get statefulsets,events"},
 		{connect(kube.PodFailed), "kubectl -n tools logs recorder-0 -c recorder --previous"},
 		{connect(kube.Unreachable), "kubectl -n tools get pods"},
@@ -61,6 +68,31 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 		if hinted.Error() != tt.err.Error() || history.CodeOf(hinted) != history.CodeOf(tt.err) {
 			t.Errorf("with a hint: got %v with code %s, want %v with code %s",
 				hinted, history.CodeOf(hinted), tt.err, history.CodeOf(tt.err))
+		}
+	}
+}
+
+// TestHint_DependsOnRoute checks the hints for a recorder that was found in the
+// cluster, where no URL was given.
+func TestHint_DependsOnRoute(t *testing.T) {
+	for _, tt := range []struct {
+		code  history.Code
+		cause error
+		want  string
+	}{
+		{history.Unavailable, client.ErrUntrusted, "ConfigMap watchhistory-recorder-ca"},
+		{history.Unavailable, client.ErrNotTLS, "kubectl apply -k deploy/"},
+		{history.Unauthorized, client.ErrAnswered, "kubectl auth whoami"},
+		{history.Forbidden, client.ErrAnswered, "kubectl auth can-i impersonate users"},
+		{
+			history.Unavailable, client.ErrAnswered,
+			"kubectl -n tools logs -l app.kubernetes.io/name=watchhistory-recorder",
+		},
+		{history.Unavailable, nil, "kubectl -n tools get pods"},
+	} {
+		got := history.HintOf(cli.WithClusterHint(&history.Error{Code: tt.code, Message: "it failed", Err: tt.cause}))
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("hint for %s, %v: got %q, want one with %q", tt.code, tt.cause, got, tt.want)
 		}
 	}
 }

@@ -34,13 +34,22 @@ func (c *coverage) add(p *client.Page) {
 	}
 }
 
+// restrictedNote explains an empty output to a user who may not read
+// everything.
+const restrictedNote = "Only what you may read in the cluster is shown; " +
+	"kubectl auth can-i list pods shows whether that includes pods."
+
 // note writes the start of the history, if the window begins earlier or the
 // output is empty. If it is empty, note also writes which types are not
-// recorded.
+// recorded, and that the user's permissions matter.
 func (c *coverage) note(o *queryOptions, empty bool) {
 	o.env.note(c.sinceNote(o, empty))
-	if empty {
-		o.env.note(c.notRecordedNote())
+	if !empty {
+		return
+	}
+	o.env.note(c.notRecordedNote())
+	if o.env.restricted {
+		o.env.note(restrictedNote)
 	}
 }
 

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,6 +35,8 @@ type connection struct {
 	env       Environment
 	config    *genericclioptions.ConfigFlags
 	url       string
+	caFile    string // with the recorder's certificate authorities
+	sendLogin bool   // send the kubeconfig's credentials to the URL
 	namespace string // of the recorder
 	mode      string
 
@@ -74,6 +78,12 @@ func (c *connection) addFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
 	c.config.AddFlags(fs)
 	fs.StringVar(&c.url, "recorder-url", "", "URL of the recorder, if it is not reached through the API server.")
+	fs.StringVar(&c.caFile, "recorder-ca", "",
+		"File with the certificate authorities of the recorder (default: those in the recorder's ConfigMap "+
+			kube.AuthoritiesName+" or, with --recorder-url, those of the system).")
+	fs.BoolVar(&c.sendLogin, "send-credentials", false,
+		"Send the kubeconfig's credentials to the recorder at --recorder-url, which must be an https URL. "+
+			"A recorder that is reached through the API server receives them if it supports TLS.")
 	fs.StringVar(&c.namespace, "recorder-namespace", "",
 		"Namespace of the recorder (default: "+kube.DefaultNamespace+", otherwise any namespace with a recorder).")
 	fs.StringVar(&c.mode, "connect", string(kube.Auto),
@@ -110,7 +120,7 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	switch {
 	case err == nil:
 		c.prepareLogin(cluster)
-	case c.url == "": // with a URL, the cluster is needed for discovery only
+	case c.url == "" || c.sendLogin: // otherwise the cluster is needed for discovery only
 		return nil, invalidf("no cluster configured: %v; "+
 			"give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
 	}
@@ -137,9 +147,14 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// validateRoute rejects contradictions between --connect and --recorder-url.
+// validateRoute rejects contradictions between the flags of the connection.
 func (c *connection) validateRoute() error {
+	secure := strings.HasPrefix(strings.ToLower(c.url), "https://")
 	switch mode := kube.Mode(c.mode); {
+	case c.sendLogin && !secure:
+		return invalidf("--send-credentials needs --recorder-url with an https URL")
+	case c.caFile != "" && c.url != "" && !secure:
+		return invalidf("--recorder-ca needs an https URL in --recorder-url")
 	case c.mode == direct && c.url == "":
 		return invalidf("--connect=direct needs --recorder-url")
 	case (mode == kube.PortForward || mode == kube.Proxy) && c.url != "":
@@ -155,17 +170,28 @@ func (c *connection) validateRoute() error {
 // through the cluster. Only with a URL may cluster be nil. The caller must
 // close the client.
 func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts client.Options) (*client.Client, error) {
-	if c.url != "" {
-		return client.New(c.url, opts)
-	}
-	found, err := kube.Connect(ctx, kube.Options{
+	o := kube.Options{
 		Options: opts, RESTConfig: cluster, Mode: kube.Mode(c.mode), Namespace: c.namespace,
 		Display: c.env.display(), Warn: func(text string) { c.env.note("Warning: " + text) },
-	})
+	}
+	if c.caFile != "" {
+		var err error
+		if o.Authorities, err = os.ReadFile(c.caFile); err != nil {
+			return nil, invalidf("--recorder-ca: %v", err)
+		}
+	}
+	if c.url != "" {
+		c.env.restricted = c.sendLogin
+		if !c.sendLogin {
+			o.RESTConfig = nil
+		}
+		return kube.Direct(c.url, o)
+	}
+	found, err := kube.Connect(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	c.foundIn = found.Namespace
+	c.foundIn, c.env.restricted = found.Namespace, found.Authenticated
 	return found.Client, nil
 }
 

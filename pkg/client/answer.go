@@ -76,8 +76,9 @@ func (c *Client) failure(status int, kind string, body []byte) error {
 	}
 	// A recorder answers in plain text or JSON, and has no plain 404 but the
 	// two above.
+	refused := []history.Code{history.Unavailable, history.Unauthorized, history.Forbidden}
 	switch code := CodeOfStatus(status); {
-	case kind != "text/plain" && (code == history.Unavailable || code == history.Forbidden):
+	case kind != "text/plain" && slices.Contains(refused, code):
 		return c.gateway(code, status)
 	case status == http.StatusNotFound || status < http.StatusBadRequest || kind != "text/plain":
 		return c.notARecorder(errors.New("it answered " + statusText(status)))
@@ -106,5 +107,8 @@ func (c *Client) structured(status int, body []byte) error {
 
 // codes returns the codes that this version of the client supports.
 func codes() []history.Code {
-	return []history.Code{history.Invalid, history.NotFound, history.Forbidden, history.Unavailable, history.Internal}
+	return []history.Code{
+		history.Invalid, history.NotFound, history.Unauthorized, history.Forbidden,
+		history.Unavailable, history.Internal,
+	}
 }

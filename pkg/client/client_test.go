@@ -138,7 +138,11 @@ func TestErrors_HaveCodeTextAndCause(t *testing.T) {
 		},
 		"forbidden": {
 			403, "application/json", `{"error":{"code":"forbidden","message":"not yours"}}`,
-			history.Forbidden, "not yours", nil,
+			history.Forbidden, "answered: not yours", client.ErrAnswered,
+		},
+		"no identity": {
+			401, "application/json", `{"error":{"code":"unauthorized","message":"not authenticated"}}`,
+			history.Unauthorized, "answered: not authenticated", client.ErrAnswered,
 		},
 		"unknown code": {
 			404, "application/json", `{"error":{"code":"gone","message":"no such type"}}`,
@@ -165,7 +169,7 @@ func TestErrors_HaveCodeTextAndCause(t *testing.T) {
 			"can't be reached: a proxy or load balancer answered 504 Gateway Timeout", client.ErrGateway,
 		},
 		"a login": {
-			401, "text/html", "<html>who?</html>", history.Forbidden,
+			401, "text/html", "<html>who?</html>", history.Unauthorized,
 			"a proxy or load balancer answered 401 Unauthorized", client.ErrGateway,
 		},
 		"a wall": {
@@ -174,7 +178,7 @@ func TestErrors_HaveCodeTextAndCause(t *testing.T) {
 		},
 		"unavailable": {
 			503, "application/json", `{"error":{"code":"unavailable","message":"closing"}}`,
-			history.Unavailable, "answered: closing", nil,
+			history.Unavailable, "answered: closing", client.ErrAnswered,
 		},
 		"too long": {
 			500, "text/plain", "Query failed: scan: context deadline exceeded",

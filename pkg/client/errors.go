@@ -23,6 +23,10 @@ var (
 	ErrInvalidURL = errors.New("not an HTTP URL")
 	// ErrNotRecorder means that another program answered.
 	ErrNotRecorder = errors.New("not a recorder")
+	// ErrAnswered means that the recorder itself reported the error. With
+	// [history.Unauthorized], it does not accept the caller's credentials. With
+	// [history.Forbidden], the caller lacks a permission in the cluster.
+	ErrAnswered = errors.New("answered by the recorder")
 	// ErrGateway means that a proxy or load balancer answered instead of the
 	// recorder.
 	ErrGateway = errors.New("answered by a gateway")
@@ -108,9 +112,11 @@ func (c *Client) answered(code history.Code, status int, message string) error {
 	if message == "" {
 		message = statusText(status)
 	}
-	failure := &history.Error{Code: code, Message: c.options.Name + " answered: " + quote.Line(message)}
+	failure := &history.Error{
+		Code: code, Message: c.options.Name + " answered: " + quote.Line(message), Err: ErrAnswered,
+	}
 	if code != history.Unavailable && strings.Contains(message, context.DeadlineExceeded.Error()) {
-		failure.Err = ErrQueryTimeout
+		failure.Err = errors.Join(ErrAnswered, ErrQueryTimeout)
 	}
 	return failure
 }
@@ -137,7 +143,9 @@ func CodeOfStatus(status int) history.Code {
 		return history.Invalid
 	case http.StatusNotFound:
 		return history.NotFound
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusUnauthorized:
+		return history.Unauthorized
+	case http.StatusForbidden:
 		return history.Forbidden
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return history.Unavailable

@@ -122,6 +122,12 @@ func (s *site) podAt(t *testing.T, namespace, name string, port int32, finalizer
 			Containers: []corev1.Container{{Name: "recorder", Image: "watchhistory", Ports: ports}},
 		},
 	}, metav1.CreateOptions{}))
+	s.ready(t, namespace, name)
+}
+
+// ready waits until a pod is ready.
+func (s *site) ready(t *testing.T, namespace, name string) {
+	t.Helper()
 	ready := func(ctx context.Context) (bool, error) {
 		pod, err := s.core.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {

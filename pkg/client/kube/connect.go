@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -51,6 +52,9 @@ type Options struct {
 	// Namespace is the recorder's namespace. Empty means [DefaultNamespace] or,
 	// if that has no recorder, the only namespace that has one.
 	Namespace string
+	// Authorities verify the recorder's certificate. They are PEM. Nil means
+	// those that the recorder publishes or, for [Direct], those of the system.
+	Authorities []byte
 
 	// Display is suspended while a credential plugin may prompt. It may be nil.
 	Display Display
@@ -64,11 +68,21 @@ type Client struct {
 
 	Namespace string // of the recorder
 	Name      string // of its Service, or of a pod if it has no Service
+	// Authenticated reports whether the caller's credentials are sent. The
+	// recorder then answers only what the caller may read in the cluster.
+	Authenticated bool
 }
 
 // Connect finds the recorder and connects to it. With PortForward, the tunnel
 // is open when Connect returns. With Proxy, the first request shows whether the
 // connection works.
+//
+// If RESTConfig impersonates a user, the recorder is found and the tunnel is
+// opened with the caller's own identity, because the user usually may not do
+// that. The recorder receives both identities, and answers only what the user
+// may read. The API server's requests impersonate the user if the caller's own
+// permissions don't suffice, and if the recorder has no TLS: such a recorder
+// does not restrict its answers, so only the API server's permissions count.
 func Connect(ctx context.Context, o Options) (*Client, error) {
 	switch o.Mode {
 	case "", Auto, PortForward, Proxy:
@@ -79,7 +93,36 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	if o.RESTConfig == nil {
 		return nil, history.Errorf(history.Invalid, "connect to recorder: no cluster configuration")
 	}
-	k, err := newCluster(o)
+	own := rest.CopyConfig(o.RESTConfig)
+	own.Impersonate = rest.ImpersonationConfig{}
+	if reflect.DeepEqual(own.Impersonate, o.RESTConfig.Impersonate) {
+		return connectAs(ctx, o, own)
+	}
+	c, err := connectAs(ctx, o, own)
+	if err == nil || !errors.Is(err, errPlain) && !mayHelp(err) {
+		return c, err
+	}
+	c, otherErr := connectAs(ctx, o, o.RESTConfig)
+	if otherErr != nil && mayHelp(otherErr) && !errors.Is(err, errPlain) {
+		return nil, err // the caller's own identity is the one that should get the permission
+	}
+	return c, otherErr
+}
+
+// errPlain is the error of connecting with the caller's own identity to a
+// recorder without TLS, if another user is impersonated.
+var errPlain = errors.New("recorder without TLS")
+
+// mayHelp reports whether another identity may have the missing permission.
+func mayHelp(err error) bool {
+	cause, _ := errors.AsType[*ConnectError](err)
+	return lacksPermission(err) || cause != nil && cause.Reason == NotFoundHere
+}
+
+// connectAs connects through the API server with the identity of a
+// configuration. The credentials for the recorder are those of the options.
+func connectAs(ctx context.Context, o Options, identity *rest.Config) (*Client, error) {
+	k, err := newCluster(o, identity)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +137,7 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 // cluster is the API server through which a recorder is reached.
 type cluster struct {
 	config  *rest.Config  // without limits
+	caller  *rest.Config  // whose credentials the recorder receives
 	timeout time.Duration // of each exchange with the API server
 	display Display       // nil if there is none, or if no plugin may prompt
 	warn    func(string)  // may be nil
@@ -102,16 +146,17 @@ type cluster struct {
 	core *corev1client.CoreV1Client
 }
 
-// newCluster returns the cluster of the options. It sends no request.
-func newCluster(o Options) (*cluster, error) {
-	config := rest.CopyConfig(o.RESTConfig)
+// newCluster returns the cluster of the options, with the identity of a
+// configuration. It sends no request.
+func newCluster(o Options, identity *rest.Config) (*cluster, error) {
+	config := rest.CopyConfig(identity)
 	config.Timeout = 0
 	config.WarningHandler = rest.NoWarnings{} // the default writes to stderr
 	config.AcceptContentTypes, config.ContentType = runtime.ContentTypeJSON, runtime.ContentTypeJSON
 	if o.UserAgent != "" {
 		config.UserAgent = o.UserAgent
 	}
-	k := &cluster{config: config, timeout: o.Timeout, warn: o.Warn}
+	k := &cluster{config: config, caller: o.RESTConfig, timeout: o.Timeout, warn: o.Warn}
 	if k.timeout <= 0 {
 		k.timeout = DefaultAPITimeout
 	}
@@ -144,14 +189,21 @@ func (k *cluster) httpClient(limited *rest.Config) (*http.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use cluster configuration: %w", err)
 	}
-	if mayPrompt(limited) {
-		// A credential plugin ignores the context; this layer does not.
-		web.Transport = exchange.New(web.Transport, exchange.Limits{})
-	}
-	if k.display != nil {
-		web.Transport = hidden(web.Transport, k.display)
-	}
+	web.Transport = prompting(web.Transport, limited, k.display)
 	return web, nil
+}
+
+// prompting returns a transport above one that may prompt for credentials.
+func prompting(next http.RoundTripper, config *rest.Config, display Display) http.RoundTripper {
+	if !mayPrompt(config) {
+		return next
+	}
+	// A credential plugin ignores the context; this layer does not.
+	next = exchange.New(next, exchange.Limits{})
+	if display != nil {
+		next = hidden(next, display)
+	}
+	return next
 }
 
 // closeIdle closes the idle connections of a transport or of those that it
@@ -172,23 +224,27 @@ func closeIdle(transport http.RoundTripper) {
 
 // connect locates the recorder and connects to it by the mode of the options.
 func (k *cluster) connect(ctx context.Context, o Options) (*Client, error) {
-	if o.Timeout <= 0 {
-		o.Timeout = o.RESTConfig.Timeout
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = client.DefaultTimeout
-	}
+	o.Timeout = o.requestTimeout()
 	at, err := locate(ctx, k.core, o.Namespace)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if o.Mode == Proxy {
+	case at.secure && o.Mode == Proxy:
+		return nil, &history.Error{
+			Code: history.Invalid,
+			Message: "recorder " + at.String() + " identifies its callers, " +
+				"and the API server's proxy does not pass credentials on",
+			Err: &ConnectError{Reason: ProxyWithoutCredentials, Namespace: at.namespace},
+		}
+	case !at.secure && !reflect.DeepEqual(k.config.Impersonate, k.caller.Impersonate):
+		return nil, errPlain
+	case o.Mode == Proxy:
 		return k.proxy(ctx, at, o.Options, nil)
 	}
-	c, err := k.forward(ctx, at, o.Options)
+	c, err := k.forward(ctx, at, o)
 	cause, _ := errors.AsType[*ConnectError](err)
 	switch {
-	case err == nil || o.Mode == PortForward:
+	case err == nil || o.Mode == PortForward || at.secure:
 		return c, err
 	case lacksPermission(err):
 		return k.proxy(ctx, at, o.Options, err)
@@ -199,13 +255,35 @@ func (k *cluster) connect(ctx context.Context, o Options) (*Client, error) {
 	}
 }
 
-// forward opens the tunnel at once, so that Connect returns its error.
-func (k *cluster) forward(ctx context.Context, at *backend, o client.Options) (*Client, error) {
+// requestTimeout returns the time limit of each request to the recorder.
+func (o *Options) requestTimeout() time.Duration {
+	switch {
+	case o.Timeout > 0:
+		return o.Timeout
+	case o.RESTConfig != nil && o.RESTConfig.Timeout > 0:
+		return o.RESTConfig.Timeout
+	default:
+		return client.DefaultTimeout
+	}
+}
+
+// forward reads the authorities and opens the tunnel at once, so that Connect
+// returns their errors.
+func (k *cluster) forward(ctx context.Context, at *backend, o Options) (*Client, error) {
 	f := newForwarder(k, at, o.Timeout)
+	base := &url.URL{Scheme: "http", Host: at.name + "." + at.namespace + ".svc"}
+	if at.secure {
+		base = &url.URL{Scheme: "https", Host: serverName(at.namespace)}
+		v := newVerified(k, at, o, f.dial)
+		if _, err := v.trusted(ctx, nil); err != nil {
+			return nil, err
+		}
+		f.sender = v
+	}
 	if _, err := f.open(ctx); err != nil {
 		return nil, err
 	}
-	return k.client(at, &url.URL{Scheme: "http", Host: at.name + "." + at.namespace + ".svc"}, f, o)
+	return k.client(at, base, f, o.Options)
 }
 
 // client returns a client without a timeout of its own: the transport bounds
@@ -216,7 +294,7 @@ func (k *cluster) client(at *backend, base *url.URL, transport http.RoundTripper
 	if err != nil {
 		return nil, err
 	}
-	return &Client{Client: c, Namespace: at.namespace, Name: at.name}, nil
+	return &Client{Client: c, Namespace: at.namespace, Name: at.name, Authenticated: at.secure}, nil
 }
 
 // proxy sends requests through the API server's proxy. instead is the error of
@@ -250,7 +328,7 @@ func (k *cluster) proxied(ctx context.Context, at *backend) (resource, name stri
 	if err != nil {
 		return "", "", err
 	}
-	return "pods", utilnet.JoinSchemeNamePort("http", pods[0].Name, strconv.Itoa(int(podPort(&pods[0])))), nil
+	return "pods", utilnet.JoinSchemeNamePort("http", pods[0].Name, strconv.Itoa(int(plainPort(&pods[0])))), nil
 }
 
 // proxyTransport turns the API server's own errors into errors of the request.

@@ -46,6 +46,12 @@ const (
 	PodFailed Reason = "pod failed"
 	// Unreachable: the pod or the Service does not accept connections.
 	Unreachable Reason = "unreachable"
+	// NoAuthorities: the certificate authorities by which the recorder is
+	// verified are not published, or not valid.
+	NoAuthorities Reason = "no certificate authorities"
+	// ProxyWithoutCredentials: the recorder identifies its callers, and the API
+	// server's proxy does not pass credentials on.
+	ProxyWithoutCredentials Reason = "proxy without credentials"
 	// NoCredentials: the credentials for the API server can't be obtained.
 	NoCredentials Reason = "no credentials"
 	// Unauthorized: the API server does not accept the credentials.
@@ -86,11 +92,12 @@ type Role struct {
 	rules     string // YAML
 }
 
-// forwardRole permits finding the recorder and forwarding a port to it. API
-// servers before 1.35 require get for the WebSocket, later ones create, too.
-// SPDY requires create.
+// forwardRole permits finding the recorder, reading its certificate authorities
+// and forwarding a port to it. API servers before 1.35 require get for the
+// WebSocket, later ones create, too. SPDY requires create.
 func forwardRole(namespace string) Role {
 	return Role{Namespace: namespace, rules: `- {apiGroups: [""], resources: [services, pods], verbs: [get, list]}
+- {apiGroups: [""], resources: [configmaps], resourceNames: [` + AuthoritiesName + `], verbs: [get]}
 - {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}`}
 }
 

@@ -34,8 +34,7 @@ const (
 type forwarder struct {
 	cluster *cluster
 	backend *backend
-	plain   *http.Transport
-	limited http.RoundTripper // plain, with the time limit of a request
+	sender  http.RoundTripper // sends requests through dial, with a time limit
 	warned  sync.Once
 
 	// lockToken is the lock of the fields below. It is a channel, so that
@@ -55,16 +54,16 @@ type route struct {
 	others bool // another pod exists that has not refused connections yet
 }
 
-// newForwarder returns a forwarder without a tunnel. timeout bounds each
-// request that is sent through a tunnel.
+// newForwarder returns a forwarder without a tunnel, which speaks HTTP without
+// TLS. timeout bounds each request that is sent through a tunnel.
 func newForwarder(k *cluster, at *backend, timeout time.Duration) *forwarder {
 	f := &forwarder{cluster: k, backend: at, lockToken: make(chan struct{}, 1), refused: map[types.UID]bool{}}
-	f.plain = &http.Transport{
+	plain := &http.Transport{
 		DialContext:         f.dial,
 		MaxIdleConnsPerHost: maxIdleConnections,
 		IdleConnTimeout:     time.Minute,
 	}
-	f.limited = exchange.New(f.plain, exchange.Limits{Time: timeout})
+	f.sender = exchange.New(plain, exchange.Limits{Time: timeout})
 	f.lockToken <- struct{}{}
 	return f
 }
@@ -77,7 +76,7 @@ func (f *forwarder) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		resp, err := f.limited.RoundTrip(req)
+		resp, err := f.sender.RoundTrip(req)
 		if err == nil {
 			return resp, nil
 		}
@@ -94,7 +93,7 @@ func (f *forwarder) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections closes the connections that are not in use.
-func (f *forwarder) CloseIdleConnections() { f.plain.CloseIdleConnections() }
+func (f *forwarder) CloseIdleConnections() { closeIdle(f.sender) }
 
 // avoid marks a pod that refused a connection. It reports whether another pod
 // may accept one.
@@ -242,7 +241,7 @@ func (f *forwarder) Close() error {
 	<-f.lockToken
 	defer f.unlock()
 	f.closed = true
-	f.plain.CloseIdleConnections()
+	closeIdle(f.sender)
 	var errs []error
 	if f.current.tunnel != nil {
 		errs = append(errs, f.current.tunnel.Close())

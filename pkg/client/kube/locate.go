@@ -23,15 +23,17 @@ const ServiceSelector = "app.kubernetes.io/name=watchhistory-recorder"
 const DefaultNamespace = "watchhistory"
 
 const (
-	portName    = "http" // the port of the API, if there are several
-	defaultPort = 8080   // of a pod that declares none
-	maxListed   = 100    // objects per list
+	secureName  = "https" // the port of the API with TLS
+	portName    = "http"  // the port of the API without TLS, if there are several
+	defaultPort = 8080    // of a pod that declares none
+	maxListed   = 100     // objects per list
 )
 
 // backend is a recorder in a cluster: a Service with its pods, or only pods.
 type backend struct {
 	namespace, name string
 	service         *corev1.Service // nil if there are only pods
+	secure          bool            // the port of the API is the one with TLS
 }
 
 // String returns "namespace/name".
@@ -79,7 +81,8 @@ func locateIn(ctx context.Context, core corev1client.CoreV1Interface, namespace 
 	}
 	backends := make([]*backend, len(pods))
 	for i := range pods {
-		backends[i] = &backend{namespace: pods[i].Namespace, name: pods[i].Name}
+		_, secure := declaredPort(&pods[i], secureName)
+		backends[i] = &backend{namespace: pods[i].Namespace, name: pods[i].Name, secure: secure}
 	}
 	if slices.ContainsFunc(backends, func(p *backend) bool { return p.namespace != backends[0].namespace }) {
 		return nil, ambiguous(backends)
@@ -111,7 +114,10 @@ func locateService(ctx context.Context, core corev1client.ServicesGetter, namesp
 	var backends []*backend
 	for i := range list.Items {
 		s := &list.Items[i]
-		backends = append(backends, &backend{namespace: s.Namespace, name: s.Name, service: s})
+		port, err := apiPort(s)
+		backends = append(backends, &backend{
+			namespace: s.Namespace, name: s.Name, service: s, secure: err == nil && port.Name == secureName,
+		})
 	}
 	if slices.ContainsFunc(backends, func(p *backend) bool { return !samePods(p.service, best) }) {
 		return nil, ambiguous(backends)
@@ -119,11 +125,14 @@ func locateService(ctx context.Context, core corev1client.ServicesGetter, namesp
 	return backends[0], nil
 }
 
-// preferred orders Services: those with the port of the API come first, and of
-// these those with a cluster IP.
+// preferred orders Services: those with a port of the API come first, with TLS
+// before without, and of these those with a cluster IP.
 func preferred(a, b corev1.Service) int {
 	rank := func(s corev1.Service) (n int) {
-		if _, err := apiPort(&s); err != nil {
+		switch port, err := apiPort(&s); {
+		case err != nil:
+			n += 4
+		case port.Name != secureName:
 			n += 2
 		}
 		if s.Spec.ClusterIP == corev1.ClusterIPNone {
@@ -164,10 +173,15 @@ func listPods(ctx context.Context, core corev1client.PodsGetter, namespace, sele
 	return list.Items, nil
 }
 
-// apiPort returns the Service's port of the API: the one named http, or the
-// only one.
+// apiPort returns the Service's port of the API: the one named https, or the
+// one named http, or the only one.
 func apiPort(service *corev1.Service) (*corev1.ServicePort, error) {
 	ports := service.Spec.Ports
+	for i := range ports {
+		if ports[i].Name == secureName {
+			return &ports[i], nil
+		}
+	}
 	for i := range ports {
 		if ports[i].Name == portName || len(ports) == 1 {
 			return &ports[i], nil
@@ -175,7 +189,7 @@ func apiPort(service *corev1.Service) (*corev1.ServicePort, error) {
 	}
 	return nil, &history.Error{
 		Code:    history.NotFound,
-		Message: "Service " + key(service) + " has no port named " + portName,
+		Message: "Service " + key(service) + " has no port named " + secureName + " or " + portName,
 		Err:     &ConnectError{Reason: WrongService, Namespace: service.Namespace},
 	}
 }
@@ -191,41 +205,53 @@ func portKey(port *corev1.ServicePort) string {
 // key returns an object as "namespace/name".
 func key(object metav1.Object) string { return object.GetNamespace() + "/" + object.GetName() }
 
-// portOf returns the number of the pod's port on which the API listens.
+// portOf returns the number of the pod's port on which the API listens. It is
+// never the port without TLS if the backend is secure.
 func (p *backend) portOf(pod *corev1.Pod) (int32, error) {
-	if p.service == nil {
-		return podPort(pod), nil
-	}
-	port, err := apiPort(p.service)
-	if err != nil {
-		return 0, err
-	}
-	target := port.TargetPort
-	switch {
-	case target.IntVal != 0:
-		return target.IntVal, nil
-	case target.StrVal == "":
-		return port.Port, nil
-	}
-	for _, declared := range portsOf(pod) {
-		if declared.Name == target.StrVal {
-			return declared.ContainerPort, nil
+	named := secureName
+	if p.service != nil {
+		port, err := apiPort(p.service)
+		if err != nil {
+			return 0, err
 		}
+		target := port.TargetPort
+		switch {
+		case target.IntVal != 0:
+			return target.IntVal, nil
+		case target.StrVal == "":
+			return port.Port, nil
+		}
+		named = target.StrVal
+	} else if !p.secure {
+		return plainPort(pod), nil
+	}
+	if port, ok := declaredPort(pod, named); ok {
+		return port, nil
 	}
 	return 0, &history.Error{
 		Code:    history.NotFound,
-		Message: "recorder pod " + key(pod) + " has no port named " + quote.Line(target.StrVal),
+		Message: "recorder pod " + key(pod) + " has no port named " + quote.Line(named),
 		Err:     &ConnectError{Reason: WrongService, Namespace: pod.Namespace},
 	}
 }
 
-// podPort returns the port named http, or the only port, or the default port.
-func podPort(pod *corev1.Pod) int32 {
-	ports := portsOf(pod)
-	for _, port := range ports {
-		if port.Name == portName || len(ports) == 1 {
-			return port.ContainerPort
+// declaredPort returns the pod's port with a name, and whether there is one.
+func declaredPort(pod *corev1.Pod, name string) (int32, bool) {
+	for _, port := range portsOf(pod) {
+		if port.Name == name {
+			return port.ContainerPort, true
 		}
+	}
+	return 0, false
+}
+
+// plainPort returns the port named http, or the only port, or the default port.
+func plainPort(pod *corev1.Pod) int32 {
+	if port, ok := declaredPort(pod, portName); ok {
+		return port
+	}
+	if ports := portsOf(pod); len(ports) == 1 {
+		return ports[0].ContainerPort
 	}
 	return defaultPort
 }

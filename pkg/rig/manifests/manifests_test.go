@@ -63,8 +63,8 @@ func TestManifests_PassDryRun(t *testing.T) {
 	kubectl(t, "apply", "-f", deploy+"/base/namespace.yaml")
 	kubectl(t, "apply", "-k", deploy, "--dry-run=server")
 	out := kubectl(t, "create", "-k", deploy, "--dry-run=client", "-o", "name")
-	if got := len(strings.Fields(out)); got != 8 {
-		t.Errorf("got %d objects, want 8:\n%s", got, out)
+	if got := len(strings.Fields(out)); got != 12 {
+		t.Errorf("got %d objects, want 12:\n%s", got, out)
 	}
 	kubectl(t, "apply", "-k", deploy+"/client", "--dry-run=server")
 }
@@ -125,15 +125,16 @@ func recorder(t *testing.T) workload {
 	return w
 }
 
-// TestConfig_IsDefaultWithAddressAndLimit: the address must be reachable by the
-// Service, and the limit is 4/5 of the volume.
-func TestConfig_IsDefaultWithAddressAndLimit(t *testing.T) {
+// TestConfig_IsDefaultWithTLSAndLimit: the address must be reachable by the
+// Service, only the port with TLS is on, and the limit is 4/5 of the volume.
+func TestConfig_IsDefaultWithTLSAndLimit(t *testing.T) {
 	w := recorder(t)
 	got, err := daemon.ParseConfig([]byte(w.config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := daemon.DefaultConfig()
+	want.ServerPort, want.SecurePort = daemon.NoPort, 8443
 	want.BindAddress, want.MaxStorage = "0.0.0.0", w.claims[0].Spec.Resources.Requests.Storage().Value()/5*4
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -165,15 +166,17 @@ func TestPod_PathsAndPortsMatchConfig(t *testing.T) {
 		t.Errorf("got a claim for %s, want 50Gi", got)
 	}
 	port := container.Ports[0]
-	if int(port.ContainerPort) != config.ServerPort || port.Name != "http" {
-		t.Errorf("got container port %s %d, want http %d", port.Name, port.ContainerPort, config.ServerPort)
+	if int(port.ContainerPort) != config.SecurePort || port.Name != "https" || len(container.Ports) != 1 {
+		t.Errorf("got container ports %+v, want only https %d", container.Ports, config.SecurePort)
 	}
 	for probe, want := range map[*corev1.Probe]string{
 		container.StartupProbe: v1.LivezPath, container.LivenessProbe: v1.LivezPath,
 		container.ReadinessProbe: v1.ReadyzPath,
 	} {
-		if got := probe.HTTPGet; got.Path != want || got.Port.String() != port.Name {
-			t.Errorf("got a probe of %s on port %s, want %s on %s", got.Path, got.Port.String(), want, port.Name)
+		got := probe.HTTPGet
+		if got.Path != want || got.Port.String() != port.Name || got.Scheme != corev1.URISchemeHTTPS {
+			t.Errorf("got a probe of %s on port %s with %s, want %s on %s with HTTPS",
+				got.Path, got.Port.String(), got.Scheme, want, port.Name)
 		}
 	}
 }
@@ -184,8 +187,9 @@ func TestServiceAndPolicy_SelectPod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := service.Spec.Ports[0]; p.Name != "http" || p.Port != 8080 || p.TargetPort.String() != "http" {
-		t.Errorf("got service port %+v, want http 8080 to http", p)
+	p := service.Spec.Ports[0]
+	if p.Name != "https" || p.Port != 8443 || p.TargetPort.String() != "https" || len(service.Spec.Ports) != 1 {
+		t.Errorf("got service ports %+v, want only https 8443 to https", service.Spec.Ports)
 	}
 	policy, err := client(t).NetworkingV1().NetworkPolicies(namespace).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
@@ -203,10 +207,8 @@ func TestServiceAndPolicy_SelectPod(t *testing.T) {
 			}
 		}
 	}
-	peers := policy.Spec.Ingress[0].From
-	if len(policy.Spec.Ingress) != 1 || len(peers) != 1 || peers[0].NamespaceSelector == nil ||
-		peers[0].PodSelector.MatchLabels["watchhistory.io/client"] != "true" {
-		t.Errorf("got ingress %+v, want one peer with label watchhistory.io/client=true in any namespace",
-			policy.Spec.Ingress)
+	in := policy.Spec.Ingress
+	if len(in) != 1 || len(in[0].From) != 0 || len(in[0].Ports) != 1 || in[0].Ports[0].Port.IntValue() != 8443 {
+		t.Errorf("got ingress %+v, want only port 8443, from everywhere", in)
 	}
 }

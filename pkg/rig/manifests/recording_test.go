@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -26,8 +25,9 @@ func TestRole_SufficesForRecorder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.StoragePath, config.BindAddress, config.ServerPort = t.TempDir(), "127.0.0.1", 0
-	url := run(t, config)
+	config.StoragePath, config.BindAddress = t.TempDir(), "127.0.0.1"
+	config.ServerPort, config.SecurePort = 0, daemon.NoPort
+	url := "http://" + runAs(t, asRecorder(), config).Address()
 
 	deadline, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -42,25 +42,6 @@ func TestRole_SufficesForRecorder(t *testing.T) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// run starts a daemon that ends with the test, and returns the URL of its API.
-func run(t *testing.T, config daemon.Config) string {
-	t.Helper()
-	d, err := daemon.New(t.Context(), config, asRecorder(), slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("daemon: got error %v, want none", err)
-		}
-	})
-	return "http://" + d.Address()
 }
 
 // minKinds is fewer than the kinds of any current API server that are recorded

@@ -1,11 +1,12 @@
 package manifests_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -79,7 +80,15 @@ func TestRole_PermitsNothingElse(t *testing.T) {
 	denied := map[string][]authorizationv1.ResourceAttributes{
 		"write": {
 			{Verb: "create", Resource: "pods"},
-			{Verb: "update", Resource: "configmaps"},
+			{Verb: "create", Resource: "configmaps", Namespace: "default"},
+			{Verb: "update", Resource: "configmaps", Namespace: namespace},
+			{Verb: "patch", Resource: "configmaps", Namespace: namespace, Name: authorities},
+			{Verb: "delete", Resource: "configmaps", Namespace: namespace, Name: authorities},
+			{Verb: "update", Resource: "configmaps", Namespace: "default", Name: authorities},
+			{
+				Verb: "update", Resource: "configmaps",
+				Namespace: "kube-system", Name: "extension-apiserver-authentication",
+			},
 			{Verb: "patch", Group: "apps", Resource: "deployments"},
 			{Verb: "delete", Resource: "pods"},
 			{Verb: "deletecollection", Resource: "secrets"},
@@ -94,6 +103,12 @@ func TestRole_PermitsNothingElse(t *testing.T) {
 			{Verb: "get", Resource: "pods", Subresource: "log"},
 			{Verb: "get", Resource: "nodes", Subresource: "proxy"},
 			{Verb: "get", Resource: "services", Subresource: "proxy"},
+		},
+		"get": {
+			{Verb: "get", Resource: "secrets", Namespace: namespace},
+			{Verb: "get", Resource: "configmaps", Namespace: namespace},
+			{Verb: "get", Resource: "configmaps", Namespace: "kube-system", Name: "kube-root-ca.crt"},
+			{Verb: "get", Resource: "namespaces"},
 		},
 		"become another user": {
 			{Verb: "impersonate", Resource: "users"},
@@ -115,16 +130,48 @@ func TestRole_PermitsNothingElse(t *testing.T) {
 	}
 }
 
-func TestRole_ForbidsWrites(t *testing.T) {
+// authorities is the ConfigMap of the recorder's certificate authorities.
+const authorities = name + "-ca"
+
+// TestRoles_GrantExactly compares all rights of the recorder, in its namespace
+// and in another one, with those that it needs.
+func TestRoles_GrantExactly(t *testing.T) {
 	installed(t)
 	client, err := kubernetes.NewForConfig(asRecorder())
 	if err != nil {
 		t.Fatal(err)
 	}
-	configMap := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}
-	_, err = client.CoreV1().ConfigMaps(namespace).Create(t.Context(), configMap, metav1.CreateOptions{})
-	if !apierrors.IsForbidden(err) {
-		t.Errorf("create a ConfigMap: got error %v, want forbidden", err)
+	common := []string{
+		"*.* [] list,watch",
+		"configmaps. [extension-apiserver-authentication] get",
+		"subjectaccessreviews.authorization.k8s.io [] create",
+		"tokenreviews.authentication.k8s.io [] create",
+	}
+	for where, want := range map[string][]string{
+		"default": common,
+		namespace: append([]string{"configmaps. [] create", "configmaps. [" + authorities + "] get,update"}, common...),
+	} {
+		review, err := client.AuthorizationV1().SelfSubjectRulesReviews().Create(t.Context(),
+			&authorizationv1.SelfSubjectRulesReview{
+				Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: where},
+			}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range review.Status.ResourceRules {
+			if strings.HasPrefix(r.Resources[0], "selfsubject") || r.Resources[0] == "clustertrustbundles" {
+				continue // every service account has it
+			}
+			slices.Sort(r.Verbs)
+			got = append(got, fmt.Sprintf("%s.%s %v %s", strings.Join(r.Resources, ","),
+				strings.Join(r.APIGroups, ","), r.ResourceNames, strings.Join(r.Verbs, ",")))
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got rights\n%s\nwant\n%s", where, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
 	}
 }
 
@@ -136,6 +183,7 @@ func TestClientRole_PermitsOnlyPortForwardToRecorder(t *testing.T) {
 		{Verb: "list", Resource: "pods"},
 		{Verb: "get", Resource: "pods", Subresource: "portforward"},
 		{Verb: "create", Resource: "pods", Subresource: "portforward"},
+		{Verb: "get", Resource: "configmaps", Name: authorities},
 	} {
 		a.Namespace = namespace
 		if !allowed(t, "jane", groups, a) {
