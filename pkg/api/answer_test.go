@@ -239,8 +239,10 @@ func TestAnswer_PartsOfFilteredPageMakeTheWhole(t *testing.T) {
 						cursor = header.Get("X-Next-Cursor")
 						pages++
 					}
-					if !slices.EqualFunc(got, want, time.Time.Equal) || (pages == 1) != (effort == 0) && path == "/api/v1/events" {
-						t.Errorf("%s, effort %d: got %d versions on %d pages, want %d", target, effort, len(got), pages, len(want))
+					if !slices.EqualFunc(got, want, time.Time.Equal) ||
+						(pages == 1) != (effort == 0) && path == "/api/v1/events" {
+						t.Errorf("%s, effort %d: got %d versions on %d pages, want %d",
+							target, effort, len(got), pages, len(want))
 					}
 				}
 			}

@@ -231,14 +231,16 @@ func TestEvents_MistakeInSelectorIsExplained(t *testing.T) {
 	for _, c := range []struct{ parameter, value, want string }{
 		{"labelSelector", "app in web", "want labels, as in app=web,"},
 		{"labelSelector", strings.Repeat("a", 5000), "want at most 4096"},
-		{"fieldSelector", "spec.replicas=1", "want metadata.name, metadata.namespace, metadata.uid, reason, type, spec.nodeName, status.phase, involvedObject.kind"},
+		{"fieldSelector", "spec.replicas=1", "want metadata.name, metadata.namespace, metadata.uid, " +
+			"reason, type, spec.nodeName, status.phase, involvedObject.kind"},
 		{"fieldSelector", "a", "want fields, as in status.phase=Failed"},
 		{"q", "verb == nobody", "parameter q: line 1, column 9: undeclared reference to 'nobody'"},
 		{"q", "changed", "want true or false"},
 	} {
 		code, _, body := s.get("/api/v1/events?" + url.Values{c.parameter: {c.value}}.Encode())
 		var e v1.ErrorBody
-		if err := json.Unmarshal([]byte(body), &e); err != nil || code != http.StatusBadRequest || !strings.Contains(e.Error.Message, c.want) {
+		if err := json.Unmarshal([]byte(body), &e); err != nil || code != http.StatusBadRequest ||
+			!strings.Contains(e.Error.Message, c.want) {
 			t.Errorf("%s=%.30s: got %d %s, want 400 with %q", c.parameter, c.value, code, body, c.want)
 		}
 	}
@@ -248,8 +250,10 @@ func TestEvents_ExpensiveQueryIs400(t *testing.T) {
 	s := newServer(t, api.Options{})
 	s.put(change(history.Create, "pods", "shop", "large", `{"a":[`+strings.Repeat("1,", 3000)+`1]}`))
 	for _, path := range []string{"/api/v1/events", "/api/v1/events/shop/pods/large"} {
-		code, _, body := s.get(path + "?" + url.Values{"q": {"object.a.all(x, object.a.all(y, x == 1 && y == 1))"}}.Encode())
-		if code != http.StatusBadRequest || !strings.Contains(body, "parameter q: the expression costs more than 1000000 steps") {
+		code, _, body := s.get(path + "?" +
+			url.Values{"q": {"object.a.all(x, object.a.all(y, x == 1 && y == 1))"}}.Encode())
+		if code != http.StatusBadRequest ||
+			!strings.Contains(body, "parameter q: the expression costs more than 1000000 steps") {
 			t.Errorf("%s: got %d %s, want 400 with the limit", path, code, body)
 		}
 	}

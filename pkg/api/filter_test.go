@@ -120,7 +120,8 @@ func TestSelector_EveryFieldHasParameter(t *testing.T) {
 			code, _, some := s.get(path + "?empty=200&" + url.Values{p.parameter: {p.value}}.Encode())
 			eventsOnly := p.parameter == v1.ParamReason || p.parameter == v1.ParamType
 			if code != http.StatusOK || (some == all) != (eventsOnly && path != v1.EventsPath) {
-				t.Errorf("%s of %s: got %d and the same answer: %t, want another one", p.parameter, path, code, some == all)
+				t.Errorf("%s of %s: got %d and the same answer: %t, want another one",
+					p.parameter, path, code, some == all)
 			}
 		}
 	}

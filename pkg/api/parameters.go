@@ -140,12 +140,14 @@ func (p parameters) selector() (*selector.Selector, error) {
 	var err error
 	if text := strings.Join(p.all(v1.ParamLabelSelector), ","); text != "" {
 		if s.Labels, err = selector.ParseLabels(text); err != nil {
-			return nil, invalid(v1.ParamLabelSelector, text, "want labels, as in app=web,tier in (front,back),!test: "+err.Error())
+			return nil, invalid(v1.ParamLabelSelector, text,
+				"want labels, as in app=web,tier in (front,back),!test: "+err.Error())
 		}
 	}
 	if text := strings.Join(p.all(v1.ParamFieldSelector), ","); text != "" {
 		if s.Fields, err = selector.ParseFields(text); err != nil {
-			return nil, invalid(v1.ParamFieldSelector, text, "want fields, as in status.phase=Failed,metadata.name!=web: "+err.Error())
+			return nil, invalid(v1.ParamFieldSelector, text,
+				"want fields, as in status.phase=Failed,metadata.name!=web: "+err.Error())
 		}
 	}
 	switch all := p.all(v1.ParamQuery); {
@@ -157,6 +159,11 @@ func (p parameters) selector() (*selector.Selector, error) {
 		}
 	}
 	return s, nil
+}
+
+// contentFilters returns the parameters that [parameters.selector] parses.
+func contentFilters() []string {
+	return []string{v1.ParamLabelSelector, v1.ParamFieldSelector, v1.ParamReason, v1.ParamType, v1.ParamQuery}
 }
 
 // queryError returns an error of the expression in [v1.ParamQuery], which

@@ -87,7 +87,8 @@ func newGet(conn *connection) *cobra.Command {
 func (o *getOptions) addSelectorFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVarP(&o.selector, "selector", "l", "",
-		"Only show changes of objects with these labels; supports '=', '==', '!=', 'in', 'notin', as in app=web,tier!=test.")
+		"Only show changes of objects with these labels; supports '=', '==', '!=', "+
+			"'in', 'notin', as in app=web,tier!=test.")
 	fs.StringVar(&o.fieldSelector, "field-selector", "",
 		"Only show changes of objects with these fields; supports '=', '==' and '!=', as in reason=BackOff.")
 	fs.StringVarP(&o.query, "query", "q", "",
@@ -114,7 +115,8 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		}
 		queries := o.queries(s, subjects)
 		for i := range queries {
-			queries[i].LabelSelector, queries[i].FieldSelector, queries[i].Expression = o.selector, o.fieldSelector, o.query
+			queries[i].LabelSelector, queries[i].FieldSelector = o.selector, o.fieldSelector
+			queries[i].Expression = o.query
 		}
 		found, err := s.newest(ctx, queries, &o.window)
 		if err != nil {

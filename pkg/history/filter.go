@@ -49,7 +49,9 @@ func (f *Filter) Matches(r *Record) bool {
 		(len(f.Revisions) == 0 || slices.Contains(f.Revisions, r.Revision)) &&
 		(f.Owner == "" || slices.Contains(r.Owners, f.Owner)) &&
 		(f.Regarding == nil || r.Regarding != nil && f.Regarding.matches(r.Regarding)) &&
-		(len(f.Managers) == 0 || slices.ContainsFunc(r.Managers, func(m Manager) bool { return slices.Contains(f.Managers, m.Name) }))
+		(len(f.Managers) == 0 || slices.ContainsFunc(r.Managers, func(m Manager) bool {
+			return slices.Contains(f.Managers, m.Name)
+		}))
 }
 
 func (f *Filter) matchesTime(t time.Time) bool {

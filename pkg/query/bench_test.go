@@ -22,13 +22,18 @@ func sampleLog(b *testing.B, versions int) *store.Store {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = s.Close() })
-	events := sample.WatchEvents(sample.Options{Seed: 1, Objects: 5000, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10})
+	events := sample.WatchEvents(sample.Options{
+		Seed: 1, Objects: 5000, Start: time.Unix(1_790_000_000, 0), Every: time.Second / 10,
+	})
 	registered, n := map[string]bool{}, 0
 	for batch := range sample.Batches(b, events) {
 		for _, v := range batch.Versions {
 			if of := v.Ref.GroupResource(); !registered[of.String()] {
 				registered[of.String()] = true
-				r := history.Resource{Group: of.Group, Version: v.Version, Plural: of.Resource, Kind: v.Kind, Namespaced: v.Ref.Namespace != ""}
+				r := history.Resource{
+					Group: of.Group, Version: v.Version, Plural: of.Resource,
+					Kind: v.Kind, Namespaced: v.Ref.Namespace != "",
+				}
 				if err := s.Register(b.Context(), r); err != nil {
 					b.Fatal(err)
 				}
@@ -71,13 +76,19 @@ func BenchmarkSelect(b *testing.B) {
 		{"fields", &selector.Selector{Fields: fields}},
 		{"q=managers", q(`"nobody" in managers`)},
 		{"q=object", q(`object.spec.replicas > 100`)},
-		{"q=changed", q(`changed.exists(p, p.startsWith("spec.template")) && !("kube-controller-manager" in managers)`)},
+		{
+			"q=changed",
+			q(`changed.exists(p, p.startsWith("spec.template")) && !("kube-controller-manager" in managers)`),
+		},
 	} {
-		for name, order := range map[string]history.Order{"oldest": history.OldestFirst, "newest": history.NewestFirst} {
+		for name, order := range map[string]history.Order{
+			"oldest": history.OldestFirst, "newest": history.NewestFirst,
+		} {
 			b.Run(c.name+"/"+name, func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					page, err := s.Timeline(b.Context(), query.Timeline{Selector: c.of, Order: order, Limit: 1_000_000, Bare: true})
+					page, err := s.Timeline(b.Context(),
+						query.Timeline{Selector: c.of, Order: order, Limit: 1_000_000, Bare: true})
 					if err != nil || page.More {
 						b.Fatalf("got more %t, error %v, want one page", page.More, err)
 					}

@@ -206,7 +206,9 @@ func (m *search) add(b *pageBuilder, r *history.Record) bool {
 
 // countMatches counts the records that a filter and a selector select. It
 // reports false if there may be more than n.
-func (s *Service) countMatches(ctx context.Context, f history.Filter, sel *selector.Selector) (n int, exact bool, err error) {
+func (s *Service) countMatches(
+	ctx context.Context, f history.Filter, sel *selector.Selector,
+) (n int, exact bool, err error) {
 	m := s.newSearch(ctx, history.Scan{Filter: f}, sel, max(s.options.Effort/countFraction, 1))
 	for !m.done && !m.exhausted() {
 		_, selected, err := m.next(ctx)

@@ -101,11 +101,16 @@ func diverse(l *log, rng *rand.Rand) (all []decoded) {
 		ref.UID += types.UID("-" + namespace)
 		object := map[string]any{
 			"metadata": map[string]any{"name": ref.Name, "resourceVersion": fmt.Sprint(i)},
-			"spec":     map[string]any{"replicas": rng.IntN(4), "nodeName": pick("node-1", "node-2", ""), "items": []any{map[string]any{"name": "web", "image": pick("1", "2")}}},
-			"status":   map[string]any{"phase": pick("Running", "Pending")},
+			"spec": map[string]any{
+				"replicas": rng.IntN(4), "nodeName": pick("node-1", "node-2", ""),
+				"items": []any{map[string]any{"name": "web", "image": pick("1", "2")}},
+			},
+			"status": map[string]any{"phase": pick("Running", "Pending")},
 		}
 		if rng.IntN(2) == 0 {
-			object["metadata"].(map[string]any)["labels"] = map[string]any{"app": pick("web", "db"), "tier": pick("front", "back")}
+			object["metadata"].(map[string]any)["labels"] = map[string]any{
+				"app": pick("web", "db"), "tier": pick("front", "back"),
+			}
 		}
 		if resource == "events" {
 			object["reason"], object["type"] = pick("BackOff", "Started"), pick("Normal", "Warning")
@@ -119,10 +124,13 @@ func diverse(l *log, rng *rand.Rand) (all []decoded) {
 		if err := json.Unmarshal(body, &object); err != nil {
 			l.t.Fatal(err)
 		}
-		r := record(ref, []history.Verb{history.Create, history.Update, history.Delete}[min(rng.IntN(9), 2)], string(body))
+		r := record(ref, []history.Verb{history.Create, history.Update, history.Delete}[min(rng.IntN(9), 2)],
+			string(body))
 		r.RV = fmt.Sprint(i)
 		if rng.IntN(3) > 0 {
-			r.Managers = []history.Manager{{Name: pick("kubelet", "helm", "kube-controller-manager"), Operation: "Update"}}
+			r.Managers = []history.Manager{
+				{Name: pick("kubelet", "helm", "kube-controller-manager"), Operation: "Update"},
+			}
 		}
 		if rng.IntN(2) == 0 {
 			r.Summary = &history.Summary{Text: "a summary"}
@@ -155,51 +163,89 @@ func filterCases(t *testing.T) (cases []filterCase) {
 		add(name, q, want)
 	}
 	isEvent := func(d *decoded) bool { return d.Ref.Resource == "events" }
-	add("two namespaces", query.Timeline{Namespaces: []history.NamespaceScope{"a", "c"}}, func(d *decoded) bool { return d.Ref.Namespace == "a" || d.Ref.Namespace == "c" })
-	add("one of a list", query.Timeline{Namespaces: []history.NamespaceScope{"b"}}, func(d *decoded) bool { return d.Ref.Namespace == "b" })
-	add("a namespace and cluster-scoped", query.Timeline{Namespaces: []history.NamespaceScope{"a", history.ClusterScoped}}, func(d *decoded) bool { return d.Ref.Namespace == "a" || d.Ref.Namespace == "" })
-	add("a namespace and all", query.Timeline{Namespaces: []history.NamespaceScope{"a", history.AllNamespaces}}, func(*decoded) bool { return true })
-	add("unknown namespaces", query.Timeline{Namespaces: []history.NamespaceScope{"d", "e"}}, func(*decoded) bool { return false })
-	add("two namespaces of a type", query.Timeline{Types: []string{"po"}, Namespaces: []history.NamespaceScope{"a", "b", "d"}}, func(d *decoded) bool {
-		return d.Ref.Resource == "pods" && (d.Ref.Namespace == "a" || d.Ref.Namespace == "b")
+	add("two namespaces", query.Timeline{Namespaces: []history.NamespaceScope{"a", "c"}}, func(d *decoded) bool {
+		return d.Ref.Namespace == "a" || d.Ref.Namespace == "c"
 	})
-	add("verbs and managers", query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Create, history.Delete}, Managers: []string{"helm", "kubelet"}}}, func(d *decoded) bool {
+	add("one of a list", query.Timeline{Namespaces: []history.NamespaceScope{"b"}}, func(d *decoded) bool {
+		return d.Ref.Namespace == "b"
+	})
+	add("a namespace and cluster-scoped",
+		query.Timeline{Namespaces: []history.NamespaceScope{"a", history.ClusterScoped}}, func(d *decoded) bool {
+			return d.Ref.Namespace == "a" || d.Ref.Namespace == ""
+		})
+	add("a namespace and all", query.Timeline{Namespaces: []history.NamespaceScope{"a", history.AllNamespaces}},
+		func(*decoded) bool { return true })
+	add("unknown namespaces", query.Timeline{Namespaces: []history.NamespaceScope{"d", "e"}}, func(*decoded) bool {
+		return false
+	})
+	add("two namespaces of a type",
+		query.Timeline{Types: []string{"po"}, Namespaces: []history.NamespaceScope{"a", "b", "d"}},
+		func(d *decoded) bool {
+			return d.Ref.Resource == "pods" && (d.Ref.Namespace == "a" || d.Ref.Namespace == "b")
+		})
+	add("verbs and managers", query.Timeline{Filter: history.Filter{
+		Verbs: []history.Verb{history.Create, history.Delete}, Managers: []string{"helm", "kubelet"},
+	}}, func(d *decoded) bool {
 		return d.Verb != history.Update && d.wroteBy("helm", "kubelet")
 	})
-	sel("label", labelSelector(t, "app=web"), func(d *decoded) bool { return at(d.object, "metadata", "labels", "app") == "web" })
+	sel("label", labelSelector(t, "app=web"), func(d *decoded) bool {
+		return at(d.object, "metadata", "labels", "app") == "web"
+	})
 	sel("labels", labelSelector(t, "app in (web,db),tier!=back"), func(d *decoded) bool {
 		return at(d.object, "metadata", "labels", "app") != "" && at(d.object, "metadata", "labels", "tier") != "back"
 	})
-	sel("no label", labelSelector(t, "!app"), func(d *decoded) bool { return at(d.object, "metadata", "labels", "app") == "" })
+	sel("no label", labelSelector(t, "!app"), func(d *decoded) bool {
+		return at(d.object, "metadata", "labels", "app") == ""
+	})
 	sel("name", fieldSelector(t, "metadata.name=x"), func(d *decoded) bool { return d.Ref.Name == "x" })
-	sel("namespace", fieldSelector(t, "metadata.namespace=b,metadata.name!=x"), func(d *decoded) bool { return d.Ref.Namespace == "b" && d.Ref.Name != "x" })
+	sel("namespace", fieldSelector(t, "metadata.namespace=b,metadata.name!=x"), func(d *decoded) bool {
+		return d.Ref.Namespace == "b" && d.Ref.Name != "x"
+	})
 	sel("no namespace", fieldSelector(t, "metadata.namespace="), func(d *decoded) bool { return d.Ref.Namespace == "" })
-	sel("uid", fieldSelector(t, "metadata.uid=uid-pods-x-1-a"), func(d *decoded) bool { return d.Ref.UID == "uid-pods-x-1-a" })
+	sel("uid", fieldSelector(t, "metadata.uid=uid-pods-x-1-a"), func(d *decoded) bool {
+		return d.Ref.UID == "uid-pods-x-1-a"
+	})
 	sel("phase", fieldSelector(t, "status.phase=Running,spec.nodeName!=node-1"), func(d *decoded) bool {
 		return at(d.object, "status", "phase") == "Running" && at(d.object, "spec", "nodeName") != "node-1"
 	})
 	sel("target", fieldSelector(t, "involvedObject.kind=Pod,regarding.name=x"), func(d *decoded) bool {
-		return isEvent(d) && at(d.object, "involvedObject", "kind") == "Pod" && at(d.object, "involvedObject", "name") == "x"
+		return isEvent(d) && at(d.object, "involvedObject", "kind") == "Pod" &&
+			at(d.object, "involvedObject", "name") == "x"
 	})
-	sel("reasons", &selector.Selector{Reasons: []string{"BackOff"}, EventTypes: []string{"Warning", "Normal"}}, func(d *decoded) bool {
-		return isEvent(d) && at(d.object, "reason") == "BackOff"
-	})
-	sel("changed", expression(t, `changed.exists(p, p.startsWith("spec.items")) && !("kube-controller-manager" in managers)`), func(d *decoded) bool {
-		return slices.ContainsFunc(d.changed(), func(p string) bool { return strings.HasPrefix(p, "spec.items") }) && !d.wroteBy("kube-controller-manager")
-	})
+	sel("reasons", &selector.Selector{Reasons: []string{"BackOff"}, EventTypes: []string{"Warning", "Normal"}},
+		func(d *decoded) bool {
+			return isEvent(d) && at(d.object, "reason") == "BackOff"
+		})
+	sel("changed",
+		expression(t, `changed.exists(p, p.startsWith("spec.items")) && !("kube-controller-manager" in managers)`),
+		func(d *decoded) bool {
+			return slices.ContainsFunc(d.changed(), func(p string) bool {
+				return strings.HasPrefix(p, "spec.items")
+			}) &&
+				!d.wroteBy("kube-controller-manager")
+		})
 	sel("scaled up", expression(t, `object.spec.replicas > old.spec.replicas`), func(d *decoded) bool {
 		return d.old != nil && at(d.object, "spec", "replicas") > at(d.old, "spec", "replicas")
 	})
-	sel("missing field", expression(t, `object.metadata.labels.app == "web" || verb == "delete"`), func(d *decoded) bool {
-		return at(d.object, "metadata", "labels", "app") == "web" || d.Verb == history.Delete
-	})
+	sel("missing field", expression(t, `object.metadata.labels.app == "web" || verb == "delete"`),
+		func(d *decoded) bool {
+			return at(d.object, "metadata", "labels", "app") == "web" || d.Verb == history.Delete
+		})
 	sel("many changes", expression(t, `size(changed) >= 4`), func(d *decoded) bool { return len(d.changed()) >= 4 })
-	sel("metadata only", expression(t, `verb != "update" && "helm" in managers`), func(d *decoded) bool { return d.Verb != history.Update && d.wroteBy("helm") })
+	sel("metadata only", expression(t, `verb != "update" && "helm" in managers`), func(d *decoded) bool {
+		return d.Verb != history.Update && d.wroteBy("helm")
+	})
 	all := labelSelector(t, "app=web")
-	all.Fields, all.Expression = fieldSelector(t, "status.phase=Running").Fields, expression(t, `old == null || object.spec != old.spec`).Expression
-	add("all of it", query.Timeline{Filter: history.Filter{Verbs: []history.Verb{history.Update, history.Create}}, Namespaces: []history.NamespaceScope{"a", "b"}, Selector: all}, func(d *decoded) bool {
-		return d.Verb != history.Delete && (d.Ref.Namespace == "a" || d.Ref.Namespace == "b") && at(d.object, "metadata", "labels", "app") == "web" &&
-			at(d.object, "status", "phase") == "Running" && (d.old == nil || slices.ContainsFunc(d.changed(), func(p string) bool { return strings.HasPrefix(p, "spec") }))
+	all.Fields, all.Expression = fieldSelector(t, "status.phase=Running").Fields, expression(t,
+		`old == null || object.spec != old.spec`).Expression
+	add("all of it", query.Timeline{
+		Filter:     history.Filter{Verbs: []history.Verb{history.Update, history.Create}},
+		Namespaces: []history.NamespaceScope{"a", "b"}, Selector: all,
+	}, func(d *decoded) bool {
+		return d.Verb != history.Delete && (d.Ref.Namespace == "a" || d.Ref.Namespace == "b") &&
+			at(d.object, "metadata", "labels", "app") == "web" &&
+			at(d.object, "status", "phase") == "Running" && (d.old == nil ||
+			slices.ContainsFunc(d.changed(), func(p string) bool { return strings.HasPrefix(p, "spec") }))
 	})
 	return cases
 }
@@ -218,8 +264,10 @@ func pages(t *testing.T, s *query.Service, q query.Timeline, want int) (rvs []st
 				t.Errorf("got object %t, want %t", v.Object != nil, !q.Bare)
 			}
 		}
-		if page.Total > want || page.Exact && page.Total != want || page.Total < len(page.Versions) || len(page.Versions) > q.Limit {
-			t.Errorf("page of %d, limit %d: got total %d, exact %t, want %d", len(page.Versions), q.Limit, page.Total, page.Exact, want)
+		if page.Total > want || page.Exact && page.Total != want || page.Total < len(page.Versions) ||
+			len(page.Versions) > q.Limit {
+			t.Errorf("page of %d, limit %d: got total %d, exact %t, want %d",
+				len(page.Versions), q.Limit, page.Total, page.Exact, want)
 		}
 		if !page.More {
 			return rvs
@@ -245,7 +293,8 @@ func TestTimeline_FiltersMatchPlainPredicates(t *testing.T) {
 					want = append(want, all[i].RV)
 				}
 			}
-			if interesting := 0 < len(want) && len(want) < len(all); !interesting && !strings.Contains(c.name, "unknown") && !strings.Contains(c.name, "all") {
+			if interesting := 0 < len(want) && len(want) < len(all); !interesting &&
+				!strings.Contains(c.name, "unknown") && !strings.Contains(c.name, "all") {
 				t.Errorf("got %d of %d records, want some", len(want), len(all))
 			}
 			for i := range 12 {
@@ -257,7 +306,8 @@ func TestTimeline_FiltersMatchPlainPredicates(t *testing.T) {
 					slices.Reverse(got)
 				}
 				if !slices.Equal(got, want) {
-					t.Errorf("limit %d, order %d: got %d records %v, want %d %v", q.Limit, q.Order, len(got), got, len(want), want)
+					t.Errorf("limit %d, order %d: got %d records %v, want %d %v",
+						q.Limit, q.Order, len(got), got, len(want), want)
 				}
 			}
 		})
@@ -274,11 +324,13 @@ func TestSearch_StopsEarlyWithCursor(t *testing.T) {
 		t.Errorf("got %d versions, total %d, exact %t, more %t, error %v, want an empty page with more, at least 0",
 			len(page.Versions), page.Total, page.Exact, page.More, err)
 	}
-	page, err = l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 10, Selector: labelSelector(t, "app=none")})
+	page, err = l.service(query.Options{}).Timeline(t.Context(),
+		query.Timeline{Limit: 10, Selector: labelSelector(t, "app=none")})
 	if err != nil || len(page.Versions) != 0 || page.More || !page.Exact {
 		t.Errorf("enough effort: got more %t, exact %t, error %v, want the end", page.More, page.Exact, err)
 	}
-	page, err = l.service(query.Options{}).Timeline(t.Context(), query.Timeline{Limit: 3, Selector: expression(t, `object.spec.a == 2`)})
+	page, err = l.service(query.Options{}).Timeline(t.Context(),
+		query.Timeline{Limit: 3, Selector: expression(t, `object.spec.a == 2`)})
 	if err != nil || len(page.Versions) != 3 || !page.More || page.Total != 11 || !page.Exact {
 		t.Errorf("few records: got total %d, exact %t, error %v, want 11, exact", page.Total, page.Exact, err)
 	}
@@ -336,13 +388,17 @@ func TestSearch_EndsWithContextAndCost(t *testing.T) {
 func TestAs_SelectorsSeeHiddenHashes(t *testing.T) {
 	const hash, other = "hmac-sha256:0123456789abcdef0123456789abcdef", "hmac-sha256:fedcba9876543210fedcba9876543210"
 	l := newLog(t)
-	if err := l.Register(t.Context(), history.Resource{Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true}); err != nil {
+	if err := l.Register(t.Context(), history.Resource{
+		Version: "v1", Plural: "secrets", Kind: "Secret", Namespaced: true,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	pin := ref("", "secrets", "shop", "pin", 1)
 	l.put(
-		record(pin, history.Create, `{"metadata":{"labels":{"of":"`+hash+`"}},"type":"`+hash+`","data":{"pin":"`+hash+`"}}`),
-		record(pin, history.Update, `{"metadata":{"labels":{"of":"`+hash+`"}},"type":"`+hash+`","data":{"pin":"`+other+`"}}`),
+		record(pin, history.Create,
+			`{"metadata":{"labels":{"of":"`+hash+`"}},"type":"`+hash+`","data":{"pin":"`+hash+`"}}`),
+		record(pin, history.Update,
+			`{"metadata":{"labels":{"of":"`+hash+`"}},"type":"`+hash+`","data":{"pin":"`+other+`"}}`),
 	)
 	selectors := []*selector.Selector{
 		expression(t, `object.data.pin == "`+hash+`"`),
@@ -362,9 +418,11 @@ func TestAs_SelectorsSeeHiddenHashes(t *testing.T) {
 	} {
 		s := l.service(query.Options{EarlierNamespaces: true}).As(newRights(c.rights...))
 		for i, sel := range selectors {
-			page, err := s.Timeline(t.Context(), query.Timeline{Filter: history.Filter{Namespace: "shop"}, Limit: 10, Selector: sel})
+			page, err := s.Timeline(t.Context(),
+				query.Timeline{Filter: history.Filter{Namespace: "shop"}, Limit: 10, Selector: sel})
 			if err != nil || (len(page.Versions) > 0) != c.seen || (page.Total > 0) != c.seen {
-				t.Errorf("%v, selector %d: got %d of %d versions, error %v, want some: %t", c.rights, i, len(page.Versions), page.Total, err, c.seen)
+				t.Errorf("%v, selector %d: got %d of %d versions, error %v, want some: %t",
+					c.rights, i, len(page.Versions), page.Total, err, c.seen)
 			}
 		}
 	}
@@ -412,7 +470,9 @@ func TestAs_FiltersShowOnlyWhatIsAllowed(t *testing.T) {
 func TestObject_FiltersSelectOwnRecordsAndEvents(t *testing.T) {
 	l := newLog(t)
 	web := ref("", "pods", "shop", "web", 1)
-	create, scale, status := record(web, history.Create, `{"spec":{"a":1}}`), record(web, history.Update, `{"spec":{"a":2}}`), record(web, history.Update, `{"spec":{"a":2},"status":{}}`)
+	create := record(web, history.Create, `{"spec":{"a":1}}`)
+	scale := record(web, history.Update, `{"spec":{"a":2}}`)
+	status := record(web, history.Update, `{"spec":{"a":2},"status":{}}`)
 	scale.Managers = []history.Manager{{Name: "helm", Operation: "Update"}}
 	warning := event("web.2", web, web.UID)
 	warning.Object = []byte(`{"type":"Warning","reason":"BackOff"}`)
@@ -433,8 +493,10 @@ func TestObject_FiltersSelectOwnRecordsAndEvents(t *testing.T) {
 			q := c.query
 			q.Namespace, q.Type, q.Name, q.Limit, q.Bare = "shop", "pods", "web", 10, bare
 			h, err := l.service(query.Options{}).Object(t.Context(), q)
-			if err != nil || len(h.Own.Versions) != c.own || h.Own.Total != c.own || len(h.Related.Versions) != c.events || h.Related.Total != c.events {
-				t.Errorf("%s: got %d and %d, error %v, want %d and %d", c.name, len(h.Own.Versions), len(h.Related.Versions), err, c.own, c.events)
+			if err != nil || len(h.Own.Versions) != c.own || h.Own.Total != c.own ||
+				len(h.Related.Versions) != c.events || h.Related.Total != c.events {
+				t.Errorf("%s: got %d and %d, error %v, want %d and %d",
+					c.name, len(h.Own.Versions), len(h.Related.Versions), err, c.own, c.events)
 			}
 			if len(h.Related.Versions) > 0 && (h.Related.Versions[0].Object == nil) != bare {
 				t.Errorf("%s: got an Event with object %t, want %t", c.name, h.Related.Versions[0].Object != nil, !bare)

@@ -27,7 +27,8 @@ const (
 // ErrTooExpensive means that the evaluation of an expression for one version
 // exceeded the limit.
 var ErrTooExpensive = history.Errorf(history.Invalid,
-	"the expression costs more than %d steps for one version: want fewer nested loops, or another filter in addition", maxCost)
+	"the expression costs more than %d steps for one version: want fewer nested loops, or another filter in addition",
+	maxCost)
 
 // The variables of expressions.
 const (
@@ -90,17 +91,20 @@ func Compile(text string) (*Expression, error) {
 		return nil, syntaxError(issues)
 	}
 	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
-		return nil, history.Errorf(history.Invalid, "line 1, column 1: the expression is of type %s: want true or false", out)
+		return nil, history.Errorf(history.Invalid,
+			"line 1, column 1: the expression is of type %s: want true or false", out)
 	}
 	cost, err := env.EstimateCost(ast, sizes{})
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "%v", err)
 	}
 	if cost.Max > maxEstimate {
-		return nil, history.Errorf(history.Invalid, "line 1, column 1: the expression may cost %d steps for one version, more than %d: want fewer nested loops",
+		return nil, history.Errorf(history.Invalid,
+			"line 1, column 1: the expression may cost %d steps for one version, more than %d: want fewer nested loops",
 			cost.Max, maxEstimate)
 	}
-	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.InterruptCheckFrequency(checkContext), cel.EvalOptions(cel.OptOptimize))
+	program, err := env.Program(ast, cel.CostLimit(maxCost), cel.InterruptCheckFrequency(checkContext),
+		cel.EvalOptions(cel.OptOptimize))
 	if err != nil { // such as a regular expression that is invalid
 		return nil, history.Errorf(history.Invalid, "line 1, column 1: %v", err)
 	}

@@ -23,9 +23,12 @@ func compile(tb testing.TB, text string) *selector.Expression {
 
 const (
 	oldDeployment = `{"metadata":{"name":"web","resourceVersion":"1","generation":1},` +
-		`"spec":{"replicas":3,"paused":false,"template":{"spec":{"containers":[{"name":"web","image":"shop:1"}]}}},"status":{"observedGeneration":1}}`
-	newDeployment = `{"metadata":{"name":"web","resourceVersion":"2","generation":2,"labels":{"app.kubernetes.io/name":"shop"}},` +
-		`"spec":{"replicas":5,"ratio":1.5,"huge":123456789012345678901,"paused":true,"template":{"spec":{"containers":[{"name":"web","image":"shop:2"}]}}},"status":{"observedGeneration":1}}`
+		`"spec":{"replicas":3,"paused":false,"template":{"spec":{"containers":[{"name":"web","image":"shop:1"}]}}},` +
+		`"status":{"observedGeneration":1}}`
+	newDeployment = `{"metadata":{"name":"web","resourceVersion":"2","generation":2,` +
+		`"labels":{"app.kubernetes.io/name":"shop"}},` +
+		`"spec":{"replicas":5,"ratio":1.5,"huge":123456789012345678901,"paused":true,` +
+		`"template":{"spec":{"containers":[{"name":"web","image":"shop:2"}]}}},"status":{"observedGeneration":1}}`
 )
 
 // update is the update from oldDeployment to newDeployment.
@@ -33,7 +36,10 @@ func update(tb testing.TB) selector.Version {
 	tb.Helper()
 	calls := 0
 	return selector.Version{
-		Record: &history.Record{Verb: history.Update, Object: []byte(newDeployment), Managers: []history.Manager{{Name: "kubectl-set"}, {Name: "helm"}}},
+		Record: &history.Record{
+			Verb: history.Update, Object: []byte(newDeployment),
+			Managers: []history.Manager{{Name: "kubectl-set"}, {Name: "helm"}},
+		},
 		Previous: func() (*history.Record, error) {
 			if calls++; calls > 1 {
 				tb.Errorf("previous version: got %d calls, want at most one", calls)
@@ -117,7 +123,8 @@ func TestCompile_ReportsColumn(t *testing.T) {
 		"\x00":                          `^line 1, column 1: Syntax error: `,
 		strings.Repeat("!", 5000) + "a": `^5001 bytes are too long: want at most 4096$`,
 		strings.Repeat("(", 500) + "a":  `^line 1, column \d+: .*recursion`,
-		`object.a.all(a, object.a.all(b, object.a.all(c, object.a.all(d, a == b && c == d))))`: `^line 1, column 1: the expression may cost \d+ steps `,
+		`object.a.all(a, object.a.all(b, object.a.all(c, object.a.all(d, ` +
+			`a == b && c == d))))`: `^line 1, column 1: the expression may cost \d+ steps `,
 	} {
 		_, err := selector.Compile(text)
 		if err == nil || !regexp.MustCompile(want).MatchString(err.Error()) || history.CodeOf(err) != history.Invalid {
@@ -130,7 +137,8 @@ func TestExpression_IsBounded(t *testing.T) {
 	items := strings.TrimSuffix(strings.Repeat("1,", 3000), ",")
 	v := selector.Version{Record: &history.Record{Object: fmt.Appendf(nil, `{"a":[%s]}`, items)}}
 	e := compile(t, `object.a.all(x, object.a.all(y, x == 1 && y == 1))`)
-	if _, err := e.Matches(t.Context(), v); !errors.Is(err, selector.ErrTooExpensive) || history.CodeOf(err) != history.Invalid {
+	if _, err := e.Matches(t.Context(), v); !errors.Is(err, selector.ErrTooExpensive) ||
+		history.CodeOf(err) != history.Invalid {
 		t.Errorf("9,000,000 iterations: got error %v, want %v", err, selector.ErrTooExpensive)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -34,7 +34,9 @@ var supported = supportedFields() //nolint:gochecknoglobals // a constant table
 
 func supportedFields() []field {
 	all := []field{
-		{name: FieldName}, {name: FieldNamespace}, {name: FieldUID},
+		{name: FieldName},
+		{name: FieldNamespace},
+		{name: FieldUID},
 		{name: "reason", events: true, paths: [][]string{{"reason"}}},
 		{name: "type", paths: [][]string{{"type"}}},
 		{name: "spec.nodeName", paths: [][]string{{"spec", "nodeName"}}},
@@ -85,7 +87,8 @@ func ParseFields(text string) (*Fields, error) {
 	for _, r := range parsed.Requirements() {
 		i := slices.IndexFunc(supported, func(known field) bool { return known.name == r.Field })
 		if i < 0 {
-			return nil, history.Errorf(history.Invalid, "field %q is not supported: want %s", r.Field, strings.Join(FieldNames(), ", "))
+			return nil, history.Errorf(history.Invalid, "field %q is not supported: want %s",
+				r.Field, strings.Join(FieldNames(), ", "))
 		}
 		f.conditions = append(f.conditions, condition{&supported[i], r.Value, r.Operator == selection.NotEquals})
 	}
@@ -108,7 +111,9 @@ func (f *Fields) needObject() bool {
 
 // eventsOnly reports whether a condition can only be true for Events.
 func (f *Fields) eventsOnly() bool {
-	return f != nil && slices.ContainsFunc(f.conditions, func(c condition) bool { return c.field.events && !c.not && c.value != "" })
+	return f != nil && slices.ContainsFunc(f.conditions, func(c condition) bool {
+		return c.field.events && !c.not && c.value != ""
+	})
 }
 
 // matches reports whether the record satisfies all conditions.

@@ -26,7 +26,9 @@ func FuzzLabels(f *testing.F) {
 }
 
 func FuzzFields(f *testing.F) {
-	for _, seed := range []string{"metadata.name=web", "involvedObject.name!=x", `reason=\=`, "=", "status.phase==Running,type="} {
+	for _, seed := range []string{
+		"metadata.name=web", "involvedObject.name!=x", `reason=\=`, "=", "status.phase==Running,type=",
+	} {
 		f.Add(seed, eventObject)
 	}
 	f.Add("reason=x", `{"reason":{`)
@@ -43,9 +45,12 @@ func FuzzFields(f *testing.F) {
 func FuzzExpression(f *testing.F) {
 	for _, seed := range []string{
 		`changed.exists(p, p.startsWith("spec")) && !("x" in managers)`, `object.spec.replicas > old.spec.replicas`,
-		`has(object.a) ? object.a.b[0] == 1 : true`, `object.?a[?0].orValue(1) == 1`, `object.spec.map(x, [x, x]).size() > 1`,
-		`timestamp(object.metadata.creationTimestamp) < timestamp("2026-01-01T00:00:00Z")`, `verb.matches("(a*)*b")`, `[`, `object == old`,
-		`"\u0000" in managers`, `object.metadata.labels.all(k, k.contains("a"))`, `dyn(1) == dyn("1")`, `-9223372036854775808 - 1 == 0`,
+		`has(object.a) ? object.a.b[0] == 1 : true`, `object.?a[?0].orValue(1) == 1`,
+		`object.spec.map(x, [x, x]).size() > 1`,
+		`timestamp(object.metadata.creationTimestamp) < timestamp("2026-01-01T00:00:00Z")`,
+		`verb.matches("(a*)*b")`, `[`, `object == old`,
+		`"\u0000" in managers`, `object.metadata.labels.all(k, k.contains("a"))`,
+		`dyn(1) == dyn("1")`, `-9223372036854775808 - 1 == 0`,
 	} {
 		f.Add(seed, newDeployment, oldDeployment)
 	}
@@ -59,7 +64,9 @@ func FuzzExpression(f *testing.F) {
 			return
 		}
 		v := selector.Version{
-			Record:   &history.Record{Verb: history.Update, Object: []byte(object), Managers: []history.Manager{{Name: "x"}}},
+			Record: &history.Record{
+				Verb: history.Update, Object: []byte(object), Managers: []history.Manager{{Name: "x"}},
+			},
 			Previous: func() (*history.Record, error) { return &history.Record{Object: []byte(before)}, nil },
 		}
 		if _, err := e.Matches(t.Context(), v); err != nil && !errors.Is(err, selector.ErrTooExpensive) {

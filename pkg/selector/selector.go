@@ -45,7 +45,8 @@ func checkLength(text string) error {
 // IsZero reports whether the selector selects all versions. The nil Selector
 // does.
 func (s *Selector) IsZero() bool {
-	return s == nil || s.Labels == nil && s.Fields == nil && len(s.Reasons)+len(s.EventTypes) == 0 && s.Expression == nil
+	return s == nil ||
+		s.Labels == nil && s.Fields == nil && len(s.Reasons)+len(s.EventTypes) == 0 && s.Expression == nil
 }
 
 // NeedsObject reports whether [Selector.MatchesObject] or the expression need

@@ -8,11 +8,14 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
-const podObject = `{"kind":"Pod","metadata":{"name":"web-1","namespace":"shop","uid":"u1","labels":{"app":"web","tier":"front","empty":""}},` +
+const podObject = `{"kind":"Pod","metadata":{"name":"web-1","namespace":"shop","uid":"u1",` +
+	`"labels":{"app":"web","tier":"front","empty":""}},` +
 	`"spec":{"nodeName":"node-1","containers":[{"name":"app","image":"shop/web:1.5"}]},"status":{"phase":"Running"}}`
 
-const eventObject = `{"kind":"Event","metadata":{"name":"web-1.1","namespace":"shop"},"type":"Warning","reason":"BackOff",` +
-	`"involvedObject":{"kind":"Pod","namespace":"shop","name":"web-1","uid":"u1","apiVersion":"v1","fieldPath":"spec.containers{app}"}}`
+const eventObject = `{"kind":"Event","metadata":{"name":"web-1.1","namespace":"shop"},` +
+	`"type":"Warning","reason":"BackOff",` +
+	`"involvedObject":{"kind":"Pod","namespace":"shop","name":"web-1","uid":"u1",` +
+	`"apiVersion":"v1","fieldPath":"spec.containers{app}"}}`
 
 func pod() *history.Record {
 	return &history.Record{
@@ -84,7 +87,10 @@ func TestParseFields_SelectsByFields(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := selector.Selector{Fields: fields}
-		got := [3]bool{s.MatchesObject(pod()), s.MatchesObject(event("", eventObject)), s.MatchesObject(event("events.k8s.io", newer))}
+		got := [3]bool{
+			s.MatchesObject(pod()), s.MatchesObject(event("", eventObject)),
+			s.MatchesObject(event("events.k8s.io", newer)),
+		}
 		if want := [3]bool{c.pod, c.event, c.newest}; got != want {
 			t.Errorf("%s: got %v for a pod and two Events, want %v", c.text, got, want)
 		}
@@ -128,7 +134,9 @@ func TestMatchesObject_SelectsEvents(t *testing.T) {
 }
 
 func TestSelector_NeedsObjectOnlyForItsContents(t *testing.T) {
-	for text, want := range map[string]bool{"metadata.name=x,metadata.uid!=y": false, "metadata.name=x,status.phase=y": true} {
+	for text, want := range map[string]bool{
+		"metadata.name=x,metadata.uid!=y": false, "metadata.name=x,status.phase=y": true,
+	} {
 		fields, err := selector.ParseFields(text)
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +145,10 @@ func TestSelector_NeedsObjectOnlyForItsContents(t *testing.T) {
 			t.Errorf("%s: got %t, want %t", text, s.NeedsObject(), want)
 		}
 	}
-	for text, want := range map[string]bool{`verb == "create" && "helm" in managers`: false, `size(changed) > 3`: true, `old == null`: true, `has(object.spec)`: true} {
+	for text, want := range map[string]bool{
+		`verb == "create" && "helm" in managers`: false,
+		`size(changed) > 3`:                      true, `old == null`: true, `has(object.spec)`: true,
+	} {
 		if s := (&selector.Selector{Expression: compile(t, text)}); s.NeedsObject() != want {
 			t.Errorf("%s: got %t, want %t", text, s.NeedsObject(), want)
 		}

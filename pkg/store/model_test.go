@@ -492,7 +492,7 @@ func (m *model) filter() history.Filter {
 		Name:      maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
 		Owner: maybe(m, 15, m.uid()), Managers: maybe(m, 15, []string{pick(m, "kubelet", "helm"), "kubectl"}),
 		Regarding: maybe(m, 15, m.target()),
-		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
+		Verbs:     maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
 	}
 	if m.chance(40) {
 		f.Resources = []schema.GroupResource{
