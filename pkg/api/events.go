@@ -13,6 +13,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // errFull ends a query whose answer is full for now.
@@ -35,6 +36,9 @@ func (h *handler) events(a *answer, r *http.Request) {
 		q.Each = list.offer
 		page, err = h.ask(r.Context()).Timeline(r.Context(), q)
 	}
+	if errors.Is(err, selector.ErrTooExpensive) {
+		err = queryError(err)
+	}
 	if err == nil {
 		writeGaps(a, page.Gaps)
 		writeIgnored(a, page.Ignored)
@@ -44,7 +48,7 @@ func (h *handler) events(a *answer, r *http.Request) {
 	case err != nil:
 		a.discard()
 		h.failFixed(a, r, v1.QueryFailedText, err)
-	case page.Count == 0 && !p.empty:
+	case page.Count == 0 && !page.More && !p.empty:
 		http.Error(a, v1.NoMatchText, http.StatusNotFound)
 	default:
 		next := ""
@@ -67,7 +71,7 @@ func (h *handler) events(a *answer, r *http.Request) {
 // whether the page is complete.
 func (h *handler) restOfEvents(ctx context.Context, q query.Timeline, page *query.Page, list *eventList) (bool, error) {
 	defer func() { list.line = bytes.Buffer{} }() // may be large
-	q.Rest, q.Each = true, list.add
+	q.Rest, q.Each = page.End, list.add
 	q.After, q.Limit = list.last, page.Count-list.n
 	_, err := h.ask(ctx).Timeline(ctx, q)
 	switch {
@@ -90,15 +94,24 @@ type eventList struct {
 	out     *answer
 	summary bool
 
-	n    int            // events that were written
-	last history.Cursor // the position after them
-	line bytes.Buffer
+	n      int            // events that were written
+	last   history.Cursor // the position after them
+	sum    checksum       // of them
+	wanted checksum       // of the page
+	line   bytes.Buffer
 }
+
+// checksum is a checksum of the times of events, in order. Times are unique.
+type checksum uint64
+
+// add adds the next event, as FNV-1a does.
+func (c *checksum) add(v *query.Version) { *c = (*c ^ checksum(v.Time.UnixNano())) * 1_099_511_628_211 }
 
 // offer writes the next event, unless the answer is full. It never fails: the
 // query continues and finds the end of the page. The other events are written
 // later.
 func (l *eventList) offer(v *query.Version) error {
+	l.wanted.add(v)
 	if !l.out.full() {
 		l.write(v)
 	}
@@ -132,6 +145,7 @@ func (l *eventList) write(v *query.Version) {
 	}
 	l.n++
 	l.last = history.Cursor{Time: v.Time}
+	l.sum.add(v)
 	runtime.Gosched()
 }
 
@@ -148,10 +162,9 @@ func (l *eventList) end() {
 	_, _ = l.out.Write([]byte("]"))
 }
 
-// complete reports whether the page's events are written. Events that are read
-// after the page was, in the same order, are those of the page if they are as
-// many and end with the same one: records may be dropped, and are only added at
-// the end.
+// complete reports whether the page's events are written. Those that are read
+// after the page was may be others: records are dropped, and a version matches
+// another filter once the one before it is dropped.
 func (l *eventList) complete(page *query.Page) bool {
-	return l.n == page.Count && l.last.Equal(page.End.Time)
+	return l.n == page.Count && l.sum == l.wanted
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -87,23 +88,38 @@ func TestEvents_ParametersSelect(t *testing.T) {
 	sample(s)
 	all := []string{"create web", "update web", "delete old", "create node-1"}
 	for rawQuery, want := range map[string][]string{
-		"":                                     all,
-		"limit=":                               all,
-		"limit=0":                              all,
-		"limit=-3":                             all,
-		"limit=2":                              all[:2],
-		"limit=99999":                          all,
-		"limit=99999999999999999999":           all,
-		"limit=-99999999999999999999":          all,
-		"verb=create":                          {"create web", "create node-1"},
-		"verb=patch":                           nil,
-		"verb=Update":                          nil,
-		"verb=get":                             nil,
-		"user=system:k8s-watcher":              all,
-		"user=alice":                           nil,
-		"namespace=shop":                       all[:3],
-		"namespace=-":                          all[3:],
-		"namespace=bank":                       nil,
+		"":                                    all,
+		"limit=":                              all,
+		"limit=0":                             all,
+		"limit=-3":                            all,
+		"limit=2":                             all[:2],
+		"limit=99999":                         all,
+		"limit=99999999999999999999":          all,
+		"limit=-99999999999999999999":         all,
+		"verb=create":                         {"create web", "create node-1"},
+		"verb=patch":                          nil,
+		"verb=Update":                         nil,
+		"verb=get":                            nil,
+		"user=system:k8s-watcher":             all,
+		"user=alice":                          nil,
+		"namespace=shop":                      all[:3],
+		"namespace=-":                         all[3:],
+		"namespace=bank":                      nil,
+		"namespace=shop&namespace=-":          all,
+		"namespace=shop,-":                    all,
+		"namespace=bank,shop&namespace=":      all[:3],
+		"namespace=bank&namespace=-":          all[3:],
+		"namespace=,":                         all,
+		"labelSelector=app":                   nil,
+		"labelSelector=!app":                  all,
+		"fieldSelector=metadata.name%3Dweb":   all[:2],
+		"fieldSelector=metadata.namespace%3D": all[3:],
+		"fieldSelector=metadata.name!%3Dweb&fieldSelector=metadata.uid!%3Duid-of-old": all[3:],
+		"reason=BackOff&type=Warning":          nil,
+		"q=verb%3D%3D'delete'":                 all[2:3],
+		"q=%22spec.ratio%22+in+changed":        all[1:2],
+		"q=object.spec.ratio+%3E+2":            all[1:2],
+		"q=object.spec.nosuch+!%3D+2":          nil,
 		"resourceType=nodes":                   all[3:],
 		"resourceType=deploy,no":               all[2:3],
 		"resourceType=deploy,Node":             all[2:],
@@ -112,6 +128,14 @@ func TestEvents_ParametersSelect(t *testing.T) {
 		"group=apps":                           all[2:3],
 		"uid=uid-of-node-1":                    all[3:],
 		"manager=kubelet":                      all[1:2],
+		"manager=kubectl&manager=kubelet":      all[1:2],
+		"manager=kubectl,kubelet":              nil, // a name may have a comma
+		"manager=&manager=kubectl":             nil,
+		"verb=create&verb=delete":              {"create web", "delete old", "create node-1"},
+		"verb=update,delete":                   all[1:3],
+		"verb=patch,delete":                    all[2:3],
+		"verb=patch&verb=get":                  nil,
+		"verb=,":                               all,
 		"order=asc":                            all,
 		"order=desc&limit=2":                   {"create node-1", "delete old"},
 		"unknown=x":                            all,
@@ -178,6 +202,13 @@ func TestEvents_MistakeInOtherParameterIsJSON(t *testing.T) {
 		"/api/v1/events?cursor=__________8":                 "cursor",
 		"/api/v1/events?summary=perhaps":                    "summary",
 		"/api/v1/events?empty=204":                          "empty",
+		"/api/v1/events?labelSelector=app+web":              "labelSelector",
+		"/api/v1/events?fieldSelector=metadata.name":        "fieldSelector",
+		"/api/v1/events?fieldSelector=spec.replicas%3D1":    "fieldSelector",
+		"/api/v1/events?q=1":                                "q",
+		"/api/v1/events?q=true&q=false":                     "q",
+		"/api/v1/events/shop/pods/web?q=%28":                "q",
+		"/api/v1/events/shop/pods/web?labelSelector=(":      "labelSelector",
 		"/api/v1/events/shop/pods/web?revision=0":           "revision",
 		"/api/v1/events/shop/pods/web?revision=1,x":         "revision",
 		"/api/v1/events/shop/pods/web?descendants=x":        "descendants",
@@ -190,6 +221,40 @@ func TestEvents_MistakeInOtherParameterIsJSON(t *testing.T) {
 		if code != http.StatusBadRequest || err != nil || header.Get("Content-Type") != "application/json" ||
 			e.Error.Code != "invalid" || !strings.Contains(e.Error.Message, "parameter "+parameter+":") {
 			t.Errorf("%s: got %d %q, want 400 with JSON that names %s", target, code, body, parameter)
+		}
+	}
+}
+
+// Every mistake in a selector is described with what is right.
+func TestEvents_MistakeInSelectorIsExplained(t *testing.T) {
+	s := newServer(t, api.Options{})
+	for _, c := range []struct{ parameter, value, want string }{
+		{"labelSelector", "app in web", "want labels, as in app=web,"},
+		{"labelSelector", strings.Repeat("a", 5000), "want at most 4096"},
+		{"fieldSelector", "spec.replicas=1", "want metadata.name, metadata.namespace, metadata.uid, " +
+			"reason, type, spec.nodeName, status.phase, involvedObject.kind"},
+		{"fieldSelector", "a", "want fields, as in status.phase=Failed"},
+		{"q", "verb == nobody", "parameter q: line 1, column 9: undeclared reference to 'nobody'"},
+		{"q", "changed", "want true or false"},
+	} {
+		code, _, body := s.get("/api/v1/events?" + url.Values{c.parameter: {c.value}}.Encode())
+		var e v1.ErrorBody
+		if err := json.Unmarshal([]byte(body), &e); err != nil || code != http.StatusBadRequest ||
+			!strings.Contains(e.Error.Message, c.want) {
+			t.Errorf("%s=%.30s: got %d %s, want 400 with %q", c.parameter, c.value, code, body, c.want)
+		}
+	}
+}
+
+func TestEvents_ExpensiveQueryIs400(t *testing.T) {
+	s := newServer(t, api.Options{})
+	s.put(change(history.Create, "pods", "shop", "large", `{"a":[`+strings.Repeat("1,", 3000)+`1]}`))
+	for _, path := range []string{"/api/v1/events", "/api/v1/events/shop/pods/large"} {
+		code, _, body := s.get(path + "?" +
+			url.Values{"q": {"object.a.all(x, object.a.all(y, x == 1 && y == 1))"}}.Encode())
+		if code != http.StatusBadRequest ||
+			!strings.Contains(body, "parameter q: the expression costs more than 1000000 steps") {
+			t.Errorf("%s: got %d %s, want 400 with the limit", path, code, body)
 		}
 	}
 }

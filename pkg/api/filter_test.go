@@ -16,6 +16,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // filterReader is a log without records that stores the first filter.
@@ -61,7 +62,7 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 		"Name":      {v1.EventsPath, v1.ParamResourceName, "web"},
 		"UID":       {v1.EventsPath, v1.ParamUID, "u"},
 		"Verbs":     {v1.EventsPath, v1.ParamVerb, "create"},
-		"Manager":   {v1.EventsPath, v1.ParamManager, "kubelet"},
+		"Managers":  {v1.EventsPath, v1.ParamManager, "kubelet"},
 		"Revisions": {object, v1.ParamRevision, "3"},
 	}
 	without := map[string]string{
@@ -92,6 +93,36 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 		if set(nil) || !set(url.Values{p.parameter: {p.value}}) {
 			t.Errorf("history.Filter.%s: set without and with parameter %s: got %t, %t, want false, true",
 				field, p.parameter, set(nil), set(url.Values{p.parameter: {p.value}}))
+		}
+	}
+}
+
+// TestSelector_EveryFieldHasParameter fails if a field of selector.Selector
+// can't be set by a parameter, or if an invalid value does not name it.
+func TestSelector_EveryFieldHasParameter(t *testing.T) {
+	parameters := map[string]struct{ parameter, value string }{
+		"Labels":     {v1.ParamLabelSelector, "app=web"},
+		"Fields":     {v1.ParamFieldSelector, "status.phase=Failed"},
+		"Reasons":    {v1.ParamReason, "BackOff"},
+		"EventTypes": {v1.ParamType, "Warning"},
+		"Expression": {v1.ParamQuery, "verb == 'delete'"},
+	}
+	for field := range reflect.TypeFor[selector.Selector]().Fields() {
+		p, found := parameters[field.Name]
+		if !found {
+			t.Errorf("selector.Selector.%s: got no parameter, want one", field.Name)
+			continue
+		}
+		s := newServer(t, api.Options{})
+		sample(s)
+		for _, path := range []string{v1.EventsPath, v1.EventsPath + "/shop/pods/web"} {
+			_, _, all := s.get(path + "?empty=200")
+			code, _, some := s.get(path + "?empty=200&" + url.Values{p.parameter: {p.value}}.Encode())
+			eventsOnly := p.parameter == v1.ParamReason || p.parameter == v1.ParamType
+			if code != http.StatusOK || (some == all) != (eventsOnly && path != v1.EventsPath) {
+				t.Errorf("%s of %s: got %d and the same answer: %t, want another one",
+					p.parameter, path, code, some == all)
+			}
 		}
 	}
 }

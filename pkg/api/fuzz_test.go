@@ -27,6 +27,16 @@ func FuzzHandler(f *testing.F) {
 		{"/api/v1/state", "at=now&cursor=AAAAAAAAAAA47yhxJtlg4DjvKHEm2WDgAgAKY29uZmlnbWFwcwRzaG9wA3dlYgp1aWQtb2Ytd2Vi"},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&to=2100-01-02T04:00:00Z&noise=true&resourceType=po"},
 		{"/api/v1/resources", "%zz&;&="},
+		{
+			"/api/v1/events",
+			"labelSelector=app+in+(web,db)&fieldSelector=status.phase!%3DRunning&reason=a,b&type=Warning",
+		},
+		{"/api/v1/events", "q=changed.exists(p,p.startsWith(%22spec%22))%26%26!(%22x%22+in+managers)&namespace=a," +
+			"-&namespace=b&verb=create,x"},
+		{
+			"/api/v1/events/shop/pods/web",
+			"q=old%3D%3Dnull%7C%7Cobject.spec[0]%3Eold.spec.x&manager=a&manager=b&verb=get",
+		},
 		{"", ""},
 		{"*", "namespace=-&resourceType=,,.,&resourceName=\x00"},
 	} {

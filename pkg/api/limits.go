@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,7 +87,8 @@ type lane struct {
 
 // Small queries have a lane of their own, so that they don't wait for large
 // ones. These are the queries for at most this many records, with or without
-// objects, those about one object, and those for no records at all.
+// objects and without a filter by contents, those about one object, and those
+// for no records at all.
 const (
 	smallRecords = 100
 	smallBare    = 1000
@@ -126,8 +128,14 @@ func newLimits(o *Options) *limits {
 }
 
 // lane returns the lane of a query for a page of the timeline. A limit that is
-// absent or invalid means a large page.
+// absent or invalid means a large page. A filter by contents reads many records
+// for a page of any size.
 func (l *limits) lane(values url.Values) lane {
+	for _, name := range contentFilters() {
+		if strings.Join(values[name], "") != "" {
+			return l.large
+		}
+	}
 	most := smallRecords
 	if bare, err := strconv.ParseBool(values.Get(v1.ParamSummary)); err == nil && bare {
 		most = smallBare

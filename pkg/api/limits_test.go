@@ -172,6 +172,8 @@ func TestQueries_SmallOnesHaveOwnLane(t *testing.T) {
 		b := newBusy(t, api.Options{Concurrency: 2})
 		for _, target := range []string{
 			"", "?limit=101", "?limit=nonsense", "?limit=0", "?limit=1001&summary=true", "?summary=1",
+			"?limit=1&labelSelector=app", "?limit=1&fieldSelector=type%3Da", "?limit=1&reason=a", "?limit=1&type=a",
+			"?limit=1&q=true",
 		} {
 			b.send(t.Context(), "greedy", v1.EventsPath+target)
 		}

@@ -16,6 +16,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // object answers with one object's records and the Events regarding it. rest is
@@ -27,6 +28,9 @@ func (h *handler) object(a *answer, r *http.Request, rest string) {
 	if err == nil {
 		q.Each = func(of query.List, v *query.Version) error { return doc.list(of).offer(v) }
 		found, err = h.ask(r.Context()).Object(r.Context(), q)
+	}
+	if errors.Is(err, selector.ErrTooExpensive) {
+		err = queryError(err)
 	}
 	if err == nil {
 		writeGaps(a, found.Gaps)
@@ -42,7 +46,7 @@ func (h *handler) object(a *answer, r *http.Request, rest string) {
 		h.failFixed(a, r, v1.RelatedQueryFailedText, err)
 	case err != nil:
 		h.failFixed(a, r, v1.ObjectQueryFailedText, err)
-	case found.Own.Count+found.Related.Count == 0 && !p.empty:
+	case found.Own.Count+found.Related.Count == 0 && !found.Own.More && !p.empty:
 		http.Error(a, v1.NoObjectText, http.StatusNotFound)
 	default:
 		exact := found.Own.Exact && found.Related.Exact
@@ -68,7 +72,9 @@ func (h *handler) restOfObject(
 ) (bool, error) {
 	defer doc.shrink()
 	q.Each = func(of query.List, v *query.Version) error { return doc.list(of).add(v) }
-	q.Rest = &query.Rest{Own: found.Own.Count - doc.own.n, Related: found.Related.Count - doc.related.n}
+	q.Rest = &query.Rest{
+		Own: found.Own.Count - doc.own.n, Related: found.Related.Count - doc.related.n, End: found.Own.End,
+	}
 	if doc.own.n > 0 {
 		q.After = doc.own.last
 	}
@@ -171,6 +177,15 @@ func parseObject(r *http.Request, rest string, maxLimit int) (parameters, query.
 	}
 	if q.Descendants, err = p.flag(v1.ParamDescendants); err != nil {
 		return p, q, err
+	}
+	if q.Selector, err = p.selector(); err != nil {
+		return p, q, err
+	}
+	q.Managers = p.all(v1.ParamManager)
+	if verbs, possible := p.verbs(); possible {
+		q.Verbs = verbs
+	} else {
+		q.Verbs = []history.Verb{0} // no version has it
 	}
 	q.After, q.RelatedAfter, err = parseObjectCursor(p.values.Get(v1.ParamCursor))
 	return p, q, err

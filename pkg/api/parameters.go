@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // parameters are the parameters that all endpoints with records share. An empty
@@ -104,6 +106,72 @@ func (p parameters) parseOrder() (history.Order, error) {
 	}
 }
 
+// all returns the values of a parameter that may be repeated, except for empty
+// ones.
+func (p parameters) all(name string) []string {
+	return slices.DeleteFunc(slices.Clone(p.values[name]), func(text string) bool { return text == "" })
+}
+
+// list returns the values of a parameter that may be repeated, or whose values
+// are separated by commas, except for empty ones.
+func (p parameters) list(name string) (values []string) {
+	for _, text := range p.values[name] {
+		values = append(values, strings.Split(text, ",")...)
+	}
+	return slices.DeleteFunc(values, func(text string) bool { return text == "" })
+}
+
+// verbs parses the verbs. It reports false if nothing can match, because no
+// watch shows any of them.
+func (p parameters) verbs() (verbs []history.Verb, possible bool) {
+	texts := p.list(v1.ParamVerb)
+	for _, text := range texts {
+		if verb, err := history.ParseVerb(text); err == nil {
+			verbs = append(verbs, verb)
+		}
+	}
+	return verbs, len(texts) == 0 || len(verbs) > 0
+}
+
+// selector parses the parameters that select versions by their contents. A
+// selector that is repeated must be satisfied in all its forms.
+func (p parameters) selector() (*selector.Selector, error) {
+	s := &selector.Selector{Reasons: p.list(v1.ParamReason), EventTypes: p.list(v1.ParamType)}
+	var err error
+	if text := strings.Join(p.all(v1.ParamLabelSelector), ","); text != "" {
+		if s.Labels, err = selector.ParseLabels(text); err != nil {
+			return nil, invalid(v1.ParamLabelSelector, text,
+				"want labels, as in app=web,tier in (front,back),!test: "+err.Error())
+		}
+	}
+	if text := strings.Join(p.all(v1.ParamFieldSelector), ","); text != "" {
+		if s.Fields, err = selector.ParseFields(text); err != nil {
+			return nil, invalid(v1.ParamFieldSelector, text,
+				"want fields, as in status.phase=Failed,metadata.name!=web: "+err.Error())
+		}
+	}
+	switch all := p.all(v1.ParamQuery); {
+	case len(all) > 1:
+		return nil, invalid(v1.ParamQuery, all[1], "want one expression: join several with &&")
+	case len(all) == 1:
+		if s.Expression, err = selector.Compile(all[0]); err != nil {
+			return nil, queryError(err)
+		}
+	}
+	return s, nil
+}
+
+// contentFilters returns the parameters that [parameters.selector] parses.
+func contentFilters() []string {
+	return []string{v1.ParamLabelSelector, v1.ParamFieldSelector, v1.ParamReason, v1.ParamType, v1.ParamQuery}
+}
+
+// queryError returns an error of the expression in [v1.ParamQuery], which
+// occurs when it is compiled or evaluated.
+func queryError(err error) error {
+	return history.Errorf(history.CodeOf(err), "parameter %s: %v", v1.ParamQuery, err)
+}
+
 // flag parses a boolean, which is false by default.
 func (p parameters) flag(name string) (bool, error) {
 	text := p.values.Get(name)
@@ -166,22 +234,24 @@ func invalid(name, value, want string) error {
 func (p parameters) timeline() (query.Timeline, bool, error) {
 	q := query.Timeline{Group: p.values.Get(v1.ParamGroup), Order: p.order, Limit: p.limit, Bare: p.summary}
 	q.Start, q.End = p.start, p.end
-	q.Namespace = history.ParseNamespaceScope(p.values.Get(v1.ParamNamespace))
+	for _, text := range p.list(v1.ParamNamespace) {
+		q.Namespaces = append(q.Namespaces, history.ParseNamespaceScope(text))
+	}
 	q.Name = p.values.Get(v1.ParamResourceName)
 	q.UID = types.UID(p.values.Get(v1.ParamUID))
-	q.Manager = p.values.Get(v1.ParamManager)
+	q.Managers = p.all(v1.ParamManager)
 	if text := p.values.Get(v1.ParamResourceType); text != "" {
 		q.Types = strings.Split(text, ",")
 	}
-	possible := true
-	if text := p.values.Get(v1.ParamVerb); text != "" {
-		verb, err := history.ParseVerb(text)
-		q.Verbs, possible = []history.Verb{verb}, err == nil
-	}
+	verbs, possible := p.verbs()
+	q.Verbs = verbs
 	if user := p.values.Get(v1.ParamUser); user != "" && user != v1.WatcherUser {
 		possible = false
 	}
 	var err error
+	if q.Selector, err = p.selector(); err != nil {
+		return q, false, err
+	}
 	q.After, err = cursor(p.values.Get(v1.ParamCursor))
 	return q, possible, err
 }

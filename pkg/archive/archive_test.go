@@ -47,7 +47,7 @@ func filters(records []*history.Record) map[string]history.Filter {
 			f["owner"] = history.Filter{Owner: r.Owners[0]}
 		}
 		if len(r.Managers) > 0 {
-			f["manager "+r.Managers[0].Name] = history.Filter{Manager: r.Managers[0].Name}
+			f["manager "+r.Managers[0].Name] = history.Filter{Managers: []string{r.Managers[0].Name}}
 		}
 	}
 	return f

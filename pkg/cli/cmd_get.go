@@ -14,6 +14,9 @@ import (
 type getOptions struct {
 	queryOptions
 
+	selector      string // a label selector
+	fieldSelector string
+	query         string // a CEL expression
 	allNamespaces bool
 	showNoise     bool
 	exitCode      bool
@@ -34,6 +37,19 @@ func newGet(conn *connection) *cobra.Command {
 			The formats json, yaml and templates print records as the REST API returns them. To print an
 			object as it was, use history with --revision.
 
+			--selector and --field-selector select changes of objects as in kubectl get, by the labels
+			and fields that the object had in that version. --query is an expression in CEL, the language
+			of Kubernetes' admission policies. It is true or false for a version, and its variables are:
+
+			object: the object in this version
+			old: the previous version, or null
+			changed: the paths that differ from it, such as spec.template.spec.containers[name=web].image
+			managers: the field managers that wrote the version
+			verb: "create", "update" or "delete"
+
+			A version that lacks a field of the expression is not shown; has(object.spec.paused) tests
+			for one.
+
 			A line across the table shows when and why the recorder could not observe some types.
 			Changes may be missing there.`),
 		Example: examples(conn.env, `
@@ -43,6 +59,14 @@ func newGet(conn *connection) *cobra.Command {
 			# What happened to pods and services, in all namespaces
 			watchhistory get pods,svc -A
 
+			# Changes of objects with a label, and Events with a reason
+			watchhistory get -n shop -l app=web
+			watchhistory get events -n shop --field-selector reason=BackOff
+
+			# Who changed pod templates, other than controllers
+			watchhistory get deploy -A -q 'changed.exists(p, p.startsWith("spec.template")) &&
+			!("kube-controller-manager" in managers)'
+
 			# All changes of one Deployment and one ConfigMap, as JSON
 			watchhistory get deploy/web configmap/web -n shop --limit=0 -o json`),
 		ValidArgsFunction: conn.completeMany,
@@ -50,12 +74,32 @@ func newGet(conn *connection) *cobra.Command {
 	}
 	o.window.addFlags(cmd.Flags(), "changes")
 	o.output.addFlags(cmd)
+	o.addSelectorFlags(cmd)
 	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false,
 		"Show all namespaces, including cluster-scoped objects.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
 	return cmd
 }
+
+// addSelectorFlags adds the flags that select changes by their contents. The
+// recorder parses their values.
+func (o *getOptions) addSelectorFlags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVarP(&o.selector, "selector", "l", "",
+		"Only show changes of objects with these labels; supports '=', '==', '!=', "+
+			"'in', 'notin', as in app=web,tier!=test.")
+	fs.StringVar(&o.fieldSelector, "field-selector", "",
+		"Only show changes of objects with these fields; supports '=', '==' and '!=', as in reason=BackOff.")
+	fs.StringVarP(&o.query, "query", "q", "",
+		"Only show changes for which this CEL expression over object, old, changed, managers and verb is true.")
+	for _, name := range []string{"selector", "field-selector", "query"} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
+	}
+}
+
+// selects reports whether a flag selects changes by their contents.
+func (o *getOptions) selects() bool { return o.selector+o.fieldSelector+o.query != "" }
 
 // run writes the timeline, and the notes about what it does not contain. With
 // --exit-code, it returns [errFound] if it wrote a change.
@@ -69,7 +113,12 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		found, err := s.newest(ctx, o.queries(s, subjects), &o.window)
+		queries := o.queries(s, subjects)
+		for i := range queries {
+			queries[i].LabelSelector, queries[i].FieldSelector = o.selector, o.fieldSelector
+			queries[i].Expression = o.query
+		}
+		found, err := s.newest(ctx, queries, &o.window)
 		if err != nil {
 			return err
 		}
@@ -137,12 +186,20 @@ func (o *getOptions) show(s *session, subjects []subject, found *result) (shown 
 		if len(subjects) > 0 && !slices.ContainsFunc(subjects, func(sub subject) bool { return sub.Namespaced }) {
 			namespace = history.ClusterScoped
 		}
-		o.env.note("No history found" + in(namespace) + ".")
+		o.env.note("No " + o.noun() + " found" + in(namespace) + ".")
 	}
 	found.coverage.note(&o.queryOptions, len(found.events) == 0)
 	o.env.note(found.ignored.note())
 	o.env.note(gapsNote(found.gaps, len(found.events) == 0, o.hidesGaps()))
 	return len(visible), nil
+}
+
+// noun names what an empty timeline lacks.
+func (o *getOptions) noun() string {
+	if o.selects() {
+		return "matching changes"
+	}
+	return "history"
 }
 
 // reportMissing writes a note for each named subject without a change, and a
@@ -162,7 +219,7 @@ func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []s
 				total, matches = total+matches[0], matches[1:]
 			}
 			if total == 0 {
-				if err := s.noteUnchanged(ctx, &o.env, sub, "", &o.window); err != nil {
+				if err := s.noteUnchanged(ctx, &o.env, sub, "", &o.window, o.selects()); err != nil {
 					return err
 				}
 			}

@@ -185,7 +185,7 @@ func (o *historyOptions) showNothing(ctx context.Context, v *versions, p *render
 	}
 	found.coverage.note(&o.queryOptions, true)
 	o.env.note(found.ignored.note())
-	if err := v.noteUnchanged(ctx, &o.env, v.subject, o.uid, &o.window); err != nil || o.isTable() {
+	if err := v.noteUnchanged(ctx, &o.env, v.subject, o.uid, &o.window, false); err != nil || o.isTable() {
 		return err
 	}
 	return o.write(&o.env, p, found.events, nil, p.History)

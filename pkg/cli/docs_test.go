@@ -120,8 +120,9 @@ func TestScripts_UseEveryFlag(t *testing.T) {
 // client's queries and the field is not listed with a reason.
 func TestQueries_FieldsAreSetByCommands(t *testing.T) {
 	notSet := map[string]string{
-		"Verb": "a column of the timeline shows it", "Manager": "a column of the timeline shows it",
-		"Group": "a type's name contains its group",
+		"Verbs": "a column of the timeline shows it", "Managers": "a column of the timeline shows it",
+		"Group": "a type's name contains its group", "Namespaces": "kubectl has one namespace, or all",
+		"Reasons": "--field-selector selects them", "EventTypes": "--field-selector selects them",
 	}
 	set := fieldsSet(t)
 	for _, query := range []reflect.Type{

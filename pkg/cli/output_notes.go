@@ -96,16 +96,26 @@ func (o *output) whoNote(shown []v1.Event) string {
 }
 
 // noteUnchanged explains why an object has no versions in the output. If it has
-// history outside the window, that is a note. Otherwise it is the error of
-// [session.noHistory].
-func (s *session) noteUnchanged(ctx context.Context, env *Environment, sub subject, uid string, w *window) error {
-	if w.isSet() {
+// history outside the window, or that does not match, that is a note. Otherwise
+// it is the error of [session.noHistory]. selected means that the versions were
+// selected by their contents.
+func (s *session) noteUnchanged(
+	ctx context.Context, env *Environment, sub subject, uid string, w *window, selected bool,
+) error {
+	if w.isSet() || selected {
 		known, err := s.hasHistory(ctx, sub, uid)
 		if err != nil {
 			return err
 		}
 		if known {
-			env.note(fmt.Sprintf("No changes of %s%s in the requested time.", sub, in(sub.namespaceOf(s.namespace))))
+			changes, when := "changes", " in the requested time"
+			if selected {
+				changes = "matching changes"
+			}
+			if !w.isSet() {
+				when = ""
+			}
+			env.note(fmt.Sprintf("No %s of %s%s%s.", changes, sub, in(sub.namespaceOf(s.namespace)), when))
 			return nil
 		}
 	}

@@ -17,16 +17,27 @@ type EventsQuery struct {
 	End   time.Time // exclusive; zero: until now
 
 	Namespace history.NamespaceScope
+	// Namespaces selects the objects in any of these scopes, or in Namespace.
+	Namespaces []history.NamespaceScope
 	// Resources selects any of these, in every form that kubectl accepts:
 	// "deploy", "deployments.apps", "Deployment".
 	Resources []string
 	// Group is the API group of Resources that don't name one. [v1.CoreGroup]
 	// is the core group.
-	Group   string
-	Name    string
-	UID     string
-	Verb    history.Verb // zero: any
-	Manager string       // the field manager that wrote the version
+	Group string
+	Name  string
+	UID   string
+	Verbs []history.Verb // any of these; empty: all
+	// Managers selects the versions that any of these field managers wrote.
+	Managers []string
+
+	// LabelSelector and FieldSelector select objects as in the Kubernetes API.
+	LabelSelector, FieldSelector string
+	// Reasons and EventTypes select Kubernetes Events by reason and type; any
+	// of these.
+	Reasons, EventTypes []string
+	// Expression is a CEL expression that is true for the records.
+	Expression string
 
 	Order   history.Order // zero: oldest first; or [history.NewestFirst]
 	Limit   int           // records per page; 0, or more than the recorder's maximum: its maximum
@@ -38,14 +49,22 @@ type EventsQuery struct {
 func (q *EventsQuery) values() url.Values {
 	v := pageValues(q.Start, q.End, q.Order, q.Limit, q.Cursor, q.Summary)
 	setText(v, v1.ParamNamespace, q.Namespace.String())
+	for _, namespace := range q.Namespaces {
+		v.Add(v1.ParamNamespace, namespace.String())
+	}
 	setText(v, v1.ParamResourceType, strings.Join(q.Resources, ","))
 	setText(v, v1.ParamGroup, q.Group)
 	setText(v, v1.ParamResourceName, q.Name)
 	setText(v, v1.ParamUID, q.UID)
-	setText(v, v1.ParamManager, q.Manager)
-	if q.Verb != 0 {
-		v.Set(v1.ParamVerb, q.Verb.String())
+	for _, verb := range q.Verbs {
+		v.Add(v1.ParamVerb, verb.String())
 	}
+	addTexts(v, v1.ParamManager, q.Managers)
+	setText(v, v1.ParamLabelSelector, q.LabelSelector)
+	setText(v, v1.ParamFieldSelector, q.FieldSelector)
+	addTexts(v, v1.ParamReason, q.Reasons)
+	addTexts(v, v1.ParamType, q.EventTypes)
+	setText(v, v1.ParamQuery, q.Expression)
 	return v
 }
 
@@ -217,6 +236,12 @@ func pageValues(start, end time.Time, order history.Order, limit int, cursor str
 func setText(v url.Values, name, value string) {
 	if value != "" {
 		v.Set(name, value)
+	}
+}
+
+func addTexts(v url.Values, name string, values []string) {
+	for _, value := range values {
+		v.Add(name, value)
 	}
 }
 

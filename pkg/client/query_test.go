@@ -42,12 +42,19 @@ func TestEvents_SendsEveryField(t *testing.T) {
 			client.EventsQuery{
 				Start: start, End: start.Add(time.Hour), Namespace: "shop",
 				Resources: []string{"deploy", "po"}, Group: "apps",
-				Name: "web", UID: "u-1", Verb: history.Delete, Manager: "kubectl-edit", Order: history.NewestFirst,
+				Name: "web", UID: "u-1", Verbs: []history.Verb{history.Delete},
+				Managers: []string{"kubectl-edit"}, Order: history.NewestFirst,
 				Limit: 7, Cursor: "abc", Summary: true,
+				Namespaces:    []history.NamespaceScope{"bank", history.ClusterScoped},
+				LabelSelector: "app=web", FieldSelector: "type!=x", Reasons: []string{"BackOff", "b"},
+				EventTypes: []string{"Warning"}, Expression: `verb == "update"`,
 			},
-			"cursor=abc&empty=200&end=2026-01-02T03%3A04%3A05.000000006Z&group=apps&limit=7&manager=kubectl-edit&" +
-				"namespace=shop&order=desc&resourceName=web&resourceType=deploy%2Cpo&" +
-				"start=2026-01-02T02%3A04%3A05.000000006Z&summary=true&uid=u-1&verb=delete",
+			"cursor=abc&empty=200&end=2026-01-02T03%3A04%3A05.000000006Z&fieldSelector=type%21%3Dx&" +
+				"group=apps&labelSelector=app%3Dweb&limit=7&manager=kubectl-edit&" +
+				"namespace=shop&namespace=bank&namespace=-&order=desc&q=verb+%3D%3D+%22update%22&" +
+				"reason=BackOff&reason=b&resourceName=web&" +
+				"resourceType=deploy%2Cpo&start=2026-01-02T02%3A04%3A05.000000006Z&" +
+				"summary=true&type=Warning&uid=u-1&verb=delete",
 		},
 		"cluster-scoped": {client.EventsQuery{Namespace: history.ClusterScoped}, "empty=200&namespace=-"},
 	} {
@@ -215,8 +222,10 @@ func setSample(t *testing.T, field reflect.Value) {
 		*value = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	case *history.NamespaceScope:
 		*value = "shop"
-	case *history.Verb:
-		*value = history.Delete
+	case *[]history.NamespaceScope:
+		*value = []history.NamespaceScope{"shop"}
+	case *[]history.Verb:
+		*value = []history.Verb{history.Delete}
 	case *history.Order:
 		*value = history.NewestFirst
 	case *string:

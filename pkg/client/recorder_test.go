@@ -89,8 +89,8 @@ func TestRecorder_AnswersEveryQuery(t *testing.T) {
 		"another one":      {client.EventsQuery{Namespace: "bank"}, 0},
 		"a name":           {client.EventsQuery{Name: "node-1"}, 1},
 		"a UID":            {client.EventsQuery{UID: "u-web"}, versions},
-		"a verb":           {client.EventsQuery{Verb: history.Create}, 2},
-		"a manager":        {client.EventsQuery{Manager: "kubectl-edit"}, versions},
+		"a verb":           {client.EventsQuery{Verbs: []history.Verb{history.Create}}, 2},
+		"a manager":        {client.EventsQuery{Managers: []string{"kubectl-edit"}}, versions},
 		"without bodies":   {client.EventsQuery{Summary: true}, versions + 1},
 		"no more than two": {client.EventsQuery{Limit: 2}, 2},
 	} {

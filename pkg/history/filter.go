@@ -32,8 +32,8 @@ type Filter struct {
 	Regarding *Target
 	// Owner selects the objects that have this UID in their ownerReferences.
 	Owner types.UID
-	// Manager selects the versions that this field manager wrote.
-	Manager string
+	// Managers selects the versions that any of these field managers wrote.
+	Managers []string
 	// Revisions selects versions by their revision; any of these.
 	Revisions []uint64
 
@@ -49,7 +49,9 @@ func (f *Filter) Matches(r *Record) bool {
 		(len(f.Revisions) == 0 || slices.Contains(f.Revisions, r.Revision)) &&
 		(f.Owner == "" || slices.Contains(r.Owners, f.Owner)) &&
 		(f.Regarding == nil || r.Regarding != nil && f.Regarding.matches(r.Regarding)) &&
-		(f.Manager == "" || slices.ContainsFunc(r.Managers, func(m Manager) bool { return m.Name == f.Manager }))
+		(len(f.Managers) == 0 || slices.ContainsFunc(r.Managers, func(m Manager) bool {
+			return slices.Contains(f.Managers, m.Name)
+		}))
 }
 
 func (f *Filter) matchesTime(t time.Time) bool {

@@ -76,18 +76,35 @@ func (s *Service) everything(ctx context.Context) (sight, error) {
 	return sight{catalogue: catalogue, unrecorded: s.options.Unrecorded(), rules: s.options.IgnoreRules()}, nil
 }
 
-// see returns the part of a scope in all that the caller can see. name is the
-// name of the objects that the question is about, or empty.
-func (s *Service) see(ctx context.Context, all sight, of scope, name string) (sight, error) {
+// see returns the part of the scopes in all that the caller can see. name is
+// the name of the objects that the question is about, or empty.
+func (s *Service) see(ctx context.Context, all sight, name string, scopes ...scope) (sight, error) {
 	if s.caller == nil {
 		return all, nil
 	}
-	view, err := s.viewOf(ctx, all.resources(of), of.namespace, name)
-	if err != nil {
-		return sight{}, &RightsError{err}
+	all.view = history.View{}
+	for _, of := range scopes {
+		view, err := s.viewOf(ctx, all.resources(of), of.namespace, name)
+		if err != nil {
+			return sight{}, &RightsError{err}
+		}
+		for r, grant := range view {
+			all.view[r] = joined(all.view[r], grant)
+		}
 	}
-	all.view = view
 	return all.visible(), nil
+}
+
+// joined returns what one of two grants contains. They must agree about the
+// creations of namespaces.
+func joined(a, b history.Grant) history.Grant {
+	if a.All || b.All {
+		return history.Grant{All: true}
+	}
+	all := map[string]time.Time{}
+	maps.Copy(all, a.Namespaces)
+	maps.Copy(all, b.Namespaces)
+	return history.Grant{Namespaces: all}
 }
 
 // resources returns the resources that are in the scope.

@@ -9,8 +9,10 @@
 //
 // # Invariants
 //
-//   - A filter is applied before a page is cut: a page without More omits no
-//     match.
+//   - Filters and selectors are applied before a page is cut: a page without
+//     More omits no match. A page that reached a bound has More, even if it is
+//     empty.
+//   - Selectors see what the caller sees, and nothing else.
 //   - Every answer is bounded, in records and in bytes, and so is the effort of
 //     counting. An answer whose total reached a bound is not Exact.
 //   - The memory of an answer is bounded if its Each receives the versions: the

@@ -25,7 +25,7 @@ func (s *Service) hideHashes(ctx context.Context, versions []Version) error {
 	}
 	for i := range versions {
 		v := &versions[i]
-		if v.Ref.GroupResource() != (schema.GroupResource{Resource: "secrets"}) {
+		if !isSecret(v.Record) {
 			continue
 		}
 		allowed, err := s.mayGet(ctx, &v.Ref)
@@ -38,6 +38,11 @@ func (s *Service) hideHashes(ctx context.Context, versions []Version) error {
 		}
 	}
 	return nil
+}
+
+// isSecret reports whether a record is of a Secret.
+func isSecret(r *history.Record) bool {
+	return r.Ref.GroupResource() == (schema.GroupResource{Resource: "secrets"})
 }
 
 // mayGet reports whether the caller may get an object: all of its resource, all

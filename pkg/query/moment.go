@@ -89,7 +89,7 @@ func (s *Service) moments(
 	if err != nil {
 		return m, f, until, err
 	}
-	seen, err := s.see(ctx, all, asked, q.Name)
+	seen, err := s.see(ctx, all, q.Name, asked)
 	if err != nil {
 		return m, f, until, err
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // Object is a query for the history of the objects that had one name, one after
@@ -25,6 +26,12 @@ type Object struct {
 	// Revisions selects versions by their revision. The answer then has no
 	// Events.
 	Revisions []uint64
+	// Verbs, Managers and Selector select the object's own records, as in
+	// [Timeline], except for the selector's reasons and types of Events: these
+	// select the Events.
+	Verbs    []history.Verb
+	Managers []string
+	Selector *selector.Selector
 	// Descendants includes the Events regarding the object's descendants.
 	Descendants bool
 
@@ -50,8 +57,12 @@ type List struct {
 }
 
 // Rest has the numbers of versions to read of each list. They replace
-// [Object.Limit]. A list is not read if its number is 0.
-type Rest struct{ Own, Related int }
+// [Object.Limit]. A list is not read if its number is 0. End is the [Page.End]
+// of the object's own records, as [Timeline.Rest].
+type Rest struct {
+	Own, Related int
+	End          history.Cursor
+}
 
 // ObjectHistory is a page of the object's own records, and one of the Events
 // regarding it.
@@ -104,11 +115,11 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if q.Rest != nil {
 		return s.objectRest(ctx, q, empty, seen, records, resources)
 	}
-	answer, own := empty, q.own(records)
-	if answer.Own, err = s.scan(ctx, own, q.each(empty.Resource, false)); err != nil {
+	answer, own, contents := empty, q.own(records), q.Selector.WithoutEvents()
+	if answer.Own, err = s.scan(ctx, own, contents, history.Cursor{}, q.each(empty.Resource, false)); err != nil {
 		return empty, err
 	}
-	if err := s.total(ctx, own, &answer.Own); err != nil {
+	if err := s.total(ctx, own, contents, &answer.Own); err != nil {
 		return empty, err
 	}
 	answer.Gaps, err = s.reader.Gaps(ctx, q.gapResources(all.catalogue, records.Resources), q.Start, q.End)
@@ -132,7 +143,8 @@ func (s *Service) objectRest(
 	records history.Filter, resources []history.Resource,
 ) (_ ObjectHistory, err error) {
 	if q.Limit = q.Rest.Own; q.Limit > 0 {
-		if answer.Own, err = s.scan(ctx, q.own(records), q.each(answer.Resource, false)); err != nil {
+		own, contents, each := q.own(records), q.Selector.WithoutEvents(), q.each(answer.Resource, false)
+		if answer.Own, err = s.scan(ctx, own, contents, q.Rest.End, each); err != nil {
 			return answer, err
 		}
 	}
@@ -148,7 +160,7 @@ func (s *Service) objectRest(
 // own returns the scan of the object's own records, which the filter selects.
 func (q Object) own(all history.Filter) history.Scan {
 	own := history.Scan{Filter: all, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
-	own.Start, own.End, own.Revisions = q.Start, q.End, q.Revisions
+	own.Start, own.End, own.Revisions, own.Verbs, own.Managers = q.Start, q.End, q.Revisions, q.Verbs, q.Managers
 	return own
 }
 
@@ -212,12 +224,12 @@ func (s *Service) seeObject(ctx context.Context, q Object) (seen objectSight, er
 		return seen, err
 	}
 	own, events := q.scopes()[0], q.scopes()[1:]
-	if seen.own, err = s.see(ctx, all, own, q.Name); err != nil {
+	if seen.own, err = s.see(ctx, all, q.Name, own); err != nil {
 		return seen, err
 	}
 	seen.events.view, seen.owned.view = history.View{}, history.View{}
 	for _, scope := range events {
-		of, err := s.see(ctx, all, scope, "")
+		of, err := s.see(ctx, all, "", scope)
 		if err != nil {
 			return seen, err
 		}
@@ -226,7 +238,7 @@ func (s *Service) seeObject(ctx context.Context, q Object) (seen objectSight, er
 		seen.events.view = view
 	}
 	if q.Descendants && len(events) > 0 {
-		seen.owned, err = s.see(ctx, all, scope{namespace: events[0].namespace}, "")
+		seen.owned, err = s.see(ctx, all, "", scope{namespace: events[0].namespace})
 	}
 	return seen, err
 }

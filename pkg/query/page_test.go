@@ -65,7 +65,7 @@ func TestTimeline_EachReceivesThePage(t *testing.T) {
 					order, limit, len(got), len(want.Versions))
 			}
 			got = nil
-			for q.Rest = true; len(got) < page.Count; {
+			for q.Rest = want.End; len(got) < page.Count; {
 				n := 0
 				q.Limit = page.Count - len(got)
 				q.Each = func(v *query.Version) error {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // related returns a page of the Events regarding the object and, if the query
@@ -23,8 +24,8 @@ func (s *Service) related(
 		return Page{}, err
 	}
 	c := collector{
-		question: q, view: seen.events.view, effort: s.options.Effort, exact: exact,
-		counted: map[int64]bool{}, found: map[int64]*history.Record{},
+		question: q, events: q.Selector.OfEvents(), view: seen.events.view, effort: s.options.Effort,
+		exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{},
 	}
 	of := family{targets: about, uids: uids}
 	if err := c.collect(ctx, s.reader, of); err != nil {
@@ -112,9 +113,11 @@ func (s *Service) incarnations(
 // of each target in order, counts them, and keeps at most two pages.
 type collector struct {
 	question Object
+	events   *selector.Selector // of the Events' contents
 	view     history.View
 	effort   int
 
+	read    int // records
 	exact   bool
 	counted map[int64]bool            // by time, which is unique: several targets may select one record
 	found   map[int64]*history.Record // the records that are kept, by time
@@ -133,19 +136,22 @@ func (c *collector) collect(ctx context.Context, reader Reader, of family) error
 // regarding reads the Events of one target. Once it has a page of them, it only
 // counts, up to the bound of effort.
 func (c *collector) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
-	scan := history.Scan{Order: c.question.Order}
+	scan := history.Scan{Order: c.question.Order, Bodies: !c.events.IsZero()}
 	scan.Start, scan.End, scan.Regarding, scan.View = c.question.Start, c.question.End, &target, c.view
 	kept := 0
 	for r, err := range reader.Scan(ctx, scan) {
-		switch {
+		switch c.read++; {
 		case err != nil:
 			return err
-		case kept > c.question.Limit && len(c.counted) >= c.effort:
+		case kept > c.question.Limit && (len(c.counted) >= c.effort || scan.Bodies && c.read > c.effort):
 			c.exact = false
 			return nil
 		case c.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
 			continue
+		case scan.Bodies && !c.events.MatchesObject(r):
+			continue
 		}
+		r.Object = nil
 		c.counted[r.Time.UnixNano()] = true
 		if kept <= c.question.Limit && c.isAfter(r) {
 			kept++

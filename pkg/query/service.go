@@ -37,8 +37,10 @@ type Reader interface {
 // does not contain. Zero fields have defaults. The functions are called at most
 // once per question, concurrently.
 type Options struct {
-	// Effort bounds the records that are counted, and those that are read for
-	// their owners and targets. Default: 100,000.
+	// Effort bounds the records that are counted, those that are read for
+	// their owners and targets, and those that are compared with a selector. In
+	// the last case, each 4 KiB of an object count as another record. Default:
+	// 100,000.
 	Effort int
 	// PageBytes bounds the objects of one answer, in bytes. Default: 32 MiB.
 	PageBytes int
@@ -129,7 +131,8 @@ type Page struct {
 	// Exact, a lower bound.
 	Total int
 	Exact bool
-	// More reports whether matches follow after Next.
+	// More reports whether matches follow after Next. If a question with a
+	// selector reached a bound, it is not known whether any do.
 	More bool
 	Next history.Cursor
 	// Gaps touch the question's time and resources, also those outside of the
@@ -141,5 +144,6 @@ type Page struct {
 	// Coverage describes the question's resources and namespaces.
 	Coverage Coverage
 
-	bytes int // of the versions' objects
+	bytes int  // of the versions' objects
+	early bool // More, because a bound was reached
 }

@@ -21,6 +21,7 @@ type summarizer struct {
 	reader Reader
 	newest map[history.ObjectRef]*history.Record
 	size   int // of the cached objects, in bytes
+	reads  int // of previous versions that were not in the cache
 }
 
 // newSummarizer returns a summarizer with an empty cache.
@@ -57,6 +58,9 @@ func (n *summarizer) cache(r *history.Record) {
 		n.size = 0
 	}
 	if r.Object != nil {
+		if replaced := n.newest[r.Ref]; replaced != nil {
+			n.size -= len(replaced.Object)
+		}
 		n.newest[r.Ref] = r
 		n.size += len(r.Object)
 	}
@@ -79,7 +83,16 @@ func (n *summarizer) withObject(ctx context.Context, r *history.Record) (*histor
 // previous returns the version before an update. It returns nil if that is not
 // stored, and for records that are not compared.
 func (n *summarizer) previous(ctx context.Context, r *history.Record) (*history.Record, error) {
-	if r.Revision <= 1 || !summary.NeedsPrevious(r) {
+	if !summary.NeedsPrevious(r) {
+		return nil, nil
+	}
+	return n.before(ctx, r)
+}
+
+// before returns the previous version of a record, or nil if that is not
+// stored.
+func (n *summarizer) before(ctx context.Context, r *history.Record) (*history.Record, error) {
+	if r.Revision <= 1 {
 		return nil, nil
 	}
 	if last := n.newest[r.Ref]; last != nil && last.Revision+1 == r.Revision {
@@ -87,6 +100,7 @@ func (n *summarizer) previous(ctx context.Context, r *history.Record) (*history.
 	}
 	scan := history.Scan{Filter: exactly(r.Ref), Order: history.NewestFirst, Limit: 1, Bodies: true}
 	scan.End = r.Time
+	n.reads++
 	for before, err := range n.reader.Scan(ctx, scan) {
 		if err != nil || before.Revision+1 != r.Revision { // a day between them may be lost
 			return nil, err

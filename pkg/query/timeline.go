@@ -2,15 +2,25 @@ package query
 
 import (
 	"context"
+	"math"
+	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
 // Timeline is a query for one page of records.
 type Timeline struct {
 	// Filter selects records. Its Resources are set from Types and Group.
 	history.Filter
+
+	// Namespaces selects the objects in any of these scopes. Empty means all.
+	Namespaces []history.NamespaceScope
+	// Selector selects records by their contents. nil means all.
+	Selector *selector.Selector
 
 	// Types are resources in any form that kubectl accepts. Empty means all.
 	Types []string
@@ -26,36 +36,39 @@ type Timeline struct {
 	// of collecting them in [Page.Versions]. It must not keep the version. Its
 	// error ends the query and is returned.
 	Each func(*Version) error
-	// Rest means that the question reads a part of an earlier page again. The
-	// page then has versions only: no total, and nothing that surrounds them.
-	Rest bool
+	// Rest, if set, means that the question reads a part of an earlier page
+	// again, whose [Page.End] it is. The page then has versions only: no total,
+	// and nothing that surrounds them. The effort is not bounded, because that
+	// of the earlier page was.
+	Rest history.Cursor
 }
 
 // Timeline returns the page. A type that names no resource matches no record,
 // which is not an error.
 func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
-	asked := scope{q.Types, q.Group, q.Namespace}
+	q.narrow()
+	asked := q.scopes()
 	all, err := s.everything(ctx)
 	if err != nil {
 		return Page{}, err
 	}
-	seen, err := s.see(ctx, all, asked, q.Name)
+	seen, err := s.see(ctx, all, q.Name, asked...)
 	if err != nil {
 		return Page{}, err
 	}
-	ignored := seen.ignored(asked)
-	coverage := seen.coverage(q.Start, asked)
+	ignored := seen.ignored(asked...)
+	coverage := seen.coverage(q.Start, asked...)
 	filter, known := withResources(q.Filter, seen.catalogue, q.Types, q.Group)
 	if !known {
 		return Page{Exact: true, Ignored: ignored, Coverage: coverage}, nil
 	}
-	filter.View = seen.view
+	filter.View = inNamespaces(seen, q.Namespaces)
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
-	page, err := s.scan(ctx, scan, q.Each)
+	page, err := s.scan(ctx, scan, q.Selector, q.Rest, q.Each)
 	if err != nil {
 		return Page{}, err
 	}
-	if q.Rest {
+	if !q.Rest.IsZero() {
 		return page, nil
 	}
 	page.Ignored, page.Coverage = ignored, coverage
@@ -63,7 +76,69 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 		return Page{}, err
 	}
 	page.Gaps = seen.restrict(page.Gaps)
-	return page, s.total(ctx, scan, &page)
+	return page, s.total(ctx, scan, q.Selector, &page)
+}
+
+// scopes returns the scopes that the question is about.
+func (q *Timeline) scopes() []scope {
+	if len(q.Namespaces) == 0 {
+		return []scope{{q.Types, q.Group, q.Namespace}}
+	}
+	var scopes []scope
+	for _, namespace := range q.Namespaces {
+		scopes = append(scopes, scope{q.Types, q.Group, namespace})
+	}
+	return scopes
+}
+
+// narrow sets the fields of the filter that the selector and the namespaces
+// imply, so that the log uses its narrowest index. It does not change which
+// records match.
+func (q *Timeline) narrow() {
+	if len(q.Namespaces) == 1 && q.Namespace == history.AllNamespaces {
+		q.Namespace, q.Namespaces = q.Namespaces[0], nil
+	}
+	if q.Selector == nil {
+		return
+	}
+	of := q.Selector.Fields
+	if name, exact := of.Exact(selector.FieldName); exact && q.Name == "" {
+		q.Name = name
+	}
+	if uid, exact := of.Exact(selector.FieldUID); exact && q.UID == "" {
+		q.UID = types.UID(uid)
+	}
+	namespace, exact := of.Exact(selector.FieldNamespace)
+	if exact && len(q.Namespaces) == 0 && q.Namespace == history.AllNamespaces {
+		q.Namespace = history.ScopeOf(namespace)
+	}
+	if q.Selector.EventsOnly() && len(q.Types) == 0 {
+		q.Types = []string{history.EventResources()[0].Resource}
+	}
+}
+
+// inNamespaces returns the part of a sight's view that is in one of the scopes.
+// No scopes mean everything. The log reads such a view by the ranges of its
+// resources and namespaces.
+func inNamespaces(seen sight, scopes []history.NamespaceScope) history.View {
+	if len(scopes) == 0 || slices.Contains(scopes, history.AllNamespaces) {
+		return seen.view
+	}
+	narrow := history.View{}
+	for _, r := range seen.catalogue {
+		all, inside := seen.view[r.GroupResource()], map[string]time.Time{}
+		for _, scope := range scopes {
+			namespace, _ := scope.Namespace()
+			since, granted := all.Namespaces[namespace]
+			if granted || all.All || seen.view == nil {
+				inside[namespace] = since
+			}
+		}
+		if len(inside) > 0 {
+			narrow[r.GroupResource()] = history.Grant{Namespaces: inside}
+		}
+	}
+	return narrow
 }
 
 // withResources adds the resources that types and group select to the filter.
@@ -81,13 +156,24 @@ func withResources(
 	return f, len(resources) > 0
 }
 
-// scan reads one page of records, and passes its versions to each. It does not
-// count all matches.
+// scan reads one page of the records that a scan and a selector select, and
+// passes its versions to each. It does not count all matches. If rest is not
+// zero, it reads the rest of an earlier page, which ends there.
 //
 // It makes several short reads, each of the log as it is then. Records that are
 // dropped meanwhile are missing, as on the next page, and records that are
 // appended come last.
-func (s *Service) scan(ctx context.Context, scan history.Scan, each func(*Version) error) (Page, error) {
+func (s *Service) scan(
+	ctx context.Context, scan history.Scan, sel *selector.Selector, rest history.Cursor, each func(*Version) error,
+) (Page, error) {
+	scan = upTo(scan, rest)
+	if !sel.IsZero() {
+		m := s.newSearch(ctx, scan, sel, s.options.Effort)
+		if !rest.IsZero() {
+			m.effort, m.stop = math.MaxInt, time.Time{}
+		}
+		return m.page(ctx, each)
+	}
 	b, limit := s.newPage(scan.Order, each), scan.Limit
 	for more := true; more && !b.page.More; scan.After = b.page.End {
 		scan.Limit = min(limit-b.page.Count+1, b.nextRead()) // the record after the limit shows that there are more
@@ -100,6 +186,18 @@ func (s *Service) scan(ctx context.Context, scan history.Scan, each func(*Versio
 		}
 	}
 	return b.finish(ctx)
+}
+
+// upTo returns the part of a scan up to a record. A zero position means all.
+func upTo(scan history.Scan, last history.Cursor) history.Scan {
+	switch end := last.Add(1); {
+	case last.IsZero():
+	case scan.Order == history.NewestFirst && scan.Start.Before(last.Time):
+		scan.Start = last.Time
+	case scan.Order == history.OldestFirst && (scan.End.IsZero() || scan.End.After(end)):
+		scan.End = end
+	}
+	return scan
 }
 
 // addRead adds the records of one scan to a page, unless the page is full then.
@@ -126,15 +224,22 @@ func (s *Service) addRead(ctx context.Context, b *pageBuilder, scan history.Scan
 //
 // Records may be appended or dropped between the scan and the count. So the
 // total is raised to the number of records that the page shows.
-func (s *Service) total(ctx context.Context, scan history.Scan, page *Page) error {
+//
+// Matches of a selector are counted by reading them again, with a fraction of
+// the effort. So their total is often not exact.
+func (s *Service) total(ctx context.Context, scan history.Scan, sel *selector.Selector, page *Page) error {
 	if !page.More && scan.After.IsZero() {
 		return nil
 	}
 	least := page.Count
-	if page.More {
+	if page.More && !page.early {
 		least++
 	}
-	n, exact, err := s.reader.Count(ctx, scan.Filter, s.options.Effort)
+	count := func() (int, bool, error) { return s.reader.Count(ctx, scan.Filter, s.options.Effort) }
+	if !sel.IsZero() {
+		count = func() (int, bool, error) { return s.countMatches(ctx, scan.Filter, sel) }
+	}
+	n, exact, err := count()
 	page.Total, page.Exact = max(n, least), exact
 	return err
 }
@@ -153,7 +258,7 @@ func (s *Service) Gaps(ctx context.Context, q Gaps) ([]history.Gap, error) {
 	if err != nil {
 		return nil, err
 	}
-	seen, err := s.see(ctx, all, scope{types: q.Types, group: q.Group}, "")
+	seen, err := s.see(ctx, all, "", scope{types: q.Types, group: q.Group})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ const (
 	fieldVerbs
 	fieldRegarding
 	fieldOwner
-	fieldManager
+	fieldManagers
 	fieldRevisions
 	fieldView
 )
@@ -44,7 +44,7 @@ func fieldsOf(f *history.Filter) (set filterFields) {
 		{fieldVerbs, len(f.Verbs) > 0},
 		{fieldRegarding, f.Regarding != nil},
 		{fieldOwner, f.Owner != ""},
-		{fieldManager, f.Manager != ""},
+		{fieldManagers, len(f.Managers) > 0},
 		{fieldRevisions, len(f.Revisions) > 0},
 		{fieldView, f.View != nil},
 	} {
@@ -155,7 +155,7 @@ var versionIndexes = indexes[1:] //nolint:gochecknoglobals // a part of the tabl
 
 // recordFields are the fields that no index selects or decides. Filters that
 // set them are compared with the record.
-const recordFields = fieldManager | fieldRevisions
+const recordFields = fieldManagers | fieldRevisions
 
 // indexFor returns the index with which a plan finds the records of a filter
 // that sets the fields.

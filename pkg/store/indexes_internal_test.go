@@ -133,7 +133,7 @@ func TestIndexFor_PrefersNarrowIndexes(t *testing.T) {
 		want key.Class
 	}{
 		{0, key.ByTime},
-		{fieldStart | fieldVerbs | fieldManager, key.ByTime},
+		{fieldStart | fieldVerbs | fieldManagers, key.ByTime},
 		{fieldResources | fieldVerbs, key.ByResource},
 		{fieldNamespace | fieldResources, key.ByNamespace},
 		{fieldOwner | fieldNamespace | fieldResources, key.ByOwner},

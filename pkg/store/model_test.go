@@ -490,8 +490,9 @@ func (m *model) filter() history.Filter {
 	f := history.Filter{
 		Namespace: maybe(m, 30, pick(m, history.ClusterScoped, history.NamespaceScope(m.namespace()), "nowhere")),
 		Name:      maybe(m, 25, m.name()), UID: maybe(m, 20, m.uid()),
-		Owner: maybe(m, 15, m.uid()), Manager: maybe(m, 15, "kubelet"), Regarding: maybe(m, 15, m.target()),
-		Verbs: maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
+		Owner: maybe(m, 15, m.uid()), Managers: maybe(m, 15, []string{pick(m, "kubelet", "helm"), "kubectl"}),
+		Regarding: maybe(m, 15, m.target()),
+		Verbs:     maybe(m, 25, []history.Verb{pick(m, history.Create, history.Update), history.Delete}),
 	}
 	if m.chance(40) {
 		f.Resources = []schema.GroupResource{

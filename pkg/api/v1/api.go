@@ -19,18 +19,25 @@ const (
 const ContentType = "application/json"
 
 // The query parameters. All are optional: an empty value means that the
-// parameter is absent. Unknown parameters are ignored.
+// parameter is absent. Unknown parameters are ignored. A parameter with one or
+// more values is repeated, or its values are separated by commas.
 const (
 	ParamStart        = "start"        // RFC 3339, inclusive
 	ParamEnd          = "end"          // RFC 3339, exclusive
-	ParamNamespace    = "namespace"    // "-" selects cluster-scoped objects
+	ParamNamespace    = "namespace"    // one or more; "-" selects cluster-scoped objects
 	ParamResourceType = "resourceType" // one or more, with commas, in any form that kubectl accepts
 	ParamResourceName = "resourceName"
 	ParamGroup        = "group" // the API group, or [CoreGroup]
 	ParamUID          = "uid"
-	ParamVerb         = "verb"    // "create", "update" or "delete"; others match nothing
+	ParamVerb         = "verb"    // one or more of "create", "update" and "delete"; others match nothing
 	ParamUser         = "user"    // anything but [WatcherUser] matches nothing
-	ParamManager      = "manager" // a field manager
+	ParamManager      = "manager" // a field manager; any of them, if it is repeated
+
+	ParamLabelSelector = "labelSelector" // as in the Kubernetes API
+	ParamFieldSelector = "fieldSelector" // as in the Kubernetes API; docs/api.md lists the fields
+	ParamReason        = "reason"        // of Kubernetes Events: one or more
+	ParamType          = "type"          // of Kubernetes Events: one or more
+	ParamQuery         = "q"             // a CEL expression that is true or false for a version
 
 	ParamLimit   = "limit"   // records per page, up to the recorder's maximum
 	ParamCursor  = "cursor"  // [NextCursorHeader] of the previous page

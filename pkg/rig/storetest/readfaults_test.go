@@ -40,7 +40,7 @@ func readingFaults() []fault {
 			})
 		}},
 		{"ignores the manager", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {
-			b.changeScan(func(sc *history.Scan) { sc.Manager = "" })
+			b.changeScan(func(sc *history.Scan) { sc.Managers = nil })
 		}},
 		{"returns one more than the limit", []string{"PagesAreComplete"}, func(b *broken) {
 			b.changeScan(func(sc *history.Scan) {

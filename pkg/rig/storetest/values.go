@@ -75,7 +75,7 @@ func namesOfAnyBytes(s *subject) {
 			{Namespace: history.NamespaceScope(text)},
 			{UID: types.UID(text)},
 			{Owner: types.UID(text)},
-			{Manager: text},
+			{Managers: []string{text}},
 			{Regarding: &history.Target{Kind: text, Namespace: text, Name: text}},
 		} {
 			s.same(fmt.Sprintf("%+v", f), read(false, matching(f, history.OldestFirst, records)...),
