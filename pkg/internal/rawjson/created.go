@@ -2,8 +2,8 @@ package rawjson
 
 import "time"
 
-// CreationTime returns the metadata.creationTimestamp of a Kubernetes object. It
-// is zero if there is none that can be read.
+// CreationTime returns the metadata.creationTimestamp of a Kubernetes object.
+// It is zero if there is none that can be read.
 func CreationTime(object []byte) (created time.Time) {
 	scan := Scan(object)
 	for _, key := range scan.Members() {
