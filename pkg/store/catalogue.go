@@ -9,10 +9,12 @@ import (
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // Register adds a resource to the catalogue, or replaces its entry. A former
@@ -135,6 +137,24 @@ func catalogueEntry(txn *badger.Txn, group, plural string) (r history.Resource, 
 		return r, false, fmt.Errorf("catalogue entry of %s.%s: %w", plural, group, err)
 	}
 	return r, true, nil
+}
+
+// checkSince verifies the blocks that addSince reads. The caller holds commitMu
+// and has called checkTerms.
+func (s *Store) checkSince(txn *badger.Txn, checkpoints []history.Checkpoint) error {
+	var blocks []keyrange.Range
+	for _, c := range checkpoints {
+		r := schema.GroupResource{Group: c.Group, Resource: c.Resource}
+		n, err := s.terms.number(txn, resourceTerm(r))
+		if err != nil {
+			return err
+		}
+		if c.RV != "" && !s.checkpointed[uint16(n)] {
+			blocks = append(blocks, keyrange.Single(key.Checkpoint(uint16(n))),
+				keyrange.Single(key.CatalogueEntry(c.Group, c.Resource)))
+		}
+	}
+	return s.integrity.check(blocks...)
 }
 
 // addSince sets the Since of a resource's catalogue entry if c is its first

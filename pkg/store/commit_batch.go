@@ -28,6 +28,9 @@ type batchTx struct {
 	state codec.State     // what the next commit stores
 	first uint64          // time of the batch's first record; 0: it has none yet
 	terms map[term]uint32 // numbers that this batch assigned
+	// heads are the heads of the batch's objects. An object without one is new.
+	// nil means that the heads are read when they are needed.
+	heads map[history.ObjectRef]objectHead
 
 	size  int64    // bytes in txn, as Badger counts them
 	count int64    // entries in txn

@@ -445,6 +445,23 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
+// retryUnwritten calls write, and calls it again after the repair if it found a
+// damaged file before it wrote anything.
+func (s *Store) retryUnwritten(write func() error) error {
+	err := write()
+	_, damaged := errors.AsType[*badgerdir.DamageError](err)
+	_, begun := errors.AsType[*writeError](err)
+	if begun || !damaged && !errors.Is(err, errRepairing) {
+		return err
+	}
+	// errClosed means that the repair has ended already: write reports it if
+	// the log is closed.
+	if err := s.repairs.wait(); err != nil && !errors.Is(err, errClosed) {
+		return err
+	}
+	return write()
+}
+
 // retryAfterRepair calls read, and calls it again after the repair if it found
 // a damaged file. It does not retry once read has returned results to its
 // caller, which is what answered reports.

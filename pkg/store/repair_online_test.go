@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,10 +21,7 @@ import (
 // others, and the log accepts records.
 func TestOnDamage_AnswersFromIntactBlocks(t *testing.T) {
 	p, rng := recorded(t, 1500), chance(t)
-	db := raw(t, p.dir) // avoids compactions, which make a loss final
-	if err := errors.Join(db.Flatten(1), db.Close()); err != nil {
-		t.Fatal(err)
-	}
+	flatten(t, p.dir)
 	tables, err := filepath.Glob(filepath.Join(p.dir, "*.sst"))
 	if err != nil {
 		t.Fatal(err)
