@@ -27,6 +27,14 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := checkResource(resource.GroupResource()); err != nil {
 		return err
 	}
+	if err := s.retryUnwritten(func() error { return s.register(ctx, resource) }); err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	return nil
+}
+
+// register is Register without the retry after a repair.
+func (s *Store) register(ctx context.Context, resource history.Resource) error {
 	release, err := s.acquire()
 	if err != nil {
 		return err
@@ -35,17 +43,12 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+		return err
 	}
-	if err := s.register(resource); err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	if err := s.integrity.checkKey(key.CatalogueEntry(resource.Group, resource.Plural)); err != nil {
+		return err
 	}
-	return nil
-}
-
-// register is Register without its checks. The caller holds commitMu.
-func (s *Store) register(resource history.Resource) error {
-	err := s.db.View(func(txn *badger.Txn) error {
+	err = s.db.View(func(txn *badger.Txn) error {
 		before, found, err := catalogueEntry(txn, resource.Group, resource.Plural)
 		if found {
 			resource = resource.After(before)
@@ -73,7 +76,7 @@ func (s *Store) register(resource history.Resource) error {
 }
 
 // writeCatalogueEntry writes an entry of the catalogue unless it is unchanged.
-// The caller holds commitMu.
+// The caller holds commitMu, and has verified the entry's block.
 func (s *Store) writeCatalogueEntry(k, v []byte) error {
 	var before []byte
 	err := s.db.View(func(txn *badger.Txn) (err error) { before, err = get(txn, k); return err })

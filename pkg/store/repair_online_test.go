@@ -100,6 +100,34 @@ func (p *past) queryAll(t *testing.T, s *store.Store) (gaps []history.Gap, n int
 	return gaps, n
 }
 
+// TestRegister_KeepsSinceDespiteDamage registers a resource again while its
+// entry in the catalogue is damaged. The entry keeps the time since which the
+// resource is recorded.
+func TestRegister_KeepsSinceDespiteDamage(t *testing.T) {
+	const at = 250
+	p := wide(t)
+	p, s := p.openCopy(t)
+	cool(t, s)
+	r := wideResource(at)
+	spoilBlocks(t, blocksWith(t, p.dir, key.CatalogueEntry(r.Group, r.Plural))...)
+	r.Namespaced = true
+	if err := s.Register(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Resources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range list {
+		if got.Plural == r.Plural && (got.Since.IsZero() || !got.Namespaced || len(got.Former) != 1) {
+			t.Errorf("got %+v, want the new scope, the former one, and the time of the first checkpoint", got)
+		}
+	}
+	if len(list) != wideResources {
+		t.Errorf("got %d resources, want %d", len(list), wideResources)
+	}
+}
+
 // flipInPlace flips a bit of a mapped file.
 func flipInPlace(tb testing.TB, path string, at int64) {
 	tb.Helper()
