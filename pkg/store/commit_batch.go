@@ -35,6 +35,7 @@ type batchTx struct {
 	size  int64    // bytes in txn, as Badger counts them
 	count int64    // entries in txn
 	done  []func() // called once txn is committed
+	begun bool     // a commit has begun, so that entries may be on disk
 }
 
 func (s *Store) newBatchTx() *batchTx {
@@ -98,6 +99,7 @@ func (w *batchTx) commit() error {
 	if w.first > 0 {
 		w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(w.first)))
 	}
+	w.begun = true
 	w.s.last.Store(w.state.Last)
 	if err := w.txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -107,6 +109,15 @@ func (w *batchTx) commit() error {
 	}
 	w.s.state = w.state
 	return nil
+}
+
+// get returns a key's value, or [badger.ErrKeyNotFound]. It verifies the blocks
+// that may contain the key.
+func (w *batchTx) get(k []byte) ([]byte, error) {
+	if err := w.s.integrity.checkKey(k); err != nil {
+		return nil, err
+	}
+	return get(w.txn, k)
 }
 
 // nextTime returns the time of the next record. Times strictly increase, even

@@ -368,8 +368,12 @@ func (r *onlineRepairs) wait() error {
 }
 
 // onDamage starts to repair the log, unless a repair is running. It does not
-// wait, so that callers may use the database.
+// wait, so that callers may use the database. While the log is being opened, it
+// does nothing: the damage is an error of opening it.
 func (s *Store) onDamage(d *badgerdir.DamageError) {
+	if !s.repairable {
+		return
+	}
 	running, begun := s.repairs.begin()
 	if !begun {
 		return
@@ -410,6 +414,7 @@ func (s *Store) repairOpen(d *badgerdir.DamageError, running *onlineRepair) {
 		return
 	}
 	s.adopt(reopened)
+	s.integrity.start()
 }
 
 // adopt takes over the database and the state of another log that opened the
@@ -474,7 +479,7 @@ func (s *Store) retryAfterRepair(read func() (answered bool, err error)) error {
 		}
 		err = s.explain(err)
 		_, damaged := errors.AsType[*badgerdir.DamageError](err)
-		if !damaged && !errors.Is(err, errRepairing) {
+		if !damaged && !errors.Is(err, errRepairing) || !s.repairable {
 			return err
 		}
 		if answered || attempt == maxAttempts {

@@ -54,7 +54,7 @@ func (v *view) open() (*Store, error) {
 	// The log's state may be lost, so every time is visible.
 	s.last.Store(key.MaxTS - 1)
 	_ = db.View(func(txn *badger.Txn) error { // never fails
-		s.oldest.Store(oldestDay(txn))
+		s.oldest.Store(firstDay(txn))
 		return nil
 	})
 	return s, nil
