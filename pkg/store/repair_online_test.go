@@ -100,6 +100,33 @@ func (p *past) queryAll(t *testing.T, s *store.Store) (gaps []history.Gap, n int
 	return gaps, n
 }
 
+// TestSpare_OutlivesDamage damages a block of the dictionary while the log is
+// open. The spare copy keeps the texts, so that the repair restores them.
+func TestSpare_OutlivesDamage(t *testing.T) {
+	const at = 250
+	p := wide(t)
+	for name, use := range map[string]func(*store.Store) error{
+		"Prune": func(s *store.Store) error { return s.Prune(t.Context()) },
+		"Close": func(*store.Store) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, s := p.openCopy(t)
+			cool(t, s)
+			for _, k := range [][]byte{key.Text(key.Namespaces, wideText("namespace", at)), key.Number(key.Namespaces, at+1)} {
+				spoilBlocks(t, blocksWith(t, p.dir, k)...)
+			}
+			if err := use(s); err != nil {
+				t.Fatal(err)
+			}
+			s = reopen(t, s, p.dir, p.opts)
+			if got := all(t, s, history.Scan{}); len(got) != len(p.versions) {
+				t.Errorf("got %d versions, want all %d", len(got), len(p.versions))
+			}
+			p.compare(t, s, &history.Batch{})
+		})
+	}
+}
+
 // TestRegister_KeepsSinceDespiteDamage registers a resource again while its
 // entry in the catalogue is damaged. The entry keeps the time since which the
 // resource is recorded.

@@ -197,8 +197,8 @@ func (s *Store) close() error {
 		return nil
 	}
 	s.closed = true
-	s.integrity.close()
 	s.copySpare()
+	s.integrity.close()
 	err := s.db.Close()
 	s.bodies.Close()
 	return errors.Join(err, s.lock.Release())
