@@ -6,6 +6,7 @@ import (
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
 // Cool makes an open log read its files again. It waits until the tables that
@@ -19,6 +20,25 @@ func Cool(s *Store) (err error) {
 	}
 	s.db, err = badgerdir.Open(s.dir, s.opts.badger())
 	s.integrity.db = s.db
+	return err
+}
+
+// CompactAfterDamage damages the table with a path by calling damage, and
+// compacts the table after the damage is found, and before it is repaired. It
+// returns when the log is repaired. The memtable must contain data. No other
+// call may use the log meanwhile.
+func CompactAfterDamage(s *Store, path string, damage func()) error {
+	release, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	damage()
+	s.onDamage(s.integrity.damage(path, table.ErrDamaged)) // the repair waits for release
+	err = Compact(s.db)
+	release()
+	if waited := s.repairs.wait(); !errors.Is(waited, errClosed) { // errClosed: it has ended
+		err = errors.Join(err, waited)
+	}
 	return err
 }
 

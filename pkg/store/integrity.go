@@ -9,7 +9,6 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
@@ -120,8 +119,8 @@ func (c *integrity) readTable(t *table.Table) *badgerdir.DamageError {
 // damage returns the error of a damaged table. It returns nil if the table was
 // compacted since, or if the error is not caused by the file.
 func (c *integrity) damage(path string, err error) *badgerdir.DamageError {
-	if badgerdir.IsFileError(err) && badgerdir.HasTable(c.db, path) {
-		return badgerdir.Damaged(history.Unavailable, path, err)
+	if badgerdir.IsFileError(err) {
+		return badgerdir.DamagedTable(c.db, path, err)
 	}
 	return nil
 }

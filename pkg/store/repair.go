@@ -165,7 +165,7 @@ func Repair(ctx context.Context, dir string, opts Options) (r *Report, err error
 	if err != nil {
 		return nil, err
 	}
-	return repairLocked(ctx, dir, opts, func(*Report) error { return nil })
+	return repairLocked(ctx, dir, opts, nil, func(*Report) error { return nil })
 }
 
 // Forecast returns the report of the repair that [Repair] would do, and changes
@@ -183,7 +183,7 @@ func Forecast(ctx context.Context, dir string, opts Options) (*Report, error) {
 // continue with a new key.
 func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error {
 	opts.Logger.Error("a file of the database is damaged and is repaired", "err", damage)
-	r, err := repairLocked(context.Background(), dir, opts, func(r *Report) error {
+	r, err := repairLocked(context.Background(), dir, opts, damage, func(r *Report) error {
 		if r.NewKey {
 			return damage
 		}
@@ -203,8 +203,12 @@ func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error
 //  2. prepare makes a view and rebuilds the log in it.
 //  3. permit decides about the report.
 //  4. Install moves the view's tables into the directory.
-func repairLocked(ctx context.Context, dir string, opts Options, permit func(*Report) error) (*Report, error) {
-	found, err := badgerdir.Examine(ctx, dir)
+//
+// known is the damage that requests the repair, or nil.
+func repairLocked(
+	ctx context.Context, dir string, opts Options, known *badgerdir.DamageError, permit func(*Report) error,
+) (*Report, error) {
+	found, err := badgerdir.Examine(ctx, dir, known)
 	if err != nil {
 		return nil, fmt.Errorf("repair %s: %w", dir, err)
 	}

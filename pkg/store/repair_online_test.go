@@ -100,6 +100,33 @@ func (p *past) queryAll(t *testing.T, s *store.Store) (gaps []history.Gap, n int
 	return gaps, n
 }
 
+// TestOnDamage_CoversCompactedTable compacts a damaged table before it is
+// repaired. A compaction drops everything after the damaged block. Gaps cover
+// what is lost.
+func TestOnDamage_CoversCompactedTable(t *testing.T) {
+	p, s := wide(t).openCopy(t)
+	cool(t, s)
+	b := &history.Batch{Records: newVersions(widePod(1, "2", history.Update))}
+	appendBatch(t, s, b)
+	p.add(b)
+	blocks := blocksWith(t, p.dir, key.AllHeads())
+	block := blocks[len(blocks)/2]
+	if err := store.CompactAfterDamage(s, block.path, func() { spoilBlocks(t, block) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"before", "after"} {
+		t.Run(path+" a restart", func(t *testing.T) {
+			p.compare(t, s, &history.Batch{})
+			verified(t, s)
+			if got := all(t, s, history.Scan{}); len(got) == len(p.versions) {
+				t.Errorf("got all %d versions, want fewer: the table was not compacted", len(got))
+			}
+		})
+		s = reopen(t, s, p.dir, p.opts)
+	}
+	appendTo(t, s, widePod(1, "3", history.Update))
+}
+
 // TestSpare_OutlivesDamage damages a block of the dictionary while the log is
 // open. The spare copy keeps the texts, so that the repair restores them.
 func TestSpare_OutlivesDamage(t *testing.T) {

@@ -147,7 +147,7 @@ func Inspect(ctx context.Context, dir string, opts Options) (i *Inspection, err 
 	if err := errors.Join(checkRestored(dir), checkNotImported(dir)); err != nil {
 		return nil, err
 	}
-	found, err := badgerdir.Examine(ctx, dir)
+	found, err := badgerdir.Examine(ctx, dir, nil)
 	if err != nil {
 		return nil, err
 	}
