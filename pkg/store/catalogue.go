@@ -9,10 +9,12 @@ import (
 	"time"
 
 	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // Register adds a resource to the catalogue, or replaces its entry. A former
@@ -25,6 +27,14 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	if err := checkResource(resource.GroupResource()); err != nil {
 		return err
 	}
+	if err := s.retryUnwritten(func() error { return s.register(ctx, resource) }); err != nil {
+		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	}
+	return nil
+}
+
+// register is Register without the retry after a repair.
+func (s *Store) register(ctx context.Context, resource history.Resource) error {
 	release, err := s.acquire()
 	if err != nil {
 		return err
@@ -33,17 +43,12 @@ func (s *Store) Register(ctx context.Context, resource history.Resource) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+		return err
 	}
-	if err := s.register(resource); err != nil {
-		return fmt.Errorf("register %s: %w", resource.GroupResource(), err)
+	if err := s.integrity.checkKey(key.CatalogueEntry(resource.Group, resource.Plural)); err != nil {
+		return err
 	}
-	return nil
-}
-
-// register is Register without its checks. The caller holds commitMu.
-func (s *Store) register(resource history.Resource) error {
-	err := s.db.View(func(txn *badger.Txn) error {
+	err = s.db.View(func(txn *badger.Txn) error {
 		before, found, err := catalogueEntry(txn, resource.Group, resource.Plural)
 		if found {
 			resource = resource.After(before)
@@ -71,7 +76,7 @@ func (s *Store) register(resource history.Resource) error {
 }
 
 // writeCatalogueEntry writes an entry of the catalogue unless it is unchanged.
-// The caller holds commitMu.
+// The caller holds commitMu, and has verified the entry's block.
 func (s *Store) writeCatalogueEntry(k, v []byte) error {
 	var before []byte
 	err := s.db.View(func(txn *badger.Txn) (err error) { before, err = get(txn, k); return err })
@@ -135,6 +140,24 @@ func catalogueEntry(txn *badger.Txn, group, plural string) (r history.Resource, 
 		return r, false, fmt.Errorf("catalogue entry of %s.%s: %w", plural, group, err)
 	}
 	return r, true, nil
+}
+
+// checkSince verifies the blocks that addSince reads. The caller holds commitMu
+// and has called checkTerms.
+func (s *Store) checkSince(txn *badger.Txn, checkpoints []history.Checkpoint) error {
+	var blocks []keyrange.Range
+	for _, c := range checkpoints {
+		r := schema.GroupResource{Group: c.Group, Resource: c.Resource}
+		n, err := s.terms.number(txn, resourceTerm(r))
+		if err != nil {
+			return err
+		}
+		if c.RV != "" && !s.checkpointed[uint16(n)] {
+			blocks = append(blocks, keyrange.Single(key.Checkpoint(uint16(n))),
+				keyrange.Single(key.CatalogueEntry(c.Group, c.Resource)))
+		}
+	}
+	return s.integrity.check(blocks...)
 }
 
 // addSince sets the Since of a resource's catalogue entry if c is its first

@@ -10,10 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // commitGrace is how long Append waits for a running commit after its context
@@ -44,17 +42,7 @@ func (s *Store) Append(ctx context.Context, b *history.Batch) error {
 	if err := checkBatch(b); err != nil {
 		return err
 	}
-	err := s.appendInBackground(ctx, b)
-	// The checks before the first write can find damage, which starts a repair.
-	// Nothing of the batch is committed then, so it is appended again.
-	_, damage := errors.AsType[*badgerdir.DamageError](err)
-	_, begun := errors.AsType[*writeError](err)
-	if !begun && (damage || errors.Is(err, errRepairing)) {
-		if err = s.repairs.wait(); err == nil || errors.Is(err, errClosed) {
-			err = s.appendInBackground(ctx, b)
-		}
-	}
-	if err != nil {
+	if err := s.retryUnwritten(func() error { return s.appendInBackground(ctx, b) }); err != nil {
 		return fmt.Errorf("append: %w", err)
 	}
 	return nil
@@ -95,9 +83,8 @@ func (s *Store) appendInBackground(ctx context.Context, b *history.Batch) error 
 //
 //  1. Encode the bodies concurrently, without a lock.
 //  2. Lock commitMu.
-//  3. Check everything that may reject the batch: the number of tables, free
-//     numbers in the dictionaries, disk space, and the blocks with the heads of
-//     the batch's objects.
+//  3. Check everything that may reject the batch: the number of tables, disk
+//     space, and what the batch reads; see prepare.
 //  4. Write the transactions. An error makes the log read-only.
 //  5. Copy the dictionaries to the spare file if they changed.
 func (s *Store) append(ctx context.Context, b *history.Batch) error {
@@ -110,10 +97,14 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 	if err := errors.Join(s.failed, ctx.Err()); err != nil {
 		return err
 	}
-	if err := errors.Join(s.checkTableCount(), s.checkNumbers(b), s.checkSpace(size), s.checkHeads(b)); err != nil {
+	if err := errors.Join(s.checkTableCount(), s.checkSpace(size)); err != nil {
 		return err
 	}
-	if err := s.write(b, bodies); err != nil {
+	heads, err := s.prepare(b)
+	if err != nil {
+		return err
+	}
+	if err := s.write(b, bodies, heads); err != nil {
 		return &writeError{s.fail(err)}
 	}
 	if s.spareNumbers != s.numbersGiven() && s.now().Sub(s.sparedAt) >= spareEvery {
@@ -122,35 +113,29 @@ func (s *Store) append(ctx context.Context, b *history.Batch) error {
 	return nil
 }
 
-// checkHeads verifies the blocks that may contain the heads of the batch's
-// objects and the numbers of their terms. If a damaged block hid an object's
-// newest head, the batch would continue from an older one. Objects whose heads
-// are cached are skipped. The caller holds commitMu.
-func (s *Store) checkHeads(b *history.Batch) error {
-	return s.db.View(func(txn *badger.Txn) error {
-		var heads []keyrange.Range
-		for _, r := range b.Versions {
-			if _, cached := s.headCache.get(r.Ref); cached {
-				continue
-			}
-			resource, err := s.terms.number(txn, resourceTerm(r.Ref.GroupResource()))
-			namespace := uint32(0)
-			if err == nil && r.Ref.Namespace != "" {
-				namespace, err = s.terms.number(txn, term{key.Namespaces, r.Ref.Namespace})
-			}
-			if err == nil {
-				_, err = s.terms.number(txn, term{key.Kinds, codec.Pair(r.Version, r.Kind)})
-			}
-			if err == nil && resource != 0 {
-				head := key.Head(uint16(resource), namespace, r.Ref.Name, string(r.Ref.UID))
-				heads = append(heads, keyrange.Single(head))
-			}
-			if err != nil {
-				return err
-			}
+// prepare verifies the blocks that a batch reads, and returns the heads of the
+// objects that exist. It rejects terms for which there are no free numbers. The
+// caller holds commitMu.
+//
+// Badger skips a block that it can't read. The batch would then continue from
+// an outdated head, or assign the number of an existing phrase again.
+func (s *Store) prepare(b *history.Batch) (heads map[history.ObjectRef]objectHead, err error) {
+	if err := s.checkTerms(batchTerms(b)); err != nil {
+		return nil, err
+	}
+	err = s.db.View(func(txn *badger.Txn) error {
+		if err := s.checkSince(txn, b.Checkpoints); err != nil || len(b.Versions) == 0 {
+			return err
 		}
-		return s.integrity.check(heads...)
+		if heads, err = s.readHeads(txn, b.Versions); err != nil {
+			return err
+		}
+		if err := s.checkIdentities(b.Versions, heads); err != nil {
+			return err
+		}
+		return s.openDay(txn, key.Day(max(timestamp(s.now()), s.state.Last+1)))
 	})
+	return heads, err
 }
 
 // fail makes the log read-only until it is opened again, and returns err. The
@@ -162,8 +147,9 @@ func (s *Store) fail(err error) error {
 
 // write commits the batch in as few transactions as possible. It doesn't stop
 // when a context ends, because that would commit half of a batch.
-func (s *Store) write(b *history.Batch, bodies []body) error {
+func (s *Store) write(b *history.Batch, bodies []body, heads map[history.ObjectRef]objectHead) error {
 	w := s.newBatchTx()
+	w.heads = heads
 	defer func() { w.txn.Discard() }()
 	if err := w.addClaims(b, true); err != nil {
 		return err

@@ -28,10 +28,14 @@ type batchTx struct {
 	state codec.State     // what the next commit stores
 	first uint64          // time of the batch's first record; 0: it has none yet
 	terms map[term]uint32 // numbers that this batch assigned
+	// heads are the heads of the batch's objects. An object without one is new.
+	// nil means that the heads are read when they are needed.
+	heads map[history.ObjectRef]objectHead
 
 	size  int64    // bytes in txn, as Badger counts them
 	count int64    // entries in txn
 	done  []func() // called once txn is committed
+	begun bool     // a commit has begun, so that entries may be on disk
 }
 
 func (s *Store) newBatchTx() *batchTx {
@@ -95,6 +99,7 @@ func (w *batchTx) commit() error {
 	if w.first > 0 {
 		w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(w.first)))
 	}
+	w.begun = true
 	w.s.last.Store(w.state.Last)
 	if err := w.txn.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -104,6 +109,15 @@ func (w *batchTx) commit() error {
 	}
 	w.s.state = w.state
 	return nil
+}
+
+// get returns a key's value, or [badger.ErrKeyNotFound]. It verifies the blocks
+// that may contain the key.
+func (w *batchTx) get(k []byte) ([]byte, error) {
+	if err := w.s.integrity.checkKey(k); err != nil {
+		return nil, err
+	}
+	return get(w.txn, k)
 }
 
 // nextTime returns the time of the next record. Times strictly increase, even

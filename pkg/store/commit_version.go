@@ -11,6 +11,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // maxPart is the length of the longest value in bytes. Bodies are split into
@@ -144,7 +145,11 @@ type objectHead struct {
 // unset, since only its encoding is written again.
 func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 	ref := &r.Ref
-	if o, ok := w.s.headCache.get(*ref); ok {
+	o, found := w.heads[*ref]
+	if w.heads == nil {
+		o, found = w.s.headCache.get(*ref)
+	}
+	if found {
 		return o, nil
 	}
 	resource, err := w.numberOf(g, term{key.Resources, codec.Pair(ref.Group, ref.Resource)})
@@ -157,24 +162,101 @@ func (w *batchTx) findObject(g *group, r *history.Record) (objectHead, error) {
 			return objectHead{}, err
 		}
 	}
-	o := objectHead{
-		key: key.Head(uint16(resource), namespace, ref.Name, string(ref.UID)),
-		id:  codec.Identity{Resource: uint16(resource), Namespace: namespace, Name: ref.Name, UID: ref.UID},
+	o = newObjectHead(uint16(resource), namespace, ref)
+	if w.heads == nil {
+		if found, err = o.read(w.txn); found || err != nil {
+			return o, err
+		}
 	}
-	b, err := get(w.txn, o.key)
+	w.state.Object++
+	o.head.Object = w.state.Object
+	o.id.Owners, o.id.Regarding, o.id.Relations = r.Owners, r.Regarding, codec.Relations(r.Owners, r.Regarding)
+	o.id.Created = seconds(rawjson.CreationTime(r.Object))
+	o.head.Relations = o.id.Relations
+	return o, nil
+}
+
+// newObjectHead returns the key of an object's head and its identity without
+// relations. The head is empty.
+func newObjectHead(resource uint16, namespace uint32, ref *history.ObjectRef) objectHead {
+	return objectHead{
+		key: key.Head(resource, namespace, ref.Name, string(ref.UID)),
+		id:  codec.Identity{Resource: resource, Namespace: namespace, Name: ref.Name, UID: ref.UID},
+	}
+}
+
+// read reads the head, and reports whether there is one.
+func (o *objectHead) read(txn *badger.Txn) (found bool, err error) {
+	b, err := get(txn, o.key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
-		w.state.Object++
-		o.head.Object = w.state.Object
-		o.id.Owners, o.id.Regarding, o.id.Relations = r.Owners, r.Regarding, codec.Relations(r.Owners, r.Regarding)
-		o.id.Created = seconds(rawjson.CreationTime(r.Object))
-		o.head.Relations = o.id.Relations
-		return o, nil
+		return false, nil
+	}
+	if err == nil {
+		o.head, err = codec.DecodeHead(b)
 	}
 	if err != nil {
-		return objectHead{}, fmt.Errorf("read the head: %w", err)
+		return false, fmt.Errorf("read the head: %w", err)
 	}
-	o.head, err = codec.DecodeHead(b)
-	return o, err
+	return true, nil
+}
+
+// readHeads returns the heads of the objects of which the log has versions. It
+// verifies the blocks that it reads. It returns the cached heads too, because
+// the batch may evict them from the cache before it needs them. The caller
+// holds commitMu, and has called checkTerms.
+func (s *Store) readHeads(
+	txn *badger.Txn, records []history.NewVersion,
+) (map[history.ObjectRef]objectHead, error) {
+	heads, uncached := make(map[history.ObjectRef]objectHead, len(records)), map[history.ObjectRef]objectHead{}
+	var blocks []keyrange.Range
+	for _, r := range records {
+		if o, cached := s.headCache.get(r.Ref); cached {
+			heads[r.Ref] = o
+			continue
+		}
+		if _, again := uncached[r.Ref]; again {
+			continue
+		}
+		resource, err := s.terms.number(txn, resourceTerm(r.Ref.GroupResource()))
+		namespace := uint32(0)
+		if err == nil && r.Ref.Namespace != "" {
+			namespace, err = s.terms.number(txn, term{key.Namespaces, r.Ref.Namespace})
+		}
+		if err != nil {
+			return nil, err
+		}
+		if resource == 0 || namespace == 0 && r.Ref.Namespace != "" {
+			continue // a new object
+		}
+		o := newObjectHead(uint16(resource), namespace, &r.Ref)
+		uncached[r.Ref] = o
+		blocks = append(blocks, keyrange.Single(o.key))
+	}
+	if err := s.integrity.check(blocks...); err != nil {
+		return nil, err
+	}
+	for ref, o := range uncached {
+		found, err := o.read(txn)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", ref, err)
+		}
+		if found {
+			heads[ref] = o
+		}
+	}
+	return heads, nil
+}
+
+// checkIdentities verifies the blocks of the identities that the records need:
+// those of deleted objects and of objects that come back.
+func (s *Store) checkIdentities(records []history.NewVersion, heads map[history.ObjectRef]objectHead) error {
+	var blocks []keyrange.Range
+	for _, r := range records {
+		if o, found := heads[r.Ref]; found && (r.Verb == history.Delete || !o.head.Alive) {
+			blocks = append(blocks, keyrange.Single(key.Identity(o.head.Object)))
+		}
+	}
+	return s.integrity.check(blocks...)
 }
 
 // addHead moves an object's head to the version r at time ts, with the hashes
@@ -210,11 +292,14 @@ func (w *batchTx) addHead(g *group, o *objectHead, r *history.Record, managedHas
 // The cache may hold heads that are not committed yet. That is safe because the
 // log is read-only after a commit fails.
 func (w *batchTx) cacheHead(ref *history.ObjectRef, o objectHead) {
+	o.id.Owners, o.id.Regarding = nil, nil // only written with the first version
+	if w.heads != nil {
+		w.heads[*ref] = o
+	}
 	if !o.head.Alive || len(o.head.ManagedHashes) > maxCachedManagers {
 		w.s.headCache.remove(*ref)
 		return
 	}
-	o.id.Owners, o.id.Regarding = nil, nil // only written with the first version
 	w.s.headCache.put(*ref, o)
 }
 

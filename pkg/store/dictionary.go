@@ -106,21 +106,9 @@ func counter(state *codec.State, of key.Dictionary) (highest *uint32, limit uint
 	}
 }
 
-// checkNumbers rejects a batch with more new resources, kinds or namespaces
-// than there are free numbers. It looks terms up only if few numbers are free.
-// The caller holds commitMu.
-func (s *Store) checkNumbers(b *history.Batch) error {
-	most := uint32(len(b.Versions) + len(b.Checkpoints) + len(b.Gaps)) // of each dictionary
-	for _, of := range []key.Dictionary{key.Resources, key.Kinds, key.Namespaces} {
-		if highest, limit := counter(&s.state, of); limit-*highest < most {
-			return s.checkTerms(batchTerms(b))
-		}
-	}
-	return nil
-}
-
-// checkTerms rejects terms for which there are not enough free numbers. The
-// caller holds commitMu.
+// checkTerms rejects terms for which there are not enough free numbers. It
+// verifies the blocks of the terms that it does not find. The caller holds
+// commitMu.
 func (s *Store) checkTerms(terms map[term]bool) error {
 	missing := map[key.Dictionary]uint32{}
 	return s.db.View(func(txn *badger.Txn) error {
@@ -209,9 +197,26 @@ type dayDictionary struct {
 
 func newDayDictionary() *dayDictionary { return &dayDictionary{day: -1, seed: maphash.MakeSeed()} }
 
-// openDay loads a day's phrases.
-func (p *dayDictionary) openDay(txn *badger.Txn, day uint16) error {
-	p.day, p.numbers, p.highest, p.size = int(day), map[string]uint16{}, 0, 0
+// openDay loads a day's phrases, unless the day is open. It verifies their
+// blocks first: a phrase that is not found would lose its number to another
+// one. The caller holds commitMu.
+func (s *Store) openDay(txn *badger.Txn, day uint16) error {
+	if int(day) == s.dayDict.day {
+		return nil
+	}
+	err := s.integrity.checkPrefix(key.ClassPrefix(day, key.Phrase))
+	if err == nil {
+		err = s.dayDict.load(txn, day)
+	}
+	if err != nil {
+		return fmt.Errorf("read the day dictionary: %w", err)
+	}
+	return nil
+}
+
+// load replaces the phrases by those of a day.
+func (p *dayDictionary) load(txn *badger.Txn, day uint16) error {
+	p.day, p.numbers, p.highest, p.size = -1, map[string]uint16{}, 0, 0
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: key.ClassPrefix(day, key.Phrase)})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
@@ -225,6 +230,7 @@ func (p *dayDictionary) openDay(txn *badger.Txn, day uint16) error {
 		}
 		p.add(text, e.Part)
 	}
+	p.day = int(day)
 	return nil
 }
 
@@ -250,10 +256,8 @@ func (p *dayDictionary) seenBefore(text []byte) bool {
 // the log is read-only after a commit fails.
 func (w *batchTx) phraseNumber(g *group, ts uint64) (codec.PhraseNumber, error) {
 	p, day := w.s.dayDict, key.Day(ts)
-	if int(day) != p.day {
-		if err := p.openDay(w.txn, day); err != nil {
-			return nil, fmt.Errorf("read the day dictionary: %w", err)
-		}
+	if err := w.s.openDay(w.txn, day); err != nil {
+		return nil, err
 	}
 	return func(text []byte) uint16 {
 		n, known := p.numbers[string(text)]

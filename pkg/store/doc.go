@@ -56,7 +56,8 @@
 //  2. It locks commitMu. From here on there is one committer, so transactions
 //     can't conflict, and Badger's conflict detection is off.
 //  3. It checks the number of tables, dictionary numbers and disk space. A
-//     batch that doesn't fit is rejected before anything is written.
+//     batch that doesn't fit is rejected before anything is written. So is one
+//     that has to read a damaged block; it is appended again after the repair.
 //  4. It adds open gaps and withdrawn checkpoints, then each record, then the
 //     ends of gaps and new checkpoints. A full transaction commits, and the
 //     next one begins.

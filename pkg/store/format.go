@@ -91,6 +91,7 @@ func (s *Store) loadState(txn *badger.Txn) error {
 	}
 	s.last.Store(s.state.Last)
 	s.sessionStart = s.state.Last + 1
-	s.oldest.Store(oldestDay(txn))
-	return nil
+	oldest, err := s.oldestDay(txn)
+	s.oldest.Store(oldest)
+	return err
 }

@@ -202,7 +202,8 @@ func (r *reader) deletionRecord(of lostDeletion) (*history.Record, error) {
 	if err != nil {
 		return nil, r.tolerateDamage(h, err)
 	}
-	if rec.Object, err = r.hitBody(h, m.Parts); r.tolerateDamage(h, err) != nil {
+	rec.Object, err = r.hitBody(h, m.Parts)
+	if err := r.tolerateDamage(h, err); err != nil {
 		return nil, err
 	}
 	// It happened at some time after the version that is left.

@@ -69,6 +69,7 @@ func newImported(dir string, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s.noTTL = true
+	s.begin()
 	return s, nil
 }
 

@@ -9,7 +9,6 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
@@ -23,7 +22,8 @@ import (
 // So a reader verifies the blocks of a range before it uses what it read from
 // the range. Verifying a block again compares only a hash of its bytes. In
 // addition a goroutine reads the tables that existed when the log was opened,
-// newest first, to find damage before Badger compacts it.
+// newest first, to find damage before Badger compacts it. It does so once the
+// log is open; until then, damage is an error of the opening.
 //
 // Its methods are safe for concurrent use. The caller must keep the database
 // open.
@@ -31,8 +31,9 @@ type integrity struct {
 	db       *badger.DB // nil: all tables are known to be intact
 	dir      string
 	onDamage func(*badgerdir.DamageError) // must not block
+	unread   badgerdir.Tables             // the tables that start verifies
 	stop     chan struct{}                // closed to stop the goroutine
-	stopped  chan struct{}                // closed when the goroutine has ended
+	stopped  chan struct{}                // closed unless the goroutine is running
 
 	checked *boundedCache[uint64, *table.Checked] // tables that were read recently, by number
 
@@ -55,16 +56,14 @@ type levelTables [][]tableCheck
 // in total, and their file open.
 const maxCheckedTables = 128
 
-// newIntegrity starts to verify the tables of an open log. tables are those
-// that existed before Badger opened them; it takes ownership of them. The
-// caller must call close.
+// newIntegrity returns the integrity of an open log. tables are those that
+// existed before Badger opened them; it takes ownership of them. The caller
+// must call close.
 func newIntegrity(db *badger.DB, tables badgerdir.Tables, onDamage func(*badgerdir.DamageError)) *integrity {
-	c := &integrity{
-		db: db, dir: db.Opts().Dir, onDamage: onDamage, stop: make(chan struct{}), stopped: make(chan struct{}),
-		checked: newBoundedCache[uint64, *table.Checked](maxCheckedTables),
-	}
+	c := intactTables()
+	c.db, c.dir, c.unread, c.onDamage = db, db.Opts().Dir, tables, onDamage
+	c.checked = newBoundedCache[uint64, *table.Checked](maxCheckedTables)
 	c.checked.onEvict = func(t *table.Checked) { _ = t.Close() } // the file was only read
-	go c.readAll(tables)
 	return c
 }
 
@@ -74,6 +73,13 @@ func intactTables() *integrity {
 	c := &integrity{stop: make(chan struct{}), stopped: make(chan struct{})}
 	close(c.stopped)
 	return c
+}
+
+// start starts the goroutine that reads the tables. It must be called at most
+// once, before close.
+func (c *integrity) start() {
+	c.stopped = make(chan struct{})
+	go c.readAll(c.unread)
 }
 
 // readAll reads the tables that were not verified completely before the
@@ -113,8 +119,8 @@ func (c *integrity) readTable(t *table.Table) *badgerdir.DamageError {
 // damage returns the error of a damaged table. It returns nil if the table was
 // compacted since, or if the error is not caused by the file.
 func (c *integrity) damage(path string, err error) *badgerdir.DamageError {
-	if badgerdir.IsFileError(err) && badgerdir.HasTable(c.db, path) {
-		return badgerdir.Damaged(history.Unavailable, path, err)
+	if badgerdir.IsFileError(err) {
+		return badgerdir.DamagedTable(c.db, path, err)
 	}
 	return nil
 }

@@ -31,7 +31,15 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, errors.Join(err, lock.Release())
 	}
 	s.lock = lock
+	s.begin()
 	return s, nil
+}
+
+// begin ends the opening of a log. From now on, damage is repaired while the
+// log is open.
+func (s *Store) begin() {
+	s.repairable = true
+	s.integrity.start()
 }
 
 func withDefaults(o Options) Options {
@@ -85,7 +93,8 @@ func openChecked(dir string, opts Options) (*Store, error) {
 
 // openLog opens a database whose files were checked. tables are the result of
 // the check: nil for a new database. The log's integrity takes ownership of
-// them, and verifies the blocks that the check didn't.
+// them, and verifies the blocks that the check didn't once the caller calls
+// begin. Damage that is found before is returned.
 func openLog(dir string, tables badgerdir.Tables, opts Options) (*Store, error) {
 	if err := badgerdir.CheckTableCountToOpen(tables); err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ type reader struct {
 	s         *Store
 	txn       *badger.Txn
 	integrity *integrity // verifies the blocks that are read
+	intact    bool       // all tables were verified; set by tolerateDamage
 	floorDay  uint32     // the retention floor; set by loadFloor
 	bodies    *bodyCache
 }

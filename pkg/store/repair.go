@@ -169,7 +169,7 @@ func Repair(ctx context.Context, dir string, opts Options) (r *Report, err error
 	if err != nil {
 		return nil, err
 	}
-	return repairLocked(ctx, dir, opts, func(*Report) error { return nil })
+	return repairLocked(ctx, dir, opts, nil, func(*Report) error { return nil })
 }
 
 // Forecast returns the report of the repair that [Repair] would do, and changes
@@ -187,7 +187,7 @@ func Forecast(ctx context.Context, dir string, opts Options) (*Report, error) {
 // continue with a new key.
 func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error {
 	opts.Logger.Error("a file of the database is damaged and is repaired", "err", damage)
-	r, err := repairLocked(context.Background(), dir, opts, func(r *Report) error {
+	r, err := repairLocked(context.Background(), dir, opts, damage, func(r *Report) error {
 		if r.NewKey {
 			return damage
 		}
@@ -207,8 +207,12 @@ func repairToOpen(dir string, opts Options, damage *badgerdir.DamageError) error
 //  2. prepare makes a view and rebuilds the log in it.
 //  3. permit accepts or rejects the report.
 //  4. Install moves the view's tables into the directory.
-func repairLocked(ctx context.Context, dir string, opts Options, permit func(*Report) error) (*Report, error) {
-	found, err := badgerdir.Examine(ctx, dir)
+//
+// known is the damage that requests the repair, or nil.
+func repairLocked(
+	ctx context.Context, dir string, opts Options, known *badgerdir.DamageError, permit func(*Report) error,
+) (*Report, error) {
+	found, err := badgerdir.Examine(ctx, dir, known)
 	if err != nil {
 		return nil, fmt.Errorf("repair %s: %w", dir, err)
 	}
@@ -373,8 +377,12 @@ func (r *onlineRepairs) wait() error {
 }
 
 // onDamage starts to repair the log, unless a repair is running. It does not
-// wait, so that callers may use the database.
+// wait, so that callers may use the database. While the log is being opened, it
+// does nothing: the damage is an error of opening it.
 func (s *Store) onDamage(d *badgerdir.DamageError) {
+	if !s.repairable {
+		return
+	}
 	running, begun := s.repairs.begin()
 	if !begun {
 		return
@@ -415,6 +423,7 @@ func (s *Store) repairOpen(d *badgerdir.DamageError, running *onlineRepair) {
 		return
 	}
 	s.adopt(reopened)
+	s.integrity.start()
 }
 
 // adopt takes over the database and the state of another log that opened the
@@ -450,6 +459,23 @@ func (s *Store) explain(err error) error {
 	return err
 }
 
+// retryUnwritten calls write, and calls it again after the repair if it found a
+// damaged file before it wrote anything.
+func (s *Store) retryUnwritten(write func() error) error {
+	err := write()
+	_, damaged := errors.AsType[*badgerdir.DamageError](err)
+	_, begun := errors.AsType[*writeError](err)
+	if begun || !damaged && !errors.Is(err, errRepairing) {
+		return err
+	}
+	// errClosed means that the repair has ended already: write reports it if
+	// the log is closed.
+	if err := s.repairs.wait(); err != nil && !errors.Is(err, errClosed) {
+		return err
+	}
+	return write()
+}
+
 // retryAfterRepair calls read, and calls it again after the repair if it found
 // a damaged file. It does not retry once read has passed results to its caller,
 // which answered reports.
@@ -462,7 +488,7 @@ func (s *Store) retryAfterRepair(read func() (answered bool, err error)) error {
 		}
 		err = s.explain(err)
 		_, damaged := errors.AsType[*badgerdir.DamageError](err)
-		if !damaged && !errors.Is(err, errRepairing) {
+		if !damaged && !errors.Is(err, errRepairing) || !s.repairable {
 			return err
 		}
 		if answered || attempt == maxAttempts {

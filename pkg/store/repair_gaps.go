@@ -207,7 +207,7 @@ type revision struct{ n, ts uint64 }
 // lostDays returns the days in lost ranges that may have had versions: from the
 // oldest known day up to the day of the newest record.
 func (b *rebuild) lostDays() (days []uint16) {
-	first, last := max(oldestDay(b.r.txn), b.r.floorDay), uint32(key.Day(b.newest()))
+	first, last := max(firstDay(b.r.txn), b.r.floorDay), uint32(key.Day(b.newest()))
 	for _, r := range b.lost.WithPrefix([]byte{key.History}) {
 		if len(r.From) >= 3 { // it contains a day, which may be before the first known one
 			first = min(first, uint32(binary.BigEndian.Uint16(r.From[1:])))
@@ -309,7 +309,7 @@ func (b *rebuild) addGapLosses() error {
 	if b.view.spare != nil {
 		since = b.view.spare.state.Last
 	}
-	begin := max(key.Start(b.r.floorDay), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))
+	begin := max(key.Start(b.r.floorDay), key.Start(min(firstDay(b.r.txn), 1<<16-1)))
 	for n := range all {
 		for _, r := range lost.WithPrefix(key.Gaps(n)) {
 			from := max(timeAfter(r.From, key.Gaps(n), 0), since, begin)
@@ -355,7 +355,7 @@ func (b *rebuild) observedUntil(n uint16) (until uint64, err error) {
 		}
 		return err
 	})
-	return cmp.Or(until, max(key.Start(b.r.floorDay), key.Start(min(oldestDay(b.r.txn), 1<<16-1)))), err
+	return cmp.Or(until, max(key.Start(b.r.floorDay), key.Start(min(firstDay(b.r.txn), 1<<16-1)))), err
 }
 
 // addRelistLosses adds losses for the other resources whose current state is

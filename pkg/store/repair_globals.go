@@ -97,7 +97,7 @@ func (b *rebuild) restoreFloor() error {
 	}
 	// An older table may still have an earlier floor.
 	first, err := retentionFloor(b.r.txn)
-	oldest := oldestDay(b.r.txn)
+	oldest := firstDay(b.r.txn)
 	if err != nil || oldest == noDay || oldest <= first {
 		return err
 	}

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,10 +21,7 @@ import (
 // others, and the log accepts records.
 func TestOnDamage_AnswersFromIntactBlocks(t *testing.T) {
 	p, rng := recorded(t, 1500), chance(t)
-	db := raw(t, p.dir) // avoids compactions, which make a loss final
-	if err := errors.Join(db.Flatten(1), db.Close()); err != nil {
-		t.Fatal(err)
-	}
+	flatten(t, p.dir)
 	tables, err := filepath.Glob(filepath.Join(p.dir, "*.sst"))
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +98,88 @@ func (p *past) queryAll(t *testing.T, s *store.Store) (gaps []history.Gap, n int
 		}
 	}
 	return gaps, n
+}
+
+// TestOnDamage_CoversCompactedTable compacts a damaged table before it is
+// repaired. A compaction drops everything after the damaged block. Gaps cover
+// what is lost.
+func TestOnDamage_CoversCompactedTable(t *testing.T) {
+	p, s := wide(t).openCopy(t)
+	cool(t, s)
+	b := &history.Batch{Versions: newVersions(widePod(1, "2", history.Update))}
+	appendBatch(t, s, b)
+	p.add(b)
+	blocks := blocksWith(t, p.dir, key.AllHeads())
+	block := blocks[len(blocks)/2]
+	if err := store.CompactAfterDamage(s, block.path, func() { spoilBlocks(t, block) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"before", "after"} {
+		t.Run(path+" a restart", func(t *testing.T) {
+			p.compare(t, s, &history.Batch{})
+			verified(t, s)
+			if got := all(t, s, history.Scan{}); len(got) == len(p.versions) {
+				t.Errorf("got all %d versions, want fewer: the table was not compacted", len(got))
+			}
+		})
+		s = reopen(t, s, p.dir, p.opts)
+	}
+	appendTo(t, s, widePod(1, "3", history.Update))
+}
+
+// TestSpare_OutlivesDamage damages a block of the dictionary while the log is
+// open. The spare copy keeps the texts, so that the repair restores them.
+func TestSpare_OutlivesDamage(t *testing.T) {
+	const at = 250
+	p := wide(t)
+	for name, use := range map[string]func(*store.Store) error{
+		"Prune": func(s *store.Store) error { return s.Prune(t.Context()) },
+		"Close": func(*store.Store) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, s := p.openCopy(t)
+			cool(t, s)
+			for _, k := range [][]byte{key.Text(key.Namespaces, wideText("namespace", at)), key.Number(key.Namespaces, at+1)} {
+				spoilBlocks(t, blocksWith(t, p.dir, k)...)
+			}
+			if err := use(s); err != nil {
+				t.Fatal(err)
+			}
+			s = reopen(t, s, p.dir, p.opts)
+			if got := all(t, s, history.Scan{}); len(got) != len(p.versions) {
+				t.Errorf("got %d versions, want all %d", len(got), len(p.versions))
+			}
+			p.compare(t, s, &history.Batch{})
+		})
+	}
+}
+
+// TestRegister_KeepsSinceDespiteDamage registers a resource again while its
+// entry in the catalogue is damaged. The entry keeps the time since which the
+// resource is recorded.
+func TestRegister_KeepsSinceDespiteDamage(t *testing.T) {
+	const at = 250
+	p := wide(t)
+	p, s := p.openCopy(t)
+	cool(t, s)
+	r := wideResource(at)
+	spoilBlocks(t, blocksWith(t, p.dir, key.CatalogueEntry(r.Group, r.Plural))...)
+	r.Namespaced = true
+	if err := s.Register(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Resources(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range list {
+		if got.Plural == r.Plural && (got.Since.IsZero() || !got.Namespaced || len(got.Former) != 1) {
+			t.Errorf("got %+v, want the new scope, the former one, and the time of the first checkpoint", got)
+		}
+	}
+	if len(list) != wideResources {
+		t.Errorf("got %d resources, want %d", len(list), wideResources)
+	}
 }
 
 // flipInPlace flips a bit of a mapped file.

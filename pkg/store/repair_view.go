@@ -55,7 +55,7 @@ func (v *view) open() (*Store, error) {
 	// The log's state may be lost, so every time is visible.
 	s.last.Store(key.MaxTS - 1)
 	_ = db.View(func(txn *badger.Txn) error { // never fails
-		s.oldest.Store(oldestDay(txn))
+		s.oldest.Store(firstDay(txn))
 		return nil
 	})
 	return s, nil
@@ -151,7 +151,7 @@ func Inspect(ctx context.Context, dir string, opts Options) (i *Inspection, err 
 	if err := errors.Join(checkRestored(dir), checkNotImported(dir)); err != nil {
 		return nil, err
 	}
-	found, err := badgerdir.Examine(ctx, dir)
+	found, err := badgerdir.Examine(ctx, dir, nil)
 	if err != nil {
 		return nil, err
 	}

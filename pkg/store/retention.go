@@ -11,6 +11,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // Reason is why a day was dropped.
@@ -56,6 +57,12 @@ type dayDrop struct {
 // Call it every few minutes. It blocks commits while it drops a prefix, and for
 // the time of each of its own commits. After an error, the next call continues.
 func (s *Store) Prune(ctx context.Context) error {
+	return s.retryUnwritten(func() error { return s.prune(ctx) })
+}
+
+// prune is Prune without the retry after a repair. It returns as soon as it
+// finds damage, because the repair waits for it.
+func (s *Store) prune(ctx context.Context) error {
 	release, err := s.acquire()
 	if err != nil {
 		return err
@@ -69,10 +76,11 @@ func (s *Store) Prune(ctx context.Context) error {
 			return fmt.Errorf("prune: %w", err)
 		}
 		if d == nil {
+			err := s.updateUsage(ctx)
 			s.commitMu.Lock()
 			s.copySpare()
 			s.commitMu.Unlock()
-			return s.updateUsage(ctx)
+			return err
 		}
 		if err := s.dropDay(ctx, d); err != nil {
 			return fmt.Errorf("drop the day of %s: %w", moment(key.Start(uint32(d.day))).Format(time.DateOnly), err)
@@ -85,9 +93,11 @@ func (s *Store) Prune(ctx context.Context) error {
 // caller holds pruneMu.
 func (s *Store) nextDrop() (*dayDrop, error) {
 	var oldest, floor uint32
-	err := s.view(func(r *reader) (err error) {
-		oldest = oldestDay(r.txn)
-		floor, err = retentionFloor(r.txn)
+	err := s.viewOnce(func(r *reader) (err error) {
+		if oldest, err = s.oldestDay(r.txn); err == nil {
+			err = r.loadFloor()
+		}
+		floor = r.floorDay
 		return err
 	})
 	if err != nil || oldest == noDay {
@@ -155,7 +165,7 @@ func (s *Store) dropDay(ctx context.Context, d *dayDrop) error {
 // the dropped day.
 func (s *Store) raiseFloor(ctx context.Context, d *dayDrop) error {
 	var gaps []group
-	err := s.view(func(r *reader) (err error) { gaps, err = r.droppedGaps(d.day, d.reason); return err })
+	err := s.viewOnce(func(r *reader) (err error) { gaps, err = r.droppedGaps(d.day, d.reason); return err })
 	if err != nil {
 		return err
 	}
@@ -191,16 +201,18 @@ func (s *Store) dropPrefix(day uint16) error {
 		return s.fail(err)
 	}
 	return s.db.View(func(txn *badger.Txn) error {
-		if oldestDay(txn) > uint32(day) {
-			return nil
+		oldest, err := s.oldestDay(txn)
+		if err == nil && oldest <= uint32(day) {
+			err = errors.New("keys of the day are left after the drop")
 		}
-		return errors.New("keys of the day are left after the drop")
+		return err
 	})
 }
 
 // transact commits the entries that f adds. If the log is read-only, ctx is
 // done or the volume has no space, it returns an error and writes nothing. An
-// error of f or of the commit makes the log read-only.
+// error of f is returned. If a part of the entries may be committed then, the
+// log becomes read-only.
 func (s *Store) transact(ctx context.Context, f func(*batchTx) error) error {
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
@@ -216,10 +228,10 @@ func (s *Store) transact(ctx context.Context, f func(*batchTx) error) error {
 	if err == nil {
 		err = w.commit()
 	}
-	if err != nil {
+	if err != nil && w.begun {
 		return s.fail(err)
 	}
-	return nil
+	return err
 }
 
 // maxBulk is the approximate size of a commit of a bulkWriter in bytes. It
@@ -264,9 +276,20 @@ func (b *bulkWriter) flush(ctx context.Context) error {
 // noDay is greater than every day that a key can store.
 const noDay = 1 << 16
 
-// oldestDay returns the first day that has a version, or noDay. Malformed keys
-// are skipped; [Store.Verify] reports them.
-func oldestDay(txn *badger.Txn) uint32 {
+// oldestDay returns the first day that has a version, or noDay. It verifies the
+// blocks that may contain an earlier one.
+func (s *Store) oldestDay(txn *badger.Txn) (uint32, error) {
+	oldest := firstDay(txn)
+	earlier := keyrange.Prefix([]byte{key.History})
+	if oldest != noDay {
+		earlier.To = key.DayPrefix(uint16(oldest))
+	}
+	return oldest, s.integrity.check(earlier)
+}
+
+// firstDay returns the first day that has a version, or noDay, if all blocks
+// are intact. Malformed keys are skipped; [Store.Verify] reports them.
+func firstDay(txn *badger.Txn) uint32 {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{key.History}})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {

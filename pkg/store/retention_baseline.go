@@ -175,7 +175,7 @@ func (r *reader) readBaselineBody(e key.Entry, parts uint16) ([]byte, error) {
 // The keys sort by object and time, so in reverse the first key of an object is
 // its last version.
 func (s *Store) eachLastVersion(ctx context.Context, day uint16, f func(*reader, indexHit) error) error {
-	return s.view(func(r *reader) error {
+	return s.viewOnce(func(r *reader) error {
 		if err := r.loadFloor(); err != nil {
 			return err
 		}
@@ -238,8 +238,11 @@ func (r *reader) baselineGroups(h indexHit) ([]group, error) {
 	var last group
 	rec, m, err := r.record(h.Entry, h.meta)
 	if err != nil {
+		if err := r.tolerateDamage(h, err); err != nil {
+			return nil, err
+		}
 		last.set(key.Baseline(h.Object, h.TS), h.meta, 0)
-		return []group{last}, r.tolerateDamage(h, err)
+		return []group{last}, nil
 	}
 	var groups []group
 	if rec.Verb == history.Delete {
@@ -247,8 +250,10 @@ func (r *reader) baselineGroups(h indexHit) ([]group, error) {
 			return nil, err
 		}
 		m.Parts = 0
-	} else if groups, err = r.baselineBodyGroups(h, &m); r.tolerateDamage(h, err) != nil {
-		return nil, err
+	} else if groups, err = r.baselineBodyGroups(h, &m); err != nil {
+		if err := r.tolerateDamage(h, err); err != nil {
+			return nil, err
+		}
 	}
 	// The metadata is written without phrases and with its own relations: the
 	// day's phrases are dropped with the day.
@@ -277,14 +282,21 @@ func (r *reader) baselineBodyGroups(h indexHit, m *codec.Meta) (groups []group, 
 	return groups, nil
 }
 
-// tolerateDamage logs the error of a damaged version, and returns any other
-// error.
+// tolerateDamage logs an error that says that a version is damaged, and returns
+// any other error. If a table is damaged, it returns the error of that: the
+// table has to be repaired first, and what is lost gets a gap.
 func (r *reader) tolerateDamage(h indexHit, err error) error {
-	if errors.Is(err, codec.ErrCorrupt) || errors.Is(err, badger.ErrKeyNotFound) {
-		r.s.logger.Error("a version is damaged", "object", h.Object, "at", moment(h.TS), "err", err)
-		return nil
+	if !errors.Is(err, codec.ErrCorrupt) && !errors.Is(err, badger.ErrKeyNotFound) {
+		return err
 	}
-	return err
+	if !r.intact {
+		if damage := r.integrity.check(keyrange.Range{}); damage != nil {
+			return damage
+		}
+		r.intact = true
+	}
+	r.s.logger.Error("a version is damaged", "object", h.Object, "at", moment(h.TS), "err", err)
+	return nil
 }
 
 // gcBaselines removes the baselines of the day's objects that are older than
@@ -322,10 +334,13 @@ func (r *reader) supersededBaselines(h indexHit, deleted bool) (old group, err e
 		if err != nil {
 			return err
 		}
-		if rec, _, err := r.record(key.Entry{Object: h.Object, TS: ts}, meta); err == nil {
+		rec, _, err := r.record(key.Entry{Object: h.Object, TS: ts}, meta)
+		if err == nil {
 			for k := range baselineKeys(rec, h.Object, ts) {
 				old.remove(k)
 			}
+		} else if err := r.tolerateDamage(h, err); err != nil {
+			return err
 		}
 		body := key.BaselineBody(h.Object, ts, 0)
 		return r.each(body[:len(body)-2], func(item *badger.Item) error { // without the part: all parts
@@ -343,7 +358,7 @@ const deleteObjectSize = 256
 // deleteObjectAt removes an object's head, identity and name if its newest
 // version is the deletion with the given revision.
 func (w *batchTx) deleteObjectAt(object, revision uint64) error {
-	b, err := get(w.txn, key.Identity(object))
+	b, err := w.get(key.Identity(object))
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil // removed by an earlier attempt
 	}
@@ -355,7 +370,7 @@ func (w *batchTx) deleteObjectAt(object, revision uint64) error {
 		return err
 	}
 	k := key.Head(id.Resource, id.Namespace, id.Name, string(id.UID))
-	if b, err = get(w.txn, k); err != nil {
+	if b, err = w.get(k); err != nil {
 		return err
 	}
 	head, err := codec.DecodeHead(b)

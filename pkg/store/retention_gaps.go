@@ -1,11 +1,14 @@
 package store
 
 import (
+	"cmp"
+
 	badger "github.com/dgraph-io/badger/v4"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // detailOf explains to users why a day was dropped.
@@ -53,15 +56,17 @@ func (r *reader) droppedGaps(day uint16, reason Reason) (gaps []group, err error
 }
 
 // first returns the time of the first key in a range of a day, and whether
-// there is one.
-func (r *reader) first(e key.Entry, day uint16) (uint64, bool, error) {
-	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: e.Prefix(day)})
+// there is one. It verifies the blocks that may contain an earlier one.
+func (r *reader) first(e key.Entry, day uint16) (ts uint64, found bool, err error) {
+	read := keyrange.Prefix(e.Prefix(day))
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: read.From})
 	defer it.Close()
-	if it.Rewind(); !it.Valid() {
-		return 0, false, nil
+	if it.Rewind(); it.Valid() {
+		read.To = it.Item().KeyCopy(nil)
+		e, err = key.Decode(read.To)
+		ts, found = e.TS, true
 	}
-	e, err := key.Decode(it.Item().Key())
-	return e.TS, true, err
+	return ts, found, cmp.Or(err, r.integrity.check(read))
 }
 
 // gapStart returns the start of the gap of a dropped day. begin is the

@@ -90,12 +90,17 @@ func (s *Store) numbersGiven() [3]uint32 {
 	return [3]uint32{s.state.Resources, s.state.Namespaces, s.state.Kinds}
 }
 
-// spareBytes returns the encoded entries of the spare copy.
+// spareBytes returns the encoded entries of the spare copy. If a block with
+// entries is damaged, it returns an error: the repair needs the copy that
+// contains them.
 func (s *Store) spareBytes() (b []byte, err error) {
 	err = s.db.View(func(txn *badger.Txn) error {
 		for _, prefix := range [][]byte{
 			key.Globals(), dictionaryPrefix(), key.Catalogue(), checkpointPrefix(), key.AllGaps(),
 		} {
+			if err := s.integrity.checkPrefix(prefix); err != nil {
+				return err
+			}
 			if b, err = appendPrefix(b, txn, prefix); err != nil {
 				return err
 			}

@@ -71,6 +71,10 @@ type Store struct {
 	redaction []byte // see RedactionKey
 	noTTL     bool   // versions never expire
 
+	// repairable says that damage is repaired while the log is open. It is
+	// constant once the log is open.
+	repairable bool
+
 	// sessionStart is one more than the time of the newest record when the log
 	// was opened. A delta's base is not older than that.
 	sessionStart uint64
@@ -193,8 +197,8 @@ func (s *Store) close() error {
 		return nil
 	}
 	s.closed = true
-	s.integrity.close()
 	s.copySpare()
+	s.integrity.close()
 	err := s.db.Close()
 	s.bodies.Close()
 	return errors.Join(err, s.lock.Release())

@@ -9,7 +9,6 @@ import (
 
 	badger "github.com/dgraph-io/badger/v4"
 
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/badgerdir"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
@@ -206,14 +205,15 @@ func (v *verifier) tables() error {
 		if err := eachDamage(path, func(d Damage) { found = append(found, d) }); err != nil {
 			found = append(found, Damage{File: filepath.Base(path), Problem: err.Error()})
 		}
-		if len(found) > 0 && !badgerdir.HasTable(v.s.db, path) {
-			continue // compacted meanwhile
+		if len(found) > 0 {
+			damage := badgerdir.DamagedTable(v.s.db, path, errors.New(found[0].Problem))
+			if damage == nil {
+				continue // compacted meanwhile
+			}
+			v.found = damage
 		}
 		for _, d := range found {
 			v.damage(d)
-		}
-		if len(found) > 0 {
-			v.found = badgerdir.Damaged(history.Unavailable, path, errors.New(found[0].Problem))
 		}
 		v.Files++
 	}

@@ -237,16 +237,19 @@ func (w *Watcher) endOutage() {
 
 // setState reports a change of state. The resource's own log is for debugging,
 // because a set logs causes that many of its resources share.
+//
+// A repeated state is not reported. Its cause still counts: something may have
+// been observed since the state was reported, which resets the causes.
 func (w *Watcher) setState(c Change) {
+	if c.Failed() {
+		w.causes.Add(c.Cause)
+	}
 	c.Resource = w.resource
 	before := w.state
 	if c.State == before.State && c.Detail == before.Detail {
 		return
 	}
 	w.state = c
-	if c.Failed() {
-		w.causes.Add(c.Cause)
-	}
 	w.opts.OnChange(c)
 	w.log.Debug("state changed", "state", c.State.String(), "rv", w.rv, "reason", c.Reason, "detail", c.Detail)
 }

@@ -147,7 +147,7 @@ func TestView_InstallReplacesDamagedTable(t *testing.T) {
 	dir := written(t)
 	path := tableIn(t, dir)
 	flip(t, path, 50)
-	found, err := badgerdir.Examine(t.Context(), dir)
+	found, err := badgerdir.Examine(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

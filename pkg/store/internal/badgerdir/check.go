@@ -1,13 +1,13 @@
 package badgerdir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/table"
 )
 
@@ -34,14 +35,19 @@ func TablePath(dir string, id uint64) string { return filepath.Join(dir, tableNa
 
 func tableName(id uint64) string { return fmt.Sprintf("%06d.sst", id) }
 
-// HasTable reports whether an open database contains the table with a path.
-//
-// Badger truncates the file of a compacted table before it removes the file, so
-// a concurrent reader finds damage. The caller ignores that damage if the
-// database no longer contains the table.
-func HasTable(db *badger.DB, path string) bool {
+// DamagedTable returns the error of a damaged table of an open database, with
+// the code [history.Unavailable]. It returns nil if the database no longer
+// contains the table: Badger truncates the file of a compacted table before it
+// removes the file, so a concurrent reader finds damage.
+func DamagedTable(db *badger.DB, path string, problem error) *DamageError {
 	name := filepath.Base(path)
-	return slices.ContainsFunc(db.Tables(), func(t badger.TableInfo) bool { return tableName(t.ID) == name })
+	for _, t := range db.Tables() {
+		if tableName(t.ID) == name {
+			keys := keyrange.Range{From: bytes.Clone(KeyOf(t.Left)), To: keyrange.After(KeyOf(t.Right))}
+			return &DamageError{path, problem, history.Unavailable, keys}
+		}
+	}
+	return nil
 }
 
 // ErrDamaged matches every [DamageError].
@@ -51,13 +57,8 @@ var ErrDamaged = errors.New("damaged database")
 type DamageError struct {
 	path    string
 	problem error
-	code    history.Code
-}
-
-// Damaged returns the error of a damaged file with a code: [history.Invalid] if
-// the database is not open, [history.Unavailable] otherwise.
-func Damaged(code history.Code, path string, problem error) *DamageError {
-	return &DamageError{path, problem, code}
+	code    history.Code   // Unavailable: of an open database; otherwise Invalid
+	keys    keyrange.Range // that the table of an open database contains; From is nil if the file is not one
 }
 
 // Error names the directory and the file.
@@ -125,7 +126,7 @@ type files struct {
 func Check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) {
 	tables, err := check(dir, urgent)
 	if c, ok := errors.AsType[*corruptFileError](err); ok {
-		return nil, Damaged(history.Invalid, filepath.Join(dir, c.name), errors.New(c.problem))
+		return nil, &DamageError{path: filepath.Join(dir, c.name), problem: errors.New(c.problem), code: history.Invalid}
 	}
 	return tables, err
 }

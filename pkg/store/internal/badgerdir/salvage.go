@@ -39,6 +39,7 @@ type Salvage struct {
 	regenerated []string
 	// badHeaders are the names of logs whose beginning is damaged.
 	badHeaders []string
+	compacted  *DamageError // a damaged table that was compacted; nil: none
 	lost       keyrange.Set
 	next       uint64 // the number of the next new table
 }
@@ -60,9 +61,14 @@ type examinedTable struct {
 // Examine reads all tables of a directory. It returns nil if there is no
 // database. The directory must be locked, or no process may write to it.
 //
+// known is the damage that was found while the database was open, or nil.
+// Badger may have compacted the table since, even while the database was
+// closed. A compaction drops what it can't read, so all keys of the table may
+// be lost then.
+//
 // Damage is not an error. An error means that ctx ended, or that a file could
 // not be read for a reason other than damage.
-func Examine(ctx context.Context, dir string) (*Salvage, error) {
+func Examine(ctx context.Context, dir string, known *DamageError) (*Salvage, error) {
 	f, err := readFiles(dir)
 	if _, corrupt := errors.AsType[*corruptFileError](err); err != nil && !corrupt {
 		return nil, err
@@ -105,8 +111,22 @@ func Examine(ctx context.Context, dir string) (*Salvage, error) {
 	for _, e := range s.damaged {
 		lost = append(lost, s.lostOf(e)...)
 	}
+	if known != nil && known.keys.From != nil && !s.contains(known.path) {
+		s.compacted = known
+		lost = append(lost, known.keys)
+	}
 	s.lost = keyrange.Union(lost)
 	return s, nil
+}
+
+// contains reports whether the database contains the table with a path.
+func (s *Salvage) contains(path string) bool {
+	for id := range s.tables {
+		if tableName(id) == filepath.Base(path) {
+			return true
+		}
+	}
+	return false
 }
 
 // Dir returns the examined directory.
@@ -131,6 +151,9 @@ func (s *Salvage) DamagedFiles() (list []DamagedFile) {
 			f.Repair = fmt.Sprintf("kept %d blocks", len(e.intact))
 		}
 		list = append(list, f)
+	}
+	if c := s.compacted; c != nil {
+		list = append(list, DamagedFile{filepath.Base(c.path), c.problem.Error(), "compacted before it was repaired"})
 	}
 	for _, name := range s.regenerated {
 		list = append(list, DamagedFile{name, "corrupt", "created again without a loss"})
