@@ -185,11 +185,13 @@ func TestAppend_RepairsDamageBeforeItWrites(t *testing.T) {
 		damage []byte
 		batch  func() history.Batch
 	}{
-		"resource of a checkpoint":     {nil, key.Text(key.Resources, codec.Pair("", resource)), checkpoint},
-		"resource of a gap":            {nil, key.Text(key.Resources, codec.Pair("", resource)), gap},
-		"namespace":                    {nil, key.Text(key.Namespaces, ref.Namespace), update},
-		"kind":                         {nil, key.Text(key.Kinds, codec.Pair("v1", wideText("Kind", at))), update},
-		"kind, head cached":            {update, key.Text(key.Kinds, codec.Pair("v1", wideText("Kind", at/2))), otherKind},
+		"resource of a checkpoint": {nil, key.Text(key.Resources, codec.Pair("", resource)), checkpoint},
+		"resource of a gap":        {nil, key.Text(key.Resources, codec.Pair("", resource)), gap},
+		"namespace":                {nil, key.Text(key.Namespaces, ref.Namespace), update},
+		"kind":                     {nil, key.Text(key.Kinds, codec.Pair("v1", wideText("Kind", at))), update},
+		"kind, head cached": {
+			update, key.Text(key.Kinds, codec.Pair("v1", wideText("Kind", at/2))), otherKind,
+		},
 		"text of a number":             {nil, key.Number(key.Namespaces, at+1), update},
 		"head":                         {nil, key.Head(1, at+1, ref.Name, string(ref.UID)), update},
 		"head, cached":                 {update, key.Head(1, at+1, ref.Name, string(ref.UID)), update},
@@ -331,7 +333,8 @@ func (p *past) compare(t *testing.T, s *store.Store, last *history.Batch) {
 	for _, r := range all(t, s, history.Scan{Bodies: true}) {
 		got[r.Time] = true
 		if r.Revision <= revisions[r.Ref] {
-			t.Errorf("%s at %s: got revision %d after %d, want a higher one", r.Ref, r.Time, r.Revision, revisions[r.Ref])
+			t.Errorf("%s at %s: got revision %d after %d, want a higher one",
+				r.Ref, r.Time, r.Revision, revisions[r.Ref])
 		}
 		revisions[r.Ref] = r.Revision
 		want, inferred := p.versions[r.Time], !r.InferredSince.IsZero()

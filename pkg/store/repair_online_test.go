@@ -139,7 +139,9 @@ func TestSpare_OutlivesDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, s := p.openCopy(t)
 			cool(t, s)
-			for _, k := range [][]byte{key.Text(key.Namespaces, wideText("namespace", at)), key.Number(key.Namespaces, at+1)} {
+			for _, k := range [][]byte{
+				key.Text(key.Namespaces, wideText("namespace", at)), key.Number(key.Namespaces, at+1),
+			} {
 				spoilBlocks(t, blocksWith(t, p.dir, k)...)
 			}
 			if err := use(s); err != nil {

@@ -282,7 +282,7 @@ func (r *reader) baselineBodyGroups(h indexHit, m *codec.Meta) (groups []group, 
 	return groups, nil
 }
 
-// tolerateDamage logs an error that says that a version is damaged, and returns
+// tolerateDamage logs the error of a damaged version, and returns
 // any other error. If a table is damaged, it returns the error of that: the
 // table has to be repaired first, and what is lost gets a gap.
 func (r *reader) tolerateDamage(h indexHit, err error) error {

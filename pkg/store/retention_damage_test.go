@@ -93,7 +93,8 @@ func TestPrune_RecordsGapDespiteDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !slices.ContainsFunc(gaps, func(g history.Gap) bool {
-				return g.GroupResource() == pods() && g.Reason == history.GapDropped && g.Touches(noon(0), noon(0).Add(1))
+				return g.GroupResource() == pods() && g.Reason == history.GapDropped &&
+					g.Touches(noon(0), noon(0).Add(1))
 			}) {
 				t.Errorf("got %d gaps, want one of the dropped day among them", len(gaps))
 			}
@@ -162,7 +163,10 @@ func TestOpen_RepairsOldestDay(t *testing.T) {
 // drops the day. Each object has a baseline with its body, or a gap covers it.
 func TestPrune_RepairsVersionsBeforeItDropsTheirDay(t *testing.T) {
 	c := &clock{noon(-5)}
-	p := &past{dir: t.TempDir(), opts: store.Options{Now: c.now, Retention: 24 * time.Hour}, versions: map[time.Time]*history.Record{}}
+	p := &past{
+		dir: t.TempDir(), opts: store.Options{Now: c.now, Retention: 24 * time.Hour},
+		versions: map[time.Time]*history.Record{},
+	}
 	s := open(t, p.dir, p.opts)
 	b := &history.Batch{}
 	for i := range widePods {

@@ -71,7 +71,7 @@ type Store struct {
 	redaction []byte // see RedactionKey
 	noTTL     bool   // versions never expire
 
-	// repairable says that damage is repaired while the log is open. It is
+	// repairable means that damage is repaired while the log is open. It is
 	// constant once the log is open.
 	repairable bool
 

@@ -29,19 +29,42 @@ func causeSteps() []causeStep {
 	fixed := func(h http.HandlerFunc) func(int) http.HandlerFunc { return func(int) http.HandlerFunc { return h } }
 	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	return []causeStep{
-		{name: "forbidden", answer: fixed(status(403, "Forbidden", "no rights")), reason: history.GapForbidden, detail: "no rights"},
-		{name: "not served", answer: fixed(status(404, "NotFound", "not here")), reason: history.GapNotServed, detail: "not here"},
-		{name: "server error", answer: fixed(status(500, "InternalError", "etcd is down")), reason: history.GapServerError, detail: "etcd is down"},
-		{name: "connection lost", answer: fixed(cut()), opens: true, reason: history.GapDisconnected, detail: "interrupted"},
+		{
+			name: "forbidden", answer: fixed(status(403, "Forbidden", "no rights")),
+			reason: history.GapForbidden, detail: "no rights",
+		},
+		{
+			name: "not served", answer: fixed(status(404, "NotFound", "not here")),
+			reason: history.GapNotServed, detail: "not here",
+		},
+		{
+			name: "server error", answer: fixed(status(500, "InternalError", "etcd is down")),
+			reason: history.GapServerError, detail: "etcd is down",
+		},
+		{
+			name: "connection lost", answer: fixed(cut()), opens: true,
+			reason: history.GapDisconnected, detail: "interrupted",
+		},
 		{name: "no answer", answer: fixed(silent), reason: history.GapDisconnected, detail: "no answer in time"},
 		{name: "server lags", answer: fixed(status(504, "Timeout", tooLarge))},
-		{name: "ended at once", answer: fixed(lines()), opens: true, reason: history.GapServerError, detail: "ended the watch at once"},
+		{
+			name: "ended at once", answer: fixed(lines()), opens: true,
+			reason: history.GapServerError, detail: "ended the watch at once",
+		},
 		// A server without bookmarks looks the same, so silence is not a cause.
 		{name: "silent", answer: fixed(hang()), opens: true, observes: true},
-		{name: "event", answer: func(rv int) http.HandlerFunc { return lines(watchEvent("MODIFIED", "a", rv)) }, opens: true, observes: true},
-		{name: "bookmark", answer: func(rv int) http.HandlerFunc { return lines(bookmark(rv)) }, opens: true, observes: true},
 		{
-			name: "unreadable event", answer: func(int) http.HandlerFunc { return lines(watchEvent("MODIFIED", "bad", 1000)) },
+			name: "event", answer: func(rv int) http.HandlerFunc { return lines(watchEvent("MODIFIED", "a", rv)) },
+			opens: true, observes: true,
+		},
+		{
+			name: "bookmark", answer: func(rv int) http.HandlerFunc { return lines(bookmark(rv)) },
+			opens: true, observes: true,
+		},
+		{
+			name: "unreadable event", answer: func(int) http.HandlerFunc {
+				return lines(watchEvent("MODIFIED", "bad", 1000))
+			},
 			opens: true, observes: true, reason: history.GapServerError, detail: "it has no UID",
 		},
 	}

@@ -16,7 +16,8 @@ func TestCreationTime(t *testing.T) {
 		`{"metadata":{"creationTimestamp":null}}`:                                               {},
 		`{"metadata":{"creationTimestamp":"yesterday"}}`:                                        {},
 		`{"metadata":{"creationTimestamp":{}}}`:                                                 {},
-		`{"metadata":[]}`:                                                                       {}, `[]`: {}, `{`: {}, ``: {},
+		`{"metadata":[]}`:                                                                       {},
+		`[]`:                                                                                    {}, `{`: {}, ``: {},
 	} {
 		if got := rawjson.CreationTime([]byte(object)); !got.Equal(want) || got.IsZero() != want.IsZero() {
 			t.Errorf("%s: got %v, want %v", object, got, want)

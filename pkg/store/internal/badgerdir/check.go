@@ -126,7 +126,8 @@ type files struct {
 func Check(dir string, urgent func(map[uint64]Bounds) []uint64) (Tables, error) {
 	tables, err := check(dir, urgent)
 	if c, ok := errors.AsType[*corruptFileError](err); ok {
-		return nil, &DamageError{path: filepath.Join(dir, c.name), problem: errors.New(c.problem), code: history.Invalid}
+		return nil,
+			&DamageError{path: filepath.Join(dir, c.name), problem: errors.New(c.problem), code: history.Invalid}
 	}
 	return tables, err
 }
