@@ -117,7 +117,7 @@ func TestRepair_IgnoresWALAfterDamagedOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	path, _ := middle(t, dir)
+	path := middle(t, dir)
 	flip(t, path, 100)
 	if _, err := repaired(t, dir); err != nil {
 		t.Fatal(err)
@@ -180,10 +180,10 @@ func layered(t *testing.T, dir string) {
 	}
 }
 
-// middle returns a table that contains only versions, but not the newest ones,
-// and the time of one.
-func middle(t *testing.T, dir string) (path string, of time.Time) {
+// middle returns a table that contains only versions, but not the newest ones.
+func middle(t *testing.T, dir string) (path string) {
 	t.Helper()
+	var of time.Time
 	for at, f := range tablesOfVersions(t, dir) {
 		if path == "" || at.Before(of) {
 			path, of = f, at
@@ -192,7 +192,7 @@ func middle(t *testing.T, dir string) (path string, of time.Time) {
 	if path == "" {
 		t.Fatal("got no table with only versions, want one")
 	}
-	return path, of
+	return path
 }
 
 // tablesOfVersions returns the tables that begin with a version's key, by the

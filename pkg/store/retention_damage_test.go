@@ -150,7 +150,7 @@ func TestOpen_RepairsOldestDay(t *testing.T) {
 		t.Fatal(err)
 	}
 	layered(t, p.dir)
-	path, _ := middle(t, p.dir) // of the oldest day
+	path := middle(t, p.dir) // of the oldest day
 	flip(t, path, 100)
 	s = open(t, p.dir, p.opts)
 	p.compare(t, s, &history.Batch{})
