@@ -130,9 +130,8 @@ func gauge(t *testing.T, registry *prometheus.Registry, name string) (sum float6
 func TestAnswer_PartsMakeTheWhole(t *testing.T) {
 	s := newServer(t, api.Options{Rate: api.NoRate})
 	large(s) // 9 MiB after compression
-	large(s)
 	pod := change(history.Create, "configmaps", "shop", "large", `{}`)
-	for i := range 40 {
+	for i := range 30 {
 		s.put(regarding(fmt.Sprint("e", i), pod, `{"message":"`+strings.Repeat(fmt.Sprint(i), 50_000)+`"}`))
 	}
 	address := listen(t, s, api.ServerOptions{})
@@ -145,8 +144,8 @@ func TestAnswer_PartsMakeTheWhole(t *testing.T) {
 				break
 			}
 		}
-		if len(single) != 64 {
-			t.Fatalf("order %s: got %d records, want 64", order, len(single))
+		if len(single) != 42 {
+			t.Fatalf("order %s: got %d records, want 42", order, len(single))
 		}
 		for _, gzip := range []bool{true, false} {
 			code, body, err := fetch(t, address, "/api/v1/events?order="+order, gzip)
@@ -155,9 +154,9 @@ func TestAnswer_PartsMakeTheWhole(t *testing.T) {
 					order, gzip, code, len(body), err, len(want))
 			}
 			code, body, err = fetch(t, address, "/api/v1/events/shop/cm/large?order="+order, gzip)
-			own, events := single[:24], single[24:]
+			own, events := single[:12], single[12:]
 			if order == "desc" {
-				own, events = single[40:], single[:40]
+				own, events = single[30:], single[:30]
 			}
 			want := `{"namespace":"shop","resourceType":"configmaps","resourceName":"large","watchEvents":[` +
 				strings.Join(own, ",\n") + `],"relatedEvents":[` + strings.Join(events, ",\n") + "]}\n"
