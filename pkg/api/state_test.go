@@ -184,7 +184,9 @@ func TestState_CursorPinsNow(t *testing.T) {
 	cursor, first, names := "", "", []string{}
 	for page := range 3 {
 		_, header, body := s.get(v1.StatePath + "?resourceType=cm&limit=2&cursor=" + cursor)
-		var list struct{ Items []struct{ Metadata struct{ Name string } } }
+		var list struct {
+			Items []struct{ Metadata struct{ Name string } }
+		}
 		if err := json.Unmarshal([]byte(body), &list); err != nil {
 			t.Fatal(err)
 		}

@@ -331,7 +331,10 @@ func (r *replay) checkDifference(name string, d *query.Difference, before, after
 	if d.Kind != query.Changed {
 		return
 	}
-	content := func(one *history.Record) string { _, data, _ := strings.Cut(r.visible(name, one), `"data"`); return data }
+	content := func(one *history.Record) string {
+		_, data, _ := strings.Cut(r.visible(name, one), `"data"`)
+		return data
+	}
 	if got, want := d.Noise, content(was) == content(is); got != want || got != (d.Summary == "") {
 		r.t.Errorf("%s: got noise %t, summary %q, want noise %t", place, got, d.Summary, want)
 	}

@@ -134,4 +134,3 @@ func (w *objectWalk) read(h indexHit, body bool) (*history.Record, error) {
 	}
 	return rec, err
 }
-
