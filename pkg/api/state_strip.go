@@ -15,7 +15,7 @@ import (
 )
 
 // hashedValue matches what replaces a hidden value, see docs/secrets.md.
-var hashedValue = regexp.MustCompile(`hmac-sha256:([0-9a-f]{32}|hidden)`) //nolint:gochecknoglobals // a constant
+var hashedValue = regexp.MustCompile(`hmac-sha256:([0-9a-f]{32}|hidden)`)
 
 // stripped returns the object of a version without what a server or a
 // controller sets, so that kubectl can apply it to an empty namespace. The

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"iter"
 	"reflect"
 	"slices"
 	"time"
@@ -75,6 +76,14 @@ func (s *subject) differences(sc history.CompareScan) (list []history.Difference
 		list = append(list, d)
 	}
 	return list
+}
+
+// lastError returns the error of an iterator's last element.
+func lastError[V any](all iter.Seq2[V, error]) (last error) {
+	for _, err := range all {
+		last = err
+	}
+	return last
 }
 
 // moments returns some times of records, and times next to them.
@@ -217,11 +226,8 @@ func stateOfRetentionOnly(s *subject) {
 			}
 		}
 		for _, at := range []time.Time{oldest.Add(-2), s.midnight(0)} {
-			var state, compared error
-			for _, state = range s.State(s.t.Context(), history.StateScan{At: at}) {
-			}
-			for _, compared = range s.Compare(s.t.Context(), history.CompareScan{From: at, To: s.now}) {
-			}
+			state := lastError(s.State(s.t.Context(), history.StateScan{At: at}))
+			compared := lastError(s.Compare(s.t.Context(), history.CompareScan{From: at, To: s.now}))
 			if history.CodeOf(state) != history.NotFound || history.CodeOf(compared) != history.NotFound {
 				s.t.Errorf("%s, at %s: got errors %v and %v, want not found", when, at, state, compared)
 			}

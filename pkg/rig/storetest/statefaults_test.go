@@ -25,12 +25,18 @@ func stateFaults() []fault {
 		}
 	}
 	return []fault{
-		{"excludes versions of the state's time", []string{"StateHasVersionsOfItsTime"},
-			changeState(func(sc *history.StateScan) { sc.At = sc.At.Add(-1) })},
-		{"returns only the present state", []string{"StateHasVersionsOfItsTime", "StateOfRetentionOnly"},
-			changeState(func(sc *history.StateScan) { sc.At = sc.At.Add(100 * 24 * time.Hour) })},
-		{"ignores the view of a state", []string{"StateHasVersionsOfItsTime"},
-			changeState(func(sc *history.StateScan) { sc.View = nil })},
+		{
+			"excludes versions of the state's time", []string{"StateHasVersionsOfItsTime"},
+			changeState(func(sc *history.StateScan) { sc.At = sc.At.Add(-1) }),
+		},
+		{
+			"returns only the present state", []string{"StateHasVersionsOfItsTime", "StateOfRetentionOnly"},
+			changeState(func(sc *history.StateScan) { sc.At = sc.At.Add(100 * 24 * time.Hour) }),
+		},
+		{
+			"ignores the view of a state", []string{"StateHasVersionsOfItsTime"},
+			changeState(func(sc *history.StateScan) { sc.View = nil }),
+		},
 		{"returns deleted objects", []string{"StateHasVersionsOfItsTime"}, returnsDeleted},
 		{"returns only versions of the retention", []string{"StateOfRetentionOnly"}, func(b *broken) {
 			b.state = func(ctx context.Context, sc history.StateScan) records {
@@ -43,16 +49,26 @@ func stateFaults() []fault {
 				}
 			}
 		}},
-		{"ignores the limit of a state", []string{"StatePagesAreComplete"},
-			changeState(func(sc *history.StateScan) { sc.Limit = 0 })},
-		{"repeats the last object of a page", []string{"StatePagesAreComplete"},
-			changeState(func(sc *history.StateScan) { sc.After.UID = "" })},
-		{"compares with the version before", []string{"ComparisonIsDifferenceOfStates"},
-			changeCompare(func(sc *history.CompareScan) { sc.From = sc.From.Add(-1) })},
-		{"compares with the present", []string{"ComparisonIsDifferenceOfStates"},
-			changeCompare(func(sc *history.CompareScan) { sc.To = sc.To.Add(100 * 24 * time.Hour) })},
-		{"compares what the view hides", []string{"ComparisonIsDifferenceOfStates"},
-			changeCompare(func(sc *history.CompareScan) { sc.View = nil })},
+		{
+			"ignores the limit of a state", []string{"StatePagesAreComplete"},
+			changeState(func(sc *history.StateScan) { sc.Limit = 0 }),
+		},
+		{
+			"repeats the last object of a page", []string{"StatePagesAreComplete"},
+			changeState(func(sc *history.StateScan) { sc.After.UID = "" }),
+		},
+		{
+			"compares with the version before", []string{"ComparisonIsDifferenceOfStates"},
+			changeCompare(func(sc *history.CompareScan) { sc.From = sc.From.Add(-1) }),
+		},
+		{
+			"compares with the present", []string{"ComparisonIsDifferenceOfStates"},
+			changeCompare(func(sc *history.CompareScan) { sc.To = sc.To.Add(100 * 24 * time.Hour) }),
+		},
+		{
+			"compares what the view hides", []string{"ComparisonIsDifferenceOfStates"},
+			changeCompare(func(sc *history.CompareScan) { sc.View = nil }),
+		},
 		{"omits deletions", []string{"ComparisonIsDifferenceOfStates"}, func(b *broken) {
 			b.compare = func(ctx context.Context, sc history.CompareScan) changes {
 				return func(yield func(history.Difference, error) bool) {
