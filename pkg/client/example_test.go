@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -112,14 +113,14 @@ func ExampleClient_State() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, item := range page.Items {
-		fmt.Println(string(item))
+	for _, item := range page.Items { // each is a complete object
+		fmt.Println(imageOf(item))
 	}
 	if page.Gaps > 0 {
 		fmt.Println("The state may be older:", page.NewestGaps[0].Reason)
 	}
 	// Output:
-	// {"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"image":"shop:1.1","name":"app"}]}}}}
+	// shop:1.1
 	// The state may be older: forbidden
 }
 
@@ -131,10 +132,25 @@ func ExampleClient_Objects() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(string(item))
+		fmt.Println(imageOf(item))
 	}
 	// Output:
-	// {"kind":"Deployment","spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1.2"}]}}}}
+	// shop:1.2
+}
+
+// imageOf returns the image of a deployment's first container.
+func imageOf(deployment []byte) string {
+	var d struct {
+		Spec struct {
+			Template struct {
+				Spec struct{ Containers []struct{ Image string } }
+			}
+		}
+	}
+	if err := json.Unmarshal(deployment, &d); err != nil || len(d.Spec.Template.Spec.Containers) == 0 {
+		log.Fatal("not a deployment: ", err)
+	}
+	return d.Spec.Template.Spec.Containers[0].Image
 }
 
 // What changed between two times.
