@@ -106,9 +106,6 @@ func TestDaemon_ShowsEachCallerWhatTheyMayRead(t *testing.T) {
 // TestDaemon_WithdrawnRightEnds waits in real time: less than a minute is the
 // promise.
 func TestDaemon_WithdrawnRightEnds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
-	}
 	noLeaks(t)
 	kubectl(t, "create", "namespace", "withdrawn")
 	createViewer(t)
