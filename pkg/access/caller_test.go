@@ -282,7 +282,7 @@ func TestCaller_ReportsFailedReviews(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}
-	if got := s.log.count("webhook is down"); got != 1 {
+	if got := s.log.Count("webhook is down"); got != 1 {
 		t.Errorf("got %d log lines with the cause, want 1", got)
 	}
 	body.Store(nil)

@@ -146,7 +146,7 @@ func TestGate_ReportsUnreachableAPIServer(t *testing.T) {
 	}
 	s.expect(t, "no credentials", request{}, 401, "not authenticated")
 	s.expect(t, "open path", request{path: "/livez"}, 200, "unknown, without rights")
-	if got := s.log.count("127.0.0.1:1"); got != 2 {
+	if got := s.log.Count("127.0.0.1:1"); got != 2 {
 		t.Errorf("got %d log lines with the cause, want one for each of 2 operations", got)
 	}
 }
@@ -165,13 +165,13 @@ func TestGate_ReportsRightsOfRecorder(t *testing.T) {
 		s.expect(t, "certificate", alice, 503, read)
 	}
 	for _, text := range []string{review, read} {
-		if got := s.log.count(text); got != 1 {
+		if got := s.log.Count(text); got != 1 {
 			t.Errorf("got %d log lines with %q, want 1", got, text)
 		}
 	}
 	grant(t, recorder, rule("authentication.k8s.io", "tokenreviews", "create"))
 	caller := s.admit(t, reader)
-	if got := s.log.count("request to the API server succeeds again"); got != 1 {
+	if got := s.log.Count("request to the API server succeeds again"); got != 1 {
 		t.Errorf("got %d log lines about the end of the failure, want 1", got)
 	}
 	for range 2 {
@@ -186,7 +186,7 @@ func TestGate_ReportsRightsOfRecorder(t *testing.T) {
 			t.Errorf("namespaces: got %s, want unavailable, with what to grant", got)
 		}
 	}
-	if got := s.log.count("subjectaccessreviews"); got != 1 {
+	if got := s.log.Count("subjectaccessreviews"); got != 1 {
 		t.Errorf("got %d log lines about subjectaccessreviews, want 1", got)
 	}
 }

@@ -55,40 +55,12 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// logbook keeps a gate's log.
-type logbook struct {
-	out io.Writer
-
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements [io.Writer].
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(p)
-	return l.out.Write(p)
-}
-
-// count returns the number of lines that contain the text.
-func (l *logbook) count(text string) (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
-		if strings.Contains(line, text) {
-			n++
-		}
-	}
-	return n
-}
-
 // server serves a gate with TLS. The handler after it writes the caller's name.
 type server struct {
 	url   string
 	roots *x509.CertPool
 	clock *clock
-	log   *logbook
+	log   *clustertest.Logbook
 
 	mu     sync.Mutex
 	caller *access.Caller // of the last admitted request
@@ -97,7 +69,7 @@ type server struct {
 // serve runs a gate that asks the cluster with this configuration.
 func serve(t *testing.T, config *rest.Config) *server {
 	t.Helper()
-	s := &server{clock: newClock(), log: &logbook{out: t.Output()}}
+	s := &server{clock: newClock(), log: clustertest.NewLogbook(t)}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func TestStart_WorksWithoutSocket(t *testing.T) {
 	dir := filepath.Join(t.TempDir(),
 		"a-directory-of-a-long-name-that-leaves-no-room-for-the-name-of-a-socket-in-it-as-those-are-short")
 	r := start(t, dir, cluster.Config(), nil)
-	if n := r.log.count("level=WARN", "admin socket not available", "is longer than 103 bytes"); n != 1 {
+	if n := r.log.Count("level=WARN", "admin socket not available", "is longer than 103 bytes"); n != 1 {
 		t.Errorf("got %d warnings about the socket, want 1", n)
 	}
 }

@@ -96,9 +96,9 @@ func TestDaemon_OpensNoGapForForbiddenKindsThatAreOnlyDiscovered(t *testing.T) {
 		t.Errorf("got gaps %+v, want none", gaps)
 	}
 	r.eventually(t, "one log line lists the forbidden kinds", func() (bool, string) {
-		return r.log.count("level=WARN", "not permitted", "roles.rbac.authorization.k8s.io") == 1, ""
+		return r.log.Count("level=WARN", "not permitted", "roles.rbac.authorization.k8s.io") == 1, ""
 	})
-	if n := r.log.count("level=WARN", "watch failed"); n > 0 {
+	if n := r.log.Count("level=WARN", "watch failed"); n > 0 {
 		t.Errorf("got %d log lines about single resources, want none", n)
 	}
 }

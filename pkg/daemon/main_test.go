@@ -10,7 +10,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +35,7 @@ type running struct {
 	url    string
 	secure string // the address of the secure listener, or ""
 	dir    string
-	log    *logbook
+	log    *clustertest.Logbook
 
 	authorities func() []byte
 	cancel      context.CancelFunc
@@ -83,7 +82,7 @@ func boot(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source
 // bootLogging is boot with a log level.
 func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon.Source, level slog.Level) *running {
 	t.Helper()
-	log := &logbook{out: t.Output()}
+	log := clustertest.NewLogbook(t)
 	d, err := daemon.New(t.Context(), c, cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
 	if err != nil {
 		t.Fatal(err)
@@ -99,41 +98,6 @@ func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon
 	go func() { r.ended <- d.Run(ctx) }()
 	t.Cleanup(func() { r.stop(t) })
 	return r
-}
-
-// logbook keeps a daemon's log for tests to search.
-type logbook struct {
-	out io.Writer
-
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements [io.Writer].
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(p)
-	return l.out.Write(p)
-}
-
-// bytes returns the whole log.
-func (l *logbook) bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return []byte(l.text.String())
-}
-
-// count returns the number of lines that contain all parts.
-func (l *logbook) count(parts ...string) (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
-		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
-			n++
-		}
-	}
-	return n
 }
 
 // stop stops the daemon and waits for it. It may be called more than once.

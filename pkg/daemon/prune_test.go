@@ -46,7 +46,7 @@ func TestPrune_DropsOldestDayAboveLimit(t *testing.T) {
 		!strings.Contains(body, "watchhistory_storage_bytes ") {
 		t.Errorf("got metrics %s, want watchhistory_storage_bytes above 0", body)
 	}
-	if n := r.log.count("dropped a day of history", "reason=size"); n == 0 {
+	if n := r.log.Count("dropped a day of history", "reason=size"); n == 0 {
 		t.Errorf("got %d log lines about the dropped day, want at least one", n)
 	}
 	var dropped []v1.Gap

@@ -46,10 +46,10 @@ func only(kinds ...string) string {
 // reload writes the configuration and waits until it is applied.
 func (r *running) reload(t *testing.T, v *volume, content string) {
 	t.Helper()
-	before := r.log.count("configuration applied")
+	before := r.log.Count("configuration applied")
 	v.write(content)
 	r.eventually(t, "the configuration is applied", func() (bool, string) {
-		return r.log.count("configuration applied") > before, ""
+		return r.log.Count("configuration applied") > before, ""
 	})
 }
 
@@ -355,14 +355,14 @@ func TestReload_RejectsMistakes(t *testing.T) {
 	r.metric(t, "watchhistory_config_last_reload_successful 1")
 	v.write(only("Secret") + "redact:\n- resource: secrets\n  paths: [data.a]\n")
 	r.metric(t, "watchhistory_config_last_reload_successful 0")
-	if n := r.log.count("level=ERROR", "line 5: redact[0].paths[0]", "redacted already"); n != 1 {
+	if n := r.log.Count("level=ERROR", "line 5: redact[0].paths[0]", "redacted already"); n != 1 {
 		t.Errorf("got the mistake logged %d times, want once", n)
 	}
 	kubectl(t, "create", "configmap", "a", "-n", "mistake")
 	r.records(t, "namespace=mistake&resourceName=a", "create")
 	v.remove()
 	r.eventually(t, "the absent file is logged", func() (bool, string) {
-		return r.log.count("level=ERROR", "configuration rejected", "no such file") == 1, ""
+		return r.log.Count("level=ERROR", "configuration rejected", "no such file") == 1, ""
 	})
 
 	r.reload(t, v, only("ConfigMap")+"serverPort: 9999\nretentionDays: 3\nsyncWrites: false\nmaxStorage: "+
@@ -373,7 +373,7 @@ func TestReload_RejectsMistakes(t *testing.T) {
 		"maxQueryLimit": 0, "storagePath": 0, "serverPort": 0,
 	} {
 		// The environment overrides the path and the port.
-		if n := r.log.count("level=WARN", "requires a restart", "field="+field); n != want {
+		if n := r.log.Count("level=WARN", "requires a restart", "field="+field); n != want {
 			t.Errorf("%s: got %d warnings, want %d", field, n, want)
 		}
 	}

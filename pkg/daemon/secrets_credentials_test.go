@@ -108,7 +108,7 @@ func TestCredentials_AreRedactedByDefault(t *testing.T) {
 	refuseValues(t, "the API", []byte(body))
 	r.stop(t)
 	refuseValues(t, "the database", filesIn(t, r.dir))
-	refuseValues(t, "the log", r.log.bytes())
+	refuseValues(t, "the log", r.log.Bytes())
 }
 
 // TestDefaultRedactions_AreTestedAndDocumented fails if

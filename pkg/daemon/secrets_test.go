@@ -118,7 +118,7 @@ func TestSecrets_ValuesAreStoredNowhere(t *testing.T) {
 	for _, dir := range []string{r.dir, files} {
 		refuseValues(t, dir, filesIn(t, dir))
 	}
-	refuseValues(t, "the log", r.log.bytes())
+	refuseValues(t, "the log", r.log.Bytes())
 	_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "namespace", "vault", "--wait=false")
 }
 

@@ -141,7 +141,7 @@ func TestDaemon_ServesBothListeners(t *testing.T) {
 	if got := fetch(t, client, "https://"+r.secure+path, token); got.body != plain || got.StatusCode != http.StatusOK {
 		t.Errorf("with TLS: got %s %s, want 200 %s", got.Status, got.body, plain)
 	}
-	if got := r.log.count("ca_sha256="); got != 1 {
+	if got := r.log.Count("ca_sha256="); got != 1 {
 		t.Errorf("got %d log lines with the digest of the authorities, want 1", got)
 	}
 	r.stop(t)

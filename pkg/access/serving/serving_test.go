@@ -9,14 +9,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"io"
 	"log/slog"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -38,33 +36,10 @@ func TestMain(m *testing.M) {
 
 const service = "watchhistory-recorder"
 
-// logbook keeps a log.
-type logbook struct {
-	out io.Writer
-
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements [io.Writer].
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(p)
-	return l.out.Write(p)
-}
-
-// count returns how often the log contains the text.
-func (l *logbook) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
-}
-
 // certificates returns certificates with a log.
-func certificates(t *testing.T, config *rest.Config, o serving.Options) (*serving.Certificates, *logbook) {
+func certificates(t *testing.T, config *rest.Config, o serving.Options) (*serving.Certificates, *clustertest.Logbook) {
 	t.Helper()
-	log := &logbook{out: t.Output()}
+	log := clustertest.NewLogbook(t)
 	o.Service, o.Logger = service, slog.New(slog.NewTextHandler(log, nil))
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -110,7 +85,7 @@ func TestCertificates_HaveNamesOfService(t *testing.T) {
 	if err := verify(served, c.Authorities(), service+".other.svc", time.Now()); err == nil {
 		t.Error("another namespace: got no error, want one")
 	}
-	if got := log.count("ca_sha256="); got != 1 {
+	if got := log.Count("ca_sha256="); got != 1 {
 		t.Errorf("got %d log lines with the digest, want 1", got)
 	}
 }
@@ -143,7 +118,7 @@ func TestCertificates_RotateBeforeTheyExpire(t *testing.T) {
 	if rotations < days/30 || rotations > days/15 {
 		t.Errorf("got %d serving certificates in %d days, want one in 15 to 30 days", rotations, days)
 	}
-	if got := log.count("ca_sha256="); got < 6 || got > 9 {
+	if got := log.Count("ca_sha256="); got < 6 || got > 9 {
 		t.Errorf("got %d log lines with digests in 3 years, want one per change of the bundle", got)
 	}
 }
@@ -276,7 +251,7 @@ func TestCertificates_FollowFiles(t *testing.T) {
 	write(t, o.CertFile, next)
 	expect("only the certificate replaced", second)
 	expect("only the certificate replaced", second)
-	if got := log.count("keeping the current one"); got != 1 {
+	if got := log.Count("keeping the current one"); got != 1 {
 		t.Errorf("got %d log lines about the mismatch, want 1", got)
 	}
 	third := pair(t, o.CertFile, o.KeyFile)
@@ -316,7 +291,7 @@ func TestCertificates_PublishAuthorities(t *testing.T) {
 		if got := published(t, namespace)["ca.crt"]; got != want {
 			t.Errorf("%s: got ca.crt %q, want %q", step, got, want)
 		}
-		if got := log.count("certificate authorities published"); got != logged {
+		if got := log.Count("certificate authorities published"); got != logged {
 			t.Errorf("%s: got %d log lines, want %d", step, got, logged)
 		}
 	}
@@ -383,7 +358,7 @@ func TestCertificates_PublishWithRightsOfOneConfigMap(t *testing.T) {
 	}
 	const grant = "grant get, create and update of the ConfigMap watchhistory-recorder-ca " +
 		"in kube-system to the recorder"
-	if got := log.count(grant); got != 1 || published(t, namespace) != nil {
+	if got := log.Count(grant); got != 1 || published(t, namespace) != nil {
 		t.Errorf("got %d log lines with %q, want 1, and no ConfigMap", got, grant)
 	}
 	rbac := client(t).RbacV1()
@@ -415,7 +390,7 @@ func TestCertificates_PublishWithRightsOfOneConfigMap(t *testing.T) {
 	if got := published(t, namespace)["ca.crt"]; got != string(c.Authorities()) {
 		t.Errorf("got ca.crt %q, want %q", got, c.Authorities())
 	}
-	if got := log.count("succeeds again"); got != 1 {
+	if got := log.Count("succeeds again"); got != 1 {
 		t.Errorf("got %d log lines about the end of the failure, want 1", got)
 	}
 }
