@@ -62,6 +62,7 @@ type Watcher struct {
 	listBegan  bool           // BeginList was called
 	progressed bool           // something was observed that is not requested again
 	catchUp    *catchUpReader // reads the watch; nil if there is none
+	assumed    bool           // after a pause, the watcher assumed that it had caught up
 	release    func()         // ends the immediate reading of connections
 }
 

@@ -85,10 +85,23 @@ func (w *Watcher) catchUpFrom(ctx context.Context, body io.Reader) io.Reader {
 	return w.catchUp
 }
 
-// caughtUp calls [Sink.CaughtUp]. The causes of earlier interruptions don't
-// explain a later one, so it resets them.
+// caughtUp calls [Sink.CaughtUp]. The causes stay until the session ends, see
+// resetCauses.
 func (w *Watcher) caughtUp(ctx context.Context) error {
-	err := asSinkError(w.sink.CaughtUp(ctx))
-	w.causes.Reset()
-	return err
+	w.assumed = true
+	return asSinkError(w.sink.CaughtUp(ctx))
+}
+
+// resetCauses resets the causes if the watcher assumed that it had caught up in
+// the session that ended with err. The causes of earlier interruptions don't
+// explain a later one.
+//
+// A busy API server accepts a watch, and may refuse to resume it only after the
+// pause. Then the assumption was wrong, and the causes stay. Those that an
+// event has reset are not restored.
+func (w *Watcher) resetCauses(err error) {
+	refused := isExpired(err) && time.Since(w.opened) < maxCatchUp
+	if w.assumed && !refused {
+		w.causes.Reset()
+	}
 }

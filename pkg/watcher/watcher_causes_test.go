@@ -70,8 +70,28 @@ func causeSteps() []causeStep {
 	}
 }
 
-// causeServer answers the requests of a watcher step by step. Then it refuses
-// to resume, and the list succeeds. The watcher sends one request at a time.
+// refusal returns a step that refuses to resume the watch. It does not mean
+// that the resource was observed.
+func refusal() causeStep {
+	return causeStep{answer: func(int) http.HandlerFunc { return status(410, "Expired", "too old resource version") }}
+}
+
+// lateRefusal returns a refusal after the watcher has assumed that it has
+// caught up.
+func lateRefusal() causeStep {
+	gone := `{"type":"ERROR","object":` + failure(410, "Expired", "too old resource version") + `}`
+	return causeStep{opens: true, answer: func(int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			write(w, nil)
+			time.Sleep(time.Second)
+			write(w, []string{gone})
+		}
+	}}
+}
+
+// causeServer answers the requests of a watcher step by step. The last step is
+// a refusal to resume. Then the list succeeds. The watcher sends one request at
+// a time.
 type causeServer struct {
 	mu    sync.Mutex
 	steps []causeStep
@@ -94,26 +114,28 @@ func (s *causeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hang(watchEvent("ADDED", "a", 2000), initialEnd(2001))(w, r)
 	case n < len(s.steps):
 		s.steps[n].answer(10+n)(w, r)
-	case n == len(s.steps):
-		status(410, "Expired", "too old resource version")(w, r)
 	default: // the test is over
 		<-r.Context().Done()
 	}
 }
 
 // TestWatcher_PassesTheCauseOfAnySequence lists a resource after each sequence
-// of three sessions. The list has the best cause since the last observation,
-// also if the watcher had reported the same state before that observation.
+// of three sessions and a refusal to resume. The list has the best cause since
+// the last observation, also if the watcher had reported the same state before
+// that observation.
 func TestWatcher_PassesTheCauseOfAnySequence(t *testing.T) {
 	t.Parallel()
-	steps := causeSteps()
+	steps, refusal, lateRefusal := causeSteps(), refusal(), lateRefusal()
 	for _, a := range steps {
 		t.Run(a.name, func(t *testing.T) {
 			t.Parallel()
 			for _, b := range steps {
+				t.Run(b.name+", refused after a pause", func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { passesCause(t, a, b, lateRefusal) })
+				})
 				for _, c := range steps {
 					t.Run(b.name+", "+c.name, func(t *testing.T) {
-						synctest.Test(t, func(t *testing.T) { passesCause(t, a, b, c) })
+						synctest.Test(t, func(t *testing.T) { passesCause(t, a, b, c, refusal) })
 					})
 				}
 			}

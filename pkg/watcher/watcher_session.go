@@ -26,7 +26,8 @@ const minWatchTimeout = 5 * time.Minute
 // session resumes the watch, or lists the resource. A streamed list continues
 // as a watch. It returns nil if the API server ended the watch regularly.
 func (w *Watcher) session(ctx context.Context) error {
-	w.opened, w.progressed, w.listBegan, w.catchUp, w.release = time.Time{}, false, false, nil, func() {}
+	w.opened, w.progressed, w.listBegan, w.assumed = time.Time{}, false, false, false
+	w.catchUp, w.release = nil, func() {}
 	if w.rv == "" {
 		w.release = w.server.Immediate()
 		w.sink.ListRequested()
@@ -34,6 +35,7 @@ func (w *Watcher) session(ctx context.Context) error {
 	defer func() { w.release() }()
 	conn, closeConn := w.connect(ctx)
 	err := w.runSession(ctx, conn)
+	w.resetCauses(err)
 	if w.rv != "" && ctx.Err() == nil {
 		w.sink.Pause()
 	}
