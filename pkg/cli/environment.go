@@ -112,6 +112,18 @@ func (e *Environment) endProgress() {
 	}
 }
 
+// showBusy shows on the progress line that the next attempt is after a delay. A
+// delay of 0 means that the attempt begins.
+func (e *Environment) showBusy(delay time.Duration) {
+	switch {
+	case e.progress == nil:
+	case delay == 0:
+		e.progress.replace(progressText)
+	default:
+		e.progress.replace(fmt.Sprintf("The recorder is busy, retrying in %s…", delay))
+	}
+}
+
 // display returns the progress line, which must be suspended while a credential
 // plugin may prompt. It returns nil if there is none, or if no plugin may
 // prompt.

@@ -13,7 +13,9 @@ import (
 // Hints for errors of the packages client and kube. Those packages state only
 // facts. This one owns the flags, and its user has kubectl.
 const (
-	hintNarrow  = "Narrow the query, with --since or a type."
+	hintNarrow = "Narrow the query, with --since or a type."
+	hintBusy   = "Other queries keep the recorder busy. Try again later, narrow the query with --since or a type,\n" +
+		"or allow more time with --request-timeout."
 	hintInstall = "Install one with: kubectl apply -k deploy/\n" +
 		"or name an existing one, with --recorder-namespace or --recorder-url."
 	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
@@ -55,6 +57,7 @@ func (c *connection) clientHint(failure *history.Error) string {
 	}{
 		{client.ErrInvalidURL, "Give it as http://HOST[:PORT], with --recorder-url."},
 		{client.ErrQueryTimeout, hintNarrow},
+		{client.ErrBusy, hintBusy},
 		{client.ErrTooLarge, "Request less at once, with a smaller --chunk-size, --since or a type."},
 		{client.ErrNoCursor, "Upgrade the recorder, or narrow the query."},
 		{

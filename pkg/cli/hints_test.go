@@ -40,6 +40,8 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 		{failure(history.Forbidden, client.ErrAnswered), "kubectl auth can-i list pods"},
 		{failure(history.Unavailable, client.ErrAnswered), "recorder's log"},
 		{failure(history.Internal, errors.Join(client.ErrAnswered, client.ErrQueryTimeout)), "--since"},
+		{failure(history.Unavailable, errors.Join(client.ErrBusy, client.ErrAnswered)), "--request-timeout"},
+		{failure(history.Unavailable, errors.Join(client.ErrBusy, client.ErrGateway)), "--request-timeout"},
 		{failure(history.Unauthorized, client.ErrGateway), "USER:PASSWORD"},
 		{failure(history.Forbidden, client.ErrGateway), "USER:PASSWORD"},
 		{failure(history.Unavailable, client.ErrGateway), "Try again"},

@@ -115,7 +115,10 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, invalidf("--request-timeout %q is not a duration: want one like 30s", *c.config.Timeout)
 	}
-	opts := client.Options{UserAgent: c.userAgent(), Now: c.env.Now, Timeout: max(timeout, 0)}
+	opts := client.Options{
+		UserAgent: c.userAgent(), Now: c.env.Now,
+		Timeout: max(timeout, 0), BusyWait: max(timeout, 0), OnBusy: c.env.showBusy,
+	}
 	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
 	switch {
 	case err == nil:
@@ -225,7 +228,7 @@ func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 // follows the query, because the offset is measured with the first response.
 func (c *connection) withSession(ctx context.Context, query func(*session) error) error {
 	if c.env.progress != nil && !c.env.noEscapes { // it is erased by an escape sequence
-		c.env.progress.begin("Querying the recorder…")
+		c.env.progress.begin(progressText)
 		defer c.env.progress.end()
 	}
 	s, err := c.open(ctx)

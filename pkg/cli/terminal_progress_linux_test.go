@@ -10,7 +10,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -121,5 +123,40 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 				t.Errorf("got %q, want the progress once, erased before %q", got[:min(len(got), 200)], first)
 			}
 		})
+	}
+}
+
+// TestProgress_ShowsBusyRecorder checks a recorder that refuses the first query.
+func TestProgress_ShowsBusyRecorder(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	r := newRecording(t)
+	r.writeStory()
+	recorder, err := url.Parse(r.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, s, written := terminal(t)
+	var requests atomic.Int32
+	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if requests.Add(1) == 1 {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return
+		}
+		s.await("Querying the recorder…")
+		httputil.NewSingleHostReverseProxy(recorder).ServeHTTP(w, req)
+	}))
+	defer busy.Close()
+	env := cli.System("v1.2.3")
+	env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
+	env.Now = r.readerNow
+	code := cli.Main(t.Context(), env, []string{
+		"get", "--since-time", r.now.Add(-13 * time.Minute).Format(time.RFC3339),
+		"--recorder-url", busy.URL, "-n", "shop",
+		"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never",
+	})
+	const want = "The recorder is busy, retrying in 1s…\x1b[37D\x1b[KQuerying the recorder…\x1b[22D\x1b[KTIME "
+	if got := written(); code != 0 || !strings.HasPrefix(got, want) {
+		t.Errorf("got exit code %d, output %q, want 0 and %q at its beginning", code, got[:min(len(got), 200)], want)
 	}
 }

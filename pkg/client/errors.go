@@ -30,6 +30,8 @@ var (
 	// ErrGateway means that a proxy or load balancer answered instead of the
 	// recorder.
 	ErrGateway = errors.New("answered by a gateway")
+	// ErrBusy means that the recorder was still busy after the last attempt.
+	ErrBusy = errors.New("recorder is busy")
 	// ErrTooLarge means that the answer exceeds [Options.MaxResponse].
 	ErrTooLarge = errors.New("answer too large")
 	// ErrQueryTimeout means that the query exceeded the recorder's own timeout.

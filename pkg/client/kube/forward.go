@@ -63,7 +63,7 @@ func newForwarder(k *cluster, at *backend, timeout time.Duration) *forwarder {
 		MaxIdleConnsPerHost: maxIdleConnections,
 		IdleConnTimeout:     time.Minute,
 	}
-	f.sender = exchange.New(plain, exchange.Limits{Time: timeout})
+	f.sender = exchange.New(plain, recorderLimits(timeout))
 	f.lockToken <- struct{}{}
 	return f
 }
@@ -210,7 +210,7 @@ func (f *forwarder) openTunnelTo(ctx context.Context, pod *corev1.Pod) (route, e
 		d.Suspend()
 		defer d.Resume()
 	}
-	opened, err := tunnel.Dial(ctx, f.cluster.limited(f.cluster.timeout, 0), at)
+	opened, err := tunnel.Dial(ctx, f.cluster.limited(exchange.Limits{Time: f.cluster.timeout}), at)
 	if err == nil {
 		return route{tunnel: opened, pod: pod, port: port}, nil
 	}

@@ -264,7 +264,7 @@ func (s *secured) transport(caller *rest.Config) (http.RoundTripper, error) {
 	config.NextProtos = s.protocols
 	config.Dial = s.dial
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &guard{next, s.host} })
-	Limit(config, s.timeout, 0, s.display) // the client bounds the size
+	limit(config, recorderLimits(s.timeout), s.display)
 	prepared, err := config.TransportConfig()
 	if err != nil {
 		return nil, fmt.Errorf("use the credentials of the cluster configuration: %w", err)
