@@ -219,7 +219,8 @@ func TestEvents_MistakeInOtherParameterIsJSON(t *testing.T) {
 		var e v1.ErrorBody
 		err := json.Unmarshal([]byte(body), &e)
 		if code != http.StatusBadRequest || err != nil || header.Get("Content-Type") != "application/json" ||
-			e.Error.Code != "invalid" || !strings.Contains(e.Error.Message, "parameter "+parameter+":") {
+			e.Error.Code != "invalid" || e.Error.Parameter != parameter ||
+			!strings.HasPrefix(e.Error.Message, "parameter "+parameter+": ") {
 			t.Errorf("%s: got %d %q, want 400 with JSON that names %s", target, code, body, parameter)
 		}
 	}

@@ -96,7 +96,7 @@ func (c *Client) structured(status int, body []byte) error {
 		if !slices.Contains(codes(), code) {
 			code = CodeOfStatus(status)
 		}
-		return c.answered(code, status, own.Error.Message)
+		return c.reported(code, status, own.Error)
 	}
 	var server struct{ Kind string }
 	if json.Unmarshal(body, &server) == nil && server.Kind == "Status" {
