@@ -37,7 +37,6 @@ type Environment struct {
 	noEscapes   bool                 // a terminal among the streams does not support escape sequences
 	progress    *progressLine        // nil means that no progress is shown
 	mayLogIn    bool                 // a credential plugin may prompt
-	restricted  bool                 // the recorder answers only what the caller may read
 	clockOffset func() time.Duration // the recorder's time minus Now; nil before a recorder is connected
 }
 

@@ -139,7 +139,7 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 	}
 	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
 		hint = fmt.Sprintf("the recorder does not record %s", sub.GroupResource())
-		if env.restricted {
+		if s.restricted {
 			hint += ", or you may not read them in the cluster"
 		}
 	} else if reason := s.notRecordedReason(ctx, sub); reason != "" {

@@ -104,6 +104,22 @@ type session struct {
 
 	types     resolver
 	namespace history.NamespaceScope // of the objects
+
+	restricted bool // the user may read less than one of the queries was about
+}
+
+// Events is [client.Client.Events]. It notes whether the page is restricted.
+func (s *session) Events(ctx context.Context, q client.EventsQuery) (*client.EventsPage, error) {
+	page, err := s.Client.Events(ctx, q)
+	s.restricted = s.restricted || err == nil && page.Restricted
+	return page, err
+}
+
+// Object is [client.Client.Object]. It notes whether the page is restricted.
+func (s *session) Object(ctx context.Context, q client.ObjectQuery) (*client.ObjectPage, error) {
+	page, err := s.Client.Object(ctx, q)
+	s.restricted = s.restricted || err == nil && page.Restricted
+	return page, err
 }
 
 // open connects to the recorder. The caller must close the session.
@@ -184,7 +200,6 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 		}
 	}
 	if c.url != "" {
-		c.env.restricted = c.sendLogin
 		if !c.sendLogin {
 			o.RESTConfig = nil
 		}
@@ -194,7 +209,7 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 	if err != nil {
 		return nil, err
 	}
-	c.foundIn, c.env.restricted = found.Namespace, found.Authenticated
+	c.foundIn = found.Namespace
 	return found.Client, nil
 }
 

@@ -214,4 +214,24 @@ func TestManifests_ServePlugin(t *testing.T) {
 				tt.name, code, stdout, stderr, tt.code, tt.stdout, tt.stderr)
 		}
 	}
+
+	const nothing = " --until 2020-01-01T00:00:00Z"
+	for _, tt := range []struct {
+		name, kubeconfig, line string
+		want                   bool // the note that only a part is shown
+	}{
+		{"administrator", p.Kubeconfig, "get -A" + nothing, false},
+		{"administrator, history", p.Kubeconfig, "history cm/lamp -n default" + nothing, false},
+		{"administrator, Events", p.Kubeconfig, "related cm/lamp -n default" + nothing, false},
+		{"reader of a namespace", jane, "get cm -n default" + nothing, false},
+		{"reader of some types", jane, "get -n default" + nothing, true},
+		{"reader of all namespaces", jane, "get cm -A" + nothing, true},
+	} {
+		code, stdout, stderr := p.plugin(t, tt.kubeconfig, tt.line)
+		got := strings.Contains(stderr, "Only what you may read in the cluster is shown")
+		if code != 0 || stdout != "" || got != tt.want {
+			t.Errorf("%s: got exit code %d, stdout %q, stderr %q, want 0, nothing, the note: %t",
+				tt.name, code, stdout, stderr, tt.want)
+		}
+	}
 }
