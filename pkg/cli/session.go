@@ -140,8 +140,8 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	case err == nil:
 		c.prepareLogin(cluster)
 	case c.url == "" || c.sendLogin: // otherwise the cluster is needed for discovery only
-		return nil, invalidf("no cluster configured: %v; "+
-			"give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
+		return nil, withAdvice("Give a kubeconfig with --kubeconfig, or a recorder with --recorder-url.",
+			"no cluster configured: %v", err)
 	}
 	recorder, err := c.connect(ctx, cluster, opts)
 	if err != nil {
@@ -231,7 +231,7 @@ func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 	}
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
-		return "", invalidf("no namespace: %v; give one with --namespace", err)
+		return "", withAdvice("Give one with --namespace.", "no namespace: %v", err)
 	}
 	return history.ParseNamespaceScope(namespace), nil
 }
