@@ -83,6 +83,14 @@ func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	}
 }
 
+// onTerminal returns the environment of a command on a terminal.
+func (r *recording) onTerminal(tty *os.File) cli.Environment {
+	env := cli.System("v1.2.3")
+	env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
+	env.Now = r.readerNow
+	return env
+}
+
 // TestProgress_IsErasedBeforeOutput checks that the progress line is erased
 // before the first line of a table, a warning or an error.
 func TestProgress_IsErasedBeforeOutput(t *testing.T) {
@@ -110,10 +118,8 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 				httputil.NewSingleHostReverseProxy(recorder).ServeHTTP(w, req)
 			}))
 			defer slow.Close()
-			env := cli.System("v1.2.3")
-			env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
-			env.Now = r.readerNow
-			cli.Main(t.Context(), env, append(strings.Fields(args), "--recorder-url", slow.URL, "-n", "shop",
+			cli.Main(t.Context(), r.onTerminal(tty), append(strings.Fields(args),
+				"--recorder-url", slow.URL, "-n", "shop",
 				"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
 			got := written()
 			if first == "error: " {
@@ -126,7 +132,8 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 	}
 }
 
-// TestProgress_ShowsBusyRecorder checks a recorder that refuses the first query.
+// TestProgress_ShowsBusyRecorder checks a recorder that refuses the first
+// query.
 func TestProgress_ShowsBusyRecorder(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	r := newRecording(t)
@@ -147,10 +154,7 @@ func TestProgress_ShowsBusyRecorder(t *testing.T) {
 		httputil.NewSingleHostReverseProxy(recorder).ServeHTTP(w, req)
 	}))
 	defer busy.Close()
-	env := cli.System("v1.2.3")
-	env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
-	env.Now = r.readerNow
-	code := cli.Main(t.Context(), env, []string{
+	code := cli.Main(t.Context(), r.onTerminal(tty), []string{
 		"get", "--since-time", r.now.Add(-13 * time.Minute).Format(time.RFC3339),
 		"--recorder-url", busy.URL, "-n", "shop",
 		"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never",
