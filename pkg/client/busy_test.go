@@ -34,7 +34,7 @@ func (a *answers) RoundTrip(*http.Request) (*http.Response, error) {
 	a.at = append(a.at, time.Since(a.began))
 	body := `{"status":"healthy"}`
 	if next.status != http.StatusOK {
-		body = `{"error":{"code":"unavailable","message":"too many queries are waiting: retry later"}}`
+		body = `{"error":{"message":"too many queries are waiting: retry later"}}` // the status is the code
 	}
 	header := http.Header{"Content-Type": {"application/json"}}
 	if next.after != "" {

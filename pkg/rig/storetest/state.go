@@ -141,7 +141,8 @@ func (s *subject) statePages(sc history.StateScan) (list []*history.Record) {
 	n := 0 // pages
 	return readPages(s, sc.Limit, func(last *history.Record) []*history.Record {
 		if last != nil {
-			back, err := history.ParseStateCursor(history.StateCursor{At: sc.At, After: last.Ref}.String())
+			c := history.StateCursor{At: sc.At, After: last.Ref}
+			back, err := history.ParseStateCursor(c.String())
 			if err != nil {
 				s.t.Fatal(err)
 			}
