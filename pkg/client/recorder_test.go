@@ -255,7 +255,7 @@ func TestRecorder_PagesCountGaps(t *testing.T) {
 		})
 	}
 	object, err := c.Object(t.Context(),
-		client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "nodes", Name: "nobody"})
+		client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "nodes", Name: "missing"})
 	if err != nil || object.Gaps != 1 {
 		t.Errorf("gaps of an object's page: got %d, error %v, want 1", object.Gaps, err)
 	}
