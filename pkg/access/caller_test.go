@@ -57,7 +57,7 @@ func withBody(answer *http.Response, body string) *http.Response {
 // namespace creates a namespace until the test ends.
 func namespace(t *testing.T, name string) *corev1.Namespace {
 	t.Helper()
-	c := client(t).CoreV1().Namespaces()
+	c := cluster.Client(t).CoreV1().Namespaces()
 	created, err := c.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
 		metav1.CreateOptions{})
 	if err != nil {
@@ -69,7 +69,7 @@ func namespace(t *testing.T, name string) *corev1.Namespace {
 // bindIn gives a user the rights of a new role in a namespace.
 func bindIn(t *testing.T, namespace, user string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
-	c := client(t).RbacV1()
+	c := cluster.Client(t).RbacV1()
 	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: user}, Rules: rules}
 	if _, err := c.Roles(namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestCaller_LosesWithdrawnRight(t *testing.T) {
 		}
 	}
 	check("granted", "true")
-	bindings := client(t).RbacV1().RoleBindings("withdrawn")
+	bindings := cluster.Client(t).RbacV1().RoleBindings("withdrawn")
 	binding, err := bindings.Get(t.Context(), "eve", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func TestCaller_ListsPresentNamespaces(t *testing.T) {
 // it.
 func remove(t *testing.T, name string) {
 	t.Helper()
-	c := client(t).CoreV1().Namespaces()
+	c := cluster.Client(t).CoreV1().Namespaces()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		_ = c.Delete(t.Context(), name, metav1.DeleteOptions{})
 		current, err := c.Get(t.Context(), name, metav1.GetOptions{})

@@ -93,7 +93,7 @@ func TestGate_ImpersonatedUserHasOwnRights(t *testing.T) {
 		headers     map[string][]string
 		nodes, pods string
 	}{
-		"nobody":  {nil, "true", "true"},
+		"nothing": {nil, "true", "true"},
 		"user":    {map[string][]string{"Impersonate-User": {"fred"}}, "true", "false"},
 		"another": {map[string][]string{"Impersonate-User": {"gina"}}, "false", "false"},
 		"group": {
@@ -115,7 +115,7 @@ func TestGate_ImpersonatedUserHasOwnRights(t *testing.T) {
 // users automatically, by granting a right to each of them.
 func TestGate_AddsGroupsOfCluster(t *testing.T) {
 	s := serve(t, recorder(t))
-	c := client(t).RbacV1().ClusterRoles()
+	c := cluster.Client(t).RbacV1().ClusterRoles()
 	rights := map[string]schema.GroupResource{}
 	for i, group := range []string{"system:authenticated", "system:unauthenticated", "system:serviceaccounts:default"} {
 		name := fmt.Sprintf("added-group-%d", i)

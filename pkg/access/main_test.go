@@ -18,7 +18,6 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/access"
@@ -181,16 +180,6 @@ func (s *server) admit(t *testing.T, r request) *access.Caller {
 	return s.caller
 }
 
-// client returns an administrator's client.
-func client(t *testing.T) kubernetes.Interface {
-	t.Helper()
-	c, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // certificate returns a client certificate of the cluster.
 func certificate(t *testing.T, authority, user string, groups ...string) *tls.Certificate {
 	t.Helper()
@@ -221,7 +210,7 @@ func rule(group, resource, verb string, names ...string) rbacv1.PolicyRule {
 // grant gives rights in the whole cluster to a user until the test ends.
 func grant(t *testing.T, user string, rules ...rbacv1.PolicyRule) {
 	t.Helper()
-	c := client(t).RbacV1()
+	c := cluster.Client(t).RbacV1()
 	name := strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")) + "-" + user
 	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}
 	if _, err := c.ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
@@ -254,7 +243,7 @@ func grant(t *testing.T, user string, rules ...rbacv1.PolicyRule) {
 // bind binds a ClusterRole to a subject until the test ends.
 func bind(t *testing.T, name, role string, subject rbacv1.Subject) {
 	t.Helper()
-	c := client(t).RbacV1().ClusterRoleBindings()
+	c := cluster.Client(t).RbacV1().ClusterRoleBindings()
 	_, err := c.Create(t.Context(), &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
@@ -271,7 +260,7 @@ func bind(t *testing.T, name, role string, subject rbacv1.Subject) {
 func eventually(t *testing.T, user string, spec *authorizationv1.SubjectAccessReviewSpec, want bool) {
 	t.Helper()
 	spec.User = user
-	reviews := client(t).AuthorizationV1().SubjectAccessReviews()
+	reviews := cluster.Client(t).AuthorizationV1().SubjectAccessReviews()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		answer, err := reviews.Create(t.Context(), &authorizationv1.SubjectAccessReview{Spec: *spec},
 			metav1.CreateOptions{})
@@ -292,7 +281,7 @@ func recorder(t *testing.T) *rest.Config {
 	user := "recorder-" + strings.ToLower(t.Name())
 	bind(t, user, "system:auth-delegator", rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: "User", Name: user})
 	grant(t, user, rule("", "namespaces", "list"))
-	c := client(t).RbacV1().RoleBindings("kube-system")
+	c := cluster.Client(t).RbacV1().RoleBindings("kube-system")
 	_, err := c.Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
 		RoleRef: rbacv1.RoleRef{

@@ -18,8 +18,8 @@ import (
 // access performs the operations of commands on a log: on one that this process
 // opened, or through the socket of a running recorder.
 //
-// An error that a running recorder returns has its code and its text, but
-// neither its cause nor its hint.
+// An error that a running recorder returns has its code, its text and its hint,
+// but not its cause.
 type access interface {
 	Backup(ctx context.Context, w io.Writer, from store.Position, progress store.Progress) (store.Position, error)
 	Verify(ctx context.Context, report func(store.Damage), progress store.Progress) (store.Verification, error)

@@ -329,6 +329,33 @@ func (damagedLog) Verify(_ context.Context, report func(store.Damage), _ store.P
 	return store.Verification{Damaged: 1}, nil
 }
 
+// repairedLog is a log that is being repaired.
+type repairedLog struct{ damagedLog }
+
+var errRepaired = &history.Error{Code: history.Unavailable, Message: "being repaired", Hint: "Try again in a minute."}
+
+func (repairedLog) Backup(context.Context, io.Writer, store.Position, store.Progress) (store.Position, error) {
+	return store.Position{}, errRepaired
+}
+
+func (repairedLog) Verify(context.Context, func(store.Damage), store.Progress) (store.Verification, error) {
+	return store.Verification{}, errRepaired
+}
+
+// TestServer_KeepsHint checks the hints of a running recorder's errors.
+func TestServer_KeepsHint(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, dir, repairedLog{})
+	for _, args := range [][]string{{"backup", filepath.Join(t.TempDir(), "a.whb")}, {"verify"}} {
+		_, _, err := run(t, nil, dir, args...)
+		if err == nil || !strings.HasSuffix(err.Error(), errRepaired.Message) ||
+			history.CodeOf(err) != errRepaired.Code || history.HintOf(err) != errRepaired.Hint {
+			t.Errorf("%s: got error %v, code %s, hint %q, want %v, %s, %q", args[0], err, history.CodeOf(err),
+				history.HintOf(err), errRepaired, errRepaired.Code, errRepaired.Hint)
+		}
+	}
+}
+
 // TestListen_OwnsSocket checks that the socket replaces an old one, that only
 // the owner can connect, and that closing the listener removes it.
 func TestListen_OwnsSocket(t *testing.T) {

@@ -68,13 +68,18 @@ type point struct {
 type failure struct {
 	Code    history.Code `json:"code"`
 	Message string       `json:"message"`
+	Hint    string       `json:"hint,omitempty"`
 }
 
 // failureOf returns an error in the form of a response.
-func failureOf(err error) *failure { return &failure{history.CodeOf(err), err.Error()} }
+func failureOf(err error) *failure {
+	return &failure{history.CodeOf(err), err.Error(), history.HintOf(err)}
+}
 
-// error is the inverse of failureOf. The cause and the hint are lost.
-func (f *failure) error() error { return history.Errorf(f.Code, "%s", f.Message) }
+// error is the inverse of failureOf. The cause is lost.
+func (f *failure) error() error {
+	return &history.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+}
 
 // startedWriter notes whether the body of a response was started.
 type startedWriter struct {

@@ -125,13 +125,20 @@ func addProblems(s *server) {
 		change(history.Delete, "configmaps", "shop", "settings", `{"data":{"a":"1"}}`))
 }
 
-func TestContract_MessagesHaveWordsOfProblems(t *testing.T) {
+// withProblems returns a client of a server with the objects of addProblems.
+func withProblems(t *testing.T) *oldClient {
+	t.Helper()
 	s := newServer(t, api.Options{})
 	addProblems(s)
 	listener := httptest.NewServer(s)
 	t.Cleanup(listener.Close)
 	client := newOldClient(listener.URL)
 	t.Cleanup(client.http.CloseIdleConnections)
+	return client
+}
+
+func TestContract_MessagesHaveWordsOfProblems(t *testing.T) {
+	client := withProblems(t)
 
 	window := url.Values{"start": {"2100-01-02T00:00:00+00:00"}, "end": {"2100-01-03T02:00:00.5+02:00"}}
 	for _, c := range []struct{ resource, name, namespace, word string }{
@@ -172,12 +179,7 @@ func TestContract_MessagesHaveWordsOfProblems(t *testing.T) {
 }
 
 func TestContract_VerbQueriesHaveFixedFields(t *testing.T) {
-	s := newServer(t, api.Options{})
-	addProblems(s)
-	listener := httptest.NewServer(s)
-	t.Cleanup(listener.Close)
-	client := newOldClient(listener.URL)
-	t.Cleanup(client.http.CloseIdleConnections)
+	client := withProblems(t)
 
 	var seen []string
 	for _, verb := range []string{"create", "update", "patch", "delete"} {

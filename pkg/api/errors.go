@@ -30,6 +30,18 @@ type fixedError struct{ text string }
 // Error returns the text of the answer.
 func (e *fixedError) Error() string { return e.text }
 
+// parameterError is a mistake in the value of a parameter that is not fixed.
+type parameterError struct {
+	name string
+	err  error // with a code
+}
+
+// Error returns the name of the parameter and what is wrong with its value.
+func (e *parameterError) Error() string { return "parameter " + e.name + ": " + e.err.Error() }
+
+// Unwrap returns the error without the name.
+func (e *parameterError) Unwrap() error { return e.err }
+
 // status maps an error to an HTTP status. Nothing else does.
 func status(err error) int {
 	switch history.CodeOf(err) {
@@ -59,7 +71,7 @@ func (h *handler) failFixed(w http.ResponseWriter, r *http.Request, text string,
 		return
 	}
 	if status(err) == http.StatusBadRequest {
-		writeError(w, http.StatusBadRequest, string(history.Invalid), err.Error())
+		WriteError(w, r, err)
 		return
 	}
 	if _, unknown := errors.AsType[*query.RightsError](err); unknown {
@@ -72,11 +84,10 @@ func (h *handler) failFixed(w http.ResponseWriter, r *http.Request, text string,
 
 // fail writes an error of an endpoint that is not fixed, as JSON.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	code := status(err)
-	if code == http.StatusInternalServerError {
+	if status(err) == http.StatusInternalServerError {
 		h.logFailure(r, err)
 	}
-	writeError(w, code, string(history.CodeOf(err)), err.Error())
+	WriteError(w, r, err)
 }
 
 // logFailure logs an error that the client did not cause. A client that
@@ -92,7 +103,11 @@ func (h *handler) logFailure(r *http.Request, err error) {
 // WriteError writes an error of a handler in front of the API as JSON, with the
 // status of its code. The API's own errors that are not fixed have this form.
 func WriteError(w http.ResponseWriter, _ *http.Request, err error) {
-	writeError(w, status(err), string(history.CodeOf(err)), err.Error())
+	answer := v1.Error{Code: string(history.CodeOf(err)), Message: err.Error()}
+	if wrong, ok := errors.AsType[*parameterError](err); ok {
+		answer.Parameter = wrong.name
+	}
+	writeJSON(w, status(err), v1.ErrorBody{Error: answer})
 }
 
 // writeError writes a [v1.ErrorBody].

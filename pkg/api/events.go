@@ -43,6 +43,7 @@ func (h *handler) events(a *answer, r *http.Request) {
 		writeGaps(a, page.Gaps)
 		writeIgnored(a, page.Ignored)
 		writeCoverage(a, page.Coverage)
+		writeRestricted(a, page.Restricted)
 	}
 	switch {
 	case err != nil:

@@ -219,7 +219,8 @@ func TestEvents_MistakeInOtherParameterIsJSON(t *testing.T) {
 		var e v1.ErrorBody
 		err := json.Unmarshal([]byte(body), &e)
 		if code != http.StatusBadRequest || err != nil || header.Get("Content-Type") != "application/json" ||
-			e.Error.Code != "invalid" || !strings.Contains(e.Error.Message, "parameter "+parameter+":") {
+			e.Error.Code != "invalid" || e.Error.Parameter != parameter ||
+			!strings.HasPrefix(e.Error.Message, "parameter "+parameter+": ") {
 			t.Errorf("%s: got %d %q, want 400 with JSON that names %s", target, code, body, parameter)
 		}
 	}
@@ -234,7 +235,7 @@ func TestEvents_MistakeInSelectorIsExplained(t *testing.T) {
 		{"fieldSelector", "spec.replicas=1", "want metadata.name, metadata.namespace, metadata.uid, " +
 			"reason, type, spec.nodeName, status.phase, involvedObject.kind"},
 		{"fieldSelector", "a", "want fields, as in status.phase=Failed"},
-		{"q", "verb == nobody", "parameter q: line 1, column 9: undeclared reference to 'nobody'"},
+		{"q", "verb == missing", "parameter q: line 1, column 9: undeclared reference to 'missing'"},
 		{"q", "changed", "want true or false"},
 	} {
 		code, _, body := s.get("/api/v1/events?" + url.Values{c.parameter: {c.value}}.Encode())

@@ -91,7 +91,7 @@ func TestGaps_AreInEveryAnswer(t *testing.T) {
 		"/api/v1/events?resourceType=pods&end=2100-01-02T03:01:00Z":   "1 " + ended, // and no record
 		"/api/v1/events?resourceType=nodes":                           "0 ",
 		"/api/v1/events/shop/pods/web":                                "2 " + open + ", " + ended,
-		"/api/v1/events/shop/pods/nobody?end=2100-01-02T03:01:00Z":    "1 " + ended,
+		"/api/v1/events/shop/pods/missing?end=2100-01-02T03:01:00Z":   "1 " + ended,
 		"/api/v1/events/-/nodes/node-1":                               "0 ",
 		"/api/v1/events/shop/deployments/old?revision=1":              "1 " + expired,
 	} {

@@ -120,6 +120,14 @@ func writeCoverage(w http.ResponseWriter, c query.Coverage) {
 	}
 }
 
+// writeRestricted writes whether the caller may read less than the answer is
+// about.
+func writeRestricted(w http.ResponseWriter, restricted bool) {
+	if restricted {
+		w.Header().Set(v1.RestrictedHeader, "true")
+	}
+}
+
 // roundUp formats a time, rounded up to a second. Rounding down would promise
 // changes from before the time.
 func roundUp(t time.Time) string {

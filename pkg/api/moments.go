@@ -26,6 +26,7 @@ func writeMoments(w http.ResponseWriter, m *query.Moments) {
 	writeGaps(w, m.Gaps)
 	writeIgnored(w, m.Ignored)
 	writeCoverage(w, m.Coverage)
+	writeRestricted(w, m.Restricted)
 }
 
 // writeMomentsPage writes a page. write writes the body, and may be called

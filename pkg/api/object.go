@@ -36,6 +36,7 @@ func (h *handler) object(a *answer, r *http.Request, rest string) {
 		writeGaps(a, found.Gaps)
 		writeIgnored(a, found.Ignored)
 		writeCoverage(a, found.Coverage)
+		writeRestricted(a, found.Restricted)
 	}
 	_, related := errors.AsType[*query.RelatedError](err)
 	if err != nil {

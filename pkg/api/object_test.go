@@ -77,7 +77,7 @@ func TestObject_UnknownIs404OrEmpty(t *testing.T) {
 	s := newServer(t, api.Options{})
 	story(s)
 	for _, target := range []string{
-		"/api/v1/events/shop/pods/nobody", "/api/v1/events/shop/gadgets/web", "/api/v1/events/-/deployments/web",
+		"/api/v1/events/shop/pods/missing", "/api/v1/events/shop/gadgets/web", "/api/v1/events/-/deployments/web",
 		"/api/v1/events/shop/nodes/node-1", "/api/v1/events/shop/deploy/web?uid=other",
 		"/api/v1/events/shop/deploy/web?group=batch",
 	} {

@@ -169,7 +169,7 @@ func contentFilters() []string {
 // queryError returns an error of the expression in [v1.ParamQuery], which
 // occurs when it is compiled or evaluated.
 func queryError(err error) error {
-	return history.Errorf(history.CodeOf(err), "parameter %s: %v", v1.ParamQuery, err)
+	return &parameterError{v1.ParamQuery, err}
 }
 
 // flag parses a boolean, which is false by default.
@@ -226,7 +226,7 @@ func (p parameters) revisions() ([]uint64, error) {
 
 // invalid returns the error of a parameter that is not fixed.
 func invalid(name, value, want string) error {
-	return history.Errorf(history.Invalid, "parameter %s: invalid value %q: %s", name, value, want)
+	return &parameterError{name, history.Errorf(history.Invalid, "invalid value %q: %s", value, want)}
 }
 
 // timeline returns the query for [v1.EventsPath]. It reports false if nothing

@@ -172,7 +172,7 @@ func (p parameters) stateCursor(comparison bool) (history.StateCursor, error) {
 // caused it. timeParameter returns the parameter of a time.
 func ofParameter(err error, timeParameter func(time.Time) string) error {
 	if wrong, ok := errors.AsType[*query.TimeError](err); ok {
-		return history.Errorf(history.CodeOf(err), "parameter %s: %v", timeParameter(wrong.Time), err)
+		return &parameterError{timeParameter(wrong.Time), err}
 	}
 	if unknown, ok := errors.AsType[*query.UnknownTypeError](err); ok {
 		return history.Errorf(history.NotFound, "parameters %s and %s: %v",

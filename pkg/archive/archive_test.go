@@ -34,7 +34,7 @@ func filters(records []*history.Record) map[string]history.Filter {
 		"none":      {Namespace: history.ClusterScoped},
 		"deletions": {Verbs: []history.Verb{history.Delete}},
 		"revisions": {Revisions: []uint64{2, 3}},
-		"unknown":   {Name: "nobody"},
+		"unknown":   {Name: "missing"},
 	}
 	for _, r := range records {
 		ref := r.Ref

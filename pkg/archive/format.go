@@ -56,7 +56,8 @@ func readError(err error) error {
 		return history.Errorf(history.Invalid, "not an export of watchhistory-recorder")
 	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt),
 		errors.Is(err, binval.ErrCorrupt):
-		return history.Errorf(history.Invalid, "damaged (%v): use another copy or export again", err)
+		return history.WithHint(history.Errorf(history.Invalid, "damaged (%v)", err),
+			"Use another copy or export again.")
 	default:
 		return fmt.Errorf("read export: %w", err)
 	}

@@ -80,12 +80,12 @@ func nameCases(warning string) []nameCase {
 		{"get all -A --since 13m", workloads + "widget.a.cli.example/w\n", "", 0},
 		{"get all,cm,deploy --since 13m", workloads + "widget.a.cli.example/w\nconfigmap/events\n", "", 0},
 		{"get cm events", "configmap/events\n", "", 0},
-		{"get deploy events", "", "error: no history of deployments.apps \"events\" in shop namespace: " +
-			"'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
+		{"get deploy events", "", "error: no history of deployments.apps \"events\" in shop namespace\n" +
+			"'kubectl watchhistory get deployments.apps -A' lists the objects with history.\n", 1},
 		{"get cm,deploy events", "configmap/events\n", "error: no history of deployments.apps \"events\" in shop " +
-			"namespace: 'kubectl watchhistory get deployments.apps -A' lists the objects with history\n", 1},
-		{"get all web", "", "error: \"all\" is a category of several types: give the type of \"web\"\n", 1},
-		{"get all/web", "", "error: \"all\" is a category of several types: give the type of \"web\"\n", 1},
+			"namespace\n'kubectl watchhistory get deployments.apps -A' lists the objects with history.\n", 1},
+		{"get all web", "", "error: \"all\" is a category of several types\nGive the type of \"web\".\n", 1},
+		{"get all/web", "", "error: \"all\" is a category of several types\nGive the type of \"web\".\n", 1},
 		{"get deploy.apps,deployments.v1.apps,Deployment --since 13m", "deployment.apps/web\n", "", 0},
 	}
 }

@@ -228,7 +228,7 @@ func (o *getOptions) reportMissing(ctx context.Context, s *session, subjects []s
 		if len(found.events) > 0 {
 			continue
 		}
-		if o.env.restricted {
+		if s.restricted {
 			continue // the answer does not show what is recorded
 		}
 		if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {

@@ -37,7 +37,6 @@ type Environment struct {
 	noEscapes   bool                 // a terminal among the streams does not support escape sequences
 	progress    *progressLine        // nil means that no progress is shown
 	mayLogIn    bool                 // a credential plugin may prompt
-	restricted  bool                 // the recorder answers only what the caller may read
 	clockOffset func() time.Duration // the recorder's time minus Now; nil before a recorder is connected
 }
 
@@ -109,6 +108,18 @@ func (e *Environment) warnOfSkew() {
 func (e *Environment) endProgress() {
 	if e.progress != nil {
 		e.progress.end()
+	}
+}
+
+// showBusy shows on the progress line that the next attempt is after a delay. A
+// delay of 0 means that the attempt begins.
+func (e *Environment) showBusy(delay time.Duration) {
+	switch {
+	case e.progress == nil:
+	case delay == 0:
+		e.progress.replace(progressText)
+	default:
+		e.progress.replace(fmt.Sprintf("The recorder is busy, retrying in %s…", delay))
 	}
 }
 

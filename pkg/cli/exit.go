@@ -127,6 +127,11 @@ func outputClosed(err error) bool {
 	})
 }
 
+// withAdvice returns an error with the code [history.Invalid] and a hint.
+func withAdvice(hint, format string, args ...any) error {
+	return history.WithHint(invalidf(format, args...), hint)
+}
+
 // invalidf returns an error with the code [history.Invalid].
 func invalidf(format string, args ...any) error {
 	return history.Errorf(history.Invalid, format, args...)

@@ -57,6 +57,17 @@ func TestInterrupt_ExitsAtOnce(t *testing.T) {
 			t.Helper()
 			return io.Discard, []string{"get", "--server", unfinished(t, interrupt)}
 		},
+		"while the recorder is busy": func(t *testing.T, interrupt func()) (io.Writer, []string) {
+			t.Helper()
+			busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "30")
+				w.WriteHeader(http.StatusServiceUnavailable)
+				_ = http.NewResponseController(w).Flush()
+				interrupt()
+			}))
+			t.Cleanup(busy.Close)
+			return io.Discard, []string{"get", "--recorder-url", busy.URL}
+		},
 		"while writing": func(_ *testing.T, interrupt func()) (io.Writer, []string) {
 			return blockedWriter{interrupt, release}, []string{"get", "--recorder-url", r.url}
 		},

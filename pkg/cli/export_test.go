@@ -7,6 +7,9 @@ var OutputClosed = outputClosed
 // WithHint adds the hint for an error of a connection by URL.
 func WithHint(err error) error { return (&connection{url: "http://h"}).withHint(err) }
 
+// ParameterFlags are the flags of the API's parameters.
+var ParameterFlags = parameterFlags
+
 // WithClusterHint adds the hint for an error of a recorder that was found in
 // the namespace tools.
 func WithClusterHint(err error) error { return (&connection{foundIn: "tools"}).withHint(err) }

@@ -1,8 +1,6 @@
 package cli_test
 
 import (
-	"context"
-	"log/slog"
 	"path/filepath"
 	"testing"
 	"time"
@@ -57,21 +55,8 @@ resources:
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.StoragePath, config.BindAddress, config.ServerPort = t.TempDir(), "127.0.0.1", 0
-	d, err := daemon.New(t.Context(), config, cluster.Config(), slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("recorder: got error %v, want none", err)
-		}
-	})
-	return "http://" + d.Address()
+	config.ServerPort = 0
+	return "http://" + recordertest.RunDaemon(t, cluster.Config(), config).Address()
 }
 
 // testFilters selects versions that a recorder has recorded from a real API

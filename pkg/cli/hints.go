@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/client/kube"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -13,7 +14,9 @@ import (
 // Hints for errors of the packages client and kube. Those packages state only
 // facts. This one owns the flags, and its user has kubectl.
 const (
-	hintNarrow  = "Narrow the query, with --since or a type."
+	hintNarrow = "Narrow the query, with --since or a type."
+	hintBusy   = "Other queries keep the recorder busy. Try again later, narrow the query with --since or a type,\n" +
+		"or allow more time with --request-timeout."
 	hintInstall = "Install one with: kubectl apply -k deploy/\n" +
 		"or name an existing one, with --recorder-namespace or --recorder-url."
 	hintRepair   = "Install the recorder's own manifests again: kubectl apply -k deploy/"
@@ -24,12 +27,41 @@ const (
 		"context. Check with: kubectl auth whoami"
 )
 
+// parameterFlags are the flags whose values become parameters of the API, by
+// the name of the parameter. They are written as in the errors of package
+// pflag.
+func parameterFlags() map[string]string {
+	return map[string]string{
+		v1.ParamLabelSelector: "-l, --selector",
+		v1.ParamFieldSelector: "--field-selector",
+		v1.ParamQuery:         "-q, --query",
+		v1.ParamStart:         "--since",
+		v1.ParamEnd:           "--until",
+		v1.ParamLimit:         "--chunk-size",
+		v1.ParamNamespace:     "-n, --namespace",
+		v1.ParamRevision:      "--revision",
+		v1.ParamUID:           "--uid",
+	}
+}
+
+// withFlag returns an error with the name of the flag whose value the recorder
+// rejected. Other errors are returned unchanged.
+func withFlag(err error) error {
+	if wrong, ok := errors.AsType[*client.ParameterError](err); ok {
+		if flag := parameterFlags()[wrong.Parameter]; flag != "" {
+			return &history.Error{Code: history.CodeOf(err), Message: flag + ": " + wrong.Problem, Err: err}
+		}
+	}
+	return err
+}
+
 // withHint adds the hint for the cause of an error, unless the error has a hint
-// already.
+// already, and names the flag that caused it.
 //
 // The hint depends on the connection: the same failure has another remedy if
 // the recorder is reached by URL than through the cluster.
 func (c *connection) withHint(err error) error {
+	err = withFlag(err)
 	failure, ok := errors.AsType[*history.Error](err)
 	if !ok || failure.Hint != "" {
 		return err
@@ -55,6 +87,7 @@ func (c *connection) clientHint(failure *history.Error) string {
 	}{
 		{client.ErrInvalidURL, "Give it as http://HOST[:PORT], with --recorder-url."},
 		{client.ErrQueryTimeout, hintNarrow},
+		{client.ErrBusy, hintBusy},
 		{client.ErrTooLarge, "Request less at once, with a smaller --chunk-size, --since or a type."},
 		{client.ErrNoCursor, "Upgrade the recorder, or narrow the query."},
 		{

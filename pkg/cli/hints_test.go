@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/cli"
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/client/kube"
@@ -40,6 +45,8 @@ func TestHint_EveryCauseHasOne(t *testing.T) {
 		{failure(history.Forbidden, client.ErrAnswered), "kubectl auth can-i list pods"},
 		{failure(history.Unavailable, client.ErrAnswered), "recorder's log"},
 		{failure(history.Internal, errors.Join(client.ErrAnswered, client.ErrQueryTimeout)), "--since"},
+		{failure(history.Unavailable, errors.Join(client.ErrBusy, client.ErrAnswered)), "--request-timeout"},
+		{failure(history.Unavailable, errors.Join(client.ErrBusy, client.ErrGateway)), "--request-timeout"},
 		{failure(history.Unauthorized, client.ErrGateway), "USER:PASSWORD"},
 		{failure(history.Forbidden, client.ErrGateway), "USER:PASSWORD"},
 		{failure(history.Unavailable, client.ErrGateway), "Try again"},
@@ -93,6 +100,71 @@ func TestHint_DependsOnRoute(t *testing.T) {
 		got := history.HintOf(cli.WithClusterHint(&history.Error{Code: tt.code, Message: "it failed", Err: tt.cause}))
 		if !strings.Contains(got, tt.want) {
 			t.Errorf("hint for %s, %v: got %q, want one with %q", tt.code, tt.cause, got, tt.want)
+		}
+	}
+}
+
+// TestHint_NamesFlag checks an error about a parameter of the API.
+func TestHint_NamesFlag(t *testing.T) {
+	wrong := &history.Error{
+		Code: history.Invalid, Message: "http://h answered: parameter q: no value",
+		Err: errors.Join(client.ErrAnswered, &client.ParameterError{Parameter: "q", Problem: "no value"}),
+	}
+	got := cli.WithHint(wrong)
+	if got.Error() != "-q, --query: no value" || history.CodeOf(got) != history.Invalid || !errors.Is(got, wrong) {
+		t.Errorf("got %v with code %s, want -q, --query: no value, with code invalid", got, history.CodeOf(got))
+	}
+	wrong.Err = &client.ParameterError{Parameter: "order", Problem: "no value"}
+	if got := cli.WithHint(wrong); got != error(wrong) { //nolint:errorlint // the error must be the same
+		t.Errorf("without a flag: got %v, want %v unchanged", got, wrong)
+	}
+}
+
+// TestParameterFlags_AreComplete fails if a parameter of the API has neither a
+// flag nor a reason, and if a flag does not exist.
+func TestParameterFlags_AreComplete(t *testing.T) {
+	const fixed, argument, noCommand = "its values are fixed", "it is an argument", "no command queries a state"
+	none := map[string]string{
+		v1.ParamResourceType: argument, v1.ParamResourceName: argument, v1.ParamGroup: argument,
+		v1.ParamVerb: fixed, v1.ParamUser: fixed, v1.ParamManager: fixed, v1.ParamReason: fixed, v1.ParamType: fixed,
+		v1.ParamCursor: fixed, v1.ParamOrder: fixed, v1.ParamSummary: fixed, v1.ParamEmpty: fixed,
+		v1.ParamDescendants: fixed,
+		v1.ParamAt:          noCommand, v1.ParamStrip: noCommand, v1.ParamFrom: noCommand, v1.ParamTo: noCommand,
+		v1.ParamNoise: noCommand,
+	}
+	source, err := os.ReadFile("../api/v1/api.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parameters := regexp.MustCompile(`(?m)^\tParam\w+\s+= "(\w+)"`).FindAllStringSubmatch(string(source), -1)
+	if len(parameters) < 20 {
+		t.Fatalf("got %d parameters, want at least 20", len(parameters))
+	}
+	flags := cli.ParameterFlags()
+	for _, p := range parameters {
+		if _, excluded := none[p[1]]; (flags[p[1]] != "") == excluded {
+			t.Errorf("parameter %s: got flag %q, excluded: %t, want exactly one", p[1], flags[p[1]], excluded)
+		}
+	}
+	if got, want := len(flags)+len(none), len(parameters); got != want {
+		t.Errorf("got %d parameters with a flag or a reason, want %d", got, want)
+	}
+	known := map[string]bool{}
+	root := cli.New(cli.System("v1.2.3"))
+	for _, command := range append(root.Commands(), root) {
+		for _, set := range []*pflag.FlagSet{command.Flags(), command.PersistentFlags()} {
+			set.VisitAll(func(f *pflag.Flag) {
+				name := "--" + f.Name
+				if f.Shorthand != "" {
+					name = "-" + f.Shorthand + ", " + name
+				}
+				known[name] = true
+			})
+		}
+	}
+	for parameter, flag := range flags {
+		if !known[flag] {
+			t.Errorf("parameter %s: got flag %q, want one that exists", parameter, flag)
 		}
 	}
 }

@@ -73,8 +73,8 @@ func testDiscovery(t *testing.T, r *recording, cluster *clustertest.Cluster) {
 			"history secret/token", 1, "",
 			"error: no history of secrets \"token\" in shop namespace: the recorder does not record secrets\n",
 		},
-		{"get podz", 1, "", "error: neither the server nor the recorder has a resource type \"podz\"; " +
-			"'kubectl api-resources' lists the types\n"},
+		{"get podz", 1, "", "error: neither the server nor the recorder has a resource type \"podz\"\n" +
+			"'kubectl api-resources' lists the types.\n"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			var out bytes.Buffer

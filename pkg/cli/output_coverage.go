@@ -19,6 +19,7 @@ type coverage struct {
 	since       time.Time // the start of the history; zero if unknown
 	trimmed     bool      // the start is where the retention begins
 	notRecorded []string  // such as "leases.coordination.k8s.io excluded", each once
+	restricted  bool      // the user may read less than one of the queries was about
 }
 
 // add adds the coverage of one response. The earliest start counts: no query
@@ -27,6 +28,7 @@ func (c *coverage) add(p *client.Page) {
 	if !p.Since.IsZero() && (c.since.IsZero() || p.Since.Before(c.since)) {
 		c.since, c.trimmed = p.Since, p.SinceTrimmed
 	}
+	c.restricted = c.restricted || p.Restricted
 	for entry := range strings.SplitSeq(p.NotRecorded, ", ") {
 		if entry != "" && !slices.Contains(c.notRecorded, entry) {
 			c.notRecorded = append(c.notRecorded, entry)
@@ -48,7 +50,7 @@ func (c *coverage) note(o *queryOptions, empty bool) {
 		return
 	}
 	o.env.note(c.notRecordedNote())
-	if o.env.restricted {
+	if c.restricted {
 		o.env.note(restrictedNote)
 	}
 }

@@ -126,7 +126,7 @@ func (s *session) noteUnchanged(
 // no history. The error contains the reason if the recorder returns one. With a
 // uid, it lists the UIDs under which the object has history.
 func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, uid string) error {
-	where, hint := in(sub.namespaceOf(s.namespace)), ""
+	where, reason := in(sub.namespaceOf(s.namespace)), ""
 	if uid != "" {
 		uids, err := s.incarnations(ctx, sub)
 		if err != nil {
@@ -138,16 +138,19 @@ func (s *session) noHistory(ctx context.Context, env *Environment, sub subject, 
 		}
 	}
 	if recorded, err := s.types.isRecorded(ctx, sub.resourceArg()); err == nil && !recorded {
-		hint = fmt.Sprintf("the recorder does not record %s", sub.GroupResource())
-		if env.restricted {
-			hint += ", or you may not read them in the cluster"
+		reason = fmt.Sprintf(": the recorder does not record %s", sub.GroupResource())
+		if s.restricted {
+			reason += ", or you may not read them in the cluster"
 		}
-	} else if reason := s.notRecordedReason(ctx, sub); reason != "" {
-		hint = fmt.Sprintf("the recorder does not record %s: %s", sub.GroupResource(), reason)
-	} else {
-		hint = fmt.Sprintf("'%s get %s -A' lists the objects with history", env.Name, sub.GroupResource())
+	} else if detail := s.notRecordedReason(ctx, sub); detail != "" {
+		reason = fmt.Sprintf(": the recorder does not record %s: %s", sub.GroupResource(), detail)
 	}
-	return history.Errorf(history.NotFound, "no history of %s%s: %s", sub, where, hint)
+	err := history.Errorf(history.NotFound, "no history of %s%s%s", sub, where, reason)
+	if reason != "" {
+		return err
+	}
+	return history.WithHint(err,
+		fmt.Sprintf("'%s get %s -A' lists the objects with history.", env.Name, sub.GroupResource()))
 }
 
 // plural returns a number with its noun: "1 change" or "2 changes".

@@ -222,8 +222,9 @@ func (r *resolver) fromCatalogue(ctx context.Context, arg string) (resourceType,
 	}
 	switch len(matches) {
 	case 0:
-		return resourceType{}, history.Errorf(history.NotFound,
-			"neither the server nor the recorder has a resource type %q; 'kubectl api-resources' lists the types", arg)
+		return resourceType{}, history.WithHint(history.Errorf(history.NotFound,
+			"neither the server nor the recorder has a resource type %q", arg),
+			"'kubectl api-resources' lists the types.")
 	case 1:
 		return resourceType{Group: matches[0].Group, Plural: matches[0].Plural, Namespaced: matches[0].Namespaced}, nil
 	default:

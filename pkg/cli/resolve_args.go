@@ -107,7 +107,8 @@ func (s *session) subjects(ctx context.Context, args []string) ([]subject, error
 func (s *session) typesOf(ctx context.Context, arg objectArg) ([]resourceType, error) {
 	if types := s.types.category(arg.kind); len(types) > 0 {
 		if arg.name != "" {
-			return nil, invalidf("%q is a category of several types: give the type of %q", arg.kind, arg.name)
+			return nil, withAdvice(fmt.Sprintf("Give the type of %q.", arg.name),
+				"%q is a category of several types", arg.kind)
 		}
 		return types, nil
 	}
@@ -138,7 +139,7 @@ func parseObject(args []string) (objectArg, error) {
 	case arg.kind == "" || arg.name == "" || strings.Contains(arg.name, "/"):
 		return arg, invalidf("%q is not an object: want TYPE NAME or TYPE/NAME", strings.Join(args, " "))
 	case strings.Contains(arg.kind, "/"):
-		return arg, invalidf("%q already has a name: remove %q", arg.kind, arg.name)
+		return arg, withAdvice(fmt.Sprintf("Remove %q.", arg.name), "%q already has a name", arg.kind)
 	case strings.Contains(arg.kind, ","):
 		return arg, invalidf("%q names several types: want one object", arg.kind)
 	default:

@@ -56,9 +56,12 @@ func newVersion(env Environment) *cobra.Command {
 	}
 }
 
-// flagError adds the command's --help to an error about flags.
+// helpHint returns a hint at the command's --help.
+func helpHint(cmd *cobra.Command) string { return "See '" + cmd.CommandPath() + " --help'." }
+
+// flagError adds a hint at the command's --help to an error about flags.
 func flagError(cmd *cobra.Command, err error) error {
-	return invalidf("%v; see '%s --help'", err, cmd.CommandPath())
+	return withAdvice(helpHint(cmd), "%v", err)
 }
 
 // arguments returns a check of the number of arguments. A negative limit means
@@ -66,7 +69,7 @@ func flagError(cmd *cobra.Command, err error) error {
 func arguments(least, limit int, want string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || limit >= 0 && len(args) > limit {
-			return invalidf("want %s, got %d arguments; see '%s --help'", want, len(args), cmd.CommandPath())
+			return withAdvice(helpHint(cmd), "want %s, got %d arguments", want, len(args))
 		}
 		return nil
 	}

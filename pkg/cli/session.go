@@ -104,6 +104,22 @@ type session struct {
 
 	types     resolver
 	namespace history.NamespaceScope // of the objects
+
+	restricted bool // the user may read less than one of the queries was about
+}
+
+// Events is [client.Client.Events]. It notes whether the page is restricted.
+func (s *session) Events(ctx context.Context, q client.EventsQuery) (*client.EventsPage, error) {
+	page, err := s.Client.Events(ctx, q)
+	s.restricted = s.restricted || err == nil && page.Restricted
+	return page, err
+}
+
+// Object is [client.Client.Object]. It notes whether the page is restricted.
+func (s *session) Object(ctx context.Context, q client.ObjectQuery) (*client.ObjectPage, error) {
+	page, err := s.Client.Object(ctx, q)
+	s.restricted = s.restricted || err == nil && page.Restricted
+	return page, err
 }
 
 // open connects to the recorder. The caller must close the session.
@@ -115,14 +131,17 @@ func (c *connection) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, invalidf("--request-timeout %q is not a duration: want one like 30s", *c.config.Timeout)
 	}
-	opts := client.Options{UserAgent: c.userAgent(), Now: c.env.Now, Timeout: max(timeout, 0)}
+	opts := client.Options{
+		UserAgent: c.userAgent(), Now: c.env.Now,
+		Timeout: max(timeout, 0), BusyWait: max(timeout, 0), OnBusy: c.env.showBusy,
+	}
 	cluster, err := c.config.ToRawKubeConfigLoader().ClientConfig()
 	switch {
 	case err == nil:
 		c.prepareLogin(cluster)
 	case c.url == "" || c.sendLogin: // otherwise the cluster is needed for discovery only
-		return nil, invalidf("no cluster configured: %v; "+
-			"give a kubeconfig with --kubeconfig, or a recorder with --recorder-url", err)
+		return nil, withAdvice("Give a kubeconfig with --kubeconfig, or a recorder with --recorder-url.",
+			"no cluster configured: %v", err)
 	}
 	recorder, err := c.connect(ctx, cluster, opts)
 	if err != nil {
@@ -181,7 +200,6 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 		}
 	}
 	if c.url != "" {
-		c.env.restricted = c.sendLogin
 		if !c.sendLogin {
 			o.RESTConfig = nil
 		}
@@ -191,7 +209,7 @@ func (c *connection) connect(ctx context.Context, cluster *rest.Config, opts cli
 	if err != nil {
 		return nil, err
 	}
-	c.foundIn, c.env.restricted = found.Namespace, found.Authenticated
+	c.foundIn = found.Namespace
 	return found.Client, nil
 }
 
@@ -213,7 +231,7 @@ func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 	}
 	namespace, _, err := c.config.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
-		return "", invalidf("no namespace: %v; give one with --namespace", err)
+		return "", withAdvice("Give one with --namespace.", "no namespace: %v", err)
 	}
 	return history.ParseNamespaceScope(namespace), nil
 }
@@ -225,7 +243,7 @@ func (c *connection) objectNamespace() (history.NamespaceScope, error) {
 // follows the query, because the offset is measured with the first response.
 func (c *connection) withSession(ctx context.Context, query func(*session) error) error {
 	if c.env.progress != nil && !c.env.noEscapes { // it is erased by an escape sequence
-		c.env.progress.begin("Querying the recorder…")
+		c.env.progress.begin(progressText)
 		defer c.env.progress.end()
 	}
 	s, err := c.open(ctx)

@@ -8,6 +8,9 @@ import (
 	"unicode/utf8"
 )
 
+// progressText is the progress line of a command that waits for an answer.
+const progressText = "Querying the recorder…"
+
 // progressDelay is how long a command runs before progress is shown.
 const progressDelay = time.Second
 
@@ -37,6 +40,18 @@ func (p *progressLine) begin(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.text, p.remaining = text, progressDelay
+	p.startLocked()
+}
+
+// replace shows another text at once, unless the command has ended its waiting.
+func (p *progressLine) replace(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.text == "" {
+		return
+	}
+	p.stopLocked()
+	p.text, p.remaining = text, 0
 	p.startLocked()
 }
 

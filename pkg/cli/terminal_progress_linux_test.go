@@ -10,7 +10,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -81,6 +83,14 @@ func terminal(t *testing.T) (tty *os.File, s *screen, written func() string) {
 	}
 }
 
+// onTerminal returns the environment of a command on a terminal.
+func (r *recording) onTerminal(tty *os.File) cli.Environment {
+	env := cli.System("v1.2.3")
+	env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
+	env.Now = r.readerNow
+	return env
+}
+
 // TestProgress_IsErasedBeforeOutput checks that the progress line is erased
 // before the first line of a table, a warning or an error.
 func TestProgress_IsErasedBeforeOutput(t *testing.T) {
@@ -108,10 +118,8 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 				httputil.NewSingleHostReverseProxy(recorder).ServeHTTP(w, req)
 			}))
 			defer slow.Close()
-			env := cli.System("v1.2.3")
-			env.IOStreams = genericiooptions.IOStreams{In: strings.NewReader(""), Out: tty, ErrOut: tty}
-			env.Now = r.readerNow
-			cli.Main(t.Context(), env, append(strings.Fields(args), "--recorder-url", slow.URL, "-n", "shop",
+			cli.Main(t.Context(), r.onTerminal(tty), append(strings.Fields(args),
+				"--recorder-url", slow.URL, "-n", "shop",
 				"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never"))
 			got := written()
 			if first == "error: " {
@@ -121,5 +129,38 @@ func TestProgress_IsErasedBeforeOutput(t *testing.T) {
 				t.Errorf("got %q, want the progress once, erased before %q", got[:min(len(got), 200)], first)
 			}
 		})
+	}
+}
+
+// TestProgress_ShowsBusyRecorder checks a recorder that refuses the first
+// query.
+func TestProgress_ShowsBusyRecorder(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	r := newRecording(t)
+	r.writeStory()
+	recorder, err := url.Parse(r.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty, s, written := terminal(t)
+	var requests atomic.Int32
+	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if requests.Add(1) == 1 {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return
+		}
+		s.await("Querying the recorder…")
+		httputil.NewSingleHostReverseProxy(recorder).ServeHTTP(w, req)
+	}))
+	defer busy.Close()
+	code := cli.Main(t.Context(), r.onTerminal(tty), []string{
+		"get", "--since-time", r.now.Add(-13 * time.Minute).Format(time.RFC3339),
+		"--recorder-url", busy.URL, "-n", "shop",
+		"--server", "http://127.0.0.1:1", "--cache-dir", t.TempDir(), "--color", "never",
+	})
+	const want = "The recorder is busy, retrying in 1s…\x1b[37D\x1b[KQuerying the recorder…\x1b[22D\x1b[KTIME "
+	if got := written(); code != 0 || !strings.HasPrefix(got, want) {
+		t.Errorf("got exit code %d, output %q, want 0 and %q at its beginning", code, got[:min(len(got), 200)], want)
 	}
 }

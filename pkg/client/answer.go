@@ -17,12 +17,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
-// get sends a request and decodes the JSON answer. It returns the headers of
-// the answer.
+// send sends a request once, and decodes the JSON answer. It returns the
+// headers of the answer, also of an error.
 //
 // Recorders that do not support [v1.EmptyOK] answer 404 if nothing matches.
-// get then decodes nothing and returns no error.
-func (c *Client) get(ctx context.Context, at *url.URL, read decoder) (http.Header, error) {
+// send then decodes nothing and returns no error.
+func (c *Client) send(ctx context.Context, at *url.URL, read decoder) (http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.options.Name, err)
@@ -96,7 +96,7 @@ func (c *Client) structured(status int, body []byte) error {
 		if !slices.Contains(codes(), code) {
 			code = CodeOfStatus(status)
 		}
-		return c.answered(code, status, own.Error.Message)
+		return c.reported(code, status, own.Error)
 	}
 	var server struct{ Kind string }
 	if json.Unmarshal(body, &server) == nil && server.Kind == "Status" {

@@ -18,6 +18,7 @@ import (
 // Defaults of [Options].
 const (
 	DefaultTimeout     = time.Minute
+	DefaultBusyWait    = time.Minute
 	DefaultMaxResponse = 128 << 20
 )
 
@@ -29,6 +30,14 @@ type Options struct {
 	// means [DefaultTimeout], and a negative Timeout means that Transport
 	// bounds requests itself.
 	Timeout time.Duration
+	// BusyWait bounds the time that a request waits in total for a recorder
+	// which answers that it is busy. 0 means [DefaultBusyWait], and a negative
+	// BusyWait means that such an answer is an error at once.
+	BusyWait time.Duration
+	// OnBusy is called before each wait for a busy recorder, with its duration,
+	// and with 0 after it. It may be nil. Concurrent requests call it
+	// concurrently.
+	OnBusy func(delay time.Duration)
 	// MaxResponse bounds an answer, in bytes after decompression. 0 means
 	// [DefaultMaxResponse].
 	MaxResponse int64
@@ -57,6 +66,9 @@ const (
 func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
+	}
+	if o.BusyWait == 0 {
+		o.BusyWait = DefaultBusyWait
 	}
 	if o.MaxResponse <= 0 {
 		o.MaxResponse = DefaultMaxResponse
@@ -105,7 +117,7 @@ func New(baseURL string, o Options) (*Client, error) {
 	}
 	transport := o.Transport
 	if o.Timeout > 0 {
-		transport = exchange.New(transport, exchange.Limits{Time: o.Timeout})
+		transport = exchange.New(transport, exchange.Limits{Time: o.Timeout, Patient: true})
 	}
 	return &Client{
 		base: base,

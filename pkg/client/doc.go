@@ -50,6 +50,8 @@
 //
 // # Limits
 //
-// The package does not retry, cache, log, or write to stdout or stderr. It
-// imports neither client-go nor any part of the recorder but the API's types.
+// A request is sent again only if the recorder answers that it is busy, after
+// the time that it names. The package does not cache, log, or write to stdout
+// or stderr. It imports neither client-go nor any part of the recorder but the
+// API's types.
 package client

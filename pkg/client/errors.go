@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/client/internal/quote"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/internal/exchange"
@@ -30,6 +31,8 @@ var (
 	// ErrGateway means that a proxy or load balancer answered instead of the
 	// recorder.
 	ErrGateway = errors.New("answered by a gateway")
+	// ErrBusy means that the recorder was still busy after the last attempt.
+	ErrBusy = errors.New("recorder is busy")
 	// ErrTooLarge means that the answer exceeds [Options.MaxResponse].
 	ErrTooLarge = errors.New("answer too large")
 	// ErrQueryTimeout means that the query exceeded the recorder's own timeout.
@@ -45,6 +48,16 @@ var (
 	// ErrNotTLS means that the recorder does not use TLS, and the URL does.
 	ErrNotTLS = errors.New("not TLS")
 )
+
+// ParameterError is the cause of an error that the recorder answered because of
+// one parameter of the query.
+type ParameterError struct {
+	Parameter string // its name in the API, such as [v1.ParamQuery]
+	Problem   string // what is wrong with its value, in one line
+}
+
+// Error returns the name and the problem.
+func (e *ParameterError) Error() string { return "parameter " + e.Parameter + ": " + e.Problem }
 
 // unreachable returns the error of a request without an answer.
 func (c *Client) unreachable(ctx context.Context, err error) error {
@@ -107,8 +120,18 @@ func (c *Client) gateway(code history.Code, status int) error {
 	}
 }
 
+// reported returns the error of a [v1.ErrorBody].
+func (c *Client) reported(code history.Code, status int, body v1.Error) error {
+	failure := c.answered(code, status, body.Message)
+	if body.Parameter != "" {
+		problem := strings.TrimPrefix(body.Message, "parameter "+body.Parameter+": ")
+		failure.Err = errors.Join(failure.Err, &ParameterError{quote.Line(body.Parameter), quote.Line(problem)})
+	}
+	return failure
+}
+
 // answered returns the error that the recorder itself reported.
-func (c *Client) answered(code history.Code, status int, message string) error {
+func (c *Client) answered(code history.Code, status int, message string) *history.Error {
 	if message == "" {
 		message = statusText(status)
 	}

@@ -43,6 +43,10 @@ type Page struct {
 	// NotRecorded is the text of [v1.NotRecordedHeader]: the query's resources
 	// that are not recorded.
 	NotRecorded string
+
+	// Restricted means that the caller may read less in the cluster than the
+	// query is about. It does not mean that anything is missing.
+	Restricted bool
 }
 
 // EventsPage is one page of records.
@@ -192,6 +196,7 @@ func (c *Client) page(header http.Header, n int, cursor string) (page Page, err 
 		IgnoreRules:  parseIgnoreRules(header.Get(v1.IgnoredHeader)),
 		SinceTrimmed: header.Get(v1.SinceTrimmedHeader) == "true",
 		NotRecorded:  header.Get(v1.NotRecordedHeader),
+		Restricted:   header.Get(v1.RestrictedHeader) == "true",
 	}
 	page.Since, _ = time.Parse(time.RFC3339, header.Get(v1.SinceHeader)) // an invalid time means unknown
 	if page.Total, err = c.count(header, v1.TotalCountHeader, n); err != nil {

@@ -1,11 +1,13 @@
 package client_test
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -253,8 +255,27 @@ func TestRecorder_PagesCountGaps(t *testing.T) {
 		})
 	}
 	object, err := c.Object(t.Context(),
-		client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "nodes", Name: "nobody"})
+		client.ObjectQuery{Namespace: history.ClusterScoped, Resource: "nodes", Name: "missing"})
 	if err != nil || object.Gaps != 1 {
 		t.Errorf("gaps of an object's page: got %d, error %v, want 1", object.Gaps, err)
+	}
+}
+
+func TestRecorder_ErrorNamesParameter(t *testing.T) {
+	c := newRecorderClient(t)
+	for parameter, q := range map[string]client.EventsQuery{
+		v1.ParamQuery:         {Expression: "verb ="},
+		v1.ParamLabelSelector: {LabelSelector: "app in"},
+		v1.ParamCursor:        {Cursor: "x"},
+	} {
+		_, err := c.Events(t.Context(), q)
+		wrong, ok := errors.AsType[*client.ParameterError](err)
+		if !ok || wrong.Parameter != parameter || wrong.Problem == "" || strings.Contains(wrong.Problem, "parameter") {
+			t.Errorf("got error %v, cause %+v, want one that names %s once", err, wrong, parameter)
+		}
+		wantError(t, err, history.Invalid, "parameter "+parameter+": ")
+		if !errors.Is(err, client.ErrAnswered) {
+			t.Errorf("got error %v, want ErrAnswered", err)
+		}
 	}
 }

@@ -44,14 +44,14 @@ type Config struct {
 	// BindAddress.
 	SecureBindAddress string
 	// SecurePort is the port of the secure listener: the REST API with TLS,
-	// for callers whom the cluster knows. 0 means any free port, and [NoPort]
-	// that there is no such listener.
+	// for callers whom the cluster identifies. 0 means any free port, and
+	// [NoPort] that there is no such listener.
 	SecurePort int
 	// TLSCertFile and TLSKeyFile contain the secure listener's certificate and
 	// key. If they are "", the recorder makes a certificate.
 	TLSCertFile, TLSKeyFile string
 	// TLSCAFile contains the authorities of TLSCertFile. They are published for
-	// clients. "" means that clients know them.
+	// clients. "" means that clients have them.
 	TLSCAFile string
 	// Namespace is the namespace that the recorder runs in, or "" outside of a
 	// cluster. It is not a field of the file.

@@ -128,7 +128,7 @@ func TestDaemon_WaitsForResourceThatIsNotServed(t *testing.T) {
 	noLeaks(t)
 	r := start(t, t.TempDir(), cluster.Config(), func(c *daemon.Config) {
 		unknown := c.Resources[0]
-		unknown.Group, unknown.Plural, unknown.Kind = "nobody.example.com", "gadgets", "Gadget"
+		unknown.Group, unknown.Plural, unknown.Kind = "missing.example.com", "gadgets", "Gadget"
 		c.Resources = append(c.Resources, unknown)
 	})
 	if _, body := r.get(t, v1.ResourcesPath); !strings.Contains(body, `"gadgets"`) ||

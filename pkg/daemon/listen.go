@@ -23,7 +23,7 @@ import (
 const serviceName = "watchhistory-recorder"
 
 // secure is the secure listener: the REST API with TLS, for callers whom the
-// cluster knows.
+// cluster identifies.
 type secure struct {
 	listener     net.Listener
 	client       *http.Client // of the cluster

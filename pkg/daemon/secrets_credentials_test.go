@@ -14,6 +14,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 // anyDefinition is a CRD that accepts any object.
@@ -103,11 +104,11 @@ func TestCredentials_AreRedactedByDefault(t *testing.T) {
 		return strings.Count(body, `"verb":"create"`) == 4, body
 	})
 	if got, want := strings.Count(body, "shown"), 4; got < want {
-		t.Errorf("got %d values that are no credentials, want %d:\n%s", got, want, body)
+		t.Errorf("got %d values that are not credentials, want %d:\n%s", got, want, body)
 	}
 	refuseValues(t, "the API", []byte(body))
 	r.stop(t)
-	refuseValues(t, "the database", filesIn(t, r.dir))
+	refuseValues(t, "the database", recordertest.FilesIn(t, r.dir))
 	refuseValues(t, "the log", r.log.Bytes())
 }
 

@@ -6,10 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,6 +17,7 @@ import (
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 const (
@@ -116,7 +115,7 @@ func TestSecrets_ValuesAreStoredNowhere(t *testing.T) {
 	command(t, r.dir, "restore", filepath.Join(files, "all.whb"), "--storage", filepath.Join(files, "restored"))
 	r.stop(t)
 	for _, dir := range []string{r.dir, files} {
-		refuseValues(t, dir, filesIn(t, dir))
+		refuseValues(t, dir, recordertest.FilesIn(t, dir))
 	}
 	refuseValues(t, "the log", r.log.Bytes())
 	_, _ = cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "namespace", "vault", "--wait=false")
@@ -136,21 +135,4 @@ func refuseValues(t *testing.T, where string, data []byte) {
 				where, part, data[max(0, at-200):min(len(data), at+200)])
 		}
 	}
-}
-
-// filesIn returns the contents of all files in a directory, concatenated.
-func filesIn(t *testing.T, dir string) (all []byte) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		all = append(all, data...)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }

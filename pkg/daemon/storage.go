@@ -11,11 +11,13 @@ import (
 const hintOtherDirectory = "Set storagePath (BADGER_PATH) to another directory."
 
 // storageError adds a hint to an error of opening the database, if the database
-// is damaged or the directory can't be used. Other errors are returned as they
-// are.
+// is damaged or the directory can't be used. Other errors, and errors with a
+// hint, are returned as they are.
 func storageError(err error) error {
 	var hint string
 	switch {
+	case history.HintOf(err) != "":
+		return err
 	case errors.Is(err, store.ErrDamaged):
 		hint = "Run 'watchhistory-recorder repair', restore a backup, " +
 			"or set storagePath (BADGER_PATH) to another directory."

@@ -65,10 +65,17 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
-// HintOf returns the hint of the first [Error] in err's chain, or "".
+// HintOf returns the hint of the first [Error] in err's chain that has one, or
+// "".
 func HintOf(err error) string {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Hint
+	for {
+		e, ok := errors.AsType[*Error](err)
+		switch {
+		case !ok:
+			return ""
+		case e.Hint != "":
+			return e.Hint
+		}
+		err = e.Err
 	}
-	return ""
 }

@@ -238,6 +238,10 @@ func TestWithHint_KeepsErrorAsCause(t *testing.T) {
 	if !errors.Is(hinted, cause) {
 		t.Errorf("got an error without the cause %v, want one with it", cause)
 	}
+	outer := history.Errorf(history.Internal, "open: %w", hinted)
+	if got, want := history.HintOf(outer), "try yes"; got != want {
+		t.Errorf("hint of the cause: got %q, want %q", got, want)
+	}
 	if got := history.HintOf(wrapped); got != "" {
 		t.Errorf("hint of another error: got %q, want none", got)
 	}

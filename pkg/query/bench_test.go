@@ -74,7 +74,7 @@ func BenchmarkSelect(b *testing.B) {
 	}{
 		{"labels", &selector.Selector{Labels: labels}},
 		{"fields", &selector.Selector{Fields: fields}},
-		{"q=managers", q(`"nobody" in managers`)},
+		{"q=managers", q(`"missing" in managers`)},
 		{"q=object", q(`object.spec.replicas > 100`)},
 		{
 			"q=changed",

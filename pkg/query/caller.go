@@ -86,7 +86,7 @@ func (s *Service) see(ctx context.Context, all sight, name string, scopes ...sco
 	for _, of := range scopes {
 		view, err := s.viewOf(ctx, all.resources(of), of.namespace, name)
 		if err != nil {
-			return sight{}, &RightsError{err}
+			return sight{}, rightsError(err)
 		}
 		for r, grant := range view {
 			all.view[r] = joined(all.view[r], grant)
@@ -347,7 +347,7 @@ func (s *Service) Resources(ctx context.Context, others ...history.Resource) (Si
 	}
 	view, err := s.viewOf(ctx, slices.Collect(maps.Values(all)), history.AllNamespaces, "")
 	if err != nil {
-		return Sight{}, &RightsError{err}
+		return Sight{}, rightsError(err)
 	}
 	seen := sight{catalogue: catalogue, view: view}.visible()
 	return Sight{Resources: seen.catalogue, view: view}, nil

@@ -39,6 +39,8 @@ type Moments struct {
 	Gaps     []history.Gap
 	Ignored  []history.IgnoreRule
 	Coverage Coverage
+	// Restricted is as in [Page].
+	Restricted bool
 }
 
 // TimeError means that there is no state at one of the question's times: it is
@@ -91,6 +93,9 @@ func (s *Service) moments(
 	}
 	seen, err := s.see(ctx, all, q.Name, asked)
 	if err != nil {
+		return m, f, until, err
+	}
+	if m.Restricted, err = s.restricted(ctx, all, seen.view, q.Name, asked); err != nil {
 		return m, f, until, err
 	}
 	first := m.At

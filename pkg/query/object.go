@@ -80,6 +80,9 @@ type ObjectHistory struct {
 	Ignored []history.IgnoreRule
 	// Coverage describes both lists.
 	Coverage Coverage
+	// Restricted means that the caller may read less than the question is
+	// about, as in [Page]. The pages have no value of their own.
+	Restricted bool
 }
 
 // RelatedError means that the object's own records were read, but not the
@@ -103,6 +106,7 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	all := seen.all()
 	empty.Ignored = all.ignored(q.scopes()...)
 	empty.Coverage = all.coverage(q.Start, q.scopes()...)
+	empty.Restricted = seen.restricted
 	resources := s.resolveObject(seen.own.catalogue, q)
 	if len(resources) == 0 {
 		return empty, nil
@@ -214,8 +218,11 @@ func (q Object) scopes() []scope {
 }
 
 // objectSight is what the caller can see of an object, of the Events regarding
-// it, and of the objects that it may own.
-type objectSight struct{ own, events, owned sight }
+// it, and of the objects that it may own. restricted is as in [ObjectHistory].
+type objectSight struct {
+	own, events, owned sight
+	restricted         bool
+}
 
 // seeObject returns the caller's sight of what an answer contains.
 func (s *Service) seeObject(ctx context.Context, q Object) (seen objectSight, err error) {
@@ -238,9 +245,36 @@ func (s *Service) seeObject(ctx context.Context, q Object) (seen objectSight, er
 		seen.events.view = view
 	}
 	if q.Descendants && len(events) > 0 {
-		seen.owned, err = s.see(ctx, all, "", scope{namespace: events[0].namespace})
+		if seen.owned, err = s.see(ctx, all, "", scope{namespace: events[0].namespace}); err != nil {
+			return seen, err
+		}
+	}
+	if q.Rest == nil {
+		seen.restricted, err = s.restrictedObject(ctx, all, seen, q)
 	}
 	return seen, err
+}
+
+// restrictedObject reports whether the caller may read less than the answer
+// about an object contains. The Events are recorded as one of two resources.
+func (s *Service) restrictedObject(ctx context.Context, all sight, seen objectSight, q Object) (bool, error) {
+	own, events := q.scopes()[0], q.scopes()[1:]
+	restricted, err := s.restricted(ctx, all, seen.own.view, q.Name, own)
+	if s.caller == nil || restricted || err != nil || len(events) == 0 {
+		return restricted, err
+	}
+	var known []history.Resource
+	for _, of := range events {
+		known = append(known, all.resources(of)...)
+	}
+	of := scope{namespace: events[0].namespace}
+	if may, err := s.mayReadAll(ctx, known, seen.events.view, of, ""); !may || err != nil {
+		return true, err
+	}
+	if !q.Descendants {
+		return false, nil
+	}
+	return s.restricted(ctx, all, seen.owned.view, "", of)
 }
 
 // all returns what is visible of anything in the answer.

@@ -141,12 +141,12 @@ func TestObject_ExcludesEventsOfOtherGroup(t *testing.T) {
 	core, knative := ref("", "services", "shop", "web", 1), ref("serving.knative.dev", "services", "shop", "web", 2)
 	l.put(
 		record(core, history.Create, `{}`), record(knative, history.Create, `{}`),
-		event("core", core, core.UID), event("knative", knative, knative.UID), event("nobody-knows", core, ""),
+		event("core", core, core.UID), event("knative", knative, knative.UID), event("unknown", core, ""),
 	)
 	s := l.service(query.Options{})
 	for group, want := range map[string][]string{
-		query.CoreGroup: {"core", "nobody-knows"}, "serving.knative.dev": {"knative", "nobody-knows"},
-		"": {"core", "knative", "nobody-knows"},
+		query.CoreGroup: {"core", "unknown"}, "serving.knative.dev": {"knative", "unknown"},
+		"": {"core", "knative", "unknown"},
 	} {
 		h := ask(t, s, query.Object{Namespace: "shop", Type: "services", Name: "web", Group: group})
 		if got := names(h.Related); !slices.Equal(got, want) || h.Related.Total != len(want) {

@@ -23,7 +23,8 @@ type log struct {
 	now time.Time
 }
 
-func newLog(t *testing.T) *log {
+// newEmptyLog returns a log without resources.
+func newEmptyLog(t *testing.T) *log {
 	t.Helper()
 	l := &log{t: t, now: time.Now().UTC().Truncate(time.Second)}
 	s, err := store.Open(t.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return l.now }})
@@ -36,6 +37,12 @@ func newLog(t *testing.T) *log {
 		}
 	})
 	l.Store = s
+	return l
+}
+
+func newLog(t *testing.T) *log {
+	t.Helper()
+	l := newEmptyLog(t)
 	for _, r := range []history.Resource{
 		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
 		{Version: "v1", Plural: "nodes", Kind: "Node", ShortNames: []string{"no"}},
@@ -64,7 +71,7 @@ func newLog(t *testing.T) *log {
 			Kind: "Widget", ShortNames: []string{"nodes"}, Namespaced: true,
 		},
 	} {
-		if err := s.Register(t.Context(), r); err != nil {
+		if err := l.Register(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}

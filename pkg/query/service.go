@@ -143,6 +143,9 @@ type Page struct {
 	Ignored []history.IgnoreRule
 	// Coverage describes the question's resources and namespaces.
 	Coverage Coverage
+	// Restricted means that the caller may read less than the question is
+	// about. It depends on rights, and not on what is recorded.
+	Restricted bool
 
 	bytes int  // of the versions' objects
 	early bool // More, because a bound was reached

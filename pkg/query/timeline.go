@@ -56,11 +56,17 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	restricted := false
+	if q.Rest.IsZero() {
+		if restricted, err = s.restricted(ctx, all, seen.view, q.Name, asked...); err != nil {
+			return Page{}, err
+		}
+	}
 	ignored := seen.ignored(asked...)
 	coverage := seen.coverage(q.Start, asked...)
 	filter, known := withResources(q.Filter, seen.catalogue, q.Types, q.Group)
 	if !known {
-		return Page{Exact: true, Ignored: ignored, Coverage: coverage}, nil
+		return Page{Exact: true, Ignored: ignored, Coverage: coverage, Restricted: restricted}, nil
 	}
 	filter.View = inNamespaces(seen, q.Namespaces)
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
@@ -71,7 +77,7 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	if !q.Rest.IsZero() {
 		return page, nil
 	}
-	page.Ignored, page.Coverage = ignored, coverage
+	page.Ignored, page.Coverage, page.Restricted = ignored, coverage, restricted
 	if page.Gaps, err = s.reader.Gaps(ctx, filter.Resources, filter.Start, filter.End); err != nil {
 		return Page{}, err
 	}

@@ -391,3 +391,15 @@ func TestStream_ReloadsAfterInterruptedSync(t *testing.T) {
 	w.restart()
 	w.one(pods, history.GapExpired, false)
 }
+
+// TestStream_ErrorNamesResourceOnce checks an error of the log, which names it.
+func TestStream_ErrorNamesResourceOnce(t *testing.T) {
+	w, _ := failOn(t, recorder.Options{})
+	plural := strings.Repeat("x", 1<<17)
+	_, err := w.Stream(t.Context(), history.Resource{Version: "v1", Plural: plural, Kind: "X"})
+	if history.CodeOf(err) != history.Invalid || strings.Count(err.Error(), plural) != 1 ||
+		strings.Contains(err.Error(), "register") {
+		t.Errorf("got error %.200v with the name %d times, want an invalid one with it once",
+			err, strings.Count(fmt.Sprint(err), plural))
+	}
+}

@@ -40,6 +40,7 @@ type Log interface {
 	Gaps(ctx context.Context, resources []schema.GroupResource, start, end time.Time) ([]history.Gap, error)
 	// Register stores the resource's names. They are kept as long as its
 	// records.
+	// Its errors name the resource.
 	Register(ctx context.Context, r history.Resource) error
 }
 
@@ -184,7 +185,7 @@ func New(log Log, opts Options) *Recorder {
 // caller must have stopped using the stream before.
 func (r *Recorder) Stream(ctx context.Context, resource history.Resource) (*Stream, error) {
 	if err := r.retry(ctx, "register", func() error { return r.log.Register(ctx, resource) }); err != nil {
-		return nil, wrap("register", resource.GroupResource(), err)
+		return nil, err // it names the resource
 	}
 	if s := r.stream(resource.GroupResource()); s != nil {
 		s.parser.resource = resource

@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +21,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
@@ -209,7 +207,7 @@ func TestRedact_PlantedValuesAppearNowhere(t *testing.T) {
 	if err := w.close(); err != nil {
 		t.Fatal(err)
 	}
-	p.refuse(t, "files", contents(t, w.dir))
+	p.refuse(t, "files", recordertest.FilesIn(t, w.dir))
 	p.refuse(t, "log", log.Bytes())
 }
 
@@ -296,21 +294,4 @@ func restored(t *testing.T, log *store.Store) []byte {
 	}
 	defer s.Close()
 	return append(file.Bytes(), dump(t, s)...)
-}
-
-// contents returns the bytes of all files in a directory.
-func contents(t *testing.T, dir string) (all []byte) {
-	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		data, err := os.ReadFile(path)
-		all = append(all, data...)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }

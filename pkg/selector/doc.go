@@ -11,6 +11,8 @@
 // which an expression has no value, because a field is missing, is not
 // selected. Only an expression that exceeds its limits is an error.
 //
+// docs/design/0024-expressions.md explains why expressions are CEL.
+//
 // It does no I/O. It does not hide anything: callers pass versions in the form
 // that the reader may see.
 //

@@ -113,8 +113,8 @@ func TestExpression_WithoutPreviousVersion(t *testing.T) {
 func TestCompile_ReportsColumn(t *testing.T) {
 	for text, want := range map[string]string{
 		`verb = "x"`:                    `^line 1, column 6: Syntax error: `,
-		`verb == nobody`:                `^line 1, column 9: undeclared reference to 'nobody'$`,
-		"verb == \"x\" &&\n  nobody":    `^line 2, column 3: undeclared reference to 'nobody'$`,
+		`verb == missing`:               `^line 1, column 9: undeclared reference to 'missing'$`,
+		"verb == \"x\" &&\n  missing":   `^line 2, column 3: undeclared reference to 'missing'$`,
 		`verb == 3`:                     `^line 1, column 6: found no matching overload `,
 		`"text"`:                        `^line 1, column 1: the expression is of type string: want true or false$`,
 		`size(changed)`:                 `^line 1, column 1: the expression is of type int: want true or false$`,

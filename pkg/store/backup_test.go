@@ -266,23 +266,29 @@ func TestRestore_RejectsInvalidBackups(t *testing.T) {
 	for what, of := range map[string]struct {
 		backups [][]byte
 		text    string
+		hint    string // a part of it
 	}{
-		"none":      {nil, "no backup"},
-		"no backup": {[][]byte{[]byte("PK\x03\x04 something else")}, "not a backup of"},
-		"truncated": {[][]byte{full[:len(full)-1]}, "damaged"},
-		"half":      {[][]byte{full[:len(full)/2]}, "damaged"},
-		"flipped":   {[][]byte{flipped}, "damaged"},
-		"increment": {[][]byte{second}, "full backup first"},
-		"left out":  {[][]byte{full, third}, "order"},
-		"exchanged": {[][]byte{full, third, second}, "order"},
-		"twice":     {[][]byte{full, full}, "only the first"},
-		"cut later": {[][]byte{full, second[:len(second)-3]}, "damaged"},
+		"none":      {nil, "no backup", ""},
+		"no backup": {[][]byte{[]byte("PK\x03\x04 something else")}, "not a backup of", ""},
+		"truncated": {[][]byte{full[:len(full)-1]}, "damaged", "another copy"},
+		"half":      {[][]byte{full[:len(full)/2]}, "damaged", "another copy"},
+		"flipped":   {[][]byte{flipped}, "damaged", "another copy"},
+		"increment": {[][]byte{second}, "incremental", "full backup first"},
+		"left out":  {[][]byte{full, third}, "previous backup ends", "order"},
+		"exchanged": {[][]byte{full, third, second}, "previous backup ends", "order"},
+		"twice":     {[][]byte{full, full}, "only the first", ""},
+		"cut later": {[][]byte{full, second[:len(second)-3]}, "damaged", "another copy"},
 	} {
 		dir := filepath.Join(t.TempDir(), "new")
 		err := restoring(t, dir, of.backups...)
 		if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), of.text) ||
 			strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got error %v, want an invalid one in one line with %q", what, err, of.text)
+		}
+		hint := history.HintOf(err)
+		if !strings.Contains(hint, of.hint) || hint != "" && strings.Contains(err.Error(), hint) {
+			t.Errorf("%s: got error %v, hint %q, want a hint with %q that is not in the error",
+				what, err, hint, of.hint)
 		}
 		if len(of.backups) == 0 {
 			continue

@@ -22,7 +22,7 @@ func (s *Store) Heads(ctx context.Context, resource schema.GroupResource) iter.S
 	return func(yield func(history.Head, error) bool) {
 		err := s.heads(ctx, resource, func(h history.Head) bool { return yield(h, nil) })
 		if err != nil && !errors.Is(err, errStop) {
-			yield(history.Head{}, fmt.Errorf("heads of %s: %w", resource, err))
+			yield(history.Head{}, err)
 		}
 	}
 }
@@ -91,10 +91,7 @@ func (s *Store) Checkpoint(_ context.Context, resource schema.GroupResource) (hi
 		c.RV, c.Time, err = codec.DecodeCheckpoint(b)
 		return err
 	})
-	if err != nil {
-		return c, fmt.Errorf("checkpoint of %s: %w", resource, err)
-	}
-	return c, nil
+	return c, err
 }
 
 // maxDeletionsPerBatch is how many lost deletions are recorded in one batch.

@@ -27,9 +27,10 @@ func refused(t *testing.T, dir string, words ...string) {
 	if history.CodeOf(err) != history.Invalid || strings.Contains(err.Error(), "\n") {
 		t.Errorf("open %s: got %q, want an Invalid error in one line", dir, err)
 	}
+	text := err.Error() + "\n" + history.HintOf(err)
 	for _, w := range append(words, dir) {
-		if !strings.Contains(err.Error(), w) {
-			t.Errorf("open %s: got %q, want it to contain %q", dir, err, w)
+		if !strings.Contains(text, w) {
+			t.Errorf("open %s: got %q, want it to contain %q", dir, text, w)
 		}
 	}
 }

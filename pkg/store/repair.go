@@ -309,7 +309,9 @@ func (s *Store) completeRepair(ctx context.Context) error {
 }
 
 // errRepairing rejects calls of a log that is being repaired.
-var errRepairing = history.Errorf(history.Unavailable, "the history's database is being repaired: try again")
+var errRepairing = &history.Error{
+	Code: history.Unavailable, Message: "the history's database is being repaired", Hint: "Try again in a minute.",
+}
 
 // How long a call waits for a repair: first until no other call uses the
 // database, then until the repair ends. The first wait is short, because the

@@ -105,9 +105,9 @@ func checkRestored(dir string) error {
 	if !marked(dir, restoringFile) {
 		return nil
 	}
-	return history.Errorf(history.Invalid,
-		"storage directory %s contains only a part of a backup, because its restore was interrupted: "+
-			"empty it and restore again", dir)
+	return history.WithHint(history.Errorf(history.Invalid,
+		"storage directory %s contains only a part of a backup, because its restore was interrupted", dir),
+		"Empty it and restore again.")
 }
 
 // restoration is a running [Restore].
@@ -171,12 +171,13 @@ func (r *restoration) restore(file io.Reader, last bool) (backup.Footer, error) 
 func outOfOrder(from, reached Position) error {
 	switch {
 	case reached.IsZero():
-		return history.Errorf(history.Invalid, "incremental: name the full backup first")
+		return history.WithHint(history.Errorf(history.Invalid, "incremental, although it is the first one"),
+			"Give the full backup first.")
 	case from.IsZero():
 		return history.Errorf(history.Invalid, "full: only the first backup may be full")
 	default:
-		return history.Errorf(history.Invalid,
-			"does not begin where the previous backup ends: name the backups in the order in which they were made")
+		return history.WithHint(history.Errorf(history.Invalid, "does not begin where the previous backup ends"),
+			"Give the backups in the order in which they were made.")
 	}
 }
 

@@ -44,7 +44,7 @@ type Set struct {
 	status  *statusTracker
 	targets atomic.Pointer[Targets] // replaced, never modified
 
-	forbidden  []string       // as last logged; owned by discover
+	forbidden  []string       // as last logged; owned by report
 	selected   chan selection // from discover to supervise
 	defined    chan plans     // from the watch of the CRDs to supervise
 	rediscover chan struct{}  // wakes discover

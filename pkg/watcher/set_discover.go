@@ -56,7 +56,6 @@ func (s *Set) discover(ctx context.Context) {
 		if !send(ctx, s.selected, current) {
 			break
 		}
-		s.reportForbidden(ctx)
 		wait := rediscoveryPeriod
 		if err != nil || len(missing) > 0 || s.status.anyRefused() {
 			wait = retry.next(err)
@@ -70,17 +69,22 @@ func (s *Set) discover(ctx context.Context) {
 
 // reportForbidden logs, in one line, the discovered resources that are not
 // permitted, whenever they have changed. A configured resource has a line of
-// its own.
-func (s *Set) reportForbidden(ctx context.Context) {
-	forbidden := s.status.forbidden()
+// its own. It reports whether it has to be called again even if no state
+// changes, because the API server has not answered about all resources yet.
+func (s *Set) reportForbidden(ctx context.Context, now time.Time) (again bool) {
+	forbidden, settled := s.status.forbidden(now)
 	if slices.Equal(forbidden, s.forbidden) {
-		return
+		return false
+	}
+	if !settled {
+		return true
 	}
 	s.forbidden = forbidden
 	if len(forbidden) > 0 {
 		s.log.WarnContext(ctx, "discovered resources not permitted, not recording them",
 			"count", len(forbidden), "resources", strings.Join(forbidden, ","))
 	}
+	return false
 }
 
 // discoverServed returns what the API server serves. If it could discover only

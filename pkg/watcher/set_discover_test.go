@@ -23,17 +23,26 @@ import (
 // objects. change modifies it while it runs.
 type fakeDiscovery struct {
 	mu      sync.Mutex
-	served  map[string][]string // plurals by "v1" or "group/version"; "pods-" can only be listed
-	down    map[string]bool     // group versions whose discovery and requests fail
-	refuse  map[string]int      // plurals whose requests get this status
-	events  map[string][]string // events of the next watch of a plural, after its initial state
+	served  map[string][]string      // plurals by "v1" or "group/version"; "pods-" can only be listed
+	down    map[string]bool          // group versions whose discovery and requests fail
+	refuse  map[string]int           // plurals whose requests get this status
+	delay   map[string]time.Duration // of that answer, by plural
+	events  map[string][]string      // events of the next watch of a plural, after its initial state
 	watches map[string]context.CancelFunc
 }
 
 func newFakeDiscovery(served map[string][]string) *fakeDiscovery {
 	return &fakeDiscovery{
 		served: served, down: map[string]bool{}, refuse: map[string]int{}, events: map[string][]string{},
-		watches: map[string]context.CancelFunc{},
+		delay: map[string]time.Duration{}, watches: map[string]context.CancelFunc{},
+	}
+}
+
+// sleep waits until the time has passed, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 
@@ -55,7 +64,7 @@ func (c *fakeDiscovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	plural := path[len(path)-1]
 	c.mu.Lock()
-	down, refused := c.down[gv], c.refuse[plural]
+	down, refused, delay := c.down[gv], c.refuse[plural], c.delay[plural]
 	c.mu.Unlock()
 	switch {
 	case r.URL.Path == "/api" || r.URL.Path == "/apis":
@@ -65,6 +74,7 @@ func (c *fakeDiscovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(gv, plural):
 		c.resources(w, gv)
 	case refused != 0:
+		sleep(r.Context(), delay)
 		status(refused, string(reasons[refused]), "it is refused")(w, r)
 	default:
 		c.watch(w, r, plural)
@@ -246,6 +256,25 @@ func TestDiscoverAll_LogsForbiddenKindsInOneLine(t *testing.T) {
 		time.Sleep(time.Hour)
 		if n := w.logged("level=WARN"); n != 1 {
 			t.Errorf("warnings after an hour: got %d, want 1:\n%s", n, w.log.String())
+		}
+	})
+}
+
+// The API server may refuse the resources one after another.
+func TestDiscoverAll_LogsSlowlyForbiddenKindsInOneLine(t *testing.T) {
+	api := newFakeDiscovery(map[string][]string{"v1": {"pods"}})
+	for i := range 40 {
+		plural := fmt.Sprint("kinds", i)
+		api.served["example.com/v1"] = append(api.served["example.com/v1"], plural)
+		api.refuse[plural], api.delay[plural] = http.StatusForbidden, time.Duration(i)*200*time.Millisecond
+	}
+	discover(t, api, watcher.Targets{DiscoverAll: true}, func(w *testSet) {
+		time.Sleep(time.Minute)
+		if n := w.logged("level=WARN"); n != 1 {
+			t.Errorf("warnings: got %d, want 1:\n%s", n, w.log.String())
+		}
+		if n := w.logged("count=40", "kinds39.example.com"); n != 1 {
+			t.Errorf("lines about 40 resources: got %d, want 1:\n%s", n, w.log.String())
 		}
 	})
 }

@@ -21,6 +21,9 @@ const (
 	// maxEstablishing is how long the API server may ask to retry later before
 	// that is logged. It does so while it establishes a CRD.
 	maxEstablishing = 15 * time.Second
+	// maxUndecided is how long the API server may leave open whether it permits
+	// a resource, before those that it does not permit are logged without it.
+	maxUndecided = 15 * time.Second
 	// maxLoggedFailures bounds the failures of a resource that are logged until
 	// it is watched again.
 	maxLoggedFailures = 10
@@ -59,7 +62,9 @@ func (s *Set) report(ctx context.Context) {
 		if !sleep(ctx, logInterval) {
 			return
 		}
-		again = d.update(ctx, append(s.status.states(), s.status.dependencies()...), time.Now())
+		now := time.Now()
+		again = d.update(ctx, append(s.status.states(), s.status.dependencies()...), now)
+		again = s.reportForbidden(ctx, now) || again
 	}
 }
 

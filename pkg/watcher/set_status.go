@@ -235,17 +235,25 @@ func (t *statusTracker) isRefused(id schema.GroupResource) bool {
 }
 
 // forbidden returns the names of the discovered resources that are forbidden
-// and not configured, sorted.
-func (t *statusTracker) forbidden() (all []string) {
+// and not configured, sorted. It reports whether they are settled: the API
+// server has answered about all discovered resources, or has had enough time.
+func (t *statusTracker) forbidden(now time.Time) (all []string, settled bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	settled = true
 	for _, e := range t.entries {
-		if e.Reason == history.GapForbidden && !e.Configured {
+		age, undecided := now.Sub(e.Since), e.State == Syncing || e.State == Waiting && e.None()
+		switch {
+		case e.Configured:
+		case e.Reason == history.GapForbidden:
 			all = append(all, e.Resource.GroupResource().String())
+			settled = settled && age >= logInterval
+		case undecided:
+			settled = settled && age >= maxUndecided
 		}
 	}
 	slices.Sort(all)
-	return all
+	return all, settled
 }
 
 // states returns the states of all resources, ordered by group and plural.

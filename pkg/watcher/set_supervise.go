@@ -206,7 +206,7 @@ func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 	w := newWatcher(s.server, s.outages, p.resource, sink, opts)
 	w.named, w.causes = p.named, causes
 	if err := w.Run(ctx); err != nil {
-		return fmt.Errorf("record %s: %w", p.resource.GroupResource(), err)
+		return fmt.Errorf("watch %s: %w", p.resource.GroupResource(), err)
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func lagging(rv string, err error) Change {
 	return Change{State: Waiting, Cause: gap.Cause{
 		Reason: history.GapExpired,
 		Detail: fmt.Sprintf(
-			"the API server does not know resourceVersion %s: it lags, or was restored from a backup: %v", rv, err),
+			"the API server does not have resourceVersion %s: it lags, or was restored from a backup: %v", rv, err),
 	}}
 }
 

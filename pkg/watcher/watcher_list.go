@@ -13,7 +13,7 @@ import (
 
 // beginList begins a list, unless one is running or none is due. It is called
 // when the API server sends the first object. Before that, the answer may be
-// something else, which is no reason for the sink to withdraw its checkpoint.
+// something else, for which the sink must not withdraw its checkpoint.
 func (w *Watcher) beginList(ctx context.Context) error {
 	if w.rv != "" || w.listing {
 		return nil

@@ -8,7 +8,7 @@
 //
 // Its invariant: the certificate that is served is always signed by an
 // authority of the current bundle, if the package made it. A new authority is
-// in the bundle for a day before it signs, so that clients know it by then.
+// in the bundle for a day before it signs, so that clients have it by then.
 //
 // Limits: a restart makes another authority. A user who may write the ConfigMap
 // can replace the authorities that clients trust. Given files are not checked

@@ -21,7 +21,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/access/serving"
@@ -261,7 +260,8 @@ func TestCertificates_FollowFiles(t *testing.T) {
 // published returns the ConfigMap's data, or nil if there is no ConfigMap.
 func published(t *testing.T, namespace string) map[string]string {
 	t.Helper()
-	configMap, err := client(t).CoreV1().ConfigMaps(namespace).Get(t.Context(), service+"-ca", metav1.GetOptions{})
+	maps := cluster.Client(t).CoreV1().ConfigMaps(namespace)
+	configMap, err := maps.Get(t.Context(), service+"-ca", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -269,16 +269,6 @@ func published(t *testing.T, namespace string) map[string]string {
 		t.Fatal(err)
 	}
 	return configMap.Data
-}
-
-// client returns an administrator's client.
-func client(t *testing.T) kubernetes.Interface {
-	t.Helper()
-	c, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
 }
 
 func TestCertificates_PublishAuthorities(t *testing.T) {
@@ -297,7 +287,7 @@ func TestCertificates_PublishAuthorities(t *testing.T) {
 	}
 	expect("absent", 1)
 	expect("unchanged", 1)
-	maps := client(t).CoreV1().ConfigMaps(namespace)
+	maps := cluster.Client(t).CoreV1().ConfigMaps(namespace)
 	t.Cleanup(func() { _ = maps.Delete(context.WithoutCancel(t.Context()), service+"-ca", metav1.DeleteOptions{}) })
 	configMap, err := maps.Get(t.Context(), service+"-ca", metav1.GetOptions{})
 	if err != nil {
@@ -361,7 +351,7 @@ func TestCertificates_PublishWithRightsOfOneConfigMap(t *testing.T) {
 	if got := log.Count(grant); got != 1 || published(t, namespace) != nil {
 		t.Errorf("got %d log lines with %q, want 1, and no ConfigMap", got, grant)
 	}
-	rbac := client(t).RbacV1()
+	rbac := cluster.Client(t).RbacV1()
 	_, err = rbac.Roles(namespace).Create(t.Context(), &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{Name: user},
 		Rules: []rbacv1.PolicyRule{
@@ -411,7 +401,7 @@ func TestRun_RepublishesPeriodically(t *testing.T) {
 		}
 	}
 	appears()
-	err := client(t).CoreV1().ConfigMaps(namespace).Delete(t.Context(), service+"-ca", metav1.DeleteOptions{})
+	err := cluster.Client(t).CoreV1().ConfigMaps(namespace).Delete(t.Context(), service+"-ca", metav1.DeleteOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

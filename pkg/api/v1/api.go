@@ -100,6 +100,9 @@ const (
 	// "leases.coordination.k8s.io excluded, jobs.batch before=TIME, …". It is
 	// absent if all are.
 	NotRecordedHeader = "X-History-Not-Recorded"
+	// RestrictedHeader is "true" if the caller may read less than the query is
+	// about, and absent otherwise.
+	RestrictedHeader = "X-History-Restricted"
 	// AtHeader is the time of a state, in RFC 3339: all pages have the same.
 	AtHeader = "X-History-At"
 )

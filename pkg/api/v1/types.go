@@ -223,4 +223,7 @@ type ErrorBody struct {
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Parameter is the query parameter whose value caused the error. The
+	// message then begins with "parameter NAME: ".
+	Parameter string `json:"parameter,omitempty"`
 }

@@ -39,8 +39,9 @@ const (
 // connections that are forwarded to it reach this process.
 type site struct {
 	*clustertest.Cluster
-	core corev1client.CoreV1Interface
-	node string
+	core     corev1client.CoreV1Interface
+	node     string
+	recorder *httptest.Server
 }
 
 func newSite(t *testing.T) *site {
@@ -68,7 +69,7 @@ func newSite(t *testing.T) *site {
 	if err != nil || len(nodes.Items) == 0 {
 		t.Fatalf("nodes: %v, %v", nodes, err)
 	}
-	return &site{Cluster: cluster, core: core, node: nodes.Items[0].Name}
+	return &site{Cluster: cluster, core: core, node: nodes.Items[0].Name, recorder: s}
 }
 
 func must[T any](t *testing.T) func(T, error) T {
@@ -186,6 +187,7 @@ func TestConnect_RealCluster(t *testing.T) {
 	t.Run("no recorder", s.testNoRecorder)
 	t.Run("no ready pod", s.testNoReadyPod)
 	t.Run("one tunnel for all", s.testOneTunnel)
+	t.Run("silent connections", s.testSilentConnections)
 	t.Run("found elsewhere", s.testFoundElsewhere)
 	t.Run("refused", s.testRefused)
 	t.Run("forbidden", s.testForbidden)
@@ -254,6 +256,27 @@ func (s *site) testOneTunnel(t *testing.T) {
 	all.Wait()
 	if n := tunnels.Load(); n != 1 {
 		t.Errorf("tunnels: got %d, want 1", n)
+	}
+}
+
+// testSilentConnections closes idle connections at the recorder. The simulated
+// kubelet does not report that, and accepts further data.
+func (s *site) testSilentConnections(t *testing.T) {
+	c := s.connect(t, kube.Options{Options: client.Options{Timeout: 20 * time.Second}})
+	for range 2 {
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if err := c.Health(t.Context()); err != nil {
+					t.Errorf("health: got error %v, want none", err)
+				}
+			})
+		}
+		all.Wait()
+		s.recorder.CloseClientConnections()
+	}
+	if err := c.Health(t.Context()); err != nil {
+		t.Errorf("health after the connections were closed: got error %v, want none", err)
 	}
 }
 

@@ -163,7 +163,7 @@ func newCluster(o Options, identity *rest.Config) (*cluster, error) {
 	if mayPrompt(config) {
 		k.display = o.Display
 	}
-	limited := k.limited(k.timeout, maxAPIAnswer)
+	limited := k.limited(exchange.Limits{Time: k.timeout, Size: maxAPIAnswer})
 	var err error
 	if k.http, err = k.httpClient(limited); err != nil {
 		return nil, err
@@ -175,9 +175,9 @@ func newCluster(o Options, identity *rest.Config) (*cluster, error) {
 }
 
 // limited returns a configuration whose exchanges are bounded.
-func (k *cluster) limited(timeout time.Duration, size int64) *rest.Config {
+func (k *cluster) limited(limits exchange.Limits) *rest.Config {
 	config := rest.CopyConfig(k.config)
-	Limit(config, timeout, size, k.display)
+	limit(config, limits, k.display)
 	return config
 }
 
@@ -305,7 +305,7 @@ func (k *cluster) proxy(ctx context.Context, at *backend, o client.Options, inst
 		return nil, err
 	}
 	base := k.core.RESTClient().Get().Namespace(at.namespace).Resource(resource).Name(name).SubResource("proxy").URL()
-	web, err := k.httpClient(k.limited(o.Timeout, 0)) // the client bounds the size
+	web, err := k.httpClient(k.limited(recorderLimits(o.Timeout)))
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,8 +27,8 @@ const (
 )
 
 // forwarder is an HTTP transport to the recorder's pod. All its connections go
-// through one tunnel. If the tunnel breaks, or if the kubelet refuses a
-// connection in it, the next request opens another tunnel.
+// through one tunnel. If the tunnel breaks, or is retired because a connection
+// in it ended badly, the next request opens another tunnel.
 //
 // Opening a tunnel may prompt for credentials, so the time limit of a request
 // does not include it.
@@ -36,6 +37,7 @@ type forwarder struct {
 	backend *backend
 	sender  http.RoundTripper // sends requests through dial, with a time limit
 	warned  sync.Once
+	slowest atomic.Int64 // the longest time until an answer began, in nanoseconds
 
 	// lockToken is the lock of the fields below. It is a channel, so that
 	// waiting for it ends with a context: its holder may wait for a login.
@@ -52,6 +54,7 @@ type route struct {
 	pod    *corev1.Pod
 	port   int32
 	others bool // another pod exists that has not refused connections yet
+	fresh  bool // the tunnel replaces another one, and was opened just now
 }
 
 // newForwarder returns a forwarder without a tunnel, which speaks HTTP without
@@ -63,18 +66,21 @@ func newForwarder(k *cluster, at *backend, timeout time.Duration) *forwarder {
 		MaxIdleConnsPerHost: maxIdleConnections,
 		IdleConnTimeout:     time.Minute,
 	}
-	f.sender = exchange.New(plain, exchange.Limits{Time: timeout})
+	f.sender = exchange.New(plain, recorderLimits(timeout))
 	f.lockToken <- struct{}{}
 	return f
 }
 
-// RoundTrip sends a request, which must not have a body. It sends it again if
-// the tunnel breaks before the answer begins, or if another pod may accept it.
-func (f *forwarder) RoundTrip(req *http.Request) (*http.Response, error) {
+// send sends a request. It sends it again if the tunnel breaks before the
+// answer begins, or if another pod may accept it.
+func (f *forwarder) send(req *http.Request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		through, err := f.open(req.Context())
 		if err != nil {
 			return nil, err
+		}
+		if through.fresh {
+			f.CloseIdleConnections() // those of an earlier tunnel
 		}
 		resp, err := f.sender.RoundTrip(req)
 		if err == nil {
@@ -164,10 +170,12 @@ func (f *forwarder) open(ctx context.Context) (route, error) {
 	if err != nil {
 		return route{}, err
 	}
-	if f.current.tunnel != nil {
-		f.retired = append(f.retired, f.current.tunnel)
-	}
+	previous := f.current.tunnel
 	f.current = fresh
+	if previous != nil {
+		f.retired = append(f.retired, previous)
+		fresh.fresh = true
+	}
 	return fresh, nil
 }
 
@@ -210,7 +218,7 @@ func (f *forwarder) openTunnelTo(ctx context.Context, pod *corev1.Pod) (route, e
 		d.Suspend()
 		defer d.Resume()
 	}
-	opened, err := tunnel.Dial(ctx, f.cluster.limited(f.cluster.timeout, 0), at)
+	opened, err := tunnel.Dial(ctx, f.cluster.limited(exchange.Limits{Time: f.cluster.timeout}), at)
 	if err == nil {
 		return route{tunnel: opened, pod: pod, port: port}, nil
 	}

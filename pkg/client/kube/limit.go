@@ -40,8 +40,18 @@ type Display interface {
 // person logs in. The caller suspends the display, which may be nil, before a
 // request; it is resumed during the exchange.
 func Limit(config *rest.Config, timeout time.Duration, size int64, display Display) {
+	limit(config, exchange.Limits{Time: timeout, Size: size}, display)
+}
+
+// recorderLimits returns the limits of an exchange with a recorder. The client
+// bounds the size, and waits if the recorder is busy.
+func recorderLimits(timeout time.Duration) exchange.Limits {
+	return exchange.Limits{Time: timeout, Patient: true}
+}
+
+// limit is [Limit] with any limits.
+func limit(config *rest.Config, limits exchange.Limits, display Display) {
 	config.Timeout = 0
-	limits := exchange.Limits{Time: timeout, Size: size}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		next = exchange.New(next, limits)
 		if display == nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -47,10 +48,10 @@ type verified struct {
 	pinned  []byte        // nil: read the authorities from the cluster
 	dial    dialFunc
 
-	// lockToken is the lock of current. It is a channel, so that waiting for it
-	// ends with a context: its holder may wait for a login.
+	// lockToken is the lock for replacing current. It is a channel, so that
+	// waiting for it ends with a context: its holder may wait for a login.
 	lockToken chan struct{}
-	current   *trusted // nil before the first use
+	current   atomic.Pointer[trusted] // nil before the first use
 }
 
 // trusted is a transport that trusts some certificate authorities.
@@ -100,10 +101,8 @@ func credentialsFailure(err error) error {
 
 // CloseIdleConnections closes the connections that are not in use.
 func (v *verified) CloseIdleConnections() {
-	<-v.lockToken
-	defer func() { v.lockToken <- struct{}{} }()
-	if v.current != nil {
-		closeIdle(v.current.RoundTripper)
+	if current := v.current.Load(); current != nil {
+		closeIdle(current.RoundTripper)
 	}
 }
 
@@ -117,15 +116,16 @@ func (v *verified) trusted(ctx context.Context, stale *trusted) (*trusted, error
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if v.current != nil && v.current != stale {
-		return v.current, nil
+	current := v.current.Load()
+	if current != nil && current != stale {
+		return current, nil
 	}
 	authorities, err := v.authorities(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if v.current != nil && bytes.Equal(authorities, v.current.authorities) {
-		return v.current, nil
+	if current != nil && bytes.Equal(authorities, current.authorities) {
+		return current, nil
 	}
 	next, err := (&secured{
 		host: serverName(v.backend.namespace), authorities: authorities, serverName: serverName(v.backend.namespace),
@@ -134,11 +134,12 @@ func (v *verified) trusted(ctx context.Context, stale *trusted) (*trusted, error
 	if err != nil {
 		return nil, err
 	}
-	if v.current != nil {
-		closeIdle(v.current.RoundTripper)
+	if current != nil {
+		closeIdle(current.RoundTripper)
 	}
-	v.current = &trusted{next, authorities}
-	return v.current, nil
+	current = &trusted{next, authorities}
+	v.current.Store(current)
+	return current, nil
 }
 
 // authorities reads the authorities with the caller's permissions.
@@ -264,7 +265,7 @@ func (s *secured) transport(caller *rest.Config) (http.RoundTripper, error) {
 	config.NextProtos = s.protocols
 	config.Dial = s.dial
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &guard{next, s.host} })
-	Limit(config, s.timeout, 0, s.display) // the client bounds the size
+	limit(config, recorderLimits(s.timeout), s.display)
 	prepared, err := config.TransportConfig()
 	if err != nil {
 		return nil, fmt.Errorf("use the credentials of the cluster configuration: %w", err)

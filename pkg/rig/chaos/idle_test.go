@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"testing"
 
-	"k8s.io/client-go/kubernetes"
-
 	"github.com/watchhistory/watchhistory/pkg/client"
 )
 
@@ -59,11 +57,7 @@ var listed = regexp.MustCompile(
 // the recorder lists them after each start, to discover their resources.
 func lists(t *testing.T) map[string]int {
 	t.Helper()
-	c, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	metrics, err := c.RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
+	metrics, err := cluster.Client(t).CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,27 +10,16 @@ import (
 	"go.uber.org/goleak"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
-
-// client returns a client of the cluster.
-func client(t *testing.T, cluster *clustertest.Cluster) kubernetes.Interface {
-	t.Helper()
-	client, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
 
 func TestStop_RemovesCluster(t *testing.T) {
 	cluster, err := clustertest.Start(t.Context(), clustertest.Options{Nodes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	version, err := client(t, cluster).Discovery().ServerVersion()
+	version, err := cluster.Client(t).Discovery().ServerVersion()
 	if err != nil || version.GitVersion != "v1.37.2" {
 		t.Errorf("got server version %v, error %v, want v1.37.2", version, err)
 	}
@@ -43,7 +32,7 @@ func TestStop_RemovesCluster(t *testing.T) {
 	if _, err := os.Stat(cluster.Dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("directory after Stop: got error %v, want none to exist", err)
 	}
-	if _, err := client(t, cluster).Discovery().ServerVersion(); err == nil {
+	if _, err := cluster.Client(t).Discovery().ServerVersion(); err == nil {
 		t.Error("API server after Stop: got an answer, want an error")
 	}
 }
@@ -87,7 +76,7 @@ func TestLoad_ReturnsAcceptedWrites(t *testing.T) {
 // was down for too long.
 func TestCompact_ExpiresOldWatchesAfterRestart(t *testing.T) {
 	cluster := clustertest.New(t, clustertest.Options{})
-	maps := client(t, cluster).CoreV1().ConfigMaps("default")
+	maps := cluster.Client(t).CoreV1().ConfigMaps("default")
 	before, err := maps.List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -17,12 +17,14 @@ import (
 	"math/big"
 	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 )
@@ -34,6 +36,16 @@ const (
 	FrontProxyCA = "front-proxy-ca"
 	FrontProxy   = "front-proxy-client"
 )
+
+// Client returns an administrator's client.
+func (c *Cluster) Client(tb testing.TB) kubernetes.Interface {
+	tb.Helper()
+	client, err := kubernetes.NewForConfig(c.Config())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client
+}
 
 // certificateLife is how long the certificates of users are valid.
 const certificateLife = time.Hour

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
@@ -69,11 +68,7 @@ func loaded(b *testing.B, r *recordertest.Recorder, rate int) (stop func()) {
 func freshness(b *testing.B, r *recordertest.Recorder, apart time.Duration) {
 	b.Helper()
 	const namespace = "default"
-	kube, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		b.Fatal(err)
-	}
-	maps := kube.CoreV1().ConfigMaps(namespace)
+	maps := cluster.Client(b).CoreV1().ConfigMaps(namespace)
 	probe, err := maps.Create(b.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "probe-"}},
 		metav1.CreateOptions{})
 	if err != nil {

@@ -40,6 +40,8 @@ func Phrases() []Phrase {
 		{Pattern: `tells? (whether|why|when|what|how|it|them|us)`, Instead: "reports, shows"},
 		{Pattern: `stands? for`, Instead: "means"},
 		{Pattern: `(is|was) none`, Instead: "there is no", FineAfter: "there"},
+		// Not "is no longer", "no later", "no more", "no need".
+		{Pattern: `(is|are|was|were) no ([a-ko-z]\w*)`, Instead: "is not a, does not have", FineAfter: "there"},
 		{Pattern: `as good as`, Instead: "the same as, or name the effect"},
 		{Pattern: `go(es)? by`, Instead: "uses, follows"},
 		{Pattern: `of which nothing`, Instead: "name the thing"},
@@ -61,7 +63,7 @@ func Phrases() []Phrase {
 		{Pattern: `for good`, Instead: "permanently"},
 		{Pattern: `by itself`, Instead: "automatically, alone"},
 		{
-			Pattern: `(server|recorder|plugin|client|package|suite|program|log|store|engine|watch) knows?`,
+			Pattern: `(server|recorder|plugin|clients?|cluster|package|suite|program|log|store|engine|watch) knows?`,
 			Instead: "has, supports, uses",
 		},
 		{Pattern: `asks? for`, Instead: "requests, requires"},
@@ -218,7 +220,7 @@ func checkPhrases(path string, first int, text string) (found []Finding) {
 		pattern := regexp.MustCompile(`(?i)\b(?:` + strings.ReplaceAll(p.Pattern, " ", `\s+`) + `)\b`)
 		for _, at := range pattern.FindAllStringIndex(text, -1) {
 			before := strings.TrimRight(text[:at[0]], " \t\n")
-			if p.FineAfter != "" && strings.HasSuffix(before, p.FineAfter) {
+			if p.FineAfter != "" && strings.HasSuffix(strings.ToLower(before), p.FineAfter) {
 				continue
 			}
 			line := first + strings.Count(text[:at[0]], "\n")

@@ -227,14 +227,15 @@ func TestCheckMarkdown_Phrases(t *testing.T) {
 }
 
 func TestCheckMarkdown_AllowsPhraseAfterWord(t *testing.T) {
-	src := "Nil if there is\nnone. It is none.\n"
+	src := "Nil if there is\nnone. It is none. There is none.\n"
 	compare(t, language.CheckMarkdown("a.md", []byte(src)), []string{`a.md:2: "is none", write: there is no`})
 }
 
 // Every phrase is found, so that no pattern is without effect.
 func TestPhrases_AreFound(t *testing.T) {
 	examples := []string{
-		"anew", "beside", "at the most", "tell whether", "stands for", "is none", "as good as", "goes by",
+		"anew", "beside", "at the most", "tell whether", "stands for", "is none", "is no fault",
+		"as good as", "goes by",
 		"of which nothing", "as of", "what stands", "stands there", "for want of", "ahead of", "whoever",
 		"lies behind", "mended", "makes up for", "passed over", "is told of", "nobody", "in force", "once more",
 		"as a whole", "for good", "by itself", "server knows", "asks for", "says that", "if need be", "where there is",

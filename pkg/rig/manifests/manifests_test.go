@@ -44,17 +44,7 @@ func installed(t *testing.T) kubernetes.Interface {
 	t.Helper()
 	kubectl(t, "apply", "-k", deploy)
 	kubectl(t, "apply", "-k", deploy+"/client")
-	return client(t)
-}
-
-// client returns an administrator's client.
-func client(t *testing.T) kubernetes.Interface {
-	t.Helper()
-	client, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
+	return cluster.Client(t)
 }
 
 // TestManifests_PassDryRun creates the namespace first, as in docs/install.md.
@@ -87,11 +77,11 @@ func TestNamespace_AdmitsOnlyRestrictedPods(t *testing.T) {
 	}
 	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "data"})
 	options := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
-	if _, err := client(t).CoreV1().Pods(namespace).Create(t.Context(), pod, options); err != nil {
+	if _, err := cluster.Client(t).CoreV1().Pods(namespace).Create(t.Context(), pod, options); err != nil {
 		t.Fatal(err)
 	}
 	pod.Spec.Containers[0].SecurityContext.Capabilities = nil
-	if _, err := client(t).CoreV1().Pods(namespace).Create(t.Context(), pod, options); err == nil {
+	if _, err := cluster.Client(t).CoreV1().Pods(namespace).Create(t.Context(), pod, options); err == nil {
 		t.Error("pod with capabilities: got no error, want it rejected")
 	}
 }
@@ -183,7 +173,7 @@ func TestPod_PathsAndPortsMatchConfig(t *testing.T) {
 
 func TestServiceAndPolicy_SelectPod(t *testing.T) {
 	w := recorder(t)
-	service, err := client(t).CoreV1().Services(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	service, err := cluster.Client(t).CoreV1().Services(namespace).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +181,8 @@ func TestServiceAndPolicy_SelectPod(t *testing.T) {
 	if p.Name != "https" || p.Port != 8443 || p.TargetPort.String() != "https" || len(service.Spec.Ports) != 1 {
 		t.Errorf("got service ports %+v, want only https 8443 to https", service.Spec.Ports)
 	}
-	policy, err := client(t).NetworkingV1().NetworkPolicies(namespace).Get(t.Context(), name, metav1.GetOptions{})
+	policies := cluster.Client(t).NetworkingV1().NetworkPolicies(namespace)
+	policy, err := policies.Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

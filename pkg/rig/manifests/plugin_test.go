@@ -2,8 +2,6 @@ package manifests_test
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,14 +13,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/watchhistory/watchhistory/pkg/cli"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 // place is a cluster with the manifests and a recorder. The pod is simulated:
@@ -62,10 +59,7 @@ func newPlace(t *testing.T) *place {
 // on the simulated node.
 func (p *place) createPod(t *testing.T) {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(p.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := p.Client(t)
 	nodes, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(nodes.Items) == 0 {
 		t.Fatalf("nodes: %v, %v", nodes, err)
@@ -89,32 +83,12 @@ func (p *place) startDaemon(t *testing.T, port int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.StoragePath, config.BindAddress, config.SecurePort = t.TempDir(), "127.0.0.1", port
-	config.Namespace = namespace
+	config.SecurePort, config.Namespace = port, namespace
 	token, err := p.Token(t.Context(), namespace, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.recorder = runAs(t, p.WithToken(token), config)
-}
-
-// runAs starts a daemon that ends with the test.
-func runAs(t *testing.T, identity *rest.Config, config daemon.Config) *daemon.Daemon {
-	t.Helper()
-	d, err := daemon.New(t.Context(), config, identity, slog.New(slog.NewTextHandler(t.Output(), nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("daemon: got error %v, want none", err)
-		}
-	})
-	return d
+	p.recorder = recordertest.RunDaemon(t, p.WithToken(token), config)
 }
 
 // kubeconfig writes the kubeconfig of a user with a client certificate.
@@ -212,6 +186,26 @@ func TestManifests_ServePlugin(t *testing.T) {
 			tt.stderr == "" && stderr != "" {
 			t.Errorf("%s: got exit code %d, stdout %q, stderr %q, want %d, %q, %q",
 				tt.name, code, stdout, stderr, tt.code, tt.stdout, tt.stderr)
+		}
+	}
+
+	const nothing = " --until 2020-01-01T00:00:00Z"
+	for _, tt := range []struct {
+		name, kubeconfig, line string
+		want                   bool // the note that only a part is shown
+	}{
+		{"administrator", p.Kubeconfig, "get -A" + nothing, false},
+		{"administrator, history", p.Kubeconfig, "history cm/lamp -n default" + nothing, false},
+		{"administrator, Events", p.Kubeconfig, "related cm/lamp -n default" + nothing, false},
+		{"reader of a namespace", jane, "get cm -n default" + nothing, false},
+		{"reader of some types", jane, "get -n default" + nothing, true},
+		{"reader of all namespaces", jane, "get cm -A" + nothing, true},
+	} {
+		code, stdout, stderr := p.plugin(t, tt.kubeconfig, tt.line)
+		got := strings.Contains(stderr, "Only what you may read in the cluster is shown")
+		if code != 0 || stdout != "" || got != tt.want {
+			t.Errorf("%s: got exit code %d, stdout %q, stderr %q, want 0, nothing, the note: %t",
+				tt.name, code, stdout, stderr, tt.want)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 // patience bounds how long the recorder may take to list the cluster.
@@ -25,9 +26,8 @@ func TestRole_SufficesForRecorder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.StoragePath, config.BindAddress = t.TempDir(), "127.0.0.1"
 	config.ServerPort, config.SecurePort = 0, daemon.NoPort
-	url := "http://" + runAs(t, asRecorder(), config).Address()
+	url := "http://" + recordertest.RunDaemon(t, asRecorder(), config).Address()
 
 	deadline, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -209,7 +209,7 @@ func allowed(t *testing.T, user string, groups []string, what authorizationv1.Re
 	review := &authorizationv1.SubjectAccessReview{
 		Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &what},
 	}
-	answer, err := client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(),
+	answer, err := cluster.Client(t).AuthorizationV1().SubjectAccessReviews().Create(t.Context(),
 		review, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)

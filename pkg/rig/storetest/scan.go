@@ -53,22 +53,35 @@ func pagesAreComplete(s *subject) {
 // are converted to text and back.
 func (s *subject) pages(sc history.Scan, between func()) (list []*history.Record) {
 	s.t.Helper()
+	return readPages(s, sc.Limit, func(last *history.Record) []*history.Record {
+		if last != nil {
+			var err error
+			if sc.After, err = history.ParseCursor(history.Cursor{Time: last.Time}.String()); err != nil {
+				s.t.Fatal(err)
+			}
+			between()
+		}
+		return s.all(sc)
+	})
+}
+
+// readPages reads pages until one is shorter than the limit. next returns the
+// page after an element, or the first page if that is zero.
+func readPages[T any](s *subject, limit int, next func(last T) []T) (list []T) {
+	s.t.Helper()
+	var last T
 	for range 1000 {
-		page := s.all(sc)
-		if len(page) > sc.Limit {
-			s.t.Fatalf("got a page of %d records, want at most %d", len(page), sc.Limit)
+		page := next(last)
+		if len(page) > limit {
+			s.t.Fatalf("got a page of %d elements, want at most %d", len(page), limit)
 		}
 		list = append(list, page...)
-		if len(page) < sc.Limit {
+		if len(page) < limit {
 			return list
 		}
-		var err error
-		if sc.After, err = history.ParseCursor(history.Cursor{Time: page[len(page)-1].Time}.String()); err != nil {
-			s.t.Fatal(err)
-		}
-		between()
+		last = page[len(page)-1]
 	}
-	s.t.Fatalf("got %d records in 1000 pages, want an end", len(list))
+	s.t.Fatalf("got %d elements in 1000 pages, want an end", len(list))
 	return nil
 }
 

@@ -138,46 +138,34 @@ func statePagesAreComplete(s *subject) {
 // back, and appends records before the first pages.
 func (s *subject) statePages(sc history.StateScan) (list []*history.Record) {
 	s.t.Helper()
-	for n := range 100 {
+	n := 0 // pages
+	return readPages(s, sc.Limit, func(last *history.Record) []*history.Record {
+		if last != nil {
+			c := history.StateCursor{At: sc.At, After: last.Ref}
+			back, err := history.ParseStateCursor(c.String())
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			sc.After = back.After
+		}
 		if n < 2 {
 			s.put(version("web", fmt.Sprint("later-", n), history.Update),
 				version(fmt.Sprint("later-", n), "1", history.Create))
 		}
-		page := s.state(sc)
-		if len(page) > sc.Limit {
-			s.t.Fatalf("got a page of %d versions, want at most %d", len(page), sc.Limit)
-		}
-		list = append(list, page...)
-		if len(page) < sc.Limit {
-			return list
-		}
-		c := history.StateCursor{At: sc.At, After: page[len(page)-1].Ref}
-		back, err := history.ParseStateCursor(c.String())
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		sc.After = back.After
-	}
-	s.t.Fatalf("got %d versions in 100 pages, want an end", len(list))
-	return nil
+		n++
+		return s.state(sc)
+	})
 }
 
 // comparePages reads a comparison page by page.
 func (s *subject) comparePages(sc history.CompareScan) (list []history.Difference) {
 	s.t.Helper()
-	for range 100 {
-		page := s.differences(sc)
-		if len(page) > sc.Limit {
-			s.t.Fatalf("got a page of %d differences, want at most %d", len(page), sc.Limit)
+	return readPages(s, sc.Limit, func(last history.Difference) []history.Difference {
+		if last != (history.Difference{}) {
+			sc.After = last.Ref()
 		}
-		list = append(list, page...)
-		if len(page) < sc.Limit {
-			return list
-		}
-		sc.After = page[len(page)-1].Ref()
-	}
-	s.t.Fatalf("got %d differences in 100 pages, want an end", len(list))
-	return nil
+		return s.differences(sc)
+	})
 }
 
 // comparisonIsDifference compares the states at some times with each condition.

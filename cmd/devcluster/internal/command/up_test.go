@@ -87,7 +87,7 @@ func TestFailedStartNamesTheCauseAndLeavesNothing(t *testing.T) {
 		t.Errorf("up in a directory with files: %v, %q", err, messages)
 	}
 	if _, messages, err := f.try(t, "down", "--dir", dir); err == nil || !strings.Contains(messages, "no cluster") {
-		t.Errorf("down of a directory that is no cluster's: %v, %q", err, messages)
+		t.Errorf("down of a directory without a cluster: %v, %q", err, messages)
 	}
 	if _, err := os.Stat(precious); err != nil {
 		t.Errorf("a file that is not ours: %v", err)

@@ -17,7 +17,7 @@ func authority(t *testing.T) (*pki.Authority, *x509.CertPool) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(a.Cert) {
-		t.Fatal("the authority's certificate is no certificate")
+		t.Fatal("the authority has no certificate")
 	}
 	return a, pool
 }

@@ -59,7 +59,8 @@ func readError(err error) error {
 	case errors.Is(err, container.ErrForeign):
 		return history.Errorf(history.Invalid, "not a backup of watchhistory-recorder")
 	case errors.Is(err, container.ErrTruncated), errors.Is(err, container.ErrCorrupt):
-		return history.Errorf(history.Invalid, "damaged (%v): use another copy or an earlier backup", err)
+		return history.WithHint(history.Errorf(history.Invalid, "damaged (%v)", err),
+			"Use another copy or an earlier backup.")
 	default:
 		return fmt.Errorf("read: %w", err)
 	}

@@ -33,12 +33,14 @@ func (e *lockError) Error() string {
 	if name := filesystem(e.dir); name != "" {
 		text += ": it is on " + name
 	}
-	return text + ": use a local disk or a block volume (ReadWriteOnce)"
+	return text
 }
 
 // Unwrap returns a [history.Invalid] error and the system's error.
 func (e *lockError) Unwrap() []error {
-	return []error{&history.Error{Code: history.Invalid, Message: e.Error()}, e.err}
+	return []error{&history.Error{
+		Code: history.Invalid, Message: e.Error(), Hint: "Use a local disk or a block volume (ReadWriteOnce).",
+	}, e.err}
 }
 
 // Lock is an exclusive lock on a directory. The kernel releases it when the

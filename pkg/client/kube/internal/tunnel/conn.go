@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,20 +40,27 @@ func newConn(t *Tunnel, s streams, port int32) *conn {
 }
 
 // pump copies in both directions until both have ended. The end of one ends the
-// other.
+// other. If the pod's side ended first, the tunnel is retired.
 func (c *conn) pump(t *Tunnel, s streams, port int32, far net.Conn) {
 	var up sync.WaitGroup
+	var closed atomic.Bool // by the user, or because writing to the stream failed
 	up.Go(func() {
-		// Ends if the user closes the near end, or if writing to the stream
-		// fails. Unlike an orderly end, a reset also ends the other direction.
-		_, _ = io.Copy(s.data, far)
+		if _, err := io.Copy(s.data, far); errors.Is(err, os.ErrDeadlineExceeded) {
+			return // the pod's side has ended
+		}
+		// Unlike an orderly end, a reset also ends the other direction.
+		closed.Store(true)
 		_ = s.data.Reset()
 		_ = s.errors.Reset()
 	})
 	reported := make(chan string, 1)
 	go func() { reported <- readError(s) }()
 
-	_, _ = io.Copy(far, s.data)
+	_, err := io.Copy(far, s.data)
+	ended := err == nil && !closed.Load() // by the pod's side
+	if ended {
+		_ = far.SetReadDeadline(time.Unix(0, 1)) // nothing reads at the other end
+	}
 	timeout := time.AfterFunc(errorDelay, func() { _ = s.errors.Reset() })
 	message := <-reported
 	timeout.Stop()
@@ -67,9 +75,9 @@ func (c *conn) pump(t *Tunnel, s streams, port int32, far net.Conn) {
 	if fault != nil {
 		c.fault.Store(&fault)
 	}
-	t.end(s, message != "") // first: a user who sees the fault calls Usable next
-	_ = far.Close()
 	up.Wait()
+	t.end(s, message != "" || ended) // first: a user who sees the fault calls Usable next
+	_ = far.Close()
 }
 
 // readError waits for the kubelet's error, or for the end of the connection.

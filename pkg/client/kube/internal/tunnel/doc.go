@@ -13,6 +13,10 @@
 //     [*RefusedError].
 //   - After such an error, the tunnel is not used for new connections, because
 //     another pod may be the right one by now.
+//   - Nothing is sent on a connection that the pod has closed. What was sent
+//     before may still arrive there, and nothing reads it. That blocks other
+//     streams at the kubelet, so the tunnel is not used for new connections
+//     either.
 //   - Each connection has its own deadlines.
 //
 // # Limits

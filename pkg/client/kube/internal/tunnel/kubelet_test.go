@@ -21,6 +21,9 @@ type kubelet struct {
 	conn httpstream.Connection
 	wire net.Conn      // carries the tunnel
 	gate chan struct{} // if not nil, streams are accepted after it is closed
+	// keepStreams makes the kubelet end a connection as a real one does: it
+	// closes the streams, and does not read them any more.
+	keepStreams bool
 
 	mu       sync.Mutex
 	awaiting map[string]httpstream.Stream // error streams, by request ID
@@ -74,7 +77,9 @@ func (k *kubelet) forward(data, errors httpstream.Stream) {
 	defer func() {
 		_ = errors.Close()
 		_ = data.Close()
-		_ = data.Reset() // discards further data
+		if !k.keepStreams {
+			_ = data.Reset() // discards further data
+		}
 	}()
 	conn, err := k.dial(data.Headers().Get(corev1.PortHeader))
 	if err != nil {

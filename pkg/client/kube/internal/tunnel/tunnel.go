@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/streaming/pkg/httpstream"
@@ -26,6 +27,10 @@ type RefusedError struct {
 
 // Error returns the port and the kubelet's message.
 func (e *RefusedError) Error() string { return fmt.Sprintf("forward port %d: %s", e.Port, e.Message) }
+
+// openTimeout bounds the time in which the kubelet accepts the streams of a
+// connection. It answers before it connects to the pod.
+const openTimeout = 5 * time.Second
 
 // Tunnel is an open port-forward to one pod. It is safe for concurrent use.
 type Tunnel struct {
@@ -77,9 +82,9 @@ func (t *Tunnel) Close() error {
 // first read or write returns a [*RefusedError]. [ErrLost] means that the
 // tunnel is broken or closed.
 //
-// The library below waits up to 30 seconds for the kubelet to accept the
-// streams, even if the tunnel breaks. If Open returns before, the streams are
-// released when that wait ends.
+// A kubelet that does not accept the streams within [openTimeout] retires the
+// tunnel. The library below waits longer, even if the tunnel breaks. If Open
+// returns before, the streams are released when that wait ends.
 func (t *Tunnel) Open(ctx context.Context, port int32) (net.Conn, error) {
 	type result struct {
 		streams streams
@@ -95,6 +100,8 @@ func (t *Tunnel) Open(ctx context.Context, port int32) (net.Conn, error) {
 		go func() { t.end((<-opened).streams, false) }()
 		return nil, why
 	}
+	slow := time.NewTimer(openTimeout)
+	defer slow.Stop()
 	select {
 	case r := <-opened:
 		if r.err != nil {
@@ -106,7 +113,17 @@ func (t *Tunnel) Open(ctx context.Context, port int32) (net.Conn, error) {
 		return giveUp(context.Cause(ctx))
 	case <-t.conn.CloseChan():
 		return giveUp(ErrLost)
+	case <-slow.C:
+		t.retire()
+		return giveUp(fmt.Errorf("%w: no stream within %s", ErrLost, openTimeout))
 	}
+}
+
+// retire ends the use of the tunnel for new connections.
+func (t *Tunnel) retire() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.retired = true
 }
 
 // streams are the streams of one forwarded connection: its data, in both
@@ -154,8 +171,8 @@ func (t *Tunnel) begin() int {
 }
 
 // end resets a connection's streams and releases them. It closes a retired
-// tunnel after its last connection. refused retires the tunnel.
-func (t *Tunnel) end(s streams, refused bool) {
+// tunnel after its last connection. retire retires the tunnel.
+func (t *Tunnel) end(s streams, retire bool) {
 	for _, stream := range []httpstream.Stream{s.data, s.errors} {
 		if stream != nil {
 			_ = stream.Reset()
@@ -164,7 +181,7 @@ func (t *Tunnel) end(s streams, refused bool) {
 	}
 	t.mu.Lock()
 	t.open--
-	t.retired = t.retired || refused
+	t.retired = t.retired || retire
 	last := t.retired && t.open == 0 && !t.closed
 	t.closed = t.closed || last
 	t.mu.Unlock()

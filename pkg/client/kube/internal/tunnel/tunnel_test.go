@@ -143,6 +143,50 @@ func TestTunnel_LostIsReported(t *testing.T) {
 	}
 }
 
+// TestTunnel_IsRetiredIfPodCloses checks a pod that closes a connection while
+// more is sent. The kubelet does not read that, and its library then blocks
+// further streams of the tunnel.
+func TestTunnel_IsRetiredIfPodCloses(t *testing.T) {
+	pods := make(chan *net.TCPConn, 1)
+	tun, k := forwarding(t, func(string) (*net.TCPConn, error) {
+		pod, kubeletSide := connected(t)
+		pods <- pod
+		return kubeletSide, nil
+	})
+	k.keepStreams = true
+	conn, err := tun.Open(t.Context(), 8080)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	pod := <-pods
+	if err := pod.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("read after the pod closed: got error %v, want EOF", err)
+	}
+	if tun.Usable() {
+		t.Error("usable after the pod closed a connection: got true, want false")
+	}
+	if _, err := conn.Write([]byte("?")); err == nil {
+		t.Error("write after the pod closed: got no error, want one")
+	}
+}
+
+// TestOpen_EndsIfStreamsAreNotAccepted waits for the timeout.
+func TestOpen_EndsIfStreamsAreNotAccepted(t *testing.T) {
+	tun, k := forwarding(t, func(string) (*net.TCPConn, error) { return nil, errors.New("nothing listens") })
+	k.gate = make(chan struct{})
+	defer close(k.gate)
+	if _, err := tun.Open(t.Context(), 8080); !errors.Is(err, tunnel.ErrLost) {
+		t.Errorf("got error %v, want ErrLost", err)
+	}
+	if tun.Usable() {
+		t.Error("usable afterwards: got true, want false")
+	}
+}
+
 func TestConn_CloseReachesPod(t *testing.T) {
 	pod, kubeletSide := connected(t)
 	defer pod.Close()
