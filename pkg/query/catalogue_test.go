@@ -66,8 +66,8 @@ func newCatalogued(t *testing.T) *catalogued {
 	return c
 }
 
-// names returns the names of documents, with "!" before unread ones.
-func names(c query.Catalogue) (all []string) {
+// documentNames returns the names of documents, with "!" before unread ones.
+func documentNames(c query.Catalogue) (all []string) {
 	for _, d := range c.Documents {
 		all = append(all, d.Ref.Name)
 	}
@@ -95,9 +95,9 @@ func TestCatalogue_HasDocumentsOfItsTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(names(got), tt.names) || string(got.Version) != tt.version || !got.Read.Equal(l.times[6]) {
+		if !slices.Equal(documentNames(got), tt.names) || string(got.Version) != tt.version || !got.Read.Equal(l.times[6]) {
 			t.Errorf("at %s: got %q, version %s, read %s, want %q, version %s, read %s",
-				tt.at, names(got), got.Version, got.Read, tt.names, tt.version, l.times[6])
+				tt.at, documentNames(got), got.Version, got.Read, tt.names, tt.version, l.times[6])
 		}
 		if tt.at.Equal(l.times[3]) && len(got.Gaps) != tt.gaps {
 			t.Errorf("at %s: got gaps %+v, want %d", tt.at, got.Gaps, tt.gaps)
@@ -203,10 +203,10 @@ func TestAs_HidesDocuments(t *testing.T) {
 			caller.allowed["get  /"+path] = true
 		}
 		got, err := s.As(caller).Catalogue(t.Context(), time.Time{})
-		if err != nil || !slices.Equal(names(got), tt.want) || (got.Version != nil) != slices.Contains(tt.want, "version") ||
+		if err != nil || !slices.Equal(documentNames(got), tt.want) || (got.Version != nil) != slices.Contains(tt.want, "version") ||
 			len(tt.want) == 0 && len(got.Gaps) > 0 {
 			t.Errorf("right to get %q: got %q, version %s, gaps %+v, error %v, want %q",
-				tt.paths, names(got), got.Version, got.Gaps, err, tt.want)
+				tt.paths, documentNames(got), got.Version, got.Gaps, err, tt.want)
 		}
 		_, _, err = s.As(caller).Document(t.Context(), query.DocumentQuery{Name: "version"})
 		_, err2 := s.As(caller).DocumentVersions(t.Context(), query.DocumentVersions{Name: "version", Limit: 1})
