@@ -27,6 +27,7 @@ import (
 type authorizer interface {
 	List(ctx context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error)
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error)
+	Path(ctx context.Context, path string) (bool, error)
 	Namespaces(ctx context.Context) (map[string]time.Time, error)
 }
 

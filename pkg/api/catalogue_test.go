@@ -39,7 +39,8 @@ func catalogued(t *testing.T) (*server, []*history.Record) {
 	records := []*history.Record{
 		document("version", history.Create, `{"gitVersion":"v1.36.0"}`, time.Time{}),
 		document(schemaName, history.Create, `{"n": 1 }`, time.Time{}),
-		document(schemaName, history.Update, `{"n": 2, "text": "`+strings.Repeat("long ", 1000)+`"}`, s.now.Add(time.Second)),
+		document(schemaName, history.Update, `{"n": 2, "text": "`+strings.Repeat("long ", 1000)+`"}`,
+			s.now.Add(time.Second)),
 		document(schemaName, history.Delete, "", s.now.Add(3*time.Second)),
 	}
 	s.put(records...)
@@ -70,9 +71,10 @@ func TestCatalogue_ListsDocuments(t *testing.T) {
 		t.Errorf("got %s, want empty lists", body)
 	}
 	for target, want := range map[string]string{
-		"?at=yesterday": "parameter at", "?at=2000-01-01T00:00:00Z": "parameter at: no history",
-		"?at=2200-01-01T00:00:00Z": "in the future", "/" + schemaName: "was not served",
-		"/unknown": "is not recorded", "/": "want the name of a document", "/version?hash=0": "no version with this hash",
+		"?at=yesterday":            "parameter at",
+		"?at=2000-01-01T00:00:00Z": "parameter at: no history",
+		"?at=2200-01-01T00:00:00Z": "in the future", "/" + schemaName: "was not served", "/unknown": "is not recorded",
+		"/": "want the name of a document", "/version?hash=0": "no version with this hash",
 		"/version?versions=perhaps": "parameter versions", "/version?versions=true&limit=x": "limit",
 		"/unknown?versions=true": "is not recorded",
 	} {
@@ -99,7 +101,8 @@ func TestDocument_IsServedByteForByte(t *testing.T) {
 		t.Errorf("by its hash: got %d %s with %v, want the content, immutable", code, body, header)
 	}
 	for _, tag := range []string{`"` + hash + `"`, `"` + hash + `-gzip"`, "*"} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, v1.CataloguePath+"/"+schemaName+at, http.NoBody)
+		target := v1.CataloguePath + "/" + schemaName + at
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody)
 		r.Header.Set("If-None-Match", tag)
 		w := httptest.NewRecorder()
 		if s.ServeHTTP(w, r); w.Code != http.StatusNotModified || w.Body.Len() > 0 || w.Header().Get("ETag") == "" {

@@ -10,8 +10,8 @@ import (
 
 func TestCatalogue_DecodesEveryField(t *testing.T) {
 	s := newStub(t, 200, "application/json", `{"at":"2026-03-01T10:00:00Z","read":"2026-03-01T09:00:00Z","later":1,`+
-		`"version":{"gitVersion":"v1.36.0"},"documents":[{"name":"version","timestamp":"2026-03-01T08:00:00Z","verb":"update",`+
-		`"hash":"aa","size":7,"inferred":{"start":"2026-03-01T07:00:00Z","end":"2026-03-01T08:00:00Z"}}],`+
+		`"version":{"gitVersion":"v1.36.0"},"documents":[{"name":"version","timestamp":"2026-03-01T08:00:00Z",`+
+		`"verb":"update","hash":"aa","size":7,"inferred":{"start":"2026-03-01T07:00:00Z","end":"2026-03-01T08:00:00Z"}}],`+
 		`"unread":[{"name":"openapi/v3","reason":"forbidden"}],"gaps":[{"start":"2026-03-01T09:30:00Z",`+
 		`"end":"2026-03-01T10:30:00Z","reason":"restarted"}]}`)
 	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
@@ -39,9 +39,9 @@ func TestDocument_ReturnsContent(t *testing.T) {
 	if err != nil || string(got) != content {
 		t.Errorf("got %s, error %v, want %s", got, err, content)
 	}
-	if path, query := s.request.URL.Path, s.request.URL.RawQuery; path != "/prefix/api/v1/catalogue/openapi/v3/apis/apps/v1" ||
-		query != "hash=aa" {
-		t.Errorf("request: got %s?%s, want the path of the document with its hash", path, query)
+	const path = "/prefix/api/v1/catalogue/openapi/v3/apis/apps/v1"
+	if u := s.request.URL; u.Path != path || u.RawQuery != "hash=aa" {
+		t.Errorf("request: got %s, want %s with the hash", u, path)
 	}
 	for _, name := range []string{"", "/", "../events"} {
 		if _, err := c.Document(t.Context(), client.DocumentQuery{Name: name}); history.CodeOf(err) != history.Invalid {

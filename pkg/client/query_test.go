@@ -212,8 +212,8 @@ func checkFields[Q any](t *testing.T, base Q, sent map[string]bool, send func(Q)
 		names := slices.Sorted(maps.Keys(sent))
 		maps.Copy(all, sent)
 		always := []string{v1.ParamEmpty, v1.ParamVersions}
-		if own := slices.DeleteFunc(names, func(name string) bool { return slices.Contains(always, name) }); len(own) != 1 &&
-			!inPath {
+		own := slices.DeleteFunc(names, func(name string) bool { return slices.Contains(always, name) })
+		if len(own) != 1 && !inPath {
 			t.Errorf("%T.%s: sent parameters %v, want one", q, reflect.TypeFor[Q]().Field(i).Name, own)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -59,6 +61,12 @@ func (r *running) client(t *testing.T) *client.Client {
 	return c
 }
 
+// catalogueAndMaps records ConfigMaps and the catalogue.
+func catalogueAndMaps(c *daemon.Config) {
+	onlyConfigMaps(c)
+	c.RecordCatalogue = true
+}
+
 // document returns the versions of a document as their verbs, and the last one.
 func (r *running) document(t *testing.T, name string) (verbs string, last v1.DocumentVersion) {
 	t.Helper()
@@ -90,8 +98,7 @@ func (r *running) awaitDocument(t *testing.T, name, verbs string) (last v1.Docum
 func TestCatalogue_HasHistoryOfCRD(t *testing.T) {
 	noLeaks(t)
 	dir, before := t.TempDir(), time.Now()
-	onlyMaps := func(c *daemon.Config) { onlyConfigMaps(c); c.DiscoverCRDs = false }
-	r := start(t, dir, cluster.Config(), onlyMaps)
+	r := start(t, dir, cluster.Config(), catalogueAndMaps)
 	r.reaches(t, "customresourcedefinitions", "watching")
 	r.awaitDocument(t, "openapi/v3/apis/apps/v1", "create")
 	r.eventually(t, "the first read is complete", func() (bool, string) {
@@ -133,12 +140,15 @@ func TestCatalogue_HasHistoryOfCRD(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		served := slices.ContainsFunc(catalogue.Documents, func(d v1.Document) bool { return d.Name == gadgetResources })
+		served := slices.ContainsFunc(catalogue.Documents, func(d v1.Document) bool {
+			return d.Name == gadgetResources
+		})
 		if served != (tt.fields != nil) {
 			t.Errorf("at %s: got the resources of the CRD: %t, want %t", tt.at, served, tt.fields != nil)
 		}
 		var version struct{ GitVersion string }
-		if err := json.Unmarshal(catalogue.Version, &version); err != nil || !strings.HasPrefix(version.GitVersion, "v1.") {
+		err = json.Unmarshal(catalogue.Version, &version)
+		if err != nil || !strings.HasPrefix(version.GitVersion, "v1.") {
 			t.Errorf("version: got %s, want that of the API server", catalogue.Version)
 		}
 	}
@@ -149,18 +159,20 @@ func TestCatalogue_HasHistoryOfCRD(t *testing.T) {
 		}
 	}
 	content, err := c.Document(t.Context(), client.DocumentQuery{Name: gadgetResources, At: changed})
-	if err := json.Unmarshal(content, &list); err != nil || len(list.Resources) != 1 || list.Resources[0].Kind != "Gadget" ||
-		!slices.Contains(list.Resources[0].Verbs, "watch") || list.Resources[0].ShortNames[0] != "gd" ||
-		list.Resources[0].Categories[0] != "served" {
-		t.Errorf("resources of the CRD: got %s, want gadgets with verbs, short names and categories", content)
+	if err == nil {
+		err = json.Unmarshal(content, &list)
 	}
-	if err != nil {
-		t.Error(err)
+	if err != nil || len(list.Resources) != 1 || list.Resources[0].Kind != "Gadget" ||
+		!slices.Contains(list.Resources[0].Verbs, "watch") || !slices.Equal(list.Resources[0].ShortNames, []string{"gd"}) ||
+		!slices.Equal(list.Resources[0].Categories, []string{"served"}) {
+		t.Errorf("resources of the CRD: got %s, error %v, want gadgets with verbs, short names and categories", content, err)
 	}
 	// The columns are in the CRD, which is an object.
 	r.eventually(t, "the CRD has its history", func() (bool, string) {
 		events := r.events(t, "resourceType=crd&resourceName=gadgets.served.example.com")
-		n := slices.IndexFunc(events, func(e v1.Event) bool { return strings.Contains(string(e.ObjectChanges), ".spec.color") })
+		n := slices.IndexFunc(events, func(e v1.Event) bool {
+			return strings.Contains(string(e.ObjectChanges), ".spec.color")
+		})
 		return n > 0 && events[len(events)-1].Verb == "delete", verbs(events)
 	})
 	if got, _ := r.document(t, "openapi/v3/apis/apps/v1"); got != "create" {
@@ -175,7 +187,7 @@ func TestCatalogue_HasHistoryOfCRD(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.stop(t)
-	again := start(t, dir, cluster.Config(), onlyMaps)
+	again := start(t, dir, cluster.Config(), catalogueAndMaps)
 	again.eventually(t, "a read after the restart", func() (bool, string) {
 		now, err := again.client(t).Catalogue(t.Context(), time.Time{})
 		return err == nil && now.Read.After(read.Read), fmt.Sprint(err)
@@ -240,7 +252,8 @@ func (f *forbidding) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !f.on.Load() || !strings.HasPrefix(r.URL.Path, f.path) {
 		return f.RoundTripper.RoundTrip(r)
 	}
-	body := `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"forbidden","reason":"Forbidden","code":403}`
+	body := `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"forbidden",` +
+		`"reason":"Forbidden","code":403}`
 	return &http.Response{
 		StatusCode: http.StatusForbidden, Proto: r.Proto, Request: r,
 		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)),
@@ -253,7 +266,7 @@ func TestCatalogue_RecordsWithoutSchemas(t *testing.T) {
 	cfg, deny := cluster.Config(), &forbidding{path: "/openapi/v3"}
 	deny.on.Store(true)
 	cfg.Wrap(func(rt http.RoundTripper) http.RoundTripper { deny.RoundTripper = rt; return deny })
-	r := start(t, t.TempDir(), cfg, onlyConfigMaps)
+	r := start(t, t.TempDir(), cfg, catalogueAndMaps)
 	r.eventually(t, "the schemas are unread", func() (bool, string) {
 		c, err := r.client(t).Catalogue(t.Context(), time.Time{})
 		if err != nil {
@@ -284,4 +297,63 @@ func TestCatalogue_IsOffIfConfigured(t *testing.T) {
 	r.awaitDocument(t, "version", "create")
 	r.reload(t, v, only("ConfigMap")+"ignore: [{resource: customresourcedefinitions.apiextensions.k8s.io}]\n")
 	r.reaches(t, "customresourcedefinitions", "ignored")
+}
+
+// TestCatalogue_TakesLittleSpace measures the tables of a database with the
+// documents, and what a new and a changed CRD add.
+func TestCatalogue_TakesLittleSpace(t *testing.T) {
+	noLeaks(t)
+	none, dir := t.TempDir(), t.TempDir()
+	start(t, none, cluster.Config(), onlyConfigMaps).stop(t)
+	r := start(t, dir, cluster.Config(), catalogueAndMaps)
+	var n, largest, schemas, others int // documents, and the bytes of their JSON
+	r.eventually(t, "the first read is complete", func() (bool, string) {
+		c, err := r.client(t).Catalogue(t.Context(), time.Time{})
+		if err != nil || c.Read.IsZero() {
+			return false, fmt.Sprint(err)
+		}
+		for n = range c.Documents {
+			d := c.Documents[n]
+			if largest = max(largest, d.Size); strings.HasPrefix(d.Name, "openapi") {
+				schemas += d.Size
+			} else {
+				others += d.Size
+			}
+		}
+		return true, ""
+	})
+	r.stop(t)
+	sizes := []int64{tableBytes(t, none), tableBytes(t, dir)}
+	for i, crd := range []string{gadgets("size"), gadgets("size", "color")} {
+		r = start(t, dir, cluster.Config(), catalogueAndMaps)
+		apply(t, crd)
+		r.awaitDocument(t, gadgetSchema, []string{"create", "create update"}[i])
+		r.stop(t)
+		sizes = append(sizes, tableBytes(t, dir))
+	}
+	kubectl(t, "delete", "crd", "gadgets.served.example.com")
+	all, created, changed := sizes[1]-sizes[0], sizes[2]-sizes[1], sizes[3]-sizes[2]
+	t.Logf("%d documents: %d bytes of schemas (the largest %d) and %d of others, %d on disk; %d for a new CRD, %d for a change",
+		n+1, schemas, largest, others, all, created, changed)
+	if schemas < 1<<20 || all > 4<<20 || max(created, changed) > 256<<10 {
+		t.Errorf("got %d bytes of schemas in %d bytes, %d for a new CRD and %d for a change, want at most 4 MiB and 256 KiB",
+			schemas, all, created, changed)
+	}
+}
+
+// tableBytes returns the size of the tables of a database that is closed.
+func tableBytes(t *testing.T, dir string) (size int64) {
+	t.Helper()
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range tables {
+		info, err := os.Stat(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += info.Size()
+	}
+	return size
 }

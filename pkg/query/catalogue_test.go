@@ -50,7 +50,8 @@ func newCatalogued(t *testing.T) *catalogued {
 		document(documents, "version", history.Update, `{"v":2}`, seen.Add(2500*time.Millisecond)),
 		document(documents, "apis/a/v1", history.Delete, "", seen.Add(3500*time.Millisecond)),
 		document(documents, "apis/a/v1", history.Create, `{"a":1}`, seen.Add(4500*time.Millisecond)),
-		document(unread, "apis/b/v1", history.Create, `{"reason":"server_error","detail":"down"}`, seen.Add(5*time.Second)),
+		document(unread, "apis/b/v1", history.Create, `{"reason":"server_error","detail":"down"}`,
+			seen.Add(5*time.Second)),
 	}
 	l.put(records...)
 	c := &catalogued{log: l}
@@ -58,7 +59,8 @@ func newCatalogued(t *testing.T) *catalogued {
 		c.times = append(c.times, r.Time)
 	}
 	gap := history.Gap{
-		Group: documents.Group, Resource: documents.Resource, Start: c.times[3], End: c.times[4], Reason: history.GapRestarted,
+		Group: documents.Group, Resource: documents.Resource, Start: c.times[3], End: c.times[4],
+		Reason: history.GapRestarted,
 	}
 	if err := l.Append(t.Context(), &history.Batch{Gaps: []history.Gap{gap}}); err != nil {
 		t.Fatal(err)
@@ -95,7 +97,8 @@ func TestCatalogue_HasDocumentsOfItsTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(documentNames(got), tt.names) || string(got.Version) != tt.version || !got.Read.Equal(l.times[6]) {
+		if !slices.Equal(documentNames(got), tt.names) || string(got.Version) != tt.version ||
+			!got.Read.Equal(l.times[6]) {
 			t.Errorf("at %s: got %q, version %s, read %s, want %q, version %s, read %s",
 				tt.at, documentNames(got), got.Version, got.Read, tt.names, tt.version, l.times[6])
 		}
@@ -180,8 +183,8 @@ func TestDocumentVersions_AreTheHistory(t *testing.T) {
 			t.Errorf("%+v: got %s, more %t, want %s, more %t", tt.q, got, page.More, tt.verbs, tt.more)
 		}
 	}
-	if _, err := s.DocumentVersions(t.Context(), query.DocumentVersions{Name: "unknown", Limit: 1}); history.CodeOf(err) !=
-		history.NotFound {
+	_, err := s.DocumentVersions(t.Context(), query.DocumentVersions{Name: "unknown", Limit: 1})
+	if history.CodeOf(err) != history.NotFound {
 		t.Errorf("unknown document: got error %v, want not found", err)
 	}
 }
@@ -203,7 +206,8 @@ func TestAs_HidesDocuments(t *testing.T) {
 			caller.allowed["get  /"+path] = true
 		}
 		got, err := s.As(caller).Catalogue(t.Context(), time.Time{})
-		if err != nil || !slices.Equal(documentNames(got), tt.want) || (got.Version != nil) != slices.Contains(tt.want, "version") ||
+		if err != nil || !slices.Equal(documentNames(got), tt.want) ||
+			(got.Version != nil) != slices.Contains(tt.want, "version") ||
 			len(tt.want) == 0 && len(got.Gaps) > 0 {
 			t.Errorf("right to get %q: got %q, version %s, gaps %+v, error %v, want %q",
 				tt.paths, documentNames(got), got.Version, got.Gaps, err, tt.want)
@@ -240,7 +244,8 @@ func TestService_HidesDocuments(t *testing.T) {
 		{Limit: 9, Namespaces: []history.NamespaceScope{history.ClusterScoped}},
 		{Limit: 9, Filter: history.Filter{Name: "version"}}, {Limit: 9, Filter: history.Filter{UID: "version"}},
 	} {
-		if page, err := s.Timeline(t.Context(), q); err != nil || page.Count > 0 || page.Total > 0 || len(page.Gaps) > 0 {
+		page, err := s.Timeline(t.Context(), q)
+		if err != nil || page.Count > 0 || page.Total > 0 || len(page.Gaps) > 0 {
 			t.Errorf("%+v: got %+v, error %v, want nothing", q, page, err)
 		}
 	}

@@ -108,7 +108,8 @@ func (d *documentWorld) versions(log scanner, r schema.GroupResource, since time
 			line += " initial"
 		}
 		if !record.InferredSince.IsZero() {
-			line += fmt.Sprintf(" %.0f-%.0f", record.InferredSince.Sub(since).Minutes(), record.Time.Sub(since).Minutes())
+			line += fmt.Sprintf(" %.0f-%.0f",
+				record.InferredSince.Sub(since).Minutes(), record.Time.Sub(since).Minutes())
 		}
 		list = append(list, line)
 	}
@@ -140,7 +141,8 @@ func TestDocuments_RecordChangesWithTheirIntervals(t *testing.T) {
 	d.read("version", `apis/a/v1={"r":["x"]}`, "apis/b/v1")
 	want := []string{
 		`create version {"v":1} initial`, `create apis/a/v1 {"r":["x"]} initial`,
-		`update version {"v":2} 2-3`, `create apis/b/v1 {} 2-3`, `delete apis/a/v1 3-4`, `create apis/a/v1 {"r":["x"]} 4-5`,
+		`update version {"v":2} 2-3`, `create apis/b/v1 {} 2-3`, `delete apis/a/v1 3-4`,
+		`create apis/a/v1 {"r":["x"]} 4-5`,
 	}
 	expectLines(t, "versions", d.versions(d.store, history.Documents(), begin), want...)
 	if gaps := d.gaps(); len(gaps) > 0 {
@@ -164,7 +166,8 @@ func TestDocuments_RecordChangesWithTheirIntervals(t *testing.T) {
 		t.Errorf("gaps after a restart: got %+v, want one from %s for 11 minutes", gaps, last)
 	}
 	d.tick(20 * time.Minute)
-	if err := d.documents.Begin(t.Context(), d.clock, gap.Cause{Reason: history.GapDisconnected, Detail: "away"}); err != nil {
+	away := gap.Cause{Reason: history.GapDisconnected, Detail: "away"}
+	if err := d.documents.Begin(t.Context(), d.clock, away); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"version", "apis/a/v1", "apis/b/v1"} {
@@ -199,7 +202,8 @@ func TestDocuments_UnreadDocumentsAreUnknown(t *testing.T) {
 	d.read(`!apis/a/v1`, `openapi/v3/apis/a/v1={"n":2}`)
 	d.read(`apis/a/v1={"n":1}`, "openapi/v3/apis/a/v1")
 	expectLines(t, "versions", d.versions(d.store, history.Documents(), begin),
-		`create apis/a/v1 {"n":1} initial`, `create openapi/v3/apis/a/v1 {"n":1} initial`, `create apis/b/v1 {} initial`,
+		`create apis/a/v1 {"n":1} initial`, `create openapi/v3/apis/a/v1 {"n":1} initial`,
+		`create apis/b/v1 {} initial`,
 		`delete apis/b/v1 2-3`, `update openapi/v3/apis/a/v1 {"n":2} 1-4`)
 	expectLines(t, "unread", d.versions(d.store, history.UnreadDocuments(), begin),
 		`create apis/a/v1 {"reason":"server_error","detail":"down"} 1-2`,

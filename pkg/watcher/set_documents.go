@@ -28,13 +28,13 @@ const (
 	// documentPause is the time between two schemas. The API server computes a
 	// schema when it is requested first.
 	documentPause = 50 * time.Millisecond
-	// documentInterval is the shortest time between two reads because of changes
-	// of CRDs.
+	// documentInterval is the shortest time between two reads because of
+	// changes of CRDs.
 	documentInterval = 5 * time.Second
-	// maxSlowDocuments is how many documents in a row may exceed
-	// documentTimeout before the read ends: the API server is slow, and not
-	// one of the aggregated ones.
-	maxSlowDocuments = 3
+	// maxSilent is how many documents in a row may get no complete answer
+	// before the read ends: the API server is away, and not only an aggregated
+	// one.
+	maxSilent = 3
 )
 
 // settlePeriods returns the times after a change at which discovery and the
@@ -94,7 +94,9 @@ func (s *Set) readDocuments(ctx context.Context) {
 	if s.opts.Documents == nil {
 		return
 	}
-	r := &documentReader{Set: s, sink: s.opts.Documents, retry: newBackoff(s.opts.RetryAfter), logged: map[string]string{}}
+	r := &documentReader{
+		Set: s, sink: s.opts.Documents, retry: newBackoff(s.opts.RetryAfter), logged: map[string]string{},
+	}
 	for {
 		var due <-chan time.Time
 		if !r.due.IsZero() {
@@ -130,7 +132,7 @@ type documentReader struct {
 	isDue  bool              // the documents are read with the next discovery
 	fresh  bool              // a CRD has changed since the last read
 	logged map[string]string // the last message about a path
-	slow   int               // documents in a row that took too long
+	silent int               // documents in a row without a complete answer
 }
 
 // redefined makes the documents be read soon after a change of a CRD.
@@ -197,11 +199,11 @@ func (r *documentReader) isNews(path, message string) bool {
 
 // readAll reads all documents. An error means that the read was not complete.
 func (r *documentReader) readAll(ctx context.Context, o discoveryOutcome, documents map[string][]byte) error {
-	r.slow = 0
+	r.silent = 0
 	if err := r.sink.Begin(ctx, o.began, r.missed); err != nil {
 		return err
 	}
-	if err := r.readOne(ctx, "version", ""); err != nil {
+	if err := r.readOne(ctx, serverVersionPath, ""); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(documents)) {
@@ -218,9 +220,12 @@ func (r *documentReader) readAll(ctx context.Context, o discoveryOutcome, docume
 	return r.sink.End(ctx)
 }
 
-// schemasPath is the path of the list of the schemas. The schema of a group
-// version is below it.
-const schemasPath = "openapi/v3"
+// The paths of documents of the API server itself. The schemas are below their
+// list.
+const (
+	serverVersionPath = "version"
+	schemasPath       = "openapi/v3"
+)
 
 // schemaList is the document at schemasPath.
 type schemaList struct {
@@ -310,12 +315,12 @@ func (r *documentReader) fetch(ctx context.Context, name string, query url.Value
 // away, it returns the error, because the read can't go on. Otherwise the
 // document is unknown, and the others are read.
 func (r *documentReader) readFailed(ctx context.Context, path string, err error) error {
-	if errors.Is(err, errNoAnswer) {
-		r.slow++
-	} else {
-		r.slow = 0
+	silent := errors.Is(err, errNoAnswer) || apiserver.IsNetworkError(err) || apierrors.IsTooManyRequests(err)
+	if r.silent++; !silent {
+		r.silent = 0
 	}
-	if ctx.Err() != nil || apiserver.IsNetworkError(err) || apierrors.IsTooManyRequests(err) || r.slow >= maxSlowDocuments {
+	own := path == serverVersionPath || path == schemasPath // never of an aggregated API server
+	if ctx.Err() != nil || silent && own || r.silent >= maxSilent {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	r.unread(ctx, path, err)
@@ -348,7 +353,7 @@ func documentCause(path string, err error) gap.Cause {
 
 // readable notes that a path was read.
 func (r *documentReader) readable(path string) {
-	r.slow = 0
+	r.silent = 0
 	delete(r.logged, path)
 }
 

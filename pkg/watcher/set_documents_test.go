@@ -212,7 +212,7 @@ func TestDocuments_FetchesOnlyChangedSchemas(t *testing.T) {
 		}
 		if got := api.requests(); got["openapi/v3/api/v1"] != 0 || got["openapi/v3/apis/apps/v1"] != got["version"] ||
 			got["openapi/v3"] != got["version"] || got["version"] > 7 {
-			t.Errorf("requests within an hour: got %v, want none of the unchanged schema, and one of others for each read", got)
+			t.Errorf("requests within an hour: got %v, want none of the unchanged schema, and one of each other per read", got)
 		}
 		api.change(func() { api.schemas["api/v1"] = "2" })
 		time.Sleep(11 * time.Minute)
@@ -233,7 +233,8 @@ func TestDocuments_AreReadSoonAfterChangeOfCRD(t *testing.T) {
 		before := sink.reads
 		api.change(func() {
 			api.events["customresourcedefinitions"] = []string{
-				`{"type":"ADDED","object":{"kind":"CustomResourceDefinition","metadata":{"name":"x","resourceVersion":"9"}}}`,
+				`{"type":"ADDED","object":{"kind":"CustomResourceDefinition",` +
+					`"metadata":{"name":"x","resourceVersion":"9"}}}`,
 			}
 		})
 		api.cut("customresourcedefinitions")
@@ -268,7 +269,8 @@ func TestDocuments_AreUnreadWhileTheirServerIsDown(t *testing.T) {
 		api.change(func() { api.down[agg] = true; delete(api.schemas, "apis/"+agg) })
 		time.Sleep(11 * time.Minute)
 		sink.expect(t, "down", append(others, "!apis/"+agg, "!openapi/v3/apis/"+agg)...)
-		if got := sink.unread["apis/"+agg]; got.Reason != history.GapServerError || !strings.Contains(got.Detail, "down") {
+		got := sink.unread["apis/"+agg]
+		if got.Reason != history.GapServerError || !strings.Contains(got.Detail, "down") {
 			t.Errorf("cause: got %+v, want %s and the server's text", got, history.GapServerError)
 		}
 		api.change(func() { api.down[agg] = false; api.schemas["apis/"+agg] = "2" })

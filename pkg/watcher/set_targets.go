@@ -140,7 +140,8 @@ func (s selection) wanted(defined definedPlans, discovered bool) plans {
 		gr := r.GroupResource()
 		id := identity(gr)
 		_, planned := all[id]
-		if planned || !s.targets.discovers(gr) || defined.decide(id, s.began) || s.targets.excludes(id) || s.targets.denies(gr, false) != "" {
+		unwanted := !s.targets.discovers(gr) || s.targets.excludes(id) || s.targets.denies(gr, false) != ""
+		if planned || unwanted || defined.decide(id, s.began) {
 			continue
 		}
 		all[id] = plan{resource: r}

@@ -49,7 +49,8 @@ func reservedOnlyByName(s *subject) {
 		for what, f := range asked {
 			for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
 				want := read(false, matching(f, order, records)...)
-				s.same(fmt.Sprintf("records %s, order %d", what, order), want, s.all(history.Scan{Filter: f, Order: order}))
+				got := s.all(history.Scan{Filter: f, Order: order})
+				s.same(fmt.Sprintf("records %s, order %d", what, order), want, got)
 			}
 			want := len(matching(f, history.OldestFirst, records))
 			if n, _, err := s.Count(s.t.Context(), f, 1_000_000); n != want || err != nil {
