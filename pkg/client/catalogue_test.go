@@ -11,7 +11,8 @@ import (
 func TestCatalogue_DecodesEveryField(t *testing.T) {
 	s := newStub(t, 200, "application/json", `{"at":"2026-03-01T10:00:00Z","read":"2026-03-01T09:00:00Z","later":1,`+
 		`"version":{"gitVersion":"v1.36.0"},"documents":[{"name":"version","timestamp":"2026-03-01T08:00:00Z",`+
-		`"verb":"update","hash":"aa","size":7,"inferred":{"start":"2026-03-01T07:00:00Z","end":"2026-03-01T08:00:00Z"}}],`+
+		`"verb":"update","hash":"aa","size":7,`+
+		`"inferred":{"start":"2026-03-01T07:00:00Z","end":"2026-03-01T08:00:00Z"}}],`+
 		`"unread":[{"name":"openapi/v3","reason":"forbidden"}],"gaps":[{"start":"2026-03-01T09:30:00Z",`+
 		`"end":"2026-03-01T10:30:00Z","reason":"restarted"}]}`)
 	at := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)

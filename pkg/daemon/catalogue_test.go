@@ -163,9 +163,11 @@ func TestCatalogue_HasHistoryOfCRD(t *testing.T) {
 		err = json.Unmarshal(content, &list)
 	}
 	if err != nil || len(list.Resources) != 1 || list.Resources[0].Kind != "Gadget" ||
-		!slices.Contains(list.Resources[0].Verbs, "watch") || !slices.Equal(list.Resources[0].ShortNames, []string{"gd"}) ||
+		!slices.Contains(list.Resources[0].Verbs, "watch") ||
+		!slices.Equal(list.Resources[0].ShortNames, []string{"gd"}) ||
 		!slices.Equal(list.Resources[0].Categories, []string{"served"}) {
-		t.Errorf("resources of the CRD: got %s, error %v, want gadgets with verbs, short names and categories", content, err)
+		t.Errorf("resources of the CRD: got %s, error %v, want gadgets with verbs, short names and categories",
+			content, err)
 	}
 	// The columns are in the CRD, which is an object.
 	r.eventually(t, "the CRD has its history", func() (bool, string) {
@@ -333,11 +335,12 @@ func TestCatalogue_TakesLittleSpace(t *testing.T) {
 	}
 	kubectl(t, "delete", "crd", "gadgets.served.example.com")
 	all, created, changed := sizes[1]-sizes[0], sizes[2]-sizes[1], sizes[3]-sizes[2]
-	t.Logf("%d documents: %d bytes of schemas (the largest %d) and %d of others, %d on disk; %d for a new CRD, %d for a change",
-		n+1, schemas, largest, others, all, created, changed)
+	t.Logf("%d documents: %d bytes of schemas (the largest %d) and %d of others, %d on disk",
+		n+1, schemas, largest, others, all)
+	t.Logf("on disk: %d for a new CRD, %d for a change", created, changed)
 	if schemas < 1<<20 || all > 4<<20 || max(created, changed) > 256<<10 {
-		t.Errorf("got %d bytes of schemas in %d bytes, %d for a new CRD and %d for a change, want at most 4 MiB and 256 KiB",
-			schemas, all, created, changed)
+		t.Errorf("got %d bytes of schemas in %d bytes, want at least 1 MiB in at most 4 MiB; "+
+			"%d for a new CRD and %d for a change, want at most 256 KiB", schemas, all, created, changed)
 	}
 }
 

@@ -32,7 +32,8 @@ func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 	}
 	c.Resources = nil
 	want := daemon.Config{
-		DiscoverCRDs: true, DiscoverAll: true, RecordCatalogue: true, StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
+		DiscoverCRDs: true, DiscoverAll: true, RecordCatalogue: true,
+		StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
 		BindAddress: "127.0.0.1", ServerPort: 8080, SecurePort: daemon.NoPort, MaxQueryLimit: 1000,
 		QueryTimeoutSeconds: 30, MaxQueryRate: 100, MaxConnections: 512,
 	}

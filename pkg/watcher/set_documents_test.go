@@ -212,7 +212,7 @@ func TestDocuments_FetchesOnlyChangedSchemas(t *testing.T) {
 		}
 		if got := api.requests(); got["openapi/v3/api/v1"] != 0 || got["openapi/v3/apis/apps/v1"] != got["version"] ||
 			got["openapi/v3"] != got["version"] || got["version"] > 7 {
-			t.Errorf("requests within an hour: got %v, want none of the unchanged schema, and one of each other per read", got)
+			t.Errorf("requests within an hour: got %v, want none of the unchanged schema, one of others per read", got)
 		}
 		api.change(func() { api.schemas["api/v1"] = "2" })
 		time.Sleep(11 * time.Minute)
