@@ -51,6 +51,15 @@ func (c *Caller) Get(ctx context.Context, r schema.GroupResource, namespace, nam
 	return c.may(ctx, "get", r, namespace, name)
 }
 
+// Path reports whether the caller may get a path of the API server that is not
+// a resource, such as "/openapi/v3".
+func (c *Caller) Path(ctx context.Context, path string) (bool, error) {
+	if c.user == nil {
+		return false, nil
+	}
+	return c.reviews.path(ctx, c.user, path)
+}
+
 // Namespaces returns the namespaces that exist now, with the times of their
 // creation in whole seconds. They are read after every right that List or Get
 // has granted before. The caller of Namespaces must not modify the map.

@@ -27,6 +27,7 @@ import (
 type authorizer interface {
 	List(ctx context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error)
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error)
+	Path(ctx context.Context, path string) (bool, error)
 	Namespaces(ctx context.Context) (map[string]time.Time, error)
 }
 
@@ -96,7 +97,8 @@ func TestCaller_HasRightsOfCluster(t *testing.T) {
 	namespace(t, "rights")
 	bindIn(t, "rights", "dora", rule("", "pods", "list"), rule("", "configmaps", "get", "one"),
 		rule("gone.example.com", "carts", "get"))
-	grant(t, "dora", rule("", "nodes", "list"))
+	grant(t, "dora", rule("", "nodes", "list"),
+		rbacv1.PolicyRule{NonResourceURLs: []string{"/debug/api"}, Verbs: []string{"get"}})
 	eventually(t, "dora", listIn("rights"), true)
 	dora := s.admit(t, request{certificate: certificate(t, clustertest.ClientCA, "dora")})
 	list := func(r schema.GroupResource, scope history.NamespaceScope) string {
@@ -105,6 +107,7 @@ func TestCaller_HasRightsOfCluster(t *testing.T) {
 	get := func(r schema.GroupResource, namespace, name string) string {
 		return decision(dora.Get(t.Context(), r, namespace, name))
 	}
+	path := func(path string) string { return decision(dora.Path(t.Context(), path)) }
 	for _, tt := range []struct{ what, got, want string }{
 		{"list pods in the namespace", list(pods, "rights"), "true"},
 		{"list pods in another namespace", list(pods, "default"), "false"},
@@ -119,6 +122,9 @@ func TestCaller_HasRightsOfCluster(t *testing.T) {
 		{"get the named configmap elsewhere", get(configs, "default", "one"), "false"},
 		{"get an object of a type that does not exist", get(carts, "rights", "c"), "true"},
 		{"get every object of a type that does not exist", get(carts, "rights", ""), "true"},
+		{"get the named path", path("/debug/api"), "true"},
+		{"get a path below it", path("/debug/api/v1"), "false"},
+		{"get a path of discovery, as everyone may", path("/openapi/v3/apis/apps/v1"), "true"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)

@@ -178,6 +178,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	}
 	path := Path(r)
 	object, isObject := strings.CutPrefix(path, v1.EventsPath+"/")
+	document, isDocument := strings.CutPrefix(path, v1.CataloguePath+"/")
 	small := h.limits.small
 	switch {
 	case path == v1.EventsPath:
@@ -192,6 +193,10 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.state(a, r) })
 	case path == v1.ComparePath:
 		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.compare(a, r) })
+	case path == v1.CataloguePath:
+		h.query(w, r, small, func(a *answer, r *http.Request) { h.catalogue(a, r) })
+	case isDocument:
+		h.query(w, r, small, func(a *answer, r *http.Request) { h.document(a, r, document) })
 	case path == v1.HealthPath:
 		health(w)
 	case path == v1.LivezPath:

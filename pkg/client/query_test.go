@@ -179,6 +179,10 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 		func(q client.StateQuery) error { _, err := c.State(t.Context(), q); return err })
 	checkFields(t, client.CompareQuery{}, sent,
 		func(q client.CompareQuery) error { _, err := c.Compare(t.Context(), q); return err })
+	checkFields(t, client.DocumentQuery{Name: "version"}, sent,
+		func(q client.DocumentQuery) error { _, err := c.Document(t.Context(), q); return err })
+	checkFields(t, client.DocumentHistoryQuery{Name: "version"}, sent,
+		func(q client.DocumentHistoryQuery) error { _, _, err := c.DocumentHistory(t.Context(), q); return err })
 
 	notSent := map[string]string{
 		"ParamUser": "only one value matches anything",
@@ -207,8 +211,9 @@ func checkFields[Q any](t *testing.T, base Q, sent map[string]bool, send func(Q)
 		}
 		names := slices.Sorted(maps.Keys(sent))
 		maps.Copy(all, sent)
-		if own := slices.DeleteFunc(names, func(name string) bool { return name == v1.ParamEmpty }); len(own) != 1 &&
-			!inPath {
+		always := []string{v1.ParamEmpty, v1.ParamVersions}
+		own := slices.DeleteFunc(names, func(name string) bool { return slices.Contains(always, name) })
+		if len(own) != 1 && !inPath {
 			t.Errorf("%T.%s: sent parameters %v, want one", q, reflect.TypeFor[Q]().Field(i).Name, own)
 		}
 	}

@@ -26,6 +26,10 @@ type Config struct {
 	// DiscoverAll means that every kind is recorded that the API server can
 	// list and watch, except the kinds that are denied by default.
 	DiscoverAll bool
+	// RecordCatalogue means that the documents in which the API server
+	// describes what it serves are recorded, and the CRDs, even if they are not
+	// discovered.
+	RecordCatalogue bool
 	// StoragePath is the database's directory.
 	StoragePath string
 	// RetentionDays is how long versions are kept. At least 1.
@@ -162,10 +166,14 @@ func (c *Config) rules() recorder.Rules {
 
 // targets returns the targets of the watchers.
 func (c *Config) targets() watcher.Targets {
-	return watcher.Targets{
+	t := watcher.Targets{
 		Resources: c.Resources, DiscoverCRDs: c.DiscoverCRDs, DiscoverAll: c.DiscoverAll,
-		Denied: denied, Excluded: c.excluded(),
+		Denied: denied, Excluded: c.excluded(), Documents: c.RecordCatalogue,
 	}
+	if c.RecordCatalogue {
+		t.Discovered = append(t.Discovered, definitions())
+	}
+	return t
 }
 
 // storeOptions returns the store's settings.

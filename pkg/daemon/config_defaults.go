@@ -10,8 +10,11 @@ import (
 // DefaultConfig returns the configuration of a recorder without a file.
 func DefaultConfig() Config {
 	return Config{
-		DiscoverCRDs:  true,
-		DiscoverAll:   true,
+		DiscoverCRDs: true,
+		DiscoverAll:  true,
+
+		RecordCatalogue: true,
+
 		StoragePath:   "/data/watch-events",
 		RetentionDays: 14,
 		SyncWrites:    true,

@@ -137,10 +137,17 @@ func coreKinds() []string {
 	}
 }
 
+// definitions returns the resource of the CRDs, which belong to the catalogue.
+func definitions() schema.GroupResource {
+	return schema.GroupResource{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}
+}
+
 // discovers reports whether a resource that the configuration does not name is
 // recorded if the cluster serves it.
 func (c *Config) discovers(r schema.GroupResource) bool {
 	switch {
+	case c.RecordCatalogue && r == definitions():
+		return true
 	case c.DiscoverAll && r.Group == "":
 		return slices.Contains(coreKinds(), r.Resource) && denied(r, false) == ""
 	case c.DiscoverAll:

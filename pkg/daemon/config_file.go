@@ -22,6 +22,7 @@ import (
 type configFile struct {
 	Discover             *discoverMode   `yaml:"discover"`
 	DiscoverCRDs         *boolean        `yaml:"discoverCRDs"`
+	RecordCatalogue      boolean         `yaml:"recordCatalogue"`
 	StoragePath          text            `yaml:"storagePath"`
 	RetentionDays        retentionDays   `yaml:"retentionDays"`
 	SyncWrites           boolean         `yaml:"syncWrites"`
@@ -93,6 +94,7 @@ func ParseConfig(data []byte) (Config, error) {
 		SecurePort:    port(c.SecurePort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
 
+		RecordCatalogue:      boolean(c.RecordCatalogue),
 		MaxConcurrentQueries: concurrency(c.MaxConcurrentQueries),
 		QueryTimeoutSeconds:  timeoutSeconds(c.QueryTimeoutSeconds),
 		MaxQueryRate:         queryRate(c.MaxQueryRate),
@@ -134,6 +136,7 @@ func parseDocument(data []byte) (*yaml.Node, error) {
 
 // apply sets the values of the file in c, which holds the defaults.
 func (f *configFile) apply(c *Config, at *layout) error {
+	c.RecordCatalogue = bool(f.RecordCatalogue)
 	c.StoragePath = string(f.StoragePath)
 	c.RetentionDays = int(f.RetentionDays)
 	c.SyncWrites = bool(f.SyncWrites)

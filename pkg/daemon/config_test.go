@@ -32,7 +32,8 @@ func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 	}
 	c.Resources = nil
 	want := daemon.Config{
-		DiscoverCRDs: true, DiscoverAll: true, StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
+		DiscoverCRDs: true, DiscoverAll: true, RecordCatalogue: true,
+		StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
 		BindAddress: "127.0.0.1", ServerPort: 8080, SecurePort: daemon.NoPort, MaxQueryLimit: 1000,
 		QueryTimeoutSeconds: 30, MaxQueryRate: 100, MaxConnections: 512,
 	}
@@ -50,6 +51,7 @@ func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 func TestParseConfig_OverridesOnlyFieldsOfTheFile(t *testing.T) {
 	got, err := daemon.ParseConfig([]byte(`
 discoverCRDs: false
+recordCatalogue: false
 syncWrites: false
 serverPort: 9000
 maxConcurrentQueries: 4
@@ -68,7 +70,7 @@ resources:
 	want := daemon.DefaultConfig()
 	want.DiscoverCRDs, want.DiscoverAll, want.SyncWrites, want.ServerPort = false, false, false, 9000
 	want.MaxConcurrentQueries, want.QueryTimeoutSeconds, want.MaxQueryRate, want.MaxConnections = 4, 5, 0, 100
-	want.EarlierNamespaces, want.AllowedHosts = true, []string{"history.example.com"}
+	want.RecordCatalogue, want.EarlierNamespaces, want.AllowedHosts = false, true, []string{"history.example.com"}
 	want.Resources = []history.Resource{
 		{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
 		{Version: "v1", Kind: "Node", Plural: "nodes"},

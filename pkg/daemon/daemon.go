@@ -99,6 +99,7 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 func (d *Daemon) newWatchers(c Config, cluster *rest.Config) (*watcher.Set, error) {
 	set, err := watcher.NewSet(cluster, watcher.SetOptions{
 		Options: watcher.Options{Logger: d.logger, OnChange: d.metrics.countChange}, Targets: c.targets(), Open: d.open,
+		Documents: d.recorder.Documents(),
 	})
 	if err != nil {
 		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
@@ -113,6 +114,10 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		IgnoreRules: func() []history.IgnoreRule { return d.config.Load().Rules.Ignore },
 		Served:      d.watchers.Served,
 		Unrecorded:  d.unrecorded,
+		LastRead: func(ctx context.Context) (time.Time, error) {
+			read, err := d.store.Checkpoint(ctx, history.Documents())
+			return read.Time, err
+		},
 
 		EarlierNamespaces: d.started.EarlierNamespaces,
 	})

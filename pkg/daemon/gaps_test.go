@@ -33,7 +33,7 @@ func (r *running) gaps(t *testing.T, query string) []v1.Gap {
 
 // onlyConfigMaps makes a configuration record ConfigMaps and nothing else.
 func onlyConfigMaps(c *daemon.Config) {
-	c.DiscoverCRDs, c.DiscoverAll = false, false
+	c.DiscoverCRDs, c.DiscoverAll, c.RecordCatalogue = false, false, false
 	c.Resources = []history.Resource{{Version: "v1", Kind: "ConfigMap", Plural: "configmaps", Namespaced: true}}
 }
 

@@ -23,6 +23,10 @@ var (
 	// of describeMetrics. Dashboards and alerts depend on them.
 	steadyMetrics = []string{
 		"answers_held_bytes{lane} gauge: Memory of answers that are being sent.",
+		"catalogue_documents gauge: Documents that the API server served at the last read.",
+		"catalogue_documents_unread gauge: Paths of documents that could not be read at the last read.",
+		"catalogue_read_timestamp_seconds gauge: Time of the last complete read of the API server's documents.",
+		"catalogue_versions_total counter: Changes of the API server's documents committed since the start.",
 		"checkpoint_timestamp_seconds{group,resource} gauge: " +
 			"Time at which the resourceVersion was received that a restart resumes from.",
 		"commit_duration_seconds histogram " + bounds + ": Time that a transaction took, including retries.",
@@ -98,7 +102,7 @@ func TestMetrics_HaveStableNamesTypesAndLabels(t *testing.T) {
 	first := start(t, dir, cluster.Config(), onlyConfigMaps)
 	first.records(t, "namespace=metrics&resourceName=a", "initial")
 	first.stop(t)
-	r := start(t, dir, cluster.Config(), onlyConfigMaps)
+	r := start(t, dir, cluster.Config(), catalogueAndMaps)
 	kubectl(t, "create", "configmap", "b", "-n", "metrics") // a commit
 	r.eventually(t, "all metrics", func() (bool, string) {
 		_, body := r.get(t, v1.MetricsPath)

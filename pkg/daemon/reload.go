@@ -48,7 +48,7 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 	d.config.Store(&c)
 	d.watchers.Configure(c.targets())
 	d.logger.InfoContext(ctx, "configuration applied", "resources", len(c.Resources),
-		"discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll,
+		"discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll, "record_catalogue", c.RecordCatalogue,
 		"redact", len(c.Rules.Redact), "ignore", len(c.Rules.Ignore), "max_query_limit", c.MaxQueryLimit)
 	for _, field := range d.started.fixedIn(&c) {
 		d.logger.WarnContext(ctx, "changed field requires a restart", "field", field)

@@ -165,7 +165,8 @@ func (l *Live) Open(ctx context.Context) []history.Gap {
 	return slices.DeleteFunc(gaps, func(g history.Gap) bool { return !g.Open() })
 }
 
-// Current returns the live gaps. No resources mean all resources.
+// Current returns the live gaps. No resources mean all resources. Reserved
+// resources are not watched, and have none.
 func (l *Live) Current(ctx context.Context, resources []schema.GroupResource) (gaps []history.Gap, err error) {
 	observations := map[schema.GroupResource]Observation{}
 	for _, o := range l.observer.Observations() {
@@ -177,6 +178,9 @@ func (l *Live) Current(ctx context.Context, resources []schema.GroupResource) (g
 		}
 	}
 	for _, r := range resources {
+		if history.IsReserved(r) {
+			continue
+		}
 		o, ok := observations[r]
 		if !ok {
 			o = Observation{Resource: r, Phase: Absent, Cause: l.observer.Absence(r)}

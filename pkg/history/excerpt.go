@@ -10,11 +10,12 @@ import (
 // Extent is a part of history: a range of time, of all resources or of some.
 type Extent struct {
 	Start, End time.Time              // Start is inclusive, End exclusive
-	Resources  []schema.GroupResource // any of these; empty: all
+	Resources  []schema.GroupResource // any of these; empty: all, with the reserved ones if Namespace is all
 	Namespace  NamespaceScope
 }
 
-// Filter returns the filter that selects the extent's records.
+// Filter returns the filter that selects the extent's records, except for those
+// of reserved resources.
 func (e *Extent) Filter() Filter {
 	return Filter{Start: e.Start, End: e.End, Resources: e.Resources, Namespace: e.Namespace}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // Filter selects records. A record must satisfy every field that is set; the
-// zero Filter selects all records.
+// zero Filter selects all records, except for those of reserved resources (see
+// [Documents]).
 //
 // A new field needs a condition in the log's conformance suite, an API
 // parameter, and a field of the client's queries. It also needs an index, or a
@@ -21,7 +22,7 @@ type Filter struct {
 	Start time.Time // inclusive; zero: no start
 	End   time.Time // exclusive; zero: no end
 
-	Resources []schema.GroupResource // any of these; empty: all
+	Resources []schema.GroupResource // any of these; empty: all but the reserved ones
 	Namespace NamespaceScope
 	Name      string
 	UID       types.UID
@@ -59,7 +60,8 @@ func (f *Filter) matchesTime(t time.Time) bool {
 }
 
 func (f *Filter) matchesRef(o *ObjectRef) bool {
-	return (len(f.Resources) == 0 || slices.Contains(f.Resources, o.GroupResource())) &&
+	r := o.GroupResource()
+	return (len(f.Resources) == 0 && !IsReserved(r) || slices.Contains(f.Resources, r)) &&
 		f.Namespace.Contains(o.Namespace) &&
 		(f.Name == "" || f.Name == o.Name) &&
 		(f.UID == "" || f.UID == o.UID)

@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -277,6 +278,65 @@ func TestNamespaceScope_ContainsNamespaces(t *testing.T) {
 	for namespace, want := range map[string]history.NamespaceScope{"": history.ClusterScoped, "shop": "shop"} {
 		if got := (history.ObjectRef{Namespace: namespace}).Scope(); got != want {
 			t.Errorf("scope of an object in namespace %q: got %q, want %q", namespace, got, want)
+		}
+	}
+}
+
+func TestFilter_SelectsReservedResourcesByNameOnly(t *testing.T) {
+	document := &history.Record{Ref: history.ObjectRef{
+		Group: history.Documents().Group, Resource: history.Documents().Resource, Name: "version", UID: "version",
+	}, Time: time.Unix(1, 0)}
+	for _, tt := range []struct {
+		filter history.Filter
+		want   bool
+	}{
+		{history.Filter{}, false},
+		{history.Filter{Name: "version", UID: "version", Namespace: history.ClusterScoped}, false},
+		{history.Filter{Resources: []schema.GroupResource{{Resource: "pods"}}}, false},
+		{history.Filter{Resources: []schema.GroupResource{history.UnreadDocuments()}}, false},
+		{history.Filter{Resources: history.ReservedResources()}, true},
+		{history.Filter{Resources: history.ReservedResources(), View: history.View{}}, false},
+	} {
+		if got := tt.filter.Matches(document); got != tt.want {
+			t.Errorf("%+v: got %t, want %t", tt.filter, got, tt.want)
+		}
+	}
+}
+
+func TestDocument_ContentIsKept(t *testing.T) {
+	for _, content := range []string{`{}`, `{"a":{"content":{}}}`, ` [1, "}"] `, `"text"`} {
+		for _, name := range []string{"version", "openapi/v3/apis/apps/v1", `odd"name<`} {
+			object := history.EncodeDocument(name, []byte(content))
+			var metadata struct{ Metadata struct{ Name, UID string } }
+			if err := json.Unmarshal(object, &metadata); err != nil || metadata.Metadata.Name != name ||
+				metadata.Metadata.UID != name {
+				t.Errorf("%s: got object %s (%v), want JSON with the name", name, object, err)
+			}
+			if got, err := history.DecodeDocument(name, object); err != nil || string(got) != content {
+				t.Errorf("%s: got content %s, error %v, want %s", name, got, err, content)
+			}
+			if _, err := history.DecodeDocument("another", object); err == nil {
+				t.Errorf("%s read as another document: got no error, want one", name)
+			}
+		}
+	}
+}
+
+func TestDocumentVersion_ParsesItsText(t *testing.T) {
+	for _, want := range []history.DocumentVersion{
+		history.VersionOfDocument([]byte("{}"), ""), history.VersionOfDocument([]byte("{}"), "ABC.DEF"),
+	} {
+		got, err := history.ParseDocumentVersion(want.String())
+		if err != nil || got != want || got.Size != 2 || len(got.Hash) != 64 {
+			t.Errorf("%s: got %+v, error %v, want %+v", want, got, err, want)
+		}
+	}
+	if long := history.VersionOfDocument(nil, strings.Repeat("x", 257)); long.ServerHash != "" {
+		t.Errorf("long hash of a server: got %q, want none", long.ServerHash)
+	}
+	for _, text := range []string{"", "1", "a.b", "a.b.c", "7.7"} {
+		if got, err := history.ParseDocumentVersion(text); err == nil {
+			t.Errorf("%q: got %+v, want an error", text, got)
 		}
 	}
 }

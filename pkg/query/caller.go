@@ -23,6 +23,9 @@ type Authorizer interface {
 	// The namespace of a cluster-scoped object is empty. An empty name means
 	// every object of the namespace.
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error)
+	// Path reports whether the caller may get a path of the API server that is
+	// not a resource, such as "/openapi/v3".
+	Path(ctx context.Context, path string) (bool, error)
 	// Namespaces returns the namespaces that exist now, with the times of their
 	// creation. They must be read after every right that List or Get has
 	// granted before: otherwise, a right in a namespace that was created again
@@ -53,6 +56,7 @@ const reviews = 16
 //   - A resource without a visible object in the question's namespaces does
 //     not exist, and has no gaps.
 //   - Hashes in Secrets are visible only to callers who may get the Secret.
+//   - A document is visible if the caller may get its path.
 func (s *Service) As(caller Authorizer) *Service {
 	restricted := *s
 	restricted.caller = caller

@@ -54,6 +54,10 @@ func (r *rights) Get(_ context.Context, of schema.GroupResource, namespace, name
 	return r.may("get", of, namespace, name)
 }
 
+func (r *rights) Path(_ context.Context, path string) (bool, error) {
+	return r.may("get", schema.GroupResource{}, "", path)
+}
+
 func (r *rights) Namespaces(context.Context) (map[string]time.Time, error) {
 	return r.namespaces, r.fail
 }

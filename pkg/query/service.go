@@ -56,6 +56,9 @@ type Options struct {
 	// Unrecorded returns the cluster's resources that are not recorded.
 	// Default: none.
 	Unrecorded func() []history.UnrecordedResource
+	// LastRead returns when the last complete read of the documents began, or
+	// zero. Default: zero.
+	LastRead func(context.Context) (time.Time, error)
 	// EarlierNamespaces applies rights in a namespace also to the objects of
 	// earlier namespaces of the same name, and of a namespace that does not
 	// exist now.
@@ -99,6 +102,9 @@ func New(reader Reader, o Options) *Service {
 	}
 	if o.Unrecorded == nil {
 		o.Unrecorded = func() []history.UnrecordedResource { return nil }
+	}
+	if o.LastRead == nil {
+		o.LastRead = func(context.Context) (time.Time, error) { return time.Time{}, nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

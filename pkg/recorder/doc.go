@@ -20,6 +20,9 @@
 //	commit.go                     transactions, retries and shutdown
 //	metrics.go                    the metrics of all of these
 //
+// The documents in which the API server describes what it serves are recorded
+// by documents.go, without the queue.
+//
 // Invariants:
 //
 //   - A checkpoint is never committed before the records that it covers.

@@ -32,6 +32,11 @@ type metrics struct {
 	// lastCommit is a vector without labels, because it has no series before
 	// the first commit.
 	lastCommit *prometheus.GaugeVec
+
+	documentVersions prometheus.Counter
+	// The vectors have no labels, because they have no series before the first
+	// read of the documents.
+	documents, documentsUnread, documentsRead *prometheus.GaugeVec
 }
 
 // newMetrics returns the metrics of r. They are registered if the options have
@@ -92,6 +97,22 @@ func newMetrics(r *Recorder) *metrics {
 			Name: "watchhistory_last_commit_timestamp_seconds",
 			Help: "Time of the last commit.",
 		}, nil),
+		documentVersions: factory.NewCounter(prometheus.CounterOpts{
+			Name: "watchhistory_catalogue_versions_total",
+			Help: "Changes of the API server's documents committed since the start.",
+		}),
+		documents: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "watchhistory_catalogue_documents",
+			Help: "Documents that the API server served at the last read.",
+		}, nil),
+		documentsUnread: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "watchhistory_catalogue_documents_unread",
+			Help: "Paths of documents that could not be read at the last read.",
+		}, nil),
+		documentsRead: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "watchhistory_catalogue_read_timestamp_seconds",
+			Help: "Time of the last complete read of the API server's documents.",
+		}, nil),
 	}
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "watchhistory_commits_refused",
@@ -127,6 +148,13 @@ func (m *metrics) countCommit(entries []*entry, took time.Duration, now time.Tim
 	}
 	m.commits.Inc()
 	m.lastCommit.WithLabelValues().Set(seconds(now))
+}
+
+// countRead counts a complete read of the documents, which began at a time.
+func (m *metrics) countRead(documents, unread int, began time.Time) {
+	m.documents.WithLabelValues().Set(float64(documents))
+	m.documentsUnread.WithLabelValues().Set(float64(unread))
+	m.documentsRead.WithLabelValues().Set(seconds(began))
 }
 
 // streamMetrics are the series of one resource. A stream holds them, so that

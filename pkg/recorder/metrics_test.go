@@ -54,6 +54,7 @@ const checkpointOfPods = `checkpoint_timestamp_seconds{group="",resource="pods"}
 func TestMetrics_StartAtZero(t *testing.T) {
 	w := open(t, recorder.Options{}, nil)
 	withoutStream := map[string]float64{
+		"catalogue_versions_total":      0,
 		"commit_duration_seconds_count": 0, "commit_duration_seconds_sum": 0, "commit_retries_total": 0,
 		"commits_refused": 0, "commits_total": 0, "queue_bytes": 0, "queue_records": 0,
 		"version_lag_seconds_count": 0, "version_lag_seconds_sum": 0,

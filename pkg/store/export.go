@@ -54,8 +54,9 @@ type excerpt struct {
 	r   *reader
 }
 
-// cut returns the excerpt of an extent, cut to what the log contains. The
-// errors describe the extent as the caller requested it.
+// cut returns the excerpt of an extent, cut to what the log contains. An
+// excerpt of everything contains the reserved resources. The errors describe
+// the extent as the caller requested it.
 func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error) {
 	oldest := moment(x.lowerBound())
 	asked := of
@@ -76,8 +77,11 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 		return nil, history.Errorf(history.Invalid, "no history in the range: history begins at %s",
 			oldest.Format(time.RFC3339))
 	}
-	e := &history.Excerpt{Extent: of, Baselines: x.baselines(of), Records: x.records(of)}
-	var err error
+	contents, err := x.contents(of)
+	if err != nil {
+		return nil, err
+	}
+	e := &history.Excerpt{Extent: of, Baselines: x.baselines(contents), Records: x.records(of, contents)}
 	if e.Catalogue, err = x.r.catalogue(x.ctx); err != nil {
 		return nil, err
 	}
@@ -89,8 +93,22 @@ func (x *excerpt) cut(of history.Extent, now time.Time) (*history.Excerpt, error
 			r.Since, r.Trimmed = of.Start, true
 		}
 	}
-	e.Gaps, err = x.r.gaps(x.ctx, of.Resources, of.Start, of.End)
+	e.Gaps, err = x.r.gaps(x.ctx, contents.Resources, of.Start, of.End)
 	return e, err
+}
+
+// contents returns the extent with the names of all resources of the log if it
+// contains everything. Only names select the reserved resources.
+func (x *excerpt) contents(of history.Extent) (history.Extent, error) {
+	if len(of.Resources) > 0 || of.Namespace != history.AllNamespaces {
+		return of, nil
+	}
+	err := x.r.eachResource(nil, func(n uint16) error {
+		ref, err := x.r.ref(codec.Identity{Resource: n})
+		of.Resources = append(of.Resources, ref.GroupResource())
+		return err
+	})
+	return of, err
 }
 
 // lowerBound returns the time since when the log is complete. If neither the
@@ -134,18 +152,21 @@ func (x *excerpt) eachBaseline(before uint64, f func(indexHit) error) error {
 
 // records yields the records of the extent. It reads the days directly, without
 // the lower bound of the retention. So the extent does not shrink while the
-// retention advances.
-func (x *excerpt) records(of history.Extent) iter.Seq2[*history.Record, error] {
-	sc := history.Scan{Filter: of.Filter(), Bodies: true}
+// retention advances. The names of all resources would select a worse index, so
+// the plan is that of the extent without them.
+func (x *excerpt) records(of, contents history.Extent) iter.Seq2[*history.Record, error] {
+	sc := history.Scan{Filter: contents.Filter(), Bodies: true}
 	return yielded(func(yield func(*history.Record) error) error {
 		sp, ok := x.r.s.span(sc)
 		if !ok {
 			return nil
 		}
-		p, err := x.r.plan(&sc.Filter)
+		asked := of.Filter()
+		p, err := x.r.plan(&asked)
 		if err != nil {
 			return err
 		}
+		p.hidden = nil // the records are compared with the contents
 		walk := func(f func(indexHit) error) error { return x.r.days(p, sp, x.r.allowed(x.ctx, p, f)) }
 		return x.r.records(x.ctx, &sc, walk, yield)
 	})

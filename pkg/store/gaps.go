@@ -35,8 +35,8 @@ func (w *batchTx) addGap(of *history.Gap) error {
 }
 
 // Gaps returns the gaps that touch the time from start to end, sorted by their
-// starts. No resources mean all resources, and a zero end means no end. Gaps
-// that ended before the retention are not returned.
+// starts. No resources mean all resources but the reserved ones, and a zero end
+// means no end. Gaps that ended before the retention are not returned.
 func (s *Store) Gaps(
 	ctx context.Context, resources []schema.GroupResource, start, end time.Time,
 ) ([]history.Gap, error) {
@@ -61,7 +61,8 @@ func (r *reader) gaps(
 ) (gaps []history.Gap, err error) {
 	err = r.eachGap(resources, func(item *badger.Item) error {
 		g, err := r.gap(item)
-		if err == nil && g.Touches(start, end) {
+		hidden := len(resources) == 0 && history.IsReserved(g.GroupResource())
+		if err == nil && !hidden && g.Touches(start, end) {
 			gaps = append(gaps, g)
 		}
 		return errors.Join(err, ctx.Err())

@@ -198,7 +198,7 @@ func (b *rebuild) highestObject(n uint64) (uint64, error) {
 func (b *rebuild) restoreCatalogue() error {
 	return b.r.eachResource(nil, func(n uint16) error {
 		r := b.groupResource(n)
-		if r.Resource == "" {
+		if r.Resource == "" || history.IsReserved(r) {
 			return nil
 		}
 		entry := history.Resource{Group: r.Group, Plural: r.Resource}

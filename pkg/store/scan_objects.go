@@ -73,7 +73,7 @@ func (s *Store) walkObjects(ctx context.Context, f history.Filter, at time.Time,
 func (w *objectWalk) findResources() error {
 	err := w.r.eachResource(w.plan.resources, func(n uint16) error {
 		ref, err := w.r.ref(codec.Identity{Resource: n})
-		if err == nil && w.filter.View.Touches(ref.GroupResource()) {
+		if err == nil && w.plan.contains(n) && w.filter.View.Touches(ref.GroupResource()) {
 			w.resources = append(w.resources, walkedResource{ref, n})
 		}
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	badger "github.com/dgraph-io/badger/v4"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
@@ -21,6 +22,7 @@ type plan struct {
 
 	// The filter's conditions, in numbers. nil means no condition.
 	resources map[uint16]bool
+	hidden    map[uint16]bool // reserved resources, unless the filter names resources
 	verbs     map[byte]bool
 	namespace *uint32
 	owner     *key.Hash
@@ -87,19 +89,26 @@ func (p *plan) resolve(r *reader, f *history.Filter) (known bool, err error) {
 		return false, err
 	}
 	if len(f.Resources) == 0 {
-		return true, nil
+		p.hidden, err = r.numbers(history.ReservedResources())
+		return true, err
 	}
-	p.resources = map[uint16]bool{}
-	for _, g := range f.Resources {
+	p.resources, err = r.numbers(f.Resources)
+	return len(p.resources) > 0, err
+}
+
+// numbers returns the numbers of the resources that the log contains.
+func (r *reader) numbers(of []schema.GroupResource) (map[uint16]bool, error) {
+	all := map[uint16]bool{}
+	for _, g := range of {
 		n, err := r.resource(g)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		if n != 0 {
-			p.resources[n] = true
+			all[n] = true
 		}
 	}
-	return len(p.resources) > 0, nil
+	return all, nil
 }
 
 // allows reports whether a key's version can match the filter, as far as the
@@ -108,7 +117,7 @@ func (p *plan) allows(e key.Entry) bool {
 	if p.index.decides.has(fieldVerbs) && p.verbs != nil && !p.verbs[e.Verb] {
 		return false
 	}
-	if p.index.decides.has(fieldResources) && p.resources != nil && !p.resources[e.Resource] {
+	if p.index.decides.has(fieldResources) && !p.contains(e.Resource) {
 		return false
 	}
 	if p.index.decides.has(fieldView) && !p.view.contain(e.Resource, e.Namespace) {
@@ -117,9 +126,17 @@ func (p *plan) allows(e key.Entry) bool {
 	return !p.index.decides.has(fieldNamespace) || p.namespace == nil || *p.namespace == e.Namespace
 }
 
+// contains reports whether the filter's resources contain one.
+func (p *plan) contains(resource uint16) bool {
+	return p.resources == nil && !p.hidden[resource] || p.resources[resource]
+}
+
 // addResources adds a range for each resource that the filter allows.
 func (p *plan) addResources(r *reader) error {
 	return r.eachResource(p.resources, func(n uint16) error {
+		if !p.contains(n) {
+			return nil
+		}
 		e := key.Entry{Resource: n}
 		if p.namespace != nil {
 			e.Namespace = *p.namespace

@@ -86,12 +86,12 @@ func (p *plan) grantedRanges() []key.Entry {
 	}
 	ranges := []key.Entry{}
 	for n := range p.view.all {
-		if p.resources == nil || p.resources[n] {
+		if p.contains(n) {
 			ranges = append(ranges, key.Entry{Class: key.ByResource, Resource: n})
 		}
 	}
 	for at := range p.view.pairs {
-		if p.resources == nil || p.resources[at.resource] {
+		if p.contains(at.resource) {
 			ranges = append(ranges, key.Entry{Class: key.ByNamespace, Resource: at.resource, Namespace: at.namespace})
 		}
 	}

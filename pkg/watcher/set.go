@@ -28,14 +28,18 @@ type SetOptions struct {
 	// The exception is a [history.Invalid] error: the resource can't be
 	// recorded, and waits until its plan changes.
 	Open func(context.Context, history.Resource) (Sink, gap.Cause, error)
+	// Documents is the sink of the API server's documents. Nil means that they
+	// are not read.
+	Documents DocumentSink
 }
 
 // Set keeps one [Watcher] running for each resource that its targets include.
 // Its methods are safe for concurrent use.
 //
-// Three goroutines run next to the watchers. discover finds resources,
-// supervise starts and stops watchers, and report logs changes of state. They
-// communicate by channels. Other goroutines read the status tracker.
+// Four goroutines run next to the watchers. discover finds resources, supervise
+// starts and stops watchers, readDocuments reads what the API server says about
+// itself, and report logs changes of state. They communicate by channels. Other
+// goroutines read the status tracker.
 type Set struct {
 	server  *apiserver.Client
 	outages *outages
@@ -44,11 +48,13 @@ type Set struct {
 	status  *statusTracker
 	targets atomic.Pointer[Targets] // replaced, never modified
 
-	forbidden  []string       // as last logged; owned by report
-	selected   chan selection // from discover to supervise
-	defined    chan plans     // from the watch of the CRDs to supervise
-	rediscover chan struct{}  // wakes discover
-	changes    chan struct{}  // wakes report
+	forbidden  []string              // as last logged; owned by report
+	selected   chan selection        // from discover to supervise
+	defined    chan plans            // from the watch of the CRDs to supervise
+	rediscover chan struct{}         // wakes discover
+	changes    chan struct{}         // wakes report
+	discovered chan discoveryOutcome // from discover to readDocuments; has the newest one
+	redefined  chan struct{}         // wakes readDocuments after a change of a CRD
 }
 
 // NewSet returns a set that watches with the credentials of cfg. It does not
@@ -69,6 +75,8 @@ func NewSet(cfg *rest.Config, opts SetOptions) (*Set, error) {
 		defined:    make(chan plans),
 		rediscover: make(chan struct{}, 1),
 		changes:    make(chan struct{}, 1),
+		discovered: make(chan discoveryOutcome, 1),
+		redefined:  make(chan struct{}, 1),
 	}
 	s.targets.Store(&opts.Targets)
 	return s, nil
@@ -93,6 +101,7 @@ func (s *Set) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { s.discover(ctx); return nil })
 	group.Go(func() error { s.report(ctx); return nil })
+	group.Go(func() error { s.readDocuments(ctx); return nil })
 	group.Go(func() error { return s.supervise(ctx, group) })
 	return group.Wait()
 }
@@ -137,7 +146,7 @@ func (s *Set) watchCRDs(ctx context.Context) error {
 		s.discoverSoon()
 		send(ctx, s.defined, p)
 	}}
-	w := newWatcher(s.server, s.outages, crdResource(), sink, opts)
+	w := newWatcher(s.server, s.outages, crdResource(), &definitionSink{sink, s.definitionChanged}, opts)
 	w.named = true
 	return w.Run(ctx)
 }
@@ -151,6 +160,9 @@ func (s *Set) stateChanged(c Change) {
 		s.discoverSoon()
 	}
 }
+
+// definitionChanged makes the documents be read again soon.
+func (s *Set) definitionChanged() { signal(s.redefined) }
 
 // discoverSoon makes discover run again soon.
 func (s *Set) discoverSoon() { signal(s.rediscover) }

@@ -45,7 +45,7 @@ func (s *Set) discover(ctx context.Context) {
 			}
 		}
 		began := time.Now()
-		served, err := s.discoverServed(ctx)
+		served, found, err := s.discoverServed(ctx)
 		if err != nil && ctx.Err() != nil {
 			break
 		}
@@ -56,6 +56,7 @@ func (s *Set) discover(ctx context.Context) {
 		if !send(ctx, s.selected, current) {
 			break
 		}
+		s.offer(discoveryOutcome{Discovery: found, began: began, err: err})
 		wait := rediscoveryPeriod
 		if err != nil || len(missing) > 0 || s.status.anyRefused() {
 			wait = retry.next(err)
@@ -89,13 +90,13 @@ func (s *Set) reportForbidden(ctx context.Context, now time.Time) (again bool) {
 
 // discoverServed returns what the API server serves. If it could discover only
 // some groups, it returns these together with an error.
-func (s *Set) discoverServed(ctx context.Context) (apiserver.Served, error) {
+func (s *Set) discoverServed(ctx context.Context) (apiserver.Served, apiserver.Discovery, error) {
 	bounded, cancel := context.WithTimeout(ctx, discoveryTimeout)
 	defer cancel()
-	served, err := s.server.Resources(bounded)
+	served, found, err := s.server.Resources(bounded)
 	switch {
 	case ctx.Err() != nil:
-		return served, err
+		return served, found, err
 	case len(served.Watchable) > 0:
 		s.outages.end(unreachableOutage)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -103,7 +104,7 @@ func (s *Set) discoverServed(ctx context.Context) (apiserver.Served, error) {
 	}
 	s.status.setDiscovery(err)
 	signal(s.changes)
-	return served, err
+	return served, found, err
 }
 
 // waitForChange waits until discovery is to run again, at most for wait. It

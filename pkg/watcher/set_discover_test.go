@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -104,7 +105,8 @@ func (c *fakeDiscovery) groups(w http.ResponseWriter, core bool) {
 			byGroup[group] = append(byGroup[group], metav1.GroupVersionForDiscovery{GroupVersion: gv, Version: version})
 		}
 	}
-	for group, versions := range byGroup {
+	for _, group := range slices.Sorted(maps.Keys(byGroup)) {
+		versions := byGroup[group]
 		slices.SortFunc(versions, func(a, b metav1.GroupVersionForDiscovery) int {
 			return len(a.Version) - len(b.Version)
 		})

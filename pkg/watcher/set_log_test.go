@@ -107,9 +107,9 @@ func (w *testSet) during(t *testing.T, api http.Handler, targets watcher.Targets
 	go func() { served <- server.Serve(network) }()
 	transport := &http.Transport{DialContext: network.dial}
 
-	opts := watcher.SetOptions{Targets: targets, Open: w.open}
+	opts := watcher.SetOptions{Targets: targets, Open: w.open, Documents: w.documents}
 	opts.Logger = slog.New(slog.NewTextHandler(w, nil))
-	set, err := watcher.NewSet(&rest.Config{Host: "http://server", Transport: transport}, opts)
+	set, err := watcher.NewSet(&rest.Config{Host: "http://server" + w.prefix, Transport: transport}, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

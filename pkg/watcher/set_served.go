@@ -69,7 +69,7 @@ func (t *statusTracker) unwatched() (all []Unwatched) {
 // not known yet. The caller holds mu.
 func (t *statusTracker) unwanted(r schema.GroupResource) (reason, detail string) {
 	defined := t.defined[identity(r)]
-	included := t.targets.DiscoverAll || t.targets.DiscoverCRDs && defined
+	included := t.targets.discovers(r) || t.targets.DiscoverCRDs && defined
 	unknown := t.targets.DiscoverCRDs && !t.crdsKnown && !t.crds.Refused
 	denied := t.targets.denies(r, defined)
 	switch {

@@ -200,8 +200,11 @@ func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 	causes.Add(missed)
 	opts := s.opts.Options
 	opts.OnChange = s.stateChanged
-	if registersGroups(p.resource.GroupResource()) {
-		sink = &registrationSink{Sink: sink, changed: s.discoverSoon}
+	switch p.resource.GroupResource() {
+	case crdResource().GroupResource():
+		sink = &definitionSink{sink, s.definitionChanged}
+	case registrationResource():
+		sink = &definitionSink{sink, func() { s.definitionChanged(); s.discoverSoon() }}
 	}
 	w := newWatcher(s.server, s.outages, p.resource, sink, opts)
 	w.named, w.causes = p.named, causes
@@ -211,22 +214,22 @@ func (s *Set) watch(ctx context.Context, p plan, causes *gap.Causes) error {
 	return nil
 }
 
-// registersGroups reports whether the objects of a resource register the groups
+// registrationResource returns the resource whose objects register the groups
 // of aggregated API servers.
-func registersGroups(r schema.GroupResource) bool {
-	return r == schema.GroupResource{Group: "apiregistration.k8s.io", Resource: "apiservices"}
+func registrationResource() schema.GroupResource {
+	return schema.GroupResource{Group: "apiregistration.k8s.io", Resource: "apiservices"}
 }
 
-// registrationSink calls changed for each event, because these objects change
-// what discovery returns.
-type registrationSink struct {
+// definitionSink calls changed for each event, because its objects define what
+// the API server serves.
+type definitionSink struct {
 	Sink
 
 	changed func()
 }
 
 // Observe implements [Sink].
-func (n *registrationSink) Observe(ctx context.Context, e history.WatchEvent) error {
+func (n *definitionSink) Observe(ctx context.Context, e history.WatchEvent) error {
 	n.changed()
 	return n.Sink.Observe(ctx, e) //nolint:wrapcheck // the error is the sink's
 }

@@ -30,17 +30,28 @@ type Targets struct {
 	// DiscoverAll includes all other resources that the API server can list and
 	// watch, also future ones.
 	DiscoverAll bool
+	// Discovered are included if the API server serves them, also without
+	// DiscoverAll.
+	Discovered []schema.GroupResource
 	// Denied returns why a resource that is only discovered is not watched, or
 	// "" if it is. defined reports whether a CRD defines it. A nil func denies
 	// nothing.
 	Denied func(r schema.GroupResource, defined bool) string
 	// Excluded are ignored, even if they are configured or discovered.
 	Excluded []schema.GroupResource
+	// Documents includes the documents of the API server.
+	Documents bool
 }
 
 // excludes reports whether a resource with this identity is excluded.
 func (t *Targets) excludes(id schema.GroupResource) bool {
 	return slices.ContainsFunc(t.Excluded, func(r schema.GroupResource) bool { return identity(r) == id })
+}
+
+// discovers reports whether a resource is included because it is served,
+// whether or not a CRD defines it.
+func (t *Targets) discovers(r schema.GroupResource) bool {
+	return t.DiscoverAll || slices.Contains(t.Discovered, r)
 }
 
 // denies returns why a discovered resource is not watched, or "" if it is.
@@ -108,7 +119,7 @@ func (s selection) configured() plans {
 
 // wanted returns the plans of all resources that the targets include: those
 // that are configured, and those that CRDs define. If discovered is true, it
-// includes all others that the API server serves. A configured resource keeps
+// includes all others that the targets discover. A configured resource keeps
 // its version if a CRD defines it too.
 func (s selection) wanted(defined definedPlans, discovered bool) plans {
 	all := s.configured()
@@ -122,14 +133,15 @@ func (s selection) wanted(defined definedPlans, discovered bool) plans {
 		}
 		all[id] = d
 	}
-	if !s.targets.DiscoverAll || !discovered {
+	if !discovered {
 		return all
 	}
 	for _, r := range s.served.Watchable {
 		gr := r.GroupResource()
 		id := identity(gr)
 		_, planned := all[id]
-		if planned || defined.decide(id, s.began) || s.targets.excludes(id) || s.targets.denies(gr, false) != "" {
+		unwanted := !s.targets.discovers(gr) || s.targets.excludes(id) || s.targets.denies(gr, false) != ""
+		if planned || unwanted || defined.decide(id, s.began) {
 			continue
 		}
 		all[id] = plan{resource: r}
@@ -147,7 +159,7 @@ func (s selection) dropped(id schema.GroupResource, w *runningWatcher) string {
 		return detailIgnored
 	case denied != "":
 		return denied
-	case s.targets.DiscoverAll, w.crdUID != "" && s.targets.DiscoverCRDs:
+	case s.targets.discovers(w.resource.GroupResource()), w.crdUID != "" && s.targets.DiscoverCRDs:
 		return ""
 	default:
 		return detailUnnamed

@@ -33,6 +33,9 @@ type testSet struct {
 	missed  gap.Cause        // that Open returns
 	refusal map[string]error // that Open returns, by resource
 
+	documents watcher.DocumentSink // nil: they are not read
+	prefix    string               // of all paths of the server
+
 	mu     sync.Mutex
 	opened []string // "VERSION RESOURCE" of each call of Open
 	sinks  map[string]*fakeSink

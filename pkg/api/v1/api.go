@@ -1,13 +1,15 @@
 package v1
 
 // The paths of the API. The history of one object is at
-// EventsPath/{namespace}/{resourceType}/{name}.
+// EventsPath/{namespace}/{resourceType}/{name}, and a document at
+// CataloguePath/{document}.
 const (
 	EventsPath    = "/api/v1/events"
 	ResourcesPath = "/api/v1/resources"
 	GapsPath      = "/api/v1/gaps"
 	StatePath     = "/api/v1/state"
 	ComparePath   = "/api/v1/compare"
+	CataloguePath = "/api/v1/catalogue"
 	HealthPath    = "/health"
 	LivezPath     = "/livez"
 	ReadyzPath    = "/readyz"
@@ -48,11 +50,14 @@ const (
 	ParamRevision    = "revision"    // one object only: one or more numbers, separated by commas
 	ParamDescendants = "descendants" // one object only, a boolean: Events of its descendants, too
 
-	ParamAt    = "at"    // a state only: RFC 3339 or [Now], inclusive
+	ParamAt    = "at"    // a state or the catalogue: RFC 3339 or [Now], inclusive
 	ParamStrip = "strip" // a state only, a boolean: objects as kubectl apply accepts them
 	ParamFrom  = "from"  // a comparison only: as ParamAt; required
 	ParamTo    = "to"    // a comparison only: as ParamAt
 	ParamNoise = "noise" // a comparison only, a boolean: with objects of which only noise differs
+
+	ParamHash     = "hash"     // a document only: the version with this content, at any time
+	ParamVersions = "versions" // a document only, a boolean: its history instead of its content
 )
 
 // The values of parameters. The first of each group is the default.
@@ -105,6 +110,8 @@ const (
 	RestrictedHeader = "X-History-Restricted"
 	// AtHeader is the time of a state, in RFC 3339: all pages have the same.
 	AtHeader = "X-History-At"
+	// TimestampHeader is when a version of a document was recorded.
+	TimestampHeader = "X-History-Timestamp"
 )
 
 // Texts in headers.

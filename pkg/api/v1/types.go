@@ -208,6 +208,80 @@ type Ignored struct {
 	Versions   uint64   `json:"versions"`             // ignored since the recorder started
 }
 
+// Catalogue is the answer of [CataloguePath]: what the API server served at a
+// time, as it describes it in documents.
+type Catalogue struct {
+	At time.Time `json:"at"` // UTC
+	// Read is when the documents were last read completely. Later changes are
+	// not known.
+	Read time.Time `json:"read,omitzero"`
+	// Version is the document "version", as the API server served it. It is
+	// absent if it is not known.
+	Version json.RawMessage `json:"version,omitempty"`
+	// Documents are those that were served, ordered by name.
+	Documents []Document `json:"documents"` // never null
+	// Unread are the paths that could not be read at the time. Documents with
+	// such a path, or below it, may have been others.
+	Unread []UnreadDocument `json:"unread"` // never null
+	// Gaps touch the time. The documents may have changed and changed back.
+	Gaps []CatalogueGap `json:"gaps"` // never null
+}
+
+// Document is a document and its version at a time.
+type Document struct {
+	// Name is the path on the API server, without the first slash:
+	// "openapi/v3/apis/apps/v1".
+	Name string `json:"name"`
+	DocumentVersion
+}
+
+// DocumentVersion is one version of a document.
+type DocumentVersion struct {
+	Timestamp time.Time `json:"timestamp"` // when it was recorded, UTC
+	Verb      string    `json:"verb"`      // "create", "update" or "delete"
+	// Hash identifies the content: the SHA-256, in hexadecimal digits. It is
+	// absent in a deletion.
+	Hash string `json:"hash,omitempty"`
+	Size int    `json:"size,omitempty"` // of the content, in bytes
+	// Initial means that the document was served before it was first read.
+	Initial bool `json:"initial,omitempty"`
+	// Inferred is when the change happened: at some time in the interval. It is
+	// absent in an initial version.
+	Inferred *Interval `json:"inferred,omitempty"`
+	// Until is when the version ended: at some time in the interval. It is
+	// absent if no later version is recorded.
+	Until *Interval `json:"until,omitempty"`
+}
+
+// UnreadDocument is a path that can't be read. Nothing is known about the
+// document of that name, and about those below it.
+type UnreadDocument struct {
+	Name string `json:"name"`
+	// Since is the last time at which the path was read. It is absent if it
+	// never was.
+	Since  time.Time `json:"since,omitzero"`
+	Reason string    `json:"reason"` // as in [Gap]
+	Detail string    `json:"detail,omitempty"`
+}
+
+// CatalogueGap is an interval in which the documents were not read. Reason and
+// detail are those of a [Gap].
+type CatalogueGap struct {
+	Start  time.Time `json:"start"` // UTC
+	End    time.Time `json:"end"`   // UTC
+	Reason string    `json:"reason"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+// DocumentHistory is the answer of [CataloguePath]/{document} with
+// [ParamVersions].
+type DocumentHistory struct {
+	Name     string            `json:"name"`
+	Versions []DocumentVersion `json:"versions"` // oldest first, never null
+	// Gaps touch the time of the query.
+	Gaps []CatalogueGap `json:"gaps"` // never null
+}
+
 // Health is the answer of [HealthPath].
 type Health struct {
 	Status string `json:"status"`

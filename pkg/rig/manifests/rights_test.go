@@ -70,6 +70,11 @@ func TestRole_PermitsDiscovery(t *testing.T) {
 	if _, _, err := client.Discovery().ServerGroupsAndResources(); err != nil {
 		t.Errorf("discovery: got error %v, want none", err)
 	}
+	for _, path := range []string{"/version", "/openapi/v3", "/openapi/v3/apis/apps/v1"} {
+		if err := client.Discovery().RESTClient().Get().AbsPath(path).Do(t.Context()).Error(); err != nil {
+			t.Errorf("get %s: got error %v, want none", path, err)
+		}
+	}
 }
 
 // TestRole_PermitsNothingElse includes get: on all resources, it would permit

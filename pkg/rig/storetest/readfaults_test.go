@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
@@ -17,6 +19,14 @@ func readingFaults() []fault {
 					list[n-1], list[n-2] = list[n-2], list[n-1]
 				}
 				return list
+			})
+		}},
+		{"shows reserved resources", []string{"ReservedResourcesOnlyByName"}, func(b *broken) {
+			b.changeScan(func(sc *history.Scan) {
+				if len(sc.Resources) == 0 {
+					sc.Resources = append(history.ReservedResources(),
+						schema.GroupResource{Resource: "pods"}, schema.GroupResource{Resource: "nodes"})
+				}
 			})
 		}},
 		{"ignores the end", []string{"FilterSelectsMatchingRecords"}, func(b *broken) {

@@ -103,6 +103,7 @@ func promises() []promise {
 		{"RedactionKeyIsStable", redactionKeyIsStable},
 
 		{"FilterSelectsMatchingRecords", filtersSelect},
+		{"ReservedResourcesOnlyByName", reservedOnlyByName},
 		{"PagesAreComplete", pagesAreComplete},
 		{"CountEqualsScan", countEqualsScan},
 		{"CursorValidDuringAppends", cursorValidDuringAppends},

@@ -12,6 +12,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -32,8 +33,8 @@ import (
 // costs a few bytes.
 const pingAfter = 5 * time.Second
 
-// maxDiscovery bounds an answer of discovery, in bytes. A thousand types take
-// about 1 MiB.
+// maxDiscovery bounds an answer of discovery and a document, in bytes. A
+// thousand types take about 1 MiB in discovery, and the largest schema 3 MiB.
 const maxDiscovery = 16 << 20
 
 // Client talks to one API server. It is safe for concurrent use.
@@ -124,6 +125,26 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 	}
 	body.stream = resp.Body
 	return body, nil
+}
+
+// Read returns the whole body of the answer to a GET of path. It has at most
+// maxDiscovery bytes.
+func (c *Client) Read(ctx context.Context, path string, query url.Values) ([]byte, error) {
+	defer c.Immediate()()
+	body, err := c.Get(ctx, path, query)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	content, err := io.ReadAll(io.LimitReader(body, maxDiscovery+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(content) > maxDiscovery:
+		return nil, fmt.Errorf("the answer is larger than %d MiB", maxDiscovery>>20)
+	default:
+		return content, nil
+	}
 }
 
 // Immediate makes all answers be read as soon as they arrive, until release is
