@@ -112,6 +112,7 @@ type handler struct {
 	service *query.Service
 	options Options
 	limits  *limits
+	openAPI document
 }
 
 // New returns the handler of the API. It is safe for concurrent use.
@@ -152,7 +153,7 @@ func New(service *query.Service, o Options) http.Handler {
 	o.Patience = cmp.Or(max(o.Patience, 0), defaultPatience)
 	o.Rate = cmp.Or(o.Rate, defaultRate)
 	o.AnswerBytes = cmp.Or(max(o.AnswerBytes, 0), defaultAnswerBytes)
-	h := &handler{service: service, options: o, limits: newLimits(&o)}
+	h := &handler{service: service, options: o, limits: newLimits(&o), openAPI: newDocument(openAPI)}
 	return h.logged(h.fromKnownHost(http.HandlerFunc(h.route)))
 }
 
@@ -192,6 +193,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.state(a, r) })
 	case path == v1.ComparePath:
 		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.compare(a, r) })
+	case path == v1.OpenAPIPath:
+		h.openAPI.serve(w, r)
 	case path == v1.HealthPath:
 		health(w)
 	case path == v1.LivezPath:

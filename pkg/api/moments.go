@@ -17,6 +17,9 @@ import (
 // differ from the same answer without compression.
 const gzipTagSuffix = "-gzip"
 
+// tagBytes is the number of bytes of a SHA-256 that an ETag has.
+const tagBytes = 16
+
 // writeMoments writes the headers about what may be missing from an answer,
 // also if the answer is an error.
 func writeMoments(w http.ResponseWriter, m *query.Moments) {
@@ -44,9 +47,9 @@ func writeMomentsPage(w http.ResponseWriter, r *http.Request, m *query.Moments, 
 		hash := sha256.New()
 		write(hash)
 		_, _ = io.WriteString(hash, next)
-		tag := hex.EncodeToString(hash.Sum(nil)[:16])
-		w.Header().Set("ETag", `"`+tag+`"`)
-		w.Header().Set("Cache-Control", "private, no-cache")
+		tag := hex.EncodeToString(hash.Sum(nil)[:tagBytes])
+		w.Header().Set(headerTag, `"`+tag+`"`)
+		w.Header().Set(headerCache, cachePrivately)
 		if hasTag(r.Header.Values("If-None-Match"), tag) {
 			w.Header().Del(headerType)
 			w.WriteHeader(http.StatusNotModified)

@@ -64,7 +64,7 @@ func newSecure(ctx context.Context, c Config, cluster *rest.Config, logger *slog
 	}
 	gate, err := access.New(cluster, client, access.Options{
 		Logger: logger, Path: api.Path, Fail: api.WriteError,
-		Open:        []string{v1.HealthPath, v1.LivezPath, v1.ReadyzPath},
+		Open:        []string{v1.HealthPath, v1.LivezPath, v1.ReadyzPath, v1.OpenAPIPath},
 		NonResource: []string{v1.MetricsPath},
 	})
 	if err != nil {

@@ -131,6 +131,7 @@ func (r *running) get(t *testing.T, path string) (status int, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkDescribed(t, response, data)
 	return response.StatusCode, string(data)
 }
 
