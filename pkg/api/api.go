@@ -216,8 +216,11 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, on lane, endpoin
 	ctx, cancel := context.WithTimeout(r.Context(), h.options.Timeout)
 	defer cancel()
 	client := cmp.Or(h.options.Client(r), remoteHost(r))
+	start := time.Now()
 	a, release, err := h.limits.begin(ctx, on, client, acceptsGzip(r))
+	wait := step{"wait", time.Since(start)}
 	if err != nil {
+		writeTiming(w, wait)
 		h.limits.refuse(w, r, err)
 		return
 	}
@@ -225,8 +228,13 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, on lane, endpoin
 	defer func() { h.audit(r.Context(), a) }()
 	func() {
 		defer release()
+		writeTiming(a, wait)
+		start, waited := time.Now(), a.header.Get(headerTiming)
 		endpoint(a, r.WithContext(ctx))
 		a.endSegment()
+		if a.header.Get(headerTiming) == waited { // the endpoint has added no steps
+			writeTiming(a, step{"query", time.Since(start)})
+		}
 	}()
 	if a.begin(w); r.Method == http.MethodHead {
 		return

@@ -1,14 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
@@ -69,19 +66,4 @@ func hasTag(headers []string, tag string) bool {
 		}
 	}
 	return false
-}
-
-// writeTiming writes a Server-Timing header with the durations of two steps.
-func writeTiming(w http.ResponseWriter, first string, d time.Duration, second string, e time.Duration) {
-	var b bytes.Buffer
-	for i, step := range []struct {
-		name string
-		time time.Duration
-	}{{first, d}, {second, e}} {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s;dur=%.1f", step.name, float64(step.time.Microseconds())/1000)
-	}
-	w.Header().Set("Server-Timing", b.String())
 }
