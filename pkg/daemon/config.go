@@ -61,6 +61,8 @@ type Config struct {
 	// EarlierNamespaces applies rights in a namespace also to the objects of
 	// earlier namespaces of the same name.
 	EarlierNamespaces bool
+	// Anonymous limits what the listener without TLS shows.
+	Anonymous Anonymous
 	// AllowedHosts are further DNS names, in lower case, by which clients reach
 	// the REST API.
 	AllowedHosts []string
@@ -79,6 +81,17 @@ type Config struct {
 	// Rules define which values are redacted, and which versions are ignored.
 	Rules recorder.Rules
 }
+
+// Anonymous is what callers without an identity may read, on the listener
+// without TLS: the objects that are in one of the scopes and are of one of the
+// resources. An empty list means all.
+type Anonymous struct {
+	Scopes    []history.NamespaceScope // namespaces, or [history.ClusterScoped]
+	Resources []schema.GroupResource
+}
+
+// isLimited reports whether something may not be read.
+func (a *Anonymous) isLimited() bool { return len(a.Scopes)+len(a.Resources) > 0 }
 
 // Retention returns how long versions are kept.
 func (c *Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }

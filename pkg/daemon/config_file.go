@@ -35,6 +35,7 @@ type configFile struct {
 	TLSCAFile            text            `yaml:"tlsCAFile"`
 	MaxQueryLimit        queryLimit      `yaml:"maxQueryLimit"`
 	EarlierNamespaces    boolean         `yaml:"earlierNamespaces"`
+	Anonymous            *anonymousEntry `yaml:"anonymous"`
 	AllowedHosts         []hostName      `yaml:"allowedHosts"`
 	MaxConcurrentQueries concurrency     `yaml:"maxConcurrentQueries"`
 	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
@@ -68,6 +69,12 @@ type ignoreEntry struct {
 	Resource   *groupResource  `yaml:"resource"`
 	Namespaces []namespaceName `yaml:"namespaces"`
 	Changes    []ignoredPath   `yaml:"changes"`
+}
+
+// anonymousEntry is the value of the field anonymous.
+type anonymousEntry struct {
+	Namespaces []namespaceScope `yaml:"namespaces"`
+	Resources  []groupResource  `yaml:"resources"`
 }
 
 // ParseConfig returns the defaults overridden by a YAML document.
@@ -171,7 +178,47 @@ func (f *configFile) apply(c *Config, at *layout) error {
 			c.Resources = append(c.Resources, r)
 		}
 	}
-	return f.setRules(c, listed, included, at)
+	if err := f.setRules(c, listed, included, at); err != nil {
+		return err
+	}
+	return f.setAnonymous(c, at)
+}
+
+// setAnonymous sets what callers without an identity may read. c has the
+// resources and the rules already: a resource that is not recorded is a typing
+// error.
+func (f *configFile) setAnonymous(c *Config, at *layout) error {
+	e := f.Anonymous
+	switch {
+	case e == nil:
+		return nil
+	case e.Namespaces == nil && e.Resources == nil:
+		return at.errorf("anonymous", "is empty: want namespaces, resources or both")
+	case e.Namespaces != nil && len(e.Namespaces) == 0:
+		return at.errorf("anonymous.namespaces", "is empty")
+	case e.Resources != nil && len(e.Resources) == 0:
+		return at.errorf("anonymous.resources", "is empty")
+	}
+	if err := unique("anonymous.namespaces", e.Namespaces, at); err != nil {
+		return err
+	}
+	if err := unique("anonymous.resources", e.Resources, at); err != nil {
+		return err
+	}
+	for _, n := range e.Namespaces {
+		c.Anonymous.Scopes = append(c.Anonymous.Scopes, history.ParseNamespaceScope(string(n)))
+	}
+	for i, entry := range e.Resources {
+		r, path := schema.GroupResource(entry), item("anonymous.resources", i)
+		switch {
+		case c.recordedAs(r) != r:
+			return at.errorf(path, "%s are recorded as %s: name that", r, c.recordedAs(r))
+		case !c.records(r) && !c.discoversCRD(r):
+			return at.errorf(path, "%s is not recorded", r)
+		}
+		c.Anonymous.Resources = append(c.Anonymous.Resources, r)
+	}
+	return nil
 }
 
 // resources returns the entries of the field resources, or nil if it was not

@@ -281,7 +281,7 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{
 			"unknown field", "serverPort: 1\nretentionHours: 3\n",
-			"line 2: retentionHours: unknown field, want one of allowedHosts, bindAddress, discover, ",
+			"line 2: retentionHours: unknown field, want one of allowedHosts, anonymous, bindAddress, ",
 		},
 		{"null as a field", "serverPort: 1\n~: 1\n", "line 2: ~: unknown field"},
 		{

@@ -11,8 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/access"
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/api"
 	"github.com/watchhistory/watchhistory/pkg/gap"
@@ -26,18 +28,20 @@ import (
 // Daemon is a recorder that is ready to run. It owns its ports, its socket and
 // its database.
 type Daemon struct {
-	logger   *slog.Logger
-	program  string       // the program's name and version
-	listener net.Listener // without TLS; nil if it is off
-	secure   *secure      // nil if it is off
-	store    *store.Store
-	recorder *recorder.Recorder
-	watchers *watcher.Set
-	log      *observed
-	handler  http.Handler
-	socket   net.Listener                // for the commands of pkg/admin; nil if it can't be opened
-	follow   func(context.Context) error // follows the configuration's source; nil if there is none
-	metrics  *metrics
+	logger     *slog.Logger
+	program    string       // the program's name and version
+	listener   net.Listener // without TLS; nil if it is off
+	secure     *secure      // nil if it is off
+	client     *http.Client // of the cluster, for what is asked because of a request
+	namespaces *access.Namespaces
+	store      *store.Store
+	recorder   *recorder.Recorder
+	watchers   *watcher.Set
+	log        *observed
+	handler    http.Handler
+	socket     net.Listener                // for the commands of pkg/admin; nil if it can't be opened
+	follow     func(context.Context) error // follows the configuration's source; nil if there is none
+	metrics    *metrics
 
 	// started is the configuration that New was called with. The fields of
 	// [Config.fixedIn] never change.
@@ -66,6 +70,12 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 			err = errors.Join(err, d.Close())
 		}
 	}()
+	if d.client, err = rest.HTTPClientFor(cluster); err != nil {
+		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
+	}
+	if d.namespaces, err = access.NewNamespaces(cluster, d.client, logger); err != nil {
+		return nil, err
+	}
 	if err = d.listen(ctx, c, cluster); err != nil {
 		return nil, err
 	}
@@ -123,8 +133,8 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		Missing:  d.missing,
 		Refused:  d.recorder.RetryError,
 		States:   d.states,
-		Metrics:  d.metrics.handler(),
-		Caller:   caller,
+		Metrics:  d.limited(d.metrics.handler()),
+		Caller:   d.caller,
 		User:     userName,
 		Host:     d.isOwnHost,
 		Client:   client,
@@ -204,7 +214,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) Close() error {
 	var errs []error
 	if d.secure != nil {
-		if err := d.secure.close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := d.secure.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, fmt.Errorf("close %s: %w", d.SecureAddress(), err))
 		}
 	}
@@ -217,6 +227,9 @@ func (d *Daemon) Close() error {
 		}
 	}
 	d.listener, d.secure, d.socket = nil, nil, nil
+	if d.client != nil {
+		utilnet.CloseIdleConnectionsFor(d.client.Transport)
+	}
 	if d.store != nil {
 		if err := d.store.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the database: %w", err))
