@@ -73,6 +73,10 @@ type Options struct {
 	// Refused returns why nothing can be recorded now, or nil. The recorder is
 	// ready anyway. Default: nil.
 	Refused func() error
+	// Details reports whether a request with this context may read what Missing
+	// and Refused return. Others read only that something is missing. Default:
+	// true.
+	Details func(context.Context) bool
 	// States returns the resources that are recorded, waited for or only
 	// served, with their states. The catalogue's other resources are stopped.
 	// Default: none.
@@ -128,6 +132,9 @@ func New(service *query.Service, o Options) http.Handler {
 	}
 	if o.Refused == nil {
 		o.Refused = func() error { return nil }
+	}
+	if o.Details == nil {
+		o.Details = func(context.Context) bool { return true }
 	}
 	if o.States == nil {
 		o.States = func() []v1.Resource { return nil }
@@ -200,7 +207,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	case path == v1.LivezPath:
 		livez(w)
 	case path == v1.ReadyzPath:
-		h.readyz(w)
+		h.readyz(w, r)
 	case path == v1.MetricsPath:
 		h.options.Metrics.ServeHTTP(w, r)
 	default:

@@ -47,6 +47,9 @@ type Config struct {
 	// for callers whom the cluster knows. 0 means any free port, and [NoPort]
 	// that there is no such listener.
 	SecurePort int
+	// DebugPort is the port for profiles of the process, on a loopback address.
+	// 0 means any free port, and [NoPort] that there is no such listener.
+	DebugPort int
 	// TLSCertFile and TLSKeyFile contain the secure listener's certificate and
 	// key. If they are "", the recorder makes a certificate.
 	TLSCertFile, TLSKeyFile string
@@ -105,6 +108,11 @@ func (c *Config) Address() string { return net.JoinHostPort(c.BindAddress, strco
 // SecureAddress returns the host:port of the secure listener.
 func (c *Config) SecureAddress() string {
 	return net.JoinHostPort(cmp.Or(c.SecureBindAddress, c.BindAddress), strconv.Itoa(c.SecurePort))
+}
+
+// DebugAddress returns the host:port of the debug listener.
+func (c *Config) DebugAddress() string {
+	return net.JoinHostPort(debugAddress, strconv.Itoa(c.DebugPort))
 }
 
 // checkListeners returns an error if nothing would be served, or if a file of
@@ -201,6 +209,7 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"serverPort", c.ServerPort != other.ServerPort},
 		{"secureBindAddress", c.SecureBindAddress != other.SecureBindAddress},
 		{"securePort", c.SecurePort != other.SecurePort},
+		{"debugPort", c.DebugPort != other.DebugPort},
 		{"tlsCertFile", c.TLSCertFile != other.TLSCertFile},
 		{"tlsKeyFile", c.TLSKeyFile != other.TLSKeyFile},
 		{"tlsCAFile", c.TLSCAFile != other.TLSCAFile},

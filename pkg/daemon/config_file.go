@@ -30,6 +30,7 @@ type configFile struct {
 	ServerPort           port            `yaml:"serverPort"`
 	SecureBindAddress    ipAddress       `yaml:"secureBindAddress"`
 	SecurePort           port            `yaml:"securePort"`
+	DebugPort            port            `yaml:"debugPort"`
 	TLSCertFile          text            `yaml:"tlsCertFile"`
 	TLSKeyFile           text            `yaml:"tlsKeyFile"`
 	TLSCAFile            text            `yaml:"tlsCAFile"`
@@ -98,6 +99,7 @@ func ParseConfig(data []byte) (Config, error) {
 		BindAddress:   ipAddress(c.BindAddress),
 		ServerPort:    port(c.ServerPort),
 		SecurePort:    port(c.SecurePort),
+		DebugPort:     port(c.DebugPort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
 
 		MaxConcurrentQueries: concurrency(c.MaxConcurrentQueries),
@@ -149,6 +151,7 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.ServerPort = int(f.ServerPort)
 	c.SecureBindAddress = string(f.SecureBindAddress)
 	c.SecurePort = int(f.SecurePort)
+	c.DebugPort = int(f.DebugPort)
 	c.TLSCertFile, c.TLSKeyFile, c.TLSCAFile = string(f.TLSCertFile), string(f.TLSKeyFile), string(f.TLSCAFile)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
 	c.EarlierNamespaces = bool(f.EarlierNamespaces)

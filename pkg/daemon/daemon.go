@@ -32,6 +32,7 @@ type Daemon struct {
 	program    string       // the program's name and version
 	listener   net.Listener // without TLS; nil if it is off
 	secure     *secure      // nil if it is off
+	debug      net.Listener // for profiles; nil if it is off
 	client     *http.Client // of the cluster, for what is asked because of a request
 	namespaces *access.Namespaces
 	store      *store.Store
@@ -101,7 +102,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	d.log = newObserved(d.store, d.watchers, d.recorder.RetryError)
 	d.handler = d.newHandler(ctx)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
-		"retention", c.Retention(), "address", d.Address(), "secure_address", d.SecureAddress())
+		"retention", c.Retention(), "address", d.Address(), "secure_address", d.SecureAddress(),
+		"debug_address", d.DebugAddress())
 	return d, nil
 }
 
@@ -132,6 +134,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },
 		Missing:  d.missing,
 		Refused:  d.recorder.RetryError,
+		Details:  d.showsDetails,
 		States:   d.states,
 		Metrics:  d.limited(d.metrics.handler()),
 		Caller:   d.caller,
@@ -148,11 +151,18 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 
 // Address returns the host:port that the REST API listens on without TLS, or ""
 // if that is off.
-func (d *Daemon) Address() string {
-	if d.listener == nil {
+func (d *Daemon) Address() string { return addressOf(d.listener) }
+
+// DebugAddress returns the host:port of the debug listener, or "" if that is
+// off.
+func (d *Daemon) DebugAddress() string { return addressOf(d.debug) }
+
+// addressOf returns the host:port of a listener, or "" for nil.
+func addressOf(l net.Listener) string {
+	if l == nil {
 		return ""
 	}
-	return d.listener.Addr().String()
+	return l.Addr().String()
 }
 
 // SecureAddress returns the host:port of the secure listener, or "" if that is
@@ -197,6 +207,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 			return s.serve(ctx, d.handler, d.started.MaxConnections, d.logger)
 		})
 	}
+	if d.debug != nil {
+		c.start("serve profiles", func(ctx context.Context) error {
+			return serve(ctx, newDebugServer(d.logger), d.debug)
+		})
+	}
 	if d.socket != nil {
 		c.start("serve the socket", func(ctx context.Context) error {
 			return serve(ctx, admin.NewServer(d.store, d.program, d.logger), d.socket)
@@ -218,7 +233,7 @@ func (d *Daemon) Close() error {
 			errs = append(errs, fmt.Errorf("close %s: %w", d.SecureAddress(), err))
 		}
 	}
-	for _, l := range []net.Listener{d.listener, d.socket} {
+	for _, l := range []net.Listener{d.listener, d.debug, d.socket} {
 		if l == nil {
 			continue
 		}
@@ -226,7 +241,7 @@ func (d *Daemon) Close() error {
 			errs = append(errs, fmt.Errorf("close %s: %w", l.Addr(), err))
 		}
 	}
-	d.listener, d.secure, d.socket = nil, nil, nil
+	d.listener, d.secure, d.debug, d.socket = nil, nil, nil, nil
 	if d.client != nil {
 		utilnet.CloseIdleConnectionsFor(d.client.Transport)
 	}

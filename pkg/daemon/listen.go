@@ -42,7 +42,10 @@ func (d *Daemon) listen(ctx context.Context, c Config, cluster *rest.Config) (er
 			return err
 		}
 	}
-	return nil
+	if c.DebugPort != NoPort {
+		d.debug, err = listen(ctx, c.DebugAddress(), "debugPort (DEBUG_PORT)", "debugPort (DEBUG_PORT)")
+	}
+	return err
 }
 
 // listen opens an address. The settings are those that select it.
@@ -60,8 +63,9 @@ func newSecure(
 ) (*secure, error) {
 	gate, err := access.New(cluster, client, access.Options{
 		Logger: logger, Path: api.Path, Fail: api.WriteError,
-		Open:        []string{v1.HealthPath, v1.LivezPath, v1.ReadyzPath, v1.OpenAPIPath},
+		Open:        []string{v1.HealthPath, v1.LivezPath, v1.OpenAPIPath},
 		NonResource: []string{v1.MetricsPath},
+		Optional:    map[string]string{v1.ReadyzPath: v1.MetricsPath},
 	})
 	if err != nil {
 		return nil, err
@@ -117,6 +121,16 @@ func (d *Daemon) caller(ctx context.Context) query.Authorizer {
 		a.Existing = d.namespaces
 	}
 	return a
+}
+
+// showsDetails reports whether a request may read which resources are not in
+// sync: on the secure listener only with the right that [access.Options]
+// requires, and on the other one unless the configuration limits it.
+func (d *Daemon) showsDetails(ctx context.Context) bool {
+	if c := access.From(ctx); c != nil {
+		return c.Name() != ""
+	}
+	return !d.config.Load().Anonymous.isLimited()
 }
 
 // limited returns a handler that refuses requests on the listener without TLS
