@@ -45,6 +45,7 @@ run: recorder ## record the current kubeconfig context into ./data and serve 127
 test: devcluster ## run all tests, including those of the dev cluster and the packaging
 	cd $(DEVCLUSTER) && go test ./...
 	cd tools && go test ./...
+	cd tools/openapi && go test ./...
 	go test -timeout 20m ./...
 
 # A package needs a cluster if its tests depend on clustertest, also indirectly.
@@ -107,6 +108,7 @@ lint: ## run golangci-lint, which also checks the import directions
 	go tool -modfile=tools/lint/go.mod golangci-lint run ./...
 	cd $(DEVCLUSTER) && go tool -modfile=../../tools/lint/go.mod golangci-lint run --config ../../.golangci.yaml ./...
 	cd tools && go tool -modfile=lint/go.mod golangci-lint run --config ../.golangci.yaml ./...
+	cd tools/openapi && go tool -modfile=../lint/go.mod golangci-lint run --config ../../.golangci.yaml ./...
 
 .PHONY: vuln
 vuln: ## report known vulnerabilities in code that the programs call
@@ -135,8 +137,9 @@ cross: ## build for linux, darwin and windows
 	done
 
 .PHONY: docs
-docs: ## generate docs/cli.md from the plugin's commands
+docs: ## generate docs/cli.md from the plugin's commands, and the OpenAPI document
 	go test ./pkg/cli -run TestDocs -update
+	go test ./pkg/api -run TestOpenAPI_MatchesGolden -update
 
 .PHONY: clean
 clean: ## remove build outputs

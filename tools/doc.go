@@ -7,5 +7,6 @@
 //
 // It is a module of its own, so that these parsers are not dependencies of the
 // product. tools/lint and tools/vuln are further modules: they pin the linter
-// and govulncheck.
+// and govulncheck. tools/openapi is another one, because its parser needs newer
+// versions of modules that goreleaser uses.
 package tools

@@ -5,8 +5,9 @@
 //
 // A [Gate] owns the middleware of the secure listener, the clients of the
 // reviews, and the caches of their answers. A [Caller] is one identity; the
-// middleware puts it into the context of each request. Package serving, below
-// this one, owns the certificates of the listener.
+// middleware puts it into the context of each request. An [Anonymous] is a
+// caller without an identity, whose rights a configuration limits. Package
+// serving, below this one, owns the certificates of the listener.
 //
 // # Identity
 //

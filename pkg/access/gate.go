@@ -30,6 +30,10 @@ type Options struct {
 	Path func(*http.Request) string
 	// Open are the paths that need no identity.
 	Open []string
+	// Optional are paths that need no identity, each with another path. Callers
+	// who may get that one as a non-resource URL are passed on. All others are
+	// the zero Caller, also if the API server can't be asked.
+	Optional map[string]string
 	// NonResource are the paths that need the right to get them as a
 	// non-resource URL.
 	NonResource []string
@@ -110,6 +114,15 @@ func (g *Gate) Handler(next http.Handler) http.Handler {
 		path := g.options.Path(r)
 		if slices.Contains(g.options.Open, path) {
 			next.ServeHTTP(w, r.WithContext(With(r.Context(), &Caller{})))
+			return
+		}
+		if other, optional := g.options.Optional[path]; optional {
+			caller, err := g.admit(r, other)
+			if err != nil {
+				g.options.Logger.DebugContext(r.Context(), "caller not identified", "path", r.URL.Path, "err", err)
+				caller = &Caller{}
+			}
+			next.ServeHTTP(w, r.WithContext(With(r.Context(), caller)))
 			return
 		}
 		caller, err := g.admit(r, path)

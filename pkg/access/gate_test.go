@@ -75,6 +75,16 @@ func TestGate_IdentifiesCallers(t *testing.T) {
 		"certificate and a wrong token":   {request{certificate: alice, token: "wrong"}, 200, "alice"},
 		"open path":                       {request{path: "/livez"}, 200, "unknown, without rights"},
 		"open path, spelled otherwise":    {request{path: "//livez"}, 401, "not authenticated"},
+		"optional identity: none":         {request{path: "/readyz"}, 200, "unknown, without rights"},
+		"optional identity: invalid":      {request{path: "/readyz", token: "wrong"}, 200, "unknown, without rights"},
+		"optional identity: without the right": {
+			request{path: "/readyz", token: valid}, 200, "unknown, without rights",
+		},
+		"optional identity: with the right": {
+			request{path: "/readyz", certificate: certificate(t, clustertest.ClientCA, "root", "system:masters")},
+			200, "root",
+		},
+		"optional path, spelled otherwise": {request{path: "//readyz"}, 401, "not authenticated"},
 	} {
 		s.expect(t, name, tt.request, tt.status, tt.want)
 	}

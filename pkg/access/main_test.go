@@ -75,7 +75,8 @@ func serve(t *testing.T, config *rest.Config) *server {
 	}
 	gate, err := access.New(config, client, access.Options{
 		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Now: s.clock.read,
-		Open: []string{"/livez"}, NonResource: []string{"/metrics"}, Fail: fail,
+		Open: []string{"/livez"}, Optional: map[string]string{"/readyz": "/metrics"},
+		NonResource: []string{"/metrics"}, Fail: fail,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -73,6 +73,10 @@ type Options struct {
 	// Refused returns why nothing can be recorded now, or nil. The recorder is
 	// ready anyway. Default: nil.
 	Refused func() error
+	// Details reports whether a request with this context may read what Missing
+	// and Refused return. Others read only that something is missing. Default:
+	// true.
+	Details func(context.Context) bool
 	// States returns the resources that are recorded, waited for or only
 	// served, with their states. The catalogue's other resources are stopped.
 	// Default: none.
@@ -112,6 +116,7 @@ type handler struct {
 	service *query.Service
 	options Options
 	limits  *limits
+	openAPI document
 }
 
 // New returns the handler of the API. It is safe for concurrent use.
@@ -127,6 +132,9 @@ func New(service *query.Service, o Options) http.Handler {
 	}
 	if o.Refused == nil {
 		o.Refused = func() error { return nil }
+	}
+	if o.Details == nil {
+		o.Details = func(context.Context) bool { return true }
 	}
 	if o.States == nil {
 		o.States = func() []v1.Resource { return nil }
@@ -152,7 +160,7 @@ func New(service *query.Service, o Options) http.Handler {
 	o.Patience = cmp.Or(max(o.Patience, 0), defaultPatience)
 	o.Rate = cmp.Or(o.Rate, defaultRate)
 	o.AnswerBytes = cmp.Or(max(o.AnswerBytes, 0), defaultAnswerBytes)
-	h := &handler{service: service, options: o, limits: newLimits(&o)}
+	h := &handler{service: service, options: o, limits: newLimits(&o), openAPI: newDocument(openAPI)}
 	return h.logged(h.fromKnownHost(http.HandlerFunc(h.route)))
 }
 
@@ -197,12 +205,14 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.catalogue(a, r) })
 	case isDocument:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.document(a, r, document) })
+	case path == v1.OpenAPIPath:
+		h.openAPI.serve(w, r)
 	case path == v1.HealthPath:
 		health(w)
 	case path == v1.LivezPath:
 		livez(w)
 	case path == v1.ReadyzPath:
-		h.readyz(w)
+		h.readyz(w, r)
 	case path == v1.MetricsPath:
 		h.options.Metrics.ServeHTTP(w, r)
 	default:
@@ -218,8 +228,11 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, on lane, endpoin
 	ctx, cancel := context.WithTimeout(r.Context(), h.options.Timeout)
 	defer cancel()
 	client := cmp.Or(h.options.Client(r), remoteHost(r))
+	start := time.Now()
 	a, release, err := h.limits.begin(ctx, on, client, acceptsGzip(r))
+	wait := step{"wait", time.Since(start)}
 	if err != nil {
+		writeTiming(w, wait)
 		h.limits.refuse(w, r, err)
 		return
 	}
@@ -227,8 +240,13 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, on lane, endpoin
 	defer func() { h.audit(r.Context(), a) }()
 	func() {
 		defer release()
+		writeTiming(a, wait)
+		start, waited := time.Now(), a.header.Get(headerTiming)
 		endpoint(a, r.WithContext(ctx))
 		a.endSegment()
+		if a.header.Get(headerTiming) == waited { // the endpoint has added no steps
+			writeTiming(a, step{"query", time.Since(start)})
+		}
 	}()
 	if a.begin(w); r.Method == http.MethodHead {
 		return

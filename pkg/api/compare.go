@@ -41,7 +41,7 @@ func (h *handler) compare(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	writeTiming(w, "compare", scan, "encode", time.Since(start))
+	writeTiming(w, step{"compare", scan}, step{"encode", time.Since(start)})
 	writeMomentsPage(w, r, &page.Moments, func(out io.Writer) { _, _ = out.Write(body) })
 }
 

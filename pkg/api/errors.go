@@ -16,6 +16,12 @@ const (
 	headerType       = "Content-Type"
 	headerSniffing   = "X-Content-Type-Options"
 	sniffingDisabled = "nosniff"
+	headerTag        = "ETag"
+	headerCache      = "Cache-Control"
+	headerTiming     = "Server-Timing"
+	// cachePrivately allows only the client to store an answer, and requires it
+	// to ask again each time: rights may change.
+	cachePrivately = "private, no-cache"
 
 	codeMethodNotAllowed = "method_not_allowed"
 	codeUnknownHost      = "unknown_host"

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -32,6 +33,9 @@ func (h *handler) events(a *answer, r *http.Request) {
 	q, possible, err := p.timeline()
 	list := eventList{h: h, out: a, summary: p.summary}
 	page := query.Page{Exact: true}
+	if !q.End.IsZero() { // the page may be final
+		a.hash = sha256.New()
+	}
 	if err == nil && possible {
 		q.Each = list.offer
 		page, err = h.ask(r.Context()).Timeline(r.Context(), q)
@@ -58,13 +62,16 @@ func (h *handler) events(a *answer, r *http.Request) {
 		}
 		writeCounts(a, r, page.Total, page.Exact, next)
 		if !list.complete(&page) {
-			list.line = bytes.Buffer{}
+			list.line, a.hash = bytes.Buffer{}, nil
 			whole := query.Page{Count: page.Count, End: page.End} // the rest of the page would be held until it is sent
 			a.rest = func(ctx context.Context) (bool, error) { return h.restOfEvents(ctx, q, &whole, &list) }
 			return
 		}
 		list.end()
 		_, _ = a.Write([]byte("\n"))
+		if page.Final {
+			a.validate(r, next)
+		}
 	}
 }
 

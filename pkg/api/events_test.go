@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -47,6 +48,7 @@ func TestEvents_AnswerIsFixedByteForByte(t *testing.T) {
 	var text strings.Builder
 	fmt.Fprintln(&text, code)
 	header.Del("X-Request-Id") // random
+	checkTiming(t, header, "query")
 	if err := header.Write(&text); err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +58,24 @@ func TestEvents_AnswerIsFixedByteForByte(t *testing.T) {
 	text.Reset()
 	fmt.Fprintln(&text, code)
 	header.Del("X-Request-Id") // random
+	checkTiming(t, header, "query")
 	if err := header.Write(&text); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "summary.golden", text.String()+"\n"+body)
+}
+
+// checkTiming requires the steps of a Server-Timing header, and removes it.
+func checkTiming(t *testing.T, header http.Header, steps ...string) {
+	t.Helper()
+	pattern := `^wait;dur=\d+\.\d`
+	for _, step := range steps {
+		pattern += ", " + step + `;dur=\d+\.\d`
+	}
+	if got := header.Get("Server-Timing"); !regexp.MustCompile(pattern + "$").MatchString(got) {
+		t.Errorf("Server-Timing: got %q, want %s", got, pattern)
+	}
+	header.Del("Server-Timing")
 }
 
 // list requests events, and returns "verb name" of each.

@@ -19,11 +19,12 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/selector"
 )
 
-// filterReader is a log without records that stores the first filter.
+// filterReader is a log without records that stores the first filter, except
+// for that of the newest record.
 type filterReader struct{ filter *history.Filter }
 
 func (f *filterReader) Scan(_ context.Context, scan history.Scan) iter.Seq2[*history.Record, error] {
-	if f.filter == nil {
+	if newest := scan.Order == history.NewestFirst && scan.Limit == 1; f.filter == nil && !newest {
 		f.filter = &scan.Filter
 	}
 	return func(func(*history.Record, error) bool) {}

@@ -37,6 +37,21 @@ func writeCounts(w http.ResponseWriter, r *http.Request, total int, exact bool, 
 	header.Set("Link", "<"+(&url.URL{RawQuery: values.Encode()}).String()+`>; rel="next"`)
 }
 
+// step is a part of the time that an answer took.
+type step struct {
+	name string
+	time time.Duration
+}
+
+// writeTiming adds steps to the Server-Timing header.
+func writeTiming(w http.ResponseWriter, steps ...step) {
+	entries := w.Header().Values(headerTiming)
+	for _, s := range steps {
+		entries = append(entries, fmt.Sprintf("%s;dur=%.1f", s.name, float64(s.time.Microseconds())/1000))
+	}
+	w.Header().Set(headerTiming, strings.Join(entries, ", "))
+}
+
 // The headers below are also written to an answer without records. Without
 // them, a reader would conclude that nothing happened.
 

@@ -82,7 +82,7 @@ func (h *handler) audit(ctx context.Context, a *answer) {
 // rebinding).
 func (h *handler) fromKnownHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := hostOf(r.Host)
+		host := HostOf(r)
 		if net.ParseIP(host) == nil && host != "localhost" && !h.options.Host(host) {
 			writeError(w, http.StatusMisdirectedRequest, codeUnknownHost,
 				"host "+strconv.Quote(host)+" is not a name of this recorder")
@@ -92,11 +92,12 @@ func (h *handler) fromKnownHost(next http.Handler) http.Handler {
 	})
 }
 
-// hostOf returns the name or address of a Host header, in lower case.
-func hostOf(header string) string {
-	host, _, err := net.SplitHostPort(header)
+// HostOf returns the name or address in the Host of a request, in lower case
+// and without a port.
+func HostOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.Host)
 	if err != nil {
-		host = header
+		host = r.Host
 	}
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }

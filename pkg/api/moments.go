@@ -1,14 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/watchhistory/watchhistory/pkg/query"
 )
@@ -16,6 +13,9 @@ import (
 // gzipTagSuffix is appended to the ETag of a compressed answer, whose bytes
 // differ from the same answer without compression.
 const gzipTagSuffix = "-gzip"
+
+// tagBytes is the number of bytes of a SHA-256 that an ETag has.
+const tagBytes = 16
 
 // writeMoments writes the headers about what may be missing from an answer,
 // also if the answer is an error.
@@ -45,9 +45,9 @@ func writeMomentsPage(w http.ResponseWriter, r *http.Request, m *query.Moments, 
 		hash := sha256.New()
 		write(hash)
 		_, _ = io.WriteString(hash, next)
-		tag := hex.EncodeToString(hash.Sum(nil)[:16])
-		w.Header().Set("ETag", `"`+tag+`"`)
-		w.Header().Set("Cache-Control", "private, no-cache")
+		tag := hex.EncodeToString(hash.Sum(nil)[:tagBytes])
+		w.Header().Set(headerTag, `"`+tag+`"`)
+		w.Header().Set(headerCache, cachePrivately)
 		if hasTag(r.Header.Values("If-None-Match"), tag) {
 			w.Header().Del(headerType)
 			w.WriteHeader(http.StatusNotModified)
@@ -67,19 +67,4 @@ func hasTag(headers []string, tag string) bool {
 		}
 	}
 	return false
-}
-
-// writeTiming writes a Server-Timing header with the durations of two steps.
-func writeTiming(w http.ResponseWriter, first string, d time.Duration, second string, e time.Duration) {
-	var b bytes.Buffer
-	for i, step := range []struct {
-		name string
-		time time.Duration
-	}{{first, d}, {second, e}} {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s;dur=%.1f", step.name, float64(step.time.Microseconds())/1000)
-	}
-	w.Header().Set("Server-Timing", b.String())
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -24,6 +25,9 @@ import (
 func (h *handler) object(a *answer, r *http.Request, rest string) {
 	p, q, err := parseObject(r, rest, h.options.MaxLimit())
 	doc := newObjectDocument(h, a, &q, p.summary)
+	if !q.End.IsZero() || len(q.Revisions) > 0 { // the answer may be final
+		a.hash = sha256.New()
+	}
 	var found query.ObjectHistory
 	if err == nil {
 		q.Each = func(of query.List, v *query.Version) error { return doc.list(of).offer(v) }
@@ -51,12 +55,16 @@ func (h *handler) object(a *answer, r *http.Request, rest string) {
 		http.Error(a, v1.NoObjectText, http.StatusNotFound)
 	default:
 		exact := found.Own.Exact && found.Related.Exact
-		writeCounts(a, r, found.Own.Total+found.Related.Total, exact, nextCursor(q, found))
+		next := nextCursor(q, found)
+		writeCounts(a, r, found.Own.Total+found.Related.Total, exact, next)
 		if doc.complete(&found) {
-			doc.end(found.Resource)
+			if doc.end(found.Resource); found.Final {
+				a.validate(r, next)
+			}
 			return
 		}
 		doc.shrink()
+		a.hash = nil
 		whole := query.ObjectHistory{ // without what would only be held until it is sent
 			Resource: found.Resource,
 			Own:      query.Page{Count: found.Own.Count, End: found.Own.End},

@@ -24,6 +24,9 @@ type ServerOptions struct {
 	// Connections bounds the open connections. A query on a further one is
 	// refused, and a probe is answered. Default: 512.
 	Connections int
+	// Streams bounds the concurrent requests of an HTTP/2 connection. Default:
+	// 100.
+	Streams     int
 	HeaderBytes int   // of a request. Default: 64 KiB.
 	BodyBytes   int64 // of a request, which is ignored. Default: 64 KiB.
 }
@@ -34,6 +37,11 @@ const (
 	defaultIdle        = 2 * time.Minute
 	defaultWriteIdle   = 30 * time.Second
 	defaultConnections = 512
+	// defaultStreams is what RFC 9113 recommends as the least, and the API
+	// server's own limit. Go's is 250. Each stream has a goroutine and buffers
+	// before any limit of queries applies, so the connections' number times
+	// this bounds what clients can make the recorder hold.
+	defaultStreams     = 100
 	defaultHeaderBytes = 64 << 10
 	defaultBodyBytes   = 64 << 10
 )
@@ -63,6 +71,7 @@ func NewServer(handler http.Handler, o ServerOptions, logger *slog.Logger) *http
 		Handler:        withWriteDeadlines(handler, cmp.Or(o.WriteIdle, defaultWriteIdle)),
 		ReadTimeout:    cmp.Or(o.Request, defaultRequest),
 		IdleTimeout:    cmp.Or(o.Idle, defaultIdle),
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: cmp.Or(max(o.Streams, 0), defaultStreams)},
 		MaxHeaderBytes: cmp.Or(o.HeaderBytes, defaultHeaderBytes),
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/api"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/query"
+	"github.com/watchhistory/watchhistory/pkg/rig/openapi"
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
@@ -55,7 +57,13 @@ type server struct {
 
 func newServer(tb testing.TB, o api.Options) *server {
 	tb.Helper()
-	s := &server{tb: tb, now: time.Date(2100, 1, 2, 3, 4, 5, 6007008, time.UTC)}
+	return newServerAt(tb, o, time.Date(2100, 1, 2, 3, 4, 5, 6007008, time.UTC))
+}
+
+// newServerAt returns a server whose clock begins at a time.
+func newServerAt(tb testing.TB, o api.Options, now time.Time) *server {
+	tb.Helper()
+	s := &server{tb: tb, now: now}
 	log, err := store.Open(tb.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return s.now }})
 	if err != nil {
 		tb.Fatal(err)
@@ -119,8 +127,28 @@ func (s *server) do(method, target string) (int, http.Header, string) {
 	r.URL.Path, r.URL.RawQuery = path, raw
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
+	s.check(method, path, w)
 	return w.Code, w.Header(), w.Body.String()
 }
+
+// check compares an answer with the OpenAPI document.
+func (s *server) check(method, path string, w *httptest.ResponseRecorder) {
+	s.tb.Helper()
+	if err := checker().Check(openapi.Answer{
+		Method: method, Path: path, Status: w.Code, Header: w.Header(), Body: w.Body.Bytes(),
+	}); err != nil {
+		s.tb.Error(err)
+	}
+}
+
+// checker compares every answer of these tests with the OpenAPI document.
+var checker = sync.OnceValue(func() *openapi.Checker {
+	c, err := openapi.NewChecker("openapi.json")
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
 
 // change returns a version of an object of a registered resource.
 func change(verb history.Verb, resource, namespace, name, body string) *history.Record {

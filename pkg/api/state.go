@@ -45,7 +45,7 @@ func (h *handler) state(w http.ResponseWriter, r *http.Request) {
 		version.Object = nil // the memory is needed only once
 	}
 	w.Header().Set(v1.AtHeader, page.At.Format(time.RFC3339Nano))
-	writeTiming(w, "scan", scan, "encode", time.Since(start))
+	writeTiming(w, step{"scan", scan}, step{"encode", time.Since(start)})
 	writeMomentsPage(w, r, &page.Moments, func(out io.Writer) { writeList(out, objects) })
 }
 

@@ -72,9 +72,9 @@ func TestState_MatchesGolden(t *testing.T) {
 			}
 		}
 		if code == http.StatusOK && !regexp.MustCompile(
-			`^(scan|compare);dur=\d+\.\d, encode;dur=\d+\.\d$`,
+			`^wait;dur=\d+\.\d, (scan|compare);dur=\d+\.\d, encode;dur=\d+\.\d$`,
 		).MatchString(header.Get("Server-Timing")) {
-			t.Errorf("%s %v: got Server-Timing %q, want two steps", path, pairs, header.Get("Server-Timing"))
+			t.Errorf("%s %v: got Server-Timing %q, want three steps", path, pairs, header.Get("Server-Timing"))
 		}
 		answers.WriteString(body + "\n")
 		return header

@@ -51,6 +51,9 @@ type Config struct {
 	// for callers whom the cluster identifies. 0 means any free port, and
 	// [NoPort] that there is no such listener.
 	SecurePort int
+	// DebugPort is the port for profiles of the process, on a loopback address.
+	// 0 means any free port, and [NoPort] that there is no such listener.
+	DebugPort int
 	// TLSCertFile and TLSKeyFile contain the secure listener's certificate and
 	// key. If they are "", the recorder makes a certificate.
 	TLSCertFile, TLSKeyFile string
@@ -65,6 +68,8 @@ type Config struct {
 	// EarlierNamespaces applies rights in a namespace also to the objects of
 	// earlier namespaces of the same name.
 	EarlierNamespaces bool
+	// Anonymous limits what the listener without TLS shows.
+	Anonymous Anonymous
 	// AllowedHosts are further DNS names, in lower case, by which clients reach
 	// the REST API.
 	AllowedHosts []string
@@ -84,6 +89,17 @@ type Config struct {
 	Rules recorder.Rules
 }
 
+// Anonymous is what callers without an identity may read, on the listener
+// without TLS: the objects that are in one of the scopes and are of one of the
+// resources. An empty list means all.
+type Anonymous struct {
+	Scopes    []history.NamespaceScope // namespaces, or [history.ClusterScoped]
+	Resources []schema.GroupResource
+}
+
+// isLimited reports whether something may not be read.
+func (a *Anonymous) isLimited() bool { return len(a.Scopes)+len(a.Resources) > 0 }
+
 // Retention returns how long versions are kept.
 func (c *Config) Retention() time.Duration { return time.Duration(c.RetentionDays) * 24 * time.Hour }
 
@@ -96,6 +112,11 @@ func (c *Config) Address() string { return net.JoinHostPort(c.BindAddress, strco
 // SecureAddress returns the host:port of the secure listener.
 func (c *Config) SecureAddress() string {
 	return net.JoinHostPort(cmp.Or(c.SecureBindAddress, c.BindAddress), strconv.Itoa(c.SecurePort))
+}
+
+// DebugAddress returns the host:port of the debug listener.
+func (c *Config) DebugAddress() string {
+	return net.JoinHostPort(debugAddress, strconv.Itoa(c.DebugPort))
 }
 
 // checkListeners returns an error if nothing would be served, or if a file of
@@ -196,6 +217,7 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"serverPort", c.ServerPort != other.ServerPort},
 		{"secureBindAddress", c.SecureBindAddress != other.SecureBindAddress},
 		{"securePort", c.SecurePort != other.SecurePort},
+		{"debugPort", c.DebugPort != other.DebugPort},
 		{"tlsCertFile", c.TLSCertFile != other.TLSCertFile},
 		{"tlsKeyFile", c.TLSKeyFile != other.TLSKeyFile},
 		{"tlsCAFile", c.TLSCAFile != other.TLSCAFile},

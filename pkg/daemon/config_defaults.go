@@ -21,6 +21,7 @@ func DefaultConfig() Config {
 		BindAddress:   "127.0.0.1",
 		ServerPort:    8080,
 		SecurePort:    NoPort,
+		DebugPort:     NoPort,
 		MaxQueryLimit: 1000,
 
 		QueryTimeoutSeconds: 30,

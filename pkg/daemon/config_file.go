@@ -31,11 +31,13 @@ type configFile struct {
 	ServerPort           port            `yaml:"serverPort"`
 	SecureBindAddress    ipAddress       `yaml:"secureBindAddress"`
 	SecurePort           port            `yaml:"securePort"`
+	DebugPort            port            `yaml:"debugPort"`
 	TLSCertFile          text            `yaml:"tlsCertFile"`
 	TLSKeyFile           text            `yaml:"tlsKeyFile"`
 	TLSCAFile            text            `yaml:"tlsCAFile"`
 	MaxQueryLimit        queryLimit      `yaml:"maxQueryLimit"`
 	EarlierNamespaces    boolean         `yaml:"earlierNamespaces"`
+	Anonymous            *anonymousEntry `yaml:"anonymous"`
 	AllowedHosts         []hostName      `yaml:"allowedHosts"`
 	MaxConcurrentQueries concurrency     `yaml:"maxConcurrentQueries"`
 	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
@@ -71,6 +73,12 @@ type ignoreEntry struct {
 	Changes    []ignoredPath   `yaml:"changes"`
 }
 
+// anonymousEntry is the value of the field anonymous.
+type anonymousEntry struct {
+	Namespaces []namespaceScope `yaml:"namespaces"`
+	Resources  []groupResource  `yaml:"resources"`
+}
+
 // ParseConfig returns the defaults overridden by a YAML document.
 //
 // It is strict. Unknown, repeated and empty fields, values out of range,
@@ -92,6 +100,7 @@ func ParseConfig(data []byte) (Config, error) {
 		BindAddress:   ipAddress(c.BindAddress),
 		ServerPort:    port(c.ServerPort),
 		SecurePort:    port(c.SecurePort),
+		DebugPort:     port(c.DebugPort),
 		MaxQueryLimit: queryLimit(c.MaxQueryLimit),
 
 		RecordCatalogue:      boolean(c.RecordCatalogue),
@@ -145,6 +154,7 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.ServerPort = int(f.ServerPort)
 	c.SecureBindAddress = string(f.SecureBindAddress)
 	c.SecurePort = int(f.SecurePort)
+	c.DebugPort = int(f.DebugPort)
 	c.TLSCertFile, c.TLSKeyFile, c.TLSCAFile = string(f.TLSCertFile), string(f.TLSKeyFile), string(f.TLSCAFile)
 	c.MaxQueryLimit = int(f.MaxQueryLimit)
 	c.EarlierNamespaces = bool(f.EarlierNamespaces)
@@ -174,7 +184,47 @@ func (f *configFile) apply(c *Config, at *layout) error {
 			c.Resources = append(c.Resources, r)
 		}
 	}
-	return f.setRules(c, listed, included, at)
+	if err := f.setRules(c, listed, included, at); err != nil {
+		return err
+	}
+	return f.setAnonymous(c, at)
+}
+
+// setAnonymous sets what callers without an identity may read. c has the
+// resources and the rules already: a resource that is not recorded is a typing
+// error.
+func (f *configFile) setAnonymous(c *Config, at *layout) error {
+	e := f.Anonymous
+	switch {
+	case e == nil:
+		return nil
+	case e.Namespaces == nil && e.Resources == nil:
+		return at.errorf("anonymous", "is empty: want namespaces, resources or both")
+	case e.Namespaces != nil && len(e.Namespaces) == 0:
+		return at.errorf("anonymous.namespaces", "is empty")
+	case e.Resources != nil && len(e.Resources) == 0:
+		return at.errorf("anonymous.resources", "is empty")
+	}
+	if err := unique("anonymous.namespaces", e.Namespaces, at); err != nil {
+		return err
+	}
+	if err := unique("anonymous.resources", e.Resources, at); err != nil {
+		return err
+	}
+	for _, n := range e.Namespaces {
+		c.Anonymous.Scopes = append(c.Anonymous.Scopes, history.ParseNamespaceScope(string(n)))
+	}
+	for i, entry := range e.Resources {
+		r, path := schema.GroupResource(entry), item("anonymous.resources", i)
+		switch {
+		case c.recordedAs(r) != r:
+			return at.errorf(path, "%s are recorded as %s: name that", r, c.recordedAs(r))
+		case !c.records(r) && !c.discoversCRD(r):
+			return at.errorf(path, "%s is not recorded", r)
+		}
+		c.Anonymous.Resources = append(c.Anonymous.Resources, r)
+	}
+	return nil
 }
 
 // resources returns the entries of the field resources, or nil if it was not

@@ -179,7 +179,7 @@ func (l *layout) valuePath(line int, tag string, fields []string) string {
 func fileTypes() []reflect.Type {
 	return []reflect.Type{
 		reflect.TypeFor[configFile](), reflect.TypeFor[resourceEntry](),
-		reflect.TypeFor[redactEntry](), reflect.TypeFor[ignoreEntry](),
+		reflect.TypeFor[redactEntry](), reflect.TypeFor[ignoreEntry](), reflect.TypeFor[anonymousEntry](),
 	}
 }
 
@@ -198,11 +198,11 @@ func knownFields(typeName string) (fields []string) {
 }
 
 // fieldsOfType returns the names of the fields, in any mapping, that have this
-// type or are a list of it.
+// type or are a list of it or a pointer to it.
 func fieldsOfType(typeName string) (fields []string) {
 	for _, t := range fileTypes() {
 		for f := range t.Fields() {
-			if f.Type.String() == typeName || f.Type.String() == "[]"+typeName {
+			if slices.Contains([]string{typeName, "[]" + typeName, "*" + typeName}, f.Type.String()) {
 				fields = append(fields, f.Tag.Get("yaml"))
 			}
 		}

@@ -147,6 +147,7 @@ func (s *Source) overrideAddresses(c *Config) (err error) {
 	}{
 		{"SERVER_PORT", func(v string) error { c.ServerPort, err = parsePort(v); return err }},
 		{"SECURE_PORT", func(v string) error { c.SecurePort, err = parsePort(v); return err }},
+		{"DEBUG_PORT", func(v string) error { c.DebugPort, err = parsePort(v); return err }},
 		{"BIND_ADDRESS", func(v string) error { c.BindAddress, err = parseAddress(v); return err }},
 		{"SECURE_BIND_ADDRESS", func(v string) error { c.SecureBindAddress, err = parseAddress(v); return err }},
 	} {

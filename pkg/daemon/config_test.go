@@ -34,7 +34,8 @@ func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 	want := daemon.Config{
 		DiscoverCRDs: true, DiscoverAll: true, RecordCatalogue: true,
 		StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
-		BindAddress: "127.0.0.1", ServerPort: 8080, SecurePort: daemon.NoPort, MaxQueryLimit: 1000,
+		BindAddress: "127.0.0.1", ServerPort: 8080, SecurePort: daemon.NoPort, DebugPort: daemon.NoPort,
+		MaxQueryLimit:       1000,
 		QueryTimeoutSeconds: 30, MaxQueryRate: 100, MaxConnections: 512,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
@@ -283,7 +284,7 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{
 			"unknown field", "serverPort: 1\nretentionHours: 3\n",
-			"line 2: retentionHours: unknown field, want one of allowedHosts, bindAddress, discover, ",
+			"line 2: retentionHours: unknown field, want one of allowedHosts, anonymous, bindAddress, debugPort, ",
 		},
 		{"null as a field", "serverPort: 1\n~: 1\n", "line 2: ~: unknown field"},
 		{

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder"
 )
 
@@ -78,6 +79,7 @@ type (
 	apiGroup        string // "" is the core group
 	dnsLabel        string
 	namespaceName   string
+	namespaceScope  string // a namespace, or "-" for cluster-scoped objects
 	hostName        string
 	annotationKey   string // of a Secret's annotation whose value is stored
 	ignoredPath     string // of a field whose changes are ignored
@@ -156,6 +158,16 @@ func (l *dnsLabel) UnmarshalYAML(node *yaml.Node) error {
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (n *namespaceName) UnmarshalYAML(node *yaml.Node) error {
 	return decodeText(node, n, func(s string) error { return firstProblem(s, validation.IsDNS1123Label(s)) })
+}
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (n *namespaceScope) UnmarshalYAML(node *yaml.Node) error {
+	return decodeText(node, n, func(s string) error {
+		if s == history.ClusterScoped.String() {
+			return nil
+		}
+		return firstProblem(s, validation.IsDNS1123Label(s))
+	})
 }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].

@@ -11,8 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
+	"github.com/watchhistory/watchhistory/pkg/access"
 	"github.com/watchhistory/watchhistory/pkg/admin"
 	"github.com/watchhistory/watchhistory/pkg/api"
 	"github.com/watchhistory/watchhistory/pkg/gap"
@@ -26,18 +28,21 @@ import (
 // Daemon is a recorder that is ready to run. It owns its ports, its socket and
 // its database.
 type Daemon struct {
-	logger   *slog.Logger
-	program  string       // the program's name and version
-	listener net.Listener // without TLS; nil if it is off
-	secure   *secure      // nil if it is off
-	store    *store.Store
-	recorder *recorder.Recorder
-	watchers *watcher.Set
-	log      *observed
-	handler  http.Handler
-	socket   net.Listener                // for the commands of pkg/admin; nil if it can't be opened
-	follow   func(context.Context) error // follows the configuration's source; nil if there is none
-	metrics  *metrics
+	logger     *slog.Logger
+	program    string       // the program's name and version
+	listener   net.Listener // without TLS; nil if it is off
+	secure     *secure      // nil if it is off
+	debug      net.Listener // for profiles; nil if it is off
+	client     *http.Client // of the cluster, for what is asked because of a request
+	namespaces *access.Namespaces
+	store      *store.Store
+	recorder   *recorder.Recorder
+	watchers   *watcher.Set
+	log        *observed
+	handler    http.Handler
+	socket     net.Listener                // for the commands of pkg/admin; nil if it can't be opened
+	follow     func(context.Context) error // follows the configuration's source; nil if there is none
+	metrics    *metrics
 
 	// started is the configuration that New was called with. The fields of
 	// [Config.fixedIn] never change.
@@ -66,6 +71,12 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 			err = errors.Join(err, d.Close())
 		}
 	}()
+	if d.client, err = rest.HTTPClientFor(cluster); err != nil {
+		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
+	}
+	if d.namespaces, err = access.NewNamespaces(cluster, d.client, logger); err != nil {
+		return nil, err
+	}
 	if err = d.listen(ctx, c, cluster); err != nil {
 		return nil, err
 	}
@@ -91,7 +102,8 @@ func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logge
 	d.log = newObserved(d.store, d.watchers, d.recorder.RetryError)
 	d.handler = d.newHandler(ctx)
 	logger.InfoContext(ctx, "recording", "cluster", cluster.Host, "storage", c.StoragePath,
-		"retention", c.Retention(), "address", d.Address(), "secure_address", d.SecureAddress())
+		"retention", c.Retention(), "address", d.Address(), "secure_address", d.SecureAddress(),
+		"debug_address", d.DebugAddress())
 	return d, nil
 }
 
@@ -127,9 +139,10 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		MaxLimit: func() int { return d.config.Load().MaxQueryLimit },
 		Missing:  d.missing,
 		Refused:  d.recorder.RetryError,
+		Details:  d.showsDetails,
 		States:   d.states,
-		Metrics:  d.metrics.handler(),
-		Caller:   caller,
+		Metrics:  d.limited(d.metrics.handler()),
+		Caller:   d.caller,
 		User:     userName,
 		Host:     d.isOwnHost,
 		Client:   client,
@@ -143,11 +156,18 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 
 // Address returns the host:port that the REST API listens on without TLS, or ""
 // if that is off.
-func (d *Daemon) Address() string {
-	if d.listener == nil {
+func (d *Daemon) Address() string { return addressOf(d.listener) }
+
+// DebugAddress returns the host:port of the debug listener, or "" if that is
+// off.
+func (d *Daemon) DebugAddress() string { return addressOf(d.debug) }
+
+// addressOf returns the host:port of a listener, or "" for nil.
+func addressOf(l net.Listener) string {
+	if l == nil {
 		return ""
 	}
-	return d.listener.Addr().String()
+	return l.Addr().String()
 }
 
 // SecureAddress returns the host:port of the secure listener, or "" if that is
@@ -192,6 +212,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 			return s.serve(ctx, d.handler, d.started.MaxConnections, d.logger)
 		})
 	}
+	if d.debug != nil {
+		c.start("serve profiles", func(ctx context.Context) error {
+			return serve(ctx, newDebugServer(d.logger), d.debug)
+		})
+	}
 	if d.socket != nil {
 		c.start("serve the socket", func(ctx context.Context) error {
 			return serve(ctx, admin.NewServer(d.store, d.program, d.logger), d.socket)
@@ -209,11 +234,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) Close() error {
 	var errs []error
 	if d.secure != nil {
-		if err := d.secure.close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := d.secure.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, fmt.Errorf("close %s: %w", d.SecureAddress(), err))
 		}
 	}
-	for _, l := range []net.Listener{d.listener, d.socket} {
+	for _, l := range []net.Listener{d.listener, d.debug, d.socket} {
 		if l == nil {
 			continue
 		}
@@ -221,7 +246,10 @@ func (d *Daemon) Close() error {
 			errs = append(errs, fmt.Errorf("close %s: %w", l.Addr(), err))
 		}
 	}
-	d.listener, d.secure, d.socket = nil, nil, nil
+	d.listener, d.secure, d.debug, d.socket = nil, nil, nil, nil
+	if d.client != nil {
+		utilnet.CloseIdleConnectionsFor(d.client.Transport)
+	}
 	if d.store != nil {
 		if err := d.store.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the database: %w", err))

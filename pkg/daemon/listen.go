@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
 	"github.com/watchhistory/watchhistory/pkg/access"
@@ -26,7 +25,6 @@ const serviceName = "watchhistory-recorder"
 // cluster identifies.
 type secure struct {
 	listener     net.Listener
-	client       *http.Client // of the cluster
 	gate         *access.Gate
 	certificates *serving.Certificates
 }
@@ -40,11 +38,14 @@ func (d *Daemon) listen(ctx context.Context, c Config, cluster *rest.Config) (er
 		}
 	}
 	if c.SecurePort != NoPort {
-		if d.secure, err = newSecure(ctx, c, cluster, d.logger); err != nil {
+		if d.secure, err = newSecure(ctx, c, cluster, d.client, d.logger); err != nil {
 			return err
 		}
 	}
-	return nil
+	if c.DebugPort != NoPort {
+		d.debug, err = listen(ctx, c.DebugAddress(), "debugPort (DEBUG_PORT)", "debugPort (DEBUG_PORT)")
+	}
+	return err
 }
 
 // listen opens an address. The settings are those that select it.
@@ -56,16 +57,15 @@ func listen(ctx context.Context, address, portSetting, addressSetting string) (n
 	return l, nil
 }
 
-// newSecure opens the secure listener.
-func newSecure(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (*secure, error) {
-	client, err := rest.HTTPClientFor(cluster)
-	if err != nil {
-		return nil, history.Errorf(history.Invalid, "kubeconfig is invalid: %v", err)
-	}
+// newSecure opens the secure listener. client is one of the cluster.
+func newSecure(
+	ctx context.Context, c Config, cluster *rest.Config, client *http.Client, logger *slog.Logger,
+) (*secure, error) {
 	gate, err := access.New(cluster, client, access.Options{
 		Logger: logger, Path: api.Path, Fail: api.WriteError,
-		Open:        []string{v1.HealthPath, v1.LivezPath, v1.ReadyzPath},
+		Open:        []string{v1.HealthPath, v1.LivezPath, v1.OpenAPIPath},
 		NonResource: []string{v1.MetricsPath},
+		Optional:    map[string]string{v1.ReadyzPath: v1.MetricsPath},
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func newSecure(ctx context.Context, c Config, cluster *rest.Config, logger *slog
 	if err != nil {
 		return nil, err
 	}
-	return &secure{listener: listener, client: client, gate: gate, certificates: certificates}, nil
+	return &secure{listener: listener, gate: gate, certificates: certificates}, nil
 }
 
 // certificateError adds the settings to an error about a file of package
@@ -98,12 +98,6 @@ func certificateError(err error) error {
 	}
 }
 
-// close closes the listener and the connections to the API server.
-func (s *secure) close() error {
-	utilnet.CloseIdleConnectionsFor(s.client.Transport)
-	return s.listener.Close()
-}
-
 // serve serves the handler to admitted callers until ctx ends.
 func (s *secure) serve(ctx context.Context, handler http.Handler, connections int, logger *slog.Logger) error {
 	server := api.NewServer(s.gate.Handler(handler), api.ServerOptions{Connections: connections}, logger)
@@ -111,13 +105,45 @@ func (s *secure) serve(ctx context.Context, handler http.Handler, connections in
 	return serve(ctx, server, tls.NewListener(s.listener, server.TLSConfig))
 }
 
-// caller returns the caller of a request, or nil if it arrived on the listener
-// without TLS, where every client may read everything.
-func caller(ctx context.Context) query.Authorizer {
+// caller returns the caller of a request. It is nil if the request arrived on
+// the listener without TLS, and the configuration does not limit what every
+// client may read there.
+func (d *Daemon) caller(ctx context.Context) query.Authorizer {
 	if c := access.From(ctx); c != nil {
 		return c
 	}
-	return nil
+	c := d.config.Load()
+	if !c.Anonymous.isLimited() {
+		return nil
+	}
+	a := &access.Anonymous{Scopes: c.Anonymous.Scopes, Resources: c.Anonymous.Resources}
+	if !d.started.EarlierNamespaces {
+		a.Existing = d.namespaces
+	}
+	return a
+}
+
+// showsDetails reports whether a request may read which resources are not in
+// sync: on the secure listener only with the right that [access.Options]
+// requires, and on the other one unless the configuration limits it.
+func (d *Daemon) showsDetails(ctx context.Context) bool {
+	if c := access.From(ctx); c != nil {
+		return c.Name() != ""
+	}
+	return !d.config.Load().Anonymous.isLimited()
+}
+
+// limited returns a handler that refuses requests on the listener without TLS
+// if the configuration limits what they may read. Metrics name all resources.
+func (d *Daemon) limited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if access.From(r.Context()) == nil && d.config.Load().Anonymous.isLimited() {
+			api.WriteError(w, r, history.Errorf(history.Forbidden,
+				"metrics are not shown on this port: the configuration limits it (anonymous)"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // client returns the name for the limits of a caller, or "" if the caller is

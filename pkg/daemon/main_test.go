@@ -34,6 +34,7 @@ const patience = time.Minute
 type running struct {
 	url    string
 	secure string // the address of the secure listener, or ""
+	debug  string // the address of the debug listener, or ""
 	dir    string
 	log    *clustertest.Logbook
 
@@ -92,8 +93,8 @@ func bootLogging(t *testing.T, c daemon.Config, cfg *rest.Config, source *daemon
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	r := &running{
-		url: "http://" + d.Address(), secure: d.SecureAddress(), dir: c.StoragePath, log: log, cancel: cancel,
-		ended: make(chan error, 1), authorities: d.Authorities,
+		url: "http://" + d.Address(), secure: d.SecureAddress(), debug: d.DebugAddress(), dir: c.StoragePath,
+		log: log, cancel: cancel, ended: make(chan error, 1), authorities: d.Authorities,
 	}
 	go func() { r.ended <- d.Run(ctx) }()
 	t.Cleanup(func() { r.stop(t) })
@@ -131,6 +132,7 @@ func (r *running) get(t *testing.T, path string) (status int, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkDescribed(t, response, data)
 	return response.StatusCode, string(data)
 }
 

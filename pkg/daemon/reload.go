@@ -46,6 +46,7 @@ func (d *Daemon) configure(ctx context.Context, c Config) error {
 	d.redacted = rules.Redact
 	d.rememberIgnored(ctx)
 	d.config.Store(&c)
+	d.namespaces.Granted() // to callers without an identity
 	d.watchers.Configure(c.targets())
 	d.logger.InfoContext(ctx, "configuration applied", "resources", len(c.Resources),
 		"discover_crds", c.DiscoverCRDs, "discover_all", c.DiscoverAll, "record_catalogue", c.RecordCatalogue,

@@ -56,6 +56,7 @@ func fetch(t *testing.T, client *http.Client, url, token string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkDescribed(t, response, body)
 	return answer{response, string(body)}
 }
 

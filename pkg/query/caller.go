@@ -17,7 +17,8 @@ import (
 // question. An error means that the decision is not known.
 type Authorizer interface {
 	// List reports whether the caller may read all objects of a resource in a
-	// scope. [history.AllNamespaces] includes cluster-scoped objects.
+	// scope. [history.AllNamespaces] includes cluster-scoped objects, and
+	// [history.ClusterScoped] means only these.
 	List(ctx context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error)
 	// Get reports whether the caller may get an object, which need not exist.
 	// The namespace of a cluster-scoped object is empty. An empty name means
@@ -290,15 +291,11 @@ func (s *Service) created(ctx context.Context, namespaces []string) (map[string]
 
 // mayRead reports whether the caller may read the objects of a namespace or, if
 // name is not empty, those with that name. namespace is "" for cluster-scoped
-// objects, which have no list of their own.
+// objects.
 func (s *Service) mayRead(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error) {
-	if namespace != "" {
-		if allowed, err := s.caller.List(ctx, r, history.ScopeOf(namespace)); allowed || err != nil {
-			return allowed, err
-		}
-	}
-	if name == "" {
-		return false, nil
+	allowed, err := s.caller.List(ctx, r, history.ScopeOf(namespace))
+	if allowed || err != nil || name == "" {
+		return allowed, err
 	}
 	return s.caller.Get(ctx, r, namespace, name)
 }

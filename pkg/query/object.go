@@ -83,6 +83,10 @@ type ObjectHistory struct {
 	// Restricted means that the caller may read less than the question is
 	// about, as in [Page]. The pages have no value of their own.
 	Restricted bool
+	// Final is that of [Page], for both lists. It is also true if all revisions
+	// of the question were found. Then only a new object with the name may add
+	// versions. It is false with descendants: new ones may replace others.
+	Final bool
 }
 
 // RelatedError means that the object's own records were read, but not the
@@ -119,6 +123,10 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if q.Rest != nil {
 		return s.objectRest(ctx, q, empty, seen, records, resources)
 	}
+	over, err := s.isOver(ctx, q.End, history.Cursor{})
+	if err != nil {
+		return empty, err
+	}
 	answer, own, contents := empty, q.own(records), q.Selector.WithoutEvents()
 	if answer.Own, err = s.scan(ctx, own, contents, history.Cursor{}, q.each(empty.Resource, false)); err != nil {
 		return empty, err
@@ -131,14 +139,21 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 		return empty, err
 	}
 	answer.Gaps = seen.restrict(answer.Gaps)
-	if len(q.Revisions) > 0 {
-		return answer, nil
+	if len(q.Revisions) == 0 {
+		room := s.options.PageBytes - answer.Own.bytes
+		if answer.Related, err = s.related(ctx, q, seen, resources, records, room); err != nil {
+			return empty, &RelatedError{Err: err}
+		}
 	}
-	room := s.options.PageBytes - answer.Own.bytes
-	if answer.Related, err = s.related(ctx, q, seen, resources, records, room); err != nil {
-		return empty, &RelatedError{Err: err}
-	}
+	answer.Final = (over || q.found(&answer.Own)) && !q.Descendants && !answer.Own.early && !answer.Related.early &&
+		!slices.ContainsFunc(answer.Gaps, history.Gap.Open)
 	return answer, nil
+}
+
+// found reports whether a page has all revisions of the question.
+func (q Object) found(own *Page) bool {
+	revisions := slices.Compact(slices.Sorted(slices.Values(q.Revisions)))
+	return len(revisions) > 0 && own.Count >= len(revisions)
 }
 
 // objectRest adds to the answer what the question's Rest selects.

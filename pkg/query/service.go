@@ -141,6 +141,10 @@ type Page struct {
 	// selector reached a bound, it is not known whether any do.
 	More bool
 	Next history.Cursor
+	// Final means that new records do not change the page: the question's time
+	// is over, and none of its gaps is open. The caller's rights, the
+	// retention, and repairs of the log may still change it.
+	Final bool
 	// Gaps touch the question's time and resources, also those outside of the
 	// page. They are ordered by their starts.
 	Gaps []history.Gap

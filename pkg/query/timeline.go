@@ -69,6 +69,10 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 		return Page{Exact: true, Ignored: ignored, Coverage: coverage, Restricted: restricted}, nil
 	}
 	filter.View = inNamespaces(seen, q.Namespaces)
+	over, err := s.isOver(ctx, q.End, q.Rest)
+	if err != nil {
+		return Page{}, err
+	}
 	scan := history.Scan{Filter: filter, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	page, err := s.scan(ctx, scan, q.Selector, q.Rest, q.Each)
 	if err != nil {
@@ -82,7 +86,20 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 		return Page{}, err
 	}
 	page.Gaps = seen.restrict(page.Gaps)
+	page.Final = over && !page.early && !slices.ContainsFunc(page.Gaps, history.Gap.Open)
 	return page, s.total(ctx, scan, q.Selector, &page)
+}
+
+// isOver reports whether a question's time has ended before the newest record,
+// so that no further record can be in it. It must be called before the records
+// are read. A question without an end is never over, and a rest of a page does
+// not need to know.
+func (s *Service) isOver(ctx context.Context, end time.Time, rest history.Cursor) (bool, error) {
+	if end.IsZero() || !rest.IsZero() {
+		return false, nil
+	}
+	_, newest, err := s.present(ctx)
+	return !end.After(newest), err
 }
 
 // scopes returns the scopes that the question is about.

@@ -1,63 +1,141 @@
 package v1
 
-// The paths of the API. The history of one object is at
-// EventsPath/{namespace}/{resourceType}/{name}, and a document at
-// CataloguePath/{document}.
+// The paths of the API. The comments of the paths, parameters, headers and
+// fields are the descriptions in the document of [OpenAPIPath].
 const (
-	EventsPath    = "/api/v1/events"
+	// EventsPath returns the timeline: records of all objects, oldest first.
+	EventsPath = "/api/v1/events"
+	// ObjectPath returns the records of one object, and those of the Kubernetes
+	// Events regarding it. It is a template.
+	ObjectPath = "/api/v1/events/{namespace}/{resourceType}/{name}"
+	// StatePath returns objects as they were at a time, as a List.
+	StatePath = "/api/v1/state"
+	// ComparePath returns the objects that differ between two times.
+	ComparePath = "/api/v1/compare"
+	// ResourcesPath returns the catalogue: recorded resources with their
+	// states, and served resources that are not recorded.
 	ResourcesPath = "/api/v1/resources"
-	GapsPath      = "/api/v1/gaps"
-	StatePath     = "/api/v1/state"
-	ComparePath   = "/api/v1/compare"
+	// GapsPath returns the intervals in which changes may be missing.
+	GapsPath = "/api/v1/gaps"
+	// CataloguePath returns what the API server served at a time: its version,
+	// and its documents with their hashes.
 	CataloguePath = "/api/v1/catalogue"
-	HealthPath    = "/health"
-	LivezPath     = "/livez"
-	ReadyzPath    = "/readyz"
-	MetricsPath   = "/metrics"
+	// DocumentPath returns one document as it was at a time, or its history. It
+	// is a template. The document's name may contain slashes.
+	DocumentPath = "/api/v1/catalogue/{document}"
+	// OpenAPIPath returns this document.
+	OpenAPIPath = "/api/v1/openapi.json"
+	// HealthPath answers while the process serves. Older clients use it.
+	HealthPath = "/health"
+	// LivezPath answers while the process serves.
+	LivezPath = "/livez"
+	// ReadyzPath answers as soon as history can be read, and lists what is not
+	// in sync. It never fails because of that.
+	ReadyzPath = "/readyz"
+	// MetricsPath returns metrics in the text format of Prometheus.
+	MetricsPath = "/metrics"
 )
 
 // ContentType is the media type of all answers except the fixed texts, the
 // probes and the metrics.
 const ContentType = "application/json"
 
+// The parameters of [ObjectPath].
+const (
+	// PathNamespace is the object's namespace, or "-" for a cluster-scoped
+	// object.
+	PathNamespace = "namespace"
+	// PathResourceType is the object's type in any form that kubectl accepts:
+	// pods, deploy, Deployment, deployments.apps.
+	PathResourceType = "resourceType"
+	// PathName is the object's name.
+	PathName = "name"
+)
+
 // The query parameters. All are optional: an empty value means that the
 // parameter is absent. Unknown parameters are ignored. A parameter with one or
 // more values is repeated, or its values are separated by commas.
 const (
-	ParamStart        = "start"        // RFC 3339, inclusive
-	ParamEnd          = "end"          // RFC 3339, exclusive
-	ParamNamespace    = "namespace"    // one or more; "-" selects cluster-scoped objects
-	ParamResourceType = "resourceType" // one or more, with commas, in any form that kubectl accepts
+	// ParamStart selects records at or after this time, in RFC 3339. For gaps,
+	// it selects those that have not ended before.
+	ParamStart = "start"
+	// ParamEnd selects records before this time, in RFC 3339. For gaps, it
+	// selects those that began before.
+	ParamEnd = "end"
+	// ParamNamespace selects objects in these namespaces; "-" selects
+	// cluster-scoped objects.
+	ParamNamespace = "namespace"
+	// ParamResourceType selects objects of these types, in any form that
+	// kubectl accepts: pods, deploy, Deployment, deployments.apps.
+	ParamResourceType = "resourceType"
+	// ParamResourceName selects objects with this name.
 	ParamResourceName = "resourceName"
-	ParamGroup        = "group" // the API group, or [CoreGroup]
-	ParamUID          = "uid"
-	ParamVerb         = "verb"    // one or more of "create", "update" and "delete"; others match nothing
-	ParamUser         = "user"    // anything but [WatcherUser] matches nothing
-	ParamManager      = "manager" // a field manager; any of them, if it is repeated
+	// ParamGroup selects objects of this API group; [CoreGroup] is the group
+	// without a name.
+	ParamGroup = "group"
+	// ParamUID selects one incarnation of an object.
+	ParamUID = "uid"
+	// ParamVerb selects versions by what happened: create, update or delete.
+	// Other words match nothing.
+	ParamVerb = "verb"
+	// ParamUser selects by user. Anything but [WatcherUser] matches nothing,
+	// because a watch does not contain the user.
+	ParamUser = "user"
+	// ParamManager selects versions that one of these field managers wrote.
+	ParamManager = "manager"
 
-	ParamLabelSelector = "labelSelector" // as in the Kubernetes API
-	ParamFieldSelector = "fieldSelector" // as in the Kubernetes API; docs/api.md lists the fields
-	ParamReason        = "reason"        // of Kubernetes Events: one or more
-	ParamType          = "type"          // of Kubernetes Events: one or more
-	ParamQuery         = "q"             // a CEL expression that is true or false for a version
+	// ParamLabelSelector selects versions of objects with these labels. It has
+	// the syntax of the Kubernetes API.
+	ParamLabelSelector = "labelSelector"
+	// ParamFieldSelector selects versions of objects with these fields. It has
+	// the syntax of the Kubernetes API; docs/api.md lists the fields.
+	ParamFieldSelector = "fieldSelector"
+	// ParamReason selects Kubernetes Events with one of these reasons.
+	ParamReason = "reason"
+	// ParamType selects Kubernetes Events with one of these types.
+	ParamType = "type"
+	// ParamQuery selects versions for which this CEL expression is true. Its
+	// variables are object, old, changed, managers and verb.
+	ParamQuery = "q"
 
-	ParamLimit   = "limit"   // records per page, up to the recorder's maximum
-	ParamCursor  = "cursor"  // [NextCursorHeader] of the previous page
-	ParamOrder   = "order"   // [OrderAscending] or [OrderDescending]
-	ParamSummary = "summary" // a boolean: events without objectChanges
-	ParamEmpty   = "empty"   // the status if nothing matches: [EmptyNotFound] or [EmptyOK]
+	// ParamLimit is the largest number of records on the page. If it is absent,
+	// not positive, or above the recorder's maximum, it is that maximum.
+	ParamLimit = "limit"
+	// ParamCursor continues after the previous page. It is the header
+	// [NextCursorHeader] of that page.
+	ParamCursor = "cursor"
+	// ParamOrder is the order of the records: asc begins with the oldest one,
+	// desc with the newest one.
+	ParamOrder = "order"
+	// ParamSummary omits the objects, and the changes of a comparison.
+	ParamSummary = "summary"
+	// ParamEmpty is the status of the answer if nothing matches.
+	ParamEmpty = "empty"
 
-	ParamRevision    = "revision"    // one object only: one or more numbers, separated by commas
-	ParamDescendants = "descendants" // one object only, a boolean: Events of its descendants, too
+	// ParamRevision selects these revisions of the object, and no Events.
+	ParamRevision = "revision"
+	// ParamDescendants includes the Events of everything that the object ever
+	// owned, directly or not.
+	ParamDescendants = "descendants"
 
-	ParamAt    = "at"    // a state or the catalogue: RFC 3339 or [Now], inclusive
-	ParamStrip = "strip" // a state only, a boolean: objects as kubectl apply accepts them
-	ParamFrom  = "from"  // a comparison only: as ParamAt; required
-	ParamTo    = "to"    // a comparison only: as ParamAt
-	ParamNoise = "noise" // a comparison only, a boolean: with objects of which only noise differs
+	// ParamAt is the time of the state or of the catalogue, in RFC 3339, or
+	// [Now]. A version of exactly this time is included.
+	ParamAt = "at"
+	// ParamStrip returns the objects as kubectl apply accepts them.
+	ParamStrip = "strip"
+	// ParamFrom is the earlier time, in RFC 3339. It is required without a
+	// cursor.
+	ParamFrom = "from"
+	// ParamTo is the later time, in RFC 3339, or [Now].
+	ParamTo = "to"
+	// ParamNoise includes objects of which only noise differs.
+	ParamNoise = "noise"
 
-	ParamHash     = "hash"     // a document only: the version with this content, at any time
-	ParamVersions = "versions" // a document only, a boolean: its history instead of its content
+	// ParamHash selects the version of a document with this content, at any
+	// time.
+	ParamHash = "hash"
+	// ParamVersions returns the history of a document instead of its content.
+	ParamVersions = "versions"
 )
 
 // The values of parameters. The first of each group is the default.
@@ -82,14 +160,16 @@ const (
 	// TotalCountRelationHeader is [AtLeast] if counting stopped early, and
 	// absent otherwise.
 	TotalCountRelationHeader = "X-Total-Count-Relation"
-	// HasMoreHeader is "true" or "false".
+	// HasMoreHeader reports whether more records follow this page: "true" or
+	// "false".
 	HasMoreHeader = "X-Has-More"
-	// NextCursorHeader is the cursor of the next page, if there is one.
+	// NextCursorHeader is the cursor of the next page. It is absent on the last
+	// page.
 	NextCursorHeader = "X-Next-Cursor"
 	// GapsHeader counts the gaps that touch the query's time and resources.
 	GapsHeader = "X-History-Gaps"
-	// GapListHeader has the newest of them, newest first, at most
-	// [MaxGapsListed]: "pods START/END REASON, …".
+	// GapListHeader has the newest gaps, newest first, at most 8: "pods
+	// START/END REASON, …". It is absent if there are none.
 	GapListHeader = "X-History-Gap-List"
 	// IgnoredHeader has the rules that ignore a part of the query's resources
 	// and namespaces: "pods namespaces=a,b; nodes changes=PATH; …". It is

@@ -7,25 +7,30 @@ import (
 
 // Event is one recorded version of an object, in the form of an audit event.
 type Event struct {
-	Timestamp      time.Time         `json:"timestamp"` // UTC
-	Verb           string            `json:"verb"`      // "create", "update" or "delete"
-	User           string            `json:"user"`
-	Namespace      string            `json:"namespace"` // "" for cluster-scoped objects
-	ResourceType   string            `json:"resourceType"`
-	ResourceName   string            `json:"resourceName"`
-	ResponseStatus int               `json:"responseStatus"`
-	Message        string            `json:"message"`
-	ObjectChanges  json.RawMessage   `json:"objectChanges,omitempty"` // the whole object; absent with [ParamSummary]
-	Annotations    map[string]string `json:"annotations,omitempty"`
-	Stage          string            `json:"stage"`
-	RequestURI     string            `json:"requestURI"`
-	SourceIPs      []string          `json:"sourceIPs,omitempty"`
+	// Timestamp is when the version was committed, in UTC. It is unique in the
+	// whole log.
+	Timestamp      time.Time `json:"timestamp"`
+	Verb           string    `json:"verb"`           // "create", "update" or "delete"
+	User           string    `json:"user"`           // [WatcherUser]
+	Namespace      string    `json:"namespace"`      // "" for cluster-scoped objects
+	ResourceType   string    `json:"resourceType"`   // the plural of the object's resource
+	ResourceName   string    `json:"resourceName"`   // the object's name
+	ResponseStatus int       `json:"responseStatus"` // [StatusOK]
+	// Message describes the change and, after a colon, the object's problem.
+	Message string `json:"message"`
+	// ObjectChanges is the whole object in this version, without the metadata
+	// that the API server maintains. It is absent with [ParamSummary].
+	ObjectChanges json.RawMessage   `json:"objectChanges,omitempty"`
+	Annotations   map[string]string `json:"annotations,omitempty"` // of the object
+	Stage         string            `json:"stage"`                 // [StageResponseComplete]
+	RequestURI    string            `json:"requestURI"`            // the object's path on the API server
+	SourceIPs     []string          `json:"sourceIPs,omitempty"`   // always absent
 
-	Group           string `json:"group"`
-	APIVersion      string `json:"apiVersion"`
-	Kind            string `json:"kind"`
-	UID             string `json:"uid"`
-	ResourceVersion string `json:"resourceVersion"`
+	Group           string `json:"group"`           // the API group, "" for the core group
+	APIVersion      string `json:"apiVersion"`      // the version in which the object was read
+	Kind            string `json:"kind"`            // of the object
+	UID             string `json:"uid"`             // of the object
+	ResourceVersion string `json:"resourceVersion"` // of this version of the object
 	// Revision is the number of the version among those of one UID, from 1.
 	Revision uint64 `json:"revision"`
 	// Managers are the field managers that wrote the version, newest first. It
@@ -47,10 +52,10 @@ type Event struct {
 
 // Manager is a field manager and its write.
 type Manager struct {
-	Manager     string    `json:"manager"`
-	Operation   string    `json:"operation,omitempty"`
-	Subresource string    `json:"subresource,omitempty"`
-	Time        time.Time `json:"time,omitzero"`
+	Manager     string    `json:"manager"`               // its name
+	Operation   string    `json:"operation,omitempty"`   // "Apply" or "Update"
+	Subresource string    `json:"subresource,omitempty"` // "" for the object itself
+	Time        time.Time `json:"time,omitzero"`         // of the write, in whole seconds
 	// Fields are the first few paths that changed in the version and belong to
 	// the manager.
 	Fields []string `json:"fields,omitempty"`
@@ -67,24 +72,24 @@ type Unmanaged struct {
 
 // Interval is a range of time, in UTC.
 type Interval struct {
-	Start time.Time `json:"start"`
-	End   time.Time `json:"end"`
+	Start time.Time `json:"start"` // the earliest time of the change
+	End   time.Time `json:"end"`   // the latest time of the change
 }
 
 // ObjectHistory is the history of one object: its own records, and those of the
 // Kubernetes Events regarding it. The lists are never null.
 type ObjectHistory struct {
-	Namespace     string  `json:"namespace"`
-	ResourceType  string  `json:"resourceType"`
-	ResourceName  string  `json:"resourceName"`
-	WatchEvents   []Event `json:"watchEvents"`
-	RelatedEvents []Event `json:"relatedEvents"`
+	Namespace     string  `json:"namespace"`     // "" for cluster-scoped objects
+	ResourceType  string  `json:"resourceType"`  // the plural, or the type in the path if it was never recorded
+	ResourceName  string  `json:"resourceName"`  // as in the path
+	WatchEvents   []Event `json:"watchEvents"`   // the records of every incarnation with this name
+	RelatedEvents []Event `json:"relatedEvents"` // the records of the Kubernetes Events regarding it
 }
 
 // ResourceList is the recorder's catalogue: the resources that it records or
 // has recorded, and the others that the API server serves.
 type ResourceList struct {
-	Resources []Resource `json:"resources"`
+	Resources []Resource `json:"resources"` // never null
 }
 
 // GapList is the answer of [GapsPath]. The gaps are ordered by their starts.
@@ -94,7 +99,7 @@ type GapList struct {
 
 // Gap is an interval in which changes of a resource may be missing.
 type Gap struct {
-	Group    string    `json:"group"`
+	Group    string    `json:"group"`    // "" for the core group
 	Resource string    `json:"resource"` // the plural
 	Start    time.Time `json:"start"`    // UTC
 	// End is in UTC, and absent while the gap is open.
@@ -121,13 +126,13 @@ type Difference struct {
 	// Change is "created", "deleted", "recreated" (the object has another UID)
 	// or "changed".
 	Change       string `json:"change"`
-	Namespace    string `json:"namespace"` // "" for cluster-scoped objects
-	ResourceType string `json:"resourceType"`
-	ResourceName string `json:"resourceName"`
-	Group        string `json:"group"`
-	APIVersion   string `json:"apiVersion"`
-	Kind         string `json:"kind"`
-	UID          string `json:"uid"`
+	Namespace    string `json:"namespace"`    // "" for cluster-scoped objects
+	ResourceType string `json:"resourceType"` // the plural
+	ResourceName string `json:"resourceName"` // the object's name
+	Group        string `json:"group"`        // "" for the core group
+	APIVersion   string `json:"apiVersion"`   // the version in which the object was read
+	Kind         string `json:"kind"`         // of the object
+	UID          string `json:"uid"`          // at the later time, or of the deleted object
 	// PreviousUID is the UID at the earlier time, if the object was recreated.
 	PreviousUID string `json:"previousUid,omitempty"`
 	// Versions counts the versions between the times, of all objects with this
@@ -156,20 +161,20 @@ type Change struct {
 	// Change is "added", "removed", "changed" or, for a list with keys,
 	// "reordered". Old and New are then the keys of the items.
 	Change string          `json:"change"`
-	Old    json.RawMessage `json:"old,omitempty"`
-	New    json.RawMessage `json:"new,omitempty"`
+	Old    json.RawMessage `json:"old,omitempty"`   // absent if the value was added
+	New    json.RawMessage `json:"new,omitempty"`   // absent if the value was removed
 	Noise  bool            `json:"noise,omitempty"` // the change contains no information about the object
 }
 
 // Resource describes a recorded resource with the names that discovery gave it.
 type Resource struct {
-	Group      string   `json:"group"`
-	Version    string   `json:"version"`
-	Plural     string   `json:"plural"`
-	Singular   string   `json:"singular,omitempty"`
-	Kind       string   `json:"kind"`
-	ShortNames []string `json:"shortNames,omitempty"`
-	Namespaced bool     `json:"namespaced"`
+	Group      string   `json:"group"`                // "" for the core group
+	Version    string   `json:"version"`              // the API version that is watched
+	Plural     string   `json:"plural"`               // the name of the resource
+	Singular   string   `json:"singular,omitempty"`   // another name, as discovery gave it
+	Kind       string   `json:"kind"`                 // of its objects
+	ShortNames []string `json:"shortNames,omitempty"` // further names
+	Namespaced bool     `json:"namespaced"`           // whether its objects are in namespaces
 	// Former are the earlier definitions, newest first, of a CRD that was
 	// created again with another kind or scope.
 	Former []Definition `json:"former,omitempty"`
@@ -194,10 +199,10 @@ type Resource struct {
 
 // Definition is an earlier definition of a resource.
 type Definition struct {
-	Kind       string   `json:"kind"`
-	Singular   string   `json:"singular,omitempty"`
-	ShortNames []string `json:"shortNames,omitempty"`
-	Namespaced bool     `json:"namespaced"`
+	Kind       string   `json:"kind"`                 // of the objects
+	Singular   string   `json:"singular,omitempty"`   // another name of the resource
+	ShortNames []string `json:"shortNames,omitempty"` // further names
+	Namespaced bool     `json:"namespaced"`           // whether the objects were in namespaces
 }
 
 // Ignored describes which versions of a resource's objects are not recorded
@@ -284,19 +289,19 @@ type DocumentHistory struct {
 
 // Health is the answer of [HealthPath].
 type Health struct {
-	Status string `json:"status"`
+	Status string `json:"status"` // [HealthyStatus]
 }
 
 // ErrorBody is the answer to a failed request, unless a fixed text is required.
 type ErrorBody struct {
-	Error Error `json:"error"`
+	Error Error `json:"error"` // what is wrong
 }
 
 // Error is a code for programs, and a message for people. The code is one of
 // those of package history, or "method_not_allowed".
 type Error struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Code    string `json:"code"`    // for programs
+	Message string `json:"message"` // for people, with the name of a wrong parameter
 	// Parameter is the query parameter whose value caused the error. The
 	// message then begins with "parameter NAME: ".
 	Parameter string `json:"parameter,omitempty"`
