@@ -51,27 +51,33 @@ func TestRestricted_DependsOnRightsAndQuestion(t *testing.T) {
 		{"a namespace that does not exist", query.Objects{Namespace: "gone"}, [4]bool{false, true, true, true}},
 		{"a type", query.Objects{Types: []string{"pods"}}, [4]bool{false, true, true, true}},
 		{
-			"a type in a namespace", query.Objects{Types: []string{"po"}, Namespace: "shop"},
+			"a type in a namespace",
+			query.Objects{Types: []string{"po"}, Namespace: "shop"},
 			[4]bool{false, false, false, true},
 		},
 		{
-			"two types in a namespace", query.Objects{Types: []string{"po", "deploy"}, Namespace: "shop"},
+			"two types in a namespace",
+			query.Objects{Types: []string{"po", "deploy"}, Namespace: "shop"},
 			[4]bool{false, false, true, true},
 		},
 		{
-			"a type in a group", query.Objects{Types: []string{"po"}, Group: query.CoreGroup, Namespace: "shop"},
+			"a type in a group",
+			query.Objects{Types: []string{"po"}, Group: query.CoreGroup, Namespace: "shop"},
 			[4]bool{false, false, false, true},
 		},
 		{
-			"an unknown type", query.Objects{Types: []string{"unicorns"}, Namespace: "shop"},
+			"an unknown type",
+			query.Objects{Types: []string{"unicorns"}, Namespace: "shop"},
 			[4]bool{false, false, true, true},
 		},
 		{
-			"a name", query.Objects{Types: []string{"pods"}, Namespace: "shop", Name: "web-01"},
+			"a name",
+			query.Objects{Types: []string{"pods"}, Namespace: "shop", Name: "web-01"},
 			[4]bool{false, false, false, false},
 		},
 		{
-			"another name", query.Objects{Types: []string{"pods"}, Namespace: "shop", Name: "web-02"},
+			"another name",
+			query.Objects{Types: []string{"pods"}, Namespace: "shop", Name: "web-02"},
 			[4]bool{false, false, false, true},
 		},
 	} {
