@@ -41,7 +41,7 @@ const (
 	webName = "web"
 	podName = "web-6d4-x7k2p"
 	target  = v1.EventsPath + "/shop/deployments/" + webName
-	schema  = v1.CataloguePath + "/" + schemaName
+	appsV1  = v1.CataloguePath + "/" + schemaName
 )
 
 // newRollout returns a rollout at a fixed time.
@@ -106,7 +106,7 @@ func newRollout(t *testing.T) *rollout {
 		change(history.Create, "configmaps", "shop", "settings", object("v1", "ConfigMap", "settings", ``)),
 		first, set, pod, node("2026-03-01T10:00:00Z"), deployment(history.Update, 2), scaled, failing, gone,
 		node("2026-03-01T10:00:10Z"), deployment(history.Update, 3),
-		document(schemaName, history.Update, `{"openapi":"3.0.1"}`, first.Time))
+		document(schemaName, history.Update, `{"openapi":"3.0.1"}`, start))
 	r.from, r.to = first.Time.Add(5*time.Second).Format(time.RFC3339Nano), s.now.Format(time.RFC3339Nano)
 	return r
 }
@@ -135,9 +135,9 @@ func TestOpenAPI_MatchesGolden(t *testing.T) {
 		{v1.CataloguePath, v1.CataloguePath + "?at=" + r.to},
 		{v1.CataloguePath, v1.CataloguePath + "?at=2026-02-01T00:00:00Z"},
 		{v1.CataloguePath, v1.CataloguePath + "?at=yesterday"},
-		{v1.DocumentPath, schema + "?versions=true&limit=1"},
+		{v1.DocumentPath, appsV1 + "?versions=true&limit=1"},
 		{v1.DocumentPath, v1.CataloguePath + "/missing"},
-		{v1.DocumentPath, schema + "?versions=maybe"},
+		{v1.DocumentPath, appsV1 + "?versions=maybe"},
 		{v1.ResourcesPath, v1.ResourcesPath},
 		{v1.GapsPath, v1.GapsPath},
 		{v1.GapsPath, v1.GapsPath + "?end=tomorrow"},
@@ -209,7 +209,7 @@ func TestOpenAPI_HasEveryPath(t *testing.T) {
 	}
 	r := newRollout(t)
 	for _, path := range documented {
-		path = request(path)
+		path = example(path)
 		if _, _, body := r.get(path); strings.Contains(body, "path "+path+" not found") {
 			t.Errorf("%s: got %s, want the endpoint that package openapi has", path, body)
 		}
@@ -236,13 +236,13 @@ func TestOpenAPI_HasEveryPath(t *testing.T) {
 	}
 }
 
-// request returns a path of the rollout that the template selects.
-func request(template string) string {
+// example returns a path of the rollout that the template selects.
+func example(template string) string {
 	switch template {
 	case v1.ObjectPath:
 		return target
 	case v1.DocumentPath:
-		return schema
+		return appsV1
 	default:
 		return template
 	}
@@ -284,7 +284,7 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 			continue
 		}
 		for _, path := range openapi.Paths() {
-			request := request(path)
+			request := example(path)
 			base := values(t, bases[path]+"&"+p.with)
 			if path == v1.DocumentPath && slices.Contains(ofVersions, parameter) {
 				base.Set(v1.ParamVersions, "true")
@@ -379,21 +379,21 @@ func TestOpenAPI_DescribesAnswers(t *testing.T) {
 		v1.CataloguePath:                                              200,
 		v1.CataloguePath + "?at=x":                                    400,
 		v1.CataloguePath + "?at=2026-02-01T00:00:00Z":                 404,
-		schema:                                                        200,
-		schema + "?at=" + r.from:                                      200,
-		schema + "?versions=true":                                     200,
-		schema + "?versions=x":                                        400,
-		schema + "x":                                                  404,
-		v1.ResourcesPath:                                              200,
-		v1.GapsPath:                                                   200,
-		v1.GapsPath + "?resourceType=nosuch":                          200,
-		v1.GapsPath + "?start=x":                                      400,
-		v1.OpenAPIPath:                                                200,
-		v1.HealthPath:                                                 200,
-		v1.LivezPath:                                                  200,
-		v1.ReadyzPath:                                                 200,
-		v1.MetricsPath:                                                200,
-		"/nowhere":                                                    404,
+		appsV1:                               200,
+		appsV1 + "?at=" + r.from:             200,
+		appsV1 + "?versions=true":            200,
+		appsV1 + "?versions=x":               400,
+		appsV1 + "x":                         404,
+		v1.ResourcesPath:                     200,
+		v1.GapsPath:                          200,
+		v1.GapsPath + "?resourceType=nosuch": 200,
+		v1.GapsPath + "?start=x":             400,
+		v1.OpenAPIPath:                       200,
+		v1.HealthPath:                        200,
+		v1.LivezPath:                         200,
+		v1.ReadyzPath:                        200,
+		v1.MetricsPath:                       200,
+		"/nowhere":                           404,
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			if code, _, body := r.do(method, request); code != want {
@@ -409,7 +409,7 @@ func TestOpenAPI_DescribesAnswers(t *testing.T) {
 	}
 	for request, want := range map[string]int{
 		v1.EventsPath: 500, target: 500, state: 503, compare: 503, v1.ResourcesPath: 503, v1.GapsPath: 503,
-		v1.CataloguePath: 503, schema: 503,
+		v1.CataloguePath: 503, appsV1: 503,
 	} {
 		if code, _, body := r.get(request); code != want {
 			t.Errorf("%s of a closed log: got %d %s, want %d", request, code, body, want)
@@ -423,7 +423,7 @@ func TestOpenAPI_DescribesRefusals(t *testing.T) {
 	refusing := newServer(t, api.Options{Host: func(string) bool { return false }})
 	address := listen(t, refusing, api.ServerOptions{})
 	for _, path := range openapi.Paths() {
-		path = request(path)
+		path = example(path)
 		for _, c := range []struct {
 			header, value string
 			want          int

@@ -40,7 +40,7 @@ const (
 // probes and the metrics.
 const ContentType = "application/json"
 
-// The parameters of [ObjectPath].
+// The parameters of [ObjectPath] and [DocumentPath].
 const (
 	// PathNamespace is the object's namespace, or "-" for a cluster-scoped
 	// object.
@@ -50,6 +50,9 @@ const (
 	PathResourceType = "resourceType"
 	// PathName is the object's name.
 	PathName = "name"
+	// PathDocument is the document's name: its path on the API server, without
+	// the first slash. It may contain slashes.
+	PathDocument = "document"
 )
 
 // The query parameters. All are optional: an empty value means that the

@@ -261,27 +261,27 @@ type DocumentVersion struct {
 // UnreadDocument is a path that can't be read. Nothing is known about the
 // document of that name, and about those below it.
 type UnreadDocument struct {
-	Name string `json:"name"`
+	Name string `json:"name"` // the path, without the first slash
 	// Since is the last time at which the path was read. It is absent if it
 	// never was.
 	Since  time.Time `json:"since,omitzero"`
-	Reason string    `json:"reason"` // as in [Gap]
-	Detail string    `json:"detail,omitempty"`
+	Reason string    `json:"reason"`           // the code of the cause
+	Detail string    `json:"detail,omitempty"` // the cause, for people
 }
 
 // CatalogueGap is an interval in which the documents were not read. Reason and
 // detail are those of a [Gap].
 type CatalogueGap struct {
-	Start  time.Time `json:"start"` // UTC
-	End    time.Time `json:"end"`   // UTC
-	Reason string    `json:"reason"`
-	Detail string    `json:"detail,omitempty"`
+	Start  time.Time `json:"start"`            // UTC
+	End    time.Time `json:"end"`              // UTC
+	Reason string    `json:"reason"`           // the code of the cause
+	Detail string    `json:"detail,omitempty"` // the cause, for people
 }
 
 // DocumentHistory is the answer of [CataloguePath]/{document} with
 // [ParamVersions].
 type DocumentHistory struct {
-	Name     string            `json:"name"`
+	Name     string            `json:"name"`     // of the document
 	Versions []DocumentVersion `json:"versions"` // oldest first, never null
 	// Gaps touch the time of the query.
 	Gaps []CatalogueGap `json:"gaps"` // never null

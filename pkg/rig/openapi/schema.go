@@ -119,7 +119,19 @@ func (s *schemas) addStruct(t reflect.Type) error {
 	}
 	c := &schema{Type: "object", Description: s.source.describe(t.Name())}
 	s.components[t.Name()] = c
+	return s.properties(c, t)
+}
+
+// properties adds the fields of a struct to its schema. Those of an embedded
+// struct are the struct's own, as in its JSON.
+func (s *schemas) properties(c *schema, t reflect.Type) error {
 	for field := range t.Fields() {
+		if field.Anonymous {
+			if err := s.properties(c, field.Type); err != nil {
+				return err
+			}
+			continue
+		}
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		value, err := s.of(field.Type)
 		if err != nil {
