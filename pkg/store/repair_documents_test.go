@@ -14,9 +14,9 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// TestRepair_KeepsDocuments damages each block of a log with documents. What is
-// left has its content, what is lost has a gap, and nothing of it is visible
-// without naming it.
+// TestRepair_KeepsDocuments damages each block of a log with documents. The
+// remaining versions have their content, the lost ones have a gap, and none is
+// visible without naming its resource.
 func TestRepair_KeepsDocuments(t *testing.T) {
 	whole, reserved := t.TempDir(), history.Documents()
 	s := open(t, whole, store.Options{})

@@ -177,7 +177,7 @@ func TestResources_AnswerWithoutAnEndIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	if _, err := client.Resources(t.Context()); err == nil || !strings.Contains(err.Error(), "larger than 16 MiB") {
+	if _, _, err := client.Resources(t.Context()); err == nil || !strings.Contains(err.Error(), "larger than 16 MiB") {
 		t.Errorf("got %v, want an error with \"larger than 16 MiB\"", err)
 	}
 }
