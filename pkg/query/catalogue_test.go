@@ -240,9 +240,11 @@ func TestService_HidesDocuments(t *testing.T) {
 		t.Errorf("timeline: got %+v, error %v, want one record and no gap", timeline, err)
 	}
 	for _, q := range []query.Timeline{
-		{Limit: 9, Types: []string{"documents"}}, {Limit: 9, Group: history.Documents().Group},
+		{Limit: 9, Types: []string{"documents"}},
+		{Limit: 9, Group: history.Documents().Group},
 		{Limit: 9, Namespaces: []history.NamespaceScope{history.ClusterScoped}},
-		{Limit: 9, Filter: history.Filter{Name: "version"}}, {Limit: 9, Filter: history.Filter{UID: "version"}},
+		{Limit: 9, Filter: history.Filter{Name: "version"}},
+		{Limit: 9, Filter: history.Filter{UID: "version"}},
 	} {
 		page, err := s.Timeline(t.Context(), q)
 		if err != nil || page.Count > 0 || page.Total > 0 || len(page.Gaps) > 0 {

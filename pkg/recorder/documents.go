@@ -79,12 +79,11 @@ func (d *Documents) load(ctx context.Context) error {
 	}
 	d.read, d.known, d.unread = checkpoint.Time, map[string]history.DocumentVersion{}, map[string]time.Time{}
 	for h, err := range log.Heads(ctx, history.Documents()) {
-		if err == nil {
-			d.known[h.Ref.Name], err = history.ParseDocumentVersion(h.RV)
-		}
 		if err != nil {
 			return wrap("read the heads of", history.Documents(), err)
 		}
+		// Another text has no hash. The content of the next read differs.
+		d.known[h.Ref.Name], _ = history.ParseDocumentVersion(h.RV)
 	}
 	var paths []string
 	for h, err := range log.Heads(ctx, history.UnreadDocuments()) {
@@ -94,14 +93,27 @@ func (d *Documents) load(ctx context.Context) error {
 		paths = append(paths, h.Ref.Name)
 	}
 	for _, path := range paths {
-		first, err := log.Latest(ctx, documentRef(history.UnreadDocuments(), path))
+		first, err := d.latest(ctx, documentRef(history.UnreadDocuments(), path))
 		if err != nil {
-			return wrap("read the versions of", history.UnreadDocuments(), err)
+			return err
 		}
 		d.unread[path] = first.InferredSince
 	}
 	d.loaded = true
 	return nil
+}
+
+// latest returns the newest record of an object, or an empty one if it was lost
+// with a damaged file.
+func (d *Documents) latest(ctx context.Context, ref history.ObjectRef) (*history.Record, error) {
+	last, err := d.recorder.log.Latest(ctx, ref)
+	if history.CodeOf(err) == history.NotFound {
+		return &history.Record{}, nil
+	}
+	if err != nil {
+		return nil, wrap("read the last version of", ref.GroupResource(), err)
+	}
+	return last, nil
 }
 
 // documentRef returns an object of a reserved resource.
@@ -138,9 +150,9 @@ func (d *Documents) Observe(ctx context.Context, name, serverHash string, conten
 	record.Initial = record.InferredSince.IsZero()
 	if exists {
 		record.Verb = history.Update
-		last, err := d.recorder.log.Latest(ctx, ref)
+		last, err := d.latest(ctx, ref)
 		if err != nil {
-			return d.failed("read the last version of", err)
+			return err
 		}
 		record.Before = last.Object
 	}
@@ -283,14 +295,9 @@ func (d *Documents) gap() (g history.Gap, missed bool) {
 // append commits a batch without retries: the next read repeats it.
 func (d *Documents) append(ctx context.Context, b *history.Batch) error {
 	if err := d.recorder.append(ctx, b); err != nil {
-		return d.failed("record", err)
+		d.loaded = false // it may be committed or not
+		return wrap("record", history.Documents(), err)
 	}
 	d.recorder.metrics.documentVersions.Add(float64(len(b.Versions)))
 	return nil
-}
-
-// failed returns an error, after which the state is loaded again.
-func (d *Documents) failed(operation string, err error) error {
-	d.loaded = false
-	return wrap(operation, history.Documents(), err)
 }

@@ -54,13 +54,11 @@ func (d *documentWorld) tick(by time.Duration) time.Time {
 
 // read reads documents. Each is "name=content", "name" (unchanged), or "!path"
 // (unread).
-func (d *documentWorld) read(documents ...string) time.Time {
+func (d *documentWorld) read(documents ...string) {
 	d.t.Helper()
-	at := d.tick(time.Minute)
-	if err := d.tryRead(at, documents...); err != nil {
+	if err := d.tryRead(d.tick(time.Minute), documents...); err != nil {
 		d.t.Fatal(err)
 	}
-	return at
 }
 
 func (d *documentWorld) tryRead(at time.Time, documents ...string) error {

@@ -237,7 +237,7 @@ type schemaList struct {
 // readSchemas reads the schemas of the group versions whose hashes differ from
 // the recorded ones. failed are group versions that are not available.
 func (r *documentReader) readSchemas(ctx context.Context, failed map[schema.GroupVersion]error) error {
-	content, err := r.fetch(ctx, schemasPath, nil)
+	content, err := r.fetch(ctx, schemasPath)
 	if err != nil {
 		return r.readFailed(ctx, schemasPath, err)
 	}
@@ -287,12 +287,12 @@ func versionPath(gv schema.GroupVersion) string {
 }
 
 // readOne reads one document. It returns an error if the read can't go on.
+//
+// The hash is not part of the request: an API server redirects if it is
+// outdated, and a proxy may have another path. So the content may be newer than
+// the hash, and is then read again.
 func (r *documentReader) readOne(ctx context.Context, name, hash string) error {
-	query := url.Values{}
-	if hash != "" {
-		query.Set("hash", hash)
-	}
-	content, err := r.fetch(ctx, name, query)
+	content, err := r.fetch(ctx, name)
 	if err != nil {
 		return r.readFailed(ctx, name, err)
 	}
@@ -301,10 +301,10 @@ func (r *documentReader) readOne(ctx context.Context, name, hash string) error {
 }
 
 // fetch returns the content of a document.
-func (r *documentReader) fetch(ctx context.Context, name string, query url.Values) ([]byte, error) {
+func (r *documentReader) fetch(ctx context.Context, name string) ([]byte, error) {
 	bounded, cancel := context.WithTimeout(ctx, documentTimeout)
 	defer cancel()
-	content, err := r.server.Read(bounded, "/"+name, query)
+	content, err := r.server.Read(bounded, "/"+name)
 	if err != nil && ctx.Err() == nil && errors.Is(bounded.Err(), context.DeadlineExceeded) {
 		return nil, errNoAnswer
 	}

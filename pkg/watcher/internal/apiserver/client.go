@@ -129,9 +129,9 @@ func (c *Client) Get(ctx context.Context, path string, query url.Values) (*Body,
 
 // Read returns the whole body of the answer to a GET of path. It has at most
 // maxDiscovery bytes.
-func (c *Client) Read(ctx context.Context, path string, query url.Values) ([]byte, error) {
+func (c *Client) Read(ctx context.Context, path string) ([]byte, error) {
 	defer c.Immediate()()
-	body, err := c.Get(ctx, path, query)
+	body, err := c.Get(ctx, path, nil)
 	if err != nil {
 		return nil, err
 	}
