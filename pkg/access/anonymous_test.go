@@ -28,7 +28,8 @@ func TestAnonymous_ReadsScopesAndResources(t *testing.T) {
 			"get nodes /a": false,
 		}},
 		{"cluster-scoped", access.Anonymous{Scopes: []history.NamespaceScope{history.ClusterScoped}}, map[string]bool{
-			"list pods ": false, "list pods shop": false, "list nodes -": true, "get nodes /a": true, "get nodes /": false,
+			"list pods ": false, "list pods shop": false, "list nodes -": true,
+			"get nodes /a": true, "get nodes /": false,
 		}},
 		{"resources", access.Anonymous{Resources: []schema.GroupResource{pods}}, map[string]bool{
 			"list pods ": true, "list pods shop": true, "list secrets shop": false, "list nodes -": false,

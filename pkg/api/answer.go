@@ -171,9 +171,10 @@ func (a *answer) close() {
 // body is written.
 //
 // A hash of the bytes is right whatever the answer depends on: the caller's
-// rights, the retention, or the version of the recorder. It costs a fraction of
-// their compression. An answer that is computed in several segments has no
-// ETag: its headers are sent before the whole body is known.
+// rights, the retention, or the version of the recorder. It costs about a
+// quarter of their compression, so only answers that may be final are hashed.
+// An answer that is computed in several segments has no ETag: its headers are
+// sent before the whole body is known.
 func (a *answer) validate(r *http.Request, next string) {
 	_, _ = io.WriteString(a.hash, next)
 	tag := hex.EncodeToString(a.hash.Sum(nil)[:tagBytes])

@@ -45,6 +45,10 @@ func readSource(dir string) (*source, error) {
 
 // add adds the constants and types of a declaration.
 func (s *source) add(decl *ast.GenDecl) {
+	alone := decl.Doc
+	if decl.Lparen.IsValid() {
+		alone = nil // the comment of a group describes none of its members
+	}
 	for _, spec := range decl.Specs {
 		switch spec := spec.(type) {
 		case *ast.ValueSpec:
@@ -52,11 +56,11 @@ func (s *source) add(decl *ast.GenDecl) {
 				if literal, ok := value.(*ast.BasicLit); ok {
 					name := spec.Names[i].Name
 					s.values[name] = text(literal)
-					s.comments[name] = comment(spec.Doc, spec.Comment, decl.Doc)
+					s.comments[name] = comment(spec.Doc, spec.Comment, alone)
 				}
 			}
 		case *ast.TypeSpec:
-			s.comments[spec.Name.Name] = comment(spec.Doc, nil, decl.Doc)
+			s.comments[spec.Name.Name] = comment(spec.Doc, nil, alone)
 			if structure, ok := spec.Type.(*ast.StructType); ok {
 				for _, field := range structure.Fields.List {
 					for _, name := range field.Names {
