@@ -16,9 +16,10 @@ import (
 // A time before the retention is a [history.NotFound] error. If the oldest day
 // is dropped meanwhile, the scan ends with an error and has to be repeated.
 //
-// Heads have no order, so a page reads the heads of all objects of its
-// resources. Most heads decide which version an object had: only objects that
-// changed since then cost more reads. Memory grows with the limit.
+// Heads have no order, so the first page reads the heads of all objects of its
+// resources. Later pages of many objects use a listing: they read little more
+// than they return. Most heads decide which version an object had: only objects
+// that changed since then cost more reads. Memory grows with the limit.
 func (s *Store) State(ctx context.Context, sc history.StateScan) iter.Seq2[*history.Record, error] {
 	return yielded(func(yield func(*history.Record) error) error {
 		return s.retryAfterRepair(func() (bool, error) { return false, s.readState(ctx, &sc, yield) })
@@ -31,6 +32,8 @@ func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func
 	return s.walkObjects(ctx, sc.Filter, sc.At, func(w *objectWalk) error {
 		at := stateMoment{before: timestamp(sc.At) + 1}
 		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at) }
+		w.unborn = func(object uint64) (bool, error) { return w.createdSince(object, &at) }
+		w.later = func() (uint64, error) { return w.firstCreated(&at) }
 		left := history.Scan{Filter: sc.Filter, Limit: sc.Limit, Bodies: sc.Bodies}
 		hits := func(f func(indexHit) error) error {
 			return w.each(sc.After, sc.Limit, func(o *candidate) error {
