@@ -95,7 +95,7 @@ crash: ## kill a process that appends to the store and damage its files, 100 tim
 fuzz: ## run each fuzz target for 30 seconds (TIME=10m)
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | { failed=; while IFS=: read -r file target; do \
 	  target=$${target#func }; echo "fuzzing $$target in $$(dirname $$file)" >&2; \
-	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) . </dev/null) || failed="$$failed $$target"; \
+	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) -fuzzminimizetime 10x . </dev/null) || failed="$$failed $$target"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }; }
 
 .PHONY: race
