@@ -114,8 +114,7 @@ func (l *listings) putLocked(resource uint16, made *listing) {
 
 // listing returns a listing of a resource that contains all objects that the
 // reader sees with numbers below later. It returns nil if there is none.
-// continued means that a page of the resource was read before, so that making
-// one is worth its cost.
+// continued means that making one is worth its cost, if the resource is large.
 func (r *reader) listing(ctx context.Context, resource uint16, later uint64, continued bool) (*listing, error) {
 	l := r.s.listings
 	if err := l.lock(ctx); err != nil {
@@ -288,11 +287,14 @@ func (r *reader) findIdentity(object uint64) (codec.Identity, bool, error) {
 func (w *objectWalk) eachListed(
 	of walkedResource, l *listing, after *history.ObjectRef, f func(*candidate) error,
 ) (early bool, err error) {
+	later, err := w.later()
+	if err != nil {
+		return false, err
+	}
 	left, begun := l.size/listedShare, *after
 	within := of.ObjectRef == history.ObjectRef{Group: begun.Group, Resource: begun.Resource}
 	for _, n := range l.namespaces {
-		if within && n.name < begun.Namespace || w.plan.namespace != nil && *w.plan.namespace != n.number ||
-			!w.plan.view.contain(of.number, n.number) {
+		if within && n.name < begun.Namespace || !w.listed(of.number, &n) {
 			continue
 		}
 		objects := n.objects
@@ -302,9 +304,7 @@ func (w *objectWalk) eachListed(
 			}
 		}
 		for _, object := range objects {
-			if unborn, err := w.unborn(object); err != nil {
-				return false, err
-			} else if unborn {
+			if object >= later {
 				continue
 			}
 			if left--; left < 0 {

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -42,7 +43,9 @@ func (f *fleet) grow(n int) {
 	var created, changed []*history.Record
 	for range n {
 		r := pod(fmt.Sprintf("pod-%08x", f.rng.Uint32()), fmt.Sprint(f.next), history.Create)
-		r.Ref.Namespace = fmt.Sprint("ns-", f.rng.IntN(7))
+		if r.Ref.Namespace = fmt.Sprint("ns-", f.rng.IntN(7)); f.next%50 == 0 {
+			r.Ref.Namespace = "ns-small"
+		}
 		f.next++
 		created = append(created, r)
 		again := *r
@@ -64,7 +67,7 @@ func (f *fleet) grow(n int) {
 }
 
 // state returns the state in pages, or at once if the limit is 0.
-func (f *fleet) state(sc history.StateScan, between func()) (got []string) {
+func (f *fleet) state(sc history.StateScan, between func()) (got []*history.Record) {
 	f.t.Helper()
 	for more := true; more; between() {
 		n := 0
@@ -72,7 +75,7 @@ func (f *fleet) state(sc history.StateScan, between func()) (got []string) {
 			if err != nil {
 				f.t.Fatal(err)
 			}
-			got = append(got, r.Ref.String()+" "+r.RV+" "+r.Verb.String())
+			got = append(got, r)
 			sc.After = r.Ref
 			n++
 		}
@@ -81,34 +84,95 @@ func (f *fleet) state(sc history.StateScan, between func()) (got []string) {
 	return got
 }
 
-// TestState_ListedPagesAreComplete reads states of many objects in pages, which
-// later pages read from a listing. It compares them with the states that are
-// read at once, also while objects are created and deleted.
+// texts identifies the records that a filter matches.
+func texts(records []*history.Record, filter history.Filter) (all []string) {
+	for _, r := range records {
+		if filter.Matches(r) {
+			all = append(all, r.Ref.String()+" "+r.RV+" "+r.Verb.String())
+		}
+	}
+	return all
+}
+
+// differences returns the objects that differ between two times, in pages.
+func (f *fleet) differences(sc history.CompareScan) (got []string) {
+	f.t.Helper()
+	for more := true; more; {
+		n := 0
+		for d, err := range f.store.Compare(f.t.Context(), sc) {
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			got = append(got, d.Ref().String())
+			sc.After = d.Ref()
+			n++
+		}
+		more = n == sc.Limit
+	}
+	return got
+}
+
+// differing returns the objects of which only one of two states has a version.
+func differing(before, after []*history.Record, filter history.Filter) (all []string) {
+	count := map[string]int{}
+	refs := map[string]history.ObjectRef{}
+	for _, r := range slices.Concat(before, after) {
+		if filter.Matches(r) {
+			version := r.Ref.String() + r.Time.String()
+			count[version]++
+			refs[version] = r.Ref
+		}
+	}
+	objects := map[history.ObjectRef]bool{}
+	for version, n := range count {
+		if n == 1 {
+			objects[refs[version]] = true
+		}
+	}
+	for _, ref := range slices.SortedFunc(maps.Keys(objects), history.ObjectRef.Compare) {
+		all = append(all, ref.String())
+	}
+	return all
+}
+
+// TestState_ListedPagesAreComplete reads states and comparisons of many objects
+// in pages, which use a listing, and compares them with whole states, which
+// don't. It also does so while objects are created and deleted.
 func TestState_ListedPagesAreComplete(t *testing.T) {
 	f := newFleet(t, t.TempDir())
 	view := history.View{{Resource: "pods"}: {Namespaces: map[string]time.Time{"ns-1": {}, "ns-4": {}}}}
 	dated := history.View{{Resource: "pods"}: {Namespaces: map[string]time.Time{"ns-1": time.Now()}}}
 	for round := range 2 {
-		for _, at := range []time.Time{f.times[2], f.times[len(f.times)-2], f.clock.t} {
+		times := []time.Time{f.times[2], f.times[len(f.times)-2], f.clock.t}
+		first := f.state(history.StateScan{At: times[0]}, func() {})
+		for _, at := range times {
+			all := f.state(history.StateScan{At: at}, func() {})
 			for what, filter := range map[string]history.Filter{
-				"all": {}, "of a namespace": {Namespace: "ns-3"}, "visible": {View: view}, "not visible": {View: dated},
+				"all": {}, "of a namespace": {Namespace: "ns-3"}, "of a small one": {Namespace: "ns-small"},
+				"visible": {View: view}, "not visible": {View: dated},
 				"of the resource": {Resources: []schema.GroupResource{{Resource: "pods"}}},
 				"of a name":       {Name: "unknown"}, "cluster-scoped": {Namespace: history.ClusterScoped},
 			} {
-				want := f.state(history.StateScan{Filter: filter, At: at}, func() {})
-				got := f.state(history.StateScan{Filter: filter, At: at, Limit: 500}, func() {})
+				want := texts(all, filter)
+				got := texts(f.state(history.StateScan{Filter: filter, At: at, Limit: 500}, func() {}), history.Filter{})
 				if !slices.Equal(got, want) {
 					t.Errorf("round %d, state at %s of objects: %s: got %d, want %d", round, at, what, len(got), len(want))
+				}
+				want = differing(first, all, filter)
+				got = f.differences(history.CompareScan{Filter: filter, From: times[0], To: at, Limit: 200})
+				if !slices.Equal(got, want) {
+					t.Errorf("round %d, differences until %s of objects: %s: got %d, want %d",
+						round, at, what, len(got), len(want))
 				}
 			}
 		}
 		sc, pages := history.StateScan{At: f.clock.t, Limit: 400}, 0
-		want := f.state(history.StateScan{At: f.clock.t}, func() {})
-		got := f.state(sc, func() {
+		want := texts(f.state(history.StateScan{At: f.clock.t}, func() {}), history.Filter{})
+		got := texts(f.state(sc, func() {
 			if pages++; pages%3 == 0 {
 				f.grow(60)
 			}
-		})
+		}), history.Filter{})
 		if !slices.Equal(got, want) {
 			t.Errorf("round %d, while objects are created: got %d, want %d", round, len(got), len(want))
 		}

@@ -25,10 +25,12 @@ type objectWalk struct {
 	resources []walkedResource
 	// skip reports whether an object can be left out because of its head.
 	skip func(*codec.Head) (bool, error)
-	// unborn reports whether an object can be left out because of its number.
-	// nil means that the heads are read in the order of their keys.
-	unborn func(object uint64) (bool, error)
-	later  func() (uint64, error) // the first number of which that is certain
+	// later returns the number from which objects can be left out, because they
+	// were recorded first after the walk's time.
+	later func() (uint64, error)
+	// sparse means that most heads exclude their objects. Reading them in the
+	// order of their keys costs less than by a listing of all namespaces.
+	sparse bool
 }
 
 // walkedResource is a resource with its number.
@@ -126,20 +128,38 @@ func (w *objectWalk) each(after history.ObjectRef, limit int, f func(*candidate)
 func (w *objectWalk) eachOfListing(
 	of walkedResource, after *history.ObjectRef, limit int, f func(*candidate) error,
 ) (complete bool, err error) {
-	if w.unborn == nil || limit == 0 || w.filter.Name != "" || w.filter.UID != "" {
+	narrow := w.plan.namespace != nil || w.plan.view.pairs != nil && !w.plan.view.all[of.number]
+	continued := limit > 0 && of.Group == after.Group && of.Resource == after.Resource
+	if w.filter.Name != "" || w.filter.UID != "" || w.sparse && !narrow {
 		return false, nil
 	}
 	later, err := w.later()
 	if err != nil {
 		return false, err
 	}
-	continued := of.Group == after.Group && of.Resource == after.Resource
-	l, err := w.r.listing(w.ctx, of.number, later, continued)
-	if err != nil || l == nil {
+	l, err := w.r.listing(w.ctx, of.number, later, continued || narrow)
+	if err != nil || l == nil || (w.sparse || limit == 0) && !w.few(of.number, l) {
 		return false, err
 	}
 	early, err := w.eachListed(of, l, after, f)
 	return !early, err
+}
+
+// few reports whether the objects of a listing in the walk's namespaces are so
+// few that reading all of them costs less than reading all heads.
+func (w *objectWalk) few(resource uint16, l *listing) bool {
+	n := 0
+	for i := range l.namespaces {
+		if w.listed(resource, &l.namespaces[i]) {
+			n += len(l.namespaces[i].objects)
+		}
+	}
+	return n <= l.size/listedShare
+}
+
+// listed reports whether the walk is about a namespace.
+func (w *objectWalk) listed(resource uint16, n *listedNamespace) bool {
+	return (w.plan.namespace == nil || *w.plan.namespace == n.number) && w.plan.view.contain(resource, n.number)
 }
 
 // nextObjects collects the first objects after a position.
@@ -199,7 +219,7 @@ func (w *objectWalk) collect(resource uint16, into *nextObjects) error {
 		n++
 		return item.Value(func(v []byte) error { return w.addHead(v, into) })
 	})
-	if err == nil && w.unborn != nil && n > minListed {
+	if err == nil && n > minListed {
 		err = w.r.s.listings.suggest(w.ctx, resource)
 	}
 	return err
