@@ -126,6 +126,11 @@ bench-storage: ## compare the store with the naive layout, and measure it with u
 	go test -count=1 -v -run TestStorage_IsSmall -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestScale -timeout 120m ./pkg/rig/scale -versions 10000,100000,1000000 -queries 1000
 
+.PHONY: bench-access
+bench-access: ## measure what access control costs, with a million versions in 200 namespaces
+	go test -count=1 -v -run TestAccess -timeout 120m ./pkg/rig/scale \
+	  -access-versions 1000000 -access-namespaces 200 -access-queries 40
+
 .PHONY: cross
 cross: ## build for linux, darwin and windows
 	@for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do \
