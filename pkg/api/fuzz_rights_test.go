@@ -52,7 +52,9 @@ func tenancy(s *server, others bool) {
 			`"data":{"a":%q}}`, name, namespace, created.Format(time.RFC3339), rest, rest)
 	}
 	before, after := s.now.Add(-time.Hour), s.now
-	put := func(own bool, verb history.Verb, resource, namespace, name, rest string, created time.Time) *history.Record {
+	put := func(
+		own bool, verb history.Verb, resource, namespace, name, rest string, created time.Time,
+	) *history.Record {
 		r := change(verb, resource, namespace, name, body(namespace, name, rest, created))
 		r.Ref.UID = types.UID("uid-of-" + resource + namespace + name + rest)
 		if own || others {

@@ -28,8 +28,9 @@ func writeMoments(w http.ResponseWriter, m *query.Moments) {
 	writeCoverage(w, m.Coverage)
 }
 
-// writeMomentsPage writes a page. write writes the body. It is called twice only
-// if the client has a body, because the second call may be unnecessary then.
+// writeMomentsPage writes a page. write writes the body. It is called twice
+// only if the client has a body, because the second call may be unnecessary
+// then.
 //
 // If the page is final, it has a strong ETag: a hash of the body. A client that
 // has the body already gets 304. Clients may store the answer for themselves

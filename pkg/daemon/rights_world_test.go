@@ -44,8 +44,12 @@ var worldNamespaces = []string{"alpha", "beta", "gamma"}
 
 // worldResources are the resources of named objects.
 var worldResources = []schema.GroupResource{
-	{Resource: "configmaps"}, {Resource: "secrets"}, {Resource: "pods"}, {Resource: "events"},
-	{Group: "apps", Resource: "deployments"}, {Group: "apps", Resource: "replicasets"},
+	{Resource: "configmaps"},
+	{Resource: "secrets"},
+	{Resource: "pods"},
+	{Resource: "events"},
+	{Group: "apps", Resource: "deployments"},
+	{Group: "apps", Resource: "replicasets"},
 }
 
 // newWorld records a world. Its database has closed gaps.
@@ -302,7 +306,8 @@ func (w *world) items(t *testing.T, body string) (items []item) {
 	}
 	for _, e := range slices.Concat(events, all.WatchEvents, all.RelatedEvents) {
 		items = append(items, item{
-			schema.GroupResource{Group: e.Group, Resource: e.ResourceType}, e.Namespace, e.ResourceName, e.UID,
+			schema.GroupResource{Group: e.Group, Resource: e.ResourceType},
+			e.Namespace, e.ResourceName, e.UID,
 			e.ResourceVersion, hash.Match(e.ObjectChanges),
 		})
 	}
@@ -312,7 +317,8 @@ func (w *world) items(t *testing.T, body string) (items []item) {
 			t.Fatal(err)
 		}
 		items = append(items, item{
-			schema.GroupResource{Group: d.Group, Resource: d.ResourceType}, d.Namespace, d.ResourceName, d.UID,
+			schema.GroupResource{Group: d.Group, Resource: d.ResourceType},
+			d.Namespace, d.ResourceName, d.UID,
 			fmt.Sprint(d.Change, d.Versions, d.FromRevision, d.ToRevision), hash.Match(changes),
 		})
 	}
@@ -330,7 +336,9 @@ func (w *world) items(t *testing.T, body string) (items []item) {
 			t.Errorf("got an object of the unknown kind %s, want those of the world", kind)
 		}
 		items = append(items, item{
-			schema.GroupResource{Group: kind.Group, Resource: plural}, o.Namespace, o.Name, string(o.UID), "", hash.Match(raw),
+			schema.GroupResource{Group: kind.Group, Resource: plural},
+			o.Namespace, o.Name, string(o.UID),
+			"", hash.Match(raw),
 		})
 	}
 	return items

@@ -115,9 +115,10 @@ func (s *Service) moments(
 	return m, f, until, nil
 }
 
-// present returns the present time, and the time of the newest record of a view.
-// That may be later than the clock, and is then the present. It is zero if there
-// is no record. Both get into cursors, so other records must not influence them.
+// present returns the present time, and the time of the newest record of a
+// view. That may be later than the clock, and is then the present. It is zero
+// if there is no record. Both get into cursors, so other records must not
+// influence them.
 func (s *Service) present(ctx context.Context, view history.View) (now, newest time.Time, err error) {
 	now = s.options.Now().UTC()
 	scan := history.Scan{Filter: history.Filter{View: view}, Order: history.NewestFirst, Limit: 1}

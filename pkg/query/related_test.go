@@ -83,7 +83,8 @@ func TestObject_SearchOfEventsIsBounded(t *testing.T) {
 				if len(h.Related.Versions) > limit || h.Related.Total < len(h.Related.Versions) ||
 					h.Related.Total > len(want) || h.Related.Exact && h.Related.Total != len(want) {
 					t.Errorf("%s, order %d, page %d: got %d of %d Events, exact %t, want at most %d of %d",
-						reason, order, pages, len(h.Related.Versions), h.Related.Total, h.Related.Exact, limit, len(want))
+						reason, order, pages, len(h.Related.Versions), h.Related.Total, h.Related.Exact,
+						limit, len(want))
 				}
 				got = append(got, names(h.Related)...)
 				if !h.Related.More || pages > events {

@@ -251,9 +251,7 @@ func (r *reader) sortListing(ctx context.Context, objects map[uint32][]uint64, n
 			}
 			names[i] = named{id.Name, id.UID, object}
 		}
-		slices.SortFunc(names, func(a, b named) int {
-			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(string(a.uid), string(b.uid)))
-		})
+		slices.SortFunc(names, func(a, b named) int { return compareNames(a.name, a.uid, b.name, b.uid) })
 		for i := range names {
 			list[i] = names[i].object
 		}
@@ -269,6 +267,12 @@ func (r *reader) sortListing(ctx context.Context, objects map[uint32][]uint64, n
 	}
 	l.sort()
 	return l, nil
+}
+
+// compareNames orders the objects of a namespace as [history.ObjectRef.Compare]
+// does.
+func compareNames(name string, uid types.UID, otherName string, otherUID types.UID) int {
+	return cmp.Or(strings.Compare(name, otherName), strings.Compare(string(uid), string(otherUID)))
 }
 
 // findIdentity is identityOf for objects that the log may not have any more. It
@@ -331,7 +335,7 @@ func (w *objectWalk) listedAfter(objects []uint64, after history.ObjectRef) ([]u
 		switch {
 		case err != nil:
 			return nil, err
-		case found && cmp.Or(strings.Compare(id.Name, after.Name), strings.Compare(string(id.UID), string(after.UID))) <= 0:
+		case found && compareNames(id.Name, id.UID, after.Name, after.UID) <= 0:
 			low = at
 		default:
 			high = middle

@@ -154,9 +154,11 @@ func TestState_ListedPagesAreComplete(t *testing.T) {
 				"of a name":       {Name: "unknown"}, "cluster-scoped": {Namespace: history.ClusterScoped},
 			} {
 				want := texts(all, filter)
-				got := texts(f.state(history.StateScan{Filter: filter, At: at, Limit: 500}, func() {}), history.Filter{})
+				listed := f.state(history.StateScan{Filter: filter, At: at, Limit: 500}, func() {})
+				got := texts(listed, history.Filter{})
 				if !slices.Equal(got, want) {
-					t.Errorf("round %d, state at %s of objects: %s: got %d, want %d", round, at, what, len(got), len(want))
+					t.Errorf("round %d, state at %s of objects: %s: got %d, want %d",
+						round, at, what, len(got), len(want))
 				}
 				want = differing(first, all, filter)
 				got = f.differences(history.CompareScan{Filter: filter, From: times[0], To: at, Limit: 200})
@@ -195,6 +197,7 @@ func TestState_ListedPagesCostTheirSize(t *testing.T) {
 	first := testing.AllocsPerRun(1, page) // reads two pages
 	later := testing.AllocsPerRun(10, page)
 	if later > first/5 {
-		t.Errorf("got %.0f allocations for a later page, want at most a fifth of the %.0f of the first two", later, first)
+		t.Errorf("got %.0f allocations for a later page, want at most a fifth of the %.0f of the first two",
+			later, first)
 	}
 }

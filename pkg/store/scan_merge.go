@@ -252,8 +252,8 @@ func (r *reader) mergeDay(
 	return true, nil
 }
 
-// joinDay calls f for every hit of some ranges of a day, range by range, until f
-// returns false. It returns the last result of f.
+// joinDay calls f for every hit of some ranges of a day, range by range, until
+// f returns false. It returns the last result of f.
 func (r *reader) joinDay(
 	ranges []key.Entry, day uint16, sp span, its *sharedIters, f func(indexHit) (bool, error),
 ) (bool, error) {

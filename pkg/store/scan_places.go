@@ -19,8 +19,9 @@ const (
 // are too many. A day that ended doesn't get any more.
 type dayPlaces []place
 
-// occupied returns the granted ranges of a plan that may have versions in a day.
-// It returns all of them if they are few, and on the day of the newest record.
+// occupied returns the granted ranges of a plan that may have versions in a
+// day. It returns all of them if they are few, and on the day of the newest
+// record.
 func (r *reader) occupied(p *plan, day uint16) ([]key.Entry, error) {
 	if len(p.granted) <= fewRanges || day >= key.Day(r.s.last.Load()) {
 		return p.granted, nil

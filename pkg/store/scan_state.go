@@ -18,8 +18,9 @@ import (
 //
 // Heads have no order, so the first page reads the heads of all objects of its
 // resources. Later pages of many objects, and pages of few namespaces, use a
-// listing: they read little more than they return. Most heads decide which version an object had: only objects
-// that changed since then cost more reads. Memory grows with the limit.
+// listing: they read little more than they return. Most heads decide which
+// version an object had: only objects that changed since then cost more reads.
+// Memory grows with the limit.
 func (s *Store) State(ctx context.Context, sc history.StateScan) iter.Seq2[*history.Record, error] {
 	return yielded(func(yield func(*history.Record) error) error {
 		return s.retryAfterRepair(func() (bool, error) { return false, s.readState(ctx, &sc, yield) })

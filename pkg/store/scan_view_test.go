@@ -15,8 +15,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store"
 )
 
-// tenants is a log with versions of several resources in many namespaces. Some of
-// the namespaces are quiet: they have versions on the first day only.
+// tenants is a log with versions of several resources in many namespaces. Some
+// of the namespaces are quiet: they have versions on the first day only.
 type tenants struct {
 	t     *testing.T
 	rng   *rand.Rand
@@ -28,8 +28,8 @@ type tenants struct {
 const (
 	tenantNamespaces = 60
 	tenantQuiet      = 20 // the last ones
-	tenantDays       = 4
-	tenantPerDay     = 1500
+	tenantDays       = 3
+	tenantPerDay     = 3000
 )
 
 // tenantResources are the resources of tenants. Nodes are cluster-scoped.
@@ -123,6 +123,8 @@ func (c *tenants) views() map[string]history.View {
 		"nothing":               {},
 		"one namespace":         of(places(1, 1, time.Time{})),
 		"one namespace, dated":  of(places(1, 1, dated)),
+		"six namespaces":        of(places(1, 6, time.Time{})),
+		"six, dated":            of(places(1, 6, dated)),
 		"half":                  of(places(0, tenantNamespaces/2, time.Time{})),
 		"half, dated":           of(places(0, tenantNamespaces/2, dated)),
 		"all namespaces":        of(places(0, tenantNamespaces, time.Time{})),
