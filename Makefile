@@ -96,7 +96,7 @@ crash: ## kill a process that appends to the store and damage its files, 100 tim
 fuzz: ## run each fuzz target for 30 seconds (TIME=10m)
 	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | { failed=; while IFS=: read -r file target; do \
 	  target=$${target#func }; echo "fuzzing $$target in $$(dirname $$file)" >&2; \
-	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) . </dev/null) || failed="$$failed $$target"; \
+	  (cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(TIME),30s) -fuzzminimizetime 10x . </dev/null) || failed="$$failed $$target"; \
 	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }; }
 
 .PHONY: race
@@ -127,6 +127,11 @@ bench-storage: ## compare the store with the naive layout, and measure it with u
 	go test -count=1 -v -run '^$$' -bench AgainstNaive -benchtime 1x -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestStorage_IsSmall -timeout 60m ./pkg/rig/scale -compared 60000
 	go test -count=1 -v -run TestScale -timeout 120m ./pkg/rig/scale -versions 10000,100000,1000000 -queries 1000
+
+.PHONY: bench-access
+bench-access: ## measure what access control costs, with a million versions in 200 namespaces
+	go test -count=1 -v -run TestAccess -timeout 120m ./pkg/rig/scale \
+	  -access-versions 1000000 -access-namespaces 200 -access-queries 40
 
 .PHONY: cross
 cross: ## build for linux, darwin and windows

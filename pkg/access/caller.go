@@ -6,7 +6,6 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/authentication/user"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -17,13 +16,13 @@ import (
 // All errors of its methods have the code [history.Unavailable]: the API server
 // could not be asked, and nothing is decided.
 type Caller struct {
-	user    user.Info
+	user    asker
 	reviews *reviewer
 }
 
 // Name returns the user's name in the cluster.
 func (c *Caller) Name() string {
-	if c.user == nil {
+	if c.reviews == nil {
 		return ""
 	}
 	return c.user.GetName()
@@ -54,17 +53,17 @@ func (c *Caller) Get(ctx context.Context, r schema.GroupResource, namespace, nam
 // Path reports whether the caller may get a path of the API server that is not
 // a resource, such as "/openapi/v3".
 func (c *Caller) Path(ctx context.Context, path string) (bool, error) {
-	if c.user == nil {
+	if c.reviews == nil {
 		return false, nil
 	}
-	return c.reviews.path(ctx, c.user, path)
+	return c.reviews.path(ctx, &c.user, path)
 }
 
 // Namespaces returns the namespaces that exist now, with the times of their
 // creation in whole seconds. They are read after every right that List or Get
 // has granted before. The caller of Namespaces must not modify the map.
 func (c *Caller) Namespaces(ctx context.Context) (map[string]time.Time, error) {
-	if c.user == nil {
+	if c.reviews == nil {
 		return nil, nil
 	}
 	return c.reviews.namespaces.list(ctx)
@@ -73,10 +72,10 @@ func (c *Caller) Namespaces(ctx context.Context) (map[string]time.Time, error) {
 // may reports whether the caller has a right. Rights do not depend on the API
 // version, and the cluster need not serve the resource.
 func (c *Caller) may(ctx context.Context, verb string, r schema.GroupResource, namespace, name string) (bool, error) {
-	if c.user == nil {
+	if c.reviews == nil {
 		return false, nil
 	}
-	return c.reviews.resource(ctx, c.user, authorizationv1.ResourceAttributes{
+	return c.reviews.resource(ctx, &c.user, authorizationv1.ResourceAttributes{
 		Verb: verb, Group: r.Group, Version: "*", Resource: r.Resource, Namespace: namespace, Name: name,
 	})
 }

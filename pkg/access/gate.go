@@ -157,15 +157,19 @@ func (g *Gate) admit(r *http.Request, path string) (*Caller, error) {
 	if u, err = g.impersonate(ctx, u, r.Header); err != nil {
 		return nil, err
 	}
+	of, err := newAsker(u)
+	if err != nil {
+		return nil, err
+	}
 	if slices.Contains(g.options.NonResource, path) {
-		switch allowed, err := g.reviews.path(ctx, u, path); {
+		switch allowed, err := g.reviews.path(ctx, &of, path); {
 		case err != nil:
 			return nil, err
 		case !allowed:
 			return nil, history.Errorf(history.Forbidden, "user %q may not get the path %s", u.GetName(), path)
 		}
 	}
-	return &Caller{user: u, reviews: g.reviews}, nil
+	return &Caller{user: of, reviews: g.reviews}, nil
 }
 
 // authenticate returns the user of a request: the one that the front proxy

@@ -30,9 +30,13 @@ func (g *Gate) impersonate(ctx context.Context, caller user.Info, h http.Header)
 	if err != nil || wanted == nil {
 		return caller, err
 	}
+	of, err := newAsker(caller)
+	if err != nil {
+		return nil, err
+	}
 	for _, a := range impersonations(wanted) {
 		a.Verb, a.Version = "impersonate", "v1"
-		allowed, err := g.reviews.resource(ctx, caller, a)
+		allowed, err := g.reviews.resource(ctx, &of, a)
 		if err != nil {
 			return nil, err
 		}

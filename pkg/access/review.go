@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -52,18 +53,49 @@ func newReviewer(
 	}
 }
 
+// asker is a user whose rights are reviewed.
+type asker struct {
+	user.Info
+
+	hash key // of the user's identity, for the keys of decisions
+}
+
+// newAsker returns the asker for a user.
+func newAsker(u user.Info) (asker, error) {
+	identity, err := json.Marshal(subject(u))
+	if err != nil {
+		return asker{}, fmt.Errorf("encode an access review: %w", err)
+	}
+	return asker{u, sha256.Sum256(identity)}, nil
+}
+
+// question returns the key of a decision. It is a hash of the whole question,
+// so that no two questions share an answer.
+func (a *asker) question(texts ...string) key {
+	b := append(make([]byte, 0, 512), a.hash[:]...)
+	for _, text := range texts {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	return sha256.Sum256(b)
+}
+
 // resource reports whether a user has a right on resources.
-func (r *reviewer) resource(ctx context.Context, u user.Info, a authorizationv1.ResourceAttributes) (bool, error) {
-	spec := subject(u)
-	spec.ResourceAttributes = &a
-	return r.allowed(ctx, spec)
+func (r *reviewer) resource(ctx context.Context, u *asker, a authorizationv1.ResourceAttributes) (bool, error) {
+	question := u.question(a.Verb, a.Group, a.Version, a.Resource, a.Subresource, a.Namespace, a.Name)
+	return r.decisions.get(ctx, question, func(ctx context.Context) (bool, error) {
+		spec := subject(u)
+		spec.ResourceAttributes = &a
+		return r.review(ctx, spec)
+	})
 }
 
 // path reports whether a user may get a path that is not a resource.
-func (r *reviewer) path(ctx context.Context, u user.Info, path string) (bool, error) {
-	spec := subject(u)
-	spec.NonResourceAttributes = &authorizationv1.NonResourceAttributes{Path: path, Verb: "get"}
-	return r.allowed(ctx, spec)
+func (r *reviewer) path(ctx context.Context, u *asker, path string) (bool, error) {
+	return r.decisions.get(ctx, u.question("path", path), func(ctx context.Context) (bool, error) {
+		spec := subject(u)
+		spec.NonResourceAttributes = &authorizationv1.NonResourceAttributes{Path: path, Verb: "get"}
+		return r.review(ctx, spec)
+	})
 }
 
 // subject returns a review of a user's rights, still without a right.
@@ -75,18 +107,6 @@ func subject(u user.Info) authorizationv1.SubjectAccessReviewSpec {
 	return authorizationv1.SubjectAccessReviewSpec{
 		User: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups(), Extra: extra,
 	}
-}
-
-// allowed returns the cluster's decision. The key is a hash of the whole
-// question, so that no two questions share an answer.
-func (r *reviewer) allowed(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
-	question, err := json.Marshal(spec)
-	if err != nil {
-		return false, fmt.Errorf("encode an access review: %w", err)
-	}
-	return r.decisions.get(ctx, sha256.Sum256(question), func(ctx context.Context) (bool, error) {
-		return r.review(ctx, spec)
-	})
 }
 
 // review asks the API server for a decision.

@@ -29,8 +29,9 @@ func writeMoments(w http.ResponseWriter, m *query.Moments) {
 	writeRestricted(w, m.Restricted)
 }
 
-// writeMomentsPage writes a page. write writes the body, and may be called
-// twice.
+// writeMomentsPage writes a page. write writes the body. It is called twice
+// only if the client has a body, because the second call may be unnecessary
+// then.
 //
 // If the page is final, it has a strong ETag: a hash of the body. A client that
 // has the body already gets 304. Clients may store the answer for themselves
@@ -41,20 +42,27 @@ func writeMomentsPage(w http.ResponseWriter, r *http.Request, m *query.Moments, 
 		next = m.Next.String()
 	}
 	writeCounts(w, r, m.Total, m.Exact, next)
-	if m.Final {
-		hash := sha256.New()
-		write(hash)
-		_, _ = io.WriteString(hash, next)
-		tag := hex.EncodeToString(hash.Sum(nil)[:tagBytes])
-		w.Header().Set(headerTag, `"`+tag+`"`)
-		w.Header().Set(headerCache, cachePrivately)
-		if hasTag(r.Header.Values("If-None-Match"), tag) {
-			w.Header().Del(headerType)
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
+	if !m.Final {
+		write(w)
+		return
 	}
-	write(w)
+	hash, known := sha256.New(), r.Header.Values("If-None-Match")
+	if len(known) > 0 {
+		write(hash)
+	} else {
+		write(io.MultiWriter(hash, w)) // the headers are sent after the body is complete
+	}
+	_, _ = io.WriteString(hash, next)
+	tag := hex.EncodeToString(hash.Sum(nil)[:tagBytes])
+	w.Header().Set(headerTag, `"`+tag+`"`)
+	w.Header().Set(headerCache, cachePrivately)
+	switch {
+	case hasTag(known, tag):
+		w.Header().Del(headerType)
+		w.WriteHeader(http.StatusNotModified)
+	case len(known) > 0:
+		write(w)
+	}
 }
 
 // hasTag reports whether an If-None-Match header has an ETag, of the compressed

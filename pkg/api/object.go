@@ -51,7 +51,7 @@ func (h *handler) object(a *answer, r *http.Request, rest string) {
 		h.failFixed(a, r, v1.RelatedQueryFailedText, err)
 	case err != nil:
 		h.failFixed(a, r, v1.ObjectQueryFailedText, err)
-	case found.Own.Count+found.Related.Count == 0 && !found.Own.More && !p.empty:
+	case found.Own.Count+found.Related.Count == 0 && !found.Own.More && !found.Related.More && !p.empty:
 		http.Error(a, v1.NoObjectText, http.StatusNotFound)
 	default:
 		exact := found.Own.Exact && found.Related.Exact

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -301,12 +302,23 @@ func (s *Service) mayRead(ctx context.Context, r schema.GroupResource, namespace
 }
 
 // eachConcurrently calls f for the numbers below n, some at a time, until one
-// fails.
+// fails. Most decisions are cached, so a goroutine for each would cost more
+// than the decision.
 func eachConcurrently(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(reviews)
-	for i := range n {
-		group.Go(func() error { return f(ctx, i) })
+	var next atomic.Int64
+	for range min(n, reviews) {
+		group.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := f(ctx, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	return group.Wait()
 }

@@ -23,16 +23,29 @@ func (s *Service) hideHashes(ctx context.Context, versions []Version) error {
 	if s.caller == nil {
 		return nil
 	}
+	var secrets []history.ObjectRef // without UIDs, each of them once
+	of := map[history.ObjectRef]int{}
+	for i := range versions {
+		ref := versions[i].Ref
+		ref.UID = ""
+		if _, known := of[ref]; !known && isSecret(versions[i].Record) {
+			of[ref] = len(secrets)
+			secrets = append(secrets, ref)
+		}
+	}
+	allowed := make([]bool, len(secrets))
+	err := eachConcurrently(ctx, len(secrets), func(ctx context.Context, i int) (err error) {
+		allowed[i], err = s.mayGet(ctx, &secrets[i])
+		return err
+	})
+	if err != nil {
+		return &RightsError{err}
+	}
 	for i := range versions {
 		v := &versions[i]
-		if !isSecret(v.Record) {
-			continue
-		}
-		allowed, err := s.mayGet(ctx, &v.Ref)
-		if err != nil {
-			return &RightsError{err}
-		}
-		if !allowed {
+		ref := v.Ref
+		ref.UID = ""
+		if secret, is := of[ref]; is && !allowed[secret] {
 			v.Record = withoutHashes(v.Record)
 			v.Summary, v.Problem = hide(v.Summary), hide(v.Problem)
 		}

@@ -79,13 +79,6 @@ const (
 func (s *Service) moments(
 	ctx context.Context, q Objects, from, at time.Time, after *history.StateCursor,
 ) (m Moments, f history.Filter, until time.Time, err error) {
-	now, newest, err := s.present(ctx)
-	if err != nil {
-		return m, f, until, err
-	}
-	if m.From, m.At, until, err = pin(from, at, after, now, newest); err != nil {
-		return m, f, until, err
-	}
 	asked := scope{q.Types, q.Group, q.Namespace}
 	all, err := s.everything(ctx)
 	if err != nil {
@@ -96,6 +89,13 @@ func (s *Service) moments(
 		return m, f, until, err
 	}
 	if m.Restricted, err = s.restricted(ctx, all, seen.view, q.Name, asked); err != nil {
+		return m, f, until, err
+	}
+	now, newest, err := s.present(ctx, seen.view)
+	if err != nil {
+		return m, f, until, err
+	}
+	if m.From, m.At, until, err = pin(from, at, after, now, newest); err != nil {
 		return m, f, until, err
 	}
 	first := m.At
@@ -113,19 +113,21 @@ func (s *Service) moments(
 		return m, f, until, err
 	}
 	m.Gaps = seen.restrict(m.Gaps)
-	m.Final = !m.At.After(newest)
+	m.Final = !m.At.After(newest) || m.At.Before(now.Add(-commitTolerance))
 	for _, g := range m.Gaps {
 		m.Final = m.Final && !g.Open()
 	}
 	return m, f, until, nil
 }
 
-// present returns the present time, and the time of the newest record. That may
-// be later than the clock, and is then the present. It is zero if there is no
-// record.
-func (s *Service) present(ctx context.Context) (now, newest time.Time, err error) {
+// present returns the present time, and the time of the newest record of a
+// view. That may be later than the clock, and is then the present. It is zero
+// if there is no record. Both get into cursors, so other records must not
+// influence them.
+func (s *Service) present(ctx context.Context, view history.View) (now, newest time.Time, err error) {
 	now = s.options.Now().UTC()
-	for r, err := range s.reader.Scan(ctx, history.Scan{Order: history.NewestFirst, Limit: 1}) {
+	scan := history.Scan{Filter: history.Filter{View: view}, Order: history.NewestFirst, Limit: 1}
+	for r, err := range s.reader.Scan(ctx, scan) {
 		if err != nil {
 			return now, newest, err
 		}

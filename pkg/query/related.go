@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"math"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -26,6 +28,12 @@ func (s *Service) related(
 	c := collector{
 		question: q, events: q.Selector.OfEvents(), view: seen.events.view, effort: s.options.Effort,
 		exact: exact, counted: map[int64]bool{}, found: map[int64]*history.Record{},
+	}
+	if deadline, limited := ctx.Deadline(); limited {
+		c.stop = time.Now().Add(time.Until(deadline) / 2)
+	}
+	if q.Rest != nil { // the effort of the earlier page was bounded
+		c.effort, c.stop = math.MaxInt, time.Time{}
 	}
 	of := family{targets: about, uids: uids}
 	if err := c.collect(ctx, s.reader, of); err != nil {
@@ -111,47 +119,65 @@ func (s *Service) incarnations(
 
 // collector makes a page from the Events of many targets. It reads the Events
 // of each target in order, counts them, and keeps at most two pages.
+//
+// If the Events are selected by their contents, it reads their objects, with a
+// bound of effort: see [search]. The page then ends early where the effort for
+// one of the targets ended.
 type collector struct {
 	question Object
 	events   *selector.Selector // of the Events' contents
 	view     history.View
 	effort   int
+	stop     time.Time // of reading Events' objects; zero: never
 
-	read    int // records
 	exact   bool
+	end     history.Cursor            // the page ends here at the latest; zero: no bound
 	counted map[int64]bool            // by time, which is unique: several targets may select one record
 	found   map[int64]*history.Record // the records that are kept, by time
 }
 
-// collect reads the Events of each of the family's targets.
+// collect reads the Events of each of the family's targets. All targets have
+// the same share of the effort, so that each page advances in all of them.
 func (c *collector) collect(ctx context.Context, reader Reader, of family) error {
-	for _, target := range of.targets {
-		if err := c.regarding(ctx, reader, target, of); err != nil {
+	share := max(c.effort/max(len(of.targets), 1), minChunk)
+	for i := range of.targets {
+		if c.events.IsZero() {
+			if err := c.regarding(ctx, reader, &of.targets[i], of); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.selected(ctx, reader, &of.targets[i], of, share); err != nil {
+			return err
+		}
+		if err := c.countBefore(ctx, reader, &of.targets[i], of, share/countFraction); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// scan returns the scan of the Events of one target.
+func (c *collector) scan(target *history.Target) history.Scan {
+	scan := history.Scan{Order: c.question.Order, Bodies: !c.events.IsZero()}
+	scan.Start, scan.End, scan.Regarding, scan.View = c.question.Start, c.question.End, target, c.view
+	return scan
+}
+
 // regarding reads the Events of one target. Once it has a page of them, it only
 // counts, up to the bound of effort.
-func (c *collector) regarding(ctx context.Context, reader Reader, target history.Target, of family) error {
-	scan := history.Scan{Order: c.question.Order, Bodies: !c.events.IsZero()}
-	scan.Start, scan.End, scan.Regarding, scan.View = c.question.Start, c.question.End, &target, c.view
+func (c *collector) regarding(ctx context.Context, reader Reader, target *history.Target, of family) error {
 	kept := 0
-	for r, err := range reader.Scan(ctx, scan) {
-		switch c.read++; {
+	for r, err := range reader.Scan(ctx, c.scan(target)) {
+		switch {
 		case err != nil:
 			return err
-		case kept > c.question.Limit && (len(c.counted) >= c.effort || scan.Bodies && c.read > c.effort):
+		case kept > c.question.Limit && (c.question.Rest != nil || len(c.counted) >= c.effort):
 			c.exact = false
 			return nil
-		case c.counted[r.Time.UnixNano()] || !of.admits(target, r.Regarding):
-			continue
-		case scan.Bodies && !c.events.MatchesObject(r):
+		case c.counted[r.Time.UnixNano()] || !of.admits(*target, r.Regarding):
 			continue
 		}
-		r.Object = nil
 		c.counted[r.Time.UnixNano()] = true
 		if kept <= c.question.Limit && c.isAfter(r) {
 			kept++
@@ -159,6 +185,96 @@ func (c *collector) regarding(ctx context.Context, reader Reader, target history
 		}
 	}
 	return nil
+}
+
+// selected is regarding for Events that are selected by their contents. It
+// begins after the previous page. Once it has a page, it counts with a fraction
+// of the effort.
+func (c *collector) selected(
+	ctx context.Context, reader Reader, target *history.Target, of family, effort int,
+) error {
+	scan, kept, left := c.scan(target), 0, effort
+	scan.After = c.question.RelatedAfter
+	var last history.Cursor
+	for r, err := range reader.Scan(ctx, scan) {
+		if err != nil {
+			return err
+		}
+		if !last.IsZero() && c.exhausted(left) {
+			if c.exact = false; kept <= c.question.Limit {
+				c.endAt(last)
+			}
+			return nil
+		}
+		last = history.Cursor{Time: r.Time}
+		left -= 1 + len(r.Object)/effortBytes
+		if !c.selects(r, target, of) {
+			continue
+		}
+		if kept <= c.question.Limit {
+			if kept++; kept > c.question.Limit && c.question.Rest != nil {
+				return nil // nothing is counted
+			} else if kept > c.question.Limit {
+				left = min(left, effort/countFraction)
+			}
+			r.Object = nil
+			c.keep(r)
+		}
+	}
+	return nil
+}
+
+// countBefore counts the Events of one target on the previous pages.
+func (c *collector) countBefore(
+	ctx context.Context, reader Reader, target *history.Target, of family, effort int,
+) error {
+	if c.question.RelatedAfter.IsZero() || c.question.Rest != nil {
+		return nil
+	}
+	for r, err := range reader.Scan(ctx, upTo(c.scan(target), c.question.RelatedAfter)) {
+		if err != nil {
+			return err
+		}
+		if c.exhausted(effort) {
+			c.exact = false
+			return nil
+		}
+		effort -= 1 + len(r.Object)/effortBytes
+		c.selects(r, target, of)
+	}
+	return nil
+}
+
+// selects reports whether an Event belongs to the answer, and was not counted
+// before. It counts the Event then.
+func (c *collector) selects(r *history.Record, target *history.Target, of family) bool {
+	at := r.Time.UnixNano()
+	if c.counted[at] || !of.admits(*target, r.Regarding) || !c.events.MatchesObject(r) {
+		return false
+	}
+	c.counted[at] = true
+	return true
+}
+
+// exhausted reports whether reading must end with this effort left.
+func (c *collector) exhausted(left int) bool {
+	return left <= 0 || !c.stop.IsZero() && time.Now().After(c.stop)
+}
+
+// endAt makes the page end at a position or before it.
+func (c *collector) endAt(at history.Cursor) {
+	if c.end.IsZero() || c.precedes(at.Time, c.end.Time) {
+		c.end = at
+	}
+}
+
+// precedes reports whether a time is before another one in the question's
+// order.
+func (c *collector) precedes(a, b time.Time) bool {
+	if c.question.Order == history.NewestFirst {
+		a, b = b, a
+	}
+	return a.Before(b)
 }
 
 // admits reports whether an Event regards an object of the family, and not
@@ -180,10 +296,7 @@ func (f family) admits(target history.Target, regarding *history.Target) bool {
 // isAfter reports whether the record is after the previous page.
 func (c *collector) isAfter(r *history.Record) bool {
 	after := c.question.RelatedAfter
-	if c.question.Order == history.NewestFirst {
-		return after.IsZero() || r.Time.Before(after.Time)
-	}
-	return after.IsZero() || r.Time.After(after.Time)
+	return after.IsZero() || c.precedes(after.Time, r.Time)
 }
 
 // keep stores a record. If there are two pages, it drops the second one. So
@@ -198,19 +311,24 @@ func (c *collector) keep(r *history.Record) {
 	}
 }
 
-// sorted returns the kept records in the question's order.
+// sorted returns the kept records in the question's order, up to the page's
+// latest end.
 func (c *collector) sorted() []*history.Record {
-	return slices.SortedFunc(maps.Values(c.found), func(a, b *history.Record) int {
+	kept := slices.DeleteFunc(slices.Collect(maps.Values(c.found)), func(r *history.Record) bool {
+		return !c.end.IsZero() && c.precedes(c.end.Time, r.Time)
+	})
+	slices.SortFunc(kept, func(a, b *history.Record) int {
 		if c.question.Order == history.NewestFirst {
 			a, b = b, a
 		}
 		return a.Time.Compare(b.Time)
 	})
+	return kept
 }
 
 // relatedPage returns the collected page. Unless the question is Bare, it reads
 // the records again, one by one, with their objects. The page ends early if
-// these exceed room, in bytes.
+// these exceed room, in bytes, or if the collector's effort ended.
 func (s *Service) relatedPage(ctx context.Context, c *collector, room int, each func(*Version) error) (Page, error) {
 	all := c.sorted()
 	b := s.newPage(c.question.Order, each)
@@ -236,6 +354,9 @@ func (s *Service) relatedPage(ctx context.Context, c *collector, room int, each 
 	b.page.More = b.page.Count > 0 && !b.page.End.Equal(all[len(all)-1].Time)
 	page, err := b.finish(ctx)
 	page.Total, page.Exact = len(c.counted), c.exact
+	if !page.More && !c.end.IsZero() {
+		page.More, page.Next = true, c.end
+	}
 	return page, err
 }
 

@@ -69,7 +69,7 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 		return Page{Exact: true, Ignored: ignored, Coverage: coverage, Restricted: restricted}, nil
 	}
 	filter.View = inNamespaces(seen, q.Namespaces)
-	over, err := s.isOver(ctx, q.End, q.Rest)
+	over, err := s.isOver(ctx, q.End, q.Rest, seen.view)
 	if err != nil {
 		return Page{}, err
 	}
@@ -90,16 +90,16 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 	return page, s.total(ctx, scan, q.Selector, &page)
 }
 
-// isOver reports whether a question's time has ended before the newest record,
-// so that no further record can be in it. It must be called before the records
-// are read. A question without an end is never over, and a rest of a page does
-// not need to know.
-func (s *Service) isOver(ctx context.Context, end time.Time, rest history.Cursor) (bool, error) {
+// isOver reports whether a question's time has ended before the newest record
+// of the view or long ago, so that no further record can be in it. It must be
+// called before the records are read. A question without an end is never over,
+// and a rest of a page does not need to know.
+func (s *Service) isOver(ctx context.Context, end time.Time, rest history.Cursor, view history.View) (bool, error) {
 	if end.IsZero() || !rest.IsZero() {
 		return false, nil
 	}
-	_, newest, err := s.present(ctx)
-	return !end.After(newest), err
+	now, newest, err := s.present(ctx, view)
+	return !end.After(newest) || end.Before(now.Add(-commitTolerance)), err
 }
 
 // scopes returns the scopes that the question is about.

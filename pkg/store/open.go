@@ -139,6 +139,8 @@ func newStore(db *badger.DB, dir string, opts Options, bodies *codec.Bodies) *St
 
 		identityCache: newBoundedCache[uint64, string](maxIdentities),
 		phraseTexts:   newBoundedCache[uint32, string](maxPhraseTexts),
+		listings:      newListings(),
+		places:        newBoundedCache[uint16, dayPlaces](maxPlaceDays),
 		refSnapshots:  newRefSnapshots(),
 		dayDict:       newDayDictionary(),
 		headCache:     newBoundedCache[history.ObjectRef, objectHead](maxCachedHeads),

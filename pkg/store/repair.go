@@ -434,6 +434,7 @@ func (s *Store) repairOpen(d *badgerdir.DamageError, running *onlineRepair) {
 func (s *Store) adopt(o *Store) {
 	s.db, s.bodies, s.refSnapshots, s.integrity = o.db, o.bodies, o.refSnapshots, o.integrity
 	s.identityCache, s.phraseTexts, s.dayDict, s.headCache = o.identityCache, o.phraseTexts, o.dayDict, o.headCache
+	s.places, s.listings = o.places, o.listings
 	s.redaction, s.sessionStart = o.redaction, o.sessionStart
 	s.terms = newDictionary(func(k []byte) error { return s.integrity.checkKey(k) })
 	s.integrity.onDamage = s.onDamage

@@ -98,6 +98,7 @@ func (s *Store) Count(ctx context.Context, f history.Filter, most int) (n int, e
 // records only if the keys don't decide the filter.
 func (s *Store) count(ctx context.Context, f history.Filter, most int, n, effort *int) error {
 	return s.walk(ctx, history.Scan{Filter: f}, false, func(r *reader, p *plan, hits hitSeq) error {
+		p.unordered = true
 		return hits(func(h indexHit) error {
 			if *n == most || *effort <= 0 {
 				return errStop
@@ -214,6 +215,11 @@ func (r *reader) allowed(ctx context.Context, p *plan, f func(indexHit) error) f
 		}
 		if !p.allows(h.Entry) {
 			return true, nil
+		}
+		if p.index.decides.has(fieldView) {
+			if granted, err := r.grants(p, h.Entry); err != nil || !granted {
+				return err == nil, err
+			}
 		}
 		return true, f(h)
 	}

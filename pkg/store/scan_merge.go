@@ -14,8 +14,8 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
-// How many keys a rangeIter reads ahead. It begins with few, so that small
-// pages stay cheap, and doubles.
+// How many keys a rangeIter reads ahead. It begins with at most minChunk, so
+// that small pages stay cheap, and doubles.
 const (
 	minChunk = 16
 	maxChunk = 512
@@ -42,7 +42,7 @@ type rangeIter struct {
 	class     key.Class
 	prefix    []byte
 	span      span // what has not been read yet
-	chunk     int  // how many keys are read ahead at a time
+	chunk     int  // how many keys are read ahead the next time
 	hits      []indexHit
 	done      bool // the range has nothing after hits
 	metas     bool // read values
@@ -106,7 +106,8 @@ func (s *rangeIter) fill(its *sharedIters) error {
 // in reverse the smallest key, otherwise the first key after the largest.
 func (s *rangeIter) read(it *sharedIter) (end []byte, err error) {
 	s.hits = s.hits[:0]
-	s.chunk = min(max(minChunk, 2*s.chunk), maxChunk)
+	chunk := s.chunk
+	s.chunk = min(2*chunk, maxChunk)
 	if it.of != s {
 		it.of = s
 		it.Seek(s.start())
@@ -116,7 +117,7 @@ func (s *rangeIter) read(it *sharedIter) (end []byte, err error) {
 		if !bytes.HasPrefix(k, s.prefix) {
 			break
 		}
-		if len(s.hits) == s.chunk {
+		if len(s.hits) == chunk {
 			return append(bytes.Clone(k), 0), nil
 		}
 		h, err := s.hit(it.Item())
@@ -210,9 +211,22 @@ func (m *mergingIter) next(r *reader, p *plan, its *sharedIters) (indexHit, erro
 // day calls f for every hit of a day, in the span's order, until f returns
 // false. It returns the last result of f.
 func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error)) (bool, error) {
+	if p.granted != nil {
+		return r.grantedDay(p, day, sp, f)
+	}
+	return r.mergeDay(p, p.ranges, day, sp, f)
+}
+
+// mergeDay is day for some ranges.
+func (r *reader) mergeDay(
+	p *plan, ranges []key.Entry, day uint16, sp span, f func(indexHit) (bool, error),
+) (bool, error) {
 	its := r.newSharedIters(day, sp)
 	defer its.close()
-	iters, err := r.rangeIters(p, day, sp, its)
+	if p.unordered {
+		return r.joinDay(ranges, day, sp, its, f)
+	}
+	iters, err := r.rangeIters(p, ranges, day, sp, its)
 	if err != nil {
 		return false, err
 	}
@@ -238,18 +252,50 @@ func (r *reader) day(p *plan, day uint16, sp span, f func(indexHit) (bool, error
 	return true, nil
 }
 
+// joinDay calls f for every hit of some ranges of a day, range by range, until
+// f returns false. It returns the last result of f.
+func (r *reader) joinDay(
+	ranges []key.Entry, day uint16, sp span, its *sharedIters, f func(indexHit) (bool, error),
+) (bool, error) {
+	for i := range ranges {
+		for s := r.rangeIter(&ranges[i], day, sp, false, maxChunk); !s.done; {
+			if err := s.fill(its); err != nil {
+				return false, err
+			}
+			for _, h := range s.hits {
+				if more, err := f(h); !more || err != nil {
+					return false, err
+				}
+			}
+		}
+	}
+	return true, nil
+}
+
 // rangesPerGoroutine is the number of ranges for which rangeIters starts
 // another goroutine with its own iterator. The first chunk of each range
 // decompresses a block.
 const rangesPerGoroutine = 4
 
+// firstHits is how many hits all ranges of a day together read at first. Most
+// pages use fewer.
+const firstHits = 256
+
+// rangeIter returns the rangeIter of a range, which reads chunk keys at first.
+func (r *reader) rangeIter(of *key.Entry, day uint16, sp span, metas bool, chunk int) *rangeIter {
+	return &rangeIter{
+		class: of.Class, prefix: of.Prefix(day), span: sp, metas: metas, chunk: chunk, integrity: r.integrity,
+	}
+}
+
 // rangeIters returns the rangeIters of a plan for a day, with their first
 // chunk.
-func (r *reader) rangeIters(p *plan, day uint16, sp span, its *sharedIters) ([]*rangeIter, error) {
-	iters, errs := make([]*rangeIter, len(p.ranges)), make([]error, len(p.ranges))
-	for i := range p.ranges {
-		of := &p.ranges[i]
-		iters[i] = &rangeIter{class: of.Class, prefix: of.Prefix(day), span: sp, metas: p.metas, integrity: r.integrity}
+func (r *reader) rangeIters(
+	p *plan, ranges []key.Entry, day uint16, sp span, its *sharedIters,
+) ([]*rangeIter, error) {
+	iters, errs := make([]*rangeIter, len(ranges)), make([]error, len(ranges))
+	for i := range ranges {
+		iters[i] = r.rangeIter(&ranges[i], day, sp, p.metas, min(max(firstHits/len(ranges), 1), minChunk))
 	}
 	if len(iters) < 2*rangesPerGoroutine {
 		for i, s := range iters {

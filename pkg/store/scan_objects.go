@@ -25,6 +25,12 @@ type objectWalk struct {
 	resources []walkedResource
 	// skip reports whether an object can be left out because of its head.
 	skip func(*codec.Head) (bool, error)
+	// later returns the number from which objects can be left out, because they
+	// were recorded first after the walk's time.
+	later func() (uint64, error)
+	// sparse means that most heads exclude their objects. Reading them in the
+	// order of their keys costs less than by a listing of all namespaces.
+	sparse bool
 }
 
 // walkedResource is a resource with its number.
@@ -94,7 +100,11 @@ func (w *objectWalk) each(after history.ObjectRef, limit int, f func(*candidate)
 		if resource.Compare(first) < 0 {
 			continue
 		}
-		for more := true; more; {
+		listed, err := w.eachOfListing(resource, &after, limit, f)
+		if err != nil {
+			return err
+		}
+		for more := !listed; more; {
 			next := nextObjects{after: after, size: size}
 			if err := w.collect(resource.number, &next); err != nil {
 				return err
@@ -111,6 +121,45 @@ func (w *objectWalk) each(after history.ObjectRef, limit int, f func(*candidate)
 		}
 	}
 	return nil
+}
+
+// eachOfListing is [objectWalk.eachListed] if there is a listing of the
+// resource. It reports whether it has called f for all of its objects.
+func (w *objectWalk) eachOfListing(
+	of walkedResource, after *history.ObjectRef, limit int, f func(*candidate) error,
+) (complete bool, err error) {
+	narrow := w.plan.namespace != nil || w.plan.view.pairs != nil && !w.plan.view.all[of.number]
+	continued := limit > 0 && of.Group == after.Group && of.Resource == after.Resource
+	if w.filter.Name != "" || w.filter.UID != "" || w.sparse && !narrow {
+		return false, nil
+	}
+	later, err := w.later()
+	if err != nil {
+		return false, err
+	}
+	l, err := w.r.listing(w.ctx, of.number, later, continued || narrow)
+	if err != nil || l == nil || (w.sparse || limit == 0) && !w.few(of.number, l) {
+		return false, err
+	}
+	early, err := w.eachListed(of, l, after, f)
+	return !early, err
+}
+
+// few reports whether the objects of a listing in the walk's namespaces are so
+// few that reading all of them costs less than reading all heads.
+func (w *objectWalk) few(resource uint16, l *listing) bool {
+	n := 0
+	for i := range l.namespaces {
+		if w.listed(resource, &l.namespaces[i]) {
+			n += len(l.namespaces[i].objects)
+		}
+	}
+	return n <= l.size/listedShare
+}
+
+// listed reports whether the walk is about a namespace.
+func (w *objectWalk) listed(resource uint16, n *listedNamespace) bool {
+	return (w.plan.namespace == nil || *w.plan.namespace == n.number) && w.plan.view.contain(resource, n.number)
 }
 
 // nextObjects collects the first objects after a position.
@@ -162,12 +211,18 @@ func (w *objectWalk) collect(resource uint16, into *nextObjects) error {
 	if w.filter.Name != "" || w.filter.UID != "" {
 		return w.collectNamed(resource, into)
 	}
-	return w.r.each(key.Heads(resource), func(item *badger.Item) error {
+	n := 0
+	err := w.r.each(key.Heads(resource), func(item *badger.Item) error {
 		if err := w.r.s.checkOpen(w.ctx); err != nil {
 			return err
 		}
+		n++
 		return item.Value(func(v []byte) error { return w.addHead(v, into) })
 	})
+	if err == nil && n > minListed {
+		err = w.r.s.listings.suggest(w.ctx, resource)
+	}
+	return err
 }
 
 // collectNamed is collect for objects with a name or a UID.
@@ -182,15 +237,10 @@ func (w *objectWalk) collectNamed(resource uint16, into *nextObjects) error {
 		if err != nil {
 			return err
 		}
-		k := key.Head(id.Resource, id.Namespace, id.Name, string(id.UID))
-		if err := w.r.integrity.checkKey(k); err != nil {
+		// The entry by name may be without a head: it expires separately.
+		if v, found, err := w.findHead(&id); err != nil {
 			return err
-		}
-		switch v, err := get(w.r.txn, k); {
-		case errors.Is(err, badger.ErrKeyNotFound): // the entry by name expires separately
-		case err != nil:
-			return err
-		default:
+		} else if found {
 			if err := w.addHead(v, into); err != nil {
 				return err
 			}
@@ -199,28 +249,47 @@ func (w *objectWalk) collectNamed(resource uint16, into *nextObjects) error {
 	return nil
 }
 
+// findHead returns the encoded head of an object, and whether there is one.
+func (w *objectWalk) findHead(id *codec.Identity) (v []byte, found bool, err error) {
+	k := key.Head(id.Resource, id.Namespace, id.Name, string(id.UID))
+	if err := w.r.integrity.checkKey(k); err != nil {
+		return nil, false, err
+	}
+	v, err = get(w.r.txn, k)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, false, nil
+	}
+	return v, err == nil, err
+}
+
 // addHead adds the object of an encoded head, unless the head or the object's
 // place excludes it.
 func (w *objectWalk) addHead(v []byte, into *nextObjects) error {
-	head, err := codec.DecodeHead(v)
-	if err != nil {
-		return err
-	}
-	if skip, err := w.skip(&head); skip || err != nil {
-		return err
-	}
-	id, err := w.r.identityOf(head.Object)
-	if err != nil {
-		return err
-	}
-	if w.plan.namespace != nil && *w.plan.namespace != id.Namespace || !w.plan.view.contain(id.Resource, id.Namespace) {
-		return nil
-	}
-	ref, err := w.r.ref(id)
-	if err == nil {
-		into.add(candidate{ref, head})
+	c, selected, err := w.candidate(v)
+	if err == nil && selected {
+		into.add(c)
 	}
 	return err
+}
+
+// candidate returns the object of an encoded head. It reports false if the head
+// or the object's place excludes it.
+func (w *objectWalk) candidate(v []byte) (c candidate, selected bool, err error) {
+	if c.head, err = codec.DecodeHead(v); err != nil {
+		return c, false, err
+	}
+	if skip, err := w.skip(&c.head); skip || err != nil {
+		return c, false, err
+	}
+	id, err := w.r.identityOf(c.head.Object)
+	if err != nil {
+		return c, false, err
+	}
+	if w.plan.namespace != nil && *w.plan.namespace != id.Namespace || !w.plan.view.containObject(id) {
+		return c, false, nil
+	}
+	c.ref, err = w.r.ref(id)
+	return c, err == nil, err
 }
 
 // stateMoment is the time of a state.
@@ -285,14 +354,20 @@ func (r *reader) versionBefore(head *codec.Head, before uint64) (h indexHit, exi
 // object that was created after the moment would cost a search in every day
 // before it.
 func (w *objectWalk) createdSince(object uint64, at *stateMoment) (bool, error) {
+	later, err := w.firstCreated(at)
+	return err == nil && object >= later, err
+}
+
+// firstCreated returns the number from which createdSince is certain.
+func (w *objectWalk) firstCreated(at *stateMoment) (uint64, error) {
 	if at.later == 0 {
 		later, err := w.r.firstCreation(w.ctx, at.before)
 		if err != nil {
-			return false, err
+			return 0, err
 		}
 		at.later = later
 	}
-	return object >= at.later, nil
+	return at.later, nil
 }
 
 // maxCreationSearch bounds the versions of a day among which the first version

@@ -15,10 +15,14 @@ import (
 // plan is how a scan finds the records of a filter: ranges of keys in one
 // index, or for a view in two, and the conditions that keys can answer. In each
 // range, keys sort by time. A plan doesn't depend on a time span, and never
-// changes once it is made, except for metas.
+// changes once it is made, except for metas, unordered, and the decisions that
+// its view keeps.
 type plan struct {
 	index  *index
 	ranges []key.Entry // the prefix of each is a range of a day
+	// granted are narrower ranges of a view. Together with the view's
+	// conditions, they find the same. nil means that there are none.
+	granted []key.Entry
 
 	// The filter's conditions, in numbers. nil means no condition.
 	resources map[uint16]bool
@@ -28,11 +32,14 @@ type plan struct {
 	owner     *key.Hash
 	view      placeGrants
 
-	// byKey means that [plan.allows] decides the filter. Otherwise it only
-	// excludes keys, and the record has to be compared with the filter.
+	// byKey means that [plan.allows] and [reader.grants] decide the filter.
+	// Otherwise they only exclude keys, and the record has to be compared with
+	// the filter.
 	byKey bool
 	// metas means that hits need their metadata.
 	metas bool
+	// unordered means that the hits of a day may come in any order.
+	unordered bool
 }
 
 // plan returns the plan for a filter. It uses the first index of the table that
@@ -54,13 +61,16 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	default: // all entries of the index
 		p.ranges = []key.Entry{{}}
 	}
-	// The index decides all fields that are set, and needs no creation times.
-	p.byKey = set&^p.index.decides == 0 && !p.view.dated
+	p.byKey = set&^p.index.decides == 0
 	for i := range p.ranges {
 		p.ranges[i].Class = p.index.class
 	}
-	if granted := p.grantedRanges(); granted != nil {
+	switch granted, narrows := p.grantedRanges(); {
+	case !narrows:
+	case len(granted) <= fewRanges:
 		p.ranges = granted
+	default:
+		p.granted = granted
 	}
 	return p, err
 }
@@ -131,7 +141,8 @@ func (p *plan) contains(resource uint16) bool {
 	return p.resources == nil && !p.hidden[resource] || p.resources[resource]
 }
 
-// addResources adds a range for each resource that the filter allows.
+// addResources adds a range for each resource that the filter allows. In one
+// namespace these are only the resources that the view contains there.
 func (p *plan) addResources(r *reader) error {
 	return r.eachResource(p.resources, func(n uint16) error {
 		if !p.contains(n) {
@@ -141,7 +152,9 @@ func (p *plan) addResources(r *reader) error {
 		if p.namespace != nil {
 			e.Namespace = *p.namespace
 		}
-		p.ranges = append(p.ranges, e)
+		if p.namespace == nil || p.view.contain(n, e.Namespace) {
+			p.ranges = append(p.ranges, e)
+		}
 		return nil
 	})
 }
@@ -178,7 +191,7 @@ func (p *plan) addObjects(r *reader, f *history.Filter) error {
 			if err != nil {
 				return err
 			}
-			if (p.resources == nil || p.resources[resource]) && (p.namespace == nil || *p.namespace == namespace) {
+			if p.contains(resource) && (p.namespace == nil || *p.namespace == namespace) {
 				return p.addObject(r, f, object)
 			}
 			return nil
@@ -197,14 +210,14 @@ func (p *plan) addObjects(r *reader, f *history.Filter) error {
 	})
 }
 
-// addObject adds an object's range if the object has the filter's name and UID.
-// Its key doesn't prove that, because hashes can collide.
+// addObject adds an object's range if the object has the filter's name and UID,
+// and is in the view. Its key doesn't prove that, because hashes can collide.
 func (p *plan) addObject(r *reader, f *history.Filter, object uint64) error {
-	id, err := r.identity(object)
+	id, err := r.identityOf(object)
 	if err != nil {
 		return err
 	}
-	if (f.Name == "" || f.Name == id.ref.Name) && (f.UID == "" || f.UID == id.ref.UID) {
+	if (f.Name == "" || f.Name == id.Name) && (f.UID == "" || f.UID == id.UID) && p.view.containObject(id) {
 		p.ranges = append(p.ranges, key.Entry{Object: object})
 	}
 	return nil

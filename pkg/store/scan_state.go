@@ -16,9 +16,11 @@ import (
 // A time before the retention is a [history.NotFound] error. If the oldest day
 // is dropped meanwhile, the scan ends with an error and has to be repeated.
 //
-// Heads have no order, so a page reads the heads of all objects of its
-// resources. Most heads decide which version an object had: only objects that
-// changed since then cost more reads. Memory grows with the limit.
+// Heads have no order, so the first page reads the heads of all objects of its
+// resources. Later pages of many objects, and pages of few namespaces, use a
+// listing: they read little more than they return. Most heads decide which
+// version an object had: only objects that changed since then cost more reads.
+// Memory grows with the limit.
 func (s *Store) State(ctx context.Context, sc history.StateScan) iter.Seq2[*history.Record, error] {
 	return yielded(func(yield func(*history.Record) error) error {
 		return s.retryAfterRepair(func() (bool, error) { return false, s.readState(ctx, &sc, yield) })
@@ -31,6 +33,7 @@ func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func
 	return s.walkObjects(ctx, sc.Filter, sc.At, func(w *objectWalk) error {
 		at := stateMoment{before: timestamp(sc.At) + 1}
 		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at) }
+		w.later = func() (uint64, error) { return w.firstCreated(&at) }
 		left := history.Scan{Filter: sc.Filter, Limit: sc.Limit, Bodies: sc.Bodies}
 		hits := func(f func(indexHit) error) error {
 			return w.each(sc.After, sc.Limit, func(o *candidate) error {
@@ -77,6 +80,7 @@ func (s *Store) readDifferences(
 ) error {
 	return s.walkObjects(ctx, sc.Filter, sc.From, func(w *objectWalk) error {
 		from, to := stateMoment{before: timestamp(sc.From) + 1}, stateMoment{before: timestamp(sc.To) + 1}
+		w.later, w.sparse = func() (uint64, error) { return w.firstCreated(&to) }, true
 		w.skip = func(h *codec.Head) (bool, error) {
 			if unchanged := h.Last.TS != 0 && h.Last.TS < from.before; unchanged {
 				return true, nil

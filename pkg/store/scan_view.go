@@ -1,27 +1,44 @@
 package store
 
 import (
+	"time"
+
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
-// maxGrantedRanges bounds the ranges that are merged for a view. Each of them
-// costs a seek per day. A view with more pairs of a resource and a namespace
-// is read through the index that the other fields select.
-const maxGrantedRanges = 256
+// Limits of the ranges that are merged for a view. Each of them costs a seek
+// per day.
+const (
+	// fewRanges is how many ranges are read without looking for a better way.
+	fewRanges = 16
+	// maxGrantedRanges bounds the ranges of a plan. A view with more pairs of a
+	// resource and a namespace is read through the index that the other fields
+	// select.
+	maxGrantedRanges = 1 << 14
+	// seekKeys is how many keys are read in the time of a seek.
+	seekKeys = 64
+)
 
 // placeGrants is a [history.View] in numbers. The zero placeGrants contain
 // everything.
 type placeGrants struct {
 	// all has the resources that are granted completely, pairs the granted
-	// namespaces of the others. Both are nil without a view.
+	// namespaces of the others. Both are nil without a view. The value is the
+	// creation of the namespace: see [history.Grant].
 	all   map[uint16]bool
-	pairs map[place]bool
+	pairs map[place]time.Time
 	// dated means that some namespaces contain only objects that were created
-	// after a time. Keys have no creation times, so records must be compared
-	// with the view.
+	// after a time.
 	dated bool
+	// checked has the decisions of creation for the objects of dated
+	// namespaces. Keys have no creation times.
+	checked map[uint64]bool
 }
+
+// maxChecked bounds the decisions that placeGrants keep, about 1 MB.
+const maxChecked = 1 << 15
 
 // place is a resource and a namespace. The number 0 means cluster-scoped.
 type place struct {
@@ -35,7 +52,7 @@ func (r *reader) placeGrants(view history.View) (g placeGrants, err error) {
 	if view == nil {
 		return g, nil
 	}
-	g.all, g.pairs = map[uint16]bool{}, map[place]bool{}
+	g.all, g.pairs, g.checked = map[uint16]bool{}, map[place]time.Time{}, map[uint64]bool{}
 	for of, grant := range view {
 		n, err := r.resource(of)
 		if err != nil {
@@ -52,7 +69,7 @@ func (r *reader) placeGrants(view history.View) (g placeGrants, err error) {
 					return g, err
 				}
 				if known {
-					g.pairs[place{n, namespace}] = true
+					g.pairs[place{n, namespace}] = since
 					g.dated = g.dated || !since.IsZero()
 				}
 			}
@@ -71,20 +88,55 @@ func (r *reader) namespace(name string) (n uint32, known bool, err error) {
 	return n, n != 0, err
 }
 
-// contain reports whether the grants contain a place.
-func (g placeGrants) contain(resource uint16, namespace uint32) bool {
-	return g.pairs == nil || g.all[resource] || g.pairs[place{resource, namespace}]
+// contain reports whether the grants contain a place. Objects there may be
+// older than the grant: see [reader.grants].
+func (g *placeGrants) contain(resource uint16, namespace uint32) bool {
+	if g.pairs == nil || g.all[resource] {
+		return true
+	}
+	_, granted := g.pairs[place{resource, namespace}]
+	return granted
+}
+
+// containObject reports whether the grants contain an object.
+func (g *placeGrants) containObject(id codec.Identity) bool {
+	if g.pairs == nil || g.all[id.Resource] {
+		return true
+	}
+	since, granted := g.pairs[place{id.Resource, id.Namespace}]
+	return granted && !creation(id).Before(since)
+}
+
+// grants reports whether the plan's view contains the object of a key, whose
+// place it contains. It reads the identity of each object of a dated place
+// once.
+func (r *reader) grants(p *plan, e key.Entry) (bool, error) {
+	if !p.view.dated || p.view.all[e.Resource] {
+		return true, nil
+	}
+	if granted, known := p.view.checked[e.Object]; known {
+		return granted, nil
+	}
+	id, err := r.identityOf(e.Object)
+	if err != nil {
+		return false, err
+	}
+	granted := p.view.containObject(id)
+	if len(p.view.checked) >= maxChecked {
+		clear(p.view.checked)
+	}
+	p.view.checked[e.Object] = granted
+	return granted, nil
 }
 
 // grantedRanges returns the ranges of the plan's places, for a view that
 // narrows a plan by resource or time. They are in the indexes by resource and
-// by namespace. It returns nil if the plan's own ranges are better, and an
-// empty list if nothing is granted.
-func (p *plan) grantedRanges() []key.Entry {
+// by namespace, and have all hits that the plan allows. It reports false if the
+// plan has no such view, or too many places.
+func (p *plan) grantedRanges() (ranges []key.Entry, narrows bool) {
 	if p.view.pairs == nil || p.index.class != key.ByResource && p.index.class != key.ByTime {
-		return nil
+		return nil, false
 	}
-	ranges := []key.Entry{}
 	for n := range p.view.all {
 		if p.contains(n) {
 			ranges = append(ranges, key.Entry{Class: key.ByResource, Resource: n})
@@ -95,8 +147,48 @@ func (p *plan) grantedRanges() []key.Entry {
 			ranges = append(ranges, key.Entry{Class: key.ByNamespace, Resource: at.resource, Namespace: at.namespace})
 		}
 	}
-	if len(ranges) > maxGrantedRanges {
-		return nil
+	return ranges, len(ranges) <= maxGrantedRanges
+}
+
+// grantedDay is [reader.mergeDay] for a plan with granted ranges.
+//
+// A seek to each of them may cost more than reading the index that the other
+// fields select, and skipping what is not granted: a page of a caller with
+// rights in half of the namespaces is found among twice as many keys. But a
+// caller with rights in quiet namespaces would read all keys. So this index is
+// read until it has cost as much as the seeks would, and then the ranges. This
+// costs at most twice as much as the better of both.
+func (r *reader) grantedDay(p *plan, day uint16, sp span, f func(indexHit) (bool, error)) (bool, error) {
+	ranges, err := r.occupied(p, day)
+	if err != nil || len(ranges) == 0 {
+		return err == nil, err
 	}
-	return ranges
+	// Several ranges are not in the span's order if the hits may be unordered.
+	if len(ranges) > fewRanges && (len(p.ranges) == 1 || !p.unordered) {
+		misses, rest := 0, false
+		more, err := r.mergeDay(p, p.ranges, day, sp, func(h indexHit) (bool, error) {
+			if !p.allows(h.Entry) {
+				misses++
+			}
+			if misses > seekKeys*len(ranges) {
+				sp, rest = sp.after(h.TS), true
+				return false, nil
+			}
+			return f(h)
+		})
+		if err != nil || !rest {
+			return more, err
+		}
+	}
+	return r.mergeDay(p, ranges, day, sp, f)
+}
+
+// after returns the part of a span that follows a time, in its order.
+func (s span) after(ts uint64) span {
+	if s.reverse {
+		s.to = ts - 1
+	} else {
+		s.from = ts + 1
+	}
+	return s
 }

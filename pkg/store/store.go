@@ -86,6 +86,8 @@ type Store struct {
 	terms         *dictionary
 	identityCache *boundedCache[uint64, string] // encoded identities by object number
 	phraseTexts   *boundedCache[uint32, string] // phrases by day and number
+	listings      *listings
+	places        *boundedCache[uint16, dayPlaces] // of days that ended
 
 	refSnapshots *refSnapshots
 

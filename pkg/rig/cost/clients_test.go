@@ -42,8 +42,9 @@ const (
 )
 
 // TestClients_GreedyAndSlowOnesDontStarveOthers runs small queries while other
-// clients query everything, and while others read slowly. A load is recorded
-// meanwhile. It logs the times and limits the memory. Every small query must be
+// clients read slowly, while others query 1,000 records all the time, and while
+// others query everything that the API serves. A load is recorded meanwhile. It
+// logs a table of the times and limits the memory. Every small query must be
 // answered, and every write recorded.
 func TestClients_GreedyAndSlowOnesDontStarveOthers(t *testing.T) {
 	if _, err := cluster.Load(t.Context(), clustertest.Load{
@@ -53,6 +54,7 @@ func TestClients_GreedyAndSlowOnesDontStarveOthers(t *testing.T) {
 	}
 	r := recordertest.New(t, program, cluster.Kubeconfig)
 	r.Ready(t)
+	since := time.Now()
 	if _, err := cluster.Load(t.Context(), clustertest.Load{
 		Namespace: "updates", Objects: 100, Updates: *clientVersions/100 - 1, Writers: 8,
 	}); err != nil {
@@ -62,17 +64,33 @@ func TestClients_GreedyAndSlowOnesDontStarveOthers(t *testing.T) {
 		n := r.Metric(t, "watchhistory_versions_recorded_total")
 		return int(n) >= *clientVersions, fmt.Sprint(n)
 	})
-	none := func(context.Context, string) map[string]int { return nil }
-	t.Run("none", func(t *testing.T) { withClients(t, r, "none", none) })
-	t.Run("greedy", func(t *testing.T) { withClients(t, r, "greedy", greedy) })
-	t.Run("slow", func(t *testing.T) { withClients(t, r, "slow", slow) })
+	rows := []string{fmt.Sprintf(tableRow, "next to", "small queries", "failed", "median", "99 %", "maximum",
+		"resident", "answers of the clients")}
+	for _, load := range []struct {
+		name    string
+		clients func(context.Context, string) map[string]int
+	}{
+		{"none", func(context.Context, string) map[string]int { return nil }},
+		{"slow", slow},
+		{"greedy", greedy},
+		{"everything", func(ctx context.Context, base string) map[string]int { return everything(ctx, base, since) }},
+		{"slow-and-everything", func(ctx context.Context, base string) map[string]int {
+			return slowAndEverything(ctx, base, since)
+		}},
+	} {
+		t.Run(load.name, func(t *testing.T) { rows = append(rows, withClients(t, r, load.name, load.clients)) })
+	}
+	t.Logf("goals: at most 300 MB resident, and a 99th percentile of at most 200ms\n%s", strings.Join(rows, "\n"))
 }
 
+// tableRow is the format of a row of the table.
+const tableRow = "%-20s %13v %6v %7v %7v %7v %8v  %s"
+
 // withClients runs clients, small queries and a load for a while. The clients
-// return how many answers had each status.
+// return how many answers had each status. It returns a row of the table.
 func withClients(
 	t *testing.T, r *recordertest.Recorder, name string, clients func(ctx context.Context, url string) map[string]int,
-) {
+) (row string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), *clientTime)
 	defer cancel()
@@ -105,12 +123,9 @@ func withClients(
 		}
 	}
 	all.Wait()
-	t.Logf("answers of the clients: %s", sorted(statuses))
-	t.Logf("small queries: %s", small.String())
 	if len(large.took) > 0 {
 		t.Logf("queries for 1000 records: %s", large.String())
 	}
-	t.Logf("resident without the database: at most %.0f MB", most/1e6)
 	if small.failed > 0 || large.failed > 0 {
 		t.Errorf("got %d small and %d large queries without an answer, want none: %s%s",
 			small.failed, large.failed, small.first, large.first)
@@ -122,6 +137,8 @@ func withClients(
 		t.Fatal(loadErr)
 	}
 	compare(t, r, "load-"+name, truth)
+	return fmt.Sprintf(tableRow, name, len(small.took), small.failed, small.at(0.5), small.at(0.99), small.at(1),
+		fmt.Sprintf("%.0f MB", most/1e6), sorted(statuses))
 }
 
 // compare compares the records of a namespace with the writes to it.
@@ -146,18 +163,56 @@ func compare(t *testing.T, r *recordertest.Recorder, namespace string, truth []c
 	}
 }
 
-// greedy runs clients that query everything, again and again. A client that is
-// refused waits as long as the answer says.
+// greedy runs clients that query 1,000 records, again and again.
 func greedy(ctx context.Context, base string) map[string]int {
+	return repeatedly(ctx, greedyClients, base, []string{v1.EventsPath + "?limit=1000"})
+}
+
+// everything runs clients that query everything that the API serves, again and
+// again. The comparisons begin at a time.
+func everything(ctx context.Context, base string, since time.Time) map[string]int {
+	from := url.QueryEscape(since.UTC().Format(time.RFC3339Nano))
+	return repeatedly(ctx, greedyClients, base, []string{
+		v1.EventsPath + "?limit=1000",
+		v1.EventsPath + "?limit=1000&order=desc&namespace=updates",
+		v1.EventsPath + "?limit=1000&q=" + url.QueryEscape(`changed.exists(p, p.startsWith("spec"))`),
+		v1.EventsPath + "?limit=1000&labelSelector=app&resourceType=pods",
+		v1.EventsPath + "/clients/pods/load-0?empty=200&descendants=true",
+		v1.StatePath + "?limit=1000",
+		v1.StatePath + "?limit=1000&strip=true&resourceType=pods",
+		v1.ComparePath + "?limit=1000&noise=true&from=" + from,
+		v1.ResourcesPath,
+		v1.GapsPath,
+	})
+}
+
+// slowAndEverything runs the clients of slow and of everything.
+func slowAndEverything(ctx context.Context, base string, since time.Time) map[string]int {
+	var slowly map[string]int
+	var readers sync.WaitGroup
+	readers.Go(func() { slowly = slow(ctx, base) })
+	statuses := everything(ctx, base, since)
+	readers.Wait()
+	for status, n := range slowly {
+		statuses["slow: "+status] += n
+	}
+	return statuses
+}
+
+// repeatedly runs clients that send queries, each client beginning with another
+// one, again and again. A client that is refused waits as long as the answer
+// says. It returns how many answers had each status.
+func repeatedly(ctx context.Context, clients int, base string, paths []string) map[string]int {
 	var mu sync.Mutex
 	statuses := map[string]int{}
 	var all sync.WaitGroup
-	for i := range greedyClients {
+	for i := range clients {
 		all.Go(func() {
 			transport := &http.Transport{DisableCompression: true}
 			defer transport.CloseIdleConnections()
-			for ctx.Err() == nil {
-				status, wait := ask(ctx, &http.Client{Transport: transport}, base+"/api/v1/events?limit=1000", i%2 == 0)
+			for n := i; ctx.Err() == nil; n++ {
+				path := base + paths[n%len(paths)]
+				status, wait := ask(ctx, &http.Client{Transport: transport}, path, i%2 == 0)
 				if ctx.Err() != nil {
 					return
 				}
@@ -276,18 +331,20 @@ func (q *times) run(ctx context.Context, interval time.Duration, target string) 
 	}
 }
 
+// at returns the time within which a share of the queries was answered.
+func (q *times) at(share float64) time.Duration {
+	slices.Sort(q.took)
+	if len(q.took) == 0 {
+		return 0
+	}
+	return q.took[min(int(share*float64(len(q.took))), len(q.took)-1)].Round(time.Millisecond)
+}
+
 // String returns the number of queries, and their median, 99th percentile and
 // maximum.
 func (q *times) String() string {
-	slices.Sort(q.took)
-	at := func(share float64) time.Duration {
-		if len(q.took) == 0 {
-			return 0
-		}
-		return q.took[min(int(share*float64(len(q.took))), len(q.took)-1)].Round(time.Millisecond)
-	}
 	return fmt.Sprintf("%d, of them %d failed; median %v, 99th percentile %v, maximum %v",
-		len(q.took), q.failed, at(0.5), at(0.99), at(1))
+		len(q.took), q.failed, q.at(0.5), q.at(0.99), q.at(1))
 }
 
 // sorted returns counts as text.

@@ -1,5 +1,6 @@
 // Package scale measures the store: its size on disk and write speed, compared
-// with a naive layout, and its memory and query times with much history.
+// with a naive layout, and its memory and query times with much history. It
+// also measures what access control costs.
 //
 // It owns the measurements. Their short forms are tests; docs/storage.md
 // describes the long forms. Tests fail because of sizes, memory and wrong
