@@ -44,6 +44,7 @@ const (
 	ParamOrder   = "order"   // [OrderAscending] or [OrderDescending]
 	ParamSummary = "summary" // a boolean: events without objectChanges
 	ParamEmpty   = "empty"   // the status if nothing matches: [EmptyNotFound] or [EmptyOK]
+	ParamWatch   = "watch"   // a boolean: a stream of [StreamItem] instead of a page
 
 	ParamRevision    = "revision"    // one object only: one or more numbers, separated by commas
 	ParamDescendants = "descendants" // one object only, a boolean: Events of its descendants, too
@@ -65,6 +66,12 @@ const (
 
 	Now = "now" // the default of [ParamAt] and [ParamTo]
 )
+
+// StreamContentType is the media type of a stream: one JSON document per line.
+const StreamContentType = "application/x-ndjson"
+
+// HeartbeatSeconds is the longest time between two lines of a stream.
+const HeartbeatSeconds = 10
 
 // CoreGroup is the value of [ParamGroup] for the core group, whose name is
 // empty. No API group can have this name.
