@@ -120,6 +120,15 @@ func caller(ctx context.Context) query.Authorizer {
 	return nil
 }
 
+// readmit returns an error if the caller of a request would not be admitted any
+// more.
+func readmit(ctx context.Context) error {
+	if c := access.From(ctx); c != nil {
+		return c.Readmit(ctx)
+	}
+	return nil
+}
+
 // client returns the name for the limits of a caller, or "" if the caller is
 // not known. Users and hosts can't have the same name.
 func client(r *http.Request) string {
