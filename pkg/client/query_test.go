@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -179,6 +180,14 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 		func(q client.StateQuery) error { _, err := c.State(t.Context(), q); return err })
 	checkFields(t, client.CompareQuery{}, sent,
 		func(q client.CompareQuery) error { _, err := c.Compare(t.Context(), q); return err })
+
+	all := maps.Clone(sent)
+	for _, err := range c.Watch(t.Context(), client.EventsQuery{}) {
+		if !errors.Is(err, client.ErrNoStreams) {
+			t.Errorf("watch: got error %v, want that there are no streams", err)
+		}
+	}
+	maps.Copy(sent, all)
 
 	notSent := map[string]string{
 		"ParamUser": "only one value matches anything",
