@@ -13,11 +13,13 @@ import (
 // Caller is an identity in the cluster, and answers what it may read. It is
 // safe for concurrent use. The zero Caller is not known and may read nothing.
 //
-// All errors of its methods have the code [history.Unavailable]: the API server
-// could not be asked, and nothing is decided.
+// All errors of its methods that decide about rights have the code
+// [history.Unavailable]: the API server could not be asked, and nothing is
+// decided.
 type Caller struct {
 	user    asker
 	reviews *reviewer
+	readmit func(context.Context) (asker, error) // admits the caller's request again
 }
 
 // Name returns the user's name in the cluster.
@@ -26,6 +28,26 @@ func (c *Caller) Name() string {
 		return ""
 	}
 	return c.user.GetName()
+}
+
+// Readmit returns an error if the caller's request would not be admitted any
+// more: its credentials are no longer valid, or belong to another identity. The
+// identity counts with its groups. Unlike those of the other methods, the error
+// may be [history.Unauthorized].
+func (c *Caller) Readmit(ctx context.Context) error {
+	if c.reviews == nil {
+		return nil
+	}
+	u, err := c.readmit(ctx)
+	switch {
+	case err != nil:
+		return err
+	case u.hash != c.user.hash:
+		return history.Errorf(history.Unauthorized,
+			"not authenticated: the credentials are those of another identity now")
+	default:
+		return nil
+	}
 }
 
 // List reports whether the caller may list all objects of a resource in a

@@ -150,14 +150,8 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, err error) {
 func (g *Gate) admit(r *http.Request, path string) (*Caller, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), admissionTimeout)
 	defer cancel()
-	u, err := g.authenticate(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if u, err = g.impersonate(ctx, u, r.Header); err != nil {
-		return nil, err
-	}
-	of, err := newAsker(u)
+	sent := &http.Request{Header: r.Header.Clone(), TLS: r.TLS} // with the credentials, which are removed below
+	of, err := g.identify(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +160,28 @@ func (g *Gate) admit(r *http.Request, path string) (*Caller, error) {
 		case err != nil:
 			return nil, err
 		case !allowed:
-			return nil, history.Errorf(history.Forbidden, "user %q may not get the path %s", u.GetName(), path)
+			return nil, history.Errorf(history.Forbidden, "user %q may not get the path %s", of.GetName(), path)
 		}
 	}
-	return &Caller{user: of, reviews: g.reviews}, nil
+	return &Caller{user: of, reviews: g.reviews, readmit: func(ctx context.Context) (asker, error) {
+		ctx, cancel := context.WithTimeout(ctx, admissionTimeout)
+		defer cancel()
+		return g.identify(ctx, &http.Request{Header: sent.Header.Clone(), TLS: sent.TLS})
+	}}, nil
+}
+
+// identify returns the user of a request: the one that its credentials
+// identify, or the one that it impersonates. It reads only the headers and the
+// TLS state of the request.
+func (g *Gate) identify(ctx context.Context, r *http.Request) (asker, error) {
+	u, err := g.authenticate(ctx, r)
+	if err != nil {
+		return asker{}, err
+	}
+	if u, err = g.impersonate(ctx, u, r.Header); err != nil {
+		return asker{}, err
+	}
+	return newAsker(u)
 }
 
 // authenticate returns the user of a request: the one that the front proxy

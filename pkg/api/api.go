@@ -35,6 +35,24 @@ type Options struct {
 	// Default: nil.
 	Caller func(context.Context) query.Authorizer
 
+	// Recheck returns an error if the caller of a request with this context
+	// would not be admitted any more. It is called for open streams. Default:
+	// nil.
+	Recheck func(context.Context) error
+	// CursorKey hides in the cursors of restricted callers when others changed
+	// something. It should stay the same for as long as the log. Default: a
+	// random key.
+	CursorKey []byte
+	// Heartbeat is the longest time between two lines of a stream, and between
+	// two reviews of the caller's rights. At most [v1.HeartbeatSeconds], which
+	// is the default.
+	Heartbeat time.Duration
+	// Streams bounds the open streams. One client gets at most a quarter of
+	// them, and at least one. Default: 128.
+	Streams int
+	// Stopping ends all streams when it is closed. Default: never.
+	Stopping <-chan struct{}
+
 	// User returns the name of a caller for the access log. Default: "".
 	User func(context.Context) string
 	// Host reports whether a name, in lower case, is one of the recorder's.
@@ -93,6 +111,7 @@ const (
 	defaultPatience    = 10 * time.Second
 	defaultRate        = 100
 	defaultAnswerBytes = 64 << 20
+	defaultStreams     = 128
 )
 
 // defaultConcurrency returns the default of [Options.Concurrency]. More queries
@@ -117,6 +136,7 @@ type handler struct {
 	options Options
 	limits  *limits
 	openAPI document
+	cursors *cursors
 }
 
 // New returns the handler of the API. It is safe for concurrent use.
@@ -154,13 +174,21 @@ func New(service *query.Service, o Options) http.Handler {
 	if o.Caller == nil {
 		o.Caller = func(context.Context) query.Authorizer { return nil }
 	}
+	if o.Recheck == nil {
+		o.Recheck = func(context.Context) error { return nil }
+	}
+	o.Heartbeat = cmp.Or(max(o.Heartbeat, 0), v1.HeartbeatSeconds*time.Second)
+	o.Streams = cmp.Or(max(o.Streams, 0), defaultStreams)
 	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultTimeout)
 	o.Concurrency = max(cmp.Or(max(o.Concurrency, 0), defaultConcurrency()), minConcurrency)
 	o.Backlog = cmp.Or(max(o.Backlog, 0), defaultBacklog)
 	o.Patience = cmp.Or(max(o.Patience, 0), defaultPatience)
 	o.Rate = cmp.Or(o.Rate, defaultRate)
 	o.AnswerBytes = cmp.Or(max(o.AnswerBytes, 0), defaultAnswerBytes)
-	h := &handler{service: service, options: o, limits: newLimits(&o), openAPI: newDocument(openAPI)}
+	h := &handler{
+		service: service, options: o, limits: newLimits(&o), openAPI: newDocument(openAPI),
+		cursors: newCursors(o.CursorKey),
+	}
 	return h.logged(h.fromKnownHost(http.HandlerFunc(h.route)))
 }
 
@@ -189,6 +217,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	document, isDocument := strings.CutPrefix(path, v1.CataloguePath+"/")
 	small := h.limits.small
 	switch {
+	case path == v1.EventsPath && isStream(r):
+		h.watch(w, r)
 	case path == v1.EventsPath:
 		h.query(w, r, h.limits.lane(r.URL.Query()), h.events)
 	case isObject:
@@ -237,7 +267,7 @@ func (h *handler) query(w http.ResponseWriter, r *http.Request, on lane, endpoin
 		return
 	}
 	defer a.close()
-	defer func() { h.audit(r.Context(), a) }()
+	defer func() { h.audit(r.Context(), a.secrets) }()
 	func() {
 		defer release()
 		writeTiming(a, wait)

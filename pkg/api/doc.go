@@ -13,6 +13,8 @@
 //   - Each query is bounded in time and memory. So is the number of queries
 //     that run at once, that wait, and whose answer is being sent.
 //   - A query has no slot while its answer is being sent.
+//   - A stream sends each record once, and never a position after a record that
+//     follows. So it can be continued at each of its lines.
 //   - An answer that was cut off never looks complete.
 //
 // # Limits

@@ -35,7 +35,7 @@ func TestDocs_DescribeTheAPI(t *testing.T) {
 	}
 	for _, answer := range []reflect.Type{
 		reflect.TypeFor[v1.Event](), reflect.TypeFor[v1.ObjectHistory](),
-		reflect.TypeFor[v1.Gap](), reflect.TypeFor[v1.Resource](),
+		reflect.TypeFor[v1.Gap](), reflect.TypeFor[v1.Resource](), reflect.TypeFor[v1.StreamItem](),
 		reflect.TypeFor[v1.Comparison](), reflect.TypeFor[v1.Difference](), reflect.TypeFor[v1.Change](),
 		reflect.TypeFor[v1.Catalogue](), reflect.TypeFor[v1.Document](), reflect.TypeFor[v1.DocumentVersion](),
 		reflect.TypeFor[v1.UnreadDocument](), reflect.TypeFor[v1.CatalogueGap](), reflect.TypeFor[v1.DocumentHistory](),

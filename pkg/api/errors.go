@@ -59,6 +59,8 @@ func status(err error) int {
 		return http.StatusUnauthorized
 	case history.Forbidden:
 		return http.StatusForbidden
+	case history.Gone:
+		return http.StatusGone
 	case history.Unavailable:
 		return http.StatusServiceUnavailable
 	default:

@@ -30,6 +30,10 @@ func (h *handler) events(a *answer, r *http.Request) {
 		h.failFixed(a, r, v1.QueryFailedText, err)
 		return
 	}
+	if _, err := p.flag(v1.ParamWatch); err != nil {
+		h.failFixed(a, r, v1.QueryFailedText, err)
+		return
+	}
 	q, possible, err := p.timeline()
 	list := eventList{h: h, out: a, summary: p.summary}
 	page := query.Page{Exact: true}

@@ -22,13 +22,18 @@ func (h *handler) gaps(w http.ResponseWriter, r *http.Request) {
 	}
 	list := v1.GapList{Gaps: make([]v1.Gap, len(gaps))}
 	for i, g := range gaps {
-		list.Gaps[i] = v1.Gap{
-			Group: g.Group, Resource: g.Resource, Start: g.Start.UTC(), End: g.End.UTC(),
-			Reason: string(g.Reason), Detail: g.Detail,
-		}
+		list.Gaps[i] = gapOf(g)
 	}
 	writeGaps(w, gaps)
 	writeJSON(w, http.StatusOK, list)
+}
+
+// gapOf returns a gap in the form of the API.
+func gapOf(g history.Gap) v1.Gap {
+	return v1.Gap{
+		Group: g.Group, Resource: g.Resource, Start: g.Start.UTC(), End: g.End.UTC(),
+		Reason: string(g.Reason), Detail: g.Detail,
+	}
 }
 
 // findGaps returns the gaps that the parameters select. It parses the

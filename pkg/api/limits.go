@@ -40,6 +40,9 @@ var (
 	errWait     = unavailable("wait", "other queries take too long")
 	errMemory   = unavailable("memory", "too many answers are being sent")
 	errExcess   = unavailable("connections", "too many connections are open")
+
+	errClientStreams = tooMany("client_streams", "too many streams of this client are open", 5)
+	errStreams       = unavailable("streams", "too many streams are open")
 )
 
 func tooMany(reason, text string, after int) *refusal {
@@ -58,6 +61,7 @@ func unavailable(reason, text string) *refusal {
 func refusals() []*refusal {
 	return []*refusal{
 		errRate, errBacklog, errShare, errCapacity, errWait, errMemory, errExcess,
+		errClientStreams, errStreams,
 	}
 }
 
@@ -104,6 +108,7 @@ const (
 type limits struct {
 	rate         *rate
 	small, large lane
+	streams      *streams
 	metrics      *queryMetrics
 }
 
@@ -123,6 +128,7 @@ func newLimits(o *Options) *limits {
 		small: newLane(smallLane, o.Concurrency-max(o.Concurrency/4, 1), o.AnswerBytes/4),
 		large: newLane(largeLane, max(o.Concurrency/4, 1), o.AnswerBytes-o.AnswerBytes/4),
 	}
+	l.streams = newStreams(o.Streams, o.Registerer)
 	l.metrics = newQueryMetrics(o.Registerer, l.small, l.large)
 	return l
 }

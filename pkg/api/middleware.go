@@ -32,10 +32,7 @@ func (h *handler) logged(next http.Handler) http.Handler {
 		id := nameOf(r)
 		w.Header().Set(requestID, id)
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, id))
-		defer func() {
-			if p := recover(); p != nil {
-				answer.panicked(h.options.Logger, r, p)
-			}
+		log := func() {
 			level := slog.LevelDebug
 			if strings.HasPrefix(Path(r), "/api/") {
 				level = slog.LevelInfo
@@ -43,6 +40,12 @@ func (h *handler) logged(next http.Handler) http.Handler {
 			h.options.Logger.Log(r.Context(), level, "request", "request_id", id, "user", h.options.User(r.Context()),
 				"method", r.Method, "path", r.URL.Path, "status", answer.status, "bytes", answer.bytes,
 				"duration", time.Since(start))
+		}
+		defer func() {
+			defer log() // also if the answer is cut off
+			if p := recover(); p != nil {
+				answer.panicked(h.options.Logger, r, p)
+			}
 		}()
 		next.ServeHTTP(answer, r)
 	})
@@ -64,13 +67,13 @@ func nameOf(r *http.Request) string {
 // audited is the number of Secrets that one line of the audit log names.
 const audited = 16
 
-// audit logs which Secrets' history an answer contained. It is called after the
-// answer was sent or has failed.
-func (h *handler) audit(ctx context.Context, a *answer) {
-	if len(a.secrets) == 0 {
+// audit logs which Secrets' history an answer, or a batch of a stream,
+// contained. It is called after that was sent or has failed.
+func (h *handler) audit(ctx context.Context, secrets map[string]bool) {
+	if len(secrets) == 0 {
 		return
 	}
-	names := slices.Sorted(maps.Keys(a.secrets))
+	names := slices.Sorted(maps.Keys(secrets))
 	id, _ := ctx.Value(requestKey{}).(string)
 	h.options.Logger.InfoContext(ctx, "history of Secrets read", "request_id", id, "user", h.options.User(ctx),
 		"count", len(names), "secrets", strings.Join(names[:min(len(names), audited)], ","))

@@ -270,7 +270,8 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		v1.ParamRevision: {value: "1"}, v1.ParamDescendants: {value: "true"},
 		v1.ParamAt: {value: r.from}, v1.ParamStrip: {value: "true"}, v1.ParamFrom: {value: r.to},
 		v1.ParamTo: {value: r.from}, v1.ParamNoise: {value: "true"},
-		v1.ParamHash: {value: "none"}, v1.ParamVersions: {value: "true"},
+		v1.ParamWatch: {value: "true", with: "limit=1"}, // a stream has no limit, so it is refused
+		v1.ParamHash:  {value: "none"}, v1.ParamVersions: {value: "true"},
 	}
 	bases := map[string]string{v1.StatePath: "at=" + r.to, v1.ComparePath: "from=" + r.from + "&to=" + r.to}
 	ofVersions := []string{v1.ParamStart, v1.ParamEnd, v1.ParamLimit}

@@ -24,11 +24,11 @@ type ServerOptions struct {
 	// Connections bounds the open connections. A query on a further one is
 	// refused, and a probe is answered. Default: 512.
 	Connections int
-	// Streams bounds the concurrent requests of an HTTP/2 connection. Default:
-	// 100.
-	Streams     int
-	HeaderBytes int   // of a request. Default: 64 KiB.
-	BodyBytes   int64 // of a request, which is ignored. Default: 64 KiB.
+	// ConnectionStreams bounds the concurrent requests of an HTTP/2 connection.
+	// Default: 100.
+	ConnectionStreams int
+	HeaderBytes       int   // of a request. Default: 64 KiB.
+	BodyBytes         int64 // of a request, which is ignored. Default: 64 KiB.
 }
 
 // The defaults of [ServerOptions].
@@ -37,13 +37,13 @@ const (
 	defaultIdle        = 2 * time.Minute
 	defaultWriteIdle   = 30 * time.Second
 	defaultConnections = 512
-	// defaultStreams is what RFC 9113 recommends as the least, and the API
-	// server's own limit. Go's is 250. Each stream has a goroutine and buffers
-	// before any limit of queries applies, so the connections' number times
-	// this bounds what clients can make the recorder hold.
-	defaultStreams     = 100
-	defaultHeaderBytes = 64 << 10
-	defaultBodyBytes   = 64 << 10
+	// defaultConnectionStreams is what RFC 9113 recommends as the least, and
+	// the API server's own limit. Go's is 250. Each stream has a goroutine and
+	// buffers before any limit of queries applies, so the number of connections
+	// times this bounds what clients can make the recorder hold.
+	defaultConnectionStreams = 100
+	defaultHeaderBytes       = 64 << 10
+	defaultBodyBytes         = 64 << 10
 )
 
 const (
@@ -68,10 +68,12 @@ func NewServer(handler http.Handler, o ServerOptions, logger *slog.Logger) *http
 	c := &connections{most: int64(cmp.Or(max(o.Connections, 0), defaultConnections))}
 	handler = boundBodies(closeExcess(handler), cmp.Or(o.BodyBytes, defaultBodyBytes))
 	return &http.Server{
-		Handler:        withWriteDeadlines(handler, cmp.Or(o.WriteIdle, defaultWriteIdle)),
-		ReadTimeout:    cmp.Or(o.Request, defaultRequest),
-		IdleTimeout:    cmp.Or(o.Idle, defaultIdle),
-		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: cmp.Or(max(o.Streams, 0), defaultStreams)},
+		Handler:     withWriteDeadlines(handler, cmp.Or(o.WriteIdle, defaultWriteIdle)),
+		ReadTimeout: cmp.Or(o.Request, defaultRequest),
+		IdleTimeout: cmp.Or(o.Idle, defaultIdle),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: cmp.Or(max(o.ConnectionStreams, 0), defaultConnectionStreams),
+		},
 		MaxHeaderBytes: cmp.Or(o.HeaderBytes, defaultHeaderBytes),
 		ErrorLog:       slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {

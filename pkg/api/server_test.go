@@ -50,9 +50,10 @@ func golden(t *testing.T, file, got string) {
 type server struct {
 	http.Handler
 
-	tb  testing.TB
-	log *store.Store
-	now time.Time
+	tb    testing.TB
+	log   *store.Store
+	clock sync.Mutex // guards now while requests are served
+	now   time.Time
 }
 
 func newServer(tb testing.TB, o api.Options) *server {
@@ -64,7 +65,11 @@ func newServer(tb testing.TB, o api.Options) *server {
 func newServerAt(tb testing.TB, o api.Options, now time.Time) *server {
 	tb.Helper()
 	s := &server{tb: tb, now: now}
-	log, err := store.Open(tb.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return s.now }})
+	log, err := store.Open(tb.TempDir(), store.Options{NoSync: true, Now: func() time.Time {
+		s.clock.Lock()
+		defer s.clock.Unlock()
+		return s.now
+	}})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -73,7 +78,7 @@ func newServerAt(tb testing.TB, o api.Options, now time.Time) *server {
 			tb.Error(err)
 		}
 	})
-	s.log, s.Handler = log, api.New(query.New(log, query.Options{}), o)
+	s.log, s.Handler = log, api.New(query.New(log, query.Options{Feed: log}), o)
 	for _, r := range []history.Resource{
 		{Version: "v1", Plural: "pods", Singular: "pod", Kind: "Pod", ShortNames: []string{"po"}, Namespaced: true},
 		{Version: "v1", Plural: "nodes", Singular: "node", Kind: "Node"},
@@ -103,10 +108,17 @@ func newServerAt(tb testing.TB, o api.Options, now time.Time) *server {
 	return s
 }
 
+// advance advances the clock.
+func (s *server) advance(d time.Duration) {
+	s.clock.Lock()
+	defer s.clock.Unlock()
+	s.now = s.now.Add(d)
+}
+
 func (s *server) put(records ...*history.Record) {
 	s.tb.Helper()
 	for _, r := range records {
-		s.now = s.now.Add(time.Second)
+		s.advance(time.Second)
 		err := s.log.Append(s.tb.Context(), &history.Batch{Versions: []history.NewVersion{{Record: r}}})
 		if err != nil {
 			s.tb.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/client"
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/render"
 )
 
 // getOptions are the options of get, which shows a timeline.
@@ -20,6 +21,8 @@ type getOptions struct {
 	allNamespaces bool
 	showNoise     bool
 	exitCode      bool
+	watch         bool // continue with further changes
+	watchOnly     bool // show only further changes
 }
 
 func newGet(conn *connection) *cobra.Command {
@@ -51,7 +54,11 @@ func newGet(conn *connection) *cobra.Command {
 			for one.
 
 			A line across the table shows when and why the recorder could not observe some types.
-			Changes may be missing there.`),
+			Changes may be missing there.
+
+			With --watch, further changes follow as they are recorded, until the command is
+			interrupted. It reconnects if the connection is lost, and neither omits nor repeats a
+			change. Each change is then a document of its own: with -o json, one line.`),
 		Example: examples(conn.env, `
 			# What happened in the namespace shop within the last 15 minutes
 			watchhistory get -n shop --since 15m
@@ -67,6 +74,9 @@ func newGet(conn *connection) *cobra.Command {
 			watchhistory get deploy -A -q 'changed.exists(p, p.startsWith("spec.template")) &&
 			!("kube-controller-manager" in managers)'
 
+			# Changes of pods as they happen, after those of the last minute
+			watchhistory get pods -n shop --since 1m -w
+
 			# All changes of one Deployment and one ConfigMap, as JSON
 			watchhistory get deploy/web configmap/web -n shop --limit=0 -o json`),
 		ValidArgsFunction: conn.completeMany,
@@ -79,6 +89,7 @@ func newGet(conn *connection) *cobra.Command {
 		"Show all namespaces, including cluster-scoped objects.")
 	addNoiseFlag(cmd, &o.showNoise)
 	addExitCodeFlag(cmd, &o.exitCode)
+	o.addWatchFlags(cmd)
 	return cmd
 }
 
@@ -118,11 +129,15 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 			queries[i].LabelSelector, queries[i].FieldSelector = o.selector, o.fieldSelector
 			queries[i].Expression = o.query
 		}
+		if o.watches() {
+			return o.follow(ctx, s, subjects, queries)
+		}
 		found, err := s.newest(ctx, queries, &o.window)
 		if err != nil {
 			return err
 		}
-		if shown, err = o.show(s, subjects, found); err != nil {
+		p := o.printer(&o.env, o.allNamespaces, o.showNoise)
+		if shown, err = o.show(s, subjects, found, p); err != nil {
 			return err
 		}
 		return o.reportMissing(ctx, s, subjects, found)
@@ -167,11 +182,14 @@ func (o *getOptions) queries(s *session, subjects []subject) []client.EventsQuer
 
 // show writes the timeline, oldest first, and the notes about it. It returns
 // the number of changes that it wrote. It reverses found.events.
-func (o *getOptions) show(s *session, subjects []subject, found *result) (shown int, err error) {
+func (o *getOptions) show(s *session, subjects []subject, found *result, p *render.Printer) (shown int, err error) {
 	slices.Reverse(found.events)
 	visible := o.visible(found.events, o.showNoise)
-	p := o.printer(&o.env, o.allNamespaces, o.showNoise)
-	if err := o.write(&o.env, p, visible, found.gaps, p.Timeline); err != nil {
+	write := o.write
+	if o.watches() {
+		write = o.writeEach
+	}
+	if err := write(&o.env, p, visible, found.gaps, p.Timeline); err != nil {
 		return 0, err
 	}
 	o.env.note(found.cutNote("changes"))

@@ -129,6 +129,34 @@ func (o *output) write(env *Environment, p *render.Printer, events []v1.Event, g
 	}
 }
 
+// writeEach is write for output that continues later: each record is a document
+// of its own, and a name is written for each record.
+func (o *output) writeEach(env *Environment, p *render.Printer, events []v1.Event, gaps []v1.Gap, table table) error {
+	if o.isTable() {
+		return table(events, gaps)
+	}
+	for i := range events {
+		if err := o.writeOne(env, p, &events[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeOne writes a record in a format that is not a table.
+func (o *output) writeOne(env *Environment, p *render.Printer, e *v1.Event) error {
+	switch o.format {
+	case "name":
+		return p.Names([]v1.Event{*e})
+	case "json":
+		return p.JSONLine(e)
+	case "yaml":
+		return p.YAMLDocument(e)
+	default:
+		return o.writeTemplate(env, e)
+	}
+}
+
 // writeTemplate writes a document through a JSONPath or Go template, which gets
 // the document of -o json. Whole numbers are kept as integers.
 func (o *output) writeTemplate(env *Environment, document any) error {

@@ -21,6 +21,7 @@ type result struct {
 	ignored  ignoreRules
 	coverage coverage
 
+	newestOf []time.Time          // the time of each query's newest record; zero if it has none
 	withGaps []client.EventsQuery // the queries that gaps overlap
 }
 
@@ -61,6 +62,7 @@ func (r *result) start(w *window) time.Time {
 // Matches, gaps, rules and coverage are those of the last page. Every page has
 // them for the whole query.
 func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, r *result) error {
+	newest := time.Time{}
 	for n := 0; ; {
 		// Each query reads at most as many records as can be shown.
 		q.Limit = w.chunkSize
@@ -71,9 +73,13 @@ func (s *session) read(ctx context.Context, q client.EventsQuery, w *window, r *
 		if err != nil {
 			return err
 		}
+		if n == 0 && len(page.Events) > 0 {
+			newest = page.Events[0].Timestamp
+		}
 		r.events = append(r.events, page.Events...)
 		n += len(page.Events)
 		if !page.HasMore || w.limit > 0 && n >= w.limit {
+			r.newestOf = append(r.newestOf, newest)
 			r.matches = append(r.matches, max(page.Total, n))
 			r.exact = r.exact && page.TotalExact
 			r.cut = r.cut || page.HasMore

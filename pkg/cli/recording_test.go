@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,12 +25,15 @@ type recording struct {
 	t           *testing.T
 	log         *store.Store
 	resources   []history.Resource
+	mu          sync.Mutex // guards clock
 	clock       time.Time
 	rv          int
 	now         time.Time // of the reader; the story is relative to it
 	url         string
+	server      *httptest.Server
 	rules       []history.IgnoreRule
 	gapQueries  atomic.Int32  // the number of queries for gaps
+	streams     atomic.Int32  // the number of streams that were opened
 	onEvents    func()        // called before each page of events; may be nil
 	clockOffset time.Duration // the recorder's time minus the reader's
 }
@@ -42,7 +46,11 @@ func (r *recording) recorderNow() time.Time { return r.now.Add(r.clockOffset) }
 func newRecording(t *testing.T, without ...string) *recording {
 	t.Helper()
 	r := &recording{t: t, rv: 100, now: time.Now().UTC().Truncate(time.Second)}
-	log, err := store.Open(t.TempDir(), store.Options{NoSync: true, Now: func() time.Time { return r.clock }})
+	log, err := store.Open(t.TempDir(), store.Options{NoSync: true, Now: func() time.Time {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.clock
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,11 +95,15 @@ func newRecording(t *testing.T, without ...string) *recording {
 			t.Fatal(err)
 		}
 	}
-	recorder := api.New(query.New(log, query.Options{IgnoreRules: func() []history.IgnoreRule { return r.rules }}),
-		api.Options{})
+	recorder := api.New(query.New(log, query.Options{
+		IgnoreRules: func() []history.IgnoreRule { return r.rules }, Feed: log,
+	}), api.Options{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == v1.GapsPath {
 			r.gapQueries.Add(1)
+		}
+		if req.URL.Query().Has(v1.ParamWatch) {
+			r.streams.Add(1)
 		}
 		if req.URL.Path == v1.EventsPath && r.onEvents != nil {
 			r.onEvents()
@@ -100,14 +112,22 @@ func newRecording(t *testing.T, without ...string) *recording {
 		recorder.ServeHTTP(w, req)
 	}))
 	t.Cleanup(server.Close)
-	r.url = server.URL
+	r.url, r.server = server.URL, server
 	return r
+}
+
+// setClock sets the clock of the log.
+func (r *recording) setClock(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clock = at
 }
 
 // write records a version that was observed some time ago.
 func (r *recording) write(ago time.Duration, rec *history.Record) {
 	r.t.Helper()
-	r.clock, r.rv = r.now.Add(-ago), r.rv+1
+	r.setClock(r.now.Add(-ago))
+	r.rv++
 	rec.RV, rec.Version = fmt.Sprint(r.rv), "v1"
 	if err := r.log.Append(r.t.Context(), &history.Batch{Versions: []history.NewVersion{{Record: rec}}}); err != nil {
 		r.t.Fatal(err)
@@ -131,7 +151,7 @@ func (r *recording) writeGaps(
 		}
 		batch.Gaps = append(batch.Gaps, g)
 	}
-	r.clock = r.now.Add(-max(to, 0))
+	r.setClock(r.now.Add(-max(to, 0)))
 	if err := r.log.Append(r.t.Context(), batch); err != nil {
 		r.t.Fatal(err)
 	}

@@ -109,6 +109,6 @@ func (c *Client) structured(status int, body []byte) error {
 func codes() []history.Code {
 	return []history.Code{
 		history.Invalid, history.NotFound, history.Unauthorized, history.Forbidden,
-		history.Unavailable, history.Internal,
+		history.Gone, history.Unavailable, history.Internal,
 	}
 }

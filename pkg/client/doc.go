@@ -31,7 +31,8 @@
 // [Client.Gaps] lists gaps, and [Client.Resources] returns the catalogue.
 // [Client.State] and [Client.Compare] return one page of the objects as they
 // were at a time, or of what differs between two times. [Client.Objects] and
-// [Client.Differences] iterate over all pages.
+// [Client.Differences] iterate over all pages. [Client.Watch] iterates over the
+// records to come, and connects again if the connection is lost.
 // Package client/kube finds a recorder in a cluster and connects to it through
 // the API server.
 //
@@ -51,7 +52,7 @@
 // # Limits
 //
 // A request is sent again only if the recorder answers that it is busy, after
-// the time that it names. The package does not cache, log, or write to stdout
-// or stderr. It imports neither client-go nor any part of the recorder but the
-// API's types.
+// the time that it names, and by [Client.Watch]. The package does not cache,
+// log, or write to stdout or stderr. It imports neither client-go nor any part
+// of the recorder but the API's types.
 package client

@@ -39,6 +39,12 @@ var (
 	ErrQueryTimeout = errors.New("query timed out in the recorder")
 	// ErrNoCursor means that the recorder is too old to return a cursor.
 	ErrNoCursor = errors.New("no cursor")
+	// ErrNoStreams means that the recorder is too old to serve streams.
+	ErrNoStreams = errors.New("no streams")
+	// ErrStopped means that the recorder stopped, and ended a stream before.
+	ErrStopped = errors.New("recorder stopped")
+	// ErrStalled means that a stream was silent for longer than it may be.
+	ErrStalled = errors.New("stream stalled")
 	// ErrRefused means that nothing listens on the recorder's address.
 	ErrRefused = errors.New("connection refused")
 	// ErrUnknownHost means that the recorder's host name does not resolve.
@@ -170,6 +176,8 @@ func CodeOfStatus(status int) history.Code {
 		return history.Unauthorized
 	case http.StatusForbidden:
 		return history.Forbidden
+	case http.StatusGone:
+		return history.Gone
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return history.Unavailable
 	default:

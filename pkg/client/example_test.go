@@ -84,6 +84,35 @@ func ExampleClient_Versions() {
 	// 1 Deployment true
 }
 
+// Every change from a time on, also those that are still to come. The loop goes
+// on over restarts of the recorder.
+func ExampleClient_Watch() {
+	c, stop := connectExample()
+	defer stop()
+	q := client.EventsQuery{Start: time.Date(2026, 3, 4, 12, 0, 2, 0, time.UTC), Summary: true}
+	for u, err := range c.Watch(context.Background(), q) {
+		if err != nil {
+			log.Fatal(err) // nothing can be read any more
+		}
+		switch u.Type {
+		case client.Recorded:
+			fmt.Println(u.Event.ResourceName, u.Event.Summary)
+			q.Cursor = u.Cursor // store it to continue from here in another process
+		case client.GapChanged:
+			fmt.Println("Changes may be missing:", u.Gap.Resource, u.Gap.Reason)
+		case client.Disconnected:
+			fmt.Println("Connecting again:", u.Err)
+		}
+		if u.Event.Revision == 3 {
+			break // a real program goes on
+		}
+	}
+	// Output:
+	// Changes may be missing: deployments forbidden
+	// web image app: 1.0 → 1.1
+	// web image app: 1.1 → 1.2
+}
+
 // Why changes may be missing.
 func ExampleClient_Gaps() {
 	c, stop := connectExample()

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -183,6 +184,14 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 		func(q client.DocumentQuery) error { _, err := c.Document(t.Context(), q); return err })
 	checkFields(t, client.DocumentHistoryQuery{Name: "version"}, sent,
 		func(q client.DocumentHistoryQuery) error { _, _, err := c.DocumentHistory(t.Context(), q); return err })
+
+	all := maps.Clone(sent)
+	for _, err := range c.Watch(t.Context(), client.EventsQuery{}) {
+		if !errors.Is(err, client.ErrNoStreams) {
+			t.Errorf("watch: got error %v, want that there are no streams", err)
+		}
+	}
+	maps.Copy(sent, all)
 
 	notSent := map[string]string{
 		"ParamUser": "only one value matches anything",

@@ -3,7 +3,6 @@ package daemon_test
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,21 +19,6 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/daemon"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
-
-// places returns the namespaces and the resources of events, each once, sorted.
-func places(events []v1.Event) string {
-	all := map[string]bool{}
-	for _, e := range events {
-		all[e.Namespace+"/"+e.ResourceType] = true
-	}
-	return strings.Join(slices.Sorted(maps.Keys(all)), " ")
-}
-
-// answerTo returns the answer of the listener without TLS to a GET.
-func (r *running) answerTo(t *testing.T, path string) answer {
-	t.Helper()
-	return fetch(t, http.DefaultClient, r.url+path, "")
-}
 
 // TestAnonymous_LimitsEveryEndpoint changes the limits of a running recorder.
 func TestAnonymous_LimitsEveryEndpoint(t *testing.T) {

@@ -83,6 +83,8 @@ type Config struct {
 	MaxQueryRate int
 	// MaxConnections is how many connections may be open.
 	MaxConnections int
+	// MaxStreams is how many streams of records may be open.
+	MaxStreams int
 	// Resources are recorded by name, whether or not they are discovered.
 	Resources []history.Resource
 	// Rules define which values are redacted, and which versions are ignored.
@@ -226,6 +228,7 @@ func (c *Config) fixedIn(other *Config) (fields []string) {
 		{"queryTimeoutSeconds", c.QueryTimeoutSeconds != other.QueryTimeoutSeconds},
 		{"maxQueryRate", c.MaxQueryRate != other.MaxQueryRate},
 		{"maxConnections", c.MaxConnections != other.MaxConnections},
+		{"maxStreams", c.MaxStreams != other.MaxStreams},
 	} {
 		if f.differs {
 			fields = append(fields, f.name)

@@ -27,6 +27,7 @@ func DefaultConfig() Config {
 		QueryTimeoutSeconds: 30,
 		MaxQueryRate:        100,
 		MaxConnections:      512,
+		MaxStreams:          128,
 
 		Resources: []history.Resource{
 			{Version: "v1", Kind: "Pod", Plural: "pods", Namespaced: true},

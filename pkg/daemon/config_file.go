@@ -43,6 +43,7 @@ type configFile struct {
 	QueryTimeoutSeconds  timeoutSeconds  `yaml:"queryTimeoutSeconds"`
 	MaxQueryRate         queryRate       `yaml:"maxQueryRate"`
 	MaxConnections       connectionLimit `yaml:"maxConnections"`
+	MaxStreams           streamLimit     `yaml:"maxStreams"`
 	Resources            []resourceEntry `yaml:"resources"`
 	Include              []groupResource `yaml:"include"`
 	SecretAnnotations    []annotationKey `yaml:"secretAnnotations"`
@@ -108,6 +109,7 @@ func ParseConfig(data []byte) (Config, error) {
 		QueryTimeoutSeconds:  timeoutSeconds(c.QueryTimeoutSeconds),
 		MaxQueryRate:         queryRate(c.MaxQueryRate),
 		MaxConnections:       connectionLimit(c.MaxConnections),
+		MaxStreams:           streamLimit(c.MaxStreams),
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
@@ -165,6 +167,7 @@ func (f *configFile) apply(c *Config, at *layout) error {
 	c.QueryTimeoutSeconds = int(f.QueryTimeoutSeconds)
 	c.MaxQueryRate = int(f.MaxQueryRate)
 	c.MaxConnections = int(f.MaxConnections)
+	c.MaxStreams = int(f.MaxStreams)
 	listed, err := f.resources(at)
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func TestDefaultConfig_MatchesTheContract(t *testing.T) {
 		StoragePath: "/data/watch-events", RetentionDays: 14, SyncWrites: true,
 		BindAddress: "127.0.0.1", ServerPort: 8080, SecurePort: daemon.NoPort, DebugPort: daemon.NoPort,
 		MaxQueryLimit:       1000,
-		QueryTimeoutSeconds: 30, MaxQueryRate: 100, MaxConnections: 512,
+		QueryTimeoutSeconds: 30, MaxQueryRate: 100, MaxConnections: 512, MaxStreams: 128,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -59,6 +59,7 @@ maxConcurrentQueries: 4
 queryTimeoutSeconds: 5
 maxQueryRate: 0
 maxConnections: 100
+maxStreams: 7
 earlierNamespaces: true
 allowedHosts: [history.example.com]
 resources:
@@ -71,6 +72,7 @@ resources:
 	want := daemon.DefaultConfig()
 	want.DiscoverCRDs, want.DiscoverAll, want.SyncWrites, want.ServerPort = false, false, false, 9000
 	want.MaxConcurrentQueries, want.QueryTimeoutSeconds, want.MaxQueryRate, want.MaxConnections = 4, 5, 0, 100
+	want.MaxStreams = 7
 	want.RecordCatalogue, want.EarlierNamespaces, want.AllowedHosts = false, true, []string{"history.example.com"}
 	want.Resources = []history.Resource{
 		{Group: "apps", Version: "v1", Kind: "Deployment", Plural: "deployments", Namespaced: true},
@@ -310,6 +312,7 @@ func TestParseConfig_RejectsMistakesWithLineAndField(t *testing.T) {
 		},
 		{"no time", "queryTimeoutSeconds: 0\n", "line 1: queryTimeoutSeconds: want a whole number from 1 to 3600"},
 		{"negative rate", "maxQueryRate: -1\n", "line 1: maxQueryRate: want a whole number from 0 to 100000"},
+		{"no streams", "maxStreams: 0\n", "line 1: maxStreams: want a whole number from 1 to 65536"},
 		{"too few connections", "maxConnections: 1\n", "line 1: maxConnections: want a whole number from 16 to 65536"},
 		{"quoted number", "serverPort: \"80\"\n", "line 1: serverPort: want a whole number"},
 		{"not a boolean", "discoverCRDs: perhaps\n", `line 1: discoverCRDs: want true or false, got "perhaps"`},

@@ -73,6 +73,7 @@ type (
 	timeoutSeconds  int
 	queryRate       int // queries per second; 0 means no limit
 	connectionLimit int
+	streamLimit     int
 	port            int
 	storageLimit    int64  // bytes
 	ipAddress       string // of any interface of this machine
@@ -115,6 +116,9 @@ func (r *queryRate) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (l *connectionLimit) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, l, 16, 65_536) }
+
+// UnmarshalYAML implements [yaml.Unmarshaler].
+func (l *streamLimit) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, l, 1, 65_536) }
 
 // UnmarshalYAML implements [yaml.Unmarshaler].
 func (p *port) UnmarshalYAML(node *yaml.Node) error { return decodeInt(node, p, NoPort, maxPort) }

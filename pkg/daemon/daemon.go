@@ -43,6 +43,7 @@ type Daemon struct {
 	socket     net.Listener                // for the commands of pkg/admin; nil if it can't be opened
 	follow     func(context.Context) error // follows the configuration's source; nil if there is none
 	metrics    *metrics
+	stopping   chan struct{} // closed when Run begins to stop
 
 	// started is the configuration that New was called with. The fields of
 	// [Config.fixedIn] never change.
@@ -63,6 +64,7 @@ type Daemon struct {
 func New(ctx context.Context, c Config, cluster *rest.Config, logger *slog.Logger) (_ *Daemon, err error) {
 	d := &Daemon{
 		logger: logger, started: c, program: cluster.UserAgent, redacted: c.rules().Redact, metrics: newMetrics(),
+		stopping: make(chan struct{}),
 	}
 	d.config.Store(&c)
 	d.metrics.setReloaded(true)
@@ -132,6 +134,7 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		},
 
 		EarlierNamespaces: d.started.EarlierNamespaces,
+		Feed:              d.store,
 	})
 	d.metrics.collect(d.store, func() []history.Gap { return d.log.live.Open(context.WithoutCancel(ctx)) })
 	return api.New(service, api.Options{
@@ -146,6 +149,11 @@ func (d *Daemon) newHandler(ctx context.Context) http.Handler {
 		User:     userName,
 		Host:     d.isOwnHost,
 		Client:   client,
+		Recheck:  readmit,
+
+		CursorKey: d.store.RedactionKey(),
+		Streams:   d.started.MaxStreams,
+		Stopping:  d.stopping,
 
 		Concurrency: d.started.MaxConcurrentQueries,
 		Timeout:     time.Duration(d.started.QueryTimeoutSeconds) * time.Second,
@@ -224,6 +232,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	c.wait(ctx)
 	d.logger.InfoContext(ctx, "stopping")
+	close(d.stopping) // a server that stops waits for its streams
 	err := errors.Join(c.stop(), d.Close())
 	d.logger.InfoContext(ctx, "stopped")
 	return err

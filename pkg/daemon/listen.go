@@ -146,6 +146,15 @@ func (d *Daemon) limited(next http.Handler) http.Handler {
 	})
 }
 
+// readmit returns an error if the caller of a request would not be admitted any
+// more.
+func readmit(ctx context.Context) error {
+	if c := access.From(ctx); c != nil {
+		return c.Readmit(ctx)
+	}
+	return nil
+}
+
 // client returns the name for the limits of a caller, or "" if the caller is
 // not known. Users and hosts can't have the same name.
 func client(r *http.Request) string {

@@ -51,6 +51,7 @@ var (
 		"storage_free_bytes gauge: Free space on the volume of the database.",
 		"storage_limit_bytes gauge: maxStorage. The oldest day is dropped above 9/10 of it. 0 means no limit.",
 		"storage_oldest_version_timestamp_seconds gauge: Time of the oldest version that is listed.",
+		"streams_open gauge: Open streams of records.",
 		"syncs_total{group,resource} counter: Lists of all objects since the start, including the first.",
 		"version_lag_seconds histogram " + bounds + ": " +
 			"Time from the API server's write to the commit, " +

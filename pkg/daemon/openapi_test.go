@@ -1,8 +1,10 @@
 package daemon_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +33,21 @@ func checkDescribed(t *testing.T, response *http.Response, body []byte) {
 	}); err != nil {
 		t.Error(err)
 	}
+}
+
+// places returns the namespaces and the resources of events, each once, sorted.
+func places(events []v1.Event) string {
+	all := map[string]bool{}
+	for _, e := range events {
+		all[e.Namespace+"/"+e.ResourceType] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(all)), " ")
+}
+
+// answerTo returns the answer of the listener without TLS to a GET.
+func (r *running) answerTo(t *testing.T, path string) answer {
+	t.Helper()
+	return fetch(t, http.DefaultClient, r.url+path, "")
 }
 
 // TestOpenAPI_DescribesRealAnswers asks a recorder of a real API server for

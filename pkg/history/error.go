@@ -16,6 +16,7 @@ const (
 	Unauthorized Code = "unauthorized" // the caller's identity is missing or invalid
 	Forbidden    Code = "forbidden"    // the caller lacks a permission
 	Unavailable  Code = "unavailable"  // a retry may succeed
+	Gone         Code = "gone"         // the log does not have any more what was read before
 	Internal     Code = "internal"     // anything else
 )
 

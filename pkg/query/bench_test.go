@@ -98,3 +98,40 @@ func BenchmarkSelect(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFollow commits a record, and reads the batch of a stream that has
+// caught up. The record matches no filter.
+func BenchmarkFollow(b *testing.B) {
+	log := sampleLog(b, benchVersions/10)
+	s := query.New(log, query.Options{Feed: log})
+	expression, err := selector.Compile(`verb == "delete"`)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, q := range map[string]query.Timeline{
+		"type":       {Types: []string{"nodes"}},
+		"expression": {Selector: &selector.Selector{Expression: expression}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			q.Limit, q.Each = 500, func(*query.Version) error { return nil }
+			q.After, _ = log.Committed()
+			for b.Loop() {
+				b.StopTimer()
+				err := log.Append(b.Context(), &history.Batch{Versions: []history.NewVersion{{Record: &history.Record{
+					Ref:     history.ObjectRef{Resource: "pods", Namespace: "shop", Name: "web", UID: "u"},
+					Version: "v1", Kind: "Pod", Verb: history.Update, RV: "1", Object: []byte(`{}`),
+				}}}})
+				b.StartTimer()
+				if err != nil {
+					b.Fatal(err)
+				}
+				batch, err := s.Follow(b.Context(), q, time.Hour)
+				if err != nil {
+					b.Fatal(err)
+				}
+				q.After = batch.Next
+			}
+			b.ReportAllocs()
+		})
+	}
+}

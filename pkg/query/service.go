@@ -63,6 +63,9 @@ type Options struct {
 	// earlier namespaces of the same name, and of a namespace that does not
 	// exist now.
 	EarlierNamespaces bool
+	// Feed reports the commits of the log. Without one, the log can't be
+	// followed. Default: none.
+	Feed Feed
 	// Now returns the present time, for questions about it. Default: time.Now.
 	Now func() time.Time
 }

@@ -58,6 +58,18 @@ func (p *Printer) JSON(document any) error {
 	return p.write(escapeJSON(text.String()))
 }
 
+// JSONLine writes a document as JSON on one line, with the same escapes as
+// [Printer.JSON].
+func (p *Printer) JSONLine(document any) error {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(document); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return p.write(escapeJSON(text.String()))
+}
+
 // escapeJSON escapes the unsafe characters that the encoder does not escape.
 // Line feeds are kept: they occur only between tokens.
 func escapeJSON(text string) string {
@@ -86,6 +98,18 @@ func (p *Printer) YAML(document any) error {
 		return fmt.Errorf("write YAML: %w", err)
 	}
 	return p.write(string(text))
+}
+
+// YAMLDocument writes one of several documents as YAML. All but the first have
+// a separator before them.
+func (p *Printer) YAMLDocument(document any) error {
+	if p.headed {
+		if err := p.write("---\n"); err != nil {
+			return err
+		}
+	}
+	p.headed = true
+	return p.YAML(document)
 }
 
 // Names writes a line like "deployment.apps/web" for each object, once, in the

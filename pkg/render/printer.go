@@ -35,7 +35,7 @@ type Printer struct {
 	opts   Options
 	styles styles
 	widths []int // of the table's columns so far, without the gutter; nil before the header
-	headed bool  // a diff has been written
+	headed bool  // a diff or a YAML document has been written
 }
 
 // New returns a printer that writes to out.
@@ -51,6 +51,10 @@ func New(out io.Writer, opts Options) *Printer {
 	r.SetColorProfile(profile)
 	return &Printer{out: out, opts: opts, styles: newStyles(r)}
 }
+
+// SetNow sets the time that ages are relative to. A table can then be continued
+// later.
+func (p *Printer) SetNow(now time.Time) { p.opts.Now = now }
 
 // write writes text in one call.
 func (p *Printer) write(text string) error {

@@ -150,6 +150,17 @@ func (p *Printer) gapRow(g *gapGroup) []field {
 	return []field{{text: "-- " + cell(text) + " --", style: p.styles.warn}}
 }
 
+// Dismissed writes a row of a table about gaps that were open and do not exist
+// any more. No gaps write nothing.
+func (p *Printer) Dismissed(gaps []v1.Gap) error {
+	if len(gaps) == 0 {
+		return nil
+	}
+	g := gapGroup{gaps: gaps}
+	text := fmt.Sprintf("-- recorder sees %s again, and no change is missing --", cell(g.names(p.opts.Wide)))
+	return p.table(nil, [][]field{{{text: text, style: p.styles.good}}})
+}
+
 // interval returns "from 9m to 7m". If both ages are the same, it returns the
 // length and the age: "for 20s, 3d ago".
 func (p *Printer) interval(start, end time.Time) string {

@@ -24,10 +24,14 @@ const overhead = 16
 // the transaction that contains them commits.
 type batchTx struct {
 	s     *Store
-	txn   *badger.Txn     // the current transaction
-	state codec.State     // what the next commit stores
-	first uint64          // time of the batch's first record; 0: it has none yet
-	terms map[term]uint32 // numbers that this batch assigned
+	txn   *badger.Txn // the current transaction
+	state codec.State // what the next commit stores
+	first uint64      // time of the batch's first record; 0: it has none yet
+	// complete is the time of the newest record that is in txn or was committed
+	// by an earlier one; 0: there is none. state.Last may be later: the record
+	// that has it may not fit into txn.
+	complete uint64
+	terms    map[term]uint32 // numbers that this batch assigned
 	// heads are the heads of the batch's objects. An object without one is new.
 	// nil means that the heads are read when they are needed.
 	heads map[history.ObjectRef]objectHead
@@ -88,7 +92,9 @@ func (w *batchTx) add(g group) error {
 // whether the transaction is on disk, so the log must become read-only.
 //
 // It raises last before the transaction commits. So a reader that sees a
-// checkpoint, a head or a gap of the commit also sees its records.
+// checkpoint, a head or a gap of the commit also sees its records. It raises
+// the feed's position afterwards, because a stream must not pass a record that
+// it can't read yet.
 func (w *batchTx) commit() error {
 	if w.count == 0 {
 		return nil
@@ -108,6 +114,7 @@ func (w *batchTx) commit() error {
 		f()
 	}
 	w.s.state = w.state
+	w.s.feed.publish(w.complete)
 	return nil
 }
 

@@ -80,9 +80,10 @@ func (w *batchTx) addVersion(r history.NewVersion, b body, ts, revision uint64) 
 	if err := w.addHead(&g, &o, &written, r.ManagedHashes, ts); err != nil {
 		return err
 	}
-	if err := w.add(g); err != nil {
+	if err := w.add(g); err != nil { // may commit the transaction before, without this version
 		return err
 	}
+	w.complete = ts
 	w.cacheHead(&r.Ref, o)
 	w.done = append(w.done, func() {
 		r.Time, r.Revision = moment(ts), written.Revision

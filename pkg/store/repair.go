@@ -439,7 +439,11 @@ func (s *Store) adopt(o *Store) {
 	s.terms = newDictionary(func(k []byte) error { return s.integrity.checkKey(k) })
 	s.integrity.onDamage = s.onDamage
 	s.state, s.failed, s.spared, s.spareNumbers, s.sparedAt = o.state, o.failed, o.spared, o.spareNumbers, o.sparedAt
-	s.last.Store(o.last.Load())
+	// The newest records may be lost. Their times are in cursors, so they are
+	// not assigned again.
+	upTo, _ := s.Committed()
+	s.state.Last = max(s.state.Last, timestamp(upTo.Time))
+	s.last.Store(s.state.Last)
 	s.oldest.Store(o.oldest.Load())
 	s.dropped.Store(o.dropped.Load())
 }

@@ -57,7 +57,7 @@ type Options struct {
 
 // Store is an open log. Its methods are safe for concurrent use.
 //
-// Lock order: useMu, then pruneMu, then commitMu.
+// Lock order: useMu, then pruneMu, then commitMu, then that of the feed.
 type Store struct {
 	db        *badger.DB
 	dir       string
@@ -90,6 +90,8 @@ type Store struct {
 	places        *boundedCache[uint16, dayPlaces] // of days that ended
 
 	refSnapshots *refSnapshots
+
+	feed feed // of commits
 
 	// last is the time of the newest record that readers may see. A commit
 	// raises it before the transaction commits.

@@ -114,6 +114,8 @@ const (
 	ParamSummary = "summary"
 	// ParamEmpty is the status of the answer if nothing matches.
 	ParamEmpty = "empty"
+	// ParamWatch returns a stream of [StreamItem] instead of a page.
+	ParamWatch = "watch"
 
 	// ParamRevision selects these revisions of the object, and no Events.
 	ParamRevision = "revision"
@@ -151,6 +153,12 @@ const (
 
 	Now = "now" // the default of [ParamAt] and [ParamTo]
 )
+
+// StreamContentType is the media type of a stream: one JSON document per line.
+const StreamContentType = "application/x-ndjson"
+
+// HeartbeatSeconds is the longest time between two lines of a stream.
+const HeartbeatSeconds = 10
 
 // CoreGroup is the value of [ParamGroup] for the core group, whose name is
 // empty. No API group can have this name.

@@ -113,6 +113,45 @@ type Gap struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// StreamItem is one line of a stream, which [EventsPath] answers with
+// [ParamWatch]. The last line of a complete stream is [StreamEnd] or
+// [StreamError]: a stream without one was cut off.
+type StreamItem struct {
+	Type StreamType `json:"type"` // which of the other fields are present
+	// Cursor is the position after the line. A stream with it as [ParamCursor]
+	// continues without loss and without repetition.
+	Cursor string `json:"cursor"`
+	Event  *Event `json:"event,omitempty"` // of a StreamEvent
+	Gap    *Gap   `json:"gap,omitempty"`   // of a StreamGap or StreamNoGap
+	// Gaps are those of a StreamStart. It is absent if there are none.
+	Gaps  []Gap  `json:"gaps,omitempty"`
+	Error *Error `json:"error,omitempty"` // of a StreamError
+}
+
+// StreamType is the type of a line. Others may be added.
+type StreamType string
+
+// The types of lines.
+const (
+	// StreamStart is the first line. Its gaps are those that are open or that
+	// ended after the position at which the stream begins.
+	StreamStart StreamType = "START"
+	// StreamEvent is a record.
+	StreamEvent StreamType = "EVENT"
+	// StreamGap is a gap that was opened, changed or closed. A gap is
+	// identified by its resource and its start, and may be repeated.
+	StreamGap StreamType = "GAP"
+	// StreamNoGap is an open gap that no longer exists: the recorder could read
+	// the missing changes.
+	StreamNoGap StreamType = "NO_GAP"
+	// StreamHeartbeat is sent if nothing else was for [HeartbeatSeconds].
+	StreamHeartbeat StreamType = "HEARTBEAT"
+	// StreamEnd is the last line if the recorder stops.
+	StreamEnd StreamType = "END"
+	// StreamError is the last line if the stream can't be continued.
+	StreamError StreamType = "ERROR"
+)
+
 // Comparison is the answer of [ComparePath].
 type Comparison struct {
 	From time.Time `json:"from"` // UTC

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
@@ -27,6 +28,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/client/kube"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
+	"github.com/watchhistory/watchhistory/pkg/rig/recordertest"
 )
 
 // Ports of the recorder's pod.
@@ -39,6 +41,7 @@ const (
 // connections that are forwarded to it reach this process.
 type site struct {
 	*clustertest.Cluster
+	api      *recordertest.API // of the recorder
 	core     corev1client.CoreV1Interface
 	node     string
 	recorder *httptest.Server
@@ -46,7 +49,8 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := httptest.NewServer(newRecorder(t))
+	recorder := newRecorder(t)
+	s := httptest.NewServer(recorder)
 	t.Cleanup(s.Close)
 	closed := httptest.NewServer(http.NotFoundHandler())
 	nowhere := closed.Listener.Addr().String()
@@ -69,7 +73,7 @@ func newSite(t *testing.T) *site {
 	if err != nil || len(nodes.Items) == 0 {
 		t.Fatalf("nodes: %v, %v", nodes, err)
 	}
-	return &site{Cluster: cluster, core: core, node: nodes.Items[0].Name, recorder: s}
+	return &site{Cluster: cluster, api: recorder, core: core, node: nodes.Items[0].Name, recorder: s}
 }
 
 func must[T any](t *testing.T) func(T, error) T {
@@ -194,6 +198,7 @@ func TestConnect_RealCluster(t *testing.T) {
 	t.Run("the proxy is the last resort", s.testProxy)
 	t.Run("API server restarts", s.testRestart)
 	t.Run("recorder goes away", s.testReplaced)
+	t.Run("stream", s.testStream)
 	t.Run("pod is not ready", s.testNotReady)
 	t.Run("pod crashes", s.testCrashing)
 	t.Run("pods without a Service", s.testPodsAlone)
@@ -455,6 +460,66 @@ func (s *site) testReplaced(t *testing.T) {
 	}
 	if err := c.Health(t.Context()); err != nil {
 		t.Errorf("the same client, with the newest pod being deleted: got error %v, want none", err)
+	}
+}
+
+// testStream follows a recorder while the API server restarts, which breaks the
+// tunnel, and while its only pod refuses connections for a while.
+func (s *site) testStream(t *testing.T) {
+	s.namespace(t, "stream")
+	s.service(t, "stream", "recorder", intstr.FromString("api"))
+	s.pod(t, "stream", "recorder-0")
+	c := s.connect(t, kube.Options{Namespace: "stream", Options: client.Options{Timeout: 5 * time.Second}})
+	revision, connected := uint64(0), 0
+	add := func() {
+		t.Helper()
+		batch := &history.Batch{Versions: []history.NewVersion{newVersion()}}
+		if err := s.api.Record(t.Context(), nil, batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for u, err := range c.Watch(t.Context(), client.EventsQuery{Start: time.Unix(0, 0), Summary: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch u.Type {
+		case client.Connected:
+			if connected++; connected > 1 {
+				add()
+			}
+		case client.Recorded:
+			if revision++; u.Event.Revision != revision {
+				t.Fatalf("got revision %d, want %d", u.Event.Revision, revision)
+			}
+		}
+		switch {
+		case u.Type == client.Recorded && revision == records:
+			if err := s.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
+				t.Fatal(err)
+			}
+		case u.Type == client.Recorded && revision == records+1:
+			s.podAt(t, "stream", "recorder-1", refusedPort) // the newest pod is used first
+			if err := s.core.Pods("stream").Delete(t.Context(), "recorder-0", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.RestartComponent(t.Context(), clustertest.APIServer); err != nil {
+				t.Fatal(err)
+			}
+		case u.Type == client.Disconnected && revision == records+1:
+			if err := s.core.Pods("stream").Delete(t.Context(), "recorder-1", metav1.DeleteOptions{}); err != nil &&
+				!apierrors.IsNotFound(err) {
+				t.Fatal(err)
+			}
+			if _, err := s.core.Pods("stream").Get(t.Context(), "recorder-2", metav1.GetOptions{}); err != nil {
+				s.pod(t, "stream", "recorder-2")
+			}
+		}
+		if revision == records+2 {
+			break
+		}
+	}
+	if connected != 3 {
+		t.Errorf("got %d connections, want 3", connected)
 	}
 }
 

@@ -1,7 +1,6 @@
 package kube_test
 
 import (
-	"net/http"
 	"strings"
 	"testing"
 
@@ -25,16 +24,21 @@ func TestMain(m *testing.M) {
 const records = 10
 
 // newRecorder returns the API of a recorder with versions of one node.
-func newRecorder(t *testing.T) http.Handler {
+func newRecorder(t *testing.T) *recordertest.API {
 	t.Helper()
 	batch := &history.Batch{}
 	for range records {
-		batch.Versions = append(batch.Versions, history.NewVersion{Record: &history.Record{
-			Ref:     history.ObjectRef{Resource: "nodes", Name: "node-1", UID: "u-node"},
-			Version: "v1", Kind: "Node", Verb: history.Update, RV: "1", Object: []byte(`{}`),
-		}})
+		batch.Versions = append(batch.Versions, newVersion())
 	}
 	return recordertest.NewAPI(t, nil, batch)
+}
+
+// newVersion returns a version of the node.
+func newVersion() history.NewVersion {
+	return history.NewVersion{Record: &history.Record{
+		Ref:     history.ObjectRef{Resource: "nodes", Name: "node-1", UID: "u-node"},
+		Version: "v1", Kind: "Node", Verb: history.Update, RV: "1", Object: []byte(`{}`),
+	}}
 }
 
 // connect connects and closes the client at the end of the test.

@@ -7,6 +7,8 @@
 //
 // Invariants:
 //
+//   - The answer to a request of [Stream] has no limit of time after its
+//     headers.
 //   - RoundTrip returns when its time is over or its context ends, even if the
 //     layers below do not.
 //   - The body of an answer with a status of 300 or more is read before

@@ -57,6 +57,13 @@ type transport struct {
 	limits Limits
 }
 
+// streamKey is the context's key of [Stream].
+type streamKey struct{}
+
+// Stream returns a context for a request whose answer has no end. A limit of
+// time then ends with the headers of the answer. A limit of size still applies.
+func Stream(ctx context.Context) context.Context { return context.WithValue(ctx, streamKey{}, true) }
+
 // New returns a transport that bounds each exchange of the next one. If next is
 // nil, it uses [http.DefaultTransport]. It is safe for concurrent use if next
 // is.
@@ -77,7 +84,7 @@ func (t *transport) WrappedRoundTripper() http.RoundTripper { return t.next }
 // ended, because those that upgrade connections ignore contexts. They use a
 // copy of the request, so the caller may reuse the request.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, cancel := t.context(req.Context())
+	ctx, cancel, begun := t.context(req.Context())
 	type result struct {
 		resp *http.Response
 		err  error
@@ -97,6 +104,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			cancel()
 			return nil, err
 		}
+		begun()
 		r.resp.Request = req
 		t.limitBody(ctx, cancel, r.resp)
 		return r.resp, nil
@@ -112,12 +120,19 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // context returns the context of an exchange. Its cause is a [SlowError] if the
-// time is over.
-func (t *transport) context(ctx context.Context) (context.Context, context.CancelFunc) {
+// time is over. Function begun must be called once the answer has begun.
+func (t *transport) context(ctx context.Context) (_ context.Context, cancel context.CancelFunc, begun func()) {
 	if t.limits.Time <= 0 {
-		return context.WithCancel(ctx)
+		ctx, cancel = context.WithCancel(ctx)
+		return ctx, cancel, func() {}
 	}
-	return context.WithTimeoutCause(ctx, t.limits.Time, &SlowError{t.limits.Time})
+	if ctx.Value(streamKey{}) == nil {
+		ctx, cancel = context.WithTimeoutCause(ctx, t.limits.Time, &SlowError{t.limits.Time})
+		return ctx, cancel, func() {}
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(t.limits.Time, func() { stop(&SlowError{t.limits.Time}) })
+	return ctx, func() { timer.Stop(); stop(context.Canceled) }, func() { timer.Stop() }
 }
 
 // limitBody replaces the body of an answer by one that ends with the context

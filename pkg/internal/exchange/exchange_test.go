@@ -203,3 +203,41 @@ func TestTransport_RemovesALongRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+// slowBody is a body whose bytes arrive after some time.
+type slowBody struct{ after time.Duration }
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.after == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(b.after)
+	b.after = 0
+	return copy(p, "late"), nil
+}
+
+func (*slowBody) Close() error { return nil }
+
+// The limit of time of a stream ends with its headers.
+func TestStream_LimitEndsWithHeaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delay := time.Duration(0)
+		bounded := exchange.New(roundTripper(func(r *http.Request) (*http.Response, error) {
+			select {
+			case <-time.After(delay):
+				return answer(http.StatusOK, &slowBody{time.Hour})(r)
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
+			}
+		}), exchange.Limits{Time: time.Second})
+		stream := request(exchange.Stream(t.Context()), t, "http://recorder")
+		if body, err := read(t, bounded, stream); string(body) != "late" || err != nil {
+			t.Errorf("slow body: got %q, error %v, want late", body, err)
+		}
+		delay = 2 * time.Second
+		_, err := read(t, bounded, stream)
+		if _, slow := errors.AsType[*exchange.SlowError](err); !slow {
+			t.Errorf("slow headers: got error %v, want that they are slow", err)
+		}
+	})
+}

@@ -274,10 +274,17 @@ func (c *checked) checkBody(header http.Header, body []byte) error {
 			return err
 		}
 	}
-	if media != jsonType {
-		return nil
+	switch media {
+	case jsonType:
+		return validateJSON(want, body)
+	case linesType:
+		for line := range bytes.Lines(body) {
+			if err := validateJSON(want, line); err != nil {
+				return err
+			}
+		}
 	}
-	return validateJSON(want, body)
+	return nil
 }
 
 // validateJSON validates a JSON document.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -96,6 +97,7 @@ const introduction = `The API is read-only: every GET is also answered as a HEAD
 const (
 	plainType = "text/plain"
 	jsonType  = v1.ContentType
+	linesType = v1.StreamContentType
 )
 
 // Example is a real answer.
@@ -241,12 +243,15 @@ func (b *builder) response(d *document, a *answer) *response {
 	if a.plain {
 		r.Content[plainType] = &mediaType{Schema: &schema{Type: "string"}}
 	}
-	if a.json != nil {
-		body, err := b.schemas.of(a.json)
+	for media, of := range map[string]reflect.Type{jsonType: a.json, linesType: a.lines} {
+		if of == nil {
+			continue
+		}
+		body, err := b.schemas.of(of)
 		if err != nil {
 			b.problems = append(b.problems, err.Error())
 		}
-		r.Content[jsonType] = &mediaType{Schema: body}
+		r.Content[media] = &mediaType{Schema: body}
 	}
 	for _, name := range a.optional {
 		r.Headers[name] = &header{Ref: "#/components/headers/" + name}

@@ -21,6 +21,7 @@ type answer struct {
 	status   int
 	text     string
 	json     reflect.Type // nil: no JSON
+	lines    reflect.Type // may be a stream of JSON documents of this type, one a line; nil: it is none
 	plain    bool         // may be text/plain
 	required []string     // headers
 	optional []string     // headers
@@ -156,6 +157,16 @@ func page(text string, body reflect.Type, more ...string) answer {
 	}
 }
 
+// orStream returns an answer with a page that may also be a stream. A stream
+// has none of the headers that a page needs, so they are optional.
+func orStream(page answer, text string) answer {
+	page.text += " " + text
+	page.lines = reflect.TypeFor[v1.StreamItem]()
+	page.optional = headers(page.required, page.optional, []string{cacheHeader})
+	page.required = nil
+	return page
+}
+
 // unchanged returns the answer to a request with If-None-Match.
 func unchanged(more ...string) answer {
 	return answer{
@@ -201,9 +212,11 @@ func endpoints() []endpoint {
 			path: v1.EventsPath, id: "listEvents",
 			parameters: slices.Concat([]string{v1.ParamStart, v1.ParamEnd, v1.ParamNamespace}, types,
 				[]string{v1.ParamVerb, v1.ParamUser, v1.ParamManager}, contents,
-				[]string{v1.ParamOrder}, paging, []string{v1.ParamSummary, v1.ParamEmpty}),
+				[]string{v1.ParamOrder}, paging, []string{v1.ParamSummary, v1.ParamEmpty, v1.ParamWatch}),
 			answers: query(
-				page("A page of records.", reflect.TypeFor[[]v1.Event]()), unchanged(),
+				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()),
+					"With watch, a stream with one JSON document a line instead."),
+				unchanged(),
 				fixedFailure(http.StatusBadRequest, "A parameter is invalid. The text names it."),
 				answer{
 					status: http.StatusNotFound, text: "Nothing matches. The parameter empty selects another status.",

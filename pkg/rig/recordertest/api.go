@@ -47,7 +47,7 @@ func OpenAPI(dir string, now func() time.Time) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &API{api.New(query.New(log, query.Options{}), api.Options{}), log}, nil
+	return &API{api.New(query.New(log, query.Options{Feed: log}), api.Options{}), log}, nil
 }
 
 // Record adds resources to the catalogue, and records batches one by one.

@@ -50,6 +50,8 @@ type broken struct {
 	register   func(context.Context, history.Resource) error
 	resources  func(*history.Resource)
 	prune      func(context.Context) error
+	committed  func(history.Cursor, <-chan struct{}) (history.Cursor, <-chan struct{})
+	kept       func(after, from history.Cursor) history.Cursor
 	key        []byte
 	offset     int // of the next page
 }
@@ -142,6 +144,22 @@ func (b *broken) Prune(ctx context.Context) error {
 		return b.prune(ctx)
 	}
 	return b.Log.Prune(ctx)
+}
+
+func (b *broken) Committed() (history.Cursor, <-chan struct{}) {
+	upTo, next := b.Log.Committed()
+	if b.committed != nil {
+		return b.committed(upTo, next)
+	}
+	return upTo, next
+}
+
+func (b *broken) Kept(ctx context.Context, after history.Cursor) (history.Cursor, error) {
+	from, err := b.Log.Kept(ctx, after)
+	if b.kept != nil {
+		from = b.kept(after, from)
+	}
+	return from, err
 }
 
 func (b *broken) RedactionKey() []byte {

@@ -22,7 +22,7 @@ type fault struct {
 // faults returns at least one fault for each promise.
 func faults() []fault {
 	return slices.Concat(writingFaults(), currentFaults(), readingFaults(), stateFaults(),
-		forgettingFaults(), otherFaults())
+		forgettingFaults(), feedFaults(), otherFaults())
 }
 
 func writingFaults() []fault {

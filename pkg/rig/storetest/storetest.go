@@ -26,6 +26,7 @@ import (
 type Log interface {
 	recorder.Log
 	query.Reader
+	query.Feed
 
 	// Prune drops what is older than the retention. While the log is larger
 	// than [Options.MaxBytes], it also drops the oldest remaining records, and
@@ -123,6 +124,12 @@ func promises() []promise {
 		{"CursorValidDuringPrune", cursorValidDuringPrune},
 		{"ScanCompleteOrFailsDuringPrune", scanCompleteOrFails},
 		{"AppendsDuringPrune", appendsDuringPrune},
+
+		{"FollowersMissNothing", followersMissNothing},
+		{"CommittedSurvivesReopen", committedSurvives},
+		{"CommittedAnnouncesEveryCommit", committedAnnounces},
+		{"KeptEndsWithRetention", keptEnds},
+		{"KeptEndsWithDroppedDays", keptEndsWithDays},
 
 		{"ObjectsOfAnySize", objectsOfAnySize},
 		{"NamesOfAnyBytes", namesOfAnyBytes},

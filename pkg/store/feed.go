@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+)
+
+// feed reports to readers how far the log is committed. It is safe for
+// concurrent use, and its lock is the innermost one.
+//
+// Invariant: position never decreases, and no record is committed with a time
+// up to it any more.
+type feed struct {
+	mu       sync.Mutex
+	position uint64        // the time of the newest record that is committed
+	next     chan struct{} // closed by the next commit; nil if no reader has it
+}
+
+// publish announces a commit whose transaction has ended. last is the time of
+// the newest record in it, or 0.
+func (f *feed) publish(last uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.position = max(f.position, last)
+	if f.next != nil {
+		close(f.next)
+		f.next = nil
+	}
+}
+
+// Committed returns a position up to which the log is complete, and a channel
+// that is closed by the next commit of anything, also of gaps.
+//
+// A scan that begins afterwards yields every record up to the position, and
+// each later record has a later time, also after a restart. Without
+// [Options.NoSync] the records are on disk, so this holds after a loss of power
+// too.
+func (s *Store) Committed() (upTo history.Cursor, next <-chan struct{}) {
+	f := &s.feed
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == nil {
+		f.next = make(chan struct{})
+	}
+	return history.Cursor{Time: moment(f.position)}, f.next
+}
+
+// Kept returns a position after which scans yield every record that was
+// committed. It is the given position, unless records after that were dropped
+// or are older than the retention. If a day after the position was dropped, it
+// is assumed to have had records.
+func (s *Store) Kept(ctx context.Context, after history.Cursor) (from history.Cursor, err error) {
+	upTo, _ := s.Committed()
+	err = s.view(func(r *reader) error {
+		from = after
+		if !after.Before(upTo.Time) {
+			return nil // nothing follows
+		}
+		if err := r.loadFloor(); err != nil {
+			return err
+		}
+		first, bound := timestamp(after.Time)+1, r.lowerBound()
+		if first >= bound {
+			return nil
+		}
+		lost := first < key.Start(r.floorDay)
+		if !lost {
+			p, err := r.plan(&history.Filter{})
+			if err != nil {
+				return err
+			}
+			err = r.days(p, span{from: first, to: bound - 1}, func(indexHit) (bool, error) {
+				lost = true
+				return false, ctx.Err()
+			})
+			if err != nil && !errors.Is(err, errDropped) {
+				return err
+			}
+			lost = lost || err != nil
+		}
+		if lost {
+			from = history.Cursor{Time: moment(bound - 1)}
+		}
+		return nil
+	})
+	return from, err
+}
