@@ -256,7 +256,7 @@ func TestGetWatch_RejectsContradictions(t *testing.T) {
 		"get -w --until 1m":             "--until and --watch can't be combined",
 		"get --watch-only --exit-code":  "--exit-code and --watch can't be combined",
 		"get -w --since 1m --limit=-1":  "--limit -1",
-		"get -w --field-selector bogus": "parameter fieldSelector",
+		"get -w --field-selector bogus": "error: --field-selector: ",
 	} {
 		all := append(strings.Fields(args), "--recorder-url", r.url, "-n", "shop", "--kubeconfig", "")
 		code, stderr := run(t.Context(), r, io.Discard, all...)

@@ -123,14 +123,14 @@ func TestHint_NamesFlag(t *testing.T) {
 // TestParameterFlags_AreComplete fails if a parameter of the API has neither a
 // flag nor a reason, and if a flag does not exist.
 func TestParameterFlags_AreComplete(t *testing.T) {
-	const fixed, argument, noCommand = "its values are fixed", "it is an argument", "no command queries a state"
+	const fixed, argument, noCommand = "its values are fixed", "it is an argument", "no command has this query"
 	none := map[string]string{
 		v1.ParamResourceType: argument, v1.ParamResourceName: argument, v1.ParamGroup: argument,
 		v1.ParamVerb: fixed, v1.ParamUser: fixed, v1.ParamManager: fixed, v1.ParamReason: fixed, v1.ParamType: fixed,
 		v1.ParamCursor: fixed, v1.ParamOrder: fixed, v1.ParamSummary: fixed, v1.ParamEmpty: fixed,
-		v1.ParamDescendants: fixed,
+		v1.ParamDescendants: fixed, v1.ParamWatch: fixed,
 		v1.ParamAt:          noCommand, v1.ParamStrip: noCommand, v1.ParamFrom: noCommand, v1.ParamTo: noCommand,
-		v1.ParamNoise: noCommand,
+		v1.ParamNoise: noCommand, v1.ParamHash: noCommand, v1.ParamVersions: noCommand,
 	}
 	source, err := os.ReadFile("../api/v1/api.go")
 	if err != nil {

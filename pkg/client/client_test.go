@@ -145,7 +145,7 @@ func TestErrors_HaveCodeTextAndCause(t *testing.T) {
 			history.Unauthorized, "answered: not authenticated", client.ErrAnswered,
 		},
 		"unknown code": {
-			404, "application/json", `{"error":{"code":"gone","message":"no such type"}}`,
+			404, "application/json", `{"error":{"code":"vanished","message":"no such type"}}`,
 			history.NotFound, "no such type", nil,
 		},
 		"another 404": {
