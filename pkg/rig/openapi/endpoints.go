@@ -21,7 +21,7 @@ type answer struct {
 	status   int
 	text     string
 	json     reflect.Type // nil: no JSON
-	lines    reflect.Type // may be a stream of JSON documents of this type, one a line; nil: it is none
+	lines    reflect.Type // may be a stream of JSON documents of this type, one a line; nil: never
 	plain    bool         // may be text/plain
 	required []string     // headers
 	optional []string     // headers
