@@ -53,7 +53,7 @@ func TestAnonymous_LimitsEveryEndpoint(t *testing.T) {
 		related, state int // Events of a configmap, and objects of the state in the two namespaces
 	}{
 		{
-			"", everything, "/nodes", "configmaps events nodes secrets", 200, 200, 200, 1, 6,
+			"", everything, "/nodes", "configmaps customresourcedefinitions events nodes secrets", 200, 200, 200, 1, 6,
 		},
 		{
 			"anonymous: {namespaces: [anon-shop]}", "anon-shop/configmaps anon-shop/events anon-shop/secrets", "",
@@ -68,7 +68,7 @@ func TestAnonymous_LimitsEveryEndpoint(t *testing.T) {
 			"anon-shop/configmaps", "/nodes", "configmaps nodes", 200, 404, 404, 0, 1,
 		},
 		{
-			`anonymous: {namespaces: ["-"]}`, "", "/nodes", "nodes", 404, 404, 404, 0, 0,
+			`anonymous: {namespaces: ["-"]}`, "", "/nodes", "customresourcedefinitions nodes", 404, 404, 404, 0, 0,
 		},
 		{
 			"anonymous: {namespaces: [nosuch]}", "", "", "", 404, 404, 404, 0, 0,
@@ -139,7 +139,8 @@ func TestAnonymous_HidesEarlierNamespaces(t *testing.T) {
 	dir := t.TempDir()
 	r := following(t, dir, v, cluster.Config())
 	r.records(t, "namespace=anon-again", "initial")
-	first := kubectl(t, "get", "namespace", "anon-again", "-o", "jsonpath={.metadata.creationTimestamp}")
+	first := kubectl(t, "get", "configmap", "settings", "-n", "anon-again",
+		"-o", "jsonpath={.metadata.creationTimestamp}")
 	finalize(t, "anon-again")
 	waitForNextSecond(t, first)
 	create()
