@@ -91,7 +91,7 @@ func (s *Service) moments(
 	if m.Restricted, err = s.restricted(ctx, all, seen.view, q.Name, asked); err != nil {
 		return m, f, until, err
 	}
-	now, newest, err := s.present(ctx, seen.view)
+	now, newest, err := s.present(ctx, seen.view, q.Name)
 	if err != nil {
 		return m, f, until, err
 	}
@@ -123,10 +123,14 @@ func (s *Service) moments(
 // present returns the present time, and the time of the newest record of a
 // view. That may be later than the clock, and is then the present. It is zero
 // if there is no record. Both get into cursors, so other records must not
-// influence them.
-func (s *Service) present(ctx context.Context, view history.View) (now, newest time.Time, err error) {
+// influence them. The view of a question about a name has all names, and the
+// caller may have rights on this one only.
+func (s *Service) present(ctx context.Context, view history.View, name string) (now, newest time.Time, err error) {
 	now = s.options.Now().UTC()
 	scan := history.Scan{Filter: history.Filter{View: view}, Order: history.NewestFirst, Limit: 1}
+	if view != nil {
+		scan.Name = name
+	}
 	for r, err := range s.reader.Scan(ctx, scan) {
 		if err != nil {
 			return now, newest, err

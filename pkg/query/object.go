@@ -123,7 +123,7 @@ func (s *Service) Object(ctx context.Context, q Object) (ObjectHistory, error) {
 	if q.Rest != nil {
 		return s.objectRest(ctx, q, empty, seen, records, resources)
 	}
-	over, err := s.isOver(ctx, q.End, history.Cursor{}, seen.own.view)
+	over, err := s.isOver(ctx, q.End, history.Cursor{}, seen.own.view, q.Name)
 	if err != nil {
 		return empty, err
 	}

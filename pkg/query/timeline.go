@@ -69,7 +69,7 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 		return Page{Exact: true, Ignored: ignored, Coverage: coverage, Restricted: restricted}, nil
 	}
 	filter.View = inNamespaces(seen, q.Namespaces)
-	over, err := s.isOver(ctx, q.End, q.Rest, seen.view)
+	over, err := s.isOver(ctx, q.End, q.Rest, seen.view, q.Name)
 	if err != nil {
 		return Page{}, err
 	}
@@ -94,11 +94,13 @@ func (s *Service) Timeline(ctx context.Context, q Timeline) (Page, error) {
 // of the view or long ago, so that no further record can be in it. It must be
 // called before the records are read. A question without an end is never over,
 // and a rest of a page does not need to know.
-func (s *Service) isOver(ctx context.Context, end time.Time, rest history.Cursor, view history.View) (bool, error) {
+func (s *Service) isOver(
+	ctx context.Context, end time.Time, rest history.Cursor, view history.View, name string,
+) (bool, error) {
 	if end.IsZero() || !rest.IsZero() {
 		return false, nil
 	}
-	now, newest, err := s.present(ctx, view)
+	now, newest, err := s.present(ctx, view, name)
 	return !end.After(newest) || end.Before(now.Add(-commitTolerance)), err
 }
 
