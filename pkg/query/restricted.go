@@ -40,21 +40,26 @@ func (s *Service) restricted(
 }
 
 // mayReadAll reports whether the caller may read all objects of a scope's
-// resources. known are those that a type of the scope names. If there are none,
-// the right to read every resource of the scope's group is required.
+// resources. known are those that a type of the scope names. If none of them
+// has objects there, the right to read every resource of the scope's group is
+// required.
 func (s *Service) mayReadAll(
 	ctx context.Context, known []history.Resource, view history.View, of scope, name string,
 ) (bool, error) {
 	var required []schema.GroupResource
+	namespace, one := of.namespace.Namespace()
+	hidden := false
 	for _, r := range known {
 		if view.Touches(r.GroupResource()) {
 			required = append(required, r.GroupResource())
+		} else if !one || r.Scoped(namespace != "") {
+			hidden = true
 		}
 	}
 	switch {
 	case len(required) > 0:
-	case len(known) > 0:
-		return false, nil // all are hidden, so the caller lacks the right to read every resource
+	case hidden:
+		return false, nil // the caller lacks the right to read every resource
 	case of.group == "":
 		required = []schema.GroupResource{{Group: everyResource, Resource: everyResource}}
 	case of.group == CoreGroup:

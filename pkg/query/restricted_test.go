@@ -71,6 +71,11 @@ func TestRestricted_DependsOnRightsAndQuestion(t *testing.T) {
 			[4]bool{false, false, true, true},
 		},
 		{
+			"a type without namespaces in a namespace",
+			query.Objects{Types: []string{"nodes"}, Namespace: "shop"},
+			[4]bool{false, false, true, true},
+		},
+		{
 			"a name",
 			query.Objects{Types: []string{"pods"}, Namespace: "shop", Name: "web-01"},
 			[4]bool{false, false, false, false},
