@@ -91,7 +91,7 @@ type stream struct {
 	w          http.ResponseWriter
 	client     string
 	query      query.Timeline // After is the stream's position
-	restricted bool           // the caller may read only a part of the log
+	restricted bool           // the caller may read only a part of the log now
 
 	window  time.Duration         // that the next batch reads at most
 	checked time.Time             // when the caller was last admitted
@@ -203,6 +203,7 @@ func (s *stream) next(ctx context.Context) error {
 // read reads a batch after the stream's position.
 func (s *stream) read(ctx context.Context) (query.Batch, error) {
 	s.events, s.secrets, s.n = bytes.Buffer{}, nil, 0
+	s.restricted = s.h.options.Caller(ctx) != nil // the configuration may have changed
 	batch, err := s.h.ask(ctx).Follow(ctx, s.query, s.window)
 	if errors.Is(err, selector.ErrTooExpensive) {
 		err = queryError(err)
@@ -337,7 +338,8 @@ const (
 
 // wait waits until the next batch is to be read: after a commit, or for a
 // heartbeat at a time. A batch that has all records is not followed by another
-// one for batchPause after it was read.
+// one for batchPause after it was read, unless a heartbeat is due. Otherwise
+// the time of a heartbeat would show whether others have committed something.
 func (s *stream) wait(ctx context.Context, read, until time.Time) event {
 	if s.more {
 		return s.waitFor(ctx, nil, 0)
@@ -345,7 +347,7 @@ func (s *stream) wait(ctx context.Context, read, until time.Time) event {
 	if why := s.waitFor(ctx, s.changed, time.Until(until)); why != changed {
 		return why
 	}
-	return s.waitFor(ctx, nil, time.Until(read.Add(batchPause)))
+	return s.waitFor(ctx, nil, min(time.Until(read.Add(batchPause)), time.Until(until)))
 }
 
 // waitFor waits for a channel, but not longer than a time.

@@ -552,6 +552,33 @@ func (g *grants) Namespaces(context.Context) (map[string]time.Time, error) {
 	return map[string]time.Time{"shop": {}, "bank": {}}, nil
 }
 
+// A caller without an identity may read everything until the configuration
+// limits what such callers may read.
+func TestWatch_HidesCursorsOnceRestricted(t *testing.T) {
+	var limited atomic.Bool
+	s := newServer(t, api.Options{
+		Heartbeat: 20 * time.Millisecond,
+		Caller: func(context.Context) query.Authorizer {
+			if limited.Load() {
+				return &grants{}
+			}
+			return nil
+		},
+	})
+	s.put(pod("a"))
+	stream := watch(t, listen(t, s, api.ServerOptions{}), "")
+	if start := stream.want(v1.StreamStart); len(start.Cursor) >= 30 {
+		t.Fatalf("got cursor %s, want one in clear", start.Cursor)
+	}
+	limited.Store(true)
+	stream.want(v1.StreamHeartbeat) // may be of a batch from before
+	s.put(pod("b"))
+	stream.want(v1.StreamHeartbeat)
+	if beat := stream.want(v1.StreamHeartbeat); len(beat.Cursor) < 30 {
+		t.Errorf("got cursor %s in clear, want a hidden position", beat.Cursor)
+	}
+}
+
 func TestWatch_FollowsRights(t *testing.T) {
 	caller := &grants{in: map[string]bool{"shop": true}}
 	var admitted atomic.Pointer[error]
