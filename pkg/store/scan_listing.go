@@ -40,6 +40,7 @@ type listings struct {
 	// below. Making a listing takes long, so waiting ends with a context.
 	turn chan struct{}
 	of   map[uint16]*listing // by resource; nil: one is worth its cost
+	most int                 // objects of all listings
 }
 
 // listing has the numbers of a resource's objects. It never changes, and may
@@ -59,7 +60,7 @@ type listedNamespace struct {
 }
 
 func newListings() *listings {
-	l := &listings{turn: make(chan struct{}, 1), of: map[uint16]*listing{}}
+	l := &listings{turn: make(chan struct{}, 1), of: map[uint16]*listing{}, most: maxListed}
 	l.turn <- struct{}{}
 	return l
 }
@@ -76,8 +77,12 @@ func (l *listings) lock(ctx context.Context) error {
 
 func (l *listings) unlock() { l.turn <- struct{}{} }
 
-// suggest makes the next page of a resource make a listing.
-func (l *listings) suggest(ctx context.Context, resource uint16) error {
+// suggest makes the next page of a resource make a listing, if the number of
+// its objects is worth the cost.
+func (l *listings) suggest(ctx context.Context, resource uint16, objects int) error {
+	if objects <= minListed || objects > l.most {
+		return nil
+	}
 	if err := l.lock(ctx); err != nil {
 		return err
 	}
@@ -99,7 +104,7 @@ func (l *listings) putLocked(resource uint16, made *listing) {
 		}
 	}
 	for other, of := range l.of {
-		if size <= maxListed {
+		if size <= l.most {
 			return
 		}
 		if of != nil && of != made {
@@ -107,7 +112,7 @@ func (l *listings) putLocked(resource uint16, made *listing) {
 			delete(l.of, other)
 		}
 	}
-	if size > maxListed {
+	if size > l.most {
 		delete(l.of, resource)
 	}
 }
@@ -131,20 +136,31 @@ func (r *reader) listing(ctx context.Context, resource uint16, later uint64, con
 	}
 	needed := min(newest, later-1)
 	switch {
-	case present == nil, int(present.gone.Load()) > present.size/listedShare:
-		present, err = r.makeListing(ctx, resource, newest)
-	case present.until < needed && newest-present.until > uint64(present.size):
-		present = nil // reading the heads costs less
-	case present.until < needed:
+	case present != nil && !present.isOutdated(newest, needed):
+		if present.until >= needed {
+			return present, nil
+		}
 		present, err = r.extendListing(ctx, resource, present, newest)
+	case continued:
+		present, err = r.makeListing(ctx, resource, newest)
 	default:
-		return present, nil
+		return nil, nil // reading the heads costs less
 	}
-	if err != nil || present == nil {
+	if err != nil {
 		return nil, err
+	}
+	if present == nil {
+		delete(l.of, resource)
+		return nil, nil
 	}
 	l.putLocked(resource, present)
 	return present, nil
+}
+
+// isOutdated reports whether making another listing costs less than to extend
+// this one up to an object, or to use it.
+func (l *listing) isOutdated(newest, needed uint64) bool {
+	return int(l.gone.Load()) > l.size/listedShare || l.until < needed && newest-l.until > uint64(l.size)
 }
 
 // newestObject returns the highest object number that the reader sees.
@@ -156,12 +172,13 @@ func (r *reader) newestObject() (uint64, error) {
 	return key.DecodeIdentity(k)
 }
 
-// makeListing lists the objects of a resource up to the newest object.
+// makeListing lists the objects of a resource up to the newest object. It
+// returns nil if there are too many.
 func (r *reader) makeListing(ctx context.Context, resource uint16, newest uint64) (*listing, error) {
 	objects := map[uint32][]uint64{}
 	size := 0
 	err := r.each(key.Heads(resource), func(item *badger.Item) error {
-		if size++; size > maxListed {
+		if size++; size > r.s.listings.most {
 			return errStop
 		}
 		return item.Value(func(v []byte) error {

@@ -200,4 +200,20 @@ func TestState_ListedPagesCostTheirSize(t *testing.T) {
 		t.Errorf("got %.0f allocations for a later page, want at most a fifth of the %.0f of the first two",
 			later, first)
 	}
+	// Many objects of another resource make the listing outdated.
+	var others []*history.Record
+	for i := range 2 * fleetSize {
+		r := pod(fmt.Sprint("other-", i), fmt.Sprint("other-", i), history.Create)
+		r.Ref.Resource = "configmaps"
+		others = append(others, r)
+	}
+	appendTo(t, f.store, others...)
+	f.clock.t = f.clock.t.Add(time.Hour)
+	sc = history.StateScan{At: f.clock.t, Limit: 50}
+	sc.Resources = []schema.GroupResource{{Resource: "pods"}}
+	page()
+	page() // makes another listing
+	if again := testing.AllocsPerRun(5, page); again > first/5 {
+		t.Errorf("outdated listing: got %.0f allocations for a later page, want at most a fifth of %.0f", again, first)
+	}
 }

@@ -219,8 +219,8 @@ func (w *objectWalk) collect(resource uint16, into *nextObjects) error {
 		n++
 		return item.Value(func(v []byte) error { return w.addHead(v, into) })
 	})
-	if err == nil && n > minListed {
-		err = w.r.s.listings.suggest(w.ctx, resource)
+	if err == nil {
+		err = w.r.s.listings.suggest(w.ctx, resource, n)
 	}
 	return err
 }
