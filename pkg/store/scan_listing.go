@@ -381,6 +381,10 @@ func (w *objectWalk) readListed(l *listing, object uint64, at *history.ObjectRef
 	if err != nil {
 		return fmt.Errorf("object %d: %w", object, err)
 	}
+	if c.head.Object != object { // it was removed, and came back with another number
+		l.gone.Add(1)
+		return nil
+	}
 	if !selected {
 		*at, err = w.r.ref(id)
 		return err
