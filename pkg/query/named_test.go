@@ -48,7 +48,8 @@ func TestAs_OtherNamesDoNotShow(t *testing.T) {
 			Objects: query.Objects{Types: []string{"pods"}, Namespace: "shop", Name: "web"}, At: end, Limit: 1,
 		})
 		if err != nil || len(state.Versions) != 1 || !state.More {
-			t.Fatalf("state: got %d versions, more %t, error %v, want the first of 2", len(state.Versions), state.More, err)
+			t.Fatalf("state: got %d versions, more %t, error %v, want the first of 2",
+				len(state.Versions), state.More, err)
 		}
 		return shown{[3]bool{page.Final, object.Final, state.Final}, state.Next}
 	}
