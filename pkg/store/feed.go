@@ -73,14 +73,11 @@ func (s *Store) Kept(ctx context.Context, after history.Cursor) (from history.Cu
 			if err != nil {
 				return err
 			}
-			err = r.days(p, span{from: first, to: bound - 1}, func(indexHit) (bool, error) {
-				lost = true
-				return false, ctx.Err()
-			})
-			if err != nil && !errors.Is(err, errDropped) {
+			found := r.allowed(ctx, p, func(indexHit) error { return errStop })
+			err = r.days(p, span{from: first, to: bound - 1}, found)
+			if lost = errors.Is(err, errStop) || errors.Is(err, errDropped); !lost && err != nil {
 				return err
 			}
-			lost = lost || err != nil
 		}
 		if lost {
 			from = history.Cursor{Time: moment(bound - 1)}
