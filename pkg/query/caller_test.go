@@ -354,3 +354,42 @@ func matchesType(q query.Timeline, r *history.Record) bool {
 		return arg == r.Ref.Resource
 	})
 }
+
+// The total of a caller with rights in many namespaces is counted with a
+// fraction of the effort, unless the question is about one of them.
+func TestAs_CountsLessInManyNamespaces(t *testing.T) {
+	l := newLog(t)
+	ten, twenty := newRights(), newRights()
+	for i := range 20 {
+		namespace := fmt.Sprintf("team-%02d", i)
+		for n := range 5 {
+			l.put(record(ref("", "pods", namespace, fmt.Sprint("web-", n), 1), history.Create, created(l.now)))
+		}
+		if i < 10 {
+			ten.allowed["list pods "+namespace+"/"] = true
+		}
+		twenty.allowed["list pods "+namespace+"/"] = true
+		ten.namespaces[namespace], twenty.namespaces[namespace] = time.Time{}, time.Time{}
+	}
+	for _, c := range []struct {
+		name      string
+		caller    *rights
+		namespace history.NamespaceScope
+		want      int
+		exact     bool
+	}{
+		{"cluster-wide rights", newRights("list pods /"), history.AllNamespaces, 60, false},
+		{"ten namespaces", ten, history.AllNamespaces, 50, true},
+		{"twenty namespaces", twenty, history.AllNamespaces, 6, false},
+		{"one of twenty namespaces", twenty, "team-11", 5, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := l.service(query.Options{Effort: 60}).As(c.caller)
+			page, err := s.Timeline(t.Context(),
+				query.Timeline{Filter: history.Filter{Namespace: c.namespace}, Types: []string{"pods"}, Limit: 1})
+			if err != nil || page.Total != c.want || page.Exact != c.exact {
+				t.Errorf("got total %d, exact %t, error %v, want %d, exact %t", page.Total, page.Exact, err, c.want, c.exact)
+			}
+		})
+	}
+}

@@ -21,7 +21,7 @@ const (
 const (
 	effortBytes    = 4 << 10
 	effortPrevious = 4
-	countFraction  = 10 // of the effort of a page is spent on its total
+	countFraction  = 10 // of the effort is spent on an expensive total
 )
 
 // search reads the records that a scan and a selector select, chunk by chunk.

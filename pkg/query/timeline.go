@@ -250,8 +250,9 @@ func (s *Service) addRead(ctx context.Context, b *pageBuilder, scan history.Scan
 // Records may be appended or dropped between the scan and the count. So the
 // total is raised to the number of records that the page shows.
 //
-// Matches of a selector are counted by reading them again, with a fraction of
-// the effort. So their total is often not exact.
+// Matches of a selector are counted by reading them again. They, and records
+// that are scattered among those of others, are counted with a fraction of the
+// effort. So their total is often not exact.
 func (s *Service) total(ctx context.Context, scan history.Scan, sel *selector.Selector, page *Page) error {
 	if !page.More && scan.After.IsZero() {
 		return nil
@@ -260,13 +261,37 @@ func (s *Service) total(ctx context.Context, scan history.Scan, sel *selector.Se
 	if page.More && !page.early {
 		least++
 	}
-	count := func() (int, bool, error) { return s.reader.Count(ctx, scan.Filter, s.options.Effort) }
+	effort := s.options.Effort
+	if isScattered(&scan.Filter) {
+		effort = max(effort/countFraction, 1)
+	}
+	count := func() (int, bool, error) { return s.reader.Count(ctx, scan.Filter, effort) }
 	if !sel.IsZero() {
 		count = func() (int, bool, error) { return s.countMatches(ctx, scan.Filter, sel) }
 	}
 	n, exact, err := count()
 	page.Total, page.Exact = max(n, least), exact
 	return err
+}
+
+// manyPlaces is the number of places from which a view is scattered.
+const manyPlaces = 16
+
+// isScattered reports whether a filter selects records in many places, which
+// are pairs of a resource and a namespace, because the caller may read only
+// these. Most keys between the records are then those of others, or the records
+// are merged from many ranges of keys.
+func isScattered(f *history.Filter) bool {
+	if _, one := f.Namespace.Namespace(); one {
+		return false
+	}
+	places := 0
+	for _, grant := range f.View {
+		if !grant.All {
+			places += len(grant.Namespaces)
+		}
+	}
+	return places > manyPlaces
 }
 
 // Gaps is a query for gaps.
