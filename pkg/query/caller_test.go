@@ -388,7 +388,8 @@ func TestAs_CountsLessInManyNamespaces(t *testing.T) {
 			page, err := s.Timeline(t.Context(),
 				query.Timeline{Filter: history.Filter{Namespace: c.namespace}, Types: []string{"pods"}, Limit: 1})
 			if err != nil || page.Total != c.want || page.Exact != c.exact {
-				t.Errorf("got total %d, exact %t, error %v, want %d, exact %t", page.Total, page.Exact, err, c.want, c.exact)
+				t.Errorf("got total %d, exact %t, error %v, want %d, exact %t",
+					page.Total, page.Exact, err, c.want, c.exact)
 			}
 		})
 	}
