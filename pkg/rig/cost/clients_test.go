@@ -130,6 +130,12 @@ func withClients(
 		t.Errorf("got %d small and %d large queries without an answer, want none: %s%s",
 			small.failed, large.failed, small.first, large.first)
 	}
+	for status, n := range statuses {
+		expected := []string{"200 OK", "404 Not Found", "429 Too Many Requests", "503 Service Unavailable"}
+		if !slices.Contains(expected, strings.TrimPrefix(status, "slow: ")) {
+			t.Errorf("got %d answers with %q, want one of %q", n, status, expected)
+		}
+	}
 	if most > maxResidentClients {
 		t.Errorf("got %.0f MB resident, want at most %.0f", most/1e6, maxResidentClients/1e6)
 	}
@@ -186,11 +192,14 @@ func everything(ctx context.Context, base string, since time.Time) map[string]in
 	})
 }
 
-// slowAndEverything runs the clients of slow and of everything.
+// slowAndEverything runs the clients of slow, and those of everything once the
+// slow ones have the beginnings of their answers.
 func slowAndEverything(ctx context.Context, base string, since time.Time) map[string]int {
 	var slowly map[string]int
-	var readers sync.WaitGroup
-	readers.Go(func() { slowly = slow(ctx, base) })
+	var readers, begun sync.WaitGroup
+	begun.Add(slowClients)
+	readers.Go(func() { slowly = readersOf(ctx, base, begun.Done) })
+	begun.Wait()
 	statuses := everything(ctx, base, since)
 	readers.Wait()
 	for status, n := range slowly {
@@ -254,13 +263,17 @@ func ask(ctx context.Context, c *http.Client, target string, gzip bool) (status 
 
 // slow runs clients that query everything once and read at slowRate. It returns
 // how many of them got each status.
-func slow(ctx context.Context, base string) map[string]int {
+func slow(ctx context.Context, base string) map[string]int { return readersOf(ctx, base, func() {}) }
+
+// readersOf is slow, and calls begun for each client that has the beginning of
+// its answer, or that failed.
+func readersOf(ctx context.Context, base string, begun func()) map[string]int {
 	var mu sync.Mutex
 	statuses := map[string]int{}
 	var all sync.WaitGroup
 	for range slowClients {
 		all.Go(func() {
-			status := readSlowly(ctx, strings.TrimPrefix(base, "http://"))
+			status := readSlowly(ctx, strings.TrimPrefix(base, "http://"), begun)
 			mu.Lock()
 			defer mu.Unlock()
 			statuses[status]++
@@ -271,8 +284,10 @@ func slow(ctx context.Context, base string) map[string]int {
 }
 
 // readSlowly sends a query and reads the answer at slowRate until ctx ends. It
-// returns the status.
-func readSlowly(ctx context.Context, address string) string {
+// calls begun once it has the status, or if it fails, and returns the status.
+func readSlowly(ctx context.Context, address string, begun func()) string {
+	begun = sync.OnceFunc(begun)
+	defer begun()
 	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err.Error()
@@ -281,7 +296,7 @@ func readSlowly(ctx context.Context, address string) string {
 	if err := c.(*net.TCPConn).SetReadBuffer(slowRate / 2); err != nil {
 		return err.Error()
 	}
-	if _, err := io.WriteString(c, "GET /api/v1/events?limit=1000 HTTP/1.1\r\nHost: recorder\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, "GET /api/v1/events?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		return err.Error()
 	}
 	status, buffer := "", make([]byte, slowRate/10)
@@ -297,6 +312,8 @@ func readSlowly(ctx context.Context, address string) string {
 		}
 		if n, _ := c.Read(buffer); n > 0 && status == "" {
 			status, _, _ = strings.Cut(string(buffer[:n]), "\r\n")
+			status = strings.TrimPrefix(status, "HTTP/1.1 ")
+			begun()
 		}
 	}
 }
