@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"hash"
 	"hash/crc32"
 	"io"
@@ -168,7 +167,8 @@ func (a *answer) close() {
 // validate gives an answer whose body is complete a strong ETag: the hash of
 // the body and of next, the cursor of the next page. If the client has such a
 // body, the answer becomes a 304 without one. The hash must be set before the
-// body is written.
+// body is written. Clients may store the answer for themselves only, and must
+// ask again each time, because rights may change.
 //
 // A hash of the bytes is right whatever the answer depends on: the caller's
 // rights, the retention, or the version of the recorder. It costs about a
@@ -177,7 +177,7 @@ func (a *answer) close() {
 // sent before the whole body is known.
 func (a *answer) validate(r *http.Request, next string) {
 	_, _ = io.WriteString(a.hash, next)
-	tag := hex.EncodeToString(a.hash.Sum(nil)[:tagBytes])
+	tag := tagOf(a.hash.Sum(nil))
 	a.header.Set(headerTag, `"`+tag+`"`)
 	a.header.Set(headerCache, cachePrivately)
 	if !hasTag(r.Header.Values("If-None-Match"), tag) {

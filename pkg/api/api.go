@@ -228,9 +228,9 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	case path == v1.GapsPath:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.gaps(a, r) })
 	case path == v1.StatePath:
-		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.state(a, r) })
+		h.query(w, r, h.limits.lane(r.URL.Query()), h.state)
 	case path == v1.ComparePath:
-		h.query(w, r, h.limits.lane(r.URL.Query()), func(a *answer, r *http.Request) { h.compare(a, r) })
+		h.query(w, r, h.limits.lane(r.URL.Query()), h.compare)
 	case path == v1.CataloguePath:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.catalogue(a, r) })
 	case isDocument:

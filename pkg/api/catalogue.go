@@ -93,11 +93,11 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request, escaped strin
 		return
 	}
 	header := w.Header()
-	header.Set("ETag", `"`+d.Content.Hash+`"`)
+	header.Set(headerTag, `"`+d.Content.Hash+`"`)
 	// Rights may change, so only the caller's own cache may keep the answer.
-	header.Set("Cache-Control", "private, no-cache")
+	header.Set(headerCache, cachePrivately)
 	if q.Hash != "" {
-		header.Set("Cache-Control", "private, max-age=31536000, immutable")
+		header.Set(headerCache, "private, max-age=31536000, immutable")
 	}
 	header.Set(v1.TimestampHeader, d.Time.Format(time.RFC3339Nano))
 	if hasTag(r.Header.Values("If-None-Match"), d.Content.Hash) {
@@ -106,8 +106,8 @@ func (h *handler) document(w http.ResponseWriter, r *http.Request, escaped strin
 	}
 	body, err := content()
 	if err != nil {
-		header.Del("ETag")
-		header.Del("Cache-Control")
+		header.Del(headerTag)
+		header.Del(headerCache)
 		h.fail(w, r, err)
 		return
 	}

@@ -16,18 +16,18 @@ import (
 
 // compare writes what differs between two times: the endpoint
 // [v1.ComparePath].
-func (h *handler) compare(w http.ResponseWriter, r *http.Request) {
+func (h *handler) compare(a *answer, r *http.Request) {
 	q, summary, err := parseCompare(r, h.options.MaxLimit())
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(a, r, err)
 		return
 	}
 	start := time.Now()
 	page, err := h.ask(r.Context()).Compare(r.Context(), q)
 	scan := time.Since(start)
-	writeMoments(w, &page.Moments)
+	writeMoments(a, &page.Moments)
 	if err != nil {
-		h.fail(w, r, ofParameter(err, func(t time.Time) string {
+		h.fail(a, r, ofParameter(err, func(t time.Time) string {
 			if t.Equal(q.To) {
 				return v1.ParamTo
 			}
@@ -38,11 +38,11 @@ func (h *handler) compare(w http.ResponseWriter, r *http.Request) {
 	start = time.Now()
 	body, err := encodeComparison(&page, summary)
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(a, r, err)
 		return
 	}
-	writeTiming(w, step{"compare", scan}, step{"encode", time.Since(start)})
-	writeMomentsPage(w, r, &page.Moments, func(out io.Writer) { _, _ = out.Write(body) })
+	writeTiming(a, step{"compare", scan}, step{"encode", time.Since(start)})
+	writeMomentsPage(a, r, &page.Moments, func(out io.Writer) { _, _ = out.Write(body) })
 }
 
 // encodeComparison returns a [v1.Comparison] with one difference per line.

@@ -139,6 +139,11 @@ func (l *eventList) add(v *query.Version) error {
 	return nil
 }
 
+// isSecret reports whether a version is one of a Secret. Reading it is audited.
+func isSecret(v *query.Version) bool {
+	return v.Ref.GroupResource() == schema.GroupResource{Resource: "secrets"}
+}
+
 // write writes an event. Then it lets other goroutines run. A large query would
 // otherwise keep its processor for 10 ms at a time, and a small one needs a
 // processor several times.
@@ -152,7 +157,7 @@ func (l *eventList) write(v *query.Version) {
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(l.h.event(v, l.summary)) // visibleObject has checked the raw JSON
 	_, _ = l.out.Write(bytes.TrimSuffix(l.line.Bytes(), []byte("\n")))
-	if v.Ref.GroupResource() == (schema.GroupResource{Resource: "secrets"}) {
+	if isSecret(v) {
 		l.out.contains(v.Ref.Namespace + "/" + v.Ref.Name)
 	}
 	l.n++

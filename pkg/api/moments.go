@@ -29,41 +29,24 @@ func writeMoments(w http.ResponseWriter, m *query.Moments) {
 	writeRestricted(w, m.Restricted)
 }
 
-// writeMomentsPage writes a page. write writes the body. It is called twice
-// only if the client has a body, because the second call may be unnecessary
-// then.
-//
-// If the page is final, it has a strong ETag: a hash of the body. A client that
-// has the body already gets 304. Clients may store the answer for themselves
-// only, and must ask again each time, because rights may change.
-func writeMomentsPage(w http.ResponseWriter, r *http.Request, m *query.Moments, write func(io.Writer)) {
+// writeMomentsPage writes a page, whose body write writes. If the page is
+// final, the answer gets an ETag.
+func writeMomentsPage(a *answer, r *http.Request, m *query.Moments, write func(io.Writer)) {
 	next := ""
 	if m.More {
 		next = m.Next.String()
 	}
-	writeCounts(w, r, m.Total, m.Exact, next)
-	if !m.Final {
-		write(w)
-		return
+	writeCounts(a, r, m.Total, m.Exact, next)
+	if m.Final {
+		a.hash = sha256.New()
 	}
-	hash, known := sha256.New(), r.Header.Values("If-None-Match")
-	if len(known) > 0 {
-		write(hash)
-	} else {
-		write(io.MultiWriter(hash, w)) // the headers are sent after the body is complete
-	}
-	_, _ = io.WriteString(hash, next)
-	tag := hex.EncodeToString(hash.Sum(nil)[:tagBytes])
-	w.Header().Set(headerTag, `"`+tag+`"`)
-	w.Header().Set(headerCache, cachePrivately)
-	switch {
-	case hasTag(known, tag):
-		w.Header().Del(headerType)
-		w.WriteHeader(http.StatusNotModified)
-	case len(known) > 0:
-		write(w)
+	if write(a); m.Final {
+		a.validate(r, next)
 	}
 }
+
+// tagOf returns the ETag of a SHA-256, without quotes.
+func tagOf(sum []byte) string { return hex.EncodeToString(sum[:tagBytes]) }
 
 // hasTag reports whether an If-None-Match header has an ETag, of the compressed
 // answer or of the other one.

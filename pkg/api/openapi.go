@@ -3,7 +3,6 @@ package api
 import (
 	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"net/http"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
@@ -24,7 +23,7 @@ type document struct {
 // newDocument returns a document, which must not be modified.
 func newDocument(body []byte) document {
 	hash := sha256.Sum256(body)
-	return document{body, hex.EncodeToString(hash[:tagBytes])}
+	return document{body, tagOf(hash[:])}
 }
 
 // serve writes the document. It contains nothing of the cluster, so it has no

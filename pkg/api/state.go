@@ -21,32 +21,32 @@ import (
 
 // state writes objects as they were at a time, as a v1 List: the endpoint
 // [v1.StatePath].
-func (h *handler) state(w http.ResponseWriter, r *http.Request) {
+func (h *handler) state(a *answer, r *http.Request) {
 	q, strip, err := parseState(r, h.options.MaxLimit())
 	if err != nil {
-		h.fail(w, r, err)
+		h.fail(a, r, err)
 		return
 	}
 	start := time.Now()
 	page, err := h.ask(r.Context()).State(r.Context(), q)
 	scan := time.Since(start)
-	writeMoments(w, &page.Moments)
+	writeMoments(a, &page.Moments)
 	if err != nil {
-		h.fail(w, r, ofParameter(err, func(time.Time) string { return v1.ParamAt }))
+		h.fail(a, r, ofParameter(err, func(time.Time) string { return v1.ParamAt }))
 		return
 	}
 	start = time.Now()
 	objects := make([][]byte, len(page.Versions))
 	for i, version := range page.Versions {
 		if objects[i], err = h.objectOf(version, strip); err != nil {
-			h.fail(w, r, err)
+			h.fail(a, r, err)
 			return
 		}
 		version.Object = nil // the memory is needed only once
 	}
-	w.Header().Set(v1.AtHeader, page.At.Format(time.RFC3339Nano))
-	writeTiming(w, step{"scan", scan}, step{"encode", time.Since(start)})
-	writeMomentsPage(w, r, &page.Moments, func(out io.Writer) { writeList(out, objects) })
+	a.Header().Set(v1.AtHeader, page.At.Format(time.RFC3339Nano))
+	writeTiming(a, step{"scan", scan}, step{"encode", time.Since(start)})
+	writeMomentsPage(a, r, &page.Moments, func(out io.Writer) { writeList(out, objects) })
 }
 
 // writeList writes a v1 List with one object per line. Write errors are

@@ -213,7 +213,7 @@ func TestServerTiming_IsInEveryAnswer(t *testing.T) {
 	sample(s)
 	for _, path := range []string{
 		v1.EventsPath, v1.EventsPath + "?start=x", v1.EventsPath + "?namespace=nowhere", v1.EventsPath + "?order=x",
-		v1.EventsPath + "/shop/pods/web", v1.EventsPath + "/shop/pods/nobody", v1.EventsPath + "/shop",
+		v1.EventsPath + "/shop/pods/web", v1.EventsPath + "/shop/pods/missing", v1.EventsPath + "/shop",
 		v1.ResourcesPath, v1.GapsPath, v1.GapsPath + "?end=x", v1.StatePath + "?at=x",
 	} {
 		_, header, _ := s.get(path)

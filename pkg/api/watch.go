@@ -221,7 +221,7 @@ func (s *stream) add(v *query.Version) error {
 	writeLine(&s.events, &v1.StreamItem{
 		Type: v1.StreamEvent, Cursor: s.cursorOf(history.Cursor{Time: v.Time}), Event: &event,
 	})
-	if v.Ref.GroupResource() == (schema.GroupResource{Resource: "secrets"}) {
+	if isSecret(v) {
 		if s.secrets == nil {
 			s.secrets = map[string]bool{}
 		}
@@ -298,7 +298,7 @@ func (s *stream) run(r *http.Request) {
 	header := s.w.Header()
 	header.Set(headerType, v1.StreamContentType)
 	header.Set(headerSniffing, sniffingDisabled)
-	header.Set("Cache-Control", "no-store")
+	header.Set(headerCache, "no-store")
 	s.w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return
