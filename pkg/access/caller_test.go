@@ -14,7 +14,6 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -313,7 +312,7 @@ func TestCaller_ListsPresentNamespaces(t *testing.T) {
 	check("within the life of the list", time.Time{})
 	s.clock.advance(31 * time.Second)
 	check("first", first.CreationTimestamp.Time)
-	remove(t, "recreated")
+	cluster.DeleteNamespace(t, "recreated")
 	time.Sleep(time.Until(first.CreationTimestamp.Add(time.Second))) // creation times have whole seconds
 	second := namespace(t, "recreated")
 	if !second.CreationTimestamp.After(first.CreationTimestamp.Time) {
@@ -328,23 +327,4 @@ func TestCaller_ListsPresentNamespaces(t *testing.T) {
 		t.Errorf("new right: got %s, want true", got)
 	}
 	check("second, after a new right", second.CreationTimestamp.Time)
-}
-
-// remove deletes a namespace. Without a controller manager, the test finalizes
-// it.
-func remove(t *testing.T, name string) {
-	t.Helper()
-	c := cluster.Client(t).CoreV1().Namespaces()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		_ = c.Delete(t.Context(), name, metav1.DeleteOptions{})
-		current, err := c.Get(t.Context(), name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return
-		}
-		if err == nil {
-			current.Spec.Finalizers = nil
-			_, _ = c.Finalize(t.Context(), current, metav1.UpdateOptions{})
-		}
-	}
-	t.Fatalf("namespace %s: got no deletion after %v, want one", name, patience)
 }

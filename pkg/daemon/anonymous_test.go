@@ -10,10 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
 	"github.com/watchhistory/watchhistory/pkg/daemon"
@@ -141,7 +138,7 @@ func TestAnonymous_HidesEarlierNamespaces(t *testing.T) {
 	r.records(t, "namespace=anon-again", "initial")
 	first := kubectl(t, "get", "configmap", "settings", "-n", "anon-again",
 		"-o", "jsonpath={.metadata.creationTimestamp}")
-	finalize(t, "anon-again")
+	cluster.DeleteNamespace(t, "anon-again")
 	waitForNextSecond(t, first)
 	create()
 	r.eventually(t, "both are recorded", func() (bool, string) {
@@ -172,30 +169,6 @@ func incarnations(events []v1.Event) int {
 		all[e.UID] = true
 	}
 	return len(all)
-}
-
-// finalize deletes a namespace and the configmaps in it. No controller does it
-// in the test cluster.
-func finalize(t *testing.T, name string) {
-	t.Helper()
-	client, err := kubernetes.NewForConfig(cluster.Config())
-	if err != nil {
-		t.Fatal(err)
-	}
-	kubectl(t, "delete", "configmaps", "--all", "-n", name)
-	c := client.CoreV1().Namespaces()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		_ = c.Delete(t.Context(), name, metav1.DeleteOptions{})
-		current, err := c.Get(t.Context(), name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return
-		}
-		if err == nil {
-			current.Spec.Finalizers = nil
-			_, _ = c.Finalize(t.Context(), current, metav1.UpdateOptions{})
-		}
-	}
-	t.Fatalf("namespace %s: got no deletion after %v, want one", name, patience)
 }
 
 // waitForNextSecond waits until the second of a creation time is over: creation

@@ -138,7 +138,7 @@ func TestReadyz_HidesResourcesFromUnknownCallers(t *testing.T) {
 	kubectl(t, "create", "clusterrole", "probe-metrics", "--verb=get", "--non-resource-url=/metrics")
 	kubectl(t, "create", "clusterrolebinding", "probe-metrics", "--clusterrole=probe-metrics",
 		"--serviceaccount=default:prober")
-	tokens := map[string]string{"nobody": "", "wrong": "wrong"}
+	tokens := map[string]string{"anonymous": "", "wrong": "wrong"}
 	for _, name := range []string{"prober", "reader"} {
 		token, err := cluster.Token(t.Context(), "default", name)
 		if err != nil {
@@ -148,7 +148,7 @@ func TestReadyz_HidesResourcesFromUnknownCallers(t *testing.T) {
 	}
 	missing := func(c *daemon.Config) {
 		unknown := c.Resources[0]
-		unknown.Group, unknown.Plural, unknown.Kind = "nobody.example.com", "gadgets", "Gadget"
+		unknown.Group, unknown.Plural, unknown.Kind = "missing.example.com", "gadgets", "Gadget"
 		c.Resources, c.SecurePort = append(c.Resources, unknown), 0
 	}
 	r := start(t, t.TempDir(), cluster.Config(), missing)
@@ -157,7 +157,7 @@ func TestReadyz_HidesResourcesFromUnknownCallers(t *testing.T) {
 		_, body := r.get(t, v1.ReadyzPath)
 		return strings.Contains(body, "gadgets"), body
 	})
-	for name, details := range map[string]bool{"nobody": false, "wrong": false, "reader": false, "prober": true} {
+	for name, details := range map[string]bool{"anonymous": false, "wrong": false, "reader": false, "prober": true} {
 		for _, path := range []string{v1.ReadyzPath, "/" + v1.ReadyzPath} {
 			got := fetch(t, client, "https://"+r.secure+path, tokens[name])
 			want := "ok\nnot in sync: the details are for callers who may get /metrics\n"

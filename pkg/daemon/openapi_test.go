@@ -134,7 +134,7 @@ func TestOpenAPI_DescribesRealAnswers(t *testing.T) {
 		for _, c := range []struct {
 			caller, token string
 			want          int
-		}{{"admin", admin, want}, {"nobody", "", http.StatusUnauthorized}, {"reader", reader, 0}} {
+		}{{"admin", admin, want}, {"anonymous", "", http.StatusUnauthorized}, {"reader", reader, 0}} {
 			got := fetch(t, client, "https://"+r.secure+request, c.token)
 			open := strings.Contains(v1.HealthPath+v1.LivezPath+v1.ReadyzPath+v1.OpenAPIPath, request)
 			if c.token == "" && open {

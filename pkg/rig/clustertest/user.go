@@ -47,6 +47,30 @@ func (c *Cluster) Client(tb testing.TB) kubernetes.Interface {
 	return client
 }
 
+// DeleteNamespace deletes a namespace and the configmaps in it, and waits until
+// it is gone. A cluster without a controller manager does not do that itself.
+func (c *Cluster) DeleteNamespace(tb testing.TB, name string) {
+	tb.Helper()
+	core := c.Client(tb).CoreV1()
+	if err := core.ConfigMaps(name).DeleteCollection(
+		tb.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		tb.Fatal(err)
+	}
+	const patience = time.Minute
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		_ = core.Namespaces().Delete(tb.Context(), name, metav1.DeleteOptions{})
+		current, err := core.Namespaces().Get(tb.Context(), name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return
+		}
+		if err == nil {
+			current.Spec.Finalizers = nil
+			_, _ = core.Namespaces().Finalize(tb.Context(), current, metav1.UpdateOptions{})
+		}
+	}
+	tb.Fatalf("namespace %s: got no deletion after %v, want one", name, patience)
+}
+
 // certificateLife is how long the certificates of users are valid.
 const certificateLife = time.Hour
 
