@@ -37,6 +37,7 @@ func (h *handler) event(v *query.Version, summary bool) v1.Event {
 		Revision:        v.Revision,
 		Initial:         v.Initial,
 		Summary:         v.Summary,
+		Class:           v.Class.String(),
 	}
 	e.Managers, e.Unmanaged = managers(v.Managers)
 	if !v.InferredSince.IsZero() {

@@ -64,6 +64,7 @@ func TestFilter_EveryFieldHasParameter(t *testing.T) {
 		"UID":       {v1.EventsPath, v1.ParamUID, "u"},
 		"Verbs":     {v1.EventsPath, v1.ParamVerb, "create"},
 		"Managers":  {v1.EventsPath, v1.ParamManager, "kubelet"},
+		"Classes":   {v1.EventsPath, v1.ParamClass, v1.ClassRoot},
 		"Revisions": {object, v1.ParamRevision, "3"},
 	}
 	without := map[string]string{

@@ -190,7 +190,7 @@ func parseObject(r *http.Request, rest string, maxLimit int) (parameters, query.
 	if q.Selector, err = p.selector(); err != nil {
 		return p, q, err
 	}
-	q.Managers = p.all(v1.ParamManager)
+	q.Managers, q.Classes = p.all(v1.ParamManager), p.classes
 	if verbs, possible := p.verbs(); possible {
 		q.Verbs = verbs
 	} else {

@@ -262,6 +262,7 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		v1.ParamNamespace: {value: "bank"}, v1.ParamResourceType: {value: "nodes"},
 		v1.ParamResourceName: {value: "missing"}, v1.ParamGroup: {value: "batch"}, v1.ParamUID: {value: "none"},
 		v1.ParamVerb: {value: "delete"}, v1.ParamUser: {value: "alice"}, v1.ParamManager: {value: "missing"},
+		v1.ParamClass:         {value: "onset"},
 		v1.ParamLabelSelector: {value: "app=none"}, v1.ParamFieldSelector: {value: "metadata.name=none"},
 		v1.ParamReason: {value: "None"}, v1.ParamType: {value: "None"}, v1.ParamQuery: {value: "false"},
 		v1.ParamLimit: {value: "1"}, v1.ParamCursor: {}, v1.ParamOrder: {value: "desc"},

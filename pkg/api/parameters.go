@@ -27,6 +27,7 @@ type parameters struct {
 	order      history.Order
 	summary    bool // without objects
 	empty      bool // an empty answer instead of 404
+	classes    []history.Class
 }
 
 // parse parses the parameters. It starts with the fixed ones, so that a request
@@ -40,6 +41,7 @@ func parse(values url.Values, maxLimit int) (parameters, error) {
 		func() (err error) { p.order, err = p.parseOrder(); return },
 		func() (err error) { p.summary, err = p.flag(v1.ParamSummary); return },
 		func() (err error) { p.empty, err = p.parseEmpty(); return },
+		func() (err error) { p.classes, err = p.parseClasses(); return },
 	} {
 		if err := step(); err != nil {
 			return p, err
@@ -104,6 +106,18 @@ func (p parameters) parseOrder() (history.Order, error) {
 	default:
 		return 0, invalid(v1.ParamOrder, text, "want asc or desc")
 	}
+}
+
+// parseClasses parses the classes of versions.
+func (p parameters) parseClasses() (classes []history.Class, err error) {
+	for _, text := range p.list(v1.ParamClass) {
+		class, err := history.ParseClass(text)
+		if err != nil {
+			return nil, invalid(v1.ParamClass, text, "want root, onset or consequence")
+		}
+		classes = append(classes, class)
+	}
+	return classes, nil
 }
 
 // all returns the values of a parameter that may be repeated, except for empty
@@ -239,7 +253,7 @@ func (p parameters) timeline() (query.Timeline, bool, error) {
 	}
 	q.Name = p.values.Get(v1.ParamResourceName)
 	q.UID = types.UID(p.values.Get(v1.ParamUID))
-	q.Managers = p.all(v1.ParamManager)
+	q.Managers, q.Classes = p.all(v1.ParamManager), p.classes
 	if text := p.values.Get(v1.ParamResourceType); text != "" {
 		q.Types = strings.Split(text, ",")
 	}

@@ -65,6 +65,7 @@ func TestExport_KeepsEveryField(t *testing.T) {
 	w := small(t)
 	odd := version("widgets.example.com", strings.Repeat("n", 253), history.Update)
 	odd.Ref.UID, odd.RV, odd.Initial, odd.InferredSince = "\xff\x00", "not a number", true, w.at(-1.5).Add(7)
+	odd.Class = history.Onset
 	odd.Managers = []history.Manager{{
 		Name: "kubectl\xfe", Operation: "Apply", Subresource: "status", Time: w.at(0), Fields: []string{"a.b", "\xff"},
 	}, {}}
@@ -73,6 +74,7 @@ func TestExport_KeepsEveryField(t *testing.T) {
 	odd.Summary = &history.Summary{Text: "spec \xff", Problem: "bad"}
 	odd.Object = []byte("{ \"not\"  : [\"compact\", 1.50, \"<\", \"\xff\"] }")
 	none := version("widgets.example.com", "none", history.Delete)
+	none.Class = history.Consequence
 	none.Object, none.Summary = nil, &history.Summary{}
 	large := version("widgets.example.com", "large", history.Create)
 	large.Object = bytes.Repeat([]byte(`{"three megabytes":"and a bit"}`), 100_000)

@@ -76,10 +76,17 @@ func checkHeader(h *Header) error {
 	return nil
 }
 
+// flagOnset is an additional flag of a version whose class is history.Onset.
+const flagOnset = 1 << 6
+
 // appendVersion appends an encoded version. The object comes last, and extends
 // to the end of the entry.
 func appendVersion(b []byte, r *history.Record) []byte {
-	b = append(b, binval.Flags(r))
+	flags := binval.Flags(r)
+	if r.Class == history.Onset {
+		flags |= flagOnset
+	}
+	b = append(b, flags)
 	b = binary.AppendUvarint(binval.AppendTime(b, r.Time), r.Revision)
 	b = binval.AppendText(binval.AppendText(b, r.Ref.Group), r.Ref.Resource)
 	b = binval.AppendText(binval.AppendText(binval.AppendText(b, r.Ref.Namespace), r.Ref.Name), r.Ref.UID)
@@ -91,7 +98,10 @@ func appendVersion(b []byte, r *history.Record) []byte {
 // memory with b.
 func decodeVersion(b []byte) (*history.Record, error) {
 	r, rec := binval.NewReader(b), &history.Record{}
-	flags := r.Flags(rec)
+	flags, onset := r.FlagsWith(rec, flagOnset)
+	if onset {
+		rec.Class = history.Onset
+	}
 	rec.Time, rec.Revision = requiredTime(r), r.Uvarint()
 	rec.Ref = history.ObjectRef{
 		Group: r.Text(), Resource: r.Text(), Namespace: r.Text(), Name: r.Text(), UID: types.UID(r.Text()),

@@ -30,6 +30,7 @@ type EventsQuery struct {
 	Verbs []history.Verb // any of these; empty: all
 	// Managers selects the versions that any of these field managers wrote.
 	Managers []string
+	Classes  []history.Class // any of these; empty: all
 
 	// LabelSelector and FieldSelector select objects as in the Kubernetes API.
 	LabelSelector, FieldSelector string
@@ -60,6 +61,9 @@ func (q *EventsQuery) values() url.Values {
 		v.Add(v1.ParamVerb, verb.String())
 	}
 	addTexts(v, v1.ParamManager, q.Managers)
+	for _, class := range q.Classes {
+		v.Add(v1.ParamClass, class.String())
+	}
 	setText(v, v1.ParamLabelSelector, q.LabelSelector)
 	setText(v, v1.ParamFieldSelector, q.FieldSelector)
 	addTexts(v, v1.ParamReason, q.Reasons)

@@ -44,13 +44,13 @@ func TestEvents_SendsEveryField(t *testing.T) {
 				Start: start, End: start.Add(time.Hour), Namespace: "shop",
 				Resources: []string{"deploy", "po"}, Group: "apps",
 				Name: "web", UID: "u-1", Verbs: []history.Verb{history.Delete},
-				Managers: []string{"kubectl-edit"}, Order: history.NewestFirst,
+				Managers: []string{"kubectl-edit"}, Classes: []history.Class{history.Root}, Order: history.NewestFirst,
 				Limit: 7, Cursor: "abc", Summary: true,
 				Namespaces:    []history.NamespaceScope{"bank", history.ClusterScoped},
 				LabelSelector: "app=web", FieldSelector: "type!=x", Reasons: []string{"BackOff", "b"},
 				EventTypes: []string{"Warning"}, Expression: `verb == "update"`,
 			},
-			"cursor=abc&empty=200&end=2026-01-02T03%3A04%3A05.000000006Z&fieldSelector=type%21%3Dx&" +
+			"class=root&cursor=abc&empty=200&end=2026-01-02T03%3A04%3A05.000000006Z&fieldSelector=type%21%3Dx&" +
 				"group=apps&labelSelector=app%3Dweb&limit=7&manager=kubectl-edit&" +
 				"namespace=shop&namespace=bank&namespace=-&order=desc&q=verb+%3D%3D+%22update%22&" +
 				"reason=BackOff&reason=b&resourceName=web&" +
@@ -250,6 +250,8 @@ func setSample(t *testing.T, field reflect.Value) {
 		*value = []uint64{3}
 	case *int:
 		*value = 7
+	case *[]history.Class:
+		*value = []history.Class{history.Onset}
 	case *bool:
 		*value = true
 	default:

@@ -37,6 +37,7 @@ type Filter struct {
 	Managers []string
 	// Revisions selects versions by their revision; any of these.
 	Revisions []uint64
+	Classes   []Class // any of these; empty: all
 
 	// View is what the caller may read. nil means everything.
 	View View
@@ -47,6 +48,7 @@ type Filter struct {
 func (f *Filter) Matches(r *Record) bool {
 	return f.matchesTime(r.Time) && f.matchesRef(&r.Ref) && f.View.Contains(r) &&
 		(len(f.Verbs) == 0 || slices.Contains(f.Verbs, r.Verb)) &&
+		(len(f.Classes) == 0 || slices.Contains(f.Classes, r.Class)) &&
 		(len(f.Revisions) == 0 || slices.Contains(f.Revisions, r.Revision)) &&
 		(f.Owner == "" || slices.Contains(r.Owners, f.Owner)) &&
 		(f.Regarding == nil || r.Regarding != nil && f.Regarding.matches(r.Regarding)) &&

@@ -122,6 +122,7 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 	}
 	node := &history.Record{
 		Ref: history.ObjectRef{Resource: "nodes", Name: "n1", UID: "n1"}, Verb: history.Update, Time: at.Add(1),
+		Class: history.Consequence,
 	}
 	gr := func(s string) []schema.GroupResource { return []schema.GroupResource{schema.ParseGroupResource(s)} }
 	target := func(name string, uid types.UID) *history.Target {
@@ -151,6 +152,7 @@ func TestFilter_RequiresEveryField(t *testing.T) {
 		{"manager", history.Filter{Managers: []string{"kubelet"}}, true, false},
 		{"any manager", history.Filter{Managers: []string{"kubectl", "kubelet"}}, true, false},
 		{"another manager", history.Filter{Managers: []string{"kubectl"}}, false, false},
+		{"class", history.Filter{Classes: []history.Class{history.Onset, history.Root}}, true, false},
 		{"owner", history.Filter{Owner: "o1"}, true, false},
 		{"regarding", history.Filter{Regarding: target("web", "p1")}, true, false},
 		{"regarding any incarnation", history.Filter{Regarding: target("web", "")}, true, false},

@@ -41,6 +41,9 @@ type Record struct {
 	// Regarding is the target of an Event, and nil for all other objects.
 	Regarding *Target
 
+	// Class is what a reader looks for in the version. Package fold decides it.
+	Class Class
+
 	// Summary describes the version. It is nil until it has been computed,
 	// which needs the previous version.
 	Summary *Summary
@@ -104,6 +107,51 @@ func ParseVerb(s string) (Verb, error) {
 		}
 	}
 	return 0, Errorf(Invalid, "unknown verb %q: want create, update or delete", s)
+}
+
+// Class distinguishes the versions that a reader looks for from the bulk. The
+// zero Class is [Root], so that a version is not hidden if nothing is known.
+type Class uint8
+
+// The classes.
+const (
+	// Root is a change that a person, a program or a node caused, or whose
+	// cause is not known.
+	Root Class = iota
+	// Onset is a consequence of another change in which a problem of the object
+	// begins.
+	Onset
+	// Consequence is any other version that follows from another change.
+	Consequence
+)
+
+// Classes returns all classes.
+func Classes() []Class { return []Class{Root, Onset, Consequence} }
+
+// String returns the class as the REST API writes it: "root", "onset" or
+// "consequence".
+func (c Class) String() string {
+	switch c {
+	case Root:
+		return "root"
+	case Onset:
+		return "onset"
+	case Consequence:
+		return "consequence"
+	default:
+		return fmt.Sprintf("class(%d)", uint8(c))
+	}
+}
+
+// ParseClass is the inverse of [Class.String]. Any other text is an [Invalid]
+// error.
+func ParseClass(s string) (Class, error) {
+	for _, c := range Classes() {
+		if s == c.String() {
+			return c, nil
+		}
+	}
+	return 0, Errorf(Invalid, "unknown class %q: want root, onset or consequence", s)
 }
 
 // Summary describes a version in two lines.

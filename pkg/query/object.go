@@ -26,11 +26,12 @@ type Object struct {
 	// Revisions selects versions by their revision. The answer then has no
 	// Events.
 	Revisions []uint64
-	// Verbs, Managers and Selector select the object's own records, as in
-	// [Timeline], except for the selector's reasons and types of Events: these
-	// select the Events.
+	// Verbs, Managers, Classes and Selector select the object's own records, as
+	// in [Timeline], except for the selector's reasons and types of Events:
+	// these select the Events.
 	Verbs    []history.Verb
 	Managers []string
+	Classes  []history.Class
 	Selector *selector.Selector
 	// Descendants includes the Events regarding the object's descendants.
 	Descendants bool
@@ -180,6 +181,7 @@ func (s *Service) objectRest(
 func (q Object) own(all history.Filter) history.Scan {
 	own := history.Scan{Filter: all, Order: q.Order, After: q.After, Limit: q.Limit, Bodies: !q.Bare}
 	own.Start, own.End, own.Revisions, own.Verbs, own.Managers = q.Start, q.End, q.Revisions, q.Verbs, q.Managers
+	own.Classes = q.Classes
 	return own
 }
 

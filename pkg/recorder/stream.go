@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
@@ -296,6 +297,7 @@ func (s *Stream) recordCreation(v *version, event history.WatchEventType) histor
 	}
 	record.Managers = creators(v.entries, record.Initial || !record.InferredSince.IsZero())
 	summarize(record.Record, nil)
+	record.Class = fold.ClassOf(record.Record, nil)
 	if !s.listing { // a list would evict the objects that change
 		s.cacheVersion(record.Record, v, lastVersion{})
 	}
@@ -314,6 +316,7 @@ func (s *Stream) recordDeletion(v *version) []history.NewVersion {
 	record.Before = s.recorder.lastVersions.get(h.uid).object
 	record.Managers = attribution{entries: v.entries, before: h.managedHashes, floor: h.newest}.managers(false)
 	summarize(record.Record, nil)
+	record.Class = fold.ClassOf(record.Record, nil)
 	truncate(&record)
 	s.forget(key)
 	return []history.NewVersion{record}

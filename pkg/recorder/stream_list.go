@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/gap"
 	"github.com/watchhistory/watchhistory/pkg/history"
 )
@@ -132,6 +133,7 @@ func (s *Stream) inferDeletion(ctx context.Context, key objectKey, h head) (hist
 		deletion.InferredSince = s.gapStart
 	}
 	summarize(deletion.Record, nil)
+	deletion.Class = fold.ClassOf(deletion.Record, nil)
 	truncate(&deletion)
 	return deletion, nil
 }

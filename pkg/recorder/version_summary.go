@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 
+	"github.com/watchhistory/watchhistory/pkg/fold"
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/recorder/internal/redact"
 	"github.com/watchhistory/watchhistory/pkg/summary"
@@ -15,7 +16,8 @@ const (
 	maxSummary  = 4 << 10 // of the summary and the problem, which are stored
 )
 
-// update completes the record of an update: its summary, and who wrote it.
+// update completes the record of an update: its summary, who wrote it, and
+// its class.
 func (s *Stream) update(ctx context.Context, record *history.NewVersion, v *version, h head) {
 	last := s.lastVersion(ctx, record.Ref, h)
 	s.cacheVersion(record.Record, v, last)
@@ -31,6 +33,7 @@ func (s *Stream) update(ctx context.Context, record *history.NewVersion, v *vers
 	}
 	record.Managers = a.managers(missed)
 	summarize(record.Record, comparison)
+	record.Class = fold.ClassOf(record.Record, comparison)
 	attributeFields(record.Record, v.entries, comparison, missed || last.rv != h.rv)
 }
 

@@ -173,7 +173,7 @@ func dayEntry(k []byte) (e key.Entry, ofDay bool, err error) {
 // ReadPosition returns the position at which a backup ends. It reads only the
 // file's header. A file that is not a backup is a [history.Invalid] error.
 func ReadPosition(file io.Reader) (Position, error) {
-	b, err := backup.Open(file, format)
+	b, err := backup.Open(file, oldFormat, format)
 	if err != nil {
 		return Position{}, err
 	}

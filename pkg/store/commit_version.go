@@ -119,7 +119,7 @@ func (w *batchTx) addIndexEntries(g *group, e key.Entry, r *history.Record, meta
 		if !x.metadata {
 			value = nil
 		}
-		keys = x.appendKeys(keys[:0], e, r)
+		keys = x.appendKeys(keys[:0], e, r, 0)
 		for _, k := range keys {
 			g.set(k, value, expires)
 		}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
 
@@ -26,6 +27,7 @@ const (
 	fieldOwner
 	fieldManagers
 	fieldRevisions
+	fieldClasses
 	fieldView
 )
 
@@ -46,6 +48,7 @@ func fieldsOf(f *history.Filter) (set filterFields) {
 		{fieldOwner, f.Owner != ""},
 		{fieldManagers, len(f.Managers) > 0},
 		{fieldRevisions, len(f.Revisions) > 0},
+		{fieldClasses, len(f.Classes) > 0},
 		{fieldView, f.View != nil},
 	} {
 		if field.set {
@@ -73,6 +76,9 @@ type index struct {
 	// hashOf returns the hash under which a plan finds the versions that a
 	// filter selects. It is nil exactly if hashes is.
 	hashOf func(*history.Filter) key.Hash
+	// partial means that consequences have no entry, and neither do versions
+	// before [Store.rootsSince].
+	partial bool
 	// baselineKey returns the key of a baseline's entry. nil means that the
 	// index has no entries for baselines.
 	baselineKey func(h key.Hash, object, ts uint64) []byte
@@ -117,6 +123,14 @@ var indexes = []index{ //nolint:gochecknoglobals // a constant table
 	},
 	ownerIndex,
 	{
+		class:    key.ByRoot,
+		name:     "index of root changes and onsets",
+		metadata: true,
+		partial:  true,
+		selects:  fieldClasses,
+		decides:  byTime | byPlace,
+	},
+	{
 		class:    key.ByNamespace,
 		name:     "index by namespace",
 		metadata: true,
@@ -158,20 +172,25 @@ var versionIndexes = indexes[1:] //nolint:gochecknoglobals // a part of the tabl
 const recordFields = fieldManagers | fieldRevisions
 
 // indexFor returns the index with which a plan finds the records of a filter
-// that sets the fields.
-func indexFor(set filterFields) *index {
+// that sets the fields. complete means that partial indexes have entries for
+// everything that the filter selects.
+func indexFor(set filterFields, complete bool) *index {
 	for i := range indexes {
-		if set.has(indexes[i].selects) {
-			return &indexes[i]
+		if x := &indexes[i]; set.has(x.selects) && (complete || !x.partial) {
+			return x
 		}
 	}
 	return &indexes[len(indexes)-1]
 }
 
 // appendKeys appends the keys of a version's entries in the index to keys, each
-// of them once. e must have all fields but the hash.
-func (x *index) appendKeys(keys [][]byte, e key.Entry, rec *history.Record) [][]byte {
-	if x.hashes == nil {
+// of them once. e must have all fields but the hash. since is
+// [Store.rootsSince].
+func (x *index) appendKeys(keys [][]byte, e key.Entry, rec *history.Record, since uint64) [][]byte {
+	switch {
+	case x.partial && (rec.Class == history.Consequence || e.TS < since):
+		return keys
+	case x.hashes == nil:
 		return append(keys, e.In(x.class))
 	}
 	for _, e.Hash = range x.hashes(rec) {
@@ -180,10 +199,11 @@ func (x *index) appendKeys(keys [][]byte, e key.Entry, rec *history.Record) [][]
 	return keys
 }
 
-// indexKeys returns the keys of a version's entries in all indexes.
-func indexKeys(e key.Entry, rec *history.Record) (keys [][]byte) {
+// indexKeys returns the keys of a version's entries in all indexes. since is
+// [Store.rootsSince].
+func indexKeys(e key.Entry, rec *history.Record, since uint64) (keys [][]byte) {
 	for i := range versionIndexes {
-		keys = versionIndexes[i].appendKeys(keys, e, rec)
+		keys = versionIndexes[i].appendKeys(keys, e, rec, since)
 	}
 	return keys
 }
@@ -217,6 +237,18 @@ func metadataClasses() (classes []key.Class) {
 	return classes
 }
 
+// metadataClassesOf returns those of [metadataClasses] in which a version with
+// encoded metadata has an entry. since is [Store.rootsSince].
+func metadataClassesOf(ts uint64, meta []byte, since uint64) (classes []key.Class) {
+	partial := ts >= since && codec.ClassOf(meta) != history.Consequence
+	for i := range versionIndexes {
+		if x := &versionIndexes[i]; x.metadata && (partial || !x.partial) {
+			classes = append(classes, x.class)
+		}
+	}
+	return classes
+}
+
 // hashedClasses returns the classes of the indexes in which a version has an
 // entry for each of its hashes.
 func hashedClasses() (classes []key.Class) {
@@ -233,7 +265,7 @@ func hashedClasses() (classes []key.Class) {
 func hashedKeys(e key.Entry, rec *history.Record) (keys [][]byte) {
 	for i := range versionIndexes {
 		if versionIndexes[i].hashes != nil {
-			keys = versionIndexes[i].appendKeys(keys, e, rec)
+			keys = versionIndexes[i].appendKeys(keys, e, rec, 0)
 		}
 	}
 	return keys

@@ -96,7 +96,7 @@ func TestIndexes_KeysWithMetadataAreComplete(t *testing.T) {
 // A new class is a change of the format: older databases have no such keys. So
 // the number must be raised, and the new keys added here and to the docs.
 func TestIndexes_BelongToFormat(t *testing.T) {
-	want := map[int]string{1: "orwkgt"}[format]
+	want := map[int]string{1: "orwkgt", 2: "orwckgt"}[format]
 	got := ""
 	for _, x := range indexes {
 		got += string(rune(x.class))
@@ -140,9 +140,14 @@ func TestIndexFor_PrefersNarrowIndexes(t *testing.T) {
 		{fieldRegarding | fieldOwner, key.ByTarget},
 		{fieldName | fieldRegarding | fieldOwner, key.Record},
 		{fieldUID | fieldNamespace, key.Record},
+		{fieldClasses | fieldNamespace | fieldResources, key.ByRoot},
+		{fieldClasses | fieldOwner, key.ByOwner},
 	} {
-		if got := indexFor(c.set).class; got != c.want {
+		if got := indexFor(c.set, true).class; got != c.want {
 			t.Errorf("index for %b: got %c, want %c", c.set, got, c.want)
 		}
+	}
+	if got, want := indexFor(fieldClasses|fieldNamespace, false).class, key.ByNamespace; got != want {
+		t.Errorf("index for root changes that are not indexed: got %c, want %c", got, want)
 	}
 }

@@ -58,9 +58,9 @@ func TestOpen_RejectsDirectory(t *testing.T) {
 	t.Run("unknown format", func(t *testing.T) {
 		dir := t.TempDir()
 		reopen(t, open(t, dir, store.Options{}), dir, store.Options{}).Close()
-		for _, format := range []uint16{0, 2, 3} {
+		for _, format := range []uint16{0, 3, 4} {
 			set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, format))
-			refused(t, dir, fmt.Sprintf("unknown format %d", format), "reads format 1")
+			refused(t, dir, fmt.Sprintf("unknown format %d", format), "reads formats 1 to 2")
 		}
 		set(t, dir, key.Format(), binary.BigEndian.AppendUint16(nil, 1))
 		open(t, dir, store.Options{})

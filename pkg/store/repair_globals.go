@@ -89,6 +89,27 @@ func (b *rebuild) reconcileGlobals() error {
 	return b.restoreState()
 }
 
+// restoreRootsSince reads or restores since when root changes are indexed. If
+// the key is lost, the first entry that is left is the bound: root changes
+// before it are read like those of an older program.
+func (b *rebuild) restoreRootsSince() (err error) {
+	var indexed bool
+	if b.rootsSince, indexed, err = rootsSince(b.r.txn); err != nil || indexed {
+		return err
+	}
+	err = b.days(func(day uint16) error {
+		return b.entries(day, key.ByRoot, func(e key.Entry, _ *badger.Item) error {
+			b.rootsSince = e.TS
+			return errStop
+		})
+	})
+	if !errors.Is(err, errStop) {
+		return err
+	}
+	b.set(key.RootsSince(), encodeTS(b.rootsSince), 0)
+	return nil
+}
+
 // restoreFloor sets the retention floor to the first day that has keys, if
 // there are baselines. The earlier days were dropped.
 func (b *rebuild) restoreFloor() error {

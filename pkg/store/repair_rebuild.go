@@ -46,6 +46,7 @@ type rebuild struct {
 	relist          map[uint16]bool   // resources whose current state is unknown
 	losses          map[uint16][]loss // by resource; 0: unknown
 	unknown         map[uint16][]loss // when versions may be lost that leave no trace, by resource
+	rootsSince      uint64            // see Store.rootsSince
 	deletionPending bool              // a deletion is lost that a head still shows
 	report          *Report
 }
@@ -76,7 +77,8 @@ func newRebuild(ctx context.Context, v *view, report *Report) *rebuild {
 // restored. Heads and gaps come last: they depend on the versions that remain.
 func (b *rebuild) run() error {
 	for _, phase := range []func() error{
-		b.restoreGlobals, b.eachDay(b.restoreEntries), b.restoreIdentities, b.eachDay(b.dropPhrases),
+		b.restoreGlobals, b.restoreRootsSince,
+		b.eachDay(b.restoreEntries), b.restoreIdentities, b.eachDay(b.dropPhrases),
 		b.eachDay(b.restoreIndexes), b.restoreNames,
 		b.dropBaselines, b.dropUnreadable, b.eachDay(b.dropBrokenBodies), b.sweepOrphans,
 		b.findUnknown, b.reconcileHeads, b.reconcileGlobals, b.addGaps,
@@ -210,7 +212,7 @@ func (b *rebuild) restoreEntries(day uint16) error {
 				return nil // an empty entry can't restore metadata
 			}
 			return item.Value(func(meta []byte) error {
-				for _, to := range append(metadataClasses(), key.Record) {
+				for _, to := range append(metadataClassesOf(e.TS, meta, b.rootsSince), key.Record) {
 					if _, err := b.restore(e.In(to), meta, item.ExpiresAt()); err != nil {
 						return err
 					}
@@ -259,7 +261,7 @@ func (b *rebuild) dropPhrases(day uint16) error {
 
 // setMeta changes the metadata of a version in its own key and in all copies.
 func (b *rebuild) setMeta(at key.Entry, meta []byte, expires uint64) {
-	for _, class := range append(metadataClasses(), key.Record) {
+	for _, class := range append(metadataClassesOf(at.TS, meta, b.rootsSince), key.Record) {
 		b.set(at.In(class), meta, expires)
 	}
 }
@@ -319,7 +321,7 @@ func (b *rebuild) restoreIndexes(day uint16) error {
 			return err
 		}
 		e.Resource, e.Namespace, e.Verb = id.Resource, id.Namespace, byte(rec.Verb)
-		for _, k := range indexKeys(e, rec) {
+		for _, k := range indexKeys(e, rec, b.rootsSince) {
 			value := meta
 			if slices.Contains(hashedClasses(), key.Class(k[3])) {
 				value = nil

@@ -97,8 +97,8 @@ func TestRepair_RefusesUnknownFormat(t *testing.T) {
 	p := recorded(t, 2500)
 	path := filepath.Join(p.dir, onlyTable(t, p.dir))
 	alter(t, p.dir, func(txn *badger.Txn) error {
-		return errors.Join(txn.Set(key.Format(), []byte{0, 2}),
-			txn.Set(key.RetentionFloor(), []byte("a floor of format 2")))
+		return errors.Join(txn.Set(key.Format(), []byte{0, 3}),
+			txn.Set(key.RetentionFloor(), []byte("a floor of format 3")))
 	})
 	for _, state := range []string{"intact", "damaged"} {
 		if state == "damaged" {
@@ -117,8 +117,8 @@ func TestRepair_RefusesUnknownFormat(t *testing.T) {
 			"forecast": func() error { _, err := store.Forecast(t.Context(), p.dir, p.opts); return err },
 		} {
 			err := call()
-			if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "unknown format 2") {
-				t.Errorf("%s, %s: got error %v, want an Invalid error about format 2", name, state, err)
+			if history.CodeOf(err) != history.Invalid || !strings.Contains(err.Error(), "unknown format 3") {
+				t.Errorf("%s, %s: got error %v, want an Invalid error about format 3", name, state, err)
 			}
 			if diff := cmp.Diff(want, digests(t, p.dir)); diff != "" {
 				t.Errorf("%s, %s: tables changed (-want +got):\n%s", name, state, diff)

@@ -137,7 +137,7 @@ func (r *restoration) restoreAll(backups []io.Reader) error {
 // restore reads a backup and writes its entries. Keys that belong to no day are
 // written only from the last backup, which contains all of them.
 func (r *restoration) restore(file io.Reader, last bool) (backup.Footer, error) {
-	b, err := backup.Open(file, format)
+	b, err := backup.Open(file, oldFormat, format)
 	if err != nil {
 		return backup.Footer{}, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	badger "github.com/dgraph-io/badger/v4"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -43,10 +44,13 @@ type plan struct {
 }
 
 // plan returns the plan for a filter. It uses the first index of the table that
-// selects one of the filter's fields. A plan without ranges finds nothing.
+// selects one of the filter's fields. The index of root changes is used only if
+// it has everything that the filter selects: from the filter's start on, and no
+// consequences. A plan without ranges finds nothing.
 func (r *reader) plan(f *history.Filter) (*plan, error) {
 	set := fieldsOf(f)
-	p := &plan{index: indexFor(set)}
+	indexed := max(timestamp(f.Start), r.lowerBound()) >= r.s.rootsSince
+	p := &plan{index: indexFor(set, indexed && !slices.Contains(f.Classes, history.Consequence))}
 	known, err := p.resolve(r, f)
 	if err != nil || !known { // without ranges
 		return p, err

@@ -70,6 +70,9 @@ type Store struct {
 	files     int64  // how many files the process may have open and mapped
 	redaction []byte // see RedactionKey
 	noTTL     bool   // versions never expire
+	// rootsSince is the time from which on [key.ByRoot] has entries. Versions
+	// that an older program wrote have none.
+	rootsSince uint64
 
 	// repairable means that damage is repaired while the log is open. It is
 	// constant once the log is open.

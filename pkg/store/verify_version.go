@@ -88,10 +88,10 @@ func (v *verifier) record(e key.Entry, meta []byte) error {
 		v.version(e, "%v", err)
 		return nil
 	}
-	for _, k := range indexKeys(e, rec) {
+	for _, k := range indexKeys(e, rec, v.s.rootsSince) {
 		v.day.pairing(key.Class(k[3])).want.add(k) // the class follows the letter and the day
 	}
-	for _, class := range metadataClasses() {
+	for _, class := range metadataClassesOf(e.TS, meta, v.s.rootsSince) {
 		v.day.metas.want.add(append(e.In(class), meta...))
 	}
 	v.day.parts -= int64(m.Parts)
@@ -195,7 +195,7 @@ func (v *verifier) missing(class key.Class) error {
 		if err != nil || rec == nil {
 			return err
 		}
-		for _, k := range indexKeys(e, rec) {
+		for _, k := range indexKeys(e, rec, v.s.rootsSince) {
 			if key.Class(k[3]) != class {
 				continue
 			}
@@ -233,7 +233,9 @@ func (v *verifier) dangling(class key.Class) error {
 		if err != nil {
 			return nil //nolint:nilerr // reported before
 		}
-		has := slices.ContainsFunc(indexKeys(of, rec), func(k []byte) bool { return string(k) == string(item.Key()) })
+		has := slices.ContainsFunc(indexKeys(of, rec, v.s.rootsSince), func(k []byte) bool {
+			return string(k) == string(item.Key())
+		})
 		if !has {
 			v.version(e, "it has a wrong %s", className(class))
 		}

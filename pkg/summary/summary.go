@@ -38,6 +38,23 @@ func Of(r *history.Record, c *Comparison) history.Summary {
 	return history.Summary{Text: summary(r, c), Problem: problem.Of(r.Ref.GroupResource(), r.Object, before)}
 }
 
+// ProblemBegins reports whether a version with a summary has a problem that the
+// previous version did not have. c is the comparison with the previous version,
+// or nil if that is not available. Then an update of an Event has no new
+// problem, and any other version with a problem has.
+func ProblemBegins(r *history.Record, c *Comparison) bool {
+	switch {
+	case r.Summary == nil || r.Summary.Problem == "":
+		return false
+	case isEvent(r):
+		return r.Verb == history.Create
+	case c == nil:
+		return true
+	default:
+		return problem.Begins(r.Ref.GroupResource(), r.Object, c.before)
+	}
+}
+
 // summary returns the text of a summary.
 func summary(r *history.Record, c *Comparison) string {
 	switch {

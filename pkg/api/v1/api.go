@@ -86,6 +86,9 @@ const (
 	ParamUser = "user"
 	// ParamManager selects versions that one of these field managers wrote.
 	ParamManager = "manager"
+	// ParamClass selects versions of any of these classes: root, onset or
+	// consequence.
+	ParamClass = "class"
 
 	// ParamLabelSelector selects versions of objects with these labels. It has
 	// the syntax of the Kubernetes API.
@@ -150,6 +153,17 @@ const (
 
 	EmptyNotFound = "404"
 	EmptyOK       = "200"
+
+	// ClassRoot is the class of a change that a person, a program or a node
+	// caused, or whose cause is not known.
+	ClassRoot = "root"
+	// ClassOnset is the class of a consequence in which a problem of the object
+	// begins.
+	ClassOnset = "onset"
+	// ClassConsequence is the class of any other version that follows from
+	// another change: of status, of an object that a controller owns, and of an
+	// Event.
+	ClassConsequence = "consequence"
 
 	Now = "now" // the default of [ParamAt] and [ParamTo]
 )

@@ -48,6 +48,8 @@ type Event struct {
 	// Summary describes in a few words what changed since the previous version.
 	// It is absent if only noise changed.
 	Summary string `json:"summary,omitempty"`
+	// Class is [ClassRoot], [ClassOnset] or [ClassConsequence].
+	Class string `json:"class"`
 }
 
 // Manager is a field manager and its write.

@@ -37,7 +37,7 @@ func decode(b []byte) (*history.Record, error) {
 func TestAttributes_RoundTrip(t *testing.T) {
 	for _, want := range []*history.Record{
 		attributes(),
-		{Verb: history.Create},
+		{Verb: history.Create, Class: history.Consequence},
 		{Verb: history.Delete, Summary: &history.Summary{}, Regarding: &history.Target{}},
 	} {
 		got, err := decode(encode(want))

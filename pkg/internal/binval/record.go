@@ -14,7 +14,8 @@ const (
 	flagInferred
 	flagRegarding
 	flagSummary
-	flagsEnd
+	flagAdditional  // of callers, see [Reader.FlagsWith]
+	flagConsequence // the class is not history.Root
 )
 
 // Flags returns the flags of a version: its verb, whether it is initial, and
@@ -33,10 +34,14 @@ func Flags(r *history.Record) byte {
 	if r.Summary != nil {
 		f |= flagSummary
 	}
+	if r.Class != history.Root {
+		f |= flagConsequence
+	}
 	return f
 }
 
-// Flags reads the flags of a version. It sets the record's Verb and Initial.
+// Flags reads the flags of a version. It sets the record's Verb, Initial and
+// Class. It does not distinguish consequences from onsets.
 func (r *Reader) Flags(rec *history.Record) byte {
 	f, _ := r.FlagsWith(rec, 0)
 	return f
@@ -49,10 +54,13 @@ func (r *Reader) FlagsWith(rec *history.Record, additional byte) (flags byte, se
 	f := r.Byte()
 	set = f&additional != 0
 	f &^= additional
-	if rec.Verb = history.Verb(f & 3); rec.Verb == 0 || f >= flagsEnd {
+	if rec.Verb = history.Verb(f & 3); rec.Verb == 0 || f&flagAdditional != 0 {
 		r.Fail("bad flags")
 	}
 	rec.Initial = f&flagInitial != 0
+	if f&flagConsequence != 0 {
+		rec.Class = history.Consequence
+	}
 	return f, set
 }
 

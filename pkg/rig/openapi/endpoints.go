@@ -211,7 +211,7 @@ func endpoints() []endpoint {
 		{
 			path: v1.EventsPath, id: "listEvents",
 			parameters: slices.Concat([]string{v1.ParamStart, v1.ParamEnd, v1.ParamNamespace}, types,
-				[]string{v1.ParamVerb, v1.ParamUser, v1.ParamManager}, contents,
+				[]string{v1.ParamVerb, v1.ParamUser, v1.ParamManager, v1.ParamClass}, contents,
 				[]string{v1.ParamOrder}, paging, []string{v1.ParamSummary, v1.ParamEmpty, v1.ParamWatch}),
 			answers: query(
 				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()),
@@ -228,7 +228,8 @@ func endpoints() []endpoint {
 		{
 			path: v1.ObjectPath, id: "getObjectHistory",
 			parameters: slices.Concat(
-				[]string{v1.ParamStart, v1.ParamEnd, v1.ParamGroup, v1.ParamUID, v1.ParamVerb, v1.ParamManager},
+				[]string{v1.ParamStart, v1.ParamEnd, v1.ParamGroup, v1.ParamUID, v1.ParamVerb, v1.ParamManager,
+					v1.ParamClass},
 				contents, []string{v1.ParamRevision, v1.ParamDescendants, v1.ParamOrder}, paging,
 				[]string{v1.ParamSummary, v1.ParamEmpty}),
 			answers: query(

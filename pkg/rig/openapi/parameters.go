@@ -49,6 +49,8 @@ func (b *builder) parameter(d *document, place, key string) *schema {
 		p.Schema.Type, p.Schema.Default = "boolean", false
 	case v1.ParamOrder:
 		p.Schema.Enum, p.Schema.Default = []string{v1.OrderAscending, v1.OrderDescending}, v1.OrderAscending
+	case v1.ParamClass:
+		several(true, &schema{Type: "string", Enum: []string{v1.ClassRoot, v1.ClassOnset, v1.ClassConsequence}})
 	case v1.ParamEmpty:
 		p.Schema.Enum, p.Schema.Default = []string{v1.EmptyNotFound, v1.EmptyOK}, v1.EmptyNotFound
 	case v1.ParamAt, v1.ParamTo:

@@ -65,7 +65,7 @@ func (s *subject) adorn(r *history.Record, n int) {
 		r.Object = fmt.Appendf(nil, `{"n":%d,"metadata":{"name":"web","creationTimestamp":%q}}`,
 			n, created.Format(time.RFC3339))
 	}
-	r.Initial = n < 2
+	r.Initial, r.Class = n < 2, history.Classes()[n*5%7%3]
 	if n%5 == 3 {
 		r.Version, r.InferredSince = "v1beta1", s.now.Add(-time.Hour)
 	}
@@ -165,8 +165,13 @@ func conditions(records []*history.Record) map[string]func(*history.Filter) {
 		"written by a manager":     func(f *history.Filter) { f.Managers = []string{"kubelet"} },
 		"written by two managers":  func(f *history.Filter) { f.Managers = []string{"unknown", "kubectl"} },
 		"of two revisions":         func(f *history.Filter) { f.Revisions = []uint64{2, 4} },
-		"visible: nothing":         view(history.View{}),
-		"visible: pods":            view(history.View{pods(): {All: true}}),
+		"root changes":             func(f *history.Filter) { f.Classes = []history.Class{history.Root} },
+		"root changes and onsets": func(f *history.Filter) {
+			f.Classes = []history.Class{history.Root, history.Onset}
+		},
+		"consequences":     func(f *history.Filter) { f.Classes = []history.Class{history.Consequence} },
+		"visible: nothing": view(history.View{}),
+		"visible: pods":    view(history.View{pods(): {All: true}}),
 		"visible: pods of a namespace": view(history.View{
 			pods(): {Namespaces: map[string]time.Time{"shop": {}, "unknown": {}}},
 		}),

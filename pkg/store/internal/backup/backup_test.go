@@ -33,7 +33,7 @@ func write(t *testing.T, h backup.Header) []byte {
 
 // read reads a backup to its end.
 func read(b []byte) (entries []string, f backup.Footer, err error) {
-	r, err := backup.Open(bytes.NewReader(b), format)
+	r, err := backup.Open(bytes.NewReader(b), format, format)
 	if err != nil {
 		return nil, f, err
 	}
@@ -48,7 +48,7 @@ func read(b []byte) (entries []string, f backup.Footer, err error) {
 func TestReader_ReturnsWhatWasWritten(t *testing.T) {
 	h := backup.Header{Format: format, To: backup.Position{Time: 9}, Created: time.Unix(1, 0).UTC()}
 	b := write(t, h)
-	r, err := backup.Open(bytes.NewReader(b), format)
+	r, err := backup.Open(bytes.NewReader(b), format, format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestReader_RejectsEveryTruncation(t *testing.T) {
 
 func TestOpen_RejectsAnotherFormat(t *testing.T) {
 	for _, other := range []uint16{0, format + 1} {
-		_, err := backup.Open(bytes.NewReader(write(t, backup.Header{Format: other})), format)
+		_, err := backup.Open(bytes.NewReader(write(t, backup.Header{Format: other})), format, format)
 		if history.CodeOf(err) != history.Invalid {
 			t.Errorf("format %d: got error %v, want an invalid one", other, err)
 		}

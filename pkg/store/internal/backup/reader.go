@@ -19,9 +19,9 @@ type Reader struct {
 }
 
 // Open reads a backup's header. It returns a [history.Invalid] error if the
-// file is not a backup, or is one of a database with another format. The caller
-// must call [Reader.Close].
-func Open(b io.Reader, format uint16) (*Reader, error) {
+// file is not a backup, or is one of a database whose format is not in the
+// range. The caller must call [Reader.Close].
+func Open(b io.Reader, oldest, newest uint16) (*Reader, error) {
 	c, err := container.NewReader(b, magic)
 	if err != nil {
 		return nil, readError(err)
@@ -31,10 +31,10 @@ func Open(b io.Reader, format uint16) (*Reader, error) {
 		c.Close()
 		return nil, err
 	}
-	if r.Format != format {
+	if r.Format < oldest || r.Format > newest {
 		c.Close()
 		return nil, history.Errorf(history.Invalid,
-			"database format %d is not supported: this recorder reads format %d", r.Format, format)
+			"database format %d is not supported: this recorder reads formats %d to %d", r.Format, oldest, newest)
 	}
 	return r, nil
 }

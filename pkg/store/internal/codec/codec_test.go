@@ -60,7 +60,8 @@ func full() *history.Record {
 func TestMeta_RoundTrip(t *testing.T) {
 	for _, want := range []*history.Record{
 		full(),
-		{Verb: history.Create},
+		{Verb: history.Create, Class: history.Consequence},
+		{Verb: history.Create, Class: history.Onset},
 		{Verb: history.Update, Summary: &history.Summary{}},
 		{Verb: history.Update, Regarding: &history.Target{}},
 	} {

@@ -10,8 +10,11 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/internal/binval"
 )
 
-// metaV1 is the first byte of encoded metadata.
-const metaV1 = 1
+// The first byte of encoded metadata.
+const (
+	metaV1    = 1
+	metaOnset = 2 // like metaV1; the class is history.Onset
+)
 
 // flagSameRelations is the flag of [Meta.SameRelations].
 const flagSameRelations = 1 << 6
@@ -41,7 +44,11 @@ func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases PhraseNu
 	if m.SameRelations {
 		flags |= flagSameRelations
 	}
-	b = append(b, metaV1, flags)
+	encoding := byte(metaV1)
+	if r.Class == history.Onset {
+		encoding = metaOnset
+	}
+	b = append(b, encoding, flags)
 	b = binary.AppendUvarint(b, uint64(m.Kind))
 	b = binary.AppendUvarint(b, uint64(m.Parts))
 	b = binary.AppendUvarint(b, r.Revision)
@@ -68,8 +75,7 @@ func AppendMeta(b []byte, ts uint64, r *history.Record, m Meta, phrases PhraseNu
 // returns errors of texts unchanged.
 func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts PhraseText) (Meta, error) {
 	r := binval.NewReader(b)
-	r.Expect(metaV1, "metadata of an unknown encoding")
-	flags, same := r.FlagsWith(rec, flagSameRelations)
+	flags, same := readHead(r, rec)
 	m := Meta{Kind: r.Uint16(), Parts: r.Uint16(), SameRelations: same}
 	rec.Revision, rec.RV = r.Uvarint(), readRV(r)
 	r.InferredSince(rec, flags)
@@ -86,6 +92,30 @@ func DecodeMeta(b []byte, ts uint64, rec *history.Record, texts PhraseText) (Met
 		return m, p.err
 	}
 	return m, r.Done()
+}
+
+// readHead reads the first two bytes of metadata: the record's verb, class and
+// Initial, the flags of its attributes, and [Meta.SameRelations].
+func readHead(r *binval.Reader, rec *history.Record) (flags byte, same bool) {
+	encoding := r.Byte()
+	flags, same = r.FlagsWith(rec, flagSameRelations)
+	switch {
+	case encoding == metaOnset && rec.Class == history.Consequence:
+		rec.Class = history.Onset
+	case encoding != metaV1:
+		r.Fail("metadata of an unknown encoding")
+	}
+	return flags, same
+}
+
+// ClassOf returns the class of a version with encoded metadata. It is
+// [history.Root] if the metadata is corrupt.
+func ClassOf(meta []byte) history.Class {
+	var rec history.Record
+	if r := binval.NewReader(meta); len(meta) > 1 {
+		readHead(r, &rec)
+	}
+	return rec.Class
 }
 
 // appendRV appends a resourceVersion. A decimal number is appended as a number,

@@ -23,8 +23,7 @@ type Outline struct {
 func DecodeOutline(meta []byte) (Outline, error) {
 	var rec history.Record
 	r := binval.NewReader(meta)
-	r.Expect(metaV1, "metadata of an unknown encoding")
-	_, same := r.FlagsWith(&rec, flagSameRelations)
+	_, same := readHead(r, &rec)
 	o := Outline{Kind: r.Uint16(), Parts: r.Uint16(), SameRelations: same}
 	o.Verb, o.Revision = rec.Verb, r.Uvarint()
 	return o, r.Err()
@@ -58,8 +57,7 @@ const maxManagers = 64
 func WithoutPhrases(meta []byte, texts PhraseText, fits func([]types.UID, *history.Target) bool) ([]byte, bool) {
 	var rec history.Record
 	r := binval.NewReader(meta)
-	r.Expect(metaV1, "metadata of an unknown encoding")
-	flags, same := r.FlagsWith(&rec, flagSameRelations)
+	flags, same := readHead(r, &rec)
 	_, _, _ = r.Uint16(), r.Uint16(), r.Uvarint()
 	_ = readRV(r)
 	r.InferredSince(&rec, flags)
@@ -68,7 +66,7 @@ func WithoutPhrases(meta []byte, texts PhraseText, fits func([]types.UID, *histo
 	}
 	head := meta[:len(meta)-len(r.Rest())]
 	summary := binval.Flags(&history.Record{Summary: &history.Summary{}})
-	kept := append([]byte{metaV1, head[1] &^ summary}, head[2:]...)
+	kept := append([]byte{head[0], head[1] &^ summary}, head[2:]...)
 	kept = appendPhrase(kept, nil, nil)
 	if same {
 		return kept, true

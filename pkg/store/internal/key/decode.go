@@ -14,7 +14,7 @@ func (c Class) size() int {
 		return head + 8 + 8
 	case Body:
 		return head + 8 + 8 + 2
-	case ByTime, ByResource, ByNamespace:
+	case ByTime, ByRoot, ByResource, ByNamespace:
 		return head + 2 + 4 + 8 + 8 + 1
 	case ByTarget, ByOwner:
 		return head + 16 + 8 + 8 + 1
@@ -48,7 +48,7 @@ func (e *Entry) decode(r *fields) {
 		e.Object, e.TS = r.u64(), r.u64()
 	case Body:
 		e.Object, e.TS, e.Part = r.u64(), r.u64(), r.u16()
-	case ByTime:
+	case ByTime, ByRoot:
 		e.TS, e.Object, e.Resource, e.Namespace, e.Verb = r.u64(), r.u64(), r.u16(), r.u32(), r.u8()
 	case ByResource:
 		e.Resource, e.TS, e.Object, e.Namespace, e.Verb = r.u16(), r.u64(), r.u64(), r.u32(), r.u8()

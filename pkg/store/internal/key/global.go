@@ -41,6 +41,9 @@ func State() []byte { return []byte{globals, 's'} }
 // RetentionFloor returns the key of the first day that is kept.
 func RetentionFloor() []byte { return []byte{globals, 'd'} }
 
+// RootsSince returns the key of the time from which on [ByRoot] has entries.
+func RootsSince() []byte { return []byte{globals, 'c'} }
+
 // RepairPending returns the key that a repair leaves if the next opening of the
 // log has to complete it.
 func RepairPending() []byte { return []byte{globals, 'r'} }

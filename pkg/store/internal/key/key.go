@@ -32,6 +32,7 @@ const (
 	Record      Class = 'o' // object
 	Body        Class = 'b' // object; a part number follows the time
 	ByTime      Class = 't' // none
+	ByRoot      Class = 'c' // none; no consequences
 	ByResource  Class = 'g' // resource
 	ByNamespace Class = 'k' // resource, namespace
 	ByTarget    Class = 'r' // hash of an Event's target
@@ -95,7 +96,7 @@ func (e *Entry) Prefix(day uint16) []byte {
 		b = binary.BigEndian.AppendUint32(b, e.Namespace)
 	case ByTarget, ByOwner:
 		b = append(b, e.Hash[:]...)
-	case ByTime, Phrase:
+	case ByTime, ByRoot, Phrase:
 	}
 	return b
 }
@@ -120,7 +121,7 @@ func (e *Entry) Encode() []byte {
 	}
 	b = binary.BigEndian.AppendUint64(b, e.Object)
 	switch e.Class {
-	case ByTime:
+	case ByTime, ByRoot:
 		b = binary.BigEndian.AppendUint16(b, e.Resource)
 		b = binary.BigEndian.AppendUint32(b, e.Namespace)
 	case ByResource:

@@ -11,7 +11,8 @@ import (
 
 func classes() []key.Class {
 	return []key.Class{
-		key.Record, key.Body, key.ByTime, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner, key.Phrase,
+		key.Record, key.Body, key.ByTime, key.ByRoot, key.ByResource, key.ByNamespace, key.ByTarget, key.ByOwner,
+		key.Phrase,
 	}
 }
 

@@ -147,6 +147,13 @@ func (p *podObject) container(kind string, c container, restarts int) []string {
 	}
 }
 
+// isReady reports whether the pod has the condition that it is ready.
+func (p *podObject) isReady() bool {
+	return slices.ContainsFunc(p.Status.Conditions, func(c condition) bool {
+		return c.Type == "Ready" && c.Status == "True"
+	})
+}
+
 // unready returns why a running pod is not ready, with its containers that are
 // not. A running container with a readiness probe that has started is not ready
 // because the probe does not pass.

@@ -49,6 +49,20 @@ func Of(resource schema.GroupResource, object, before []byte) string {
 	return cut(strings.Join(reasons, "; "), reasonWidth)
 }
 
+// Begins reports whether an object with a problem had none in the previous
+// version. A pod that starts is not ready for a while: its problem does not
+// begin then.
+func Begins(resource schema.GroupResource, object, before []byte) bool {
+	if Of(resource, before, nil) != "" {
+		return false
+	}
+	if resource != (schema.GroupResource{Resource: "pods"}) {
+		return true
+	}
+	p, was := readPod(object), readPod(before)
+	return !slices.Equal(pod(object, before), p.unready()) || was.isReady()
+}
+
 // narrow returns the object with only the named members. Decoding walks over
 // each byte three times, and most members are not needed. It returns nil if the
 // value is not an object.
