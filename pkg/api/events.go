@@ -34,6 +34,13 @@ func (h *handler) events(a *answer, r *http.Request) {
 		h.failFixed(a, r, v1.QueryFailedText, err)
 		return
 	}
+	if fold, err := p.flag(v1.ParamFold); err != nil {
+		h.failFixed(a, r, v1.QueryFailedText, err)
+		return
+	} else if fold {
+		h.folded(a, r, p)
+		return
+	}
 	q, possible, err := p.timeline()
 	list := eventList{h: h, out: a, summary: p.summary}
 	page := query.Page{Exact: true}

@@ -117,6 +117,9 @@ const (
 	ParamSummary = "summary"
 	// ParamEmpty is the status of the answer if nothing matches.
 	ParamEmpty = "empty"
+	// ParamFold returns a [FoldedPage] of root changes instead of single
+	// records. It excludes [ParamWatch], [ParamClass] and [ParamSummary].
+	ParamFold = "fold"
 	// ParamWatch returns a stream of [StreamItem] instead of a page.
 	ParamWatch = "watch"
 

@@ -251,6 +251,13 @@ func (b *builder) response(d *document, a *answer) *response {
 		if err != nil {
 			b.problems = append(b.problems, err.Error())
 		}
+		if media == jsonType && a.folded != nil {
+			folded, err := b.schemas.of(a.folded)
+			if err != nil {
+				b.problems = append(b.problems, err.Error())
+			}
+			body = &schema{AnyOf: []*schema{body, folded}}
+		}
 		r.Content[media] = &mediaType{Schema: body}
 	}
 	for _, name := range a.optional {

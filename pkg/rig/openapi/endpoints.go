@@ -21,6 +21,7 @@ type answer struct {
 	status   int
 	text     string
 	json     reflect.Type // nil: no JSON
+	folded   reflect.Type // the answer with v1.ParamFold; nil: there is none
 	lines    reflect.Type // may be a stream of JSON documents of this type, one a line; nil: never
 	plain    bool         // may be text/plain
 	required []string     // headers
@@ -157,6 +158,13 @@ func page(text string, body reflect.Type, more ...string) answer {
 	}
 }
 
+// orFolded returns an answer with a page that may also be folded.
+func (a answer) orFolded() answer {
+	a.text += " With fold, a page of rows instead."
+	a.folded = reflect.TypeFor[v1.FoldedPage]()
+	return a
+}
+
 // orStream returns an answer with a page that may also be a stream. A stream
 // has none of the headers that a page needs, so they are optional.
 func orStream(page answer, text string) answer {
@@ -212,9 +220,10 @@ func endpoints() []endpoint {
 			path: v1.EventsPath, id: "listEvents",
 			parameters: slices.Concat([]string{v1.ParamStart, v1.ParamEnd, v1.ParamNamespace}, types,
 				[]string{v1.ParamVerb, v1.ParamUser, v1.ParamManager, v1.ParamClass}, contents,
-				[]string{v1.ParamOrder}, paging, []string{v1.ParamSummary, v1.ParamEmpty, v1.ParamWatch}),
+				[]string{v1.ParamOrder}, paging,
+				[]string{v1.ParamSummary, v1.ParamEmpty, v1.ParamFold, v1.ParamWatch}),
 			answers: query(
-				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()),
+				orStream(page("A page of records.", reflect.TypeFor[[]v1.Event]()).orFolded(),
 					"With watch, a stream with one JSON document a line instead."),
 				unchanged(),
 				fixedFailure(http.StatusBadRequest, "A parameter is invalid. The text names it."),

@@ -22,6 +22,7 @@ type schema struct {
 	Default     any          `json:"default,omitempty"`
 	Minimum     *int         `json:"minimum,omitempty"`
 	Items       *schema      `json:"items,omitempty"`
+	AnyOf       []*schema    `json:"anyOf,omitempty"`
 	Required    []string     `json:"required,omitempty"`
 	Properties  propertyList `json:"properties,omitempty"`
 	// Additional is the schema of further properties. The zero schema allows

@@ -1,0 +1,60 @@
+package fold
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Text returns what a row's changes have in common, in a few words: the summary
+// of a change, the values of a fight, or how many objects there are.
+func (r *Row) Text() string {
+	switch r.Kind {
+	case Fight:
+		if text := alternating(r.Changes); text != "" {
+			return text
+		}
+	case Bulk:
+		return fmt.Sprintf("%s in %d %s", r.Last().Summary, r.Objects(), r.Last().Ref.Resource)
+	case Removal:
+		return fmt.Sprintf("deleted with %s", counted(r.Objects()-1, "object"))
+	}
+	return r.Last().Summary
+}
+
+// Objects returns the number of objects that a row is about.
+func (r *Row) Objects() int {
+	objects := map[string]bool{}
+	for i := range r.Changes {
+		o := &r.Changes[i].Ref
+		objects[o.Group+"/"+o.Resource+"/"+o.Namespace+"/"+o.Name+"/"+string(o.UID)] = true
+	}
+	return len(objects)
+}
+
+// alternating returns the two values of a fight: "replicas 2 ⇄ 4". It returns
+// "" if the summaries don't show two values.
+func alternating(changes []Change) string {
+	first, _, _ := strings.Cut(changes[len(changes)-1].Summary, ", ")
+	before, after, changed := strings.Cut(first, arrow)
+	if !changed {
+		return ""
+	}
+	i := strings.LastIndexByte(before, ' ')
+	subject := strings.TrimSpace(before[:i+1])
+	if subject == "scaled" {
+		subject = "replicas"
+	}
+	a, b := before[i+1:], after
+	if a > b && len(a) >= len(b) || len(a) > len(b) {
+		a, b = b, a
+	}
+	return strings.TrimSpace(subject + " " + a + " ⇄ " + b)
+}
+
+// counted returns a number with a noun.
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}

@@ -1,0 +1,182 @@
+package query_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/watchhistory/watchhistory/pkg/fold"
+	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/query"
+)
+
+// foldedWorld writes random versions of Deployments, their ReplicaSets and
+// Pods, ConfigMaps, and Events about all of them. owners has the owner of each
+// object.
+type foldedWorld struct {
+	log     *log
+	records []*history.Record
+	owners  map[types.UID]types.UID
+}
+
+func newFoldedWorld(t *testing.T, random *rand.Rand, versions int) *foldedWorld {
+	w := &foldedWorld{log: newEmptyLog(t), owners: map[types.UID]types.UID{}}
+	var deployments, sets, pods, all []history.ObjectRef
+	child := func(resource, group string, n int, of []history.ObjectRef) history.ObjectRef {
+		owner := of[random.IntN(len(of))]
+		o := ref(group, resource, "shop", fmt.Sprint(resource, n), 1)
+		w.owners[o.UID] = owner.UID
+		return o
+	}
+	for n := range 3 {
+		deployments = append(deployments, ref("apps", "deployments", "shop", fmt.Sprint("web", n), 1))
+	}
+	for n := range 5 {
+		sets = append(sets, child("replicasets", "apps", n, deployments))
+	}
+	for n := range 9 {
+		pods = append(pods, child("pods", "", n, sets))
+	}
+	all = slices.Concat(deployments, sets, pods, []history.ObjectRef{ref("", "configmaps", "shop", "settings", 1)})
+	known := map[types.UID]bool{}
+	for n := range versions {
+		o := all[random.IntN(len(all))]
+		if n < len(all) {
+			o = all[n] // an owner is recorded before what it owns
+		}
+		r := record(o, history.Update, fmt.Sprintf(`{"n":%d}`, n))
+		if owner := w.owners[o.UID]; owner != "" {
+			r.Owners = []types.UID{owner}
+			r.Class = history.Consequence
+		}
+		switch {
+		case !known[o.UID]:
+			r.Verb = history.Create
+			known[o.UID] = true
+		case random.IntN(8) == 0:
+			r.Class = history.Onset
+		case random.IntN(3) == 0:
+			r.Class = history.Consequence
+		case random.IntN(40) == 0:
+			r.Class = history.Root // by a person
+		}
+		if n >= len(all) && random.IntN(5) == 0 {
+			r = event(fmt.Sprint("event", n), o, o.UID)
+			r.Class = []history.Class{history.Consequence, history.Onset}[random.IntN(2)]
+		}
+		r.Managers = []history.Manager{{Name: []string{"helm", "kubectl-edit"}[random.IntN(2)]}}
+		r.Summary = &history.Summary{Text: []string{"a 1 → 2", "a 2 → 1", "b"}[random.IntN(3)]}
+		w.log.put(r)
+		w.records = append(w.records, r)
+	}
+	return w
+}
+
+// cause returns the newest root change before a version in its chain of owners,
+// or nil.
+func (w *foldedWorld) cause(n int) *history.Record {
+	r := w.records[n]
+	chain := map[types.UID]bool{}
+	uid := r.Ref.UID
+	if r.Regarding != nil {
+		uid = r.Regarding.UID
+	}
+	for ; uid != ""; uid = w.owners[uid] {
+		chain[uid] = true
+	}
+	for i := n - 1; i >= 0; i-- {
+		if before := w.records[i]; before.Class == history.Root && chain[before.Ref.UID] {
+			return before
+		}
+	}
+	return nil
+}
+
+// TestFolded_CountsEachVersionOnce compares folded pages of random versions
+// with the definition: each root change is in one row of one page, and each
+// consequence belongs to the newest root change of its chain of owners.
+func TestFolded_CountsEachVersionOnce(t *testing.T) {
+	for seed := range uint64(12) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		w := newFoldedWorld(t, random, 150)
+		s := w.log.service(query.Options{})
+		for _, order := range []history.Order{history.OldestFirst, history.NewestFirst} {
+			for _, limit := range []int{3, 1000} {
+				t.Run(fmt.Sprint("seed ", seed, ", order ", order, ", limit ", limit), func(t *testing.T) {
+					w.check(t, s, order, limit)
+				})
+			}
+		}
+	}
+}
+
+func (w *foldedWorld) check(t *testing.T, s *query.Service, order history.Order, limit int) {
+	q := query.Timeline{Order: order, Limit: limit}
+	roots, onsets := map[time.Time]int{}, map[time.Time]int{}
+	var previous time.Time
+	for {
+		page, err := s.Folded(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Rows) > limit || len(page.Rows) == 0 && page.More {
+			t.Fatalf("got a page of %d rows, want 1 to %d", len(page.Rows), limit)
+		}
+		for _, row := range page.Rows {
+			if !previous.IsZero() && row.Start().Before(previous) != (order == history.NewestFirst) {
+				t.Errorf("row at %s: got it after %s, want order %d", row.Start(), previous, order)
+			}
+			previous = row.Start()
+			in := map[time.Time]bool{}
+			for _, c := range row.Changes {
+				roots[c.Time]++
+				in[c.Time] = true
+			}
+			for _, v := range row.Onsets {
+				onsets[v.Time]++
+			}
+			if len(row.Changes) > 0 {
+				w.checkRow(t, row, in)
+			}
+		}
+		if !page.More {
+			break
+		}
+		q.After, previous = page.Next, time.Time{}
+	}
+	for _, r := range w.records {
+		if got, want := roots[r.Time], r.Class == history.Root; got != 1 && want || got > 0 && !want {
+			t.Errorf("%s %s at %s: got it in %d rows, want it once if it is a root change: %t",
+				r.Class, r.Ref, r.Time, got, want)
+		}
+		if got, want := onsets[r.Time], r.Class == history.Onset; got != 1 && want || got > 0 && !want {
+			t.Errorf("%s %s at %s: got it as the onset of %d rows, want one if it is an onset: %t",
+				r.Class, r.Ref, r.Time, got, want)
+		}
+	}
+}
+
+func (w *foldedWorld) checkRow(t *testing.T, row query.FoldedRow, in map[time.Time]bool) {
+	t.Helper()
+	want := 0
+	for n, r := range w.records {
+		if r.Class == history.Root {
+			continue
+		}
+		// What follows from a change inside of the row belongs to it too.
+		if cause := w.cause(n); cause != nil && in[cause.Time] {
+			want++
+		}
+	}
+	if row.Consequences != want || !row.Counted {
+		t.Errorf("%s %s at %s with %d changes: got %d consequences (exact: %t), want %d",
+			row.Kind, row.Of.Ref, row.Start(), len(row.Changes), row.Consequences, row.Counted, want)
+	}
+	if row.Kind == fold.Single && len(row.Changes) != 1 {
+		t.Errorf("got %d changes in a row of one", len(row.Changes))
+	}
+}
