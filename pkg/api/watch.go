@@ -21,7 +21,7 @@ import (
 
 const (
 	// recheckBeats is how often the caller of a stream must be admitted again,
-	// in heartbeats.
+	// and how often their rights are asked for again, in heartbeats.
 	recheckBeats = 2
 	// batchPause is the shortest time between two batches of a stream that has
 	// caught up. A busy log commits about as often.
@@ -92,6 +92,7 @@ type stream struct {
 	client     string
 	query      query.Timeline // After is the stream's position
 	restricted bool           // the caller may read only a part of the log now
+	rights     query.Rights   // of the caller
 
 	window  time.Duration         // that the next batch reads at most
 	checked time.Time             // when the caller was last admitted
@@ -132,6 +133,7 @@ func (h *handler) newStream(w http.ResponseWriter, r *http.Request, client strin
 	s := &stream{
 		h: h, w: w, client: client, window: minWindow, checked: time.Now(),
 		restricted: h.options.Caller(r.Context()) != nil,
+		rights:     query.Rights{Life: recheckBeats * h.options.Heartbeat},
 	}
 	possible := false
 	if s.query, possible, err = p.timeline(); err != nil {
@@ -204,7 +206,7 @@ func (s *stream) next(ctx context.Context) error {
 func (s *stream) read(ctx context.Context) (query.Batch, error) {
 	s.events, s.secrets, s.n = bytes.Buffer{}, nil, 0
 	s.restricted = s.h.options.Caller(ctx) != nil // the configuration may have changed
-	batch, err := s.h.ask(ctx).Follow(ctx, s.query, s.window)
+	batch, err := s.h.ask(ctx).Follow(ctx, s.query, s.window, &s.rights)
 	if errors.Is(err, selector.ErrTooExpensive) {
 		err = queryError(err)
 	}

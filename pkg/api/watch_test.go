@@ -525,8 +525,9 @@ func TestWatch_BoundsStreams(t *testing.T) {
 
 // grants is a caller who may list pods in some namespaces.
 type grants struct {
-	mu sync.Mutex
-	in map[string]bool
+	mu    sync.Mutex
+	in    map[string]bool
+	asked int // for the right in the whole cluster
 }
 
 func (g *grants) set(namespace string, allowed bool) {
@@ -538,8 +539,23 @@ func (g *grants) set(namespace string, allowed bool) {
 func (g *grants) List(_ context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	namespace, _ := scope.Namespace()
+	namespace, one := scope.Namespace()
+	if r.Resource == "pods" && !one {
+		g.asked++
+	}
 	return r.Resource == "pods" && g.in[namespace], nil
+}
+
+// renewed waits until the rights of the open stream are decided on again.
+func (g *grants) renewed(t *testing.T) {
+	t.Helper()
+	asked := func() int {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.asked
+	}
+	before := asked()
+	eventually(t, "the rights are renewed", func() bool { return asked() > before })
 }
 
 func (g *grants) Get(context.Context, schema.GroupResource, string, string) (bool, error) {
@@ -548,7 +564,7 @@ func (g *grants) Get(context.Context, schema.GroupResource, string, string) (boo
 
 func (g *grants) Path(context.Context, string) (bool, error) { return false, nil }
 
-func (g *grants) Namespaces(context.Context) (map[string]time.Time, error) {
+func (g *grants) Namespaces(context.Context, history.Activity) (map[string]time.Time, error) {
 	return map[string]time.Time{"shop": {}, "bank": {}}, nil
 }
 
@@ -634,9 +650,11 @@ func TestWatch_FollowsRights(t *testing.T) {
 	s.put(in("bank", "hidden"), in("shop", "a"))
 	next("one namespace", "a")
 	caller.set("bank", true)
+	caller.renewed(t)
 	s.put(in("bank", "gained"))
 	next("a right that was granted", "gained")
 	caller.set("shop", false)
+	caller.renewed(t)
 	s.put(in("shop", "withdrawn"), in("bank", "b"))
 	next("a right that was withdrawn", "b")
 	resumed := watch(t, address, "cursor="+start.Cursor)

@@ -17,6 +17,9 @@ type Feed interface {
 	// afterwards is complete, and after which all later records are. The
 	// channel is closed by the next commit of anything.
 	Committed() (upTo history.Cursor, next <-chan struct{})
+	// Active returns the namespaces of the records that were committed after a
+	// position, at least up to the one that Committed returned before.
+	Active(after history.Cursor) history.Activity
 	// Kept returns after if the log still has every record that was committed
 	// after that position. Otherwise it returns the position from which on the
 	// log is complete.
@@ -97,7 +100,10 @@ func (s *Service) FollowFrom(ctx context.Context, start time.Time) (history.Curs
 // bounded by what was committed before the read began. And the gaps are read
 // after that, so a client that knows Next also knows each change of a gap that
 // was committed before.
-func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration) (Batch, error) {
+//
+// rights keeps what the caller may read, for the next batch of the same
+// question. If it is nil, all of it is decided for this batch.
+func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration, rights *Rights) (Batch, error) {
 	if s.options.Feed == nil {
 		return Batch{}, errNoFeed
 	}
@@ -110,7 +116,10 @@ func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration) 
 	if end := q.After.Add(window); end.Before(upTo.Time) {
 		batch.Next, batch.More = history.Cursor{Time: end}, true
 	}
-	if err := s.readBatch(ctx, q, &batch); err != nil {
+	if rights == nil {
+		rights = &Rights{}
+	}
+	if err := s.readBatch(ctx, q, rights, upTo, &batch); err != nil {
 		return Batch{}, err
 	}
 	// This is the last step: a record that is dropped later was read.
@@ -123,15 +132,18 @@ func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration) 
 }
 
 // readBatch reads the records of a batch up to its Next, and what surrounds
-// them. If it reads only a part of the records, it sets Next and More.
-func (s *Service) readBatch(ctx context.Context, q Timeline, batch *Batch) error {
+// them. If it reads only a part of the records, it sets Next and More. The
+// caller's rights include namespaces that have records up to a position.
+func (s *Service) readBatch(
+	ctx context.Context, q Timeline, rights *Rights, upTo history.Cursor, batch *Batch,
+) error {
 	q.narrow()
 	asked := q.scopes()
 	all, err := s.everything(ctx)
 	if err != nil {
 		return err
 	}
-	seen, err := s.see(ctx, all, q.Name, asked...)
+	seen, err := s.seeAgain(ctx, all, q.Name, asked, rights, upTo)
 	if err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (s *Store) loadState(txn *badger.Txn) error {
 		return fmt.Errorf("read the redaction key: %w", err)
 	}
 	s.last.Store(s.state.Last)
-	s.feed.publish(s.state.Last)
+	s.feed.open(s.state.Last)
 	s.sessionStart = s.state.Last + 1
 	oldest, err := s.oldestDay(txn)
 	s.oldest.Store(oldest)
