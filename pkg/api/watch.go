@@ -197,7 +197,9 @@ func (s *stream) next(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.compareGaps(&batch)
+	if err := s.compareGaps(ctx, &batch); err != nil {
+		return err
+	}
 	s.accept(&batch)
 	return nil
 }
@@ -238,16 +240,30 @@ func (s *stream) add(v *query.Version) error {
 // They precede the events of the batch. So a client that resumes after an event
 // has every change of a gap from before it, or gets it at the start.
 //
-// Gaps of resources that the caller can't see any more are forgotten without a
-// line: nothing is known about them.
-func (s *stream) compareGaps(batch *query.Batch) {
+// An open gap of a resource that the caller can't see now is kept without a
+// line: nothing is known about it. If it closed meanwhile, that may have been
+// before the batch.
+func (s *stream) compareGaps(ctx context.Context, batch *query.Batch) error {
 	now := map[gapID]history.Gap{}
 	for _, g := range batch.Gaps {
 		now[idOf(&g)] = g
 	}
 	for id, g := range s.gaps {
-		if _, exists := now[id]; !exists && g.Open() && batch.Sees(id.resource) {
+		if _, exists := now[id]; exists || !g.Open() {
+			continue
+		}
+		if !batch.Sees(id.resource) {
+			now[id] = g
+			continue
+		}
+		switch closed, exists, err := batch.Gap(ctx, id.resource, g.Start); {
+		case err != nil:
+			return err
+		case !exists:
 			s.gapLine(v1.StreamNoGap, g)
+		default:
+			s.gapLine(v1.StreamGap, closed)
+			now[id] = closed
 		}
 	}
 	for _, g := range batch.Gaps {
@@ -256,6 +272,7 @@ func (s *stream) compareGaps(batch *query.Batch) {
 		}
 	}
 	s.gaps = now
+	return nil
 }
 
 // same reports whether two gaps are the same for a client.

@@ -440,6 +440,56 @@ func TestWatch_OpenGapCanDisappear(t *testing.T) {
 	}
 }
 
+// Gaps close while the caller may not read their resource. The stream reports
+// them closed once the caller may.
+func TestWatch_GapClosesWhileHidden(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		live bool
+		want v1.StreamType
+	}{{"with a loss", false, v1.StreamGap}, {"without a loss", true, v1.StreamNoGap}} {
+		t.Run(tt.what, func(t *testing.T) {
+			s := newServer(t, api.Options{})
+			s.put(pod("a"))
+			caller := &grants{in: map[string]bool{"": true}}
+			live := &liveGaps{Reader: s.log}
+			s.Handler = api.New(query.New(live, query.Options{Feed: s.log}), api.Options{
+				Heartbeat: 20 * time.Millisecond,
+				Caller:    func(context.Context) query.Authorizer { return caller },
+			})
+			gap := history.Gap{Resource: "pods", Start: s.now.Add(-time.Minute), Reason: history.GapExpired}
+			set := func() {
+				t.Helper()
+				if tt.live {
+					live.open.Store(gap.Open())
+				} else if err := s.log.Append(t.Context(), &history.Batch{Gaps: []history.Gap{gap}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set()
+			stream := watch(t, listen(t, s, api.ServerOptions{}), "")
+			if start := stream.want(v1.StreamStart); len(start.Gaps) != 1 || !start.Gaps[0].End.IsZero() {
+				t.Fatalf("got gaps %+v, want an open one", start.Gaps)
+			}
+			caller.set("", false)
+			caller.renewed(t)
+			hidden := pod("hidden")
+			s.put(hidden)
+			gap.End = hidden.Time
+			set()
+			s.put(pod("later"))
+			caller.renewed(t) // the stream's position is after the end
+			caller.renewed(t)
+			caller.set("", true)
+			caller.renewed(t)
+			s.put(pod("shown"))
+			if got := stream.news(); got.Type != tt.want || got.Gap.End.Equal(hidden.Time) == tt.live {
+				t.Errorf("got %+v, want a line of type %s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWatch_StoppingEndsStream(t *testing.T) {
 	stopping := make(chan struct{})
 	s := newServer(t, api.Options{Stopping: stopping})

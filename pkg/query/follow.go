@@ -56,7 +56,22 @@ type Batch struct {
 	Ignored  []history.IgnoreRule
 	Coverage Coverage
 
-	view history.View
+	view   history.View
+	reader Reader
+}
+
+// Gap returns the gap of a resource that began at a time, also if it ended
+// before the batch, and reports whether it exists. The caller must see the
+// resource.
+func (b *Batch) Gap(ctx context.Context, r schema.GroupResource, start time.Time) (history.Gap, bool, error) {
+	var of []schema.GroupResource
+	gaps, err := b.reader.Gaps(ctx, append(of, r), start, start.Add(1))
+	for _, g := range gaps {
+		if g.GroupResource() == r && g.Start.Equal(start) {
+			return g, true, err
+		}
+	}
+	return history.Gap{}, false, err
 }
 
 // Sees reports whether the caller can see any object of the resource now.
@@ -112,7 +127,7 @@ func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration, 
 		return Batch{}, history.Errorf(history.Gone,
 			"the history ends before this cursor: it was restored from a backup, or the cursor is another recorder's")
 	}
-	batch := Batch{Next: upTo, Changed: changed}
+	batch := Batch{Next: upTo, Changed: changed, reader: s.reader}
 	if end := q.After.Add(window); end.Before(upTo.Time) {
 		batch.Next, batch.More = history.Cursor{Time: end}, true
 	}
