@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -525,9 +527,13 @@ func TestWatch_CutsOffSlowReader(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(fmt.Sprint(err), "reset") {
 		t.Errorf("got %d bytes, error %v, want a connection that was cut", len(b), err)
 	}
-	eventually(t, "the access log has the stream", func() bool {
-		return strings.Contains(log.String(), "msg=request") && strings.Contains(log.String(), "bytes=")
-	})
+	sent := regexp.MustCompile(`msg=request .* bytes=(\d+)`)
+	eventually(t, "the access log has the stream", func() bool { return sent.MatchString(log.String()) })
+	// The buffers of this client hold a few KiB.
+	const most = 512 << 10
+	if n, err := strconv.Atoi(sent.FindStringSubmatch(log.String())[1]); err != nil || n > most {
+		t.Errorf("got %d bytes in the recorder's buffers, error %v, want at most %d", n, err, most)
+	}
 }
 
 // logBuffer is a buffer for concurrent writers.
