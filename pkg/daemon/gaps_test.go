@@ -1,14 +1,11 @@
 package daemon_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -132,9 +129,9 @@ func TestGap_IsOpenWhileRightsAreMissing(t *testing.T) {
 			"--clusterrole=sees-configmaps", "--user=observer")
 	}
 	grant()
-	cfg, lines := cluster.Config(), &lines{}
+	cfg, connections := cluster.Config(), &clustertest.Connections{}
 	cfg.Impersonate = rest.ImpersonationConfig{UserName: "observer", Groups: []string{"system:authenticated"}}
-	cfg.Dial = lines.dial
+	cfg.Dial = connections.Dial
 	r := start(t, t.TempDir(), cfg, onlyConfigMaps)
 	kubectl(t, "create", "configmap", "one", "-n", "rights")
 	const query = "namespace=rights&resourceName=one"
@@ -145,7 +142,7 @@ func TestGap_IsOpenWhileRightsAreMissing(t *testing.T) {
 
 	kubectl(t, "delete", "clusterrolebinding", "sees-configmaps")
 	r.eventually(t, "one open gap", func() (bool, string) {
-		lines.cut()
+		connections.Cut()
 		gaps := r.gaps(t, "")
 		return len(gaps) == 1 && gaps[0].End.IsZero() &&
 			gaps[0].Reason == string(history.GapForbidden), fmt.Sprint(gaps)
@@ -227,31 +224,4 @@ func TestGap_IsOpenAfterUnobservedCRDDeletion(t *testing.T) {
 	if gaps := second.gaps(t, query); len(gaps) != 1 || gaps[0].End.IsZero() {
 		t.Errorf("after a CRD without objects was deleted: got gaps %+v, want one closed", gaps)
 	}
-}
-
-// lines keeps connections, so that a test can close them.
-type lines struct {
-	mu  sync.Mutex
-	all []net.Conn
-}
-
-// dial opens a connection and keeps it.
-func (l *lines) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err == nil {
-		l.all = append(l.all, conn)
-	}
-	return conn, err
-}
-
-// cut closes all connections.
-func (l *lines) cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, conn := range l.all {
-		_ = conn.Close()
-	}
-	l.all = nil
 }
