@@ -185,18 +185,18 @@ func TestGap_IsOpenForForbiddenResourceOfConfiguration(t *testing.T) {
 	})
 }
 
-// TestGap_IsOpenAfterUnobservedCRDDeletion deletes a CRD while the recorder is
+// testGapIsOpenAfterUnobservedCRDDeletion deletes a CRD while the recorder is
 // stopped. Its objects are deleted with it, but in the history they still
 // exist.
-func TestGap_IsOpenAfterUnobservedCRDDeletion(t *testing.T) {
-	noLeaks(t)
+func testGapIsOpenAfterUnobservedCRDDeletion(t *testing.T) {
+	t.Helper()
 	dir := t.TempDir()
 	define := func() {
-		apply(t, strings.ReplaceAll(widgets, "daemon.example.com", "unseen.example.com"))
-		kubectl(t, "wait", "--for=condition=Established", "crd/widgets.unseen.example.com")
+		apply(t, strings.NewReplacer("daemon.example.com", "unseen.example.com", "widgets", "trinkets").Replace(widgets))
+		kubectl(t, "wait", "--for=condition=Established", "crd/trinkets.unseen.example.com")
 	}
-	undefine := func() { kubectl(t, "delete", "crd", "widgets.unseen.example.com") }
-	const query = "resourceType=widgets.unseen.example.com"
+	undefine := func() { kubectl(t, "delete", "crd", "trinkets.unseen.example.com") }
+	const query = "resourceType=trinkets.unseen.example.com"
 	define()
 	apply(t, `{"apiVersion":"unseen.example.com/v1","kind":"Widget","metadata":{"name":"w","namespace":"default"}}`)
 	first := start(t, dir, cluster.Config(), nil)
@@ -220,7 +220,7 @@ func TestGap_IsOpenAfterUnobservedCRDDeletion(t *testing.T) {
 	second.records(t, query, "initial delete")
 	open(0)
 	undefine()
-	second.reaches(t, "widgets", "stopped")
+	second.reaches(t, "trinkets", "stopped")
 	if gaps := second.gaps(t, query); len(gaps) != 1 || gaps[0].End.IsZero() {
 		t.Errorf("after a CRD without objects was deleted: got gaps %+v, want one closed", gaps)
 	}

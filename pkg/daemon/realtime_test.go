@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -33,6 +34,9 @@ func TestDaemon_KeepsPromisesInRealTime(t *testing.T) {
 			"withdrawn right ends":              testWithdrawnRightEnds,
 			"withdrawn right ends for a stream": testWithdrawnRightEndsForStream,
 			"lost identity ends a stream":       testLostIdentityEndsStream,
+			"stream has a new namespace":        testStreamHasNewNamespace,
+			"CRD is deleted unobserved":         testGapIsOpenAfterUnobservedCRDDeletion,
+			"CRD is ignored and recorded":       testReloadIgnoresAndRecordsCRD,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -131,22 +135,24 @@ func leaver(t *testing.T, namespace string) (token string) {
 	return token
 }
 
-// secureStream is a stream of the ConfigMaps of a namespace, on the secure
-// listener of a recorder.
+// secureStream is a stream of ConfigMaps on the secure listener of a recorder.
 type secureStream struct {
 	t     *testing.T
 	items chan v1.StreamItem
 }
 
-// openSecureStream opens a stream as the service account of a leaver, and waits
+// openSecureStream opens a stream as the leaver of a new namespace, and waits
 // for its first event.
-func openSecureStream(t *testing.T, namespace string) *secureStream {
+func openSecureStream(t *testing.T, namespace, filter string) *secureStream {
 	t.Helper()
 	token := leaver(t, namespace)
-	r := start(t, t.TempDir(), cluster.Config(), func(c *daemon.Config) { c.SecurePort = 0 })
+	r := start(t, t.TempDir(), cluster.Config(), func(c *daemon.Config) {
+		onlyConfigMaps(c)
+		c.SecurePort = 0
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet,
-		"https://"+r.secure+v1.EventsPath+"?watch=true&resourceType=cm&namespace="+namespace, http.NoBody)
+		"https://"+r.secure+v1.EventsPath+"?watch=true&resourceType=cm&"+filter, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +209,7 @@ func isEvent(item v1.StreamItem) bool { return item.Type == v1.StreamEvent }
 // promise.
 func testWithdrawnRightEndsForStream(t *testing.T) {
 	t.Helper()
-	f := openSecureStream(t, "streams")
+	f := openSecureStream(t, "streams", "namespace=streams")
 	maps := cluster.Client(t).CoreV1().ConfigMaps("streams")
 	kubectl(t, "delete", "rolebinding", "leaver", "-n", "streams")
 	withdrawn := time.Now()
@@ -224,7 +230,7 @@ func testWithdrawnRightEndsForStream(t *testing.T) {
 // promise.
 func testLostIdentityEndsStream(t *testing.T) {
 	t.Helper()
-	f := openSecureStream(t, "identities")
+	f := openSecureStream(t, "identities", "namespace=identities")
 	accounts := cluster.Client(t).CoreV1().ServiceAccounts("identities")
 	if err := accounts.Delete(t.Context(), "leaver", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -232,5 +238,30 @@ func testLostIdentityEndsStream(t *testing.T) {
 	item, found := f.next(time.Minute, func(item v1.StreamItem) bool { return item.Type == v1.StreamError })
 	if !found || item.Error.Code != string(history.Unauthorized) || !strings.Contains(item.Error.Message, "token") {
 		t.Errorf("a minute after the token became invalid: got %+v, want an error with the code unauthorized", item)
+	}
+}
+
+// testStreamHasNewNamespace grants a right in a namespace that is created while
+// a stream over all namespaces is open. Its first record must not be missing.
+func testStreamHasNewNamespace(t *testing.T) {
+	t.Helper()
+	f := openSecureStream(t, "first-home", "")
+	kubectl(t, "create", "namespace", "second-home")
+	kubectl(t, "create", "rolebinding", "mover", "-n", "second-home",
+		"--clusterrole=viewer", "--serviceaccount=first-home:leaver")
+	mover := &caller{user: "system:serviceaccount:first-home:leaver", cluster: cluster.Client(t)}
+	may := func() bool {
+		return mover.review(t, authorizationv1.ResourceAttributes{
+			Verb: "list", Resource: "configmaps", Namespace: "second-home",
+		})
+	}
+	for deadline := time.Now().Add(patience); !may(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got no right within %v, want it", patience)
+		}
+	}
+	kubectl(t, "create", "configmap", "moved", "-n", "second-home")
+	if item, found := f.next(patience, isEvent); !found || item.Event.ResourceName != "moved" {
+		t.Errorf("got %+v, want the event of moved", item)
 	}
 }

@@ -28,6 +28,7 @@ type Rights struct {
 	caller  Authorizer
 	renewed time.Time
 	round   int            // renewals until now
+	seed    maphash.Seed   // of the hashes by which denied places are renewed in parts
 	known   history.Cursor // each namespace with records up to it is decided on
 	scopes  []decisions    // of the question's scopes
 	view    history.View   // of all scopes
@@ -40,6 +41,10 @@ const (
 	// renewalParts is in how many renewals all denied places are asked for, if
 	// there are more.
 	renewalParts = 3
+	// youngNamespace is the age up to which the rights in a namespace are asked
+	// for with each batch in which it has records. Rights in a namespace are
+	// often granted shortly after its first object was created.
+	youngNamespace = time.Minute
 )
 
 // decisions are those about what a caller may read in a scope.
@@ -50,6 +55,7 @@ type decisions struct {
 	// columns are the indexes of the namespaces that existed, and of "" for
 	// cluster-scoped objects.
 	columns map[string]int
+	young   map[string]bool // namespaces that were young
 	view    history.View
 }
 
@@ -59,11 +65,11 @@ type earlier struct {
 
 	renew bool // ask again for a part
 	round int
+	seed  maphash.Seed
 	had   history.Activity // since then
+	// stream reports whether had has all records of namespaces that are new.
+	stream bool
 }
-
-// seed is that of the hashes by which denied places are renewed in parts.
-var seed = maphash.MakeSeed()
 
 // everywhere returns the decision about all objects of a resource, and reports
 // whether it can be used.
@@ -76,7 +82,7 @@ func (e *earlier) everywhere(r schema.GroupResource) (may, usable bool) {
 func (e *earlier) place(r schema.GroupResource, namespace string) (may, usable bool) {
 	row := e.rows[r]
 	i, known := e.columns[namespace]
-	if row == nil || !known {
+	if row == nil || !known || e.outdated(namespace) {
 		return false, false
 	}
 	may = row[i] == 1
@@ -86,24 +92,44 @@ func (e *earlier) place(r schema.GroupResource, namespace string) (may, usable b
 	if may || len(e.rows)*len(e.columns) <= renewedAtOnce {
 		return may, false
 	}
-	part := maphash.Comparable(seed, history.ObjectRef{Group: r.Group, Resource: r.Resource, Namespace: namespace})
+	part := maphash.Comparable(e.seed, history.ObjectRef{Group: r.Group, Resource: r.Resource, Namespace: namespace})
 	return false, (part+uint64(e.round))%renewalParts != 0
 }
 
+// outdated reports whether rights in a namespace may have been granted since
+// they were decided on: it was young, and had records since.
+func (e *earlier) outdated(namespace string) bool {
+	_, active := e.had.Newest[namespace]
+	return active && e.young[namespace]
+}
+
+// isEmpty reports whether a namespace is too young to have had a record. Rights
+// in it are decided on with the first one. Earlier, they may not be granted
+// yet, and a decision is cached.
+func (e *earlier) isEmpty(namespace string, created, now time.Time) bool {
+	_, known := e.columns[namespace]
+	_, active := e.had.Newest[namespace]
+	return e.stream && !known && !active && isYoung(created, now) && !e.had.Unknown.After(created)
+}
+
+// isYoung reports whether a namespace is young.
+func isYoung(created, now time.Time) bool { return now.Sub(created) <= youngNamespace }
+
 // covers reports whether the decisions include all resources, and all
 // namespaces of the scope that had records.
-func (d *decisions) covers(resources []history.Resource, scope history.NamespaceScope, had history.Activity) bool {
+func (e *earlier) covers(resources []history.Resource, scope history.NamespaceScope) bool {
 	for _, r := range resources {
-		if _, known := d.rows[r.GroupResource()]; !known {
+		if _, known := e.rows[r.GroupResource()]; !known {
 			return false
 		}
 	}
-	for namespace := range had.Newest {
-		if _, known := d.columns[namespace]; !known && scope.Contains(namespace) {
+	for namespace := range e.had.Newest {
+		_, known := e.columns[namespace]
+		if scope.Contains(namespace) && (!known || e.outdated(namespace)) {
 			return false
 		}
 	}
-	return had.Unknown.IsZero()
+	return e.had.Unknown.IsZero()
 }
 
 // seeAgain is see for a batch of a stream.
@@ -113,21 +139,25 @@ func (s *Service) seeAgain(
 	if s.caller == nil {
 		return all, nil
 	}
-	had, now := s.options.Feed.Active(rights.known), s.options.Now()
+	now := s.options.Now()
 	if rights.caller != s.caller {
-		rights.scopes, rights.view, rights.renewed = make([]decisions, len(scopes)), history.View{}, now
+		*rights = Rights{
+			Life: rights.Life, renewed: now, seed: maphash.MakeSeed(),
+			scopes: make([]decisions, len(scopes)), view: history.View{},
+		}
 	}
 	rights.caller = nil // until all is decided
-	e := earlier{had: had, renew: now.Sub(rights.renewed) >= rights.Life}
+	had := s.options.Feed.Active(rights.known)
+	e := earlier{stream: true, had: had, renew: now.Sub(rights.renewed) >= rights.Life}
 	if e.renew {
 		rights.round, rights.renewed = rights.round+1, now
 	}
-	e.round = rights.round
+	e.round, e.seed = rights.round, rights.seed
 	changed := false
 	for i, of := range scopes {
 		resources := all.resources(of)
 		e.decisions = rights.scopes[i]
-		if !e.renew && e.covers(resources, of.namespace, had) {
+		if !e.renew && e.covers(resources, of.namespace) {
 			continue
 		}
 		d, err := s.decide(ctx, resources, of.namespace, name, e)
@@ -154,7 +184,10 @@ func (s *Service) seeAgain(
 func (s *Service) decide(
 	ctx context.Context, resources []history.Resource, scope history.NamespaceScope, name string, known earlier,
 ) (decisions, error) {
-	d := decisions{rows: map[schema.GroupResource][]byte{}, columns: map[string]int{}, view: history.View{}}
+	d := decisions{
+		rows: map[schema.GroupResource][]byte{}, columns: map[string]int{}, young: map[string]bool{},
+		view: history.View{},
+	}
 	all := make([]bool, len(resources))
 	err := eachConcurrently(ctx, len(resources), func(ctx context.Context, i int) (err error) {
 		usable := false
@@ -177,7 +210,7 @@ func (s *Service) decide(
 	if len(rest) == 0 {
 		return d, nil
 	}
-	namespaces, err := s.namespaces(ctx, scope, known.had)
+	namespaces, err := s.namespaces(ctx, scope, known)
 	if err != nil {
 		return decisions{}, err
 	}
@@ -205,11 +238,17 @@ func (s *Service) decide(
 		return decisions{}, err
 	}
 	var exist []int // indexes of namespaces
+	now := s.options.Now()
 	for i, namespace := range namespaces {
-		if _, exists := since[namespace]; exists {
-			d.columns[namespace] = len(exist)
-			exist = append(exist, i)
+		at, exists := since[namespace]
+		if !exists {
+			continue
 		}
+		if isYoung(at, now) {
+			d.young[namespace] = true
+		}
+		d.columns[namespace] = len(exist)
+		exist = append(exist, i)
 	}
 	equal := map[string]map[string]time.Time{} // the grants of equal rows
 	for i, r := range rest {
@@ -238,11 +277,17 @@ func (s *Service) decide(
 // namespaces returns the namespaces of a scope that the caller may have rights
 // in, "" for cluster-scoped objects.
 func (s *Service) namespaces(
-	ctx context.Context, scope history.NamespaceScope, had history.Activity,
-) ([]string, error) {
+	ctx context.Context, scope history.NamespaceScope, known earlier,
+) (names []string, err error) {
 	if namespace, one := scope.Namespace(); one {
 		return []string{namespace}, nil
 	}
-	exist, err := s.caller.Namespaces(ctx, had)
-	return append(slices.Sorted(maps.Keys(exist)), ""), err
+	exist, err := s.caller.Namespaces(ctx, known.had)
+	now := s.options.Now()
+	for _, name := range slices.Sorted(maps.Keys(exist)) {
+		if !known.isEmpty(name, exist[name], now) {
+			names = append(names, name)
+		}
+	}
+	return append(names, ""), err
 }

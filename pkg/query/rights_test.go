@@ -198,6 +198,74 @@ func TestFollow_ChangedRightsApplyAfterRenewal(t *testing.T) {
 	want("another caller", "a", "b")
 }
 
+// Rights in a new namespace are often granted after its first records.
+func TestFollow_RightsInYoungNamespace(t *testing.T) {
+	f := newFollower(t, newLog(t), manyNamespaces(3))
+	f.rights.Life = time.Hour
+	f.next()
+	f.caller.namespaces["young"] = f.clock
+	f.clock = f.clock.Add(time.Second)
+	f.pod("ns-0", "other")
+	if _, asked := f.next(); len(asked) > 0 {
+		t.Errorf("before its first record: got reviews %v, want none", asked)
+	}
+	f.pod("young", "hidden")
+	if names, asked := f.next(); len(names) > 0 || len(asked) == 0 {
+		t.Fatalf("got %v and reviews %v, want reviews only", names, asked)
+	}
+	if names, asked := f.next(); len(names)+len(asked) > 0 {
+		t.Errorf("without records there: got %v and reviews %v, want none", names, asked)
+	}
+	f.caller.allowed["list pods young/"] = true
+	f.pod("young", "first")
+	if names, _ := f.next(); !slices.Equal(names, []string{"first"}) {
+		t.Errorf("with a right: got %v, want first", names)
+	}
+	if err := f.Register(t.Context(), history.Resource{
+		Group: "example.com", Version: "v1", Plural: "gadgets", Kind: "Gadget", Namespaced: true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	f.caller.namespaces["empty"] = f.clock
+	f.pod("ns-0", "other")
+	_, asked := f.next()
+	if slices.Contains(asked, "list gadgets.example.com empty/") ||
+		!slices.Contains(asked, "list gadgets.example.com young/") {
+		t.Errorf("a new resource: got reviews %v, want none in the namespace without records", asked)
+	}
+	f.pod("young", "still")
+	if names, _ := f.next(); !slices.Equal(names, []string{"still"}) {
+		t.Errorf("with a right, later: got %v, want still", names)
+	}
+	f.clock = f.clock.Add(2 * time.Minute)
+	f.pod("young", "second")
+	f.next()
+	f.pod("young", "third")
+	if names, asked := f.next(); !slices.Equal(names, []string{"third"}) || len(asked) > 0 {
+		t.Errorf("when it is not young any more: got %v and reviews %v, want third and none", names, asked)
+	}
+}
+
+// The caller of each batch is another one, as after a new configuration. What a
+// new namespace had before the batch must not be missing.
+func TestFollow_AnotherCallerForEachBatch(t *testing.T) {
+	caller := manyNamespaces(3)
+	f := newFollower(t, newLog(t), caller)
+	f.next()
+	caller.namespaces["young"], caller.allowed["list pods young/"] = f.clock, true
+	f.query.Limit = 1
+	for _, name := range []string{"a", "b", "c"} {
+		f.pod("young", name)
+	}
+	for _, want := range []string{"a", "b", "c"} {
+		f.service = f.log.service(query.Options{Feed: f.Store, Now: func() time.Time { return f.clock }}).As(
+			&rights{allowed: caller.allowed, namespaces: caller.namespaces, asked: map[string]bool{}})
+		if names, _ := f.next(); !slices.Equal(names, []string{want}) {
+			t.Errorf("got %v, want %s", names, want)
+		}
+	}
+}
+
 // A stream of one namespace begins before the namespace exists.
 func TestFollow_NamespaceThatDoesNotExistYet(t *testing.T) {
 	f := newFollower(t, newLog(t), manyNamespaces(3))
