@@ -176,7 +176,7 @@ func activeHasNamespaces(s *subject) {
 		got := s.Active(after)
 		unknown := got.Unknown.After(after.Time)
 		for namespace, at := range want {
-			if newest, known := got.Newest[namespace]; !(known && newest.Equal(at)) && !(unknown && !known) {
+			if newest, known := got.Newest[namespace]; known && !newest.Equal(at) || !known && !unknown {
 				s.t.Errorf("%s: got namespace %s at %v, want %v", what, namespace, newest, at)
 			}
 		}
