@@ -192,7 +192,8 @@ func testGapIsOpenAfterUnobservedCRDDeletion(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
 	define := func() {
-		apply(t, strings.NewReplacer("daemon.example.com", "unseen.example.com", "widgets", "trinkets").Replace(widgets))
+		rename := strings.NewReplacer("daemon.example.com", "unseen.example.com", "widgets", "trinkets")
+		apply(t, rename.Replace(widgets))
 		kubectl(t, "wait", "--for=condition=Established", "crd/trinkets.unseen.example.com")
 	}
 	undefine := func() { kubectl(t, "delete", "crd", "trinkets.unseen.example.com") }
