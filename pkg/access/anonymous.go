@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -74,7 +75,7 @@ func (a *Anonymous) Path(context.Context, string) (bool, error) { return false, 
 // Namespaces returns the readable namespaces that exist now, with the times of
 // their creation, which are zero if the rights also apply to earlier ones. An
 // error has the code [history.Unavailable].
-func (a *Anonymous) Namespaces(ctx context.Context) (map[string]time.Time, error) {
+func (a *Anonymous) Namespaces(ctx context.Context, had history.Activity) (map[string]time.Time, error) {
 	var names []string
 	for _, scope := range a.Scopes {
 		if name, _ := scope.Namespace(); name != "" {
@@ -88,7 +89,9 @@ func (a *Anonymous) Namespaces(ctx context.Context) (map[string]time.Time, error
 	existing := map[string]time.Time{}
 	if a.Existing != nil {
 		var err error
-		if existing, err = a.Existing.current.list(ctx); err != nil {
+		had.Newest = maps.Clone(had.Newest)
+		maps.DeleteFunc(had.Newest, func(name string, _ time.Time) bool { return !slices.Contains(names, name) })
+		if existing, err = a.Existing.current.list(ctx, had); err != nil {
 			return nil, err
 		}
 	}

@@ -89,7 +89,7 @@ func TestAnonymous_ReadsPresentNamespaces(t *testing.T) {
 	}
 	check := func(what string, want map[string]time.Time) {
 		t.Helper()
-		got, err := a.Namespaces(t.Context())
+		got, err := a.Namespaces(t.Context(), history.Activity{})
 		same := len(got) == len(want)
 		for name, at := range want {
 			same = same && got[name].Equal(at)
@@ -107,7 +107,7 @@ func TestAnonymous_ReadsPresentNamespaces(t *testing.T) {
 	broken := rest.CopyConfig(config)
 	broken.Host = "https://127.0.0.1:1"
 	a.Existing = newNamespaces(broken)
-	if _, err := a.Namespaces(t.Context()); history.CodeOf(err) != history.Unavailable {
+	if _, err := a.Namespaces(t.Context(), history.Activity{}); history.CodeOf(err) != history.Unavailable {
 		t.Errorf("without the API server: got error %v, want one that is unavailable", err)
 	}
 	a.Scopes = []history.NamespaceScope{history.ClusterScoped}

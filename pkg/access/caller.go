@@ -83,12 +83,13 @@ func (c *Caller) Path(ctx context.Context, path string) (bool, error) {
 
 // Namespaces returns the namespaces that exist now, with the times of their
 // creation in whole seconds. They are read after every right that List or Get
-// has granted before. The caller of Namespaces must not modify the map.
-func (c *Caller) Namespaces(ctx context.Context) (map[string]time.Time, error) {
+// has granted before, and a namespace that had records is absent only if they
+// are older. The caller of Namespaces must not modify the map.
+func (c *Caller) Namespaces(ctx context.Context, had history.Activity) (map[string]time.Time, error) {
 	if c.reviews == nil {
 		return nil, nil
 	}
-	return c.reviews.namespaces.list(ctx)
+	return c.reviews.namespaces.list(ctx, had)
 }
 
 // may reports whether the caller has a right. Rights do not depend on the API

@@ -27,7 +27,7 @@ type authorizer interface {
 	List(ctx context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error)
 	Get(ctx context.Context, r schema.GroupResource, namespace, name string) (bool, error)
 	Path(ctx context.Context, path string) (bool, error)
-	Namespaces(ctx context.Context) (map[string]time.Time, error)
+	Namespaces(ctx context.Context, had history.Activity) (map[string]time.Time, error)
 }
 
 var _ authorizer = (*access.Caller)(nil)
@@ -300,9 +300,10 @@ func TestCaller_ReportsFailedReviews(t *testing.T) {
 func TestCaller_ListsPresentNamespaces(t *testing.T) {
 	s := serve(t, recorder(t))
 	caller := s.admit(t, request{certificate: certificate(t, clustertest.ClientCA, "alice")})
+	had := history.Activity{}
 	check := func(what string, want time.Time) {
 		t.Helper()
-		all, err := caller.Namespaces(t.Context())
+		all, err := caller.Namespaces(t.Context(), had)
 		if got := all["recreated"]; err != nil || !got.Equal(want) || all["default"].IsZero() {
 			t.Errorf("%s: got %v of %d namespaces, error %v, want %v", what, got, len(all), err, want)
 		}
@@ -310,8 +311,12 @@ func TestCaller_ListsPresentNamespaces(t *testing.T) {
 	check("before", time.Time{})
 	first := namespace(t, "recreated")
 	check("within the life of the list", time.Time{})
-	s.clock.advance(31 * time.Second)
-	check("first", first.CreationTimestamp.Time)
+	record := s.clock.read()
+	had.Newest = map[string]time.Time{"default": record.Add(time.Second), "recreated": record.Add(-1)}
+	check("with an older record", time.Time{})
+	had.Newest["recreated"] = record.Add(1)
+	s.clock.advance(time.Second)
+	check("first, with a record", first.CreationTimestamp.Time)
 	cluster.DeleteNamespace(t, "recreated")
 	time.Sleep(time.Until(first.CreationTimestamp.Add(time.Second))) // creation times have whole seconds
 	second := namespace(t, "recreated")
@@ -327,4 +332,12 @@ func TestCaller_ListsPresentNamespaces(t *testing.T) {
 		t.Errorf("new right: got %s, want true", got)
 	}
 	check("second, after a new right", second.CreationTimestamp.Time)
+	third := namespace(t, "third")
+	unknown := history.Activity{Unknown: s.clock.read().Add(time.Second)} // the clock of the log is ahead
+	s.clock.advance(time.Millisecond)
+	if all, err := caller.Namespaces(t.Context(), unknown); err != nil ||
+		!all["third"].Equal(third.CreationTimestamp.Time) {
+		t.Errorf("with records of unknown namespaces: got %v, error %v, want %v",
+			all["third"], err, third.CreationTimestamp)
+	}
 }

@@ -190,7 +190,7 @@ func TestGate_ReportsRightsOfRecorder(t *testing.T) {
 			!strings.Contains(got, "subjectaccessreviews.authorization.k8s.io") {
 			t.Errorf("list: got %s, want unavailable, with what to grant", got)
 		}
-		_, err = caller.Namespaces(t.Context())
+		_, err = caller.Namespaces(t.Context(), history.Activity{})
 		if got := decision(false, err); !strings.HasPrefix(got, "unavailable: ") ||
 			!strings.Contains(got, "list of namespaces") {
 			t.Errorf("namespaces: got %s, want unavailable, with what to grant", got)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/watchhistory/watchhistory/pkg/access/internal/outage"
+	"github.com/watchhistory/watchhistory/pkg/history"
 )
 
 // namespacesLife is how long a list of namespaces is used.
@@ -20,9 +21,11 @@ const namespacesLife = 30 * time.Second
 // namespaces lists the namespaces that exist now. It is safe for concurrent
 // use.
 //
-// Invariant: a list is read after the newest right was granted. So a right in a
-// namespace that was deleted and created again is never applied to the
-// creation time of the earlier one.
+// Invariants: a list is read after the newest right was granted. So a right in
+// a namespace that was deleted and created again is never applied to the
+// creation time of the earlier one. And it is read after the newest record of a
+// namespace that it lacks. So a new namespace has no record that its readers
+// miss.
 type namespaces struct {
 	client metadata.Getter
 	log    *outage.Log
@@ -41,6 +44,18 @@ type namespaceList struct {
 	rights  uint64    // granted until then
 }
 
+// lacks returns the time of the newest record of a namespace that the list does
+// not have, or zero.
+func (l *namespaceList) lacks(had history.Activity) time.Time {
+	newest := had.Unknown
+	for namespace, at := range had.Newest {
+		if _, exists := l.created[namespace]; !exists && at.After(newest) {
+			newest = at
+		}
+	}
+	return newest
+}
+
 // newNamespaces returns namespaces that were not listed yet.
 func newNamespaces(client metadata.Interface, log *outage.Log, now func() time.Time) *namespaces {
 	resource := schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
@@ -55,16 +70,24 @@ func (n *namespaces) granted() {
 }
 
 // list returns the namespaces with the times of their creation, in whole
-// seconds. The caller must not modify the map.
-func (n *namespaces) list(ctx context.Context) (map[string]time.Time, error) {
+// seconds. had are namespaces that had records. The caller must not modify the
+// map.
+func (n *namespaces) list(ctx context.Context, had history.Activity) (map[string]time.Time, error) {
 	n.mu.Lock()
 	rights, current := n.rights, n.current
 	n.mu.Unlock()
-	if current.created != nil && current.rights >= rights && n.now().Sub(current.read) < namespacesLife {
+	now, after := n.now(), current.lacks(had)
+	if after.After(now) { // the clock was set back
+		after = now
+	}
+	if current.created != nil && current.rights >= rights && now.Sub(current.read) < namespacesLife &&
+		!current.read.Before(after) {
 		return current.created, nil
 	}
-	// A request that began before the right was granted is not shared.
-	answer := n.flight.DoChan(strconv.FormatUint(rights, 10), func() (any, error) {
+	// A request that began before the right was granted, or before the record,
+	// is not shared.
+	flight := strconv.FormatUint(rights, 10) + " " + strconv.FormatInt(after.UnixNano(), 10)
+	answer := n.flight.DoChan(flight, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 		defer cancel()
 		return n.read(ctx)

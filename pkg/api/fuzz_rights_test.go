@@ -34,7 +34,7 @@ func (tenant) Get(_ context.Context, r schema.GroupResource, namespace, name str
 
 func (tenant) Path(context.Context, string) (bool, error) { return false, nil }
 
-func (c tenant) Namespaces(context.Context) (map[string]time.Time, error) {
+func (c tenant) Namespaces(context.Context, history.Activity) (map[string]time.Time, error) {
 	return map[string]time.Time{"shop": c.recreated, "vault": {}}, nil
 }
 

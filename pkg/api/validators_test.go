@@ -164,7 +164,9 @@ func (l listOnly) Get(context.Context, schema.GroupResource, string, string) (bo
 
 func (listOnly) Path(context.Context, string) (bool, error) { return false, nil }
 
-func (listOnly) Namespaces(context.Context) (map[string]time.Time, error) { return nil, nil }
+func (listOnly) Namespaces(context.Context, history.Activity) (map[string]time.Time, error) {
+	return nil, nil
+}
 
 // A client that has the body which another caller may read must not learn that
 // the body is the same for it.

@@ -21,7 +21,7 @@ import (
 
 const (
 	// recheckBeats is how often the caller of a stream must be admitted again,
-	// in heartbeats.
+	// and how often their rights are asked for again, in heartbeats.
 	recheckBeats = 2
 	// batchPause is the shortest time between two batches of a stream that has
 	// caught up. A busy log commits about as often.
@@ -92,6 +92,7 @@ type stream struct {
 	client     string
 	query      query.Timeline // After is the stream's position
 	restricted bool           // the caller may read only a part of the log now
+	rights     query.Rights   // of the caller
 
 	window  time.Duration         // that the next batch reads at most
 	checked time.Time             // when the caller was last admitted
@@ -132,6 +133,7 @@ func (h *handler) newStream(w http.ResponseWriter, r *http.Request, client strin
 	s := &stream{
 		h: h, w: w, client: client, window: minWindow, checked: time.Now(),
 		restricted: h.options.Caller(r.Context()) != nil,
+		rights:     query.Rights{Life: recheckBeats * h.options.Heartbeat},
 	}
 	possible := false
 	if s.query, possible, err = p.timeline(); err != nil {
@@ -195,7 +197,9 @@ func (s *stream) next(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.compareGaps(&batch)
+	if err := s.compareGaps(ctx, &batch); err != nil {
+		return err
+	}
 	s.accept(&batch)
 	return nil
 }
@@ -204,7 +208,7 @@ func (s *stream) next(ctx context.Context) error {
 func (s *stream) read(ctx context.Context) (query.Batch, error) {
 	s.events, s.secrets, s.n = bytes.Buffer{}, nil, 0
 	s.restricted = s.h.options.Caller(ctx) != nil // the configuration may have changed
-	batch, err := s.h.ask(ctx).Follow(ctx, s.query, s.window)
+	batch, err := s.h.ask(ctx).Follow(ctx, s.query, s.window, &s.rights)
 	if errors.Is(err, selector.ErrTooExpensive) {
 		err = queryError(err)
 	}
@@ -236,16 +240,30 @@ func (s *stream) add(v *query.Version) error {
 // They precede the events of the batch. So a client that resumes after an event
 // has every change of a gap from before it, or gets it at the start.
 //
-// Gaps of resources that the caller can't see any more are forgotten without a
-// line: nothing is known about them.
-func (s *stream) compareGaps(batch *query.Batch) {
+// An open gap of a resource that the caller can't see now is kept without a
+// line: nothing is known about it. If it closed meanwhile, that may have been
+// before the batch.
+func (s *stream) compareGaps(ctx context.Context, batch *query.Batch) error {
 	now := map[gapID]history.Gap{}
 	for _, g := range batch.Gaps {
 		now[idOf(&g)] = g
 	}
 	for id, g := range s.gaps {
-		if _, exists := now[id]; !exists && g.Open() && batch.Sees(id.resource) {
+		if _, exists := now[id]; exists || !g.Open() {
+			continue
+		}
+		if !batch.Sees(id.resource) {
+			now[id] = g
+			continue
+		}
+		switch closed, exists, err := batch.Gap(ctx, id.resource, g.Start); {
+		case err != nil:
+			return err
+		case !exists:
 			s.gapLine(v1.StreamNoGap, g)
+		default:
+			s.gapLine(v1.StreamGap, closed)
+			now[id] = closed
 		}
 	}
 	for _, g := range batch.Gaps {
@@ -254,6 +272,7 @@ func (s *stream) compareGaps(batch *query.Batch) {
 		}
 	}
 	s.gaps = now
+	return nil
 }
 
 // same reports whether two gaps are the same for a client.

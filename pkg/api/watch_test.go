@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -440,6 +442,56 @@ func TestWatch_OpenGapCanDisappear(t *testing.T) {
 	}
 }
 
+// Gaps close while the caller may not read their resource. The stream reports
+// them closed once the caller may.
+func TestWatch_GapClosesWhileHidden(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		live bool
+		want v1.StreamType
+	}{{"with a loss", false, v1.StreamGap}, {"without a loss", true, v1.StreamNoGap}} {
+		t.Run(tt.what, func(t *testing.T) {
+			s := newServer(t, api.Options{})
+			s.put(pod("a"))
+			caller := &grants{in: map[string]bool{"": true}}
+			live := &liveGaps{Reader: s.log}
+			s.Handler = api.New(query.New(live, query.Options{Feed: s.log}), api.Options{
+				Heartbeat: 20 * time.Millisecond,
+				Caller:    func(context.Context) query.Authorizer { return caller },
+			})
+			gap := history.Gap{Resource: "pods", Start: s.now.Add(-time.Minute), Reason: history.GapExpired}
+			set := func() {
+				t.Helper()
+				if tt.live {
+					live.open.Store(gap.Open())
+				} else if err := s.log.Append(t.Context(), &history.Batch{Gaps: []history.Gap{gap}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set()
+			stream := watch(t, listen(t, s, api.ServerOptions{}), "")
+			if start := stream.want(v1.StreamStart); len(start.Gaps) != 1 || !start.Gaps[0].End.IsZero() {
+				t.Fatalf("got gaps %+v, want an open one", start.Gaps)
+			}
+			caller.set("", false)
+			caller.renewed(t)
+			hidden := pod("hidden")
+			s.put(hidden)
+			gap.End = hidden.Time
+			set()
+			s.put(pod("later"))
+			caller.renewed(t) // the stream's position is after the end
+			caller.renewed(t)
+			caller.set("", true)
+			caller.renewed(t)
+			s.put(pod("shown"))
+			if got := stream.news(); got.Type != tt.want || got.Gap.End.Equal(hidden.Time) == tt.live {
+				t.Errorf("got %+v, want a line of type %s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWatch_StoppingEndsStream(t *testing.T) {
 	stopping := make(chan struct{})
 	s := newServer(t, api.Options{Stopping: stopping})
@@ -475,9 +527,13 @@ func TestWatch_CutsOffSlowReader(t *testing.T) {
 	if !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(fmt.Sprint(err), "reset") {
 		t.Errorf("got %d bytes, error %v, want a connection that was cut", len(b), err)
 	}
-	eventually(t, "the access log has the stream", func() bool {
-		return strings.Contains(log.String(), "msg=request") && strings.Contains(log.String(), "bytes=")
-	})
+	sent := regexp.MustCompile(`msg=request .* bytes=(\d+)`)
+	eventually(t, "the access log has the stream", func() bool { return sent.MatchString(log.String()) })
+	// The buffers of this client hold a few KiB.
+	const most = 512 << 10
+	if n, err := strconv.Atoi(sent.FindStringSubmatch(log.String())[1]); err != nil || n > most {
+		t.Errorf("got %d bytes in the recorder's buffers, error %v, want at most %d", n, err, most)
+	}
 }
 
 // logBuffer is a buffer for concurrent writers.
@@ -525,8 +581,9 @@ func TestWatch_BoundsStreams(t *testing.T) {
 
 // grants is a caller who may list pods in some namespaces.
 type grants struct {
-	mu sync.Mutex
-	in map[string]bool
+	mu    sync.Mutex
+	in    map[string]bool
+	asked int // for the right in the whole cluster
 }
 
 func (g *grants) set(namespace string, allowed bool) {
@@ -538,8 +595,23 @@ func (g *grants) set(namespace string, allowed bool) {
 func (g *grants) List(_ context.Context, r schema.GroupResource, scope history.NamespaceScope) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	namespace, _ := scope.Namespace()
+	namespace, one := scope.Namespace()
+	if r.Resource == "pods" && !one {
+		g.asked++
+	}
 	return r.Resource == "pods" && g.in[namespace], nil
+}
+
+// renewed waits until the rights of the open stream are decided on again.
+func (g *grants) renewed(t *testing.T) {
+	t.Helper()
+	asked := func() int {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.asked
+	}
+	before := asked()
+	eventually(t, "the rights are renewed", func() bool { return asked() > before })
 }
 
 func (g *grants) Get(context.Context, schema.GroupResource, string, string) (bool, error) {
@@ -548,7 +620,7 @@ func (g *grants) Get(context.Context, schema.GroupResource, string, string) (boo
 
 func (g *grants) Path(context.Context, string) (bool, error) { return false, nil }
 
-func (g *grants) Namespaces(context.Context) (map[string]time.Time, error) {
+func (g *grants) Namespaces(context.Context, history.Activity) (map[string]time.Time, error) {
 	return map[string]time.Time{"shop": {}, "bank": {}}, nil
 }
 
@@ -634,9 +706,11 @@ func TestWatch_FollowsRights(t *testing.T) {
 	s.put(in("bank", "hidden"), in("shop", "a"))
 	next("one namespace", "a")
 	caller.set("bank", true)
+	caller.renewed(t)
 	s.put(in("bank", "gained"))
 	next("a right that was granted", "gained")
 	caller.set("shop", false)
+	caller.renewed(t)
 	s.put(in("shop", "withdrawn"), in("bank", "b"))
 	next("a right that was withdrawn", "b")
 	resumed := watch(t, address, "cursor="+start.Cursor)

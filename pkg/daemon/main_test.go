@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,7 +25,22 @@ import (
 var cluster *clustertest.Cluster
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Tests that run at the same time mostly wait.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	os.Exit(clustertest.Main(m, clustertest.Options{}, func(c *clustertest.Cluster) { cluster = c }))
+}
+
+// ownCluster gives a test a cluster without the namespaces of other tests. The
+// API server decides on a caller's rights in each namespace, so tests with many
+// questions take several times as long in the shared cluster.
+func ownCluster(t *testing.T) {
+	t.Helper()
+	shared := cluster
+	cluster = clustertest.New(t, clustertest.Options{})
+	t.Cleanup(func() { cluster = shared })
 }
 
 // patience bounds every wait. It is far longer than any of them takes.
@@ -189,24 +205,36 @@ func (r *running) eventually(t *testing.T, what string, check func() (bool, stri
 	t.Fatalf("want within %v: %s; last got: %s", patience, what, last)
 }
 
-// kubectl runs kubectl against the cluster and returns its output.
+// kubectl runs kubectl against the shared cluster and returns its output.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := cluster.Kubectl(t.Context(), args...)
+	return kubectlOf(t, cluster, args...)
+}
+
+// kubectlOf runs kubectl against a cluster and returns its output.
+func kubectlOf(t *testing.T, c *clustertest.Cluster, args ...string) string {
+	t.Helper()
+	out, err := c.Kubectl(t.Context(), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-// apply applies a manifest with kubectl.
+// apply applies a manifest to the shared cluster.
 func apply(t *testing.T, manifest string) {
+	t.Helper()
+	applyTo(t, cluster, manifest)
+}
+
+// applyTo applies a manifest to a cluster with kubectl.
+func applyTo(t *testing.T, c *clustertest.Cluster, manifest string) {
 	t.Helper()
 	file := t.TempDir() + "/manifest.yaml"
 	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	kubectl(t, "apply", "-f", file)
+	kubectlOf(t, c, "apply", "-f", file)
 }
 
 // noLeaks fails the test if goroutines of the test are left when it ends.

@@ -6,10 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -83,52 +81,6 @@ func TestStart_ServesHistoryWithoutAPIServer(t *testing.T) {
 	})
 }
 
-// TestGap_StartsAtDisconnect stops the API server long after the last bookmark
-// of a quiet resource. The gap must not start at that bookmark.
-func TestGap_StartsAtDisconnect(t *testing.T) {
-	noLeaks(t)
-	const quiet, margin = 25 * time.Second, 15 * time.Second
-	kubectl(t, "create", "namespace", "dated")
-	r := start(t, t.TempDir(), cluster.Config(), onlyConfigMaps)
-	kubectl(t, "create", "configmap", "one", "-n", "dated")
-	checkpoint := func() time.Time {
-		_, body := r.get(t, v1.MetricsPath)
-		_, rest, _ := strings.Cut(body, `watchhistory_checkpoint_timestamp_seconds{group="",resource="configmaps"} `)
-		value, _, _ := strings.Cut(rest, "\n")
-		seconds, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			t.Fatalf("got checkpoint time %q, want a number", value)
-		}
-		return time.UnixMilli(int64(seconds * 1000))
-	}
-	r.eventually(t, fmt.Sprint("no watch event for ", quiet), func() (bool, string) {
-		at := checkpoint()
-		return time.Since(at) > quiet, at.String()
-	})
-	if err := cluster.StopComponent(t.Context(), clustertest.APIServer); err != nil {
-		t.Fatal(err)
-	}
-	stopped := time.Now()
-	if _, err := cluster.Compact(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.StartComponent(t.Context(), clustertest.APIServer); err != nil {
-		t.Fatal(err)
-	}
-	kubectl(t, "create", "configmap", "two", "-n", "dated")
-	r.eventually(t, "one closed gap", func() (bool, string) {
-		gaps := r.gaps(t, "")
-		return len(gaps) == 1 && !gaps[0].End.IsZero() &&
-			strings.HasSuffix(verbs(r.events(t, "namespace=dated&resourceName=two")), "create"), fmt.Sprint(gaps)
-	})
-	gap := r.gaps(t, "")[0]
-	if gap.Start.Before(stopped.Add(-margin)) || gap.Start.After(stopped) ||
-		gap.Reason != string(history.GapDisconnected) || gap.Detail == "" {
-		t.Errorf("got gap %+v, want a start at most %v before %s, reason disconnected and a detail",
-			gap, margin, stopped)
-	}
-}
-
 // TestStop_DoesNotWaitForTheServer uses API servers that do not answer, that
 // answer with errors, and that can't be reached.
 func TestStop_DoesNotWaitForTheServer(t *testing.T) {
@@ -161,31 +113,33 @@ func TestStop_DoesNotWaitForTheServer(t *testing.T) {
 	}
 }
 
-// TestDaemon_RecordsNextToResourcesThatCannotBeListed has an object that can't
-// be decoded, a conversion webhook that is down, and an extension API server
-// that is down.
-func TestDaemon_RecordsNextToResourcesThatCannotBeListed(t *testing.T) {
-	noLeaks(t)
+// testRecordsNextToResourcesThatCannotBeListed has an object that can't be
+// decoded, a conversion webhook that is down, and an extension API server that
+// is down. The API server retries for half a minute before it reports the
+// object.
+func testRecordsNextToResourcesThatCannotBeListed(t *testing.T) {
+	t.Helper()
+	c := clustertest.New(t, clustertest.Options{})
 	const key = "/registry/serviceaccounts/default/garbage"
-	if err := cluster.PutEtcd(t.Context(), key, []byte("k8s\x00garbage")); err != nil {
+	if err := c.PutEtcd(t.Context(), key, []byte("k8s\x00garbage")); err != nil {
 		t.Fatal(err)
 	}
 	repair := func() {
-		if err := cluster.DeleteEtcd(t.Context(), key); err != nil {
+		if err := c.DeleteEtcd(t.Context(), key); err != nil {
 			t.Error(err)
 		}
 	}
 	defer repair()
-	unconvertible(t)
-	extension(t)
+	unconvertible(t, c)
+	extension(t, c)
 	dir := t.TempDir()
-	r := boot(t, configuration(dir, func(c *daemon.Config) {
-		c.Resources = []history.Resource{
+	r := boot(t, configuration(dir, func(o *daemon.Config) {
+		o.Resources = []history.Resource{
 			{Version: "v1", Kind: "ConfigMap", Plural: "configmaps", Namespaced: true},
 			{Version: "v1", Kind: "ServiceAccount", Plural: "serviceaccounts", Namespaced: true},
 			{Group: "down.example.com", Version: "v1", Kind: "Thing", Plural: "things", Namespaced: true},
 		}
-	}), cluster.Config(), nil)
+	}), c.Config(), nil)
 	r.reaches(t, "configmaps", "watching")
 	causes := map[string]string{
 		"serviceaccounts": "garbage", "carts": "conversion webhook", "things": "down.example.com",
@@ -208,7 +162,7 @@ func TestDaemon_RecordsNextToResourcesThatCannotBeListed(t *testing.T) {
 
 // unconvertible defines carts that can't be listed. Their storage version
 // changed after one was stored, and the conversion webhook does not answer.
-func unconvertible(t *testing.T) {
+func unconvertible(t *testing.T, c *clustertest.Cluster) {
 	t.Helper()
 	const crd = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition",` +
 		`"metadata":{"name":"carts.convert.example.com"},"spec":{
@@ -216,10 +170,10 @@ func unconvertible(t *testing.T) {
 		"versions":[{"name":"v1","served":true,"storage":%t,"schema":{"openAPIV3Schema":{"type":"object"}}},
 		{"name":"v2","served":true,"storage":%t,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`
 	none := fmt.Sprintf(crd, `{"strategy":"None"}`, true, false)
-	apply(t, none)
-	kubectl(t, "wait", "--for=condition=Established", "crd/carts.convert.example.com")
-	apply(t, `{"apiVersion":"convert.example.com/v1","kind":"Cart","metadata":{"name":"c","namespace":"default"}}`)
-	apply(t, fmt.Sprintf(crd, `{"strategy":"Webhook",`+
+	applyTo(t, c, none)
+	kubectlOf(t, c, "wait", "--for=condition=Established", "crd/carts.convert.example.com")
+	applyTo(t, c, `{"apiVersion":"convert.example.com/v1","kind":"Cart","metadata":{"name":"c","namespace":"default"}}`)
+	applyTo(t, c, fmt.Sprintf(crd, `{"strategy":"Webhook",`+
 		`"webhook":{"conversionReviewVersions":["v1"],"clientConfig":{"url":"https://127.0.0.1:1"}}}`, false, true))
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
@@ -230,7 +184,7 @@ func unconvertible(t *testing.T) {
 			},
 			{"delete", "crd", "carts.convert.example.com"},
 		} {
-			if _, err := cluster.Kubectl(ctx, args...); err != nil {
+			if _, err := c.Kubectl(ctx, args...); err != nil {
 				t.Error(err)
 			}
 		}
@@ -238,14 +192,14 @@ func unconvertible(t *testing.T) {
 }
 
 // extension registers an extension API server that does not exist.
-func extension(t *testing.T) {
+func extension(t *testing.T, c *clustertest.Cluster) {
 	t.Helper()
-	apply(t, `{"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService",`+
+	applyTo(t, c, `{"apiVersion":"apiregistration.k8s.io/v1","kind":"APIService",`+
 		`"metadata":{"name":"v1.down.example.com"},"spec":{
 		"group":"down.example.com","version":"v1","groupPriorityMinimum":1000,"versionPriority":10,"insecureSkipTLSVerify":true,
 		"service":{"name":"nowhere","namespace":"default"}}}`)
 	t.Cleanup(func() {
-		_, err := cluster.Kubectl(context.WithoutCancel(t.Context()), "delete", "apiservice", "v1.down.example.com")
+		_, err := c.Kubectl(context.WithoutCancel(t.Context()), "delete", "apiservice", "v1.down.example.com")
 		if err != nil {
 			t.Error(err)
 		}

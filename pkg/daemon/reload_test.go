@@ -383,10 +383,10 @@ func TestReload_RejectsMistakes(t *testing.T) {
 	}
 }
 
-// TestReload_IgnoresAndRecordsCRD ignores a CRD, records it, leaves it out of
+// testReloadIgnoresAndRecordsCRD ignores a CRD, records it, leaves it out of
 // discovery, records it again, and deletes it.
-func TestReload_IgnoresAndRecordsCRD(t *testing.T) {
-	noLeaks(t)
+func testReloadIgnoresAndRecordsCRD(t *testing.T) {
+	t.Helper()
 	apply(t, strings.NewReplacer("daemon.example.com", "reload.example.com", "widgets", "gears").Replace(widgets))
 	kubectl(t, "wait", "--for=condition=Established", "crd/gears.reload.example.com")
 	const config = "resources: [{version: v1, kind: ConfigMap, plural: configmaps}]\n"

@@ -40,6 +40,7 @@ type caller struct {
 	groups  []string
 	http    *http.Client
 	url     string
+	cluster kubernetes.Interface // as an administrator
 	subject rbacv1.Subject
 	decided map[authorizationv1.ResourceAttributes]bool
 	grants  []string // for failures
@@ -60,7 +61,7 @@ func (w *world) clientOf(t *testing.T, c *caller, config *rest.Config) {
 	if c.http, err = rest.HTTPClientFor(credentials); err != nil {
 		t.Fatal(err)
 	}
-	c.url, c.decided = credentials.Host, map[authorizationv1.ResourceAttributes]bool{}
+	c.url, c.cluster, c.decided = credentials.Host, cluster.Client(t), map[authorizationv1.ResourceAttributes]bool{}
 	t.Cleanup(c.http.CloseIdleConnections)
 }
 
@@ -143,23 +144,27 @@ func (w *world) adminConfig(t *testing.T) *rest.Config {
 	return cluster.WithToken(token)
 }
 
-// may asks the API server for one of the caller's rights.
+// may reports whether the API server allows the caller something.
 func (c *caller) may(t *testing.T, a authorizationv1.ResourceAttributes) bool {
 	t.Helper()
-	allowed, known := c.decided[a]
-	if known {
+	if allowed, known := c.decided[a]; known {
 		return allowed
 	}
+	c.decided[a] = c.review(t, a)
+	return c.decided[a]
+}
+
+// review asks the API server for one of the caller's rights.
+func (c *caller) review(t *testing.T, a authorizationv1.ResourceAttributes) bool {
+	t.Helper()
 	a.Version = "*"
-	answer, err := kubernetes.NewForConfigOrDie(cluster.Config()).AuthorizationV1().SubjectAccessReviews().Create(
+	answer, err := c.cluster.AuthorizationV1().SubjectAccessReviews().Create(
 		t.Context(), &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: c.user, Groups: c.groups, ResourceAttributes: &a,
 		}}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Version = ""
-	c.decided[a] = answer.Status.Allowed
 	return answer.Status.Allowed
 }
 
@@ -326,6 +331,7 @@ func (w *world) inquiries() (all []inquiry) {
 // bytes, must be one that the API server's reviews allow, and none is missing.
 func TestDaemon_ShowsExactlyWhatReviewsAllow(t *testing.T) {
 	noLeaks(t)
+	ownCluster(t)
 	w := newWorld(t)
 	kubectl(t, "create", "clusterrolebinding", "world-admin", "--clusterrole=cluster-admin",
 		"--serviceaccount=default:world-admin")

@@ -93,11 +93,12 @@ func awaitGrants(t *testing.T, round int) {
 	kubectl(t, "create", "rolebinding", user, "-n", "alpha", "--role="+user, "--user="+user)
 	kubectl(t, "create", "clusterrole", user, "--verb=get", "--resource=nodes")
 	kubectl(t, "create", "clusterrolebinding", user, "--clusterrole="+user, "--user="+user)
+	sentinel := &caller{user: user, cluster: cluster.Client(t)}
 	for _, a := range []authorizationv1.ResourceAttributes{
 		{Verb: "get", Resource: "pods", Namespace: "alpha"}, {Verb: "get", Resource: "nodes"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		for !(&caller{user: user, decided: map[authorizationv1.ResourceAttributes]bool{}}).may(t, a) {
+		for !sentinel.review(t, a) {
 			if ctx.Err() != nil {
 				t.Fatalf("got no right %+v within %v, want it", a, patience)
 			}

@@ -125,7 +125,7 @@ func BenchmarkFollow(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				batch, err := s.Follow(b.Context(), q, time.Hour)
+				batch, err := s.Follow(b.Context(), q, time.Hour, nil)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -31,9 +31,10 @@ type Authorizer interface {
 	// Namespaces returns the namespaces that exist now, with the times of their
 	// creation. They must be read after every right that List or Get has
 	// granted before: otherwise, a right in a namespace that was created again
-	// would apply to the objects of the earlier one. The caller of Namespaces
-	// must not modify the map.
-	Namespaces(ctx context.Context) (map[string]time.Time, error)
+	// would apply to the objects of the earlier one. A namespace that had
+	// records must be absent only if they are older than the list. The caller
+	// of Namespaces must not modify the map.
+	Namespaces(ctx context.Context, had history.Activity) (map[string]time.Time, error)
 }
 
 // RightsError means that the rights of a question's caller are not known.
@@ -90,11 +91,11 @@ func (s *Service) see(ctx context.Context, all sight, name string, scopes ...sco
 	}
 	all.view = history.View{}
 	for _, of := range scopes {
-		view, err := s.viewOf(ctx, all.resources(of), of.namespace, name)
+		d, err := s.decide(ctx, all.resources(of), of.namespace, name, earlier{})
 		if err != nil {
 			return sight{}, rightsError(err)
 		}
-		for r, grant := range view {
+		for r, grant := range d.view {
 			all.view[r] = joined(all.view[r], grant)
 		}
 	}
@@ -202,75 +203,12 @@ func sameRule(a, b history.IgnoreRule) bool {
 	return a.Resource == b.Resource && slices.Equal(a.Namespaces, b.Namespaces) && slices.Equal(a.Changes, b.Changes)
 }
 
-// viewOf returns the caller's rights on the resources as a view of a scope. It
-// makes one decision per resource and, if the caller has no cluster-wide
-// rights, one per resource and namespace.
-func (s *Service) viewOf(
-	ctx context.Context, resources []history.Resource, scope history.NamespaceScope, name string,
-) (history.View, error) {
-	view, rest := history.View{}, []history.Resource{}
-	all := make([]bool, len(resources))
-	err := eachConcurrently(ctx, len(resources), func(ctx context.Context, i int) (err error) {
-		all[i], err = s.caller.List(ctx, resources[i].GroupResource(), history.AllNamespaces)
-		return err
-	})
-	for i, r := range resources {
-		if all[i] {
-			view[r.GroupResource()] = history.Grant{All: true}
-		} else {
-			rest = append(rest, r)
-		}
-	}
-	if err != nil || len(rest) == 0 {
-		return view, err
-	}
-	namespaces, err := s.namespaces(ctx, scope)
-	if err != nil {
-		return nil, err
-	}
-	granted := make([]bool, len(rest)*len(namespaces))
-	err = eachConcurrently(ctx, len(granted), func(ctx context.Context, i int) (err error) {
-		if r, namespace := rest[i/len(namespaces)], namespaces[i%len(namespaces)]; r.Scoped(namespace != "") {
-			granted[i], err = s.mayRead(ctx, r.GroupResource(), namespace, name)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	// The namespaces are read after the rights: see [Authorizer].
-	since, err := s.created(ctx, namespaces)
-	if err != nil {
-		return nil, err
-	}
-	for i, r := range rest {
-		places := map[string]time.Time{}
-		for j, namespace := range namespaces {
-			if at, exists := since[namespace]; exists && granted[i*len(namespaces)+j] {
-				places[namespace] = at
-			}
-		}
-		if len(places) > 0 {
-			view[r.GroupResource()] = history.Grant{Namespaces: places}
-		}
-	}
-	return view, nil
-}
-
-// namespaces returns the namespaces of a scope that the caller may have rights
-// in, "" for cluster-scoped objects.
-func (s *Service) namespaces(ctx context.Context, scope history.NamespaceScope) ([]string, error) {
-	if namespace, one := scope.Namespace(); one {
-		return []string{namespace}, nil
-	}
-	exist, err := s.caller.Namespaces(ctx)
-	return append(slices.Sorted(maps.Keys(exist)), ""), err
-}
-
 // created returns the times from which objects in the namespaces are granted.
 // They are those of the namespaces' creation, or zero if rights also apply to
 // earlier namespaces. A namespace that does not exist now is absent.
-func (s *Service) created(ctx context.Context, namespaces []string) (map[string]time.Time, error) {
+func (s *Service) created(
+	ctx context.Context, namespaces []string, had history.Activity,
+) (map[string]time.Time, error) {
 	since := map[string]time.Time{"": {}}
 	if s.options.EarlierNamespaces {
 		for _, namespace := range namespaces {
@@ -281,7 +219,7 @@ func (s *Service) created(ctx context.Context, namespaces []string) (map[string]
 	if !slices.ContainsFunc(namespaces, func(namespace string) bool { return namespace != "" }) {
 		return since, nil
 	}
-	exist, err := s.caller.Namespaces(ctx)
+	exist, err := s.caller.Namespaces(ctx, had)
 	for _, namespace := range namespaces {
 		if at, exists := exist[namespace]; exists {
 			since[namespace] = at
@@ -358,10 +296,10 @@ func (s *Service) Resources(ctx context.Context, others ...history.Resource) (Si
 			all[r.GroupResource()] = r
 		}
 	}
-	view, err := s.viewOf(ctx, slices.Collect(maps.Values(all)), history.AllNamespaces, "")
+	d, err := s.decide(ctx, slices.Collect(maps.Values(all)), history.AllNamespaces, "", earlier{})
 	if err != nil {
 		return Sight{}, rightsError(err)
 	}
-	seen := sight{catalogue: catalogue, view: view}.visible()
-	return Sight{Resources: seen.catalogue, view: view}, nil
+	seen := sight{catalogue: catalogue, view: d.view}.visible()
+	return Sight{Resources: seen.catalogue, view: d.view}, nil
 }

@@ -58,7 +58,7 @@ func (r *rights) Path(_ context.Context, path string) (bool, error) {
 	return r.may("get", schema.GroupResource{}, "", path)
 }
 
-func (r *rights) Namespaces(context.Context) (map[string]time.Time, error) {
+func (r *rights) Namespaces(context.Context, history.Activity) (map[string]time.Time, error) {
 	return r.namespaces, r.fail
 }
 

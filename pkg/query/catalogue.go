@@ -46,7 +46,8 @@ type UnreadDocument struct {
 const versionDocument = "version"
 
 // Catalogue returns what the API server served at a time. The zero time is now.
-// If the documents were not recorded at the time, the error is a [TimeError].
+// If no document that the caller may read was recorded at the time, the error
+// is a [TimeError]. So it does not depend on other documents.
 func (s *Service) Catalogue(ctx context.Context, at time.Time) (Catalogue, error) {
 	at, err := s.documentTime(ctx, at)
 	if err != nil {
@@ -61,15 +62,15 @@ func (s *Service) Catalogue(ctx context.Context, at time.Time) (Catalogue, error
 	if err != nil {
 		return c, err
 	}
-	if len(records)+len(unread) == 0 {
-		return c, &TimeError{at, history.Errorf(history.NotFound, "the catalogue was not recorded at %s",
-			at.Format(time.RFC3339Nano))}
-	}
 	if c.Documents, err = s.documentsAt(ctx, records, at); err != nil {
 		return c, err
 	}
 	if c.Unread, err = s.unreadDocuments(ctx, unread); err != nil {
 		return c, err
+	}
+	if len(c.Documents)+len(c.Unread) == 0 {
+		return c, &TimeError{at, history.Errorf(history.NotFound, "the catalogue was not recorded at %s",
+			at.Format(time.RFC3339Nano))}
 	}
 	for _, d := range c.Documents {
 		if d.Ref.Name == versionDocument {
@@ -77,9 +78,6 @@ func (s *Service) Catalogue(ctx context.Context, at time.Time) (Catalogue, error
 				return c, err
 			}
 		}
-	}
-	if len(c.Documents)+len(c.Unread) == 0 {
-		return c, nil // the caller may read nothing
 	}
 	if c.Gaps, err = s.documentGaps(ctx, at, at.Add(1)); err != nil {
 		return c, err

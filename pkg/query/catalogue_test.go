@@ -206,7 +206,7 @@ func TestAs_HidesDocuments(t *testing.T) {
 			caller.allowed["get  /"+path] = true
 		}
 		got, err := s.As(caller).Catalogue(t.Context(), time.Time{})
-		if err != nil || !slices.Equal(documentNames(got), tt.want) ||
+		if (err == nil) != (len(tt.want) > 0) || !slices.Equal(documentNames(got), tt.want) ||
 			(got.Version != nil) != slices.Contains(tt.want, "version") ||
 			len(tt.want) == 0 && len(got.Gaps) > 0 {
 			t.Errorf("right to get %q: got %q, version %s, gaps %+v, error %v, want %q",
@@ -226,6 +226,21 @@ func TestAs_HidesDocuments(t *testing.T) {
 	var unknown *query.RightsError
 	if _, err := s.As(caller).Catalogue(t.Context(), time.Time{}); !errors.As(err, &unknown) {
 		t.Errorf("unknown rights: got error %v, want a RightsError", err)
+	}
+}
+
+// A caller who may read nothing must not find out when something was recorded:
+// the catalogue of each time is the same.
+func TestAs_HidesWhetherCatalogueWasRecorded(t *testing.T) {
+	l := newCatalogued(t)
+	s := l.service(query.Options{}).As(newRights())
+	for _, at := range append([]time.Time{l.times[0].Add(-1)}, l.times...) {
+		got, err := s.Catalogue(t.Context(), at)
+		var none *query.TimeError
+		want := "the catalogue was not recorded at " + at.UTC().Format(time.RFC3339Nano)
+		if !errors.As(err, &none) || err.Error() != want || len(got.Gaps) > 0 || !got.Read.IsZero() {
+			t.Errorf("at %s: got %+v, error %v, want error %q", at, got, err, want)
+		}
 	}
 }
 

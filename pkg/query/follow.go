@@ -17,6 +17,9 @@ type Feed interface {
 	// afterwards is complete, and after which all later records are. The
 	// channel is closed by the next commit of anything.
 	Committed() (upTo history.Cursor, next <-chan struct{})
+	// Active returns the namespaces of the records that were committed after a
+	// position, at least up to the one that Committed returned before.
+	Active(after history.Cursor) history.Activity
 	// Kept returns after if the log still has every record that was committed
 	// after that position. Otherwise it returns the position from which on the
 	// log is complete.
@@ -53,7 +56,22 @@ type Batch struct {
 	Ignored  []history.IgnoreRule
 	Coverage Coverage
 
-	view history.View
+	view   history.View
+	reader Reader
+}
+
+// Gap returns the gap of a resource that began at a time, also if it ended
+// before the batch, and reports whether it exists. The caller must see the
+// resource.
+func (b *Batch) Gap(ctx context.Context, r schema.GroupResource, start time.Time) (history.Gap, bool, error) {
+	var of []schema.GroupResource
+	gaps, err := b.reader.Gaps(ctx, append(of, r), start, start.Add(1))
+	for _, g := range gaps {
+		if g.GroupResource() == r && g.Start.Equal(start) {
+			return g, true, err
+		}
+	}
+	return history.Gap{}, false, err
 }
 
 // Sees reports whether the caller can see any object of the resource now.
@@ -97,7 +115,10 @@ func (s *Service) FollowFrom(ctx context.Context, start time.Time) (history.Curs
 // bounded by what was committed before the read began. And the gaps are read
 // after that, so a client that knows Next also knows each change of a gap that
 // was committed before.
-func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration) (Batch, error) {
+//
+// rights keeps what the caller may read, for the next batch of the same
+// question. If it is nil, all of it is decided for this batch.
+func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration, rights *Rights) (Batch, error) {
 	if s.options.Feed == nil {
 		return Batch{}, errNoFeed
 	}
@@ -106,11 +127,14 @@ func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration) 
 		return Batch{}, history.Errorf(history.Gone,
 			"the history ends before this cursor: it was restored from a backup, or the cursor is another recorder's")
 	}
-	batch := Batch{Next: upTo, Changed: changed}
+	batch := Batch{Next: upTo, Changed: changed, reader: s.reader}
 	if end := q.After.Add(window); end.Before(upTo.Time) {
 		batch.Next, batch.More = history.Cursor{Time: end}, true
 	}
-	if err := s.readBatch(ctx, q, &batch); err != nil {
+	if rights == nil {
+		rights = &Rights{}
+	}
+	if err := s.readBatch(ctx, q, rights, upTo, &batch); err != nil {
 		return Batch{}, err
 	}
 	// This is the last step: a record that is dropped later was read.
@@ -123,15 +147,18 @@ func (s *Service) Follow(ctx context.Context, q Timeline, window time.Duration) 
 }
 
 // readBatch reads the records of a batch up to its Next, and what surrounds
-// them. If it reads only a part of the records, it sets Next and More.
-func (s *Service) readBatch(ctx context.Context, q Timeline, batch *Batch) error {
+// them. If it reads only a part of the records, it sets Next and More. The
+// caller's rights include namespaces that have records up to a position.
+func (s *Service) readBatch(
+	ctx context.Context, q Timeline, rights *Rights, upTo history.Cursor, batch *Batch,
+) error {
 	q.narrow()
 	asked := q.scopes()
 	all, err := s.everything(ctx)
 	if err != nil {
 		return err
 	}
-	seen, err := s.see(ctx, all, q.Name, asked...)
+	seen, err := s.seeAgain(ctx, all, q.Name, asked, rights, upTo)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func followAll(t *testing.T, s *query.Service, q query.Timeline, window time.Dur
 			names = append(names, v.Ref.Name)
 			return nil
 		}
-		batch, err := s.Follow(t.Context(), q, window)
+		batch, err := s.Follow(t.Context(), q, window, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestFollow_NeedsFeed(t *testing.T) {
 	if _, err := s.FollowFrom(t.Context(), time.Time{}); history.CodeOf(err) != history.Unavailable {
 		t.Errorf("position: got error %v, want one with the code unavailable", err)
 	}
-	if _, err := s.Follow(t.Context(), query.Timeline{}, time.Hour); history.CodeOf(err) != history.Unavailable {
+	if _, err := s.Follow(t.Context(), query.Timeline{}, time.Hour, nil); history.CodeOf(err) != history.Unavailable {
 		t.Errorf("batch: got error %v, want one with the code unavailable", err)
 	}
 }
@@ -110,7 +110,7 @@ func TestFollow_ReturnsErrors(t *testing.T) {
 	l.put(record(ref("", "pods", "shop", "a", 1), history.Create, `{}`))
 	oops := errors.New("oops")
 	q := query.Timeline{After: after, Limit: 1, Each: func(*query.Version) error { return oops }}
-	if _, err := l.service(query.Options{Feed: l.Store}).Follow(t.Context(), q, time.Hour); !errors.Is(err, oops) {
+	if _, err := l.service(query.Options{Feed: l.Store}).Follow(t.Context(), q, time.Hour, nil); !errors.Is(err, oops) {
 		t.Errorf("got error %v, want %v", err, oops)
 	}
 }

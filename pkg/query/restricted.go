@@ -87,7 +87,7 @@ func (s *Service) mayReadScope(
 			return false, rightsError(err)
 		}
 		// The namespaces are read after the rights: see [Authorizer].
-		since, err := s.created(ctx, []string{namespace})
+		since, err := s.created(ctx, []string{namespace}, history.Activity{})
 		_, may = since[namespace]
 		return may, rightsError(err)
 	}

@@ -87,6 +87,7 @@ func (w *batchTx) addVersion(r history.NewVersion, b body, ts, revision uint64) 
 	w.cacheHead(&r.Ref, o)
 	w.done = append(w.done, func() {
 		r.Time, r.Revision = moment(ts), written.Revision
+		w.s.feed.note(r.Ref.Namespace, ts)
 		if chain == 0 && parts > 0 {
 			w.s.refSnapshots.add(r.Record, refSnapshot{versionID: versionID{e.Object, ts}, parts: parts})
 		}

@@ -136,7 +136,7 @@ func (s *Store) loadState(txn *badger.Txn) error {
 		s.rootsSince = s.state.Last + 1
 	}
 	s.last.Store(s.state.Last)
-	s.feed.publish(s.state.Last)
+	s.feed.open(s.state.Last)
 	s.sessionStart = s.state.Last + 1
 	oldest, err := s.oldestDay(txn)
 	s.oldest.Store(oldest)

@@ -1,9 +1,7 @@
 package watcher_test
 
 import (
-	"context"
 	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -97,9 +95,10 @@ type clientConn struct {
 	// spied is the resource whose answers are recorded, or "".
 	spied string
 
+	connections clustertest.Connections
+
 	mu    sync.Mutex
 	seen  []byte // the recorded answers
-	conns []net.Conn
 	asked []string
 }
 
@@ -108,30 +107,14 @@ type clientConn struct {
 func (l *lab) config(t *testing.T, w *clientConn) *rest.Config {
 	t.Helper()
 	cfg := l.cluster.Config()
-	dialer := &net.Dialer{}
-	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dialer.DialContext(ctx, network, address)
-		if err == nil {
-			w.mu.Lock()
-			w.conns = append(w.conns, c)
-			w.mu.Unlock()
-		}
-		return c, err
-	}
+	cfg.Dial = w.connections.Dial
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &tap{clientConn: w, next: next} })
 	t.Cleanup(w.cut)
 	return cfg
 }
 
 // cut closes all network connections.
-func (w *clientConn) cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.conns {
-		_ = c.Close()
-	}
-	w.conns = nil
-}
+func (w *clientConn) cut() { w.connections.Cut() }
 
 // requests returns the requests for a resource, by requestName. The plural ""
 // means requests of discovery.

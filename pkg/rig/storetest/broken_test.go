@@ -51,6 +51,7 @@ type broken struct {
 	resources  func(*history.Resource)
 	prune      func(context.Context) error
 	committed  func(history.Cursor, <-chan struct{}) (history.Cursor, <-chan struct{})
+	active     func(history.Activity) history.Activity
 	kept       func(after, from history.Cursor) history.Cursor
 	key        []byte
 	offset     int // of the next page
@@ -152,6 +153,14 @@ func (b *broken) Committed() (history.Cursor, <-chan struct{}) {
 		return b.committed(upTo, next)
 	}
 	return upTo, next
+}
+
+func (b *broken) Active(after history.Cursor) history.Activity {
+	a := b.Log.Active(after)
+	if b.active != nil {
+		a = b.active(a)
+	}
+	return a
 }
 
 func (b *broken) Kept(ctx context.Context, after history.Cursor) (history.Cursor, error) {

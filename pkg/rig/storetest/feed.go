@@ -157,6 +157,45 @@ func committedAnnounces(s *subject) {
 	}
 }
 
+// activeHasNamespaces appends records of several namespaces, and reads those
+// after each position. After a restart, earlier ones may be unknown.
+func activeHasNamespaces(s *subject) {
+	in := func(namespace string) *history.Record {
+		r := version("web-"+namespace, fmt.Sprint(len(namespace)), history.Create)
+		r.Ref.Namespace = namespace
+		return r
+	}
+	node := in("")
+	node.Ref.Resource = "nodes"
+	start, _ := s.Committed()
+	records := []*history.Record{in("a"), in("bb"), node, in("a")}
+	records[3].RV = "2"
+	s.put(records...)
+	check := func(what string, after history.Cursor, want map[string]time.Time) {
+		s.t.Helper()
+		got := s.Active(after)
+		unknown := got.Unknown.After(after.Time)
+		for namespace, at := range want {
+			if newest, known := got.Newest[namespace]; known && !newest.Equal(at) || !known && !unknown {
+				s.t.Errorf("%s: got namespace %s at %v, want %v", what, namespace, newest, at)
+			}
+		}
+		if len(got.Newest) > len(want) {
+			s.t.Errorf("%s: got namespaces %v, want %v", what, got.Newest, want)
+		}
+	}
+	a, b := records[3].Time, records[1].Time
+	check("from the start", start, map[string]time.Time{"a": a, "bb": b})
+	check("after the second record", history.Cursor{Time: b}, map[string]time.Time{"a": a})
+	check("after all", history.Cursor{Time: a}, nil)
+	if got := s.Active(start); !got.Unknown.IsZero() {
+		s.t.Errorf("since the log was opened: got namespaces that are unknown until %v, want none", got.Unknown)
+	}
+	s.reopen()
+	check("after a restart, from the start", start, map[string]time.Time{"a": a, "bb": b})
+	check("after a restart, after all", history.Cursor{Time: a}, nil)
+}
+
 // keptEnds advances the clock past the retention of two records.
 func keptEnds(s *subject) {
 	s = s.another(s.t, Options{Retention: time.Hour})

@@ -31,6 +31,12 @@ func feedFaults() []fault {
 				return upTo, make(chan struct{})
 			}
 		}},
+		{"forgets namespaces", []string{"ActiveHasNamespacesOfRecords"}, func(b *broken) {
+			b.active = func(a history.Activity) history.Activity {
+				delete(a.Newest, "bb")
+				return a
+			}
+		}},
 		{"never reports a loss", []string{"KeptEndsWithRetention", "KeptEndsWithDroppedDays"}, func(b *broken) {
 			b.kept = func(after, _ history.Cursor) history.Cursor { return after }
 		}},

@@ -128,6 +128,7 @@ func promises() []promise {
 		{"FollowersMissNothing", followersMissNothing},
 		{"CommittedSurvivesReopen", committedSurvives},
 		{"CommittedAnnouncesEveryCommit", committedAnnounces},
+		{"ActiveHasNamespacesOfRecords", activeHasNamespaces},
 		{"KeptEndsWithRetention", keptEnds},
 		{"KeptEndsWithDroppedDays", keptEndsWithDays},
 
