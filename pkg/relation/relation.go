@@ -29,16 +29,17 @@ type Rule struct {
 	From []schema.GroupResource
 	// Custom means that custom resources may have the relation, too.
 	Custom bool
-	// To are the resources that the relation may lead to. It is empty if the
-	// object names the kind.
-	To []schema.GroupResource
+	// To are the resources that the relation may lead to. ToCustom means that
+	// custom resources are among them. Without both, all resources are.
+	To       []schema.GroupResource
+	ToCustom bool
 	// Across means that it may lead to another namespace.
 	Across bool
 	// Selects means that the rule has selections, and otherwise it has
 	// references.
 	Selects bool
-	// Only returns the only name that an object may have that leads to objects
-	// of a resource. It is nil if any may.
+	// Only returns the name of the only object of From that may lead to objects
+	// of a resource. It is nil if all may.
 	Only func(to schema.GroupResource) string
 
 	find func(*finder, value)
@@ -113,7 +114,8 @@ func (r Rules) Of(o Object, most int) Found {
 // To returns the rules that may lead to the objects of a resource.
 func (r Rules) To(to schema.GroupResource) (rules Rules) {
 	for _, rule := range r {
-		if len(rule.To) == 0 || slices.Contains(rule.To, to) {
+		every := len(rule.To) == 0 && !rule.ToCustom
+		if every || rule.ToCustom && IsCustom(to.Group) || slices.Contains(rule.To, to) {
 			rules = append(rules, rule)
 		}
 	}
@@ -122,15 +124,24 @@ func (r Rules) To(to schema.GroupResource) (rules Rules) {
 
 // Applies reports whether objects of a resource may have the relation.
 func (r *Rule) Applies(group, resource string) bool {
-	return r.Name == Owner || r.Custom && isCustom(group) ||
+	return r.Name == Owner || r.Custom && IsCustom(group) ||
 		slices.Contains(r.From, schema.GroupResource{Group: group, Resource: resource})
 }
 
-// isCustom reports whether a group is one of custom resources. Those of
-// Kubernetes have no dot, or end in .k8s.io, which some custom resources do
-// too.
-func isCustom(group string) bool {
-	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
+// IsCustom reports whether a group is one of custom resources.
+func IsCustom(group string) bool {
+	name, reserved := strings.CutSuffix(group, ".k8s.io")
+	if !reserved {
+		return strings.Contains(group, ".")
+	}
+	switch name {
+	case "admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization", "certificates",
+		"coordination", "custom.metrics", "discovery", "events", "external.metrics", "flowcontrol.apiserver",
+		"internal.apiserver", "metrics", "networking", "node", "rbac.authorization", "resource", "scheduling",
+		"storage", "storagemigration":
+		return false
+	}
+	return true
 }
 
 // Target is an object that relations of others may lead to.

@@ -132,6 +132,37 @@ func TestTo_FindsEverySource(t *testing.T) {
 	}
 }
 
+func TestIsCustom(t *testing.T) {
+	for group, want := range map[string]bool{
+		"": false, "apps": false, "batch": false, "rbac.authorization.k8s.io": false, "storage.k8s.io": false,
+		"metrics.k8s.io": false, "example.com": true, "argoproj.io": true, "gateway.networking.k8s.io": true,
+		"snapshot.storage.k8s.io": true, "jobset.x-k8s.io": true,
+	} {
+		if got := relation.IsCustom(group); got != want {
+			t.Errorf("%q: got %t, want %t", group, got, want)
+		}
+	}
+}
+
+func TestTo_KnowsWhatRulesLeadTo(t *testing.T) {
+	rules := relation.All()
+	for resource, want := range map[groupResource]string{
+		{Resource: "configmaps"}: "owner env envFrom volume projected parameters admission",
+		{Resource: "nodes"}:      "owner node node admission",
+		{Resource: "pods"}:       "owner scaleTarget selector disruption networkPolicy quota limitRange admission",
+		{Group: "example.com", Resource: "widgets"}: "owner scaleTarget dataSource backend backend parent parameters " +
+			"tls admission definition",
+	} {
+		var got []string
+		for _, rule := range rules.To(resource) {
+			got = append(got, rule.Name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: got rules %v, want %s", resource, got, want)
+		}
+	}
+}
+
 func TestReference_Names(t *testing.T) {
 	pod := relation.Target{Resource: "pods", Kinds: []string{"Pod"}, Namespace: "shop", Name: "web", UID: "u1"}
 	node := relation.Target{Resource: "nodes", Kinds: []string{"Node", "Host"}, Name: "web", UID: "u1"}

@@ -69,7 +69,7 @@ func general() Rules {
 			}
 		}},
 		{
-			Name: "scaleTarget",
+			Name: "scaleTarget", To: workloads(), ToCustom: true,
 			From: slices.Concat(in(autoscaling, "horizontalpodautoscalers"),
 				in("autoscaling.k8s.io", "verticalpodautoscalers"), in("keda.sh", "scaledobjects")),
 			find: func(f *finder, o value) {
@@ -285,7 +285,8 @@ func ofStorage() Rules {
 			},
 		},
 		{
-			Name: "dataSource", From: []schema.GroupResource{claims}, Across: true,
+			Name: "dataSource", From: []schema.GroupResource{claims}, Across: true, ToCustom: true,
+			To: slices.Concat([]schema.GroupResource{claims}, in("snapshot.storage.k8s.io", "volumesnapshots")),
 			find: func(f *finder, o value) {
 				source := o.field("spec", "dataSourceRef")
 				if !source.exists() {
@@ -341,7 +342,7 @@ func ofNetwork() Rules {
 			},
 		},
 		{
-			Name: "backend", From: ingresses, find: func(f *finder, o value) {
+			Name: "backend", From: ingresses, To: in("", "services"), ToCustom: true, find: func(f *finder, o value) {
 				backend := func(of value) {
 					f.local(of.field("service", "name"), services, false)
 					if of.field("resource").exists() {
@@ -357,7 +358,8 @@ func ofNetwork() Rules {
 			},
 		},
 		{
-			Name: "backend", From: routes(), Across: true, find: func(f *finder, o value) {
+			Name: "backend", From: routes(), To: in("", "services"), ToCustom: true, Across: true,
+			find: func(f *finder, o value) {
 				service := schema.GroupKind{Kind: "Service"}
 				for rule := range o.field("spec", "rules").elements() {
 					for backend := range rule.field("backendRefs").elements() {
@@ -376,7 +378,9 @@ func ofNetwork() Rules {
 			find: func(f *finder, o value) { f.in(o.field("spec", "service"), services) },
 		},
 		{
-			Name: "parent", From: routes(), Across: true, find: func(f *finder, o value) {
+			Name: "parent", From: routes(), ToCustom: true, Across: true,
+			To: slices.Concat(gateways, in("", "services")),
+			find: func(f *finder, o value) {
 				for parent := range o.field("spec", "parentRefs").elements() {
 					f.typed(parent, gateway)
 				}
@@ -395,7 +399,7 @@ func ofNetwork() Rules {
 			},
 		},
 		{
-			Name: "parameters", Across: true,
+			Name: "parameters", Across: true, To: in("", "configmaps"), ToCustom: true,
 			From: slices.Concat(in(networkingGroup, "ingressclasses"), in(gatewayGroup, "gatewayclasses")),
 			find: func(f *finder, o value) {
 				classParameters(f, o, "parameters")
@@ -410,7 +414,8 @@ func ofNetwork() Rules {
 			},
 		},
 		{
-			Name: "tls", From: gateways, Across: true, find: func(f *finder, o value) {
+			Name: "tls", From: gateways, To: in("", "secrets"), ToCustom: true, Across: true,
+			find: func(f *finder, o value) {
 				for listener := range o.field("spec", "listeners").elements() {
 					for certificate := range listener.field("tls", "certificateRefs").elements() {
 						f.typed(certificate, secret)
@@ -499,13 +504,8 @@ func ofServers() Rules {
 			},
 		},
 		{
-			Name: "definition", From: definitions, Across: true, Selects: true,
-			Only: func(to schema.GroupResource) string {
-				if !strings.Contains(to.Group, ".") {
-					return ""
-				}
-				return to.String()
-			},
+			Name: "definition", From: definitions, ToCustom: true, Across: true, Selects: true,
+			Only: schema.GroupResource.String,
 			find: func(f *finder, o value) {
 				plural, group := o.field("spec", "names", "plural"), o.field("spec", "group").text()
 				if isName(plural.text()) && isName(group) {
