@@ -546,6 +546,7 @@ func (w *world) checkErrors(t *testing.T, c *caller) {
 		v1.StatePath + "?resourceType=%s&at=" + at, v1.ComparePath + "?resourceType=%s&from=" + at + "&to=" + at,
 		v1.EventsPath + "?resourceType=%s&q=object.x(", v1.StatePath + "?resourceType=%s&at=2000-01-01T00:00:00Z",
 		v1.EventsPath + "?resourceType=%s&cursor=x", v1.GapsPath + "?resourceType=%s",
+		v1.RelationsRoot + "/alpha/%s/unknown?at=" + at,
 	} {
 		wantHeader, wantStatus, want := c.get(t, c.url+fmt.Sprintf(format, "gadgets"), "")
 		for _, resource := range []schema.GroupResource{{Resource: "nodes"}, {Resource: "secrets"}} {

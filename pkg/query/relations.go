@@ -66,21 +66,16 @@ type Relation struct {
 }
 
 // RelationGraph is the answer to [Relations].
+//
+// Its Total is the number of relations. It is not Exact if a bound was reached,
+// so that others may be missing.
 type RelationGraph struct {
-	At time.Time // the question's time or, if it asked for the present, that
+	Moments
+
 	// Objects begin with the one that the question is about. The others are in
 	// the order in which they were found.
 	Objects   []RelatedObject
 	Relations []Relation
-	// Exact is false if a bound was reached, so that relations may be missing.
-	Exact bool
-	// Final is as in [Moments].
-	Final bool
-
-	Gaps       []history.Gap
-	Ignored    []history.IgnoreRule
-	Coverage   Coverage
-	Restricted bool // as in [Page]
 }
 
 // Relations returns the relations of the object. If the type is not known, the
@@ -160,7 +155,7 @@ func (s *Service) relationWalk(ctx context.Context, q Relations) (*relationWalk,
 			return r.Plural == "" || !r.Scoped(namespace != "")
 		})
 	if len(resources) == 0 {
-		return nil, graph, &UnknownTypeError{"no such resource is or was recorded or served in the namespace"}
+		return nil, graph, &UnknownTypeError{"no such resource is or was recorded in the namespace"}
 	}
 	w.resources = resources
 	w.namespace, _ = q.Namespace.Namespace()
@@ -190,6 +185,7 @@ func (s *Service) newest(
 // finish adds the results of the walk to the answer.
 func (w *relationWalk) finish(graph *RelationGraph) {
 	graph.Objects, graph.Relations, graph.Exact = w.objects, w.relations, w.exact
+	graph.Total = len(w.relations)
 	graph.Final = graph.Final && w.exact
 	for _, g := range w.gaps {
 		if w.involved[g.GroupResource()] || w.owners[g.GroupResource()] {

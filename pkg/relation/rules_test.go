@@ -2,6 +2,7 @@ package relation_test
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -493,6 +494,19 @@ func TestRules_HaveTestCases(t *testing.T) {
 			if !slices.ContainsFunc(cases, about) && !slices.Contains(untested, from.Resource) {
 				t.Errorf("rule %d %q: got no test case of %s, want one", i, rule.Name, from)
 			}
+		}
+	}
+}
+
+func TestRules_AreDocumented(t *testing.T) {
+	const page = "../../docs/api.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range relation.All() {
+		if !strings.Contains(string(text), "`"+rule.Name+"`") {
+			t.Errorf("%s: got no rule %s, want all of them", page, rule.Name)
 		}
 	}
 }
