@@ -41,7 +41,7 @@ func (h *handler) relations(a *answer, r *http.Request, rest string) {
 	writeMomentsPage(a, r, &graph.Moments, func(out io.Writer) { _, _ = out.Write(body) })
 }
 
-// encodeRelations returns a [v1.Relations] with one object or relation per
+// encodeRelations returns a [v1.RelationGraph] with one object or relation per
 // line.
 func encodeRelations(graph *query.RelationGraph) ([]byte, error) {
 	var b bytes.Buffer

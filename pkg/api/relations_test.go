@@ -85,7 +85,7 @@ func TestRelations_PositionsAreOfObjects(t *testing.T) {
 	for depth := 1; depth <= v1.MaxDepth; depth++ {
 		_, _, body := s.get(fmt.Sprintf("%s/shop/pods/web-1-a?depth=%d&at=%s",
 			v1.RelationsRoot, depth, at[4].Format(time.RFC3339Nano)))
-		var graph v1.Relations
+		var graph v1.RelationGraph
 		if err := json.Unmarshal([]byte(body), &graph); err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestRelations_ShowRestrictedCallerNamesOnly(t *testing.T) {
 		Caller: func(context.Context) query.Authorizer { return caller },
 	})
 	code, header, body := s.get(v1.RelationsRoot + "/shop/deployments/web")
-	var graph v1.Relations
+	var graph v1.RelationGraph
 	if err := json.Unmarshal([]byte(body), &graph); err != nil || code != http.StatusOK {
 		t.Fatalf("got %d %s, error %v", code, body, err)
 	}

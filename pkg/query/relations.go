@@ -78,7 +78,8 @@ type RelationGraph struct {
 	Relations []Relation
 }
 
-// Relations returns the relations of the object. If the type is not known, the
+// Relations returns the relations of the object, and the ownership among all
+// objects of the answer. If the type is not known, the
 // error is an [UnknownTypeError]. If there was no state at the time, it is a
 // [TimeError]. If the object did not exist and nothing leads to it, it is a
 // [history.NotFound] error.
@@ -90,6 +91,7 @@ func (s *Service) Relations(ctx context.Context, q Relations) (RelationGraph, er
 	if err := w.walk(ctx, max(q.Depth, 1)); err != nil {
 		return graph, tooOld(graph.At, err)
 	}
+	w.relateOwners()
 	w.finish(&graph)
 	if len(graph.Relations) > 0 {
 		return graph, nil

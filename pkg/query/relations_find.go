@@ -365,6 +365,28 @@ func (w *relationWalk) usedBy(ctx context.Context, targets []int) error {
 	return nil
 }
 
+// relateOwners adds the ownership among the objects of the graph, so that
+// readers can group them. It needs no further reads.
+func (w *relationWalk) relateOwners() {
+	existing := map[types.UID]int{}
+	for i := range w.objects {
+		if uid := w.objects[i].Ref.UID; w.objects[i].State == Existed && uid != "" {
+			existing[uid] = i
+		}
+	}
+	for i := range w.objects {
+		if w.objects[i].Version == nil {
+			continue
+		}
+		for _, uid := range w.objects[i].Version.Owners {
+			if owner, there := existing[uid]; there {
+				path := relation.OwnerPath(w.objects[owner].Ref.Name)
+				w.relate(Relation{From: i, To: owner, Rule: relation.Owner, Path: path})
+			}
+		}
+	}
+}
+
 // relationSearch searches for what leads to the targets.
 type relationSearch struct {
 	w       *relationWalk

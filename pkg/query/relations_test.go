@@ -226,6 +226,9 @@ func TestRelations_LeadBothWays(t *testing.T) {
 	at := w.fill()
 	s := w.service(query.Options{})
 	w.checkRelations(s, "configmaps shop/web-config", at, 1, `
+		replicasets shop/web-1 -owner-> deployments shop/web
+		pods shop/web-1-a -owner-> replicasets shop/web-1
+		pods shop/web-1-b -owner-> replicasets shop/web-1
 		deployments shop/web -envFrom-> configmaps shop/web-config
 		replicasets shop/web-1 -envFrom-> configmaps shop/web-config
 		pods shop/web-1-a -envFrom-> configmaps shop/web-config
@@ -256,6 +259,9 @@ func TestRelations_LeadBothWays(t *testing.T) {
 	`)
 	w.checkRelations(s, "services shop/typo", at, 1, `services shop/typo -selector-> pods shop/ (missing)`)
 	w.checkRelations(s, "persistentvolumeclaims shop/data", at, 1, `
+		replicasets shop/web-1 -owner-> deployments shop/web
+		pods shop/web-1-a -owner-> replicasets shop/web-1
+		pods shop/web-1-b -owner-> replicasets shop/web-1
 		persistentvolumeclaims shop/data -volumeName-> persistentvolumes pv-1
 		persistentvolumes pv-1 -claimRef-> persistentvolumeclaims shop/data
 		persistentvolumeclaims shop/data -storageClass-> storageclasses fast (unrecorded)
@@ -265,6 +271,9 @@ func TestRelations_LeadBothWays(t *testing.T) {
 		pods shop/web-1-b -claim-> persistentvolumeclaims shop/data
 	`)
 	w.checkRelations(s, "serviceaccounts shop/web", at, 1, `
+		replicasets shop/web-1 -owner-> deployments shop/web
+		pods shop/web-1-a -owner-> replicasets shop/web-1
+		pods shop/web-1-b -owner-> replicasets shop/web-1
 		rolebindings vault/web -subject-> serviceaccounts shop/web
 		deployments shop/web -serviceAccount-> serviceaccounts shop/web
 		replicasets shop/web-1 -serviceAccount-> serviceaccounts shop/web
@@ -293,6 +302,9 @@ func TestRelations_LeadBothWays(t *testing.T) {
 	`)
 	w.checkRelations(s, "clusterroles view", at, 1, `rolebindings vault/web -roleRef-> clusterroles view`)
 	w.checkRelations(s, "nodes node-1", at, 1, `
+		replicasets shop/web-1 -owner-> deployments shop/web
+		pods shop/web-1-a -owner-> replicasets shop/web-1
+		pods shop/web-1-b -owner-> replicasets shop/web-1
 		deployments shop/web -node-> nodes node-1
 		replicasets shop/web-1 -node-> nodes node-1
 		pods shop/web-1-a -node-> nodes node-1
@@ -326,6 +338,7 @@ func TestRelations_AreThoseOfTheTime(t *testing.T) {
 	`)
 	// What does not exist may have users.
 	w.checkRelations(s, "configmaps shop/web-config", moved, 1, `
+		replicasets shop/web-1 -owner-> deployments shop/web
 		deployments shop/web -envFrom-> configmaps shop/web-config (missing)
 		replicasets shop/web-1 -envFrom-> configmaps shop/web-config (missing)
 	`)
@@ -391,6 +404,9 @@ func TestRelations_OfWhatIsNotKnown(t *testing.T) {
 	// Discovery knows the type, so its users are found.
 	served := func() []history.Resource { return relatedResources() }
 	w.checkRelations(w.service(query.Options{Served: served}), "secrets shop/db", at, 1, `
+		replicasets shop/web-1 -owner-> deployments shop/web
+		pods shop/web-1-a -owner-> replicasets shop/web-1
+		pods shop/web-1-b -owner-> replicasets shop/web-1
 		deployments shop/web -env?-> secrets shop/db (unrecorded)
 		replicasets shop/web-1 -env?-> secrets shop/db (unrecorded)
 		pods shop/web-1-a -env?-> secrets shop/db (unrecorded)

@@ -17,6 +17,9 @@ import (
 // them, so that owned objects are found without a search.
 const Owner = "owner"
 
+// OwnerPath returns the path of the reference to an owner with a name.
+func OwnerPath(name string) string { return "metadata.ownerReferences[name=" + name + "].name" }
+
 // Rules is a table of rules.
 type Rules []Rule
 

@@ -114,6 +114,16 @@ func TestOf_AcceptsWrongTypes(t *testing.T) {
 	}
 }
 
+func TestOwnerPath_IsThatOfTheRule(t *testing.T) {
+	o := relation.Object{Resource: "pods", Namespace: "shop", JSON: []byte(
+		`{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"node-1.example","uid":"u"}]}}`,
+	)}
+	found := relation.All().Of(o, 10)
+	if got, want := found.References[0].Path, relation.OwnerPath("node-1.example"); got != want {
+		t.Errorf("got path %s, want %s", got, want)
+	}
+}
+
 func TestTo_FindsEverySource(t *testing.T) {
 	rules := relation.All()
 	for _, c := range ruleCases() {

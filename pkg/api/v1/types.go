@@ -194,15 +194,15 @@ type Difference struct {
 	Changes []Change `json:"changes,omitempty"`
 }
 
-// Relations is the answer of [RelationsPath].
-type Relations struct {
+// RelationGraph is the answer of [RelationsPath].
+type RelationGraph struct {
 	At time.Time `json:"at"` // UTC
 	// Objects begin with the one that the query is about.
 	Objects   []RelatedObject `json:"objects"`   // never null
 	Relations []Relation      `json:"relations"` // never null
 }
 
-// RelatedObject is an object of [Relations].
+// RelatedObject is an object of a [RelationGraph].
 type RelatedObject struct {
 	// State is one of:
 	//   - "exists": the object existed at the time
@@ -230,7 +230,7 @@ type RelatedObject struct {
 	Timestamp time.Time `json:"timestamp,omitzero"`
 }
 
-// Relation leads from one object of [Relations] to another one.
+// Relation leads from one object of a [RelationGraph] to another one.
 type Relation struct {
 	From int `json:"from"` // the position of the object that names or selects the other one
 	To   int `json:"to"`   // the position of the other object
