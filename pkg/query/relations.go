@@ -154,7 +154,7 @@ func (s *Service) relationWalk(ctx context.Context, q Relations) (*relationWalk,
 	resources := slices.DeleteFunc(s.resolveObject(named.catalogue, Object{Type: q.Type, Group: q.Group}),
 		func(r history.Resource) bool {
 			namespace, _ := q.Namespace.Namespace()
-			return r.Plural == "" || !r.Scoped(namespace != "")
+			return r.Plural == "" || !r.Scoped(namespace != "") || history.IsReserved(r.GroupResource())
 		})
 	if len(resources) == 0 {
 		return nil, graph, &UnknownTypeError{"no such resource is or was recorded in the namespace"}

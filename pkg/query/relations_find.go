@@ -105,9 +105,13 @@ func (w *relationWalk) children(ctx context.Context, owner int) ([]*history.Reco
 	if o.Ref.Namespace != "" {
 		of = o.Ref.Scope()
 	}
-	seen, err := w.service.see(ctx, w.all, "", scope{namespace: of})
-	if err != nil {
-		return nil, err
+	seen, known := w.seen[of]
+	if !known {
+		var err error
+		if seen, err = w.service.see(ctx, w.all, "", scope{namespace: of}); err != nil {
+			return nil, err
+		}
+		w.seen[of] = seen
 	}
 	for _, r := range seen.catalogue {
 		if r.Scoped(true) || of == history.AllNamespaces {
@@ -117,7 +121,7 @@ func (w *relationWalk) children(ctx context.Context, owner int) ([]*history.Reco
 	scan := history.Scan{
 		Filter: history.Filter{Owner: o.Ref.UID, End: w.until.Add(1), View: seen.view}, Order: history.NewestFirst,
 	}
-	known, alive := map[types.UID]bool{}, []history.ObjectRef{}
+	read, alive := map[types.UID]bool{}, []history.ObjectRef{}
 	for r, err := range w.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return nil, err
@@ -126,10 +130,10 @@ func (w *relationWalk) children(ctx context.Context, owner int) ([]*history.Reco
 			w.exact = false
 			break
 		}
-		if !known[r.Ref.UID] && r.Verb != history.Delete {
+		if !read[r.Ref.UID] && r.Verb != history.Delete {
 			alive = append(alive, r.Ref)
 		}
-		known[r.Ref.UID] = true
+		read[r.Ref.UID] = true
 	}
 	slices.SortFunc(alive, history.ObjectRef.Compare)
 	var children []*history.Record
@@ -218,6 +222,9 @@ func (w *relationWalk) resolve(
 			Group: ref.Group, Resource: ref.Resource, Namespace: ref.Namespace, Name: ref.Name, UID: ref.UID,
 		},
 		Kind: ref.Kind,
+	}
+	if history.IsReserved(o.Ref.GroupResource()) {
+		return o, nil, false, nil
 	}
 	served := w.service.options.Served()
 	for i, r := range slices.Concat(served, w.all.catalogue) {

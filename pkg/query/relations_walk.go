@@ -38,7 +38,8 @@ type relationWalk struct {
 
 	gaps   []history.Gap // of all resources, that touch the time
 	views  map[viewKey]history.View
-	inside map[string]labels.Set // the labels of namespaces
+	seen   map[history.NamespaceScope]sight // what may be owned
+	inside map[string]labels.Set            // the labels of namespaces
 	// involved are the resources that the answer depends on, and owners those
 	// that may contain owned objects. The caller may read both.
 	involved, owners map[schema.GroupResource]bool
@@ -76,7 +77,7 @@ type relatedDetail struct {
 func newRelationWalk(ctx context.Context, s *Service, all sight) *relationWalk {
 	w := &relationWalk{
 		service: s, rules: relation.All(), all: all, effort: s.options.Effort, exact: true,
-		views: map[viewKey]history.View{}, inside: map[string]labels.Set{},
+		views: map[viewKey]history.View{}, seen: map[history.NamespaceScope]sight{}, inside: map[string]labels.Set{},
 		involved: map[schema.GroupResource]bool{}, owners: map[schema.GroupResource]bool{},
 		index: map[relatedKey]int{}, known: map[Relation]bool{},
 	}
