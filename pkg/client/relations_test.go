@@ -39,7 +39,9 @@ func TestRelations_SendsEveryField(t *testing.T) {
 func TestRelations_RequiresOneObject(t *testing.T) {
 	c := newClient(t, "http://127.0.0.1:1", client.Options{})
 	for _, q := range []client.RelationsQuery{
-		{}, {Namespace: "shop", Resource: "pods"}, {Namespace: "shop", Resource: "pods", Name: "a/b"},
+		{},
+		{Namespace: "shop", Resource: "pods"},
+		{Namespace: "shop", Resource: "pods", Name: "a/b"},
 		{Namespace: history.AllNamespaces, Resource: "pods", Name: "web"},
 	} {
 		_, err := c.Relations(t.Context(), q)

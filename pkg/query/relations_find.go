@@ -195,7 +195,7 @@ func (w *relationWalk) refer(ctx context.Context, from int, ref relation.Referen
 			return -1, nil, err
 		}
 	}
-	at := -1
+	var at int
 	if record != nil {
 		at = w.addVersion(record)
 	} else {
@@ -512,7 +512,7 @@ func (s *relationSearch) readOnly(ctx context.Context, of history.ObjectRef) err
 // addMatches adds relations to the graph.
 func (s *relationSearch) addMatches(matches []relationMatch) {
 	for _, m := range matches {
-		m.Relation.From = s.w.addVersion(m.from)
+		m.From = s.w.addVersion(m.from)
 		s.w.relate(m.Relation)
 	}
 }

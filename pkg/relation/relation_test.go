@@ -51,8 +51,12 @@ func TestOf_RefusesImpossibleNames(t *testing.T) {
 // hostileValues replace every value of an object, one at a time.
 func hostileValues() []any {
 	return []any{
-		nil, true, 7.5, "", "x", "\u202e", []any{}, map[string]any{}, []any{nil, 7.0, "x", []any{}, map[string]any{}},
-		map[string]any{"name": []any{}}, map[string]any{"name": map[string]any{"name": nil}},
+		nil, true, 7.5, "", "x", "\u202e",
+		[]any{},
+		map[string]any{},
+		[]any{nil, 7.0, "x", []any{}, map[string]any{}},
+		map[string]any{"name": []any{}},
+		map[string]any{"name": map[string]any{"name": nil}},
 	}
 }
 
