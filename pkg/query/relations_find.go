@@ -189,6 +189,10 @@ func (w *relationWalk) refer(ctx context.Context, from int, ref relation.Referen
 	if err != nil || !possible || w.exhausted() {
 		return -1, nil, err
 	}
+	if w.isRoot(o.Ref) {
+		w.relate(Relation{From: from, Rule: ref.Rule, Path: ref.Path, Optional: ref.Optional})
+		return 0, nil, nil
+	}
 	var record *history.Record
 	if o.Ref.Resource != "" {
 		if record, err = w.read(ctx, o.Ref, view); err != nil {
@@ -207,6 +211,16 @@ func (w *relationWalk) refer(ctx context.Context, from int, ref relation.Referen
 	}
 	w.relate(Relation{From: from, To: at, Rule: ref.Rule, Path: ref.Path, Optional: ref.Optional})
 	return at, record, nil
+}
+
+// isRoot reports whether a reference is to the question's object. What the
+// caller may read of that one depends on its name.
+func (w *relationWalk) isRoot(ref history.ObjectRef) bool {
+	root := w.objects[0].Ref
+	if ref.UID == "" || root.UID == "" {
+		ref.UID, root.UID = "", ""
+	}
+	return ref == root
 }
 
 // resolve returns the object that a reference names, and what the caller may

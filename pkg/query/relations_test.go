@@ -31,6 +31,7 @@ func relatedResources() []history.Resource {
 		resource("", "persistentvolumes", "PersistentVolume", false),
 		resource("", "nodes", "Node", false),
 		resource("", "namespaces", "Namespace", false),
+		resource("", "resourcequotas", "ResourceQuota", true),
 		resource("apps", "deployments", "Deployment", true),
 		resource("apps", "replicasets", "ReplicaSet", true),
 		resource("autoscaling", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true),
@@ -486,6 +487,38 @@ func TestRelations_EffortIsBounded(t *testing.T) {
 	if !exact {
 		t.Error("got no exact answer with any effort")
 	}
+}
+
+func TestRelations_WholeResourceAndEmptySelectionDiffer(t *testing.T) {
+	w := newRelatedWorld(t)
+	w.put(history.Create, "pods shop/web", "", `{"app":"web"}|`)
+	w.put(history.Create, "services shop/web", "", `,"spec":{"selector":{"app":"web"}}`)
+	w.put(history.Create, "services shop/typo", "", `,"spec":{"selector":{"app":"wep"}}`)
+	w.put(history.Create, "resourcequotas shop/all", "", "")
+	w.put(history.Create, "ingresses shop/web", "", `,"spec":{"defaultBackend":{"service":{"name":"web"}},`+
+		`"rules":[{"http":{"paths":[{"backend":{"service":{"name":"typo"}}}]}}]}`)
+	w.checkRelations(w.service(query.Options{}), "ingresses shop/web", w.now, 5, `
+		ingresses shop/web -backend-> services shop/web
+		ingresses shop/web -backend-> services shop/typo
+		services shop/web -selector-> pods shop/web
+		services shop/typo -selector-> pods shop/ (missing)
+		resourcequotas shop/all -quota-> pods shop/web
+		resourcequotas shop/all -quota-> pods shop/
+		resourcequotas shop/all -quota-> persistentvolumeclaims shop/
+	`)
+}
+
+// The right to get an object applies if another one names it.
+func TestRelations_NamedObjectIsOneObject(t *testing.T) {
+	w := newRelatedWorld(t)
+	at := w.fill()
+	caller := newRights("get persistentvolumeclaims shop/data", "list persistentvolumes /")
+	caller.namespaces = map[string]time.Time{"shop": {}}
+	w.checkRelations(w.service(query.Options{}).As(caller), "persistentvolumeclaims shop/data", at, 3, `
+		persistentvolumeclaims shop/data -volumeName-> persistentvolumes pv-1
+		persistentvolumeclaims shop/data -storageClass-> storageclasses fast (unrecorded)
+		persistentvolumes pv-1 -claimRef-> persistentvolumeclaims shop/data
+	`)
 }
 
 func TestRelations_OwnersAreFollowedByUID(t *testing.T) {

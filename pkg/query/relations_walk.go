@@ -59,10 +59,12 @@ type viewKey struct {
 }
 
 // relatedKey identifies an object of the graph. If its resource is not known,
-// its kind is.
+// its kind is. Without a name, the state distinguishes a whole resource from an
+// empty selection.
 type relatedKey struct {
-	ref  history.ObjectRef
-	kind string
+	ref   history.ObjectRef
+	kind  string
+	state RelatedState
 }
 
 // relatedDetail is what a walk needs of an object.
@@ -161,6 +163,9 @@ func (w *relationWalk) add(o RelatedObject) int {
 	key := relatedKey{ref: o.Ref}
 	if o.Ref.Resource == "" {
 		key.kind = o.Kind
+	}
+	if o.Ref.Name == "" {
+		key.state = o.State
 	}
 	if i, there := w.index[key]; there {
 		return i
