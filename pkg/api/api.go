@@ -214,6 +214,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 	}
 	path := Path(r)
 	object, isObject := strings.CutPrefix(path, v1.EventsPath+"/")
+	related, isRelated := strings.CutPrefix(path, v1.RelationsRoot+"/")
 	document, isDocument := strings.CutPrefix(path, v1.CataloguePath+"/")
 	small := h.limits.small
 	switch {
@@ -231,6 +232,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) {
 		h.query(w, r, h.limits.lane(r.URL.Query()), h.state)
 	case path == v1.ComparePath:
 		h.query(w, r, h.limits.lane(r.URL.Query()), h.compare)
+	case isRelated:
+		h.query(w, r, h.limits.large, func(a *answer, r *http.Request) { h.relations(a, r, related) })
 	case path == v1.CataloguePath:
 		h.query(w, r, small, func(a *answer, r *http.Request) { h.catalogue(a, r) })
 	case isDocument:

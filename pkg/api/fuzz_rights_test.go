@@ -52,7 +52,10 @@ func tenancy(s *server, others bool) {
 	}
 	body := func(namespace, name, rest string, created time.Time) string {
 		return fmt.Sprintf(`{"metadata":{"name":%q,"namespace":%q,"creationTimestamp":%q,"labels":{"app":%q}},`+
-			`"data":{"a":%q}}`, name, namespace, created.Format(time.RFC3339), rest, rest)
+			`"data":{"a":%q},"spec":{"nodeName":%q,"selector":{"app":%q},"volumes":[{"configMap":{"name":"web"}},`+
+			`{"secret":{"secretName":"mine"}}],"template":{"spec":{"containers":[{"envFrom":[{"configMapRef":`+
+			`{"name":"web"}},{"secretRef":{"name":"hidden"}}]}]}}}}`,
+			name, namespace, created.Format(time.RFC3339), rest, rest, rest, rest)
 	}
 	before, after := s.now.Add(-time.Hour), s.now
 	put := func(
@@ -105,7 +108,8 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 	for i := range servers {
 		servers[i] = newServer(f, api.Options{})
 		s := servers[i]
-		caller := tenant{recreated: s.now}
+		// Objects have their creation in whole seconds.
+		caller := tenant{recreated: s.now.Truncate(time.Second)}
 		tenancy(s, i == 1)
 		now := s.now.Add(time.Second)
 		s.Handler = api.New(query.New(s.log, query.Options{
@@ -114,6 +118,9 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 			MaxLimit: func() int { return 3 }, Rate: api.NoRate, Stopping: stopping,
 			Caller: func(context.Context) query.Authorizer { return caller },
 		})
+	}
+	if _, header, _ := servers[0].get("/api/v1/events?namespace=shop&empty=200"); header.Get("X-Total-Count") != "20" {
+		f.Fatalf("got %s records of the tenant, want 20", header.Get("X-Total-Count"))
 	}
 	for _, seed := range [][2]string{
 		{"/api/v1/events", "order=desc&empty=200"},
@@ -138,6 +145,17 @@ func FuzzHandler_HidesOthers(f *testing.F) {
 		{"/api/v1/state", "resourceType=nodes"},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&to=2100-01-02T03:04:50Z&noise=true"},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&resourceName=" + foreign},
+		{"/api/v1/relations/shop/configmaps/web", "depth=3"},
+		{"/api/v1/relations/shop/deployments/web", "at=2100-01-02T03:04:40Z"},
+		{"/api/v1/relations/shop/pods/web", "at=2100-01-02T03:04:50Z&depth=2"},
+		{"/api/v1/relations/shop/pods/old", ""},
+		{"/api/v1/relations/shop/secrets/mine", "depth=5"},
+		{"/api/v1/relations/shop/secrets/hidden", ""},
+		{"/api/v1/relations/shop/replicasets/web-1", ""},
+		{"/api/v1/relations/vault/configmaps/web", "depth=2"},
+		{"/api/v1/relations/vault/configmaps/public", ""},
+		{"/api/v1/relations/-/nodes/own", ""},
+		{"/api/v1/relations/-/nodes/" + foreign, "depth=4"},
 	} {
 		f.Add(seed[0], seed[1])
 	}

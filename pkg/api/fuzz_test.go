@@ -29,6 +29,8 @@ func FuzzHandler(f *testing.F) {
 		{"/api/v1/state", "at=2100-01-02T03:04:07Z&namespace=shop&strip=true&limit=1"},
 		{"/api/v1/state", "at=now&cursor=AAAAAAAAAAA47yhxJtlg4DjvKHEm2WDgAgAKY29uZmlnbWFwcwRzaG9wA3dlYgp1aWQtb2Ytd2Vi"},
 		{"/api/v1/compare", "from=2100-01-02T03:04:06Z&to=2100-01-02T04:00:00Z&noise=true&resourceType=po"},
+		{"/api/v1/relations/shop/pods/web", "at=2100-01-02T03:04:07Z&depth=3"},
+		{"/api/v1/relations/-/nodes/%2f", "at=now&group=core"},
 		{"/api/v1/resources", "%zz&;&="},
 		{
 			"/api/v1/events",

@@ -42,6 +42,7 @@ const (
 	podName = "web-6d4-x7k2p"
 	target  = v1.EventsPath + "/shop/deployments/" + webName
 	appsV1  = v1.CataloguePath + "/" + schemaName
+	related = v1.RelationsRoot + "/shop/deployments/" + webName
 )
 
 // newRollout returns a rollout at a fixed time.
@@ -132,6 +133,9 @@ func TestOpenAPI_MatchesGolden(t *testing.T) {
 		{v1.ComparePath, v1.ComparePath + "?namespace=shop&resourceType=deploy&from=" + r.from + "&to=" + r.to},
 		{v1.ComparePath, v1.ComparePath + "?resourceType=nosuch&from=" + r.from},
 		{v1.ComparePath, v1.ComparePath},
+		{v1.RelationsPath, related + "?at=" + r.to},
+		{v1.RelationsPath, related + "x?at=" + r.to},
+		{v1.RelationsPath, related + "?depth=far"},
 		{v1.CataloguePath, v1.CataloguePath + "?at=" + r.to},
 		{v1.CataloguePath, v1.CataloguePath + "?at=2026-02-01T00:00:00Z"},
 		{v1.CataloguePath, v1.CataloguePath + "?at=yesterday"},
@@ -241,6 +245,8 @@ func example(template string) string {
 	switch template {
 	case v1.ObjectPath:
 		return target
+	case v1.RelationsPath:
+		return related
 	case v1.DocumentPath:
 		return appsV1
 	default:
@@ -274,8 +280,11 @@ func TestOpenAPI_HasEveryParameter(t *testing.T) {
 		v1.ParamFold:  {value: "true"},
 		v1.ParamWatch: {value: "true", with: "limit=1"}, // a stream has no limit, so it is refused
 		v1.ParamHash:  {value: "none"}, v1.ParamVersions: {value: "true"},
+		v1.ParamDepth: {value: "9"}, // too far, so it is refused
 	}
-	bases := map[string]string{v1.StatePath: "at=" + r.to, v1.ComparePath: "from=" + r.from + "&to=" + r.to}
+	bases := map[string]string{
+		v1.StatePath: "at=" + r.to, v1.RelationsPath: "at=" + r.to, v1.ComparePath: "from=" + r.from + "&to=" + r.to,
+	}
 	ofVersions := []string{v1.ParamStart, v1.ParamEnd, v1.ParamLimit}
 	for name, parameter := range constants(t, "v1/api.go") {
 		p, known := probes[parameter]
@@ -379,9 +388,17 @@ func TestOpenAPI_DescribesAnswers(t *testing.T) {
 		compare + "&limit=1":                                          200,
 		v1.ComparePath:                                                400,
 		v1.ComparePath + "?from=2026-02-01T00:00:00Z":                 404,
-		v1.CataloguePath:                                              200,
-		v1.CataloguePath + "?at=x":                                    400,
-		v1.CataloguePath + "?at=2026-02-01T00:00:00Z":                 404,
+		related:                                       200,
+		related + "?depth=3&at=" + r.from:             200,
+		related + "x":                                 404,
+		related + "?at=2026-02-01T00:00:00Z":          404,
+		related + "?at=x":                             400,
+		related + "?depth=0":                          400,
+		related + "/more":                             400,
+		v1.RelationsRoot + "/shop/nosuch/web":         404,
+		v1.CataloguePath:                              200,
+		v1.CataloguePath + "?at=x":                    400,
+		v1.CataloguePath + "?at=2026-02-01T00:00:00Z": 404,
 		appsV1:                               200,
 		appsV1 + "?at=" + r.from:             200,
 		appsV1 + "?versions=true":            200,
@@ -412,7 +429,7 @@ func TestOpenAPI_DescribesAnswers(t *testing.T) {
 	}
 	for request, want := range map[string]int{
 		v1.EventsPath: 500, target: 500, state: 503, compare: 503, v1.ResourcesPath: 503, v1.GapsPath: 503,
-		v1.CataloguePath: 503, appsV1: 503,
+		v1.CataloguePath: 503, appsV1: 503, related: 503,
 	} {
 		if code, _, body := r.get(request); code != want {
 			t.Errorf("%s of a closed log: got %d %s, want %d", request, code, body, want)

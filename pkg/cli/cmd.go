@@ -76,18 +76,25 @@ func (o *queryOptions) resolveTimes(ctx context.Context, s *session) error {
 	if !o.isRelative() {
 		return nil
 	}
-	if _, known := s.ClockOffset(); !known {
-		// Any response has the recorder's time. Only a recorder that can't be
-		// reached, or an interrupt, ends the command.
-		err := s.Health(ctx)
-		if history.CodeOf(err) == history.Unavailable || ctx.Err() != nil {
-			return err
-		}
+	if err := o.readClock(ctx, s); err != nil {
+		return err
 	}
 	if err := o.window.complete(o.env.recorderNow()); err != nil {
 		return err
 	}
 	return o.window.validate()
+}
+
+// readClock reads the recorder's time, unless it is known. Any response has it.
+// Only a recorder that can't be reached, or an interrupt, ends the command.
+func (c *connection) readClock(ctx context.Context, s *session) error {
+	if _, known := s.ClockOffset(); known {
+		return nil
+	}
+	if err := s.Health(ctx); history.CodeOf(err) == history.Unavailable || ctx.Err() != nil {
+		return err
+	}
+	return nil
 }
 
 // addNoiseFlag adds --show-noise.

@@ -208,7 +208,7 @@ func (o *getOptions) show(s *session, subjects []subject, found *result, p *rend
 	}
 	found.coverage.note(&o.queryOptions, len(found.events) == 0)
 	o.env.note(found.ignored.note())
-	o.env.note(gapsNote(found.gaps, len(found.events) == 0, o.hidesGaps()))
+	o.env.note(gapsNote(len(found.gaps), len(found.events) == 0, o.hidesGaps()))
 	return len(visible), nil
 }
 

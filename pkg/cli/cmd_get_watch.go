@@ -260,7 +260,7 @@ func (f *follower) flushGaps() error {
 	}
 	f.wait = nil
 	if hidden := f.o.hidesGaps(); hidden != "" {
-		f.env.note(gapsNote(changed, true, hidden))
+		f.env.note(gapsNote(len(changed), true, hidden))
 		return nil
 	}
 	slices.SortStableFunc(changed, func(a, b v1.Gap) int { return a.Start.Compare(b.Start) })

@@ -172,7 +172,7 @@ func (o *historyOptions) runAll(ctx context.Context, v *versions) (shown int, er
 	found.coverage.note(&o.queryOptions, false)
 	o.env.note(v.subject.scopeNote(visible))
 	o.env.note(found.ignored.note())
-	o.env.note(gapsNote(found.gaps, false, o.hidesGaps()))
+	o.env.note(gapsNote(len(found.gaps), false, o.hidesGaps()))
 	return len(visible), nil
 }
 

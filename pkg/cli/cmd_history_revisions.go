@@ -108,7 +108,7 @@ func (o *historyOptions) runRevisions(ctx context.Context, v *versions) (shown i
 		v.types.warnf("values of %s were recorded as hashes; the original values can't be restored", v.subject)
 	}
 	o.env.note(o.whoNote(found))
-	o.env.note(gapsNote(gaps, false, o.hidesGaps()))
+	o.env.note(gapsNote(len(gaps), false, o.hidesGaps()))
 	return len(found), nil
 }
 
@@ -156,7 +156,7 @@ func (o *historyOptions) compare(ctx context.Context, v *versions, first, last, 
 		return 0, err
 	}
 	d.noteHidden()
-	o.env.note(gapsNote(gaps, false, o.hidesGaps()))
+	o.env.note(gapsNote(len(gaps), false, o.hidesGaps()))
 	return d.shown, nil
 }
 

@@ -243,6 +243,6 @@ func (o *relatedOptions) show(ctx context.Context, s *session, sub subject, foun
 	}
 	o.env.note(found.ignored.note())
 	found.coverage.note(&o.queryOptions, len(found.events) == 0)
-	o.env.note(gapsNote(gaps, len(found.events) == 0, o.hidesGaps()))
+	o.env.note(gapsNote(len(gaps), len(found.events) == 0, o.hidesGaps()))
 	return nil
 }

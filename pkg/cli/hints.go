@@ -41,6 +41,8 @@ func parameterFlags() map[string]string {
 		v1.ParamNamespace:     "-n, --namespace",
 		v1.ParamRevision:      "--revision",
 		v1.ParamUID:           "--uid",
+		v1.ParamAt:            "--at",
+		v1.ParamDepth:         "--depth",
 	}
 }
 

@@ -40,6 +40,7 @@ func TestCluster(t *testing.T) {
 	t.Run("newer Events", func(t *testing.T) { testNewerEvents(t, cluster) })
 	t.Run("recreated types", func(t *testing.T) { testRecreated(t, cluster) })
 	t.Run("filters", func(t *testing.T) { testFilters(t, cluster) })
+	t.Run("tree", func(t *testing.T) { testTree(t, cluster) })
 	t.Run("no recorder", func(t *testing.T) { testNoRecorder(t, r, cluster) })
 }
 

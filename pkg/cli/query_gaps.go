@@ -69,21 +69,21 @@ func (o *queryOptions) writeGapsOnly(gaps []v1.Gap, table table, hiddenBy string
 			return err
 		}
 	}
-	o.env.note(gapsNote(gaps, true, hiddenBy))
+	o.env.note(gapsNote(len(gaps), true, hiddenBy))
 	return nil
 }
 
 // gapsNote returns a note with the number of gaps, if the output is empty or
 // the flag hiddenBy hides them. Otherwise it returns "".
-func gapsNote(gaps []v1.Gap, empty bool, hiddenBy string) string {
-	if len(gaps) == 0 || !empty && hiddenBy == "" {
+func gapsNote(gaps int, empty bool, hiddenBy string) string {
+	if gaps == 0 || !empty && hiddenBy == "" {
 		return ""
 	}
 	overlap, them := "overlap", "them"
-	if len(gaps) == 1 {
+	if gaps == 1 {
 		overlap, them = "overlaps", "it"
 	}
-	text := "Changes may be missing: " + plural(len(gaps), "gap") + " " + overlap + " the time of this output"
+	text := "Changes may be missing: " + plural(gaps, "gap") + " " + overlap + " the time of this output"
 	if hiddenBy != "" {
 		text += "; without " + hiddenBy + " a table shows " + them
 	}

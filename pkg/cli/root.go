@@ -38,7 +38,7 @@ func New(env Environment) *cobra.Command {
 	root.SetErr(env.ErrOut)
 	root.SetFlagErrorFunc(flagError)
 	conn.addFlags(root)
-	root.AddCommand(newGet(conn), newHistory(conn), newRelated(conn), newVersion(env))
+	root.AddCommand(newGet(conn), newHistory(conn), newRelated(conn), newTree(conn), newVersion(env))
 	return root
 }
 

@@ -165,6 +165,9 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 		if r.URL.Path != v1.EventsPath {
 			body = "{}"
 		}
+		if strings.HasPrefix(r.URL.Path, v1.RelationsRoot) {
+			body = `{"objects":[{}]}`
+		}
 		_, _ = fmt.Fprint(w, body)
 	}))
 	defer s.Close()
@@ -180,6 +183,9 @@ func TestQueries_CoverEveryParameter(t *testing.T) {
 		func(q client.StateQuery) error { _, err := c.State(t.Context(), q); return err })
 	checkFields(t, client.CompareQuery{}, sent,
 		func(q client.CompareQuery) error { _, err := c.Compare(t.Context(), q); return err })
+	relations := client.RelationsQuery{Namespace: "shop", Resource: "pods", Name: "web"}
+	checkFields(t, relations, sent,
+		func(q client.RelationsQuery) error { _, err := c.Relations(t.Context(), q); return err })
 	checkFields(t, client.DocumentQuery{Name: "version"}, sent,
 		func(q client.DocumentQuery) error { _, err := c.Document(t.Context(), q); return err })
 	checkFields(t, client.DocumentHistoryQuery{Name: "version"}, sent,

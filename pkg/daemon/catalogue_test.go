@@ -231,6 +231,7 @@ func (r *running) hidesDocuments(t *testing.T) {
 		v1.EventsPath + "?limit=1000", v1.EventsPath + "?namespace=-", v1.EventsPath + "?empty=200&group=_catalogue",
 		v1.EventsPath + "?empty=200&resourceType=documents", v1.EventsPath + "?empty=200&resourceName=version",
 		v1.EventsPath + "?empty=200&uid=version", v1.StatePath, v1.ResourcesPath, v1.GapsPath,
+		v1.RelationsRoot + "/-/documents/version",
 		v1.ComparePath + "?from=" + url.QueryEscape(time.Now().Format(time.RFC3339Nano)), v1.MetricsPath, v1.ReadyzPath,
 	} {
 		_, body := r.get(t, path)

@@ -84,6 +84,7 @@ func TestOpenAPI_DescribesRealAnswers(t *testing.T) {
 	from, to := url.QueryEscape(begin.Format(time.RFC3339Nano)), url.QueryEscape(end.Format(time.RFC3339Nano))
 	object, state := v1.EventsPath+"/described/deploy/web", v1.StatePath+"?namespace=described"
 	compare := v1.ComparePath + "?namespace=described&from=" + from + "&to=" + to
+	related := v1.RelationsRoot + "/described/deploy/web"
 	client := secureClient(t, r.authorities())
 	for request, want := range map[string]int{
 		v1.EventsPath:              200,
@@ -118,15 +119,19 @@ func TestOpenAPI_DescribesRealAnswers(t *testing.T) {
 		compare + "&noise=true&summary=true":                                         200,
 		compare + "&resourceType=nosuch":                                             404,
 		v1.ComparePath + "?from=" + to + "&to=" + from:                               400,
-		v1.ResourcesPath:                                                             200,
-		v1.GapsPath:                                                                  200,
-		v1.GapsPath + "?end=x":                                                       400,
-		v1.OpenAPIPath:                                                               200,
-		v1.HealthPath:                                                                200,
-		v1.LivezPath:                                                                 200,
-		v1.ReadyzPath:                                                                200,
-		v1.MetricsPath:                                                               200,
-		"/nowhere":                                                                   404,
+		related:                       200,
+		related + "?depth=2&at=" + to: 200,
+		related + "?at=x":             400,
+		related + "x":                 404,
+		v1.ResourcesPath:              200,
+		v1.GapsPath:                   200,
+		v1.GapsPath + "?end=x":        400,
+		v1.OpenAPIPath:                200,
+		v1.HealthPath:                 200,
+		v1.LivezPath:                  200,
+		v1.ReadyzPath:                 200,
+		v1.MetricsPath:                200,
+		"/nowhere":                    404,
 	} {
 		if got := r.answerTo(t, request); got.StatusCode != want {
 			t.Errorf("%s: got %s %.300s, want %d", request, got.Status, got.body, want)

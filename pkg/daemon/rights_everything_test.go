@@ -25,6 +25,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	v1 "github.com/watchhistory/watchhistory/pkg/api/v1"
+	"github.com/watchhistory/watchhistory/pkg/query"
 	"github.com/watchhistory/watchhistory/pkg/rig/clustertest"
 )
 
@@ -363,6 +364,7 @@ func TestDaemon_ShowsExactlyWhatReviewsAllow(t *testing.T) {
 			}
 			w.checkCatalogue(t, c)
 			w.checkErrors(t, c)
+			w.checkRelations(t, c)
 			t.Logf("round %d, %s: %d elements were visible; rights: %s",
 				round, c.name, seen, strings.Join(c.grants, "; "))
 		}
@@ -542,6 +544,47 @@ func (w *world) checkCatalogue(t *testing.T, c *caller) {
 	}
 }
 
+// checkRelations checks that each object in an answer about relations is one
+// that the caller may read, and each name one that such an object has.
+func (w *world) checkRelations(t *testing.T, c *caller) {
+	t.Helper()
+	at := w.end.UTC().Format(time.RFC3339Nano)
+	for _, namespace := range worldNamespaces {
+		for _, of := range []string{"secrets", "deployments", "replicasets", "pods", "configmaps"} {
+			asked := "mk-" + of + "-" + namespace + "-1"
+			path := v1.RelationsRoot + "/" + namespace + "/" + of + "/" + asked + "?depth=5&at=" + at
+			_, status, body := c.get(t, c.url+path, "")
+			if status != http.StatusOK && status != http.StatusNotFound {
+				t.Errorf("%s by %s with %s: got %d %s, want 200 or 404", path, c.name, c.grants, status, body)
+			}
+			var graph v1.RelationGraph
+			if status == http.StatusOK && json.Unmarshal([]byte(body), &graph) != nil {
+				t.Fatalf("%s: got %s, want relations", path, body)
+			}
+			shown := map[string]bool{asked: true}
+			for _, o := range graph.Objects {
+				if o.State != string(query.Existed) || o.ResourceName == "" {
+					continue
+				}
+				one := item{namespace: o.Namespace, name: o.ResourceName, uid: o.UID}
+				one.GroupResource = schema.GroupResource{Group: o.Group, Resource: o.ResourceType}
+				if !w.mayRead(t, c, &one, asked) {
+					t.Errorf("%s by %s with %s: got %s, which is hidden", path, c.name, c.grants, one.text())
+				}
+				shown[o.ResourceName] = true
+				for _, name := range w.mentions[o.ResourceName] {
+					shown[name] = true
+				}
+			}
+			for _, name := range mark.FindAllString(body, -1) {
+				if !shown[name] {
+					t.Errorf("%s by %s with %s: got the name %s, want nothing of it", path, c.name, c.grants, name)
+				}
+			}
+		}
+	}
+}
+
 // checkErrors checks that what is hidden has the same error as what does not
 // exist.
 func (w *world) checkErrors(t *testing.T, c *caller) {
@@ -552,6 +595,7 @@ func (w *world) checkErrors(t *testing.T, c *caller) {
 		v1.StatePath + "?resourceType=%s&at=" + at, v1.ComparePath + "?resourceType=%s&from=" + at + "&to=" + at,
 		v1.EventsPath + "?resourceType=%s&q=object.x(", v1.StatePath + "?resourceType=%s&at=2000-01-01T00:00:00Z",
 		v1.EventsPath + "?resourceType=%s&cursor=x", v1.GapsPath + "?resourceType=%s",
+		v1.RelationsRoot + "/alpha/%s/unknown?at=" + at,
 	} {
 		wantHeader, wantStatus, want := c.get(t, c.url+fmt.Sprintf(format, "gadgets"), "")
 		for _, resource := range []schema.GroupResource{{Resource: "nodes"}, {Resource: "secrets"}} {

@@ -1,6 +1,6 @@
 // Package query answers questions about the log: timelines, the history of one
 // object, the Kubernetes Events regarding it and its descendants, states and
-// their differences, and gaps.
+// their differences, the relations between objects, and gaps.
 //
 // # Ownership
 //

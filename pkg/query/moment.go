@@ -19,7 +19,8 @@ type Objects struct {
 	UID       types.UID
 }
 
-// Moments is what the pages of a state and of a comparison have in common.
+// Moments is what the pages of a state and of a comparison, and the answers
+// about relations, have in common.
 type Moments struct {
 	// From is zero in a state. At is the time of the state, or the later time
 	// of a comparison. Both are the question's times; if the question asked for

@@ -12,6 +12,9 @@ const (
 	StatePath = "/api/v1/state"
 	// ComparePath returns the objects that differ between two times.
 	ComparePath = "/api/v1/compare"
+	// RelationsPath returns what an object used, owned and selected at a time,
+	// and what used, owned and selected it. It is a template.
+	RelationsPath = "/api/v1/relations/{namespace}/{resourceType}/{name}"
 	// ResourcesPath returns the catalogue: recorded resources with their
 	// states, and served resources that are not recorded.
 	ResourcesPath = "/api/v1/resources"
@@ -40,7 +43,13 @@ const (
 // probes and the metrics.
 const ContentType = "application/json"
 
-// The parameters of [ObjectPath] and [DocumentPath].
+// RelationsRoot is what [RelationsPath] begins with.
+const RelationsRoot = "/api/v1/relations"
+
+// MaxDepth is the largest value of [ParamDepth].
+const MaxDepth = 5
+
+// The parameters of [ObjectPath], [RelationsPath] and [DocumentPath].
 const (
 	// PathNamespace is the object's namespace, or "-" for a cluster-scoped
 	// object.
@@ -129,9 +138,13 @@ const (
 	// owned, directly or not.
 	ParamDescendants = "descendants"
 
-	// ParamAt is the time of the state or of the catalogue, in RFC 3339, or
-	// [Now]. A version of exactly this time is included.
+	// ParamAt is the time of the state, the relations or the catalogue, in RFC
+	// 3339, or [Now]. A version of exactly this time is included.
 	ParamAt = "at"
+	// ParamDepth is the number of relations between the object and the farthest
+	// others, from 1 to [MaxDepth]. Owners and owned objects are followed to
+	// their end in any case.
+	ParamDepth = "depth"
 	// ParamStrip returns the objects as kubectl apply accepts them.
 	ParamStrip = "strip"
 	// ParamFrom is the earlier time, in RFC 3339. It is required without a

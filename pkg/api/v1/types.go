@@ -196,6 +196,55 @@ type Difference struct {
 	Changes []Change `json:"changes,omitempty"`
 }
 
+// RelationGraph is the answer of [RelationsPath].
+type RelationGraph struct {
+	At time.Time `json:"at"` // UTC
+	// Objects begin with the one that the query is about.
+	Objects   []RelatedObject `json:"objects"`   // never null
+	Relations []Relation      `json:"relations"` // never null
+}
+
+// RelatedObject is an object of a [RelationGraph].
+type RelatedObject struct {
+	// State is one of:
+	//   - "exists": the object existed at the time
+	//   - "missing": it did not, although others lead to it
+	//   - "unrecorded": it is not known, because the type was not recorded,
+	//     changes may be missing, or the caller may not read it
+	State     string `json:"state"`
+	Namespace string `json:"namespace"` // "" for cluster-scoped objects
+	// ResourceType is the plural. It is "" if only the kind is known.
+	ResourceType string `json:"resourceType"`
+	// ResourceName is the object's name. It is "" if the relation is to all
+	// objects of the type in the namespace, or if none of them is selected.
+	ResourceName string `json:"resourceName"`
+	Group        string `json:"group"` // "" for the core group, "*" for all
+	// APIVersion is the version in which the object was read. It is absent
+	// unless the object existed.
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind,omitempty"` // absent if it is not known
+	UID        string `json:"uid,omitempty"`  // absent if it is not known
+	// Revision is that of the version at the time. It is absent unless the
+	// object existed.
+	Revision uint64 `json:"revision,omitempty"`
+	// Timestamp is when that version was recorded. It is absent unless the
+	// object existed.
+	Timestamp time.Time `json:"timestamp,omitzero"`
+}
+
+// Relation leads from one object of a [RelationGraph] to another one.
+type Relation struct {
+	From int `json:"from"` // the position of the object that names or selects the other one
+	To   int `json:"to"`   // the position of the other object
+	// Rule is the kind of relation, such as "owner", "envFrom" or "selector".
+	// Others may be added.
+	Rule string `json:"rule"`
+	// Path is the field of the object From that has the name or the selector.
+	// It is absent if there is none.
+	Path     string `json:"path,omitempty"`
+	Optional bool   `json:"optional,omitempty"` // From works without To
+}
+
 // Change is a value that differs between two versions of an object.
 type Change struct {
 	Path string `json:"path"` // "spec.template.spec.containers[name=app].image"

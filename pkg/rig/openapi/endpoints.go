@@ -270,6 +270,17 @@ func endpoints() []endpoint {
 			),
 		},
 		{
+			path: v1.RelationsPath, id: "getRelations",
+			parameters: []string{v1.ParamAt, v1.ParamGroup, v1.ParamDepth},
+			answers: query(
+				page("The object and its relations.", reflect.TypeFor[v1.RelationGraph]()), unchanged(),
+				invalid(onRecords()...),
+				failure(http.StatusNotFound, "The object did not exist at the time and nothing leads to it, "+
+					"nothing was recorded, or the type is not known.", slices.Concat(onQueries(), onRecords())...),
+				internal,
+			),
+		},
+		{
 			path: v1.ResourcesPath, id: "listResources",
 			answers: query(
 				answer{status: http.StatusOK, text: "All resources.", json: reflect.TypeFor[v1.ResourceList]()},

@@ -42,6 +42,8 @@ func (b *builder) parameter(d *document, place, key string) *schema {
 		several(false, &schema{Type: "string"})
 	case v1.ParamRevision:
 		several(false, &schema{Type: "integer", Format: "int64", Minimum: &one})
+	case v1.ParamDepth:
+		p.Schema.Type, p.Schema.Minimum, p.Schema.Default = "integer", &one, 1
 	case v1.ParamLimit:
 		p.Schema.Type = "integer"
 	case v1.ParamSummary, v1.ParamDescendants, v1.ParamStrip, v1.ParamNoise, v1.ParamVersions,
