@@ -222,6 +222,20 @@ func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {
 	return ref, err
 }
 
+// committed returns the log's state as the reader sees it. The reader sees all
+// records before its time.
+func (r *reader) committed() (codec.State, error) {
+	k := key.State()
+	if err := r.integrity.checkKey(k); err != nil {
+		return codec.State{}, err
+	}
+	v, err := get(r.txn, k)
+	if err != nil {
+		return codec.State{}, fmt.Errorf("read the log's state: %w", err)
+	}
+	return codec.DecodeState(v)
+}
+
 // resource returns a resource's number, or 0 if the log doesn't contain it.
 func (r *reader) resource(g schema.GroupResource) (uint16, error) {
 	n, err := r.s.terms.number(r.txn, resourceTerm(g))

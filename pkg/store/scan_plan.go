@@ -62,6 +62,13 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 		p.ranges = []key.Entry{{}}
 	}
 	p.byKey = set&^p.index.decides == 0
+	p.finish()
+	return p, err
+}
+
+// finish completes the ranges of a plan, and sets the narrower ones of its
+// view.
+func (p *plan) finish() {
 	for i := range p.ranges {
 		p.ranges[i].Class = p.index.class
 	}
@@ -72,7 +79,21 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	default:
 		p.granted = granted
 	}
-	return p, err
+}
+
+// ofResource returns a plan for all versions that a plan allows of a resource.
+// Their hits are unordered.
+func (p *plan) ofResource(r *reader, resource uint16) (*plan, error) {
+	one := &plan{
+		index: indexFor(fieldResources), resources: map[uint16]bool{resource: true},
+		namespace: p.namespace, view: p.view, byKey: true, unordered: true,
+	}
+	if p.namespace != nil {
+		one.index = indexFor(fieldResources | fieldNamespace)
+	}
+	err := one.addResources(r)
+	one.finish()
+	return one, err
 }
 
 // resolve resolves the filter's terms to numbers. It returns false if the log

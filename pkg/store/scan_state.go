@@ -33,7 +33,7 @@ func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func
 	return s.walkObjects(ctx, sc.Filter, sc.At, func(w *objectWalk) error {
 		at := stateMoment{before: timestamp(sc.At) + 1}
 		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at) }
-		w.later = func() (uint64, error) { return w.firstCreated(&at) }
+		w.later, w.before = func() (uint64, error) { return w.firstCreated(&at) }, at.before
 		left := history.Scan{Filter: sc.Filter, Limit: sc.Limit, Bodies: sc.Bodies}
 		hits := func(f func(indexHit) error) error {
 			return w.each(sc.After, sc.Limit, func(o *candidate) error {
@@ -80,7 +80,8 @@ func (s *Store) readDifferences(
 ) error {
 	return s.walkObjects(ctx, sc.Filter, sc.From, func(w *objectWalk) error {
 		from, to := stateMoment{before: timestamp(sc.From) + 1}, stateMoment{before: timestamp(sc.To) + 1}
-		w.later, w.sparse = func() (uint64, error) { return w.firstCreated(&to) }, true
+		w.later, w.before = func() (uint64, error) { return w.firstCreated(&to) }, from.before
+		w.changes = &span{from: from.before, to: to.before - 1}
 		w.skip = func(h *codec.Head) (bool, error) {
 			if unchanged := h.Last.TS != 0 && h.Last.TS < from.before; unchanged {
 				return true, nil
