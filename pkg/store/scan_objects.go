@@ -50,6 +50,9 @@ type walkedResource struct {
 type candidate struct {
 	ref  history.ObjectRef
 	head codec.Head
+	// changed is its newest version in the interval of the walk's changes. It
+	// has no time if that is not known.
+	changed indexHit
 }
 
 // The number of candidates that are sorted at a time. Each of these groups
@@ -140,12 +143,12 @@ func (w *objectWalk) collectorOf(
 		return func(into *nextObjects) error { return w.collectNamed(of.number, into) }, nil
 	}
 	if w.changes != nil {
-		objects, complete, err := w.changed(of.number)
+		changed, complete, err := w.changed(of.number)
 		if err != nil {
 			return nil, err
 		}
 		if complete {
-			return func(into *nextObjects) error { return w.collectObjects(objects, into) }, nil
+			return func(into *nextObjects) error { return w.collectChanged(changed, into) }, nil
 		}
 	}
 	if listed, err := w.eachOfListing(of, after, limit, f); listed || err != nil {
@@ -273,10 +276,10 @@ func (w *objectWalk) collectNamed(resource uint16, into *nextObjects) error {
 // of objects is unknown.
 const minChanges = 4096
 
-// changed returns the objects of a resource that have versions in the interval
-// of the walk's changes, in arbitrary order. It reports false if reading all
-// heads costs less.
-func (w *objectWalk) changed(resource uint16) (objects []uint64, complete bool, err error) {
+// changed returns the newest version of each object of a resource that has
+// versions in the interval of the walk's changes, by object. It reports false if
+// reading all heads costs less.
+func (w *objectWalk) changed(resource uint16) (newest map[uint64]indexHit, complete bool, err error) {
 	p, err := w.plan.ofResource(w.r, resource)
 	if err != nil {
 		return nil, false, err
@@ -294,21 +297,27 @@ func (w *objectWalk) changed(resource uint16) (objects []uint64, complete bool, 
 	if days*min(len(p.ranges), fewRanges)*seekKeys > left {
 		return nil, false, nil
 	}
-	found := map[uint64]bool{}
-	allowed := w.r.allowed(w.ctx, p, func(h indexHit) error { found[h.Object] = true; return nil })
+	newest = map[uint64]indexHit{}
+	allowed := w.r.allowed(w.ctx, p, func(h indexHit) error {
+		if h.TS > newest[h.Object].TS {
+			h.Class = key.Record
+			newest[h.Object] = h
+		}
+		return nil
+	})
 	err = w.r.days(p, sp, func(h indexHit) (bool, error) {
 		if left--; left < 0 {
 			return false, nil
 		}
 		return allowed(h)
 	})
-	return slices.Collect(maps.Keys(found)), left >= 0, err
+	return newest, left >= 0, err
 }
 
-// collectObjects adds the objects of some numbers that the filter's namespace
-// and view allow.
-func (w *objectWalk) collectObjects(objects []uint64, into *nextObjects) error {
-	for chunk := range slices.Chunk(objects, maxListedRead) {
+// collectChanged adds the objects of versions that [objectWalk.changed]
+// returned.
+func (w *objectWalk) collectChanged(newest map[uint64]indexHit, into *nextObjects) error {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(newest)), maxListedRead) {
 		read, err := w.readNumbered(chunk)
 		if err != nil {
 			return err
@@ -318,7 +327,7 @@ func (w *objectWalk) collectObjects(objects []uint64, into *nextObjects) error {
 			if err := cmp.Or(err, w.r.s.checkOpen(w.ctx)); err != nil {
 				return err
 			}
-			if selected {
+			if c.changed = newest[chunk[i]]; selected {
 				into.add(c)
 			}
 		}

@@ -15,8 +15,8 @@ import (
 // plan is how a scan finds the records of a filter: ranges of keys in one
 // index, or for a view in two, and the conditions that keys can answer. In each
 // range, keys sort by time. A plan doesn't depend on a time span, and never
-// changes once it is made, except for metas, unordered, and the decisions that
-// its view keeps.
+// changes once it is made, except for metas, hits, unordered, and the decisions
+// that its view keeps.
 type plan struct {
 	index  *index
 	ranges []key.Entry // the prefix of each is a range of a day
@@ -38,6 +38,9 @@ type plan struct {
 	byKey bool
 	// metas means that hits need their metadata.
 	metas bool
+	// hits is the number of hits that are needed, at most. 0 means that it is
+	// not known.
+	hits int
 	// unordered means that the hits of a day may come in any order.
 	unordered bool
 }

@@ -112,7 +112,10 @@ func (w *objectWalk) difference(o *candidate, from, to *stateMoment, bodies bool
 	if err != nil {
 		return nil, err
 	}
-	after, isAfter, err := w.versionAt(o, to)
+	after, isAfter := o.changed, o.changed.Verb != byte(history.Delete)
+	if o.changed.TS == 0 {
+		after, isAfter, err = w.versionAt(o, to)
+	}
 	if err != nil || isBefore && isAfter && before.TS == after.TS {
 		return nil, err
 	}
