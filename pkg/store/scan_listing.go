@@ -50,7 +50,8 @@ const (
 // It is safe for concurrent use. No goroutine waits while another one makes a
 // listing: it reads without one.
 type listings struct {
-	most int // objects of all listings
+	least int // objects from which a resource is listed
+	most  int // objects of all listings
 
 	mu      sync.Mutex
 	of      map[uint16]*listing // by resource; nil: one is worth its cost
@@ -81,7 +82,7 @@ type listedNamespace struct {
 
 func newListings() *listings {
 	return &listings{
-		most: maxListed, of: map[uint16]*listing{}, making: map[uint16]bool{},
+		least: minListed, most: maxListed, of: map[uint16]*listing{}, making: map[uint16]bool{},
 		revived: map[uint64]bool{}, counts: map[uint16]int{},
 	}
 }
@@ -105,7 +106,7 @@ func (l *listings) count(resource uint16, objects int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts[resource] = objects
-	if objects <= minListed || objects > l.most {
+	if objects <= l.least || objects > l.most {
 		return
 	}
 	if _, known := l.of[resource]; !known {
