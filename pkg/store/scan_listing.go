@@ -153,7 +153,7 @@ func (l *listings) present(resource uint16) (of *listing, worth bool) {
 }
 
 // begin reports whether the caller may make the listing of a resource, because
-// nobody does. The caller must then call end.
+// no other goroutine does. The caller must then call end.
 func (l *listings) begin(resource uint16) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -493,7 +493,7 @@ func (r *reader) extendListing(
 	return after, r.addToListing(ctx, after, again)
 }
 
-// appendNew appends objects of which nothing is known.
+// appendNew appends objects without the times of their deletions.
 func appendNew(to []listedObject, objects []uint64) []listedObject {
 	for _, object := range objects {
 		to = append(to, listedObject{number: object})

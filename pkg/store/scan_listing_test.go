@@ -214,6 +214,7 @@ func TestState_ListedPagesCostTheirSize(t *testing.T) {
 	page()
 	page() // makes another listing
 	if again := testing.AllocsPerRun(5, page); again > first/4 {
-		t.Errorf("outdated listing: got %.0f allocations for a later page, want at most a quarter of %.0f", again, first)
+		t.Errorf("outdated listing: got %.0f allocations for a later page, want at most a quarter of %.0f",
+			again, first)
 	}
 }

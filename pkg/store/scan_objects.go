@@ -277,8 +277,8 @@ func (w *objectWalk) collectNamed(resource uint16, into *nextObjects) error {
 const minChanges = 4096
 
 // changed returns the newest version of each object of a resource that has
-// versions in the interval of the walk's changes, by object. It reports false if
-// reading all heads costs less.
+// versions in the interval of the walk's changes, by object. It reports false
+// if reading all heads costs less.
 func (w *objectWalk) changed(resource uint16) (newest map[uint64]indexHit, complete bool, err error) {
 	p, err := w.plan.ofResource(w.r, resource)
 	if err != nil {

@@ -55,8 +55,9 @@ func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func
 }
 
 // Compare returns a page of the differences between two states, as the log is
-// when the iteration begins. The rules of [Store.State] apply. Objects that did
-// not change after From cost only their heads.
+// when the iteration begins. The rules of [Store.State] apply. The objects of a
+// resource are found by its changes after From, unless it has fewer objects
+// than changes. Then objects that did not change cost only their heads.
 func (s *Store) Compare(ctx context.Context, sc history.CompareScan) iter.Seq2[history.Difference, error] {
 	return func(yield func(history.Difference, error) bool) {
 		err := s.retryAfterRepair(func() (bool, error) {
