@@ -17,7 +17,6 @@ import (
 
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
-	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // Limits of listings.
@@ -36,9 +35,6 @@ const (
 	// insertShare is the fraction of a namespace's objects up to which new ones
 	// are inserted. For more of them, the names of all are read.
 	insertShare = 16
-	// nearIdentity is the distance of identities up to which stepping over
-	// those between them costs less than a seek.
-	nearIdentity = 32
 	// maxRevived bounds the objects that are known to have come back.
 	maxRevived = 4096
 )
@@ -405,45 +401,6 @@ func (r *reader) eachIdentity(ctx context.Context, of []listedObject, f func(i i
 	}
 	_, err = r.identityOf(of[i].number) // it is missing
 	return cmp.Or(err, fmt.Errorf("identity of object %d: read in the wrong order", of[i].number))
-}
-
-// walkIdentities calls f for the encoded identities of a range of objects,
-// including both ends. f returns the next object that it needs. The value is
-// valid until f returns.
-func (r *reader) walkIdentities(
-	ctx context.Context, from, to uint64, f func(object uint64, v []byte) (next uint64, err error),
-) error {
-	first, last := key.Identity(from), key.Identity(to)
-	if err := r.integrity.check(keyrange.Range{From: first, To: keyrange.After(last)}); err != nil {
-		return err
-	}
-	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: key.Identities()})
-	defer it.Close()
-	next := from
-	for it.Seek(first); it.Valid(); {
-		object, err := key.DecodeIdentity(it.Item().Key())
-		if err := cmp.Or(err, r.s.checkOpen(ctx)); err != nil {
-			return err
-		}
-		if object > to {
-			return nil
-		}
-		if object >= next {
-			err := it.Item().Value(func(v []byte) (err error) { next, err = f(object, v); return err })
-			if err != nil {
-				return err
-			}
-		}
-		if next > to {
-			return nil
-		}
-		if next > object+nearIdentity {
-			it.Seek(key.Identity(next))
-		} else {
-			it.Next()
-		}
-	}
-	return nil
 }
 
 // extendListing returns a listing with the objects of the other one and those
