@@ -22,7 +22,7 @@ import (
 // Limits of listings.
 const (
 	// minListed is the number of objects from which a resource is listed.
-	minListed = 4096
+	minListed = 512
 	// maxListed bounds the objects of all listings, about 6 MB.
 	maxListed = 1 << 19
 	// listedShare bounds the objects that are read by a listing for one page: a
