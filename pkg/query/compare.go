@@ -226,6 +226,7 @@ func (c *comparer) complete(ctx context.Context, d *Difference) error {
 		ref = d.Before
 	}
 	between := c.between
+	between.View = narrowed(between.View, &ref.Ref)
 	between.Resources = []schema.GroupResource{ref.Ref.GroupResource()}
 	between.Namespace, between.Name = ref.Ref.Scope(), ref.Ref.Name
 	var err error
@@ -245,6 +246,19 @@ func (c *comparer) complete(ctx context.Context, d *Difference) error {
 		d.After = r
 	}
 	return nil
+}
+
+// narrowed returns the part of a view that contains an object's resource in its
+// namespace. The log resolves all of a view for each scan.
+func narrowed(view history.View, ref *history.ObjectRef) history.View {
+	if view == nil {
+		return nil
+	}
+	grant := view[ref.GroupResource()]
+	if since, granted := grant.Namespaces[ref.Namespace]; granted && !grant.All {
+		grant.Namespaces = map[string]time.Time{ref.Namespace: since}
+	}
+	return history.View{ref.GroupResource(): grant}
 }
 
 // withoutBody returns a copy of a record without its body.

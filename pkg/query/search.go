@@ -68,26 +68,100 @@ func (m *search) exhausted() bool {
 // not wait for another one.
 func (m *search) next(ctx context.Context) ([]*history.Record, []bool, error) {
 	scan := m.scan
-	scan.Limit = max(min(m.chunk, m.effort), 1)
-	m.chunk = min(2*m.chunk, maxChunk)
-	var chunk []*history.Record
-	size := 0
+	c := m.nextChunk()
+	scan.Limit = c.limit
 	for r, err := range m.service.reader.Scan(ctx, scan) {
 		if err != nil {
 			return nil, nil, err
 		}
-		chunk = append(chunk, r)
-		m.effort -= 1 + len(r.Object)/effortBytes
-		if size += len(r.Object); size > maxReadBytes {
+		if c.add(r); c.isFull() {
 			break
 		}
 	}
-	m.done = len(chunk) < scan.Limit && size <= maxReadBytes
-	if len(chunk) > 0 {
-		m.scan.After = history.Cursor{Time: chunk[len(chunk)-1].Time}
+	m.done = !c.isFull()
+	if n := len(c.records); n > 0 {
+		m.scan.After = history.Cursor{Time: c.records[n-1].Time}
 	}
-	selected, err := m.match(ctx, chunk)
-	return chunk, selected, err
+	selected, err := m.match(ctx, c.records)
+	return c.records, selected, err
+}
+
+// chunk is what a search reads before it compares the records with the
+// selector.
+type chunk struct {
+	search  *search
+	limit   int // records
+	records []*history.Record
+	size    int // bytes of their objects
+}
+
+// nextChunk returns the next chunk, which is empty.
+func (m *search) nextChunk() chunk {
+	limit := max(min(m.chunk, m.effort), 1)
+	m.chunk = min(2*m.chunk, maxChunk)
+	return chunk{search: m, limit: limit}
+}
+
+// add adds the next record.
+func (c *chunk) add(r *history.Record) {
+	c.records = append(c.records, r)
+	c.size += len(r.Object)
+	c.search.effort -= 1 + len(r.Object)/effortBytes
+}
+
+// isFull reports whether the chunk has all of its records.
+func (c *chunk) isFull() bool { return len(c.records) >= c.limit || c.size > maxReadBytes }
+
+// count counts the matches of all records that are left, until the effort is
+// used up. It sets done if it has counted all of them.
+//
+// If the selector does not need previous versions, all chunks are read by one
+// scan: each scan of a caller with rights in many namespaces first looks for
+// its place in all of them.
+func (m *search) count(ctx context.Context) (n int, err error) {
+	add := func(selected []bool) {
+		for _, matches := range selected {
+			if matches {
+				n++
+			}
+		}
+	}
+	if m.selector.NeedsPrevious() {
+		for !m.done && !m.exhausted() {
+			_, selected, err := m.next(ctx)
+			if err != nil {
+				return n, err
+			}
+			add(selected)
+		}
+		return n, nil
+	}
+	if m.exhausted() {
+		return 0, nil
+	}
+	scan := m.scan
+	scan.Limit = max(m.effort, 1) // the chunks have fewer
+	c := m.nextChunk()
+	for r, err := range m.service.reader.Scan(ctx, scan) {
+		if err != nil {
+			return n, err
+		}
+		if c.add(r); !c.isFull() {
+			continue
+		}
+		selected, err := m.match(ctx, c.records)
+		if err != nil {
+			return n, err
+		}
+		if add(selected); m.exhausted() {
+			return n, nil
+		}
+		c = m.nextChunk()
+	}
+	m.done = true
+	selected, err := m.match(ctx, c.records)
+	add(selected)
+	return n, err
 }
 
 // match evaluates the selector for a chunk, the oldest record first, so that
@@ -103,7 +177,7 @@ func (m *search) match(ctx context.Context, chunk []*history.Record) ([]bool, er
 			return nil, err
 		}
 		selected[i] = matches
-		if m.scan.Bodies && m.selector.Expression != nil {
+		if m.scan.Bodies && m.selector.NeedsPrevious() {
 			m.versions.cache(chunk[i])
 		}
 	}
@@ -210,18 +284,8 @@ func (s *Service) countMatches(
 	ctx context.Context, f history.Filter, sel *selector.Selector,
 ) (n int, exact bool, err error) {
 	m := s.newSearch(ctx, history.Scan{Filter: f}, sel, max(s.options.Effort/countFraction, 1))
-	for !m.done && !m.exhausted() {
-		_, selected, err := m.next(ctx)
-		if err != nil {
-			return n, false, err
-		}
-		for _, matches := range selected {
-			if matches {
-				n++
-			}
-		}
-	}
-	return n, m.done, nil
+	n, err = m.count(ctx)
+	return n, m.done, err
 }
 
 // withoutObject returns a copy of a record without its object.

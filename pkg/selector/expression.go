@@ -42,8 +42,9 @@ const (
 // Expression is a compiled CEL expression that is true or false for a version.
 // It is safe for concurrent use.
 type Expression struct {
-	program cel.Program
-	object  bool // it reads the object, the previous version or the changes
+	program  cel.Program
+	object   bool // it reads the object, the previous version or the changes
+	previous bool // it reads the previous version or the changes
 }
 
 // Version is a version for which an expression is evaluated, in the form that
@@ -110,7 +111,8 @@ func Compile(text string) (*Expression, error) {
 	}
 	e := &Expression{program: program}
 	for _, of := range ast.NativeRep().ReferenceMap() {
-		e.object = e.object || of.Name == varObject || of.Name == varOld || of.Name == varChanged
+		e.previous = e.previous || of.Name == varOld || of.Name == varChanged
+		e.object = e.object || e.previous || of.Name == varObject
 	}
 	return e, nil
 }

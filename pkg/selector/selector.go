@@ -56,6 +56,9 @@ func (s *Selector) NeedsObject() bool {
 		s.Expression != nil && s.Expression.needsObject()
 }
 
+// NeedsPrevious reports whether the expression may need the previous version.
+func (s *Selector) NeedsPrevious() bool { return s.Expression != nil && s.Expression.previous }
+
 // EventsOnly reports whether the selector selects no other objects than
 // Kubernetes Events.
 func (s *Selector) EventsOnly() bool {

@@ -145,12 +145,18 @@ func TestSelector_NeedsObjectOnlyForItsContents(t *testing.T) {
 			t.Errorf("%s: got %t, want %t", text, s.NeedsObject(), want)
 		}
 	}
-	for text, want := range map[string]bool{
-		`verb == "create" && "helm" in managers`: false,
-		`size(changed) > 3`:                      true, `old == null`: true, `has(object.spec)`: true,
+	for text, want := range map[string]struct{ object, previous bool }{
+		`verb == "create" && "helm" in managers`: {},
+		`size(changed) > 3`:                      {true, true},
+		`old == null`:                            {true, true},
+		`has(object.spec)`:                       {true, false},
 	} {
-		if s := (&selector.Selector{Expression: compile(t, text)}); s.NeedsObject() != want {
-			t.Errorf("%s: got %t, want %t", text, s.NeedsObject(), want)
+		s := &selector.Selector{Expression: compile(t, text)}
+		if got := s.NeedsObject(); got != want.object {
+			t.Errorf("%s needs the object: got %t, want %t", text, got, want.object)
+		}
+		if got := s.NeedsPrevious(); got != want.previous {
+			t.Errorf("%s needs the previous version: got %t, want %t", text, got, want.previous)
 		}
 	}
 }

@@ -53,6 +53,9 @@ func (w *batchTx) addVersion(r history.NewVersion, b body, ts, revision uint64) 
 		return err
 	}
 	w.s.oldest.CompareAndSwap(noDay, uint32(key.Day(ts)))
+	if o.head.Revision > 0 && !o.head.Alive {
+		w.s.listings.revive(o.head.Object)
+	}
 	e := key.Entry{
 		TS: ts, Object: o.head.Object, Resource: o.id.Resource, Namespace: o.id.Namespace, Verb: byte(r.Verb),
 	}

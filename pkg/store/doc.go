@@ -38,7 +38,7 @@
 //	read*.go                    records and bodies, caches
 //	scan*.go                    queries: plan, merged ranges, prefetching
 //	scan_view.go scan_places.go what a caller may read
-//	scan_state.go scan_objects.go scan_listing.go
+//	scan_state.go scan_objects.go scan_listing.go scan_listed.go
 //	                            states and their differences
 //	heads.go                    heads and checkpoints, repair of heads
 //	catalogue.go gaps.go        the catalogue, gaps

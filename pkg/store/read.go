@@ -1,6 +1,8 @@
 package store
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // reader reads the log as it was when its transaction began. It must be used by
@@ -206,6 +209,49 @@ func (r *reader) encodedIdentity(object uint64) (string, error) {
 	return string(b), nil
 }
 
+// nearIdentity is the distance of identities up to which stepping over those
+// between them costs less than a seek.
+const nearIdentity = 32
+
+// walkIdentities calls f for the encoded identities of a range of objects,
+// including both ends. f returns the next object that it needs. The value is
+// valid until f returns.
+func (r *reader) walkIdentities(
+	ctx context.Context, from, to uint64, f func(object uint64, v []byte) (next uint64, err error),
+) error {
+	first, last := key.Identity(from), key.Identity(to)
+	if err := r.integrity.check(keyrange.Range{From: first, To: keyrange.After(last)}); err != nil {
+		return err
+	}
+	it := r.txn.NewIterator(badger.IteratorOptions{Prefix: key.Identities()})
+	defer it.Close()
+	next := from
+	for it.Seek(first); it.Valid(); {
+		object, err := key.DecodeIdentity(it.Item().Key())
+		if err := cmp.Or(err, r.s.checkOpen(ctx)); err != nil {
+			return err
+		}
+		if object > to {
+			return nil
+		}
+		if object >= next {
+			err := it.Item().Value(func(v []byte) (err error) { next, err = f(object, v); return err })
+			if err != nil {
+				return err
+			}
+		}
+		if next > to {
+			return nil
+		}
+		if next > object+nearIdentity {
+			it.Seek(key.Identity(next))
+		} else {
+			it.Next()
+		}
+	}
+	return nil
+}
+
 // ref returns the object of an identity.
 func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {
 	resource, err := r.s.terms.text(r.txn, termNumber{key.Resources, uint32(id.Resource)})
@@ -220,6 +266,20 @@ func (r *reader) ref(id codec.Identity) (history.ObjectRef, error) {
 		ref.Namespace, err = r.s.terms.text(r.txn, termNumber{key.Namespaces, id.Namespace})
 	}
 	return ref, err
+}
+
+// committed returns the log's state as the reader sees it. The reader sees all
+// records before its time.
+func (r *reader) committed() (codec.State, error) {
+	k := key.State()
+	if err := r.integrity.checkKey(k); err != nil {
+		return codec.State{}, err
+	}
+	v, err := get(r.txn, k)
+	if err != nil {
+		return codec.State{}, fmt.Errorf("read the log's state: %w", err)
+	}
+	return codec.DecodeState(v)
 }
 
 // resource returns a resource's number, or 0 if the log doesn't contain it.

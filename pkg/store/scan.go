@@ -182,7 +182,7 @@ func (s *Store) walk(ctx context.Context, sc history.Scan, metas bool, use func(
 		if err != nil {
 			return err
 		}
-		p.metas = metas || !p.byKey
+		p.metas, p.hits = metas || !p.byKey, sc.Limit
 		return use(r, p, func(f func(indexHit) error) error { return r.walkSpan(p, sp, r.allowed(ctx, p, f)) })
 	})
 }

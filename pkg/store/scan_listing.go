@@ -5,15 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	badger "github.com/dgraph-io/badger/v4"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
 )
@@ -21,30 +22,43 @@ import (
 // Limits of listings.
 const (
 	// minListed is the number of objects from which a resource is listed.
-	minListed = 4096
-	// maxListed bounds the objects of all listings, about 4 MB.
+	minListed = 512
+	// maxListed bounds the objects of all listings, about 6 MB.
 	maxListed = 1 << 19
 	// listedShare bounds the objects that are read by a listing for one page: a
 	// fraction of the resource's objects. Reading all heads in the order of
 	// their keys then costs less for each of them.
 	listedShare = 8
+	// maxNamed bounds the objects whose names are in memory while a listing is
+	// made, about 8 MB. A larger namespace exceeds it.
+	maxNamed = 1 << 16
+	// insertShare is the fraction of a namespace's objects up to which new ones
+	// are inserted. For more of them, the names of all are read.
+	insertShare = 16
+	// maxRevived bounds the objects that are known to have come back.
+	maxRevived = 4096
 )
 
 // listings have the objects of large resources in the order of
 // [history.ObjectRef.Compare]. Heads have no order, so each page of a state
 // would read all of them. A listing is made for the second page that needs it.
 //
-// It is safe for concurrent use.
+// It is safe for concurrent use. No goroutine waits while another one makes a
+// listing: it reads without one.
 type listings struct {
-	// turn has one element, which the goroutine has that changes the fields
-	// below. Making a listing takes long, so waiting ends with a context.
-	turn chan struct{}
-	of   map[uint16]*listing // by resource; nil: one is worth its cost
-	most int                 // objects of all listings
+	least int // objects from which a resource is listed
+	most  int // objects of all listings
+
+	mu      sync.Mutex
+	of      map[uint16]*listing // by resource; nil: one is worth its cost
+	making  map[uint16]bool     // resources whose listing is being made
+	revived map[uint64]bool     // objects that were deleted and came back
+	counts  map[uint16]int      // objects by resource, when they were read last
 }
 
-// listing has the numbers of a resource's objects. It never changes, and may
-// contain objects that the log does not have any more.
+// listing has the numbers of a resource's objects. It never changes, except for
+// what is learned about the objects. It may contain objects that the log does
+// not have any more.
 type listing struct {
 	until      uint64 // objects with higher numbers are missing
 	size       int
@@ -57,45 +71,114 @@ type listedNamespace struct {
 	name    string // "" for cluster-scoped objects
 	number  uint32
 	objects []uint64
+	// ended are the times of the objects' deletions as [endOf] returns them. An
+	// object that is in listings.revived may have come back since then.
+	ended []atomic.Uint32
 }
 
 func newListings() *listings {
-	l := &listings{turn: make(chan struct{}, 1), of: map[uint16]*listing{}, most: maxListed}
-	l.turn <- struct{}{}
-	return l
-}
-
-// lock waits for the turn, until the context ends.
-func (l *listings) lock(ctx context.Context) error {
-	select {
-	case <-l.turn:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	return &listings{
+		least: minListed, most: maxListed, of: map[uint16]*listing{}, making: map[uint16]bool{},
+		revived: map[uint64]bool{}, counts: map[uint16]int{},
 	}
 }
 
-func (l *listings) unlock() { l.turn <- struct{}{} }
+// endOf returns the first full second that is not before an object's deletion,
+// since 1970. It is 0 if the object is not deleted, or if that time is unknown.
+func endOf(h *codec.Head) uint32 {
+	if h.Alive || h.Last.TS == 0 {
+		return 0
+	}
+	second := (h.Last.TS-1)/1e9 + 1
+	if second > math.MaxUint32 {
+		return 0
+	}
+	return uint32(second)
+}
 
-// suggest makes the next page of a resource make a listing, if the number of
-// its objects is worth the cost.
-func (l *listings) suggest(ctx context.Context, resource uint16, objects int) error {
-	if objects <= minListed || objects > l.most {
-		return nil
+// count sets the number of a resource's objects. The next page of the resource
+// makes a listing if that number is worth the cost.
+func (l *listings) count(resource uint16, objects int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts[resource] = objects
+	if objects <= l.least || objects > l.most {
+		return
 	}
-	if err := l.lock(ctx); err != nil {
-		return err
-	}
-	defer l.unlock()
 	if _, known := l.of[resource]; !known {
 		l.of[resource] = nil
 	}
-	return nil
 }
 
-// putLocked stores a listing. It removes others if there are too many objects.
-// The caller has the turn.
-func (l *listings) putLocked(resource uint16, made *listing) {
+// size returns the number of a resource's objects, as far as it is known.
+func (l *listings) size(resource uint16) (n int, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, known = l.counts[resource]
+	return n, known
+}
+
+// revive notes that a deleted object gets another version. The committer calls
+// it before that version is visible.
+func (l *listings) revive(object uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.revived) < maxRevived {
+		l.revived[object] = true
+	}
+}
+
+// cameBack returns a function that reports whether an object may have come
+// back after its deletion.
+func (l *listings) cameBack() func(object uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.revived) == 0 {
+		return func(uint64) bool { return false }
+	}
+	unknown, revived := len(l.revived) >= maxRevived, maps.Clone(l.revived)
+	return func(object uint64) bool { return unknown || revived[object] }
+}
+
+// present returns the listing of a resource, and whether one is worth its cost.
+func (l *listings) present(resource uint16) (of *listing, worth bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	of, worth = l.of[resource]
+	return of, worth
+}
+
+// begin reports whether the caller may make the listing of a resource, because
+// no other goroutine does. The caller must then call end.
+func (l *listings) begin(resource uint16) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.making[resource] {
+		return false
+	}
+	l.making[resource] = true
+	return true
+}
+
+// end allows others to make the listing of a resource again.
+func (l *listings) end(resource uint16) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.making, resource)
+}
+
+// put stores a listing, unless there is a newer one. It removes others if there
+// are too many objects. nil means that the resource has too many.
+func (l *listings) put(resource uint16, made *listing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if made == nil {
+		delete(l.of, resource)
+		return
+	}
+	if present := l.of[resource]; present != nil && present.until > made.until {
+		return
+	}
 	l.of[resource] = made
 	size := 0
 	for _, other := range l.of {
@@ -118,43 +201,36 @@ func (l *listings) putLocked(resource uint16, made *listing) {
 }
 
 // listing returns a listing of a resource that contains all objects that the
-// reader sees with numbers below later. It returns nil if there is none.
-// continued means that making one is worth its cost, if the resource is large.
+// reader sees with numbers below later. It returns nil if there is none, or if
+// it is being made. continued means that making one is worth its cost, if the
+// resource is large.
 func (r *reader) listing(ctx context.Context, resource uint16, later uint64, continued bool) (*listing, error) {
 	l := r.s.listings
-	if err := l.lock(ctx); err != nil {
-		return nil, err
-	}
-	defer l.unlock()
-	present, known := l.of[resource]
-	if !known || present == nil && !continued {
+	present, worth := l.present(resource)
+	if !worth || present == nil && !continued {
 		return nil, nil
 	}
 	newest, err := r.newestObject()
 	if err != nil {
 		return nil, err
 	}
-	needed := min(newest, later-1)
-	switch {
-	case present != nil && !present.isOutdated(newest, needed):
-		if present.until >= needed {
-			return present, nil
-		}
-		present, err = r.extendListing(ctx, resource, present, newest)
-	case continued:
-		present, err = r.makeListing(ctx, resource, newest)
-	default:
+	needed, made := min(newest, later-1), (*listing)(nil)
+	switch outdated := present == nil || present.isOutdated(newest, needed); {
+	case !outdated && present.until >= needed:
+		return present, nil
+	case !outdated:
+		made, err = r.extendListing(ctx, resource, present, newest)
+	case !continued || !l.begin(resource):
 		return nil, nil // reading the heads costs less
+	default:
+		defer l.end(resource)
+		made, err = r.makeListing(ctx, resource, newest)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if present == nil {
-		delete(l.of, resource)
-		return nil, nil
-	}
-	l.putLocked(resource, present)
-	return present, nil
+	l.put(resource, made)
+	return made, nil
 }
 
 // isOutdated reports whether making another listing costs less than to extend
@@ -172,22 +248,25 @@ func (r *reader) newestObject() (uint64, error) {
 	return key.DecodeIdentity(k)
 }
 
+// listedObject is an object while a listing is made.
+type listedObject struct {
+	number    uint64
+	ended     uint32 // as [endOf] returns it
+	namespace uint32
+}
+
 // makeListing lists the objects of a resource up to the newest object. It
 // returns nil if there are too many.
 func (r *reader) makeListing(ctx context.Context, resource uint16, newest uint64) (*listing, error) {
-	objects := map[uint32][]uint64{}
-	size := 0
+	var objects []listedObject
+	l := &listing{until: newest}
 	err := r.each(key.Heads(resource), func(item *badger.Item) error {
-		if size++; size > r.s.listings.most {
+		if len(objects) >= r.s.listings.most {
 			return errStop
 		}
 		return item.Value(func(v []byte) error {
 			head, err := codec.DecodeHead(v)
-			if err != nil {
-				return err
-			}
-			id, err := r.identityOf(head.Object)
-			objects[id.Namespace] = append(objects[id.Namespace], head.Object)
+			objects = append(objects, listedObject{number: head.Object, ended: endOf(&head)})
 			return cmp.Or(err, r.s.checkOpen(ctx))
 		})
 	})
@@ -197,7 +276,131 @@ func (r *reader) makeListing(ctx context.Context, resource uint16, newest uint64
 	if err != nil {
 		return nil, err
 	}
-	return r.sortListing(ctx, objects, newest)
+	return l, r.addToListing(ctx, l, objects)
+}
+
+// addToListing adds objects to a listing that has none in their namespaces. It
+// sets the namespaces of the objects, and changes their order.
+func (r *reader) addToListing(ctx context.Context, l *listing, objects []listedObject) error {
+	batches := [][]listedObject{objects}
+	if len(objects) > maxNamed {
+		sortByNumber(objects)
+		err := r.eachIdentity(ctx, objects, func(i int, id *codec.Identity) { objects[i].namespace = id.Namespace })
+		if err != nil {
+			return err
+		}
+		batches = byNamespace(objects)
+	}
+	for _, batch := range batches {
+		if err := r.addBatch(ctx, l, batch); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(l.namespaces, func(a, b listedNamespace) int { return strings.Compare(a.name, b.name) })
+	return nil
+}
+
+// sortByNumber sorts objects in the order of their identities.
+func sortByNumber(objects []listedObject) {
+	slices.SortFunc(objects, func(a, b listedObject) int { return cmp.Compare(a.number, b.number) })
+}
+
+// byNamespace sorts objects by namespace. It returns them in parts that have
+// all objects of their namespaces, and at most maxNamed if there are several.
+func byNamespace(objects []listedObject) (parts [][]listedObject) {
+	slices.SortFunc(objects, func(a, b listedObject) int { return cmp.Compare(a.namespace, b.namespace) })
+	begin, end := 0, 0
+	for end < len(objects) {
+		next := end
+		for next < len(objects) && objects[next].namespace == objects[end].namespace {
+			next++
+		}
+		if next-begin > maxNamed && end > begin {
+			parts, begin = append(parts, objects[begin:end]), end
+		}
+		end = next
+	}
+	return append(parts, objects[begin:])
+}
+
+// addBatch adds all objects of some namespaces to a listing. It holds their
+// names.
+func (r *reader) addBatch(ctx context.Context, l *listing, objects []listedObject) error {
+	type named struct {
+		listedObject
+		name string
+		uid  types.UID
+	}
+	sortByNumber(objects)
+	names := make([]named, len(objects))
+	err := r.eachIdentity(ctx, objects, func(i int, id *codec.Identity) {
+		names[i] = named{objects[i], id.Name, id.UID}
+		names[i].namespace = id.Namespace
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(names, func(a, b named) int {
+		return cmp.Or(cmp.Compare(a.namespace, b.namespace), compareNames(a.name, a.uid, b.name, b.uid))
+	})
+	for len(names) > 0 {
+		n := 0
+		for n < len(names) && names[n].namespace == names[0].namespace {
+			n++
+		}
+		of, err := r.newListedNamespace(names[0].namespace, n)
+		if err != nil {
+			return err
+		}
+		for i := range of.objects {
+			of.objects[i] = names[i].number
+			of.ended[i].Store(names[i].ended)
+		}
+		l.namespaces = append(l.namespaces, of)
+		l.size += n
+		names = names[n:]
+	}
+	return nil
+}
+
+// newListedNamespace returns a namespace with room for n objects.
+func (r *reader) newListedNamespace(number uint32, n int) (listedNamespace, error) {
+	of := listedNamespace{number: number, objects: make([]uint64, n), ended: make([]atomic.Uint32, n)}
+	if number == 0 {
+		return of, nil
+	}
+	var err error
+	of.name, err = r.s.terms.text(r.txn, termNumber{key.Namespaces, number})
+	return of, err
+}
+
+// eachIdentity calls f for the identities of objects that are sorted by number.
+// Reading them in this order costs less than reading each by its key.
+func (r *reader) eachIdentity(ctx context.Context, of []listedObject, f func(i int, id *codec.Identity)) error {
+	if len(of) == 0 {
+		return nil
+	}
+	i := 0
+	err := r.walkIdentities(ctx, of[0].number, of[len(of)-1].number, func(object uint64, v []byte) (uint64, error) {
+		if object == of[i].number {
+			id, err := codec.DecodeIdentity(v)
+			if err != nil {
+				return 0, fmt.Errorf("identity of object %d: %w", object, err)
+			}
+			for ; i < len(of) && of[i].number == object; i++ {
+				f(i, &id)
+			}
+		}
+		if i == len(of) {
+			return math.MaxUint64, nil
+		}
+		return max(of[i].number, object+1), nil
+	})
+	if err != nil || i == len(of) {
+		return err
+	}
+	_, err = r.identityOf(of[i].number) // it is missing
+	return cmp.Or(err, fmt.Errorf("identity of object %d: read in the wrong order", of[i].number))
 }
 
 // extendListing returns a listing with the objects of the other one and those
@@ -205,85 +408,139 @@ func (r *reader) makeListing(ctx context.Context, resource uint16, newest uint64
 func (r *reader) extendListing(
 	ctx context.Context, resource uint16, before *listing, newest uint64,
 ) (*listing, error) {
-	objects := map[uint32][]uint64{}
-	for object := before.until + 1; object <= newest; object++ {
-		id, found, err := r.findIdentity(object)
-		if err := cmp.Or(err, r.s.checkOpen(ctx)); err != nil {
-			return nil, err
+	added := map[uint32][]uint64{}
+	err := r.walkIdentities(ctx, before.until+1, newest, func(object uint64, v []byte) (uint64, error) {
+		id, err := codec.DecodeIdentity(v)
+		if err == nil && id.Resource == resource {
+			added[id.Namespace] = append(added[id.Namespace], object)
 		}
-		if found && id.Resource == resource {
-			objects[id.Namespace] = append(objects[id.Namespace], object)
-		}
-	}
-	grown := map[uint32]bool{}
-	for namespace := range objects {
-		grown[namespace] = true
-	}
-	after := &listing{}
-	for _, n := range before.namespaces {
-		if !grown[n.number] {
-			after.namespaces = append(after.namespaces, n)
-			after.size += len(n.objects)
-			continue
-		}
-		for _, object := range n.objects {
-			if _, found, err := r.findIdentity(object); err != nil {
-				return nil, err
-			} else if found {
-				objects[n.number] = append(objects[n.number], object)
-			}
-		}
-	}
-	added, err := r.sortListing(ctx, objects, newest)
+		return object + 1, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	after.until, after.size = newest, after.size+added.size
+	after := &listing{until: newest}
 	after.gone.Store(before.gone.Load())
-	after.namespaces = append(after.namespaces, added.namespaces...)
-	after.sort()
-	return after, nil
+	var again []listedObject // of namespaces that are sorted again
+	for i := range before.namespaces {
+		n := &before.namespaces[i]
+		objects := added[n.number]
+		delete(added, n.number)
+		grown, gone := *n, 0
+		switch {
+		case len(objects) == 0:
+		case len(objects) <= len(n.objects)/insertShare:
+			grown, err = r.insertListed(n, objects)
+		default:
+			again, gone, err = r.appendListed(again, n)
+			again, grown.objects = appendNew(again, objects), nil
+			after.gone.Add(-int64(gone))
+		}
+		if err := cmp.Or(err, r.s.checkOpen(ctx)); err != nil {
+			return nil, err
+		}
+		if grown.objects != nil {
+			after.namespaces = append(after.namespaces, grown)
+			after.size += len(grown.objects)
+		}
+	}
+	for _, objects := range added {
+		again = appendNew(again, objects)
+	}
+	return after, r.addToListing(ctx, after, again)
 }
 
-// sort sorts the namespaces by name.
-func (l *listing) sort() {
-	slices.SortFunc(l.namespaces, func(a, b listedNamespace) int { return strings.Compare(a.name, b.name) })
+// appendNew appends objects without the times of their deletions.
+func appendNew(to []listedObject, objects []uint64) []listedObject {
+	for _, object := range objects {
+		to = append(to, listedObject{number: object})
+	}
+	return to
 }
 
-// sortListing makes a listing of objects. It holds the names of one namespace
-// at a time.
-func (r *reader) sortListing(ctx context.Context, objects map[uint32][]uint64, newest uint64) (*listing, error) {
-	type named struct {
+// appendListed appends the objects of a namespace that the log still has. It
+// returns how many it does not have any more.
+func (r *reader) appendListed(to []listedObject, n *listedNamespace) (_ []listedObject, gone int, err error) {
+	for i, object := range n.objects {
+		_, found, err := r.findIdentity(object)
+		switch {
+		case err != nil:
+			return to, gone, err
+		case found:
+			to = append(to, listedObject{number: object, ended: n.ended[i].Load()})
+		default:
+			gone++
+		}
+	}
+	return to, gone, nil
+}
+
+// insertListed returns a namespace with the objects of another one and new
+// ones. It reads few of the names.
+func (r *reader) insertListed(n *listedNamespace, objects []uint64) (listedNamespace, error) {
+	type insertion struct {
+		at     int // the index in n of the object after it
 		name   string
 		uid    types.UID
 		object uint64
 	}
-	l := &listing{until: newest}
-	for number, list := range objects {
-		names := make([]named, len(list))
-		for i, object := range list {
-			id, err := r.identityOf(object)
-			if err := cmp.Or(err, r.s.checkOpen(ctx)); err != nil {
-				return nil, err
-			}
-			names[i] = named{id.Name, id.UID, object}
+	var all []insertion
+	for _, object := range objects {
+		id, found, err := r.findIdentity(object)
+		if err != nil {
+			return listedNamespace{}, err
 		}
-		slices.SortFunc(names, func(a, b named) int { return compareNames(a.name, a.uid, b.name, b.uid) })
-		for i := range names {
-			list[i] = names[i].object
+		if !found {
+			continue
 		}
-		of := listedNamespace{number: number, objects: slices.Clip(list)}
-		if number != 0 {
-			var err error
-			if of.name, err = r.s.terms.text(r.txn, termNumber{key.Namespaces, number}); err != nil {
-				return nil, err
-			}
+		at, err := r.listedAfter(n, id.Name, id.UID)
+		if err != nil {
+			return listedNamespace{}, err
 		}
-		l.namespaces = append(l.namespaces, of)
-		l.size += len(list)
+		all = append(all, insertion{at, id.Name, id.UID, object})
 	}
-	l.sort()
-	return l, nil
+	slices.SortFunc(all, func(a, b insertion) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), compareNames(a.name, a.uid, b.name, b.uid))
+	})
+	of, err := r.newListedNamespace(n.number, len(n.objects)+len(all))
+	if err != nil {
+		return of, err
+	}
+	i, inserted := 0, 0
+	for at := range of.objects {
+		if inserted < len(all) && all[inserted].at == i {
+			of.objects[at] = all[inserted].object
+			inserted++
+			continue
+		}
+		of.objects[at] = n.objects[i]
+		of.ended[at].Store(n.ended[i].Load())
+		i++
+	}
+	return of, nil
+}
+
+// listedAfter returns the index of a namespace's first object after a name and
+// UID.
+func (r *reader) listedAfter(n *listedNamespace, name string, uid types.UID) (int, error) {
+	low, high := 0, len(n.objects)
+	for low < high {
+		middle := low + (high-low)/2
+		at := middle // the first object from there that the log has
+		id, found, err := codec.Identity{}, false, error(nil)
+		for ; at < high && !found && err == nil; at++ {
+			id, found, err = r.findIdentity(n.objects[at])
+		}
+		switch {
+		case err != nil:
+			return 0, err
+		case found && compareNames(id.Name, id.UID, name, uid) <= 0:
+			low = at
+		default:
+			high = middle
+		}
+	}
+	return low, nil
 }
 
 // compareNames orders the objects of a namespace as [history.ObjectRef.Compare]
@@ -300,95 +557,4 @@ func (r *reader) findIdentity(object uint64) (codec.Identity, bool, error) {
 		return id, false, r.integrity.checkKey(key.Identity(object))
 	}
 	return id, err == nil, err
-}
-
-// eachListed calls f for the objects of a listing after a position, in order.
-// It moves the position to the last object that it read. It reports whether it
-// ended before the last one, because it read too many.
-func (w *objectWalk) eachListed(
-	of walkedResource, l *listing, after *history.ObjectRef, f func(*candidate) error,
-) (early bool, err error) {
-	later, err := w.later()
-	if err != nil {
-		return false, err
-	}
-	left, begun := l.size/listedShare, *after
-	within := of.ObjectRef == history.ObjectRef{Group: begun.Group, Resource: begun.Resource}
-	for _, n := range l.namespaces {
-		if within && n.name < begun.Namespace || !w.listed(of.number, &n) {
-			continue
-		}
-		objects := n.objects
-		if within && n.name == begun.Namespace {
-			if objects, err = w.listedAfter(objects, begun); err != nil {
-				return false, err
-			}
-		}
-		for _, object := range objects {
-			if object >= later {
-				continue
-			}
-			if left--; left < 0 {
-				return true, nil
-			}
-			if err := w.readListed(l, object, after, f); err != nil {
-				return false, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// listedAfter returns the objects of a namespace after a position.
-func (w *objectWalk) listedAfter(objects []uint64, after history.ObjectRef) ([]uint64, error) {
-	low, high := 0, len(objects)
-	for low < high {
-		middle := low + (high-low)/2
-		at := middle // the first object from there that the log has
-		id, found, err := codec.Identity{}, false, error(nil)
-		for ; at < high && !found && err == nil; at++ {
-			id, found, err = w.r.findIdentity(objects[at])
-		}
-		switch {
-		case err != nil:
-			return nil, err
-		case found && compareNames(id.Name, id.UID, after.Name, after.UID) <= 0:
-			low = at
-		default:
-			high = middle
-		}
-	}
-	return objects[low:], nil
-}
-
-// readListed calls f for an object of a listing, unless its head or its place
-// excludes it. It moves the position to the object.
-func (w *objectWalk) readListed(l *listing, object uint64, at *history.ObjectRef, f func(*candidate) error) error {
-	if err := w.r.s.checkOpen(w.ctx); err != nil {
-		return err
-	}
-	id, found, err := w.r.findIdentity(object)
-	if err != nil || !found {
-		l.gone.Add(1)
-		return err
-	}
-	v, found, err := w.findHead(&id)
-	if err != nil || !found {
-		l.gone.Add(1)
-		return err
-	}
-	c, selected, err := w.candidate(v)
-	if err != nil {
-		return fmt.Errorf("object %d: %w", object, err)
-	}
-	if c.head.Object != object { // it was removed, and came back with another number
-		l.gone.Add(1)
-		return nil
-	}
-	if !selected {
-		*at, err = w.r.ref(id)
-		return err
-	}
-	*at = c.ref
-	return f(&c)
 }

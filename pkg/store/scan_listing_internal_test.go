@@ -80,6 +80,43 @@ func TestListing_TooManyObjectsAreNotTriedAgain(t *testing.T) {
 	}
 }
 
+// TestListing_PagesDoNotWaitForOneThatIsMade reads pages while another
+// goroutine makes the listing that they would use.
+func TestListing_PagesDoNotWaitForOneThatIsMade(t *testing.T) {
+	const objects = 40
+	s := openListed(t, Options{})
+	s.listings.least = 10
+	putPods(t, s, 0, objects, history.Create)
+	pages := func() (n int) {
+		sc := history.StateScan{At: time.Now(), Limit: 15}
+		for range 2 {
+			for r, err := range s.State(t.Context(), sc) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				sc.After = r.Ref
+				n++
+			}
+		}
+		return n
+	}
+	var resource uint16
+	err := s.view(func(r *reader) (err error) {
+		resource, err = r.resource(podRef(0).GroupResource())
+		return err
+	})
+	if err != nil || !s.listings.begin(resource) {
+		t.Fatalf("begin a listing: got error %v or false, want true", err)
+	}
+	if n := pages(); n != 30 || s.listings.of[resource] != nil {
+		t.Errorf("while it is made: got %d objects, listing %v, want 30 and none", n, s.listings.of[resource])
+	}
+	s.listings.end(resource)
+	if n := pages(); n != 30 || s.listings.of[resource] == nil {
+		t.Errorf("afterwards: got %d objects, listing %v, want 30 and one", n, s.listings.of[resource])
+	}
+}
+
 // TestListing_ObjectThatCameBackIsListedOnce records an object again after the
 // day of its deletion was dropped: it has another number then. Its earlier
 // number is in a listing, and its earlier identity in a cache.

@@ -44,8 +44,8 @@ type rangeIter struct {
 	span      span // what has not been read yet
 	chunk     int  // how many keys are read ahead the next time
 	hits      []indexHit
-	done      bool // the range has nothing after hits
-	metas     bool // read values
+	done      bool  // the range has nothing after hits
+	metas     *plan // read the values of the keys that it allows; nil: none
 	integrity *integrity
 }
 
@@ -157,7 +157,7 @@ func (s *rangeIter) hit(item *badger.Item) (h indexHit, err error) {
 	if h.Entry, err = key.Decode(item.Key()); err != nil {
 		return indexHit{}, fmt.Errorf("index %q: %w", s.prefix, err)
 	}
-	if s.metas && item.ValueSize() > 0 {
+	if s.metas != nil && item.ValueSize() > 0 && s.metas.allows(h.Entry) {
 		h.meta, err = item.ValueCopy(nil)
 	}
 	return h, err
@@ -258,7 +258,7 @@ func (r *reader) joinDay(
 	ranges []key.Entry, day uint16, sp span, its *sharedIters, f func(indexHit) (bool, error),
 ) (bool, error) {
 	for i := range ranges {
-		for s := r.rangeIter(&ranges[i], day, sp, false, maxChunk); !s.done; {
+		for s := r.rangeIter(&ranges[i], day, sp, nil, maxChunk); !s.done; {
 			if err := s.fill(its); err != nil {
 				return false, err
 			}
@@ -277,12 +277,13 @@ func (r *reader) joinDay(
 // decompresses a block.
 const rangesPerGoroutine = 4
 
-// firstHits is how many hits all ranges of a day together read at first. Most
-// pages use fewer.
+// firstHits is how many hits all ranges of a day together read at first, unless
+// the plan is for more. Most pages use fewer.
 const firstHits = 256
 
 // rangeIter returns the rangeIter of a range, which reads chunk keys at first.
-func (r *reader) rangeIter(of *key.Entry, day uint16, sp span, metas bool, chunk int) *rangeIter {
+// metas is a plan that needs the metadata of the hits it allows, or nil.
+func (r *reader) rangeIter(of *key.Entry, day uint16, sp span, metas *plan, chunk int) *rangeIter {
 	return &rangeIter{
 		class: of.Class, prefix: of.Prefix(day), span: sp, metas: metas, chunk: chunk, integrity: r.integrity,
 	}
@@ -294,8 +295,16 @@ func (r *reader) rangeIters(
 	p *plan, ranges []key.Entry, day uint16, sp span, its *sharedIters,
 ) ([]*rangeIter, error) {
 	iters, errs := make([]*rangeIter, len(ranges)), make([]error, len(ranges))
+	var metas *plan
+	if p.metas {
+		metas = p
+	}
+	chunk := min(max(firstHits/max(len(ranges), 1), 1), minChunk)
+	if p.hits > firstHits {
+		chunk = min(max(p.hits/max(len(ranges), 1), 1), maxChunk)
+	}
 	for i := range ranges {
-		iters[i] = r.rangeIter(&ranges[i], day, sp, p.metas, min(max(firstHits/len(ranges), 1), minChunk))
+		iters[i] = r.rangeIter(&ranges[i], day, sp, metas, chunk)
 	}
 	if len(iters) < 2*rangesPerGoroutine {
 		for i, s := range iters {

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/watchhistory/watchhistory/pkg/history"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/codec"
 	"github.com/watchhistory/watchhistory/pkg/store/internal/key"
+	"github.com/watchhistory/watchhistory/pkg/store/internal/keyrange"
 )
 
 // objectWalk walks over the objects that a filter may select, in the order of
@@ -28,9 +32,12 @@ type objectWalk struct {
 	// later returns the number from which objects can be left out, because they
 	// were recorded first after the walk's time.
 	later func() (uint64, error)
-	// sparse means that most heads exclude their objects. Reading them in the
-	// order of their keys costs less than by a listing of all namespaces.
-	sparse bool
+	// before is the time before which deleted objects can be left out.
+	before uint64
+	// changes is set if only objects with a version in this interval are
+	// needed. Most heads then exclude their objects: reading them in the order
+	// of their keys costs less than by a listing of all namespaces.
+	changes *span
 }
 
 // walkedResource is a resource with its number.
@@ -43,6 +50,9 @@ type walkedResource struct {
 type candidate struct {
 	ref  history.ObjectRef
 	head codec.Head
+	// changed is its newest version in the interval of the walk's changes. It
+	// has no time if that is not known.
+	changed indexHit
 }
 
 // The number of candidates that are sorted at a time. Each of these groups
@@ -100,13 +110,13 @@ func (w *objectWalk) each(after history.ObjectRef, limit int, f func(*candidate)
 		if resource.Compare(first) < 0 {
 			continue
 		}
-		listed, err := w.eachOfListing(resource, &after, limit, f)
+		collect, err := w.collectorOf(resource, &after, limit, f)
 		if err != nil {
 			return err
 		}
-		for more := !listed; more; {
+		for more := collect != nil; more; {
 			next := nextObjects{after: after, size: size}
-			if err := w.collect(resource.number, &next); err != nil {
+			if err := collect(&next); err != nil {
 				return err
 			}
 			found := next.sorted()
@@ -123,14 +133,38 @@ func (w *objectWalk) each(after history.ObjectRef, limit int, f func(*candidate)
 	return nil
 }
 
-// eachOfListing is [objectWalk.eachListed] if there is a listing of the
-// resource. It reports whether it has called f for all of its objects.
+// collectorOf returns the function that collects objects of a resource in the
+// way that costs least. It calls f for those of a listing, if there is one, and
+// moves the position to the last of them. It returns nil if these are all.
+func (w *objectWalk) collectorOf(
+	of walkedResource, after *history.ObjectRef, limit int, f func(*candidate) error,
+) (func(*nextObjects) error, error) {
+	if w.filter.Name != "" || w.filter.UID != "" {
+		return func(into *nextObjects) error { return w.collectNamed(of.number, into) }, nil
+	}
+	if w.changes != nil {
+		changed, complete, err := w.changed(of.number)
+		if err != nil {
+			return nil, err
+		}
+		if complete {
+			return func(into *nextObjects) error { return w.collectChanged(changed, into) }, nil
+		}
+	}
+	if listed, err := w.eachOfListing(of, after, limit, f); listed || err != nil {
+		return nil, err
+	}
+	return func(into *nextObjects) error { return w.collect(of.number, into) }, nil
+}
+
+// eachOfListing is [listedWalk.each] if there is a listing of the resource. It
+// reports whether it has called f for all of its objects.
 func (w *objectWalk) eachOfListing(
 	of walkedResource, after *history.ObjectRef, limit int, f func(*candidate) error,
 ) (complete bool, err error) {
 	narrow := w.plan.namespace != nil || w.plan.view.pairs != nil && !w.plan.view.all[of.number]
 	continued := limit > 0 && of.Group == after.Group && of.Resource == after.Resource
-	if w.filter.Name != "" || w.filter.UID != "" || w.sparse && !narrow {
+	if w.changes != nil && !narrow {
 		return false, nil
 	}
 	later, err := w.later()
@@ -138,23 +172,15 @@ func (w *objectWalk) eachOfListing(
 		return false, err
 	}
 	l, err := w.r.listing(w.ctx, of.number, later, continued || narrow)
-	if err != nil || l == nil || (w.sparse || limit == 0) && !w.few(of.number, l) {
+	if err != nil || l == nil {
 		return false, err
 	}
-	early, err := w.eachListed(of, l, after, f)
-	return !early, err
-}
-
-// few reports whether the objects of a listing in the walk's namespaces are so
-// few that reading all of them costs less than reading all heads.
-func (w *objectWalk) few(resource uint16, l *listing) bool {
-	n := 0
-	for i := range l.namespaces {
-		if w.listed(resource, &l.namespaces[i]) {
-			n += len(l.namespaces[i].objects)
-		}
+	listed, err := w.newListedWalk(l, after, limit)
+	if err != nil || (w.changes != nil || limit == 0) && !listed.few(of.number) {
+		return false, err
 	}
-	return n <= l.size/listedShare
+	early, err := listed.each(of, f)
+	return err == nil && !early, err
 }
 
 // listed reports whether the walk is about a namespace.
@@ -205,12 +231,9 @@ func (n *nextObjects) sorted() []candidate {
 	return n.list
 }
 
-// collect adds the objects of a resource that the filter's name, UID, namespace
-// and view allow.
+// collect adds the objects of a resource that the filter's namespace and view
+// allow.
 func (w *objectWalk) collect(resource uint16, into *nextObjects) error {
-	if w.filter.Name != "" || w.filter.UID != "" {
-		return w.collectNamed(resource, into)
-	}
 	n := 0
 	err := w.r.each(key.Heads(resource), func(item *badger.Item) error {
 		if err := w.r.s.checkOpen(w.ctx); err != nil {
@@ -220,7 +243,7 @@ func (w *objectWalk) collect(resource uint16, into *nextObjects) error {
 		return item.Value(func(v []byte) error { return w.addHead(v, into) })
 	})
 	if err == nil {
-		err = w.r.s.listings.suggest(w.ctx, resource, n)
+		w.r.s.listings.count(resource, n)
 	}
 	return err
 }
@@ -247,6 +270,98 @@ func (w *objectWalk) collectNamed(resource uint16, into *nextObjects) error {
 		}
 	}
 	return nil
+}
+
+// minChanges is the number of changes that are read of a resource whose number
+// of objects is unknown.
+const minChanges = 4096
+
+// changed returns the newest version of each object of a resource that has
+// versions in the interval of the walk's changes, by object. It reports false
+// if reading all heads costs less.
+func (w *objectWalk) changed(resource uint16) (newest map[uint64]indexHit, complete bool, err error) {
+	p, err := w.plan.ofResource(w.r, resource)
+	if err != nil {
+		return nil, false, err
+	}
+	left, known := w.r.s.listings.size(resource)
+	if !known {
+		left = minChanges
+	}
+	sp := *w.changes
+	sp.to = min(sp.to, w.r.s.last.Load())
+	if sp.from > sp.to {
+		return nil, true, nil
+	}
+	days := int(key.Day(sp.to)) - int(key.Day(sp.from)) + 1
+	if days*min(len(p.ranges), fewRanges)*seekKeys > left {
+		return nil, false, nil
+	}
+	newest = map[uint64]indexHit{}
+	allowed := w.r.allowed(w.ctx, p, func(h indexHit) error {
+		if h.TS > newest[h.Object].TS {
+			h.Class = key.Record
+			newest[h.Object] = h
+		}
+		return nil
+	})
+	err = w.r.days(p, sp, func(h indexHit) (bool, error) {
+		if left--; left < 0 {
+			return false, nil
+		}
+		return allowed(h)
+	})
+	return newest, left >= 0, err
+}
+
+// collectChanged adds the objects of versions that [objectWalk.changed]
+// returned.
+func (w *objectWalk) collectChanged(newest map[uint64]indexHit, into *nextObjects) error {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(newest)), maxListedRead) {
+		read, err := w.readNumbered(chunk)
+		if err != nil {
+			return err
+		}
+		for i := range read {
+			c, selected, err := read[i].candidate(w)
+			if err := cmp.Or(err, w.r.s.checkOpen(w.ctx)); err != nil {
+				return err
+			}
+			if c.changed = newest[chunk[i]]; selected {
+				into.add(c)
+			}
+		}
+	}
+	return nil
+}
+
+// readNumbered reads the identities and heads of objects. It verifies the
+// blocks of all heads together.
+func (w *objectWalk) readNumbered(objects []uint64) ([]numbered, error) {
+	read, blocks := make([]numbered, len(objects)), make([]keyrange.Range, 0, len(objects))
+	for i, object := range objects {
+		id, found, err := w.r.findIdentity(object)
+		if err != nil {
+			return nil, err
+		}
+		if read[i] = (numbered{object: object, id: id}); found {
+			read[i].key = key.Head(id.Resource, id.Namespace, id.Name, string(id.UID))
+			blocks = append(blocks, keyrange.Single(read[i].key))
+		}
+	}
+	if err := w.r.integrity.check(blocks...); err != nil {
+		return nil, err
+	}
+	for i := range read {
+		if read[i].key == nil {
+			continue
+		}
+		var err error
+		if read[i].head, err = get(w.r.txn, read[i].key); err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+			return nil, err
+		}
+	}
+	return read, nil
 }
 
 // findHead returns the encoded head of an object, and whether there is one.
@@ -285,11 +400,49 @@ func (w *objectWalk) candidate(v []byte) (c candidate, selected bool, err error)
 	if err != nil {
 		return c, false, err
 	}
-	if w.plan.namespace != nil && *w.plan.namespace != id.Namespace || !w.plan.view.containObject(id) {
+	selected, err = w.setPlace(&c, &id)
+	return c, selected, err
+}
+
+// setPlace sets the object of a candidate. It reports false if its place
+// excludes it.
+func (w *objectWalk) setPlace(c *candidate, id *codec.Identity) (selected bool, err error) {
+	if w.plan.namespace != nil && *w.plan.namespace != id.Namespace || !w.plan.view.containObject(*id) {
+		return false, nil
+	}
+	c.ref, err = w.r.ref(*id)
+	return err == nil, err
+}
+
+// numbered is an object with its identity and its encoded head.
+type numbered struct {
+	object uint64
+	id     codec.Identity
+	key    []byte // of the head; nil: the log does not have the object any more
+	head   []byte // nil: as above, or the object came back with another number
+}
+
+// candidate is [objectWalk.candidate] for an object whose identity is known.
+func (n *numbered) candidate(w *objectWalk) (c candidate, selected bool, err error) {
+	if n.head == nil {
 		return c, false, nil
 	}
-	c.ref, err = w.r.ref(id)
-	return c, err == nil, err
+	c.head, err = codec.DecodeHead(n.head)
+	if err == nil && c.head.Object != n.object {
+		n.head = nil
+		return c, false, nil
+	}
+	skip := false
+	if err == nil {
+		skip, err = w.skip(&c.head)
+	}
+	if err == nil && !skip {
+		selected, err = w.setPlace(&c, &n.id)
+	}
+	if err != nil {
+		return c, false, fmt.Errorf("object %d: %w", n.object, err)
+	}
+	return c, selected, nil
 }
 
 // stateMoment is the time of a state.

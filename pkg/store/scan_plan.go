@@ -16,8 +16,8 @@ import (
 // plan is how a scan finds the records of a filter: ranges of keys in one
 // index, or for a view in two, and the conditions that keys can answer. In each
 // range, keys sort by time. A plan doesn't depend on a time span, and never
-// changes once it is made, except for metas, unordered, and the decisions that
-// its view keeps.
+// changes once it is made, except for metas, hits, unordered, and the decisions
+// that its view keeps.
 type plan struct {
 	index  *index
 	ranges []key.Entry // the prefix of each is a range of a day
@@ -39,6 +39,9 @@ type plan struct {
 	byKey bool
 	// metas means that hits need their metadata.
 	metas bool
+	// hits is the number of hits that are needed, at most. 0 means that it is
+	// not known.
+	hits int
 	// unordered means that the hits of a day may come in any order.
 	unordered bool
 }
@@ -66,6 +69,13 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 		p.ranges = []key.Entry{{}}
 	}
 	p.byKey = set&^p.index.decides == 0
+	p.finish()
+	return p, err
+}
+
+// finish completes the ranges of a plan, and sets the narrower ones of its
+// view.
+func (p *plan) finish() {
 	for i := range p.ranges {
 		p.ranges[i].Class = p.index.class
 	}
@@ -76,7 +86,21 @@ func (r *reader) plan(f *history.Filter) (*plan, error) {
 	default:
 		p.granted = granted
 	}
-	return p, err
+}
+
+// ofResource returns a plan for all versions that a plan allows of a resource.
+// Their hits are unordered.
+func (p *plan) ofResource(r *reader, resource uint16) (*plan, error) {
+	one := &plan{
+		index: indexFor(fieldResources), resources: map[uint16]bool{resource: true},
+		namespace: p.namespace, view: p.view, byKey: true, unordered: true,
+	}
+	if p.namespace != nil {
+		one.index = indexFor(fieldResources | fieldNamespace)
+	}
+	err := one.addResources(r)
+	one.finish()
+	return one, err
 }
 
 // resolve resolves the filter's terms to numbers. It returns false if the log

@@ -33,7 +33,7 @@ func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func
 	return s.walkObjects(ctx, sc.Filter, sc.At, func(w *objectWalk) error {
 		at := stateMoment{before: timestamp(sc.At) + 1}
 		w.skip = func(h *codec.Head) (bool, error) { return w.absent(h, &at) }
-		w.later = func() (uint64, error) { return w.firstCreated(&at) }
+		w.later, w.before = func() (uint64, error) { return w.firstCreated(&at) }, at.before
 		left := history.Scan{Filter: sc.Filter, Limit: sc.Limit, Bodies: sc.Bodies}
 		hits := func(f func(indexHit) error) error {
 			return w.each(sc.After, sc.Limit, func(o *candidate) error {
@@ -55,8 +55,9 @@ func (s *Store) readState(ctx context.Context, sc *history.StateScan, yield func
 }
 
 // Compare returns a page of the differences between two states, as the log is
-// when the iteration begins. The rules of [Store.State] apply. Objects that did
-// not change after From cost only their heads.
+// when the iteration begins. The rules of [Store.State] apply. The objects of a
+// resource are found by its changes after From, unless it has fewer objects
+// than changes. Then objects that did not change cost only their heads.
 func (s *Store) Compare(ctx context.Context, sc history.CompareScan) iter.Seq2[history.Difference, error] {
 	return func(yield func(history.Difference, error) bool) {
 		err := s.retryAfterRepair(func() (bool, error) {
@@ -80,7 +81,8 @@ func (s *Store) readDifferences(
 ) error {
 	return s.walkObjects(ctx, sc.Filter, sc.From, func(w *objectWalk) error {
 		from, to := stateMoment{before: timestamp(sc.From) + 1}, stateMoment{before: timestamp(sc.To) + 1}
-		w.later, w.sparse = func() (uint64, error) { return w.firstCreated(&to) }, true
+		w.later, w.before = func() (uint64, error) { return w.firstCreated(&to) }, from.before
+		w.changes = &span{from: from.before, to: to.before - 1}
 		w.skip = func(h *codec.Head) (bool, error) {
 			if unchanged := h.Last.TS != 0 && h.Last.TS < from.before; unchanged {
 				return true, nil
@@ -111,7 +113,10 @@ func (w *objectWalk) difference(o *candidate, from, to *stateMoment, bodies bool
 	if err != nil {
 		return nil, err
 	}
-	after, isAfter, err := w.versionAt(o, to)
+	after, isAfter := o.changed, o.changed.Verb != byte(history.Delete)
+	if o.changed.TS == 0 {
+		after, isAfter, err = w.versionAt(o, to)
+	}
 	if err != nil || isBefore && isAfter && before.TS == after.TS {
 		return nil, err
 	}
