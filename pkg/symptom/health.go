@@ -146,10 +146,12 @@ type replicas struct {
 // readiness returns the health of a controller whose pods are all of its
 // current revision.
 func (n replicas) readiness() Health {
-	text := fmt.Sprintf("%d/%d ready", n.ready, n.desired)
+	// Pods that are to be removed may be ready, too.
+	text := fmt.Sprintf("%d/%d ready", min(n.ready, n.desired), n.desired)
+	if n.desired == 0 {
+		text = "0 replicas"
+	}
 	switch {
-	case n.desired == 0 && n.total == 0:
-		return Health{Ready, "0 replicas"}
 	case n.total > n.desired:
 		return Health{Progressing, text + ", " + count(n.total-n.desired, "pod") + " to remove"}
 	case n.ready < n.desired:
@@ -162,9 +164,10 @@ func (n replicas) readiness() Health {
 }
 
 // rollout returns the health of a controller that replaces its pods. wanted is
-// the number of pods that the current revision should have.
+// the number of pods that the current revision should have. If all pods are of
+// that revision, the controller only scales.
 func (n replicas) rollout(wanted int) Health {
-	if n.updated < wanted {
+	if n.updated < wanted && n.updated < n.total {
 		text := fmt.Sprintf("%d/%d updated, %d ready", n.updated, wanted, n.ready)
 		return Health{Progressing, text}
 	}
@@ -191,8 +194,8 @@ func deploymentHealth(o *object) Health {
 		h.Text += ", paused"
 	}
 	// Without a rollout, nothing but failing pods makes it unavailable.
-	if o.condition("Progressing").reason == "NewReplicaSetAvailable" {
-		return o.failing(h.Text, h)
+	if o.condition("Progressing").reason == "NewReplicaSetAvailable" && unavailable(o) != "" {
+		h.State = Failing
 	}
 	return o.failing(h.Text, h, "NotReady")
 }

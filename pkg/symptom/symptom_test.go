@@ -2,6 +2,7 @@ package symptom_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
+	"github.com/watchhistory/watchhistory/pkg/rig/sample"
 	"github.com/watchhistory/watchhistory/pkg/symptom"
 )
 
@@ -220,6 +222,28 @@ func TestOf_HostileObjects(t *testing.T) {
 		for _, resource := range resources() {
 			checkBounds(t, record(resource, history.Update, []byte(object)))
 		}
+	}
+}
+
+// The objects that a real API server served have no symptoms but those that the
+// dev cluster's pods really had.
+func TestOf_RecordedObjects(t *testing.T) {
+	codes := map[string]bool{}
+	for e, err := range sample.Recorded() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := schema.GroupResource{Group: e.Resource.Group, Resource: e.Resource.Plural}
+		r := record(of.String(), history.Update, e.Object)
+		checkBounds(t, r)
+		// Without a time, nothing is known to last.
+		for _, s := range symptom.At(r, time.Time{}) {
+			codes[s.Code] = true
+		}
+	}
+	got := slices.Sorted(maps.Keys(codes))
+	if want := []string{"CrashLoop", "Exited", "ImagePull", "NoEndpoints"}; !slices.Equal(got, want) {
+		t.Errorf("got codes %q, want %q", got, want)
 	}
 }
 
