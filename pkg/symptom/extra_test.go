@@ -36,7 +36,10 @@ func TestExtra_Of(t *testing.T) {
 			"both", clusters.String(), `{"status":{"lag":31,"primary":""}}`, history.Update,
 			[]string{"ReplicaLag: replica lag over 30s", "NoPrimary: NoPrimary"},
 		},
-		{"one", clusters.String(), `{"status":{"lag":30,"primary":""}}`, history.Update, []string{"NoPrimary: NoPrimary"}},
+		{
+			"one", clusters.String(), `{"status":{"lag":30,"primary":""}}`, history.Update,
+			[]string{"NoPrimary: NoPrimary"},
+		},
 		{"a missing field", clusters.String(), `{"status":{}}`, history.Update, nil},
 		{"a wrong type", clusters.String(), `{"status":{"lag":"x"}}`, history.Update, nil},
 		{"another resource", "pods", `{"status":{"lag":31,"primary":""}}`, history.Update, nil},
@@ -96,11 +99,14 @@ func TestCompile_RejectsInvalidRules(t *testing.T) {
 	}{
 		{"no code", with(func(r *symptom.Rule) { r.Code = "" }), `rule 2: code "": want letters`},
 		{"code", with(func(r *symptom.Rule) { r.Code = "lag-time" }), `rule 2: code "lag-time": want letters`},
-		{"no resource", with(func(r *symptom.Rule) { r.Resource = schema.GroupResource{} }), "rule 2: Lag: the resource is"},
+		{
+			"no resource", with(func(r *symptom.Rule) { r.Resource = schema.GroupResource{} }),
+			"rule 2: Lag: the resource is",
+		},
 		{"twice", []symptom.Rule{good, good}, "rule 2: Lag: the same resource has a rule"},
 		{"lines", with(func(r *symptom.Rule) { r.Code, r.Text = "B", "a\nb" }), "rule 2: B: want a text in one line"},
-		{"syntax", with(func(r *symptom.Rule) { r.Code, r.Expression = "B", "object." }), "rule 2: B: line 1, column"},
-		{"type", with(func(r *symptom.Rule) { r.Code, r.Expression = "B", "verb" }), "rule 2: B: line 1, column 1: the"},
+		{"syntax", with(func(r *symptom.Rule) { r.Code, r.Expression = "B", "object." }), "rule 2: B: line 1,"},
+		{"type", with(func(r *symptom.Rule) { r.Code, r.Expression = "B", "verb" }), "rule 2: B: line 1, column 1"},
 		{"many", make([]symptom.Rule, 101), "101 rules: want at most 100"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -194,7 +194,7 @@ func deploymentHealth(o *object) Health {
 		h.Text += ", paused"
 	}
 	// Without a rollout, nothing but failing pods makes it unavailable.
-	if o.condition("Progressing").reason == "NewReplicaSetAvailable" && unavailable(o) != "" {
+	if unavailable(o) != "" {
 		h.State = Failing
 	}
 	return o.failing(h.Text, h, "NotReady")
@@ -426,8 +426,10 @@ func autoscalerHealth(o *object) Health {
 // are usual.
 func customHealth(o *object) Health {
 	h := Health{}
-	for _, kind := range []string{"Ready", "Available", "Healthy", "Synced", "Reconciled", "Established"} {
+	for _, kind := range []string{"Ready", "Available", "Healthy", "Succeeded", "Synced", "Reconciled", "Established"} {
 		switch c := o.condition(kind); {
+		case c.status == "True" && kind == "Succeeded":
+			return Health{Done, "succeeded"}
 		case c.status == "True" && h.State == Unknown:
 			h = Health{Ready, lowerFirst(kind)}
 		case c.status == "False" || c.status == "Unknown":

@@ -12,6 +12,10 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{name: "node pressure", code: "NodePressure", resources: of(nodes), find: nodePressure},
 	{name: "node problem", code: "NodeProblem", resources: of(nodes), find: nodeProblem},
 
+	// Pods that were ended from outside. Then their containers ended, too.
+	{name: "evicted", code: "Evicted", resources: of(pods), find: whole(evicted)},
+	{name: "pod failed", code: "PodFailed", resources: of(pods), find: whole(podFailed)},
+
 	// Containers of pods, one symptom each.
 	{name: "out of memory", code: "OOMKilled", resources: of(pods), find: eachContainer(outOfMemory)},
 	{name: "crash loop", code: "CrashLoop", resources: of(pods), find: eachContainer(crashLoop)},
@@ -23,13 +27,32 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 	{name: "container exited", code: "Exited", resources: of(pods), find: eachContainer(exited)},
 	{name: "container restarted", code: "Restarted", resources: of(pods), find: eachContainer(restarted)},
 
-	// Pods.
-	{name: "evicted", code: "Evicted", resources: of(pods), find: whole(evicted)},
-	{name: "pod failed", code: "PodFailed", resources: of(pods), fallback: true, find: whole(podFailed)},
+	// Other pods.
 	{name: "unschedulable", code: "Unschedulable", resources: of(pods), find: whole(unschedulable)},
 	{name: "pod not ready", code: "NotReady", resources: of(pods), fallback: true, find: podNotReady},
 
-	// Events.
+	// Pods that the API server refuses, in conditions and Events.
+	{name: "quota", code: "Quota", resources: of(refusers...), find: refused("Quota")},
+	{name: "limit range", code: "LimitRange", resources: of(refusers...), find: refused("LimitRange")},
+	{name: "admission", code: "AdmissionDenied", resources: of(refusers...), find: refused("AdmissionDenied")},
+	{name: "webhook", code: "WebhookFailed", resources: of(refusers...), find: refused("WebhookFailed")},
+	{name: "replicas", code: "ReplicaFailure", resources: of(refusers...), find: refused("ReplicaFailure")},
+
+	// Controllers of pods.
+	{name: "progress deadline", code: "ProgressDeadline", resources: of(deployments), find: whole(progressDeadline)},
+	{name: "unavailable", code: "NotReady", resources: of(deployments), fallback: true, find: whole(unavailable)},
+	{name: "job failed", code: "JobFailed", resources: of(jobs), find: whole(jobFailed)},
+	{name: "scaler blocked", code: "ScalerBlocked", resources: of(autoscalers), find: scalerBlocked},
+	{name: "scaler limited", code: "ScalerLimited", resources: of(autoscalers), find: scalerLimited},
+
+	// Storage and network.
+	{name: "claim lost", code: "ClaimLost", resources: of(claims), find: whole(claimLost)},
+	{name: "claim pending", code: "ClaimPending", resources: of(claims), find: whole(claimPending)},
+	{name: "volume failed", code: "VolumeFailed", resources: of(volumes), find: whole(volumeFailed)},
+	{name: "resize failed", code: "ResizeFailed", resources: of(claims), find: resizeFailed},
+	{name: "no endpoints", code: "NoEndpoints", resources: of(endpoints, endpointSlices), find: whole(noEndpoints)},
+
+	// Events. Most have a code of their objects.
 	onEvent("system out of memory", "OOMKilled", plainEvent, "SystemOOM", "OOMKilling"),
 	onEvent("crash event", "CrashLoop", crashEvent, "BackOff"),
 	onEvent("image event", "ImagePull", imageEvent, "Failed", "BackOff", "InspectFailed", "ErrImageNeverPull"),
@@ -56,27 +79,6 @@ var rules = []rule{ //nolint:gochecknoglobals // a constant table
 		"EvictionThresholdMet", "FreeDiskSpaceFailed", "ImageGCFailed", "ContainerGCFailed"),
 	onEvent("termination event", "Terminating", plainEvent,
 		"FailedKillPod", "ExceededGracePeriod", "FailedPreStopHook"),
-
-	// Pods that the API server refuses, in conditions and Events.
-	{name: "quota", code: "Quota", resources: of(refusers...), find: refused("Quota")},
-	{name: "limit range", code: "LimitRange", resources: of(refusers...), find: refused("LimitRange")},
-	{name: "admission", code: "AdmissionDenied", resources: of(refusers...), find: refused("AdmissionDenied")},
-	{name: "webhook", code: "WebhookFailed", resources: of(refusers...), find: refused("WebhookFailed")},
-	{name: "replicas", code: "ReplicaFailure", resources: of(refusers...), find: refused("ReplicaFailure")},
-
-	// Controllers of pods.
-	{name: "progress deadline", code: "ProgressDeadline", resources: of(deployments), find: whole(progressDeadline)},
-	{name: "unavailable", code: "NotReady", resources: of(deployments), fallback: true, find: whole(unavailable)},
-	{name: "job failed", code: "JobFailed", resources: of(jobs), find: whole(jobFailed)},
-	{name: "scaler blocked", code: "ScalerBlocked", resources: of(autoscalers), find: scalerBlocked},
-	{name: "scaler limited", code: "ScalerLimited", resources: of(autoscalers), find: scalerLimited},
-
-	// Storage and network.
-	{name: "claim lost", code: "ClaimLost", resources: of(claims), find: whole(claimLost)},
-	{name: "claim pending", code: "ClaimPending", resources: of(claims), find: whole(claimPending)},
-	{name: "volume failed", code: "VolumeFailed", resources: of(volumes), find: whole(volumeFailed)},
-	{name: "resize failed", code: "ResizeFailed", resources: of(claims), find: resizeFailed},
-	{name: "no endpoints", code: "NoEndpoints", resources: of(endpoints, endpointSlices), find: whole(noEndpoints)},
 
 	// Custom resources.
 	{name: "degraded", code: "Degraded", custom: true, find: degraded},

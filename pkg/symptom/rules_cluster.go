@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // nodeNotReady returns why a node is not ready. After a kubelet is lost, all
@@ -146,8 +147,8 @@ func terminating(o *object) string {
 // goodConditions are conditions of custom resources that should be true, most
 // important first.
 var goodConditions = []string{ //nolint:gochecknoglobals // a constant table
-	"Ready", "Available", "Healthy", "Synced", "Reconciled", "Accepted", "Programmed", "ResolvedRefs", "Established",
-	"NamesAccepted",
+	"Ready", "Available", "Healthy", "Succeeded", "Synced", "Reconciled", "Accepted", "Programmed", "ResolvedRefs",
+	"Established", "NamesAccepted",
 }
 
 // badConditions are conditions of custom resources that should not be true.
@@ -160,20 +161,37 @@ var busyConditions = []string{ //nolint:gochecknoglobals // a constant table
 	"Reconciling", "Progressing", "Issuing", "Creating", "Updating", "Upgrading", "Installing",
 }
 
+// busyReasons are prefixes of the reasons of conditions that are false while a
+// controller works on an object.
+var busyReasons = []string{ //nolint:gochecknoglobals // a constant table
+	"Progressing", "Reconciling", "Pending", "Creating", "Installing", "InProgress", "Initializing", "Waiting",
+	"Provisioning", "Updating", "Upgrading", "Scaling", "Running",
+}
+
+// busyGrace is the time for which such a condition may be false. Databases of
+// cloud providers take that long.
+const busyGrace = 20 * time.Minute
+
 // isBusy reports whether the controller of a custom resource works on it, so
-// that it is not ready yet.
+// that it is not ready yet. Progressing stays true after a rollout.
 func (o *object) isBusy() bool {
-	return o.isBehind() || slices.ContainsFunc(busyConditions, func(kind string) bool { return o.is(kind, "True") })
+	return o.isBehind() || slices.ContainsFunc(busyConditions, func(kind string) bool {
+		c := o.condition(kind)
+		return c.status == "True" && c.reason != rolledOut
+	})
 }
 
 // isTransient reports whether a condition is false because of a start.
 func (o *object) isTransient(c *condition) bool {
-	switch c.reason {
-	case "Progressing", "ProgressingWithRetry", "Reconciling", "Pending", "Creating", "Installing", "InProgress",
-		"Initializing", "Waiting", "Provisioning", "Updating", "Upgrading", "Scaling":
+	if c.generation > 0 && c.generation < o.metadata.at("generation").number() {
 		return true
 	}
-	return c.generation > 0 && c.generation < o.metadata.at("generation").number()
+	for _, prefix := range busyReasons {
+		if strings.HasPrefix(c.reason, prefix) {
+			return c.since.IsZero() || o.at.Sub(c.since) < busyGrace
+		}
+	}
+	return false
 }
 
 // conditionFalse returns the conditions of a custom resource that should be
@@ -233,6 +251,9 @@ func degraded(o *object) (found []Symptom) {
 	switch phase := o.status.at("phase").text(); phase {
 	case "Failed", "Error", "Failure", "PartiallyFailed", "FailedValidation", "Degraded":
 		found = append(found, Symptom{Text: join(phase, line(o.status.at("reason").text(), maxName), detail)})
+	}
+	if text := o.status.at("error", "message").text(); text != "" { // of a VolumeSnapshot
+		found = append(found, Symptom{Text: join("error", message(text))})
 	}
 	sync := o.status.at("operationState")
 	if phase := sync.at("phase").text(); phase == "Failed" || phase == "Error" {

@@ -210,10 +210,12 @@ func waits(_ *object, c *container) string {
 }
 
 // exited returns that a container ended with an error, and was not started
-// again. In a pod that is deleted, that is expected.
+// again. That is expected in a pod that is deleted or was ended from outside,
+// and of the sidecars of a pod that completed.
 func exited(o *object, c *container) string {
 	ended := failure(c.terminated)
-	if ended == nil || o.isTerminating() {
+	if ended == nil || o.isTerminating() || o.status.at("phase").text() == "Succeeded" ||
+		o.status.at("reason").text() != "" || evicted(o) != "" {
 		return ""
 	}
 	text := join(line(c.name, maxName)+" "+exit(ended), terminationMessage(ended))
@@ -268,12 +270,15 @@ func evictionCause(text string) string {
 	return strings.TrimPrefix(text, "The ")
 }
 
-// podFailed returns why a pod failed, if no container did.
+// podFailed returns why a pod failed, if that was not because of a container.
 func podFailed(o *object) string {
-	if o.status.at("phase").text() != "Failed" {
+	reason := o.status.at("reason").text()
+	hasFailed := func(c container) bool { return failure(c.terminated) != nil }
+	if o.status.at("phase").text() != "Failed" || evicted(o) != "" ||
+		reason == "" && slices.ContainsFunc(o.containers, hasFailed) {
 		return ""
 	}
-	return join("Failed", line(o.status.at("reason").text(), maxName), message(o.status.at("message").text()))
+	return join("Failed", line(reason, maxName), message(o.status.at("message").text()))
 }
 
 // unschedulable returns why no node is suitable for a pod.

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// rolledOut is the reason of the condition Progressing after a rollout.
+const rolledOut = "NewReplicaSetAvailable"
+
 // progressDeadline returns that a Deployment makes no progress. A paused one
 // has the same condition with another reason.
 func progressDeadline(o *object) string {
@@ -25,10 +28,11 @@ func (o *object) desired() int {
 }
 
 // unavailable returns that a Deployment has had too few pods for longer than a
-// start takes.
+// start takes. A rollout has a deadline of its own.
 func unavailable(o *object) string {
 	c := o.condition("Available")
-	if c.status != "False" || !o.settled(c.since) || o.deleted {
+	if c.status != "False" || !o.settled(c.since) || o.deleted ||
+		o.condition("Progressing").reason != rolledOut {
 		return ""
 	}
 	return fmt.Sprintf("%d/%d available", o.status.at("availableReplicas").number(), o.desired())
