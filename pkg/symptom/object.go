@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/watchhistory/watchhistory/pkg/history"
-	"github.com/watchhistory/watchhistory/pkg/internal/rawjson"
 )
 
 // startGrace is the time that a normal start takes. States that each start
@@ -45,19 +44,17 @@ type condition struct {
 	kind, status, reason string
 	since                time.Time
 	generation           int // observedGeneration, or 0
-	item                 value
+	text                 value
 }
 
 // message returns the message of the condition. It is decoded only if it is
 // needed, because it may be long.
-func (c *condition) message() string { return c.item.at("message").text() }
+func (c *condition) message() string { return c.text.text() }
 
 // newObject reads the object of a record.
 func newObject(r *history.Record, at time.Time) *object {
 	o := &object{resource: r.Ref.GroupResource(), deleted: r.Verb == history.Delete, at: at, root: value(r.Object)}
-	if o.root.isObject() {
-		o.readParts()
-	}
+	o.readParts()
 	if o.created = o.metadata.at("creationTimestamp").time(); o.created.IsZero() {
 		o.created = r.Created
 	}
@@ -65,14 +62,7 @@ func newObject(r *history.Record, at time.Time) *object {
 		if len(o.conditions) == maxParts {
 			break
 		}
-		o.conditions = append(o.conditions, condition{
-			kind:       item.at("type").text(),
-			status:     item.at("status").text(),
-			reason:     item.at("reason").text(),
-			since:      item.at("lastTransitionTime").time(),
-			generation: item.at("observedGeneration").number(),
-			item:       item,
-		})
+		o.conditions = append(o.conditions, newCondition(item))
 	}
 	if o.resource == pods {
 		o.readContainers("initContainerStatuses", true)
@@ -81,26 +71,46 @@ func newObject(r *history.Record, at time.Time) *object {
 	return o
 }
 
+// newCondition reads a condition.
+func newCondition(item value) (c condition) {
+	for key, v := range item.members() {
+		switch string(key) {
+		case "type":
+			c.kind = v.text()
+		case "status":
+			c.status = v.text()
+		case "reason":
+			c.reason = v.text()
+		case "lastTransitionTime":
+			c.since = v.time()
+		case "observedGeneration":
+			c.generation = v.number()
+		case "message":
+			c.text = v
+		}
+	}
+	return c
+}
+
 // readParts finds the parts of the object in one pass, because it may be large.
 func (o *object) readParts() {
-	scan := rawjson.ScanValid(o.root)
-	for _, key := range scan.Members() {
+	for key, v := range o.root.members() {
 		switch string(key) {
 		case "metadata":
-			o.metadata = scan.Skip()
+			o.metadata = v
 		case "spec":
-			o.spec = scan.Skip()
+			o.spec = v
 		case "status":
-			o.status = scan.Skip()
+			o.status = v
 		// The rest are fields of Events, some of which have two names.
 		case "type":
-			o.event.isWarning = value(scan.Skip()).text() == "Warning"
+			o.event.isWarning = v.text() == "Warning"
 		case "reason":
-			o.event.reason = value(scan.Skip()).text()
+			o.event.reason = v.text()
 		case "message", "note":
-			o.event.message = scan.Skip()
+			o.event.message = v
 		case "involvedObject", "regarding":
-			o.event.regarding = scan.Skip()
+			o.event.regarding = v
 		}
 	}
 }
@@ -151,8 +161,7 @@ type container struct {
 	name       string
 	init       bool
 	ready      bool
-	started    value // true, false or missing
-	restarts   int
+	started    value  // true, false or missing
 	waiting    value  // at most one of these three is an object
 	waitsFor   string // the reason for which it waits
 	running    value
@@ -166,21 +175,29 @@ func (o *object) readContainers(field string, init bool) {
 		if len(o.containers) == maxParts {
 			return
 		}
-		state := item.at("state")
-		waiting := state.at("waiting")
-		o.containers = append(o.containers, container{
-			name:       item.at("name").text(),
-			init:       init,
-			ready:      item.at("ready").isTrue(),
-			started:    item.at("started"),
-			restarts:   item.at("restartCount").number(),
-			waiting:    waiting,
-			waitsFor:   waiting.at("reason").text(),
-			running:    state.at("running"),
-			terminated: state.at("terminated"),
-			last:       item.at("lastState", "terminated"),
-		})
+		o.containers = append(o.containers, newContainer(item, init))
 	}
+}
+
+// newContainer reads a container status.
+func newContainer(item value, init bool) container {
+	c := container{init: init}
+	for key, v := range item.members() {
+		switch string(key) {
+		case "name":
+			c.name = v.text()
+		case "ready":
+			c.ready = v.isTrue()
+		case "started":
+			c.started = v
+		case "state":
+			c.waiting, c.running, c.terminated = v.at("waiting"), v.at("running"), v.at("terminated")
+			c.waitsFor = c.waiting.at("reason").text()
+		case "lastState":
+			c.last = v.at("terminated")
+		}
+	}
+	return c
 }
 
 // containerSpec returns the spec of a container of a pod.

@@ -115,5 +115,10 @@ func isKnown(found []Symptom, subject string) bool {
 
 // whole returns a rule's function that finds one symptom of the whole object.
 func whole(text func(o *object) string) func(o *object) []Symptom {
-	return func(o *object) []Symptom { return []Symptom{{Text: text(o)}} }
+	return func(o *object) []Symptom {
+		if t := text(o); t != "" {
+			return []Symptom{{Text: t}}
+		}
+		return nil
+	}
 }

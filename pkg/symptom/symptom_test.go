@@ -33,36 +33,36 @@ type testCase struct {
 	Health   string   // "state: text"; only in cases of health
 }
 
-func load(t testing.TB, pattern string) (cases []testCase) {
-	t.Helper()
+func load(tb testing.TB, pattern string) (cases []testCase) {
+	tb.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", pattern))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		var some []testCase
 		if err := json.Unmarshal(text, &some); err != nil {
-			t.Fatalf("%s: %v", file, err)
+			tb.Fatalf("%s: %v", file, err)
 		}
 		cases = append(cases, some...)
 	}
 	if len(cases) == 0 {
-		t.Fatalf("%s: got no cases, want some", pattern)
+		tb.Fatalf("%s: got no cases, want some", pattern)
 	}
 	return cases
 }
 
-func (c *testCase) record(t testing.TB) *history.Record {
-	t.Helper()
+func (c *testCase) record(tb testing.TB) *history.Record {
+	tb.Helper()
 	verb := history.Update
 	if c.Verb != "" {
 		parsed, err := history.ParseVerb(c.Verb)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		verb = parsed
 	}

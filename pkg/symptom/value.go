@@ -35,16 +35,27 @@ func (v value) isObject() bool { return v.kind() == rawjson.Object }
 
 // member returns the value of a field.
 func (v value) member(name string) value {
-	scan := rawjson.ScanValid(v)
-	if scan.Kind() != rawjson.Object {
-		return nil
-	}
-	for _, key := range scan.Members() {
+	for key, member := range v.members() {
 		if string(key) == name {
-			return scan.Skip()
+			return member
 		}
 	}
 	return nil
+}
+
+// members yields the fields of an object, with their names.
+func (v value) members() iter.Seq2[[]byte, value] {
+	return func(yield func([]byte, value) bool) {
+		scan := rawjson.ScanValid(v)
+		if scan.Kind() != rawjson.Object {
+			return
+		}
+		for _, key := range scan.Members() {
+			if !yield(key, scan.Skip()) {
+				return
+			}
+		}
+	}
 }
 
 // elements yields the elements of a list.
@@ -74,6 +85,9 @@ func (v value) text() string {
 
 // number returns a whole number, or 0.
 func (v value) number() int {
+	if v.kind() != rawjson.Number {
+		return 0
+	}
 	n, err := strconv.Atoi(string(v))
 	if err != nil {
 		return 0
