@@ -68,10 +68,7 @@ func crashLoop(_ *object, c *container) string {
 	text := "CrashLoopBackOff"
 	switch last := failure(c.last); {
 	case last != nil:
-		text += ", " + exit(last)
-		if detail := terminationMessage(last); detail != "" {
-			text += fmt.Sprintf(" %q", detail)
-		}
+		text += ", " + exit(last) + lastWords(last)
 	case c.last.isObject():
 		text += ", exit 0"
 	}
@@ -86,6 +83,19 @@ func exit(termination value) string {
 		text += " (" + signal + ")"
 	}
 	return text
+}
+
+// lastWords returns the message of a termination in quotes. A message that has
+// quotes follows a colon.
+func lastWords(termination value) string {
+	switch text := terminationMessage(termination); {
+	case text == "":
+		return ""
+	case strings.Contains(text, `"`):
+		return ": " + text
+	default:
+		return ` "` + text + `"`
+	}
 }
 
 // terminationMessage returns the line of a container's last words that names
@@ -230,11 +240,7 @@ func restarted(o *object, c *container) string {
 	if o.isTerminating() || !o.hasRestarted(c) {
 		return ""
 	}
-	text := "restarted after " + exit(c.last)
-	if detail := terminationMessage(c.last); detail != "" {
-		text += fmt.Sprintf(" %q", detail)
-	}
-	return text
+	return "restarted after " + exit(c.last) + lastWords(c.last)
 }
 
 // evicted returns that a pod was evicted from its node, or will be.
